@@ -1,0 +1,92 @@
+// What the rest of axograd knows of a device: buffers and programs. Implemented by backend/wasm and backend/webgpu.
+//
+// Contract. Work is enqueued in order: upload, fill, copy and run take effect as if executed one after another. A WASM
+// backend does so at once; a WebGPU backend may return earlier. Only `download` and `finish` wait. A backend never knows models,
+// ops or solvers. Nothing is allocated by `run`. Errors are BackendError.
+
+import type { Csr } from "../core/csr.ts";
+import type { DType, FloatArray } from "../core/dtype.ts";
+import type { PanelLayout, Program } from "./program.ts";
+
+/** Device memory of `length` elements of the backend's dtype (u32 for indices and keys). Owned by the backend until released. */
+export interface DeviceBuffer {
+  readonly label: string;
+  readonly length: number;
+  readonly type: "float" | "u32";
+  release(): void;
+}
+
+/** A sparse matrix on the device: CSR and CSC structure, their permutation, and its values in both orders. */
+export interface DeviceSparse {
+  readonly label: string;
+  readonly nRows: number;
+  readonly nCols: number;
+  readonly nnz: number;
+  /** Values in CSC order: the parameter, what an optimiser updates; gradients have this order too. */
+  readonly valuesCsc: DeviceBuffer;
+  /** Values in CSR order: a copy, what W·X reads. Refresh it with a `gather` through `cscOfCsr` after changing valuesCsc. */
+  readonly valuesCsr: DeviceBuffer;
+  /** u32 [nnz]: position in CSC order of the k-th entry in CSR order. */
+  readonly cscOfCsr: DeviceBuffer;
+  /** Host copy of the same permutation. */
+  readonly cscOfCsrHost: Uint32Array;
+  release(): void;
+}
+
+/** What may be bound: by the kind of the program's binding. */
+export type Bindable = DeviceBuffer | DeviceSparse;
+
+/** A program made ready for a device and a panel layout. */
+export interface Executable {
+  readonly program: Program;
+  readonly layout: PanelLayout;
+}
+
+/** An executable with its buffers; make it once, run it often. */
+export interface BoundProgram {
+  readonly executable: Executable;
+}
+
+export interface MemoryStats {
+  /** Bytes held now, and the most held at once. */
+  readonly bytes: number;
+  readonly peakBytes: number;
+  readonly liveBuffers: number;
+  /** The largest single allocation so far, in bytes: shows that nothing of size N×N or nnz×B exists. */
+  readonly largestBytes: number;
+}
+
+export interface Backend {
+  readonly name: "wasm" | "webgpu";
+  readonly dtype: DType;
+  /** One line for people: "wasm f32, 2 threads, SIMD". */
+  readonly description: string;
+  /** Most lanes that one run can take (wasm: one panel of 16). Larger batches run chunk by chunk. */
+  readonly maxLanes: number;
+  /** Solver attempts to enqueue before looking whether anybody still runs (wasm: 1). */
+  readonly attemptsPerCheck: number;
+
+  /** The panel layout for `lanes` ≤ maxLanes samples. */
+  layoutFor(lanes: number): PanelLayout;
+
+  buffer(label: string, length: number, type?: "float" | "u32"): DeviceBuffer;
+  /** Uploads a matrix; values are converted to the backend's dtype. */
+  sparse(label: string, csr: Csr): DeviceSparse;
+  upload(target: DeviceBuffer, data: ArrayLike<number>, offset?: number): void;
+  download(source: DeviceBuffer, offset?: number, length?: number): Promise<FloatArray | Uint32Array>;
+  fill(target: DeviceBuffer, value: number): void;
+  copy(target: DeviceBuffer, source: DeviceBuffer): void;
+
+  compile(program: Program, layout: PanelLayout): Executable;
+  /** @throws {BackendError} naming a binding that is missing or of the wrong size */
+  bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): BoundProgram;
+  run(bound: BoundProgram): void;
+  /** Waits until all enqueued work is done. */
+  finish(): Promise<void>;
+
+  memory(): MemoryStats;
+  /** Time and bytes per kind of work since the last call, when the backend was created with `profile: true`. */
+  profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>>;
+  /** Releases everything: threads, memory, device. Idempotent. */
+  dispose(): Promise<void>;
+}

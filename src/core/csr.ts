@@ -1,0 +1,238 @@
+// Compressed sparse rows and columns of one matrix, built once and validated. W has shape [post, pre]: row = target neuron,
+// column = source neuron, so W·x sums over inputs.
+
+import type { FloatArray } from "./dtype.ts";
+import { ShapeError, SparseFormatError } from "./errors.ts";
+
+/** 16-bit when every index fits, else 32-bit. */
+export type IndexArray = Uint16Array | Uint32Array;
+
+/** Compressed sparse rows. `colIdx` is strictly ascending within a row; rows may be empty. */
+export interface Csr {
+  readonly nRows: number;
+  readonly nCols: number;
+  readonly nnz: number;
+  /** [nRows + 1], rowPtr[i]…rowPtr[i+1] are the entries of row i. */
+  readonly rowPtr: Uint32Array;
+  readonly colIdx: IndexArray;
+  readonly values: FloatArray;
+  /** How many entries of the source were added to another one with the same row and column. */
+  readonly duplicatesSummed: number;
+}
+
+/** Compressed sparse columns of the same matrix, with the permutation from CSR order. */
+export interface Csc {
+  /** [nCols + 1]. */
+  readonly colPtr: Uint32Array;
+  /** Strictly ascending within a column. */
+  readonly rowIdx: IndexArray;
+  /** [nnz]: position in CSC order of the k-th entry in CSR order. */
+  readonly cscOfCsr: Uint32Array;
+}
+
+/** Coordinate triples; any order, duplicates allowed (they are summed). */
+export interface Coo {
+  readonly nRows: number;
+  readonly nCols: number;
+  readonly rows: ArrayLike<number>;
+  readonly cols: ArrayLike<number>;
+  readonly values: ArrayLike<number>;
+}
+
+/** Largest array a matrix may need, in bytes. */
+const MAX_ARRAY_BYTES = 2 ** 31;
+
+/** An index array that can hold 0 … extent − 1. */
+export function indexArray(extent: number, length: number): IndexArray {
+  return extent <= 65536 ? new Uint16Array(length) : new Uint32Array(length);
+}
+
+/**
+ * CSR from coordinate triples: two counting sorts, O(nnz + nRows + nCols) time; entries with equal row and column are summed
+ * in the order given, and counted in `duplicatesSummed`.
+ *
+ * @param values f32 input stays f32 (summed in double precision), anything else becomes f64
+ * @throws {SparseFormatError} an index out of range or not whole, a value that is not finite
+ * @throws {ShapeError} arrays of different length
+ */
+export function csrFromCoo(coo: Coo, where = "csrFromCoo"): Csr {
+  const { nRows, nCols, rows, cols, values } = coo;
+  checkExtent(where, "nRows", nRows);
+  checkExtent(where, "nCols", nCols);
+  const n = values.length;
+  if (rows.length !== n) throw new ShapeError(where, "rows", `${n} indices, one per value`, `${rows.length}`);
+  if (cols.length !== n) throw new ShapeError(where, "cols", `${n} indices, one per value`, `${cols.length}`);
+  checkSize(where, n);
+  for (let k = 0; k < n; k++) {
+    checkIndex(where, "rows", rows[k]!, nRows, k);
+    checkIndex(where, "cols", cols[k]!, nCols, k);
+    checkFinite(where, values[k]!, k);
+  }
+  // Stable sort by column, then by row: the entries of a row come out ascending, duplicates in the order given.
+  const byCol = countingSort(cols, nCols, n, null);
+  const order = countingSort(rows, nRows, n, byCol.order).order;
+  const colIdx = indexArray(nCols, n);
+  const summed = new Float64Array(n);
+  const rowPtr = new Uint32Array(nRows + 1);
+  let nnz = 0;
+  let lastRow = -1;
+  let lastCol = -1;
+  for (let k = 0; k < n; k++) {
+    const e = order[k]!;
+    const r = rows[e]!;
+    const c = cols[e]!;
+    if (r === lastRow && c === lastCol) {
+      summed[nnz - 1]! += values[e]!;
+      continue;
+    }
+    colIdx[nnz] = c;
+    summed[nnz] = values[e]!;
+    nnz++;
+    rowPtr[r + 1]!++;
+    lastRow = r;
+    lastCol = c;
+  }
+  for (let i = 0; i < nRows; i++) rowPtr[i + 1]! += rowPtr[i]!;
+  const single = values instanceof Float32Array;
+  return {
+    nRows,
+    nCols,
+    nnz,
+    rowPtr,
+    colIdx: nnz === n ? colIdx : colIdx.slice(0, nnz),
+    values: single ? Float32Array.from(summed.subarray(0, nnz)) : nnz === n ? summed : summed.slice(0, nnz),
+    duplicatesSummed: n - nnz,
+  };
+}
+
+/**
+ * CSR from its three arrays, as files hold them: checked, copied into the narrowest index type. Rows that are unsorted or hold
+ * duplicates are sorted and summed (visible in `duplicatesSummed`).
+ *
+ * @throws {SparseFormatError} pointers that do not ascend, an index out of range, a value that is not finite
+ */
+export function csrFromParts(
+  parts: {
+    readonly nRows: number;
+    readonly nCols: number;
+    readonly rowPtr: ArrayLike<number>;
+    readonly colIdx: ArrayLike<number>;
+    readonly values: ArrayLike<number>;
+  },
+  where = "csrFromParts",
+): Csr {
+  const { nRows, nCols, rowPtr, colIdx, values } = parts;
+  checkExtent(where, "nRows", nRows);
+  checkExtent(where, "nCols", nCols);
+  const nnz = values.length;
+  checkSize(where, nnz);
+  if (rowPtr.length !== nRows + 1) throw new ShapeError(where, "rowPtr", `${nRows + 1} offsets`, `${rowPtr.length}`);
+  if (colIdx.length !== nnz) throw new ShapeError(where, "colIdx", `${nnz} indices, one per value`, `${colIdx.length}`);
+  if (rowPtr[0] !== 0 || rowPtr[nRows] !== nnz) {
+    throw new SparseFormatError(where, "rowPtr", `offsets from 0 to ${nnz}`, `${rowPtr[0]} to ${rowPtr[nRows]}`);
+  }
+  let ascending = true;
+  for (let i = 0; i < nRows; i++) {
+    const end = rowPtr[i + 1]!;
+    if (!(end >= rowPtr[i]!) || end > nnz || !Number.isInteger(end)) {
+      throw new SparseFormatError(where, "rowPtr", "ascending whole offsets", `${rowPtr[i]}, ${end} at row ${i}`);
+    }
+    let last = -1;
+    for (let k = rowPtr[i]!; k < end; k++) {
+      const c = colIdx[k]!;
+      checkIndex(where, "colIdx", c, nCols, k);
+      checkFinite(where, values[k]!, k);
+      if (c <= last) ascending = false;
+      last = c;
+    }
+  }
+  if (!ascending) {
+    const rows = indexArray(nRows, nnz);
+    for (let i = 0; i < nRows; i++) rows.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
+    return csrFromCoo({ nRows, nCols, rows, cols: colIdx, values }, where);
+  }
+  const narrow = indexArray(nCols, nnz);
+  narrow.set(colIdx);
+  return {
+    nRows,
+    nCols,
+    nnz,
+    rowPtr: Uint32Array.from(rowPtr),
+    colIdx: narrow,
+    values: values instanceof Float32Array ? values.slice() : Float64Array.from(values),
+    duplicatesSummed: 0,
+  };
+}
+
+/** Compressed columns of `csr`, and where each of its entries went. O(nnz + nCols). */
+export function cscOf(csr: Csr): Csc {
+  const { nRows, nCols, nnz, rowPtr, colIdx } = csr;
+  const colPtr = new Uint32Array(nCols + 1);
+  for (let k = 0; k < nnz; k++) colPtr[colIdx[k]! + 1]!++;
+  for (let j = 0; j < nCols; j++) colPtr[j + 1]! += colPtr[j]!;
+  const next = colPtr.slice(0, nCols);
+  const rowIdx = indexArray(nRows, nnz);
+  const cscOfCsr = new Uint32Array(nnz);
+  for (let i = 0; i < nRows; i++) {
+    for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) {
+      const at = next[colIdx[k]!]!++;
+      rowIdx[at] = i;
+      cscOfCsr[k] = at;
+    }
+  }
+  return { colPtr, rowIdx, cscOfCsr };
+}
+
+/** The same pattern with other values (not copied). */
+export function withValues(csr: Csr, values: FloatArray): Csr {
+  if (values.length !== csr.nnz) throw new ShapeError("withValues", "values", `${csr.nnz}`, `${values.length}`);
+  return { ...csr, values };
+}
+
+/** The same matrix with `f` applied to every stored value. */
+export function mapValues(csr: Csr, f: (value: number, row: number, col: number) => number): Csr {
+  const values = csr.values.slice();
+  for (let i = 0; i < csr.nRows; i++) {
+    for (let k = csr.rowPtr[i]!; k < csr.rowPtr[i + 1]!; k++) values[k] = f(csr.values[k]!, i, csr.colIdx[k]!);
+  }
+  return { ...csr, values };
+}
+
+function countingSort(
+  keys: ArrayLike<number>,
+  extent: number,
+  n: number,
+  previous: Uint32Array | null,
+): { order: Uint32Array } {
+  const at = new Uint32Array(extent + 1);
+  for (let k = 0; k < n; k++) at[keys[k]! + 1]!++;
+  for (let i = 0; i < extent; i++) at[i + 1]! += at[i]!;
+  const order = new Uint32Array(n);
+  for (let k = 0; k < n; k++) {
+    const e = previous ? previous[k]! : k;
+    order[at[keys[e]!]!++] = e;
+  }
+  return { order };
+}
+
+function checkExtent(where: string, name: string, n: number): void {
+  if (!Number.isInteger(n) || n < 1 || n > 2 ** 31) {
+    throw new SparseFormatError(where, name, "a whole number from 1 to 2^31", `${n}`);
+  }
+}
+
+function checkSize(where: string, nnz: number): void {
+  if (nnz * 4 > MAX_ARRAY_BYTES) {
+    throw new SparseFormatError(where, "values", `at most ${MAX_ARRAY_BYTES / 4} stored entries`, `${nnz}`);
+  }
+}
+
+function checkIndex(where: string, name: string, index: number, extent: number, at: number): void {
+  if (!(index >= 0 && index < extent) || !Number.isInteger(index)) {
+    throw new SparseFormatError(where, name, `an index from 0 to ${extent - 1}`, `${index} at entry ${at}`);
+  }
+}
+
+function checkFinite(where: string, value: number, at: number): void {
+  if (!Number.isFinite(value)) throw new SparseFormatError(where, "values", "finite numbers", `${value} at entry ${at}`);
+}

@@ -1,0 +1,21 @@
+// Element types of the engine: f32 everywhere it must be fast, f64 as the reference on the CPU.
+
+export type DType = "f32" | "f64";
+
+/** A typed array of either precision. */
+export type FloatArray = Float32Array | Float64Array;
+
+/** Bytes of one element. */
+export function bytesOf(dtype: DType): 4 | 8 {
+  return dtype === "f32" ? 4 : 8;
+}
+
+/** Unit roundoff u of a dtype: 2^-24 (f32), 2^-53 (f64). */
+export function unitRoundoff(dtype: DType): number {
+  return dtype === "f32" ? 2 ** -24 : 2 ** -53;
+}
+
+/** A zeroed array of `length` elements of `dtype`. */
+export function floatArray(dtype: DType, length: number): FloatArray {
+  return dtype === "f32" ? new Float32Array(length) : new Float64Array(length);
+}

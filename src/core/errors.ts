@@ -1,0 +1,92 @@
+// Typed errors. Every message reads `where: expected …, got … (argument)`; `code` is stable for programs.
+
+/** Base of all errors that axograd throws on purpose. */
+export class EngineError extends Error {
+  /** Stable machine-readable code, e.g. `"shape"`, `"file-truncated"`. */
+  readonly code: string;
+  /** Facts about the failure (sample, time, file, argument …), for programs and `--json`. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, details: Record<string, unknown> = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** An argument has the wrong value, type or range. The command line exits with 2 on these. */
+export class ArgumentError extends EngineError {
+  constructor(where: string, argument: string, expected: string, got: string) {
+    super("argument", `${where}: expected ${expected}, got ${got} (${argument})`, { where, argument, expected, got });
+  }
+}
+
+/** Two things that must agree in size do not. */
+export class ShapeError extends EngineError {
+  constructor(where: string, argument: string, expected: string, got: string) {
+    super("shape", `${where}: expected ${expected}, got ${got} (${argument})`, { where, argument, expected, got });
+  }
+}
+
+/** A sparse matrix breaks an invariant (sorted, in range, no duplicates, finite). */
+export class SparseFormatError extends EngineError {
+  constructor(where: string, argument: string, expected: string, got: string) {
+    super("sparse-format", `${where}: expected ${expected}, got ${got} (${argument})`, {
+      where,
+      argument,
+      expected,
+      got,
+    });
+  }
+}
+
+/** A file is missing, truncated, of the wrong kind, or holds something that is refused. */
+export class FileFormatError extends EngineError {
+  constructor(file: string, expected: string, got: string, code = "file-format") {
+    super(code, `${file}: expected ${expected}, got ${got}`, { file, expected, got });
+  }
+}
+
+/** A device cannot do what was asked (missing kernel, out of memory, lost device, failed worker). */
+export class BackendError extends EngineError {
+  constructor(code: string, message: string, details: Record<string, unknown> = {}, cause?: unknown) {
+    super(code, message, details, cause);
+  }
+}
+
+/** A solve did not reach its end; names the sample, the time, the step size, and what to try. */
+export class SolverError extends EngineError {
+  constructor(code: string, message: string, details: Record<string, unknown>) {
+    super(code, message, details);
+  }
+}
+
+/** The option or name nearest to `name` among `known` (Damerau-like edit distance), or null when none is near. */
+export function nearestName(name: string, known: Iterable<string>): string | null {
+  let best: string | null = null;
+  let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const d = editDistance(name.toLowerCase(), candidate.toLowerCase(), bestDistance);
+    if (d < bestDistance) {
+      bestDistance = d;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/** Levenshtein distance; may return any number ≥ `limit` once it is certain to reach it. */
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) >= limit) return limit;
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = a[i - 1] === b[j - 1] ? 0 : 1;
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + swap));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
