@@ -165,13 +165,14 @@ class PhaseChecker {
         this.#value(instr, instr.value);
         return null;
       case "reduceRows":
-      case "reduceLanes": {
+        this.#value(instr, instr.value);
+        this.#vector(instr, instr.binding, 1, batch);
+        return null;
+      case "reduceLanes":
         if (!batch) throw this.#error(instr, 'a phase with lanes "batch"', '"none"', "lanes");
         this.#value(instr, instr.value);
-        const overRows = instr.op === "reduceRows";
-        this.#vector(instr, instr.binding, overRows ? 1 : rows, overRows);
+        this.#vector(instr, instr.binding, rows, false);
         return null;
-      }
       default: {
         const count = ARGUMENT_COUNT[instr.op];
         if (count === undefined) throw this.#error(instr, "a known instruction", `"${instr.op}"`, "op");
