@@ -1,0 +1,112 @@
+// Sparse projections between pixels and neurons: which pixels drive a neuron, which neurons are read out.
+
+import { type Csr, csrFromCoo } from "../core/csr.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { type Key, RandomStream } from "../core/random.ts";
+import type { NeuronTable } from "../io/neuronTable.ts";
+
+/**
+ * One weight per input or output channel, as torch-biopl's `create_sparse_projection` makes it: mode "ih" lets input j drive
+ * neuron indices[j] (shape [numNeurons, size]); mode "ho" makes output j read neuron indices[j] (shape [size, numNeurons]).
+ *
+ * @param spec.size    how many channels
+ * @param spec.indices [size], neurons; two channels may share one
+ * @param spec.values  [size], default all 1
+ * @throws {ShapeError} arrays that have not `size` entries
+ * @throws {SparseFormatError} an index that is not a neuron
+ */
+export function createSparseProjection(spec: {
+  readonly size: number;
+  readonly numNeurons: number;
+  readonly indices: ArrayLike<number>;
+  readonly mode: "ih" | "ho";
+  readonly values?: ArrayLike<number>;
+}): Csr {
+  const { size, numNeurons, indices, mode } = spec;
+  const where = "createSparseProjection";
+  const values = spec.values ?? new Float32Array(size).fill(1);
+  if (indices.length !== size) throw new ShapeError(where, "indices", `${size}, one per channel`, `${indices.length}`);
+  if (values.length !== size) throw new ShapeError(where, "values", `${size}, one per channel`, `${values.length}`);
+  const channels = Uint32Array.from({ length: size }, (_, j) => j);
+  return mode === "ih"
+    ? csrFromCoo({ nRows: numNeurons, nCols: size, rows: indices, cols: channels, values }, where)
+    : csrFromCoo({ nRows: size, nCols: numNeurons, rows: channels, cols: indices, values }, where);
+}
+
+/** [size] neurons drawn uniformly from 0 … numNeurons − 1, with repetition. */
+export function randomIndices(size: number, numNeurons: number, key: Key): Uint32Array {
+  if (!Number.isSafeInteger(numNeurons) || numNeurons < 1) {
+    throw new ArgumentError("randomIndices", "numNeurons", "a whole number ≥ 1", `${numNeurons}`);
+  }
+  const stream = new RandomStream(key);
+  return Uint32Array.from({ length: size }, () => stream.below(numNeurons));
+}
+
+/** The indices of the neurons with a role, ascending. */
+export function neuronsOfRole(
+  table: Pick<NeuronTable, "count" | "role">,
+  role: NeuronTable["role"][number],
+): Uint32Array {
+  const indices: number[] = [];
+  for (let i = 0; i < table.count; i++) if (table.role[i] === role) indices.push(i);
+  return Uint32Array.from(indices);
+}
+
+/**
+ * The image as the input neurons see it: row i samples the image bilinearly at the place of neuron i, where 0 and 1 are the
+ * centres of the border pixels. Rows of neurons that are no inputs are empty; those of inputs sum to 1.
+ *
+ * @param neurons places x, y in [0, 1] and roles
+ * @returns [count, height · width], f32
+ * @throws {ArgumentError} a place outside [0, 1], an image without pixels
+ */
+export function retinotopicProjection(
+  neurons: Pick<NeuronTable, "count" | "role" | "x" | "y">,
+  { height, width }: { readonly height: number; readonly width: number },
+): Csr {
+  const where = "retinotopicProjection";
+  for (const [name, extent] of [
+    ["height", height],
+    ["width", width],
+  ] as const) {
+    if (!Number.isSafeInteger(extent) || extent < 1) {
+      throw new ArgumentError(where, name, "a whole number ≥ 1", `${extent}`);
+    }
+  }
+  const rows: number[] = [];
+  const cols: number[] = [];
+  const weights: number[] = [];
+  for (const i of neuronsOfRole(neurons, "input")) {
+    const [left, right] = cell(neurons.x[i]!, width, `x of neuron ${i}`);
+    const [top, bottom] = cell(neurons.y[i]!, height, `y of neuron ${i}`);
+    for (const [row, rowShare] of [top, bottom]) {
+      for (const [col, colShare] of [left, right]) {
+        if (rowShare * colShare === 0) continue;
+        rows.push(i);
+        cols.push(row * width + col);
+        weights.push(rowShare * colShare);
+      }
+    }
+  }
+  return csrFromCoo(
+    { nRows: neurons.count, nCols: height * width, rows, cols, values: Float32Array.from(weights) },
+    where,
+  );
+}
+
+type Share = readonly [pixel: number, share: number];
+
+/** The two pixels around a place on one axis, and how much each counts. */
+function cell(place: number, extent: number, name: string): readonly [Share, Share] {
+  if (!(place >= 0 && place <= 1)) {
+    throw new ArgumentError("retinotopicProjection", name, "a place from 0 to 1", `${place}`);
+  }
+  const at = place * (extent - 1);
+  // The last pixel is the upper one of its cell, so that both lie in the image.
+  const low = Math.min(Math.floor(at), Math.max(extent - 2, 0));
+  const share = at - low;
+  return [
+    [low, 1 - share],
+    [Math.min(low + 1, extent - 1), share],
+  ];
+}

@@ -1,0 +1,111 @@
+// Whole files in and out: file-system failures become typed errors, gzip is transparent, writes are atomic. No formats here.
+
+import { constants } from "node:buffer";
+import { open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { FileFormatError } from "../core/errors.ts";
+
+/** Largest array a file may unpack to, in bytes; a file that claims more is damaged or made to exhaust the memory. */
+export const MAX_UNPACKED_BYTES: number = Math.min(2 ** 31, constants.MAX_LENGTH);
+
+const gunzipAsync = promisify(gunzip);
+
+/** Plain words for the errors of `fs` that a user can do something about, and a stable code for each. */
+const FS_ERRORS: Readonly<Record<string, readonly [got: string, code: string]>> = {
+  ENOENT: ["no such file", "file-missing"],
+  ENOTDIR: ["a path through something that is not a directory", "file-missing"],
+  EISDIR: ["a directory", "file-is-directory"],
+  EACCES: ["no permission to read it", "file-unreadable"],
+  EPERM: ["no permission to read it", "file-unreadable"],
+};
+
+/**
+ * The typed error for a failed file-system call on `file`.
+ *
+ * @param expected what the caller wanted there, e.g. "an IDX file"
+ */
+export function fileError(file: string, expected: string, cause: unknown): FileFormatError {
+  if (cause instanceof FileFormatError) return cause;
+  const errno = errnoOf(cause);
+  const [got, code] = FS_ERRORS[errno] ?? [cause instanceof Error ? cause.message : String(cause), "file-unreadable"];
+  return new FileFormatError(file, expected, got, code);
+}
+
+/**
+ * All bytes of a file.
+ *
+ * @param expected what should be there, for the error message
+ * @throws {FileFormatError} missing, a directory, unreadable (`code` tells which)
+ */
+export async function readBytes(file: string, expected: string): Promise<Uint8Array> {
+  try {
+    return plain(await readFile(file));
+  } catch (cause) {
+    throw fileError(file, expected, cause);
+  }
+}
+
+/** The first `length` bytes of a file, fewer if it is shorter. */
+export async function readHead(file: string, length: number, expected: string): Promise<Uint8Array> {
+  try {
+    const handle = await open(file, "r");
+    try {
+      const head = new Uint8Array(length);
+      const { bytesRead } = await handle.read(head, 0, length, 0);
+      return head.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw fileError(file, expected, cause);
+  }
+}
+
+/** True when the bytes begin a gzip member (RFC 1952, §2.3.1). */
+export function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
+/**
+ * The bytes themselves, or what they unpack to when they are gzip.
+ *
+ * @throws {FileFormatError} truncated or damaged gzip, or more than `MAX_UNPACKED_BYTES`
+ */
+export async function unpackGzip(bytes: Uint8Array, file: string): Promise<Uint8Array> {
+  if (!isGzip(bytes)) return bytes;
+  try {
+    return plain(await gunzipAsync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES }));
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    if (errno === "Z_BUF_ERROR") {
+      throw new FileFormatError(file, "a whole gzip file", "one that ends early", "file-truncated");
+    }
+    const got =
+      errno === "ERR_BUFFER_TOO_LARGE"
+        ? `gzip of more than ${MAX_UNPACKED_BYTES} bytes`
+        : `damaged gzip (${cause instanceof Error ? cause.message : cause})`;
+    throw new FileFormatError(file, "a gzip file", got);
+  }
+}
+
+/** Writes a file so that a reader sees the old content or the new, never a part: a temporary beside it, then a rename. */
+export async function writeBytesAtomic(file: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, bytes);
+    await rename(temporary, file);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw fileError(file, "a place to write to", cause);
+  }
+}
+
+/** The same memory without Buffer's own `slice`, which would not copy. */
+function plain(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}
+
+function errnoOf(cause: unknown): string {
+  return typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
+}

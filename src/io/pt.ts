@@ -1,0 +1,350 @@
+// PyTorch .pt files as torch.save writes them since version 1.6: a zip of a pickle, which says what the tensors are, and of their
+// storages. The pickle is read against a list of allowed names; nothing in it is executed. Source: torch/serialization.py.
+
+import { type Csr, csrFromCoo, csrFromParts } from "../core/csr.ts";
+import { FileFormatError, nearestName } from "../core/errors.ts";
+import { isGzip, readBytes, readHead, unpackGzip } from "./files.ts";
+import { shapeText } from "./npy.ts";
+import { expandPointers } from "./npz.ts";
+import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType, numberArrayLike } from "./numbers.ts";
+import { describe, isDict, isGlobal, isTuple, kindOf, type PickleHost, type PickleValue, unpickle } from "./pickle.ts";
+import { listOf, openZip, openZipBytes, type ZipArchive } from "./zip.ts";
+
+/** Storage classes and their element types. */
+const STORAGES: Readonly<Record<string, NumberType>> = {
+  "torch.DoubleStorage": "f8",
+  "torch.FloatStorage": "f4",
+  "torch.HalfStorage": "f2",
+  "torch.BFloat16Storage": "bf2",
+  "torch.LongStorage": "i8",
+  "torch.IntStorage": "i4",
+  "torch.ShortStorage": "i2",
+  "torch.CharStorage": "i1",
+  "torch.ByteStorage": "u1",
+  "torch.BoolStorage": "b1",
+};
+
+const CALLABLE: readonly string[] = [
+  "torch._utils._rebuild_tensor_v2",
+  "torch._utils._rebuild_sparse_tensor",
+  "torch._utils._rebuild_parameter",
+  "torch.serialization._get_layout",
+  "torch.Size",
+  "collections.OrderedDict",
+];
+
+/** dtypes appear as names beside tensors; they are read and ignored. */
+const DTYPE = /^torch\.(float(16|32|64)|bfloat16|u?int(8|16|32|64)|bool|half|float|double|long|int|short)$/;
+
+/** How a file begins that torch.save wrote before version 1.6: protocol 2 and the long integer 0x1950a86a20f9469cfc6c. */
+const LEGACY_MAGIC = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19] as const;
+
+/** More elements than a stored matrix may have; a strided view could claim any number. */
+const MAX_ELEMENTS = 2 ** 29;
+
+/** A storage, still in the archive. */
+interface Storage {
+  readonly kind: "storage";
+  readonly type: NumberType;
+  /** Entry `data/<key>` of the archive. */
+  readonly key: string;
+  readonly length: number;
+}
+
+interface Layout {
+  readonly kind: "layout";
+  readonly name: string;
+}
+
+/** A strided view of a storage; sizes and strides in elements. */
+interface DenseTensor {
+  readonly kind: "dense tensor";
+  readonly storage: Storage;
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+}
+
+/** COO: parts are indices [2, nnz] and values; compressed layouts: offsets, indices and values. */
+interface SparseTensor {
+  readonly kind: "sparse tensor";
+  readonly layout: string;
+  readonly parts: readonly DenseTensor[];
+  readonly shape: readonly number[];
+}
+
+type TorchObject = Storage | Layout | DenseTensor | SparseTensor;
+type TorchValue = PickleValue<TorchObject>;
+
+/**
+ * A sparse matrix from a .pt file (or one packed with gzip): a sparse COO, CSR or CSC tensor of two dimensions, alone or in a
+ * dictionary. Duplicates of a COO tensor are summed, whether or not it says that it is coalesced.
+ *
+ * @param options.key which entry of a dictionary; not needed when just one is a sparse tensor
+ * @throws {FileFormatError} missing, truncated, legacy format, something other than tensors (named, never executed), a dense
+ *   tensor instead (`code` "file-dense", with its shape)
+ * @throws {SparseFormatError} an index out of range, a value that is not finite
+ */
+export async function readSparsePt(file: string, options: { readonly key?: string } = {}): Promise<Csr> {
+  const zip = await openTorchZip(file);
+  try {
+    const root = rootOf(zip);
+    const value = unpickle(await zip.read(`${root}data.pkl`), torchHost(file), file);
+    const tensor = selectSparse(value, options.key, file);
+    return await csrOf(tensor, (part) => readTensor(zip, root, part), file);
+  } finally {
+    zip.close();
+  }
+}
+
+async function openTorchZip(file: string): Promise<ZipArchive> {
+  const expected = "a PyTorch file";
+  let head = await readHead(file, LEGACY_MAGIC.length, expected);
+  let unpacked: Uint8Array | null = null;
+  if (isGzip(head)) {
+    unpacked = await unpackGzip(await readBytes(file, expected), file);
+    head = unpacked.subarray(0, LEGACY_MAGIC.length);
+  }
+  if (LEGACY_MAGIC.every((byte, i) => head[i] === byte)) {
+    throw new FileFormatError(
+      file,
+      "a PyTorch file in the zip format of torch ≥ 1.6",
+      "the older format; in PyTorch, save it again: torch.save(torch.load(path), path)",
+      "file-legacy-torch",
+    );
+  }
+  return unpacked ? openZipBytes(unpacked, file, expected) : openZip(file, expected);
+}
+
+/** The folder of the archive that everything lies in, with its slash. */
+function rootOf(zip: ZipArchive): string {
+  const pickle = zip.names.find((name) => name === "data.pkl" || name.endsWith("/data.pkl"));
+  if (pickle === undefined) {
+    throw new FileFormatError(zip.file, "a PyTorch file with a data.pkl", `a zip with ${listOf(zip.names)}`);
+  }
+  return pickle.slice(0, -"data.pkl".length);
+}
+
+/** The names that tensors need, and what they make. */
+function torchHost(file: string): PickleHost<TorchObject> {
+  const bad = (what: string, args: readonly TorchValue[]): FileFormatError =>
+    new FileFormatError(file, `arguments that ${what} takes`, `(${args.map(describe).join(", ")})`);
+  return {
+    checkGlobal(name) {
+      if (CALLABLE.includes(name) || name in STORAGES || DTYPE.test(name)) return;
+      throw new FileFormatError(
+        file,
+        "a file with tensors only",
+        `the Python object ${name}, which is refused (nothing was executed)`,
+        "pickle-refused",
+      );
+    },
+    persistent(id) {
+      const [tag, storage, key, , length] = isTuple(id) ? id.items : [];
+      const type = isGlobal(storage) ? STORAGES[storage.name] : undefined;
+      if (tag !== "storage" || type === undefined || typeof key !== "string" || !isCount(length)) {
+        throw new FileFormatError(file, "the id of a tensor's storage", describe(id));
+      }
+      return { kind: "storage", type, key, length };
+    },
+    call(name, args) {
+      switch (name) {
+        case "collections.OrderedDict":
+          if (args.length > 0) throw bad(name, args);
+          return { kind: "dict", entries: new Map() };
+        case "torch.Size":
+          if (!isTuple(args[0])) throw bad(name, args);
+          return args[0];
+        case "torch.serialization._get_layout":
+          if (typeof args[0] !== "string") throw bad(name, args);
+          return { kind: "layout", name: args[0] };
+        case "torch._utils._rebuild_parameter":
+          if (!isTensor(args[0])) throw bad(name, args);
+          return args[0];
+        case "torch._utils._rebuild_tensor_v2": {
+          const [storage, offset, size, strides] = args;
+          const shape = counts(size);
+          const steps = counts(strides);
+          if (!isStorage(storage) || !isCount(offset) || !shape || steps?.length !== shape.length)
+            throw bad(name, args);
+          return { kind: "dense tensor", storage, offset, shape, strides: steps };
+        }
+        case "torch._utils._rebuild_sparse_tensor": {
+          const [layout, data] = args;
+          if (!isLayout(layout) || !isTuple(data)) throw bad(name, args);
+          // COO: indices, values, size and since torch 2.0 whether it is coalesced; others: offsets, indices, values, size.
+          const nParts = layout.name === "torch.sparse_coo" ? 2 : 3;
+          const parts = data.items.slice(0, nParts);
+          const shape = counts(data.items[nParts]);
+          if (!parts.every(isDense) || parts.length !== nParts || !shape) throw bad(name, args);
+          return { kind: "sparse tensor", layout: layout.name, parts, shape };
+        }
+        default:
+          // A dtype or a storage class: harmless as names, not to be called.
+          throw new FileFormatError(
+            file,
+            "a file with tensors only",
+            `a call of ${name}, which is refused`,
+            "pickle-refused",
+          );
+      }
+    },
+  };
+}
+
+/** The sparse tensor meant: the value itself, the entry under `key`, or the only sparse entry. */
+function selectSparse(value: TorchValue, key: string | undefined, file: string): SparseTensor {
+  if (!isDict(value)) {
+    if (key !== undefined) throw new FileFormatError(file, `a dictionary with "${key}"`, describe(value));
+    return requireSparse(value, file);
+  }
+  const names = [...value.entries.keys()].map((name) => (typeof name === "string" ? name : describe(name)));
+  if (key !== undefined) {
+    const entry = value.entries.get(key);
+    if (entry === undefined) {
+      const near = nearestName(key, names);
+      const hint = near ? ` (did you mean "${near}"?)` : "";
+      throw new FileFormatError(file, `an entry "${key}"`, `entries ${listOf(names)}${hint}`);
+    }
+    return requireSparse(entry, `${file}[${key}]`);
+  }
+  const sparse = [...value.entries].filter(([, entry]) => isSparse(entry));
+  if (sparse.length === 1) return requireSparse(sparse[0]![1], file);
+  if (sparse.length === 0) {
+    throw new FileFormatError(file, "a sparse tensor", `a dictionary without one: ${listOf(names)}`, "file-dense");
+  }
+  const choices = listOf(sparse.map(([name]) => String(name)));
+  throw new FileFormatError(file, "one sparse tensor, or the key of one", `several: ${choices}`);
+}
+
+function requireSparse(value: TorchValue, file: string): SparseTensor {
+  if (isSparse(value)) return value;
+  if (isDense(value)) {
+    throw new FileFormatError(
+      file,
+      "a sparse tensor",
+      `a dense tensor of shape ${shapeText(value.shape)}; in PyTorch, save tensor.to_sparse()`,
+      "file-dense",
+    );
+  }
+  throw new FileFormatError(file, "a sparse tensor", describe(value));
+}
+
+async function csrOf(
+  tensor: SparseTensor,
+  read: (part: DenseTensor) => Promise<NumberArray>,
+  file: string,
+): Promise<Csr> {
+  const { layout, parts, shape } = tensor;
+  const [nRows, nCols] = shape;
+  if (nRows === undefined || nCols === undefined || shape.length !== 2) {
+    throw new FileFormatError(file, "a sparse matrix of two dimensions", `shape ${shapeText(shape)}`);
+  }
+  const last = parts.at(-1)!;
+  if (last.shape.length !== 1) {
+    throw new FileFormatError(file, "one number per stored entry", `values of shape ${shapeText(last.shape)}`);
+  }
+  const nnz = last.shape[0]!;
+  const values = await read(last);
+  switch (layout) {
+    case "torch.sparse_coo": {
+      const indices = parts[0]!;
+      if (indices.shape.length !== 2 || indices.shape[0] !== 2 || indices.shape[1] !== nnz) {
+        throw new FileFormatError(file, `indices of shape (2, ${nnz})`, shapeText(indices.shape));
+      }
+      const both = await read(indices);
+      return csrFromCoo({ nRows, nCols, rows: both.subarray(0, nnz), cols: both.subarray(nnz), values }, file);
+    }
+    case "torch.sparse_csr":
+      return csrFromParts({ nRows, nCols, rowPtr: await read(parts[0]!), colIdx: await read(parts[1]!), values }, file);
+    case "torch.sparse_csc": {
+      const cols = expandPointers(await read(parts[0]!), nCols, nnz, file);
+      return csrFromCoo({ nRows, nCols, rows: await read(parts[1]!), cols, values }, file);
+    }
+    default:
+      throw new FileFormatError(file, "a sparse tensor of layout COO, CSR or CSC", `layout ${layout}`);
+  }
+}
+
+/** The numbers of a tensor, last index fastest. */
+async function readTensor(zip: ZipArchive, root: string, tensor: DenseTensor): Promise<NumberArray> {
+  const { storage, offset, shape, strides } = tensor;
+  const bytes = await zip.read(`${root}data/${storage.key}`);
+  const needed = storage.length * bytesOfNumber(storage.type);
+  if (bytes.length !== needed) {
+    throw new FileFormatError(
+      zip.file,
+      `${needed} bytes in storage ${storage.key}`,
+      `${bytes.length}`,
+      "file-truncated",
+    );
+  }
+  const all = decodeNumbers(bytes, storage.type, await isLittleEndian(zip, root), zip.file);
+  const count = shape.reduce((product, extent) => product * extent, 1);
+  if (count === 0) return all.subarray(0, 0);
+  const last = shape.reduce((at, extent, d) => at + (extent - 1) * strides[d]!, offset);
+  if (count > MAX_ELEMENTS || last >= all.length) {
+    throw new FileFormatError(
+      zip.file,
+      `a tensor within its storage of ${all.length} elements`,
+      `shape ${shapeText(shape)}, strides ${shapeText(strides)}, offset ${offset}`,
+    );
+  }
+  if (isContiguous(shape, strides)) return all.subarray(offset, offset + count);
+  // Sparse parts have at most two dimensions; the missing one counts as a single row.
+  const [rows, columns] = shape.length === 2 ? [shape[0]!, shape[1]!] : [1, count];
+  const [rowStep, columnStep] = shape.length === 2 ? [strides[0]!, strides[1]!] : [0, strides[0]!];
+  const out = numberArrayLike(all, count);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) out[i * columns + j] = all[offset + i * rowStep + j * columnStep]!;
+  }
+  return out;
+}
+
+/** Files from before torch 2.1 do not say; they were nearly all written on little-endian machines. */
+async function isLittleEndian(zip: ZipArchive, root: string): Promise<boolean> {
+  const name = `${root}byteorder`;
+  if (!zip.has(name)) return true;
+  const order = new TextDecoder().decode(await zip.read(name));
+  if (order !== "little" && order !== "big") {
+    throw new FileFormatError(zip.file, "byte order little or big", JSON.stringify(order));
+  }
+  return order === "little";
+}
+
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  let step = 1;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    if (shape[d] !== 1 && strides[d] !== step) return false;
+    step *= shape[d]!;
+  }
+  return true;
+}
+
+function isCount(value: TorchValue | undefined): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function counts(value: TorchValue | undefined): number[] | null {
+  return isTuple(value) && value.items.every(isCount) ? [...value.items] : null;
+}
+
+function isStorage(value: TorchValue | undefined): value is Storage {
+  return kindOf(value) === "storage";
+}
+
+function isLayout(value: TorchValue | undefined): value is Layout {
+  return kindOf(value) === "layout";
+}
+
+function isDense(value: TorchValue | undefined): value is DenseTensor {
+  return kindOf(value) === "dense tensor";
+}
+
+function isSparse(value: TorchValue | undefined): value is SparseTensor {
+  return kindOf(value) === "sparse tensor";
+}
+
+function isTensor(value: TorchValue | undefined): value is DenseTensor | SparseTensor {
+  return isDense(value) || isSparse(value);
+}

@@ -1,0 +1,223 @@
+// Zip archives, as .npz and .pt files are: entries are read one at a time, on demand, and checked against their checksum.
+// Reading rests on yauzl; the writer makes plain stored entries. Source: PKWARE APPNOTE 6.3.
+
+import type { Readable } from "node:stream";
+import { type Entry, fromBufferPromise, openPromise, type ZipFile } from "yauzl";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { crc32 } from "./crc32.ts";
+import { fileError, MAX_UNPACKED_BYTES, readHead, writeBytesAtomic } from "./files.ts";
+
+/** Deflate turns at most 1032 bytes into one (zlib technical notes), so a larger claim is a lie; 64 allows for tiny entries. */
+const MAX_DEFLATE_RATIO = 1032;
+const MAX_ENTRIES = 1 << 20;
+
+/** An open archive: its directory is in memory, its entries are not. `close()` when done. */
+export class ZipArchive {
+  /** Path or name, for error messages. */
+  readonly file: string;
+  readonly #zip: ZipFile;
+  readonly #entries: ReadonlyMap<string, Entry>;
+
+  constructor(file: string, zip: ZipFile, entries: ReadonlyMap<string, Entry>) {
+    this.file = file;
+    this.#zip = zip;
+    this.#entries = entries;
+  }
+
+  /** Entry names, in directory order. */
+  get names(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  /**
+   * The unpacked bytes of one entry, owned by the caller.
+   *
+   * @throws {FileFormatError} no such entry, encrypted, damaged, too large
+   */
+  async read(name: string): Promise<Uint8Array> {
+    const entry = this.#entries.get(name);
+    if (!entry) {
+      throw new FileFormatError(this.file, `an entry "${name}"`, `entries ${listOf(this.names)}`);
+    }
+    const { uncompressedSize, compressedSize } = entry;
+    if (uncompressedSize > MAX_UNPACKED_BYTES || uncompressedSize > compressedSize * MAX_DEFLATE_RATIO + 64) {
+      throw new FileFormatError(this.file, `entry "${name}" of a credible size`, `${uncompressedSize} bytes`);
+    }
+    if (compressedSize > this.#zip.fileSize) {
+      throw new FileFormatError(
+        this.file,
+        `the ${compressedSize} bytes of "${name}"`,
+        "a shorter file",
+        "file-truncated",
+      );
+    }
+    let bytes: Uint8Array;
+    try {
+      bytes = await collect(await this.#zip.openReadStreamPromise(entry), uncompressedSize);
+    } catch (cause) {
+      throw new FileFormatError(this.file, `a readable entry "${name}"`, messageOf(cause));
+    }
+    if (crc32(bytes) !== entry.crc32) {
+      throw new FileFormatError(this.file, `entry "${name}" to match its checksum`, "damaged data", "file-damaged");
+    }
+    return bytes;
+  }
+
+  /** Releases the file; reading afterwards fails. */
+  close(): void {
+    this.#zip.close();
+  }
+}
+
+/**
+ * Opens a zip file by its directory at the end.
+ *
+ * @param expected what kind of zip this should be, for the error message, e.g. "a .npz file"
+ * @throws {FileFormatError} missing, not a zip (`code` "file-format"), truncated ("file-truncated")
+ */
+export async function openZip(file: string, expected = "a zip file"): Promise<ZipArchive> {
+  const head = await readHead(file, 4, expected);
+  checkSignature(head, file, expected);
+  return archiveOf(file, expected, () => openPromise(file, { autoClose: false }));
+}
+
+/** The same for an archive in memory; `bytes` must not change while it is open. */
+export async function openZipBytes(bytes: Uint8Array, file: string, expected = "a zip file"): Promise<ZipArchive> {
+  checkSignature(bytes, file, expected);
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return archiveOf(file, expected, () => fromBufferPromise(view));
+}
+
+/** True when the bytes begin a zip file that has an entry. */
+export function isZip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;
+}
+
+async function archiveOf(file: string, expected: string, opening: () => Promise<ZipFile>): Promise<ZipArchive> {
+  let zip: ZipFile;
+  try {
+    zip = await opening();
+  } catch (cause) {
+    // The signature at the front was right, so a directory that is not found at the end was cut off.
+    if (messageOf(cause).startsWith("End of central directory")) {
+      throw new FileFormatError(file, `${expected}, whole`, "a zip file without its end", "file-truncated");
+    }
+    throw fileError(file, expected, cause);
+  }
+  const entries = new Map<string, Entry>();
+  try {
+    if (zip.entryCount > MAX_ENTRIES) throw new Error(`${zip.entryCount} entries`);
+    for await (const entry of zip.eachEntry()) entries.set(entry.fileName, entry);
+  } catch (cause) {
+    zip.close();
+    throw new FileFormatError(file, `${expected} with a sound directory`, messageOf(cause));
+  }
+  return new ZipArchive(file, zip, entries);
+}
+
+function checkSignature(bytes: Uint8Array, file: string, expected: string): void {
+  if (bytes.length === 0) throw new FileFormatError(file, expected, "an empty file", "file-truncated");
+  if (!isZip(bytes)) {
+    throw new FileFormatError(file, `${expected} (a zip archive)`, `a file that begins ${hexOf(bytes.subarray(0, 4))}`);
+  }
+}
+
+async function collect(stream: Readable, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  if (at !== size) throw new Error(`${at} bytes instead of ${size}`);
+  return bytes;
+}
+
+/** One entry to write. */
+export interface ZipInput {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Bytes of a zip archive of stored (uncompressed) entries, dated 1980-01-01 so that equal content gives equal files.
+ *
+ * @throws {ArgumentError} more than the format holds without its 64-bit extension (65,534 entries, 4 GiB)
+ */
+export function encodeZip(entries: readonly ZipInput[]): Uint8Array {
+  const names = entries.map((entry) => new TextEncoder().encode(entry.name));
+  const headers = names.reduce((sum, name) => sum + 30 + 46 + 2 * name.length, 22);
+  const total = entries.reduce((sum, entry) => sum + entry.bytes.length, headers);
+  if (entries.length > 65534 || total >= 2 ** 32) {
+    throw new ArgumentError(
+      "encodeZip",
+      "entries",
+      "at most 65534 entries and 4 GiB",
+      `${entries.length}, ${total} bytes`,
+    );
+  }
+  const out = new Uint8Array(total);
+  const view = new DataView(out.buffer);
+  let at = 0;
+  const offsets: number[] = [];
+  // The fields that the local header and the directory share, from "version needed" to "extra length".
+  const common = (from: number, name: Uint8Array, bytes: Uint8Array, crc: number): void => {
+    view.setUint16(from, 20, true); // version 2.0
+    view.setUint16(from + 2, 0x0800, true); // names are UTF-8
+    view.setUint16(from + 8, 0x0021, true); // date: 1980-01-01
+    view.setUint32(from + 10, crc, true);
+    view.setUint32(from + 14, bytes.length, true);
+    view.setUint32(from + 18, bytes.length, true);
+    view.setUint16(from + 22, name.length, true);
+  };
+  const checksums = entries.map((entry) => crc32(entry.bytes));
+  entries.forEach(({ bytes }, i) => {
+    const name = names[i]!;
+    offsets.push(at);
+    view.setUint32(at, 0x04034b50, true);
+    common(at + 4, name, bytes, checksums[i]!);
+    out.set(name, at + 30);
+    out.set(bytes, at + 30 + name.length);
+    at += 30 + name.length + bytes.length;
+  });
+  const directory = at;
+  entries.forEach(({ bytes }, i) => {
+    const name = names[i]!;
+    view.setUint32(at, 0x02014b50, true);
+    view.setUint16(at + 4, 20, true);
+    common(at + 6, name, bytes, checksums[i]!);
+    view.setUint32(at + 42, offsets[i]!, true);
+    out.set(name, at + 46);
+    at += 46 + name.length;
+  });
+  view.setUint32(at, 0x06054b50, true);
+  view.setUint16(at + 8, entries.length, true);
+  view.setUint16(at + 10, entries.length, true);
+  view.setUint32(at + 12, at - directory, true);
+  view.setUint32(at + 16, directory, true);
+  return out;
+}
+
+/** Writes `encodeZip(entries)`, atomically. */
+export async function writeZip(file: string, entries: readonly ZipInput[]): Promise<void> {
+  await writeBytesAtomic(file, encodeZip(entries));
+}
+
+/** Names for a message: all of a few, the first of many. */
+export function listOf(names: readonly string[]): string {
+  if (names.length === 0) return "(none)";
+  const shown = names.slice(0, 8).join(", ");
+  return names.length > 8 ? `${shown}, … (${names.length} in all)` : shown;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
