@@ -98,7 +98,8 @@ export type Instr =
   | { readonly op: "store"; readonly binding: BindingId; readonly value: ValueId; readonly accumulate: boolean }
   /** table[index[lane]][row, lane] += value. */
   | { readonly op: "scatter"; readonly table: BindingId; readonly index: ValueId; readonly value: ValueId }
-  /** Reduction over rows: state value → sample binding. Complete after the phase; fixed order for any number of threads. */
+  /** Reduction over rows: state value → sample binding; in a `lanes: "none"` phase row value → scalar binding (norms of
+   *  gradients). Complete after the phase; fixed order for any number of threads. */
   | { readonly op: "reduceRows"; readonly binding: BindingId; readonly value: ValueId; readonly how: "sum" | "max" | "min"; readonly accumulate: boolean }
   /** Sum over lanes: state value → row binding, or sample value → scalar binding. */
   | { readonly op: "reduceLanes"; readonly binding: BindingId; readonly value: ValueId; readonly accumulate: boolean };

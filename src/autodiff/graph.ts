@@ -1,0 +1,278 @@
+// A computation graph under construction: values are hash-consed (equal expressions are one value), constants are folded,
+// shapes are checked as the graph grows. A graph says what is to be stored where; `lower` turns it into a program.
+
+import type { BinaryOp, Kind, PointwiseOp, UnaryOp } from "../backend/program.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import type { Operand, Ops } from "../ops/op.ts";
+import { POINTWISE } from "../ops/pointwise.ts";
+import type { Matrix, Op, Table, Value } from "../ops/value.ts";
+
+/** What a program does besides computing: write a named binding. */
+export type Effect =
+  /** `kind` and `rows` are the binding's; a narrower value is broadcast to it. */
+  | {
+      readonly type: "store";
+      readonly name: string;
+      readonly value: Value;
+      readonly kind: Kind;
+      readonly rows: number;
+      readonly accumulate: boolean;
+    }
+  | { readonly type: "scatter"; readonly grad: string; readonly table: Table; readonly index: Value; readonly value: Value }
+  /** A matmulT that is wanted for the matrix gradient it accumulates. */
+  | { readonly type: "matrixGrad"; readonly value: Value };
+
+const UNARY_NAMES = [
+  "neg", "abs", "sign", "exp", "log", "sqrt", "floor", "relu", "sigmoid", "tanh", "softplus", "erf", "isFinite",
+] as const satisfies readonly UnaryOp[];
+const BINARY_NAMES = ["add", "sub", "mul", "div", "min", "max", "lt", "le", "eq", "pow"] as const satisfies readonly BinaryOp[];
+
+type PointwiseMethods = { readonly [K in UnaryOp]: (a: Operand) => Value } & {
+  readonly [K in BinaryOp]: (a: Operand, b: Operand) => Value;
+};
+
+/** The pointwise methods of Ops, one per name in the tables above. */
+function pointwiseMethods(make: (fn: PointwiseOp, args: readonly Operand[]) => Value): PointwiseMethods {
+  const methods: Record<string, (...args: Operand[]) => Value> = {};
+  for (const fn of UNARY_NAMES) methods[fn] = (a) => make(fn, [a!]);
+  for (const fn of BINARY_NAMES) methods[fn] = (a, b) => make(fn, [a!, b!]);
+  return methods as PointwiseMethods;
+}
+
+/**
+ * The graph as users and models see it: leaves by name, and every op as a method.
+ *
+ * A leaf is bound to a buffer when the program runs: `state` and `sample` values change from run to run, `row` and matrices
+ * are usually parameters. Asking twice for one name gives the same value.
+ */
+export class Graph {
+  readonly values: Value[] = [];
+  readonly effects: Effect[] = [];
+  readonly matrices: Map<string, Matrix> = new Map();
+  readonly tables: Map<string, Table> = new Map();
+  readonly ops: Ops;
+  readonly #interned = new Map<string, Value>();
+
+  constructor() {
+    this.ops = {
+      ...pointwiseMethods((fn, args) => this.#pointwise(fn, args)),
+      constant: (value) => this.#constant(value),
+      select: (c, a, b) => this.#pointwise("select", [c, a, b]),
+      matmul: (matrix, x) => this.#matmul(matrix, x),
+      matmulT: (matrix, g, grad) => this.#matmulT(matrix, g, grad),
+      reduceRows: (v, how = "sum") => this.#reduceRows(v, how),
+      reduceLanes: (v) => this.#reduceLanes(v),
+      lookup: (table, index) => this.#lookup(table, index),
+    };
+  }
+
+  // ---- leaves ----------------------------------------------------------------------------------------------------------
+
+  /** A named input of the given kind; `rows` is 1 for samples and scalars. */
+  leaf(name: string, kind: Kind, rows = 1): Value {
+    const known = this.#interned.get(`leaf ${name}`);
+    if (known) {
+      if (known.kind !== kind || known.rows !== rows) {
+        throw new ShapeError("leaf", name, `${known.kind} of ${known.rows} rows, as before`, `${kind} of ${rows} rows`);
+      }
+      return known;
+    }
+    return this.#intern(`leaf ${name}`, { type: "leaf", name }, [], kind, rows);
+  }
+
+  /** One number per neuron and sample. */
+  state(name: string, rows: number): Value {
+    return this.leaf(name, "state", rows);
+  }
+
+  /** One number per neuron (bias, tau). */
+  row(name: string, rows: number): Value {
+    return this.leaf(name, "row", rows);
+  }
+
+  /** One number per sample. */
+  sample(name: string): Value {
+    return this.leaf(name, "sample");
+  }
+
+  /** One number. */
+  scalar(name: string): Value {
+    return this.leaf(name, "scalar");
+  }
+
+  /** A sparse matrix by name; shape [rows, cols], row = target, column = source. */
+  sparse(name: string, rows: number, cols: number, nnz: number): Matrix {
+    return this.#matrix({ name, form: "sparse", rows, cols, stored: nnz });
+  }
+
+  /** A dense row-major [rows, cols] matrix by name. */
+  dense(name: string, rows: number, cols: number): Matrix {
+    return this.#matrix({ name, form: "dense", rows, cols, stored: rows * cols });
+  }
+
+  #matrix(matrix: Matrix): Matrix {
+    const known = this.matrices.get(matrix.name);
+    if (!known) {
+      this.matrices.set(matrix.name, matrix);
+      return matrix;
+    }
+    const describe = (m: Matrix) => `${m.form} [${m.rows}, ${m.cols}] with ${m.stored} entries`;
+    if (describe(known) !== describe(matrix)) throw new ShapeError("matrix", matrix.name, describe(known), describe(matrix));
+    return known;
+  }
+
+  /** `depth` states of `rows` rows behind one another. */
+  table(name: string, rows: number, depth: number): Table {
+    const known = this.tables.get(name) ?? { name, rows, depth };
+    if (known.rows !== rows || known.depth !== depth) {
+      throw new ShapeError("table", name, `[${known.depth}, ${known.rows}], as before`, `[${depth}, ${rows}]`);
+    }
+    this.tables.set(name, known);
+    return known;
+  }
+
+  /** The row number, 0 … rows − 1. */
+  rowIndex(rows: number): Value {
+    return this.#intern(`rowIndex ${rows}`, { type: "rowIndex" }, [], "row", rows);
+  }
+
+  /** Uniform in [0, 1) for every row and sample: a pure function of the key (two u32, bound), the row and the sample's id. */
+  random(key: string, rows: number, sampleId: Value): Value {
+    return this.#intern(`random ${key} ${rows} ${sampleId.id}`, { type: "random", key }, [sampleId], "state", rows);
+  }
+
+  /** source[index[row]] for each of `rows` rows; `source` is a row vector or the nnz values of a matrix, `index` a u32 vector. */
+  gather(source: string, sourceKind: "row" | "nnz", sourceRows: number, index: string, rows: number): Value {
+    const op: Op = { type: "gather", source, sourceKind, sourceRows, index };
+    return this.#intern(`gather ${source} ${index}`, op, [], "row", rows);
+  }
+
+  // ---- effects ---------------------------------------------------------------------------------------------------------
+
+  /** Writes (or adds) `value` to the binding `name` when the program runs; `as` widens it by broadcasting. */
+  store(name: string, value: Operand, options: { accumulate?: boolean; as?: { kind: Kind; rows: number } } = {}): void {
+    const stored = this.#value(value);
+    const { kind, rows } = options.as ?? stored;
+    if (stored.op.type === "leaf" && stored.op.name === name) throw new ArgumentError("store", name, "a new name", "an input's");
+    this.effects.push({ type: "store", name, value: stored, kind, rows, accumulate: options.accumulate ?? false });
+  }
+
+  /** Adds `value` to state number `index[lane]` of the table bound as `grad`. */
+  scatter(grad: string, table: Table, index: Value, value: Value): void {
+    this.effects.push({ type: "scatter", grad, table, index, value });
+  }
+
+  // ---- building --------------------------------------------------------------------------------------------------------
+
+  #intern(key: string, op: Op, args: readonly Value[], kind: Kind, rows: number): Value {
+    const known = this.#interned.get(key);
+    if (known) return known;
+    const value: Value = { id: this.values.length, op, args, kind, rows };
+    this.values.push(value);
+    this.#interned.set(key, value);
+    return value;
+  }
+
+  #constant(value: number): Value {
+    return this.#intern(`const ${Object.is(value, -0) ? "-0" : value}`, { type: "const", value }, [], "scalar", 1);
+  }
+
+  #value(a: Operand): Value {
+    if (typeof a === "number") return this.#constant(a);
+    if (this.values[a.id] !== a) throw new ArgumentError("graph", "operand", "a value of this graph", "one of another graph");
+    return a;
+  }
+
+  #pointwise(fn: PointwiseOp, operands: readonly Operand[]): Value {
+    const args = operands.map((a) => this.#value(a));
+    const simpler = simplify(fn, args);
+    if (simpler !== null) return typeof simpler === "number" ? this.#constant(simpler) : simpler;
+    const { kind, rows } = broadcast(fn, args);
+    return this.#intern(`${fn} ${args.map((a) => a.id).join(" ")}`, { type: "pointwise", fn }, args, kind, rows);
+  }
+
+  #matmul(matrix: Matrix, x: Value): Value {
+    if (x.kind !== "state" || x.rows !== matrix.cols) {
+      throw new ShapeError("matmul", "x", `a state of ${matrix.cols} rows, the columns of ${matrix.name}`, `${x.kind} of ${x.rows}`);
+    }
+    this.#matrix(matrix);
+    return this.#intern(`matmul ${matrix.name} ${x.id}`, { type: "matmul", matrix }, [x], "state", matrix.rows);
+  }
+
+  #matmulT(matrix: Matrix, g: Value, grad?: { readonly x: Value; readonly binding: string }): Value {
+    if (g.kind !== "state" || g.rows !== matrix.rows) {
+      throw new ShapeError("matmulT", "g", `a state of ${matrix.rows} rows, the rows of ${matrix.name}`, `${g.kind} of ${g.rows}`);
+    }
+    this.#matrix(matrix);
+    const op: Op = { type: "matmulT", matrix, grad: grad?.binding ?? null };
+    const args = grad ? [g, grad.x] : [g];
+    const key = `matmulT ${matrix.name} ${args.map((a) => a.id).join(" ")} ${op.grad}`;
+    const known = this.#interned.get(key);
+    const value = known ?? this.#intern(key, op, args, "state", matrix.cols);
+    if (grad && !known) this.effects.push({ type: "matrixGrad", value });
+    return value;
+  }
+
+  #reduceRows(v: Value, how: "sum" | "max" | "min"): Value {
+    if (v.kind === "sample" || v.kind === "scalar") throw new ShapeError("reduceRows", "v", "a state or row value", v.kind);
+    const kind = v.kind === "state" ? "sample" : "scalar";
+    return this.#intern(`reduceRows ${how} ${v.id}`, { type: "reduceRows", how }, [v], kind, 1);
+  }
+
+  #reduceLanes(v: Value): Value {
+    if (v.kind === "row" || v.kind === "scalar") throw new ShapeError("reduceLanes", "v", "a state or sample value", v.kind);
+    return this.#intern(`reduceLanes ${v.id}`, { type: "reduceLanes" }, [v], v.kind === "state" ? "row" : "scalar", v.rows);
+  }
+
+  #lookup(table: Table, index: Value): Value {
+    if (index.kind !== "sample") throw new ShapeError("lookup", "index", "a sample value", index.kind);
+    this.table(table.name, table.rows, table.depth);
+    return this.#intern(`lookup ${table.name} ${index.id}`, { type: "lookup", table }, [index], "state", table.rows);
+  }
+}
+
+/** Kind and rows of a pointwise result. */
+function broadcast(fn: string, args: readonly Value[]): { kind: Kind; rows: number } {
+  let rows = 1;
+  let perRow = false;
+  let perLane = false;
+  for (const a of args) {
+    if (a.kind === "state" || a.kind === "row") {
+      if (perRow && a.rows !== rows) throw new ShapeError(fn, "operands", `${rows} rows`, `${a.rows}`);
+      perRow = true;
+      rows = a.rows;
+    }
+    perLane ||= a.kind === "state" || a.kind === "sample";
+  }
+  return { kind: perRow ? (perLane ? "state" : "row") : perLane ? "sample" : "scalar", rows };
+}
+
+/** Exact simplifications only: constants folded, x·1, x + 0, x − 0, x / 1, −(−x), select of a known condition. */
+function simplify(fn: PointwiseOp, args: readonly Value[]): Value | number | null {
+  const c = args.map((a) => (a.op.type === "const" ? a.op.value : null));
+  const [a, b] = args;
+  const [x, y] = [c[0] ?? null, c[1] ?? null];
+  switch (fn) {
+    case "add":
+      return x !== null && y !== null ? x + y : x === 0 ? b! : y === 0 ? a! : null;
+    case "sub":
+      return x !== null && y !== null ? x - y : y === 0 ? a! : null;
+    case "mul":
+      return x !== null && y !== null ? x * y : x === 1 ? b! : y === 1 ? a! : null;
+    case "div":
+      return x !== null && y !== null ? x / y : y === 1 ? a! : null;
+    case "neg":
+      if (x !== null) return -x;
+      return a!.op.type === "pointwise" && a!.op.fn === "neg" ? a!.args[0]! : null;
+    case "select":
+      if (x !== null) return x !== 0 ? b! : args[2]!;
+      return b === args[2] ? b! : null;
+    default:
+      return null;
+  }
+}
+
+/** True when the pointwise table and the graph's methods agree (checked by a test). */
+export function pointwiseNames(): readonly string[] {
+  return Object.keys(POINTWISE);
+}

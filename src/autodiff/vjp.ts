@@ -1,0 +1,196 @@
+// Reverse mode: from a graph and the cotangents of its outputs to the graph that computes the cotangents of its inputs.
+//
+// Saved for the reverse pass: contraction outputs (products and reductions) and leaves. Recomputed: every pointwise value.
+// So `reverseGraph` says which contraction outputs the forward program must keep, and rebuilds the rest from them.
+
+import { ShapeError } from "../core/errors.ts";
+import { vjpRuleOf } from "../ops/index.ts";
+import type { VjpContext } from "../ops/op.ts";
+import { isContraction, type Matrix, type Table, type Value } from "../ops/value.ts";
+import { Graph } from "./graph.ts";
+
+/** Where the gradient of a named leaf, matrix or table goes. */
+export interface GradTarget {
+  readonly binding: string;
+  /** true: contributions are added to the binding as they come (parameters); false: their sum is stored. */
+  readonly accumulate: boolean;
+}
+
+/** Leaves, matrices and tables whose gradient is wanted, by name. */
+export type Wrt = ReadonlyMap<string, GradTarget>;
+
+/**
+ * Adds to `target` the values and effects that pull the cotangents of `seeds` back to everything in `wrt`.
+ *
+ * @param source  graph that holds the primal values; values are visited in reverse order of their ids
+ * @param seeds   primal value and its cotangent (a value of `target`); several seeds of one value add up
+ * @param primal  the value of `target` that equals a value of `source` (identity when both are one graph)
+ */
+export function pullBack(
+  source: Graph,
+  target: Graph,
+  seeds: readonly (readonly [Value, Value])[],
+  wrt: Wrt,
+  primal: (v: Value) => Value,
+): void {
+  const { ops } = target;
+  const nPrimal = seeds.reduce((n, [v]) => Math.max(n, v.id + 1), 0);
+  const wanted = wantedValues(source, nPrimal, wrt);
+  const contributions = new Map<number, Value[]>();
+  const contribute = (v: Value, ct: Value): void => {
+    const list = contributions.get(v.id);
+    if (list) list.push(ct);
+    else contributions.set(v.id, [ct]);
+  };
+  for (const [v, ct] of seeds) if (wanted[v.id]) contribute(v, ct);
+
+  const stored = new Set<string>();
+  for (let id = nPrimal - 1; id >= 0; id--) {
+    const cts = contributions.get(id);
+    if (!cts) continue;
+    const v = source.values[id]!;
+    if (v.op.type === "leaf") {
+      storeGradient(target, v, cts, wrt.get(v.op.name)!);
+      stored.add(v.op.name);
+      continue;
+    }
+    const rule = vjpRuleOf(v);
+    if (!rule) continue;
+    const ct = cts.reduce((sum, c) => ops.add(sum, c));
+    const context: VjpContext = {
+      value: v,
+      ct,
+      result: () => primal(v),
+      arg: (i) => primal(v.args[i]!),
+      needs: (i) => wanted[v.args[i]!.id] === 1,
+      ops,
+      gradOfMatrix: (matrix: Matrix) => wrt.get(matrix.name)?.binding ?? null,
+      scatter: (table: Table, index: Value, value: Value) => {
+        const grad = wrt.get(table.name);
+        if (grad) target.scatter(grad.binding, table, index, value);
+      },
+    };
+    rule(context).forEach((c, i) => {
+      const arg = v.args[i]!;
+      if (c !== null && wanted[arg.id]) contribute(arg, unbroadcast(target, c, v, arg));
+    });
+  }
+  // An input that nothing depends on has gradient zero, not whatever the buffer held before.
+  for (const v of source.values) {
+    if (v.op.type !== "leaf" || stored.has(v.op.name)) continue;
+    const grad = wrt.get(v.op.name);
+    if (grad && !grad.accumulate) target.store(grad.binding, 0, { as: v });
+  }
+}
+
+/**
+ * The reverse program's graph of `forward`, for cotangents given as leaves.
+ *
+ * @param outputs  primal value → name of the leaf that holds its cotangent
+ * @returns the graph, and the contraction outputs it reads as leaves: the forward program must store them under these names
+ */
+export function reverseGraph(
+  forward: Graph,
+  outputs: ReadonlyMap<Value, string>,
+  wrt: Wrt,
+): { graph: Graph; saves: ReadonlyMap<string, Value> } {
+  const graph = new Graph();
+  const saves = new Map<string, Value>();
+  const primal = rebuilder(forward, graph, (v) => {
+    const name = saveName(v);
+    saves.set(name, v);
+    return name;
+  });
+  const seeds = [...outputs].map(([v, name]) => [v, graph.leaf(name, v.kind, v.rows)] as const);
+  pullBack(forward, graph, seeds, wrt, primal);
+  return { graph, saves };
+}
+
+/** The binding under which a contraction output is kept between the forward and the reverse program. */
+export function saveName(v: Value): string {
+  return `save.${v.id}`;
+}
+
+/**
+ * A function that rebuilds values of `source` in `target` from leaves and saved contraction outputs; each contraction it meets
+ * becomes a leaf named by `save`.
+ */
+export function rebuilder(source: Graph, target: Graph, save: (v: Value) => string): (v: Value) => Value {
+  const rebuilt = new Map<number, Value>();
+  const rebuild = (v: Value): Value => {
+    const known = rebuilt.get(v.id);
+    if (known) return known;
+    const made = make(v);
+    rebuilt.set(v.id, made);
+    return made;
+  };
+  const make = (v: Value): Value => {
+    if (isContraction(v)) return target.leaf(save(v), v.kind, v.rows);
+    const { op } = v;
+    switch (op.type) {
+      case "leaf":
+        return target.leaf(op.name, v.kind, v.rows);
+      case "const":
+        return target.ops.constant(op.value);
+      case "rowIndex":
+        return target.rowIndex(v.rows);
+      case "random":
+        return target.random(op.key, v.rows, rebuild(v.args[0]!));
+      case "lookup":
+        return target.ops.lookup(op.table, rebuild(v.args[0]!));
+      case "gather":
+        return target.gather(op.source, op.sourceKind, op.sourceRows, op.index, v.rows);
+      case "pointwise": {
+        const args = v.args.map(rebuild);
+        if (op.fn === "select") return target.ops.select(args[0]!, args[1]!, args[2]!);
+        const f = target.ops[op.fn] as (...operands: Value[]) => Value;
+        return f(...args);
+      }
+      default:
+        throw new TypeError(`rebuild: ${op.type} of ${source.values.length} values`);
+    }
+  };
+  return rebuild;
+}
+
+/** 1 for each value (up to id n) through which a cotangent can reach something in `wrt`. */
+function wantedValues(source: Graph, n: number, wrt: Wrt): Uint8Array {
+  const wanted = new Uint8Array(n);
+  for (let id = 0; id < n; id++) {
+    const v = source.values[id]!;
+    const { op } = v;
+    const named =
+      (op.type === "leaf" && wrt.has(op.name)) ||
+      (op.type === "matmul" && wrt.has(op.matrix.name)) ||
+      (op.type === "lookup" && wrt.has(op.table.name));
+    if (named || (vjpRuleOf(v) !== null && v.args.some((a) => wanted[a.id]))) wanted[id] = 1;
+  }
+  return wanted;
+}
+
+/** The transpose of broadcasting `arg` to the shape of `v`: sums over the axes that `arg` does not have. */
+function unbroadcast(target: Graph, ct: Value, v: Value, arg: Value): Value {
+  const { ops } = target;
+  const isBroadcast = v.op.type === "pointwise";
+  if (!isBroadcast) return ct;
+  const perRow = (k: Value) => k.kind === "state" || k.kind === "row";
+  const perLane = (k: Value) => k.kind === "state" || k.kind === "sample";
+  let c = ct;
+  if (perLane(v) && !perLane(arg)) {
+    if (!perLane(c)) {
+      throw new ShapeError("vjp", "cotangent", "a value per lane to sum over lanes", `a ${c.kind} value; sum it per sample first`);
+    }
+    c = ops.reduceLanes(c);
+  }
+  if (perRow(v) && !perRow(arg)) c = perRow(c) ? ops.reduceRows(c) : ops.mul(c, v.rows);
+  return c;
+}
+
+function storeGradient(target: Graph, leaf: Value, cts: readonly Value[], grad: GradTarget): void {
+  const as = { kind: leaf.kind, rows: leaf.rows };
+  if (grad.accumulate) {
+    for (const ct of cts) target.store(grad.binding, ct, { accumulate: true, as });
+  } else {
+    target.store(grad.binding, cts.reduce((sum, c) => target.ops.add(sum, c)), { as });
+  }
+}

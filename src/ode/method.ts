@@ -1,0 +1,240 @@
+// The pieces of a one-step method as graphs: the initial step size, one attempt of a step, and dense output. Every quantity of
+// the step-size control is per sample and part of the graph, so back-propagation through the control needs no special case.
+//
+// Names with the prefix `ode.` are the solver's own leaves; everything else belongs to the user's right-hand side.
+
+import { Graph } from "../autodiff/graph.ts";
+import type { Operand, Ops } from "../ops/op.ts";
+import type { Value } from "../ops/value.ts";
+import { type Tableau, weightedSum } from "./tableau.ts";
+
+/** dy/dt = rhs(t, y) for a state of `rows` numbers per sample. `t` is per sample. Inputs and parameters are leaves of `g`. */
+export interface OdeSystem {
+  readonly rows: number;
+  readonly rhs: (g: Graph, t: Value, y: Value) => Value;
+}
+
+/** Step-size control with one factor: dt ← dt·clamp(safety·r^(−1/order), factorMin, factorMax), r the scaled error norm. */
+export interface IntegralController {
+  readonly type: "integral";
+  readonly atol: number;
+  readonly rtol: number;
+  readonly safety: number;
+  readonly factorMin: number;
+  readonly factorMax: number;
+}
+
+/** Every step accepted, the step size stays `dt0`. */
+export interface FixedController {
+  readonly type: "fixed";
+}
+
+export type Controller = IntegralController | FixedController;
+
+export interface Method {
+  readonly tableau: Tableau;
+  readonly controller: Controller;
+  /** Attempts per sample before it fails with status `maxSteps`. */
+  readonly maxSteps: number;
+}
+
+/** Outcome of a sample, as numbers on the device. */
+export const STATUS = { ok: 0, maxSteps: 3, nonFinite: 4 } as const;
+
+/** Scaled error norms below this count as this: keeps r^(−1/order) finite. */
+const SMALLEST_RATIO = 1e-38;
+/** What the initial-step heuristic uses when it cannot tell (Hairer, Nørsett, Wanner, II.4). */
+const TINY_STEP = 1e-6;
+
+/** Leaves and results of one attempt. */
+export interface AttemptGraph {
+  readonly graph: Graph;
+  /** What the next attempt starts from, by the name of its leaf without the prefix. */
+  readonly next: Readonly<Record<"y" | "t" | "dt" | "running" | "nSteps" | "nAccepted" | "status", Value>> & {
+    readonly k1: Value | null;
+  };
+  readonly stages: StageValues;
+  readonly errorRatio: Value | null;
+  readonly accept: Value;
+}
+
+export interface StageValues {
+  readonly y: Value;
+  readonly t: Value;
+  readonly dt: Value;
+  readonly k: readonly Value[];
+  readonly y1: Value;
+}
+
+/** y₁ and the stages k₁ … k_s of a step of size dt from (t, y). */
+function stagesOf(g: Graph, system: OdeSystem, tableau: Tableau): StageValues {
+  const { ops } = g;
+  const y = g.state("ode.y", system.rows);
+  const t = g.sample("ode.t");
+  const dt = g.sample("ode.dt");
+  const k: Value[] = [tableau.fsal ? g.state("ode.k1", system.rows) : system.rhs(g, t, y)];
+  let argument = y;
+  tableau.a.forEach((row, i) => {
+    argument = advance(ops, y, dt, weightedSum(ops, row, k));
+    k.push(system.rhs(g, ops.add(t, ops.mul(tableau.c[i + 1]!, dt)), argument));
+  });
+  const y1 = tableau.ssal ? argument : advance(ops, y, dt, weightedSum(ops, tableau.b, k));
+  return { y, t, dt, k, y1 };
+}
+
+function advance(ops: Ops, y: Value, dt: Value, slope: Value | null): Value {
+  return slope === null ? y : ops.add(y, ops.mul(dt, slope));
+}
+
+/**
+ * One attempt of a step for every sample: stages, solution, error, acceptance, the next step size, and the state that the next
+ * attempt starts from. A sample that no longer runs keeps its state.
+ */
+export function attemptGraph(system: OdeSystem, method: Method): AttemptGraph {
+  const { tableau, controller } = method;
+  const g = new Graph();
+  const { ops } = g;
+  const stages = stagesOf(g, system, tableau);
+  const { y, t, dt, k, y1 } = stages;
+  const running = g.sample("ode.running");
+  const control = controlStep(g, system, method, stages);
+  const update = ops.mul(control.accept, running);
+  const t1 = ops.select(update, ops.add(t, dt), t);
+  const nSteps = ops.add(g.sample("ode.nSteps"), running);
+  const dir = g.sample("ode.dir");
+  const unfinished = ops.lt(ops.sub(ops.mul(dir, t1), ops.mul(dir, g.sample("ode.tEnd"))), 0);
+  const exhausted = ops.mul(unfinished, ops.le(method.maxSteps, nSteps));
+  const failure = ops.select(control.finite, ops.select(exhausted, STATUS.maxSteps, STATUS.ok), STATUS.nonFinite);
+  const status = ops.select(running, failure, g.sample("ode.status"));
+  const runs = ops.mul(running, ops.mul(unfinished, ops.eq(status, STATUS.ok)));
+  return {
+    graph: g,
+    stages,
+    errorRatio: control.ratio,
+    accept: control.accept,
+    next: {
+      y: ops.select(update, y1, y),
+      k1: tableau.fsal ? ops.select(update, k[k.length - 1]!, k[0]!) : null,
+      t: t1,
+      dt: clampToInterval(g, ops.select(runs, control.dtNext, dt), t1),
+      running: runs,
+      nSteps,
+      nAccepted: ops.add(g.sample("ode.nAccepted"), update),
+      status,
+    },
+  };
+}
+
+/** Limits a step to the interval of integration: dt ∈ [tMin − t, tMax − t]; outside, the gradient goes to the bound. */
+function clampToInterval(g: Graph, dt: Value, t: Value): Value {
+  const { ops } = g;
+  const low = ops.sub(g.sample("ode.tMin"), t);
+  const high = ops.sub(g.sample("ode.tMax"), t);
+  return ops.select(ops.lt(dt, low), low, ops.select(ops.lt(high, dt), high, dt));
+}
+
+function controlStep(
+  g: Graph,
+  system: OdeSystem,
+  { tableau, controller }: Method,
+  { y, y1, k, dt }: StageValues,
+): { accept: Value; finite: Value; dtNext: Value; ratio: Value | null } {
+  const { ops } = g;
+  const slope = tableau.bErr && weightedSum(ops, tableau.bErr, k);
+  if (controller.type === "fixed" || !slope) {
+    const finite = ops.isFinite(ops.reduceRows(ops.abs(y1), "max"));
+    return { accept: finite, finite, dtNext: dt, ratio: null };
+  }
+  const { atol, rtol, safety, factorMin, factorMax } = controller;
+  const scale = ops.add(atol, ops.mul(rtol, ops.max(ops.abs(y), ops.abs(y1))));
+  const norm = rmsNorm(ops, ops.div(ops.mul(dt, slope), scale), system.rows);
+  const ratio = ops.select(ops.lt(norm, SMALLEST_RATIO), SMALLEST_RATIO, norm);
+  const factor = clamp(ops, ops.mul(safety, ops.pow(ratio, -1 / tableau.order)), factorMin, factorMax);
+  return { accept: ops.lt(ratio, 1), finite: ops.isFinite(norm), dtNext: ops.mul(dt, factor), ratio };
+}
+
+/** sqrt(Σ v²/n) over the rows; its derivative at the zero vector is 0. */
+function rmsNorm(ops: Ops, v: Value, n: number): Value {
+  return ops.sqrt(ops.div(ops.reduceRows(ops.mul(v, v)), n));
+}
+
+/** x limited to [low, high]; derivative 1 inside and at the bounds, else 0. NaN stays NaN. */
+function clamp(ops: Ops, x: Value, low: number, high: number): Value {
+  return ops.select(ops.lt(x, low), low, ops.select(ops.lt(high, x), high, x));
+}
+
+/**
+ * The first slope f(t₀, y₀) and the first step size.
+ *
+ * Without `dt0` the heuristic of Hairer, Nørsett, Wanner (Solving ODEs I, II.4, "starting step size"): an Euler step of trial
+ * size h₀ = 0.01·‖y₀‖/‖f₀‖ estimates the second derivative. Samples at a point of rest take h₀ = 1e-6; the unused quotient is kept
+ * finite, so its gradient is 0 and not NaN.
+ */
+export function initGraph(
+  system: OdeSystem,
+  { tableau, controller }: Method,
+  dt0Given: boolean,
+): { graph: Graph; k1: Value | null; dt: Value } {
+  const g = new Graph();
+  const { ops } = g;
+  const t0 = g.sample("ode.t");
+  const y0 = g.state("ode.y", system.rows);
+  if (dt0Given || controller.type === "fixed") {
+    const dt = clampToInterval(g, g.sample("ode.dt0"), t0);
+    return { graph: g, k1: tableau.fsal ? system.rhs(g, t0, y0) : null, dt };
+  }
+  const { atol, rtol } = controller;
+  const dir = g.sample("ode.dir");
+  const length = ops.abs(ops.sub(g.sample("ode.tEnd"), t0));
+  const scale = ops.add(atol, ops.mul(rtol, ops.abs(y0)));
+  const norm = (v: Value) => rmsNorm(ops, ops.div(v, scale), system.rows);
+  const f0 = system.rhs(g, t0, y0);
+  const d0 = norm(y0);
+  const d1 = norm(f0);
+  const atRest = ops.max(ops.lt(d0, 1e-5), ops.lt(d1, 1e-5));
+  const trial = ops.select(atRest, TINY_STEP, ops.div(ops.mul(0.01, d0), ops.select(atRest, 1, d1)));
+  const h0 = ops.min(trial, length);
+  const signed = ops.mul(dir, h0);
+  const f1 = system.rhs(g, ops.add(t0, signed), ops.add(y0, ops.mul(signed, f0)));
+  const d2 = ops.div(norm(ops.sub(f1, f0)), h0);
+  const steepest = ops.max(d1, d2);
+  const flat = ops.le(steepest, 1e-15);
+  const h1 = ops.select(
+    flat,
+    ops.max(TINY_STEP, ops.mul(1e-3, h0)),
+    ops.pow(ops.div(0.01, ops.select(flat, 1, steepest)), 1 / tableau.order),
+  );
+  const dt = ops.mul(dir, ops.min(ops.mul(100, h0), h1));
+  return { graph: g, k1: tableau.fsal ? f0 : null, dt: clampToInterval(g, dt, t0) };
+}
+
+/**
+ * Dense output of one attempt at the time `ode.tEval`, for the samples whose step reached it; zero for all others.
+ * The stages are leaves here: `stage.k2` …, `stage.y1`.
+ */
+export function denseGraph(system: OdeSystem, tableau: Tableau): { graph: Graph; stages: StageValues; value: Value } {
+  const g = new Graph();
+  const { ops } = g;
+  const n = system.rows;
+  const stages: StageValues = {
+    y: g.state("ode.y", n),
+    t: g.sample("ode.t"),
+    dt: g.sample("ode.dt"),
+    k: tableau.b.map((_, i) => (i === 0 && tableau.fsal ? g.state("ode.k1", n) : g.state(stageName(i), n))),
+    y1: g.state("stage.y1", n),
+  };
+  const dir = g.sample("ode.dir");
+  const tEval = g.sample("ode.tEval");
+  const reached = (t: Value) => ops.le(ops.mul(dir, tEval), ops.mul(dir, t));
+  const due = ops.sub(reached(g.sample("ode.tNext")), reached(stages.t));
+  const span = ops.sub(ops.add(stages.t, stages.dt), stages.t);
+  const x = ops.div(ops.sub(tEval, stages.t), ops.select(ops.eq(span, 0), 1, span));
+  const zero: Operand = 0;
+  const value = ops.select(due, tableau.interpolant(ops, { y0: stages.y, y1: stages.y1, k: stages.k, dt: stages.dt, x }), zero);
+  return { graph: g, stages, value };
+}
+
+/** The binding of stage i (counted from 0) between an attempt and its dense output. */
+export function stageName(i: number): string {
+  return `stage.k${i + 1}`;
+}

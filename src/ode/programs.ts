@@ -1,0 +1,173 @@
+// The programs a solver runs, made from the graphs of method.ts: forward ones and, by the general reverse mode, their reverses.
+
+import { Graph } from "../autodiff/graph.ts";
+import { lower } from "../autodiff/lower.ts";
+import { type GradTarget, pullBack, rebuilder, reverseGraph, saveName } from "../autodiff/vjp.ts";
+import type { Program } from "../backend/program.ts";
+import type { Value } from "../ops/value.ts";
+import { attemptGraph, denseGraph, initGraph, type Method, type OdeSystem, type StageValues, stageName } from "./method.ts";
+
+export interface SolverPrograms {
+  /** Slope and step size at the start; its saves are named with the prefix `init.`. */
+  readonly init: Program;
+  /** One attempt that keeps nothing for a reverse pass. */
+  readonly attempt: Program;
+  readonly dense: Program;
+  readonly reverse: ReversePrograms | null;
+}
+
+export interface ReversePrograms {
+  readonly initRecorded: Program;
+  readonly initReverse: Program;
+  /** One attempt that stores its contraction outputs. */
+  readonly attemptRecorded: Program;
+  readonly attemptReverse: Program;
+  /** The same, with cotangents of the stages from dense output. */
+  readonly attemptReverseDense: Program;
+  /** The stages again, from what was recorded. */
+  readonly restage: Program;
+  readonly denseReverse: Program;
+  /** What a recorded attempt (and the recorded start) stores: binding names and shapes. */
+  readonly attemptSaves: ReadonlyMap<string, Value>;
+  readonly initSaves: ReadonlyMap<string, Value>;
+}
+
+export interface ReverseOptions {
+  /** Names of leaves, matrices and tables of the right-hand side whose gradient is wanted. */
+  readonly wrt: readonly string[];
+  /** Let gradients flow through error ratios, step sizes, times and interpolation abscissae. */
+  readonly throughStepSizeControl: boolean;
+}
+
+/** Binding of the gradient of the right-hand side's input `name`. */
+export function gradName(name: string): string {
+  return `grad.${name}`;
+}
+
+export function solverPrograms(
+  system: OdeSystem,
+  method: Method,
+  dt0Given: boolean,
+  reverse: ReverseOptions | null,
+): SolverPrograms {
+  const attempt = attemptGraph(system, method);
+  storeNext(attempt.graph, attempt);
+  storeStages(attempt.graph, attempt.stages, method.tableau.fsal);
+  const init = initGraph(system, method, dt0Given);
+  storeInit(init);
+  const dense = denseGraph(system, method.tableau);
+  dense.graph.store("ys", dense.value, { accumulate: true });
+  return {
+    init: lower(init.graph, "init"),
+    attempt: lower(attempt.graph, "attempt"),
+    dense: lower(dense.graph, "dense"),
+    reverse: reverse && reversePrograms(system, method, dt0Given, reverse),
+  };
+}
+
+function storeNext(g: Graph, { next, errorRatio, accept }: ReturnType<typeof attemptGraph>): void {
+  for (const [name, value] of Object.entries(next)) {
+    if (value !== null) g.store(`next.${name}`, value, { as: { kind: value.kind === "scalar" ? "sample" : value.kind, rows: value.rows } });
+  }
+  g.store("active", g.ops.reduceLanes(next.running));
+  g.store("accept", accept);
+  if (errorRatio) g.store("errorRatio", errorRatio);
+}
+
+/** Stores the stages where dense output reads them; the first one of an FSAL method is there already. */
+function storeStages(g: Graph, { k, y1 }: StageValues, fsal: boolean): void {
+  k.forEach((stage, i) => {
+    if (i > 0 || !fsal) g.store(stageName(i), stage);
+  });
+  g.store("stage.y1", y1);
+}
+
+function storeInit({ graph, k1, dt }: ReturnType<typeof initGraph>): void {
+  if (k1) graph.store("next.k1", k1);
+  graph.store("next.dt", dt);
+}
+
+function reversePrograms(system: OdeSystem, method: Method, dt0Given: boolean, options: ReverseOptions): ReversePrograms {
+  const { tableau } = method;
+  const { throughStepSizeControl } = options;
+  const parameters: [string, GradTarget][] = options.wrt.map((name) => [name, { binding: gradName(name), accumulate: true }]);
+  const stepLeaves = throughStepSizeControl ? ["y", "k1", "t", "dt"] : ["y", "k1"];
+
+  // An attempt: cotangents of what the next attempt starts from → cotangents of what this one started from.
+  const attempt = attemptGraph(system, method);
+  const { stages, next } = attempt;
+  const outputs = new Map<Value, string>([[next.y, "ct.next.y"]]);
+  if (next.k1) outputs.set(next.k1, "ct.next.k1");
+  if (throughStepSizeControl) outputs.set(next.t, "ct.next.t").set(next.dt, "ct.next.dt");
+  const wrt = new Map([
+    ...parameters,
+    ...stepLeaves.map((n): [string, GradTarget] => [`ode.${n}`, { binding: `ct.${n}`, accumulate: false }]),
+  ]);
+  const plain = reverseGraph(attempt.graph, outputs, wrt);
+
+  // With dense output, the step's own values have cotangents too. A value may be several things at once (y1 is a stage's argument).
+  const stageSeeds = stageCotangents(stages, tableau.fsal, throughStepSizeControl);
+  const withStages = new Graph();
+  const saves = new Map(plain.saves);
+  const keep = (v: Value): string => {
+    saves.set(saveName(v), v);
+    return saveName(v);
+  };
+  const seeds = [...[...outputs].map(([v, name]) => [v, name] as const), ...stageSeeds].map(
+    ([v, name]) => [v, withStages.leaf(name, v.kind, v.rows)] as const,
+  );
+  pullBack(attempt.graph, withStages, seeds, wrt, rebuilder(attempt.graph, withStages, keep));
+
+  const restage = new Graph();
+  const rebuild = rebuilder(attempt.graph, restage, keep);
+  storeStages(restage, { ...stages, k: stages.k.map(rebuild), y1: rebuild(stages.y1) }, tableau.fsal);
+
+  storeNext(attempt.graph, attempt);
+  storeStages(attempt.graph, stages, tableau.fsal);
+  for (const [name, v] of saves) attempt.graph.store(name, v);
+
+  // Dense output: cotangents of its value → of the step's values.
+  const dense = denseGraph(system, tableau);
+  const denseWrt = new Map<string, GradTarget>(
+    stageCotangents(dense.stages, tableau.fsal, throughStepSizeControl).map(([v, binding]) => {
+      if (v.op.type !== "leaf") throw new TypeError("dense output reads leaves only");
+      return [v.op.name, { binding, accumulate: true }];
+    }),
+  );
+  const denseReverse = reverseGraph(dense.graph, new Map([[dense.value, "ct.ys"]]), denseWrt);
+
+  // The start.
+  const init = initGraph(system, method, dt0Given);
+  const initOutputs = new Map<Value, string>();
+  if (init.k1) initOutputs.set(init.k1, "ct.next.k1");
+  if (throughStepSizeControl) initOutputs.set(init.dt, "ct.next.dt");
+  const initReverse = reverseGraph(
+    init.graph,
+    initOutputs,
+    new Map([...parameters, ["ode.y", { binding: "ct.y", accumulate: true }] as [string, GradTarget]]),
+  );
+  storeInit(init);
+  for (const [name, v] of initReverse.saves) init.graph.store(name, v);
+
+  return {
+    initRecorded: lower(init.graph, "init"),
+    initReverse: lower(initReverse.graph, "init.reverse"),
+    attemptRecorded: lower(attempt.graph, "attempt.recorded"),
+    attemptReverse: lower(plain.graph, "attempt.reverse"),
+    attemptReverseDense: lower(withStages, "attempt.reverse.dense"),
+    restage: lower(restage, "restage"),
+    denseReverse: lower(denseReverse.graph, "dense.reverse"),
+    attemptSaves: saves,
+    initSaves: initReverse.saves,
+  };
+}
+
+/** The values dense output reads, with the names of their cotangents. */
+function stageCotangents(s: StageValues, fsal: boolean, times: boolean): (readonly [Value, string])[] {
+  return [
+    [s.y, "ct.stage.y0"],
+    [s.y1, "ct.stage.y1"],
+    ...s.k.map((k, i) => [k, i === 0 && fsal ? "ct.stage.k1" : `ct.${stageName(i)}`] as const),
+    ...(times ? ([[s.t, "ct.stage.t"], [s.dt, "ct.stage.dt"]] as const) : []),
+  ];
+}

@@ -1,0 +1,78 @@
+// Explicit Runge–Kutta methods as data: a tableau, an error estimate and an interpolant. Checked when they are made.
+
+import { ArgumentError } from "../core/errors.ts";
+import type { Ops } from "../ops/op.ts";
+import type { Value } from "../ops/value.ts";
+
+/** What an interpolant may use of one step: y(x) for x = (t − t0)/dt in [0, 1]. */
+export interface StepValues {
+  readonly y0: Value;
+  readonly y1: Value;
+  readonly k: readonly Value[];
+  /** Step size, per sample. */
+  readonly dt: Value;
+  /** Abscissa in [0, 1], per sample. */
+  readonly x: Value;
+}
+
+export interface TableauData {
+  readonly name: string;
+  readonly order: number;
+  readonly c: readonly number[];
+  /** Rows 2 … s of the strictly lower triangular A. */
+  readonly a: readonly (readonly number[])[];
+  readonly b: readonly number[];
+  /** b minus the embedded weights; null: no error estimate. */
+  readonly bErr: readonly number[] | null;
+  readonly interpolant: (ops: Ops, step: StepValues) => Value;
+  readonly source: string;
+}
+
+export interface Tableau extends TableauData {
+  readonly stages: number;
+  /** The solution is the argument of the last stage. */
+  readonly ssal: boolean;
+  /** First same as last: the last stage of an accepted step is the first of the next. */
+  readonly fsal: boolean;
+}
+
+/** Rounding of published decimal coefficients: 16 digits, sums of a few terms up to 20. */
+const SUM_TOLERANCE = 1e-13;
+
+/**
+ * Checks a tableau (rows of A sum to c, b to 1, bErr to 0) and derives its structure.
+ * @throws {ArgumentError} naming the row that does not add up
+ */
+export function tableau(data: TableauData): Tableau {
+  const { name, c, a, b, bErr } = data;
+  const s = b.length;
+  const check = (what: string, sum: number, expected: number) => {
+    if (!(Math.abs(sum - expected) <= SUM_TOLERANCE)) throw new ArgumentError(`tableau ${name}`, what, `sum ${expected}`, `${sum}`);
+  };
+  if (c.length !== s || a.length !== s - 1) throw new ArgumentError(`tableau ${name}`, "a", `${s} stages`, `${a.length + 1}`);
+  const total = (row: readonly number[]) => row.reduce((x, y) => x + y, 0);
+  a.forEach((row, i) => {
+    check(`a[${i + 2}]`, total(row), c[i + 1]!);
+  });
+  check("b", total(b), 1);
+  if (bErr) check("bErr", total(bErr), 0);
+  const last = a[s - 2] ?? [];
+  const ssal = s > 1 && b[s - 1] === 0 && last.every((x, j) => x === b[j]);
+  return { ...data, stages: s, ssal, fsal: ssal && c[s - 1] === 1 };
+}
+
+/** Σ weights[j]·k[j], zero weights left out, summed from the left; null when all are zero. */
+export function weightedSum(ops: Ops, weights: readonly number[], k: readonly Value[]): Value | null {
+  let sum: Value | null = null;
+  weights.forEach((w, j) => {
+    if (w === 0) return;
+    const term = ops.mul(w, k[j]!);
+    sum = sum === null ? term : ops.add(sum, term);
+  });
+  return sum;
+}
+
+/** Σ coefficients[i]·xⁱ by Horner's rule. */
+export function horner(ops: Ops, x: Value, coefficients: readonly Value[]): Value {
+  return coefficients.reduceRight((sum, c) => ops.add(ops.mul(sum, x), c));
+}

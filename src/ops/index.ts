@@ -1,0 +1,31 @@
+// The VJP rule of every op type.
+
+import { matmulTVjp, matmulVjp } from "./matmul.ts";
+import type { VjpRule } from "./op.ts";
+import { POINTWISE } from "./pointwise.ts";
+import { lookupVjp, reduceLanesVjp, reduceRowsVjp } from "./reduce.ts";
+import type { Value } from "./value.ts";
+
+/** The rule of a value's op, or null when nothing flows back through it. */
+export function vjpRuleOf(v: Value): VjpRule | null {
+  switch (v.op.type) {
+    case "pointwise":
+      return POINTWISE[v.op.fn].vjp;
+    case "matmul":
+      return matmulVjp;
+    case "matmulT":
+      return matmulTVjp;
+    case "reduceRows":
+      return reduceRowsVjp;
+    case "reduceLanes":
+      return reduceLanesVjp;
+    case "lookup":
+      return lookupVjp;
+    case "leaf":
+    case "const":
+    case "rowIndex":
+    case "random":
+    case "gather":
+      return null;
+  }
+}

@@ -1,0 +1,49 @@
+// A value of a computation graph: what ops take and give. Data only; graphs make them, ops describe them.
+
+import type { Kind, PointwiseOp } from "../backend/program.ts";
+
+/** A matrix that contractions multiply with: named, bound at run time. Gradients are nnz values (sparse) or entries (dense). */
+export interface Matrix {
+  readonly name: string;
+  readonly form: "sparse" | "dense";
+  readonly rows: number;
+  readonly cols: number;
+  /** Stored entries: nnz if sparse, rows·cols if dense. */
+  readonly stored: number;
+}
+
+/** States behind one another, bound at run time; read per lane by `lookup`. */
+export interface Table {
+  readonly name: string;
+  readonly rows: number;
+  readonly depth: number;
+}
+
+export type Op =
+  | { readonly type: "leaf"; readonly name: string }
+  | { readonly type: "const"; readonly value: number }
+  | { readonly type: "rowIndex" }
+  | { readonly type: "random"; readonly key: string }
+  | { readonly type: "lookup"; readonly table: Table }
+  | { readonly type: "gather"; readonly source: string; readonly sourceKind: "row" | "nnz"; readonly sourceRows: number; readonly index: string }
+  | { readonly type: "pointwise"; readonly fn: PointwiseOp }
+  | { readonly type: "matmul"; readonly matrix: Matrix }
+  /** args: [g] or [g, x]; with x, also accumulates the gradient of the matrix into the binding `grad`. */
+  | { readonly type: "matmulT"; readonly matrix: Matrix; readonly grad: string | null }
+  | { readonly type: "reduceRows"; readonly how: "sum" | "max" | "min" }
+  | { readonly type: "reduceLanes" };
+
+/** One node of a graph. `id` ascends: the arguments of a value have smaller ids than the value itself. */
+export interface Value {
+  readonly id: number;
+  readonly op: Op;
+  readonly args: readonly Value[];
+  readonly kind: Kind;
+  readonly rows: number;
+}
+
+/** True for ops whose result is saved for the reverse pass; all others are recomputed from saved values and leaves. */
+export function isContraction(v: Value): boolean {
+  const t = v.op.type;
+  return t === "matmul" || t === "matmulT" || t === "reduceRows" || t === "reduceLanes";
+}
