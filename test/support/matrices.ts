@@ -130,6 +130,20 @@ export function toDense(csr: Csr): Float64Array {
   return dense;
 }
 
+/** Entries of the fullest row: how many terms an element of W·x sums. */
+export function longestRow({ rowPtr, nRows }: Csr): number {
+  let longest = 0;
+  for (let row = 0; row < nRows; row++) longest = Math.max(longest, rowPtr[row + 1]! - rowPtr[row]!);
+  return longest;
+}
+
+/** Entries of the fullest column: how many terms an element of Wᵀ·g sums. */
+export function longestCol({ colIdx, nCols }: Csr): number {
+  const counts = new Uint32Array(nCols);
+  for (const col of colIdx) counts[col]!++;
+  return counts.reduce((a, b) => Math.max(a, b), 0);
+}
+
 function streamOf(seed: number, purpose: string): RandomStream {
   return new RandomStream(deriveKey(keyOfSeed(seed), purpose));
 }

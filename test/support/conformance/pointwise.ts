@@ -1,0 +1,172 @@
+// Conformance cases of the lane-by-lane functions.
+
+import type { BinaryOp, UnaryOp } from "../../../src/backend/program.ts";
+import { ProgramBuilder } from "../programBuilder.ts";
+import type { ConformanceCase, Input, Tolerance } from "./case.ts";
+import { countLanes, cycle, EXACT, normal, uniform } from "./case.ts";
+
+/** Not a multiple of any vector width or panel, so there is always a remainder. */
+const ROWS = 37;
+
+const ROUNDED: Tolerance = { kind: "ulps", ulps: 1 };
+const ELEMENTARY: Tolerance = { kind: "ulps" };
+/** Functions with a zero where the argument is not tiny, or built from terms of size 1: the error is absolute below `scale`. */
+const nearZero = (scale: number): Tolerance => ({ kind: "ulps", absoluteBelow: scale });
+
+const SIGNS = [0, -0, 1, -1, 0.5, -0.5, 1e-20, -1e-20, 1e20, -1e20];
+
+const UNARY: readonly (readonly [UnaryOp, Input, Tolerance])[] = [
+  ["neg", uniform(-5, 5, SIGNS), EXACT],
+  ["abs", uniform(-5, 5, SIGNS), EXACT],
+  ["sign", uniform(-5, 5, SIGNS), EXACT],
+  ["floor", uniform(-50, 50, [0, 1, -1, 0.5, -0.5, 7, -7, 16777215, -16777215, 1e20]), EXACT],
+  ["relu", uniform(-5, 5, SIGNS), EXACT],
+  ["sqrt", uniform(0, 100, [0, 1, 4, 1e-20, 1e20]), ELEMENTARY],
+  ["exp", uniform(-20, 20, [0, 1, -1, 80, -80, -1000]), ELEMENTARY],
+  // WGSL §15.7.4 allows log an absolute error of 2^-21 between 0.5 and 2, which is 4 units in the last place of 1.
+  ["log", uniform(0.01, 30, [1, 0.5, 2, 1e-20, 1e20, 0.9999, 1.0001]), nearZero(1)],
+  ["sigmoid", uniform(-20, 20, [0, 1, -1, 50, -50, 1000, -1000]), ELEMENTARY],
+  ["tanh", uniform(-5, 5, [0, 1e-4, -1e-4, 0.1, 9, -9, 20, -20, 1000, -1000]), nearZero(0.25)],
+  ["softplus", uniform(-15, 25, [0, 19.999, 20, 20.001, 88, 1000, -50, -1000]), nearZero(0.25)],
+  ["erf", uniform(-4, 4, [0, 1e-4, -1e-4, 0.5, 1, 2, -2, 10, -10]), nearZero(0.25)],
+];
+
+const BINARY: readonly (readonly [BinaryOp, Input, Input, Tolerance])[] = [
+  ["add", normal, normal, ROUNDED],
+  ["sub", normal, normal, ROUNDED],
+  ["mul", normal, normal, ROUNDED],
+  ["div", normal, uniform(0.1, 10), ELEMENTARY],
+  ["min", normal, normal, EXACT],
+  ["max", normal, normal, EXACT],
+  ["lt", cycle([-1, 0, 1, 2]), cycle([0, 0, 0, 2, 3]), EXACT],
+  ["le", cycle([-1, 0, 1, 2]), cycle([0, 0, 0, 2, 3]), EXACT],
+  ["eq", cycle([-1, 0, 1, 2]), cycle([0, 0, 0, 2, 3]), EXACT],
+  // a^b = e^(b·ln a) turns the absolute error of b·ln a, here up to 4, into a relative one: 4 + 4·4 units.
+  ["pow", uniform(0.25, 4, [1, 1, 1, 1]), uniform(-2.8, 2.8, [0, 1, -1, 2]), { kind: "ulps", ulps: 20 }],
+];
+
+export function pointwiseCases(lanes: readonly number[]): readonly ConformanceCase[] {
+  // Pointwise work does not see lanes; the fullest panel of one run is enough.
+  const width = Math.max(...lanes.filter((n) => n <= 16));
+  return [
+    ...UNARY.map(([op, x, tolerance]) => unaryCase(op, x, tolerance, width)),
+    ...BINARY.map(([op, a, b, tolerance]) => binaryCase(op, a, b, tolerance, width)),
+    zeroToThePower(width),
+    selectCase(width),
+    notFinite(width),
+    ...lanes.map(longExpression),
+  ];
+}
+
+function unaryCase(op: UnaryOp, x: Input, tolerance: Tolerance, lanes: number): ConformanceCase {
+  const b = new ProgramBuilder(op);
+  const from = b.input("x", "state", { rows: ROWS });
+  const to = b.output("y", "state", { rows: ROWS });
+  b.phase(ROWS, (p) => p.store(to, p.op(op, p.load(from))));
+  return { name: `${op} applies to every lane`, lanes, program: b.build(), inputs: { x }, outputs: { y: tolerance } };
+}
+
+function binaryCase(op: BinaryOp, left: Input, right: Input, tolerance: Tolerance, lanes: number): ConformanceCase {
+  const b = new ProgramBuilder(op);
+  const l = b.input("l", "state", { rows: ROWS });
+  const r = b.input("r", "state", { rows: ROWS });
+  const to = b.output("y", "state", { rows: ROWS });
+  b.phase(ROWS, (p) => p.store(to, p.op(op, p.load(l), p.load(r))));
+  return {
+    name: `${op} combines two values lane by lane`,
+    lanes,
+    program: b.build(),
+    inputs: { l: left, r: right },
+    outputs: { y: tolerance },
+  };
+}
+
+function zeroToThePower(lanes: number): ConformanceCase {
+  const b = new ProgramBuilder("pow of zero");
+  const a = b.input("a", "state", { rows: ROWS });
+  const e = b.input("e", "state", { rows: ROWS });
+  const to = b.output("y", "state", { rows: ROWS });
+  b.phase(ROWS, (p) => p.store(to, p.op("pow", p.load(a), p.load(e))));
+  return {
+    name: "pow of zero is 1 for the exponent 0 and 0 for a positive one",
+    lanes,
+    program: b.build(),
+    inputs: { a: cycle([0]), e: cycle([0, 1, 2, 0.5]) },
+    outputs: { y: EXACT },
+  };
+}
+
+function selectCase(lanes: number): ConformanceCase {
+  const b = new ProgramBuilder("select");
+  const x = b.input("x", "state", { rows: ROWS });
+  const root = b.output("root", "state", { rows: ROWS });
+  const either = b.output("either", "state", { rows: ROWS });
+  b.phase(ROWS, (p) => {
+    const v = p.load(x);
+    const zero = p.const(0);
+    p.store(root, p.op("select", p.op("le", zero, v), p.op("sqrt", v), zero));
+    // The condition is any number: what is not 0 counts as true.
+    p.store(either, p.op("select", v, p.const(3), p.const(5)));
+  });
+  return {
+    name: "select takes the first branch where the condition is not 0, and an unused NaN does not show",
+    lanes,
+    program: b.build(),
+    inputs: { x: uniform(-4, 4, [0, 1, -1, 4, -4]) },
+    outputs: { root: ELEMENTARY, either: EXACT },
+  };
+}
+
+/** NaN and Infinity come from inputs; what becomes of them is seen through isFinite, as no comparison lets them pass. */
+function notFinite(lanes: number): ConformanceCase {
+  const b = new ProgramBuilder("not finite");
+  const x = b.input("x", "state", { rows: ROWS });
+  const y = b.input("y", "state", { rows: ROWS });
+  const outputs = ["x", "relu", "min", "max", "tanh", "sigmoid", "softplus"] as const;
+  const to = outputs.map((name) => b.output(`${name} is finite`, "state", { rows: ROWS }));
+  const equalsItself = b.output("equals itself", "state", { rows: ROWS });
+  b.phase(ROWS, (p) => {
+    const v = p.load(x);
+    const w = p.load(y);
+    const nan = p.op("add", v, p.op("mul", w, p.const(0)));
+    outputs.forEach((name, k) => {
+      const value = name === "x" ? v : name === "min" || name === "max" ? p.op(name, nan, w) : p.op(name, nan);
+      p.store(to[k]!, p.op("isFinite", value));
+    });
+    p.store(equalsItself, p.op("eq", nan, nan));
+  });
+  return {
+    name: "NaN stays NaN through min, max, relu and the sigmoids, equals nothing, and isFinite finds it and Infinity",
+    lanes,
+    program: b.build(),
+    inputs: { x: cycle([1, Number.NaN, -2, 0, Number.NaN, 3e38]), y: cycle([0, 1, -1]) },
+    outputs: Object.fromEntries(
+      [...outputs.map((name) => `${name} is finite`), "equals itself"].map((name) => [name, EXACT]),
+    ),
+  };
+}
+
+/** Sixty-odd instructions whose values stay alive to the end: registers or tile buffers have to be reused or suffice. */
+function longExpression(lanes: number): ConformanceCase {
+  const b = new ProgramBuilder("long expression");
+  const x = b.input("x", "state", { rows: ROWS });
+  const to = b.output("y", "state", { rows: ROWS });
+  const powers = 20;
+  b.phase(ROWS, (p) => {
+    const v = p.load(x);
+    const terms = [v];
+    for (let k = 1; k < powers; k++) terms.push(p.op("mul", terms[k - 1]!, v));
+    const scaled = terms.map((t, k) => p.op("mul", t, p.const(k % 2 === 0 ? 0.5 : -0.25)));
+    p.store(
+      to,
+      scaled.reduceRight((sum, t) => p.op("sub", t, sum)),
+    );
+  });
+  return {
+    name: `a long expression with many live values keeps them apart (${countLanes(lanes)})`,
+    lanes,
+    program: b.build(),
+    inputs: { x: uniform(-1.2, 1.2) },
+    outputs: { y: { kind: "sum", terms: 2 * powers + 1 } },
+  };
+}
