@@ -1,0 +1,139 @@
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { csrFromCoo } from "../../src/core/csr.ts";
+import { encodeNpy, encodeNpyString } from "../../src/io/npy.ts";
+import { openNpz, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "../../src/io/npz.ts";
+import type { NumberArray } from "../../src/io/numbers.ts";
+import { writeZip } from "../../src/io/zip.ts";
+import { fails, tempDir, testWithData } from "./fixtures.ts";
+
+const test = suite("npz");
+const dir = tempDir();
+
+/** [[0, 2, 0], [3, 0, -1]] */
+const matrix = csrFromCoo({ nRows: 2, nCols: 3, rows: [0, 1, 1], cols: [1, 0, 2], values: Float32Array.of(2, 3, -1) });
+
+/** Writes arrays the way SciPy's save_npz does. */
+async function sparse(name: string, format: string, arrays: Record<string, NumberArray>): Promise<string> {
+  const file = join(dir, name);
+  await writeZip(file, [
+    { name: "format.npy", bytes: encodeNpyString(format) },
+    ...Object.entries(arrays).map(([key, data]) => ({
+      name: `${key}.npy`,
+      bytes: encodeNpy({ shape: [data.length], data }),
+    })),
+  ]);
+  return file;
+}
+
+const csrArrays = {
+  shape: Int32Array.of(2, 3),
+  indptr: Int32Array.of(0, 1, 3),
+  indices: Int32Array.of(1, 0, 2),
+  data: Float32Array.of(2, 3, -1),
+};
+
+test("named arrays are written and read", async () => {
+  const file = join(dir, "arrays.npz");
+  await writeNpz(file, {
+    x: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) },
+    n: { shape: [], data: Uint32Array.of(9) },
+  });
+  const npz = await openNpz(file);
+  assert.equal(npz.names, ["x", "n"]);
+  assert.equal((await npz.read("x")).data, Float32Array.of(1, 2, 3, 4));
+  await fails(() => npz.read("y"), "file-format", /"y"/, /x, n/);
+  npz.close();
+  assert.equal([...(await readNpz(file, ["n"])).keys()], ["n"]);
+});
+
+test("csr, csc and coo of the same matrix read to the same", async () => {
+  assert.equal(await readSparseNpz(await sparse("a.npz", "csr", csrArrays)), matrix);
+  const csc = await sparse("b.npz", "csc", {
+    shape: Int32Array.of(2, 3),
+    indptr: Int32Array.of(0, 1, 2, 3),
+    indices: Int32Array.of(1, 0, 1),
+    data: Float32Array.of(3, 2, -1),
+  });
+  assert.equal(await readSparseNpz(csc), matrix);
+  const coo = await sparse("c.npz", "coo", {
+    shape: Int32Array.of(2, 3),
+    row: Int32Array.of(1, 0, 1),
+    col: Int32Array.of(2, 1, 0),
+    data: Float32Array.of(-1, 2, 3),
+  });
+  assert.equal(await readSparseNpz(coo), matrix);
+});
+
+test("entries that occur twice are summed and counted", async () => {
+  const coo = await sparse("twice.npz", "coo", {
+    shape: Int32Array.of(2, 3),
+    row: Int32Array.of(1, 1, 0),
+    col: Int32Array.of(2, 2, 1),
+    data: Float32Array.of(1, 2, 5),
+  });
+  const csr = await readSparseNpz(coo);
+  assert.is(csr.duplicatesSummed, 1);
+  assert.equal(csr.values, Float32Array.of(5, 3));
+});
+
+test("a matrix that was written reads back the same", async () => {
+  const file = join(dir, "written.npz");
+  await writeSparseNpz(file, matrix);
+  assert.equal(await readSparseNpz(file), matrix);
+});
+
+test("dense arrays are refused with what they are", async () => {
+  const file = join(dir, "dense.npz");
+  await writeNpz(file, { w: { shape: [2, 2], data: new Float64Array(4) } });
+  await fails(() => readSparseNpz(file), "file-dense", /save_npz/, /dense arrays: w f8 \(2, 2\)/);
+});
+
+test("formats without a reader are refused by name", async () => {
+  for (const format of ["bsr", "dia"]) {
+    const file = await sparse(`${format}.npz`, format, csrArrays);
+    await fails(() => readSparseNpz(file), "file-format", new RegExp(`"${format}"`), /tocsr/);
+  }
+});
+
+test("indices, offsets and values that break the matrix are refused with the file's name", async () => {
+  const broken = async (change: Partial<typeof csrArrays>): Promise<string> =>
+    sparse("broken.npz", "csr", { ...csrArrays, ...change });
+  const read = async (change: Partial<typeof csrArrays>): Promise<unknown> => readSparseNpz(await broken(change));
+  await fails(() => read({ indices: Int32Array.of(1, 0, 3) }), "sparse-format", /broken\.npz/, /3 at entry 2/);
+  await fails(() => read({ indices: Int32Array.of(1, 0, -1) }), "sparse-format", /-1/);
+  await fails(() => read({ data: Float32Array.of(2, Number.NaN, 1) }), "sparse-format", /NaN at entry 1/);
+  await fails(() => read({ indptr: Int32Array.of(0, 4, 3) }), "sparse-format", /rowPtr/);
+  await fails(() => read({ data: Float32Array.of(2, 3) }), "shape", /colIdx/);
+  await fails(() => read({ shape: Int32Array.of(2) }), "file-format", /two dimensions/);
+});
+
+testWithData(
+  test,
+  ["flyvis/flyvis_e6_csr.npz", "flyvis/flyvis_e6_coo.npz"],
+  "the files of one published connectome agree in every format",
+  async (csrFile, cooFile) => {
+    const csr = await readSparseNpz(csrFile);
+    assert.is(csr.nRows, 8051);
+    assert.is(csr.nnz, 246_109);
+    assert.equal(await readSparseNpz(cooFile), csr);
+  },
+);
+
+testWithData(
+  test,
+  ["celegans/celegans_chemical_csr.npz"],
+  "the worm's chemical synapses read with their signs",
+  async (file) => {
+    const csr = await readSparseNpz(file);
+    assert.equal([csr.nRows, csr.nCols, csr.nnz], [300, 300, 3638]);
+    // edges.csv: I1L (0) to I2L (2), weight 10, acetylcholine.
+    const at = csr.colIdx.indexOf(0, csr.rowPtr[2]);
+    assert.ok(at < csr.rowPtr[3]!);
+    assert.is(csr.values[at], 10);
+    assert.ok(csr.values.some((w) => w < 0));
+  },
+);
+
+test.run();
