@@ -54,7 +54,7 @@ class OracleBackend implements Backend {
   }
 
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
-    const { data: to } = live(target);
+    const { data: to } = this.#live(target);
     checkRange("upload", target, offset, data.length);
     for (let i = 0; i < data.length; i++) {
       if (target.type === "u32" && data[i]! >>> 0 !== data[i]) {
@@ -69,13 +69,13 @@ class OracleBackend implements Backend {
     offset = 0,
     length: number = source.length - offset,
   ): Promise<Float64Array | Uint32Array> {
-    const { data } = live(source);
+    const { data } = this.#live(source);
     checkRange("download", source, offset, length);
     return data.slice(offset, offset + length);
   }
 
   fill(target: DeviceBuffer, value: number): void {
-    live(target).data.fill(value);
+    this.#live(target).data.fill(value);
   }
 
   copy(target: DeviceBuffer, source: DeviceBuffer): void {
@@ -83,7 +83,7 @@ class OracleBackend implements Backend {
       const [expected, got] = [target, source].map((b) => `${b.length} of type ${b.type} (${b.label})`);
       throw new BackendError("length", `copy: expected ${expected}, got ${got}`);
     }
-    live(target).data.set(live(source).data);
+    this.#live(target).data.set(this.#live(source).data);
   }
 
   compile(program: Program, layout: PanelLayout): Executable {
@@ -105,7 +105,11 @@ class OracleBackend implements Backend {
 
   run(bound: BoundProgram): void {
     const { program, layout } = bound.executable;
-    runProgram(program, layout, (bound as OracleBound).bound.map(operandOf));
+    runProgram(
+      program,
+      layout,
+      (bound as OracleBound).bound.map((b) => this.#operand(b)),
+    );
   }
 
   async finish(): Promise<void> {}
@@ -132,7 +136,7 @@ class OracleBackend implements Backend {
       return temporary;
     }
     if (!given) throw bindError(program, `a ${kind}`, "nothing", name);
-    const own = live(given);
+    const own = this.#live(given);
     if (own instanceof OracleSparse) {
       const got = `a sparse matrix of ${own.nRows} × ${own.nCols}`;
       if (kind !== "sparse") throw bindError(program, `a ${kind}`, got, name);
@@ -144,6 +148,25 @@ class OracleBackend implements Backend {
     if (own.type !== type) throw bindError(program, `elements of type ${type}`, own.type, name);
     if (own.length === expected) return own;
     throw bindError(program, `${expected} elements (${kind})`, `${own.length}`, name);
+  }
+
+  /** The own object behind `bindable`; refuses what was released or belongs to another backend. */
+  #live(bindable: DeviceBuffer): OracleBuffer;
+  #live(bindable: Bindable): OracleBuffer | OracleSparse;
+  #live(bindable: Bindable): OracleBuffer | OracleSparse {
+    if (!(bindable instanceof OracleBuffer || bindable instanceof OracleSparse) || bindable.ledger !== this.#ledger) {
+      throw new BackendError("foreign", `oracle: expected a buffer of this backend, got another's (${bindable.label})`);
+    }
+    if (bindable.released) {
+      throw new BackendError("released", `oracle: expected a live buffer, got a released one (${bindable.label})`);
+    }
+    return bindable;
+  }
+
+  #operand(bound: Bound): Operand {
+    if (bound instanceof Float64Array) return bound;
+    const own = this.#live(bound);
+    return own instanceof OracleSparse ? own.entries : own.data;
   }
 }
 
@@ -159,23 +182,24 @@ class OracleBuffer implements DeviceBuffer {
   readonly length: number;
   readonly type: "float" | "u32";
   readonly data: Float64Array | Uint32Array;
-  readonly #ledger: Ledger;
+  /** That of its backend: shows whose buffer it is. */
+  readonly ledger: Ledger;
 
   constructor(label: string, length: number, type: "float" | "u32", ledger: Ledger) {
     this.label = label;
     this.length = length;
     this.type = type;
     this.data = type === "float" ? new Float64Array(length) : new Uint32Array(length);
-    this.#ledger = ledger;
+    this.ledger = ledger;
     ledger.add(this);
   }
 
   get released(): boolean {
-    return !this.#ledger.holds(this);
+    return !this.ledger.holds(this);
   }
 
   release(): void {
-    this.#ledger.remove(this);
+    this.ledger.remove(this);
   }
 }
 
@@ -228,6 +252,10 @@ class OracleSparse implements DeviceSparse {
     return [this.valuesCsc, this.valuesCsr, this.cscOfCsr, this.#rowOf, this.#colOf];
   }
 
+  get ledger(): Ledger {
+    return this.valuesCsc.ledger;
+  }
+
   get released(): boolean {
     return this.valuesCsc.released;
   }
@@ -277,25 +305,6 @@ class Ledger {
       largestBytes: this.#largestBytes,
     };
   }
-}
-
-/** The oracle's own object behind `bindable`; refuses what was released or belongs to another backend. */
-function live(bindable: DeviceBuffer): OracleBuffer;
-function live(bindable: Bindable): OracleBuffer | OracleSparse;
-function live(bindable: Bindable): OracleBuffer | OracleSparse {
-  if (!(bindable instanceof OracleBuffer || bindable instanceof OracleSparse)) {
-    throw new BackendError("foreign", `oracle: expected a buffer of this backend, got another's (${bindable.label})`);
-  }
-  if (bindable.released) {
-    throw new BackendError("released", `oracle: expected a live buffer, got a released one (${bindable.label})`);
-  }
-  return bindable;
-}
-
-function operandOf(bound: Bound): Operand {
-  if (bound instanceof Float64Array) return bound;
-  const own = live(bound);
-  return own instanceof OracleSparse ? own.entries : own.data;
 }
 
 /**
