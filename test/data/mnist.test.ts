@@ -1,0 +1,73 @@
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { readImageSet, readMnist } from "../../src/data/mnist.ts";
+import { fails, tempDir, testWithData } from "../io/fixtures.ts";
+import { idx } from "./fixtures.ts";
+
+const test = suite("mnist");
+const root = tempDir();
+
+/** Two images of 28 × 28 for training and one to test, with changes. */
+async function save(name: string, change: Record<string, Uint8Array> = {}, packed = false): Promise<string> {
+  const dir = join(root, name);
+  await mkdir(dir);
+  const files = {
+    "train-images-idx3-ubyte": idx([2, 28, 28], new Uint8Array(2 * 784).fill(9)),
+    "train-labels-idx1-ubyte": idx([2], Uint8Array.of(3, 9)),
+    "t10k-images-idx3-ubyte": idx([1, 28, 28], new Uint8Array(784)),
+    "t10k-labels-idx1-ubyte": idx([1], Uint8Array.of(0)),
+    ...change,
+  };
+  for (const [file, bytes] of Object.entries(files)) {
+    await writeFile(join(dir, packed ? `${file}.gz` : file), packed ? gzipSync(bytes) : bytes);
+  }
+  return dir;
+}
+
+test("both parts are read, with or without .gz", async () => {
+  for (const packed of [false, true]) {
+    const { train, test: held } = await readMnist(await save(`ok${packed}`, {}, packed));
+    assert.is(train.count, 2);
+    assert.equal(train.labels, Uint8Array.of(3, 9));
+    assert.equal([held.count, held.height, held.width, held.classes], [1, 28, 28, 10]);
+  }
+});
+
+test("a label outside the classes is named with its place", async () => {
+  const dir = await save("label10", { "train-labels-idx1-ubyte": idx([2], Uint8Array.of(3, 10)) });
+  await fails(() => readMnist(dir), "file-format", /train-labels/, /0 to 9, got 10 at item 1/);
+});
+
+test("more labels than images, or fewer, are refused", async () => {
+  const dir = await save("count", { "t10k-labels-idx1-ubyte": idx([2], Uint8Array.of(0, 1)) });
+  await fails(() => readMnist(dir), "file-format", /t10k-labels/, /1 labels.*got 2/);
+});
+
+test("images of another size are refused by readMnist and read by readImageSet", async () => {
+  const dir = await save("size", { "train-images-idx3-ubyte": idx([2, 8, 6], new Uint8Array(96)) });
+  await fails(() => readMnist(dir), "file-format", /28 × 28.*8 × 6/);
+  const set = await readImageSet(join(dir, "train-images-idx3-ubyte"), join(dir, "train-labels-idx1-ubyte"));
+  assert.equal([set.height, set.width], [8, 6]);
+});
+
+test("a missing file is named", async () => {
+  await fails(() => readMnist(join(root, "nowhere")), "file-missing", /nowhere.*-ubyte/, /\.gz/);
+});
+
+testWithData(test, ["mnist"], "the published files hold the published bytes", async (dir) => {
+  const { train, test: held } = await readMnist(dir);
+  assert.equal([train.count, held.count], [60_000, 10_000]);
+  assert.equal(Array.from(train.labels.subarray(0, 5)), [5, 0, 4, 1, 9]);
+  assert.equal(Array.from(held.labels.subarray(0, 5)), [7, 2, 1, 0, 4]);
+  // The MD5 of the whole training file, header included, as its publisher lists it.
+  const md5 = createHash("md5")
+    .update(idx([60_000, 28, 28], train.images))
+    .digest("hex");
+  assert.is(md5, "6bbc9ace898e44ae57da46a324031adb");
+});
+
+test.run();
