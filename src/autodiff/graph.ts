@@ -149,7 +149,10 @@ export class Graph {
 
   // ---- effects ---------------------------------------------------------------------------------------------------------
 
-  /** Writes (or adds) `value` to the binding `name` when the program runs; `as` widens it by broadcasting. */
+  /**
+   * Writes (or adds) `value` to the binding `name` when the program runs; `as` widens it by broadcasting. `name` may be that of a
+   * leaf, which is then updated in place: each number is written after it was read (what a contraction gathers must not be).
+   */
   store(name: string, value: Operand, options: { accumulate?: boolean; as?: { kind: Kind; rows: number } } = {}): void {
     const stored = this.#value(value);
     const { kind, rows } = options.as ?? stored;

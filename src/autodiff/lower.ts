@@ -39,9 +39,11 @@ class Lowering {
   readonly #storedAs = new Map<number, string>();
   /** Values whose store effect already puts them in a readable binding. */
   readonly #outputOf = new Map<number, string>();
+  readonly #leafNames: ReadonlySet<string>;
 
   constructor(graph: Graph) {
     this.#graph = graph;
+    this.#leafNames = new Set(graph.values.flatMap((v) => (v.op.type === "leaf" ? [v.op.name] : [])));
     this.#live = liveValues(graph);
     this.#steps = stepsOf(graph, this.#live);
   }
@@ -49,7 +51,7 @@ class Lowering {
   program(name: string): Program {
     const { effects } = this.#graph;
     for (const e of effects) {
-      if (e.type === "store" && !e.accumulate && e.value.kind === e.kind && e.value.rows === e.rows && needsHome(e.value)) {
+      if (e.type === "store" && !e.accumulate && !this.#leafNames.has(e.name) && e.value.kind === e.kind && e.value.rows === e.rows && needsHome(e.value)) {
         this.#outputOf.set(e.value.id, e.name);
       }
     }
@@ -57,8 +59,9 @@ class Lowering {
     const order = [...this.#phases.entries()].sort(
       ([, a], [, b]) => a.step - b.step || a.rows - b.rows || a.lanes.localeCompare(b.lanes),
     );
-    const emitters = order.map(([key, phase]) => new PhaseEmitter(key, phase));
-    for (const emitter of emitters) this.#emit(emitter);
+    const all = order.map(([key, phase]) => new PhaseEmitter(key, phase));
+    for (const emitter of all) this.#emit(emitter);
+    const emitters = all.filter((e) => !e.isEmpty());
     return { name, bindings: this.#withLifetimes(emitters), phases: emitters.map((e) => e.phase()) };
   }
 
@@ -136,8 +139,10 @@ class Lowering {
   #placeValue(v: Value, demandedIn: ReadonlySet<string>, isGathered: boolean): Set<string> {
     if (isInlineable(v)) return new Set(demandedIn);
     const home = this.#homeOf(v);
-    const isPinned = isContraction(v) || v.kind !== "state";
-    if (isPinned) {
+    const isMovable =
+      !isContraction(v) &&
+      (v.kind === "state" || (v.kind === "sample" && [...demandedIn].every((p) => this.#phases.get(p)!.rows === 1)));
+    if (!isMovable) {
       if (isGathered || [...demandedIn].some((p) => p !== home)) this.#store(v);
       return new Set([home]);
     }
@@ -175,9 +180,10 @@ class Lowering {
       if (isReduction(v)) this.#emitReduction(emitter, v, binding, false);
       else emitter.push({ op: "store", binding, value: this.#emitValue(emitter, v), accumulate: false });
     }
+    // A binding that is both read and written (an optimiser's moments) is written last, after everything has read it.
+    const inPlace: (() => void)[] = [];
     for (const e of effects) {
-      if (this.#phaseOfEffect(e) !== key) continue;
-      if (e.type === "matrixGrad") continue;
+      if (e.type === "matrixGrad" || this.#phaseOfEffect(e) !== key) continue;
       if (e.type === "scatter") {
         const table = this.#binding(e.grad, "table", e.table.rows, "readwrite", false, e.table.depth);
         const index = this.#emitValue(emitter, e.index);
@@ -185,11 +191,18 @@ class Lowering {
         continue;
       }
       if (!e.accumulate && this.#storedAs.get(e.value.id) === e.name && this.#computedIn[e.value.id]?.has(key)) continue;
-      const binding = this.#binding(e.name, e.kind, e.rows, e.accumulate ? "readwrite" : "write", false);
+      const { accumulate } = e;
+      const binding = this.#binding(e.name, e.kind, e.rows, accumulate ? "readwrite" : "write", false);
       const fused = this.#fusedReduction(e);
-      if (fused) this.#emitReduction(emitter, fused, binding, e.accumulate);
-      else emitter.push({ op: "store", binding, value: this.#emitValue(emitter, e.value), accumulate: e.accumulate });
+      if (fused) this.#emitReduction(emitter, fused, binding, accumulate);
+      else {
+        const value = this.#emitValue(emitter, e.value);
+        const store = () => void emitter.push({ op: "store", binding, value, accumulate });
+        if (this.#leafNames.has(e.name)) inPlace.push(store);
+        else store();
+      }
     }
+    for (const store of inPlace) store();
   }
 
   #emitReduction(emitter: PhaseEmitter, v: Value, binding: BindingId, accumulate: boolean): void {
@@ -332,6 +345,10 @@ class PhaseEmitter {
   push(instr: Instr): ValueId {
     this.#instrs.push(instr);
     return this.#instrs.length - 1;
+  }
+
+  isEmpty(): boolean {
+    return this.#instrs.length === 0;
   }
 
   phase(): Phase {

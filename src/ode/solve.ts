@@ -119,23 +119,24 @@ export class OdeSolver {
   }
 }
 
-/** Throws for the first sample that did not reach its end: which, where, and what to try. */
-export function assertSolved(stats: SolveStats, maxSteps: number): void {
-  const sample = stats.status.findIndex((s) => s !== "success");
-  if (sample < 0) return;
-  const status = stats.status[sample]!;
-  const t = stats.t[sample]!;
-  const dt = stats.dt[sample]!;
+/** Throws for the first sample that did not reach its end: which (counted from `firstSample`), where, and what to try. */
+export function assertSolved(stats: SolveStats, maxSteps: number, firstSample = 0): void {
+  const index = stats.status.findIndex((s) => s !== "success");
+  if (index < 0) return;
+  const sample = firstSample + index;
+  const status = stats.status[index]!;
+  const t = stats.t[index]!;
+  const dt = stats.dt[index]!;
   const advice =
     status === "maxSteps"
       ? "raise maxSteps, loosen rtol/atol, or check whether the weights make the system stiff (large gain, small tau)"
       : "the right-hand side or the state is not finite: check the weights, the input and the initial state, or reduce the gain";
   throw new SolverError(
     status,
-    `solve: sample ${sample} stopped at t = ${t} with step ${dt} after ${stats.nSteps[sample]} attempts (${status}${
+    `solve: sample ${sample} stopped at t = ${t} with step ${dt} after ${stats.nSteps[index]} attempts (${status}${
       status === "maxSteps" ? ` = ${maxSteps}` : ""
     }); ${advice}`,
-    { sample, t, dt, status, nSteps: stats.nSteps[sample] },
+    { sample, t, dt, status, nSteps: stats.nSteps[index] },
   );
 }
 

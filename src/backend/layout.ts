@@ -1,0 +1,53 @@
+// Between the host's sample-major arrays [samples][rows] and the device's panels [panels][rows][panel] (see program.ts).
+
+import type { FloatArray } from "../core/dtype.ts";
+import { ShapeError } from "../core/errors.ts";
+import type { PanelLayout } from "./program.ts";
+
+export function lanesOf(layout: PanelLayout): number {
+  return layout.panel * layout.panels;
+}
+
+/**
+ * Copies `samples` samples of `rows` numbers into device order. Lanes without a sample repeat the last one: they take the same
+ * steps as a real sample, so they never prolong a solve and never make a NaN of their own.
+ *
+ * @param at  position in `source` of (sample, row)
+ */
+export function packState(
+  source: ArrayLike<number>,
+  at: (sample: number, row: number) => number,
+  samples: number,
+  rows: number,
+  layout: PanelLayout,
+  target: FloatArray,
+): FloatArray {
+  const { panel, panels } = layout;
+  if (target.length !== rows * lanesOf(layout)) {
+    throw new ShapeError("packState", "target", `${rows * lanesOf(layout)} numbers`, `${target.length}`);
+  }
+  for (let p = 0; p < panels; p++) {
+    for (let lane = 0; lane < panel; lane++) {
+      const sample = Math.min(p * panel + lane, samples - 1);
+      for (let row = 0; row < rows; row++) target[(p * rows + row) * panel + lane] = source[at(sample, row)]!;
+    }
+  }
+  return target;
+}
+
+/** The inverse: writes the real samples of a device state into `target`. */
+export function unpackState(
+  state: ArrayLike<number>,
+  target: FloatArray,
+  at: (sample: number, row: number) => number,
+  samples: number,
+  rows: number,
+  layout: PanelLayout,
+): void {
+  const { panel } = layout;
+  for (let sample = 0; sample < samples; sample++) {
+    const p = Math.floor(sample / panel);
+    const lane = sample % panel;
+    for (let row = 0; row < rows; row++) target[at(sample, row)] = state[(p * rows + row) * panel + lane]!;
+  }
+}

@@ -1,0 +1,308 @@
+// ConnectomeODEClassifier: a connectome ODE network with a read-out, its loss and the gradients of both, batch by batch.
+
+import type { GradTarget } from "../autodiff/vjp.ts";
+import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
+import { lanesOf, unpackState } from "../backend/layout.ts";
+import type { PanelLayout } from "../backend/program.ts";
+import { type FloatArray, floatArray } from "../core/dtype.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts";
+import type { SolveStats } from "../ode/solve.ts";
+import { ConnectomeODERNN, type ConnectomeODERNNOptions, type EvaluationOptions, type ModelInput, type SolvedChunk } from "./connectomeOdeRnn.ts";
+import { ParameterSet } from "./parameters.ts";
+import { type ReadoutShape, readoutProgram } from "./readout.ts";
+
+export interface ConnectomeODEClassifierOptions {
+  readonly rnn: ConnectomeODERNNOptions;
+  readonly numClasses: number;
+  /** Hidden units of Linear → ReLU → Dropout → Linear; null: one linear layer. Default 512. */
+  readonly fcDim?: number | null;
+  /** Default 0.2. */
+  readonly dropout?: number;
+  /** Seed of the read-out's initial values and of dropout; default 0. */
+  readonly seed?: number;
+  /** Standardise the features with fixed statistics, set by `calibrate`. Default false. */
+  readonly standardise?: boolean;
+}
+
+export interface ClassifierEvaluation extends Omit<EvaluationOptions, "h0"> {
+  /** Mean of the loss over all evaluation times instead of the last one; default false. */
+  readonly lossAllTimesteps?: boolean;
+}
+
+/** Loss and counts of one batch. */
+export interface BatchResult {
+  /** Mean cross-entropy in nats. */
+  readonly loss: number;
+  /** Samples (× evaluation times with `lossAllTimesteps`) whose largest logit is the label's. */
+  readonly correct: number;
+  readonly count: number;
+  readonly stats: readonly SolveStats[];
+}
+
+const DEFAULT_FC_DIM = 512;
+const DEFAULT_DROPOUT = 0.2;
+/** Standardised features: z = c·(h − mean)/(std + STD_FLOOR·rms(std)), c = min(1, FEATURE_SCALE/√F). */
+const STD_FLOOR = 0.1;
+const FEATURE_SCALE = 6.5;
+
+export class ConnectomeODEClassifier {
+  readonly backend: Backend;
+  readonly parameters: ParameterSet;
+  readonly rnn: ConnectomeODERNN;
+  readonly options: ConnectomeODEClassifierOptions;
+  readonly #shape: ReadoutShape;
+  readonly #layers: readonly (readonly [leaf: string, parameter: string])[];
+  readonly #dropoutKey: Key;
+  readonly #keyBuffer: DeviceBuffer;
+  readonly #loss: DeviceBuffer;
+  readonly #correct: DeviceBuffer;
+  readonly #feature: { mean: DeviceBuffer; scale: DeviceBuffer } | null;
+  readonly #sessions = new Map<string, ReadoutBuffers>();
+  readonly #bound = new Map<string, BoundProgram>();
+  #calibrated: boolean;
+
+  constructor(backend: Backend, options: ConnectomeODEClassifierOptions) {
+    checkOptions(options);
+    this.backend = backend;
+    this.options = options;
+    this.parameters = new ParameterSet(backend);
+    this.rnn = new ConnectomeODERNN(backend, options.rnn, this.parameters);
+    const nFeatures = this.rnn.nOutputs;
+    const fcDim = options.fcDim === undefined ? DEFAULT_FC_DIM : options.fcDim;
+    this.#shape = {
+      nFeatures,
+      nClasses: options.numClasses,
+      fcDim,
+      dropout: options.dropout ?? DEFAULT_DROPOUT,
+      standardised: options.standardise ?? false,
+    };
+    const key = keyOfSeed(options.seed ?? 0);
+    this.#dropoutKey = deriveKey(key, "dropout");
+    this.#layers =
+      fcDim === null
+        ? this.#addLinear(key, "fc", "out_layer.1", nFeatures, options.numClasses)
+        : [
+            ...this.#addLinear(key, "fc1", "out_layer.1", nFeatures, fcDim),
+            ...this.#addLinear(key, "fc2", "out_layer.4", fcDim, options.numClasses),
+          ];
+    this.#keyBuffer = backend.buffer("dropout key", 2, "u32");
+    this.#loss = backend.buffer("loss", 1);
+    this.#correct = backend.buffer("correct", 1);
+    this.#feature = this.#shape.standardised
+      ? { mean: backend.buffer("feature mean", nFeatures), scale: backend.buffer("feature scale", nFeatures) }
+      : null;
+    if (this.#feature) backend.fill(this.#feature.scale, 1);
+    this.#calibrated = this.#feature === null;
+  }
+
+  /** torch.nn.Linear: weights and biases uniform in ±1/√nIn. */
+  #addLinear(key: Key, leaf: string, name: string, nIn: number, nOut: number): [string, string][] {
+    const bound = 1 / Math.sqrt(nIn);
+    const leaves: [string, string][] = [];
+    for (const [part, size] of [["weight", nOut * nIn], ["bias", nOut]] as const) {
+      const stream = new RandomStream(deriveKey(key, `${name}.${part}`));
+      const values = new Float32Array(size);
+      for (let i = 0; i < size; i++) values[i] = (2 * stream.uniform() - 1) * bound;
+      this.parameters.addVector(`${name}.${part}`, values, { trainable: true });
+      leaves.push([`${leaf}.${part}`, `${name}.${part}`]);
+    }
+    return leaves;
+  }
+
+  /** Logits [batch, classes] at the last evaluation time, without dropout. */
+  async forward(input: ModelInput, evaluation: ClassifierEvaluation = {}): Promise<FloatArray> {
+    const { logits } = await this.evaluate(input, null, evaluation);
+    return logits;
+  }
+
+  /** Loss, correct predictions and logits without dropout and without gradients. Without labels the loss means nothing. */
+  async evaluate(
+    input: ModelInput,
+    labels: ArrayLike<number> | null,
+    evaluation: ClassifierEvaluation = {},
+  ): Promise<BatchResult & { logits: FloatArray }> {
+    const { nClasses } = this.#shape;
+    const logits = floatArray(this.backend.dtype, input.batch * nClasses);
+    const result = await this.#run(input, labels ?? new Uint8Array(input.batch), evaluation, false, async (chunk, buffers) => {
+      const at = (s: number, row: number) => (chunk.first + s) * nClasses + row;
+      unpackState(await this.backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
+    });
+    return { ...result, logits };
+  }
+
+  /**
+   * One forward and reverse pass: the gradients of the mean loss replace those of `parameters`.
+   * @param step  number of the training step: dropout draws from (seed, step, sample, unit)
+   */
+  async gradients(input: ModelInput, labels: ArrayLike<number>, step: number, evaluation: ClassifierEvaluation = {}): Promise<BatchResult> {
+    if (!this.#calibrated) throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
+    this.parameters.zeroGradients();
+    this.backend.upload(this.#keyBuffer, deriveKey(this.#dropoutKey, step));
+    return this.#run(input, labels, evaluation, true, async () => {});
+  }
+
+  /**
+   * Sets the fixed statistics of the features from a batch: mean and standard deviation of each feature over the samples, so that
+   * z = c·(h − mean)/(std + 0.1·rms(std)) with c = min(1, 6.5/√F). Nothing is differentiated through them.
+   */
+  async calibrate(input: ModelInput, evaluation: ClassifierEvaluation = {}): Promise<{ mean: Float64Array; std: Float64Array }> {
+    if (!this.#feature) throw new ArgumentError("calibrate", "standardise", "true in the classifier's options", "false");
+    const { nFeatures } = this.#shape;
+    const features = new Float64Array(input.batch * nFeatures);
+    for await (const chunk of this.rnn.chunks(input, evaluation, false)) {
+      const last = this.rnn.outputsOf(chunk).at(-1)!;
+      const at = (s: number, row: number) => (chunk.first + s) * nFeatures + row;
+      unpackState(await this.backend.download(last), features, at, chunk.count, nFeatures, chunk.layout);
+    }
+    const { mean, std } = columnStatistics(features, input.batch, nFeatures);
+    const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
+    const c = Math.min(1, FEATURE_SCALE / Math.sqrt(nFeatures));
+    if (!(rms > 0)) throw new ArgumentError("calibrate", "input", "features that differ between samples", "constant ones");
+    this.setFeatureStatistics(mean, std.map((s) => c / (s + STD_FLOOR * rms)));
+    return { mean, std };
+  }
+
+  /** Restores what `calibrate` set (from a checkpoint): features become (h − mean)·scale. */
+  setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void {
+    if (!this.#feature) throw new ArgumentError("setFeatureStatistics", "standardise", "true in the classifier's options", "false");
+    this.backend.upload(this.#feature.mean, mean);
+    this.backend.upload(this.#feature.scale, scale);
+    this.#calibrated = true;
+  }
+
+  /** The fixed statistics in use, for checkpoints; null without standardisation. */
+  async featureStatistics(): Promise<{ mean: FloatArray; scale: FloatArray } | null> {
+    if (!this.#feature) return null;
+    return {
+      mean: (await this.backend.download(this.#feature.mean)) as FloatArray,
+      scale: (await this.backend.download(this.#feature.scale)) as FloatArray,
+    };
+  }
+
+  dispose(): void {
+    this.rnn.dispose();
+    for (const s of this.#sessions.values()) for (const b of Object.values(s)) b.release();
+    for (const b of [this.#keyBuffer, this.#loss, this.#correct, this.#feature?.mean, this.#feature?.scale]) b?.release();
+    this.#sessions.clear();
+    this.#bound.clear();
+    this.parameters.dispose();
+  }
+
+  // ---- one batch -------------------------------------------------------------------------------------------------------
+
+  async #run(
+    input: ModelInput,
+    labels: ArrayLike<number>,
+    evaluation: ClassifierEvaluation,
+    training: boolean,
+    visit: (chunk: SolvedChunk, buffers: ReadoutBuffers) => Promise<void>,
+  ): Promise<BatchResult> {
+    this.#checkLabels(labels, input.batch);
+    const { backend } = this;
+    const nEvals = evaluation.numEvals ?? 2;
+    const times = evaluation.lossAllTimesteps ? Array.from({ length: nEvals }, (_, j) => j) : [nEvals - 1];
+    backend.fill(this.#loss, 0);
+    backend.fill(this.#correct, 0);
+    const stats: SolveStats[] = [];
+    for await (const chunk of this.rnn.chunks(input, evaluation, training)) {
+      const buffers = this.#buffers(chunk.layout);
+      this.#uploadLabels(buffers, chunk, labels, 1 / (input.batch * times.length));
+      for (const j of times) this.#readout(chunk, buffers, j, training);
+      await visit(chunk, buffers);
+      if (training) {
+        const ctHs = chunk.ctHs.map((ct, j) => (times.includes(j) ? ct : null));
+        this.rnn.reverseChunk(chunk, ctHs, input);
+      }
+      stats.push(chunk.stats);
+    }
+    const loss = (await backend.download(this.#loss))[0]!;
+    const correct = Math.round((await backend.download(this.#correct))[0]!);
+    return { loss, correct, count: input.batch * times.length, stats };
+  }
+
+  #uploadLabels(buffers: ReadoutBuffers, { first, count, layout }: SolvedChunk, labels: ArrayLike<number>, weight: number): void {
+    const lanes = Array.from({ length: lanesOf(layout) }, (_, lane) => lane);
+    this.backend.upload(buffers.label, lanes.map((lane) => labels[first + Math.min(lane, count - 1)]!));
+    this.backend.upload(buffers.weight, lanes.map((lane) => (lane < count ? weight : 0)));
+    this.backend.upload(buffers.sampleId, lanes.map((lane) => first + lane));
+  }
+
+  #readout(chunk: SolvedChunk, buffers: ReadoutBuffers, j: number, training: boolean): void {
+    const { layout } = chunk;
+    const key = `${training} ${chunk.key} ${j}`;
+    let bound = this.#bound.get(key);
+    if (!bound) {
+      const p = this.parameters;
+      const trained = [...this.#layers, ...this.rnn.outputParameters()];
+      const wrt = new Map<string, GradTarget>([["h", { binding: "ct.h", accumulate: false }]]);
+      for (const [leaf] of trained) wrt.set(leaf, { binding: `grad.${leaf}`, accumulate: true });
+      const program = readoutProgram((g) => this.rnn.outputGraph(g), this.#shape, training ? wrt : null);
+      const bindings: Record<string, Bindable> = {
+        ...this.rnn.outputBindings(),
+        h: chunk.hs[j]!,
+        label: buffers.label,
+        weight: buffers.weight,
+        logits: buffers.logits,
+        loss: this.#loss,
+        correct: this.#correct,
+        sampleId: buffers.sampleId,
+        "dropout.key": this.#keyBuffer,
+        "ct.h": chunk.ctHs[j]!,
+      };
+      for (const [leaf, name] of this.#layers) bindings[leaf] = p.get(name).bindable;
+      if (this.#feature) Object.assign(bindings, { "feature.mean": this.#feature.mean, "feature.scale": this.#feature.scale });
+      for (const [leaf, name] of trained) bindings[`grad.${leaf}`] = p.get(name).grad!;
+      const named = program.bindings.filter((b) => !b.temp).map((b) => [b.name, bindings[b.name]!] as const);
+      bound = this.backend.bind(this.backend.compile(program, layout), Object.fromEntries(named));
+      this.#bound.set(key, bound);
+    }
+    this.backend.run(bound);
+  }
+
+  #buffers(layout: PanelLayout): ReadoutBuffers {
+    const key = `${layout.panel}x${layout.panels}`;
+    let buffers = this.#sessions.get(key);
+    if (!buffers) {
+      const lanes = lanesOf(layout);
+      const { backend } = this;
+      buffers = {
+        label: backend.buffer("label", lanes),
+        weight: backend.buffer("weight", lanes),
+        sampleId: backend.buffer("sample id", lanes),
+        logits: backend.buffer("logits", this.#shape.nClasses * lanes),
+      };
+      this.#sessions.set(key, buffers);
+    }
+    return buffers;
+  }
+
+  #checkLabels(labels: ArrayLike<number>, batch: number): void {
+    if (labels.length !== batch) throw new ShapeError("classifier", "labels", `${batch} labels, one per sample`, `${labels.length}`);
+    const { nClasses } = this.#shape;
+    for (let i = 0; i < batch; i++) {
+      const label = labels[i]!;
+      if (!Number.isInteger(label) || label < 0 || label >= nClasses) {
+        throw new ArgumentError("classifier", "labels", `classes 0 to ${nClasses - 1}`, `${label} for sample ${i}`);
+      }
+    }
+  }
+}
+
+type ReadoutBuffers = Readonly<Record<"label" | "weight" | "sampleId" | "logits", DeviceBuffer>>;
+
+/** Mean and (population) standard deviation of every column of a row-major [n, width] array. */
+function columnStatistics(x: Float64Array, n: number, width: number): { mean: Float64Array; std: Float64Array } {
+  const mean = new Float64Array(width);
+  const std = new Float64Array(width);
+  for (let i = 0; i < n; i++) for (let f = 0; f < width; f++) mean[f]! += x[i * width + f]! / n;
+  for (let i = 0; i < n; i++) for (let f = 0; f < width; f++) std[f]! += (x[i * width + f]! - mean[f]!) ** 2 / n;
+  return { mean, std: std.map(Math.sqrt) };
+}
+
+function checkOptions({ numClasses, fcDim, dropout }: ConnectomeODEClassifierOptions): void {
+  const where = "ConnectomeODEClassifier";
+  if (!Number.isInteger(numClasses) || numClasses < 2) throw new ArgumentError(where, "numClasses", "a whole number of at least 2", `${numClasses}`);
+  if (fcDim != null && (!Number.isInteger(fcDim) || fcDim < 1)) throw new ArgumentError(where, "fcDim", "a whole number of at least 1, or null", `${fcDim}`);
+  if (dropout !== undefined && !(dropout >= 0 && dropout < 1)) throw new ArgumentError(where, "dropout", "a probability from 0 to below 1", `${dropout}`);
+}
