@@ -28,7 +28,9 @@ const FS_ERRORS: Readonly<Record<string, readonly [got: string, code: string]>> 
 export function fileError(file: string, expected: string, cause: unknown): FileFormatError {
   if (cause instanceof FileFormatError) return cause;
   const errno = errnoOf(cause);
-  const [got, code] = FS_ERRORS[errno] ?? [cause instanceof Error ? cause.message : String(cause), "file-unreadable"];
+  const message = cause instanceof Error ? cause.message : String(cause);
+  // What has no errno comes from a parser, not from the file system.
+  const [got, code] = FS_ERRORS[errno] ?? [message, errno === "" ? "file-format" : "file-unreadable"];
   return new FileFormatError(file, expected, got, code);
 }
 
