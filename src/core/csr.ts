@@ -83,6 +83,7 @@ export function csrFromCoo(coo: Coo, where = "csrFromCoo"): Csr {
     const c = cols[e]!;
     if (r === lastRow && c === lastCol) {
       summed[nnz - 1]! += values[e]!;
+      checkFinite(where, summed[nnz - 1]!, e);
       continue;
     }
     colIdx[nnz] = c;

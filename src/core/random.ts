@@ -31,7 +31,8 @@ export function threefry2x32(key: Key, c0: number, c1: number): [number, number]
 /** A key derived from `key` for the purpose `label` (a name or a number): streams with different labels are independent. */
 export function deriveKey(key: Key, label: string | number): Key {
   if (typeof label === "number") return threefry2x32(key, label >>> 0, Math.floor(label / 2 ** 32) >>> 0);
-  let derived: Key = key;
+  // The top bit of the second word sets names apart from numbers, the length one name from the beginning of another.
+  let derived: Key = threefry2x32(key, label.length, 0x80000000);
   for (let i = 0; i < label.length; i++) derived = threefry2x32(derived, label.charCodeAt(i), i);
   return derived;
 }
@@ -53,7 +54,7 @@ export class RandomStream {
   constructor(key: Key, position = 0) {
     this.key = key;
     this.#position = position;
-    if (position % 2 === 1) this.#spare = threefry2x32(key, (position - 1) / 2, 0)[1];
+    if (position % 2 === 1) this.#spare = this.#block(position)[1];
   }
 
   /** Words drawn so far; `new RandomStream(key, position)` continues from here. */
@@ -63,11 +64,19 @@ export class RandomStream {
 
   /** 32 random bits as an unsigned number. */
   bits(): number {
-    const block = Math.floor(this.#position / 2);
-    if (this.#position++ % 2 === 1) return this.#spare;
-    const [a, b] = threefry2x32(this.key, block >>> 0, Math.floor(block / 2 ** 32));
+    if (this.#position % 2 === 1) {
+      this.#position++;
+      return this.#spare;
+    }
+    const [a, b] = this.#block(this.#position++);
     this.#spare = b;
     return a;
+  }
+
+  /** The two words that hold the draw at `position`. */
+  #block(position: number): [number, number] {
+    const counter = Math.floor(position / 2);
+    return threefry2x32(this.key, counter >>> 0, Math.floor(counter / 2 ** 32));
   }
 
   /** Uniform in [0, 1), 32 bits of resolution. */
