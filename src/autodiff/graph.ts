@@ -18,14 +18,43 @@ export type Effect =
       readonly rows: number;
       readonly accumulate: boolean;
     }
-  | { readonly type: "scatter"; readonly grad: string; readonly table: Table; readonly index: Value; readonly value: Value }
+  | {
+      readonly type: "scatter";
+      readonly grad: string;
+      readonly table: Table;
+      readonly index: Value;
+      readonly value: Value;
+    }
   /** A matmulT that is wanted for the matrix gradient it accumulates. */
   | { readonly type: "matrixGrad"; readonly value: Value };
 
 const UNARY_NAMES = [
-  "neg", "abs", "sign", "exp", "log", "sqrt", "floor", "relu", "sigmoid", "tanh", "softplus", "erf", "isFinite",
+  "neg",
+  "abs",
+  "sign",
+  "exp",
+  "log",
+  "sqrt",
+  "floor",
+  "relu",
+  "sigmoid",
+  "tanh",
+  "softplus",
+  "erf",
+  "isFinite",
 ] as const satisfies readonly UnaryOp[];
-const BINARY_NAMES = ["add", "sub", "mul", "div", "min", "max", "lt", "le", "eq", "pow"] as const satisfies readonly BinaryOp[];
+const BINARY_NAMES = [
+  "add",
+  "sub",
+  "mul",
+  "div",
+  "min",
+  "max",
+  "lt",
+  "le",
+  "eq",
+  "pow",
+] as const satisfies readonly BinaryOp[];
 
 type PointwiseMethods = { readonly [K in UnaryOp]: (a: Operand) => Value } & {
   readonly [K in BinaryOp]: (a: Operand, b: Operand) => Value;
@@ -117,7 +146,8 @@ export class Graph {
       return matrix;
     }
     const describe = (m: Matrix) => `${m.form} [${m.rows}, ${m.cols}] with ${m.stored} entries`;
-    if (describe(known) !== describe(matrix)) throw new ShapeError("matrix", matrix.name, describe(known), describe(matrix));
+    if (describe(known) !== describe(matrix))
+      throw new ShapeError("matrix", matrix.name, describe(known), describe(matrix));
     return known;
   }
 
@@ -156,7 +186,8 @@ export class Graph {
   store(name: string, value: Operand, options: { accumulate?: boolean; as?: { kind: Kind; rows: number } } = {}): void {
     const stored = this.#value(value);
     const { kind, rows } = options.as ?? stored;
-    if (stored.op.type === "leaf" && stored.op.name === name) throw new ArgumentError("store", name, "a new name", "an input's");
+    if (stored.op.type === "leaf" && stored.op.name === name)
+      throw new ArgumentError("store", name, "a new name", "an input's");
     this.effects.push({ type: "store", name, value: stored, kind, rows, accumulate: options.accumulate ?? false });
   }
 
@@ -182,7 +213,8 @@ export class Graph {
 
   #value(a: Operand): Value {
     if (typeof a === "number") return this.#constant(a);
-    if (this.values[a.id] !== a) throw new ArgumentError("graph", "operand", "a value of this graph", "one of another graph");
+    if (this.values[a.id] !== a)
+      throw new ArgumentError("graph", "operand", "a value of this graph", "one of another graph");
     return a;
   }
 
@@ -196,7 +228,12 @@ export class Graph {
 
   #matmul(matrix: Matrix, x: Value): Value {
     if (x.kind !== "state" || x.rows !== matrix.cols) {
-      throw new ShapeError("matmul", "x", `a state of ${matrix.cols} rows, the columns of ${matrix.name}`, `${x.kind} of ${x.rows}`);
+      throw new ShapeError(
+        "matmul",
+        "x",
+        `a state of ${matrix.cols} rows, the columns of ${matrix.name}`,
+        `${x.kind} of ${x.rows}`,
+      );
     }
     this.#matrix(matrix);
     return this.#intern(`matmul ${matrix.name} ${x.id}`, { type: "matmul", matrix }, [x], "state", matrix.rows);
@@ -204,7 +241,12 @@ export class Graph {
 
   #matmulT(matrix: Matrix, g: Value, grad?: { readonly x: Value; readonly binding: string }): Value {
     if (g.kind !== "state" || g.rows !== matrix.rows) {
-      throw new ShapeError("matmulT", "g", `a state of ${matrix.rows} rows, the rows of ${matrix.name}`, `${g.kind} of ${g.rows}`);
+      throw new ShapeError(
+        "matmulT",
+        "g",
+        `a state of ${matrix.rows} rows, the rows of ${matrix.name}`,
+        `${g.kind} of ${g.rows}`,
+      );
     }
     this.#matrix(matrix);
     const op: Op = { type: "matmulT", matrix, grad: grad?.binding ?? null };
@@ -217,14 +259,22 @@ export class Graph {
   }
 
   #reduceRows(v: Value, how: "sum" | "max" | "min"): Value {
-    if (v.kind === "sample" || v.kind === "scalar") throw new ShapeError("reduceRows", "v", "a state or row value", v.kind);
+    if (v.kind === "sample" || v.kind === "scalar")
+      throw new ShapeError("reduceRows", "v", "a state or row value", v.kind);
     const kind = v.kind === "state" ? "sample" : "scalar";
     return this.#intern(`reduceRows ${how} ${v.id}`, { type: "reduceRows", how }, [v], kind, 1);
   }
 
   #reduceLanes(v: Value): Value {
-    if (v.kind === "row" || v.kind === "scalar") throw new ShapeError("reduceLanes", "v", "a state or sample value", v.kind);
-    return this.#intern(`reduceLanes ${v.id}`, { type: "reduceLanes" }, [v], v.kind === "state" ? "row" : "scalar", v.rows);
+    if (v.kind === "row" || v.kind === "scalar")
+      throw new ShapeError("reduceLanes", "v", "a state or sample value", v.kind);
+    return this.#intern(
+      `reduceLanes ${v.id}`,
+      { type: "reduceLanes" },
+      [v],
+      v.kind === "state" ? "row" : "scalar",
+      v.rows,
+    );
   }
 
   #lookup(table: Table, index: Value): Value {

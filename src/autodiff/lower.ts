@@ -51,7 +51,14 @@ class Lowering {
   program(name: string): Program {
     const { effects } = this.#graph;
     for (const e of effects) {
-      if (e.type === "store" && !e.accumulate && !this.#leafNames.has(e.name) && e.value.kind === e.kind && e.value.rows === e.rows && needsHome(e.value)) {
+      if (
+        e.type === "store" &&
+        !e.accumulate &&
+        !this.#leafNames.has(e.name) &&
+        e.value.kind === e.kind &&
+        e.value.rows === e.rows &&
+        needsHome(e.value)
+      ) {
         this.#outputOf.set(e.value.id, e.name);
       }
     }
@@ -190,7 +197,8 @@ class Lowering {
         emitter.push({ op: "scatter", table, index, value: this.#emitValue(emitter, e.value) });
         continue;
       }
-      if (!e.accumulate && this.#storedAs.get(e.value.id) === e.name && this.#computedIn[e.value.id]?.has(key)) continue;
+      if (!e.accumulate && this.#storedAs.get(e.value.id) === e.name && this.#computedIn[e.value.id]?.has(key))
+        continue;
       const { accumulate } = e;
       const binding = this.#binding(e.name, e.kind, e.rows, accumulate ? "readwrite" : "write", false);
       const fused = this.#fusedReduction(e);
@@ -223,7 +231,8 @@ class Lowering {
     const { op } = v;
     if (needsHome(v) && (!this.#computedIn[v.id]!.has(emitter.key) || isReduction(v))) {
       const as = this.#storedAs.get(v.id);
-      if (as === undefined) throw new TypeError(`lower: value ${v.id} (${op.type}) is not available in phase ${emitter.key}`);
+      if (as === undefined)
+        throw new TypeError(`lower: value ${v.id} (${op.type}) is not available in phase ${emitter.key}`);
       return emitter.push({ op: "load", binding: this.#binding(as, v.kind, v.rows, "read", as.startsWith("%")) });
     }
     switch (op.type) {
@@ -295,7 +304,14 @@ class Lowering {
 
   // ---- bindings --------------------------------------------------------------------------------------------------------
 
-  #binding(name: string, kind: Binding["kind"], rows: number, access: Binding["access"], temp: boolean, cols?: number): BindingId {
+  #binding(
+    name: string,
+    kind: Binding["kind"],
+    rows: number,
+    access: Binding["access"],
+    temp: boolean,
+    cols?: number,
+  ): BindingId {
     const known = this.#bindingIds.get(name);
     if (known !== undefined) {
       const b = this.#bindings[known]!;

@@ -178,7 +178,12 @@ function unbroadcast(target: Graph, ct: Value, v: Value, arg: Value): Value {
   let c = ct;
   if (perLane(v) && !perLane(arg)) {
     if (!perLane(c)) {
-      throw new ShapeError("vjp", "cotangent", "a value per lane to sum over lanes", `a ${c.kind} value; sum it per sample first`);
+      throw new ShapeError(
+        "vjp",
+        "cotangent",
+        "a value per lane to sum over lanes",
+        `a ${c.kind} value; sum it per sample first`,
+      );
     }
     c = ops.reduceLanes(c);
   }
@@ -191,6 +196,10 @@ function storeGradient(target: Graph, leaf: Value, cts: readonly Value[], grad: 
   if (grad.accumulate) {
     for (const ct of cts) target.store(grad.binding, ct, { accumulate: true, as });
   } else {
-    target.store(grad.binding, cts.reduce((sum, c) => target.ops.add(sum, c)), { as });
+    target.store(
+      grad.binding,
+      cts.reduce((sum, c) => target.ops.add(sum, c)),
+      { as },
+    );
   }
 }

@@ -45,7 +45,13 @@ export interface Binding {
 
 /** Lane-by-lane functions. Comparisons give 1 or 0; `select(c, a, b)` is a where c ≠ 0, else b (the unused branch may be NaN). */
 export type UnaryOp =
-  | "neg" | "abs" | "sign" | "exp" | "log" | "sqrt" | "floor"
+  | "neg"
+  | "abs"
+  | "sign"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "floor"
   | "relu" //     max(x, 0); NaN stays NaN
   | "sigmoid" //  1/(1 + e^-x)
   | "tanh"
@@ -53,9 +59,15 @@ export type UnaryOp =
   | "erf"
   | "isFinite"; // 1 for a finite number, 0 for ±Infinity and NaN
 export type BinaryOp =
-  | "add" | "sub" | "mul" | "div"
-  | "min" | "max" // NaN if either is NaN
-  | "lt" | "le" | "eq"
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "min"
+  | "max" // NaN if either is NaN
+  | "lt"
+  | "le"
+  | "eq"
   | "pow"; //  a^b for a ≥ 0 (b may be any number); 0^0 = 1
 export type TernaryOp = "select";
 export type PointwiseOp = UnaryOp | BinaryOp | TernaryOp;
@@ -100,7 +112,13 @@ export type Instr =
   | { readonly op: "scatter"; readonly table: BindingId; readonly index: ValueId; readonly value: ValueId }
   /** Reduction over rows: state value → sample binding; in a `lanes: "none"` phase row value → scalar binding (norms of
    *  gradients). Complete after the phase; fixed order for any number of threads. */
-  | { readonly op: "reduceRows"; readonly binding: BindingId; readonly value: ValueId; readonly how: "sum" | "max" | "min"; readonly accumulate: boolean }
+  | {
+      readonly op: "reduceRows";
+      readonly binding: BindingId;
+      readonly value: ValueId;
+      readonly how: "sum" | "max" | "min";
+      readonly accumulate: boolean;
+    }
   /** Sum over lanes: state value → row binding, or sample value → scalar binding. */
   | { readonly op: "reduceLanes"; readonly binding: BindingId; readonly value: ValueId; readonly accumulate: boolean };
 

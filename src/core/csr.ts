@@ -235,5 +235,6 @@ function checkIndex(where: string, name: string, index: number, extent: number, 
 }
 
 function checkFinite(where: string, value: number, at: number): void {
-  if (!Number.isFinite(value)) throw new SparseFormatError(where, "values", "finite numbers", `${value} at entry ${at}`);
+  if (!Number.isFinite(value))
+    throw new SparseFormatError(where, "values", "finite numbers", `${value} at entry ${at}`);
 }

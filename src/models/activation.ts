@@ -7,8 +7,8 @@ import type { Value } from "../ops/value.ts";
 export type Activation = (ops: Ops, x: Value) => Value;
 
 /** Constants of Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017, eq. 2. */
-const SELU_ALPHA = 1.6732632423543772848170429916717;
-const SELU_SCALE = 1.0507009873554804934193349852946;
+const SELU_ALPHA = 1.6732632423543772;
+const SELU_SCALE = 1.0507009873554805;
 
 /** α(eˣ − 1) for x ≤ 0, x above; the exponential never sees a positive argument, so it cannot overflow in the unused branch. */
 function elu(ops: Ops, x: Value, alpha: number): Value {

@@ -8,7 +8,13 @@ import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts";
 import type { SolveStats } from "../ode/solve.ts";
-import { ConnectomeODERNN, type ConnectomeODERNNOptions, type EvaluationOptions, type ModelInput, type SolvedChunk } from "./connectomeOdeRnn.ts";
+import {
+  ConnectomeODERNN,
+  type ConnectomeODERNNOptions,
+  type EvaluationOptions,
+  type ModelInput,
+  type SolvedChunk,
+} from "./connectomeOdeRnn.ts";
 import { ParameterSet } from "./parameters.ts";
 import { type ReadoutShape, readoutProgram } from "./readout.ts";
 
@@ -100,7 +106,10 @@ export class ConnectomeODEClassifier {
   #addLinear(key: Key, leaf: string, name: string, nIn: number, nOut: number): [string, string][] {
     const bound = 1 / Math.sqrt(nIn);
     const leaves: [string, string][] = [];
-    for (const [part, size] of [["weight", nOut * nIn], ["bias", nOut]] as const) {
+    for (const [part, size] of [
+      ["weight", nOut * nIn],
+      ["bias", nOut],
+    ] as const) {
       const stream = new RandomStream(deriveKey(key, `${name}.${part}`));
       const values = new Float32Array(size);
       for (let i = 0; i < size; i++) values[i] = (2 * stream.uniform() - 1) * bound;
@@ -124,10 +133,16 @@ export class ConnectomeODEClassifier {
   ): Promise<BatchResult & { logits: FloatArray }> {
     const { nClasses } = this.#shape;
     const logits = floatArray(this.backend.dtype, input.batch * nClasses);
-    const result = await this.#run(input, labels ?? new Uint8Array(input.batch), evaluation, false, async (chunk, buffers) => {
-      const at = (s: number, row: number) => (chunk.first + s) * nClasses + row;
-      unpackState(await this.backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
-    });
+    const result = await this.#run(
+      input,
+      labels ?? new Uint8Array(input.batch),
+      evaluation,
+      false,
+      async (chunk, buffers) => {
+        const at = (s: number, row: number) => (chunk.first + s) * nClasses + row;
+        unpackState(await this.backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
+      },
+    );
     return { ...result, logits };
   }
 
@@ -135,8 +150,14 @@ export class ConnectomeODEClassifier {
    * One forward and reverse pass: the gradients of the mean loss replace those of `parameters`.
    * @param step  number of the training step: dropout draws from (seed, step, sample, unit)
    */
-  async gradients(input: ModelInput, labels: ArrayLike<number>, step: number, evaluation: ClassifierEvaluation = {}): Promise<BatchResult> {
-    if (!this.#calibrated) throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
+  async gradients(
+    input: ModelInput,
+    labels: ArrayLike<number>,
+    step: number,
+    evaluation: ClassifierEvaluation = {},
+  ): Promise<BatchResult> {
+    if (!this.#calibrated)
+      throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
     this.parameters.zeroGradients();
     this.backend.upload(this.#keyBuffer, deriveKey(this.#dropoutKey, step));
     return this.#run(input, labels, evaluation, true, async () => {});
@@ -146,8 +167,12 @@ export class ConnectomeODEClassifier {
    * Sets the fixed statistics of the features from a batch: mean and standard deviation of each feature over the samples, so that
    * z = c·(h − mean)/(std + 0.1·rms(std)) with c = min(1, 6.5/√F). Nothing is differentiated through them.
    */
-  async calibrate(input: ModelInput, evaluation: ClassifierEvaluation = {}): Promise<{ mean: Float64Array; std: Float64Array }> {
-    if (!this.#feature) throw new ArgumentError("calibrate", "standardise", "true in the classifier's options", "false");
+  async calibrate(
+    input: ModelInput,
+    evaluation: ClassifierEvaluation = {},
+  ): Promise<{ mean: Float64Array; std: Float64Array }> {
+    if (!this.#feature)
+      throw new ArgumentError("calibrate", "standardise", "true in the classifier's options", "false");
     const { nFeatures } = this.#shape;
     const features = new Float64Array(input.batch * nFeatures);
     for await (const chunk of this.rnn.chunks(input, evaluation, false)) {
@@ -158,14 +183,19 @@ export class ConnectomeODEClassifier {
     const { mean, std } = columnStatistics(features, input.batch, nFeatures);
     const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
     const c = Math.min(1, FEATURE_SCALE / Math.sqrt(nFeatures));
-    if (!(rms > 0)) throw new ArgumentError("calibrate", "input", "features that differ between samples", "constant ones");
-    this.setFeatureStatistics(mean, std.map((s) => c / (s + STD_FLOOR * rms)));
+    if (!(rms > 0))
+      throw new ArgumentError("calibrate", "input", "features that differ between samples", "constant ones");
+    this.setFeatureStatistics(
+      mean,
+      std.map((s) => c / (s + STD_FLOOR * rms)),
+    );
     return { mean, std };
   }
 
   /** Restores what `calibrate` set (from a checkpoint): features become (h − mean)·scale. */
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void {
-    if (!this.#feature) throw new ArgumentError("setFeatureStatistics", "standardise", "true in the classifier's options", "false");
+    if (!this.#feature)
+      throw new ArgumentError("setFeatureStatistics", "standardise", "true in the classifier's options", "false");
     this.backend.upload(this.#feature.mean, mean);
     this.backend.upload(this.#feature.scale, scale);
     this.#calibrated = true;
@@ -183,7 +213,8 @@ export class ConnectomeODEClassifier {
   dispose(): void {
     this.rnn.dispose();
     for (const s of this.#sessions.values()) for (const b of Object.values(s)) b.release();
-    for (const b of [this.#keyBuffer, this.#loss, this.#correct, this.#feature?.mean, this.#feature?.scale]) b?.release();
+    for (const b of [this.#keyBuffer, this.#loss, this.#correct, this.#feature?.mean, this.#feature?.scale])
+      b?.release();
     this.#sessions.clear();
     this.#bound.clear();
     this.parameters.dispose();
@@ -221,11 +252,25 @@ export class ConnectomeODEClassifier {
     return { loss, correct, count: input.batch * times.length, stats };
   }
 
-  #uploadLabels(buffers: ReadoutBuffers, { first, count, layout }: SolvedChunk, labels: ArrayLike<number>, weight: number): void {
+  #uploadLabels(
+    buffers: ReadoutBuffers,
+    { first, count, layout }: SolvedChunk,
+    labels: ArrayLike<number>,
+    weight: number,
+  ): void {
     const lanes = Array.from({ length: lanesOf(layout) }, (_, lane) => lane);
-    this.backend.upload(buffers.label, lanes.map((lane) => labels[first + Math.min(lane, count - 1)]!));
-    this.backend.upload(buffers.weight, lanes.map((lane) => (lane < count ? weight : 0)));
-    this.backend.upload(buffers.sampleId, lanes.map((lane) => first + lane));
+    this.backend.upload(
+      buffers.label,
+      lanes.map((lane) => labels[first + Math.min(lane, count - 1)]!),
+    );
+    this.backend.upload(
+      buffers.weight,
+      lanes.map((lane) => (lane < count ? weight : 0)),
+    );
+    this.backend.upload(
+      buffers.sampleId,
+      lanes.map((lane) => first + lane),
+    );
   }
 
   #readout(chunk: SolvedChunk, buffers: ReadoutBuffers, j: number, training: boolean): void {
@@ -251,7 +296,8 @@ export class ConnectomeODEClassifier {
         "ct.h": chunk.ctHs[j]!,
       };
       for (const [leaf, name] of this.#layers) bindings[leaf] = p.get(name).bindable;
-      if (this.#feature) Object.assign(bindings, { "feature.mean": this.#feature.mean, "feature.scale": this.#feature.scale });
+      if (this.#feature)
+        Object.assign(bindings, { "feature.mean": this.#feature.mean, "feature.scale": this.#feature.scale });
       for (const [leaf, name] of trained) bindings[`grad.${leaf}`] = p.get(name).grad!;
       const named = program.bindings.filter((b) => !b.temp).map((b) => [b.name, bindings[b.name]!] as const);
       bound = this.backend.bind(this.backend.compile(program, layout), Object.fromEntries(named));
@@ -278,7 +324,8 @@ export class ConnectomeODEClassifier {
   }
 
   #checkLabels(labels: ArrayLike<number>, batch: number): void {
-    if (labels.length !== batch) throw new ShapeError("classifier", "labels", `${batch} labels, one per sample`, `${labels.length}`);
+    if (labels.length !== batch)
+      throw new ShapeError("classifier", "labels", `${batch} labels, one per sample`, `${labels.length}`);
     const { nClasses } = this.#shape;
     for (let i = 0; i < batch; i++) {
       const label = labels[i]!;
@@ -302,7 +349,10 @@ function columnStatistics(x: Float64Array, n: number, width: number): { mean: Fl
 
 function checkOptions({ numClasses, fcDim, dropout }: ConnectomeODEClassifierOptions): void {
   const where = "ConnectomeODEClassifier";
-  if (!Number.isInteger(numClasses) || numClasses < 2) throw new ArgumentError(where, "numClasses", "a whole number of at least 2", `${numClasses}`);
-  if (fcDim != null && (!Number.isInteger(fcDim) || fcDim < 1)) throw new ArgumentError(where, "fcDim", "a whole number of at least 1, or null", `${fcDim}`);
-  if (dropout !== undefined && !(dropout >= 0 && dropout < 1)) throw new ArgumentError(where, "dropout", "a probability from 0 to below 1", `${dropout}`);
+  if (!Number.isInteger(numClasses) || numClasses < 2)
+    throw new ArgumentError(where, "numClasses", "a whole number of at least 2", `${numClasses}`);
+  if (fcDim != null && (!Number.isInteger(fcDim) || fcDim < 1))
+    throw new ArgumentError(where, "fcDim", "a whole number of at least 1, or null", `${fcDim}`);
+  if (dropout !== undefined && !(dropout >= 0 && dropout < 1))
+    throw new ArgumentError(where, "dropout", "a probability from 0 to below 1", `${dropout}`);
 }

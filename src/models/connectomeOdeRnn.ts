@@ -153,7 +153,8 @@ export class ConnectomeODERNN {
     const p = this.parameters;
     p.addSparse("rnn.hh.values", connectome, { trainable, constraint: options.weightConstraint ?? { min: 0 } });
     if (options.connectomeBias ?? true) p.addVector("rnn.hh.bias", perNeuron(options.biasInit ?? 0, n), { trainable });
-    if (inputProjection) p.addSparse("rnn.ih.values", inputProjection, { trainable: options.trainInputProjection ?? true });
+    if (inputProjection)
+      p.addSparse("rnn.ih.values", inputProjection, { trainable: options.trainInputProjection ?? true });
     if (outputProjection) {
       const outputTrainable = options.trainOutputProjection ?? true;
       p.addSparse("rnn.ho.values", outputProjection, { trainable: outputTrainable });
@@ -161,7 +162,10 @@ export class ConnectomeODERNN {
         p.addVector("rnn.ho.bias", new Float64Array(outputProjection.nRows), { trainable: outputTrainable });
       }
     }
-    p.addVector("rnn.tau", perNeuron(options.neuronTau ?? 1, n), { trainable: options.trainTau ?? true, constraint: { min: 1 } });
+    p.addVector("rnn.tau", perNeuron(options.neuronTau ?? 1, n), {
+      trainable: options.trainTau ?? true,
+      constraint: { min: 1 },
+    });
     this.nOutputs = outputProjection?.nRows ?? n;
     const signs = signVector(options.neuronSign ?? "excitatory", n);
     this.#sign = signs && backend.buffer("neuron sign", n);
@@ -227,7 +231,9 @@ export class ConnectomeODERNN {
     const buffers = this.#chunkOuts(chunk);
     chunk.hs.forEach((h, j) => {
       this.#runOnce(`output ${chunk.key} ${j}`, () => outputProgram(this), chunk.layout, {
-        ...this.outputBindings(), h, out: buffers.outs[j]!,
+        ...this.outputBindings(),
+        h,
+        out: buffers.outs[j]!,
       });
     });
     return buffers.outs;
@@ -247,13 +253,19 @@ export class ConnectomeODERNN {
   outputBindings(): Record<string, Bindable> {
     if (!this.options.outputProjection) return {};
     const p = this.parameters;
-    return { ho: p.get("rnn.ho.values").bindable, ...(this.#hasOutputBias() ? { "ho.bias": p.get("rnn.ho.bias").bindable } : {}) };
+    return {
+      ho: p.get("rnn.ho.values").bindable,
+      ...(this.#hasOutputBias() ? { "ho.bias": p.get("rnn.ho.bias").bindable } : {}),
+    };
   }
 
   /** Trainable parts of the output projection: leaf name → parameter name. */
   outputParameters(): [string, string][] {
     if (!this.options.outputProjection || !(this.options.trainOutputProjection ?? true)) return [];
-    return [["ho", "rnn.ho.values"], ...(this.#hasOutputBias() ? [["ho.bias", "rnn.ho.bias"] as [string, string]] : [])];
+    return [
+      ["ho", "rnn.ho.values"],
+      ...(this.#hasOutputBias() ? [["ho.bias", "rnn.ho.bias"] as [string, string]] : []),
+    ];
   }
 
   #hasOutputBias(): boolean {
@@ -284,7 +296,8 @@ export class ConnectomeODERNN {
     const { dtype } = this.backend;
     const outs = floatArray(dtype, batch * nEvals * this.nOutputs);
     const hs = floatArray(dtype, batch * nEvals * n);
-    if (ctOuts && ctOuts.length !== outs.length) throw new ShapeError("vjp", "ctOuts", `${outs.length} numbers, as outs`, `${ctOuts.length}`);
+    if (ctOuts && ctOuts.length !== outs.length)
+      throw new ShapeError("vjp", "ctOuts", `${outs.length} numbers, as outs`, `${ctOuts.length}`);
     const x = ctOuts && this.options.inputGradient ? floatArray(dtype, batch * steps * inputSize) : null;
     const h0 = ctOuts ? floatArray(dtype, batch * n) : null;
     const stats: SolveStats[] = [];
@@ -295,7 +308,14 @@ export class ConnectomeODERNN {
       for (let j = 0; j < nEvals; j++) {
         const atEval = (width: number) => (s: number, row: number) => this.#at(first + s, j, row, batch, nEvals, width);
         unpackState(await this.backend.download(chunk.hs[j]!), hs, atEval(n), count, n, layout);
-        unpackState(await this.backend.download(chunkOuts[j]!), outs, atEval(this.nOutputs), count, this.nOutputs, layout);
+        unpackState(
+          await this.backend.download(chunkOuts[j]!),
+          outs,
+          atEval(this.nOutputs),
+          count,
+          this.nOutputs,
+          layout,
+        );
         if (ctOuts) this.#pullOutput(chunk, j, ctOuts, atEval(this.nOutputs));
       }
       if (!ctOuts) continue;
@@ -345,7 +365,14 @@ export class ConnectomeODERNN {
     const staging = floatArray(backend.dtype, inputSize * lanesOf(layout));
     if (inputProjection && steps > 1) backend.fill(buffers.drive, 0);
     for (let k = 0; k < steps; k++) {
-      packState(input.data, (s, row) => this.#at(first + s, k, row, input.batch, steps, inputSize), count, inputSize, layout, staging);
+      packState(
+        input.data,
+        (s, row) => this.#at(first + s, k, row, input.batch, steps, inputSize),
+        count,
+        inputSize,
+        layout,
+        staging,
+      );
       if (!inputProjection) backend.upload(buffers.drive, staging, k * staging.length);
       else {
         backend.upload(buffers.x[k]!, staging);
@@ -354,7 +381,10 @@ export class ConnectomeODERNN {
     }
     if (h0) {
       const state = floatArray(backend.dtype, n * lanesOf(layout));
-      backend.upload(buffers.y0, packState(h0, (s, row) => (first + s) * n + row, count, n, layout, state));
+      backend.upload(
+        buffers.y0,
+        packState(h0, (s, row) => (first + s) * n + row, count, n, layout, state),
+      );
     } else backend.fill(buffers.y0, 0);
     const all = (value: number) => new Array<number>(count).fill(value);
     backend.fill(buffers.start, startTime);
@@ -389,7 +419,10 @@ export class ConnectomeODERNN {
 
   /** Trainable leaves of the dynamics: leaf name → parameter name. */
   #trainedLeaves(): [string, string][] {
-    const candidates: [string, string][] = [["hh", "rnn.hh.values"], ["tau", "rnn.tau"]];
+    const candidates: [string, string][] = [
+      ["hh", "rnn.hh.values"],
+      ["tau", "rnn.tau"],
+    ];
     if (this.options.connectomeBias ?? true) candidates.push(["bias", "rnn.hh.bias"]);
     return candidates.filter(([, name]) => this.parameters.get(name).trainable);
   }
@@ -406,7 +439,14 @@ export class ConnectomeODERNN {
     const { solve = {}, numNeurons, connectome } = this.options;
     const controller: Controller = solve.fixedStep
       ? { type: "fixed" }
-      : { type: "integral", atol: solve.atol ?? DEFAULT_ATOL, rtol: solve.rtol ?? DEFAULT_RTOL, safety: 0.9, factorMin: 0.2, factorMax: 10 };
+      : {
+          type: "integral",
+          atol: solve.atol ?? DEFAULT_ATOL,
+          rtol: solve.rtol ?? DEFAULT_RTOL,
+          safety: 0.9,
+          factorMin: 0.2,
+          factorMax: 10,
+        };
     const system = rateDynamics({
       nNeurons: numNeurons,
       nnz: connectome.nnz,
@@ -438,22 +478,39 @@ export class ConnectomeODERNN {
     const trained = this.options.trainInputProjection ?? true;
     const key = `${reverse ? "unproject" : "project"} ${buffers.key} ${k}`;
     const grad = trained ? this.parameters.get("rnn.ih.values").grad! : null;
-    const make = () => (reverse ? unprojectProgram(U, steps, trained, this.options.inputGradient ?? false) : projectProgram(U, steps));
+    const make = () =>
+      reverse ? unprojectProgram(U, steps, trained, this.options.inputGradient ?? false) : projectProgram(U, steps);
     this.#runOnce(key, make, layout, {
       ih: this.parameters.get("rnn.ih.values").bindable,
       x: buffers.x[k]!,
       ...(steps > 1 ? { index: buffers.stepIndex[k]! } : {}),
       ...(reverse
-        ? { "ct.drive": buffers.ctDrive!, ...(grad ? { "grad.ih": grad } : {}), ...(buffers.ctX ? { "ct.x": buffers.ctX[k]! } : {}) }
+        ? {
+            "ct.drive": buffers.ctDrive!,
+            ...(grad ? { "grad.ih": grad } : {}),
+            ...(buffers.ctX ? { "ct.x": buffers.ctX[k]! } : {}),
+          }
         : { drive: buffers.drive }),
     });
   }
 
   /** Host cotangents of the outputs at evaluation j → cotangent of the state, and gradients of the output projection. */
-  #pullOutput(chunk: SolvedChunk, j: number, ctOuts: ArrayLike<number>, at: (sample: number, row: number) => number): void {
+  #pullOutput(
+    chunk: SolvedChunk,
+    j: number,
+    ctOuts: ArrayLike<number>,
+    at: (sample: number, row: number) => number,
+  ): void {
     const { backend, nOutputs } = this;
     const { layout, count } = chunk;
-    const packed = packState(ctOuts, at, count, nOutputs, layout, floatArray(backend.dtype, nOutputs * lanesOf(layout)));
+    const packed = packState(
+      ctOuts,
+      at,
+      count,
+      nOutputs,
+      layout,
+      floatArray(backend.dtype, nOutputs * lanesOf(layout)),
+    );
     // Lanes without a sample repeat the last one's values, but their cotangent is zero.
     clearUnusedLanes(packed, count, nOutputs, layout);
     if (!this.options.outputProjection) {
@@ -463,9 +520,15 @@ export class ConnectomeODERNN {
     const ct = this.#chunkOuts(chunk).ctOut;
     backend.upload(ct, packed);
     const p = this.parameters;
-    const grads = Object.fromEntries(this.outputParameters().map(([leaf, name]) => [`grad.${leaf}`, p.get(name).grad!]));
+    const grads = Object.fromEntries(
+      this.outputParameters().map(([leaf, name]) => [`grad.${leaf}`, p.get(name).grad!]),
+    );
     this.#runOnce(`output reverse ${chunk.key} ${j}`, () => outputReverseProgram(this), layout, {
-      ...this.outputBindings(), ...grads, h: chunk.hs[j]!, "ct.out": ct, "ct.h": chunk.ctHs[j]!,
+      ...this.outputBindings(),
+      ...grads,
+      h: chunk.hs[j]!,
+      "ct.out": ct,
+      "ct.h": chunk.ctHs[j]!,
     });
   }
 
@@ -534,17 +597,21 @@ export class ConnectomeODERNN {
     const { inputSize, numNeurons } = this.options;
     const { data, batch, steps = 1 } = input;
     const where = "ConnectomeODERNN";
-    if (!Number.isInteger(batch) || batch < 1) throw new ArgumentError(where, "batch", "a whole number of at least 1", `${batch}`);
-    if (!Number.isInteger(steps) || steps < 1) throw new ArgumentError(where, "steps", "a whole number of at least 1", `${steps}`);
+    if (!Number.isInteger(batch) || batch < 1)
+      throw new ArgumentError(where, "batch", "a whole number of at least 1", `${batch}`);
+    if (!Number.isInteger(steps) || steps < 1)
+      throw new ArgumentError(where, "steps", "a whole number of at least 1", `${steps}`);
     const expected = batch * steps * inputSize;
     if (data.length !== expected) {
       throw new ShapeError(where, "data", `${batch} × ${steps} × ${inputSize} = ${expected} numbers`, `${data.length}`);
     }
-    if (!Number.isInteger(numEvals) || numEvals < 2) throw new ArgumentError(where, "numEvals", "a whole number of at least 2", `${numEvals}`);
+    if (!Number.isInteger(numEvals) || numEvals < 2)
+      throw new ArgumentError(where, "numEvals", "a whole number of at least 2", `${numEvals}`);
     if (!(Number.isFinite(startTime) && Number.isFinite(endTime)) || startTime === endTime) {
       throw new ArgumentError(where, "endTime", `a finite time other than startTime = ${startTime}`, `${endTime}`);
     }
-    if (h0 && h0.length !== batch * numNeurons) throw new ShapeError(where, "h0", `${batch} × ${numNeurons} numbers`, `${h0.length}`);
+    if (h0 && h0.length !== batch * numNeurons)
+      throw new ShapeError(where, "h0", `${batch} × ${numNeurons} numbers`, `${h0.length}`);
     return steps;
   }
 }
@@ -589,7 +656,8 @@ function projectProgram(U: Csr, steps: number): Program {
 
 function unprojectProgram(U: Csr, steps: number, trained: boolean, inputGradient: boolean): Program {
   const g = new Graph();
-  const ct = steps === 1 ? g.state("ct.drive", U.nRows) : g.ops.lookup(g.table("ct.drive", U.nRows, steps), g.sample("index"));
+  const ct =
+    steps === 1 ? g.state("ct.drive", U.nRows) : g.ops.lookup(g.table("ct.drive", U.nRows, steps), g.sample("index"));
   const ih = g.sparse("ih", U.nRows, U.nCols, U.nnz);
   const ctX = trained ? g.ops.matmulT(ih, ct, { x: g.state("x", U.nCols), binding: "grad.ih" }) : g.ops.matmulT(ih, ct);
   if (inputGradient) g.store("ct.x", ctX);
@@ -639,7 +707,12 @@ function checkOptions(o: ConnectomeODERNNOptions): void {
   shape("connectome", o.connectome, o.numNeurons, o.numNeurons);
   if (o.inputProjection) shape("inputProjection", o.inputProjection, o.numNeurons, o.inputSize);
   else if (o.inputSize !== o.numNeurons) {
-    throw new ShapeError(where, "inputSize", `${o.numNeurons} = numNeurons without an input projection`, `${o.inputSize}`);
+    throw new ShapeError(
+      where,
+      "inputSize",
+      `${o.numNeurons} = numNeurons without an input projection`,
+      `${o.inputSize}`,
+    );
   }
   if (o.outputProjection) shape("outputProjection", o.outputProjection, o.outputProjection.nRows, o.numNeurons);
   const vector = (name: string, v: unknown, ok: (x: number) => boolean, expected: string) => {
@@ -651,11 +724,17 @@ function checkOptions(o: ConnectomeODERNNOptions): void {
       if (!ok(values[i]!)) throw new ArgumentError(where, name, expected, `${values[i]} at ${i}`);
     }
   };
-  if (o.neuronTau !== undefined) vector("neuronTau", o.neuronTau, (x) => Number.isFinite(x) && x >= 1, "time constants of at least 1");
+  if (o.neuronTau !== undefined)
+    vector("neuronTau", o.neuronTau, (x) => Number.isFinite(x) && x >= 1, "time constants of at least 1");
   if (o.biasInit !== undefined) vector("biasInit", o.biasInit, Number.isFinite, "finite numbers");
   if (o.neuronSign !== undefined && typeof o.neuronSign !== "string") {
     vector("neuronSign", o.neuronSign, (x) => x === 1 || x === -1, "1 or -1");
   } else if (o.neuronSign !== undefined && o.neuronSign !== "excitatory" && o.neuronSign !== "inhibitory") {
-    throw new ArgumentError(where, "neuronSign", '"excitatory", "inhibitory" or one of 1 and -1 per neuron', `"${String(o.neuronSign)}"`);
+    throw new ArgumentError(
+      where,
+      "neuronSign",
+      '"excitatory", "inhibitory" or one of 1 and -1 per neuron',
+      `"${String(o.neuronSign)}"`,
+    );
   }
 }

@@ -44,7 +44,11 @@ export class ParameterSet {
   }
 
   /** A vector: one number per neuron, or a dense matrix in row-major order. */
-  addVector(name: string, values: ArrayLike<number>, options: { trainable: boolean; constraint?: Constraint }): Parameter {
+  addVector(
+    name: string,
+    values: ArrayLike<number>,
+    options: { trainable: boolean; constraint?: Constraint },
+  ): Parameter {
     checkFinite(name, values);
     const value = this.#backend.buffer(name, values.length);
     this.#backend.upload(value, values);
@@ -173,7 +177,8 @@ function signs(values: ArrayLike<number>): Float64Array {
 
 function checkFinite(name: string, values: ArrayLike<number>): void {
   for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i]!)) throw new ArgumentError("parameters", name, "finite values", `${values[i]} at ${i}`);
+    if (!Number.isFinite(values[i]!))
+      throw new ArgumentError("parameters", name, "finite values", `${values[i]} at ${i}`);
   }
 }
 

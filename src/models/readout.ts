@@ -59,7 +59,11 @@ export type FeatureGraph = (g: Graph) => Value;
  *
  * @param wrt  gradients to compute: the parameters' leaves, and `h` (binding `ct.h`); null: evaluation only, no dropout
  */
-export function readoutProgram(features: FeatureGraph, shape: ReadoutShape, wrt: ReadonlyMap<string, GradTarget> | null): Program {
+export function readoutProgram(
+  features: FeatureGraph,
+  shape: ReadoutShape,
+  wrt: ReadonlyMap<string, GradTarget> | null,
+): Program {
   const g = new Graph();
   const { ops } = g;
   const logits = logitsOf(g, features(g), shape, wrt !== null);

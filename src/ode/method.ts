@@ -230,7 +230,11 @@ export function denseGraph(system: OdeSystem, tableau: Tableau): { graph: Graph;
   const span = ops.sub(ops.add(stages.t, stages.dt), stages.t);
   const x = ops.div(ops.sub(tEval, stages.t), ops.select(ops.eq(span, 0), 1, span));
   const zero: Operand = 0;
-  const value = ops.select(due, tableau.interpolant(ops, { y0: stages.y, y1: stages.y1, k: stages.k, dt: stages.dt, x }), zero);
+  const value = ops.select(
+    due,
+    tableau.interpolant(ops, { y0: stages.y, y1: stages.y1, k: stages.k, dt: stages.dt, x }),
+    zero,
+  );
   return { graph: g, stages, value };
 }
 

@@ -5,7 +5,15 @@ import { lower } from "../autodiff/lower.ts";
 import { type GradTarget, pullBack, rebuilder, reverseGraph, saveName } from "../autodiff/vjp.ts";
 import type { Program } from "../backend/program.ts";
 import type { Value } from "../ops/value.ts";
-import { attemptGraph, denseGraph, initGraph, type Method, type OdeSystem, type StageValues, stageName } from "./method.ts";
+import {
+  attemptGraph,
+  denseGraph,
+  initGraph,
+  type Method,
+  type OdeSystem,
+  type StageValues,
+  stageName,
+} from "./method.ts";
 
 export interface SolverPrograms {
   /** Slope and step size at the start; its saves are named with the prefix `init.`. */
@@ -67,7 +75,10 @@ export function solverPrograms(
 
 function storeNext(g: Graph, { next, errorRatio, accept }: ReturnType<typeof attemptGraph>): void {
   for (const [name, value] of Object.entries(next)) {
-    if (value !== null) g.store(`next.${name}`, value, { as: { kind: value.kind === "scalar" ? "sample" : value.kind, rows: value.rows } });
+    if (value !== null)
+      g.store(`next.${name}`, value, {
+        as: { kind: value.kind === "scalar" ? "sample" : value.kind, rows: value.rows },
+      });
   }
   g.store("active", g.ops.reduceLanes(next.running));
   g.store("accept", accept);
@@ -87,10 +98,18 @@ function storeInit({ graph, k1, dt }: ReturnType<typeof initGraph>): void {
   graph.store("next.dt", dt);
 }
 
-function reversePrograms(system: OdeSystem, method: Method, dt0Given: boolean, options: ReverseOptions): ReversePrograms {
+function reversePrograms(
+  system: OdeSystem,
+  method: Method,
+  dt0Given: boolean,
+  options: ReverseOptions,
+): ReversePrograms {
   const { tableau } = method;
   const { throughStepSizeControl } = options;
-  const parameters: [string, GradTarget][] = options.wrt.map((name) => [name, { binding: gradName(name), accumulate: true }]);
+  const parameters: [string, GradTarget][] = options.wrt.map((name) => [
+    name,
+    { binding: gradName(name), accumulate: true },
+  ]);
   const stepLeaves = throughStepSizeControl ? ["y", "k1", "t", "dt"] : ["y", "k1"];
 
   // An attempt: cotangents of what the next attempt starts from → cotangents of what this one started from.
@@ -168,6 +187,11 @@ function stageCotangents(s: StageValues, fsal: boolean, times: boolean): (readon
     [s.y, "ct.stage.y0"],
     [s.y1, "ct.stage.y1"],
     ...s.k.map((k, i) => [k, i === 0 && fsal ? "ct.stage.k1" : `ct.${stageName(i)}`] as const),
-    ...(times ? ([[s.t, "ct.stage.t"], [s.dt, "ct.stage.dt"]] as const) : []),
+    ...(times
+      ? ([
+          [s.t, "ct.stage.t"],
+          [s.dt, "ct.stage.dt"],
+        ] as const)
+      : []),
   ];
 }

@@ -1,9 +1,9 @@
 // The solver: drives attempts until every sample has reached its end, records what the reverse pass needs, and runs that pass.
 // It knows buffers and programs; the equations are in method.ts, the reverse ones are derived (programs.ts).
 
-import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
 import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
+import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { bytesOf } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
@@ -71,10 +71,20 @@ export class OdeSolver {
 
   constructor(backend: Backend, system: OdeSystem, options: SolverOptions) {
     if (options.controller.type === "fixed" && options.dt0 === undefined) {
-      throw new ArgumentError("OdeSolver", "dt0", "a first step size, since the fixed controller never changes it", "nothing");
+      throw new ArgumentError(
+        "OdeSolver",
+        "dt0",
+        "a first step size, since the fixed controller never changes it",
+        "nothing",
+      );
     }
     if (options.controller.type === "integral" && options.tableau.bErr === null) {
-      throw new ArgumentError("OdeSolver", "controller", `"fixed" for ${options.tableau.name}, which has no error estimate`, "integral");
+      throw new ArgumentError(
+        "OdeSolver",
+        "controller",
+        `"fixed" for ${options.tableau.name}, which has no error estimate`,
+        "integral",
+      );
     }
     if (!Number.isInteger(options.maxSteps) || options.maxSteps < 1) {
       throw new ArgumentError("OdeSolver", "maxSteps", "a whole number of at least 1", `${options.maxSteps}`);
@@ -108,8 +118,13 @@ export class OdeSolver {
    * @param grads gradient buffers of the inputs named in `reverse.wrt`; added to
    * @param ctY0  receives the cotangent of the initial state, if wanted
    */
-  reverse(ctYs: readonly (DeviceBuffer | null)[], grads: Readonly<Record<string, Bindable>>, ctY0: DeviceBuffer | null): void {
-    if (!this.#last) throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
+  reverse(
+    ctYs: readonly (DeviceBuffer | null)[],
+    grads: Readonly<Record<string, Bindable>>,
+    ctY0: DeviceBuffer | null,
+  ): void {
+    if (!this.#last)
+      throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
     this.#last.reverse(ctYs, grads, ctY0);
   }
 
@@ -163,7 +178,13 @@ class Session {
   #nextId = 0;
   #record: { request: SolveRequest; attempts: number; due: number[][] } | null = null;
 
-  constructor(backend: Backend, system: OdeSystem, options: SolverOptions, programs: SolverPrograms, layout: PanelLayout) {
+  constructor(
+    backend: Backend,
+    system: OdeSystem,
+    options: SolverOptions,
+    programs: SolverPrograms,
+    layout: PanelLayout,
+  ) {
     this.#backend = backend;
     this.#options = options;
     this.#programs = programs;
@@ -176,8 +197,14 @@ class Session {
     const budget = options.memoryBudgetBytes ?? DEFAULT_BUDGET;
     this.#tape = new Tape(backend, start, saves, bytesOf(backend.dtype), budget);
     this.#common = this.#own("solve", {
-      tEnd: this.#lanes, tMin: this.#lanes, tMax: this.#lanes, dir: this.#lanes, dt0: this.#lanes,
-      active: 1, accept: this.#lanes, errorRatio: this.#lanes,
+      tEnd: this.#lanes,
+      tMin: this.#lanes,
+      tMax: this.#lanes,
+      dir: this.#lanes,
+      dt0: this.#lanes,
+      active: 1,
+      accept: this.#lanes,
+      errorRatio: this.#lanes,
     });
     const stageShapes: Record<string, number> = { "stage.y1": this.#stateLength };
     for (let i = fsal ? 1 : 0; i < stages; i++) stageShapes[`stage.k${i + 1}`] = this.#stateLength;
@@ -189,7 +216,8 @@ class Session {
 
   async forward(request: SolveRequest): Promise<SolveStats> {
     const { record } = request;
-    if (record && !this.#programs.reverse) throw new ArgumentError("solve", "record", "false for a solver without reverse", "true");
+    if (record && !this.#programs.reverse)
+      throw new ArgumentError("solve", "record", "false for a solver without reverse", "true");
     this.#check(request);
     this.#record = null;
     const first = record ? this.#tape.begin() : this.#starts[0];
@@ -197,7 +225,11 @@ class Session {
     const backend = this.#backend;
     backend.copy(first.y!, request.y0);
     this.#runWith(record ? this.#programs.reverse!.initRecorded : this.#programs.init, request.inputs, {
-      ...prefixed("ode.", first), ...prefixed("ode.", this.#common), "next.k1": first.k1, "next.dt": first.dt, ...this.#initSaves,
+      ...prefixed("ode.", first),
+      ...prefixed("ode.", this.#common),
+      "next.k1": first.k1,
+      "next.dt": first.dt,
+      ...this.#initSaves,
     });
     const atStart = request.tEval.map((times) => times.every((t, s) => t === request.tStart[s]));
     request.ys.forEach((ys, j) => {
@@ -234,10 +266,15 @@ class Session {
     return { ...stats, nFEvals: this.#evaluations(used), plan: record ? this.#tape.plan() : null };
   }
 
-  reverse(ctYs: readonly (DeviceBuffer | null)[], grads: Readonly<Record<string, Bindable>>, ctY0: DeviceBuffer | null): void {
+  reverse(
+    ctYs: readonly (DeviceBuffer | null)[],
+    grads: Readonly<Record<string, Bindable>>,
+    ctY0: DeviceBuffer | null,
+  ): void {
     const record = this.#record;
     const programs = this.#programs.reverse;
-    if (!record || !programs) throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
+    if (!record || !programs)
+      throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
     const { request, attempts, due } = record;
     const backend = this.#backend;
     const buffers = this.#reverseState();
@@ -254,22 +291,36 @@ class Session {
         this.#runWith(programs.restage, inputs, { ...values, ...this.#stages });
         for (const b of Object.values(buffers.stages)) backend.fill(b, 0);
         for (const j of wanted) {
-          this.#runWith(programs.denseReverse, {}, {
-            ...values, ...this.#stages, ...prefixed("ct.", buffers.stages), "ct.ys": ctYs[j],
-            "ode.tEval": this.#tEval[j], "ode.tNext": next.t,
-          });
+          this.#runWith(
+            programs.denseReverse,
+            {},
+            {
+              ...values,
+              ...this.#stages,
+              ...prefixed("ct.", buffers.stages),
+              "ct.ys": ctYs[j],
+              "ode.tEval": this.#tEval[j],
+              "ode.tNext": next.t,
+            },
+          );
         }
       }
       const program = wanted.length > 0 ? programs.attemptReverseDense : programs.attemptReverse;
       this.#runWith(program, inputs, {
-        ...values, ...prefixed("ct.", buffers.stages), ...prefixed("ct.next.", ctNext), ...prefixed("ct.", ct),
+        ...values,
+        ...prefixed("ct.", buffers.stages),
+        ...prefixed("ct.next.", ctNext),
+        ...prefixed("ct.", ct),
       });
       this.#tape.forget(i);
       [ct, ctNext] = [ctNext, ct];
     }
     this.#runWith(programs.initReverse, inputs, {
-      ...prefixed("ode.", this.#tape.first()), ...prefixed("ode.", this.#common), ...this.#initSaves,
-      ...prefixed("ct.next.", ctNext), "ct.y": ctNext.y,
+      ...prefixed("ode.", this.#tape.first()),
+      ...prefixed("ode.", this.#common),
+      ...this.#initSaves,
+      ...prefixed("ct.next.", ctNext),
+      "ct.y": ctNext.y,
     });
     if (!ctY0) return;
     backend.copy(ctY0, ctNext.y!);
@@ -287,25 +338,46 @@ class Session {
   // ---- pieces of a solve -----------------------------------------------------------------------------------------------
 
   #check({ samples, tStart, tEnd, tEval, ys, layout }: SolveRequest): void {
-    if (samples < 1 || samples > this.#lanes) throw new ShapeError("solve", "samples", `1 to ${this.#lanes}`, `${samples}`);
-    if (layout.panel * layout.panels !== this.#lanes) throw new ShapeError("solve", "layout", `${this.#lanes} lanes`, "others");
-    const perSample: [string, readonly number[]][] = [["tStart", tStart], ["tEnd", tEnd], ...tEval.map((t, j): [string, readonly number[]] => [`tEval[${j}]`, t])];
+    if (samples < 1 || samples > this.#lanes)
+      throw new ShapeError("solve", "samples", `1 to ${this.#lanes}`, `${samples}`);
+    if (layout.panel * layout.panels !== this.#lanes)
+      throw new ShapeError("solve", "layout", `${this.#lanes} lanes`, "others");
+    const perSample: [string, readonly number[]][] = [
+      ["tStart", tStart],
+      ["tEnd", tEnd],
+      ...tEval.map((t, j): [string, readonly number[]] => [`tEval[${j}]`, t]),
+    ];
     for (const [name, times] of perSample) {
-      if (times.length !== samples) throw new ShapeError("solve", name, `${samples} times, one per sample`, `${times.length}`);
+      if (times.length !== samples)
+        throw new ShapeError("solve", name, `${samples} times, one per sample`, `${times.length}`);
       const bad = times.findIndex((t) => !Number.isFinite(t));
       if (bad >= 0) throw new ArgumentError("solve", name, "finite times", `${times[bad]} for sample ${bad}`);
     }
-    if (ys.length !== tEval.length) throw new ShapeError("solve", "ys", `${tEval.length} states, one per evaluation point`, `${ys.length}`);
+    if (ys.length !== tEval.length)
+      throw new ShapeError("solve", "ys", `${tEval.length} states, one per evaluation point`, `${ys.length}`);
     const still = tStart.findIndex((t, s) => t === tEnd[s]);
-    if (still >= 0) throw new ArgumentError("solve", "tEnd", `a time other than tStart for sample ${still}`, `${tEnd[still]}`);
+    if (still >= 0)
+      throw new ArgumentError("solve", "tEnd", `a time other than tStart for sample ${still}`, `${tEnd[still]}`);
     tEval.forEach((times, j) => {
       times.forEach((t, s) => {
         const inside = (t - tStart[s]!) * (t - tEnd[s]!) <= 0;
-        if (!inside) throw new ArgumentError("solve", `tEval[${j}]`, `a time from ${tStart[s]} to ${tEnd[s]} (sample ${s})`, `${t}`);
+        if (!inside)
+          throw new ArgumentError(
+            "solve",
+            `tEval[${j}]`,
+            `a time from ${tStart[s]} to ${tEnd[s]} (sample ${s})`,
+            `${t}`,
+          );
       });
       const before = tEval[j - 1];
       const unordered = before ? times.findIndex((t, s) => (t - before[s]!) * (tEnd[s]! - tStart[s]!) < 0) : -1;
-      if (unordered >= 0) throw new ArgumentError("solve", `tEval[${j}]`, "times in the order of integration", `${times[unordered]} after ${before![unordered]}`);
+      if (unordered >= 0)
+        throw new ArgumentError(
+          "solve",
+          `tEval[${j}]`,
+          "times in the order of integration",
+          `${times[unordered]} after ${before![unordered]}`,
+        );
       const mixed = times.some((t, s) => t === tStart[s]) && times.some((t, s) => t !== tStart[s]);
       if (mixed) throw new ArgumentError("solve", `tEval[${j}]`, "tStart for all samples or for none", "some of each");
     });
@@ -313,20 +385,47 @@ class Session {
 
   #uploadTimes({ samples, tStart, tEnd, tEval }: SolveRequest, first: BufferSet): void {
     const backend = this.#backend;
-    const all = (values: (s: number) => number) => Array.from({ length: this.#lanes }, (_, lane) => values(Math.min(lane, samples - 1)));
+    const all = (values: (s: number) => number) =>
+      Array.from({ length: this.#lanes }, (_, lane) => values(Math.min(lane, samples - 1)));
     const common = this.#common;
-    backend.upload(common.tEnd!, all((s) => tEnd[s]!));
-    backend.upload(common.tMin!, all((s) => Math.min(tStart[s]!, tEnd[s]!)));
-    backend.upload(common.tMax!, all((s) => Math.max(tStart[s]!, tEnd[s]!)));
-    backend.upload(common.dir!, all((s) => (tEnd[s]! > tStart[s]! ? 1 : -1)));
+    backend.upload(
+      common.tEnd!,
+      all((s) => tEnd[s]!),
+    );
+    backend.upload(
+      common.tMin!,
+      all((s) => Math.min(tStart[s]!, tEnd[s]!)),
+    );
+    backend.upload(
+      common.tMax!,
+      all((s) => Math.max(tStart[s]!, tEnd[s]!)),
+    );
+    backend.upload(
+      common.dir!,
+      all((s) => (tEnd[s]! > tStart[s]! ? 1 : -1)),
+    );
     const { dt0 } = this.#options;
-    if (dt0 !== undefined) backend.upload(common.dt0!, all((s) => (tEnd[s]! > tStart[s]! ? 1 : -1) * Math.abs(dt0)));
-    backend.upload(first.t!, all((s) => tStart[s]!));
-    backend.upload(first.running!, all(() => 1));
+    if (dt0 !== undefined)
+      backend.upload(
+        common.dt0!,
+        all((s) => (tEnd[s]! > tStart[s]! ? 1 : -1) * Math.abs(dt0)),
+      );
+    backend.upload(
+      first.t!,
+      all((s) => tStart[s]!),
+    );
+    backend.upload(
+      first.running!,
+      all(() => 1),
+    );
     for (const name of ["nSteps", "nAccepted", "status"] as const) backend.fill(first[name]!, 0);
-    while (this.#tEval.length < tEval.length) this.#tEval.push(this.#own(`tEval ${this.#tEval.length}`, { t: this.#lanes }).t!);
+    while (this.#tEval.length < tEval.length)
+      this.#tEval.push(this.#own(`tEval ${this.#tEval.length}`, { t: this.#lanes }).t!);
     tEval.forEach((times, j) => {
-      backend.upload(this.#tEval[j]!, all((s) => times[s]!));
+      backend.upload(
+        this.#tEval[j]!,
+        all((s) => times[s]!),
+      );
     });
   }
 
@@ -334,24 +433,48 @@ class Session {
     return { start: this.#starts[i % 2]!, next: this.#starts[(i + 1) % 2]!, saves: null };
   }
 
-  #attempt(record: boolean, start: BufferSet, next: BufferSet, saves: BufferSet | null, inputs: Readonly<Record<string, Bindable>>): void {
+  #attempt(
+    record: boolean,
+    start: BufferSet,
+    next: BufferSet,
+    saves: BufferSet | null,
+    inputs: Readonly<Record<string, Bindable>>,
+  ): void {
     const program = record && saves ? this.#programs.reverse!.attemptRecorded : this.#programs.attempt;
     this.#runWith(program, inputs, {
-      ...prefixed("ode.", start), ...prefixed("ode.", this.#common), ...prefixed("next.", next),
-      active: this.#common.active, accept: this.#common.accept, errorRatio: this.#common.errorRatio,
-      ...this.#stages, ...saves,
+      ...prefixed("ode.", start),
+      ...prefixed("ode.", this.#common),
+      ...prefixed("next.", next),
+      active: this.#common.active,
+      accept: this.#common.accept,
+      errorRatio: this.#common.errorRatio,
+      ...this.#stages,
+      ...saves,
     });
   }
 
   #dense(request: SolveRequest, j: number, start: BufferSet, next: BufferSet): void {
-    this.#runWith(this.#programs.dense, {}, {
-      ...prefixed("ode.", start), "ode.dir": this.#common.dir, ...this.#stages,
-      "ode.tEval": this.#tEval[j], "ode.tNext": next.t, ys: request.ys[j],
-    });
+    this.#runWith(
+      this.#programs.dense,
+      {},
+      {
+        ...prefixed("ode.", start),
+        "ode.dir": this.#common.dir,
+        ...this.#stages,
+        "ode.tEval": this.#tEval[j],
+        "ode.tNext": next.t,
+        ys: request.ys[j],
+      },
+    );
   }
 
   /** Evaluation points that some sample passed in the attempt from `start` to `next`. */
-  async #dueNow(request: SolveRequest, pending: readonly number[], start: BufferSet, next: BufferSet): Promise<number[]> {
+  async #dueNow(
+    request: SolveRequest,
+    pending: readonly number[],
+    start: BufferSet,
+    next: BufferSet,
+  ): Promise<number[]> {
     const before = await this.#backend.download(start.t!);
     const after = await this.#backend.download(next.t!);
     const { tStart, tEnd, samples } = request;
@@ -370,8 +493,16 @@ class Session {
   async #stats(request: SolveRequest, last: BufferSet): Promise<Omit<SolveStats, "nFEvals" | "plan">> {
     const read = async (name: (typeof PER_SAMPLE)[number]) =>
       Array.from(await this.#backend.download(last[name]!)).slice(0, request.samples);
-    const status = (await read("status")).map((s) => (s === STATUS.ok ? "success" : s === STATUS.maxSteps ? "maxSteps" : "nonFinite"));
-    return { status, nSteps: await read("nSteps"), nAccepted: await read("nAccepted"), t: await read("t"), dt: await read("dt") };
+    const status = (await read("status")).map((s) =>
+      s === STATUS.ok ? "success" : s === STATUS.maxSteps ? "maxSteps" : "nonFinite",
+    );
+    return {
+      status,
+      nSteps: await read("nSteps"),
+      nAccepted: await read("nAccepted"),
+      t: await read("t"),
+      dt: await read("dt"),
+    };
   }
 
   #evaluations(attempts: number): number {
@@ -386,7 +517,12 @@ class Session {
     const n = this.#stateLength;
     const { fsal, stages } = this.#options.tableau;
     const ct = { y: n, ...(fsal ? { k1: n } : {}), t: this.#lanes, dt: this.#lanes };
-    const stageShapes: Record<string, number> = { "stage.y0": n, "stage.y1": n, "stage.t": this.#lanes, "stage.dt": this.#lanes };
+    const stageShapes: Record<string, number> = {
+      "stage.y0": n,
+      "stage.y1": n,
+      "stage.t": this.#lanes,
+      "stage.dt": this.#lanes,
+    };
     for (let i = 0; i < stages; i++) stageShapes[`stage.k${i + 1}`] = n;
     this.#reverseBuffers = {
       cts: [this.#own("ct a", ct), this.#own("ct b", ct)],

@@ -47,9 +47,11 @@ export function tableau(data: TableauData): Tableau {
   const { name, c, a, b, bErr } = data;
   const s = b.length;
   const check = (what: string, sum: number, expected: number) => {
-    if (!(Math.abs(sum - expected) <= SUM_TOLERANCE)) throw new ArgumentError(`tableau ${name}`, what, `sum ${expected}`, `${sum}`);
+    if (!(Math.abs(sum - expected) <= SUM_TOLERANCE))
+      throw new ArgumentError(`tableau ${name}`, what, `sum ${expected}`, `${sum}`);
   };
-  if (c.length !== s || a.length !== s - 1) throw new ArgumentError(`tableau ${name}`, "a", `${s} stages`, `${a.length + 1}`);
+  if (c.length !== s || a.length !== s - 1)
+    throw new ArgumentError(`tableau ${name}`, "a", `${s} stages`, `${a.length + 1}`);
   const total = (row: readonly number[]) => row.reduce((x, y) => x + y, 0);
   a.forEach((row, i) => {
     check(`a[${i + 2}]`, total(row), c[i + 1]!);

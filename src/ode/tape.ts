@@ -138,7 +138,10 @@ export class Tape {
    * The records of attempt i for its reverse, recomputed where they were not kept.
    * @param rerun runs attempt j again: from `start`, into `next` and `saves`
    */
-  recall(i: number, rerun: (start: BufferSet, next: BufferSet, saves: BufferSet) => void): { start: BufferSet; next: BufferSet; saves: BufferSet } {
+  recall(
+    i: number,
+    rerun: (start: BufferSet, next: BufferSet, saves: BufferSet) => void,
+  ): { start: BufferSet; next: BufferSet; saves: BufferSet } {
     let from = i;
     while (!this.#entries[from]!.start) from--;
     for (let j = from; j <= i; j++) {

@@ -20,11 +20,7 @@ export const matmulTVjp: VjpRule = (c) => {
 };
 
 /** FLOP and bytes moved by one product with `lanes` columns, counting every gathered row once per use. */
-export function matmulCost(
-  matrix: Matrix,
-  lanes: number,
-  elementBytes: number,
-): { flops: number; bytes: number } {
+export function matmulCost(matrix: Matrix, lanes: number, elementBytes: number): { flops: number; bytes: number } {
   const { stored } = matrix;
   const indexBytes = matrix.form === "dense" ? 0 : matrix.cols <= 65536 ? 2 : 4;
   return {

@@ -54,10 +54,7 @@ export const POINTWISE: Readonly<Record<PointwiseOp, PointwiseSpec>> = {
   }),
   add: binary(1, ({ ct }) => [ct, ct]),
   sub: binary(1, (c) => [c.ct, c.needs(1) ? c.ops.neg(c.ct) : null]),
-  mul: binary(1, (c) => [
-    c.needs(0) ? c.ops.mul(c.ct, c.arg(1)) : null,
-    c.needs(1) ? c.ops.mul(c.ct, c.arg(0)) : null,
-  ]),
+  mul: binary(1, (c) => [c.needs(0) ? c.ops.mul(c.ct, c.arg(1)) : null, c.needs(1) ? c.ops.mul(c.ct, c.arg(0)) : null]),
   div: binary(3, (c) => {
     const a = c.ops.div(c.ct, c.arg(1));
     return [a, c.needs(1) ? c.ops.neg(c.ops.mul(a, c.result())) : null];

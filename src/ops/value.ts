@@ -25,7 +25,13 @@ export type Op =
   | { readonly type: "rowIndex" }
   | { readonly type: "random"; readonly key: string }
   | { readonly type: "lookup"; readonly table: Table }
-  | { readonly type: "gather"; readonly source: string; readonly sourceKind: "row" | "nnz"; readonly sourceRows: number; readonly index: string }
+  | {
+      readonly type: "gather";
+      readonly source: string;
+      readonly sourceKind: "row" | "nnz";
+      readonly sourceRows: number;
+      readonly index: string;
+    }
   | { readonly type: "pointwise"; readonly fn: PointwiseOp }
   | { readonly type: "matmul"; readonly matrix: Matrix }
   /** args: [g] or [g, x]; with x, also accumulates the gradient of the matrix into the binding `grad`. */

@@ -38,9 +38,14 @@ export class Adam {
   lr: number;
   #step = 0;
 
-  constructor(backend: Backend, parameters: ParameterSet, { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8 }: AdamOptions = {}) {
+  constructor(
+    backend: Backend,
+    parameters: ParameterSet,
+    { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8 }: AdamOptions = {},
+  ) {
     if (!(lr > 0)) throw new ArgumentError("Adam", "lr", "a learning rate above 0", `${lr}`);
-    if (betas.some((b) => !(b >= 0 && b < 1))) throw new ArgumentError("Adam", "betas", "numbers from 0 to below 1", `${betas}`);
+    if (betas.some((b) => !(b >= 0 && b < 1)))
+      throw new ArgumentError("Adam", "betas", "numbers from 0 to below 1", `${betas}`);
     this.#backend = backend;
     this.#parameters = parameters;
     this.#betas = betas;
@@ -56,7 +61,12 @@ export class Adam {
       const m = backend.buffer(`${parameter.name} m`, size);
       const v = backend.buffer(`${parameter.name} v`, size);
       const bound = backend.bind(backend.compile(program, layout), {
-        p: parameter.value, g: parameter.grad!, m, v, lr: this.#lr, correction: this.#correction,
+        p: parameter.value,
+        g: parameter.grad!,
+        m,
+        v,
+        lr: this.#lr,
+        correction: this.#correction,
       });
       this.#slots.push({ parameter, m, v, bound });
     }

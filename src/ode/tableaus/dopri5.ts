@@ -34,7 +34,12 @@ export const dopri5: Tableau = tableau({
     const mid = ops.add(y0, ops.mul(dt, weightedSum(ops, MID, k)!));
     const f0 = ops.mul(dt, k[0]!);
     const f1 = ops.mul(dt, k[6]!);
-    const sum = (...terms: (readonly [number, typeof y0])[]) => weightedSum(ops, terms.map(([w]) => w), terms.map(([, v]) => v))!;
+    const sum = (...terms: (readonly [number, typeof y0])[]) =>
+      weightedSum(
+        ops,
+        terms.map(([w]) => w),
+        terms.map(([, v]) => v),
+      )!;
     const a4 = sum([2, f1], [-2, f0], [-8, y1], [-8, y0], [16, mid]);
     const a3 = sum([5, f0], [-3, f1], [18, y0], [14, y1], [-32, mid]);
     const a2 = sum([1, f1], [-4, f0], [-11, y0], [-5, y1], [16, mid]);
