@@ -91,7 +91,7 @@ function advance(ops: Ops, y: Value, dt: Value, slope: Value | null): Value {
  * attempt starts from. A sample that no longer runs keeps its state.
  */
 export function attemptGraph(system: OdeSystem, method: Method): AttemptGraph {
-  const { tableau, controller } = method;
+  const { tableau } = method;
   const g = new Graph();
   const { ops } = g;
   const stages = stagesOf(g, system, tableau);
