@@ -1,0 +1,99 @@
+// Runs an image: the steps of a program, one after another, on all threads. Every thread executes the same list and picks its share.
+
+import * as isa from "../src/backend/wasm/isa";
+import { barrier, failed, waitWhile } from "./barrier";
+import { execute } from "./interpreter";
+import { combine } from "./reduce";
+
+/** Milliseconds of a steady clock; called only while profiling. */
+declare function now(): f64;
+
+/** Thread 0: runs the image, with the workers if it has parallel steps. False when a thread has failed. */
+export function submit<T>(control: usize, image: usize): bool {
+  if (load<u32>(image, isa.IMAGE_PARALLEL) !== 0) {
+    store<u32>(control, <u32>image, isa.CONTROL_IMAGE);
+    atomic.add<u32>(control, 1, isa.CONTROL_JOB);
+    atomic.notify(control + isa.CONTROL_JOB);
+  }
+  return runImage<T>(control, image, 0);
+}
+
+/** A worker: runs its share of job after job; returns when a thread has failed. */
+export function workerLoop<T>(control: usize, thread: usize): void {
+  let job: u32 = 0;
+  for (;;) {
+    waitWhile(control + isa.CONTROL_JOB, job);
+    job++;
+    if (failed(control)) return;
+    if (!runImage<T>(control, <usize>load<u32>(control, isa.CONTROL_IMAGE), thread)) return;
+  }
+}
+
+function runImage<T>(control: usize, image: usize, thread: usize): bool {
+  const nSteps = <usize>load<u32>(image, isa.IMAGE_STEPS);
+  const scratch = <usize>load<u32>(image, isa.IMAGE_SCRATCH) + thread * load<u32>(image, isa.IMAGE_SCRATCH_BYTES);
+  const profile = thread === 0 ? <usize>load<u32>(control, isa.CONTROL_PROFILE) : 0;
+  let step = image + isa.IMAGE_HEADER_BYTES;
+  for (let i: usize = 0; i < nSteps; i++, step += isa.STEP_BYTES) {
+    const begin = profile !== 0 ? now() : 0;
+    if (!runStep<T>(control, image, step, thread, scratch)) return false;
+    if (profile !== 0) addTime(profile + ((<usize>load<u32>(step, isa.STEP_PROFILE)) << 4), now() - begin);
+  }
+  return true;
+}
+
+/** Adds to a pair of doubles: milliseconds, runs. */
+function addTime(entry: usize, ms: f64): void {
+  store<f64>(entry, load<f64>(entry) + ms);
+  store<f64>(entry, load<f64>(entry, 8) + 1, 8);
+}
+
+function runStep<T>(control: usize, image: usize, step: usize, thread: usize, scratch: usize): bool {
+  switch (load<i32>(step, isa.STEP_KIND)) {
+    case isa.KIND_PARALLEL:
+      runPhase<T>(image, step, thread, scratch);
+      return true;
+    case isa.KIND_SERIAL:
+      if (thread === 0) runPhase<T>(image, step, thread, scratch);
+      return true;
+    case isa.KIND_BARRIER:
+      return barrier(control);
+    case isa.KIND_COMBINE:
+      if (thread === 0) runCombine<T>(step);
+      return true;
+    default:
+      return unreachable();
+  }
+}
+
+/** The thread's tiles of a phase: first what does not depend on the row, once, on one whole tile; then tile by tile. */
+function runPhase<T>(image: usize, step: usize, thread: usize, scratch: usize): void {
+  const rows = <usize>load<u32>(step, isa.STEP_ROWS);
+  const tileRows = <usize>load<u32>(step, isa.STEP_TILE_ROWS);
+  const range = image + load<u32>(step, isa.STEP_RANGES) + (thread << 2);
+  const endTile = <usize>load<u32>(range, 4);
+  let tile = <usize>load<u32>(range);
+  if (tile === endTile) return;
+  const prologue = image + load<u32>(step, isa.STEP_PROLOGUE);
+  const prologueEnd = prologue + load<u32>(step, isa.STEP_PROLOGUE_COUNT) * isa.INSTR_BYTES;
+  const prologueRows = min<usize>(tileRows, rows);
+  for (let at = prologue; at < prologueEnd; at += isa.INSTR_BYTES) execute<T>(at, 0, 0, prologueRows, scratch);
+  const body = image + load<u32>(step, isa.STEP_BODY);
+  const bodyEnd = body + load<u32>(step, isa.STEP_BODY_COUNT) * isa.INSTR_BYTES;
+  for (; tile < endTile; tile++) {
+    const firstRow = tile * tileRows;
+    const n = min<usize>(tileRows, rows - firstRow);
+    for (let at = body; at < bodyEnd; at += isa.INSTR_BYTES) execute<T>(at, tile, firstRow, n, scratch);
+  }
+}
+
+function runCombine<T>(step: usize): void {
+  combine<T>(
+    <usize>load<u32>(step, isa.STEP_TARGET),
+    <usize>load<u32>(step, isa.STEP_PARTIALS),
+    <usize>load<u32>(step, isa.STEP_ROWS),
+    <usize>load<u32>(step, isa.STEP_WIDTH),
+    load<i32>(step, isa.STEP_HOW),
+    load<u32>(step, isa.STEP_ACCUMULATE) !== 0,
+  );
+}

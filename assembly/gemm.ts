@@ -1,0 +1,137 @@
+// Dense products of one tile of rows, and the gradient of a dense matrix. W is row-major [nRows, nCols]; X, Y and G are states of one
+// panel, S their row width as in spmm.ts.
+
+import { rowBytes } from "./spmm";
+import { products } from "./spmmT";
+import { lanes, sumLanes, sumLanesOf, wholeVectors, zero } from "./vector";
+
+/**
+ * The inner dimension is cut into blocks of this many terms: a block of X stays in the L1 cache while all rows of the tile use it,
+ * and sums of blocks are more accurate than one long sum.
+ */
+const BLOCK: usize = 128;
+
+/**
+ * Y = A·X for the `nRows` rows of a tile. A[i, k] lies at a + i·rowStride + k·termStride (bytes), so the same loop multiplies by W
+ * and by Wᵀ. Terms are added in ascending order within a block, then block by block: the same for every row width.
+ */
+export function gemm<T, S>(
+  nRows: usize,
+  nTerms: usize,
+  a: usize,
+  rowStride: usize,
+  termStride: usize,
+  x: usize,
+  y: usize,
+): void {
+  clear(y, nRows * rowBytes<S>());
+  for (let begin: usize = 0; begin < nTerms; begin += BLOCK) {
+    const n = min<usize>(BLOCK, nTerms - begin);
+    const aBlock = a + begin * termStride;
+    const xBlock = x + begin * rowBytes<S>();
+    for (let column: usize = 0; column < rowBytes<S>(); column += 32) {
+      let row: usize = 0;
+      for (; row + 4 <= nRows; row += 4) {
+        fourRows<T, S>(
+          n,
+          aBlock + row * rowStride,
+          rowStride,
+          termStride,
+          xBlock + column,
+          y + row * rowBytes<S>() + column,
+        );
+      }
+      for (; row < nRows; row++) {
+        oneRow<T, S>(n, aBlock + row * rowStride, termStride, xBlock + column, y + row * rowBytes<S>() + column);
+      }
+    }
+  }
+}
+
+/** Four rows of Y, at most 32 bytes of each, += A·X over one block of terms. */
+function fourRows<T, S>(nTerms: usize, a: usize, rowStride: usize, termStride: usize, x: usize, y: usize): void {
+  let a0 = zero<T>();
+  let a1 = a0;
+  let b0 = a0;
+  let b1 = a0;
+  let c0 = a0;
+  let c1 = a0;
+  let d0 = a0;
+  let d1 = a0;
+  const b = a + rowStride;
+  const c = b + rowStride;
+  const d = c + rowStride;
+  for (let k: usize = 0, at: usize = 0; k < nTerms; k++, at += termStride, x += rowBytes<S>()) {
+    const wa = v128.splat<T>(load<T>(a + at));
+    const wb = v128.splat<T>(load<T>(b + at));
+    const wc = v128.splat<T>(load<T>(c + at));
+    const wd = v128.splat<T>(load<T>(d + at));
+    const x0 = v128.load(x);
+    a0 = v128.add<T>(a0, v128.mul<T>(wa, x0));
+    b0 = v128.add<T>(b0, v128.mul<T>(wb, x0));
+    c0 = v128.add<T>(c0, v128.mul<T>(wc, x0));
+    d0 = v128.add<T>(d0, v128.mul<T>(wd, x0));
+    if (sizeof<S>() > 1) {
+      const x1 = v128.load(x, 16);
+      a1 = v128.add<T>(a1, v128.mul<T>(wa, x1));
+      b1 = v128.add<T>(b1, v128.mul<T>(wb, x1));
+      c1 = v128.add<T>(c1, v128.mul<T>(wc, x1));
+      d1 = v128.add<T>(d1, v128.mul<T>(wd, x1));
+    }
+  }
+  addTo<T, S>(y, a0, a1);
+  addTo<T, S>(y + rowBytes<S>(), b0, b1);
+  addTo<T, S>(y + 2 * rowBytes<S>(), c0, c1);
+  addTo<T, S>(y + 3 * rowBytes<S>(), d0, d1);
+}
+
+/** One row of Y, at most 32 bytes of it, in the same order as `fourRows`. */
+function oneRow<T, S>(nTerms: usize, a: usize, termStride: usize, x: usize, y: usize): void {
+  let a0 = zero<T>();
+  let a1 = a0;
+  for (let k: usize = 0; k < nTerms; k++, a += termStride, x += rowBytes<S>()) {
+    const w = v128.splat<T>(load<T>(a));
+    a0 = v128.add<T>(a0, v128.mul<T>(w, v128.load(x)));
+    if (sizeof<S>() > 1) a1 = v128.add<T>(a1, v128.mul<T>(w, v128.load(x, 16)));
+  }
+  addTo<T, S>(y, a0, a1);
+}
+
+function addTo<T, S>(y: usize, v0: v128, v1: v128): void {
+  v128.store(y, v128.add<T>(v128.load(y), v0));
+  if (sizeof<S>() > 1) v128.store(y, v128.add<T>(v128.load(y, 16), v1), 16);
+}
+
+function clear(address: usize, bytes: usize): void {
+  for (let i: usize = 0; i < wholeVectors(bytes); i += 16) v128.store(address + i, i64x2.splat(0));
+}
+
+/**
+ * grad[m, col] += lane sums of G[m]·X[col], for all rows m of W and the columns of a tile. `grad`: the tile's first column in row 0;
+ * `x`: the tile's first row of X. Rows of 128 bytes are added in two halves.
+ */
+export function gemmGrad<T, S>(nCols: usize, nRows: usize, gradStride: usize, g: usize, x: usize, grad: usize): void {
+  for (let row: usize = 0; row < nRows; row++, g += rowBytes<S>(), grad += gradStride) {
+    addOuter<T, S>(nCols, g, x, grad);
+    if (sizeof<S>() > 4) addOuter<T, S>(nCols, g + 64, x + 64, grad);
+  }
+}
+
+/** One row of the gradient: grad[col] += lane sum of g·X[col]. */
+function addOuter<T, S>(nCols: usize, g: usize, x: usize, grad: usize): void {
+  const g0 = v128.load(g);
+  const g1 = sizeof<S>() > 1 ? v128.load(g, 16) : g0;
+  const g2 = sizeof<S>() > 2 ? v128.load(g, 32) : g0;
+  const g3 = sizeof<S>() > 2 ? v128.load(g, 48) : g0;
+  let col: usize = 0;
+  for (; col + lanes<T>() <= nCols; col += lanes<T>(), x += lanes<T>() * rowBytes<S>(), grad += 16) {
+    const pa = products<T, S>(x, g0, g1, g2, g3);
+    const pb = products<T, S>(x + rowBytes<S>(), g0, g1, g2, g3);
+    const pc = sizeof<T>() === 4 ? products<T, S>(x + 2 * rowBytes<S>(), g0, g1, g2, g3) : pa;
+    const pd = sizeof<T>() === 4 ? products<T, S>(x + 3 * rowBytes<S>(), g0, g1, g2, g3) : pa;
+    v128.store(grad, v128.add<T>(v128.load(grad), sumLanesOf<T>(pa, pb, pc, pd)));
+  }
+  for (; col < nCols; col++, x += rowBytes<S>(), grad += sizeof<T>()) {
+    store<T>(grad, <T>(load<T>(grad) + sumLanes<T>(products<T, S>(x, g0, g1, g2, g3))));
+  }
+}

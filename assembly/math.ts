@@ -1,0 +1,222 @@
+// Elementary functions of f32 vectors, in f32 arithmetic only: + − × ÷, floor, minimum and maximum, bit casts and selects, each
+// operation rounded once. kernels/shared/math.wgsl prints the same formulas. Every function is right at ±0, ±Infinity, NaN and
+// for subnormal numbers; the errors are the largest found against f64 (test/assembly/math.test.ts asserts the bounds).
+//
+// Coefficients named "Cephes" are those of S. L. Moshier, Methods and Programs for Mathematical Functions (1989), single
+// precision: expf.c, logf.c, tanhf.c. The others were fitted for this file: weighted least squares on 400 Chebyshev nodes,
+// reweighted (Lawson's algorithm) until the largest relative error of the function levels out, then rounded to f32.
+
+const LOG2_E: f32 = 1.4426950408889634;
+/** ln 2 in two parts (Cephes): the first has 10 significant bits, so k·LN2_HIGH is exact for |k| < 2^14. */
+const LN2_HIGH: f32 = 0.693359375;
+const LN2_LOW: f32 = -2.1219444e-4;
+/** Bits of sqrt(1/2): the significand of a logarithm's argument is brought into [sqrt(1/2), sqrt(2)). */
+const SQRT_HALF_BITS: i32 = 0x3f3504f3;
+const SMALLEST_NORMAL: f32 = 1.1754943508222875e-38;
+const SIGN_BIT: i32 = 0x80000000;
+
+function add(a: v128, b: v128): v128 {
+  return f32x4.add(a, b);
+}
+
+function sub(a: v128, b: v128): v128 {
+  return f32x4.sub(a, b);
+}
+
+function mul(a: v128, b: v128): v128 {
+  return f32x4.mul(a, b);
+}
+
+function div(a: v128, b: v128): v128 {
+  return f32x4.div(a, b);
+}
+
+function splat(x: f32): v128 {
+  return f32x4.splat(x);
+}
+
+/** One step of Horner's rule: p·x + c. */
+function horner(p: v128, x: v128, c: f32): v128 {
+  return add(mul(p, x), splat(c));
+}
+
+/** `a` where the mask is set, else `b`. */
+function where(mask: v128, a: v128, b: v128): v128 {
+  return v128.bitselect(a, b, mask);
+}
+
+/** 2^k for whole −126 ≤ k ≤ 127, by building the exponent. */
+function exponential2(k: v128): v128 {
+  return i32x4.shl(i32x4.add(k, i32x4.splat(127)), 23);
+}
+
+/**
+ * e^x. Error ≤ 1 ulp. x = k·ln 2 + r with |r| ≤ ln 2 / 2, e^r = 1 + r + r²·P(r) (Cephes), times 2^k in two factors, so that the
+ * result may be subnormal or overflow to Infinity. NaN passes through minimum and maximum.
+ */
+export function exp(x: v128): v128 {
+  const clamped = f32x4.max(f32x4.min(x, splat(89)), splat(-104));
+  const k = f32x4.floor(add(mul(clamped, splat(LOG2_E)), splat(0.5)));
+  const r = sub(sub(clamped, mul(k, splat(LN2_HIGH))), mul(k, splat(LN2_LOW)));
+  let p = splat(1.98756915e-4);
+  p = horner(p, r, 1.3981999507e-3);
+  p = horner(p, r, 8.3334519073e-3);
+  p = horner(p, r, 4.1665795894e-2);
+  p = horner(p, r, 1.6666665459e-1);
+  p = horner(p, r, 5.0000001201e-1);
+  const y = add(add(mul(p, mul(r, r)), r), splat(1));
+  const exponent = i32x4.trunc_sat_f32x4_s(k);
+  const half = i32x4.shr_s(exponent, 1);
+  return mul(mul(y, exponential2(half)), exponential2(i32x4.sub(exponent, half)));
+}
+
+/** ln m − (m − 1) + (m − 1)²/2 for the significand: t³·P(t) with t = m − 1 (Cephes). */
+function logTail(t: v128): v128 {
+  let p = splat(7.0376836292e-2);
+  p = horner(p, t, -1.151461031e-1);
+  p = horner(p, t, 1.167699874e-1);
+  p = horner(p, t, -1.2420140846e-1);
+  p = horner(p, t, 1.4249322787e-1);
+  p = horner(p, t, -1.6668057665e-1);
+  p = horner(p, t, 2.0000714765e-1);
+  p = horner(p, t, -2.4999993993e-1);
+  p = horner(p, t, 3.3333331174e-1);
+  return mul(t, mul(mul(t, t), p));
+}
+
+/** `x` with subnormal numbers brought into the normal range, times 2^23. */
+function normalised(x: v128): v128 {
+  return where(f32x4.lt(x, splat(SMALLEST_NORMAL)), mul(x, splat(8388608)), x);
+}
+
+/** Exponent e of a normal positive number m·2^e with m in [sqrt(1/2), sqrt(2)), as whole numbers. */
+function exponentOf(x: v128): v128 {
+  return i32x4.shr_s(i32x4.sub(x, i32x4.splat(SQRT_HALF_BITS)), 23);
+}
+
+/** ln x. Error ≤ 1 ulp. ln(m·2^e) = e·ln 2 + ln m; −Infinity at 0, NaN below. */
+export function log(x: v128): v128 {
+  const n = normalised(x);
+  const exponent = exponentOf(n);
+  const t = sub(i32x4.sub(n, i32x4.shl(exponent, 23)), splat(1));
+  const shift = where(f32x4.lt(x, splat(SMALLEST_NORMAL)), splat(23), splat(0));
+  const e = sub(f32x4.convert_i32x4_s(exponent), shift);
+  const tail = sub(add(logTail(t), mul(e, splat(LN2_LOW))), mul(splat(0.5), mul(t, t)));
+  return logSpecial(x, add(add(t, tail), mul(e, splat(LN2_HIGH))));
+}
+
+/** The logarithm `y` of `x`, put right where x is 0, below 0, Infinity or NaN. */
+function logSpecial(x: v128, y: v128): v128 {
+  const infinite = where(f32x4.eq(x, splat(Infinity)), x, y);
+  const atZero = where(f32x4.eq(x, splat(0)), splat(-Infinity), infinite);
+  return where(f32x4.ge(x, splat(0)), atZero, splat(NaN));
+}
+
+/** 1/(1 + e^−x). Error ≤ 3 ulp. Uses e^−|x| only, so nothing overflows: the numerator is 1 or e^−|x|. */
+export function sigmoid(x: v128): v128 {
+  const e = exp(f32x4.neg(f32x4.abs(x)));
+  return div(where(f32x4.lt(x, splat(0)), e, splat(1)), add(splat(1), e));
+}
+
+/** tanh x. Error ≤ 2 ulp. Below 0.625 an odd polynomial (Cephes), else 1 − 2/(e^2|x| + 1) with the sign of x. */
+export function tanh(x: v128): v128 {
+  const magnitude = f32x4.abs(x);
+  const z = mul(x, x);
+  let p = splat(-5.70498872745e-3);
+  p = horner(p, z, 2.06390887954e-2);
+  p = horner(p, z, -5.37397155531e-2);
+  p = horner(p, z, 1.33314422036e-1);
+  p = horner(p, z, -3.33332819422e-1);
+  const near = add(x, mul(x, mul(z, p)));
+  const far = sub(splat(1), div(splat(2), add(exp(add(magnitude, magnitude)), splat(1))));
+  return where(f32x4.lt(magnitude, splat(0.625)), near, withSignOf(far, x));
+}
+
+/** The number `y` ≥ 0 with the sign of `x`. */
+function withSignOf(y: v128, x: v128): v128 {
+  return v128.or(y, v128.and(x, i32x4.splat(SIGN_BIT)));
+}
+
+/**
+ * ln(1 + e^x) = max(x, 0) + ln(1 + u) with u = e^−|x|. Error ≤ 3 ulp. ln(1 + u) = 2·atanh(s), s = u/(2 + u) ≤ 1/3, and
+ * atanh(s) = s + s³·P(s²); P fitted on [0, 1/9], error of the function below 2^-33. Above 20 the sum rounds to x by itself.
+ */
+export function softplus(x: v128): v128 {
+  const u = exp(f32x4.neg(f32x4.abs(x)));
+  const s = div(u, add(splat(2), u));
+  const z = mul(s, s);
+  let p = splat(0.12145169);
+  p = horner(p, z, 0.10715267);
+  p = horner(p, z, 0.14308308);
+  p = horner(p, z, 0.19999444);
+  p = horner(p, z, 0.33333337);
+  const twice = add(s, s);
+  return add(f32x4.max(x, splat(0)), add(twice, mul(twice, mul(z, p))));
+}
+
+/**
+ * erf x. Error ≤ 2 ulp. |x| < 1: x + x·P(x²), P fitted (2^-29). Else 1 − e^(−|x|·R(|x|)) with the sign of x, R = −ln(erfc t)/t
+ * fitted on [1, 4] (2^-31); at 4 the result is 1.
+ */
+export function erf(x: v128): v128 {
+  const t = f32x4.min(f32x4.abs(x), splat(4));
+  const z = mul(t, t);
+  let p = splat(7.889123e-5);
+  p = horner(p, z, -8.020842e-4);
+  p = horner(p, z, 5.1895357e-3);
+  p = horner(p, z, -2.6854444e-2);
+  p = horner(p, z, 0.112836);
+  p = horner(p, z, -0.37612626);
+  p = horner(p, z, 0.12837917);
+  const near = add(t, mul(t, p));
+  let q = splat(1.3962963e-5);
+  q = horner(q, t, -3.505972e-4);
+  q = horner(q, t, 3.7574975e-3);
+  q = horner(q, t, -2.4010113e-2);
+  q = horner(q, t, 0.10653091);
+  q = horner(q, t, 0.6349695);
+  q = horner(q, t, 1.1286943);
+  const far = sub(splat(1), exp(f32x4.neg(mul(t, q))));
+  return withSignOf(where(f32x4.lt(t, splat(1)), near, far), x);
+}
+
+/** The upper 12 bits of the significand (Veltkamp's splitting by a mask): products of two such numbers are exact. */
+function upperPart(x: v128): v128 {
+  return v128.and(x, i32x4.splat(0xfffff000));
+}
+
+/**
+ * a^b = e^(b·ln a) for a ≥ 0. Relative error ≤ 4e-7 for |b·ln a| < 20. One rounding of ln a would cost |b·ln a| ulp, so ln a is
+ * kept as high + low (fast two-sum) and multiplied by b exactly (Dekker 1971), and e^(p + q) = e^p + e^p·q. b = 0 gives 1; a < 0
+ * gives NaN.
+ */
+export function pow(a: v128, b: v128): v128 {
+  const n = normalised(a);
+  const exponent = exponentOf(n);
+  const t = sub(i32x4.sub(n, i32x4.shl(exponent, 23)), splat(1));
+  const shift = where(f32x4.lt(a, splat(SMALLEST_NORMAL)), splat(23), splat(0));
+  const e = sub(f32x4.convert_i32x4_s(exponent), shift);
+  // e·LN2_HIGH and t are exact; |t| < |e·LN2_HIGH| or e = 0, so the fast two-sum is exact, too.
+  const whole = mul(e, splat(LN2_HIGH));
+  const sum = add(whole, t);
+  const rest = where(f32x4.eq(e, splat(0)), splat(0), sub(t, sub(sum, whole)));
+  const tail = add(rest, sub(add(logTail(t), mul(e, splat(LN2_LOW))), mul(splat(0.5), mul(t, t))));
+  const high = add(sum, tail);
+  const low = sub(tail, sub(high, sum));
+  const product = mul(b, high);
+  const bUpper = upperPart(b);
+  const bLower = sub(b, bUpper);
+  const highUpper = upperPart(high);
+  const highLower = sub(high, highUpper);
+  let error = sub(mul(bUpper, highUpper), product);
+  error = add(error, add(mul(bUpper, highLower), mul(bLower, highUpper)));
+  error = add(add(error, mul(bLower, highLower)), mul(b, low));
+  // Outside the range of e^x the correction could only turn 0 or Infinity into NaN.
+  const correctable = f32x4.lt(f32x4.abs(product), splat(104));
+  const y = exp(product);
+  const finite = add(y, mul(y, where(correctable, error, splat(0))));
+  // At 0 and Infinity (and for negative a) the logarithm has no two parts.
+  const regular = v128.and(f32x4.gt(a, splat(0)), f32x4.lt(a, splat(Infinity)));
+  const power = where(regular, finite, exp(mul(b, logSpecial(a, a))));
+  return where(f32x4.eq(b, splat(0)), splat(1), power);
+}

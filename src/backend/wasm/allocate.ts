@@ -1,0 +1,80 @@
+// Linear-scan register allocation (Poletto and Sarkar 1999) for straight-line code: without branches a single walk is optimal.
+
+import * as isa from "./isa.ts";
+import { type MachineInstr, registerOf, type Slot } from "./machine.ts";
+
+/** Code whose registers are offsets into the scratch memory. */
+export interface AllocatedCode {
+  readonly prologue: readonly MachineInstr[];
+  readonly body: readonly MachineInstr[];
+  readonly scratchBytes: number;
+}
+
+/**
+ * Replaces virtual registers by offsets, multiples of `registerBytes`. Registers of the prologue that the body reads keep their place:
+ * every tile reads them again.
+ */
+export function allocateRegisters(
+  prologue: readonly MachineInstr[],
+  body: readonly MachineInstr[],
+  registerBytes: number,
+): AllocatedCode {
+  const code = [...prologue, ...body];
+  const lastRead = lastReads(code, prologue.length);
+  const offsets = new Map<number, number>();
+  const free: number[] = [];
+  let nUsed = 0;
+  const place = (slot: Slot): Slot => {
+    const register = registerOf(slot);
+    return register === null ? slot : [offsets.get(register)!, 0];
+  };
+  const allocated = code.map((instr, at) => {
+    // An instruction that works number by number may write over an operand it reads for the last time.
+    const reusable = isElementwise(instr) ? reads(instr).find((r) => lastRead.get(r) === at) : undefined;
+    for (const register of written(instr)) {
+      const spare = reusable === undefined ? free.pop() : undefined;
+      offsets.set(register, reusable === undefined ? (spare ?? nUsed++ * registerBytes) : offsets.get(reusable)!);
+    }
+    const placed = { ...instr, d: place(instr.d), a: place(instr.a), b: place(instr.b), c: place(instr.c) };
+    for (const register of new Set([...reads(instr), ...written(instr)])) {
+      const dead = (lastRead.get(register) ?? at) === at;
+      if (dead && register !== reusable) free.push(offsets.get(register)!);
+    }
+    return placed;
+  });
+  return {
+    prologue: allocated.slice(0, prologue.length),
+    body: allocated.slice(prologue.length),
+    scratchBytes: nUsed * registerBytes,
+  };
+}
+
+/** By register: the place of its last read; infinite if the prologue makes it for the body. */
+function lastReads(code: readonly MachineInstr[], prologueLength: number): Map<number, number> {
+  const lastRead = new Map<number, number>();
+  const hoisted = new Set(code.slice(0, prologueLength).flatMap(written));
+  code.forEach((instr, at) => {
+    for (const register of reads(instr)) {
+      const kept = at >= prologueLength && hoisted.has(register);
+      lastRead.set(register, kept ? Number.POSITIVE_INFINITY : at);
+    }
+  });
+  return lastRead;
+}
+
+/** Effects read what others write. */
+function reads(instr: MachineInstr): readonly number[] {
+  const slots = [instr.a, instr.b, instr.c, ...(instr.op >= isa.OP_SCATTER ? [instr.d] : [])];
+  return slots.map(registerOf).filter((r) => r !== null);
+}
+
+function written(instr: MachineInstr): readonly number[] {
+  const register = instr.op >= isa.OP_SCATTER ? null : registerOf(instr.d);
+  return register === null ? [] : [register];
+}
+
+function isElementwise(instr: MachineInstr): boolean {
+  const pointwise = instr.op >= isa.OP_NEG && instr.op < isa.OP_SPMM;
+  const binary = instr.op >= isa.OP_ADD && instr.op < isa.OP_SELECT;
+  return pointwise && (!binary || instr.e === isa.MODE_FULL);
+}

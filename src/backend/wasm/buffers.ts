@@ -1,0 +1,194 @@
+// Buffers and sparse matrices in shared memory.
+
+import { type Csr, cscOf, type IndexArray } from "../../core/csr.ts";
+import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
+import { BackendError } from "../../core/errors.ts";
+import type { DeviceBuffer, DeviceSparse } from "../backend.ts";
+import type { Arena, Block } from "./arena.ts";
+import type { WasmMemory } from "./module.ts";
+
+/** The memory of one backend, and how its buffers get and lose theirs. */
+export class BufferSpace {
+  readonly dtype: DType;
+  readonly #memory: WasmMemory;
+  readonly #arena: Arena;
+  #live = 0;
+
+  constructor(memory: WasmMemory, arena: Arena, dtype: DType) {
+    this.dtype = dtype;
+    this.#memory = memory;
+    this.#arena = arena;
+  }
+
+  /** Buffers not yet released. */
+  get live(): number {
+    return this.#live;
+  }
+
+  allocate(label: string, bytes: number): Block {
+    const block = this.#arena.allocate(label, bytes);
+    this.#live++;
+    return block;
+  }
+
+  free(block: Block): void {
+    this.#arena.free(block);
+    this.#live--;
+  }
+
+  /** A view of `length` floats; not to be kept, memory may grow. */
+  floats(address: number, length: number): FloatArray {
+    const { buffer } = this.#memory;
+    return this.dtype === "f32" ? new Float32Array(buffer, address, length) : new Float64Array(buffer, address, length);
+  }
+
+  u32(address: number, length: number): Uint32Array {
+    return new Uint32Array(this.#memory.buffer, address, length);
+  }
+
+  u16(address: number, length: number): Uint16Array {
+    return new Uint16Array(this.#memory.buffer, address, length);
+  }
+}
+
+/** An array in shared memory. */
+export class WasmBuffer implements DeviceBuffer {
+  readonly label: string;
+  readonly length: number;
+  readonly type: "float" | "u32";
+  readonly space: BufferSpace;
+  readonly #block: Block;
+  #released = false;
+
+  constructor(space: BufferSpace, label: string, length: number, type: "float" | "u32") {
+    if (!Number.isInteger(length) || length < 0) {
+      throw new BackendError("length", `buffer: expected a whole number of elements, got ${length} (${label})`);
+    }
+    this.space = space;
+    this.label = label;
+    this.length = length;
+    this.type = type;
+    this.#block = space.allocate(label, length * (type === "u32" ? 4 : bytesOf(space.dtype)));
+  }
+
+  get address(): number {
+    return this.#block.address;
+  }
+
+  get released(): boolean {
+    return this.#released;
+  }
+
+  /** The elements from `offset` on; not to be kept, memory may grow. */
+  view(offset = 0, length: number = this.length - offset): FloatArray | Uint32Array {
+    if (this.type === "u32") return this.space.u32(this.address + 4 * offset, length);
+    return this.space.floats(this.address + bytesOf(this.space.dtype) * offset, length);
+  }
+
+  /** Idempotent. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.space.free(this.#block);
+  }
+}
+
+/** A sparse matrix in shared memory, with the offsets of its rows and columns also on the host, to balance work. */
+export class WasmSparse implements DeviceSparse {
+  readonly label: string;
+  readonly nRows: number;
+  readonly nCols: number;
+  readonly nnz: number;
+  readonly valuesCsc: WasmBuffer;
+  readonly valuesCsr: WasmBuffer;
+  readonly cscOfCsr: WasmBuffer;
+  readonly cscOfCsrHost: Uint32Array;
+  readonly rowPtrHost: Uint32Array;
+  readonly colPtrHost: Uint32Array;
+  readonly rowPtr: IndexBlock;
+  readonly colIdx: IndexBlock;
+  readonly colPtr: IndexBlock;
+  readonly rowIdx: IndexBlock;
+  readonly #space: BufferSpace;
+  readonly #acquired: { release(): void }[] = [];
+
+  constructor(space: BufferSpace, label: string, csr: Csr) {
+    const csc = cscOf(csr);
+    this.#space = space;
+    this.label = label;
+    this.nRows = csr.nRows;
+    this.nCols = csr.nCols;
+    this.nnz = csr.nnz;
+    this.cscOfCsrHost = csc.cscOfCsr;
+    this.rowPtrHost = csr.rowPtr;
+    this.colPtrHost = csc.colPtr;
+    try {
+      this.rowPtr = this.#index("rowPtr", csr.rowPtr);
+      this.colIdx = this.#index("colIdx", csr.colIdx);
+      this.colPtr = this.#index("colPtr", csc.colPtr);
+      this.rowIdx = this.#index("rowIdx", csc.rowIdx);
+      this.valuesCsr = this.#buffer("valuesCsr", "float");
+      this.valuesCsc = this.#buffer("valuesCsc", "float");
+      this.cscOfCsr = this.#buffer("cscOfCsr", "u32");
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+    this.valuesCsr.view().set(csr.values);
+    this.cscOfCsr.view().set(csc.cscOfCsr);
+    const ordered = this.valuesCsc.view();
+    for (let k = 0; k < csr.nnz; k++) ordered[csc.cscOfCsr[k]!] = csr.values[k]!;
+  }
+
+  get space(): BufferSpace {
+    return this.#space;
+  }
+
+  get released(): boolean {
+    return this.valuesCsc.released;
+  }
+
+  /** Idempotent. */
+  release(): void {
+    for (const part of this.#acquired) part.release();
+  }
+
+  #buffer(name: string, type: "float" | "u32"): WasmBuffer {
+    const buffer = new WasmBuffer(this.#space, `${this.label}.${name}`, this.nnz, type);
+    this.#acquired.push(buffer);
+    return buffer;
+  }
+
+  #index(name: string, indices: IndexArray): IndexBlock {
+    const block = new IndexBlock(this.#space, `${this.label}.${name}`, indices);
+    this.#acquired.push(block);
+    return block;
+  }
+}
+
+/** Indices or offsets of a matrix, in the width they have on the host. */
+export class IndexBlock {
+  readonly bytesPerIndex: 2 | 4;
+  readonly #space: BufferSpace;
+  readonly #block: Block;
+  #released = false;
+
+  constructor(space: BufferSpace, label: string, indices: IndexArray) {
+    this.#space = space;
+    this.bytesPerIndex = indices instanceof Uint16Array ? 2 : 4;
+    this.#block = space.allocate(label, indices.byteLength);
+    const view =
+      this.bytesPerIndex === 2 ? space.u16(this.address, indices.length) : space.u32(this.address, indices.length);
+    view.set(indices);
+  }
+
+  get address(): number {
+    return this.#block.address;
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#space.free(this.#block);
+  }
+}

@@ -1,0 +1,99 @@
+// A program becomes an executable: machine code for every phase, and a plan of the memory it needs while it runs. What it is bound
+// to is not known yet.
+
+import { bytesOf, type DType } from "../../core/dtype.ts";
+import { BackendError } from "../../core/errors.ts";
+import type { Executable } from "../backend.ts";
+import type { Binding, BindingId, PanelLayout, Program } from "../program.ts";
+import { padded } from "./arena.ts";
+import * as isa from "./isa.ts";
+import { lowerPhase } from "./lower.ts";
+import type { MachinePhase } from "./machine.ts";
+import { planTemporaries, type Temporary } from "./temporaries.ts";
+
+export class WasmExecutable implements Executable {
+  readonly program: Program;
+  readonly layout: PanelLayout;
+  readonly phases: readonly MachinePhase[];
+  /** By temporary binding: its offset in the memory that all programs share. */
+  readonly temporaries: ReadonlyMap<BindingId, number>;
+  /** By phase and reduction: the offset of the partial results, in the same memory. */
+  readonly partials: readonly (readonly number[])[];
+  readonly sharedBytes: number;
+  /** Bytes of the registers of one thread. */
+  readonly scratchBytes: number;
+
+  /** @throws {BackendError} "program" when the program breaks a rule of program.ts */
+  constructor(program: Program, layout: PanelLayout, dtype: DType) {
+    checkBindings(program);
+    this.program = program;
+    this.layout = layout;
+    this.phases = program.phases.map((_, phaseIdx) => lowerPhase(program, phaseIdx, layout, dtype));
+    this.scratchBytes = Math.max(0, ...this.phases.map((phase) => phase.scratchBytes));
+
+    const ids = [...program.bindings.keys()].filter((id) => program.bindings[id]!.temp);
+    const temporaries = ids.map((id): Temporary => {
+      const binding = program.bindings[id]!;
+      return { bytes: padded((lengthOf(binding, layout) ?? 0) * bytesOf(dtype)), ...binding.temp! };
+    });
+    const partials = this.phases.map((phase, phaseIdx) =>
+      phase.reductions.map(({ width }): Temporary => {
+        const nTiles = Math.ceil(phase.rows / phase.tileRows);
+        return { bytes: padded(nTiles * width), firstPhase: phaseIdx, lastPhase: phaseIdx };
+      }),
+    );
+    const plan = planTemporaries([...temporaries, ...partials.flat()]);
+    this.sharedBytes = plan.bytes;
+    this.temporaries = new Map(ids.map((id, i) => [id, plan.offsets[i]!]));
+    let at = ids.length;
+    this.partials = partials.map((ofPhase) => ofPhase.map(() => plan.offsets[at++]!));
+  }
+
+  /** Most bytes that an image for `threads` threads takes. */
+  imageBytes(threads: number): number {
+    let bytes = isa.IMAGE_HEADER_BYTES + isa.STEP_BYTES;
+    for (const { prologue, body, reductions } of this.phases) {
+      // A barrier before the phase and one before the first fold.
+      bytes += (3 + reductions.length) * isa.STEP_BYTES + 4 * (threads + 1);
+      bytes += (prologue.length + body.length) * isa.INSTR_BYTES;
+    }
+    return bytes;
+  }
+}
+
+/** Elements of a buffer bound as `binding`; null for "sparse", which is not one buffer. */
+export function lengthOf(binding: Binding, { panel, panels }: PanelLayout): number | null {
+  const { kind, rows, cols = 1 } = binding;
+  switch (kind) {
+    case "state":
+      return rows * panel * panels;
+    case "table":
+      return cols * rows * panel * panels;
+    case "sample":
+      return panel * panels;
+    case "row":
+    case "nnz":
+    case "index":
+      return rows;
+    case "scalar":
+      return 1;
+    case "dense":
+      return rows * cols;
+    case "key":
+      return 2;
+    case "sparse":
+      return null;
+  }
+}
+
+function checkBindings(program: Program): void {
+  const names = new Set<string>();
+  for (const { name, kind, temp } of program.bindings) {
+    const where = `${program.name}: expected`;
+    if (names.has(name)) throw new BackendError("program", `${where} one binding of each name, got two (${name})`);
+    names.add(name);
+    if (temp && (kind === "sparse" || kind === "index" || kind === "key")) {
+      throw new BackendError("program", `${where} a temporary that holds numbers, got ${kind} (${name})`);
+    }
+  }
+}

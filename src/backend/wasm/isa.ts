@@ -1,0 +1,153 @@
+// The contract between the host (compile.ts, link.ts, pool.ts) and the interpreter (assembly/): opcodes, and where each word of
+// an instruction, a step, an image and the control block lies. Imported by both sides, so it holds plain integers only.
+//
+// An *image* is a linked program in shared memory, as 32-bit words: header, steps, thread ranges, instructions. All offsets
+// within it are in bytes from its start; every other address is absolute.
+
+// ---- image header (byte offsets) -----------------------------------------------------------------------------------------
+
+/** Number of steps. */
+export const IMAGE_STEPS = 0;
+/** 1 when some step is split among threads: only then are the workers woken. */
+export const IMAGE_PARALLEL = 4;
+/** Address of thread 0's registers; thread t has its own `IMAGE_SCRATCH_BYTES` further on. */
+export const IMAGE_SCRATCH = 8;
+export const IMAGE_SCRATCH_BYTES = 12;
+export const IMAGE_HEADER_BYTES = 16;
+
+// ---- steps (byte offsets) ------------------------------------------------------------------------------------------------
+
+export const STEP_KIND = 0;
+/** Row in the profile table to which the time of the step is added. */
+export const STEP_PROFILE = 4;
+/** Phase: extent of the space. Combine: number of tiles, i.e. of partial results. */
+export const STEP_ROWS = 8;
+/** Phase: rows per tile. */
+export const STEP_TILE_ROWS = 12;
+/** Phase: offset of the instructions run once per thread (values that do not depend on the row), and their number. */
+export const STEP_PROLOGUE = 16;
+export const STEP_PROLOGUE_COUNT = 20;
+/** Phase: offset of the instructions run for every tile, and their number. */
+export const STEP_BODY = 24;
+export const STEP_BODY_COUNT = 28;
+/** Phase: offset of threads + 1 tile numbers; thread t owns the tiles from the t-th up to the next. */
+export const STEP_RANGES = 32;
+/** Combine: address of the partial results, of the result; bytes of one; HOW_…; whether the result is added to. */
+export const STEP_PARTIALS = 12;
+export const STEP_TARGET = 16;
+export const STEP_WIDTH = 20;
+export const STEP_HOW = 24;
+export const STEP_ACCUMULATE = 28;
+export const STEP_BYTES = 36;
+
+/** Every thread runs its own tiles. */
+export const KIND_PARALLEL = 0;
+/** Thread 0 runs all tiles. */
+export const KIND_SERIAL = 1;
+/** All threads wait for one another. */
+export const KIND_BARRIER = 2;
+/** Thread 0 folds the partial results of a reduction over rows. */
+export const KIND_COMBINE = 3;
+
+// ---- instructions --------------------------------------------------------------------------------------------------------
+// A record has an opcode, the bytes that one row of its result takes, four *slots* and two plain words. A slot is an address
+// and a stride in bytes per tile; stride 0 marks a register: an offset into the scratch memory of the thread.
+
+export const INSTR_OP = 0;
+export const INSTR_WIDTH = 4;
+/** The result (scatter, reductions: the value that goes out). */
+export const INSTR_D = 8;
+export const INSTR_A = 16;
+export const INSTR_B = 24;
+export const INSTR_C = 32;
+export const INSTR_E = 40;
+export const INSTR_F = 44;
+export const INSTR_BYTES = 48;
+
+/** How a binary instruction reads its operands (INSTR_E): both full; the second, or the first, one number per row. */
+export const MODE_FULL = 0;
+export const MODE_ROW_B = 1;
+export const MODE_ROW_A = 2;
+
+/** What a reduction does (INSTR_E, STEP_HOW). */
+export const HOW_SUM = 0;
+export const HOW_MAX = 1;
+export const HOW_MIN = 2;
+
+// Sources. D = result.
+export const OP_COPY = 0; //          A: source
+export const OP_CONST = 1; //         A: the number, as the bits of a double
+export const OP_SPLAT_SCALAR = 2; //  A: address of one number
+export const OP_SPLAT_SAMPLE = 3; //  A: address of one row, repeated for every row
+export const OP_SPLAT_ROW = 4; //     A: slot of one number per row, repeated for every lane
+export const OP_ROW_INDEX = 5;
+export const OP_GATHER = 6; //        A: source, B: u32 indices, E: length of the source
+export const OP_LOOKUP = 7; //        A: table, B: slot of the index, E: bytes of one state, F: depth
+export const OP_RANDOM = 8; //        A: key, B: slot of the sample id
+
+// Pointwise. D = f(A), f(A, B) with INSTR_E a MODE_…, or f(A, B, C).
+export const OP_NEG = 16;
+export const OP_ABS = 17;
+export const OP_SIGN = 18;
+export const OP_EXP = 19;
+export const OP_LOG = 20;
+export const OP_SQRT = 21;
+export const OP_FLOOR = 22;
+export const OP_RELU = 23;
+export const OP_SIGMOID = 24;
+export const OP_TANH = 25;
+export const OP_SOFTPLUS = 26;
+export const OP_ERF = 27;
+export const OP_IS_FINITE = 28;
+
+export const OP_ADD = 32;
+export const OP_SUB = 33;
+export const OP_MUL = 34;
+export const OP_DIV = 35;
+export const OP_MIN = 36;
+export const OP_MAX = 37;
+export const OP_LT = 38;
+export const OP_LE = 39;
+export const OP_EQ = 40;
+export const OP_POW = 41;
+
+export const OP_SELECT = 48; //   A ≠ 0 ? B : C
+export const OP_MUL_ADD = 49; //  A + B·C, rounded twice: the same bits as OP_MUL then OP_ADD
+export const OP_MUL_SUB = 50; //  A − B·C
+export const OP_MUL_RSUB = 51; // B·C − A
+
+// Contractions. A: the gathered operand; C and E: see assembly/contract.ts.
+export const OP_SPMM = 64; //     A: X, B: rowPtr and colIdx, C: values and bytes per index, E: columns of W
+export const OP_SPMM_T = 65; //   A: slot of x, B: colPtr and rowIdx, C: values and bytes per index, E: G, F: gradient
+export const OP_SPMM_T_CT = 66; //   the same without gradient
+export const OP_SPMM_T_GRAD = 67; // the same without Wᵀ·G
+export const OP_GEMM = 68; //     A: X, B: W and its columns
+export const OP_GEMM_T = 69; //   A: G, B: W and its rows, C: its columns
+export const OP_GEMM_GRAD = 70; // A: slot of x, B: gradient and its rows, C: its columns and G
+
+// Effects.
+export const OP_SCATTER = 80; //         as OP_LOOKUP; D: slot of the value
+export const OP_REDUCE_LANES = 81; //    D: slot of the row vector, A: value, E: whether to add
+export const OP_REDUCE_ROWS = 82; //     D: slot of the tile's partial result, A: value, E: HOW_…
+
+// ---- control block (byte offsets) ----------------------------------------------------------------------------------------
+// Words that threads wait on or count with; a cache line each, so that a waiting thread does not slow the others.
+
+/** Number of jobs started so far; a worker waits for it to change. */
+export const CONTROL_JOB = 0;
+/** Address of the image of the job. */
+export const CONTROL_IMAGE = 4;
+/** Counts the barriers passed; threads at a barrier wait for it to change. */
+export const CONTROL_GENERATION = 64;
+/** Threads that have reached the barrier. */
+export const CONTROL_ARRIVED = 128;
+/** Not 0 once any thread has failed: the others leave their barriers and give up. */
+export const CONTROL_FAILED = 192;
+/** Number of threads. */
+export const CONTROL_THREADS = 196;
+/** Address of the profile table (pairs of doubles: milliseconds, runs), or 0 when nothing is measured. */
+export const CONTROL_PROFILE = 200;
+export const CONTROL_BYTES = 256;
+
+/** Partial results of a reduction are folded in blocks of this many rows, at every level: the order is fixed. */
+export const REDUCE_BLOCK = 32;

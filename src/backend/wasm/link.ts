@@ -1,0 +1,195 @@
+// An executable becomes an image: steps in order, work shared out among threads, and every address in its place.
+
+import type { BindingId } from "../program.ts";
+import type { Bound } from "./bound.ts";
+import type { WasmBuffer, WasmSparse } from "./buffers.ts";
+import type { WasmExecutable } from "./compile.ts";
+import * as isa from "./isa.ts";
+import type { ContractionCost, MachineInstr, MachinePhase, Part, Word } from "./machine.ts";
+import { PROFILE_KINDS } from "./profile.ts";
+
+/** Where the memory that all programs share lies. */
+export interface Bases {
+  /** Temporaries and partial results. */
+  readonly shared: number;
+  /** Registers of thread 0; those of the others follow. */
+  readonly scratch: number;
+}
+
+/** Nanoseconds of work that are worth waking another thread for. */
+const WORTH_SHARING = 30_000;
+
+/** The image of `executable`, its bindings bound to `bound`, for `threads` threads. */
+export function link(executable: WasmExecutable, bound: readonly Bound[], bases: Bases, threads: number): Uint32Array {
+  return new Linker(executable, bound, bases, threads).link();
+}
+
+/** A step; the offsets of a phase are filled in when all parts are laid out. */
+interface Step {
+  readonly words: Uint32Array;
+  readonly phaseIdx: number | null;
+}
+
+class Linker {
+  readonly #executable: WasmExecutable;
+  readonly #bound: readonly Bound[];
+  readonly #bases: Bases;
+  readonly #threads: number;
+  readonly #steps: Step[] = [];
+  /** By phase: who owns which tiles. */
+  readonly #shares: Uint32Array[] = [];
+  /** The kind of the last step that did work since the threads last met. */
+  #pending: "nothing" | "parallel" | "serial" = "nothing";
+
+  constructor(executable: WasmExecutable, bound: readonly Bound[], bases: Bases, threads: number) {
+    this.#executable = executable;
+    this.#bound = bound;
+    this.#bases = bases;
+    this.#threads = threads;
+  }
+
+  link(): Uint32Array {
+    this.#executable.phases.forEach((phase, phaseIdx) => {
+      this.#schedule(phase, phaseIdx);
+    });
+    const parallel = this.#steps.some(({ words }) => words[isa.STEP_KIND / 4] === isa.KIND_PARALLEL);
+    // The host may change the image once thread 0 returns: nobody may still be reading it.
+    if (parallel) this.#barrier();
+    return this.#assemble(parallel);
+  }
+
+  /** Appends the steps of a phase: a barrier if it needs one, its tiles, and the folding of its reductions. */
+  #schedule(phase: MachinePhase, phaseIdx: number): void {
+    const shares = this.#share(phase);
+    this.#shares.push(shares);
+    const serial = shares[1] === shares.at(-1);
+    if (this.#pending === "parallel" || (!serial && this.#pending === "serial")) this.#barrier();
+    this.#append(phase.profile, { [isa.STEP_KIND]: serial ? isa.KIND_SERIAL : isa.KIND_PARALLEL }, phaseIdx);
+    this.#pending = serial ? "serial" : "parallel";
+    if (phase.reductions.length > 0 && !serial) this.#barrier();
+    phase.reductions.forEach((reduction, i) => {
+      this.#append(PROFILE_KINDS.indexOf("reduction"), {
+        [isa.STEP_KIND]: isa.KIND_COMBINE,
+        [isa.STEP_ROWS]: tilesOf(phase),
+        [isa.STEP_PARTIALS]: this.#bases.shared + this.#executable.partials[phaseIdx]![i]!,
+        [isa.STEP_TARGET]: this.#address(reduction.binding, "data"),
+        [isa.STEP_WIDTH]: reduction.width,
+        [isa.STEP_HOW]: reduction.how,
+        [isa.STEP_ACCUMULATE]: reduction.accumulate ? 1 : 0,
+      });
+      this.#pending = "serial";
+    });
+  }
+
+  #barrier(): void {
+    this.#append(PROFILE_KINDS.indexOf("barrier"), { [isa.STEP_KIND]: isa.KIND_BARRIER });
+    this.#pending = "nothing";
+  }
+
+  #append(profile: number, fields: Readonly<Record<number, number>>, phaseIdx: number | null = null): void {
+    const words = new Uint32Array(isa.STEP_BYTES / 4);
+    words[isa.STEP_PROFILE / 4] = profile;
+    for (const [offset, value] of Object.entries(fields)) words[Number(offset) / 4] = value;
+    this.#steps.push({ words, phaseIdx });
+  }
+
+  /**
+   * The first tile of every thread, and the number of tiles: contiguous shares of about equal time. Small phases go to thread 0.
+   * What is computed does not depend on it.
+   */
+  #share(phase: MachinePhase): Uint32Array {
+    const nTiles = tilesOf(phase);
+    const total = this.#timeUntil(phase, nTiles);
+    const workers = Math.min(this.#threads, Math.max(1, Math.floor(total / WORTH_SHARING)));
+    return Uint32Array.from({ length: this.#threads + 1 }, (_, thread) => {
+      return thread >= workers ? nTiles : this.#tileAt(phase, (total * thread) / workers);
+    });
+  }
+
+  /** The first tile before which at least `time` has passed. */
+  #tileAt(phase: MachinePhase, time: number): number {
+    let [low, high] = [0, tilesOf(phase)];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#timeUntil(phase, middle) >= time) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** Estimated nanoseconds for the tiles before `tile`. */
+  #timeUntil(phase: MachinePhase, tile: number): number {
+    const row = Math.min(tile * phase.tileRows, phase.rows);
+    return phase.contractions.reduce((sum, c) => sum + this.#entriesUntil(c, row) * c.perEntry, row * phase.perRow);
+  }
+
+  #entriesUntil({ matrix, ptr }: ContractionCost, row: number): number {
+    const { rowPtrHost, colPtrHost } = this.#bound[matrix] as WasmSparse;
+    return (ptr === "rowPtr" ? rowPtrHost : colPtrHost)[row]!;
+  }
+
+  /** Lays the parts out one after another and fills in offsets and addresses. */
+  #assemble(parallel: boolean): Uint32Array {
+    const { phases, scratchBytes } = this.#executable;
+    const rangesAt = isa.IMAGE_HEADER_BYTES + this.#steps.length * isa.STEP_BYTES;
+    const codeAt = rangesAt + phases.length * 4 * (this.#threads + 1);
+    const nInstrs = phases.reduce((n, { prologue, body }) => n + prologue.length + body.length, 0);
+    const image = new Uint32Array((codeAt + nInstrs * isa.INSTR_BYTES) / 4);
+    image[isa.IMAGE_STEPS / 4] = this.#steps.length;
+    image[isa.IMAGE_PARALLEL / 4] = parallel ? 1 : 0;
+    image[isa.IMAGE_SCRATCH / 4] = this.#bases.scratch;
+    image[isa.IMAGE_SCRATCH_BYTES / 4] = scratchBytes;
+    let range = rangesAt;
+    let code = codeAt;
+    this.#steps.forEach(({ words, phaseIdx }, i) => {
+      if (phaseIdx !== null) {
+        const phase = phases[phaseIdx]!;
+        image.set(this.#shares[phaseIdx]!, range / 4);
+        const prologueAt = code;
+        const bodyAt = this.#encode(image, prologueAt, phase.prologue, phaseIdx);
+        code = this.#encode(image, bodyAt, phase.body, phaseIdx);
+        words[isa.STEP_ROWS / 4] = phase.rows;
+        words[isa.STEP_TILE_ROWS / 4] = phase.tileRows;
+        words[isa.STEP_PROLOGUE / 4] = prologueAt;
+        words[isa.STEP_PROLOGUE_COUNT / 4] = phase.prologue.length;
+        words[isa.STEP_BODY / 4] = bodyAt;
+        words[isa.STEP_BODY_COUNT / 4] = phase.body.length;
+        words[isa.STEP_RANGES / 4] = range;
+        range += 4 * (this.#threads + 1);
+      }
+      image.set(words, (isa.IMAGE_HEADER_BYTES + i * isa.STEP_BYTES) / 4);
+    });
+    return image;
+  }
+
+  /** Writes instructions from byte `at` on; returns where they end. */
+  #encode(image: Uint32Array, at: number, instrs: readonly MachineInstr[], phaseIdx: number): number {
+    for (const { op, width, d, a, b, c, e, f } of instrs) {
+      const words: readonly Word[] = [op, width, ...d, ...a, ...b, ...c, e, f];
+      image.set(
+        words.map((word) => this.#resolve(word, phaseIdx)),
+        at / 4,
+      );
+      at += isa.INSTR_BYTES;
+    }
+    return at;
+  }
+
+  #resolve(word: Word, phaseIdx: number): number {
+    if (typeof word === "number") return word;
+    if ("binding" in word) return this.#address(word.binding, word.part);
+    if ("partials" in word) return this.#bases.shared + this.#executable.partials[phaseIdx]![word.partials]!;
+    if ("indexBytes" in word) return (this.#bound[word.indexBytes] as WasmSparse)[word.part].bytesPerIndex;
+    throw new TypeError(`register ${word.register} has not been allocated`);
+  }
+
+  #address(binding: BindingId, part: Part): number {
+    const bound = this.#bound[binding];
+    if (!bound) return this.#bases.shared + this.#executable.temporaries.get(binding)!;
+    return part === "data" ? (bound as WasmBuffer).address : (bound as WasmSparse)[part].address;
+  }
+}
+
+function tilesOf(phase: MachinePhase): number {
+  return Math.ceil(phase.rows / phase.tileRows);
+}

@@ -1,0 +1,648 @@
+// One phase of a program becomes machine code with virtual registers.
+//
+// Values are sorted by how much of a tile they fill. `scalar` and `sample` values are the same in every row: they are computed once
+// per thread, in the prologue, and fill a register that all tiles read. `row` values have one number per row and are broadcast
+// by the instruction that meets them. `full` values have their own numbers everywhere. In a phase over plain vectors a tile is one
+// row of numbers after another, and every value that differs between them is `full`.
+//
+// Two things save memory traffic. A loaded state is read in place, unless the phase overwrites it before its last use; and the
+// instruction whose result is stored writes it where it belongs. Additions and subtractions absorb a product used nowhere else.
+
+import { bytesOf, type DType } from "../../core/dtype.ts";
+import { BackendError } from "../../core/errors.ts";
+import type { Binding, BindingId, Instr, PanelLayout, Phase, Program, ValueId } from "../program.ts";
+import { allocateRegisters } from "./allocate.ts";
+import * as isa from "./isa.ts";
+import {
+  type ContractionCost,
+  type MachineInstr,
+  type MachinePhase,
+  machineInstr,
+  type Reduction,
+  type Slot,
+  TILE_NUMBERS,
+  TILE_ROWS,
+  type Word,
+} from "./machine.ts";
+import { arity, OPCODES, vectorCost } from "./opcodes.ts";
+import { PROFILE_KINDS } from "./profile.ts";
+
+/** How much of a tile a value fills; `none` for instructions without a value. */
+type Extent = "none" | "scalar" | "sample" | "row" | "full";
+
+type PointwiseInstr = Extract<Instr, { readonly args: readonly ValueId[] }>;
+type StoreInstr = Extract<Instr, { op: "store" }>;
+
+const HOW = { sum: isa.HOW_SUM, max: isa.HOW_MAX, min: isa.HOW_MIN } as const;
+
+/**
+ * Machine code of `program.phases[phaseIdx]`.
+ *
+ * @throws {BackendError} "program" when the phase breaks a rule of program.ts
+ */
+export function lowerPhase(program: Program, phaseIdx: number, layout: PanelLayout, dtype: DType): MachinePhase {
+  return new PhaseLowering(program, phaseIdx, layout, dtype).lower();
+}
+
+class PhaseLowering {
+  readonly #program: Program;
+  readonly #phaseIdx: number;
+  readonly #phase: Phase;
+  readonly #batch: boolean;
+  /** Bytes of one number, and of one row of a full value. */
+  readonly #size: number;
+  readonly #width: number;
+  readonly #tileRows: number;
+
+  readonly #extents: Extent[] = [];
+  /** By product: the instruction that absorbs it. */
+  readonly #absorbedBy = new Map<ValueId, number>();
+  readonly #lastUse: number[] = [];
+  /** By value: the store whose place it is computed in. */
+  readonly #forwarded = new Map<ValueId, StoreInstr>();
+  /** By binding: the places in the instruction list that change it. */
+  readonly #writes = new Map<BindingId, number[]>();
+
+  readonly #prologue: MachineInstr[] = [];
+  readonly #body: MachineInstr[] = [];
+  readonly #slots: Slot[] = [];
+  /** By row value: the register that holds it broadcast. */
+  readonly #broadcasts = new Map<ValueId, Slot>();
+  readonly #reductions: Reduction[] = [];
+  readonly #contractions: ContractionCost[] = [];
+  #nRegisters = 0;
+  #perRow = 0;
+
+  constructor(program: Program, phaseIdx: number, layout: PanelLayout, dtype: DType) {
+    this.#program = program;
+    this.#phaseIdx = phaseIdx;
+    this.#phase = program.phases[phaseIdx]!;
+    this.#batch = this.#phase.lanes === "batch";
+    this.#size = bytesOf(dtype);
+    this.#width = this.#size * (this.#batch ? layout.panel : 1);
+    this.#tileRows = this.#batch ? TILE_ROWS : TILE_NUMBERS;
+  }
+
+  lower(): MachinePhase {
+    const { instrs, rows } = this.#phase;
+    if (!Number.isInteger(rows) || rows < 1) throw this.#error(0, "a positive number of rows", `${rows}`);
+    this.#findExtents();
+    this.#absorbProducts();
+    this.#findLastUses();
+    this.#findWrites();
+    this.#forwardStores();
+    instrs.forEach((instr, i) => {
+      this.#slots.push(this.#emit(instr, i));
+    });
+    const registerBytes = Math.ceil((this.#tileRows * this.#width) / 64) * 64;
+    const { prologue, body, scratchBytes } = allocateRegisters(this.#prologue, this.#body, registerBytes);
+    return {
+      profile: this.#profileRow(),
+      rows,
+      tileRows: this.#tileRows,
+      prologue,
+      body,
+      scratchBytes,
+      reductions: this.#reductions,
+      perRow: this.#perRow,
+      contractions: this.#contractions,
+    };
+  }
+
+  // ---- analysis ------------------------------------------------------------------------------------------------------------
+
+  #findExtents(): void {
+    for (const [i, instr] of this.#phase.instrs.entries()) this.#extents.push(this.#extentOf(instr, i));
+  }
+
+  #extentOf(instr: Instr, i: number): Extent {
+    const varying = this.#batch ? "row" : "full";
+    switch (instr.op) {
+      case "load":
+        return this.#extentOfLoad(this.#binding(instr.binding, i), i);
+      case "const":
+        return "scalar";
+      case "rowIndex":
+        return varying;
+      case "gather":
+        if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
+        this.#expectRows(instr.index, this.#phase.rows, ["index"], i);
+        return "full";
+      case "lookup":
+        this.#expectPerSample(instr.index, i);
+        this.#expectRows(instr.table, this.#phase.rows, ["table"], i);
+        return "full";
+      case "random":
+        this.#expectPerSample(instr.sampleId, i);
+        return "full";
+      case "matmul":
+      case "matmulT":
+        this.#checkContraction(instr, i);
+        return instr.op === "matmul" || instr.needCt ? "full" : "none";
+      case "store":
+        this.#expectValue(instr.value, i);
+        this.#expectVector(instr.binding, this.#phase.rows, this.#batch, i);
+        return "none";
+      case "scatter":
+        this.#expectValue(instr.value, i);
+        this.#expectPerSample(instr.index, i);
+        this.#expectRows(instr.table, this.#phase.rows, ["table"], i);
+        return "none";
+      case "reduceRows":
+        this.#expectValue(instr.value, i);
+        this.#expectVector(instr.binding, 1, this.#batch, i);
+        return "none";
+      case "reduceLanes":
+        if (!this.#batch) throw this.#error(i, 'a phase with lanes "batch"', '"none"');
+        this.#expectValue(instr.value, i);
+        this.#expectVector(instr.binding, this.#phase.rows, false, i);
+        return "none";
+      default:
+        return this.#extentOfPointwise(instr, i);
+    }
+  }
+
+  /** A loaded value. In a phase of one row a sample is the tile itself: it may be stored and read again. */
+  #extentOfLoad(binding: Binding, i: number): Extent {
+    const { rows } = this.#phase;
+    const { kind } = binding;
+    if (kind === "scalar") return !this.#batch && rows === 1 ? "full" : "scalar";
+    if (kind === "sample" && this.#batch) return rows === 1 ? "full" : "sample";
+    if (binding.rows === rows) {
+      if (kind === "state" && this.#batch) return "full";
+      if (kind === "row") return this.#batch ? "row" : "full";
+      if (kind === "nnz" && !this.#batch) return "full";
+    }
+    const space = `${rows} rows, lanes "${this.#phase.lanes}"`;
+    throw this.#error(i, `a match for ${space}`, `${kind} of ${binding.rows} rows (${binding.name})`);
+  }
+
+  #extentOfPointwise(instr: PointwiseInstr, i: number): Extent {
+    const opcode: number | undefined = OPCODES[instr.op];
+    if (opcode === undefined) throw this.#error(i, "a known instruction", `"${instr.op}"`);
+    if (instr.args.length !== arity(instr.op)) {
+      throw this.#error(i, `${arity(instr.op)} arguments`, `${instr.args.length}`);
+    }
+    const extents = instr.args.map((a) => this.#expectValue(a, i));
+    if (extents.includes("full")) return "full";
+    const [row, sample] = [extents.includes("row"), extents.includes("sample")];
+    return row && sample ? "full" : row ? "row" : sample ? "sample" : "scalar";
+  }
+
+  /** Additions and subtractions of a product that nobody else uses: computed in one pass, with the same two roundings. */
+  #absorbProducts(): void {
+    const { instrs } = this.#phase;
+    const nUses = instrs.map(() => 0);
+    for (const instr of instrs) for (const v of operandsOf(instr)) nUses[v]!++;
+    for (const [i, instr] of instrs.entries()) {
+      const candidates =
+        instr.op === "add" || instr.op === "sub" ? [instr.args[1]!, instr.args[0]!] : accumulated(instr);
+      const product = candidates.find((v) => nUses[v] === 1 && this.#absorbable(v, instr, i));
+      if (product !== undefined) this.#absorbedBy.set(product, i);
+    }
+  }
+
+  #absorbable(product: ValueId, user: Instr, userIdx: number): boolean {
+    const mul = this.#phase.instrs[product]!;
+    if (mul.op !== "mul") return false;
+    const extent = user.op === "store" ? "full" : this.#extents[userIdx]!;
+    if (extent !== this.#extents[product] || (extent !== "full" && extent !== "row")) return false;
+    // A fused instruction has no form that broadcasts rows.
+    const operands = [...mul.args, ...operandsOf(user).filter((v) => v !== product)];
+    return extent === "row" || operands.every((v) => this.#extents[v] !== "row");
+  }
+
+  /** Where each value is read for the last time: an absorbed product reads its factors where it is absorbed. */
+  #findLastUses(): void {
+    for (const [i, instr] of this.#phase.instrs.entries()) {
+      this.#lastUse.push(i);
+      const at = this.#absorbedBy.get(i) ?? i;
+      for (const v of operandsOf(instr)) this.#lastUse[v] = Math.max(this.#lastUse[v]!, at);
+    }
+  }
+
+  #findWrites(): void {
+    for (const [i, instr] of this.#phase.instrs.entries()) {
+      const written = writtenBy(instr);
+      if (written === null) continue;
+      const places = this.#writes.get(written) ?? [];
+      places.push(i);
+      this.#writes.set(written, places);
+    }
+    for (const [i, instr] of this.#phase.instrs.entries()) {
+      for (const id of gatheredBy(instr)) {
+        if (!this.#writes.has(id)) continue;
+        const { name } = this.#binding(id, i);
+        throw this.#error(i, "a gathered operand that is complete before the phase", `one written in it (${name})`);
+      }
+    }
+  }
+
+  /** Lets a value be computed where it is stored, if nobody still needs what was there. */
+  #forwardStores(): void {
+    for (const [i, instr] of this.#phase.instrs.entries()) {
+      if (instr.op !== "store" || instr.accumulate) continue;
+      const maker = this.#phase.instrs[instr.value]!;
+      const sole = this.#writes.get(instr.binding)!.length === 1;
+      if (!sole || maker.op === "load" || this.#extents[instr.value] !== "full") continue;
+      if (this.#absorbedBy.has(instr.value) || this.#forwarded.has(instr.value)) continue;
+      const oldLoads = this.#loadsBefore(instr.binding, i);
+      const safe = oldLoads.every((load) => load < instr.value && this.#lastUse[load]! <= lastRead(maker, instr.value));
+      if (!safe) continue;
+      this.#forwarded.set(instr.value, instr);
+      this.#writes.set(instr.binding, [instr.value]);
+    }
+  }
+
+  #loadsBefore(binding: BindingId, end: number): readonly number[] {
+    const loads: number[] = [];
+    this.#phase.instrs.forEach((instr, i) => {
+      if (i < end && instr.op === "load" && instr.binding === binding) loads.push(i);
+    });
+    return loads;
+  }
+
+  // ---- emission ------------------------------------------------------------------------------------------------------------
+
+  /** Emits the code of one instruction and returns where its value is. */
+  #emit(instr: Instr, i: number): Slot {
+    const extent = this.#extents[i]!;
+    const width = extent === "row" ? this.#size : this.#width;
+    switch (instr.op) {
+      case "load":
+        return this.#emitLoad(instr.binding, extent, i);
+      case "const":
+        return this.#define(i, { op: isa.OP_CONST, a: bitsOf(instr.value) });
+      case "rowIndex":
+        return this.#define(i, { op: isa.OP_ROW_INDEX }, width);
+      case "gather": {
+        const { rows } = this.#binding(instr.source, i);
+        return this.#define(i, { op: isa.OP_GATHER, a: data(instr.source), b: data(instr.index), e: rows });
+      }
+      case "lookup": {
+        const table = this.#table(instr.table, i);
+        return this.#define(i, { op: isa.OP_LOOKUP, a: data(instr.table), b: this.#full(instr.index), ...table });
+      }
+      case "random":
+        return this.#define(i, { op: isa.OP_RANDOM, a: data(instr.key), b: this.#full(instr.sampleId) });
+      case "matmul":
+        return this.#emitMatmul(instr, i);
+      case "matmulT":
+        return this.#emitMatmulT(instr, i);
+      case "store":
+        return this.#emitStore(instr, i);
+      case "scatter": {
+        const table = { a: this.#tiled(instr.table, this.#width), ...this.#table(instr.table, i) };
+        const b = this.#full(instr.index);
+        return this.#effect({ op: isa.OP_SCATTER, d: this.#full(instr.value), b, ...table });
+      }
+      case "reduceRows":
+        return this.#emitReduceRows(instr);
+      case "reduceLanes": {
+        const e = instr.accumulate ? 1 : 0;
+        const d = this.#tiled(instr.binding, this.#size);
+        return this.#effect({ op: isa.OP_REDUCE_LANES, d, a: this.#full(instr.value), e });
+      }
+      default:
+        return this.#absorbedBy.has(i) ? NOWHERE : this.#emitPointwise(instr, i, width);
+    }
+  }
+
+  #emitLoad(binding: BindingId, extent: Extent, i: number): Slot {
+    if (extent === "scalar") return this.#define(i, { op: isa.OP_SPLAT_SCALAR, a: data(binding) });
+    if (extent === "sample") return this.#define(i, { op: isa.OP_SPLAT_SAMPLE, a: data(binding) });
+    const width = extent === "row" ? this.#size : this.#width;
+    const inPlace = this.#tiled(binding, width);
+    const overwrittenAt = this.#writes.get(binding)?.find((w) => w > i) ?? Number.POSITIVE_INFINITY;
+    const writer = this.#phase.instrs[overwrittenAt];
+    if (!writer || this.#lastUse[i]! <= lastRead(writer, overwrittenAt)) return inPlace;
+    return this.#define(i, { op: isa.OP_COPY, a: inPlace }, width);
+  }
+
+  #emitPointwise(instr: PointwiseInstr, i: number, width: number): Slot {
+    const product = instr.args.find((v) => this.#absorbedBy.get(v) === i);
+    if (product !== undefined) return this.#emitAbsorbed(instr, i, product, width);
+    const op = OPCODES[instr.op];
+    if (instr.args.length !== 2) {
+      const [a, b, c] = instr.args.map((v) => this.#operand(v, width));
+      return this.#define(i, { op, a: a!, ...(b && c ? { b, c } : {}) }, width);
+    }
+    const { a, b, e } = this.#operandPair(instr.args[0]!, instr.args[1]!, width);
+    return this.#define(i, { op, a, b, e }, width);
+  }
+
+  /** Both operands of a binary instruction, at most one of them broadcast by the instruction itself. */
+  #operandPair(x: ValueId, y: ValueId, width: number): { a: Slot; b: Slot; e: number } {
+    const broadcast = (v: ValueId): boolean => width !== this.#size && this.#extents[v] === "row";
+    if (broadcast(y)) return { a: this.#operand(x, width), b: this.#slots[y]!, e: isa.MODE_ROW_B };
+    if (broadcast(x)) return { a: this.#slots[x]!, b: this.#operand(y, width), e: isa.MODE_ROW_A };
+    return { a: this.#operand(x, width), b: this.#operand(y, width), e: isa.MODE_FULL };
+  }
+
+  #emitAbsorbed(instr: PointwiseInstr, i: number, product: ValueId, width: number): Slot {
+    const second = instr.args[1] === product;
+    const other = instr.args[second ? 0 : 1]!;
+    const op = instr.op === "add" ? isa.OP_MUL_ADD : second ? isa.OP_MUL_SUB : isa.OP_MUL_RSUB;
+    return this.#define(i, { op, a: this.#operand(other, width), ...this.#factors(product, width) }, width);
+  }
+
+  #factors(product: ValueId, width: number): { b: Slot; c: Slot } {
+    const [b, c] = (this.#phase.instrs[product] as PointwiseInstr).args;
+    return { b: this.#operand(b!, width), c: this.#operand(c!, width) };
+  }
+
+  #emitStore(instr: StoreInstr, i: number): Slot {
+    if (this.#forwarded.get(instr.value) === instr) return NOWHERE;
+    const d = this.#tiled(instr.binding, this.#width);
+    if (this.#absorbedBy.get(instr.value) === i) {
+      return this.#effect({ op: isa.OP_MUL_ADD, d, a: d, ...this.#factors(instr.value, this.#width) });
+    }
+    const row = this.#batch && this.#extents[instr.value] === "row";
+    const value = this.#slots[instr.value]!;
+    if (instr.accumulate) {
+      return this.#effect({ op: isa.OP_ADD, d, a: d, b: value, e: row ? isa.MODE_ROW_B : isa.MODE_FULL });
+    }
+    return this.#effect({ op: row ? isa.OP_SPLAT_ROW : isa.OP_COPY, d, a: value });
+  }
+
+  #emitMatmul(instr: Extract<Instr, { op: "matmul" }>, i: number): Slot {
+    const { kind, cols = 1 } = this.#binding(instr.matrix, i);
+    this.#addContractionCost(instr.matrix, kind, "rowPtr", 1, cols);
+    const a = data(instr.x);
+    if (kind === "dense") {
+      return this.#define(i, { op: isa.OP_GEMM, a, b: [{ binding: instr.matrix, part: "data" }, cols] });
+    }
+    const w = sparseParts(instr.matrix, "rowPtr", "colIdx", "valuesCsr");
+    return this.#define(i, { op: isa.OP_SPMM, a, ...w, e: cols });
+  }
+
+  #emitMatmulT(instr: Extract<Instr, { op: "matmulT" }>, i: number): Slot {
+    const { kind, rows, cols = 1 } = this.#binding(instr.matrix, i);
+    this.#addContractionCost(instr.matrix, kind, "colPtr", (instr.needCt ? 1 : 0) + (instr.grad ? 1 : 0), rows);
+    const a = instr.grad ? this.#full(instr.grad.x) : NOWHERE;
+    if (kind === "dense") {
+      if (instr.grad) {
+        const grad: Slot = [{ binding: instr.grad.binding, part: "data" }, rows];
+        this.#effect({ op: isa.OP_GEMM_GRAD, a, b: grad, c: [cols, { binding: instr.g, part: "data" }] });
+      }
+      if (!instr.needCt) return NOWHERE;
+      const w: Slot = [{ binding: instr.matrix, part: "data" }, rows];
+      return this.#define(i, { op: isa.OP_GEMM_T, a: data(instr.g), b: w, c: [cols, 0] });
+    }
+    const f: Word = instr.grad ? { binding: instr.grad.binding, part: "data" } : 0;
+    const w = sparseParts(instr.matrix, "colPtr", "rowIdx", "valuesCsc");
+    const fields = { a, ...w, e: { binding: instr.g, part: "data" }, f } as const;
+    if (!instr.needCt) return this.#effect({ op: isa.OP_SPMM_T_GRAD, ...fields });
+    return this.#define(i, { op: instr.grad ? isa.OP_SPMM_T : isa.OP_SPMM_T_CT, ...fields });
+  }
+
+  /** Adds the time of `products` contractions: sparse by stored entries, dense by the `terms` of each row. */
+  #addContractionCost(
+    matrix: BindingId,
+    kind: string,
+    ptr: "rowPtr" | "colPtr",
+    products: number,
+    terms: number,
+  ): void {
+    const nVectors = (products * this.#width) / 16;
+    if (kind === "sparse") this.#contractions.push({ matrix, ptr, perEntry: nVectors * VECTOR_COST.sparse });
+    else this.#perRow += nVectors * VECTOR_COST.dense * terms;
+  }
+
+  #emitReduceRows(instr: Extract<Instr, { op: "reduceRows" }>): Slot {
+    const how = HOW[instr.how];
+    const partials = this.#reductions.length;
+    this.#reductions.push({ binding: instr.binding, width: this.#width, how, accumulate: instr.accumulate });
+    return this.#effect({ op: isa.OP_REDUCE_ROWS, d: [{ partials }, this.#width], a: this.#full(instr.value), e: how });
+  }
+
+  /** Emits an instruction with a result: in a new register, or where the value is stored. */
+  #define(i: number, fields: Fields, width: number = this.#width): Slot {
+    const store = this.#forwarded.get(i);
+    const d: Slot = store ? this.#tiled(store.binding, this.#width) : this.#newRegister();
+    const extent = this.#extents[i];
+    this.#append(extent === "scalar" || extent === "sample" ? this.#prologue : this.#body, { ...fields, d }, width);
+    return d;
+  }
+
+  #effect(fields: Fields): Slot {
+    this.#append(this.#body, fields, this.#width);
+    return NOWHERE;
+  }
+
+  #append(to: MachineInstr[], { op, ...fields }: Fields, width: number): void {
+    to.push(machineInstr(op, width, fields));
+    if (to === this.#body) this.#perRow += (vectorCost(op) * width) / 16;
+  }
+
+  #newRegister(): Slot {
+    return [{ register: this.#nRegisters++ }, 0];
+  }
+
+  /** A value as an operand of an instruction whose rows have `width` bytes. */
+  #operand(v: ValueId, width: number): Slot {
+    return width === this.#width ? this.#full(v) : this.#slots[v]!;
+  }
+
+  /** A value with its own number for every lane: a row value is broadcast into a register. */
+  #full(v: ValueId): Slot {
+    if (!this.#batch || this.#extents[v] !== "row") return this.#slots[v]!;
+    const known = this.#broadcasts.get(v);
+    if (known) return known;
+    const d = this.#newRegister();
+    this.#broadcasts.set(v, d);
+    this.#append(this.#body, { op: isa.OP_SPLAT_ROW, d, a: this.#slots[v]! }, this.#width);
+    return d;
+  }
+
+  /** The tile's part of an array with `width` bytes per row. */
+  #tiled(binding: BindingId, width: number): Slot {
+    return [{ binding, part: "data" }, width * this.#tileRows];
+  }
+
+  #table(id: BindingId, i: number): { e: number; f: number } {
+    const { rows, cols = 1 } = this.#binding(id, i);
+    return { e: rows * this.#width, f: cols };
+  }
+
+  #profileRow(): number {
+    const { instrs, rows } = this.#phase;
+    const contraction = instrs.find((instr) => instr.op === "matmul" || instr.op === "matmulT");
+    if (contraction && "matrix" in contraction) {
+      const { kind } = this.#program.bindings[contraction.matrix]!;
+      return PROFILE_KINDS.indexOf(`${contraction.op} ${kind === "dense" ? "dense" : "sparse"}`);
+    }
+    return PROFILE_KINDS.indexOf(!this.#batch ? "vector" : rows === 1 ? "sample" : "pointwise");
+  }
+
+  // ---- checks --------------------------------------------------------------------------------------------------------------
+
+  #checkContraction(instr: Extract<Instr, { op: "matmul" | "matmulT" }>, i: number): void {
+    const { rows } = this.#phase;
+    if (!this.#batch) throw this.#error(i, 'a phase with lanes "batch"', '"none"');
+    const matrix = this.#binding(instr.matrix, i);
+    const { kind, cols = 1 } = matrix;
+    if (kind !== "sparse" && kind !== "dense") throw this.#error(i, "a matrix", `${kind} (${matrix.name})`);
+    const [outer, inner] = instr.op === "matmul" ? [matrix.rows, cols] : [cols, matrix.rows];
+    if (outer !== rows) throw this.#error(i, `${rows} rows`, `${outer} (${matrix.name})`);
+    this.#expectVector(instr.op === "matmul" ? instr.x : instr.g, inner, true, i);
+    if (instr.op === "matmulT" && instr.grad) {
+      this.#expectValue(instr.grad.x, i);
+      const grad = this.#binding(instr.grad.binding, i);
+      const fits =
+        kind === "sparse"
+          ? grad.kind === "nnz"
+          : grad.kind === "dense" && grad.rows === matrix.rows && grad.cols === cols;
+      if (!fits) throw this.#error(i, `a gradient for ${matrix.name}`, `${grad.kind} (${grad.name})`);
+    }
+    if (instr.op === "matmulT" && !instr.grad && !instr.needCt)
+      throw this.#error(i, "a result or a gradient", "neither");
+  }
+
+  #binding(id: BindingId, i: number): Binding {
+    const binding = this.#program.bindings[id];
+    if (!binding) throw this.#error(i, `a binding below ${this.#program.bindings.length}`, `${id}`);
+    return binding;
+  }
+
+  /** A binding that is a vector of `rows` rows, with or without lanes. */
+  #expectVector(id: BindingId, rows: number, perLane: boolean, i: number): void {
+    const { kind, rows: got, name } = this.#binding(id, i);
+    const one = kind === "sample" || kind === "scalar";
+    const lanes = kind === "state" || kind === "sample";
+    const vector = lanes || one || kind === "row" || kind === "nnz";
+    if (vector && lanes === perLane && (one ? 1 : got) === rows) return;
+    throw this.#error(i, `${rows} rows ${perLane ? "with" : "without"} lanes`, `${kind} of ${got} rows (${name})`);
+  }
+
+  #expectRows(id: BindingId, rows: number, kinds: readonly Binding["kind"][], i: number): void {
+    const { kind, rows: got, name } = this.#binding(id, i);
+    if (!kinds.includes(kind) || got !== rows)
+      throw this.#error(i, `${kinds} of ${rows} rows`, `${kind} of ${got} rows (${name})`);
+  }
+
+  #expectValue(v: ValueId, i: number): Extent {
+    const extent = v < i ? this.#extents[v] : undefined;
+    if (extent === undefined || extent === "none") throw this.#error(i, "a value made before its use", `%${v}`);
+    return extent;
+  }
+
+  #expectPerSample(v: ValueId, i: number): void {
+    const extent = this.#expectValue(v, i);
+    const perRow = extent === "row" || extent === "full";
+    if (perRow && this.#phase.rows > 1) throw this.#error(i, "a per-sample value", `%${v}, which differs between rows`);
+  }
+
+  #error(i: number, expected: string, got: string): BackendError {
+    const op = this.#phase.instrs[i]?.op ?? "";
+    const at = `phase ${this.#phaseIdx}, %${i} ${op}`;
+    return new BackendError("program", `${this.#program.name}: ${at}: expected ${expected}, got ${got}`);
+  }
+}
+
+/** What an instruction is made of, without its width. */
+type Fields = { readonly op: number } & Partial<Omit<MachineInstr, "op" | "width">>;
+
+/** Nanoseconds for multiplying one vector of 16 bytes: gathered by a sparse product, or streamed by a dense one. */
+const VECTOR_COST = { sparse: 0.8, dense: 0.25 } as const;
+
+/** The slot of what has no value. */
+const NOWHERE: Slot = [0, 0];
+
+/** The address of a whole array, as the first word of a slot. */
+function data(binding: BindingId): Slot {
+  return [{ binding, part: "data" }, 0];
+}
+
+function sparseParts(
+  matrix: BindingId,
+  ptr: "rowPtr" | "colPtr",
+  idx: "colIdx" | "rowIdx",
+  values: "valuesCsr" | "valuesCsc",
+): { readonly b: Slot; readonly c: Slot } {
+  return {
+    b: [
+      { binding: matrix, part: ptr },
+      { binding: matrix, part: idx },
+    ],
+    c: [
+      { binding: matrix, part: values },
+      { indexBytes: matrix, part: idx },
+    ],
+  };
+}
+
+/** The bits of a double as two words. */
+function bitsOf(value: number): Slot {
+  const [low, high] = new Uint32Array(Float64Array.of(value).buffer);
+  return [low!, high!];
+}
+
+/** The values an instruction reads. */
+function operandsOf(instr: Instr): readonly ValueId[] {
+  switch (instr.op) {
+    case "load":
+    case "const":
+    case "rowIndex":
+    case "gather":
+    case "matmul":
+      return [];
+    case "lookup":
+      return [instr.index];
+    case "random":
+      return [instr.sampleId];
+    case "matmulT":
+      return instr.grad ? [instr.grad.x] : [];
+    case "store":
+    case "reduceRows":
+    case "reduceLanes":
+      return [instr.value];
+    case "scatter":
+      return [instr.index, instr.value];
+    default:
+      return instr.args;
+  }
+}
+
+/** The value that a store adds to memory. */
+function accumulated(instr: Instr): readonly ValueId[] {
+  return instr.op === "store" && instr.accumulate ? [instr.value] : [];
+}
+
+function writtenBy(instr: Instr): BindingId | null {
+  switch (instr.op) {
+    case "store":
+    case "reduceRows":
+    case "reduceLanes":
+      return instr.binding;
+    case "scatter":
+      return instr.table;
+    case "matmulT":
+      return instr.grad?.binding ?? null;
+    default:
+      return null;
+  }
+}
+
+/** The bindings of which an instruction sees rows of other tiles. */
+function gatheredBy(instr: Instr): readonly BindingId[] {
+  switch (instr.op) {
+    case "gather":
+      return [instr.source, instr.index];
+    case "matmul":
+      return [instr.matrix, instr.x];
+    case "matmulT":
+      return [instr.matrix, instr.g];
+    default:
+      return [];
+  }
+}
+
+/**
+ * The last place at which memory that the instruction at `i` overwrites may still be read: `i` itself if it goes number by number,
+ * reading before it writes, else the place before.
+ */
+function lastRead(instr: Instr, i: number): number {
+  const pointwise = instr.op in OPCODES || instr.op === "store";
+  return pointwise ? i : i - 1;
+}

@@ -1,0 +1,89 @@
+// Machine code of the interpreter before its addresses are known: what lower.ts makes, allocate.ts completes and link.ts places.
+
+import type { BindingId } from "../program.ts";
+
+/** Rows of a tile of a state phase. Not a function of the panel: reductions must not depend on it. */
+export const TILE_ROWS = 32;
+/** Numbers of a tile of a plain vector. */
+export const TILE_NUMBERS = 256;
+
+/** The arrays a binding may stand for: a buffer has only "data". */
+export type Part = "data" | "rowPtr" | "colIdx" | "valuesCsr" | "colPtr" | "rowIdx" | "valuesCsc";
+
+/** A 32-bit word of an instruction: a number, or something that becomes one. */
+export type Word =
+  | number
+  /** A register; after allocation, its offset in the scratch memory. */
+  | { readonly register: number }
+  /** Address of an array. */
+  | { readonly binding: BindingId; readonly part: Part }
+  /** Bytes of one index of a sparse matrix, 2 or 4. */
+  | { readonly indexBytes: BindingId; readonly part: "colIdx" | "rowIdx" }
+  /** Address of the partial results of the phase's reduction with this number. */
+  | { readonly partials: number };
+
+/** Two words: an address and its stride in bytes per tile (0 for a register), or whatever the instruction has there. */
+export type Slot = readonly [Word, Word];
+
+export const NO_SLOT: Slot = [0, 0];
+
+/** One record; field by field as in isa.ts. */
+export interface MachineInstr {
+  readonly op: number;
+  readonly width: number;
+  readonly d: Slot;
+  readonly a: Slot;
+  readonly b: Slot;
+  readonly c: Slot;
+  readonly e: Word;
+  readonly f: Word;
+}
+
+/** A reduction over rows: every tile leaves `width` bytes, folded into the binding after the phase. */
+export interface Reduction {
+  readonly binding: BindingId;
+  readonly width: number;
+  readonly how: number;
+  readonly accumulate: boolean;
+}
+
+/** What determines how long a tile takes, besides its number of rows. */
+export interface ContractionCost {
+  readonly matrix: BindingId;
+  readonly ptr: "rowPtr" | "colPtr";
+  /** Nanoseconds per stored entry. */
+  readonly perEntry: number;
+}
+
+/** A phase as machine code. */
+export interface MachinePhase {
+  /** Row of the profile table. */
+  readonly profile: number;
+  readonly rows: number;
+  readonly tileRows: number;
+  /** Runs once per thread: values that are the same in every row. */
+  readonly prologue: readonly MachineInstr[];
+  /** Runs for every tile. */
+  readonly body: readonly MachineInstr[];
+  /** Bytes of scratch memory that the registers take. */
+  readonly scratchBytes: number;
+  readonly reductions: readonly Reduction[];
+  /** Nanoseconds per row, without the contractions. */
+  readonly perRow: number;
+  readonly contractions: readonly ContractionCost[];
+}
+
+/** The instruction `op` with what is given and zeros elsewhere. */
+export function machineInstr(
+  op: number,
+  width: number,
+  fields: Partial<Omit<MachineInstr, "op" | "width">>,
+): MachineInstr {
+  return { op, width, d: NO_SLOT, a: NO_SLOT, b: NO_SLOT, c: NO_SLOT, e: 0, f: 0, ...fields };
+}
+
+/** The register a slot names, or null. */
+export function registerOf(slot: Slot): number | null {
+  const [word] = slot;
+  return typeof word === "object" && "register" in word ? word.register : null;
+}

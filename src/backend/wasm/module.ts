@@ -1,0 +1,96 @@
+// The compiled module and its instances: one per thread, all on the same shared memory.
+
+import { readFile } from "node:fs/promises";
+import type { DType } from "../../core/dtype.ts";
+import { BackendError } from "../../core/errors.ts";
+
+/** 64 KiB, the unit in which memory grows; 65,536 of them are all that 32-bit addresses reach. */
+export const PAGE_BYTES = 65536;
+export const MAX_PAGES = 65536;
+/** As asconfig.json says (`initialMemory`). */
+const INITIAL_PAGES = 16;
+
+/** Shared linear memory. `buffer` is another object after each growth. */
+export interface WasmMemory {
+  readonly buffer: SharedArrayBuffer;
+  grow(pages: number): number;
+}
+
+declare const compiled: unique symbol;
+/** A compiled module; workers get it by message. */
+export interface WasmModule {
+  readonly [compiled]: true;
+}
+
+/** The exports of assembly/index.ts for one precision. */
+export interface Kernels {
+  /** First byte that the host may use. */
+  readonly heapBase: number;
+  /** Runs an image as thread 0; false when another thread has failed. */
+  submit(control: number, image: number): boolean;
+  /** Serves jobs as a worker until a thread fails. */
+  workerLoop(control: number, thread: number): void;
+}
+
+/** The part of the WebAssembly interface used here; TypeScript declares it in its browser library only. */
+interface WebAssemblyApi {
+  readonly Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => WasmMemory;
+  readonly Instance: new (
+    module: WasmModule,
+    imports: object,
+  ) => { readonly exports: Readonly<Record<string, unknown>> };
+  compile(bytes: Uint8Array): Promise<WasmModule>;
+}
+
+const webAssembly = (globalThis as unknown as { readonly WebAssembly: WebAssemblyApi }).WebAssembly;
+
+/**
+ * Reads and compiles the module that the build put beside the compiled sources.
+ *
+ * @param debug the build with range assertions instead of the fast one
+ * @throws {BackendError} "not-built" when the file is missing
+ */
+export async function loadModule(debug: boolean): Promise<WasmModule> {
+  const file = new URL(`../../../wasm/axograd${debug ? ".debug" : ""}.wasm`, import.meta.url);
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(file);
+  } catch (cause) {
+    const command = debug ? "npm run build:wasm:debug" : "npm run build";
+    throw new BackendError("not-built", `wasm: expected ${file.pathname}, got no file; run ${command}`, {}, cause);
+  }
+  return webAssembly.compile(bytes);
+}
+
+/** Shared memory that can grow to `maxPages`. */
+export function createMemory(maxPages: number): WasmMemory {
+  return new webAssembly.Memory({ initial: Math.min(INITIAL_PAGES, maxPages), maximum: maxPages, shared: true });
+}
+
+/** An instance of the module for the calling thread. */
+export function instantiate(module: WasmModule, memory: WasmMemory, dtype: DType): Kernels {
+  const imports = {
+    env: { memory, abort: abort.bind(null, memory) },
+    executor: { now: () => performance.now() },
+  };
+  const { exports } = new webAssembly.Instance(module, imports);
+  const suffix = dtype === "f32" ? "F32" : "F64";
+  const submit = exports[`submit${suffix}`] as (control: number, image: number) => number;
+  return {
+    // WASM hands addresses over as signed numbers.
+    heapBase: (exports["heapBase"] as () => number)() >>> 0,
+    submit: (control, image) => submit(control, image) !== 0,
+    workerLoop: exports[`workerLoop${suffix}`] as (control: number, thread: number) => void,
+  };
+}
+
+/** Called by a failed assertion of the debug build; the texts are UTF-16 with their length in bytes before them. */
+function abort(memory: WasmMemory, message: number, file: number, line: number, column: number): never {
+  const text = (address: number): string => {
+    if (address === 0) return "";
+    const view = new DataView(memory.buffer);
+    const units = view.getUint32(address - 4, true) / 2;
+    return String.fromCharCode(...Array.from({ length: units }, (_, i) => view.getUint16(address + 2 * i, true)));
+  };
+  throw new Error(`assertion failed: ${text(message)} (${text(file)}:${line}:${column})`);
+}

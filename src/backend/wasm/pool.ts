@@ -1,0 +1,143 @@
+// The threads of a backend. Thread 0 is the caller's; the others are workers that wait inside WASM (assembly/executor.ts) for the
+// number of jobs in the control block to change. A thread that fails tells the others, so nobody waits for it.
+
+import { once } from "node:events";
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import type { DType } from "../../core/dtype.ts";
+import { BackendError } from "../../core/errors.ts";
+import { CONTROL_FAILED, CONTROL_GENERATION, CONTROL_JOB, CONTROL_PROFILE, CONTROL_THREADS } from "./isa.ts";
+import type { Kernels, WasmMemory, WasmModule } from "./module.ts";
+
+export interface PoolOptions {
+  readonly module: WasmModule;
+  readonly memory: WasmMemory;
+  readonly dtype: DType;
+  readonly kernels: Kernels;
+  readonly threads: number;
+  /** Address of the control block (isa.ts), zeroed. */
+  readonly control: number;
+  /** Address of the profile table, or 0. */
+  readonly profile: number;
+}
+
+/** What a worker gets (worker.ts). */
+export interface WorkerStart {
+  readonly module: WasmModule;
+  readonly memory: WasmMemory;
+  readonly dtype: DType;
+  readonly control: number;
+  readonly thread: number;
+  /** For the reason, should the thread fail: the host reads it without waiting. */
+  readonly failures: MessagePort;
+}
+
+interface Member {
+  readonly worker: Worker;
+  readonly failures: MessagePort;
+}
+
+/** Marks the pool as failed and wakes whoever waits. Called by the thread that failed. */
+export function raiseFailure(memory: WasmMemory, control: number): void {
+  const words = new Int32Array(memory.buffer);
+  Atomics.store(words, (control + CONTROL_FAILED) / 4, 1);
+  for (const counter of [CONTROL_GENERATION, CONTROL_JOB]) {
+    Atomics.add(words, (control + counter) / 4, 1);
+    Atomics.notify(words, (control + counter) / 4);
+  }
+}
+
+/** Runs images on all threads. */
+export class ThreadPool {
+  readonly #options: PoolOptions;
+  readonly #members: Member[] = [];
+  #failure: BackendError | null = null;
+  #closing = false;
+
+  private constructor(options: PoolOptions) {
+    this.#options = options;
+    const words = new Uint32Array(options.memory.buffer, options.control);
+    words[CONTROL_THREADS / 4] = options.threads;
+    words[CONTROL_PROFILE / 4] = options.profile;
+  }
+
+  /** Starts the workers and waits until all of them can serve. */
+  static async create(options: PoolOptions): Promise<ThreadPool> {
+    const pool = new ThreadPool(options);
+    try {
+      await Promise.all(Array.from({ length: options.threads - 1 }, (_, i) => pool.#start(i + 1)));
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
+    return pool;
+  }
+
+  /**
+   * Runs the image at `address` to its end.
+   *
+   * @throws {BackendError} "thread-failed", now and from then on, when any thread traps
+   */
+  run(address: number): void {
+    this.check();
+    const { kernels, memory, control } = this.#options;
+    let finished = false;
+    try {
+      finished = kernels.submit(control, address);
+    } catch (error) {
+      raiseFailure(memory, control);
+      this.#fail(`${error}`);
+    }
+    if (!finished) this.#fail(this.#reason());
+    this.check();
+  }
+
+  /** @throws {BackendError} when a thread has failed earlier */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Ends the workers. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(this.#members.map(({ worker }) => worker.terminate()));
+  }
+
+  async #start(thread: number): Promise<void> {
+    const { module, memory, dtype, control } = this.#options;
+    const { port1, port2 } = new MessageChannel();
+    const start: WorkerStart = { module, memory, dtype, control, thread, failures: port2 };
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: start, transferList: [port2] });
+    this.#members.push({ worker, failures: port1 });
+    port1.unref();
+    await once(worker, "message");
+    worker.on("error", (error) => this.#lose(`${error}`));
+    worker.on("exit", () => this.#lose("it ended"));
+    // From here on a waiting worker does not keep the process alive.
+    worker.unref();
+  }
+
+  /** A worker is gone while no job was running. */
+  #lose(reason: string): void {
+    if (this.#closing) return;
+    raiseFailure(this.#options.memory, this.#options.control);
+    this.#fail(reason);
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= new BackendError(
+      "thread-failed",
+      `wasm: expected every thread to finish, got a failure in one of them: ${reason}; this backend cannot be used any longer, ` +
+        "create another one (its debug option checks addresses)",
+      { reason },
+    );
+  }
+
+  /** What a failed worker said. */
+  #reason(): string {
+    for (const { failures } of this.#members) {
+      const received = receiveMessageOnPort(failures) as { readonly message: string } | undefined;
+      if (received) return received.message;
+    }
+    return "a worker stopped";
+  }
+}
