@@ -14,14 +14,34 @@ export interface OdeSystem {
   readonly rhs: (g: Graph, t: Value, y: Value) => Value;
 }
 
-/** Step-size control with one factor: dt ← dt·clamp(safety·r^(−1/order), factorMin, factorMax), r the scaled error norm. */
-export interface IntegralController {
-  readonly type: "integral";
+/** What adaptive controllers share. */
+interface AdaptiveController {
   readonly atol: number;
   readonly rtol: number;
   readonly safety: number;
   readonly factorMin: number;
   readonly factorMax: number;
+  /** Norm of the scaled error over the neurons: root mean square (default) or maximum. */
+  readonly norm?: "rms" | "max";
+  /** Smallest |dt|; a sample that asks for less fails with status `dtMin`. */
+  readonly dtMin?: number;
+  readonly dtMax?: number;
+}
+
+/** dt ← dt·clamp(safety·r^(−1/order), factorMin, factorMax), r the scaled error norm. */
+export interface IntegralController extends AdaptiveController {
+  readonly type: "integral";
+}
+
+/**
+ * dt ← dt·clamp(safety·r^−(kI+kP+kD)·r₁^(kP+2kD)·r₂^(−kD), factorMin, factorMax) with k = coefficient/order; r₁, r₂ are the ratios of the
+ * last two accepted steps, 1 at the start. Source: Söderlind, ACM TOMS 29 (2003) 1–26; constants and updates as in torchode.
+ */
+export interface PidController extends AdaptiveController {
+  readonly type: "pid";
+  readonly pCoeff: number;
+  readonly iCoeff: number;
+  readonly dCoeff: number;
 }
 
 /** Every step accepted, the step size stays `dt0`. */
@@ -29,7 +49,7 @@ export interface FixedController {
   readonly type: "fixed";
 }
 
-export type Controller = IntegralController | FixedController;
+export type Controller = IntegralController | PidController | FixedController;
 
 export interface Method {
   readonly tableau: Tableau;
@@ -39,7 +59,7 @@ export interface Method {
 }
 
 /** Outcome of a sample, as numbers on the device. */
-export const STATUS = { ok: 0, maxSteps: 3, nonFinite: 4 } as const;
+export const STATUS = { ok: 0, dtMin: 2, maxSteps: 3, nonFinite: 4 } as const;
 
 /** Scaled error norms below this count as this: keeps r^(−1/order) finite. */
 const SMALLEST_RATIO = 1e-38;
@@ -52,6 +72,8 @@ export interface AttemptGraph {
   /** What the next attempt starts from, by the name of its leaf without the prefix. */
   readonly next: Readonly<Record<"y" | "t" | "dt" | "running" | "nSteps" | "nAccepted" | "status", Value>> & {
     readonly k1: Value | null;
+    readonly ratio1?: Value;
+    readonly ratio2?: Value;
   };
   readonly stages: StageValues;
   readonly errorRatio: Value | null;
@@ -104,7 +126,9 @@ export function attemptGraph(system: OdeSystem, method: Method): AttemptGraph {
   const dir = g.sample("ode.dir");
   const unfinished = ops.lt(ops.sub(ops.mul(dir, t1), ops.mul(dir, g.sample("ode.tEnd"))), 0);
   const exhausted = ops.mul(unfinished, ops.le(method.maxSteps, nSteps));
-  const failure = ops.select(control.finite, ops.select(exhausted, STATUS.maxSteps, STATUS.ok), STATUS.nonFinite);
+  const stuck = ops.mul(unfinished, control.tooSmall);
+  const limit = ops.select(exhausted, STATUS.maxSteps, ops.select(stuck, STATUS.dtMin, STATUS.ok));
+  const failure = ops.select(control.finite, limit, STATUS.nonFinite);
   const status = ops.select(running, failure, g.sample("ode.status"));
   const runs = ops.mul(running, ops.mul(unfinished, ops.eq(status, STATUS.ok)));
   return {
@@ -117,6 +141,7 @@ export function attemptGraph(system: OdeSystem, method: Method): AttemptGraph {
       k1: tableau.fsal ? ops.select(update, k[k.length - 1]!, k[0]!) : null,
       t: t1,
       dt: clampToInterval(g, ops.select(runs, control.dtNext, dt), t1),
+      ...control.memory(ops.mul(update, runs)),
       running: runs,
       nSteps,
       nAccepted: ops.add(g.sample("ode.nAccepted"), update),
@@ -133,29 +158,74 @@ function clampToInterval(g: Graph, dt: Value, t: Value): Value {
   return ops.select(ops.lt(dt, low), low, ops.select(ops.lt(high, dt), high, dt));
 }
 
+interface ControlledStep {
+  readonly accept: Value;
+  readonly finite: Value;
+  readonly tooSmall: Value;
+  readonly dtNext: Value;
+  readonly ratio: Value | null;
+  /** What the controller remembers of the step for the next one, given whether it counts. */
+  readonly memory: (counts: Value) => { ratio1?: Value; ratio2?: Value };
+}
+
 function controlStep(
   g: Graph,
   system: OdeSystem,
   { tableau, controller }: Method,
-  { y, y1, k, dt }: StageValues,
-): { accept: Value; finite: Value; dtNext: Value; ratio: Value | null } {
+  stages: StageValues,
+): ControlledStep {
   const { ops } = g;
+  const { y, y1, k, dt } = stages;
   const slope = tableau.bErr && weightedSum(ops, tableau.bErr, k);
   if (controller.type === "fixed" || !slope) {
     const finite = ops.isFinite(ops.reduceRows(ops.abs(y1), "max"));
-    return { accept: finite, finite, dtNext: dt, ratio: null };
+    return { accept: finite, finite, tooSmall: ops.constant(0), dtNext: dt, ratio: null, memory: () => ({}) };
   }
   const { atol, rtol, safety, factorMin, factorMax } = controller;
   const scale = ops.add(atol, ops.mul(rtol, ops.max(ops.abs(y), ops.abs(y1))));
-  const norm = rmsNorm(ops, ops.div(ops.mul(dt, slope), scale), system.rows);
+  const norm = normOf(ops, controller, ops.div(ops.mul(dt, slope), scale), system.rows);
   const ratio = ops.select(ops.lt(norm, SMALLEST_RATIO), SMALLEST_RATIO, norm);
-  const factor = clamp(ops, ops.mul(safety, ops.pow(ratio, -1 / tableau.order)), factorMin, factorMax);
-  return { accept: ops.lt(ratio, 1), finite: ops.isFinite(norm), dtNext: ops.mul(dt, factor), ratio };
+  const order = tableau.order;
+  let factor: Value;
+  let memory: ControlledStep["memory"] = () => ({});
+  if (controller.type === "integral") factor = ops.mul(safety, ops.pow(ratio, -1 / order));
+  else {
+    const [kP, kI, kD] = [controller.pCoeff / order, controller.iCoeff / order, controller.dCoeff / order];
+    const ratio1 = g.sample("ode.ratio1");
+    const ratio2 = g.sample("ode.ratio2");
+    const now = ops.mul(safety, ops.pow(ratio, -(kI + kP + kD)));
+    factor = ops.mul(ops.mul(now, ops.pow(ratio1, kP + 2 * kD)), ops.pow(ratio2, -kD));
+    memory = (counts) => ({ ratio1: ops.select(counts, ratio, ratio1), ratio2: ops.select(counts, ratio1, ratio2) });
+  }
+  const proposed = ops.mul(dt, clamp(ops, factor, factorMin, factorMax));
+  const { dtMin, dtMax } = controller;
+  const tooSmall = dtMin === undefined ? ops.constant(0) : ops.lt(ops.abs(proposed), dtMin);
+  return {
+    accept: ops.lt(ratio, 1),
+    finite: ops.isFinite(norm),
+    tooSmall,
+    dtNext: limitSize(g, proposed, dtMin, dtMax),
+    ratio,
+    memory,
+  };
 }
 
-/** sqrt(Σ v²/n) over the rows; its derivative at the zero vector is 0. */
-function rmsNorm(ops: Ops, v: Value, n: number): Value {
-  return ops.sqrt(ops.div(ops.reduceRows(ops.mul(v, v)), n));
+/** |dt| limited to [dtMin, dtMax], the sign kept. */
+function limitSize(g: Graph, dt: Value, dtMin: number | undefined, dtMax: number | undefined): Value {
+  if (dtMin === undefined && dtMax === undefined) return dt;
+  const { ops } = g;
+  return ops.mul(g.sample("ode.dir"), clamp(ops, ops.abs(dt), dtMin ?? 0, dtMax ?? Number.MAX_VALUE));
+}
+
+/** Norm over the rows: sqrt(Σ v²/n), derivative 0 at the zero vector; or max |v|, whose derivative ties share equally. */
+function normOf(ops: Ops, controller: { readonly norm?: "rms" | "max" }, v: Value, n: number): Value {
+  if (controller.norm !== "max") return ops.sqrt(ops.div(ops.reduceRows(ops.mul(v, v)), n));
+  const size = ops.abs(v);
+  const largest = ops.eq(size, ops.reduceRows(size, "max"));
+  // Σ over the largest ones / their number is the maximum, written so that its derivative is shared.
+  const total = ops.reduceRows(ops.select(largest, size, 0));
+  const count = ops.reduceRows(largest);
+  return ops.div(total, count);
 }
 
 /** x limited to [low, high]; derivative 1 inside and at the bounds, else 0. NaN stays NaN. */
@@ -187,7 +257,7 @@ export function initGraph(
   const dir = g.sample("ode.dir");
   const length = ops.abs(ops.sub(g.sample("ode.tEnd"), t0));
   const scale = ops.add(atol, ops.mul(rtol, ops.abs(y0)));
-  const norm = (v: Value) => rmsNorm(ops, ops.div(v, scale), system.rows);
+  const norm = (v: Value) => normOf(ops, controller, ops.div(v, scale), system.rows);
   const f0 = system.rhs(g, t0, y0);
   const d0 = norm(y0);
   const d1 = norm(f0);

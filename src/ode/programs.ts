@@ -47,6 +47,9 @@ export interface ReverseOptions {
   readonly throughStepSizeControl: boolean;
 }
 
+/** Per-sample quantities of step-size control that carry gradients from one attempt to the one before. */
+export const CONTROL_LEAVES = ["t", "dt", "ratio1", "ratio2"] as const;
+
 /** Binding of the gradient of the right-hand side's input `name`. */
 export function gradName(name: string): string {
   return `grad.${name}`;
@@ -110,14 +113,16 @@ function reversePrograms(
     name,
     { binding: gradName(name), accumulate: true },
   ]);
-  const stepLeaves = throughStepSizeControl ? ["y", "k1", "t", "dt"] : ["y", "k1"];
+  const stepLeaves = throughStepSizeControl ? ["y", "k1", ...CONTROL_LEAVES] : ["y", "k1"];
 
   // An attempt: cotangents of what the next attempt starts from → cotangents of what this one started from.
   const attempt = attemptGraph(system, method);
   const { stages, next } = attempt;
   const outputs = new Map<Value, string>([[next.y, "ct.next.y"]]);
   if (next.k1) outputs.set(next.k1, "ct.next.k1");
-  if (throughStepSizeControl) outputs.set(next.t, "ct.next.t").set(next.dt, "ct.next.dt");
+  if (throughStepSizeControl) {
+    for (const name of CONTROL_LEAVES) if (next[name]) outputs.set(next[name], `ct.next.${name}`);
+  }
   const wrt = new Map([
     ...parameters,
     ...stepLeaves.map((n): [string, GradTarget] => [`ode.${n}`, { binding: `ct.${n}`, accumulate: false }]),

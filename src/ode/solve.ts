@@ -10,7 +10,7 @@ import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
 import type { Value } from "../ops/value.ts";
 import type { Method, OdeSystem } from "./method.ts";
 import { STATUS } from "./method.ts";
-import { gradName, type ReverseOptions, type SolverPrograms, solverPrograms } from "./programs.ts";
+import { CONTROL_LEAVES, gradName, type ReverseOptions, type SolverPrograms, solverPrograms } from "./programs.ts";
 import { type BufferSet, Tape, type TapePlan } from "./tape.ts";
 
 export interface SolverOptions extends Method {
@@ -40,13 +40,15 @@ export interface SolveRequest {
   readonly record: boolean;
 }
 
+export type SolveStatus = "success" | "dtMin" | "maxSteps" | "nonFinite";
+
 export interface SolveStats {
   /** Attempts and accepted attempts per sample. */
   readonly nSteps: number[];
   readonly nAccepted: number[];
   /** Evaluations of the right-hand side, counted for the whole batch. */
   readonly nFEvals: number;
-  readonly status: ("success" | "maxSteps" | "nonFinite")[];
+  readonly status: SolveStatus[];
   /** Time and step size at which each sample stands: its end, or where it failed. */
   readonly t: number[];
   readonly dt: number[];
@@ -54,7 +56,7 @@ export interface SolveStats {
 }
 
 const DEFAULT_BUDGET = 384 * 2 ** 20;
-const PER_SAMPLE = ["t", "dt", "running", "nSteps", "nAccepted", "status"] as const;
+const PER_SAMPLE = ["t", "dt", "running", "nSteps", "nAccepted", "status", "ratio1", "ratio2"] as const;
 
 /**
  * Solves dy/dt = rhs(t, y) for a batch, each sample with its own steps, and pulls cotangents of the outputs back to the initial
@@ -76,14 +78,6 @@ export class OdeSolver {
         "dt0",
         "a first step size, since the fixed controller never changes it",
         "nothing",
-      );
-    }
-    if (options.controller.type === "integral" && options.tableau.bErr === null) {
-      throw new ArgumentError(
-        "OdeSolver",
-        "controller",
-        `"fixed" for ${options.tableau.name}, which has no error estimate`,
-        "integral",
       );
     }
     if (!Number.isInteger(options.maxSteps) || options.maxSteps < 1) {
@@ -142,18 +136,29 @@ export function assertSolved(stats: SolveStats, maxSteps: number, firstSample = 
   const status = stats.status[index]!;
   const t = stats.t[index]!;
   const dt = stats.dt[index]!;
-  const advice =
-    status === "maxSteps"
-      ? "raise maxSteps, loosen rtol/atol, or check whether the weights make the system stiff (large gain, small tau)"
-      : "the right-hand side or the state is not finite: check the weights, the input and the initial state, or reduce the gain";
   throw new SolverError(
     status,
     `solve: sample ${sample} stopped at t = ${t} with step ${dt} after ${stats.nSteps[index]} attempts (${status}${
       status === "maxSteps" ? ` = ${maxSteps}` : ""
-    }); ${advice}`,
+    }); ${ADVICE[status]}`,
     { sample, t, dt, status, nSteps: stats.nSteps[index] },
   );
 }
+
+function statusName(code: number): SolveStatus {
+  if (code === STATUS.ok) return "success";
+  if (code === STATUS.dtMin) return "dtMin";
+  return code === STATUS.maxSteps ? "maxSteps" : "nonFinite";
+}
+
+const ADVICE: Readonly<Record<SolveStatus, string>> = {
+  success: "",
+  dtMin: "lower dtMin, loosen rtol/atol, or check whether the right-hand side jumps there",
+  maxSteps:
+    "raise maxSteps, loosen rtol/atol, or check whether the weights make the system stiff (large gain, small tau)",
+  nonFinite:
+    "the right-hand side or the state is not finite: check the weights, the input and the initial state, or reduce the gain",
+};
 
 /** Buffers and executables for one panel layout, kept between solves. */
 class Session {
@@ -493,9 +498,7 @@ class Session {
   async #stats(request: SolveRequest, last: BufferSet): Promise<Omit<SolveStats, "nFEvals" | "plan">> {
     const read = async (name: (typeof PER_SAMPLE)[number]) =>
       Array.from(await this.#backend.download(last[name]!)).slice(0, request.samples);
-    const status = (await read("status")).map((s) =>
-      s === STATUS.ok ? "success" : s === STATUS.maxSteps ? "maxSteps" : "nonFinite",
-    );
+    const status = (await read("status")).map(statusName);
     return {
       status,
       nSteps: await read("nSteps"),
@@ -516,7 +519,8 @@ class Session {
     if (this.#reverseBuffers) return this.#reverseBuffers;
     const n = this.#stateLength;
     const { fsal, stages } = this.#options.tableau;
-    const ct = { y: n, ...(fsal ? { k1: n } : {}), t: this.#lanes, dt: this.#lanes };
+    const control = Object.fromEntries(CONTROL_LEAVES.map((name) => [name, this.#lanes]));
+    const ct = { y: n, ...(fsal ? { k1: n } : {}), ...control };
     const stageShapes: Record<string, number> = {
       "stage.y0": n,
       "stage.y1": n,

@@ -74,6 +74,15 @@ export function weightedSum(ops: Ops, weights: readonly number[], k: readonly Va
   return sum;
 }
 
+/** Cubic Hermite interpolant through y0 and y1 with slopes f0 at the start and f1 at the end. Hairer, Nørsett, Wanner, II.6. */
+export function hermite(ops: Ops, { y0, y1, dt, x }: StepValues, f0: Value, f1: Value): Value {
+  const rise = ops.sub(y0, y1);
+  const a1 = ops.mul(dt, f0);
+  const a2 = ops.sub(ops.mul(dt, ops.sub(ops.mul(-2, f0), f1)), ops.mul(3, rise));
+  const a3 = ops.add(ops.mul(dt, ops.add(f0, f1)), ops.mul(2, rise));
+  return horner(ops, x, [y0, a1, a2, a3]);
+}
+
 /** Σ coefficients[i]·xⁱ by Horner's rule. */
 export function horner(ops: Ops, x: Value, coefficients: readonly Value[]): Value {
   return coefficients.reduceRight((sum, c) => ops.add(ops.mul(sum, x), c));
