@@ -419,10 +419,7 @@ class Session {
       first.t!,
       all((s) => tStart[s]!),
     );
-    backend.upload(
-      first.running!,
-      all(() => 1),
-    );
+    for (const name of ["running", "ratio1", "ratio2"] as const) backend.fill(first[name]!, 1);
     for (const name of ["nSteps", "nAccepted", "status"] as const) backend.fill(first[name]!, 0);
     while (this.#tEval.length < tEval.length)
       this.#tEval.push(this.#own(`tEval ${this.#tEval.length}`, { t: this.#lanes }).t!);
