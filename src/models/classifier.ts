@@ -46,6 +46,12 @@ export interface BatchResult {
   readonly stats: readonly SolveStats[];
 }
 
+/** What a reverse pass yields besides the gradients of `parameters`. */
+export interface GradientResult extends BatchResult {
+  /** Gradient with respect to the input, in its layout; null unless `rnn.inputGradient`. */
+  readonly x: FloatArray | null;
+}
+
 const DEFAULT_FC_DIM = 512;
 const DEFAULT_DROPOUT = 0.2;
 /** Standardised features: z = c·(h − mean)/(std + STD_FLOOR·rms(std)), c = min(1, FEATURE_SCALE/√F). */
@@ -119,30 +125,27 @@ export class ConnectomeODEClassifier {
     return leaves;
   }
 
-  /** Logits [batch, classes] at the last evaluation time, without dropout. */
+  /** Logits [batch, classes] at the last evaluation time, or with `lossAllTimesteps` [numEvals, batch, classes]; no dropout. */
   async forward(input: ModelInput, evaluation: ClassifierEvaluation = {}): Promise<FloatArray> {
     const { logits } = await this.evaluate(input, null, evaluation);
     return logits;
   }
 
-  /** Loss, correct predictions and logits without dropout and without gradients. Without labels the loss means nothing. */
+  /** Loss, correct predictions and logits (as of `forward`) without gradients. Without labels the loss means nothing. */
   async evaluate(
     input: ModelInput,
     labels: ArrayLike<number> | null,
     evaluation: ClassifierEvaluation = {},
   ): Promise<BatchResult & { logits: FloatArray }> {
     const { nClasses } = this.#shape;
-    const logits = floatArray(this.backend.dtype, input.batch * nClasses);
-    const result = await this.#run(
-      input,
-      labels ?? new Uint8Array(input.batch),
-      evaluation,
-      false,
-      async (chunk, buffers) => {
-        const at = (s: number, row: number) => (chunk.first + s) * nClasses + row;
-        unpackState(await this.backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
-      },
-    );
+    const { batch } = input;
+    const nTimes = evaluation.lossAllTimesteps ? (evaluation.numEvals ?? 2) : 1;
+    const logits = floatArray(this.backend.dtype, nTimes * batch * nClasses);
+    const visit = async (chunk: SolvedChunk, buffers: ReadoutBuffers, time: number) => {
+      const at = (s: number, row: number) => (time * batch + chunk.first + s) * nClasses + row;
+      unpackState(await this.backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
+    };
+    const { x: _, ...result } = await this.#run(input, labels ?? new Uint8Array(batch), evaluation, false, visit);
     return { ...result, logits };
   }
 
@@ -155,12 +158,12 @@ export class ConnectomeODEClassifier {
     labels: ArrayLike<number>,
     step: number,
     evaluation: ClassifierEvaluation = {},
-  ): Promise<BatchResult> {
+  ): Promise<GradientResult> {
     if (!this.#calibrated)
       throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
     this.parameters.zeroGradients();
     this.backend.upload(this.#keyBuffer, deriveKey(this.#dropoutKey, step));
-    return this.#run(input, labels, evaluation, true, async () => {});
+    return this.#run(input, labels, evaluation, true, null);
   }
 
   /**
@@ -227,8 +230,8 @@ export class ConnectomeODEClassifier {
     labels: ArrayLike<number>,
     evaluation: ClassifierEvaluation,
     training: boolean,
-    visit: (chunk: SolvedChunk, buffers: ReadoutBuffers) => Promise<void>,
-  ): Promise<BatchResult> {
+    visit: ((chunk: SolvedChunk, buffers: ReadoutBuffers, time: number) => Promise<void>) | null,
+  ): Promise<GradientResult> {
     this.#checkLabels(labels, input.batch);
     const { backend } = this;
     const nEvals = evaluation.numEvals ?? 2;
@@ -236,20 +239,24 @@ export class ConnectomeODEClassifier {
     backend.fill(this.#loss, 0);
     backend.fill(this.#correct, 0);
     const stats: SolveStats[] = [];
+    const x = training && this.rnn.options.inputGradient ? floatArray(backend.dtype, input.data.length) : null;
     for await (const chunk of this.rnn.chunks(input, evaluation, training)) {
       const buffers = this.#buffers(chunk.layout);
       this.#uploadLabels(buffers, chunk, labels, 1 / (input.batch * times.length));
-      for (const j of times) this.#readout(chunk, buffers, j, training);
-      await visit(chunk, buffers);
+      for (const [time, j] of times.entries()) {
+        this.#readout(chunk, buffers, j, training);
+        await visit?.(chunk, buffers, time);
+      }
       if (training) {
         const ctHs = chunk.ctHs.map((ct, j) => (times.includes(j) ? ct : null));
-        this.rnn.reverseChunk(chunk, ctHs, input);
+        const back = this.rnn.reverseChunk(chunk, ctHs, input);
+        if (x) await this.rnn.readInputGradient(chunk, back, input, x);
       }
       stats.push(chunk.stats);
     }
     const loss = (await backend.download(this.#loss))[0]!;
     const correct = Math.round((await backend.download(this.#correct))[0]!);
-    return { loss, correct, count: input.batch * times.length, stats };
+    return { loss, correct, count: input.batch * times.length, stats, x };
   }
 
   #uploadLabels(

@@ -225,6 +225,22 @@ export class ConnectomeODERNN {
     return { ctY0: buffers.ctY0, ctX };
   }
 
+  /** Writes a chunk's part of the gradient with respect to the input into `target`, in the layout of the input. */
+  async readInputGradient(
+    chunk: SolvedChunk,
+    { ctX }: ChunkGradients,
+    input: ModelInput,
+    target: FloatArray,
+  ): Promise<void> {
+    const { first, count, layout } = chunk;
+    const { inputSize } = this.options;
+    const { batch, steps = 1 } = input;
+    for (let k = 0; k < steps; k++) {
+      const at = (s: number, row: number) => this.#at(first + s, k, row, batch, steps, inputSize);
+      unpackState(await ctX(k), target, at, count, inputSize, layout);
+    }
+  }
+
   /** outs = H·h + b for each evaluation time of a chunk, or the states themselves. */
   outputsOf(chunk: SolvedChunk): readonly DeviceBuffer[] {
     if (!this.options.outputProjection) return chunk.hs;
@@ -321,11 +337,7 @@ export class ConnectomeODERNN {
       if (!ctOuts) continue;
       const back = this.reverseChunk(chunk, chunk.ctHs, input);
       unpackState(await this.backend.download(back.ctY0), h0!, (s, row) => (first + s) * n + row, count, n, layout);
-      if (!x) continue;
-      for (let k = 0; k < steps; k++) {
-        const ctX = await back.ctX(k);
-        unpackState(ctX, x, (s, row) => this.#at(first + s, k, row, batch, steps, inputSize), count, inputSize, layout);
-      }
+      if (x) await this.readInputGradient(chunk, back, input, x);
     }
     const trajectory = { outs, hs, ts: this.#times(evaluation), stats };
     return { trajectory, gradients: h0 && { x, h0 } };
@@ -584,10 +596,15 @@ export class ConnectomeODERNN {
     return buffers;
   }
 
-  #runOnce(key: string, program: () => Program, layout: PanelLayout, bindings: Record<string, Bindable>): void {
+  /** Runs a program on whichever of the given buffers it names: reverse programs read only a part of what forward ones do. */
+  #runOnce(key: string, program: () => Program, layout: PanelLayout, buffers: Record<string, Bindable>): void {
     let bound = this.#bound.get(key);
     if (!bound) {
-      bound = this.backend.bind(this.backend.compile(program(), layout), bindings);
+      const made = program();
+      const bindings = Object.fromEntries(
+        Object.entries(buffers).filter(([name]) => made.bindings.some((b) => b.name === name)),
+      );
+      bound = this.backend.bind(this.backend.compile(made, layout), bindings);
       this.#bound.set(key, bound);
     }
     this.backend.run(bound);
