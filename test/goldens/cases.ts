@@ -1,0 +1,266 @@
+// Runs one case on a backend, one function per kind, and says which cases wait for features that do not exist yet.
+
+import type { Backend } from "../../src/backend/backend.ts";
+import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
+import {
+  ConnectomeODERNN,
+  type ConnectomeODERNNOptions,
+  type EvaluationOptions,
+  type ModelInput,
+} from "../../src/models/connectomeOdeRnn.ts";
+import type { ParameterSet } from "../../src/models/parameters.ts";
+import { TABLEAUS } from "../../src/ode/tableaus/index.ts";
+import { Adam } from "../../src/train/optimizer.ts";
+import { arrayOf, dataOf, dot, type Inputs, pairs, sparseOf, stepCounts } from "./arrays.ts";
+import type { Outputs } from "./compare.ts";
+import type { CaseArrays, GoldenCase, SolverCaseOptions, TrainingOptions } from "./format.ts";
+import { runSolverCase } from "./solverCase.ts";
+
+type Runner = (backend: Backend, golden: GoldenCase, inputs: Inputs) => Promise<Outputs>;
+
+const RUNNERS: Readonly<Record<string, Runner>> = {
+  ode_rnn: runRnn,
+  ode_classifier: runClassifier,
+  train: runTraining,
+  solver: runSolverCase,
+};
+
+/** Parameters of the models by the format's names. */
+const PARAMETERS: Readonly<Record<string, string>> = {
+  hh_values: "rnn.hh.values",
+  hh_bias: "rnn.hh.bias",
+  ih_values: "rnn.ih.values",
+  ho_values: "rnn.ho.values",
+  ho_bias: "rnn.ho.bias",
+  tau: "rnn.tau",
+  fc1_weight: "out_layer.1.weight",
+  fc1_bias: "out_layer.1.bias",
+  fc2_weight: "out_layer.4.weight",
+  fc2_bias: "out_layer.4.bias",
+};
+
+/** Why a case cannot run yet; null when it can. */
+export function unsupported({ kind, options, shapes }: GoldenCase): string | null {
+  if (!Object.hasOwn(RUNNERS, kind)) return `kind ${kind} (Parity)`;
+  if (typeof options.act === "object" && options.act !== null) return "nonlinearity per neuron type (Parity)";
+  if (options.tauPerType) return "tau per neuron type (Parity)";
+  if (shapes.has("in_ih_weight")) return "dense input projection (Parity)";
+  if (shapes.has("in_ho_weight")) return "dense output projection (Parity)";
+  if (kind === "train") return unsupportedTraining(options.training!);
+  return kind === "solver" ? unsupportedSolver(options.solver) : null;
+}
+
+function unsupportedTraining({ optimizer, weightDecay, clips }: TrainingOptions): string | null {
+  if (optimizer !== "Adam" || weightDecay !== 0)
+    return `optimizer ${optimizer} with weight decay ${weightDecay} (Parity)`;
+  return clips ? "gradient clipping (Parity)" : null;
+}
+
+function unsupportedSolver({ method, controller, dt0, fails, breaksRhs }: SolverCaseOptions): string | null {
+  if (!TABLEAUS.some((t) => t.name === method)) return `method ${method} (Parity)`;
+  if (!["integral", "pid", "fixed"].includes(controller.type)) return `controller ${controller.type} (Parity)`;
+  if (!["rms", "max"].includes(controller.norm)) return `norm ${controller.norm} (Parity)`;
+  if (typeof dt0 === "object" && dt0 !== null) return "first step size per sample (Parity)";
+  if (fails || breaksRhs) return "a sample that fails stops the whole batch there, only itself here (Parity)";
+  return null;
+}
+
+/** Runs a case that `unsupported` has nothing against. */
+export async function runCase(backend: Backend, golden: GoldenCase, inputs: Inputs): Promise<Outputs> {
+  const outputs = await RUNNERS[golden.kind]!(backend, golden, inputs);
+  return inputs.has("hh_raw_values") ? new Map([...outputs, ...summedDuplicates(golden, inputs)]) : outputs;
+}
+
+/** What a case's outputs are compared with: the connectome too, where it is also given as unsorted triples. */
+export function referencesOf({ inputs, references }: CaseArrays): CaseArrays["references"] {
+  if (!inputs.has("hh_raw_values")) return references;
+  return new Map([
+    ...references,
+    ...["hh_rows", "hh_cols", "hh_values"].map((name) => [name, inputs.get(name)!] as const),
+  ]);
+}
+
+// ---- kinds -----------------------------------------------------------------------------------------------------------
+
+async function runRnn(backend: Backend, golden: GoldenCase, inputs: Inputs): Promise<Outputs> {
+  const model = new ConnectomeODERNN(backend, rnnOptions(golden, inputs));
+  try {
+    loadParameters(model.parameters, inputs);
+    const cotangent = dataOf(golden, inputs, "cot");
+    const { trajectory, gradients } = await model.vjp(inputOf(golden, inputs), cotangent, evaluationOf(golden, inputs));
+    const outputs = new Map<string, ArrayLike<number>>([
+      ["hs", trajectory.hs],
+      ["outs", trajectory.outs],
+      ["ts", timesOf(golden, inputs, trajectory.ts)],
+      ["loss", [dot(trajectory.outs, cotangent)]],
+      ["grad_h0", gradients.h0],
+      ...stepCounts(trajectory.stats),
+      ...(await gradientsOf(model.parameters)),
+      ...(await valuesOf(model.parameters, "final")),
+    ]);
+    if (gradients.x) outputs.set("grad_x", gradients.x);
+    return outputs;
+  } finally {
+    model.dispose();
+  }
+}
+
+async function runClassifier(backend: Backend, golden: GoldenCase, inputs: Inputs): Promise<Outputs> {
+  const model = classifier(backend, golden, inputs);
+  try {
+    const input = inputOf(golden, inputs);
+    const labels = dataOf(golden, inputs, "labels");
+    const { lossAllTimesteps } = golden.options;
+    const evaluation = { ...evaluationOf(golden, inputs), lossAllTimesteps };
+    const trajectory = await model.rnn.forward(input, evaluation);
+    const { logits } = await model.evaluate(input, labels, evaluation);
+    const { loss, stats, x } = await model.gradients(input, labels, 0, evaluation);
+    const outputs = new Map<string, ArrayLike<number>>([
+      ["hs", trajectory.hs],
+      ["ts", timesOf(golden, inputs, trajectory.ts)],
+      ["logits", logits],
+      ["loss", [loss]],
+      ...stepCounts(stats),
+      ...(await gradientsOf(model.parameters)),
+      ...(await valuesOf(model.parameters, "final")),
+    ]);
+    if (x) outputs.set("grad_x", x);
+    return outputs;
+  } finally {
+    model.dispose();
+  }
+}
+
+async function runTraining(backend: Backend, golden: GoldenCase, inputs: Inputs): Promise<Outputs> {
+  const { steps, lr, betas, eps } = golden.options.training!;
+  const x = arrayOf(golden, inputs, "batches_x");
+  const labels = arrayOf(golden, inputs, "batches_labels");
+  const batch = labels.shape[1]!;
+  const model = classifier(backend, golden, inputs);
+  const adam = new Adam(backend, model.parameters, { lr, betas, eps });
+  try {
+    const losses: number[] = [];
+    const counts = new Map<string, number[]>();
+    const parameters = new Map<string, ArrayLike<number>>();
+    for (let step = 0; step < steps; step++) {
+      const width = x.data.length / steps;
+      const data = x.data.subarray(step * width, (step + 1) * width);
+      const input = {
+        data,
+        batch,
+        ...(x.shape.length === 4 ? { steps: sequenceLength(golden, x.shape.slice(1)) } : {}),
+      };
+      const batchLabels = labels.data.subarray(step * batch, (step + 1) * batch);
+      const { loss, stats } = await model.gradients(input, batchLabels, step, evaluationOf(golden, inputs));
+      adam.step();
+      losses.push(loss);
+      for (const [name, values] of stepCounts(stats)) counts.set(name, [...(counts.get(name) ?? []), ...values]);
+      if (step > 0 && step < steps - 1) continue;
+      for (const prefix of [...(step === 0 ? ["step1"] : []), ...(step === steps - 1 ? ["final"] : [])]) {
+        for (const [name, values] of await valuesOf(model.parameters, prefix)) parameters.set(name, values);
+      }
+    }
+    return new Map<string, ArrayLike<number>>([["losses", losses], ...counts, ...parameters]);
+  } finally {
+    adam.dispose();
+    model.dispose();
+  }
+}
+
+// ---- models from inputs ------------------------------------------------------------------------------------------------
+
+function rnnOptions(golden: GoldenCase, inputs: Inputs): ConnectomeODERNNOptions {
+  const { options } = golden;
+  const x = arrayOf(golden, inputs, inputs.has("x") ? "x" : "batches_x");
+  const numNeurons = arrayOf(golden, inputs, "tau").data.length;
+  const inputSize = x.shape.at(-1)!;
+  const sign = inputs.get("sign");
+  const inputProjection = sparseOf(golden, inputs, "ih", numNeurons, inputSize);
+  const nOutputs = inputs.get("cot")?.shape.at(-1) ?? inputs.get("fc1_weight")?.shape[1] ?? numNeurons;
+  return {
+    inputSize,
+    numNeurons,
+    connectome: sparseOf(golden, inputs, "hh", numNeurons, numNeurons)!,
+    inputProjection,
+    outputProjection: sparseOf(golden, inputs, "ho", nOutputs, numNeurons),
+    outputProjectionBias: inputs.has("ho_bias"),
+    neuronNonlinearity: options.act as string | null,
+    ...(sign ? { neuronSign: sign.data } : {}),
+    connectomeBias: inputs.has("hh_bias"),
+    trainConnectome: options.trainsHh,
+    trainInputProjection: options.trainsIh,
+    trainTau: options.trainsTau,
+    batchFirst: options.batchFirst,
+    inputGradient: golden.kind !== "train",
+  };
+}
+
+function classifier(backend: Backend, golden: GoldenCase, inputs: Inputs): ConnectomeODEClassifier {
+  const [numClasses, fcDim] = arrayOf(golden, inputs, "fc2_weight").shape;
+  const rnn = rnnOptions(golden, inputs);
+  const model = new ConnectomeODEClassifier(backend, { rnn, numClasses: numClasses!, fcDim: fcDim!, dropout: 0 });
+  loadParameters(model.parameters, inputs);
+  return model;
+}
+
+/** Sets the parameters as they are: a model's own options would refuse tau below 1, which the reference clamps. */
+function loadParameters(parameters: ParameterSet, inputs: Inputs): void {
+  for (const [name, parameter] of Object.entries(PARAMETERS)) {
+    const values = inputs.get(name);
+    if (values) parameters.set(parameter, values.data);
+  }
+}
+
+function inputOf(golden: GoldenCase, inputs: Inputs): ModelInput {
+  const { shape, data } = arrayOf(golden, inputs, "x");
+  if (shape.length === 2) return { data, batch: shape[0]! };
+  return { data, batch: shape[golden.options.batchFirst ? 0 : 1]!, steps: sequenceLength(golden, shape) };
+}
+
+function sequenceLength({ options }: GoldenCase, shape: readonly number[]): number {
+  return shape[options.batchFirst ? 1 : 0]!;
+}
+
+function evaluationOf({ options }: GoldenCase, inputs: Inputs): EvaluationOptions {
+  const { numEvals, startTime, endTime } = options;
+  return { numEvals, startTime, endTime, h0: inputs.get("h0")?.data ?? null };
+}
+
+// ---- outputs -----------------------------------------------------------------------------------------------------------
+
+/** The reference gives one row of times per sample, or one column when time comes first. */
+function timesOf(golden: GoldenCase, inputs: Inputs, ts: ArrayLike<number>): number[] {
+  const { batch } = inputOf(golden, inputs);
+  const { batchFirst } = golden.options;
+  return Array.from({ length: batch * ts.length }, (_, i) => ts[batchFirst ? i % ts.length : Math.floor(i / batch)]!);
+}
+
+async function gradientsOf(parameters: ParameterSet): Promise<[string, ArrayLike<number>][]> {
+  const trainable = new Set(parameters.trainable().map((p) => p.name));
+  const named = Object.entries(PARAMETERS).filter(([, parameter]) => trainable.has(parameter));
+  return Promise.all(named.map(async ([name, p]) => [`grad_${name}`, await parameters.gradient(p)] as const)).then(
+    pairs,
+  );
+}
+
+async function valuesOf(parameters: ParameterSet, prefix: string): Promise<[string, ArrayLike<number>][]> {
+  const known = new Set(parameters.all().map((p) => p.name));
+  const named = Object.entries(PARAMETERS).filter(([, parameter]) => known.has(parameter));
+  return Promise.all(named.map(async ([name, p]) => [`${prefix}_${name}`, await parameters.values(p)] as const)).then(
+    pairs,
+  );
+}
+
+/** The connectome again, from unsorted triples with duplicates. */
+function summedDuplicates(golden: GoldenCase, inputs: Inputs): [string, ArrayLike<number>][] {
+  const n = arrayOf(golden, inputs, "tau").data.length;
+  const csr = sparseOf(golden, inputs, "hh_raw", n, n)!;
+  const rows = Array.from({ length: csr.nRows }, (_, row) => {
+    return new Array<number>(csr.rowPtr[row + 1]! - csr.rowPtr[row]!).fill(row);
+  }).flat();
+  return [
+    ["hh_rows", rows],
+    ["hh_cols", csr.colIdx],
+    ["hh_values", csr.values],
+  ];
+}

@@ -1,0 +1,268 @@
+// The kind `solver`: the ODE solver itself on the rate model, written here as a user would write other dynamics, with the input
+// projection inside the right-hand side. Shares nothing with src/models but the nonlinearities and the parameter store.
+
+import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
+import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
+import type { PanelLayout } from "../../src/backend/program.ts";
+import { floatArray } from "../../src/core/dtype.ts";
+import { activation } from "../../src/models/activation.ts";
+import { ParameterSet } from "../../src/models/parameters.ts";
+import type { Controller, OdeSystem } from "../../src/ode/method.ts";
+import { assertSolved, OdeSolver, type SolveStats } from "../../src/ode/solve.ts";
+import { tableauByName } from "../../src/ode/tableaus/index.ts";
+import { arrayOf, dataOf, dot, type Inputs, sparseOf, stepCounts } from "./arrays.ts";
+import type { Outputs } from "./compare.ts";
+import type { GoldenCase, SolverCaseOptions } from "./format.ts";
+
+const DEFAULT_MAX_STEPS = 10_000;
+
+/** Sizes and times of a case. */
+interface Problem {
+  readonly golden: GoldenCase;
+  readonly inputs: Inputs;
+  readonly batch: number;
+  readonly steps: number;
+  readonly inputSize: number;
+  readonly nNeurons: number;
+  /** [evaluation point][sample]. */
+  readonly tEval: readonly (readonly number[])[];
+  readonly tStart: readonly number[];
+  readonly tEnd: readonly number[];
+}
+
+/** Parameters of the right-hand side: leaf name → output of the format. */
+const PARAMETERS: Readonly<Record<string, string>> = {
+  hh: "grad_hh_values",
+  ih: "grad_ih_values",
+  bias: "grad_hh_bias",
+  tau: "grad_tau",
+};
+
+export async function runSolverCase(backend: Backend, golden: GoldenCase, inputs: Inputs): Promise<Outputs> {
+  const problem = problemOf(golden, inputs);
+  const parameters = new ParameterSet(backend);
+  addParameters(parameters, problem);
+  parameters.refresh();
+  const trained = parameters.trainable().map((p) => p.name);
+  const { solver: options } = golden.options;
+  const maxSteps = options.maxSteps ?? DEFAULT_MAX_STEPS;
+  const solver = new OdeSolver(backend, rateModel(problem, parameters), {
+    tableau: tableauByName(options.method),
+    controller: controllerOf(options),
+    maxSteps,
+    ...(typeof options.dt0 === "number" ? { dt0: options.dt0 } : {}),
+    reverse: { wrt: [...trained, "x"], throughStepSizeControl: options.throughStepSizeControl },
+  });
+  const run = new SolverRun(backend, problem, parameters, solver);
+  try {
+    const stats: SolveStats[] = [];
+    for (let first = 0; first < problem.batch; first += backend.maxLanes) {
+      stats.push(await run.chunk(first, Math.min(backend.maxLanes, problem.batch - first)));
+      assertSolved(stats.at(-1)!, maxSteps, first);
+    }
+    const outputs = new Map<string, ArrayLike<number>>([
+      ["ys", run.ys],
+      ["ts", Array.from({ length: problem.batch }, (_, s) => problem.tEval.map((times) => times[s]!)).flat()],
+      ["loss", [dot(run.ys, dataOf(golden, inputs, "cot"))]],
+      ["grad_x", run.gradX],
+      ["grad_h0", run.gradH0],
+      ...stepCounts(stats),
+    ]);
+    for (const name of trained) outputs.set(PARAMETERS[name]!, await parameters.gradient(name));
+    return outputs;
+  } finally {
+    solver.dispose();
+    parameters.dispose();
+    run.dispose();
+  }
+}
+
+function problemOf(golden: GoldenCase, inputs: Inputs): Problem {
+  const x = arrayOf(golden, inputs, "x");
+  const batch = x.shape[0]!;
+  const { tEval, tStart, tEnd } = golden.options.solver;
+  const perSample = Array.from({ length: batch }, (_, s) => {
+    const own = tEval?.[s];
+    return typeof own === "object" ? own : ((tEval as readonly number[] | null) ?? [tEnd![s]!]);
+  });
+  return {
+    golden,
+    inputs,
+    batch,
+    steps: x.shape.length === 3 ? x.shape[1]! : 1,
+    inputSize: x.shape.at(-1)!,
+    nNeurons: dataOf(golden, inputs, "tau").length,
+    tEval: perSample[0]!.map((_, j) => perSample.map((times) => times[j]!)),
+    tStart: tStart ?? perSample.map((times) => times[0]!),
+    tEnd: tEnd ?? perSample.map((times) => times.at(-1)!),
+  };
+}
+
+function addParameters(parameters: ParameterSet, { golden, inputs, nNeurons, inputSize }: Problem): void {
+  const trainable = true;
+  const hh = sparseOf(golden, inputs, "hh", nNeurons, nNeurons)!;
+  parameters.addSparse("hh", hh, { trainable, constraint: { min: 0 } });
+  const ih = sparseOf(golden, inputs, "ih", nNeurons, inputSize);
+  if (ih) parameters.addSparse("ih", ih, { trainable });
+  if (inputs.has("hh_bias")) parameters.addVector("bias", dataOf(golden, inputs, "hh_bias"), { trainable });
+  parameters.addVector("tau", dataOf(golden, inputs, "tau"), { trainable, constraint: { min: 1 } });
+  parameters.addVector("sign", inputs.get("sign")?.data ?? new Float32Array(nNeurons).fill(1), { trainable: false });
+}
+
+function controllerOf({ controller }: SolverCaseOptions): Controller {
+  const { type, dtMin, dtMax, norm, atol, rtol, safety, factorMin, factorMax } = controller;
+  if (type === "fixed") return { type };
+  const adaptive = {
+    atol,
+    rtol,
+    safety,
+    factorMin,
+    factorMax,
+    norm: norm === "max" ? ("max" as const) : ("rms" as const),
+    ...(dtMin === null ? {} : { dtMin }),
+    ...(dtMax === null ? {} : { dtMax }),
+  };
+  if (type === "integral") return { type, ...adaptive };
+  const { pCoeff, iCoeff, dCoeff } = controller;
+  return { type: "pid", ...adaptive, pCoeff, iCoeff, dCoeff };
+}
+
+/** dh/dt = (relu(φ(U·x(t) + W·(s ⊙ h) + b)) − h)/τ, a sequence x piecewise constant from `start` to `end`. */
+function rateModel({ golden, steps, inputSize, nNeurons }: Problem, parameters: ParameterSet): OdeSystem {
+  const phi = activation(golden.options.act as string | null);
+  const { start, end } = golden.options.solver;
+  const has = new Set(parameters.all().map((p) => p.name));
+  const nnz = (name: string) => parameters.get(name).size;
+  return {
+    rows: nNeurons,
+    rhs: (g, t, h) => {
+      const { ops } = g;
+      const index = ops.min(steps - 1, ops.floor(ops.mul(ops.div(ops.sub(t, start), end - start), steps)));
+      const x = steps === 1 ? g.state("x", inputSize) : ops.lookup(g.table("x", inputSize, steps), index);
+      const drive = has.has("ih") ? ops.matmul(g.sparse("ih", nNeurons, inputSize, nnz("ih")), x) : x;
+      const input = ops.matmul(g.sparse("hh", nNeurons, nNeurons, nnz("hh")), ops.mul(g.row("sign", nNeurons), h));
+      const sum = ops.add(drive, input);
+      const u = has.has("bias") ? ops.add(sum, g.row("bias", nNeurons)) : sum;
+      return ops.div(ops.sub(ops.relu(phi(ops, u)), h), g.row("tau", nNeurons));
+    },
+  };
+}
+
+/** Buffers of one run, reused by its chunks, and what it has yielded so far, sample-major. */
+class SolverRun {
+  readonly ys: Float64Array;
+  readonly gradX: Float64Array;
+  readonly gradH0: Float64Array;
+  readonly #backend: Backend;
+  readonly #problem: Problem;
+  readonly #parameters: ParameterSet;
+  readonly #solver: OdeSolver;
+  readonly #owned: DeviceBuffer[] = [];
+
+  constructor(backend: Backend, problem: Problem, parameters: ParameterSet, solver: OdeSolver) {
+    this.#backend = backend;
+    this.#problem = problem;
+    this.#parameters = parameters;
+    this.#solver = solver;
+    const { batch, tEval, nNeurons, steps, inputSize } = problem;
+    this.ys = new Float64Array(batch * tEval.length * nNeurons);
+    this.gradX = new Float64Array(batch * steps * inputSize);
+    this.gradH0 = new Float64Array(batch * nNeurons);
+  }
+
+  /** Solves samples first … first + count − 1, forward and back. */
+  async chunk(first: number, count: number): Promise<SolveStats> {
+    const { golden, inputs, nNeurons, steps, inputSize, tEval, tStart, tEnd } = this.#problem;
+    const backend = this.#backend;
+    const layout = backend.layoutFor(count);
+    const atX = (k: number) => (s: number, row: number) => ((first + s) * steps + k) * inputSize + row;
+    const atH = (s: number, row: number) => (first + s) * nNeurons + row;
+    const atY = (j: number) => (s: number, row: number) => ((first + s) * tEval.length + j) * nNeurons + row;
+    const own = (times: readonly number[]) => times.slice(first, first + count);
+
+    const x = this.#buffer("x", inputSize * steps, layout);
+    const gradX = this.#buffer("grad x", inputSize * steps, layout);
+    for (let k = 0; k < steps; k++) {
+      const packed = packState(
+        dataOf(golden, inputs, "x"),
+        atX(k),
+        count,
+        inputSize,
+        layout,
+        this.#host(inputSize, layout),
+      );
+      backend.upload(x, packed, k * packed.length);
+    }
+    const h0 = inputs.get("h0")?.data ?? new Float64Array(this.gradH0.length);
+    const y0 = this.#state(h0, atH, count, layout);
+    const ys = tEval.map((_, j) => this.#buffer(`y ${j}`, nNeurons, layout));
+    const stats = await this.#solver.forward({
+      layout,
+      samples: count,
+      inputs: { x, ...this.#bindables() },
+      y0,
+      tStart: own(tStart),
+      tEnd: own(tEnd),
+      tEval: tEval.map(own),
+      ys,
+      record: true,
+    });
+    const cotangents = tEval.map((_, j) => this.#state(dataOf(golden, inputs, "cot"), atY(j), count, layout, 0));
+    const ctY0 = this.#buffer("ct y0", nNeurons, layout);
+    this.#solver.reverse(cotangents, { x: gradX, ...this.#gradients() }, ctY0);
+
+    for (const [j, y] of ys.entries()) unpackState(await backend.download(y), this.ys, atY(j), count, nNeurons, layout);
+    unpackState(await backend.download(ctY0), this.gradH0, atH, count, nNeurons, layout);
+    const length = inputSize * lanesOf(layout);
+    for (let k = 0; k < steps; k++) {
+      unpackState(await backend.download(gradX, k * length, length), this.gradX, atX(k), count, inputSize, layout);
+    }
+    return stats;
+  }
+
+  dispose(): void {
+    for (const b of this.#owned) b.release();
+    this.#owned.length = 0;
+  }
+
+  #bindables(): Record<string, Bindable> {
+    return Object.fromEntries(this.#parameters.all().map((p) => [p.name, p.bindable]));
+  }
+
+  #gradients(): Record<string, DeviceBuffer> {
+    return Object.fromEntries(this.#parameters.trainable().map((p) => [p.name, p.grad!]));
+  }
+
+  #host(rows: number, layout: PanelLayout): Float32Array | Float64Array {
+    return floatArray(this.#backend.dtype, rows * lanesOf(layout));
+  }
+
+  /** A buffer for `rows` numbers per lane, zero. */
+  #buffer(label: string, rows: number, layout: PanelLayout): DeviceBuffer {
+    const buffer = this.#backend.buffer(label, rows * lanesOf(layout));
+    this.#owned.push(buffer);
+    this.#backend.fill(buffer, 0);
+    return buffer;
+  }
+
+  /** Uploads a state; lanes without a sample repeat the last one, or hold `unused`. */
+  #state(
+    data: ArrayLike<number>,
+    at: (sample: number, row: number) => number,
+    count: number,
+    layout: PanelLayout,
+    unused?: number,
+  ): DeviceBuffer {
+    const { nNeurons } = this.#problem;
+    const packed = packState(data, at, count, nNeurons, layout, this.#host(nNeurons, layout));
+    if (unused !== undefined) {
+      const { panel } = layout;
+      for (let i = 0; i < packed.length; i++) {
+        if (Math.floor(i / (panel * nNeurons)) * panel + (i % panel) >= count) packed[i] = unused;
+      }
+    }
+    const buffer = this.#buffer("state", nNeurons, layout);
+    this.#backend.upload(buffer, packed);
+    return buffer;
+  }
+}
