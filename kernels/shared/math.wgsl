@@ -1,0 +1,228 @@
+// Elementary functions of f32 vectors: the formulas of assembly/math.ts (errors, sources and coefficients are stated there), so that
+// both executors compute the same numbers up to the roundings that WGSL leaves open: a product and a sum may be fused, a division
+// may be off by 2.5 ulp. Adds at most 3 ulp to the bounds of assembly/math.ts.
+//
+// WGSL lets a compiler assume that no NaN or Infinity occurs in min, max and comparisons. What must hold for them is written with
+// selects and bit tests; the special numbers are made at run time, since a constant expression may not yield them.
+
+const LOG2_E = 1.4426950408889634f;
+// ln 2 in two parts (Cephes): k·LN2_HIGH is exact for |k| < 2^14.
+const LN2_HIGH = 0.693359375f;
+const LN2_LOW = -2.12194440e-4f;
+const SQRT_HALF_BITS = 0x3f3504f3i;
+const SMALLEST_NORMAL = 1.1754943508222875e-38f;
+const SIGN_BIT = 0x80000000u;
+const INFINITY_BITS = 0x7f800000u;
+
+fn infinity() -> vec4<f32> {
+  var bits = vec4<u32>(INFINITY_BITS);
+  return bitcast<vec4<f32>>(bits);
+}
+
+fn quietNan() -> vec4<f32> {
+  var bits = vec4<u32>(0x7fc00000u);
+  return bitcast<vec4<f32>>(bits);
+}
+
+/// Bits of |x|: ordered as the magnitudes are; above INFINITY_BITS for NaN.
+fn magnitudeBits(x: vec4<f32>) -> vec4<u32> {
+  return bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu);
+}
+
+fn isNan(x: vec4<f32>) -> vec4<bool> {
+  return magnitudeBits(x) > vec4<u32>(INFINITY_BITS);
+}
+
+fn truth(condition: vec4<bool>) -> vec4<f32> {
+  return select(vec4<f32>(0.0), vec4<f32>(1.0), condition);
+}
+
+fn isFiniteOf(x: vec4<f32>) -> vec4<f32> {
+  return truth(magnitudeBits(x) < vec4<u32>(INFINITY_BITS));
+}
+
+/// a if it is NaN, else b if that is NaN, else the smaller.
+fn minOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  return select(select(select(b, a, a < b), b, isNan(b)), a, isNan(a));
+}
+
+fn maxOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  return select(select(select(b, a, a > b), b, isNan(b)), a, isNan(a));
+}
+
+/// max(x, 0); NaN stays NaN.
+fn reluOf(x: vec4<f32>) -> vec4<f32> {
+  return select(x, vec4<f32>(0.0), x < vec4<f32>(0.0));
+}
+
+/// One step of Horner's rule: p·x + c.
+fn horner(p: vec4<f32>, x: vec4<f32>, c: f32) -> vec4<f32> {
+  return p * x + vec4<f32>(c);
+}
+
+/// 2^k for whole −126 ≤ k ≤ 127, by building the exponent.
+fn exponential2(k: vec4<i32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>((k + vec4<i32>(127)) << vec4<u32>(23u));
+}
+
+/// y ≥ 0 with the sign of x.
+fn withSignOf(y: vec4<f32>, x: vec4<f32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(y) | (bitcast<vec4<u32>>(x) & vec4<u32>(SIGN_BIT)));
+}
+
+/// e^x = 2^k·e^r, e^r = 1 + r + r²·P(r) (Cephes).
+fn expOf(x: vec4<f32>) -> vec4<f32> {
+  let capped = select(x, vec4<f32>(89.0), x > vec4<f32>(89.0));
+  let clamped = select(capped, vec4<f32>(-104.0), capped < vec4<f32>(-104.0));
+  let k = floor(clamped * LOG2_E + 0.5);
+  let r = (clamped - k * LN2_HIGH) - k * LN2_LOW;
+  var p = vec4<f32>(1.9875691500e-4);
+  p = horner(p, r, 1.3981999507e-3);
+  p = horner(p, r, 8.3334519073e-3);
+  p = horner(p, r, 4.1665795894e-2);
+  p = horner(p, r, 1.6666665459e-1);
+  p = horner(p, r, 5.0000001201e-1);
+  let y = (p * (r * r) + r) + 1.0;
+  let exponent = vec4<i32>(k);
+  let half = exponent >> vec4<u32>(1u);
+  let scaled = y * exponential2(half) * exponential2(exponent - half);
+  return select(scaled, x, isNan(x));
+}
+
+/// ln m − (m − 1) + (m − 1)²/2 for the significand m: t³·P(t) with t = m − 1 (Cephes).
+fn logTail(t: vec4<f32>) -> vec4<f32> {
+  var p = vec4<f32>(7.0376836292e-2);
+  p = horner(p, t, -1.1514610310e-1);
+  p = horner(p, t, 1.1676998740e-1);
+  p = horner(p, t, -1.2420140846e-1);
+  p = horner(p, t, 1.4249322787e-1);
+  p = horner(p, t, -1.6668057665e-1);
+  p = horner(p, t, 2.0000714765e-1);
+  p = horner(p, t, -2.4999993993e-1);
+  p = horner(p, t, 3.3333331174e-1);
+  return t * ((t * t) * p);
+}
+
+/// A positive number as (m − 1) and e with x = m·2^e, m in [sqrt(1/2), sqrt(2)). Devices that flush subnormal numbers see 0.
+struct Parts {
+  t: vec4<f32>,
+  e: vec4<f32>,
+}
+
+fn partsOf(x: vec4<f32>) -> Parts {
+  let small = x < vec4<f32>(SMALLEST_NORMAL);
+  let bits = bitcast<vec4<i32>>(select(x, x * 8388608.0, small));
+  let exponent = (bits - vec4<i32>(SQRT_HALF_BITS)) >> vec4<u32>(23u);
+  let significand = bitcast<vec4<f32>>(bits - (exponent << vec4<u32>(23u)));
+  return Parts(significand - 1.0, vec4<f32>(exponent) - select(vec4<f32>(0.0), vec4<f32>(23.0), small));
+}
+
+/// The logarithm y of x, put right where x is 0, below 0, Infinity or NaN.
+fn logSpecial(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
+  let bits = bitcast<vec4<u32>>(x);
+  let infinite = select(y, x, bits == vec4<u32>(INFINITY_BITS));
+  let atZero = select(infinite, -infinity(), x == vec4<f32>(0.0));
+  let negative = (x < vec4<f32>(0.0)) | isNan(x);
+  return select(atZero, quietNan(), negative);
+}
+
+/// ln x = e·ln 2 + ln m.
+fn logOf(x: vec4<f32>) -> vec4<f32> {
+  let parts = partsOf(x);
+  let t = parts.t;
+  let tail = (logTail(t) + parts.e * LN2_LOW) - 0.5 * (t * t);
+  return logSpecial(x, (t + tail) + parts.e * LN2_HIGH);
+}
+
+/// 1/(1 + e^−x) by e^−|x| only, so nothing overflows.
+fn sigmoidOf(x: vec4<f32>) -> vec4<f32> {
+  let e = expOf(-abs(x));
+  return select(vec4<f32>(1.0), e, x < vec4<f32>(0.0)) / (1.0 + e);
+}
+
+/// tanh x: below 0.625 an odd polynomial (Cephes), else 1 − 2/(e^2|x| + 1) with the sign of x.
+fn tanhOf(x: vec4<f32>) -> vec4<f32> {
+  let magnitude = abs(x);
+  let z = x * x;
+  var p = vec4<f32>(-5.70498872745e-3);
+  p = horner(p, z, 2.06390887954e-2);
+  p = horner(p, z, -5.37397155531e-2);
+  p = horner(p, z, 1.33314422036e-1);
+  p = horner(p, z, -3.33332819422e-1);
+  let near = x + x * (z * p);
+  // From 10 on the quotient is below half an ulp of 1; the cap keeps a division by Infinity out of it.
+  let capped = select(magnitude, vec4<f32>(10.0), magnitude > vec4<f32>(10.0));
+  let far = 1.0 - 2.0 / (expOf(capped + capped) + 1.0);
+  return select(withSignOf(far, x), near, magnitude < vec4<f32>(0.625));
+}
+
+/// ln(1 + e^x) = max(x, 0) + 2·atanh(s), s = u/(2 + u), u = e^−|x|.
+fn softplusOf(x: vec4<f32>) -> vec4<f32> {
+  let u = expOf(-abs(x));
+  let s = u / (2.0 + u);
+  let z = s * s;
+  var p = vec4<f32>(0.12145169);
+  p = horner(p, z, 0.10715267);
+  p = horner(p, z, 0.14308308);
+  p = horner(p, z, 0.19999444);
+  p = horner(p, z, 0.33333337);
+  let twice = s + s;
+  return reluOf(x) + (twice + twice * (z * p));
+}
+
+/// erf x: |x| < 1: x + x·P(x²); else 1 − e^(−|x|·R(|x|)) with the sign of x; at 4 the result is 1.
+fn erfOf(x: vec4<f32>) -> vec4<f32> {
+  let magnitude = abs(x);
+  let t = select(magnitude, vec4<f32>(4.0), magnitude > vec4<f32>(4.0));
+  let z = t * t;
+  var p = vec4<f32>(7.889123e-5);
+  p = horner(p, z, -8.020842e-4);
+  p = horner(p, z, 5.1895357e-3);
+  p = horner(p, z, -2.6854444e-2);
+  p = horner(p, z, 0.112836);
+  p = horner(p, z, -0.37612626);
+  p = horner(p, z, 0.12837917);
+  let near = t + t * p;
+  var q = vec4<f32>(1.3962963e-5);
+  q = horner(q, t, -3.505972e-4);
+  q = horner(q, t, 3.7574975e-3);
+  q = horner(q, t, -2.4010113e-2);
+  q = horner(q, t, 0.10653091);
+  q = horner(q, t, 0.6349695);
+  q = horner(q, t, 1.1286943);
+  let far = 1.0 - expOf(-(t * q));
+  return withSignOf(select(far, near, t < vec4<f32>(1.0)), x);
+}
+
+/// The upper 12 bits of the significand: products of two such numbers are exact, fused or not.
+fn upperPart(x: vec4<f32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) & vec4<u32>(0xfffff000u));
+}
+
+/// a^b = e^(b·ln a) for a ≥ 0 with ln a kept as high + low and multiplied by b exactly (Dekker 1971). b = 0 gives 1; a < 0 NaN.
+fn powOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  let parts = partsOf(a);
+  let t = parts.t;
+  let e = parts.e;
+  let whole = e * LN2_HIGH;
+  let sum = whole + t;
+  let rest = select(t - (sum - whole), vec4<f32>(0.0), e == vec4<f32>(0.0));
+  let tail = rest + ((logTail(t) + e * LN2_LOW) - 0.5 * (t * t));
+  let high = sum + tail;
+  let low = tail - (high - sum);
+  let product = b * high;
+  let bUpper = upperPart(b);
+  let bLower = b - bUpper;
+  let highUpper = upperPart(high);
+  let highLower = high - highUpper;
+  var error = bUpper * highUpper - product;
+  error = error + (bUpper * highLower + bLower * highUpper);
+  error = (error + bLower * highLower) + b * low;
+  // Outside the range of e^x the correction could only turn 0 or Infinity into NaN.
+  let correction = select(vec4<f32>(0.0), error, abs(product) < vec4<f32>(104.0));
+  let y = expOf(product);
+  let finite = y + y * correction;
+  let regular = (a > vec4<f32>(0.0)) & (magnitudeBits(a) < vec4<u32>(INFINITY_BITS));
+  let power = select(expOf(b * logSpecial(a, a)), finite, regular);
+  return select(power, vec4<f32>(1.0), b == vec4<f32>(0.0));
+}

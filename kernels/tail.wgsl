@@ -1,0 +1,27 @@
+// What follows the big phases: the last step of reductions over rows, and runs of phases with one row (per-sample control, loss,
+// learning rate). The work is tiny, so a run of such phases is one dispatch: a workgroup for each panel, or one for all panels where
+// something crosses lanes. Slot 0 of each vec4 of lanes does the pointwise work; all slots take part in reductions.
+//
+// Relies on: declarations (params, slabs), run(t, group, count): the generated sequence of steps.
+
+// #import shared/math.wgsl
+// #import shared/random.wgsl
+// #hook declarations
+
+const SLOTS = 64u;
+const STRIDE = PANEL_VECS;
+const LANE_THREADS = SLOTS * PANEL_VECS;
+
+// #import shared/tile.wgsl
+// #import shared/reduceRows.wgsl
+// #import shared/reduceLanes.wgsl
+// #hook steps
+
+@compute @workgroup_size(LANE_THREADS)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  run(t, workgroup.x, count.x);
+}

@@ -1,0 +1,229 @@
+// The WebGPU backend: programs become WGSL, buffers become pieces of slabs, and nothing waits but `download` and `finish`. f32 only.
+// Runs headless in Node through Dawn; see dawn.ts for what keeps the process alive and well.
+
+import type { Csr } from "../../core/csr.ts";
+import type { DType } from "../../core/dtype.ts";
+import { BackendError } from "../../core/errors.ts";
+import type {
+  Backend,
+  Bindable,
+  BoundProgram,
+  DeviceBuffer,
+  DeviceSparse,
+  Executable,
+  MemoryStats,
+} from "../backend.ts";
+import type { PanelLayout, Program } from "../program.ts";
+import { type BindContext, bindProgram, type GpuBoundProgram } from "./bind.ts";
+import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./buffers.ts";
+import type { AdapterInfo } from "./dawn.ts";
+import { Device, type ObjectCounts } from "./device.ts";
+import { GpuExecutable } from "./executable.ts";
+import { Pipelines } from "./pipelines.ts";
+import { Profiler } from "./profiler.ts";
+import { CommandQueue, type QueueCounts } from "./queue.ts";
+import { SlabAllocator } from "./slabs.ts";
+import { Transfer } from "./transfer.ts";
+
+export { type AdapterInfo, hasVulkanLoader, listAdapters } from "./dawn.ts";
+
+export interface WebGpuOptions {
+  /** Name (or part of it) or index of an adapter in `listAdapters()`. Default: the first one, a GPU if there is any. */
+  readonly adapter?: string | number;
+  /** Measures dispatches with timestamp queries where the adapter has them; each becomes a pass of its own. Default: false. */
+  readonly profile?: boolean;
+  /** Most bytes of device memory to reserve. Default: no limit but the device's. */
+  readonly memoryBudgetBytes?: number;
+  /** Most lanes in one run. Default: 256. */
+  readonly maxLanes?: number;
+  /** Only "f32" exists here; anything else is refused. */
+  readonly dtype?: DType;
+}
+
+export interface WebGpuBackend extends Backend {
+  readonly name: "webgpu";
+  readonly adapter: AdapterInfo;
+  /** The WebGPU device underneath, for tools and tests. */
+  readonly device: GPUDevice;
+  bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBoundProgram;
+  /** Objects made and dispatches recorded so far: a run in steady state adds dispatches only. */
+  counts(): ObjectCounts & QueueCounts;
+}
+
+/** @throws {BackendError} no adapter, no Vulkan loader, a limit that is lacking, f64 */
+export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
+  const { dtype = "f32", profile = false, memoryBudgetBytes = Number.POSITIVE_INFINITY, maxLanes = 256 } = options;
+  if (dtype !== "f32") {
+    throw new BackendError(
+      "dtype",
+      `webgpu: expected f32, got ${dtype}: WGSL has no f64. Use the wasm backend (dtype)`,
+    );
+  }
+  return new DawnBackend(await Device.open(options.adapter, profile), { profile, memoryBudgetBytes, maxLanes });
+}
+
+class DawnBackend implements WebGpuBackend {
+  readonly name = "webgpu";
+  readonly dtype = "f32";
+  readonly attemptsPerCheck = 4;
+  readonly maxLanes: number;
+  readonly #device: Device;
+  readonly #queue: CommandQueue;
+  readonly #transfer: Transfer;
+  readonly #profiler: Profiler | null;
+  readonly #memory: Memory;
+  readonly #context: BindContext;
+  #disposed = false;
+
+  constructor(device: Device, options: Required<Pick<WebGpuOptions, "profile" | "memoryBudgetBytes" | "maxLanes">>) {
+    this.maxLanes = options.maxLanes;
+    this.#device = device;
+    this.#profiler = options.profile && device.hasTimestamps ? new Profiler(device) : null;
+    this.#queue = new CommandQueue(device, this.#profiler);
+    this.#transfer = new Transfer(device, this.#queue);
+    const { STORAGE, COPY_DST, COPY_SRC, UNIFORM } = GPUBufferUsage;
+    const slabs = new SlabAllocator(device, "state", STORAGE | COPY_DST | COPY_SRC, options.memoryBudgetBytes);
+    this.#memory = { slabs, ledger: new Ledger() };
+    const uniforms = new SlabAllocator(device, "uniform", UNIFORM | COPY_DST, Number.POSITIVE_INFINITY);
+    this.#context = {
+      device,
+      pipelines: new Pipelines(device),
+      memory: this.#memory,
+      uniforms,
+      writeUniforms: ({ slab, byteOffset }, words) => this.#queue.write(slab.buffer, byteOffset, words),
+    };
+  }
+
+  get description(): string {
+    const { name, api, isSoftware } = this.#device.info;
+    return `webgpu f32, ${name} (${isSoftware ? "software" : "GPU"}, ${api})`;
+  }
+
+  get adapter(): AdapterInfo {
+    return this.#device.info;
+  }
+
+  get device(): GPUDevice {
+    return this.#device.gpu;
+  }
+
+  counts(): ObjectCounts & QueueCounts {
+    return { ...this.#device.counts, ...this.#queue.counts };
+  }
+
+  layoutFor(lanes: number): PanelLayout {
+    if (!Number.isInteger(lanes) || lanes < 1 || lanes > this.maxLanes) {
+      throw new BackendError("lanes", `layoutFor: expected 1 to ${this.maxLanes} lanes, got ${lanes} (lanes)`);
+    }
+    const panel = lanes <= 4 ? 4 : lanes <= 8 ? 8 : 16;
+    return { panel, panels: Math.ceil(lanes / panel) };
+  }
+
+  buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
+    this.#check();
+    const buffer = new GpuDeviceBuffer(this.#memory, label, length, type);
+    if (buffer.piece.reused) this.#transfer.fill(buffer, 0);
+    return buffer;
+  }
+
+  sparse(label: string, csr: Csr): DeviceSparse {
+    this.#check();
+    return new GpuDeviceSparse(this.#memory, label, csr, (target, data) => this.#transfer.upload(target, data, 0));
+  }
+
+  upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
+    this.#check();
+    checkRange("upload", target, offset, data.length);
+    this.#transfer.upload(this.#own(target), data, offset);
+  }
+
+  async download(
+    source: DeviceBuffer,
+    offset = 0,
+    length: number = source.length - offset,
+  ): Promise<Float32Array | Uint32Array> {
+    this.#check();
+    checkRange("download", source, offset, length);
+    return this.#transfer.download(this.#own(source), offset, length);
+  }
+
+  fill(target: DeviceBuffer, value: number): void {
+    this.#check();
+    this.#transfer.fill(this.#own(target), value);
+  }
+
+  copy(target: DeviceBuffer, source: DeviceBuffer): void {
+    this.#check();
+    if (target.length !== source.length || target.type !== source.type) {
+      const [expected, got] = [target, source].map((b) => `${b.length} of type ${b.type} (${b.label})`);
+      throw new BackendError("length", `copy: expected ${expected}, got ${got}`);
+    }
+    this.#transfer.copy(this.#own(target), this.#own(source));
+  }
+
+  compile(program: Program, layout: PanelLayout): Executable {
+    this.#check();
+    return new GpuExecutable(this.#memory, program, layout);
+  }
+
+  bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBoundProgram {
+    this.#check();
+    if (!(executable instanceof GpuExecutable) || executable.memory !== this.#memory) {
+      throw new BackendError("foreign", `webgpu: expected an executable of this backend (${executable.program.name})`);
+    }
+    return bindProgram(this.#context, executable, bindings);
+  }
+
+  run(bound: BoundProgram): void {
+    this.#check();
+    const { dispatches, uses } = bound as GpuBoundProgram;
+    for (const used of uses) if (used.released) throw releasedError(used.label);
+    this.#queue.dispatch(dispatches);
+  }
+
+  async finish(): Promise<void> {
+    this.#check();
+    await this.#queue.finish();
+  }
+
+  memory(): MemoryStats {
+    return this.#memory.ledger.stats();
+  }
+
+  profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>> {
+    return this.#profiler?.take() ?? {};
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#memory.ledger.clear();
+    this.#device.destroy();
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new BackendError("disposed", "webgpu: expected a live backend, got a disposed one");
+    this.#device.check();
+  }
+
+  #own(buffer: DeviceBuffer): GpuDeviceBuffer {
+    if (!(buffer instanceof GpuDeviceBuffer) || buffer.memory !== this.#memory) {
+      throw new BackendError("foreign", `webgpu: expected a buffer of this backend, got another's (${buffer.label})`);
+    }
+    if (buffer.released) throw releasedError(buffer.label);
+    return buffer;
+  }
+}
+
+function releasedError(label: string): BackendError {
+  return new BackendError("released", `webgpu: expected a live buffer, got a released one (${label})`);
+}
+
+function checkRange(where: string, buffer: DeviceBuffer, offset: number, length: number): void {
+  if (Number.isInteger(offset) && offset >= 0 && length >= 0 && offset + length <= buffer.length) return;
+  const range = `${offset} to ${offset + length}`;
+  throw new BackendError(
+    "range",
+    `${where}: expected a range within ${buffer.length} elements, got ${range} (${buffer.label})`,
+  );
+}

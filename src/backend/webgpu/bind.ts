@@ -1,0 +1,264 @@
+// An executable and its buffers → dispatches that only have to be recorded. Everything a run needs is made here.
+
+import { BackendError } from "../../core/errors.ts";
+import type { Bindable, BoundProgram } from "../backend.ts";
+import type { Binding, BindingId, Program } from "../program.ts";
+import { type Compressed, GpuDeviceBuffer, GpuDeviceSparse, type Memory } from "./buffers.ts";
+import type { Device } from "./device.ts";
+import type { GpuExecutable } from "./executable.ts";
+import { gemmGrid } from "./gemmShader.ts";
+import { lengthOf, panelVecs } from "./layout.ts";
+import { isProduct } from "./legalize.ts";
+import type { Pipelines } from "./pipelines.ts";
+import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
+import type { BoundDispatch, Work } from "./queue.ts";
+import type { FactName, Param, Shader } from "./shader.ts";
+import { ALIGNMENT, type Piece, type Slab, type SlabAllocator } from "./slabs.ts";
+import { blockPanels, SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
+import { workOf } from "./work.ts";
+
+type Bound = GpuDeviceBuffer | GpuDeviceSparse;
+
+export interface GpuBoundProgram extends BoundProgram {
+  readonly executable: GpuExecutable;
+  readonly dispatches: readonly BoundDispatch[];
+  /** What one run does. */
+  readonly work: Work;
+  /** Buffers and matrices in use: a run refuses those released since. */
+  readonly uses: readonly Bound[];
+}
+
+export interface BindContext {
+  readonly device: Device;
+  readonly pipelines: Pipelines;
+  readonly memory: Memory;
+  readonly uniforms: SlabAllocator;
+  writeUniforms(piece: Piece, words: Uint32Array): void;
+}
+
+const MAX_GRID = 65535;
+
+/** @throws {BackendError} naming a binding that is missing, unknown, released, foreign, or of the wrong size */
+export function bindProgram(
+  context: BindContext,
+  executable: GpuExecutable,
+  given: Readonly<Record<string, Bindable>>,
+): GpuBoundProgram {
+  const { program } = executable;
+  for (const name of Object.keys(given)) {
+    if (program.bindings.some((b) => b.name === name && !b.temp)) continue;
+    throw bindError(program, "a binding of the program", name, name);
+  }
+  const bound = program.bindings.map((b) => (b.temp ? null : resolve(context, executable, b, given[b.name])));
+  return new Binder(context, executable, bound).bind();
+}
+
+function resolve(context: BindContext, { program, layout }: GpuExecutable, b: Binding, given?: Bindable): Bound {
+  if (!given) throw bindError(program, `a ${b.kind}`, "nothing", b.name);
+  if (!(given instanceof GpuDeviceBuffer || given instanceof GpuDeviceSparse) || given.memory !== context.memory) {
+    throw bindError(program, "a buffer of this backend", `another's (${given.label})`, b.name);
+  }
+  if (given.released) throw bindError(program, "a live buffer", `a released one (${given.label})`, b.name);
+  if (given instanceof GpuDeviceSparse) {
+    const got = `a sparse matrix of ${given.nRows} × ${given.nCols}`;
+    if (b.kind !== "sparse") throw bindError(program, `a ${b.kind}`, got, b.name);
+    if (given.nRows === b.rows && given.nCols === b.cols) return given;
+    throw bindError(program, `${b.rows} × ${b.cols}`, got, b.name);
+  }
+  if (b.kind === "sparse") throw bindError(program, "a sparse matrix", `a buffer (${given.label})`, b.name);
+  const type = b.kind === "index" || b.kind === "key" ? "u32" : "float";
+  if (given.type !== type) throw bindError(program, `elements of type ${type}`, given.type, b.name);
+  const length = lengthOf(b, layout);
+  if (given.length === length) return given;
+  throw bindError(program, `${length} elements (${b.kind})`, `${given.length} (${given.label})`, b.name);
+}
+
+class Binder {
+  readonly #context: BindContext;
+  readonly #executable: GpuExecutable;
+  readonly #bound: readonly (Bound | null)[];
+
+  constructor(context: BindContext, executable: GpuExecutable, bound: readonly (Bound | null)[]) {
+    this.#context = context;
+    this.#executable = executable;
+    this.#bound = bound;
+  }
+
+  bind(): GpuBoundProgram {
+    const { plan } = this.#executable;
+    const steps = plan.dispatches.flatMap((dispatch, at) => this.#steps(dispatch, at));
+    const strides = steps.map(({ shader }) => Math.ceil((4 * shader.params.length) / ALIGNMENT) * ALIGNMENT);
+    const uniforms = this.#context.uniforms.allocate(
+      `${plan.name}: uniforms`,
+      strides.reduce((sum, stride) => sum + stride, 0),
+    );
+    const words = new Uint32Array(uniforms.byteLength / 4);
+    let at = uniforms.byteOffset;
+    const dispatches = steps.map((step, k): BoundDispatch => {
+      words.set(
+        step.shader.params.map((param) => this.#param(param, step)),
+        (at - uniforms.byteOffset) / 4,
+      );
+      const dispatch = this.#dispatch(step, uniforms.slab.buffer, at, strides[k]!);
+      at += strides[k]!;
+      return dispatch;
+    });
+    this.#context.writeUniforms(uniforms, words);
+    const uses = this.#bound.filter((b) => b !== null);
+    return { executable: this.#executable, dispatches, work: totalOf(dispatches), uses };
+  }
+
+  /** A dispatch of the plan is one step, or one per block of lanes where blocks have to follow one another. */
+  #steps(dispatch: DispatchPlan, at: number): Step[] {
+    const { layout, plan } = this.#executable;
+    const slabs = [...new Set(accessesOfPlan(dispatch).map((a) => this.#piece(a.binding).slab))];
+    const slabOf = (id: BindingId): number => slabs.indexOf(this.#piece(id).slab);
+    const pattern = accessesOfPlan(dispatch).map((a) => slabOf(a.binding));
+    const shader = this.#executable.shader(at, slabOf, pattern.join(" "));
+    const matrix = this.#compressed(dispatch);
+    this.#checkSlots(shader, slabs, matrix);
+    const work = workOf(dispatch, plan.bindings, layout, matrix ? sizeOf(matrix) : { nnz: 0, bytes: 0 });
+    const label = `${plan.name}: ${dispatch.kernel}`;
+    const step = { label, shader, slabs, matrix, grid: this.#grid(dispatch, matrix), work, firstPanel: 0 };
+    if (!("crossesLanes" in dispatch) || !dispatch.crossesLanes) return [step];
+    const blocks = Math.ceil(layout.panels / blockPanels(layout));
+    return Array.from({ length: blocks }, (_, k) => {
+      return { ...step, work: scaled(work, 1 / blocks), firstPanel: k * blockPanels(layout) };
+    });
+  }
+
+  #dispatch(step: Step, uniforms: GPUBuffer, offset: number, size: number): BoundDispatch {
+    const { label, shader, slabs, matrix, grid, work } = step;
+    const { pipeline, layout } = this.#context.pipelines.get(label, shader.source, shader.slots);
+    const resources = shader.slots.map((slot): GPUBuffer => {
+      if (slot.kind === "slab") return this.#piece(slot.bindings[0]!).slab.buffer;
+      return (slot.kind === "structure" ? matrix!.structure : matrix!.values).piece.slab.buffer;
+    });
+    const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: uniforms, offset, size } }];
+    resources.forEach((buffer, k) => {
+      entries.push({ binding: k + 1, resource: { buffer } });
+    });
+    if (slabs.length + entries.length === 0) throw new BackendError("program", `${label}: expected memory, got none`);
+    const bindGroup = this.#context.device.bindGroup({ label, layout, entries });
+    return { label, pipeline, bindGroup, grid, work };
+  }
+
+  #param(param: Param, step: Step): number {
+    if (param.kind === "offset") return this.#piece(param.binding).byteOffset / 16;
+    const facts = this.#facts(step);
+    return facts[param.name];
+  }
+
+  #facts({ matrix, firstPanel }: Step): Readonly<Record<FactName, number>> {
+    const { longBlocks, mediumBlocks, tripsAt, indicesAt } = matrix!.blocks;
+    return { groups: this.#sparseGroups(matrix!), longBlocks, mediumBlocks, tripsAt, indicesAt, firstPanel };
+  }
+
+  /** Workgroups of a sparse product, per block of lanes. */
+  #sparseGroups(matrix: Compressed): number {
+    const { layout } = this.#executable;
+    const blockVecs = blockPanels(layout) * panelVecs(layout);
+    return matrix.blocks.blocks / (SPARSE_WORKGROUP / (SPARSE_SLOTS * blockVecs));
+  }
+
+  #grid(dispatch: DispatchPlan, matrix: Compressed | null): [number, number, number] {
+    const { layout, plan } = this.#executable;
+    switch (dispatch.kernel) {
+      case "spmm":
+      case "spmmGrad": {
+        const laneBlocks = dispatch.crossesLanes ? 1 : Math.ceil(layout.panels / blockPanels(layout));
+        return [...folded(this.#sparseGroups(matrix!)), laneBlocks];
+      }
+      case "gemm":
+        return this.#checkGrid(plan.name, gemmGrid(dispatch, plan.bindings, layout));
+      case "map": {
+        const sumsLanes = dispatch.phase.instrs.some((instr) => instr.op === "reduceLanes");
+        return this.#checkGrid(plan.name, [dispatch.groups, sumsLanes ? 1 : layout.panels, 1]);
+      }
+      case "vector":
+        return [...folded(dispatch.groups), 1];
+      case "tail":
+        return [dispatch.oneGroup ? 1 : layout.panels, 1, 1];
+    }
+  }
+
+  #checkGrid(where: string, grid: [number, number, number]): [number, number, number] {
+    if (grid.every((n) => n <= MAX_GRID)) return grid;
+    throw new BackendError("limit", `${where}: expected at most ${MAX_GRID} workgroups per dimension, got ${grid}`);
+  }
+
+  #compressed(dispatch: DispatchPlan): Compressed | null {
+    const matrix = sparseMatrixOf(dispatch);
+    if (matrix === null || !("product" in dispatch)) return null;
+    const product = dispatch.phase.instrs[dispatch.product]!;
+    const bound = this.#bound[matrix] as GpuDeviceSparse;
+    return isProduct(product) && product.op === "matmul" ? bound.csr : bound.csc;
+  }
+
+  /** A matrix is read through bindings of its own: it must not lie in a slab that the same dispatch binds. */
+  #checkSlots({ slots }: Shader, slabs: readonly Slab[], matrix: Compressed | null): void {
+    const { device } = this.#context;
+    const { program } = this.#executable;
+    const most = device.limit("maxStorageBuffersPerShaderStage");
+    if (slots.length > most) {
+      throw new BackendError(
+        "limit",
+        `${program.name}: expected at most ${most} storage buffers in a kernel (maxStorageBuffersPerShaderStage of ` +
+          `${device.info.name}), got ${slots.length} slabs. Use a smaller batch, or an adapter with larger buffers.`,
+      );
+    }
+    if (matrix && (slabs.includes(matrix.values.piece.slab) || slabs.includes(matrix.structure.piece.slab))) {
+      throw bindError(program, "no two bindings of what a phase writes", "the same memory twice", matrix.values.label);
+    }
+  }
+
+  #piece(id: BindingId): Piece {
+    const own = this.#bound[id];
+    if (own instanceof GpuDeviceBuffer) return own.piece;
+    const temporary = this.#executable.temporaries.get(id);
+    if (temporary) return temporary;
+    const { name } = this.#executable.plan.bindings[id]!;
+    throw bindError(this.#executable.program, "one buffer", "a sparse matrix", name);
+  }
+}
+
+interface Step {
+  readonly label: string;
+  readonly shader: Shader;
+  readonly slabs: readonly Slab[];
+  readonly matrix: Compressed | null;
+  readonly grid: readonly [number, number, number];
+  readonly work: Work;
+  readonly firstPanel: number;
+}
+
+/** `groups` workgroups in two dimensions; kernels skip those too many. */
+function folded(groups: number): [number, number] {
+  const x = Math.min(groups, MAX_GRID);
+  return [x, Math.max(1, Math.ceil(groups / Math.max(1, x)))];
+}
+
+function sizeOf(matrix: Compressed): { readonly nnz: number; readonly bytes: number } {
+  return { nnz: matrix.values.length, bytes: 4 * (matrix.values.length + matrix.structure.length) };
+}
+
+function scaled(work: Work, factor: number): Work {
+  return {
+    operations: work.operations * factor,
+    bytes: work.bytes * factor,
+    gatheredBytes: work.gatheredBytes * factor,
+  };
+}
+
+function totalOf(dispatches: readonly BoundDispatch[]): Work {
+  const sum = (f: (work: Work) => number): number => dispatches.reduce((total, { work }) => total + f(work), 0);
+  return {
+    operations: sum((w) => w.operations),
+    bytes: sum((w) => w.bytes),
+    gatheredBytes: sum((w) => w.gatheredBytes),
+  };
+}
+
+function bindError(program: Program, expected: string, got: string, argument: string): BackendError {
+  return new BackendError("binding", `${program.name}: expected ${expected}, got ${got} (${argument})`, { argument });
+}

@@ -1,0 +1,192 @@
+// The one place that loads Dawn (npm `webgpu`) and asks it for adapters.
+//
+// Dawn instances live on a symbol of the global object for the life of the process: Node crashes when what `create()` returned is
+// collected, and a module variable is not enough. The package is imported only here, and only when a GPU is asked for.
+
+import { BackendError } from "../../core/errors.ts";
+
+export interface AdapterInfo {
+  readonly index: number;
+  /** As the driver names it, e.g. "NVIDIA H200" or "SwiftShader Device (Subzero)". */
+  readonly name: string;
+  /** Graphics API under it: "vulkan", "metal", "d3d12". */
+  readonly api: string;
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly driver: string;
+  /** A CPU pretending to be a GPU: right results, no speed. */
+  readonly isSoftware: boolean;
+  readonly features: readonly string[];
+  readonly limits: Readonly<Record<string, number>>;
+}
+
+interface Dawn {
+  readonly create: (options: string[]) => GPU;
+  readonly instances: Map<string, GPU>;
+}
+
+/** An adapter Dawn knows by name. */
+interface KnownAdapter {
+  readonly api: string;
+  readonly name: string;
+}
+
+const DAWN: unique symbol = Symbol.for("axograd.dawn");
+const holder = globalThis as { [DAWN]?: Promise<Dawn> };
+
+/** Limits that decide what fits; the others concern graphics. */
+export const COMPUTE_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+function dawn(): Promise<Dawn> {
+  holder[DAWN] ??= load();
+  return holder[DAWN];
+}
+
+async function load(): Promise<Dawn> {
+  try {
+    const { create, globals } = await import("webgpu");
+    Object.assign(globalThis, globals);
+    return { create, instances: new Map() };
+  } catch (cause) {
+    delete holder[DAWN];
+    throw new BackendError(
+      "webgpu-missing",
+      `webgpu: expected the npm package "webgpu" for ${process.platform}-${process.arch}, got an error loading it. ` +
+        `Install it (npm install webgpu) or use the wasm backend. ${messageOf(cause)}`,
+      {},
+      cause,
+    );
+  }
+}
+
+/** A Dawn instance created with these flags; the same flags give the same instance. */
+async function instance(flags: string[]): Promise<GPU> {
+  const { create, instances } = await dawn();
+  const key = flags.join("|");
+  let gpu = instances.get(key);
+  if (!gpu) {
+    gpu = create(flags);
+    instances.set(key, gpu);
+  }
+  return gpu;
+}
+
+/** Forgets which drivers were found, so that one made available since then is seen. The instances themselves stay alive. */
+export async function rescanAdapters(): Promise<void> {
+  const { instances } = await dawn();
+  for (const [key, gpu] of [...instances]) {
+    instances.delete(key);
+    instances.set(`${key} before scan ${instances.size}`, gpu);
+  }
+}
+
+/** Whether the system's Vulkan loader can be opened; null where Vulkan is not what Dawn uses. */
+export function hasVulkanLoader(): boolean | null {
+  if (process.platform !== "linux") return null;
+  try {
+    // Node insists on an add-on and says so, unless the library is not there at all.
+    process.dlopen({ exports: {} }, "libvulkan.so.1");
+  } catch (error) {
+    return /did not self-register/.test(messageOf(error));
+  }
+  return true;
+}
+
+/** Dawn has no list of adapters, but names them all when asked for one that does not exist. */
+async function knownAdapters(): Promise<readonly KnownAdapter[]> {
+  if (hasVulkanLoader() === false) return [];
+  const gpu = await instance(["adapter=\u0000none"]);
+  try {
+    await gpu.requestAdapter();
+    return [];
+  } catch (error) {
+    const found = messageOf(error).matchAll(/backend: '([^']*)', name: '([^']*)'/g);
+    return [...found].map(([, api = "", name = ""]) => ({ api, name })).filter(({ api }) => api !== "null");
+  }
+}
+
+async function requestByName({ api, name }: KnownAdapter): Promise<GPUAdapter | null> {
+  const gpu = await instance([`backend=${api}`, `adapter=${name}`]);
+  return gpu.requestAdapter();
+}
+
+/** All adapters that compute, GPUs first. Empty where there is no driver. */
+export async function listAdapters(): Promise<readonly AdapterInfo[]> {
+  return (await openAdapters()).map(({ info }) => info);
+}
+
+export interface OpenAdapter {
+  readonly info: AdapterInfo;
+  readonly adapter: GPUAdapter;
+}
+
+async function openAdapters(): Promise<readonly OpenAdapter[]> {
+  const opened: { known: KnownAdapter; adapter: GPUAdapter }[] = [];
+  for (const known of await knownAdapters()) {
+    const adapter = await requestByName(known);
+    if (adapter) opened.push({ known, adapter });
+  }
+  const softwareLast = (a: GPUAdapter): number => (isSoftware(a) ? 1 : 0);
+  opened.sort((a, b) => softwareLast(a.adapter) - softwareLast(b.adapter));
+  return opened.map(({ known, adapter }, index) => ({ info: infoOf(known, adapter, index), adapter }));
+}
+
+function isSoftware(adapter: GPUAdapter): boolean {
+  return adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe/i.test(adapter.info.description);
+}
+
+function infoOf({ api, name }: KnownAdapter, adapter: GPUAdapter, index: number): AdapterInfo {
+  const { vendor, architecture, description } = adapter.info;
+  const limits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+  const features = [...adapter.features].sort();
+  return {
+    ...{ index, name, api, vendor, architecture, driver: description },
+    ...{ isSoftware: isSoftware(adapter), features, limits },
+  };
+}
+
+/**
+ * The adapter with this name (or part of it), this index in `listAdapters()`, or the first one, which is a GPU if there is any.
+ *
+ * @throws {BackendError} "no-vulkan-loader", "no-adapter", with what to install or choose instead
+ */
+export async function chooseAdapter(wanted?: string | number): Promise<OpenAdapter> {
+  const all = await openAdapters();
+  if (all.length === 0) throw noAdapter();
+  const chosen =
+    typeof wanted === "number"
+      ? all[wanted]
+      : all.find(({ info }) => info.name.toLowerCase().includes((wanted ?? "").toLowerCase()));
+  if (chosen) return chosen;
+  const names = all.map(({ info }) => `${info.index}: ${info.name}`).join("; ");
+  throw new BackendError("no-adapter", `webgpu: expected one of the adapters ${names}, got ${wanted} (adapter)`, {
+    adapters: all.map(({ info }) => info.name),
+  });
+}
+
+function noAdapter(): BackendError {
+  if (hasVulkanLoader() === false) {
+    return new BackendError(
+      "no-vulkan-loader",
+      "webgpu: expected a Vulkan loader, got none (libvulkan.so.1 cannot be opened). Install it (Debian, Ubuntu: libvulkan1; " +
+        "Fedora: vulkan-loader) and the driver of the GPU, or use the wasm backend.",
+    );
+  }
+  return new BackendError(
+    "no-adapter",
+    "webgpu: expected a graphics adapter, got none. Check that the GPU's driver is installed and visible to this process (vulkaninfo; " +
+      "in a container: the graphics capability), or use the wasm backend.",
+  );
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

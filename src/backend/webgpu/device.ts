@@ -1,0 +1,190 @@
+// A device: opened with the adapter's limits, with every error it reports kept until somebody waits, and with every object
+// counted that is created on it.
+
+import { BackendError } from "../../core/errors.ts";
+import { type AdapterInfo, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
+
+/** Objects made on a device since it was opened, and buffers that still live. */
+export interface ObjectCounts {
+  readonly buffers: number;
+  readonly pipelines: number;
+  readonly bindGroups: number;
+  readonly shaderModules: number;
+  readonly querySets: number;
+  readonly liveBuffers: number;
+}
+
+/** What the kernels need. */
+const NEEDED = {
+  maxStorageBuffersPerShaderStage: 8,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupSizeX: 256,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeWorkgroupsPerDimension: 65535,
+} as const;
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly info: AdapterInfo;
+  readonly #live = new Set<GPUBuffer>();
+  readonly #counts = { buffers: 0, pipelines: 0, bindGroups: 0, shaderModules: 0, querySets: 0 };
+  readonly #checks = new Set<Promise<void>>();
+  #error: BackendError | null = null;
+  #destroyed = false;
+
+  private constructor(gpu: GPUDevice, info: AdapterInfo) {
+    this.gpu = gpu;
+    this.info = info;
+    gpu.addEventListener("uncapturederror", (event) => {
+      this.#record(translate((event as GPUUncapturedErrorEvent).error));
+    });
+    void gpu.lost.then(({ reason, message }) => {
+      if (!this.#destroyed) this.#record(lostError(reason, message));
+    });
+  }
+
+  /** @throws {BackendError} no adapter, no loader, or a limit that the adapter lacks */
+  static async open(wanted: string | number | undefined, profile: boolean): Promise<Device> {
+    const { adapter, info } = await chooseAdapter(wanted);
+    for (const [limit, needed] of Object.entries(NEEDED)) {
+      if ((info.limits[limit] ?? 0) >= needed) continue;
+      throw new BackendError(
+        "limit",
+        `webgpu: expected ${limit} of at least ${needed}, got ${info.limits[limit]} (${info.name}). Choose another adapter or the wasm backend.`,
+        { limit, needed, got: info.limits[limit] },
+      );
+    }
+    const requiredLimits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+    const requiredFeatures: GPUFeatureName[] =
+      profile && adapter.features.has("timestamp-query") ? ["timestamp-query"] : [];
+    try {
+      return new Device(await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures }), info);
+    } catch (cause) {
+      throw new BackendError("no-device", `webgpu: ${info.name} gave no device: ${messageOf(cause)}`, {}, cause);
+    }
+  }
+
+  limit(name: (typeof COMPUTE_LIMITS)[number]): number {
+    return this.gpu.limits[name];
+  }
+
+  get hasTimestamps(): boolean {
+    return this.gpu.features.has("timestamp-query");
+  }
+
+  get counts(): ObjectCounts {
+    return { ...this.#counts, liveBuffers: this.#live.size };
+  }
+
+  /** @throws {BackendError} the device is lost, or something has failed since the last call */
+  check(): void {
+    // While a shader is being checked its error would come with less information, as an invalid command.
+    if (this.#error && this.#checks.size === 0) throw this.#error;
+  }
+
+  /** Waits for pending checks, then as `check`. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#checks);
+    this.check();
+  }
+
+  buffer(label: string, size: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    this.#counts.buffers++;
+    this.gpu.pushErrorScope("out-of-memory");
+    const buffer = this.gpu.createBuffer({ label, size, usage });
+    this.#await(this.gpu.popErrorScope(), async (error) => {
+      this.#record(
+        new BackendError(
+          "out-of-memory",
+          `webgpu: ${this.info.name} has no ${size} bytes left (${label}): ${error.message}`,
+        ),
+      );
+    });
+    this.#live.add(buffer);
+    return buffer;
+  }
+
+  destroyBuffer(buffer: GPUBuffer): void {
+    if (this.#live.delete(buffer)) buffer.destroy();
+  }
+
+  /** A pipeline of `source` with its entry point `main`; compile errors surface later, with the kernel's name and line. */
+  pipeline(label: string, source: string, layout: GPUPipelineLayout): GPUComputePipeline {
+    this.#counts.shaderModules++;
+    this.#counts.pipelines++;
+    this.gpu.pushErrorScope("validation");
+    const module = this.gpu.createShaderModule({ label, code: source });
+    const pipeline = this.gpu.createComputePipeline({ label, layout, compute: { module, entryPoint: "main" } });
+    this.#await(this.gpu.popErrorScope(), async (error) => {
+      this.#record(await shaderError(label, source, module, error));
+    });
+    return pipeline;
+  }
+
+  bindGroup(descriptor: GPUBindGroupDescriptor): GPUBindGroup {
+    this.#counts.bindGroups++;
+    return this.gpu.createBindGroup(descriptor);
+  }
+
+  querySet(descriptor: GPUQuerySetDescriptor): GPUQuerySet {
+    this.#counts.querySets++;
+    return this.gpu.createQuerySet(descriptor);
+  }
+
+  destroy(): void {
+    this.#destroyed = true;
+    for (const buffer of this.#live) buffer.destroy();
+    this.#live.clear();
+    this.gpu.destroy();
+  }
+
+  /** Translates what a rejected promise of the device says. */
+  failure(error: unknown): BackendError {
+    return this.#error ?? (error instanceof BackendError ? error : lostError("unknown", messageOf(error)));
+  }
+
+  #await(scope: Promise<GPUError | null>, onError: (error: GPUError) => Promise<void>): void {
+    const check = scope
+      .then((error) => (error ? onError(error) : undefined))
+      .catch((error: unknown) => {
+        if (!this.#destroyed) this.#record(lostError("unknown", messageOf(error)));
+      })
+      .finally(() => this.#checks.delete(check));
+    this.#checks.add(check);
+  }
+
+  /** The first error is the cause; but a shader that does not compile explains all that follow from it. */
+  #record(error: BackendError): void {
+    if (!this.#error || (error.code === "shader" && this.#error.code !== "shader")) this.#error = error;
+  }
+}
+
+async function shaderError(
+  label: string,
+  source: string,
+  module: GPUShaderModule,
+  error: GPUError,
+): Promise<BackendError> {
+  const { messages } = await module.getCompilationInfo();
+  const first = [...messages].find((m) => m.type === "error");
+  if (!first) return new BackendError("pipeline", `webgpu: kernel ${label}: ${error.message}`, { kernel: label });
+  const text = source.split("\n")[first.lineNum - 1]?.trim() ?? "";
+  return new BackendError(
+    "shader",
+    `webgpu: kernel ${label} does not compile: line ${first.lineNum}: ${first.message} (${text})`,
+    { kernel: label, line: first.lineNum, column: first.linePos, text },
+  );
+}
+
+function translate(error: GPUError): BackendError {
+  return new BackendError("webgpu", `webgpu: the device reports: ${error.message}`);
+}
+
+function lostError(reason: string, message: string): BackendError {
+  return new BackendError(
+    "device-lost",
+    `webgpu: the device was lost (${reason}): ${message}. Its memory is gone: resume from the last checkpoint. If it happens again, ` +
+      "use a smaller batch (a watchdog may stop long work) or look for driver errors in the system log.",
+    { reason },
+  );
+}

@@ -1,0 +1,232 @@
+// Prints the instructions of a phase as WGSL: straight-line code, one `let` per value, every value a vec4<f32>.
+//
+// In a batch phase a vec4 holds four lanes of one row; in a plain phase it holds four rows. Reductions are not done here: their
+// operands go to private variables (rowsValue…, lanesValue…) that the kernel's hooks pick up.
+
+import { BackendError } from "../../core/errors.ts";
+import type { Binding, BindingId, PanelLayout, PointwiseOp, ValueId } from "../program.ts";
+import type { LegalInstr } from "./access.ts";
+import { isPerLane, panelVecs, rowsOf } from "./layout.ts";
+import type { LegalPhase } from "./legalize.ts";
+
+/** Names of the memory behind bindings in one shader: `at` is the vec4 offset in its slab. */
+export interface Memory {
+  readonly layout: PanelLayout;
+  binding(id: BindingId): Binding;
+  at(id: BindingId): string;
+  slab(id: BindingId): number;
+}
+
+const UNARY: Readonly<Record<string, (a: string) => string>> = {
+  neg: (a) => `-${a}`,
+  abs: (a) => `abs(${a})`,
+  sign: (a) => `sign(${a})`,
+  exp: (a) => `expOf(${a})`,
+  log: (a) => `logOf(${a})`,
+  sqrt: (a) => `sqrt(${a})`,
+  floor: (a) => `floor(${a})`,
+  relu: (a) => `reluOf(${a})`,
+  sigmoid: (a) => `sigmoidOf(${a})`,
+  tanh: (a) => `tanhOf(${a})`,
+  softplus: (a) => `softplusOf(${a})`,
+  erf: (a) => `erfOf(${a})`,
+  isFinite: (a) => `isFiniteOf(${a})`,
+};
+
+const BINARY: Readonly<Record<string, (a: string, b: string) => string>> = {
+  add: (a, b) => `${a} + ${b}`,
+  sub: (a, b) => `${a} - ${b}`,
+  mul: (a, b) => `${a} * ${b}`,
+  div: (a, b) => `${a} / ${b}`,
+  min: (a, b) => `minOf(${a}, ${b})`,
+  max: (a, b) => `maxOf(${a}, ${b})`,
+  lt: (a, b) => `truth(${a} < ${b})`,
+  le: (a, b) => `truth(${a} <= ${b})`,
+  eq: (a, b) => `truth(${a} == ${b})`,
+  pow: (a, b) => `powOf(${a}, ${b})`,
+};
+
+function pointwise(op: PointwiseOp, args: readonly string[]): string {
+  const [a, b, c] = args as [string, string, string];
+  if (op === "select") return `select(${c}, ${b}, ${a} != vec4<f32>(0.0))`;
+  const unary = UNARY[op];
+  if (unary) return unary(a);
+  const binary = BINARY[op];
+  if (binary) return binary(a, b);
+  throw new BackendError("program", `webgpu: expected a known instruction, got "${op}" (op)`);
+}
+
+/** A vec4 of one number, exact: WGSL reads a decimal literal as the nearest f32. Special numbers exist at run time only. */
+export function constant(value: number): string {
+  const x = Math.fround(value);
+  if (Number.isNaN(x)) return "quietNan()";
+  if (!Number.isFinite(x)) return x > 0 ? "infinity()" : "-infinity()";
+  return `vec4<f32>(${Object.is(x, -0) ? "-0.0" : x}f)`;
+}
+
+/** Prints one phase. Values in `given` come from outside (the product, the operand of its gradient). */
+export class PhasePrinter {
+  readonly #phase: LegalPhase;
+  readonly #memory: Memory;
+  readonly #given: ReadonlyMap<ValueId, string>;
+  readonly #vecs: number;
+  #rowReductions = 0;
+  #laneReductions = 0;
+
+  constructor(phase: LegalPhase, memory: Memory, given: ReadonlyMap<ValueId, string> = new Map()) {
+    this.#phase = phase;
+    this.#memory = memory;
+    this.#given = given;
+    this.#vecs = panelVecs(memory.layout);
+  }
+
+  /**
+   * The statements of the instructions `ids` (default: all). They rely on `tile` (batch) or `at` (plain: which vec4 of rows).
+   */
+  statements(ids: readonly ValueId[] = this.#phase.instrs.map((_, id) => id)): string {
+    const lines = this.#phase.lanes === "batch" ? this.#addresses() : [];
+    for (const id of ids) lines.push(...this.#statement(id, this.#phase.instrs[id]!));
+    return lines.map((line) => `  ${line}`).join("\n");
+  }
+
+  #addresses(): string[] {
+    const { rows } = this.#phase;
+    return [
+      `let stateAt = (tile.panel * ${rows}u + tile.row) * ${this.#vecs}u + tile.sub;`,
+      `let sampleAt = tile.panel * ${this.#vecs}u + tile.sub;`,
+    ];
+  }
+
+  #statement(id: ValueId, instr: LegalInstr): string[] {
+    const given = this.#given.get(id);
+    if (given !== undefined) return [`let v${id} = ${given};`];
+    switch (instr.op) {
+      case "store":
+        return [this.#store(instr.binding, `v${instr.value}`, instr.accumulate)];
+      case "scatter":
+        return this.#scatter(id, instr.table, instr.index, instr.value);
+      case "reduceRows":
+        return [`rowsValue${this.#rowReductions++} = v${instr.value};`];
+      case "reduceLanes":
+        return [`lanesValue${this.#laneReductions++} = v${instr.value};`];
+      case "sumPartials":
+        return this.#sumPartials(id, instr.binding, instr.count);
+      default:
+        return [`let v${id} = ${this.#expression(instr)};`];
+    }
+  }
+
+  #expression(instr: LegalInstr): string {
+    switch (instr.op) {
+      case "load":
+        return this.#load(instr.binding);
+      case "const":
+        return constant(instr.value);
+      case "rowIndex":
+        return `vec4<f32>(${this.#rowNumbers()})`;
+      case "lookup":
+        return this.#lookup(instr.table, instr.index);
+      case "random": {
+        const word = (k: number): string => this.#word(instr.key, `${k}u`);
+        return `uniformAt(vec2<u32>(${word(0)}, ${word(1)}), ${this.#rowNumbers()}, vec4<u32>(v${instr.sampleId}))`;
+      }
+      case "gather":
+        return this.#gather(instr.source, instr.index);
+      case "matmul":
+      case "matmulT":
+        throw new BackendError("program", `webgpu: expected the product to be given, got ${instr.op}`);
+      case "store":
+      case "scatter":
+      case "reduceRows":
+      case "reduceLanes":
+      case "sumPartials":
+        throw new BackendError("program", `webgpu: expected a value, got ${instr.op}`);
+      default:
+        return pointwise(
+          instr.op,
+          instr.args.map((a) => `v${a}`),
+        );
+    }
+  }
+
+  /** The numbers of the rows in a vec4, as vec4<u32>. */
+  #rowNumbers(): string {
+    return this.#phase.lanes === "batch" ? "vec4<u32>(tile.row)" : "(vec4<u32>(4u * at) + vec4<u32>(0u, 1u, 2u, 3u))";
+  }
+
+  #load(id: BindingId): string {
+    const binding = this.#memory.binding(id);
+    if (isPerLane(binding) || (this.#phase.lanes === "none" && rowsOf(binding) > 1)) {
+      return `read${this.#memory.slab(id)}(${this.#address(id)})`;
+    }
+    const row = rowsOf(binding) > 1 ? "tile.row" : "0u";
+    return `vec4<f32>(bitcast<f32>(${this.#word(id, row)}))`;
+  }
+
+  /** The vec4 of a tile in a state, sample or vector. */
+  #address(id: BindingId): string {
+    const binding = this.#memory.binding(id);
+    if (!isPerLane(binding)) return `${this.#memory.at(id)} + at`;
+    return `${this.#memory.at(id)} + ${rowsOf(binding) === this.#phase.rows ? "stateAt" : "sampleAt"}`;
+  }
+
+  /** The u32 at word `offset` of a binding. */
+  #word(id: BindingId, offset: string): string {
+    return `word${this.#memory.slab(id)}(4u * ${this.#memory.at(id)} + ${offset})`;
+  }
+
+  /** Four lanes, each at its own index of the table. */
+  #lookup(table: BindingId, index: ValueId): string {
+    const word = (k: number): string => {
+      const at = this.#tableAddress(table, `u32(v${index}[${k}])`);
+      return this.#word(table, `4u * (${at}) + ${k}u`);
+    };
+    return `bitcast<vec4<f32>>(vec4<u32>(${[0, 1, 2, 3].map(word).join(", ")}))`;
+  }
+
+  #tableAddress(table: BindingId, index: string): string {
+    const { rows } = this.#memory.binding(table);
+    return `${index} * ${this.#memory.layout.panels * rows * this.#vecs}u + stateAt`;
+  }
+
+  #scatter(id: ValueId, table: BindingId, index: ValueId, value: ValueId): string[] {
+    const slab = this.#memory.slab(table);
+    return [0, 1, 2, 3].flatMap((k) => {
+      const name = `target${id}_${k}`;
+      const at = this.#tableAddress(table, `u32(v${index}[${k}])`);
+      return [
+        `let ${name} = 4u * (${this.#memory.at(table)} + ${at}) + ${k}u;`,
+        `setWord${slab}(${name}, bitcast<u32>(bitcast<f32>(word${slab}(${name})) + v${value}[${k}]));`,
+      ];
+    });
+  }
+
+  #gather(source: BindingId, index: BindingId): string {
+    const indices = `slab${this.#memory.slab(index)}[${this.#memory.at(index)} + at]`;
+    const words = [0, 1, 2, 3].map((k) => this.#word(source, `${indices}[${k}]`));
+    return `bitcast<vec4<f32>>(vec4<u32>(${words.join(", ")}))`;
+  }
+
+  #sumPartials(id: ValueId, binding: BindingId, count: number): string[] {
+    const stride = this.#memory.layout.panels * this.#phase.rows * this.#vecs;
+    const load = `read${this.#memory.slab(binding)}(${this.#address(binding)}`;
+    if (count === 1) return [`let v${id} = ${load});`];
+    return [
+      `var v${id} = ${load});`,
+      `for (var i = 1u; i < ${count}u; i++) {`,
+      `  v${id} += ${load} + i * ${stride}u);`,
+      "}",
+    ];
+  }
+
+  #store(id: BindingId, value: string, accumulate: boolean): string {
+    const slab = this.#memory.slab(id);
+    if (this.#phase.lanes === "none" && this.#phase.rows === 1) {
+      // One number: the rest of its vec4 belongs to nobody, but a wider store would race with nothing gained.
+      const old = accumulate ? `bitcast<f32>(${this.#word(id, "0u")}) + ` : "";
+      return `setWord${slab}(4u * ${this.#memory.at(id)}, bitcast<u32>(${old}${value}.x));`;
+    }
+    const address = this.#address(id);
+    return `write${slab}(${address}, ${accumulate ? `read${slab}(${address}) + ` : ""}${value});`;
+  }
+}

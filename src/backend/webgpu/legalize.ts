@@ -1,0 +1,198 @@
+// Program → phases that are one kernel each. A phase may hold any number of contractions and reductions; a kernel holds at most one
+// sparse product with its epilogue, or one tile product, or none. What does not fit is cut, and the pieces speak through temporaries:
+//
+//   - a phase with one sparse product and no reduction over rows stays whole: product and epilogue in one dispatch;
+//   - any other product goes into a temporary first. Reductions over rows are among these because their partial results must not
+//     depend on how rows were dealt out to threads, which a sparse kernel does by the width of the batch;
+//   - dense products leave partial sums over pieces of their inner extent, added up where the value is used.
+
+import { BackendError } from "../../core/errors.ts";
+import type { Binding, BindingId, Instr, Phase, Program, ValueId } from "../program.ts";
+import { accessesOf, closureOf, hasEffect, type LegalInstr, withArguments } from "./access.ts";
+
+type Matmul = Extract<Instr, { op: "matmul" }>;
+type MatmulT = Extract<Instr, { op: "matmulT" }>;
+
+/** A phase of the backend: as in a program, with at most one sparse product. */
+export interface LegalPhase {
+  readonly kind: "phase";
+  readonly rows: number;
+  readonly lanes: "batch" | "none";
+  readonly instrs: readonly LegalInstr[];
+}
+
+/** One tile product (kernels/gemm.wgsl): "forward" M·X and "ct" Mᵀ·G give partial states, "grad" adds G·Xᵀ to a dense matrix. */
+export interface GemmPhase {
+  readonly kind: "gemm";
+  readonly variant: "forward" | "ct" | "grad";
+  /** forward, ct: the matrix; grad: the gradient. */
+  readonly matrix: BindingId;
+  /** forward: X; ct, grad: G. */
+  readonly operand: BindingId;
+  /** forward, ct: a table of partial products; grad: X. */
+  readonly other: BindingId;
+  readonly splits: number;
+}
+
+export type Piece = LegalPhase | GemmPhase;
+
+export interface LegalProgram {
+  readonly name: string;
+  /** Those of the program, then added temporaries; lives are counted in pieces. */
+  readonly bindings: readonly Binding[];
+  readonly pieces: readonly Piece[];
+}
+
+/** Inner extent of one partial dense product. */
+export const SPLIT_K = 1024;
+
+export function legalize(program: Program): LegalProgram {
+  const builder = new LegalBuilder(program);
+  program.phases.forEach((phase) => {
+    builder.add(phase);
+  });
+  return builder.build();
+}
+
+class LegalBuilder {
+  readonly #program: Program;
+  readonly #pieces: Piece[] = [];
+  readonly #added: Binding[] = [];
+  /** First and last piece of each phase. */
+  readonly #spans: { first: number; last: number }[] = [];
+
+  constructor(program: Program) {
+    this.#program = program;
+  }
+
+  add(phase: Phase): void {
+    const first = this.#pieces.length;
+    const products = phase.instrs.flatMap((instr, id) => (isProduct(instr) ? [id] : []));
+    const only = products.length === 1 ? (phase.instrs[products[0]!] as Matmul | MatmulT) : null;
+    const reduces = phase.instrs.some((instr) => instr.op === "reduceRows");
+    const whole = products.length === 0 || (only !== null && this.#isSparse(only) && !reduces);
+    if (whole) this.#pieces.push({ kind: "phase", ...phase });
+    else this.#cut(phase, products);
+    this.#spans.push({ first, last: Math.max(first, this.#pieces.length - 1) });
+  }
+
+  build(): LegalProgram {
+    const own = this.#program.bindings.map((binding) => {
+      if (!binding.temp) return binding;
+      const firstPhase = this.#spans[binding.temp.firstPhase]?.first ?? 0;
+      const lastPhase = this.#spans[binding.temp.lastPhase]?.last ?? this.#pieces.length - 1;
+      return { ...binding, temp: { firstPhase, lastPhase } };
+    });
+    const bindings = [...own, ...this.#added.map((b, k) => this.#withLife(b, own.length + k))];
+    return { name: this.#program.name, bindings, pieces: this.#pieces };
+  }
+
+  #cut(phase: Phase, products: readonly ValueId[]): void {
+    // Each product is replaced by what reads it back, so a later one may depend on it.
+    const instrs: LegalInstr[] = [...phase.instrs];
+    const cut: LegalPhase = { kind: "phase", rows: phase.rows, lanes: phase.lanes, instrs };
+    for (const id of products) instrs[id] = this.#product(cut, id);
+    if (instrs.some(hasEffect)) this.#pieces.push(cut);
+  }
+
+  /** Emits the product `id` into a temporary and returns the instruction that reads it back. */
+  #product(phase: LegalPhase, id: ValueId): LegalInstr {
+    const product = phase.instrs[id] as Matmul | MatmulT;
+    if (this.#isSparse(product)) return this.#sparseProduct(phase, id, product);
+    if (product.op === "matmul") {
+      return this.#gemm("forward", product.matrix, product.x, this.#binding(product.matrix).cols ?? 1, phase.rows);
+    }
+    if (product.grad) {
+      const { x, binding } = product.grad;
+      const other = this.#materialized(phase, x);
+      this.#pieces.push({ kind: "gemm", variant: "grad", matrix: binding, operand: product.g, other, splits: 1 });
+    }
+    if (!product.needCt) return UNUSED;
+    return this.#gemm("ct", product.matrix, product.g, this.#binding(product.matrix).rows, phase.rows);
+  }
+
+  #sparseProduct(phase: LegalPhase, id: ValueId, product: Matmul | MatmulT): LegalInstr {
+    const wanted = product.op === "matmul" || product.needCt;
+    const target = wanted ? this.#temporary("state", phase.rows) : null;
+    const instrs = this.#closure(phase, id);
+    const value = instrs.length - 1;
+    if (target !== null) instrs.push({ op: "store", binding: target, value, accumulate: false });
+    this.#pieces.push({ kind: "phase", rows: phase.rows, lanes: "batch", instrs });
+    return target === null ? UNUSED : { op: "load", binding: target };
+  }
+
+  #gemm(variant: "forward" | "ct", matrix: BindingId, operand: BindingId, inner: number, rows: number): LegalInstr {
+    const splits = Math.ceil(inner / SPLIT_K);
+    const other = this.#temporary("table", rows, splits);
+    this.#pieces.push({ kind: "gemm", variant, matrix, operand, other, splits });
+    return { op: "sumPartials", binding: other, count: splits };
+  }
+
+  /** A state that holds the value: the one it was loaded from, or a temporary. */
+  #materialized(phase: LegalPhase, id: ValueId): BindingId {
+    const instr = phase.instrs[id]!;
+    if (instr.op === "load") {
+      const { kind, rows } = this.#binding(instr.binding);
+      if (kind === "state" && rows === phase.rows) return instr.binding;
+    }
+    const binding = this.#temporary("state", phase.rows);
+    const instrs = this.#closure(phase, id);
+    instrs.push({ op: "store", binding, value: instrs.length - 1, accumulate: false });
+    this.#pieces.push({ kind: "phase", rows: phase.rows, lanes: "batch", instrs });
+    return binding;
+  }
+
+  /** The instruction `id` and those it depends on, renumbered, so that they can run before the rest of their phase. */
+  #closure(phase: LegalPhase, id: ValueId): LegalInstr[] {
+    const ids = closureOf(phase.instrs, [id]);
+    const order = new Map(ids.map((old, at) => [old, at]));
+    for (const old of ids) this.#checkEarly(phase, old);
+    return ids.map((old) => withArguments(phase.instrs[old]!, (argument) => order.get(argument)!));
+  }
+
+  /** A value computed early must not read what its own phase has written before it. */
+  #checkEarly(phase: LegalPhase, id: ValueId): void {
+    const reads = accessesOf(phase.instrs[id]!).filter((a) => !a.writes);
+    const before = phase.instrs.slice(0, id).flatMap((instr) => accessesOf(instr).filter((a) => a.writes));
+    const clash = reads.find((r) => before.some((w) => w.binding === r.binding));
+    if (!clash) return;
+    const name = this.#binding(clash.binding).name;
+    throw new BackendError(
+      "program",
+      `${this.#program.name}: expected the operand of a product not to be written earlier in its phase, got a store (${name})`,
+    );
+  }
+
+  #temporary(kind: "state" | "table", rows: number, cols?: number): BindingId {
+    const name = `product ${this.#added.length}`;
+    // The life is filled in by build(), when all uses are known.
+    this.#added.push({ name, kind, rows, ...(cols === undefined ? {} : { cols }), access: "readwrite" });
+    return this.#program.bindings.length + this.#added.length - 1;
+  }
+
+  #withLife(binding: Binding, id: BindingId): Binding {
+    const uses = this.#pieces.flatMap((piece, at) => (bindingsOf(piece).includes(id) ? [at] : []));
+    return { ...binding, temp: { firstPhase: uses[0] ?? 0, lastPhase: uses.at(-1) ?? 0 } };
+  }
+
+  #isSparse(product: Matmul | MatmulT): boolean {
+    return this.#binding(product.matrix).kind === "sparse";
+  }
+
+  #binding(id: BindingId): Binding {
+    return this.#program.bindings[id]!;
+  }
+}
+
+/** Stands for a product whose value is not wanted. */
+const UNUSED: LegalInstr = { op: "const", value: 0 };
+
+/** All bindings a piece touches. */
+export function bindingsOf(piece: Piece): readonly BindingId[] {
+  if (piece.kind === "gemm") return [piece.matrix, piece.operand, piece.other];
+  return piece.instrs.flatMap((instr) => accessesOf(instr).map((a) => a.binding));
+}
+
+export function isProduct(instr: LegalInstr): instr is Matmul | MatmulT {
+  return instr.op === "matmul" || instr.op === "matmulT";
+}

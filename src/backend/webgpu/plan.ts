@@ -1,0 +1,224 @@
+// Legal phases → dispatches: which kernel runs each, and what of several phases goes into one. Phases with one row (per-sample
+// control, losses, learning rates) that follow one another become one dispatch, together with the last step of reductions over
+// rows before them.
+
+import type { Binding, BindingId, Instr, Program } from "../program.ts";
+import { type Access, accessesOf, type LegalInstr } from "./access.ts";
+import { type GemmPhase, isProduct, type LegalPhase, legalize, type Piece } from "./legalize.ts";
+
+type ReduceRows = Extract<Instr, { op: "reduceRows" }>;
+
+/** The last step of a reduction over rows: `count` partial results (vec4s of lanes, or of rows in a plain phase) → target. */
+export interface Combine {
+  readonly partials: BindingId;
+  readonly count: number;
+  readonly target: BindingId;
+  readonly how: ReduceRows["how"];
+  readonly accumulate: boolean;
+  readonly perLane: boolean;
+}
+
+/** kernels/spmm.wgsl, spmmGrad.wgsl: a sparse product with its epilogue. */
+export interface SparsePlan {
+  readonly kernel: "spmm" | "spmmGrad";
+  readonly phase: LegalPhase;
+  readonly product: number;
+  /** Something sums over lanes: blocks of lanes run one after another instead of side by side. */
+  readonly crossesLanes: boolean;
+}
+
+export interface GemmPlan {
+  readonly kernel: "gemm";
+  readonly phase: GemmPhase;
+}
+
+/** kernels/map.wgsl, vector.wgsl: a pointwise phase. `partials[k]` belongs to its k-th reduction over rows; null = complete at once. */
+export interface PointwisePlan {
+  readonly kernel: "map" | "vector";
+  readonly phase: LegalPhase;
+  readonly groups: number;
+  readonly itemsPerThread: number;
+  readonly partials: readonly (BindingId | null)[];
+}
+
+/** kernels/tail.wgsl. */
+export interface TailPlan {
+  readonly kernel: "tail";
+  readonly combines: readonly Combine[];
+  readonly phases: readonly LegalPhase[];
+  /** Something crosses lanes or is not per lane: one workgroup for all panels. */
+  readonly oneGroup: boolean;
+}
+
+export type DispatchPlan = SparsePlan | GemmPlan | PointwisePlan | TailPlan;
+
+export interface ProgramPlan {
+  readonly name: string;
+  readonly bindings: readonly Binding[];
+  readonly dispatches: readonly DispatchPlan[];
+}
+
+/** Rows of one workgroup of map.wgsl, per row of a thread; rows (vec4s) of one of vector.wgsl. */
+const MAP_ROWS = 64;
+const VECTOR_VECS = 256;
+/** Partial results that the last step of a reduction should at most have to read per lane. */
+const MAX_PARTIALS = 256;
+const MAX_GROUPS = 65535;
+
+export function planOf(program: Program): ProgramPlan {
+  return new Planner(program).build();
+}
+
+class Planner {
+  readonly #name: string;
+  readonly #bindings: Binding[];
+  readonly #pieces: readonly Piece[];
+  readonly #dispatches: DispatchPlan[] = [];
+  readonly #groups: { first: number; last: number }[] = [];
+  #combines: Combine[] = [];
+  #tail: LegalPhase[] = [];
+
+  constructor(program: Program) {
+    const legal = legalize(program);
+    this.#name = legal.name;
+    this.#bindings = [...legal.bindings];
+    this.#pieces = legal.pieces;
+  }
+
+  build(): ProgramPlan {
+    this.#pieces.forEach((piece, at) => {
+      this.#add(piece, at);
+    });
+    this.#flush(this.#pieces.length);
+    const bindings = this.#bindings.map((b) => this.#widened(b));
+    return { name: this.#name, bindings, dispatches: this.#dispatches };
+  }
+
+  #add(piece: Piece, at: number): void {
+    if (piece.kind === "phase" && piece.rows === 1 && !piece.instrs.some(isProduct)) {
+      this.#tail.push(piece);
+      return;
+    }
+    this.#flush(at);
+    this.#dispatches.push(piece.kind === "gemm" ? { kernel: "gemm", phase: piece } : this.#planPhase(piece, at));
+  }
+
+  #planPhase(phase: LegalPhase, at: number): DispatchPlan {
+    const product = phase.instrs.findIndex(isProduct);
+    if (product >= 0) {
+      const instr = phase.instrs[product]!;
+      const grows = instr.op === "matmulT" && instr.grad !== undefined;
+      const crossesLanes = grows || phase.instrs.some((i) => i.op === "reduceLanes");
+      return { kernel: grows ? "spmmGrad" : "spmm", phase, product, crossesLanes };
+    }
+    const reductions = phase.instrs.filter(isReduceRows);
+    const kernel = phase.lanes === "batch" ? "map" : "vector";
+    const { groups, itemsPerThread } = groupsOf(phase, kernel, reductions.length > 0);
+    const partials = reductions.map((r) => (groups === 1 ? null : this.#addPartials(phase, r, groups, at)));
+    return { kernel, phase, groups, itemsPerThread, partials };
+  }
+
+  #addPartials(phase: LegalPhase, reduction: ReduceRows, count: number, at: number): BindingId {
+    const perLane = phase.lanes === "batch";
+    const name = `partials ${this.#bindings.length}`;
+    const temp = { firstPhase: at, lastPhase: at + 1 };
+    this.#bindings.push(
+      perLane
+        ? { name, kind: "table", rows: 1, cols: count, access: "readwrite", temp }
+        : { name, kind: "row", rows: 4 * count, access: "readwrite", temp },
+    );
+    const partials = this.#bindings.length - 1;
+    const { binding: target, how, accumulate } = reduction;
+    this.#keepUntil(target, at + 1);
+    this.#combines.push({ partials, count, target, how, accumulate, perLane });
+    return partials;
+  }
+
+  /** The target of a reduction is written one step after its phase. */
+  #keepUntil(id: BindingId, at: number): void {
+    const binding = this.#bindings[id]!;
+    if (!binding.temp) return;
+    const temp = { ...binding.temp, lastPhase: Math.max(binding.temp.lastPhase, at) };
+    this.#bindings[id] = { ...binding, temp };
+  }
+
+  /** Emits the collected one-row phases, which end before piece `at`, and the reductions that wait for their last step. */
+  #flush(at: number): void {
+    const [combines, phases] = [this.#combines, this.#tail];
+    if (combines.length === 0 && phases.length === 0) return;
+    const crosses = phases.some((p) => p.lanes === "none" || p.instrs.some((i) => i.op === "reduceLanes"));
+    const oneGroup = crosses || combines.some((c) => !c.perLane);
+    this.#dispatches.push({ kernel: "tail", combines, phases, oneGroup });
+    this.#groups.push({ first: at - phases.length, last: Math.max(at - phases.length, at - 1) });
+    this.#combines = [];
+    this.#tail = [];
+  }
+
+  /** Phases of one dispatch are not ordered between workgroups: a temporary of one of them lives through all of them. */
+  #widened(binding: Binding): Binding {
+    if (!binding.temp) return binding;
+    let { firstPhase, lastPhase } = binding.temp;
+    for (const { first, last } of this.#groups) {
+      if (firstPhase >= first && firstPhase <= last) firstPhase = first;
+      if (lastPhase >= first && lastPhase <= last) lastPhase = last;
+    }
+    return { ...binding, temp: { firstPhase, lastPhase } };
+  }
+}
+
+/** The matrix of a sparse product, which kernels read through bindings of its own; null for other dispatches. */
+export function sparseMatrixOf(plan: DispatchPlan): BindingId | null {
+  if (plan.kernel !== "spmm" && plan.kernel !== "spmmGrad") return null;
+  const product = plan.phase.instrs[plan.product]!;
+  return isProduct(product) ? product.matrix : null;
+}
+
+/** What a dispatch touches in slabs, in a fixed order. */
+export function accessesOfPlan(plan: DispatchPlan): readonly Access[] {
+  switch (plan.kernel) {
+    case "gemm": {
+      const { matrix, operand, other, variant } = plan.phase;
+      const isGrad = variant === "grad";
+      return [
+        { binding: matrix, writes: isGrad },
+        { binding: operand, writes: false },
+        { binding: other, writes: !isGrad },
+      ];
+    }
+    case "tail": {
+      const combines = plan.combines.flatMap((c) => [
+        { binding: c.partials, writes: false },
+        { binding: c.target, writes: true },
+      ]);
+      return [...combines, ...plan.phases.flatMap((p) => p.instrs.flatMap(accessesOf))];
+    }
+    case "map":
+    case "vector": {
+      const partials = plan.partials.flatMap((binding) => (binding === null ? [] : [{ binding, writes: true }]));
+      return [...plan.phase.instrs.flatMap(accessesOf), ...partials];
+    }
+    default: {
+      const matrix = sparseMatrixOf(plan);
+      return plan.phase.instrs.flatMap(accessesOf).filter((a) => a.binding !== matrix);
+    }
+  }
+}
+
+export function isReduceRows(instr: LegalInstr): instr is ReduceRows {
+  return instr.op === "reduceRows";
+}
+
+/** How the rows of a pointwise phase are dealt out. Depends on the rows alone, so that sums do not depend on the batch. */
+function groupsOf(
+  phase: LegalPhase,
+  kernel: "map" | "vector",
+  reduces: boolean,
+): { readonly groups: number; readonly itemsPerThread: number } {
+  const items = kernel === "map" ? phase.rows : Math.ceil(phase.rows / 4);
+  const perGroup = kernel === "map" ? MAP_ROWS : VECTOR_VECS;
+  // A thread of a phase that sums over lanes keeps the sum of one row only.
+  const onePerThread = phase.instrs.some((i) => i.op === "reduceLanes");
+  const wanted = onePerThread || !reduces ? MAX_GROUPS : MAX_PARTIALS;
+  const itemsPerThread = onePerThread ? 1 : Math.ceil(items / (perGroup * wanted));
+  return { groups: Math.ceil(items / (perGroup * itemsPerThread)), itemsPerThread };
+}

@@ -1,0 +1,135 @@
+// What all generated shaders share: the slabs and offsets that a dispatch is bound to, and filling the hooks of a kernel.
+
+import type { Binding, BindingId, PanelLayout } from "../program.ts";
+import type { Access } from "./access.ts";
+import type { Memory } from "./emit.ts";
+import { type KernelName, kernelSources } from "./wgsl.gen.ts";
+
+/** A number that a dispatch finds in its uniform block. */
+export type Param =
+  | { readonly kind: "offset"; readonly binding: BindingId }
+  /** A fact about a sparse operand, known when it is bound. */
+  | { readonly kind: "fact"; readonly name: FactName };
+
+export type FactName = "groups" | "longBlocks" | "mediumBlocks" | "tripsAt" | "indicesAt" | "firstPanel";
+
+/** What the `binding(k)` of the shader is, k ≥ 1 (0 is the uniform block). */
+export type Slot = SlabSlot | { readonly kind: "structure" } | { readonly kind: "values" };
+
+export interface SlabSlot {
+  readonly kind: "slab";
+  readonly bindings: readonly BindingId[];
+  readonly writes: boolean;
+}
+
+export interface Shader {
+  readonly kernel: KernelName;
+  readonly source: string;
+  readonly params: readonly Param[];
+  readonly slots: readonly Slot[];
+}
+
+/** Which slab of the dispatch (0, 1, …) a binding lies in; equal numbers mean the same buffer. */
+export type SlabOf = (id: BindingId) => number;
+
+export class ShaderWriter implements Memory {
+  readonly layout: PanelLayout;
+  readonly #bindings: readonly Binding[];
+  readonly #slabOf: SlabOf;
+  readonly #order: BindingId[] = [];
+  readonly #writes = new Set<number>();
+  readonly #facts: FactName[] = [];
+  readonly #matrix: boolean;
+
+  /** `accesses`: everything the dispatch touches apart from a sparse operand; `facts`: further fields of its uniform block. */
+  constructor(
+    bindings: readonly Binding[],
+    layout: PanelLayout,
+    slabOf: SlabOf,
+    accesses: readonly Access[],
+    facts: readonly FactName[] = [],
+  ) {
+    this.layout = layout;
+    this.#bindings = bindings;
+    this.#slabOf = slabOf;
+    this.#facts.push(...facts);
+    this.#matrix = facts.length > 0;
+    for (const { binding, writes } of accesses) {
+      if (!this.#order.includes(binding)) this.#order.push(binding);
+      if (writes) this.#writes.add(slabOf(binding));
+    }
+  }
+
+  binding(id: BindingId): Binding {
+    return this.#bindings[id]!;
+  }
+
+  at(id: BindingId): string {
+    return `params.b${this.#order.indexOf(id)}`;
+  }
+
+  slab(id: BindingId): number {
+    return this.#slabOf(id);
+  }
+
+  /** Fills the hooks of `kernel`; `constants` become WGSL constants ahead of the declarations. */
+  finish(
+    kernel: KernelName,
+    constants: Readonly<Record<string, number | boolean>>,
+    hooks: Readonly<Record<string, string>>,
+  ): Shader {
+    const declarations = `${this.#constants(constants)}\n${this.#declarations()}`;
+    const filled: Readonly<Record<string, string>> = { ...hooks, declarations };
+    const source = kernelSources[kernel].replace(/^\/\/ #hook (\w+)$/gm, (_, name: string) => filled[name] ?? "");
+    const offsets = this.#order.map((binding): Param => ({ kind: "offset", binding }));
+    const facts = this.#facts.map((name): Param => ({ kind: "fact", name }));
+    return { kernel, source, params: [...offsets, ...facts], slots: this.#slots() };
+  }
+
+  #constants(constants: Readonly<Record<string, number | boolean>>): string {
+    return Object.entries(constants)
+      .map(([name, value]) => `const ${name} = ${typeof value === "number" ? `${value}u` : value};`)
+      .join("\n");
+  }
+
+  #slots(): readonly Slot[] {
+    const slabs = [...new Set(this.#order.map(this.#slabOf))].sort((a, b) => a - b);
+    const slots = slabs.map((slab): Slot => {
+      const bindings = this.#order.filter((id) => this.#slabOf(id) === slab);
+      return { kind: "slab", bindings, writes: this.#writes.has(slab) };
+    });
+    return this.#matrix ? [...slots, { kind: "structure" }, { kind: "values" }] : slots;
+  }
+
+  #declarations(): string {
+    const fields = [...this.#order.map((_, k) => `b${k}`), ...this.#facts];
+    const struct = `struct Params {\n${fields.map((f) => `  ${f}: u32,`).join("\n")}\n}`;
+    const lines = [struct, "@group(0) @binding(0) var<uniform> params: Params;"];
+    this.#slots().forEach((slot, k) => {
+      const at = `@group(0) @binding(${k + 1})`;
+      if (slot.kind === "structure") lines.push(`${at} var<storage, read> structure: array<u32>;`);
+      else if (slot.kind === "values") lines.push(`${at} var<storage, read> values: array<f32>;`);
+      else lines.push(...slabDeclaration(slot, at, this.#slabOf(slot.bindings[0]!)));
+    });
+    return lines.join("\n");
+  }
+}
+
+/**
+ * A slab is an array of vec4<u32>: words are exact whatever they mean, and four lanes move at once. A single word is stored through
+ * one component, which is all that SPIR-V and HLSL write, so threads may own different words of one vec4.
+ */
+function slabDeclaration(slot: SlabSlot, at: string, slab: number): string[] {
+  const access = slot.writes ? "read_write" : "read";
+  const lines = [
+    `${at} var<storage, ${access}> slab${slab}: array<vec4<u32>>;`,
+    `fn read${slab}(at: u32) -> vec4<f32> { return bitcast<vec4<f32>>(slab${slab}[at]); }`,
+    `fn word${slab}(at: u32) -> u32 { return slab${slab}[at >> 2u][at & 3u]; }`,
+  ];
+  if (!slot.writes) return lines;
+  return [
+    ...lines,
+    `fn write${slab}(at: u32, x: vec4<f32>) { slab${slab}[at] = bitcast<vec4<u32>>(x); }`,
+    `fn setWord${slab}(at: u32, x: u32) { slab${slab}[at >> 2u][at & 3u] = x; }`,
+  ];
+}

@@ -1,0 +1,29 @@
+// Dispatch → shader: one builder for each kind of kernel.
+
+import type { Binding, PanelLayout } from "../program.ts";
+import { gemmShader } from "./gemmShader.ts";
+import type { DispatchPlan } from "./plan.ts";
+import { pointwiseShader } from "./pointwiseShader.ts";
+import type { Shader, SlabOf } from "./shader.ts";
+import { sparseShader } from "./sparseShader.ts";
+import { tailShader } from "./tailShader.ts";
+
+export function shaderOf(
+  plan: DispatchPlan,
+  bindings: readonly Binding[],
+  layout: PanelLayout,
+  slabOf: SlabOf,
+): Shader {
+  switch (plan.kernel) {
+    case "spmm":
+    case "spmmGrad":
+      return sparseShader(plan, bindings, layout, slabOf);
+    case "gemm":
+      return gemmShader(plan, bindings, layout, slabOf);
+    case "map":
+    case "vector":
+      return pointwiseShader(plan, bindings, layout, slabOf);
+    case "tail":
+      return tailShader(plan, bindings, layout, slabOf);
+  }
+}

@@ -1,0 +1,148 @@
+// Device memory from a few large buffers. A kernel may bind only 8 to 16 storage buffers but touch 20 states, so buffers are pieces of
+// *slabs*; a dispatch binds the slabs and gets the offsets in a uniform block. First fit in a sorted list of free ranges.
+
+import { BackendError } from "../../core/errors.ts";
+import type { Device } from "./device.ts";
+
+/** A piece of a slab. Offsets and sizes are multiples of `ALIGNMENT`. */
+export interface Piece {
+  readonly slab: Slab;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  /** Whether it has had another owner, whose numbers it still holds; otherwise it is zero. */
+  readonly reused: boolean;
+}
+
+export interface Slab {
+  readonly buffer: GPUBuffer;
+  readonly size: number;
+  /** Bytes from here on were never handed out: they are zero. */
+  fresh: number;
+  /** Sorted by offset; neighbours are merged. */
+  readonly free: { offset: number; size: number }[];
+  /** Made for one piece only: it goes when that goes. */
+  readonly dedicated: boolean;
+}
+
+/** A cache line of most GPUs, and enough for uniform blocks. */
+export const ALIGNMENT = 256;
+const FIRST_SLAB = 4 * 2 ** 20;
+const LARGEST_SLAB = 2 ** 30;
+
+export class SlabAllocator {
+  readonly #device: Device;
+  readonly #label: string;
+  readonly #usage: GPUBufferUsageFlags;
+  readonly #budget: number;
+  readonly #limit: number;
+  readonly #slabs = new Set<Slab>();
+  #reserved = 0;
+
+  constructor(device: Device, label: string, usage: GPUBufferUsageFlags, budget: number) {
+    this.#device = device;
+    this.#label = label;
+    this.#usage = usage;
+    this.#budget = budget;
+    const largest = Math.min(device.limit("maxBufferSize"), device.limit("maxStorageBufferBindingSize"));
+    this.#limit = Math.floor(largest / ALIGNMENT) * ALIGNMENT;
+  }
+
+  /** Bytes of all slabs. */
+  get reserved(): number {
+    return this.#reserved;
+  }
+
+  /**
+   * @param dedicated in a slab of its own, for what kernels bind separately
+   * @throws {BackendError} "limit": larger than one binding may be; "memory-budget": beyond the backend's budget
+   */
+  allocate(label: string, bytes: number, dedicated = false): Piece {
+    const byteLength = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+    if (byteLength > this.#limit) {
+      throw new BackendError(
+        "limit",
+        `webgpu: expected at most ${this.#limit} bytes in one array (maxStorageBufferBindingSize of ${this.#device.info.name}), got ` +
+          `${byteLength} (${label}). Use a smaller batch or an adapter with a larger limit.`,
+        { limit: this.#limit, bytes: byteLength, label },
+      );
+    }
+    if (!dedicated) {
+      for (const slab of this.#slabs) {
+        const piece = slab.dedicated ? null : takeFrom(slab, byteLength);
+        if (piece) return piece;
+      }
+    }
+    return takeFrom(this.#grow(label, byteLength, dedicated), byteLength)!;
+  }
+
+  release(piece: Piece): void {
+    const { slab } = piece;
+    giveBack(slab, piece.byteOffset, piece.byteLength);
+    const empty = slab.free.length === 1 && slab.free[0]!.size === slab.size;
+    // One empty slab stays, so that a buffer made and released in a loop does not make and destroy slabs.
+    if (empty && (slab.dedicated || this.#sharedSlabs() > 1)) this.#destroy(slab);
+  }
+
+  dispose(): void {
+    for (const slab of [...this.#slabs]) this.#destroy(slab);
+  }
+
+  #sharedSlabs(): number {
+    return [...this.#slabs].filter((slab) => !slab.dedicated).length;
+  }
+
+  #grow(label: string, needed: number, dedicated: boolean): Slab {
+    const left = this.#budget - this.#reserved;
+    if (needed > left) {
+      throw new BackendError(
+        "memory-budget",
+        `webgpu: expected at most ${this.#budget} bytes in all (memory budget), got ${needed} more on top of ${this.#reserved} ` +
+          `(${label}). Use a smaller batch, a smaller tape, or a larger budget.`,
+        { budget: this.#budget, reserved: this.#reserved, bytes: needed, label },
+      );
+    }
+    // Slabs double, so that there are few of them; but never past what is left or what can be bound.
+    const doubled = Math.max(FIRST_SLAB, this.#reserved);
+    const roomy = Math.min(doubled, LARGEST_SLAB, this.#limit, Math.floor(left / ALIGNMENT) * ALIGNMENT);
+    const size = dedicated ? needed : Math.max(needed, roomy);
+    const buffer = this.#device.buffer(`${this.#label} slab ${this.#slabs.size}`, size, this.#usage);
+    const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], dedicated };
+    this.#slabs.add(slab);
+    this.#reserved += size;
+    return slab;
+  }
+
+  #destroy(slab: Slab): void {
+    this.#slabs.delete(slab);
+    this.#reserved -= slab.size;
+    this.#device.destroyBuffer(slab.buffer);
+  }
+}
+
+function takeFrom(slab: Slab, byteLength: number): Piece | null {
+  const at = slab.free.findIndex((range) => range.size >= byteLength);
+  const range = slab.free[at];
+  if (!range) return null;
+  const byteOffset = range.offset;
+  if (range.size === byteLength) slab.free.splice(at, 1);
+  else slab.free[at] = { offset: byteOffset + byteLength, size: range.size - byteLength };
+  const reused = byteOffset < slab.fresh;
+  slab.fresh = Math.max(slab.fresh, byteOffset + byteLength);
+  return { slab, byteOffset, byteLength, reused };
+}
+
+function giveBack(slab: Slab, offset: number, size: number): void {
+  const { free } = slab;
+  const after = free.findIndex((range) => range.offset > offset);
+  const at = after < 0 ? free.length : after;
+  free.splice(at, 0, { offset, size });
+  mergeWithNext(free, at);
+  mergeWithNext(free, at - 1);
+}
+
+function mergeWithNext(free: { offset: number; size: number }[], at: number): void {
+  const [range, next] = [free[at], free[at + 1]];
+  if (!range || !next || range.offset + range.size !== next.offset) return;
+  range.size += next.size;
+  free.splice(at + 1, 1);
+}

@@ -1,0 +1,94 @@
+// The shader of a sparse product with its prologue and epilogue (kernels/spmm.wgsl, spmmGrad.wgsl).
+
+import { BackendError } from "../../core/errors.ts";
+import type { Binding, PanelLayout } from "../program.ts";
+import { closureOf } from "./access.ts";
+import { PhasePrinter } from "./emit.ts";
+import { panelVecs } from "./layout.ts";
+import { isProduct } from "./legalize.ts";
+import { accessesOfPlan, type SparsePlan } from "./plan.ts";
+import { laneReductions } from "./reductions.ts";
+import { type FactName, type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
+
+/** Threads of a workgroup, and how many of them share one vec4 of lanes: as in kernels/shared/rowBlocks.wgsl. */
+export const SPARSE_WORKGROUP = 256;
+export const SPARSE_SLOTS = 16;
+
+/** Panels that one workgroup covers: up to 64 lanes share the reading of indices and values. */
+export function blockPanels(layout: PanelLayout): number {
+  if (layout.panels === 1) return 1;
+  return layout.panels === 2 ? 2 : 4;
+}
+
+/** Indices of a matrix are 16-bit where they fit, as in `indexArray` of core/csr.ts. */
+export function hasShortIndices(gatheredRows: number): boolean {
+  return gatheredRows <= 65536;
+}
+
+const FACTS: readonly FactName[] = ["groups", "longBlocks", "mediumBlocks", "tripsAt", "indicesAt", "firstPanel"];
+
+export function sparseShader(
+  plan: SparsePlan,
+  bindings: readonly Binding[],
+  layout: PanelLayout,
+  slabOf: SlabOf,
+): Shader {
+  const { phase } = plan;
+  const product = phase.instrs[plan.product]!;
+  if (!isProduct(product)) throw new BackendError("program", "webgpu: expected a product in a sparse phase");
+  const operand = product.op === "matmul" ? product.x : product.g;
+  const writer = new ShaderWriter(bindings, layout, slabOf, accessesOfPlan(plan), FACTS);
+  const given = new Map([[plan.product, "y"]]);
+  const grad = product.op === "matmulT" ? product.grad : undefined;
+  if (grad) given.set(grad.x, "x");
+
+  const vecs = panelVecs(layout);
+  const matrix = bindings[product.matrix]!;
+  const operandRows = product.op === "matmul" ? (matrix.cols ?? 1) : matrix.rows;
+  const constants = {
+    PANEL_VECS: vecs,
+    PANELS: layout.panels,
+    BLOCK_PANELS: blockPanels(layout),
+    BLOCK_VECS: blockPanels(layout) * vecs,
+    LANE_THREADS: SPARSE_WORKGROUP,
+    OPERAND_ROWS: operandRows,
+    INDEX16: hasShortIndices(operandRows),
+    NEED_CT: product.op === "matmul" || product.needCt,
+  };
+  const lanes = laneReductions(phase, writer);
+  const epilogue = [
+    lanes.declarations,
+    `fn operandAt() -> u32 { return ${writer.at(operand)}; }`,
+    `fn gathered(at: u32) -> vec4<f32> { return read${writer.slab(operand)}(at); }`,
+    `fn epilogue(tile: Share, y: vec4<f32>${grad ? ", x: vec4<f32>" : ""}) {`,
+    new PhasePrinter(phase, writer, given).statements(),
+    "}",
+    finishFunction(lanes.stores),
+  ];
+  if (grad) {
+    const ids = closureOf(phase.instrs, [grad.x]);
+    const slab = writer.slab(grad.binding);
+    epilogue.push(
+      "fn operandOf(tile: Share) -> vec4<f32> {",
+      new PhasePrinter(phase, writer).statements(ids),
+      `  return v${grad.x};`,
+      "}",
+      "fn addToGrad(k: u32, x: f32) {",
+      `  let at = 4u * ${writer.at(grad.binding)} + k;`,
+      `  setWord${slab}(at, bitcast<u32>(bitcast<f32>(word${slab}(at)) + x));`,
+      "}",
+    );
+  }
+  return writer.finish(plan.kernel, constants, { epilogue: epilogue.join("\n") });
+}
+
+/** Sums over lanes: the block's lanes first, then onto what earlier blocks left. */
+function finishFunction(stores: readonly ((total: string, row: string) => string)[]): string {
+  const lines = stores.flatMap((store, k) => [
+    `  let total${k} = sumOverLanes(t, BLOCK_VECS, lanesValue${k});`,
+    `  if (share.part == 0u && share.row != ABSENT && t % BLOCK_VECS == 0u) {`,
+    `    ${store(`total${k}`, "share.row")}`,
+    "  }",
+  ]);
+  return ["fn finish(t: u32, share: Share) {", ...lines, "}"].join("\n");
+}

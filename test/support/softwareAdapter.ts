@@ -1,0 +1,100 @@
+// An adapter for WebGPU tests on any machine: what the system has, GPUs first, else SwiftShader (a Vulkan device on the CPU) out of the
+// npm package @sparticuz/chromium, which needs no installation. SwiftShader computes for real; it says nothing about speed.
+
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { constants, tmpdir } from "node:os";
+import { join } from "node:path";
+import { brotliDecompressSync } from "node:zlib";
+import { type AdapterInfo, hasVulkanLoader, listAdapters, rescanAdapters } from "../../src/backend/webgpu/dawn.ts";
+
+/** RTLD_NODELETE of glibc: Node closes what it could not register as an add-on, but the library has to stay. */
+const RTLD_NODELETE = 0x1000;
+const LOADER = "libvulkan.so.1";
+const DRIVER = "vk_swiftshader_icd.json";
+
+/**
+ * The adapter that tests run on, made available first where the system has none; null where none can be had.
+ * Prints it, so that no log leaves open what was tested.
+ */
+export async function testAdapter(): Promise<AdapterInfo | null> {
+  const adapter = (await listAdapters())[0] ?? (await swiftShader());
+  if (adapter) console.log(`# gpu adapter: ${adapter.name} (${adapter.isSoftware ? "software" : "GPU"})`);
+  return adapter;
+}
+
+/** `testAdapter`, but a machine without any is a failure unless AXOGRAD_ALLOW_NO_ADAPTER=1 says that it is known. */
+export async function requireTestAdapter(): Promise<AdapterInfo | null> {
+  const adapter = await testAdapter();
+  if (adapter) return adapter;
+  if (process.env["AXOGRAD_ALLOW_NO_ADAPTER"] !== "1") {
+    throw new Error(
+      "expected an adapter for the WebGPU tests, got none: install dev dependencies (SwiftShader runs on linux-x64), or set " +
+        "AXOGRAD_ALLOW_NO_ADAPTER=1 to skip these tests",
+    );
+  }
+  console.log("# gpu adapter: none; WebGPU tests SKIPPED (AXOGRAD_ALLOW_NO_ADAPTER=1)");
+  return null;
+}
+
+async function swiftShader(): Promise<AdapterInfo | null> {
+  if (process.platform !== "linux" || process.arch !== "x64") return null;
+  const folder = unpack();
+  // The loader reads the environment when it enumerates drivers, not when it is loaded.
+  process.env["VK_ICD_FILENAMES"] = join(folder, DRIVER);
+  if (!hasVulkanLoader()) loadForGood(join(folder, LOADER));
+  await rescanAdapters();
+  return (await listAdapters())[0] ?? null;
+}
+
+/** Loads a library into the process for all, and keeps it. */
+function loadForGood(path: string): void {
+  try {
+    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE);
+  } catch (error) {
+    // Always thrown: a library is no add-on. By then it is loaded.
+    if (!/did not self-register/.test(String(error))) throw error;
+  }
+}
+
+/** Unpacks SwiftShader into a cache folder, once per version; safe when several processes do so at a time. */
+function unpack(): string {
+  const archive = swiftShaderArchive();
+  const { size, mtimeMs } = statSync(archive);
+  const folder = join(tmpdir(), `axograd-swiftshader-${size}-${Math.round(mtimeMs)}`);
+  if (exists(join(folder, DRIVER))) return folder;
+  const partial = `${folder}.${process.pid}`;
+  mkdirSync(partial, { recursive: true });
+  for (const { name, data } of tarEntries(brotliDecompressSync(readFileSync(archive)))) {
+    if (name === LOADER || name === DRIVER || name === "libvk_swiftshader.so") writeFileSync(join(partial, name), data);
+  }
+  try {
+    renameSync(partial, folder);
+  } catch (error) {
+    if (!exists(join(folder, DRIVER))) throw error;
+  }
+  return folder;
+}
+
+/** The archive in the nearest installation of the package (whose module entry need not be loadable on this version of Node). */
+function swiftShaderArchive(): string {
+  const folders = createRequire(import.meta.url).resolve.paths("@sparticuz/chromium") ?? [];
+  const archives = folders.map((folder) => join(folder, "@sparticuz/chromium/bin/swiftshader.tar.br"));
+  const found = archives.find(exists);
+  if (found === undefined) throw new Error("expected the dev dependency @sparticuz/chromium (SwiftShader), got none");
+  return found;
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** Regular files of a tar archive: 512-byte headers (name at 0, octal size at 124, type at 156), data padded to 512. */
+function* tarEntries(tar: Buffer): Generator<{ readonly name: string; readonly data: Buffer }> {
+  const text = (from: number, length: number): string => tar.toString("latin1", from, from + length).split("\0")[0]!;
+  for (let at = 0; at + 512 <= tar.length && tar[at] !== 0; ) {
+    const size = Number.parseInt(text(at + 124, 12), 8) || 0;
+    if (text(at + 156, 1) === "0") yield { name: text(at, 100), data: tar.subarray(at + 512, at + 512 + size) };
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+}
