@@ -3,72 +3,94 @@
 import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
 import type { Backend, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
+import { compileAndBind } from "../backend/bind.ts";
 import type { Program } from "../backend/program.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Parameter, ParameterSet } from "../models/parameters.ts";
-
-export interface AdamOptions {
-  /** Default 1e-3. */
-  readonly lr?: number;
-  /** Default 0.9 and 0.999. */
-  readonly betas?: readonly [number, number];
-  /** Default 1e-8. */
-  readonly eps?: number;
-}
+import type { Ops } from "../ops/op.ts";
+import type { Value } from "../ops/value.ts";
 
 /** State that a checkpoint keeps. */
 export interface OptimizerState {
   readonly step: number;
-  /** Moments by name: `exp_avg.<parameter>`, `exp_avg_sq.<parameter>`, in the parameter's device order. */
+  /** Moments by name: `<moment>.<parameter>`, in the parameter's device order. */
   readonly moments: Readonly<Record<string, FloatArray>>;
 }
 
-/**
- * Adam: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − (lr/(1−β₁ᵏ))·m/(√v/√(1−β₂ᵏ) + ε) at step k.
- * Source: Kingma & Ba, ICLR 2015, in the form of torch.optim.Adam.
- */
-export class Adam {
+/** Limits applied to the gradients before the step. */
+export interface ClipOptions {
+  /** All gradients are scaled by min(1, clipNorm/(‖g‖ + 1e-6)), ‖g‖ the 2-norm over all parameters (torch.nn.utils.clip_grad_norm_). */
+  readonly clipNorm?: number;
+  /** Every component is limited to [−clipValue, clipValue], after clipNorm. */
+  readonly clipValue?: number;
+}
+
+/** One formula: which moments it keeps, which numbers change from step to step, and the update. */
+interface Rule {
+  readonly name: string;
+  readonly moments: readonly string[];
+  readonly scalars: readonly string[];
+  /** Values of the scalars at step k = 1, 2, … for the learning rate `lr`. */
+  readonly at: (k: number, lr: number) => readonly number[];
+  /** New parameter and new moments. */
+  readonly update: (
+    ops: Ops,
+    p: Value,
+    g: Value,
+    moments: readonly Value[],
+    scalars: readonly Value[],
+  ) => { readonly p: Value; readonly moments: readonly Value[] };
+}
+
+interface ClipState {
+  readonly squares: DeviceBuffer;
+  readonly scale: DeviceBuffer;
+  readonly sums: readonly BoundProgram[];
+  readonly finish: BoundProgram;
+}
+
+/** Keeps a total gradient norm from being divided by zero; the constant of clip_grad_norm_. */
+const CLIP_EPS = 1e-6;
+
+/** What all optimisers share: buffers, programs, clipping, state. Use Adam, AdamW or SGD. */
+export abstract class Optimizer {
   readonly #backend: Backend;
   readonly #parameters: ParameterSet;
-  readonly #betas: readonly [number, number];
-  readonly #lr: DeviceBuffer;
-  readonly #correction: DeviceBuffer;
-  readonly #slots: { parameter: Parameter; m: DeviceBuffer; v: DeviceBuffer; bound: BoundProgram }[] = [];
+  readonly #rule: Rule;
+  readonly #scalars: readonly DeviceBuffer[];
+  readonly #slots: { parameter: Parameter; moments: readonly DeviceBuffer[]; step: BoundProgram }[] = [];
+  readonly #clip: ClipState | null;
   lr: number;
   #step = 0;
 
-  constructor(
-    backend: Backend,
-    parameters: ParameterSet,
-    { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8 }: AdamOptions = {},
-  ) {
-    if (!(lr > 0)) throw new ArgumentError("Adam", "lr", "a learning rate above 0", `${lr}`);
-    if (betas.some((b) => !(b >= 0 && b < 1)))
-      throw new ArgumentError("Adam", "betas", "numbers from 0 to below 1", `${betas}`);
+  protected constructor(backend: Backend, parameters: ParameterSet, lr: number, rule: Rule, clip: ClipOptions) {
+    positive(rule.name, "lr", lr);
+    if (clip.clipNorm !== undefined) positive(rule.name, "clipNorm", clip.clipNorm);
+    if (clip.clipValue !== undefined) positive(rule.name, "clipValue", clip.clipValue);
     this.#backend = backend;
     this.#parameters = parameters;
-    this.#betas = betas;
+    this.#rule = rule;
     this.lr = lr;
-    this.#lr = backend.buffer("adam lr", 1);
-    this.#correction = backend.buffer("adam correction", 1);
+    this.#scalars = rule.scalars.map((name) => backend.buffer(`${rule.name} ${name}`, 1));
+    this.#clip = clip.clipNorm === undefined ? null : this.#clipPrograms(clip.clipNorm);
     const layout = backend.layoutFor(1);
     const programs = new Map<number, Program>();
     for (const parameter of parameters.trainable()) {
       const { size } = parameter;
-      const program = programs.get(size) ?? adamProgram(size, betas, eps);
+      const program = programs.get(size) ?? stepProgram(rule, size, clip);
       programs.set(size, program);
-      const m = backend.buffer(`${parameter.name} m`, size);
-      const v = backend.buffer(`${parameter.name} v`, size);
-      const bound = backend.bind(backend.compile(program, layout), {
+      const moments = rule.moments.map((name) => backend.buffer(`${parameter.name} ${name}`, size));
+      const named = (names: readonly string[], buffers: readonly DeviceBuffer[]) =>
+        Object.fromEntries(names.map((name, i) => [name, buffers[i]!]));
+      const step = compileAndBind(backend, program, layout, {
         p: parameter.value,
         g: parameter.grad!,
-        m,
-        v,
-        lr: this.#lr,
-        correction: this.#correction,
+        ...named(rule.moments, moments),
+        ...named(rule.scalars, this.#scalars),
+        "clip.scale": this.#clip?.scale,
       });
-      this.#slots.push({ parameter, m, v, bound });
+      this.#slots.push({ parameter, moments, step });
     }
   }
 
@@ -80,58 +102,197 @@ export class Adam {
   /** Updates every trainable parameter from its gradient. */
   step(): void {
     this.#step++;
-    const [b1, b2] = this.#betas;
-    this.#backend.upload(this.#lr, [this.lr / (1 - b1 ** this.#step)]);
-    this.#backend.upload(this.#correction, [Math.sqrt(1 - b2 ** this.#step)]);
-    for (const { bound } of this.#slots) this.#backend.run(bound);
+    const backend = this.#backend;
+    this.#rule.at(this.#step, this.lr).forEach((value, i) => {
+      backend.upload(this.#scalars[i]!, [value]);
+    });
+    if (this.#clip) {
+      backend.fill(this.#clip.squares, 0);
+      for (const sum of this.#clip.sums) backend.run(sum);
+      backend.run(this.#clip.finish);
+    }
+    for (const { step } of this.#slots) backend.run(step);
     this.#parameters.touch();
+  }
+
+  /** 2-norm over all gradients before clipping at the last step; only with `clipNorm`. */
+  async gradientNorm(): Promise<number> {
+    if (!this.#clip)
+      throw new ArgumentError(this.#rule.name, "clipNorm", "a limit, so that the norm is computed", "none");
+    return Math.sqrt((await this.#backend.download(this.#clip.squares))[0]!);
   }
 
   async state(): Promise<OptimizerState> {
     const moments: Record<string, FloatArray> = {};
-    for (const { parameter, m, v } of this.#slots) {
-      moments[`exp_avg.${parameter.name}`] = (await this.#backend.download(m)) as FloatArray;
-      moments[`exp_avg_sq.${parameter.name}`] = (await this.#backend.download(v)) as FloatArray;
-    }
+    for (const [name, buffer] of this.#named()) moments[name] = (await this.#backend.download(buffer)) as FloatArray;
     return { step: this.#step, moments };
   }
 
   restore({ step, moments }: OptimizerState): void {
-    const take = (name: string, target: DeviceBuffer): void => {
+    for (const [name, buffer] of this.#named()) {
       const values = moments[name];
-      if (values?.length !== target.length) {
-        throw new ArgumentError("Adam", name, `${target.length} numbers`, `${values?.length ?? "nothing"}`);
+      if (values?.length !== buffer.length) {
+        throw new ArgumentError(this.#rule.name, name, `${buffer.length} numbers`, `${values?.length ?? "nothing"}`);
       }
-      this.#backend.upload(target, values);
-    };
-    for (const { parameter, m, v } of this.#slots) {
-      take(`exp_avg.${parameter.name}`, m);
-      take(`exp_avg_sq.${parameter.name}`, v);
+      this.#backend.upload(buffer, values);
     }
     this.#step = step;
   }
 
   dispose(): void {
-    for (const { m, v } of this.#slots) {
-      m.release();
-      v.release();
-    }
+    for (const [, buffer] of this.#named()) buffer.release();
     this.#slots.length = 0;
-    this.#lr.release();
-    this.#correction.release();
+    for (const s of this.#scalars) s.release();
+    this.#clip?.squares.release();
+    this.#clip?.scale.release();
+  }
+
+  *#named(): Generator<[string, DeviceBuffer]> {
+    for (const { parameter, moments } of this.#slots) {
+      for (const [i, name] of this.#rule.moments.entries()) yield [`${name}.${parameter.name}`, moments[i]!];
+    }
+  }
+
+  #clipPrograms(clipNorm: number): ClipState {
+    const backend = this.#backend;
+    const layout = backend.layoutFor(1);
+    const squares = backend.buffer("gradient squares", 1);
+    const scale = backend.buffer("gradient scale", 1);
+    const sums = this.#parameters
+      .trainable()
+      .map((p) => compileAndBind(backend, squaresProgram(p.size), layout, { g: p.grad!, squares }));
+    const finish = compileAndBind(backend, clipScaleProgram(clipNorm), layout, { squares, scale });
+    return { squares, scale, sums, finish };
   }
 }
 
-/** `lr` is already divided by 1 − β₁ᵏ, `correction` is √(1 − β₂ᵏ). */
-function adamProgram(size: number, [b1, b2]: readonly [number, number], eps: number): Program {
+export interface AdamOptions extends ClipOptions {
+  /** Default 1e-3. */
+  readonly lr?: number;
+  /** Default 0.9 and 0.999. */
+  readonly betas?: readonly [number, number];
+  /** Default 1e-8. */
+  readonly eps?: number;
+  /** Adam: λ·p is added to the gradient. AdamW: p shrinks by lr·λ before the step. Default 0 (Adam), 0.01 (AdamW). */
+  readonly weightDecay?: number;
+}
+
+/**
+ * m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², p ← p − (lr/(1−β₁ᵏ))·m/(√v/√(1−β₂ᵏ) + ε) at step k.
+ * Source: Kingma & Ba, ICLR 2015, in the form of torch.optim.Adam.
+ */
+export class Adam extends Optimizer {
+  constructor(backend: Backend, parameters: ParameterSet, options: AdamOptions = {}) {
+    super(backend, parameters, options.lr ?? 1e-3, adamRule("Adam", options, 0, false), options);
+  }
+}
+
+/** Adam with decoupled weight decay: p ← p·(1 − lr·λ) first. Source: Loshchilov & Hutter, ICLR 2019; torch.optim.AdamW. */
+export class AdamW extends Optimizer {
+  constructor(backend: Backend, parameters: ParameterSet, options: AdamOptions = {}) {
+    super(backend, parameters, options.lr ?? 1e-3, adamRule("AdamW", options, 0.01, true), options);
+  }
+}
+
+export interface SgdOptions extends ClipOptions {
+  /** Default 1e-3. */
+  readonly lr?: number;
+  /** Default 0. */
+  readonly momentum?: number;
+  readonly dampening?: number;
+  readonly weightDecay?: number;
+  readonly nesterov?: boolean;
+}
+
+/** d = g + λp; b ← μb + (1−δ)d (b = d at the first step); p ← p − lr·b, with Nesterov p − lr·(d + μb). As torch.optim.SGD. */
+export class SGD extends Optimizer {
+  constructor(backend: Backend, parameters: ParameterSet, options: SgdOptions = {}) {
+    super(backend, parameters, options.lr ?? 1e-3, sgdRule(options), options);
+  }
+}
+
+function adamRule(name: string, options: AdamOptions, defaultDecay: number, decoupled: boolean): Rule {
+  const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = defaultDecay } = options;
+  const [b1, b2] = betas;
+  if (betas.some((b) => !(b >= 0 && b < 1))) throw new ArgumentError(name, "betas", "from 0 to below 1", `${betas}`);
+  notNegative(name, "weightDecay", weightDecay);
+  return {
+    name,
+    moments: ["exp_avg", "exp_avg_sq"],
+    scalars: ["rate", "correction", "keep"],
+    at: (k, lr) => [lr / (1 - b1 ** k), Math.sqrt(1 - b2 ** k), 1 - lr * weightDecay],
+    update: (ops, p, g, moments, scalars) => {
+      const [m, v] = moments as [Value, Value];
+      const [rate, correction, keep] = scalars as [Value, Value, Value];
+      const decayed = decoupled && weightDecay > 0 ? ops.mul(p, keep) : p;
+      const d = !decoupled && weightDecay > 0 ? ops.add(g, ops.mul(weightDecay, p)) : g;
+      const m1 = ops.add(ops.mul(b1, m), ops.mul(1 - b1, d));
+      const v1 = ops.add(ops.mul(b2, v), ops.mul(1 - b2, ops.mul(d, d)));
+      const denominator = ops.add(ops.div(ops.sqrt(v1), correction), eps);
+      return { p: ops.sub(decayed, ops.mul(rate, ops.div(m1, denominator))), moments: [m1, v1] };
+    },
+  };
+}
+
+function sgdRule({ momentum = 0, dampening = 0, weightDecay = 0, nesterov = false }: SgdOptions): Rule {
+  notNegative("SGD", "momentum", momentum);
+  notNegative("SGD", "weightDecay", weightDecay);
+  if (nesterov && (momentum === 0 || dampening !== 0)) {
+    throw new ArgumentError("SGD", "nesterov", "momentum above 0 and no dampening", `${momentum} and ${dampening}`);
+  }
+  return {
+    name: "SGD",
+    moments: momentum > 0 ? ["momentum_buffer"] : [],
+    scalars: ["rate", "fresh"],
+    at: (k, lr) => [lr, k === 1 ? 1 : 1 - dampening],
+    update: (ops, p, g, [b], scalars) => {
+      const [rate, fresh] = scalars as [Value, Value];
+      const d = weightDecay > 0 ? ops.add(g, ops.mul(weightDecay, p)) : g;
+      if (!b) return { p: ops.sub(p, ops.mul(rate, d)), moments: [] };
+      const b1 = ops.add(ops.mul(momentum, b), dampening > 0 ? ops.mul(fresh, d) : d);
+      const direction = nesterov ? ops.add(d, ops.mul(momentum, b1)) : b1;
+      return { p: ops.sub(p, ops.mul(rate, direction)), moments: [b1] };
+    },
+  };
+}
+
+function stepProgram(rule: Rule, size: number, clip: ClipOptions): Program {
   const g = new Graph();
   const { ops } = g;
-  const [p, grad, m, v] = ["p", "g", "m", "v"].map((name) => g.row(name, size)) as [never, never, never, never];
-  const m1 = ops.add(ops.mul(b1, m), ops.mul(1 - b1, grad));
-  const v1 = ops.add(ops.mul(b2, v), ops.mul(1 - b2, ops.mul(grad, grad)));
-  const denominator = ops.add(ops.div(ops.sqrt(v1), g.scalar("correction")), eps);
-  g.store("m", m1);
-  g.store("v", v1);
-  g.store("p", ops.sub(p, ops.mul(g.scalar("lr"), ops.div(m1, denominator))));
-  return lower(g, "adam");
+  let gradient = g.row("g", size);
+  if (clip.clipNorm !== undefined) gradient = ops.mul(gradient, g.scalar("clip.scale"));
+  if (clip.clipValue !== undefined) gradient = ops.max(-clip.clipValue, ops.min(gradient, clip.clipValue));
+  const moments = rule.moments.map((name) => g.row(name, size));
+  const scalars = rule.scalars.map((name) => g.scalar(name));
+  const next = rule.update(ops, g.row("p", size), gradient, moments, scalars);
+  rule.moments.forEach((name, i) => {
+    g.store(name, next.moments[i]!);
+  });
+  g.store("p", next.p);
+  return lower(g, rule.name.toLowerCase());
+}
+
+function squaresProgram(size: number): Program {
+  const g = new Graph();
+  const gradient = g.row("g", size);
+  g.store("squares", g.ops.reduceRows(g.ops.mul(gradient, gradient)), { accumulate: true });
+  return lower(g, "gradient.squares");
+}
+
+function clipScaleProgram(clipNorm: number): Program {
+  const g = new Graph();
+  const { ops } = g;
+  const norm = ops.sqrt(g.scalar("squares"));
+  g.store("scale", ops.min(1, ops.div(clipNorm, ops.add(norm, CLIP_EPS))));
+  return lower(g, "gradient.scale");
+}
+
+function positive(where: string, name: string, value: number): void {
+  if (!(value > 0 && Number.isFinite(value)))
+    throw new ArgumentError(where, name, "a finite number above 0", `${value}`);
+}
+
+function notNegative(where: string, name: string, value: number): void {
+  if (!(value >= 0 && Number.isFinite(value)))
+    throw new ArgumentError(where, name, "a finite number, 0 or above", `${value}`);
 }
