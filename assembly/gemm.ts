@@ -3,7 +3,7 @@
 
 import { rowBytes } from "./spmm";
 import { products } from "./spmmT";
-import { lanes, sumLanes, sumLanesOf, wholeVectors, zero } from "./vector";
+import { lanes, sumLanes, sumLanesOf, zero } from "./vector";
 
 /**
  * The inner dimension is cut into blocks of this many terms: a block of X stays in the L1 cache while all rows of the tile use it,
@@ -62,10 +62,10 @@ function fourRows<T, S>(nTerms: usize, a: usize, rowStride: usize, termStride: u
   const c = b + rowStride;
   const d = c + rowStride;
   for (let k: usize = 0, at: usize = 0; k < nTerms; k++, at += termStride, x += rowBytes<S>()) {
-    const wa = v128.splat<T>(load<T>(a + at));
-    const wb = v128.splat<T>(load<T>(b + at));
-    const wc = v128.splat<T>(load<T>(c + at));
-    const wd = v128.splat<T>(load<T>(d + at));
+    const wa = v128.load_splat<T>(a + at);
+    const wb = v128.load_splat<T>(b + at);
+    const wc = v128.load_splat<T>(c + at);
+    const wd = v128.load_splat<T>(d + at);
     const x0 = v128.load(x);
     a0 = v128.add<T>(a0, v128.mul<T>(wa, x0));
     b0 = v128.add<T>(b0, v128.mul<T>(wb, x0));
@@ -90,7 +90,7 @@ function oneRow<T, S>(nTerms: usize, a: usize, termStride: usize, x: usize, y: u
   let a0 = zero<T>();
   let a1 = a0;
   for (let k: usize = 0; k < nTerms; k++, a += termStride, x += rowBytes<S>()) {
-    const w = v128.splat<T>(load<T>(a));
+    const w = v128.load_splat<T>(a);
     a0 = v128.add<T>(a0, v128.mul<T>(w, v128.load(x)));
     if (sizeof<S>() > 1) a1 = v128.add<T>(a1, v128.mul<T>(w, v128.load(x, 16)));
   }
@@ -103,7 +103,7 @@ function addTo<T, S>(y: usize, v0: v128, v1: v128): void {
 }
 
 function clear(address: usize, bytes: usize): void {
-  for (let i: usize = 0; i < wholeVectors(bytes); i += 16) v128.store(address + i, i64x2.splat(0));
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(address + i, i64x2.splat(0));
 }
 
 /**

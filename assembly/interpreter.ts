@@ -8,8 +8,8 @@ import * as pw from "./pointwise";
 import { random } from "./random";
 import { reduceLanes, reduceRows } from "./reduce";
 import { spmm } from "./spmm";
-import { type No, spmmT, type Yes } from "./spmmT";
-import { wholeVectors } from "./vector";
+import { spmmT, spmmTCt, spmmTGrad } from "./spmmT";
+import { wholeLines } from "./vector";
 
 /** Runs the instruction at `at` on tile number `tile`: `rows` rows from `firstRow` on. */
 export function execute<T>(at: usize, tile: usize, firstRow: usize, rows: usize, scratch: usize): void {
@@ -32,32 +32,41 @@ function word(at: usize): usize {
 
 function source<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize, scratch: usize): void {
   const width = word(at + isa.INSTR_WIDTH);
-  const bytes = wholeVectors(rows * width);
+  const bytes = wholeLines(rows * width);
   const d = slot(at + isa.INSTR_D, tile, scratch);
   const a = word(at + isa.INSTR_A);
   checkRange(d, bytes);
   switch (op) {
     case isa.OP_COPY:
-      return repeat(d, slot(at + isa.INSTR_A, tile, scratch), bytes, bytes);
+      repeat(d, slot(at + isa.INSTR_A, tile, scratch), bytes, bytes);
+      break;
     case isa.OP_CONST:
-      return fill<T>(d, <T>load<f64>(at, isa.INSTR_A), bytes);
+      fill<T>(d, <T>load<f64>(at, isa.INSTR_A), bytes);
+      break;
     case isa.OP_SPLAT_SCALAR:
-      return fill<T>(d, load<T>(a), bytes);
+      fill<T>(d, load<T>(a), bytes);
+      break;
     case isa.OP_SPLAT_SAMPLE:
-      return repeat(d, a, width, bytes);
+      repeat(d, a, width, bytes);
+      break;
     case isa.OP_SPLAT_ROW:
-      return splatRows<T>(d, slot(at + isa.INSTR_A, tile, scratch), width, bytes);
+      splatRows<T>(d, slot(at + isa.INSTR_A, tile, scratch), width, bytes);
+      break;
     case isa.OP_ROW_INDEX:
-      return rowIndex<T>(d, firstRow, rows, width);
+      rowIndex<T>(d, firstRow, rows, width);
+      break;
     case isa.OP_GATHER:
-      return gather<T>(d, a, word(at + isa.INSTR_B) + (firstRow << 2), rows, word(at + isa.INSTR_E));
+      gather<T>(d, a, word(at + isa.INSTR_B) + (firstRow << 2), rows, word(at + isa.INSTR_E));
+      break;
     case isa.OP_LOOKUP: {
       const index = slot(at + isa.INSTR_B, tile, scratch);
       const table = a + firstRow * width;
-      return lookup<T>(d, table, index, rows, width, word(at + isa.INSTR_E), word(at + isa.INSTR_F));
+      lookup<T>(d, table, index, rows, width, word(at + isa.INSTR_E), word(at + isa.INSTR_F));
+      break;
     }
     case isa.OP_RANDOM:
-      return random<T>(d, a, slot(at + isa.INSTR_B, tile, scratch), firstRow, rows, width / sizeof<T>());
+      random<T>(d, a, slot(at + isa.INSTR_B, tile, scratch), firstRow, rows, width / sizeof<T>());
+      break;
     default:
       unreachable();
   }
@@ -77,7 +86,7 @@ function repeat(d: usize, a: usize, period: usize, bytes: usize): void {
 
 function splatRows<T>(d: usize, a: usize, width: usize, bytes: usize): void {
   for (let i: usize = 0; i < bytes; a += sizeof<T>()) {
-    const v = v128.splat<T>(load<T>(a));
+    const v = v128.load_splat<T>(a);
     for (const end = i + width; i < end; i += 16) v128.store(d + i, v);
   }
 }
@@ -89,44 +98,60 @@ function rowIndex<T>(d: usize, firstRow: usize, rows: usize, width: usize): void
 
 function pointwise<T>(op: i32, at: usize, tile: usize, rows: usize, scratch: usize): void {
   const width = word(at + isa.INSTR_WIDTH);
-  const bytes = wholeVectors(rows * width);
+  const bytes = wholeLines(rows * width);
   const d = slot(at + isa.INSTR_D, tile, scratch);
   const a = slot(at + isa.INSTR_A, tile, scratch);
   checkRange(d, bytes);
-  if (op < isa.OP_ADD) return unary<T>(op, d, a, bytes);
+  if (op < isa.OP_ADD) {
+    unary<T>(op, d, a, bytes);
+    return;
+  }
   const b = slot(at + isa.INSTR_B, tile, scratch);
-  if (op < isa.OP_SELECT) return binary<T>(op, d, a, b, bytes, width, load<i32>(at, isa.INSTR_E));
-  ternary<T>(op, d, a, b, slot(at + isa.INSTR_C, tile, scratch), bytes);
+  if (op < isa.OP_SELECT) binary<T>(op, d, a, b, bytes, width, load<i32>(at, isa.INSTR_E));
+  else ternary<T>(op, d, a, b, slot(at + isa.INSTR_C, tile, scratch), bytes);
 }
 
 function unary<T>(op: i32, d: usize, a: usize, bytes: usize): void {
   switch (op) {
     case isa.OP_NEG:
-      return pw.unary<T, pw.Neg>(d, a, bytes);
+      pw.unary<T, pw.Neg>(d, a, bytes);
+      break;
     case isa.OP_ABS:
-      return pw.unary<T, pw.Abs>(d, a, bytes);
+      pw.unary<T, pw.Abs>(d, a, bytes);
+      break;
     case isa.OP_SIGN:
-      return pw.unary<T, pw.Sign>(d, a, bytes);
+      pw.unary<T, pw.Sign>(d, a, bytes);
+      break;
     case isa.OP_EXP:
-      return pw.unary<T, pw.Exp>(d, a, bytes);
+      pw.unary<T, pw.Exp>(d, a, bytes);
+      break;
     case isa.OP_LOG:
-      return pw.unary<T, pw.Log>(d, a, bytes);
+      pw.unary<T, pw.Log>(d, a, bytes);
+      break;
     case isa.OP_SQRT:
-      return pw.unary<T, pw.Sqrt>(d, a, bytes);
+      pw.unary<T, pw.Sqrt>(d, a, bytes);
+      break;
     case isa.OP_FLOOR:
-      return pw.unary<T, pw.Floor>(d, a, bytes);
+      pw.unary<T, pw.Floor>(d, a, bytes);
+      break;
     case isa.OP_RELU:
-      return pw.unary<T, pw.Relu>(d, a, bytes);
+      pw.unary<T, pw.Relu>(d, a, bytes);
+      break;
     case isa.OP_SIGMOID:
-      return pw.unary<T, pw.Sigmoid>(d, a, bytes);
+      pw.unary<T, pw.Sigmoid>(d, a, bytes);
+      break;
     case isa.OP_TANH:
-      return pw.unary<T, pw.Tanh>(d, a, bytes);
+      pw.unary<T, pw.Tanh>(d, a, bytes);
+      break;
     case isa.OP_SOFTPLUS:
-      return pw.unary<T, pw.Softplus>(d, a, bytes);
+      pw.unary<T, pw.Softplus>(d, a, bytes);
+      break;
     case isa.OP_ERF:
-      return pw.unary<T, pw.Erf>(d, a, bytes);
+      pw.unary<T, pw.Erf>(d, a, bytes);
+      break;
     case isa.OP_IS_FINITE:
-      return pw.unary<T, pw.IsFinite>(d, a, bytes);
+      pw.unary<T, pw.IsFinite>(d, a, bytes);
+      break;
     default:
       unreachable();
   }
@@ -135,25 +160,35 @@ function unary<T>(op: i32, d: usize, a: usize, bytes: usize): void {
 function binary<T>(op: i32, d: usize, a: usize, b: usize, bytes: usize, width: usize, mode: i32): void {
   switch (op) {
     case isa.OP_ADD:
-      return pw.binary<T, pw.Add>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Add>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_SUB:
-      return pw.binary<T, pw.Sub>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Sub>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_MUL:
-      return pw.binary<T, pw.Mul>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Mul>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_DIV:
-      return pw.binary<T, pw.Div>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Div>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_MIN:
-      return pw.binary<T, pw.Min>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Min>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_MAX:
-      return pw.binary<T, pw.Max>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Max>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_LT:
-      return pw.binary<T, pw.Lt>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Lt>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_LE:
-      return pw.binary<T, pw.Le>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Le>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_EQ:
-      return pw.binary<T, pw.Eq>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Eq>(d, a, b, bytes, width, mode);
+      break;
     case isa.OP_POW:
-      return pw.binary<T, pw.Pow>(d, a, b, bytes, width, mode);
+      pw.binary<T, pw.Pow>(d, a, b, bytes, width, mode);
+      break;
     default:
       unreachable();
   }
@@ -162,13 +197,17 @@ function binary<T>(op: i32, d: usize, a: usize, b: usize, bytes: usize, width: u
 function ternary<T>(op: i32, d: usize, a: usize, b: usize, c: usize, bytes: usize): void {
   switch (op) {
     case isa.OP_SELECT:
-      return pw.ternary<T, pw.Select>(d, a, b, c, bytes);
+      pw.ternary<T, pw.Select>(d, a, b, c, bytes);
+      break;
     case isa.OP_MUL_ADD:
-      return pw.ternary<T, pw.MulAdd>(d, a, b, c, bytes);
+      pw.ternary<T, pw.MulAdd>(d, a, b, c, bytes);
+      break;
     case isa.OP_MUL_SUB:
-      return pw.ternary<T, pw.MulSub>(d, a, b, c, bytes);
+      pw.ternary<T, pw.MulSub>(d, a, b, c, bytes);
+      break;
     case isa.OP_MUL_RSUB:
-      return pw.ternary<T, pw.MulRsub>(d, a, b, c, bytes);
+      pw.ternary<T, pw.MulRsub>(d, a, b, c, bytes);
+      break;
     default:
       unreachable();
   }
@@ -189,9 +228,9 @@ function contraction<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: 
 }
 
 function contractionOf<T, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize, scratch: usize): void {
-  if (op >= isa.OP_GEMM) return dense<T, S>(op, at, tile, firstRow, rows, scratch);
   // Second word of slot C: bytes of an index.
-  if (word(at + isa.INSTR_C + 4) === 2) sparse<T, u16, S>(op, at, tile, firstRow, rows, scratch);
+  if (op >= isa.OP_GEMM) dense<T, S>(op, at, tile, firstRow, rows, scratch);
+  else if (word(at + isa.INSTR_C + 4) === 2) sparse<T, u16, S>(op, at, tile, firstRow, rows, scratch);
   else sparse<T, u32, S>(op, at, tile, firstRow, rows, scratch);
 }
 
@@ -203,17 +242,21 @@ function sparse<T, I, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows:
   const e = word(at + isa.INSTR_E);
   const end = firstRow + rows;
   if (op === isa.OP_SPMM) {
-    return spmm<T, I, S>(firstRow, end, ptr, idx, values, e, word(at + isa.INSTR_A), d);
+    spmm<T, I, S>(firstRow, end, ptr, idx, values, e, word(at + isa.INSTR_A), d);
+    return;
   }
   const x = slot(at + isa.INSTR_A, tile, scratch);
   const grad = word(at + isa.INSTR_F);
   switch (op) {
     case isa.OP_SPMM_T:
-      return spmmT<T, I, S, Yes, Yes>(firstRow, end, ptr, idx, values, e, x, d, grad);
+      spmmT<T, I, S>(firstRow, end, ptr, idx, values, e, x, d, grad);
+      break;
     case isa.OP_SPMM_T_CT:
-      return spmmT<T, I, S, Yes, No>(firstRow, end, ptr, idx, values, e, x, d, grad);
+      spmmTCt<T, I, S>(firstRow, end, ptr, idx, values, e, d);
+      break;
     case isa.OP_SPMM_T_GRAD:
-      return spmmT<T, I, S, No, Yes>(firstRow, end, ptr, idx, values, e, x, d, grad);
+      spmmTGrad<T, I, S>(firstRow, end, ptr, idx, e, x, grad);
+      break;
     default:
       unreachable();
   }
@@ -227,16 +270,19 @@ function dense<T, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usi
   switch (op) {
     case isa.OP_GEMM: {
       const stride = extent * sizeof<T>();
-      return gemm<T, S>(rows, extent, matrix + firstRow * stride, stride, sizeof<T>(), word(at + isa.INSTR_A), d);
+      gemm<T, S>(rows, extent, matrix + firstRow * stride, stride, sizeof<T>(), word(at + isa.INSTR_A), d);
+      break;
     }
     case isa.OP_GEMM_T: {
       const column = matrix + firstRow * sizeof<T>();
-      return gemm<T, S>(rows, extent, column, sizeof<T>(), c, word(at + isa.INSTR_A), d);
+      gemm<T, S>(rows, extent, column, sizeof<T>(), c, word(at + isa.INSTR_A), d);
+      break;
     }
     case isa.OP_GEMM_GRAD: {
       const column = matrix + firstRow * sizeof<T>();
       const x = slot(at + isa.INSTR_A, tile, scratch);
-      return gemmGrad<T, S>(rows, extent, c, word(at + isa.INSTR_C + 4), x, column);
+      gemmGrad<T, S>(rows, extent, c, word(at + isa.INSTR_C + 4), x, column);
+      break;
     }
     default:
       unreachable();
@@ -250,12 +296,15 @@ function effect<T>(op: i32, at: usize, tile: usize, rows: usize, scratch: usize)
     case isa.OP_SCATTER: {
       const index = slot(at + isa.INSTR_B, tile, scratch);
       const table = slot(at + isa.INSTR_A, tile, scratch);
-      return scatter<T>(d, table, index, rows, width, word(at + isa.INSTR_E), word(at + isa.INSTR_F));
+      scatter<T>(d, table, index, rows, width, word(at + isa.INSTR_E), word(at + isa.INSTR_F));
+      break;
     }
     case isa.OP_REDUCE_LANES:
-      return reduceLanes<T>(d, slot(at + isa.INSTR_A, tile, scratch), rows, width, load<u32>(at, isa.INSTR_E) !== 0);
+      reduceLanes<T>(d, slot(at + isa.INSTR_A, tile, scratch), rows, width, load<u32>(at, isa.INSTR_E) !== 0);
+      break;
     case isa.OP_REDUCE_ROWS:
-      return reduceRows<T>(d, slot(at + isa.INSTR_A, tile, scratch), rows, width, load<i32>(at, isa.INSTR_E));
+      reduceRows<T>(d, slot(at + isa.INSTR_A, tile, scratch), rows, width, load<i32>(at, isa.INSTR_E));
+      break;
     default:
       unreachable();
   }

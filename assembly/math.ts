@@ -6,7 +6,7 @@
 // precision: expf.c, logf.c, tanhf.c. The others were fitted for this file: weighted least squares on 400 Chebyshev nodes,
 // reweighted (Lawson's algorithm) until the largest relative error of the function levels out, then rounded to f32.
 
-const LOG2_E: f32 = 1.4426950408889634;
+const LOG2_E: f32 = f32(NativeMath.LOG2E);
 /** ln 2 in two parts (Cephes): the first has 10 significant bits, so k·LN2_HIGH is exact for |k| < 2^14. */
 const LN2_HIGH: f32 = 0.693359375;
 const LN2_LOW: f32 = -2.1219444e-4;
@@ -45,17 +45,30 @@ function where(mask: v128, a: v128, b: v128): v128 {
   return v128.bitselect(a, b, mask);
 }
 
-/** 2^k for whole −126 ≤ k ≤ 127, by building the exponent. */
+/** x clamped to at most `limit`; NaN stays NaN. */
+function atMost(x: v128, limit: f32): v128 {
+  return f32x4.pmin(x, splat(limit));
+}
+
+/** x clamped to at least `limit`; NaN stays NaN. */
+function atLeast(x: v128, limit: f32): v128 {
+  return f32x4.pmax(x, splat(limit));
+}
+
+/**
+ * 2^k for whole −126 ≤ k ≤ 127, by building the exponent: k + 127 is a whole number, which the addition of 1.5·2^23 brings into the
+ * lowest bits of the significand. (The same as converting to an integer, which takes many instructions on x86.)
+ */
 function exponential2(k: v128): v128 {
-  return i32x4.shl(i32x4.add(k, i32x4.splat(127)), 23);
+  return i32x4.shl(add(k, splat(12582912 + 127)), 23);
 }
 
 /**
  * e^x. Error ≤ 1 ulp. x = k·ln 2 + r with |r| ≤ ln 2 / 2, e^r = 1 + r + r²·P(r) (Cephes), times 2^k in two factors, so that the
- * result may be subnormal or overflow to Infinity. NaN passes through minimum and maximum.
+ * result may be subnormal or overflow to Infinity.
  */
 export function exp(x: v128): v128 {
-  const clamped = f32x4.max(f32x4.min(x, splat(89)), splat(-104));
+  const clamped = atLeast(atMost(x, 89), -104);
   const k = f32x4.floor(add(mul(clamped, splat(LOG2_E)), splat(0.5)));
   const r = sub(sub(clamped, mul(k, splat(LN2_HIGH))), mul(k, splat(LN2_LOW)));
   let p = splat(1.98756915e-4);
@@ -65,9 +78,8 @@ export function exp(x: v128): v128 {
   p = horner(p, r, 1.6666665459e-1);
   p = horner(p, r, 5.0000001201e-1);
   const y = add(add(mul(p, mul(r, r)), r), splat(1));
-  const exponent = i32x4.trunc_sat_f32x4_s(k);
-  const half = i32x4.shr_s(exponent, 1);
-  return mul(mul(y, exponential2(half)), exponential2(i32x4.sub(exponent, half)));
+  const half = f32x4.floor(mul(k, splat(0.5)));
+  return mul(mul(y, exponential2(half)), exponential2(sub(k, half)));
 }
 
 /** ln m − (m − 1) + (m − 1)²/2 for the significand: t³·P(t) with t = m − 1 (Cephes). */
@@ -151,7 +163,7 @@ export function softplus(x: v128): v128 {
   p = horner(p, z, 0.19999444);
   p = horner(p, z, 0.33333337);
   const twice = add(s, s);
-  return add(f32x4.max(x, splat(0)), add(twice, mul(twice, mul(z, p))));
+  return add(atLeast(x, 0), add(twice, mul(twice, mul(z, p))));
 }
 
 /**
@@ -159,7 +171,7 @@ export function softplus(x: v128): v128 {
  * fitted on [1, 4] (2^-31); at 4 the result is 1.
  */
 export function erf(x: v128): v128 {
-  const t = f32x4.min(f32x4.abs(x), splat(4));
+  const t = atMost(f32x4.abs(x), 4);
   const z = mul(t, t);
   let p = splat(7.889123e-5);
   p = horner(p, z, -8.020842e-4);

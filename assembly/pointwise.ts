@@ -1,43 +1,74 @@
-// Pointwise functions over tiles. A tile is an array of whole vectors; operands may be registers or memory, and the result may be one
-// of the operands. A function is a class with one method, passed as a type so that the loops below compile to straight code for
+// Pointwise functions over tiles. `bytes` is always a multiple of 64: every array is padded to whole cache lines, tiles begin with one,
+// so loops run over the end. Operands may be registers or memory, and the result may be one of the operands. A function is a class with one method, passed as a type so that the loops below compile to straight code for
 // each of them; it is never constructed.
 
-import { MODE_FULL, MODE_ROW_B } from "../src/backend/wasm/isa";
+import { MODE_FULL, MODE_ROW_A } from "../src/backend/wasm/isa";
 import * as math32 from "./math";
 import * as math64 from "./math64";
 import { zero } from "./vector";
 
 // ---- loops ---------------------------------------------------------------------------------------------------------------
 
-/** d = f(a), `bytes` a multiple of 16. */
+/** d = f(a). Two vectors at a time share the constants of a polynomial. */
 export function unary<T, F>(d: usize, a: usize, bytes: usize): void {
   const f = changetype<F>(0);
-  for (let i: usize = 0; i < bytes; i += 16) v128.store(d + i, f.of<T>(v128.load(a + i)));
+  for (const end = a + bytes; a < end; a += 32, d += 32) {
+    const y0 = f.of<T>(v128.load(a));
+    const y1 = f.of<T>(v128.load(a, 16));
+    v128.store(d, y0);
+    v128.store(d, y1, 16);
+  }
 }
 
 /** d = f(a, b). MODE_ROW_A, MODE_ROW_B: that operand has one number per row of `width` bytes. */
 export function binary<T, F>(d: usize, a: usize, b: usize, bytes: usize, width: usize, mode: i32): void {
   const f = changetype<F>(0);
-  if (mode === MODE_FULL) {
-    for (let i: usize = 0; i < bytes; i += 16) v128.store(d + i, f.of<T>(v128.load(a + i), v128.load(b + i)));
-  } else if (mode === MODE_ROW_B) {
-    for (let i: usize = 0; i < bytes; b += sizeof<T>()) {
-      const y = v128.splat<T>(load<T>(b));
-      for (const end = i + width; i < end; i += 16) v128.store(d + i, f.of<T>(v128.load(a + i), y));
-    }
-  } else {
-    for (let i: usize = 0; i < bytes; a += sizeof<T>()) {
-      const x = v128.splat<T>(load<T>(a));
-      for (const end = i + width; i < end; i += 16) v128.store(d + i, f.of<T>(x, v128.load(b + i)));
-    }
+  if (mode !== MODE_FULL) {
+    binaryRow<T, F>(d, a, b, bytes, width, mode === MODE_ROW_A);
+    return;
+  }
+  for (const end = a + bytes; a < end; a += 64, b += 64, d += 64) {
+    v128.store(d, f.of<T>(v128.load(a), v128.load(b)));
+    v128.store(d, f.of<T>(v128.load(a, 16), v128.load(b, 16)), 16);
+    v128.store(d, f.of<T>(v128.load(a, 32), v128.load(b, 32)), 32);
+    v128.store(d, f.of<T>(v128.load(a, 48), v128.load(b, 48)), 48);
+  }
+}
+
+/** `binary` with the first or the second operand broadcast: a line of 64 bytes meets up to four of its numbers. */
+function binaryRow<T, F>(d: usize, a: usize, b: usize, bytes: usize, width: usize, rowA: bool): void {
+  const f = changetype<F>(0);
+  const shift = ctz(width);
+  const at1 = (<usize>16 >> shift) * sizeof<T>();
+  const at2 = (<usize>32 >> shift) * sizeof<T>();
+  const at3 = (<usize>48 >> shift) * sizeof<T>();
+  const full = rowA ? b : a;
+  const row = rowA ? a : b;
+  for (let i: usize = 0; i < bytes; i += 64) {
+    const numbers = row + (i >> shift) * sizeof<T>();
+    const y0 = v128.load_splat<T>(numbers);
+    const y1 = v128.load_splat<T>(numbers + at1);
+    const y2 = v128.load_splat<T>(numbers + at2);
+    const y3 = v128.load_splat<T>(numbers + at3);
+    const x0 = v128.load(full + i);
+    const x1 = v128.load(full + i, 16);
+    const x2 = v128.load(full + i, 32);
+    const x3 = v128.load(full + i, 48);
+    v128.store(d + i, rowA ? f.of<T>(y0, x0) : f.of<T>(x0, y0));
+    v128.store(d + i, rowA ? f.of<T>(y1, x1) : f.of<T>(x1, y1), 16);
+    v128.store(d + i, rowA ? f.of<T>(y2, x2) : f.of<T>(x2, y2), 32);
+    v128.store(d + i, rowA ? f.of<T>(y3, x3) : f.of<T>(x3, y3), 48);
   }
 }
 
 /** d = f(a, b, c). */
 export function ternary<T, F>(d: usize, a: usize, b: usize, c: usize, bytes: usize): void {
   const f = changetype<F>(0);
-  for (let i: usize = 0; i < bytes; i += 16) {
-    v128.store(d + i, f.of<T>(v128.load(a + i), v128.load(b + i), v128.load(c + i)));
+  for (const end = a + bytes; a < end; a += 64, b += 64, c += 64, d += 64) {
+    v128.store(d, f.of<T>(v128.load(a), v128.load(b), v128.load(c)));
+    v128.store(d, f.of<T>(v128.load(a, 16), v128.load(b, 16), v128.load(c, 16)), 16);
+    v128.store(d, f.of<T>(v128.load(a, 32), v128.load(b, 32), v128.load(c, 32)), 32);
+    v128.store(d, f.of<T>(v128.load(a, 48), v128.load(b, 48), v128.load(c, 48)), 48);
   }
 }
 

@@ -74,7 +74,10 @@ export function reduceRows<T>(to: usize, from: usize, rows: usize, rowBytes: usi
 }
 
 function fold<T, F>(to: usize, from: usize, rows: usize, rowBytes: usize): void {
-  if (rowBytes === sizeof<T>()) return foldNumbers<T, F>(to, from, rows);
+  if (rowBytes === sizeof<T>()) {
+    foldNumbers<T, F>(to, from, rows);
+    return;
+  }
   for (let column: usize = 0; column < rowBytes; column += 16) {
     v128.store(to + column, foldColumn<T, F>(from + column, rows, rowBytes));
   }

@@ -52,8 +52,8 @@ function spmmRow<T, I, S>(idx: usize, endIdx: usize, value: usize, nCols: usize,
   let b3 = a0;
   const endPairs = idx + ((endIdx - idx) & ~(2 * sizeof<I>() - 1));
   while (idx < endPairs) {
-    const wa = v128.splat<T>(load<T>(value));
-    const wb = v128.splat<T>(load<T>(value, sizeof<T>()));
+    const wa = v128.load_splat<T>(value);
+    const wb = v128.load_splat<T>(value, sizeof<T>());
     const xa = x + gathered<I, S>(idx, nCols);
     const xb = x + gathered<I, S>(idx + sizeof<I>(), nCols);
     a0 = v128.add<T>(a0, v128.mul<T>(wa, v128.load(xa)));
@@ -72,7 +72,7 @@ function spmmRow<T, I, S>(idx: usize, endIdx: usize, value: usize, nCols: usize,
     value += 2 * sizeof<T>();
   }
   if (idx < endIdx) {
-    const w = v128.splat<T>(load<T>(value));
+    const w = v128.load_splat<T>(value);
     const xa = x + gathered<I, S>(idx, nCols);
     a0 = v128.add<T>(a0, v128.mul<T>(w, v128.load(xa)));
     if (sizeof<S>() > 1) a1 = v128.add<T>(a1, v128.mul<T>(w, v128.load(xa, 16)));

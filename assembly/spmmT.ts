@@ -6,20 +6,61 @@ import { gathered, rowBytes } from "./spmm";
 import { lanes, sumLanes, sumLanesOf, zero } from "./vector";
 
 /** Marks for what a walk computes, as types: `wanted<Yes>()` is resolved at compile time. */
-export type Yes = u16;
-export type No = u8;
+type Yes = u16;
+type No = u8;
 
 function wanted<F>(): bool {
   return sizeof<F>() === sizeof<Yes>();
 }
 
 /**
- * For columns colBegin … colEnd − 1: `ct` = Wᵀ·G (if C is Yes) and `grad` += lane sums of G[row]·X[col] (if D is Yes).
- * `x`, `ct`: the tile's first rows of X and of the result. `values`, `grad`: in CSC order.
+ * For columns colBegin … colEnd − 1: `ct` = Wᵀ·G and `grad` += lane sums of G[row]·X[col] at the stored entries. `x`, `ct`: the tile's
+ * first rows of X and of the result. `values`, `grad`: in CSC order.
  *
  * The entries of a column are added one after another, whatever the row width; a lane sum has the order of sumVectors and sumLanes.
  */
-export function spmmT<T, I, S, C, D>(
+export function spmmT<T, I, S>(
+  colBegin: usize,
+  colEnd: usize,
+  colPtr: usize,
+  rowIdx: usize,
+  values: usize,
+  g: usize,
+  x: usize,
+  ct: usize,
+  grad: usize,
+): void {
+  walk<T, I, S, Yes, Yes>(colBegin, colEnd, colPtr, rowIdx, values, g, x, ct, grad);
+}
+
+/** `spmmT` without the gradient. */
+export function spmmTCt<T, I, S>(
+  colBegin: usize,
+  colEnd: usize,
+  colPtr: usize,
+  rowIdx: usize,
+  values: usize,
+  g: usize,
+  ct: usize,
+): void {
+  walk<T, I, S, Yes, No>(colBegin, colEnd, colPtr, rowIdx, values, g, 0, ct, 0);
+}
+
+/** `spmmT` without Wᵀ·G. */
+export function spmmTGrad<T, I, S>(
+  colBegin: usize,
+  colEnd: usize,
+  colPtr: usize,
+  rowIdx: usize,
+  g: usize,
+  x: usize,
+  grad: usize,
+): void {
+  walk<T, I, S, No, Yes>(colBegin, colEnd, colPtr, rowIdx, 0, g, x, 0, grad);
+}
+
+/** The walk over the columns: C tells whether `ct` is wanted, D whether `grad` is. */
+function walk<T, I, S, C, D>(
   colBegin: usize,
   colEnd: usize,
   colPtr: usize,
@@ -103,7 +144,7 @@ function column<T, I, S, C, D>(
   while (idx < endIdx) {
     const ga = rowOf<I, S>(g, idx);
     if (wanted<C>()) {
-      const w = v128.splat<T>(load<T>(value));
+      const w = v128.load_splat<T>(value);
       c0 = v128.add<T>(c0, v128.mul<T>(w, v128.load(ga)));
       if (sizeof<S>() > 1) c1 = v128.add<T>(c1, v128.mul<T>(w, v128.load(ga, 16)));
       if (sizeof<S>() > 2) {

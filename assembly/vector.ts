@@ -5,9 +5,9 @@ export function lanes<T>(): usize {
   return 16 / sizeof<T>();
 }
 
-/** `bytes` rounded up to whole vectors: buffers are padded, so loops may run over their ends. */
-export function wholeVectors(bytes: usize): usize {
-  return (bytes + 15) & ~15;
+/** `bytes` rounded up to whole cache lines of 64 bytes, to which all arrays are padded. */
+export function wholeLines(bytes: usize): usize {
+  return (bytes + 63) & ~63;
 }
 
 /** A vector of zeros. */

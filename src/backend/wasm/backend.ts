@@ -52,7 +52,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     dtype = "f32",
     threads = availableParallelism(),
     profile = false,
-    debug = process.env["AXOGRAD_WASM_DEBUG"] === "1",
+    debug = process.env.AXOGRAD_WASM_DEBUG === "1",
     memoryLimitBytes = MAX_PAGES * PAGE_BYTES,
   } = options;
   if (!Number.isInteger(threads) || threads < 1) {

@@ -78,7 +78,7 @@ export function instantiate(module: WasmModule, memory: WasmMemory, dtype: DType
   const submit = exports[`submit${suffix}`] as (control: number, image: number) => number;
   return {
     // WASM hands addresses over as signed numbers.
-    heapBase: (exports["heapBase"] as () => number)() >>> 0,
+    heapBase: (exports.heapBase as () => number)() >>> 0,
     submit: (control, image) => submit(control, image) !== 0,
     workerLoop: exports[`workerLoop${suffix}`] as (control: number, thread: number) => void,
   };
