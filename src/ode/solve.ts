@@ -18,8 +18,13 @@ export interface SolverOptions extends Method {
   readonly reverse: ReverseOptions | null;
   /** Most bytes that the record for the reverse pass may take; beyond it attempts are recomputed. Default 384 MiB. */
   readonly memoryBudgetBytes?: number;
-  /** First step size; absent: found by the heuristic. Required by the fixed controller. */
-  readonly dt0?: number;
+  /** First step size; "perSample": given with each request; absent: found by the heuristic. Required by the fixed controller. */
+  readonly dt0?: number | "perSample";
+  /**
+   * When a sample fails (maxSteps, dtMin, nonFinite): "mask" (default) lets the others finish; "stop" ends the solve for all at
+   * that attempt, as torchode does. Either way `stats.status` tells; see assertSolved.
+   */
+  readonly onFailure?: "mask" | "stop";
 }
 
 /** What is solved: all times are per sample, in the order of the lanes. */
@@ -32,6 +37,8 @@ export interface SolveRequest {
   readonly y0: DeviceBuffer;
   readonly tStart: readonly number[];
   readonly tEnd: readonly number[];
+  /** First step size per sample, for a solver made with dt0: "perSample"; the sign is that of the direction. */
+  readonly dt0?: readonly number[];
   /** [evaluation point][sample]; points at the start give y0. */
   readonly tEval: readonly (readonly number[])[];
   /** One state per evaluation point, overwritten. */
@@ -243,20 +250,23 @@ class Session {
     });
     const pending = request.tEval.map((_, j) => j).filter((j) => !atStart[j]);
 
+    const stops = this.#options.onFailure === "stop";
+    const attemptsPerCheck = stops ? 1 : backend.attemptsPerCheck;
     const due: number[][] = [];
     let attempts = 0;
     let last = first;
     for (let active = true; active; ) {
-      for (let n = 0; n < backend.attemptsPerCheck; n++) {
+      for (let n = 0; n < attemptsPerCheck; n++) {
         const { start, next, saves } = record ? this.#tape.open(attempts) : this.#pingPong(attempts);
         this.#attempt(record, start, next, saves, request.inputs);
-        due.push(backend.attemptsPerCheck > 1 ? pending : await this.#dueNow(request, pending, start, next));
+        due.push(attemptsPerCheck > 1 ? pending : await this.#dueNow(request, pending, start, next));
         for (const j of due[attempts]!) this.#dense(request, j, start, next);
         if (record) this.#tape.close(attempts);
         last = next;
         attempts++;
       }
       active = (await backend.download(this.#common.active!))[0]! > 0;
+      if (stops && (await backend.download(last.status!)).some((code) => code !== STATUS.ok)) break;
     }
     const stats = await this.#stats(request, last);
     const used = Math.max(1, ...stats.nSteps);
@@ -342,7 +352,7 @@ class Session {
 
   // ---- pieces of a solve -----------------------------------------------------------------------------------------------
 
-  #check({ samples, tStart, tEnd, tEval, ys, layout }: SolveRequest): void {
+  #check({ samples, tStart, tEnd, tEval, ys, layout, dt0 }: SolveRequest): void {
     if (samples < 1 || samples > this.#lanes)
       throw new ShapeError("solve", "samples", `1 to ${this.#lanes}`, `${samples}`);
     if (layout.panel * layout.panels !== this.#lanes)
@@ -357,6 +367,13 @@ class Session {
         throw new ShapeError("solve", name, `${samples} times, one per sample`, `${times.length}`);
       const bad = times.findIndex((t) => !Number.isFinite(t));
       if (bad >= 0) throw new ArgumentError("solve", name, "finite times", `${times[bad]} for sample ${bad}`);
+    }
+    if (this.#options.dt0 === "perSample") {
+      const given = dt0?.length ?? 0;
+      if (given !== samples) throw new ShapeError("solve", "dt0", `${samples} step sizes, one per sample`, `${given}`);
+      const bad = dt0!.findIndex((h) => !(Math.abs(h) > 0 && Number.isFinite(h)));
+      if (bad >= 0)
+        throw new ArgumentError("solve", "dt0", "finite steps other than 0", `${dt0![bad]} for sample ${bad}`);
     }
     if (ys.length !== tEval.length)
       throw new ShapeError("solve", "ys", `${tEval.length} states, one per evaluation point`, `${ys.length}`);
@@ -388,7 +405,7 @@ class Session {
     });
   }
 
-  #uploadTimes({ samples, tStart, tEnd, tEval }: SolveRequest, first: BufferSet): void {
+  #uploadTimes({ samples, tStart, tEnd, tEval, dt0: firstSteps }: SolveRequest, first: BufferSet): void {
     const backend = this.#backend;
     const all = (values: (s: number) => number) =>
       Array.from({ length: this.#lanes }, (_, lane) => values(Math.min(lane, samples - 1)));
@@ -410,15 +427,13 @@ class Session {
       all((s) => (tEnd[s]! > tStart[s]! ? 1 : -1)),
     );
     const { dt0 } = this.#options;
-    if (dt0 !== undefined)
+    if (dt0 !== undefined) {
+      const size = (s: number) => Math.abs(dt0 === "perSample" ? firstSteps![s]! : dt0);
       backend.upload(
         common.dt0!,
-        all((s) => (tEnd[s]! > tStart[s]! ? 1 : -1) * Math.abs(dt0)),
+        all((s) => (tEnd[s]! > tStart[s]! ? size(s) : -size(s))),
       );
-    backend.upload(
-      first.t!,
-      all((s) => tStart[s]!),
-    );
+    }
     for (const name of ["running", "ratio1", "ratio2"] as const) backend.fill(first[name]!, 1);
     for (const name of ["nSteps", "nAccepted", "status"] as const) backend.fill(first[name]!, 0);
     while (this.#tEval.length < tEval.length)
