@@ -12,13 +12,20 @@ const SELU_SCALE = 1.0507009873554805;
 
 /** α(eˣ − 1) for x ≤ 0, x above; the exponential never sees a positive argument, so it cannot overflow in the unused branch. */
 function elu(ops: Ops, x: Value, alpha: number): Value {
-  const negative = ops.mul(alpha, ops.sub(ops.exp(ops.min(x, 0)), 1));
-  return ops.select(ops.lt(0, x), x, negative);
+  const positive = ops.lt(0, x);
+  const negative = ops.mul(alpha, ops.sub(ops.exp(ops.select(positive, 0, x)), 1));
+  return ops.select(positive, x, negative);
 }
 
-/** x limited to [low, high]. */
+/** x limited to [low, high]; derivative 0 at the bounds, as torch's hardtanh has it. */
 function clip(ops: Ops, x: Value, low: number, high: number): Value {
-  return ops.select(ops.lt(x, low), low, ops.select(ops.lt(high, x), high, x));
+  return ops.select(ops.le(x, low), low, ops.select(ops.le(high, x), high, x));
+}
+
+/** x beyond ±λ, moved towards 0 by λ; derivative 0 at ±λ. */
+function softShrink(ops: Ops, x: Value, lambda: number): Value {
+  const moved = ops.select(ops.lt(0, x), ops.sub(x, lambda), ops.add(x, lambda));
+  return ops.select(ops.le(ops.abs(x), lambda), 0, moved);
 }
 
 const ACTIVATIONS: Readonly<Record<string, Activation>> = {
@@ -39,9 +46,10 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu: (o, x) => o.mul(o.mul(0.5, x), o.add(1, o.erf(o.mul(x, Math.SQRT1_2)))),
   mish: (o, x) => o.mul(x, o.tanh(o.softplus(x))),
   softsign: (o, x) => o.div(x, o.add(1, o.abs(x))),
-  logsigmoid: (o, x) => o.neg(o.softplus(o.neg(x))),
+  // Not −softplus(−x), which is x itself below −20.
+  logsigmoid: (o, x) => o.sub(o.min(x, 0), o.softplus(o.neg(o.abs(x)))),
   tanhshrink: (o, x) => o.sub(x, o.tanh(x)),
-  softshrink: (o, x) => o.sub(x, clip(o, x, -0.5, 0.5)),
+  softshrink: (o, x) => softShrink(o, x, 0.5),
   hardshrink: (o, x) => o.select(o.le(o.abs(x), 0.5), 0, x),
 };
 

@@ -64,14 +64,19 @@ export const POINTWISE: Readonly<Record<PointwiseOp, PointwiseSpec>> = {
   lt: binary(1, null),
   le: binary(1, null),
   eq: binary(1, null),
-  // a^b for a ≥ 0. Where the cotangent is 0 the slope does not matter: it may overflow for tiny a.
+  // a^b for a ≥ 0. Where the cotangent is 0 the slope does not matter: it may overflow for tiny a. b·a^(b − 1) rather than b·aᵇ/a,
+  // which is no number at a = 0; the slope with respect to b is 0 there.
   pow: binary(16, (c) => {
     const { ops, ct } = c;
+    const [a, b] = [c.arg(0), c.arg(1)];
+    const slopeA = () => ops.mul(b, ops.pow(a, ops.sub(b, 1)));
+    const slopeB = (base: Value) => ops.mul(c.result(), ops.log(base));
     const still = ops.eq(ct, 0);
-    const a = () => ops.select(still, 1, c.arg(0));
+    const flatA = ops.max(still, ops.eq(b, 0));
+    const flatB = ops.max(still, ops.eq(a, 0));
     return [
-      c.needs(0) ? ops.select(still, 0, ops.mul(ct, ops.div(ops.mul(c.arg(1), c.result()), a()))) : null,
-      c.needs(1) ? ops.select(still, 0, ops.mul(ct, ops.mul(c.result(), ops.log(a())))) : null,
+      c.needs(0) ? ops.select(flatA, 0, ops.mul(ct, slopeA())) : null,
+      c.needs(1) ? ops.select(flatB, 0, ops.mul(ct, slopeB(ops.select(flatB, 1, a)))) : null,
     ];
   }),
   select: {
