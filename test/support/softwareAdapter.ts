@@ -27,7 +27,7 @@ export async function testAdapter(): Promise<AdapterInfo | null> {
 export async function requireTestAdapter(): Promise<AdapterInfo | null> {
   const adapter = await testAdapter();
   if (adapter) return adapter;
-  if (process.env["AXOGRAD_ALLOW_NO_ADAPTER"] !== "1") {
+  if (process.env.AXOGRAD_ALLOW_NO_ADAPTER !== "1") {
     throw new Error(
       "expected an adapter for the WebGPU tests, got none: install dev dependencies (SwiftShader runs on linux-x64), or set " +
         "AXOGRAD_ALLOW_NO_ADAPTER=1 to skip these tests",
@@ -41,7 +41,7 @@ async function swiftShader(): Promise<AdapterInfo | null> {
   if (process.platform !== "linux" || process.arch !== "x64") return null;
   const folder = unpack();
   // The loader reads the environment when it enumerates drivers, not when it is loaded.
-  process.env["VK_ICD_FILENAMES"] = join(folder, DRIVER);
+  process.env.VK_ICD_FILENAMES = join(folder, DRIVER);
   if (!hasVulkanLoader()) loadForGood(join(folder, LOADER));
   await rescanAdapters();
   return (await listAdapters())[0] ?? null;
