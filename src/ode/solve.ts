@@ -434,6 +434,10 @@ class Session {
         all((s) => (tEnd[s]! > tStart[s]! ? size(s) : -size(s))),
       );
     }
+    backend.upload(
+      first.t!,
+      all((s) => tStart[s]!),
+    );
     for (const name of ["running", "ratio1", "ratio2"] as const) backend.fill(first[name]!, 1);
     for (const name of ["nSteps", "nAccepted", "status"] as const) backend.fill(first[name]!, 0);
     while (this.#tEval.length < tEval.length)
