@@ -1,0 +1,203 @@
+// How the WebGPU backend fails: every error is a BackendError that names what was wrong, and processes end with the right code.
+
+import { spawn } from "node:child_process";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { Device } from "../../src/backend/webgpu/device.ts";
+import { Pipelines } from "../../src/backend/webgpu/pipelines.ts";
+import { BackendError } from "../../src/core/errors.ts";
+import { ProgramBuilder } from "../support/programBuilder.ts";
+import { requireTestAdapter } from "../support/softwareAdapter.ts";
+
+async function failureOf(action: () => unknown): Promise<BackendError> {
+  try {
+    await action();
+  } catch (error) {
+    assert.instance(error, BackendError, String(error));
+    return error as BackendError;
+  }
+  throw new Error("expected an error, got none");
+}
+
+function doubling(rows: number): ProgramBuilder {
+  const b = new ProgramBuilder("doubling");
+  const x = b.inout("x", "row", { rows });
+  return b.plainPhase(rows, (p) => p.accumulate(x, p.load(x)));
+}
+
+/** Exit code and output of a script that imports the built modules, run in a process of its own. */
+function runScript(lines: readonly string[]): Promise<{ readonly code: number | null; readonly output: string }> {
+  const adapterUrl = new URL("../support/softwareAdapter.js", import.meta.url);
+  const backendUrl = new URL("../../src/backend/webgpu/backend.js", import.meta.url);
+  const script = [
+    `const { testAdapter } = await import(${JSON.stringify(adapterUrl.href)});`,
+    `const { createWebGpuBackend } = await import(${JSON.stringify(backendUrl.href)});`,
+    "await testAdapter();",
+    "const backend = await createWebGpuBackend();",
+    'const buffer = backend.buffer("x", 1000);',
+    "backend.fill(buffer, 2);",
+    ...lines,
+  ].join("\n");
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "pipe"] });
+    const timer = setTimeout(() => child.kill(), 30_000);
+    let output = "";
+    child.stdout.on("data", (data: Buffer) => {
+      output += data.toString();
+    });
+    child.stderr.on("data", (data: Buffer) => {
+      output += data.toString();
+    });
+    child.on("error", reject);
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, output });
+    });
+  });
+}
+
+const adapter = await requireTestAdapter();
+
+if (adapter) {
+  const test = suite("webgpu failures");
+
+  test("f64 is refused, with the backend that has it", async () => {
+    const error = await failureOf(() => createWebGpuBackend({ dtype: "f64" }));
+    assert.is(error.code, "dtype");
+    assert.match(error.message, /wasm/);
+  });
+
+  test("an adapter that does not exist is refused with the names of those that do", async () => {
+    for (const wanted of ["Voodoo 2", 17]) {
+      const error = await failureOf(() => createWebGpuBackend({ adapter: wanted }));
+      assert.is(error.code, "no-adapter");
+      assert.ok(error.message.includes(adapter.name) && error.message.includes(`${wanted}`));
+    }
+  });
+
+  test("an adapter is found by index and by part of its name, whatever the case", async () => {
+    for (const wanted of [0, adapter.name.slice(1, 6).toUpperCase()]) {
+      const backend = await createWebGpuBackend({ adapter: wanted });
+      assert.is(backend.adapter.name, adapter.name);
+      await backend.dispose();
+    }
+  });
+
+  test("a shader that does not compile is named with its line", async () => {
+    const device = await Device.open(undefined, false);
+    const source = "@compute @workgroup_size(1)\nfn main() {\n  let x: u32 = 1.5;\n}\n";
+    new Pipelines(device).get("attempt: broken", source, []);
+    const error = await failureOf(() => device.settle());
+    assert.is(error.code, "shader");
+    assert.match(error.message, /attempt: broken.*line 3.*let x: u32 = 1\.5/);
+    assert.is(error.details.line, 3);
+    device.destroy();
+  });
+
+  test("the memory budget is kept, and named when it is exceeded", async () => {
+    const backend = await createWebGpuBackend({ memoryBudgetBytes: 2 ** 20 });
+    const first = backend.buffer("first", 100_000);
+    const error = await failureOf(() => backend.buffer("second", 200_000));
+    assert.is(error.code, "memory-budget");
+    assert.match(error.message, /1048576 bytes.*second/);
+    first.release();
+    backend.buffer("second", 200_000);
+    await backend.dispose();
+  });
+
+  test("an array beyond the adapter's limit is refused by the name of the limit", async () => {
+    const backend = await createWebGpuBackend();
+    const elements = backend.device.limits.maxStorageBufferBindingSize / 4 + 256;
+    const error = await failureOf(() => backend.buffer("huge", elements));
+    assert.is(error.code, "limit");
+    assert.match(error.message, /maxStorageBufferBindingSize.*huge/);
+    await backend.dispose();
+  });
+
+  test("a binding that is missing, unknown, of the wrong size or type is named", async () => {
+    const backend = await createWebGpuBackend();
+    const executable = backend.compile(doubling(100).build(), backend.layoutFor(1));
+    const wrong = [
+      [{}, /expected a row, got nothing \(x\)/],
+      [{ x: backend.buffer("short", 99) }, /expected 100 elements \(row\), got 99/],
+      [{ x: backend.buffer("words", 100, "u32") }, /expected elements of type float, got u32/],
+      [{ x: backend.buffer("x", 100), y: backend.buffer("y", 1) }, /\(y\)/],
+    ] as const;
+    for (const [bindings, message] of wrong) {
+      const error = await failureOf(() => backend.bind(executable, bindings));
+      assert.is(error.code, "binding");
+      assert.match(error.message, message);
+    }
+    const other = await createWebGpuBackend();
+    const foreign = await failureOf(() => backend.bind(executable, { x: other.buffer("x", 100) }));
+    assert.match(foreign.message, /another's/);
+    await Promise.all([backend.dispose(), other.dispose()]);
+  });
+
+  test("a run whose buffer was released is refused", async () => {
+    const backend = await createWebGpuBackend();
+    const x = backend.buffer("x", 100);
+    const bound = backend.bind(backend.compile(doubling(100).build(), backend.layoutFor(1)), { x });
+    backend.run(bound);
+    x.release();
+    x.release();
+    assert.is((await failureOf(() => backend.run(bound))).code, "released");
+    await backend.dispose();
+  });
+
+  test("losing the device in the middle of work is an error with advice, now and in every later call", async () => {
+    const backend = await createWebGpuBackend();
+    const x = backend.buffer("x", 100_000);
+    const bound = backend.bind(backend.compile(doubling(100_000).build(), backend.layoutFor(1)), { x });
+    for (let k = 0; k < 10; k++) backend.run(bound);
+    const pending = backend.download(x);
+    backend.device.destroy();
+    for (const action of [() => pending, () => backend.finish(), () => backend.upload(x, [1])]) {
+      const error = await failureOf(action);
+      assert.is(error.code, "device-lost");
+      assert.match(error.message, /checkpoint/);
+    }
+    await backend.dispose();
+  });
+
+  test("after dispose nothing lives, dispose may be called again, and other calls are refused", async () => {
+    const backend = await createWebGpuBackend();
+    const x = backend.buffer("x", 100);
+    const bound = backend.bind(backend.compile(doubling(100).build(), backend.layoutFor(1)), { x });
+    backend.run(bound);
+    await backend.download(x);
+    assert.ok(backend.counts().liveBuffers > 0);
+    await backend.dispose();
+    await backend.dispose();
+    assert.is(backend.counts().liveBuffers, 0);
+    assert.is(backend.memory().liveBuffers, 0);
+    assert.is(backend.memory().bytes, 0);
+    assert.is((await failureOf(() => backend.run(bound))).code, "disposed");
+  });
+
+  test("a process ends by itself with code 0, with and without dispose", async () => {
+    const endings = [
+      ["await backend.download(buffer);", "await backend.dispose();"],
+      ["await backend.download(buffer);"],
+      ["void backend.download(buffer);"],
+      [],
+    ];
+    for (const lines of endings) {
+      const { code, output } = await runScript(lines);
+      assert.is(code, 0, `${lines.join(" ")}\n${output}`);
+    }
+  });
+
+  test("a process that throws or exits keeps its code", async () => {
+    const thrown = await runScript(["await backend.finish();", 'throw new Error("on purpose");']);
+    assert.is(thrown.code, 1, thrown.output);
+    assert.match(thrown.output, /on purpose/);
+    const exited = await runScript(["void backend.download(buffer);", "process.exit(3);"]);
+    assert.is(exited.code, 3, exited.output);
+    const set = await runScript(["await backend.download(buffer);", "process.exitCode = 4;"]);
+    assert.is(set.code, 4, set.output);
+  });
+
+  test.run();
+}
