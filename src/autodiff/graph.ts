@@ -171,10 +171,20 @@ export class Graph {
     return this.#intern(`random ${key} ${rows} ${sampleId.id}`, { type: "random", key }, [sampleId], "state", rows);
   }
 
-  /** source[index[row]] for each of `rows` rows; `source` is a row vector or the nnz values of a matrix, `index` a u32 vector. */
-  gather(source: string, sourceKind: "row" | "nnz", sourceRows: number, index: string, rows: number): Value {
-    const op: Op = { type: "gather", source, sourceKind, sourceRows, index };
-    return this.#intern(`gather ${source} ${index}`, op, [], "row", rows);
+  /** source[index[row]] for each of `rows` rows; `source` is a row vector, `index` names a u32 vector. Not differentiated. */
+  gather(source: Value, index: string, rows: number): Value {
+    if (source.kind !== "row") throw new ShapeError("gather", "source", "a row value", source.kind);
+    return this.#intern(`gather ${source.id} ${index}`, { type: "gather", index }, [source], "row", rows);
+  }
+
+  /**
+   * The transpose of `gather`: sums of segments of a row vector. Segment `row` has the members members[offsets[row]] …
+   * members[offsets[row + 1] − 1]; both names are of u32 vectors. Not differentiated.
+   */
+  segmentSum(source: Value, offsets: string, members: string, segments: number): Value {
+    if (source.kind !== "row") throw new ShapeError("segmentSum", "source", "a row value", source.kind);
+    const op: Op = { type: "segmentSum", offsets, members };
+    return this.#intern(`segmentSum ${source.id} ${offsets} ${members}`, op, [source], "row", segments);
   }
 
   // ---- effects ---------------------------------------------------------------------------------------------------------

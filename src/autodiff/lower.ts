@@ -9,7 +9,7 @@
 
 import type { Binding, BindingId, Instr, Phase, Program, ValueId } from "../backend/program.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
-import { isContraction, type Matrix, type Value } from "../ops/value.ts";
+import { gathersFirst, isContraction, type Matrix, type Value } from "../ops/value.ts";
 import type { Effect, Graph } from "./graph.ts";
 
 /** A pointwise value demanded by several phases is stored when recomputing it costs more than this many additions. */
@@ -136,7 +136,7 @@ class Lowering {
       const phases = this.#computedIn[id]!;
       v.args.forEach((arg, i) => {
         if (!needsHome(arg)) return;
-        if ((v.op.type === "matmul" || v.op.type === "matmulT") && i === 0) gathered.add(arg.id);
+        if (gathersFirst(v) && i === 0) gathered.add(arg.id);
         else for (const p of phases) demand[arg.id]!.add(p);
       });
     }
@@ -257,8 +257,15 @@ class Lowering {
       case "gather":
         return emitter.push({
           op: "gather",
-          source: this.#binding(op.source, op.sourceKind, op.sourceRows, "read", false),
+          source: this.#gatheredBinding(v.args[0]!),
           index: this.#binding(op.index, "index", v.rows, "read", false),
+        });
+      case "segmentSum":
+        return emitter.push({
+          op: "segmentSum",
+          source: this.#gatheredBinding(v.args[0]!),
+          offsets: this.#binding(op.offsets, "index", v.rows + 1, "read", false),
+          members: this.#binding(op.members, "index", v.args[0]!.rows, "read", false),
         });
       case "pointwise":
         return emitter.push({ op: op.fn, args: v.args.map((a) => this.#emitValue(emitter, a)) });
@@ -380,6 +387,7 @@ class PhaseEmitter {
         ids.add(i.source);
         ids.add(i.index);
       }
+      if (i.op === "segmentSum") for (const id of [i.source, i.offsets, i.members]) ids.add(id);
       if (i.op === "random") ids.add(i.key);
       if (i.op === "matmul") {
         ids.add(i.matrix);
@@ -464,7 +472,7 @@ function stepsOf(graph: Graph, live: Uint8Array): Int32Array {
     let step = 0;
     v.args.forEach((a, i) => {
       if (availability(a) === null) return;
-      const isGathered = (v.op.type === "matmul" || v.op.type === "matmulT") && i === 0;
+      const isGathered = gathersFirst(v) && i === 0;
       const here = !isGathered && inSpace(a, space.rows, space.lanes);
       step = Math.max(step, steps[a.id]! + (here ? 0 : 1));
     });

@@ -138,8 +138,6 @@ export function rebuilder(source: Graph, target: Graph, save: (v: Value) => stri
         return target.random(op.key, v.rows, rebuild(v.args[0]!));
       case "lookup":
         return target.ops.lookup(op.table, rebuild(v.args[0]!));
-      case "gather":
-        return target.gather(op.source, op.sourceKind, op.sourceRows, op.index, v.rows);
       case "pointwise": {
         const args = v.args.map(rebuild);
         if (op.fn === "select") return target.ops.select(args[0]!, args[1]!, args[2]!);

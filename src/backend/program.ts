@@ -90,6 +90,9 @@ export type Instr =
   | { readonly op: "random"; readonly key: BindingId; readonly sampleId: ValueId }
   /** source[index[row]] of a row vector, nnz vector; only in `lanes: "none"` phases. */
   | { readonly op: "gather"; readonly source: BindingId; readonly index: BindingId }
+  /** Σ source[members[k]] for k = offsets[row] … offsets[row + 1] − 1, from the left: rows are segments of a row or nnz vector,
+   *  `offsets` has rows + 1 entries; only in `lanes: "none"` phases. */
+  | { readonly op: "segmentSum"; readonly source: BindingId; readonly offsets: BindingId; readonly members: BindingId }
   // ---- pointwise -----------------------------------------------------------------------------------------------------
   | { readonly op: PointwiseOp; readonly args: readonly ValueId[] }
   // ---- contractions: the tile's rows of a product; the bound operand is gathered, so it must be complete ---------------

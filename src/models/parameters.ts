@@ -198,6 +198,6 @@ function signProgram(size: number): Program {
 
 function csrCopyProgram(nnz: number): Program {
   const g = new Graph();
-  g.store("csr", g.gather("csc", "nnz", nnz, "cscOfCsr", nnz));
+  g.store("csr", g.gather(g.row("csc", nnz), "cscOfCsr", nnz));
   return lower(g, "csr.copy");
 }

@@ -26,6 +26,7 @@ export function vjpRuleOf(v: Value): VjpRule | null {
     case "rowIndex":
     case "random":
     case "gather":
+    case "segmentSum":
       return null;
   }
 }

@@ -25,13 +25,10 @@ export type Op =
   | { readonly type: "rowIndex" }
   | { readonly type: "random"; readonly key: string }
   | { readonly type: "lookup"; readonly table: Table }
-  | {
-      readonly type: "gather";
-      readonly source: string;
-      readonly sourceKind: "row" | "nnz";
-      readonly sourceRows: number;
-      readonly index: string;
-    }
+  /** args: [source]; source[index[row]] with a bound u32 vector. */
+  | { readonly type: "gather"; readonly index: string }
+  /** args: [source]; Σ source[members[k]] over the segment of each row. */
+  | { readonly type: "segmentSum"; readonly offsets: string; readonly members: string }
   | { readonly type: "pointwise"; readonly fn: PointwiseOp }
   | { readonly type: "matmul"; readonly matrix: Matrix }
   /** args: [g] or [g, x]; with x, also accumulates the gradient of the matrix into the binding `grad`. */
@@ -51,5 +48,11 @@ export interface Value {
 /** True for ops whose result is saved for the reverse pass; all others are recomputed from saved values and leaves. */
 export function isContraction(v: Value): boolean {
   const t = v.op.type;
-  return t === "matmul" || t === "matmulT" || t === "reduceRows" || t === "reduceLanes";
+  return gathersFirst(v) || t === "reduceRows" || t === "reduceLanes";
+}
+
+/** True for ops that read their first operand at other rows than their own: it must lie in memory, complete. */
+export function gathersFirst(v: Value): boolean {
+  const t = v.op.type;
+  return t === "matmul" || t === "matmulT" || t === "gather" || t === "segmentSum";
 }

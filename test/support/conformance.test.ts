@@ -16,6 +16,7 @@ const ALL_OPS: Record<Instr["op"], true> = {
   lookup: true,
   random: true,
   gather: true,
+  segmentSum: true,
   matmul: true,
   matmulT: true,
   store: true,

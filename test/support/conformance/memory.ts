@@ -2,7 +2,7 @@
 
 import { ProgramBuilder } from "../programBuilder.ts";
 import type { CaseFamily, ConformanceCase } from "./case.ts";
-import { countLanes, cycle, EXACT, normal, uniform, wholeBelow } from "./case.ts";
+import { countLanes, cycle, EXACT, type Input, normal, uniform, wholeBelow } from "./case.ts";
 
 const ROWS = 37;
 const DEPTH = 5;
@@ -17,7 +17,13 @@ export function memoryCases(lanes: readonly number[]): readonly ConformanceCase[
     sampleTable,
     random,
   ];
-  return [...lanes.flatMap((n) => perWidth.map((family) => family(n))), plainVectors(), gather(), plainRandom()];
+  return [
+    ...lanes.flatMap((n) => perWidth.map((family) => family(n))),
+    plainVectors(),
+    gather(),
+    segmentSum(),
+    plainRandom(),
+  ];
 }
 
 function loadsInState(lanes: number): ConformanceCase {
@@ -210,6 +216,30 @@ function plainVectors(): ConformanceCase {
       numbered: EXACT,
       "to scalar": EXACT,
     },
+  };
+}
+
+/** Segments of 0, 1, 700 and a few members: nobody may take all the work, and an empty sum is 0. */
+function segmentSum(): ConformanceCase {
+  const lengths = [0, 1, 700, 5, 0, 33, ...Array.from({ length: 70 }, (_, i) => i % 4)];
+  const offsets = [0];
+  for (const length of lengths) offsets.push(offsets.at(-1)! + length);
+  const n = offsets.at(-1)!;
+  const b = new ProgramBuilder("segment sum");
+  const source = b.input("source", "row", { rows: n });
+  const starts = b.input("offsets", "index", { rows: offsets.length });
+  const members = b.input("members", "index", { rows: n });
+  const sums = b.output("sums", "row", { rows: lengths.length });
+  b.plainPhase(lengths.length, (p) => {
+    p.store(sums, p.push({ op: "segmentSum", source, offsets: starts, members }));
+  });
+  const permutation: Input = { from: "draw", draw: (length, stream) => stream.permutation(length) };
+  return {
+    name: "segmentSum adds the members of each segment",
+    lanes: 1,
+    program: b.build(),
+    inputs: { source: normal, offsets: cycle(offsets), members: permutation },
+    outputs: { sums: { kind: "sum", terms: 700 } },
   };
 }
 

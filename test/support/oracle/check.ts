@@ -28,6 +28,10 @@ export function accessesOf(instr: Instr): Accesses {
       return { reads: [instr.key], gathers: [], writes: [] };
     case "gather":
       return { reads: [instr.source, instr.index], gathers: [instr.source, instr.index], writes: [] };
+    case "segmentSum": {
+      const all = [instr.source, instr.offsets, instr.members];
+      return { reads: all, gathers: all, writes: [] };
+    }
     case "matmul":
       return { reads: [instr.matrix, instr.x], gathers: [instr.matrix, instr.x], writes: [] };
     case "matmulT": {
@@ -150,6 +154,15 @@ class PhaseChecker {
         this.#kind(instr, instr.source, ["row", "nnz"]);
         const index = this.#kind(instr, instr.index, ["index"]);
         if (index.rows !== rows) throw this.#spaceError(instr, index);
+        return { perRow: rows > 1 };
+      }
+      case "segmentSum": {
+        if (batch) throw this.#error(instr, 'a phase with lanes "none"', '"batch"', "lanes");
+        const source = this.#kind(instr, instr.source, ["row", "nnz"]);
+        const offsets = this.#kind(instr, instr.offsets, ["index"]);
+        const members = this.#kind(instr, instr.members, ["index"]);
+        if (offsets.rows !== rows + 1) throw this.#spaceError(instr, offsets);
+        if (members.rows !== source.rows) throw this.#spaceError(instr, members);
         return { perRow: rows > 1 };
       }
       case "matmul":

@@ -82,6 +82,16 @@ class PhaseRun {
           return source[index[row]!]!;
         });
       }
+      case "segmentSum": {
+        const source = this.#floats(instr.source);
+        const offsets = this.#operands[instr.offsets] as Uint32Array;
+        const members = this.#operands[instr.members] as Uint32Array;
+        return this.#tabulate((row) => {
+          let sum = 0;
+          for (let k = offsets[row]!; k < offsets[row + 1]!; k++) sum += source[members[k]!]!;
+          return sum;
+        });
+      }
       case "matmul":
         return this.#matmul(instr);
       case "matmulT":
