@@ -1,4 +1,5 @@
-// What reaches other places than its own row: gather (of plain vectors), and lookup and scatter (of a table of states).
+// What reaches other places than its own row: gather and sums of segments (of plain vectors), lookup and scatter (of a table of
+// states).
 
 import { checkIndex } from "./memory";
 
@@ -8,6 +9,28 @@ export function gather<T>(to: usize, source: usize, index: usize, rows: usize, l
     const at = <usize>load<u32>(index + (row << 2));
     checkIndex(at, length);
     store<T>(to + row * sizeof<T>(), load<T>(source + at * sizeof<T>()));
+  }
+}
+
+/** to[row] = Σ source[members[k]] for k = offsets[row] … offsets[row + 1] − 1, from the left. */
+export function segmentSum<T>(
+  to: usize,
+  source: usize,
+  offsets: usize,
+  members: usize,
+  rows: usize,
+  length: usize,
+): void {
+  let k = <usize>load<u32>(offsets);
+  for (let row: usize = 0; row < rows; row++) {
+    const end = <usize>load<u32>(offsets + (row << 2), 4);
+    let sum = <T>0;
+    for (; k < end; k++) {
+      const at = <usize>load<u32>(members + (k << 2));
+      checkIndex(at, length);
+      sum = <T>(sum + load<T>(source + at * sizeof<T>()));
+    }
+    store<T>(to + row * sizeof<T>(), sum);
   }
 }
 

@@ -1,7 +1,7 @@
 // Executes one instruction on one tile. See src/backend/wasm/isa.ts for the words of a record.
 
 import * as isa from "../src/backend/wasm/isa";
-import { gather, lookup, scatter } from "./gather";
+import { gather, lookup, scatter, segmentSum } from "./gather";
 import { gemm, gemmGrad } from "./gemm";
 import { checkRange } from "./memory";
 import * as pw from "./pointwise";
@@ -62,6 +62,11 @@ function source<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize
       const index = slot(at + isa.INSTR_B, tile, scratch);
       const table = a + firstRow * width;
       lookup<T>(d, table, index, rows, width, word(at + isa.INSTR_E), word(at + isa.INSTR_F));
+      break;
+    }
+    case isa.OP_SEGMENT_SUM: {
+      const offsets = word(at + isa.INSTR_B) + (firstRow << 2);
+      segmentSum<T>(d, a, offsets, word(at + isa.INSTR_B + 4), rows, word(at + isa.INSTR_E));
       break;
     }
     case isa.OP_RANDOM:

@@ -45,7 +45,7 @@ export class Arena {
    * @throws {BackendError} "out-of-memory", before anything has changed
    */
   allocate(label: string, bytes: number): Block {
-    const size = padded(bytes);
+    const size = padded(Math.max(1, bytes));
     const block = this.#reuse(size) ?? this.#extend(label, size);
     this.#bytes += size;
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);

@@ -81,6 +81,8 @@ function accessesOf(instr: Instr): readonly Access[] {
       return [read(instr.key)];
     case "gather":
       return [read(instr.source), read(instr.index)];
+    case "segmentSum":
+      return [read(instr.source), read(instr.offsets), read(instr.members)];
     case "matmul":
       return [read(instr.matrix), read(instr.x)];
     case "matmulT":

@@ -84,6 +84,7 @@ export const OP_ROW_INDEX = 5;
 export const OP_GATHER = 6; //        A: source, B: u32 indices, E: length of the source
 export const OP_LOOKUP = 7; //        A: table, B: slot of the index, E: bytes of one state, F: depth
 export const OP_RANDOM = 8; //        A: key, B: slot of the sample id
+export const OP_SEGMENT_SUM = 9; //   A: source, B: u32 offsets and u32 members, E: length of the source
 
 // Pointwise. D = f(A), f(A, B) with INSTR_E a MODE_…, or f(A, B, C).
 export const OP_NEG = 16;

@@ -128,6 +128,10 @@ class PhaseLowering {
         if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
         this.#expectRows(instr.index, this.#phase.rows, ["index"], i);
         return "full";
+      case "segmentSum":
+        if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
+        this.#expectRows(instr.offsets, this.#phase.rows + 1, ["index"], i);
+        return "full";
       case "lookup":
         this.#expectPerSample(instr.index, i);
         this.#expectRows(instr.table, this.#phase.rows, ["table"], i);
@@ -278,6 +282,13 @@ class PhaseLowering {
       case "gather": {
         const { rows } = this.#binding(instr.source, i);
         return this.#define(i, { op: isa.OP_GATHER, a: data(instr.source), b: data(instr.index), e: rows });
+      }
+      case "segmentSum": {
+        const b: Slot = [data(instr.offsets)[0], data(instr.members)[0]];
+        const { rows } = this.#binding(instr.source, i);
+        // About a nanosecond per member.
+        this.#perRow += this.#binding(instr.members, i).rows / this.#phase.rows;
+        return this.#define(i, { op: isa.OP_SEGMENT_SUM, a: data(instr.source), b, e: rows });
       }
       case "lookup": {
         const table = this.#table(instr.table, i);
@@ -585,6 +596,7 @@ function operandsOf(instr: Instr): readonly ValueId[] {
     case "const":
     case "rowIndex":
     case "gather":
+    case "segmentSum":
     case "matmul":
       return [];
     case "lookup":
@@ -629,6 +641,8 @@ function gatheredBy(instr: Instr): readonly BindingId[] {
   switch (instr.op) {
     case "gather":
       return [instr.source, instr.index];
+    case "segmentSum":
+      return [instr.source, instr.offsets, instr.members];
     case "matmul":
       return [instr.matrix, instr.x];
     case "matmulT":
