@@ -4,7 +4,7 @@
 // Of a row with `parts` threads, partial sum 4·part + u takes entries u + 4·part + 4·parts·i; four independent partial sums keep four gathers
 // in flight per thread. They are added as (0 + 1) + (2 + 3), then over the threads as a binary tree.
 //
-// Relies on: declarations (params, slabs, structure, values), operandAt(), gathered(at), epilogue(share, y), finish(t, share).
+// Relies on: declarations (params, slabs, structure, values), operandAt(), gathered(at), epilogue(share, y), collectLanes(), finish(t, share).
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl
@@ -71,6 +71,7 @@ fn main(
   }
   if (share.part == 0u && share.row != ABSENT) {
     epilogue(share, y);
+    collectLanes();
   }
   finish(t, share);
 }

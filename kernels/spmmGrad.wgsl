@@ -1,11 +1,15 @@
 // The reverse of Y = W·X in one walk over the columns of W: ct = Wᵀ·G and grad[k] += Σ_lanes G[row(k)]·X[col(k)] for every stored entry,
-// both from one gather of G. The dispatch covers one block of lanes; blocks follow one another, so grad needs no atomics.
+// both from one gather of G. A dispatch covers one block of panels; blocks follow one another, so grad needs no atomics.
 //
-// A thread takes four entries per trip and holds four dot products over its own vec4 of lanes; the BLOCK_VECS threads of a slot
-// then add them up through shared memory, in a fixed order. The sum for ct has the order of spmm.wgsl.
+// A thread takes four entries per trip, for its vec4 of lanes of every panel of the block: indices and values are read once for
+// all of them. Its four dot products are then added over the threads of the panel, which are neighbours in a quad: no barrier,
+// and one store per entry. Per trip the terms of ct are added as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
 //
 // Relies on: declarations (params, slabs, structure, values), operandAt(), gathered(at), operandOf(share) = X, addToGrad(k, x),
-// epilogue(share, ct, x), finish(t, share); NEED_CT.
+// epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT; BLOCK_VECS = PANEL_VECS.
+// Quads are four threads with neighbouring indices, which holds on Vulkan, Metal and D3D12 for workgroups of one dimension.
+
+enable subgroups;
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl
@@ -16,13 +20,44 @@
 
 var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
-/// Trips of the longest share in the workgroup: the same for all its threads, as barriers demand.
+/// Trips of the longest share in the workgroup: the same for all its threads, so that quads stay together.
 fn tripsOf(group: u32) -> u32 {
   var trips = 0u;
   for (var i = 0u; i < blocksPerGroup(); i++) {
     trips = max(trips, structure[params.tripsAt + group * blocksPerGroup() + i]);
   }
   return trips;
+}
+
+/// Adds the dot products of entries k … k + 3 over the threads of a panel and to the gradient. Each thread sends away the
+/// entries that others finish and keeps its own, halving what it holds in every step.
+fn growGrad(share: Share, k: u32, dots: vec4<f32>) {
+  if (PANEL_VECS == 1u) {
+    for (var u = 0u; u < 4u; u++) {
+      if (k + u < share.end) {
+        addToGrad(k + u, dots[u]);
+      }
+    }
+  } else {
+    let odd = (share.sub & 1u) == 1u;
+    if (PANEL_VECS == 2u) {
+      let pair = select(dots.xy, dots.zw, odd) + quadSwapX(select(dots.zw, dots.xy, odd));
+      let first = k + 2u * share.sub;
+      if (first < share.end) {
+        addToGrad(first, pair.x);
+      }
+      if (first + 1u < share.end) {
+        addToGrad(first + 1u, pair.y);
+      }
+    } else {
+      let upper = share.sub >= 2u;
+      let pair = select(dots.xz, dots.yw, odd) + quadSwapX(select(dots.yw, dots.xz, odd));
+      let total = select(pair.x, pair.y, upper) + quadSwapY(select(pair.y, pair.x, upper));
+      if (k + share.sub < share.end) {
+        addToGrad(k + share.sub, total);
+      }
+    }
+  }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -35,56 +70,65 @@ fn main(
   if (group >= params.groups) {
     return;
   }
-  let share = shareOf(group, workgroup.z, t);
-  let operand = operandAt() + share.panel * OPERAND_ROWS * PANEL_VECS + share.sub;
-  let lane = t % BLOCK_VECS;
-  var x = vec4<f32>(0.0);
-  if (share.row != ABSENT) {
-    x = operandOf(share);
+  var share = shareOf(group, 0u, t);
+  let panels = min(BLOCK_PANELS, PANELS - params.firstPanel);
+  let operand = operandAt() + share.sub;
+  var x: array<vec4<f32>, BLOCK_PANELS>;
+  var ct: array<vec4<f32>, BLOCK_PANELS>;
+  for (var p = 0u; p < BLOCK_PANELS; p++) {
+    if (p < panels && share.row != ABSENT) {
+      share.panel = params.firstPanel + p;
+      x[p] = operandOf(share);
+    }
   }
-  var ct: array<vec4<f32>, 4>;
   let trips = tripsOf(group);
   for (var trip = 0u; trip < trips; trip++) {
     let k = share.first + 4u * (share.part + trip * share.parts);
     var dots = vec4<f32>(0.0);
-    for (var u = 0u; u < 4u; u++) {
-      if (k + u < share.gatherEnd) {
-        let g = gathered(operand + indexOf(k + u) * PANEL_VECS);
-        dots[u] = dot(g, x);
-        if (NEED_CT) {
-          ct[u] += values[k + u] * g;
+    if (k < share.end) {
+      // Entries past the end repeat the last one; they count as zero.
+      let at = min(vec4<u32>(k) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(share.end - 1u));
+      let rows = vec4<u32>(indexOf(at.x), indexOf(at.y), indexOf(at.z), indexOf(at.w)) * PANEL_VECS;
+      let there = vec4<u32>(k) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(share.end);
+      var w = vec4<f32>(0.0);
+      if (NEED_CT) {
+        w = vec4<f32>(values[at.x], values[at.y], values[at.z], values[at.w]);
+      }
+      for (var p = 0u; p < BLOCK_PANELS; p++) {
+        if (p < panels) {
+          let panel = operand + (params.firstPanel + p) * OPERAND_ROWS * PANEL_VECS;
+          let g0 = gathered(panel + rows.x);
+          let g1 = select(vec4<f32>(0.0), gathered(panel + rows.y), there.y);
+          let g2 = select(vec4<f32>(0.0), gathered(panel + rows.z), there.z);
+          let g3 = select(vec4<f32>(0.0), gathered(panel + rows.w), there.w);
+          dots += vec4<f32>(dot(g0, x[p]), dot(g1, x[p]), dot(g2, x[p]), dot(g3, x[p]));
+          if (NEED_CT) {
+            ct[p] += (w.x * g0 + w.y * g1) + (w.z * g2 + w.w * g3);
+          }
         }
       }
     }
-    sums[t] = dots;
-    workgroupBarrier();
-    // The lanes of a slot share its four entries; lanes past the last panel contributed zeros but still help.
-    for (var u = lane; u < 4u; u += BLOCK_VECS) {
-      var total = 0.0;
-      for (var i = 0u; i < BLOCK_VECS; i++) {
-        total += sums[t - lane + i][u];
-      }
-      if (k + u < share.end) {
-        addToGrad(k + u, total);
-      }
-    }
-    workgroupBarrier();
+    growGrad(share, k, dots);
   }
-  var y = (ct[0] + ct[1]) + (ct[2] + ct[3]);
   let parts = 1u << partsShift(group * blocksPerGroup());
-  if (NEED_CT && parts > 1u) {
-    sums[t] = y;
-    workgroupBarrier();
-    for (var step = 1u; step < parts; step <<= 1u) {
-      if ((share.part & (2u * step - 1u)) == 0u) {
-        y += sums[t + step * BLOCK_VECS];
-        sums[t] = y;
-      }
+  for (var p = 0u; p < panels; p++) {
+    var y = ct[p];
+    if (NEED_CT && parts > 1u) {
+      sums[t] = y;
       workgroupBarrier();
+      for (var step = 1u; step < parts; step <<= 1u) {
+        if ((share.part & (2u * step - 1u)) == 0u) {
+          y += sums[t + step * BLOCK_VECS];
+          sums[t] = y;
+        }
+        workgroupBarrier();
+      }
     }
-  }
-  if (share.part == 0u && share.row != ABSENT) {
-    epilogue(share, y, x);
+    if (share.part == 0u && share.row != ABSENT) {
+      share.panel = params.firstPanel + p;
+      epilogue(share, y, x[p]);
+      collectLanes();
+    }
   }
   finish(t, share);
 }

@@ -2,19 +2,19 @@
 
 import { BackendError } from "../../core/errors.ts";
 import type { Bindable, BoundProgram } from "../backend.ts";
-import type { Binding, BindingId, Program } from "../program.ts";
+import type { Binding, BindingId, PanelLayout, Program } from "../program.ts";
 import { type Compressed, GpuDeviceBuffer, GpuDeviceSparse, type Memory } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import type { GpuExecutable } from "./executable.ts";
 import { gemmGrid } from "./gemmShader.ts";
-import { lengthOf, panelVecs } from "./layout.ts";
+import { lengthOf } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
 import type { Pipelines } from "./pipelines.ts";
-import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
+import { accessesOfPlan, type DispatchPlan, type SparsePlan, sparseMatrixOf } from "./plan.ts";
 import type { BoundDispatch, Work } from "./queue.ts";
 import type { FactName, Param, Shader } from "./shader.ts";
 import { ALIGNMENT, type Piece, type Slab, type SlabAllocator } from "./slabs.ts";
-import { blockPanels, SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
+import { blockPanels, blockVecs, SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
 import { workOf } from "./work.ts";
 
 type Bound = GpuDeviceBuffer | GpuDeviceSparse;
@@ -119,7 +119,8 @@ class Binder {
     this.#checkSlots(shader, slabs, matrix);
     const work = workOf(dispatch, plan.bindings, layout, matrix ? sizeOf(matrix) : { nnz: 0, bytes: 0 });
     const label = `${plan.name}: ${dispatch.kernel}`;
-    const step = { label, shader, slabs, matrix, grid: this.#grid(dispatch, matrix), work, firstPanel: 0 };
+    const groups = "product" in dispatch ? sparseGroups(dispatch.kernel, layout, matrix) : 0;
+    const step = { label, shader, slabs, matrix, groups, grid: this.#grid(dispatch, matrix), work, firstPanel: 0 };
     if (!("crossesLanes" in dispatch) || !dispatch.crossesLanes) return [step];
     const blocks = Math.ceil(layout.panels / blockPanels(layout));
     return Array.from({ length: blocks }, (_, k) => {
@@ -149,16 +150,9 @@ class Binder {
     return facts[param.name];
   }
 
-  #facts({ matrix, firstPanel }: Step): Readonly<Record<FactName, number>> {
+  #facts({ groups, matrix, firstPanel }: Step): Readonly<Record<FactName, number>> {
     const { longBlocks, mediumBlocks, tripsAt, indicesAt } = matrix!.blocks;
-    return { groups: this.#sparseGroups(matrix!), longBlocks, mediumBlocks, tripsAt, indicesAt, firstPanel };
-  }
-
-  /** Workgroups of a sparse product, per block of lanes. */
-  #sparseGroups(matrix: Compressed): number {
-    const { layout } = this.#executable;
-    const blockVecs = blockPanels(layout) * panelVecs(layout);
-    return matrix.blocks.blocks / (SPARSE_WORKGROUP / (SPARSE_SLOTS * blockVecs));
+    return { groups, longBlocks, mediumBlocks, tripsAt, indicesAt, firstPanel };
   }
 
   #grid(dispatch: DispatchPlan, matrix: Compressed | null): [number, number, number] {
@@ -167,7 +161,7 @@ class Binder {
       case "spmm":
       case "spmmGrad": {
         const laneBlocks = dispatch.crossesLanes ? 1 : Math.ceil(layout.panels / blockPanels(layout));
-        return [...folded(this.#sparseGroups(matrix!)), laneBlocks];
+        return [...folded(sparseGroups(dispatch.kernel, layout, matrix)), laneBlocks];
       }
       case "gemm":
         return this.#checkGrid(plan.name, gemmGrid(dispatch, plan.bindings, layout));
@@ -227,9 +221,16 @@ interface Step {
   readonly shader: Shader;
   readonly slabs: readonly Slab[];
   readonly matrix: Compressed | null;
+  /** Workgroups of a sparse product, per block of lanes. */
+  readonly groups: number;
   readonly grid: readonly [number, number, number];
   readonly work: Work;
   readonly firstPanel: number;
+}
+
+function sparseGroups(kernel: SparsePlan["kernel"], layout: PanelLayout, matrix: Compressed | null): number {
+  const blocksPerGroup = SPARSE_WORKGROUP / (SPARSE_SLOTS * blockVecs(kernel, layout));
+  return (matrix?.blocks.blocks ?? 0) / blocksPerGroup;
 }
 
 /** `groups` workgroups in two dimensions; kernels skip those too many. */

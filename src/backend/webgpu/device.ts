@@ -55,8 +55,16 @@ export class Device {
       );
     }
     const requiredLimits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
-    const requiredFeatures: GPUFeatureName[] =
-      profile && adapter.features.has("timestamp-query") ? ["timestamp-query"] : [];
+    if (!adapter.features.has("subgroups")) {
+      throw new BackendError(
+        "feature",
+        `webgpu: expected the feature "subgroups", got an adapter without it (${info.name}). Update its driver, choose another adapter or ` +
+          "the wasm backend.",
+        { feature: "subgroups" },
+      );
+    }
+    const requiredFeatures: GPUFeatureName[] = ["subgroups"];
+    if (profile && adapter.features.has("timestamp-query")) requiredFeatures.push("timestamp-query");
     try {
       return new Device(await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures }), info);
     } catch (cause) {

@@ -7,7 +7,7 @@ import { PhasePrinter } from "./emit.ts";
 import { panelVecs } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
 import { accessesOfPlan, type SparsePlan } from "./plan.ts";
-import { laneReductions } from "./reductions.ts";
+import { laneReductions, privates } from "./reductions.ts";
 import { type FactName, type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
 /** Threads of a workgroup, and how many of them share one vec4 of lanes: as in kernels/shared/rowBlocks.wgsl. */
@@ -18,6 +18,11 @@ export const SPARSE_SLOTS = 16;
 export function blockPanels(layout: PanelLayout): number {
   if (layout.panels === 1) return 1;
   return layout.panels === 2 ? 2 : 4;
+}
+
+/** Neighbouring threads that hold the lanes of a row: those of all panels of the block, or of one when a thread visits them all. */
+export function blockVecs(kernel: SparsePlan["kernel"], layout: PanelLayout): number {
+  return panelVecs(layout) * (kernel === "spmm" ? blockPanels(layout) : 1);
 }
 
 /** Indices of a matrix are 16-bit where they fit, as in `indexArray` of core/csr.ts. */
@@ -49,7 +54,7 @@ export function sparseShader(
     PANEL_VECS: vecs,
     PANELS: layout.panels,
     BLOCK_PANELS: blockPanels(layout),
-    BLOCK_VECS: blockPanels(layout) * vecs,
+    BLOCK_VECS: blockVecs(plan.kernel, layout),
     LANE_THREADS: SPARSE_WORKGROUP,
     OPERAND_ROWS: operandRows,
     INDEX16: hasShortIndices(operandRows),
@@ -58,6 +63,8 @@ export function sparseShader(
   const lanes = laneReductions(phase, writer);
   const epilogue = [
     lanes.declarations,
+    privates("lanesTotal", lanes.count),
+    collectFunction(lanes.count),
     `fn operandAt() -> u32 { return ${writer.at(operand)}; }`,
     `fn gathered(at: u32) -> vec4<f32> { return read${writer.slab(operand)}(at); }`,
     `fn epilogue(tile: Share, y: vec4<f32>${grad ? ", x: vec4<f32>" : ""}) {`,
@@ -82,10 +89,16 @@ export function sparseShader(
   return writer.finish(plan.kernel, constants, { epilogue: epilogue.join("\n") });
 }
 
+/** Private memory starts as zero, so a thread without a row adds nothing. */
+function collectFunction(count: number): string {
+  const lines = Array.from({ length: count }, (_, k) => `  lanesTotal${k} += lanesValue${k};`);
+  return ["fn collectLanes() {", ...lines, "}"].join("\n");
+}
+
 /** Sums over lanes: the block's lanes first, then onto what earlier blocks left. */
 function finishFunction(stores: readonly ((total: string, row: string) => string)[]): string {
   const lines = stores.flatMap((store, k) => [
-    `  let total${k} = sumOverLanes(t, BLOCK_VECS, lanesValue${k});`,
+    `  let total${k} = sumOverLanes(t, BLOCK_VECS, lanesTotal${k});`,
     `  if (share.part == 0u && share.row != ABSENT && t % BLOCK_VECS == 0u) {`,
     `    ${store(`total${k}`, "share.row")}`,
     "  }",
