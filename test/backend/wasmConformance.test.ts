@@ -6,9 +6,7 @@ import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { compareWithOracle, conformanceCases } from "../support/conformance.ts";
 
 const backends = [
-  await createWasmBackend({ dtype: "f32", threads: 1 }),
   await createWasmBackend({ dtype: "f32", threads: 2 }),
-  await createWasmBackend({ dtype: "f64", threads: 1 }),
   await createWasmBackend({ dtype: "f64", threads: 2 }),
   await createWasmBackend({ dtype: "f32", threads: 2, debug: true }),
   await createWasmBackend({ dtype: "f64", threads: 2, debug: true }),

@@ -99,6 +99,8 @@ export class ThreadPool {
   /** Ends the workers. Idempotent. */
   async close(): Promise<void> {
     this.#closing = true;
+    // Whoever waits for the end must live to see it.
+    for (const { worker } of this.#members) worker.ref();
     await Promise.all(this.#members.map(({ worker }) => worker.terminate()));
   }
 
@@ -106,10 +108,17 @@ export class ThreadPool {
     const { module, memory, dtype, control } = this.#options;
     const { port1, port2 } = new MessageChannel();
     const start: WorkerStart = { module, memory, dtype, control, thread, failures: port2 };
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: start, transferList: [port2] });
+    // Options of the caller's node, such as --input-type, need not make sense for a worker.
+    const options = { workerData: start, transferList: [port2], execArgv: [] };
+    const worker = new Worker(new URL("./worker.js", import.meta.url), options);
     this.#members.push({ worker, failures: port1 });
     port1.unref();
-    await once(worker, "message");
+    try {
+      await once(worker, "message");
+    } catch (cause) {
+      const message = `wasm: expected thread ${thread} of ${this.#options.threads} to start, got ${cause}`;
+      throw new BackendError("thread-start", message, {}, cause);
+    }
     worker.on("error", (error) => this.#lose(`${error}`));
     worker.on("exit", () => this.#lose("it ended"));
     // From here on a waiting worker does not keep the process alive.
