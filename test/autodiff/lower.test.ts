@@ -5,19 +5,19 @@ import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
 import type { BindingId, Instr, Phase, Program } from "../../src/backend/program.ts";
-import { rateDynamics } from "../../src/models/rateDynamics.ts";
 import type { Controller } from "../../src/ode/method.ts";
 import { type SolverPrograms, solverPrograms } from "../../src/ode/programs.ts";
 import type { Tableau } from "../../src/ode/tableau.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { TABLEAUS } from "../../src/ode/tableaus/index.ts";
+import { rateSystem } from "../support/systems.ts";
 
 const test = suite("lowering");
 
 const INTEGRAL: Controller = { type: "integral", atol: 1e-6, rtol: 1e-3, safety: 0.9, factorMin: 0.2, factorMax: 10 };
 
 function programsOf(tableau: Tableau, controller: Controller, steps: number): SolverPrograms {
-  const system = rateDynamics({ nNeurons: 11, nnz: 40, nonlinearity: "Tanh", signed: true, bias: true, steps });
+  const system = rateSystem(11, 40, steps);
   const reverse = { wrt: ["hh", "tau", "bias", "drive"], throughStepSizeControl: true };
   return solverPrograms(system, { tableau, controller, maxSteps: 100 }, controller.type === "fixed", reverse);
 }

@@ -1,0 +1,208 @@
+// Solves on host data: uploads a problem, runs the solver forward and, with cotangents, back, and downloads everything.
+
+import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
+import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
+import { type Csr, withValues } from "../../src/core/csr.ts";
+import { floatArray } from "../../src/core/dtype.ts";
+import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import type { IntegralController, OdeSystem } from "../../src/ode/method.ts";
+import { OdeSolver, type SolverOptions, type SolveStats } from "../../src/ode/solve.ts";
+import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
+import { DEFAULT_SEED, randomSparse } from "../support/matrices.ts";
+import { rateSystem } from "../support/systems.ts";
+
+export interface HostProblem {
+  readonly system: OdeSystem;
+  readonly samples: number;
+  /** [samples, rows]. */
+  readonly y0: ArrayLike<number>;
+  /** State leaves, [samples, rows of the leaf]. */
+  readonly states?: Readonly<Record<string, ArrayLike<number>>>;
+  /** Row leaves. */
+  readonly rows?: Readonly<Record<string, ArrayLike<number>>>;
+  readonly matrices?: Readonly<Record<string, Csr>>;
+  /** Per sample. */
+  readonly tStart: readonly number[];
+  readonly tEnd: readonly number[];
+  /** [evaluation point][sample]. */
+  readonly tEval: readonly (readonly number[])[];
+}
+
+export interface HostSolution {
+  /** [evaluation point], each [samples, rows]. */
+  readonly ys: readonly Float64Array[];
+  readonly stats: SolveStats;
+  /** By leaf; those of matrices in CSR order; `y0` too. Empty without cotangents. */
+  readonly gradients: Readonly<Record<string, Float64Array>>;
+}
+
+export const INTEGRAL: IntegralController = {
+  type: "integral",
+  atol: 1e-6,
+  rtol: 1e-3,
+  safety: 0.9,
+  factorMin: 0.2,
+  factorMax: 10,
+};
+
+/**
+ * @param ctYs cotangents of the evaluation points, each [samples, rows]; gradients of all leaves are then computed
+ */
+export async function solveOnHost(
+  backend: Backend,
+  problem: HostProblem,
+  options: Partial<SolverOptions> & { readonly throughStepSizeControl?: boolean } = {},
+  ctYs?: readonly (ArrayLike<number> | null)[],
+): Promise<HostSolution> {
+  const { system, samples, y0, states = {}, rows = {}, matrices = {}, tStart, tEnd, tEval } = problem;
+  const { throughStepSizeControl = true, ...rest } = options;
+  const leaves = [...Object.keys(states), ...Object.keys(rows), ...Object.keys(matrices)];
+  const solver = new OdeSolver(backend, system, {
+    tableau: dopri5,
+    controller: INTEGRAL,
+    maxSteps: 1000,
+    reverse: ctYs ? { wrt: leaves, throughStepSizeControl } : null,
+    ...rest,
+  });
+  const layout = backend.layoutFor(samples);
+  const lanes = lanesOf(layout);
+  const owned: { release(): void }[] = [];
+  const own = <T extends { release(): void }>(b: T): T => {
+    owned.push(b);
+    return b;
+  };
+  const buffer = (label: string, length: number): DeviceBuffer => {
+    const b = own(backend.buffer(label, length));
+    backend.fill(b, 0);
+    return b;
+  };
+  const upload = (label: string, data: ArrayLike<number>, unused: "repeat" | "zero"): DeviceBuffer => {
+    const n = data.length / samples;
+    const packed = packState(data, (s, row) => s * n + row, samples, n, layout, floatArray(backend.dtype, n * lanes));
+    if (unused === "zero") {
+      const { panel } = layout;
+      for (let i = 0; i < packed.length; i++)
+        if (Math.floor(i / (panel * n)) * panel + (i % panel) >= samples) packed[i] = 0;
+    }
+    const b = own(backend.buffer(label, packed.length));
+    backend.upload(b, packed);
+    return b;
+  };
+  const download = async (b: DeviceBuffer, n: number): Promise<Float64Array> => {
+    const host = new Float64Array(samples * n);
+    unpackState(await backend.download(b), host, (s, row) => s * n + row, samples, n, layout);
+    return host;
+  };
+  try {
+    const inputs: Record<string, Bindable> = {};
+    const grads: Record<string, DeviceBuffer> = {};
+    for (const [name, data] of Object.entries(states)) {
+      inputs[name] = upload(name, data, "repeat");
+      grads[name] = buffer(`grad ${name}`, (data.length / samples) * lanes);
+    }
+    for (const [name, data] of Object.entries(rows)) {
+      const b = own(backend.buffer(name, data.length));
+      backend.upload(b, data);
+      inputs[name] = b;
+      grads[name] = buffer(`grad ${name}`, data.length);
+    }
+    for (const [name, csr] of Object.entries(matrices)) {
+      inputs[name] = own(backend.sparse(name, csr));
+      grads[name] = buffer(`grad ${name}`, csr.nnz);
+    }
+    const ys = tEval.map((_, j) => buffer(`y ${j}`, system.rows * lanes));
+    const stats = await solver.forward({
+      layout,
+      samples,
+      inputs,
+      y0: upload("y0", y0, "repeat"),
+      tStart,
+      tEnd,
+      tEval,
+      ys,
+      record: ctYs !== undefined,
+    });
+    const gradients: Record<string, Float64Array> = {};
+    if (ctYs) {
+      const ctY0 = buffer("ct y0", system.rows * lanes);
+      solver.reverse(
+        ctYs.map((ct, j) => ct && upload(`ct ${j}`, ct, "zero")),
+        grads,
+        ctY0,
+      );
+      gradients.y0 = await download(ctY0, system.rows);
+      for (const [name, data] of Object.entries(states))
+        gradients[name] = await download(grads[name]!, data.length / samples);
+      for (const name of Object.keys(rows)) gradients[name] = Float64Array.from(await backend.download(grads[name]!));
+      for (const name of Object.keys(matrices)) {
+        const csc = await backend.download(grads[name]!);
+        const { cscOfCsrHost } = inputs[name] as ReturnType<Backend["sparse"]>;
+        gradients[name] = Float64Array.from(cscOfCsrHost, (at) => csc[at]!);
+      }
+    }
+    const host: Float64Array[] = [];
+    for (const y of ys) host.push(await download(y, system.rows));
+    return { ys: host, stats, gradients };
+  } finally {
+    solver.dispose();
+    for (const b of owned) b.release();
+  }
+}
+
+export function normals(label: string, length: number): Float64Array {
+  const stream = new RandomStream(deriveKey(keyOfSeed(DEFAULT_SEED), label));
+  return Float64Array.from({ length }, () => stream.normal());
+}
+
+/** A small rate network; samples 0, 1, 2, 3 … run 1, 2, 3, 1 … times as long and need different numbers of steps. */
+export function rateProblem(samples: number, times: { tEnd?: number; tEval?: readonly number[] } = {}): HostProblem {
+  const n = 6;
+  const { tEnd = 3, tEval = [0, 0.4, 1.1, tEnd] } = times;
+  const sample = randomSparse(n, n, 0.5).csr;
+  const hh = withValues(
+    sample,
+    sample.values.map((v) => 1.5 * Math.abs(v)),
+  );
+  const all = (t: number) => Array.from({ length: samples }, (_, s) => t * (1 + (s % 3)));
+  return {
+    system: rateSystem(n, hh.nnz),
+    samples,
+    y0: normals("rate y0", samples * n).map((x, i) => Math.abs(x) * 10 ** (Math.floor(i / n) % 3)),
+    states: { drive: normals("rate drive", samples * n).map((x, i) => x * 10 ** (Math.floor(i / n) % 2)) },
+    rows: { tau: normals("rate tau", n).map((x) => 1 + Math.abs(x)), bias: normals("rate bias", n) },
+    matrices: { hh },
+    tStart: all(0),
+    tEnd: all(tEnd),
+    tEval: tEval.map(all),
+  };
+}
+
+/** The samples of a problem alone. */
+export function sampleOf(problem: HostProblem, s: number): HostProblem {
+  const { samples, y0, states = {} } = problem;
+  const part = (data: ArrayLike<number>) =>
+    Float64Array.from(data).slice((s * data.length) / samples, ((s + 1) * data.length) / samples);
+  return {
+    ...problem,
+    samples: 1,
+    y0: part(y0),
+    states: Object.fromEntries(Object.entries(states).map(([name, data]) => [name, part(data)])),
+    tStart: [problem.tStart[s]!],
+    tEnd: [problem.tEnd[s]!],
+    tEval: problem.tEval.map((times) => [times[s]!]),
+  };
+}
+
+/** Random cotangents for every evaluation point. */
+export function cotangents({ system, samples, tEval }: HostProblem): Float64Array[] {
+  return tEval.map((_, j) => normals(`cotangent ${j}`, samples * system.rows));
+}
+
+/** Σ ct·y over all evaluation points. */
+export function pairing(ys: readonly ArrayLike<number>[], ctYs: readonly ArrayLike<number>[]): number {
+  let sum = 0;
+  ys.forEach((y, j) => {
+    for (let i = 0; i < y.length; i++) sum += y[i]! * ctYs[j]![i]!;
+  });
+  return sum;
+}

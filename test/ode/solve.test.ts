@@ -1,0 +1,229 @@
+// The solver's promises about samples, time and failures: nothing depends on batch mates, on the width of panels or on how often the
+// host looks; a failure names its sample and leaves the others alone.
+
+import * as assert from "uvu/assert";
+import { ArgumentError, SolverError } from "../../src/core/errors.ts";
+import type { OdeSystem } from "../../src/ode/method.ts";
+import { assertSolved, OdeSolver } from "../../src/ode/solve.ts";
+import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
+import { forEachBackend, variant } from "../support/backends.ts";
+import { assertBitEqual, assertClose } from "../support/close.ts";
+import { cotangents, type HostProblem, INTEGRAL, pairing, rateProblem, sampleOf, solveOnHost } from "./harness.ts";
+
+/** dy/dt = −2ty, so y = y₀·e^(t₀² − t²). */
+const GAUSSIAN: OdeSystem = { rows: 2, rhs: (g, t, y) => g.ops.mul(g.ops.mul(-2, t), y) };
+
+/** dy/dt = y², which reaches infinity at t = 1/y₀. */
+const BLOW_UP: OdeSystem = { rows: 1, rhs: (g, _, y) => g.ops.mul(y, y) };
+
+function problem(
+  system: OdeSystem,
+  y0: readonly number[],
+  tStart: number[],
+  tEnd: number[],
+  tEval?: number[][],
+): HostProblem {
+  return { system, samples: tStart.length, y0, tStart, tEnd, tEval: tEval ?? [tEnd] };
+}
+
+forEachBackend("solver", ["f64", "f32"], (test) => {
+  test("a batch gives bit for bit what its members give alone, states, counts and gradients", async ({ backend }) => {
+    const batch = rateProblem(11);
+    const cts = cotangents(batch);
+    const together = await solveOnHost(backend, batch, {}, cts);
+    assert.ok(new Set(together.stats.nSteps).size > 1, `samples differ in steps: ${together.stats.nSteps}`);
+    for (let s = 0; s < batch.samples; s++) {
+      const own = <T extends Float64Array>(data: T) => data.slice((s * data.length) / 11, ((s + 1) * data.length) / 11);
+      const alone = await solveOnHost(backend, sampleOf(batch, s), {}, cts.map(own));
+      alone.ys.forEach((y, j) => {
+        assertBitEqual(own(together.ys[j]!), y, `sample ${s}, evaluation ${j}`);
+      });
+      assert.is(together.stats.nSteps[s], alone.stats.nSteps[0]);
+      assert.is(together.stats.nAccepted[s], alone.stats.nAccepted[0]);
+      for (const name of ["y0", "drive"]) {
+        assertBitEqual(own(together.gradients[name]!), alone.gradients[name]!, `gradient of ${name}, sample ${s}`);
+      }
+    }
+  });
+
+  test("looking at the device every fourth attempt changes no bit", async ({ backend }) => {
+    const batch = rateProblem(5);
+    const cts = cotangents(batch);
+    const every = await solveOnHost(backend, batch, {}, cts);
+    const fourth = await solveOnHost(variant(backend, { attemptsPerCheck: 4 }), batch, {}, cts);
+    assert.equal(fourth.stats.nSteps, every.stats.nSteps);
+    assert.is(fourth.stats.nFEvals, every.stats.nFEvals);
+    every.ys.forEach((y, j) => {
+      assertBitEqual(fourth.ys[j]!, y, `evaluation ${j}`);
+    });
+    for (const [name, g] of Object.entries(every.gradients))
+      assertBitEqual(fourth.gradients[name]!, g, `gradient of ${name}`);
+  });
+
+  test("a budget of memory changes what is stored and no bit of the result", async ({ backend }) => {
+    const batch = rateProblem(3, { tEnd: 12, tEval: [0, 2.5, 2.6, 12] });
+    const cts = cotangents(batch);
+    const whole = await solveOnHost(backend, batch, {}, cts);
+    const { attempts, bytesPerSaves, bytesPerStart, strategy } = whole.stats.plan!;
+    assert.is(strategy, "store");
+    assert.is(whole.stats.plan!.attemptsStored, attempts);
+    const budgets = {
+      // Not quite enough to keep everything, and next to nothing.
+      recompute: 0.9 * (attempts * bytesPerSaves + (attempts + 1) * bytesPerStart),
+      checkpoint: 3 * bytesPerStart,
+    };
+    for (const [expected, memoryBudgetBytes] of Object.entries(budgets)) {
+      const tight = await solveOnHost(backend, batch, { memoryBudgetBytes }, cts);
+      assert.is(tight.stats.plan!.strategy, expected, JSON.stringify(tight.stats.plan));
+      assert.ok(tight.stats.plan!.attemptsStored < attempts);
+      for (const [name, g] of Object.entries(whole.gradients)) {
+        assertBitEqual(tight.gradients[name]!, g, `${expected}, gradient of ${name}`);
+      }
+    }
+  });
+
+  test("times are per sample, and an evaluation at the start is the initial state", async ({ backend }) => {
+    const tStart = [0, 0.5, -1];
+    const tEnd = [1, 1.5, 0.25];
+    const y0 = [1, 2, 3, -1, 0.5, 4];
+    const middle = tStart.map((t, s) => (t + tEnd[s]!) / 2);
+    const host = problem(GAUSSIAN, y0, tStart, tEnd, [tStart, middle, tEnd]);
+    const { ys, stats } = await solveOnHost(backend, host, { controller: { ...INTEGRAL, rtol: 1e-5 } });
+    assert.equal(stats.status, ["success", "success", "success"]);
+    assertBitEqual(ys[0]!, y0, "at the start");
+    [tStart, middle, tEnd].forEach((times, j) => {
+      const expected = y0.map((y, i) => y * Math.exp(tStart[i >> 1]! ** 2 - times[i >> 1]! ** 2));
+      assertClose(ys[j]!, expected, 1e-4, `evaluation ${j}`);
+    });
+    assertClose(stats.t, tEnd, 1e-6, "every sample is at its end");
+  });
+
+  test("time may run backwards", async ({ backend }) => {
+    const controller = { ...INTEGRAL, atol: 1e-6, rtol: 1e-5 };
+    const there = await solveOnHost(backend, problem(GAUSSIAN, [1, 2], [0], [1]), { controller });
+    const back = await solveOnHost(backend, problem(GAUSSIAN, [...there.ys[0]!], [1], [0], [[0.5], [0]]), {
+      controller,
+    });
+    assertClose(back.ys[1]!, [1, 2], 1e-4, "back at the start");
+    assertClose(back.ys[0]!, [Math.exp(-0.25), 2 * Math.exp(-0.25)], 1e-4, "halfway");
+    assert.ok(back.stats.dt[0]! <= 0, "steps are negative");
+  });
+
+  test("evaluations of the right-hand side are counted: two at the start and six per attempt", async ({ backend }) => {
+    const host = problem(GAUSSIAN, [1, 2, 3, 4], [0, 0], [1, 2]);
+    const { stats } = await solveOnHost(backend, host);
+    assert.is(stats.nFEvals, 2 + 6 * Math.max(...stats.nSteps));
+    const given = await solveOnHost(backend, host, { dt0: 0.01 });
+    assert.is(given.stats.nFEvals, 1 + 6 * Math.max(...given.stats.nSteps));
+  });
+
+  test("maxSteps stops the sample that needs more, names it, and leaves the others alone", async ({ backend }) => {
+    const [slow, fast] = [3, 0.25];
+    const host = problem(GAUSSIAN, [1, 1, 1, 1, 1, 1], [0, 0, 0], [fast, slow, fast]);
+    const free = await solveOnHost(backend, host);
+    const maxSteps = free.stats.nSteps[0]! + 1;
+    assert.ok(free.stats.nSteps[1]! > maxSteps);
+    const { stats, ys } = await solveOnHost(backend, host, { maxSteps });
+    assert.equal(stats.status, ["success", "maxSteps", "success"]);
+    assert.is(stats.nSteps[1], maxSteps);
+    assertBitEqual(
+      [...ys[0]!.slice(0, 2), ...ys[0]!.slice(4)],
+      [...free.ys[0]!.slice(0, 2), ...free.ys[0]!.slice(4)],
+      "the others",
+    );
+    const error = thrown(() => assertSolved(stats, maxSteps, 16));
+    assert.is(error.code, "maxSteps");
+    assert.is(error.details.sample, 17, "counted from the first sample of the chunk");
+    assert.is(error.details.nSteps, maxSteps);
+    assert.ok((error.details.t as number) > 0 && (error.details.t as number) < slow);
+    assert.match(error.message, /sample 17 stopped at t = .* with step .*maxSteps = \d+.*raise maxSteps/);
+  });
+
+  test("a sample whose steps all finish in time succeeds even with its last permitted attempt", async ({ backend }) => {
+    const host = problem(GAUSSIAN, [1, 2], [0], [1]);
+    const { stats } = await solveOnHost(backend, host);
+    const exact = await solveOnHost(backend, host, { maxSteps: stats.nSteps[0]! });
+    assert.equal(exact.stats.status, ["success"]);
+    const short = await solveOnHost(backend, host, { maxSteps: stats.nSteps[0]! - 1 });
+    assert.equal(short.stats.status, ["maxSteps"]);
+  });
+
+  test("a state that is not finite stops its sample, names it, and leaves the others alone", async ({ backend }) => {
+    const tEnd = [0.5, 2, 0.5];
+    const host = problem(BLOW_UP, [1, 1, 0.5], [0, 0, 0], tEnd);
+    const { stats, ys } = await solveOnHost(backend, host, { dt0: 0.125, controller: { type: "fixed" } });
+    assert.equal(stats.status, ["success", "nonFinite", "success"]);
+    assertClose([ys[0]![0]!, ys[0]![2]!], [2, 2 / 3], 1e-4, "the others");
+    assert.ok(stats.t[1]! >= 1 && stats.t[1]! < 2, `it stands where it failed: ${stats.t[1]}`);
+    const error = thrown(() => assertSolved(stats, 1000));
+    assert.is(error.code, "nonFinite");
+    assert.is(error.details.sample, 1);
+  });
+
+  test("a right-hand side that gives NaN fails at once, also under error control", async ({ backend }) => {
+    const system: OdeSystem = {
+      rows: 1,
+      rhs: (g, t, y) => g.ops.select(g.ops.lt(0.5, t), g.ops.log(g.ops.sub(y, 10)), 1),
+    };
+    const host = problem(system, [0, 0], [0, 0], [0.4, 1]);
+    const { stats } = await solveOnHost(backend, host);
+    assert.equal(stats.status, ["success", "nonFinite"]);
+    const start = await solveOnHost(backend, problem(system, [0], [0.6], [1]));
+    assert.equal(start.stats.status, ["nonFinite"]);
+    assert.ok(start.stats.nSteps[0]! <= 1);
+  });
+
+  test("cotangents may be absent, and those at the start go straight to the initial state", async ({ backend }) => {
+    const host = rateProblem(2);
+    const cts = cotangents(host);
+    const { gradients } = await solveOnHost(backend, host, {}, [cts[0]!, null, null, null]);
+    assertBitEqual(
+      gradients.y0!,
+      Float64Array.from(cts[0]!, (x) => (backend.dtype === "f32" ? Math.fround(x) : x)),
+      "y0",
+    );
+    for (const name of ["hh", "tau", "bias", "drive"])
+      assert.ok(
+        gradients[name]!.every((g) => g === 0),
+        name,
+      );
+  });
+
+  test("solving again with the same solver gives the same bits", async ({ backend }) => {
+    const host = rateProblem(3);
+    const cts = cotangents(host);
+    const [first, second] = [await solveOnHost(backend, host, {}, cts), await solveOnHost(backend, host, {}, cts)];
+    assert.is(pairing(first.ys, cts), pairing(second.ys, cts));
+    for (const [name, g] of Object.entries(first.gradients)) assertBitEqual(second.gradients[name]!, g, name);
+  });
+
+  test("requests that make no sense are refused by name", async ({ backend }) => {
+    const refused = async (what: string, host: HostProblem) => {
+      try {
+        await solveOnHost(backend, host);
+      } catch (error) {
+        assert.instance(error, ArgumentError);
+        assert.match((error as ArgumentError).message, what);
+        return;
+      }
+      assert.unreachable(what);
+    };
+    await refused("tEnd", problem(GAUSSIAN, [1, 1], [1], [1]));
+    await refused("tEval[0]", problem(GAUSSIAN, [1, 1], [0], [1], [[1.5]]));
+    await refused("tEval[1]", problem(GAUSSIAN, [1, 1], [0], [1], [[0.5], [0.25]]));
+    await refused("tStart", problem(GAUSSIAN, [1, 1], [Number.NaN], [1]));
+    const options = { tableau: dopri5, controller: { type: "fixed" } as const, maxSteps: 10, reverse: null };
+    assert.throws(() => new OdeSolver(backend, GAUSSIAN, options), /dt0/);
+    assert.throws(() => new OdeSolver(backend, GAUSSIAN, { ...options, dt0: 0.1, maxSteps: 0 }), /maxSteps/);
+  });
+});
+
+function thrown(body: () => void): SolverError {
+  try {
+    body();
+  } catch (error) {
+    assert.instance(error, SolverError);
+    return error as SolverError;
+  }
+  return assert.unreachable("expected an error, got none") as never;
+}
