@@ -1,25 +1,22 @@
-// ConnectomeODEClassifier: a connectome ODE network with a read-out, its loss and the gradients of both, batch by batch.
+// Classifiers: a connectome network with a read-out, its loss and the gradients of both, batch by batch.
 
 import type { GradTarget } from "../autodiff/vjp.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
+import { compileAndBind } from "../backend/bind.ts";
 import { lanesOf, unpackState } from "../backend/layout.ts";
 import type { PanelLayout } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts";
 import type { SolveStats } from "../ode/solve.ts";
-import {
-  ConnectomeODERNN,
-  type ConnectomeODERNNOptions,
-  type EvaluationOptions,
-  type ModelInput,
-  type SolvedChunk,
-} from "./connectomeOdeRnn.ts";
+import { ConnectomeODERNN, type ConnectomeODERNNOptions, type EvaluationOptions } from "./connectomeOdeRnn.ts";
+import { ConnectomeRNN, type StepOptions } from "./connectomeRnn.ts";
+import type { ConnectomeNetwork, NetworkChunk } from "./network.ts";
+import type { ConnectomeNetworkOptions, ModelInput } from "./options.ts";
 import { ParameterSet } from "./parameters.ts";
 import { type ReadoutShape, readoutProgram } from "./readout.ts";
 
-export interface ConnectomeODEClassifierOptions {
-  readonly rnn: ConnectomeODERNNOptions;
+export interface ReadoutOptions {
   readonly numClasses: number;
   /** Hidden units of Linear → ReLU → Dropout → Linear; null: one linear layer. Default 512. */
   readonly fcDim?: number | null;
@@ -31,10 +28,19 @@ export interface ConnectomeODEClassifierOptions {
   readonly standardise?: boolean;
 }
 
-export interface ClassifierEvaluation extends Omit<EvaluationOptions, "h0"> {
-  /** Mean of the loss over all evaluation times instead of the last one; default false. */
-  readonly lossAllTimesteps?: boolean;
+export interface ConnectomeODEClassifierOptions extends ReadoutOptions {
+  readonly rnn: ConnectomeODERNNOptions;
 }
+
+export interface ConnectomeClassifierOptions extends ReadoutOptions {
+  readonly rnn: ConnectomeNetworkOptions;
+}
+
+/** How a classifier's network is evaluated, and which output times the loss takes. */
+export type ClassifierEvaluation<E = EvaluationOptions> = E & {
+  /** Mean of the loss over all output times instead of the last one; default false. */
+  readonly lossAllTimesteps?: boolean;
+};
 
 /** Loss and counts of one batch. */
 export interface BatchResult {
@@ -58,11 +64,12 @@ const DEFAULT_DROPOUT = 0.2;
 const STD_FLOOR = 0.1;
 const FEATURE_SCALE = 6.5;
 
-export class ConnectomeODEClassifier {
+/** Use ConnectomeODEClassifier or ConnectomeClassifier. */
+export abstract class NetworkClassifier<E extends object, N extends ConnectomeNetwork<E>> {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
-  readonly rnn: ConnectomeODERNN;
-  readonly options: ConnectomeODEClassifierOptions;
+  readonly rnn: N;
+  readonly options: ReadoutOptions;
   readonly #shape: ReadoutShape;
   readonly #layers: readonly (readonly [leaf: string, parameter: string])[];
   readonly #dropoutKey: Key;
@@ -74,12 +81,12 @@ export class ConnectomeODEClassifier {
   readonly #bound = new Map<string, BoundProgram>();
   #calibrated: boolean;
 
-  constructor(backend: Backend, options: ConnectomeODEClassifierOptions) {
+  protected constructor(backend: Backend, options: ReadoutOptions, network: (parameters: ParameterSet) => N) {
     checkOptions(options);
     this.backend = backend;
     this.options = options;
     this.parameters = new ParameterSet(backend);
-    this.rnn = new ConnectomeODERNN(backend, options.rnn, this.parameters);
+    this.rnn = network(this.parameters);
     const nFeatures = this.rnn.nOutputs;
     const fcDim = options.fcDim === undefined ? DEFAULT_FC_DIM : options.fcDim;
     this.#shape = {
@@ -125,8 +132,11 @@ export class ConnectomeODEClassifier {
     return leaves;
   }
 
-  /** Logits [batch, classes] at the last evaluation time, or with `lossAllTimesteps` [numEvals, batch, classes]; no dropout. */
-  async forward(input: ModelInput, evaluation: ClassifierEvaluation = {}): Promise<FloatArray> {
+  /** Logits [batch, classes] at the last evaluation time, or with `lossAllTimesteps` [times, batch, classes]; no dropout. */
+  async forward(
+    input: ModelInput,
+    evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
+  ): Promise<FloatArray> {
     const { logits } = await this.evaluate(input, null, evaluation);
     return logits;
   }
@@ -135,13 +145,13 @@ export class ConnectomeODEClassifier {
   async evaluate(
     input: ModelInput,
     labels: ArrayLike<number> | null,
-    evaluation: ClassifierEvaluation = {},
+    evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
   ): Promise<BatchResult & { logits: FloatArray }> {
     const { nClasses } = this.#shape;
     const { batch } = input;
-    const nTimes = evaluation.lossAllTimesteps ? (evaluation.numEvals ?? 2) : 1;
+    const nTimes = evaluation.lossAllTimesteps ? this.rnn.outputTimes(input, evaluation) : 1;
     const logits = floatArray(this.backend.dtype, nTimes * batch * nClasses);
-    const visit = async (chunk: SolvedChunk, buffers: ReadoutBuffers, time: number) => {
+    const visit = async (chunk: NetworkChunk, buffers: ReadoutBuffers, time: number) => {
       const at = (s: number, row: number) => (time * batch + chunk.first + s) * nClasses + row;
       unpackState(await this.backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
     };
@@ -157,7 +167,7 @@ export class ConnectomeODEClassifier {
     input: ModelInput,
     labels: ArrayLike<number>,
     step: number,
-    evaluation: ClassifierEvaluation = {},
+    evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
   ): Promise<GradientResult> {
     if (!this.#calibrated)
       throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
@@ -172,7 +182,7 @@ export class ConnectomeODEClassifier {
    */
   async calibrate(
     input: ModelInput,
-    evaluation: ClassifierEvaluation = {},
+    evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
   ): Promise<{ mean: Float64Array; std: Float64Array }> {
     if (!this.#feature)
       throw new ArgumentError("calibrate", "standardise", "true in the classifier's options", "false");
@@ -228,14 +238,14 @@ export class ConnectomeODEClassifier {
   async #run(
     input: ModelInput,
     labels: ArrayLike<number>,
-    evaluation: ClassifierEvaluation,
+    evaluation: ClassifierEvaluation<E>,
     training: boolean,
-    visit: ((chunk: SolvedChunk, buffers: ReadoutBuffers, time: number) => Promise<void>) | null,
+    visit: ((chunk: NetworkChunk, buffers: ReadoutBuffers, time: number) => Promise<void>) | null,
   ): Promise<GradientResult> {
     this.#checkLabels(labels, input.batch);
     const { backend } = this;
-    const nEvals = evaluation.numEvals ?? 2;
-    const times = evaluation.lossAllTimesteps ? Array.from({ length: nEvals }, (_, j) => j) : [nEvals - 1];
+    const nTimes = this.rnn.outputTimes(input, evaluation);
+    const times = evaluation.lossAllTimesteps ? Array.from({ length: nTimes }, (_, j) => j) : [nTimes - 1];
     backend.fill(this.#loss, 0);
     backend.fill(this.#correct, 0);
     const stats: SolveStats[] = [];
@@ -249,11 +259,12 @@ export class ConnectomeODEClassifier {
       }
       if (training) {
         const ctHs = chunk.ctHs.map((ct, j) => (times.includes(j) ? ct : null));
-        const back = this.rnn.reverseChunk(chunk, ctHs, input);
+        const back = this.rnn.reverseChunk(chunk, ctHs);
         if (x) await this.rnn.readInputGradient(chunk, back, input, x);
       }
-      stats.push(chunk.stats);
+      if (chunk.stats) stats.push(chunk.stats);
     }
+    if (training) this.parameters.foldGradients();
     const loss = (await backend.download(this.#loss))[0]!;
     const correct = Math.round((await backend.download(this.#correct))[0]!);
     return { loss, correct, count: input.batch * times.length, stats, x };
@@ -261,7 +272,7 @@ export class ConnectomeODEClassifier {
 
   #uploadLabels(
     buffers: ReadoutBuffers,
-    { first, count, layout }: SolvedChunk,
+    { first, count, layout }: NetworkChunk,
     labels: ArrayLike<number>,
     weight: number,
   ): void {
@@ -280,34 +291,34 @@ export class ConnectomeODEClassifier {
     );
   }
 
-  #readout(chunk: SolvedChunk, buffers: ReadoutBuffers, j: number, training: boolean): void {
+  #readout(chunk: NetworkChunk, buffers: ReadoutBuffers, j: number, training: boolean): void {
     const { layout } = chunk;
     const key = `${training} ${chunk.key} ${j}`;
     let bound = this.#bound.get(key);
     if (!bound) {
       const p = this.parameters;
-      const trained = [...this.#layers, ...this.rnn.outputParameters()];
       const wrt = new Map<string, GradTarget>([["h", { binding: "ct.h", accumulate: false }]]);
-      for (const [leaf] of trained) wrt.set(leaf, { binding: `grad.${leaf}`, accumulate: true });
+      for (const leaf of [...this.#layers.map(([name]) => name), ...this.rnn.outputTrainedLeaves()]) {
+        wrt.set(leaf, { binding: `grad.${leaf}`, accumulate: true });
+      }
+      const layers: Record<string, Bindable> = {};
+      for (const [leaf, name] of this.#layers) {
+        layers[leaf] = p.get(name).bindable;
+        layers[`grad.${leaf}`] = p.get(name).gradTarget!;
+      }
       const program = readoutProgram((g) => this.rnn.outputGraph(g), this.#shape, training ? wrt : null);
-      const bindings: Record<string, Bindable> = {
+      bound = compileAndBind(this.backend, program, layout, {
         ...this.rnn.outputBindings(),
-        h: chunk.hs[j]!,
-        label: buffers.label,
-        weight: buffers.weight,
-        logits: buffers.logits,
+        ...layers,
+        ...buffers,
+        h: chunk.hs[j],
         loss: this.#loss,
         correct: this.#correct,
-        sampleId: buffers.sampleId,
         "dropout.key": this.#keyBuffer,
-        "ct.h": chunk.ctHs[j]!,
-      };
-      for (const [leaf, name] of this.#layers) bindings[leaf] = p.get(name).bindable;
-      if (this.#feature)
-        Object.assign(bindings, { "feature.mean": this.#feature.mean, "feature.scale": this.#feature.scale });
-      for (const [leaf, name] of trained) bindings[`grad.${leaf}`] = p.get(name).grad!;
-      const named = program.bindings.filter((b) => !b.temp).map((b) => [b.name, bindings[b.name]!] as const);
-      bound = this.backend.bind(this.backend.compile(program, layout), Object.fromEntries(named));
+        "feature.mean": this.#feature?.mean,
+        "feature.scale": this.#feature?.scale,
+        "ct.h": chunk.ctHs[j],
+      });
       this.#bound.set(key, bound);
     }
     this.backend.run(bound);
@@ -343,6 +354,20 @@ export class ConnectomeODEClassifier {
   }
 }
 
+/** ConnectomeODERNN with a read-out. */
+export class ConnectomeODEClassifier extends NetworkClassifier<EvaluationOptions, ConnectomeODERNN> {
+  constructor(backend: Backend, options: ConnectomeODEClassifierOptions) {
+    super(backend, options, (parameters) => new ConnectomeODERNN(backend, options.rnn, parameters));
+  }
+}
+
+/** ConnectomeRNN, in discrete time, with a read-out. */
+export class ConnectomeClassifier extends NetworkClassifier<StepOptions, ConnectomeRNN> {
+  constructor(backend: Backend, options: ConnectomeClassifierOptions) {
+    super(backend, options, (parameters) => new ConnectomeRNN(backend, options.rnn, parameters));
+  }
+}
+
 type ReadoutBuffers = Readonly<Record<"label" | "weight" | "sampleId" | "logits", DeviceBuffer>>;
 
 /** Mean and (population) standard deviation of every column of a row-major [n, width] array. */
@@ -354,8 +379,8 @@ function columnStatistics(x: Float64Array, n: number, width: number): { mean: Fl
   return { mean, std: std.map(Math.sqrt) };
 }
 
-function checkOptions({ numClasses, fcDim, dropout }: ConnectomeODEClassifierOptions): void {
-  const where = "ConnectomeODEClassifier";
+function checkOptions({ numClasses, fcDim, dropout }: ReadoutOptions): void {
+  const where = "classifier";
   if (!Number.isInteger(numClasses) || numClasses < 2)
     throw new ArgumentError(where, "numClasses", "a whole number of at least 2", `${numClasses}`);
   if (fcDim != null && (!Number.isInteger(fcDim) || fcDim < 1))

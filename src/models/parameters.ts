@@ -4,6 +4,7 @@
 import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, DeviceSparse } from "../backend/backend.ts";
+import { compileAndBind } from "../backend/bind.ts";
 import type { Program } from "../backend/program.ts";
 import type { Csr } from "../core/csr.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
@@ -21,17 +22,26 @@ export interface Parameter {
   readonly trainable: boolean;
   /** [size] on the device. */
   readonly value: DeviceBuffer;
-  /** [size], same order; null for a frozen parameter. */
+  /** [size], same order; null for a frozen parameter. Complete after `foldGradients`. */
   readonly grad: DeviceBuffer | null;
-  /** What programs bind for it. */
+  /** What programs bind for it: the value, the sparse matrix, or the value spread over neurons. */
   readonly bindable: Bindable;
+  /** Where programs add its gradient: `grad`, or the gradient before it is summed over what shares the parameter. */
+  readonly gradTarget: DeviceBuffer | null;
   readonly sparse: DeviceSparse | null;
 }
 
 interface Owned extends Parameter {
-  /** Programs that restore the constraint and the CSR copy. */
+  /** Programs that restore the constraint and whatever is derived from the value. */
   readonly refresh: readonly BoundProgram[];
+  /** Sums the gradient over what shares the parameter. */
+  readonly fold: BoundProgram | null;
   readonly buffers: readonly { release(): void }[];
+}
+
+interface ParameterOptions {
+  readonly trainable: boolean;
+  readonly constraint?: Constraint;
 }
 
 export class ParameterSet {
@@ -43,51 +53,62 @@ export class ParameterSet {
     this.#backend = backend;
   }
 
-  /** A vector: one number per neuron, or a dense matrix in row-major order. */
+  /**
+   * A vector: one number per neuron, or a dense matrix in row-major order. With `spreadBy`, programs see value[spreadBy[i]] for
+   * each i (one number per type, spread over the neurons), and the gradient is summed back.
+   */
   addVector(
     name: string,
     values: ArrayLike<number>,
-    options: { trainable: boolean; constraint?: Constraint },
+    options: ParameterOptions & { readonly spreadBy?: ArrayLike<number> },
   ): Parameter {
     checkFinite(name, values);
     const value = this.#backend.buffer(name, values.length);
     this.#backend.upload(value, values);
-    return this.#add(name, value, value, null, values, options);
+    const build = new Builder(this.#backend, name, value, options.trainable);
+    build.constrain(options.constraint ?? "none", values);
+    if (options.spreadBy) build.spread(options.spreadBy, null);
+    return this.#keep(build.finish(null));
   }
 
-  addSparse(name: string, csr: Csr, options: { trainable: boolean; constraint?: Constraint }): Parameter {
+  /** The stored values of a sparse matrix. */
+  addSparse(name: string, csr: Csr, options: ParameterOptions): Parameter {
     checkFinite(name, csr.values);
     const sparse = this.#backend.sparse(name, csr);
-    return this.#add(name, sparse.valuesCsc, sparse, sparse, csr.values, options);
+    const build = new Builder(this.#backend, name, sparse.valuesCsc, options.trainable);
+    build.constrain(options.constraint ?? "none", cscOrder(sparse, csr.values));
+    build.copyToCsr(sparse);
+    return this.#keep(build.finish(sparse));
   }
 
-  #add(
+  /**
+   * Strengths shared by the synapses of a group: value of a stored entry = magnitude (of `csr`, signed) · strength[group].
+   * @param group  row-major, one per stored entry
+   */
+  addSharedSparse(
     name: string,
-    value: DeviceBuffer,
-    bindable: Bindable,
-    sparse: DeviceSparse | null,
-    initial: ArrayLike<number>,
-    { trainable, constraint = "none" }: { trainable: boolean; constraint?: Constraint },
+    csr: Csr,
+    strengths: ArrayLike<number>,
+    group: ArrayLike<number>,
+    options: ParameterOptions,
   ): Parameter {
+    checkFinite(name, csr.values);
+    checkFinite(name, strengths);
     const backend = this.#backend;
-    const size = value.length;
-    const grad = trainable ? backend.buffer(`${name} gradient`, size) : null;
-    const buffers: { release(): void }[] = [sparse ?? value, ...(grad ? [grad] : [])];
-    const refresh: BoundProgram[] = [];
-    const layout = backend.layoutFor(1);
-    const prepare = (program: Program, bindings: Record<string, Bindable>) =>
-      refresh.push(backend.bind(backend.compile(program, layout), bindings));
-    if (constraint === "sign") {
-      const sign = backend.buffer(`${name} sign`, size);
-      buffers.push(sign);
-      backend.upload(sign, sparse ? cscOrder(sparse, signs(initial)) : signs(initial));
-      prepare(signProgram(size), { value, sign });
-    } else if (constraint !== "none") prepare(minProgram(size, constraint.min), { value });
-    if (sparse) {
-      prepare(csrCopyProgram(size), { csc: value, csr: sparse.valuesCsr, cscOfCsr: sparse.cscOfCsr });
-    }
-    const parameter: Owned = { name, size, trainable, value, grad, bindable, sparse, refresh, buffers };
-    this.#parameters.set(name, parameter);
+    const sparse = backend.sparse(name, csr);
+    const value = backend.buffer(name, strengths.length);
+    backend.upload(value, strengths);
+    const build = new Builder(backend, name, value, options.trainable);
+    build.constrain(options.constraint ?? "none", strengths);
+    const magnitude = backend.buffer(`${name} magnitude`, csr.nnz);
+    backend.upload(magnitude, cscOrder(sparse, csr.values));
+    build.spread(cscOrder(sparse, group), { magnitude, into: sparse.valuesCsc });
+    build.copyToCsr(sparse);
+    return this.#keep(build.finish(sparse));
+  }
+
+  #keep(parameter: Owned): Parameter {
+    this.#parameters.set(parameter.name, parameter);
     return parameter;
   }
 
@@ -125,7 +146,15 @@ export class ParameterSet {
   }
 
   zeroGradients(): void {
-    for (const p of this.#parameters.values()) if (p.grad) this.#backend.fill(p.grad, 0);
+    for (const p of this.#parameters.values()) {
+      if (p.grad) this.#backend.fill(p.grad, 0);
+      if (p.gradTarget && p.gradTarget !== p.grad) this.#backend.fill(p.gradTarget, 0);
+    }
+  }
+
+  /** Completes the gradients of shared parameters, once after everything has been added. */
+  foldGradients(): void {
+    for (const p of this.#parameters.values()) if (p.fold) this.#backend.run(p.fold);
   }
 
   /** Host copy of a parameter's values; row-major for a sparse matrix. */
@@ -143,7 +172,7 @@ export class ParameterSet {
 
   async #toHost(p: Owned, buffer: DeviceBuffer): Promise<FloatArray> {
     const values = (await this.#backend.download(buffer)) as FloatArray;
-    if (!p.sparse) return values;
+    if (p.sparse?.valuesCsc !== p.value) return values;
     const order = p.sparse.cscOfCsrHost;
     const rowMajor = floatArray(this.#backend.dtype, p.size);
     for (let k = 0; k < p.size; k++) rowMajor[k] = values[order[k]!]!;
@@ -155,7 +184,7 @@ export class ParameterSet {
     const p = this.#get(name);
     if (values.length !== p.size) throw new ShapeError("parameters", name, `${p.size} values`, `${values.length}`);
     checkFinite(name, values);
-    this.#backend.upload(p.value, p.sparse ? cscOrder(p.sparse, values) : values);
+    this.#backend.upload(p.value, p.sparse?.valuesCsc === p.value ? cscOrder(p.sparse, values) : values);
     this.touch();
   }
 
@@ -165,14 +194,124 @@ export class ParameterSet {
   }
 }
 
+/** Collects the buffers and programs of one parameter. */
+class Builder {
+  readonly #backend: Backend;
+  readonly #name: string;
+  readonly #value: DeviceBuffer;
+  readonly #grad: DeviceBuffer | null;
+  readonly #refresh: BoundProgram[] = [];
+  readonly #buffers: { release(): void }[] = [];
+  #bindable: Bindable;
+  #gradTarget: DeviceBuffer | null;
+  #fold: BoundProgram | null = null;
+
+  constructor(backend: Backend, name: string, value: DeviceBuffer, trainable: boolean) {
+    this.#backend = backend;
+    this.#name = name;
+    this.#value = value;
+    this.#bindable = value;
+    this.#grad = trainable ? this.#buffer("gradient", value.length) : null;
+    this.#gradTarget = this.#grad;
+  }
+
+  /** @param initial  in device order: "sign" keeps the signs of these */
+  constrain(constraint: Constraint, initial: ArrayLike<number>): void {
+    const value = this.#value;
+    const size = value.length;
+    if (constraint === "none") return;
+    if (constraint !== "sign") {
+      this.#refresh.push(this.#bind(minProgram(size, constraint.min), { value }));
+      return;
+    }
+    const sign = this.#buffer("sign", size);
+    this.#backend.upload(sign, Float64Array.from(initial, Math.sign));
+    this.#refresh.push(this.#bind(signProgram(size), { value, sign }));
+  }
+
+  /** Programs bind value[by[i]], times a magnitude for shared weights; the gradient flows back by sums over equal `by`. */
+  spread(by: ArrayLike<number>, weights: { magnitude: DeviceBuffer; into: DeviceBuffer } | null): void {
+    const backend = this.#backend;
+    const value = this.#value;
+    const n = by.length;
+    const { offsets, members } = segments(by, value.length);
+    const index = this.#indices("index", Uint32Array.from(by));
+    const spread = weights?.into ?? this.#buffer("spread", n);
+    if (weights) this.#buffers.push(weights.magnitude);
+    const magnitude = weights?.magnitude;
+    this.#refresh.push(
+      this.#bind(spreadProgram(value.length, n, weights !== null), { value, index, spread, magnitude }),
+    );
+    this.#bindable = spread;
+    if (!this.#grad) return;
+    const ct = this.#buffer("spread gradient", n);
+    this.#gradTarget = ct;
+    this.#fold = this.#bind(foldProgram(value.length, n, weights !== null), {
+      ct,
+      magnitude,
+      grad: this.#grad,
+      offsets: this.#indices("offsets", offsets),
+      members: this.#indices("members", members),
+    });
+    backend.fill(ct, 0);
+  }
+
+  copyToCsr(sparse: DeviceSparse): void {
+    const { nnz, valuesCsc: csc, valuesCsr: csr, cscOfCsr } = sparse;
+    this.#refresh.push(this.#bind(csrCopyProgram(nnz), { csc, csr, cscOfCsr }));
+  }
+
+  finish(sparse: DeviceSparse | null): Owned {
+    if (sparse) this.#buffers.push(sparse);
+    if (sparse?.valuesCsc !== this.#value) this.#buffers.push(this.#value);
+    return {
+      name: this.#name,
+      size: this.#value.length,
+      trainable: this.#grad !== null,
+      value: this.#value,
+      grad: this.#grad,
+      gradTarget: this.#gradTarget,
+      bindable: sparse ?? this.#bindable,
+      sparse,
+      refresh: this.#refresh,
+      fold: this.#fold,
+      buffers: this.#buffers,
+    };
+  }
+
+  #buffer(part: string, length: number): DeviceBuffer {
+    const b = this.#backend.buffer(`${this.#name} ${part}`, length);
+    this.#buffers.push(b);
+    return b;
+  }
+
+  #indices(part: string, data: Uint32Array): DeviceBuffer {
+    const b = this.#backend.buffer(`${this.#name} ${part}`, data.length, "u32");
+    this.#backend.upload(b, data);
+    this.#buffers.push(b);
+    return b;
+  }
+
+  #bind(program: Program, available: Readonly<Record<string, Bindable | undefined>>): BoundProgram {
+    return compileAndBind(this.#backend, program, this.#backend.layoutFor(1), available);
+  }
+}
+
+/** The members of each segment 0 … n − 1 of `by`, in order. */
+function segments(by: ArrayLike<number>, n: number): { offsets: Uint32Array; members: Uint32Array } {
+  const offsets = new Uint32Array(n + 1);
+  for (let i = 0; i < by.length; i++) offsets[by[i]! + 1]!++;
+  for (let s = 0; s < n; s++) offsets[s + 1]! += offsets[s]!;
+  const next = offsets.slice(0, n);
+  const members = new Uint32Array(by.length);
+  for (let i = 0; i < by.length; i++) members[next[by[i]!]!++] = i;
+  return { offsets, members };
+}
+
 function cscOrder(sparse: DeviceSparse, rowMajor: ArrayLike<number>): Float64Array {
   const csc = new Float64Array(rowMajor.length);
   for (let k = 0; k < rowMajor.length; k++) csc[sparse.cscOfCsrHost[k]!] = rowMajor[k]!;
   return csc;
-}
-
-function signs(values: ArrayLike<number>): Float64Array {
-  return Float64Array.from(values, Math.sign);
 }
 
 function checkFinite(name: string, values: ArrayLike<number>): void {
@@ -194,6 +333,23 @@ function signProgram(size: number): Program {
   const value = g.row("value", size);
   g.store("value", g.ops.select(g.ops.lt(g.ops.mul(value, g.row("sign", size)), 0), 0, value));
   return lower(g, "constrain.sign");
+}
+
+/** spread[i] = value[index[i]], times magnitude[i] for shared weights. */
+function spreadProgram(size: number, n: number, weighted: boolean): Program {
+  const g = new Graph();
+  const spread = g.gather(g.row("value", size), "index", n);
+  g.store("spread", weighted ? g.ops.mul(g.row("magnitude", n), spread) : spread);
+  return lower(g, "spread");
+}
+
+/** The transpose of `spreadProgram`: grad[s] += Σ of the cotangents (times magnitude) of what shares value s. */
+function foldProgram(size: number, n: number, weighted: boolean): Program {
+  const g = new Graph();
+  const ct = g.row("ct", n);
+  const summed = g.segmentSum(weighted ? g.ops.mul(g.row("magnitude", n), ct) : ct, "offsets", "members", size);
+  g.store("grad", summed, { accumulate: true });
+  return lower(g, "spread.reverse");
 }
 
 function csrCopyProgram(nnz: number): Program {

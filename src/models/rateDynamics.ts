@@ -5,10 +5,11 @@ import type { OdeSystem } from "../ode/method.ts";
 import type { Value } from "../ops/value.ts";
 import { activation } from "./activation.ts";
 
-export interface RateDynamicsOptions {
+export interface RateShape {
   readonly nNeurons: number;
   readonly nnz: number;
-  readonly nonlinearity: string | null;
+  /** Distinct nonlinearities; with several, the row leaf `nonlinearity` says which one a neuron has. */
+  readonly nonlinearities: readonly (string | null)[];
   /** false: every neuron is excitatory, no factor is applied. */
   readonly signed: boolean;
   readonly bias: boolean;
@@ -17,28 +18,60 @@ export interface RateDynamicsOptions {
 }
 
 /**
+ * The firing rate that a neuron is driven to: relu( φ( drive + W·(s ⊙ h) + b ) ).
+ *
+ * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `nonlinearity` (index of φ, if there are several).
+ */
+export function targetRate(g: Graph, shape: RateShape, drive: Value, h: Value): Value {
+  const { nNeurons, nnz } = shape;
+  const { ops } = g;
+  const w = g.sparse("hh", nNeurons, nNeurons, nnz);
+  const rate = shape.signed ? ops.mul(g.row("sign", nNeurons), h) : h;
+  const synaptic = ops.add(drive, ops.matmul(w, rate));
+  const u = shape.bias ? ops.add(synaptic, g.row("bias", nNeurons)) : synaptic;
+  const [first, ...others] = shape.nonlinearities.map((name) => activation(name)(ops, u));
+  const which = others.length > 0 ? g.row("nonlinearity", nNeurons) : null;
+  const phi = others.reduce((value, f, i) => ops.select(ops.eq(which!, i + 1), f, value), first!);
+  return ops.relu(phi);
+}
+
+/**
  * dh/dt = ( relu( φ( drive(t) + W·(s ⊙ h) + b ) ) − h ) / τ
  *
- * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `tau` (τ), and the projected input: the state `drive`
- * when constant, else the table `drive` of `steps` states, piecewise constant in time: index floor((t − start)/(end − start)·steps),
- * the last one at t = end, with the per-sample leaves `start` and `end`.
+ * Leaves: those of `targetRate`, `tau` (τ), and the projected input: the state `drive` when constant, else the table `drive` of `steps`
+ * states, piecewise constant in time: index floor((t − start)/(end − start)·steps), the last one at t = end, with the per-sample
+ * leaves `start` and `end`.
  *
  * Source: the rate model of torch-biopl's ConnectomeODERNN; relu after any nonlinearity, Dale's law by the sign of the source.
  */
-export function rateDynamics(options: RateDynamicsOptions): OdeSystem {
-  const { nNeurons, nnz, steps } = options;
-  const phi = activation(options.nonlinearity);
+export function rateDynamics(shape: RateShape): OdeSystem {
+  const { nNeurons, steps } = shape;
   return {
     rows: nNeurons,
     rhs: (g, t, h) => {
-      const { ops } = g;
-      const w = g.sparse("hh", nNeurons, nNeurons, nnz);
-      const rate = options.signed ? ops.mul(g.row("sign", nNeurons), h) : h;
-      let u = ops.add(driveAt(g, t, nNeurons, steps), ops.matmul(w, rate));
-      if (options.bias) u = ops.add(u, g.row("bias", nNeurons));
-      return ops.div(ops.sub(ops.relu(phi(ops, u)), h), g.row("tau", nNeurons));
+      const rate = targetRate(g, shape, driveAt(g, t, nNeurons, steps), h);
+      return g.ops.div(g.ops.sub(rate, h), g.row("tau", nNeurons));
     },
   };
+}
+
+/** The input at step `index` (a per-sample leaf) of a sequence, or the constant one. */
+export function driveAtStep(g: Graph, nNeurons: number, steps: number): Value {
+  if (steps === 1) return g.state("drive", nNeurons);
+  return g.ops.lookup(g.table("drive", nNeurons, steps), g.sample("index"));
+}
+
+/**
+ * One step of the discrete model: h ← (1/τ)·relu( φ( drive + W·(s ⊙ h) + b ) ) + (1 − 1/τ)·h, the explicit Euler step of size 1 of
+ * the rate model. Source: torch-biopl's ConnectomeRNN.
+ */
+export function discreteStep(g: Graph, shape: RateShape): Value {
+  const { nNeurons, steps } = shape;
+  const { ops } = g;
+  const h = g.state("h", nNeurons);
+  const rate = targetRate(g, shape, driveAtStep(g, nNeurons, steps), h);
+  const leak = ops.div(1, g.row("tau", nNeurons));
+  return ops.add(ops.mul(leak, rate), ops.mul(ops.sub(1, leak), h));
 }
 
 function driveAt(g: Graph, t: Value, nNeurons: number, steps: number): Value {

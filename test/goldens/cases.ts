@@ -6,8 +6,8 @@ import {
   ConnectomeODERNN,
   type ConnectomeODERNNOptions,
   type EvaluationOptions,
-  type ModelInput,
 } from "../../src/models/connectomeOdeRnn.ts";
+import type { ModelInput } from "../../src/models/options.ts";
 import type { ParameterSet } from "../../src/models/parameters.ts";
 import { TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { Adam } from "../../src/train/optimizer.ts";
@@ -185,7 +185,7 @@ function rnnOptions(golden: GoldenCase, inputs: Inputs): ConnectomeODERNNOptions
     outputProjection: sparseOf(golden, inputs, "ho", nOutputs, numNeurons),
     outputProjectionBias: inputs.has("ho_bias"),
     neuronNonlinearity: options.act as string | null,
-    ...(sign ? { neuronSign: sign.data } : {}),
+    ...(sign ? { neuronClass: sign.data as ArrayLike<1 | -1> } : {}),
     connectomeBias: inputs.has("hh_bias"),
     trainConnectome: options.trainsHh,
     trainInputProjection: options.trainsIh,

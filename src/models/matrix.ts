@@ -1,0 +1,34 @@
+// Projections may be sparse or dense; both are matrices to a graph.
+
+import type { Graph } from "../autodiff/graph.ts";
+import type { Csr } from "../core/csr.ts";
+import { ShapeError } from "../core/errors.ts";
+import type { Matrix } from "../ops/value.ts";
+
+/** Row-major values of a dense [nRows, nCols] matrix. */
+export interface DenseMatrix {
+  readonly nRows: number;
+  readonly nCols: number;
+  readonly values: ArrayLike<number>;
+}
+
+export type Projection = Csr | DenseMatrix;
+
+export function isSparse(m: Projection): m is Csr {
+  return "rowPtr" in m;
+}
+
+/** The matrix of `m` as a leaf of `g`. */
+export function matrixLeaf(g: Graph, name: string, m: Projection): Matrix {
+  return isSparse(m) ? g.sparse(name, m.nRows, m.nCols, m.nnz) : g.dense(name, m.nRows, m.nCols);
+}
+
+/** @throws {ShapeError} when the shape is not [rows, cols] (null: any), or a dense matrix has another number of values */
+export function checkMatrix(where: string, name: string, m: Projection, rows: number | null, cols: number): void {
+  if ((rows !== null && m.nRows !== rows) || m.nCols !== cols) {
+    throw new ShapeError(where, name, `a matrix [${rows ?? "any"}, ${cols}]`, `[${m.nRows}, ${m.nCols}]`);
+  }
+  if (!isSparse(m) && m.values.length !== m.nRows * m.nCols) {
+    throw new ShapeError(where, name, `${m.nRows} × ${m.nCols} values`, `${m.values.length}`);
+  }
+}

@@ -1,0 +1,571 @@
+// What continuous and discrete connectome networks share: parameters, projections, layouts, and the walk over the chunks of a
+// batch. Batches of any size run in chunks of as many lanes as the device takes at once, so memory does not grow with the batch.
+
+import type { Graph } from "../autodiff/graph.ts";
+import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
+import { compileAndBind } from "../backend/bind.ts";
+import { lanesOf, packState, unpackState } from "../backend/layout.ts";
+import type { PanelLayout, Program } from "../backend/program.ts";
+import { type FloatArray, floatArray } from "../core/dtype.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import type { SolveStats } from "../ode/solve.ts";
+import type { Value } from "../ops/value.ts";
+import { isSparse, type Projection } from "./matrix.ts";
+import type { NeuronTypes } from "./neuronTypes.ts";
+import {
+  type ConnectomeNetworkOptions,
+  filled,
+  type InputGradients,
+  type ModelInput,
+  resolveNeurons,
+} from "./options.ts";
+import { ParameterSet } from "./parameters.ts";
+import { outputProgram, outputReverseProgram, outputValue, projectProgram, unprojectProgram } from "./projection.ts";
+import type { RateShape } from "./rateDynamics.ts";
+
+/** One chunk of a batch on the device after its run. */
+export interface NetworkChunk {
+  readonly first: number;
+  readonly count: number;
+  readonly layout: PanelLayout;
+  /** Names the buffers behind it: chunks of equal key share them. */
+  readonly key: string;
+  /** State at each output time. */
+  readonly hs: readonly DeviceBuffer[];
+  /** Room for their cotangents. */
+  readonly ctHs: readonly DeviceBuffer[];
+  /** Solver statistics; null for a discrete model. */
+  readonly stats: SolveStats | null;
+}
+
+/** Cotangents that leave the dynamics, on the device. */
+export interface ChunkGradients {
+  readonly ctY0: DeviceBuffer;
+  /** Cotangent of the input at time step k; only with `inputGradient`. */
+  readonly ctX: (k: number) => Promise<ArrayLike<number>>;
+}
+
+/** Host copies of a run. */
+export interface NetworkOutputs {
+  /** [batch, times, outputs], or time first. */
+  readonly outs: FloatArray;
+  /** [batch, times, numNeurons], or time first. */
+  readonly hs: FloatArray;
+  readonly stats: SolveStats[];
+}
+
+/** Device buffers for chunks of one shape. */
+export interface ChunkBuffers {
+  readonly key: string;
+  readonly layout: PanelLayout;
+  readonly steps: number;
+  readonly all: DeviceBuffer[];
+  readonly x: readonly DeviceBuffer[];
+  readonly drive: DeviceBuffer;
+  /** Constant per-sample vectors k = 0 … steps − 1. */
+  readonly stepIndex: readonly DeviceBuffer[];
+  readonly y0: DeviceBuffer;
+  readonly hs: readonly DeviceBuffer[];
+  readonly ctHs: readonly DeviceBuffer[];
+  readonly ctY0: DeviceBuffer;
+  readonly ctDrive: DeviceBuffer | null;
+  readonly ctX: readonly DeviceBuffer[] | null;
+  outputs: { readonly outs: DeviceBuffer[]; readonly ctOut: DeviceBuffer } | null;
+}
+
+/** Initial state [batch, numNeurons] and number of output times: what every kind of network is told. */
+interface RunShape {
+  readonly h0: ArrayLike<number> | null;
+  readonly times: number;
+}
+
+/** Use ConnectomeODERNN or ConnectomeRNN. `E` says how a run is evaluated (times, initial state). */
+export abstract class ConnectomeNetwork<E> {
+  readonly backend: Backend;
+  readonly parameters: ParameterSet;
+  readonly options: ConnectomeNetworkOptions;
+  readonly nOutputs: number;
+  readonly types: NeuronTypes | null;
+  readonly #ownsParameters: boolean;
+  readonly #rows: Record<string, DeviceBuffer> = {};
+  readonly #shape: Omit<RateShape, "steps">;
+  readonly #chunks = new Map<string, ChunkBuffers>();
+  readonly #bound = new Map<string, BoundProgram>();
+
+  /** @param parameters where to register the parameters (a classifier shares one set); default: an own set */
+  protected constructor(backend: Backend, options: ConnectomeNetworkOptions, parameters?: ParameterSet) {
+    const neurons = resolveNeurons(options);
+    this.backend = backend;
+    this.options = options;
+    this.types = neurons.types;
+    this.#ownsParameters = parameters === undefined;
+    this.parameters = parameters ?? new ParameterSet(backend);
+    const { numNeurons: n, connectome, outputProjection = null } = options;
+    this.nOutputs = outputProjection?.nRows ?? n;
+    this.#addParameters(neurons.tau, neurons.tauPerType ? neurons.types!.typeIdx : null);
+    if (neurons.signs) this.#addRow("sign", neurons.signs);
+    if (neurons.nonlinearityIdx) this.#addRow("nonlinearity", neurons.nonlinearityIdx);
+    this.#shape = {
+      nNeurons: n,
+      nnz: connectome.nnz,
+      nonlinearities: neurons.nonlinearities,
+      signed: neurons.signs !== null,
+      bias: this.#hasBias(),
+    };
+  }
+
+  #addParameters(tau: Float64Array, tauSpread: Uint32Array | null): void {
+    const p = this.parameters;
+    const o = this.options;
+    const trainable = o.trainConnectome ?? true;
+    const weights = { trainable, constraint: o.weightConstraint ?? { min: 0 } };
+    const shared = o.sharedWeights;
+    if (shared) {
+      const strengths = filled(shared.strengthInit ?? 1, shared.nGroups);
+      p.addSharedSparse("rnn.hh.strength", o.connectome, strengths, shared.group, weights);
+    } else p.addSparse("rnn.hh.values", o.connectome, weights);
+    if (this.#hasBias()) p.addVector("rnn.hh.bias", filled(o.biasInit ?? 0, o.numNeurons), { trainable });
+    const projection = (name: string, m: Projection, isTrained: boolean) => {
+      if (isSparse(m)) p.addSparse(`${name}.values`, m, { trainable: isTrained });
+      else p.addVector(`${name}.weight`, m.values, { trainable: isTrained });
+    };
+    if (o.inputProjection) projection("rnn.ih", o.inputProjection, this.#trainsInput());
+    if (o.outputProjection) {
+      const isTrained = o.trainOutputProjection ?? true;
+      projection("rnn.ho", o.outputProjection, isTrained);
+      if (this.#hasOutputBias()) {
+        p.addVector("rnn.ho.bias", new Float64Array(o.outputProjection.nRows), { trainable: isTrained });
+      }
+    }
+    const tauOptions = { trainable: o.trainTau ?? true, constraint: { min: 1 } };
+    p.addVector("rnn.tau", tau, tauSpread ? { ...tauOptions, spreadBy: tauSpread } : tauOptions);
+  }
+
+  #addRow(name: string, values: Float64Array): void {
+    const buffer = this.backend.buffer(`neuron ${name}`, values.length);
+    this.backend.upload(buffer, values);
+    this.#rows[name] = buffer;
+  }
+
+  // ---- for subclasses --------------------------------------------------------------------------------------------------
+
+  /** Output times of a run and its initial state; checks what the evaluation says. */
+  protected abstract shapeOf(input: ModelInput, evaluation: E): RunShape;
+
+  /** Advances the chunk from `y0` under `drive`; fills `hs`. With `record`, `pullStates` will follow. */
+  protected abstract evolve(
+    chunk: ChunkBuffers,
+    first: number,
+    count: number,
+    evaluation: E,
+    record: boolean,
+  ): Promise<SolveStats | null>;
+
+  /**
+   * Cotangents of `hs` → cotangent of `y0` (stored in `ctY0`) and of what the dynamics depends on.
+   * @param grads  buffers to add to, by leaf of the dynamics
+   */
+  protected abstract pullStates(
+    chunk: ChunkBuffers,
+    ctHs: readonly (DeviceBuffer | null)[],
+    grads: Readonly<Record<string, DeviceBuffer>>,
+  ): void;
+
+  /** The rate model's shape for a sequence of `steps` inputs. */
+  protected rateShape(steps: number): RateShape {
+    return { ...this.#shape, steps };
+  }
+
+  /** Names of the leaves of the dynamics whose gradient is wanted. */
+  protected trainedLeaves(): string[] {
+    return [...this.#dynamicsGradients().keys(), ...(this.#needsDrive() ? ["drive"] : [])];
+  }
+
+  /** What the dynamics binds besides its state. */
+  protected dynamicsInputs(chunk: ChunkBuffers): Record<string, Bindable> {
+    const p = this.parameters;
+    return {
+      hh: p.get(this.#weightsName()).bindable,
+      tau: p.get("rnn.tau").bindable,
+      ...(this.#hasBias() ? { bias: p.get("rnn.hh.bias").bindable } : {}),
+      ...this.#rows,
+      drive: chunk.drive,
+    };
+  }
+
+  /** Runs a program on whichever of the given buffers it names; compiled and bound once per key. */
+  protected runOnce(
+    key: string,
+    program: () => Program,
+    layout: PanelLayout,
+    available: Readonly<Record<string, Bindable | undefined>>,
+  ): void {
+    let bound = this.#bound.get(key);
+    if (!bound) {
+      bound = compileAndBind(this.backend, program(), layout, available);
+      this.#bound.set(key, bound);
+    }
+    this.backend.run(bound);
+  }
+
+  /** A buffer that lives as long as the chunk's others. */
+  protected chunkBuffer(chunk: ChunkBuffers, label: string, length: number): DeviceBuffer {
+    const b = this.backend.buffer(label, length);
+    chunk.all.push(b);
+    return b;
+  }
+
+  /** Number of output times of a run. @throws {ArgumentError} what the evaluation asks for makes no sense */
+  outputTimes(input: ModelInput, evaluation: E): number {
+    return this.shapeOf(input, evaluation).times;
+  }
+
+  // ---- for read-outs ---------------------------------------------------------------------------------------------------
+
+  /** Runs the batch chunk by chunk; with `record`, `reverseChunk` must be called on each chunk before the next one. */
+  async *chunks(input: ModelInput, evaluation: E, record: boolean): AsyncGenerator<NetworkChunk> {
+    const steps = this.#checkInput(input);
+    const { h0, times } = this.shapeOf(input, evaluation);
+    if (h0 && h0.length !== input.batch * this.options.numNeurons) {
+      throw new ShapeError(
+        "ConnectomeNetwork",
+        "h0",
+        `${input.batch} × ${this.options.numNeurons} numbers`,
+        `${h0.length}`,
+      );
+    }
+    this.parameters.refresh();
+    const { maxLanes } = this.backend;
+    for (let first = 0; first < input.batch; first += maxLanes) {
+      const count = Math.min(maxLanes, input.batch - first);
+      const chunk = this.#buffers(this.backend.layoutFor(count), steps, times);
+      this.#uploadInput(chunk, input, first, count, h0);
+      const stats = await this.evolve(chunk, first, count, evaluation, record);
+      yield { first, count, layout: chunk.layout, key: chunk.key, hs: chunk.hs, ctHs: chunk.ctHs, stats };
+    }
+  }
+
+  /** Cotangents of the chunk's states → gradients of the parameters (added); call it after the chunk's recorded run. */
+  reverseChunk(chunk: NetworkChunk, ctHs: readonly (DeviceBuffer | null)[]): ChunkGradients {
+    const buffers = this.#buffersOf(chunk);
+    const { ctDrive, ctX, steps } = buffers;
+    const grads: Record<string, DeviceBuffer> = Object.fromEntries(this.#dynamicsGradients());
+    if (ctDrive) {
+      this.backend.fill(ctDrive, 0);
+      grads.drive = ctDrive;
+    }
+    this.pullStates(buffers, ctHs, grads);
+    if (ctDrive && this.options.inputProjection) for (let k = 0; k < steps; k++) this.#project(buffers, k, true);
+    const length = this.options.inputSize * lanesOf(chunk.layout);
+    return {
+      ctY0: buffers.ctY0,
+      ctX: (k) => (ctX ? this.backend.download(ctX[k]!) : this.backend.download(ctDrive!, k * length, length)),
+    };
+  }
+
+  /** outs = H·h + b for each output time of a chunk, or the states themselves. */
+  outputsOf(chunk: NetworkChunk): readonly DeviceBuffer[] {
+    if (!this.options.outputProjection) return chunk.hs;
+    const { outs } = this.#outputBuffers(chunk);
+    chunk.hs.forEach((h, j) => {
+      this.runOnce(`output ${chunk.key} ${j}`, () => outputProgram((g) => this.outputGraph(g)), chunk.layout, {
+        ...this.outputBindings(),
+        h,
+        out: outs[j]!,
+      });
+    });
+    return outs;
+  }
+
+  /** Adds the output projection to a graph: features as a function of the state leaf `h`. */
+  outputGraph(g: Graph): Value {
+    return outputValue(g, this.options.outputProjection ?? null, this.options.numNeurons, this.#hasOutputBias());
+  }
+
+  /** What programs that contain `outputGraph` bind, besides `h`: the projection and where its gradients go. */
+  outputBindings(): Record<string, Bindable> {
+    const bindings: Record<string, Bindable> = {};
+    for (const [leaf, name] of this.#outputLeaves()) {
+      const p = this.parameters.get(name);
+      bindings[leaf] = p.bindable;
+      if (p.gradTarget) bindings[`grad.${leaf}`] = p.gradTarget;
+    }
+    return bindings;
+  }
+
+  /** Leaves of `outputGraph` whose gradient is wanted. */
+  outputTrainedLeaves(): string[] {
+    return this.#outputLeaves().flatMap(([leaf, name]) => (this.parameters.get(name).trainable ? [leaf] : []));
+  }
+
+  /** Writes a chunk's part of the gradient with respect to the input into `target`, in the layout of the input. */
+  async readInputGradient(
+    chunk: NetworkChunk,
+    { ctX }: ChunkGradients,
+    input: ModelInput,
+    target: FloatArray,
+  ): Promise<void> {
+    const { first, count, layout } = chunk;
+    const { inputSize } = this.options;
+    const { batch, steps = 1 } = input;
+    for (let k = 0; k < steps; k++) {
+      const at = (s: number, row: number) => this.#at(first + s, k, row, batch, steps, inputSize);
+      unpackState(await ctX(k), target, at, count, inputSize, layout);
+    }
+  }
+
+  dispose(): void {
+    for (const c of this.#chunks.values()) for (const b of c.all) b.release();
+    this.#chunks.clear();
+    this.#bound.clear();
+    for (const b of Object.values(this.#rows)) b.release();
+    if (this.#ownsParameters) this.parameters.dispose();
+  }
+
+  // ---- whole batches, on the host ----------------------------------------------------------------------------------------
+
+  /** Runs a batch; with cotangents of `outs` (same layout), pulls them back and adds the gradients to those of `parameters`. */
+  protected async run(
+    input: ModelInput,
+    evaluation: E,
+    ctOuts: ArrayLike<number> | null,
+  ): Promise<{ outputs: NetworkOutputs; gradients: InputGradients | null }> {
+    const { numNeurons: n, inputSize } = this.options;
+    const { batch, steps = 1 } = input;
+    const { times } = this.shapeOf(input, evaluation);
+    const { dtype } = this.backend;
+    const outs = floatArray(dtype, batch * times * this.nOutputs);
+    const hs = floatArray(dtype, batch * times * n);
+    if (ctOuts && ctOuts.length !== outs.length) {
+      throw new ShapeError("vjp", "ctOuts", `${outs.length} numbers, as outs`, `${ctOuts.length}`);
+    }
+    const x = ctOuts && this.options.inputGradient ? floatArray(dtype, batch * steps * inputSize) : null;
+    const h0 = ctOuts ? floatArray(dtype, batch * n) : null;
+    const stats: SolveStats[] = [];
+    for await (const chunk of this.chunks(input, evaluation, ctOuts !== null)) {
+      const { first, count, layout } = chunk;
+      if (chunk.stats) stats.push(chunk.stats);
+      const chunkOuts = this.outputsOf(chunk);
+      for (let j = 0; j < times; j++) {
+        const at = (width: number) => (s: number, row: number) => this.#at(first + s, j, row, batch, times, width);
+        unpackState(await this.backend.download(chunk.hs[j]!), hs, at(n), count, n, layout);
+        const out = await this.backend.download(chunkOuts[j]!);
+        unpackState(out, outs, at(this.nOutputs), count, this.nOutputs, layout);
+        if (ctOuts) this.#pullOutput(chunk, j, ctOuts, at(this.nOutputs));
+      }
+      if (!ctOuts) continue;
+      const back = this.reverseChunk(chunk, chunk.ctHs);
+      unpackState(await this.backend.download(back.ctY0), h0!, (s, row) => (first + s) * n + row, count, n, layout);
+      if (x) await this.readInputGradient(chunk, back, input, x);
+    }
+    if (ctOuts) this.parameters.foldGradients();
+    return { outputs: { outs, hs, stats }, gradients: h0 && { x, h0 } };
+  }
+
+  /** Position of (sample, time, row) in a host array [batch, times, width], or [times, batch, width] when time comes first. */
+  #at(sample: number, time: number, row: number, batch: number, times: number, width: number): number {
+    const batchFirst = this.options.batchFirst ?? true;
+    return (batchFirst ? sample * times + time : time * batch + sample) * width + row;
+  }
+
+  #uploadInput(
+    chunk: ChunkBuffers,
+    input: ModelInput,
+    first: number,
+    count: number,
+    h0: ArrayLike<number> | null,
+  ): void {
+    const { backend } = this;
+    const { inputSize, numNeurons: n, inputProjection } = this.options;
+    const { layout, steps } = chunk;
+    const staging = floatArray(backend.dtype, inputSize * lanesOf(layout));
+    if (inputProjection && steps > 1) backend.fill(chunk.drive, 0);
+    for (let k = 0; k < steps; k++) {
+      const at = (s: number, row: number) => this.#at(first + s, k, row, input.batch, steps, inputSize);
+      packState(input.data, at, count, inputSize, layout, staging);
+      if (!inputProjection) backend.upload(chunk.drive, staging, k * staging.length);
+      else {
+        backend.upload(chunk.x[k]!, staging);
+        this.#project(chunk, k, false);
+      }
+    }
+    if (!h0) {
+      backend.fill(chunk.y0, 0);
+      return;
+    }
+    const state = floatArray(backend.dtype, n * lanesOf(layout));
+    packState(h0, (s, row) => (first + s) * n + row, count, n, layout, state);
+    backend.upload(chunk.y0, state);
+  }
+
+  // ---- projections -----------------------------------------------------------------------------------------------------
+
+  /** drive_k = U·x_k, or its reverse. */
+  #project(chunk: ChunkBuffers, k: number, reverse: boolean): void {
+    const U = this.options.inputProjection!;
+    const { steps } = chunk;
+    const p = this.parameters.get(isSparse(U) ? "rnn.ih.values" : "rnn.ih.weight");
+    const program = () =>
+      reverse ? unprojectProgram(U, steps, p.trainable, this.options.inputGradient ?? false) : projectProgram(U, steps);
+    this.runOnce(`${reverse ? "unproject" : "project"} ${chunk.key} ${k}`, program, chunk.layout, {
+      ih: p.bindable,
+      x: chunk.x[k],
+      index: chunk.stepIndex[k],
+      drive: chunk.drive,
+      "ct.drive": chunk.ctDrive ?? undefined,
+      "grad.ih": p.gradTarget ?? undefined,
+      "ct.x": chunk.ctX?.[k],
+    });
+  }
+
+  /** Host cotangents of the outputs at time j → cotangent of the state, and gradients of the output projection. */
+  #pullOutput(
+    chunk: NetworkChunk,
+    j: number,
+    ctOuts: ArrayLike<number>,
+    at: (sample: number, row: number) => number,
+  ): void {
+    const { backend, nOutputs } = this;
+    const { layout, count } = chunk;
+    const packed = floatArray(backend.dtype, nOutputs * lanesOf(layout));
+    packState(ctOuts, at, count, nOutputs, layout, packed);
+    // Lanes without a sample repeat the last one's values, but their cotangent is zero.
+    clearUnusedLanes(packed, count, nOutputs, layout);
+    if (!this.options.outputProjection) {
+      backend.upload(chunk.ctHs[j]!, packed);
+      return;
+    }
+    const ct = this.#outputBuffers(chunk).ctOut;
+    backend.upload(ct, packed);
+    const program = () => outputReverseProgram((g) => this.outputGraph(g), this.outputTrainedLeaves());
+    this.runOnce(`output reverse ${chunk.key} ${j}`, program, layout, {
+      ...this.outputBindings(),
+      h: chunk.hs[j]!,
+      "ct.out": ct,
+      "ct.h": chunk.ctHs[j]!,
+    });
+  }
+
+  #outputBuffers(chunk: NetworkChunk): { outs: DeviceBuffer[]; ctOut: DeviceBuffer } {
+    const buffers = this.#buffersOf(chunk);
+    const length = this.nOutputs * lanesOf(chunk.layout);
+    buffers.outputs ??= {
+      outs: chunk.hs.map((_, j) => this.chunkBuffer(buffers, `out ${j}`, length)),
+      ctOut: this.chunkBuffer(buffers, "ct out", length),
+    };
+    return buffers.outputs;
+  }
+
+  // ---- facts and buffers -------------------------------------------------------------------------------------------------
+
+  #hasBias(): boolean {
+    return this.options.connectomeBias ?? true;
+  }
+
+  #hasOutputBias(): boolean {
+    return this.options.outputProjectionBias ?? true;
+  }
+
+  #trainsInput(): boolean {
+    return this.options.trainInputProjection ?? true;
+  }
+
+  /** The cotangent of the drive is wanted for the input projection or the input itself. */
+  #needsDrive(): boolean {
+    return (this.options.inputGradient ?? false) || (this.options.inputProjection != null && this.#trainsInput());
+  }
+
+  #weightsName(): string {
+    return this.options.sharedWeights ? "rnn.hh.strength" : "rnn.hh.values";
+  }
+
+  /** Where the gradients of the dynamics' trainable leaves go. */
+  #dynamicsGradients(): Map<string, DeviceBuffer> {
+    const leaves: [string, string][] = [
+      ["hh", this.#weightsName()],
+      ["tau", "rnn.tau"],
+    ];
+    if (this.#hasBias()) leaves.push(["bias", "rnn.hh.bias"]);
+    const targets = new Map<string, DeviceBuffer>();
+    for (const [leaf, name] of leaves) {
+      const { gradTarget } = this.parameters.get(name);
+      if (gradTarget) targets.set(leaf, gradTarget);
+    }
+    return targets;
+  }
+
+  /** Leaves of the output projection and their parameters. */
+  #outputLeaves(): [string, string][] {
+    const H = this.options.outputProjection;
+    if (!H) return [];
+    const weights: [string, string] = ["ho", isSparse(H) ? "rnn.ho.values" : "rnn.ho.weight"];
+    return this.#hasOutputBias() ? [weights, ["ho.bias", "rnn.ho.bias"]] : [weights];
+  }
+
+  #buffersOf(chunk: NetworkChunk): ChunkBuffers {
+    const buffers = this.#chunks.get(chunk.key);
+    if (!buffers) throw new ArgumentError("ConnectomeNetwork", "chunk", "a chunk of this model", "another");
+    return buffers;
+  }
+
+  #buffers(layout: PanelLayout, steps: number, times: number): ChunkBuffers {
+    const key = `${layout.panel}x${layout.panels} ${steps} ${times}`;
+    const known = this.#chunks.get(key);
+    if (known) return known;
+    const { backend } = this;
+    const { numNeurons, inputSize, inputProjection, inputGradient = false } = this.options;
+    const lanes = lanesOf(layout);
+    const all: DeviceBuffer[] = [];
+    const make = (label: string, length: number): DeviceBuffer => {
+      const b = backend.buffer(label, length);
+      all.push(b);
+      return b;
+    };
+    const state = (label: string, rows = numNeurons) => make(label, rows * lanes);
+    const each = <T>(n: number, f: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => f(i));
+    const buffers: ChunkBuffers = {
+      key,
+      layout,
+      steps,
+      all,
+      x: inputProjection ? each(steps, (k) => state(`x ${k}`, inputSize)) : [],
+      drive: make("drive", steps * numNeurons * lanes),
+      stepIndex: steps > 1 ? each(steps, (k) => make(`step ${k}`, lanes)) : [],
+      y0: state("y0"),
+      hs: each(times, (j) => state(`h ${j}`)),
+      ctHs: each(times, (j) => state(`ct h ${j}`)),
+      ctY0: state("ct y0"),
+      ctDrive: this.#needsDrive() ? make("ct drive", steps * numNeurons * lanes) : null,
+      ctX: inputGradient && inputProjection ? each(steps, (k) => state(`ct x ${k}`, inputSize)) : null,
+      outputs: null,
+    };
+    buffers.stepIndex.forEach((b, k) => {
+      backend.fill(b, k);
+    });
+    this.#chunks.set(key, buffers);
+    return buffers;
+  }
+
+  #checkInput({ data, batch, steps = 1 }: ModelInput): number {
+    const { inputSize } = this.options;
+    const where = "ConnectomeNetwork";
+    const whole = (name: string, v: number) => {
+      if (!Number.isInteger(v) || v < 1) throw new ArgumentError(where, name, "a whole number of at least 1", `${v}`);
+    };
+    whole("batch", batch);
+    whole("steps", steps);
+    const expected = batch * steps * inputSize;
+    if (data.length !== expected) {
+      throw new ShapeError(where, "data", `${batch} × ${steps} × ${inputSize} = ${expected} numbers`, `${data.length}`);
+    }
+    return steps;
+  }
+}
+
+function clearUnusedLanes(state: FloatArray, samples: number, rows: number, layout: PanelLayout): void {
+  const { panel, panels } = layout;
+  for (let lane = samples; lane < panel * panels; lane++) {
+    const base = Math.floor(lane / panel) * rows * panel + (lane % panel);
+    for (let row = 0; row < rows; row++) state[base + row * panel] = 0;
+  }
+}

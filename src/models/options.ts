@@ -1,0 +1,195 @@
+// Options of connectome networks, their defaults and their checks.
+
+import type { Csr } from "../core/csr.ts";
+import type { FloatArray } from "../core/dtype.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { checkMatrix, type Projection } from "./matrix.ts";
+import {
+  type Label,
+  type NeuronClassName,
+  type NeuronTypes,
+  neuronTypes,
+  type PerNeuron,
+  signVector,
+  spread,
+} from "./neuronTypes.ts";
+import type { Constraint } from "./parameters.ts";
+
+/** Whether a list has one value per neuron or one per neuron type (in sorted order of the labels). */
+export type ListMode = "perNeuron" | "perNeuronType";
+
+export interface ConnectomeNetworkOptions {
+  /** Numbers per sample and time step. */
+  readonly inputSize: number;
+  readonly numNeurons: number;
+  /** W, [numNeurons, numNeurons], row = post. */
+  readonly connectome: Csr;
+  /**
+   * Weights shared by synapses: weight = magnitude · strength[group], the magnitudes being the connectome's values (with their signs)
+   * and one trained strength per group; `group` is row-major, one per synapse. The strengths replace the weights as parameter.
+   */
+  readonly sharedWeights?: SharedWeights;
+  /** U, [numNeurons, inputSize], sparse or dense; null: the input is the drive itself (inputSize = numNeurons). */
+  readonly inputProjection?: Projection | null;
+  /** H, [outputs, numNeurons], sparse or dense; null: the outputs are the states. */
+  readonly outputProjection?: Projection | null;
+  /** Default true. */
+  readonly outputProjectionBias?: boolean;
+  /** A label per neuron: strings or numbers. */
+  readonly neuronType?: ArrayLike<Label>;
+  /** A torch.nn module's name, or several joined by commas; a list or mapping: one per type. Default "Sigmoid". relu follows. */
+  readonly neuronNonlinearity?: string | null | readonly (string | null)[] | Readonly<Record<string, string | null>>;
+  /** Sign of a neuron's synapses (Dale's law); multiplies the state of the *sending* neuron. Default "excitatory". */
+  readonly neuronClass?: PerNeuron<NeuronClassName>;
+  /** Default "perNeuron". */
+  readonly neuronClassMode?: ListMode;
+  /** Time constants, each ≥ 1: one for all, or as neuronTauMode says. Default 1. */
+  readonly neuronTau?: number | ArrayLike<number> | Readonly<Record<string, number>>;
+  /** "perNeuron" (default): one τ per neuron; "perNeuronType": one per type, with summed gradient. */
+  readonly neuronTauMode?: ListMode;
+  /** Default true. */
+  readonly connectomeBias?: boolean;
+  /** Initial bias; default 0. */
+  readonly biasInit?: number | ArrayLike<number>;
+  /** Default true: weights (or strengths) and bias. */
+  readonly trainConnectome?: boolean;
+  readonly trainInputProjection?: boolean;
+  readonly trainOutputProjection?: boolean;
+  readonly trainTau?: boolean;
+  /** Default { min: 0 }: weights are magnitudes, signs belong to neurons. With sharedWeights: of the strengths. */
+  readonly weightConstraint?: Constraint;
+  /** true (default): sequences are [batch, time, …]; false: [time, batch, …]. Outputs likewise. */
+  readonly batchFirst?: boolean;
+  /** Also compute gradients with respect to the input; default false. */
+  readonly inputGradient?: boolean;
+}
+
+export interface SharedWeights {
+  /** Group of each stored entry, row-major. */
+  readonly group: ArrayLike<number>;
+  readonly nGroups: number;
+  /** Initial strengths; default 1. */
+  readonly strengthInit?: number | ArrayLike<number>;
+}
+
+/** One batch. `data` is [batch, inputSize], or with `steps` [batch, steps, inputSize] (time first: [steps, batch, inputSize]). */
+export interface ModelInput {
+  readonly data: ArrayLike<number>;
+  readonly batch: number;
+  /** Length of a sequence; absent: the input is constant in time. */
+  readonly steps?: number;
+}
+
+/** Gradients that are not parameters'. */
+export interface InputGradients {
+  /** In the layout of the input; null unless `inputGradient`. */
+  readonly x: FloatArray | null;
+  /** [batch, numNeurons]. */
+  readonly h0: FloatArray;
+}
+
+/** What the options come to, per neuron. */
+export interface ResolvedNeurons {
+  readonly types: NeuronTypes | null;
+  readonly signs: Float64Array | null;
+  /** Distinct nonlinearities and which one each neuron has (null: there is only one). */
+  readonly nonlinearities: readonly (string | null)[];
+  readonly nonlinearityIdx: Float64Array | null;
+  /** Initial τ: one per neuron, or per type. */
+  readonly tau: Float64Array;
+  readonly tauPerType: boolean;
+}
+
+const DEFAULT_NONLINEARITY = "Sigmoid";
+
+/** Checks all options and spreads what is given per type. @throws {ArgumentError | ShapeError} naming the option */
+export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
+  const where = "ConnectomeNetwork";
+  const n = o.numNeurons;
+  checkMatrix(where, "connectome", o.connectome, n, n);
+  if (o.inputProjection) checkMatrix(where, "inputProjection", o.inputProjection, n, o.inputSize);
+  else if (o.inputSize !== n) {
+    throw new ShapeError(where, "inputSize", `${n} = numNeurons, or an inputProjection`, `${o.inputSize} without one`);
+  }
+  if (o.outputProjection) checkMatrix(where, "outputProjection", o.outputProjection, null, n);
+  checkNumbers("biasInit", o.biasInit ?? 0, n, Number.isFinite, "finite numbers");
+  checkShared(o);
+  const types = o.neuronType === undefined ? null : neuronTypes(o.neuronType, n);
+  const signs = signVector(o.neuronClass ?? "excitatory", n, types, o.neuronClassMode === "perNeuronType");
+  return { types, signs, ...resolveNonlinearity(o, types), ...resolveTau(o, types) };
+}
+
+function resolveNonlinearity(
+  o: ConnectomeNetworkOptions,
+  types: NeuronTypes | null,
+): Pick<ResolvedNeurons, "nonlinearities" | "nonlinearityIdx"> {
+  const spec = o.neuronNonlinearity === undefined ? DEFAULT_NONLINEARITY : o.neuronNonlinearity;
+  if (spec === null || typeof spec === "string") return { nonlinearities: [spec], nonlinearityIdx: null };
+  const perNeuron = spread<string | null>("neuronNonlinearity", spec, o.numNeurons, types, true);
+  const nonlinearities = [...new Set(perNeuron)];
+  const position = new Map(nonlinearities.map((name, i) => [name, i]));
+  const nonlinearityIdx = nonlinearities.length > 1 ? Float64Array.from(perNeuron, (f) => position.get(f)!) : null;
+  return { nonlinearities, nonlinearityIdx };
+}
+
+function resolveTau(
+  o: ConnectomeNetworkOptions,
+  types: NeuronTypes | null,
+): Pick<ResolvedNeurons, "tau" | "tauPerType"> {
+  const tauPerType = o.neuronTauMode === "perNeuronType";
+  const perNeuron = spread("neuronTau", o.neuronTau ?? 1, o.numNeurons, types, tauPerType);
+  const bad = perNeuron.findIndex((x) => !(Number.isFinite(x) && x >= 1));
+  if (bad >= 0) {
+    throw new ArgumentError(
+      "ConnectomeNetwork",
+      "neuronTau",
+      "time constants of at least 1",
+      `${perNeuron[bad]} at neuron ${bad}`,
+    );
+  }
+  if (!tauPerType) return { tau: Float64Array.from(perNeuron), tauPerType };
+  if (!types)
+    throw new ArgumentError("ConnectomeNetwork", "neuronTauMode", "neuronType labels", "perNeuronType without them");
+  const tau = new Float64Array(types.types.length);
+  types.typeIdx.forEach((t, i) => {
+    tau[t] = perNeuron[i]!;
+  });
+  return { tau, tauPerType };
+}
+
+function checkShared({ sharedWeights: shared, connectome }: ConnectomeNetworkOptions): void {
+  if (!shared) return;
+  const { group, nGroups, strengthInit = 1 } = shared;
+  const where = "ConnectomeNetwork";
+  if (group.length !== connectome.nnz) {
+    throw new ShapeError(where, "sharedWeights.group", `${connectome.nnz} groups, one per synapse`, `${group.length}`);
+  }
+  for (let k = 0; k < group.length; k++) {
+    const g = group[k]!;
+    if (!Number.isInteger(g) || g < 0 || g >= nGroups) {
+      throw new ArgumentError(where, "sharedWeights.group", `groups 0 to ${nGroups - 1}`, `${g} at synapse ${k}`);
+    }
+  }
+  checkNumbers("sharedWeights.strengthInit", strengthInit, nGroups, Number.isFinite, "finite numbers");
+}
+
+function checkNumbers(
+  name: string,
+  v: number | ArrayLike<number>,
+  length: number,
+  ok: (x: number) => boolean,
+  expected: string,
+): void {
+  const values = typeof v === "number" ? [v] : v;
+  if (typeof v !== "number" && values.length !== length) {
+    throw new ShapeError("ConnectomeNetwork", name, `${length} numbers`, `${values.length}`);
+  }
+  for (let i = 0; i < values.length; i++) {
+    if (!ok(values[i]!)) throw new ArgumentError("ConnectomeNetwork", name, expected, `${values[i]} at ${i}`);
+  }
+}
+
+/** One value for all, or as given. */
+export function filled(value: number | ArrayLike<number>, n: number): ArrayLike<number> {
+  return typeof value === "number" ? new Float64Array(n).fill(value) : value;
+}
