@@ -1,16 +1,18 @@
 // Runs one case on a backend, one function per kind, and says which cases wait for features that do not exist yet.
 
 import type { Backend } from "../../src/backend/backend.ts";
-import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
+import { ConnectomeClassifier, ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import {
   ConnectomeODERNN,
   type ConnectomeODERNNOptions,
   type EvaluationOptions,
 } from "../../src/models/connectomeOdeRnn.ts";
+import { ConnectomeRNN, type StepOptions } from "../../src/models/connectomeRnn.ts";
+import type { Projection } from "../../src/models/matrix.ts";
 import type { ModelInput } from "../../src/models/options.ts";
 import type { ParameterSet } from "../../src/models/parameters.ts";
 import { TABLEAUS } from "../../src/ode/tableaus/index.ts";
-import { Adam } from "../../src/train/optimizer.ts";
+import { Adam, AdamW, type Optimizer, SGD } from "../../src/train/optimizer.ts";
 import { arrayOf, dataOf, dot, type Inputs, pairs, sparseOf, stepCounts } from "./arrays.ts";
 import type { Outputs } from "./compare.ts";
 import type { CaseArrays, GoldenCase, SolverCaseOptions, TrainingOptions } from "./format.ts";
@@ -21,6 +23,8 @@ type Runner = (backend: Backend, golden: GoldenCase, inputs: Inputs) => Promise<
 const RUNNERS: Readonly<Record<string, Runner>> = {
   ode_rnn: runRnn,
   ode_classifier: runClassifier,
+  rnn: runDiscrete,
+  rnn_classifier: runDiscreteClassifier,
   train: runTraining,
   solver: runSolverCase,
 };
@@ -30,7 +34,9 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   hh_values: "rnn.hh.values",
   hh_bias: "rnn.hh.bias",
   ih_values: "rnn.ih.values",
+  ih_weight: "rnn.ih.weight",
   ho_values: "rnn.ho.values",
+  ho_weight: "rnn.ho.weight",
   ho_bias: "rnn.ho.bias",
   tau: "rnn.tau",
   fc1_weight: "out_layer.1.weight",
@@ -40,28 +46,20 @@ const PARAMETERS: Readonly<Record<string, string>> = {
 };
 
 /** Why a case cannot run yet; null when it can. */
-export function unsupported({ kind, options, shapes }: GoldenCase): string | null {
+export function unsupported({ kind, options }: GoldenCase): string | null {
   if (!Object.hasOwn(RUNNERS, kind)) return `kind ${kind} (Parity)`;
-  if (typeof options.act === "object" && options.act !== null) return "nonlinearity per neuron type (Parity)";
-  if (options.tauPerType) return "tau per neuron type (Parity)";
-  if (shapes.has("in_ih_weight")) return "dense input projection (Parity)";
-  if (shapes.has("in_ho_weight")) return "dense output projection (Parity)";
   if (kind === "train") return unsupportedTraining(options.training!);
   return kind === "solver" ? unsupportedSolver(options.solver) : null;
 }
 
-function unsupportedTraining({ optimizer, weightDecay, clips }: TrainingOptions): string | null {
-  if (optimizer !== "Adam" || weightDecay !== 0)
-    return `optimizer ${optimizer} with weight decay ${weightDecay} (Parity)`;
-  return clips ? "gradient clipping (Parity)" : null;
+function unsupportedTraining({ optimizer }: TrainingOptions): string | null {
+  return ["Adam", "AdamW", "SGD"].includes(optimizer) ? null : `optimizer ${optimizer} (Parity)`;
 }
 
-function unsupportedSolver({ method, controller, dt0, fails, breaksRhs }: SolverCaseOptions): string | null {
+function unsupportedSolver({ method, controller }: SolverCaseOptions): string | null {
   if (!TABLEAUS.some((t) => t.name === method)) return `method ${method} (Parity)`;
   if (!["integral", "pid", "fixed"].includes(controller.type)) return `controller ${controller.type} (Parity)`;
   if (!["rms", "max"].includes(controller.norm)) return `norm ${controller.norm} (Parity)`;
-  if (typeof dt0 === "object" && dt0 !== null) return "first step size per sample (Parity)";
-  if (fails || breaksRhs) return "a sample that fails stops the whole batch there, only itself here (Parity)";
   return null;
 }
 
@@ -131,15 +129,60 @@ async function runClassifier(backend: Backend, golden: GoldenCase, inputs: Input
   }
 }
 
+async function runDiscrete(backend: Backend, golden: GoldenCase, inputs: Inputs): Promise<Outputs> {
+  const model = new ConnectomeRNN(backend, rnnOptions(golden, inputs));
+  try {
+    loadParameters(model.parameters, inputs);
+    const cotangent = dataOf(golden, inputs, "cot");
+    const { outputs, gradients } = await model.vjp(inputOf(golden, inputs), cotangent, stepsOf(golden, inputs));
+    const named = new Map<string, ArrayLike<number>>([
+      ["hs", outputs.hs],
+      ["outs", outputs.outs],
+      ["loss", [dot(outputs.outs, cotangent)]],
+      ["grad_h0", gradients.h0],
+      ...(await gradientsOf(model.parameters)),
+      ...(await valuesOf(model.parameters, "final")),
+    ]);
+    if (gradients.x) named.set("grad_x", gradients.x);
+    return named;
+  } finally {
+    model.dispose();
+  }
+}
+
+async function runDiscreteClassifier(backend: Backend, golden: GoldenCase, inputs: Inputs): Promise<Outputs> {
+  const model = new ConnectomeClassifier(backend, { rnn: rnnOptions(golden, inputs), ...readoutOf(golden, inputs) });
+  try {
+    loadParameters(model.parameters, inputs);
+    const input = inputOf(golden, inputs);
+    const labels = dataOf(golden, inputs, "labels");
+    const evaluation = { ...stepsOf(golden, inputs), lossAllTimesteps: golden.options.lossAllTimesteps };
+    const { hs } = await model.rnn.forward(input, evaluation);
+    const { logits } = await model.evaluate(input, labels, evaluation);
+    const { loss, x } = await model.gradients(input, labels, 0, evaluation);
+    const outputs = new Map<string, ArrayLike<number>>([
+      ["hs", hs],
+      ["logits", logits],
+      ["loss", [loss]],
+      ...(await gradientsOf(model.parameters)),
+    ]);
+    if (x) outputs.set("grad_x", x);
+    return outputs;
+  } finally {
+    model.dispose();
+  }
+}
+
 async function runTraining(backend: Backend, golden: GoldenCase, inputs: Inputs): Promise<Outputs> {
-  const { steps, lr, betas, eps } = golden.options.training!;
+  const { steps } = golden.options.training!;
   const x = arrayOf(golden, inputs, "batches_x");
   const labels = arrayOf(golden, inputs, "batches_labels");
   const batch = labels.shape[1]!;
   const model = classifier(backend, golden, inputs);
-  const adam = new Adam(backend, model.parameters, { lr, betas, eps });
+  const optimizer = optimizerOf(backend, model.parameters, golden.options.training!);
   try {
     const losses: number[] = [];
+    const norms: number[] = [];
     const counts = new Map<string, number[]>();
     const parameters = new Map<string, ArrayLike<number>>();
     for (let step = 0; step < steps; step++) {
@@ -152,19 +195,33 @@ async function runTraining(backend: Backend, golden: GoldenCase, inputs: Inputs)
       };
       const batchLabels = labels.data.subarray(step * batch, (step + 1) * batch);
       const { loss, stats } = await model.gradients(input, batchLabels, step, evaluationOf(golden, inputs));
-      adam.step();
+      optimizer.step();
       losses.push(loss);
+      if (golden.options.training!.clipNorm !== null) norms.push(await optimizer.gradientNorm());
       for (const [name, values] of stepCounts(stats)) counts.set(name, [...(counts.get(name) ?? []), ...values]);
       if (step > 0 && step < steps - 1) continue;
       for (const prefix of [...(step === 0 ? ["step1"] : []), ...(step === steps - 1 ? ["final"] : [])]) {
         for (const [name, values] of await valuesOf(model.parameters, prefix)) parameters.set(name, values);
       }
     }
-    return new Map<string, ArrayLike<number>>([["losses", losses], ...counts, ...parameters]);
+    return new Map<string, ArrayLike<number>>([
+      ["losses", losses],
+      ...(norms.length > 0 ? [["grad_norms", norms] as const] : []),
+      ...counts,
+      ...parameters,
+    ]);
   } finally {
-    adam.dispose();
+    optimizer.dispose();
     model.dispose();
   }
+}
+
+function optimizerOf(backend: Backend, parameters: ParameterSet, training: TrainingOptions): Optimizer {
+  const { optimizer, lr, betas, eps, weightDecay, momentum, clipNorm } = training;
+  const clip = clipNorm === null ? {} : { clipNorm };
+  if (optimizer === "SGD") return new SGD(backend, parameters, { lr, momentum, weightDecay, ...clip });
+  const options = { lr, betas, eps, weightDecay, ...clip };
+  return optimizer === "AdamW" ? new AdamW(backend, parameters, options) : new Adam(backend, parameters, options);
 }
 
 // ---- models from inputs ------------------------------------------------------------------------------------------------
@@ -172,19 +229,21 @@ async function runTraining(backend: Backend, golden: GoldenCase, inputs: Inputs)
 function rnnOptions(golden: GoldenCase, inputs: Inputs): ConnectomeODERNNOptions {
   const { options } = golden;
   const x = arrayOf(golden, inputs, inputs.has("x") ? "x" : "batches_x");
-  const numNeurons = arrayOf(golden, inputs, "tau").data.length;
+  const numNeurons = numNeuronsOf(golden, inputs);
   const inputSize = x.shape.at(-1)!;
   const sign = inputs.get("sign");
-  const inputProjection = sparseOf(golden, inputs, "ih", numNeurons, inputSize);
+  const types = inputs.get("neuron_type");
   const nOutputs = inputs.get("cot")?.shape.at(-1) ?? inputs.get("fc1_weight")?.shape[1] ?? numNeurons;
   return {
     inputSize,
     numNeurons,
     connectome: sparseOf(golden, inputs, "hh", numNeurons, numNeurons)!,
-    inputProjection,
-    outputProjection: sparseOf(golden, inputs, "ho", nOutputs, numNeurons),
+    inputProjection: projectionOf(golden, inputs, "ih", numNeurons, inputSize),
+    outputProjection: projectionOf(golden, inputs, "ho", nOutputs, numNeurons),
     outputProjectionBias: inputs.has("ho_bias"),
-    neuronNonlinearity: options.act as string | null,
+    neuronNonlinearity: options.act,
+    ...(types ? { neuronType: types.data } : {}),
+    neuronTauMode: options.tauPerType ? "perNeuronType" : "perNeuron",
     ...(sign ? { neuronClass: sign.data as ArrayLike<1 | -1> } : {}),
     connectomeBias: inputs.has("hh_bias"),
     trainConnectome: options.trainsHh,
@@ -195,10 +254,30 @@ function rnnOptions(golden: GoldenCase, inputs: Inputs): ConnectomeODERNNOptions
   };
 }
 
-function classifier(backend: Backend, golden: GoldenCase, inputs: Inputs): ConnectomeODEClassifier {
+function numNeuronsOf(golden: GoldenCase, inputs: Inputs): number {
+  return inputs.get("neuron_type")?.data.length ?? arrayOf(golden, inputs, "tau").data.length;
+}
+
+/** The matrix `<name>_weight` if dense, `<name>_values` … if sparse, or null when there is none. */
+function projectionOf(
+  golden: GoldenCase,
+  inputs: Inputs,
+  name: string,
+  nRows: number,
+  nCols: number,
+): Projection | null {
+  const weight = inputs.get(`${name}_weight`);
+  return weight ? { nRows, nCols, values: weight.data } : sparseOf(golden, inputs, name, nRows, nCols);
+}
+
+function readoutOf(golden: GoldenCase, inputs: Inputs): { numClasses: number; fcDim: number; dropout: number } {
   const [numClasses, fcDim] = arrayOf(golden, inputs, "fc2_weight").shape;
+  return { numClasses: numClasses!, fcDim: fcDim!, dropout: 0 };
+}
+
+function classifier(backend: Backend, golden: GoldenCase, inputs: Inputs): ConnectomeODEClassifier {
   const rnn = rnnOptions(golden, inputs);
-  const model = new ConnectomeODEClassifier(backend, { rnn, numClasses: numClasses!, fcDim: fcDim!, dropout: 0 });
+  const model = new ConnectomeODEClassifier(backend, { rnn, ...readoutOf(golden, inputs) });
   loadParameters(model.parameters, inputs);
   return model;
 }
@@ -224,6 +303,10 @@ function sequenceLength({ options }: GoldenCase, shape: readonly number[]): numb
 function evaluationOf({ options }: GoldenCase, inputs: Inputs): EvaluationOptions {
   const { numEvals, startTime, endTime } = options;
   return { numEvals, startTime, endTime, h0: inputs.get("h0")?.data ?? null };
+}
+
+function stepsOf({ options }: GoldenCase, inputs: Inputs): StepOptions {
+  return { ...(options.numSteps === null ? {} : { numSteps: options.numSteps }), h0: inputs.get("h0")?.data ?? null };
 }
 
 // ---- outputs -----------------------------------------------------------------------------------------------------------
@@ -253,7 +336,7 @@ async function valuesOf(parameters: ParameterSet, prefix: string): Promise<[stri
 
 /** The connectome again, from unsorted triples with duplicates. */
 function summedDuplicates(golden: GoldenCase, inputs: Inputs): [string, ArrayLike<number>][] {
-  const n = arrayOf(golden, inputs, "tau").data.length;
+  const n = numNeuronsOf(golden, inputs);
   const csr = sparseOf(golden, inputs, "hh_raw", n, n)!;
   const rows = Array.from({ length: csr.nRows }, (_, row) => {
     return new Array<number>(csr.rowPtr[row + 1]! - csr.rowPtr[row]!).fill(row);

@@ -37,6 +37,8 @@ export interface CaseOptions {
   readonly startTime: number;
   readonly endTime: number;
   readonly lossAllTimesteps: boolean;
+  /** Steps of a discrete model with constant input. */
+  readonly numSteps: number | null;
   readonly training: TrainingOptions | null;
   readonly solver: SolverCaseOptions;
 }
@@ -48,7 +50,8 @@ export interface TrainingOptions {
   readonly betas: readonly [number, number];
   readonly eps: number;
   readonly weightDecay: number;
-  readonly clips: boolean;
+  readonly momentum: number;
+  readonly clipNorm: number | null;
 }
 
 export interface SolverCaseOptions {
@@ -80,7 +83,8 @@ export interface SolverCaseOptions {
   readonly maxSteps: number | null;
   /** The reference's solve stops before its end. */
   readonly fails: boolean;
-  readonly breaksRhs: boolean;
+  /** The right-hand side is NaN for this sample after this time. */
+  readonly nanAfter: readonly [sample: number, time: number] | null;
 }
 
 /** The arrays of a case in one precision. */
@@ -195,6 +199,7 @@ function readOptions(c: Fields): CaseOptions {
     startTime: forward.number("start_time", 0),
     endTime: forward.number("end_time", 1),
     lossAllTimesteps: forward.boolean("loss_all_timesteps", false),
+    numSteps: forward.has("num_steps") ? forward.number("num_steps") : null,
     training: c.has("optimizer") ? readTraining(c) : null,
     solver: readSolver(c),
   };
@@ -219,8 +224,9 @@ function readTraining(c: Fields): TrainingOptions {
     lr: optimizer.number("lr"),
     betas: [betas[0]!, betas[1]!],
     eps: optimizer.number("eps", 1e-8),
-    weightDecay: optimizer.number("weight_decay", 0),
-    clips: c.has("clip_norm"),
+    weightDecay: optimizer.number("weight_decay", optimizer.string("type") === "AdamW" ? 0.01 : 0),
+    momentum: optimizer.number("momentum", 0),
+    clipNorm: c.has("clip_norm") ? c.number("clip_norm") : null,
   };
 }
 
@@ -254,8 +260,12 @@ function readSolver(c: Fields): SolverCaseOptions {
     end: c.number("end", 1),
     maxSteps: c.has("max_steps") ? c.number("max_steps") : null,
     fails: c.boolean("fails", false),
-    breaksRhs: c.has("nan_after"),
+    nanAfter: c.has("nan_after") ? pair(numbers(c, "nan_after", c.get("nan_after"))) : null,
   };
+}
+
+function pair(values: readonly number[]): [number, number] {
+  return [values[0]!, values[1]!];
 }
 
 function numbers(c: Fields, name: string, value: unknown): number[] {

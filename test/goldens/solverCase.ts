@@ -50,7 +50,9 @@ export async function runSolverCase(backend: Backend, golden: GoldenCase, inputs
     tableau: tableauByName(options.method),
     controller: controllerOf(options),
     maxSteps,
-    ...(typeof options.dt0 === "number" ? { dt0: options.dt0 } : {}),
+    ...(options.dt0 === null ? {} : { dt0: typeof options.dt0 === "number" ? options.dt0 : ("perSample" as const) }),
+    // The reference stops the whole batch where one sample fails.
+    onFailure: "stop",
     reverse: { wrt: [...trained, "x"], throughStepSizeControl: options.throughStepSizeControl },
   });
   const run = new SolverRun(backend, problem, parameters, solver);
@@ -58,11 +60,15 @@ export async function runSolverCase(backend: Backend, golden: GoldenCase, inputs
     const stats: SolveStats[] = [];
     for (let first = 0; first < problem.batch; first += backend.maxLanes) {
       stats.push(await run.chunk(first, Math.min(backend.maxLanes, problem.batch - first)));
-      assertSolved(stats.at(-1)!, maxSteps, first);
+      if (!options.fails) assertSolved(stats.at(-1)!, maxSteps, first);
+    }
+    const ends = Array.from({ length: problem.batch }, (_, s) => problem.tEval.map((times) => times[s]!)).flat();
+    if (options.fails) {
+      return new Map<string, ArrayLike<number>>([["ys", run.ys], ["ts", ends], ...stepCounts(stats)]);
     }
     const outputs = new Map<string, ArrayLike<number>>([
       ["ys", run.ys],
-      ["ts", Array.from({ length: problem.batch }, (_, s) => problem.tEval.map((times) => times[s]!)).flat()],
+      ["ts", ends],
       ["loss", [dot(run.ys, dataOf(golden, inputs, "cot"))]],
       ["grad_x", run.gradX],
       ["grad_h0", run.gradH0],
@@ -130,7 +136,7 @@ function controllerOf({ controller }: SolverCaseOptions): Controller {
 /** dh/dt = (relu(φ(U·x(t) + W·(s ⊙ h) + b)) − h)/τ, a sequence x piecewise constant from `start` to `end`. */
 function rateModel({ golden, steps, inputSize, nNeurons }: Problem, parameters: ParameterSet): OdeSystem {
   const phi = activation(golden.options.act as string | null);
-  const { start, end } = golden.options.solver;
+  const { start, end, nanAfter } = golden.options.solver;
   const has = new Set(parameters.all().map((p) => p.name));
   const nnz = (name: string) => parameters.get(name).size;
   return {
@@ -143,7 +149,10 @@ function rateModel({ golden, steps, inputSize, nNeurons }: Problem, parameters: 
       const input = ops.matmul(g.sparse("hh", nNeurons, nNeurons, nnz("hh")), ops.mul(g.row("sign", nNeurons), h));
       const sum = ops.add(drive, input);
       const u = has.has("bias") ? ops.add(sum, g.row("bias", nNeurons)) : sum;
-      return ops.div(ops.sub(ops.relu(phi(ops, u)), h), g.row("tau", nNeurons));
+      const rate = ops.div(ops.sub(ops.relu(phi(ops, u)), h), g.row("tau", nNeurons));
+      if (!nanAfter) return rate;
+      const broken = ops.mul(ops.eq(g.sample("sample"), nanAfter[0]), ops.lt(nanAfter[1], t));
+      return ops.select(broken, Number.NaN, rate);
     },
   };
 }
@@ -173,6 +182,7 @@ class SolverRun {
   /** Solves samples first … first + count − 1, forward and back. */
   async chunk(first: number, count: number): Promise<SolveStats> {
     const { golden, inputs, nNeurons, steps, inputSize, tEval, tStart, tEnd } = this.#problem;
+    const { dt0, fails } = golden.options.solver;
     const backend = this.#backend;
     const layout = backend.layoutFor(count);
     const atX = (k: number) => (s: number, row: number) => ((first + s) * steps + k) * inputSize + row;
@@ -199,25 +209,36 @@ class SolverRun {
     const stats = await this.#solver.forward({
       layout,
       samples: count,
-      inputs: { x, ...this.#bindables() },
+      inputs: { x, sample: this.#sampleIds(first, layout), ...this.#bindables() },
       y0,
       tStart: own(tStart),
       tEnd: own(tEnd),
       tEval: tEval.map(own),
       ys,
+      ...(typeof dt0 === "object" && dt0 !== null ? { dt0: own(dt0) } : {}),
       record: true,
     });
+    for (const [j, y] of ys.entries()) unpackState(await backend.download(y), this.ys, atY(j), count, nNeurons, layout);
+    if (fails) return stats;
     const cotangents = tEval.map((_, j) => this.#state(dataOf(golden, inputs, "cot"), atY(j), count, layout, 0));
     const ctY0 = this.#buffer("ct y0", nNeurons, layout);
     this.#solver.reverse(cotangents, { x: gradX, ...this.#gradients() }, ctY0);
 
-    for (const [j, y] of ys.entries()) unpackState(await backend.download(y), this.ys, atY(j), count, nNeurons, layout);
     unpackState(await backend.download(ctY0), this.gradH0, atH, count, nNeurons, layout);
     const length = inputSize * lanesOf(layout);
     for (let k = 0; k < steps; k++) {
       unpackState(await backend.download(gradX, k * length, length), this.gradX, atX(k), count, inputSize, layout);
     }
     return stats;
+  }
+
+  #sampleIds(first: number, layout: PanelLayout): DeviceBuffer {
+    const ids = this.#buffer("sample", 1, layout);
+    this.#backend.upload(
+      ids,
+      Array.from({ length: lanesOf(layout) }, (_, lane) => first + lane),
+    );
+    return ids;
   }
 
   dispose(): void {
