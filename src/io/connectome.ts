@@ -1,45 +1,73 @@
-// Connectome files of any supported kind to one CSR matrix: row = postsynaptic neuron, column = presynaptic neuron.
+// Connectome files of any supported kind to one CSR matrix and back: row = postsynaptic neuron, column = presynaptic neuron.
 
 import { stat } from "node:fs/promises";
 import type { Csr } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
+import { type EdgeListOptions, readEdgeList, writeEdgeList } from "./edgeList.ts";
+import type { EdgeList } from "./edgeListBuilder.ts";
 import { fileError } from "./files.ts";
-import { readSparseNpz } from "./npz.ts";
+import { readMatrixMarket, writeMatrixMarket } from "./matrixMarket.ts";
+import { readDenseNpy } from "./npy.ts";
+import { readSparseNpz, writeSparseNpz } from "./npz.ts";
+import { readParquetEdgeList } from "./parquet.ts";
 import { readSparsePt } from "./pt.ts";
+import { readSparseSafetensors, writeSparseSafetensors } from "./sparseSafetensors.ts";
 
-export interface ReadConnectomeOptions {
+/** The options of edge lists (.csv, .tsv, .parquet) apply to those only. */
+export interface ReadConnectomeOptions extends EdgeListOptions {
   /** Demand as many rows as columns. Default true: a connectome maps neurons to the same neurons. */
   readonly square?: boolean;
-  /** Which tensor of a .pt file that holds a dictionary. */
+  /** Which tensor of a .pt file that holds a dictionary; prefix of the tensors of a .safetensors file. */
   readonly key?: string;
 }
 
-interface Reader {
-  readonly extension: string;
-  read(file: string, options: ReadConnectomeOptions): Promise<Csr>;
+interface Format {
+  readonly extensions: readonly string[];
+  read(file: string, options: ReadConnectomeOptions): Promise<Csr | EdgeList>;
+  /** Absent where files of this kind are only read. */
+  write?(file: string, csr: Csr): Promise<void>;
 }
 
-const readPt = (file: string, { key }: ReadConnectomeOptions): Promise<Csr> =>
-  readSparsePt(file, key === undefined ? {} : { key });
+const keyOnly = ({ key }: ReadConnectomeOptions): { readonly key?: string } => (key === undefined ? {} : { key });
 
-const READERS: readonly Reader[] = [
-  { extension: ".pt", read: readPt },
-  { extension: ".pth", read: readPt },
-  { extension: ".pt.gz", read: readPt },
-  { extension: ".npz", read: (file) => readSparseNpz(file) },
+const FORMATS: readonly Format[] = [
+  { extensions: [".pt", ".pth", ".pt.gz"], read: (file, options) => readSparsePt(file, keyOnly(options)) },
+  { extensions: [".npz"], read: readSparseNpz, write: writeSparseNpz },
+  { extensions: [".npy"], read: readDenseNpy },
+  {
+    extensions: [".safetensors"],
+    read: (file, options) => readSparseSafetensors(file, keyOnly(options)),
+    write: writeSparseSafetensors,
+  },
+  { extensions: [".mtx"], read: readMatrixMarket, write: writeMatrixMarket },
+  { extensions: [".mtx.gz"], read: readMatrixMarket },
+  { extensions: [".csv", ".tsv"], read: readEdgeList, write: writeEdgeList },
+  { extensions: [".csv.gz", ".tsv.gz"], read: readEdgeList },
+  { extensions: [".parquet"], read: readParquetEdgeList },
 ];
 
 /** Extensions that `readConnectome` takes. */
-export const CONNECTOME_EXTENSIONS: readonly string[] = READERS.map((reader) => reader.extension);
+export const CONNECTOME_EXTENSIONS: readonly string[] = FORMATS.flatMap((format) => format.extensions);
+
+/** Extensions that `writeConnectome` takes. */
+export const WRITABLE_EXTENSIONS: readonly string[] = FORMATS.flatMap((format) =>
+  format.write ? format.extensions : [],
+);
 
 /**
- * Reads a connectome: a PyTorch sparse tensor (.pt, .pth, .pt.gz) or a SciPy sparse matrix (.npz).
+ * Reads a connectome by its extension: a PyTorch tensor (.pt, .pth, .pt.gz), a SciPy sparse matrix (.npz), a NumPy array (.npy),
+ * a matrix in .safetensors, a Matrix Market file (.mtx), or an edge list (.csv, .tsv, .parquet); text also packed with gzip.
  *
  * @returns weights [post, pre], f32 where the file has f32, else f64
- * @throws {FileFormatError} missing file, a directory, unknown extension, damaged or dense content, not square
+ * @throws {FileFormatError} missing file, a directory, unknown extension, damaged or large dense content, not square
  * @throws {SparseFormatError} an index out of range, a weight that is not finite
  */
 export async function readConnectome(file: string, options: ReadConnectomeOptions = {}): Promise<Csr> {
+  return (await readLabelledConnectome(file, options)).csr;
+}
+
+/** The same with the labels of the neurons, where the file has labels instead of indices; errors as `readConnectome`. */
+export async function readLabelledConnectome(file: string, options: ReadConnectomeOptions = {}): Promise<EdgeList> {
   const { square = true } = options;
   const expected = "a connectome file";
   try {
@@ -49,13 +77,30 @@ export async function readConnectome(file: string, options: ReadConnectomeOption
   } catch (cause) {
     throw fileError(file, expected, cause);
   }
-  const reader = READERS.find(({ extension }) => file.toLowerCase().endsWith(extension));
-  if (!reader) {
-    throw new FileFormatError(file, `a file ending in ${CONNECTOME_EXTENSIONS.join(", ")}`, "another extension");
+  const content = await formatOf(file, CONNECTOME_EXTENSIONS).read(file, options);
+  const list = "csr" in content ? content : { csr: content, labels: null };
+  const { nRows, nCols } = list.csr;
+  if (square && nRows !== nCols) {
+    throw new FileFormatError(file, "as many rows as columns (post and pre neurons)", `${nRows} × ${nCols}`);
   }
-  const csr = await reader.read(file, options);
-  if (square && csr.nRows !== csr.nCols) {
-    throw new FileFormatError(file, "as many rows as columns (post and pre neurons)", `${csr.nRows} × ${csr.nCols}`);
+  return list;
+}
+
+/**
+ * Writes a connectome by its extension (.npz, .safetensors, .mtx, .csv, .tsv), atomically; reading gives back the same weights to
+ * the bit, those of text files in f64.
+ *
+ * @throws {FileFormatError} an extension that is not written
+ * @throws {EngineError} a place that cannot be written to
+ */
+export async function writeConnectome(file: string, csr: Csr): Promise<void> {
+  await formatOf(file, WRITABLE_EXTENSIONS).write!(file, csr);
+}
+
+function formatOf(file: string, extensions: readonly string[]): Format {
+  const extension = extensions.find((e) => file.toLowerCase().endsWith(e));
+  if (extension === undefined) {
+    throw new FileFormatError(file, `a file ending in ${extensions.join(", ")}`, "another extension");
   }
-  return csr;
+  return FORMATS.find((format) => format.extensions.includes(extension))!;
 }

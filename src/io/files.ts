@@ -1,13 +1,16 @@
 // Whole files in and out: file-system failures become typed errors, gzip is transparent, writes are atomic. No formats here.
 
 import { constants } from "node:buffer";
-import { open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-import { FileFormatError } from "../core/errors.ts";
+import { EngineError, FileFormatError } from "../core/errors.ts";
 
 /** Largest array a file may unpack to, in bytes; a file that claims more is damaged or made to exhaust the memory. */
 export const MAX_UNPACKED_BYTES: number = Math.min(2 ** 31, constants.MAX_LENGTH);
+
+/** A multiple of every element size. */
+const PIECE_BYTES = 1 << 20;
 
 const gunzipAsync = promisify(gunzip);
 
@@ -64,6 +67,34 @@ export async function readHead(file: string, length: number, expected: string): 
   }
 }
 
+/** Bytes of a file. */
+export async function sizeOf(file: string, expected: string): Promise<number> {
+  try {
+    return (await stat(file)).size;
+  } catch (cause) {
+    throw fileError(file, expected, cause);
+  }
+}
+
+/** The bytes of a file from `offset` on, in pieces of 1 MiB (the last one shorter), each owned by the caller. */
+export async function* readPieces(file: string, offset: number, expected: string): AsyncGenerator<Uint8Array> {
+  try {
+    const handle = await open(file, "r");
+    try {
+      for (let at = offset; ; at += PIECE_BYTES) {
+        const piece = new Uint8Array(PIECE_BYTES);
+        const { bytesRead } = await handle.read(piece, 0, PIECE_BYTES, at);
+        if (bytesRead > 0) yield piece.subarray(0, bytesRead);
+        if (bytesRead < PIECE_BYTES) return;
+      }
+    } finally {
+      await handle.close();
+    }
+  } catch (cause) {
+    throw fileError(file, expected, cause);
+  }
+}
+
 /** True when the bytes begin a gzip member (RFC 1952, §2.3.1). */
 export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
@@ -79,16 +110,23 @@ export async function unpackGzip(bytes: Uint8Array, file: string): Promise<Uint8
   try {
     return plain(await gunzipAsync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES }));
   } catch (cause) {
-    const errno = errnoOf(cause);
-    if (errno === "Z_BUF_ERROR") {
-      throw new FileFormatError(file, "a whole gzip file", "one that ends early", "file-truncated");
-    }
-    const got =
-      errno === "ERR_BUFFER_TOO_LARGE"
-        ? `gzip of more than ${MAX_UNPACKED_BYTES} bytes`
-        : `damaged gzip (${cause instanceof Error ? cause.message : cause})`;
-    throw new FileFormatError(file, "a gzip file", got);
+    throw gzipError(file, cause);
   }
+}
+
+/** The typed error for a failed unpacking of gzip; one that is typed already stays as it is. */
+export function gzipError(file: string, cause: unknown): EngineError {
+  if (cause instanceof EngineError) return cause;
+  const errno = errnoOf(cause);
+  if (errno === "Z_BUF_ERROR") {
+    return new FileFormatError(file, "a whole gzip file", "one that ends early", "file-truncated");
+  }
+  if (errno in FS_ERRORS) return fileError(file, "a gzip file", cause);
+  const got =
+    errno === "ERR_BUFFER_TOO_LARGE"
+      ? `gzip of more than ${MAX_UNPACKED_BYTES} bytes`
+      : `damaged gzip (${cause instanceof Error ? cause.message : cause})`;
+  return new FileFormatError(file, "a gzip file", got);
 }
 
 /** Writes a file so that a reader sees the old content or the new, never a part: a temporary beside it, then a rename. */

@@ -1,8 +1,10 @@
 // NumPy .npy arrays (format versions 1, 2 and 3): numbers of fixed size and single strings; object arrays, which are pickles, are
 // refused. Source: NumPy Enhancement Proposal 1 and numpy.lib.format.
 
+import type { Csr } from "../core/csr.ts";
 import { FileFormatError, ShapeError } from "../core/errors.ts";
-import { readBytes, writeBytesAtomic } from "./files.ts";
+import { checkDense, csrFromDense } from "./dense.ts";
+import { readBytes, readHead, readPieces, sizeOf, writeBytesAtomic } from "./files.ts";
 import { decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
 
 const MAGIC = "\x93NUMPY";
@@ -96,6 +98,44 @@ export function decodeNpyString(bytes: Uint8Array, file: string): string {
   return String.fromCodePoint(...Array.from(codes).filter((code) => code > 0 && code < 0x110000));
 }
 
+/**
+ * An array of fixed-width strings (NumPy types S and U), in the order of the file; the zeros that fill them up are dropped.
+ *
+ * @throws {FileFormatError} as `parseNpyHeader`; also numbers, data of the wrong length
+ */
+export function decodeNpyStrings(bytes: Uint8Array, file: string): string[] {
+  const header = parseNpyHeader(bytes, file);
+  const { type, shape, itemBytes, littleEndian } = header;
+  if (type !== "S" && type !== "U") throw new FileFormatError(file, "an array of strings", `an array of type ${type}`);
+  const data = dataOf(bytes, header, file);
+  const codes = type === "S" ? data : decodeNumbers(data, "u4", littleEndian, file);
+  const width = type === "S" ? itemBytes : itemBytes / 4;
+  return Array.from({ length: countOf(shape) }, (_, i) => {
+    const characters = Array.from(codes.subarray(i * width, (i + 1) * width));
+    while (characters.at(-1) === 0) characters.pop();
+    if (characters.some((code) => code > 0x10ffff))
+      throw new FileFormatError(file, "Unicode characters", "other codes");
+    return String.fromCodePoint(...characters);
+  });
+}
+
+/**
+ * The nonzero entries of a small dense matrix, read piece by piece.
+ *
+ * @throws {FileFormatError} as `decodeNpy` and `checkDense`
+ * @throws {SparseFormatError} a value that is not finite
+ */
+export async function readDenseNpy(file: string): Promise<Csr> {
+  const expected = "a .npy file";
+  const header = parseNpyHeader(await readHead(file, 12 + MAX_HEADER_BYTES, expected), file);
+  const { type, shape, dataOffset } = header;
+  if (type === "S" || type === "U") throw new FileFormatError(file, "an array of numbers", "an array of strings");
+  const matrix = { shape, type, littleEndian: header.littleEndian, columnMajor: header.fortranOrder };
+  checkDense(matrix, file);
+  checkLength(header, await sizeOf(file, expected), file);
+  return csrFromDense(matrix, readPieces(file, dataOffset, expected), file);
+}
+
 /** Reads a numeric .npy file. Errors as `decodeNpy`, and a missing or unreadable file. */
 export async function readNpy(file: string): Promise<NpyArray> {
   return decodeNpy(await readBytes(file, "a .npy file"), file);
@@ -163,14 +203,17 @@ function isNumberType(name: string): name is NumberType {
 }
 
 function dataOf(bytes: Uint8Array, header: NpyHeader, file: string): Uint8Array {
-  const { shape, itemBytes, dataOffset } = header;
+  checkLength(header, bytes.length, file);
+  return bytes.subarray(header.dataOffset);
+}
+
+function checkLength({ shape, itemBytes, dataOffset }: NpyHeader, fileBytes: number, file: string): void {
   const needed = countOf(shape) * itemBytes;
-  const found = bytes.length - dataOffset;
+  const found = fileBytes - dataOffset;
   if (found < needed) throw truncated(file, `${needed} bytes of data for shape ${shapeText(shape)}`, found);
   if (found > needed) {
     throw new FileFormatError(file, `${needed} bytes of data for shape ${shapeText(shape)}`, `${found}`);
   }
-  return bytes.subarray(dataOffset);
 }
 
 function withHeader(descr: string, shape: readonly number[], data: Uint8Array): Uint8Array {

@@ -3,6 +3,7 @@
 
 import { type Csr, csrFromCoo, csrFromParts } from "../core/csr.ts";
 import { FileFormatError, nearestName } from "../core/errors.ts";
+import { checkDense, csrFromDense, piecesOf } from "./dense.ts";
 import { isGzip, readBytes, readHead, unpackGzip } from "./files.ts";
 import { shapeText } from "./npy.ts";
 import { expandPointers } from "./npz.ts";
@@ -77,21 +78,54 @@ type TorchObject = Storage | Layout | DenseTensor | SparseTensor;
 type TorchValue = PickleValue<TorchObject>;
 
 /**
- * A sparse matrix from a .pt file (or one packed with gzip): a sparse COO, CSR or CSC tensor of two dimensions, alone or in a
- * dictionary. Duplicates of a COO tensor are summed, whether or not it says that it is coalesced.
+ * A sparse matrix from a .pt file (or one packed with gzip): a sparse COO, CSR or CSC tensor of two dimensions, or a small dense
+ * one, alone or in a dictionary. Duplicates of a COO tensor are summed, whether or not it says that it is coalesced; zeros of a
+ * dense one are dropped.
  *
- * @param options.key which entry of a dictionary; not needed when just one is a sparse tensor
+ * @param options.key which entry of a dictionary; not needed when just one is a sparse tensor, or the only entry
  * @throws {FileFormatError} missing, truncated, legacy format, something other than tensors (named, never executed), a dense
- *   tensor instead (`code` "file-dense", with its shape)
+ *   tensor too large for that (`code` "file-dense", with its shape)
  * @throws {SparseFormatError} an index out of range, a value that is not finite
  */
 export async function readSparsePt(file: string, options: { readonly key?: string } = {}): Promise<Csr> {
+  return withTorchFile(file, async (zip, root, value) => {
+    const tensor = selectMatrix(value, options.key, file);
+    if (isDense(tensor)) return csrOfDense(zip, root, tensor);
+    return csrOf(tensor, (part) => readTensor(zip, root, part), file);
+  });
+}
+
+/** Numbers with their shape, last index fastest. */
+export interface PtTensor {
+  readonly shape: readonly number[];
+  readonly data: NumberArray;
+}
+
+/**
+ * A dense tensor of at most two dimensions from a .pt file, e.g. one label per neuron.
+ *
+ * @param options.key which entry of a dictionary; not needed when it is the only one
+ * @throws {FileFormatError} as `readSparsePt`; no dense tensor
+ */
+export async function readDensePt(file: string, options: { readonly key?: string } = {}): Promise<PtTensor> {
+  return withTorchFile(file, async (zip, root, value) => {
+    const tensor = selectEntry(value, options.key, file, isDense, "dense tensor");
+    if (!isDense(tensor) || tensor.shape.length > 2) {
+      throw new FileFormatError(file, "a dense tensor of at most two dimensions", describe(tensor));
+    }
+    return { shape: tensor.shape, data: await readTensor(zip, root, tensor) };
+  });
+}
+
+/** Opens a file for `use`, which gets the archive, its folder and the value that was saved; closes it afterwards. */
+async function withTorchFile<T>(
+  file: string,
+  use: (zip: ZipArchive, root: string, value: TorchValue) => Promise<T>,
+): Promise<T> {
   const zip = await openTorchZip(file);
   try {
     const root = rootOf(zip);
-    const value = unpickle(await zip.read(`${root}data.pkl`), torchHost(file), file);
-    const tensor = selectSparse(value, options.key, file);
-    return await csrOf(tensor, (part) => readTensor(zip, root, part), file);
+    return await use(zip, root, unpickle(await zip.read(`${root}data.pkl`), torchHost(file), file));
   } finally {
     zip.close();
   }
@@ -192,42 +226,64 @@ function torchHost(file: string): PickleHost<TorchObject> {
   };
 }
 
-/** The sparse tensor meant: the value itself, the entry under `key`, or the only sparse entry. */
-function selectSparse(value: TorchValue, key: string | undefined, file: string): SparseTensor {
+/** The matrix meant: the value itself, the entry under `key`, the only sparse entry, or the only entry. */
+function selectMatrix(value: TorchValue, key: string | undefined, file: string): SparseTensor | DenseTensor {
+  const tensor = selectEntry(value, key, file, isSparse, "sparse tensor");
+  if (isSparse(tensor)) return tensor;
+  const label = key === undefined ? file : `${file}[${key}]`;
+  if (!isDense(tensor)) throw new FileFormatError(label, "a sparse tensor", describe(tensor));
+  checkDense({ shape: tensor.shape, type: tensor.storage.type }, label);
+  return tensor;
+}
+
+/** The value itself, or of a dictionary the entry under `key`, the only one that is `wanted`, or the only one. */
+function selectEntry(
+  value: TorchValue,
+  key: string | undefined,
+  file: string,
+  wanted: (entry: TorchValue) => boolean,
+  what: string,
+): TorchValue {
   if (!isDict(value)) {
     if (key !== undefined) throw new FileFormatError(file, `a dictionary with "${key}"`, describe(value));
-    return requireSparse(value, file);
+    return value;
   }
   const names = [...value.entries.keys()].map((name) => (typeof name === "string" ? name : describe(name)));
   if (key !== undefined) {
     const entry = value.entries.get(key);
-    if (entry === undefined) {
-      const near = nearestName(key, names);
-      const hint = near ? ` (did you mean "${near}"?)` : "";
-      throw new FileFormatError(file, `an entry "${key}"`, `entries ${listOf(names)}${hint}`);
-    }
-    return requireSparse(entry, `${file}[${key}]`);
+    if (entry !== undefined) return entry;
+    const near = nearestName(key, names);
+    const hint = near ? ` (did you mean "${near}"?)` : "";
+    throw new FileFormatError(file, `an entry "${key}"`, `entries ${listOf(names)}${hint}`);
   }
-  const sparse = [...value.entries].filter(([, entry]) => isSparse(entry));
-  if (sparse.length === 1) return requireSparse(sparse[0]![1], file);
-  if (sparse.length === 0) {
-    throw new FileFormatError(file, "a sparse tensor", `a dictionary without one: ${listOf(names)}`, "file-dense");
+  const found = [...value.entries].filter(([, entry]) => wanted(entry));
+  if (found.length === 1) return found[0]![1];
+  if (found.length > 1) {
+    const choices = listOf(found.map(([name]) => String(name)));
+    throw new FileFormatError(file, `one ${what}, or the key of one`, `several: ${choices}`);
   }
-  const choices = listOf(sparse.map(([name]) => String(name)));
-  throw new FileFormatError(file, "one sparse tensor, or the key of one", `several: ${choices}`);
+  const [only] = value.entries.values();
+  if (only !== undefined && value.entries.size === 1) return only;
+  throw new FileFormatError(file, `a ${what}`, `a dictionary without one: ${listOf(names)}`, "file-dense");
 }
 
-function requireSparse(value: TorchValue, file: string): SparseTensor {
-  if (isSparse(value)) return value;
-  if (isDense(value)) {
+async function csrOfDense(zip: ZipArchive, root: string, tensor: DenseTensor): Promise<Csr> {
+  const { storage, offset, shape, strides } = tensor;
+  const columnMajor = !isContiguous(shape, strides);
+  if (columnMajor && !isContiguous(shape.toReversed(), strides.toReversed())) {
     throw new FileFormatError(
-      file,
-      "a sparse tensor",
-      `a dense tensor of shape ${shapeText(value.shape)}; in PyTorch, save tensor.to_sparse()`,
-      "file-dense",
+      zip.file,
+      "a contiguous dense tensor (in PyTorch, .contiguous())",
+      "a part of a larger one",
     );
   }
-  throw new FileFormatError(file, "a sparse tensor", describe(value));
+  const size = bytesOfNumber(storage.type);
+  const bytes = await storageBytes(zip, root, storage);
+  const count = shape.reduce((product, extent) => product * extent, 1);
+  checkInside(zip.file, tensor, count, offset + count - 1);
+  const own = bytes.subarray(offset * size, (offset + count) * size);
+  const matrix = { shape, type: storage.type, littleEndian: await isLittleEndian(zip, root), columnMajor };
+  return csrFromDense(matrix, piecesOf(own, storage.type), zip.file);
 }
 
 async function csrOf(
@@ -269,27 +325,12 @@ async function csrOf(
 /** The numbers of a tensor, last index fastest. */
 async function readTensor(zip: ZipArchive, root: string, tensor: DenseTensor): Promise<NumberArray> {
   const { storage, offset, shape, strides } = tensor;
-  const bytes = await zip.read(`${root}data/${storage.key}`);
-  const needed = storage.length * bytesOfNumber(storage.type);
-  if (bytes.length !== needed) {
-    throw new FileFormatError(
-      zip.file,
-      `${needed} bytes in storage ${storage.key}`,
-      `${bytes.length}`,
-      "file-truncated",
-    );
-  }
+  const bytes = await storageBytes(zip, root, storage);
   const all = decodeNumbers(bytes, storage.type, await isLittleEndian(zip, root), zip.file);
   const count = shape.reduce((product, extent) => product * extent, 1);
   if (count === 0) return all.subarray(0, 0);
   const last = shape.reduce((at, extent, d) => at + (extent - 1) * strides[d]!, offset);
-  if (count > MAX_ELEMENTS || last >= all.length) {
-    throw new FileFormatError(
-      zip.file,
-      `a tensor within its storage of ${all.length} elements`,
-      `shape ${shapeText(shape)}, strides ${shapeText(strides)}, offset ${offset}`,
-    );
-  }
+  checkInside(zip.file, tensor, count, last);
   if (isContiguous(shape, strides)) return all.subarray(offset, offset + count);
   // Sparse parts have at most two dimensions; the missing one counts as a single row.
   const [rows, columns] = shape.length === 2 ? [shape[0]!, shape[1]!] : [1, count];
@@ -299,6 +340,29 @@ async function readTensor(zip: ZipArchive, root: string, tensor: DenseTensor): P
     for (let j = 0; j < columns; j++) out[i * columns + j] = all[offset + i * rowStep + j * columnStep]!;
   }
   return out;
+}
+
+/** The bytes of a storage, which must be as many as the pickle says. */
+async function storageBytes(zip: ZipArchive, root: string, { key, type, length }: Storage): Promise<Uint8Array> {
+  const bytes = await zip.read(`${root}data/${key}`);
+  const needed = length * bytesOfNumber(type);
+  if (bytes.length === needed) return bytes;
+  throw new FileFormatError(zip.file, `${needed} bytes in storage ${key}`, `${bytes.length}`, "file-truncated");
+}
+
+/** @param last position in the storage of the last of `count` elements */
+function checkInside(
+  file: string,
+  { storage, shape, strides, offset }: DenseTensor,
+  count: number,
+  last: number,
+): void {
+  if (count <= MAX_ELEMENTS && last < storage.length) return;
+  throw new FileFormatError(
+    file,
+    `a tensor within its storage of ${storage.length} elements`,
+    `shape ${shapeText(shape)}, strides ${shapeText(strides)}, offset ${offset}`,
+  );
 }
 
 /** Files from before torch 2.1 do not say; they were nearly all written on little-endian machines. */

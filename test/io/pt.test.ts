@@ -220,16 +220,23 @@ test("a hundred thousand nested tuples are read without deep recursion", async (
   await fails(async () => readSparsePt(await save("deep.pt", torchZip(deep, {}))), "file-format", /tuple/);
 });
 
-test("a dense tensor is refused with its shape", async () => {
-  const file = await save(
-    "dense.pt",
-    torchZip(pickle(tensor("FloatStorage", "0", [4, 5])), { "0": new Uint8Array(80) }),
-  );
-  await fails(() => readSparsePt(file), "file-dense", /dense tensor of shape \(4, 5\)/, /to_sparse/);
-  const state: Pickled = { dict: [["weight", tensor("FloatStorage", "0", [4, 5])]] };
+test("a dense tensor that is no small matrix is refused with its shape", async () => {
+  const large = torchZip(pickle(tensor("FloatStorage", "0", [20_001, 2])), { "0": new Uint8Array(8) });
+  const file = await save("dense.pt", large);
+  await fails(() => readSparsePt(file), "file-dense", /dense tensor of shape \(20001, 2\)/, /sparse/);
+  const vector = tensor("FloatStorage", "0", [20]);
+  const state: Pickled = { dict: [["weight", vector]] };
   const inDict = await save("state.pt", torchZip(pickle(state), { "0": new Uint8Array(80) }));
-  await fails(() => readSparsePt(inDict), "file-dense", /without one: weight/);
-  await fails(() => readSparsePt(inDict, { key: "weight" }), "file-dense", /\[weight\]/, /\(4, 5\)/);
+  await fails(() => readSparsePt(inDict), "file-dense", /\(20\)/);
+  await fails(() => readSparsePt(inDict, { key: "weight" }), "file-dense", /\[weight\]/, /\(20\)/);
+  const two: Pickled = {
+    dict: [
+      ["a", vector],
+      ["b", vector],
+    ],
+  };
+  const several = await save("two.pt", torchZip(pickle(two), { "0": new Uint8Array(80) }));
+  await fails(() => readSparsePt(several), "file-dense", /without one: a, b/);
 });
 
 test("tensors that are no matrix, or contradict themselves, are refused", async () => {

@@ -1,0 +1,83 @@
+// Text files line by line, as bytes: one pass over the file, unpacked on the way where it is gzip, never held as a whole.
+
+import { createReadStream } from "node:fs";
+import { createGunzip } from "node:zlib";
+import { FileFormatError } from "../core/errors.ts";
+import { fileError, gzipError, isGzip, readHead } from "./files.ts";
+
+const CHUNK_BYTES = 1 << 20;
+/** A longer line is no line of a table, and would be collected in memory. */
+const MAX_LINE_BYTES = 1 << 24;
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const;
+
+/**
+ * Receives a line as bytes[begin … end), without its line end; the bytes are only valid during the call. Lines count from 1.
+ * Throw to stop reading.
+ */
+export type LineVisitor = (bytes: Uint8Array, begin: number, end: number, line: number) => void;
+
+/**
+ * Calls `visit` for every line of a file (LF or CR LF; the last one needs no end), and skips a UTF-8 byte order mark.
+ *
+ * @param expected what the file should be, for the error message
+ * @returns how many lines there were
+ * @throws {FileFormatError} missing, unreadable, truncated or damaged gzip, a line of more than 16 MiB; whatever `visit` throws
+ */
+export async function forEachLine(file: string, expected: string, visit: LineVisitor): Promise<number> {
+  let line = 0;
+  let rest: Uint8Array = new Uint8Array(0);
+  const emit = (bytes: Uint8Array, begin: number, end: number): void => {
+    line++;
+    let from = begin;
+    if (line === 1 && BYTE_ORDER_MARK.every((byte, i) => bytes[begin + i] === byte)) from += BYTE_ORDER_MARK.length;
+    visit(bytes, from, end > from && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end, line);
+  };
+  for await (const chunk of chunksOf(file, expected)) {
+    let at = 0;
+    if (rest.length > 0) {
+      const end = chunk.indexOf(LINE_FEED);
+      rest = joined(rest, chunk.subarray(0, end < 0 ? chunk.length : end));
+      if (rest.length > MAX_LINE_BYTES) {
+        throw new FileFormatError(`${file}:${line + 1}`, `a line of at most ${MAX_LINE_BYTES} bytes`, "a longer one");
+      }
+      if (end < 0) continue;
+      emit(rest, 0, rest.length);
+      rest = rest.subarray(0, 0);
+      at = end + 1;
+    }
+    for (let end = chunk.indexOf(LINE_FEED, at); end >= 0; end = chunk.indexOf(LINE_FEED, at)) {
+      emit(chunk, at, end);
+      at = end + 1;
+    }
+    if (at < chunk.length) rest = chunk.slice(at);
+  }
+  if (rest.length > 0) emit(rest, 0, rest.length);
+  return line;
+}
+
+/** The bytes of a file piece by piece, unpacked where they are gzip. */
+async function* chunksOf(file: string, expected: string): AsyncGenerator<Uint8Array> {
+  const packed = isGzip(await readHead(file, 2, expected));
+  const source = createReadStream(file, { highWaterMark: CHUNK_BYTES });
+  const stream = packed ? source.pipe(createGunzip({ chunkSize: CHUNK_BYTES })) : source;
+  if (stream !== source) source.on("error", (cause) => stream.destroy(cause));
+  try {
+    // The bytes of a Buffer as a plain array, whose `slice` copies.
+    for await (const { buffer, byteOffset, byteLength } of stream as AsyncIterable<Uint8Array>) {
+      yield new Uint8Array(buffer, byteOffset, byteLength);
+    }
+  } catch (cause) {
+    throw packed ? gzipError(file, cause) : fileError(file, expected, cause);
+  } finally {
+    source.destroy();
+  }
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}

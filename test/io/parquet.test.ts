@@ -1,0 +1,62 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type BasicType, parquetWriteBuffer } from "hyparquet-writer";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { csrFromCoo } from "../../src/core/csr.ts";
+import { readParquetEdgeList } from "../../src/io/parquet.ts";
+import { fails, tempDir } from "./fixtures.ts";
+
+const test = suite("parquet");
+const dir = tempDir();
+const file = join(dir, "edges.parquet");
+
+type Columns = Readonly<Record<string, readonly [type: BasicType, data: readonly unknown[]]>>;
+
+function write(columns: Columns): Promise<void> {
+  const columnData = Object.entries(columns).map(([name, [type, data]]) => ({ name, type, data: [...data] }));
+  // Two rows per group, so that groups have to be put together.
+  return writeFile(file, new Uint8Array(parquetWriteBuffer({ columnData, rowGroupSize: 2 })));
+}
+
+test("FlyWire's form is read: 64-bit ids as labels, counts as weights", async () => {
+  const [a, b, c] = [720575940629970487n, 720575940629970488n, 720575940629970489n];
+  await write({
+    pre_root_id: ["INT64", [c, a, a, b, c]],
+    neuropil: ["STRING", ["AL_L", "AL_L", "ME_R", "ME_R", "ME_R"]],
+    post_root_id: ["INT64", [a, b, b, b, a]],
+    syn_count: ["INT32", [5, 7, 2, 1, 4]],
+  });
+  const options = { pre: "pre_root_id", post: "post_root_id", weight: "syn_count" };
+  const { csr, labels } = await readParquetEdgeList(file, options);
+  assert.equal(labels, [a, b, c].map(String));
+  const expected = csrFromCoo({
+    nRows: 3,
+    nCols: 3,
+    rows: [0, 1, 1, 1, 0],
+    cols: [2, 0, 0, 1, 2],
+    values: [5, 7, 2, 1, 4],
+  });
+  assert.equal(csr, expected);
+});
+
+test("indices, text and single precision are read as what they are", async () => {
+  await write({ pre: ["INT32", [0, 2]], post: ["INT64", [1n, 0n]], weight: ["FLOAT", [0.5, -1.5]] });
+  const { csr, labels } = await readParquetEdgeList(file);
+  assert.is(labels, null);
+  assert.equal(csr.values, Float32Array.of(-1.5, 0.5));
+  await write({ pre: ["STRING", ["x", "y"]], post: ["STRING", ["y", "y"]] });
+  assert.equal((await readParquetEdgeList(file, { weight: null })).labels, ["x", "y"]);
+});
+
+test("missing columns, cells that do not fit and other files are refused", async () => {
+  await write({ pre: ["INT32", [0, 1]], post: ["INT32", [1, 0]], weight: ["DOUBLE", [1, Number.NaN]] });
+  await fails(() => readParquetEdgeList(file, { pre: "source" }), "file-format", /"source"/, /pre, post, weight/);
+  await fails(() => readParquetEdgeList(file), "file-format", /row 1/, /finite weight, got NaN/);
+  await fails(() => readParquetEdgeList(file, { pre: "weight" }), "file-format");
+  await fails(() => readParquetEdgeList(join(dir, "absent.parquet")), "file-missing");
+  await writeFile(file, "PAR1 is how it should begin and end");
+  await fails(() => readParquetEdgeList(file), "file-format", /a Parquet file/);
+});
+
+test.run();
