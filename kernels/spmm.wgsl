@@ -1,10 +1,12 @@
 // Y = W·X, or Wᵀ·G by the transposed structure: each row gathers the rows of the operand that its stored entries name, and hands
 // the sum to the epilogue that was generated from the program.
 //
-// Of a row with `parts` threads, partial sum 4·part + u takes entries u + 4·part + 4·parts·i; four independent partial sums keep four gathers
-// in flight per thread. They are added as (0 + 1) + (2 + 3), then over the threads as a binary tree.
+// A thread takes four entries per trip, for its vec4 of lanes of every panel of its block: indices and values are read once for
+// all of them, and up to 16 gathers are in flight. Per trip the terms are added as (0 + 1) + (2 + 3), trips in order, then the threads
+// of a row as a binary tree: an order that the row alone decides.
 //
-// Relies on: declarations (params, slabs, structure, values), operandAt(), gathered(at), epilogue(share, y), collectLanes(), finish(t, share).
+// Relies on: declarations (params, slabs, structure, values), operandAt(), gathered(at), epilogue(share, y), collectLanes(),
+// finish(t, share).
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl
@@ -12,38 +14,6 @@
 // #import shared/rowBlocks.wgsl
 // #import shared/reduceLanes.wgsl
 // #hook epilogue
-
-var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
-
-fn product(k: u32, operand: u32) -> vec4<f32> {
-  return values[k] * gathered(operand + indexOf(k) * PANEL_VECS);
-}
-
-/// The sum over a thread's share of the entries.
-fn walk(share: Share) -> vec4<f32> {
-  let operand = operandAt() + share.panel * OPERAND_ROWS * PANEL_VECS + share.sub;
-  var y0 = vec4<f32>(0.0);
-  var y1 = vec4<f32>(0.0);
-  var y2 = vec4<f32>(0.0);
-  var y3 = vec4<f32>(0.0);
-  var k = share.first + 4u * share.part;
-  for (; k + 4u <= share.gatherEnd; k += 4u * share.parts) {
-    y0 += product(k, operand);
-    y1 += product(k + 1u, operand);
-    y2 += product(k + 2u, operand);
-    y3 += product(k + 3u, operand);
-  }
-  if (k < share.gatherEnd) {
-    y0 += product(k, operand);
-  }
-  if (k + 1u < share.gatherEnd) {
-    y1 += product(k + 1u, operand);
-  }
-  if (k + 2u < share.gatherEnd) {
-    y2 += product(k + 2u, operand);
-  }
-  return (y0 + y1) + (y2 + y3);
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -55,23 +25,29 @@ fn main(
   if (group >= params.groups) {
     return;
   }
-  let share = shareOf(group, workgroup.z, t);
-  var y = walk(share);
-  let parts = 1u << partsShift(group * blocksPerGroup());
-  if (parts > 1u) {
-    sums[t] = y;
-    workgroupBarrier();
-    for (var step = 1u; step < parts; step <<= 1u) {
-      if ((share.part & (2u * step - 1u)) == 0u) {
-        y += sums[t + step * BLOCK_VECS];
-        sums[t] = y;
+  var share = shareOf(group, t);
+  let firstPanel = params.firstPanel + workgroup.z * BLOCK_PANELS;
+  let panels = min(BLOCK_PANELS, PANELS - firstPanel);
+  let operand = operandAt() + share.sub;
+  var y: array<vec4<f32>, BLOCK_PANELS>;
+  for (var k = share.first + 4u * share.part; k < share.end; k += 4u * share.parts) {
+    let entries = entriesOf(share, k);
+    let w = vec4<f32>(values[entries.at.x], values[entries.at.y], values[entries.at.z], values[entries.at.w]);
+    for (var p = 0u; p < BLOCK_PANELS; p++) {
+      if (p < panels) {
+        let g = gatheredRows(entries, operand + (firstPanel + p) * OPERAND_ROWS * PANEL_VECS);
+        y[p] += (w.x * g[0] + w.y * g[1]) + (w.z * g[2] + w.w * g[3]);
       }
-      workgroupBarrier();
     }
   }
-  if (share.part == 0u && share.row != ABSENT) {
-    epilogue(share, y);
-    collectLanes();
+  let parts = partsOfGroup(group);
+  for (var p = 0u; p < panels; p++) {
+    let total = sumOverParts(t, share, parts, y[p]);
+    if (share.part == 0u && share.row != ABSENT) {
+      share.panel = firstPanel + p;
+      epilogue(share, total);
+      collectLanes();
+    }
   }
   finish(t, share);
 }

@@ -6,7 +6,7 @@
 // and one store per entry. Per trip the terms of ct are added as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
 //
 // Relies on: declarations (params, slabs, structure, values), operandAt(), gathered(at), operandOf(share) = X, addToGrad(k, x),
-// epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT; BLOCK_VECS = PANEL_VECS.
+// epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT.
 // Quads are four threads with neighbouring indices, which holds on Vulkan, Metal and D3D12 for workgroups of one dimension.
 
 enable subgroups;
@@ -17,8 +17,6 @@ enable subgroups;
 // #import shared/rowBlocks.wgsl
 // #import shared/reduceLanes.wgsl
 // #hook epilogue
-
-var<workgroup> sums: array<vec4<f32>, WORKGROUP>;
 
 /// Trips of the longest share in the workgroup: the same for all its threads, so that quads stay together.
 fn tripsOf(group: u32) -> u32 {
@@ -70,7 +68,7 @@ fn main(
   if (group >= params.groups) {
     return;
   }
-  var share = shareOf(group, 0u, t);
+  var share = shareOf(group, t);
   let panels = min(BLOCK_PANELS, PANELS - params.firstPanel);
   let operand = operandAt() + share.sub;
   var x: array<vec4<f32>, BLOCK_PANELS>;
@@ -86,44 +84,26 @@ fn main(
     let k = share.first + 4u * (share.part + trip * share.parts);
     var dots = vec4<f32>(0.0);
     if (k < share.end) {
-      // Entries past the end repeat the last one; they count as zero.
-      let at = min(vec4<u32>(k) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(share.end - 1u));
-      let rows = vec4<u32>(indexOf(at.x), indexOf(at.y), indexOf(at.z), indexOf(at.w)) * PANEL_VECS;
-      let there = vec4<u32>(k) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(share.end);
+      let entries = entriesOf(share, k);
       var w = vec4<f32>(0.0);
       if (NEED_CT) {
-        w = vec4<f32>(values[at.x], values[at.y], values[at.z], values[at.w]);
+        w = vec4<f32>(values[entries.at.x], values[entries.at.y], values[entries.at.z], values[entries.at.w]);
       }
       for (var p = 0u; p < BLOCK_PANELS; p++) {
         if (p < panels) {
-          let panel = operand + (params.firstPanel + p) * OPERAND_ROWS * PANEL_VECS;
-          let g0 = gathered(panel + rows.x);
-          let g1 = select(vec4<f32>(0.0), gathered(panel + rows.y), there.y);
-          let g2 = select(vec4<f32>(0.0), gathered(panel + rows.z), there.z);
-          let g3 = select(vec4<f32>(0.0), gathered(panel + rows.w), there.w);
-          dots += vec4<f32>(dot(g0, x[p]), dot(g1, x[p]), dot(g2, x[p]), dot(g3, x[p]));
+          let g = gatheredRows(entries, operand + (params.firstPanel + p) * OPERAND_ROWS * PANEL_VECS);
+          dots += vec4<f32>(dot(g[0], x[p]), dot(g[1], x[p]), dot(g[2], x[p]), dot(g[3], x[p]));
           if (NEED_CT) {
-            ct[p] += (w.x * g0 + w.y * g1) + (w.z * g2 + w.w * g3);
+            ct[p] += (w.x * g[0] + w.y * g[1]) + (w.z * g[2] + w.w * g[3]);
           }
         }
       }
     }
     growGrad(share, k, dots);
   }
-  let parts = 1u << partsShift(group * blocksPerGroup());
+  let parts = partsOfGroup(group);
   for (var p = 0u; p < panels; p++) {
-    var y = ct[p];
-    if (NEED_CT && parts > 1u) {
-      sums[t] = y;
-      workgroupBarrier();
-      for (var step = 1u; step < parts; step <<= 1u) {
-        if ((share.part & (2u * step - 1u)) == 0u) {
-          y += sums[t + step * BLOCK_VECS];
-          sums[t] = y;
-        }
-        workgroupBarrier();
-      }
-    }
+    let y = sumOverParts(t, share, select(1u, parts, NEED_CT), ct[p]);
     if (share.part == 0u && share.row != ABSENT) {
       share.panel = params.firstPanel + p;
       epilogue(share, y, x[p]);

@@ -194,32 +194,29 @@ fn erfOf(x: vec4<f32>) -> vec4<f32> {
   return withSignOf(select(far, near, t < vec4<f32>(1.0)), x);
 }
 
-/// The upper 12 bits of the significand: products of two such numbers are exact, fused or not.
-fn upperPart(x: vec4<f32>) -> vec4<f32> {
-  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) & vec4<u32>(0xfffff000u));
+/// x with the lower `bits` of its significand zero. Unlike a sum and a difference, which compilers cancel, this is opaque to them.
+fn truncated(x: vec4<f32>, bits: u32) -> vec4<f32> {
+  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) & vec4<u32>(0xffffffffu << bits));
 }
 
-/// a^b = e^(b·ln a) for a ≥ 0 with ln a kept as high + low and multiplied by b exactly (Dekker 1971). b = 0 gives 1; a < 0 NaN.
+/// a^b = e^(b·ln a) for a ≥ 0. One rounding of ln a would cost |b·ln a| ulp, so ln a = high + low and b·ln a = product + error are kept in
+/// two parts. The first part is short: products of 12 by 12 bits are exact, fused or not. (assembly/math.ts splits by two-sums, which
+/// compilers of WGSL may undo; the error is the same.) b = 0 gives 1; a < 0 NaN.
 fn powOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   let parts = partsOf(a);
   let t = parts.t;
   let e = parts.e;
   let whole = e * LN2_HIGH;
-  let sum = whole + t;
-  let rest = select(t - (sum - whole), vec4<f32>(0.0), e == vec4<f32>(0.0));
-  let tail = rest + ((logTail(t) + e * LN2_LOW) - 0.5 * (t * t));
-  let high = sum + tail;
-  let low = tail - (high - sum);
-  let product = b * high;
-  let bUpper = upperPart(b);
-  let bLower = b - bUpper;
-  let highUpper = upperPart(high);
-  let highLower = high - highUpper;
-  var error = bUpper * highUpper - product;
-  error = error + (bUpper * highLower + bLower * highUpper);
-  error = (error + bLower * highLower) + b * low;
+  let tail = (logTail(t) + e * LN2_LOW) - 0.5 * (t * t);
+  let high = truncated((whole + t) + tail, 12u);
+  // Exact up to the last addition: e·LN2_HIGH, t and high are multiples of one small power of 2.
+  let low = ((whole - high) + t) + tail;
+  let bHigh = truncated(b, 12u);
+  let rest = (b - bHigh) * high + b * low;
+  let product = truncated(bHigh * high + rest, 8u);
+  let error = (bHigh * high - product) + rest;
   // Outside the range of e^x the correction could only turn 0 or Infinity into NaN.
-  let correction = select(vec4<f32>(0.0), error, abs(product) < vec4<f32>(104.0));
+  let correction = select(vec4<f32>(0.0), error + 0.5 * (error * error), abs(product) < vec4<f32>(104.0));
   let y = expOf(product);
   let finite = y + y * correction;
   let regular = (a > vec4<f32>(0.0)) & (magnitudeBits(a) < vec4<u32>(INFINITY_BITS));

@@ -1,23 +1,21 @@
 // How the rows of a skewed sparse matrix are dealt out to threads (src/backend/webgpu/rowBlocks.ts builds the table).
 //
-// A row is walked by `parts` ∈ {1, 4, 16} threads, by its number of entries. A *block* is 16 such threads per vec4 of lanes: 16
-// short rows, 4 medium ones, or one long one. Blocks of one kind lie together, padded to multiples of 16 blocks, so a workgroup
-// (256 / (16·BLOCK_VECS) blocks) never mixes kinds and barriers stay uniform. The order of a row's sum follows from `parts` alone: it is
-// the same for any number of lanes.
+// A row is walked by `parts` ∈ {1, 4, 16} threads, by its number of entries. A *block* is 16 such threads for each vec4 of a panel's
+// lanes: 16 short rows, 4 medium ones, or one long one. Blocks of one kind lie together, padded to multiples of 16 blocks, so a
+// workgroup (256 / (16·PANEL_VECS) blocks) never mixes kinds and barriers stay uniform. The order of a row's sum follows from
+// `parts` alone: it is the same for any number of lanes.
 //
-// Relies on: BLOCK_VECS, PANEL_VECS, BLOCK_PANELS, PANELS, INDEX16; params.{longBlocks, mediumBlocks, tripsAt, indicesAt, firstPanel}; structure.
+// Relies on: PANEL_VECS, INDEX16; params.{longBlocks, mediumBlocks, indicesAt}; structure; gathered(at).
 
 const WORKGROUP = 256u;
 const SLOTS = 16u;
 const ABSENT = 0xffffffffu;
 
-/// A thread's share: every 4·parts-th group of four of the entries [first, end) of `row`, for one vec4 of lanes.
+/// A thread's share: every parts-th group of four of the entries [first, end) of `row`, for one vec4 of lanes.
 struct Share {
   row: u32,
   first: u32,
   end: u32,
-  /// `end`, or `first` for the lanes of the last block that no panel backs: they have nothing to gather.
-  gatherEnd: u32,
   /// Which of `parts` threads this is; the first one ends up with the total.
   part: u32,
   parts: u32,
@@ -26,13 +24,18 @@ struct Share {
 }
 
 fn blocksPerGroup() -> u32 {
-  return WORKGROUP / (SLOTS * BLOCK_VECS);
+  return WORKGROUP / (SLOTS * PANEL_VECS);
 }
 
 /// log2 of the number of threads per row in block `block`.
 fn partsShift(block: u32) -> u32 {
   let medium = select(0u, 2u, block < params.longBlocks + params.mediumBlocks);
   return select(medium, 4u, block < params.longBlocks);
+}
+
+/// Threads per row, the same in the whole workgroup.
+fn partsOfGroup(group: u32) -> u32 {
+  return 1u << partsShift(group * blocksPerGroup());
 }
 
 /// Entries of the row table before block `block`.
@@ -46,10 +49,9 @@ fn rowsBefore(block: u32) -> u32 {
   return params.longBlocks + params.mediumBlocks * 4u + (block - params.longBlocks - params.mediumBlocks) * 16u;
 }
 
-fn shareOf(group: u32, laneBlock: u32, t: u32) -> Share {
-  let lane = t % BLOCK_VECS;
-  let slot = (t / BLOCK_VECS) % SLOTS;
-  let block = group * blocksPerGroup() + t / (SLOTS * BLOCK_VECS);
+fn shareOf(group: u32, t: u32) -> Share {
+  let slot = (t / PANEL_VECS) % SLOTS;
+  let block = group * blocksPerGroup() + t / (SLOTS * PANEL_VECS);
   let shift = partsShift(group * blocksPerGroup());
   let entry = (rowsBefore(block) + (slot >> shift)) * 3u;
   var share: Share;
@@ -58,13 +60,7 @@ fn shareOf(group: u32, laneBlock: u32, t: u32) -> Share {
   share.end = structure[entry + 2u];
   share.parts = 1u << shift;
   share.part = slot & (share.parts - 1u);
-  share.panel = params.firstPanel + laneBlock * BLOCK_PANELS + lane / PANEL_VECS;
-  share.sub = lane % PANEL_VECS;
-  share.gatherEnd = share.end;
-  if (share.panel >= PANELS) {
-    share.row = ABSENT;
-    share.gatherEnd = share.first;
-  }
+  share.sub = t % PANEL_VECS;
   return share;
 }
 
@@ -74,4 +70,49 @@ fn indexOf(k: u32) -> u32 {
     return (structure[params.indicesAt + (k >> 1u)] >> ((k & 1u) << 4u)) & 0xffffu;
   }
   return structure[params.indicesAt + k];
+}
+
+/// Four neighbouring entries: where they are stored, the rows of the operand they name, and whether they exist. Those past the end
+/// repeat the last one and count as zero.
+struct Entries {
+  at: vec4<u32>,
+  rows: vec4<u32>,
+  exist: vec4<bool>,
+}
+
+fn entriesOf(share: Share, k: u32) -> Entries {
+  let wanted = vec4<u32>(k) + vec4<u32>(0u, 1u, 2u, 3u);
+  let at = min(wanted, vec4<u32>(share.end - 1u));
+  let rows = vec4<u32>(indexOf(at.x), indexOf(at.y), indexOf(at.z), indexOf(at.w));
+  return Entries(at, rows, wanted < vec4<u32>(share.end));
+}
+
+/// The vec4s that four entries name in the panel at `panel`.
+fn gatheredRows(entries: Entries, panel: u32) -> mat4x4<f32> {
+  let at = vec4<u32>(panel) + entries.rows * PANEL_VECS;
+  return mat4x4<f32>(
+    gathered(at.x),
+    select(vec4<f32>(0.0), gathered(at.y), entries.exist.y),
+    select(vec4<f32>(0.0), gathered(at.z), entries.exist.z),
+    select(vec4<f32>(0.0), gathered(at.w), entries.exist.w),
+  );
+}
+
+var<workgroup> partSums: array<vec4<f32>, WORKGROUP>;
+
+/// The sum of x over the `parts` threads of a row, as a binary tree; valid in the first one. To be called by all threads.
+fn sumOverParts(t: u32, share: Share, parts: u32, x: vec4<f32>) -> vec4<f32> {
+  var sum = x;
+  if (parts > 1u) {
+    partSums[t] = sum;
+    workgroupBarrier();
+    for (var step = 1u; step < parts; step <<= 1u) {
+      if ((share.part & (2u * step - 1u)) == 0u) {
+        sum += partSums[t + step * PANEL_VECS];
+        partSums[t] = sum;
+      }
+      workgroupBarrier();
+    }
+  }
+  return sum;
 }

@@ -7,14 +7,14 @@ import { type Compressed, GpuDeviceBuffer, GpuDeviceSparse, type Memory } from "
 import type { Device } from "./device.ts";
 import type { GpuExecutable } from "./executable.ts";
 import { gemmGrid } from "./gemmShader.ts";
-import { lengthOf } from "./layout.ts";
+import { lengthOf, panelVecs } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
 import type { Pipelines } from "./pipelines.ts";
-import { accessesOfPlan, type DispatchPlan, type SparsePlan, sparseMatrixOf } from "./plan.ts";
+import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
 import type { BoundDispatch, Work } from "./queue.ts";
 import type { FactName, Param, Shader } from "./shader.ts";
 import { ALIGNMENT, type Piece, type Slab, type SlabAllocator } from "./slabs.ts";
-import { blockPanels, blockVecs, SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
+import { blockPanels, SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
 import { workOf } from "./work.ts";
 
 type Bound = GpuDeviceBuffer | GpuDeviceSparse;
@@ -119,7 +119,7 @@ class Binder {
     this.#checkSlots(shader, slabs, matrix);
     const work = workOf(dispatch, plan.bindings, layout, matrix ? sizeOf(matrix) : { nnz: 0, bytes: 0 });
     const label = `${plan.name}: ${dispatch.kernel}`;
-    const groups = "product" in dispatch ? sparseGroups(dispatch.kernel, layout, matrix) : 0;
+    const groups = "product" in dispatch ? sparseGroups(layout, matrix) : 0;
     const step = { label, shader, slabs, matrix, groups, grid: this.#grid(dispatch, matrix), work, firstPanel: 0 };
     if (!("crossesLanes" in dispatch) || !dispatch.crossesLanes) return [step];
     const blocks = Math.ceil(layout.panels / blockPanels(layout));
@@ -161,7 +161,7 @@ class Binder {
       case "spmm":
       case "spmmGrad": {
         const laneBlocks = dispatch.crossesLanes ? 1 : Math.ceil(layout.panels / blockPanels(layout));
-        return [...folded(sparseGroups(dispatch.kernel, layout, matrix)), laneBlocks];
+        return [...folded(sparseGroups(layout, matrix)), laneBlocks];
       }
       case "gemm":
         return this.#checkGrid(plan.name, gemmGrid(dispatch, plan.bindings, layout));
@@ -228,8 +228,8 @@ interface Step {
   readonly firstPanel: number;
 }
 
-function sparseGroups(kernel: SparsePlan["kernel"], layout: PanelLayout, matrix: Compressed | null): number {
-  const blocksPerGroup = SPARSE_WORKGROUP / (SPARSE_SLOTS * blockVecs(kernel, layout));
+function sparseGroups(layout: PanelLayout, matrix: Compressed | null): number {
+  const blocksPerGroup = SPARSE_WORKGROUP / (SPARSE_SLOTS * panelVecs(layout));
   return (matrix?.blocks.blocks ?? 0) / blocksPerGroup;
 }
 

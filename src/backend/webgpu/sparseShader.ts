@@ -14,15 +14,10 @@ import { type FactName, type Shader, ShaderWriter, type SlabOf } from "./shader.
 export const SPARSE_WORKGROUP = 256;
 export const SPARSE_SLOTS = 16;
 
-/** Panels that one workgroup covers: up to 64 lanes share the reading of indices and values. */
+/** Panels that one thread visits: up to 64 lanes share the reading of indices and values. */
 export function blockPanels(layout: PanelLayout): number {
   if (layout.panels === 1) return 1;
   return layout.panels === 2 ? 2 : 4;
-}
-
-/** Neighbouring threads that hold the lanes of a row: those of all panels of the block, or of one when a thread visits them all. */
-export function blockVecs(kernel: SparsePlan["kernel"], layout: PanelLayout): number {
-  return panelVecs(layout) * (kernel === "spmm" ? blockPanels(layout) : 1);
 }
 
 /** Indices of a matrix are 16-bit where they fit, as in `indexArray` of core/csr.ts. */
@@ -54,7 +49,6 @@ export function sparseShader(
     PANEL_VECS: vecs,
     PANELS: layout.panels,
     BLOCK_PANELS: blockPanels(layout),
-    BLOCK_VECS: blockVecs(plan.kernel, layout),
     LANE_THREADS: SPARSE_WORKGROUP,
     OPERAND_ROWS: operandRows,
     INDEX16: hasShortIndices(operandRows),
@@ -98,8 +92,8 @@ function collectFunction(count: number): string {
 /** Sums over lanes: the block's lanes first, then onto what earlier blocks left. */
 function finishFunction(stores: readonly ((total: string, row: string) => string)[]): string {
   const lines = stores.flatMap((store, k) => [
-    `  let total${k} = sumOverLanes(t, BLOCK_VECS, lanesTotal${k});`,
-    `  if (share.part == 0u && share.row != ABSENT && t % BLOCK_VECS == 0u) {`,
+    `  let total${k} = sumOverLanes(t, PANEL_VECS, lanesTotal${k});`,
+    `  if (share.part == 0u && share.row != ABSENT && share.sub == 0u) {`,
     `    ${store(`total${k}`, "share.row")}`,
     "  }",
   ]);
