@@ -28,6 +28,8 @@ export function accessesOf(instr: LegalInstr): readonly Access[] {
         { binding: instr.source, writes: false },
         { binding: instr.index, writes: false },
       ];
+    case "segmentSum":
+      return [instr.source, instr.offsets, instr.members].map((binding) => ({ binding, writes: false }));
     case "matmul":
       return [
         { binding: instr.matrix, writes: false },
@@ -57,6 +59,7 @@ export function argumentsOf(instr: LegalInstr): readonly ValueId[] {
     case "const":
     case "rowIndex":
     case "gather":
+    case "segmentSum":
     case "matmul":
     case "sumPartials":
       return [];
@@ -84,6 +87,7 @@ export function withArguments(instr: LegalInstr, rename: (id: ValueId) => ValueI
     case "const":
     case "rowIndex":
     case "gather":
+    case "segmentSum":
     case "matmul":
     case "sumPartials":
       return instr;

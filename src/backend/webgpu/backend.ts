@@ -23,6 +23,7 @@ import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { SlabAllocator } from "./slabs.ts";
+import { TemporaryPool } from "./temporaries.ts";
 import { Transfer } from "./transfer.ts";
 
 export { type AdapterInfo, hasVulkanLoader, listAdapters } from "./dawn.ts";
@@ -73,6 +74,8 @@ class DawnBackend implements WebGpuBackend {
   readonly #profiler: Profiler | null;
   readonly #memory: Memory;
   readonly #context: BindContext;
+  readonly #temporaries: TemporaryPool;
+  readonly #executables = new WeakMap<Program, Map<string, GpuExecutable>>();
   #disposed = false;
 
   constructor(device: Device, options: Required<Pick<WebGpuOptions, "profile" | "memoryBudgetBytes" | "maxLanes">>) {
@@ -84,6 +87,7 @@ class DawnBackend implements WebGpuBackend {
     const { STORAGE, COPY_DST, COPY_SRC, UNIFORM } = GPUBufferUsage;
     const slabs = new SlabAllocator(device, "state", STORAGE | COPY_DST | COPY_SRC, options.memoryBudgetBytes);
     this.#memory = { slabs, ledger: new Ledger() };
+    this.#temporaries = new TemporaryPool(this.#memory);
     const uniforms = new SlabAllocator(device, "uniform", UNIFORM | COPY_DST, Number.POSITIVE_INFINITY);
     this.#context = {
       device,
@@ -163,7 +167,12 @@ class DawnBackend implements WebGpuBackend {
 
   compile(program: Program, layout: PanelLayout): Executable {
     this.#check();
-    return new GpuExecutable(this.#memory, program, layout);
+    const known = this.#executables.get(program) ?? new Map<string, GpuExecutable>();
+    this.#executables.set(program, known);
+    const key = `${layout.panel} × ${layout.panels}`;
+    const executable = known.get(key) ?? new GpuExecutable(this.#memory, this.#temporaries, program, layout);
+    known.set(key, executable);
+    return executable;
   }
 
   bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBoundProgram {

@@ -12,6 +12,7 @@ import { isProduct } from "./legalize.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
 import type { BoundDispatch, Work } from "./queue.ts";
+import { segmentGroups } from "./segmentShader.ts";
 import type { FactName, Param, Shader } from "./shader.ts";
 import { ALIGNMENT, type Piece, type Slab, type SlabAllocator } from "./slabs.ts";
 import { blockPanels, SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
@@ -119,7 +120,7 @@ class Binder {
     this.#checkSlots(shader, slabs, matrix);
     const work = workOf(dispatch, plan.bindings, layout, matrix ? sizeOf(matrix) : { nnz: 0, bytes: 0 });
     const label = `${plan.name}: ${dispatch.kernel}`;
-    const groups = "product" in dispatch ? sparseGroups(layout, matrix) : 0;
+    const groups = matrix ? sparseGroups(layout, matrix) : 0;
     const step = { label, shader, slabs, matrix, groups, grid: this.#grid(dispatch, matrix), work, firstPanel: 0 };
     if (!("crossesLanes" in dispatch) || !dispatch.crossesLanes) return [step];
     const blocks = Math.ceil(layout.panels / blockPanels(layout));
@@ -169,6 +170,8 @@ class Binder {
         const sumsLanes = dispatch.phase.instrs.some((instr) => instr.op === "reduceLanes");
         return this.#checkGrid(plan.name, [dispatch.groups, sumsLanes ? 1 : layout.panels, 1]);
       }
+      case "segmentSum":
+        return [...folded(segmentGroups(dispatch)), 1];
       case "vector":
         return [...folded(dispatch.groups), 1];
       case "tail":

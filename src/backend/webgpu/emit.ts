@@ -134,7 +134,8 @@ export class PhasePrinter {
         return this.#gather(instr.source, instr.index);
       case "matmul":
       case "matmulT":
-        throw new BackendError("program", `webgpu: expected the product to be given, got ${instr.op}`);
+      case "segmentSum":
+        throw new BackendError("program", `webgpu: expected the result to be given, got ${instr.op}`);
       case "store":
       case "scatter":
       case "reduceRows":

@@ -9,26 +9,28 @@ import { type ProgramPlan, planOf } from "./plan.ts";
 import type { Shader } from "./shader.ts";
 import { shaderOf } from "./shaders.ts";
 import type { Piece } from "./slabs.ts";
-import { shareTemporaries } from "./temporaries.ts";
+import { shareTemporaries, type TemporaryPool } from "./temporaries.ts";
 
 export class GpuExecutable implements Executable {
   readonly program: Program;
   readonly layout: PanelLayout;
   readonly plan: ProgramPlan;
   readonly memory: Memory;
+  readonly #pool: TemporaryPool;
   readonly #shaders = new Map<string, Shader>();
   #temporaries: ReadonlyMap<BindingId, Piece> | null = null;
 
-  constructor(memory: Memory, program: Program, layout: PanelLayout) {
+  constructor(memory: Memory, pool: TemporaryPool, program: Program, layout: PanelLayout) {
     this.memory = memory;
+    this.#pool = pool;
     this.program = program;
     this.layout = layout;
     this.plan = planOf(program);
   }
 
-  /** Memory of the temporaries, allocated when it is first needed and the same for all that is bound: runs do not overlap. */
+  /** Memory of the temporaries, from the pool when it is first needed. */
   get temporaries(): ReadonlyMap<BindingId, Piece> {
-    this.#temporaries ??= this.#allocate();
+    this.#temporaries ??= this.#takeMemory();
     return this.#temporaries;
   }
 
@@ -43,14 +45,10 @@ export class GpuExecutable implements Executable {
     return shader;
   }
 
-  #allocate(): ReadonlyMap<BindingId, Piece> {
-    const pieces = new Map<BindingId, Piece>();
-    for (const { length, members } of shareTemporaries(this.plan.bindings, (b) => lengthOf(b, this.layout))) {
-      const names = members.map((id) => this.plan.bindings[id]!.name).join(", ");
-      const piece = this.memory.slabs.allocate(`${this.program.name}: ${names}`, 4 * length);
-      this.memory.ledger.add(4 * length, false);
-      for (const id of members) pieces.set(id, piece);
-    }
-    return pieces;
+  #takeMemory(): ReadonlyMap<BindingId, Piece> {
+    const groups = shareTemporaries(this.plan.bindings, (b) => lengthOf(b, this.layout));
+    const lengths = groups.map((group) => group.length);
+    const pieces = this.#pool.take(lengths, `${this.program.name}: temporaries`);
+    return new Map(groups.flatMap(({ members }, k) => members.map((id) => [id, pieces[k]!] as const)));
   }
 }

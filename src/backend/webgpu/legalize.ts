@@ -4,6 +4,7 @@
 //   - a phase with one sparse product and no reduction over rows stays whole: product and epilogue in one dispatch;
 //   - any other product goes into a temporary first. Reductions over rows are among these because their partial results must not
 //     depend on how rows were dealt out to threads, which a sparse kernel does by the width of the batch;
+//   - sums over segments go into a temporary, too: their threads are not those of the phase;
 //   - dense products leave partial sums over pieces of their inner extent, added up where the value is used.
 
 import { BackendError } from "../../core/errors.ts";
@@ -12,6 +13,8 @@ import { accessesOf, closureOf, hasEffect, type LegalInstr, withArguments } from
 
 type Matmul = Extract<Instr, { op: "matmul" }>;
 type MatmulT = Extract<Instr, { op: "matmulT" }>;
+type SegmentSum = Extract<Instr, { op: "segmentSum" }>;
+type Cut = Matmul | MatmulT | SegmentSum;
 
 /** A phase of the backend: as in a program, with at most one sparse product. */
 export interface LegalPhase {
@@ -34,7 +37,17 @@ export interface GemmPhase {
   readonly splits: number;
 }
 
-export type Piece = LegalPhase | GemmPhase;
+/** Sums over segments (kernels/segmentSum.wgsl) into a row vector. */
+export interface SegmentPhase {
+  readonly kind: "segmentSum";
+  readonly rows: number;
+  readonly source: BindingId;
+  readonly offsets: BindingId;
+  readonly members: BindingId;
+  readonly target: BindingId;
+}
+
+export type Piece = LegalPhase | GemmPhase | SegmentPhase;
 
 export interface LegalProgram {
   readonly name: string;
@@ -67,12 +80,12 @@ class LegalBuilder {
 
   add(phase: Phase): void {
     const first = this.#pieces.length;
-    const products = phase.instrs.flatMap((instr, id) => (isProduct(instr) ? [id] : []));
-    const only = products.length === 1 ? (phase.instrs[products[0]!] as Matmul | MatmulT) : null;
+    const cuts = phase.instrs.flatMap((instr, id) => (isProduct(instr) || instr.op === "segmentSum" ? [id] : []));
+    const only = cuts.length === 1 ? (phase.instrs[cuts[0]!] as Cut) : null;
     const reduces = phase.instrs.some((instr) => instr.op === "reduceRows");
-    const whole = products.length === 0 || (only !== null && this.#isSparse(only) && !reduces);
+    const whole = cuts.length === 0 || (only !== null && this.#isSparse(only) && !reduces);
     if (whole) this.#pieces.push({ kind: "phase", ...phase });
-    else this.#cut(phase, products);
+    else this.#cut(phase, cuts);
     this.#spans.push({ first, last: Math.max(first, this.#pieces.length - 1) });
   }
 
@@ -87,17 +100,18 @@ class LegalBuilder {
     return { name: this.#program.name, bindings, pieces: this.#pieces };
   }
 
-  #cut(phase: Phase, products: readonly ValueId[]): void {
-    // Each product is replaced by what reads it back, so a later one may depend on it.
+  #cut(phase: Phase, cuts: readonly ValueId[]): void {
+    // Each result is replaced by what reads it back, so a later one may depend on it.
     const instrs: LegalInstr[] = [...phase.instrs];
     const cut: LegalPhase = { kind: "phase", rows: phase.rows, lanes: phase.lanes, instrs };
-    for (const id of products) instrs[id] = this.#product(cut, id);
+    for (const id of cuts) instrs[id] = this.#separate(cut, id);
     if (instrs.some(hasEffect)) this.#pieces.push(cut);
   }
 
-  /** Emits the product `id` into a temporary and returns the instruction that reads it back. */
-  #product(phase: LegalPhase, id: ValueId): LegalInstr {
-    const product = phase.instrs[id] as Matmul | MatmulT;
+  /** Emits the instruction `id` into a temporary and returns what reads it back. */
+  #separate(phase: LegalPhase, id: ValueId): LegalInstr {
+    const product = phase.instrs[id] as Cut;
+    if (product.op === "segmentSum") return this.#segmentSum(phase, product);
     if (this.#isSparse(product)) return this.#sparseProduct(phase, id, product);
     if (product.op === "matmul") {
       return this.#gemm("forward", product.matrix, product.x, this.#binding(product.matrix).cols ?? 1, phase.rows);
@@ -119,6 +133,12 @@ class LegalBuilder {
     if (target !== null) instrs.push({ op: "store", binding: target, value, accumulate: false });
     this.#pieces.push({ kind: "phase", rows: phase.rows, lanes: "batch", instrs });
     return target === null ? UNUSED : { op: "load", binding: target };
+  }
+
+  #segmentSum({ rows }: LegalPhase, { source, offsets, members }: SegmentSum): LegalInstr {
+    const target = this.#temporary("row", rows);
+    this.#pieces.push({ kind: "segmentSum", rows, source, offsets, members, target });
+    return { op: "load", binding: target };
   }
 
   #gemm(variant: "forward" | "ct", matrix: BindingId, operand: BindingId, inner: number, rows: number): LegalInstr {
@@ -163,7 +183,7 @@ class LegalBuilder {
     );
   }
 
-  #temporary(kind: "state" | "table", rows: number, cols?: number): BindingId {
+  #temporary(kind: "state" | "table" | "row", rows: number, cols?: number): BindingId {
     const name = `product ${this.#added.length}`;
     // The life is filled in by build(), when all uses are known.
     this.#added.push({ name, kind, rows, ...(cols === undefined ? {} : { cols }), access: "readwrite" });
@@ -175,8 +195,8 @@ class LegalBuilder {
     return { ...binding, temp: { firstPhase: uses[0] ?? 0, lastPhase: uses.at(-1) ?? 0 } };
   }
 
-  #isSparse(product: Matmul | MatmulT): boolean {
-    return this.#binding(product.matrix).kind === "sparse";
+  #isSparse(cut: Cut): boolean {
+    return cut.op !== "segmentSum" && this.#binding(cut.matrix).kind === "sparse";
   }
 
   #binding(id: BindingId): Binding {
@@ -190,6 +210,7 @@ const UNUSED: LegalInstr = { op: "const", value: 0 };
 /** All bindings a piece touches. */
 export function bindingsOf(piece: Piece): readonly BindingId[] {
   if (piece.kind === "gemm") return [piece.matrix, piece.operand, piece.other];
+  if (piece.kind === "segmentSum") return [piece.source, piece.offsets, piece.members, piece.target];
   return piece.instrs.flatMap((instr) => accessesOf(instr).map((a) => a.binding));
 }
 

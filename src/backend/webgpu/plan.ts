@@ -4,7 +4,7 @@
 
 import type { Binding, BindingId, Instr, Program } from "../program.ts";
 import { type Access, accessesOf, type LegalInstr } from "./access.ts";
-import { type GemmPhase, isProduct, type LegalPhase, legalize, type Piece } from "./legalize.ts";
+import { type GemmPhase, isProduct, type LegalPhase, legalize, type Piece, type SegmentPhase } from "./legalize.ts";
 
 type ReduceRows = Extract<Instr, { op: "reduceRows" }>;
 
@@ -32,6 +32,11 @@ export interface GemmPlan {
   readonly phase: GemmPhase;
 }
 
+export interface SegmentPlan {
+  readonly kernel: "segmentSum";
+  readonly phase: SegmentPhase;
+}
+
 /** kernels/map.wgsl, vector.wgsl: a pointwise phase. `partials[k]` belongs to its k-th reduction over rows; null = complete at once. */
 export interface PointwisePlan {
   readonly kernel: "map" | "vector";
@@ -50,7 +55,7 @@ export interface TailPlan {
   readonly oneGroup: boolean;
 }
 
-export type DispatchPlan = SparsePlan | GemmPlan | PointwisePlan | TailPlan;
+export type DispatchPlan = SparsePlan | GemmPlan | SegmentPlan | PointwisePlan | TailPlan;
 
 export interface ProgramPlan {
   readonly name: string;
@@ -100,7 +105,9 @@ class Planner {
       return;
     }
     this.#flush(at);
-    this.#dispatches.push(piece.kind === "gemm" ? { kernel: "gemm", phase: piece } : this.#planPhase(piece, at));
+    if (piece.kind === "gemm") this.#dispatches.push({ kernel: "gemm", phase: piece });
+    else if (piece.kind === "segmentSum") this.#dispatches.push({ kernel: "segmentSum", phase: piece });
+    else this.#dispatches.push(this.#planPhase(piece, at));
   }
 
   #planPhase(phase: LegalPhase, at: number): DispatchPlan {
@@ -184,6 +191,11 @@ export function accessesOfPlan(plan: DispatchPlan): readonly Access[] {
         { binding: operand, writes: false },
         { binding: other, writes: !isGrad },
       ];
+    }
+    case "segmentSum": {
+      const { source, offsets, members, target } = plan.phase;
+      const reads = [source, offsets, members].map((binding) => ({ binding, writes: false }));
+      return [...reads, { binding: target, writes: true }];
     }
     case "tail": {
       const combines = plan.combines.flatMap((c) => [

@@ -4,6 +4,7 @@ import type { Binding, PanelLayout } from "../program.ts";
 import { gemmShader } from "./gemmShader.ts";
 import type { DispatchPlan } from "./plan.ts";
 import { pointwiseShader } from "./pointwiseShader.ts";
+import { segmentShader } from "./segmentShader.ts";
 import type { Shader, SlabOf } from "./shader.ts";
 import { sparseShader } from "./sparseShader.ts";
 import { tailShader } from "./tailShader.ts";
@@ -20,6 +21,8 @@ export function shaderOf(
       return sparseShader(plan, bindings, layout, slabOf);
     case "gemm":
       return gemmShader(plan, bindings, layout, slabOf);
+    case "segmentSum":
+      return segmentShader(plan, bindings, layout, slabOf);
     case "map":
     case "vector":
       return pointwiseShader(plan, bindings, layout, slabOf);

@@ -1,6 +1,9 @@
-// Memory of a program's temporaries: those whose lives do not overlap share it.
+// Memory of temporaries. Within a program, those share it whose lives do not overlap; and since a temporary holds nothing from one run
+// to the next, programs share it, too.
 
 import type { Binding, BindingId } from "../program.ts";
+import type { Memory } from "./buffers.ts";
+import type { Piece } from "./slabs.ts";
 
 /** Temporaries that share memory, which is as large as the largest of them. */
 export interface SharedMemory {
@@ -27,4 +30,33 @@ export function shareTemporaries(
 function overlap(a: Binding, b: Binding): boolean {
   if (!a.temp || !b.temp) return true;
   return a.temp.firstPhase <= b.temp.lastPhase && b.temp.firstPhase <= a.temp.lastPhase;
+}
+
+/** Device memory that all programs of a backend use in turn. */
+export class TemporaryPool {
+  readonly #memory: Memory;
+  readonly #pieces: Piece[] = [];
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  /** A piece for each of the lengths (in elements, largest first), no two of them the same; what is there is used again. */
+  take(lengths: readonly number[], label: string): readonly Piece[] {
+    const taken = new Set<Piece>();
+    return lengths.map((length) => {
+      const fitting = this.#pieces.filter((piece) => piece.byteLength >= 4 * length && !taken.has(piece));
+      const smallest = fitting.sort((a, b) => a.byteLength - b.byteLength)[0];
+      const piece = smallest ?? this.#allocate(length, label);
+      taken.add(piece);
+      return piece;
+    });
+  }
+
+  #allocate(length: number, label: string): Piece {
+    const piece = this.#memory.slabs.allocate(label, 4 * length);
+    this.#memory.ledger.add(4 * length, false);
+    this.#pieces.push(piece);
+    return piece;
+  }
 }
