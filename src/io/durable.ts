@@ -1,0 +1,59 @@
+// Files that survive a crash: written beside their place, synced to the disk, then renamed over it. A reader, and a machine that
+// lost power, sees the old content or the new one, never a part.
+
+import { open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { EngineError } from "../core/errors.ts";
+
+/** Plain words for the failures that a user can do something about. */
+const WRITE_ERRORS: Readonly<Record<string, string>> = {
+  ENOENT: "no such folder",
+  ENOTDIR: "a path through something that is not a folder",
+  EISDIR: "a folder of this name",
+  EACCES: "no permission to write there",
+  EPERM: "no permission to write there",
+  EROFS: "a read-only file system",
+  ENOSPC: "a full disk",
+  EDQUOT: "a used-up disk quota",
+};
+
+/** The typed error for a failed write to `file`; its code is "file-write". */
+export function writeError(file: string, cause: unknown): EngineError {
+  const errno = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
+  const got = WRITE_ERRORS[errno] ?? (cause instanceof Error ? cause.message : String(cause));
+  return new EngineError("file-write", `${file}: expected a place to write to, got ${got}`, { file, errno }, cause);
+}
+
+/**
+ * Replaces the content of a file by `parts`, one after another.
+ *
+ * @throws {EngineError} "file-write": the disk is full, the folder is missing or not writable; the old content is still there
+ */
+export async function replaceFile(file: string, parts: Iterable<Uint8Array | string>): Promise<void> {
+  const temporary = `${file}.${process.pid}.tmp`;
+  try {
+    const handle = await open(temporary, "w");
+    try {
+      for (const part of parts) await handle.writeFile(part);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+    await syncFolder(dirname(file));
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw writeError(file, cause);
+  }
+}
+
+/** Makes a rename durable; systems that cannot open a folder (Windows) do without. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,241 @@
+// Safetensors files: named tensors behind a JSON header. Nothing in them is executed, and values never leave typed arrays.
+// Source: the format's description in https://github.com/huggingface/safetensors (README, "Format").
+//
+// Layout: u64 length of the header, the header, the data. Every entry is { dtype, shape, data_offsets: [begin, end] }, counted from
+// the start of the data; together the entries cover the data without a gap or an overlap. "__metadata__" holds strings.
+
+import { FileFormatError, ShapeError } from "../core/errors.ts";
+import { replaceFile } from "./durable.ts";
+import { readBytes } from "./files.ts";
+import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
+
+/** Element types of the format that are read. */
+export type SafetensorsType =
+  | "BOOL"
+  | "U8"
+  | "I8"
+  | "U16"
+  | "I16"
+  | "F16"
+  | "BF16"
+  | "U32"
+  | "I32"
+  | "F32"
+  | "U64"
+  | "I64"
+  | "F64";
+
+/** What the reader of numbers calls them. */
+const TYPES: Readonly<Record<SafetensorsType, NumberType>> = {
+  BOOL: "b1",
+  U8: "u1",
+  I8: "i1",
+  U16: "u2",
+  I16: "i2",
+  F16: "f2",
+  BF16: "bf2",
+  U32: "u4",
+  I32: "i4",
+  F32: "f4",
+  U64: "u8",
+  I64: "i8",
+  F64: "f8",
+};
+
+/** A tensor in row-major order. Reading widens F16 and BF16 to f32, I64 and U64 to f64 (values beyond ±2^53 are refused). */
+export interface SafeTensor {
+  readonly dtype: SafetensorsType;
+  /** Empty for a single value. */
+  readonly shape: readonly number[];
+  readonly data: NumberArray;
+}
+
+export interface SafetensorsFile {
+  readonly tensors: ReadonlyMap<string, SafeTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The official reader's limit. */
+const MAX_HEADER_BYTES = 100_000_000;
+const METADATA = "__metadata__";
+
+/**
+ * Tensors and metadata from the bytes of a file.
+ *
+ * @throws {FileFormatError} cut off, no JSON header, an unknown type, a size that does not fit the shape, gaps, overlaps, bytes left over
+ */
+export function decodeSafetensors(bytes: Uint8Array, file: string): SafetensorsFile {
+  if (bytes.length < 8) throw truncated(file, "a header length of 8 bytes", bytes.length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const headerBytes = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
+  if (headerBytes > MAX_HEADER_BYTES) {
+    throw new FileFormatError(file, `a safetensors header of at most ${MAX_HEADER_BYTES} bytes`, `${headerBytes}`);
+  }
+  const start = 8 + headerBytes;
+  if (bytes.length < start) throw truncated(file, `a header of ${headerBytes} bytes`, bytes.length - 8);
+  const header = parseHeader(bytes.subarray(8, start), file);
+  const data = bytes.subarray(start);
+  const entries = header.entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let covered = 0;
+  for (const { name, begin, end } of entries) {
+    if (begin < covered)
+      throw new FileFormatError(file, `"${name}" to begin at ${covered} or later`, `an overlap at ${begin}`);
+    if (begin > covered) throw new FileFormatError(file, `"${name}" to begin at ${covered}`, `a gap up to ${begin}`);
+    covered = end;
+  }
+  if (data.length < covered) throw truncated(file, `${covered} bytes of data`, data.length);
+  if (data.length > covered) {
+    throw new FileFormatError(file, `${covered} bytes of data`, `${data.length} (bytes left over)`);
+  }
+  const tensors = new Map<string, SafeTensor>();
+  for (const { name, dtype, shape, begin, end } of entries) {
+    const values = decodeNumbers(data.subarray(begin, end), TYPES[dtype], true, `${file}: ${name}`);
+    tensors.set(name, { dtype, shape, data: values });
+  }
+  return { tensors, metadata: header.metadata };
+}
+
+/** Reads a file. Errors as `decodeSafetensors`, and a missing or unreadable file. */
+export async function readSafetensors(file: string): Promise<SafetensorsFile> {
+  return decodeSafetensors(await readBytes(file, "a safetensors file"), file);
+}
+
+/**
+ * The parts of a file one after another, without a copy of the tensors where their memory already has the form of the file.
+ * Wide elements come first, so that every tensor is aligned to its element.
+ *
+ * @throws {ShapeError} data that has not the length of its shape
+ */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, SafeTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array[] {
+  const sized = [...tensors].map(([name, tensor]) => ({ name, tensor, width: bytesOfNumber(TYPES[tensor.dtype]) }));
+  sized.sort((a, b) => b.width - a.width);
+  const header: [string, unknown][] = Object.keys(metadata).length > 0 ? [[METADATA, metadata]] : [];
+  const parts: Uint8Array[] = [];
+  let offset = 0;
+  for (const { name, tensor } of sized) {
+    const part = bytesOfTensor(name, tensor);
+    const { dtype, shape } = tensor;
+    header.push([name, { dtype, shape, data_offsets: [offset, offset + part.length] }]);
+    parts.push(part);
+    offset += part.length;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  // Spaces fill the header up, so that the data begin at a multiple of 8.
+  const length = Math.ceil(json.length / 8) * 8;
+  const head = new Uint8Array(8 + length).fill(0x20, 8);
+  new DataView(head.buffer).setBigUint64(0, BigInt(length), true);
+  head.set(json, 8);
+  return [head, ...parts];
+}
+
+/** Writes a file durably: a temporary beside it, synced, renamed. */
+export async function writeSafetensors(
+  file: string,
+  tensors: ReadonlyMap<string, SafeTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await replaceFile(file, encodeSafetensors(tensors, metadata));
+}
+
+interface Entry {
+  readonly name: string;
+  readonly dtype: SafetensorsType;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+function parseHeader(bytes: Uint8Array, file: string): { entries: Entry[]; metadata: Record<string, string> } {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new FileFormatError(file, "a safetensors header in JSON", "something else");
+  }
+  if (!isRecord(parsed)) throw new FileFormatError(file, "a safetensors header with named entries", "other JSON");
+  const entries: Entry[] = [];
+  let metadata: Record<string, string> = {};
+  for (const [name, value] of Object.entries(parsed)) {
+    if (name === METADATA) metadata = parseMetadata(value, file);
+    else entries.push(parseEntry(name, value, file));
+  }
+  return { entries, metadata };
+}
+
+function parseMetadata(value: unknown, file: string): Record<string, string> {
+  const strings = isRecord(value) && Object.values(value).every((v) => typeof v === "string");
+  if (!strings) throw new FileFormatError(file, `strings in ${METADATA}`, "other JSON");
+  return value as Record<string, string>;
+}
+
+function parseEntry(name: string, value: unknown, file: string): Entry {
+  const bad = (expected: string, got: unknown): FileFormatError =>
+    new FileFormatError(file, `"${name}" with ${expected}`, `${JSON.stringify(got)}`);
+  if (!isRecord(value)) throw bad("dtype, shape and data_offsets", value);
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (!isType(dtype)) throw bad(`a dtype of ${Object.keys(TYPES).join(", ")}`, dtype);
+  if (!isCounts(shape)) throw bad("a shape of whole numbers", shape);
+  if (!isCounts(offsets) || offsets.length !== 2) throw bad("two data_offsets", offsets);
+  const [begin, end] = offsets as [number, number];
+  const needed = countOf(shape) * bytesOfNumber(TYPES[dtype]);
+  if (end - begin !== needed) throw bad(`${needed} bytes for shape [${shape.join(", ")}] of ${dtype}`, end - begin);
+  return { name, dtype, shape, begin, end };
+}
+
+/** The memory of a tensor in the form of the file. Like WebAssembly, axograd runs on little-endian machines. */
+function bytesOfTensor(name: string, { dtype, shape, data }: SafeTensor): Uint8Array {
+  const count = countOf(shape);
+  if (data.length !== count) {
+    throw new ShapeError(
+      "encodeSafetensors",
+      name,
+      `${count} elements for shape [${shape.join(", ")}]`,
+      `${data.length}`,
+    );
+  }
+  const wide = dtype === "I64" || dtype === "U64";
+  const own = wide ? wideWords(data) : data;
+  if (!wide && typeOf(data) !== TYPES[dtype] && !(dtype === "BOOL" && data instanceof Uint8Array)) {
+    throw new ShapeError("encodeSafetensors", name, `an array of type ${dtype}`, data.constructor.name);
+  }
+  return new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
+}
+
+/** 64-bit integers as pairs of 32-bit words, low word first. */
+function wideWords(values: NumberArray): Uint32Array {
+  const words = new Uint32Array(2 * values.length);
+  for (let i = 0; i < values.length; i++) {
+    words[2 * i] = values[i]! >>> 0;
+    words[2 * i + 1] = Math.floor(values[i]! / 2 ** 32) >>> 0;
+  }
+  return words;
+}
+
+function typeOf(data: NumberArray): NumberType {
+  const float = data instanceof Float32Array || data instanceof Float64Array;
+  const signed = data instanceof Int8Array || data instanceof Int16Array || data instanceof Int32Array;
+  return `${float ? "f" : signed ? "i" : "u"}${data.BYTES_PER_ELEMENT}` as NumberType;
+}
+
+function isType(name: unknown): name is SafetensorsType {
+  return typeof name === "string" && Object.hasOwn(TYPES, name);
+}
+
+function isCounts(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function countOf(shape: readonly number[]): number {
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+function truncated(file: string, expected: string, bytes: number): FileFormatError {
+  return new FileFormatError(file, expected, `${bytes}`, "file-truncated");
+}
