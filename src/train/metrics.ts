@@ -1,0 +1,86 @@
+// What happens in a run as JSON lines: one object per step, evaluation and event, in order. Whole lines only, each written at once.
+
+import { type FileHandle, open } from "node:fs/promises";
+import { writeError } from "../io/durable.ts";
+import type { Evaluation, StepMetrics } from "./trainer.ts";
+
+/** One line of metrics. */
+export type RunEvent =
+  | ({ readonly event: "step" } & StepMetrics)
+  | ({ readonly event: "evaluation" } & EvaluationRecord)
+  | { readonly event: "config" | "summary"; readonly [name: string]: unknown }
+  | { readonly event: "tape"; readonly strategy: string; readonly attempts: number; readonly [name: string]: unknown }
+  | { readonly event: "checkpoint"; readonly step: number; readonly file: string }
+  | { readonly event: "warning"; readonly message: string }
+  | { readonly event: "interrupted"; readonly step: number; readonly signal: string }
+  | {
+      readonly event: "error";
+      readonly code: string;
+      readonly message: string;
+      readonly details: Readonly<Record<string, unknown>>;
+    };
+
+/** Which images an evaluation was on. */
+export type EvaluationSet = "validation" | "test";
+
+/** An evaluation as it is written. */
+export interface EvaluationRecord {
+  readonly set: EvaluationSet;
+  /** Training steps done before it. */
+  readonly step: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly count: number;
+  readonly seconds: number;
+  /** One row per label, one column per prediction. */
+  readonly confusion: readonly (readonly number[])[];
+}
+
+export function evaluationRecord(set: EvaluationSet, step: number, evaluation: Evaluation): EvaluationRecord {
+  const { confusion, loss, accuracy, count, seconds } = evaluation;
+  const classes = Math.sqrt(confusion.length);
+  const rows = Array.from({ length: classes }, (_, c) => [...confusion.subarray(c * classes, (c + 1) * classes)]);
+  return { set, step, loss, accuracy, count, seconds, confusion: rows };
+}
+
+/** One event as a line of JSON, with its line end. Numbers that are not finite become null, as JSON has none. */
+export function jsonLine(event: RunEvent): string {
+  return `${JSON.stringify(event)}\n`;
+}
+
+/** A file of metrics that grows line by line; each line is handed to the system in one piece before `write` resolves. */
+export class MetricsFile {
+  readonly file: string;
+  readonly #handle: FileHandle;
+
+  constructor(file: string, handle: FileHandle) {
+    this.file = file;
+    this.#handle = handle;
+  }
+
+  /** Begins a new file; an existing one is emptied. */
+  static async create(file: string): Promise<MetricsFile> {
+    try {
+      return new MetricsFile(file, await open(file, "w"));
+    } catch (cause) {
+      throw writeError(file, cause);
+    }
+  }
+
+  async write(event: RunEvent): Promise<void> {
+    try {
+      await this.#handle.appendFile(jsonLine(event));
+    } catch (cause) {
+      throw writeError(this.file, cause);
+    }
+  }
+
+  /** Syncs and closes. */
+  async close(): Promise<void> {
+    try {
+      await this.#handle.sync();
+    } finally {
+      await this.#handle.close();
+    }
+  }
+}

@@ -1,0 +1,85 @@
+// The progress of training for people: one line on a terminal that is rewritten in place, or a plain line now and then elsewhere.
+
+import type { StepMetrics } from "./trainer.ts";
+
+/** What is written to; `process.stderr` is one. */
+export interface ProgressStream {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
+
+export interface ProgressOptions {
+  /** Default: on a terminal, unless the environment has NO_COLOR (https://no-color.org). */
+  readonly colour?: boolean;
+  /** Seconds between lines: default 0.1 on a terminal, else 10. */
+  readonly interval?: number;
+  /** Clock in seconds. */
+  readonly now?: () => number;
+}
+
+const ERASE_LINE = "\r\x1b[K";
+const DIM = "\x1b[2m";
+const RESET = "\x1b[0m";
+
+export class Progress {
+  readonly #stream: ProgressStream;
+  readonly #tty: boolean;
+  readonly #colour: boolean;
+  readonly #interval: number;
+  readonly #now: () => number;
+  #last = Number.NEGATIVE_INFINITY;
+
+  constructor(stream: ProgressStream, options: ProgressOptions = {}) {
+    this.#stream = stream;
+    this.#tty = stream.isTTY ?? false;
+    this.#colour = options.colour ?? (this.#tty && !process.env.NO_COLOR);
+    this.#interval = options.interval ?? (this.#tty ? 0.1 : 10);
+    this.#now = options.now ?? (() => performance.now() / 1000);
+  }
+
+  /** Shows the state after a step, unless the last time was just now. The last step is always shown. */
+  update(metrics: StepMetrics): void {
+    const now = this.#now();
+    if (now - this.#last < this.#interval && metrics.step < metrics.lastStep) return;
+    this.#last = now;
+    const line = progressLine(metrics);
+    if (!this.#tty) {
+      this.#stream.write(`${line}\n`);
+      return;
+    }
+    // One column is left free: a full line would wrap, and could not be erased.
+    const visible = line.slice(0, (this.#stream.columns ?? 80) - 1);
+    this.#stream.write(ERASE_LINE + (this.#colour ? dimLabels(visible) : visible));
+  }
+
+  /** Removes the line from a terminal, before something else is written there. */
+  clear(): void {
+    if (this.#tty) this.#stream.write(ERASE_LINE);
+  }
+}
+
+/** "step 120/250  loss 0.4123  accuracy 88.3 %  12.1 steps/s  26 RHS/step  0:11 left"; loss and accuracy are running means. */
+export function progressLine(m: StepMetrics): string {
+  return [
+    `step ${m.step}/${m.lastStep}`,
+    `loss ${m.meanLoss.toFixed(4)}`,
+    `accuracy ${(100 * m.meanAccuracy).toFixed(1)} %`,
+    `${m.stepsPerSecond.toPrecision(3)} steps/s`,
+    `${m.solver.rhsEvaluations} RHS/step`,
+    `${duration(m.eta)} left`,
+  ].join("  ");
+}
+
+/** 0:07, 12:05, 1:02:03. */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (n: number) => `${n}`.padStart(2, "0");
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+/** Words are dimmed, so that the numbers stand out. */
+function dimLabels(line: string): string {
+  return line.replace(/[a-z%][a-zA-Z/%]*/g, (word) => `${DIM}${word}${RESET}`);
+}

@@ -1,0 +1,288 @@
+// The training loop: batches in a reproducible order, gradients, an optimiser's step, and what came of it. It prints and writes
+// nothing; whoever iterates decides what to do with the metrics.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { ArgumentError, EngineError } from "../core/errors.ts";
+import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
+import type { ImageSet } from "../data/imageSet.ts";
+import { type Batch, batchCount, batches } from "../data/loader.ts";
+import type { BatchResult, ClassifierEvaluation, ConnectomeODEClassifier } from "../models/classifier.ts";
+import type { SolveStats } from "../ode/solve.ts";
+import type { TapePlan } from "../ode/tape.ts";
+import type { Optimizer } from "./optimizer.ts";
+
+/** Where training stands. Together with the parameters and the optimiser's state it continues a run exactly. */
+export interface TrainingPosition {
+  /** From 0. */
+  readonly epoch: number;
+  /** The next batch of that epoch, from 0. */
+  readonly batch: number;
+  /** Steps done. */
+  readonly step: number;
+}
+
+/** The work of the solver in one training step. */
+export interface SolverMetrics {
+  /** Evaluations of the right-hand side until the slowest sample was done. */
+  readonly rhsEvaluations: number;
+  /** Attempted steps per sample. */
+  readonly steps: { readonly min: number; readonly mean: number; readonly max: number };
+  /** Attempts that the error control rejected, over all samples. */
+  readonly rejected: number;
+}
+
+export interface StepMetrics {
+  /** From 1. */
+  readonly step: number;
+  /** From 0: the epoch of this step's batch. */
+  readonly epoch: number;
+  /** Mean cross-entropy of the batch, in nats, before the step. */
+  readonly loss: number;
+  /** Share of the batch whose largest logit was the label's. */
+  readonly accuracy: number;
+  /** Means over the last steps, at most 50. */
+  readonly meanLoss: number;
+  readonly meanAccuracy: number;
+  readonly learningRate: number;
+  readonly solver: SolverMetrics;
+  /** Duration of this step. */
+  readonly seconds: number;
+  /** Over the last steps, at most 50. */
+  readonly stepsPerSecond: number;
+  /** Seconds that the remaining steps will take at this speed. */
+  readonly eta: number;
+  /** The step that this run ends with. */
+  readonly lastStep: number;
+}
+
+/** Result of a pass over a set of images. */
+export interface Evaluation {
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly count: number;
+  /** [classes, classes], row = label, column = prediction. */
+  readonly confusion: Uint32Array;
+  readonly seconds: number;
+}
+
+export interface TrainerOptions {
+  readonly model: ConnectomeODEClassifier;
+  readonly optimizer: Optimizer;
+  readonly train: ImageSet;
+  /** Default 64. */
+  readonly batchSize?: number;
+  /** The order of the images is a function of it; default 0. */
+  readonly seed?: number;
+  /** Evaluation times, end time and so on, of training and of evaluation. */
+  readonly evaluation?: ClassifierEvaluation;
+}
+
+export interface FitOptions {
+  /** Train until this many epochs are done, counted from the beginning of training. Default 1, or unlimited with `steps`. */
+  readonly epochs?: number;
+  /** Train until this many steps are done, counted from the beginning of training. The smaller limit counts. */
+  readonly steps?: number;
+  /** Ends the loop after the step in progress. */
+  readonly signal?: AbortSignal;
+}
+
+/** Training cannot go on; the parameters are those before the step that failed. */
+export class TrainingError extends EngineError {}
+
+const DEFAULT_BATCH_SIZE = 64;
+/** Running means and speed cover this many steps. */
+const WINDOW = 50;
+/** Images per pass of an evaluation or calibration; bounds memory only. */
+const EVALUATION_BATCH = 256;
+
+export class Trainer {
+  readonly model: ConnectomeODEClassifier;
+  readonly optimizer: Optimizer;
+  readonly #train: ImageSet;
+  readonly #batchSize: number;
+  readonly #key: Key;
+  readonly #evaluation: ClassifierEvaluation;
+  #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
+  #plan: TapePlan | null = null;
+
+  constructor({ model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation = {} }: TrainerOptions) {
+    if (!Number.isInteger(batchSize) || batchSize < 1) {
+      throw new ArgumentError("Trainer", "batchSize", "a whole number of at least 1", `${batchSize}`);
+    }
+    if (train.count === 0) throw new ArgumentError("Trainer", "train", "at least one image", "none");
+    this.model = model;
+    this.optimizer = optimizer;
+    this.#train = train;
+    this.#batchSize = batchSize;
+    this.#key = deriveKey(keyOfSeed(seed), "order");
+    this.#evaluation = evaluation;
+  }
+
+  get position(): TrainingPosition {
+    return this.#position;
+  }
+
+  get stepsPerEpoch(): number {
+    return batchCount(this.#train.count, this.#batchSize);
+  }
+
+  /** How the last step kept what its reverse pass needed; null before the first one. */
+  get tapePlan(): TapePlan | null {
+    return this.#plan;
+  }
+
+  /** Continues elsewhere: the next step is number `position.step` + 1, on batch `position.batch` of `position.epoch`. */
+  seek(position: TrainingPosition): void {
+    for (const [name, value] of Object.entries(position)) {
+      if (!Number.isSafeInteger(value) || value < 0) {
+        throw new ArgumentError("seek", name, "a whole number of at least 0", `${value}`);
+      }
+    }
+    if (position.batch >= this.stepsPerEpoch) {
+      throw new ArgumentError("seek", "batch", `a batch below ${this.stepsPerEpoch}`, `${position.batch}`);
+    }
+    this.#position = { ...position };
+  }
+
+  /** Fixes the feature statistics of a standardised read-out from the first `count` training images. */
+  async calibrate(count: number): Promise<void> {
+    const [batch] = batches(this.#train, { batchSize: Math.min(count, this.#train.count) });
+    await this.model.calibrate({ data: batch!.images, batch: batch!.size }, this.#evaluation);
+  }
+
+  /** The step after which `fit` with these limits ends. */
+  lastStep({ epochs, steps }: FitOptions): number {
+    for (const [name, limit] of Object.entries({ epochs, steps })) {
+      if (limit !== undefined && (!Number.isInteger(limit) || limit < 0)) {
+        throw new ArgumentError("fit", name, "a whole number of at least 0", `${limit}`);
+      }
+    }
+    const byEpochs = (epochs ?? (steps === undefined ? 1 : Number.POSITIVE_INFINITY)) * this.stepsPerEpoch;
+    return Math.min(byEpochs, steps ?? Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Trains from the current position, one step per iteration. Between steps the event loop turns, so that signals and timers come
+   * through. Leaving the loop at any step leaves a position to continue from.
+   *
+   * @throws {TrainingError} "non-finite-loss"; the step was not taken
+   * @throws {SolverError} a sample's solve did not reach its end; the step was not taken
+   */
+  async *fit(options: FitOptions = {}): AsyncGenerator<StepMetrics, void, undefined> {
+    const lastStep = this.lastStep(options);
+    const recent = new Window(WINDOW);
+    while (this.#position.step < lastStep) {
+      const { epoch, batch: firstBatch } = this.#position;
+      for (const batch of batches(this.#train, {
+        batchSize: this.#batchSize,
+        shuffle: true,
+        key: this.#key,
+        epoch,
+        firstBatch,
+      })) {
+        await nextTurn();
+        if (options.signal?.aborted || this.#position.step >= lastStep) return;
+        const start = performance.now();
+        const result = await this.#step(batch, epoch);
+        const seconds = (performance.now() - start) / 1000;
+        const accuracy = result.correct / result.count;
+        recent.add({ loss: result.loss, accuracy, seconds });
+        const { step } = this.#position;
+        yield {
+          step,
+          epoch,
+          loss: result.loss,
+          accuracy,
+          meanLoss: recent.mean("loss"),
+          meanAccuracy: recent.mean("accuracy"),
+          learningRate: this.optimizer.lr,
+          solver: solverMetrics(result.stats),
+          seconds,
+          stepsPerSecond: 1 / recent.mean("seconds"),
+          eta: (lastStep - step) * recent.mean("seconds"),
+          lastStep,
+        };
+      }
+    }
+  }
+
+  async #step(batch: Batch, epoch: number): Promise<BatchResult> {
+    const step = this.#position.step + 1;
+    const input = { data: batch.images, batch: batch.size };
+    const result = await this.model.gradients(input, batch.labels, step, this.#evaluation);
+    if (!Number.isFinite(result.loss)) throw nonFiniteLoss(step, result.loss);
+    this.optimizer.step();
+    this.#plan = result.stats.at(-1)?.plan ?? null;
+    const done = batch.index + 1 === this.stepsPerEpoch;
+    this.#position = { epoch: done ? epoch + 1 : epoch, batch: done ? 0 : batch.index + 1, step };
+    return result;
+  }
+
+  /** Loss, accuracy and confusion matrix on a set, without dropout; training is not affected. */
+  async evaluate(set: ImageSet, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Evaluation> {
+    if (set.count === 0) throw new ArgumentError("evaluate", "set", "at least one image", "none");
+    const start = performance.now();
+    const confusion = new Uint32Array(set.classes ** 2);
+    let loss = 0;
+    for (const batch of batches(set, { batchSize: EVALUATION_BATCH, ...(signal ? { signal } : {}) })) {
+      await nextTurn();
+      const input = { data: batch.images, batch: batch.size };
+      const result = await this.model.evaluate(input, batch.labels, this.#evaluation);
+      loss += (result.loss * batch.size) / set.count;
+      const width = result.logits.length / batch.size;
+      for (let b = 0; b < batch.size; b++) {
+        const predicted = indexOfMax(result.logits.subarray(b * width, (b + 1) * width));
+        confusion[batch.labels[b]! * set.classes + predicted]!++;
+      }
+    }
+    let correct = 0;
+    for (let c = 0; c < set.classes; c++) correct += confusion[c * (set.classes + 1)]!;
+    const seconds = (performance.now() - start) / 1000;
+    return { loss, accuracy: correct / set.count, count: set.count, confusion, seconds };
+  }
+}
+
+/** The last values of what is averaged. */
+class Window {
+  readonly #size: number;
+  readonly #values: { loss: number; accuracy: number; seconds: number }[] = [];
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  add(values: { loss: number; accuracy: number; seconds: number }): void {
+    this.#values.push(values);
+    if (this.#values.length > this.#size) this.#values.shift();
+  }
+
+  mean(name: "loss" | "accuracy" | "seconds"): number {
+    return this.#values.reduce((sum, values) => sum + values[name], 0) / this.#values.length;
+  }
+}
+
+function solverMetrics(stats: readonly SolveStats[]): SolverMetrics {
+  const steps = stats.flatMap((s) => s.nSteps);
+  const attempts = steps.reduce((sum, n) => sum + n, 0);
+  const accepted = stats.flatMap((s) => s.nAccepted).reduce((sum, n) => sum + n, 0);
+  return {
+    rhsEvaluations: Math.max(...stats.map((s) => s.nFEvals)),
+    steps: { min: Math.min(...steps), mean: attempts / steps.length, max: Math.max(...steps) },
+    rejected: attempts - accepted,
+  };
+}
+
+function indexOfMax(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}
+
+function nonFiniteLoss(step: number, loss: number): TrainingError {
+  return new TrainingError(
+    "non-finite-loss",
+    `training: the loss of step ${step} is ${loss}; the parameters are those after step ${step - 1}. ` +
+      "Try a smaller learning rate, a smaller gain, or tighter solver tolerances",
+    { step, loss: `${loss}` },
+  );
+}
