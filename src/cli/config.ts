@@ -1,0 +1,81 @@
+// What determines a training run: one flat, plain object. Presets fill it, options override it, config.json keeps it.
+
+import type { Device } from "../backend/select.ts";
+import type { DType } from "../core/dtype.ts";
+
+export const WEIGHTS = ["abs", "signed"] as const;
+export const NORMALISATIONS = ["rows", "none"] as const;
+export const INPUTS = ["auto", "retinotopic", "random"] as const;
+export const READOUTS = ["auto", "all", "output", "no-input"] as const;
+export const DTYPES = ["f32", "f64"] as const;
+
+export interface NetworkSize {
+  readonly neurons: number;
+  readonly synapses: number;
+}
+
+/** The part of a configuration that a preset decides. */
+export interface Recipe {
+  /** Absolute values of the weights (kept ≥ 0 in training), or weights with their signs. */
+  readonly weights: (typeof WEIGHTS)[number];
+  /** Divide each row by the sum of its |w|. */
+  readonly normalise: (typeof NORMALISATIONS)[number];
+  /** Factor on all weights, after the normalisation. */
+  readonly gain: number;
+  /** Signed weights may not change sign in training. */
+  readonly keepSigns: boolean;
+  /** Names of torch.nn modules, separated by commas. */
+  readonly nonlinearity: string;
+  /** Where the pixels go. "auto": retinotopic with a neuron table, else one random neuron per pixel. */
+  readonly input: (typeof INPUTS)[number];
+  /** The weights of the input projection are trained. */
+  readonly trainInput: boolean;
+  /** Which neurons are read out. "auto": output neurons with a neuron table, else those that get no input. */
+  readonly readout: (typeof READOUTS)[number];
+  /** Standardise features with statistics of the first `calibration` training images, then fixed. */
+  readonly standardise: boolean;
+  readonly calibration: number;
+  /** Hidden units of the read-out; null: a linear read-out. */
+  readonly fcDim: number | null;
+  readonly dropout: number;
+  readonly endTime: number;
+  readonly numEvals: number;
+  readonly rtol: number;
+  readonly atol: number;
+  readonly maxSteps: number;
+  /** null: no limit by epochs. */
+  readonly epochs: number | null;
+  /** null: no limit by steps. */
+  readonly steps: number | null;
+  readonly batchSize: number;
+  readonly lr: number;
+  /** null: all there are (generated digits: 8,000). */
+  readonly trainSamples: number | null;
+  /** Taken from the training images of a data set. */
+  readonly validationSamples: number;
+  /** null: all there are (generated digits: 1,000). 0: no test. */
+  readonly testSamples: number | null;
+  /** Steps between evaluations on the validation images; 0: at the end only. */
+  readonly evalEvery: number;
+  /** Steps between checkpoints; 0: at the end only. */
+  readonly checkpointEvery: number;
+}
+
+/** Everything that determines a run. */
+export interface TrainConfig extends Recipe {
+  readonly preset: string;
+  /** File, or null: a made-up network. */
+  readonly connectome: string | null;
+  /** CSV beside a connectome: cell types, roles and places. */
+  readonly neuronTable: string | null;
+  /** Make a random network of this size instead of the made-up visual system. */
+  readonly generate: NetworkSize | null;
+  /** Folder with MNIST or a data set of its form; null: generated digits. */
+  readonly data: string | null;
+  readonly seed: number;
+  readonly device: Device;
+  readonly dtype: DType;
+  readonly threads: number;
+  /** Most MiB for the record of the reverse pass; null: the solver's default. */
+  readonly memoryBudget: number | null;
+}

@@ -1,0 +1,66 @@
+// What the command says, and where: text for people, or JSON lines for programs; errors and warnings always on stderr.
+
+import { EngineError } from "../core/errors.ts";
+import { jsonLine, type RunEvent } from "../train/metrics.ts";
+
+export interface Verbosity {
+  /** JSON lines on stdout and no text there. */
+  readonly json: boolean;
+  /** No text but the result, no progress. */
+  readonly quiet: boolean;
+}
+
+export class Console {
+  readonly #json: boolean;
+  readonly #quiet: boolean;
+
+  constructor({ json, quiet }: Verbosity) {
+    this.#json = json;
+    this.#quiet = quiet;
+  }
+
+  /** Whether progress is wanted on stderr. */
+  get showsProgress(): boolean {
+    return !this.#quiet && !(this.#json && !process.stderr.isTTY);
+  }
+
+  /** A line about what is going on. */
+  info(text: string): void {
+    if (!this.#json && !this.#quiet) process.stdout.write(`${text}\n`);
+  }
+
+  /** A line of the result, which `quiet` leaves. */
+  result(text: string): void {
+    if (!this.#json) process.stdout.write(`${text}\n`);
+  }
+
+  /** A line about something that takes a while. */
+  status(text: string): void {
+    if (this.showsProgress) process.stderr.write(`${text}\n`);
+  }
+
+  warn(message: string): void {
+    process.stderr.write(`axograd: warning: ${message}\n`);
+  }
+
+  event(event: RunEvent): void {
+    if (this.#json) process.stdout.write(jsonLine(event));
+  }
+
+  /** The one line that a failed command ends with. */
+  error(error: unknown): void {
+    process.stderr.write(`axograd: ${messageOf(error)}\n`);
+    this.event(errorEvent(error));
+  }
+}
+
+export function errorEvent(error: unknown): RunEvent {
+  const { code, details } = error instanceof EngineError ? error : { code: "internal", details: {} };
+  return { event: "error", code, message: messageOf(error), details };
+}
+
+/** Errors that axograd did not throw on purpose show where they came from. */
+function messageOf(error: unknown): string {
+  if (error instanceof EngineError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

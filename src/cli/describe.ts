@@ -1,0 +1,111 @@
+// A run in words: what was resolved before it starts, and what came of it.
+
+import type { TapePlan } from "../ode/tape.ts";
+import type { EvaluationRecord } from "../train/metrics.ts";
+import { duration } from "../train/progress.ts";
+import { VERSION } from "../train/version.ts";
+import type { TrainConfig } from "./config.ts";
+import type { Materials } from "./experiment.ts";
+import type { RunSummary } from "./summary.ts";
+
+/** 4623254 → "4,623,254". */
+export function count(n: number): string {
+  return n.toLocaleString("en");
+}
+
+function plural(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+function row(label: string, text: string): string {
+  return `${label.padEnd(12)}${text}`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${count(Math.round(bytes / 2 ** 20))} MiB`;
+}
+
+/** The first lines of a run. */
+export function describeRun(config: TrainConfig, materials: Materials, device: string, lastStep: number): string[] {
+  const { connectome, wiring, digits } = materials;
+  const { csr, table, tableFile, source } = connectome;
+  const made = csr.duplicatesSummed > 0 ? `; ${plural(csr.duplicatesSummed, "duplicate entry")} summed` : "";
+  const cellTypes = table ? `, ${table.types.length} cell types${tableFile ? ` from ${tableFile}` : ""}` : "";
+  const parts = [
+    digits.validation && `${count(digits.validation.count)} validation`,
+    digits.test && `${count(digits.test.count)} test`,
+  ];
+  const images = [`${count(digits.train.count)} training`, ...parts.filter((part) => part !== null)].join(", ");
+  return [
+    `axograd ${VERSION}, preset ${config.preset}, seed ${config.seed}`,
+    row("network", `${count(csr.nRows)} neurons, ${count(csr.nnz)} synapses (${source}${cellTypes})${made}`),
+    row("weights", describeWeights(config)),
+    row(
+      "input",
+      `${count(wiring.inputProjection.nCols)} pixels to ${plural(wiring.nDriven, "neuron")}, ${wiring.input}, ${config.trainInput ? "trained" : "frozen"}`,
+    ),
+    row("read-out", describeReadout(config, materials)),
+    row("data", `${digits.source}: ${images} images`),
+    row("device", `${device}`),
+    row(
+      "solver",
+      `dopri5 from t = 0 to ${config.endTime}, rtol ${config.rtol}, atol ${config.atol}, read out at the last of ${config.numEvals} times`,
+    ),
+    row("training", `Adam, learning rate ${config.lr}, batches of ${config.batchSize}, ${plural(lastStep, "step")}`),
+  ];
+}
+
+function describeWeights({ weights, normalise, gain, nonlinearity }: TrainConfig): string {
+  const kind = weights === "abs" ? "absolute values" : "signed";
+  const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";
+  return `${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}; ${nonlinearity}`;
+}
+
+function describeReadout({ fcDim, dropout, standardise }: TrainConfig, { wiring, weights, digits }: Materials): string {
+  const n = wiring.outputProjection?.nRows ?? weights.nRows;
+  const which = {
+    all: "neurons, all there are",
+    output: "output neurons, which get no input",
+    "no-input": "neurons that get no input",
+  };
+  const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
+  return `${count(n)} ${which[wiring.readout]}, to ${digits.train.classes} classes: ${layers}${standardise ? ", standardised" : ""}`;
+}
+
+/** What the tape decided in the first step. */
+export function describeTape({
+  strategy,
+  attempts,
+  bytesPerStart,
+  bytesPerSaves,
+  budgetBytes,
+  stride,
+}: TapePlan): string {
+  const how = {
+    store: `stores all ${attempts} attempts for the reverse pass (${mebibytes(attempts * (bytesPerStart + bytesPerSaves))} of ${mebibytes(budgetBytes)})`,
+    recompute: `recomputes attempts in the reverse pass to stay within ${mebibytes(budgetBytes)}`,
+    checkpoint: `keeps every ${stride}th state and recomputes the rest to stay within ${mebibytes(budgetBytes)}`,
+  }[strategy];
+  return row("memory", how);
+}
+
+/** One evaluation. */
+export function describeEvaluation({ set, step, loss, accuracy, count: n }: EvaluationRecord): string {
+  return row(
+    set,
+    `${(100 * accuracy).toFixed(2)} % of ${count(n)} images, loss ${loss.toFixed(4)} after step ${count(step)}`,
+  );
+}
+
+/** The last lines of a run. */
+export function describeSummary(summary: RunSummary): string[] {
+  const { stepsPerSecond, rhsEvaluationsPerStep, seconds, peakMemoryBytes, deviceMemory, steps } = summary;
+  return [
+    row(
+      "speed",
+      `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`,
+    ),
+    row("memory", `${mebibytes(peakMemoryBytes)} at most, ${mebibytes(deviceMemory.peakBytes)} of it on the device`),
+    row("files", `${summary.folder}: ${summary.files.join(", ")}`),
+  ];
+}

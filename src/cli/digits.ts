@@ -1,0 +1,75 @@
+// The images of a run: MNIST or a data set of its form from a folder, or generated digits.
+
+import { ArgumentError } from "../core/errors.ts";
+import { deriveKey, keyOfSeed } from "../core/random.ts";
+import { type ImageSet, splitTrainValidation, subset } from "../data/imageSet.ts";
+import { readMnist } from "../data/mnist.ts";
+import { syntheticDigits } from "../data/syntheticDigits.ts";
+import type { TrainConfig } from "./config.ts";
+
+export interface Digits {
+  readonly train: ImageSet;
+  /** null: no image was set aside. */
+  readonly validation: ImageSet | null;
+  /** null: no test is wanted. */
+  readonly test: ImageSet | null;
+  /** Where they are from, for people. */
+  readonly source: string;
+}
+
+type Sizes = Pick<TrainConfig, "data" | "trainSamples" | "validationSamples" | "testSamples">;
+
+const GENERATED = { train: 8000, test: 1000 } as const;
+/** Generated digits stand in for files, so they are the same for every seed of a run; the parts are far apart in one series. */
+const DATA_SEED = 1;
+const VALIDATION_FIRST = 1e9;
+const TEST_FIRST = 2e9;
+
+export async function loadDigits(sizes: Sizes): Promise<Digits> {
+  return sizes.data === null ? generate(sizes) : read(sizes.data, sizes);
+}
+
+function generate({ trainSamples, validationSamples, testSamples }: Sizes): Digits {
+  const key = deriveKey(keyOfSeed(DATA_SEED), "digits");
+  const part = (count: number, first: number) => (count === 0 ? null : syntheticDigits(count, key, { first }));
+  return {
+    train: syntheticDigits(trainSamples ?? GENERATED.train, key),
+    validation: part(validationSamples, VALIDATION_FIRST),
+    test: part(testSamples ?? GENERATED.test, TEST_FIRST),
+    source: "generated digits",
+  };
+}
+
+async function read(dir: string, { trainSamples, validationSamples, testSamples }: Sizes): Promise<Digits> {
+  const { train: all, test } = await readMnist(dir);
+  if (validationSamples >= all.count) {
+    throw new ArgumentError(
+      "axograd",
+      "--validation-samples",
+      `less than the ${all.count} training images`,
+      `${validationSamples}`,
+    );
+  }
+  const { train, validation } = splitTrainValidation(
+    all,
+    validationSamples,
+    deriveKey(keyOfSeed(DATA_SEED), "validation"),
+  );
+  return {
+    train: first(train, trainSamples, "--train-samples"),
+    validation: validation.count > 0 ? validation : null,
+    test: testSamples === 0 ? null : first(test, testSamples, "--test-samples"),
+    source: dir,
+  };
+}
+
+/** The first `count` images; null: all. */
+function first(set: ImageSet, count: number | null, option: string): ImageSet {
+  if (count === null || count === set.count) return set;
+  if (count > set.count)
+    throw new ArgumentError("axograd", option, `at most ${set.count}, the images there are`, `${count}`);
+  return subset(
+    set,
+    Uint32Array.from({ length: count }, (_, i) => i),
+  );
+}

@@ -1,0 +1,83 @@
+// From a configuration to a model that is ready to train: everything that can be wrong with the input comes out here.
+
+import type { Backend } from "../backend/backend.ts";
+import type { Csr } from "../core/csr.ts";
+import { ConnectomeODEClassifier } from "../models/classifier.ts";
+import type { Constraint } from "../models/parameters.ts";
+import { Adam, type Optimizer } from "../train/optimizer.ts";
+import { Trainer } from "../train/trainer.ts";
+import type { TrainConfig } from "./config.ts";
+import { type Digits, loadDigits } from "./digits.ts";
+import { type Connectome, loadConnectome, scaleWeights, type Wiring, wire } from "./network.ts";
+
+/** The input of a run, read and checked. */
+export interface Materials {
+  readonly connectome: Connectome;
+  /** The connectome with the weights that training starts from. */
+  readonly weights: Csr;
+  readonly wiring: Wiring;
+  readonly digits: Digits;
+}
+
+export interface Experiment {
+  readonly model: ConnectomeODEClassifier;
+  readonly optimizer: Optimizer;
+  readonly trainer: Trainer;
+  dispose(): void;
+}
+
+export async function loadMaterials(config: TrainConfig): Promise<Materials> {
+  const connectome = await loadConnectome(config);
+  const digits = await loadDigits(config);
+  const wiring = wire(connectome, digits.train, config);
+  return { connectome, weights: scaleWeights(connectome.csr, config), wiring, digits };
+}
+
+export function createExperiment(backend: Backend, config: TrainConfig, materials: Materials): Experiment {
+  const { weights, wiring, digits } = materials;
+  const { train } = digits;
+  const model = new ConnectomeODEClassifier(backend, {
+    rnn: {
+      inputSize: train.height * train.width,
+      numNeurons: weights.nRows,
+      connectome: weights,
+      inputProjection: wiring.inputProjection,
+      trainInputProjection: config.trainInput,
+      outputProjection: wiring.outputProjection,
+      outputProjectionBias: false,
+      trainOutputProjection: false,
+      neuronNonlinearity: config.nonlinearity,
+      weightConstraint: constraintOf(config),
+      solve: {
+        rtol: config.rtol,
+        atol: config.atol,
+        maxSteps: config.maxSteps,
+        ...(config.memoryBudget === null ? {} : { memoryBudgetBytes: config.memoryBudget * 2 ** 20 }),
+      },
+    },
+    numClasses: train.classes,
+    fcDim: config.fcDim,
+    dropout: config.dropout,
+    seed: config.seed,
+    standardise: config.standardise,
+  });
+  const optimizer = new Adam(backend, model.parameters, { lr: config.lr });
+  const trainer = new Trainer({
+    model,
+    optimizer,
+    train,
+    batchSize: config.batchSize,
+    seed: config.seed,
+    evaluation: { numEvals: config.numEvals, endTime: config.endTime },
+  });
+  const dispose = () => {
+    optimizer.dispose();
+    model.dispose();
+  };
+  return { model, optimizer, trainer, dispose };
+}
+
+function constraintOf({ weights, keepSigns }: TrainConfig): Constraint {
+  if (weights === "abs") return { min: 0 };
+  return keepSigns ? "sign" : "none";
+}

@@ -1,0 +1,131 @@
+// The network of a run: read or made, its weights scaled, pixels wired to some of its neurons and others chosen for the read-out.
+
+import { access } from "node:fs/promises";
+import { type Csr, mapValues } from "../core/csr.ts";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { deriveKey, keyOfSeed } from "../core/random.ts";
+import {
+  absolute,
+  createSparseProjection,
+  logNormalConnectome,
+  neuronsOfRole,
+  normaliseRows,
+  randomIndices,
+  retinotopicConnectome,
+  retinotopicProjection,
+} from "../data/connectomes.ts";
+import { readConnectome } from "../io/connectome.ts";
+import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
+import type { TrainConfig } from "./config.ts";
+
+/** A network as it comes from a file or a maker. */
+export interface Connectome {
+  readonly csr: Csr;
+  readonly table: NeuronTable | null;
+  /** Where it is from, for people. */
+  readonly source: string;
+  /** The file of the table, where there is one. */
+  readonly tableFile: string | null;
+}
+
+/** Made-up networks stand in for files, so they are the same for every seed of a run. */
+const NETWORK_SEED = 1;
+
+export async function loadConnectome(
+  config: Pick<TrainConfig, "connectome" | "neuronTable" | "generate">,
+): Promise<Connectome> {
+  const { connectome, generate } = config;
+  if (connectome !== null) return readFiles(connectome, config.neuronTable);
+  if (generate !== null) {
+    const csr = logNormalConnectome({ ...generate, seed: NETWORK_SEED });
+    return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null };
+  }
+  const { csr, ...table } = retinotopicConnectome({ seed: NETWORK_SEED });
+  return { csr, table, source: "made-up visual system", tableFile: null };
+}
+
+async function readFiles(file: string, tableFile: string | null): Promise<Connectome> {
+  const csr = await readConnectome(file);
+  const found = tableFile ?? (await tableBeside(file));
+  if (found === null) return { csr, table: null, source: file, tableFile: null };
+  const table = await readNeuronTable(found);
+  if (table.count !== csr.nRows) {
+    throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
+  }
+  return { csr, table, source: file, tableFile: found };
+}
+
+/** `X_neurons.csv` beside `X.npz`, `X_csr.npz`, `X_coo.npz`, `X.pt` or `X.pt.gz`, if it is there. */
+async function tableBeside(file: string): Promise<string | null> {
+  const candidate = file.replace(/(_csr|_csc|_coo)?\.(npz|pth|pt|pt\.gz)$/i, "_neurons.csv");
+  if (candidate === file) return null;
+  try {
+    await access(candidate);
+    return candidate;
+  } catch {
+    return null;
+  }
+}
+
+/** Weights as the recipe wants them. */
+export function scaleWeights(
+  csr: Csr,
+  { weights, normalise, gain }: Pick<TrainConfig, "weights" | "normalise" | "gain">,
+): Csr {
+  const base = weights === "abs" ? absolute(csr) : csr;
+  if (normalise === "rows") return normaliseRows(base, gain);
+  return gain === 1 ? base : mapValues(base, (w) => w * gain);
+}
+
+/** Pixels to neurons, neurons to the read-out. */
+export interface Wiring {
+  readonly input: "retinotopic" | "random";
+  /** [neurons, pixels] */
+  readonly inputProjection: Csr;
+  /** Neurons that pixels drive. */
+  readonly nDriven: number;
+  readonly readout: "all" | "output" | "no-input";
+  /** [features, neurons], one 1 per row; null: all neurons are read out. */
+  readonly outputProjection: Csr | null;
+}
+
+/**
+ * @throws {ArgumentError} a retinotopic input or output neurons are wanted of a network without a neuron table, or there are none
+ */
+export function wire(
+  { csr, table }: Connectome,
+  image: { readonly height: number; readonly width: number },
+  config: Pick<TrainConfig, "input" | "readout" | "seed">,
+): Wiring {
+  const needTable = (option: string): NeuronTable => {
+    if (table) return table;
+    throw new ArgumentError("axograd", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
+  };
+  const { nRows: numNeurons } = csr;
+  const input = config.input === "auto" ? (table ? "retinotopic" : "random") : config.input;
+  const inputProjection =
+    input === "retinotopic"
+      ? retinotopicProjection(needTable("--input"), image)
+      : randomProjection(image.height * image.width, numNeurons, config.seed);
+  const driven = (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
+  const everyone = Uint32Array.from({ length: numNeurons }, (_, i) => i);
+  const nDriven = everyone.filter(driven).length;
+  if (nDriven === 0) throw new ArgumentError("axograd", "--input", "neurons of role input in the table", "none");
+
+  const readout = config.readout === "auto" ? (table ? "output" : "no-input") : config.readout;
+  if (readout === "all") return { input, inputProjection, nDriven, readout, outputProjection: null };
+  // Whatever is read out must have come through the network.
+  const candidates = readout === "output" ? neuronsOfRole(needTable("--readout"), "output") : everyone;
+  const indices = candidates.filter((i) => !driven(i));
+  if (indices.length === 0) {
+    throw new ArgumentError("axograd", "--readout", `neurons without input to read out (${readout})`, "none");
+  }
+  const outputProjection = createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" });
+  return { input, inputProjection, nDriven, readout, outputProjection };
+}
+
+/** Each pixel drives one random neuron with weight 1, as in the tutorial. */
+function randomProjection(size: number, numNeurons: number, seed: number): Csr {
+  const indices = randomIndices(size, numNeurons, deriveKey(keyOfSeed(seed), "input projection"));
+  return createSparseProjection({ size, numNeurons, indices, mode: "ih" });
+}

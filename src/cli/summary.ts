@@ -1,0 +1,129 @@
+// What a run started from and what it came to, as plain JSON: config.json, summary.json and the first and last line of the metrics.
+
+import { arch, cpus, platform } from "node:os";
+import type { Backend } from "../backend/backend.ts";
+import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
+import type { StepMetrics, Trainer } from "../train/trainer.ts";
+import { VERSION } from "../train/version.ts";
+import type { TrainConfig } from "./config.ts";
+import type { Materials } from "./experiment.ts";
+import type { StopSignal } from "./interruption.ts";
+
+/** A run before its first step: its configuration, and what that was resolved to. */
+export interface RunStart {
+  readonly version: string;
+  readonly config: TrainConfig;
+  readonly network: {
+    readonly source: string;
+    readonly neuronTable: string | null;
+    readonly neurons: number;
+    readonly synapses: number;
+    readonly duplicatesSummed: number;
+    readonly input: string;
+    readonly inputNeurons: number;
+    readonly readout: string;
+    readonly readoutNeurons: number;
+  };
+  readonly data: Readonly<Record<"train" | "validation" | "test" | "classes", number>> & { readonly source: string };
+  readonly device: string;
+  readonly stepsPerEpoch: number;
+  readonly lastStep: number;
+  readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
+}
+
+export function describeStart(
+  config: TrainConfig,
+  { connectome, wiring, digits }: Materials,
+  backend: Backend,
+  trainer: Trainer,
+): RunStart {
+  const { csr, source, tableFile } = connectome;
+  return {
+    version: VERSION,
+    config,
+    network: {
+      source,
+      neuronTable: tableFile,
+      neurons: csr.nRows,
+      synapses: csr.nnz,
+      duplicatesSummed: csr.duplicatesSummed,
+      input: wiring.input,
+      inputNeurons: wiring.nDriven,
+      readout: wiring.readout,
+      readoutNeurons: wiring.outputProjection?.nRows ?? csr.nRows,
+    },
+    data: {
+      source: digits.source,
+      train: digits.train.count,
+      validation: digits.validation?.count ?? 0,
+      test: digits.test?.count ?? 0,
+      classes: digits.train.classes,
+    },
+    device: backend.description,
+    stepsPerEpoch: trainer.stepsPerEpoch,
+    lastStep: trainer.lastStep(limitsOf(config)),
+    environment: { node: process.version, platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
+  };
+}
+
+/** What a run came to. */
+export interface RunSummary {
+  readonly version: string;
+  readonly preset: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly steps: number;
+  /** Epochs completed. */
+  readonly epochs: number;
+  /** Of all training steps together. */
+  readonly seconds: number;
+  readonly stepsPerSecond: number;
+  readonly rhsEvaluationsPerStep: number;
+  /** Running mean of the last steps; null before the first step. */
+  readonly trainingLoss: number | null;
+  readonly trainingAccuracy: number | null;
+  readonly validation: EvaluationRecord | null;
+  readonly test: EvaluationRecord | null;
+  /** Largest resident size of the process. */
+  readonly peakMemoryBytes: number;
+  readonly deviceMemory: { readonly peakBytes: number; readonly largestBytes: number };
+  readonly interrupted: StopSignal | null;
+  readonly folder: string;
+  readonly files: readonly string[];
+}
+
+/** The part of a summary that follows from steps, evaluations and memory. */
+export function summarise(
+  { preset, threads }: TrainConfig,
+  backend: Backend,
+  trainer: Trainer,
+  steps: readonly StepMetrics[],
+  evaluations: readonly EvaluationRecord[],
+): Omit<RunSummary, "interrupted" | "folder" | "files"> {
+  const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
+  const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
+  const seconds = sum((m) => m.seconds);
+  const { peakBytes, largestBytes } = backend.memory();
+  return {
+    version: VERSION,
+    preset,
+    device: backend.description,
+    threads,
+    steps: trainer.position.step,
+    epochs: trainer.position.epoch,
+    seconds,
+    stepsPerSecond: seconds > 0 ? steps.length / seconds : 0,
+    rhsEvaluationsPerStep: sum((m) => m.solver.rhsEvaluations) / Math.max(1, steps.length),
+    trainingLoss: steps.at(-1)?.meanLoss ?? null,
+    trainingAccuracy: steps.at(-1)?.meanAccuracy ?? null,
+    validation: last("validation"),
+    test: last("test"),
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    deviceMemory: { peakBytes, largestBytes },
+  };
+}
+
+/** The limits of training, as the trainer takes them. */
+export function limitsOf({ epochs, steps }: TrainConfig): { epochs?: number; steps?: number } {
+  return { ...(epochs === null ? {} : { epochs }), ...(steps === null ? {} : { steps }) };
+}

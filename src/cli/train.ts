@@ -1,0 +1,52 @@
+// `axograd train`: reads and checks all input, opens the device, builds the model, then runs.
+
+import { createBackend } from "../backend/select.ts";
+import type { TrainConfig } from "./config.ts";
+import { Console, type Verbosity } from "./console.ts";
+import { count, describeRun } from "./describe.ts";
+import { createExperiment, loadMaterials } from "./experiment.ts";
+import { PRESETS } from "./presets.ts";
+import { executeRun } from "./run.ts";
+import { defaultRunPath, RunFolder } from "./runFolder.ts";
+import { limitsOf } from "./summary.ts";
+
+export interface RunOptions extends Verbosity {
+  /** Output folder; null: a new one in runs/. */
+  readonly out: string | null;
+  /** Replace the files of an earlier run. */
+  readonly overwrite: boolean;
+}
+
+/**
+ * Runs a training. Nothing is written before all input is read and checked and the model stands.
+ *
+ * @returns the exit code: 0, or that of the signal which stopped it
+ */
+export async function train(config: TrainConfig, options: RunOptions): Promise<number> {
+  const console = new Console(options);
+  const folder = new RunFolder(options.out ?? defaultRunPath(config.preset));
+  await folder.check(options);
+  if (config.generate) {
+    const { neurons, synapses } = config.generate;
+    console.status(`making a network of ${count(neurons)} neurons and ${count(synapses)} synapses`);
+  }
+  const materials = await loadMaterials(config);
+  const { device, dtype, threads } = config;
+  const backend = await createBackend({ device, dtype, threads });
+  try {
+    const experiment = createExperiment(backend, config, materials);
+    try {
+      const { trainer } = experiment;
+      const lastStep = trainer.lastStep(limitsOf(config));
+      for (const line of describeRun(config, materials, backend.description, lastStep)) console.info(line);
+      const { warning } = PRESETS[config.preset]!;
+      if (warning) console.warn(warning);
+      if (config.standardise) await trainer.calibrate(config.calibration);
+      return await executeRun({ config, backend, materials, experiment, folder, console });
+    } finally {
+      experiment.dispose();
+    }
+  } finally {
+    await backend.dispose();
+  }
+}
