@@ -113,7 +113,7 @@ export function summarise(
     epochs: trainer.position.epoch,
     seconds,
     stepsPerSecond: seconds > 0 ? steps.length / seconds : 0,
-    rhsEvaluationsPerStep: sum((m) => m.solver.rhsEvaluations) / Math.max(1, steps.length),
+    rhsEvaluationsPerStep: sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),
     trainingLoss: steps.at(-1)?.meanLoss ?? null,
     trainingAccuracy: steps.at(-1)?.meanAccuracy ?? null,
     validation: last("validation"),

@@ -1,20 +1,24 @@
 // Checkpoints: everything that a run needs to continue exactly, in one safetensors file. Parameters have torch-biopl's names and
 // orders, so that Python can load them; the rest of the state is JSON in the file's metadata, with a readable copy beside it.
 
-import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import type { Backend } from "../backend/backend.ts";
+import type { FloatArray } from "../core/dtype.ts";
+import { FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
 import type { NumberArray } from "../io/numbers.ts";
-import { readSafetensors, type SafeTensor, type SafetensorsType, writeSafetensors } from "../io/safetensors.ts";
-import type { ConnectomeODEClassifier } from "../models/classifier.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "../io/safetensors.ts";
 import { isSparse } from "../models/matrix.ts";
-import type { Parameter } from "../models/parameters.ts";
+import type { ConnectomeNetworkOptions } from "../models/options.ts";
+import type { Parameter, ParameterSet } from "../models/parameters.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { TrainingPosition } from "./trainer.ts";
 import { VERSION } from "./version.ts";
 
 /** Raised when a file of this version could be misread by an older axograd. */
 const FORMAT = 1;
+/** Prefixes of tensors that are no parameters. */
 const OPTIMIZER = "optimizer.";
+const FEATURES = "features.";
 
 /** What a checkpoint says besides its tensors. */
 export interface CheckpointState {
@@ -33,9 +37,19 @@ export interface Checkpoint extends CheckpointState {
   readonly file: string;
 }
 
+/** What a checkpoint needs of a classifier; any NetworkClassifier has it. */
+export interface CheckpointModel {
+  readonly backend: Backend;
+  readonly parameters: ParameterSet;
+  readonly options: { readonly standardise?: boolean };
+  readonly rnn: { readonly options: ConnectomeNetworkOptions; readonly nOutputs: number };
+  featureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
+  setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
+}
+
 /** The parts of a run that a checkpoint holds. */
 export interface Trained {
-  readonly model: ConnectomeODEClassifier;
+  readonly model: CheckpointModel;
   readonly optimizer: Optimizer;
 }
 
@@ -44,37 +58,26 @@ export interface Trained {
  *
  * @returns the names of both files
  */
-export async function saveCheckpoint(
-  file: string,
-  { model, optimizer }: Trained,
-  state: CheckpointState,
-): Promise<string[]> {
-  const parameters = model.parameters;
+export async function saveCheckpoint(file: string, trained: Trained, state: CheckpointState): Promise<string[]> {
+  const { model, optimizer } = trained;
+  const { parameters } = model;
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
   const dtype = model.backend.dtype === "f32" ? "F32" : "F64";
   const tensors = new Map<string, SafeTensor>();
-  const put = (
-    name: string,
-    data: NumberArray,
-    shape: readonly number[] = [data.length],
-    type: SafetensorsType = dtype,
-  ) => {
-    tensors.set(name, { dtype: type, shape, data });
-  };
   for (const p of parameters.all()) {
-    put(p.name, await parameters.values(p.name), shapeOf(p, model));
-    if (p.sparse) put(indicesName(p.name), indicesOf(p.name, model), [2, p.size], "I64");
+    tensors.set(p.name, { dtype, shape: shapeOf(p, model), data: await parameters.values(p.name) });
+    const indices = indicesOf(p, model);
+    if (indices) tensors.set(indicesName(p), { dtype: "I64", shape: [2, indices.length / 2], data: indices });
   }
   const { step, moments } = await optimizer.state();
   for (const [name, values] of Object.entries(moments)) {
     const p = parameters.get(parameterOf(name));
-    put(OPTIMIZER + name, p.sparse ? rowMajor(values, p.sparse.cscOfCsrHost) : values, shapeOf(p, model));
+    tensors.set(OPTIMIZER + name, { dtype, shape: shapeOf(p, model), data: rowMajor(values, p) });
   }
   const features = await model.featureStatistics();
-  if (features) {
-    put("features.mean", features.mean);
-    put("features.scale", features.scale);
+  for (const [name, data] of Object.entries(features ?? {})) {
+    tensors.set(FEATURES + name, { dtype, shape: [data.length], data });
   }
   const description = { format: FORMAT, version: VERSION, optimizerStep: step, ...state };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) });
@@ -104,41 +107,35 @@ export async function loadCheckpoint(file: string): Promise<Checkpoint> {
  */
 export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: Trained): void {
   const { parameters } = model;
-  const take = (name: string, size: number): NumberArray => {
-    const tensor = checkpoint.tensors.get(name);
-    if (tensor?.data.length === size) return tensor.data;
-    throw new FileFormatError(
-      checkpoint.file,
-      `"${name}" of ${size} numbers`,
-      tensor ? `${tensor.data.length}` : "no such tensor",
-    );
+  const { file, tensors } = checkpoint;
+  const take = (name: string, size: number): FloatArray => {
+    const data = tensors.get(name)?.data;
+    if (data?.length === size) return floats(data);
+    throw new FileFormatError(file, `"${name}" of ${size} numbers`, data ? `${data.length}` : "no such tensor");
   };
   // All is checked before anything is changed.
-  const values = parameters.all().map((p) => {
-    if (p.sparse) {
-      const found = take(indicesName(p.name), 2 * p.size);
-      if (indicesOf(p.name, model).some((index, k) => index !== found[k])) {
-        throw new FileFormatError(checkpoint.file, `the connections of ${p.name}`, "those of another network");
-      }
+  for (const p of parameters.all()) {
+    const indices = indicesOf(p, model);
+    const found = indices && take(indicesName(p), indices.length);
+    if (indices?.some((index, k) => index !== found![k])) {
+      throw new FileFormatError(file, `the connections of ${p.name}`, "those of another network");
     }
-    return [p.name, take(p.name, p.size)] as const;
-  });
-  const moments = [...checkpoint.tensors.keys()]
+  }
+  const values = parameters.all().map((p) => [p.name, take(p.name, p.size)] as const);
+  const moments = [...tensors.keys()]
     .filter((name) => name.startsWith(OPTIMIZER))
-    .map((name) => name.slice(OPTIMIZER.length))
     .map((name) => {
-      const p = parameters.get(parameterOf(name));
-      const saved = floats(take(OPTIMIZER + name, p.size));
-      return [name, p.sparse ? deviceOrder(saved, p.sparse.cscOfCsrHost) : saved] as const;
+      const moment = name.slice(OPTIMIZER.length);
+      const p = parameters.get(parameterOf(moment));
+      return [moment, deviceOrder(take(name, p.size), p)] as const;
     });
-  const standardised = model.options.standardise ?? false;
-  const features = standardised && {
-    mean: take("features.mean", model.rnn.nOutputs),
-    scale: take("features.scale", model.rnn.nOutputs),
-  };
+  const features = (["mean", "scale"] as const).map((name) =>
+    model.options.standardise ? take(FEATURES + name, model.rnn.nOutputs) : null,
+  );
   optimizer.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
   for (const [name, data] of values) parameters.set(name, data);
-  if (features) model.setFeatureStatistics(features.mean, features.scale);
+  const [mean, scale] = features;
+  if (mean && scale) model.setFeatureStatistics(mean, scale);
 }
 
 /** A moment's name is `<moment>.<parameter>`. */
@@ -147,45 +144,55 @@ function parameterOf(moment: string): string {
 }
 
 /** `rnn.hh.values` → `rnn.hh.indices`. */
-function indicesName(values: string): string {
-  return values.replace(/values$/, "indices");
+function indicesName({ name }: Parameter): string {
+  return name.replace(/[^.]*$/, "indices");
 }
 
-/** Coordinates [2, nnz] of a sparse parameter: all rows, then all columns, in row-major order. */
-function indicesOf(name: string, { rnn }: ConnectomeODEClassifier): Uint32Array {
+/** Coordinates [2, nnz] of a sparse parameter, all rows, then all columns, in row-major order; null for a dense one. */
+function indicesOf({ name, sparse }: Parameter, { rnn }: CheckpointModel): Uint32Array | null {
+  if (!sparse) return null;
   const { connectome, inputProjection, outputProjection } = rnn.options;
-  const csr = { "rnn.hh.values": connectome, "rnn.ih.values": inputProjection, "rnn.ho.values": outputProjection }[
-    name
-  ];
-  if (!csr) throw new ArgumentError("checkpoint", name, "a matrix of the network", "another parameter");
-  if (!isSparse(csr)) throw new ArgumentError("checkpoint", name, "a sparse matrix", "a dense one");
-  const { nRows, nnz, rowPtr, colIdx } = csr;
+  const matrix = name.startsWith("rnn.ih.")
+    ? inputProjection
+    : name.startsWith("rnn.ho.")
+      ? outputProjection
+      : connectome;
+  if (!matrix || !isSparse(matrix)) return null;
+  const { nRows, nnz, rowPtr, colIdx } = matrix;
   const indices = new Uint32Array(2 * nnz);
   for (let i = 0; i < nRows; i++) indices.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
   indices.set(colIdx, nnz);
   return indices;
 }
 
-/** torch's shape: [nOut, nIn] for the weights of a dense layer, else a vector. */
-function shapeOf(p: Parameter, { parameters }: ConnectomeODEClassifier): number[] {
-  if (!p.name.endsWith(".weight")) return [p.size];
-  const nOut = parameters.get(p.name.replace(/weight$/, "bias")).size;
-  return [nOut, p.size / nOut];
+/** torch's shape: [nOut, nIn] for a dense matrix, else a vector. */
+function shapeOf({ name, size }: Parameter, { parameters, rnn }: CheckpointModel): number[] {
+  if (!name.endsWith(".weight")) return [size];
+  const rows: Readonly<Record<string, number>> = {
+    "rnn.ih.weight": rnn.options.numNeurons,
+    "rnn.ho.weight": rnn.nOutputs,
+  };
+  const nOut = rows[name] ?? parameters.get(name.replace(/weight$/, "bias")).size;
+  return [nOut, size / nOut];
 }
 
-function rowMajor<T extends NumberArray>(values: T, cscOfCsr: Uint32Array): T {
-  const out = values.slice() as T;
-  for (let k = 0; k < values.length; k++) out[k] = values[cscOfCsr[k]!]!;
+/** The order of files from that of the device, which keeps the values of a sparse matrix column by column. */
+function rowMajor(values: FloatArray, { sparse, value }: Parameter): FloatArray {
+  if (sparse?.valuesCsc !== value) return values;
+  const out = values.slice();
+  for (let k = 0; k < values.length; k++) out[k] = values[sparse.cscOfCsrHost[k]!]!;
   return out;
 }
 
-function deviceOrder<T extends NumberArray>(values: T, cscOfCsr: Uint32Array): T {
-  const out = values.slice() as T;
-  for (let k = 0; k < values.length; k++) out[cscOfCsr[k]!] = values[k]!;
+/** The inverse of `rowMajor`. */
+function deviceOrder(values: FloatArray, { sparse, value }: Parameter): FloatArray {
+  if (sparse?.valuesCsc !== value) return values;
+  const out = values.slice();
+  for (let k = 0; k < values.length; k++) out[sparse.cscOfCsrHost[k]!] = values[k]!;
   return out;
 }
 
-function floats(data: NumberArray): Float32Array | Float64Array {
+function floats(data: NumberArray): FloatArray {
   return data instanceof Float32Array || data instanceof Float64Array ? data : Float64Array.from(data);
 }
 

@@ -66,7 +66,7 @@ export function progressLine(m: StepMetrics): string {
     `loss ${m.meanLoss.toFixed(4)}`,
     `accuracy ${(100 * m.meanAccuracy).toFixed(1)} %`,
     `${m.stepsPerSecond.toPrecision(3)} steps/s`,
-    `${m.solver.rhsEvaluations} RHS/step`,
+    ...(m.solver ? [`${m.solver.rhsEvaluations} RHS/step`] : []),
     `${duration(m.eta)} left`,
   ].join("  ");
 }

@@ -6,7 +6,9 @@ import { ArgumentError, EngineError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import type { ImageSet } from "../data/imageSet.ts";
 import { type Batch, batchCount, batches } from "../data/loader.ts";
-import type { BatchResult, ClassifierEvaluation, ConnectomeODEClassifier } from "../models/classifier.ts";
+import type { BatchResult, ClassifierEvaluation, NetworkClassifier } from "../models/classifier.ts";
+import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { ConnectomeNetwork } from "../models/network.ts";
 import type { SolveStats } from "../ode/solve.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -44,7 +46,8 @@ export interface StepMetrics {
   readonly meanLoss: number;
   readonly meanAccuracy: number;
   readonly learningRate: number;
-  readonly solver: SolverMetrics;
+  /** null for a model in discrete time. */
+  readonly solver: SolverMetrics | null;
   /** Duration of this step. */
   readonly seconds: number;
   /** Over the last steps, at most 50. */
@@ -65,8 +68,11 @@ export interface Evaluation {
   readonly seconds: number;
 }
 
-export interface TrainerOptions {
-  readonly model: ConnectomeODEClassifier;
+/** A classifier on a network that is evaluated with options E. */
+export type TrainableModel<E extends object> = NetworkClassifier<E, ConnectomeNetwork<E>>;
+
+export interface TrainerOptions<E extends object = EvaluationOptions> {
+  readonly model: TrainableModel<E>;
   readonly optimizer: Optimizer;
   readonly train: ImageSet;
   /** Default 64. */
@@ -74,7 +80,7 @@ export interface TrainerOptions {
   /** The order of the images is a function of it; default 0. */
   readonly seed?: number;
   /** Evaluation times, end time and so on, of training and of evaluation. */
-  readonly evaluation?: ClassifierEvaluation;
+  readonly evaluation?: ClassifierEvaluation<E>;
 }
 
 export interface FitOptions {
@@ -95,17 +101,17 @@ const WINDOW = 50;
 /** Images per pass of an evaluation or calibration; bounds memory only. */
 const EVALUATION_BATCH = 256;
 
-export class Trainer {
-  readonly model: ConnectomeODEClassifier;
+export class Trainer<E extends object = EvaluationOptions> {
+  readonly model: TrainableModel<E>;
   readonly optimizer: Optimizer;
   readonly #train: ImageSet;
   readonly #batchSize: number;
   readonly #key: Key;
-  readonly #evaluation: ClassifierEvaluation;
+  readonly #evaluation: ClassifierEvaluation<E> | undefined;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
 
-  constructor({ model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation = {} }: TrainerOptions) {
+  constructor({ model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation }: TrainerOptions<E>) {
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new ArgumentError("Trainer", "batchSize", "a whole number of at least 1", `${batchSize}`);
     }
@@ -261,7 +267,8 @@ class Window {
   }
 }
 
-function solverMetrics(stats: readonly SolveStats[]): SolverMetrics {
+function solverMetrics(stats: readonly SolveStats[]): SolverMetrics | null {
+  if (stats.length === 0) return null;
   const steps = stats.flatMap((s) => s.nSteps);
   const attempts = steps.reduce((sum, n) => sum + n, 0);
   const accepted = stats.flatMap((s) => s.nAccepted).reduce((sum, n) => sum + n, 0);
