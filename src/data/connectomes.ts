@@ -1,5 +1,9 @@
-// The connectome makers and the projections that go with them, under one name.
+// The connectome makers, controls and measures, and the projections that go with them, under one name.
 
+export { stronglyConnectedComponents, weaklyConnectedComponents } from "./components.ts";
+export { type DegreeShuffleOptions, degreePreservingShuffle } from "./degreePreservingShuffle.ts";
+export { type DistanceDecayOptions, distanceDecay } from "./distanceDecay.ts";
+export { type ErdosRenyiOptions, erdosRenyi, erdosRenyiLike } from "./erdosRenyi.ts";
 export { type LogNormalOptions, logNormalConnectome } from "./logNormalConnectome.ts";
 export { createSparseProjection, neuronsOfRole, randomIndices, retinotopicProjection } from "./projection.ts";
 export {
@@ -8,3 +12,8 @@ export {
   retinotopicConnectome,
 } from "./retinotopicConnectome.ts";
 export { absolute, normaliseRows } from "./scaling.ts";
+export { type SmallWorldOptions, smallWorld } from "./smallWorld.ts";
+export { growthRate, spectralRadiusOfAbsolute } from "./spectralRadius.ts";
+export { type ConnectomeStatistics, connectomeStatistics, type Distribution, distributionOf } from "./statistics.ts";
+export { type TopographicOptions, topographicConnectome } from "./topographicConnectome.ts";
+export { type TypedConnectome, type TypedOptions, typedConnectome } from "./typedConnectome.ts";

@@ -1,0 +1,73 @@
+// Random subsets of many cells (pairs of neurons) in time proportional to what is drawn, not to what there is.
+
+import type { RandomStream } from "../core/random.ts";
+
+/** Uniform in [0, 1) with 53 bits, for places among more than 2^32 cells. */
+export function uniform53(stream: RandomStream): number {
+  const high = stream.bits();
+  return (high * 2 ** 21 + (stream.bits() >>> 11)) * 2 ** -53;
+}
+
+/**
+ * Each of the cells 0 … total − 1 with probability p, independently, ascending: jumps of geometric length from one to the next.
+ * Source: Batagelj, Brandes, "Efficient generation of large random networks", Physical Review E 71, 036113 (2005), algorithm 1.
+ */
+export function* bernoulliCells(total: number, p: number, stream: RandomStream): Generator<number> {
+  if (p <= 0) return;
+  const log = p < 1 ? Math.log1p(-p) : Number.NEGATIVE_INFINITY;
+  for (let cell = -1; ; ) {
+    cell += 1 + Math.floor(Math.log1p(-uniform53(stream)) / log);
+    if (!(cell < total)) return;
+    yield cell;
+  }
+}
+
+/**
+ * Exactly `count` of the cells 0 … total − 1, every such set equally likely, in no particular order. O(count) on average, also
+ * when almost all cells are drawn: independent cells with the right mean, then the few that are too many or missing.
+ */
+export function distinctCells(total: number, count: number, stream: RandomStream): Float64Array {
+  const cells = new Float64Array(count);
+  const spare: number[] = [];
+  let length = 0;
+  for (const cell of bernoulliCells(total, count / total, stream)) {
+    if (length < count) cells[length++] = cell;
+    else spare.push(cell);
+  }
+  // Too many: each of them must be as likely to go, so the surplus replaces random ones (reservoir sampling).
+  spare.forEach((cell, k) => {
+    const at = Math.floor(uniform53(stream) * (count + k + 1));
+    if (at < count) cells[at] = cell;
+  });
+  if (length === count) return cells;
+  const drawn = cells.slice(0, length);
+  const added = new Set<number>();
+  while (length < count) {
+    const cell = Math.floor(uniform53(stream) * total);
+    if (added.has(cell) || includesSorted(drawn, cell)) continue;
+    added.add(cell);
+    cells[length++] = cell;
+  }
+  return cells;
+}
+
+/** Puts the elements of an array in random order (Fisher–Yates). */
+export function shuffle(array: { length: number; [i: number]: number }, stream: RandomStream): void {
+  for (let i = array.length - 1; i > 0; i--) {
+    const j = stream.below(i + 1);
+    const held = array[i]!;
+    array[i] = array[j]!;
+    array[j] = held;
+  }
+}
+
+function includesSorted(sorted: Float64Array, value: number): boolean {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < value) low = middle + 1;
+    else high = middle;
+  }
+  return sorted[low] === value;
+}
