@@ -5,6 +5,8 @@ import { Command, CommanderError } from "commander";
 import { ArgumentError, EngineError, FileFormatError, ShapeError, SparseFormatError } from "../core/errors.ts";
 import { VERSION } from "../train/version.ts";
 import { Console } from "./console.ts";
+import { register as registerConvert } from "./convert.ts";
+import { register as registerInspect } from "./inspect.ts";
 import { train } from "./train.ts";
 import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
 
@@ -30,6 +32,8 @@ async function main(args: readonly string[]): Promise<number> {
     const { out = null, overwrite = false, json = false, quiet = false } = given;
     exitCode = await train(configOf(given), { out, overwrite, json, quiet });
   });
+  registerConvert(program);
+  registerInspect(program);
   try {
     await program.parseAsync([...args], { from: "user" });
     return exitCode;

@@ -2,6 +2,7 @@
 
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { type Column, columnIndex, forEachRow, type TableFormat } from "./delimited.ts";
+import { replaceFile } from "./durable.ts";
 import { readBytes } from "./files.ts";
 import { decodeNpy, decodeNpyStrings, parseNpyHeader, shapeText } from "./npy.ts";
 import { readDensePt } from "./pt.ts";
@@ -51,6 +52,13 @@ export async function readLabels(file: string, options: ReadLabelsOptions = {}):
     throw new FileFormatError(file, `${neurons} labels, one per neuron`, `${labels.length}`);
   }
   return { labels, ...typesOf(labels) };
+}
+
+/** Writes the labels of neurons as a table with the columns index and label, durably; `readLabels` reads it back as text. */
+export async function writeLabels(file: string, labels: readonly (string | number)[]): Promise<void> {
+  const quoted = (text: string): string => (/[",\t]|^ | $/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const lines = labels.map((label, i) => `${i},${quoted(String(label))}\n`);
+  await replaceFile(file, ["index,label\n", lines.join("")]);
 }
 
 /** The distinct labels in order, and which of them each neuron has. */

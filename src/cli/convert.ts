@@ -1,0 +1,88 @@
+// axograd convert IN OUT: a connectome from one file format to another.
+
+import { access } from "node:fs/promises";
+import type { Command } from "commander";
+import { withValues } from "../core/csr.ts";
+import type { DType } from "../core/dtype.ts";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { absolute } from "../data/connectomes.ts";
+import {
+  CONNECTOME_EXTENSIONS,
+  readLabelledConnectome,
+  WRITABLE_EXTENSIONS,
+  writeConnectome,
+} from "../io/connectome.ts";
+import { writeLabels } from "../io/labels.ts";
+import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { oneOf, path } from "./values.ts";
+
+interface GivenOptions extends GivenReadOptions {
+  readonly abs?: boolean;
+  readonly dtype?: DType;
+  readonly labels?: string;
+  readonly rectangular?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  const command = program
+    .command("convert")
+    .description("convert a connectome to another file format")
+    .argument("<in>", `file to read: ${CONNECTOME_EXTENSIONS.join(", ")}`)
+    .argument("<out>", `file to write: ${WRITABLE_EXTENSIONS.join(", ")}`);
+  addReadOptions(command)
+    .option("--abs", "absolute values of the weights")
+    .option("--dtype <type>", "write weights as f32 or f64 (default: as read)", oneOf("--dtype", ["f32", "f64"]))
+    .option("--labels <file>", "also write a table (.csv) of which neuron had which label", path("--labels"))
+    .option("--rectangular", "allow a matrix that is not square")
+    .option("--force", "overwrite files that exist")
+    .option("--json", "report as JSON")
+    .action((input: string, output: string, given: GivenOptions) => convert(input, output, given));
+}
+
+async function convert(input: string, output: string, given: GivenOptions): Promise<void> {
+  const { abs = false, dtype, labels: labelsFile, rectangular = false, force = false, json = false } = given;
+  if (!force)
+    for (const file of [output, ...(labelsFile === undefined ? [] : [labelsFile])]) await refuseExisting(file);
+  const { csr: read, labels } = await readLabelledConnectome(input, { ...readOptionsOf(given), square: !rectangular });
+  if (labelsFile !== undefined && labels === null) {
+    throw new ArgumentError("axograd convert", "--labels", `${input} with labels of its neurons`, "one with indices");
+  }
+  const signed = abs ? absolute(read) : read;
+  const csr = dtype === undefined ? signed : withValues(signed, valuesAs(dtype, signed.values));
+  await writeConnectome(output, csr);
+  if (labelsFile !== undefined && labels !== null) await writeLabels(labelsFile, labels);
+  const { nRows, nCols, nnz, duplicatesSummed } = csr;
+  const type = csr.values instanceof Float32Array ? "f32" : "f64";
+  if (json) {
+    const report = {
+      input,
+      output,
+      nRows,
+      nCols,
+      synapses: nnz,
+      duplicatesSummed,
+      dtype: type,
+      labels: labels?.length ?? null,
+    };
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+    return;
+  }
+  const summed = duplicatesSummed > 0 ? `, ${duplicatesSummed} repeated entries summed` : "";
+  process.stdout.write(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
+}
+
+function valuesAs(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {
+  return dtype === "f32" ? Float32Array.from(values) : Float64Array.from(values);
+}
+
+async function refuseExisting(file: string): Promise<void> {
+  try {
+    await access(file);
+  } catch {
+    return;
+  }
+  throw new FileFormatError(file, "a file that is not there yet, or --force", "an existing one", "file-exists");
+}

@@ -1,0 +1,180 @@
+// axograd inspect FILE: what is in a connectome, and what it would take to train it.
+
+import type { Command } from "commander";
+import type { DType } from "../core/dtype.ts";
+import { absolute } from "../data/connectomes.ts";
+import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
+import { TABLEAUS, tableauByName } from "../ode/tableaus/index.ts";
+import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { type Bin, type Inspection, inspect } from "./inspection.ts";
+import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
+
+interface GivenOptions extends GivenReadOptions {
+  readonly abs?: boolean;
+  readonly nonlinearity: string;
+  readonly rate?: number;
+  readonly batchSize: number;
+  readonly method: string;
+  readonly dtype: DType;
+  readonly memoryBudget: number;
+  readonly json?: boolean;
+}
+
+const MIB = 2 ** 20;
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  const methods = TABLEAUS.map((tableau) => tableau.name);
+  const command = program
+    .command("inspect")
+    .description("report on a connectome: degrees, weights, components, spectrum, memory to train it")
+    .argument("<file>", `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}`);
+  addReadOptions(command)
+    .option("--abs", "look at the absolute values of the weights")
+    .option("--nonlinearity <name>", "for the estimate of saturation", nonlinearity("--nonlinearity"), "sigmoid")
+    .option(
+      "--rate <rate>",
+      "typical rate of a neuron (default: 0.5, 1 without a limit)",
+      realNumber("--rate", { above: 0 }),
+    )
+    .option("--batch-size <count>", "samples, for the memory plan", wholeNumber("--batch-size", 1), 32)
+    .option(
+      "--method <name>",
+      `solver, for the memory plan: ${methods.join(", ")}`,
+      oneOf("--method", methods),
+      "dopri5",
+    )
+    .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", ["f32", "f64"]), "f32")
+    .option("--memory-budget <mib>", "of the tape, in MiB", realNumber("--memory-budget", { above: 0 }), 384)
+    .option("--json", "everything as one JSON object")
+    .action(run);
+}
+
+async function run(file: string, given: GivenOptions): Promise<void> {
+  const read = await readConnectome(file, { ...readOptionsOf(given), square: false });
+  const inspection = inspect(given.abs ? absolute(read) : read, {
+    nonlinearity: given.nonlinearity,
+    rate: given.rate ?? null,
+    batchSize: given.batchSize,
+    tableau: tableauByName(given.method),
+    dtype: given.dtype,
+    tapeBudgetBytes: given.memoryBudget * MIB,
+  });
+  const report = given.json ? `${JSON.stringify({ file, ...inspection })}\n` : textOf(file, inspection);
+  process.stdout.write(report);
+}
+
+/** The report for people. */
+export function textOf(file: string, it: Inspection): string {
+  const [rows, columns] = it.neurons;
+  const { weights, columnSigns, components, spectralRadius, saturation, memory } = it;
+  const lines: (readonly [label: string, text: string])[] = [
+    ["neurons", rows === columns ? whole(rows) : `${whole(rows)} post × ${whole(columns)} pre (not square)`],
+    ["synapses", `${whole(it.synapses)}, ${percent(it.density)} of all pairs`],
+    ["repeated", `${whole(it.duplicatesSummed)} entries summed into others`],
+    ["self loops", whole(it.selfLoops)],
+    ["without input", `${whole(it.emptyRows)} neurons`],
+    ["without output", `${whole(it.emptyColumns)} neurons`],
+    ["in-degree", range(it.inDegree)],
+    ["out-degree", range(it.outDegree)],
+    ["weights", range(weights)],
+    ["inhibitory", `${percent(weights.shareInhibitory)} of the synapses (${whole(weights.zero)} are zero)`],
+    [
+      "Dale's law",
+      columnSigns.mixed === 0
+        ? `holds: ${whole(columnSigns.excitatory)} excitatory, ${whole(columnSigns.inhibitory)} inhibitory neurons`
+        : `broken by ${whole(columnSigns.mixed)} of ${whole(columns)} neurons, which have weights of both signs`,
+    ],
+  ];
+  if (components !== null) {
+    lines.push(
+      ["connected", componentsText(components.weak, components.largestWeak)],
+      ["strongly", componentsText(components.strong, components.largestStrong)],
+    );
+  }
+  if (spectralRadius !== null) {
+    const signed =
+      weights.negative === 0
+        ? "the same, as no weight is negative"
+        : `about ${significant(spectralRadius.signedEstimate)}, estimated from the growth of norms`;
+    const settled = spectralRadius.absoluteConverged ? "" : " (not settled)";
+    lines.push(["radius of |W|", `${significant(spectralRadius.absolute)}${settled}`], ["radius of W", signed]);
+  }
+  lines.push([
+    "saturation",
+    saturation.share === null
+      ? `none: ${saturation.nonlinearity} has no limit`
+      : `${percent(saturation.share)} of the neurons beyond ±${saturation.threshold} before ${saturation.nonlinearity}, at rate ${saturation.rate}`,
+  ]);
+  if (memory !== null) {
+    const chunks = memory.chunks === 1 ? "" : `, ${memory.chunks} panels one after another`;
+    lines.push(
+      ["state", `${bytes(memory.state)} for ${memory.panel} samples in ${memory.dtype}${chunks}`],
+      ["matrix", `${bytes(memory.matrix)}, ${bytes(memory.matrixTraining)} more to train it with Adam`],
+      [
+        "tape",
+        `${bytes(memory.tapePerAttempt)} per attempt of ${memory.method}; ${bytes(memory.tapeBudget)} hold ${memory.attemptsStored}, others are recomputed`,
+      ],
+    );
+  }
+  const width = Math.max(...lines.map(([label]) => label.length));
+  return [
+    file,
+    ...lines.map(([label, text]) => `  ${label.padEnd(width)}  ${text}`),
+    ...histogram("in-degree", it.inDegree.histogram),
+    ...histogram("out-degree", it.outDegree.histogram),
+    ...histogram("|weight|", weights.histogram),
+    "",
+  ].join("\n");
+}
+
+const BAR_WIDTH = 40;
+const MAX_BINS = 24;
+
+/** Bars by powers of two; of very many bins, those at the lower end are put together. */
+function histogram(title: string, bins: readonly Bin[]): string[] {
+  if (bins.length === 0) return [];
+  const merged = bins.slice(0, Math.max(0, bins.length - MAX_BINS) + 1);
+  const shown: Bin[] = [
+    { from: merged[0]!.from, to: merged.at(-1)!.to, count: merged.reduce((sum, bin) => sum + bin.count, 0) },
+    ...bins.slice(merged.length),
+  ];
+  const most = Math.max(...shown.map((bin) => bin.count));
+  const names = shown.map(({ from, to }) => (from === to ? "0" : `${significant(from)} … ${significant(to)}`));
+  const width = Math.max(...names.map((name) => name.length));
+  return [
+    "",
+    `  ${title}`,
+    ...shown.map(({ count }, k) => {
+      const bar = "█".repeat(Math.ceil((count / most) * BAR_WIDTH));
+      return `  ${names[k]!.padStart(width)}  ${bar.padEnd(BAR_WIDTH)}  ${whole(count)}`;
+    }),
+  ];
+}
+
+function componentsText(count: number, largest: number): string {
+  return count === 1 ? "all in one component" : `${whole(count)} components, the largest of ${whole(largest)} neurons`;
+}
+
+function range({ min, median, mean, max }: Inspection["inDegree"] | Inspection["weights"]): string {
+  return `${significant(min)} to ${significant(max)}, median ${significant(median)}, mean ${significant(mean)}`;
+}
+
+function whole(n: number): string {
+  return n.toLocaleString("en-US");
+}
+
+/** Four significant digits, without trailing zeros. */
+function significant(x: number): string {
+  return `${Number(x.toPrecision(4))}`;
+}
+
+function percent(share: number): string {
+  return `${Number((100 * share).toPrecision(3))} %`;
+}
+
+function bytes(n: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, n)) / 10));
+  return `${Number((n / 1024 ** unit).toPrecision(3))} ${units[unit]}`;
+}

@@ -1,0 +1,124 @@
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { register } from "../../src/cli/inspect.ts";
+import { binsOf, type Inspection } from "../../src/cli/inspection.ts";
+import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
+import { writeConnectome } from "../../src/io/connectome.ts";
+import { fails, tempDir, testWithData } from "../io/fixtures.ts";
+import { runCommand } from "./command.ts";
+
+const test = suite("inspect");
+const dir = tempDir();
+const file = join(dir, "w.npz");
+
+const matrix = (n: number, ...entries: readonly (readonly [post: number, pre: number, weight: number])[]): Csr =>
+  csrFromCoo({
+    nRows: n,
+    nCols: n,
+    rows: entries.map((e) => e[0]),
+    cols: entries.map((e) => e[1]),
+    values: entries.map((e) => e[2]),
+  });
+
+/** A ring 0 → 1 → 2 → 0 of weight 2, one synapse −8 from 3 to 0, a self loop at 4, neuron 5 alone. */
+const small = matrix(6, [1, 0, 2], [2, 1, 2], [0, 2, 2], [0, 3, -8], [4, 4, 1]);
+
+async function inspected(csr: Csr, ...args: readonly string[]): Promise<Inspection> {
+  await writeConnectome(file, csr);
+  return JSON.parse(await runCommand(register, "inspect", file, "--json", ...args)) as Inspection;
+}
+
+test("sizes, degrees, weights and signs are counted", async () => {
+  const it = await inspected(small);
+  assert.equal(it.neurons, [6, 6]);
+  assert.is(it.synapses, 5);
+  assert.is(it.density, 5 / 36);
+  assert.is(it.selfLoops, 1);
+  assert.is(it.emptyRows, 2);
+  assert.is(it.emptyColumns, 1);
+  assert.equal([it.inDegree.min, it.inDegree.median, it.inDegree.mean, it.inDegree.max], [0, 1, 5 / 6, 2]);
+  assert.equal([it.weights.min, it.weights.median, it.weights.max], [-8, 2, 2]);
+  assert.is(it.weights.shareInhibitory, 0.2);
+  assert.equal(it.columnSigns, { excitatory: 4, inhibitory: 1, mixed: 0 });
+});
+
+test("components are those with and without directions", async () => {
+  const { components } = await inspected(small);
+  assert.equal(components, { weak: 3, largestWeak: 4, strong: 4, largestStrong: 3 });
+});
+
+test("spectral radii are found for rings, rotations and networks without cycles", async () => {
+  const ring = await inspected(small);
+  assert.ok(Math.abs(ring.spectralRadius!.absolute - 2) < 1e-6);
+  assert.ok(Math.abs(ring.spectralRadius!.signedEstimate - 2) < 0.05);
+  // Eigenvalues ±3i: signed, the norm of a vector goes up and down.
+  const rotation = await inspected(matrix(2, [0, 1, -9], [1, 0, 1]));
+  assert.ok(Math.abs(rotation.spectralRadius!.absolute - 3) < 1e-6);
+  assert.ok(Math.abs(rotation.spectralRadius!.signedEstimate - 3) < 0.1);
+  const chain = await inspected(matrix(3, [1, 0, 5], [2, 1, 5]));
+  assert.equal([chain.spectralRadius!.absolute, chain.spectralRadius!.signedEstimate], [0, 0]);
+});
+
+test("saturation counts the neurons far out on a bounded nonlinearity", async () => {
+  const { saturation } = await inspected(small, "--nonlinearity", "tanh", "--rate", "1");
+  assert.equal(saturation, { nonlinearity: "tanh", rate: 1, threshold: 4, share: 1 / 6 });
+  assert.is((await inspected(small, "--nonlinearity", "relu")).saturation.share, null);
+});
+
+test("the memory plan follows the batch, the method and the precision", async () => {
+  const plan = (await inspected(small, "--batch-size", "20", "--method", "dopri5")).memory!;
+  assert.is(plan.state, 6 * 16 * 4);
+  assert.is(plan.chunks, 2);
+  // Dopri5 is FSAL with 7 stages: starts hold the state and a stage, saves 6 contraction outputs.
+  assert.is(plan.tapePerAttempt, 8 * plan.state);
+  const euler = (await inspected(small, "--batch-size", "3", "--method", "euler", "--dtype", "f64")).memory!;
+  assert.is(euler.state, 6 * 4 * 8);
+  assert.is(euler.tapePerAttempt, 2 * euler.state);
+});
+
+test("bins of powers of two hold every value once, zeros apart", () => {
+  assert.equal(binsOf([0, 1, 1, 3, 8]), [
+    { from: 0, to: 0, count: 1 },
+    { from: 1, to: 2, count: 2 },
+    { from: 2, to: 4, count: 1 },
+    { from: 4, to: 8, count: 0 },
+    { from: 8, to: 16, count: 1 },
+  ]);
+  assert.equal(binsOf([]), []);
+});
+
+test("the report for people has every line and aligned columns", async () => {
+  await writeConnectome(file, small);
+  const text = await runCommand(register, "inspect", file);
+  for (const part of ["neurons", "synapses", "Dale's law", "strongly", "radius of |W|", "tape", "in-degree", "█"]) {
+    assert.ok(text.includes(part), part);
+  }
+  assert.match(text, /holds: 4 excitatory, 1 inhibitory/);
+});
+
+test("degenerate matrices have a report too", async () => {
+  const empty = await inspected(matrix(3));
+  assert.is(empty.synapses, 0);
+  assert.is(empty.spectralRadius!.absolute, 0);
+  await writeConnectome(file, { ...matrix(2, [0, 1, 1]), nCols: 9 });
+  const wide = await runCommand(register, "inspect", file);
+  assert.match(wide, /2 post × 9 pre/);
+  await writeConnectome(file, matrix(3));
+  assert.match(await runCommand(register, "inspect", file), /synapses/);
+});
+
+test("wrong options are named", async () => {
+  await fails(() => inspected(small, "--method", "rk5"), "argument", /--method/, /rk4/);
+  await fails(() => inspected(small, "--nonlinearity", "tahn"), "argument", /--nonlinearity/, /tanh/);
+  await fails(() => runCommand(register, "inspect", join(dir, "absent.npz")), "file-missing");
+});
+
+testWithData(test, ["flyvis/flyvis_e2_csr.npz"], "the fly's connectome is as its table says", async (path) => {
+  const it = JSON.parse(await runCommand(register, "inspect", path, "--json")) as Inspection;
+  assert.equal([it.neurons[0], it.synapses], [1203, 28904]);
+  assert.ok(Math.abs(it.weights.shareInhibitory - 0.3524) < 5e-5);
+  assert.is(it.columnSigns.excitatory + it.columnSigns.inhibitory + it.columnSigns.mixed + it.emptyColumns, 1203);
+});
+
+test.run();
