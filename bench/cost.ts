@@ -1,0 +1,200 @@
+// Work and traffic of a program by formula. Numbers that "GFLOP/s" and "GB/s" of the reports are made of.
+//
+// Lanes are those of the panels (a batch of 5 runs as 8); s = bytes of a number, i = bytes of an index (2 where they fit).
+//   sparse matmul       2·nnz·lanes FLOP; reads nnz·(s + i) + 4·rows in order, gathers nnz·lanes·s of X
+//   sparse matmulT      2·nnz·lanes FLOP for Wᵀ·G and as many for the gradient; reads nnz·i, nnz·s for Wᵀ·G, reads and writes
+//                       nnz·s for the gradient, in order; gathers nnz·lanes·s of G, once for both
+//   dense matmul        2·rows·cols·lanes FLOP; reads rows·cols·s and cols·lanes·s (a perfect cache)
+//   dense matmulT       the same for each of Wᵀ·G and the gradient; the gradient is read and written
+//   pointwise           the cost of the op in additions (ops/pointwise.ts) per element; no traffic: values live in a tile
+//   load, store         rows·lanes·s of a state, rows·s of a row, lanes·s of a sample; += is a read and a write
+//   reductions          one addition per element
+//   lookup, scatter     rows·lanes·s read; read and written
+//   gather              rows·(s gathered + 4 of indices); segmentSum: members·(s gathered + 4) + 4·rows of offsets
+// A value that two instructions of one phase load is counted once, as lower.ts makes it.
+
+import { lanesOf } from "../src/backend/layout.ts";
+import type { Binding, Instr, PanelLayout, Phase, Program } from "../src/backend/program.ts";
+import { POINTWISE } from "../src/ops/pointwise.ts";
+
+/** Bytes that come from a working set of a given size: its size tells which cache can hold it. */
+export interface Traffic {
+  readonly bytes: number;
+  readonly workingSet: number;
+}
+
+export interface Cost {
+  readonly flops: number;
+  readonly traffic: readonly Traffic[];
+}
+
+export const NO_COST: Cost = { flops: 0, traffic: [] };
+
+/** Stored entries of a matrix that is bound to a program. */
+export interface StoredEntries {
+  readonly nnz: number;
+  readonly indexBytes: 2 | 4;
+}
+
+/** The sum of costs; traffic of equal working sets is merged. */
+export function addCosts(costs: readonly Cost[]): Cost {
+  const bySet = new Map<number, number>();
+  for (const { traffic } of costs) {
+    for (const { bytes, workingSet } of traffic) bySet.set(workingSet, (bySet.get(workingSet) ?? 0) + bytes);
+  }
+  return {
+    flops: costs.reduce((sum, c) => sum + c.flops, 0),
+    traffic: [...bySet].map(([workingSet, bytes]) => ({ bytes, workingSet })),
+  };
+}
+
+export function totalBytes(cost: Cost): number {
+  return cost.traffic.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/**
+ * @param elementBytes of a number
+ * @param entriesOf    the matrix bound to a sparse binding
+ */
+export function programCost(
+  program: Program,
+  layout: PanelLayout,
+  elementBytes: number,
+  entriesOf: (binding: Binding) => StoredEntries,
+): Cost {
+  const counter = new Counter(program, lanesOf(layout), elementBytes, entriesOf);
+  for (const phase of program.phases) for (const instr of phase.instrs) counter.add(phase, instr);
+  return counter.cost();
+}
+
+class Counter {
+  readonly #bindings: readonly Binding[];
+  readonly #lanes: number;
+  readonly #element: number;
+  readonly #entriesOf: (binding: Binding) => StoredEntries;
+  readonly #gathers: Traffic[] = [];
+  #flops = 0;
+  #streamed = 0;
+
+  constructor(program: Program, lanes: number, element: number, entriesOf: (binding: Binding) => StoredEntries) {
+    this.#bindings = program.bindings;
+    this.#lanes = lanes;
+    this.#element = element;
+    this.#entriesOf = entriesOf;
+  }
+
+  /** What is read in order has all the program's bindings for its working set: by the next run they all have passed. */
+  cost(): Cost {
+    const workingSet = this.#bindings.reduce((sum, b) => sum + this.#bytesOf(b), 0);
+    return addCosts([
+      { flops: this.#flops, traffic: [{ bytes: this.#streamed, workingSet }] },
+      { flops: 0, traffic: this.#gathers },
+    ]);
+  }
+
+  add(phase: Phase, instr: Instr): void {
+    const elements = phase.rows * (phase.lanes === "batch" ? this.#lanes : 1);
+    const s = this.#element;
+    switch (instr.op) {
+      case "load":
+        this.#streamed += this.#bytesOf(this.#bindings[instr.binding]!);
+        return;
+      case "const":
+      case "rowIndex":
+      case "random":
+        return;
+      case "lookup":
+        this.#streamed += elements * s;
+        return;
+      case "scatter":
+        this.#streamed += 2 * elements * s;
+        return;
+      case "gather":
+        this.#streamed += 4 * elements;
+        this.#gather(instr.source, elements * s);
+        return;
+      case "segmentSum": {
+        const members = this.#bindings[instr.members]!.rows;
+        this.#flops += members;
+        this.#streamed += 4 * (members + elements);
+        this.#gather(instr.source, members * s);
+        return;
+      }
+      case "matmul":
+        this.#matmul(this.#bindings[instr.matrix]!, instr.x);
+        return;
+      case "matmulT":
+        this.#matmulT(this.#bindings[instr.matrix]!, instr);
+        return;
+      case "store":
+        this.#streamed += (instr.accumulate ? 2 : 1) * this.#bytesOf(this.#bindings[instr.binding]!);
+        return;
+      case "reduceRows":
+      case "reduceLanes":
+        this.#flops += elements;
+        this.#streamed += (instr.accumulate ? 2 : 1) * this.#bytesOf(this.#bindings[instr.binding]!);
+        return;
+      default:
+        this.#flops += POINTWISE[instr.op].cost * elements;
+    }
+  }
+
+  #matmul(matrix: Binding, x: number): void {
+    const lanes = this.#lanes;
+    if (matrix.kind === "dense") {
+      this.#flops += 2 * matrix.rows * matrix.cols! * lanes;
+      this.#streamed += this.#bytesOf(matrix) + this.#bytesOf(this.#bindings[x]!);
+      return;
+    }
+    const { nnz, indexBytes } = this.#entriesOf(matrix);
+    this.#flops += 2 * nnz * lanes;
+    this.#streamed += nnz * (this.#element + indexBytes) + 4 * matrix.rows;
+    this.#gather(x, nnz * lanes * this.#element);
+  }
+
+  #matmulT(matrix: Binding, { g, needCt, grad }: Extract<Instr, { op: "matmulT" }>): void {
+    const lanes = this.#lanes;
+    const products = (needCt ? 1 : 0) + (grad ? 1 : 0);
+    if (matrix.kind === "dense") {
+      this.#flops += 2 * products * matrix.rows * matrix.cols! * lanes;
+      this.#streamed += ((needCt ? 1 : 0) + (grad ? 2 : 0)) * this.#bytesOf(matrix) + this.#bytesOf(this.#bindings[g]!);
+      return;
+    }
+    const { nnz, indexBytes } = this.#entriesOf(matrix);
+    this.#flops += 2 * products * nnz * lanes;
+    this.#streamed += nnz * (indexBytes + ((needCt ? 1 : 0) + (grad ? 2 : 0)) * this.#element) + 4 * matrix.cols!;
+    this.#gather(g, nnz * lanes * this.#element);
+  }
+
+  #gather(source: number, bytes: number): void {
+    this.#gathers.push({ bytes, workingSet: this.#bytesOf(this.#bindings[source]!) });
+  }
+
+  /** Bytes of all that a binding holds; of a sparse matrix one of its two orders. */
+  #bytesOf(b: Binding): number {
+    const s = this.#element;
+    switch (b.kind) {
+      case "state":
+        return b.rows * this.#lanes * s;
+      case "table":
+        return b.cols! * b.rows * this.#lanes * s;
+      case "sample":
+        return this.#lanes * s;
+      case "row":
+      case "nnz":
+        return b.rows * s;
+      case "scalar":
+        return s;
+      case "dense":
+        return b.rows * b.cols! * s;
+      case "index":
+        return 4 * b.rows;
+      case "key":
+        return 8;
+      case "sparse": {
+        const { nnz, indexBytes } = this.#entriesOf(b);
+        return nnz * (s + indexBytes) + 4 * b.rows;
+      }
+    }
+  }
+}

@@ -1,0 +1,48 @@
+// A peer's process: one line asked, one line answered.
+
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
+import { createInterface } from "node:readline";
+
+export class PeerProcess {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+  #complaints = "";
+
+  constructor(child: ChildProcessWithoutNullStreams) {
+    this.#child = child;
+    this.#lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    child.stderr.on("data", (chunk: Buffer) => {
+      this.#complaints += chunk.toString("utf8");
+    });
+    // Without listeners a missing program, or one that has ended, would end this process too; both show as a missing answer.
+    child.on("error", (error) => {
+      this.#complaints += error.message;
+      child.stdout.destroy();
+    });
+    child.stdin.on("error", () => {});
+  }
+
+  /** What follows "ready " in its first line. */
+  async ready(): Promise<string> {
+    const line = await this.#answer();
+    if (!line.startsWith("ready ")) throw new Error(`expected "ready", got "${line}"`);
+    return line.slice("ready ".length);
+  }
+
+  ask(line: string): Promise<string> {
+    this.#child.stdin.write(`${line}\n`);
+    return this.#answer();
+  }
+
+  close(): void {
+    this.#child.stdin.end();
+  }
+
+  /** @throws {Error} the process ended; with the last line of its complaints */
+  async #answer(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    if (!done) return value;
+    const last = this.#complaints.trim().split("\n").at(-1);
+    throw new Error(last ? `ended early: ${last}` : "ended early");
+  }
+}

@@ -1,0 +1,36 @@
+// How times grow: power laws through medians of axograd's own rows.
+
+import type { Fit, Row } from "../row.ts";
+import { fittedExponent } from "../stats.ts";
+
+/** Exponents of time against synapses (same batch) and against batch (same network), for every operation with enough points. */
+export function fitsOf(rows: readonly Row[]): Fit[] {
+  const own = rows.filter((row) => row.peer === null && !row.op.startsWith("step."));
+  return [
+    ...fits(
+      own.filter((row) => row.op !== "load.read"),
+      "synapses",
+      ({ dims, threads }) => `${dims.batch > 0 ? `batch ${dims.batch}, ` : ""}${threads} threads`,
+    ),
+    ...fits(
+      own.filter((row) => row.dims.batch > 0),
+      "batch",
+      ({ network, threads }) => `${network}, ${threads} threads`,
+    ),
+  ];
+}
+
+function fits(rows: readonly Row[], against: Fit["against"], fixed: (row: Row) => string): Fit[] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = `${row.op}|${fixed(row)}`;
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  return [...groups.values()].flatMap((group) => {
+    const exponent = fittedExponent(group.map((row) => [row.dims[against], row.medianS]));
+    const [first] = group;
+    return exponent === null || !first
+      ? []
+      : [{ op: first.op, against, at: fixed(first), exponent, points: group.length }];
+  });
+}

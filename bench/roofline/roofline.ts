@@ -1,0 +1,98 @@
+// The rates of this machine, and the time they allow for a given work: the roofline.
+
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { totalmem } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { Cost } from "../cost.ts";
+import type { Roofline, RooflineLevel } from "../row.ts";
+import type { ProbeRequest, ProbeStart } from "./probe.ts";
+
+const MIB = 2 ** 20;
+/** For systems that do not tell. */
+const USUAL_CACHES: Caches = { l2: MIB, l3: 32 * MIB };
+/** Working set that no cache holds; per thread. */
+const DRAM_BYTES = 128 * MIB;
+
+interface Caches {
+  readonly l2: number;
+  readonly l3: number;
+}
+
+/**
+ * Measures with `threads` threads at once; their rates are added.
+ *
+ * @param module  compiled rates.as
+ * @param seconds per rate
+ */
+export async function measureRoofline(module: Uint8Array, threads: number, seconds: number): Promise<Roofline> {
+  const start: ProbeStart = { module, maxBytes: DRAM_BYTES };
+  const workers = Array.from(
+    { length: threads },
+    () => new Worker(new URL("./probe.js", import.meta.url), { workerData: start }),
+  );
+  const rate = async (request: ProbeRequest): Promise<number> => {
+    const answers = workers.map(async (worker) => {
+      const answer = once(worker, "message");
+      worker.postMessage(request);
+      const [value] = (await answer) as [number];
+      return value;
+    });
+    return (await Promise.all(answers)).reduce((sum, x) => sum + x, 0);
+  };
+  try {
+    const caches = readCaches();
+    const level = async (name: RooflineLevel["name"], bytes: number, used: number): Promise<RooflineLevel> => ({
+      name,
+      bytes,
+      bandwidth: await rate({ rate: "read", bytes: wholeLines(used), seconds }),
+    });
+    return {
+      threads,
+      flops: await rate({ rate: "flops", seconds }),
+      copy: await rate({ rate: "copy", bytes: DRAM_BYTES, seconds }),
+      levels: [
+        await level("L2", caches.l2, caches.l2 / 2),
+        await level("L3", caches.l3, Math.max(caches.l3 / 2 / threads, 2 * caches.l2)),
+        await level("DRAM", totalmem(), DRAM_BYTES),
+      ],
+    };
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+}
+
+/**
+ * The least time that the measured rates allow: the work at the multiply-add rate, or what comes from each level of memory or
+ * from beyond it at the read bandwidth of that level, whichever is longest. Traffic belongs to the first level that holds its working
+ * set. A bound, not a prediction: gathers of single rows do not reach the bandwidth of reading in order.
+ */
+export function allowedSeconds({ flops, traffic }: Cost, roofline: Roofline): number {
+  let smaller = 0;
+  let longest = flops / roofline.flops;
+  for (const { bytes: capacity, bandwidth } of roofline.levels) {
+    const bytes = traffic.reduce((sum, t) => (t.workingSet > smaller ? sum + t.bytes : sum), 0);
+    longest = Math.max(longest, bytes / bandwidth);
+    smaller = capacity;
+  }
+  return longest;
+}
+
+function wholeLines(bytes: number): number {
+  return Math.floor(bytes / 128) * 128;
+}
+
+/** Sizes of the second and third level as Linux tells them. */
+function readCaches(): Caches {
+  const folder = "/sys/devices/system/cpu/cpu0/cache";
+  const sizes = new Map<number, number>();
+  try {
+    for (const index of readdirSync(folder).filter((name) => name.startsWith("index"))) {
+      const read = (name: string): string => readFileSync(`${folder}/${index}/${name}`, "utf8").trim();
+      if (read("type") !== "Instruction") sizes.set(Number(read("level")), Number.parseInt(read("size"), 10) * 1024);
+    }
+  } catch {
+    return USUAL_CACHES;
+  }
+  return { l2: sizes.get(2) ?? USUAL_CACHES.l2, l3: sizes.get(3) ?? USUAL_CACHES.l3 };
+}

@@ -1,0 +1,111 @@
+// What a benchmark run writes: rows of measurements, the machine they were taken on, and what was left out. Data only.
+
+import type { DType } from "../src/core/dtype.ts";
+
+/** Suites by the name that `--suite` takes. */
+export const SUITES = ["kernels", "rhs", "solve", "step", "load"] as const;
+export type SuiteName = (typeof SUITES)[number];
+
+export interface Dims {
+  readonly neurons: number;
+  readonly synapses: number;
+  /** Samples per run; 0 where the work does not depend on it. */
+  readonly batch: number;
+}
+
+/** Times of one run of an operation, in seconds. */
+export interface Timing {
+  readonly medianS: number;
+  readonly minS: number;
+  /** Half width of the 95 % confidence interval of the mean, in percent of it; null for a single sample. */
+  readonly rmePct: number | null;
+  readonly samples: number;
+}
+
+/** One measurement: of axograd (`peer` null), or of a peer doing the same work on the same data, interleaved with it. */
+export interface Row extends Timing {
+  readonly suite: SuiteName;
+  /** E.g. "spmm", "step.backward". */
+  readonly op: string;
+  readonly network: string;
+  /** "wasm" or "webgpu"; of a peer row its name. */
+  readonly backend: string;
+  readonly dtype: DType;
+  readonly dims: Dims;
+  /** Work by formula (cost.ts) over median time; null where no formula applies. */
+  readonly gflops: number | null;
+  readonly gbps: number | null;
+  /** Bytes of one run by formula. */
+  readonly bytes: number | null;
+  /** Time that the measured rates of this machine allow (roofline/bound.ts) over median time. */
+  readonly fractionOfRoofline: number | null;
+  /** Evaluations of the right-hand side in one run; null where there is no solve. */
+  readonly rhsEvaluations: number | null;
+  readonly peer: string | null;
+  /** Peer time / our time, medians of one interleaved measurement: above 1, axograd is faster. */
+  readonly ratio: number | null;
+  /** Most bytes of device buffers during the measurement. */
+  readonly peakBytes: number | null;
+  /** Largest resident set of a process that did only this, Node itself included. */
+  readonly maxRssBytes: number | null;
+  /** GPU adapter and its kind; null on the CPU. */
+  readonly adapter: string | null;
+  readonly cpu: string;
+  readonly threads: number;
+  readonly node: string;
+  readonly commit: string;
+}
+
+/** Rates of this machine, measured in WASM. Bytes per second and FLOP per second, summed over the threads. */
+export interface Roofline {
+  readonly threads: number;
+  readonly flops: number;
+  /** Read and written bytes both count. */
+  readonly copy: number;
+  /** Reads from working sets of rising size, per thread. */
+  readonly levels: readonly RooflineLevel[];
+}
+
+export interface RooflineLevel {
+  readonly name: "L2" | "L3" | "DRAM";
+  /** The working set it was measured with; larger sets belong to the next level. */
+  readonly bytes: number;
+  readonly bandwidth: number;
+}
+
+/** A power law t = c·x^exponent, fitted to medians. */
+export interface Fit {
+  readonly op: string;
+  readonly against: "synapses" | "batch";
+  /** What was held fixed, e.g. "batch 8, 2 threads". */
+  readonly at: string;
+  readonly exponent: number;
+  readonly points: number;
+}
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly os: string;
+  readonly node: string;
+  readonly commit: string;
+}
+
+/** The file that `--json` names. */
+export interface Report {
+  readonly startedAt: string;
+  readonly arguments: readonly string[];
+  /** What else the machine was doing, in words. */
+  readonly label: string;
+  /** Mean number of runnable processes over the minute before the run and before its end. */
+  readonly load: { readonly before: number; readonly after: number };
+  readonly machine: Machine;
+  readonly rooflines: readonly Roofline[];
+  readonly rows: readonly Row[];
+  readonly fits: readonly Fit[];
+  /** What was skipped or refused, and why. */
+  readonly notes: readonly string[];
+  /** Kernels whose results were wrong; they have no rows. */
+  readonly refused: readonly string[];
+}

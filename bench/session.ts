@@ -1,0 +1,137 @@
+// One child's view of its job: the network, the device under test, and how a measurement becomes a row.
+
+import type { Backend } from "../src/backend/backend.ts";
+import { createBackend } from "../src/backend/select.ts";
+import { type Cost, totalBytes } from "./cost.ts";
+import type { Answer, SuiteJob } from "./job.ts";
+import { type Effort, FULL_EFFORT, QUICK_EFFORT } from "./measure.ts";
+import { Meter } from "./meter.ts";
+import { loadNetwork, type Network } from "./networks.ts";
+import { allowedSeconds } from "./roofline/roofline.ts";
+import type { Row, SuiteName, Timing } from "./row.ts";
+
+/** What a row says besides its times. */
+export interface RowFacts {
+  readonly op: string;
+  readonly batch: number;
+  /** null where no formula applies. */
+  readonly cost: Cost | null;
+  readonly rhsEvaluations?: number;
+  readonly maxRssBytes?: number;
+}
+
+/** A peer's name and threads. */
+export interface PeerFacts {
+  readonly name: string;
+  readonly threads: number;
+}
+
+export class Session {
+  readonly job: SuiteJob;
+  readonly suite: SuiteName;
+  readonly network: Network;
+  readonly effort: Effort;
+  readonly meter: Meter;
+  readonly #send: (answer: Answer) => void;
+  readonly #adapter: string | null;
+
+  private constructor(job: SuiteJob, suite: SuiteName, backend: Backend, send: (answer: Answer) => void) {
+    this.job = job;
+    this.suite = suite;
+    this.network = loadNetwork(job.folder);
+    this.effort = job.quick ? QUICK_EFFORT : FULL_EFFORT;
+    this.meter = new Meter(backend);
+    this.#adapter = backend.name === "webgpu" ? backend.description : null;
+    this.#send = send;
+  }
+
+  static async open(job: SuiteJob, suite: SuiteName, send: (answer: Answer) => void): Promise<Session> {
+    const { device, dtype, threads } = job;
+    return new Session(job, suite, await createBackend({ device, dtype, threads }), send);
+  }
+
+  /** The device under test; what runs on it is counted by `meter`. */
+  get backend(): Backend {
+    return this.meter.backend;
+  }
+
+  note(text: string): void {
+    this.#send({ type: "note", text: `${this.network.name}: ${text}` });
+  }
+
+  refuse(text: string): void {
+    this.#send({ type: "refused", text: `${this.network.name}: ${text}` });
+  }
+
+  /** Reports a measurement of axograd. */
+  row(facts: RowFacts, timing: Timing): void {
+    const { roofline, threads } = this.job;
+    const { cost } = facts;
+    const peakBytes = this.backend.memory().peakBytes;
+    this.#send({
+      type: "row",
+      row: {
+        ...this.#common(facts, timing),
+        backend: this.backend.name,
+        bytes: cost && totalBytes(cost),
+        gflops: cost && cost.flops / timing.medianS / 1e9,
+        gbps: cost && totalBytes(cost) / timing.medianS / 1e9,
+        fractionOfRoofline: cost && roofline && allowedSeconds(cost, roofline) / timing.medianS,
+        peakBytes,
+        maxRssBytes: facts.maxRssBytes ?? null,
+        adapter: this.#adapter,
+        threads,
+        peer: null,
+        ratio: null,
+      },
+    });
+  }
+
+  /** Reports a measurement of a peer, made in turns with `ours`. */
+  peerRow(facts: RowFacts, peer: PeerFacts, timing: Timing, ours: Timing): void {
+    const { cost } = facts;
+    this.#send({
+      type: "row",
+      row: {
+        ...this.#common(facts, timing),
+        backend: peer.name,
+        bytes: null,
+        // The work is the same, the traffic is the peer's own affair.
+        gflops: cost && cost.flops / timing.medianS / 1e9,
+        gbps: null,
+        fractionOfRoofline: null,
+        peakBytes: null,
+        maxRssBytes: null,
+        adapter: null,
+        threads: peer.threads,
+        peer: peer.name,
+        ratio: timing.medianS / ours.medianS,
+      },
+    });
+  }
+
+  #common({ op, batch, rhsEvaluations = 0 }: RowFacts, { medianS, minS, rmePct, samples }: Timing) {
+    const { csr, name } = this.network;
+    const { dtype, machine } = this.job;
+    const { cpu, node, commit } = machine;
+    return {
+      suite: this.suite,
+      op,
+      network: name,
+      dtype,
+      dims: { neurons: csr.nRows, synapses: csr.nnz, batch },
+      medianS,
+      minS,
+      rmePct,
+      samples,
+      rhsEvaluations: rhsEvaluations || null,
+      cpu,
+      node,
+      commit,
+    } satisfies Partial<Row>;
+  }
+
+  dispose(): Promise<void> {
+    return this.backend.dispose();
+  }
+}
