@@ -1,7 +1,7 @@
 // The devices that reference values can be checked on.
 
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { createBackend } from "../../src/backend/select.ts";
 import type { DType } from "../../src/core/dtype.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
 import { createOracleBackend } from "../support/oracleBackend.ts";
@@ -14,12 +14,9 @@ export function defaultDtype(device: Device): DType {
   return device === "webgpu" ? "f32" : "f64";
 }
 
-/** @throws {ArgumentError} a precision that the device does not have */
+/** @throws {EngineError} a precision that the device does not have, or a device that is not there */
 export async function openDevice(device: Device, dtype: DType): Promise<Backend> {
-  if (device === "oracle") {
-    if (dtype !== "f64") throw new ArgumentError("goldens", "dtype", "f64, the oracle's only precision", dtype);
-    return createOracleBackend();
-  }
-  if (device === "wasm") return createWasmBackend({ dtype });
-  throw new ArgumentError("goldens", "device", "wasm or oracle", device);
+  if (device !== "oracle") return createBackend({ device, dtype });
+  if (dtype !== "f64") throw new ArgumentError("goldens", "dtype", "f64, the oracle's only precision", dtype);
+  return createOracleBackend();
 }
