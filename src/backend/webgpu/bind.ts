@@ -45,12 +45,21 @@ export function bindProgram(
   executable: GpuExecutable,
   given: Readonly<Record<string, Bindable>>,
 ): GpuBoundProgram {
-  const { program } = executable;
+  const { program, plan } = executable;
   for (const name of Object.keys(given)) {
     if (program.bindings.some((b) => b.name === name && !b.temp)) continue;
     throw bindError(program, "a binding of the program", name, name);
   }
   const bound = program.bindings.map((b) => (b.temp ? null : resolve(context, executable, b, given[b.name])));
+  for (const target of plan.deferredTargets) {
+    if (!bound[target] || bound.indexOf(bound[target]) === bound.lastIndexOf(bound[target])) continue;
+    throw bindError(
+      program,
+      "a reduction's result under one name",
+      "the same memory twice",
+      plan.bindings[target]!.name,
+    );
+  }
   return new Binder(context, executable, bound).bind();
 }
 

@@ -4,7 +4,15 @@
 
 import type { Binding, BindingId, Instr, Program } from "../program.ts";
 import { type Access, accessesOf, type LegalInstr } from "./access.ts";
-import { type GemmPhase, isProduct, type LegalPhase, legalize, type Piece, type SegmentPhase } from "./legalize.ts";
+import {
+  bindingsOf,
+  type GemmPhase,
+  isProduct,
+  type LegalPhase,
+  legalize,
+  type Piece,
+  type SegmentPhase,
+} from "./legalize.ts";
 
 type ReduceRows = Extract<Instr, { op: "reduceRows" }>;
 
@@ -61,6 +69,8 @@ export interface ProgramPlan {
   readonly name: string;
   readonly bindings: readonly Binding[];
   readonly dispatches: readonly DispatchPlan[];
+  /** Targets of reductions whose last step runs after dispatches that follow them. No other name may mean the same memory. */
+  readonly deferredTargets: ReadonlySet<BindingId>;
 }
 
 /** Rows of one workgroup of map.wgsl, per row of a thread; rows (vec4s) of one of vector.wgsl. */
@@ -80,6 +90,7 @@ class Planner {
   readonly #pieces: readonly Piece[];
   readonly #dispatches: DispatchPlan[] = [];
   readonly #groups: { first: number; last: number }[] = [];
+  readonly #deferredTargets = new Set<BindingId>();
   #combines: Combine[] = [];
   #tail: LegalPhase[] = [];
 
@@ -96,7 +107,7 @@ class Planner {
     });
     this.#flush(this.#pieces.length);
     const bindings = this.#bindings.map((b) => this.#widened(b));
-    return { name: this.#name, bindings, dispatches: this.#dispatches };
+    return { name: this.#name, bindings, dispatches: this.#dispatches, deferredTargets: this.#deferredTargets };
   }
 
   #add(piece: Piece, at: number): void {
@@ -104,7 +115,9 @@ class Planner {
       this.#tail.push(piece);
       return;
     }
-    this.#flush(at);
+    // Reductions may wait: several of them share a last step as long as nobody needs their results.
+    if (this.#tail.length > 0 || this.#needsReductions(piece)) this.#flush(at);
+    for (const { target } of this.#combines) this.#deferredTargets.add(target);
     if (piece.kind === "gemm") this.#dispatches.push({ kernel: "gemm", phase: piece });
     else if (piece.kind === "segmentSum") this.#dispatches.push({ kernel: "segmentSum", phase: piece });
     else this.#dispatches.push(this.#planPhase(piece, at));
@@ -120,7 +133,7 @@ class Planner {
     }
     const reductions = phase.instrs.filter(isReduceRows);
     const kernel = phase.lanes === "batch" ? "map" : "vector";
-    const { groups, itemsPerThread } = groupsOf(phase, kernel, reductions.length > 0);
+    const { groups, itemsPerThread } = groupsOf(phase);
     const partials = reductions.map((r) => (groups === 1 ? null : this.#addPartials(phase, r, groups, at)));
     return { kernel, phase, groups, itemsPerThread, partials };
   }
@@ -128,7 +141,7 @@ class Planner {
   #addPartials(phase: LegalPhase, reduction: ReduceRows, count: number, at: number): BindingId {
     const perLane = phase.lanes === "batch";
     const name = `partials ${this.#bindings.length}`;
-    const temp = { firstPhase: at, lastPhase: at + 1 };
+    const temp = { firstPhase: at, lastPhase: at };
     this.#bindings.push(
       perLane
         ? { name, kind: "table", rows: 1, cols: count, access: "readwrite", temp }
@@ -136,12 +149,21 @@ class Planner {
     );
     const partials = this.#bindings.length - 1;
     const { binding: target, how, accumulate } = reduction;
-    this.#keepUntil(target, at + 1);
     this.#combines.push({ partials, count, target, how, accumulate, perLane });
     return partials;
   }
 
-  /** The target of a reduction is written one step after its phase. */
+  /** Whether a piece touches what a waiting reduction is still to write, other than by a reduction that will wait as well. */
+  #needsReductions(piece: Piece): boolean {
+    const targets = new Set(this.#combines.map((c) => c.target));
+    if (targets.size === 0) return false;
+    if (piece.kind !== "phase") return bindingsOf(piece).some((id) => targets.has(id));
+    const waits = piece.instrs.some(isReduceRows) && groupsOf(piece).groups > 1;
+    const others = piece.instrs.filter((instr) => !(waits && isReduceRows(instr)));
+    return others.some((instr) => accessesOf(instr).some((a) => targets.has(a.binding)));
+  }
+
+  /** Keeps a temporary alive for a dispatch that runs just before piece `at`. */
   #keepUntil(id: BindingId, at: number): void {
     const binding = this.#bindings[id]!;
     if (!binding.temp) return;
@@ -155,6 +177,10 @@ class Planner {
     if (combines.length === 0 && phases.length === 0) return;
     const crosses = phases.some((p) => p.lanes === "none" || p.instrs.some((i) => i.op === "reduceLanes"));
     const oneGroup = crosses || combines.some((c) => !c.perLane);
+    for (const { partials, target } of combines) {
+      this.#keepUntil(partials, at);
+      this.#keepUntil(target, at);
+    }
     this.#dispatches.push({ kernel: "tail", combines, phases, oneGroup });
     this.#groups.push({ first: at - phases.length, last: Math.max(at - phases.length, at - 1) });
     this.#combines = [];
@@ -221,16 +247,12 @@ export function isReduceRows(instr: LegalInstr): instr is ReduceRows {
 }
 
 /** How the rows of a pointwise phase are dealt out. Depends on the rows alone, so that sums do not depend on the batch. */
-function groupsOf(
-  phase: LegalPhase,
-  kernel: "map" | "vector",
-  reduces: boolean,
-): { readonly groups: number; readonly itemsPerThread: number } {
-  const items = kernel === "map" ? phase.rows : Math.ceil(phase.rows / 4);
-  const perGroup = kernel === "map" ? MAP_ROWS : VECTOR_VECS;
+function groupsOf({ rows, lanes, instrs }: LegalPhase): { readonly groups: number; readonly itemsPerThread: number } {
+  const items = lanes === "batch" ? rows : Math.ceil(rows / 4);
+  const perGroup = lanes === "batch" ? MAP_ROWS : VECTOR_VECS;
   // A thread of a phase that sums over lanes keeps the sum of one row only.
-  const onePerThread = phase.instrs.some((i) => i.op === "reduceLanes");
-  const wanted = onePerThread || !reduces ? MAX_GROUPS : MAX_PARTIALS;
+  const onePerThread = instrs.some((i) => i.op === "reduceLanes");
+  const wanted = onePerThread || !instrs.some(isReduceRows) ? MAX_GROUPS : MAX_PARTIALS;
   const itemsPerThread = onePerThread ? 1 : Math.ceil(items / (perGroup * wanted));
   return { groups: Math.ceil(items / (perGroup * itemsPerThread)), itemsPerThread };
 }
