@@ -1,6 +1,20 @@
 // How threads wait: a short spin, for the case that the others are about to arrive, then sleep in the operating system.
 
-import { CONTROL_ARRIVED, CONTROL_FAILED, CONTROL_GENERATION, CONTROL_THREADS } from "../src/backend/wasm/isa";
+import {
+  CONTROL_ARRIVED,
+  CONTROL_FAILED,
+  CONTROL_GENERATION,
+  CONTROL_LINE,
+  CONTROL_TAKEN,
+  CONTROL_THREADS,
+} from "../src/backend/wasm/isa";
+
+/**
+ * Sleeps until the word at `address` is notified, unless it is no longer `old`. The host's Atomics.wait, because memory.atomic.wait32
+ * damages its caller in Node 20: the baseline compiler of V8 11.3 saves the address as 64 bits in a stack slot of 32, over the
+ * local variable that lies next to it.
+ */
+declare function sleep(address: usize, old: u32): void;
 
 /** About 5 µs. More would steal time from whoever shares the core, less would miss threads that are nearly there. */
 const SPINS: i32 = 4000;
@@ -10,18 +24,20 @@ export function waitWhile(address: usize, old: u32): void {
   for (let i = 0; i < SPINS; i++) {
     if (atomic.load<u32>(address) !== old) return;
   }
-  while (atomic.load<u32>(address) === old) atomic.wait<i32>(address, <i32>old, -1);
+  while (atomic.load<u32>(address) === old) sleep(address, old);
 }
 
 /**
- * Waits for all threads. False when one has failed: the failing side sets CONTROL_FAILED, then changes the generation, so nobody
- * waits for a thread that will never come.
+ * Waits for all threads; the last to arrive lets the shares of the next phase begin untaken. False when a thread has failed: it sets
+ * CONTROL_FAILED, then changes the generation, so nobody waits for what will never come.
  */
 export function barrier(control: usize): bool {
   const generation = atomic.load<u32>(control, CONTROL_GENERATION);
   if (failed(control)) return false;
   const arrived = atomic.add<u32>(control, 1, CONTROL_ARRIVED) + 1;
-  if (arrived === load<u32>(control, CONTROL_THREADS)) {
+  const threads = load<u32>(control, CONTROL_THREADS);
+  if (arrived === threads) {
+    for (let t: usize = 0; t < threads; t++) store<u32>(control + t * CONTROL_LINE, 0, CONTROL_TAKEN);
     atomic.store<u32>(control, 0, CONTROL_ARRIVED);
     atomic.add<u32>(control, 1, CONTROL_GENERATION);
     atomic.notify(control + CONTROL_GENERATION);

@@ -51,10 +51,10 @@ function addTime(entry: usize, ms: f64): void {
 function runStep<T>(control: usize, image: usize, step: usize, thread: usize, scratch: usize): bool {
   switch (load<i32>(step, isa.STEP_KIND)) {
     case isa.KIND_PARALLEL:
-      runPhase<T>(image, step, thread, scratch);
+      runShared<T>(control, image, step, thread, scratch);
       return true;
     case isa.KIND_SERIAL:
-      if (thread === 0) runPhase<T>(image, step, thread, scratch);
+      if (thread === 0) runAlone<T>(image, step, scratch);
       return true;
     case isa.KIND_BARRIER:
       return barrier(control);
@@ -66,24 +66,53 @@ function runStep<T>(control: usize, image: usize, step: usize, thread: usize, sc
   }
 }
 
-/** The thread's tiles of a phase: first what does not depend on the row, once, on one whole tile; then tile by tile. */
-function runPhase<T>(image: usize, step: usize, thread: usize, scratch: usize): void {
+/** A phase on thread 0 alone. */
+function runAlone<T>(image: usize, step: usize, scratch: usize): void {
+  const nTiles = <usize>load<u32>(image + load<u32>(step, isa.STEP_RANGES), 4);
+  runPrologue<T>(image, step, scratch);
+  runTiles<T>(image, step, 0, nTiles, scratch);
+}
+
+/**
+ * A phase on all threads. A thread takes its own share in pieces, then pieces of the others' shares: a thread that was late, because
+ * its core had other work, holds nobody up for long. Who computes a tile does not change what is computed.
+ */
+function runShared<T>(control: usize, image: usize, step: usize, thread: usize, scratch: usize): void {
+  const threads = <usize>load<u32>(control, isa.CONTROL_THREADS);
+  const ranges = image + load<u32>(step, isa.STEP_RANGES);
+  runPrologue<T>(image, step, scratch);
+  for (let i: usize = 0; i < threads; i++) {
+    const owner = thread + i < threads ? thread + i : thread + i - threads;
+    const begin = <usize>load<u32>(ranges + (owner << 2));
+    const end = <usize>load<u32>(ranges + (owner << 2), 4);
+    const piece = max<usize>(1, (end - begin) >> 4);
+    const taken = control + owner * isa.CONTROL_LINE;
+    for (;;) {
+      const tile = begin + atomic.add<u32>(taken, <u32>piece, isa.CONTROL_TAKEN);
+      if (tile >= end) break;
+      runTiles<T>(image, step, tile, min<usize>(tile + piece, end), scratch);
+    }
+  }
+}
+
+/** What does not depend on the row: once per thread, on one whole tile. */
+function runPrologue<T>(image: usize, step: usize, scratch: usize): void {
+  const rows = min<usize>(load<u32>(step, isa.STEP_TILE_ROWS), load<u32>(step, isa.STEP_ROWS));
+  const prologue = image + load<u32>(step, isa.STEP_PROLOGUE);
+  const end = prologue + load<u32>(step, isa.STEP_PROLOGUE_COUNT) * isa.INSTR_BYTES;
+  for (let at = prologue; at < end; at += isa.INSTR_BYTES) execute<T>(at, 0, 0, rows, scratch);
+}
+
+/** The instructions of a phase, on one tile after another. */
+function runTiles<T>(image: usize, step: usize, tile: usize, endTile: usize, scratch: usize): void {
   const rows = <usize>load<u32>(step, isa.STEP_ROWS);
   const tileRows = <usize>load<u32>(step, isa.STEP_TILE_ROWS);
-  const range = image + load<u32>(step, isa.STEP_RANGES) + (thread << 2);
-  const endTile = <usize>load<u32>(range, 4);
-  let tile = <usize>load<u32>(range);
-  if (tile === endTile) return;
-  const prologue = image + load<u32>(step, isa.STEP_PROLOGUE);
-  const prologueEnd = prologue + load<u32>(step, isa.STEP_PROLOGUE_COUNT) * isa.INSTR_BYTES;
-  const prologueRows = min<usize>(tileRows, rows);
-  for (let at = prologue; at < prologueEnd; at += isa.INSTR_BYTES) execute<T>(at, 0, 0, prologueRows, scratch);
   const body = image + load<u32>(step, isa.STEP_BODY);
-  const bodyEnd = body + load<u32>(step, isa.STEP_BODY_COUNT) * isa.INSTR_BYTES;
+  const end = body + load<u32>(step, isa.STEP_BODY_COUNT) * isa.INSTR_BYTES;
   for (; tile < endTile; tile++) {
     const firstRow = tile * tileRows;
     const n = min<usize>(tileRows, rows - firstRow);
-    for (let at = body; at < bodyEnd; at += isa.INSTR_BYTES) execute<T>(at, tile, firstRow, n, scratch);
+    for (let at = body; at < end; at += isa.INSTR_BYTES) execute<T>(at, tile, firstRow, n, scratch);
   }
 }
 

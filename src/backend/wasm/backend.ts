@@ -20,7 +20,7 @@ import { Arena } from "./arena.ts";
 import { type Bound, WasmBound } from "./bound.ts";
 import { BufferSpace, WasmBuffer, WasmSparse } from "./buffers.ts";
 import { lengthOf, WasmExecutable } from "./compile.ts";
-import { CONTROL_BYTES } from "./isa.ts";
+import { CONTROL_LINE, CONTROL_TAKEN } from "./isa.ts";
 import { createMemory, instantiate, loadModule, MAX_PAGES, PAGE_BYTES, type WasmMemory } from "./module.ts";
 import { ThreadPool } from "./pool.ts";
 import { PROFILE_BYTES, PROFILE_KINDS } from "./profile.ts";
@@ -69,7 +69,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const memory = createMemory(maxPages);
   const kernels = instantiate(module, memory, dtype);
   const arena = new Arena(memory, kernels.heapBase, maxPages * PAGE_BYTES);
-  const control = arena.allocate("control block", CONTROL_BYTES).address;
+  const control = arena.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE).address;
   const profileTable = profile ? arena.allocate("profile", PROFILE_BYTES).address : 0;
   const pool = await ThreadPool.create({ module, memory, dtype, kernels, threads, control, profile: profileTable });
   return new WasmBackend({ dtype, threads, debug, memory, arena, pool, profileTable });

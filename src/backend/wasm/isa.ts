@@ -30,7 +30,7 @@ export const STEP_PROLOGUE_COUNT = 20;
 /** Phase: offset of the instructions run for every tile, and their number. */
 export const STEP_BODY = 24;
 export const STEP_BODY_COUNT = 28;
-/** Phase: offset of threads + 1 tile numbers; thread t owns the tiles from the t-th up to the next. */
+/** Phase: offset of threads + 1 tile numbers; the share of thread t are the tiles from the t-th up to the next. */
 export const STEP_RANGES = 32;
 /** Combine: address of the partial results, of the result; bytes of one; HOW_…; whether the result is added to. */
 export const STEP_PARTIALS = 12;
@@ -40,7 +40,7 @@ export const STEP_HOW = 24;
 export const STEP_ACCUMULATE = 28;
 export const STEP_BYTES = 36;
 
-/** Every thread runs its own tiles. */
+/** Every thread runs its share of the tiles, then helps the others. */
 export const KIND_PARALLEL = 0;
 /** Thread 0 runs all tiles. */
 export const KIND_SERIAL = 1;
@@ -148,7 +148,9 @@ export const CONTROL_FAILED = 192;
 export const CONTROL_THREADS = 196;
 /** Address of the profile table (pairs of doubles: milliseconds, runs), or 0 when nothing is measured. */
 export const CONTROL_PROFILE = 200;
-export const CONTROL_BYTES = 256;
+/** How many tiles of each thread's share have been taken, a cache line per thread; zero between phases. */
+export const CONTROL_TAKEN = 256;
+export const CONTROL_LINE = 64;
 
 /** Partial results of a reduction are folded in blocks of this many rows, at every level: the order is fixed. */
 export const REDUCE_BLOCK = 32;

@@ -69,9 +69,12 @@ export function createMemory(maxPages: number): WasmMemory {
 
 /** An instance of the module for the calling thread. */
 export function instantiate(module: WasmModule, memory: WasmMemory, dtype: DType): Kernels {
+  const words = new Int32Array(memory.buffer);
   const imports = {
     env: { memory, abort: abort.bind(null, memory) },
     executor: { now: () => performance.now() },
+    // The words to sleep on lie in the part of memory that has been there from the start.
+    barrier: { sleep: (address: number, old: number) => void Atomics.wait(words, address / 4, old | 0) },
   };
   const { exports } = new webAssembly.Instance(module, imports);
   const suffix = dtype === "f32" ? "F32" : "F64";
