@@ -44,7 +44,7 @@ async function read(dir: string, { trainSamples, validationSamples, testSamples 
   const { train: all, test } = await readMnist(dir);
   if (validationSamples >= all.count) {
     throw new ArgumentError(
-      "axograd",
+      "train",
       "--validation-samples",
       `less than the ${all.count} training images`,
       `${validationSamples}`,
@@ -67,7 +67,7 @@ async function read(dir: string, { trainSamples, validationSamples, testSamples 
 function first(set: ImageSet, count: number | null, option: string): ImageSet {
   if (count === null || count === set.count) return set;
   if (count > set.count)
-    throw new ArgumentError("axograd", option, `at most ${set.count}, the images there are`, `${count}`);
+    throw new ArgumentError("train", option, `at most ${set.count}, the images there are`, `${count}`);
   return subset(
     set,
     Uint32Array.from({ length: count }, (_, i) => i),

@@ -99,7 +99,7 @@ export function wire(
 ): Wiring {
   const needTable = (option: string): NeuronTable => {
     if (table) return table;
-    throw new ArgumentError("axograd", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
+    throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
   };
   const { nRows: numNeurons } = csr;
   const input = config.input === "auto" ? (table ? "retinotopic" : "random") : config.input;
@@ -110,7 +110,7 @@ export function wire(
   const driven = (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
   const everyone = Uint32Array.from({ length: numNeurons }, (_, i) => i);
   const nDriven = everyone.filter(driven).length;
-  if (nDriven === 0) throw new ArgumentError("axograd", "--input", "neurons of role input in the table", "none");
+  if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
 
   const readout = config.readout === "auto" ? (table ? "output" : "no-input") : config.readout;
   if (readout === "all") return { input, inputProjection, nDriven, readout, outputProjection: null };
@@ -118,7 +118,7 @@ export function wire(
   const candidates = readout === "output" ? neuronsOfRole(needTable("--readout"), "output") : everyone;
   const indices = candidates.filter((i) => !driven(i));
   if (indices.length === 0) {
-    throw new ArgumentError("axograd", "--readout", `neurons without input to read out (${readout})`, "none");
+    throw new ArgumentError("train", "--readout", `neurons without input to read out (${readout})`, "none");
   }
   const outputProjection = createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" });
   return { input, inputProjection, nDriven, readout, outputProjection };

@@ -36,7 +36,7 @@ export class RunFolder {
    */
   async check({ overwrite }: { readonly overwrite: boolean }): Promise<void> {
     const refuse = (expected: string, got: string): never => {
-      throw new ArgumentError("axograd", "--out", expected, `${this.path}, ${got}`);
+      throw new ArgumentError("train", "--out", expected, `${this.path}, ${got}`);
     };
     const kind = await kindOf(this.path);
     if (kind === "file") refuse("a folder", "which is a file");

@@ -117,10 +117,10 @@ export function addTrainOptions(command: Command): Command {
 export function configOf(given: GivenOptions): TrainConfig {
   const { out: _out, overwrite: _overwrite, json: _json, quiet: _quiet, ...settings } = given;
   if (settings.connectome && settings.generate) {
-    throw new ArgumentError("axograd", "--generate", "either a connectome or a random network", "both");
+    throw new ArgumentError("train", "--generate", "either a connectome or a random network", "both");
   }
   if (settings.neuronTable && !settings.connectome) {
-    throw new ArgumentError("axograd", "--neuron-table", "a --connectome that it belongs to", "none");
+    throw new ArgumentError("train", "--neuron-table", "a --connectome that it belongs to", "none");
   }
   const preset = settings.preset ?? (settings.connectome ? "retina" : "demo");
   const recipe: Recipe = PRESETS[preset]!.recipe;
