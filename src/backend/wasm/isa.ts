@@ -117,7 +117,7 @@ export const OP_MUL_ADD = 49; //  A + B·C, rounded twice: the same bits as OP_M
 export const OP_MUL_SUB = 50; //  A − B·C
 export const OP_MUL_RSUB = 51; // B·C − A
 
-// Contractions. A: the gathered operand; C and E: see assembly/contract.ts.
+// Contractions. Pairs of words (B, C) are plain, not slots.
 export const OP_SPMM = 64; //     A: X, B: rowPtr and colIdx, C: values and bytes per index, E: columns of W
 export const OP_SPMM_T = 65; //   A: slot of x, B: colPtr and rowIdx, C: values and bytes per index, E: G, F: gradient
 export const OP_SPMM_T_CT = 66; //   the same without gradient
