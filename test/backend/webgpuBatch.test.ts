@@ -207,6 +207,23 @@ if (adapter) {
     assert.ok(after.bytes > before.bytes);
   });
 
+  test("a profile tells the time of each kind of kernel, once", async () => {
+    const profiled = await createWebGpuBackend({ profile: true });
+    const { run } = bindStep(profiled, stepProgram(), [1, 2, 3], profiled.layoutFor(3));
+    run();
+    run();
+    await profiled.finish();
+    const profile = profiled.profile();
+    if (adapter.features.includes("timestamp-query")) {
+      assert.is(profile["step: spmm"]?.runs, 2);
+      assert.ok(profile["step: spmm"]!.ms > 0);
+    } else {
+      assert.equal(profile, {});
+    }
+    assert.equal(profiled.profile(), {});
+    await profiled.dispose();
+  });
+
   test("programs with panels of any width agree with the oracle", async ({ backend }) => {
     const layouts: readonly PanelLayout[] = [
       { panel: 4, panels: 3 },

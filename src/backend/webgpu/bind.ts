@@ -130,7 +130,7 @@ class Binder {
     const work = workOf(dispatch, plan.bindings, layout, matrix ? sizeOf(matrix) : { nnz: 0, bytes: 0 });
     const label = `${plan.name}: ${dispatch.kernel}`;
     const groups = matrix ? sparseGroups(layout, matrix) : 0;
-    const step = { label, shader, slabs, matrix, groups, grid: this.#grid(dispatch, matrix), work, firstPanel: 0 };
+    const step = { label, shader, matrix, groups, grid: this.#grid(dispatch, matrix), work, firstPanel: 0 };
     if (!("crossesLanes" in dispatch) || !dispatch.crossesLanes) return [step];
     const blocks = Math.ceil(layout.panels / blockPanels(layout));
     return Array.from({ length: blocks }, (_, k) => {
@@ -139,7 +139,7 @@ class Binder {
   }
 
   #dispatch(step: Step, uniforms: GPUBuffer, offset: number, size: number): BoundDispatch {
-    const { label, shader, slabs, matrix, grid, work } = step;
+    const { label, shader, matrix, grid, work } = step;
     const { pipeline, layout } = this.#context.pipelines.get(label, shader.source, shader.slots);
     const resources = shader.slots.map((slot): GPUBuffer => {
       if (slot.kind === "slab") return this.#piece(slot.bindings[0]!).slab.buffer;
@@ -149,7 +149,6 @@ class Binder {
     resources.forEach((buffer, k) => {
       entries.push({ binding: k + 1, resource: { buffer } });
     });
-    if (slabs.length + entries.length === 0) throw new BackendError("program", `${label}: expected memory, got none`);
     const bindGroup = this.#context.device.bindGroup({ label, layout, entries });
     return { label, pipeline, bindGroup, grid, work };
   }
@@ -231,7 +230,6 @@ class Binder {
 interface Step {
   readonly label: string;
   readonly shader: Shader;
-  readonly slabs: readonly Slab[];
   readonly matrix: Compressed | null;
   /** Workgroups of a sparse product, per block of lanes. */
   readonly groups: number;
