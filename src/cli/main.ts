@@ -5,45 +5,37 @@ import { Command, CommanderError } from "commander";
 import { ArgumentError, EngineError, FileFormatError, ShapeError, SparseFormatError } from "../core/errors.ts";
 import { VERSION } from "../train/version.ts";
 import { Console } from "./console.ts";
-import { register as registerConvert } from "./convert.ts";
-import { register as registerInspect } from "./inspect.ts";
-import { train } from "./train.ts";
-import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
+import { register as registerConvert, register as registerConvert } from "./convert.ts";
+import { register as registerDoctor } from "./doctor.ts";
+import { register as registerInspect, register as registerInspect } from "./inspect.ts";
+import { register as registerTrain } from "./train.ts";
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
-/** Errors that mean that the input is wrong rather than that a run went wrong. */
-const INPUT_ERRORS = [ArgumentError, ShapeError, SparseFormatError, FileFormatError] as const;
-
 /** Wrong words on the command line, found by commander. */
 class UsageError extends EngineError {}
 
-async function main(args: readonly string[]): Promise<number> {
-  let exitCode = 0;
+/** Errors that mean that the input is wrong rather than that a run went wrong. */
+const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, FileFormatError] as const;
+
+/** Each adds itself to the program; an exit code other than 0 is left in `process.exitCode`. */
+const COMMANDS: readonly ((program: Command) => void)[] = [registerTrain, registerInspect, registerConvert];
+
+async function main(args: readonly string[]): Promise<void> {
   const program = new Command("axograd")
     .description("Trains neural networks wired by a connectome.")
     .version(VERSION, "--version", "print the version")
     .exitOverride()
     .configureOutput({ outputError: () => {} });
-  addTrainOptions(
-    program.command("train").description("train a classifier of digits and report how well it does"),
-  ).action(async (given: GivenOptions) => {
-    const { out = null, overwrite = false, json = false, quiet = false } = given;
-    exitCode = await train(configOf(given), { out, overwrite, json, quiet });
-  });
-  registerConvert(program);
-  registerInspect(program);
+  for (const register of COMMANDS) register(program);
   try {
     await program.parseAsync([...args], { from: "user" });
-    return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (error instanceof CommanderError && error.exitCode === 0) return;
     const shaped = error instanceof CommanderError ? usageError(error) : error;
     new Console({ json: args.includes("--json"), quiet: false }).error(shaped);
-    return INPUT_ERRORS.some((kind) => shaped instanceof kind) || shaped instanceof UsageError
-      ? EXIT_USAGE
-      : EXIT_FAILURE;
+    process.exitCode = INPUT_ERRORS.some((kind) => shaped instanceof kind) ? EXIT_USAGE : EXIT_FAILURE;
   }
 }
 
@@ -53,4 +45,4 @@ function usageError(error: CommanderError): UsageError {
   return new UsageError("usage", text.replace(/^error: /, "").replaceAll("\n", " "));
 }
 
-process.exitCode = await main(process.argv.slice(2));
+await main(process.argv.slice(2));

@@ -1,0 +1,219 @@
+// axograd doctor: what this machine offers, what "auto" makes of it, and what to install where something is missing.
+
+import { existsSync, readdirSync } from "node:fs";
+import { arch, availableParallelism, cpus, freemem, release, totalmem } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import type { AdapterInfo } from "../backend/webgpu/dawn.ts";
+import { VERSION } from "../train/version.ts";
+
+/** Everything that `doctor` finds out. */
+export interface Diagnosis {
+  readonly axograd: string;
+  readonly node: string;
+  readonly system: { readonly platform: string; readonly release: string; readonly arch: string };
+  readonly cpu: { readonly model: string; readonly cores: number };
+  readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
+  readonly wasm: { readonly simd: boolean; readonly threads: boolean };
+  readonly vulkan: VulkanReport;
+  readonly adapters: readonly AdapterInfo[];
+  /** Why there is no list of adapters; null where there is one, be it empty. */
+  readonly adapterError: string | null;
+  readonly choice: { readonly device: "wasm" | "webgpu"; readonly reason: string };
+  readonly advice: readonly string[];
+}
+
+/** Vulkan as the process sees it. */
+export interface VulkanReport {
+  /** null where WebGPU does not go through Vulkan. */
+  readonly loader: boolean | null;
+  /** Manifests of drivers: those named by the environment, or else the system's. */
+  readonly drivers: readonly string[];
+  /** Whether the kernel module of NVIDIA's driver is loaded. */
+  readonly nvidiaModule: boolean;
+}
+
+/** Facts that decide what can be run and how fast. */
+const LIMITS = [
+  ["maxStorageBufferBindingSize", "binding"],
+  ["maxBufferSize", "buffer"],
+  ["maxStorageBuffersPerShaderStage", "storage buffers per stage"],
+  ["maxComputeInvocationsPerWorkgroup", "threads per workgroup"],
+  ["maxComputeWorkgroupSizeX", "workgroup size x"],
+  ["maxComputeWorkgroupStorageSize", "workgroup memory"],
+] as const;
+const FEATURES = ["timestamp-query", "shader-f16", "subgroups"] as const;
+
+/** Where Vulkan loaders look for manifests of drivers. */
+const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
+const NVIDIA_MODULE = "/proc/driver/nvidia/version";
+
+/** TypeScript declares it in its browser library only. */
+const webAssembly = (globalThis as unknown as { readonly WebAssembly: { validate(code: Uint8Array): boolean } })
+  .WebAssembly;
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  program
+    .command("doctor")
+    .description("report what this machine offers: threads, SIMD, GPUs; what would be chosen, what is missing")
+    .option("--json", "everything as one JSON object")
+    .action(async ({ json = false }: { readonly json?: boolean }) => {
+      const diagnosis = await diagnose();
+      process.stdout.write(json ? `${JSON.stringify(diagnosis)}\n` : textOf(diagnosis));
+    });
+}
+
+/** Looks at the machine. Never throws: whatever is missing is part of the answer. */
+export async function diagnose(): Promise<Diagnosis> {
+  const { vulkan, adapters, adapterError } = await graphics();
+  return {
+    axograd: VERSION,
+    node: process.version,
+    system: { platform: process.platform, release: release(), arch: arch() },
+    cpu: { model: cpus()[0]?.model.trim() ?? "unknown", cores: availableParallelism() },
+    memory: { totalBytes: totalmem(), freeBytes: freemem() },
+    wasm: { simd: webAssembly.validate(SIMD_MODULE), threads: webAssembly.validate(THREADS_MODULE) },
+    vulkan,
+    adapters,
+    adapterError,
+    choice: choiceAmong(adapters),
+    advice: adviceFor(vulkan, adapters, adapterError),
+  };
+}
+
+async function graphics(): Promise<Pick<Diagnosis, "vulkan" | "adapters" | "adapterError">> {
+  const drivers = driverManifests();
+  const nvidiaModule = existsSync(NVIDIA_MODULE);
+  let loader: boolean | null = null;
+  try {
+    const { hasVulkanLoader, listAdapters } = await import("../backend/webgpu/dawn.ts");
+    loader = hasVulkanLoader();
+    const adapters = await listAdapters();
+    return { vulkan: { loader, drivers, nvidiaModule }, adapters, adapterError: null };
+  } catch (error) {
+    const adapterError = error instanceof Error ? error.message : String(error);
+    return { vulkan: { loader, drivers, nvidiaModule }, adapters: [], adapterError };
+  }
+}
+
+/** Manifests of Vulkan drivers: the environment's list wins over the system's folders, as in the loader. */
+function driverManifests(): string[] {
+  const { VK_DRIVER_FILES, VK_ICD_FILENAMES } = process.env;
+  const named = VK_DRIVER_FILES ?? VK_ICD_FILENAMES;
+  if (named !== undefined) return named.split(":").filter((file) => existsSync(file));
+  return DRIVER_FOLDERS.filter((folder) => existsSync(folder)).flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => join(folder, name)),
+  );
+}
+
+/** What `--device auto` takes, as backend/select.ts decides it for f32. */
+export function choiceAmong(adapters: readonly AdapterInfo[]): Diagnosis["choice"] {
+  const gpu = adapters.find(({ isSoftware }) => !isSoftware);
+  if (gpu) return { device: "webgpu", reason: `${gpu.name} is a GPU (f64 runs on wasm)` };
+  const reason =
+    adapters.length === 0
+      ? "no adapter was found"
+      : `${adapters.map(({ name }) => name).join(", ")}: a CPU that poses as a GPU, slower than wasm`;
+  return { device: "wasm", reason };
+}
+
+/** What to do so that a GPU can be used; nothing where there is one. */
+export function adviceFor(
+  { loader, drivers, nvidiaModule }: VulkanReport,
+  adapters: readonly AdapterInfo[],
+  adapterError: string | null,
+): string[] {
+  if (adapters.some(({ isSoftware }) => !isSoftware)) return [];
+  if (adapterError !== null) return [adapterError];
+  const advice: string[] = [];
+  if (loader === false)
+    advice.push("No Vulkan loader: install it (Debian, Ubuntu: apt install libvulkan1; Fedora: vulkan-loader).");
+  const hasNvidiaManifest = drivers.some((file) => /nvidia/i.test(file));
+  if (nvidiaModule && !hasNvidiaManifest)
+    advice.push(
+      "NVIDIA's kernel module is loaded but no nvidia_icd.json was found: install the driver's Vulkan part (libnvidia-gl-<version>), in a " +
+        "container add the capability graphics (NVIDIA_DRIVER_CAPABILITIES=compute,utility,graphics), or name the file in VK_DRIVER_FILES.",
+    );
+  else if (nvidiaModule && loader === true)
+    advice.push(
+      "NVIDIA's driver is installed but gave no adapter: its user-space part must have the kernel module's version, and /dev/nvidia* " +
+        "must be readable; vulkaninfo says more.",
+    );
+  else if (loader !== null && drivers.length === 0)
+    advice.push(
+      "No Vulkan driver: install that of the GPU (NVIDIA's own; AMD, Intel: mesa-vulkan-drivers 25 or newer).",
+    );
+  return advice;
+}
+
+/** The report for people. */
+export function textOf(it: Diagnosis): string {
+  const { system, cpu, memory, wasm, vulkan, adapters, choice } = it;
+  const loader = { true: "found", false: "not found", null: "not used on this platform" }[`${vulkan.loader}`];
+  const lines: (readonly [label: string, text: string])[] = [
+    ["axograd", it.axograd],
+    ["node", it.node],
+    ["system", `${system.platform} ${system.release}, ${system.arch}`],
+    ["cpu", `${cpu.model}, ${cpu.cores} threads`],
+    ["memory", `${bytes(memory.totalBytes)}, ${bytes(memory.freeBytes)} free`],
+    ["wasm", `SIMD ${yesNo(wasm.simd)}, threads ${yesNo(wasm.threads)}`],
+    ["vulkan", `loader ${loader}, drivers: ${vulkan.drivers.join(", ") || "none found"}`],
+    ["adapters", adapters.length === 0 ? (it.adapterError ?? "none") : `${adapters.length}`],
+  ];
+  return [
+    ...lines.map(([label, text]) => `${label.padEnd(9)} ${text}`),
+    ...adapters.flatMap(adapterLines),
+    `${"auto".padEnd(9)} ${choice.device}: ${choice.reason}`,
+    ...it.advice.map((text) => `${"advice".padEnd(9)} ${text}`),
+    "",
+  ].join("\n");
+}
+
+function adapterLines({
+  index,
+  name,
+  isSoftware,
+  api,
+  vendor,
+  architecture,
+  driver,
+  limits,
+  features,
+}: AdapterInfo): string[] {
+  const maker = [vendor, architecture].filter((part) => part !== "").join(" ");
+  const amounts = LIMITS.map(([limit, label]) => `${label} ${amount(limit, limits[limit] ?? 0)}`);
+  return [
+    `  ${index}: ${name} (${isSoftware ? "software" : "GPU"}, ${api})`,
+    `     driver ${driver || "unknown"}${maker === "" ? "" : `, ${maker}`}`,
+    `     ${amounts.join(", ")}`,
+    `     ${FEATURES.map((feature) => `${feature} ${yesNo(features.includes(feature))}`).join(", ")}`,
+  ];
+}
+
+function amount(limit: string, value: number): string {
+  return limit.endsWith("Size") ? bytes(value) : `${value}`;
+}
+
+function bytes(n: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, n)) / 10));
+  return `${Number((n / 1024 ** unit).toPrecision(3))} ${units[unit]}`;
+}
+
+function yesNo(is: boolean): string {
+  return is ? "yes" : "no";
+}
+
+/** () → v128: the function `v128.const 0`. */
+const SIMD_MODULE = Uint8Array.of(
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  ...[1, 5, 1, 0x60, 0, 1, 0x7b],
+  ...[3, 2, 1, 0],
+  ...[10, 22, 1, 20, 0, 0xfd, 12, ...new Array<number>(16).fill(0), 11],
+);
+
+/** A module with shared memory. */
+const THREADS_MODULE = Uint8Array.of(...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], ...[5, 4, 1, 3, 1, 1]);

@@ -1,0 +1,56 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { AdapterInfo } from "../../src/backend/webgpu/dawn.ts";
+import { adviceFor, choiceAmong, type Diagnosis, diagnose, register, textOf } from "../../src/cli/doctor.ts";
+import { runCommand } from "./command.ts";
+
+const test = suite("doctor");
+
+function adapter(name: string, isSoftware: boolean): AdapterInfo {
+  const limits = { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 30, maxStorageBuffersPerShaderStage: 12 };
+  const facts = { api: "vulkan", vendor: "maker", architecture: "", driver: "driver 1.2" };
+  return { index: 0, name, isSoftware, features: ["subgroups"], limits, ...facts };
+}
+
+const GPU = adapter("Great GPU", false);
+const SOFTWARE = adapter("SwiftShader Device", true);
+const BARE = { loader: true, drivers: [], nvidiaModule: false };
+
+test("the machine that runs the tests has SIMD, threads and memory", async () => {
+  const it = JSON.parse(await runCommand(register, "doctor", "--json")) as Diagnosis;
+  assert.is(it.node, process.version);
+  assert.equal(it.wasm, { simd: true, threads: true });
+  assert.ok(it.cpu.cores >= 1 && it.memory.totalBytes > it.memory.freeBytes);
+  assert.ok(Array.isArray(it.adapters));
+});
+
+test("the report names every fact, and what auto takes", async () => {
+  const text = await runCommand(register, "doctor");
+  for (const part of ["node", "cpu", "memory", "SIMD yes", "vulkan", "adapters", "auto"])
+    assert.ok(text.includes(part), part);
+});
+
+test("an adapter is shown with its kind, limits and features", async () => {
+  const text = textOf({ ...(await diagnose()), adapters: [SOFTWARE] });
+  assert.match(text, /SwiftShader Device \(software, vulkan\)/);
+  assert.match(text, /binding 1 GiB, buffer 2 GiB, storage buffers per stage 12/);
+  assert.match(text, /timestamp-query no, shader-f16 no, subgroups yes/);
+});
+
+test("auto takes a GPU where there is one, and never a software adapter", () => {
+  assert.is(choiceAmong([SOFTWARE, GPU]).device, "webgpu");
+  assert.match(choiceAmong([SOFTWARE, GPU]).reason, /Great GPU/);
+  assert.is(choiceAmong([SOFTWARE]).device, "wasm");
+  assert.match(choiceAmong([]).reason, /no adapter/);
+});
+
+test("what is missing is named with what to install", () => {
+  assert.match(adviceFor({ ...BARE, loader: false }, [], null).join(), /libvulkan1/);
+  assert.match(adviceFor({ ...BARE, nvidiaModule: true }, [], null).join(), /graphics/);
+  assert.match(adviceFor({ ...BARE, nvidiaModule: true, drivers: ["/x/nvidia_icd.json"] }, [], null).join(), /version/);
+  assert.match(adviceFor(BARE, [], null).join(), /No Vulkan driver/);
+  assert.equal(adviceFor({ ...BARE, loader: false }, [], "webgpu: not there"), ["webgpu: not there"]);
+  assert.equal(adviceFor(BARE, [GPU], null), []);
+});
+
+test.run();
