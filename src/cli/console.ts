@@ -55,8 +55,8 @@ export class Console {
 }
 
 export function errorEvent(error: unknown): RunEvent {
-  const { code, details } = error instanceof EngineError ? error : { code: "internal", details: {} };
-  return { event: "error", code, message: messageOf(error), details };
+  const { code, facts } = error instanceof EngineError ? error : { code: "internal", facts: {} };
+  return { event: "error", code, message: messageOf(error), details: facts };
 }
 
 /** Errors that axograd did not throw on purpose show where they came from. */

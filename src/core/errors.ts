@@ -4,14 +4,14 @@
 export class EngineError extends Error {
   /** Stable machine-readable code, e.g. `"shape"`, `"file-truncated"`. */
   readonly code: string;
-  /** Facts about the failure (sample, time, file, argument …), for programs and `--json`. */
-  readonly details: Readonly<Record<string, unknown>>;
+  /** Facts about the failure (not named `details`: uvu takes that for its own) (sample, time, file, argument …), for programs and `--json`. */
+  readonly facts: Readonly<Record<string, unknown>>;
 
-  constructor(code: string, message: string, details: Record<string, unknown> = {}, cause?: unknown) {
+  constructor(code: string, message: string, facts: Record<string, unknown> = {}, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = new.target.name;
     this.code = code;
-    this.details = details;
+    this.facts = facts;
   }
 }
 
@@ -50,15 +50,15 @@ export class FileFormatError extends EngineError {
 
 /** A device cannot do what was asked (missing kernel, out of memory, lost device, failed worker). */
 export class BackendError extends EngineError {
-  constructor(code: string, message: string, details: Record<string, unknown> = {}, cause?: unknown) {
-    super(code, message, details, cause);
+  constructor(code: string, message: string, facts: Record<string, unknown> = {}, cause?: unknown) {
+    super(code, message, facts, cause);
   }
 }
 
 /** A solve did not reach its end; names the sample, the time, the step size, and what to try. */
 export class SolverError extends EngineError {
-  constructor(code: string, message: string, details: Record<string, unknown>) {
-    super(code, message, details);
+  constructor(code: string, message: string, facts: Record<string, unknown>) {
+    super(code, message, facts);
   }
 }
 

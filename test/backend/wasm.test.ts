@@ -250,7 +250,7 @@ test("out of memory names the buffer and the numbers, changes nothing, and ends 
       error.message,
       /too much.*4\.0 MiB.*8\.0 MiB.*memoryLimitBytes|4\.0 MiB for too much.*of 8\.0 MiB.*memoryLimitBytes/,
     );
-    assert.is(error.details.askedBytes, 2 ** 22);
+    assert.is(error.facts.askedBytes, 2 ** 22);
     assert.equal(backend.memory(), before);
     errorOf("out-of-memory", () => backend.sparse("matrix", CONNECTOME));
     assert.equal(backend.memory().liveBuffers, before.liveBuffers, "the parts of the matrix are released");

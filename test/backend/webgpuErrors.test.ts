@@ -91,7 +91,7 @@ if (adapter) {
     const error = await failureOf(() => device.settle());
     assert.is(error.code, "shader");
     assert.match(error.message, /attempt: broken.*line 3.*let x: u32 = 1\.5/);
-    assert.is(error.details.line, 3);
+    assert.is(error.facts.line, 3);
     device.destroy();
   });
 

@@ -17,7 +17,7 @@ function assertRefuses(run: () => unknown, Kind: typeof ShapeError | typeof Spar
     run();
   } catch (error) {
     assert.instance(error, Kind, String(error));
-    assert.is((error as EngineError).details.argument, argument, String(error));
+    assert.is((error as EngineError).facts.argument, argument, String(error));
     return;
   }
   assert.unreachable(`expected ${Kind.name} about ${argument}`);

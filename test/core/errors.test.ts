@@ -23,7 +23,7 @@ test("an error about an argument says where, what was expected, what came, and w
     const error = new Kind("spmm", "x", "100 rows", "99");
     assert.is(error.message, "spmm: expected 100 rows, got 99 (x)");
     assert.is(error.code, code);
-    assert.equal(error.details, { where: "spmm", argument: "x", expected: "100 rows", got: "99" });
+    assert.equal(error.facts, { where: "spmm", argument: "x", expected: "100 rows", got: "99" });
   }
 });
 

@@ -133,9 +133,9 @@ forEachBackend("solver", ["f64", "f32"], (test) => {
     );
     const error = thrown(() => assertSolved(stats, maxSteps, 16));
     assert.is(error.code, "maxSteps");
-    assert.is(error.details.sample, 17, "counted from the first sample of the chunk");
-    assert.is(error.details.nSteps, maxSteps);
-    assert.ok((error.details.t as number) > 0 && (error.details.t as number) < slow);
+    assert.is(error.facts.sample, 17, "counted from the first sample of the chunk");
+    assert.is(error.facts.nSteps, maxSteps);
+    assert.ok((error.facts.t as number) > 0 && (error.facts.t as number) < slow);
     assert.match(error.message, /sample 17 stopped at t = .* with step .*maxSteps = \d+.*raise maxSteps/);
   });
 
@@ -157,7 +157,7 @@ forEachBackend("solver", ["f64", "f32"], (test) => {
     assert.ok(stats.t[1]! >= 1 && stats.t[1]! < 2, `it stands where it failed: ${stats.t[1]}`);
     const error = thrown(() => assertSolved(stats, 1000));
     assert.is(error.code, "nonFinite");
-    assert.is(error.details.sample, 1);
+    assert.is(error.facts.sample, 1);
   });
 
   test("a right-hand side that gives NaN fails at once, also under error control", async ({ backend }) => {
