@@ -4,7 +4,7 @@
 export class EngineError extends Error {
   /** Stable machine-readable code, e.g. `"shape"`, `"file-truncated"`. */
   readonly code: string;
-  /** Facts about the failure (not named `details`: uvu takes that for its own) (sample, time, file, argument …), for programs and `--json`. */
+  /** Facts about the failure (sample, time, file, argument …), for programs and `--json`. Not `details`: uvu takes that name for its own. */
   readonly facts: Readonly<Record<string, unknown>>;
 
   constructor(code: string, message: string, facts: Record<string, unknown> = {}, cause?: unknown) {
