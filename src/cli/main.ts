@@ -5,9 +5,9 @@ import { Command, CommanderError } from "commander";
 import { ArgumentError, EngineError, FileFormatError, ShapeError, SparseFormatError } from "../core/errors.ts";
 import { VERSION } from "../train/version.ts";
 import { Console } from "./console.ts";
-import { register as registerConvert, register as registerConvert } from "./convert.ts";
+import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
-import { register as registerInspect, register as registerInspect } from "./inspect.ts";
+import { register as registerInspect } from "./inspect.ts";
 import { register as registerTrain } from "./train.ts";
 
 const EXIT_FAILURE = 1;
@@ -20,7 +20,12 @@ class UsageError extends EngineError {}
 const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, FileFormatError] as const;
 
 /** Each adds itself to the program; an exit code other than 0 is left in `process.exitCode`. */
-const COMMANDS: readonly ((program: Command) => void)[] = [registerTrain, registerInspect, registerConvert];
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  registerTrain,
+  registerInspect,
+  registerConvert,
+  registerDoctor,
+];
 
 async function main(args: readonly string[]): Promise<void> {
   const program = new Command("axograd")

@@ -14,7 +14,7 @@ import {
   retinotopicConnectome,
   retinotopicProjection,
 } from "../data/connectomes.ts";
-import { readConnectome } from "../io/connectome.ts";
+import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
 import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
 import type { TrainConfig } from "./config.ts";
 
@@ -55,10 +55,11 @@ async function readFiles(file: string, tableFile: string | null): Promise<Connec
   return { csr, table, source: file, tableFile: found };
 }
 
-/** `X_neurons.csv` beside `X.npz`, `X_csr.npz`, `X_coo.npz`, `X.pt` or `X.pt.gz`, if it is there. */
+/** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */
 async function tableBeside(file: string): Promise<string | null> {
-  const candidate = file.replace(/(_csr|_csc|_coo)?\.(npz|pth|pt|pt\.gz)$/i, "_neurons.csv");
-  if (candidate === file) return null;
+  const ending = CONNECTOME_EXTENSIONS.find((extension) => file.toLowerCase().endsWith(extension)) ?? "";
+  const stem = file.slice(0, file.length - ending.length).replace(/_(csr|csc|coo)$/, "");
+  const candidate = `${stem}_neurons.csv`;
   try {
     await access(candidate);
     return candidate;

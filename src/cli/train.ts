@@ -1,5 +1,6 @@
 // `axograd train`: reads and checks all input, opens the device, builds the model, then runs.
 
+import type { Command } from "commander";
 import { createBackend } from "../backend/select.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
@@ -9,6 +10,16 @@ import { PRESETS } from "./presets.ts";
 import { executeRun } from "./run.ts";
 import { defaultRunPath, RunFolder } from "./runFolder.ts";
 import { limitsOf } from "./summary.ts";
+import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  const command = program.command("train").description("train a classifier of digits and report how well it does");
+  addTrainOptions(command).action(async (given: GivenOptions) => {
+    const { out = null, overwrite = false, json = false, quiet = false } = given;
+    process.exitCode = await train(configOf(given), { out, overwrite, json, quiet });
+  });
+}
 
 export interface RunOptions extends Verbosity {
   /** Output folder; null: a new one in runs/. */

@@ -30,7 +30,7 @@ Exit codes: 0 done, 1 the run failed, 2 wrong input, 130/143 stopped by SIGINT/S
 
 /** Declares the options on a command. */
 export function addTrainOptions(command: Command): Command {
-  let group = "";
+  let group = "Recipe:";
   const add = <T>(flags: string, description: string, parse?: (name: string) => (text: string) => T): void => {
     const option = new Option(flags, description).helpGroup(group);
     if (parse) option.argParser(parse(option.long!));

@@ -7,7 +7,7 @@ import type { NetworkSize } from "./config.ts";
 type Parser<T> = (text: string) => T;
 
 function fail(option: string, expected: string, text: string, near: string | null = null): never {
-  throw new ArgumentError("train", option, expected, `"${text}"${near ? `, did you mean "${near}"?` : ""}`);
+  throw new ArgumentError("command line", option, expected, `"${text}"${near ? `, did you mean "${near}"?` : ""}`);
 }
 
 /** A number; "" and hexadecimal are none. */
