@@ -12,7 +12,7 @@ export interface Effort {
 }
 
 export const QUICK_EFFORT: Effort = { rounds: 1, secondsPerRound: 0.01 };
-export const FULL_EFFORT: Effort = { rounds: 3, secondsPerRound: 1 };
+export const FULL_EFFORT: Effort = { rounds: 5, secondsPerRound: 0.4 };
 
 /** Something that can be timed. */
 export interface Contender {

@@ -106,8 +106,8 @@ async function sample(peer: PeerProcess, operation: string, seconds: number): Pr
   const time = async (repeats: number): Promise<number> => Number(await peer.ask(`time ${operation} ${repeats}`));
   const first = await time(1);
   const repeats = Math.max(1, Math.ceil(Math.min(SAMPLE_SECONDS, seconds) / first));
-  const samples: number[] = [];
-  for (const end = performance.now() + 1000 * seconds; samples.length < 2 || performance.now() < end; ) {
+  const samples = repeats === 1 ? [first] : [];
+  for (const end = performance.now() + 1000 * (seconds - first); samples.length === 0 || performance.now() < end; ) {
     samples.push(await time(repeats));
   }
   return samples;

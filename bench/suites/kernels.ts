@@ -68,9 +68,12 @@ async function runCases(
   }
 }
 
+/** What timing a case needs of a session. */
+export type CaseSession = Pick<Session, "meter" | "effort" | "row" | "peerRow" | "note" | "refuse">;
+
 /** Checks a case, then times it in turns with the peers that can do the same; a wrong result is reported instead of a time. */
 export async function timeCase(
-  session: Session,
+  session: CaseSession,
   benchCase: BenchCase,
   reference: Backend,
   peers: readonly Peer[],
@@ -102,7 +105,7 @@ export async function timeCase(
   }
 }
 
-function ownContender({ backend }: Session, op: string, { prepared }: Verified): Contender {
+function ownContender({ meter: { backend } }: CaseSession, op: string, { prepared }: Verified): Contender {
   if (backend.name === "wasm") return contender(op, () => prepared.run());
   return asyncContender(op, async () => {
     prepared.run();
@@ -112,7 +115,7 @@ function ownContender({ backend }: Session, op: string, { prepared }: Verified):
 
 /** Those peers that know the operation and compute it correctly. */
 async function checkedPeers(
-  session: Session,
+  session: CaseSession,
   { op, batch }: BenchCase,
   { expected, bounds }: Verified,
   peers: readonly Peer[],

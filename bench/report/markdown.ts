@@ -1,0 +1,116 @@
+// A table for people out of the JSON of a run.
+
+import type { Fit, Report, Row } from "../row.ts";
+import { seconds } from "./text.ts";
+
+/** Two lines that a document has around the table. */
+export const MARKER_BEGIN = "<!-- bench:begin (made by bench/table.ts, do not edit) -->";
+export const MARKER_END = "<!-- bench:end -->";
+
+/** Everything a reader should see of one run: machine, rates, rows, peers beside them, exponents, what was left out. */
+export function reportTable(report: Report): string {
+  const { machine, load, label, startedAt } = report;
+  const date = startedAt.slice(0, 10);
+  const lines = [
+    `${machine.cpu}, ${machine.cores} cores, ${gib(machine.memoryBytes)} GiB; ${machine.os}; Node ${machine.node}; commit ` +
+      `${machine.commit}; ${date}. Load ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after${label ? `; ${label}` : ""}.`,
+    "",
+    ...report.rooflines.map(
+      (r) =>
+        `- measured rates, ${r.threads} thread${r.threads === 1 ? "" : "s"}: multiply-add ${giga(r.flops)} GFLOP/s; read ` +
+        `${r.levels.map((l) => `${l.name} ${giga(l.bandwidth)}`).join(", ")}, copy ${giga(r.copy)} GB/s`,
+    ),
+    "",
+    ...ownTable(report.rows),
+    "",
+    ...peerTable(report.rows),
+    ...fitList(report.fits),
+    ...[...report.notes.map((text) => `- left out: ${text}`), ...report.refused.map((text) => `- **wrong**: ${text}`)],
+  ];
+  return lines.join("\n").trimEnd();
+}
+
+/** `text` with the table between its markers; unchanged where it has none. */
+export function replaceTable(text: string, table: string): string {
+  const begin = text.indexOf(MARKER_BEGIN);
+  const end = text.indexOf(MARKER_END);
+  if (begin < 0 || end < begin) return text;
+  return `${text.slice(0, begin + MARKER_BEGIN.length)}\n\n${table}\n\n${text.slice(end)}`;
+}
+
+function ownTable(rows: readonly Row[]): string[] {
+  return table(
+    ["operation", "network", "batch", "threads", "median", "min", "± %", "GFLOP/s", "GB/s", "roofline", "RSS MiB"],
+    rows
+      .filter((row) => row.peer === null)
+      .map((row) => [
+        row.rhsEvaluations === null || row.op.includes(".") ? row.op : `${row.op} (${row.rhsEvaluations} rhs)`,
+        row.adapter === null ? row.network : `${row.network}, ${row.adapter}`,
+        row.dims.batch > 0 ? `${row.dims.batch}` : "",
+        `${row.threads}`,
+        seconds(row.medianS),
+        seconds(row.minS),
+        number(row.rmePct, 0),
+        number(row.gflops, 1),
+        number(row.gbps, 1),
+        row.fractionOfRoofline === null ? "" : `${number(100 * row.fractionOfRoofline, 0)} %`,
+        row.maxRssBytes === null ? "" : `${Math.round(row.maxRssBytes / 2 ** 20)}`,
+      ]),
+  );
+}
+
+/** One line per operation, one column per peer: peer time / our time. */
+function peerTable(rows: readonly Row[]): string[] {
+  const peers = [...new Set(rows.flatMap((row) => row.peer ?? []))];
+  if (peers.length === 0) return [];
+  const lines = new Map<string, { cells: string[]; ratios: Map<string, number> }>();
+  for (const own of rows.filter((row) => row.peer === null)) {
+    const { op, network, dims, threads } = own;
+    const same = (row: Row): boolean => row.op === op && row.network === network && row.dims.batch === dims.batch;
+    // Rows of peers follow the row of the measurement they took part in.
+    const after = rows.slice(rows.indexOf(own) + 1);
+    const next = after.findIndex((row) => row.peer === null && same(row));
+    const theirs = (next < 0 ? after : after.slice(0, next)).filter((row) => row.peer !== null && same(row));
+    if (theirs.length === 0) continue;
+    lines.set(`${op} ${network} ${dims.batch} ${threads}`, {
+      cells: [op, network, `${dims.batch}`, `${threads}`],
+      ratios: new Map(theirs.map((row) => [row.peer!, row.ratio!])),
+    });
+  }
+  const body = [...lines.values()].map(({ cells, ratios }) => [
+    ...cells,
+    ...peers.map((peer) => (ratios.has(peer) ? ratios.get(peer)!.toPrecision(3) : "")),
+  ]);
+  return [
+    "Peer time / axograd time (above 1, axograd is faster):",
+    "",
+    ...table(["operation", "network", "batch", "threads", ...peers], body),
+    "",
+  ];
+}
+
+function fitList(fits: readonly Fit[]): string[] {
+  if (fits.length === 0) return [];
+  const lines = fits.map(
+    ({ op, against, at, exponent, points }) =>
+      `- ${op}: time ∝ ${against}^${exponent.toFixed(2)} (${at}; ${points} points)`,
+  );
+  return ["Fitted exponents:", "", ...lines, ""];
+}
+
+function table(titles: readonly string[], body: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  return [line(titles), line(titles.map((_, i) => (i < 2 ? "---" : "---:"))), ...body.map(line)];
+}
+
+function number(x: number | null, digits: number): string {
+  return x === null ? "" : x.toFixed(digits);
+}
+
+function giga(rate: number): string {
+  return (rate / 1e9).toFixed(0);
+}
+
+function gib(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(0);
+}
