@@ -49,7 +49,17 @@ export interface FixedController {
   readonly type: "fixed";
 }
 
-export type Controller = IntegralController | PidController | FixedController;
+/**
+ * The steps that another run accepted (its `stats.steps`), one after another; the last one is cut at the end of the interval, or
+ * carried on to it. For comparing devices and precisions: no decision is left in which they could differ.
+ */
+export interface ReplayController {
+  readonly type: "replay";
+  /** [sample][accepted step]: signed step sizes of the batch. */
+  readonly steps: readonly (readonly number[])[];
+}
+
+export type Controller = IntegralController | PidController | FixedController | ReplayController;
 
 export interface Method {
   readonly tableau: Tableau;
@@ -119,10 +129,10 @@ export function attemptGraph(system: OdeSystem, method: Method): AttemptGraph {
   const stages = stagesOf(g, system, tableau);
   const { y, t, dt, k, y1 } = stages;
   const running = g.sample("ode.running");
-  const control = controlStep(g, system, method, stages);
+  const nSteps = ops.add(g.sample("ode.nSteps"), running);
+  const control = controlStep(g, system, method, stages, nSteps);
   const update = ops.mul(control.accept, running);
   const t1 = ops.select(update, ops.add(t, dt), t);
-  const nSteps = ops.add(g.sample("ode.nSteps"), running);
   const dir = g.sample("ode.dir");
   const unfinished = ops.lt(ops.sub(ops.mul(dir, t1), ops.mul(dir, g.sample("ode.tEnd"))), 0);
   const exhausted = ops.mul(unfinished, ops.le(method.maxSteps, nSteps));
@@ -173,13 +183,15 @@ function controlStep(
   system: OdeSystem,
   { tableau, controller }: Method,
   stages: StageValues,
+  nSteps: Value,
 ): ControlledStep {
   const { ops } = g;
   const { y, y1, k, dt } = stages;
   const slope = tableau.bErr && weightedSum(ops, tableau.bErr, k);
-  if (controller.type === "fixed" || !slope) {
+  if (controller.type === "fixed" || controller.type === "replay" || !slope) {
     const finite = ops.isFinite(ops.reduceRows(ops.abs(y1), "max"));
-    return { accept: finite, finite, tooSmall: ops.constant(0), dtNext: dt, ratio: null, memory: () => ({}) };
+    const dtNext = controller.type === "replay" ? replayedStep(g, controller, nSteps) : dt;
+    return { accept: finite, finite, tooSmall: ops.constant(0), dtNext, ratio: null, memory: () => ({}) };
   }
   const { atol, rtol, safety, factorMin, factorMax } = controller;
   const scale = ops.add(atol, ops.mul(rtol, ops.max(ops.abs(y), ops.abs(y1))));
@@ -208,6 +220,18 @@ function controlStep(
     ratio,
     memory,
   };
+}
+
+/** Steps that the replay controller's table holds per sample: one more than any sample takes, should rounding ask for it. */
+export function replayDepth({ steps }: ReplayController): number {
+  return 1 + Math.max(...steps.map((ofSample) => ofSample.length));
+}
+
+/** Step number `n` of each sample, from the table `ode.steps`. */
+function replayedStep(g: Graph, controller: ReplayController, n: Value): Value {
+  const { ops } = g;
+  const depth = replayDepth(controller);
+  return ops.reduceRows(ops.lookup(g.table("ode.steps", 1, depth), ops.min(n, depth - 1)));
 }
 
 /** |dt| limited to [dtMin, dtMax], the sign kept. */
@@ -249,9 +273,10 @@ export function initGraph(
   const { ops } = g;
   const t0 = g.sample("ode.t");
   const y0 = g.state("ode.y", system.rows);
-  if (dt0Given || controller.type === "fixed") {
-    const dt = clampToInterval(g, g.sample("ode.dt0"), t0);
-    return { graph: g, k1: tableau.fsal ? system.rhs(g, t0, y0) : null, dt };
+  if (dt0Given || controller.type === "fixed" || controller.type === "replay") {
+    const first =
+      controller.type === "replay" ? replayedStep(g, controller, g.sample("ode.nSteps")) : g.sample("ode.dt0");
+    return { graph: g, k1: tableau.fsal ? system.rhs(g, t0, y0) : null, dt: clampToInterval(g, first, t0) };
   }
   const { atol, rtol } = controller;
   const dir = g.sample("ode.dir");

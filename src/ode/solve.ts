@@ -8,8 +8,8 @@ import type { PanelLayout, Program } from "../backend/program.ts";
 import { bytesOf } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
 import type { Value } from "../ops/value.ts";
-import type { Method, OdeSystem } from "./method.ts";
-import { STATUS } from "./method.ts";
+import type { Method, OdeSystem, ReplayController } from "./method.ts";
+import { replayDepth, STATUS } from "./method.ts";
 import { CONTROL_LEAVES, gradName, type ReverseOptions, type SolverPrograms, solverPrograms } from "./programs.ts";
 import { type BufferSet, Tape, type TapePlan } from "./tape.ts";
 
@@ -53,6 +53,8 @@ export interface SolveStats {
   /** Attempts and accepted attempts per sample. */
   readonly nSteps: number[];
   readonly nAccepted: number[];
+  /** [sample][accepted step]: signed step sizes; null where attempts run ahead of the host (a GPU). */
+  readonly steps: readonly (readonly number[])[] | null;
   /** Evaluations of the right-hand side, counted for the whole batch. */
   readonly nFEvals: number;
   readonly status: SolveStatus[];
@@ -217,6 +219,7 @@ class Session {
       active: 1,
       accept: this.#lanes,
       errorRatio: this.#lanes,
+      ...(options.controller.type === "replay" ? { steps: this.#lanes * replayDepth(options.controller) } : {}),
     });
     const stageShapes: Record<string, number> = { "stage.y1": this.#stateLength };
     for (let i = fsal ? 1 : 0; i < stages; i++) stageShapes[`stage.k${i + 1}`] = this.#stateLength;
@@ -252,6 +255,7 @@ class Session {
 
     const stops = this.#options.onFailure === "stop";
     const attemptsPerCheck = stops ? 1 : backend.attemptsPerCheck;
+    const steps = attemptsPerCheck > 1 ? null : Array.from({ length: request.samples }, (): number[] => []);
     const due: number[][] = [];
     let attempts = 0;
     let last = first;
@@ -260,6 +264,7 @@ class Session {
         const { start, next, saves } = record ? this.#tape.open(attempts) : this.#pingPong(attempts);
         this.#attempt(record, start, next, saves, request.inputs);
         due.push(attemptsPerCheck > 1 ? pending : await this.#dueNow(request, pending, start, next));
+        if (steps) await this.#addAccepted(steps, start, next);
         for (const j of due[attempts]!) this.#dense(request, j, start, next);
         if (record) this.#tape.close(attempts);
         last = next;
@@ -278,7 +283,7 @@ class Session {
       }
       this.#record = { request, attempts: used, due };
     }
-    return { ...stats, nFEvals: this.#evaluations(used), plan: record ? this.#tape.plan() : null };
+    return { ...stats, steps, nFEvals: this.#evaluations(used), plan: record ? this.#tape.plan() : null };
   }
 
   reverse(
@@ -357,6 +362,9 @@ class Session {
       throw new ShapeError("solve", "samples", `1 to ${this.#lanes}`, `${samples}`);
     if (layout.panel * layout.panels !== this.#lanes)
       throw new ShapeError("solve", "layout", `${this.#lanes} lanes`, "others");
+    const { controller } = this.#options;
+    if (controller.type === "replay" && controller.steps.length !== samples)
+      throw new ShapeError("solve", "steps", `steps of ${samples} samples to replay`, `${controller.steps.length}`);
     const perSample: [string, readonly number[]][] = [
       ["tStart", tStart],
       ["tEnd", tEnd],
@@ -426,7 +434,8 @@ class Session {
       common.dir!,
       all((s) => (tEnd[s]! > tStart[s]! ? 1 : -1)),
     );
-    const { dt0 } = this.#options;
+    const { dt0, controller } = this.#options;
+    if (controller.type === "replay") backend.upload(common.steps!, replayTable(controller, tStart, tEnd, this.#lanes));
     if (dt0 !== undefined) {
       const size = (s: number) => Math.abs(dt0 === "perSample" ? firstSteps![s]! : dt0);
       backend.upload(
@@ -511,7 +520,17 @@ class Session {
     });
   }
 
-  async #stats(request: SolveRequest, last: BufferSet): Promise<Omit<SolveStats, "nFEvals" | "plan">> {
+  /** Appends the step sizes of the samples that accepted the attempt from `start` to `next`. */
+  async #addAccepted(steps: readonly number[][], start: BufferSet, next: BufferSet): Promise<void> {
+    const [before, after, dt] = await Promise.all(
+      [start.nAccepted!, next.nAccepted!, start.dt!].map((buffer) => this.#backend.download(buffer)),
+    );
+    steps.forEach((ofSample, s) => {
+      if (after![s]! > before![s]!) ofSample.push(dt![s]!);
+    });
+  }
+
+  async #stats(request: SolveRequest, last: BufferSet): Promise<Omit<SolveStats, "steps" | "nFEvals" | "plan">> {
     const read = async (name: (typeof PER_SAMPLE)[number]) =>
       Array.from(await this.#backend.download(last[name]!)).slice(0, request.samples);
     const status = (await read("status")).map(statusName);
@@ -525,8 +544,9 @@ class Session {
   }
 
   #evaluations(attempts: number): number {
-    const { fsal, stages } = this.#options.tableau;
-    const given = this.#options.dt0 !== undefined;
+    const { dt0, controller, tableau } = this.#options;
+    const { fsal, stages } = tableau;
+    const given = dt0 !== undefined || controller.type === "replay";
     const atStart = given ? (fsal ? 1 : 0) : 2;
     return atStart + attempts * (fsal ? stages - 1 : stages);
   }
@@ -598,6 +618,25 @@ class Session {
     }
     return set;
   }
+}
+
+/**
+ * The table of the replay controller: [step][lane]. From the last recorded step on, the whole interval: what is left of it is where
+ * the device cuts, so that rounding of t neither stops short of the end nor passes it.
+ */
+function replayTable(
+  controller: ReplayController,
+  tStart: readonly number[],
+  tEnd: readonly number[],
+  lanes: number,
+): Float64Array {
+  const table = new Float64Array(replayDepth(controller) * lanes);
+  for (let i = 0; i < table.length; i++) {
+    const [step, sample] = [Math.floor(i / lanes), Math.min(i % lanes, controller.steps.length - 1)];
+    const steps = controller.steps[sample]!;
+    table[i] = step < steps.length - 1 ? steps[step]! : tEnd[sample]! - tStart[sample]!;
+  }
+  return table;
 }
 
 /** sum += term, for states. */
