@@ -37,6 +37,8 @@ class Lowering {
   readonly #computedIn: (Set<string> | undefined)[] = [];
   /** Binding through which other phases read a value, by value id. */
   readonly #storedAs = new Map<number, string>();
+  /** The phase that stores it there. */
+  readonly #storedIn = new Map<number, string>();
   /** Values whose store effect already puts them in a readable binding. */
   readonly #outputOf = new Map<number, string>();
   readonly #leafNames: ReadonlySet<string>;
@@ -144,20 +146,24 @@ class Lowering {
 
   /** The phases that compute `v`, given those that demand it; stores it where others must read it. */
   #placeValue(v: Value, demandedIn: ReadonlySet<string>, isGathered: boolean): Set<string> {
-    if (isInlineable(v)) return new Set(demandedIn);
     const home = this.#homeOf(v);
+    if (isInlineable(v)) {
+      if (!isGathered) return new Set(demandedIn);
+      this.#store(v, home);
+      return new Set([home, ...demandedIn]);
+    }
     const isMovable =
       !isContraction(v) &&
       (v.kind === "state" || (v.kind === "sample" && [...demandedIn].every((p) => this.#phases.get(p)!.rows === 1)));
     if (!isMovable) {
-      if (isGathered || [...demandedIn].some((p) => p !== home)) this.#store(v);
+      if (isGathered || [...demandedIn].some((p) => p !== home)) this.#store(v, home);
       return new Set([home]);
     }
     const phases = [...demandedIn, ...(isGathered ? [home] : [])].sort((a, b) => this.#stepOf(a) - this.#stepOf(b));
     const isShared = phases.some((p) => p !== phases[0]);
     const isDear = this.#outputOf.has(v.id) || recomputeCost(v) > RECOMPUTE_LIMIT;
     if (!isGathered && !(isShared && isDear)) return new Set(phases);
-    this.#store(v);
+    this.#store(v, phases[0]!);
     return new Set([phases[0]!]);
   }
 
@@ -166,8 +172,9 @@ class Lowering {
   }
 
   /** Gives a value a binding that other phases can read: its output if it has one, else a temporary. */
-  #store(v: Value): void {
+  #store(v: Value, phase: string): void {
     this.#storedAs.set(v.id, this.#outputOf.get(v.id) ?? `%${v.id}`);
+    this.#storedIn.set(v.id, phase);
   }
 
   // ---- emitting --------------------------------------------------------------------------------------------------------
@@ -182,7 +189,7 @@ class Lowering {
     }
     for (const v of values) {
       const as = this.#storedAs.get(v.id);
-      if (as === undefined || !this.#computedIn[v.id]?.has(key)) continue;
+      if (as === undefined || this.#storedIn.get(v.id) !== key) continue;
       const binding = this.#binding(as, v.kind, v.rows, "write", as.startsWith("%"));
       if (isReduction(v)) this.#emitReduction(emitter, v, binding, false);
       else emitter.push({ op: "store", binding, value: this.#emitValue(emitter, v), accumulate: false });
@@ -197,7 +204,7 @@ class Lowering {
         emitter.push({ op: "scatter", table, index, value: this.#emitValue(emitter, e.value) });
         continue;
       }
-      if (!e.accumulate && this.#storedAs.get(e.value.id) === e.name && this.#computedIn[e.value.id]?.has(key))
+      if (!e.accumulate && this.#storedAs.get(e.value.id) === e.name && this.#storedIn.get(e.value.id) === key)
         continue;
       const { accumulate } = e;
       const binding = this.#binding(e.name, e.kind, e.rows, accumulate ? "readwrite" : "write", false);
@@ -471,8 +478,9 @@ function stepsOf(graph: Graph, live: Uint8Array): Int32Array {
     const space = spaceOf(v);
     let step = 0;
     v.args.forEach((a, i) => {
-      if (availability(a) === null) return;
       const isGathered = gathersFirst(v) && i === 0;
+      // What is gathered must lie in memory, even if any phase could compute it on the spot.
+      if (isGathered ? !needsHome(a) : availability(a) === null) return;
       const here = !isGathered && inSpace(a, space.rows, space.lanes);
       step = Math.max(step, steps[a.id]! + (here ? 0 : 1));
     });

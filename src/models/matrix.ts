@@ -2,7 +2,7 @@
 
 import type { Graph } from "../autodiff/graph.ts";
 import type { Csr } from "../core/csr.ts";
-import { ShapeError } from "../core/errors.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
 import type { Matrix } from "../ops/value.ts";
 
 /** Row-major values of a dense [nRows, nCols] matrix. */
@@ -23,11 +23,16 @@ export function matrixLeaf(g: Graph, name: string, m: Projection): Matrix {
   return isSparse(m) ? g.sparse(name, m.nRows, m.nCols, m.nnz) : g.dense(name, m.nRows, m.nCols);
 }
 
-/** @throws {ShapeError} when the shape is not [rows, cols] (null: any), or a dense matrix has another number of values */
+/**
+ * @throws {ShapeError} when the shape is not [rows, cols] (null: any), or a dense matrix has another number of values
+ * @throws {ArgumentError} when a sparse matrix stores nothing: there would be no weight
+ */
 export function checkMatrix(where: string, name: string, m: Projection, rows: number | null, cols: number): void {
   if ((rows !== null && m.nRows !== rows) || m.nCols !== cols) {
     throw new ShapeError(where, name, `a matrix [${rows ?? "any"}, ${cols}]`, `[${m.nRows}, ${m.nCols}]`);
   }
+  if (isSparse(m) && m.nnz === 0)
+    throw new ArgumentError(where, name, "at least one stored entry", "a matrix without any");
   if (!isSparse(m) && m.values.length !== m.nRows * m.nCols) {
     throw new ShapeError(where, name, `${m.nRows} × ${m.nCols} values`, `${m.values.length}`);
   }

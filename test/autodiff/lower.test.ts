@@ -76,6 +76,21 @@ test("an operand that a product gathers is complete before: one phase makes it, 
   assert.equal([temp.kind, temp.temp], ["state", { firstPhase: 0, lastPhase: 1 }]);
 });
 
+test("row arithmetic that is gathered is stored first, and computed on the spot by all others", () => {
+  const g = new Graph();
+  const weighted = g.ops.mul(g.row("magnitude", 6), g.row("ct", 6));
+  g.store("grad", g.segmentSum(weighted, "offsets", "members", 2), { accumulate: true });
+  g.store("y", g.ops.mul(weighted, g.state("x", 6)));
+  const { phases, bindings } = lower(g, "fold");
+  const ops = phases.map((p) => `${p.rows} ${p.lanes}: ${p.instrs.map((i) => i.op).join(" ")}`);
+  assert.equal(ops.sort(), [
+    "2 none: segmentSum store",
+    "6 batch: load load mul load mul store",
+    "6 none: load load mul store",
+  ]);
+  assert.is(bindings.filter((b) => b.temp).length, 1);
+});
+
 /** The product of two phases needs a value of x in both: before it as operand, after it as factor. */
 function neededTwice(f: (g: Graph) => ReturnType<Graph["state"]>): Program {
   const g = new Graph();
