@@ -154,7 +154,8 @@ export function assertSolved(stats: SolveStats, maxSteps: number, firstSample = 
   );
 }
 
-function statusName(code: number): SolveStatus {
+/** The outcome of a sample from its number on the device. */
+export function statusName(code: number): SolveStatus {
   if (code === STATUS.ok) return "success";
   if (code === STATUS.dtMin) return "dtMin";
   return code === STATUS.maxSteps ? "maxSteps" : "nonFinite";

@@ -14,6 +14,7 @@ import type { ParameterSet } from "../../src/models/parameters.ts";
 import { TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { Adam, AdamW, type Optimizer, SGD } from "../../src/train/optimizer.ts";
 import { arrayOf, dataOf, dot, type Inputs, pairs, sparseOf, stepCounts } from "./arrays.ts";
+import { runBacksolveCase } from "./backsolveCase.ts";
 import type { Outputs } from "./compare.ts";
 import type { CaseArrays, GoldenCase, SolverCaseOptions, TrainingOptions } from "./format.ts";
 import { runSolverCase } from "./solverCase.ts";
@@ -27,7 +28,12 @@ const RUNNERS: Readonly<Record<string, Runner>> = {
   rnn_classifier: runDiscreteClassifier,
   train: runTraining,
   solver: runSolverCase,
+  backsolve: runBacksolveCase,
+  joint_backsolve: runBacksolveCase,
 };
+
+/** Kinds whose options are a solver's. */
+const SOLVER_KINDS: readonly string[] = ["solver", "backsolve", "joint_backsolve"];
 
 /** Parameters of the models by the format's names. */
 const PARAMETERS: Readonly<Record<string, string>> = {
@@ -49,7 +55,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
 export function unsupported({ kind, options }: GoldenCase): string | null {
   if (!Object.hasOwn(RUNNERS, kind)) return `kind ${kind} (Parity)`;
   if (kind === "train") return unsupportedTraining(options.training!);
-  return kind === "solver" ? unsupportedSolver(options.solver) : null;
+  return SOLVER_KINDS.includes(kind) ? unsupportedSolver(options.solver) : null;
 }
 
 function unsupportedTraining({ optimizer }: TrainingOptions): string | null {

@@ -14,10 +14,10 @@ import { arrayOf, dataOf, dot, type Inputs, sparseOf, stepCounts } from "./array
 import type { Outputs } from "./compare.ts";
 import type { GoldenCase, SolverCaseOptions } from "./format.ts";
 
-const DEFAULT_MAX_STEPS = 10_000;
+export const DEFAULT_MAX_STEPS = 10_000;
 
 /** Sizes and times of a case. */
-interface Problem {
+export interface Problem {
   readonly golden: GoldenCase;
   readonly inputs: Inputs;
   readonly batch: number;
@@ -31,7 +31,7 @@ interface Problem {
 }
 
 /** Parameters of the right-hand side: leaf name → output of the format. */
-const PARAMETERS: Readonly<Record<string, string>> = {
+export const PARAMETERS: Readonly<Record<string, string>> = {
   hh: "grad_hh_values",
   ih: "grad_ih_values",
   bias: "grad_hh_bias",
@@ -83,7 +83,7 @@ export async function runSolverCase(backend: Backend, golden: GoldenCase, inputs
   }
 }
 
-function problemOf(golden: GoldenCase, inputs: Inputs): Problem {
+export function problemOf(golden: GoldenCase, inputs: Inputs): Problem {
   const x = arrayOf(golden, inputs, "x");
   const batch = x.shape[0]!;
   const { tEval, tStart, tEnd } = golden.options.solver;
@@ -104,7 +104,7 @@ function problemOf(golden: GoldenCase, inputs: Inputs): Problem {
   };
 }
 
-function addParameters(parameters: ParameterSet, { golden, inputs, nNeurons, inputSize }: Problem): void {
+export function addParameters(parameters: ParameterSet, { golden, inputs, nNeurons, inputSize }: Problem): void {
   const trainable = true;
   const hh = sparseOf(golden, inputs, "hh", nNeurons, nNeurons)!;
   parameters.addSparse("hh", hh, { trainable, constraint: { min: 0 } });
@@ -115,7 +115,7 @@ function addParameters(parameters: ParameterSet, { golden, inputs, nNeurons, inp
   parameters.addVector("sign", inputs.get("sign")?.data ?? new Float32Array(nNeurons).fill(1), { trainable: false });
 }
 
-function controllerOf({ controller }: SolverCaseOptions): Controller {
+export function controllerOf({ controller }: SolverCaseOptions): Controller {
   const { type, dtMin, dtMax, norm, atol, rtol, safety, factorMin, factorMax } = controller;
   if (type === "fixed") return { type };
   const adaptive = {
@@ -134,7 +134,7 @@ function controllerOf({ controller }: SolverCaseOptions): Controller {
 }
 
 /** dh/dt = (relu(φ(U·x(t) + W·(s ⊙ h) + b)) − h)/τ, a sequence x piecewise constant from `start` to `end`. */
-function rateModel({ golden, steps, inputSize, nNeurons }: Problem, parameters: ParameterSet): OdeSystem {
+export function rateModel({ golden, steps, inputSize, nNeurons }: Problem, parameters: ParameterSet): OdeSystem {
   const phi = activation(golden.options.act as string | null);
   const { start, end, nanAfter } = golden.options.solver;
   const has = new Set(parameters.all().map((p) => p.name));
