@@ -10,7 +10,7 @@ const LOG2_E = 1.4426950408889634f;
 const LN2_HIGH = 0.693359375f;
 const LN2_LOW = -2.12194440e-4f;
 const SQRT_HALF_BITS = 0x3f3504f3i;
-const SMALLEST_NORMAL = 1.1754943508222875e-38f;
+const SMALLEST_NORMAL_BITS = 0x00800000u;
 const SIGN_BIT = 0x80000000u;
 const INFINITY_BITS = 0x7f800000u;
 
@@ -103,27 +103,29 @@ fn logTail(t: vec4<f32>) -> vec4<f32> {
   return t * ((t * t) * p);
 }
 
-/// A positive number as (m − 1) and e with x = m·2^e, m in [sqrt(1/2), sqrt(2)). Devices that flush subnormal numbers see 0.
+/// A positive number as (m − 1) and e with x = m·2^e, m in [sqrt(1/2), sqrt(2)).
 struct Parts {
   t: vec4<f32>,
   e: vec4<f32>,
 }
 
 fn partsOf(x: vec4<f32>) -> Parts {
-  let small = x < vec4<f32>(SMALLEST_NORMAL);
-  let bits = bitcast<vec4<i32>>(select(x, x * 8388608.0, small));
+  // Devices may take subnormal numbers for 0, so they are read as whole numbers: their bits count units of 2^-149.
+  let small = bitcast<vec4<u32>>(x) < vec4<u32>(SMALLEST_NORMAL_BITS);
+  let bits = bitcast<vec4<i32>>(select(x, vec4<f32>(bitcast<vec4<u32>>(x)), small));
   let exponent = (bits - vec4<i32>(SQRT_HALF_BITS)) >> vec4<u32>(23u);
   let significand = bitcast<vec4<f32>>(bits - (exponent << vec4<u32>(23u)));
-  return Parts(significand - 1.0, vec4<f32>(exponent) - select(vec4<f32>(0.0), vec4<f32>(23.0), small));
+  return Parts(significand - 1.0, vec4<f32>(exponent) - select(vec4<f32>(0.0), vec4<f32>(149.0), small));
 }
 
 /// The logarithm y of x, put right where x is 0, below 0, Infinity or NaN.
 fn logSpecial(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
   let bits = bitcast<vec4<u32>>(x);
   let infinite = select(y, x, bits == vec4<u32>(INFINITY_BITS));
-  let atZero = select(infinite, -infinity(), x == vec4<f32>(0.0));
-  let negative = (x < vec4<f32>(0.0)) | isNan(x);
-  return select(atZero, quietNan(), negative);
+  let atZero = select(infinite, -infinity(), magnitudeBits(x) == vec4<u32>(0u));
+  // NaN and everything below −0.
+  let invalid = isNan(x) | (bits > vec4<u32>(SIGN_BIT));
+  return select(atZero, quietNan(), invalid);
 }
 
 /// ln x = e·ln 2 + ln m.
@@ -215,11 +217,12 @@ fn powOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   let rest = (b - bHigh) * high + b * low;
   let product = truncated(bHigh * high + rest, 8u);
   let error = (bHigh * high - product) + rest;
-  // Outside the range of e^x the correction could only turn 0 or Infinity into NaN.
-  let correction = select(vec4<f32>(0.0), error + 0.5 * (error * error), abs(product) < vec4<f32>(104.0));
   let y = expOf(product);
-  let finite = y + y * correction;
-  let regular = (a > vec4<f32>(0.0)) & (magnitudeBits(a) < vec4<u32>(INFINITY_BITS));
+  // What has overflowed, or came from an infinite b, has no correction: it could only become NaN.
+  let correctable = (magnitudeBits(y) < vec4<u32>(INFINITY_BITS)) & (abs(product) < vec4<f32>(104.0));
+  let finite = select(y, y + y * (error + 0.5 * (error * error)), correctable);
+  let bits = bitcast<vec4<u32>>(a);
+  let regular = (bits > vec4<u32>(0u)) & (bits < vec4<u32>(INFINITY_BITS));
   let power = select(expOf(b * logSpecial(a, a)), finite, regular);
   return select(power, vec4<f32>(1.0), b == vec4<f32>(0.0));
 }

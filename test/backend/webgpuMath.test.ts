@@ -94,6 +94,26 @@ if (adapter) {
     assert.ok(ulpsBetween(y[100]! * (1 + 1e-6), UNARY.tanh(x[100]!)) > 5);
   });
 
+  test("pow and log of subnormal numbers, which a device may take for 0 elsewhere", async ({ backend }) => {
+    const x = Float32Array.of(1e-38, 1e-39, 1e-44, 1.2e-38);
+    const logs = await evaluate(backend, "log", [x]);
+    const powers = await evaluate(backend, "pow", [x, Float32Array.from(x, () => -0.2)]);
+    x.forEach((value, k) => {
+      assert.ok(ulpsBetween(logs[k]!, Math.log(value)) <= 4, `log ${value}: ${logs[k]}`);
+      const power = value ** -0.2;
+      assert.ok(Math.abs(powers[k]! - power) <= 1e-6 * power, `${value}^-0.2: ${powers[k]}, expected ${power}`);
+    });
+  });
+
+  test("pow overflows to Infinity and underflows to 0, never to NaN", async ({ backend }) => {
+    const a = Float32Array.of(1e38, 1e30, 1e-38, 0.5, 2, 2, 0);
+    const b = Float32Array.of(2, 3, 3, 400, 127.9, 1e30, 2.5);
+    const y = await evaluate(backend, "pow", [a, b]);
+    assert.equal([...y.subarray(0, 4)], [Infinity, Infinity, 0, 0]);
+    assert.ok(Math.abs(y[4]! / 2 ** Math.fround(127.9) - 1) < 5e-6, `${y[4]}`);
+    assert.equal([...y.subarray(5)], [Infinity, 0]);
+  });
+
   test("the ends of the range: 0, overflow, underflow, Infinity, NaN", async ({ backend }) => {
     const x = Float32Array.of(0, 200, -200, Infinity, -Infinity, NaN);
     const expected: Readonly<Partial<Record<UnaryOp, readonly number[]>>> = {

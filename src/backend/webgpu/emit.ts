@@ -56,9 +56,15 @@ function pointwise(op: PointwiseOp, args: readonly string[]): string {
   throw new BackendError("program", `webgpu: expected a known instruction, got "${op}" (op)`);
 }
 
-/** A vec4 of one number, exact: WGSL reads a decimal literal as the nearest f32. Special numbers exist at run time only. */
+const SMALLEST_NORMAL = 2 ** -126;
+
+/**
+ * A vec4 of one number, exact: WGSL reads a decimal literal as the nearest f32. Special numbers exist at run time only. A subnormal
+ * number becomes the smallest normal one: devices may take it for 0, and then a floor under a divisor would be none.
+ */
 export function constant(value: number): string {
-  const x = Math.fround(value);
+  const rounded = Math.fround(value);
+  const x = rounded !== 0 && Math.abs(rounded) < SMALLEST_NORMAL ? Math.sign(rounded) * SMALLEST_NORMAL : rounded;
   if (Number.isNaN(x)) return "quietNan()";
   if (!Number.isFinite(x)) return x > 0 ? "infinity()" : "-infinity()";
   return `vec4<f32>(${Object.is(x, -0) ? "-0.0" : x}f)`;
