@@ -37,8 +37,8 @@ export function contender(name: string, run: () => void): Contender {
   return { name, sample: (seconds) => runBenchmark(name, seconds, { fn: run }) };
 }
 
-/** The same for work that ends later. */
-export function asyncContender(name: string, run: () => Promise<void>): Contender {
+/** The same for work that ends later; `runs` is how many runs one call of `run` makes. */
+export function asyncContender(name: string, run: () => Promise<void>, runs = 1): Contender {
   const sample = async (seconds: number): Promise<readonly number[]> => {
     let failure: unknown = null;
     const samples = await runBenchmark(name, seconds, {
@@ -52,7 +52,7 @@ export function asyncContender(name: string, run: () => Promise<void>): Contende
       },
     });
     if (failure !== null) throw failure;
-    return samples;
+    return samples.map((s) => s / runs);
   };
   return { name, sample };
 }

@@ -47,6 +47,11 @@ export class Session {
 
   static async open(job: SuiteJob, suite: SuiteName, send: (answer: Answer) => void): Promise<Session> {
     const { device, dtype, threads } = job;
+    if (device === "webgpu") {
+      // Where the system has no adapter a software one is loaded; its rows say so. Not loaded where the CPU is timed.
+      const { testAdapter } = await import("../test/support/softwareAdapter.ts");
+      await testAdapter();
+    }
     return new Session(job, suite, await createBackend({ device, dtype, threads }), send);
   }
 
