@@ -1,0 +1,179 @@
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { retinotopicConnectome } from "../../src/data/connectomes.ts";
+import { writeSparseNpz } from "../../src/io/npz.ts";
+import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import { tempDir } from "../io/fixtures.ts";
+import { axograd, jsonLines, start, TINY } from "./process.ts";
+
+const test = suite("axograd train");
+const dir = tempDir();
+const FILES = [
+  "checkpoint.json",
+  "checkpoint.safetensors",
+  "config.json",
+  "curves.svg",
+  "metrics.jsonl",
+  "summary.json",
+];
+
+test("a run says what it does, reports the test, and leaves its files", async () => {
+  const { code, stdout, stderr } = await axograd(["train", ...TINY, "--out", "plain"], { cwd: dir });
+  assert.is(code, 0, stderr);
+  for (const label of ["network", "weights", "input", "read-out", "data", "device", "solver", "training", "memory"]) {
+    assert.match(stdout, new RegExp(`^${label} `, "m"));
+  }
+  assert.match(stdout, /900 neurons, 5,000 synapses/);
+  assert.match(stdout, /^test {2,}\d+\.\d\d % of 24 images/m);
+  assert.match(stderr, /^making a network of 900 neurons/m);
+  assert.match(stderr, /^step 5\/5 {2}loss \d/m);
+  assert.equal((await readdir(join(dir, "plain"))).sort(), FILES);
+  assert.match(await readFile(join(dir, "plain", "curves.svg"), "utf8"), /^<svg/);
+});
+
+test("with --json stdout is JSON lines and nothing else, and the file of metrics has the same lines", async () => {
+  const args = ["train", ...TINY, "--json", "--eval-every", "2", "--checkpoint-every", "4", "--out", "json"];
+  const { code, stdout, stderr } = await axograd(args, { cwd: dir });
+  assert.is(code, 0, stderr);
+  assert.is(stderr, "");
+  const lines = jsonLines(stdout);
+  assert.equal(
+    lines.map(({ event, step }) => (step === undefined ? event : `${event} ${step}`)),
+    [
+      ...["config", "step 1", "tape", "step 2", "evaluation 2", "step 3", "step 4", "checkpoint 4", "evaluation 4"],
+      ...["step 5", "checkpoint 5", "evaluation 5", "evaluation 5", "summary"],
+    ],
+  );
+  assert.is(await readFile(join(dir, "json", "metrics.jsonl"), "utf8"), stdout);
+  const { event: _, ...summary } = lines.at(-1)!;
+  assert.equal(JSON.parse(await readFile(join(dir, "json", "summary.json"), "utf8")), summary);
+  assert.is(summary.steps, 5);
+  assert.is(summary.threads, 1);
+  assert.is(summary.interrupted, null);
+  assert.ok((summary.peakMemoryBytes as number) > 2 ** 20);
+  assert.ok((summary.rhsEvaluationsPerStep as number) >= 7);
+  const test = summary.test as { count: number; accuracy: number; confusion: number[][] };
+  assert.is(test.count, 24);
+  assert.is(
+    test.confusion.flat().reduce((a, b) => a + b),
+    24,
+  );
+});
+
+test("the same seed gives the same numbers, in f32 and for any number of threads", async () => {
+  const losses = async (...more: string[]): Promise<unknown[]> => {
+    const { code, stdout, stderr } = await axograd(["train", ...TINY, "--json", ...more], { cwd: dir });
+    assert.is(code, 0, stderr);
+    return jsonLines(stdout).flatMap(({ event, loss }) => (event === "step" ? [loss] : []));
+  };
+  const first = await losses("--out", "seed-a");
+  assert.equal(await losses("--out", "seed-b", "--threads", "2"), first);
+  assert.not.equal(await losses("--out", "seed-c", "--seed", "1"), first);
+});
+
+test("the tutorial's preset trains and warns that it will not learn, naming the preset that does", async () => {
+  const args = ["train", "--preset", "tutorial", ...TINY, "--out", "tutorial", "--quiet"];
+  const { code, stdout, stderr } = await axograd(args, { cwd: dir });
+  assert.is(code, 0, stderr);
+  assert.match(stderr, /^axograd: warning: .*ln 10 = 2\.303.*--preset retina/m);
+  assert.match(stdout, /^test .*\n$/);
+  const { config } = JSON.parse(await readFile(join(dir, "tutorial", "config.json"), "utf8"));
+  assert.equal([config.weights, config.nonlinearity, config.fcDim, config.dropout], ["abs", "Sigmoid", 256, 0.5]);
+});
+
+test("a connectome from a file is read with the table beside it, and wired by the neurons' roles", async () => {
+  const { csr, count, typeIdx, types, role, x, y } = retinotopicConnectome({ columns: 6 });
+  await writeSparseNpz(join(dir, "net_csr.npz"), csr);
+  const rows = Array.from({ length: count }, (_, i) => {
+    // The table places neurons on a hexagonal grid: x = 1.5 v, y = −√3 (u + v/2).
+    const v = x[i]! / 1.5;
+    const u = -y[i]! / Math.sqrt(3) - v / 2;
+    return `${i},${types[typeIdx[i]!]},${typeIdx[i]},${u},${v},${role[i]},exc`;
+  });
+  const header = "index,cell_type,type_index,u,v,role,sign_class";
+  await writeFile(join(dir, "net_neurons.csv"), `${[header, ...rows].join("\n")}\n`);
+  const tiny = TINY.slice(2);
+  const args = ["train", "--connectome", "net_csr.npz", ...tiny, "--json", "--out", "file"];
+  const { code, stdout, stderr } = await axograd(args, { cwd: dir });
+  assert.is(code, 0, stderr);
+  const start = jsonLines(stdout)[0]!;
+  assert.is((start.config as { preset: string }).preset, "retina");
+  assert.equal(start.network, {
+    source: "net_csr.npz",
+    neuronTable: "net_neurons.csv",
+    neurons: count,
+    synapses: csr.nnz,
+    duplicatesSummed: 0,
+    input: "retinotopic",
+    inputNeurons: 72,
+    readout: "output",
+    readoutNeurons: 180,
+  });
+});
+
+test("a folder with files is refused and kept; --overwrite replaces the run's files only", async () => {
+  const folder = join(dir, "kept");
+  await mkdir(folder);
+  await writeFile(join(folder, "notes.txt"), "mine");
+  await writeFile(join(folder, "summary.json"), "old");
+  const refused = await axograd(["train", ...TINY, "--out", "kept"], { cwd: dir });
+  assert.is(refused.code, 2);
+  assert.match(refused.stderr, /^axograd: .*--overwrite.*kept.*\(--out\)\n$/);
+  assert.equal((await readdir(folder)).sort(), ["notes.txt", "summary.json"]);
+  const replaced = await axograd(["train", ...TINY, "--out", "kept", "--overwrite", "--quiet"], { cwd: dir });
+  assert.is(replaced.code, 0, replaced.stderr);
+  assert.equal((await readdir(folder)).sort(), [...FILES, "notes.txt"].sort());
+  assert.is(await readFile(join(folder, "notes.txt"), "utf8"), "mine");
+  assert.is(JSON.parse(await readFile(join(folder, "summary.json"), "utf8")).steps, 5);
+});
+
+test("a solver that cannot finish fails the run with advice and exit code 1", async () => {
+  const args = ["train", ...TINY, "--no-standardise", "--max-steps", "2", "--json", "--out", "stuck"];
+  const { code, stdout, stderr } = await axograd(args, { cwd: dir });
+  assert.is(code, 1);
+  assert.match(stderr, /^axograd: .*maxSteps.*raise maxSteps/);
+  const last = jsonLines(stdout).at(-1)!;
+  assert.equal([last.event, last.code], ["error", "maxSteps"]);
+  const recorded = jsonLines(await readFile(join(dir, "stuck", "metrics.jsonl"), "utf8"));
+  assert.equal(recorded.at(-1), last);
+});
+
+for (const [signal, exitCode] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  test(`${signal} ends the run after its step, with a checkpoint, whole metrics and exit code ${exitCode}`, async () => {
+    const out = signal.toLowerCase();
+    const endless = ["train", ...TINY, "--steps", "1000000", "--json", "--out", out];
+    const { child, finished } = start(endless, { cwd: dir });
+    child.stdout!.on("data", (text: string) => {
+      if (text.includes('"event":"step"')) child.kill(signal);
+    });
+    const { code, stdout, stderr } = await finished;
+    assert.is(code, exitCode, stderr);
+    const lines = jsonLines(stdout);
+    const steps = lines.filter(({ event }) => event === "step").length;
+    assert.equal(
+      lines.slice(-3).map(({ event }) => event),
+      ["checkpoint", "interrupted", "summary"],
+    );
+    assert.is(lines.at(-1)!.interrupted, signal);
+    const { position } = await loadCheckpoint(join(dir, out, "checkpoint.safetensors"));
+    assert.is(position.step, steps);
+    assert.is(await readFile(join(dir, out, "metrics.jsonl"), "utf8"), stdout);
+    assert.equal((await readdir(join(dir, out))).sort(), FILES);
+  });
+}
+
+test("a reader that closes stdout ends the run cleanly", async () => {
+  const { child, finished } = start(["train", ...TINY, "--steps", "1000000", "--json", "--out", "pipe"], { cwd: dir });
+  child.stdout!.once("data", () => child.stdout!.destroy());
+  const { code, stderr } = await finished;
+  assert.is(code, 141, stderr);
+  assert.is(stderr, "");
+  await loadCheckpoint(join(dir, "pipe", "checkpoint.safetensors"));
+});
+
+test.run();

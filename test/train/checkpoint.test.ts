@@ -1,0 +1,152 @@
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
+import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
+import { fails, tempDir } from "../io/fixtures.ts";
+import { forEachBackend } from "../support/backends.ts";
+import { sparseMatrix, stateOf, type Tiny, tinyTraining, train } from "./fixtures.ts";
+
+const dir = tempDir();
+
+const save = (file: string, tiny: Tiny): Promise<string[]> =>
+  saveCheckpoint(file, tiny, { position: tiny.trainer.position, seed: 3, config: { name: "tiny" } });
+
+forEachBackend("checkpoint", ["f32", "f64"], (test) => {
+  test("a run resumed from a checkpoint has the bits of one that was never stopped", async ({ backend }) => {
+    const whole = tinyTraining(backend, { standardise: true });
+    await whole.trainer.calibrate(20);
+    const expected = await train(whole.trainer, 9);
+
+    const first = tinyTraining(backend, { standardise: true });
+    await first.trainer.calibrate(20);
+    const losses = await train(first.trainer, 5);
+    const file = join(dir, "resume.safetensors");
+    await save(file, first);
+    first.dispose();
+
+    // Other initial values, so that only the checkpoint can make the difference.
+    const second = tinyTraining(backend, { standardise: true });
+    for (const { name, size } of second.model.parameters.all()) {
+      second.model.parameters.set(name, new Float64Array(size).fill(1.5));
+    }
+    const checkpoint = await loadCheckpoint(file);
+    restoreCheckpoint(checkpoint, second);
+    second.trainer.seek(checkpoint.position);
+    losses.push(...(await train(second.trainer, 9)));
+    assert.equal(losses, expected);
+    assert.equal(await stateOf(second), await stateOf(whole));
+    assert.equal(await second.model.featureStatistics(), await whole.model.featureStatistics());
+    whole.dispose();
+    second.dispose();
+  });
+
+  test("saving does not disturb training", async ({ backend }) => {
+    const plain = tinyTraining(backend);
+    const saved = tinyTraining(backend);
+    const expected = await train(plain.trainer, 5);
+    const losses = [];
+    for (let step = 1; step <= 5; step++) {
+      losses.push(...(await train(saved.trainer, step)));
+      await save(join(dir, "often.safetensors"), saved);
+    }
+    assert.equal(losses, expected);
+    plain.dispose();
+    saved.dispose();
+  });
+
+  test("tensors have torch-biopl's names, shapes and row-major order", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    const file = join(dir, "names.safetensors");
+    assert.equal(await save(file, tiny), [file, join(dir, "names.json")]);
+    const { tensors } = await readSafetensors(file);
+    const { nnz, rowPtr, colIdx } = sparseMatrix();
+    const shapes = Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape]));
+    const parameters = Object.fromEntries(Object.entries(shapes).filter(([name]) => !name.startsWith("optimizer.")));
+    assert.equal(parameters, {
+      "rnn.hh.values": [nnz],
+      "rnn.hh.indices": [2, nnz],
+      "rnn.hh.bias": [24],
+      "rnn.ih.values": [4],
+      "rnn.ih.indices": [2, 4],
+      "rnn.tau": [24],
+      "out_layer.1.weight": [8, 24],
+      "out_layer.1.bias": [8],
+      "out_layer.4.weight": [3, 8],
+      "out_layer.4.bias": [3],
+    });
+    assert.equal(shapes["optimizer.exp_avg.out_layer.1.weight"], [8, 24]);
+    const indices = tensors.get("rnn.hh.indices")!;
+    assert.is(indices.dtype, "I64");
+    assert.equal(Array.from(indices.data.slice(nnz)), Array.from(colIdx));
+    assert.equal(indices.data[0], rowPtr.findIndex((p) => p > 0) - 1);
+    const values = Array.from(sparseMatrix().values, (v) => (backend.dtype === "f32" ? Math.fround(v) : v));
+    assert.equal(Array.from(tensors.get("rnn.hh.values")!.data), values);
+    tiny.dispose();
+  });
+
+  test("moments are in the order of the weights they belong to", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    await train(tiny.trainer, 1);
+    const file = join(dir, "moments.safetensors");
+    await save(file, tiny);
+    const { tensors } = await readSafetensors(file);
+    // After one step the first moment is (1 − β₁)·gradient.
+    const gradient = await tiny.model.parameters.gradient("rnn.hh.values");
+    const moment = tensors.get("optimizer.exp_avg.rnn.hh.values")!.data;
+    assert.ok(gradient.some((g) => g !== 0));
+    gradient.forEach((g, k) => {
+      assert.ok(Math.abs(moment[k]! - 0.1 * g) <= 1e-6 * Math.abs(g), `${k}: ${moment[k]} for gradient ${g}`);
+    });
+    tiny.dispose();
+  });
+
+  test("position, seed, configuration and version are in the file and readable beside it", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    await train(tiny.trainer, 5);
+    const file = join(dir, "state.safetensors");
+    await save(file, tiny);
+    const { position, seed, config, version, optimizerStep } = await loadCheckpoint(file);
+    assert.equal(position, { epoch: 1, batch: 1, step: 5 });
+    assert.equal([seed, config, optimizerStep], [3, { name: "tiny" }, 5]);
+    assert.match(version, /^\d+\.\d+\.\d+/);
+    const readable = JSON.parse(await readFile(join(dir, "state.json"), "utf8"));
+    assert.equal(readable.position, position);
+    assert.equal(
+      (await readdir(dir)).filter((name) => name.endsWith(".tmp")),
+      [],
+    );
+    tiny.dispose();
+  });
+
+  test("a checkpoint of another network is refused and changes nothing", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    const file = join(dir, "other.safetensors");
+    await save(file, tiny);
+    const other = tinyTraining(backend, { connectomeSeed: 2 });
+    const before = await stateOf(other);
+    await fails(async () => restoreCheckpoint(await loadCheckpoint(file), other), "file-format", /rnn\.hh/);
+    const { tensors, metadata } = await readSafetensors(file);
+    const without = new Map([...tensors].filter(([name]) => name !== "out_layer.4.bias"));
+    await writeSafetensors(file, without, metadata);
+    await fails(async () => restoreCheckpoint(await loadCheckpoint(file), tiny), "file-format", /out_layer\.4\.bias/);
+    assert.equal(await stateOf(other), before);
+    tiny.dispose();
+    other.dispose();
+  });
+
+  test("files that are no checkpoints say so", async () => {
+    const file = join(dir, "no.safetensors");
+    await fails(() => loadCheckpoint(join(dir, "missing.safetensors")), "file-missing");
+    await writeSafetensors(file, new Map());
+    await fails(() => loadCheckpoint(file), "file-format", /checkpoint of axograd/);
+    await writeSafetensors(file, new Map(), { axograd: "{" });
+    await fails(() => loadCheckpoint(file), "file-format", /state/);
+    await writeSafetensors(file, new Map(), { axograd: JSON.stringify({ format: 99, version: "9.0.0" }) });
+    await fails(() => loadCheckpoint(file), "file-format", /format 1/, /9\.0\.0/);
+    await writeSafetensors(file, new Map(), { axograd: JSON.stringify({ format: 1, seed: -1 }) });
+    await fails(() => loadCheckpoint(file), "file-format", /whole numbers/);
+    await writeFile(file, "short");
+    await fails(() => loadCheckpoint(file), "file-truncated");
+  });
+});

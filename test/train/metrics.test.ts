@@ -1,0 +1,141 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { evaluationRecord, jsonLine, MetricsFile } from "../../src/train/metrics.ts";
+import { plotCurves } from "../../src/train/plot.ts";
+import { duration, Progress, progressLine } from "../../src/train/progress.ts";
+import type { StepMetrics } from "../../src/train/trainer.ts";
+import { fails, tempDir } from "../io/fixtures.ts";
+
+const test = suite("metrics, progress and plot");
+const dir = tempDir();
+
+function metricsOf(step: number, lastStep = 100): StepMetrics {
+  return {
+    step,
+    epoch: 0,
+    loss: 2.3 / step,
+    accuracy: 0.5,
+    meanLoss: 2.3 / step,
+    meanAccuracy: 0.5,
+    learningRate: 1e-3,
+    solver: { rhsEvaluations: 26, steps: { min: 4, mean: 4.2, max: 5 }, rejected: 0 },
+    seconds: 0.1,
+    stepsPerSecond: 10,
+    eta: (lastStep - step) / 10,
+    lastStep,
+  };
+}
+
+/** A stream that keeps what is written. */
+function recorder(facts: { readonly isTTY?: boolean; readonly columns?: number } = {}) {
+  const written: string[] = [];
+  return { ...facts, written, write: (text: string) => written.push(text) };
+}
+
+test("every event is one line of JSON, complete before write resolves", async () => {
+  const file = join(dir, "metrics.jsonl");
+  const metrics = await MetricsFile.create(file);
+  for (let step = 1; step <= 3; step++) {
+    await metrics.write({ event: "step", ...metricsOf(step) });
+    const lines = (await readFile(file, "utf8")).split("\n");
+    assert.is(lines.length, step + 1);
+    assert.is(JSON.parse(lines[step - 1]!).step, step);
+    assert.is(lines.at(-1), "");
+  }
+  await metrics.close();
+  await fails(() => MetricsFile.create(join(dir, "no", "metrics.jsonl")), "file-write", /no such folder/);
+});
+
+test("numbers that JSON lacks become null", () => {
+  assert.match(jsonLine({ event: "step", ...metricsOf(1), loss: Number.NaN }), /"loss":null/);
+});
+
+test("a confusion matrix is written row by row", () => {
+  const confusion = Uint32Array.of(1, 2, 3, 4);
+  const record = evaluationRecord("test", 7, { loss: 1, accuracy: 0.5, count: 10, seconds: 0.1, confusion });
+  assert.equal(record.confusion, [
+    [1, 2],
+    [3, 4],
+  ]);
+});
+
+test("the progress line has loss, accuracy, speed, work and time left", () => {
+  const line = progressLine(metricsOf(40));
+  assert.is(line, "step 40/100  loss 0.0575  accuracy 50.0 %  10.0 steps/s  26 RHS/step  0:06 left");
+  assert.equal([duration(7.4), duration(725), duration(3723)], ["0:07", "12:05", "1:02:03"]);
+});
+
+test("elsewhere than on a terminal there is a plain line every ten seconds, and one at the end", () => {
+  const stream = recorder();
+  let now = 0;
+  const progress = new Progress(stream, { now: () => now });
+  for (let step = 1; step <= 25; step++) {
+    progress.update(metricsOf(step, 25));
+    now += 1;
+  }
+  progress.clear();
+  assert.equal(
+    stream.written.map((text) => /step (\d+)/.exec(text)?.[1]),
+    ["1", "11", "21", "25"],
+  );
+  for (const text of stream.written) {
+    assert.match(text, /^step .*\n$/);
+    assert.not.ok(text.includes("\x1b") || text.includes("\r"));
+  }
+});
+
+test("a terminal's line is rewritten in place, fits, and is coloured unless that is unwanted", () => {
+  const plain = recorder({ isTTY: true, columns: 30 });
+  const progress = new Progress(plain, { colour: false });
+  progress.update(metricsOf(1));
+  assert.is(plain.written[0], `\r\x1b[K${progressLine(metricsOf(1)).slice(0, 29)}`);
+  progress.clear();
+  assert.is(plain.written[1], "\r\x1b[K");
+  const coloured = recorder({ isTTY: true });
+  new Progress(coloured, { colour: true }).update(metricsOf(1));
+  assert.ok(coloured.written[0]!.includes("\x1b[2mloss\x1b[0m"));
+});
+
+test("curves are one self-contained picture, light and dark, with axes, legend and every evaluation", () => {
+  const training = Array.from({ length: 3000 }, (_, i) => ({
+    step: i + 1,
+    loss: 2.3 / (1 + i / 50),
+    accuracy: i / 3000,
+  }));
+  const evaluations = [
+    { set: "validation", step: 1500, loss: 0.2, accuracy: 0.6 },
+    { set: "validation", step: 3000, loss: 0.1, accuracy: 0.9 },
+    { set: "test", step: 3000, loss: 0.12, accuracy: 0.88 },
+  ] as const;
+  const svg = plotCurves({ title: "a <b> & c", training, evaluations, classes: 10 });
+  assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
+  assert.match(svg, /prefers-color-scheme: dark/);
+  assert.match(svg, /a &#60;b&#62; &#38; c/);
+  for (const text of [
+    "loss (nats)",
+    "accuracy (%)",
+    "training step",
+    "chance, ln 10",
+    "chance, 10 %",
+    "validation",
+    "test",
+  ]) {
+    assert.ok(svg.includes(`>${text}<`), text);
+  }
+  assert.not.match(svg, /NaN|undefined|Infinity/);
+  assert.not.match(svg.replace("http://www.w3.org/2000/svg", ""), /https?:|<script|<image|@import|url\((?!#panel)/);
+  assert.is(svg.match(/<circle class="dot (validation|test)" cx="\d/g)?.length, 2 * 3 + 2);
+  assert.ok(svg.length < 100_000, `${svg.length} characters`);
+});
+
+test("a run of one step, or none, has a picture too", () => {
+  const point = { step: 1, loss: 2.3, accuracy: 0.1 };
+  for (const training of [[], [point], [{ ...point, loss: Number.NaN }]]) {
+    const svg = plotCurves({ title: "short", training, evaluations: [], classes: 10 });
+    assert.not.match(svg, /NaN|undefined|Infinity/);
+  }
+});
+
+test.run();

@@ -1,0 +1,164 @@
+import * as assert from "uvu/assert";
+import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { ConnectomeClassifier } from "../../src/models/classifier.ts";
+import { SGD } from "../../src/train/optimizer.ts";
+import { Trainer, TrainingError } from "../../src/train/trainer.ts";
+import { fails } from "../io/fixtures.ts";
+import { forEachBackend } from "../support/backends.ts";
+import { patches, sparseMatrix, stateOf, tinyTraining, train } from "./fixtures.ts";
+
+forEachBackend("trainer", ["f32", "f64"], (test) => {
+  test("training lowers the loss and reports every step", async ({ backend }) => {
+    const { trainer, dispose } = tinyTraining(backend);
+    assert.is(trainer.stepsPerEpoch, 4);
+    const seen = [];
+    for await (const metrics of trainer.fit({ epochs: 8 })) seen.push(metrics);
+    assert.is(seen.length, 32);
+    assert.equal(
+      seen.slice(0, 5).map(({ step, epoch }) => [step, epoch]),
+      [
+        [1, 0],
+        [2, 0],
+        [3, 0],
+        [4, 0],
+        [5, 1],
+      ],
+    );
+    const first = seen[0]!;
+    assert.ok(first.solver && first.solver.rhsEvaluations > 6 * first.solver.steps.max - 1);
+    assert.ok(first.solver.steps.min <= first.solver.steps.mean && first.solver.steps.mean <= first.solver.steps.max);
+    assert.is(first.meanLoss, first.loss);
+    assert.ok(first.eta > 0 && first.seconds > 0);
+    const last = seen.at(-1)!;
+    assert.is(last.eta, 0);
+    assert.ok(last.meanLoss < 0.9 * first.loss, `${first.loss} → ${last.meanLoss}`);
+    assert.equal(trainer.position, { epoch: 8, batch: 0, step: 32 });
+    dispose();
+  });
+
+  test("the same seed gives the same bits, another seed others", async ({ backend }) => {
+    const losses = [];
+    for (const seed of [3, 3, 4]) {
+      const { trainer, dispose } = tinyTraining(backend, { seed });
+      losses.push(await train(trainer, 6));
+      dispose();
+    }
+    assert.equal(losses[0], losses[1]);
+    assert.not.equal(losses[0], losses[2]);
+  });
+
+  test("leaving the loop anywhere and going on gives the same bits as never leaving", async ({ backend }) => {
+    const whole = tinyTraining(backend);
+    const parts = tinyTraining(backend);
+    const expected = await train(whole.trainer, 9);
+    const losses = [];
+    for (const until of [1, 4, 6, 9]) losses.push(...(await train(parts.trainer, until)));
+    assert.equal(losses, expected);
+    assert.equal(await stateOf(parts), await stateOf(whole));
+    whole.dispose();
+    parts.dispose();
+  });
+
+  test("evaluation leaves no trace in training", async ({ backend }) => {
+    const plain = tinyTraining(backend);
+    const evaluated = tinyTraining(backend);
+    const expected = await train(plain.trainer, 4);
+    const losses = await train(evaluated.trainer, 2);
+    await evaluated.trainer.evaluate(patches(30, 6));
+    losses.push(...(await train(evaluated.trainer, 4)));
+    assert.equal(losses, expected);
+    plain.dispose();
+    evaluated.dispose();
+  });
+
+  test("an evaluation counts every image once", async ({ backend }) => {
+    const { trainer, model, dispose } = tinyTraining(backend);
+    const set = patches(300, 7);
+    const { loss, accuracy, count, confusion } = await trainer.evaluate(set);
+    assert.is(count, 300);
+    const perClass = [0, 1, 2].map((c) => set.labels.filter((label) => label === c).length);
+    assert.equal(
+      [0, 1, 2].map((c) => confusion[3 * c]! + confusion[3 * c + 1]! + confusion[3 * c + 2]!),
+      perClass,
+    );
+    assert.is(accuracy, (confusion[0]! + confusion[4]! + confusion[8]!) / 300);
+    const data = Float32Array.from(set.images, (pixel) => (pixel / 255 - 0.1307) / 0.3081);
+    const whole = await model.evaluate({ data, batch: 300 }, set.labels, { endTime: 2 });
+    assert.ok(Math.abs(whole.loss - loss) < 1e-5 * loss, `${whole.loss} and ${loss}`);
+    assert.is(whole.correct, Math.round(accuracy * 300));
+    dispose();
+  });
+
+  test("a signal ends training after the step in progress", async ({ backend }) => {
+    const { trainer, dispose } = tinyTraining(backend);
+    const controller = new AbortController();
+    let steps = 0;
+    for await (const { step } of trainer.fit({ epochs: 5, signal: controller.signal })) {
+      steps = step;
+      if (step === 3) controller.abort();
+    }
+    assert.is(steps, 3);
+    assert.is(trainer.position.step, 3);
+    dispose();
+  });
+
+  test("timers run between steps, so a signal from outside comes through", async ({ backend }) => {
+    const { trainer, dispose } = tinyTraining(backend);
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 20);
+    for await (const _ of trainer.fit({ steps: 1e9, signal: controller.signal })) assert.ok(true);
+    assert.ok(trainer.position.step > 0);
+    dispose();
+  });
+
+  test("a loss that is not finite stops before the step, and says which", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    await train(tiny.trainer, 2);
+    const bias = await tiny.model.parameters.values("out_layer.4.bias");
+    tiny.model.parameters.set("out_layer.4.bias", bias.fill(backend.dtype === "f32" ? 3e38 : 1e308));
+    tiny.model.parameters.set(
+      "out_layer.4.weight",
+      (await tiny.model.parameters.values("out_layer.4.weight")).fill(backend.dtype === "f32" ? 3e38 : 1e308),
+    );
+    const before = await stateOf(tiny);
+    await fails(() => train(tiny.trainer, 3), "non-finite-loss", /step 3/, /after step 2/, /learning rate/);
+    assert.equal(await stateOf(tiny), before);
+    assert.is(tiny.trainer.position.step, 2);
+    tiny.dispose();
+  });
+
+  test("a model in discrete time trains the same way, without solver metrics", async ({ backend }) => {
+    const model = new ConnectomeClassifier(backend, {
+      rnn: { inputSize: 24, numNeurons: 24, connectome: sparseMatrix(), neuronNonlinearity: "Tanh" },
+      numClasses: 3,
+      fcDim: null,
+    });
+    const stream = new RandomStream(keyOfSeed(1));
+    const images = {
+      ...patches(8),
+      images: Uint8Array.from({ length: 8 * 24 }, () => stream.below(256)),
+      height: 4,
+      width: 6,
+    };
+    const optimizer = new SGD(backend, model.parameters);
+    const trainer = new Trainer({ model, optimizer, train: images, batchSize: 4, evaluation: { numSteps: 3 } });
+    for await (const metrics of trainer.fit({ steps: 2 })) assert.is(metrics.solver, null);
+    assert.is(trainer.tapePlan, null);
+    optimizer.dispose();
+    model.dispose();
+  });
+
+  test("options out of range are named", async ({ backend }) => {
+    const { trainer, model, optimizer, dispose } = tinyTraining(backend);
+    await fails(() => new Trainer({ model, optimizer, train: patches(4), batchSize: 0 }), "argument", /batchSize/);
+    await fails(() => new Trainer({ model, optimizer, train: patches(0) }), "argument", /train/);
+    await fails(() => trainer.lastStep({ steps: -1 }), "argument", /steps/);
+    await fails(() => trainer.lastStep({ epochs: 0.5 }), "argument", /epochs/);
+    await fails(() => trainer.seek({ epoch: 0, batch: 4, step: 4 }), "argument", /batch/);
+    await fails(() => trainer.evaluate(patches(0)), "argument", /set/);
+    assert.is(trainer.lastStep({}), 4);
+    assert.is(trainer.lastStep({ epochs: 3, steps: 5 }), 5);
+    assert.ok(new TrainingError("code", "text") instanceof Error);
+    dispose();
+  });
+});
