@@ -79,8 +79,8 @@ export class Backsolve {
   #last: { evaluator: Evaluator; times: readonly (readonly number[])[]; ys: readonly FloatArray[] } | null = null;
 
   constructor(backend: Backend, system: OdeSystem, options: BacksolveOptions) {
-    if (options.controller.type === "fixed") {
-      throw new ArgumentError("Backsolve", "controller", "an adaptive controller", "a fixed step size");
+    if (options.controller.type !== "integral" && options.controller.type !== "pid") {
+      throw new ArgumentError("Backsolve", "controller", "integral or pid", options.controller.type);
     }
     this.#backend = backend;
     this.#system = system;
@@ -456,6 +456,7 @@ function joined(parts: readonly SolveStats[]): SolveStats {
     status: parts.flatMap((p) => p.status),
     t: parts.flatMap((p) => p.t),
     dt: parts.flatMap((p) => p.dt),
+    steps: null,
     plan: null,
   };
 }

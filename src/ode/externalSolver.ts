@@ -100,6 +100,7 @@ export class ExternalSolver {
         status: (await run.perSample("status")).map(statusName),
         t: await run.perSample("t"),
         dt: await run.perSample("dt"),
+        steps: null,
         plan: null,
       };
       assertSolved(stats, this.#method.maxSteps);
