@@ -59,12 +59,12 @@ export class Progress {
   }
 }
 
-/** "step 120/250  loss 0.4123  accuracy 88.3 %  12.1 steps/s  26 RHS/step  0:11 left"; loss and accuracy are running means. */
+/** "step 120/250  loss 0.4123  acc 88.3 %  12.1 steps/s  26 RHS/step  0:11 left"; loss and accuracy are running means. */
 export function progressLine(m: StepMetrics): string {
   return [
     `step ${m.step}/${m.lastStep}`,
     `loss ${m.meanLoss.toFixed(4)}`,
-    `accuracy ${(100 * m.meanAccuracy).toFixed(1)} %`,
+    `acc ${(100 * m.meanAccuracy).toFixed(1)} %`,
     `${m.stepsPerSecond.toPrecision(3)} steps/s`,
     ...(m.solver ? [`${m.solver.rhsEvaluations} RHS/step`] : []),
     `${duration(m.eta)} left`,
@@ -81,5 +81,5 @@ export function duration(seconds: number): string {
 
 /** Words are dimmed, so that the numbers stand out. */
 function dimLabels(line: string): string {
-  return line.replace(/[a-z%][a-zA-Z/%]*/g, (word) => `${DIM}${word}${RESET}`);
+  return line.replace(/[a-zA-Z%][a-zA-Z/%]*/g, (word) => `${DIM}${word}${RESET}`);
 }

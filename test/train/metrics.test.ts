@@ -63,7 +63,7 @@ test("a confusion matrix is written row by row", () => {
 
 test("the progress line has loss, accuracy, speed, work and time left", () => {
   const line = progressLine(metricsOf(40));
-  assert.is(line, "step 40/100  loss 0.0575  accuracy 50.0 %  10.0 steps/s  26 RHS/step  0:06 left");
+  assert.is(line, "step 40/100  loss 0.0575  acc 50.0 %  10.0 steps/s  26 RHS/step  0:06 left");
   assert.equal([duration(7.4), duration(725), duration(3723)], ["0:07", "12:05", "1:02:03"]);
 });
 
