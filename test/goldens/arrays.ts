@@ -34,7 +34,7 @@ export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 /** How the format writes the outcome of a sample. */
-const STATUS_CODES = { success: 0, dtMin: 2, maxSteps: 3, nonFinite: 4 } as const;
+export const STATUS_CODES = { success: 0, dtMin: 2, maxSteps: 3, nonFinite: 4 } as const;
 
 /** Counts per sample over the chunks of a batch. Evaluations are counted for the whole batch, so the longest chunk decides. */
 export function stepCounts(chunks: readonly SolveStats[]): [string, number[]][] {
