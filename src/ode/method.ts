@@ -71,8 +71,8 @@ export interface Method {
 /** Outcome of a sample, as numbers on the device. */
 export const STATUS = { ok: 0, dtMin: 2, maxSteps: 3, nonFinite: 4 } as const;
 
-/** Scaled error norms below this count as this: keeps r^(−1/order) finite. */
-const SMALLEST_RATIO = 1e-38;
+/** Scaled error norms below this count as this: keeps r^(−1/order) finite. The smallest normal number of f32: devices may flush less. */
+const SMALLEST_RATIO = 2 ** -126;
 /** What the initial-step heuristic uses when it cannot tell (Hairer, Nørsett, Wanner, II.4). */
 const TINY_STEP = 1e-6;
 
