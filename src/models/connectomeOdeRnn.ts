@@ -7,7 +7,7 @@ import { ArgumentError } from "../core/errors.ts";
 import type { Controller } from "../ode/method.ts";
 import { assertSolved, OdeSolver, type SolveStats } from "../ode/solve.ts";
 import type { Tableau } from "../ode/tableau.ts";
-import { dopri5 } from "../ode/tableaus/dopri5.ts";
+import { tableauByName } from "../ode/tableaus/index.ts";
 import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs } from "./network.ts";
 import type { ConnectomeNetworkOptions, InputGradients, ModelInput } from "./options.ts";
 import type { ParameterSet } from "./parameters.ts";
@@ -15,7 +15,9 @@ import { rateDynamics } from "./rateDynamics.ts";
 
 /** How the ODE is solved. */
 export interface SolveOptions {
-  /** Default dopri5. */
+  /** A method by its name, e.g. "tsit5"; default "dopri5". "exponentialEuler" takes fixed steps dt0. */
+  readonly method?: string;
+  /** Instead of `method`: one of your own. */
   readonly tableau?: Tableau;
   /** Default: the integral controller with atol and rtol. */
   readonly controller?: Controller;
@@ -166,9 +168,10 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     let solver = this.#solvers.get(steps);
     if (!solver) {
       const solve = this.#solve;
+      const tableau = tableauOf(solve);
       solver = new OdeSolver(this.backend, rateDynamics(this.rateShape(steps)), {
-        tableau: solve.tableau ?? dopri5,
-        controller: controllerOf(solve),
+        tableau,
+        controller: controllerOf(solve, tableau),
         maxSteps: this.#maxSteps,
         ...(solve.dt0 === undefined ? {} : { dt0: solve.dt0 }),
         ...(solve.memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes: solve.memoryBudgetBytes }),
@@ -183,8 +186,18 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   }
 }
 
-function controllerOf({ controller, fixedStep, atol = 1e-6, rtol = 1e-3 }: SolveOptions): Controller {
+function tableauOf({ tableau, method }: SolveOptions): Tableau {
+  if (tableau && method !== undefined) {
+    throw new ArgumentError("ConnectomeODERNN", "solve.method", "a method or a tableau", `both "${method}" and one`);
+  }
+  return tableau ?? tableauByName(method ?? "dopri5");
+}
+
+function controllerOf(
+  { controller, fixedStep, atol = 1e-6, rtol = 1e-3 }: SolveOptions,
+  { exponential }: Tableau,
+): Controller {
   if (controller) return controller;
-  if (fixedStep) return { type: "fixed" };
+  if (fixedStep || exponential) return { type: "fixed" };
   return { type: "integral", atol, rtol, safety: 0.9, factorMin: 0.2, factorMax: 10 };
 }

@@ -52,6 +52,7 @@ export function rateDynamics(shape: RateShape): OdeSystem {
       const rate = targetRate(g, shape, driveAt(g, t, nNeurons, steps), h);
       return g.ops.div(g.ops.sub(rate, h), g.row("tau", nNeurons));
     },
+    leak: (g) => g.ops.div(1, g.row("tau", nNeurons)),
   };
 }
 

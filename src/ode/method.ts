@@ -4,14 +4,17 @@
 // Names with the prefix `ode.` are the solver's own leaves; everything else belongs to the user's right-hand side.
 
 import { Graph } from "../autodiff/graph.ts";
+import { ArgumentError } from "../core/errors.ts";
 import type { Operand, Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
-import { type Tableau, weightedSum } from "./tableau.ts";
+import { relax, type Tableau, weightedSum } from "./tableau.ts";
 
 /** dy/dt = rhs(t, y) for a state of `rows` numbers per sample. `t` is per sample. Inputs and parameters are leaves of `g`. */
 export interface OdeSystem {
   readonly rows: number;
   readonly rhs: (g: Graph, t: Value, y: Value) => Value;
+  /** λ > 0 where rhs = λ·(target(t, y) − y), one per row (or one for all): what exponential methods follow exactly. */
+  readonly leak?: (g: Graph) => Value;
 }
 
 /** What adaptive controllers share. */
@@ -110,12 +113,18 @@ function stagesOf(g: Graph, system: OdeSystem, tableau: Tableau): StageValues {
     argument = advance(ops, y, dt, weightedSum(ops, row, k));
     k.push(system.rhs(g, ops.add(t, ops.mul(tableau.c[i + 1]!, dt)), argument));
   });
+  if (tableau.exponential) return { y, t, dt, k, y1: relax(ops, y, k[0]!, leakOf(g, system, tableau), dt) };
   const y1 = tableau.ssal ? argument : advance(ops, y, dt, weightedSum(ops, tableau.b, k));
   return { y, t, dt, k, y1 };
 }
 
 function advance(ops: Ops, y: Value, dt: Value, slope: Value | null): Value {
   return slope === null ? y : ops.add(y, ops.mul(dt, slope));
+}
+
+function leakOf(g: Graph, { leak }: OdeSystem, { name }: Tableau): Value {
+  if (leak) return leak(g);
+  throw new ArgumentError("method", "tableau", "a system with a leak, or a method that needs none", name);
 }
 
 /**
@@ -325,11 +334,9 @@ export function denseGraph(system: OdeSystem, tableau: Tableau): { graph: Graph;
   const span = ops.sub(ops.add(stages.t, stages.dt), stages.t);
   const x = ops.div(ops.sub(tEval, stages.t), ops.select(ops.eq(span, 0), 1, span));
   const zero: Operand = 0;
-  const value = ops.select(
-    due,
-    tableau.interpolant(ops, { y0: stages.y, y1: stages.y1, k: stages.k, dt: stages.dt, x }),
-    zero,
-  );
+  const leak = tableau.exponential ? { leak: leakOf(g, system, tableau) } : {};
+  const step = { y0: stages.y, y1: stages.y1, k: stages.k, dt: stages.dt, x, ...leak };
+  const value = ops.select(due, tableau.interpolant(ops, step), zero);
   return { graph: g, stages, value };
 }
 

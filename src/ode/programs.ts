@@ -150,14 +150,15 @@ function reversePrograms(
   storeStages(attempt.graph, stages, tableau.fsal);
   for (const [name, v] of saves) attempt.graph.store(name, v);
 
-  // Dense output: cotangents of its value → of the step's values.
+  // Dense output: cotangents of its value → of the step's values, and of the leak that an exponential method follows.
   const dense = denseGraph(system, tableau);
-  const denseWrt = new Map<string, GradTarget>(
-    stageCotangents(dense.stages, tableau.fsal, throughStepSizeControl).map(([v, binding]) => {
+  const denseWrt = new Map<string, GradTarget>([
+    ...parameters,
+    ...stageCotangents(dense.stages, tableau.fsal, throughStepSizeControl).map(([v, binding]): [string, GradTarget] => {
       if (v.op.type !== "leaf") throw new TypeError("dense output reads leaves only");
       return [v.op.name, { binding, accumulate: true }];
     }),
-  );
+  ]);
   const denseReverse = reverseGraph(dense.graph, new Map([[dense.value, "ct.ys"]]), denseWrt);
 
   // The start.

@@ -312,18 +312,14 @@ class Session {
         this.#runWith(programs.restage, inputs, { ...values, ...this.#stages });
         for (const b of Object.values(buffers.stages)) backend.fill(b, 0);
         for (const j of wanted) {
-          this.#runWith(
-            programs.denseReverse,
-            {},
-            {
-              ...values,
-              ...this.#stages,
-              ...prefixed("ct.", buffers.stages),
-              "ct.ys": ctYs[j],
-              "ode.tEval": this.#tEval[j],
-              "ode.tNext": next.t,
-            },
-          );
+          this.#runWith(programs.denseReverse, inputs, {
+            ...values,
+            ...this.#stages,
+            ...prefixed("ct.", buffers.stages),
+            "ct.ys": ctYs[j],
+            "ode.tEval": this.#tEval[j],
+            "ode.tNext": next.t,
+          });
         }
       }
       const program = wanted.length > 0 ? programs.attemptReverseDense : programs.attemptReverse;
@@ -485,18 +481,14 @@ class Session {
   }
 
   #dense(request: SolveRequest, j: number, start: BufferSet, next: BufferSet): void {
-    this.#runWith(
-      this.#programs.dense,
-      {},
-      {
-        ...prefixed("ode.", start),
-        "ode.dir": this.#common.dir,
-        ...this.#stages,
-        "ode.tEval": this.#tEval[j],
-        "ode.tNext": next.t,
-        ys: request.ys[j],
-      },
-    );
+    this.#runWith(this.#programs.dense, request.inputs, {
+      ...prefixed("ode.", start),
+      "ode.dir": this.#common.dir,
+      ...this.#stages,
+      "ode.tEval": this.#tEval[j],
+      "ode.tNext": next.t,
+      ys: request.ys[j],
+    });
   }
 
   /** Evaluation points that some sample passed in the attempt from `start` to `next`. */

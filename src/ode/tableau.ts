@@ -13,6 +13,8 @@ export interface StepValues {
   readonly dt: Value;
   /** Abscissa in [0, 1], per sample. */
   readonly x: Value;
+  /** Rate of the system's linear leak, for exponential methods. */
+  readonly leak?: Value;
 }
 
 export interface TableauData {
@@ -24,6 +26,8 @@ export interface TableauData {
   readonly b: readonly number[];
   /** b minus the embedded weights; null: no error estimate. */
   readonly bErr: readonly number[] | null;
+  /** The step follows the system's linear leak exactly (see `relax`); one stage, and the system must say its leak. */
+  readonly exponential?: boolean;
   readonly interpolant: (ops: Ops, step: StepValues) => Value;
   readonly source: string;
 }
@@ -72,6 +76,19 @@ export function weightedSum(ops: Ops, weights: readonly number[], k: readonly Va
     sum = sum === null ? term : ops.add(sum, term);
   });
   return sum;
+}
+
+/**
+ * y(t₀ + dt) of dy/dt = k − λ·(y − y₀), y(t₀) = y₀: the linear leak λ > 0 followed exactly from slope k at the start,
+ *
+ *     y₀ + (1 − e^(−λ·dt))/λ·k.
+ *
+ * 1 − e^(−z) is computed as 2s/(1 + s) with s = tanh(z/2), which loses no digits for small z.
+ */
+export function relax(ops: Ops, y0: Value, k: Value, leak: Value, dt: Value): Value {
+  const s = ops.tanh(ops.mul(0.5, ops.mul(leak, dt)));
+  const decay = ops.div(ops.mul(2, s), ops.add(1, s));
+  return ops.add(y0, ops.mul(ops.div(decay, leak), k));
 }
 
 /** Cubic Hermite interpolant through y0 and y1 with slopes f0 at the start and f1 at the end. Hairer, Nørsett, Wanner, II.6. */
