@@ -7,6 +7,7 @@
 //    recompute than to store; then the first of them stores it and the others load it.
 // 3. Each phase becomes a straight list of instructions; values that pass through memory become temporaries with lifetimes.
 
+import { accessesOf } from "../backend/instr.ts";
 import type { Binding, BindingId, Instr, Phase, Program, ValueId } from "../backend/program.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
 import { gathersFirst, isContraction, type Matrix, type Value } from "../ops/value.ts";
@@ -386,27 +387,11 @@ class PhaseEmitter {
   }
 
   touched(): Set<BindingId> {
-    const ids = new Set<BindingId>();
-    for (const i of this.#instrs) {
-      if ("binding" in i) ids.add(i.binding);
-      if ("table" in i) ids.add(i.table);
-      if (i.op === "gather") {
-        ids.add(i.source);
-        ids.add(i.index);
-      }
-      if (i.op === "segmentSum") for (const id of [i.source, i.offsets, i.members]) ids.add(id);
-      if (i.op === "random") ids.add(i.key);
-      if (i.op === "matmul") {
-        ids.add(i.matrix);
-        ids.add(i.x);
-      }
-      if (i.op === "matmulT") {
-        ids.add(i.matrix);
-        ids.add(i.g);
-        if (i.grad) ids.add(i.grad.binding);
-      }
-    }
-    return ids;
+    const ids = this.#instrs.flatMap((i) => {
+      const { reads, gathers, writes } = accessesOf(i);
+      return [...reads, ...gathers, ...writes];
+    });
+    return new Set(ids);
   }
 }
 

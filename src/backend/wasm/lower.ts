@@ -10,6 +10,7 @@
 
 import { bytesOf, type DType } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
+import { accessesOf, operandsOf } from "../instr.ts";
 import type { Binding, BindingId, Instr, PanelLayout, Phase, Program, ValueId } from "../program.ts";
 import { allocateRegisters } from "./allocate.ts";
 import * as isa from "./isa.ts";
@@ -227,14 +228,14 @@ class PhaseLowering {
 
   #findWrites(): void {
     for (const [i, instr] of this.#phase.instrs.entries()) {
-      const written = writtenBy(instr);
+      const written = accessesOf(instr).writes[0] ?? null;
       if (written === null) continue;
       const places = this.#writes.get(written) ?? [];
       places.push(i);
       this.#writes.set(written, places);
     }
     for (const [i, instr] of this.#phase.instrs.entries()) {
-      for (const id of gatheredBy(instr)) {
+      for (const id of accessesOf(instr).gathers) {
         if (!this.#writes.has(id)) continue;
         const { name } = this.#binding(id, i);
         throw this.#error(i, "a gathered operand that is complete before the phase", `one written in it (${name})`);
@@ -589,67 +590,9 @@ function bitsOf(value: number): Slot {
   return [low!, high!];
 }
 
-/** The values an instruction reads. */
-function operandsOf(instr: Instr): readonly ValueId[] {
-  switch (instr.op) {
-    case "load":
-    case "const":
-    case "rowIndex":
-    case "gather":
-    case "segmentSum":
-    case "matmul":
-      return [];
-    case "lookup":
-      return [instr.index];
-    case "random":
-      return [instr.sampleId];
-    case "matmulT":
-      return instr.grad ? [instr.grad.x] : [];
-    case "store":
-    case "reduceRows":
-    case "reduceLanes":
-      return [instr.value];
-    case "scatter":
-      return [instr.index, instr.value];
-    default:
-      return instr.args;
-  }
-}
-
 /** The value that a store adds to memory. */
 function accumulated(instr: Instr): readonly ValueId[] {
   return instr.op === "store" && instr.accumulate ? [instr.value] : [];
-}
-
-function writtenBy(instr: Instr): BindingId | null {
-  switch (instr.op) {
-    case "store":
-    case "reduceRows":
-    case "reduceLanes":
-      return instr.binding;
-    case "scatter":
-      return instr.table;
-    case "matmulT":
-      return instr.grad?.binding ?? null;
-    default:
-      return null;
-  }
-}
-
-/** The bindings of which an instruction sees rows of other tiles. */
-function gatheredBy(instr: Instr): readonly BindingId[] {
-  switch (instr.op) {
-    case "gather":
-      return [instr.source, instr.index];
-    case "segmentSum":
-      return [instr.source, instr.offsets, instr.members];
-    case "matmul":
-      return [instr.matrix, instr.x];
-    case "matmulT":
-      return [instr.matrix, instr.g];
-    default:
-      return [];
-  }
 }
 
 /**

@@ -1,5 +1,6 @@
 // Which bindings the instructions of a phase touch: what decides its slabs, and whether they are bound for writing.
 
+import { operandsOf, accessesOf as programAccessesOf } from "../instr.ts";
 import type { BindingId, Instr, ValueId } from "../program.ts";
 
 /**
@@ -15,69 +16,17 @@ export interface Access {
 
 /** The memory one instruction touches, in a fixed order. */
 export function accessesOf(instr: LegalInstr): readonly Access[] {
-  switch (instr.op) {
-    case "load":
-    case "sumPartials":
-      return [{ binding: instr.binding, writes: false }];
-    case "lookup":
-      return [{ binding: instr.table, writes: false }];
-    case "random":
-      return [{ binding: instr.key, writes: false }];
-    case "gather":
-      return [
-        { binding: instr.source, writes: false },
-        { binding: instr.index, writes: false },
-      ];
-    case "segmentSum":
-      return [instr.source, instr.offsets, instr.members].map((binding) => ({ binding, writes: false }));
-    case "matmul":
-      return [
-        { binding: instr.matrix, writes: false },
-        { binding: instr.x, writes: false },
-      ];
-    case "matmulT":
-      return [
-        { binding: instr.matrix, writes: false },
-        { binding: instr.g, writes: false },
-        ...(instr.grad ? [{ binding: instr.grad.binding, writes: true }] : []),
-      ];
-    case "store":
-    case "reduceRows":
-    case "reduceLanes":
-      return [{ binding: instr.binding, writes: true }];
-    case "scatter":
-      return [{ binding: instr.table, writes: true }];
-    default:
-      return [];
-  }
+  if (instr.op === "sumPartials") return [{ binding: instr.binding, writes: false }];
+  const { reads, gathers, writes } = programAccessesOf(instr);
+  return [
+    ...[...reads, ...gathers].map((binding) => ({ binding, writes: false })),
+    ...writes.map((binding) => ({ binding, writes: true })),
+  ];
 }
 
 /** The values one instruction uses. */
 export function argumentsOf(instr: LegalInstr): readonly ValueId[] {
-  switch (instr.op) {
-    case "load":
-    case "const":
-    case "rowIndex":
-    case "gather":
-    case "segmentSum":
-    case "matmul":
-    case "sumPartials":
-      return [];
-    case "lookup":
-      return [instr.index];
-    case "random":
-      return [instr.sampleId];
-    case "matmulT":
-      return instr.grad ? [instr.grad.x] : [];
-    case "store":
-    case "reduceRows":
-    case "reduceLanes":
-      return [instr.value];
-    case "scatter":
-      return [instr.index, instr.value];
-    default:
-      return instr.args;
-  }
+  return instr.op === "sumPartials" ? [] : operandsOf(instr);
 }
 
 /** The same instruction with every argument replaced by `rename(argument)`. */
