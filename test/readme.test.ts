@@ -1,0 +1,82 @@
+// The programs in README compile against the package's public types, and the first one trains.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { keyOfSeed } from "../src/core/random.ts";
+import { logNormalConnectome } from "../src/data/connectomes.ts";
+import { syntheticDigits } from "../src/data/syntheticDigits.ts";
+import { writeSparseNpz } from "../src/io/npz.ts";
+import { tempDir } from "./io/fixtures.ts";
+
+const test = suite("README");
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = join(here, "..", "..");
+
+/** Names that a later block takes as given by its text. */
+const GIVEN = `import { type Backend, dopri5, OdeSolver, type OdeSystem } from "axograd";
+declare const n: number, nnz: number, backend: Backend;
+`;
+
+/** The TypeScript blocks of README, in order. */
+function blocks(): string[] {
+  const text = readFileSync(join(root, "README.md"), "utf8");
+  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map((m) => m[1]!);
+}
+
+/** IDX files as MNIST has them. */
+async function writeDigits(dir: string, prefix: string, count: number): Promise<void> {
+  const { images, labels } = syntheticDigits(count, keyOfSeed(1));
+  const header = (magic: number, ...sizes: number[]) => Buffer.from(new Uint32Array([magic, ...sizes]).buffer).swap32();
+  writeFileSync(join(dir, `${prefix}-images-idx3-ubyte`), Buffer.concat([header(2051, count, 28, 28), images]));
+  writeFileSync(join(dir, `${prefix}-labels-idx1-ubyte`), Buffer.concat([header(2049, count), labels]));
+}
+
+test("the example programs compile, and the tutorial of at most 40 lines trains", async () => {
+  const [tutorial, dynamics] = blocks();
+  assert.ok(tutorial!.trim().split("\n").length <= 40, "the tutorial in at most 40 lines");
+  // Inside the package, so that "axograd" is the package itself, as for a user.
+  const dir = join(here, "readme");
+  mkdirSync(dir, { recursive: true });
+  try {
+    writeFileSync(join(dir, "tutorial.ts"), tutorial!);
+    writeFileSync(join(dir, "dynamics.ts"), `${GIVEN}${dynamics!}\nexport { solver };\n`);
+    const options = [
+      "--ignoreConfig",
+      "--module",
+      "nodenext",
+      "--target",
+      "es2022",
+      "--strict",
+      "--skipLibCheck",
+      "--types",
+      "node",
+    ];
+    const files = ["tutorial.ts", "dynamics.ts"].map((file) => join(dir, file));
+    const compiled = spawnSync(join(root, "node_modules", ".bin", "tsc"), [...options, ...files], { encoding: "utf8" });
+    assert.is(compiled.status, 0, compiled.stdout);
+
+    const cwd = tempDir();
+    await writeSparseNpz(
+      join(cwd, "flyvis_e6_csr.npz"),
+      logNormalConnectome({ neurons: 300, synapses: 3000, seed: 1 }),
+    );
+    mkdirSync(join(cwd, "mnist"));
+    await writeDigits(join(cwd, "mnist"), "train", 400);
+    await writeDigits(join(cwd, "mnist"), "t10k", 8);
+    const run = spawnSync(process.execPath, [join(dir, "tutorial.js")], { cwd, encoding: "utf8", timeout: 120_000 });
+    assert.is(run.status, 0, run.stderr);
+    const [step, loss, accuracy] = run.stdout.trim().split(/\s+/).map(Number);
+    assert.is(step, 50);
+    assert.ok(loss! > 0 && Number.isFinite(loss), run.stdout);
+    assert.ok(accuracy! >= 0 && accuracy! <= 1, run.stdout);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test.run();
