@@ -51,3 +51,12 @@ export function unpackState(
     for (let row = 0; row < rows; row++) target[at(sample, row)] = state[(p * rows + row) * panel + lane]!;
   }
 }
+
+/** Sets the lanes without a sample to zero: cotangents there must not count. */
+export function clearUnusedLanes(state: FloatArray, samples: number, rows: number, layout: PanelLayout): void {
+  const { panel, panels } = layout;
+  for (let lane = samples; lane < panel * panels; lane++) {
+    const base = Math.floor(lane / panel) * rows * panel + (lane % panel);
+    for (let row = 0; row < rows; row++) state[base + row * panel] = 0;
+  }
+}

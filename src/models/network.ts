@@ -4,7 +4,7 @@
 import type { Graph } from "../autodiff/graph.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
 import { compileAndBind } from "../backend/bind.ts";
-import { lanesOf, packState, unpackState } from "../backend/layout.ts";
+import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
@@ -86,6 +86,8 @@ export abstract class ConnectomeNetwork<E> {
   readonly options: ConnectomeNetworkOptions;
   readonly nOutputs: number;
   readonly types: NeuronTypes | null;
+  /** ±1 per neuron; null: all excitatory. */
+  readonly signs: Float64Array | null;
   readonly #ownsParameters: boolean;
   readonly #rows: Record<string, DeviceBuffer> = {};
   readonly #shape: Omit<RateShape, "steps">;
@@ -98,6 +100,7 @@ export abstract class ConnectomeNetwork<E> {
     this.backend = backend;
     this.options = options;
     this.types = neurons.types;
+    this.signs = neurons.signs;
     this.#ownsParameters = parameters === undefined;
     this.parameters = parameters ?? new ParameterSet(backend);
     const { numNeurons: n, connectome, outputProjection = null } = options;
@@ -111,6 +114,7 @@ export abstract class ConnectomeNetwork<E> {
       nonlinearities: neurons.nonlinearities,
       signed: neurons.signs !== null,
       bias: this.#hasBias(),
+      plain: this.#isPlain(),
     };
   }
 
@@ -137,6 +141,7 @@ export abstract class ConnectomeNetwork<E> {
         p.addVector("rnn.ho.bias", new Float64Array(o.outputProjection.nRows), { trainable: isTrained });
       }
     }
+    if (this.#isPlain()) return;
     const tauOptions = { trainable: o.trainTau ?? true, constraint: { min: 1 } };
     p.addVector("rnn.tau", tau, tauSpread ? { ...tauOptions, spreadBy: tauSpread } : tauOptions);
   }
@@ -186,7 +191,7 @@ export abstract class ConnectomeNetwork<E> {
     const p = this.parameters;
     return {
       hh: p.get(this.#weightsName()).bindable,
-      tau: p.get("rnn.tau").bindable,
+      ...(this.#isPlain() ? {} : { tau: p.get("rnn.tau").bindable }),
       ...(this.#hasBias() ? { bias: p.get("rnn.hh.bias").bindable } : {}),
       ...this.#rows,
       drive: chunk.drive,
@@ -462,6 +467,10 @@ export abstract class ConnectomeNetwork<E> {
     return this.options.connectomeBias ?? true;
   }
 
+  #isPlain(): boolean {
+    return this.options.dynamics === "plain";
+  }
+
   #hasOutputBias(): boolean {
     return this.options.outputProjectionBias ?? true;
   }
@@ -481,10 +490,8 @@ export abstract class ConnectomeNetwork<E> {
 
   /** Where the gradients of the dynamics' trainable leaves go. */
   #dynamicsGradients(): Map<string, DeviceBuffer> {
-    const leaves: [string, string][] = [
-      ["hh", this.#weightsName()],
-      ["tau", "rnn.tau"],
-    ];
+    const leaves: [string, string][] = [["hh", this.#weightsName()]];
+    if (!this.#isPlain()) leaves.push(["tau", "rnn.tau"]);
     if (this.#hasBias()) leaves.push(["bias", "rnn.hh.bias"]);
     const targets = new Map<string, DeviceBuffer>();
     for (const [leaf, name] of leaves) {
@@ -559,13 +566,5 @@ export abstract class ConnectomeNetwork<E> {
       throw new ShapeError(where, "data", `${batch} × ${steps} × ${inputSize} = ${expected} numbers`, `${data.length}`);
     }
     return steps;
-  }
-}
-
-function clearUnusedLanes(state: FloatArray, samples: number, rows: number, layout: PanelLayout): void {
-  const { panel, panels } = layout;
-  for (let lane = samples; lane < panel * panels; lane++) {
-    const base = Math.floor(lane / panel) * rows * panel + (lane % panel);
-    for (let row = 0; row < rows; row++) state[base + row * panel] = 0;
   }
 }

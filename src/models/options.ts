@@ -35,6 +35,8 @@ export interface ConnectomeNetworkOptions {
   readonly outputProjection?: Projection | null;
   /** Default true. */
   readonly outputProjectionBias?: boolean;
+  /** "rate" (default): relu follows the nonlinearity, each neuron has its τ. "plain": neither (τ = 1); see sparse.ts. */
+  readonly dynamics?: "rate" | "plain";
   /** A label per neuron: strings or numbers. */
   readonly neuronType?: ArrayLike<Label>;
   /** A torch.nn module's name, or several joined by commas; a list or mapping: one per type. Default "Sigmoid". relu follows. */
@@ -114,6 +116,8 @@ export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
   if (o.outputProjection) checkMatrix(where, "outputProjection", o.outputProjection, null, n);
   checkNumbers("biasInit", o.biasInit ?? 0, n, Number.isFinite, "finite numbers");
   checkShared(o);
+  if (o.dynamics === "plain" && o.neuronTau !== undefined)
+    throw new ArgumentError(where, "neuronTau", 'nothing with dynamics "plain", whose time constants are 1', "values");
   const types = o.neuronType === undefined ? null : neuronTypes(o.neuronType, n);
   const signs = signVector(o.neuronClass ?? "excitatory", n, types, o.neuronClassMode === "perNeuronType");
   return { types, signs, ...resolveNonlinearity(o, types), ...resolveTau(o, types) };

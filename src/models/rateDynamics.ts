@@ -13,6 +13,8 @@ export interface RateShape {
   /** false: every neuron is excitatory, no factor is applied. */
   readonly signed: boolean;
   readonly bias: boolean;
+  /** true: φ is not followed by relu, and τ = 1 is no leaf. */
+  readonly plain?: boolean;
   /** Steps of a sequence input; 1: an input that is constant in time. */
   readonly steps: number;
 }
@@ -32,7 +34,7 @@ export function targetRate(g: Graph, shape: RateShape, drive: Value, h: Value): 
   const [first, ...others] = shape.nonlinearities.map((name) => activation(name)(ops, u));
   const which = others.length > 0 ? g.row("nonlinearity", nNeurons) : null;
   const phi = others.reduce((value, f, i) => ops.select(ops.eq(which!, i + 1), f, value), first!);
-  return ops.relu(phi);
+  return shape.plain ? phi : ops.relu(phi);
 }
 
 /**
@@ -50,9 +52,9 @@ export function rateDynamics(shape: RateShape): OdeSystem {
     rows: nNeurons,
     rhs: (g, t, h) => {
       const rate = targetRate(g, shape, driveAt(g, t, nNeurons, steps), h);
-      return g.ops.div(g.ops.sub(rate, h), g.row("tau", nNeurons));
+      return g.ops.div(g.ops.sub(rate, h), tauOf(g, shape));
     },
-    leak: (g) => g.ops.div(1, g.row("tau", nNeurons)),
+    leak: (g) => g.ops.div(1, tauOf(g, shape)),
   };
 }
 
@@ -71,8 +73,13 @@ export function discreteStep(g: Graph, shape: RateShape): Value {
   const { ops } = g;
   const h = g.state("h", nNeurons);
   const rate = targetRate(g, shape, driveAtStep(g, nNeurons, steps), h);
-  const leak = ops.div(1, g.row("tau", nNeurons));
+  if (shape.plain) return rate;
+  const leak = ops.div(1, tauOf(g, shape));
   return ops.add(ops.mul(leak, rate), ops.mul(ops.sub(1, leak), h));
+}
+
+function tauOf(g: Graph, { plain, nNeurons }: RateShape): Value {
+  return plain ? g.ops.constant(1) : g.row("tau", nNeurons);
 }
 
 function driveAt(g: Graph, t: Value, nNeurons: number, steps: number): Value {

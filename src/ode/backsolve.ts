@@ -8,7 +8,7 @@ import { lower } from "../autodiff/lower.ts";
 import { type GradTarget, pullBack } from "../autodiff/vjp.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
 import { compileAndBind } from "../backend/bind.ts";
-import { lanesOf, packState, unpackState } from "../backend/layout.ts";
+import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
@@ -430,12 +430,7 @@ class Group {
     const layout = this.#layout;
     const packed = floatArray(this.#backend.dtype, rows * lanesOf(layout));
     packState(data, (s, row) => (first + s) * rows + row, this.count, rows, layout, packed);
-    if (unused === "zero") {
-      const { panel } = layout;
-      for (let i = 0; i < packed.length; i++) {
-        if (Math.floor(i / (panel * rows)) * panel + (i % panel) >= this.count) packed[i] = 0;
-      }
-    }
+    if (unused === "zero") clearUnusedLanes(packed, this.count, rows, layout);
     this.#backend.upload(this.#buffers[name]!, packed);
   }
 
