@@ -33,7 +33,13 @@ export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 // Connectomes and images.
 export {
   absolute,
+  connectomeStatistics,
   createSparseProjection,
+  degreePreservingShuffle,
+  distanceDecay,
+  erdosRenyi,
+  erdosRenyiLike,
+  growthRate,
   type LogNormalOptions,
   logNormalConnectome,
   neuronsOfRole,
@@ -43,6 +49,12 @@ export {
   randomIndices,
   retinotopicConnectome,
   retinotopicProjection,
+  smallWorld,
+  spectralRadiusOfAbsolute,
+  stronglyConnectedComponents,
+  topographicConnectome,
+  typedConnectome,
+  weaklyConnectedComponents,
 } from "./data/connectomes.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
 export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
@@ -56,6 +68,7 @@ export {
   readLabelledConnectome,
   writeConnectome,
 } from "./io/connectome.ts";
+export { readLabels } from "./io/labels.ts";
 export { type NeuronRole, type NeuronTable, readNeuronTable } from "./io/neuronTable.ts";
 export { readNpy, writeNpy } from "./io/npy.ts";
 export { readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
