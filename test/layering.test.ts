@@ -23,6 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   io: ["core"],
   data: ["core", "io"],
   train: ["core", "backend/*", "backend/select.ts", "ops", "autodiff", "ode", "models", "io", "data"],
+  check: ["core", "backend/*", "ops", "autodiff", "ode", "models", "data"],
   cli: ["*"],
   "index.ts": ["*"],
 };

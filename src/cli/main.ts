@@ -4,6 +4,7 @@
 import { Command, CommanderError } from "commander";
 import { ArgumentError, EngineError, FileFormatError, ShapeError, SparseFormatError } from "../core/errors.ts";
 import { VERSION } from "../train/version.ts";
+import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
@@ -25,6 +26,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerInspect,
   registerConvert,
   registerDoctor,
+  registerCheck,
 ];
 
 async function main(args: readonly string[]): Promise<void> {

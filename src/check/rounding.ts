@@ -1,0 +1,117 @@
+// Bounds of what f32 arithmetic may change, derived from the data: counted roundings times a measured condition.
+//
+// 1. Backward error. A sum of k products is, computed in any order, the exact sum with each product changed by a relative error of at
+//    most γ_k = k·u/(1 − k·u) (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1). So every number a right-hand side
+//    is made of may be seen as slightly wrong, and the rest as exact: weights, biases and inputs by γ_k with k the roundings along
+//    the longest path of one evaluation, the state by those of all steps and of dense output, the time by one rounding per step.
+// 2. Condition. What such changes do to a result is measured: the f64 run is repeated with every number of the point moved by its
+//    bound, up or down at random, the same steps replayed. Moved weights stay moved for the whole solve and all by the worst case, while
+//    real errors change sign from sum to sum; so the deviation of a probe exceeds theirs by about √k.
+// 3. A probe's changes may cancel in a single element. An element's bound is therefore the largest of its deviations, or the root mean
+//    square of the deviations of the whole array where that is larger.
+// 4. Roundings that no point explains, of the additions by which results themselves accumulate (states over steps, gradients over
+//    steps, stages and samples), add γ_m of the result's size; partial sums may exceed a result, so that size is at least the root mean
+//    square of the array.
+
+import { unitRoundoff } from "../core/dtype.ts";
+import { interpolationRoundings } from "./interpolation.ts";
+import { mapPoint, type Point, rootMeanSquare, streamOf } from "./point.ts";
+import { END_TIME, type Evaluation, INITIAL_STATE, type Roundings, type Session, type StepSizes } from "./subject.ts";
+
+const PROBES = 6;
+
+/** The reference's results and how far those of f32 arithmetic may be from them. */
+export interface BoundedEvaluation {
+  readonly reference: Evaluation;
+  readonly bounds: { readonly trajectory: Float64Array; readonly loss: number; readonly gradients: Point };
+}
+
+/** γ_k of f32. */
+export function gamma(k: number): number {
+  const ku = k * unitRoundoff("f32");
+  return ku / (1 - ku);
+}
+
+/** @param session f64, with the same steps */
+export async function boundedEvaluation(
+  session: Session,
+  point: Point,
+  steps: StepSizes,
+  roundings: Roundings,
+  seed: number,
+): Promise<BoundedEvaluation> {
+  const reference = await session.evaluate(point, { gradients: true });
+  const nSteps = Math.max(...steps.map((ofSample) => ofSample.length));
+  const { tableau, samples, perEvaluation } = roundings;
+  const stateRoundings = nSteps * (tableau.stages + 1) + interpolationRoundings(tableau);
+  const gradientRoundings = nSteps * tableau.stages * samples;
+  const deviation = {
+    trajectory: new Deviation(reference.trajectory),
+    loss: new Deviation([reference.loss]),
+    gradients: Object.entries(reference.gradients).map(([name, g]) => [name, new Deviation(g)] as const),
+  };
+  for (let probe = 0; probe < PROBES; probe++) {
+    const moved = movedPoint(point, nSteps, stateRoundings, roundings, seed, probe);
+    const { trajectory, loss, gradients } = await session.evaluate(moved, { gradients: true });
+    deviation.trajectory.add(trajectory);
+    deviation.loss.add([loss]);
+    for (const [name, of] of deviation.gradients) of.add(gradients[name]!);
+  }
+  return {
+    reference,
+    bounds: {
+      trajectory: deviation.trajectory.bounds(gamma(stateRoundings)),
+      loss: deviation.loss.bounds(gamma(perEvaluation + samples))[0]!,
+      gradients: Object.fromEntries(
+        deviation.gradients.map(([name, of]) => [name, of.bounds(gamma(gradientRoundings))]),
+      ),
+    },
+  };
+}
+
+/** Every number of the point times 1 ± its bound, the sign at random. */
+function movedPoint(
+  point: Point,
+  nSteps: number,
+  stateRoundings: number,
+  { perEvaluation }: Roundings,
+  seed: number,
+  probe: number,
+): Point {
+  return mapPoint(point, (name, x) => {
+    const stream = streamOf(seed, "rounding", name, probe);
+    const size = gamma(name === INITIAL_STATE ? stateRoundings : name === END_TIME ? nSteps : perEvaluation);
+    return x.map((value) => value * (1 + (stream.bits() & 1 ? size : -size)));
+  });
+}
+
+/** How far the elements of an array went from their reference in any of the probes. */
+class Deviation {
+  readonly #reference: ArrayLike<number>;
+  readonly #largest: Float64Array;
+  #sumOfSquares = 0;
+  #count = 0;
+
+  constructor(reference: ArrayLike<number>) {
+    this.#reference = reference;
+    this.#largest = new Float64Array(reference.length);
+  }
+
+  add(values: ArrayLike<number>): void {
+    for (let i = 0; i < values.length; i++) {
+      const distance = Math.abs(values[i]! - this.#reference[i]!);
+      this.#largest[i] = Math.max(this.#largest[i]!, distance);
+      this.#sumOfSquares += distance ** 2;
+    }
+    this.#count += values.length;
+  }
+
+  /** @param accumulation relative error of the additions that the results themselves accumulate by */
+  bounds(accumulation: number): Float64Array {
+    const typical = Math.sqrt(this.#sumOfSquares / Math.max(1, this.#count));
+    const size = rootMeanSquare(this.#reference);
+    return this.#largest.map(
+      (largest, i) => Math.max(largest, typical) + accumulation * Math.max(Math.abs(this.#reference[i]!), size),
+    );
+  }
+}

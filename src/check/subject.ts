@@ -1,0 +1,49 @@
+// What can be cross-checked: a computation that every witness (a backend) carries out on the same point with the same steps.
+
+import type { Backend } from "../backend/backend.ts";
+import type { Tableau } from "../ode/tableau.ts";
+import type { Point } from "./point.ts";
+
+/** [sample][accepted step]. */
+export type StepSizes = readonly (readonly number[])[];
+
+export interface Evaluation {
+  /** States at the evaluation times. */
+  readonly trajectory: Float64Array;
+  readonly loss: number;
+  /** By name of the point's arrays, for those with a gradient; empty unless asked for. */
+  readonly gradients: Point;
+  /** The steps taken; null where the device does not tell. */
+  readonly steps: StepSizes | null;
+}
+
+/** How often numbers are rounded on their way through one evaluation: what bounds of rounding errors are counted from. */
+export interface Roundings {
+  /** In one evaluation of the right-hand side or its reverse, along the longest path: the longest sum and the pointwise chain. */
+  readonly perEvaluation: number;
+  /** The method: its stages round the state, its interpolant what is read between steps. */
+  readonly tableau: Tableau;
+  /** Samples whose gradients are added. */
+  readonly samples: number;
+}
+
+/** A subject made ready on a backend, with steps to replay, or (null) its own step-size control. */
+export interface Session {
+  evaluate(point: Point, want: { readonly gradients: boolean }): Promise<Evaluation>;
+  dispose(): void;
+}
+
+export interface Subject {
+  readonly name: string;
+  /** For people: sizes. */
+  readonly description: string;
+  /** Where it is checked. */
+  readonly point: Point;
+  readonly roundings: Roundings;
+  open(backend: Backend, steps: StepSizes | null): Session;
+}
+
+/** Arrays of a point with a meaning of their own. */
+export const INITIAL_STATE = "initial state";
+export const END_TIME = "end time";
+export const INPUT = "input";

@@ -1,0 +1,140 @@
+// axograd check: central differences, WASM in double and single precision and WebGPU solve the same problems, and must agree.
+
+import type { Command } from "commander";
+import { createBackend, DEVICES, type Device } from "../backend/select.ts";
+import { classifierSubject } from "../check/classifierSubject.ts";
+import { crossCheck, passed, type SubjectReport, type Witness } from "../check/crossCheck.ts";
+import { inducedSubgraph } from "../check/subgraph.ts";
+import type { Subject } from "../check/subject.ts";
+import { voltageSubject } from "../check/voltageSubject.ts";
+import { type Csr, mapValues } from "../core/csr.ts";
+import type { DType } from "../core/dtype.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { logNormalConnectome, spectralRadiusOfAbsolute } from "../data/connectomes.ts";
+import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
+import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { oneOf, path, wholeNumber } from "./values.ts";
+
+interface GivenOptions extends GivenReadOptions {
+  readonly device: Device;
+  readonly dtype: DType;
+  readonly connectome?: string;
+  readonly full?: boolean;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+/** The f64 reference and the f32 backends that are compared with it. */
+export interface Witnesses {
+  readonly reference: Witness;
+  readonly singles: readonly Witness[];
+}
+
+/** Neurons of a user's connectome that are checked without --full. */
+const MOST_NEURONS = 1000;
+const BUILT_IN = { neurons: 96, synapses: 900 };
+const EXIT_FAILURE = 1;
+
+/**
+ * Adds the command to the program. A failed comparison leaves exit code 1.
+ *
+ * @param open where the witnesses come from; tests put wrong ones there
+ */
+export function register(program: Command, open: typeof openWitnesses = openWitnesses): void {
+  const command = program
+    .command("check")
+    .description("check that trajectories, losses and gradients agree: differences, WASM f64, WASM f32, WebGPU f32")
+    .option("--device <device>", `what to check: ${DEVICES.join(", ")}`, oneOf("--device", DEVICES), "auto")
+    .option("--dtype <type>", "f32, or f64 to stop at double precision", oneOf("--dtype", ["f32", "f64"]), "f32")
+    .option("--connectome <file>", `also check this one: ${CONNECTOME_EXTENSIONS.join(", ")}`, path("--connectome"))
+    .option("--full", `the whole connectome, not ${MOST_NEURONS} of its neurons`)
+    .option("--seed <seed>", "of inputs, directions and perturbations", wholeNumber("--seed", 0), 0)
+    .option("--json", "everything as one JSON object");
+  addReadOptions(command).action(async (given: GivenOptions) => {
+    const reports = await check(given, open);
+    process.stdout.write(
+      given.json ? `${JSON.stringify({ passed: passed(reports), subjects: reports })}\n` : textOf(reports),
+    );
+    if (!passed(reports)) process.exitCode = EXIT_FAILURE;
+  });
+}
+
+async function check(given: GivenOptions, open: typeof openWitnesses): Promise<SubjectReport[]> {
+  const subjects = await subjectsOf(given);
+  const { reference, singles } = await open(given);
+  try {
+    const reports: SubjectReport[] = [];
+    for (const subject of subjects) reports.push(await crossCheck(subject, reference, singles, given.seed));
+    return reports;
+  } finally {
+    for (const { backend } of [reference, ...singles]) await backend.dispose();
+  }
+}
+
+export async function openWitnesses({ device, dtype }: Pick<GivenOptions, "device" | "dtype">): Promise<Witnesses> {
+  if (device === "webgpu" && dtype === "f64")
+    throw new ArgumentError("axograd", "--dtype", "f32, the precision of webgpu", "f64");
+  const reference = { name: "wasm f64", backend: await createBackend({ device: "wasm", dtype: "f64" }) };
+  const singles: Witness[] = [];
+  if (dtype === "f32") {
+    singles.push({ name: "wasm f32", backend: await createBackend({ device: "wasm", dtype }) });
+    const backend = device === "wasm" ? null : await createBackend({ device, dtype });
+    if (backend?.name === "webgpu") singles.push({ name: "webgpu f32", backend });
+    else await backend?.dispose();
+  }
+  return { reference, singles };
+}
+
+/** Both models on the built-in network and on the user's. */
+async function subjectsOf(given: GivenOptions): Promise<Subject[]> {
+  const { seed, connectome: file } = given;
+  const random = logNormalConnectome({ ...BUILT_IN, seed });
+  const builtIn = toUnitRadius(mapValues(random, (w, _, pre) => (pre % 3 === 0 ? -w : w)));
+  const networks: [string, Csr][] = [["built-in", builtIn]];
+  if (file !== undefined) {
+    const read = await readConnectome(file, readOptionsOf(given));
+    networks.push([file, toUnitRadius(given.full ? read : inducedSubgraph(read, MOST_NEURONS, seed))]);
+  }
+  return networks.flatMap(([name, csr]) => [classifierSubject(name, csr, seed), voltageSubject(name, csr, seed)]);
+}
+
+/** Weights scaled so that |W| has spectral radius 1: neither silent nor saturated, whatever their unit. */
+function toUnitRadius(csr: Csr): Csr {
+  const { value: radius } = spectralRadiusOfAbsolute(csr);
+  // Without cycles the radius is 0: then the largest weight becomes 1.
+  let scale = radius;
+  if (scale === 0) for (const w of csr.values) scale = Math.max(scale, Math.abs(w));
+  return scale > 0 ? mapValues(csr, (w) => w / scale) : csr;
+}
+
+/** The table for people. */
+export function textOf(reports: readonly SubjectReport[]): string {
+  const lines: string[] = [];
+  for (const { name, description, nSteps, comparisons } of reports) {
+    lines.push(`${name}, ${description}, ${Math.min(...nSteps)} to ${Math.max(...nSteps)} steps`);
+    const rows = comparisons.map((c) => [
+      c.quantity,
+      c.compared,
+      c.reference,
+      ...[c.size, c.error, c.bound].map((x) => x.toExponential(1)),
+      c.verdict,
+    ]);
+    const table = [["quantity", "of", "against", "size", "error", "bound", "verdict"], ...rows];
+    const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+    for (const row of table)
+      lines.push(
+        `  ${row
+          .map((cell, i) => cell.padEnd(widths[i]!))
+          .join("  ")
+          .trimEnd()}`,
+      );
+    lines.push("");
+  }
+  const all = reports.flatMap(({ comparisons }) => comparisons.map(({ verdict }) => verdict));
+  const count = (verdict: string): number => all.filter((v) => v === verdict).length;
+  lines.push(
+    `${count("ok")} ok, ${count("FAIL")} failed, ${count("blunt")} blunt (bound too wide to prove anything)`,
+    "",
+  );
+  return lines.join("\n");
+}

@@ -1,0 +1,129 @@
+// The cross-check passes right backends and fails wrong ones, however small the mistake.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { Backend } from "../../src/backend/backend.ts";
+import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { classifierSubject } from "../../src/check/classifierSubject.ts";
+import { compareArrays, verdictOf } from "../../src/check/comparison.ts";
+import { crossCheck, passed, type SubjectReport } from "../../src/check/crossCheck.ts";
+import { interpolationRoundings } from "../../src/check/interpolation.ts";
+import { inducedSubgraph } from "../../src/check/subgraph.ts";
+import type { Subject } from "../../src/check/subject.ts";
+import { voltageSubject } from "../../src/check/voltageSubject.ts";
+import { mapValues } from "../../src/core/csr.ts";
+import { logNormalConnectome } from "../../src/data/connectomes.ts";
+import { dopri5, euler } from "../../src/ode/tableaus/index.ts";
+import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { withFlippedWeight, withWrongInstruction, wrongCoefficient, wrongSign } from "./wrong.ts";
+
+const SEED = 3;
+const NETWORK = mapValues(logNormalConnectome({ neurons: 40, synapses: 250, seed: SEED }), (w) => 0.2 * w);
+const CLASSIFIER = classifierSubject("classifier", NETWORK, SEED);
+const VOLTAGE = voltageSubject("voltage", NETWORK, SEED);
+const hasAdapter = (await requireTestAdapter()) !== null;
+
+const test = suite<{ f64: Backend; f32: Backend }>("cross-check", {} as { f64: Backend; f32: Backend });
+
+test.before(async (context) => {
+  context.f64 = await createWasmBackend({ dtype: "f64", threads: 1 });
+  context.f32 = await createWasmBackend({ dtype: "f32", threads: 1 });
+});
+test.after(async ({ f64, f32 }) => {
+  await f64.dispose();
+  await f32.dispose();
+});
+
+function run(subject: Subject, f64: Backend, single: Backend): Promise<SubjectReport> {
+  return crossCheck(subject, { name: "f64", backend: f64 }, [{ name: "f32", backend: single }], SEED);
+}
+
+/** What failed, as "quantity of witness". */
+function failuresOf({ comparisons }: SubjectReport): string[] {
+  return comparisons.filter(({ verdict }) => verdict === "FAIL").map((c) => `${c.quantity} of ${c.compared}`);
+}
+
+for (const subject of [CLASSIFIER, VOLTAGE]) {
+  test(`${subject.name}: both precisions on the CPU pass, and no bound is blunt`, async ({ f64, f32 }) => {
+    const report = await run(subject, f64, f32);
+    for (const c of report.comparisons) assert.is(c.verdict, "ok", `${c.quantity}: ${c.error} of ${c.bound}`);
+    assert.ok(Math.max(...report.nSteps) >= 2, "several steps");
+  });
+
+  test(`${subject.name}: every gradient has its own line for every witness`, async ({ f64, f32 }) => {
+    const { comparisons } = await run(subject, f64, f32);
+    const of = (compared: string) => comparisons.filter((c) => c.compared === compared).map((c) => c.quantity);
+    assert.equal(
+      of("f32").filter((quantity) => quantity.startsWith("gradient")),
+      of("wasm f64").filter((quantity) => quantity.startsWith("gradient of")),
+    );
+    assert.ok(of("f32").includes("trajectory") && of("f32").includes("loss"));
+  });
+
+  test(`${subject.name}: coefficients that are off by one part in a thousand fail`, async ({ f64, f32 }) => {
+    const report = await run(subject, f64, withWrongInstruction(f32, "attempt", wrongCoefficient));
+    const failures = failuresOf(report);
+    assert.ok(failures.includes("trajectory of f32"), failures.join());
+    assert.not.ok(passed([report]));
+  });
+
+  test(`${subject.name}: a wrong sign in the reverse pass fails gradients and nothing else`, async ({ f64, f32 }) => {
+    const failures = failuresOf(await run(subject, f64, withWrongInstruction(f32, "attempt.reverse", wrongSign)));
+    assert.ok(failures.length > 0);
+    for (const failure of failures) assert.match(failure, /^gradient of .* of f32$/);
+  });
+
+  test(`${subject.name}: one flipped weight fails`, async ({ f64, f32 }) => {
+    const failures = failuresOf(await run(subject, f64, withFlippedWeight(f32, NETWORK.nnz)));
+    assert.ok(failures.includes("trajectory of f32"), failures.join());
+  });
+
+  test(`${subject.name}: a wrong reverse pass in double precision fails against differences`, async ({ f64, f32 }) => {
+    const failures = failuresOf(await run(subject, withWrongInstruction(f64, "attempt.reverse", wrongSign), f32));
+    assert.ok(
+      failures.some((failure) => failure.endsWith("of wasm f64")),
+      failures.join(),
+    );
+  });
+
+  if (hasAdapter) {
+    test(`${subject.name}: WebGPU passes, and fails with one flipped weight`, async ({ f64 }) => {
+      const gpu = await createWebGpuBackend();
+      assert.equal(failuresOf(await run(subject, f64, gpu)), []);
+      assert.ok(failuresOf(await run(subject, f64, withFlippedWeight(gpu, NETWORK.nnz))).length > 0);
+      await gpu.dispose();
+    });
+  }
+}
+
+test("an array is as wrong as its worst element, and NaN is worst of all", () => {
+  const names = { quantity: "x", reference: "a", compared: "b" };
+  const worst = compareArrays(names, [1, 1, 1], [1.1, 1.2, 1], [0.01, 1, 1]);
+  assert.equal([verdictOf(worst), worst.bound], ["FAIL", 0.01]);
+  assert.is(verdictOf(compareArrays(names, [1, 1], [Number.NaN, 1], [1e9, 1e9])), "FAIL");
+  assert.is(verdictOf(compareArrays(names, [1, 1], [1, 1.001], [0.01, 0.01])), "ok");
+});
+
+test("a bound as wide as the quantity itself is called blunt", () => {
+  const comparison = { quantity: "x", reference: "a", compared: "b", size: 1, error: 0.1, bound: 0.5 };
+  assert.is(verdictOf(comparison), "blunt");
+  assert.is(verdictOf({ ...comparison, bound: Number.POSITIVE_INFINITY }), "FAIL");
+});
+
+test("interpolants with large coefficients round more", () => {
+  assert.ok(interpolationRoundings(euler) < 10);
+  assert.ok(interpolationRoundings(dopri5) > 100);
+});
+
+test("a subgraph is induced: its synapses are those among its neurons, and a small network stays whole", () => {
+  const whole = logNormalConnectome({ neurons: 200, synapses: 900, seed: SEED });
+  assert.is(inducedSubgraph(whole, 200, SEED), whole);
+  const part = inducedSubgraph(whole, 50, SEED);
+  assert.equal([part.nRows, part.nCols], [50, 50]);
+  assert.ok(part.nnz > 50, "a walk along synapses keeps many of them");
+  assert.ok(part.values.every((w) => whole.values.includes(w)));
+  assert.equal(inducedSubgraph(whole, 50, SEED), part);
+});
+
+test.run();
