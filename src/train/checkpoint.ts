@@ -7,10 +7,9 @@ import { FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
 import type { NumberArray } from "../io/numbers.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "../io/safetensors.ts";
-import { isSparse } from "../models/matrix.ts";
-import type { ConnectomeNetworkOptions } from "../models/options.ts";
 import type { Parameter, ParameterSet } from "../models/parameters.ts";
 import type { Optimizer } from "./optimizer.ts";
+import { floatTensor, indicesName, indicesOf, type NetworkFacts, parameterTensors, shapeOf } from "./stateDict.ts";
 import type { TrainingPosition } from "./trainer.ts";
 import { VERSION } from "./version.ts";
 
@@ -42,7 +41,7 @@ export interface CheckpointModel {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
   readonly options: { readonly standardise?: boolean };
-  readonly rnn: { readonly options: ConnectomeNetworkOptions; readonly nOutputs: number };
+  readonly rnn: NetworkFacts;
   featureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
 }
@@ -63,21 +62,21 @@ export async function saveCheckpoint(file: string, trained: Trained, state: Chec
   const { parameters } = model;
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
-  const dtype = model.backend.dtype === "f32" ? "F32" : "F64";
+  const { dtype } = model.backend;
   const tensors = new Map<string, SafeTensor>();
   for (const p of parameters.all()) {
-    tensors.set(p.name, { dtype, shape: shapeOf(p, model), data: await parameters.values(p.name) });
-    const indices = indicesOf(p, model);
-    if (indices) tensors.set(indicesName(p), { dtype: "I64", shape: [2, indices.length / 2], data: indices });
+    for (const [name, tensor] of await parameterTensors(p, parameters, model.rnn, model.backend)) {
+      tensors.set(name, tensor);
+    }
   }
   const { step, moments } = await optimizer.state();
   for (const [name, values] of Object.entries(moments)) {
     const p = parameters.get(parameterOf(name));
-    tensors.set(OPTIMIZER + name, { dtype, shape: shapeOf(p, model), data: rowMajor(values, p) });
+    tensors.set(OPTIMIZER + name, floatTensor(dtype, shapeOf(p, parameters, model.rnn), rowMajor(values, p)));
   }
   const features = await model.featureStatistics();
   for (const [name, data] of Object.entries(features ?? {})) {
-    tensors.set(FEATURES + name, { dtype, shape: [data.length], data });
+    tensors.set(FEATURES + name, floatTensor(dtype, [data.length], data));
   }
   const description = { format: FORMAT, version: VERSION, optimizerStep: step, ...state };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) });
@@ -115,7 +114,7 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
   };
   // All is checked before anything is changed.
   for (const p of parameters.all()) {
-    const indices = indicesOf(p, model);
+    const indices = indicesOf(p, model.rnn);
     const found = indices && take(indicesName(p), indices.length);
     if (indices?.some((index, k) => index !== found![k])) {
       throw new FileFormatError(file, `the connections of ${p.name}`, "those of another network");
@@ -141,39 +140,6 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
 /** A moment's name is `<moment>.<parameter>`. */
 function parameterOf(moment: string): string {
   return moment.slice(moment.indexOf(".") + 1);
-}
-
-/** `rnn.hh.values` → `rnn.hh.indices`. */
-function indicesName({ name }: Parameter): string {
-  return name.replace(/[^.]*$/, "indices");
-}
-
-/** Coordinates [2, nnz] of a sparse parameter, all rows, then all columns, in row-major order; null for a dense one. */
-function indicesOf({ name, sparse }: Parameter, { rnn }: CheckpointModel): Uint32Array | null {
-  if (!sparse) return null;
-  const { connectome, inputProjection, outputProjection } = rnn.options;
-  const matrix = name.startsWith("rnn.ih.")
-    ? inputProjection
-    : name.startsWith("rnn.ho.")
-      ? outputProjection
-      : connectome;
-  if (!matrix || !isSparse(matrix)) return null;
-  const { nRows, nnz, rowPtr, colIdx } = matrix;
-  const indices = new Uint32Array(2 * nnz);
-  for (let i = 0; i < nRows; i++) indices.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
-  indices.set(colIdx, nnz);
-  return indices;
-}
-
-/** torch's shape: [nOut, nIn] for a dense matrix, else a vector. */
-function shapeOf({ name, size }: Parameter, { parameters, rnn }: CheckpointModel): number[] {
-  if (!name.endsWith(".weight")) return [size];
-  const rows: Readonly<Record<string, number>> = {
-    "rnn.ih.weight": rnn.options.numNeurons,
-    "rnn.ho.weight": rnn.nOutputs,
-  };
-  const nOut = rows[name] ?? parameters.get(name.replace(/weight$/, "bias")).size;
-  return [nOut, size / nOut];
 }
 
 /** The order of files from that of the device, which keeps the values of a sparse matrix column by column. */

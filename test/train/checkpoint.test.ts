@@ -66,10 +66,10 @@ forEachBackend("checkpoint", ["f32", "f64"], (test) => {
     assert.equal(parameters, {
       "rnn.hh.values": [nnz],
       "rnn.hh.indices": [2, nnz],
-      "rnn.hh.bias": [24],
+      "rnn.hh.bias": [24, 1],
       "rnn.ih.values": [4],
       "rnn.ih.indices": [2, 4],
-      "rnn.tau": [24],
+      "rnn.tau": [24, 1],
       "out_layer.1.weight": [8, 24],
       "out_layer.1.bias": [8],
       "out_layer.4.weight": [3, 8],

@@ -1,0 +1,197 @@
+// State dictionaries under torch-biopl's names and shapes, in safetensors: weights go to Python and come back.
+
+import type { Backend } from "../backend/backend.ts";
+import type { FloatArray } from "../core/dtype.ts";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import type { NumberArray } from "../io/numbers.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "../io/safetensors.ts";
+import { isSparse } from "../models/matrix.ts";
+import type { NeuronTypes } from "../models/neuronTypes.ts";
+import type { ConnectomeNetworkOptions } from "../models/options.ts";
+import type { Parameter, ParameterSet } from "../models/parameters.ts";
+
+/** What names and shapes depend on; any connectome network has it. */
+export interface NetworkFacts {
+  readonly options: ConnectomeNetworkOptions;
+  readonly nOutputs: number;
+}
+
+interface ExchangedNetwork extends NetworkFacts {
+  readonly types: NeuronTypes | null;
+  readonly signs: Float64Array | null;
+}
+
+interface Exchanged {
+  readonly backend: Backend;
+  readonly parameters: ParameterSet;
+}
+
+/** A classifier, or a network by itself, whose names then lack the prefix "rnn." as in torch-biopl. */
+export type ExchangedModel = Exchanged & (ExchangedNetwork | { readonly rnn: ExchangedNetwork });
+
+/** Before the names of a network's parameters, here and in a torch-biopl classifier. */
+const PREFIX = "rnn.";
+
+/**
+ * Writes the parameters of a model as torch-biopl has them: names, shapes ([N, 1] for biases and τ), connections as
+ * `indices` [2, nnz], and what is frozen there: the signs of neurons and, with neuron types, which type each has. In Python:
+ *
+ *     from safetensors.torch import load_file, save_file
+ *     model = ConnectomeODEClassifier(...)                        # the same options
+ *     model.load_state_dict(load_file("model.safetensors"))       # from axograd
+ *     state = {name: t.contiguous() for name, t in model.state_dict().items()}
+ *     save_file(state, "model.safetensors")                       # to axograd
+ *
+ * @throws {ArgumentError} weights shared by groups of synapses, which torch-biopl does not have
+ */
+export async function exportStateDict(model: ExchangedModel, file: string): Promise<void> {
+  refuseShared(model);
+  const { parameters, backend } = model;
+  const network = networkOf(model);
+  // Constraints hold in what is written, as they would from the next forward pass on.
+  parameters.refresh();
+  const tensors = new Map<string, SafeTensor>(frozenTensors(network));
+  for (const p of parameters.all()) {
+    for (const [name, tensor] of await parameterTensors(p, parameters, network, backend)) tensors.set(name, tensor);
+  }
+  await writeSafetensors(file, new Map([...tensors].map(([name, tensor]) => [foreignName(model, name), tensor])));
+}
+
+/**
+ * Sets the parameters of a model from a file that `exportStateDict` or Python has written; everything is checked before anything is
+ * changed.
+ *
+ * @throws {FileFormatError} a tensor is missing, unknown or of another shape; other connections, signs or types of neurons
+ * @throws {ArgumentError} weights shared by groups of synapses, which torch-biopl does not have
+ */
+export async function importStateDict(model: ExchangedModel, file: string): Promise<void> {
+  refuseShared(model);
+  const { parameters } = model;
+  const network = networkOf(model);
+  const { tensors } = await readSafetensors(file);
+  const unread = new Set(tensors.keys());
+  const take = (own: string, shape: readonly number[]): NumberArray => {
+    const name = foreignName(model, own);
+    const tensor = tensors.get(name);
+    const expected = `"${name}" of shape [${shape.join(", ")}]`;
+    if (!tensor) throw new FileFormatError(file, expected, "no such tensor");
+    if (tensor.shape.join() !== shape.join()) throw new FileFormatError(file, expected, `[${tensor.shape.join(", ")}]`);
+    unread.delete(name);
+    return tensor.data;
+  };
+  const values = parameters.all().map((p) => [p.name, take(p.name, shapeOf(p, parameters, network))] as const);
+  const facts = new Map(frozenTensors(network));
+  for (const p of parameters.all()) {
+    const indices = indicesOf(p, network);
+    if (indices) facts.set(indicesName(p), indicesTensor(indices));
+  }
+  for (const [name, { shape, data }] of facts) {
+    const found = take(name, shape);
+    const at = found.findIndex((x, i) => x !== data[i]);
+    if (at >= 0)
+      throw new FileFormatError(
+        file,
+        `"${foreignName(model, name)}" as in the model, ${data[at]} at ${at}`,
+        `${found[at]}`,
+      );
+  }
+  const [stranger] = unread;
+  if (stranger !== undefined) throw new FileFormatError(file, "tensors of the model only", `"${stranger}" as well`);
+  for (const [name, data] of values) parameters.set(name, data);
+}
+
+// ---- names, shapes and connections -----------------------------------------------------------------------------------------
+
+/** Values of a parameter and, if it is sparse, its connections. */
+export async function parameterTensors(
+  p: Parameter,
+  parameters: ParameterSet,
+  network: NetworkFacts,
+  { dtype }: Backend,
+): Promise<[string, SafeTensor][]> {
+  const data = await parameters.values(p.name);
+  const values = floatTensor(dtype, shapeOf(p, parameters, network), data);
+  const indices = indicesOf(p, network);
+  return [[p.name, values], ...(indices ? [[indicesName(p), indicesTensor(indices)] as [string, SafeTensor]] : [])];
+}
+
+export function floatTensor(dtype: "f32" | "f64", shape: readonly number[], data: FloatArray): SafeTensor {
+  return { dtype: dtype === "f32" ? "F32" : "F64", shape, data };
+}
+
+function indicesTensor(indices: Uint32Array): SafeTensor {
+  return { dtype: "I64", shape: [2, indices.length / 2], data: indices };
+}
+
+/** `rnn.hh.values` → `rnn.hh.indices`. */
+export function indicesName({ name }: Parameter): string {
+  return name.replace(/[^.]*$/, "indices");
+}
+
+/** Coordinates [2, nnz] of a sparse parameter, all rows, then all columns, in row-major order; null for a dense one. */
+export function indicesOf({ name, sparse }: Parameter, { options }: NetworkFacts): Uint32Array | null {
+  if (!sparse) return null;
+  const { connectome, inputProjection, outputProjection } = options;
+  const matrix = name.startsWith("rnn.ih.")
+    ? inputProjection
+    : name.startsWith("rnn.ho.")
+      ? outputProjection
+      : connectome;
+  if (!matrix || !isSparse(matrix)) return null;
+  const { nRows, nnz, rowPtr, colIdx } = matrix;
+  const indices = new Uint32Array(2 * nnz);
+  for (let i = 0; i < nRows; i++) indices.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
+  indices.set(colIdx, nnz);
+  return indices;
+}
+
+/** torch's shape: [nOut, nIn] for a dense matrix, [n, 1] for a network's biases and τ, else a vector. */
+export function shapeOf(
+  { name, size }: Parameter,
+  parameters: ParameterSet,
+  { options, nOutputs }: NetworkFacts,
+): number[] {
+  if (/^rnn\..*(bias|tau)$/.test(name)) return [size, 1];
+  if (!name.endsWith(".weight")) return [size];
+  const rows: Readonly<Record<string, number>> = { "rnn.ih.weight": options.numNeurons, "rnn.ho.weight": nOutputs };
+  const nOut = rows[name] ?? parameters.get(name.replace(/weight$/, "bias")).size;
+  return [nOut, size / nOut];
+}
+
+/** What torch-biopl keeps as frozen parameters and axograd as facts of the network. */
+function frozenTensors({ options, signs, types }: ExchangedNetwork): [string, SafeTensor][] {
+  const { numNeurons, dynamics } = options;
+  if (dynamics === "plain") return [];
+  const mask = signs ? Float32Array.from(signs) : new Float32Array(numNeurons).fill(1);
+  const tensors: [string, SafeTensor][] = [
+    ["rnn.neuron_sign_mask", { dtype: "F32", shape: [numNeurons, 1], data: mask }],
+  ];
+  if (!types) return tensors;
+  const { typeIdx } = types;
+  tensors.push(["rnn.neuron_type_mask", { dtype: "I32", shape: [numNeurons], data: Int32Array.from(typeIdx) }]);
+  types.types.forEach((_, type) => {
+    const members = Uint32Array.from([...typeIdx.keys()].filter((i) => typeIdx[i] === type));
+    tensors.push([`rnn.neuron_type_indices.${type}`, { dtype: "I64", shape: [members.length], data: members }]);
+  });
+  return tensors;
+}
+
+function networkOf(model: ExchangedModel): ExchangedNetwork {
+  return "rnn" in model ? model.rnn : model;
+}
+
+/** The name in files: a network by itself has no prefix there. */
+function foreignName(model: ExchangedModel, name: string): string {
+  return "rnn" in model ? name : name.slice(PREFIX.length);
+}
+
+function refuseShared(model: ExchangedModel): void {
+  if (networkOf(model).options.sharedWeights) {
+    throw new ArgumentError(
+      "stateDict",
+      "sharedWeights",
+      "a weight per synapse, as torch-biopl has",
+      "shared strengths",
+    );
+  }
+}

@@ -1,0 +1,127 @@
+// State dictionaries: torch-biopl's names and shapes, there and back, and what does not fit by name.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import { FileFormatError } from "../../src/core/errors.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "../../src/io/safetensors.ts";
+import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
+import { SparseRNN } from "../../src/models/sparse.ts";
+import { type ExchangedModel, exportStateDict, importStateDict } from "../../src/train/stateDict.ts";
+import { forEachBackend } from "../support/backends.ts";
+import { sparseMatrix, stateOf, tinyTraining, train } from "./fixtures.ts";
+
+const NEURONS = 24;
+const TYPED: ConnectomeODERNNOptions = {
+  inputSize: NEURONS,
+  numNeurons: NEURONS,
+  connectome: sparseMatrix(),
+  outputProjection: { nRows: 2, nCols: NEURONS, values: new Float32Array(2 * NEURONS).fill(0.5) },
+  neuronType: Array.from({ length: NEURONS }, (_, i) => (i % 3 === 0 ? "b" : "a")),
+  neuronClass: { a: "excitatory", b: "inhibitory" },
+  neuronTau: { a: 2, b: 3 },
+  neuronTauMode: "perNeuronType",
+};
+
+forEachBackend("state dictionaries", ["f32", "f64"], (test) => {
+  const dir = mkdtempSync(join(tmpdir(), "axograd-state-"));
+  test.after(() => rmSync(dir, { recursive: true }));
+
+  test("a trained classifier goes to a file and back, bit for bit", async ({ backend }) => {
+    const trained = tinyTraining(backend);
+    await train(trained.trainer, 2);
+    const file = join(dir, "classifier.safetensors");
+    await exportStateDict(trained.model, file);
+    const fresh = tinyTraining(backend, { seed: 9 });
+    await importStateDict(fresh.model, file);
+    const [theirs, ours] = [await stateOf(trained), await stateOf(fresh)];
+    for (const { name } of trained.model.parameters.all()) assert.equal(ours.get(name), theirs.get(name), name);
+    const { tensors } = await readSafetensors(file);
+    const { nnz } = sparseMatrix();
+    assert.equal(Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape])), {
+      "rnn.hh.values": [nnz],
+      "rnn.hh.indices": [2, nnz],
+      "rnn.hh.bias": [24, 1],
+      "rnn.ih.values": [4],
+      "rnn.ih.indices": [2, 4],
+      "rnn.tau": [24, 1],
+      "rnn.neuron_sign_mask": [24, 1],
+      "out_layer.1.weight": [8, 24],
+      "out_layer.1.bias": [8],
+      "out_layer.4.weight": [3, 8],
+      "out_layer.4.bias": [3],
+    });
+    trained.dispose();
+    fresh.dispose();
+  });
+
+  test("a network by itself has no prefix; types and signs are there as torch-biopl keeps them", async ({
+    backend,
+  }) => {
+    const model = new ConnectomeODERNN(backend, TYPED);
+    const file = join(dir, "typed.safetensors");
+    await exportStateDict(model, file);
+    const { tensors } = await readSafetensors(file);
+    assert.equal(tensors.get("tau")!.shape, [2, 1]);
+    assert.equal(tensors.get("ho.weight")!.shape, [2, NEURONS]);
+    assert.equal(tensors.get("ho.bias")!.shape, [2, 1]);
+    assert.is(tensors.get("neuron_type_mask")!.data[0], 1);
+    assert.equal(tensors.get("neuron_type_indices.1")!.shape, [8]);
+    assert.equal(Array.from(tensors.get("neuron_sign_mask")!.data.slice(0, 4)), [-1, 1, 1, -1]);
+    await importStateDict(model, file);
+    model.dispose();
+  });
+
+  test("a plain network has no signs", async ({ backend }) => {
+    const connectivityHh = sparseMatrix();
+    const model = new SparseRNN(backend, { inputSize: NEURONS, hiddenSize: NEURONS, connectivityHh });
+    const file = join(dir, "plain.safetensors");
+    await exportStateDict(model, file);
+    assert.equal([...(await readSafetensors(file)).tensors.keys()].sort(), ["hh.bias", "hh.indices", "hh.values"]);
+    await importStateDict(model, file);
+    model.dispose();
+  });
+
+  test("what does not fit is told by its name, and nothing changes", async ({ backend }) => {
+    const model = new ConnectomeODERNN(backend, TYPED);
+    const file = join(dir, "good.safetensors");
+    await exportStateDict(model, file);
+    const { tensors } = await readSafetensors(file);
+    const before = await model.parameters.values("rnn.hh.values");
+    const refuses = async (change: (t: Map<string, SafeTensor>) => void, message: RegExp) => {
+      const changed = new Map(tensors);
+      changed.set("hh.values", {
+        ...tensors.get("hh.values")!,
+        data: tensors.get("hh.values")!.data.map((v) => v + 1),
+      });
+      change(changed);
+      const bad = join(dir, "bad.safetensors");
+      await writeSafetensors(bad, changed);
+      await refused(model, bad, message);
+      assert.equal(await model.parameters.values("rnn.hh.values"), before);
+    };
+    await refuses((t) => t.delete("tau"), /"tau" of shape \[2, 1\], got no such tensor/);
+    await refuses((t) => t.set("tau", { ...t.get("tau")!, shape: [2] }), /"tau" of shape \[2, 1\], got \[2\]/);
+    await refuses((t) => t.set("extra", t.get("tau")!), /"extra" as well/);
+    const flipped = tensors.get("neuron_sign_mask")!.data.map((s) => -s);
+    await refuses(
+      (t) => t.set("neuron_sign_mask", { ...t.get("neuron_sign_mask")!, data: flipped }),
+      /neuron_sign_mask/,
+    );
+    const moved = tensors.get("hh.indices")!.data.map((i) => (i + 1) % NEURONS);
+    await refuses((t) => t.set("hh.indices", { ...t.get("hh.indices")!, data: moved }), /hh\.indices" as in the model/);
+    model.dispose();
+  });
+});
+
+async function refused(model: ExchangedModel, file: string, message: RegExp): Promise<void> {
+  try {
+    await importStateDict(model, file);
+  } catch (e) {
+    assert.instance(e, FileFormatError);
+    assert.match((e as Error).message, message);
+    return;
+  }
+  assert.unreachable(`${message}`);
+}
