@@ -8,6 +8,7 @@ export const NORMALISATIONS = ["rows", "none"] as const;
 export const INPUTS = ["auto", "retinotopic", "random"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
 export const DTYPES = ["f32", "f64"] as const;
+export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
 
 export interface NetworkSize {
   readonly neurons: number;
@@ -78,4 +79,8 @@ export interface TrainConfig extends Recipe {
   readonly threads: number;
   /** Most MiB for the record of the reverse pass; null: the solver's default. */
   readonly memoryBudget: number | null;
+  /** How many of the last checkpoints stay. */
+  readonly keepCheckpoints: number;
+  /** What follows a step whose loss or gradient is not finite. */
+  readonly onNonfinite: (typeof NON_FINITE_ACTIONS)[number];
 }

@@ -8,6 +8,7 @@ import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
+import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { register as registerTrain } from "./train.ts";
 
@@ -23,6 +24,7 @@ const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, 
 /** Each adds itself to the program; an exit code other than 0 is left in `process.exitCode`. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTrain,
+  registerInit,
   registerInspect,
   registerConvert,
   registerDoctor,

@@ -17,7 +17,7 @@ export function register(program: Command): void {
   const command = program.command("train").description("train a classifier of digits and report how well it does");
   addTrainOptions(command).action(async (given: GivenOptions) => {
     const { out = null, overwrite = false, json = false, quiet = false } = given;
-    process.exitCode = await train(configOf(given), { out, overwrite, json, quiet });
+    process.exitCode = await train(await configOf(given), { out, overwrite, json, quiet });
   });
 }
 

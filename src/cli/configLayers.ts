@@ -1,0 +1,115 @@
+// Layers of settings and what they come to: a preset below, then a file, then --set, then the options of the command line.
+
+import { ArgumentError, nearestName } from "../core/errors.ts";
+import type { TrainConfig } from "./config.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, defaults, type Key, optionName } from "./configOptions.ts";
+import { isObject, numberOf } from "./kinds.ts";
+import { PRESETS } from "./presets.ts";
+
+/** Some settings of a run, checked one by one. */
+export type Settings = Partial<TrainConfig>;
+
+/** A setting that is given displaces these of the layers below it, unless its own layer has them too. */
+const DISPLACES: Partial<Record<Key, readonly Key[]>> = {
+  epochs: ["steps"],
+  steps: ["epochs"],
+  connectome: ["generate"],
+  generate: ["connectome", "neuronTable"],
+};
+
+/** `upper` on top of `lower`. */
+export function layer(lower: Settings, upper: Settings): Settings {
+  const displaced = CONFIG_KEYS.filter((key) => (upper[key] ?? null) !== null).flatMap((key) => DISPLACES[key] ?? []);
+  const cleared = Object.fromEntries(displaced.map((key) => [key, null]));
+  return { ...lower, ...cleared, ...upper };
+}
+
+/**
+ * The configuration that layers mean, the uppermost last.
+ *
+ * @throws {ArgumentError} settings that contradict each other
+ */
+export function resolveConfig(layers: readonly Settings[]): TrainConfig {
+  const given = layers.reduce(layer, {});
+  if (given.connectome && given.generate) {
+    throw new ArgumentError("train", "--generate", "either a connectome or a random network", "both");
+  }
+  if (given.neuronTable && !given.connectome) {
+    throw new ArgumentError("train", "--neuron-table", "a --connectome that it belongs to", "none");
+  }
+  const preset = given.preset ?? (given.connectome ? "retina" : "demo");
+  const base = { ...defaults(), ...PRESETS[preset]!.recipe, preset };
+  return layer(base, given) as TrainConfig;
+}
+
+/**
+ * Settings from plain data.
+ *
+ * @param where  file and perhaps line of a key, for error messages
+ * @throws {ArgumentError} an unknown key, or a value of the wrong kind
+ */
+export function settingsOf(data: Readonly<Record<string, unknown>>, where: (key: string) => string): Settings {
+  return Object.fromEntries(
+    Object.entries(data).map(([name, value]) => {
+      const key = keyOf(name, where(name));
+      const { kind }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
+      const read = kind.read(value);
+      if (read === undefined) throw new ArgumentError(where(name), key, kind.expected, kind.got(value));
+      return [key, read];
+    }),
+  );
+}
+
+/**
+ * Settings from `key=value` and `key.part=value`.
+ *
+ * @param lower  the layers below, which parts of a value are taken from
+ */
+export function settingsOfAssignments(assignments: readonly string[], lower: Settings): Settings {
+  const data: Record<string, unknown> = {};
+  for (const text of assignments) {
+    const equals = text.indexOf("=");
+    if (equals < 1) throw new ArgumentError("command line", "--set", "key=value", JSON.stringify(text));
+    const [name = "", part, ...deeper] = text.slice(0, equals).split(".");
+    const value = text.slice(equals + 1);
+    const key = keyOf(name, "--set");
+    const { kind }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
+    if (part === undefined) {
+      data[key] = value === "null" && kind.read(null) === null ? null : kind.fromText(value);
+      continue;
+    }
+    const whole = data[key] ?? lower[key] ?? {};
+    if (key !== "generate" || deeper.length > 0) {
+      throw new ArgumentError("--set", text, `a key without parts: ${key}=…`, name.concat(".", part));
+    }
+    data[key] = { ...(isObject(whole) ? whole : {}), [part]: numberOf(value) };
+  }
+  return settingsOf(data, () => "--set");
+}
+
+/**
+ * The saved configuration of a run with settings that it is resumed with.
+ *
+ * @throws {ArgumentError} a setting is other than it was, and training depends on it
+ */
+export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig {
+  const config = layer(saved, given) as TrainConfig;
+  const changed = CONFIG_KEYS.find(
+    (key) => !CONFIG_OPTIONS[key].free && JSON.stringify(config[key]) !== JSON.stringify(saved[key]),
+  );
+  if (changed === undefined) return config;
+  throw new ArgumentError(
+    "train --resume",
+    optionName(changed),
+    `${changed} as the run began, ${JSON.stringify(saved[changed])}`,
+    JSON.stringify(config[changed]),
+  );
+}
+
+function keyOf(name: string, where: string): Key {
+  const key = CONFIG_KEYS.find((known) => known === name);
+  if (key) return key;
+  const near = nearestName(name, CONFIG_KEYS);
+  const hint = near ? `, did you mean "${near}"?` : "";
+  throw new ArgumentError(where, name, "the name of a setting", `"${name}"${hint}`);
+}

@@ -1,0 +1,251 @@
+// Every setting of a training run, once: the options of the command line, the keys of configuration files, their JSON Schema and the
+// commented template all come from this table.
+
+import { availableParallelism } from "node:os";
+import { DEVICES } from "../backend/select.ts";
+import {
+  DTYPES,
+  INPUTS,
+  NON_FINITE_ACTIONS,
+  NORMALISATIONS,
+  READOUTS,
+  type Recipe,
+  type TrainConfig,
+  WEIGHTS,
+} from "./config.ts";
+import { choice, flag, type Kind, nonlinearities, orNull, pathKind, real, sizeOfNetwork, whole } from "./kinds.ts";
+import { PRESETS } from "./presets.ts";
+
+export type Key = keyof TrainConfig;
+
+/** Headings, in the order in which they are shown. */
+export const GROUPS = ["Recipe", "Network", "Read-out", "Solver", "Training", "Data", "Device"] as const;
+
+export interface ConfigOption<T> {
+  readonly group: (typeof GROUPS)[number];
+  /** Stands for the value in --help; null: a switch, with a --no- form. */
+  readonly placeholder: string | null;
+  readonly help: string;
+  /** What the --no- form of a switch does. */
+  readonly negated?: string;
+  readonly kind: Kind<T>;
+  /** A resumed run may have another value: the numbers that training computes do not depend on it. */
+  readonly free?: true;
+}
+
+const PRESET_NAMES = Object.keys(PRESETS);
+const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${name}: ${summary}`);
+const positive: Kind<number> = real({ above: 0 });
+
+export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]> } = {
+  preset: {
+    group: "Recipe",
+    placeholder: "<name>",
+    help: `recipe to start from; options take precedence. ${presetSummaries.join(". ")}`,
+    kind: choice(PRESET_NAMES),
+  },
+
+  connectome: {
+    group: "Network",
+    placeholder: "<file>",
+    help: "sparse matrix, row = receiving neuron: .npz of SciPy, .pt of PyTorch",
+    kind: orNull(pathKind()),
+    free: true,
+  },
+  neuronTable: {
+    group: "Network",
+    placeholder: "<file>",
+    help: "CSV with the neurons' roles and places (default: X_neurons.csv beside the connectome)",
+    kind: orNull(pathKind()),
+    free: true,
+  },
+  generate: {
+    group: "Network",
+    placeholder: "<NxS>",
+    help: "random network of N neurons and S synapses, like 47521x4623254",
+    kind: orNull(sizeOfNetwork()),
+  },
+  weights: { group: "Network", placeholder: "<kind>", help: "abs or signed", kind: choice(WEIGHTS) },
+  normalise: {
+    group: "Network",
+    placeholder: "<how>",
+    help: "rows: divide each row by its sum of |w|; none",
+    kind: choice(NORMALISATIONS),
+  },
+  gain: { group: "Network", placeholder: "<g>", help: "factor on all weights", kind: positive },
+  keepSigns: {
+    group: "Network",
+    placeholder: null,
+    help: "signed weights may not change sign",
+    negated: "signed weights may change sign",
+    kind: flag(),
+  },
+  nonlinearity: {
+    group: "Network",
+    placeholder: "<name>",
+    help: "a torch.nn module, or several separated by commas",
+    kind: nonlinearities(),
+  },
+  input: { group: "Network", placeholder: "<where>", help: "retinotopic, random, or auto", kind: choice(INPUTS) },
+  trainInput: {
+    group: "Network",
+    placeholder: null,
+    help: "train the weights of the input projection",
+    negated: "leave them as they are",
+    kind: flag(),
+  },
+
+  readout: {
+    group: "Read-out",
+    placeholder: "<neurons>",
+    help: "all, output, no-input, or auto",
+    kind: choice(READOUTS),
+  },
+  fcDim: { group: "Read-out", placeholder: "<n>", help: "hidden units; none: linear", kind: orNull(whole(1)) },
+  dropout: { group: "Read-out", placeholder: "<p>", help: "of hidden units", kind: real({ least: 0, below: 1 }) },
+  standardise: {
+    group: "Read-out",
+    placeholder: null,
+    help: "standardise features with fixed statistics",
+    negated: "read out raw features",
+    kind: flag(),
+  },
+  calibration: {
+    group: "Read-out",
+    placeholder: "<n>",
+    help: "training images for those statistics",
+    kind: whole(2),
+  },
+
+  endTime: {
+    group: "Solver",
+    placeholder: "<t>",
+    help: "time of the read-out, in time constants",
+    kind: positive,
+  },
+  numEvals: { group: "Solver", placeholder: "<n>", help: "evaluation times", kind: whole(2) },
+  rtol: { group: "Solver", placeholder: "<x>", help: "relative tolerance", kind: positive },
+  atol: { group: "Solver", placeholder: "<x>", help: "absolute tolerance", kind: positive },
+  maxSteps: { group: "Solver", placeholder: "<n>", help: "most attempted steps per sample", kind: whole(1) },
+
+  epochs: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "passes over the training images",
+    kind: orNull(whole(1)),
+    free: true,
+  },
+  steps: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "batches; alone it replaces --epochs, with it the smaller counts",
+    kind: orNull(whole(1)),
+    free: true,
+  },
+  batchSize: { group: "Training", placeholder: "<n>", help: "images per step", kind: whole(1) },
+  lr: { group: "Training", placeholder: "<x>", help: "learning rate of Adam", kind: positive },
+  seed: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "of initial values, order of images, dropout and random wiring (default: 0)",
+    kind: whole(0),
+  },
+  evalEvery: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "steps between validations; 0: only at the end",
+    kind: whole(0),
+    free: true,
+  },
+  checkpointEvery: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "steps between checkpoints; 0: only at the end",
+    kind: whole(0),
+    free: true,
+  },
+  keepCheckpoints: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "how many of the last checkpoints stay, besides the best (default: 1)",
+    kind: whole(1),
+    free: true,
+  },
+  onNonfinite: {
+    group: "Training",
+    placeholder: "<what>",
+    help: "after a loss or gradient that is not finite: stop, skip the batch, or rollback to the last checkpoint and skip (default: stop)",
+    kind: choice(NON_FINITE_ACTIONS),
+    free: true,
+  },
+
+  data: {
+    group: "Data",
+    placeholder: "<dir>",
+    help: "folder with MNIST's four IDX files, plain or .gz (default: generated digits)",
+    kind: orNull(pathKind()),
+    free: true,
+  },
+  trainSamples: { group: "Data", placeholder: "<n>", help: "use only the first n", kind: orNull(whole(1)) },
+  validationSamples: {
+    group: "Data",
+    placeholder: "<n>",
+    help: "set aside from the training images",
+    kind: whole(0),
+  },
+  testSamples: {
+    group: "Data",
+    placeholder: "<n>",
+    help: "use only the first n; 0: no test",
+    kind: orNull(whole(0)),
+    free: true,
+  },
+
+  device: {
+    group: "Device",
+    placeholder: "<name>",
+    help: "auto, wasm or webgpu (default: auto)",
+    kind: choice(DEVICES),
+    free: true,
+  },
+  threads: {
+    group: "Device",
+    placeholder: "<n>",
+    help: "of the CPU (default: all cores)",
+    kind: whole(1, 1024),
+    free: true,
+  },
+  dtype: { group: "Device", placeholder: "<type>", help: "f32 or f64 (default: f32)", kind: choice(DTYPES) },
+  memoryBudget: {
+    group: "Device",
+    placeholder: "<MiB>",
+    help: "most memory for the record of the reverse pass",
+    kind: orNull(whole(1)),
+    free: true,
+  },
+};
+
+/** All keys, in the order of the table. */
+export const CONFIG_KEYS: readonly Key[] = Object.keys(CONFIG_OPTIONS) as Key[];
+
+/** Defaults that no preset decides. */
+export function defaults(): Omit<TrainConfig, keyof Recipe | "preset"> {
+  return {
+    connectome: null,
+    neuronTable: null,
+    generate: null,
+    data: null,
+    seed: 0,
+    device: "auto",
+    dtype: "f32",
+    threads: availableParallelism(),
+    memoryBudget: null,
+    keepCheckpoints: 1,
+    onNonfinite: "stop",
+  };
+}
+
+/** `batchSize` → `--batch-size`. */
+export function optionName(key: Key): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

@@ -1,0 +1,58 @@
+// The configuration file that `axograd init` writes: every setting with its default, what it means and what it may be.
+
+import { stringify } from "yaml";
+import type { TrainConfig } from "./config.ts";
+import { resolveConfig } from "./configLayers.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, GROUPS, type Key } from "./configOptions.ts";
+
+const WIDTH = 100;
+
+/** Left to the machine: the line is there, behind a #. */
+const COMMENTED: readonly Key[] = ["threads"];
+
+/**
+ * @param preset  whose values are written
+ * @param schema  where an editor finds the schema, from the file
+ */
+export function configTemplate(preset: string, schema: string): string {
+  const config = resolveConfig([{ preset }]);
+  const parts = GROUPS.map((group) => {
+    const keys = CONFIG_KEYS.filter((key) => CONFIG_OPTIONS[key].group === group);
+    return `# ${group}\n\n${keys.map((key) => entry(key, config)).join("")}`;
+  });
+  return `${header(preset, schema)}\n${parts.join("\n")}`;
+}
+
+function header(preset: string, schema: string): string {
+  return [
+    `# yaml-language-server: $schema=${schema}`,
+    "#",
+    "# Configuration of `axograd train --config FILE`. All settings are here, with the values of the preset",
+    `# "${preset}"; a line that is deleted gets the preset's value again. Options of the command line and`,
+    "# --set key=value take precedence. Paths are relative to the folder that the command runs in.",
+    "",
+  ].join("\n");
+}
+
+function entry(key: Key, config: TrainConfig): string {
+  const { help, kind } = CONFIG_OPTIONS[key];
+  const type = kind.read(null as never) === null ? `${kind.expected}, or null` : kind.expected;
+  const comment = wrapped(`${help}. ${capital(type)}.`).map((line) => `# ${line}\n`);
+  const line = stringify({ [key]: config[key] });
+  return `${comment.join("")}${COMMENTED.includes(key) ? `# ${line}` : line}`;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** Lines of at most `WIDTH` characters. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < WIDTH) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

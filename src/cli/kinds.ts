@@ -1,0 +1,172 @@
+// Kinds of settings: what a value must be, whether it comes as text of a command line or as data of a file, and its JSON Schema.
+
+import { nearestName } from "../core/errors.ts";
+import { ACTIVATION_NAMES } from "../models/activation.ts";
+import type { NetworkSize } from "./config.ts";
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export interface Kind<T> {
+  /** What is wanted, for error messages. */
+  readonly expected: string;
+  /** The value that plain data means; undefined: none. */
+  readonly read: (data: unknown) => T | undefined;
+  /** The data that text of a command line means. */
+  readonly fromText: (text: string) => unknown;
+  /** What was got instead, for error messages. */
+  readonly got: (data: unknown) => string;
+  readonly schema: JsonSchema;
+}
+
+const asIs = (text: string): unknown => text;
+const quoted = (data: unknown): string => (data === undefined ? "nothing" : JSON.stringify(data));
+
+/** A whole number in decimal notation, or like 1e6. */
+export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): Kind<number> {
+  const bounded = most < Number.MAX_SAFE_INTEGER;
+  return {
+    expected: `a whole number ${bounded ? `from ${least} to ${most}` : `of at least ${least}`}`,
+    read: (data) => (Number.isSafeInteger(data) && inRange(data as number, least, most) ? (data as number) : undefined),
+    fromText: numberOf,
+    got: quoted,
+    schema: { type: "integer", minimum: least, ...(bounded ? { maximum: most } : {}) },
+  };
+}
+
+export interface Limits {
+  readonly least?: number;
+  /** Excluded itself. */
+  readonly above?: number;
+  /** Excluded itself. */
+  readonly below?: number;
+}
+
+/** A number within limits. */
+export function real({ least, above, below }: Limits): Kind<number> {
+  const limits = [
+    { text: "of at least", schema: "minimum", value: least },
+    { text: "above", schema: "exclusiveMinimum", value: above },
+    { text: "below", schema: "exclusiveMaximum", value: below },
+  ].filter(({ value }) => value !== undefined);
+  const fits = (x: number): boolean =>
+    Number.isFinite(x) && x >= (least ?? -Infinity) && x > (above ?? -Infinity) && x < (below ?? Infinity);
+  return {
+    expected: `a number ${limits.map(({ text, value }) => `${text} ${value}`).join(" and ")}`,
+    read: (data) => (typeof data === "number" && fits(data) ? data : undefined),
+    fromText: numberOf,
+    got: quoted,
+    schema: { type: "number", ...Object.fromEntries(limits.map(({ schema, value }) => [schema, value])) },
+  };
+}
+
+/** One of a few names. */
+export function choice<T extends string>(names: readonly T[]): Kind<T> {
+  return {
+    expected: `one of ${names.join(", ")}`,
+    read: (data) => names.find((name) => name === data),
+    fromText: asIs,
+    got: (data) => suggestion(data, names),
+    schema: { type: "string", enum: names },
+  };
+}
+
+/** Yes or no. */
+export function flag(): Kind<boolean> {
+  return {
+    expected: "true or false",
+    read: (data) => (typeof data === "boolean" ? data : undefined),
+    fromText: (text) => (text === "true" || text === "false" ? text === "true" : text),
+    got: quoted,
+    schema: { type: "boolean" },
+  };
+}
+
+/** A path, which cannot be empty. */
+export function pathKind(): Kind<string> {
+  return {
+    expected: "a path",
+    read: (data) => (typeof data === "string" && data !== "" ? data : undefined),
+    fromText: asIs,
+    got: quoted,
+    schema: { type: "string", minLength: 1 },
+  };
+}
+
+/** Names of nonlinearities, separated by commas. */
+export function nonlinearities(): Kind<string> {
+  const unknown = (text: string): string | undefined =>
+    text
+      .split(",")
+      .map((name) => name.trim())
+      .find((name) => !ACTIVATION_NAMES.includes(name.toLowerCase()));
+  return {
+    expected: `one of ${ACTIVATION_NAMES.join(", ")}`,
+    read: (data) => (typeof data === "string" && unknown(data) === undefined ? data : undefined),
+    fromText: asIs,
+    got: (data) => suggestion(typeof data === "string" ? unknown(data) : data, ACTIVATION_NAMES),
+    schema: { type: "string", examples: ACTIVATION_NAMES },
+  };
+}
+
+/** NEURONSxSYNAPSES, or an object with both numbers. */
+export function sizeOfNetwork(): Kind<NetworkSize> {
+  const count = whole(1);
+  const parts = (data: unknown): Readonly<Record<string, unknown>> | null => {
+    const match = typeof data === "string" ? /^(\d+)x(\d+)$/i.exec(data) : null;
+    if (match) return { neurons: Number(match[1]), synapses: Number(match[2]) };
+    return isObject(data) ? data : null;
+  };
+  return {
+    expected: "NEURONSxSYNAPSES, like 47521x4623254",
+    read: (data) => {
+      const { neurons, synapses, ...others } = parts(data) ?? {};
+      const size = { neurons: count.read(neurons), synapses: count.read(synapses) };
+      if (size.neurons === undefined || size.synapses === undefined || Object.keys(others).length > 0) return undefined;
+      return { neurons: size.neurons, synapses: size.synapses };
+    },
+    fromText: asIs,
+    got: quoted,
+    schema: {
+      anyOf: [
+        {
+          type: "object",
+          properties: { neurons: count.schema, synapses: count.schema },
+          required: ["neurons", "synapses"],
+          additionalProperties: false,
+        },
+        { type: "string", pattern: "^[0-9]+[xX][0-9]+$" },
+      ],
+    },
+  };
+}
+
+/** What `kind` takes, or null; on a command line "none". */
+export function orNull<T>(kind: Kind<T>): Kind<T | null> {
+  const { schema } = kind;
+  const either = "anyOf" in schema ? (schema.anyOf as readonly JsonSchema[]) : [schema];
+  return {
+    expected: kind.expected,
+    read: (data) => (data === null ? null : kind.read(data)),
+    fromText: (text) => (text === "none" ? null : kind.fromText(text)),
+    got: kind.got,
+    schema: { anyOf: [...either, { type: "null" }] },
+  };
+}
+
+export function isObject(data: unknown): data is Readonly<Record<string, unknown>> {
+  return typeof data === "object" && data !== null && !Array.isArray(data);
+}
+
+/** A decimal number; other text, and so "" and hexadecimal, stays text. */
+export function numberOf(text: string): unknown {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
+}
+
+function inRange(value: number, least: number, most: number): boolean {
+  return value >= least && value <= most;
+}
+
+function suggestion(data: unknown, names: readonly string[]): string {
+  const near = typeof data === "string" ? nearestName(data, names) : null;
+  return near ? `${quoted(data)}, did you mean "${near}"?` : quoted(data);
+}

@@ -1,0 +1,140 @@
+// Settings from a file, from --set and from options: which counts, what is refused, and the files made from the table of settings.
+
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { parse, parseDocument } from "yaml";
+import { readConfigFile } from "../../src/cli/configFile.ts";
+import { resolveConfig, resumedConfig, settingsOfAssignments } from "../../src/cli/configLayers.ts";
+import { CONFIG_KEYS } from "../../src/cli/configOptions.ts";
+import { schemaText } from "../../src/cli/configSchema.ts";
+import { configTemplate } from "../../src/cli/configTemplate.ts";
+import { PRESETS } from "../../src/cli/presets.ts";
+import { configOf } from "../../src/cli/trainOptions.ts";
+import { fails, tempDir } from "../io/fixtures.ts";
+import { repositoryRoot } from "../support/shared.ts";
+import { axograd, TINY } from "./process.ts";
+
+const test = suite("configuration");
+const dir = tempDir();
+
+async function file(name: string, text: string): Promise<string> {
+  await writeFile(join(dir, name), text);
+  return join(dir, name);
+}
+
+test("preset, file, --set and options take precedence in this order", async () => {
+  const config = await file("order.yaml", "preset: tutorial\ngain: 3\nlr: 0.5\nbatchSize: 7\n");
+  const resolved = await configOf({ config, set: ["lr=0.25", "batchSize=9"], batchSize: 11 });
+  assert.equal(
+    [resolved.preset, resolved.nonlinearity, resolved.gain, resolved.lr, resolved.batchSize],
+    ["tutorial", "Sigmoid", 3, 0.25, 11],
+  );
+});
+
+test("a limit, or a network, replaces the other kind of the layers below", async () => {
+  const config = await file("limits.yaml", "epochs: 3\ngenerate: 900x5000\n");
+  const plain = await configOf({ config });
+  assert.equal([plain.epochs, plain.steps, plain.generate], [3, null, { neurons: 900, synapses: 5000 }]);
+  const other = await configOf({ config, steps: 5, connectome: "a.npz" });
+  assert.equal([other.epochs, other.steps, other.generate, other.connectome], [null, 5, null, "a.npz"]);
+  const both = await configOf({ config, steps: 5, epochs: 2 });
+  assert.equal([both.epochs, both.steps], [2, 5]);
+});
+
+test("--set takes numbers, switches, null, and parts of a value", async () => {
+  const set = (...texts: string[]) => settingsOfAssignments(texts, { generate: { neurons: 1, synapses: 2 } });
+  assert.equal(set("lr=1e-2", "standardise=false", "fcDim=null", "data=null", "connectome=12"), {
+    lr: 0.01,
+    standardise: false,
+    fcDim: null,
+    data: null,
+    connectome: "12",
+  });
+  assert.equal(set("generate.synapses=30"), { generate: { neurons: 1, synapses: 30 } });
+  await fails(() => set("generate.size=30"), "argument", /NEURONSxSYNAPSES/);
+  await fails(() => set("lr.a=30"), "argument", /without parts/);
+  await fails(() => set("lr"), "argument", /key=value/);
+  await fails(() => set("leaning=3"), "argument", /"leaning"/);
+  await fails(() => set("batch_size=3"), "argument", /did you mean "batchSize"\?/);
+});
+
+test("unknown keys are refused with line and nearest name, wrong values with key, expected and got", async () => {
+  const refused = async (text: string, ...patterns: RegExp[]): Promise<void> => {
+    const wrong = await file("wrong.yaml", text);
+    const { code, stderr } = await axograd(["train", "--config", wrong], { cwd: dir });
+    assert.is(code, 2, stderr);
+    assert.match(stderr, /^axograd: .*\n$/);
+    for (const pattern of patterns) assert.match(stderr, pattern);
+  };
+  await refused("lr: 1\nbatchsize: 3\n", /wrong\.yaml:2: /, /"batchsize", did you mean "batchSize"\?/);
+  await refused("lr: fast\n", /wrong\.yaml:1: expected a number above 0, got "fast" \(lr\)/);
+  await refused("epochs: [1]\n", /expected a whole number of at least 1, got \[1\] \(epochs\)/);
+  await refused("\n\nstandardise: yes\n", /:3: expected true or false, got "yes" \(standardise\)/);
+  await refused("readout: outputs\n", /got "outputs", did you mean "output"\? \(readout\)/);
+  await refused("gain: null\n", /got null \(gain\)/);
+  await refused("lr: 1\nlr: 2\n", /wrong\.yaml:2: expected YAML or JSON/);
+  await refused("- 1\n", /keys with values/);
+  await refused("__proto__: 1\n", /the name of a setting/);
+});
+
+test("JSON is read as YAML is, and so is an empty file", async () => {
+  const json = await file("a.json", '{"$schema": "x.json", "lr": 0.5, "generate": {"neurons": 3, "synapses": 4}}');
+  assert.equal(await readConfigFile(json), { lr: 0.5, generate: { neurons: 3, synapses: 4 } });
+  assert.equal(await readConfigFile(await file("empty.yaml", "# nothing\n")), {});
+});
+
+test("what init writes has every setting, and means the preset", async () => {
+  for (const preset of Object.keys(PRESETS)) {
+    const text = configTemplate(preset, "schema.json");
+    assert.equal(await configOf({ config: await file("init.yaml", text) }), resolveConfig([{ preset }]));
+    for (const key of CONFIG_KEYS) assert.match(text, new RegExp(`^(# )?${key}: `, "m"));
+    for (const line of text.split("\n")) assert.ok(line.length <= 102, line);
+  }
+});
+
+test("init writes a file that train takes, with a schema that exists, and replaces none", async () => {
+  await mkdir(join(dir, "sub"));
+  const first = await axograd(["init", "sub/mine.yaml", "--preset", "tutorial"], { cwd: dir });
+  assert.is(first.code, 0, first.stderr);
+  const text = await readFile(join(dir, "sub/mine.yaml"), "utf8");
+  const schema = /\$schema=(.*)/.exec(text)![1]!;
+  assert.is(await readFile(join(dir, "sub", schema), "utf8"), schemaText());
+  assert.is(parse(text).nonlinearity, "Sigmoid");
+  const second = await axograd(["init", "sub/mine.yaml"], { cwd: dir });
+  assert.is(second.code, 2);
+  assert.match(second.stderr, /--overwrite/);
+});
+
+test("the configuration of a run makes the same run", async () => {
+  const args = ["train", ...TINY, "--quiet"];
+  const first = await axograd([...args, "--set", "gain=1.5", "--out", "first"], { cwd: dir });
+  assert.is(first.code, 0, first.stderr);
+  const again = await axograd(["train", "--config", "first/config.json", "--quiet", "--out", "again"], { cwd: dir });
+  assert.is(again.code, 0, again.stderr);
+  const of = async (run: string): Promise<unknown> =>
+    JSON.parse(await readFile(join(dir, run, "config.json"), "utf8")).config;
+  assert.equal(await of("again"), await of("first"));
+  assert.equal(
+    await readFile(join(dir, "again", "checkpoint.safetensors")),
+    await readFile(join(dir, "first", "checkpoint.safetensors")),
+  );
+});
+
+test("the schema that is shipped is up to date and has every setting", async () => {
+  const shipped = await readFile(join(repositoryRoot(), "schema", "train.schema.json"), "utf8");
+  assert.is(shipped, schemaText(), "run npm run build:schema");
+  const { properties } = JSON.parse(shipped);
+  assert.equal(Object.keys(properties), ["$schema", ...CONFIG_KEYS]);
+  assert.is(parseDocument(shipped).errors.length, 0);
+});
+
+test("a resumed run may go on longer, but not with other mathematics", async () => {
+  const saved = resolveConfig([{ seed: 3 }]);
+  assert.is(resumedConfig(saved, { epochs: 9, threads: 2 }).epochs, 9);
+  assert.equal(resumedConfig(saved, { seed: 3, lr: saved.lr }), saved);
+  await fails(() => resumedConfig(saved, { lr: 0.5 }), "argument", /lr as the run began, 0\.001, got 0\.5 \(--lr\)/);
+});
+
+test.run();
