@@ -102,6 +102,12 @@ forEachBackend("backsolve", ["f64"], (test) => {
     const all = await adjoint.forward(problem);
     const end = await adjoint.forward({ ...problem, tEval: null });
     const { stats } = await adjoint.reverse(end.ys);
+    try {
+      await adjoint.reverse(all.ys);
+      assert.unreachable();
+    } catch (e) {
+      assert.match((e as Error).message, /1 cotangents, one per output, got 3/);
+    }
     adjoint.dispose();
     release();
     assert.is(end.ys.length, 1);

@@ -1,0 +1,311 @@
+// The right-hand sides of the adjoint equations on host arrays: f and its vector-Jacobian products, computed on the device.
+
+import { Graph } from "../autodiff/graph.ts";
+import { lower } from "../autodiff/lower.ts";
+import { type GradTarget, pullBack } from "../autodiff/vjp.ts";
+import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
+import { compileAndBind } from "../backend/bind.ts";
+import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
+import type { PanelLayout, Program } from "../backend/program.ts";
+import { type FloatArray, floatArray } from "../core/dtype.ts";
+import type { HostRhs } from "./externalSolver.ts";
+import type { OdeSystem } from "./method.ts";
+import { gradName } from "./programs.ts";
+
+/** What the right-hand side depends on besides t and y. */
+export interface FieldInputs {
+  readonly samples: number;
+  /** Leaves of the right-hand side that are states, constant in time: [samples, rows of the leaf]. */
+  readonly states: Readonly<Record<string, ArrayLike<number>>>;
+  /** Its parameters on the device, by name. */
+  readonly parameters: Readonly<Record<string, Bindable>>;
+}
+
+export interface FieldOptions {
+  /** Names of the parameters (rows, matrices) of the right-hand side whose gradient is wanted. */
+  readonly wrt: readonly string[];
+  /** true: the batch is one unit; false: each sample is. */
+  readonly joint: boolean;
+}
+
+/** Times per sample between which one solve goes. */
+export interface Span {
+  readonly from: readonly number[];
+  readonly to: readonly number[];
+}
+
+/** The right-hand side of units first, first + 1, … for a span of time. */
+export type TimedField = (span: Span, first: number) => HostRhs;
+
+/** f, and a·∂f/∂t, a·∂f/∂y and a·∂f/∂p (added to their buffers) for the cotangent leaf `ct.k` = a. */
+export function vjpProgram(system: OdeSystem, wrt: readonly string[]): Program {
+  const g = new Graph();
+  const k = system.rhs(g, g.sample("ode.t"), g.state("ode.y", system.rows));
+  g.store("k", k);
+  const targets = new Map<string, GradTarget>([
+    ["ode.t", { binding: "ct.t", accumulate: false }],
+    ["ode.y", { binding: "ct.y", accumulate: false }],
+  ]);
+  for (const name of wrt) targets.set(name, { binding: gradName(name), accumulate: true });
+  pullBack(g, g, [[k, g.state("ct.k", system.rows)]], targets, (v) => v);
+  return lower(g, "backsolve.vjp");
+}
+
+/**
+ * The right-hand sides on host arrays. A *unit* is what has one step size: a sample, or the whole batch. In a unit of S samples
+ * z is [a_t, y (S·N), a (S·N), a_p (P)]; sample i of a joint unit runs at t_i = c_i + m_i·t, and its f counts m_i times.
+ */
+export class AdjointField {
+  readonly #backend: Backend;
+  readonly #rows: number;
+  readonly #samplesPerUnit: number;
+  readonly #units: number;
+  readonly #parameters: readonly { readonly name: string; readonly size: number; readonly order: Uint32Array | null }[];
+  readonly #nParameters: number;
+  readonly #groups: readonly Group[];
+
+  constructor(
+    backend: Backend,
+    { rows }: OdeSystem,
+    program: Program,
+    { wrt, joint }: FieldOptions,
+    inputs: FieldInputs,
+  ) {
+    const { samples } = inputs;
+    this.#backend = backend;
+    this.#rows = rows;
+    this.#samplesPerUnit = joint ? samples : 1;
+    this.#units = samples / this.#samplesPerUnit;
+    this.#parameters = wrt.map((name) => {
+      const bound = inputs.parameters[name]!;
+      return "nnz" in bound
+        ? { name, size: bound.nnz, order: bound.cscOfCsrHost }
+        : { name, size: bound.length, order: null };
+    });
+    this.#nParameters = this.#parameters.reduce((sum, { size }) => sum + size, 0);
+    const groupSize = Math.min(this.#samplesPerUnit, backend.maxLanes);
+    const groups: Group[] = [];
+    for (let unit = 0; unit < this.#units; unit++) {
+      const end = (unit + 1) * this.#samplesPerUnit;
+      for (let first = unit * this.#samplesPerUnit; first < end; first += groupSize) {
+        const count = Math.min(groupSize, end - first);
+        groups.push(new Group(backend, program, rows, unit, first, count, inputs, this.#parameters));
+      }
+    }
+    this.#groups = groups;
+  }
+
+  /** dy/dt. */
+  stateRhs(): TimedField {
+    return (span, first) => async (t, y) => {
+      const dy = floatArray(this.#backend.dtype, y.length);
+      const width = this.#rows * this.#samplesPerUnit;
+      for (const group of this.#groupsOf(first, t.length)) {
+        const at = (group.unit - first) * width + (group.first - group.unit * this.#samplesPerUnit) * this.#rows;
+        const { times, rates } = this.#clock(group, span, t[group.unit - first]!);
+        const zero = floatArray(this.#backend.dtype, group.count * this.#rows);
+        const { k } = await group.evaluate(times, y.subarray(at, at + zero.length), zero);
+        for (let i = 0; i < k.length; i++) dy[at + i] = rates[Math.floor(i / this.#rows)]! * k[i]!;
+      }
+      return dy;
+    };
+  }
+
+  /** dz/dt. */
+  augmentedRhs(): TimedField {
+    return (span, first) => async (t, z) => {
+      const dz = floatArray(this.#backend.dtype, z.length);
+      const n = this.#rows;
+      const stateSize = n * this.#samplesPerUnit;
+      for (const group of this.#groupsOf(first, t.length)) {
+        const base = (group.unit - first) * this.#width();
+        const y = base + 1 + (group.first - group.unit * this.#samplesPerUnit) * n;
+        const a = y + stateSize;
+        const size = group.count * n;
+        const { times, rates } = this.#clock(group, span, t[group.unit - first]!);
+        const rateOf = (i: number) => rates[Math.floor(i / n)]!;
+        const ct = z.subarray(a, a + size).map((x, i) => rateOf(i) * x);
+        const { k, ctT, ctY, ctP } = await group.evaluate(times, z.subarray(y, y + size), ct);
+        for (let i = 0; i < size; i++) {
+          dz[y + i] = rateOf(i) * k[i]!;
+          dz[a + i] = -ctY[i]!;
+        }
+        for (let s = 0; s < group.count; s++) dz[base]! -= rates[s]! * ctT[s]!;
+        const p = base + 1 + 2 * stateSize;
+        for (let i = 0; i < ctP.length; i++) dz[p + i]! -= ctP[i]!;
+      }
+      return dz;
+    };
+  }
+
+  /** z with the given states and adjoints, the rest zero. */
+  augmented(ys: ArrayLike<number>, adjoints: ArrayLike<number>): FloatArray {
+    const z = floatArray(this.#backend.dtype, this.#units * this.#width());
+    this.#eachState((at, i) => {
+      z[at] = ys[i]!;
+      z[at + this.#rows * this.#samplesPerUnit] = adjoints[i]!;
+    });
+    return z;
+  }
+
+  /** At an evaluation point: y as it was computed forwards, the output's cotangent added to the adjoint. */
+  restart(z: FloatArray, ys: ArrayLike<number>, cotangents: ArrayLike<number> | null): void {
+    this.#eachState((at, i) => {
+      z[at] = ys[i]!;
+      if (cotangents) z[at + this.#rows * this.#samplesPerUnit]! += cotangents[i]!;
+    });
+  }
+
+  /** Adjoints of the initial states, and those of the parameters summed over the units. */
+  gradients(z: FloatArray): { y0: FloatArray; parameters: Record<string, FloatArray> } {
+    const { dtype } = this.#backend;
+    const stateSize = this.#rows * this.#samplesPerUnit;
+    const y0 = floatArray(dtype, this.#units * stateSize);
+    this.#eachState((at, i) => {
+      y0[i] = z[at + stateSize]!;
+    });
+    const parameters: Record<string, FloatArray> = {};
+    let offset = 1 + 2 * stateSize;
+    for (const { name, size, order } of this.#parameters) {
+      const gradient = floatArray(dtype, size);
+      for (let unit = 0; unit < this.#units; unit++) {
+        const base = unit * this.#width() + offset;
+        for (let k = 0; k < size; k++) gradient[k]! += z[base + (order ? order[k]! : k)]!;
+      }
+      parameters[name] = gradient;
+      offset += size;
+    }
+    return { y0, parameters };
+  }
+
+  dispose(): void {
+    for (const group of this.#groups) group.dispose();
+  }
+
+  #width(): number {
+    return 1 + 2 * this.#rows * this.#samplesPerUnit + this.#nParameters;
+  }
+
+  #groupsOf(firstUnit: number, units: number): Group[] {
+    return this.#groups.filter(({ unit }) => unit >= firstUnit && unit < firstUnit + units);
+  }
+
+  /** Own times of a group's samples when its unit is at t, and how fast they pass. */
+  #clock({ unit, first, count }: Group, { from, to }: Span, t: number): { times: number[]; rates: number[] } {
+    const lead = unit * this.#samplesPerUnit;
+    const rates = Array.from({ length: count }, (_, i) => {
+      return (to[first + i]! - from[first + i]!) / (to[lead]! - from[lead]!);
+    });
+    return { rates, times: rates.map((m, i) => from[first + i]! - m * from[lead]! + m * t) };
+  }
+
+  /** Visits the states: position in z, position in [samples, rows]. */
+  #eachState(visit: (at: number, i: number) => void): void {
+    const stateSize = this.#rows * this.#samplesPerUnit;
+    for (let unit = 0; unit < this.#units; unit++) {
+      for (let j = 0; j < stateSize; j++) visit(unit * this.#width() + 1 + j, unit * stateSize + j);
+    }
+  }
+}
+
+/** Samples of one unit that the device evaluates at once; buffers and the bound program for them. */
+class Group {
+  readonly unit: number;
+  readonly first: number;
+  readonly count: number;
+  readonly #backend: Backend;
+  readonly #rows: number;
+  readonly #layout: PanelLayout;
+  readonly #buffers: Record<string, DeviceBuffer> = {};
+  readonly #gradients: readonly DeviceBuffer[];
+  readonly #bound: BoundProgram;
+
+  constructor(
+    backend: Backend,
+    program: Program,
+    rows: number,
+    unit: number,
+    first: number,
+    count: number,
+    { states, samples, parameters }: FieldInputs,
+    wanted: readonly { readonly name: string; readonly size: number }[],
+  ) {
+    this.unit = unit;
+    this.first = first;
+    this.count = count;
+    this.#backend = backend;
+    this.#rows = rows;
+    this.#layout = backend.layoutFor(count);
+    const lanes = lanesOf(this.#layout);
+    const buffers = this.#buffers;
+    for (const name of ["ode.y", "ct.k", "k", "ct.y"]) buffers[name] = backend.buffer(name, rows * lanes);
+    for (const name of ["ode.t", "ct.t"]) buffers[name] = backend.buffer(name, lanes);
+    for (const [name, data] of Object.entries(states)) {
+      const width = data.length / samples;
+      buffers[name] = backend.buffer(name, width * lanes);
+      this.#uploadState(name, data, width, first);
+    }
+    this.#gradients = wanted.map(({ name, size }) => backend.buffer(gradName(name), size));
+    wanted.forEach(({ name }, i) => {
+      buffers[gradName(name)] = this.#gradients[i]!;
+    });
+    this.#bound = compileAndBind(backend, program, this.#layout, { ...parameters, ...buffers });
+  }
+
+  /** f at (t, y), and its products with the cotangents `ct` [count, rows]; those of the parameters behind one another. */
+  async evaluate(
+    t: readonly number[],
+    y: ArrayLike<number>,
+    ct: FloatArray,
+  ): Promise<{ k: FloatArray; ctT: FloatArray; ctY: FloatArray; ctP: FloatArray }> {
+    const backend = this.#backend;
+    const n = this.#rows;
+    this.#uploadState("ode.t", t, 1);
+    this.#uploadState("ode.y", y, n);
+    // Lanes without a sample repeat the last one, but must not count in the gradients of the parameters.
+    this.#uploadState("ct.k", ct, n, 0, "zero");
+    for (const gradient of this.#gradients) backend.fill(gradient, 0);
+    backend.run(this.#bound);
+    const ctP = floatArray(
+      backend.dtype,
+      this.#gradients.reduce((sum, { length }) => sum + length, 0),
+    );
+    let offset = 0;
+    for (const gradient of this.#gradients) {
+      ctP.set(await backend.download(gradient), offset);
+      offset += gradient.length;
+    }
+    return {
+      k: await this.#download("k", n),
+      ctT: await this.#download("ct.t", 1),
+      ctY: await this.#download("ct.y", n),
+      ctP,
+    };
+  }
+
+  dispose(): void {
+    for (const buffer of Object.values(this.#buffers)) buffer.release();
+  }
+
+  /** @param first  sample of `data` that the first lane takes */
+  #uploadState(
+    name: string,
+    data: ArrayLike<number>,
+    rows: number,
+    first = 0,
+    unused: "repeat" | "zero" = "repeat",
+  ): void {
+    const layout = this.#layout;
+    const packed = floatArray(this.#backend.dtype, rows * lanesOf(layout));
+    packState(data, (s, row) => (first + s) * rows + row, this.count, rows, layout, packed);
+    if (unused === "zero") clearUnusedLanes(packed, this.count, rows, layout);
+    this.#backend.upload(this.#buffers[name]!, packed);
+  }
+
+  async #download(name: string, rows: number): Promise<FloatArray> {
+    const values = floatArray(this.#backend.dtype, this.count * rows);
+    const state = await this.#backend.download(this.#buffers[name]!);
+    unpackState(state, values, (s, row) => s * rows + row, this.count, rows, this.#layout);
+    return values;
+  }
+}
