@@ -24,6 +24,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   data: ["core", "io"],
   train: ["core", "backend/*", "backend/select.ts", "ops", "autodiff", "ode", "models", "io", "data"],
   check: ["core", "backend/*", "ops", "autodiff", "ode", "models", "data"],
+  report: ["core", "backend/*", "ode", "models", "io", "data", "train"],
   cli: ["*"],
   "index.ts": ["*"],
 };

@@ -10,6 +10,7 @@ import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
+import { register as registerReport } from "./report.ts";
 import { register as registerTrain } from "./train.ts";
 
 const EXIT_FAILURE = 1;
@@ -24,6 +25,7 @@ const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, 
 /** Each adds itself to the program; an exit code other than 0 is left in `process.exitCode`. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTrain,
+  registerReport,
   registerInit,
   registerInspect,
   registerConvert,

@@ -1,0 +1,138 @@
+// `axograd report`: a page about a run, from what is in its folder. `axograd train` ends with it, too.
+
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import type { Backend } from "../backend/backend.ts";
+import { createBackend } from "../backend/select.ts";
+import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
+import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
+import { buildReport, type Observations, writeReport } from "../report/report.ts";
+import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
+import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
+import type { TrainConfig } from "./config.ts";
+import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
+import { path } from "./values.ts";
+
+const PAGE = "report.html";
+const PLOTS = "plots";
+const CHECKPOINT = "checkpoint.safetensors";
+
+interface GivenOptions {
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  program
+    .command("report")
+    .description("make a page about a run: curves, confusion, activity, parameters, connectome")
+    .argument("<run>", "folder of a run, finished or not")
+    .option("--out <file>", `the page (default: ${PAGE} in the folder; plots go to ${PLOTS}/ there)`, path("--out"))
+    .option("--json", "say what was written as JSON")
+    .action(async (run: string, { out, json }: GivenOptions) => {
+      const written = await reportRun(run, out ? { file: out } : {});
+      process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${written.file}\n`);
+    });
+}
+
+export interface ReportOptions {
+  /** Default: report.html in the folder. */
+  readonly file?: string;
+  /** What the run works with, where that is at hand. */
+  readonly backend?: Backend;
+  readonly materials?: Materials;
+}
+
+export interface WrittenReport {
+  readonly file: string;
+  readonly plots: readonly string[];
+}
+
+/** Writes the page and the plots of the run in `folder`. */
+export async function reportRun(folder: string, options: ReportOptions = {}): Promise<WrittenReport> {
+  const run = await readRunRecord(folder);
+  const config = run.start.config as unknown as TrainConfig;
+  const materials = options.materials ?? (await loadMaterials(config));
+  const groups = neuronGroups(materials);
+  const observations = await withBackend(config, options.backend, (backend) =>
+    observe(run, backend, config, materials, groups),
+  );
+  const report = buildReport({ run, network: { weights: materials.weights, groups }, observations });
+  const file = options.file ?? join(folder, PAGE);
+  const plots = join(folder, PLOTS);
+  await writeReport(report, file, plots);
+  return { file, plots: report.figures.map(({ id }) => join(plots, `${id}.svg`)) };
+}
+
+/** Neurons by cell type, or by how they are wired where no types are known. */
+export function neuronGroups({ connectome, weights, wiring }: Materials): NeuronGroup[] {
+  if (connectome.table) return groupsByType(connectome.table);
+  const { inputProjection, outputProjection } = wiring;
+  const read = new Set(outputProjection?.colIdx);
+  return groupsByWiring(
+    weights.nRows,
+    (i) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
+    (i) => outputProjection === null || read.has(i),
+  );
+}
+
+/** Rebuilds the model twice over: as it was at the start, then as the checkpoint has it. null: there is no checkpoint. */
+async function observe(
+  { folder }: RunRecord,
+  backend: Backend,
+  config: TrainConfig,
+  materials: Materials,
+  groups: readonly NeuronGroup[],
+): Promise<Observations | null> {
+  const file = join(folder, CHECKPOINT);
+  if (!(await exists(file))) return null;
+  const checkpoint = await loadCheckpoint(file);
+  const experiment = createExperiment(backend, config, materials);
+  try {
+    const { model } = experiment;
+    const before = await dynamicsParameters(model);
+    restoreCheckpoint(checkpoint, experiment);
+    const changes = parameterChanges(before, await dynamicsParameters(model));
+    const { digits } = materials;
+    const [imageSet, images] = digits.test
+      ? (["test", digits.test] as const)
+      : digits.validation
+        ? (["validation", digits.validation] as const)
+        : (["training", digits.train] as const);
+    const evaluation = { numEvals: config.numEvals, endTime: config.endTime };
+    return {
+      step: checkpoint.position.step,
+      examples: await findExamples(model, images, evaluation),
+      imageSet,
+      activity: await recordActivity(model, images, groups, evaluation),
+      changes,
+    };
+  } finally {
+    experiment.dispose();
+  }
+}
+
+async function withBackend<T>(
+  { device, dtype, threads }: TrainConfig,
+  given: Backend | undefined,
+  use: (backend: Backend) => Promise<T>,
+): Promise<T> {
+  if (given) return use(given);
+  const backend = await createBackend({ device, dtype, threads });
+  try {
+    return await use(backend);
+  } finally {
+    await backend.dispose();
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await access(file);
+    return true;
+  } catch {
+    return false;
+  }
+}

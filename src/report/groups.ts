@@ -1,0 +1,35 @@
+// Neurons in the order in which plots show them: input, hidden, output, and within these by cell type.
+
+import type { NeuronRole, NeuronTable } from "../io/neuronTable.ts";
+
+export interface NeuronGroup {
+  readonly name: string;
+  readonly role: NeuronRole;
+  /** Indices, ascending. */
+  readonly neurons: Uint32Array;
+}
+
+const ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
+
+/** Groups by cell type where there is a table of neurons. */
+export function groupsByType({ count, types, typeIdx, role }: NeuronTable): NeuronGroup[] {
+  const members = types.map(() => [] as number[]);
+  for (let i = 0; i < count; i++) members[typeIdx[i]!]!.push(i);
+  const groups = members.flatMap((neurons, t) =>
+    neurons.length === 0 ? [] : [{ name: types[t]!, role: role[neurons[0]!]!, neurons: Uint32Array.from(neurons) }],
+  );
+  return ROLES.flatMap((r) => groups.filter((group) => group.role === r));
+}
+
+/** Groups by how neurons are wired to the world, where nothing else is known of them. */
+export function groupsByWiring(
+  numNeurons: number,
+  isDriven: (neuron: number) => boolean,
+  isRead: (neuron: number) => boolean,
+): NeuronGroup[] {
+  const roleOf = (i: number): NeuronRole => (isDriven(i) ? "input" : isRead(i) ? "output" : "hidden");
+  const everyone = Uint32Array.from({ length: numNeurons }, (_, i) => i);
+  return ROLES.map((role) => ({ name: role, role, neurons: everyone.filter((i) => roleOf(i) === role) })).filter(
+    ({ neurons }) => neurons.length > 0,
+  );
+}

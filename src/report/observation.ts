@@ -1,0 +1,151 @@
+// What a report shows of the network itself: its answers, its activity, and how training changed its parameters.
+
+import type { FloatArray } from "../core/dtype.ts";
+import { type ImageSet, subset } from "../data/imageSet.ts";
+import { batches } from "../data/loader.ts";
+import type { ClassifierEvaluation, ConnectomeODEClassifier } from "../models/classifier.ts";
+import type { NeuronGroup } from "./groups.ts";
+
+/** One image and the network's answer to it. */
+export interface Example {
+  /** In its set. */
+  readonly index: number;
+  /** [height, width], 0 … 255. */
+  readonly pixels: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly label: number;
+  readonly answer: number;
+  /** Of the answer, by softmax. */
+  readonly probability: number;
+}
+
+/** What a network looked at. */
+export interface ShownInput {
+  readonly name: string;
+  /** [height, width], 0 … 255; null: the input is no picture. */
+  readonly picture: Pick<Example, "pixels" | "width" | "height"> | null;
+}
+
+/** Trajectories of all neurons for a few inputs. */
+export interface Activity {
+  readonly inputs: readonly ShownInput[];
+  readonly ts: readonly number[];
+  readonly numNeurons: number;
+  /** [inputs, times, numNeurons] */
+  readonly hs: FloatArray;
+  readonly groups: readonly NeuronGroup[];
+}
+
+/** Values of one kind of parameter before training and after it. */
+export interface ParameterChange {
+  /** "weights", "bias" or "tau". */
+  readonly name: string;
+  /** What there is one of: "synapses", "neurons". */
+  readonly of: string;
+  readonly before: FloatArray;
+  readonly after: FloatArray;
+}
+
+/** Images that are looked at in search of examples. */
+const SEARCHED = 128;
+const RECOGNISED = 14;
+const MISTAKEN = 7;
+const ACTIVITY_INPUTS = 5;
+/** The record of activity may have so many numbers per input. */
+const ACTIVITY_NUMBERS = 500_000;
+const ACTIVITY_TIMES = 24;
+
+const PARAMETERS = [
+  ["rnn.hh.values", "weights", "synapses"],
+  ["rnn.hh.strength", "strengths", "groups of synapses"],
+  ["rnn.hh.bias", "bias", "neurons"],
+  ["rnn.tau", "tau", "neurons"],
+] as const;
+
+/** The parameters of the dynamics that a model has, by name. */
+export async function dynamicsParameters({ parameters }: ConnectomeODEClassifier): Promise<Map<string, FloatArray>> {
+  const names = new Set(parameters.all().map((p) => p.name));
+  // Constraints hold in what is shown, as they do in a forward pass.
+  parameters.refresh();
+  const values = new Map<string, FloatArray>();
+  for (const [parameter] of PARAMETERS) {
+    if (names.has(parameter)) values.set(parameter, await parameters.values(parameter));
+  }
+  return values;
+}
+
+/** Pairs up two results of `dynamicsParameters`. */
+export function parameterChanges(
+  before: ReadonlyMap<string, FloatArray>,
+  after: ReadonlyMap<string, FloatArray>,
+): ParameterChange[] {
+  return PARAMETERS.flatMap(([parameter, name, of]) => {
+    const [first, last] = [before.get(parameter), after.get(parameter)];
+    return first && last ? [{ name, of, before: first, after: last }] : [];
+  });
+}
+
+/** Answers to the first images of a set: one recognised image of each class or more, and the surest mistakes. */
+export async function findExamples(
+  model: ConnectomeODEClassifier,
+  set: ImageSet,
+  evaluation: ClassifierEvaluation,
+): Promise<Example[]> {
+  const [batch] = batches(set, { batchSize: Math.min(SEARCHED, set.count) });
+  const logits = await model.forward({ data: batch!.images, batch: batch!.size }, evaluation);
+  const size = set.width * set.height;
+  const all = Array.from({ length: batch!.size }, (_, index): Example => {
+    const own = softmax(logits.subarray(index * set.classes, (index + 1) * set.classes));
+    const probability = Math.max(...own);
+    return {
+      index,
+      pixels: set.images.subarray(index * size, (index + 1) * size),
+      width: set.width,
+      height: set.height,
+      label: set.labels[index]!,
+      answer: own.indexOf(probability),
+      probability,
+    };
+  });
+  const right = all.filter((e) => e.answer === e.label);
+  const firstOfClass = right.filter((e) => right.find((other) => other.label === e.label) === e);
+  const others = right.filter((e) => !firstOfClass.includes(e));
+  const recognised = [...firstOfClass, ...others].slice(0, RECOGNISED).sort((a, b) => a.label - b.label);
+  const mistaken = all.filter((e) => e.answer !== e.label).sort((a, b) => b.probability - a.probability);
+  return [...recognised, ...mistaken.slice(0, MISTAKEN)];
+}
+
+/** Activity while the network looks at one image of each of several classes. */
+export async function recordActivity(
+  model: ConnectomeODEClassifier,
+  set: ImageSet,
+  groups: readonly NeuronGroup[],
+  evaluation: ClassifierEvaluation,
+): Promise<Activity> {
+  const firsts = Array.from({ length: set.classes }, (_, c) => set.labels.indexOf(c)).filter((index) => index >= 0);
+  const stride = firsts.length / Math.min(ACTIVITY_INPUTS, firsts.length);
+  const chosen = firsts.filter((_, k) => Math.floor(k / stride) !== Math.floor((k - 1) / stride));
+  const images = subset(set, chosen);
+  const [batch] = batches(images, { batchSize: images.count });
+  const { numNeurons } = model.rnn.options;
+  const numEvals = Math.max(2, Math.min(ACTIVITY_TIMES, Math.floor(ACTIVITY_NUMBERS / numNeurons)));
+  const { hs, ts } = await model.rnn.forward({ data: batch!.images, batch: images.count }, { ...evaluation, numEvals });
+  return { inputs: shownImages(images), ts: [...ts], numNeurons, hs, groups };
+}
+
+/** The images of a set as inputs, named by their labels. */
+export function shownImages({ images, labels, width, height }: ImageSet): ShownInput[] {
+  const size = width * height;
+  return Array.from(labels, (label, k) => ({
+    name: `digit ${label}`,
+    picture: { pixels: images.subarray(k * size, (k + 1) * size), width, height },
+  }));
+}
+
+function softmax(logits: FloatArray): number[] {
+  const most = Math.max(...logits);
+  const powers = Array.from(logits, (logit) => Math.exp(logit - most));
+  const total = powers.reduce((sum, p) => sum + p, 0);
+  return powers.map((p) => p / total);
+}

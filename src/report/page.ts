@@ -1,0 +1,123 @@
+// The page of a report: one HTML document without scripts that asks nothing of any server, for wide and narrow, light and dark.
+
+import { type Figure, inlineSvg, type MissingFigure, type Table, WIDTHS } from "./figure.ts";
+import { readableName } from "./names.ts";
+import { pageStyle } from "./pageStyle.ts";
+import { element, escapeMarkup } from "./svg.ts";
+
+export interface KeyNumber {
+  readonly value: string;
+  readonly name: string;
+}
+
+export interface PageParts {
+  readonly title: string;
+  readonly subtitle: string;
+  /** What the reader should know first: that the run is unfinished, say. */
+  readonly notes: readonly string[];
+  readonly keyNumbers: readonly KeyNumber[];
+  readonly sections: readonly { readonly title: string; readonly figures: readonly (Figure | MissingFigure)[] }[];
+  /** Tables of names and values at the end. */
+  readonly facts: readonly { readonly title: string; readonly facts: Readonly<Record<string, unknown>> }[];
+}
+
+/** Longer lists of facts run in columns over the whole page. */
+const LONG_LIST = 20;
+/** Nothing is loaded from anywhere, and the browser sees to it. */
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+
+export function page({ title, subtitle, notes, keyNumbers, sections, facts }: PageParts): string {
+  const figures = sections.map(({ title: name, figures: own }) =>
+    section(
+      name,
+      element("div", { class: "figures" }, ...own.map((f) => ("missing" in f ? missingFigure(f) : figure(f)))),
+    ),
+  );
+  const lists = facts.map(({ title: name, facts: own }) =>
+    element(
+      "div",
+      { class: `facts ${Object.keys(own).length > LONG_LIST ? "full" : "half"}` },
+      element("h3", {}, escapeMarkup(name)),
+      factList(own),
+    ),
+  );
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<link rel="icon" href="data:,">
+<title>${escapeMarkup(title)} · axograd</title>
+<style>
+${pageStyle()}
+</style>
+</head>
+<body>
+<header>
+<p class="kind">axograd run</p>
+<h1>${escapeMarkup(title)}</h1>
+<p class="subtitle">${escapeMarkup(subtitle)}</p>
+${notes.map((note) => element("p", { class: "note", role: "note" }, escapeMarkup(note))).join("\n")}
+<dl class="key-numbers">
+${keyNumbers.map(({ value, name }) => `<div><dt>${escapeMarkup(name)}</dt><dd>${escapeMarkup(value)}</dd></div>`).join("\n")}
+</dl>
+</header>
+<main>
+${figures.join("\n")}
+${section("Provenance", element("div", { class: "figures" }, ...lists))}
+</main>
+</body>
+</html>
+`;
+}
+
+function section(title: string, content: string): string {
+  const id = title.toLowerCase();
+  return `<section aria-labelledby="${id}">\n<h2 id="${id}">${escapeMarkup(title)}</h2>\n${content}\n</section>`;
+}
+
+/** The plot at the two widths it is drawn for, of which the style sheet shows one, and its numbers. */
+function figure(it: Figure): string {
+  return `<figure id="figure-${it.id}" class="${it.span}">
+<h3>${escapeMarkup(it.title)}</h3>
+<figcaption>${escapeMarkup(it.caption)}</figcaption>
+${inlineSvg(it, WIDTHS[it.span], "wide")}
+${inlineSvg(it, WIDTHS.narrow, "narrow")}
+<details><summary>Data<span class="hidden"> of ${escapeMarkup(it.title)}</span></summary>${dataTable(it.table)}</details>
+</figure>
+`;
+}
+
+function missingFigure({ id, title, missing }: MissingFigure): string {
+  return `<figure id="figure-${id}" class="half missing"><h3>${escapeMarkup(title)}</h3><p>${escapeMarkup(missing)}</p></figure>`;
+}
+
+function dataTable({ columns, rows }: Table): string {
+  const head = columns.map((name) => element("th", { scope: "col" }, escapeMarkup(name)));
+  const body = rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, escapeMarkup(`${cell}`)))));
+  // It scrolls by itself, and by keyboard too.
+  return `<div class="scroll" tabindex="0"><table><thead><tr>${head.join("")}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`;
+}
+
+function factList(facts: Readonly<Record<string, unknown>>): string {
+  const entries = Object.entries(facts).map(([name, value]) =>
+    element(
+      "div",
+      {},
+      element("dt", {}, escapeMarkup(readableName(name))),
+      element("dd", {}, escapeMarkup(textOf(value))),
+    ),
+  );
+  return element("dl", {}, ...entries);
+}
+
+function textOf(value: unknown): string {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "number") {
+    return Number.isInteger(value) ? value.toLocaleString("en") : `${Number(value.toPrecision(4))}`;
+  }
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,121 @@
+// Curves over training steps, as loss and accuracy have them: each batch, its running mean, evaluations, and the level of chance.
+
+import { scaleLinear } from "d3-scale";
+import { line as lineGenerator } from "d3-shape";
+import type { EvaluationRecord, EvaluationSet } from "../../train/metrics.ts";
+import type { StepMetrics } from "../../train/trainer.ts";
+import { AXIS_BOTTOM, AXIS_LEFT, AXIS_TOP, bottomAxis, digits, leftAxis, spreadOut, wholeTicks } from "../axes.ts";
+import type { Drawing, Figure } from "../figure.ts";
+import { type Point, smoothed, thinned } from "../series.ts";
+import { at, element, label } from "../svg.ts";
+
+export interface CurvesOptions extends Pick<Figure, "id" | "title" | "caption"> {
+  readonly steps: readonly StepMetrics[];
+  readonly evaluations: readonly EvaluationRecord[];
+  readonly value: (of: { readonly loss: number; readonly accuracy: number }) => number;
+  readonly yLabel: string;
+  /** Values above it leave the picture rather than flatten the rest. */
+  readonly ceiling: number;
+  /** The axis ends there even if the values do not reach it; null: where they end. */
+  readonly top: number | null;
+  readonly chance: number;
+  readonly format: (value: number) => string;
+}
+
+const PANEL_HEIGHT = 230;
+const RIGHT = 96;
+const LABEL_GAP = 15;
+const TABLE_ROWS = 50;
+const COLOURS: Readonly<Record<EvaluationSet, string>> = { validation: "orange", test: "purple" };
+/** Share of a run that the running mean covers. */
+const SMOOTHING = 1 / 40;
+
+export function curvesFigure(options: CurvesOptions): Figure {
+  const { id, title, caption } = options;
+  return { id, title, caption, span: "half", draw: (width, uid) => draw(options, width, uid), table: tableOf(options) };
+}
+
+function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
+  const { steps, evaluations, value, chance, format } = options;
+  const width = fullWidth - AXIS_LEFT - RIGHT;
+  const batches = thinned(finite(steps.map((m) => ({ x: m.step, y: value(m) }))), width);
+  const mean = smoothed(batches, Math.max(1, Math.round(batches.length * SMOOTHING)));
+  const of = (set: EvaluationSet) =>
+    finite(evaluations.filter((e) => e.set === set).map((e) => ({ x: e.step, y: value(e) })));
+  const sets = (["validation", "test"] as const)
+    .map((set) => ({ set, points: of(set) }))
+    .filter((s) => s.points.length);
+  const everything = [...batches, ...sets.flatMap((s) => s.points)];
+  const x = scaleLinear([0, Math.max(1, ...everything.map((p) => p.x))], [0, width]);
+  const highest = options.top ?? Math.min(options.ceiling, Math.max(chance, ...everything.map((p) => p.y)) * 1.05);
+  const y = scaleLinear([0, highest], [PANEL_HEIGHT, 0]);
+  if (options.top === null) y.nice(5);
+  const path = lineGenerator<Point>(
+    (p) => x(p.x),
+    (p) => y(p.y),
+  ).digits(1);
+  const curve = (points: readonly Point[], className: string) =>
+    points.length > 1 ? element("path", { class: `line ${className}`, d: path([...points])! }) : "";
+  const dots = (points: readonly Point[], colour: string, r: number) =>
+    points.map((p) => element("circle", { class: `fill dot ${colour}`, cx: x(p.x), cy: y(p.y), r })).join("");
+  const clip = `${uid}-clip`;
+  const chanceAt = y(chance);
+  const body = [
+    leftAxis(y, width, { label: options.yLabel, ticks: y.ticks(5), format }),
+    bottomAxis(x, width, PANEL_HEIGHT, { label: "training step", ticks: wholeTicks(x, Math.max(3, width / 80)) }),
+    element("clipPath", { id: clip }, element("rect", { x: -6, y: -6, width: width + 12, height: PANEL_HEIGHT + 6 })),
+    element("line", { class: "guide", x1: 0, x2: width, y1: chanceAt, y2: chanceAt }),
+    element(
+      "g",
+      { "clip-path": `url(#${clip})` },
+      curve(batches, "blue thin faint"),
+      curve(mean, "blue"),
+      ...sets.map(({ set, points }) => curve(points, COLOURS[set])),
+      ...sets.map(({ set, points }) => dots(points, COLOURS[set], set === "test" ? 5 : 3.5)),
+    ),
+    ...endLabels(
+      [
+        ...(mean.length ? [{ name: "training", colour: "blue", value: mean.at(-1)!.y }] : []),
+        ...sets.map(({ set, points }) => ({ name: set as string, colour: COLOURS[set], value: points.at(-1)!.y })),
+        { name: "chance", colour: "soft", value: chance },
+      ].map((end) => ({ ...end, at: Math.max(0, y(end.value)) })),
+      width,
+      format,
+    ),
+  ];
+  return { height: AXIS_TOP + PANEL_HEIGHT + AXIS_BOTTOM, body: at(AXIS_LEFT, AXIS_TOP, ...body) };
+}
+
+/** Names and last values beside the ends of the curves. */
+function endLabels(
+  ends: readonly { name: string; colour: string; value: number; at: number }[],
+  width: number,
+  format: (value: number) => string,
+): string[] {
+  const places = spreadOut(
+    ends.map((end) => end.at),
+    LABEL_GAP,
+    0,
+    PANEL_HEIGHT,
+  );
+  return ends.map(({ name, colour, value }, k) =>
+    label(width + 10, places[k]! + 4, `${name} ${format(value)}`, { class: colour === "soft" ? "soft" : colour }),
+  );
+}
+
+function finite(points: readonly Point[]): Point[] {
+  return points.filter((p) => Number.isFinite(p.y));
+}
+
+/** Evaluations, and some of the batches. */
+function tableOf({ steps, evaluations, value, yLabel }: CurvesOptions): Figure["table"] {
+  const stride = Math.ceil(steps.length / TABLE_ROWS);
+  const batches = steps.filter((m, k) => k % stride === 0 || m === steps.at(-1));
+  return {
+    columns: ["step", "images", yLabel],
+    rows: [
+      ...evaluations.map((e) => [e.step, e.set, digits(value(e))]),
+      ...batches.map((m) => [m.step, "training batch", digits(value(m))]),
+    ],
+  };
+}

@@ -1,0 +1,248 @@
+// The report of a run: which figures it has, in which sections, and what is missing.
+
+import { mkdir } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import type { Csr } from "../core/csr.ts";
+import { connectomeStatistics } from "../data/statistics.ts";
+import { replaceFile, writeError } from "../io/durable.ts";
+import type { EvaluationRecord } from "../train/metrics.ts";
+import { count, digits, percent } from "./axes.ts";
+import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
+import type { NeuronGroup } from "./groups.ts";
+import type { Activity, Example, ParameterChange } from "./observation.ts";
+import { type KeyNumber, page } from "./page.ts";
+import { accuracyFigure } from "./plots/accuracy.ts";
+import { activityFigure } from "./plots/activity.ts";
+import { barsFigure } from "./plots/bars.ts";
+import { confusionFigure } from "./plots/confusion.ts";
+import { degreesFigure } from "./plots/degrees.ts";
+import { distributionFigure } from "./plots/distribution.ts";
+import { examplesFigure } from "./plots/examples.ts";
+import { lossFigure } from "./plots/loss.ts";
+import { solverStepsFigure } from "./plots/solverSteps.ts";
+import { spyFigure } from "./plots/spy.ts";
+import type { RunRecord } from "./runRecord.ts";
+
+/** The network of the run, with the weights that training started from. */
+export interface ReportedNetwork {
+  readonly weights: Csr;
+  readonly groups: readonly NeuronGroup[];
+}
+
+/** What the trained network does; it takes a checkpoint to know. */
+export interface Observations {
+  /** Training steps behind the checkpoint. */
+  readonly step: number;
+  readonly examples: readonly Example[];
+  /** Where the examples are from. */
+  readonly imageSet: string;
+  readonly activity: Activity;
+  readonly changes: readonly ParameterChange[];
+}
+
+export interface ReportParts {
+  readonly run: RunRecord;
+  readonly network: ReportedNetwork;
+  /** null: there is no checkpoint yet. */
+  readonly observations: Observations | null;
+}
+
+export interface Section {
+  readonly title: string;
+  readonly figures: readonly (Figure | MissingFigure)[];
+}
+
+export interface Report {
+  readonly html: string;
+  readonly figures: readonly Figure[];
+}
+
+/** The page and its figures; nothing is written. */
+export function buildReport(parts: ReportParts): Report {
+  const { run } = parts;
+  const sections = [learning(run), answers(parts), activity(parts), parameters(parts), connectome(parts), work(run)];
+  const html = page({
+    title: `${run.start.config.preset}: ${count(run.start.network.neurons)} neurons, ${run.start.data.source}`,
+    subtitle: `run ${basename(resolve(run.folder))}`,
+    notes: notesOf(parts),
+    keyNumbers: keyNumbersOf(run),
+    sections,
+    facts: [
+      { title: "Environment", facts: environmentOf(run) },
+      { title: "Network and data", facts: { ...run.start.network, ...prefixed("images", run.start.data) } },
+      { title: "Configuration", facts: run.start.config },
+    ],
+  });
+  return { html, figures: sections.flatMap((s) => s.figures).filter((f): f is Figure => !("missing" in f)) };
+}
+
+/** Writes the page to `file` and every figure as an SVG file into `plotsFolder`. */
+export async function writeReport({ html, figures }: Report, file: string, plotsFolder: string): Promise<void> {
+  try {
+    await mkdir(plotsFolder, { recursive: true });
+  } catch (cause) {
+    throw writeError(plotsFolder, cause);
+  }
+  for (const figure of figures) await replaceFile(join(plotsFolder, `${figure.id}.svg`), [standaloneSvg(figure)]);
+  await replaceFile(file, [html]);
+}
+
+function learning({ steps, evaluations, start }: RunRecord): Section {
+  const { classes } = start.data;
+  const missing = "No training step has been recorded yet.";
+  const figures =
+    steps.length + evaluations.length === 0
+      ? [
+          { id: "loss", title: "Loss", missing },
+          { id: "accuracy", title: "Accuracy", missing },
+        ]
+      : [lossFigure({ steps, evaluations }, classes), accuracyFigure({ steps, evaluations }, classes)];
+  return { title: "Learning", figures };
+}
+
+function answers({ run, observations }: ReportParts): Section {
+  const evaluation = lastEvaluation(run);
+  return {
+    title: "Answers",
+    figures: [
+      evaluation
+        ? confusionFigure(evaluation)
+        : { id: "confusion", title: "Confusion", missing: "No evaluation has been recorded yet." },
+      observations
+        ? examplesFigure(observations.examples, observations.imageSet)
+        : { id: "examples", title: "Examples", missing: NO_CHECKPOINT },
+    ],
+  };
+}
+
+function activity({ observations }: ReportParts): Section {
+  const figure = observations
+    ? activityFigure(observations.activity)
+    : { id: "activity", title: "Activity over time", missing: NO_CHECKPOINT };
+  return { title: "Activity", figures: [figure] };
+}
+
+function parameters({ observations }: ReportParts): Section {
+  const figures = observations
+    ? observations.changes.map(distributionFigure)
+    : [{ id: "distributions", title: "Parameters before and after training", missing: NO_CHECKPOINT }];
+  return { title: "Parameters", figures };
+}
+
+function connectome({ network: { weights, groups } }: ReportParts): Section {
+  return { title: "Connectome", figures: [spyFigure(weights, groups), degreesFigure(connectomeStatistics(weights))] };
+}
+
+/** Time, memory and the solver. */
+function work({ steps, evaluations, start, summary }: RunRecord): Section {
+  const batchSize = Number(start.config.batchSize);
+  const { stepsPerEpoch } = start;
+  const lastBatch = start.data.train - (stepsPerEpoch - 1) * batchSize;
+  const solver = solverStepsFigure(steps, (step) => (step % stepsPerEpoch === 0 ? lastBatch : batchSize));
+  const of = (set: EvaluationRecord["set"]) => evaluations.filter((e) => e.set === set);
+  const phases = [
+    { name: `training, ${count(steps.length)} steps`, value: total(steps) },
+    { name: `validation, ${count(of("validation").length)} ×`, value: total(of("validation")) },
+    { name: `test, ${count(of("test").length)} ×`, value: total(of("test")) },
+  ].filter(({ value }) => value > 0);
+  const time = barsFigure(
+    { id: "time", title: "Time", caption: "Time by phase, without reading files and starting up." },
+    phases,
+    seconds,
+    "time",
+  );
+  const memory = summary
+    ? barsFigure(
+        {
+          id: "memory",
+          title: "Memory",
+          caption:
+            "The most that was in use at any time: by the process, of it on the device, and by the largest buffer.",
+        },
+        [
+          { name: "process", value: summary.peakMemoryBytes },
+          { name: "device", value: summary.deviceMemory.peakBytes },
+          { name: "largest buffer", value: summary.deviceMemory.largestBytes },
+        ],
+        mebibytes,
+        "memory",
+      )
+    : { id: "memory", title: "Memory", missing: "Memory is known when the run has finished." };
+  const noSteps = "No step of a solver has been recorded.";
+  return {
+    title: "Work",
+    figures: [
+      solver ?? { id: "solver-steps", title: "Solver steps", missing: noSteps },
+      phases.length > 0 ? time : { id: "time", title: "Time", missing: "Nothing has been timed yet." },
+      memory,
+    ],
+  };
+}
+
+const NO_CHECKPOINT = "The run has no checkpoint yet; the trained network is known when it has one.";
+
+function notesOf({ run, observations }: ReportParts): string[] {
+  const { summary, steps, start } = run;
+  const last = steps.at(-1)?.step ?? 0;
+  const notes: string[] = [];
+  if (!summary) notes.push(`This run is unfinished: ${count(last)} of ${count(start.lastStep)} steps are recorded.`);
+  else if (summary.interrupted) notes.push(`This run was stopped by ${summary.interrupted} after step ${count(last)}.`);
+  if (!observations) notes.push(NO_CHECKPOINT);
+  else if (observations.step !== last) {
+    notes.push(`Answers, activity and parameters are those of the checkpoint after step ${count(observations.step)}.`);
+  }
+  return notes;
+}
+
+function keyNumbersOf(run: RunRecord): KeyNumber[] {
+  const { steps, start } = run;
+  const evaluation = lastEvaluation(run);
+  const last = steps.at(-1);
+  const quality = evaluation
+    ? { value: percent(evaluation.accuracy), name: `${evaluation.set} accuracy` }
+    : last && { value: percent(last.meanAccuracy), name: "training accuracy" };
+  const loss = evaluation
+    ? { value: digits(evaluation.loss), name: `${evaluation.set} loss (nats)` }
+    : last && { value: digits(last.meanLoss), name: "training loss (nats)" };
+  return [
+    ...(quality ? [quality] : []),
+    ...(loss ? [loss] : []),
+    { value: count(start.network.neurons), name: "neurons" },
+    { value: count(start.network.synapses), name: "synapses" },
+    { value: count(last?.step ?? 0), name: "training steps" },
+    { value: seconds(total(steps)), name: "training time" },
+  ];
+}
+
+function environmentOf({ start, summary }: RunRecord): Record<string, unknown> {
+  return {
+    axograd: start.version,
+    device: start.device,
+    ...start.environment,
+    ...(summary ? { "training speed (steps/s)": summary.stepsPerSecond } : {}),
+  };
+}
+
+/** The last test, else the last validation. */
+function lastEvaluation({ evaluations }: RunRecord): EvaluationRecord | undefined {
+  return evaluations.findLast((e) => e.set === "test") ?? evaluations.at(-1);
+}
+
+function prefixed(prefix: string, facts: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(facts).map(([name, value]) => [`${prefix} ${name}`, value]));
+}
+
+function total(timed: readonly { readonly seconds: number }[]): number {
+  return timed.reduce((sum, t) => sum + t.seconds, 0);
+}
+
+function seconds(value: number): string {
+  if (value < 60) return `${value.toFixed(1)} s`;
+  const minutes = Math.floor(value / 60);
+  const rest = Math.floor(value % 60);
+  return minutes < 60 ? `${minutes} min ${rest} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${count(Math.round(bytes / 2 ** 20))} MiB`;
+}

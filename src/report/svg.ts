@@ -1,0 +1,38 @@
+// SVG as text: elements, escaping, numbers. No DOM, no canvas.
+
+/** Attributes of an element; those that are undefined are left out. */
+export type Attributes = Readonly<Record<string, string | number | undefined>>;
+
+/** One element; children are markup already. */
+export function element(name: string, attributes: Attributes, ...children: readonly string[]): string {
+  const written = Object.entries(attributes).map(([key, value]) =>
+    value === undefined ? "" : ` ${key}="${typeof value === "number" ? round(value) : escapeMarkup(value)}"`,
+  );
+  const open = `<${name}${written.join("")}`;
+  return children.length === 0 ? `${open}/>` : `${open}>${children.join("")}</${name}>`;
+}
+
+/** A label. `content` is plain text. */
+export function label(x: number, y: number, content: string, attributes: Attributes = {}): string {
+  return element("text", { x, y, ...attributes }, escapeMarkup(content));
+}
+
+/** A group moved to (x, y). */
+export function at(x: number, y: number, ...children: readonly string[]): string {
+  return element("g", { transform: `translate(${round(x)} ${round(y)})` }, ...children);
+}
+
+/** Text for an attribute or the inside of an element, in SVG and in HTML. */
+export function escapeMarkup(text: string): string {
+  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+/** Two decimals are a hundredth of a pixel. */
+export function round(value: number): number {
+  return Math.round(100 * value) / 100;
+}
+
+/** About how wide a text of `size` pixels is, for laying out legends; a little more than it will be. */
+export function textWidth(text: string, size = 12): number {
+  return 0.6 * size * text.length;
+}

@@ -1,0 +1,71 @@
+// `axograd report` on runs of `axograd train`, tiny ones.
+
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { register as registerReport } from "../../src/cli/report.ts";
+import { register as registerTrain } from "../../src/cli/train.ts";
+import { FileFormatError } from "../../src/core/errors.ts";
+import { runCommand } from "./command.ts";
+
+interface Context {
+  folder: string;
+  run: string;
+}
+
+const test = suite<Context>("axograd report");
+
+test.before(async (context) => {
+  context.folder = await mkdtemp(join(tmpdir(), "axograd-report-"));
+  context.run = join(context.folder, "run");
+  const tiny = ["--generate", "200x2000", "--train-samples", "64", "--validation-samples", "8", "--test-samples", "40"];
+  const settings = ["--batch-size", "16", "--steps", "3", "--device", "wasm", "--threads", "1", "--quiet"];
+  await runCommand(registerTrain, "train", "--out", context.run, ...tiny, ...settings);
+});
+
+test.after(async ({ folder }) => {
+  await rm(folder, { recursive: true });
+});
+
+test("the page and its plots are written into the run's folder", async ({ run }) => {
+  const { file, plots } = JSON.parse(await runCommand(registerReport, "report", run, "--json"));
+  assert.is(file, join(run, "report.html"));
+  assert.equal((await readdir(join(run, "plots"))).sort(), plots.map((p: string) => p.slice(run.length + 7)).sort());
+  const html = await readFile(file, "utf8");
+  for (const id of ["loss", "accuracy", "confusion", "examples", "activity", "distribution-tau", "spy", "degrees"]) {
+    assert.match(html, `id="figure-${id}"`);
+  }
+  assert.not.match(html, /class="half missing"/);
+});
+
+test("--out names another file", async ({ folder, run }) => {
+  const file = join(folder, "elsewhere.html");
+  assert.is(await runCommand(registerReport, "report", run, "--out", file), `${file}\n`);
+  assert.match(await readFile(file, "utf8"), /<!doctype html>/);
+});
+
+test("a run that is going on is reported as far as it is", async ({ folder, run }) => {
+  const going = join(folder, "going");
+  await mkdir(going);
+  await writeFile(join(going, "config.json"), await readFile(join(run, "config.json")));
+  const lines = (await readFile(join(run, "metrics.jsonl"), "utf8")).split("\n");
+  const steps = lines.filter((line) => line.startsWith('{"event":"step"'));
+  // One whole step, and one that is being written.
+  await writeFile(join(going, "metrics.jsonl"), `${steps[0]}\n${steps[1]!.slice(0, 30)}`);
+  await runCommand(registerReport, "report", going);
+  assert.match(await readFile(join(going, "report.html"), "utf8"), /unfinished: 1 of 3 steps/);
+});
+
+test("a folder that is no run is refused with what is missing", async ({ folder }) => {
+  try {
+    await runCommand(registerReport, "report", join(folder, "nowhere"));
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, FileFormatError);
+    assert.match(String(error), /config\.json: expected the configuration of a run/);
+  }
+});
+
+test.run();

@@ -1,0 +1,142 @@
+import { inflateSync } from "node:zlib";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { logTicks, spreadOut } from "../../src/report/axes.ts";
+import { standaloneSvg } from "../../src/report/figure.ts";
+import { groupsByType } from "../../src/report/groups.ts";
+import { encodePng } from "../../src/report/png.ts";
+import { buildReport } from "../../src/report/report.ts";
+import { smoothed, thinned } from "../../src/report/series.ts";
+import { exampleParts } from "./exampleRun.ts";
+
+const test = suite("report");
+
+test("a finished run has every figure, each with the numbers behind it", () => {
+  const { figures } = buildReport(exampleParts());
+  assert.equal(
+    figures.map((f) => f.id),
+    [
+      "loss",
+      "accuracy",
+      "confusion",
+      "examples",
+      "activity",
+      "distribution-weights",
+      "distribution-bias",
+      "distribution-tau",
+      "spy",
+      "degrees",
+      "solver-steps",
+      "time",
+      "memory",
+    ],
+  );
+  for (const { id, table } of figures) {
+    assert.ok(table.rows.length > 0, id);
+    for (const row of table.rows) assert.is(row.length, table.columns.length, id);
+  }
+});
+
+test("the page asks nothing of any server and runs no script", () => {
+  const { html } = buildReport(exampleParts());
+  assert.match(html, /default-src 'none'/);
+  assert.not.match(html, /<script/);
+  const addresses = [...html.matchAll(/(?:href|src)="([^"]*)"|url\(([^)]*)\)/g)].map((m) => m[1] ?? m[2]!);
+  assert.ok(addresses.length > 0);
+  for (const address of addresses) assert.match(address, /^(data:|#)/);
+});
+
+test("text of a run cannot become markup", () => {
+  const { html } = buildReport(exampleParts());
+  assert.match(html, /generated &#60;digits&#62;/);
+  assert.not.match(html, /<digits>/);
+});
+
+test("an unfinished run without a checkpoint says what is missing and shows the rest", () => {
+  const parts = exampleParts();
+  const run = { ...parts.run, steps: parts.run.steps.slice(0, 7), evaluations: [], summary: null };
+  const { html, figures } = buildReport({ ...parts, run, observations: null });
+  assert.match(html, /unfinished: 7 of 40 steps/);
+  assert.match(html, /no checkpoint yet/);
+  assert.match(html, /No evaluation has been recorded yet/);
+  assert.equal(
+    figures.map((f) => f.id),
+    ["loss", "accuracy", "spy", "degrees", "solver-steps", "time"],
+  );
+});
+
+test("a run that has not made a step has a page, too", () => {
+  const parts = exampleParts();
+  const run = { ...parts.run, steps: [], evaluations: [], summary: null };
+  const { figures, html } = buildReport({ ...parts, run, observations: null });
+  assert.match(html, /No training step has been recorded yet/);
+  assert.equal(
+    figures.map((f) => f.id),
+    ["spy", "degrees"],
+  );
+});
+
+test("no figure contains a number that is not one", () => {
+  for (const figure of buildReport(exampleParts()).figures) {
+    for (const width of [342, 520, 1080]) assert.not.match(figure.draw(width, "u").body, /NaN|Infinity|undefined/);
+  }
+});
+
+test("every figure is an SVG file of its own, for light and dark", () => {
+  for (const figure of buildReport(exampleParts()).figures) {
+    const svg = standaloneSvg(figure);
+    assert.match(svg, /^<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
+    assert.match(svg, /prefers-color-scheme: dark/);
+    assert.match(svg, /<title id="title">/);
+  }
+});
+
+test("groups follow roles, then cell types", () => {
+  const zeros = new Float64Array(4);
+  const groups = groupsByType({
+    count: 4,
+    types: ["out", "in", "mid"],
+    typeIdx: Uint8Array.of(0, 1, 2, 1),
+    role: ["output", "input", "hidden", "input"],
+    sign: new Int8Array(4),
+    x: zeros,
+    y: zeros,
+  });
+  assert.equal(
+    groups.map((g) => [g.name, [...g.neurons]]),
+    [
+      ["in", [1, 3]],
+      ["mid", [2]],
+      ["out", [0]],
+    ],
+  );
+});
+
+test("labels are moved apart in their order and stay inside", () => {
+  assert.equal(spreadOut([50, 52, 10], 15, 0, 100), [50, 65, 10]);
+  assert.equal(spreadOut([98, 99], 15, 0, 100), [85, 100]);
+});
+
+test("logarithmic axes have 1, 2, 5 on short ranges and powers of ten on long ones", () => {
+  assert.equal(logTicks(0.15, 12), [0.2, 0.5, 1, 2, 5, 10]);
+  assert.equal(logTicks(1, 1e4), [1, 10, 100, 1000, 10000]);
+});
+
+test("thinning keeps means and the last step; smoothing looks back only", () => {
+  const points = [1, 2, 3, 4, 5].map((x) => ({ x, y: 10 * x }));
+  assert.equal(thinned(points, 3), [
+    { x: 2, y: 15 },
+    { x: 4, y: 35 },
+    { x: 5, y: 50 },
+  ]);
+  assert.equal(smoothed(points, 2)[4], { x: 5, y: 45 });
+});
+
+test("a PNG holds its pixels, row by row", () => {
+  const png = Buffer.from(encodePng({ width: 2, height: 2, pixels: Uint8Array.of(1, 2, 3, 4) }));
+  const at = png.indexOf("IDAT");
+  const data = png.subarray(at + 4, at + 4 + png.readUInt32BE(at - 4));
+  assert.equal([...inflateSync(data)], [0, 1, 2, 0, 3, 4]);
+});
+
+test.run();
