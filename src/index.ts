@@ -103,7 +103,17 @@ export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type { ConnectomeNetworkOptions, InputGradients, ModelInput, SharedWeights } from "./models/options.ts";
 export { type Constraint, type Parameter, ParameterSet } from "./models/parameters.ts";
+export { type SelectedStates, type StateQuery, selectStates } from "./models/selectStates.ts";
+export {
+  SparseLinear,
+  type SparseLinearOptions,
+  SparseODERNN,
+  type SparseODERNNOptions,
+  SparseRNN,
+  type SparseRNNOptions,
+} from "./models/sparse.ts";
 // Ordinary differential equations.
+export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
 export type { Controller, Method, OdeSystem } from "./ode/method.ts";
 export {
   assertSolved,
@@ -114,7 +124,17 @@ export {
   type SolveStatus,
 } from "./ode/solve.ts";
 export { type Tableau, type TableauData, tableau } from "./ode/tableau.ts";
-export { bosh3, dopri5, euler, heun, rk4, TABLEAUS, tableauByName, tsit5 } from "./ode/tableaus/index.ts";
+export {
+  bosh3,
+  dopri5,
+  euler,
+  exponentialEuler,
+  heun,
+  rk4,
+  TABLEAUS,
+  tableauByName,
+  tsit5,
+} from "./ode/tableaus/index.ts";
 export type { TapePlan } from "./ode/tape.ts";
 export type { Operand, Ops } from "./ops/op.ts";
 export type { Value } from "./ops/value.ts";
@@ -147,6 +167,7 @@ export {
 export { type CurvePoint, plotCurves, type TrainingCurves } from "./train/plot.ts";
 export { Progress, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
+export { type ExchangedModel, exportStateDict, importStateDict } from "./train/stateDict.ts";
 export {
   type Evaluation,
   type FitOptions,
