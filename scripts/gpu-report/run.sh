@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# gpu-report: checks and times axograd on the GPU of this machine. Needs an x86-64 Linux with a GPU driver, and nothing else.
+#
+#   ./gpu-report [--quick] [--neurons N --synapses N] [--batches 1,8,32] [--out FILE] [--driver ICD.json] [--adapter NAME]
+#
+# It brings Node and a Vulkan loader; the driver is the machine's. Which driver: --driver, else $VK_DRIVER_FILES, else what the
+# loader finds, else NVIDIA's, wherever containers put it.
+set -eu
+
+case ${BASH_SOURCE[0]} in
+  */*) here=$(cd "${BASH_SOURCE[0]%/*}" && pwd) ;;
+  *) here=$PWD ;;
+esac
+node=$here/bin/node
+
+# Node is linked with the C++ library, which a minimal system may lack.
+"$node" --version >/dev/null 2>&1 || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/cxx"
+
+# A loader of the system fits its drivers best.
+has_library='try { process.dlopen({ exports: {} }, process.argv[1]) } catch (e) { process.exit(/self-register/.test(e.message) ? 0 : 1) }'
+for folder in /usr/local/nvidia/lib64 /usr/lib/wsl/lib /run/opengl-driver/lib; do
+  [ -d "$folder" ] && export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
+done
+"$node" -e "$has_library" libvulkan.so.1 || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/vulkan"
+
+previous=
+for argument; do
+  [ "$previous" = --driver ] && export VK_DRIVER_FILES=$argument
+  previous=$argument
+done
+if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
+  for file in /usr/share/vulkan/icd.d/nvidia_icd.json /etc/vulkan/icd.d/nvidia_icd.json \
+    /usr/share/vulkan/icd.d/nvidia_icd.x86_64.json /usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json \
+    /usr/local/share/vulkan/icd.d/nvidia_icd.json /run/opengl-driver/share/vulkan/icd.d/nvidia_icd.x86_64.json; do
+    [ -e "$file" ] && export VK_DRIVER_FILES=$file && break
+  done
+  # A container may have NVIDIA's library without the manifest that names it.
+  if [ -z "${VK_DRIVER_FILES:-}" ] && "$node" -e "$has_library" libGLX_nvidia.so.0; then
+    export VK_DRIVER_FILES=$here/lib/vulkan/nvidia_icd.json
+  fi
+fi
+# Loaders older than 1.3.207 know only this name.
+[ -n "${VK_DRIVER_FILES:-}" ] && export VK_ICD_FILENAMES=${VK_ICD_FILENAMES:-$VK_DRIVER_FILES}
+
+exec "$node" --max-old-space-size=16384 "$here/axograd/scripts/gpu-report/report.mjs" "$@"

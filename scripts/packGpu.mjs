@@ -1,0 +1,176 @@
+// npm run pack:gpu: one archive that runs on an offline x86-64 Linux machine with a GPU driver and nothing else.
+//
+//   node scripts/packGpu.mjs [--dist FOLDER] [--out FOLDER] [--verify]
+//
+// Into dist-gpu/axograd-gpu-linux-x64.tar.gz go: Node itself (the one that runs this script), the built library, the packages it
+// needs (Dawn for linux-x64 only), a Vulkan loader, the C++ library that Node is linked with (used only where the system has none),
+// and `gpu-report`. Networks and images are generated when it runs. --verify unpacks the archive into a temporary folder and runs it
+// there with an empty environment, on the software adapter.
+
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { brotliDecompressSync } from "node:zlib";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const NAME = "axograd-gpu-linux-x64";
+const MOST_BYTES = 60e6;
+/** Of the SwiftShader archive in @sparticuz/chromium. */
+const LOADER = "libvulkan.so.1";
+const SOFTWARE_DRIVER = ["libvk_swiftshader.so", "vk_swiftshader_icd.json"];
+const CXX = ["libstdc++.so.6", "libgcc_s.so.1"];
+
+const NOTICE = `This archive holds, besides axograd (axograd/LICENSE) and npm packages with their licences in axograd/node_modules:
+bin/node           Node.js ${process.version}, MIT and others: https://github.com/nodejs/node/blob/${process.version}/LICENSE
+lib/cxx            GCC's runtime libraries, GPL-3.0 with the GCC Runtime Library Exception
+lib/vulkan         Vulkan loader, Apache-2.0, as shipped by the npm package @sparticuz/chromium
+`;
+
+const { values } = parseArgs({
+  options: {
+    dist: { type: "string", default: join(ROOT, "dist") },
+    out: { type: "string", default: join(ROOT, "dist-gpu") },
+    verify: { type: "boolean", default: false },
+  },
+});
+
+if (process.platform !== "linux" || process.arch !== "x64") {
+  throw new Error(
+    `pack:gpu: expected to run on linux-x64, whose Node it packs, got ${process.platform}-${process.arch}`,
+  );
+}
+const archive = pack(values.dist, values.out);
+const { size } = statSync(archive);
+console.log(`${archive}: ${(size / 1e6).toFixed(1)} MB`);
+if (size > MOST_BYTES) throw new Error(`pack:gpu: expected at most ${MOST_BYTES} bytes, got ${size}`);
+if (values.verify) verify(archive);
+
+function pack(dist, out) {
+  const stage = join(out, NAME);
+  rmSync(stage, { recursive: true, force: true });
+  mkdirSync(stage, { recursive: true });
+  writeFileSync(join(out, ".gitignore"), "*\n");
+  addNode(stage);
+  addLibrary(stage, dist);
+  addVulkan(stage);
+  cpSync(join(ROOT, "scripts/gpu-report/run.sh"), join(stage, "gpu-report"));
+  chmodSync(join(stage, "gpu-report"), 0o755);
+  writeFileSync(join(stage, "NOTICE"), NOTICE);
+  const file = join(out, `${NAME}.tar.gz`);
+  execFileSync("tar", ["--owner=0", "--group=0", "-I", "gzip -9", "-C", out, "-cf", file, NAME]);
+  return file;
+}
+
+/** The running Node without its symbols, and the C++ library next to it in the loader's list. */
+function addNode(stage) {
+  const node = join(stage, "bin/node");
+  cpSync(realpathSync(process.execPath), node);
+  strip(node);
+  const cxx = join(stage, "lib/cxx");
+  mkdirSync(cxx, { recursive: true });
+  const linked = execFileSync("ldd", [process.execPath], { encoding: "utf8" });
+  for (const name of CXX) {
+    const path = linked
+      .split("\n")
+      .find((line) => line.includes(name))
+      ?.match(/=> (\S+)/)?.[1];
+    if (path) cpSync(realpathSync(path), join(cxx, name));
+  }
+}
+
+function addLibrary(stage, dist) {
+  const target = join(stage, "axograd");
+  const isCode = (path) => statSync(path).isDirectory() || path.endsWith(".js");
+  cpSync(join(dist, "src"), join(target, "dist/src"), { recursive: true, filter: isCode });
+  cpSync(join(dist, "wasm/axograd.wasm"), join(target, "dist/wasm/axograd.wasm"));
+  cpSync(join(ROOT, "package.json"), join(target, "package.json"));
+  cpSync(join(ROOT, "LICENSE"), join(target, "LICENSE"));
+  cpSync(join(ROOT, "scripts/gpu-report"), join(target, "scripts/gpu-report"), { recursive: true });
+  for (const folder of dependencies()) addPackage(folder, join(target, "node_modules"));
+}
+
+/** Folders of all packages that axograd needs to run. */
+function dependencies() {
+  const folders = new Map();
+  const visit = (parent) => {
+    const { dependencies: names = {} } = manifestOf(parent);
+    for (const name of Object.keys(names)) {
+      const paths = createRequire(join(parent, "package.json")).resolve.paths(name);
+      const folder = paths.map((path) => join(path, name)).find((path) => existsSync(join(path, "package.json")));
+      if (folder === undefined) throw new Error(`pack:gpu: expected the package ${name}, got none; run npm ci`);
+      if (folders.has(name)) continue;
+      folders.set(name, folder);
+      visit(folder);
+    }
+  };
+  visit(ROOT);
+  return folders.values();
+}
+
+function manifestOf(folder) {
+  return JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+}
+
+function addPackage(folder, modules) {
+  const { name } = manifestOf(folder);
+  const platforms = join(folder, "dist");
+  const isNeeded = (path) =>
+    name !== "webgpu" || !path.startsWith(`${platforms}/`) || path.startsWith(join(platforms, "linux-x64"));
+  cpSync(folder, join(modules, name), { recursive: true, dereference: true, filter: isNeeded });
+  if (name === "webgpu") strip(join(modules, name, "dist/linux-x64/dawn.node"));
+}
+
+function strip(file) {
+  // Only smaller without: a machine that lacks binutils packs all the same.
+  spawnSync("strip", [file]);
+}
+
+function addVulkan(stage) {
+  const folder = join(stage, "lib/vulkan");
+  mkdirSync(folder, { recursive: true });
+  unpackSwiftShader(folder, [LOADER]);
+  const manifest = { file_format_version: "1.0.0", ICD: { library_path: "libGLX_nvidia.so.0", api_version: "1.3.0" } };
+  writeFileSync(join(folder, "nvidia_icd.json"), `${JSON.stringify(manifest)}\n`);
+}
+
+function unpackSwiftShader(folder, names) {
+  const source = join(ROOT, "node_modules/@sparticuz/chromium/bin/swiftshader.tar.br");
+  if (!existsSync(source))
+    throw new Error("pack:gpu: expected the dev dependency @sparticuz/chromium, got none; run npm ci");
+  const tar = brotliDecompressSync(readFileSync(source));
+  execFileSync("tar", ["-x", "-C", folder, ...names], { input: tar });
+}
+
+/** Runs the archive where nothing of this checkout is near. */
+function verify(file) {
+  const folder = mkdtempSync(join(tmpdir(), "axograd-gpu-"));
+  try {
+    execFileSync("tar", ["-xzf", file, "-C", folder]);
+    unpackSwiftShader(folder, SOFTWARE_DRIVER);
+    const driver = join(folder, basename(SOFTWARE_DRIVER[1]));
+    const sizes = ["--quick", "--neurons", "400", "--synapses", "6000", "--batches", "1,8"];
+    const report = join(folder, NAME, "gpu-report");
+    const args = ["-i", report, ...sizes, "--driver", driver, "--out", join(folder, "report.json")];
+    const { status } = spawnSync("env", args, { cwd: dirname(folder), stdio: "inherit" });
+    if (status !== 0) throw new Error(`pack:gpu: expected the archive to run, got exit code ${status}`);
+    const { adapter } = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
+    if (!adapter.isSoftware) throw new Error(`pack:gpu: expected the software adapter, got ${adapter.name}`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
