@@ -1,14 +1,12 @@
-// The tables of runs as Markdown: `node dist/bench/table.js FILE.json …`, or with --write into README.md and bench/README.md, between
-// their markers.
+// The tables of runs as Markdown: `node dist/bench/table.js FILE.json …`, or with --write into bench/README.md and, shortened, into
+// README.md, between their markers.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { repositoryRoot } from "../test/support/shared.ts";
-import { replaceTable, reportTable } from "./report/markdown.ts";
+import { replaceTable, reportTable, summaryTable } from "./report/markdown.ts";
 import type { Report } from "./row.ts";
-
-const DOCUMENTS = ["README.md", join("bench", "README.md")];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,14 +18,17 @@ if (positionals.length === 0) {
   );
   process.exitCode = 2;
 } else {
-  const tables = positionals.map((file) => reportTable(JSON.parse(readFileSync(file, "utf8")) as Report));
-  const text = tables.join("\n\n");
-  if (values.write) for (const document of DOCUMENTS) writeTable(join(repositoryRoot(), document), text);
-  else console.log(text);
+  const reports = positionals.map((file) => JSON.parse(readFileSync(file, "utf8")) as Report);
+  const all = reports.map(reportTable).join("\n\n");
+  if (values.write) {
+    writeTable("README.md", reports.map(summaryTable).join("\n\n"));
+    writeTable(join("bench", "README.md"), all);
+  } else console.log(all);
 }
 
 /** Documents without markers stay as they are. */
-function writeTable(document: string, table: string): void {
+function writeTable(name: string, table: string): void {
+  const document = join(repositoryRoot(), name);
   if (!existsSync(document)) return;
   const text = readFileSync(document, "utf8");
   const replaced = replaceTable(text, table);

@@ -3,12 +3,18 @@
 import type { Fit, Row } from "../row.ts";
 import { fittedExponent } from "../stats.ts";
 
+/** Operations whose work is per synapse; the others depend on the neurons. */
+const PER_SYNAPSE = ["spmm", "spmmT+grad", "rhs", "solve", "step", "adam", "csr.refresh", "load.read", "load.upload"];
+
+/** Two points lie on every power law. */
+const MIN_POINTS = 3;
+
 /** Exponents of time against synapses (same batch) and against batch (same network), for every operation with enough points. */
 export function fitsOf(rows: readonly Row[]): Fit[] {
   const own = rows.filter((row) => row.peer === null && !row.op.startsWith("step."));
   return [
     ...fits(
-      own.filter((row) => row.op !== "load.read"),
+      own.filter((row) => PER_SYNAPSE.includes(row.op)),
       "synapses",
       ({ dims, threads }) => `${dims.batch > 0 ? `batch ${dims.batch}, ` : ""}${threads} threads`,
     ),
@@ -27,6 +33,7 @@ function fits(rows: readonly Row[], against: Fit["against"], fixed: (row: Row) =
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
   return [...groups.values()].flatMap((group) => {
+    if (new Set(group.map((row) => row.dims[against])).size < MIN_POINTS) return [];
     const exponent = fittedExponent(group.map((row) => [row.dims[against], row.medianS]));
     const [first] = group;
     return exponent === null || !first

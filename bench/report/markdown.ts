@@ -30,6 +30,17 @@ export function reportTable(report: Report): string {
   return lines.join("\n").trimEnd();
 }
 
+/** What a first reader should see: products and steps at the most threads, without parts, exponents and notes. */
+export function summaryTable(report: Report): string {
+  const threads = Math.max(...report.rows.filter((row) => row.peer === null).map((row) => row.threads));
+  const rows = comparisons(report.rows)
+    .filter(({ own }) => own.threads === threads && SUMMARY.includes(own.op))
+    .flatMap(({ own, peers }) => [own, ...peers]);
+  return reportTable({ ...report, rows, rooflines: [], fits: [], notes: [] });
+}
+
+const SUMMARY = ["spmm", "spmmT+grad", "solve", "step"];
+
 /** `text` with the table between its markers; unchanged where it has none. */
 export function replaceTable(text: string, table: string): string {
   const begin = text.indexOf(MARKER_BEGIN);
@@ -59,28 +70,34 @@ function ownTable(rows: readonly Row[]): string[] {
   );
 }
 
+/** A measurement of axograd and the rows of the peers that took turns with it, which follow it. */
+interface Comparison {
+  readonly own: Row;
+  readonly peers: readonly Row[];
+}
+
+function comparisons(rows: readonly Row[]): Comparison[] {
+  const found: { own: Row; peers: Row[] }[] = [];
+  for (const row of rows) {
+    if (row.peer === null) found.push({ own: row, peers: [] });
+    else found.at(-1)?.peers.push(row);
+  }
+  return found;
+}
+
 /** One line per operation, one column per peer: peer time / our time. */
 function peerTable(rows: readonly Row[]): string[] {
   const peers = [...new Set(rows.flatMap((row) => row.peer ?? []))];
   if (peers.length === 0) return [];
-  const lines = new Map<string, { cells: string[]; ratios: Map<string, number> }>();
-  for (const own of rows.filter((row) => row.peer === null)) {
-    const { op, network, dims, threads } = own;
-    const same = (row: Row): boolean => row.op === op && row.network === network && row.dims.batch === dims.batch;
-    // Rows of peers follow the row of the measurement they took part in.
-    const after = rows.slice(rows.indexOf(own) + 1);
-    const next = after.findIndex((row) => row.peer === null && same(row));
-    const theirs = (next < 0 ? after : after.slice(0, next)).filter((row) => row.peer !== null && same(row));
-    if (theirs.length === 0) continue;
-    lines.set(`${op} ${network} ${dims.batch} ${threads}`, {
-      cells: [op, network, `${dims.batch}`, `${threads}`],
-      ratios: new Map(theirs.map((row) => [row.peer!, row.ratio!])),
-    });
-  }
-  const body = [...lines.values()].map(({ cells, ratios }) => [
-    ...cells,
-    ...peers.map((peer) => (ratios.has(peer) ? ratios.get(peer)!.toPrecision(3) : "")),
-  ]);
+  const body = comparisons(rows)
+    .filter((c) => c.peers.length > 0)
+    .map(({ own, peers: theirs }) => [
+      own.op,
+      own.network,
+      `${own.dims.batch}`,
+      `${own.threads}`,
+      ...peers.map((peer) => theirs.find((row) => row.peer === peer)?.ratio?.toPrecision(3) ?? ""),
+    ]);
   return [
     "Peer time / axograd time (above 1, axograd is faster):",
     "",

@@ -11,7 +11,6 @@ import { asyncContender, interleave } from "../measure.ts";
 import type { Account } from "../meter.ts";
 import type { Network } from "../networks.ts";
 import { openPeers, type Peer, storeOperands } from "../peers/peers.ts";
-import type { Timing } from "../row.ts";
 import type { Session } from "../session.ts";
 import { summarise } from "../stats.ts";
 import { openReference, WrongResultError } from "../verify.ts";
@@ -141,9 +140,11 @@ async function timeStep(session: Session, training: Training, batch: number): Pr
       ],
       effort,
     );
-    report(session, batch, training, cost, whole!, parts);
-    const facts = { op: "step", batch, cost: null, rhsEvaluations: training.rhsEvaluations };
+    const { rhsEvaluations } = training;
+    const facts = { op: "step", batch, cost: addCosts([...cost.values()]), rhsEvaluations };
+    session.row(facts, whole!);
     for (const [i, peer] of peers.entries()) session.peerRow(facts, peer, theirs[i]!, whole!);
+    reportParts(session, facts, cost, parts);
   } finally {
     for (const peer of peers) peer.close();
   }
@@ -179,17 +180,12 @@ async function split({ meter, backend }: Session, training: Training): Promise<S
   return { ...seconds, host: total - PARTS.reduce((sum, part) => sum + seconds[part], 0) };
 }
 
-function report(
+function reportParts(
   session: Session,
-  batch: number,
-  training: Training,
+  { batch, rhsEvaluations }: { readonly batch: number; readonly rhsEvaluations: number },
   costs: ReadonlyMap<Part, Cost>,
-  whole: Timing,
   parts: readonly Split[],
 ): void {
-  const { rhsEvaluations } = training;
-  const cost = addCosts([...costs.values()]);
-  session.row({ op: "step", batch, cost, rhsEvaluations }, whole);
   // On a GPU `run` returns before the work is done, so programs have no times of their own.
   if (session.backend.name !== "wasm") return;
   for (const part of PARTS) {

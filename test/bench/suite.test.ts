@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { reportTable } from "../../bench/report/markdown.ts";
+import { fitsOf } from "../../bench/report/fits.ts";
+import { reportTable, summaryTable } from "../../bench/report/markdown.ts";
 import { type Report, type Row, SUITES } from "../../bench/row.ts";
 
 const test = suite("benchmarks");
@@ -61,8 +62,21 @@ test("rows hold times, work by formula, and where they come from", () => {
   }
 });
 
-test("exponents are fitted against the batch", () => {
-  assert.ok(report.fits.some((fit) => fit.op === "spmm" && fit.against === "batch" && Number.isFinite(fit.exponent)));
+test("exponents are fitted to three points or more, against synapses only where the work is per synapse", () => {
+  assert.equal(report.fits, []);
+  const [base] = rowsOf("spmm");
+  const grown = (op: string, synapses: number): Row => ({
+    ...base!,
+    op,
+    network: `${synapses}`,
+    dims: { ...base!.dims, synapses },
+    medianS: 1e-9 * synapses ** 1.25,
+  });
+  const rows = [10, 100, 1000].flatMap((synapses) => [grown("spmm", synapses), grown("gemm", synapses)]);
+  const [fit, ...others] = fitsOf(rows);
+  assert.equal(others, []);
+  assert.ok(Math.abs(fit!.exponent - 1.25) < 1e-9);
+  assert.equal([fit!.op, fit!.against, fit!.points], ["spmm", "synapses", 3]);
 });
 
 test("measured rates are positive, one roofline per thread count", () => {
@@ -87,6 +101,9 @@ test("the table script prints the rows as Markdown", async () => {
   const cells = lines.map((line) => line.split("|").length);
   assert.is(lines.length, report.rows.length + 2);
   assert.ok(cells.every((n) => n === cells[0]));
+  const short = summaryTable(report);
+  assert.match(short, /\| step \(\d+ rhs\) \| tiny \| 20 \| 2 \|/);
+  assert.not.match(short, /step\.forward|pointwise|\| 1 \| \d/);
 });
 
 test("unknown options end with code 2 and a hint", async () => {
