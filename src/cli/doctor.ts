@@ -102,11 +102,16 @@ function driverManifests(): string[] {
   const { VK_DRIVER_FILES, VK_ICD_FILENAMES } = process.env;
   const named = VK_DRIVER_FILES ?? VK_ICD_FILENAMES;
   if (named !== undefined) return named.split(":").filter((file) => existsSync(file));
-  return DRIVER_FOLDERS.filter((folder) => existsSync(folder)).flatMap((folder) =>
-    readdirSync(folder)
-      .filter((name) => name.endsWith(".json"))
-      .map((name) => join(folder, name)),
-  );
+  return DRIVER_FOLDERS.flatMap((folder) => filesIn(folder).filter((file) => file.endsWith(".json")));
+}
+
+/** Paths of what is in a folder; nothing where it is absent or closed to this user. */
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).map((name) => join(folder, name));
+  } catch {
+    return [];
+  }
 }
 
 /** What `--device auto` takes, as backend/select.ts decides it for f32. */
