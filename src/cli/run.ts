@@ -11,12 +11,14 @@ import {
 } from "../train/metrics.ts";
 import { plotCurves } from "../train/plot.ts";
 import { Progress } from "../train/progress.ts";
+import { EventFile } from "../train/tensorboard.ts";
 import type { StepMetrics } from "../train/trainer.ts";
 import type { TrainConfig } from "./config.ts";
 import { type Console, errorEvent } from "./console.ts";
 import { count, describeEvaluation, describeSummary, describeTape } from "./describe.ts";
 import type { Experiment, Materials } from "./experiment.ts";
 import { Interruption } from "./interruption.ts";
+import { reportRun } from "./report.ts";
 import { RUN_FILES, type RunFolder } from "./runFolder.ts";
 import { describeStart, limitsOf, summarise } from "./summary.ts";
 
@@ -28,6 +30,8 @@ export interface RunParts {
   readonly experiment: Experiment;
   readonly folder: RunFolder;
   readonly console: Console;
+  /** A page about the run at its end. */
+  readonly report: boolean;
 }
 
 /**
@@ -41,15 +45,17 @@ export async function executeRun(parts: RunParts): Promise<number> {
   const start = describeStart(config, materials, backend, experiment.trainer);
   await folder.writeJson("config", start);
   const metrics = await MetricsFile.create(folder.file("metrics"));
+  const events = await EventFile.create(folder.path);
   const interruption = new Interruption();
   try {
-    const run = new Run(parts, metrics, interruption);
+    const run = new Run(parts, metrics, events, interruption);
     await run.record({ event: "config", ...start });
     await run.train();
     await run.checkpoint();
     await run.evaluate("validation");
     await run.evaluate("test");
     await run.finish();
+    await run.report();
     return interruption.exitCode(0);
   } catch (error) {
     await metrics.write(errorEvent(error));
@@ -57,20 +63,23 @@ export async function executeRun(parts: RunParts): Promise<number> {
   } finally {
     interruption.dispose();
     await metrics.close();
+    await events.close();
   }
 }
 
 class Run {
   readonly #parts: RunParts;
   readonly #metrics: MetricsFile;
+  readonly #events: EventFile;
   readonly #interruption: Interruption;
   readonly #progress: Progress | null;
   readonly #steps: StepMetrics[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
 
-  constructor(parts: RunParts, metrics: MetricsFile, interruption: Interruption) {
+  constructor(parts: RunParts, metrics: MetricsFile, events: EventFile, interruption: Interruption) {
     this.#parts = parts;
     this.#metrics = metrics;
+    this.#events = events;
     this.#interruption = interruption;
     this.#progress = parts.console.showsProgress ? new Progress(process.stderr) : null;
   }
@@ -78,6 +87,7 @@ class Run {
   async record(event: RunEvent): Promise<void> {
     this.#parts.console.event(event);
     await this.#metrics.write(event);
+    await this.#events.record(event);
   }
 
   async train(): Promise<void> {
@@ -150,10 +160,27 @@ class Run {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       interrupted: cause,
       folder: folder.path,
-      files: Object.values(RUN_FILES),
+      files: Object.values(RUN_FILES).filter((file) => file !== RUN_FILES.report || this.#isReported),
     };
     await folder.writeJson("summary", summary);
     await this.record({ event: "summary", ...summary });
     for (const line of describeSummary(summary)) console.info(line);
+  }
+
+  /** The page about the run. The run is complete without it, so that nothing that goes wrong here fails it. */
+  async report(): Promise<void> {
+    const { backend, console, folder, materials } = this.#parts;
+    if (!this.#isReported) return;
+    try {
+      await reportRun(folder.path, { backend, materials });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      console.warn(`there is no report of this run: ${reason}; try axograd report ${folder.path}`);
+    }
+  }
+
+  /** Whoever stops a run wants it to end now. */
+  get #isReported(): boolean {
+    return this.#parts.report && this.#interruption.cause === null;
   }
 }

@@ -12,6 +12,9 @@ export const RUN_FILES = {
   checkpoint: "checkpoint.safetensors",
   checkpointState: "checkpoint.json",
   curves: "curves.svg",
+  /** As EventFile names the first one. */
+  events: "events.out.tfevents.0000000000.axograd",
+  report: "report.html",
   summary: "summary.json",
 } as const;
 

@@ -16,8 +16,8 @@ import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts"
 export function register(program: Command): void {
   const command = program.command("train").description("train a classifier of digits and report how well it does");
   addTrainOptions(command).action(async (given: GivenOptions) => {
-    const { out = null, overwrite = false, json = false, quiet = false } = given;
-    process.exitCode = await train(await configOf(given), { out, overwrite, json, quiet });
+    const { out = null, overwrite = false, report = true, json = false, quiet = false } = given;
+    process.exitCode = await train(await configOf(given), { out, overwrite, report, json, quiet });
   });
 }
 
@@ -26,6 +26,8 @@ export interface RunOptions extends Verbosity {
   readonly out: string | null;
   /** Replace the files of an earlier run. */
   readonly overwrite: boolean;
+  /** A page about the run at its end. */
+  readonly report: boolean;
 }
 
 /**
@@ -53,7 +55,7 @@ export async function train(config: TrainConfig, options: RunOptions): Promise<n
       const { warning } = PRESETS[config.preset]!;
       if (warning) console.warn(warning);
       if (config.standardise) await trainer.calibrate(config.calibration);
-      return await executeRun({ config, backend, materials, experiment, folder, console });
+      return await executeRun({ config, backend, materials, experiment, folder, console, report: options.report });
     } finally {
       experiment.dispose();
     }

@@ -13,6 +13,7 @@ export type GivenOptions = Settings & {
   readonly set?: readonly string[];
   readonly out?: string;
   readonly overwrite?: boolean;
+  readonly report?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 };
@@ -42,6 +43,7 @@ export function addTrainOptions(command: Command): Command {
   const add = addTo(command, "Output:");
   add("--out <dir>", "folder for metrics, checkpoint and curves (default: runs/<time>-<preset>)", path("--out"));
   add("--overwrite", "replace the files of an earlier run there");
+  add("--no-report", "no page about the run at its end (axograd report makes one at any time)");
   add("--json", "JSON lines on stdout, nothing else");
   add("--quiet", "only the result");
   return command.addHelpText("after", EXAMPLES);

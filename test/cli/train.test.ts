@@ -15,9 +15,11 @@ const FILES = [
   "checkpoint.safetensors",
   "config.json",
   "curves.svg",
+  "events.out.tfevents.0000000000.axograd",
   "metrics.jsonl",
   "summary.json",
 ];
+const REPORT = ["plots", "report.html"];
 
 test("a run says what it does, reports the test, and leaves its files", async () => {
   const { code, stdout, stderr } = await axograd(["train", ...TINY, "--out", "plain"], { cwd: dir });
@@ -29,7 +31,7 @@ test("a run says what it does, reports the test, and leaves its files", async ()
   assert.match(stdout, /^test {2,}\d+\.\d\d % of 24 images/m);
   assert.match(stderr, /^making a network of 900 neurons/m);
   assert.match(stderr, /^step 5\/5 {2}loss \d/m);
-  assert.equal((await readdir(join(dir, "plain"))).sort(), FILES);
+  assert.equal((await readdir(join(dir, "plain"))).sort(), [...FILES, ...REPORT].sort());
   assert.match(await readFile(join(dir, "plain", "curves.svg"), "utf8"), /^<svg/);
 });
 
@@ -124,7 +126,7 @@ test("a folder with files is refused and kept; --overwrite replaces the run's fi
   assert.equal((await readdir(folder)).sort(), ["notes.txt", "summary.json"]);
   const replaced = await axograd(["train", ...TINY, "--out", "kept", "--overwrite", "--quiet"], { cwd: dir });
   assert.is(replaced.code, 0, replaced.stderr);
-  assert.equal((await readdir(folder)).sort(), [...FILES, "notes.txt"].sort());
+  assert.equal((await readdir(folder)).sort(), [...FILES, ...REPORT, "notes.txt"].sort());
   assert.is(await readFile(join(folder, "notes.txt"), "utf8"), "mine");
   assert.is(JSON.parse(await readFile(join(folder, "summary.json"), "utf8")).steps, 5);
 });
