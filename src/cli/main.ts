@@ -11,6 +11,7 @@ import { register as registerDoctor } from "./doctor.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { register as registerReport } from "./report.ts";
+import { register as registerSimulate } from "./simulate.ts";
 import { register as registerTrain } from "./train.ts";
 
 const EXIT_FAILURE = 1;
@@ -26,6 +27,7 @@ const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, 
 const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTrain,
   registerReport,
+  registerSimulate,
   registerInit,
   registerInspect,
   registerConvert,

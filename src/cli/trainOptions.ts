@@ -59,7 +59,8 @@ function addTo(command: Command, heading: string): Add {
   };
 }
 
-function addSetting(command: Command, name: string, option: ConfigOption<unknown>): void {
+/** Declares one setting as an option. */
+export function addSetting(command: Command, name: string, option: ConfigOption<unknown>): void {
   const { group, placeholder, help, negated, kind } = option;
   const add = addTo(command, `${group}:`);
   if (placeholder !== null) {

@@ -9,6 +9,7 @@ import { register as registerReport } from "../../src/cli/report.ts";
 import { register as registerTrain } from "../../src/cli/train.ts";
 import { FileFormatError } from "../../src/core/errors.ts";
 import { runCommand } from "./command.ts";
+import { TINY } from "./process.ts";
 
 interface Context {
   folder: string;
@@ -20,9 +21,7 @@ const test = suite<Context>("axograd report");
 test.before(async (context) => {
   context.folder = await mkdtemp(join(tmpdir(), "axograd-report-"));
   context.run = join(context.folder, "run");
-  const tiny = ["--generate", "200x2000", "--train-samples", "64", "--validation-samples", "8", "--test-samples", "40"];
-  const settings = ["--batch-size", "16", "--steps", "3", "--device", "wasm", "--threads", "1", "--quiet"];
-  await runCommand(registerTrain, "train", "--out", context.run, ...tiny, ...settings);
+  await runCommand(registerTrain, "train", "--out", context.run, ...TINY, "--quiet", "--no-report");
 });
 
 test.after(async ({ folder }) => {
@@ -55,7 +54,15 @@ test("a run that is going on is reported as far as it is", async ({ folder, run 
   // One whole step, and one that is being written.
   await writeFile(join(going, "metrics.jsonl"), `${steps[0]}\n${steps[1]!.slice(0, 30)}`);
   await runCommand(registerReport, "report", going);
-  assert.match(await readFile(join(going, "report.html"), "utf8"), /unfinished: 1 of 3 steps/);
+  assert.match(await readFile(join(going, "report.html"), "utf8"), /unfinished: 1 of 5 steps/);
+});
+
+test("--no-report leaves a run without a page", async ({ folder }) => {
+  const out = join(folder, "bare");
+  await runCommand(registerTrain, "train", "--out", out, ...TINY, "--quiet", "--no-report");
+  const names = await readdir(out);
+  assert.ok(!names.includes("report.html") && !names.includes("plots"));
+  assert.not.match(await readFile(join(out, "summary.json"), "utf8"), /report\.html/);
 });
 
 test("a folder that is no run is refused with what is missing", async ({ folder }) => {

@@ -1,0 +1,232 @@
+// `axograd simulate`: runs a trained or a fresh model on chosen inputs and writes what its neurons do.
+
+import { join } from "node:path";
+import type { Command } from "commander";
+import { createBackend } from "../backend/select.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { type ImageSet, subset } from "../data/imageSet.ts";
+import { batches } from "../data/loader.ts";
+import { replaceFile } from "../io/durable.ts";
+import { readNpy } from "../io/npy.ts";
+import { writeNpz } from "../io/npz.ts";
+import type { Trajectory } from "../models/connectomeOdeRnn.ts";
+import type { ModelInput } from "../models/options.ts";
+import { standaloneSvg } from "../report/figure.ts";
+import type { NeuronGroup } from "../report/groups.ts";
+import { type ShownInput, shownImages } from "../report/observation.ts";
+import { activityFigure } from "../report/plots/activity.ts";
+import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
+import type { TrainConfig } from "./config.ts";
+import { readConfigFile } from "./configFile.ts";
+import { resolveConfig, type Settings } from "./configLayers.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
+import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
+import { neuronGroups } from "./report.ts";
+import { RUN_FILES } from "./runFolder.ts";
+import { addSetting } from "./trainOptions.ts";
+import { path, wholeNumber } from "./values.ts";
+
+const DEFAULT_TIMES = 25;
+
+const EXAMPLES = `
+Inputs:
+  digits:0-7     images 0 to 7 of the test set (of a run: its own), or one: digits:3
+  constant:0.5   the same value at every input, for all time
+  FILE.npy       [samples, inputs], constant in time, or [samples, steps, inputs]
+
+Examples:
+  axograd simulate runs/a --input digits:0-7 --out trajectories.npz --plot trajectories.svg
+  axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --neurons T4a,T5a --out t4.npz
+
+In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["labels"]
+`;
+
+/** Settings that are none of a simulation, or that its own options stand in for. */
+const OTHERS: readonly Key[] = ["trainInput", "keepSigns", "numEvals", "input"];
+const GROUPS: readonly string[] = ["Recipe", "Network", "Solver", "Data", "Device"];
+/** Settings of a fresh model; those of a run are in its folder. All others can be in a file. */
+const KEYS: readonly Key[] = CONFIG_KEYS.filter(
+  (key) => !OTHERS.includes(key) && (key === "seed" || GROUPS.includes(CONFIG_OPTIONS[key].group)),
+);
+
+type GivenOptions = Settings & {
+  readonly input: string;
+  readonly times: number;
+  readonly out: string;
+  readonly plot?: string;
+  readonly neurons?: string;
+  readonly config?: string;
+  readonly json?: boolean;
+};
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  const command = program
+    .command("simulate")
+    .description("run a trained or fresh model on inputs and write the trajectories of its neurons")
+    .argument("[run]", "folder of a run, whose checkpoint is taken; without it, a fresh model")
+    .requiredOption("--input <what>", "digits:A-B, constant:X or FILE.npy", path("--input"))
+    .requiredOption("--out <file>", "trajectories as .npz: hs [samples, times, neurons], ts, neurons, labels", npz)
+    .option("--times <n>", "evaluation times, from 0 to --end-time", wholeNumber("--times", 2), DEFAULT_TIMES)
+    .option("--neurons <which>", "cell types, roles, indices and ranges, like T4a,output,0-99 (default: all)")
+    .option("--config <file>", "settings of a fresh model from YAML or JSON", path("--config"))
+    .option("--plot <file>", "activity as an SVG file", path("--plot"))
+    .option("--json", "say what was written as JSON");
+  for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+  command.addHelpText("after", EXAMPLES).action(run);
+}
+
+async function run(folder: string | undefined, given: GivenOptions): Promise<void> {
+  const config = await configOf(folder, given);
+  const materials = await loadMaterials(config);
+  const groups = neuronGroups(materials);
+  const neurons = selectNeurons(given.neurons, groups, materials.weights.nRows);
+  const inputs = await readInputs(given.input, materials);
+  const trajectory = await simulate(folder, config, materials, inputs.model, given.times);
+  const { hs, ts } = trajectory;
+  const { batch } = inputs.model;
+  await writeNpz(given.out, {
+    hs: { shape: [batch, ts.length, neurons.length], data: columnsOf(hs, materials.weights.nRows, neurons) },
+    ts: { shape: [ts.length], data: ts },
+    neurons: { shape: [neurons.length], data: neurons },
+    ...(inputs.labels ? { labels: { shape: [batch], data: inputs.labels } } : {}),
+  });
+  if (given.plot) {
+    const chosen = new Set(neurons);
+    const shown = groups
+      .map((group) => ({ ...group, neurons: group.neurons.filter((i) => chosen.has(i)) }))
+      .filter((group) => group.neurons.length > 0);
+    const figure = activityFigure({
+      inputs: inputs.shown,
+      ts: [...ts],
+      numNeurons: materials.weights.nRows,
+      hs,
+      groups: shown,
+    });
+    await replaceFile(given.plot, [standaloneSvg(figure)]);
+  }
+  const written = { out: given.out, plot: given.plot ?? null };
+  const summary = { ...written, samples: batch, times: ts.length, neurons: neurons.length };
+  process.stdout.write(
+    given.json
+      ? `${JSON.stringify(summary)}\n`
+      : `${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}\n`,
+  );
+}
+
+/** The settings of a run or of a file, below those that are given as options. */
+async function configOf(folder: string | undefined, given: GivenOptions): Promise<TrainConfig> {
+  if (folder !== undefined && given.config !== undefined) {
+    throw new ArgumentError("simulate", "--config", "either a run or settings of a fresh model", "both");
+  }
+  const options = Object.fromEntries(KEYS.filter((key) => key in given).map((key) => [key, given[key]]));
+  const file = folder === undefined ? given.config : join(folder, RUN_FILES.config);
+  return resolveConfig([file === undefined ? {} : await readConfigFile(file), options]);
+}
+
+async function simulate(
+  folder: string | undefined,
+  config: TrainConfig,
+  materials: Materials,
+  input: ModelInput,
+  numEvals: number,
+): Promise<Trajectory> {
+  const { device, dtype, threads } = config;
+  const checkpoint = folder === undefined ? null : await loadCheckpoint(join(folder, RUN_FILES.checkpoint));
+  const backend = await createBackend({ device, dtype, threads });
+  try {
+    const experiment = createExperiment(backend, config, materials);
+    try {
+      if (checkpoint) restoreCheckpoint(checkpoint, experiment);
+      return await experiment.model.rnn.forward(input, { numEvals, endTime: config.endTime });
+    } finally {
+      experiment.dispose();
+    }
+  } finally {
+    await backend.dispose();
+  }
+}
+
+interface Inputs {
+  readonly model: ModelInput;
+  readonly shown: readonly ShownInput[];
+  /** What the inputs show, where that is known. */
+  readonly labels: Uint8Array | null;
+}
+
+/** @throws {ArgumentError | ShapeError | FileFormatError} naming what --input should be */
+async function readInputs(text: string, { digits, wiring }: Materials): Promise<Inputs> {
+  const inputSize = wiring.inputProjection.nCols;
+  const range = /^digits:(\d+)(?:-(\d+))?$/.exec(text);
+  if (range) return digitInputs(digits.test ?? digits.validation ?? digits.train, range[1]!, range[2] ?? range[1]!);
+  const constant = /^constant:(.+)$/.exec(text);
+  if (constant) {
+    const value = Number(constant[1]);
+    if (!Number.isFinite(value)) throw new ArgumentError("simulate", "--input", "a number after constant:", text);
+    const shown = [{ name: `constant ${value}`, picture: null }];
+    return { model: { data: new Float64Array(inputSize).fill(value), batch: 1 }, shown, labels: null };
+  }
+  if (!text.endsWith(".npy")) {
+    throw new ArgumentError("simulate", "--input", "digits:A-B, constant:X or FILE.npy", JSON.stringify(text));
+  }
+  return arrayInputs(text, inputSize);
+}
+
+function digitInputs(set: ImageSet, from: string, to: string): Inputs {
+  const [first, last] = [Number(from), Number(to)];
+  if (!(first <= last && last < set.count)) {
+    throw new ArgumentError("simulate", "--input", `images from 0 to ${set.count - 1}`, `digits:${from}-${to}`);
+  }
+  const images = subset(
+    set,
+    Uint32Array.from({ length: last - first + 1 }, (_, k) => first + k),
+  );
+  const [batch] = batches(images, { batchSize: images.count });
+  return { model: { data: batch!.images, batch: images.count }, shown: shownImages(images), labels: images.labels };
+}
+
+async function arrayInputs(file: string, inputSize: number): Promise<Inputs> {
+  const { shape, data, fortranOrder } = await readNpy(file);
+  const [batch = 0, steps] = shape.length === 3 ? shape : [shape[0]];
+  if (fortranOrder || ![2, 3].includes(shape.length) || shape.at(-1) !== inputSize || batch === 0) {
+    const expected = `[samples, ${inputSize}] or [samples, steps, ${inputSize}] in C order`;
+    throw new ShapeError("simulate", file, expected, `[${shape.join(", ")}]${fortranOrder ? " in Fortran order" : ""}`);
+  }
+  const shown = Array.from({ length: batch }, (_, k) => ({ name: `input ${k}`, picture: null }));
+  const values = Float64Array.from(data, Number);
+  return { model: { data: values, batch, ...(steps === undefined ? {} : { steps }) }, shown, labels: null };
+}
+
+/** Neurons by cell type, role, index or range of indices, in ascending order; all of them where nothing is said. */
+function selectNeurons(text: string | undefined, groups: readonly NeuronGroup[], numNeurons: number): Uint32Array {
+  if (text === undefined) return Uint32Array.from({ length: numNeurons }, (_, i) => i);
+  const chosen = text.split(",").flatMap((part) => {
+    const named = groups.filter(({ name, role }) => name === part || role === part);
+    if (named.length > 0) return named.flatMap(({ neurons }) => [...neurons]);
+    const range = /^(\d+)(?:-(\d+))?$/.exec(part);
+    const [first, last] = range ? [Number(range[1]), Number(range[2] ?? range[1])] : [1, 0];
+    if (!(first <= last && last < numNeurons)) {
+      const known = `cell types, roles, or indices from 0 to ${numNeurons - 1}`;
+      throw new ArgumentError("simulate", "--neurons", known, JSON.stringify(part));
+    }
+    return Array.from({ length: last - first + 1 }, (_, k) => first + k);
+  });
+  return Uint32Array.from(new Set(chosen)).sort();
+}
+
+/** [rows, columns] of a row-major array with `width` columns. */
+function columnsOf(values: Trajectory["hs"], width: number, columns: Uint32Array): Trajectory["hs"] {
+  const rows = values.length / width;
+  const picked = values.slice(0, rows * columns.length);
+  for (let r = 0; r < rows; r++) {
+    columns.forEach((column, c) => {
+      picked[r * columns.length + c] = values[r * width + column]!;
+    });
+  }
+  return picked;
+}
+
+function npz(text: string): string {
+  if (text.endsWith(".npz")) return text;
+  throw new ArgumentError("command line", "--out", "a file that ends with .npz", JSON.stringify(text));
+}
