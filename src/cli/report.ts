@@ -12,11 +12,11 @@ import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
+import { RUN_FILES } from "./runFolder.ts";
 import { path } from "./values.ts";
 
-const PAGE = "report.html";
+/** Folder in that of the run. */
 const PLOTS = "plots";
-const CHECKPOINT = "checkpoint.safetensors";
 
 interface GivenOptions {
   readonly out?: string;
@@ -29,7 +29,11 @@ export function register(program: Command): void {
     .command("report")
     .description("make a page about a run: curves, confusion, activity, parameters, connectome")
     .argument("<run>", "folder of a run, finished or not")
-    .option("--out <file>", `the page (default: ${PAGE} in the folder; plots go to ${PLOTS}/ there)`, path("--out"))
+    .option(
+      "--out <file>",
+      `the page (default: ${RUN_FILES.report} in the folder; plots go to ${PLOTS}/ there)`,
+      path("--out"),
+    )
     .option("--json", "say what was written as JSON")
     .action(async (run: string, { out, json }: GivenOptions) => {
       const written = await reportRun(run, out ? { file: out } : {});
@@ -60,7 +64,7 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
     observe(run, backend, config, materials, groups),
   );
   const report = buildReport({ run, network: { weights: materials.weights, groups }, observations });
-  const file = options.file ?? join(folder, PAGE);
+  const file = options.file ?? join(folder, RUN_FILES.report);
   const plots = join(folder, PLOTS);
   await writeReport(report, file, plots);
   return { file, plots: report.figures.map(({ id }) => join(plots, `${id}.svg`)) };
@@ -86,7 +90,7 @@ async function observe(
   materials: Materials,
   groups: readonly NeuronGroup[],
 ): Promise<Observations | null> {
-  const file = join(folder, CHECKPOINT);
+  const file = join(folder, RUN_FILES.checkpoint);
   if (!(await exists(file))) return null;
   const checkpoint = await loadCheckpoint(file);
   const experiment = createExperiment(backend, config, materials);

@@ -57,10 +57,25 @@ export async function readRunRecord(folder: string): Promise<RunRecord> {
   return {
     folder,
     start: start as RunStartFacts,
-    steps: events.filter((e) => e.event === "step"),
-    evaluations: events.filter((e) => e.event === "evaluation"),
+    ...historyOf(events),
     summary: summary === null ? null : (parse(summaryFile, summary) as RunSummaryFacts),
   };
+}
+
+/** Steps and evaluations in order. A run that was resumed goes on from its checkpoint: what came after that is told anew. */
+export function historyOf(events: readonly RunEvent[]): Pick<RunRecord, "steps" | "evaluations"> {
+  let steps: StepMetrics[] = [];
+  let evaluations: EvaluationRecord[] = [];
+  for (const event of events) {
+    if (event.event === "evaluation") evaluations.push(event);
+    if (event.event !== "step") continue;
+    if (event.step <= (steps.at(-1)?.step ?? 0)) {
+      steps = steps.filter((earlier) => earlier.step < event.step);
+      evaluations = evaluations.filter((earlier) => earlier.step < event.step);
+    }
+    steps.push(event);
+  }
+  return { steps, evaluations };
 }
 
 async function readEvents(file: string): Promise<RunEvent[]> {

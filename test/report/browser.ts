@@ -59,20 +59,26 @@ export class Browser {
   readonly #listeners = new Map<string, Listener>();
   #nextId = 1;
   #unread = "";
+  #complaints = "";
 
   private constructor(process: ChildProcess, profile: string) {
     this.#process = process;
     this.#profile = profile;
-    const [, , , , replies] = process.stdio;
+    const [, , complaints, commands, replies] = process.stdio;
+    // A browser that lacks a library of the system says so and ends; writing to it fails then, too.
+    (complaints as Readable).setEncoding("utf8").on("data", (text: string) => {
+      this.#complaints = (this.#complaints + text).slice(-1000);
+    });
+    (commands as Writable).on("error", () => {});
     (replies as Readable).setEncoding("utf8").on("data", (text: string) => this.#receive(text));
-    process.once("exit", () => this.#answerAll("the browser ended"));
+    process.once("close", () => this.#answerAll(`the browser ended: ${this.#complaints.trim()}`));
     process.once("error", (error) => this.#answerAll(error.message));
   }
 
   static async start(): Promise<Browser> {
     const profile = mkdtempSync(join(tmpdir(), "axograd-browser-"));
     const child = spawn(await executable(), [...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
-      stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
     });
     const browser = new Browser(child, profile);
     try {

@@ -6,6 +6,7 @@ import { standaloneSvg } from "../../src/report/figure.ts";
 import { groupsByType } from "../../src/report/groups.ts";
 import { encodePng } from "../../src/report/png.ts";
 import { buildReport } from "../../src/report/report.ts";
+import { historyOf } from "../../src/report/runRecord.ts";
 import { smoothed, thinned } from "../../src/report/series.ts";
 import { exampleParts } from "./exampleRun.ts";
 
@@ -89,6 +90,23 @@ test("every figure is an SVG file of its own, for light and dark", () => {
     assert.match(svg, /prefers-color-scheme: dark/);
     assert.match(svg, /<title id="title">/);
   }
+});
+
+test("of a run that was resumed, steps and evaluations count as they were done last", () => {
+  const { steps, evaluations } = exampleParts().run;
+  const [one, two, three] = steps.map((m) => ({ event: "step", ...m }) as const);
+  const evaluation = { event: "evaluation", ...evaluations[0]!, step: 2 } as const;
+  const again = { ...two!, loss: 9 };
+  const history = historyOf([one!, two!, evaluation, three!, again, three!]);
+  assert.equal(
+    history.steps.map((m) => [m.step, m.loss]),
+    [
+      [1, one!.loss],
+      [2, 9],
+      [3, three!.loss],
+    ],
+  );
+  assert.equal(history.evaluations, []);
 });
 
 test("groups follow roles, then cell types", () => {

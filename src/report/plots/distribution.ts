@@ -38,6 +38,7 @@ interface Bins {
 export function distributionFigure(change: ParameterChange): Figure {
   const { name, of, before, after } = change;
   const bins = binsOf(change);
+  const [first, last] = [distributionOf(before), distributionOf(after)];
   const moved = before.length === 0 ? 0 : Math.sqrt(meanSquare(after, before));
   return {
     id: `distribution-${name}`,
@@ -47,11 +48,7 @@ export function distributionFigure(change: ParameterChange): Figure {
     draw: (width) => draw(bins, name, of, width),
     table: {
       columns: ["", "before", "after"],
-      rows: (["min", "median", "mean", "max"] as const).map((key) => [
-        key,
-        digits(distributionOf(before)[key]),
-        digits(distributionOf(after)[key]),
-      ]),
+      rows: (["min", "median", "mean", "max"] as const).map((key) => [key, digits(first[key]), digits(last[key])]),
     },
   };
 }
