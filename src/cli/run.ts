@@ -1,7 +1,7 @@
 // One training run and its record: steps, evaluations, checkpoints, and what is left in the run's folder.
 
 import type { Backend } from "../backend/backend.ts";
-import { saveCheckpoint } from "../train/checkpoint.ts";
+import { EngineError } from "../core/errors.ts";
 import {
   type EvaluationRecord,
   type EvaluationSet,
@@ -12,7 +12,8 @@ import {
 import { plotCurves } from "../train/plot.ts";
 import { Progress } from "../train/progress.ts";
 import { EventFile } from "../train/tensorboard.ts";
-import type { StepMetrics } from "../train/trainer.ts";
+import { type StepMetrics, TrainingError } from "../train/trainer.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { type Console, errorEvent } from "./console.ts";
 import { count, describeEvaluation, describeSummary, describeTape } from "./describe.ts";
@@ -20,19 +21,26 @@ import type { Experiment, Materials } from "./experiment.ts";
 import { Interruption } from "./interruption.ts";
 import { reportRun } from "./report.ts";
 import { RUN_FILES, type RunFolder } from "./runFolder.ts";
-import { describeStart, limitsOf, summarise } from "./summary.ts";
+import { limitsOf, type RunStart, summarise } from "./summary.ts";
 
 /** What a run works with; all of it is owned by the caller. */
 export interface RunParts {
   readonly config: TrainConfig;
   readonly backend: Backend;
   readonly materials: Materials;
+  /** A resumed one stands where its checkpoint was taken. */
   readonly experiment: Experiment;
   readonly folder: RunFolder;
   readonly console: Console;
+  readonly start: RunStart;
+  /** null: a new run. */
+  readonly resumed: { readonly checkpoint: boolean } | null;
   /** A page about the run at its end. */
   readonly report: boolean;
 }
+
+/** Steps in a row that may fail before a run that skips them gives up. */
+const MOST_FAILURES = 10;
 
 /**
  * Trains, evaluates, and writes the files of the run.
@@ -40,31 +48,55 @@ export interface RunParts {
  * @returns the exit code: 0, or that of the signal which stopped it
  */
 export async function executeRun(parts: RunParts): Promise<number> {
-  const { config, backend, materials, experiment, folder } = parts;
-  await folder.create();
-  const start = describeStart(config, materials, backend, experiment.trainer);
-  await folder.writeJson("config", start);
-  const metrics = await MetricsFile.create(folder.file("metrics"));
-  const events = await EventFile.create(folder.path);
+  const { folder, start, resumed } = parts;
+  await (resumed ? folder.open() : folder.create());
   const interruption = new Interruption();
   try {
-    const run = new Run(parts, metrics, events, interruption);
-    await run.record({ event: "config", ...start });
+    await folder.writeJson("config", start);
+    return await recordRun(parts, interruption);
+  } finally {
+    interruption.dispose();
+    await folder.release();
+  }
+}
+
+async function recordRun(parts: RunParts, interruption: Interruption): Promise<number> {
+  const { metrics, earlier } = await openMetrics(parts);
+  const events = await EventFile.create(parts.folder.path, { continued: parts.resumed !== null });
+  const run = new Run(parts, { metrics, events }, interruption, earlier);
+  try {
+    await run.begin();
     await run.train();
     await run.checkpoint();
     await run.evaluate("validation");
     await run.evaluate("test");
     await run.finish();
     await run.report();
+    await metrics.sync();
     return interruption.exitCode(0);
   } catch (error) {
-    await metrics.write(errorEvent(error));
-    throw error;
+    throw await run.fail(error);
   } finally {
-    interruption.dispose();
     await metrics.close();
     await events.close();
   }
+}
+
+/** The file of metrics; of a resumed run with what it had at its checkpoint. */
+async function openMetrics({ experiment, folder, resumed }: RunParts): Promise<{
+  readonly metrics: MetricsFile;
+  readonly earlier: readonly RunEvent[];
+}> {
+  const file = folder.file("metrics");
+  if (!resumed) return { metrics: await MetricsFile.create(file), earlier: [] };
+  const { metrics, events } = await MetricsFile.resume(file, experiment.trainer.position.step);
+  return { metrics, earlier: events };
+}
+
+/** Where a run is recorded, for programs and for TensorBoard. */
+interface Records {
+  readonly metrics: MetricsFile;
+  readonly events: EventFile;
 }
 
 class Run {
@@ -72,16 +104,40 @@ class Run {
   readonly #metrics: MetricsFile;
   readonly #events: EventFile;
   readonly #interruption: Interruption;
+  readonly #checkpoints: Checkpoints;
   readonly #progress: Progress | null;
+  readonly #earlier: readonly RunEvent[];
   readonly #steps: StepMetrics[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
 
-  constructor(parts: RunParts, metrics: MetricsFile, events: EventFile, interruption: Interruption) {
+  /** @param earlier  events of the run before it was resumed */
+  constructor(parts: RunParts, records: Records, interruption: Interruption, earlier: readonly RunEvent[]) {
+    const { config, console, experiment, folder, resumed } = parts;
     this.#parts = parts;
-    this.#metrics = metrics;
-    this.#events = events;
+    this.#metrics = records.metrics;
+    this.#events = records.events;
     this.#interruption = interruption;
-    this.#progress = parts.console.showsProgress ? new Progress(process.stderr) : null;
+    this.#earlier = earlier;
+    const lastStep = resumed?.checkpoint ? experiment.trainer.position.step : null;
+    this.#checkpoints = new Checkpoints(experiment, config, folder, lastStep);
+    this.#progress = console.showsProgress ? new Progress(process.stderr) : null;
+    for (const event of earlier) {
+      if (event.event === "step") this.#steps.push(event);
+      if (event.event === "evaluation") this.#evaluations.push(event);
+    }
+  }
+
+  /** First lines. What was due after the step that a resumed run continues from is done again. */
+  async begin(): Promise<void> {
+    const { console, experiment, start, resumed } = this.#parts;
+    const { step } = experiment.trainer.position;
+    if (this.#earlier.length === 0) await this.record({ event: "config", ...start });
+    if (!resumed) return;
+    const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
+    await this.record({ event: "resumed", step, checkpoint });
+    console.info(checkpoint ? `continues after step ${count(step)}` : "has no checkpoint yet, begins again");
+    const last = this.#steps.at(-1);
+    if (last?.step === step) await this.#followUp(step);
   }
 
   async record(event: RunEvent): Promise<void> {
@@ -91,26 +147,65 @@ class Run {
   }
 
   async train(): Promise<void> {
-    const { config, console, experiment } = this.#parts;
-    const { trainer } = experiment;
-    const { signal } = this.#interruption;
+    const { config } = this.#parts;
+    if (config.onNonfinite === "rollback" && this.#checkpoints.lastStep === null) await this.checkpoint();
+    let failures = 0;
+    const stepDone = (): void => {
+      failures = 0;
+    };
     try {
-      for await (const metrics of trainer.fit({ ...limitsOf(config), signal })) {
-        this.#steps.push(metrics);
-        await this.record({ event: "step", ...metrics });
-        if (this.#steps.length === 1 && trainer.tapePlan) {
-          console.info(describeTape(trainer.tapePlan));
-          await this.record({ event: "tape", ...trainer.tapePlan });
+      for (;;) {
+        try {
+          await this.#fit(stepDone);
+          return;
+        } catch (error) {
+          if (!(error instanceof TrainingError) || config.onNonfinite === "stop" || ++failures === MOST_FAILURES)
+            throw error;
+          await this.#passOver(error, config.onNonfinite);
         }
-        this.#progress?.update(metrics);
-        // What is due after the last step comes anyway.
-        const due = (every: number) => every > 0 && metrics.step % every === 0 && metrics.step < metrics.lastStep;
-        if (due(config.checkpointEvery)) await this.checkpoint();
-        if (due(config.evalEvery)) await this.evaluate("validation");
       }
     } finally {
       this.#progress?.clear();
     }
+  }
+
+  async #fit(stepDone: () => void): Promise<void> {
+    const { config, console, experiment } = this.#parts;
+    const { trainer } = experiment;
+    const { signal } = this.#interruption;
+    for await (const metrics of trainer.fit({ ...limitsOf(config), signal, recent: this.#steps })) {
+      stepDone();
+      this.#steps.push(metrics);
+      await this.record({ event: "step", ...metrics });
+      if (this.#steps.length === 1 && trainer.tapePlan) {
+        console.info(describeTape(trainer.tapePlan));
+        await this.record({ event: "tape", ...trainer.tapePlan });
+      }
+      this.#progress?.update(metrics);
+      await this.#followUp(metrics.step);
+    }
+  }
+
+  /** What is due after a step. What is due after the last one comes anyway. */
+  async #followUp(step: number): Promise<void> {
+    const { config, experiment } = this.#parts;
+    const lastStep = experiment.trainer.lastStep(limitsOf(config));
+    const due = (every: number): boolean => every > 0 && step % every === 0 && step < lastStep;
+    if (due(config.checkpointEvery)) await this.checkpoint();
+    if (due(config.evalEvery)) await this.evaluate("validation");
+  }
+
+  /** Goes on after a step that was not taken. */
+  async #passOver(error: TrainingError, action: "skip" | "rollback"): Promise<void> {
+    const { console, experiment } = this.#parts;
+    const { trainer } = experiment;
+    const step = trainer.position.step + 1;
+    if (action === "rollback") await this.#checkpoints.rollBack();
+    trainer.skip();
+    await this.record({ event: "nonfinite", step, action, message: error.message });
+    this.#progress?.clear();
+    const back = action === "rollback" ? `, back to the parameters after step ${this.#checkpoints.lastStep}` : "";
+    console.warn(`${error.message}. Skipped the batch of step ${step}${back}`);
   }
 
   /** Evaluates, unless there are no images for it, or a signal has come or comes in between. */
@@ -122,6 +217,7 @@ class Run {
     try {
       const result = await experiment.trainer.evaluate(images, { signal });
       const evaluation = evaluationRecord(set, experiment.trainer.position.step, result);
+      await this.#checkpoints.saveIfBest(evaluation, this.#evaluations);
       this.#evaluations.push(evaluation);
       await this.record({ event: "evaluation", ...evaluation });
       this.#progress?.clear();
@@ -133,11 +229,27 @@ class Run {
   }
 
   async checkpoint(): Promise<void> {
-    const { config, experiment, folder } = this.#parts;
-    const { position } = experiment.trainer;
-    const file = folder.file("checkpoint");
-    await saveCheckpoint(file, experiment, { position, seed: config.seed, config });
-    await this.record({ event: "checkpoint", step: position.step, file });
+    // Never is there a checkpoint of a step that the metrics on the disk do not have.
+    await this.#metrics.sync();
+    await this.#checkpoints.save();
+    await this.record({
+      event: "checkpoint",
+      step: this.#parts.experiment.trainer.position.step,
+      file: this.#checkpoints.lastFile,
+    });
+  }
+
+  /**
+   * Saves what can be saved of a run that failed.
+   *
+   * @returns the error to end with, which names the last good checkpoint
+   */
+  async fail(error: unknown): Promise<unknown> {
+    const { position } = this.#parts.experiment.trainer;
+    if (this.#checkpoints.lastStep !== position.step) await attempt(() => this.checkpoint());
+    const final = withCheckpoint(error, this.#checkpoints);
+    await attempt(() => this.#metrics.write(errorEvent(final)));
+    return final;
   }
 
   /** Curves, summary, last words. */
@@ -160,7 +272,7 @@ class Run {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       interrupted: cause,
       folder: folder.path,
-      files: Object.values(RUN_FILES).filter((file) => file !== RUN_FILES.report || this.#isReported),
+      files: (await folder.files()).concat(this.#isReported ? [RUN_FILES.report] : []),
     };
     await folder.writeJson("summary", summary);
     await this.record({ event: "summary", ...summary });
@@ -183,4 +295,21 @@ class Run {
   get #isReported(): boolean {
     return this.#parts.report && this.#interruption.cause === null;
   }
+}
+
+/** The same error, saying where the run can be resumed from. */
+function withCheckpoint(error: unknown, { lastStep, lastFile }: Checkpoints): unknown {
+  if (!(error instanceof EngineError)) return error;
+  const checkpoint = lastStep === null ? null : { file: lastFile, step: lastStep };
+  const where = checkpoint
+    ? `the last good checkpoint is ${lastFile}, of step ${lastStep}`
+    : "there is no checkpoint yet";
+  return new EngineError(error.code, `${error.message}; ${where}`, { ...error.facts, checkpoint }, error);
+}
+
+/** Does what may fail again for the reason that the run failed for, which is the one to report. */
+async function attempt(action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch {}
 }

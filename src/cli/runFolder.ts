@@ -1,9 +1,10 @@
-// The output folder of a run: which files it has, when it is refused, and replacing them.
+// The output folder of a run: which files it has, when it is refused, replacing them, and that one process at a time works in it.
 
-import { access, constants, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { access, constants, copyFile, link, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { ArgumentError } from "../core/errors.ts";
 import { replaceFile, writeError } from "../io/durable.ts";
+import { RunLock } from "./runLock.ts";
 
 /** The files of a run. */
 export const RUN_FILES = {
@@ -11,6 +12,8 @@ export const RUN_FILES = {
   metrics: "metrics.jsonl",
   checkpoint: "checkpoint.safetensors",
   checkpointState: "checkpoint.json",
+  best: "best.safetensors",
+  bestState: "best.json",
   curves: "curves.svg",
   /** As EventFile names the first one. */
   events: "events.out.tfevents.0000000000.axograd",
@@ -20,8 +23,14 @@ export const RUN_FILES = {
 
 export type RunFile = keyof typeof RUN_FILES;
 
+/** An earlier checkpoint that is kept: `checkpoint-<step>.safetensors`. */
+const KEPT = /^checkpoint-(\d+)\.safetensors$/;
+/** What a process that was killed in the middle of a write has left. */
+const LEFTOVER = /\.\d+\.(tmp|stale)$/;
+
 export class RunFolder {
   readonly path: string;
+  #lock: RunLock | null = null;
 
   constructor(path: string) {
     this.path = path;
@@ -52,13 +61,65 @@ export class RunFolder {
     } catch {
       refuse("a folder that can be written to", "which cannot");
     }
+    await RunLock.check(this.path);
   }
 
-  /** Makes the folder and removes the files of an earlier run. */
+  /**
+   * Makes the folder, takes it for this process, and removes the files of an earlier run.
+   *
+   * @throws {ArgumentError} another process works in it
+   */
   async create(): Promise<void> {
+    await this.#write(() => mkdir(this.path, { recursive: true }));
+    await this.open();
+    const earlier = new Set<string>(Object.values(RUN_FILES));
+    await this.#removeWhere((name) => earlier.has(name) || KEPT.test(name));
+  }
+
+  /**
+   * Takes an existing folder for this process.
+   *
+   * @throws {ArgumentError} another process works in it
+   */
+  async open(): Promise<void> {
+    this.#lock = await RunLock.take(this.path);
+    const ours = [...Object.values(RUN_FILES), "run.lock"];
+    await this.#removeWhere((name) => LEFTOVER.test(name) && ours.some((file) => name.startsWith(file)));
+  }
+
+  /** Lets other processes work in the folder. */
+  async release(): Promise<void> {
+    await this.#lock?.release();
+    this.#lock = null;
+  }
+
+  /** Makes the present checkpoint one of the last `count` that are kept; with a count of 1 it is alone. */
+  async keepCheckpoint(step: number, count: number): Promise<void> {
+    const steps = (await readdir(this.path)).flatMap((name) => KEPT.exec(name)?.[1] ?? []).map(Number);
+    const kept = count === 1 ? [] : [...new Set([...steps, step])].sort((a, b) => b - a).slice(0, count);
+    const name = (of: number): string => `checkpoint-${String(of).padStart(8, "0")}.safetensors`;
+    await this.#write(async () => {
+      if (count > 1) await linkOrCopy(this.file("checkpoint"), join(this.path, name(step)));
+    });
+    const names = new Set(kept.map(name));
+    await this.#removeWhere((file) => KEPT.test(file) && !names.has(file));
+  }
+
+  /** The names of the run's files that are there, and the summary, which names them. */
+  async files(): Promise<string[]> {
+    const there = new Set([...(await readdir(this.path)), RUN_FILES.summary]);
+    return Object.values(RUN_FILES).filter((name) => name !== RUN_FILES.report && there.has(name));
+  }
+
+  async #removeWhere(wanted: (name: string) => boolean): Promise<void> {
+    await this.#write(async () => {
+      for (const name of await readdir(this.path)) if (wanted(name)) await rm(join(this.path, name), { force: true });
+    });
+  }
+
+  async #write(action: () => Promise<unknown>): Promise<void> {
     try {
-      await mkdir(this.path, { recursive: true });
-      for (const name of Object.values(RUN_FILES)) await rm(join(this.path, name), { force: true });
+      await action();
     } catch (cause) {
       throw writeError(this.path, cause);
     }
@@ -71,6 +132,12 @@ export class RunFolder {
   async writeText(name: RunFile, text: string): Promise<void> {
     await replaceFile(this.file(name), [text]);
   }
+}
+
+/** A second name for a file, which costs no space; a copy where there are no links. */
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  await rm(to, { force: true });
+  await link(from, to).catch(() => copyFile(from, to));
 }
 
 /** Indented JSON with lists of numbers on one line. */

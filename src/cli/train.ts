@@ -2,32 +2,41 @@
 
 import type { Command } from "commander";
 import { createBackend } from "../backend/select.ts";
+import { restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
 import { createExperiment, loadMaterials } from "./experiment.ts";
 import { PRESETS } from "./presets.ts";
+import { type BegunRun, checkSameMaterials, readBegunRun } from "./resume.ts";
 import { executeRun } from "./run.ts";
 import { defaultRunPath, RunFolder } from "./runFolder.ts";
-import { limitsOf } from "./summary.ts";
+import { describeStart, limitsOf } from "./summary.ts";
 import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
   const command = program.command("train").description("train a classifier of digits and report how well it does");
   addTrainOptions(command).action(async (given: GivenOptions) => {
-    const { out = null, overwrite = false, report = true, json = false, quiet = false } = given;
-    process.exitCode = await train(await configOf(given), { out, overwrite, report, json, quiet });
+    const { out = null, overwrite = false, report = true, json = false, quiet = false, resume } = given;
+    process.exitCode =
+      resume === undefined
+        ? await train(await configOf(given), { out, overwrite, report, json, quiet })
+        : await resumeTraining(resume, given, { report, json, quiet });
   });
 }
 
-export interface RunOptions extends Verbosity {
+/** What is said and made of a run. */
+interface Presentation extends Verbosity {
+  /** A page about the run at its end. */
+  readonly report: boolean;
+}
+
+export interface RunOptions extends Presentation {
   /** Output folder; null: a new one in runs/. */
   readonly out: string | null;
   /** Replace the files of an earlier run. */
   readonly overwrite: boolean;
-  /** A page about the run at its end. */
-  readonly report: boolean;
 }
 
 /**
@@ -36,9 +45,26 @@ export interface RunOptions extends Verbosity {
  * @returns the exit code: 0, or that of the signal which stopped it
  */
 export async function train(config: TrainConfig, options: RunOptions): Promise<number> {
-  const console = new Console(options);
   const folder = new RunFolder(options.out ?? defaultRunPath(config.preset));
   await folder.check(options);
+  return trainIn(folder, config, options, null);
+}
+
+/** Continues the run in the folder `path` as if it had not been stopped. */
+async function resumeTraining(path: string, given: GivenOptions, options: Presentation): Promise<number> {
+  const folder = new RunFolder(path);
+  const begun = await readBegunRun(folder, given);
+  await folder.check({ overwrite: true });
+  return trainIn(folder, begun.config, options, begun);
+}
+
+async function trainIn(
+  folder: RunFolder,
+  config: TrainConfig,
+  options: Presentation,
+  begun: BegunRun | null,
+): Promise<number> {
+  const console = new Console(options);
   if (config.generate) {
     const { neurons, synapses } = config.generate;
     console.status(`making a network of ${count(neurons)} neurons and ${count(synapses)} synapses`);
@@ -50,12 +76,30 @@ export async function train(config: TrainConfig, options: RunOptions): Promise<n
     const experiment = createExperiment(backend, config, materials);
     try {
       const { trainer } = experiment;
+      const start = describeStart(config, materials, backend, trainer);
+      if (begun) checkSameMaterials(begun, start);
       const lastStep = trainer.lastStep(limitsOf(config));
       for (const line of describeRun(config, materials, backend.description, lastStep)) console.info(line);
       const { warning } = PRESETS[config.preset]!;
       if (warning) console.warn(warning);
-      if (config.standardise) await trainer.calibrate(config.calibration);
-      return await executeRun({ config, backend, materials, experiment, folder, console, report: options.report });
+      if (begun?.checkpoint) {
+        restoreCheckpoint(begun.checkpoint, experiment);
+        trainer.seek(begun.checkpoint.position);
+      } else if (config.standardise) {
+        await trainer.calibrate(config.calibration);
+      }
+      const resumed = begun && { checkpoint: begun.checkpoint !== null };
+      return await executeRun({
+        config,
+        backend,
+        materials,
+        experiment,
+        folder,
+        console,
+        start,
+        resumed,
+        report: options.report,
+      });
     } finally {
       experiment.dispose();
     }

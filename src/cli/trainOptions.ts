@@ -11,6 +11,7 @@ import { parserOf, path } from "./values.ts";
 export type GivenOptions = Settings & {
   readonly config?: string;
   readonly set?: readonly string[];
+  readonly resume?: string;
   readonly out?: string;
   readonly overwrite?: boolean;
   readonly report?: boolean;
@@ -27,9 +28,11 @@ Examples:
                                                    torch-biopl's tutorial at full size, to measure speed
   axograd init mine.yaml; axograd train --config mine.yaml --set lr=3e-4
                                                    from a file with all settings; --set and options take precedence
+  axograd train --resume runs/a --epochs 5         after a crash, Ctrl-C, or to train longer; same numbers as without a break
   axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
 
-Exit codes: 0 done, 1 the run failed, 2 wrong input, 130/143 stopped by SIGINT/SIGTERM (with a checkpoint).
+Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong input or a folder in use by another process,
+130/143 stopped by SIGINT/SIGTERM (with a checkpoint). After 1, 130, 143 and a crash, --resume continues.
 `;
 
 /** Declares the options on a command. */
@@ -42,6 +45,7 @@ export function addTrainOptions(command: Command): Command {
   }
   const add = addTo(command, "Output:");
   add("--out <dir>", "folder for metrics, checkpoint and curves (default: runs/<time>-<preset>)", path("--out"));
+  add("--resume <dir>", "continue the run in this folder from its last checkpoint", path("--resume"));
   add("--overwrite", "replace the files of an earlier run there");
   add("--no-report", "no page about the run at its end (axograd report makes one at any time)");
   add("--json", "JSON lines on stdout, nothing else");

@@ -3,7 +3,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import type { FloatArray } from "../core/dtype.ts";
-import { FileFormatError } from "../core/errors.ts";
+import { EngineError, FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
 import type { NumberArray } from "../io/numbers.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "../io/safetensors.ts";
@@ -56,6 +56,7 @@ export interface Trained {
  * Writes `file` (safetensors), durably and at once, then the readable copy of its state, `file` with the ending .json.
  *
  * @returns the names of both files
+ * @throws {EngineError} "non-finite-parameter"; nothing is written, so an earlier checkpoint is not lost to one that is of no use
  */
 export async function saveCheckpoint(file: string, trained: Trained, state: CheckpointState): Promise<string[]> {
   const { model, optimizer } = trained;
@@ -66,6 +67,7 @@ export async function saveCheckpoint(file: string, trained: Trained, state: Chec
   const tensors = new Map<string, SafeTensor>();
   for (const p of parameters.all()) {
     for (const [name, tensor] of await parameterTensors(p, parameters, model.rnn, model.backend)) {
+      checkFinite(name, tensor, state.position.step);
       tensors.set(name, tensor);
     }
   }
@@ -135,6 +137,18 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
   for (const [name, data] of values) parameters.set(name, data);
   const [mean, scale] = features;
   if (mean && scale) model.setFeatureStatistics(mean, scale);
+}
+
+function checkFinite(parameter: string, { data }: SafeTensor, step: number): void {
+  if (!(data instanceof Float32Array || data instanceof Float64Array)) return;
+  const index = data.findIndex((value) => !Number.isFinite(value));
+  if (index < 0) return;
+  const got = `${data[index]} at ${index}`;
+  throw new EngineError(
+    "non-finite-parameter",
+    `checkpoint: expected finite values of ${parameter} after step ${step}, got ${got}`,
+    { parameter, index, step },
+  );
 }
 
 /** A moment's name is `<moment>.<parameter>`. */

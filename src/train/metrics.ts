@@ -1,6 +1,6 @@
 // What happens in a run as JSON lines: one object per step, evaluation and event, in order. Whole lines only, each written at once.
 
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 import { writeError } from "../io/durable.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
 
@@ -13,6 +13,14 @@ export type RunEvent =
   | { readonly event: "checkpoint"; readonly step: number; readonly file: string }
   | { readonly event: "warning"; readonly message: string }
   | { readonly event: "interrupted"; readonly step: number; readonly signal: string }
+  | { readonly event: "resumed"; readonly step: number; readonly checkpoint: string | null }
+  | {
+      /** A step that was not taken because its loss or gradient was not finite. */
+      readonly event: "nonfinite";
+      readonly step: number;
+      readonly action: "skip" | "rollback";
+      readonly message: string;
+    }
   | {
       readonly event: "error";
       readonly code: string;
@@ -67,6 +75,23 @@ export class MetricsFile {
     }
   }
 
+  /**
+   * Continues a file after step `step`: later lines, and one that was cut off, are removed.
+   *
+   * @returns the file and the events that stay
+   */
+  static async resume(file: string, step: number): Promise<{ metrics: MetricsFile; events: readonly RunEvent[] }> {
+    try {
+      const { bytes, events } = eventsUntil(await readFile(file).catch(nothingIfMissing), step);
+      const handle = await open(file, "a");
+      await handle.truncate(bytes);
+      await handle.sync();
+      return { metrics: new MetricsFile(file, handle), events };
+    } catch (cause) {
+      throw writeError(file, cause);
+    }
+  }
+
   async write(event: RunEvent): Promise<void> {
     try {
       await this.#handle.appendFile(jsonLine(event));
@@ -75,12 +100,55 @@ export class MetricsFile {
     }
   }
 
-  /** Syncs and closes. */
-  async close(): Promise<void> {
+  /** Makes what was written durable. */
+  async sync(): Promise<void> {
     try {
       await this.#handle.sync();
-    } finally {
-      await this.#handle.close();
+    } catch (cause) {
+      throw writeError(this.file, cause);
     }
   }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+const LINE_END = 10;
+
+/** What a run had written when step `step` was done, before anything that followed from it; all lines must be whole. */
+function eventsUntil(content: Uint8Array, step: number): { bytes: number; events: RunEvent[] } {
+  const decoder = new TextDecoder();
+  const kept: RunEvent[] = [];
+  const pending: RunEvent[] = [];
+  let bytes = 0;
+  for (
+    let start = 0, end = content.indexOf(LINE_END);
+    end >= 0;
+    start = end + 1, end = content.indexOf(LINE_END, start)
+  ) {
+    const event = parseEvent(decoder.decode(content.subarray(start, end)));
+    if (!event) break;
+    pending.push(event);
+    const isStep = event.event === "step" || event.event === "nonfinite";
+    if (isStep && event.step > step) break;
+    // The plan of the tape belongs to the step before it.
+    if (!isStep && event.event !== "config" && event.event !== "tape") continue;
+    kept.push(...pending.splice(0));
+    bytes = end + 1;
+  }
+  return { bytes, events: kept };
+}
+
+function parseEvent(line: string): RunEvent | null {
+  try {
+    return JSON.parse(line) as RunEvent;
+  } catch {
+    return null;
+  }
+}
+
+function nothingIfMissing(error: NodeJS.ErrnoException): Uint8Array {
+  if (error.code === "ENOENT") return new Uint8Array();
+  throw error;
 }

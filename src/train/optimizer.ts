@@ -43,10 +43,14 @@ interface Rule {
   ) => { readonly p: Value; readonly moments: readonly Value[] };
 }
 
-interface ClipState {
+/** Σg² over all gradients. */
+interface NormState {
   readonly squares: DeviceBuffer;
-  readonly scale: DeviceBuffer;
   readonly sums: readonly BoundProgram[];
+}
+
+interface ClipState {
+  readonly scale: DeviceBuffer;
   readonly finish: BoundProgram;
 }
 
@@ -60,6 +64,7 @@ export abstract class Optimizer {
   readonly #rule: Rule;
   readonly #scalars: readonly DeviceBuffer[];
   readonly #slots: { parameter: Parameter; moments: readonly DeviceBuffer[]; step: BoundProgram }[] = [];
+  readonly #norm: NormState;
   readonly #clip: ClipState | null;
   lr: number;
   #step = 0;
@@ -73,6 +78,7 @@ export abstract class Optimizer {
     this.#rule = rule;
     this.lr = lr;
     this.#scalars = rule.scalars.map((name) => backend.buffer(`${rule.name} ${name}`, 1));
+    this.#norm = this.#normPrograms();
     this.#clip = clip.clipNorm === undefined ? null : this.#clipPrograms(clip.clipNorm);
     const layout = backend.layoutFor(1);
     const programs = new Map<number, Program>();
@@ -107,19 +113,17 @@ export abstract class Optimizer {
       backend.upload(this.#scalars[i]!, [value]);
     });
     if (this.#clip) {
-      backend.fill(this.#clip.squares, 0);
-      for (const sum of this.#clip.sums) backend.run(sum);
+      this.#sumSquares();
       backend.run(this.#clip.finish);
     }
     for (const { step } of this.#slots) backend.run(step);
     this.#parameters.touch();
   }
 
-  /** 2-norm over all gradients before clipping at the last step; only with `clipNorm`. */
+  /** 2-norm over all gradients as they are now, before clipping. */
   async gradientNorm(): Promise<number> {
-    if (!this.#clip)
-      throw new ArgumentError(this.#rule.name, "clipNorm", "a limit, so that the norm is computed", "none");
-    return Math.sqrt((await this.#backend.download(this.#clip.squares))[0]!);
+    this.#sumSquares();
+    return Math.sqrt((await this.#backend.download(this.#norm.squares))[0]!);
   }
 
   async state(): Promise<OptimizerState> {
@@ -143,7 +147,7 @@ export abstract class Optimizer {
     for (const [, buffer] of this.#named()) buffer.release();
     this.#slots.length = 0;
     for (const s of this.#scalars) s.release();
-    this.#clip?.squares.release();
+    this.#norm.squares.release();
     this.#clip?.scale.release();
   }
 
@@ -153,16 +157,27 @@ export abstract class Optimizer {
     }
   }
 
-  #clipPrograms(clipNorm: number): ClipState {
+  #sumSquares(): void {
+    this.#backend.fill(this.#norm.squares, 0);
+    for (const sum of this.#norm.sums) this.#backend.run(sum);
+  }
+
+  #normPrograms(): NormState {
     const backend = this.#backend;
     const layout = backend.layoutFor(1);
     const squares = backend.buffer("gradient squares", 1);
-    const scale = backend.buffer("gradient scale", 1);
     const sums = this.#parameters
       .trainable()
       .map((p) => compileAndBind(backend, squaresProgram(p.size), layout, { g: p.grad!, squares }));
-    const finish = compileAndBind(backend, clipScaleProgram(clipNorm), layout, { squares, scale });
-    return { squares, scale, sums, finish };
+    return { squares, sums };
+  }
+
+  #clipPrograms(clipNorm: number): ClipState {
+    const backend = this.#backend;
+    const scale = backend.buffer("gradient scale", 1);
+    const { squares } = this.#norm;
+    const finish = compileAndBind(backend, clipScaleProgram(clipNorm), backend.layoutFor(1), { squares, scale });
+    return { scale, finish };
   }
 }
 

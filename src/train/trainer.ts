@@ -2,16 +2,20 @@
 // nothing; whoever iterates decides what to do with the metrics.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { ArgumentError, EngineError } from "../core/errors.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import type { ImageSet } from "../data/imageSet.ts";
 import { type Batch, batchCount, batches } from "../data/loader.ts";
 import type { BatchResult, ClassifierEvaluation, NetworkClassifier } from "../models/classifier.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ConnectomeNetwork } from "../models/network.ts";
+import type { ModelInput } from "../models/options.ts";
 import type { SolveStats } from "../ode/solve.ts";
 import type { TapePlan } from "../ode/tape.ts";
+import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
+
+export { TrainingError } from "./nonFinite.ts";
 
 /** Where training stands. Together with the parameters and the optimiser's state it continues a run exactly. */
 export interface TrainingPosition {
@@ -90,10 +94,9 @@ export interface FitOptions {
   readonly steps?: number;
   /** Ends the loop after the step in progress. */
   readonly signal?: AbortSignal;
+  /** Steps before the current position, for running means and speed to continue from. */
+  readonly recent?: readonly Pick<StepMetrics, "loss" | "accuracy" | "seconds">[];
 }
-
-/** Training cannot go on; the parameters are those before the step that failed. */
-export class TrainingError extends EngineError {}
 
 const DEFAULT_BATCH_SIZE = 64;
 /** Running means and speed cover this many steps. */
@@ -171,12 +174,14 @@ export class Trainer<E extends object = EvaluationOptions> {
    * Trains from the current position, one step per iteration. Between steps the event loop turns, so that signals and timers come
    * through. Leaving the loop at any step leaves a position to continue from.
    *
-   * @throws {TrainingError} "non-finite-loss"; the step was not taken
-   * @throws {SolverError} a sample's solve did not reach its end; the step was not taken
+   * @throws {TrainingError} "non-finite-loss", "non-finite-gradient" or "non-finite-state"; the step was not taken, and `skip` passes over its batch
+   * @throws {SolverError} for another reason a sample's solve did not reach its end; the step was not taken
    */
   async *fit(options: FitOptions = {}): AsyncGenerator<StepMetrics, void, undefined> {
     const lastStep = this.lastStep(options);
     const recent = new Window(WINDOW);
+    for (const { loss, accuracy, seconds } of options.recent?.slice(-WINDOW) ?? [])
+      recent.add({ loss, accuracy, seconds });
     while (this.#position.step < lastStep) {
       const { epoch, batch: firstBatch } = this.#position;
       for (const batch of batches(this.#train, {
@@ -189,7 +194,7 @@ export class Trainer<E extends object = EvaluationOptions> {
         await nextTurn();
         if (options.signal?.aborted || this.#position.step >= lastStep) return;
         const start = performance.now();
-        const result = await this.#step(batch, epoch);
+        const result = await this.#step(batch);
         const seconds = (performance.now() - start) / 1000;
         const accuracy = result.correct / result.count;
         recent.add({ loss: result.loss, accuracy, seconds });
@@ -212,16 +217,35 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
-  async #step(batch: Batch, epoch: number): Promise<BatchResult> {
+  async #step(batch: Batch): Promise<BatchResult> {
     const step = this.#position.step + 1;
     const input = { data: batch.images, batch: batch.size };
-    const result = await this.model.gradients(input, batch.labels, step, this.#evaluation);
-    if (!Number.isFinite(result.loss)) throw nonFiniteLoss(step, result.loss);
+    const result = await this.#gradients(input, batch.labels, step);
+    if (!Number.isFinite(result.loss) || !Number.isFinite(await this.optimizer.gradientNorm())) {
+      const worst = await findWorst("gradient", this.model.parameters, this.model.rnn.options);
+      // The squares of large gradients overflow earlier than the gradients do.
+      if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
+    }
     this.optimizer.step();
     this.#plan = result.stats.at(-1)?.plan ?? null;
-    const done = batch.index + 1 === this.stepsPerEpoch;
-    this.#position = { epoch: done ? epoch + 1 : epoch, batch: done ? 0 : batch.index + 1, step };
+    this.skip();
     return result;
+  }
+
+  async #gradients(input: ModelInput, labels: ArrayLike<number>, step: number): Promise<BatchResult> {
+    const { model } = this;
+    try {
+      return await model.gradients(input, labels, step, this.#evaluation);
+    } catch (error) {
+      throw await stateError(step, error, model.parameters, model.rnn.options);
+    }
+  }
+
+  /** Goes past the next batch without training on it; it counts as a step. */
+  skip(): void {
+    const { epoch, batch, step } = this.#position;
+    const done = batch + 1 === this.stepsPerEpoch;
+    this.#position = { epoch: done ? epoch + 1 : epoch, batch: done ? 0 : batch + 1, step: step + 1 };
   }
 
   /** Loss, accuracy and confusion matrix on a set, without dropout; training is not affected. */
@@ -283,13 +307,4 @@ function indexOfMax(values: ArrayLike<number>): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;
-}
-
-function nonFiniteLoss(step: number, loss: number): TrainingError {
-  return new TrainingError(
-    "non-finite-loss",
-    `training: the loss of step ${step} is ${loss}; the parameters are those after step ${step - 1}. ` +
-      "Try a smaller learning rate, a smaller gain, or tighter solver tolerances",
-    { step, loss: `${loss}` },
-  );
 }

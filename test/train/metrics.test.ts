@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { evaluationRecord, jsonLine, MetricsFile } from "../../src/train/metrics.ts";
+import { evaluationRecord, jsonLine, MetricsFile, type RunEvent } from "../../src/train/metrics.ts";
 import { plotCurves } from "../../src/train/plot.ts";
 import { duration, Progress, progressLine } from "../../src/train/progress.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
@@ -46,6 +46,47 @@ test("every event is one line of JSON, complete before write resolves", async ()
   }
   await metrics.close();
   await fails(() => MetricsFile.create(join(dir, "no", "metrics.jsonl")), "file-write", /no such folder/);
+});
+
+test("a full disk is an error in plain words", async () => {
+  if (process.platform !== "linux") return;
+  const metrics = await MetricsFile.create("/dev/full");
+  await fails(() => metrics.write({ event: "warning", message: "" }), "file-write", /a full disk/);
+  await metrics.close();
+});
+
+test("a file is continued after a step: what followed it, and a line that was cut off, are gone", async () => {
+  const file = join(dir, "resumed.jsonl");
+  const evaluation = { loss: 1, accuracy: 0.5, count: 1, seconds: 1, confusion: new Uint32Array(1) };
+  const events: RunEvent[] = [
+    { event: "config" },
+    { event: "step", ...metricsOf(1) },
+    { event: "tape", strategy: "store", attempts: 1 },
+    { event: "evaluation", ...evaluationRecord("validation", 1, evaluation) },
+    { event: "nonfinite", step: 2, action: "skip", message: "" },
+    { event: "checkpoint", step: 2, file: "" },
+    { event: "step", ...metricsOf(3) },
+  ];
+  const text = events.map(jsonLine);
+  for (const [step, kept] of [
+    [0, 1],
+    [1, 3],
+    [2, 5],
+    [3, 7],
+    [9, 7],
+  ] as const) {
+    await writeFile(file, `${text.join("")}{"event":"step","st`);
+    const { metrics, events: found } = await MetricsFile.resume(file, step);
+    assert.equal(found, events.slice(0, kept));
+    await metrics.write({ event: "warning", message: "next" });
+    await metrics.close();
+    const lines = (await readFile(file, "utf8")).split("\n");
+    assert.is(lines.length, kept + 2);
+    assert.match(lines.at(-2)!, /next/);
+  }
+  const { metrics, events: none } = await MetricsFile.resume(join(dir, "new.jsonl"), 3);
+  assert.equal(none, []);
+  await metrics.close();
 });
 
 test("numbers that JSON lacks become null", () => {

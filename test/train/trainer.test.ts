@@ -2,7 +2,7 @@ import * as assert from "uvu/assert";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { ConnectomeClassifier } from "../../src/models/classifier.ts";
 import { SGD } from "../../src/train/optimizer.ts";
-import { Trainer, TrainingError } from "../../src/train/trainer.ts";
+import { type StepMetrics, Trainer, TrainingError } from "../../src/train/trainer.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { patches, sparseMatrix, stateOf, tinyTraining, train } from "./fixtures.ts";
@@ -125,6 +125,62 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     assert.equal(await stateOf(tiny), before);
     assert.is(tiny.trainer.position.step, 2);
     tiny.dispose();
+  });
+
+  test("gradients or states that are not finite stop before the step, with parameter and neurons", async ({
+    backend,
+  }) => {
+    const tiny = tinyTraining(backend);
+    await train(tiny.trainer, 2);
+    const before = await stateOf(tiny);
+    // A gradient: written over that of the bias of neuron 7 when the step is computed.
+    const { model, optimizer } = tiny;
+    const gradients = model.gradients.bind(model);
+    model.gradients = async (...args) => {
+      const result = await gradients(...args);
+      const { grad, size } = model.parameters.get("rnn.hh.bias");
+      backend.upload(grad!, new Float64Array(size).fill(0).with(7, Number.POSITIVE_INFINITY));
+      return result;
+    };
+    await fails(
+      () => train(tiny.trainer, 3),
+      "non-finite-gradient",
+      /gradient of step 3/,
+      /rnn\.hh\.bias, 1 of 24 are not finite, at neurons 7 \(Infinity\)/,
+    );
+    assert.equal(await stateOf(tiny), before);
+    assert.is(optimizer.stepCount, 2);
+    model.gradients = gradients;
+    // A state: a weight that overflows.
+    const values = await model.parameters.values("rnn.hh.values");
+    backend.upload(model.parameters.get("rnn.hh.values").value, values.fill(Number.NaN));
+    model.parameters.touch();
+    await fails(() => train(tiny.trainer, 3), "non-finite-state", /step 3/, /worst values: rnn\.hh\.values/);
+    tiny.dispose();
+  });
+
+  test("a batch that is skipped counts as a step, and epochs go on", async ({ backend }) => {
+    const { trainer, dispose } = tinyTraining(backend);
+    for (let k = 0; k < 4; k++) trainer.skip();
+    assert.equal(trainer.position, { epoch: 1, batch: 0, step: 4 });
+    dispose();
+  });
+
+  test("running means continue from earlier steps", async ({ backend }) => {
+    const whole = tinyTraining(backend);
+    const means: number[] = [];
+    const recent: StepMetrics[] = [];
+    for await (const metrics of whole.trainer.fit({ steps: 6 })) {
+      means.push(metrics.meanLoss);
+      if (metrics.step <= 3) recent.push(metrics);
+    }
+    const parted = tinyTraining(backend);
+    for await (const _ of parted.trainer.fit({ steps: 3 })) assert.ok(true);
+    const continued: number[] = [];
+    for await (const { meanLoss } of parted.trainer.fit({ steps: 6, recent })) continued.push(meanLoss);
+    assert.equal(continued, means.slice(3));
+    whole.dispose();
+    parted.dispose();
   });
 
   test("a model in discrete time trains the same way, without solver metrics", async ({ backend }) => {

@@ -1,0 +1,61 @@
+// The checkpoints of a run: the last, some before it, and the one that did best on the validation images.
+
+import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
+import type { EvaluationRecord } from "../train/metrics.ts";
+import type { TrainConfig } from "./config.ts";
+import type { Experiment } from "./experiment.ts";
+import type { RunFolder } from "./runFolder.ts";
+
+export class Checkpoints {
+  readonly #experiment: Experiment;
+  readonly #config: TrainConfig;
+  readonly #folder: RunFolder;
+  #lastStep: number | null;
+
+  /** @param lastStep  of the checkpoint in the folder; null: there is none */
+  constructor(experiment: Experiment, config: TrainConfig, folder: RunFolder, lastStep: number | null) {
+    this.#experiment = experiment;
+    this.#config = config;
+    this.#folder = folder;
+    this.#lastStep = lastStep;
+  }
+
+  /** The step of the last checkpoint; null: there is none. */
+  get lastStep(): number | null {
+    return this.#lastStep;
+  }
+
+  get lastFile(): string {
+    return this.#folder.file("checkpoint");
+  }
+
+  async save(): Promise<void> {
+    const { step } = this.#experiment.trainer.position;
+    await this.#write(this.lastFile);
+    this.#lastStep = step;
+    await this.#folder.keepCheckpoint(step, this.#config.keepCheckpoints);
+  }
+
+  /** Keeps the present parameters as the best if `evaluation` of them is better than all earlier ones. */
+  async saveIfBest(evaluation: EvaluationRecord, earlier: readonly EvaluationRecord[]): Promise<void> {
+    const rivals = earlier.filter(({ set }) => set === "validation");
+    if (evaluation.set === "validation" && rivals.every((rival) => isBetter(evaluation, rival))) {
+      await this.#write(this.#folder.file("best"));
+    }
+  }
+
+  /** Puts parameters, moments and statistics of the last checkpoint back; the position in the data stays. */
+  async rollBack(): Promise<void> {
+    restoreCheckpoint(await loadCheckpoint(this.lastFile), this.#experiment);
+  }
+
+  async #write(file: string): Promise<void> {
+    const { position } = this.#experiment.trainer;
+    await saveCheckpoint(file, this.#experiment, { position, seed: this.#config.seed, config: this.#config });
+  }
+}
+
+/** By accuracy, then by loss. */
+function isBetter(a: EvaluationRecord, b: EvaluationRecord): boolean {
+  return a.accuracy === b.accuracy ? a.loss < b.loss : a.accuracy > b.accuracy;
+}

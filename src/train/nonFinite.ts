@@ -1,0 +1,125 @@
+// What went wrong when a loss, a gradient or a state is not finite: the parameter, and the neurons where it is worst.
+
+import type { Csr } from "../core/csr.ts";
+import type { FloatArray } from "../core/dtype.ts";
+import { EngineError, SolverError } from "../core/errors.ts";
+import { isSparse } from "../models/matrix.ts";
+import type { ConnectomeNetworkOptions } from "../models/options.ts";
+import type { Parameter, ParameterSet } from "../models/parameters.ts";
+
+/** Numbers of a training step are not finite; the parameters are those before it. Another batch may do better. */
+export class TrainingError extends EngineError {}
+
+/** The parameter whose values or gradients are worst: the first with some that are not finite, else that with the largest. */
+export interface Worst {
+  readonly parameter: string;
+  readonly of: "value" | "gradient";
+  /** How many of them are not finite. */
+  readonly nonFinite: number;
+  readonly size: number;
+  /** Neurons (rows of a matrix, elements of a vector), worst first; those that are not finite before all others. */
+  readonly neurons: readonly { readonly neuron: number; readonly value: number }[];
+}
+
+/** Neurons that are named. */
+const NAMED = 5;
+const ADVICE = "Try a smaller learning rate, a smaller gain, or tighter solver tolerances";
+
+/** The worst gradient, or value, of the trained parameters. */
+export async function findWorst(
+  of: Worst["of"],
+  parameters: ParameterSet,
+  network: ConnectomeNetworkOptions,
+): Promise<Worst> {
+  let found: Worst = { parameter: "none", of, nonFinite: 0, size: 0, neurons: [] };
+  for (const parameter of parameters.trainable()) {
+    const { name, size } = parameter;
+    const values = await (of === "gradient" ? parameters.gradient(name) : parameters.values(name));
+    const rows = largestOfRows(values, rowsOf(parameter, parameters, network));
+    const neurons = rows.sort((a, b) => severity(b.value) - severity(a.value)).slice(0, NAMED);
+    const worst = { parameter: name, of, nonFinite: countNonFinite(values), size, neurons };
+    if (worst.nonFinite > 0) return worst;
+    if (found.size === 0 || severity(neurons[0]!.value) > severity(found.neurons[0]!.value)) found = worst;
+  }
+  return found;
+}
+
+/** The error of a step whose loss or gradients are not finite. */
+export function nonFiniteError(step: number, loss: number, worst: Worst): TrainingError {
+  const ofLoss = !Number.isFinite(loss);
+  const what = ofLoss ? `the loss of step ${step} is ${loss}` : `a gradient of step ${step} is not finite`;
+  return stepError(ofLoss ? "non-finite-loss" : "non-finite-gradient", step, what, worst, { loss: `${loss}` });
+}
+
+/** The error of a step whose solve came upon numbers that are not finite; other errors stay as they are. */
+export async function stateError(
+  step: number,
+  error: unknown,
+  parameters: ParameterSet,
+  network: ConnectomeNetworkOptions,
+): Promise<unknown> {
+  if (!(error instanceof SolverError) || error.code !== "nonFinite") return error;
+  const worst = await findWorst("value", parameters, network);
+  return stepError("non-finite-state", step, `in step ${step}, ${error.message}`, worst, error.facts);
+}
+
+function stepError(
+  code: string,
+  step: number,
+  what: string,
+  worst: Worst,
+  facts: Readonly<Record<string, unknown>>,
+): TrainingError {
+  const { parameter, of, nonFinite, size, neurons } = worst;
+  const share = nonFinite > 0 ? `${nonFinite} of ${size} are not finite` : "all are finite";
+  const named = neurons.map(({ neuron, value }) => `${neuron} (${value.toPrecision(3)})`).join(", ");
+  return new TrainingError(
+    code,
+    `training: ${what}; worst ${of}s: ${parameter}, ${share}, at neurons ${named}; ` +
+      `the parameters are those after step ${step - 1}. ${ADVICE}`,
+    { ...facts, step, worst: { ...worst, neurons: neurons.map((n) => ({ ...n, value: `${n.value}` })) } },
+  );
+}
+
+interface Rows {
+  readonly count: number;
+  /** The first element of a row; of row `count` the end. */
+  readonly first: (row: number) => number;
+}
+
+function rowsOf({ name, size, sparse }: Parameter, parameters: ParameterSet, network: ConnectomeNetworkOptions): Rows {
+  const csr = sparse && csrOf(name, network);
+  if (csr?.nnz === size) return { count: csr.nRows, first: (row) => csr.rowPtr[row]! };
+  // A dense matrix has as many rows as its bias has elements.
+  const bias = name.endsWith(".weight") && name.replace(/weight$/, "bias");
+  const count = parameters.all().find((p) => p.name === bias)?.size ?? size;
+  return { count, first: (row) => (row * size) / count };
+}
+
+function csrOf(name: string, { connectome, inputProjection, outputProjection }: ConnectomeNetworkOptions): Csr | null {
+  if (name.startsWith("rnn.hh.")) return connectome;
+  const projection = name.startsWith("rnn.ih.") ? inputProjection : outputProjection;
+  return projection && isSparse(projection) ? projection : null;
+}
+
+/** Of each row the number that is worst. */
+function largestOfRows(values: FloatArray, { count, first }: Rows): { neuron: number; value: number }[] {
+  return Array.from({ length: count }, (_, neuron) => {
+    let worst = 0;
+    for (let k = first(neuron); k < first(neuron + 1); k++) {
+      if (severity(values[k]!) > severity(worst)) worst = values[k]!;
+    }
+    return { neuron, value: worst };
+  });
+}
+
+function countNonFinite(values: FloatArray): number {
+  let count = 0;
+  for (const value of values) if (!Number.isFinite(value)) count++;
+  return count;
+}
+
+/** |x|, and infinity for what is no number. */
+function severity(x: number): number {
+  return Number.isNaN(x) ? Number.POSITIVE_INFINITY : Math.abs(x);
+}
