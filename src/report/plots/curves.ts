@@ -54,10 +54,10 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
     (p) => x(p.x),
     (p) => y(p.y),
   ).digits(1);
-  const curve = (points: readonly Point[], className: string) =>
-    points.length > 1 ? element("path", { class: `line ${className}`, d: path([...points])! }) : "";
   const dots = (points: readonly Point[], colour: string, r: number) =>
     points.map((p) => element("circle", { class: `fill dot ${colour}`, cx: x(p.x), cy: y(p.y), r })).join("");
+  const curve = (points: readonly Point[], className: string) =>
+    points.length > 1 ? element("path", { class: `line ${className}`, d: path([...points])! }) : "";
   const clip = `${uid}-clip`;
   const chanceAt = y(chance);
   const body = [
@@ -69,7 +69,7 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
       "g",
       { "clip-path": `url(#${clip})` },
       curve(batches, "blue thin faint"),
-      curve(mean, "blue"),
+      mean.length === 1 ? dots(mean, "blue", 3.5) : curve(mean, "blue"),
       ...sets.map(({ set, points }) => curve(points, COLOURS[set])),
       ...sets.map(({ set, points }) => dots(points, COLOURS[set], set === "test" ? 5 : 3.5)),
     ),

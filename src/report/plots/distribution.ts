@@ -56,6 +56,7 @@ export function distributionFigure(change: ParameterChange): Figure {
 function draw({ low, step, before, after }: Bins, name: string, of: string, fullWidth: number): Drawing {
   const width = fullWidth - AXIS_LEFT - RIGHT;
   const x = scaleLinear([low, low + step * BINS], [0, width]);
+  const nTicks = Math.max(3, width / 100);
   const most = Math.max(...before, ...after, 10);
   const y = scaleLog([FLOOR, most * 1.2], [PANEL_HEIGHT, 0]);
   // One value more than bars, so that the last one has an end.
@@ -79,7 +80,7 @@ function draw({ low, step, before, after }: Bins, name: string, of: string, full
     element("path", { class: "fill blue tint", d: filled(edges(after))! }),
     element("path", { class: "line blue", d: outline(edges(after))! }),
     element("path", { class: "line orange dashed", d: outline(edges(before))! }),
-    bottomAxis(x, width, PANEL_HEIGHT, { label: name, ticks: x.ticks(Math.max(4, width / 90)) }),
+    bottomAxis(x, width, PANEL_HEIGHT, { label: name, ticks: x.ticks(nTicks), format: x.tickFormat(nTicks) }),
     legend(width, -14, [
       [lineMark("orange dashed"), "before"],
       [lineMark("blue"), "after"],
