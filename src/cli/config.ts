@@ -7,6 +7,9 @@ export const WEIGHTS = ["abs", "signed"] as const;
 export const NORMALISATIONS = ["rows", "none"] as const;
 export const INPUTS = ["auto", "retinotopic", "random"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
+export const SOLVERS = ["dopri5", "tsit5", "bosh3", "heun", "euler", "rk4", "exponential-euler"] as const;
+export const CONTROLLERS = ["integral", "pi", "fixed"] as const;
+export const SCHEDULES = ["constant", "cosine", "one-cycle"] as const;
 export const DTYPES = ["f32", "f64"] as const;
 export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
 
@@ -39,6 +42,11 @@ export interface Recipe {
   /** Hidden units of the read-out; null: a linear read-out. */
   readonly fcDim: number | null;
   readonly dropout: number;
+  readonly solver: (typeof SOLVERS)[number];
+  /** null: fixed steps where `dt` is given, else the integral controller. */
+  readonly controller: (typeof CONTROLLERS)[number] | null;
+  /** Size of fixed steps, or of the first adaptive one; null: found by the heuristic. */
+  readonly dt: number | null;
   readonly endTime: number;
   readonly numEvals: number;
   readonly rtol: number;
@@ -50,6 +58,14 @@ export interface Recipe {
   readonly steps: number | null;
   readonly batchSize: number;
   readonly lr: number;
+  /** How the learning rate changes until the last step. */
+  readonly schedule: (typeof SCHEDULES)[number];
+  /** Steps over which the learning rate rises to `lr` before the schedule begins. */
+  readonly warmUp: number;
+  /** Decoupled (AdamW); 0: none. */
+  readonly weightDecay: number;
+  /** Training images are moved by up to this many pixels each way, at random. */
+  readonly shift: number;
   /** null: all there are (generated digits: 8,000). */
   readonly trainSamples: number | null;
   /** Taken from the training images of a data set. */

@@ -5,6 +5,7 @@ import type { TrainConfig } from "./config.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, defaults, type Key, optionName } from "./configOptions.ts";
 import { isObject, numberOf } from "./kinds.ts";
 import { PRESETS } from "./presets.ts";
+import { solveOptionsOf } from "./solver.ts";
 
 /** Some settings of a run, checked one by one. */
 export type Settings = Partial<TrainConfig>;
@@ -15,6 +16,9 @@ const DISPLACES: Partial<Record<Key, readonly Key[]>> = {
   steps: ["epochs"],
   connectome: ["generate"],
   generate: ["connectome", "neuronTable"],
+  solver: ["controller", "dt"],
+  rtol: ["controller", "dt"],
+  atol: ["controller", "dt"],
 };
 
 /** `upper` on top of `lower`. */
@@ -39,7 +43,10 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   }
   const preset = given.preset ?? (given.connectome ? "retina" : "demo");
   const base = { ...defaults(), ...PRESETS[preset]!.recipe, preset };
-  return layer(base, given) as TrainConfig;
+  const config = layer(base, given) as TrainConfig;
+  // Wrong settings of the solver come out here, before anything is read or made.
+  solveOptionsOf(config);
+  return config;
 }
 
 /**
@@ -95,7 +102,7 @@ export function settingsOfAssignments(assignments: readonly string[], lower: Set
 export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig {
   const config = layer(saved, given) as TrainConfig;
   const changed = CONFIG_KEYS.find(
-    (key) => !CONFIG_OPTIONS[key].free && JSON.stringify(config[key]) !== JSON.stringify(saved[key]),
+    (key) => !mayChange(key, saved) && JSON.stringify(config[key]) !== JSON.stringify(saved[key]),
   );
   if (changed === undefined) return config;
   throw new ArgumentError(
@@ -104,6 +111,12 @@ export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig 
     `${changed} as the run began, ${JSON.stringify(saved[changed])}`,
     JSON.stringify(config[changed]),
   );
+}
+
+/** Whether a resumed run may have another value. A schedule that ends with the run depends on its length. */
+function mayChange(key: Key, { schedule }: TrainConfig): boolean {
+  const isLength = key === "epochs" || key === "steps";
+  return CONFIG_OPTIONS[key].free === true && !(isLength && schedule !== "constant");
 }
 
 function keyOf(name: string, where: string): Key {

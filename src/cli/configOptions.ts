@@ -4,12 +4,15 @@
 import { availableParallelism } from "node:os";
 import { DEVICES } from "../backend/select.ts";
 import {
+  CONTROLLERS,
   DTYPES,
   INPUTS,
   NON_FINITE_ACTIONS,
   NORMALISATIONS,
   READOUTS,
   type Recipe,
+  SCHEDULES,
+  SOLVERS,
   type TrainConfig,
   WEIGHTS,
 } from "./config.ts";
@@ -117,6 +120,24 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     kind: whole(2),
   },
 
+  solver: {
+    group: "Solver",
+    placeholder: "<name>",
+    help: `method: ${SOLVERS.join(", ")}; replaces a preset's --dt and --controller`,
+    kind: choice(SOLVERS),
+  },
+  controller: {
+    group: "Solver",
+    placeholder: "<name>",
+    help: "of the step size: integral, pi, or fixed steps (default: fixed with --dt, else integral)",
+    kind: orNull(choice(CONTROLLERS)),
+  },
+  dt: {
+    group: "Solver",
+    placeholder: "<t>",
+    help: "size of fixed steps, or of the first adaptive one; euler, rk4 and exponential-euler need it",
+    kind: orNull(positive),
+  },
   endTime: {
     group: "Solver",
     placeholder: "<t>",
@@ -144,6 +165,30 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   },
   batchSize: { group: "Training", placeholder: "<n>", help: "images per step", kind: whole(1) },
   lr: { group: "Training", placeholder: "<x>", help: "learning rate of Adam", kind: positive },
+  schedule: {
+    group: "Training",
+    placeholder: "<name>",
+    help: "of the learning rate until the last step: constant; cosine, down to 0; one-cycle, up and down",
+    kind: choice(SCHEDULES),
+  },
+  warmUp: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "steps over which the learning rate rises first",
+    kind: whole(0),
+  },
+  weightDecay: {
+    group: "Training",
+    placeholder: "<x>",
+    help: "decoupled, of all parameters (AdamW); 0: Adam",
+    kind: real({ least: 0 }),
+  },
+  shift: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "move training images by up to n pixels each way, at random",
+    kind: whole(0),
+  },
   seed: {
     group: "Training",
     placeholder: "<n>",

@@ -6,6 +6,7 @@ import { duration } from "../train/progress.ts";
 import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
 import type { Materials } from "./experiment.ts";
+import { describeSolver } from "./solver.ts";
 import type { RunSummary } from "./summary.ts";
 
 /** 4623254 → "4,623,254". */
@@ -47,12 +48,23 @@ export function describeRun(config: TrainConfig, materials: Materials, device: s
     row("read-out", describeReadout(config, materials)),
     row("data", `${digits.source}: ${images} images`),
     row("device", `${device}`),
-    row(
-      "solver",
-      `dopri5 from t = 0 to ${config.endTime}, rtol ${config.rtol}, atol ${config.atol}, read out at the last of ${config.numEvals} times`,
-    ),
-    row("training", `Adam, learning rate ${config.lr}, batches of ${config.batchSize}, ${plural(lastStep, "step")}`),
+    row("solver", `${describeSolver(config)}, read out at the last of ${config.numEvals} times`),
+    row("training", describeTraining(config, lastStep)),
   ];
+}
+
+function describeTraining(config: TrainConfig, lastStep: number): string {
+  const { lr, schedule, warmUp, weightDecay, shift, batchSize } = config;
+  const parts = [
+    weightDecay > 0 ? `AdamW, weight decay ${weightDecay}` : "Adam",
+    `learning rate ${lr}`,
+    ...(schedule === "constant" ? [] : [`${schedule} schedule`]),
+    ...(warmUp > 0 ? [`after a rise over ${plural(warmUp, "step")}`] : []),
+    `batches of ${batchSize}`,
+    ...(shift > 0 ? [`shifted by up to ${plural(shift, "pixel")}`] : []),
+    plural(lastStep, "step"),
+  ];
+  return parts.join(", ");
 }
 
 function describeWeights({ weights, normalise, gain, nonlinearity }: TrainConfig): string {

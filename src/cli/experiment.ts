@@ -4,11 +4,13 @@ import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { ConnectomeODEClassifier } from "../models/classifier.ts";
 import type { Constraint } from "../models/parameters.ts";
-import { Adam, type Optimizer } from "../train/optimizer.ts";
+import { Adam, AdamW, type Optimizer } from "../train/optimizer.ts";
+import { constant, cosine, oneCycle, type Schedule, warmUp } from "../train/schedule.ts";
 import { Trainer } from "../train/trainer.ts";
 import type { TrainConfig } from "./config.ts";
 import { type Digits, loadDigits } from "./digits.ts";
 import { type Connectome, loadConnectome, scaleWeights, type Wiring, wire } from "./network.ts";
+import { solveOptionsOf } from "./solver.ts";
 
 /** The input of a run, read and checked. */
 export interface Materials {
@@ -48,12 +50,7 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
       trainOutputProjection: false,
       neuronNonlinearity: config.nonlinearity,
       weightConstraint: constraintOf(config),
-      solve: {
-        rtol: config.rtol,
-        atol: config.atol,
-        maxSteps: config.maxSteps,
-        ...(config.memoryBudget === null ? {} : { memoryBudgetBytes: config.memoryBudget * 2 ** 20 }),
-      },
+      solve: solveOptionsOf(config),
     },
     numClasses: train.classes,
     fcDim: config.fcDim,
@@ -61,13 +58,19 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
     seed: config.seed,
     standardise: config.standardise,
   });
-  const optimizer = new Adam(backend, model.parameters, { lr: config.lr });
+  const { lr, weightDecay } = config;
+  const optimizer =
+    weightDecay > 0
+      ? new AdamW(backend, model.parameters, { lr, weightDecay })
+      : new Adam(backend, model.parameters, { lr });
   const trainer = new Trainer({
     model,
     optimizer,
     train,
     batchSize: config.batchSize,
     seed: config.seed,
+    shift: config.shift,
+    schedule: (lastStep) => scheduleOf(config, lastStep),
     evaluation: { numEvals: config.numEvals, endTime: config.endTime },
   });
   const dispose = () => {
@@ -75,6 +78,12 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
     model.dispose();
   };
   return { model, optimizer, trainer, dispose };
+}
+
+function scheduleOf({ schedule, warmUp: rise }: TrainConfig, lastStep: number): Schedule {
+  const steps = Math.max(1, lastStep - rise);
+  const after = { constant, cosine: cosine(steps), "one-cycle": oneCycle(steps) }[schedule];
+  return rise > 0 ? warmUp(rise, after) : after;
 }
 
 function constraintOf({ weights, keepSigns }: TrainConfig): Constraint {

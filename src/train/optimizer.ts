@@ -105,11 +105,14 @@ export abstract class Optimizer {
     return this.#step;
   }
 
-  /** Updates every trainable parameter from its gradient. */
-  step(): void {
+  /**
+   * Updates every trainable parameter from its gradient.
+   * @param factor  on the learning rate of this step
+   */
+  step(factor = 1): void {
     this.#step++;
     const backend = this.#backend;
-    this.#rule.at(this.#step, this.lr).forEach((value, i) => {
+    this.#rule.at(this.#step, this.lr * factor).forEach((value, i) => {
       backend.upload(this.#scalars[i]!, [value]);
     });
     if (this.#clip) {

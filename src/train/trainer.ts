@@ -14,6 +14,7 @@ import type { SolveStats } from "../ode/solve.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
+import { constant, type Schedule } from "./schedule.ts";
 
 export { TrainingError } from "./nonFinite.ts";
 
@@ -83,6 +84,10 @@ export interface TrainerOptions<E extends object = EvaluationOptions> {
   readonly batchSize?: number;
   /** The order of the images is a function of it; default 0. */
   readonly seed?: number;
+  /** Training images are moved by up to this many pixels each way, at random; default 0. */
+  readonly shift?: number;
+  /** The factor on the optimiser's learning rate, for a training until `lastStep`; default constant. */
+  readonly schedule?: (lastStep: number) => Schedule;
   /** Evaluation times, end time and so on, of training and of evaluation. */
   readonly evaluation?: ClassifierEvaluation<E>;
 }
@@ -110,11 +115,14 @@ export class Trainer<E extends object = EvaluationOptions> {
   readonly #train: ImageSet;
   readonly #batchSize: number;
   readonly #key: Key;
+  readonly #shift: number;
+  readonly #schedule: (lastStep: number) => Schedule;
   readonly #evaluation: ClassifierEvaluation<E> | undefined;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
 
-  constructor({ model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation }: TrainerOptions<E>) {
+  constructor(options: TrainerOptions<E>) {
+    const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new ArgumentError("Trainer", "batchSize", "a whole number of at least 1", `${batchSize}`);
     }
@@ -124,6 +132,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#train = train;
     this.#batchSize = batchSize;
     this.#key = deriveKey(keyOfSeed(seed), "order");
+    this.#shift = options.shift ?? 0;
+    this.#schedule = options.schedule ?? (() => constant);
     this.#evaluation = evaluation;
   }
 
@@ -179,6 +189,7 @@ export class Trainer<E extends object = EvaluationOptions> {
    */
   async *fit(options: FitOptions = {}): AsyncGenerator<StepMetrics, void, undefined> {
     const lastStep = this.lastStep(options);
+    const schedule = this.#schedule(lastStep);
     const recent = new Window(WINDOW);
     for (const { loss, accuracy, seconds } of options.recent?.slice(-WINDOW) ?? [])
       recent.add({ loss, accuracy, seconds });
@@ -190,11 +201,13 @@ export class Trainer<E extends object = EvaluationOptions> {
         key: this.#key,
         epoch,
         firstBatch,
+        shift: this.#shift,
       })) {
         await nextTurn();
         if (options.signal?.aborted || this.#position.step >= lastStep) return;
         const start = performance.now();
-        const result = await this.#step(batch);
+        const factor = schedule(this.#position.step);
+        const result = await this.#step(batch, factor);
         const seconds = (performance.now() - start) / 1000;
         const accuracy = result.correct / result.count;
         recent.add({ loss: result.loss, accuracy, seconds });
@@ -206,7 +219,7 @@ export class Trainer<E extends object = EvaluationOptions> {
           accuracy,
           meanLoss: recent.mean("loss"),
           meanAccuracy: recent.mean("accuracy"),
-          learningRate: this.optimizer.lr,
+          learningRate: this.optimizer.lr * factor,
           solver: solverMetrics(result.stats),
           seconds,
           stepsPerSecond: 1 / recent.mean("seconds"),
@@ -217,7 +230,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
-  async #step(batch: Batch): Promise<BatchResult> {
+  async #step(batch: Batch, factor: number): Promise<BatchResult> {
     const step = this.#position.step + 1;
     const input = { data: batch.images, batch: batch.size };
     const result = await this.#gradients(input, batch.labels, step);
@@ -226,7 +239,7 @@ export class Trainer<E extends object = EvaluationOptions> {
       // The squares of large gradients overflow earlier than the gradients do.
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
     }
-    this.optimizer.step();
+    this.optimizer.step(factor);
     this.#plan = result.stats.at(-1)?.plan ?? null;
     this.skip();
     return result;

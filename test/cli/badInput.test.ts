@@ -70,6 +70,8 @@ test("names that do not exist are refused with the nearest that does", async () 
   await refused(["train", "--preset", "retna"], /"retina"/);
   await refused(["train", "--device", "wsam"], /"wasm"/);
   await refused(["train", "--readout", "outputs"], /"output"/);
+  await refused(["train", "--solver", "dopri"], /"dopri5"/);
+  await refused(["train", "--schedule", "cosin"], /"cosine"/);
 });
 
 test("numbers out of range are refused", async () => {
@@ -82,6 +84,10 @@ test("numbers out of range are refused", async () => {
     ["--lr", "-1e-3", /above 0/],
     ["--lr", "Infinity", /above 0/],
     ["--rtol", "0", /above 0/],
+    ["--dt", "0", /above 0/],
+    ["--warm-up", "-1", /at least 0/],
+    ["--weight-decay", "-1", /at least 0/],
+    ["--shift", "0.5", /whole number/],
     ["--dropout", "1", /below 1/],
     ["--seed", "-5", /at least 0/],
     ["--threads", "0", /1 to 1024/],

@@ -11,6 +11,7 @@ import { CONFIG_KEYS } from "../../src/cli/configOptions.ts";
 import { schemaText } from "../../src/cli/configSchema.ts";
 import { configTemplate } from "../../src/cli/configTemplate.ts";
 import { PRESETS } from "../../src/cli/presets.ts";
+import { solveOptionsOf } from "../../src/cli/solver.ts";
 import { configOf } from "../../src/cli/trainOptions.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { repositoryRoot } from "../support/shared.ts";
@@ -41,6 +42,30 @@ test("a limit, or a network, replaces the other kind of the layers below", async
   assert.equal([other.epochs, other.steps, other.generate, other.connectome], [null, 5, null, "a.npz"]);
   const both = await configOf({ config, steps: 5, epochs: 2 });
   assert.equal([both.epochs, both.steps], [2, 5]);
+});
+
+test("another solver, or a tolerance, comes without the fixed steps of the layers below", async () => {
+  const config = await file("fixed.yaml", "solver: heun\ndt: 0.5\n");
+  const solving = async (given: Parameters<typeof configOf>[0]): Promise<unknown[]> => {
+    const resolved = await configOf({ config, ...given });
+    const { tableau, controller, dt0 } = solveOptionsOf(resolved);
+    return [tableau?.name, controller?.type, dt0];
+  };
+  assert.equal(await solving({}), ["heun", "fixed", 0.5]);
+  assert.equal(await solving({ dt: 0.25 }), ["heun", "fixed", 0.25]);
+  assert.equal(await solving({ solver: "tsit5" }), ["tsit5", "integral", undefined]);
+  assert.equal(await solving({ solver: "tsit5", controller: "pi", dt: 0.1 }), ["tsit5", "pid", 0.1]);
+  assert.equal(await solving({ solver: "exponential-euler", dt: 0.1 }), ["exponentialEuler", "fixed", 0.1]);
+  assert.equal(await solving({ rtol: 0.1 }), ["heun", "integral", undefined]);
+});
+
+test("a solver without an error estimate needs fixed steps, and fixed steps a size", async () => {
+  for (const solver of ["euler", "rk4", "exponential-euler"] as const) {
+    await fails(() => configOf({ solver }), "argument", new RegExp(`fixed steps, as ${solver} .*--dt`));
+    const given = { solver, controller: "integral", dt: 1 } as const;
+    await fails(() => configOf(given), "argument", /no error estimate, got integral \(--controller\)/);
+  }
+  await fails(() => configOf({ solver: "heun", controller: "fixed" }), "argument", /a step size.*--dt/);
 });
 
 test("--set takes numbers, switches, null, and parts of a value", async () => {
@@ -135,6 +160,9 @@ test("a resumed run may go on longer, but not with other mathematics", async () 
   assert.is(resumedConfig(saved, { epochs: 9, threads: 2 }).epochs, 9);
   assert.equal(resumedConfig(saved, { seed: 3, lr: saved.lr }), saved);
   await fails(() => resumedConfig(saved, { lr: 0.5 }), "argument", /lr as the run began, 0\.001, got 0\.5 \(--lr\)/);
+  const scheduled = resolveConfig([{ schedule: "cosine", epochs: 2 }]);
+  assert.equal(resumedConfig(scheduled, { epochs: 2, threads: 2 }).epochs, 2);
+  await fails(() => resumedConfig(scheduled, { epochs: 3 }), "argument", /epochs as the run began, 2, got 3/);
 });
 
 test.run();

@@ -77,6 +77,21 @@ test("the same seed gives the same numbers, in f32 and for any number of threads
   assert.not.equal(await losses("--out", "seed-c", "--seed", "1"), first);
 });
 
+test("solver, schedule, weight decay and shifts are those that were asked for", async () => {
+  const chosen = ["--solver", "heun", "--dt", "0.5", "--schedule", "cosine", "--weight-decay", "0.1", "--shift", "1"];
+  const { code, stdout, stderr } = await axograd(["train", ...TINY, ...chosen, "--out", "chosen"], { cwd: dir });
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /^solver {6}heun from t = 0 to 3, steps of 0\.5, /m);
+  assert.match(stdout, /AdamW, weight decay 0\.1, .*, cosine schedule, .*, shifted by up to 1 pixel, 5 steps/);
+  const lines = jsonLines(await readFile(join(dir, "chosen", "metrics.jsonl"), "utf8"));
+  const steps = lines.filter(({ event }) => event === "step");
+  // Two evaluations in each of six steps.
+  for (const { solver } of steps) assert.is((solver as { rhsEvaluations: number }).rhsEvaluations, 12);
+  const rates = steps.map(({ learningRate }) => learningRate as number);
+  assert.is(rates[0], 1e-3);
+  for (let k = 1; k < 5; k++) assert.ok(rates[k]! < rates[k - 1]!);
+});
+
 test("the tutorial's preset trains and warns that it will not learn, naming the preset that does", async () => {
   const args = ["train", "--preset", "tutorial", ...TINY, "--out", "tutorial", "--quiet"];
   const { code, stdout, stderr } = await axograd(args, { cwd: dir });

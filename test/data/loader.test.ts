@@ -63,6 +63,33 @@ test("an epoch resumes at any batch with the batches that were left", () => {
   }
 });
 
+test("shifted images move as a whole, background comes in, and each epoch moves them anew, the same way again", () => {
+  // One bright pixel in the middle of 5 × 5.
+  const images = new Uint8Array(20 * 25);
+  for (let i = 0; i < 20; i++) images[i * 25 + 12] = 255;
+  const dots = { images, labels: new Uint8Array(20), count: 20, height: 5, width: 5, classes: 2 };
+  const normalise = { mean: 0, std: 1 };
+  const places = (shift: number, epoch: number, firstBatch = 0): number[] =>
+    [...batches(dots, { batchSize: 4, key, epoch, shift, normalise, firstBatch })].flatMap((batch) =>
+      Array.from({ length: batch.size }, (_, b) => {
+        const image = batch.images.subarray(25 * b, 25 * (b + 1));
+        assert.is(
+          image.reduce((sum, x) => sum + x),
+          1,
+        );
+        return image.indexOf(1);
+      }),
+    );
+  assert.equal(places(0, 0), new Array<number>(20).fill(12));
+  const moved = places(1, 0);
+  for (const place of moved) assert.ok([6, 7, 8, 11, 12, 13, 16, 17, 18].includes(place), `${place}`);
+  assert.ok(new Set(moved).size > 4);
+  assert.equal(places(1, 0, 2), moved.slice(8));
+  assert.not.equal(places(1, 1), moved);
+  const [far] = batches({ ...dots, count: 1 }, { batchSize: 1, key: [1, 1], shift: 200, normalise });
+  assert.ok(far?.images.every((x) => x === 0));
+});
+
 test("an aborted signal ends the iteration at the next batch, with its reason", () => {
   const controller = new AbortController();
   const iterator = batches(set, { batchSize: 1, signal: controller.signal });
@@ -75,6 +102,8 @@ test("wrong options fail at the call, before the first batch", async () => {
   await fails(() => batches(set, { batchSize: 0 }), "argument", /batchSize/);
   await fails(() => batches(set, { batchSize: 1.5 }), "argument", /1\.5/);
   await fails(() => batches(set, { batchSize: 1, shuffle: true }), "argument", /key/);
+  await fails(() => batches(set, { batchSize: 1, shift: 1 }), "argument", /key, to shift/);
+  await fails(() => batches(set, { batchSize: 1, shift: 0.5, key }), "argument", /0\.5/);
   await fails(() => batches(set, { batchSize: 1, firstBatch: -1 }), "argument", /firstBatch/);
   await fails(() => batches(set, { batchSize: 1, normalise: { mean: 0, std: 0 } }), "argument", /std/);
 });

@@ -7,7 +7,7 @@ import type { ImageSet } from "../../src/data/imageSet.ts";
 import { createSparseProjection } from "../../src/data/projection.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { Adam } from "../../src/train/optimizer.ts";
-import { Trainer } from "../../src/train/trainer.ts";
+import { Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
 
 const NEURONS = 24;
 const PIXELS = 4;
@@ -42,9 +42,14 @@ export interface Tiny {
 /** A trainer on a new model; every part that draws random numbers is in it: order, dropout, initial values. */
 export function tinyTraining(
   backend: Backend,
-  options: { readonly seed?: number; readonly connectomeSeed?: number; readonly standardise?: boolean } = {},
+  options: {
+    readonly seed?: number;
+    readonly connectomeSeed?: number;
+    readonly standardise?: boolean;
+    readonly schedule?: NonNullable<TrainerOptions["schedule"]>;
+  } = {},
 ): Tiny {
-  const { seed = 3, connectomeSeed = 1, standardise = false } = options;
+  const { seed = 3, connectomeSeed = 1, standardise = false, schedule } = options;
   const model = new ConnectomeODEClassifier(backend, {
     rnn: {
       inputSize: PIXELS,
@@ -72,6 +77,7 @@ export function tinyTraining(
     train: patches(40),
     batchSize: 12,
     seed,
+    ...(schedule && { schedule }),
     evaluation: { endTime: 2 },
   });
   const dispose = (): void => {

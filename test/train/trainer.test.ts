@@ -36,6 +36,26 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     dispose();
   });
 
+  test("a schedule scales the learning rate of each step, and one that is 1 changes nothing", async ({ backend }) => {
+    const plain = tinyTraining(backend);
+    const expected = await train(plain.trainer, 6);
+    const one = tinyTraining(backend, { schedule: () => () => 1 });
+    assert.equal(await train(one.trainer, 6), expected);
+    const rates: number[] = [];
+    const halving = tinyTraining(backend, { schedule: (lastStep) => (step) => (lastStep - step) / lastStep });
+    for await (const { learningRate } of halving.trainer.fit({ steps: 4 })) rates.push(learningRate);
+    assert.equal(
+      rates,
+      [1, 0.75, 0.5, 0.25].map((factor) => 2e-2 * factor),
+    );
+    const still = tinyTraining(backend, { schedule: () => () => 0 });
+    const before = await stateOf(still);
+    await train(still.trainer, 1);
+    const after = await stateOf(still);
+    for (const { name } of still.model.parameters.all()) assert.equal(after.get(name), before.get(name), name);
+    for (const { dispose } of [plain, one, halving, still]) dispose();
+  });
+
   test("the same seed gives the same bits, another seed others", async ({ backend }) => {
     const losses = [];
     for (const seed of [3, 3, 4]) {

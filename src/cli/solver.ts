@@ -1,0 +1,58 @@
+// The solver of a run: method, step-size control and tolerances, from its settings.
+
+import { ArgumentError } from "../core/errors.ts";
+import type { SolveOptions } from "../models/connectomeOdeRnn.ts";
+import type { Controller } from "../ode/method.ts";
+import type { Tableau } from "../ode/tableau.ts";
+import { tableauByName } from "../ode/tableaus/index.ts";
+import type { TrainConfig } from "./config.ts";
+
+type SolverConfig = Pick<
+  TrainConfig,
+  "solver" | "controller" | "dt" | "rtol" | "atol" | "maxSteps" | "endTime" | "memoryBudget"
+>;
+
+/** Step-size control of adaptive steps; the values of torchode's and Hairer's codes. */
+const ADAPTIVE = { safety: 0.9, factorMin: 0.2, factorMax: 10 } as const;
+/** Coefficients PI.3.4. Source: Hairer & Wanner, Solving ODEs II, IV.2, after Gustafsson. */
+const PI = { pCoeff: 0.4, iCoeff: 0.3, dCoeff: 0 } as const;
+
+/** @throws {ArgumentError} a method that estimates no error without a step size, or with a controller that needs the estimate */
+export function solveOptionsOf(config: SolverConfig): SolveOptions {
+  const { dt, maxSteps, memoryBudget } = config;
+  const tableau = tableauOf(config);
+  return {
+    tableau,
+    controller: controllerOf(config, tableau),
+    maxSteps,
+    ...(dt === null ? {} : { dt0: dt }),
+    ...(memoryBudget === null ? {} : { memoryBudgetBytes: memoryBudget * 2 ** 20 }),
+  };
+}
+
+function tableauOf({ solver }: Pick<SolverConfig, "solver">): Tableau {
+  return tableauByName(solver.replaceAll("-", ""));
+}
+
+function controllerOf({ solver, controller, dt, rtol, atol }: SolverConfig, tableau: Tableau): Controller {
+  const kind = controller ?? (dt === null ? "integral" : "fixed");
+  if (kind === "fixed") {
+    if (dt === null) throw new ArgumentError("train", "--dt", "a step size, for fixed steps", "none");
+    return { type: "fixed" };
+  }
+  if (tableau.bErr === null) {
+    const [option, got] = controller === null ? ["--dt", "none"] : ["--controller", controller];
+    throw new ArgumentError("train", option, `fixed steps, as ${solver} has no error estimate`, got);
+  }
+  const adaptive = { ...ADAPTIVE, rtol, atol };
+  return kind === "pi" ? { type: "pid", ...adaptive, ...PI } : { type: "integral", ...adaptive };
+}
+
+/** "heun, fixed steps of 0.5" */
+export function describeSolver(config: SolverConfig): string {
+  const { solver, dt, rtol, atol, endTime } = config;
+  const { type } = controllerOf(config, tableauOf(config));
+  const steps =
+    type === "fixed" ? `steps of ${dt}` : `${type === "pid" ? "PI controller, " : ""}rtol ${rtol}, atol ${atol}`;
+  return `${solver} from t = 0 to ${endTime}, ${steps}`;
+}
