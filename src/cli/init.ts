@@ -1,7 +1,7 @@
 // `axograd init`: writes a configuration file with every setting, its default and what it means.
 
 import { access } from "node:fs/promises";
-import { dirname, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { ArgumentError } from "../core/errors.ts";
@@ -9,43 +9,50 @@ import { replaceFile } from "../io/durable.ts";
 import { schemaText } from "./configSchema.ts";
 import { configTemplate } from "./configTemplate.ts";
 import { PRESETS } from "./presets.ts";
+import { sweepSchemaText, sweepTemplate } from "./sweep/sweepSchema.ts";
 import { oneOf } from "./values.ts";
 
 const DEFAULT_FILE = "axograd.yaml";
-/** The schema in the package, seen from the compiled file. */
-const SCHEMA = fileURLToPath(new URL("../../../schema/train.schema.json", import.meta.url));
+const DEFAULT_SWEEP = "sweep.yaml";
+/** The schemas in the package, seen from the compiled file. */
+const SCHEMAS = fileURLToPath(new URL("../../../schema/", import.meta.url));
 
 interface GivenOptions {
   readonly preset?: string;
   readonly overwrite?: boolean;
   readonly schema?: boolean;
+  readonly sweep?: boolean;
 }
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
   program
     .command("init")
-    .description("write a commented configuration file for train --config")
-    .argument("[file]", "where to", DEFAULT_FILE)
+    .description("write a commented configuration file for train --config, or one for sweep")
+    .argument("[file]", `where to (default: ${DEFAULT_FILE}, or ${DEFAULT_SWEEP})`)
     .option("--preset <name>", "whose values are written (default: demo)", oneOf("--preset", Object.keys(PRESETS)))
+    .option("--sweep", "a file for axograd sweep instead")
     .option("--overwrite", "replace a file that is there")
-    .option("--schema", "print the JSON Schema of configuration files instead")
+    .option("--schema", "print the JSON Schema of such files instead")
     .action(init);
 }
 
-async function init(file: string, { preset = "demo", overwrite = false, schema = false }: GivenOptions): Promise<void> {
+async function init(name: string | undefined, given: GivenOptions): Promise<void> {
+  const { preset = "demo", overwrite = false, schema = false, sweep = false } = given;
   if (schema) {
-    process.stdout.write(schemaText());
+    process.stdout.write(sweep ? sweepSchemaText() : schemaText());
     return;
   }
+  const file = name ?? (sweep ? DEFAULT_SWEEP : DEFAULT_FILE);
   if (!overwrite && (await exists(file))) {
     throw new ArgumentError("init", "FILE", "a new file (or --overwrite)", `${file}, which exists`);
   }
-  const toSchema = relative(dirname(resolve(file)), SCHEMA)
+  const command = sweep ? "sweep" : "train";
+  const toSchema = relative(dirname(resolve(file)), join(SCHEMAS, `${command}.schema.json`))
     .split(sep)
     .join("/");
-  await replaceFile(file, [configTemplate(preset, toSchema)]);
-  process.stdout.write(`wrote ${file}; run it with: axograd train --config ${file}\n`);
+  await replaceFile(file, [(sweep ? sweepTemplate : configTemplate)(preset, toSchema)]);
+  process.stdout.write(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -12,6 +12,8 @@ import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { register as registerReport } from "./report.ts";
 import { register as registerSimulate } from "./simulate.ts";
+import { register as registerCollect } from "./sweep/collect.ts";
+import { register as registerSweep } from "./sweep/sweep.ts";
 import { register as registerTrain } from "./train.ts";
 
 const EXIT_FAILURE = 1;
@@ -28,6 +30,8 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTrain,
   registerReport,
   registerSimulate,
+  registerSweep,
+  registerCollect,
   registerInit,
   registerInspect,
   registerConvert,

@@ -31,13 +31,26 @@ export async function readBegunRun(folder: RunFolder, given: GivenOptions): Prom
   for (const name of ["out", "overwrite"] as const) {
     if (given[name] !== undefined) throw new ArgumentError("train --resume", `--${name}`, "no other folder", "one");
   }
-  const file = folder.file("config");
-  const { config, network, data } = await readRecord(file, folder.path);
-  const saved = resolveConfig([settingsOf(config, () => file)]);
+  const { saved, network, data } = await readStart(folder);
   const layers = await settingsGiven(given, saved);
   const wanted = layers.reduce<TrainConfig>(resumedConfig, saved);
   const checkpoint = (await exists(folder.file("checkpoint"))) ? await loadCheckpoint(folder.file("checkpoint")) : null;
   return { config: wanted, network, data, checkpoint };
+}
+
+/**
+ * The configuration that a run was begun with.
+ *
+ * @throws {ArgumentError} the folder is that of no run
+ */
+export async function readBegunConfig(folder: RunFolder): Promise<TrainConfig> {
+  return (await readStart(folder)).saved;
+}
+
+async function readStart(folder: RunFolder): Promise<{ saved: TrainConfig; network: Plain; data: Plain }> {
+  const file = folder.file("config");
+  const { config, network, data } = await readRecord(file, folder.path);
+  return { saved: resolveConfig([settingsOf(config, () => file)]), network, data };
 }
 
 /** @throws {ArgumentError} network or data are not those that the run began with */

@@ -22,7 +22,8 @@ const ERASE_LINE = "\r\x1b[K";
 const DIM = "\x1b[2m";
 const RESET = "\x1b[0m";
 
-export class Progress {
+/** One line that is shown now and then: rewritten in place on a terminal, a plain line elsewhere. */
+export class StatusLine {
   readonly #stream: ProgressStream;
   readonly #tty: boolean;
   readonly #colour: boolean;
@@ -38,12 +39,12 @@ export class Progress {
     this.#now = options.now ?? (() => performance.now() / 1000);
   }
 
-  /** Shows the state after a step, unless the last time was just now. The last step is always shown. */
-  update(metrics: StepMetrics): void {
+  /** Shows a line, unless the last time was just now and the line need not be seen. */
+  show(text: () => string, { always = false }: { readonly always?: boolean } = {}): void {
     const now = this.#now();
-    if (now - this.#last < this.#interval && metrics.step < metrics.lastStep) return;
+    if (now - this.#last < this.#interval && !always) return;
     this.#last = now;
-    const line = progressLine(metrics);
+    const line = text();
     if (!this.#tty) {
       this.#stream.write(`${line}\n`);
       return;
@@ -56,6 +57,25 @@ export class Progress {
   /** Removes the line from a terminal, before something else is written there. */
   clear(): void {
     if (this.#tty) this.#stream.write(ERASE_LINE);
+  }
+}
+
+/** The progress of a training. */
+export class Progress {
+  readonly #line: StatusLine;
+
+  constructor(stream: ProgressStream, options: ProgressOptions = {}) {
+    this.#line = new StatusLine(stream, options);
+  }
+
+  /** Shows the state after a step, unless the last time was just now. The last step is always shown. */
+  update(metrics: StepMetrics): void {
+    this.#line.show(() => progressLine(metrics), { always: metrics.step >= metrics.lastStep });
+  }
+
+  /** Removes the line from a terminal, before something else is written there. */
+  clear(): void {
+    this.#line.clear();
   }
 }
 

@@ -1,0 +1,75 @@
+// `axograd collect`: what the runs of a sweep came to, finished or not, as tables and a plot.
+
+import { join } from "node:path";
+import type { Command } from "commander";
+import { replaceFile } from "../../io/durable.ts";
+import { standaloneSvg } from "../../report/figure.ts";
+import { comparisonFigure } from "../../report/plots/comparison.ts";
+import type { PlannedRun } from "./plan.ts";
+import { collectResults, type SweepResults } from "./results.ts";
+import { groupName, MEASURE_WORDS, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "./resultTables.ts";
+import { SweepFolder } from "./sweepFolder.ts";
+
+const FILES = {
+  csv: "results.csv",
+  markdown: "results.md",
+  json: "results.json",
+  plot: "results.svg",
+} as const;
+
+const HELP = `
+In the folder: results.csv (one line per run; accuracies from 0 to 1), results.md, results.json, and results.svg.
+A run is finished, running, interrupted (axograd sweep continues it), failed (its last words are in logs/) or waiting.
+`;
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  program
+    .command("collect")
+    .description("gather what the runs of a sweep came to: tables, means over seeds, a plot")
+    .argument("<dir>", "folder of a sweep, finished or not")
+    .option("--json", "the results as JSON on stdout")
+    .addHelpText("after", HELP)
+    .action(async (dir: string, { json = false }: { readonly json?: boolean }) => {
+      const folder = new SweepFolder(dir);
+      printResults(await collect(folder, await folder.runs()), { json });
+    });
+}
+
+/** Results, and the files about them. */
+export interface Collected extends SweepResults {
+  readonly files: readonly string[];
+}
+
+/** Reads what is there of the runs, and writes it into the sweep's folder. */
+export async function collect(folder: SweepFolder, runs: readonly PlannedRun[]): Promise<Collected> {
+  const results = collectResults(await folder.states(runs));
+  const plot = plotOf(results);
+  const texts: readonly (readonly [name: string, text: string])[] = [
+    [FILES.csv, resultsCsv(results)],
+    [FILES.markdown, resultsMarkdown(results)],
+    [FILES.json, `${JSON.stringify(results, null, 2)}\n`],
+    ...(plot ? [[FILES.plot, plot] as const] : []),
+  ];
+  for (const [name, text] of texts) await replaceFile(join(folder.path, name), [text]);
+  return { ...results, files: texts.map(([name]) => join(folder.path, name)) };
+}
+
+export function printResults(collected: Collected, { json }: { readonly json: boolean }): void {
+  const files = `\n${collected.files.join("  ")}\n`;
+  process.stdout.write(json ? `${JSON.stringify(collected)}\n` : resultsText(collected) + files);
+}
+
+/** null: no run has been evaluated yet. */
+function plotOf(results: SweepResults): string | null {
+  const measure = plottedMeasure(results);
+  if (measure === null) return null;
+  const groups = results.groups.flatMap((group) => {
+    const spread = group.measures[measure];
+    if (!spread) return [];
+    const name = groupName(group);
+    const values = results.runs.filter((run) => run.status === "finished" && groupName(run) === name);
+    return [{ name, values: values.flatMap((run) => run[measure] ?? []), ...spread }];
+  });
+  return standaloneSvg(comparisonFigure(groups, MEASURE_WORDS[measure]));
+}

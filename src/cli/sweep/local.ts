@@ -1,0 +1,165 @@
+// Runs of a sweep as processes on this machine, a few at a time. Each has its own log; one that fails leaves the others alone.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { type FileHandle, open } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { writeError } from "../../io/durable.ts";
+import { duration, StatusLine } from "../../train/progress.ts";
+import type { StepMetrics } from "../../train/trainer.ts";
+import type { Console } from "../console.ts";
+import type { Interruption } from "../interruption.ts";
+import type { RunState, SweepFolder } from "./sweepFolder.ts";
+
+/** The command line, as Node runs it. */
+export const MAIN: string = fileURLToPath(new URL("../main.js", import.meta.url));
+
+export interface LocalOptions {
+  /** Runs at a time. */
+  readonly parallel: number;
+  readonly console: Console;
+  readonly interruption: Interruption;
+}
+
+/** Starts runs, or continues them; resolves when the last process has ended. After a signal no further one is started. */
+export async function launchLocally(
+  folder: SweepFolder,
+  states: readonly RunState[],
+  { parallel, console, interruption }: LocalOptions,
+): Promise<void> {
+  const workers = Math.min(parallel, states.length);
+  const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
+  const progress = new SweepProgress(states.length, console);
+  const waiting = states.values();
+  const work = async (): Promise<void> => {
+    // One iterator for all workers: each takes the next run that nobody has.
+    for (const state of waiting) {
+      if (interruption.signal.aborted) return;
+      const { name } = state.run;
+      progress.begin(name);
+      await runChild(folder, state, threads, interruption.signal, (metrics) => progress.step(name, metrics));
+      progress.end(await folder.state(state.run));
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: workers }, work));
+  } finally {
+    progress.clear();
+  }
+}
+
+/** The words after `axograd` that start a run, or continue one. */
+export function trainArgs(folder: SweepFolder, { run, begun }: RunState): string[] {
+  const target = begun ? ["--resume", folder.run(run.name)] : ["--out", folder.run(run.name), "--overwrite"];
+  return ["train", ...target, "--config", folder.config(run.name)];
+}
+
+async function runChild(
+  folder: SweepFolder,
+  state: RunState,
+  threads: number,
+  signal: AbortSignal,
+  onStep: (metrics: StepMetrics) => void,
+): Promise<void> {
+  const { name, settings } = state.run;
+  const file = folder.log(name);
+  const log = await open(file, "w").catch((cause: unknown) => {
+    throw writeError(file, cause);
+  });
+  try {
+    const shared = "threads" in settings ? [] : ["--threads", `${threads}`];
+    const args = [...process.execArgv, MAIN, ...trainArgs(folder, state), ...shared, "--json"];
+    // In a group of its own, so that Ctrl-C reaches it once: from here.
+    const child = spawn(process.execPath, args, {
+      stdio: ["ignore", "pipe", log.fd],
+      detached: true,
+      windowsHide: true,
+    });
+    await ended(child, log, signal, onStep);
+  } finally {
+    await log.close();
+  }
+}
+
+async function ended(
+  child: ChildProcess,
+  log: FileHandle,
+  signal: AbortSignal,
+  onStep: (metrics: StepMetrics) => void,
+): Promise<void> {
+  const interrupt = (): void => {
+    child.kill("SIGINT");
+  };
+  // What is left of it must not outlive this process when that is told to end at once.
+  const kill = (): void => {
+    child.kill("SIGKILL");
+  };
+  signal.addEventListener("abort", interrupt);
+  process.once("exit", kill);
+  createInterface({ input: child.stdout! }).on("line", (line) => {
+    const event = JSON.parse(line);
+    if (event.event === "step") onStep(event);
+  });
+  try {
+    if (signal.aborted) interrupt();
+    const reason = await new Promise<string | null>((resolve) => {
+      child.once("error", (error) => resolve(error.message));
+      child.once("close", (_code, killer) => resolve(killer && `the process was ended by ${killer}`));
+    });
+    if (reason && !signal.aborted) await log.writeFile(`axograd: ${reason}\n`);
+  } finally {
+    process.off("exit", kill);
+    signal.removeEventListener("abort", interrupt);
+  }
+}
+
+/** What is going on, on one line; a line for each run that ends. */
+class SweepProgress {
+  readonly #total: number;
+  readonly #console: Console;
+  readonly #line: StatusLine | null;
+  readonly #running = new Map<string, StepMetrics | null>();
+  #ended = 0;
+
+  constructor(total: number, console: Console) {
+    this.#total = total;
+    this.#console = console;
+    this.#line = console.showsProgress ? new StatusLine(process.stderr) : null;
+  }
+
+  begin(name: string): void {
+    this.#running.set(name, null);
+    this.#show();
+  }
+
+  step(name: string, metrics: StepMetrics): void {
+    this.#running.set(name, metrics);
+    this.#show();
+  }
+
+  end({ run, status, summary, error }: RunState): void {
+    this.#running.delete(run.name);
+    this.#ended++;
+    const accuracy = summary?.test ?? summary?.validation;
+    const outcome = error ?? (accuracy && `${(100 * accuracy.accuracy).toFixed(2)} % ${accuracy.set}`) ?? "";
+    this.clear();
+    this.#console.status(`[${this.#ended}/${this.#total}] ${run.name}  ${status}${outcome ? `  ${outcome}` : ""}`);
+    if (this.#running.size > 0) this.#show();
+  }
+
+  clear(): void {
+    this.#line?.clear();
+  }
+
+  #show(): void {
+    this.#line?.show(() => {
+      const runs = [...this.#running].map(([name, m]) =>
+        m
+          ? `${name} step ${m.step}/${m.lastStep} loss ${m.meanLoss.toFixed(3)} ${duration(m.eta)} left`
+          : `${name} starts`,
+      );
+      return [`${this.#ended}/${this.#total} runs`, ...runs].join("  ");
+    });
+  }
+}

@@ -1,0 +1,82 @@
+// From a sweep to its runs: every combination of settings with every seed, each with a name that is its folder's.
+
+import { ArgumentError } from "../../core/errors.ts";
+import type { TrainConfig } from "../config.ts";
+import { layer, resolveConfig, type Settings } from "../configLayers.ts";
+import type { Axis, Sweep } from "./sweepFile.ts";
+
+export interface PlannedRun {
+  /** Like `lr=0.001_gain=2_seed=0`. */
+  readonly name: string;
+  /** The settings that vary within the sweep, without the seed. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** All that is given: base, options and seed. */
+  readonly settings: Settings;
+  readonly config: TrainConfig;
+}
+
+/** Longer names are refused by some file systems, with what is appended to them. */
+const LONGEST_NAME = 200;
+
+/**
+ * The runs of a sweep: combinations in the order of the file, the last setting fastest, and all seeds of one after another.
+ *
+ * @throws {ArgumentError} settings of a combination that contradict each other, or combinations that no name tells apart
+ */
+export function planRuns({ base, seeds, grid, zip }: Sweep): PlannedRun[] {
+  const together = zip.length === 0 ? [{}] : zip[0]!.values.map((_, k) => merged(zip.map(({ values }) => values[k]!)));
+  const combinations = grid.reduce<readonly Settings[]>(
+    (lower, { values }) => lower.flatMap((left) => values.map((right) => ({ ...left, ...right }))),
+    together,
+  );
+  const runs = combinations.flatMap((options) => {
+    const withSeeds = seeds === null ? [{}] : seeds.map((seed) => ({ seed }));
+    return withSeeds.map((seed): PlannedRun => {
+      const varying = { ...options, ...seed };
+      const settings = layer(base, varying);
+      return { name: nameOf(varying), options, settings, config: resolveConfig([settings]) };
+    });
+  });
+  checkNames(runs, [...grid, ...zip]);
+  return runs;
+}
+
+function merged(settings: readonly Settings[]): Settings {
+  return Object.assign({}, ...settings);
+}
+
+/** What varies, in the order of the file. */
+function nameOf(varying: Readonly<Record<string, unknown>>): string {
+  const parts = Object.entries(varying).map(([key, value]) => `${key}=${fileText(textOf(value))}`);
+  return parts.length === 0 ? "run" : parts.join("_");
+}
+
+/** A value for people. */
+export function textOf(value: unknown): string {
+  if (isSize(value)) return `${value.neurons}x${value.synapses}`;
+  return value === null ? "none" : String(value);
+}
+
+/** Text as part of a file's name, on any system. */
+function fileText(text: string): string {
+  return text.replace(/[^\w.+-]+/g, "-").replace(/^-+|-+$/g, "");
+}
+
+function isSize(value: unknown): value is { neurons: number; synapses: number } {
+  return typeof value === "object" && value !== null && "neurons" in value;
+}
+
+function checkNames(runs: readonly PlannedRun[], axes: readonly Axis[]): void {
+  const where = axes.map(({ key }) => key).join(", ");
+  const seen = new Set<string>();
+  for (const { name } of runs) {
+    if (name.length > LONGEST_NAME) {
+      throw new ArgumentError("sweep", where, `names of runs of at most ${LONGEST_NAME} characters`, name);
+    }
+    // Some file systems take a and A for the same name.
+    if (seen.has(name.toLowerCase())) {
+      throw new ArgumentError("sweep", where, "values that make different names of folders", `${name} twice`);
+    }
+    seen.add(name.toLowerCase());
+  }
+}

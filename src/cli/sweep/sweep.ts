@@ -1,0 +1,172 @@
+// `axograd sweep`: training runs with every combination of some settings and several seeds, here or on a cluster.
+
+import { basename, extname, join } from "node:path";
+import type { Command } from "commander";
+import { ArgumentError, EngineError } from "../../core/errors.ts";
+import { resumedConfig } from "../configLayers.ts";
+import { Console } from "../console.ts";
+import { Interruption } from "../interruption.ts";
+import { readBegunConfig } from "../resume.ts";
+import { RunFolder } from "../runFolder.ts";
+import { RunLock } from "../runLock.ts";
+import { oneOf, path, wholeNumber } from "../values.ts";
+import { collect, printResults } from "./collect.ts";
+import { launchLocally } from "./local.ts";
+import { planRuns } from "./plan.ts";
+import { slurmOption, submit, writeSlurmScript } from "./slurm.ts";
+import { readSweepFile } from "./sweepFile.ts";
+import { type RunState, SweepFolder } from "./sweepFolder.ts";
+
+const LAUNCHERS = ["local", "slurm"] as const;
+
+interface GivenOptions {
+  readonly launcher: (typeof LAUNCHERS)[number];
+  readonly parallel?: number;
+  readonly out?: string;
+  readonly slurmOption?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+const HELP = `
+FILE is YAML or JSON (axograd init --sweep writes one to start from):
+  base:                       settings of all runs, as axograd init writes them, or the name of such a file
+    preset: demo
+  seeds: 3                    how many, or a list; every combination is run with each
+  grid:                       lists of values; every combination is run
+    lr: [1e-3, 3e-4]
+  zip:                        lists of equal length that go together
+    gain: [1, 2]
+    endTime: [5, 3]
+
+Every run is an ordinary one of axograd train, in DIR/runs/<settings>; what it said is in DIR/logs. The same command again
+skips what is finished and continues what was interrupted or has failed. One failed run does not stop the others.
+
+Examples:
+  axograd sweep lr.yaml --dry-run                  what would be run
+  axograd sweep lr.yaml --parallel 4               four runs at a time, which share the CPU's threads
+  axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
+                                                   a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
+  axograd collect sweeps/lr                        results so far
+
+Exit codes: 0 all runs finished (or were submitted), 1 some failed, 2 wrong input, 130/143 stopped by SIGINT/SIGTERM.
+`;
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  const gather = (text: string, earlier: readonly string[] = []): readonly string[] => {
+    slurmOption(text);
+    return [...earlier, text];
+  };
+  program
+    .command("sweep")
+    .description("train with every combination of some settings and several seeds")
+    .argument("<file>", "settings and their values, YAML or JSON")
+    .option(
+      "--launcher <name>",
+      "local: processes on this machine; slurm: a job array",
+      oneOf("--launcher", LAUNCHERS),
+      "local",
+    )
+    .option("--parallel <n>", "runs at a time (default: local 1, slurm no limit)", wholeNumber("--parallel", 1))
+    .option("--out <dir>", "folder of the sweep (default: sweeps/<name of the file>)", path("--out"))
+    .option("--slurm-option <key=value>", "an option of sbatch; may be repeated", gather)
+    .option("--dry-run", "only say what would be run; with slurm, write the script and do not submit it")
+    .option("--json", "the results as JSON on stdout")
+    .option("--quiet", "no progress")
+    .addHelpText("after", HELP)
+    .action(async (file: string, given: GivenOptions) => {
+      process.exitCode = await sweep(file, given);
+    });
+}
+
+/** @returns the exit code */
+async function sweep(file: string, given: GivenOptions): Promise<number> {
+  const { launcher, parallel = null, slurmOption: options = [], dryRun = false, json = false, quiet = false } = given;
+  if (launcher === "local" && options.length > 0) {
+    throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", "--launcher local");
+  }
+  const runs = planRuns(await readSweepFile(file));
+  const folder = new SweepFolder(given.out ?? join("sweeps", basename(file, extname(file))));
+  await folder.check();
+  const states = await folder.states(runs);
+  for (const state of states) if (state.begun) await checkContinuable(folder, state);
+  const due = states.filter(({ status }) => status !== "finished" && status !== "running");
+  const console = new Console({ json, quiet });
+  console.info(overview(folder, states));
+  if (dryRun && launcher === "local") {
+    for (const { run, status } of states) console.info(`  ${run.name}  ${status}`);
+    if (json) process.stdout.write(`${JSON.stringify({ folder: folder.path, runs: states.map(planned) })}\n`);
+    return 0;
+  }
+  await folder.create(runs);
+  if (launcher === "slurm") {
+    if (due.length > 0) await launchOnCluster(folder, due, { options, parallel }, dryRun);
+    return 0;
+  }
+  return runHere(folder, due, parallel ?? 1, console, async () => {
+    const collected = await collect(folder, runs);
+    printResults(collected, { json });
+    return collected.runs.filter(({ status }) => status === "failed");
+  });
+}
+
+function planned({ run, status }: RunState): object {
+  return { run: run.name, options: run.options, seed: run.config.seed, status };
+}
+
+function overview(folder: SweepFolder, states: readonly RunState[]): string {
+  const of = (status: string): string => `${states.filter((state) => state.status === status).length} ${status}`;
+  const rest = ["finished", "interrupted", "failed", "running"].filter((s) =>
+    states.some(({ status }) => status === s),
+  );
+  return `${folder.path}: ${states.length} runs${rest.length > 0 ? ` (${rest.map(of).join(", ")})` : ""}`;
+}
+
+/** @throws {ArgumentError} the run was begun with settings that training depends on and that are others now */
+async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise<void> {
+  const saved = await readBegunConfig(new RunFolder(folder.run(run.name)));
+  try {
+    resumedConfig(saved, run.settings);
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error;
+    const { expected, got, argument } = error.facts;
+    const hint = `in ${folder.run(run.name)}; another --out begins anew`;
+    throw new ArgumentError("sweep", String(argument), `${expected} ${hint}`, String(got));
+  }
+}
+
+async function launchOnCluster(
+  folder: SweepFolder,
+  due: readonly RunState[],
+  options: { readonly options: readonly string[]; readonly parallel: number | null },
+  dryRun: boolean,
+): Promise<void> {
+  const script = await writeSlurmScript(folder, due, options);
+  process.stdout.write(`${script}: ${due.length} tasks\n`);
+  if (!dryRun) process.stdout.write(`${await submit(script, folder)}\n`);
+}
+
+async function runHere(
+  folder: SweepFolder,
+  due: readonly RunState[],
+  parallel: number,
+  console: Console,
+  conclude: () => Promise<readonly { readonly run: string; readonly error: string | null }[]>,
+): Promise<number> {
+  const lock = await RunLock.take(folder.path);
+  const interruption = new Interruption();
+  try {
+    await launchLocally(folder, due, { parallel, console, interruption });
+    const failed = await conclude();
+    if (interruption.cause) return interruption.exitCode(0);
+    if (failed.length === 0) return 0;
+    const list = failed.map(({ run, error }) => `\n  ${run}: ${error}`).join("");
+    const message = `sweep: expected all runs to finish, got ${failed.length} that failed; the same command tries them again:${list}`;
+    throw new EngineError("runs-failed", message, { failed });
+  } finally {
+    interruption.dispose();
+    await lock.release();
+  }
+}

@@ -1,0 +1,301 @@
+// `axograd sweep` and `axograd collect`: which runs a file means, what is refused, and what becomes of runs that fail or are stopped.
+
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { CONFIG_KEYS } from "../../src/cli/configOptions.ts";
+import { planRuns } from "../../src/cli/sweep/plan.ts";
+import { spread } from "../../src/cli/sweep/results.ts";
+import { resultsCsv, resultsMarkdown, resultsText } from "../../src/cli/sweep/resultTables.ts";
+import { slurmOption, slurmScript } from "../../src/cli/sweep/slurm.ts";
+import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
+import { SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
+import { sweepSchemaText } from "../../src/cli/sweep/sweepSchema.ts";
+import { fails, tempDir } from "../io/fixtures.ts";
+import { repositoryRoot } from "../support/shared.ts";
+import { axograd, type Finished, start } from "./process.ts";
+
+const test = suite("axograd sweep");
+const dir = tempDir();
+
+const BASE = `base:
+  generate: 900x5000
+  trainSamples: 64
+  validationSamples: 16
+  testSamples: 24
+  batchSize: 16
+  calibration: 32
+  device: wasm
+  threads: 1
+`;
+
+async function file(name: string, text: string): Promise<string> {
+  await writeFile(join(dir, name), text);
+  return join(dir, name);
+}
+
+async function plan(text: string) {
+  return planRuns(await readSweepFile(await file("plan.yaml", text)));
+}
+
+async function sweep(...args: readonly string[]): Promise<Finished> {
+  return axograd(["sweep", ...args], { cwd: dir });
+}
+
+test("every combination of grid and zip is run with every seed, under names that stay", async () => {
+  const runs = await plan("seeds: [4, 2]\ngrid:\n  lr: [1e-3, 0.5]\nzip:\n  gain: [1, 2]\n  endTime: [5, 3]\n");
+  assert.equal(
+    runs.map(({ name }) => name),
+    [
+      ...["gain=1_endTime=5_lr=0.001_seed=4", "gain=1_endTime=5_lr=0.001_seed=2"],
+      ...["gain=1_endTime=5_lr=0.5_seed=4", "gain=1_endTime=5_lr=0.5_seed=2"],
+      ...["gain=2_endTime=3_lr=0.001_seed=4", "gain=2_endTime=3_lr=0.001_seed=2"],
+      ...["gain=2_endTime=3_lr=0.5_seed=4", "gain=2_endTime=3_lr=0.5_seed=2"],
+    ],
+  );
+  const { options, config } = runs.at(-1)!;
+  assert.equal(options, { gain: 2, endTime: 3, lr: 0.5 });
+  assert.equal([config.gain, config.endTime, config.lr, config.seed, config.preset], [2, 3, 0.5, 2, "demo"]);
+});
+
+test("values that are no part of a file's name are written otherwise, limits displace each other", async () => {
+  const names = async (text: string) => (await plan(text)).map(({ name }) => name);
+  assert.equal(await names("grid:\n  connectome: [a/b c.npz, ../d.npz]\n"), [
+    "connectome=a-b-c.npz",
+    "connectome=..-d.npz",
+  ]);
+  assert.equal(await names("grid:\n  fcDim: [null, 3]\n  generate: [9x20]\n"), [
+    "fcDim=none_generate=9x20",
+    "fcDim=3_generate=9x20",
+  ]);
+  assert.equal(await names(""), ["run"]);
+  const [run] = await plan("base:\n  epochs: 3\ngrid:\n  steps: [7]\n");
+  assert.equal([run!.config.epochs, run!.config.steps], [null, 7]);
+});
+
+test("the base may be a file", async () => {
+  const base = await file("base.yaml", "gain: 1.5\n");
+  const [run] = await plan(`base: ${base}\nseeds: 1\n`);
+  assert.is(run!.config.gain, 1.5);
+});
+
+test("wrong files are refused with line, key, what was expected and what came", async () => {
+  const refused = (text: string, ...patterns: readonly RegExp[]) => fails(() => plan(text), "argument", ...patterns);
+  await refused("sedes: 3\n", /plan\.yaml:1: /, /"sedes", did you mean "seeds"\?/);
+  await refused("lr: 3\n", /settings of all runs go below base/);
+  await refused("base:\n  gain: 2\n  batchsize: 3\n", /:3: /, /did you mean "batchSize"\?/);
+  await refused("grid:\n  learning: [3]\n", /:2: expected the name of a setting/);
+  await refused("grid:\n  lr: [0.1, fast]\n", /:2: expected a number above 0, got "fast" \(lr\)/);
+  await refused("grid:\n  lr: 0.1\n", /a list of at least one value, got 0\.1 \(lr\)/);
+  await refused("grid:\n  lr: []\n", /a list of at least one value/);
+  await refused("grid:\n  lr: [1, 1.0]\n", /values that differ/);
+  await refused("grid: [lr]\n", /settings with lists of values/);
+  await refused("grid:\n  seed: [1]\n", /seeds under "seeds"/);
+  await refused("seeds: 0\n", /how many seeds/);
+  await refused("seeds: [1, 1]\n", /seeds that differ/);
+  await refused("seeds: [-1]\n", /whole numbers of at least 0, got \[-1\]/);
+  await refused("base:\n  seed: 3\nseeds: 3\n", /no seeds where base has a seed/);
+  await refused("grid:\n  lr: [1]\nzip:\n  lr: [1]\n", /:4: .*under both/);
+  await refused("zip:\n  lr: [1, 2]\n  gain: [1]\n", /:3: expected 2 values, as lr has, got 1 \(gain\)/);
+  await refused("grid:\n  connectome: [a/b.npz, a-b.npz]\n", /different names of folders/);
+  await refused(`grid:\n  connectome: [${"a".repeat(300)}]\n`, /at most 200 characters/);
+  await fails(() => plan("base: 3\n"), "file-format", /:1: expected settings, or the name of a file, got 3/);
+  await fails(() => plan("- 1\n"), "file-format", /keys with values/);
+});
+
+test("mean and standard deviation over seeds", () => {
+  assert.equal(spread([]), null);
+  assert.equal(spread([3]), { mean: 3, sd: null });
+  assert.equal(spread([1, 2, 3]), { mean: 2, sd: 1 });
+});
+
+test("tables quote what needs it, and the plot has a line per combination", () => {
+  const none = { validationLoss: null, testLoss: null, trainingLoss: null, validationAccuracy: null };
+  const common = { ...none, seed: 0, error: null, status: "finished" as const, steps: 5, seconds: 1 };
+  const runs = [0.5, 0.75].map((testAccuracy, k) => ({
+    ...common,
+    run: `run ${k}`,
+    options: { nonlinearity: k === 0 ? "ReLU,Tanh" : "a|b" },
+    testAccuracy,
+    error: k === 0 ? 'said "no"' : null,
+  }));
+  const groups = runs.map(({ options, testAccuracy }) => {
+    const measures = { ...none, testAccuracy: { mean: testAccuracy, sd: 0.05 }, steps: null, seconds: null };
+    return { options, finished: 1, runs: 2, measures };
+  });
+  const csv = resultsCsv({ runs, groups }).split("\r\n");
+  assert.is(csv[1], 'run 0,"ReLU,Tanh",0,finished,,0.5,,,,5,1,"said ""no"""');
+  const markdown = resultsMarkdown({ runs, groups });
+  assert.match(markdown, "| a\\|b | 1 of 2 | 75.00 ± 5.00 |");
+  assert.match(markdown, '- `run 0`: said "no"');
+  const plot = resultsText({ runs, groups }).split("\n").slice(-4);
+  assert.match(plot[0]!, /^nonlinearity=ReLU,Tanh {2}├─+●─+┤$/);
+  assert.match(plot[1]!, /^nonlinearity=a\|b {8}/);
+  assert.match(plot[2]!, /^ +45\.0 % +80\.0 % {2}test accuracy$/);
+});
+
+test("one failed run does not stop the others; the same command goes on with what is left", async () => {
+  const text = (steps: number, lr: string) => `${BASE}  steps: ${steps}\nseeds: 2\ngrid:\n  lr: [1e-3, ${lr}]\n`;
+  await file("some.yaml", text(3, "1e38"));
+  const listed = await sweep("some.yaml", "--dry-run");
+  assert.is(listed.code, 0, listed.stderr);
+  assert.match(listed.stdout, /lr=1e\+38_seed=1 {2}waiting/);
+  assert.not.ok((await readdir(dir)).includes("sweeps"), "nothing is written");
+
+  const first = await sweep("some.yaml", "--parallel", "2");
+  assert.is(first.code, 1, first.stderr);
+  assert.match(first.stderr, /\[4\/4\]/);
+  assert.match(first.stderr, /axograd: sweep: expected all runs to finish, got 2 that failed/);
+  assert.match(first.stderr, /\n {2}lr=1e\+38_seed=0: .*not finite.*\n {2}lr=1e\+38_seed=1: /);
+  const { runs, groups } = JSON.parse((await axograd(["collect", "sweeps/some", "--json"], { cwd: dir })).stdout);
+  assert.equal(
+    runs.map(({ run, seed, status }: Record<string, unknown>) => [run, seed, status]),
+    [
+      ["lr=0.001_seed=0", 0, "finished"],
+      ["lr=0.001_seed=1", 1, "finished"],
+      ["lr=1e+38_seed=0", 0, "failed"],
+      ["lr=1e+38_seed=1", 1, "failed"],
+    ],
+  );
+  assert.equal([groups[0].finished, groups[1].finished, groups[1].measures.testAccuracy], [2, 0, null]);
+  const [a, b] = runs.map(({ testAccuracy }: { testAccuracy: number }) => testAccuracy);
+  assert.is(groups[0].measures.testAccuracy.mean, (a + b) / 2);
+  const names = await readdir(join(dir, "sweeps/some"));
+  for (const name of ["results.csv", "results.md", "results.json", "results.svg", "sweep.json"]) {
+    assert.ok(names.includes(name), name);
+  }
+  assert.match(await readFile(join(dir, "sweeps/some/results.svg"), "utf8"), /lr=0\.001/);
+
+  const changed = async (run: string) => readFile(join(dir, "sweeps/some/runs", run, "summary.json"), "utf8");
+  const before = await changed("lr=0.001_seed=0");
+  await file("some.yaml", text(3, "2e-3"));
+  const second = await sweep("some.yaml", "--json");
+  assert.is(second.code, 0, second.stderr);
+  assert.is(await changed("lr=0.001_seed=0"), before, "a finished run is not run again");
+  const statuses = JSON.parse(second.stdout).runs.map(({ status }: { status: string }) => status);
+  assert.equal(statuses, ["finished", "finished", "finished", "finished"]);
+
+  await file("some.yaml", text(3, "2e-3").replace("batchSize: 16", "batchSize: 8"));
+  const other = await sweep("some.yaml");
+  assert.is(other.code, 2);
+  assert.match(other.stderr, /batchSize as the run began, 16 in .*; another --out begins anew, got 8 \(--batch-size\)/);
+});
+
+/** Waits until a run has done a step. */
+async function hasStep(metrics: string): Promise<void> {
+  while (!(await readFile(metrics, "utf8").catch(() => "")).includes('"event":"step"')) await setTimeout(50);
+}
+
+test("Ctrl-C stops the runs with their checkpoints, and the same command resumes them", async () => {
+  const text = (steps: number) => `${BASE}  steps: ${steps}\nseeds: 3\n`;
+  await file("long.yaml", text(1_000_000));
+  const { child, finished } = start(["sweep", "long.yaml", "--parallel", "2"], { cwd: dir });
+  const folder = new SweepFolder(join(dir, "sweeps/long"));
+  for (const name of ["seed=0", "seed=1"]) await hasStep(join(folder.run(name), "metrics.jsonl"));
+  child.kill("SIGINT");
+  const stopped = await finished;
+  assert.is(stopped.code, 130, stopped.stderr);
+  const states = await folder.states(await folder.runs());
+  assert.equal(
+    states.map(({ status }) => status),
+    ["interrupted", "interrupted", "waiting"],
+  );
+  await file("long.yaml", text(2));
+  const resumed = await sweep("long.yaml", "--quiet");
+  assert.is(resumed.code, 0, resumed.stderr);
+  assert.is(resumed.stderr, "");
+  const metrics = await readFile(join(folder.run("seed=0"), "metrics.jsonl"), "utf8");
+  assert.match(metrics, /"event":"resumed"/);
+});
+
+test("a job array has a task per run, and each task starts its run or continues it", async () => {
+  await file("array.yaml", `${BASE}  steps: 2\nseeds: 2\n`);
+  const options = ["--slurm-option", "time=02:00:00", "--slurm-option", "exclusive", "--parallel", "1"];
+  const dry = await sweep("array.yaml", "--launcher", "slurm", "--dry-run", ...options);
+  assert.is(dry.code, 0, dry.stderr);
+  const script = await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8");
+  assert.match(script, "#SBATCH --job-name=axograd-array\n#SBATCH --array=0-1%1\n");
+  assert.match(script, "#SBATCH --time=02:00:00\n#SBATCH --exclusive\n");
+
+  // Stands in for Slurm: runs the tasks one after another.
+  const bin = join(dir, "bin");
+  await mkdir(bin);
+  await writeFile(
+    join(bin, "sbatch"),
+    '#!/bin/sh\nfor k in 0 1; do SLURM_ARRAY_TASK_ID=$k bash "$1"; done\necho Submitted batch job 7\n',
+  );
+  await chmod(join(bin, "sbatch"), 0o755);
+  const path = process.env.PATH;
+  process.env.PATH = `${bin}${delimiter}${path}`;
+  try {
+    const submitted = await sweep("array.yaml", "--launcher", "slurm");
+    assert.is(submitted.code, 0, submitted.stderr);
+    assert.match(submitted.stdout, "Submitted batch job 7");
+    const collected = await axograd(["collect", "sweeps/array"], { cwd: dir });
+    assert.match(collected.stdout, /^runs .*\n2 /);
+  } finally {
+    process.env.PATH = path;
+  }
+});
+
+test("names with quotes and spaces stay whole in the script", async () => {
+  const runs = await plan("grid:\n  lr: [1]\n");
+  const folder = new SweepFolder("/a b/it's");
+  const state = { run: runs[0]!, status: "waiting" as const, begun: false, summary: null, error: null };
+  const script = slurmScript(folder, [state], { options: [], parallel: null });
+  assert.match(script, "sweep='/a b/it'\\''s'\n");
+  assert.match(script, "#SBATCH --job-name=axograd-it-s\n#SBATCH --array=0-0\n");
+});
+
+test("without sbatch the script stays and the error says so; wrong options are refused", async () => {
+  await file("none.yaml", `${BASE}  steps: 2\n`);
+  const path = process.env.PATH;
+  process.env.PATH = dir;
+  try {
+    const { code, stderr } = await sweep("none.yaml", "--launcher", "slurm");
+    assert.is(code, 1);
+    assert.match(stderr, /^axograd: sweep: expected sbatch to take .*slurm\.sh, got no sbatch in PATH; .*\n$/);
+  } finally {
+    process.env.PATH = path;
+  }
+  assert.is(slurmOption("gres=gpu:1"), "--gres=gpu:1");
+  assert.is(slurmOption("--mem=4G"), "--mem=4G");
+  await fails(() => slurmOption("array=1"), "argument", /which sweep sets/);
+  await fails(() => slurmOption("Time 3"), "argument", /key=value of sbatch/);
+  const local = await sweep("none.yaml", "--slurm-option", "time=1");
+  assert.is(local.code, 2);
+  assert.match(local.stderr, /--launcher slurm/);
+});
+
+test("other folders are left alone", async () => {
+  await file("own.yaml", BASE);
+  await mkdir(join(dir, "own"));
+  await writeFile(join(dir, "own", "thesis.txt"), "");
+  const { code, stderr } = await sweep("own.yaml", "--out", "own");
+  assert.is(code, 2);
+  assert.match(stderr, /a new folder, or that of a sweep, got own, which has other files \(--out\)/);
+  assert.equal(await readdir(join(dir, "own")), ["thesis.txt"]);
+  const collected = await axograd(["collect", "own"], { cwd: dir });
+  assert.is(collected.code, 2);
+  assert.match(collected.stderr, /sweep\.json: expected the record of a sweep, got no such file/);
+});
+
+test("init --sweep writes a file that sweep takes, and the schema that is shipped is up to date", async () => {
+  const made = await axograd(["init", "--sweep"], { cwd: dir });
+  assert.is(made.code, 0, made.stderr);
+  assert.match(made.stdout, "run it with: axograd sweep sweep.yaml");
+  const dry = await sweep("sweep.yaml", "--dry-run");
+  assert.match(dry.stdout, /sweeps\/sweep: 6 runs/);
+  const shipped = await readFile(join(repositoryRoot(), "schema", "sweep.schema.json"), "utf8");
+  assert.is(shipped, sweepSchemaText(), "run npm run build:schema");
+  const { definitions, properties } = JSON.parse(shipped);
+  assert.equal(Object.keys(definitions), CONFIG_KEYS);
+  assert.equal(
+    Object.keys(properties.grid.properties),
+    CONFIG_KEYS.filter((key) => key !== "seed"),
+  );
+});
+
+test.run();
