@@ -49,11 +49,17 @@ export {
   randomIndices,
   retinotopicConnectome,
   retinotopicProjection,
+  type SharedByTypePair,
+  sharedByTypePair,
+  signByTypePair,
   smallWorld,
   spectralRadiusOfAbsolute,
   stronglyConnectedComponents,
+  type TypedNeurons,
+  type TypePair,
   topographicConnectome,
   typedConnectome,
+  typeLabels,
   weaklyConnectedComponents,
 } from "./data/connectomes.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
@@ -80,6 +86,7 @@ export {
   type SafetensorsType,
   writeSafetensors,
 } from "./io/safetensors.ts";
+export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
 // Models.
 export { ACTIVATION_NAMES, activation } from "./models/activation.ts";
 export {
@@ -101,7 +108,13 @@ export {
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
-export type { ConnectomeNetworkOptions, InputGradients, ModelInput, SharedWeights } from "./models/options.ts";
+export type {
+  ConnectomeNetworkOptions,
+  Dynamics,
+  InputGradients,
+  ModelInput,
+  SharedWeights,
+} from "./models/options.ts";
 export { type Constraint, type Parameter, ParameterSet } from "./models/parameters.ts";
 export { type SelectedStates, type StateQuery, selectStates } from "./models/selectStates.ts";
 export {

@@ -17,10 +17,15 @@ const test = suite("README");
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
 
-/** Names that a later block takes as given by its text. */
-const GIVEN = `import { type Backend, dopri5, OdeSolver, type OdeSystem } from "axograd";
+/** Names that the later blocks take as given by their text. */
+const GIVEN = {
+  types: `import { type Backend, ConnectomeODERNN, readConnectome, readNeuronTable, sharedByTypePair, typeLabels } from "axograd";
+declare const backend: Backend;
+`,
+  dynamics: `import { type Backend, dopri5, OdeSolver, type OdeSystem } from "axograd";
 declare const n: number, nnz: number, backend: Backend;
-`;
+`,
+};
 
 /** The TypeScript blocks of README, in order. */
 function blocks(): string[] {
@@ -37,14 +42,15 @@ async function writeDigits(dir: string, prefix: string, count: number): Promise<
 }
 
 test("the example programs compile, and the tutorial of at most 40 lines trains", async () => {
-  const [tutorial, dynamics] = blocks();
+  const [tutorial, types, dynamics] = blocks();
   assert.ok(tutorial!.trim().split("\n").length <= 40, "the tutorial in at most 40 lines");
   // Inside the package, so that "axograd" is the package itself, as for a user.
   const dir = join(here, "readme");
   mkdirSync(dir, { recursive: true });
   try {
     writeFileSync(join(dir, "tutorial.ts"), tutorial!);
-    writeFileSync(join(dir, "dynamics.ts"), `${GIVEN}${dynamics!}\nexport { solver };\n`);
+    writeFileSync(join(dir, "types.ts"), `${GIVEN.types}${types!}\nexport { network };\n`);
+    writeFileSync(join(dir, "dynamics.ts"), `${GIVEN.dynamics}${dynamics!}\nexport { solver };\n`);
     const options = [
       "--ignoreConfig",
       "--module",
@@ -56,7 +62,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       "--types",
       "node",
     ];
-    const files = ["tutorial.ts", "dynamics.ts"].map((file) => join(dir, file));
+    const files = ["tutorial.ts", "types.ts", "dynamics.ts"].map((file) => join(dir, file));
     const compiled = spawnSync(join(root, "node_modules", ".bin", "tsc"), [...options, ...files], { encoding: "utf8" });
     assert.is(compiled.status, 0, compiled.stdout);
 

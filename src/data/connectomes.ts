@@ -17,3 +17,11 @@ export { growthRate, spectralRadiusOfAbsolute } from "./spectralRadius.ts";
 export { type ConnectomeStatistics, connectomeStatistics, type Distribution, distributionOf } from "./statistics.ts";
 export { type TopographicOptions, topographicConnectome } from "./topographicConnectome.ts";
 export { type TypedConnectome, type TypedOptions, typedConnectome } from "./typedConnectome.ts";
+export {
+  type SharedByTypePair,
+  sharedByTypePair,
+  signByTypePair,
+  type TypedNeurons,
+  type TypePair,
+  typeLabels,
+} from "./typePairs.ts";

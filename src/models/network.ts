@@ -17,9 +17,11 @@ import {
   filled,
   type InputGradients,
   type ModelInput,
+  type PerNeuronOrType,
+  type ResolvedNeurons,
   resolveNeurons,
 } from "./options.ts";
-import { ParameterSet } from "./parameters.ts";
+import { type ParameterOptions, ParameterSet } from "./parameters.ts";
 import { outputProgram, outputReverseProgram, outputValue, projectProgram, unprojectProgram } from "./projection.ts";
 import type { RateShape } from "./rateDynamics.ts";
 
@@ -105,7 +107,7 @@ export abstract class ConnectomeNetwork<E> {
     this.parameters = parameters ?? new ParameterSet(backend);
     const { numNeurons: n, connectome, outputProjection = null } = options;
     this.nOutputs = outputProjection?.nRows ?? n;
-    this.#addParameters(neurons.tau, neurons.tauPerType ? neurons.types!.typeIdx : null);
+    this.#addParameters(neurons);
     if (neurons.signs) this.#addRow("sign", neurons.signs);
     if (neurons.nonlinearityIdx) this.#addRow("nonlinearity", neurons.nonlinearityIdx);
     this.#shape = {
@@ -114,11 +116,11 @@ export abstract class ConnectomeNetwork<E> {
       nonlinearities: neurons.nonlinearities,
       signed: neurons.signs !== null,
       bias: this.#hasBias(),
-      plain: this.#isPlain(),
+      dynamics: options.dynamics ?? "rate",
     };
   }
 
-  #addParameters(tau: Float64Array, tauSpread: Uint32Array | null): void {
+  #addParameters({ tau, bias }: ResolvedNeurons): void {
     const p = this.parameters;
     const o = this.options;
     const trainable = o.trainConnectome ?? true;
@@ -128,7 +130,9 @@ export abstract class ConnectomeNetwork<E> {
       const strengths = filled(shared.strengthInit ?? 1, shared.nGroups);
       p.addSharedSparse("rnn.hh.strength", o.connectome, strengths, shared.group, weights);
     } else p.addSparse("rnn.hh.values", o.connectome, weights);
-    if (this.#hasBias()) p.addVector("rnn.hh.bias", filled(o.biasInit ?? 0, o.numNeurons), { trainable });
+    const perNeuron = (name: string, { values, typeIdx }: PerNeuronOrType, options: ParameterOptions) =>
+      p.addVector(name, values, typeIdx ? { ...options, spreadBy: typeIdx } : options);
+    if (this.#hasBias()) perNeuron("rnn.hh.bias", bias, { trainable });
     const projection = (name: string, m: Projection, isTrained: boolean) => {
       if (isSparse(m)) p.addSparse(`${name}.values`, m, { trainable: isTrained });
       else p.addVector(`${name}.weight`, m.values, { trainable: isTrained });
@@ -142,8 +146,7 @@ export abstract class ConnectomeNetwork<E> {
       }
     }
     if (this.#isPlain()) return;
-    const tauOptions = { trainable: o.trainTau ?? true, constraint: { min: 1 } };
-    p.addVector("rnn.tau", tau, tauSpread ? { ...tauOptions, spreadBy: tauSpread } : tauOptions);
+    perNeuron("rnn.tau", tau, { trainable: o.trainTau ?? true, constraint: { min: 1 } });
   }
 
   #addRow(name: string, values: Float64Array): void {

@@ -18,6 +18,15 @@ import type { Constraint } from "./parameters.ts";
 /** Whether a list has one value per neuron or one per neuron type (in sorted order of the labels). */
 export type ListMode = "perNeuron" | "perNeuronType";
 
+/**
+ * Equations of a network, φ being the nonlinearity, s the signs of neurons, U·x the projected input:
+ *
+ * - "rate": τ dh/dt = relu(φ(U·x + W·(s ⊙ h) + b)) − h, as in torch-biopl;
+ * - "voltage": τ dh/dt = U·x + W·(s ⊙ φ(h)) + b − h: states are potentials, b those at rest, φ turns them into rates (as in flyvis);
+ * - "plain": dh/dt = φ(U·x + W·(s ⊙ h) + b) − h; see sparse.ts.
+ */
+export type Dynamics = "rate" | "voltage" | "plain";
+
 export interface ConnectomeNetworkOptions {
   /** Numbers per sample and time step. */
   readonly inputSize: number;
@@ -35,11 +44,11 @@ export interface ConnectomeNetworkOptions {
   readonly outputProjection?: Projection | null;
   /** Default true. */
   readonly outputProjectionBias?: boolean;
-  /** "rate" (default): relu follows the nonlinearity, each neuron has its τ. "plain": neither (τ = 1); see sparse.ts. */
-  readonly dynamics?: "rate" | "plain";
+  /** Which equation the state follows; default "rate". */
+  readonly dynamics?: Dynamics;
   /** A label per neuron: strings or numbers. */
   readonly neuronType?: ArrayLike<Label>;
-  /** A torch.nn module's name, or several joined by commas; a list or mapping: one per type. Default "Sigmoid". relu follows. */
+  /** A torch.nn module's name, or several joined by commas; a list or mapping: one per type. Default "Sigmoid"; of voltages "ReLU". */
   readonly neuronNonlinearity?: string | null | readonly (string | null)[] | Readonly<Record<string, string | null>>;
   /** Sign of a neuron's synapses (Dale's law); multiplies the state of the *sending* neuron. Default "excitatory". */
   readonly neuronClass?: PerNeuron<NeuronClassName>;
@@ -51,8 +60,10 @@ export interface ConnectomeNetworkOptions {
   readonly neuronTauMode?: ListMode;
   /** Default true. */
   readonly connectomeBias?: boolean;
-  /** Initial bias; default 0. */
-  readonly biasInit?: number | ArrayLike<number>;
+  /** Initial bias: one for all, or as biasMode says. Default 0. */
+  readonly biasInit?: number | ArrayLike<number> | Readonly<Record<string, number>>;
+  /** "perNeuron" (default): one bias per neuron; "perNeuronType": one per type, with summed gradient. */
+  readonly biasMode?: ListMode;
   /** Default true: weights (or strengths) and bias. */
   readonly trainConnectome?: boolean;
   readonly trainInputProjection?: boolean;
@@ -98,11 +109,18 @@ export interface ResolvedNeurons {
   readonly nonlinearities: readonly (string | null)[];
   readonly nonlinearityIdx: Float64Array | null;
   /** Initial τ: one per neuron, or per type. */
-  readonly tau: Float64Array;
-  readonly tauPerType: boolean;
+  readonly tau: PerNeuronOrType;
+  /** Initial bias, likewise. */
+  readonly bias: PerNeuronOrType;
 }
 
-const DEFAULT_NONLINEARITY = "Sigmoid";
+/** A number per neuron, or (`typeIdx` says which one a neuron has) per type. */
+export interface PerNeuronOrType {
+  readonly values: Float64Array;
+  readonly typeIdx: Uint32Array | null;
+}
+
+const DEFAULT_NONLINEARITY: Readonly<Record<Dynamics, string>> = { rate: "Sigmoid", voltage: "ReLU", plain: "Sigmoid" };
 
 /** Checks all options and spreads what is given per type. @throws {ArgumentError | ShapeError} naming the option */
 export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
@@ -114,20 +132,32 @@ export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
     throw new ShapeError(where, "inputSize", `${n} = numNeurons, or an inputProjection`, `${o.inputSize} without one`);
   }
   if (o.outputProjection) checkMatrix(where, "outputProjection", o.outputProjection, null, n);
-  checkNumbers("biasInit", o.biasInit ?? 0, n, Number.isFinite, "finite numbers");
   checkShared(o);
   if (o.dynamics === "plain" && o.neuronTau !== undefined)
     throw new ArgumentError(where, "neuronTau", 'nothing with dynamics "plain", whose time constants are 1', "values");
   const types = o.neuronType === undefined ? null : neuronTypes(o.neuronType, n);
   const signs = signVector(o.neuronClass ?? "excitatory", n, types, o.neuronClassMode === "perNeuronType");
-  return { types, signs, ...resolveNonlinearity(o, types), ...resolveTau(o, types) };
+  const atLeast1 = (x: number) => Number.isFinite(x) && x >= 1;
+  return {
+    types,
+    signs,
+    ...resolveNonlinearity(o, types),
+    tau: resolveNumbers(["neuronTau", o.neuronTau ?? 1], ["neuronTauMode", o.neuronTauMode], n, types, {
+      ok: atLeast1,
+      expected: "time constants of at least 1",
+    }),
+    bias: resolveNumbers(["biasInit", o.biasInit ?? 0], ["biasMode", o.biasMode], n, types, {
+      ok: Number.isFinite,
+      expected: "finite numbers",
+    }),
+  };
 }
 
 function resolveNonlinearity(
   o: ConnectomeNetworkOptions,
   types: NeuronTypes | null,
 ): Pick<ResolvedNeurons, "nonlinearities" | "nonlinearityIdx"> {
-  const spec = o.neuronNonlinearity === undefined ? DEFAULT_NONLINEARITY : o.neuronNonlinearity;
+  const spec = o.neuronNonlinearity === undefined ? DEFAULT_NONLINEARITY[o.dynamics ?? "rate"] : o.neuronNonlinearity;
   if (spec === null || typeof spec === "string") return { nonlinearities: [spec], nonlinearityIdx: null };
   const perNeuron = spread<string | null>("neuronNonlinearity", spec, o.numNeurons, types, true);
   const nonlinearities = [...new Set(perNeuron)];
@@ -136,29 +166,26 @@ function resolveNonlinearity(
   return { nonlinearities, nonlinearityIdx };
 }
 
-function resolveTau(
-  o: ConnectomeNetworkOptions,
+/** @throws {ShapeError | ArgumentError} naming the option */
+function resolveNumbers(
+  [name, spec]: readonly [string, PerNeuron<number>],
+  [modeName, mode]: readonly [string, ListMode | undefined],
+  nNeurons: number,
   types: NeuronTypes | null,
-): Pick<ResolvedNeurons, "tau" | "tauPerType"> {
-  const tauPerType = o.neuronTauMode === "perNeuronType";
-  const perNeuron = spread("neuronTau", o.neuronTau ?? 1, o.numNeurons, types, tauPerType);
-  const bad = perNeuron.findIndex((x) => !(Number.isFinite(x) && x >= 1));
-  if (bad >= 0) {
-    throw new ArgumentError(
-      "ConnectomeNetwork",
-      "neuronTau",
-      "time constants of at least 1",
-      `${perNeuron[bad]} at neuron ${bad}`,
-    );
-  }
-  if (!tauPerType) return { tau: Float64Array.from(perNeuron), tauPerType };
-  if (!types)
-    throw new ArgumentError("ConnectomeNetwork", "neuronTauMode", "neuronType labels", "perNeuronType without them");
-  const tau = new Float64Array(types.types.length);
+  { ok, expected }: { readonly ok: (x: number) => boolean; readonly expected: string },
+): PerNeuronOrType {
+  const where = "ConnectomeNetwork";
+  const perType = mode === "perNeuronType";
+  const perNeuron = spread(name, spec, nNeurons, types, perType);
+  const bad = perNeuron.findIndex((x) => !ok(x));
+  if (bad >= 0) throw new ArgumentError(where, name, expected, `${perNeuron[bad]} at neuron ${bad}`);
+  if (!perType) return { values: Float64Array.from(perNeuron), typeIdx: null };
+  if (!types) throw new ArgumentError(where, modeName, "neuronType labels", "perNeuronType without them");
+  const values = new Float64Array(types.types.length);
   types.typeIdx.forEach((t, i) => {
-    tau[t] = perNeuron[i]!;
+    values[t] = perNeuron[i]!;
   });
-  return { tau, tauPerType };
+  return { values, typeIdx: types.typeIdx };
 }
 
 function checkShared({ sharedWeights: shared, connectome }: ConnectomeNetworkOptions): void {
@@ -174,23 +201,13 @@ function checkShared({ sharedWeights: shared, connectome }: ConnectomeNetworkOpt
       throw new ArgumentError(where, "sharedWeights.group", `groups 0 to ${nGroups - 1}`, `${g} at synapse ${k}`);
     }
   }
-  checkNumbers("sharedWeights.strengthInit", strengthInit, nGroups, Number.isFinite, "finite numbers");
-}
-
-function checkNumbers(
-  name: string,
-  v: number | ArrayLike<number>,
-  length: number,
-  ok: (x: number) => boolean,
-  expected: string,
-): void {
-  const values = typeof v === "number" ? [v] : v;
-  if (typeof v !== "number" && values.length !== length) {
-    throw new ShapeError("ConnectomeNetwork", name, `${length} numbers`, `${values.length}`);
+  const name = "sharedWeights.strengthInit";
+  const strengths = typeof strengthInit === "number" ? [strengthInit] : Array.from(strengthInit);
+  if (typeof strengthInit !== "number" && strengths.length !== nGroups) {
+    throw new ShapeError(where, name, `${nGroups} numbers, one per group`, `${strengths.length}`);
   }
-  for (let i = 0; i < values.length; i++) {
-    if (!ok(values[i]!)) throw new ArgumentError("ConnectomeNetwork", name, expected, `${values[i]} at ${i}`);
-  }
+  const bad = strengths.findIndex((x) => !Number.isFinite(x));
+  if (bad >= 0) throw new ArgumentError(where, name, "finite numbers", `${strengths[bad]} for group ${bad}`);
 }
 
 /** One value for all, or as given. */

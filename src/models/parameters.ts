@@ -39,7 +39,7 @@ interface Owned extends Parameter {
   readonly buffers: readonly { release(): void }[];
 }
 
-interface ParameterOptions {
+export interface ParameterOptions {
   readonly trainable: boolean;
   readonly constraint?: Constraint;
 }

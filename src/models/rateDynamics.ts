@@ -4,6 +4,7 @@ import type { Graph } from "../autodiff/graph.ts";
 import type { OdeSystem } from "../ode/method.ts";
 import type { Value } from "../ops/value.ts";
 import { activation } from "./activation.ts";
+import type { Dynamics } from "./options.ts";
 
 export interface RateShape {
   readonly nNeurons: number;
@@ -13,46 +14,55 @@ export interface RateShape {
   /** false: every neuron is excitatory, no factor is applied. */
   readonly signed: boolean;
   readonly bias: boolean;
-  /** true: φ is not followed by relu, and τ = 1 is no leaf. */
-  readonly plain?: boolean;
+  /** See Dynamics; "plain" has no leaf τ. Default "rate". */
+  readonly dynamics?: Dynamics;
   /** Steps of a sequence input; 1: an input that is constant in time. */
   readonly steps: number;
 }
 
 /**
- * The firing rate that a neuron is driven to: relu( φ( drive + W·(s ⊙ h) + b ) ).
+ * What a neuron's state is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for plain
+ * networks φ(u).
  *
  * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `nonlinearity` (index of φ, if there are several).
  */
-export function targetRate(g: Graph, shape: RateShape, drive: Value, h: Value): Value {
-  const { nNeurons, nnz } = shape;
+export function target(g: Graph, shape: RateShape, drive: Value, h: Value): Value {
+  const { nNeurons, nnz, dynamics } = shape;
   const { ops } = g;
   const w = g.sparse("hh", nNeurons, nNeurons, nnz);
-  const rate = shape.signed ? ops.mul(g.row("sign", nNeurons), h) : h;
-  const synaptic = ops.add(drive, ops.matmul(w, rate));
+  const sent = dynamics === "voltage" ? transfer(g, shape, h) : h;
+  const synaptic = ops.add(drive, ops.matmul(w, shape.signed ? ops.mul(g.row("sign", nNeurons), sent) : sent));
   const u = shape.bias ? ops.add(synaptic, g.row("bias", nNeurons)) : synaptic;
-  const [first, ...others] = shape.nonlinearities.map((name) => activation(name)(ops, u));
+  if (dynamics === "voltage") return u;
+  const phi = transfer(g, shape, u);
+  return dynamics === "plain" ? phi : ops.relu(phi);
+}
+
+/** φ, each neuron's own. */
+function transfer(g: Graph, { nonlinearities, nNeurons }: RateShape, u: Value): Value {
+  const { ops } = g;
+  const [first, ...others] = nonlinearities.map((name) => activation(name)(ops, u));
   const which = others.length > 0 ? g.row("nonlinearity", nNeurons) : null;
-  const phi = others.reduce((value, f, i) => ops.select(ops.eq(which!, i + 1), f, value), first!);
-  return shape.plain ? phi : ops.relu(phi);
+  return others.reduce((value, f, i) => ops.select(ops.eq(which!, i + 1), f, value), first!);
 }
 
 /**
- * dh/dt = ( relu( φ( drive(t) + W·(s ⊙ h) + b ) ) − h ) / τ
+ * dh/dt = ( target(t, h) − h ) / τ, by default ( relu( φ( drive(t) + W·(s ⊙ h) + b ) ) − h ) / τ
  *
- * Leaves: those of `targetRate`, `tau` (τ), and the projected input: the state `drive` when constant, else the table `drive` of `steps`
+ * Leaves: those of `target`, `tau` (τ), and the projected input: the state `drive` when constant, else the table `drive` of `steps`
  * states, piecewise constant in time: index floor((t − start)/(end − start)·steps), the last one at t = end, with the per-sample
  * leaves `start` and `end`.
  *
  * Source: the rate model of torch-biopl's ConnectomeODERNN; relu after any nonlinearity, Dale's law by the sign of the source.
+ * Voltages: Lappalainen et al., Nature 634, 1132–1140 (2024), Methods.
  */
 export function rateDynamics(shape: RateShape): OdeSystem {
   const { nNeurons, steps } = shape;
   return {
     rows: nNeurons,
     rhs: (g, t, h) => {
-      const rate = targetRate(g, shape, driveAt(g, t, nNeurons, steps), h);
-      return g.ops.div(g.ops.sub(rate, h), tauOf(g, shape));
+      const goal = target(g, shape, driveAt(g, t, nNeurons, steps), h);
+      return g.ops.div(g.ops.sub(goal, h), tauOf(g, shape));
     },
     leak: (g) => g.ops.div(1, tauOf(g, shape)),
   };
@@ -65,21 +75,20 @@ export function driveAtStep(g: Graph, nNeurons: number, steps: number): Value {
 }
 
 /**
- * One step of the discrete model: h ← (1/τ)·relu( φ( drive + W·(s ⊙ h) + b ) ) + (1 − 1/τ)·h, the explicit Euler step of size 1 of
- * the rate model. Source: torch-biopl's ConnectomeRNN.
+ * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics. Source: torch-biopl's ConnectomeRNN.
  */
 export function discreteStep(g: Graph, shape: RateShape): Value {
   const { nNeurons, steps } = shape;
   const { ops } = g;
   const h = g.state("h", nNeurons);
-  const rate = targetRate(g, shape, driveAtStep(g, nNeurons, steps), h);
-  if (shape.plain) return rate;
+  const goal = target(g, shape, driveAtStep(g, nNeurons, steps), h);
+  if (shape.dynamics === "plain") return goal;
   const leak = ops.div(1, tauOf(g, shape));
-  return ops.add(ops.mul(leak, rate), ops.mul(ops.sub(1, leak), h));
+  return ops.add(ops.mul(leak, goal), ops.mul(ops.sub(1, leak), h));
 }
 
-function tauOf(g: Graph, { plain, nNeurons }: RateShape): Value {
-  return plain ? g.ops.constant(1) : g.row("tau", nNeurons);
+function tauOf(g: Graph, { dynamics, nNeurons }: RateShape): Value {
+  return dynamics === "plain" ? g.ops.constant(1) : g.row("tau", nNeurons);
 }
 
 function driveAt(g: Graph, t: Value, nNeurons: number, steps: number): Value {

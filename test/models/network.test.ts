@@ -120,6 +120,20 @@ forEachBackend("gradients of classifiers", ["f64"], (test) => {
     model.dispose();
   });
 
+  test("voltages in continuous and discrete time, a bias per type", async ({ backend }) => {
+    const voltage = { dynamics: "voltage", biasInit: { a: 0.2, b: -0.1, c: 0.4 }, biasMode: "perNeuronType" } as const;
+    const rnn = { ...RNN, ...voltage, neuronNonlinearity: ["Softplus", "Sigmoid", "Tanh"] };
+    const continuous = new ConnectomeODEClassifier(backend, { ...CLASSIFIER, rnn });
+    assert.is(continuous.parameters.get("rnn.hh.bias").size, 3);
+    const inTime: Gradients = (input, labels) => continuous.gradients(input, labels, 0);
+    await check("voltage", continuous.parameters, inTime, inputOf(3));
+    continuous.dispose();
+    const discrete = new ConnectomeClassifier(backend, { ...CLASSIFIER, rnn });
+    const inSteps: Gradients = (input, labels) => discrete.gradients(input, labels, 0);
+    await check("voltage steps", discrete.parameters, inSteps, inputOf(3, 4));
+    discrete.dispose();
+  });
+
   test("discrete time, a sequence", async ({ backend }) => {
     const model = new ConnectomeClassifier(backend, CLASSIFIER);
     const gradients: Gradients = (input, labels) => model.gradients(input, labels, 1, { lossAllTimesteps: true });
@@ -307,6 +321,29 @@ forEachBackend("networks", ["f64", "f32"], (test) => {
     model.dispose();
   });
 
+  test("voltages: a step of the discrete model by hand, rectified unless another nonlinearity is asked for", async ({
+    backend,
+  }) => {
+    const connectome = csrFromCoo({ nRows: 2, nCols: 2, rows: [0, 1], cols: [1, 0], values: [3, -2] });
+    const options = { numNeurons: 2, inputSize: 2, connectome, dynamics: "voltage", weightConstraint: "none" } as const;
+    const model = new ConnectomeRNN(backend, { ...options, biasInit: [0.5, 0.25], neuronTau: 2 });
+    const { hs } = await model.forward({ data: [1, 2], batch: 1 }, { numSteps: 1, h0: [4, -1] });
+    // v ← v/2 + (x + W·relu(v) + b)/2 with relu(v) = (4, 0).
+    assertClose(hs, [4 / 2 + (1 + 0 + 0.5) / 2, -1 / 2 + (2 - 8 + 0.25) / 2], 1e-6, "state");
+    model.dispose();
+  });
+
+  test("a bias by type is the same as that bias for each of its neurons", async ({ backend }) => {
+    const typed = new ConnectomeODERNN(backend, { ...RNN, biasInit: [0.1, 0.2, 0.3], biasMode: "perNeuronType" });
+    const byLabel: Readonly<Record<string, number>> = { a: 0.1, b: 0.2, c: 0.3 };
+    const labels = RNN.neuronType as readonly string[];
+    const single = new ConnectomeODERNN(backend, { ...RNN, biasInit: labels.map((label) => byLabel[label]!) });
+    const [a, b] = [await typed.forward(inputOf(2)), await single.forward(inputOf(2))];
+    assertBitEqual(a.hs, b.hs, "states");
+    typed.dispose();
+    single.dispose();
+  });
+
   test("an initial state of zeros is the default, and other ones count", async ({ backend }) => {
     const model = new ConnectomeODERNN(backend, RNN);
     const input = inputOf(2);
@@ -343,6 +380,15 @@ async function rejects(
 
 const EMPTY = csrFromCoo({ nRows: N, nCols: N, rows: [], cols: [], values: new Float32Array() });
 
+/** The network without its types and what refers to them. */
+const UNTYPED = {
+  neuronType: undefined as unknown as [],
+  neuronNonlinearity: "Tanh",
+  neuronClass: "excitatory",
+  neuronTau: 1,
+  neuronTauMode: "perNeuron",
+} as const;
+
 /** Each names the argument. */
 const BAD_NETWORKS: readonly (readonly [
   RegExp,
@@ -359,7 +405,14 @@ const BAD_NETWORKS: readonly (readonly [
   [/neuronTau/, ArgumentError, { neuronTau: [Number.NaN, 2, 2] }],
   [/neuronTau/, ShapeError, { neuronTau: [1, 2] }],
   [/neuronClass/, ArgumentError, { neuronClass: [2 as 1, 1, 1] }],
-  [/biasInit/, ShapeError, { biasInit: [1] }],
+  [/9 values.*got 1 \(biasInit\)/, ShapeError, { biasInit: [1] }],
+  [
+    /9 values, one per neuron; for one per type say so by the mode, got 3 \(biasInit\)/,
+    ShapeError,
+    { biasInit: [1, 2, 3] },
+  ],
+  [/3 values, one per neuron type, got 2 \(biasInit\)/, ShapeError, { biasInit: [1, 2], biasMode: "perNeuronType" }],
+  [/biasMode/, ArgumentError, { ...UNTYPED, biasInit: 0, biasMode: "perNeuronType" }],
   [/biasInit/, ArgumentError, { biasInit: Number.POSITIVE_INFINITY }],
   [
     /rnn\.hh\.values/,
