@@ -1,7 +1,7 @@
 // What the parent process asks of a child, and what the child answers.
 
 import type { DType } from "../src/core/dtype.ts";
-import type { Machine, Roofline, Row, SuiteName } from "./row.ts";
+import type { Machine, Roofline, Row, StepProfileRecord, SuiteName } from "./row.ts";
 
 /** Each job has a process of its own: peak memory is its own, and no GPU device is open where the CPU is timed. */
 export type Job =
@@ -24,6 +24,7 @@ export interface SuiteJob {
   readonly device: "wasm" | "webgpu";
   readonly peers: boolean;
   readonly quick: boolean;
+  readonly profile: boolean;
   /** null on a GPU: the rates of the CPU say nothing about it. */
   readonly roofline: Roofline | null;
   readonly machine: Machine;
@@ -32,6 +33,7 @@ export interface SuiteJob {
 export type Answer =
   | { readonly type: "roofline"; readonly roofline: Roofline }
   | { readonly type: "row"; readonly row: Row }
+  | { readonly type: "profile"; readonly profile: StepProfileRecord }
   /** Something was skipped, and why. */
   | { readonly type: "note"; readonly text: string }
   /** A kernel had wrong results. */

@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly device: "wasm" | "webgpu";
   readonly peers: boolean;
   readonly quick: boolean;
+  /** Tell where the time of a training step goes. */
+  readonly profile: boolean;
   readonly json: string | null;
   readonly label: string;
 }
@@ -28,6 +30,7 @@ export const USAGE: string = `npm run bench -- [options]
   --dtype <name>      f32 or f64 (f32)
   --device <name>     wasm or webgpu (wasm)
   --no-peers          only axograd
+  --profile           of suite step: time and bytes of one step by kind of kernel
   --quick             few samples: to see that everything runs, not to measure
   --label <text>      what else the machine is doing; kept in the JSON
   --json <file>       write everything measured
@@ -51,6 +54,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     device: oneOf("device", values.device, ["wasm", "webgpu"]),
     peers: !values["no-peers"],
     quick: values.quick,
+    profile: values.profile,
     json: values.json ?? null,
     label: values.label,
   };
@@ -69,6 +73,7 @@ function parse(argv: readonly string[]) {
         device: { type: "string", default: "wasm" },
         "no-peers": { type: "boolean", default: false },
         quick: { type: "boolean", default: false },
+        profile: { type: "boolean", default: false },
         label: { type: "string", default: "" },
         json: { type: "string" },
       },

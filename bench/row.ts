@@ -1,6 +1,7 @@
 // What a benchmark run writes: rows of measurements, the machine they were taken on, and what was left out. Data only.
 
 import type { DType } from "../src/core/dtype.ts";
+import type { StepProfile } from "../src/profile/stepProfile.ts";
 
 /** Suites by the name that `--suite` takes. */
 export const SUITES = ["kernels", "rhs", "solve", "step", "load"] as const;
@@ -56,6 +57,13 @@ export interface Row extends Timing {
   readonly commit: string;
 }
 
+/** Where the time of one training step went. */
+export interface StepProfileRecord extends StepProfile {
+  readonly network: string;
+  readonly batch: number;
+  readonly threads: number;
+}
+
 /** Rates of this machine, measured in WASM. Bytes per second and FLOP per second, summed over the threads. */
 export interface Roofline {
   readonly threads: number;
@@ -104,6 +112,8 @@ export interface Report {
   readonly rooflines: readonly Roofline[];
   readonly rows: readonly Row[];
   readonly fits: readonly Fit[];
+  /** Of runs with --profile. */
+  readonly profiles?: readonly StepProfileRecord[];
   /** What was skipped or refused, and why. */
   readonly notes: readonly string[];
   /** Kernels whose results were wrong; they have no rows. */

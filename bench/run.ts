@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { EngineError } from "../src/core/errors.ts";
+import { describeProfile } from "../src/profile/stepProfile.ts";
 import type { Answer, Job, SuiteJob } from "./job.ts";
 import { describeMachine } from "./machine.ts";
 import { makeNetwork, storeNetwork } from "./networks.ts";
@@ -13,7 +14,7 @@ import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
 import { fitsOf } from "./report/fits.ts";
 import { fitLine, rooflineLine, rowHeader, rowLine } from "./report/text.ts";
 import { compileRates } from "./roofline/compile.ts";
-import type { Report, Roofline, Row } from "./row.ts";
+import type { Report, Roofline, Row, StepProfileRecord } from "./row.ts";
 
 /** Per rate. */
 const ROOFLINE_SECONDS = { quick: 0.02, full: 0.5 };
@@ -29,6 +30,7 @@ class Run {
   readonly #loadBefore = loadavg()[0]!;
   readonly #rooflines: Roofline[] = [];
   readonly #rows: Row[] = [];
+  readonly #profiles: StepProfileRecord[] = [];
   readonly #notes = new Set<string>();
   readonly #refused: string[] = [];
 
@@ -54,6 +56,7 @@ class Run {
       rooflines: this.#rooflines,
       rows: this.#rows,
       fits: fitsOf(this.#rows),
+      profiles: this.#profiles,
       notes: [...this.#notes],
       refused: this.#refused,
     };
@@ -96,9 +99,9 @@ class Run {
   }
 
   #suiteJob(folder: string, threads: number): SuiteJob {
-    const { batches, dtype, device, peers, quick } = this.#options;
+    const { batches, dtype, device, peers, quick, profile } = this.#options;
     const roofline = this.#rooflines.find((r) => r.threads === threads) ?? null;
-    return { folder, batches, threads, dtype, device, peers, quick, roofline, machine: this.#machine };
+    return { folder, batches, threads, dtype, device, peers, quick, profile, roofline, machine: this.#machine };
   }
 
   /** Runs a job to its end. A job that fails is reported and the run goes on: what was measured is not lost. */
@@ -128,6 +131,10 @@ class Run {
       case "row":
         this.#rows.push(answer.row);
         console.log(rowLine(answer.row));
+        return;
+      case "profile":
+        this.#profiles.push(answer.profile);
+        for (const line of describeProfile(answer.profile)) console.log(`  ${line}`);
         return;
       case "note":
         this.#note(answer.text);

@@ -2,7 +2,8 @@
 
 import type { Backend } from "../src/backend/backend.ts";
 import { createBackend } from "../src/backend/select.ts";
-import { type Cost, totalBytes } from "./cost.ts";
+import { type Cost, totalBytes } from "../src/profile/cost.ts";
+import { type StepProfile, StepProfiler } from "../src/profile/stepProfile.ts";
 import type { Answer, SuiteJob } from "./job.ts";
 import { type Effort, FULL_EFFORT, QUICK_EFFORT } from "./measure.ts";
 import { Meter } from "./meter.ts";
@@ -32,6 +33,8 @@ export class Session {
   readonly network: Network;
   readonly effort: Effort;
   readonly meter: Meter;
+  /** null unless profiles are wanted. */
+  readonly profiler: StepProfiler | null;
   readonly #send: (answer: Answer) => void;
   readonly #adapter: string | null;
 
@@ -40,19 +43,20 @@ export class Session {
     this.suite = suite;
     this.network = loadNetwork(job.folder);
     this.effort = job.quick ? QUICK_EFFORT : FULL_EFFORT;
-    this.meter = new Meter(backend);
+    this.profiler = job.profile ? new StepProfiler(backend) : null;
+    this.meter = new Meter(this.profiler?.backend ?? backend);
     this.#adapter = backend.name === "webgpu" ? backend.description : null;
     this.#send = send;
   }
 
   static async open(job: SuiteJob, suite: SuiteName, send: (answer: Answer) => void): Promise<Session> {
-    const { device, dtype, threads } = job;
+    const { device, dtype, threads, profile } = job;
     if (device === "webgpu") {
       // Where the system has no adapter a software one is loaded; its rows say so. Not loaded where the CPU is timed.
       const { testAdapter } = await import("../test/support/softwareAdapter.ts");
       await testAdapter();
     }
-    return new Session(job, suite, await createBackend({ device, dtype, threads }), send);
+    return new Session(job, suite, await createBackend({ device, dtype, threads, profile }), send);
   }
 
   /** The device under test; what runs on it is counted by `meter`. */
@@ -66,6 +70,11 @@ export class Session {
 
   refuse(text: string): void {
     this.#send({ type: "refused", text: `${this.network.name}: ${text}` });
+  }
+
+  profile(batch: number, profile: StepProfile): void {
+    const { threads } = this.job;
+    this.#send({ type: "profile", profile: { ...profile, network: this.network.name, batch, threads } });
   }
 
   /** Reports a measurement of axograd. */

@@ -20,6 +20,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   autodiff: ["core", "backend/*", "ops"],
   ode: ["core", "backend/*", "ops", "autodiff"],
   models: ["core", "backend/*", "ops", "autodiff", "ode"],
+  profile: ["core", "backend/*", "ops"],
   io: ["core"],
   data: ["core", "io"],
   train: ["core", "backend/*", "backend/select.ts", "ops", "autodiff", "ode", "models", "io", "data"],

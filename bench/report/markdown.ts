@@ -1,6 +1,7 @@
 // A table for people out of the JSON of a run.
 
-import type { Fit, Report, Row } from "../row.ts";
+import { describeProfile } from "../../src/profile/stepProfile.ts";
+import type { Fit, Report, Row, StepProfileRecord } from "../row.ts";
 import { seconds } from "./text.ts";
 
 /** Two lines that a document has around the table. */
@@ -25,6 +26,7 @@ export function reportTable(report: Report): string {
     "",
     ...peerTable(report.rows),
     ...fitList(report.fits),
+    ...profileList(report.profiles ?? []),
     ...[...report.notes.map((text) => `- left out: ${text}`), ...report.refused.map((text) => `- **wrong**: ${text}`)],
   ];
   return lines.join("\n").trimEnd();
@@ -36,7 +38,7 @@ export function summaryTable(report: Report): string {
   const rows = comparisons(report.rows)
     .filter(({ own }) => own.threads === threads && SUMMARY.includes(own.op))
     .flatMap(({ own, peers }) => [own, ...peers]);
-  return reportTable({ ...report, rows, rooflines: [], fits: [], notes: [] });
+  return reportTable({ ...report, rows, rooflines: [], fits: [], profiles: [], notes: [] });
 }
 
 const SUMMARY = ["spmm", "spmmT+grad", "solve", "step"];
@@ -113,6 +115,13 @@ function fitList(fits: readonly Fit[]): string[] {
       `- ${op}: time ∝ ${against}^${exponent.toFixed(2)} (${at}; ${points} points)`,
   );
   return ["Fitted exponents:", "", ...lines, ""];
+}
+
+function profileList(profiles: readonly StepProfileRecord[]): string[] {
+  return profiles.flatMap((profile) => {
+    const [title, ...lines] = describeProfile(profile);
+    return [`${profile.network}, batch ${profile.batch}: ${title}`, "", "```", ...lines, "```", ""];
+  });
 }
 
 function table(titles: readonly string[], body: readonly (readonly string[])[]): string[] {

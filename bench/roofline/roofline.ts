@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import { Worker } from "node:worker_threads";
-import type { Cost } from "../cost.ts";
+import type { Cost } from "../../src/profile/cost.ts";
 import type { Roofline, RooflineLevel } from "../row.ts";
 import type { ProbeRequest, ProbeStart } from "./probe.ts";
 

@@ -1,6 +1,7 @@
 // The kernels of a training step one by one, and one right-hand side.
 
 import type { Backend } from "../../src/backend/backend.ts";
+import { addCosts } from "../../src/profile/cost.ts";
 import type { BenchCase } from "../cases/case.ts";
 import {
   gemmCase,
@@ -13,7 +14,6 @@ import {
 import { adamCase, refreshCase } from "../cases/optimizer.ts";
 import { epilogueCase, reduceLanesCase, reduceRowsCase, stageCase } from "../cases/pointwise.ts";
 import { rhsCase } from "../cases/rhs.ts";
-import { addCosts } from "../cost.ts";
 import { asyncContender, type Contender, contender, interleave } from "../measure.ts";
 import type { Network } from "../networks.ts";
 import { openPeers, type Peer, storeOperands } from "../peers/peers.ts";

@@ -4,9 +4,9 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { deriveKey, keyOfSeed } from "../../src/core/random.ts";
 import { createSparseProjection, randomIndices } from "../../src/data/connectomes.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
+import { addCosts, type Cost } from "../../src/profile/cost.ts";
 import { Adam } from "../../src/train/optimizer.ts";
 import { uniformArray } from "../arrays.ts";
-import { addCosts, type Cost } from "../cost.ts";
 import { asyncContender, interleave } from "../measure.ts";
 import type { Account } from "../meter.ts";
 import type { Network } from "../networks.ts";
@@ -145,6 +145,7 @@ async function timeStep(session: Session, training: Training, batch: number): Pr
     session.row(facts, whole!);
     for (const [i, peer] of peers.entries()) session.peerRow(facts, peer, theirs[i]!, whole!);
     reportParts(session, facts, cost, parts);
+    await profileStep(session, training, batch);
   } finally {
     for (const peer of peers) peer.close();
   }
@@ -178,6 +179,17 @@ async function split({ meter, backend }: Session, training: Training): Promise<S
   const seconds = { forward: 0, backward: 0, readout: 0, optimiser: 0 };
   for (const [name, account] of meter.take()) seconds[partOf(name)] += account.seconds;
   return { ...seconds, host: total - PARTS.reduce((sum, part) => sum + seconds[part], 0) };
+}
+
+/** One more step, for the profile of it. */
+async function profileStep(session: Session, training: Training, batch: number): Promise<void> {
+  const { profiler, meter } = session;
+  if (!profiler) return;
+  meter.recording = false;
+  await profiler.discard();
+  const start = performance.now();
+  await training.step();
+  session.profile(batch, await profiler.take(performance.now() - start));
 }
 
 function reportParts(

@@ -2,6 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
+import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import {
   type EvaluationRecord,
   type EvaluationSet,
@@ -37,7 +38,12 @@ export interface RunParts {
   readonly resumed: { readonly checkpoint: boolean } | null;
   /** A page about the run at its end. */
   readonly report: boolean;
+  /** Watches the backend, for the profile of one step; null: no profile is wanted. */
+  readonly profiler: StepProfiler | null;
 }
+
+/** The first step of a run compiles programs and allocates buffers. */
+const PROFILED_STEP = 2;
 
 /** Steps in a row that may fail before a run that skips them gives up. */
 const MOST_FAILURES = 10;
@@ -109,6 +115,7 @@ class Run {
   readonly #earlier: readonly RunEvent[];
   readonly #steps: StepMetrics[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
+  #stepsProfiled = 0;
 
   /** @param earlier  events of the run before it was resumed */
   constructor(parts: RunParts, records: Records, interruption: Interruption, earlier: readonly RunEvent[]) {
@@ -173,6 +180,7 @@ class Run {
     const { config, console, experiment } = this.#parts;
     const { trainer } = experiment;
     const { signal } = this.#interruption;
+    await this.#parts.profiler?.discard();
     for await (const metrics of trainer.fit({ ...limitsOf(config), signal, recent: this.#steps })) {
       stepDone();
       this.#steps.push(metrics);
@@ -181,9 +189,24 @@ class Run {
         console.info(describeTape(trainer.tapePlan));
         await this.record({ event: "tape", ...trainer.tapePlan });
       }
+      await this.#profile(metrics);
       this.#progress?.update(metrics);
       await this.#followUp(metrics.step);
+      await this.#parts.profiler?.discard();
     }
+  }
+
+  /** Records where the time of one step went. */
+  async #profile({ step, seconds, lastStep }: StepMetrics): Promise<void> {
+    const { console, profiler } = this.#parts;
+    if (!profiler || this.#stepsProfiled === PROFILED_STEP) return;
+    const profile = await profiler.take(1000 * seconds);
+    this.#stepsProfiled++;
+    if (this.#stepsProfiled < PROFILED_STEP && step < lastStep) return;
+    this.#stepsProfiled = PROFILED_STEP;
+    this.#progress?.clear();
+    for (const line of describeProfile(profile)) console.info(line);
+    await this.record({ event: "profile", step, ...profile });
   }
 
   /** What is due after a step. What is due after the last one comes anyway. */

@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { createBackend } from "../backend/select.ts";
+import { StepProfiler } from "../profile/stepProfile.ts";
 import { restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
@@ -18,11 +19,20 @@ import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts"
 export function register(program: Command): void {
   const command = program.command("train").description("train a classifier of digits and report how well it does");
   addTrainOptions(command).action(async (given: GivenOptions) => {
-    const { out = null, overwrite = false, report = true, json = false, quiet = false, resume } = given;
+    const {
+      out = null,
+      overwrite = false,
+      report = true,
+      json = false,
+      quiet = false,
+      profile = false,
+      resume,
+    } = given;
+    const presentation = { report, profile, json, quiet };
     process.exitCode =
       resume === undefined
-        ? await train(await configOf(given), { out, overwrite, report, json, quiet })
-        : await resumeTraining(resume, given, { report, json, quiet });
+        ? await train(await configOf(given), { ...presentation, out, overwrite })
+        : await resumeTraining(resume, given, presentation);
   });
 }
 
@@ -30,6 +40,8 @@ export function register(program: Command): void {
 interface Presentation extends Verbosity {
   /** A page about the run at its end. */
   readonly report: boolean;
+  /** A table of where the time of one step went. */
+  readonly profile: boolean;
 }
 
 export interface RunOptions extends Presentation {
@@ -71,7 +83,9 @@ async function trainIn(
   }
   const materials = await loadMaterials(config);
   const { device, dtype, threads } = config;
-  const backend = await createBackend({ device, dtype, threads });
+  const opened = await createBackend({ device, dtype, threads, profile: options.profile });
+  const profiler = options.profile ? new StepProfiler(opened) : null;
+  const backend = profiler?.backend ?? opened;
   try {
     const experiment = createExperiment(backend, config, materials);
     try {
@@ -99,6 +113,7 @@ async function trainIn(
         start,
         resumed,
         report: options.report,
+        profiler,
       });
     } finally {
       experiment.dispose();

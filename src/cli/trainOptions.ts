@@ -15,6 +15,7 @@ export type GivenOptions = Settings & {
   readonly out?: string;
   readonly overwrite?: boolean;
   readonly report?: boolean;
+  readonly profile?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 };
@@ -48,6 +49,7 @@ export function addTrainOptions(command: Command): Command {
   add("--resume <dir>", "continue the run in this folder from its last checkpoint", path("--resume"));
   add("--overwrite", "replace the files of an earlier run there");
   add("--no-report", "no page about the run at its end (axograd report makes one at any time)");
+  add("--profile", "tell where the time of one step went: its second step, or its only one");
   add("--json", "JSON lines on stdout, nothing else");
   add("--quiet", "only the result");
   return command.addHelpText("after", EXAMPLES);

@@ -10,6 +10,7 @@ export type RunEvent =
   | ({ readonly event: "evaluation" } & EvaluationRecord)
   | { readonly event: "config" | "summary"; readonly [name: string]: unknown }
   | { readonly event: "tape"; readonly strategy: string; readonly attempts: number; readonly [name: string]: unknown }
+  | { readonly event: "profile"; readonly step: number; readonly [name: string]: unknown }
   | { readonly event: "checkpoint"; readonly step: number; readonly file: string }
   | { readonly event: "warning"; readonly message: string }
   | { readonly event: "interrupted"; readonly step: number; readonly signal: string }

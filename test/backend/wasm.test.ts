@@ -485,7 +485,6 @@ test("a profile tells kinds of work apart, starts again at every look, and is em
       "matmulT sparse",
       "matmul dense",
       "matmulT dense",
-      "vector",
       "reduction",
       "barrier",
     ];

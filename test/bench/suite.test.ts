@@ -25,8 +25,8 @@ let report: Report;
 test.before(async () => {
   folder = mkdtempSync(join(tmpdir(), "axograd-bench-test-"));
   file = join(folder, "run.json");
-  const options = ["--quick", "--sizes", "tiny", "--batch", "4,20", "--threads", "1,2", "--no-peers", "--json", file];
-  await run(process.execPath, [RUN, ...options]);
+  const options = ["--quick", "--sizes", "tiny", "--batch", "4,20", "--threads", "1,2", "--no-peers"];
+  await run(process.execPath, [RUN, ...options, "--profile", "--json", file]);
   report = JSON.parse(readFileSync(file, "utf8")) as Report;
 });
 
@@ -59,6 +59,17 @@ test("rows hold times, work by formula, and where they come from", () => {
   for (const row of rowsOf("step")) {
     assert.ok(row.maxRssBytes! > 2 ** 20, "peak memory");
     assert.ok(row.rhsEvaluations! > 10, "right-hand sides");
+  }
+});
+
+test("profiles: one per batch and thread count, and each adds up", () => {
+  const profiles = report.profiles!;
+  assert.equal(
+    profiles.map(({ network, batch, threads }) => `${network} ${batch} on ${threads}`),
+    ["tiny 4 on 1", "tiny 20 on 1", "tiny 4 on 2", "tiny 20 on 2"],
+  );
+  for (const { ms, rows } of profiles) {
+    assert.ok(Math.abs(rows.reduce((sum, row) => sum + row.ms, 0) - ms) < 1e-9 * ms);
   }
 });
 

@@ -37,6 +37,32 @@ test("a run says what it does, reports the test, and leaves its files", async ()
   assert.match(await readFile(join(dir, "plain", "curves.svg"), "utf8"), /^<svg/);
 });
 
+test("--profile tells where the time of the second step went, as a table and as an event", async () => {
+  const args = ["train", ...TINY, "--no-report", "--profile", "--out", "profiled"];
+  const { code, stdout, stderr } = await axograd(args, { cwd: dir });
+  assert.is(code, 0, stderr);
+  assert.match(stdout, /^profile of one step, wasm f32, 1 thread/m);
+  for (const name of ["spmm", "fused backward", "host", "whole step"])
+    assert.match(stdout, new RegExp(`^${name} `, "m"));
+  const lines = jsonLines(await readFile(join(dir, "profiled", "metrics.jsonl"), "utf8"));
+  const [profile, ...more] = lines.filter(({ event }) => event === "profile");
+  assert.is(more.length, 0);
+  assert.is(profile!.step, 2);
+  const { ms, rows } = profile as unknown as { ms: number; rows: { ms: number }[] };
+  const second = lines.find(({ event, step }) => event === "step" && step === 2)!;
+  assert.is(ms, 1000 * (second.seconds as number));
+  assert.ok(Math.abs(rows.reduce((sum, row) => sum + row.ms, 0) - ms) < 1e-9 * ms);
+});
+
+test("--profile of a run of one step tells of that one", async () => {
+  const args = ["train", ...TINY, "--steps", "1", "--no-report", "--profile", "--json", "--out", "profiled one"];
+  const { stdout } = await axograd(args, { cwd: dir });
+  assert.equal(
+    jsonLines(stdout).flatMap(({ event, step }) => (event === "profile" ? [step] : [])),
+    [1],
+  );
+});
+
 test("with --json stdout is JSON lines and nothing else, and the file of metrics has the same lines", async () => {
   const args = ["train", ...TINY, "--json", "--eval-every", "2", "--checkpoint-every", "4", "--out", "json"];
   const { code, stdout, stderr } = await axograd(args, { cwd: dir });

@@ -11,6 +11,7 @@
 import { bytesOf, type DType } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
 import { accessesOf, operandsOf } from "../instr.ts";
+import { phaseKind } from "../kinds.ts";
 import type { Binding, BindingId, Instr, PanelLayout, Phase, Program, ValueId } from "../program.ts";
 import { allocateRegisters } from "./allocate.ts";
 import * as isa from "./isa.ts";
@@ -98,7 +99,7 @@ class PhaseLowering {
     const registerBytes = Math.ceil((this.#tileRows * this.#width) / 64) * 64;
     const { prologue, body, scratchBytes } = allocateRegisters(this.#prologue, this.#body, registerBytes);
     return {
-      profile: this.#profileRow(),
+      profile: PROFILE_KINDS.indexOf(phaseKind(this.#program, this.#phase)),
       rows,
       tileRows: this.#tileRows,
       prologue,
@@ -475,16 +476,6 @@ class PhaseLowering {
   #table(id: BindingId, i: number): { e: number; f: number } {
     const { rows, cols = 1 } = this.#binding(id, i);
     return { e: rows * this.#width, f: cols };
-  }
-
-  #profileRow(): number {
-    const { instrs, rows } = this.#phase;
-    const contraction = instrs.find((instr) => instr.op === "matmul" || instr.op === "matmulT");
-    if (contraction && "matrix" in contraction) {
-      const { kind } = this.#program.bindings[contraction.matrix]!;
-      return PROFILE_KINDS.indexOf(`${contraction.op} ${kind === "dense" ? "dense" : "sparse"}`);
-    }
-    return PROFILE_KINDS.indexOf(!this.#batch ? "vector" : rows === 1 ? "sample" : "pointwise");
   }
 
   // ---- checks --------------------------------------------------------------------------------------------------------------

@@ -1,16 +1,10 @@
-// The kinds of work that a profile tells apart; the position in the list is the row of the profile table in shared memory.
+// The kinds of work that a profile tells apart; the position in the list is the row of the profile table in shared memory. Folding the
+// partial results of a reduction over rows counts as "reduction".
 
-export const PROFILE_KINDS = [
-  "matmul sparse",
-  "matmulT sparse",
-  "matmul dense",
-  "matmulT dense",
-  "pointwise", //  state phases without a contraction
-  "vector", //     phases over plain vectors
-  "sample", //     phases of one row
-  "reduction", //  folding the partial results of reductions over rows
-  "barrier", //    thread 0 waiting for the others
-] as const;
+import { PHASE_KINDS, type PhaseKind } from "../kinds.ts";
+
+/** "barrier": thread 0 waiting for the others. */
+export const PROFILE_KINDS: readonly (PhaseKind | "barrier")[] = [...PHASE_KINDS, "barrier"];
 
 /** Bytes of the profile table: a pair of doubles (milliseconds, runs) per kind. */
 export const PROFILE_BYTES: number = 16 * PROFILE_KINDS.length;

@@ -1,4 +1,4 @@
-// Work and traffic of a program by formula. Numbers that "GFLOP/s" and "GB/s" of the reports are made of.
+// Work and traffic of a program by formula: what profiles and benchmarks divide by time.
 //
 // Lanes are those of the panels (a batch of 5 runs as 8); s = bytes of a number, i = bytes of an index (2 where they fit).
 //   sparse matmul       2·nnz·lanes FLOP; reads nnz·(s + i) + 4·rows in order, gathers nnz·lanes·s of X
@@ -13,9 +13,10 @@
 //   gather              rows·(s gathered + 4 of indices); segmentSum: members·(s gathered + 4) + 4·rows of offsets
 // A value that two instructions of one phase load is counted once, as lower.ts makes it.
 
-import { lanesOf } from "../src/backend/layout.ts";
-import type { Binding, Instr, PanelLayout, Phase, Program } from "../src/backend/program.ts";
-import { POINTWISE } from "../src/ops/pointwise.ts";
+import type { Bindable } from "../backend/backend.ts";
+import { lanesOf } from "../backend/layout.ts";
+import type { Binding, Instr, PanelLayout, Phase, Program } from "../backend/program.ts";
+import { POINTWISE } from "../ops/pointwise.ts";
 
 /** Bytes that come from a working set of a given size: its size tells which cache can hold it. */
 export interface Traffic {
@@ -62,8 +63,37 @@ export function programCost(
   elementBytes: number,
   entriesOf: (binding: Binding) => StoredEntries,
 ): Cost {
+  return costOf(program, program.phases, layout, elementBytes, entriesOf);
+}
+
+/** Cost of each phase by itself. */
+export function phaseCosts(
+  program: Program,
+  layout: PanelLayout,
+  elementBytes: number,
+  entriesOf: (binding: Binding) => StoredEntries,
+): readonly Cost[] {
+  return program.phases.map((phase) => costOf(program, [phase], layout, elementBytes, entriesOf));
+}
+
+/** What programCost's `entriesOf` is for the operands of a bound program. */
+export function storedEntriesOf(bindings: Readonly<Record<string, Bindable>>): (binding: Binding) => StoredEntries {
+  return ({ name }) => {
+    const bound = bindings[name];
+    if (!bound || !("nnz" in bound)) throw new TypeError(`cost: expected a sparse matrix (${name})`);
+    return { nnz: bound.nnz, indexBytes: Math.max(bound.nRows, bound.nCols) <= 65536 ? 2 : 4 };
+  };
+}
+
+function costOf(
+  program: Program,
+  phases: readonly Phase[],
+  layout: PanelLayout,
+  elementBytes: number,
+  entriesOf: (binding: Binding) => StoredEntries,
+): Cost {
   const counter = new Counter(program, lanesOf(layout), elementBytes, entriesOf);
-  for (const phase of program.phases) for (const instr of phase.instrs) counter.add(phase, instr);
+  for (const phase of phases) for (const instr of phase.instrs) counter.add(phase, instr);
   return counter.cost();
 }
 

@@ -1,0 +1,204 @@
+// Where the time of a training step goes: one row per kind of work, and the rows add up to the whole.
+
+import type { Backend, BoundProgram } from "../backend/backend.ts";
+import { type PhaseKind, phaseKind } from "../backend/kinds.ts";
+import { bytesOf } from "../core/dtype.ts";
+import { phaseCosts, storedEntriesOf, totalBytes } from "./cost.ts";
+import { observed } from "./observed.ts";
+
+export const ROW_NAMES = [
+  "spmm", //           W·X of the connectome, with what is fused into it
+  "fused backward", // Wᵀ·G with the gradient of the stored values
+  "gemm", //           dense products, forward and reverse
+  "pointwise", //      stages, error control, projections: phases without a product
+  "reductions", //     norms, sums over neurons or samples
+  "refresh", //        constraints and the CSR copy of the weights
+  "optimiser",
+  "read-out", //       what the read-out does besides its dense products
+  "fill and copy", //  zeroed gradients, uploads, downloads
+  "waiting", //        for other threads, or for the GPU
+  "host", //           everything else: JavaScript, dispatching, compiling
+] as const;
+
+export type RowName = (typeof ROW_NAMES)[number];
+
+export interface ProfileRow {
+  readonly name: RowName;
+  readonly ms: number;
+  /** Phases of programs (on a GPU several may share a dispatch), or transfers. */
+  readonly runs: number;
+  /** By formula (cost.ts); null where none applies. */
+  readonly bytes: number | null;
+  /** Names of the programs whose phases it contains. */
+  readonly programs: readonly string[];
+}
+
+/** One step. The times of the rows add up to `ms`. */
+export interface StepProfile {
+  readonly device: string;
+  /** From one end of the step to the other, until the device has done its work. */
+  readonly ms: number;
+  /** A GPU without timestamps cannot tell what its time went to: it is all in "waiting". */
+  readonly kernelsTimed: boolean;
+  readonly rows: readonly ProfileRow[];
+}
+
+/** What is known of the phases of one program. */
+interface Phases {
+  readonly kind: PhaseKind;
+  readonly bytes: number;
+}
+
+interface Tally {
+  ms: number;
+  runs: number;
+  bytes: number;
+  readonly programs: Set<string>;
+}
+
+/** Collects profiles. Use `backend` in place of the backend it was made with, which was created with `profile: true`. */
+export class StepProfiler {
+  readonly backend: Backend;
+  readonly #inner: Backend;
+  readonly #phases = new WeakMap<BoundProgram, readonly Phases[]>();
+  #rows = new Map<RowName, Tally>();
+  #waitedMs = 0;
+  #deviceMs = 0;
+  #kernelsTimed = false;
+
+  constructor(inner: Backend) {
+    this.#inner = inner;
+    const element = bytesOf(inner.dtype);
+    this.backend = observed(inner, {
+      bound: (bound, bindings) => {
+        const { program, layout } = bound.executable;
+        const costs = phaseCosts(program, layout, element, storedEntriesOf(bindings));
+        const phases = program.phases.map((phase, i) => ({
+          kind: phaseKind(program, phase),
+          bytes: totalBytes(costs[i]!),
+        }));
+        this.#phases.set(bound, phases);
+      },
+      ran: (bound) => this.#ran(bound),
+      moved: (elements, ms) => {
+        const row = this.#row("fill and copy");
+        row.runs++;
+        row.bytes += elements * element;
+        row.ms += ms;
+      },
+      waited: (ms) => {
+        this.#waitedMs += ms;
+      },
+    });
+  }
+
+  /** The profile of what was done since the last call, which took the host `hostMs` in all. Call it between steps. */
+  async take(hostMs: number): Promise<StepProfile> {
+    const ms = hostMs + (await this.#finished());
+    for (const [label, { ms: kernelMs }] of Object.entries(this.#inner.profile())) {
+      const [program = "", kernel = ""] = label.split(": ");
+      this.#row(rowOf(program, KERNEL_KINDS[kernel] ?? "pointwise")).ms += kernelMs;
+      this.#deviceMs += kernelMs;
+      this.#kernelsTimed = true;
+    }
+    this.#row("waiting").ms += Math.max(0, this.#waitedMs - this.#deviceMs);
+    const others = [...this.#rows.values()].reduce((sum, row) => sum + row.ms, 0);
+    this.#row("host").ms = ms - others;
+    const rows = ROW_NAMES.map((name): ProfileRow => {
+      const { ms: own, runs, bytes, programs } = this.#row(name);
+      return { name, ms: own, runs, bytes: bytes > 0 ? bytes : null, programs: [...programs].sort() };
+    });
+    const profile = { device: this.#inner.description, ms, kernelsTimed: this.#kernelsTimed, rows };
+    this.#reset();
+    return profile;
+  }
+
+  /** Forgets what was done since the last call: it was not part of a step. */
+  async discard(): Promise<void> {
+    await this.#finished();
+    this.#inner.profile();
+    this.#reset();
+  }
+
+  /** Waits for a GPU to end what is enqueued; its timestamps arrive then. Nothing is left to do on the CPU. */
+  async #finished(): Promise<number> {
+    if (this.#inner.name === "wasm") return 0;
+    const start = performance.now();
+    await this.#inner.finish();
+    const ms = performance.now() - start;
+    this.#waitedMs += ms;
+    return ms;
+  }
+
+  #reset(): void {
+    this.#rows = new Map();
+    this.#waitedMs = 0;
+    this.#deviceMs = 0;
+  }
+
+  #ran(bound: BoundProgram): void {
+    const { name } = bound.executable.program;
+    for (const { kind, bytes } of this.#phases.get(bound) ?? []) {
+      const row = this.#row(rowOf(name, kind));
+      row.runs++;
+      row.bytes += bytes;
+      row.programs.add(name);
+    }
+    if (this.#inner.name !== "wasm") return;
+    this.#kernelsTimed = true;
+    for (const [kind, { ms }] of Object.entries(this.#inner.profile())) {
+      this.#row(kind === "barrier" ? "waiting" : rowOf(name, kind as PhaseKind)).ms += ms;
+    }
+  }
+
+  #row(name: RowName): Tally {
+    const known = this.#rows.get(name);
+    if (known) return known;
+    const row: Tally = { ms: 0, runs: 0, bytes: 0, programs: new Set() };
+    this.#rows.set(name, row);
+    return row;
+  }
+}
+
+/** What the kernels of the WebGPU backend do (webgpu/plan.ts). */
+const KERNEL_KINDS: Readonly<Record<string, PhaseKind>> = {
+  spmm: "matmul sparse",
+  spmmGrad: "matmulT sparse",
+  gemm: "matmul dense",
+  map: "pointwise",
+  vector: "vector",
+  segmentSum: "vector",
+  tail: "sample",
+};
+
+/** A program's phase of some kind belongs to its product, else to what the program is for, else to its kind. */
+function rowOf(program: string, kind: PhaseKind): RowName {
+  if (kind === "matmul sparse") return "spmm";
+  if (kind === "matmulT sparse") return "fused backward";
+  if (kind === "matmul dense" || kind === "matmulT dense") return "gemm";
+  if (/^(adamw?|sgd|gradient\.)/.test(program)) return "optimiser";
+  if (/^(constrain\.|csr\.copy|spread)/.test(program)) return "refresh";
+  if (program.startsWith("readout")) return "read-out";
+  return kind === "reduction" ? "reductions" : "pointwise";
+}
+
+/** The table for people. */
+export function describeProfile({ device, ms, kernelsTimed, rows }: StepProfile): string[] {
+  const line = (name: string, own: number, runs: number | null, bytes: number | null): string => {
+    const cells = [
+      name.padEnd(15),
+      own.toFixed(1).padStart(9),
+      `${((100 * own) / ms).toFixed(1)} %`.padStart(8),
+      `${runs ?? ""}`.padStart(7),
+      (bytes === null ? "" : (bytes / 2 ** 20).toFixed(1)).padStart(10),
+    ];
+    return cells.join(" ").trimEnd();
+  };
+  const bytes = rows.reduce((sum, row) => sum + (row.bytes ?? 0), 0);
+  return [
+    `profile of one step, ${device}${kernelsTimed ? "" : "; this device does not time its kernels"}`,
+    `${"".padEnd(15)} ${"ms".padStart(9)} ${"share".padStart(8)} ${"runs".padStart(7)} ${"MiB".padStart(10)}`,
+    ...rows.map((row) => line(row.name, row.ms, row.runs || null, row.bytes)),
+    line("whole step", ms, null, bytes),
+  ];
+}
