@@ -4,6 +4,7 @@ import type { Device } from "../backend/select.ts";
 import type { DType } from "../core/dtype.ts";
 
 export const WEIGHTS = ["abs", "signed"] as const;
+export const WIRINGS = ["real", "shuffled", "random", "none"] as const;
 export const NORMALISATIONS = ["rows", "none"] as const;
 export const INPUTS = ["auto", "retinotopic", "random"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
@@ -20,6 +21,10 @@ export interface NetworkSize {
 
 /** The part of a configuration that a preset decides. */
 export interface Recipe {
+  /** Controls: the same degrees, or the same density, between other neurons (drawn by `seed`); no synapses at all, W = 0. */
+  readonly wiring: (typeof WIRINGS)[number];
+  /** Weights, biases and time constants of the network are trained. W = 0 never is. */
+  readonly trainConnectome: boolean;
   /** Absolute values of the weights (kept ≥ 0 in training), or weights with their signs. */
   readonly weights: (typeof WEIGHTS)[number];
   /** Divide each row by the sum of its |w|. */

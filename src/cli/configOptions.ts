@@ -15,6 +15,7 @@ import {
   SOLVERS,
   type TrainConfig,
   WEIGHTS,
+  WIRINGS,
 } from "./config.ts";
 import { choice, flag, type Kind, nonlinearities, orNull, pathKind, real, sizeOfNetwork, whole } from "./kinds.ts";
 import { PRESETS } from "./presets.ts";
@@ -68,6 +69,12 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "random network of N neurons and S synapses, like 47521x4623254",
     kind: orNull(sizeOfNetwork()),
   },
+  wiring: {
+    group: "Network",
+    placeholder: "<which>",
+    help: "real, or as a control shuffled (same degrees), random (same density), none (W = 0, not trained)",
+    kind: choice(WIRINGS),
+  },
   weights: { group: "Network", placeholder: "<kind>", help: "abs or signed", kind: choice(WEIGHTS) },
   normalise: {
     group: "Network",
@@ -81,6 +88,13 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     placeholder: null,
     help: "signed weights may not change sign",
     negated: "signed weights may change sign",
+    kind: flag(),
+  },
+  trainConnectome: {
+    group: "Network",
+    placeholder: null,
+    help: "train weights, biases and time constants of the network",
+    negated: "leave them as they are",
     kind: flag(),
   },
   nonlinearity: {

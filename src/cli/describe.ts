@@ -5,7 +5,7 @@ import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
 import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
-import type { Materials } from "./experiment.ts";
+import { isConnectomeTrained, type Materials } from "./experiment.ts";
 import { describeSolver } from "./solver.ts";
 import type { RunSummary } from "./summary.ts";
 
@@ -67,10 +67,18 @@ function describeTraining(config: TrainConfig, lastStep: number): string {
   return parts.join(", ");
 }
 
-function describeWeights({ weights, normalise, gain, nonlinearity }: TrainConfig): string {
+function describeWeights(config: TrainConfig): string {
+  const { weights, normalise, gain, nonlinearity, wiring } = config;
+  const frozen = isConnectomeTrained(config) ? "" : ", frozen";
+  if (wiring === "none") return `none, W = 0${frozen}; ${nonlinearity}`;
+  const control = {
+    real: "",
+    shuffled: "shuffled connectome of the same degrees, ",
+    random: "random connectome of the same density, ",
+  }[wiring];
   const kind = weights === "abs" ? "absolute values" : "signed";
   const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";
-  return `${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}; ${nonlinearity}`;
+  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${frozen}; ${nonlinearity}`;
 }
 
 function describeReadout({ fcDim, dropout, standardise }: TrainConfig, { wiring, weights, digits }: Materials): string {

@@ -9,7 +9,7 @@ import { constant, cosine, oneCycle, type Schedule, warmUp } from "../train/sche
 import { Trainer } from "../train/trainer.ts";
 import type { TrainConfig } from "./config.ts";
 import { type Digits, loadDigits } from "./digits.ts";
-import { type Connectome, loadConnectome, scaleWeights, type Wiring, wire } from "./network.ts";
+import { type Connectome, initialWeights, loadConnectome, type Wiring, wire } from "./network.ts";
 import { solveOptionsOf } from "./solver.ts";
 
 /** The input of a run, read and checked. */
@@ -32,7 +32,7 @@ export async function loadMaterials(config: TrainConfig): Promise<Materials> {
   const connectome = await loadConnectome(config);
   const digits = await loadDigits(config);
   const wiring = wire(connectome, digits.train, config);
-  return { connectome, weights: scaleWeights(connectome.csr, config), wiring, digits };
+  return { connectome, weights: initialWeights(connectome.csr, config), wiring, digits };
 }
 
 export function createExperiment(backend: Backend, config: TrainConfig, materials: Materials): Experiment {
@@ -45,6 +45,8 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
       connectome: weights,
       inputProjection: wiring.inputProjection,
       trainInputProjection: config.trainInput,
+      trainConnectome: isConnectomeTrained(config),
+      trainTau: isConnectomeTrained(config),
       outputProjection: wiring.outputProjection,
       outputProjectionBias: false,
       trainOutputProjection: false,
@@ -56,7 +58,8 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
     fcDim: config.fcDim,
     dropout: config.dropout,
     seed: config.seed,
-    standardise: config.standardise,
+    // Neurons that nothing reaches have features that do not differ between images, and so no statistics.
+    standardise: config.standardise && !(config.wiring === "none" && wiring.readout !== "all"),
   });
   const { lr, weightDecay } = config;
   const optimizer =
@@ -78,6 +81,11 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
     model.dispose();
   };
   return { model, optimizer, trainer, dispose };
+}
+
+/** A network without synapses must stay one: training would grow them. */
+export function isConnectomeTrained({ trainConnectome, wiring }: TrainConfig): boolean {
+  return trainConnectome && wiring !== "none";
 }
 
 function scheduleOf({ schedule, warmUp: rise }: TrainConfig, lastStep: number): Schedule {

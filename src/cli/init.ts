@@ -1,11 +1,11 @@
 // `axograd init`: writes a configuration file with every setting, its default and what it means.
 
-import { access } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { ArgumentError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
+import { exists } from "../io/files.ts";
 import { schemaText } from "./configSchema.ts";
 import { configTemplate } from "./configTemplate.ts";
 import { PRESETS } from "./presets.ts";
@@ -53,13 +53,4 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
     .join("/");
   await replaceFile(file, [(sweep ? sweepTemplate : configTemplate)(preset, toSchema)]);
   process.stdout.write(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await access(file);
-    return true;
-  } catch {
-    return false;
-  }
 }

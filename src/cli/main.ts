@@ -6,6 +6,7 @@ import { ArgumentError, EngineError, FileFormatError, ShapeError, SparseFormatEr
 import { VERSION } from "../train/version.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
+import { register as registerControls } from "./controls.ts";
 import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
 import { register as registerInit } from "./init.ts";
@@ -28,6 +29,7 @@ const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, 
 /** Each adds itself to the program; an exit code other than 0 is left in `process.exitCode`. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTrain,
+  registerControls,
   registerReport,
   registerSimulate,
   registerSweep,

@@ -1,12 +1,13 @@
 // The network of a run: read or made, its weights scaled, pixels wired to some of its neurons and others chosen for the read-out.
 
-import { access } from "node:fs/promises";
 import { type Csr, mapValues } from "../core/csr.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed } from "../core/random.ts";
 import {
   absolute,
   createSparseProjection,
+  degreePreservingShuffle,
+  erdosRenyiLike,
   logNormalConnectome,
   neuronsOfRole,
   normaliseRows,
@@ -15,6 +16,7 @@ import {
   retinotopicProjection,
 } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
+import { exists } from "../io/files.ts";
 import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
 import type { TrainConfig } from "./config.ts";
 
@@ -60,22 +62,31 @@ async function tableBeside(file: string): Promise<string | null> {
   const ending = CONNECTOME_EXTENSIONS.find((extension) => file.toLowerCase().endsWith(extension)) ?? "";
   const stem = file.slice(0, file.length - ending.length).replace(/_(csr|csc|coo)$/, "");
   const candidate = `${stem}_neurons.csv`;
-  try {
-    await access(candidate);
-    return candidate;
-  } catch {
-    return null;
-  }
+  return (await exists(candidate)) ? candidate : null;
 }
 
-/** Weights as the recipe wants them. */
-export function scaleWeights(
+/** The connectome wired and with weights as the recipe wants them. */
+export function initialWeights(
   csr: Csr,
-  { weights, normalise, gain }: Pick<TrainConfig, "weights" | "normalise" | "gain">,
+  config: Pick<TrainConfig, "wiring" | "weights" | "normalise" | "gain" | "seed">,
 ): Csr {
-  const base = weights === "abs" ? absolute(csr) : csr;
-  if (normalise === "rows") return normaliseRows(base, gain);
-  return gain === 1 ? base : mapValues(base, (w) => w * gain);
+  const wired = rewired(csr, config);
+  const base = config.weights === "abs" ? absolute(wired) : wired;
+  if (config.normalise === "rows") return normaliseRows(base, config.gain);
+  return config.gain === 1 ? base : mapValues(base, (w) => w * config.gain);
+}
+
+function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed">): Csr {
+  switch (wiring) {
+    case "real":
+      return csr;
+    case "shuffled":
+      return degreePreservingShuffle(csr, { seed });
+    case "random":
+      return erdosRenyiLike(csr, { seed });
+    case "none":
+      return mapValues(csr, () => 0);
+  }
 }
 
 /** Pixels to neurons, neurons to the read-out. */

@@ -4,6 +4,8 @@ import type { Recipe } from "./config.ts";
 
 /** What the recipes below share: read-out, solver and bookkeeping that have proved themselves. */
 const LEARNING = {
+  wiring: "real",
+  trainConnectome: true,
   weights: "signed",
   normalise: "rows",
   gain: 2,
@@ -75,6 +77,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       "the tutorial's set-up is known to stay at a loss of ln 10 = 2.303, which is guessing: |W| saturates the sigmoids, and the " +
       "read-out's hidden units die within a few steps. --preset retina learns (any connectome), and so does --preset demo",
     recipe: {
+      wiring: "real",
+      trainConnectome: true,
       weights: "abs",
       normalise: "none",
       gain: 1,

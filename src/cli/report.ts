@@ -1,10 +1,10 @@
 // `axograd report`: a page about a run, from what is in its folder. `axograd train` ends with it, too.
 
-import { access } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
+import { exists } from "../io/files.ts";
 import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { buildReport, type Observations, writeReport } from "../report/report.ts";
@@ -129,14 +129,5 @@ async function withBackend<T>(
     return await use(backend);
   } finally {
     await backend.dispose();
-  }
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await access(file);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,7 +1,8 @@
 // Continuing a run: what its folder says of it, and whether what is there now is still the same.
 
-import { access, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { exists } from "../io/files.ts";
 import { type Checkpoint, loadCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, resumedConfig, settingsOf } from "./configLayers.ts";
@@ -85,14 +86,5 @@ function parse(text: string): unknown {
     return JSON.parse(text);
   } catch {
     return null;
-  }
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await access(file);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -99,7 +99,7 @@ async function trainIn(
       if (begun?.checkpoint) {
         restoreCheckpoint(begun.checkpoint, experiment);
         trainer.seek(begun.checkpoint.position);
-      } else if (config.standardise) {
+      } else if (experiment.model.options.standardise) {
         await trainer.calibrate(config.calibration);
       }
       const resumed = begun && { checkpoint: begun.checkpoint !== null };

@@ -7,10 +7,13 @@ import { resolveConfig, type Settings, settingsOfAssignments } from "./configLay
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, GROUPS, optionName } from "./configOptions.ts";
 import { parserOf, path } from "./values.ts";
 
-/** What commander hands over: only what was given. */
-export type GivenOptions = Settings & {
+/** What commander hands over of settings and where they come from: only what was given. */
+export type SettingOptions = Settings & {
   readonly config?: string;
   readonly set?: readonly string[];
+};
+
+export type GivenOptions = SettingOptions & {
   readonly resume?: string;
   readonly out?: string;
   readonly overwrite?: boolean;
@@ -38,13 +41,7 @@ Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong 
 
 /** Declares the options on a command. */
 export function addTrainOptions(command: Command): Command {
-  for (const group of GROUPS) {
-    for (const key of CONFIG_KEYS.filter((k) => CONFIG_OPTIONS[k].group === group)) {
-      addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
-    }
-    if (group === "Recipe") addSources(command);
-  }
-  const add = addTo(command, "Output:");
+  const add = addTo(addSettings(command), "Output:");
   add("--out <dir>", "folder for metrics, checkpoint and curves (default: runs/<time>-<preset>)", path("--out"));
   add("--resume <dir>", "continue the run in this folder from its last checkpoint", path("--resume"));
   add("--overwrite", "replace the files of an earlier run there");
@@ -53,6 +50,17 @@ export function addTrainOptions(command: Command): Command {
   add("--json", "JSON lines on stdout, nothing else");
   add("--quiet", "only the result");
   return command.addHelpText("after", EXAMPLES);
+}
+
+/** Declares all settings of a training, and the options that say where they come from. */
+export function addSettings(command: Command): Command {
+  for (const group of GROUPS) {
+    for (const key of CONFIG_KEYS.filter((k) => CONFIG_OPTIONS[k].group === group)) {
+      addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+    }
+    if (group === "Recipe") addSources(command);
+  }
+  return command;
 }
 
 type Add = (flags: string, description: string, parse?: (text: string) => unknown) => void;
@@ -98,7 +106,7 @@ function addSources(command: Command): void {
  * @param lower  a layer below them, which parts of values are taken from
  * @throws {ArgumentError | FileFormatError} a file that cannot be read, unknown keys, wrong values
  */
-export async function settingsGiven(given: GivenOptions, lower: Settings = {}): Promise<readonly Settings[]> {
+export async function settingsGiven(given: SettingOptions, lower: Settings = {}): Promise<readonly Settings[]> {
   const file = given.config === undefined ? {} : await readConfigFile(given.config);
   const assigned = settingsOfAssignments(given.set ?? [], { ...lower, ...file });
   const options = Object.fromEntries(CONFIG_KEYS.filter((key) => key in given).map((key) => [key, given[key]]));
@@ -110,6 +118,6 @@ export async function settingsGiven(given: GivenOptions, lower: Settings = {}): 
  *
  * @throws {ArgumentError | FileFormatError} wrong settings, or such that contradict each other
  */
-export async function configOf(given: GivenOptions): Promise<TrainConfig> {
+export async function configOf(given: SettingOptions): Promise<TrainConfig> {
   return resolveConfig(await settingsGiven(given));
 }

@@ -1,7 +1,7 @@
 // Whole files in and out: file-system failures become typed errors, gzip is transparent, writes are atomic. No formats here.
 
 import { constants } from "node:buffer";
-import { open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { EngineError, FileFormatError } from "../core/errors.ts";
@@ -22,6 +22,16 @@ const FS_ERRORS: Readonly<Record<string, readonly [got: string, code: string]>> 
   EACCES: ["no permission to read it", "file-unreadable"],
   EPERM: ["no permission to read it", "file-unreadable"],
 };
+
+/** Whether there is anything at this path that can be seen. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * The typed error for a failed file-system call on `file`.

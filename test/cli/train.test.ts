@@ -2,10 +2,9 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { retinotopicConnectome } from "../../src/data/connectomes.ts";
-import { writeSparseNpz } from "../../src/io/npz.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { tempDir } from "../io/fixtures.ts";
+import { writeNetwork } from "./network.ts";
 import { axograd, jsonLines, start, TINY } from "./process.ts";
 
 const test = suite("axograd train");
@@ -129,16 +128,7 @@ test("the tutorial's preset trains and warns that it will not learn, naming the 
 });
 
 test("a connectome from a file is read with the table beside it, and wired by the neurons' roles", async () => {
-  const { csr, count, typeIdx, types, role, x, y } = retinotopicConnectome({ columns: 6 });
-  await writeSparseNpz(join(dir, "net_csr.npz"), csr);
-  const rows = Array.from({ length: count }, (_, i) => {
-    // The table places neurons on a hexagonal grid: x = 1.5 v, y = −√3 (u + v/2).
-    const v = x[i]! / 1.5;
-    const u = -y[i]! / Math.sqrt(3) - v / 2;
-    return `${i},${types[typeIdx[i]!]},${typeIdx[i]},${u},${v},${role[i]},exc`;
-  });
-  const header = "index,cell_type,type_index,u,v,role,sign_class";
-  await writeFile(join(dir, "net_neurons.csv"), `${[header, ...rows].join("\n")}\n`);
+  const { csr, count } = await writeNetwork(dir, 6);
   const tiny = TINY.slice(2);
   const args = ["train", "--connectome", "net_csr.npz", ...tiny, "--json", "--out", "file"];
   const { code, stdout, stderr } = await axograd(args, { cwd: dir });

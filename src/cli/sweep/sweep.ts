@@ -12,14 +12,15 @@ import { RunLock } from "../runLock.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
 import { launchLocally } from "./local.ts";
-import { planRuns } from "./plan.ts";
+import { type PlannedRun, planRuns } from "./plan.ts";
 import { slurmOption, submit, writeSlurmScript } from "./slurm.ts";
 import { readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
 
 const LAUNCHERS = ["local", "slurm"] as const;
 
-interface GivenOptions {
+/** Options of the commands that train many networks. */
+export interface GivenSweepOptions {
   readonly launcher: (typeof LAUNCHERS)[number];
   readonly parallel?: number;
   readonly out?: string;
@@ -55,14 +56,26 @@ Exit codes: 0 all runs finished (or were submitted), 1 some failed, 2 wrong inpu
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
+  const command = program
+    .command("sweep")
+    .description("train with every combination of some settings and several seeds")
+    .argument("<file>", "settings and their values, YAML or JSON")
+    .option("--out <dir>", "folder of the sweep (default: sweeps/<name of the file>)", path("--out"));
+  addSweepOptions(command)
+    .addHelpText("after", HELP)
+    .action(async (file: string, given: GivenSweepOptions) => {
+      const runs = planRuns(await readSweepFile(file));
+      process.exitCode = await runSweep(runs, given.out ?? join("sweeps", basename(file, extname(file))), given);
+    });
+}
+
+/** Declares where and how runs are started. */
+export function addSweepOptions(command: Command): Command {
   const gather = (text: string, earlier: readonly string[] = []): readonly string[] => {
     slurmOption(text);
     return [...earlier, text];
   };
-  program
-    .command("sweep")
-    .description("train with every combination of some settings and several seeds")
-    .argument("<file>", "settings and their values, YAML or JSON")
+  return command
     .option(
       "--launcher <name>",
       "local: processes on this machine; slurm: a job array",
@@ -70,25 +83,27 @@ export function register(program: Command): void {
       "local",
     )
     .option("--parallel <n>", "runs at a time (default: local 1, slurm no limit)", wholeNumber("--parallel", 1))
-    .option("--out <dir>", "folder of the sweep (default: sweeps/<name of the file>)", path("--out"))
     .option("--slurm-option <key=value>", "an option of sbatch; may be repeated", gather)
     .option("--dry-run", "only say what would be run; with slurm, write the script and do not submit it")
     .option("--json", "the results as JSON on stdout")
-    .option("--quiet", "no progress")
-    .addHelpText("after", HELP)
-    .action(async (file: string, given: GivenOptions) => {
-      process.exitCode = await sweep(file, given);
-    });
+    .option("--quiet", "no progress");
 }
 
-/** @returns the exit code */
-async function sweep(file: string, given: GivenOptions): Promise<number> {
+/**
+ * Starts, or continues, the runs in a folder, and collects what they came to.
+ *
+ * @returns the exit code
+ */
+export async function runSweep(
+  runs: readonly PlannedRun[],
+  path: string,
+  given: Omit<GivenSweepOptions, "out">,
+): Promise<number> {
   const { launcher, parallel = null, slurmOption: options = [], dryRun = false, json = false, quiet = false } = given;
   if (launcher === "local" && options.length > 0) {
     throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", "--launcher local");
   }
-  const runs = planRuns(await readSweepFile(file));
-  const folder = new SweepFolder(given.out ?? join("sweeps", basename(file, extname(file))));
+  const folder = new SweepFolder(path);
   await folder.check();
   const states = await folder.states(runs);
   for (const state of states) if (state.begun) await checkContinuable(folder, state);

@@ -1,0 +1,70 @@
+// `axograd controls`: the same training on the connectome and on its controls, for several seeds, to see what the wiring is worth.
+// It is a sweep whose settings are known beforehand.
+
+import type { Command } from "commander";
+import { ArgumentError } from "../core/errors.ts";
+import type { TrainConfig } from "./config.ts";
+import { layer, type Settings } from "./configLayers.ts";
+import { defaultRunPath } from "./runFolder.ts";
+import { type PlannedRun, planRuns } from "./sweep/plan.ts";
+import { addSweepOptions, type GivenSweepOptions, runSweep } from "./sweep/sweep.ts";
+import { addSettings, type SettingOptions, settingsGiven } from "./trainOptions.ts";
+import { path, wholeNumber } from "./values.ts";
+
+type Control = Required<Pick<Settings, "wiring" | "trainConnectome">>;
+
+/** As it is, frozen, and three that lack what the connectome has. */
+export const CONTROLS: readonly Control[] = [
+  { wiring: "real", trainConnectome: true },
+  { wiring: "real", trainConnectome: false },
+  { wiring: "shuffled", trainConnectome: true },
+  { wiring: "random", trainConnectome: true },
+  { wiring: "none", trainConnectome: false },
+];
+
+const DEFAULT_SEEDS = 3;
+
+const HELP = `
+Five networks are trained for each seed, from --seed on: the connectome; the connectome frozen, so that only the read-out (and the
+input weights, where they are) is trained; one with every neuron's degrees but other partners; one with as many synapses between
+random neurons; and none, W = 0. Without synapses nothing reaches output neurons, so that the last one must be at chance.
+
+It is a sweep over --wiring and --train-connectome: see axograd sweep --help for the folder, and for how it is continued.
+
+Examples:
+  axograd controls --connectome flyvis_e6_csr.npz --data mnist --epochs 1 --seeds 5 --out runs/controls
+  axograd controls --steps 200 --json | jq -c '.groups[] | [.options.wiring, .measures.testAccuracy.mean]'
+`;
+
+type GivenOptions = SettingOptions & GivenSweepOptions & { readonly seeds: number };
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  const command = program
+    .command("controls")
+    .description("train on the connectome and on controls of it, for several seeds, and compare their accuracy");
+  addSettings(command).option("--seeds <n>", "runs of each network", wholeNumber("--seeds", 1, 1000), DEFAULT_SEEDS);
+  addSweepOptions(command.option("--out <dir>", "folder of the runs (default: runs/<time>-controls)", path("--out")))
+    .addHelpText("after", HELP)
+    .action(async (given: GivenOptions) => {
+      const runs = planControls(await settingsGiven(given), given.seeds);
+      process.exitCode = await runSweep(runs, given.out ?? defaultRunPath("controls"), given);
+    });
+}
+
+/** @throws {ArgumentError} settings that contradict each other, or leave nothing to judge by */
+export function planControls(layers: readonly Settings[], nSeeds: number): PlannedRun[] {
+  const base = layers.reduce(layer, {});
+  const axis = (key: keyof Control) => ({ key, values: CONTROLS.map((control) => ({ [key]: control[key] })) });
+  const { seed: first = 0 } = base;
+  const seeds = Array.from({ length: nSeeds }, (_, k) => first + k);
+  const runs = planRuns({ base, seeds, grid: [], zip: [axis("wiring"), axis("trainConnectome")] });
+  if (runs.some(({ config }) => isUnjudged(config))) {
+    throw new ArgumentError("controls", "--test-samples", "images of the test or for validation", "none of both");
+  }
+  return runs;
+}
+
+function isUnjudged({ validationSamples, testSamples }: TrainConfig): boolean {
+  return validationSamples === 0 && testSamples === 0;
+}
