@@ -11,14 +11,28 @@ import { fileError, MAX_UNPACKED_BYTES, readHead, writeBytesAtomic } from "./fil
 const MAX_DEFLATE_RATIO = 1032;
 const MAX_ENTRIES = 1 << 20;
 
+/** What is known of an entry from the directory. */
+interface ZipEntry {
+  readonly uncompressedSize: number;
+  readonly compressedSize: number;
+  readonly crc32: number;
+}
+
+/** What is used of yauzl's ZipFile, whose types are not installed with this package. */
+interface OpenZip {
+  readonly fileSize: number;
+  openReadStreamPromise(entry: ZipEntry): Promise<Readable>;
+  close(): void;
+}
+
 /** An open archive: its directory is in memory, its entries are not. `close()` when done. */
 export class ZipArchive {
   /** Path or name, for error messages. */
   readonly file: string;
-  readonly #zip: ZipFile;
-  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #zip: OpenZip;
+  readonly #entries: ReadonlyMap<string, ZipEntry>;
 
-  constructor(file: string, zip: ZipFile, entries: ReadonlyMap<string, Entry>) {
+  constructor(file: string, zip: OpenZip, entries: ReadonlyMap<string, ZipEntry>) {
     this.file = file;
     this.#zip = zip;
     this.#entries = entries;

@@ -480,14 +480,7 @@ test("a profile tells kinds of work apart, starts again at every look, and is em
   await withBackend({ threads: 2, profile: true }, async (backend) => {
     await runEverything(backend, { panel: 4, lanes: [0, 1, 2, 3] });
     const profile = backend.profile();
-    const kinds = [
-      "matmul sparse",
-      "matmulT sparse",
-      "matmul dense",
-      "matmulT dense",
-      "reduction",
-      "barrier",
-    ];
+    const kinds = ["matmul sparse", "matmulT sparse", "matmul dense", "matmulT dense", "reduction", "barrier"];
     assert.equal(Object.keys(profile).sort(), kinds.sort());
     assert.ok(Object.values(profile).every(({ ms, runs }) => ms >= 0 && runs >= 1));
     assert.equal(backend.profile(), {});
