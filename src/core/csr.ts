@@ -167,13 +167,18 @@ export function csrFromParts(
 
 /** Compressed columns of `csr`, and where each of its entries went. O(nnz + nCols). */
 export function cscOf(csr: Csr): Csc {
+  const rowIdx = indexArray(csr.nRows, csr.nnz);
+  const cscOfCsr = new Uint32Array(csr.nnz);
+  return { colPtr: fillCsc(csr, rowIdx, cscOfCsr), rowIdx, cscOfCsr };
+}
+
+/** `cscOf` with the large arrays given, in the memory of a device say. Returns `colPtr`. */
+export function fillCsc(csr: Csr, rowIdx: IndexArray, cscOfCsr: Uint32Array): Uint32Array {
   const { nRows, nCols, nnz, rowPtr, colIdx } = csr;
   const colPtr = new Uint32Array(nCols + 1);
   for (let k = 0; k < nnz; k++) colPtr[colIdx[k]! + 1]!++;
   for (let j = 0; j < nCols; j++) colPtr[j + 1]! += colPtr[j]!;
   const next = colPtr.slice(0, nCols);
-  const rowIdx = indexArray(nRows, nnz);
-  const cscOfCsr = new Uint32Array(nnz);
   for (let i = 0; i < nRows; i++) {
     for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) {
       const at = next[colIdx[k]!]!++;
@@ -181,7 +186,7 @@ export function cscOf(csr: Csr): Csc {
       cscOfCsr[k] = at;
     }
   }
-  return { colPtr, rowIdx, cscOfCsr };
+  return colPtr;
 }
 
 /** The same pattern with other values (not copied). */

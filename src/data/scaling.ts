@@ -5,7 +5,9 @@ import { ArgumentError } from "../core/errors.ts";
 
 /** The matrix of |w|: the tutorial's form, which forgets which neurons inhibit. */
 export function absolute(csr: Csr): Csr {
-  return mapValues(csr, Math.abs);
+  // Large matrices of magnitudes need no second copy.
+  const isNegative = (w: number): boolean => w < 0 || Object.is(w, -0);
+  return csr.values.some(isNegative) ? mapValues(csr, Math.abs) : csr;
 }
 
 /**

@@ -25,16 +25,19 @@ export function writeError(file: string, cause: unknown): EngineError {
 }
 
 /**
- * Replaces the content of a file by `parts`, one after another.
+ * Replaces the content of a file by `parts`, one after another. What fails in making them is passed on; the old content is still there.
  *
  * @throws {EngineError} "file-write": the disk is full, the folder is missing or not writable; the old content is still there
  */
-export async function replaceFile(file: string, parts: Iterable<Uint8Array | string>): Promise<void> {
+export async function replaceFile(
+  file: string,
+  parts: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
+): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
     const handle = await open(temporary, "w");
     try {
-      for (const part of parts) await handle.writeFile(part);
+      for await (const part of parts) await handle.writeFile(part);
       await handle.sync();
     } finally {
       await handle.close();
@@ -43,7 +46,7 @@ export async function replaceFile(file: string, parts: Iterable<Uint8Array | str
     await syncFolder(dirname(file));
   } catch (cause) {
     await rm(temporary, { force: true });
-    throw writeError(file, cause);
+    throw cause instanceof EngineError ? cause : writeError(file, cause);
   }
 }
 

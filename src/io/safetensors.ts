@@ -50,6 +50,11 @@ export interface SafeTensor {
   readonly data: NumberArray;
 }
 
+/** A tensor that need not be in memory as a whole: its elements in order, piece by piece. */
+export interface StreamedTensor extends Omit<SafeTensor, "data"> {
+  pieces(): AsyncIterable<NumberArray> | Iterable<NumberArray>;
+}
+
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   readonly metadata: Readonly<Record<string, string>>;
@@ -110,17 +115,28 @@ export function encodeSafetensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array[] {
-  const sized = [...tensors].map(([name, tensor]) => ({ name, tensor, width: bytesOfNumber(TYPES[tensor.dtype]) }));
-  sized.sort((a, b) => b.width - a.width);
+  const ordered = inFileOrder(tensors);
+  const parts = ordered.map(([name, tensor]) => bytesOfTensor(name, tensor));
+  return [headOf(ordered, metadata), ...parts];
+}
+
+/** Wide elements first. */
+function inFileOrder<T extends Omit<SafeTensor, "data">>(tensors: ReadonlyMap<string, T>): [string, T][] {
+  const width = ({ dtype }: T): number => bytesOfNumber(TYPES[dtype]);
+  return [...tensors].sort(([, a], [, b]) => width(b) - width(a));
+}
+
+/** What comes before the data: the length of the header, and the header. */
+function headOf(
+  ordered: readonly (readonly [string, Omit<SafeTensor, "data">])[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   const header: [string, unknown][] = Object.keys(metadata).length > 0 ? [[METADATA, metadata]] : [];
-  const parts: Uint8Array[] = [];
   let offset = 0;
-  for (const { name, tensor } of sized) {
-    const part = bytesOfTensor(name, tensor);
-    const { dtype, shape } = tensor;
-    header.push([name, { dtype, shape, data_offsets: [offset, offset + part.length] }]);
-    parts.push(part);
-    offset += part.length;
+  for (const [name, { dtype, shape }] of ordered) {
+    const end = offset + countOf(shape) * bytesOfNumber(TYPES[dtype]);
+    header.push([name, { dtype, shape, data_offsets: [offset, end] }]);
+    offset = end;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   // Spaces fill the header up, so that the data begin at a multiple of 8.
@@ -128,16 +144,40 @@ export function encodeSafetensors(
   const head = new Uint8Array(8 + length).fill(0x20, 8);
   new DataView(head.buffer).setBigUint64(0, BigInt(length), true);
   head.set(json, 8);
-  return [head, ...parts];
+  return head;
 }
 
-/** Writes a file durably: a temporary beside it, synced, renamed. */
+/**
+ * Writes a file durably: a temporary beside it, synced, renamed. Of streamed tensors no more than a piece is in memory.
+ *
+ * @throws {ShapeError} data that has not the length of its shape; what streaming throws. The old content is still there
+ */
 export async function writeSafetensors(
   file: string,
-  tensors: ReadonlyMap<string, SafeTensor>,
+  tensors: ReadonlyMap<string, SafeTensor | StreamedTensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  await replaceFile(file, encodeSafetensors(tensors, metadata));
+  await replaceFile(file, streamSafetensors(tensors, metadata));
+}
+
+async function* streamSafetensors(
+  tensors: ReadonlyMap<string, SafeTensor | StreamedTensor>,
+  metadata: Readonly<Record<string, string>>,
+): AsyncGenerator<Uint8Array> {
+  const ordered = inFileOrder(tensors);
+  yield headOf(ordered, metadata);
+  for (const [name, tensor] of ordered) {
+    if ("data" in tensor) {
+      yield bytesOfTensor(name, tensor);
+      continue;
+    }
+    let count = 0;
+    for await (const piece of tensor.pieces()) {
+      count += piece.length;
+      yield bytesOfNumbers(name, tensor.dtype, piece);
+    }
+    checkCount(name, tensor.shape, count);
+  }
 }
 
 interface Entry {
@@ -187,15 +227,17 @@ function parseEntry(name: string, value: unknown, file: string): Entry {
 
 /** The memory of a tensor in the form of the file. Like WebAssembly, axograd runs on little-endian machines. */
 function bytesOfTensor(name: string, { dtype, shape, data }: SafeTensor): Uint8Array {
+  checkCount(name, shape, data.length);
+  return bytesOfNumbers(name, dtype, data);
+}
+
+function checkCount(name: string, shape: readonly number[], got: number): void {
   const count = countOf(shape);
-  if (data.length !== count) {
-    throw new ShapeError(
-      "encodeSafetensors",
-      name,
-      `${count} elements for shape [${shape.join(", ")}]`,
-      `${data.length}`,
-    );
-  }
+  if (got === count) return;
+  throw new ShapeError("encodeSafetensors", name, `${count} elements for shape [${shape.join(", ")}]`, `${got}`);
+}
+
+function bytesOfNumbers(name: string, dtype: SafetensorsType, data: NumberArray): Uint8Array {
   const wide = dtype === "I64" || dtype === "U64";
   const own = wide ? wideWords(data) : data;
   if (!wide && typeOf(data) !== TYPES[dtype] && !(dtype === "BOOL" && data instanceof Uint8Array)) {

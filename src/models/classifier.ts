@@ -124,9 +124,8 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
       ["bias", nOut],
     ] as const) {
       const stream = new RandomStream(deriveKey(key, `${name}.${part}`));
-      const values = new Float32Array(size);
-      for (let i = 0; i < size; i++) values[i] = (2 * stream.uniform() - 1) * bound;
-      this.parameters.addVector(`${name}.${part}`, values, { trainable: true });
+      const draw = (): number => (2 * stream.uniform() - 1) * bound;
+      this.parameters.addDrawn(`${name}.${part}`, size, draw, { trainable: true });
       leaves.push([`${leaf}.${part}`, `${name}.${part}`]);
     }
     return leaves;

@@ -66,9 +66,25 @@ export class ParameterSet {
     const value = this.#backend.buffer(name, values.length);
     this.#backend.upload(value, values);
     const build = new Builder(this.#backend, name, value, options.trainable);
-    build.constrain(options.constraint ?? "none", values);
+    build.constrain(options.constraint ?? "none", () => values);
     if (options.spreadBy) build.spread(options.spreadBy, null);
     return this.#keep(build.finish(null));
+  }
+
+  /** A vector whose values are drawn in order; they are nowhere on the host at once. */
+  addDrawn(
+    name: string,
+    size: number,
+    draw: () => number,
+    { trainable }: Pick<ParameterOptions, "trainable">,
+  ): Parameter {
+    const value = this.#backend.buffer(name, size);
+    for (let at = 0; at < size; at += DRAWN_AT_ONCE) {
+      const piece = new Float32Array(Math.min(DRAWN_AT_ONCE, size - at));
+      for (let i = 0; i < piece.length; i++) piece[i] = draw();
+      this.#backend.upload(value, piece, at);
+    }
+    return this.#keep(new Builder(this.#backend, name, value, trainable).finish(null));
   }
 
   /** The stored values of a sparse matrix. */
@@ -76,7 +92,7 @@ export class ParameterSet {
     checkFinite(name, csr.values);
     const sparse = this.#backend.sparse(name, csr);
     const build = new Builder(this.#backend, name, sparse.valuesCsc, options.trainable);
-    build.constrain(options.constraint ?? "none", cscOrder(sparse, csr.values));
+    build.constrain(options.constraint ?? "none", () => cscOrder(sparse, csr.values));
     build.copyToCsr(sparse);
     return this.#keep(build.finish(sparse));
   }
@@ -99,7 +115,7 @@ export class ParameterSet {
     const value = backend.buffer(name, strengths.length);
     backend.upload(value, strengths);
     const build = new Builder(backend, name, value, options.trainable);
-    build.constrain(options.constraint ?? "none", strengths);
+    build.constrain(options.constraint ?? "none", () => strengths);
     const magnitude = backend.buffer(`${name} magnitude`, csr.nnz);
     backend.upload(magnitude, cscOrder(sparse, csr.values));
     build.spread(cscOrder(sparse, group), { magnitude, into: sparse.valuesCsc });
@@ -194,6 +210,8 @@ export class ParameterSet {
   }
 }
 
+const DRAWN_AT_ONCE = 2 ** 16;
+
 /** Collects the buffers and programs of one parameter. */
 class Builder {
   readonly #backend: Backend;
@@ -216,7 +234,7 @@ class Builder {
   }
 
   /** @param initial  in device order: "sign" keeps the signs of these */
-  constrain(constraint: Constraint, initial: ArrayLike<number>): void {
+  constrain(constraint: Constraint, initial: () => ArrayLike<number>): void {
     const value = this.#value;
     const size = value.length;
     if (constraint === "none") return;
@@ -225,7 +243,7 @@ class Builder {
       return;
     }
     const sign = this.#buffer("sign", size);
-    this.#backend.upload(sign, Float64Array.from(initial, Math.sign));
+    this.#backend.upload(sign, Float64Array.from(initial(), Math.sign));
     this.#refresh.push(this.#bind(signProgram(size), { value, sign }));
   }
 

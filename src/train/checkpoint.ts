@@ -1,15 +1,24 @@
 // Checkpoints: everything that a run needs to continue exactly, in one safetensors file. Parameters have torch-biopl's names and
 // orders, so that Python can load them; the rest of the state is JSON in the file's metadata, with a readable copy beside it.
 
-import type { Backend } from "../backend/backend.ts";
+import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
 import type { NumberArray } from "../io/numbers.ts";
-import { readSafetensors, type SafeTensor, writeSafetensors } from "../io/safetensors.ts";
+import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
 import type { Parameter, ParameterSet } from "../models/parameters.ts";
 import type { Optimizer } from "./optimizer.ts";
-import { floatTensor, indicesName, indicesOf, type NetworkFacts, parameterTensors, shapeOf } from "./stateDict.ts";
+import {
+  downloaded,
+  floatTensor,
+  indicesName,
+  indicesOf,
+  type NetworkFacts,
+  parameterTensors,
+  permuted,
+  shapeOf,
+} from "./stateDict.ts";
 import type { TrainingPosition } from "./trainer.ts";
 import { VERSION } from "./version.ts";
 
@@ -63,24 +72,23 @@ export async function saveCheckpoint(file: string, trained: Trained, state: Chec
   const { parameters } = model;
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
-  const { dtype } = model.backend;
-  const tensors = new Map<string, SafeTensor>();
+  const { backend } = model;
+  const tensors = new Map<string, SafeTensor | StreamedTensor>();
   for (const p of parameters.all()) {
-    for (const [name, tensor] of await parameterTensors(p, parameters, model.rnn, model.backend)) {
-      checkFinite(name, tensor, state.position.step);
-      tensors.set(name, tensor);
+    for (const [name, tensor] of parameterTensors(p, parameters, model.rnn, backend)) {
+      tensors.set(name, finite(name, tensor, state.position.step));
     }
   }
-  const { step, moments } = await optimizer.state();
-  for (const [name, values] of Object.entries(moments)) {
+  for (const [name, buffer] of optimizer.moments()) {
     const p = parameters.get(parameterOf(name));
-    tensors.set(OPTIMIZER + name, floatTensor(dtype, shapeOf(p, parameters, model.rnn), rowMajor(values, p)));
+    const pieces = () => rowMajor(backend, buffer, p);
+    tensors.set(OPTIMIZER + name, floatTensor(backend, shapeOf(p, parameters, model.rnn), pieces));
   }
   const features = await model.featureStatistics();
   for (const [name, data] of Object.entries(features ?? {})) {
-    tensors.set(FEATURES + name, floatTensor(dtype, [data.length], data));
+    tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }
-  const description = { format: FORMAT, version: VERSION, optimizerStep: step, ...state };
+  const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer.stepCount, ...state };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) });
   const readable = file.replace(/(\.safetensors)?$/, ".json");
   await replaceFile(readable, [`${JSON.stringify(description, null, 2)}\n`]);
@@ -139,16 +147,23 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
   if (mean && scale) model.setFeatureStatistics(mean, scale);
 }
 
-function checkFinite(parameter: string, { data }: SafeTensor, step: number): void {
-  if (!(data instanceof Float32Array || data instanceof Float64Array)) return;
-  const index = data.findIndex((value) => !Number.isFinite(value));
-  if (index < 0) return;
-  const got = `${data[index]} at ${index}`;
-  throw new EngineError(
-    "non-finite-parameter",
-    `checkpoint: expected finite values of ${parameter} after step ${step}, got ${got}`,
-    { parameter, index, step },
-  );
+/** The same tensor; streaming it fails at the first value that is not finite. */
+function finite(parameter: string, tensor: StreamedTensor, step: number): StreamedTensor {
+  const pieces = async function* (): AsyncGenerator<NumberArray> {
+    let begin = 0;
+    for await (const piece of tensor.pieces()) {
+      const at = piece.findIndex((value) => !Number.isFinite(value));
+      if (at >= 0) {
+        const index = begin + at;
+        const expected = `checkpoint: expected finite values of ${parameter} after step ${step}`;
+        const facts = { parameter, index, step };
+        throw new EngineError("non-finite-parameter", `${expected}, got ${piece[at]} at ${index}`, facts);
+      }
+      begin += piece.length;
+      yield piece;
+    }
+  };
+  return { ...tensor, pieces };
 }
 
 /** A moment's name is `<moment>.<parameter>`. */
@@ -157,11 +172,10 @@ function parameterOf(moment: string): string {
 }
 
 /** The order of files from that of the device, which keeps the values of a sparse matrix column by column. */
-function rowMajor(values: FloatArray, { sparse, value }: Parameter): FloatArray {
-  if (sparse?.valuesCsc !== value) return values;
-  const out = values.slice();
-  for (let k = 0; k < values.length; k++) out[k] = values[sparse.cscOfCsrHost[k]!]!;
-  return out;
+async function* rowMajor(backend: Backend, buffer: DeviceBuffer, p: Parameter): AsyncGenerator<FloatArray> {
+  const { sparse, value } = p;
+  if (sparse?.valuesCsc !== value) yield* downloaded(backend, buffer);
+  else yield* permuted((await backend.download(buffer)) as FloatArray, sparse.cscOfCsrHost);
 }
 
 /** The inverse of `rowMajor`. */

@@ -131,12 +131,12 @@ export abstract class Optimizer {
 
   async state(): Promise<OptimizerState> {
     const moments: Record<string, FloatArray> = {};
-    for (const [name, buffer] of this.#named()) moments[name] = (await this.#backend.download(buffer)) as FloatArray;
+    for (const [name, buffer] of this.moments()) moments[name] = (await this.#backend.download(buffer)) as FloatArray;
     return { step: this.#step, moments };
   }
 
   restore({ step, moments }: OptimizerState): void {
-    for (const [name, buffer] of this.#named()) {
+    for (const [name, buffer] of this.moments()) {
       const values = moments[name];
       if (values?.length !== buffer.length) {
         throw new ArgumentError(this.#rule.name, name, `${buffer.length} numbers`, `${values?.length ?? "nothing"}`);
@@ -147,14 +147,15 @@ export abstract class Optimizer {
   }
 
   dispose(): void {
-    for (const [, buffer] of this.#named()) buffer.release();
+    for (const [, buffer] of this.moments()) buffer.release();
     this.#slots.length = 0;
     for (const s of this.#scalars) s.release();
     this.#norm.squares.release();
     this.#clip?.scale.release();
   }
 
-  *#named(): Generator<[string, DeviceBuffer]> {
+  /** Buffers of the moments by name, as in `state`. */
+  *moments(): Generator<[string, DeviceBuffer]> {
     for (const { parameter, moments } of this.#slots) {
       for (const [i, name] of this.#rule.moments.entries()) yield [`${name}.${parameter.name}`, moments[i]!];
     }

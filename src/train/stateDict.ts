@@ -1,10 +1,11 @@
 // State dictionaries under torch-biopl's names and shapes, in safetensors: weights go to Python and come back.
 
-import type { Backend } from "../backend/backend.ts";
+import type { Backend, DeviceBuffer } from "../backend/backend.ts";
+import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import type { NumberArray } from "../io/numbers.ts";
-import { readSafetensors, type SafeTensor, writeSafetensors } from "../io/safetensors.ts";
+import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
 import { isSparse } from "../models/matrix.ts";
 import type { NeuronTypes } from "../models/neuronTypes.ts";
 import type { ConnectomeNetworkOptions } from "../models/options.ts";
@@ -50,9 +51,9 @@ export async function exportStateDict(model: ExchangedModel, file: string): Prom
   const network = networkOf(model);
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
-  const tensors = new Map<string, SafeTensor>(frozenTensors(network));
+  const tensors = new Map<string, SafeTensor | StreamedTensor>(frozenTensors(network));
   for (const p of parameters.all()) {
-    for (const [name, tensor] of await parameterTensors(p, parameters, network, backend)) tensors.set(name, tensor);
+    for (const [name, tensor] of parameterTensors(p, parameters, network, backend)) tensors.set(name, tensor);
   }
   await writeSafetensors(file, new Map([...tensors].map(([name, tensor]) => [foreignName(model, name), tensor])));
 }
@@ -102,21 +103,65 @@ export async function importStateDict(model: ExchangedModel, file: string): Prom
 
 // ---- names, shapes and connections -----------------------------------------------------------------------------------------
 
-/** Values of a parameter and, if it is sparse, its connections. */
-export async function parameterTensors(
+/** Elements in one piece of a streamed tensor. */
+const PIECE = 2 ** 20;
+
+/** Values of a refreshed parameter and, if it is sparse, its connections. */
+export function parameterTensors(
   p: Parameter,
   parameters: ParameterSet,
   network: NetworkFacts,
-  { dtype }: Backend,
-): Promise<[string, SafeTensor][]> {
-  const data = await parameters.values(p.name);
-  const values = floatTensor(dtype, shapeOf(p, parameters, network), data);
-  const indices = indicesOf(p, network);
-  return [[p.name, values], ...(indices ? [[indicesName(p), indicesTensor(indices)] as [string, SafeTensor]] : [])];
+  backend: Backend,
+): [string, StreamedTensor][] {
+  const { sparse, value } = p;
+  // The copy of a sparse matrix's values that its product reads has the order of files.
+  const source = sparse?.valuesCsc === value ? sparse.valuesCsr : value;
+  const values = floatTensor(backend, shapeOf(p, parameters, network), () => downloaded(backend, source));
+  const matrix = matrixOf(p, network);
+  if (!matrix) return [[p.name, values]];
+  const indices: StreamedTensor = { dtype: "I64", shape: [2, matrix.nnz], pieces: () => indexPieces(matrix) };
+  return [
+    [p.name, values],
+    [indicesName(p), indices],
+  ];
 }
 
-export function floatTensor(dtype: "f32" | "f64", shape: readonly number[], data: FloatArray): SafeTensor {
-  return { dtype: dtype === "f32" ? "F32" : "F64", shape, data };
+export function floatTensor(
+  { dtype }: Backend,
+  shape: readonly number[],
+  pieces: () => AsyncIterable<FloatArray>,
+): StreamedTensor {
+  return { dtype: dtype === "f32" ? "F32" : "F64", shape, pieces };
+}
+
+/** A buffer's content, piece by piece. */
+export async function* downloaded(backend: Backend, buffer: DeviceBuffer): AsyncGenerator<FloatArray> {
+  for (let at = 0; at < buffer.length; at += PIECE) {
+    yield (await backend.download(buffer, at, Math.min(PIECE, buffer.length - at))) as FloatArray;
+  }
+}
+
+/** values[order[k]] for all k, piece by piece. */
+export function* permuted(values: FloatArray, order: Uint32Array): Generator<FloatArray> {
+  for (let at = 0; at < order.length; at += PIECE) {
+    const piece = values.slice(0, Math.min(PIECE, order.length - at));
+    for (let k = 0; k < piece.length; k++) piece[k] = values[order[at + k]!]!;
+    yield piece;
+  }
+}
+
+/** What `indicesOf` has, piece by piece. */
+function* indexPieces({ nRows, nnz, rowPtr, colIdx }: Csr): Generator<NumberArray> {
+  let row = 0;
+  for (let at = 0; at < nnz; at += PIECE) {
+    const piece = new Uint32Array(Math.min(PIECE, nnz - at));
+    for (const end = at + piece.length; row < nRows; row++) {
+      piece.fill(row, Math.max(0, rowPtr[row]! - at), Math.min(piece.length, rowPtr[row + 1]! - at));
+      if (rowPtr[row + 1]! > end) break;
+    }
+    yield piece;
+  }
+  for (let at = 0; at < nnz; at += PIECE) yield colIdx.subarray(at, at + PIECE);
 }
 
 function indicesTensor(indices: Uint32Array): SafeTensor {
@@ -129,7 +174,18 @@ export function indicesName({ name }: Parameter): string {
 }
 
 /** Coordinates [2, nnz] of a sparse parameter, all rows, then all columns, in row-major order; null for a dense one. */
-export function indicesOf({ name, sparse }: Parameter, { options }: NetworkFacts): Uint32Array | null {
+export function indicesOf(p: Parameter, network: NetworkFacts): Uint32Array | null {
+  const matrix = matrixOf(p, network);
+  if (!matrix) return null;
+  const { nRows, nnz, rowPtr, colIdx } = matrix;
+  const indices = new Uint32Array(2 * nnz);
+  for (let i = 0; i < nRows; i++) indices.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
+  indices.set(colIdx, nnz);
+  return indices;
+}
+
+/** The matrix whose stored values a parameter is; null for a dense one. */
+function matrixOf({ name, sparse }: Parameter, { options }: NetworkFacts): Csr | null {
   if (!sparse) return null;
   const { connectome, inputProjection, outputProjection } = options;
   const matrix = name.startsWith("rnn.ih.")
@@ -137,12 +193,7 @@ export function indicesOf({ name, sparse }: Parameter, { options }: NetworkFacts
     : name.startsWith("rnn.ho.")
       ? outputProjection
       : connectome;
-  if (!matrix || !isSparse(matrix)) return null;
-  const { nRows, nnz, rowPtr, colIdx } = matrix;
-  const indices = new Uint32Array(2 * nnz);
-  for (let i = 0; i < nRows; i++) indices.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
-  indices.set(colIdx, nnz);
-  return indices;
+  return matrix && isSparse(matrix) ? matrix : null;
 }
 
 /** torch's shape: [nOut, nIn] for a dense matrix, [n, 1] for a network's biases and τ, else a vector. */

@@ -1,6 +1,6 @@
 // Buffers and sparse matrices in shared memory.
 
-import { type Csr, cscOf, type IndexArray } from "../../core/csr.ts";
+import { type Csr, fillCsc, type IndexArray, indexArray } from "../../core/csr.ts";
 import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
 import type { DeviceBuffer, DeviceSparse } from "../backend.ts";
@@ -102,7 +102,6 @@ export class WasmSparse implements DeviceSparse {
   readonly valuesCsc: WasmBuffer;
   readonly valuesCsr: WasmBuffer;
   readonly cscOfCsr: WasmBuffer;
-  readonly cscOfCsrHost: Uint32Array;
   readonly rowPtrHost: Uint32Array;
   readonly colPtrHost: Uint32Array;
   readonly rowPtr: IndexBlock;
@@ -113,20 +112,17 @@ export class WasmSparse implements DeviceSparse {
   readonly #acquired: { release(): void }[] = [];
 
   constructor(space: BufferSpace, label: string, csr: Csr) {
-    const csc = cscOf(csr);
     this.#space = space;
     this.label = label;
     this.nRows = csr.nRows;
     this.nCols = csr.nCols;
     this.nnz = csr.nnz;
-    this.cscOfCsrHost = csc.cscOfCsr;
     this.rowPtrHost = csr.rowPtr;
-    this.colPtrHost = csc.colPtr;
     try {
-      this.rowPtr = this.#index("rowPtr", csr.rowPtr);
-      this.colIdx = this.#index("colIdx", csr.colIdx);
-      this.colPtr = this.#index("colPtr", csc.colPtr);
-      this.rowIdx = this.#index("rowIdx", csc.rowIdx);
+      this.rowPtr = this.#index("rowPtr", 4, csr.nRows + 1);
+      this.colIdx = this.#index("colIdx", csr.colIdx.BYTES_PER_ELEMENT, csr.nnz);
+      this.colPtr = this.#index("colPtr", 4, csr.nCols + 1);
+      this.rowIdx = this.#index("rowIdx", indexArray(csr.nRows, 0).BYTES_PER_ELEMENT, csr.nnz);
       this.valuesCsr = this.#buffer("valuesCsr", "float");
       this.valuesCsc = this.#buffer("valuesCsc", "float");
       this.cscOfCsr = this.#buffer("cscOfCsr", "u32");
@@ -134,14 +130,24 @@ export class WasmSparse implements DeviceSparse {
       this.release();
       throw error;
     }
+    this.rowPtr.view().set(csr.rowPtr);
+    this.colIdx.view().set(csr.colIdx);
+    // Built in place: of the largest arrays there is no copy on the host.
+    const cscOfCsr = this.cscOfCsrHost;
+    this.colPtrHost = fillCsc(csr, this.rowIdx.view(), cscOfCsr);
+    this.colPtr.view().set(this.colPtrHost);
     this.valuesCsr.view().set(csr.values);
-    this.cscOfCsr.view().set(csc.cscOfCsr);
     const ordered = this.valuesCsc.view();
-    for (let k = 0; k < csr.nnz; k++) ordered[csc.cscOfCsr[k]!] = csr.values[k]!;
+    for (let k = 0; k < csr.nnz; k++) ordered[cscOfCsr[k]!] = csr.values[k]!;
   }
 
   get space(): BufferSpace {
     return this.#space;
+  }
+
+  /** The host reads the device's memory: there is no second copy. */
+  get cscOfCsrHost(): Uint32Array {
+    return this.cscOfCsr.view() as Uint32Array;
   }
 
   get released(): boolean {
@@ -159,27 +165,32 @@ export class WasmSparse implements DeviceSparse {
     return buffer;
   }
 
-  #index(name: string, indices: IndexArray): IndexBlock {
-    const block = new IndexBlock(this.#space, `${this.label}.${name}`, indices);
+  #index(name: string, bytesPerIndex: number, length: number): IndexBlock {
+    const block = new IndexBlock(this.#space, `${this.label}.${name}`, bytesPerIndex === 2 ? 2 : 4, length);
     this.#acquired.push(block);
     return block;
   }
 }
 
-/** Indices or offsets of a matrix, in the width they have on the host. */
+/** Indices or offsets of a matrix. */
 export class IndexBlock {
   readonly bytesPerIndex: 2 | 4;
+  readonly length: number;
   readonly #space: BufferSpace;
   readonly #block: Block;
   #released = false;
 
-  constructor(space: BufferSpace, label: string, indices: IndexArray) {
+  constructor(space: BufferSpace, label: string, bytesPerIndex: 2 | 4, length: number) {
     this.#space = space;
-    this.bytesPerIndex = indices instanceof Uint16Array ? 2 : 4;
-    this.#block = space.allocate(label, indices.byteLength);
-    const view =
-      this.bytesPerIndex === 2 ? space.u16(this.address, indices.length) : space.u32(this.address, indices.length);
-    view.set(indices);
+    this.bytesPerIndex = bytesPerIndex;
+    this.length = length;
+    this.#block = space.allocate(label, bytesPerIndex * length);
+  }
+
+  /** Not to be kept, memory may grow. */
+  view(): IndexArray {
+    const { address, length } = this;
+    return this.bytesPerIndex === 2 ? this.#space.u16(address, length) : this.#space.u32(address, length);
   }
 
   get address(): number {
