@@ -103,6 +103,7 @@ export {
   ConnectomeODERNN,
   type ConnectomeODERNNOptions,
   type EvaluationOptions,
+  type FailurePolicy,
   type SolveOptions,
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
@@ -130,6 +131,7 @@ export { Backsolve, type BacksolveGradients, type BacksolveOptions, type Backsol
 export type { Controller, Method, OdeSystem } from "./ode/method.ts";
 export {
   assertSolved,
+  failedSamples,
   OdeSolver,
   type SolveRequest,
   type SolverOptions,

@@ -106,7 +106,7 @@ class VoltageSession implements Session {
       ys,
       record: want.gradients,
     });
-    assertSolved(stats, MAX_STEPS);
+    assertSolved(stats);
     const trajectory = new Float64Array(MOMENTS.length * BATCH * n);
     let loss = 0;
     for (const [j, y] of ys.entries()) {

@@ -2,6 +2,7 @@
 
 import type { Device } from "../backend/select.ts";
 import type { DType } from "../core/dtype.ts";
+import type { FailurePolicy } from "../models/connectomeOdeRnn.ts";
 
 export const WEIGHTS = ["abs", "signed"] as const;
 export const WIRINGS = ["real", "shuffled", "random", "none"] as const;
@@ -102,6 +103,8 @@ export interface TrainConfig extends Recipe {
   readonly memoryBudget: number | null;
   /** How many of the last checkpoints stay. */
   readonly keepCheckpoints: number;
+  /** What a sample whose solve does not reach its end means for its batch. */
+  readonly onFailure: FailurePolicy;
   /** What follows a step whose loss or gradient is not finite. */
   readonly onNonfinite: (typeof NON_FINITE_ACTIONS)[number];
 }

@@ -3,6 +3,7 @@
 
 import { availableParallelism } from "node:os";
 import { DEVICES } from "../backend/select.ts";
+import { FAILURE_POLICIES } from "../models/connectomeOdeRnn.ts";
 import {
   CONTROLLERS,
   DTYPES,
@@ -162,6 +163,13 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   rtol: { group: "Solver", placeholder: "<x>", help: "relative tolerance", kind: positive },
   atol: { group: "Solver", placeholder: "<x>", help: "absolute tolerance", kind: positive },
   maxSteps: { group: "Solver", placeholder: "<n>", help: "most attempted steps per sample", kind: whole(1) },
+  onFailure: {
+    group: "Solver",
+    placeholder: "<what>",
+    help: "when a sample does not reach the end: throw, an error; mask, go on without it; stop, end all there (default: throw)",
+    kind: choice(FAILURE_POLICIES),
+    free: true,
+  },
 
   epochs: {
     group: "Training",
@@ -300,6 +308,7 @@ export function defaults(): Omit<TrainConfig, keyof Recipe | "preset"> {
     threads: availableParallelism(),
     memoryBudget: null,
     keepCheckpoints: 1,
+    onFailure: "throw",
     onNonfinite: "stop",
   };
 }

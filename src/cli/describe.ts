@@ -110,22 +110,25 @@ export function describeTape({
 }
 
 /** One evaluation. */
-export function describeEvaluation({ set, step, loss, accuracy, count: n }: EvaluationRecord): string {
+export function describeEvaluation({ set, step, loss, accuracy, count: n, failed }: EvaluationRecord): string {
+  const without = failed > 0 ? `, without ${count(failed)} whose solve failed` : "";
   return row(
     set,
-    `${(100 * accuracy).toFixed(2)} % of ${count(n)} images, loss ${loss.toFixed(4)} after step ${count(step)}`,
+    `${(100 * accuracy).toFixed(2)} % of ${count(n)} images${without}, loss ${loss.toFixed(4)} after step ${count(step)}`,
   );
 }
 
 /** The last lines of a run. */
 export function describeSummary(summary: RunSummary): string[] {
-  const { stepsPerSecond, rhsEvaluationsPerStep, seconds, peakMemoryBytes, deviceMemory, steps } = summary;
+  const { stepsPerSecond, rhsEvaluationsPerStep, seconds, peakMemoryBytes, deviceMemory, steps, failedSamples } =
+    summary;
   return [
     row(
       "speed",
       `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`,
     ),
     row("memory", `${mebibytes(peakMemoryBytes)} at most, ${mebibytes(deviceMemory.peakBytes)} of it on the device`),
+    ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),
   ];
 }

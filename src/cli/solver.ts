@@ -9,7 +9,7 @@ import type { TrainConfig } from "./config.ts";
 
 type SolverConfig = Pick<
   TrainConfig,
-  "solver" | "controller" | "dt" | "rtol" | "atol" | "maxSteps" | "endTime" | "memoryBudget"
+  "solver" | "controller" | "dt" | "rtol" | "atol" | "maxSteps" | "onFailure" | "endTime" | "memoryBudget"
 >;
 
 /** Step-size control of adaptive steps; the values of torchode's and Hairer's codes. */
@@ -19,12 +19,13 @@ const PI = { pCoeff: 0.4, iCoeff: 0.3, dCoeff: 0 } as const;
 
 /** @throws {ArgumentError} a method that estimates no error without a step size, or with a controller that needs the estimate */
 export function solveOptionsOf(config: SolverConfig): SolveOptions {
-  const { dt, maxSteps, memoryBudget } = config;
+  const { dt, maxSteps, onFailure, memoryBudget } = config;
   const tableau = tableauOf(config);
   return {
     tableau,
     controller: controllerOf(config, tableau),
     maxSteps,
+    onFailure,
     ...(dt === null ? {} : { dt0: dt }),
     ...(memoryBudget === null ? {} : { memoryBudgetBytes: memoryBudget * 2 ** 20 }),
   };

@@ -79,6 +79,8 @@ export interface RunSummary {
   readonly seconds: number;
   readonly stepsPerSecond: number;
   readonly rhsEvaluationsPerStep: number;
+  /** Of all training steps: samples whose solve failed and that were left out. */
+  readonly failedSamples: number;
   /** Running mean of the last steps; null before the first step. */
   readonly trainingLoss: number | null;
   readonly trainingAccuracy: number | null;
@@ -114,6 +116,7 @@ export function summarise(
     seconds,
     stepsPerSecond: seconds > 0 ? steps.length / seconds : 0,
     rhsEvaluationsPerStep: sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),
+    failedSamples: sum((m) => m.solver?.failed ?? 0),
     trainingLoss: steps.at(-1)?.meanLoss ?? null,
     trainingAccuracy: steps.at(-1)?.meanAccuracy ?? null,
     validation: last("validation"),

@@ -8,13 +8,14 @@ import type { PanelLayout } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts";
-import type { SolveStats } from "../ode/solve.ts";
+import { assertSolved, type SolveStats } from "../ode/solve.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions, type EvaluationOptions } from "./connectomeOdeRnn.ts";
 import { ConnectomeRNN, type StepOptions } from "./connectomeRnn.ts";
 import type { ConnectomeNetwork, NetworkChunk } from "./network.ts";
 import type { ConnectomeNetworkOptions, ModelInput } from "./options.ts";
 import { ParameterSet } from "./parameters.ts";
 import { type ReadoutShape, readoutProgram } from "./readout.ts";
+import { rowAt, type SampleRows, scatterSamples } from "./samples.ts";
 
 export interface ReadoutOptions {
   readonly numClasses: number;
@@ -50,6 +51,8 @@ export interface BatchResult {
   readonly correct: number;
   readonly count: number;
   readonly stats: readonly SolveStats[];
+  /** Samples that did not reach their end, where that is allowed (`solve.onFailure`): all of the above is without them. */
+  readonly failed: readonly number[];
 }
 
 /** What a reverse pass yields besides the gradients of `parameters`. */
@@ -131,7 +134,10 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     return leaves;
   }
 
-  /** Logits [batch, classes] at the last evaluation time, or with `lossAllTimesteps` [times, batch, classes]; no dropout. */
+  /**
+   * Logits [batch, classes] at the last evaluation time, or with `lossAllTimesteps` [times, batch, classes]; no dropout. Those of samples
+   * that failed are NaN.
+   */
   async forward(
     input: ModelInput,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
@@ -146,16 +152,12 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     labels: ArrayLike<number> | null,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
   ): Promise<BatchResult & { logits: FloatArray }> {
-    const { nClasses } = this.#shape;
-    const { batch } = input;
-    const nTimes = evaluation.lossAllTimesteps ? this.rnn.outputTimes(input, evaluation) : 1;
-    const logits = floatArray(this.backend.dtype, nTimes * batch * nClasses);
-    const visit = async (chunk: NetworkChunk, buffers: ReadoutBuffers, time: number) => {
-      const at = (s: number, row: number) => (time * batch + chunk.first + s) * nClasses + row;
-      unpackState(await this.backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
-    };
-    const { x: _, ...result } = await this.#run(input, labels ?? new Uint8Array(batch), evaluation, false, visit);
-    return { ...result, logits };
+    const {
+      x: _,
+      logits,
+      ...result
+    } = await this.#run(input, labels ?? new Uint8Array(input.batch), evaluation, false);
+    return { ...result, logits: logits! };
   }
 
   /**
@@ -172,7 +174,8 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
       throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
     this.parameters.zeroGradients();
     this.backend.upload(this.#keyBuffer, deriveKey(this.#dropoutKey, step));
-    return this.#run(input, labels, evaluation, true, null);
+    const { logits: _, ...result } = await this.#run(input, labels, evaluation, true);
+    return result;
   }
 
   /**
@@ -187,10 +190,19 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
       throw new ArgumentError("calibrate", "standardise", "true in the classifier's options", "false");
     const { nFeatures } = this.#shape;
     const features = new Float64Array(input.batch * nFeatures);
-    for await (const chunk of this.rnn.chunks(input, evaluation, false)) {
+    const failed: number[] = [];
+    const stats: SolveStats[] = [];
+    for await (const chunk of this.rnn.chunks(input, evaluation, "loss")) {
+      if (chunk.stats) stats.push(chunk.stats);
+      failed.push(...chunk.failed.map((s) => chunk.first + s));
       const last = this.rnn.outputsOf(chunk).at(-1)!;
       const at = (s: number, row: number) => (chunk.first + s) * nFeatures + row;
       unpackState(await this.backend.download(last), features, at, chunk.count, nFeatures, chunk.layout);
+    }
+    if (failed.length > 0) {
+      if (failed.length === input.batch) for (const part of stats) assertSolved(part);
+      const some = this.rnn.selectSamples(input, evaluation, othersOf(failed, input.batch));
+      return this.calibrate(some.input, some.evaluation as ClassifierEvaluation<E>);
     }
     const { mean, std } = columnStatistics(features, input.batch, nFeatures);
     const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
@@ -234,39 +246,86 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
 
   // ---- one batch -------------------------------------------------------------------------------------------------------
 
+  /** A batch, and where samples fail, the batch without them. */
   async #run(
     input: ModelInput,
     labels: ArrayLike<number>,
     evaluation: ClassifierEvaluation<E>,
     training: boolean,
-    visit: ((chunk: NetworkChunk, buffers: ReadoutBuffers, time: number) => Promise<void>) | null,
-  ): Promise<GradientResult> {
+  ): Promise<Pass> {
     this.#checkLabels(labels, input.batch);
+    const all = await this.#pass(input, labels, evaluation, training);
+    const { failed, stats } = all;
+    if (failed.length === 0) return all;
+    if (failed.length === input.batch) for (const part of stats) assertSolved(part);
+    if (training) this.parameters.zeroGradients();
+    const kept = othersOf(failed, input.batch);
+    const some = this.rnn.selectSamples(input, evaluation, kept);
+    const ofKept = kept.map((s) => labels[s]!);
+    const rest = await this.#pass(some.input, ofKept, some.evaluation as ClassifierEvaluation<E>, training);
+    const spread = (part: FloatArray, whole: FloatArray, rows: SampleRows) => {
+      scatterSamples(part, whole, rows, kept);
+      return whole;
+    };
+    return {
+      ...rest,
+      failed,
+      stats,
+      x: rest.x && all.x && spread(rest.x, all.x.fill(0), this.rnn.inputRows(input)),
+      logits:
+        rest.logits &&
+        all.logits &&
+        spread(rest.logits, all.logits.fill(Number.NaN), this.#logitRows(input.batch, all.logits.length)),
+    };
+  }
+
+  /** One walk over the chunks. Once a sample fails, only the others that fail are still found out. */
+  async #pass(
+    input: ModelInput,
+    labels: ArrayLike<number>,
+    evaluation: ClassifierEvaluation<E>,
+    training: boolean,
+  ): Promise<Pass> {
     const { backend } = this;
+    const { nClasses } = this.#shape;
+    const { batch } = input;
     const nTimes = this.rnn.outputTimes(input, evaluation);
     const times = evaluation.lossAllTimesteps ? Array.from({ length: nTimes }, (_, j) => j) : [nTimes - 1];
     backend.fill(this.#loss, 0);
     backend.fill(this.#correct, 0);
     const stats: SolveStats[] = [];
+    const failed: number[] = [];
+    const logits = training ? null : floatArray(backend.dtype, times.length * batch * nClasses);
     const x = training && this.rnn.options.inputGradient ? floatArray(backend.dtype, input.data.length) : null;
-    for await (const chunk of this.rnn.chunks(input, evaluation, training)) {
+    for await (const chunk of this.rnn.chunks(input, evaluation, training ? "gradients" : "loss")) {
+      if (chunk.stats) stats.push(chunk.stats);
+      failed.push(...chunk.failed.map((s) => chunk.first + s));
+      if (failed.length > 0) continue;
       const buffers = this.#buffers(chunk.layout);
-      this.#uploadLabels(buffers, chunk, labels, 1 / (input.batch * times.length));
+      this.#uploadLabels(buffers, chunk, labels, 1 / (batch * times.length));
       for (const [time, j] of times.entries()) {
         this.#readout(chunk, buffers, j, training);
-        await visit?.(chunk, buffers, time);
+        if (!logits) continue;
+        const rows = this.#logitRows(batch, logits.length);
+        const at = (s: number, row: number) => rowAt(rows, chunk.first + s, time) + row;
+        unpackState(await backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
       }
       if (training) {
         const ctHs = chunk.ctHs.map((ct, j) => (times.includes(j) ? ct : null));
         const back = this.rnn.reverseChunk(chunk, ctHs);
         if (x) await this.rnn.readInputGradient(chunk, back, input, x);
       }
-      if (chunk.stats) stats.push(chunk.stats);
     }
-    if (training) this.parameters.foldGradients();
+    if (training && failed.length === 0) this.parameters.foldGradients();
     const loss = (await backend.download(this.#loss))[0]!;
     const correct = Math.round((await backend.download(this.#correct))[0]!);
-    return { loss, correct, count: input.batch * times.length, stats, x };
+    return { loss, correct, count: batch * times.length, stats, failed, x, logits };
+  }
+
+  /** How `length` logits lie on the host: time first. */
+  #logitRows(batch: number, length: number): SampleRows {
+    const width = this.#shape.nClasses;
+    return { batch, times: length / (batch * width), width, batchFirst: false };
   }
 
   #uploadLabels(
@@ -367,7 +426,16 @@ export class ConnectomeClassifier extends NetworkClassifier<StepOptions, Connect
   }
 }
 
+/** What a walk over a batch yields. */
+type Pass = GradientResult & { readonly logits: FloatArray | null };
+
 type ReadoutBuffers = Readonly<Record<"label" | "weight" | "sampleId" | "logits", DeviceBuffer>>;
+
+/** The samples of a batch that are not among `some`. */
+function othersOf(some: readonly number[], batch: number): number[] {
+  const without = new Set(some);
+  return Array.from({ length: batch }, (_, s) => s).filter((s) => !without.has(s));
+}
 
 /** Mean and (population) standard deviation of every column of a row-major [n, width] array. */
 function columnStatistics(x: Float64Array, n: number, width: number): { mean: Float64Array; std: Float64Array } {

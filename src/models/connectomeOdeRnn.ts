@@ -5,13 +5,27 @@ import { lanesOf } from "../backend/layout.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Controller } from "../ode/method.ts";
-import { assertSolved, OdeSolver, type SolveStats } from "../ode/solve.ts";
+import { assertSolved, failedSamples, OdeSolver, type SolveStats } from "../ode/solve.ts";
 import type { Tableau } from "../ode/tableau.ts";
 import { tableauByName } from "../ode/tableaus/index.ts";
-import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs } from "./network.ts";
+import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs, type RunPurpose } from "./network.ts";
 import type { ConnectomeNetworkOptions, InputGradients, ModelInput } from "./options.ts";
 import type { ParameterSet } from "./parameters.ts";
 import { rateDynamics } from "./rateDynamics.ts";
+import { rowAt } from "./samples.ts";
+
+/**
+ * What a sample that does not reach its end (too many steps, too small ones, numbers that are not finite) means for its batch:
+ *
+ * - "throw": a SolverError that names it;
+ * - "mask": the others go on as if it were not there. Its states are NaN from where it failed on, `stats.status` tells; it has no
+ *   weight in losses and gradients, which are those of a batch without it, to the bit;
+ * - "stop": as in torchode, the solve ends for all samples that are solved together. `forward` gives what there is by then, NaN for the
+ *   rest; gradients and losses are refused with a SolverError.
+ */
+export type FailurePolicy = "throw" | "mask" | "stop";
+
+export const FAILURE_POLICIES: readonly FailurePolicy[] = ["throw", "mask", "stop"];
 
 /** How the ODE is solved. */
 export interface SolveOptions {
@@ -31,6 +45,8 @@ export interface SolveOptions {
   readonly dt0?: number;
   /** true: every step has size dt0 and is accepted. */
   readonly fixedStep?: boolean;
+  /** Default "throw". */
+  readonly onFailure?: FailurePolicy;
   /** Gradients flow through the step-size control; default true, as in torchode. */
   readonly backpropThroughStepSizeControl?: boolean;
   /** Most bytes for the record of the reverse pass. */
@@ -68,13 +84,16 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   constructor(backend: Backend, options: ConnectomeODERNNOptions, parameters?: ParameterSet) {
     super(backend, options, parameters);
     this.#solve = options.solve ?? {};
+    const { onFailure = "throw" } = this.#solve;
+    if (!FAILURE_POLICIES.includes(onFailure))
+      throw new ArgumentError("ConnectomeODERNN", "solve.onFailure", FAILURE_POLICIES.join(" or "), `"${onFailure}"`);
     this.#maxSteps = this.#solve.maxSteps ?? DEFAULT_MAX_STEPS;
   }
 
   /** Solves a batch and returns outputs and states at the evaluation times. */
   async forward(input: ModelInput, evaluation: EvaluationOptions = {}): Promise<Trajectory> {
     const { outputs } = await this.run(input, evaluation, null);
-    return { ...outputs, ts: this.#times(evaluation) };
+    return this.#trajectory(outputs, input, evaluation);
   }
 
   /** Solves a batch, pulls `ctOuts` (cotangents of `outs`, same layout) back, and adds the gradients to those of `parameters`. */
@@ -84,7 +103,28 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     evaluation: EvaluationOptions = {},
   ): Promise<{ trajectory: Trajectory; gradients: InputGradients }> {
     const { outputs, gradients } = await this.run(input, evaluation, ctOuts);
-    return { trajectory: { ...outputs, ts: this.#times(evaluation) }, gradients: gradients! };
+    return { trajectory: this.#trajectory(outputs, input, evaluation), gradients: gradients! };
+  }
+
+  /** What a sample that failed did not reach is no number. */
+  #trajectory(outputs: NetworkOutputs, { batch }: ModelInput, evaluation: EvaluationOptions): Trajectory {
+    const { hs, outs, stats } = outputs;
+    const { startTime = 0, endTime = 1 } = evaluation;
+    const ts = this.#times(evaluation);
+    const reached = stats.flatMap((part) => part.t);
+    for (const sample of failedSamples(stats)) {
+      for (let j = 0; j < ts.length; j++) {
+        if (endTime > startTime ? ts[j]! <= reached[sample]! : ts[j]! >= reached[sample]!) continue;
+        for (const [array, width] of [
+          [hs, this.options.numNeurons],
+          [outs, this.nOutputs],
+        ] as const) {
+          const from = rowAt(this.rowsOf(batch, ts.length, width), sample, j);
+          array.fill(Number.NaN, from, from + width);
+        }
+      }
+    }
+    return { ...outputs, ts };
   }
 
   protected override shapeOf(
@@ -106,7 +146,7 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     first: number,
     count: number,
     evaluation: EvaluationOptions,
-    record: boolean,
+    purpose: RunPurpose,
   ): Promise<SolveStats> {
     const { startTime = 0, endTime = 1 } = evaluation;
     const span = this.#span(chunk);
@@ -122,9 +162,10 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
       tEnd: all(endTime),
       tEval: Array.from(this.#times(evaluation), all),
       ys: chunk.hs,
-      record,
+      record: purpose === "gradients",
     });
-    assertSolved(stats, this.#maxSteps, first);
+    const policy = this.#solve.onFailure ?? "throw";
+    if (policy === "throw" || (policy === "stop" && purpose !== "states")) assertSolved(stats, first);
     return stats;
   }
 
@@ -174,6 +215,7 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
         controller: controllerOf(solve, tableau),
         maxSteps: this.#maxSteps,
         ...(solve.dt0 === undefined ? {} : { dt0: solve.dt0 }),
+        onFailure: solve.onFailure === "stop" ? "stop" : "mask",
         ...(solve.memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes: solve.memoryBudgetBytes }),
         reverse: {
           wrt: this.trainedLeaves(),

@@ -8,7 +8,7 @@ import { lanesOf } from "../backend/layout.ts";
 import type { Program } from "../backend/program.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Value } from "../ops/value.ts";
-import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs } from "./network.ts";
+import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs, type RunPurpose } from "./network.ts";
 import type { ConnectomeNetworkOptions, InputGradients, ModelInput } from "./options.ts";
 import type { ParameterSet } from "./parameters.ts";
 import { discreteStep } from "./rateDynamics.ts";
@@ -77,8 +77,9 @@ export class ConnectomeRNN extends ConnectomeNetwork<StepOptions> {
     _first: number,
     _count: number,
     _evaluation: StepOptions,
-    record: boolean,
+    purpose: RunPurpose,
   ): Promise<null> {
+    const record = purpose === "gradients";
     const programs = this.#stepPrograms(chunk.steps);
     const saves = record ? this.#savesOf(chunk, programs) : null;
     chunk.hs.forEach((next, k) => {

@@ -8,7 +8,7 @@ import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/la
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
-import type { SolveStats } from "../ode/solve.ts";
+import { failedSamples, type SolveStats } from "../ode/solve.ts";
 import type { Value } from "../ops/value.ts";
 import { isSparse, type Projection } from "./matrix.ts";
 import type { NeuronTypes } from "./neuronTypes.ts";
@@ -24,6 +24,7 @@ import {
 import { type ParameterOptions, ParameterSet } from "./parameters.ts";
 import { outputProgram, outputReverseProgram, outputValue, projectProgram, unprojectProgram } from "./projection.ts";
 import type { RateShape } from "./rateDynamics.ts";
+import { gatherSamples, rowAt, type SampleRows, scatterSamples } from "./samples.ts";
 
 /** One chunk of a batch on the device after its run. */
 export interface NetworkChunk {
@@ -38,7 +39,12 @@ export interface NetworkChunk {
   readonly ctHs: readonly DeviceBuffer[];
   /** Solver statistics; null for a discrete model. */
   readonly stats: SolveStats | null;
+  /** Samples of the chunk, from 0, that did not reach their end: with them there is no reverse. */
+  readonly failed: readonly number[];
 }
+
+/** What a run is for: states alone; or a loss, or its gradients (recorded for the reverse pass), which need every sample or its mask. */
+export type RunPurpose = "states" | "loss" | "gradients";
 
 /** Cotangents that leave the dynamics, on the device. */
 export interface ChunkGradients {
@@ -160,13 +166,13 @@ export abstract class ConnectomeNetwork<E> {
   /** Output times of a run and its initial state; checks what the evaluation says. */
   protected abstract shapeOf(input: ModelInput, evaluation: E): RunShape;
 
-  /** Advances the chunk from `y0` under `drive`; fills `hs`. With `record`, `pullStates` will follow. */
+  /** Advances the chunk from `y0` under `drive`; fills `hs`. For "gradients", `pullStates` will follow. */
   protected abstract evolve(
     chunk: ChunkBuffers,
     first: number,
     count: number,
     evaluation: E,
-    record: boolean,
+    purpose: RunPurpose,
   ): Promise<SolveStats | null>;
 
   /**
@@ -230,8 +236,8 @@ export abstract class ConnectomeNetwork<E> {
 
   // ---- for read-outs ---------------------------------------------------------------------------------------------------
 
-  /** Runs the batch chunk by chunk; with `record`, `reverseChunk` must be called on each chunk before the next one. */
-  async *chunks(input: ModelInput, evaluation: E, record: boolean): AsyncGenerator<NetworkChunk> {
+  /** Runs the batch chunk by chunk; for "gradients", `reverseChunk` is to be called on each chunk before the next one. */
+  async *chunks(input: ModelInput, evaluation: E, purpose: RunPurpose): AsyncGenerator<NetworkChunk> {
     const steps = this.#checkInput(input);
     const { h0, times } = this.shapeOf(input, evaluation);
     if (h0 && h0.length !== input.batch * this.options.numNeurons) {
@@ -248,9 +254,30 @@ export abstract class ConnectomeNetwork<E> {
       const count = Math.min(maxLanes, input.batch - first);
       const chunk = this.#buffers(this.backend.layoutFor(count), steps, times);
       this.#uploadInput(chunk, input, first, count, h0);
-      const stats = await this.evolve(chunk, first, count, evaluation, record);
-      yield { first, count, layout: chunk.layout, key: chunk.key, hs: chunk.hs, ctHs: chunk.ctHs, stats };
+      const stats = await this.evolve(chunk, first, count, evaluation, purpose);
+      const failed = stats ? failedSamples([stats]) : [];
+      yield { first, count, layout: chunk.layout, key: chunk.key, hs: chunk.hs, ctHs: chunk.ctHs, stats, failed };
     }
+  }
+
+  /** The samples `kept` of a batch, as a batch of their own. */
+  selectSamples(input: ModelInput, evaluation: E, kept: readonly number[]): { input: ModelInput; evaluation: E } {
+    const { h0 } = this.shapeOf(input, evaluation);
+    const data = gatherSamples(input.data, this.inputRows(input), kept);
+    return {
+      input: { ...input, data, batch: kept.length },
+      evaluation: h0 ? { ...evaluation, h0: gatherSamples(h0, this.#stateRows(input.batch), kept) } : evaluation,
+    };
+  }
+
+  /** How the samples lie in an input. */
+  inputRows({ batch, steps = 1 }: ModelInput): SampleRows {
+    return this.rowsOf(batch, steps, this.options.inputSize);
+  }
+
+  /** How the samples lie in states, outputs and inputs on the host. */
+  protected rowsOf(batch: number, times: number, width: number): SampleRows {
+    return { batch, times, width, batchFirst: this.options.batchFirst ?? true };
   }
 
   /** Cotangents of the chunk's states → gradients of the parameters (added); call it after the chunk's recorded run. */
@@ -350,8 +377,8 @@ export abstract class ConnectomeNetwork<E> {
     const x = ctOuts && this.options.inputGradient ? floatArray(dtype, batch * steps * inputSize) : null;
     const h0 = ctOuts ? floatArray(dtype, batch * n) : null;
     const stats: SolveStats[] = [];
-    for await (const chunk of this.chunks(input, evaluation, ctOuts !== null)) {
-      const { first, count, layout } = chunk;
+    for await (const chunk of this.chunks(input, evaluation, ctOuts ? "gradients" : "states")) {
+      const { first, count, layout, failed } = chunk;
       if (chunk.stats) stats.push(chunk.stats);
       const chunkOuts = this.outputsOf(chunk);
       for (let j = 0; j < times; j++) {
@@ -359,9 +386,14 @@ export abstract class ConnectomeNetwork<E> {
         unpackState(await this.backend.download(chunk.hs[j]!), hs, at(n), count, n, layout);
         const out = await this.backend.download(chunkOuts[j]!);
         unpackState(out, outs, at(this.nOutputs), count, this.nOutputs, layout);
-        if (ctOuts) this.#pullOutput(chunk, j, ctOuts, at(this.nOutputs));
+        if (ctOuts && failed.length === 0) this.#pullOutput(chunk, j, ctOuts, at(this.nOutputs));
       }
       if (!ctOuts) continue;
+      if (failed.length > 0) {
+        const kept = Array.from({ length: count }, (_, s) => first + s).filter((s) => !failed.includes(s - first));
+        if (kept.length > 0) await this.#pullSome(input, evaluation, ctOuts, kept, { x, h0: h0! });
+        continue;
+      }
       const back = this.reverseChunk(chunk, chunk.ctHs);
       unpackState(await this.backend.download(back.ctY0), h0!, (s, row) => (first + s) * n + row, count, n, layout);
       if (x) await this.readInputGradient(chunk, back, input, x);
@@ -370,10 +402,29 @@ export abstract class ConnectomeNetwork<E> {
     return { outputs: { outs, hs, stats }, gradients: h0 && { x, h0 } };
   }
 
+  /** Gradients of the samples `kept` only, run again without the others; writes theirs into `target`. */
+  async #pullSome(
+    input: ModelInput,
+    evaluation: E,
+    ctOuts: ArrayLike<number>,
+    kept: readonly number[],
+    target: InputGradients,
+  ): Promise<void> {
+    const { times } = this.shapeOf(input, evaluation);
+    const some = this.selectSamples(input, evaluation, kept);
+    const ct = gatherSamples(ctOuts, this.rowsOf(input.batch, times, this.nOutputs), kept);
+    const { gradients } = await this.run(some.input, some.evaluation, ct);
+    scatterSamples(gradients!.h0, target.h0, this.#stateRows(input.batch), kept);
+    if (target.x) scatterSamples(gradients!.x!, target.x, this.inputRows(input), kept);
+  }
+
+  #stateRows(batch: number): SampleRows {
+    return { batch, times: 1, width: this.options.numNeurons, batchFirst: true };
+  }
+
   /** Position of (sample, time, row) in a host array [batch, times, width], or [times, batch, width] when time comes first. */
   #at(sample: number, time: number, row: number, batch: number, times: number, width: number): number {
-    const batchFirst = this.options.batchFirst ?? true;
-    return (batchFirst ? sample * times + time : time * batch + sample) * width + row;
+    return rowAt(this.rowsOf(batch, times, width), sample, time) + row;
   }
 
   #uploadInput(

@@ -168,9 +168,13 @@ export class ParameterSet {
     }
   }
 
-  /** Completes the gradients of shared parameters, once after everything has been added. */
+  /** Completes the gradients of shared parameters with what has been added since the last time. */
   foldGradients(): void {
-    for (const p of this.#parameters.values()) if (p.fold) this.#backend.run(p.fold);
+    for (const p of this.#parameters.values()) {
+      if (!p.fold) continue;
+      this.#backend.run(p.fold);
+      this.#backend.fill(p.gradTarget!, 0);
+    }
   }
 
   /** Host copy of a parameter's values; row-major for a sparse matrix. */

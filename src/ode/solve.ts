@@ -22,7 +22,8 @@ export interface SolverOptions extends Method {
   readonly dt0?: number | "perSample";
   /**
    * When a sample fails (maxSteps, dtMin, nonFinite): "mask" (default) lets the others finish; "stop" ends the solve for all at
-   * that attempt, as torchode does. Either way `stats.status` tells; see assertSolved.
+   * that attempt, as torchode does. Either way `stats.status` tells; see assertSolved. A solve with a sample that is not finite has
+   * no reverse: solve the others again without it.
    */
   readonly onFailure?: "mask" | "stop";
 }
@@ -47,7 +48,8 @@ export interface SolveRequest {
   readonly record: boolean;
 }
 
-export type SolveStatus = "success" | "dtMin" | "maxSteps" | "nonFinite";
+/** "stopped": did not fail, but another sample did, where that ends the solve for all. */
+export type SolveStatus = "success" | "dtMin" | "maxSteps" | "nonFinite" | "stopped";
 
 export interface SolveStats {
   /** Attempts and accepted attempts per sample. */
@@ -137,10 +139,16 @@ export class OdeSolver {
   }
 }
 
+/** The samples of a batch, solved in one or several parts, that did not reach their end. */
+export function failedSamples(parts: readonly Pick<SolveStats, "status">[]): number[] {
+  return parts.flatMap(({ status }) => status).flatMap((status, sample) => (status === "success" ? [] : [sample]));
+}
+
 /** Throws for the first sample that did not reach its end: which (counted from `firstSample`), where, and what to try. */
-export function assertSolved(stats: SolveStats, maxSteps: number, firstSample = 0): void {
-  const index = stats.status.findIndex((s) => s !== "success");
-  if (index < 0) return;
+export function assertSolved(stats: SolveStats, firstSample = 0): void {
+  const failed = failedSamples([stats]);
+  if (failed.length === 0) return;
+  const index = failed.find((s) => stats.status[s] !== "stopped") ?? failed[0]!;
   const sample = firstSample + index;
   const status = stats.status[index]!;
   const t = stats.t[index]!;
@@ -148,13 +156,13 @@ export function assertSolved(stats: SolveStats, maxSteps: number, firstSample = 
   throw new SolverError(
     status,
     `solve: sample ${sample} stopped at t = ${t} with step ${dt} after ${stats.nSteps[index]} attempts (${status}${
-      status === "maxSteps" ? ` = ${maxSteps}` : ""
+      status === "maxSteps" ? ` = ${stats.nSteps[index]}` : ""
     }); ${ADVICE[status]}`,
     { sample, t, dt, status, nSteps: stats.nSteps[index] },
   );
 }
 
-/** The outcome of a sample from its number on the device. */
+/** The outcome of a sample that runs no more, from its number on the device. */
 export function statusName(code: number): SolveStatus {
   if (code === STATUS.ok) return "success";
   if (code === STATUS.dtMin) return "dtMin";
@@ -163,6 +171,7 @@ export function statusName(code: number): SolveStatus {
 
 const ADVICE: Readonly<Record<SolveStatus, string>> = {
   success: "",
+  stopped: "see the sample that failed",
   dtMin: "lower dtMin, loosen rtol/atol, or check whether the right-hand side jumps there",
   maxSteps:
     "raise maxSteps, loosen rtol/atol, or check whether the weights make the system stiff (large gain, small tau)",
@@ -191,7 +200,7 @@ class Session {
   readonly #addState: Program;
   #tEval: DeviceBuffer[] = [];
   #nextId = 0;
-  #record: { request: SolveRequest; attempts: number; due: number[][] } | null = null;
+  #record: { request: SolveRequest; stats: SolveStats; attempts: number; due: number[][] } | null = null;
 
   constructor(
     backend: Backend,
@@ -274,17 +283,19 @@ class Session {
       active = (await backend.download(this.#common.active!))[0]! > 0;
       if (stops && (await backend.download(last.status!)).some((code) => code !== STATUS.ok)) break;
     }
-    const stats = await this.#stats(request, last);
-    const used = Math.max(1, ...stats.nSteps);
+    const outcome = await this.#stats(request, last);
+    const used = Math.max(1, ...outcome.nSteps);
     if (record) {
       if (used < attempts) {
         // The attempts after the last needed one changed nothing, and their reverse would add nothing.
         this.#tape.truncate(used);
         due.length = used;
       }
-      this.#record = { request, attempts: used, due };
     }
-    return { ...stats, steps, nFEvals: this.#evaluations(used), plan: record ? this.#tape.plan() : null };
+    const plan = record ? this.#tape.plan() : null;
+    const stats: SolveStats = { ...outcome, steps, nFEvals: this.#evaluations(used), plan };
+    if (record) this.#record = { request, stats, attempts: used, due };
+    return stats;
   }
 
   reverse(
@@ -296,7 +307,9 @@ class Session {
     const programs = this.#programs.reverse;
     if (!record || !programs)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
-    const { request, attempts, due } = record;
+    const { request, stats, attempts, due } = record;
+    // Its numbers times a cotangent of zero would be NaN, and that in the sums over all samples.
+    if (stats.status.includes("nonFinite")) assertSolved(stats);
     const backend = this.#backend;
     const buffers = this.#reverseState();
     const gradBindings: Record<string, Bindable> = {};
@@ -526,7 +539,8 @@ class Session {
   async #stats(request: SolveRequest, last: BufferSet): Promise<Omit<SolveStats, "steps" | "nFEvals" | "plan">> {
     const read = async (name: (typeof PER_SAMPLE)[number]) =>
       Array.from(await this.#backend.download(last[name]!)).slice(0, request.samples);
-    const status = (await read("status")).map(statusName);
+    const running = await read("running");
+    const status = (await read("status")).map((code, s) => (running[s]! > 0 ? "stopped" : statusName(code)));
     return {
       status,
       nSteps: await read("nSteps"),

@@ -108,11 +108,12 @@ export async function findExamples(
       probability,
     };
   });
-  const right = all.filter((e) => e.answer === e.label);
+  const answered = all.filter((e) => !Number.isNaN(e.probability));
+  const right = answered.filter((e) => e.answer === e.label);
   const firstOfClass = right.filter((e) => right.find((other) => other.label === e.label) === e);
   const others = right.filter((e) => !firstOfClass.includes(e));
   const recognised = [...firstOfClass, ...others].slice(0, RECOGNISED).sort((a, b) => a.label - b.label);
-  const mistaken = all.filter((e) => e.answer !== e.label).sort((a, b) => b.probability - a.probability);
+  const mistaken = answered.filter((e) => e.answer !== e.label).sort((a, b) => b.probability - a.probability);
   return [...recognised, ...mistaken.slice(0, MISTAKEN)];
 }
 

@@ -40,16 +40,18 @@ export interface EvaluationRecord {
   readonly loss: number;
   readonly accuracy: number;
   readonly count: number;
+  /** Images whose solve failed, left out (`--on-failure mask`). */
+  readonly failed: number;
   readonly seconds: number;
   /** One row per label, one column per prediction. */
   readonly confusion: readonly (readonly number[])[];
 }
 
 export function evaluationRecord(set: EvaluationSet, step: number, evaluation: Evaluation): EvaluationRecord {
-  const { confusion, loss, accuracy, count, seconds } = evaluation;
+  const { confusion, loss, accuracy, count, failed, seconds } = evaluation;
   const classes = Math.sqrt(confusion.length);
   const rows = Array.from({ length: classes }, (_, c) => [...confusion.subarray(c * classes, (c + 1) * classes)]);
-  return { set, step, loss, accuracy, count, seconds, confusion: rows };
+  return { set, step, loss, accuracy, count, failed, seconds, confusion: rows };
 }
 
 /** One event as a line of JSON, with its line end. Numbers that are not finite become null, as JSON has none. */

@@ -87,6 +87,7 @@ export function progressLine(m: StepMetrics): string {
     `acc ${(100 * m.meanAccuracy).toFixed(1)} %`,
     `${m.stepsPerSecond.toPrecision(3)} steps/s`,
     ...(m.solver ? [`${m.solver.rhsEvaluations} RHS/step`] : []),
+    ...(m.solver?.failed ? [`${m.solver.failed} failed`] : []),
     `${duration(m.eta)} left`,
   ].join("  ");
 }

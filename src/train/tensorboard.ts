@@ -93,6 +93,7 @@ export function stepScalars({ loss, accuracy, learningRate, stepsPerSecond, solv
     ...(solver && {
       "solver/RHS evaluations per step": solver.rhsEvaluations,
       "solver/attempts per image": solver.steps.mean,
+      "solver/failed images": solver.failed,
     }),
   };
 }

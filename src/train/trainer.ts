@@ -10,7 +10,7 @@ import type { BatchResult, ClassifierEvaluation, NetworkClassifier } from "../mo
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ConnectomeNetwork } from "../models/network.ts";
 import type { ModelInput } from "../models/options.ts";
-import type { SolveStats } from "../ode/solve.ts";
+import { failedSamples, type SolveStats } from "../ode/solve.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
@@ -36,6 +36,8 @@ export interface SolverMetrics {
   readonly steps: { readonly min: number; readonly mean: number; readonly max: number };
   /** Attempts that the error control rejected, over all samples. */
   readonly rejected: number;
+  /** Samples that did not reach their end and have no weight in loss and gradient (`solve.onFailure: "mask"`). */
+  readonly failed: number;
 }
 
 export interface StepMetrics {
@@ -67,7 +69,10 @@ export interface StepMetrics {
 export interface Evaluation {
   readonly loss: number;
   readonly accuracy: number;
+  /** Images that were classified. */
   readonly count: number;
+  /** Images whose solve failed, left out of all of the above and below (`solve.onFailure: "mask"`). */
+  readonly failed: number;
   /** [classes, classes], row = label, column = prediction. */
   readonly confusion: Uint32Array;
   readonly seconds: number;
@@ -266,14 +271,17 @@ export class Trainer<E extends object = EvaluationOptions> {
     if (set.count === 0) throw new ArgumentError("evaluate", "set", "at least one image", "none");
     const start = performance.now();
     const confusion = new Uint32Array(set.classes ** 2);
-    let loss = 0;
+    let totalLoss = 0;
+    let failed = 0;
     for (const batch of batches(set, { batchSize: EVALUATION_BATCH, ...(signal ? { signal } : {}) })) {
       await nextTurn();
       const input = { data: batch.images, batch: batch.size };
       const result = await this.model.evaluate(input, batch.labels, this.#evaluation);
-      loss += (result.loss * batch.size) / set.count;
+      totalLoss += result.loss * (batch.size - result.failed.length);
+      failed += result.failed.length;
       const width = result.logits.length / batch.size;
       for (let b = 0; b < batch.size; b++) {
+        if (result.failed.includes(b)) continue;
         const predicted = indexOfMax(result.logits.subarray(b * width, (b + 1) * width));
         confusion[batch.labels[b]! * set.classes + predicted]!++;
       }
@@ -281,7 +289,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     let correct = 0;
     for (let c = 0; c < set.classes; c++) correct += confusion[c * (set.classes + 1)]!;
     const seconds = (performance.now() - start) / 1000;
-    return { loss, accuracy: correct / set.count, count: set.count, confusion, seconds };
+    const count = set.count - failed;
+    return { loss: totalLoss / count, accuracy: correct / count, count, failed, confusion, seconds };
   }
 }
 
@@ -313,6 +322,7 @@ function solverMetrics(stats: readonly SolveStats[]): SolverMetrics | null {
     rhsEvaluations: Math.max(...stats.map((s) => s.nFEvals)),
     steps: { min: Math.min(...steps), mean: attempts / steps.length, max: Math.max(...steps) },
     rejected: attempts - accepted,
+    failed: failedSamples(stats).length,
   };
 }
 

@@ -13,6 +13,7 @@ import { RunFolder } from "../../src/cli/runFolder.ts";
 import { describeStart } from "../../src/cli/summary.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import type { SolverMetrics } from "../../src/train/trainer.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { jsonLines, type Line } from "./process.ts";
 
@@ -133,6 +134,30 @@ test("a full disk ends the run with a clear error, and the last checkpoint stays
   assert.equal(steps(lines), [1, 2, 3, 4]);
   assert.is(lines.find(({ event }) => event === "checkpoint")!.step, 2);
   await loadCheckpoint(checkpoint);
+});
+
+test("--on-failure mask: a run goes on without the images whose solve fails, and counts them; else it fails", async () => {
+  const solvers = (lines: readonly Line[]) =>
+    lines.flatMap((line) => (line.event === "step" ? [line.solver as SolverMetrics] : []));
+  const settings = { steps: 2, testSamples: 24 };
+  const free = await run(join(dir, "free"), settings, lossless());
+  const most = solvers(free.lines).map(({ steps }) => steps.max);
+  assert.equal(
+    solvers(free.lines).map(({ failed }) => failed),
+    [0, 0],
+  );
+  // One step too few for some images of the first batch.
+  const maxSteps = most[0]! - 1;
+  const masked = await run(join(dir, "masked"), { ...settings, maxSteps, onFailure: "mask" }, lossless());
+  assert.is(masked.error, null);
+  const counts = solvers(masked.lines).map(({ failed }) => failed);
+  assert.ok(counts[0]! > 0 && counts.every((failed) => failed < 16), `${counts}`);
+  const summary = masked.lines.find((line) => line.event === "summary")!;
+  assert.is(summary.failedSamples, counts[0]! + counts[1]!);
+  const evaluation = masked.lines.find((line) => line.event === "evaluation")!;
+  assert.is((evaluation.count as number) + (evaluation.failed as number), 24);
+  const thrown = await run(join(dir, "thrown"), { ...settings, maxSteps }, lossless());
+  assert.match((thrown.error as Error).message, /after \d+ attempts \(maxSteps = \d+\)/);
 });
 
 test.run();

@@ -33,8 +33,8 @@ export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return sum;
 }
 
-/** How the format writes the outcome of a sample. */
-export const STATUS_CODES = { success: 0, dtMin: 2, maxSteps: 3, nonFinite: 4 } as const;
+/** How the format writes the outcome of a sample; one that stops because another fails is no failure there. */
+export const STATUS_CODES = { success: 0, stopped: 0, dtMin: 2, maxSteps: 3, nonFinite: 4 } as const;
 
 /** Counts per sample over the chunks of a batch. Evaluations are counted for the whole batch, so the longest chunk decides. */
 export function stepCounts(chunks: readonly SolveStats[]): [string, number[]][] {

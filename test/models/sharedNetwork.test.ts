@@ -163,6 +163,32 @@ test("generated: the network computes what the same one with a weight per synaps
   single.dispose();
 });
 
+test("gradients of several passes add up until they are set to zero", async ({ f64 }) => {
+  const { csr, neurons } = generated();
+  const model = new ConnectomeODERNN(f64, sharedNetwork(csr, neurons, 0.3));
+  const input = { data: Float64Array.from({ length: csr.nRows }, (_, i) => Math.sin(i)), batch: 1 };
+  const ct = new Float64Array(2 * csr.nRows).fill(1);
+  const sums: Record<string, ArrayLike<number>[]> = { [STRENGTH]: [], [BIAS]: [], [TAU]: [] };
+  for (let pass = 1; pass <= 3; pass++) {
+    await model.vjp(input, ct);
+    for (const [name, ofPasses] of Object.entries(sums)) ofPasses.push(await model.parameters.gradient(name));
+  }
+  for (const [name, [first, second, third]] of Object.entries(sums)) {
+    // Doubling is exact; three times is rounded once.
+    assert.equal(
+      Array.from(second!),
+      Array.from(first!, (g) => 2 * g),
+      name,
+    );
+    assert.equal(
+      Array.from(third!),
+      Array.from(first!, (g) => 2 * g + g),
+      name,
+    );
+  }
+  model.dispose();
+});
+
 const withFlyvis = (name: string, body: (context: Context) => Promise<void>) =>
   testOrSkip(test, folder !== null, "no shared folder with flyvis", name, body);
 

@@ -97,7 +97,7 @@ function stepMetrics(step: number): StepMetrics {
     meanLoss: loss,
     meanAccuracy: 1 - loss / 2.4,
     learningRate: 1e-3,
-    solver: { rhsEvaluations: 44, steps: { min: 6, mean: 7.2, max: 9 }, rejected: step % 5 },
+    solver: { rhsEvaluations: 44, steps: { min: 6, mean: 7.2, max: 9 }, rejected: step % 5, failed: 0 },
     seconds: 0.5,
     stepsPerSecond: 2,
     eta: 0,
@@ -109,5 +109,5 @@ function evaluation(set: EvaluationRecord["set"], step: number): EvaluationRecor
   const confusion = Array.from({ length: 10 }, (_, i) =>
     Array.from({ length: 10 }, (_, j) => (i === j ? 97 : (i * 7 + j * 3) % 5)),
   );
-  return { set, step, loss: 0.4, accuracy: 0.91, count: 1200, seconds: 3, confusion };
+  return { set, step, loss: 0.4, accuracy: 0.91, count: 1200, failed: 0, seconds: 3, confusion };
 }

@@ -20,7 +20,7 @@ function metricsOf(step: number, lastStep = 100): StepMetrics {
     meanLoss: 2.3 / step,
     meanAccuracy: 0.5,
     learningRate: 1e-3,
-    solver: { rhsEvaluations: 26, steps: { min: 4, mean: 4.2, max: 5 }, rejected: 0 },
+    solver: { rhsEvaluations: 26, steps: { min: 4, mean: 4.2, max: 5 }, rejected: 0, failed: 0 },
     seconds: 0.1,
     stepsPerSecond: 10,
     eta: (lastStep - step) / 10,
@@ -57,7 +57,7 @@ test("a full disk is an error in plain words", async () => {
 
 test("a file is continued after a step: what followed it, and a line that was cut off, are gone", async () => {
   const file = join(dir, "resumed.jsonl");
-  const evaluation = { loss: 1, accuracy: 0.5, count: 1, seconds: 1, confusion: new Uint32Array(1) };
+  const evaluation = { loss: 1, accuracy: 0.5, count: 1, failed: 0, seconds: 1, confusion: new Uint32Array(1) };
   const events: RunEvent[] = [
     { event: "config" },
     { event: "step", ...metricsOf(1) },
@@ -95,7 +95,7 @@ test("numbers that JSON lacks become null", () => {
 
 test("a confusion matrix is written row by row", () => {
   const confusion = Uint32Array.of(1, 2, 3, 4);
-  const record = evaluationRecord("test", 7, { loss: 1, accuracy: 0.5, count: 10, seconds: 0.1, confusion });
+  const record = evaluationRecord("test", 7, { loss: 1, accuracy: 0.5, count: 10, failed: 0, seconds: 0.1, confusion });
   assert.equal(record.confusion, [
     [1, 2],
     [3, 4],

@@ -26,7 +26,7 @@ const METRICS: StepMetrics = {
   meanLoss: 2,
   meanAccuracy: 0.5,
   learningRate: 1e-3,
-  solver: { rhsEvaluations: 44, steps: { min: 6, mean: 7, max: 8 }, rejected: 0 },
+  solver: { rhsEvaluations: 44, steps: { min: 6, mean: 7, max: 8 }, rejected: 0, failed: 0 },
   seconds: 1,
   stepsPerSecond: 1,
   eta: 0,
@@ -134,7 +134,16 @@ test("of the events of a run, steps and evaluations are written", async ({ folde
   const events = await EventFile.create(folder);
   await events.record({ event: "step", ...METRICS });
   await events.record({ event: "warning", message: "beware" });
-  const evaluation = { set: "test", step: 1, loss: 0.5, accuracy: 0.75, count: 4, seconds: 1, confusion: [] } as const;
+  const evaluation = {
+    set: "test",
+    step: 1,
+    loss: 0.5,
+    accuracy: 0.75,
+    count: 4,
+    failed: 0,
+    seconds: 1,
+    confusion: [],
+  } as const;
   await events.record({ event: "evaluation", ...evaluation });
   await events.close();
   const [, ...rest] = records(await readFile(events.file));
@@ -176,6 +185,7 @@ test("a step of training has loss, accuracy, learning rate, speed and the solver
     "speed/steps per second",
     "solver/RHS evaluations per step",
     "solver/attempts per image",
+    "solver/failed images",
   ]);
   assert.is(Object.keys(stepScalars({ ...METRICS, solver: null })).length, 4);
 });
