@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { tempDir } from "./io/fixtures.ts";
@@ -87,6 +88,13 @@ test("its command runs, and what imports it", () => {
   assert.is(run(process.execPath, [command, "--version"], project).trim(), version);
   const program = 'import { VERSION } from "axograd"; console.log(VERSION);';
   assert.is(run(process.execPath, ["--input-type=module", "-e", program], project).trim(), version);
+});
+
+test("what needs an optional package says so, and how to install it", () => {
+  const raster = JSON.stringify(pathToFileURL(join(project, "package", "dist", "src", "report", "raster.js")).href);
+  const program = `const { pngOfSvg } = await import(${raster}); await pngOfSvg("").catch((e) => console.log(e.code, e.message));`;
+  const said = run(process.execPath, ["--input-type=module", "-e", program], project);
+  assert.match(said, /^peer-missing .*npm install sharp/);
 });
 
 test.run();

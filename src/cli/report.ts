@@ -12,7 +12,9 @@ import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
-import { RUN_FILES } from "./runFolder.ts";
+import { openPage } from "./openPage.ts";
+import { readBegunConfig } from "./resume.ts";
+import { RUN_FILES, RunFolder } from "./runFolder.ts";
 import { path } from "./values.ts";
 
 /** Folder in that of the run. */
@@ -20,6 +22,8 @@ const PLOTS = "plots";
 
 interface GivenOptions {
   readonly out?: string;
+  readonly png?: boolean;
+  readonly open?: boolean;
   readonly json?: boolean;
 }
 
@@ -34,16 +38,21 @@ export function register(program: Command): void {
       `the page (default: ${RUN_FILES.report} in the folder; plots go to ${PLOTS}/ there)`,
       path("--out"),
     )
+    .option("--png", "plots as PNG files, too; needs the package sharp")
+    .option("--open", "open the page in the browser")
     .option("--json", "say what was written as JSON")
-    .action(async (run: string, { out, json }: GivenOptions) => {
-      const written = await reportRun(run, out ? { file: out } : {});
+    .action(async (run: string, { out, png = false, open = false, json = false }: GivenOptions) => {
+      const written = await reportRun(run, { png, ...(out ? { file: out } : {}) });
       process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${written.file}\n`);
+      if (open) await openPage(written.file);
     });
 }
 
 export interface ReportOptions {
   /** Default: report.html in the folder. */
   readonly file?: string;
+  /** Plots as PNG files, too. */
+  readonly png?: boolean;
   /** What the run works with, where that is at hand. */
   readonly backend?: Backend;
   readonly materials?: Materials;
@@ -57,7 +66,8 @@ export interface WrittenReport {
 /** Writes the page and the plots of the run in `folder`. */
 export async function reportRun(folder: string, options: ReportOptions = {}): Promise<WrittenReport> {
   const run = await readRunRecord(folder);
-  const config = run.start.config as unknown as TrainConfig;
+  // What a run of an earlier version did not record has its default.
+  const config = await readBegunConfig(new RunFolder(folder));
   const materials = options.materials ?? (await loadMaterials(config));
   const groups = neuronGroups(materials);
   const observations = await withBackend(config, options.backend, (backend) =>
@@ -65,9 +75,8 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   );
   const report = buildReport({ run, network: { weights: materials.weights, groups }, observations });
   const file = options.file ?? join(folder, RUN_FILES.report);
-  const plots = join(folder, PLOTS);
-  await writeReport(report, file, plots);
-  return { file, plots: report.figures.map(({ id }) => join(plots, `${id}.svg`)) };
+  const plots = await writeReport(report, file, join(folder, PLOTS), { png: options.png ?? false });
+  return { file, plots };
 }
 
 /** Neurons by cell type, or by how they are wired where no types are known. */

@@ -15,6 +15,7 @@ import { standaloneSvg } from "../report/figure.ts";
 import type { NeuronGroup } from "../report/groups.ts";
 import { type ShownInput, shownImages } from "../report/observation.ts";
 import { activityFigure } from "../report/plots/activity.ts";
+import { pngOfSvg } from "../report/raster.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
@@ -70,7 +71,7 @@ export function register(program: Command): void {
     .option("--times <n>", "evaluation times, from 0 to --end-time", wholeNumber("--times", 2), DEFAULT_TIMES)
     .option("--neurons <which>", "cell types, roles, indices and ranges, like T4a,output,0-99 (default: all)")
     .option("--config <file>", "settings of a fresh model from YAML or JSON", path("--config"))
-    .option("--plot <file>", "activity as an SVG file", path("--plot"))
+    .option("--plot <file>", "activity as a file, .svg or .png (needs the package sharp)", plotFile)
     .option("--json", "say what was written as JSON");
   for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
   command.addHelpText("after", EXAMPLES).action(run);
@@ -103,7 +104,8 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
       hs,
       groups: shown,
     });
-    await replaceFile(given.plot, [standaloneSvg(figure)]);
+    const svg = standaloneSvg(figure);
+    await replaceFile(given.plot, [given.plot.endsWith(".png") ? await pngOfSvg(svg) : svg]);
   }
   const written = { out: given.out, plot: given.plot ?? null };
   const summary = { ...written, samples: batch, times: ts.length, neurons: neurons.length };
@@ -224,6 +226,11 @@ function columnsOf(values: Trajectory["hs"], width: number, columns: Uint32Array
     });
   }
   return picked;
+}
+
+function plotFile(text: string): string {
+  if (/\.(svg|png)$/.test(text)) return text;
+  throw new ArgumentError("command line", "--plot", "a file that ends with .svg or .png", JSON.stringify(text));
 }
 
 function npz(text: string): string {

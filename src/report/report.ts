@@ -21,6 +21,7 @@ import { examplesFigure } from "./plots/examples.ts";
 import { lossFigure } from "./plots/loss.ts";
 import { solverStepsFigure } from "./plots/solverSteps.ts";
 import { spyFigure } from "./plots/spy.ts";
+import { pngOfSvg } from "./raster.ts";
 import type { RunRecord } from "./runRecord.ts";
 
 /** The network of the run, with the weights that training started from. */
@@ -76,15 +77,32 @@ export function buildReport(parts: ReportParts): Report {
   return { html, figures: sections.flatMap((s) => s.figures).filter((f): f is Figure => !("missing" in f)) };
 }
 
-/** Writes the page to `file` and every figure as an SVG file into `plotsFolder`. */
-export async function writeReport({ html, figures }: Report, file: string, plotsFolder: string): Promise<void> {
+/**
+ * Writes the page to `file` and every figure into `plotsFolder`, as an SVG file and, if wanted, as a PNG file.
+ *
+ * @returns the files of the figures
+ */
+export async function writeReport(
+  { html, figures }: Report,
+  file: string,
+  plotsFolder: string,
+  { png = false }: { readonly png?: boolean } = {},
+): Promise<string[]> {
   try {
     await mkdir(plotsFolder, { recursive: true });
   } catch (cause) {
     throw writeError(plotsFolder, cause);
   }
-  for (const figure of figures) await replaceFile(join(plotsFolder, `${figure.id}.svg`), [standaloneSvg(figure)]);
+  const written: string[] = [];
+  for (const figure of figures) {
+    const svg = standaloneSvg(figure);
+    const plot = join(plotsFolder, figure.id);
+    written.push(`${plot}.svg`, ...(png ? [`${plot}.png`] : []));
+    await replaceFile(`${plot}.svg`, [svg]);
+    if (png) await replaceFile(`${plot}.png`, [await pngOfSvg(svg)]);
+  }
   await replaceFile(file, [html]);
+  return written;
 }
 
 function learning({ steps, evaluations, start }: RunRecord): Section {

@@ -5,9 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { openCommand, openPage } from "../../src/cli/openPage.ts";
 import { register as registerReport } from "../../src/cli/report.ts";
 import { register as registerTrain } from "../../src/cli/train.ts";
 import { FileFormatError } from "../../src/core/errors.ts";
+import { fails } from "../io/fixtures.ts";
 import { runCommand } from "./command.ts";
 import { TINY } from "./process.ts";
 
@@ -39,6 +41,13 @@ test("the page and its plots are written into the run's folder", async ({ run })
   assert.not.match(html, /class="half missing"/);
 });
 
+test("--png makes a picture of every plot, too", async ({ run }) => {
+  const { plots } = JSON.parse(await runCommand(registerReport, "report", run, "--png", "--json"));
+  const pictures = plots.filter((name: string) => name.endsWith(".png"));
+  assert.is(pictures.length, plots.length / 2);
+  for (const name of pictures) assert.match((await readFile(name)).toString("latin1", 0, 4), /PNG/);
+});
+
 test("--out names another file", async ({ folder, run }) => {
   const file = join(folder, "elsewhere.html");
   assert.is(await runCommand(registerReport, "report", run, "--out", file), `${file}\n`);
@@ -63,6 +72,27 @@ test("--no-report leaves a run without a page", async ({ folder }) => {
   const names = await readdir(out);
   assert.ok(!names.includes("report.html") && !names.includes("plots"));
   assert.not.match(await readFile(join(out, "summary.json"), "utf8"), /report\.html/);
+});
+
+test("--open without a screen says so after the page is written", async ({ folder, run }) => {
+  assert.is(openCommand("a.html", "linux", {}), null);
+  assert.equal(openCommand("/a.html", "linux", { DISPLAY: ":0" }), ["xdg-open", "/a.html"]);
+  assert.equal(openCommand("/a.html", "darwin", {}), ["open", "/a.html"]);
+  assert.is(openCommand("/a b.html", "win32", {})?.[0], "rundll32");
+  const names = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "PATH"] as const;
+  const before = names.map((name) => process.env[name]);
+  const file = join(folder, "opened.html");
+  try {
+    for (const name of names) delete process.env[name];
+    await fails(() => openPage(file), "no-browser", /a system without a screen/);
+    process.env.DISPLAY = ":0";
+    await fails(() => openPage(file), "no-browser", /opened\.html, got no xdg-open on this system/);
+    await fails(() => runCommand(registerReport, "report", run, "--out", file, "--open"), "no-browser");
+    assert.match(await readFile(file, "utf8"), /<!doctype html>/);
+  } finally {
+    for (const [k, name] of names.entries()) if (before[k] !== undefined) process.env[name] = before[k];
+    if (before[0] === undefined) delete process.env.DISPLAY;
+  }
 });
 
 test("a folder that is no run is refused with what is missing", async ({ folder }) => {

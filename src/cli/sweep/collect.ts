@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { replaceFile } from "../../io/durable.ts";
 import { standaloneSvg } from "../../report/figure.ts";
 import { comparisonFigure } from "../../report/plots/comparison.ts";
+import { pngOfSvg } from "../../report/raster.ts";
 import type { PlannedRun } from "./plan.ts";
 import { collectResults, type SweepResults } from "./results.ts";
 import { groupName, MEASURE_WORDS, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "./resultTables.ts";
@@ -15,6 +16,7 @@ const FILES = {
   markdown: "results.md",
   json: "results.json",
   plot: "results.svg",
+  picture: "results.png",
 } as const;
 
 const HELP = `
@@ -28,11 +30,12 @@ export function register(program: Command): void {
     .command("collect")
     .description("gather what the runs of a sweep came to: tables, means over seeds, a plot")
     .argument("<dir>", "folder of a sweep, finished or not")
+    .option("--png", "the plot as a PNG file, too; needs the package sharp")
     .option("--json", "the results as JSON on stdout")
     .addHelpText("after", HELP)
-    .action(async (dir: string, { json = false }: { readonly json?: boolean }) => {
+    .action(async (dir: string, { png = false, json = false }: { readonly png?: boolean; readonly json?: boolean }) => {
       const folder = new SweepFolder(dir);
-      printResults(await collect(folder, await folder.runs()), { json });
+      printResults(await collect(folder, await folder.runs(), { png }), { json });
     });
 }
 
@@ -42,17 +45,22 @@ export interface Collected extends SweepResults {
 }
 
 /** Reads what is there of the runs, and writes it into the sweep's folder. */
-export async function collect(folder: SweepFolder, runs: readonly PlannedRun[]): Promise<Collected> {
+export async function collect(
+  folder: SweepFolder,
+  runs: readonly PlannedRun[],
+  { png = false }: { readonly png?: boolean } = {},
+): Promise<Collected> {
   const results = collectResults(await folder.states(runs));
   const plot = plotOf(results);
-  const texts: readonly (readonly [name: string, text: string])[] = [
+  const contents: readonly (readonly [name: string, content: string | Uint8Array])[] = [
     [FILES.csv, resultsCsv(results)],
     [FILES.markdown, resultsMarkdown(results)],
     [FILES.json, `${JSON.stringify(results, null, 2)}\n`],
     ...(plot ? [[FILES.plot, plot] as const] : []),
+    ...(plot && png ? [[FILES.picture, await pngOfSvg(plot)] as const] : []),
   ];
-  for (const [name, text] of texts) await replaceFile(join(folder.path, name), [text]);
-  return { ...results, files: texts.map(([name]) => join(folder.path, name)) };
+  for (const [name, content] of contents) await replaceFile(join(folder.path, name), [content]);
+  return { ...results, files: contents.map(([name]) => join(folder.path, name)) };
 }
 
 export function printResults(collected: Collected, { json }: { readonly json: boolean }): void {
