@@ -3,7 +3,7 @@
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
-import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { FileFormatError } from "../core/errors.ts";
 import type { NumberArray } from "../io/numbers.ts";
 import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
 import { isSparse } from "../models/matrix.ts";
@@ -43,17 +43,25 @@ const PREFIX = "rnn.";
  *     state = {name: t.contiguous() for name, t in model.state_dict().items()}
  *     save_file(state, "model.safetensors")                       # to axograd
  *
- * @throws {ArgumentError} weights shared by groups of synapses, which torch-biopl does not have
+ * Parameters that synapses or neurons share, which torch-biopl does not have, are written twice: spread over synapses or neurons under
+ * its names, and by themselves as `rnn.hh.strength` and `rnn.hh.type_bias`, which Python has to leave out.
  */
 export async function exportStateDict(model: ExchangedModel, file: string): Promise<void> {
-  refuseShared(model);
   const { parameters, backend } = model;
   const network = networkOf(model);
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
   const tensors = new Map<string, SafeTensor | StreamedTensor>(frozenTensors(network));
   for (const p of parameters.all()) {
-    for (const [name, tensor] of parameterTensors(p, parameters, network, backend)) tensors.set(name, tensor);
+    const sharing = sharingOf(p, network);
+    for (const [name, tensor] of parameterTensors(p, parameters, network, backend)) {
+      tensors.set(sharing && name === p.name ? sharing.name : name, tensor);
+    }
+    if (!sharing) continue;
+    const { spreadName, spreadShape } = sharing;
+    const spread = spreadOf(sharing, await parameters.values(p.name));
+    const data = backend.dtype === "f32" ? Float32Array.from(spread) : spread;
+    tensors.set(spreadName, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: spreadShape, data });
   }
   await writeSafetensors(file, new Map([...tensors].map(([name, tensor]) => [foreignName(model, name), tensor])));
 }
@@ -62,11 +70,12 @@ export async function exportStateDict(model: ExchangedModel, file: string): Prom
  * Sets the parameters of a model from a file that `exportStateDict` or Python has written; everything is checked before anything is
  * changed.
  *
- * @throws {FileFormatError} a tensor is missing, unknown or of another shape; other connections, signs or types of neurons
- * @throws {ArgumentError} weights shared by groups of synapses, which torch-biopl does not have
+ * Shared parameters are taken from what they are spread over, too, where the file has only that (Python's has).
+ *
+ * @throws {FileFormatError} a tensor is missing, unknown or of another shape; other connections, signs or types of neurons; numbers
+ *   that differ where they are shared
  */
 export async function importStateDict(model: ExchangedModel, file: string): Promise<void> {
-  refuseShared(model);
   const { parameters } = model;
   const network = networkOf(model);
   const { tensors } = await readSafetensors(file);
@@ -80,7 +89,26 @@ export async function importStateDict(model: ExchangedModel, file: string): Prom
     unread.delete(name);
     return tensor.data;
   };
-  const values = parameters.all().map((p) => [p.name, take(p.name, shapeOf(p, parameters, network))] as const);
+  const values: [string, ArrayLike<number>][] = [];
+  for (const p of parameters.all()) {
+    const sharing = sharingOf(p, network);
+    const shape = shapeOf(p, parameters, network);
+    if (!sharing) {
+      values.push([p.name, take(p.name, shape)]);
+      continue;
+    }
+    const spread = take(sharing.spreadName, sharing.spreadShape);
+    const own = tensors.has(foreignName(model, sharing.name)) ? take(sharing.name, shape) : null;
+    const shared = own ?? fitted(sharing, spread, await parameters.values(p.name));
+    const expected = spreadOf(sharing, shared);
+    const at = expected.findIndex((x, i) => !(Math.abs(x - spread[i]!) <= SPREAD_TOLERANCE * Math.abs(x)));
+    if (at >= 0) {
+      const name = `"${foreignName(model, sharing.spreadName)}"`;
+      const what = `${name} as ${p.size} shared numbers give, ${expected[at]} at ${at}`;
+      throw new FileFormatError(file, what, `${spread[at]}`);
+    }
+    values.push([p.name, shared]);
+  }
   const facts = new Map(frozenTensors(network));
   for (const p of parameters.all()) {
     const indices = indicesOf(p, network);
@@ -196,13 +224,14 @@ function matrixOf({ name, sparse }: Parameter, { options }: NetworkFacts): Csr |
   return matrix && isSparse(matrix) ? matrix : null;
 }
 
-/** torch's shape: [nOut, nIn] for a dense matrix, [n, 1] for a network's biases and τ, else a vector. */
+/** torch's shape: [nOut, nIn] for a dense matrix, [n, 1] for τ and biases beside sparse matrices, else a vector. */
 export function shapeOf(
   { name, size }: Parameter,
   parameters: ParameterSet,
   { options, nOutputs }: NetworkFacts,
 ): number[] {
-  if (/^rnn\..*(bias|tau)$/.test(name)) return [size, 1];
+  const dense = options.outputProjection && !isSparse(options.outputProjection);
+  if (/^rnn\..*(bias|tau)$/.test(name) && !(dense && name === "rnn.ho.bias")) return [size, 1];
   if (!name.endsWith(".weight")) return [size];
   const rows: Readonly<Record<string, number>> = { "rnn.ih.weight": options.numNeurons, "rnn.ho.weight": nOutputs };
   const nOut = rows[name] ?? parameters.get(name.replace(/weight$/, "bias")).size;
@@ -236,13 +265,45 @@ function foreignName(model: ExchangedModel, name: string): string {
   return "rnn" in model ? name : name.slice(PREFIX.length);
 }
 
-function refuseShared(model: ExchangedModel): void {
-  if (networkOf(model).options.sharedWeights) {
-    throw new ArgumentError(
-      "stateDict",
-      "sharedWeights",
-      "a weight per synapse, as torch-biopl has",
-      "shared strengths",
-    );
+/** A parameter that several synapses or neurons share. */
+interface Sharing {
+  /** What it is called in files, by itself. */
+  readonly name: string;
+  /** What torch-biopl has instead: spread[i] = factor[i]·shared[by[i]]. */
+  readonly spreadName: string;
+  readonly spreadShape: readonly number[];
+  readonly by: ArrayLike<number>;
+  /** null: 1. */
+  readonly factor: ArrayLike<number> | null;
+}
+
+/** Relative difference between spread numbers and the product that gives them: a few roundings of f32. */
+const SPREAD_TOLERANCE = 1e-6;
+
+/** null: every synapse or neuron has its own; and τ by types, which torch-biopl has as well. */
+function sharingOf({ name }: Parameter, { options, types }: ExchangedNetwork): Sharing | null {
+  const { sharedWeights, connectome, numNeurons, biasMode } = options;
+  if (name === `${PREFIX}hh.strength`) {
+    const { values, nnz } = connectome;
+    return { name, spreadName: `${PREFIX}hh.values`, spreadShape: [nnz], by: sharedWeights!.group, factor: values };
   }
+  if (name !== `${PREFIX}hh.bias` || biasMode !== "perNeuronType") return null;
+  const shape = [numNeurons, 1];
+  return { name: `${PREFIX}hh.type_bias`, spreadName: name, spreadShape: shape, by: types!.typeIdx, factor: null };
+}
+
+function spreadOf({ by, factor }: Sharing, shared: ArrayLike<number>): Float64Array {
+  return Float64Array.from(by, (g, i) => shared[g]! * (factor ? factor[i]! : 1));
+}
+
+/** The shared numbers whose spread comes nearest (least squares); `known` for those that multiply zeros only. */
+function fitted({ by, factor }: Sharing, spread: ArrayLike<number>, known: ArrayLike<number>): Float64Array {
+  const products = new Float64Array(known.length);
+  const squares = new Float64Array(known.length);
+  for (let i = 0; i < by.length; i++) {
+    const f = factor ? factor[i]! : 1;
+    products[by[i]!]! += f * spread[i]!;
+    squares[by[i]!]! += f * f;
+  }
+  return products.map((product, g) => (squares[g]! > 0 ? product / squares[g]! : known[g]!));
 }

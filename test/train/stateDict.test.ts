@@ -10,6 +10,7 @@ import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models
 import { SparseRNN } from "../../src/models/sparse.ts";
 import { type ExchangedModel, exportStateDict, importStateDict } from "../../src/train/stateDict.ts";
 import { forEachBackend } from "../support/backends.ts";
+import { assertClose } from "../support/close.ts";
 import { sparseMatrix, stateOf, tinyTraining, train } from "./fixtures.ts";
 
 const NEURONS = 24;
@@ -65,12 +66,70 @@ forEachBackend("state dictionaries", ["f32", "f64"], (test) => {
     const { tensors } = await readSafetensors(file);
     assert.equal(tensors.get("tau")!.shape, [2, 1]);
     assert.equal(tensors.get("ho.weight")!.shape, [2, NEURONS]);
-    assert.equal(tensors.get("ho.bias")!.shape, [2, 1]);
+    assert.equal(tensors.get("ho.bias")!.shape, [2], "that of a torch.nn.Linear");
     assert.is(tensors.get("neuron_type_mask")!.data[0], 1);
     assert.equal(tensors.get("neuron_type_indices.1")!.shape, [8]);
     assert.equal(Array.from(tensors.get("neuron_sign_mask")!.data.slice(0, 4)), [-1, 1, 1, -1]);
     await importStateDict(model, file);
     model.dispose();
+  });
+
+  test("what synapses and neurons share is there by itself and spread under torch-biopl's names; both ways back", async ({
+    backend,
+  }) => {
+    const connectome = sparseMatrix();
+    const group = Array.from({ length: connectome.nnz }, (_, k) => k % 3);
+    const options: ConnectomeODERNNOptions = {
+      ...TYPED,
+      connectome,
+      sharedWeights: { group, nGroups: 3, strengthInit: [0.7, 1.1, 0.3] },
+      biasInit: { a: 0.1, b: -0.2 },
+      biasMode: "perNeuronType",
+    };
+    const model = new ConnectomeODERNN(backend, options);
+    const file = join(dir, "shared.safetensors");
+    await exportStateDict(model, file);
+    const { tensors } = await readSafetensors(file);
+    const shapes = ["hh.values", "hh.indices", "hh.strength", "hh.bias", "hh.type_bias", "tau"].map(
+      (name) => tensors.get(name)!.shape,
+    );
+    const { nnz } = connectome;
+    assert.equal(shapes, [[nnz], [2, nnz], [3], [NEURONS, 1], [2, 1], [2, 1]]);
+    const round = (x: number) => (backend.dtype === "f32" ? Math.fround(x) : x);
+    const strengths = [0.7, 1.1, 0.3].map(round);
+    assert.equal(
+      Array.from(tensors.get("hh.values")!.data),
+      group.map((g, k) => round(connectome.values[k]! * strengths[g]!)),
+    );
+    assert.equal(Array.from(tensors.get("hh.bias")!.data).slice(0, 3), [-0.2, 0.1, 0.1].map(round));
+
+    const fresh = new ConnectomeODERNN(backend, { ...options, sharedWeights: { group, nGroups: 3 }, biasInit: 0 });
+    const expectSame = async (tolerance: number) => {
+      for (const { name } of model.parameters.all()) {
+        const [ours, theirs] = [await fresh.parameters.values(name), await model.parameters.values(name)];
+        assertClose(ours, theirs, tolerance, name);
+      }
+    };
+    await importStateDict(fresh, file);
+    await expectSame(0);
+    // Python's state dictionaries have what is spread only.
+    const spread = new Map([...tensors].filter(([name]) => name !== "hh.strength" && name !== "hh.type_bias"));
+    const fromPython = join(dir, "python.safetensors");
+    await writeSafetensors(fromPython, spread);
+    fresh.parameters.set("rnn.hh.strength", [1, 1, 1]);
+    fresh.parameters.set("rnn.hh.bias", [0, 0]);
+    await importStateDict(fresh, fromPython);
+    await expectSame(1e-6);
+    // Trained there weight by weight: no longer shared.
+    for (const name of ["hh.values", "hh.bias"]) {
+      const tensor = spread.get(name)!;
+      const data = tensor.data.map((x, i) => (i === 4 ? 2 * x + 1 : x));
+      await writeSafetensors(fromPython, new Map([...spread, [name, { ...tensor, data }]]));
+      await refused(fresh, fromPython, /"hh\.(values|bias)" as \d shared numbers give/);
+    }
+    await expectSame(1e-6);
+    model.dispose();
+    fresh.dispose();
   });
 
   test("a plain network has no signs", async ({ backend }) => {
