@@ -101,6 +101,8 @@ export interface TrainConfig extends Recipe {
   readonly threads: number;
   /** Most MiB for the record of the reverse pass; null: the solver's default. */
   readonly memoryBudget: number | null;
+  /** Steps between looks whether the training can work; 0: none. */
+  readonly diagnoseEvery: number;
   /** How many of the last checkpoints stay. */
   readonly keepCheckpoints: number;
   /** What a sample whose solve does not reach its end means for its batch. */

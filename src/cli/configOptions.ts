@@ -238,6 +238,13 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     kind: whole(1),
     free: true,
   },
+  diagnoseEvery: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "steps between looks whether the run can learn, besides those after 0, 10, 25 and 50; 0: none (default: 200)",
+    kind: whole(0),
+    free: true,
+  },
   onNonfinite: {
     group: "Training",
     placeholder: "<what>",
@@ -308,6 +315,7 @@ export function defaults(): Omit<TrainConfig, keyof Recipe | "preset"> {
     threads: availableParallelism(),
     memoryBudget: null,
     keepCheckpoints: 1,
+    diagnoseEvery: 200,
     onFailure: "throw",
     onNonfinite: "stop",
   };

@@ -3,6 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
+import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import {
   type EvaluationRecord,
   type EvaluationSet,
@@ -42,6 +43,8 @@ export interface RunParts {
   readonly profiler: StepProfiler | null;
 }
 
+/** What goes wrong in the beginning should be told in the beginning. */
+const EARLY_DIAGNOSES: readonly number[] = [10, 25, 50];
 /** The first step of a run compiles programs and allocates buffers. */
 const PROFILED_STEP = 2;
 
@@ -115,6 +118,8 @@ class Run {
   readonly #earlier: readonly RunEvent[];
   readonly #steps: StepMetrics[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
+  /** Faults that were told. */
+  readonly #faults = new Set<Fault>();
   #stepsProfiled = 0;
 
   /** @param earlier  events of the run before it was resumed */
@@ -136,9 +141,10 @@ class Run {
 
   /** First lines. What was due after the step that a resumed run continues from is done again. */
   async begin(): Promise<void> {
-    const { console, experiment, start, resumed } = this.#parts;
+    const { config, console, experiment, start, resumed } = this.#parts;
     const { step } = experiment.trainer.position;
     if (this.#earlier.length === 0) await this.record({ event: "config", ...start });
+    if (step === 0 && config.diagnoseEvery > 0) await this.diagnose();
     if (!resumed) return;
     const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
     await this.record({ event: "resumed", step, checkpoint });
@@ -214,6 +220,8 @@ class Run {
     const { config, experiment } = this.#parts;
     const lastStep = experiment.trainer.lastStep(limitsOf(config));
     const due = (every: number): boolean => every > 0 && step % every === 0 && step < lastStep;
+    if (due(config.diagnoseEvery) || (config.diagnoseEvery > 0 && EARLY_DIAGNOSES.includes(step)))
+      await this.diagnose();
     if (due(config.checkpointEvery)) await this.checkpoint();
     if (due(config.evalEvery)) await this.evaluate("validation");
   }
@@ -229,6 +237,22 @@ class Run {
     this.#progress?.clear();
     const back = action === "rollback" ? `, back to the parameters after step ${this.#checkpoints.lastStep}` : "";
     console.warn(`${error.message}. Skipped the batch of step ${step}${back}`);
+  }
+
+  /** Looks whether the training can work, and says so once of each thing that keeps it from working. */
+  async diagnose(): Promise<void> {
+    const { console, experiment } = this.#parts;
+    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null);
+    if (!diagnosis) return;
+    await this.record({ event: "diagnosis", ...diagnosis });
+    const news = diagnosis.findings.filter(({ fault }) => !this.#faults.has(fault));
+    if (diagnosis.step > 0 && news.length === 0) return;
+    this.#progress?.clear();
+    console.info(`diagnosis   ${describeDiagnosis(diagnosis)}`);
+    for (const { fault, message } of news) {
+      this.#faults.add(fault);
+      console.warn(message);
+    }
   }
 
   /** Evaluates, unless there are no images for it, or a signal has come or comes in between. */

@@ -14,7 +14,8 @@ import { ConnectomeRNN, type StepOptions } from "./connectomeRnn.ts";
 import type { ConnectomeNetwork, NetworkChunk } from "./network.ts";
 import type { ConnectomeNetworkOptions, ModelInput } from "./options.ts";
 import { ParameterSet } from "./parameters.ts";
-import { type ReadoutShape, readoutProgram } from "./readout.ts";
+import { columnStatistics, type FeatureSpread, featureSpread, ResponseCount, type ResponseShares } from "./probe.ts";
+import { firingProgram, type ReadoutShape, readoutProgram } from "./readout.ts";
 import { rowAt, type SampleRows, scatterSamples } from "./samples.ts";
 
 export interface ReadoutOptions {
@@ -61,6 +62,13 @@ export interface GradientResult extends BatchResult {
   readonly x: FloatArray | null;
 }
 
+/** What a network and its read-out do with some inputs, at the last output time. */
+export interface ActivityProbe extends ResponseShares, FeatureSpread {
+  /** Share of the hidden units of the read-out that fire for none of the inputs; null for a linear one. */
+  readonly deadUnits: number | null;
+  readonly stats: readonly SolveStats[];
+}
+
 const DEFAULT_FC_DIM = 512;
 const DEFAULT_DROPOUT = 0.2;
 /** Standardised features: z = c·(h − mean)/(std + STD_FLOOR·rms(std)), c = min(1, FEATURE_SCALE/√F). */
@@ -82,6 +90,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
   readonly #feature: { mean: DeviceBuffer; scale: DeviceBuffer } | null;
   readonly #sessions = new Map<string, ReadoutBuffers>();
   readonly #bound = new Map<string, BoundProgram>();
+  #firing: DeviceBuffer | null = null;
   #calibrated: boolean;
 
   protected constructor(backend: Backend, options: ReadoutOptions, network: (parameters: ParameterSet) => N) {
@@ -195,14 +204,11 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     for await (const chunk of this.rnn.chunks(input, evaluation, "loss")) {
       if (chunk.stats) stats.push(chunk.stats);
       failed.push(...chunk.failed.map((s) => chunk.first + s));
-      const last = this.rnn.outputsOf(chunk).at(-1)!;
-      const at = (s: number, row: number) => (chunk.first + s) * nFeatures + row;
-      unpackState(await this.backend.download(last), features, at, chunk.count, nFeatures, chunk.layout);
+      await this.#readFeatures(chunk, features);
     }
     if (failed.length > 0) {
-      if (failed.length === input.batch) for (const part of stats) assertSolved(part);
-      const some = this.rnn.selectSamples(input, evaluation, othersOf(failed, input.batch));
-      return this.calibrate(some.input, some.evaluation as ClassifierEvaluation<E>);
+      const others = this.#without(failed, input, evaluation, stats);
+      return this.calibrate(others.input, others.evaluation);
     }
     const { mean, std } = columnStatistics(features, input.batch, nFeatures);
     const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
@@ -214,6 +220,42 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
       std.map((s) => c / (s + STD_FLOOR * rms)),
     );
     return { mean, std };
+  }
+
+  /**
+   * How network and read-out respond to some inputs, without dropout: what tells whether they can learn. Nothing is changed. Samples
+   * that fail are left out.
+   */
+  async probe(
+    input: ModelInput,
+    evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
+  ): Promise<ActivityProbe> {
+    const { numNeurons } = this.rnn.options;
+    const { nFeatures, fcDim } = this.#shape;
+    const responses = new ResponseCount(numNeurons);
+    const features = new Float64Array(input.batch * nFeatures);
+    const firing = new Float64Array(fcDim ?? 0);
+    const stats: SolveStats[] = [];
+    const failed: number[] = [];
+    for await (const chunk of this.rnn.chunks(input, evaluation, "loss")) {
+      failed.push(...chunk.failed.map((s) => chunk.first + s));
+      const { rate, slope } = await this.rnn.responsesOf(chunk);
+      responses.add(rate, slope);
+      await this.#readFeatures(chunk, features);
+      const lanes = fcDim === null ? [] : await this.#firingOf(chunk, fcDim);
+      for (let unit = 0; unit < lanes.length; unit++) firing[unit]! += lanes[unit]!;
+      if (chunk.stats) stats.push(chunk.stats);
+    }
+    if (failed.length > 0) {
+      const others = this.#without(failed, input, evaluation, stats);
+      return this.probe(others.input, others.evaluation);
+    }
+    return {
+      ...responses.shares(),
+      ...featureSpread(columnStatistics(features, input.batch, nFeatures)),
+      deadUnits: fcDim === null ? null : firing.filter((n) => n === 0).length / fcDim,
+      stats,
+    };
   }
 
   /** Restores what `calibrate` set (from a checkpoint): features become (h − mean)·scale. */
@@ -237,11 +279,54 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
   dispose(): void {
     this.rnn.dispose();
     for (const s of this.#sessions.values()) for (const b of Object.values(s)) b.release();
-    for (const b of [this.#keyBuffer, this.#loss, this.#correct, this.#feature?.mean, this.#feature?.scale])
-      b?.release();
+    const { mean, scale } = this.#feature ?? {};
+    for (const b of [this.#keyBuffer, this.#loss, this.#correct, this.#firing, mean, scale]) b?.release();
     this.#sessions.clear();
     this.#bound.clear();
     this.parameters.dispose();
+  }
+
+  // ---- features and hidden units -----------------------------------------------------------------------------------------
+
+  /** @throws {SolverError} all samples failed */
+  #without(
+    failed: readonly number[],
+    input: ModelInput,
+    evaluation: ClassifierEvaluation<E>,
+    stats: readonly SolveStats[],
+  ): { input: ModelInput; evaluation: ClassifierEvaluation<E> } {
+    if (failed.length === input.batch) for (const part of stats) assertSolved(part);
+    const others = this.rnn.selectSamples(input, evaluation, othersOf(failed, input.batch));
+    return { input: others.input, evaluation: others.evaluation as ClassifierEvaluation<E> };
+  }
+
+  /** Copies a chunk's features at the last output time into its rows of [batch, features]. */
+  async #readFeatures(chunk: NetworkChunk, features: Float64Array): Promise<void> {
+    const { nFeatures } = this.#shape;
+    const last = this.rnn.outputsOf(chunk).at(-1)!;
+    const at = (s: number, row: number) => (chunk.first + s) * nFeatures + row;
+    unpackState(await this.backend.download(last), features, at, chunk.count, nFeatures, chunk.layout);
+  }
+
+  /** For how many lanes of a chunk each hidden unit is above 0. */
+  async #firingOf(chunk: NetworkChunk, fcDim: number): Promise<FloatArray> {
+    const key = `firing ${chunk.key}`;
+    this.#firing ??= this.backend.buffer("firing", fcDim);
+    let bound = this.#bound.get(key);
+    if (!bound) {
+      const program = firingProgram((g) => this.rnn.outputGraph(g), this.#shape, fcDim);
+      bound = compileAndBind(this.backend, program, chunk.layout, {
+        ...this.rnn.outputBindings(),
+        ...Object.fromEntries(this.#layers.map(([leaf, name]) => [leaf, this.parameters.get(name).bindable])),
+        "feature.mean": this.#feature?.mean,
+        "feature.scale": this.#feature?.scale,
+        h: chunk.hs.at(-1)!,
+        firing: this.#firing,
+      });
+      this.#bound.set(key, bound);
+    }
+    this.backend.run(bound);
+    return (await this.backend.download(this.#firing)) as FloatArray;
   }
 
   // ---- one batch -------------------------------------------------------------------------------------------------------
@@ -435,15 +520,6 @@ type ReadoutBuffers = Readonly<Record<"label" | "weight" | "sampleId" | "logits"
 function othersOf(some: readonly number[], batch: number): number[] {
   const without = new Set(some);
   return Array.from({ length: batch }, (_, s) => s).filter((s) => !without.has(s));
-}
-
-/** Mean and (population) standard deviation of every column of a row-major [n, width] array. */
-function columnStatistics(x: Float64Array, n: number, width: number): { mean: Float64Array; std: Float64Array } {
-  const mean = new Float64Array(width);
-  const std = new Float64Array(width);
-  for (let i = 0; i < n; i++) for (let f = 0; f < width; f++) mean[f]! += x[i * width + f]! / n;
-  for (let i = 0; i < n; i++) for (let f = 0; f < width; f++) std[f]! += (x[i * width + f]! - mean[f]!) ** 2 / n;
-  return { mean, std: std.map(Math.sqrt) };
 }
 
 function checkOptions({ numClasses, fcDim, dropout }: ReadoutOptions): void {

@@ -23,7 +23,7 @@ import {
 } from "./options.ts";
 import { type ParameterOptions, ParameterSet } from "./parameters.ts";
 import { outputProgram, outputReverseProgram, outputValue, projectProgram, unprojectProgram } from "./projection.ts";
-import type { RateShape } from "./rateDynamics.ts";
+import { type RateShape, responseProgram } from "./rateDynamics.ts";
 import { gatherSamples, rowAt, type SampleRows, scatterSamples } from "./samples.ts";
 
 /** One chunk of a batch on the device after its run. */
@@ -78,6 +78,7 @@ export interface ChunkBuffers {
   readonly ctY0: DeviceBuffer;
   readonly ctDrive: DeviceBuffer | null;
   readonly ctX: readonly DeviceBuffer[] | null;
+  response: Readonly<Record<"offset" | "rate" | "slope", DeviceBuffer>> | null;
   outputs: { readonly outs: DeviceBuffer[]; readonly ctOut: DeviceBuffer } | null;
 }
 
@@ -296,6 +297,32 @@ export abstract class ConnectomeNetwork<E> {
       ctY0: buffers.ctY0,
       ctX: (k) => (ctX ? this.backend.download(ctX[k]!) : this.backend.download(ctDrive!, k * length, length)),
     };
+  }
+
+  /** What each neuron puts out at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */
+  async responsesOf(chunk: NetworkChunk): Promise<{ readonly rate: FloatArray; readonly slope: FloatArray }> {
+    const buffers = this.#buffersOf(chunk);
+    const { numNeurons } = this.options;
+    const length = numNeurons * lanesOf(chunk.layout);
+    if (!buffers.response) {
+      const make = (label: string): DeviceBuffer => this.chunkBuffer(buffers, label, length);
+      buffers.response = { offset: make("offset"), rate: make("rate"), slope: make("slope") };
+      this.backend.fill(buffers.response.offset, 0);
+    }
+    const { rate, slope } = buffers.response;
+    this.runOnce(`response ${chunk.key}`, () => responseProgram(this.rateShape(buffers.steps)), chunk.layout, {
+      ...this.dynamicsInputs(buffers),
+      ...buffers.response,
+      h: chunk.hs.at(-1)!,
+      index: buffers.stepIndex.at(-1),
+    });
+    const host = async (buffer: DeviceBuffer): Promise<FloatArray> => {
+      const values = floatArray(this.backend.dtype, numNeurons * chunk.count);
+      const at = (s: number, row: number) => s * numNeurons + row;
+      unpackState(await this.backend.download(buffer), values, at, chunk.count, numNeurons, chunk.layout);
+      return values;
+    };
+    return { rate: await host(rate), slope: await host(slope) };
   }
 
   /** outs = H·h + b for each output time of a chunk, or the states themselves. */
@@ -598,6 +625,7 @@ export abstract class ConnectomeNetwork<E> {
       ctY0: state("ct y0"),
       ctDrive: this.#needsDrive() ? make("ct drive", steps * numNeurons * lanes) : null,
       ctX: inputGradient && inputProjection ? each(steps, (k) => state(`ct x ${k}`, inputSize)) : null,
+      response: null,
       outputs: null,
     };
     buffers.stepIndex.forEach((b, k) => {

@@ -1,6 +1,9 @@
 // The connectome rate model as a graph. Any other dynamics is another such function: see OdeSystem.
 
-import type { Graph } from "../autodiff/graph.ts";
+import { Graph } from "../autodiff/graph.ts";
+import { lower } from "../autodiff/lower.ts";
+import { pullBack } from "../autodiff/vjp.ts";
+import type { Program } from "../backend/program.ts";
 import type { OdeSystem } from "../ode/method.ts";
 import type { Value } from "../ops/value.ts";
 import { activation } from "./activation.ts";
@@ -85,6 +88,27 @@ export function discreteStep(g: Graph, shape: RateShape): Value {
   if (shape.dynamics === "plain") return goal;
   const leak = ops.div(1, tauOf(g, shape));
   return ops.add(ops.mul(leak, goal), ops.mul(ops.sub(1, leak), h));
+}
+
+/**
+ * How neurons respond where they are: stores `rate`, what their nonlinearities put out in state `h`, and `slope`, the derivative of
+ * that. Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
+ */
+export function responseProgram(shape: RateShape): Program {
+  const g = new Graph();
+  const { ops } = g;
+  const { nNeurons, steps } = shape;
+  const h = g.state("h", nNeurons);
+  const offset = g.state("offset", nNeurons);
+  const rate =
+    shape.dynamics === "voltage"
+      ? transfer(g, shape, ops.add(h, offset))
+      : target(g, shape, ops.add(driveAtStep(g, nNeurons, steps), offset), h);
+  g.store("rate", rate);
+  // A one for every neuron and sample, of which the slope keeps the shape.
+  const ones = ops.add(offset, 1);
+  pullBack(g, g, [[rate, ones]], new Map([["offset", { binding: "slope", accumulate: false }]]), (v) => v);
+  return lower(g, "response");
 }
 
 function tauOf(g: Graph, { dynamics, nNeurons }: RateShape): Value {

@@ -24,13 +24,17 @@ function linear(g: Graph, name: string, x: Value, nOut: number): Value {
   return g.ops.add(g.ops.matmul(g.dense(`${name}.weight`, nOut, x.rows), x), g.row(`${name}.bias`, nOut));
 }
 
+/** The features that layers see. */
+function standardisedOf(g: Graph, features: Value, { standardised, nFeatures }: ReadoutShape): Value {
+  if (!standardised) return features;
+  return g.ops.mul(g.ops.sub(features, g.row("feature.mean", nFeatures)), g.row("feature.scale", nFeatures));
+}
+
 /** Logits of `features`; with `training`, dropout draws from the key `dropout.key` and the per-sample leaf `sampleId`. */
 function logitsOf(g: Graph, features: Value, shape: ReadoutShape, training: boolean): Value {
   const { ops } = g;
-  const { nFeatures, nClasses, fcDim, dropout } = shape;
-  const x = shape.standardised
-    ? ops.mul(ops.sub(features, g.row("feature.mean", nFeatures)), g.row("feature.scale", nFeatures))
-    : features;
+  const { nClasses, fcDim, dropout } = shape;
+  const x = standardisedOf(g, features, shape);
   if (fcDim === null) return linear(g, "fc", x, nClasses);
   let hidden = ops.relu(linear(g, "fc1", x, fcDim));
   if (training && dropout > 0) {
@@ -75,4 +79,12 @@ export function readoutProgram(
   g.store("correct", ops.reduceLanes(ops.mul(correct, ops.lt(0, weight))), { accumulate: true });
   if (wrt) pullBack(g, g, [[weighted, ops.constant(1)]], wrt, (v) => v);
   return lower(g, wrt ? "readout.train" : "readout");
+}
+
+/** Stores in `firing`, for each of `fcDim` hidden units, for how many lanes it is above 0. Leaves: `h`, those of the first layer. */
+export function firingProgram(features: FeatureGraph, shape: ReadoutShape, fcDim: number): Program {
+  const g = new Graph();
+  const hidden = linear(g, "fc1", standardisedOf(g, features(g), shape), fcDim);
+  g.store("firing", g.ops.reduceLanes(g.ops.lt(0, hidden)));
+  return lower(g, "readout.firing");
 }

@@ -2,6 +2,7 @@
 
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { writeError } from "../io/durable.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
 
 /** One line of metrics. */
@@ -12,6 +13,7 @@ export type RunEvent =
   | { readonly event: "tape"; readonly strategy: string; readonly attempts: number; readonly [name: string]: unknown }
   | { readonly event: "profile"; readonly step: number; readonly [name: string]: unknown }
   | { readonly event: "checkpoint"; readonly step: number; readonly file: string }
+  | ({ readonly event: "diagnosis" } & Diagnosis)
   | { readonly event: "warning"; readonly message: string }
   | { readonly event: "interrupted"; readonly step: number; readonly signal: string }
   | { readonly event: "resumed"; readonly step: number; readonly checkpoint: string | null }

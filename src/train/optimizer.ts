@@ -129,6 +129,18 @@ export abstract class Optimizer {
     return Math.sqrt((await this.#backend.download(this.#norm.squares))[0]!);
   }
 
+  /** 2-norm of each trainable parameter's gradient as it is now, by name. */
+  async gradientNorms(): Promise<Readonly<Record<string, number>>> {
+    const { squares, sums } = this.#norm;
+    const norms: Record<string, number> = {};
+    for (const [i, { parameter }] of this.#slots.entries()) {
+      this.#backend.fill(squares, 0);
+      this.#backend.run(sums[i]!);
+      norms[parameter.name] = Math.sqrt((await this.#backend.download(squares))[0]!);
+    }
+    return norms;
+  }
+
   async state(): Promise<OptimizerState> {
     const moments: Record<string, FloatArray> = {};
     for (const [name, buffer] of this.moments()) moments[name] = (await this.#backend.download(buffer)) as FloatArray;

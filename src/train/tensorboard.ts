@@ -5,6 +5,7 @@
 import { type FileHandle, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeError } from "../io/durable.ts";
+import type { Diagnosis } from "./diagnosis.ts";
 import type { EvaluationRecord, RunEvent } from "./metrics.ts";
 import type { StepMetrics } from "./trainer.ts";
 
@@ -49,6 +50,7 @@ export class EventFile {
   /** Writes what TensorBoard can show of an event; nothing for others. */
   async record(event: RunEvent): Promise<void> {
     if (event.event === "step") await this.write(event.step, stepScalars(event));
+    if (event.event === "diagnosis") await this.write(event.step, diagnosisScalars(event));
     if (event.event === "evaluation") await this.write(event.step, evaluationScalars(event));
   }
 
@@ -95,6 +97,18 @@ export function stepScalars({ loss, accuracy, learningRate, stepsPerSecond, solv
       "solver/attempts per image": solver.steps.mean,
       "solver/failed images": solver.failed,
     }),
+  };
+}
+
+/** What TensorBoard shows of a diagnosis. */
+export function diagnosisScalars({ saturated, silent, featureSpread, deadUnits, gradients }: Diagnosis): Scalars {
+  const norms = Object.entries(gradients ?? {}).map(([group, norm]) => [`gradient norm/${group}`, norm]);
+  return {
+    "diagnosis/saturated neurons": saturated,
+    "diagnosis/silent neurons": silent,
+    ...(featureSpread !== null && { "diagnosis/spread of features": featureSpread }),
+    ...(deadUnits !== null && { "diagnosis/dead hidden units": deadUnits }),
+    ...Object.fromEntries(norms),
   };
 }
 

@@ -2,7 +2,7 @@
 // nothing; whoever iterates decides what to do with the metrics.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { ArgumentError } from "../core/errors.ts";
+import { ArgumentError, SolverError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import type { ImageSet } from "../data/imageSet.ts";
 import { type Batch, batchCount, batches } from "../data/loader.ts";
@@ -10,13 +10,15 @@ import type { BatchResult, ClassifierEvaluation, NetworkClassifier } from "../mo
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ConnectomeNetwork } from "../models/network.ts";
 import type { ModelInput } from "../models/options.ts";
-import { failedSamples, type SolveStats } from "../ode/solve.ts";
 import type { TapePlan } from "../ode/tape.ts";
+import { type Diagnosis, diagnose } from "./diagnosis.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { constant, type Schedule } from "./schedule.ts";
+import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 
 export { TrainingError } from "./nonFinite.ts";
+export type { SolverMetrics } from "./solverMetrics.ts";
 
 /** Where training stands. Together with the parameters and the optimiser's state it continues a run exactly. */
 export interface TrainingPosition {
@@ -26,18 +28,6 @@ export interface TrainingPosition {
   readonly batch: number;
   /** Steps done. */
   readonly step: number;
-}
-
-/** The work of the solver in one training step. */
-export interface SolverMetrics {
-  /** Evaluations of the right-hand side until the slowest sample was done. */
-  readonly rhsEvaluations: number;
-  /** Attempted steps per sample. */
-  readonly steps: { readonly min: number; readonly mean: number; readonly max: number };
-  /** Attempts that the error control rejected, over all samples. */
-  readonly rejected: number;
-  /** Samples that did not reach their end and have no weight in loss and gradient (`solve.onFailure: "mask"`). */
-  readonly failed: number;
 }
 
 export interface StepMetrics {
@@ -111,6 +101,8 @@ export interface FitOptions {
 const DEFAULT_BATCH_SIZE = 64;
 /** Running means and speed cover this many steps. */
 const WINDOW = 50;
+/** Images that a diagnosis is made with: one panel of the CPU. */
+const PROBED_IMAGES = 16;
 /** Images per pass of an evaluation or calibration; bounds memory only. */
 const EVALUATION_BATCH = 256;
 
@@ -259,6 +251,34 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
+  /**
+   * Measures, on a few training images, whether the training can work. Training is not affected.
+   *
+   * @param meanLoss  of the last steps; null before the first one
+   * @returns null where the network cannot be solved for these images, of which the next step tells more
+   */
+  async diagnose(meanLoss: number | null): Promise<Diagnosis | null> {
+    try {
+      return await this.#diagnose(meanLoss);
+    } catch (error) {
+      if (error instanceof SolverError) return null;
+      throw error;
+    }
+  }
+
+  async #diagnose(meanLoss: number | null): Promise<Diagnosis> {
+    const [batch] = batches(this.#train, { batchSize: Math.min(PROBED_IMAGES, this.#train.count) });
+    const probe = await this.model.probe({ data: batch!.images, batch: batch!.size }, this.#evaluation);
+    const { step } = this.#position;
+    return diagnose(probe, {
+      step,
+      meanLoss,
+      classes: this.#train.classes,
+      gradientNorms: step === 0 ? null : await this.optimizer.gradientNorms(),
+      standardised: this.model.options.standardise ?? false,
+    });
+  }
+
   /** Goes past the next batch without training on it; it counts as a step. */
   skip(): void {
     const { epoch, batch, step } = this.#position;
@@ -311,19 +331,6 @@ class Window {
   mean(name: "loss" | "accuracy" | "seconds"): number {
     return this.#values.reduce((sum, values) => sum + values[name], 0) / this.#values.length;
   }
-}
-
-function solverMetrics(stats: readonly SolveStats[]): SolverMetrics | null {
-  if (stats.length === 0) return null;
-  const steps = stats.flatMap((s) => s.nSteps);
-  const attempts = steps.reduce((sum, n) => sum + n, 0);
-  const accepted = stats.flatMap((s) => s.nAccepted).reduce((sum, n) => sum + n, 0);
-  return {
-    rhsEvaluations: Math.max(...stats.map((s) => s.nFEvals)),
-    steps: { min: Math.min(...steps), mean: attempts / steps.length, max: Math.max(...steps) },
-    rejected: attempts - accepted,
-    failed: failedSamples(stats).length,
-  };
 }
 
 function indexOfMax(values: ArrayLike<number>): number {

@@ -71,7 +71,18 @@ test("with --json stdout is JSON lines and nothing else, and the file of metrics
   assert.equal(
     lines.map(({ event, step }) => (step === undefined ? event : `${event} ${step}`)),
     [
-      ...["config", "step 1", "tape", "step 2", "evaluation 2", "step 3", "step 4", "checkpoint 4", "evaluation 4"],
+      ...[
+        "config",
+        "diagnosis 0",
+        "step 1",
+        "tape",
+        "step 2",
+        "evaluation 2",
+        "step 3",
+        "step 4",
+        "checkpoint 4",
+        "evaluation 4",
+      ],
       ...["step 5", "checkpoint 5", "evaluation 5", "evaluation 5", "summary"],
     ],
   );

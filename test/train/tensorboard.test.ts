@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { crc32c, EventFile, eventFileName, eventFiles, stepScalars } from "../../src/train/tensorboard.ts";
+import {
+  crc32c,
+  diagnosisScalars,
+  EventFile,
+  eventFileName,
+  eventFiles,
+  stepScalars,
+} from "../../src/train/tensorboard.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
 
 const test = suite<{ folder: string }>("TensorBoard event files");
@@ -188,6 +195,23 @@ test("a step of training has loss, accuracy, learning rate, speed and the solver
     "solver/failed images",
   ]);
   assert.is(Object.keys(stepScalars({ ...METRICS, solver: null })).length, 4);
+});
+
+test("diagnoses have their measures, without those that there are none of", () => {
+  const diagnosis = {
+    ...{ step: 10, saturated: 0.5, silent: 0.1, featureSpread: 0.2, constantFeatures: 0, deadUnits: 0.3 },
+    ...{ gradients: { weights: 2, input: 1 }, solver: null, findings: [] },
+  };
+  assert.equal(diagnosisScalars(diagnosis), {
+    "diagnosis/saturated neurons": 0.5,
+    "diagnosis/silent neurons": 0.1,
+    "diagnosis/spread of features": 0.2,
+    "diagnosis/dead hidden units": 0.3,
+    "gradient norm/weights": 2,
+    "gradient norm/input": 1,
+  });
+  const none = { ...diagnosis, featureSpread: null, deadUnits: null, gradients: null };
+  assert.equal(Object.keys(diagnosisScalars(none)), ["diagnosis/saturated neurons", "diagnosis/silent neurons"]);
 });
 
 test.run();
