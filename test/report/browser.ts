@@ -18,6 +18,8 @@ export interface View {
   readonly width: number;
   readonly height: number;
   readonly dark: boolean;
+  /** Pixels of a picture per CSS pixel; default 1. */
+  readonly scale?: number;
 }
 
 export interface OpenPage {
@@ -90,7 +92,7 @@ export class Browser {
     return browser;
   }
 
-  async open(file: string, { width, height, dark }: View): Promise<OpenPage> {
+  async open(file: string, { width, height, dark, scale = 1 }: View): Promise<OpenPage> {
     const { targetId } = await this.#send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.#send("Target.attachToTarget", { targetId, flatten: true });
     const session = String(sessionId);
@@ -107,7 +109,12 @@ export class Browser {
       });
     });
     for (const domain of ["Page", "Runtime", "Log", "Network"]) await call(`${domain}.enable`);
-    await call("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: width < 600 });
+    await call("Emulation.setDeviceMetricsOverride", {
+      width,
+      height,
+      deviceScaleFactor: scale,
+      mobile: width < 600,
+    });
     await call("Emulation.setEmulatedMedia", {
       features: [{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }],
     });
