@@ -53,9 +53,9 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       input: "auto",
       trainInput: false,
       readout: "auto",
-      epochs: 2,
+      epochs: 4,
       validationSamples: 512,
-      evalEvery: 50,
+      evalEvery: 100,
     },
   },
   retina: {

@@ -101,8 +101,8 @@ export interface FitOptions {
 const DEFAULT_BATCH_SIZE = 64;
 /** Running means and speed cover this many steps. */
 const WINDOW = 50;
-/** Images that a diagnosis is made with: one panel of the CPU. */
-const PROBED_IMAGES = 16;
+/** Images that a diagnosis is made with: at most one panel of the CPU, and where batches are small the buffers of one. */
+const PROBED_IMAGES = { least: 8, most: 16 } as const;
 /** Images per pass of an evaluation or calibration; bounds memory only. */
 const EVALUATION_BATCH = 256;
 
@@ -255,7 +255,7 @@ export class Trainer<E extends object = EvaluationOptions> {
    * Measures, on a few training images, whether the training can work. Training is not affected.
    *
    * @param meanLoss  of the last steps; null before the first one
-   * @returns null where the network cannot be solved for these images, of which the next step tells more
+   * @returns null where there is one image only, or the network cannot be solved for these, of which the next step tells more
    */
   async diagnose(meanLoss: number | null): Promise<Diagnosis | null> {
     try {
@@ -266,8 +266,12 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
-  async #diagnose(meanLoss: number | null): Promise<Diagnosis> {
-    const [batch] = batches(this.#train, { batchSize: Math.min(PROBED_IMAGES, this.#train.count) });
+  async #diagnose(meanLoss: number | null): Promise<Diagnosis | null> {
+    const { least, most } = PROBED_IMAGES;
+    const images = Math.min(this.#train.count, Math.max(least, Math.min(most, this.#batchSize)));
+    // Differences between images need two.
+    if (images < 2) return null;
+    const [batch] = batches(this.#train, { batchSize: images });
     const probe = await this.model.probe({ data: batch!.images, batch: batch!.size }, this.#evaluation);
     const { step } = this.#position;
     return diagnose(probe, {
