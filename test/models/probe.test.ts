@@ -1,13 +1,16 @@
 // What a network and its read-out do with some inputs, against formulas evaluated neuron by neuron.
 
+import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
+import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../../src/models/options.ts";
 import { featureSpread, ResponseCount } from "../../src/models/probe.ts";
 import { normals } from "../ode/harness.ts";
-import { forEachBackend } from "../support/backends.ts";
+import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { randomSparse } from "../support/matrices.ts";
+import { requireTestAdapter } from "../support/softwareAdapter.ts";
 
 const N = 9;
 const BATCH = 5;
@@ -29,7 +32,21 @@ function current(i: number, x: (j: number) => number): number {
   return sum;
 }
 
-forEachBackend("probe", ["f32", "f64"], (test) => {
+const hasAdapter = (await requireTestAdapter()) !== null;
+
+forEachBackend("probe", ["f32", "f64"], defineProbes);
+
+if (hasAdapter) {
+  const gpu = suite<WithBackend>("probe, webgpu", {} as WithBackend);
+  gpu.before(async (context) => {
+    context.backend = await createWebGpuBackend();
+  });
+  defineProbes(gpu);
+  gpu.after((context) => context.backend.dispose());
+  gpu.run();
+}
+
+function defineProbes(test: Test<WithBackend>): void {
   // Sums of ten terms of size 1 in f32, read back from states that were rounded once.
   const close = (actual: number, expected: number, label: string): void =>
     assert.ok(Math.abs(actual - expected) < 1e-5, `${label}: ${actual}, expected ${expected}`);
@@ -91,7 +108,7 @@ forEachBackend("probe", ["f32", "f64"], (test) => {
     assert.is((await linear.probe(input)).deadUnits, null);
     linear.dispose();
   });
-});
+}
 
 forEachBackend("probe, measures", ["f64"], (test) => {
   test("a neuron counts as saturated if it fires and is flat for all inputs, as silent if it never fires", () => {

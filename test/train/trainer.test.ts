@@ -67,6 +67,27 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     assert.not.equal(losses[0], losses[2]);
   });
 
+  test("a diagnosis measures the training without a trace in it", async ({ backend }) => {
+    const plain = tinyTraining(backend);
+    const diagnosed = tinyTraining(backend);
+    const expected = await train(plain.trainer, 6);
+    const losses: number[] = [];
+    const before = await diagnosed.trainer.diagnose(null);
+    assert.is(before?.gradients, null);
+    for await (const { loss, meanLoss } of diagnosed.trainer.fit({ steps: 6 })) {
+      losses.push(loss);
+      const { gradients } = (await diagnosed.trainer.diagnose(meanLoss))!;
+      const total = Math.hypot(...Object.values(gradients!));
+      const norm = await diagnosed.optimizer.gradientNorm();
+      // Sums of a few hundred squares in another order.
+      assert.ok(Math.abs(total - norm) < 1e-5 * norm, `${total}, ${norm}`);
+    }
+    assert.equal(losses, expected);
+    assert.equal(await stateOf(diagnosed), await stateOf(plain));
+    plain.dispose();
+    diagnosed.dispose();
+  });
+
   test("leaving the loop anywhere and going on gives the same bits as never leaving", async ({ backend }) => {
     const whole = tinyTraining(backend);
     const parts = tinyTraining(backend);
