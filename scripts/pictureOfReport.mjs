@@ -16,6 +16,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const WIDTH = 1180;
 const HEIGHT = 1580;
 const SCALE = 1.5;
+/** CSS pixels that the browser keeps for a scroll bar, which the picture has as a margin. */
+const SCROLL_BAR = 15;
 const MOST_BYTES = 300 * 1024;
 
 const { status } = spawnSync(process.execPath, [join(root, "dist/src/cli/main.js"), "report", run], {
@@ -37,6 +39,7 @@ try {
   const { width, height } = await whole.metadata();
   const picture = await whole
     .extract({ left: 0, top: 0, width, height: Math.min(height, SCALE * HEIGHT) })
+    .extend({ right: Math.round(SCALE * SCROLL_BAR), background: "white" })
     .png({ palette: true, effort: 10 })
     .toBuffer();
   if (picture.length > MOST_BYTES) throw new Error(`expected at most ${MOST_BYTES} bytes, got ${picture.length}`);
