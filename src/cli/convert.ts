@@ -21,7 +21,7 @@ interface GivenOptions extends GivenReadOptions {
   readonly dtype?: DType;
   readonly labels?: string;
   readonly rectangular?: boolean;
-  readonly force?: boolean;
+  readonly overwrite?: boolean;
   readonly json?: boolean;
 }
 
@@ -37,14 +37,14 @@ export function register(program: Command): void {
     .option("--dtype <type>", "write weights as f32 or f64 (default: as read)", oneOf("--dtype", ["f32", "f64"]))
     .option("--labels <file>", "also write a table (.csv) of which neuron had which label", path("--labels"))
     .option("--rectangular", "allow a matrix that is not square")
-    .option("--force", "overwrite files that exist")
+    .option("--overwrite", "replace files that exist")
     .option("--json", "report as JSON")
     .action((input: string, output: string, given: GivenOptions) => convert(input, output, given));
 }
 
 async function convert(input: string, output: string, given: GivenOptions): Promise<void> {
-  const { abs = false, dtype, labels: labelsFile, rectangular = false, force = false, json = false } = given;
-  if (!force)
+  const { abs = false, dtype, labels: labelsFile, rectangular = false, overwrite = false, json = false } = given;
+  if (!overwrite)
     for (const file of [output, ...(labelsFile === undefined ? [] : [labelsFile])]) await refuseExisting(file);
   const { csr: read, labels } = await readLabelledConnectome(input, { ...readOptionsOf(given), square: !rectangular });
   if (labelsFile !== undefined && labels === null) {
@@ -84,5 +84,5 @@ async function refuseExisting(file: string): Promise<void> {
   } catch {
     return;
   }
-  throw new FileFormatError(file, "a file that is not there yet, or --force", "an existing one", "file-exists");
+  throw new FileFormatError(file, "a file that is not there yet, or --overwrite", "an existing one", "file-exists");
 }

@@ -52,16 +52,18 @@ async function main(args: readonly string[]): Promise<void> {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
-    const shaped = error instanceof CommanderError ? usageError(error) : error;
+    const shaped = error instanceof CommanderError ? usageError(error, args[0]) : error;
     new Console({ json: args.includes("--json"), quiet: false }).error(shaped);
     process.exitCode = INPUT_ERRORS.some((kind) => shaped instanceof kind) ? EXIT_USAGE : EXIT_FAILURE;
   }
 }
 
 /** commander's "error: unknown option '--epoch'\n(Did you mean --epochs?)" on one line, in our shape. */
-function usageError(error: CommanderError): UsageError {
-  const text = error.code === "commander.help" ? "expected a command, got none; try axograd --help" : error.message;
-  return new UsageError("usage", text.replace(/^error: /, "").replaceAll("\n", " "));
+function usageError({ code, message }: CommanderError, command: string | undefined): UsageError {
+  if (code === "commander.help") return new UsageError("usage", "expected a command, got none; try axograd --help");
+  const text = message.replace(/^error: /, "").replaceAll("\n", " ");
+  const help = code === "commander.unknownCommand" ? "axograd --help" : `axograd ${command} --help`;
+  return new UsageError("usage", text.includes("Did you mean") ? text : `${text}; try ${help}`);
 }
 
 await main(process.argv.slice(2));

@@ -7,6 +7,7 @@ import { createBackend } from "../backend/select.ts";
 import { exists } from "../io/files.ts";
 import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
+import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
@@ -65,6 +66,7 @@ export interface WrittenReport {
 
 /** Writes the page and the plots of the run in `folder`. */
 export async function reportRun(folder: string, options: ReportOptions = {}): Promise<WrittenReport> {
+  if (options.png) await assertPng();
   const run = await readRunRecord(folder);
   // What a run of an earlier version did not record has its default.
   const config = await readBegunConfig(new RunFolder(folder));

@@ -72,7 +72,7 @@ async function readRecord(file: string, folder: string): Promise<{ config: Plain
   try {
     text = await readFile(file, "utf8");
   } catch {
-    throw new ArgumentError("train", "--resume", "the folder of a run, with a config.json", folder);
+    throw new ArgumentError("run", "folder", "the folder of a run, with a config.json", folder);
   }
   const record = parse(text);
   if (isObject(record) && isObject(record.config) && isObject(record.network) && isObject(record.data)) {

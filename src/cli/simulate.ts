@@ -15,7 +15,7 @@ import { standaloneSvg } from "../report/figure.ts";
 import type { NeuronGroup } from "../report/groups.ts";
 import { type ShownInput, shownImages } from "../report/observation.ts";
 import { activityFigure } from "../report/plots/activity.ts";
-import { pngOfSvg } from "../report/raster.ts";
+import { assertPng, pngOfSvg } from "../report/raster.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
@@ -23,7 +23,8 @@ import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { neuronGroups } from "./report.ts";
-import { RUN_FILES } from "./runFolder.ts";
+import { readBegunConfig } from "./resume.ts";
+import { RUN_FILES, RunFolder } from "./runFolder.ts";
 import { addSetting } from "./trainOptions.ts";
 import { path, wholeNumber } from "./values.ts";
 
@@ -78,6 +79,7 @@ export function register(program: Command): void {
 }
 
 async function run(folder: string | undefined, given: GivenOptions): Promise<void> {
+  if (given.plot?.endsWith(".png")) await assertPng();
   const config = await configOf(folder, given);
   const materials = await loadMaterials(config);
   const groups = neuronGroups(materials);
@@ -122,8 +124,8 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
     throw new ArgumentError("simulate", "--config", "either a run or settings of a fresh model", "both");
   }
   const options = Object.fromEntries(KEYS.filter((key) => key in given).map((key) => [key, given[key]]));
-  const file = folder === undefined ? given.config : join(folder, RUN_FILES.config);
-  return resolveConfig([file === undefined ? {} : await readConfigFile(file), options]);
+  if (folder !== undefined) return resolveConfig([await readBegunConfig(new RunFolder(folder)), options]);
+  return resolveConfig([given.config === undefined ? {} : await readConfigFile(given.config), options]);
 }
 
 async function simulate(

@@ -17,6 +17,15 @@ export async function pngOfSvg(svg: string): Promise<Uint8Array> {
   return sharp(Buffer.from(svg), { density: DENSITY }).png({ palette: true }).toBuffer();
 }
 
+/**
+ * Makes sure that PNG files can be made, before there is any work for them.
+ *
+ * @throws {EngineError} "peer-missing": sharp is not installed
+ */
+export async function assertPng(): Promise<void> {
+  await loadSharp();
+}
+
 async function loadSharp(): Promise<Sharp> {
   try {
     return (await import("sharp")).default;

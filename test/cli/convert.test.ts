@@ -50,11 +50,11 @@ test("labels are kept in a table when that is asked for", async () => {
   await fails(() => convert(edges, at("e.npz"), "--labels", at("none.csv")), "argument", /--labels/, /indices/);
 });
 
-test("existing files are overwritten only when forced", async () => {
+test("existing files are replaced only when that is asked for", async () => {
   await writeFile(at("kept.npz"), "precious");
-  await fails(() => convert(edges, at("kept.npz")), "file-exists", /kept\.npz/, /--force/);
+  await fails(() => convert(edges, at("kept.npz")), "file-exists", /kept\.npz/, /--overwrite/);
   assert.is(await readFile(at("kept.npz"), "utf8"), "precious");
-  await convert(edges, at("kept.npz"), "--force");
+  await convert(edges, at("kept.npz"), "--overwrite");
   assert.is((await readConnectome(at("kept.npz"))).nnz, 2);
 });
 

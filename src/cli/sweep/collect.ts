@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { replaceFile } from "../../io/durable.ts";
 import { standaloneSvg } from "../../report/figure.ts";
 import { comparisonFigure } from "../../report/plots/comparison.ts";
-import { pngOfSvg } from "../../report/raster.ts";
+import { assertPng, pngOfSvg } from "../../report/raster.ts";
 import type { PlannedRun } from "./plan.ts";
 import { collectResults, type SweepResults } from "./results.ts";
 import { groupName, MEASURE_WORDS, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "./resultTables.ts";
@@ -50,6 +50,7 @@ export async function collect(
   runs: readonly PlannedRun[],
   { png = false }: { readonly png?: boolean } = {},
 ): Promise<Collected> {
+  if (png) await assertPng();
   const results = collectResults(await folder.states(runs));
   const plot = plotOf(results);
   const contents: readonly (readonly [name: string, content: string | Uint8Array])[] = [
