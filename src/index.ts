@@ -6,6 +6,8 @@ export { lower } from "./autodiff/lower.ts";
 export { type GradTarget, pullBack, reverseGraph, type Wrt } from "./autodiff/vjp.ts";
 // Devices.
 export type { Backend, Bindable, DeviceBuffer, DeviceSparse, MemoryStats } from "./backend/backend.ts";
+export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
+export type { PanelLayout } from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
 // Sparse matrices, numbers, random draws.
 export {

@@ -4,6 +4,7 @@ import type { FloatArray } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { PanelLayout } from "./program.ts";
 
+/** How many samples a device state of this layout holds, those that only fill a panel included. */
 export function lanesOf(layout: PanelLayout): number {
   return layout.panel * layout.panels;
 }
@@ -35,7 +36,11 @@ export function packState(
   return target;
 }
 
-/** The inverse: writes the real samples of a device state into `target`. */
+/**
+ * The inverse: writes the real samples of a device state into `target`.
+ *
+ * @param at  position in `target` of (sample, row)
+ */
 export function unpackState(
   state: ArrayLike<number>,
   target: FloatArray,
