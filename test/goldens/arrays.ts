@@ -20,11 +20,34 @@ export function dataOf(golden: GoldenCase, inputs: Inputs, name: string): Number
   return arrayOf(golden, inputs, name).data;
 }
 
-/** The matrix `<name>_rows, _cols, _values`, or null when there is none. */
+/** The matrix `<name>_rows, _cols, _values`, sorted by row and column without duplicates, or null when there is none. */
 export function sparseOf(golden: GoldenCase, inputs: Inputs, name: string, nRows: number, nCols: number): Csr | null {
+  const csr = unsortedOf(golden, inputs, name, nRows, nCols);
+  if (!csr) return null;
+  const [rows, cols] = [dataOf(golden, inputs, `${name}_rows`), dataOf(golden, inputs, `${name}_cols`)];
+  const rowOf = (k: number) => csr.rowPtr[rows[k]! as number]! <= k && k < csr.rowPtr[(rows[k]! as number) + 1]!;
+  for (let k = 0; k < rows.length; k++) {
+    // Gradients and values are in this order.
+    if (csr.colIdx[k] !== cols[k] || !rowOf(k))
+      throw new FileFormatError(
+        golden.file,
+        `in_${name} by row, then column, without duplicates`,
+        `entry ${k} elsewhere`,
+      );
+  }
+  return csr;
+}
+
+/** The matrix of triples in any order; duplicates are summed. */
+export function unsortedOf(golden: GoldenCase, inputs: Inputs, name: string, nRows: number, nCols: number): Csr | null {
   if (!inputs.has(`${name}_values`)) return null;
   const [rows, cols, values] = ["rows", "cols", "values"].map((part) => dataOf(golden, inputs, `${name}_${part}`));
   return csrFromCoo({ nRows, nCols, rows: rows!, cols: cols!, values: values! }, `${golden.name}, in_${name}`);
+}
+
+/** There is a type or, without types, a time constant for every neuron. */
+export function numNeuronsOf(golden: GoldenCase, inputs: Inputs): number {
+  return inputs.get("neuron_type")?.data.length ?? dataOf(golden, inputs, "tau").length;
 }
 
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {

@@ -38,6 +38,15 @@ export async function runBacksolveCase(backend: Backend, golden: GoldenCase, inp
     });
     const cotangent = dataOf(golden, inputs, "cot");
     const at = (j: number) => (i: number) => (Math.floor(i / nNeurons) * ys.length + j) * nNeurons + (i % nNeurons);
+    /** A gradient per neuron, summed over the neurons that share the parameter. */
+    const shared = (name: string, gradient: ArrayLike<number>): ArrayLike<number> => {
+      const sum = new Float64Array(parameters.get(name).size);
+      if (gradient.length === sum.length) return gradient;
+      dataOf(golden, inputs, "neuron_type").forEach((type, i) => {
+        sum[Number(type)]! += gradient[i]!;
+      });
+      return sum;
+    };
     const gradients = await adjoint.reverse(ys.map((y, j) => y.map((_, i) => cotangent[at(j)(i)]!)));
     const outputs = new Float64Array(batch * ys.length * nNeurons);
     ys.forEach((y, j) => {
@@ -49,7 +58,7 @@ export async function runBacksolveCase(backend: Backend, golden: GoldenCase, inp
       ["ys", outputs],
       ["loss", [dot(outputs, cotangent)]],
       ["grad_h0", gradients.y0],
-      ...wrt.map((name) => [PARAMETERS[name]!, gradients.parameters[name]!] as const),
+      ...wrt.map((name) => [PARAMETERS[name]!, shared(name, gradients.parameters[name]!)] as const),
       ...stepCounts([stats]),
       ...backwardCounts(gradients.stats, joint),
     ]);

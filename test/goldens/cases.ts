@@ -1,4 +1,4 @@
-// Runs one case on a backend, one function per kind, and says which cases wait for features that do not exist yet.
+// Runs one case on a backend, one function per kind, and says which cases it cannot run.
 
 import type { Backend } from "../../src/backend/backend.ts";
 import { ConnectomeClassifier, ConnectomeODEClassifier } from "../../src/models/classifier.ts";
@@ -6,6 +6,7 @@ import {
   ConnectomeODERNN,
   type ConnectomeODERNNOptions,
   type EvaluationOptions,
+  type SolveOptions,
 } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN, type StepOptions } from "../../src/models/connectomeRnn.ts";
 import type { Projection } from "../../src/models/matrix.ts";
@@ -13,11 +14,11 @@ import type { ModelInput } from "../../src/models/options.ts";
 import type { ParameterSet } from "../../src/models/parameters.ts";
 import { TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { Adam, AdamW, type Optimizer, SGD } from "../../src/train/optimizer.ts";
-import { arrayOf, dataOf, dot, type Inputs, pairs, sparseOf, stepCounts } from "./arrays.ts";
+import { arrayOf, dataOf, dot, type Inputs, numNeuronsOf, pairs, sparseOf, stepCounts, unsortedOf } from "./arrays.ts";
 import { runBacksolveCase } from "./backsolveCase.ts";
 import type { Outputs } from "./compare.ts";
 import type { CaseArrays, GoldenCase, SolverCaseOptions, TrainingOptions } from "./format.ts";
-import { runSolverCase } from "./solverCase.ts";
+import { controllerOf, DEFAULT_MAX_STEPS, runSolverCase } from "./solverCase.ts";
 
 type Runner = (backend: Backend, golden: GoldenCase, inputs: Inputs) => Promise<Outputs>;
 
@@ -51,21 +52,24 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   fc2_bias: "out_layer.4.bias",
 };
 
-/** Why a case cannot run yet; null when it can. */
+/** Why a case cannot be run; null when it can. */
 export function unsupported({ kind, options }: GoldenCase): string | null {
-  if (!Object.hasOwn(RUNNERS, kind)) return `kind ${kind} (Parity)`;
-  if (kind === "train") return unsupportedTraining(options.training!);
-  return SOLVER_KINDS.includes(kind) ? unsupportedSolver(options.solver) : null;
+  if (!Object.hasOwn(RUNNERS, kind)) return `unknown kind "${kind}"`;
+  if (kind === "train" && !options.training) return "a training without an optimizer";
+  return (kind === "train" ? unsupportedTraining(options.training!) : null) ?? unsupportedSolver(kind, options.solver);
 }
 
-function unsupportedTraining({ optimizer }: TrainingOptions): string | null {
-  return ["Adam", "AdamW", "SGD"].includes(optimizer) ? null : `optimizer ${optimizer} (Parity)`;
+function unsupportedTraining({ optimizer, unknown }: TrainingOptions): string | null {
+  if (!["Adam", "AdamW", "SGD"].includes(optimizer)) return `unknown optimizer "${optimizer}"`;
+  return unknown.length > 0 ? `unknown arguments of ${optimizer}: ${unknown.join(", ")}` : null;
 }
 
-function unsupportedSolver({ method, controller }: SolverCaseOptions): string | null {
-  if (!TABLEAUS.some((t) => t.name === method)) return `method ${method} (Parity)`;
-  if (!["integral", "pid", "fixed"].includes(controller.type)) return `controller ${controller.type} (Parity)`;
-  if (!["rms", "max"].includes(controller.norm)) return `norm ${controller.norm} (Parity)`;
+function unsupportedSolver(kind: string, { method, controller, dt0 }: SolverCaseOptions): string | null {
+  if (!TABLEAUS.some((t) => t.name.toLowerCase() === method.toLowerCase())) return `unknown method "${method}"`;
+  if (!["integral", "pid", "fixed"].includes(controller.type)) return `unknown controller "${controller.type}"`;
+  if (!["rms", "max"].includes(controller.norm)) return `unknown norm "${controller.norm}"`;
+  if (!SOLVER_KINDS.includes(kind) && typeof dt0 === "object" && dt0 !== null)
+    return "a first step per sample of a model";
   return null;
 }
 
@@ -171,6 +175,7 @@ async function runDiscreteClassifier(backend: Backend, golden: GoldenCase, input
       ["logits", logits],
       ["loss", [loss]],
       ...(await gradientsOf(model.parameters)),
+      ...(await valuesOf(model.parameters, "final")),
     ]);
     if (x) outputs.set("grad_x", x);
     return outputs;
@@ -200,7 +205,9 @@ async function runTraining(backend: Backend, golden: GoldenCase, inputs: Inputs)
         ...(x.shape.length === 4 ? { steps: sequenceLength(golden, x.shape.slice(1)) } : {}),
       };
       const batchLabels = labels.data.subarray(step * batch, (step + 1) * batch);
-      const { loss, stats } = await model.gradients(input, batchLabels, step, evaluationOf(golden, inputs));
+      const { lossAllTimesteps } = golden.options;
+      const evaluation = { ...evaluationOf(golden, inputs), lossAllTimesteps };
+      const { loss, stats } = await model.gradients(input, batchLabels, step, evaluation);
       optimizer.step();
       losses.push(loss);
       if (golden.options.training!.clipNorm !== null) norms.push(await optimizer.gradientNorm());
@@ -223,9 +230,10 @@ async function runTraining(backend: Backend, golden: GoldenCase, inputs: Inputs)
 }
 
 function optimizerOf(backend: Backend, parameters: ParameterSet, training: TrainingOptions): Optimizer {
-  const { optimizer, lr, betas, eps, weightDecay, momentum, clipNorm } = training;
+  const { optimizer, lr, betas, eps, weightDecay, momentum, dampening, nesterov, clipNorm } = training;
   const clip = clipNorm === null ? {} : { clipNorm };
-  if (optimizer === "SGD") return new SGD(backend, parameters, { lr, momentum, weightDecay, ...clip });
+  if (optimizer === "SGD")
+    return new SGD(backend, parameters, { lr, momentum, dampening, nesterov, weightDecay, ...clip });
   const options = { lr, betas, eps, weightDecay, ...clip };
   return optimizer === "AdamW" ? new AdamW(backend, parameters, options) : new Adam(backend, parameters, options);
 }
@@ -257,11 +265,20 @@ function rnnOptions(golden: GoldenCase, inputs: Inputs): ConnectomeODERNNOptions
     trainTau: options.trainsTau,
     batchFirst: options.batchFirst,
     inputGradient: golden.kind !== "train",
+    solve: solveOf(options.solver),
   };
 }
 
-function numNeuronsOf(golden: GoldenCase, inputs: Inputs): number {
-  return inputs.get("neuron_type")?.data.length ?? arrayOf(golden, inputs, "tau").data.length;
+/** The reference's models have no limit of steps. */
+function solveOf(options: SolverCaseOptions): SolveOptions {
+  const { method, dt0, maxSteps, throughStepSizeControl } = options;
+  return {
+    method,
+    controller: controllerOf(options),
+    maxSteps: maxSteps ?? DEFAULT_MAX_STEPS,
+    ...(typeof dt0 === "number" ? { dt0 } : {}),
+    backpropThroughStepSizeControl: throughStepSizeControl,
+  };
 }
 
 /** The matrix `<name>_weight` if dense, `<name>_values` … if sparse, or null when there is none. */
@@ -343,7 +360,7 @@ async function valuesOf(parameters: ParameterSet, prefix: string): Promise<[stri
 /** The connectome again, from unsorted triples with duplicates. */
 function summedDuplicates(golden: GoldenCase, inputs: Inputs): [string, ArrayLike<number>][] {
   const n = numNeuronsOf(golden, inputs);
-  const csr = sparseOf(golden, inputs, "hh_raw", n, n)!;
+  const csr = unsortedOf(golden, inputs, "hh_raw", n, n)!;
   const rows = Array.from({ length: csr.nRows }, (_, row) => {
     return new Array<number>(csr.rowPtr[row + 1]! - csr.rowPtr[row]!).fill(row);
   }).flat();

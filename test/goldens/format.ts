@@ -51,7 +51,11 @@ export interface TrainingOptions {
   readonly eps: number;
   readonly weightDecay: number;
   readonly momentum: number;
+  readonly dampening: number;
+  readonly nesterov: boolean;
   readonly clipNorm: number | null;
+  /** Arguments of the optimiser that are not known here. */
+  readonly unknown: readonly string[];
 }
 
 export interface SolverCaseOptions {
@@ -155,14 +159,16 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-/** JSON as Python writes it: NaN and Infinity outside of strings, which become null. */
+/** JSON as Python writes it, with NaN, which becomes null, and Infinity, which stays, outside of strings. */
 function parseJson(path: string, text: string): unknown {
   try {
-    return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|NaN|-?Infinity/g, (s) => (s.startsWith('"') ? s : "null")));
+    return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|NaN|Infinity/g, (s) => WORDS[s] ?? s));
   } catch (error) {
     throw new FileFormatError(path, "JSON", error instanceof Error ? error.message : String(error));
   }
 }
+
+const WORDS: Readonly<Record<string, string>> = { NaN: "null", Infinity: "1e999" };
 
 function readCase(folder: string, c: Fields): GoldenCase {
   const file = c.string("file");
@@ -215,6 +221,17 @@ function readAct(c: Fields): CaseOptions["act"] {
   return Array.isArray(act) ? act.map(one) : one(act);
 }
 
+const OPTIMIZER_ARGUMENTS: readonly string[] = [
+  "type",
+  "lr",
+  "betas",
+  "eps",
+  "weight_decay",
+  "momentum",
+  "dampening",
+  "nesterov",
+];
+
 function readTraining(c: Fields): TrainingOptions {
   const optimizer = c.object("optimizer");
   const betas = optimizer.has("betas") ? numbers(optimizer, "betas", optimizer.get("betas")) : [0.9, 0.999];
@@ -226,6 +243,9 @@ function readTraining(c: Fields): TrainingOptions {
     eps: optimizer.number("eps", 1e-8),
     weightDecay: optimizer.number("weight_decay", optimizer.string("type") === "AdamW" ? 0.01 : 0),
     momentum: optimizer.number("momentum", 0),
+    dampening: optimizer.number("dampening", 0),
+    nesterov: optimizer.boolean("nesterov", false),
+    unknown: optimizer.keys().filter((key) => !OPTIMIZER_ARGUMENTS.includes(key)),
     clipNorm: c.has("clip_norm") ? c.number("clip_norm") : null,
   };
 }

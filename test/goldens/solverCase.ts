@@ -1,6 +1,7 @@
 // The kind `solver`: the ODE solver itself on the rate model, written here as a user would write other dynamics, with the input
 // projection inside the right-hand side. Shares nothing with src/models but the nonlinearities and the parameter store.
 
+import type { Graph } from "../../src/autodiff/graph.ts";
 import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
 import type { PanelLayout } from "../../src/backend/program.ts";
@@ -8,9 +9,10 @@ import { floatArray } from "../../src/core/dtype.ts";
 import { activation } from "../../src/models/activation.ts";
 import { ParameterSet } from "../../src/models/parameters.ts";
 import type { Controller, OdeSystem } from "../../src/ode/method.ts";
-import { assertSolved, OdeSolver, type SolveStats } from "../../src/ode/solve.ts";
+import { assertSolved, failedSamples, OdeSolver, type SolveStats } from "../../src/ode/solve.ts";
 import { tableauByName } from "../../src/ode/tableaus/index.ts";
-import { arrayOf, dataOf, dot, type Inputs, sparseOf, stepCounts } from "./arrays.ts";
+import type { Value } from "../../src/ops/value.ts";
+import { arrayOf, dataOf, dot, type Inputs, numNeuronsOf, sparseOf, stepCounts } from "./arrays.ts";
 import type { Outputs } from "./compare.ts";
 import type { GoldenCase, SolverCaseOptions } from "./format.ts";
 
@@ -34,6 +36,7 @@ export interface Problem {
 export const PARAMETERS: Readonly<Record<string, string>> = {
   hh: "grad_hh_values",
   ih: "grad_ih_values",
+  "ih.weight": "grad_ih_weight",
   bias: "grad_hh_bias",
   tau: "grad_tau",
 };
@@ -43,49 +46,30 @@ export async function runSolverCase(backend: Backend, golden: GoldenCase, inputs
   const parameters = new ParameterSet(backend);
   addParameters(parameters, problem);
   parameters.refresh();
-  const trained = parameters.trainable().map((p) => p.name);
-  const { solver: options } = golden.options;
-  const maxSteps = options.maxSteps ?? DEFAULT_MAX_STEPS;
-  const solver = new OdeSolver(backend, rateModel(problem, parameters), {
-    tableau: tableauByName(options.method),
-    controller: controllerOf(options),
-    maxSteps,
-    ...(options.dt0 === null ? {} : { dt0: typeof options.dt0 === "number" ? options.dt0 : ("perSample" as const) }),
-    // The reference stops the whole batch where one sample fails.
-    onFailure: "stop",
-    reverse: { wrt: [...trained, "x"], throughStepSizeControl: options.throughStepSizeControl },
-  });
-  const run = new SolverRun(backend, problem, parameters, solver);
+  const { fails, maxSteps } = golden.options.solver;
+  const run = new SolverRun(backend, problem, parameters, maxSteps ?? DEFAULT_MAX_STEPS);
   try {
-    const stats: SolveStats[] = [];
-    for (let first = 0; first < problem.batch; first += backend.maxLanes) {
-      stats.push(await run.chunk(first, Math.min(backend.maxLanes, problem.batch - first)));
-      if (!options.fails) assertSolved(stats.at(-1)!, first);
-    }
+    const stats = await run.batch();
     const ends = Array.from({ length: problem.batch }, (_, s) => problem.tEval.map((times) => times[s]!)).flat();
-    if (options.fails) {
-      return new Map<string, ArrayLike<number>>([["ys", run.ys], ["ts", ends], ...stepCounts(stats)]);
-    }
-    const outputs = new Map<string, ArrayLike<number>>([
-      ["ys", run.ys],
-      ["ts", ends],
-      ["loss", [dot(run.ys, dataOf(golden, inputs, "cot"))]],
-      ["grad_x", run.gradX],
-      ["grad_h0", run.gradH0],
-      ...stepCounts(stats),
-    ]);
-    for (const name of trained) outputs.set(PARAMETERS[name]!, await parameters.gradient(name));
+    const outputs = new Map<string, ArrayLike<number>>([["ys", run.ys], ["ts", ends], ...stepCounts(stats)]);
+    if (fails) return outputs;
+    parameters.foldGradients();
+    outputs.set("loss", [dot(run.ys, dataOf(golden, inputs, "cot"))]);
+    outputs.set("grad_x", run.gradX);
+    outputs.set("grad_h0", run.gradH0);
+    for (const { name } of parameters.trainable()) outputs.set(PARAMETERS[name]!, await parameters.gradient(name));
     return outputs;
   } finally {
-    solver.dispose();
     parameters.dispose();
     run.dispose();
   }
 }
 
 export function problemOf(golden: GoldenCase, inputs: Inputs): Problem {
-  const x = arrayOf(golden, inputs, "x");
-  const batch = x.shape[0]!;
+  const { shape } = arrayOf(golden, inputs, "x");
+  const { batchFirst } = golden.options;
+  const isSequence = shape.length === 3;
+  const batch = shape[isSequence && !batchFirst ? 1 : 0]!;
   const { tEval, tStart, tEnd } = golden.options.solver;
   const perSample = Array.from({ length: batch }, (_, s) => {
     const own = tEval?.[s];
@@ -95,9 +79,9 @@ export function problemOf(golden: GoldenCase, inputs: Inputs): Problem {
     golden,
     inputs,
     batch,
-    steps: x.shape.length === 3 ? x.shape[1]! : 1,
-    inputSize: x.shape.at(-1)!,
-    nNeurons: dataOf(golden, inputs, "tau").length,
+    steps: isSequence ? shape[batchFirst ? 1 : 0]! : 1,
+    inputSize: shape.at(-1)!,
+    nNeurons: numNeuronsOf(golden, inputs),
     tEval: perSample[0]!.map((_, j) => perSample.map((times) => times[j]!)),
     tStart: tStart ?? perSample.map((times) => times[0]!),
     tEnd: tEnd ?? perSample.map((times) => times.at(-1)!),
@@ -110,9 +94,18 @@ export function addParameters(parameters: ParameterSet, { golden, inputs, nNeuro
   parameters.addSparse("hh", hh, { trainable, constraint: { min: 0 } });
   const ih = sparseOf(golden, inputs, "ih", nNeurons, inputSize);
   if (ih) parameters.addSparse("ih", ih, { trainable });
+  else if (inputs.has("ih_weight"))
+    parameters.addVector("ih.weight", dataOf(golden, inputs, "ih_weight"), { trainable });
   if (inputs.has("hh_bias")) parameters.addVector("bias", dataOf(golden, inputs, "hh_bias"), { trainable });
-  parameters.addVector("tau", dataOf(golden, inputs, "tau"), { trainable, constraint: { min: 1 } });
+  const types = inputs.get("neuron_type")?.data;
+  const tau = { trainable, constraint: { min: 1 } };
+  parameters.addVector(
+    "tau",
+    dataOf(golden, inputs, "tau"),
+    golden.options.tauPerType ? { ...tau, spreadBy: dataOf(golden, inputs, "neuron_type") } : tau,
+  );
   parameters.addVector("sign", inputs.get("sign")?.data ?? new Float32Array(nNeurons).fill(1), { trainable: false });
+  if (types) parameters.addVector("type", types, { trainable: false });
 }
 
 export function controllerOf({ controller }: SolverCaseOptions): Controller {
@@ -135,21 +128,32 @@ export function controllerOf({ controller }: SolverCaseOptions): Controller {
 
 /** dh/dt = (relu(φ(U·x(t) + W·(s ⊙ h) + b)) − h)/τ, a sequence x piecewise constant from `start` to `end`. */
 export function rateModel({ golden, steps, inputSize, nNeurons }: Problem, parameters: ParameterSet): OdeSystem {
-  const phi = activation(golden.options.act as string | null);
+  const { act } = golden.options;
   const { start, end, nanAfter } = golden.options.solver;
   const has = new Set(parameters.all().map((p) => p.name));
   const nnz = (name: string) => parameters.get(name).size;
+  /** U·x. */
+  const driveOf = (g: Graph, x: Value): Value => {
+    if (has.has("ih")) return g.ops.matmul(g.sparse("ih", nNeurons, inputSize, nnz("ih")), x);
+    return has.has("ih.weight") ? g.ops.matmul(g.dense("ih.weight", nNeurons, inputSize), x) : x;
+  };
+  /** One nonlinearity, or that of each neuron's type. */
+  const transfer = (g: Graph, u: Value): Value => {
+    if (act === null || typeof act === "string") return activation(act)(g.ops, u);
+    const type = g.row("type", nNeurons);
+    return act.reduce<Value>((other, name, t) => g.ops.select(g.ops.eq(type, t), activation(name)(g.ops, u), other), u);
+  };
   return {
     rows: nNeurons,
     rhs: (g, t, h) => {
       const { ops } = g;
-      const index = ops.min(steps - 1, ops.floor(ops.mul(ops.div(ops.sub(t, start), end - start), steps)));
+      const phase = ops.floor(ops.mul(ops.div(ops.sub(t, start), end - start), steps));
+      const index = ops.max(0, ops.min(steps - 1, phase));
       const x = steps === 1 ? g.state("x", inputSize) : ops.lookup(g.table("x", inputSize, steps), index);
-      const drive = has.has("ih") ? ops.matmul(g.sparse("ih", nNeurons, inputSize, nnz("ih")), x) : x;
       const input = ops.matmul(g.sparse("hh", nNeurons, nNeurons, nnz("hh")), ops.mul(g.row("sign", nNeurons), h));
-      const sum = ops.add(drive, input);
+      const sum = ops.add(driveOf(g, x), input);
       const u = has.has("bias") ? ops.add(sum, g.row("bias", nNeurons)) : sum;
-      const rate = ops.div(ops.sub(ops.relu(phi(ops, u)), h), g.row("tau", nNeurons));
+      const rate = ops.div(ops.sub(ops.relu(transfer(g, u)), h), g.row("tau", nNeurons));
       if (!nanAfter) return rate;
       const broken = ops.mul(ops.eq(g.sample("sample"), nanAfter[0]), ops.lt(nanAfter[1], t));
       return ops.select(broken, Number.NaN, rate);
@@ -165,27 +169,69 @@ class SolverRun {
   readonly #backend: Backend;
   readonly #problem: Problem;
   readonly #parameters: ParameterSet;
-  readonly #solver: OdeSolver;
+  readonly #maxSteps: number;
   readonly #owned: DeviceBuffer[] = [];
+  #solver: OdeSolver;
 
-  constructor(backend: Backend, problem: Problem, parameters: ParameterSet, solver: OdeSolver) {
+  constructor(backend: Backend, problem: Problem, parameters: ParameterSet, maxSteps: number) {
     this.#backend = backend;
     this.#problem = problem;
     this.#parameters = parameters;
-    this.#solver = solver;
+    this.#maxSteps = maxSteps;
+    this.#solver = this.#solverOf(maxSteps);
     const { batch, tEval, nNeurons, steps, inputSize } = problem;
     this.ys = new Float64Array(batch * tEval.length * nNeurons);
     this.gradX = new Float64Array(batch * steps * inputSize);
     this.gradH0 = new Float64Array(batch * nNeurons);
   }
 
+  #solverOf(maxSteps: number): OdeSolver {
+    const problem = this.#problem;
+    const { solver: options } = problem.golden.options;
+    const wrt = [...this.#parameters.trainable().map((p) => p.name), "x"];
+    return new OdeSolver(this.#backend, rateModel(problem, this.#parameters), {
+      tableau: tableauByName(options.method),
+      controller: controllerOf(options),
+      maxSteps,
+      ...(options.dt0 === null ? {} : { dt0: typeof options.dt0 === "number" ? options.dt0 : ("perSample" as const) }),
+      // The reference stops the whole batch where one sample fails.
+      onFailure: "stop",
+      reverse: { wrt, throughStepSizeControl: options.throughStepSizeControl },
+    });
+  }
+
+  /** Solves all samples, as many at once as the device takes. Where one fails, all stop in that attempt, in whatever chunk they are. */
+  async batch(): Promise<SolveStats[]> {
+    const { maxLanes } = this.#backend;
+    const { batch, golden } = this.#problem;
+    const stats: SolveStats[] = [];
+    for (let first = 0; first < batch; first += maxLanes) {
+      stats.push(await this.#chunk(first, Math.min(maxLanes, batch - first)));
+      if (!golden.options.solver.fails) assertSolved(stats.at(-1)!, first);
+    }
+    const attempts = stats.map((part) => Math.max(...part.nSteps));
+    const last = Math.min(...stats.flatMap((part, c) => (failedSamples([part]).length > 0 ? [attempts[c]!] : [])));
+    if (!(last < this.#maxSteps)) return stats;
+    this.#solver.dispose();
+    this.#solver = this.#solverOf(last);
+    for (const [c, part] of stats.entries()) {
+      if (attempts[c]! <= last) continue;
+      const again = await this.#chunk(c * maxLanes, part.status.length);
+      stats[c] = { ...again, status: again.status.map((s) => (s === "maxSteps" ? "stopped" : s)) };
+    }
+    return stats;
+  }
+
   /** Solves samples first … first + count − 1, forward and back. */
-  async chunk(first: number, count: number): Promise<SolveStats> {
+  async #chunk(first: number, count: number): Promise<SolveStats> {
     const { golden, inputs, nNeurons, steps, inputSize, tEval, tStart, tEnd } = this.#problem;
     const { dt0, fails } = golden.options.solver;
     const backend = this.#backend;
     const layout = backend.layoutFor(count);
-    const atX = (k: number) => (s: number, row: number) => ((first + s) * steps + k) * inputSize + row;
+    const { batch } = this.#problem;
+    const { batchFirst } = golden.options;
+    const atX = (k: number) => (s: number, row: number) =>
+      (batchFirst ? (first + s) * steps + k : k * batch + first + s) * inputSize + row;
     const atH = (s: number, row: number) => (first + s) * nNeurons + row;
     const atY = (j: number) => (s: number, row: number) => ((first + s) * tEval.length + j) * nNeurons + row;
     const own = (times: readonly number[]) => times.slice(first, first + count);
@@ -242,6 +288,7 @@ class SolverRun {
   }
 
   dispose(): void {
+    this.#solver.dispose();
     for (const b of this.#owned) b.release();
     this.#owned.length = 0;
   }
@@ -251,7 +298,7 @@ class SolverRun {
   }
 
   #gradients(): Record<string, DeviceBuffer> {
-    return Object.fromEntries(this.#parameters.trainable().map((p) => [p.name, p.grad!]));
+    return Object.fromEntries(this.#parameters.trainable().map((p) => [p.name, p.gradTarget!]));
   }
 
   #host(rows: number, layout: PanelLayout): Float32Array | Float64Array {
