@@ -2,7 +2,7 @@
 // The inner extent is cut into pieces of params.extentPerSplit, whose partial products storeC keeps apart: a read-out has few rows but one
 // column per neuron. The pieces depend on the extents alone, so a sum has the same order for any number of lanes.
 //
-// Relies on: declarations (params, slabs), elementA(m, k), elementB(k, n), storeC(m, n, split, x) for columns n … n + 3;
+// Relies on: declarations (params, slabs, isIdle()), elementA(m, k), elementB(k, n), storeC(m, n, split, x) for columns n … n + 3;
 // EXTENT_M, EXTENT_N, EXTENT_K, SPLIT_K, A_INNER_FIRST, B_INNER_FIRST: which index is contiguous in memory.
 
 // #hook declarations
@@ -41,6 +41,9 @@ fn loadTiles(t: u32, m0: u32, n0: u32, k0: u32, kEnd: u32) {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) t: u32) {
+  if (isIdle(t)) {
+    return;
+  }
   let m0 = workgroup.x * TILE_M;
   let n0 = workgroup.z * TILE_N;
   let kFirst = workgroup.y * SPLIT_K;

@@ -2,7 +2,7 @@
 // workgroup and lane (ROWS_PER_THREAD·64 rows, whatever the number of lanes); reductions over lanes are complete, as a thread then
 // visits every panel.
 //
-// Relies on: declarations (params, slabs), body(tile), resetRows(), collectRows(), finishRows(t, panel, group),
+// Relies on: declarations (params, slabs, isIdle()), body(tile), resetRows(), collectRows(), finishRows(t, panel, group),
 // resetLanes(), collectLanes(), finishLanes(t, row); ROWS, PANELS, PANEL_VECS, ROWS_PER_THREAD.
 
 // #import shared/math.wgsl
@@ -24,6 +24,9 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
+  if (isIdle(t)) {
+    return;
+  }
   let sub = t % PANEL_VECS;
   var row = 0u;
   resetLanes();

@@ -2,7 +2,7 @@
 // share. PARTS threads walk a segment and are added as a binary tree: few long segments get a workgroup each, many short ones
 // share one.
 //
-// Relies on: declarations (params, slabs), offsetOf(row), sourceOf(k), storeSum(row, x); ROWS, GROUPS, PARTS (a power of two ≤ 256).
+// Relies on: declarations (params, slabs, isIdle()), offsetOf(row), sourceOf(k), storeSum(row, x); ROWS, GROUPS, PARTS (a power of two ≤ 256).
 
 // #hook declarations
 // #hook segments
@@ -17,6 +17,9 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
+  if (isIdle(t)) {
+    return;
+  }
   let group = workgroup.x + workgroup.y * count.x;
   if (group >= GROUPS) {
     return;

@@ -5,7 +5,7 @@
 // all of them, and up to 16 gathers are in flight. Per trip the terms are added as (0 + 1) + (2 + 3), trips in order, then the threads
 // of a row as a binary tree: an order that the row alone decides.
 //
-// Relies on: declarations (params, slabs, structure, values), operandAt(), gathered(at), epilogue(share, y), collectLanes(),
+// Relies on: declarations (params, slabs, isIdle(), structure, values), operandAt(), gathered(at), epilogue(share, y), collectLanes(),
 // finish(t, share).
 
 // #import shared/math.wgsl
@@ -21,6 +21,9 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
+  if (isIdle(t)) {
+    return;
+  }
   let group = workgroup.x + workgroup.y * count.x;
   if (group >= params.groups) {
     return;

@@ -5,7 +5,7 @@
 // all of them. Its four dot products are then added over the threads of the panel, which are neighbours in a quad: no barrier,
 // and one store per entry. Per trip the terms of ct are added as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
 //
-// Relies on: declarations (params, slabs, structure, values), operandAt(), gathered(at), operandOf(share) = X, addToGrad(k, x),
+// Relies on: declarations (params, slabs, isIdle(), structure, values), operandAt(), gathered(at), operandOf(share) = X, addToGrad(k, x),
 // epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT.
 // Quads are four threads with neighbouring indices, which holds on Vulkan, Metal and D3D12 for workgroups of one dimension.
 
@@ -64,6 +64,9 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
+  if (isIdle(t)) {
+    return;
+  }
   let group = workgroup.x + workgroup.y * count.x;
   if (group >= params.groups) {
     return;

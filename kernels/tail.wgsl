@@ -2,7 +2,7 @@
 // learning rate). The work is tiny, so a run of such phases is one dispatch: a workgroup for each panel, or one for all panels where
 // something crosses lanes. Slot 0 of each vec4 of lanes does the pointwise work; all slots take part in reductions.
 //
-// Relies on: declarations (params, slabs), run(t, group, count): the generated sequence of steps.
+// Relies on: declarations (params, slabs, isIdle()), run(t, group, count): the generated sequence of steps.
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl
@@ -23,5 +23,8 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
+  if (isIdle(t)) {
+    return;
+  }
   run(t, workgroup.x, count.x);
 }

@@ -1,6 +1,6 @@
 // A phase of plain vectors: one thread per four rows. Reductions over rows leave one partial result (four numbers) per workgroup.
 //
-// Relies on: declarations (params, slabs), body(at), resetRows(), collectRows(at), finishRows(t, group); ROWS, VECS_PER_THREAD.
+// Relies on: declarations (params, slabs, isIdle()), body(at), resetRows(), collectRows(at), finishRows(t, group); ROWS, VECS_PER_THREAD.
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl
@@ -18,6 +18,9 @@ fn main(
   @builtin(num_workgroups) count: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
+  if (isIdle(t)) {
+    return;
+  }
   let group = workgroup.x + workgroup.y * count.x;
   if (group >= GROUPS) {
     return;

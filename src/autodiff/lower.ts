@@ -8,7 +8,7 @@
 // 3. Each phase becomes a straight list of instructions; values that pass through memory become temporaries with lifetimes.
 
 import { accessesOf } from "../backend/instr.ts";
-import type { Binding, BindingId, Instr, Phase, Program, ValueId } from "../backend/program.ts";
+import type { Binding, BindingId, Guard, Instr, Phase, Program, ValueId } from "../backend/program.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
 import { gathersFirst, isContraction, type Matrix, type Value } from "../ops/value.ts";
 import type { Effect, Graph } from "./graph.ts";
@@ -22,9 +22,15 @@ interface PhaseKey {
   readonly lanes: "batch" | "none";
 }
 
+/** A program's guard, its scalars by name. */
+export interface GuardNames {
+  readonly scalars: readonly string[];
+  readonly skips: Guard["skips"];
+}
+
 /** Lowers the effects of `graph` (and all that they need) to a program. */
-export function lower(graph: Graph, name: string): Program {
-  return new Lowering(graph).program(name);
+export function lower(graph: Graph, name: string, guard?: GuardNames): Program {
+  return new Lowering(graph).program(name, guard);
 }
 
 class Lowering {
@@ -51,7 +57,7 @@ class Lowering {
     this.#steps = stepsOf(graph, this.#live);
   }
 
-  program(name: string): Program {
+  program(name: string, guard?: GuardNames): Program {
     const { effects } = this.#graph;
     for (const e of effects) {
       if (
@@ -72,7 +78,9 @@ class Lowering {
     const all = order.map(([key, phase]) => new PhaseEmitter(key, phase));
     for (const emitter of all) this.#emit(emitter);
     const emitters = all.filter((e) => !e.isEmpty());
-    return { name, bindings: this.#withLifetimes(emitters), phases: emitters.map((e) => e.phase()) };
+    const scalars = guard?.scalars.map((scalar) => this.#binding(scalar, "scalar", 1, "read", false));
+    const guarded = guard && scalars ? { guard: { scalars, skips: guard.skips } } : {};
+    return { name, bindings: this.#withLifetimes(emitters), phases: emitters.map((e) => e.phase()), ...guarded };
   }
 
   // ---- placing ---------------------------------------------------------------------------------------------------------

@@ -63,8 +63,8 @@ export interface Backend {
   readonly description: string;
   /** Most lanes that one run can take (wasm: one panel of 16). Larger batches run chunk by chunk. */
   readonly maxLanes: number;
-  /** Solver attempts to enqueue before looking whether anybody still runs (wasm: 1). */
-  readonly attemptsPerCheck: number;
+  /** Whether enqueued work may still be under way (webgpu), so that looking at results means waiting; wasm: never. */
+  readonly runsAhead: boolean;
 
   /** The panel layout for `lanes` ≤ maxLanes samples. */
   layoutFor(lanes: number): PanelLayout;
@@ -74,12 +74,15 @@ export interface Backend {
   sparse(label: string, csr: Csr): DeviceSparse;
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset?: number): void;
   download(source: DeviceBuffer, offset?: number, length?: number): Promise<FloatArray | Uint32Array>;
+  /** Several buffers with one wait. */
+  downloadAll(sources: readonly DeviceBuffer[]): Promise<readonly (FloatArray | Uint32Array)[]>;
   fill(target: DeviceBuffer, value: number): void;
   copy(target: DeviceBuffer, source: DeviceBuffer): void;
 
   compile(program: Program, layout: PanelLayout): Executable;
   /** @throws {BackendError} naming a binding that is missing or of the wrong size */
   bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): BoundProgram;
+  /** Runs, but for what the program's guard says may be left out. */
   run(bound: BoundProgram): void;
   /** Waits until all enqueued work is done. */
   finish(): Promise<void>;

@@ -134,9 +134,21 @@ export interface Phase {
   readonly instrs: readonly Instr[];
 }
 
+/** When a program need not run: for work that is enqueued before the host knows whether anybody needs it. */
+export interface Guard {
+  /** Scalars that the program only reads. It is idle where one of them is 0. */
+  readonly scalars: readonly BindingId[];
+  /**
+   * "everything": an idle program has no effect. "states": phases of several rows may be left out, so that what they store is
+   * undefined; phases of one row run.
+   */
+  readonly skips: "everything" | "states";
+}
+
 export interface Program {
   /** For messages and profiles, e.g. "attempt", "attempt.reverse". */
   readonly name: string;
   readonly bindings: readonly Binding[];
   readonly phases: readonly Phase[];
+  readonly guard?: Guard;
 }

@@ -3,6 +3,7 @@
 import type { GradTarget } from "../autodiff/vjp.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
 import { compileAndBind } from "../backend/bind.ts";
+import { Constants } from "../backend/constants.ts";
 import { lanesOf, unpackState } from "../backend/layout.ts";
 import type { PanelLayout } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
@@ -11,7 +12,15 @@ import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts"
 import { assertSolved, type SolveStats } from "../ode/solve.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions, type EvaluationOptions } from "./connectomeOdeRnn.ts";
 import { ConnectomeRNN, type StepOptions } from "./connectomeRnn.ts";
-import type { ConnectomeNetwork, NetworkChunk } from "./network.ts";
+import {
+  type ChunkGradients,
+  type ChunkStates,
+  type ConnectomeNetwork,
+  type NetworkChunk,
+  type SettledChunk,
+  type StartedChunk,
+  settled,
+} from "./network.ts";
 import type { ConnectomeNetworkOptions, ModelInput } from "./options.ts";
 import { ParameterSet } from "./parameters.ts";
 import { columnStatistics, type FeatureSpread, featureSpread, ResponseCount, type ResponseShares } from "./probe.ts";
@@ -60,7 +69,12 @@ export interface BatchResult {
 export interface GradientResult extends BatchResult {
   /** Gradient with respect to the input, in its layout; null unless `rnn.inputGradient`. */
   readonly x: FloatArray | null;
+  /** Numbers of the buffers that `measure` named. */
+  readonly measured: readonly ArrayLike<number>[];
 }
+
+/** Enqueues work on the gradients; what it names is read along with the loss. It may be called again: the gradients were not complete. */
+export type Measurement = () => readonly DeviceBuffer[];
 
 /** What a network and its read-out do with some inputs, at the last output time. */
 export interface ActivityProbe extends ResponseShares, FeatureSpread {
@@ -90,6 +104,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
   readonly #feature: { mean: DeviceBuffer; scale: DeviceBuffer } | null;
   readonly #sessions = new Map<string, ReadoutBuffers>();
   readonly #bound = new Map<string, BoundProgram>();
+  readonly #constants: Constants;
   #firing: DeviceBuffer | null = null;
   #calibrated: boolean;
 
@@ -98,6 +113,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     this.backend = backend;
     this.options = options;
     this.parameters = new ParameterSet(backend);
+    this.#constants = new Constants(backend);
     this.rnn = network(this.parameters);
     const nFeatures = this.rnn.nOutputs;
     const fcDim = options.fcDim === undefined ? DEFAULT_FC_DIM : options.fcDim;
@@ -163,27 +179,33 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
   ): Promise<BatchResult & { logits: FloatArray }> {
     const {
       x: _,
+      measured: __,
       logits,
       ...result
-    } = await this.#run(input, labels ?? new Uint8Array(input.batch), evaluation, false);
+    } = await this.#run(input, labels ?? new Uint8Array(input.batch), evaluation, null);
     return { ...result, logits: logits! };
   }
 
   /**
    * One forward and reverse pass: the gradients of the mean loss replace those of `parameters`.
-   * @param step  number of the training step: dropout draws from (seed, step, sample, unit)
+   *
+   * Where the host runs ahead of the device, all the work on a chunk is enqueued at once, and one small record is read at its end.
+   *
+   * @param step     number of the training step: dropout draws from (seed, step, sample, unit)
+   * @param measure  what to measure of the gradients, read with the record
    */
   async gradients(
     input: ModelInput,
     labels: ArrayLike<number>,
     step: number,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
+    measure: Measurement = () => [],
   ): Promise<GradientResult> {
     if (!this.#calibrated)
       throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
-    this.parameters.zeroGradients();
     this.backend.upload(this.#keyBuffer, deriveKey(this.#dropoutKey, step));
-    const { logits: _, ...result } = await this.#run(input, labels, evaluation, true);
+    this.parameters.zeroGradients();
+    const { logits: _, ...result } = await this.#run(input, labels, evaluation, measure);
     return result;
   }
 
@@ -331,23 +353,28 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
 
   // ---- one batch -------------------------------------------------------------------------------------------------------
 
-  /** A batch, and where samples fail, the batch without them. */
+  /**
+   * A batch, and where samples fail, the batch without them.
+   * @param measure  of the gradients; null: the loss only
+   */
   async #run(
     input: ModelInput,
     labels: ArrayLike<number>,
     evaluation: ClassifierEvaluation<E>,
-    training: boolean,
+    measure: Measurement | null,
   ): Promise<Pass> {
     this.#checkLabels(labels, input.batch);
-    const all = await this.#pass(input, labels, evaluation, training);
+    const pass = (of: ModelInput, its: ArrayLike<number>, at: ClassifierEvaluation<E>): Promise<Pass> =>
+      measure ? this.#gradientPass(of, its, at, measure) : this.#lossPass(of, its, at);
+    const all = await pass(input, labels, evaluation);
     const { failed, stats } = all;
     if (failed.length === 0) return all;
     if (failed.length === input.batch) for (const part of stats) assertSolved(part);
-    if (training) this.parameters.zeroGradients();
+    if (measure) this.parameters.zeroGradients();
     const kept = othersOf(failed, input.batch);
     const some = this.rnn.selectSamples(input, evaluation, kept);
     const ofKept = kept.map((s) => labels[s]!);
-    const rest = await this.#pass(some.input, ofKept, some.evaluation as ClassifierEvaluation<E>, training);
+    const rest = await pass(some.input, ofKept, some.evaluation as ClassifierEvaluation<E>);
     const spread = (part: FloatArray, whole: FloatArray, rows: SampleRows) => {
       scatterSamples(part, whole, rows, kept);
       return whole;
@@ -365,46 +392,84 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
   }
 
   /** One walk over the chunks. Once a sample fails, only the others that fail are still found out. */
-  async #pass(
-    input: ModelInput,
-    labels: ArrayLike<number>,
-    evaluation: ClassifierEvaluation<E>,
-    training: boolean,
-  ): Promise<Pass> {
+  async #lossPass(input: ModelInput, labels: ArrayLike<number>, evaluation: ClassifierEvaluation<E>): Promise<Pass> {
     const { backend } = this;
     const { nClasses } = this.#shape;
     const { batch } = input;
-    const nTimes = this.rnn.outputTimes(input, evaluation);
-    const times = evaluation.lossAllTimesteps ? Array.from({ length: nTimes }, (_, j) => j) : [nTimes - 1];
-    backend.fill(this.#loss, 0);
-    backend.fill(this.#correct, 0);
+    const times = this.#begin(input, evaluation);
     const stats: SolveStats[] = [];
     const failed: number[] = [];
-    const logits = training ? null : floatArray(backend.dtype, times.length * batch * nClasses);
-    const x = training && this.rnn.options.inputGradient ? floatArray(backend.dtype, input.data.length) : null;
-    for await (const chunk of this.rnn.chunks(input, evaluation, training ? "gradients" : "loss")) {
+    const logits = floatArray(backend.dtype, times.length * batch * nClasses);
+    for await (const chunk of this.rnn.chunks(input, evaluation, "loss")) {
       if (chunk.stats) stats.push(chunk.stats);
       failed.push(...chunk.failed.map((s) => chunk.first + s));
       if (failed.length > 0) continue;
-      const buffers = this.#buffers(chunk.layout);
-      this.#uploadLabels(buffers, chunk, labels, 1 / (batch * times.length));
+      const buffers = this.#labelled(chunk, labels, 1 / (batch * times.length));
       for (const [time, j] of times.entries()) {
-        this.#readout(chunk, buffers, j, training);
-        if (!logits) continue;
+        this.#readout(chunk, buffers, j, null);
         const rows = this.#logitRows(batch, logits.length);
         const at = (s: number, row: number) => rowAt(rows, chunk.first + s, time) + row;
         unpackState(await backend.download(buffers.logits), logits, at, chunk.count, nClasses, chunk.layout);
       }
-      if (training) {
-        const ctHs = chunk.ctHs.map((ct, j) => (times.includes(j) ? ct : null));
-        const back = this.rnn.reverseChunk(chunk, ctHs);
-        if (x) await this.rnn.readInputGradient(chunk, back, input, x);
-      }
     }
-    if (training && failed.length === 0) this.parameters.foldGradients();
-    const loss = (await backend.download(this.#loss))[0]!;
-    const correct = Math.round((await backend.download(this.#correct))[0]!);
-    return { loss, correct, count: batch * times.length, stats, failed, x, logits };
+    const record = await backend.downloadAll([this.#loss, this.#correct]);
+    return { ...lossOf(record), count: batch * times.length, stats, failed, x: null, measured: [], logits };
+  }
+
+  /** The same with gradients, without waiting in between. */
+  async #gradientPass(
+    input: ModelInput,
+    labels: ArrayLike<number>,
+    evaluation: ClassifierEvaluation<E>,
+    measure: Measurement,
+  ): Promise<Pass> {
+    const { batch } = input;
+    const times = this.#begin(input, evaluation);
+    const stats: SolveStats[] = [];
+    const failed: number[] = [];
+    const x = this.rnn.options.inputGradient ? floatArray(this.backend.dtype, input.data.length) : null;
+    let record: readonly ArrayLike<number>[] = [];
+    for await (const chunk of this.rnn.startedChunks(input, evaluation, "gradients")) {
+      const buffers = this.#labelled(chunk, labels, 1 / (batch * times.length));
+      const ctHs = chunk.ctHs.map((ct, j) => (times.includes(j) ? ct : null));
+      let back: ChunkGradients | null = null;
+      const work = (): readonly DeviceBuffer[] => {
+        for (const j of times) this.#readout(chunk, buffers, j, chunk.complete);
+        back = this.rnn.reverseChunk(chunk, ctHs);
+        const more = chunk.first + chunk.count < batch;
+        if (!more) this.parameters.foldGradients(chunk.complete);
+        return [this.#loss, this.#correct, ...(more ? [] : measure())];
+      };
+      const known = await this.#settleWith(chunk, failed.length > 0 ? () => [] : work);
+      if (known.stats) stats.push(known.stats);
+      failed.push(...known.failed.map((s) => chunk.first + s));
+      record = known.values;
+      if (failed.length === 0 && x) await this.rnn.readInputGradient(chunk, back!, input, x);
+    }
+    const [, , ...measured] = record;
+    const sums = failed.length === 0 ? lossOf(record) : { loss: Number.NaN, correct: 0 };
+    return { ...sums, count: batch * times.length, stats, failed, x, measured, logits: null };
+  }
+
+  /** Enqueues work on a chunk's states and settles it. With samples that are known to have failed there is none. */
+  async #settleWith(chunk: StartedChunk, work: () => readonly DeviceBuffer[]): Promise<SettledChunk> {
+    if (!this.backend.runsAhead) {
+      const known = await settled(chunk);
+      if (known.failed.length > 0) return known;
+      return { ...known, values: await this.backend.downloadAll(work()) };
+    }
+    for (;;) {
+      const known = await chunk.settle(work());
+      if (known) return known;
+    }
+  }
+
+  /** Sets the sums over a batch to zero. @returns which output times count */
+  #begin(input: ModelInput, evaluation: ClassifierEvaluation<E>): readonly number[] {
+    this.backend.fill(this.#loss, 0);
+    this.backend.fill(this.#correct, 0);
+    const nTimes = this.rnn.outputTimes(input, evaluation);
+    return evaluation.lossAllTimesteps ? Array.from({ length: nTimes }, (_, j) => j) : [nTimes - 1];
   }
 
   /** How `length` logits lie on the host: time first. */
@@ -413,29 +478,19 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     return { batch, times: length / (batch * width), width, batchFirst: false };
   }
 
-  #uploadLabels(
-    buffers: ReadoutBuffers,
-    { first, count, layout }: NetworkChunk,
-    labels: ArrayLike<number>,
-    weight: number,
-  ): void {
-    const lanes = Array.from({ length: lanesOf(layout) }, (_, lane) => lane);
-    this.backend.upload(
-      buffers.label,
-      lanes.map((lane) => labels[first + Math.min(lane, count - 1)]!),
-    );
-    this.backend.upload(
-      buffers.weight,
-      lanes.map((lane) => (lane < count ? weight : 0)),
-    );
-    this.backend.upload(
-      buffers.sampleId,
-      lanes.map((lane) => first + lane),
-    );
+  /** The read-out's buffers with the labels of a chunk, each with `weight`. */
+  #labelled({ first, count, layout }: ChunkStates, labels: ArrayLike<number>, weight: number): ReadoutBuffers {
+    const buffers = this.#buffers(layout);
+    this.#constants.set(buffers.label, (lane) => labels[first + Math.min(lane, count - 1)]!);
+    this.#constants.set(buffers.weight, (lane) => (lane < count ? weight : 0));
+    this.#constants.set(buffers.sampleId, (lane) => first + lane);
+    return buffers;
   }
 
-  #readout(chunk: NetworkChunk, buffers: ReadoutBuffers, j: number, training: boolean): void {
+  /** @param complete  with gradients, where this scalar is not 0; null: the loss only */
+  #readout(chunk: ChunkStates, buffers: ReadoutBuffers, j: number, complete: DeviceBuffer | null): void {
     const { layout } = chunk;
+    const training = complete !== null;
     const key = `${training} ${chunk.key} ${j}`;
     let bound = this.#bound.get(key);
     if (!bound) {
@@ -455,6 +510,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
         ...layers,
         ...buffers,
         h: chunk.hs[j],
+        complete: complete ?? undefined,
         loss: this.#loss,
         correct: this.#correct,
         "dropout.key": this.#keyBuffer,
@@ -509,6 +565,10 @@ export class ConnectomeClassifier extends NetworkClassifier<StepOptions, Connect
   constructor(backend: Backend, options: ConnectomeClassifierOptions) {
     super(backend, options, (parameters) => new ConnectomeRNN(backend, options.rnn, parameters));
   }
+}
+
+function lossOf([loss, correct]: readonly ArrayLike<number>[]): Pick<BatchResult, "loss" | "correct"> {
+  return { loss: loss![0]!, correct: Math.round(correct![0]!) };
 }
 
 /** What a walk over a batch yields. */

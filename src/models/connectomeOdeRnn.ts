@@ -1,11 +1,12 @@
 // ConnectomeODERNN: the connectome rate model in continuous time.
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
+import { Constants } from "../backend/constants.ts";
 import { lanesOf } from "../backend/layout.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Controller } from "../ode/method.ts";
-import { assertSolved, failedSamples, OdeSolver, type SolveStats } from "../ode/solve.ts";
+import { assertSolved, failedSamples, OdeSolver, type SolveStats, type StartedSolve } from "../ode/solve.ts";
 import type { Tableau } from "../ode/tableau.ts";
 import { tableauByName } from "../ode/tableaus/index.ts";
 import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs, type RunPurpose } from "./network.ts";
@@ -77,12 +78,14 @@ const DEFAULT_MAX_STEPS = 1000;
 export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   readonly #solve: SolveOptions;
   readonly #maxSteps: number;
+  readonly #constants: Constants;
   readonly #solvers = new Map<number, OdeSolver>();
   readonly #spans = new Map<string, { start: DeviceBuffer; end: DeviceBuffer }>();
 
   /** @param parameters where to register the parameters (a classifier shares one set); default: an own set */
   constructor(backend: Backend, options: ConnectomeODERNNOptions, parameters?: ParameterSet) {
     super(backend, options, parameters);
+    this.#constants = new Constants(backend);
     this.#solve = options.solve ?? {};
     const { onFailure = "throw" } = this.#solve;
     if (!FAILURE_POLICIES.includes(onFailure))
@@ -143,30 +146,32 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
 
   protected override async evolve(
     chunk: ChunkBuffers,
-    first: number,
     count: number,
     evaluation: EvaluationOptions,
     purpose: RunPurpose,
-  ): Promise<SolveStats> {
-    const { startTime = 0, endTime = 1 } = evaluation;
+  ): Promise<StartedSolve> {
+    const times = this.#times(evaluation);
+    const [startTime, endTime] = [times[0]!, times.at(-1)!];
     const span = this.#span(chunk);
-    this.backend.fill(span.start, startTime);
-    this.backend.fill(span.end, endTime);
+    this.#constants.set(span.start, () => startTime);
+    this.#constants.set(span.end, () => endTime);
     const all = (value: number) => new Array<number>(count).fill(value);
-    const stats = await this.#solver(chunk.steps).forward({
+    return this.#solver(chunk.steps).start({
       layout: chunk.layout,
       samples: count,
       inputs: { ...this.dynamicsInputs(chunk), ...span },
       y0: chunk.y0,
       tStart: all(startTime),
       tEnd: all(endTime),
-      tEval: Array.from(this.#times(evaluation), all),
+      tEval: Array.from(times, all),
       ys: chunk.hs,
       record: purpose === "gradients",
     });
+  }
+
+  protected override checkSolved(stats: SolveStats, first: number, purpose: RunPurpose): void {
     const policy = this.#solve.onFailure ?? "throw";
     if (policy === "throw" || (policy === "stop" && purpose !== "states")) assertSolved(stats, first);
-    return stats;
   }
 
   protected override pullStates(

@@ -8,7 +8,7 @@ import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/la
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
-import { failedSamples, type SolveStats } from "../ode/solve.ts";
+import { failedSamples, type SolveStats, type StartedSolve } from "../ode/solve.ts";
 import type { Value } from "../ops/value.ts";
 import { isSparse, type Projection } from "./matrix.ts";
 import type { NeuronTypes } from "./neuronTypes.ts";
@@ -42,6 +42,25 @@ export interface NetworkChunk {
   /** Samples of the chunk, from 0, that did not reach their end: with them there is no reverse. */
   readonly failed: readonly number[];
 }
+
+/** What is known of a chunk when its run has been enqueued. */
+export interface StartedChunk extends ChunkStates {
+  /** Scalar on the device: 1 once the states are there. Guards what is enqueued on them before `settle` (see Guard). */
+  readonly complete: DeviceBuffer;
+  /**
+   * Waits for the states, and reads small buffers along with what it has to know. null: the states were not complete but will be;
+   * enqueue again what depends on them, and settle again.
+   */
+  settle(more: readonly DeviceBuffer[]): Promise<SettledChunk | null>;
+}
+
+export interface SettledChunk extends Pick<NetworkChunk, "stats" | "failed"> {
+  /** Numbers of the buffers that were read along. */
+  readonly values: readonly ArrayLike<number>[];
+}
+
+/** What of a chunk its states and their cotangents are. */
+export type ChunkStates = Omit<NetworkChunk, "stats" | "failed">;
 
 /** What a run is for: states alone; or a loss, or its gradients (recorded for the reverse pass), which need every sample or its mask. */
 export type RunPurpose = "states" | "loss" | "gradients";
@@ -102,6 +121,7 @@ export abstract class ConnectomeNetwork<E> {
   readonly #shape: Omit<RateShape, "steps">;
   readonly #chunks = new Map<string, ChunkBuffers>();
   readonly #bound = new Map<string, BoundProgram>();
+  readonly #always: DeviceBuffer;
 
   /** @param parameters where to register the parameters (a classifier shares one set); default: an own set */
   protected constructor(backend: Backend, options: ConnectomeNetworkOptions, parameters?: ParameterSet) {
@@ -114,6 +134,8 @@ export abstract class ConnectomeNetwork<E> {
     this.parameters = parameters ?? new ParameterSet(backend);
     const { numNeurons: n, connectome, outputProjection = null } = options;
     this.nOutputs = outputProjection?.nRows ?? n;
+    this.#always = backend.buffer("always", 1);
+    backend.fill(this.#always, 1);
     this.#addParameters(neurons);
     if (neurons.signs) this.#addRow("sign", neurons.signs);
     if (neurons.nonlinearityIdx) this.#addRow("nonlinearity", neurons.nonlinearityIdx);
@@ -167,14 +189,19 @@ export abstract class ConnectomeNetwork<E> {
   /** Output times of a run and its initial state; checks what the evaluation says. */
   protected abstract shapeOf(input: ModelInput, evaluation: E): RunShape;
 
-  /** Advances the chunk from `y0` under `drive`; fills `hs`. For "gradients", `pullStates` will follow. */
+  /**
+   * Enqueues the way of the chunk from `y0` under `drive` into `hs`. For gradients, `pullStates` will follow.
+   * @returns the solve; null where there is none, and the states are there
+   */
   protected abstract evolve(
     chunk: ChunkBuffers,
-    first: number,
     count: number,
     evaluation: E,
     purpose: RunPurpose,
-  ): Promise<SolveStats | null>;
+  ): Promise<StartedSolve | null>;
+
+  /** @throws when samples of a chunk did not reach their end and that is not allowed; they are counted from `first` */
+  protected abstract checkSolved(stats: SolveStats, first: number, purpose: RunPurpose): void;
 
   /**
    * Cotangents of `hs` → cotangent of `y0` (stored in `ctY0`) and of what the dynamics depends on.
@@ -239,6 +266,14 @@ export abstract class ConnectomeNetwork<E> {
 
   /** Runs the batch chunk by chunk; for "gradients", `reverseChunk` is to be called on each chunk before the next one. */
   async *chunks(input: ModelInput, evaluation: E, purpose: RunPurpose): AsyncGenerator<NetworkChunk> {
+    for await (const chunk of this.startedChunks(input, evaluation, purpose)) {
+      const { stats, failed } = await settled(chunk);
+      yield { ...chunk, stats, failed };
+    }
+  }
+
+  /** `chunks` without waiting for the device. */
+  async *startedChunks(input: ModelInput, evaluation: E, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
     const steps = this.#checkInput(input);
     const { h0, times } = this.shapeOf(input, evaluation);
     if (h0 && h0.length !== input.batch * this.options.numNeurons) {
@@ -255,9 +290,18 @@ export abstract class ConnectomeNetwork<E> {
       const count = Math.min(maxLanes, input.batch - first);
       const chunk = this.#buffers(this.backend.layoutFor(count), steps, times);
       this.#uploadInput(chunk, input, first, count, h0);
-      const stats = await this.evolve(chunk, first, count, evaluation, purpose);
-      const failed = stats ? failedSamples([stats]) : [];
-      yield { first, count, layout: chunk.layout, key: chunk.key, hs: chunk.hs, ctHs: chunk.ctHs, stats, failed };
+      const solve = await this.evolve(chunk, count, evaluation, purpose);
+      const { layout, key, hs, ctHs } = chunk;
+      const complete = solve?.complete ?? this.#always;
+      const settle = async (more: readonly DeviceBuffer[]): Promise<SettledChunk | null> => {
+        const record = solve?.record() ?? [];
+        const all = await this.backend.downloadAll([...record, ...more]);
+        const stats = solve ? solve.conclude(all.slice(0, record.length)) : null;
+        if (solve && !stats) return null;
+        if (stats) this.checkSolved(stats, first, purpose);
+        return { stats, failed: stats ? failedSamples([stats]) : [], values: all.slice(record.length) };
+      };
+      yield { first, count, layout, key, hs, ctHs, complete, settle };
     }
   }
 
@@ -282,7 +326,7 @@ export abstract class ConnectomeNetwork<E> {
   }
 
   /** Cotangents of the chunk's states → gradients of the parameters (added); call it after the chunk's recorded run. */
-  reverseChunk(chunk: NetworkChunk, ctHs: readonly (DeviceBuffer | null)[]): ChunkGradients {
+  reverseChunk(chunk: ChunkStates, ctHs: readonly (DeviceBuffer | null)[]): ChunkGradients {
     const buffers = this.#buffersOf(chunk);
     const { ctDrive, ctX, steps } = buffers;
     const grads: Record<string, DeviceBuffer> = Object.fromEntries(this.#dynamicsGradients());
@@ -326,7 +370,7 @@ export abstract class ConnectomeNetwork<E> {
   }
 
   /** outs = H·h + b for each output time of a chunk, or the states themselves. */
-  outputsOf(chunk: NetworkChunk): readonly DeviceBuffer[] {
+  outputsOf(chunk: ChunkStates): readonly DeviceBuffer[] {
     if (!this.options.outputProjection) return chunk.hs;
     const { outs } = this.#outputBuffers(chunk);
     chunk.hs.forEach((h, j) => {
@@ -362,7 +406,7 @@ export abstract class ConnectomeNetwork<E> {
 
   /** Writes a chunk's part of the gradient with respect to the input into `target`, in the layout of the input. */
   async readInputGradient(
-    chunk: NetworkChunk,
+    chunk: ChunkStates,
     { ctX }: ChunkGradients,
     input: ModelInput,
     target: FloatArray,
@@ -380,6 +424,7 @@ export abstract class ConnectomeNetwork<E> {
     for (const c of this.#chunks.values()) for (const b of c.all) b.release();
     this.#chunks.clear();
     this.#bound.clear();
+    this.#always.release();
     for (const b of Object.values(this.#rows)) b.release();
     if (this.#ownsParameters) this.parameters.dispose();
   }
@@ -532,7 +577,7 @@ export abstract class ConnectomeNetwork<E> {
     });
   }
 
-  #outputBuffers(chunk: NetworkChunk): { outs: DeviceBuffer[]; ctOut: DeviceBuffer } {
+  #outputBuffers(chunk: ChunkStates): { outs: DeviceBuffer[]; ctOut: DeviceBuffer } {
     const buffers = this.#buffersOf(chunk);
     const length = this.nOutputs * lanesOf(chunk.layout);
     buffers.outputs ??= {
@@ -590,7 +635,7 @@ export abstract class ConnectomeNetwork<E> {
     return this.#hasOutputBias() ? [weights, ["ho.bias", "rnn.ho.bias"]] : [weights];
   }
 
-  #buffersOf(chunk: NetworkChunk): ChunkBuffers {
+  #buffersOf(chunk: ChunkStates): ChunkBuffers {
     const buffers = this.#chunks.get(chunk.key);
     if (!buffers) throw new ArgumentError("ConnectomeNetwork", "chunk", "a chunk of this model", "another");
     return buffers;
@@ -648,5 +693,13 @@ export abstract class ConnectomeNetwork<E> {
       throw new ShapeError(where, "data", `${batch} × ${steps} × ${inputSize} = ${expected} numbers`, `${data.length}`);
     }
     return steps;
+  }
+}
+
+/** Waits until the states of a chunk are there. */
+export async function settled(chunk: StartedChunk): Promise<SettledChunk> {
+  for (;;) {
+    const known = await chunk.settle([]);
+    if (known) return known;
   }
 }

@@ -2,7 +2,7 @@
 // sparse matrix are row-major (CSR order); on the device the parameter lies in CSC order, with a copy in CSR order for W·x.
 
 import { Graph } from "../autodiff/graph.ts";
-import { lower } from "../autodiff/lower.ts";
+import { type GuardNames, lower } from "../autodiff/lower.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, DeviceSparse } from "../backend/backend.ts";
 import { compileAndBind } from "../backend/bind.ts";
 import type { Program } from "../backend/program.ts";
@@ -34,8 +34,8 @@ export interface Parameter {
 interface Owned extends Parameter {
   /** Programs that restore the constraint and whatever is derived from the value. */
   readonly refresh: readonly BoundProgram[];
-  /** Sums the gradient over what shares the parameter. */
-  readonly fold: BoundProgram | null;
+  /** Sums the gradient over what shares the parameter, where the scalar is not 0. */
+  readonly fold: ((complete: DeviceBuffer) => void) | null;
   readonly buffers: readonly { release(): void }[];
 }
 
@@ -47,10 +47,13 @@ export interface ParameterOptions {
 export class ParameterSet {
   readonly #backend: Backend;
   readonly #parameters = new Map<string, Owned>();
+  readonly #always: DeviceBuffer;
   #stale = true;
 
   constructor(backend: Backend) {
     this.#backend = backend;
+    this.#always = backend.buffer("always", 1);
+    backend.fill(this.#always, 1);
   }
 
   /**
@@ -168,13 +171,12 @@ export class ParameterSet {
     }
   }
 
-  /** Completes the gradients of shared parameters with what has been added since the last time. */
-  foldGradients(): void {
-    for (const p of this.#parameters.values()) {
-      if (!p.fold) continue;
-      this.#backend.run(p.fold);
-      this.#backend.fill(p.gradTarget!, 0);
-    }
+  /**
+   * Completes the gradients of shared parameters with what has been added since the last time.
+   * @param complete  scalar on the device; where it is 0 nothing happens (default: at once)
+   */
+  foldGradients(complete: DeviceBuffer = this.#always): void {
+    for (const p of this.#parameters.values()) p.fold?.(complete);
   }
 
   /** Host copy of a parameter's values; row-major for a sparse matrix. */
@@ -210,6 +212,7 @@ export class ParameterSet {
 
   dispose(): void {
     for (const p of this.#parameters.values()) for (const b of p.buffers) b.release();
+    this.#always.release();
     this.#parameters.clear();
   }
 }
@@ -226,7 +229,7 @@ class Builder {
   readonly #buffers: { release(): void }[] = [];
   #bindable: Bindable;
   #gradTarget: DeviceBuffer | null;
-  #fold: BoundProgram | null = null;
+  #fold: Owned["fold"] = null;
 
   constructor(backend: Backend, name: string, value: DeviceBuffer, trainable: boolean) {
     this.#backend = backend;
@@ -268,13 +271,20 @@ class Builder {
     if (!this.#grad) return;
     const ct = this.#buffer("spread gradient", n);
     this.#gradTarget = ct;
-    this.#fold = this.#bind(foldProgram(value.length, n, weights !== null), {
+    const programs = [foldProgram(value.length, n, weights !== null), clearProgram(n)];
+    const operands = {
       ct,
       magnitude,
       grad: this.#grad,
       offsets: this.#indices("offsets", offsets),
       members: this.#indices("members", members),
-    });
+    };
+    const bound = new Map<DeviceBuffer, readonly BoundProgram[]>();
+    this.#fold = (complete) => {
+      const fold = bound.get(complete) ?? programs.map((program) => this.#bind(program, { ...operands, complete }));
+      bound.set(complete, fold);
+      for (const part of fold) backend.run(part);
+    };
     backend.fill(ct, 0);
   }
 
@@ -365,13 +375,21 @@ function spreadProgram(size: number, n: number, weighted: boolean): Program {
   return lower(g, "spread");
 }
 
+const WHEN_COMPLETE: GuardNames = { scalars: ["complete"], skips: "everything" };
+
+function clearProgram(n: number): Program {
+  const g = new Graph();
+  g.store("ct", g.ops.constant(0), { as: { kind: "row", rows: n } });
+  return lower(g, "spread.clear", WHEN_COMPLETE);
+}
+
 /** The transpose of `spreadProgram`: grad[s] += Σ of the cotangents (times magnitude) of what shares value s. */
 function foldProgram(size: number, n: number, weighted: boolean): Program {
   const g = new Graph();
   const ct = g.row("ct", n);
   const summed = g.segmentSum(weighted ? g.ops.mul(g.row("magnitude", n), ct) : ct, "offsets", "members", size);
   g.store("grad", summed, { accumulate: true });
-  return lower(g, "spread.reverse");
+  return lower(g, "spread.reverse", WHEN_COMPLETE);
 }
 
 function csrCopyProgram(nnz: number): Program {

@@ -61,7 +61,8 @@ export type FeatureGraph = (g: Graph) => Value;
  * The read-out program. Leaves: `h`, `label` and `weight` per sample (weight 0: not a sample), the layers' parameters.
  * Stores `logits` and adds to the scalars `loss` (Σ weight·cross-entropy) and `correct` (samples whose largest logit is the label's).
  *
- * @param wrt  gradients to compute: the parameters' leaves, and `h` (binding `ct.h`); null: evaluation only, no dropout
+ * @param wrt  gradients to compute: the parameters' leaves, and `h` (binding `ct.h`); null: evaluation only, no dropout.
+ *   With gradients, the program has no effect where the scalar `complete` is 0
  */
 export function readoutProgram(
   features: FeatureGraph,
@@ -78,7 +79,8 @@ export function readoutProgram(
   g.store("loss", ops.reduceLanes(weighted), { accumulate: true });
   g.store("correct", ops.reduceLanes(ops.mul(correct, ops.lt(0, weight))), { accumulate: true });
   if (wrt) pullBack(g, g, [[weighted, ops.constant(1)]], wrt, (v) => v);
-  return lower(g, wrt ? "readout.train" : "readout");
+  if (!wrt) return lower(g, "readout");
+  return lower(g, "readout.train", { scalars: ["complete"], skips: "everything" });
 }
 
 /** Stores in `firing`, for each of `fcDim` hidden units, for how many lanes it is above 0. Leaves: `h`, those of the first layer. */

@@ -313,10 +313,13 @@ export function initGraph(
 }
 
 /**
- * Dense output of one attempt at the time `ode.tEval`, for the samples whose step reached it; zero for all others.
+ * Dense output of one attempt at the time `ode.tEval`, for the samples whose step reached it (`due` = 1); zero for all others.
  * The stages are leaves here: `stage.k2` …, `stage.y1`.
  */
-export function denseGraph(system: OdeSystem, tableau: Tableau): { graph: Graph; stages: StageValues; value: Value } {
+export function denseGraph(
+  system: OdeSystem,
+  tableau: Tableau,
+): { graph: Graph; stages: StageValues; due: Value; value: Value } {
   const g = new Graph();
   const { ops } = g;
   const n = system.rows;
@@ -337,7 +340,7 @@ export function denseGraph(system: OdeSystem, tableau: Tableau): { graph: Graph;
   const leak = tableau.exponential ? { leak: leakOf(g, system, tableau) } : {};
   const step = { y0: stages.y, y1: stages.y1, k: stages.k, dt: stages.dt, x, ...leak };
   const value = ops.select(due, tableau.interpolant(ops, step), zero);
-  return { graph: g, stages, value };
+  return { graph: g, stages, due, value };
 }
 
 /** The binding of stage i (counted from 0) between an attempt and its dense output. */

@@ -1,7 +1,7 @@
 // The programs a solver runs, made from the graphs of method.ts: forward ones and, by the general reverse mode, their reverses.
 
 import { Graph } from "../autodiff/graph.ts";
-import { lower } from "../autodiff/lower.ts";
+import { type GuardNames, lower } from "../autodiff/lower.ts";
 import { type GradTarget, pullBack, rebuilder, reverseGraph, saveName } from "../autodiff/vjp.ts";
 import type { Program } from "../backend/program.ts";
 import type { Value } from "../ops/value.ts";
@@ -11,6 +11,7 @@ import {
   initGraph,
   type Method,
   type OdeSystem,
+  STATUS,
   type StageValues,
   stageName,
 } from "./method.ts";
@@ -34,7 +35,10 @@ export interface ReversePrograms {
   readonly attemptReverseDense: Program;
   /** The stages again, from what was recorded. */
   readonly restage: Program;
+  /** Adds to the cotangents of the stages. */
   readonly denseReverse: Program;
+  /** Sets them to zero again. */
+  readonly clearStages: Program;
   /** What a recorded attempt (and the recorded start) stores: binding names and shapes. */
   readonly attemptSaves: ReadonlyMap<string, Value>;
   readonly initSaves: ReadonlyMap<string, Value>;
@@ -49,6 +53,18 @@ export interface ReverseOptions {
 
 /** Per-sample quantities of step-size control that carry gradients from one attempt to the one before. */
 export const CONTROL_LEAVES = ["t", "dt", "ratio1", "ratio2"] as const;
+
+/**
+ * Where the host runs ahead of the device, it enqueues attempts that start when every sample has finished. They pass on the per-sample
+ * numbers; nobody reads what their stages compute, and there is nothing to interpolate.
+ */
+const ATTEMPT: GuardNames = { scalars: ["ode.active"], skips: "states" };
+const DENSE: GuardNames = { scalars: ["ode.active"], skips: "everything" };
+/** And it enqueues the reverse pass before it knows that every sample has finished. */
+const REVERSE: GuardNames = { scalars: ["ode.active", "ode.complete"], skips: "everything" };
+/** Of the reverse of dense output, which most attempts do not need: `ode.due` says whether a sample passed the evaluation point. */
+const DENSE_REVERSE: GuardNames = { ...REVERSE, scalars: [...REVERSE.scalars, "ode.due"] };
+const REVERSE_START: GuardNames = { scalars: ["ode.complete"], skips: "everything" };
 
 /** Binding of the gradient of the right-hand side's input `name`. */
 export function gradName(name: string): string {
@@ -65,13 +81,14 @@ export function solverPrograms(
   storeNext(attempt.graph, attempt);
   storeStages(attempt.graph, attempt.stages, method.tableau.fsal);
   const init = initGraph(system, method, dt0Given);
-  storeInit(init);
+  storeInit(system, init);
   const dense = denseGraph(system, method.tableau);
   dense.graph.store("ys", dense.value, { accumulate: true });
+  dense.graph.store("due", dense.graph.ops.reduceLanes(dense.due));
   return {
     init: lower(init.graph, "init"),
-    attempt: lower(attempt.graph, "attempt"),
-    dense: lower(dense.graph, "dense"),
+    attempt: lower(attempt.graph, "attempt", ATTEMPT),
+    dense: lower(dense.graph, "dense", DENSE),
     reverse: reverse && reversePrograms(system, method, dt0Given, reverse),
   };
 }
@@ -83,7 +100,9 @@ function storeNext(g: Graph, { next, errorRatio, accept }: ReturnType<typeof att
         as: { kind: value.kind === "scalar" ? "sample" : value.kind, rows: value.rows },
       });
   }
-  g.store("active", g.ops.reduceLanes(next.running));
+  const active = g.ops.reduceLanes(next.running);
+  g.store("next.active", active);
+  g.store("complete", g.ops.eq(active, 0));
   g.store("accept", accept);
   if (errorRatio) g.store("errorRatio", errorRatio);
 }
@@ -96,9 +115,16 @@ function storeStages(g: Graph, { k, y1 }: StageValues, fsal: boolean): void {
   g.store("stage.y1", y1);
 }
 
-function storeInit({ graph, k1, dt }: ReturnType<typeof initGraph>): void {
-  if (k1) graph.store("next.k1", k1);
-  graph.store("next.dt", dt);
+/** What the first attempt starts from. */
+function storeInit({ rows }: OdeSystem, { graph: g, k1, dt }: ReturnType<typeof initGraph>): void {
+  g.store("next.y", g.state("ode.y", rows));
+  if (k1) g.store("next.k1", k1);
+  g.store("next.t", g.sample("ode.t"));
+  g.store("next.dt", dt);
+  const all = { running: 1, ratio1: 1, ratio2: 1, nSteps: 0, nAccepted: 0, status: STATUS.ok };
+  for (const [name, value] of Object.entries(all))
+    g.store(`next.${name}`, g.ops.constant(value), { as: { kind: "sample", rows: 1 } });
+  g.store("next.active", g.ops.constant(1));
 }
 
 function reversePrograms(
@@ -171,20 +197,28 @@ function reversePrograms(
     initOutputs,
     new Map([...parameters, ["ode.y", { binding: "ct.y", accumulate: true }] as [string, GradTarget]]),
   );
-  storeInit(init);
+  storeInit(system, init);
   for (const [name, v] of initReverse.saves) init.graph.store(name, v);
 
   return {
     initRecorded: lower(init.graph, "init"),
-    initReverse: lower(initReverse.graph, "init.reverse"),
-    attemptRecorded: lower(attempt.graph, "attempt.recorded"),
-    attemptReverse: lower(plain.graph, "attempt.reverse"),
-    attemptReverseDense: lower(withStages, "attempt.reverse.dense"),
-    restage: lower(restage, "restage"),
-    denseReverse: lower(denseReverse.graph, "dense.reverse"),
+    initReverse: lower(initReverse.graph, "init.reverse", REVERSE_START),
+    attemptRecorded: lower(attempt.graph, "attempt.recorded", ATTEMPT),
+    attemptReverse: lower(plain.graph, "attempt.reverse", REVERSE),
+    attemptReverseDense: lower(withStages, "attempt.reverse.dense", REVERSE),
+    restage: lower(restage, "restage", DENSE_REVERSE),
+    denseReverse: lower(denseReverse.graph, "dense.reverse", DENSE_REVERSE),
+    clearStages: clearProgram(dense.stages, tableau.fsal),
     attemptSaves: saves,
     initSaves: initReverse.saves,
   };
+}
+
+function clearProgram(stages: StageValues, fsal: boolean): Program {
+  const g = new Graph();
+  for (const [{ kind, rows }, name] of stageCotangents(stages, fsal, true))
+    g.store(name, g.ops.constant(0), { as: { kind, rows } });
+  return lower(g, "dense.clear", DENSE_REVERSE);
 }
 
 /** The values dense output reads, with the names of their cotangents. */

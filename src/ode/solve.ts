@@ -4,6 +4,7 @@
 import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
+import { Constants } from "../backend/constants.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { bytesOf } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
@@ -66,8 +67,26 @@ export interface SolveStats {
   readonly plan: TapePlan | null;
 }
 
+/**
+ * A solve that has been enqueued. Where the host runs ahead of the device, nobody has waited for it: as many attempts are enqueued
+ * as the solves before it took, and whether they were enough is known when somebody reads the record.
+ */
+export interface StartedSolve {
+  /** Scalar on the device: 1 when every sample has stopped, else 0. Guards what is enqueued behind the solve (see Guard). */
+  readonly complete: DeviceBuffer;
+  /** Small buffers that `conclude` wants to know, as they are now. */
+  record(): readonly DeviceBuffer[];
+  /**
+   * From the numbers of `record`: what came of the solve. null: some samples still run and more attempts have been enqueued; enqueue
+   * again what depends on the solve, read the record again.
+   */
+  conclude(record: readonly ArrayLike<number>[]): SolveStats | null;
+}
+
 const DEFAULT_BUDGET = 384 * 2 ** 20;
 const PER_SAMPLE = ["t", "dt", "running", "nSteps", "nAccepted", "status", "ratio1", "ratio2"] as const;
+/** Attempts that the first solve is expected to take, where the host runs ahead. */
+const FIRST_GUESS = 8;
 
 /**
  * Solves dy/dt = rhs(t, y) for a batch, each sample with its own steps, and pulls cotangents of the outputs back to the initial
@@ -106,6 +125,15 @@ export class OdeSolver {
 
   /** Solves; with `record`, a later `reverse` goes back through this solve. Failed samples are told by `stats.status`. */
   async forward(request: SolveRequest): Promise<SolveStats> {
+    const solve = await this.start(request);
+    for (;;) {
+      const stats = solve.conclude(await this.#backend.downloadAll(solve.record()));
+      if (stats) return stats;
+    }
+  }
+
+  /** `forward` without waiting for the device; `reverse` may follow at once, and again when the solve was not complete. */
+  async start(request: SolveRequest): Promise<StartedSolve> {
     const key = `${request.layout.panel}x${request.layout.panels}`;
     let session = this.#sessions.get(key);
     if (!session) {
@@ -113,11 +141,11 @@ export class OdeSolver {
       this.#sessions.set(key, session);
     }
     this.#last = request.record ? session : null;
-    return session.forward(request);
+    return session.start(request);
   }
 
   /**
-   * Reverse pass through the last recorded solve.
+   * Reverse pass through the last recorded solve. It has no effect on the device while that is not complete.
    *
    * @param ctYs  cotangent of each evaluation point's state (null: zero)
    * @param grads gradient buffers of the inputs named in `reverse.wrt`; added to
@@ -179,6 +207,24 @@ const ADVICE: Readonly<Record<SolveStatus, string>> = {
     "the right-hand side or the state is not finite: check the weights, the input and the initial state, or reduce the gain",
 };
 
+/** A solve under way, or the last one. */
+interface Course {
+  readonly request: SolveRequest;
+  /** Evaluation points after the start. */
+  readonly pending: readonly number[];
+  attempts: number;
+  /** Evaluation points to interpolate, by attempt. */
+  readonly due: (readonly number[])[];
+  /** Where the last attempt led. */
+  last: BufferSet;
+  steps: number[][] | null;
+  /** null: not known yet. */
+  stats: SolveStats | null;
+}
+
+/** Per-sample results, in the order of a solve's record. */
+const RECORDED = ["nSteps", "nAccepted", "status", "running", "t", "dt"] as const;
+
 /** Buffers and executables for one panel layout, kept between solves. */
 class Session {
   readonly #backend: Backend;
@@ -198,9 +244,13 @@ class Session {
   readonly #starts: [BufferSet, BufferSet];
   #reverseBuffers: { cts: [BufferSet, BufferSet]; stages: BufferSet } | null = null;
   readonly #addState: Program;
+  readonly #constants: Constants;
+  readonly #looksEachAttempt: boolean;
+  readonly #dueFlags = new Map<string, DeviceBuffer>();
   #tEval: DeviceBuffer[] = [];
   #nextId = 0;
-  #record: { request: SolveRequest; stats: SolveStats; attempts: number; due: number[][] } | null = null;
+  #current: Course | null = null;
+  #expected = FIRST_GUESS;
 
   constructor(
     backend: Backend,
@@ -213,20 +263,27 @@ class Session {
     this.#options = options;
     this.#programs = programs;
     this.#layout = layout;
+    this.#constants = new Constants(backend);
+    this.#looksEachAttempt = !backend.runsAhead || options.onFailure === "stop";
     this.#lanes = layout.panel * layout.panels;
     this.#stateLength = system.rows * this.#lanes;
     const { fsal, stages } = options.tableau;
-    const start = { y: this.#stateLength, ...(fsal ? { k1: this.#stateLength } : {}), ...perSample(this.#lanes) };
+    const state = { y: this.#stateLength, ...(fsal ? { k1: this.#stateLength } : {}) };
+    const start = { ...state, ...perSample(this.#lanes), active: 1 };
     const saves = programs.reverse ? lengths(programs.reverse.attemptSaves, this.#lanes) : {};
     const budget = options.memoryBudgetBytes ?? DEFAULT_BUDGET;
     this.#tape = new Tape(backend, start, saves, bytesOf(backend.dtype), budget);
     this.#common = this.#own("solve", {
+      tStart: this.#lanes,
       tEnd: this.#lanes,
       tMin: this.#lanes,
       tMax: this.#lanes,
       dir: this.#lanes,
       dt0: this.#lanes,
-      active: 1,
+      firstStep: this.#lanes,
+      complete: 1,
+      recomputed: 1,
+      always: 1,
       accept: this.#lanes,
       errorRatio: this.#lanes,
       ...(options.controller.type === "replay" ? { steps: this.#lanes * replayDepth(options.controller) } : {}),
@@ -237,65 +294,112 @@ class Session {
     this.#initSaves = programs.reverse ? this.#own("init", lengths(programs.reverse.initSaves, this.#lanes)) : {};
     this.#starts = [this.#own("start a", start), this.#own("start b", start)];
     this.#addState = addProgram(system.rows);
+    backend.fill(this.#common.always!, 1);
   }
 
-  async forward(request: SolveRequest): Promise<SolveStats> {
+  async start(request: SolveRequest): Promise<StartedSolve> {
     const { record } = request;
     if (record && !this.#programs.reverse)
       throw new ArgumentError("solve", "record", "false for a solver without reverse", "true");
     this.#check(request);
-    this.#record = null;
+    this.#uploadTimes(request);
     const first = record ? this.#tape.begin() : this.#starts[0];
-    this.#uploadTimes(request, first);
-    const backend = this.#backend;
-    backend.copy(first.y!, request.y0);
+    const { tStart, firstStep } = this.#common;
     this.#runWith(record ? this.#programs.reverse!.initRecorded : this.#programs.init, request.inputs, {
-      ...prefixed("ode.", first),
       ...prefixed("ode.", this.#common),
-      "next.k1": first.k1,
-      "next.dt": first.dt,
+      "ode.y": request.y0,
+      "ode.t": tStart,
+      "ode.nSteps": firstStep,
+      ...prefixed("next.", first),
       ...this.#initSaves,
     });
     const atStart = request.tEval.map((times) => times.every((t, s) => t === request.tStart[s]));
     request.ys.forEach((ys, j) => {
-      if (atStart[j]) backend.copy(ys, request.y0);
-      else backend.fill(ys, 0);
+      if (atStart[j]) this.#backend.copy(ys, request.y0);
+      else this.#backend.fill(ys, 0);
     });
     const pending = request.tEval.map((_, j) => j).filter((j) => !atStart[j]);
+    const course: Course = { request, pending, attempts: 0, due: [], last: first, steps: null, stats: null };
+    this.#current = course;
+    if (this.#looksEachAttempt) await this.#attemptWhileActive(course);
+    else this.#attemptAhead(course, Math.min(this.#expected, this.#options.maxSteps));
+    return {
+      complete: this.#common.complete!,
+      record: () => this.#recordOf(course),
+      conclude: (values) => this.#conclude(course, values),
+    };
+  }
 
+  /** Attempts one by one, as long as somebody runs. */
+  async #attemptWhileActive(course: Course): Promise<void> {
+    const backend = this.#backend;
+    const { request, pending } = course;
     const stops = this.#options.onFailure === "stop";
-    const attemptsPerCheck = stops ? 1 : backend.attemptsPerCheck;
-    const steps = attemptsPerCheck > 1 ? null : Array.from({ length: request.samples }, (): number[] => []);
-    const due: number[][] = [];
-    let attempts = 0;
-    let last = first;
+    const steps = backend.runsAhead ? null : Array.from({ length: request.samples }, (): number[] => []);
     for (let active = true; active; ) {
-      for (let n = 0; n < attemptsPerCheck; n++) {
-        const { start, next, saves } = record ? this.#tape.open(attempts) : this.#pingPong(attempts);
-        this.#attempt(record, start, next, saves, request.inputs);
-        due.push(attemptsPerCheck > 1 ? pending : await this.#dueNow(request, pending, start, next));
-        if (steps) await this.#addAccepted(steps, start, next);
-        for (const j of due[attempts]!) this.#dense(request, j, start, next);
-        if (record) this.#tape.close(attempts);
-        last = next;
-        attempts++;
-      }
-      active = (await backend.download(this.#common.active!))[0]! > 0;
-      if (stops && (await backend.download(last.status!)).some((code) => code !== STATUS.ok)) break;
+      const { start, next } = this.#attemptNext(course);
+      const due = await this.#dueNow(request, pending, start, next);
+      this.#finishAttempt(course, due, start, next);
+      if (steps) await this.#addAccepted(steps, start, next);
+      active = (await backend.download(next.active!))[0]! > 0;
+      if (stops && (await backend.download(next.status!)).some((code) => code !== STATUS.ok)) break;
     }
-    const outcome = await this.#stats(request, last);
-    const used = Math.max(1, ...outcome.nSteps);
-    if (record) {
-      if (used < attempts) {
-        // The attempts after the last needed one changed nothing, and their reverse would add nothing.
-        this.#tape.truncate(used);
-        due.length = used;
-      }
+    course.steps = steps;
+    backend.fill(this.#common.complete!, 1);
+  }
+
+  #attemptAhead(course: Course, count: number): void {
+    for (let n = 0; n < count; n++) {
+      const { start, next } = this.#attemptNext(course);
+      this.#finishAttempt(course, course.pending, start, next);
     }
-    const plan = record ? this.#tape.plan() : null;
-    const stats: SolveStats = { ...outcome, steps, nFEvals: this.#evaluations(used), plan };
-    if (record) this.#record = { request, stats, attempts: used, due };
-    return stats;
+  }
+
+  #attemptNext({ request, attempts }: Course): { start: BufferSet; next: BufferSet } {
+    const { start, next, saves } = request.record ? this.#tape.open(attempts) : this.#pingPong(attempts);
+    this.#attempt(request, start, next, saves, this.#common.complete!);
+    return { start, next };
+  }
+
+  #finishAttempt(course: Course, due: readonly number[], start: BufferSet, next: BufferSet): void {
+    const { request, attempts } = course;
+    for (const j of due) this.#dense(request, attempts, j, start, next);
+    if (request.record) this.#tape.close(attempts);
+    course.due.push(due);
+    course.last = next;
+    course.attempts++;
+  }
+
+  #recordOf({ last }: Course): readonly DeviceBuffer[] {
+    return [this.#common.complete!, ...RECORDED.map((name) => last[name]!)];
+  }
+
+  #conclude(course: Course, [complete, ...values]: readonly ArrayLike<number>[]): SolveStats | null {
+    const { request, due, steps } = course;
+    const { maxSteps } = this.#options;
+    if (complete![0] === 0) {
+      this.#attemptAhead(course, Math.max(1, Math.min(Math.ceil(this.#expected / 4), maxSteps - course.attempts)));
+      return null;
+    }
+    const [nSteps, nAccepted, status, running, t, dt] = values.map((v) => Array.from(v).slice(0, request.samples));
+    const used = Math.max(1, ...nSteps!);
+    // Rises at once and falls slowly: an attempt too few costs a wait, one too many next to nothing.
+    this.#expected = used + Math.max(0, Math.floor((this.#expected - used) / 2));
+    // The attempts after the last needed one changed nothing, and their reverse would add nothing.
+    if (request.record) this.#tape.truncate(used);
+    course.attempts = used;
+    due.length = used;
+    course.stats = {
+      nSteps: nSteps!,
+      nAccepted: nAccepted!,
+      status: status!.map((code, s) => (running![s]! > 0 ? "stopped" : statusName(code))),
+      t: t!,
+      dt: dt!,
+      steps,
+      nFEvals: this.#evaluations(used),
+      plan: request.record ? this.#tape.plan() : null,
+    };
+    return course.stats;
   }
 
   reverse(
@@ -303,30 +407,36 @@ class Session {
     grads: Readonly<Record<string, Bindable>>,
     ctY0: DeviceBuffer | null,
   ): void {
-    const record = this.#record;
+    const course = this.#current;
     const programs = this.#programs.reverse;
-    if (!record || !programs)
+    if (!course?.request.record || !programs)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
-    const { request, stats, attempts, due } = record;
+    const { request, pending, stats, attempts, due } = course;
     // Its numbers times a cotangent of zero would be NaN, and that in the sums over all samples.
-    if (stats.status.includes("nonFinite")) assertSolved(stats);
+    if (stats?.status.includes("nonFinite")) assertSolved(stats);
     const backend = this.#backend;
     const buffers = this.#reverseState();
     const gradBindings: Record<string, Bindable> = {};
     for (const [name, buffer] of Object.entries(grads)) gradBindings[gradName(name)] = buffer;
     const inputs = { ...request.inputs, ...gradBindings };
-    let [ct, ctNext] = buffers.cts;
-    for (const b of Object.values(ctNext)) backend.fill(b, 0);
+    const { recomputed } = this.#common;
+    const rerun = (s: BufferSet, n: BufferSet, v: BufferSet) => this.#attempt(request, s, n, v, recomputed!);
+    // What comes after the last step has no cotangent, be it an attempt that nobody needed.
+    for (const set of buffers.cts) for (const b of Object.values(set)) backend.fill(b, 0);
     for (let i = attempts - 1; i >= 0; i--) {
-      const { start, next, saves } = this.#tape.recall(i, (s, n, v) => this.#attempt(true, s, n, v, request.inputs));
+      const [ct, ctNext] = i % 2 === 0 ? buffers.cts : [buffers.cts[1], buffers.cts[0]];
+      const { start, next, saves } = this.#tape.recall(i, rerun);
       const values = { ...prefixed("ode.", start), ...prefixed("ode.", this.#common), ...saves };
+      let dense: BufferSet | null = null;
       const wanted = due[i]!.filter((j) => ctYs[j] != null);
       if (wanted.length > 0) {
-        this.#runWith(programs.restage, inputs, { ...values, ...this.#stages });
-        for (const b of Object.values(buffers.stages)) backend.fill(b, 0);
+        const due = wanted.length === 1 ? this.#due(i, wanted[0]!) : this.#common.always!;
+        dense = { ...values, ...prefixed("ct.", buffers.stages), "ode.due": due };
+        this.#runWith(programs.restage, inputs, { ...dense, ...this.#stages });
         for (const j of wanted) {
           this.#runWith(programs.denseReverse, inputs, {
             ...values,
+            "ode.due": this.#due(i, j),
             ...this.#stages,
             ...prefixed("ct.", buffers.stages),
             "ct.ys": ctYs[j],
@@ -335,27 +445,28 @@ class Session {
           });
         }
       }
-      const program = wanted.length > 0 ? programs.attemptReverseDense : programs.attemptReverse;
-      this.#runWith(program, inputs, {
+      this.#runWith(dense ? programs.attemptReverseDense : programs.attemptReverse, inputs, {
         ...values,
         ...prefixed("ct.", buffers.stages),
         ...prefixed("ct.next.", ctNext),
         ...prefixed("ct.", ct),
       });
+      if (dense) this.#runWith(programs.clearStages, inputs, dense);
       this.#tape.forget(i);
-      [ct, ctNext] = [ctNext, ct];
     }
+    const ctFirst = buffers.cts[0];
     this.#runWith(programs.initReverse, inputs, {
       ...prefixed("ode.", this.#tape.first()),
       ...prefixed("ode.", this.#common),
       ...this.#initSaves,
-      ...prefixed("ct.next.", ctNext),
-      "ct.y": ctNext.y,
+      ...prefixed("ct.next.", ctFirst),
+      "ct.y": ctFirst.y,
     });
     if (!ctY0) return;
-    backend.copy(ctY0, ctNext.y!);
-    const atStart = request.tEval.map((_, j) => j).filter((j) => !due.some((d) => d.includes(j)));
-    for (const j of atStart) if (ctYs[j]) this.#runWith(this.#addState, {}, { sum: ctY0, term: ctYs[j] });
+    backend.copy(ctY0, ctFirst.y!);
+    ctYs.forEach((term, j) => {
+      if (term && !pending.includes(j)) this.#runWith(this.#addState, {}, { sum: ctY0, term });
+    });
   }
 
   dispose(): void {
@@ -423,49 +534,26 @@ class Session {
     });
   }
 
-  #uploadTimes({ samples, tStart, tEnd, tEval, dt0: firstSteps }: SolveRequest, first: BufferSet): void {
-    const backend = this.#backend;
-    const all = (values: (s: number) => number) =>
-      Array.from({ length: this.#lanes }, (_, lane) => values(Math.min(lane, samples - 1)));
-    const common = this.#common;
-    backend.upload(
-      common.tEnd!,
-      all((s) => tEnd[s]!),
-    );
-    backend.upload(
-      common.tMin!,
-      all((s) => Math.min(tStart[s]!, tEnd[s]!)),
-    );
-    backend.upload(
-      common.tMax!,
-      all((s) => Math.max(tStart[s]!, tEnd[s]!)),
-    );
-    backend.upload(
-      common.dir!,
-      all((s) => (tEnd[s]! > tStart[s]! ? 1 : -1)),
-    );
+  #uploadTimes({ samples, tStart, tEnd, tEval, dt0: firstSteps }: SolveRequest): void {
     const { dt0, controller } = this.#options;
-    if (controller.type === "replay") backend.upload(common.steps!, replayTable(controller, tStart, tEnd, this.#lanes));
-    if (dt0 !== undefined) {
-      const size = (s: number) => Math.abs(dt0 === "perSample" ? firstSteps![s]! : dt0);
-      backend.upload(
-        common.dt0!,
-        all((s) => (tEnd[s]! > tStart[s]! ? size(s) : -size(s))),
-      );
+    const common = this.#common;
+    const set = (target: DeviceBuffer, value: (s: number) => number) =>
+      this.#constants.set(target, (lane) => value(Math.min(lane, samples - 1)));
+    const dir = (s: number) => (tEnd[s]! > tStart[s]! ? 1 : -1);
+    set(common.tStart!, (s) => tStart[s]!);
+    set(common.tEnd!, (s) => tEnd[s]!);
+    set(common.tMin!, (s) => Math.min(tStart[s]!, tEnd[s]!));
+    set(common.tMax!, (s) => Math.max(tStart[s]!, tEnd[s]!));
+    set(common.dir!, dir);
+    if (controller.type === "replay") {
+      const table = replayTable(controller, tStart, tEnd, this.#lanes);
+      this.#constants.set(common.steps!, (k) => table[k]!);
     }
-    backend.upload(
-      first.t!,
-      all((s) => tStart[s]!),
-    );
-    for (const name of ["running", "ratio1", "ratio2"] as const) backend.fill(first[name]!, 1);
-    for (const name of ["nSteps", "nAccepted", "status"] as const) backend.fill(first[name]!, 0);
+    if (dt0 !== undefined) set(common.dt0!, (s) => dir(s) * Math.abs(dt0 === "perSample" ? firstSteps![s]! : dt0));
     while (this.#tEval.length < tEval.length)
       this.#tEval.push(this.#own(`tEval ${this.#tEval.length}`, { t: this.#lanes }).t!);
     tEval.forEach((times, j) => {
-      backend.upload(
-        this.#tEval[j]!,
-        all((s) => times[s]!),
-      );
+      set(this.#tEval[j]!, (s) => times[s]!);
     });
   }
 
@@ -473,19 +561,20 @@ class Session {
     return { start: this.#starts[i % 2]!, next: this.#starts[(i + 1) % 2]!, saves: null };
   }
 
+  /** @param complete  receives whether every sample has stopped */
   #attempt(
-    record: boolean,
+    { record, inputs }: SolveRequest,
     start: BufferSet,
     next: BufferSet,
     saves: BufferSet | null,
-    inputs: Readonly<Record<string, Bindable>>,
+    complete: DeviceBuffer,
   ): void {
     const program = record && saves ? this.#programs.reverse!.attemptRecorded : this.#programs.attempt;
     this.#runWith(program, inputs, {
-      ...prefixed("ode.", start),
       ...prefixed("ode.", this.#common),
+      ...prefixed("ode.", start),
       ...prefixed("next.", next),
-      active: this.#common.active,
+      complete,
       accept: this.#common.accept,
       errorRatio: this.#common.errorRatio,
       ...this.#stages,
@@ -493,7 +582,7 @@ class Session {
     });
   }
 
-  #dense(request: SolveRequest, j: number, start: BufferSet, next: BufferSet): void {
+  #dense(request: SolveRequest, attempt: number, j: number, start: BufferSet, next: BufferSet): void {
     this.#runWith(this.#programs.dense, request.inputs, {
       ...prefixed("ode.", start),
       "ode.dir": this.#common.dir,
@@ -501,7 +590,16 @@ class Session {
       "ode.tEval": this.#tEval[j],
       "ode.tNext": next.t,
       ys: request.ys[j],
+      due: this.#due(attempt, j),
     });
+  }
+
+  /** Whether some sample passes evaluation point j in an attempt: a scalar on the device. */
+  #due(attempt: number, j: number): DeviceBuffer {
+    const key = `due ${attempt} ${j}`;
+    const flag = this.#dueFlags.get(key) ?? this.#own(key, { flag: 1 }).flag!;
+    this.#dueFlags.set(key, flag);
+    return flag;
   }
 
   /** Evaluation points that some sample passed in the attempt from `start` to `next`. */
@@ -534,20 +632,6 @@ class Session {
     steps.forEach((ofSample, s) => {
       if (after![s]! > before![s]!) ofSample.push(dt![s]!);
     });
-  }
-
-  async #stats(request: SolveRequest, last: BufferSet): Promise<Omit<SolveStats, "steps" | "nFEvals" | "plan">> {
-    const read = async (name: (typeof PER_SAMPLE)[number]) =>
-      Array.from(await this.#backend.download(last[name]!)).slice(0, request.samples);
-    const running = await read("running");
-    const status = (await read("status")).map((code, s) => (running[s]! > 0 ? "stopped" : statusName(code)));
-    return {
-      status,
-      nSteps: await read("nSteps"),
-      nAccepted: await read("nAccepted"),
-      t: await read("t"),
-      dt: await read("dt"),
-    };
   }
 
   #evaluations(attempts: number): number {

@@ -26,12 +26,15 @@ export interface TapePlan {
 /** Part of the budget that may fill with whole attempts; the rest is for starting states and recomputation. */
 const FULL_SHARE = 0.75;
 
-/** Buffers of one shape set, handed out and taken back; allocated when there is none. */
+/**
+ * Buffers of one shape set, handed out and taken back; made when there are none. The first free ones go first, so that equal solves
+ * use equal buffers and their programs need not be bound again.
+ */
 class Pool {
   readonly #backend: Backend;
   readonly #label: string;
   readonly #shapes: Shapes;
-  readonly #free: BufferSet[] = [];
+  readonly #free = new Set<BufferSet>();
   readonly #all: BufferSet[] = [];
 
   constructor(backend: Backend, label: string, shapes: Shapes) {
@@ -41,8 +44,11 @@ class Pool {
   }
 
   take(): BufferSet {
-    const free = this.#free.pop();
-    if (free) return free;
+    const free = this.#free.size > 0 ? this.#all.find((record) => this.#free.has(record)) : undefined;
+    if (free) {
+      this.#free.delete(free);
+      return free;
+    }
     const made: Record<string, DeviceBuffer> = {};
     for (const [name, length] of Object.entries(this.#shapes)) {
       made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length);
@@ -52,19 +58,21 @@ class Pool {
   }
 
   give(record: BufferSet): void {
-    this.#free.push(record);
+    this.#free.add(record);
   }
 
   dispose(): void {
     for (const record of this.#all) for (const b of Object.values(record)) b.release();
     this.#all.length = 0;
-    this.#free.length = 0;
+    this.#free.clear();
   }
 }
 
 interface Entry {
   start: BufferSet | null;
   saves: BufferSet | null;
+  /** What the reverse pass has recomputed for itself. */
+  recomputed: { start: boolean; saves: boolean };
 }
 
 export class Tape {
@@ -90,7 +98,7 @@ export class Tape {
   /** Forgets the last solve; `first` is the record that attempt 0 starts from. */
   begin(): BufferSet {
     for (const e of this.#entries) this.#free(e);
-    this.#entries = [{ start: this.#starts.take(), saves: null }];
+    this.#entries = [entryOf(this.#starts.take())];
     this.#stored = 0;
     this.#stride = 1;
     this.#firstBare = -1;
@@ -102,7 +110,7 @@ export class Tape {
     const entry = this.#entries[i]!;
     const start = entry.start!;
     const next = this.#starts.take();
-    this.#entries.push({ start: next, saves: null });
+    this.#entries.push(entryOf(next));
     const used = this.#stored * this.#bytesPerSaves + (i + 2) * this.#bytesPerStart;
     if (this.#firstBare < 0 && used + this.#bytesPerSaves <= this.#budget * FULL_SHARE) {
       entry.saves = this.#saves.take();
@@ -148,8 +156,12 @@ export class Tape {
       const e = this.#entries[j]!;
       if (e.saves) continue;
       const after = this.#entries[j + 1]!;
-      after.start ??= this.#starts.take();
+      if (!after.start) {
+        after.start = this.#starts.take();
+        after.recomputed.start = true;
+      }
       e.saves = this.#saves.take();
+      e.recomputed.saves = true;
       rerun(e.start!, after.start, e.saves);
     }
     const { start, saves } = this.#entries[i]!;
@@ -161,14 +173,20 @@ export class Tape {
     return this.#entries[0]!.start!;
   }
 
-  /** The reverse of attempt i is done: its saves and the state after it are no longer needed. */
+  /** The reverse of attempt i is done: what `recall` recomputed for it and for no earlier one is dropped; the reverse may run again. */
   forget(i: number): void {
     const e = this.#entries[i]!;
-    if (e.saves) this.#saves.give(e.saves);
-    e.saves = null;
+    if (e.saves && e.recomputed.saves) {
+      this.#saves.give(e.saves);
+      e.saves = null;
+      e.recomputed.saves = false;
+    }
     const after = this.#entries[i + 1]!;
-    if (after.start) this.#starts.give(after.start);
-    after.start = null;
+    if (after.start && after.recomputed.start) {
+      this.#starts.give(after.start);
+      after.start = null;
+      after.recomputed.start = false;
+    }
   }
 
   plan(): TapePlan {
@@ -189,6 +207,7 @@ export class Tape {
     if (e.saves) this.#saves.give(e.saves);
     e.start = null;
     e.saves = null;
+    e.recomputed = { start: false, saves: false };
   }
 
   dispose(): void {
@@ -196,4 +215,8 @@ export class Tape {
     this.#starts.dispose();
     this.#saves.dispose();
   }
+}
+
+function entryOf(start: BufferSet): Entry {
+  return { start, saves: null, recomputed: { start: false, saves: false } };
 }

@@ -123,10 +123,15 @@ export abstract class Optimizer {
     this.#parameters.touch();
   }
 
+  /** Enqueues the sum of the squares of all gradients, before clipping. @returns where it will be: a scalar on the device */
+  sumSquares(): DeviceBuffer {
+    this.#sumSquares();
+    return this.#norm.squares;
+  }
+
   /** 2-norm over all gradients as they are now, before clipping. */
   async gradientNorm(): Promise<number> {
-    this.#sumSquares();
-    return Math.sqrt((await this.#backend.download(this.#norm.squares))[0]!);
+    return Math.sqrt((await this.#backend.download(this.sumSquares()))[0]!);
   }
 
   /** 2-norm of each trainable parameter's gradient as it is now, by name. */

@@ -6,7 +6,7 @@ import { ArgumentError, SolverError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import type { ImageSet } from "../data/imageSet.ts";
 import { type Batch, batchCount, batches } from "../data/loader.ts";
-import type { BatchResult, ClassifierEvaluation, NetworkClassifier } from "../models/classifier.ts";
+import type { BatchResult, ClassifierEvaluation, GradientResult, NetworkClassifier } from "../models/classifier.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ConnectomeNetwork } from "../models/network.ts";
 import type { ModelInput } from "../models/options.ts";
@@ -231,7 +231,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     const step = this.#position.step + 1;
     const input = { data: batch.images, batch: batch.size };
     const result = await this.#gradients(input, batch.labels, step);
-    if (!Number.isFinite(result.loss) || !Number.isFinite(await this.optimizer.gradientNorm())) {
+    const squares = result.measured[0]![0]!;
+    if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
       const worst = await findWorst("gradient", this.model.parameters, this.model.rnn.options);
       // The squares of large gradients overflow earlier than the gradients do.
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
@@ -242,10 +243,10 @@ export class Trainer<E extends object = EvaluationOptions> {
     return result;
   }
 
-  async #gradients(input: ModelInput, labels: ArrayLike<number>, step: number): Promise<BatchResult> {
-    const { model } = this;
+  async #gradients(input: ModelInput, labels: ArrayLike<number>, step: number): Promise<GradientResult> {
+    const { model, optimizer } = this;
     try {
-      return await model.gradients(input, labels, step, this.#evaluation);
+      return await model.gradients(input, labels, step, this.#evaluation, () => [optimizer.sumSquares()]);
     } catch (error) {
       throw await stateError(step, error, model.parameters, model.rnn.options);
     }

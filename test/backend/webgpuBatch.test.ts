@@ -265,6 +265,22 @@ if (adapter) {
     for (const buffer of Object.values(buffers)) buffer.release();
   });
 
+  test("what a run uses may be released as soon as it is enqueued", async ({ backend }) => {
+    const layout = backend.layoutFor(3);
+    const matrix = backend.sparse("w", skewedMatrix());
+    const b = new ProgramBuilder("product");
+    const w = b.input("w", "sparse", { rows: ROWS, cols: ROWS });
+    const x = b.input("x", "state", { rows: ROWS });
+    const y = b.output("y", "state", { rows: ROWS });
+    b.phase(ROWS, (p) => p.store(y, p.matmul(w, x)));
+    const buffers = { x: backend.buffer("x", 4 * ROWS), y: backend.buffer("y", 4 * ROWS) };
+    backend.upload(buffers.x, stateValues(ROWS, [1, 2, 3], layout));
+    backend.run(backend.bind(backend.compile(b.build(), layout), { w: matrix, ...buffers }));
+    matrix.release();
+    assert.ok((await backend.download(buffers.y)).some((value) => value !== 0));
+    for (const buffer of Object.values(buffers)) buffer.release();
+  });
+
   test("buffers made and released at random keep their own numbers", async ({ backend }) => {
     const stream = new RandomStream(keyOfSeed(11));
     const live: { buffer: DeviceBuffer; value: number }[] = [];

@@ -39,8 +39,8 @@ type Incident = (step: number) => Promise<boolean>;
 /** Lets incidents happen; `seen` gets the recurrent weights that each step starts from. */
 function sabotage({ model }: Experiment, incident: Incident, seen: Map<number, unknown>): void {
   const gradients = model.gradients.bind(model);
-  model.gradients = async (input, labels, step, evaluation) => {
-    const result = await gradients(input, labels, step, evaluation);
+  model.gradients = async (input, labels, step, ...others) => {
+    const result = await gradients(input, labels, step, ...others);
     seen.set(step, await model.parameters.values("rnn.hh.values"));
     return (await incident(step)) ? { ...result, loss: Number.NaN } : result;
   };

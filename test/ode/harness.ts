@@ -45,17 +45,23 @@ export const INTEGRAL: IntegralController = {
   factorMax: 10,
 };
 
+/** How a problem is solved; `ahead`: the reverse pass is enqueued behind the solve before anybody knows whether it is complete. */
+export type HostOptions = Partial<SolverOptions> & {
+  readonly throughStepSizeControl?: boolean;
+  readonly ahead?: boolean;
+};
+
 /**
  * @param ctYs cotangents of the evaluation points, each [samples, rows]; gradients of all leaves are then computed
  */
 export async function solveOnHost(
   backend: Backend,
   problem: HostProblem,
-  options: Partial<SolverOptions> & { readonly throughStepSizeControl?: boolean } = {},
+  options: HostOptions = {},
   ctYs?: readonly (ArrayLike<number> | null)[],
 ): Promise<HostSolution> {
   const { system, samples, y0, states = {}, rows = {}, matrices = {}, tStart, tEnd, tEval } = problem;
-  const { throughStepSizeControl = true, ...rest } = options;
+  const { throughStepSizeControl = true, ahead = false, ...rest } = options;
   const leaves = [...Object.keys(states), ...Object.keys(rows), ...Object.keys(matrices)];
   const solver = new OdeSolver(backend, system, {
     tableau: dopri5,
@@ -111,7 +117,7 @@ export async function solveOnHost(
       grads[name] = buffer(`grad ${name}`, csr.nnz);
     }
     const ys = tEval.map((_, j) => buffer(`y ${j}`, system.rows * lanes));
-    const stats = await solver.forward({
+    const request = {
       layout,
       samples,
       inputs,
@@ -121,15 +127,23 @@ export async function solveOnHost(
       tEval,
       ys,
       record: ctYs !== undefined,
-    });
+    };
+    const ctY0 = buffer("ct y0", system.rows * lanes);
+    const cts = ctYs?.map((ct, j) => ct && upload(`ct ${j}`, ct, "zero"));
+    const pull = () => cts && solver.reverse(cts, grads, ctY0);
+    let stats: SolveStats | null = null;
+    if (ahead) {
+      const solve = await solver.start(request);
+      while (!stats) {
+        pull();
+        stats = solve.conclude(await backend.downloadAll(solve.record()));
+      }
+    } else {
+      stats = await solver.forward(request);
+      pull();
+    }
     const gradients: Record<string, Float64Array> = {};
     if (ctYs) {
-      const ctY0 = buffer("ct y0", system.rows * lanes);
-      solver.reverse(
-        ctYs.map((ct, j) => ct && upload(`ct ${j}`, ct, "zero")),
-        grads,
-        ctY0,
-      );
       gradients.y0 = await download(ctY0, system.rows);
       for (const [name, data] of Object.entries(states))
         gradients[name] = await download(grads[name]!, data.length / samples);

@@ -46,18 +46,33 @@ forEachBackend("solver", ["f64", "f32"], (test) => {
     }
   });
 
-  test("looking at the device every fourth attempt changes no bit", async ({ backend }) => {
-    const batch = rateProblem(5);
-    const cts = cotangents(batch);
-    const every = await solveOnHost(backend, batch, {}, cts);
-    const fourth = await solveOnHost(variant(backend, { attemptsPerCheck: 4 }), batch, {}, cts);
-    assert.equal(fourth.stats.nSteps, every.stats.nSteps);
-    assert.is(fourth.stats.nFEvals, every.stats.nFEvals);
-    every.ys.forEach((y, j) => {
-      assertBitEqual(fourth.ys[j]!, y, `evaluation ${j}`);
-    });
-    for (const [name, g] of Object.entries(every.gradients))
-      assertBitEqual(fourth.gradients[name]!, g, `gradient of ${name}`);
+  test("running ahead of the device changes no bit, whether too many attempts are enqueued or too few", async ({
+    backend,
+  }) => {
+    // A solver expects its first solve to take 8 attempts.
+    const few = rateProblem(5, { tEnd: 0.5, tEval: [0, 0.2, 0.5] });
+    const many = rateProblem(5, { tEnd: 12, tEval: [0, 2.5, 12] });
+    for (const [batch, isShort] of [
+      [few, true],
+      [many, false],
+    ] as const) {
+      const cts = cotangents(batch);
+      const every = await solveOnHost(backend, batch, {}, cts);
+      assert.is(Math.max(...every.stats.nSteps) < 8, isShort, `${every.stats.nSteps}`);
+      for (const memoryBudgetBytes of [2 ** 28, 8 * every.stats.plan!.bytesPerStart]) {
+        for (const ahead of [false, true]) {
+          const options = { ahead, memoryBudgetBytes };
+          const result = await solveOnHost(variant(backend, { runsAhead: true }), batch, options, cts);
+          assert.equal(result.stats.nSteps, every.stats.nSteps);
+          assert.is(result.stats.nFEvals, every.stats.nFEvals);
+          every.ys.forEach((y, j) => {
+            assertBitEqual(result.ys[j]!, y, `evaluation ${j}`);
+          });
+          for (const [name, g] of Object.entries(every.gradients))
+            assertBitEqual(result.gradients[name]!, g, `gradient of ${name}`);
+        }
+      }
+    }
   });
 
   test("a budget of memory changes what is stored and no bit of the result", async ({ backend }) => {

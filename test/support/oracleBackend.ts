@@ -26,7 +26,7 @@ class OracleBackend implements Backend {
   readonly name = "wasm";
   readonly dtype = "f64";
   readonly description = "oracle f64, plain loops";
-  readonly attemptsPerCheck = 1;
+  readonly runsAhead = false;
   readonly maxLanes: number;
   readonly #ledger = new Ledger();
 
@@ -74,6 +74,10 @@ class OracleBackend implements Backend {
     return data.slice(offset, offset + length);
   }
 
+  downloadAll(sources: readonly DeviceBuffer[]): Promise<readonly (Float64Array | Uint32Array)[]> {
+    return Promise.all(sources.map((source) => this.download(source)));
+  }
+
   fill(target: DeviceBuffer, value: number): void {
     this.#live(target).data.fill(value);
   }
@@ -105,11 +109,10 @@ class OracleBackend implements Backend {
 
   run(bound: BoundProgram): void {
     const { program, layout } = bound.executable;
-    runProgram(
-      program,
-      layout,
-      (bound as OracleBound).bound.map((b) => this.#operand(b)),
-    );
+    const operands = (bound as OracleBound).bound.map((b) => this.#operand(b));
+    const idle = program.guard?.scalars.some((id) => (operands[id] as Float64Array)[0] === 0) ?? false;
+    if (!idle) runProgram(program, layout, operands);
+    else if (program.guard!.skips === "states") runIdle(program, layout, operands);
   }
 
   async finish(): Promise<void> {}
@@ -338,6 +341,14 @@ function checkRange(where: string, buffer: DeviceBuffer, offset: number, length:
     "range",
     `${where}: expected a range within ${buffer.length} elements, got ${range} (${buffer.label})`,
   );
+}
+
+/** The phases of one row; what the others would have stored nobody may use. */
+function runIdle(program: Program, layout: PanelLayout, operands: readonly Operand[]): void {
+  const left = program.phases.filter(({ rows }) => rows > 1);
+  const stored = left.flatMap(({ instrs }) => instrs.flatMap((instr) => accessesOf(instr).writes));
+  for (const id of stored) (operands[id] as Float64Array).fill(Number.NaN);
+  runProgram({ ...program, phases: program.phases.filter(({ rows }) => rows === 1) }, layout, operands);
 }
 
 function bindError(program: Program, expected: string, got: string, argument: string): BackendError {

@@ -6,11 +6,12 @@ import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import type { ImageSet } from "../../src/data/imageSet.ts";
 import { createSparseProjection } from "../../src/data/projection.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
+import type { SolveOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { Adam } from "../../src/train/optimizer.ts";
 import { Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
 
-const NEURONS = 24;
-const PIXELS = 4;
+export const NEURONS = 24;
+export const PIXELS = 4;
 
 /** Images whose brightest pixel tells the class; there are three, and some noise. */
 export function patches(count: number, seed = 5): ImageSet {
@@ -39,6 +40,37 @@ export interface Tiny {
   dispose(): void;
 }
 
+/** A model with input projection, signed weights and a hidden layer. */
+export function tinyClassifier(
+  backend: Backend,
+  options: {
+    readonly seed?: number;
+    readonly connectomeSeed?: number;
+    readonly standardise?: boolean;
+    readonly dropout?: number;
+    readonly solve?: SolveOptions;
+  } = {},
+): ConnectomeODEClassifier {
+  const { seed = 3, connectomeSeed = 1, standardise = false, dropout = 0.3, solve = {} } = options;
+  const indices = [0, 5, 9, 20];
+  return new ConnectomeODEClassifier(backend, {
+    rnn: {
+      inputSize: PIXELS,
+      numNeurons: NEURONS,
+      connectome: sparseMatrix(connectomeSeed),
+      inputProjection: createSparseProjection({ size: PIXELS, numNeurons: NEURONS, indices, mode: "ih" }),
+      neuronNonlinearity: "Tanh",
+      weightConstraint: "sign",
+      solve,
+    },
+    numClasses: 3,
+    fcDim: 8,
+    dropout,
+    seed,
+    standardise,
+  });
+}
+
 /** A trainer on a new model; every part that draws random numbers is in it: order, dropout, initial values. */
 export function tinyTraining(
   backend: Backend,
@@ -46,39 +78,22 @@ export function tinyTraining(
     readonly seed?: number;
     readonly connectomeSeed?: number;
     readonly standardise?: boolean;
+    readonly batchSize?: number;
+    readonly endTime?: number;
     readonly schedule?: NonNullable<TrainerOptions["schedule"]>;
   } = {},
 ): Tiny {
-  const { seed = 3, connectomeSeed = 1, standardise = false, schedule } = options;
-  const model = new ConnectomeODEClassifier(backend, {
-    rnn: {
-      inputSize: PIXELS,
-      numNeurons: NEURONS,
-      connectome: sparseMatrix(connectomeSeed),
-      inputProjection: createSparseProjection({
-        size: PIXELS,
-        numNeurons: NEURONS,
-        indices: [0, 5, 9, 20],
-        mode: "ih",
-      }),
-      neuronNonlinearity: "Tanh",
-      weightConstraint: "sign",
-    },
-    numClasses: 3,
-    fcDim: 8,
-    dropout: 0.3,
-    seed,
-    standardise,
-  });
+  const { seed = 3, batchSize = 12, endTime = 2, schedule } = options;
+  const model = tinyClassifier(backend, options);
   const optimizer = new Adam(backend, model.parameters, { lr: 2e-2 });
   const trainer = new Trainer({
     model,
     optimizer,
     train: patches(40),
-    batchSize: 12,
+    batchSize,
     seed,
     ...(schedule && { schedule }),
-    evaluation: { endTime: 2 },
+    evaluation: { endTime },
   });
   const dispose = (): void => {
     optimizer.dispose();

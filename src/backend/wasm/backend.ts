@@ -91,7 +91,7 @@ class WasmBackend implements Backend {
   readonly dtype: DType;
   readonly description: string;
   readonly maxLanes: number = MAX_LANES;
-  readonly attemptsPerCheck = 1;
+  readonly runsAhead = false;
   readonly #parts: Parts;
   readonly #space: BufferSpace;
   readonly #workspace: Workspace;
@@ -138,6 +138,10 @@ class WasmBackend implements Backend {
     const own = this.#own(source);
     checkRange("download", own, offset, length);
     return own.view(offset, length).slice();
+  }
+
+  downloadAll(sources: readonly DeviceBuffer[]): Promise<readonly (FloatArray | Uint32Array)[]> {
+    return Promise.all(sources.map((source) => this.download(source)));
   }
 
   fill(target: DeviceBuffer, value: number): void {
@@ -196,7 +200,7 @@ class WasmBackend implements Backend {
         `${bound.executable.program.name}: expected a program bound by this backend, got another's`,
       );
     }
-    this.#parts.pool.run(this.#workspace.load(bound));
+    if (!bound.isIdle()) this.#parts.pool.run(this.#workspace.load(bound));
   }
 
   async finish(): Promise<void> {

@@ -20,6 +20,17 @@ export class WasmBound implements BoundProgram {
     this.bound = bound;
   }
 
+  /** Whether a run would have no effect. */
+  isIdle(): boolean {
+    const { guard } = this.executable.program;
+    return guard?.skips === "everything" && guard.scalars.some((id) => this.#scalar(id) === 0);
+  }
+
+  #scalar(id: BindingId): number {
+    const bound = this.bound[id];
+    return bound && !(bound instanceof WasmSparse) ? bound.view()[0]! : 1;
+  }
+
   /** @throws {BackendError} "released" when a buffer has been released since */
   checkLive(): void {
     for (const bound of this.bound) {

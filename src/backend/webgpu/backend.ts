@@ -24,7 +24,7 @@ import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { SlabAllocator } from "./slabs.ts";
 import { TemporaryPool } from "./temporaries.ts";
-import { Transfer } from "./transfer.ts";
+import { Transfer, type TransferCounts } from "./transfer.ts";
 
 export { type AdapterInfo, hasVulkanLoader, listAdapters } from "./dawn.ts";
 
@@ -48,7 +48,7 @@ export interface WebGpuBackend extends Backend {
   readonly device: GPUDevice;
   bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBoundProgram;
   /** Objects made and dispatches recorded so far: a run in steady state adds dispatches only. */
-  counts(): ObjectCounts & QueueCounts;
+  counts(): ObjectCounts & QueueCounts & TransferCounts;
 }
 
 /** @throws {BackendError} no adapter, no Vulkan loader, a limit that is lacking, f64 */
@@ -66,7 +66,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
 class DawnBackend implements WebGpuBackend {
   readonly name = "webgpu";
   readonly dtype = "f32";
-  readonly attemptsPerCheck = 4;
+  readonly runsAhead = true;
   readonly maxLanes: number;
   readonly #device: Device;
   readonly #queue: CommandQueue;
@@ -111,8 +111,8 @@ class DawnBackend implements WebGpuBackend {
     return this.#device.gpu;
   }
 
-  counts(): ObjectCounts & QueueCounts {
-    return { ...this.#device.counts, ...this.#queue.counts };
+  counts(): ObjectCounts & QueueCounts & TransferCounts {
+    return { ...this.#device.counts, ...this.#queue.counts, ...this.#transfer.counts };
   }
 
   layoutFor(lanes: number): PanelLayout {
@@ -148,7 +148,15 @@ class DawnBackend implements WebGpuBackend {
   ): Promise<Float32Array | Uint32Array> {
     this.#check();
     checkRange("download", source, offset, length);
-    return this.#transfer.download(this.#own(source), offset, length);
+    const [copy] = await this.#transfer.download([{ buffer: this.#own(source), offset, length }]);
+    return copy!;
+  }
+
+  async downloadAll(sources: readonly DeviceBuffer[]): Promise<readonly (Float32Array | Uint32Array)[]> {
+    this.#check();
+    return this.#transfer.download(
+      sources.map((source) => ({ buffer: this.#own(source), offset: 0, length: source.length })),
+    );
   }
 
   fill(target: DeviceBuffer, value: number): void {

@@ -29,6 +29,8 @@ export class Device {
   readonly #live = new Set<GPUBuffer>();
   readonly #counts = { buffers: 0, pipelines: 0, bindGroups: 0, shaderModules: 0, querySets: 0 };
   readonly #checks = new Set<Promise<void>>();
+  /** Called before a buffer is destroyed: work that uses it must have been submitted. */
+  beforeDestroy: () => void = () => {};
   #error: BackendError | null = null;
   #destroyed = false;
 
@@ -113,7 +115,9 @@ export class Device {
   }
 
   destroyBuffer(buffer: GPUBuffer): void {
-    if (this.#live.delete(buffer)) buffer.destroy();
+    if (!this.#live.delete(buffer)) return;
+    this.beforeDestroy();
+    buffer.destroy();
   }
 
   /** A pipeline of `source` with its entry point `main`; compile errors surface later, with the kernel's name and line. */

@@ -3,7 +3,7 @@
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import { lanesOf, panelVecs } from "./layout.ts";
 import { SPLIT_K } from "./legalize.ts";
-import { accessesOfPlan, type GemmPlan } from "./plan.ts";
+import type { GemmPlan } from "./plan.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
 /** Tile sizes of kernels/gemm.wgsl. */
@@ -41,7 +41,7 @@ export function gemmWork(plan: GemmPlan, bindings: readonly Binding[], layout: P
 export function gemmShader(plan: GemmPlan, bindings: readonly Binding[], layout: PanelLayout, slabOf: SlabOf): Shader {
   const { variant } = plan.phase;
   const isGrad = variant === "grad";
-  const writer = new ShaderWriter(bindings, layout, slabOf, accessesOfPlan(plan));
+  const writer = new ShaderWriter(plan, bindings, layout, slabOf);
   const { m, n, k } = extentsOf(plan, bindings, layout);
   const constants = {
     EXTENT_M: m,

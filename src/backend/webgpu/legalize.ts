@@ -8,7 +8,7 @@
 //   - dense products leave partial sums over pieces of their inner extent, added up where the value is used.
 
 import { BackendError } from "../../core/errors.ts";
-import type { Binding, BindingId, Instr, Phase, Program, ValueId } from "../program.ts";
+import type { Binding, BindingId, Guard, Instr, Phase, Program, ValueId } from "../program.ts";
 import { accessesOf, closureOf, hasEffect, type LegalInstr, withArguments } from "./access.ts";
 
 type Matmul = Extract<Instr, { op: "matmul" }>;
@@ -35,6 +35,8 @@ export interface GemmPhase {
   /** forward, ct: a table of partial products; grad: X. */
   readonly other: BindingId;
   readonly splits: number;
+  /** Rows of the phase it comes from. */
+  readonly rows: number;
 }
 
 /** Sums over segments (kernels/segmentSum.wgsl) into a row vector. */
@@ -54,6 +56,7 @@ export interface LegalProgram {
   /** Those of the program, then added temporaries; lives are counted in pieces. */
   readonly bindings: readonly Binding[];
   readonly pieces: readonly Piece[];
+  readonly guard: Guard | null;
 }
 
 /** Inner extent of one partial dense product. */
@@ -97,7 +100,8 @@ class LegalBuilder {
       return { ...binding, temp: { firstPhase, lastPhase } };
     });
     const bindings = [...own, ...this.#added.map((b, k) => this.#withLife(b, own.length + k))];
-    return { name: this.#program.name, bindings, pieces: this.#pieces };
+    const { name, guard = null } = this.#program;
+    return { name, bindings, pieces: this.#pieces, guard };
   }
 
   #cut(phase: Phase, cuts: readonly ValueId[]): void {
@@ -118,8 +122,9 @@ class LegalBuilder {
     }
     if (product.grad) {
       const { x, binding } = product.grad;
+      const { rows } = phase;
       const other = this.#materialized(phase, x);
-      this.#pieces.push({ kind: "gemm", variant: "grad", matrix: binding, operand: product.g, other, splits: 1 });
+      this.#pieces.push({ kind: "gemm", variant: "grad", matrix: binding, operand: product.g, other, splits: 1, rows });
     }
     if (!product.needCt) return UNUSED;
     return this.#gemm("ct", product.matrix, product.g, this.#binding(product.matrix).rows, phase.rows);
@@ -144,7 +149,7 @@ class LegalBuilder {
   #gemm(variant: "forward" | "ct", matrix: BindingId, operand: BindingId, inner: number, rows: number): LegalInstr {
     const splits = Math.ceil(inner / SPLIT_K);
     const other = this.#temporary("table", rows, splits);
-    this.#pieces.push({ kind: "gemm", variant, matrix, operand, other, splits });
+    this.#pieces.push({ kind: "gemm", variant, matrix, operand, other, splits, rows });
     return { op: "sumPartials", binding: other, count: splits };
   }
 

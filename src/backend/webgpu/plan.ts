@@ -2,7 +2,7 @@
 // control, losses, learning rates) that follow one another become one dispatch, together with the last step of reductions over
 // rows before them.
 
-import type { Binding, BindingId, Instr, Program } from "../program.ts";
+import type { Binding, BindingId, Guard, Instr, Program } from "../program.ts";
 import { type Access, accessesOf, type LegalInstr } from "./access.ts";
 import {
   bindingsOf,
@@ -26,8 +26,13 @@ export interface Combine {
   readonly perLane: boolean;
 }
 
+/** A dispatch does nothing where one of the scalars `guards` is 0. */
+interface Guarded {
+  readonly guards: readonly BindingId[];
+}
+
 /** kernels/spmm.wgsl, spmmGrad.wgsl: a sparse product with its epilogue. */
-export interface SparsePlan {
+export interface SparsePlan extends Guarded {
   readonly kernel: "spmm" | "spmmGrad";
   readonly phase: LegalPhase;
   readonly product: number;
@@ -35,18 +40,18 @@ export interface SparsePlan {
   readonly crossesLanes: boolean;
 }
 
-export interface GemmPlan {
+export interface GemmPlan extends Guarded {
   readonly kernel: "gemm";
   readonly phase: GemmPhase;
 }
 
-export interface SegmentPlan {
+export interface SegmentPlan extends Guarded {
   readonly kernel: "segmentSum";
   readonly phase: SegmentPhase;
 }
 
 /** kernels/map.wgsl, vector.wgsl: a pointwise phase. `partials[k]` belongs to its k-th reduction over rows; null = complete at once. */
-export interface PointwisePlan {
+export interface PointwisePlan extends Guarded {
   readonly kernel: "map" | "vector";
   readonly phase: LegalPhase;
   readonly groups: number;
@@ -55,7 +60,7 @@ export interface PointwisePlan {
 }
 
 /** kernels/tail.wgsl. */
-export interface TailPlan {
+export interface TailPlan extends Guarded {
   readonly kernel: "tail";
   readonly combines: readonly Combine[];
   readonly phases: readonly LegalPhase[];
@@ -88,6 +93,7 @@ class Planner {
   readonly #name: string;
   readonly #bindings: Binding[];
   readonly #pieces: readonly Piece[];
+  readonly #guard: Guard | null;
   readonly #dispatches: DispatchPlan[] = [];
   readonly #groups: { first: number; last: number }[] = [];
   readonly #deferredTargets = new Set<BindingId>();
@@ -99,6 +105,7 @@ class Planner {
     this.#name = legal.name;
     this.#bindings = [...legal.bindings];
     this.#pieces = legal.pieces;
+    this.#guard = legal.guard;
   }
 
   build(): ProgramPlan {
@@ -118,24 +125,30 @@ class Planner {
     // Reductions may wait: several of them share a last step as long as nobody needs their results.
     if (this.#tail.length > 0 || this.#needsReductions(piece)) this.#flush(at);
     for (const { target } of this.#combines) this.#deferredTargets.add(target);
-    if (piece.kind === "gemm") this.#dispatches.push({ kernel: "gemm", phase: piece });
-    else if (piece.kind === "segmentSum") this.#dispatches.push({ kernel: "segmentSum", phase: piece });
-    else this.#dispatches.push(this.#planPhase(piece, at));
+    const guards = this.#guardsOf(piece.rows);
+    if (piece.kind === "gemm") this.#dispatches.push({ kernel: "gemm", phase: piece, guards });
+    else if (piece.kind === "segmentSum") this.#dispatches.push({ kernel: "segmentSum", phase: piece, guards });
+    else this.#dispatches.push(this.#planPhase(piece, at, guards));
   }
 
-  #planPhase(phase: LegalPhase, at: number): DispatchPlan {
+  #guardsOf(rows: number): readonly BindingId[] {
+    const guard = this.#guard;
+    return guard && (rows > 1 || guard.skips === "everything") ? guard.scalars : [];
+  }
+
+  #planPhase(phase: LegalPhase, at: number, guards: readonly BindingId[]): DispatchPlan {
     const product = phase.instrs.findIndex(isProduct);
     if (product >= 0) {
       const instr = phase.instrs[product]!;
       const grows = instr.op === "matmulT" && instr.grad !== undefined;
       const crossesLanes = grows || phase.instrs.some((i) => i.op === "reduceLanes");
-      return { kernel: grows ? "spmmGrad" : "spmm", phase, product, crossesLanes };
+      return { kernel: grows ? "spmmGrad" : "spmm", phase, product, crossesLanes, guards };
     }
     const reductions = phase.instrs.filter(isReduceRows);
     const kernel = phase.lanes === "batch" ? "map" : "vector";
     const { groups, itemsPerThread } = groupsOf(phase);
     const partials = reductions.map((r) => (groups === 1 ? null : this.#addPartials(phase, r, groups, at)));
-    return { kernel, phase, groups, itemsPerThread, partials };
+    return { kernel, phase, groups, itemsPerThread, partials, guards };
   }
 
   #addPartials(phase: LegalPhase, reduction: ReduceRows, count: number, at: number): BindingId {
@@ -181,7 +194,7 @@ class Planner {
       this.#keepUntil(partials, at);
       this.#keepUntil(target, at);
     }
-    this.#dispatches.push({ kernel: "tail", combines, phases, oneGroup });
+    this.#dispatches.push({ kernel: "tail", combines, phases, oneGroup, guards: this.#guardsOf(1) });
     this.#groups.push({ first: at - phases.length, last: Math.max(at - phases.length, at - 1) });
     this.#combines = [];
     this.#tail = [];
@@ -208,6 +221,10 @@ export function sparseMatrixOf(plan: DispatchPlan): BindingId | null {
 
 /** What a dispatch touches in slabs, in a fixed order. */
 export function accessesOfPlan(plan: DispatchPlan): readonly Access[] {
+  return [...ownAccesses(plan), ...plan.guards.map((binding) => ({ binding, writes: false }))];
+}
+
+function ownAccesses(plan: DispatchPlan): readonly Access[] {
   switch (plan.kernel) {
     case "gemm": {
       const { matrix, operand, other, variant } = plan.phase;

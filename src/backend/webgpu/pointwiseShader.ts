@@ -3,7 +3,7 @@
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import { PhasePrinter } from "./emit.ts";
 import { panelVecs } from "./layout.ts";
-import { accessesOfPlan, type PointwisePlan } from "./plan.ts";
+import type { PointwisePlan } from "./plan.ts";
 import { laneReductions, privates, type RowReduction, rowReductions } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
@@ -13,7 +13,7 @@ export function pointwiseShader(
   layout: PanelLayout,
   slabOf: SlabOf,
 ): Shader {
-  const writer = new ShaderWriter(bindings, layout, slabOf, accessesOfPlan(plan));
+  const writer = new ShaderWriter(plan, bindings, layout, slabOf);
   return plan.kernel === "map" ? mapShader(plan, writer) : vectorShader(plan, writer);
 }
 

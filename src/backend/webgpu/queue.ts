@@ -47,6 +47,7 @@ export class CommandQueue {
   constructor(device: Device, profiler: Profiler | null) {
     this.#device = device;
     this.#profiler = profiler;
+    device.beforeDestroy = () => this.submit();
   }
 
   /** Since the queue was made. */

@@ -1,7 +1,7 @@
 // The shader of sums over segments (kernels/segmentSum.wgsl).
 
 import type { Binding, PanelLayout } from "../program.ts";
-import { accessesOfPlan, type SegmentPlan } from "./plan.ts";
+import type { SegmentPlan } from "./plan.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
 const THREADS = 256;
@@ -24,7 +24,7 @@ export function segmentShader(
   slabOf: SlabOf,
 ): Shader {
   const { source, offsets, members, target, rows } = plan.phase;
-  const writer = new ShaderWriter(bindings, layout, slabOf, accessesOfPlan(plan));
+  const writer = new ShaderWriter(plan, bindings, layout, slabOf);
   const word = (id: number, at: string): string => `word${writer.slab(id)}(4u * ${writer.at(id)} + ${at})`;
   const constants = { ROWS: rows, GROUPS: segmentGroups(plan), PARTS: partsOf(rows) };
   const segments = [

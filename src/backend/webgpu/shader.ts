@@ -1,8 +1,8 @@
 // What all generated shaders share: the slabs and offsets that a dispatch is bound to, and filling the hooks of a kernel.
 
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
-import type { Access } from "./access.ts";
 import type { Memory } from "./emit.ts";
+import { accessesOfPlan, type DispatchPlan } from "./plan.ts";
 import { type KernelName, kernelSources } from "./wgsl.gen.ts";
 
 /** A number that a dispatch finds in its uniform block. */
@@ -40,13 +40,14 @@ export class ShaderWriter implements Memory {
   readonly #writes = new Set<number>();
   readonly #facts: FactName[] = [];
   readonly #matrix: boolean;
+  readonly #guards: readonly BindingId[];
 
-  /** `accesses`: everything the dispatch touches apart from a sparse operand; `facts`: further fields of its uniform block. */
+  /** `facts`: fields of the uniform block besides the offsets of what the dispatch touches. */
   constructor(
+    plan: DispatchPlan,
     bindings: readonly Binding[],
     layout: PanelLayout,
     slabOf: SlabOf,
-    accesses: readonly Access[],
     facts: readonly FactName[] = [],
   ) {
     this.layout = layout;
@@ -54,7 +55,8 @@ export class ShaderWriter implements Memory {
     this.#slabOf = slabOf;
     this.#facts.push(...facts);
     this.#matrix = facts.length > 0;
-    for (const { binding, writes } of accesses) {
+    this.#guards = plan.guards;
+    for (const { binding, writes } of accessesOfPlan(plan)) {
       if (!this.#order.includes(binding)) this.#order.push(binding);
       if (writes) this.#writes.add(slabOf(binding));
     }
@@ -111,7 +113,21 @@ export class ShaderWriter implements Memory {
       else if (slot.kind === "values") lines.push(`${at} var<storage, read> values: array<f32>;`);
       else lines.push(...slabDeclaration(slot, at, this.#slabOf(slot.bindings[0]!)));
     });
+    lines.push(this.#isIdle());
     return lines.join("\n");
+  }
+
+  /** Whether the dispatch has nothing to do: the same for the whole workgroup, which calls it as one. */
+  #isIdle(): string {
+    if (this.#guards.length === 0) return "fn isIdle(t: u32) -> bool { return false; }";
+    const idle = this.#guards.map((id) => `bitcast<f32>(word${this.slab(id)}(4u * ${this.at(id)})) == 0.0`);
+    return [
+      "var<workgroup> idle: u32;",
+      "fn isIdle(t: u32) -> bool {",
+      `  if (t == 0u) { idle = select(0u, 1u, ${idle.join(" || ")}); }`,
+      "  return workgroupUniformLoad(&idle) == 1u;",
+      "}",
+    ].join("\n");
   }
 }
 

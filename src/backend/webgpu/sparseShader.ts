@@ -6,7 +6,7 @@ import { closureOf } from "./access.ts";
 import { PhasePrinter } from "./emit.ts";
 import { panelVecs } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
-import { accessesOfPlan, type SparsePlan } from "./plan.ts";
+import type { SparsePlan } from "./plan.ts";
 import { laneReductions, privates } from "./reductions.ts";
 import { type FactName, type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
@@ -37,7 +37,7 @@ export function sparseShader(
   const product = phase.instrs[plan.product]!;
   if (!isProduct(product)) throw new BackendError("program", "webgpu: expected a product in a sparse phase");
   const operand = product.op === "matmul" ? product.x : product.g;
-  const writer = new ShaderWriter(bindings, layout, slabOf, accessesOfPlan(plan), FACTS);
+  const writer = new ShaderWriter(plan, bindings, layout, slabOf, FACTS);
   const given = new Map([[plan.product, "y"]]);
   const grad = product.op === "matmulT" ? product.grad : undefined;
   if (grad) given.set(grad.x, "x");

@@ -4,7 +4,7 @@ import type { Binding, PanelLayout } from "../program.ts";
 import { PhasePrinter } from "./emit.ts";
 import { panelVecs } from "./layout.ts";
 import type { LegalPhase } from "./legalize.ts";
-import { accessesOfPlan, type Combine, type TailPlan } from "./plan.ts";
+import type { Combine, TailPlan } from "./plan.ts";
 import { laneReductions, privates, rowReduction, rowReductions } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
@@ -13,7 +13,7 @@ const EACH_PANEL = "for (var panel = group; panel < PANELS; panel += count) {";
 const NEXT_STEP = ["storageBarrier();", "workgroupBarrier();"];
 
 export function tailShader(plan: TailPlan, bindings: readonly Binding[], layout: PanelLayout, slabOf: SlabOf): Shader {
-  const writer = new ShaderWriter(bindings, layout, slabOf, accessesOfPlan(plan));
+  const writer = new ShaderWriter(plan, bindings, layout, slabOf);
   const most = Math.max(0, ...plan.phases.map((p) => laneReductions(p, writer).count));
   const mostRows = Math.max(0, ...plan.phases.map((p) => rowReductions(p, writer).length));
   const phases = plan.phases.map((p, k) => phaseFunction(p, k, writer));

@@ -11,10 +11,25 @@ const SCRATCH_BYTES = 4 * 2 ** 20;
 const FILL_LENGTH = 2 ** 18;
 const SMALLEST_STAGING = 4096;
 
+/** Elements of a buffer. */
+export interface Part {
+  readonly buffer: GpuDeviceBuffer;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Bytes that went between host and device. */
+export interface TransferCounts {
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+}
+
 export class Transfer {
   readonly #device: Device;
   readonly #queue: CommandQueue;
   readonly #staging: GPUBuffer[] = [];
+  #uploaded = 0;
+  #downloaded = 0;
   #scratch: GPUBuffer | null = null;
 
   constructor(device: Device, queue: CommandQueue) {
@@ -22,8 +37,14 @@ export class Transfer {
     this.#queue = queue;
   }
 
+  /** Since the beginning. */
+  get counts(): TransferCounts {
+    return { uploadedBytes: this.#uploaded, downloadedBytes: this.#downloaded };
+  }
+
   upload(target: GpuDeviceBuffer, data: ArrayLike<number>, offset: number): void {
     if (data.length === 0) return;
+    this.#uploaded += 4 * data.length;
     const { slab, byteOffset } = target.piece;
     this.#queue.write(slab.buffer, byteOffset + 4 * offset, words(target, data));
   }
@@ -39,6 +60,7 @@ export class Transfer {
     for (let at = 0; at < target.length; at += FILL_LENGTH) {
       const part = filled.subarray(0, Math.min(FILL_LENGTH, target.length - at));
       this.#queue.write(slab.buffer, byteOffset + 4 * at, part);
+      this.#uploaded += part.byteLength;
     }
   }
 
@@ -58,13 +80,19 @@ export class Transfer {
     }
   }
 
-  async download(source: GpuDeviceBuffer, offset: number, length: number): Promise<Float32Array | Uint32Array> {
-    if (length === 0) return words(source, []);
-    const bytes = 4 * length;
+  /** Parts of several buffers through one staging buffer, with one wait. */
+  async download(parts: readonly Part[]): Promise<(Float32Array | Uint32Array)[]> {
+    const bytes = parts.reduce((sum, { length }) => sum + 4 * length, 0);
+    if (bytes === 0) return parts.map(({ buffer }) => words(buffer, []));
     const staging = this.#takeStaging(bytes);
-    const { slab, byteOffset } = source.piece;
-    this.#queue.copy(slab.buffer, byteOffset + 4 * offset, staging, 0, bytes);
+    let at = 0;
+    for (const { buffer, offset, length } of parts) {
+      const { slab, byteOffset } = buffer.piece;
+      if (length > 0) this.#queue.copy(slab.buffer, byteOffset + 4 * offset, staging, at, 4 * length);
+      at += 4 * length;
+    }
     this.#queue.submit();
+    this.#downloaded += bytes;
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, bytes);
     } catch (error) {
@@ -75,7 +103,12 @@ export class Transfer {
     staging.unmap();
     this.#staging.push(staging);
     await this.#device.settle();
-    return source.type === "float" ? new Float32Array(copy) : new Uint32Array(copy);
+    at = 0;
+    return parts.map(({ buffer, length }) => {
+      const view = buffer.type === "float" ? new Float32Array(copy, at, length) : new Uint32Array(copy, at, length);
+      at += 4 * length;
+      return view;
+    });
   }
 
   /** The smallest idle staging buffer that is large enough, or a new one; sizes are powers of two. */
