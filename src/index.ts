@@ -9,7 +9,7 @@ export type { Backend, Bindable, DeviceBuffer, DeviceSparse, MemoryStats } from 
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
 export type { PanelLayout } from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
-// Sparse matrices, numbers, random draws.
+// Sparse matrices and numbers.
 export {
   type Coo,
   type Csc,
@@ -31,6 +31,7 @@ export {
   SolverError,
   SparseFormatError,
 } from "./core/errors.ts";
+// Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 // Connectomes and images.
 export {

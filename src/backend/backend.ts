@@ -47,6 +47,7 @@ export interface BoundProgram {
   readonly executable: Executable;
 }
 
+/** Memory of a device, in bytes. */
 export interface MemoryStats {
   /** Bytes held now, and the most held at once. */
   readonly bytes: number;
@@ -56,6 +57,10 @@ export interface MemoryStats {
   readonly largestBytes: number;
 }
 
+/**
+ * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download` and
+ * `finish` wait.
+ */
 export interface Backend {
   readonly name: "wasm" | "webgpu";
   readonly dtype: DType;

@@ -3,11 +3,13 @@
 import type { DType } from "../core/dtype.ts";
 import type { Backend } from "./backend.ts";
 
+/** The names of devices. */
 export const DEVICES = ["auto", "wasm", "webgpu"] as const;
 
 /** "auto": a GPU if there is one and f32 is asked for, else the CPU. */
 export type Device = (typeof DEVICES)[number];
 
+/** Which device to open, and how. */
 export interface BackendSelection {
   /** Default "auto". */
   readonly device?: Device;

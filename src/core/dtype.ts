@@ -1,5 +1,6 @@
 // Element types of the engine: f32 everywhere it must be fast, f64 as the reference on the CPU.
 
+/** Precision of the numbers of a device: single or double. */
 export type DType = "f32" | "f64";
 
 /** A typed array of either precision. */

@@ -5,6 +5,7 @@
 
 import { ArgumentError } from "./errors.ts";
 
+/** The key of a sequence of random draws: two 32-bit words. See `keyOfSeed` and `deriveKey`. */
 export type Key = readonly [number, number];
 
 const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;

@@ -18,6 +18,7 @@ export interface Batch {
   readonly size: number;
 }
 
+/** How an epoch is cut into batches. */
 export interface BatchOptions {
   /** Images per batch, ≥ 1; the last batch of an epoch may be smaller. */
   readonly batchSize: number;

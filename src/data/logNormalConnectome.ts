@@ -11,6 +11,7 @@ const MAX_ROW_SHARE = 1 / 4;
 /** Standard deviation of the logarithm of a weight. */
 const WEIGHT_SIGMA = 0.5;
 
+/** What `logNormalConnectome` makes. */
 export interface LogNormalOptions {
   /** Rows and columns, ≥ 4. */
   readonly neurons: number;

@@ -12,6 +12,7 @@ const CLASSES = 10;
 
 /** Mean of the pixels of MNIST's training images, scaled to [0, 1], and their standard deviation. */
 export const MNIST_MEAN = 0.1307;
+/** Standard deviation of the pixels of MNIST's training images, scaled to [0, 1]. */
 export const MNIST_STD = 0.3081;
 
 /**

@@ -3,6 +3,7 @@
 import { FileFormatError } from "../core/errors.ts";
 import { readBytes } from "./files.ts";
 
+/** Whether a neuron gets the input, is read out, or neither. */
 export type NeuronRole = "input" | "hidden" | "output";
 
 /** What is known of the neurons of a network, in the order of its rows. */

@@ -55,6 +55,7 @@ export interface StreamedTensor extends Omit<SafeTensor, "data"> {
   pieces(): AsyncIterable<NumberArray> | Iterable<NumberArray>;
 }
 
+/** Content of a safetensors file: tensors by name, and free text. */
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   readonly metadata: Readonly<Record<string, string>>;

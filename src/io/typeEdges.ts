@@ -11,6 +11,7 @@ export interface TypeEdge {
   readonly sign: 1 | -1;
 }
 
+/** The columns of a table of edges between cell types. */
 export interface TypeEdgeOptions extends TableFormat {
   /** Default "source_type". */
   readonly pre?: Column;

@@ -53,6 +53,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   hardshrink: (o, x) => o.select(o.le(o.abs(x), 0.5), 0, x),
 };
 
+/** The names that `activation` knows, in lower case. */
 export const ACTIVATION_NAMES: readonly string[] = Object.keys(ACTIVATIONS);
 
 /**

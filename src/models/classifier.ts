@@ -27,6 +27,7 @@ import { columnStatistics, type FeatureSpread, featureSpread, ResponseCount, typ
 import { firingProgram, type ReadoutShape, readoutProgram } from "./readout.ts";
 import { rowAt, type SampleRows, scatterSamples } from "./samples.ts";
 
+/** The layers behind a network that turn its features into classes. */
 export interface ReadoutOptions {
   readonly numClasses: number;
   /** Hidden units of Linear → ReLU → Dropout → Linear; null: one linear layer. Default 512. */
@@ -39,10 +40,12 @@ export interface ReadoutOptions {
   readonly standardise?: boolean;
 }
 
+/** A network in continuous time, and the read-out on it. */
 export interface ConnectomeODEClassifierOptions extends ReadoutOptions {
   readonly rnn: ConnectomeODERNNOptions;
 }
 
+/** A network in discrete time, and the read-out on it. */
 export interface ConnectomeClassifierOptions extends ReadoutOptions {
   readonly rnn: ConnectomeNetworkOptions;
 }

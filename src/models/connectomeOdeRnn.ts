@@ -54,10 +54,12 @@ export interface SolveOptions {
   readonly memoryBudgetBytes?: number;
 }
 
+/** A network in continuous time, and how it is solved. */
 export interface ConnectomeODERNNOptions extends ConnectomeNetworkOptions {
   readonly solve?: SolveOptions;
 }
 
+/** At which times a network in continuous time is evaluated, and from which state. */
 export interface EvaluationOptions {
   /** Evaluation times, equally spaced from start to end, both included; default 2. */
   readonly numEvals?: number;
@@ -67,6 +69,7 @@ export interface EvaluationOptions {
   readonly h0?: ArrayLike<number> | null;
 }
 
+/** States and outputs of a network at its evaluation times. */
 export interface Trajectory extends NetworkOutputs {
   /** [numEvals]. */
   readonly ts: FloatArray;

@@ -13,6 +13,7 @@ import type { ConnectomeNetworkOptions, InputGradients, ModelInput } from "./opt
 import type { ParameterSet } from "./parameters.ts";
 import { discreteStep } from "./rateDynamics.ts";
 
+/** How many steps a network in discrete time takes, and from which state. */
 export interface StepOptions {
   /** Steps with the same input; for a sequence it is the length of the sequence, and may be left out. */
   readonly numSteps?: number;

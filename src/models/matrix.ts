@@ -12,6 +12,7 @@ export interface DenseMatrix {
   readonly values: ArrayLike<number>;
 }
 
+/** A matrix between numbers outside of the network and its neurons, sparse or dense. */
 export type Projection = Csr | DenseMatrix;
 
 export function isSparse(m: Projection): m is Csr {

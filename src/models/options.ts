@@ -27,6 +27,7 @@ export type ListMode = "perNeuron" | "perNeuronType";
  */
 export type Dynamics = "rate" | "voltage" | "plain";
 
+/** The wiring of a network, its equation, and which of its parameters are trained. */
 export interface ConnectomeNetworkOptions {
   /** Numbers per sample and time step. */
   readonly inputSize: number;
@@ -77,6 +78,7 @@ export interface ConnectomeNetworkOptions {
   readonly inputGradient?: boolean;
 }
 
+/** Which synapses share a strength. */
 export interface SharedWeights {
   /** Group of each stored entry, row-major. */
   readonly group: ArrayLike<number>;

@@ -16,6 +16,7 @@ import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
  */
 export type Constraint = "none" | "sign" | { readonly min: number };
 
+/** A parameter of a model, on the device. */
 export interface Parameter {
   readonly name: string;
   readonly size: number;
@@ -44,6 +45,7 @@ export interface ParameterOptions {
   readonly constraint?: Constraint;
 }
 
+/** The parameters of a model by name, with their gradients and constraints. */
 export class ParameterSet {
   readonly #backend: Backend;
   readonly #parameters = new Map<string, Owned>();

@@ -24,6 +24,7 @@ export interface StateQuery {
   readonly samples?: ArrayLike<number>;
 }
 
+/** A part of a trajectory, and which neurons it is of. */
 export interface SelectedStates {
   /** [samples, times, neurons], or [times, samples, neurons] where the network has time first. */
   readonly data: FloatArray;

@@ -16,6 +16,7 @@ import type { ConnectomeNetworkOptions } from "./options.ts";
 import { type Constraint, ParameterSet } from "./parameters.ts";
 import { outputProgram, outputReverseProgram, outputValue } from "./projection.ts";
 
+/** A plain network in discrete time. */
 export interface SparseRNNOptions {
   /** Numbers per sample and time step. */
   readonly inputSize: number;
@@ -38,6 +39,7 @@ export interface SparseRNNOptions {
   readonly inputGradient?: boolean;
 }
 
+/** A plain network in continuous time. */
 export interface SparseODERNNOptions extends SparseRNNOptions {
   readonly solve?: SolveOptions;
 }
@@ -75,6 +77,7 @@ function networkOptions(o: SparseRNNOptions): ConnectomeNetworkOptions {
   };
 }
 
+/** A linear layer with a sparse matrix. */
 export interface SparseLinearOptions {
   readonly inFeatures: number;
   readonly outFeatures: number;

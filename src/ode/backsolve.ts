@@ -19,6 +19,7 @@ import { ExternalSolver } from "./externalSolver.ts";
 import type { Method, OdeSystem } from "./method.ts";
 import type { SolveStats } from "./solve.ts";
 
+/** How `Backsolve` solves, forward and backward. */
 export interface BacksolveOptions extends Method, FieldOptions {
   /**
    * true: the batch is one sample with one step size, all intervals of time mapped onto that of the first sample (torchode's
@@ -27,6 +28,7 @@ export interface BacksolveOptions extends Method, FieldOptions {
   readonly joint: boolean;
 }
 
+/** An initial value problem for a batch, each sample with its own times. */
 export interface BacksolveProblem extends FieldInputs {
   /** [samples, rows]. */
   readonly y0: ArrayLike<number>;
@@ -36,6 +38,7 @@ export interface BacksolveProblem extends FieldInputs {
   readonly tEval: readonly (readonly number[])[] | null;
 }
 
+/** What a backward solve found. */
 export interface BacksolveGradients {
   /** [samples, rows]. */
   readonly y0: FloatArray;

@@ -62,8 +62,10 @@ export interface ReplayController {
   readonly steps: readonly (readonly number[])[];
 }
 
+/** What decides on the sizes of steps. */
 export type Controller = IntegralController | PidController | FixedController | ReplayController;
 
+/** How an equation is solved. */
 export interface Method {
   readonly tableau: Tableau;
   readonly controller: Controller;

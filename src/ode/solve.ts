@@ -14,6 +14,7 @@ import { replayDepth, STATUS } from "./method.ts";
 import { CONTROL_LEAVES, gradName, type ReverseOptions, type SolverPrograms, solverPrograms } from "./programs.ts";
 import { type BufferSet, Tape, type TapePlan } from "./tape.ts";
 
+/** How an `OdeSolver` solves, and what can be differentiated. */
 export interface SolverOptions extends Method {
   /** null: no gradients will be asked for. */
   readonly reverse: ReverseOptions | null;
@@ -52,6 +53,7 @@ export interface SolveRequest {
 /** "stopped": did not fail, but another sample did, where that ends the solve for all. */
 export type SolveStatus = "success" | "dtMin" | "maxSteps" | "nonFinite" | "stopped";
 
+/** What a solve did and came to, per sample. */
 export interface SolveStats {
   /** Attempts and accepted attempts per sample. */
   readonly nSteps: number[];

@@ -17,6 +17,7 @@ export interface StepValues {
   readonly leak?: Value;
 }
 
+/** The coefficients of an explicit Runge–Kutta method. */
 export interface TableauData {
   readonly name: string;
   readonly order: number;
@@ -32,6 +33,7 @@ export interface TableauData {
   readonly source: string;
 }
 
+/** A Runge–Kutta method that has been checked; see `tableau`. */
 export interface Tableau extends TableauData {
   readonly stages: number;
   /** The solution is the argument of the last stage. */

@@ -20,6 +20,7 @@ export interface Ops extends UnaryOps, BinaryOps {
   lookup(table: Table, index: Value): Value;
 }
 
+/** What an op takes: a value of the graph, or a number. */
 export type Operand = Value | number;
 type UnaryOps = { readonly [K in UnaryOp]: (a: Operand) => Value };
 type BinaryOps = { readonly [K in BinaryOp]: (a: Operand, b: Operand) => Value };

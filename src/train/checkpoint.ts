@@ -36,6 +36,7 @@ export interface CheckpointState {
   readonly config: unknown;
 }
 
+/** A checkpoint as it was read from a file. */
 export interface Checkpoint extends CheckpointState {
   /** The axograd that wrote it. */
   readonly version: string;

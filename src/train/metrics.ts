@@ -49,6 +49,7 @@ export interface EvaluationRecord {
   readonly confusion: readonly (readonly number[])[];
 }
 
+/** An evaluation as it is written: plain JSON, with the confusion matrix as rows. */
 export function evaluationRecord(set: EvaluationSet, step: number, evaluation: Evaluation): EvaluationRecord {
   const { confusion, loss, accuracy, count, failed, seconds } = evaluation;
   const classes = Math.sqrt(confusion.length);

@@ -202,6 +202,7 @@ export abstract class Optimizer {
   }
 }
 
+/** Constants of Adam and AdamW. */
 export interface AdamOptions extends ClipOptions {
   /** Default 1e-3. */
   readonly lr?: number;
@@ -230,6 +231,7 @@ export class AdamW extends Optimizer {
   }
 }
 
+/** Constants of stochastic gradient descent. */
 export interface SgdOptions extends ClipOptions {
   /** Default 1e-3. */
   readonly lr?: number;

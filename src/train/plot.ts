@@ -11,6 +11,7 @@ export interface CurvePoint {
   readonly accuracy: number;
 }
 
+/** What `plotCurves` draws. */
 export interface TrainingCurves {
   readonly title: string;
   /** One point per training step. */

@@ -5,6 +5,7 @@ import { ArgumentError } from "../core/errors.ts";
 /** Factor for training step k = 0, 1, … */
 export type Schedule = (step: number) => number;
 
+/** The learning rate stays. */
 export const constant: Schedule = () => 1;
 
 /** Multiplied by `gamma` every `every` steps. torch: StepLR. */

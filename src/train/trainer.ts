@@ -30,6 +30,7 @@ export interface TrainingPosition {
   readonly step: number;
 }
 
+/** What one training step came to. */
 export interface StepMetrics {
   /** From 1. */
   readonly step: number;
@@ -71,6 +72,7 @@ export interface Evaluation {
 /** A classifier on a network that is evaluated with options E. */
 export type TrainableModel<E extends object> = NetworkClassifier<E, ConnectomeNetwork<E>>;
 
+/** What is trained, on what, and how. */
 export interface TrainerOptions<E extends object = EvaluationOptions> {
   readonly model: TrainableModel<E>;
   readonly optimizer: Optimizer;
@@ -87,6 +89,7 @@ export interface TrainerOptions<E extends object = EvaluationOptions> {
   readonly evaluation?: ClassifierEvaluation<E>;
 }
 
+/** How long to train. */
 export interface FitOptions {
   /** Train until this many epochs are done, counted from the beginning of training. Default 1, or unlimited with `steps`. */
   readonly epochs?: number;
@@ -106,6 +109,10 @@ const PROBED_IMAGES = { least: 8, most: 16 } as const;
 /** Images per pass of an evaluation or calibration; bounds memory only. */
 const EVALUATION_BATCH = 256;
 
+/**
+ * Trains a classifier on images. It prints and writes nothing; whoever iterates over `fit` decides what to do with the metrics.
+ * Model and optimiser stay their owner's.
+ */
 export class Trainer<E extends object = EvaluationOptions> {
   readonly model: TrainableModel<E>;
   readonly optimizer: Optimizer;

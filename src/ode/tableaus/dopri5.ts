@@ -16,6 +16,7 @@ const MID = [
   11237099 / 235043384 / 2,
 ] as const;
 
+/** Dormand and Prince's method of order 5(4), with dense output of order 4. */
 export const dopri5: Tableau = tableau({
   name: "dopri5",
   order: 5,

@@ -19,6 +19,7 @@ const W4 = [
   -1.0530884977290216, 0.1017, 2.490627285651253, -16.548102889244902, 47.37952196281928, -34.87065786149661, 2.5,
 ] as const;
 
+/** Tsitouras' method of order 5(4), with dense output of order 4. */
 export const tsit5: Tableau = tableau({
   name: "tsit5",
   order: 5,

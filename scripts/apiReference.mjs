@@ -1,0 +1,125 @@
+// Makes the API reference, docs/api/*.md, from the declarations that the compiler has written: one page per section of src/index.ts.
+//   npm run docs               writes the pages (after a build)
+//   … apiReference.mjs --check exits with 1 where a public name has no docstring or is on no page
+//
+// It rests on how tsc prints declarations: each begins in the first column, and whatever belongs to it is indented or closes it.
+
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = join(root, "docs", "api");
+
+const NOTICE = "Made from the docstrings by `npm run docs`.";
+
+const sections = sectionsOf(readFileSync(join(root, "src", "index.ts"), "utf8"));
+const entries = sections.flatMap((section) => section.entries);
+
+if (process.argv.includes("--check")) check();
+else write();
+
+function write() {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const section of sections) writeFileSync(join(folder, `${section.slug}.md`), page(section));
+  writeFileSync(join(folder, "README.md"), contents());
+  console.log(`docs/api: ${sections.length} pages, ${entries.length} names`);
+}
+
+function check() {
+  const written = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
+  const problems = entries.flatMap(({ name, doc }) => [
+    ...(doc === "" ? [`${name} has no docstring`] : []),
+    ...(written.some((text) => text.includes(`\n## ${name}\n`)) ? [] : [`${name} is on no page: npm run docs`]),
+  ]);
+  for (const problem of problems) console.log(problem);
+  if (problems.length > 0) process.exitCode = 1;
+}
+
+/** Sections of the index: a comment, and the exports below it. */
+function sectionsOf(index) {
+  const [, ...parts] = index.replace(/^\/\/.*\n/, "").split(/^\/\/ /m);
+  return parts.map((part) => {
+    const [title, ...rest] = part.split("\n");
+    const body = rest.join("\n");
+    const found = [...body.matchAll(/export (?:type )?\{([^}]*)\} from "\.\/([^"]+)\.ts"/g)].flatMap(
+      ([, names, file]) =>
+        names
+          .split(",")
+          .map((name) => name.replace(/\btype\b/, "").trim())
+          .filter((name) => name !== "")
+          .map((name) => ({ name, file, ...declarationOf(name, file) })),
+    );
+    found.sort((a, b) => a.name.localeCompare(b.name, "en"));
+    const plain = title.replace(/\.$/, "");
+    return { title: plain, slug: plain.split(",")[0].toLowerCase().replace(/\W+/g, "-"), entries: found };
+  });
+}
+
+/** Docstring and text of what a module declares under a name, or passes on from another module. */
+function declarationOf(name, file) {
+  const lines = readFileSync(join(root, "dist", "src", `${file}.d.ts`), "utf8").split("\n");
+  const start = lines.findIndex((line) => new RegExp(`^export (declare )?[\\w ]*\\b${name}\\b(?=[ <(:=;])`).test(line));
+  if (start < 0) {
+    const passed = lines
+      .join("\n")
+      .match(new RegExp(`\\{[^}]*\\b${name}\\b[^}]*\\} from "(\\./|\\.\\./)([^"]+)\\.ts"`));
+    if (!passed) throw new Error(`${file}: no declaration of ${name}`);
+    return declarationOf(name, join(file, "..", passed[1], passed[2]));
+  }
+  // Overloads follow one another.
+  let end = start + 1;
+  while (
+    end < lines.length &&
+    (/^[\s})\]]/.test(lines[end]) || lines[end].startsWith(`export declare function ${name}(`))
+  )
+    end++;
+  let docStart = start;
+  if (lines[start - 1]?.trimEnd().endsWith("*/")) {
+    docStart = start - 1;
+    while (!lines[docStart].startsWith("/**")) docStart--;
+  }
+  const text = lines.slice(start, end).filter((line) => !/^ {4}#private;$/.test(line));
+  return {
+    doc: docText(lines.slice(docStart, start)),
+    text: text
+      .join("\n")
+      .trimEnd()
+      .replace(/^export (declare )?/gm, ""),
+  };
+}
+
+/** A docstring as Markdown: its tags become a list. */
+function docText(lines) {
+  const text = lines
+    .join("\n")
+    .replace(/^\/\*\*\s?/, "")
+    .replace(/\s*\*\/\s*$/, "")
+    .replace(/^ \* ?/gm, "");
+  const [body, ...tags] = text.split(/^@/m);
+  const items = tags.map((tag) => {
+    const [, kind, rest] = /^(\w+)\s+([\s\S]*)$/.exec(tag.trim()) ?? ["", tag.trim(), ""];
+    const words = rest.replaceAll(/\s*\n\s*/g, " ");
+    if (kind === "param") return `- ${words.replace(/^(\S+)\s+/, "`$1`: ")}`;
+    if (kind === "throws") return `- throws ${words.replace(/^\{([^}]*)\}\s*/, "`$1` ")}`;
+    return `- ${kind}: ${words}`;
+  });
+  return [body.trim(), items.join("\n")].filter((part) => part !== "").join("\n\n");
+}
+
+function page({ title, entries: own }) {
+  const parts = own.map(({ name, file, doc, text }) => {
+    const source = `[src/${file}.ts](../../src/${file}.ts)`;
+    return `## ${name}\n\n${doc}\n\n\`\`\`ts\n${text}\n\`\`\`\n\n${source}\n`;
+  });
+  return `# ${title}\n\n${NOTICE}\n\n${parts.join("\n")}`;
+}
+
+function contents() {
+  const list = sections.map(({ title, slug, entries: own }) => {
+    const names = own.map(({ name }) => `[\`${name}\`](${slug}.md#${name.toLowerCase()})`);
+    return `## [${title}](${slug}.md)\n\n${names.join(", ")}\n`;
+  });
+  return `# API reference\n\n${NOTICE} All names are exported by \`axograd\`.\n\n${list.join("\n")}`;
+}
