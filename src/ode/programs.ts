@@ -22,6 +22,8 @@ export interface SolverPrograms {
   /** One attempt that keeps nothing for a reverse pass. */
   readonly attempt: Program;
   readonly dense: Program;
+  /** Whether nobody was active after the last attempt. */
+  readonly completion: Program;
   readonly reverse: ReversePrograms | null;
 }
 
@@ -89,6 +91,7 @@ export function solverPrograms(
     init: lower(init.graph, "init"),
     attempt: lower(attempt.graph, "attempt", ATTEMPT),
     dense: lower(dense.graph, "dense", DENSE),
+    completion: completionProgram(),
     reverse: reverse && reversePrograms(system, method, dt0Given, reverse),
   };
 }
@@ -102,7 +105,7 @@ function storeNext(g: Graph, { next, errorRatio, accept }: ReturnType<typeof att
   }
   const active = g.ops.reduceLanes(next.running);
   g.store("next.active", active);
-  g.store("complete", g.ops.eq(active, 0));
+  g.store("active", active);
   g.store("accept", accept);
   if (errorRatio) g.store("errorRatio", errorRatio);
 }
@@ -113,6 +116,12 @@ function storeStages(g: Graph, { k, y1 }: StageValues, fsal: boolean): void {
     if (i > 0 || !fsal) g.store(stageName(i), stage);
   });
   g.store("stage.y1", y1);
+}
+
+function completionProgram(): Program {
+  const g = new Graph();
+  g.store("complete", g.ops.eq(g.scalar("active"), 0));
+  return lower(g, "completion");
 }
 
 /** What the first attempt starts from. */

@@ -284,7 +284,7 @@ class Session {
       dt0: this.#lanes,
       firstStep: this.#lanes,
       complete: 1,
-      recomputed: 1,
+      stillActive: 1,
       always: 1,
       accept: this.#lanes,
       errorRatio: this.#lanes,
@@ -355,11 +355,13 @@ class Session {
       const { start, next } = this.#attemptNext(course);
       this.#finishAttempt(course, course.pending, start, next);
     }
+    const { stillActive, complete } = this.#common;
+    this.#runWith(this.#programs.completion, {}, { active: stillActive, complete });
   }
 
   #attemptNext({ request, attempts }: Course): { start: BufferSet; next: BufferSet } {
     const { start, next, saves } = request.record ? this.#tape.open(attempts) : this.#pingPong(attempts);
-    this.#attempt(request, start, next, saves, this.#common.complete!);
+    this.#attempt(request, start, next, saves);
     return { start, next };
   }
 
@@ -421,8 +423,7 @@ class Session {
     const gradBindings: Record<string, Bindable> = {};
     for (const [name, buffer] of Object.entries(grads)) gradBindings[gradName(name)] = buffer;
     const inputs = { ...request.inputs, ...gradBindings };
-    const { recomputed } = this.#common;
-    const rerun = (s: BufferSet, n: BufferSet, v: BufferSet) => this.#attempt(request, s, n, v, recomputed!);
+    const rerun = (s: BufferSet, n: BufferSet, v: BufferSet) => this.#attempt(request, s, n, v);
     // What comes after the last step has no cotangent, be it an attempt that nobody needed.
     for (const set of buffers.cts) for (const b of Object.values(set)) backend.fill(b, 0);
     for (let i = attempts - 1; i >= 0; i--) {
@@ -563,20 +564,13 @@ class Session {
     return { start: this.#starts[i % 2]!, next: this.#starts[(i + 1) % 2]!, saves: null };
   }
 
-  /** @param complete  receives whether every sample has stopped */
-  #attempt(
-    { record, inputs }: SolveRequest,
-    start: BufferSet,
-    next: BufferSet,
-    saves: BufferSet | null,
-    complete: DeviceBuffer,
-  ): void {
+  #attempt({ record, inputs }: SolveRequest, start: BufferSet, next: BufferSet, saves: BufferSet | null): void {
     const program = record && saves ? this.#programs.reverse!.attemptRecorded : this.#programs.attempt;
     this.#runWith(program, inputs, {
       ...prefixed("ode.", this.#common),
       ...prefixed("ode.", start),
       ...prefixed("next.", next),
-      complete,
+      active: this.#common.stillActive,
       accept: this.#common.accept,
       errorRatio: this.#common.errorRatio,
       ...this.#stages,
