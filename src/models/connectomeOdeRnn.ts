@@ -243,11 +243,13 @@ function tableauOf({ tableau, method }: SolveOptions): Tableau {
   return tableau ?? tableauByName(method ?? "dopri5");
 }
 
-function controllerOf(
-  { controller, fixedStep, atol = 1e-6, rtol = 1e-3 }: SolveOptions,
-  { exponential }: Tableau,
-): Controller {
-  if (controller) return controller;
+function controllerOf(solve: SolveOptions, { exponential }: Tableau): Controller {
+  const { controller, fixedStep, atol = 1e-6, rtol = 1e-3 } = solve;
+  const given = (["atol", "rtol", "fixedStep"] as const).find((name) => solve[name] !== undefined);
+  if (controller) {
+    if (!given) return controller;
+    throw new ArgumentError("ConnectomeODERNN", `solve.${given}`, "it dropped, or no solve.controller", "both");
+  }
   if (fixedStep || exponential) return { type: "fixed" };
   return { type: "integral", atol, rtol, safety: 0.9, factorMin: 0.2, factorMax: 10 };
 }

@@ -26,9 +26,11 @@ export function matrixLeaf(g: Graph, name: string, m: Projection): Matrix {
 
 /**
  * @throws {ShapeError} when the shape is not [rows, cols] (null: any), or a dense matrix has another number of values
- * @throws {ArgumentError} when a sparse matrix stores nothing: there would be no weight
+ * @throws {ArgumentError} several matrices, or a sparse one that stores nothing: there would be no weight
  */
 export function checkMatrix(where: string, name: string, m: Projection, rows: number | null, cols: number): void {
+  if (Array.isArray(m))
+    throw new ArgumentError(where, name, "one matrix, sparse or dense (drop the others)", "several");
   if ((rows !== null && m.nRows !== rows) || m.nCols !== cols) {
     throw new ShapeError(where, name, `a matrix [${rows ?? "any"}, ${cols}]`, `[${m.nRows}, ${m.nCols}]`);
   }

@@ -2,7 +2,7 @@
 
 import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
 import {
   type Label,
@@ -124,10 +124,76 @@ export interface PerNeuronOrType {
 
 const DEFAULT_NONLINEARITY: Readonly<Record<Dynamics, string>> = { rate: "Sigmoid", voltage: "ReLU", plain: "Sigmoid" };
 
+/** Every option, so that a misspelt one is no silent default. */
+const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve", true>> = {
+  inputSize: true,
+  numNeurons: true,
+  connectome: true,
+  sharedWeights: true,
+  inputProjection: true,
+  outputProjection: true,
+  outputProjectionBias: true,
+  dynamics: true,
+  neuronType: true,
+  neuronNonlinearity: true,
+  neuronClass: true,
+  neuronClassMode: true,
+  neuronTau: true,
+  neuronTauMode: true,
+  connectomeBias: true,
+  biasInit: true,
+  biasMode: true,
+  trainConnectome: true,
+  trainInputProjection: true,
+  trainOutputProjection: true,
+  trainTau: true,
+  weightConstraint: true,
+  batchFirst: true,
+  inputGradient: true,
+  solve: true,
+};
+
+/** Options of torch-biopl that say what a projection here says by itself. */
+const SAID_OTHERWISE: Readonly<Record<string, string>> = {
+  outputSize: "outputs are the rows of outputProjection, or the neurons",
+  useDenseInputProjection: "a dense matrix as inputProjection is a dense projection",
+  useDenseOutputProjection: "a dense matrix as outputProjection is a dense projection",
+};
+
+function checkNames(o: ConnectomeNetworkOptions): void {
+  const where = "ConnectomeNetwork";
+  for (const name of Object.keys(o)) {
+    if (Object.hasOwn(OPTIONS, name)) continue;
+    const reason = SAID_OTHERWISE[name];
+    if (reason) throw new ArgumentError(where, name, `no ${name} (drop it: ${reason})`, "one");
+    const near = nearestName(name, Object.keys(OPTIONS));
+    const expected = near ? `${near}, or another option` : `one of ${Object.keys(OPTIONS).join(", ")}`;
+    throw new ArgumentError(where, name, expected, `"${name}"`);
+  }
+}
+
+/** Options that contradict each other: which to drop. */
+function checkConflicts(o: ConnectomeNetworkOptions): void {
+  const where = "ConnectomeNetwork";
+  if (o.outputProjectionBias && !o.outputProjection)
+    throw new ArgumentError(where, "outputProjectionBias", "it dropped, or an outputProjection", "a bias without one");
+  if (o.connectomeBias === false) {
+    const given = (["biasInit", "biasMode"] as const).find((name) => o[name] !== undefined);
+    if (given) throw new ArgumentError(where, given, "it dropped, or connectomeBias: true", "connectomeBias: false");
+  }
+  if (o.dynamics === "plain") {
+    const given = (["neuronTau", "neuronTauMode", "trainTau"] as const).find((name) => o[name] !== undefined);
+    const expected = 'it dropped, or other dynamics than "plain", whose time constants are 1';
+    if (given) throw new ArgumentError(where, given, expected, "both");
+  }
+}
+
 /** Checks all options and spreads what is given per type. @throws {ArgumentError | ShapeError} naming the option */
 export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
   const where = "ConnectomeNetwork";
   const n = o.numNeurons;
+  checkNames(o);
+  checkConflicts(o);
   checkMatrix(where, "connectome", o.connectome, n, n);
   if (o.inputProjection) checkMatrix(where, "inputProjection", o.inputProjection, n, o.inputSize);
   else if (o.inputSize !== n) {
@@ -135,8 +201,6 @@ export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
   }
   if (o.outputProjection) checkMatrix(where, "outputProjection", o.outputProjection, null, n);
   checkShared(o);
-  if (o.dynamics === "plain" && o.neuronTau !== undefined)
-    throw new ArgumentError(where, "neuronTau", 'nothing with dynamics "plain", whose time constants are 1', "values");
   const types = o.neuronType === undefined ? null : neuronTypes(o.neuronType, n);
   const signs = signVector(o.neuronClass ?? "excitatory", n, types, o.neuronClassMode === "perNeuronType");
   const atLeast1 = (x: number) => Number.isFinite(x) && x >= 1;

@@ -400,8 +400,16 @@ const BAD_NETWORKS: readonly (readonly [
   [/inputProjection/, ShapeError, { inputProjection: randomSparse(N, N_INPUTS + 1, 0.3).csr }],
   [/outputProjection/, ShapeError, { outputProjection: randomSparse(2, N - 1, 0.3).csr }],
   [/inputSize/, ShapeError, { inputProjection: null }],
-  [/neuronType/, ShapeError, { neuronType: ["a"] }],
-  [/neuronTau/, ArgumentError, { neuronTau: [0.5, 2, 2] }],
+  [/9 labels, one per neuron, got 1 labels \(neuronType\)/, ShapeError, { neuronType: ["a"] }],
+  [/3 values, one per neuron type, got 2 \(neuronNonlinearity\)/, ShapeError, { neuronNonlinearity: ["Tanh", "ReLU"] }],
+  [
+    /a value for type "c", got values for a, b \(neuronNonlinearity\)/,
+    ArgumentError,
+    { neuronNonlinearity: { a: "Tanh", b: null } },
+  ],
+  [/neuronType labels .* \(neuronNonlinearity\)/, ArgumentError, { ...UNTYPED, neuronNonlinearity: ["Tanh", "ReLU"] }],
+  [/time constants of at least 1, got 0.5 at neuron 1 \(neuronTau\)/, ArgumentError, { neuronTau: [0.5, 2, 2] }],
+  [/time constants of at least 1, got 0 at neuron 0 \(neuronTau\)/, ArgumentError, { neuronTau: 0 }],
   [/neuronTau/, ArgumentError, { neuronTau: [Number.NaN, 2, 2] }],
   [/neuronTau/, ShapeError, { neuronTau: [1, 2] }],
   [/neuronClass/, ArgumentError, { neuronClass: [2 as 1, 1, 1] }],
@@ -426,7 +434,47 @@ const BAD_NETWORKS: readonly (readonly [
   ],
 ];
 
+const DENSE = { nRows: N, nCols: N_INPUTS, values: new Float32Array(N * N_INPUTS) };
+const { outputProjection: _, ...WITHOUT_OUTPUT } = RNN;
+const { biasInit: __, ...WITHOUT_BIAS } = RNN;
+
+/** Options that contradict each other, and such that there are not; as plain JavaScript may have them. */
+const CONFLICTS: readonly (readonly [RegExp, object])[] = [
+  [
+    /one matrix, sparse or dense \(drop the others\), got several \(inputProjection\)/,
+    { ...RNN, inputProjection: [RNN.inputProjection, DENSE] },
+  ],
+  [/no useDenseInputProjection \(drop it: a dense matrix/, { ...RNN, useDenseInputProjection: true }],
+  [
+    /no outputSize \(drop it: outputs are the rows of outputProjection, or the neurons\)/,
+    { ...WITHOUT_OUTPUT, outputSize: 5 },
+  ],
+  [
+    /it dropped, or an outputProjection, got .* \(outputProjectionBias\)/,
+    { ...WITHOUT_OUTPUT, outputProjectionBias: true },
+  ],
+  [/it dropped, or connectomeBias: true, got connectomeBias: false \(biasInit\)/, { ...RNN, connectomeBias: false }],
+  [/connectomeBias: false \(biasMode\)/, { ...WITHOUT_BIAS, connectomeBias: false, biasMode: "perNeuronType" }],
+  [/it dropped, or other dynamics than "plain".* \(neuronTau\)/, { ...RNN, dynamics: "plain" }],
+  [/neuronTau, or another option, got "neuronTaus" \(neuronTaus\)/, { ...RNN, neuronTaus: 2 }],
+  [/one of inputSize, numNeurons, .*, got "xyz"/, { ...RNN, xyz: 1 }],
+];
+
 forEachBackend("bad input", ["f64"], (test) => {
+  test("options that contradict each other: which to drop; unknown ones: the nearest", async ({ backend }) => {
+    for (const [message, options] of CONFLICTS) {
+      await rejects(() => new ConnectomeODERNN(backend, options as ConnectomeODERNNOptions), ArgumentError, message);
+    }
+    const solve = { controller: { type: "fixed" }, dt0: 0.1 } as const;
+    for (const given of [{ atol: 1e-6 }, { rtol: 1e-3 }, { fixedStep: true }]) {
+      const model = new ConnectomeODERNN(backend, { ...RNN, solve: { ...solve, ...given } });
+      const [name] = Object.keys(given);
+      const message = new RegExp(`it dropped, or no solve\\.controller, got both \\(solve\\.${name}\\)`);
+      await rejects(() => model.forward(inputOf(1)), ArgumentError, message);
+      model.dispose();
+    }
+  });
+
   test("options of a network are checked by name, and nothing is left behind", async ({ backend }) => {
     for (const [message, type, options] of BAD_NETWORKS) {
       await rejects(() => new ConnectomeODERNN(backend, { ...RNN, ...options }), type, message);
