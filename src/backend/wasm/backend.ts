@@ -35,6 +35,8 @@ export interface WasmBackendOptions {
   readonly profile?: boolean;
   /** Use the build that checks addresses and indices; AXOGRAD_WASM_DEBUG=1 in the environment does the same. */
   readonly debug?: boolean;
+  /** How long the calling thread waits for another one within a run before it takes it for dead. Default 60 s. */
+  readonly patienceMs?: number;
   /** Most memory to use; at most (and by default) the 4 GiB that WASM can address. */
   readonly memoryLimitBytes?: number;
 }
@@ -54,6 +56,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     profile = false,
     debug = process.env.AXOGRAD_WASM_DEBUG === "1",
     memoryLimitBytes = MAX_PAGES * PAGE_BYTES,
+    patienceMs = 60_000,
   } = options;
   if (!Number.isInteger(threads) || threads < 1) {
     throw new BackendError("threads", `wasm: expected a positive whole number of threads, got ${threads} (threads)`);
@@ -67,7 +70,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   }
   const module = await loadModule(debug);
   const memory = createMemory(maxPages);
-  const kernels = instantiate(module, memory, dtype);
+  const kernels = instantiate(module, memory, dtype, patienceMs);
   const arena = new Arena(memory, kernels.heapBase, maxPages * PAGE_BYTES);
   const control = arena.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE).address;
   const profileTable = profile ? arena.allocate("profile", PROFILE_BYTES).address : 0;

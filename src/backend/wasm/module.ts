@@ -67,14 +67,24 @@ export function createMemory(maxPages: number): WasmMemory {
   return new webAssembly.Memory({ initial: Math.min(INITIAL_PAGES, maxPages), maximum: maxPages, shared: true });
 }
 
-/** An instance of the module for the calling thread. */
-export function instantiate(module: WasmModule, memory: WasmMemory, dtype: DType): Kernels {
-  const words = new Int32Array(memory.buffer);
+/** Sleeps end this many times within a thread's patience: a process that was stopped for an hour has waited once, not for an hour. */
+const LOOKS = 20;
+
+/**
+ * An instance of the module for the calling thread.
+ *
+ * @param patienceMs how long the thread waits for others before it takes them for dead; nobody can tell it while it waits
+ */
+export function instantiate(
+  module: WasmModule,
+  memory: WasmMemory,
+  dtype: DType,
+  patienceMs: number = Number.POSITIVE_INFINITY,
+): Kernels {
   const imports = {
     env: { memory, abort: abort.bind(null, memory) },
     executor: { now: () => performance.now() },
-    // The words to sleep on lie in the part of memory that has been there from the start.
-    barrier: { sleep: (address: number, old: number) => void Atomics.wait(words, address / 4, old | 0) },
+    barrier: { sleep: sleeper(memory, patienceMs) },
   };
   const { exports } = new webAssembly.Instance(module, imports);
   const suffix = dtype === "f32" ? "F32" : "F64";
@@ -84,6 +94,19 @@ export function instantiate(module: WasmModule, memory: WasmMemory, dtype: DType
     heapBase: (exports.heapBase as () => number)() >>> 0,
     submit: (control, image) => submit(control, image) !== 0,
     workerLoop: exports[`workerLoop${suffix}`] as (control: number, thread: number) => void,
+  };
+}
+
+/** The import of assembly/barrier.ts. Throws when nobody has woken the thread within its patience. */
+function sleeper(memory: WasmMemory, patienceMs: number): (address: number, old: number) => void {
+  // The words to sleep on lie in the part of memory that has been there from the start.
+  const words = new Int32Array(memory.buffer);
+  let looks = 0;
+  return (address, old) => {
+    if (Atomics.wait(words, address / 4, old | 0, patienceMs / LOOKS) !== "timed-out") looks = 0;
+    else if (++looks === LOOKS) {
+      throw new Error(`a thread has not come in ${patienceMs / 1000} s: it is dead, or the machine is far too busy`);
+    }
   };
 }
 

@@ -1,5 +1,6 @@
 // The threads of a backend. Thread 0 is the caller's; the others are workers that wait inside WASM (assembly/executor.ts) for the
-// number of jobs in the control block to change. A thread that fails tells the others, so nobody waits for it.
+// number of jobs in the control block to change. A thread that fails tells the others, so nobody waits for it; one that dies without a
+// word, as when it is terminated, is noticed while idle by its end, and within a run by the caller's patience (module.ts).
 
 import { once } from "node:events";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
