@@ -2,8 +2,7 @@
 // panel, S their row width as in spmm.ts.
 
 import { rowBytes } from "./spmm";
-import { products } from "./spmmT";
-import { lanes, sumLanes, sumLanesOf, zero } from "./vector";
+import { lanes, zero } from "./vector";
 
 /**
  * The inner dimension is cut into blocks of this many terms: a block of X stays in the L1 cache while all rows of the tile use it,
@@ -107,31 +106,89 @@ function clear(address: usize, bytes: usize): void {
 }
 
 /**
- * grad[m, col] += lane sums of G[m]·X[col], for all rows m of W and the columns of a tile. `grad`: the tile's first column in row 0;
- * `x`: the tile's first row of X. Rows of 128 bytes are added in two halves.
+ * grad[m, col] += Σ G[m, lane]·X[col, lane], lane by lane, for all rows m of W and the columns of a tile. `grad`: the tile's first
+ * column in row 0; `x`: the tile's first row of X; `xT`: room for the tile, which is transposed once for all rows.
  */
-export function gemmGrad<T, S>(nCols: usize, nRows: usize, gradStride: usize, g: usize, x: usize, grad: usize): void {
-  for (let row: usize = 0; row < nRows; row++, g += rowBytes<S>(), grad += gradStride) {
-    addOuter<T, S>(nCols, g, x, grad);
-    if (sizeof<S>() > 4) addOuter<T, S>(nCols, g + 64, x + 64, grad);
+export function gemmGrad<T, S>(
+  nCols: usize,
+  nRows: usize,
+  gradStride: usize,
+  g: usize,
+  x: usize,
+  grad: usize,
+  xT: usize,
+): void {
+  const stride = (nCols * sizeof<T>() + 15) & ~15;
+  transpose<T, S>(nCols, stride, x, xT);
+  let row: usize = 0;
+  for (; row + 4 <= nRows; row += 4) {
+    let col: usize = 0;
+    for (; col + 2 * lanes<T>() <= nCols; col += 2 * lanes<T>()) {
+      const at = col * sizeof<T>();
+      addFourRows<T, S>(stride, g, xT + at, grad + at, gradStride);
+    }
+    for (let r: usize = 0; r < 4; r++) {
+      addRow<T, S>(col, nCols, stride, g + r * rowBytes<S>(), xT, grad + r * gradStride);
+    }
+    g += 4 * rowBytes<S>();
+    grad += 4 * gradStride;
+  }
+  for (; row < nRows; row++, g += rowBytes<S>(), grad += gradStride) addRow<T, S>(0, nCols, stride, g, xT, grad);
+}
+
+/** xT[lane, col] = x[col, lane]; rows of xT are `stride` bytes apart. */
+function transpose<T, S>(nCols: usize, stride: usize, x: usize, xT: usize): void {
+  for (let lane: usize = 0; lane < rowBytes<S>(); lane += sizeof<T>(), xT += stride) {
+    for (let col: usize = 0; col < nCols; col++) {
+      store<T>(xT + col * sizeof<T>(), load<T>(x + lane + col * rowBytes<S>()));
+    }
   }
 }
 
-/** One row of the gradient: grad[col] += lane sum of g·X[col]. */
-function addOuter<T, S>(nCols: usize, g: usize, x: usize, grad: usize): void {
-  const g0 = v128.load(g);
-  const g1 = sizeof<S>() > 1 ? v128.load(g, 16) : g0;
-  const g2 = sizeof<S>() > 2 ? v128.load(g, 32) : g0;
-  const g3 = sizeof<S>() > 2 ? v128.load(g, 48) : g0;
-  let col: usize = 0;
-  for (; col + lanes<T>() <= nCols; col += lanes<T>(), x += lanes<T>() * rowBytes<S>(), grad += 16) {
-    const pa = products<T, S>(x, g0, g1, g2, g3);
-    const pb = products<T, S>(x + rowBytes<S>(), g0, g1, g2, g3);
-    const pc = sizeof<T>() === 4 ? products<T, S>(x + 2 * rowBytes<S>(), g0, g1, g2, g3) : pa;
-    const pd = sizeof<T>() === 4 ? products<T, S>(x + 3 * rowBytes<S>(), g0, g1, g2, g3) : pa;
-    v128.store(grad, v128.add<T>(v128.load(grad), sumLanesOf<T>(pa, pb, pc, pd)));
+/** Four rows and two vectors of columns of the gradient. */
+function addFourRows<T, S>(stride: usize, g: usize, xT: usize, grad: usize, gradStride: usize): void {
+  let a0 = zero<T>();
+  let a1 = a0;
+  let b0 = a0;
+  let b1 = a0;
+  let c0 = a0;
+  let c1 = a0;
+  let d0 = a0;
+  let d1 = a0;
+  for (const end = g + rowBytes<S>(); g < end; g += sizeof<T>(), xT += stride) {
+    const x0 = v128.load(xT);
+    const x1 = v128.load(xT, 16);
+    const ga = v128.load_splat<T>(g);
+    const gb = v128.load_splat<T>(g + rowBytes<S>());
+    const gc = v128.load_splat<T>(g + 2 * rowBytes<S>());
+    const gd = v128.load_splat<T>(g + 3 * rowBytes<S>());
+    a0 = v128.add<T>(a0, v128.mul<T>(ga, x0));
+    a1 = v128.add<T>(a1, v128.mul<T>(ga, x1));
+    b0 = v128.add<T>(b0, v128.mul<T>(gb, x0));
+    b1 = v128.add<T>(b1, v128.mul<T>(gb, x1));
+    c0 = v128.add<T>(c0, v128.mul<T>(gc, x0));
+    c1 = v128.add<T>(c1, v128.mul<T>(gc, x1));
+    d0 = v128.add<T>(d0, v128.mul<T>(gd, x0));
+    d1 = v128.add<T>(d1, v128.mul<T>(gd, x1));
   }
-  for (; col < nCols; col++, x += rowBytes<S>(), grad += sizeof<T>()) {
-    store<T>(grad, <T>(load<T>(grad) + sumLanes<T>(products<T, S>(x, g0, g1, g2, g3))));
+  addVectors<T>(grad, a0, a1);
+  addVectors<T>(grad + gradStride, b0, b1);
+  addVectors<T>(grad + 2 * gradStride, c0, c1);
+  addVectors<T>(grad + 3 * gradStride, d0, d1);
+}
+
+function addVectors<T>(to: usize, v0: v128, v1: v128): void {
+  v128.store(to, v128.add<T>(v128.load(to), v0));
+  v128.store(to, v128.add<T>(v128.load(to, 16), v1), 16);
+}
+
+/** Columns `col` … nCols − 1 of one row, each with the additions of `addFourRows`. */
+function addRow<T, S>(col: usize, nCols: usize, stride: usize, g: usize, xT: usize, grad: usize): void {
+  for (; col < nCols; col++) {
+    let sum = <T>0;
+    for (let lane: usize = 0, at = xT + col * sizeof<T>(); lane < rowBytes<S>(); lane += sizeof<T>(), at += stride) {
+      sum = <T>(sum + <T>(load<T>(g + lane) * load<T>(at)));
+    }
+    store<T>(grad + col * sizeof<T>(), <T>(load<T>(grad + col * sizeof<T>()) + sum));
   }
 }

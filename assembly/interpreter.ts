@@ -286,7 +286,7 @@ function dense<T, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usi
     case isa.OP_GEMM_GRAD: {
       const column = matrix + firstRow * sizeof<T>();
       const x = slot(at + isa.INSTR_A, tile, scratch);
-      gemmGrad<T, S>(rows, extent, c, word(at + isa.INSTR_C + 4), x, column);
+      gemmGrad<T, S>(rows, extent, c, word(at + isa.INSTR_C + 4), x, column, d);
       break;
     }
     default:

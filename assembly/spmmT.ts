@@ -189,7 +189,7 @@ function addProducts<T>(sum: v128, w: v128, a: usize, b: usize, c: usize, d: usi
 }
 
 /** The products of a row with x, its vectors added as a tree: the lane sum of the result is the row's product with x. */
-export function products<T, S>(row: usize, x0: v128, x1: v128, x2: v128, x3: v128): v128 {
+function products<T, S>(row: usize, x0: v128, x1: v128, x2: v128, x3: v128): v128 {
   const p0 = v128.mul<T>(v128.load(row), x0);
   if (sizeof<S>() === 1) return p0;
   const p01 = v128.add<T>(p0, v128.mul<T>(v128.load(row, 16), x1));

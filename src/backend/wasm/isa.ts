@@ -124,7 +124,7 @@ export const OP_SPMM_T_CT = 66; //   the same without gradient
 export const OP_SPMM_T_GRAD = 67; // the same without Wᵀ·G
 export const OP_GEMM = 68; //     A: X, B: W and its columns
 export const OP_GEMM_T = 69; //   A: G, B: W and its rows, C: its columns
-export const OP_GEMM_GRAD = 70; // A: slot of x, B: gradient and its rows, C: its columns and G
+export const OP_GEMM_GRAD = 70; // A: slot of x, B: gradient and its rows, C: its columns and G; D: room for a tile
 
 // Effects.
 export const OP_SCATTER = 80; //         as OP_LOOKUP; D: slot of the value

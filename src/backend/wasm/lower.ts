@@ -24,6 +24,7 @@ import {
   type Slot,
   TILE_NUMBERS,
   TILE_ROWS,
+  WIDE_TILE_ROWS,
   type Word,
 } from "./machine.ts";
 import { arity, OPCODES, vectorCost } from "./opcodes.ts";
@@ -82,7 +83,7 @@ class PhaseLowering {
     this.#batch = this.#phase.lanes === "batch";
     this.#size = bytesOf(dtype);
     this.#width = this.#size * (this.#batch ? layout.panel : 1);
-    this.#tileRows = this.#batch ? TILE_ROWS : TILE_NUMBERS;
+    this.#tileRows = !this.#batch ? TILE_NUMBERS : this.#walksDenseColumns() ? WIDE_TILE_ROWS : TILE_ROWS;
   }
 
   lower(): MachinePhase {
@@ -109,6 +110,12 @@ class PhaseLowering {
       perRow: this.#perRow,
       contractions: this.#contractions,
     };
+  }
+
+  /** Whether a tile is some columns of a dense matrix, which lie far apart in its rows. */
+  #walksDenseColumns(): boolean {
+    const { bindings } = this.#program;
+    return this.#phase.instrs.some((i) => i.op === "matmulT" && bindings[i.matrix]?.kind === "dense");
   }
 
   // ---- analysis ------------------------------------------------------------------------------------------------------------
@@ -396,7 +403,12 @@ class PhaseLowering {
     if (kind === "dense") {
       if (instr.grad) {
         const grad: Slot = [{ binding: instr.grad.binding, part: "data" }, rows];
-        this.#effect({ op: isa.OP_GEMM_GRAD, a, b: grad, c: [cols, { binding: instr.g, part: "data" }] });
+        const room = this.#newRegister();
+        this.#append(
+          this.#body,
+          { op: isa.OP_GEMM_GRAD, d: room, a, b: grad, c: [cols, { binding: instr.g, part: "data" }] },
+          this.#width,
+        );
       }
       if (!instr.needCt) return NOWHERE;
       const w: Slot = [{ binding: instr.matrix, part: "data" }, rows];

@@ -4,6 +4,8 @@ import type { BindingId } from "../program.ts";
 
 /** Rows of a tile of a state phase. Not a function of the panel: reductions must not depend on it. */
 export const TILE_ROWS = 32;
+/** The same where a tile is some columns of a dense matrix: a few cache lines of each of its rows. */
+export const WIDE_TILE_ROWS = 128;
 /** Numbers of a tile of a plain vector. */
 export const TILE_NUMBERS = 256;
 
