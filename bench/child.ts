@@ -8,6 +8,7 @@ import { Session } from "./session.ts";
 import { kernelSuite, rhsSuite } from "./suites/kernels.ts";
 import { loadSuite } from "./suites/load.ts";
 import { solveSuite } from "./suites/solve.ts";
+import { startupSuite } from "./suites/startup.ts";
 import { oneStep, stepSuite } from "./suites/step.ts";
 
 const SUITE: Readonly<Record<SuiteName, (session: Session) => Promise<void>>> = {
@@ -16,6 +17,7 @@ const SUITE: Readonly<Record<SuiteName, (session: Session) => Promise<void>>> = 
   solve: solveSuite,
   step: stepSuite,
   load: loadSuite,
+  startup: startupSuite,
 };
 
 async function work(job: Job, send: (answer: Answer) => void): Promise<void> {

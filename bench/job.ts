@@ -1,7 +1,7 @@
 // What the parent process asks of a child, and what the child answers.
 
 import type { DType } from "../src/core/dtype.ts";
-import type { Machine, Roofline, Row, StepProfileRecord, SuiteName } from "./row.ts";
+import type { Machine, PeerName, Roofline, Row, StepProfileRecord, SuiteName } from "./row.ts";
 
 /** Each job has a process of its own: peak memory is its own, and no GPU device is open where the CPU is timed. */
 export type Job =
@@ -22,8 +22,9 @@ export interface SuiteJob {
   readonly threads: number;
   readonly dtype: DType;
   readonly device: "wasm" | "webgpu";
-  readonly peers: boolean;
+  readonly peers: readonly PeerName[];
   readonly quick: boolean;
+  readonly rounds: number | null;
   readonly profile: boolean;
   /** null on a GPU: the rates of the CPU say nothing about it. */
   readonly roofline: Roofline | null;

@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import type { DType } from "../src/core/dtype.ts";
 import { ArgumentError, nearestName } from "../src/core/errors.ts";
-import { SUITES, type SuiteName } from "./row.ts";
+import { PEERS, type PeerName, SUITES, type SuiteName } from "./row.ts";
 
 export interface BenchOptions {
   readonly suites: readonly SuiteName[];
@@ -13,8 +13,10 @@ export interface BenchOptions {
   readonly threads: readonly number[];
   readonly dtype: DType;
   readonly device: "wasm" | "webgpu";
-  readonly peers: boolean;
+  readonly peers: readonly PeerName[];
   readonly quick: boolean;
+  /** Turns of every contender; null: as many as usual. */
+  readonly rounds: number | null;
   /** Tell where the time of a training step goes. */
   readonly profile: boolean;
   readonly json: string | null;
@@ -29,8 +31,10 @@ export const USAGE: string = `npm run bench -- [options]
   --threads <numbers> threads of the CPU path (1 and as many as the machine has)
   --dtype <name>      f32 or f64 (f32)
   --device <name>     wasm or webgpu (wasm)
+  --peers <names>     ${PEERS.join(", ")} (all that are installed)
   --no-peers          only axograd
   --profile           of suite step: time and bytes of one step by kind of kernel
+  --rounds <n>        turns of every contender, fewer for work that takes seconds (5)
   --quick             few samples: to see that everything runs, not to measure
   --label <text>      what else the machine is doing; kept in the JSON
   --json <file>       write everything measured
@@ -52,8 +56,13 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     threads: list(values.threads ?? everyThread).map((text) => positive("threads", text)),
     dtype: oneOf("dtype", values.dtype, ["f32", "f64"]),
     device: oneOf("device", values.device, ["wasm", "webgpu"]),
-    peers: !values["no-peers"],
+    peers: values["no-peers"]
+      ? []
+      : values.peers === undefined
+        ? PEERS
+        : list(values.peers).map((name) => oneOf("peers", name, PEERS)),
     quick: values.quick,
+    rounds: values.rounds === undefined ? null : positive("rounds", values.rounds),
     profile: values.profile,
     json: values.json ?? null,
     label: values.label,
@@ -71,8 +80,10 @@ function parse(argv: readonly string[]) {
         threads: { type: "string" },
         dtype: { type: "string", default: "f32" },
         device: { type: "string", default: "wasm" },
+        peers: { type: "string" },
         "no-peers": { type: "boolean", default: false },
         quick: { type: "boolean", default: false },
+        rounds: { type: "string" },
         profile: { type: "boolean", default: false },
         label: { type: "string", default: "" },
         json: { type: "string" },

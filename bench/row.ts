@@ -4,8 +4,12 @@ import type { DType } from "../src/core/dtype.ts";
 import type { StepProfile } from "../src/profile/stepProfile.ts";
 
 /** Suites by the name that `--suite` takes. */
-export const SUITES = ["kernels", "rhs", "solve", "step", "load"] as const;
+export const SUITES = ["kernels", "rhs", "solve", "step", "load", "startup"] as const;
 export type SuiteName = (typeof SUITES)[number];
+
+/** Peers by the name that `--peers` takes. */
+export const PEERS = ["native-128", "native-wide", "eigen", "scipy", "torch", "tfjs", "jax-js"] as const;
+export type PeerName = (typeof PEERS)[number];
 
 export interface Dims {
   readonly neurons: number;

@@ -99,13 +99,14 @@ class Run {
   }
 
   #suiteJob(folder: string, threads: number): SuiteJob {
-    const { batches, dtype, device, peers, quick, profile } = this.#options;
+    const { batches, dtype, device, peers, quick, rounds, profile } = this.#options;
     const roofline = this.#rooflines.find((r) => r.threads === threads) ?? null;
-    return { folder, batches, threads, dtype, device, peers, quick, profile, roofline, machine: this.#machine };
+    return { folder, batches, threads, dtype, device, peers, quick, rounds, profile, roofline, machine: this.#machine };
   }
 
   /** Runs a job to its end. A job that fails is reported and the run goes on: what was measured is not lost. */
   #start(job: Job): Promise<void> {
+    process.stderr.write(`# ${new Date().toISOString().slice(11, 19)} ${describe(job)}\n`);
     const child = fork(new URL("./child.js", import.meta.url), { execArgv: ["--enable-source-maps"] });
     const silence = setTimeout(() => child.kill("SIGKILL"), SILENCE_MS);
     child.on("message", (answer: Answer) => {

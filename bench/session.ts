@@ -42,7 +42,8 @@ export class Session {
     this.job = job;
     this.suite = suite;
     this.network = loadNetwork(job.folder);
-    this.effort = job.quick ? QUICK_EFFORT : FULL_EFFORT;
+    const effort = job.quick ? QUICK_EFFORT : FULL_EFFORT;
+    this.effort = { ...effort, rounds: job.rounds ?? effort.rounds };
     this.profiler = job.profile ? new StepProfiler(backend) : null;
     this.meter = new Meter(this.profiler?.backend ?? backend);
     this.#adapter = backend.name === "webgpu" ? backend.description : null;

@@ -10,6 +10,7 @@ import { repositoryRoot } from "../../test/support/shared.ts";
 import { readRawF32, writeRaw } from "../arrays.ts";
 import type { Results } from "../cases/case.ts";
 import type { Contender } from "../measure.ts";
+import type { PeerName } from "../row.ts";
 import type { PeerFacts, Session } from "../session.ts";
 import { checkResults } from "../verify.ts";
 import { PeerProcess } from "./process.ts";
@@ -35,7 +36,7 @@ interface PeerKind {
 const SOURCES = join(repositoryRoot(), "bench", "peers");
 const run = promisify(execFile);
 
-const KINDS: readonly PeerKind[] = [
+const KINDS: readonly (PeerKind & { readonly name: PeerName })[] = [
   { name: "native-128", command: (work) => native(work, "native-128", 16, "-msse4.2") },
   { name: "native-wide", command: (work) => native(work, "native-wide", 64, "-march=native") },
   { name: "eigen", command: eigen },
@@ -52,10 +53,10 @@ export function storeOperands(folder: string, operands: Readonly<Record<string, 
 
 /** Starts what is installed and does the work; notes what is not. */
 export async function openPeers(session: Session, batch: number, work: "products" | "step"): Promise<Peer[]> {
-  const { folder, threads, dtype } = session.job;
+  const { folder, threads, dtype, peers: wanted } = session.job;
   if (dtype !== "f32" || session.backend.name !== "wasm") return [];
   const peers: Peer[] = [];
-  for (const kind of KINDS.filter((k) => work === "products" || k.trains)) {
+  for (const kind of KINDS.filter((k) => wanted.includes(k.name) && (work === "products" || k.trains))) {
     const command = await kind.command(dirname(folder)).catch((error: unknown) => {
       session.note(`${kind.name}: not built, ${firstLine(error)}`);
       return null;

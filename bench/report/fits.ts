@@ -4,7 +4,18 @@ import type { Fit, Row } from "../row.ts";
 import { fittedExponent } from "../stats.ts";
 
 /** Operations whose work is per synapse; the others depend on the neurons. */
-const PER_SYNAPSE = ["spmm", "spmmT+grad", "rhs", "solve", "step", "adam", "csr.refresh", "load.read", "load.upload"];
+const PER_SYNAPSE = [
+  "spmm",
+  "spmmT+grad",
+  "rhs",
+  "solve",
+  "step",
+  "adam",
+  "csr.refresh",
+  "load.read",
+  "load.upload",
+  "startup",
+];
 
 /** Two points lie on every power law. */
 const MIN_POINTS = 3;

@@ -44,7 +44,7 @@ export async function kernelSuite(session: Session): Promise<void> {
       x: operandX(session.network.csr.nRows, batch),
       g: operandG(session.network.csr.nRows, batch),
     });
-    const peers = session.job.peers ? await openPeers(session, batch, "products") : [];
+    const peers = await openPeers(session, batch, "products");
     try {
       await runCases(session, batch, PER_BATCH, peers);
     } finally {

@@ -122,7 +122,7 @@ async function timeStep(session: Session, training: Training, batch: number): Pr
     session.refuse(`step, batch ${batch}: ${error.message}`);
     return;
   }
-  const peers = session.job.peers ? await stepPeers(session, training, batch, expected) : [];
+  const peers = await stepPeers(session, training, batch, expected);
   const parts: Split[] = [];
   try {
     const [whole, , ...theirs] = await interleave(
@@ -257,6 +257,7 @@ function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 /** Peers that do the whole step, with the same loss and gradient. */
 async function stepPeers(session: Session, training: Training, batch: number, expected: Expected): Promise<Peer[]> {
+  if (session.job.peers.length === 0) return [];
   const { parameters } = training.model;
   const layer = async (name: string): Promise<Float32Array> => Float32Array.from(await parameters.values(name));
   storeOperands(session.job.folder, {

@@ -152,7 +152,18 @@ test("options: lists, defaults, and messages with the nearest name", () => {
   assert.equal(options.suites, ["rhs", "step"]);
   assert.equal(options.batches, [1, 256]);
   assert.equal(parseOptions(["--quick"]).sizes, ["tiny"]);
-  for (const argv of [["--batch", "0"], ["--suite", "stpe"], ["--frobnicate"], ["--dtype", "f16"]]) {
+  assert.equal(parseOptions(["--peers", "torch,eigen", "--rounds", "2"]).peers, ["torch", "eigen"]);
+  assert.is(parseOptions(["--rounds", "2"]).rounds, 2);
+  assert.equal(parseOptions(["--no-peers"]).peers, []);
+  assert.ok(parseOptions([]).peers.includes("native-128"));
+  for (const argv of [
+    ["--batch", "0"],
+    ["--suite", "stpe"],
+    ["--frobnicate"],
+    ["--dtype", "f16"],
+    ["--peers", "torhc"],
+    ["--rounds", "0"],
+  ]) {
     assert.throws(
       () => parseOptions(argv),
       (error: unknown) => error instanceof ArgumentError,

@@ -40,6 +40,7 @@ test("every suite writes rows for every batch and thread count, and nothing is r
     assert.equal(new Set(shapes), new Set(["4 on 1", "20 on 1", "4 on 2", "20 on 2"]), op);
   }
   for (const op of ["adam", "csr.refresh"]) assert.is(rowsOf(op).length, 2, op);
+  assert.is(rowsOf("startup").length, 2);
   for (const part of ["forward", "backward", "readout", "optimiser", "host"]) {
     assert.is(rowsOf(`step.${part}`).length, 4, part);
   }
