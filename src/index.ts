@@ -10,6 +10,7 @@ export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/lay
 export type { PanelLayout } from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
 // Sparse matrices and numbers.
+export type { Abortable } from "./core/abort.ts";
 export {
   type Coo,
   type Csc,

@@ -45,6 +45,8 @@ export interface Executable {
 /** An executable with its buffers; make it once, run it often. */
 export interface BoundProgram {
   readonly executable: Executable;
+  /** Gives back what the device keeps for it; the buffers stay their owner's. It cannot run again. Idempotent. */
+  release(): void;
 }
 
 /** Memory of a device, in bytes. */
@@ -97,4 +99,6 @@ export interface Backend {
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>>;
   /** Releases everything: threads, memory, device. Idempotent. */
   dispose(): Promise<void>;
+  /** The same, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

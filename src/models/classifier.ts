@@ -311,6 +311,10 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     this.parameters.dispose();
   }
 
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   // ---- features and hidden units -----------------------------------------------------------------------------------------
 
   /** @throws {SolverError} all samples failed */

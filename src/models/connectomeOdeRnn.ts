@@ -3,6 +3,7 @@
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import { Constants } from "../backend/constants.ts";
 import { lanesOf } from "../backend/layout.ts";
+import type { Abortable } from "../core/abort.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Controller } from "../ode/method.ts";
@@ -60,7 +61,7 @@ export interface ConnectomeODERNNOptions extends ConnectomeNetworkOptions {
 }
 
 /** At which times a network in continuous time is evaluated, and from which state. */
-export interface EvaluationOptions {
+export interface EvaluationOptions extends Abortable {
   /** Evaluation times, equally spaced from start to end, both included; default 2. */
   readonly numEvals?: number;
   readonly startTime?: number;
@@ -169,6 +170,7 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
       tEval: Array.from(times, all),
       ys: chunk.hs,
       record: purpose === "gradients",
+      ...(evaluation.signal ? { signal: evaluation.signal } : {}),
     });
   }
 

@@ -6,6 +6,7 @@ import { type GradTarget, reverseGraph } from "../autodiff/vjp.ts";
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import { lanesOf } from "../backend/layout.ts";
 import type { Program } from "../backend/program.ts";
+import type { Abortable } from "../core/abort.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Value } from "../ops/value.ts";
 import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs, type RunPurpose } from "./network.ts";
@@ -14,7 +15,7 @@ import type { ParameterSet } from "./parameters.ts";
 import { discreteStep } from "./rateDynamics.ts";
 
 /** How many steps a network in discrete time takes, and from which state. */
-export interface StepOptions {
+export interface StepOptions extends Abortable {
   /** Steps with the same input; for a sequence it is the length of the sequence, and may be left out. */
   readonly numSteps?: number;
   /** Initial state [batch, numNeurons]; default zeros. */

@@ -6,6 +6,7 @@ import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/b
 import { compileAndBind } from "../backend/bind.ts";
 import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
+import { type Abortable, turnUnlessAborted } from "../core/abort.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { failedSamples, type SolveStats, type StartedSolve } from "../ode/solve.ts";
@@ -286,7 +287,9 @@ export abstract class ConnectomeNetwork<E> {
     }
     this.parameters.refresh();
     const { maxLanes } = this.backend;
+    const { signal } = evaluation as Abortable;
     for (let first = 0; first < input.batch; first += maxLanes) {
+      await turnUnlessAborted(signal);
       const count = Math.min(maxLanes, input.batch - first);
       const chunk = this.#buffers(this.backend.layoutFor(count), steps, times);
       this.#uploadInput(chunk, input, first, count, h0);
@@ -427,6 +430,10 @@ export abstract class ConnectomeNetwork<E> {
     this.#always.release();
     for (const b of Object.values(this.#rows)) b.release();
     if (this.#ownsParameters) this.parameters.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 
   // ---- whole batches, on the host ----------------------------------------------------------------------------------------

@@ -217,6 +217,10 @@ export class ParameterSet {
     this.#always.release();
     this.#parameters.clear();
   }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }
 
 const DRAWN_AT_ONCE = 2 ** 16;

@@ -195,6 +195,10 @@ export class SparseLinear {
     this.#sessions.clear();
     this.parameters.dispose();
   }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }
 
 /** Buffers and programs of a layer for one panel layout, by the leaves of the output projection's graph. */

@@ -124,6 +124,10 @@ export class Backsolve {
     this.#last = null;
   }
 
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   /** Solves for all samples, as many at once as the device takes; joint ones are one sample on the first one's time. */
   async #solve(
     field: TimedField,

@@ -6,8 +6,10 @@ import { lower } from "../autodiff/lower.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
 import { Constants } from "../backend/constants.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
+import { type Abortable, turnUnlessAborted } from "../core/abort.ts";
 import { bytesOf } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
+import { RoundCache } from "../core/roundCache.ts";
 import type { Value } from "../ops/value.ts";
 import type { Method, OdeSystem, ReplayController } from "./method.ts";
 import { replayDepth, STATUS } from "./method.ts";
@@ -31,7 +33,7 @@ export interface SolverOptions extends Method {
 }
 
 /** What is solved: all times are per sample, in the order of the lanes. */
-export interface SolveRequest {
+export interface SolveRequest extends Abortable {
   readonly layout: PanelLayout;
   /** Real samples; the lanes after them repeat the last one and do not count. */
   readonly samples: number;
@@ -129,6 +131,7 @@ export class OdeSolver {
   async forward(request: SolveRequest): Promise<SolveStats> {
     const solve = await this.start(request);
     for (;;) {
+      await turnUnlessAborted(request.signal);
       const stats = solve.conclude(await this.#backend.downloadAll(solve.record()));
       if (stats) return stats;
     }
@@ -166,6 +169,11 @@ export class OdeSolver {
   dispose(): void {
     for (const s of this.#sessions.values()) s.dispose();
     this.#sessions.clear();
+    this.#last = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }
 
@@ -227,6 +235,9 @@ interface Course {
 /** Per-sample results, in the order of a solve's record. */
 const RECORDED = ["nSteps", "nAccepted", "status", "running", "t", "dt"] as const;
 
+/** Programs bound to buffers that no solve names any more are kept for so many solves. */
+const KEPT_SOLVES = 64;
+
 /** Buffers and executables for one panel layout, kept between solves. */
 class Session {
   readonly #backend: Backend;
@@ -237,7 +248,7 @@ class Session {
   readonly #stateLength: number;
   readonly #tape: Tape;
   readonly #executables = new Map<Program, Executable>();
-  readonly #bound = new Map<string, BoundProgram>();
+  readonly #bound = new RoundCache<BoundProgram>(KEPT_SOLVES);
   readonly #ids = new WeakMap<object, number>();
   readonly #owned: DeviceBuffer[] = [];
   readonly #common: BufferSet;
@@ -304,6 +315,7 @@ class Session {
     if (record && !this.#programs.reverse)
       throw new ArgumentError("solve", "record", "false for a solver without reverse", "true");
     this.#check(request);
+    this.#bound.next();
     this.#uploadTimes(request);
     const first = record ? this.#tape.begin() : this.#starts[0];
     const { tStart, firstStep } = this.#common;
@@ -322,9 +334,10 @@ class Session {
     });
     const pending = request.tEval.map((_, j) => j).filter((j) => !atStart[j]);
     const course: Course = { request, pending, attempts: 0, due: [], last: first, steps: null, stats: null };
-    this.#current = course;
+    this.#current = null;
     if (this.#looksEachAttempt) await this.#attemptWhileActive(course);
     else this.#attemptAhead(course, Math.min(this.#expected, this.#options.maxSteps));
+    this.#current = course;
     return {
       complete: this.#common.complete!,
       record: () => this.#recordOf(course),
@@ -339,6 +352,7 @@ class Session {
     const stops = this.#options.onFailure === "stop";
     const steps = backend.runsAhead ? null : Array.from({ length: request.samples }, (): number[] => []);
     for (let active = true; active; ) {
+      await turnUnlessAborted(request.signal);
       const { start, next } = this.#attemptNext(course);
       const due = await this.#dueNow(request, pending, start, next);
       this.#finishAttempt(course, due, start, next);

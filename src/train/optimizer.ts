@@ -171,6 +171,10 @@ export abstract class Optimizer {
     this.#clip?.scale.release();
   }
 
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   /** Buffers of the moments by name, as in `state`. */
   *moments(): Generator<[string, DeviceBuffer]> {
     for (const { parameter, moments } of this.#slots) {

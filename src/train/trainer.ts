@@ -2,6 +2,7 @@
 // nothing; whoever iterates decides what to do with the metrics.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Abortable } from "../core/abort.ts";
 import { ArgumentError, SolverError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import type { ImageSet } from "../data/imageSet.ts";
@@ -168,9 +169,9 @@ export class Trainer<E extends object = EvaluationOptions> {
   }
 
   /** Fixes the feature statistics of a standardised read-out from the first `count` training images. */
-  async calibrate(count: number): Promise<void> {
+  async calibrate(count: number, { signal }: Abortable = {}): Promise<void> {
     const [batch] = batches(this.#train, { batchSize: Math.min(count, this.#train.count) });
-    await this.model.calibrate({ data: batch!.images, batch: batch!.size }, this.#evaluation);
+    await this.model.calibrate({ data: batch!.images, batch: batch!.size }, this.#until(signal));
   }
 
   /** The step after which `fit` with these limits ends. */
@@ -291,6 +292,11 @@ export class Trainer<E extends object = EvaluationOptions> {
     });
   }
 
+  #until(signal: AbortSignal | undefined): ClassifierEvaluation<E> | undefined {
+    const evaluation = this.#evaluation ?? ({} as ClassifierEvaluation<E>);
+    return signal ? { ...evaluation, signal } : this.#evaluation;
+  }
+
   /** Goes past the next batch without training on it; it counts as a step. */
   skip(): void {
     const { epoch, batch, step } = this.#position;
@@ -299,7 +305,7 @@ export class Trainer<E extends object = EvaluationOptions> {
   }
 
   /** Loss, accuracy and confusion matrix on a set, without dropout; training is not affected. */
-  async evaluate(set: ImageSet, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Evaluation> {
+  async evaluate(set: ImageSet, { signal }: Abortable = {}): Promise<Evaluation> {
     if (set.count === 0) throw new ArgumentError("evaluate", "set", "at least one image", "none");
     const start = performance.now();
     const confusion = new Uint32Array(set.classes ** 2);
@@ -308,7 +314,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     for (const batch of batches(set, { batchSize: EVALUATION_BATCH, ...(signal ? { signal } : {}) })) {
       await nextTurn();
       const input = { data: batch.images, batch: batch.size };
-      const result = await this.model.evaluate(input, batch.labels, this.#evaluation);
+      const result = await this.model.evaluate(input, batch.labels, this.#until(signal));
       totalLoss += result.loss * (batch.size - result.failed.length);
       failed += result.failed.length;
       const width = result.logits.length / batch.size;

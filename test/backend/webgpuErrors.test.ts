@@ -135,6 +135,27 @@ if (adapter) {
     await Promise.all([backend.dispose(), other.dispose()]);
   });
 
+  test("a released program is refused, and its memory serves others", async () => {
+    const backend = await createWebGpuBackend();
+    const executable = backend.compile(doubling(64).build(), backend.layoutFor(1));
+    const x = backend.buffer("x", 64);
+    backend.fill(x, 1);
+    const bound = backend.bind(executable, { x });
+    backend.run(bound);
+    bound.release();
+    bound.release();
+    assert.is((await failureOf(() => backend.run(bound))).code, "released");
+    const { buffers } = backend.counts();
+    for (let k = 0; k < 2000; k++) {
+      const other = backend.bind(executable, { x });
+      if (k % 1000 === 0) backend.run(other);
+      other.release();
+    }
+    assert.is(backend.counts().buffers, buffers, "no device memory was added");
+    assert.is((await backend.download(x))[0], 8);
+    await backend.dispose();
+  });
+
   test("a run whose buffer was released is refused", async () => {
     const backend = await createWebGpuBackend();
     const x = backend.buffer("x", 100);

@@ -104,11 +104,14 @@ class OracleBackend implements Backend {
     }
     const bound = program.bindings.map((b) => this.#resolve(program, b, layout, bindings[b.name]));
     checkAliases(program, bound);
-    return { executable, bound };
+    return new OracleBound(executable, bound);
   }
 
   run(bound: BoundProgram): void {
     const { program, layout } = bound.executable;
+    if ((bound as OracleBound).released) {
+      throw new BackendError("released", `${program.name}: expected a live program, got a released one`);
+    }
     const operands = (bound as OracleBound).bound.map((b) => this.#operand(b));
     const idle = program.guard?.scalars.some((id) => (operands[id] as Float64Array)[0] === 0) ?? false;
     if (!idle) runProgram(program, layout, operands);
@@ -127,6 +130,10 @@ class OracleBackend implements Backend {
 
   async dispose(): Promise<void> {
     this.#ledger.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
   }
 
   #resolve(program: Program, binding: Binding, layout: PanelLayout, given: Bindable | undefined): Bound {
@@ -176,8 +183,19 @@ class OracleBackend implements Backend {
 /** What a binding of a program is bound to; a bare array is a temporary. */
 type Bound = OracleBuffer | OracleSparse | Float64Array;
 
-interface OracleBound extends BoundProgram {
+class OracleBound implements BoundProgram {
+  readonly executable: Executable;
   readonly bound: readonly Bound[];
+  released = false;
+
+  constructor(executable: Executable, bound: readonly Bound[]) {
+    this.executable = executable;
+    this.bound = bound;
+  }
+
+  release(): void {
+    this.released = true;
+  }
 }
 
 class OracleBuffer implements DeviceBuffer {

@@ -203,6 +203,7 @@ class WasmBackend implements Backend {
         `${bound.executable.program.name}: expected a program bound by this backend, got another's`,
       );
     }
+    bound.checkLive();
     if (!bound.isIdle()) this.#parts.pool.run(this.#workspace.load(bound));
   }
 
@@ -226,6 +227,10 @@ class WasmBackend implements Backend {
   async dispose(): Promise<void> {
     this.#disposed = true;
     await this.#parts.pool.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
   }
 
   #check(): void {

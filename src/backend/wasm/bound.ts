@@ -12,6 +12,7 @@ export type Bound = WasmBuffer | WasmSparse | null;
 export class WasmBound implements BoundProgram {
   readonly executable: WasmExecutable;
   readonly bound: readonly Bound[];
+  #released = false;
 
   /** @throws {BackendError} "binding" when a phase would reach memory it writes by two names */
   constructor(executable: WasmExecutable, bound: readonly Bound[]) {
@@ -31,8 +32,17 @@ export class WasmBound implements BoundProgram {
     return bound && !(bound instanceof WasmSparse) ? bound.view()[0]! : 1;
   }
 
-  /** @throws {BackendError} "released" when a buffer has been released since */
+  /** Its image goes with it. */
+  release(): void {
+    this.#released = true;
+  }
+
+  /** @throws {BackendError} "released" when it or a buffer has been released since */
   checkLive(): void {
+    if (this.#released) {
+      const { name } = this.executable.program;
+      throw new BackendError("released", `${name}: expected a live program, got a released one`);
+    }
     for (const bound of this.bound) {
       if (!bound?.released) continue;
       const { name } = this.executable.program;

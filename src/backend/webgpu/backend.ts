@@ -193,7 +193,8 @@ class DawnBackend implements WebGpuBackend {
 
   run(bound: BoundProgram): void {
     this.#check();
-    const { dispatches, uses } = bound as GpuBoundProgram;
+    const { dispatches, uses, released, executable } = bound as GpuBoundProgram;
+    if (released) throw releasedError(executable.program.name);
     for (const used of uses) if (used.released) throw releasedError(used.label);
     this.#queue.dispatch(dispatches);
   }
@@ -216,6 +217,10 @@ class DawnBackend implements WebGpuBackend {
     this.#disposed = true;
     this.#memory.ledger.clear();
     this.#device.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
   }
 
   #check(): void {

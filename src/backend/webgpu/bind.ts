@@ -27,6 +27,7 @@ export interface GpuBoundProgram extends BoundProgram {
   readonly work: Work;
   /** Buffers and matrices in use: a run refuses those released since. */
   readonly uses: readonly Bound[];
+  readonly released: boolean;
 }
 
 export interface BindContext {
@@ -83,6 +84,39 @@ function resolve(context: BindContext, { program, layout }: GpuExecutable, b: Bi
   throw bindError(program, `${length} elements (${b.kind})`, `${given.length} (${given.label})`, b.name);
 }
 
+class GpuBound implements GpuBoundProgram {
+  readonly executable: GpuExecutable;
+  readonly dispatches: readonly BoundDispatch[];
+  readonly work: Work;
+  readonly uses: readonly Bound[];
+  readonly #free: () => void;
+  #released = false;
+
+  /** @param free  gives the memory of its parameters back */
+  constructor(
+    executable: GpuExecutable,
+    dispatches: readonly BoundDispatch[],
+    uses: readonly Bound[],
+    free: () => void,
+  ) {
+    this.executable = executable;
+    this.dispatches = dispatches;
+    this.work = totalOf(dispatches);
+    this.uses = uses;
+    this.#free = free;
+  }
+
+  get released(): boolean {
+    return this.#released;
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#free();
+  }
+}
+
 class Binder {
   readonly #context: BindContext;
   readonly #executable: GpuExecutable;
@@ -115,7 +149,7 @@ class Binder {
     });
     this.#context.writeUniforms(uniforms, words);
     const uses = this.#bound.filter((b) => b !== null);
-    return { executable: this.#executable, dispatches, work: totalOf(dispatches), uses };
+    return new GpuBound(this.#executable, dispatches, uses, () => this.#context.uniforms.release(uniforms));
   }
 
   /** A dispatch of the plan is one step, or one per block of lanes where blocks have to follow one another. */
