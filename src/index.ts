@@ -112,6 +112,7 @@ export {
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
+export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
   ConnectomeNetworkOptions,

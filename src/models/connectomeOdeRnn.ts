@@ -10,7 +10,14 @@ import type { Controller } from "../ode/method.ts";
 import { assertSolved, failedSamples, OdeSolver, type SolveStats, type StartedSolve } from "../ode/solve.ts";
 import type { Tableau } from "../ode/tableau.ts";
 import { tableauByName } from "../ode/tableaus/index.ts";
-import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs, type RunPurpose } from "./network.ts";
+import { type InitialStateOptions, initialState } from "./initialState.ts";
+import {
+  type ChunkBuffers,
+  ConnectomeNetwork,
+  type NetworkOutputs,
+  type RunPurpose,
+  type RunShape,
+} from "./network.ts";
 import type { ConnectomeNetworkOptions, InputGradients, ModelInput } from "./options.ts";
 import type { ParameterSet } from "./parameters.ts";
 import { rateDynamics } from "./rateDynamics.ts";
@@ -61,13 +68,11 @@ export interface ConnectomeODERNNOptions extends ConnectomeNetworkOptions {
 }
 
 /** At which times a network in continuous time is evaluated, and from which state. */
-export interface EvaluationOptions extends Abortable {
+export interface EvaluationOptions extends Abortable, InitialStateOptions {
   /** Evaluation times, equally spaced from start to end, both included; default 2. */
   readonly numEvals?: number;
   readonly startTime?: number;
   readonly endTime?: number;
-  /** Initial state [batch, numNeurons]; default zeros. */
-  readonly h0?: ArrayLike<number> | null;
 }
 
 /** States and outputs of a network at its evaluation times. */
@@ -134,10 +139,8 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     return { ...outputs, ts };
   }
 
-  protected override shapeOf(
-    _: ModelInput,
-    { numEvals = 2, startTime = 0, endTime = 1, h0 = null }: EvaluationOptions,
-  ): { h0: ArrayLike<number> | null; times: number } {
+  protected override shapeOf({ batch }: ModelInput, evaluation: EvaluationOptions): RunShape {
+    const { numEvals = 2, startTime = 0, endTime = 1 } = evaluation;
     const where = "ConnectomeODERNN";
     if (!Number.isInteger(numEvals) || numEvals < 2) {
       throw new ArgumentError(where, "numEvals", "a whole number of at least 2", `${numEvals}`);
@@ -145,7 +148,7 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     if (!(Number.isFinite(startTime) && Number.isFinite(endTime)) || startTime === endTime) {
       throw new ArgumentError(where, "endTime", `a finite time other than startTime = ${startTime}`, `${endTime}`);
     }
-    return { h0, times: numEvals };
+    return { h0: () => initialState(where, evaluation, batch, this.options.numNeurons), times: numEvals };
   }
 
   protected override async evolve(

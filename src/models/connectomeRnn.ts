@@ -9,17 +9,22 @@ import type { Program } from "../backend/program.ts";
 import type { Abortable } from "../core/abort.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Value } from "../ops/value.ts";
-import { type ChunkBuffers, ConnectomeNetwork, type NetworkOutputs, type RunPurpose } from "./network.ts";
+import { type InitialStateOptions, initialState } from "./initialState.ts";
+import {
+  type ChunkBuffers,
+  ConnectomeNetwork,
+  type NetworkOutputs,
+  type RunPurpose,
+  type RunShape,
+} from "./network.ts";
 import type { ConnectomeNetworkOptions, InputGradients, ModelInput } from "./options.ts";
 import type { ParameterSet } from "./parameters.ts";
 import { discreteStep } from "./rateDynamics.ts";
 
 /** How many steps a network in discrete time takes, and from which state. */
-export interface StepOptions extends Abortable {
+export interface StepOptions extends Abortable, InitialStateOptions {
   /** Steps with the same input; for a sequence it is the length of the sequence, and may be left out. */
   readonly numSteps?: number;
-  /** Initial state [batch, numNeurons]; default zeros. */
-  readonly h0?: ArrayLike<number> | null;
 }
 
 interface StepPrograms {
@@ -55,10 +60,8 @@ export class ConnectomeRNN extends ConnectomeNetwork<StepOptions> {
     return { outputs, gradients: gradients! };
   }
 
-  protected override shapeOf(
-    { steps }: ModelInput,
-    { numSteps, h0 = null }: StepOptions,
-  ): { h0: ArrayLike<number> | null; times: number } {
+  protected override shapeOf({ steps, batch }: ModelInput, evaluation: StepOptions): RunShape {
+    const { numSteps } = evaluation;
     const times = numSteps ?? steps;
     if (times === undefined || !Number.isInteger(times) || times < 1) {
       throw new ArgumentError("ConnectomeRNN", "numSteps", "a whole number of at least 1, or a sequence", `${times}`);
@@ -71,7 +74,7 @@ export class ConnectomeRNN extends ConnectomeNetwork<StepOptions> {
         `${times}`,
       );
     }
-    return { h0, times };
+    return { h0: () => initialState("ConnectomeRNN", evaluation, batch, this.options.numNeurons), times };
   }
 
   protected override async evolve(

@@ -102,9 +102,9 @@ export interface ChunkBuffers {
   outputs: { readonly outs: DeviceBuffer[]; readonly ctOut: DeviceBuffer } | null;
 }
 
-/** Initial state [batch, numNeurons] and number of output times: what every kind of network is told. */
-interface RunShape {
-  readonly h0: ArrayLike<number> | null;
+/** Initial state [batch, numNeurons], made when it is needed, and number of output times: what every kind of network is told. */
+export interface RunShape {
+  readonly h0: () => ArrayLike<number> | null;
   readonly times: number;
 }
 
@@ -276,15 +276,8 @@ export abstract class ConnectomeNetwork<E> {
   /** `chunks` without waiting for the device. */
   async *startedChunks(input: ModelInput, evaluation: E, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
     const steps = this.#checkInput(input);
-    const { h0, times } = this.shapeOf(input, evaluation);
-    if (h0 && h0.length !== input.batch * this.options.numNeurons) {
-      throw new ShapeError(
-        "ConnectomeNetwork",
-        "h0",
-        `${input.batch} × ${this.options.numNeurons} numbers`,
-        `${h0.length}`,
-      );
-    }
+    const { h0: initial, times } = this.shapeOf(input, evaluation);
+    const h0 = initial();
     this.parameters.refresh();
     const { maxLanes } = this.backend;
     const { signal } = evaluation as Abortable;
@@ -310,7 +303,7 @@ export abstract class ConnectomeNetwork<E> {
 
   /** The samples `kept` of a batch, as a batch of their own. */
   selectSamples(input: ModelInput, evaluation: E, kept: readonly number[]): { input: ModelInput; evaluation: E } {
-    const { h0 } = this.shapeOf(input, evaluation);
+    const h0 = this.shapeOf(input, evaluation).h0();
     const data = gatherSamples(input.data, this.inputRows(input), kept);
     return {
       input: { ...input, data, batch: kept.length },

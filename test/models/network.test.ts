@@ -11,6 +11,7 @@ import {
 } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
+import type { InitialStateOptions } from "../../src/models/initialState.ts";
 import type { ModelInput } from "../../src/models/options.ts";
 import type { ParameterSet } from "../../src/models/parameters.ts";
 import { normals } from "../ode/harness.ts";
@@ -356,6 +357,32 @@ forEachBackend("networks", ["f64", "f32"], (test) => {
     model.dispose();
   });
 
+  test("initial states by name and by function, random ones the same for the same seed", async ({ backend }) => {
+    const model = new ConnectomeODERNN(backend, RNN);
+    const discrete = new ConnectomeRNN(backend, RNN);
+    const input = inputOf(3);
+    const size = 3 * N;
+    const first = async (evaluation: InitialStateOptions) => {
+      const { hs } = await model.forward(input, evaluation);
+      return Float64Array.from({ length: size }, (_, i) => hs[Math.floor(i / N) * 2 * N + (i % N)]!);
+    };
+    assertBitEqual(await first({ h0: "zeros" }), new Float64Array(size), "zeros");
+    assertBitEqual(await first({ h0: "ones" }), new Float64Array(size).fill(1), "ones");
+    const made = (batch: number, n: number) => Float64Array.from({ length: batch * n }, (_, i) => i / 4);
+    assertBitEqual(await first({ h0: made }), made(3, N), "by a function");
+    const uniform = await first({ h0: "rand" });
+    assert.ok(uniform.every((x) => x >= 0 && x < 1) && new Set(uniform).size > size / 2);
+    assertBitEqual(await first({ h0: "rand", h0Seed: 0 }), uniform, "the default seed");
+    assert.not.equal(Array.from(await first({ h0: "rand", h0Seed: 1 })), Array.from(uniform));
+    assert.ok((await first({ h0: "randn" })).some((x) => x < 0));
+    const [named, given] = [{ h0: "ones" as const }, { h0: new Float64Array(size).fill(1) }];
+    const steps = async (evaluation: InitialStateOptions) =>
+      (await discrete.forward(input, { ...evaluation, numSteps: 2 })).hs;
+    assertBitEqual(await steps(named), await steps(given), "in discrete time");
+    model.dispose();
+    discrete.dispose();
+  });
+
   test("a solve that fails is an error of the batch's sample, with advice", async ({ backend }) => {
     const model = new ConnectomeODERNN(backend, { ...RNN, solve: { maxSteps: 3 } });
     await rejects(() => model.forward(inputOf(backend.maxLanes + 1)), SolverError, /sample 0 stopped .*raise maxSteps/);
@@ -495,7 +522,13 @@ forEachBackend("bad input", ["f64"], (test) => {
     await rejects(() => model.forward(input, { numEvals: 1 }), ArgumentError, /numEvals/);
     await rejects(() => model.forward(input, { endTime: 0 }), ArgumentError, /endTime/);
     await rejects(() => model.forward(input, { startTime: Number.NaN }), ArgumentError, /Time/);
-    await rejects(() => model.forward(input, { h0: new Float32Array(3) }), ShapeError, /h0/);
+    await rejects(() => model.forward(input, { h0: new Float32Array(3) }), ShapeError, /2 × 9 numbers, got 3 \(h0\)/);
+    await rejects(() => model.forward(input, { h0: () => [1] }), ShapeError, /2 × 9 numbers, got 1 \(h0\)/);
+    await rejects(
+      () => model.forward(input, { h0: "random" as "rand" }),
+      ArgumentError,
+      /one of zeros, ones, rand, randn/,
+    );
     await rejects(() => model.vjp(input, new Float32Array(3)), ShapeError, /ctOuts/);
     model.dispose();
   });
