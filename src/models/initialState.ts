@@ -14,6 +14,7 @@ export type InitialState =
   | (typeof NAMES)[number]
   | ((batch: number, numNeurons: number) => ArrayLike<number>);
 
+/** Where a run starts from. */
 export interface InitialStateOptions {
   /** Default zeros. */
   readonly h0?: InitialState | null;
