@@ -307,6 +307,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     const { mean, scale } = this.#feature ?? {};
     for (const b of [this.#keyBuffer, this.#loss, this.#correct, this.#firing, mean, scale]) b?.release();
     this.#sessions.clear();
+    for (const bound of this.#bound.values()) bound.release();
     this.#bound.clear();
     this.parameters.dispose();
   }

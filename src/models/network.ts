@@ -419,6 +419,7 @@ export abstract class ConnectomeNetwork<E> {
   dispose(): void {
     for (const c of this.#chunks.values()) for (const b of c.all) b.release();
     this.#chunks.clear();
+    for (const bound of this.#bound.values()) bound.release();
     this.#bound.clear();
     this.#always.release();
     for (const b of Object.values(this.#rows)) b.release();

@@ -5,6 +5,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import type { Program } from "../backend/program.ts";
+import type { Abortable } from "../core/abort.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
 import {
@@ -29,7 +30,7 @@ export interface BacksolveOptions extends Method, FieldOptions {
 }
 
 /** An initial value problem for a batch, each sample with its own times. */
-export interface BacksolveProblem extends FieldInputs {
+export interface BacksolveProblem extends FieldInputs, Abortable {
   /** [samples, rows]. */
   readonly y0: ArrayLike<number>;
   readonly tStart: readonly number[];
@@ -93,15 +94,32 @@ export class Backsolve {
     const start = floatArray(dtype, y0.length);
     start.set(y0);
     const later = startsHere ? times.slice(1) : times;
-    const { ys, stats } = await this.#solve(adjoint.stateRhs(), start, { from: tStart, to: tEnd }, later);
+    const span = { from: tStart, to: tEnd };
+    const { ys, stats } = await this.#solve(adjoint.stateRhs(), start, span, later, problem).catch((error: unknown) => {
+      adjoint.dispose();
+      throw error;
+    });
     const all = startsHere ? [start, ...ys] : ys;
     const outputs = problem.tEval ? all : ys;
     this.#last = { adjoint, times, ys: all, nOutputs: outputs.length };
     return { ys: outputs, stats };
   }
 
-  /** @param ctYs cotangents of the outputs of `forward`, each [samples, rows] */
-  async reverse(ctYs: readonly ArrayLike<number>[]): Promise<BacksolveGradients> {
+  /**
+   * Goes back through the last solve. After a failure or an abort, `forward` comes first again.
+   *
+   * @param ctYs cotangents of the outputs of `forward`, each [samples, rows]
+   */
+  async reverse(ctYs: readonly ArrayLike<number>[], options: Abortable = {}): Promise<BacksolveGradients> {
+    try {
+      return await this.#reverse(ctYs, options);
+    } catch (error) {
+      if (!(error instanceof ShapeError)) this.dispose();
+      throw error;
+    }
+  }
+
+  async #reverse(ctYs: readonly ArrayLike<number>[], options: Abortable): Promise<BacksolveGradients> {
     if (!this.#last) throw new SolverError("not-recorded", "reverse: expected a forward solve before it, got none", {});
     const { adjoint, times, ys, nOutputs } = this.#last;
     if (ctYs.length !== nOutputs)
@@ -111,7 +129,7 @@ export class Backsolve {
     const stats: SolveStats[] = [];
     for (let i = times.length - 1; i > 0; i--) {
       const span = { from: times[i]!, to: times[i - 1]! };
-      const solution = await this.#solve(adjoint.augmentedRhs(), z, span, [span.to]);
+      const solution = await this.#solve(adjoint.augmentedRhs(), z, span, [span.to], options);
       stats.push(solution.stats);
       z = solution.ys[0]!;
       adjoint.restart(z, ys[i - 1]!, ctYs[i - 1 - skipped] ?? null);
@@ -134,6 +152,7 @@ export class Backsolve {
     y0: FloatArray,
     span: Span,
     tEval: readonly (readonly number[])[],
+    { signal }: Abortable,
   ): Promise<{ ys: FloatArray[]; stats: SolveStats }> {
     const { joint } = this.#options;
     const units = joint ? 1 : span.from.length;
@@ -155,6 +174,7 @@ export class Backsolve {
         tStart: own(span.from),
         tEnd: own(span.to),
         tEval: tEval.map(own),
+        ...(signal ? { signal } : {}),
       });
       solution.ys.forEach((y, j) => {
         ys[j]!.set(y, first * rows);

@@ -7,6 +7,7 @@ import type { Backend, BoundProgram, DeviceBuffer } from "../backend/backend.ts"
 import { compileAndBind } from "../backend/bind.ts";
 import { lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
+import { type Abortable, turnUnlessAborted } from "../core/abort.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import type { Value } from "../ops/value.ts";
 import { attemptGraph, denseGraph, initGraph, type Method, type OdeSystem, STATUS, stageName } from "./method.ts";
@@ -16,7 +17,7 @@ import { assertSolved, type SolveStats, statusName } from "./solve.ts";
 export type HostRhs = (t: FloatArray, y: FloatArray) => Promise<FloatArray>;
 
 /** What is solved, on at most `maxLanes` samples; times per sample. */
-export interface ExternalProblem {
+export interface ExternalProblem extends Abortable {
   readonly rhs: HostRhs;
   readonly samples: number;
   /** [samples, rows]. */
@@ -85,6 +86,7 @@ export class ExternalSolver {
       let calls = this.#init.arguments.length;
       let active = true;
       while (active) {
+        await turnUnlessAborted(problem.signal);
         await run.compute(this.#attempt);
         calls += this.#attempt.arguments.length;
         run.interpolate(this.#dense);
@@ -219,6 +221,7 @@ class Run {
   }
 
   dispose(): void {
+    for (const bound of this.#bound.values()) bound.release();
     for (const buffer of Object.values(this.#buffers)) buffer.release();
   }
 

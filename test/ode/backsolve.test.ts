@@ -115,6 +115,35 @@ forEachBackend("backsolve", ["f64"], (test) => {
     assert.is(stats.length, 1, "one backward solve");
   });
 
+  test("an abort rejects with the signal's reason, forward and backward, and leaves the solver usable", async ({
+    backend,
+  }) => {
+    const { problem, release } = onDevice(backend, smoothProblem(2));
+    const before = backend.memory().liveBuffers;
+    const adjoint = new Backsolve(backend, smoothProblem(2).system, { ...TIGHT, joint: false, wrt: ["tau"] });
+    const late = (): AbortSignal => {
+      const controller = new AbortController();
+      setImmediate(() => controller.abort("enough"));
+      return controller.signal;
+    };
+    const reasonOf = (promise: Promise<unknown>) =>
+      promise.then(
+        () => "none",
+        (reason: unknown) => reason,
+      );
+    assert.is(await reasonOf(adjoint.forward({ ...problem, signal: late() })), "enough");
+    assert.is(backend.memory().liveBuffers, before);
+    const { ys } = await adjoint.forward(problem);
+    const { y0 } = await adjoint.reverse(ys);
+    await adjoint.forward(problem);
+    assert.is(await reasonOf(adjoint.reverse(ys, { signal: late() })), "enough");
+    assert.is(backend.memory().liveBuffers, before);
+    await adjoint.forward(problem);
+    assert.equal((await adjoint.reverse(ys)).y0, y0);
+    adjoint.dispose();
+    release();
+  });
+
   test("says what does not fit", async ({ backend }) => {
     const { system } = smoothProblem(2);
     const { problem, release } = onDevice(backend, smoothProblem(2));
