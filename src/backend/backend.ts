@@ -63,6 +63,14 @@ export interface MemoryStats {
  * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download` and
  * `finish` wait.
  */
+/** What went over the border between host and device since the backend was made. */
+export interface Traffic {
+  readonly dispatches: number;
+  readonly submits: number;
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+}
+
 export interface Backend {
   readonly name: "wasm" | "webgpu";
   readonly dtype: DType;
@@ -95,6 +103,8 @@ export interface Backend {
   finish(): Promise<void>;
 
   memory(): MemoryStats;
+  /** null where host and device share their memory (wasm). */
+  traffic(): Traffic | null;
   /** Time and bytes per kind of work since the last call, when the backend was created with `profile: true`. */
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>>;
   /** Releases everything: threads, memory, device. Idempotent. */

@@ -2,6 +2,7 @@
 // nothing; whoever iterates decides what to do with the metrics.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Backend, Traffic } from "../backend/backend.ts";
 import type { Abortable } from "../core/abort.ts";
 import { ArgumentError, SolverError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
@@ -47,6 +48,8 @@ export interface StepMetrics {
   readonly learningRate: number;
   /** null for a model in discrete time. */
   readonly solver: SolverMetrics | null;
+  /** What this step sent to the device and got back; absent where host and device share their memory. */
+  readonly traffic?: Traffic;
   /** Duration of this step. */
   readonly seconds: number;
   /** Over the last steps, at most 50. */
@@ -211,6 +214,7 @@ export class Trainer<E extends object = EvaluationOptions> {
         await nextTurn();
         if (options.signal?.aborted || this.#position.step >= lastStep) return;
         const start = performance.now();
+        const before = this.model.backend.traffic();
         const factor = schedule(this.#position.step);
         const result = await this.#step(batch, factor);
         const seconds = (performance.now() - start) / 1000;
@@ -226,6 +230,7 @@ export class Trainer<E extends object = EvaluationOptions> {
           meanAccuracy: recent.mean("accuracy"),
           learningRate: this.optimizer.lr * factor,
           solver: solverMetrics(result.stats),
+          ...trafficSince(before, this.model.backend),
           seconds,
           stepsPerSecond: 1 / recent.mean("seconds"),
           eta: (lastStep - step) * recent.mean("seconds"),
@@ -349,6 +354,20 @@ class Window {
   mean(name: "loss" | "accuracy" | "seconds"): number {
     return this.#values.reduce((sum, values) => sum + values[name], 0) / this.#values.length;
   }
+}
+
+function trafficSince(before: Traffic | null, backend: Backend): { readonly traffic?: Traffic } {
+  const now = backend.traffic();
+  if (!before || !now) return {};
+  const since = (name: keyof Traffic): number => now[name] - before[name];
+  return {
+    traffic: {
+      dispatches: since("dispatches"),
+      submits: since("submits"),
+      uploadedBytes: since("uploadedBytes"),
+      downloadedBytes: since("downloadedBytes"),
+    },
+  };
 }
 
 function indexOfMax(values: ArrayLike<number>): number {

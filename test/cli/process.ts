@@ -17,17 +17,24 @@ export const TINY: readonly string[] = [
   ...["--batch-size", "16", "--calibration", "32", "--steps", "5", "--threads", "1", "--device", "wasm"],
 ];
 
+export interface ProcessOptions {
+  readonly cwd?: string;
+  /** A module that runs first. */
+  readonly imports?: string;
+}
+
 /** `axograd <args>`, to its end. */
-export function axograd(args: readonly string[], options: { readonly cwd?: string } = {}): Promise<Finished> {
+export function axograd(args: readonly string[], options: ProcessOptions = {}): Promise<Finished> {
   return start(args, options).finished;
 }
 
 /** `axograd <args>`, running. */
 export function start(
   args: readonly string[],
-  { cwd }: { readonly cwd?: string } = {},
+  { cwd, imports }: ProcessOptions = {},
 ): { readonly child: ChildProcess; readonly finished: Promise<Finished> } {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const before = imports === undefined ? [] : ["--import", imports];
+  const child = spawn(process.execPath, [...before, MAIN, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
   const texts = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
     child[name].setEncoding("utf8").on("data", (text: string) => {

@@ -120,6 +120,10 @@ class OracleBackend implements Backend {
 
   async finish(): Promise<void> {}
 
+  traffic(): null {
+    return null;
+  }
+
   memory(): MemoryStats {
     return this.#ledger.stats();
   }

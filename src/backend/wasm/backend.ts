@@ -211,6 +211,10 @@ class WasmBackend implements Backend {
     this.#check();
   }
 
+  traffic(): null {
+    return null;
+  }
+
   memory(): MemoryStats {
     return { ...this.#parts.arena.stats(), liveBuffers: this.#space.live };
   }

@@ -12,6 +12,7 @@ import type {
   DeviceSparse,
   Executable,
   MemoryStats,
+  Traffic,
 } from "../backend.ts";
 import type { PanelLayout, Program } from "../program.ts";
 import { type BindContext, bindProgram, type GpuBoundProgram } from "./bind.ts";
@@ -24,7 +25,7 @@ import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { SlabAllocator } from "./slabs.ts";
 import { TemporaryPool } from "./temporaries.ts";
-import { Transfer, type TransferCounts } from "./transfer.ts";
+import { Transfer } from "./transfer.ts";
 
 export { type AdapterInfo, hasVulkanLoader, listAdapters } from "./dawn.ts";
 
@@ -48,7 +49,7 @@ export interface WebGpuBackend extends Backend {
   readonly device: GPUDevice;
   bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBoundProgram;
   /** Objects made and dispatches recorded so far: a run in steady state adds dispatches only. */
-  counts(): ObjectCounts & QueueCounts & TransferCounts;
+  counts(): ObjectCounts & QueueCounts & Traffic;
 }
 
 /** @throws {BackendError} no adapter, no Vulkan loader, a limit that is lacking, f64 */
@@ -111,7 +112,7 @@ class DawnBackend implements WebGpuBackend {
     return this.#device.gpu;
   }
 
-  counts(): ObjectCounts & QueueCounts & TransferCounts {
+  counts(): ObjectCounts & QueueCounts & Traffic {
     return { ...this.#device.counts, ...this.#queue.counts, ...this.#transfer.counts };
   }
 
@@ -202,6 +203,11 @@ class DawnBackend implements WebGpuBackend {
   async finish(): Promise<void> {
     this.#check();
     await this.#queue.finish();
+  }
+
+  traffic(): Traffic {
+    const { dispatches, submits } = this.#queue.counts;
+    return { dispatches, submits, ...this.#transfer.counts };
   }
 
   memory(): MemoryStats {

@@ -1,6 +1,7 @@
 // Moving numbers between host and device: uploads, downloads through staging buffers that are used again, copies, fills.
 
 import { BackendError } from "../../core/errors.ts";
+import type { Traffic } from "../backend.ts";
 import type { GpuDeviceBuffer } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import type { CommandQueue } from "./queue.ts";
@@ -18,12 +19,6 @@ export interface Part {
   readonly length: number;
 }
 
-/** Bytes that went between host and device. */
-export interface TransferCounts {
-  readonly uploadedBytes: number;
-  readonly downloadedBytes: number;
-}
-
 export class Transfer {
   readonly #device: Device;
   readonly #queue: CommandQueue;
@@ -38,7 +33,7 @@ export class Transfer {
   }
 
   /** Since the beginning. */
-  get counts(): TransferCounts {
+  get counts(): Pick<Traffic, "uploadedBytes" | "downloadedBytes"> {
     return { uploadedBytes: this.#uploaded, downloadedBytes: this.#downloaded };
   }
 

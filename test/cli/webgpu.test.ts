@@ -1,0 +1,167 @@
+// axograd train on WebGPU: the losses of WASM, what goes over the border, and a device that is lost.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { Backend, Traffic } from "../../src/backend/backend.ts";
+import { createBackend } from "../../src/backend/select.ts";
+import { streamOf } from "../../src/check/point.ts";
+import { gamma } from "../../src/check/rounding.ts";
+import { resolveConfig, type Settings } from "../../src/cli/configLayers.ts";
+import { createExperiment, loadMaterials } from "../../src/cli/experiment.ts";
+import { tempDir, testWithData } from "../io/fixtures.ts";
+import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { axograd, jsonLines } from "./process.ts";
+
+const DEMO: Settings = {
+  generate: { neurons: 400, synapses: 2000 },
+  trainSamples: 80,
+  validationSamples: 0,
+  testSamples: 0,
+  batchSize: 4,
+  calibration: 32,
+  steps: 20,
+  threads: 1,
+};
+
+const FEW: readonly string[] = [
+  ...["--train-samples", "32", "--validation-samples", "0", "--test-samples", "8"],
+  ...["--batch-size", "8", "--calibration", "16", "--threads", "1"],
+];
+const SHORT: readonly string[] = ["--generate", "400x2000", ...FEW, "--device", "webgpu"];
+
+/** Roundings of one evaluation of the right-hand side along its longest path: the longest sums have about 60 terms. */
+const ROUNDINGS = 80;
+const PROBES = 2;
+
+/** Losses of a training, whose initial parameters may be moved by what rounding may do to them. */
+async function lossesOf(backend: Backend, settings: Settings, probe: number | null): Promise<number[]> {
+  const config = resolveConfig([settings]);
+  const experiment = createExperiment(backend, config, await loadMaterials(config));
+  const { trainer, model } = experiment;
+  await trainer.calibrate(config.calibration);
+  for (const { name } of probe === null ? [] : model.parameters.trainable()) {
+    const stream = streamOf(1, name, probe!);
+    const values = Float64Array.from(await model.parameters.values(name));
+    const size = gamma(ROUNDINGS);
+    model.parameters.set(
+      name,
+      values.map((x) => x * (1 + (stream.bits() & 1 ? size : -size))),
+    );
+  }
+  const losses: number[] = [];
+  for await (const { loss } of trainer.fit({ steps: config.steps! })) losses.push(loss);
+  experiment.dispose();
+  return losses;
+}
+
+/**
+ * How far the losses of two f32 devices may be from each other, step by step. Rounding errors of a step are changes of its parameters
+ * and states (see src/check/rounding.ts), and training makes them grow, the more so as Adam follows the signs of small gradients: the
+ * growth is measured. Errors are made anew in every step, so what a change made in the first one grows to is counted once per step.
+ */
+async function lossBounds(backend: Backend, settings: Settings, losses: readonly number[]): Promise<number[]> {
+  let largest = 0;
+  const probes: number[][] = [];
+  for (let probe = 0; probe < PROBES; probe++) probes.push(await lossesOf(backend, settings, probe));
+  return losses.map((loss, k) => {
+    largest = Math.max(largest, ...probes.map((moved) => Math.abs(moved[k]! - loss)));
+    return (k + 1) * largest + gamma(ROUNDINGS) * loss;
+  });
+}
+
+/** `axograd` in a process of its own that has the tests' adapter; `more` are further statements that it begins with. */
+function axogradWithAdapter(args: readonly string[], cwd: string, more: readonly string[] = []) {
+  const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
+  const source = [
+    `import { testAdapter } from ${url("../support/softwareAdapter.js")};`,
+    `import { Device } from ${url("../../src/backend/webgpu/device.js")};`,
+    "await testAdapter();",
+    ...more,
+  ].join("\n");
+  return axograd(args, { cwd, imports: `data:text/javascript,${encodeURIComponent(source)}` });
+}
+
+/** The lines of JSON among notes. */
+function eventsOf(stdout: string) {
+  const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
+  return jsonLines(`${lines.join("\n")}\n`);
+}
+
+const adapter = await requireTestAdapter();
+
+if (adapter) {
+  const test = suite<{ gpu: Backend; cpu: Backend }>("axograd on webgpu", {} as { gpu: Backend; cpu: Backend });
+  const dir = tempDir();
+  test.before(async (context) => {
+    context.gpu = await createBackend({ device: "webgpu" });
+    context.cpu = await createBackend({ device: "wasm", threads: 1 });
+  });
+  test.after(async ({ gpu, cpu }) => {
+    await gpu.dispose();
+    await cpu.dispose();
+  });
+
+  test("the demo's first 20 losses are those of WASM, but for rounding and what training makes of it", async ({
+    gpu,
+    cpu,
+  }) => {
+    const expected = await lossesOf(cpu, DEMO, null);
+    const bounds = await lossBounds(cpu, DEMO, expected);
+    const got = await lossesOf(gpu, DEMO, null);
+    assert.is(got.length, 20);
+    for (const [k, loss] of got.entries()) {
+      const error = Math.abs(loss - expected[k]!);
+      assert.ok(error <= bounds[k]!, `step ${k + 1}: ${loss} differs by ${error} of ${bounds[k]}`);
+      assert.ok(bounds[k]! < 0.01 * loss, `step ${k + 1}: a bound of ${bounds[k]} proves nothing`);
+    }
+  });
+
+  test("a run tells what went over the border in each step", async () => {
+    const args = ["train", ...SHORT, "--json", "--steps", "2", "--no-report", "--out", "traffic"];
+    const { code, stdout, stderr } = await axogradWithAdapter(args, dir);
+    assert.is(code, 0, stderr);
+    const steps = eventsOf(stdout).filter(({ event }) => event === "step");
+    assert.is(steps.length, 2);
+    for (const { traffic } of steps as unknown as { traffic: Traffic }[]) {
+      const record = 4 * (6 * 8 + 4);
+      assert.is(traffic.downloadedBytes % record, 0);
+      assert.ok(traffic.downloadedBytes <= 3 * record && traffic.dispatches > 100 && traffic.submits > 1);
+    }
+    assert.match((eventsOf(stdout).at(-1) as { device?: string }).device!, /^webgpu f32/);
+  });
+
+  test("a device that is lost in the middle of a training is an error with advice and exit code 1", async () => {
+    const lose = [
+      "const open = Device.open;",
+      "Device.open = async (...wanted) => {",
+      "  const device = await open(...wanted);",
+      "  const proto = Object.getPrototypeOf(device.gpu.queue);",
+      "  const { submit } = proto;",
+      "  let left = 60;",
+      "  proto.submit = function (...work) {",
+      "    submit.apply(this, work);",
+      "    if (--left === 0) device.gpu.destroy();",
+      "  };",
+      "  return device;",
+      "};",
+    ];
+    const { code, stderr } = await axogradWithAdapter(["train", ...SHORT, "--out", "lost"], dir, lose);
+    assert.is(code, 1, stderr);
+    assert.match(stderr, /the device was lost .*checkpoint/);
+  });
+
+  testWithData(test, ["flyvis/flyvis_e2_csr.npz"], "the fly's connectome trains", async (path) => {
+    const args = ["train", "--connectome", path, "--preset", "retina", ...FEW, "--steps", "2", "--json", "--no-report"];
+    const losses = async (out: string, ...device: string[]): Promise<number[]> => {
+      const { code, stdout, stderr } = await axogradWithAdapter([...args, "--out", out, ...device], dir);
+      assert.is(code, 0, stderr);
+      return eventsOf(stdout).flatMap(({ event, loss }) => (event === "step" ? [loss as number] : []));
+    };
+    const [gpu, cpu] = [await losses("fly-gpu", "--device", "webgpu"), await losses("fly-cpu", "--device", "wasm")];
+    assert.is(gpu.length, 2);
+    // Before training has made anything grow: the roundings of some forty evaluations, a loss that is no worse conditioned than 10.
+    for (const [k, loss] of gpu.entries()) assert.ok(Math.abs(loss - cpu[k]!) <= 10 * gamma(40 * ROUNDINGS) * loss);
+  });
+
+  test.run();
+}
