@@ -94,6 +94,7 @@ export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdg
 // Models.
 export { ACTIVATION_NAMES, activation } from "./models/activation.ts";
 export {
+  type ActivityProbe,
   type BatchResult,
   type ClassifierEvaluation,
   ConnectomeClassifier,
@@ -167,6 +168,7 @@ export {
   saveCheckpoint,
   type Trained,
 } from "./train/checkpoint.ts";
+export { type Diagnosis, describeDiagnosis, type Fault, type Finding } from "./train/diagnosis.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,

@@ -66,53 +66,71 @@ function groupNorms(norms: Readonly<Record<string, number>>): Diagnosis["gradien
   return Object.fromEntries(groups);
 }
 
-function findingsOf(measures: Omit<Diagnosis, "findings">, state: TrainingState): Finding[] {
-  const { deadUnits, constantFeatures, featureSpread, saturated, gradients } = measures;
-  const { step, meanLoss, classes, standardised } = state;
-  if (step === 0) return [];
-  const chance = Math.log(classes);
-  const heading = `this run is heading for a loss of ln ${classes} = ${chance.toFixed(3)}, which is guessing`;
-  const hasLearned = meanLoss !== null && meanLoss < chance - NOTHING_LEARNED;
-  const found: Finding[] = [];
-  const add = (fault: Fault, reason: string, advice: string): void => {
-    found.push({ fault, message: `${heading}: ${reason}. Try ${advice}` });
+type Measures = Omit<Diagnosis, "findings">;
+
+/** Why a training cannot work, and what may help. */
+interface Reason {
+  readonly fault: Fault;
+  readonly reason: string;
+  readonly advice: string;
+}
+
+function findingsOf(measures: Measures, state: TrainingState): Finding[] {
+  if (state.step === 0) return [];
+  const chance = Math.log(state.classes);
+  const isGuessing = state.meanLoss === null || !(state.meanLoss < chance - NOTHING_LEARNED);
+  const structural = [
+    deadReadout(measures, state),
+    constantFeatures(measures),
+    isGuessing ? saturatedNetwork(measures) : null,
+  ];
+  // Without any other reason.
+  const last = isGuessing && structural.every((reason) => reason === null) ? stalledLoss(state) : null;
+  const reasons = [...structural, last].filter((reason) => reason !== null);
+  const heading = `this run is heading for a loss of ln ${state.classes} = ${chance.toFixed(3)}, which is guessing`;
+  return reasons.map(({ fault, reason, advice }) => ({ fault, message: `${heading}: ${reason}. Try ${advice}` }));
+}
+
+function deadReadout({ deadUnits, featureSpread }: Measures, { standardised }: TrainingState): Reason | null {
+  if (deadUnits === null || deadUnits < MOST_DEAD) return null;
+  const dead = `${percent(deadUnits)} of the read-out's hidden units fire for no image, so that its answer hardly depends on the image`;
+  const fault = "dead-read-out";
+  if (standardised) return { fault, reason: dead, advice: "a smaller --lr, or --fc-dim none" };
+  const spread =
+    featureSpread === null ? "" : `; features differ between images by ${percent(featureSpread)} of their size`;
+  return { fault, reason: `${dead}${spread}`, advice: "--standardise, or --fc-dim none with a smaller --lr" };
+}
+
+function constantFeatures(measures: Measures): Reason | null {
+  if (measures.constantFeatures < 1) return null;
+  return {
+    fault: "constant-features",
+    reason: "what is read out is the same for every image",
+    advice: "a longer --end-time, a larger --gain, or other neurons to --readout",
   };
-  if (deadUnits !== null && deadUnits >= MOST_DEAD) {
-    const spread =
-      featureSpread === null ? "" : `; features differ between images by ${percent(featureSpread)} of their size`;
-    add(
-      "dead-read-out",
-      `${percent(deadUnits)} of the read-out's hidden units fire for no image, so that its answer hardly depends on the image${standardised ? "" : spread}`,
-      standardised ? "a smaller --lr, or --fc-dim none" : "--standardise, or --fc-dim none with a smaller --lr",
-    );
-  }
-  if (constantFeatures >= 1) {
-    add(
-      "constant-features",
-      "what is read out is the same for every image",
-      "a longer --end-time, a larger --gain, or other neurons to --readout",
-    );
-  }
-  if (saturated >= MUCH_SATURATED && step >= PATIENCE.saturated && !hasLearned) {
-    const { weights, "read-out": readout } = gradients ?? {};
-    const ratio =
-      weights !== undefined && readout
-        ? `; the gradient of its weights is ${(weights / readout).toExponential(0)} of the read-out's`
-        : "";
-    add(
-      "saturated",
-      `${percent(saturated)} of the neurons are saturated, and pass neither differences between images nor gradients${ratio}`,
-      "--weights signed --normalise rows, a smaller --gain, or --nonlinearity ReLU",
-    );
-  }
-  if (found.length === 0 && step >= PATIENCE.stalled && meanLoss !== null && !hasLearned) {
-    add(
-      "stalled",
-      `the loss has not fallen below ${meanLoss.toFixed(3)} in ${step} steps`,
-      "another --lr, --standardise, or --preset retina, which is known to learn",
-    );
-  }
-  return found;
+}
+
+function saturatedNetwork({ saturated, gradients, step }: Measures): Reason | null {
+  if (saturated < MUCH_SATURATED || step < PATIENCE.saturated) return null;
+  const { weights, "read-out": readout } = gradients ?? {};
+  const ratio =
+    weights !== undefined && readout
+      ? `; the gradient of its weights is ${(weights / readout).toExponential(0)} of the read-out's`
+      : "";
+  return {
+    fault: "saturated",
+    reason: `${percent(saturated)} of the neurons are saturated, and pass neither differences between images nor gradients${ratio}`,
+    advice: "--weights signed --normalise rows, a smaller --gain, or --nonlinearity ReLU",
+  };
+}
+
+function stalledLoss({ step, meanLoss }: TrainingState): Reason | null {
+  if (step < PATIENCE.stalled || meanLoss === null) return null;
+  return {
+    fault: "stalled",
+    reason: `the loss has not fallen below ${meanLoss.toFixed(3)} in ${step} steps`,
+    advice: "another --lr, --standardise, or --preset retina, which is known to learn",
+  };
 }
 
 /** "87 % of neurons saturated, 2 % silent; features differ by 1.3 %; …" */
