@@ -1,5 +1,5 @@
 // C = A·B in tiles of 64 × 16, for the dense projections: M·X, Mᵀ·G and G·Xᵀ differ in the generated elementA, elementB and storeC.
-// The inner extent is cut into pieces of params.extentPerSplit, whose partial products storeC keeps apart: a read-out has few rows but one
+// The inner extent is cut into pieces of SPLIT_K, whose partial products storeC keeps apart: a read-out has few rows but one
 // column per neuron. The pieces depend on the extents alone, so a sum has the same order for any number of lanes.
 //
 // Relies on: declarations (params, slabs, isIdle()), elementA(m, k), elementB(k, n), storeC(m, n, split, x) for columns n … n + 3;

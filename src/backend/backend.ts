@@ -78,6 +78,8 @@ export interface Backend {
   readonly description: string;
   /** Most lanes that one run can take (wasm: one panel of 16). Larger batches run chunk by chunk. */
   readonly maxLanes: number;
+  /** The same for runs with up to `numbers` numbers per lane in one array: fewer where a device limits the size of arrays. */
+  lanesFor(numbers: number): number;
   /** Whether enqueued work may still be under way (webgpu), so that looking at results means waiting; wasm: never. */
   readonly runsAhead: boolean;
 

@@ -279,11 +279,13 @@ export abstract class ConnectomeNetwork<E> {
     const { h0: initial, times } = this.shapeOf(input, evaluation);
     const h0 = initial();
     this.parameters.refresh();
-    const { maxLanes } = this.backend;
+    const { numNeurons, inputSize } = this.options;
+    // The drive of a sequence is one array.
+    const lanes = this.backend.lanesFor(Math.max(steps * numNeurons, inputSize, this.nOutputs));
     const { signal } = evaluation as Abortable;
-    for (let first = 0; first < input.batch; first += maxLanes) {
+    for (let first = 0; first < input.batch; first += lanes) {
       await turnUnlessAborted(signal);
-      const count = Math.min(maxLanes, input.batch - first);
+      const count = Math.min(lanes, input.batch - first);
       const chunk = this.#buffers(this.backend.layoutFor(count), steps, times);
       this.#uploadInput(chunk, input, first, count, h0);
       const solve = await this.evolve(chunk, count, evaluation, purpose);

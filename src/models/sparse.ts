@@ -128,8 +128,9 @@ export class SparseLinear {
     parameters.refresh();
     const y = floatArray(backend.dtype, batch * nOut);
     const ctX = ctY && floatArray(backend.dtype, x.length);
-    for (let first = 0; first < batch; first += backend.maxLanes) {
-      const count = Math.min(backend.maxLanes, batch - first);
+    const lanes = backend.lanesFor(Math.max(nIn, nOut));
+    for (let first = 0; first < batch; first += lanes) {
+      const count = Math.min(lanes, batch - first);
       await this.#chunk(x, y, ctY, ctX, first, count);
     }
     return { y, ctX };

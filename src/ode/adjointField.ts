@@ -83,7 +83,8 @@ export class AdjointField {
         : { name, size: bound.length, order: null };
     });
     this.#nParameters = this.#parameters.reduce((sum, { size }) => sum + size, 0);
-    const groupSize = Math.min(this.#samplesPerUnit, backend.maxLanes);
+    const widths = Object.values(inputs.states).map((data) => data.length / samples);
+    const groupSize = Math.min(this.#samplesPerUnit, backend.lanesFor(Math.max(rows, ...widths)));
     const groups: Group[] = [];
     for (let unit = 0; unit < this.#units; unit++) {
       const end = (unit + 1) * this.#samplesPerUnit;

@@ -164,8 +164,9 @@ export class Backsolve {
     }
     const ys = tEval.map(() => floatArray(this.#backend.dtype, y0.length));
     const parts: SolveStats[] = [];
-    for (let first = 0; first < units; first += this.#backend.maxLanes) {
-      const end = Math.min(units, first + this.#backend.maxLanes);
+    const lanes = this.#backend.lanesFor(rows);
+    for (let first = 0; first < units; first += lanes) {
+      const end = Math.min(units, first + lanes);
       const own = (t: readonly number[]) => t.slice(first, end);
       const solution = await solver.solve({
         rhs: field(span, first),

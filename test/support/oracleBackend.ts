@@ -34,6 +34,10 @@ class OracleBackend implements Backend {
     this.maxLanes = maxLanes;
   }
 
+  lanesFor(): number {
+    return this.maxLanes;
+  }
+
   layoutFor(lanes: number): PanelLayout {
     if (!Number.isInteger(lanes) || lanes < 1 || lanes > this.maxLanes) {
       throw new BackendError("lanes", `layoutFor: expected 1 to ${this.maxLanes} lanes, got ${lanes} (lanes)`);

@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { ARRAYS_PER_SLAB } from "../../src/backend/webgpu/slabs.ts";
 import { compareArrays, verdictOf } from "../../src/check/comparison.ts";
 import { longestSum } from "../../src/check/degrees.ts";
 import { normals, type Point, representable, streamOf } from "../../src/check/point.ts";
@@ -12,6 +13,7 @@ import { boundedEvaluation } from "../../src/check/rounding.ts";
 import { END_TIME, type Evaluation, INITIAL_STATE, INPUT, type Session } from "../../src/check/subject.ts";
 import type { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { dopri5 } from "../../src/ode/tableaus/index.ts";
+import { assertBitEqual } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import { NEURONS, PIXELS, sparseMatrix, tinyClassifier, tinyTraining } from "./fixtures.ts";
 
@@ -88,6 +90,40 @@ class BatchSession implements Session {
   }
 }
 
+/** Loss and gradients of a batch against WASM in double precision, within bounds on what rounding does. */
+async function assertGradients(backend: Backend, batch: number): Promise<void> {
+  const f64 = await createWasmBackend({ dtype: "f64", threads: 1 });
+  const [reference, session] = [f64, backend].map((each) => new BatchSession(each, batch));
+  const point = await reference!.point();
+  const roundings = {
+    perEvaluation: POINTWISE_ROUNDINGS + longestSum(sparseMatrix()) + NEURONS,
+    tableau: dopri5,
+    samples: batch,
+  };
+  const steps = Array.from({ length: batch }, () => STEPS);
+  const bounded = await boundedEvaluation(reference!, point, steps, roundings, 5);
+  const got = await session!.evaluate(point);
+  const names = { reference: "wasm f64", compared: "webgpu f32" };
+  const comparisons = Object.entries(bounded.reference.gradients).map(([name, gradient]) =>
+    compareArrays({ quantity: name, ...names }, gradient, got.gradients[name]!, bounded.bounds.gradients[name]!),
+  );
+  const { loss } = bounded.reference;
+  comparisons.push(compareArrays({ quantity: "loss", ...names }, [loss], [got.loss], [bounded.bounds.loss]));
+  for (const c of comparisons) assert.is(verdictOf(c), "ok", `${c.quantity}: ${c.error} of ${c.bound}, size ${c.size}`);
+  reference!.dispose();
+  session!.dispose();
+  await f64.dispose();
+}
+
+/** What the tiny classifier says about a batch, each sample with a step size of its own. */
+async function logitsOf(backend: Backend, batch: number): Promise<ArrayLike<number>> {
+  const model = tinyClassifier(backend, { dropout: 0 });
+  const data = normals(streamOf(2, "input"), batch * PIXELS);
+  const logits = await model.forward({ data, batch }, { endTime: 0.5 });
+  model.dispose();
+  return logits;
+}
+
 const adapter = await requireTestAdapter();
 
 if (adapter) {
@@ -125,31 +161,28 @@ if (adapter) {
   });
 
   for (const batch of [1, 3, 16, 64, 256]) {
-    test(`the gradients of a batch of ${batch} are those of double precision, but for rounding`, async ({ gpu }) => {
-      const f64 = await createWasmBackend({ dtype: "f64", threads: 1 });
-      const [reference, session] = [f64, gpu].map((backend) => new BatchSession(backend, batch));
-      const point = await reference!.point();
-      const roundings = {
-        perEvaluation: POINTWISE_ROUNDINGS + longestSum(sparseMatrix()) + NEURONS,
-        tableau: dopri5,
-        samples: batch,
-      };
-      const steps = Array.from({ length: batch }, () => STEPS);
-      const bounded = await boundedEvaluation(reference!, point, steps, roundings, 5);
-      const got = await session!.evaluate(point);
-      const names = { reference: "wasm f64", compared: "webgpu f32" };
-      const comparisons = Object.entries(bounded.reference.gradients).map(([name, gradient]) =>
-        compareArrays({ quantity: name, ...names }, gradient, got.gradients[name]!, bounded.bounds.gradients[name]!),
-      );
-      const { loss } = bounded.reference;
-      comparisons.push(compareArrays({ quantity: "loss", ...names }, [loss], [got.loss], [bounded.bounds.loss]));
-      for (const c of comparisons)
-        assert.is(verdictOf(c), "ok", `${c.quantity}: ${c.error} of ${c.bound}, size ${c.size}`);
-      reference!.dispose();
-      session!.dispose();
-      await f64.dispose();
-    });
+    test(`the gradients of a batch of ${batch} are those of double precision, but for rounding`, ({ gpu }) =>
+      assertGradients(gpu, batch));
   }
+
+  test("where a batch is too large for one array it runs in chunks: the same states, gradients but for rounding", async ({
+    gpu,
+  }) => {
+    const state = 4 * NEURONS * 16;
+    const limited = await createWebGpuBackend({ maxArrayBytes: ARRAYS_PER_SLAB * state });
+    const lanes = [NEURONS / 100, NEURONS / 4, NEURONS, NEURONS + 1, 3 * NEURONS].map((n) => limited.lanesFor(n));
+    assert.equal(lanes, [256, 64, 16, 8, 4]);
+    const asked: number[] = [];
+    const { layoutFor } = limited;
+    limited.layoutFor = (lanes) => {
+      asked.push(lanes);
+      return layoutFor.call(limited, lanes);
+    };
+    await assertGradients(limited, 19);
+    assert.equal([...new Set(asked)], [1, 16, 3]);
+    assertBitEqual(await logitsOf(limited, 19), await logitsOf(gpu, 19), "logits");
+    await limited.dispose();
+  });
 
   test("after a training and dispose nothing lives", async () => {
     const backend = await createWebGpuBackend();

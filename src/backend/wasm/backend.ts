@@ -109,6 +109,10 @@ class WasmBackend implements Backend {
     this.#workspace = new Workspace(memory, arena, threads);
   }
 
+  lanesFor(): number {
+    return MAX_LANES;
+  }
+
   layoutFor(lanes: number): PanelLayout {
     if (!Number.isInteger(lanes) || lanes < 1 || lanes > MAX_LANES) {
       throw new BackendError("lanes", `layoutFor: expected 1 to ${MAX_LANES} lanes, got ${lanes} (lanes)`);

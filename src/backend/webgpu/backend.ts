@@ -23,7 +23,7 @@ import { GpuExecutable } from "./executable.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
-import { SlabAllocator } from "./slabs.ts";
+import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
 import { TemporaryPool } from "./temporaries.ts";
 import { Transfer } from "./transfer.ts";
 
@@ -38,6 +38,8 @@ export interface WebGpuOptions {
   readonly memoryBudgetBytes?: number;
   /** Most lanes in one run. Default: 256. */
   readonly maxLanes?: number;
+  /** Most bytes of one array. Default: what the adapter can bind (`maxStorageBufferBindingSize`), which is also the most. */
+  readonly maxArrayBytes?: number;
   /** Only "f32" exists here; anything else is refused. */
   readonly dtype?: DType;
 }
@@ -54,14 +56,16 @@ export interface WebGpuBackend extends Backend {
 
 /** @throws {BackendError} no adapter, no Vulkan loader, a limit that is lacking, f64 */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
-  const { dtype = "f32", profile = false, memoryBudgetBytes = Number.POSITIVE_INFINITY, maxLanes = 256 } = options;
+  const { dtype = "f32", profile = false, maxLanes = 256 } = options;
+  const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = options;
   if (dtype !== "f32") {
     throw new BackendError(
       "dtype",
       `webgpu: expected f32, got ${dtype}: WGSL has no f64. Use the wasm backend (dtype)`,
     );
   }
-  return new DawnBackend(await Device.open(options.adapter, profile), { profile, memoryBudgetBytes, maxLanes });
+  const device = await Device.open(options.adapter, profile);
+  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes });
 }
 
 class DawnBackend implements WebGpuBackend {
@@ -79,17 +83,17 @@ class DawnBackend implements WebGpuBackend {
   readonly #executables = new WeakMap<Program, Map<string, GpuExecutable>>();
   #disposed = false;
 
-  constructor(device: Device, options: Required<Pick<WebGpuOptions, "profile" | "memoryBudgetBytes" | "maxLanes">>) {
+  constructor(device: Device, options: Required<Omit<WebGpuOptions, "adapter" | "dtype">>) {
     this.maxLanes = options.maxLanes;
     this.#device = device;
     this.#profiler = options.profile && device.hasTimestamps ? new Profiler(device) : null;
     this.#queue = new CommandQueue(device, this.#profiler);
     this.#transfer = new Transfer(device, this.#queue);
     const { STORAGE, COPY_DST, COPY_SRC, UNIFORM } = GPUBufferUsage;
-    const slabs = new SlabAllocator(device, "state", STORAGE | COPY_DST | COPY_SRC, options.memoryBudgetBytes);
+    const slabs = new SlabAllocator(device, "state", STORAGE | COPY_DST | COPY_SRC, options);
     this.#memory = { slabs, ledger: new Ledger() };
     this.#temporaries = new TemporaryPool(this.#memory);
-    const uniforms = new SlabAllocator(device, "uniform", UNIFORM | COPY_DST, Number.POSITIVE_INFINITY);
+    const uniforms = new SlabAllocator(device, "uniform", UNIFORM | COPY_DST);
     this.#context = {
       device,
       pipelines: new Pipelines(device),
@@ -114,6 +118,13 @@ class DawnBackend implements WebGpuBackend {
 
   counts(): ObjectCounts & QueueCounts & Traffic {
     return { ...this.#device.counts, ...this.#queue.counts, ...this.#transfer.counts };
+  }
+
+  lanesFor(numbers: number): number {
+    const fitting = Math.floor(this.#memory.slabs.limit / (ARRAYS_PER_SLAB * 4 * numbers));
+    // Whole panels; the narrowest where none fits so easily.
+    const lanes = fitting >= 16 ? fitting - (fitting % 16) : fitting >= 8 ? 8 : 4;
+    return Math.min(this.maxLanes, lanes);
   }
 
   layoutFor(lanes: number): PanelLayout {

@@ -2,7 +2,6 @@
 
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import { lanesOf, panelVecs } from "./layout.ts";
-import { SPLIT_K } from "./legalize.ts";
 import type { GemmPlan } from "./plan.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
@@ -47,7 +46,7 @@ export function gemmShader(plan: GemmPlan, bindings: readonly Binding[], layout:
     EXTENT_M: m,
     EXTENT_N: n,
     EXTENT_K: k,
-    SPLIT_K: isGrad ? k : SPLIT_K,
+    SPLIT_K: Math.ceil(k / plan.phase.splits),
     A_INNER_FIRST: variant !== "ct",
     B_INNER_FIRST: isGrad,
   };

@@ -59,8 +59,14 @@ export interface LegalProgram {
   readonly guard: Guard | null;
 }
 
-/** Inner extent of one partial dense product. */
-export const SPLIT_K = 1024;
+/** Inner extent of one partial dense product, at least: with many rows there are workgroups enough, and partial results would be large. */
+const SPLIT_K = 1024;
+const MOST_PARTIAL_ROWS = 2 ** 16;
+
+/** Pieces of the inner extent of a dense product with `rows` rows. Depends on the matrix alone, as sums must. */
+function splitsOf(inner: number, rows: number): number {
+  return Math.min(Math.ceil(inner / SPLIT_K), Math.max(1, Math.floor(MOST_PARTIAL_ROWS / rows)));
+}
 
 export function legalize(program: Program): LegalProgram {
   const builder = new LegalBuilder(program);
@@ -147,7 +153,7 @@ class LegalBuilder {
   }
 
   #gemm(variant: "forward" | "ct", matrix: BindingId, operand: BindingId, inner: number, rows: number): LegalInstr {
-    const splits = Math.ceil(inner / SPLIT_K);
+    const splits = splitsOf(inner, rows);
     const other = this.#temporary("table", rows, splits);
     this.#pieces.push({ kind: "gemm", variant, matrix, operand, other, splits, rows });
     return { op: "sumPartials", binding: other, count: splits };

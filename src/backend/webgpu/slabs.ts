@@ -24,27 +24,37 @@ export interface Slab {
   readonly dedicated: boolean;
 }
 
+export interface SlabLimits {
+  /** Of all slabs together. */
+  readonly memoryBudgetBytes: number;
+  readonly maxArrayBytes: number;
+}
+
 /** A cache line of most GPUs, and enough for uniform blocks. */
 export const ALIGNMENT = 256;
 const FIRST_SLAB = 4 * 2 ** 20;
-const LARGEST_SLAB = 2 ** 30;
+const LARGE_SLAB = 2 ** 30;
+/** Large arrays that should fit into one slab: kernels touch up to twenty, which then lie in no more slabs than any device binds. */
+export const ARRAYS_PER_SLAB = 16;
 
 export class SlabAllocator {
   readonly #device: Device;
   readonly #label: string;
   readonly #usage: GPUBufferUsageFlags;
   readonly #budget: number;
-  readonly #limit: number;
+  /** Most bytes of one array. */
+  readonly limit: number;
   readonly #slabs = new Set<Slab>();
   #reserved = 0;
 
-  constructor(device: Device, label: string, usage: GPUBufferUsageFlags, budget: number) {
+  constructor(device: Device, label: string, usage: GPUBufferUsageFlags, limits: Partial<SlabLimits> = {}) {
+    const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = limits;
     this.#device = device;
     this.#label = label;
     this.#usage = usage;
-    this.#budget = budget;
-    const largest = Math.min(device.limit("maxBufferSize"), device.limit("maxStorageBufferBindingSize"));
-    this.#limit = Math.floor(largest / ALIGNMENT) * ALIGNMENT;
+    this.#budget = memoryBudgetBytes;
+    const bindable = Math.min(device.limit("maxBufferSize"), device.limit("maxStorageBufferBindingSize"));
+    this.limit = Math.floor(Math.min(bindable, maxArrayBytes) / ALIGNMENT) * ALIGNMENT;
   }
 
   /** Bytes of all slabs. */
@@ -58,12 +68,12 @@ export class SlabAllocator {
    */
   allocate(label: string, bytes: number, dedicated = false): Piece {
     const byteLength = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
-    if (byteLength > this.#limit) {
+    if (byteLength > this.limit) {
       throw new BackendError(
         "limit",
-        `webgpu: expected at most ${this.#limit} bytes in one array (maxStorageBufferBindingSize of ${this.#device.info.name}), got ` +
-          `${byteLength} (${label}). Use a smaller batch or an adapter with a larger limit.`,
-        { limit: this.#limit, bytes: byteLength, label },
+        `webgpu: expected at most ${this.limit} bytes in one array (maxStorageBufferBindingSize of ${this.#device.info.name}), got ` +
+          `${byteLength} (${label}). Use an adapter with a larger limit, or the wasm backend.`,
+        { limit: this.limit, bytes: byteLength, label },
       );
     }
     if (!dedicated) {
@@ -103,7 +113,8 @@ export class SlabAllocator {
     }
     // Slabs double, so that there are few of them; but never past what is left or what can be bound.
     const doubled = Math.max(FIRST_SLAB, this.#reserved);
-    const roomy = Math.min(doubled, LARGEST_SLAB, this.#limit, Math.floor(left / ALIGNMENT) * ALIGNMENT);
+    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * needed);
+    const roomy = Math.min(doubled, large, this.limit, Math.floor(left / ALIGNMENT) * ALIGNMENT);
     const size = dedicated ? needed : Math.max(needed, roomy);
     const buffer = this.#device.buffer(`${this.#label} slab ${this.#slabs.size}`, size, this.#usage);
     const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], dedicated };
