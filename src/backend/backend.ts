@@ -59,10 +59,6 @@ export interface MemoryStats {
   readonly largestBytes: number;
 }
 
-/**
- * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download` and
- * `finish` wait.
- */
 /** What went over the border between host and device since the backend was made. */
 export interface Traffic {
   readonly dispatches: number;
@@ -71,6 +67,10 @@ export interface Traffic {
   readonly downloadedBytes: number;
 }
 
+/**
+ * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download` and
+ * `finish` wait.
+ */
 export interface Backend {
   readonly name: "wasm" | "webgpu";
   readonly dtype: DType;

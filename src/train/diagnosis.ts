@@ -15,6 +15,7 @@ const GROUPS = {
 
 export type GradientGroup = keyof typeof GROUPS;
 
+/** What a look into a model says about its training: activity, gradients, steps of the solver, and what is wrong. */
 export interface Diagnosis extends Omit<ActivityProbe, "stats"> {
   /** Training steps done before it. */
   readonly step: number;
@@ -25,6 +26,7 @@ export interface Diagnosis extends Omit<ActivityProbe, "stats"> {
   readonly findings: readonly Finding[];
 }
 
+/** Kinds of findings. */
 export type Fault = "dead-read-out" | "constant-features" | "saturated" | "stalled";
 
 /** Something that keeps a training from working, and what to change. */
