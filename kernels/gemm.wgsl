@@ -1,9 +1,9 @@
 // C = A·B in tiles of 64 × 16, for the dense projections: M·X, Mᵀ·G and G·Xᵀ differ in the generated elementA, elementB and storeC.
-// The inner extent is cut into pieces of SPLIT_K, whose partial products storeC keeps apart: a read-out has few rows but one
+// The inner extent is cut into pieces of splitK(), whose partial products storeC keeps apart: a read-out has few rows but one
 // column per neuron. The pieces depend on the extents alone, so a sum has the same order for any number of lanes.
 //
 // Relies on: declarations (params, slabs, isIdle()), elementA(m, k), elementB(k, n), storeC(m, n, split, x) for columns n … n + 3;
-// EXTENT_M, EXTENT_N, EXTENT_K, SPLIT_K, A_INNER_FIRST, B_INNER_FIRST: which index is contiguous in memory.
+// EXTENT_M, extentN(), extentK(), splitK(), A_INNER_FIRST, B_INNER_FIRST: which index is contiguous in memory.
 
 // #hook declarations
 // #hook elements
@@ -32,7 +32,7 @@ fn loadTiles(t: u32, m0: u32, n0: u32, k0: u32, kEnd: u32) {
     let n = select(i % TILE_N, i / TILE_K, B_INNER_FIRST);
     let k = select(i / TILE_N, i % TILE_K, B_INNER_FIRST);
     var b = 0.0;
-    if (n0 + n < EXTENT_N && k0 + k < kEnd) {
+    if (n0 + n < extentN() && k0 + k < kEnd) {
       b = elementB(k0 + k, n0 + n);
     }
     tileB[k * TILE_N + n] = b;
@@ -46,8 +46,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
   let m0 = workgroup.x * TILE_M;
   let n0 = workgroup.z * TILE_N;
-  let kFirst = workgroup.y * SPLIT_K;
-  let kEnd = min(kFirst + SPLIT_K, EXTENT_K);
+  let kFirst = workgroup.y * splitK();
+  let kEnd = min(kFirst + splitK(), extentK());
   // A thread owns rows m and m + 32 of the tile and four neighbouring columns.
   let m = t / 4u;
   let n = (t % 4u) * 4u;
@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     workgroupBarrier();
   }
-  if (n0 + n < EXTENT_N) {
+  if (n0 + n < extentN()) {
     if (m0 + m < EXTENT_M) {
       storeC(m0 + m, n0 + n, workgroup.y, upper);
     }

@@ -3,7 +3,7 @@
 // visits every panel.
 //
 // Relies on: declarations (params, slabs, isIdle()), body(tile), resetRows(), collectRows(), finishRows(t, panel, group),
-// resetLanes(), collectLanes(), finishLanes(t, row); ROWS, PANELS, PANEL_VECS, ROWS_PER_THREAD.
+// resetLanes(), collectLanes(), finishLanes(t, row); ROWS, PANEL_VECS, ROWS_PER_THREAD.
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl
@@ -30,7 +30,7 @@ fn main(
   let sub = t % PANEL_VECS;
   var row = 0u;
   resetLanes();
-  for (var panel = workgroup.y; panel < PANELS; panel += count.y) {
+  for (var panel = workgroup.y; panel < params.panels; panel += count.y) {
     resetRows();
     for (var i = 0u; i < ROWS_PER_THREAD; i++) {
       row = (workgroup.x * ROWS_PER_THREAD + i) * SLOTS + t / PANEL_VECS;

@@ -30,7 +30,7 @@ fn main(
   }
   var share = shareOf(group, t);
   let firstPanel = params.firstPanel + workgroup.z * BLOCK_PANELS;
-  let panels = min(BLOCK_PANELS, PANELS - firstPanel);
+  let panels = min(BLOCK_PANELS, params.panels - firstPanel);
   let operand = operandAt() + share.sub;
   var y: array<vec4<f32>, BLOCK_PANELS>;
   for (var k = share.first + 4u * share.part; k < share.end; k += 4u * share.parts) {

@@ -72,7 +72,7 @@ fn main(
     return;
   }
   var share = shareOf(group, t);
-  let panels = min(BLOCK_PANELS, PANELS - params.firstPanel);
+  let panels = min(BLOCK_PANELS, params.panels - params.firstPanel);
   let operand = operandAt() + share.sub;
   var x: array<vec4<f32>, BLOCK_PANELS>;
   var ct: array<vec4<f32>, BLOCK_PANELS>;

@@ -167,6 +167,20 @@ if (adapter) {
     }
   });
 
+  test("batches of other sizes need no new shaders, but for other widths of panels", async () => {
+    const fresh = await createWebGpuBackend();
+    const pipelinesFor = (layout: PanelLayout): number => {
+      const before = fresh.counts().pipelines;
+      bindStep(fresh, stepProgram(), [1, 2, 3], layout);
+      bindStep(fresh, reverseProgram(skewedMatrix().nnz), [1, 2, 3], layout);
+      return fresh.counts().pipelines - before;
+    };
+    assert.ok(pipelinesFor({ panel: 16, panels: 3 }) > 0);
+    assert.is(pipelinesFor({ panel: 16, panels: 4 }), 0);
+    assert.ok(pipelinesFor({ panel: 8, panels: 3 }) > 0);
+    await fresh.dispose();
+  });
+
   test("the same run gives the same bits twice, gradients included", async ({ backend }) => {
     const layout = { panel: 16, panels: 6 } as const;
     const samples = Array.from({ length: 96 }, (_, k) => k);

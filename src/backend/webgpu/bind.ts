@@ -189,8 +189,8 @@ class Binder {
 
   #param(param: Param, step: Step): number {
     if (param.kind === "offset") return this.#piece(param.binding).byteOffset / 16;
-    const facts = this.#facts(step);
-    return facts[param.name];
+    if (param.kind === "panels") return this.#executable.layout.panels;
+    return this.#facts(step)[param.name];
   }
 
   #facts({ groups, matrix, firstPanel }: Step): Readonly<Record<FactName, number>> {

@@ -193,7 +193,7 @@ export class PhasePrinter {
 
   #tableAddress(table: BindingId, index: string): string {
     const { rows } = this.#memory.binding(table);
-    return `${index} * ${this.#memory.layout.panels * rows * this.#vecs}u + stateAt`;
+    return `${index} * (params.panels * ${rows * this.#vecs}u) + stateAt`;
   }
 
   #scatter(id: ValueId, table: BindingId, index: ValueId, value: ValueId): string[] {
@@ -215,13 +215,13 @@ export class PhasePrinter {
   }
 
   #sumPartials(id: ValueId, binding: BindingId, count: number): string[] {
-    const stride = this.#memory.layout.panels * this.#phase.rows * this.#vecs;
+    const stride = `(params.panels * ${this.#phase.rows * this.#vecs}u)`;
     const load = `read${this.#memory.slab(binding)}(${this.#address(binding)}`;
     if (count === 1) return [`let v${id} = ${load});`];
     return [
       `var v${id} = ${load});`,
       `for (var i = 1u; i < ${count}u; i++) {`,
-      `  v${id} += ${load} + i * ${stride}u);`,
+      `  v${id} += ${load} + i * ${stride});`,
       "}",
     ];
   }

@@ -44,14 +44,23 @@ export function gemmShader(plan: GemmPlan, bindings: readonly Binding[], layout:
   const { m, n, k } = extentsOf(plan, bindings, layout);
   const constants = {
     EXTENT_M: m,
-    EXTENT_N: n,
-    EXTENT_K: k,
-    SPLIT_K: Math.ceil(k / plan.phase.splits),
     A_INNER_FIRST: variant !== "ct",
     B_INNER_FIRST: isGrad,
   };
+  const lanes = `params.panels * ${layout.panel}u`;
+  const extents = isGrad
+    ? [u32Function("extentN", `${n}u`), u32Function("extentK", lanes), u32Function("splitK", lanes)]
+    : [
+        u32Function("extentN", lanes),
+        u32Function("extentK", `${k}u`),
+        u32Function("splitK", `${Math.ceil(k / plan.phase.splits)}u`),
+      ];
   const elements = isGrad ? gradElements(writer, plan) : productElements(writer, plan, m, k);
-  return writer.finish("gemm", constants, { elements });
+  return writer.finish("gemm", constants, { elements: [...extents, elements].join("\n") });
+}
+
+function u32Function(name: string, value: string): string {
+  return `fn ${name}() -> u32 { return ${value}; }`;
 }
 
 /** An element as f32: word `offset` of a binding. */
@@ -69,8 +78,8 @@ function productElements(writer: ShaderWriter, { phase }: GemmPlan, m: number, k
   const { variant, matrix, operand, other } = phase;
   const { layout } = writer;
   const inMatrix = variant === "forward" ? `m * ${k}u + k` : `k * ${m}u + m`;
-  const stride = layout.panels * m * panelVecs(layout);
-  const at = `${writer.at(other)} + split * ${stride}u + (${stateOffset(layout, m, "m", "n")}) / 4u`;
+  const stride = `(params.panels * ${m * panelVecs(layout)}u)`;
+  const at = `${writer.at(other)} + split * ${stride} + (${stateOffset(layout, m, "m", "n")}) / 4u`;
   return [
     `fn elementA(m: u32, k: u32) -> f32 { return ${element(writer, matrix, inMatrix)}; }`,
     `fn elementB(k: u32, n: u32) -> f32 { return ${element(writer, operand, stateOffset(layout, k, "k", "n"))}; }`,

@@ -51,10 +51,8 @@ function mapShader(plan: PointwisePlan, writer: ShaderWriter): Shader {
       ]),
     ),
   ];
-  const { panels } = writer.layout;
   const constants = {
     ROWS: phase.rows,
-    PANELS: panels,
     PANEL_VECS: panelVecs(writer.layout),
     ROWS_PER_THREAD: plan.itemsPerThread,
   };
@@ -69,7 +67,7 @@ function finishMapRows(plan: PointwisePlan, rows: readonly RowReduction[], write
     const store =
       partials === null
         ? r.storeLanes(total, "panel * PANEL_VECS + t")
-        : writePartial(writer, partials, "(group * PANELS + panel) * PANEL_VECS + t", total);
+        : writePartial(writer, partials, "(group * params.panels + panel) * PANEL_VECS + t", total);
     return [`let ${total} = reduceOverSlots(t, ${r.how}, rowsTotal${k});`, `if (t < PANEL_VECS) { ${store} }`];
   });
   return fn("finishRows(t: u32, panel: u32, group: u32)", lines);

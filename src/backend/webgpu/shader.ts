@@ -9,7 +9,9 @@ import { type KernelName, kernelSources } from "./wgsl.gen.ts";
 export type Param =
   | { readonly kind: "offset"; readonly binding: BindingId }
   /** A fact about a sparse operand, known when it is bound. */
-  | { readonly kind: "fact"; readonly name: FactName };
+  | { readonly kind: "fact"; readonly name: FactName }
+  /** Panels of the batch: with them given, batches of any size share shaders. */
+  | { readonly kind: "panels" };
 
 export type FactName = "groups" | "longBlocks" | "mediumBlocks" | "tripsAt" | "indicesAt" | "firstPanel";
 
@@ -85,7 +87,7 @@ export class ShaderWriter implements Memory {
     const source = kernelSources[kernel].replace(/^\/\/ #hook (\w+)$/gm, (_, name: string) => filled[name] ?? "");
     const offsets = this.#order.map((binding): Param => ({ kind: "offset", binding }));
     const facts = this.#facts.map((name): Param => ({ kind: "fact", name }));
-    return { kernel, source, params: [...offsets, ...facts], slots: this.#slots() };
+    return { kernel, source, params: [...offsets, ...facts, { kind: "panels" }], slots: this.#slots() };
   }
 
   #constants(constants: Readonly<Record<string, number | boolean>>): string {
@@ -104,7 +106,7 @@ export class ShaderWriter implements Memory {
   }
 
   #declarations(): string {
-    const fields = [...this.#order.map((_, k) => `b${k}`), ...this.#facts];
+    const fields = [...this.#order.map((_, k) => `b${k}`), ...this.#facts, "panels"];
     const struct = `struct Params {\n${fields.map((f) => `  ${f}: u32,`).join("\n")}\n}`;
     const lines = [struct, "@group(0) @binding(0) var<uniform> params: Params;"];
     this.#slots().forEach((slot, k) => {

@@ -47,7 +47,6 @@ export function sparseShader(
   const operandRows = product.op === "matmul" ? (matrix.cols ?? 1) : matrix.rows;
   const constants = {
     PANEL_VECS: vecs,
-    PANELS: layout.panels,
     BLOCK_PANELS: blockPanels(layout),
     LANE_THREADS: SPARSE_WORKGROUP,
     OPERAND_ROWS: operandRows,

@@ -8,7 +8,7 @@ import type { Combine, TailPlan } from "./plan.ts";
 import { laneReductions, privates, rowReduction, rowReductions } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
-const EACH_PANEL = "for (var panel = group; panel < PANELS; panel += count) {";
+const EACH_PANEL = "for (var panel = group; panel < params.panels; panel += count) {";
 /** What a step has written is there for all threads of the workgroup in the next one. */
 const NEXT_STEP = ["storageBarrier();", "workgroupBarrier();"];
 
@@ -29,7 +29,7 @@ export function tailShader(plan: TailPlan, bindings: readonly Binding[], layout:
     ...steps.map((line) => `  ${line}`),
     "}",
   ];
-  const constants = { PANELS: layout.panels, PANEL_VECS: panelVecs(layout) };
+  const constants = { PANEL_VECS: panelVecs(layout) };
   return writer.finish("tail", constants, { steps: source.join("\n") });
 }
 
@@ -51,7 +51,7 @@ function combineStep(c: Combine, writer: ShaderWriter): string[] {
   }
   return [
     EACH_PANEL,
-    ...gather("(i * PANELS + panel) * PANEL_VECS + t % STRIDE"),
+    ...gather("(i * params.panels + panel) * PANEL_VECS + t % STRIDE"),
     `  if (t < PANEL_VECS) { ${result.storeLanes("total", "panel * PANEL_VECS + t")} }`,
     "}",
   ];
