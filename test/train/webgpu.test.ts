@@ -178,9 +178,12 @@ if (adapter) {
       asked.push(lanes);
       return layoutFor.call(limited, lanes);
     };
-    await assertGradients(limited, 19);
-    assert.equal([...new Set(asked)], [1, 16, 3]);
-    assertBitEqual(await logitsOf(limited, 19), await logitsOf(gpu, 19), "logits");
+    await assertGradients(limited, 32);
+    assert.equal(
+      asked.filter((lanes) => lanes > 1),
+      [16, 16],
+    );
+    assertBitEqual(await logitsOf(limited, 32), await logitsOf(gpu, 32), "logits");
     await limited.dispose();
   });
 
