@@ -1,6 +1,7 @@
 // A phase of plain vectors: one thread per four rows. Reductions over rows leave one partial result (four numbers) per workgroup.
 //
-// Relies on: declarations (params, slabs, isIdle()), body(at), resetRows(), collectRows(at), finishRows(t, group); ROWS, VECS_PER_THREAD.
+// Relies on: declarations (params, slabs, isIdle()), body(at), resetRows(), collectRows(at), finishRows(t, group); VECS_PER_THREAD. Vectors of any length share
+// a shader: params.rows and params.groups.
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl
@@ -22,13 +23,13 @@ fn main(
     return;
   }
   let group = workgroup.x + workgroup.y * count.x;
-  if (group >= GROUPS) {
+  if (group >= params.groups) {
     return;
   }
   resetRows();
   for (var i = 0u; i < VECS_PER_THREAD; i++) {
     let at = (group * VECS_PER_THREAD + i) * SLOTS + t;
-    if (at * 4u < ROWS) {
+    if (at * 4u < params.rows) {
       body(at);
       collectRows(at);
     }

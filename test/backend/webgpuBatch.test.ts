@@ -181,6 +181,26 @@ if (adapter) {
     await fresh.dispose();
   });
 
+  test("vectors of any length share a shader", async () => {
+    const fresh = await createWebGpuBackend();
+    for (const rows of [3, 100, 5000]) {
+      const b = new ProgramBuilder("squares");
+      const x = b.input("x", "row", { rows });
+      const y = b.output("y", "row", { rows });
+      b.plainPhase(rows, (p) => p.store(y, p.op("mul", p.load(x), p.load(x))));
+      const buffers = { x: fresh.buffer("x", rows), y: fresh.buffer("y", rows) };
+      fresh.upload(
+        buffers.x,
+        Float32Array.from({ length: rows }, (_, row) => row),
+      );
+      fresh.run(fresh.bind(fresh.compile(b.build(), fresh.layoutFor(1)), buffers));
+      const squares = await fresh.download(buffers.y);
+      assert.ok(squares.every((square, row) => square === Math.fround(row * row)));
+    }
+    assert.is(fresh.counts().pipelines, 1);
+    await fresh.dispose();
+  });
+
   test("the same run gives the same bits twice, gradients included", async ({ backend }) => {
     const layout = { panel: 16, panels: 6 } as const;
     const samples = Array.from({ length: 96 }, (_, k) => k);

@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { Device } from "../../src/backend/webgpu/device.ts";
 import { Pipelines } from "../../src/backend/webgpu/pipelines.ts";
-import { BackendError } from "../../src/core/errors.ts";
+import { ArgumentError, BackendError } from "../../src/core/errors.ts";
 import { ProgramBuilder } from "../support/programBuilder.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 
@@ -62,6 +62,21 @@ const adapter = await requireTestAdapter();
 if (adapter) {
   const test = suite("webgpu failures");
 
+  test("limits that are no numbers above 0 are refused by name", async () => {
+    for (const name of ["maxLanes", "memoryBudgetBytes", "maxArrayBytes"]) {
+      for (const value of [0, -1, Number.NaN]) {
+        try {
+          await createWebGpuBackend({ [name]: value });
+        } catch (error) {
+          assert.instance(error, ArgumentError);
+          assert.is((error as ArgumentError).facts.argument, name);
+          continue;
+        }
+        assert.unreachable(`${name} = ${value} was taken`);
+      }
+    }
+  });
+
   test("f64 is refused, with the backend that has it", async () => {
     const error = await failureOf(() => createWebGpuBackend({ dtype: "f64" }));
     assert.is(error.code, "dtype");
@@ -113,6 +128,12 @@ if (adapter) {
     assert.is(error.code, "limit");
     assert.match(error.message, /maxStorageBufferBindingSize.*huge/);
     await backend.dispose();
+    const limited = await createWebGpuBackend({ maxArrayBytes: 4000 });
+    limited.buffer("fits", 960).release();
+    // A state that is too large even with the narrowest panel is asked for all the same, and refused.
+    assert.is(limited.lanesFor(961), 4);
+    assert.is((await failureOf(() => limited.buffer("state", 4 * 961))).facts.limit, 3840);
+    await limited.dispose();
   });
 
   test("a binding that is missing, unknown, of the wrong size or type is named", async () => {

@@ -3,7 +3,7 @@
 
 import type { Csr } from "../../core/csr.ts";
 import type { DType } from "../../core/dtype.ts";
-import { BackendError } from "../../core/errors.ts";
+import { ArgumentError, BackendError } from "../../core/errors.ts";
 import type {
   Backend,
   Bindable,
@@ -54,7 +54,10 @@ export interface WebGpuBackend extends Backend {
   counts(): ObjectCounts & QueueCounts & Traffic;
 }
 
-/** @throws {BackendError} no adapter, no Vulkan loader, a limit that is lacking, f64 */
+/**
+ * @throws {BackendError} no adapter, no Vulkan loader, a limit that is lacking, f64
+ * @throws {ArgumentError} a limit that is no number above 0
+ */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const { dtype = "f32", profile = false, maxLanes = 256 } = options;
   const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = options;
@@ -63,6 +66,9 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
       "dtype",
       `webgpu: expected f32, got ${dtype}: WGSL has no f64. Use the wasm backend (dtype)`,
     );
+  }
+  for (const [name, value] of Object.entries({ maxLanes, memoryBudgetBytes, maxArrayBytes })) {
+    if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
   const device = await Device.open(options.adapter, profile);
   return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes });

@@ -163,12 +163,12 @@ class Binder {
     this.#checkSlots(shader, slabs, matrix);
     const work = workOf(dispatch, plan.bindings, layout, matrix ? sizeOf(matrix) : { nnz: 0, bytes: 0 });
     const label = `${plan.name}: ${dispatch.kernel}`;
-    const groups = matrix ? sparseGroups(layout, matrix) : 0;
-    const step = { label, shader, matrix, groups, grid: this.#grid(dispatch, matrix), work, firstPanel: 0 };
+    const facts = this.#facts(dispatch, matrix);
+    const step = { label, shader, matrix, grid: this.#grid(dispatch, matrix), work, facts };
     if (!("crossesLanes" in dispatch) || !dispatch.crossesLanes) return [step];
     const blocks = Math.ceil(layout.panels / blockPanels(layout));
     return Array.from({ length: blocks }, (_, k) => {
-      return { ...step, work: scaled(work, 1 / blocks), firstPanel: k * blockPanels(layout) };
+      return { ...step, work: scaled(work, 1 / blocks), facts: { ...facts, firstPanel: k * blockPanels(layout) } };
     });
   }
 
@@ -189,13 +189,14 @@ class Binder {
 
   #param(param: Param, step: Step): number {
     if (param.kind === "offset") return this.#piece(param.binding).byteOffset / 16;
-    if (param.kind === "panels") return this.#executable.layout.panels;
-    return this.#facts(step)[param.name];
+    return step.facts[param.name]!;
   }
 
-  #facts({ groups, matrix, firstPanel }: Step): Readonly<Record<FactName, number>> {
-    const { longBlocks, mediumBlocks, tripsAt, indicesAt } = matrix!.blocks;
-    return { groups, longBlocks, mediumBlocks, tripsAt, indicesAt, firstPanel };
+  #facts(dispatch: DispatchPlan, matrix: Compressed | null): Facts {
+    const { layout } = this.#executable;
+    const { panels } = layout;
+    if (matrix) return { ...matrix.blocks, panels, groups: sparseGroups(layout, matrix), firstPanel: 0 };
+    return dispatch.kernel === "vector" ? { panels, rows: dispatch.phase.rows, groups: dispatch.groups } : { panels };
   }
 
   #grid(dispatch: DispatchPlan, matrix: Compressed | null): [number, number, number] {
@@ -261,15 +262,15 @@ class Binder {
   }
 }
 
+type Facts = Readonly<Partial<Record<FactName, number>>>;
+
 interface Step {
   readonly label: string;
   readonly shader: Shader;
   readonly matrix: Compressed | null;
-  /** Workgroups of a sparse product, per block of lanes. */
-  readonly groups: number;
   readonly grid: readonly [number, number, number];
   readonly work: Work;
-  readonly firstPanel: number;
+  readonly facts: Facts;
 }
 
 function sparseGroups(layout: PanelLayout, matrix: Compressed | null): number {

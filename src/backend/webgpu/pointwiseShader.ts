@@ -13,7 +13,7 @@ export function pointwiseShader(
   layout: PanelLayout,
   slabOf: SlabOf,
 ): Shader {
-  const writer = new ShaderWriter(plan, bindings, layout, slabOf);
+  const writer = new ShaderWriter(plan, bindings, layout, slabOf, plan.kernel === "vector" ? ["rows", "groups"] : []);
   return plan.kernel === "map" ? mapShader(plan, writer) : vectorShader(plan, writer);
 }
 
@@ -78,7 +78,7 @@ function vectorShader(plan: PointwisePlan, writer: ShaderWriter): Shader {
   const rows = rowReductions(phase, writer);
   const collect = rows.map((r, k) => {
     // The last vec4 may reach past the rows.
-    const masked = `select(identityOf(${r.how}), rowsValue${k}, vec4<u32>(4u * at) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(ROWS))`;
+    const masked = `select(identityOf(${r.how}), rowsValue${k}, vec4<u32>(4u * at) + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.rows))`;
     return `rowsTotal${k} = combine(${r.how}, rowsTotal${k}, ${masked});`;
   });
   const finish = rows.flatMap((r, k) => {
@@ -99,7 +99,7 @@ function vectorShader(plan: PointwisePlan, writer: ShaderWriter): Shader {
     fn("collectRows(at: u32)", collect),
     fn("finishRows(t: u32, group: u32)", finish),
   ];
-  const constants = { ROWS: phase.rows, GROUPS: plan.groups, VECS_PER_THREAD: plan.itemsPerThread };
+  const constants = { VECS_PER_THREAD: plan.itemsPerThread };
   return writer.finish("vector", constants, { body: body.join("\n") });
 }
 

@@ -2,18 +2,27 @@
 
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import type { Memory } from "./emit.ts";
-import { accessesOfPlan, type DispatchPlan } from "./plan.ts";
+import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
 import { type KernelName, kernelSources } from "./wgsl.gen.ts";
 
 /** A number that a dispatch finds in its uniform block. */
 export type Param =
   | { readonly kind: "offset"; readonly binding: BindingId }
-  /** A fact about a sparse operand, known when it is bound. */
-  | { readonly kind: "fact"; readonly name: FactName }
-  /** Panels of the batch: with them given, batches of any size share shaders. */
-  | { readonly kind: "panels" };
+  | { readonly kind: "fact"; readonly name: FactName };
 
-export type FactName = "groups" | "longBlocks" | "mediumBlocks" | "tripsAt" | "indicesAt" | "firstPanel";
+/**
+ * Sizes that shaders do not depend on, so that they are shared: panels of the batch, rows of a vector, workgroups; facts about a
+ * sparse operand; the first panel of a block of lanes.
+ */
+export type FactName =
+  | "panels"
+  | "rows"
+  | "groups"
+  | "longBlocks"
+  | "mediumBlocks"
+  | "tripsAt"
+  | "indicesAt"
+  | "firstPanel";
 
 /** What the `binding(k)` of the shader is, k ≥ 1 (0 is the uniform block). */
 export type Slot = SlabSlot | { readonly kind: "structure" } | { readonly kind: "values" };
@@ -44,7 +53,7 @@ export class ShaderWriter implements Memory {
   readonly #matrix: boolean;
   readonly #guards: readonly BindingId[];
 
-  /** `facts`: fields of the uniform block besides the offsets of what the dispatch touches. */
+  /** `facts`: fields of the uniform block besides the panels and the offsets of what the dispatch touches. */
   constructor(
     plan: DispatchPlan,
     bindings: readonly Binding[],
@@ -55,8 +64,8 @@ export class ShaderWriter implements Memory {
     this.layout = layout;
     this.#bindings = bindings;
     this.#slabOf = slabOf;
-    this.#facts.push(...facts);
-    this.#matrix = facts.length > 0;
+    this.#facts.push("panels", ...facts);
+    this.#matrix = sparseMatrixOf(plan) !== null;
     this.#guards = plan.guards;
     for (const { binding, writes } of accessesOfPlan(plan)) {
       if (!this.#order.includes(binding)) this.#order.push(binding);
@@ -87,7 +96,7 @@ export class ShaderWriter implements Memory {
     const source = kernelSources[kernel].replace(/^\/\/ #hook (\w+)$/gm, (_, name: string) => filled[name] ?? "");
     const offsets = this.#order.map((binding): Param => ({ kind: "offset", binding }));
     const facts = this.#facts.map((name): Param => ({ kind: "fact", name }));
-    return { kernel, source, params: [...offsets, ...facts, { kind: "panels" }], slots: this.#slots() };
+    return { kernel, source, params: [...offsets, ...facts], slots: this.#slots() };
   }
 
   #constants(constants: Readonly<Record<string, number | boolean>>): string {
@@ -106,7 +115,7 @@ export class ShaderWriter implements Memory {
   }
 
   #declarations(): string {
-    const fields = [...this.#order.map((_, k) => `b${k}`), ...this.#facts, "panels"];
+    const fields = [...this.#order.map((_, k) => `b${k}`), ...this.#facts];
     const struct = `struct Params {\n${fields.map((f) => `  ${f}: u32,`).join("\n")}\n}`;
     const lines = [struct, "@group(0) @binding(0) var<uniform> params: Params;"];
     this.#slots().forEach((slot, k) => {
