@@ -8,6 +8,9 @@ import { combine } from "./reduce";
 /** Milliseconds of a steady clock; called only while profiling. */
 declare function now(): f64;
 
+/** Takes modules of generated code from the host until the thread has `count` of them. */
+declare function install(count: u32): void;
+
 /** Thread 0: runs the image, with the workers if it has parallel steps. False when a thread has failed. */
 export function submit<T>(control: usize, image: usize): bool {
   if (load<u32>(image, isa.IMAGE_PARALLEL) !== 0) {
@@ -21,10 +24,14 @@ export function submit<T>(control: usize, image: usize): bool {
 /** A worker: runs its share of job after job; returns when a thread has failed. */
 export function workerLoop<T>(control: usize, thread: usize): void {
   let job: u32 = 0;
+  let modules: u32 = 0;
   for (;;) {
     waitWhile(control + isa.CONTROL_JOB, job);
     job++;
     if (failed(control)) return;
+    const made = load<u32>(control, isa.CONTROL_MODULES);
+    if (made !== modules) install(made);
+    modules = made;
     if (!runImage<T>(control, <usize>load<u32>(control, isa.CONTROL_IMAGE), thread)) return;
   }
 }

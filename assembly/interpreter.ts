@@ -16,8 +16,15 @@ export function execute<T>(at: usize, tile: usize, firstRow: usize, rows: usize,
   const op = load<i32>(at, isa.INSTR_OP);
   if (op >= isa.OP_SCATTER) effect<T>(op, at, tile, rows, scratch);
   else if (op >= isa.OP_SPMM) contraction<T>(op, at, tile, firstRow, rows, scratch);
-  else if (op >= isa.OP_NEG) pointwise<T>(op, at, tile, rows, scratch);
+  else if (op === isa.OP_FUSED) fused(at, tile, rows, scratch);
+  else if (op >= isa.OP_EXP) pointwise<T>(op, at, tile, rows, scratch);
   else source<T>(op, at, tile, firstRow, rows, scratch);
+}
+
+/** Calls generated code; src/backend/wasm/codegen.ts says what it does with its arguments. */
+function fused(at: usize, tile: usize, rows: usize, scratch: usize): void {
+  const bytes = wholeLines(rows * word(at + isa.INSTR_WIDTH));
+  call_indirect<void>(load<u32>(at, isa.INSTR_E), word(at + isa.INSTR_A), tile, scratch, bytes);
 }
 
 /** Address of the slot at `at`: a register of this thread, or the tile's part of an array. */
@@ -37,9 +44,6 @@ function source<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize
   const a = word(at + isa.INSTR_A);
   checkRange(d, bytes);
   switch (op) {
-    case isa.OP_COPY:
-      repeat(d, slot(at + isa.INSTR_A, tile, scratch), bytes, bytes);
-      break;
     case isa.OP_CONST:
       fill<T>(d, <T>load<f64>(at, isa.INSTR_A), bytes);
       break;
@@ -48,9 +52,6 @@ function source<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize
       break;
     case isa.OP_SPLAT_SAMPLE:
       repeat(d, a, width, bytes);
-      break;
-    case isa.OP_SPLAT_ROW:
-      splatRows<T>(d, slot(at + isa.INSTR_A, tile, scratch), width, bytes);
       break;
     case isa.OP_ROW_INDEX:
       rowIndex<T>(d, firstRow, rows, width);
@@ -89,58 +90,22 @@ function repeat(d: usize, a: usize, period: usize, bytes: usize): void {
   }
 }
 
-function splatRows<T>(d: usize, a: usize, width: usize, bytes: usize): void {
-  for (let i: usize = 0; i < bytes; a += sizeof<T>()) {
-    const v = v128.load_splat<T>(a);
-    for (const end = i + width; i < end; i += 16) v128.store(d + i, v);
-  }
-}
-
 /** The row numbers, one per row: `width` is the size of a number. */
 function rowIndex<T>(d: usize, firstRow: usize, rows: usize, width: usize): void {
   for (let row: usize = 0; row < rows; row++) store<T>(d + row * width, <T>(firstRow + row));
 }
 
 function pointwise<T>(op: i32, at: usize, tile: usize, rows: usize, scratch: usize): void {
-  const width = word(at + isa.INSTR_WIDTH);
-  const bytes = wholeLines(rows * width);
+  const bytes = wholeLines(rows * word(at + isa.INSTR_WIDTH));
   const d = slot(at + isa.INSTR_D, tile, scratch);
   const a = slot(at + isa.INSTR_A, tile, scratch);
   checkRange(d, bytes);
-  if (op < isa.OP_ADD) {
-    unary<T>(op, d, a, bytes);
-    return;
-  }
-  const b = slot(at + isa.INSTR_B, tile, scratch);
-  if (op < isa.OP_SELECT) binary<T>(op, d, a, b, bytes, width, load<i32>(at, isa.INSTR_E));
-  else ternary<T>(op, d, a, b, slot(at + isa.INSTR_C, tile, scratch), bytes);
-}
-
-function unary<T>(op: i32, d: usize, a: usize, bytes: usize): void {
   switch (op) {
-    case isa.OP_NEG:
-      pw.unary<T, pw.Neg>(d, a, bytes);
-      break;
-    case isa.OP_ABS:
-      pw.unary<T, pw.Abs>(d, a, bytes);
-      break;
-    case isa.OP_SIGN:
-      pw.unary<T, pw.Sign>(d, a, bytes);
-      break;
     case isa.OP_EXP:
       pw.unary<T, pw.Exp>(d, a, bytes);
       break;
     case isa.OP_LOG:
       pw.unary<T, pw.Log>(d, a, bytes);
-      break;
-    case isa.OP_SQRT:
-      pw.unary<T, pw.Sqrt>(d, a, bytes);
-      break;
-    case isa.OP_FLOOR:
-      pw.unary<T, pw.Floor>(d, a, bytes);
-      break;
-    case isa.OP_RELU:
-      pw.unary<T, pw.Relu>(d, a, bytes);
       break;
     case isa.OP_SIGMOID:
       pw.unary<T, pw.Sigmoid>(d, a, bytes);
@@ -154,64 +119,8 @@ function unary<T>(op: i32, d: usize, a: usize, bytes: usize): void {
     case isa.OP_ERF:
       pw.unary<T, pw.Erf>(d, a, bytes);
       break;
-    case isa.OP_IS_FINITE:
-      pw.unary<T, pw.IsFinite>(d, a, bytes);
-      break;
-    default:
-      unreachable();
-  }
-}
-
-function binary<T>(op: i32, d: usize, a: usize, b: usize, bytes: usize, width: usize, mode: i32): void {
-  switch (op) {
-    case isa.OP_ADD:
-      pw.binary<T, pw.Add>(d, a, b, bytes, width, mode);
-      break;
-    case isa.OP_SUB:
-      pw.binary<T, pw.Sub>(d, a, b, bytes, width, mode);
-      break;
-    case isa.OP_MUL:
-      pw.binary<T, pw.Mul>(d, a, b, bytes, width, mode);
-      break;
-    case isa.OP_DIV:
-      pw.binary<T, pw.Div>(d, a, b, bytes, width, mode);
-      break;
-    case isa.OP_MIN:
-      pw.binary<T, pw.Min>(d, a, b, bytes, width, mode);
-      break;
-    case isa.OP_MAX:
-      pw.binary<T, pw.Max>(d, a, b, bytes, width, mode);
-      break;
-    case isa.OP_LT:
-      pw.binary<T, pw.Lt>(d, a, b, bytes, width, mode);
-      break;
-    case isa.OP_LE:
-      pw.binary<T, pw.Le>(d, a, b, bytes, width, mode);
-      break;
-    case isa.OP_EQ:
-      pw.binary<T, pw.Eq>(d, a, b, bytes, width, mode);
-      break;
     case isa.OP_POW:
-      pw.binary<T, pw.Pow>(d, a, b, bytes, width, mode);
-      break;
-    default:
-      unreachable();
-  }
-}
-
-function ternary<T>(op: i32, d: usize, a: usize, b: usize, c: usize, bytes: usize): void {
-  switch (op) {
-    case isa.OP_SELECT:
-      pw.ternary<T, pw.Select>(d, a, b, c, bytes);
-      break;
-    case isa.OP_MUL_ADD:
-      pw.ternary<T, pw.MulAdd>(d, a, b, c, bytes);
-      break;
-    case isa.OP_MUL_SUB:
-      pw.ternary<T, pw.MulSub>(d, a, b, c, bytes);
-      break;
-    case isa.OP_MUL_RSUB:
-      pw.ternary<T, pw.MulRsub>(d, a, b, c, bytes);
+      pw.pow<T>(d, a, slot(at + isa.INSTR_B, tile, scratch), bytes);
       break;
     default:
       unreachable();

@@ -67,19 +67,29 @@ function exponential2(k: v128): v128 {
  * e^x. Error ≤ 1 ulp. x = k·ln 2 + r with |r| ≤ ln 2 / 2, e^r = 1 + r + r²·P(r) (Cephes), times 2^k in two factors, so that the
  * result may be subnormal or overflow to Infinity.
  */
+const K: usize = memory.data<f32>([
+  89, -104, 1.44269504, 0.5, 0.693359375, -2.1219444e-4, 1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3,
+  4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, 12583039,
+]);
+function k(i: usize): v128 {
+  return v128.load_splat<f32>(K + (i << 2));
+}
+function e2(x: v128): v128 {
+  return i32x4.shl(add(x, k(13)), 23);
+}
 export function exp(x: v128): v128 {
-  const clamped = atLeast(atMost(x, 89), -104);
-  const k = f32x4.floor(add(mul(clamped, splat(LOG2_E)), splat(0.5)));
-  const r = sub(sub(clamped, mul(k, splat(LN2_HIGH))), mul(k, splat(LN2_LOW)));
-  let p = splat(1.98756915e-4);
-  p = horner(p, r, 1.3981999507e-3);
-  p = horner(p, r, 8.3334519073e-3);
-  p = horner(p, r, 4.1665795894e-2);
-  p = horner(p, r, 1.6666665459e-1);
-  p = horner(p, r, 5.0000001201e-1);
-  const y = add(add(mul(p, mul(r, r)), r), splat(1));
-  const half = f32x4.floor(mul(k, splat(0.5)));
-  return mul(mul(y, exponential2(half)), exponential2(sub(k, half)));
+  const clamped = f32x4.pmax(f32x4.pmin(x, k(0)), k(1));
+  const kk = f32x4.floor(add(mul(clamped, k(2)), k(3)));
+  const r = sub(sub(clamped, mul(kk, k(4))), mul(kk, k(5)));
+  let p = k(6);
+  p = add(mul(p, r), k(7));
+  p = add(mul(p, r), k(8));
+  p = add(mul(p, r), k(9));
+  p = add(mul(p, r), k(10));
+  p = add(mul(p, r), k(11));
+  const y = add(add(mul(p, mul(r, r)), r), k(12));
+  const half = f32x4.floor(mul(kk, k(3)));
+  return mul(mul(y, e2(half)), e2(sub(kk, half)));
 }
 
 /** ln m − (m − 1) + (m − 1)²/2 for the significand: t³·P(t) with t = m − 1 (Cephes). */

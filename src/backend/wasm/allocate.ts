@@ -1,7 +1,7 @@
 // Linear-scan register allocation (Poletto and Sarkar 1999) for straight-line code: without branches a single walk is optimal.
 
 import * as isa from "./isa.ts";
-import { type MachineInstr, registerOf, type Slot } from "./machine.ts";
+import { type MachineInstr, registerOf, registersRead, registersWritten, type Slot } from "./machine.ts";
 
 /** Code whose registers are offsets into the scratch memory. */
 export interface AllocatedCode {
@@ -30,13 +30,14 @@ export function allocateRegisters(
   };
   const allocated = code.map((instr, at) => {
     // An instruction that works number by number may write over an operand it reads for the last time.
-    const reusable = isElementwise(instr) ? reads(instr).find((r) => lastRead.get(r) === at) : undefined;
-    for (const register of written(instr)) {
+    const reusable = isElementwise(instr) ? registersRead(instr).find((r) => lastRead.get(r) === at) : undefined;
+    for (const register of registersWritten(instr)) {
       const spare = reusable === undefined ? free.pop() : undefined;
       offsets.set(register, reusable === undefined ? (spare ?? nUsed++ * registerBytes) : offsets.get(reusable)!);
     }
-    const placed = { ...instr, d: place(instr.d), a: place(instr.a), b: place(instr.b), c: place(instr.c) };
-    for (const register of new Set([...reads(instr), ...written(instr)])) {
+    const operands = instr.operands.map((operand) => ({ ...operand, slot: place(operand.slot) }));
+    const placed = { ...instr, d: place(instr.d), a: place(instr.a), b: place(instr.b), c: place(instr.c), operands };
+    for (const register of new Set([...registersRead(instr), ...registersWritten(instr)])) {
       const dead = (lastRead.get(register) ?? at) === at;
       if (dead && register !== reusable) free.push(offsets.get(register)!);
     }
@@ -52,9 +53,9 @@ export function allocateRegisters(
 /** By register: the place of its last read; infinite if the prologue makes it for the body. */
 function lastReads(code: readonly MachineInstr[], prologueLength: number): Map<number, number> {
   const lastRead = new Map<number, number>();
-  const hoisted = new Set(code.slice(0, prologueLength).flatMap(written));
+  const hoisted = new Set(code.slice(0, prologueLength).flatMap(registersWritten));
   code.forEach((instr, at) => {
-    for (const register of reads(instr)) {
+    for (const register of registersRead(instr)) {
       const kept = at >= prologueLength && hoisted.has(register);
       lastRead.set(register, kept ? Number.POSITIVE_INFINITY : at);
     }
@@ -62,19 +63,7 @@ function lastReads(code: readonly MachineInstr[], prologueLength: number): Map<n
   return lastRead;
 }
 
-/** Effects read what others write. */
-function reads(instr: MachineInstr): readonly number[] {
-  const slots = [instr.a, instr.b, instr.c, ...(instr.op >= isa.OP_SCATTER ? [instr.d] : [])];
-  return slots.map(registerOf).filter((r) => r !== null);
-}
-
-function written(instr: MachineInstr): readonly number[] {
-  const register = instr.op >= isa.OP_SCATTER ? null : registerOf(instr.d);
-  return register === null ? [] : [register];
-}
-
-function isElementwise(instr: MachineInstr): boolean {
-  const pointwise = instr.op >= isa.OP_NEG && instr.op < isa.OP_SPMM;
-  const binary = instr.op >= isa.OP_ADD && instr.op < isa.OP_SELECT;
-  return pointwise && (!binary || instr.e === isa.MODE_FULL);
+/** Whether the result may lie where an operand was: functions go number by number, generated ones read and write many places. */
+function isElementwise({ op }: MachineInstr): boolean {
+  return op >= isa.OP_EXP && op < isa.OP_FUSED;
 }

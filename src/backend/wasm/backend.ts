@@ -1,5 +1,5 @@
 // The WASM backend: f32 (fast) or f64 (reference), SIMD, threads. Programs are compiled to the code of a small interpreter that runs
-// inside WASM (assembly/); a run is one call per thread. Results have the same bits for any number of threads, and a sample's
+// inside WASM (assembly/), and their pointwise work to WASM itself (codegen.ts); a run is one call per thread. Results have the same bits for any number of threads, and a sample's
 // results do not depend on the other lanes.
 
 import { availableParallelism } from "node:os";
@@ -20,6 +20,7 @@ import { Arena } from "./arena.ts";
 import { type Bound, WasmBound } from "./bound.ts";
 import { BufferSpace, WasmBuffer, WasmSparse } from "./buffers.ts";
 import { lengthOf, WasmExecutable } from "./compile.ts";
+import { GeneratedFunctions } from "./functions.ts";
 import { CONTROL_LINE, CONTROL_TAKEN } from "./isa.ts";
 import { createMemory, instantiate, loadModule, MAX_PAGES, PAGE_BYTES, type WasmMemory } from "./module.ts";
 import { ThreadPool } from "./pool.ts";
@@ -70,12 +71,19 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   }
   const module = await loadModule(debug);
   const memory = createMemory(maxPages);
-  const kernels = instantiate(module, memory, dtype, patienceMs);
+  // Thread 0 gets generated code directly.
+  const kernels = instantiate(module, memory, dtype, () => {}, patienceMs);
   const arena = new Arena(memory, kernels.heapBase, maxPages * PAGE_BYTES);
   const control = arena.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE).address;
   const profileTable = profile ? arena.allocate("profile", PROFILE_BYTES).address : 0;
   const pool = await ThreadPool.create({ module, memory, dtype, kernels, threads, control, profile: profileTable });
-  return new WasmBackend({ dtype, threads, debug, memory, arena, pool, profileTable });
+  const functions = new GeneratedFunctions({
+    dtype,
+    firstAddress: debug ? kernels.heapBase : null,
+    table: kernels.table,
+    publish: (generated, nFunctions) => pool.publish({ module: generated, nFunctions }),
+  });
+  return new WasmBackend({ dtype, threads, debug, memory, arena, pool, functions, profileTable });
 }
 
 interface Parts {
@@ -85,6 +93,7 @@ interface Parts {
   readonly memory: WasmMemory;
   readonly arena: Arena;
   readonly pool: ThreadPool;
+  readonly functions: GeneratedFunctions;
   /** Address, or 0. */
   readonly profileTable: number;
 }
@@ -173,7 +182,9 @@ class WasmBackend implements Backend {
         `${program.name}: expected one panel of 4, 8 or 16 lanes, got ${panels} of ${panel} (layout)`,
       );
     }
-    const executable = new WasmExecutable(program, layout, this.dtype);
+    const { functions } = this.#parts;
+    const executable = new WasmExecutable(program, layout, functions);
+    functions.install();
     this.#workspace.reserve(executable);
     return executable;
   }

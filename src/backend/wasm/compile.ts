@@ -1,11 +1,12 @@
 // A program becomes an executable: machine code for every phase, and a plan of the memory it needs while it runs. What it is bound
 // to is not known yet.
 
-import { bytesOf, type DType } from "../../core/dtype.ts";
+import { bytesOf } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
 import type { Executable } from "../backend.ts";
 import type { Binding, BindingId, PanelLayout, Program } from "../program.ts";
 import { padded } from "./arena.ts";
+import type { Functions } from "./fuse.ts";
 import * as isa from "./isa.ts";
 import { lowerPhase } from "./lower.ts";
 import type { MachinePhase } from "./machine.ts";
@@ -24,17 +25,17 @@ export class WasmExecutable implements Executable {
   readonly scratchBytes: number;
 
   /** @throws {BackendError} "program" when the program breaks a rule of program.ts */
-  constructor(program: Program, layout: PanelLayout, dtype: DType) {
+  constructor(program: Program, layout: PanelLayout, functions: Functions) {
     checkBindings(program);
     this.program = program;
     this.layout = layout;
-    this.phases = program.phases.map((_, phaseIdx) => lowerPhase(program, phaseIdx, layout, dtype));
+    this.phases = program.phases.map((_, phaseIdx) => lowerPhase(program, phaseIdx, layout, functions));
     this.scratchBytes = Math.max(0, ...this.phases.map((phase) => phase.scratchBytes));
 
     const ids = [...program.bindings.keys()].filter((id) => program.bindings[id]!.temp);
     const temporaries = ids.map((id): Temporary => {
       const binding = program.bindings[id]!;
-      return { bytes: padded((lengthOf(binding, layout) ?? 0) * bytesOf(dtype)), ...binding.temp! };
+      return { bytes: padded((lengthOf(binding, layout) ?? 0) * bytesOf(functions.dtype)), ...binding.temp! };
     });
     const partials = this.phases.map((phase, phaseIdx) =>
       phase.reductions.map(({ width }): Temporary => {
@@ -55,7 +56,7 @@ export class WasmExecutable implements Executable {
     for (const { prologue, body, reductions } of this.phases) {
       // A barrier before the phase and one before the first fold.
       bytes += (3 + reductions.length) * isa.STEP_BYTES + 4 * (threads + 1);
-      bytes += (prologue.length + body.length) * isa.INSTR_BYTES;
+      for (const { operands } of [...prologue, ...body]) bytes += isa.INSTR_BYTES + operands.length * isa.OPERAND_BYTES;
     }
     return bytes;
   }

@@ -1,8 +1,8 @@
 // The contract between the host (compile.ts, link.ts, pool.ts) and the interpreter (assembly/): opcodes, and where each word of
 // an instruction, a step, an image and the control block lies. Imported by both sides, so it holds plain integers only.
 //
-// An *image* is a linked program in shared memory, as 32-bit words: header, steps, thread ranges, instructions. All offsets
-// within it are in bytes from its start; every other address is absolute.
+// An *image* is a linked program in shared memory, as 32-bit words: header, steps, thread ranges, instructions, operand tables. All
+// offsets within it are in bytes from its start; every other address is absolute.
 
 // ---- image header (byte offsets) -----------------------------------------------------------------------------------------
 
@@ -63,8 +63,10 @@ export const INSTR_C = 32;
 export const INSTR_E = 40;
 export const INSTR_F = 44;
 export const INSTR_BYTES = 48;
+/** An entry of an operand table: a slot. */
+export const OPERAND_BYTES = 8;
 
-/** How a binary instruction reads its operands (INSTR_E): both full; the second, or the first, one number per row. */
+/** How a pointwise instruction of two operands reads them (INSTR_E): both full; the second, or the first, one number per row. */
 export const MODE_FULL = 0;
 export const MODE_ROW_B = 1;
 export const MODE_ROW_A = 2;
@@ -75,47 +77,51 @@ export const HOW_MAX = 1;
 export const HOW_MIN = 2;
 
 // Sources. D = result.
-export const OP_COPY = 0; //          A: source
 export const OP_CONST = 1; //         A: the number, as the bits of a double
 export const OP_SPLAT_SCALAR = 2; //  A: address of one number
 export const OP_SPLAT_SAMPLE = 3; //  A: address of one row, repeated for every row
-export const OP_SPLAT_ROW = 4; //     A: slot of one number per row, repeated for every lane
 export const OP_ROW_INDEX = 5;
 export const OP_GATHER = 6; //        A: source, B: u32 indices, E: length of the source
 export const OP_LOOKUP = 7; //        A: table, B: slot of the index, E: bytes of one state, F: depth
 export const OP_RANDOM = 8; //        A: key, B: slot of the sample id
 export const OP_SEGMENT_SUM = 9; //   A: source, B: u32 offsets and u32 members, E: length of the source
 
-// Pointwise. D = f(A), f(A, B) with INSTR_E a MODE_…, or f(A, B, C).
-export const OP_NEG = 16;
-export const OP_ABS = 17;
-export const OP_SIGN = 18;
-export const OP_EXP = 19;
-export const OP_LOG = 20;
-export const OP_SQRT = 21;
-export const OP_FLOOR = 22;
-export const OP_RELU = 23;
-export const OP_SIGMOID = 24;
-export const OP_TANH = 25;
-export const OP_SOFTPLUS = 26;
-export const OP_ERF = 27;
-export const OP_IS_FINITE = 28;
+// Pointwise functions that take long. D = f(A), or f(A, B).
+export const OP_EXP = 16;
+export const OP_LOG = 17;
+export const OP_SIGMOID = 18;
+export const OP_TANH = 19;
+export const OP_SOFTPLUS = 20;
+export const OP_ERF = 21;
+export const OP_POW = 22;
 
-export const OP_ADD = 32;
-export const OP_SUB = 33;
-export const OP_MUL = 34;
-export const OP_DIV = 35;
-export const OP_MIN = 36;
-export const OP_MAX = 37;
-export const OP_LT = 38;
-export const OP_LE = 39;
-export const OP_EQ = 40;
-export const OP_POW = 41;
+/**
+ * A function of generated code (codegen.ts), which stands for a run of the pointwise operations below. A: address of its operand
+ * table, the slots of what it reads and writes; E: its place in the module's table.
+ */
+export const OP_FUSED = 24;
 
-export const OP_SELECT = 48; //   A ≠ 0 ? B : C
-export const OP_MUL_ADD = 49; //  A + B·C, rounded twice: the same bits as OP_MUL then OP_ADD
-export const OP_MUL_SUB = 50; //  A − B·C
-export const OP_MUL_RSUB = 51; // B·C − A
+// Other pointwise operations and OP_COPY, OP_SPLAT_ROW: the interpreter never meets them, fuse.ts makes functions of them. D = f(A),
+// f(A, B) with INSTR_E a MODE_…, or f(A, B, C).
+export const OP_NEG = 32;
+export const OP_ABS = 33;
+export const OP_SIGN = 34;
+export const OP_SQRT = 35;
+export const OP_FLOOR = 36;
+export const OP_RELU = 37;
+export const OP_IS_FINITE = 38;
+export const OP_ADD = 40;
+export const OP_SUB = 41;
+export const OP_MUL = 42;
+export const OP_DIV = 43;
+export const OP_MIN = 44;
+export const OP_MAX = 45;
+export const OP_LT = 46;
+export const OP_LE = 47;
+export const OP_EQ = 48;
+export const OP_SELECT = 56; // A ≠ 0 ? B : C
+export const OP_COPY = 57; // A: source
+export const OP_SPLAT_ROW = 58; // A: slot of one number per row, repeated for every lane
 
 // Contractions. Pairs of words (B, C) are plain, not slots.
 export const OP_SPMM = 64; //     A: X, B: rowPtr and colIdx, C: values and bytes per index, E: columns of W
@@ -148,6 +154,8 @@ export const CONTROL_FAILED = 192;
 export const CONTROL_THREADS = 196;
 /** Address of the profile table (pairs of doubles: milliseconds, runs), or 0 when nothing is measured. */
 export const CONTROL_PROFILE = 200;
+/** Modules of generated code made so far; a worker that has fewer takes the others from its port before it runs a job. */
+export const CONTROL_MODULES = 204;
 /** How many tiles of each thread's share have been taken, a cache line per thread; zero between phases. */
 export const CONTROL_TAKEN = 256;
 export const CONTROL_LINE = 64;

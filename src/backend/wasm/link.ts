@@ -14,6 +14,8 @@ export interface Bases {
   readonly shared: number;
   /** Registers of thread 0; those of the others follow. */
   readonly scratch: number;
+  /** The image itself. */
+  readonly image: number;
 }
 
 /** Nanoseconds of work that are worth waking another thread for. */
@@ -38,6 +40,8 @@ class Linker {
   readonly #steps: Step[] = [];
   /** By phase: who owns which tiles. */
   readonly #shares: Uint32Array[] = [];
+  /** Where the next operand table goes. */
+  #operandsAt = 0;
   /** The kind of the last step that did work since the threads last met. */
   #pending: "nothing" | "parallel" | "serial" = "nothing";
 
@@ -133,8 +137,10 @@ class Linker {
     const { phases, scratchBytes } = this.#executable;
     const rangesAt = isa.IMAGE_HEADER_BYTES + this.#steps.length * isa.STEP_BYTES;
     const codeAt = rangesAt + phases.length * 4 * (this.#threads + 1);
-    const nInstrs = phases.reduce((n, { prologue, body }) => n + prologue.length + body.length, 0);
-    const image = new Uint32Array((codeAt + nInstrs * isa.INSTR_BYTES) / 4);
+    const instrs = phases.flatMap(({ prologue, body }) => [...prologue, ...body]);
+    const nOperands = instrs.reduce((n, { operands }) => n + operands.length, 0);
+    this.#operandsAt = codeAt + instrs.length * isa.INSTR_BYTES;
+    const image = new Uint32Array((this.#operandsAt + nOperands * isa.OPERAND_BYTES) / 4);
     image[isa.IMAGE_STEPS / 4] = this.#steps.length;
     image[isa.IMAGE_PARALLEL / 4] = parallel ? 1 : 0;
     image[isa.IMAGE_SCRATCH / 4] = this.#bases.scratch;
@@ -162,15 +168,22 @@ class Linker {
     return image;
   }
 
-  /** Writes instructions from byte `at` on; returns where they end. */
+  /** Writes instructions from byte `at` on, their operand tables behind those before; returns where the instructions end. */
   #encode(image: Uint32Array, at: number, instrs: readonly MachineInstr[], phaseIdx: number): number {
-    for (const { op, width, d, a, b, c, e, f } of instrs) {
-      const words: readonly Word[] = [op, width, ...d, ...a, ...b, ...c, e, f];
+    const write = (words: readonly Word[], place: number): void => {
       image.set(
         words.map((word) => this.#resolve(word, phaseIdx)),
-        at / 4,
+        place / 4,
       );
+    };
+    for (const { op, width, d, a, b, c, e, f, operands } of instrs) {
+      const table = op === isa.OP_FUSED ? [this.#bases.image + this.#operandsAt, 0] : a;
+      write([op, width, ...d, ...table, ...b, ...c, e, f], at);
       at += isa.INSTR_BYTES;
+      for (const { slot } of operands) {
+        write(slot, this.#operandsAt);
+        this.#operandsAt += isa.OPERAND_BYTES;
+      }
     }
     return at;
   }

@@ -6,14 +6,16 @@
 // row of numbers after another, and every value that differs between them is `full`.
 //
 // Two things save memory traffic. A loaded state is read in place, unless the phase overwrites it before its last use; and the
-// instruction whose result is stored writes it where it belongs. Additions and subtractions absorb a product used nowhere else.
+// instruction whose result is stored writes it where it belongs. In the end the instructions are put in an order in which pointwise ones
+// stand together, and each run of these becomes a function.
 
-import { bytesOf, type DType } from "../../core/dtype.ts";
+import { bytesOf } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
 import { accessesOf, operandsOf } from "../instr.ts";
 import { phaseKind } from "../kinds.ts";
 import type { Binding, BindingId, Instr, PanelLayout, Phase, Program, ValueId } from "../program.ts";
 import { allocateRegisters } from "./allocate.ts";
+import { type Functions, fuse } from "./fuse.ts";
 import * as isa from "./isa.ts";
 import {
   type ContractionCost,
@@ -21,6 +23,7 @@ import {
   type MachinePhase,
   machineInstr,
   type Reduction,
+  registersRead,
   type Slot,
   TILE_NUMBERS,
   TILE_ROWS,
@@ -29,6 +32,7 @@ import {
 } from "./machine.ts";
 import { arity, OPCODES, vectorCost } from "./opcodes.ts";
 import { PROFILE_KINDS } from "./profile.ts";
+import { schedule } from "./schedule.ts";
 
 /** How much of a tile a value fills; `none` for instructions without a value. */
 type Extent = "none" | "scalar" | "sample" | "row" | "full";
@@ -43,8 +47,13 @@ const HOW = { sum: isa.HOW_SUM, max: isa.HOW_MAX, min: isa.HOW_MIN } as const;
  *
  * @throws {BackendError} "program" when the phase breaks a rule of program.ts
  */
-export function lowerPhase(program: Program, phaseIdx: number, layout: PanelLayout, dtype: DType): MachinePhase {
-  return new PhaseLowering(program, phaseIdx, layout, dtype).lower();
+export function lowerPhase(
+  program: Program,
+  phaseIdx: number,
+  layout: PanelLayout,
+  functions: Functions,
+): MachinePhase {
+  return new PhaseLowering(program, phaseIdx, layout, functions).lower();
 }
 
 class PhaseLowering {
@@ -52,14 +61,13 @@ class PhaseLowering {
   readonly #phaseIdx: number;
   readonly #phase: Phase;
   readonly #batch: boolean;
+  readonly #functions: Functions;
   /** Bytes of one number, and of one row of a full value. */
   readonly #size: number;
   readonly #width: number;
   readonly #tileRows: number;
 
   readonly #extents: Extent[] = [];
-  /** By product: the instruction that absorbs it. */
-  readonly #absorbedBy = new Map<ValueId, number>();
   readonly #lastUse: number[] = [];
   /** By value: the store whose place it is computed in. */
   readonly #forwarded = new Map<ValueId, StoreInstr>();
@@ -76,12 +84,13 @@ class PhaseLowering {
   #nRegisters = 0;
   #perRow = 0;
 
-  constructor(program: Program, phaseIdx: number, layout: PanelLayout, dtype: DType) {
+  constructor(program: Program, phaseIdx: number, layout: PanelLayout, functions: Functions) {
+    this.#functions = functions;
     this.#program = program;
     this.#phaseIdx = phaseIdx;
     this.#phase = program.phases[phaseIdx]!;
     this.#batch = this.#phase.lanes === "batch";
-    this.#size = bytesOf(dtype);
+    this.#size = bytesOf(functions.dtype);
     this.#width = this.#size * (this.#batch ? layout.panel : 1);
     this.#tileRows = !this.#batch ? TILE_NUMBERS : this.#walksDenseColumns() ? WIDE_TILE_ROWS : TILE_ROWS;
   }
@@ -90,7 +99,6 @@ class PhaseLowering {
     const { instrs, rows } = this.#phase;
     if (!Number.isInteger(rows) || rows < 1) throw this.#error(0, "a positive number of rows", `${rows}`);
     this.#findExtents();
-    this.#absorbProducts();
     this.#findLastUses();
     this.#findWrites();
     this.#forwardStores();
@@ -98,7 +106,12 @@ class PhaseLowering {
       this.#slots.push(this.#emit(instr, i));
     });
     const registerBytes = Math.ceil((this.#tileRows * this.#width) / 64) * 64;
-    const { prologue, body, scratchBytes } = allocateRegisters(this.#prologue, this.#body, registerBytes);
+    const readByTiles = new Set(this.#body.flatMap(registersRead));
+    const { prologue, body, scratchBytes } = allocateRegisters(
+      fuse(schedule(this.#prologue), readByTiles, this.#functions),
+      fuse(schedule(this.#body), new Set(), this.#functions),
+      registerBytes,
+    );
     return {
       profile: PROFILE_KINDS.indexOf(phaseKind(this.#program, this.#phase)),
       rows,
@@ -202,35 +215,11 @@ class PhaseLowering {
     return row && sample ? "full" : row ? "row" : sample ? "sample" : "scalar";
   }
 
-  /** Additions and subtractions of a product that nobody else uses: computed in one pass, with the same two roundings. */
-  #absorbProducts(): void {
-    const { instrs } = this.#phase;
-    const nUses = instrs.map(() => 0);
-    for (const instr of instrs) for (const v of operandsOf(instr)) nUses[v]!++;
-    for (const [i, instr] of instrs.entries()) {
-      const candidates =
-        instr.op === "add" || instr.op === "sub" ? [instr.args[1]!, instr.args[0]!] : accumulated(instr);
-      const product = candidates.find((v) => nUses[v] === 1 && this.#absorbable(v, instr, i));
-      if (product !== undefined) this.#absorbedBy.set(product, i);
-    }
-  }
-
-  #absorbable(product: ValueId, user: Instr, userIdx: number): boolean {
-    const mul = this.#phase.instrs[product]!;
-    if (mul.op !== "mul") return false;
-    const extent = user.op === "store" ? "full" : this.#extents[userIdx]!;
-    if (extent !== this.#extents[product] || (extent !== "full" && extent !== "row")) return false;
-    // A fused instruction has no form that broadcasts rows.
-    const operands = [...mul.args, ...operandsOf(user).filter((v) => v !== product)];
-    return extent === "row" || operands.every((v) => this.#extents[v] !== "row");
-  }
-
-  /** Where each value is read for the last time: an absorbed product reads its factors where it is absorbed. */
+  /** Where each value is read for the last time. */
   #findLastUses(): void {
     for (const [i, instr] of this.#phase.instrs.entries()) {
       this.#lastUse.push(i);
-      const at = this.#absorbedBy.get(i) ?? i;
-      for (const v of operandsOf(instr)) this.#lastUse[v] = Math.max(this.#lastUse[v]!, at);
+      for (const v of operandsOf(instr)) this.#lastUse[v] = i;
     }
   }
 
@@ -258,7 +247,7 @@ class PhaseLowering {
       const maker = this.#phase.instrs[instr.value]!;
       const sole = this.#writes.get(instr.binding)!.length === 1;
       if (!sole || maker.op === "load" || this.#extents[instr.value] !== "full") continue;
-      if (this.#absorbedBy.has(instr.value) || this.#forwarded.has(instr.value)) continue;
+      if (this.#forwarded.has(instr.value)) continue;
       const oldLoads = this.#loadsBefore(instr.binding, i);
       const safe = oldLoads.every((load) => load < instr.value && this.#lastUse[load]! <= lastRead(maker, instr.value));
       if (!safe) continue;
@@ -310,7 +299,7 @@ class PhaseLowering {
       case "matmulT":
         return this.#emitMatmulT(instr, i);
       case "store":
-        return this.#emitStore(instr, i);
+        return this.#emitStore(instr);
       case "scatter": {
         const table = { a: this.#tiled(instr.table, this.#width), ...this.#table(instr.table, i) };
         const b = this.#full(instr.index);
@@ -324,7 +313,7 @@ class PhaseLowering {
         return this.#effect({ op: isa.OP_REDUCE_LANES, d, a: this.#full(instr.value), e });
       }
       default:
-        return this.#absorbedBy.has(i) ? NOWHERE : this.#emitPointwise(instr, i, width);
+        return this.#emitPointwise(instr, i, width);
     }
   }
 
@@ -340,12 +329,10 @@ class PhaseLowering {
   }
 
   #emitPointwise(instr: PointwiseInstr, i: number, width: number): Slot {
-    const product = instr.args.find((v) => this.#absorbedBy.get(v) === i);
-    if (product !== undefined) return this.#emitAbsorbed(instr, i, product, width);
     const op = OPCODES[instr.op];
-    if (instr.args.length !== 2) {
+    if (instr.args.length !== 2 || instr.op === "pow") {
       const [a, b, c] = instr.args.map((v) => this.#operand(v, width));
-      return this.#define(i, { op, a: a!, ...(b && c ? { b, c } : {}) }, width);
+      return this.#define(i, { op, a: a!, ...(b ? { b } : {}), ...(c ? { c } : {}) }, width);
     }
     const { a, b, e } = this.#operandPair(instr.args[0]!, instr.args[1]!, width);
     return this.#define(i, { op, a, b, e }, width);
@@ -359,24 +346,9 @@ class PhaseLowering {
     return { a: this.#operand(x, width), b: this.#operand(y, width), e: isa.MODE_FULL };
   }
 
-  #emitAbsorbed(instr: PointwiseInstr, i: number, product: ValueId, width: number): Slot {
-    const second = instr.args[1] === product;
-    const other = instr.args[second ? 0 : 1]!;
-    const op = instr.op === "add" ? isa.OP_MUL_ADD : second ? isa.OP_MUL_SUB : isa.OP_MUL_RSUB;
-    return this.#define(i, { op, a: this.#operand(other, width), ...this.#factors(product, width) }, width);
-  }
-
-  #factors(product: ValueId, width: number): { b: Slot; c: Slot } {
-    const [b, c] = (this.#phase.instrs[product] as PointwiseInstr).args;
-    return { b: this.#operand(b!, width), c: this.#operand(c!, width) };
-  }
-
-  #emitStore(instr: StoreInstr, i: number): Slot {
+  #emitStore(instr: StoreInstr): Slot {
     if (this.#forwarded.get(instr.value) === instr) return NOWHERE;
     const d = this.#tiled(instr.binding, this.#width);
-    if (this.#absorbedBy.get(instr.value) === i) {
-      return this.#effect({ op: isa.OP_MUL_ADD, d, a: d, ...this.#factors(instr.value, this.#width) });
-    }
     const row = this.#batch && this.#extents[instr.value] === "row";
     const value = this.#slots[instr.value]!;
     if (instr.accumulate) {
@@ -591,11 +563,6 @@ function sparseParts(
 function bitsOf(value: number): Slot {
   const [low, high] = new Uint32Array(Float64Array.of(value).buffer);
   return [low!, high!];
-}
-
-/** The value that a store adds to memory. */
-function accumulated(instr: Instr): readonly ValueId[] {
-  return instr.op === "store" && instr.accumulate ? [instr.value] : [];
 }
 
 /**

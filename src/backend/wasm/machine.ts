@@ -1,6 +1,7 @@
 // Machine code of the interpreter before its addresses are known: what lower.ts makes, allocate.ts completes and link.ts places.
 
 import type { BindingId } from "../program.ts";
+import * as isa from "./isa.ts";
 
 /** Rows of a tile of a state phase. Not a function of the panel: reductions must not depend on it. */
 export const TILE_ROWS = 32;
@@ -29,6 +30,12 @@ export type Slot = readonly [Word, Word];
 
 export const NO_SLOT: Slot = [0, 0];
 
+/** A place that generated code reads or writes. */
+export interface Operand {
+  readonly slot: Slot;
+  readonly written: boolean;
+}
+
 /** One record; field by field as in isa.ts. */
 export interface MachineInstr {
   readonly op: number;
@@ -39,6 +46,8 @@ export interface MachineInstr {
   readonly c: Slot;
   readonly e: Word;
   readonly f: Word;
+  /** OP_FUSED: its operand table. */
+  readonly operands: readonly Operand[];
 }
 
 /** A reduction over rows: every tile leaves `width` bytes, folded into the binding after the phase. */
@@ -81,7 +90,24 @@ export function machineInstr(
   width: number,
   fields: Partial<Omit<MachineInstr, "op" | "width">>,
 ): MachineInstr {
-  return { op, width, d: NO_SLOT, a: NO_SLOT, b: NO_SLOT, c: NO_SLOT, e: 0, f: 0, ...fields };
+  return { op, width, d: NO_SLOT, a: NO_SLOT, b: NO_SLOT, c: NO_SLOT, e: 0, f: 0, operands: [], ...fields };
+}
+
+/** Whether the instruction is one of those of which fuse.ts makes functions. */
+export function isFusable({ op }: MachineInstr): boolean {
+  return op >= isa.OP_NEG && op < isa.OP_SPMM;
+}
+
+/** Registers that an instruction reads; effects read the value that goes out. */
+export function registersRead({ op, d, a, b, c, operands }: MachineInstr): readonly number[] {
+  const read = operands.flatMap(({ slot, written }) => (written ? [] : [slot]));
+  return [a, b, c, ...(op >= isa.OP_SCATTER ? [d] : []), ...read].map(registerOf).filter((r) => r !== null);
+}
+
+/** Registers that an instruction writes. */
+export function registersWritten({ op, d, operands }: MachineInstr): readonly number[] {
+  const written = operands.flatMap((operand) => (operand.written ? [operand.slot] : []));
+  return [...(op >= isa.OP_SCATTER ? [] : [d]), ...written].map(registerOf).filter((r) => r !== null);
 }
 
 /** The register a slot names, or null. */

@@ -22,10 +22,18 @@ export interface WasmModule {
   readonly [compiled]: true;
 }
 
+/** Where the interpreter finds functions of generated code; one per thread. */
+export interface Table {
+  readonly length: number;
+  grow(by: number): number;
+  set(index: number, entry: unknown): void;
+}
+
 /** The exports of assembly/index.ts for one precision. */
 export interface Kernels {
   /** First byte that the host may use. */
   readonly heapBase: number;
+  readonly table: Table;
   /** Runs an image as thread 0; false when another thread has failed. */
   submit(control: number, image: number): boolean;
   /** Serves jobs as a worker until a thread fails. */
@@ -35,6 +43,7 @@ export interface Kernels {
 /** The part of the WebAssembly interface used here; TypeScript declares it in its browser library only. */
 interface WebAssemblyApi {
   readonly Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => WasmMemory;
+  readonly Module: new (bytes: Uint8Array) => WasmModule;
   readonly Instance: new (
     module: WasmModule,
     imports: object,
@@ -62,6 +71,18 @@ export async function loadModule(debug: boolean): Promise<WasmModule> {
   return webAssembly.compile(bytes);
 }
 
+/** Compiles generated code at once: it is small. */
+export function compileModule(bytes: Uint8Array): WasmModule {
+  return new webAssembly.Module(bytes);
+}
+
+/** Puts the functions of a module of generated code (codegen.ts) at the end of a thread's table. */
+export function extendTable(table: Table, module: WasmModule, nFunctions: number, memory: WasmMemory): void {
+  const { exports } = new webAssembly.Instance(module, { env: { memory } });
+  const first = table.grow(nFunctions);
+  for (let i = 0; i < nFunctions; i++) table.set(first + i, exports[`${i}`]);
+}
+
 /** Shared memory that can grow to `maxPages`. */
 export function createMemory(maxPages: number): WasmMemory {
   return new webAssembly.Memory({ initial: Math.min(INITIAL_PAGES, maxPages), maximum: maxPages, shared: true });
@@ -73,17 +94,19 @@ const LOOKS = 20;
 /**
  * An instance of the module for the calling thread.
  *
+ * @param install brings modules of generated code to a worker, until it has as many as asked for
  * @param patienceMs how long the thread waits for others before it takes them for dead; nobody can tell it while it waits
  */
 export function instantiate(
   module: WasmModule,
   memory: WasmMemory,
   dtype: DType,
+  install: (count: number) => void,
   patienceMs: number = Number.POSITIVE_INFINITY,
 ): Kernels {
   const imports = {
     env: { memory, abort: abort.bind(null, memory) },
-    executor: { now: () => performance.now() },
+    executor: { now: () => performance.now(), install },
     barrier: { sleep: sleeper(memory, patienceMs) },
   };
   const { exports } = new webAssembly.Instance(module, imports);
@@ -92,6 +115,7 @@ export function instantiate(
   return {
     // WASM hands addresses over as signed numbers.
     heapBase: (exports.heapBase as () => number)() >>> 0,
+    table: exports.table as Table,
     submit: (control, image) => submit(control, image) !== 0,
     workerLoop: exports[`workerLoop${suffix}`] as (control: number, thread: number) => void,
   };

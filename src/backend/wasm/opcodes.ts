@@ -32,8 +32,9 @@ export const OPCODES: Readonly<Record<PointwiseOp, number>> = {
 
 /** Number of arguments of a pointwise operation. */
 export function arity(op: PointwiseOp): 1 | 2 | 3 {
+  if (op === "select") return 3;
   const opcode = OPCODES[op];
-  return opcode < isa.OP_ADD ? 1 : opcode < isa.OP_SELECT ? 2 : 3;
+  return opcode >= isa.OP_ADD || op === "pow" ? 2 : 1;
 }
 
 /** Nanoseconds per 16 bytes: for deciding who works, not for predicting how long. */
@@ -54,6 +55,6 @@ export function vectorCost(opcode: number): number {
     case isa.OP_GATHER:
       return 4;
     default:
-      return 0.5;
+      return 0.25;
   }
 }

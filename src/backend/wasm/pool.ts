@@ -6,8 +6,15 @@ import { once } from "node:events";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { DType } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
-import { CONTROL_FAILED, CONTROL_GENERATION, CONTROL_JOB, CONTROL_PROFILE, CONTROL_THREADS } from "./isa.ts";
-import type { Kernels, WasmMemory, WasmModule } from "./module.ts";
+import {
+  CONTROL_FAILED,
+  CONTROL_GENERATION,
+  CONTROL_JOB,
+  CONTROL_MODULES,
+  CONTROL_PROFILE,
+  CONTROL_THREADS,
+} from "./isa.ts";
+import { extendTable, type Kernels, type WasmMemory, type WasmModule } from "./module.ts";
 
 export interface PoolOptions {
   readonly module: WasmModule;
@@ -28,13 +35,19 @@ export interface WorkerStart {
   readonly dtype: DType;
   readonly control: number;
   readonly thread: number;
-  /** For the reason, should the thread fail: the host reads it without waiting. */
-  readonly failures: MessagePort;
+  /** Brings modules of generated code, and takes back the reason, should the thread fail. Both sides read it without waiting. */
+  readonly port: MessagePort;
+}
+
+/** A module of generated code on its way to a thread. */
+export interface GeneratedModule {
+  readonly module: WasmModule;
+  readonly nFunctions: number;
 }
 
 interface Member {
   readonly worker: Worker;
-  readonly failures: MessagePort;
+  readonly port: MessagePort;
 }
 
 /** Marks the pool as failed and wakes whoever waits. Called by the thread that failed. */
@@ -92,6 +105,14 @@ export class ThreadPool {
     this.check();
   }
 
+  /** Brings a module of generated code to all threads; workers take it when their next job begins. */
+  publish(generated: GeneratedModule): void {
+    const { kernels, memory, control } = this.#options;
+    extendTable(kernels.table, generated.module, generated.nFunctions, memory);
+    for (const { port } of this.#members) port.postMessage(generated);
+    new Uint32Array(memory.buffer, control)[CONTROL_MODULES / 4]!++;
+  }
+
   /** @throws {BackendError} when a thread has failed earlier */
   check(): void {
     if (this.#failure) throw this.#failure;
@@ -108,11 +129,11 @@ export class ThreadPool {
   async #start(thread: number): Promise<void> {
     const { module, memory, dtype, control } = this.#options;
     const { port1, port2 } = new MessageChannel();
-    const start: WorkerStart = { module, memory, dtype, control, thread, failures: port2 };
+    const start: WorkerStart = { module, memory, dtype, control, thread, port: port2 };
     // Options of the caller's node, such as --input-type, need not make sense for a worker.
     const options = { workerData: start, transferList: [port2], execArgv: [] };
     const worker = new Worker(new URL("./worker.js", import.meta.url), options);
-    this.#members.push({ worker, failures: port1 });
+    this.#members.push({ worker, port: port1 });
     port1.unref();
     try {
       await once(worker, "message");
@@ -144,8 +165,8 @@ export class ThreadPool {
 
   /** What a failed worker said. */
   #reason(): string {
-    for (const { failures } of this.#members) {
-      const received = receiveMessageOnPort(failures) as { readonly message: string } | undefined;
+    for (const { port } of this.#members) {
+      const received = receiveMessageOnPort(port) as { readonly message: string } | undefined;
       if (received) return received.message;
     }
     return "a worker stopped";

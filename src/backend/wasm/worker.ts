@@ -1,17 +1,26 @@
 // A thread of the pool: instantiates the module on the shared memory and serves jobs inside WASM.
 
-import { parentPort, workerData } from "node:worker_threads";
-import { instantiate } from "./module.ts";
-import { raiseFailure, type WorkerStart } from "./pool.ts";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { extendTable, instantiate } from "./module.ts";
+import { type GeneratedModule, raiseFailure, type WorkerStart } from "./pool.ts";
 
-function serve(start: WorkerStart): void {
-  const { workerLoop } = instantiate(start.module, start.memory, start.dtype);
+function serve({ module, memory, dtype, control, thread, port }: WorkerStart): void {
+  let installed = 0;
+  // Called from within WASM, where a worker spends its life: messages are taken without an event loop.
+  const install = (count: number): void => {
+    for (; installed < count; installed++) {
+      const received = receiveMessageOnPort(port) as { readonly message: GeneratedModule } | undefined;
+      if (!received) throw new Error(`expected ${count} modules of generated code, got ${installed}`);
+      extendTable(table, received.message.module, received.message.nFunctions, memory);
+    }
+  };
+  const { table, workerLoop } = instantiate(module, memory, dtype, install);
   parentPort?.postMessage("ready");
   try {
-    workerLoop(start.control, start.thread);
+    workerLoop(control, thread);
   } catch (error) {
-    start.failures.postMessage(`${error}`);
-    raiseFailure(start.memory, start.control);
+    port.postMessage(`${error}`);
+    raiseFailure(memory, control);
   }
 }
 

@@ -59,7 +59,7 @@ export class Workspace {
   link(bound: WasmBound): Uint32Array {
     const known = this.#linked.get(bound);
     if (known?.generation === this.#generation) return known.image;
-    const bases = { shared: this.#shared.address, scratch: this.#scratch.address };
+    const bases = { shared: this.#shared.address, scratch: this.#scratch.address, image: this.#image.address };
     const image = link(bound.executable, bound.bound, bases, this.#threads);
     this.#linked.set(bound, { image, generation: this.#generation });
     return image;

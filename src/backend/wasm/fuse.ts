@@ -1,0 +1,144 @@
+// Runs of pointwise instructions become calls of generated functions. Within a run a value is a local variable; it passes through
+// memory only where an instruction outside reads it.
+
+import type { DType } from "../../core/dtype.ts";
+import { functionOf, type Run, type RunValue } from "./codegen.ts";
+import * as isa from "./isa.ts";
+import {
+  isFusable,
+  type MachineInstr,
+  machineInstr,
+  type Operand,
+  registerOf,
+  registersRead,
+  type Slot,
+  type Word,
+} from "./machine.ts";
+
+/** What generated functions are made for and kept in. */
+export interface Functions {
+  readonly dtype: DType;
+  /** Lowest address of an operand where functions check them, else null. */
+  readonly firstAddress: number | null;
+  /** The place of a function in the table that OP_FUSED calls. */
+  place(code: Uint8Array): number;
+}
+
+/**
+ * The code with its runs of fusable instructions replaced.
+ *
+ * @param kept registers that code elsewhere reads
+ */
+export function fuse(
+  code: readonly MachineInstr[],
+  kept: ReadonlySet<number>,
+  functions: Functions,
+): readonly MachineInstr[] {
+  const fused: MachineInstr[] = [];
+  for (let begin = 0; begin < code.length; ) {
+    const end = endOfRun(code, begin);
+    if (end === begin) fused.push(code[begin++]!);
+    else {
+      const later = new Set(code.slice(end).flatMap(registersRead));
+      const live = (register: number): boolean => kept.has(register) || later.has(register);
+      fused.push(call(code.slice(begin, end), live, functions));
+      begin = end;
+    }
+  }
+  return fused;
+}
+
+function endOfRun(code: readonly MachineInstr[], begin: number): number {
+  let end = begin;
+  while (end < code.length && isFusable(code[end]!) && code[end]!.width === code[begin]!.width) end++;
+  return end;
+}
+
+function call(code: readonly MachineInstr[], live: (register: number) => boolean, functions: Functions): MachineInstr {
+  const { dtype, firstAddress } = functions;
+  const { width } = code[0]!;
+  const builder = new RunBuilder();
+  for (const instr of code) builder.add(instr);
+  const { operands, values, stores } = builder.finish(live);
+  const places = operands.map(({ slot }) => ({ register: registerOf(slot) !== null }));
+  const run: Run = { dtype, width, operands: places, values, stores };
+  return { ...machineInstr(isa.OP_FUSED, width, { e: functions.place(functionOf(run, firstAddress)) }), operands };
+}
+
+class RunBuilder {
+  readonly #operands: { readonly slot: Slot; written: boolean }[] = [];
+  readonly #operandOf = new Map<string, number>();
+  readonly #values: RunValue[] = [];
+  /** By place: the value that is (or will be) there. */
+  readonly #known = new Map<string, number>();
+  readonly #splats = new Map<string, number>();
+  /** By place: what is computed for it. */
+  readonly #results = new Map<string, { readonly slot: Slot; readonly value: number }>();
+
+  add({ op, d, a, b, c, e }: MachineInstr): void {
+    const value = this.#compute(op, a, b, c, e);
+    this.#known.set(keyOf(d), value);
+    this.#results.set(keyOf(d), { slot: d, value });
+  }
+
+  finish(
+    live: (register: number) => boolean,
+  ): Pick<Run, "values" | "stores"> & { readonly operands: readonly Operand[] } {
+    const stores: { operand: number; value: number }[] = [];
+    for (const { slot, value } of this.#results.values()) {
+      const register = registerOf(slot);
+      if (register !== null && !live(register)) continue;
+      const operand = this.#operand(slot);
+      this.#operands[operand]!.written = true;
+      stores.push({ operand, value });
+    }
+    return { operands: this.#operands, values: this.#values, stores };
+  }
+
+  #compute(op: number, a: Slot, b: Slot, c: Slot, e: Word): number {
+    if (op === isa.OP_COPY) return this.#load(a);
+    if (op === isa.OP_SPLAT_ROW) return this.#splat(a);
+    const unary = op < isa.OP_ADD;
+    if (unary) return this.#value({ op, args: [this.#load(a)] });
+    if (op === isa.OP_SELECT) return this.#value({ op, args: [this.#load(a), this.#load(b), this.#load(c)] });
+    const first = e === isa.MODE_ROW_A ? this.#splat(a) : this.#load(a);
+    const second = e === isa.MODE_ROW_B ? this.#splat(b) : this.#load(b);
+    return this.#value({ op, args: [first, second] });
+  }
+
+  #load(slot: Slot): number {
+    const key = keyOf(slot);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const value = this.#value({ op: "load", operand: this.#operand(slot) });
+    this.#known.set(key, value);
+    return value;
+  }
+
+  #splat(slot: Slot): number {
+    const key = keyOf(slot);
+    const known = this.#splats.get(key);
+    if (known !== undefined) return known;
+    const value = this.#value({ op: "splat", operand: this.#operand(slot) });
+    this.#splats.set(key, value);
+    return value;
+  }
+
+  #value(value: RunValue): number {
+    return this.#values.push(value) - 1;
+  }
+
+  #operand(slot: Slot): number {
+    const key = keyOf(slot);
+    const known = this.#operandOf.get(key);
+    if (known !== undefined) return known;
+    const operand = this.#operands.push({ slot, written: false }) - 1;
+    this.#operandOf.set(key, operand);
+    return operand;
+  }
+}
+
+/** Equal for equal slots. */
+function keyOf(slot: Slot): string {
+  return JSON.stringify(slot);
+}
