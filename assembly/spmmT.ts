@@ -122,12 +122,15 @@ function column<T, I, S, C, D>(
     const gc = sizeof<T>() === 4 ? rowOf<I, S>(g, idx + 2 * sizeof<I>()) : 0;
     const gd = sizeof<T>() === 4 ? rowOf<I, S>(g, idx + 3 * sizeof<I>()) : 0;
     if (wanted<C>()) {
-      const w = v128.load(value);
-      c0 = addProducts<T>(c0, w, ga, gb, gc, gd);
-      if (sizeof<S>() > 1) c1 = addProducts<T>(c1, w, ga + 16, gb + 16, gc + 16, gd + 16);
+      const wa = v128.load_splat<T>(value);
+      const wb = v128.load_splat<T>(value, sizeof<T>());
+      const wc = sizeof<T>() === 4 ? v128.load_splat<T>(value, 8) : wa;
+      const wd = sizeof<T>() === 4 ? v128.load_splat<T>(value, 12) : wa;
+      c0 = addProducts<T>(c0, wa, wb, wc, wd, ga, gb, gc, gd);
+      if (sizeof<S>() > 1) c1 = addProducts<T>(c1, wa, wb, wc, wd, ga + 16, gb + 16, gc + 16, gd + 16);
       if (sizeof<S>() > 2) {
-        c2 = addProducts<T>(c2, w, ga + 32, gb + 32, gc + 32, gd + 32);
-        c3 = addProducts<T>(c3, w, ga + 48, gb + 48, gc + 48, gd + 48);
+        c2 = addProducts<T>(c2, wa, wb, wc, wd, ga + 32, gb + 32, gc + 32, gd + 32);
+        c3 = addProducts<T>(c3, wa, wb, wc, wd, ga + 48, gb + 48, gc + 48, gd + 48);
       }
     }
     if (wanted<D>()) {
@@ -177,15 +180,21 @@ function rowOf<I, S>(g: usize, idx: usize): usize {
   return row;
 }
 
-/** c + w[0]·a + w[1]·b + w[2]·c + w[3]·d, added from left to right; in f64 only the first two. */
-function addProducts<T>(sum: v128, w: v128, a: usize, b: usize, c: usize, d: usize): v128 {
-  sum = v128.add<T>(sum, v128.mul<T>(v128.splat<T>(v128.extract_lane<T>(w, 0)), v128.load(a)));
-  sum = v128.add<T>(sum, v128.mul<T>(v128.splat<T>(v128.extract_lane<T>(w, 1)), v128.load(b)));
-  if (sizeof<T>() === 4) {
-    sum = v128.add<T>(sum, v128.mul<T>(v128.splat<T>(v128.extract_lane<T>(w, 2)), v128.load(c)));
-    sum = v128.add<T>(sum, v128.mul<T>(v128.splat<T>(v128.extract_lane<T>(w, 3)), v128.load(d)));
-  }
-  return sum;
+/** sum + wa·a + wb·b + wc·c + wd·d of the vectors at a … d, added from left to right; in f64 only the first two. */
+function addProducts<T>(
+  sum: v128,
+  wa: v128,
+  wb: v128,
+  wc: v128,
+  wd: v128,
+  a: usize,
+  b: usize,
+  c: usize,
+  d: usize,
+): v128 {
+  sum = v128.add<T>(v128.add<T>(sum, v128.mul<T>(wa, v128.load(a))), v128.mul<T>(wb, v128.load(b)));
+  if (sizeof<T>() === 8) return sum;
+  return v128.add<T>(v128.add<T>(sum, v128.mul<T>(wc, v128.load(c))), v128.mul<T>(wd, v128.load(d)));
 }
 
 /** The products of a row with x, its vectors added as a tree: the lane sum of the result is the row's product with x. */

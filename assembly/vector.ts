@@ -23,14 +23,19 @@ export function sumLanes<T>(v: v128): T {
 }
 
 /**
- * The lane sums of `lanes<T>()` vectors as one vector (f64 reads only a and b): a transposition and additions, so every sum has
- * the order of `sumLanes`.
+ * The lane sums of `lanes<T>()` vectors as one vector (f64 reads only a and b): even and odd lanes of pairs are added, twice, so every
+ * sum has the order of `sumLanes`. These shuffles are the ones that x86 has (shufps).
  */
 export function sumLanesOf<T>(a: v128, b: v128, c: v128, d: v128): v128 {
   if (sizeof<T>() === 8) return v128.add<T>(v128.shuffle<T>(a, b, 0, 2), v128.shuffle<T>(a, b, 1, 3));
-  const ab = v128.add<T>(v128.shuffle<T>(a, b, 0, 4, 2, 6), v128.shuffle<T>(a, b, 1, 5, 3, 7)); // a01 b01 a23 b23
-  const cd = v128.add<T>(v128.shuffle<T>(c, d, 0, 4, 2, 6), v128.shuffle<T>(c, d, 1, 5, 3, 7));
-  return v128.add<T>(v128.shuffle<T>(ab, cd, 0, 1, 4, 5), v128.shuffle<T>(ab, cd, 2, 3, 6, 7));
+  const ab = sumPairs<T>(a, b); // a01 a23 b01 b23
+  const cd = sumPairs<T>(c, d);
+  return sumPairs<T>(ab, cd);
+}
+
+/** a0 + a1, a2 + a3, b0 + b1, b2 + b3. */
+function sumPairs<T>(a: v128, b: v128): v128 {
+  return v128.add<T>(v128.shuffle<T>(a, b, 0, 2, 4, 6), v128.shuffle<T>(a, b, 1, 3, 5, 7));
 }
 
 /**
