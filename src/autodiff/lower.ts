@@ -4,7 +4,8 @@
 //    crosses from one space to another (a per-sample result used by neurons), must be complete, so it costs a step.
 // 2. Contractions and reductions run at their step. A pointwise value has no phase of its own: it is computed in every phase
 //    that demands it (so it fuses with the contraction before or after it), unless several phases demand it and it is dearer to
-//    recompute than to store; then the first of them stores it and the others load it.
+//    recompute than to store; then the first of them stores it and the others load it. What a phase has at hand anyway makes
+//    recomputing cheap there: that is known only when all values have their places, so then the choice is made once more.
 // 3. Each phase becomes a straight list of instructions; values that pass through memory become temporaries with lifetimes.
 
 import { accessesOf } from "../backend/instr.ts";
@@ -13,8 +14,14 @@ import { POINTWISE } from "../ops/pointwise.ts";
 import { gathersFirst, isContraction, type Matrix, type Value } from "../ops/value.ts";
 import type { Effect, Graph } from "./graph.ts";
 
-/** A pointwise value demanded by several phases is stored when recomputing it costs more than this many additions. */
+/** A pointwise value demanded by several phases is stored when recomputing it from leaves costs more than this many additions. */
 const RECOMPUTE_LIMIT = 3;
+/**
+ * Additions that take as long as bringing one state from memory, or to it (which reads what was there before). A fused addition
+ * keeps its operands in registers, so the ratio is that of a processor's speed and its bandwidth, rounded down.
+ */
+const LOAD_COST = 2;
+const STORE_COST = 4;
 
 interface PhaseKey {
   readonly step: number;
@@ -49,10 +56,16 @@ class Lowering {
   /** Values whose store effect already puts them in a readable binding. */
   readonly #outputOf = new Map<number, string>();
   readonly #leafNames: ReadonlySet<string>;
+  /** Leaves whose bindings effects write. */
+  readonly #overwritten: ReadonlySet<string>;
+  /** By value: the phases that compute with it. */
+  readonly #demand: readonly Set<string>[];
 
   constructor(graph: Graph) {
     this.#graph = graph;
     this.#leafNames = new Set(graph.values.flatMap((v) => (v.op.type === "leaf" ? [v.op.name] : [])));
+    this.#overwritten = new Set(graph.effects.flatMap((e) => (e.type === "store" ? [e.name] : [])));
+    this.#demand = graph.values.map(() => new Set());
     this.#live = liveValues(graph);
     this.#steps = stepsOf(graph, this.#live);
   }
@@ -127,7 +140,7 @@ class Lowering {
   /** Decides for every live value where it is computed and whether it passes through memory; consumers before producers. */
   #place(): void {
     const { values, effects } = this.#graph;
-    const demand: Set<string>[] = values.map(() => new Set());
+    const demand = this.#demand;
     const gathered = new Set<number>();
     for (const e of effects) {
       const phase = this.#phaseOfEffect(e);
@@ -146,11 +159,55 @@ class Lowering {
       this.#computedIn[id] = this.#placeValue(v, demand[id]!, gathered.has(id));
       const phases = this.#computedIn[id]!;
       v.args.forEach((arg, i) => {
-        if (!needsHome(arg)) return;
         if (gathersFirst(v) && i === 0) gathered.add(arg.id);
         else for (const p of phases) demand[arg.id]!.add(p);
       });
     }
+    for (const v of values) {
+      const onlyShared = this.#storedAs.has(v.id) && !gathered.has(v.id) && !this.#outputOf.has(v.id);
+      if (onlyShared && v.op.type === "pointwise" && v.kind === "state") this.#reconsider(v);
+    }
+  }
+
+  /** Has every phase that demands `v` compute it, if that costs less than passing it through memory. */
+  #reconsider(v: Value): void {
+    const first = this.#storedIn.get(v.id)!;
+    const others = [...this.#demand[v.id]!].filter((p) => p !== first);
+    const passing = STORE_COST + LOAD_COST * others.length;
+    let recomputing = 0;
+    for (const p of others) recomputing += this.#costIn(p, v, new Set());
+    if (recomputing > passing) return;
+    this.#storedAs.delete(v.id);
+    this.#storedIn.delete(v.id);
+    for (const p of others) this.#computeIn(p, v);
+  }
+
+  /** Additions and loads that it takes to compute `v` in phase `p`, with what is there. `counted`: values that are paid for. */
+  #costIn(p: string, v: Value, counted: Set<number>): number {
+    let cost = v.op.type === "pointwise" ? POINTWISE[v.op.fn].cost : 0;
+    for (const arg of v.args) {
+      if (counted.has(arg.id) || this.#demand[arg.id]!.has(p)) continue;
+      counted.add(arg.id);
+      if (this.#isInMemory(arg)) cost += arg.kind === "state" ? LOAD_COST : 0;
+      else if (arg.op.type === "pointwise") cost += this.#costIn(p, arg, counted);
+      else return Number.POSITIVE_INFINITY;
+    }
+    return cost;
+  }
+
+  #computeIn(p: string, v: Value): void {
+    this.#computedIn[v.id]!.add(p);
+    for (const arg of v.args) {
+      const known = this.#demand[arg.id]!.has(p);
+      this.#demand[arg.id]!.add(p);
+      if (!known && !this.#isInMemory(arg)) this.#computeIn(p, arg);
+    }
+  }
+
+  /** Whether a later phase can load `v`, or has it at no cost: a leaf that no effect overwrites, a constant, a stored value. */
+  #isInMemory(v: Value): boolean {
+    if (v.op.type === "leaf") return !this.#overwritten.has(v.op.name);
+    return !needsHome(v) || this.#storedAs.has(v.id);
   }
 
   /** The phases that compute `v`, given those that demand it; stores it where others must read it. */

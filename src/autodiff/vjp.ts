@@ -1,13 +1,18 @@
 // Reverse mode: from a graph and the cotangents of its outputs to the graph that computes the cotangents of its inputs.
 //
-// Saved for the reverse pass: contraction outputs (products and reductions) and leaves. Recomputed: every pointwise value.
-// So `reverseGraph` says which contraction outputs the forward program must keep, and rebuilds the rest from them.
+// Saved for the reverse pass: contraction outputs (products and reductions) and leaves. Recomputed: every pointwise value. So
+// `reverseGraph` says which contraction outputs the forward program must keep, and rebuilds the rest from them. Where it takes no more
+// memory, the results of dear functions are kept in place of what they are computed from: a sigmoid's slope needs the sigmoid only.
 
 import { ShapeError } from "../core/errors.ts";
 import { vjpRuleOf } from "../ops/index.ts";
 import type { VjpContext } from "../ops/op.ts";
+import { POINTWISE } from "../ops/pointwise.ts";
 import { isContraction, type Matrix, type Table, type Value } from "../ops/value.ts";
 import { Graph } from "./graph.ts";
+
+/** Additions from which on a function is dear: those computed by polynomials. */
+const DEAR_COST = 8;
 
 /** Where the gradient of a named leaf, matrix or table goes. */
 export interface GradTarget {
@@ -83,39 +88,68 @@ export function pullBack(
   }
 }
 
+/** A reverse program's graph, and what it needs of the forward program. */
+export interface ReverseGraph {
+  readonly graph: Graph;
+  /** What it reads as leaves: the forward program must store these values under these names. */
+  readonly saves: ReadonlyMap<string, Value>;
+  /** Which values are leaves where they are needed; the others are rebuilt from them. */
+  readonly isSaved: (v: Value) => boolean;
+}
+
 /**
  * The reverse program's graph of `forward`, for cotangents given as leaves.
  *
  * @param outputs  primal value → name of the leaf that holds its cotangent
- * @returns the graph, and the contraction outputs it reads as leaves: the forward program must store them under these names
  */
-export function reverseGraph(
+export function reverseGraph(forward: Graph, outputs: ReadonlyMap<Value, string>, wrt: Wrt): ReverseGraph {
+  const lean = reverseWith(forward, outputs, wrt, isContraction);
+  const fast = reverseWith(forward, outputs, wrt, (v) => isContraction(v) || isDear(v));
+  return numbersIn(fast.saves) <= numbersIn(lean.saves) ? fast : lean;
+}
+
+function reverseWith(
   forward: Graph,
   outputs: ReadonlyMap<Value, string>,
   wrt: Wrt,
-): { graph: Graph; saves: ReadonlyMap<string, Value> } {
+  isSaved: (v: Value) => boolean,
+): ReverseGraph {
   const graph = new Graph();
   const saves = new Map<string, Value>();
-  const primal = rebuilder(forward, graph, (v) => {
+  const primal = rebuilder(forward, graph, isSaved, (v) => {
     const name = saveName(v);
     saves.set(name, v);
     return name;
   });
   const seeds = [...outputs].map(([v, name]) => [v, graph.leaf(name, v.kind, v.rows)] as const);
   pullBack(forward, graph, seeds, wrt, primal);
-  return { graph, saves };
+  return { graph, saves, isSaved };
 }
 
-/** The binding under which a contraction output is kept between the forward and the reverse program. */
+/** Pointwise functions of states that take many operations: worth keeping rather than computing again. */
+function isDear({ op, kind }: Value): boolean {
+  return op.type === "pointwise" && kind === "state" && POINTWISE[op.fn].cost >= DEAR_COST;
+}
+
+function numbersIn(saves: ReadonlyMap<string, Value>): number {
+  return [...saves.values()].reduce((sum, v) => sum + v.rows, 0);
+}
+
+/** The binding under which a value is kept between the forward and the reverse program. */
 export function saveName(v: Value): string {
   return `save.${v.id}`;
 }
 
 /**
- * A function that rebuilds values of `source` in `target` from leaves and saved contraction outputs; each contraction it meets
- * becomes a leaf named by `save`.
+ * A function that rebuilds values of `source` in `target` from leaves and saved values; each saved value it meets becomes a leaf
+ * named by `save`. Contraction outputs must be saved.
  */
-export function rebuilder(source: Graph, target: Graph, save: (v: Value) => string): (v: Value) => Value {
+export function rebuilder(
+  source: Graph,
+  target: Graph,
+  isSaved: (v: Value) => boolean,
+  save: (v: Value) => string,
+): (v: Value) => Value {
   const rebuilt = new Map<number, Value>();
   const rebuild = (v: Value): Value => {
     const known = rebuilt.get(v.id);
@@ -125,7 +159,7 @@ export function rebuilder(source: Graph, target: Graph, save: (v: Value) => stri
     return made;
   };
   const make = (v: Value): Value => {
-    if (isContraction(v)) return target.leaf(save(v), v.kind, v.rows);
+    if (isSaved(v)) return target.leaf(save(v), v.kind, v.rows);
     const { op } = v;
     switch (op.type) {
       case "leaf":

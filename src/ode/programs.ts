@@ -175,10 +175,10 @@ function reversePrograms(
   const seeds = [...[...outputs].map(([v, name]) => [v, name] as const), ...stageSeeds].map(
     ([v, name]) => [v, withStages.leaf(name, v.kind, v.rows)] as const,
   );
-  pullBack(attempt.graph, withStages, seeds, wrt, rebuilder(attempt.graph, withStages, keep));
+  pullBack(attempt.graph, withStages, seeds, wrt, rebuilder(attempt.graph, withStages, plain.isSaved, keep));
 
   const restage = new Graph();
-  const rebuild = rebuilder(attempt.graph, restage, keep);
+  const rebuild = rebuilder(attempt.graph, restage, plain.isSaved, keep);
   storeStages(restage, { ...stages, k: stages.k.map(rebuild), y1: rebuild(stages.y1) }, tableau.fsal);
 
   storeNext(attempt.graph, attempt);

@@ -45,7 +45,7 @@ export interface Value {
   readonly rows: number;
 }
 
-/** True for ops whose result is saved for the reverse pass; all others are recomputed from saved values and leaves. */
+/** True for ops whose result cannot be recomputed on the spot: the reverse pass needs it saved. */
 export function isContraction(v: Value): boolean {
   const t = v.op.type;
   return gathersFirst(v) || t === "reduceRows" || t === "reduceLanes";
