@@ -4,12 +4,21 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { parse } from "yaml";
 import { repositoryRoot, sharedPath } from "./support/shared.ts";
 import { testOrSkip } from "./support/skip.ts";
 
 const test = suite("documents");
 const root = repositoryRoot();
-const DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "bench/README.md", "docs/parity.md"];
+const DOCUMENTS = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "bench/README.md",
+  "docs/learning.md",
+  "docs/python.md",
+  "examples/README.md",
+];
 const FOLDERS = "test|src|docs|bench|assembly|kernels|scripts|schema";
 
 function read(path: string): string {
@@ -24,8 +33,35 @@ function quoted(text: string): string[] {
 /** Files and folders that a text names, from the root of the repository. */
 function pathsIn(text: string): string[] {
   const isPath = new RegExp(`^(${FOLDERS})/[\\w./-]*$`);
-  const links = [...text.matchAll(/\]\(([\w./-]+)\)/g)].map((match) => match[1]!);
+  const links = [...text.matchAll(/\]\(([\w./-]+)(?:#[\w-]+)?\)/g)].map((match) => match[1]!);
   return [...quoted(text).filter((word) => isPath.test(word)), ...links];
+}
+
+/** Where a path that a document names is. */
+function placeOf(document: string, path: string): string {
+  const inside = document.includes("/") && !new RegExp(`^(${FOLDERS})/`).test(path);
+  return inside ? join(root, document, "..", path) : join(root, path);
+}
+
+/** Links to a heading, as the file (the empty text: the document itself) and the heading's name in links. */
+function anchorsIn(text: string): [string, string][] {
+  return [...text.matchAll(/\]\(([\w./-]*)#([\w-]+)\)/g)].map((match) => [match[1]!, match[2]!]);
+}
+
+/** The names that headings have in links: small letters, hyphens for spaces, no punctuation. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+    title!
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+/** What is below a heading, down to the next one of its level. */
+function section(text: string, heading: string): string {
+  const [, ...parts] = text.split(/^## /m);
+  return parts.find((part) => part.startsWith(`${heading}\n`))!;
 }
 
 /** Rows of the tables of a document, as cells. */
@@ -36,31 +72,51 @@ function rowsOf(text: string): string[][] {
 
 test("every file that a document names exists", () => {
   let named = 0;
-  for (const document of DOCUMENTS.filter((path) => existsSync(join(root, path)))) {
+  for (const document of DOCUMENTS) {
     for (const path of pathsIn(read(document))) {
       named++;
-      const inside = document.includes("/") && !new RegExp(`^(${FOLDERS})/`).test(path);
-      const folder = inside ? join(root, document, "..") : root;
-      assert.ok(existsSync(join(folder, path)), `${document} names ${path}`);
+      assert.ok(existsSync(placeOf(document, path)), `${document} names ${path}`);
     }
   }
   assert.ok(named > 30, `${named}`);
 });
 
 test("a missing file would be seen", () => {
-  assert.equal(pathsIn("see `test/nowhere.test.ts`, [this](docs/none.md) and `testing`"), [
+  assert.equal(pathsIn("see `test/nowhere.test.ts`, [this](docs/none.md), [there](docs/one.md#part) and `testing`"), [
     "test/nowhere.test.ts",
     "docs/none.md",
+    "docs/one.md",
   ]);
 });
 
-const FEATURES = rowsOf(read("docs/parity.md")).filter(
-  (cells) => cells.length === 4 && cells[3]!.trim() !== "shown by",
-);
+test("every heading that a document links to exists", () => {
+  let linked = 0;
+  for (const document of DOCUMENTS) {
+    const text = read(document);
+    for (const [path, heading] of anchorsIn(text)) {
+      linked++;
+      const target = path === "" ? text : readFileSync(placeOf(document, path), "utf8");
+      assert.ok(headingsOf(target).includes(heading), `${document} links to ${path}#${heading}`);
+    }
+  }
+  assert.ok(linked >= 3, `${linked}`);
+});
+
+test("a heading that nobody wrote would be missed", () => {
+  assert.equal(anchorsIn("[a](#what-is-it), [b](docs/c.md#d)"), [
+    ["", "what-is-it"],
+    ["docs/c.md", "d"],
+  ]);
+  assert.equal(headingsOf("# What is it?\n\ntext\n\n## `D`, in short\n"), ["what-is-it", "d-in-short"]);
+});
+
+const FEATURES = rowsOf(section(read("README.md"), "Feature table")).filter((cells) => cells[3]!.trim() !== "shown by");
 
 test("every row of the feature table is shown by tests that exist and have tests, or by goldens", () => {
   assert.ok(FEATURES.length > 40, `${FEATURES.length}`);
-  for (const [feature, , , shownBy] of FEATURES) {
+  for (const cells of FEATURES) {
+    const [feature, , , shownBy] = cells;
+    assert.is(cells.length, 4, feature);
     const files = quoted(shownBy!).filter((word) => word.startsWith("test/"));
     assert.ok(files.length > 0 || shownBy!.includes("goldens"), feature);
     for (const file of files) assert.match(read(file), /\btest\(|forEachBackend\(/, `${file}, for ${feature}`);
@@ -104,11 +160,34 @@ testOrSkip(
 
 test("every npm script that a document names exists", () => {
   const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
-  for (const document of DOCUMENTS.filter((path) => existsSync(join(root, path)))) {
+  for (const document of DOCUMENTS) {
     for (const [, script] of read(document).matchAll(/npm run ([\w:-]+)/g)) {
       assert.ok(Object.hasOwn(scripts, script!), `${document}: npm run ${script}`);
     }
   }
+});
+
+test("README's table refers to the differences by their numbers, and counts them", () => {
+  const readme = read("README.md");
+  const differences = [...section(readme, "Differences from torch-biopl").matchAll(/^(\d+)\. /gm)].map(([, n]) =>
+    Number(n),
+  );
+  assert.equal(
+    differences,
+    differences.map((_, i) => i + 1),
+  );
+  assert.is(differences.length, 16);
+  assert.match(section(readme, "Differences from torch-biopl"), /<summary>Sixteen differences</);
+  const named = [...section(readme, "Feature table").matchAll(/\(difference (\d+)\)/g)].map(([, n]) => Number(n));
+  assert.ok(named.length > 0 && named.every((n) => differences.includes(n)), `${named}`);
+});
+
+test("the citation names the package's version and licence, in both of its forms", () => {
+  const { version, license } = JSON.parse(read("package.json")) as { version: string; license: string };
+  const citation = parse(read("CITATION.cff")) as Record<string, unknown>;
+  assert.equal([citation.version, citation.license], [version, license]);
+  assert.equal(citation.authors, [{ name: "The axograd authors" }]);
+  assert.ok(read("README.md").includes(`title = {${citation.title}},\n  version = {${version}}`));
 });
 
 test.run();

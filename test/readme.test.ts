@@ -16,6 +16,7 @@ const test = suite("README");
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
+const README = readFileSync(join(root, "README.md"), "utf8");
 
 /** Names that the later blocks take as given by their text. */
 const GIVEN = {
@@ -29,8 +30,7 @@ declare const n: number, nnz: number, backend: Backend;
 
 /** The TypeScript blocks of README, in order. */
 function blocks(): string[] {
-  const text = readFileSync(join(root, "README.md"), "utf8");
-  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map((m) => m[1]!);
+  return [...README.matchAll(/```ts\n([\s\S]*?)```/g)].map((m) => m[1]!);
 }
 
 /** IDX files as MNIST has them. */
@@ -43,7 +43,9 @@ async function writeDigits(dir: string, prefix: string, count: number): Promise<
 
 test("the example programs compile, and the tutorial of at most 40 lines trains", async () => {
   const [tutorial, types, dynamics] = blocks();
-  assert.ok(tutorial!.trim().split("\n").length <= 40, "the tutorial in at most 40 lines");
+  const lines = tutorial!.trim().split("\n").length;
+  assert.ok(lines <= 40, "the tutorial in at most 40 lines");
+  assert.match(README, new RegExp(`rewritten in ${lines} lines`));
   // Inside the package, so that "axograd" is the package itself, as for a user.
   const dir = join(here, "readme");
   mkdirSync(dir, { recursive: true });
