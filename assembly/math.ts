@@ -5,11 +5,43 @@
 // Coefficients named "Cephes" are those of S. L. Moshier, Methods and Programs for Mathematical Functions (1989), single
 // precision: expf.c, logf.c, tanhf.c. The others were fitted for this file: weighted least squares on 400 Chebyshev nodes,
 // reweighted (Lawson's algorithm) until the largest relative error of the function levels out, then rounded to f32.
+//
+// Coefficients are loaded from static memory, one instruction each: a constant vector in the code is put together from two immediate
+// numbers whenever it is needed (V8 on x86). Tables begin with the highest power.
 
-const LOG2_E: f32 = f32(NativeMath.LOG2E);
-/** ln 2 in two parts (Cephes): the first has 10 significant bits, so k·LN2_HIGH is exact for |k| < 2^14. */
-const LN2_HIGH: f32 = 0.693359375;
-const LN2_LOW: f32 = -2.1219444e-4;
+const ONE: usize = memory.data<f32>([1]);
+const HALF: usize = memory.data<f32>([0.5]);
+const EXPONENT_BIAS: usize = memory.data<f32>([12582912 + 127]);
+const EXP_MAX: usize = memory.data<f32>([89]);
+const EXP_MIN: usize = memory.data<f32>([-104]);
+// biome-ignore lint/suspicious/noApproximativeNumericConstant: static data is made of literals
+const LOG2_E: usize = memory.data<f32>([1.4426950408889634]);
+/** ln 2 in two parts (Cephes): the first has 10 significant bits, so its product with k is exact for |k| < 2^14. */
+const LN2_HIGH: usize = memory.data<f32>([0.693359375]);
+const LN2_LOW: usize = memory.data<f32>([-2.1219444e-4]);
+/** (e^r − 1 − r)/r² on |r| ≤ ln 2 / 2 (Cephes). */
+const EXP: usize = memory.data<f32>([
+  1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+]);
+/** (ln(1 + t) − t + t²/2)/t³ (Cephes). */
+const LOG: usize = memory.data<f32>([
+  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+  2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+]);
+/** (tanh x − x)/x³ in powers of x² (Cephes). */
+const TANH: usize = memory.data<f32>([
+  -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1,
+]);
+/** (atanh s − s)/s³ in powers of s² ≤ 1/9. */
+const ATANH: usize = memory.data<f32>([0.12145169, 0.10715267, 0.14308308, 0.19999444, 0.33333337]);
+/** (erf t − t)/t in powers of t² < 1. */
+const ERF_NEAR: usize = memory.data<f32>([
+  7.889123e-5, -8.020842e-4, 5.1895357e-3, -2.6854444e-2, 0.112836, -0.37612626, 0.12837917,
+]);
+/** −ln(erfc t)/t on [1, 4]. */
+const ERF_FAR: usize = memory.data<f32>([
+  1.3962963e-5, -3.505972e-4, 3.7574975e-3, -2.4010113e-2, 0.10653091, 0.6349695, 1.1286943,
+]);
 /** Bits of sqrt(1/2): the significand of a logarithm's argument is brought into [sqrt(1/2), sqrt(2)). */
 const SQRT_HALF_BITS: i32 = 0x3f3504f3;
 const SMALLEST_NORMAL: f32 = 1.1754943508222875e-38;
@@ -35,9 +67,14 @@ function splat(x: f32): v128 {
   return f32x4.splat(x);
 }
 
-/** One step of Horner's rule: p·x + c. */
-function horner(p: v128, x: v128, c: f32): v128 {
-  return add(mul(p, x), splat(c));
+/** The number at `address` in all lanes. */
+function constant(address: usize): v128 {
+  return v128.load32_splat(address);
+}
+
+/** One step of Horner's rule: p·x + c, c = coefficient number `i` of `table`. */
+function horner(p: v128, x: v128, table: usize, i: usize): v128 {
+  return add(mul(p, x), constant(table + (i << 2)));
 }
 
 /** `a` where the mask is set, else `b`. */
@@ -60,49 +97,39 @@ function atLeast(x: v128, limit: f32): v128 {
  * lowest bits of the significand. (The same as converting to an integer, which takes many instructions on x86.)
  */
 function exponential2(k: v128): v128 {
-  return i32x4.shl(add(k, splat(12582912 + 127)), 23);
+  return i32x4.shl(add(k, constant(EXPONENT_BIAS)), 23);
 }
 
 /**
  * e^x. Error ≤ 1 ulp. x = k·ln 2 + r with |r| ≤ ln 2 / 2, e^r = 1 + r + r²·P(r) (Cephes), times 2^k in two factors, so that the
  * result may be subnormal or overflow to Infinity.
  */
-const K: usize = memory.data<f32>([
-  89, -104, 1.44269504, 0.5, 0.693359375, -2.1219444e-4, 1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3,
-  4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1, 12583039,
-]);
-function k(i: usize): v128 {
-  return v128.load_splat<f32>(K + (i << 2));
-}
-function e2(x: v128): v128 {
-  return i32x4.shl(add(x, k(13)), 23);
-}
 export function exp(x: v128): v128 {
-  const clamped = f32x4.pmax(f32x4.pmin(x, k(0)), k(1));
-  const kk = f32x4.floor(add(mul(clamped, k(2)), k(3)));
-  const r = sub(sub(clamped, mul(kk, k(4))), mul(kk, k(5)));
-  let p = k(6);
-  p = add(mul(p, r), k(7));
-  p = add(mul(p, r), k(8));
-  p = add(mul(p, r), k(9));
-  p = add(mul(p, r), k(10));
-  p = add(mul(p, r), k(11));
-  const y = add(add(mul(p, mul(r, r)), r), k(12));
-  const half = f32x4.floor(mul(kk, k(3)));
-  return mul(mul(y, e2(half)), e2(sub(kk, half)));
+  const clamped = f32x4.pmax(f32x4.pmin(x, constant(EXP_MAX)), constant(EXP_MIN));
+  const k = f32x4.floor(add(mul(clamped, constant(LOG2_E)), constant(HALF)));
+  const r = sub(sub(clamped, mul(k, constant(LN2_HIGH))), mul(k, constant(LN2_LOW)));
+  let p = constant(EXP);
+  p = horner(p, r, EXP, 1);
+  p = horner(p, r, EXP, 2);
+  p = horner(p, r, EXP, 3);
+  p = horner(p, r, EXP, 4);
+  p = horner(p, r, EXP, 5);
+  const y = add(add(mul(p, mul(r, r)), r), constant(ONE));
+  const half = f32x4.floor(mul(k, constant(HALF)));
+  return mul(mul(y, exponential2(half)), exponential2(sub(k, half)));
 }
 
 /** ln m − (m − 1) + (m − 1)²/2 for the significand: t³·P(t) with t = m − 1 (Cephes). */
 function logTail(t: v128): v128 {
-  let p = splat(7.0376836292e-2);
-  p = horner(p, t, -1.151461031e-1);
-  p = horner(p, t, 1.167699874e-1);
-  p = horner(p, t, -1.2420140846e-1);
-  p = horner(p, t, 1.4249322787e-1);
-  p = horner(p, t, -1.6668057665e-1);
-  p = horner(p, t, 2.0000714765e-1);
-  p = horner(p, t, -2.4999993993e-1);
-  p = horner(p, t, 3.3333331174e-1);
+  let p = constant(LOG);
+  p = horner(p, t, LOG, 1);
+  p = horner(p, t, LOG, 2);
+  p = horner(p, t, LOG, 3);
+  p = horner(p, t, LOG, 4);
+  p = horner(p, t, LOG, 5);
+  p = horner(p, t, LOG, 6);
+  p = horner(p, t, LOG, 7);
+  p = horner(p, t, LOG, 8);
   return mul(t, mul(mul(t, t), p));
 }
 
@@ -120,11 +147,11 @@ function exponentOf(x: v128): v128 {
 export function log(x: v128): v128 {
   const n = normalised(x);
   const exponent = exponentOf(n);
-  const t = sub(i32x4.sub(n, i32x4.shl(exponent, 23)), splat(1));
+  const t = sub(i32x4.sub(n, i32x4.shl(exponent, 23)), constant(ONE));
   const shift = where(f32x4.lt(x, splat(SMALLEST_NORMAL)), splat(23), splat(0));
   const e = sub(f32x4.convert_i32x4_s(exponent), shift);
-  const tail = sub(add(logTail(t), mul(e, splat(LN2_LOW))), mul(splat(0.5), mul(t, t)));
-  return logSpecial(x, add(add(t, tail), mul(e, splat(LN2_HIGH))));
+  const tail = sub(add(logTail(t), mul(e, constant(LN2_LOW))), mul(constant(HALF), mul(t, t)));
+  return logSpecial(x, add(add(t, tail), mul(e, constant(LN2_HIGH))));
 }
 
 /** The logarithm `y` of `x`, put right where x is 0, below 0, Infinity or NaN. */
@@ -137,20 +164,20 @@ function logSpecial(x: v128, y: v128): v128 {
 /** 1/(1 + e^−x). Error ≤ 3 ulp. Uses e^−|x| only, so nothing overflows: the numerator is 1 or e^−|x|. */
 export function sigmoid(x: v128): v128 {
   const e = exp(f32x4.neg(f32x4.abs(x)));
-  return div(where(f32x4.lt(x, splat(0)), e, splat(1)), add(splat(1), e));
+  return div(where(f32x4.lt(x, splat(0)), e, constant(ONE)), add(constant(ONE), e));
 }
 
 /** tanh x. Error ≤ 2 ulp. Below 0.625 an odd polynomial (Cephes), else 1 − 2/(e^2|x| + 1) with the sign of x. */
 export function tanh(x: v128): v128 {
   const magnitude = f32x4.abs(x);
   const z = mul(x, x);
-  let p = splat(-5.70498872745e-3);
-  p = horner(p, z, 2.06390887954e-2);
-  p = horner(p, z, -5.37397155531e-2);
-  p = horner(p, z, 1.33314422036e-1);
-  p = horner(p, z, -3.33332819422e-1);
+  let p = constant(TANH);
+  p = horner(p, z, TANH, 1);
+  p = horner(p, z, TANH, 2);
+  p = horner(p, z, TANH, 3);
+  p = horner(p, z, TANH, 4);
   const near = add(x, mul(x, mul(z, p)));
-  const far = sub(splat(1), div(splat(2), add(exp(add(magnitude, magnitude)), splat(1))));
+  const far = sub(constant(ONE), div(splat(2), add(exp(add(magnitude, magnitude)), constant(ONE))));
   return where(f32x4.lt(magnitude, splat(0.625)), near, withSignOf(far, x));
 }
 
@@ -167,11 +194,11 @@ export function softplus(x: v128): v128 {
   const u = exp(f32x4.neg(f32x4.abs(x)));
   const s = div(u, add(splat(2), u));
   const z = mul(s, s);
-  let p = splat(0.12145169);
-  p = horner(p, z, 0.10715267);
-  p = horner(p, z, 0.14308308);
-  p = horner(p, z, 0.19999444);
-  p = horner(p, z, 0.33333337);
+  let p = constant(ATANH);
+  p = horner(p, z, ATANH, 1);
+  p = horner(p, z, ATANH, 2);
+  p = horner(p, z, ATANH, 3);
+  p = horner(p, z, ATANH, 4);
   const twice = add(s, s);
   return add(atLeast(x, 0), add(twice, mul(twice, mul(z, p))));
 }
@@ -183,23 +210,23 @@ export function softplus(x: v128): v128 {
 export function erf(x: v128): v128 {
   const t = atMost(f32x4.abs(x), 4);
   const z = mul(t, t);
-  let p = splat(7.889123e-5);
-  p = horner(p, z, -8.020842e-4);
-  p = horner(p, z, 5.1895357e-3);
-  p = horner(p, z, -2.6854444e-2);
-  p = horner(p, z, 0.112836);
-  p = horner(p, z, -0.37612626);
-  p = horner(p, z, 0.12837917);
+  let p = constant(ERF_NEAR);
+  p = horner(p, z, ERF_NEAR, 1);
+  p = horner(p, z, ERF_NEAR, 2);
+  p = horner(p, z, ERF_NEAR, 3);
+  p = horner(p, z, ERF_NEAR, 4);
+  p = horner(p, z, ERF_NEAR, 5);
+  p = horner(p, z, ERF_NEAR, 6);
   const near = add(t, mul(t, p));
-  let q = splat(1.3962963e-5);
-  q = horner(q, t, -3.505972e-4);
-  q = horner(q, t, 3.7574975e-3);
-  q = horner(q, t, -2.4010113e-2);
-  q = horner(q, t, 0.10653091);
-  q = horner(q, t, 0.6349695);
-  q = horner(q, t, 1.1286943);
-  const far = sub(splat(1), exp(f32x4.neg(mul(t, q))));
-  return withSignOf(where(f32x4.lt(t, splat(1)), near, far), x);
+  let q = constant(ERF_FAR);
+  q = horner(q, t, ERF_FAR, 1);
+  q = horner(q, t, ERF_FAR, 2);
+  q = horner(q, t, ERF_FAR, 3);
+  q = horner(q, t, ERF_FAR, 4);
+  q = horner(q, t, ERF_FAR, 5);
+  q = horner(q, t, ERF_FAR, 6);
+  const far = sub(constant(ONE), exp(f32x4.neg(mul(t, q))));
+  return withSignOf(where(f32x4.lt(t, constant(ONE)), near, far), x);
 }
 
 /** The upper 12 bits of the significand (Veltkamp's splitting by a mask): products of two such numbers are exact. */
@@ -215,14 +242,14 @@ function upperPart(x: v128): v128 {
 export function pow(a: v128, b: v128): v128 {
   const n = normalised(a);
   const exponent = exponentOf(n);
-  const t = sub(i32x4.sub(n, i32x4.shl(exponent, 23)), splat(1));
+  const t = sub(i32x4.sub(n, i32x4.shl(exponent, 23)), constant(ONE));
   const shift = where(f32x4.lt(a, splat(SMALLEST_NORMAL)), splat(23), splat(0));
   const e = sub(f32x4.convert_i32x4_s(exponent), shift);
   // e·LN2_HIGH and t are exact; |t| < |e·LN2_HIGH| or e = 0, so the fast two-sum is exact, too.
-  const whole = mul(e, splat(LN2_HIGH));
+  const whole = mul(e, constant(LN2_HIGH));
   const sum = add(whole, t);
   const rest = where(f32x4.eq(e, splat(0)), splat(0), sub(t, sub(sum, whole)));
-  const tail = add(rest, sub(add(logTail(t), mul(e, splat(LN2_LOW))), mul(splat(0.5), mul(t, t))));
+  const tail = add(rest, sub(add(logTail(t), mul(e, constant(LN2_LOW))), mul(constant(HALF), mul(t, t))));
   const high = add(sum, tail);
   const low = sub(tail, sub(high, sum));
   const product = mul(b, high);
@@ -240,5 +267,5 @@ export function pow(a: v128, b: v128): v128 {
   // At 0 and Infinity (and for negative a) the logarithm has no two parts.
   const regular = v128.and(f32x4.gt(a, splat(0)), f32x4.lt(a, splat(Infinity)));
   const power = where(regular, finite, exp(mul(b, logSpecial(a, a))));
-  return where(f32x4.eq(b, splat(0)), splat(1), power);
+  return where(f32x4.eq(b, splat(0)), constant(ONE), power);
 }

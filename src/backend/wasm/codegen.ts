@@ -33,35 +33,55 @@ const V128 = 0x7b;
 /** Opcodes behind the prefix 0xfd that differ between the precisions. */
 const VECTOR_OPS = {
   f32: {
-    abs: 0xe0,
-    neg: 0xe1,
-    sqrt: 0xe3,
-    add: 0xe4,
-    sub: 0xe5,
-    mul: 0xe6,
-    div: 0xe7,
-    min: 0xe8,
-    max: 0xe9,
-    pmax: 0xeb,
+    ...{
+      abs: 0xe0,
+      neg: 0xe1,
+      sqrt: 0xe3,
+      add: 0xe4,
+      sub: 0xe5,
+      mul: 0xe6,
+      div: 0xe7,
+      min: 0xe8,
+      max: 0xe9,
+      pmax: 0xeb,
+    },
+    ...{ eq: 0x41, lt: 0x43, gt: 0x44, le: 0x45, floor: 0x68, loadSplat: 0x09 },
   },
   f64: {
-    abs: 0xec,
-    neg: 0xed,
-    sqrt: 0xef,
-    add: 0xf0,
-    sub: 0xf1,
-    mul: 0xf2,
-    div: 0xf3,
-    min: 0xf4,
-    max: 0xf5,
-    pmax: 0xf7,
+    ...{
+      abs: 0xec,
+      neg: 0xed,
+      sqrt: 0xef,
+      add: 0xf0,
+      sub: 0xf1,
+      mul: 0xf2,
+      div: 0xf3,
+      min: 0xf4,
+      max: 0xf5,
+      pmax: 0xf7,
+    },
+    ...{ eq: 0x47, lt: 0x49, gt: 0x4a, le: 0x4b, floor: 0x75, loadSplat: 0x0a },
   },
 } as const;
-const VECTOR_OPS_2 = {
-  f32: { eq: 0x41, lt: 0x43, gt: 0x44, le: 0x45, floor: 0x68, loadSplat: 0x09 },
-  f64: { eq: 0x47, lt: 0x49, gt: 0x4a, le: 0x4b, floor: 0x75, loadSplat: 0x0a },
-} as const;
-type VectorOp = keyof (typeof VECTOR_OPS)["f32"] | keyof (typeof VECTOR_OPS_2)["f32"];
+type VectorOp = keyof (typeof VECTOR_OPS)["f32"];
+/** Operations that are one instruction. min and max: NaN if either is NaN. */
+const SIMPLE: Readonly<Record<number, VectorOp>> = {
+  [isa.OP_NEG]: "neg",
+  [isa.OP_ABS]: "abs",
+  [isa.OP_SQRT]: "sqrt",
+  [isa.OP_FLOOR]: "floor",
+  [isa.OP_ADD]: "add",
+  [isa.OP_SUB]: "sub",
+  [isa.OP_MUL]: "mul",
+  [isa.OP_DIV]: "div",
+  [isa.OP_MIN]: "min",
+  [isa.OP_MAX]: "max",
+};
+const COMPARISONS: Readonly<Record<number, VectorOp>> = {
+  [isa.OP_LT]: "lt",
+  [isa.OP_LE]: "le",
+  [isa.OP_EQ]: "eq",
+};
 const V128_LOAD = 0x00;
 const V128_STORE = 0x0b;
 const V128_CONST = 0x0c;
@@ -212,7 +232,7 @@ class FunctionWriter {
       } else if (value.op === "splat") {
         if (sameRow) return;
         this.#address(value.operand, this.#rowOffset);
-        this.#vectorOp(VECTOR_OPS_2[dtype].loadSplat, this.#numberShift, ...unsigned(row << this.#numberShift));
+        this.#vectorOp(VECTOR_OPS[dtype].loadSplat, this.#numberShift, ...unsigned(row << this.#numberShift));
       } else if ("args" in value) this.#compute(value.op, value.args);
       this.#put(LOCAL_SET, ...unsigned(this.#values + i));
     });
@@ -234,84 +254,60 @@ class FunctionWriter {
     const arg = (i: number): void => {
       this.#get(this.#values + args[i]!);
     };
-    const all = (...ops: readonly VectorOp[]): void => {
-      args.forEach((_, i) => {
-        arg(i);
-      });
-      for (const name of ops) this.#named(name);
+    const all = (name: VectorOp): void => {
+      for (const i of args.keys()) arg(i);
+      this.#named(name);
     };
-    /** 1 where the mask is set, else 0. */
-    const truth = (name: VectorOp): void => {
-      all(name);
-      this.#get(this.#one);
-      this.#vectorOp(V128_AND);
-    };
-    switch (op) {
-      case isa.OP_NEG:
-        return all("neg");
-      case isa.OP_ABS:
-        return all("abs");
-      case isa.OP_SQRT:
-        return all("sqrt");
-      case isa.OP_FLOOR:
-        return all("floor");
-      case isa.OP_ADD:
-        return all("add");
-      case isa.OP_SUB:
-        return all("sub");
-      case isa.OP_MUL:
-        return all("mul");
-      case isa.OP_DIV:
-        return all("div");
-      // NaN if either is NaN.
-      case isa.OP_MIN:
-        return all("min");
-      case isa.OP_MAX:
-        return all("max");
-      case isa.OP_LT:
-        return truth("lt");
-      case isa.OP_LE:
-        return truth("le");
-      case isa.OP_EQ:
-        return truth("eq");
+    const simple = SIMPLE[op];
+    if (simple) all(simple);
+    else if (COMPARISONS[op]) {
+      all(COMPARISONS[op]);
+      this.#toTruth();
+    } else if (op === isa.OP_RELU) {
       // x < 0 ? 0 : x, so NaN stays.
-      case isa.OP_RELU:
-        arg(0);
-        this.#constant(0);
-        return this.#named("pmax");
+      arg(0);
+      this.#constant(0);
+      this.#named("pmax");
+    } else if (op === isa.OP_IS_FINITE) {
       // x − x is 0 for a finite number, else NaN.
-      case isa.OP_IS_FINITE:
-        arg(0);
-        arg(0);
-        this.#named("sub");
-        this.#constant(0);
-        this.#named("eq");
-        this.#get(this.#one);
-        return this.#vectorOp(V128_AND);
+      arg(0);
+      arg(0);
+      this.#named("sub");
+      this.#isZero();
+      this.#toTruth();
+    } else if (op === isa.OP_SIGN) {
       // 1, −1, or x itself: ±0 and NaN.
-      case isa.OP_SIGN:
-        this.#get(this.#one);
-        this.#get(this.#minusOne);
-        arg(0);
-        arg(0);
-        this.#constant(0);
-        this.#named("lt");
-        this.#vectorOp(V128_BITSELECT);
-        arg(0);
-        this.#constant(0);
-        this.#named("gt");
-        return this.#vectorOp(V128_BITSELECT);
+      this.#get(this.#one);
+      this.#get(this.#minusOne);
+      arg(0);
+      arg(0);
+      this.#constant(0);
+      this.#named("lt");
+      this.#vectorOp(V128_BITSELECT);
+      arg(0);
+      this.#constant(0);
+      this.#named("gt");
+      this.#vectorOp(V128_BITSELECT);
+    } else if (op === isa.OP_SELECT) {
       // NaN ≠ 0.
-      case isa.OP_SELECT:
-        arg(2);
-        arg(1);
-        arg(0);
-        this.#constant(0);
-        this.#named("eq");
-        return this.#vectorOp(V128_BITSELECT);
-      default:
-        throw new BackendError("program", `expected a pointwise operation, got opcode ${op}`);
-    }
+      arg(2);
+      arg(1);
+      arg(0);
+      this.#isZero();
+      this.#vectorOp(V128_BITSELECT);
+    } else throw new BackendError("program", `expected a pointwise operation, got opcode ${op}`);
+  }
+
+  /** A mask of where the number on the stack is 0. */
+  #isZero(): void {
+    this.#constant(0);
+    this.#named("eq");
+  }
+
+  /** 1 where the mask on the stack is set, else 0. */
+  #toTruth(): void {
+    this.#get(this.#one);
+    this.#vectorOp(V128_AND);
   }
 
   /** A vector of a constant. */
@@ -321,9 +317,7 @@ class FunctionWriter {
   }
 
   #named(name: VectorOp): void {
-    const { dtype } = this.#run;
-    const ops: Readonly<Record<string, number>> = { ...VECTOR_OPS[dtype], ...VECTOR_OPS_2[dtype] };
-    this.#vectorOp(ops[name]!);
+    this.#vectorOp(VECTOR_OPS[this.#run.dtype][name]);
   }
 
   #vectorOp(op: number, ...immediates: readonly number[]): void {
