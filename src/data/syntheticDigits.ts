@@ -173,10 +173,11 @@ function ink(lines: readonly Polyline[], image: Uint8Array, stream: RandomStream
       const bottom = Math.min(SIDE - 1, Math.floor(Math.max(y0, y1) + reach));
       for (let y = top; y <= bottom; y++) {
         for (let x = left; x <= right; x++) {
-          // Distance to the nearest point of the piece.
+          // Distance to the nearest point of the piece. Not Math.hypot, which takes ten times as long.
           const t = Math.min(1, Math.max(0, ((x - x0) * dx + (y - y0) * dy) / lengthSquared));
-          const distance = Math.hypot(x - x0 - t * dx, y - y0 - t * dy);
-          const cover = Math.min(1, (reach - distance) / softness);
+          const awayX = x - x0 - t * dx;
+          const awayY = y - y0 - t * dy;
+          const cover = Math.min(1, (reach - Math.sqrt(awayX * awayX + awayY * awayY)) / softness);
           const at = y * SIDE + x;
           if (cover * darkness > image[at]!) image[at] = cover * darkness;
         }

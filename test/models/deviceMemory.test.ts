@@ -21,10 +21,10 @@ const PANEL = 16;
 
 /**
  * States of a training step besides its tape: 8 of the network (drive, start, two evaluation points, their cotangents), 13 of the
- * forward solve (stages, starts, first slope), 13 of the reverse one, 2 that the error norm reduces, and at most 34 temporaries of the
+ * forward solve (stages, starts, first slope), 13 of the reverse one, 2 that the error norm reduces, and at most 17 temporaries of the
  * largest program.
  */
-const STATES = 70;
+const STATES = 53;
 /** The code of programs, per-sample vectors, the padding of 260 buffers to cache lines. */
 const SMALL = 256 * 1024;
 
