@@ -82,7 +82,8 @@ function runAlone<T>(image: usize, step: usize, scratch: usize): void {
 
 /**
  * A phase on all threads. A thread takes its own share in pieces, then pieces of the others' shares: a thread that was late, because
- * its core had other work, holds nobody up for long. Who computes a tile does not change what is computed.
+ * its core had other work, holds nobody up for long. Pieces are an eighth of what is left, so that in the end nobody waits for more
+ * than a tile. Who computes a tile does not change what is computed.
  */
 function runShared<T>(control: usize, image: usize, step: usize, thread: usize, scratch: usize): void {
   const threads = <usize>load<u32>(control, isa.CONTROL_THREADS);
@@ -92,9 +93,11 @@ function runShared<T>(control: usize, image: usize, step: usize, thread: usize, 
     const owner = thread + i < threads ? thread + i : thread + i - threads;
     const begin = <usize>load<u32>(ranges + (owner << 2));
     const end = <usize>load<u32>(ranges + (owner << 2), 4);
-    const piece = max<usize>(1, (end - begin) >> 4);
     const taken = control + owner * isa.CONTROL_LINE;
     for (;;) {
+      const next = begin + atomic.load<u32>(taken, isa.CONTROL_TAKEN);
+      if (next >= end) break;
+      const piece = max<usize>(1, (end - next) >> 3);
       const tile = begin + atomic.add<u32>(taken, <u32>piece, isa.CONTROL_TAKEN);
       if (tile >= end) break;
       runTiles<T>(image, step, tile, min<usize>(tile + piece, end), scratch);

@@ -6,7 +6,7 @@ import * as isa from "./isa.ts";
 /** Rows of a tile of a state phase. Not a function of the panel: reductions must not depend on it. */
 export const TILE_ROWS = 32;
 /** The same where a tile is some columns of a dense matrix: a few cache lines of each of its rows. */
-export const WIDE_TILE_ROWS = 128;
+export const WIDE_TILE_ROWS = 256;
 /** Numbers of a tile of a plain vector. */
 export const TILE_NUMBERS = 256;
 
