@@ -1,10 +1,9 @@
 // The report of a run: which figures it has, in which sections, and what is missing.
 
-import { mkdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Csr } from "../core/csr.ts";
 import { connectomeStatistics } from "../data/statistics.ts";
-import { replaceFile, writeError } from "../io/durable.ts";
+import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { count, digits, percent } from "./axes.ts";
 import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
@@ -88,11 +87,7 @@ export async function writeReport(
   plotsFolder: string,
   { png = false }: { readonly png?: boolean } = {},
 ): Promise<string[]> {
-  try {
-    await mkdir(plotsFolder, { recursive: true });
-  } catch (cause) {
-    throw writeError(plotsFolder, cause);
-  }
+  await makeFolder(plotsFolder);
   const written: string[] = [];
   for (const figure of figures) {
     const svg = standaloneSvg(figure);
