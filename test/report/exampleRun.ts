@@ -59,6 +59,8 @@ export function exampleParts(): ReportParts {
       },
       steps: Array.from({ length: STEPS }, (_, k) => stepMetrics(k + 1)),
       evaluations: [evaluation("validation", 20), evaluation("validation", STEPS), evaluation("test", STEPS)],
+      findings: [],
+      failure: null,
       summary: {
         peakMemoryBytes: 2e8,
         deviceMemory: { peakBytes: 5e7, largestBytes: 9e6 },

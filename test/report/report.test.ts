@@ -8,6 +8,8 @@ import { encodePng } from "../../src/report/png.ts";
 import { buildReport } from "../../src/report/report.ts";
 import { historyOf } from "../../src/report/runRecord.ts";
 import { smoothed, thinned } from "../../src/report/series.ts";
+import type { Finding } from "../../src/train/diagnosis.ts";
+import type { RunEvent } from "../../src/train/metrics.ts";
 import { exampleParts } from "./exampleRun.ts";
 
 const test = suite("report");
@@ -107,6 +109,21 @@ test("of a run that was resumed, steps and evaluations count as they were done l
     ],
   );
   assert.equal(history.evaluations, []);
+});
+
+test("findings of the last diagnosis, and the error that ended a run, are told at the top until the run goes on", () => {
+  const [one] = exampleParts().run.steps.map((m) => ({ event: "step", ...m }) as const);
+  const diagnosis = (...findings: Finding[]) => ({ event: "diagnosis", findings }) as unknown as RunEvent;
+  const finding: Finding = { fault: "saturated", message: "this run is heading for guessing: all are <saturated>" };
+  const error: RunEvent = { event: "error", code: "file-write", message: "a full disk", details: {} };
+  const history = historyOf([one!, diagnosis(), diagnosis(finding), error]);
+  assert.equal([history.findings, history.failure], [[finding], "a full disk"]);
+  assert.equal(historyOf([diagnosis(finding), diagnosis()]).findings, []);
+  assert.is(historyOf([error, { event: "resumed", step: 1, checkpoint: null }]).failure, null);
+  const parts = exampleParts();
+  const { html } = buildReport({ ...parts, run: { ...parts.run, ...history, summary: null } });
+  assert.match(html, /Diagnosis: this run is heading for guessing: all are &#60;saturated&#62;\.</);
+  assert.match(html, /It ended with an error: a full disk\.</);
 });
 
 test("groups follow roles, then cell types", () => {
