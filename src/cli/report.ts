@@ -4,11 +4,12 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
+import { SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
 import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
-import { buildReport, type Observations, writeReport } from "../report/report.ts";
+import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
@@ -117,13 +118,17 @@ async function observe(
         ? (["validation", digits.validation] as const)
         : (["training", digits.train] as const);
     const evaluation = { numEvals: config.numEvals, endTime: config.endTime };
-    return {
-      step: checkpoint.position.step,
+    const respond = async (): Promise<Responses> => ({
       examples: await findExamples(model, images, evaluation),
       imageSet,
       activity: await recordActivity(model, images, groups, evaluation),
-      changes,
-    };
+    });
+    // That of a run which diverged is wanted, too.
+    const responses = await respond().catch((error: unknown) => {
+      if (error instanceof SolverError) return { failure: error.message };
+      throw error;
+    });
+    return { step: checkpoint.position.step, changes, responses };
   } finally {
     experiment.dispose();
   }

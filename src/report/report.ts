@@ -33,11 +33,17 @@ export interface ReportedNetwork {
 export interface Observations {
   /** Training steps behind the checkpoint. */
   readonly step: number;
+  readonly changes: readonly ParameterChange[];
+  /** What it does with images; of a network that cannot be solved, why not. */
+  readonly responses: Responses | { readonly failure: string };
+}
+
+/** The answers of a network to images, and its activity while it looks at them. */
+export interface Responses {
   readonly examples: readonly Example[];
   /** Where the examples are from. */
   readonly imageSet: string;
   readonly activity: Activity;
-  readonly changes: readonly ParameterChange[];
 }
 
 export interface ReportParts {
@@ -115,24 +121,34 @@ function learning({ steps, evaluations, start }: RunRecord): Section {
 
 function answers({ run, observations }: ReportParts): Section {
   const evaluation = lastEvaluation(run);
+  const responses = responsesOf(observations);
   return {
     title: "Answers",
     figures: [
       evaluation
         ? confusionFigure(evaluation)
         : { id: "confusion", title: "Confusion", missing: "No evaluation has been recorded yet." },
-      observations
-        ? examplesFigure(observations.examples, observations.imageSet)
-        : { id: "examples", title: "Examples", missing: NO_CHECKPOINT },
+      "missing" in responses
+        ? { id: "examples", title: "Examples", ...responses }
+        : examplesFigure(responses.examples, responses.imageSet),
     ],
   };
 }
 
 function activity({ observations }: ReportParts): Section {
-  const figure = observations
-    ? activityFigure(observations.activity)
-    : { id: "activity", title: "Activity over time", missing: NO_CHECKPOINT };
+  const responses = responsesOf(observations);
+  const figure =
+    "missing" in responses
+      ? { id: "activity", title: "Activity over time", ...responses }
+      : activityFigure(responses.activity);
   return { title: "Activity", figures: [figure] };
+}
+
+/** What the trained network does with images, or why that is not known. */
+function responsesOf(observations: Observations | null): Responses | { readonly missing: string } {
+  if (!observations) return { missing: NO_CHECKPOINT };
+  const { responses } = observations;
+  return "failure" in responses ? { missing: `The trained network cannot be run: ${responses.failure}.` } : responses;
 }
 
 function parameters({ observations }: ReportParts): Section {

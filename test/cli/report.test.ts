@@ -66,6 +66,17 @@ test("a run that is going on is reported as far as it is", async ({ folder, run 
   assert.match(await readFile(join(going, "report.html"), "utf8"), /unfinished: 1 of 5 steps/);
 });
 
+test("a run that diverged has a page that says why it ended", async ({ folder }) => {
+  const out = join(folder, "diverged");
+  const args = ["train", "--out", out, ...TINY, "--lr", "1e25", "--steps", "20", "--quiet", "--no-report"];
+  await fails(() => runCommand(registerTrain, ...args), "non-finite-state", /checkpoint/);
+  await runCommand(registerReport, "report", out);
+  const html = await readFile(join(out, "report.html"), "utf8");
+  assert.match(html, /It ended with an error: .*not finite/);
+  assert.match(html, /id="figure-distribution-weights"/);
+  assert.not.match(html, /NaN</);
+});
+
 test("--no-report leaves a run without a page", async ({ folder }) => {
   const out = join(folder, "bare");
   await runCommand(registerTrain, "train", "--out", out, ...TINY, "--quiet", "--no-report");

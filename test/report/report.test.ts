@@ -79,6 +79,32 @@ test("a run that has not made a step has a page, too", () => {
   );
 });
 
+test("a network that cannot be run any more leaves answers and activity out, and shows its parameters", () => {
+  const parts = exampleParts();
+  const observations = { ...parts.observations!, responses: { failure: "sample 0 stopped" } };
+  const { html, figures } = buildReport({ ...parts, observations });
+  const ids = figures.map((f) => f.id);
+  assert.not.ok(ids.includes("examples") || ids.includes("activity"));
+  assert.ok(ids.includes("distribution-weights"));
+  assert.is(html.match(/The trained network cannot be run: sample 0 stopped\./g)?.length, 2);
+});
+
+test("parameters far from 1 have ticks that fit", () => {
+  const parts = exampleParts();
+  for (const scale of [1e25, 1e-9]) {
+    const changes = parts.observations!.changes.map((change) => ({
+      ...change,
+      before: change.before.map((x) => x * scale),
+      after: change.after.map((x) => x * scale),
+    }));
+    const { figures } = buildReport({ ...parts, observations: { ...parts.observations!, changes } });
+    for (const figure of figures.filter(({ id }) => id.startsWith("distribution"))) {
+      const ticks = [...figure.draw(342, "u").body.matchAll(/middle">([^<]*\d[^<]*)</g)].map((m) => m[1]!);
+      assert.ok(ticks.length >= 2 && ticks.every((tick) => tick.length <= 8), `${figure.id}: ${ticks}`);
+    }
+  }
+});
+
 test("no figure contains a number that is not one", () => {
   for (const figure of buildReport(exampleParts()).figures) {
     for (const width of [342, 520, 1080]) assert.not.match(figure.draw(width, "u").body, /NaN|Infinity|undefined/);
