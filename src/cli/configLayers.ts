@@ -44,6 +44,9 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   const preset = given.preset ?? (given.connectome ? "retina" : "demo");
   const base = { ...defaults(), ...PRESETS[preset]!.recipe, preset };
   const config = layer(base, given) as TrainConfig;
+  if (config.device === "webgpu" && config.dtype === "f64") {
+    throw new ArgumentError("train", "--dtype", "f32, as WebGPU has no other, or --device wasm", "f64");
+  }
   // Wrong settings of the solver come out here, before anything is read or made.
   solveOptionsOf(config);
   return config;

@@ -53,7 +53,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   connectome: {
     group: "Network",
     placeholder: "<file>",
-    help: "sparse matrix, row = receiving neuron: .npz of SciPy, .pt of PyTorch",
+    help: "matrix (row = receiving neuron) or edge list: .npz, .pt, .csv, .parquet, .mtx or .safetensors",
     kind: orNull(pathKind()),
     free: true,
   },

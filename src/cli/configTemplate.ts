@@ -4,10 +4,11 @@ import { stringify } from "yaml";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig } from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, GROUPS, type Key } from "./configOptions.ts";
+import { SCHEMA_KEY } from "./yamlFile.ts";
 
 const WIDTH = 100;
 
-/** Left to the machine: the line is there, behind a #. */
+/** Left to the machine: in YAML the line is there, behind a #. */
 const COMMENTED: readonly Key[] = ["threads"];
 
 /**
@@ -21,6 +22,13 @@ export function configTemplate(preset: string, schema: string): string {
     return `# ${group}\n\n${keys.map((key) => entry(key, config)).join("")}`;
   });
   return `${header(preset, schema)}\n${parts.join("\n")}`;
+}
+
+/** The same as JSON, which has no room for comments: the schema says what the settings mean. */
+export function configJson(preset: string, schema: string): string {
+  const config = resolveConfig([{ preset }]);
+  const settings = CONFIG_KEYS.filter((key) => !COMMENTED.includes(key)).map((key) => [key, config[key]]);
+  return `${JSON.stringify({ [SCHEMA_KEY]: schema, ...Object.fromEntries(settings) }, null, 2)}\n`;
 }
 
 function header(preset: string, schema: string): string {

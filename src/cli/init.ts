@@ -1,21 +1,27 @@
 // `axograd init`: writes a configuration file with every setting, its default and what it means.
 
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { ArgumentError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
 import { exists } from "../io/files.ts";
 import { schemaText } from "./configSchema.ts";
-import { configTemplate } from "./configTemplate.ts";
+import { configJson, configTemplate } from "./configTemplate.ts";
 import { PRESETS } from "./presets.ts";
-import { sweepSchemaText, sweepTemplate } from "./sweep/sweepSchema.ts";
+import { sweepJson, sweepSchemaText, sweepTemplate } from "./sweep/sweepSchema.ts";
 import { oneOf } from "./values.ts";
 
 const DEFAULT_FILE = "axograd.yaml";
 const DEFAULT_SWEEP = "sweep.yaml";
 /** The schemas in the package, seen from the compiled file. */
 const SCHEMAS = fileURLToPath(new URL("../../../schema/", import.meta.url));
+
+/** What a file is written from, by the command that takes it. */
+const TEMPLATES = {
+  train: { yaml: configTemplate, json: configJson },
+  sweep: { yaml: sweepTemplate, json: sweepJson },
+} as const;
 
 interface GivenOptions {
   readonly preset?: string;
@@ -29,7 +35,7 @@ export function register(program: Command): void {
   program
     .command("init")
     .description("write a commented configuration file for train --config, or one for sweep")
-    .argument("[file]", `where to (default: ${DEFAULT_FILE}, or ${DEFAULT_SWEEP})`)
+    .argument("[file]", `where to (default: ${DEFAULT_FILE}, or ${DEFAULT_SWEEP}); X.json: as JSON, without comments`)
     .option("--preset <name>", "whose values are written (default: demo)", oneOf("--preset", Object.keys(PRESETS)))
     .option("--sweep", "a file for axograd sweep instead")
     .option("--overwrite", "replace a file that is there")
@@ -48,9 +54,10 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
     throw new ArgumentError("init", "FILE", "a new file (or --overwrite)", `${file}, which exists`);
   }
   const command = sweep ? "sweep" : "train";
+  const { yaml, json } = TEMPLATES[command];
   const toSchema = relative(dirname(resolve(file)), join(SCHEMAS, `${command}.schema.json`))
     .split(sep)
     .join("/");
-  await replaceFile(file, [(sweep ? sweepTemplate : configTemplate)(preset, toSchema)]);
+  await replaceFile(file, [(extname(file) === ".json" ? json : yaml)(preset, toSchema)]);
   process.stdout.write(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
 }

@@ -2,7 +2,14 @@
 // The command line. Exit codes: 0 done, 1 the run failed, 2 wrong input or usage, 128 + n stopped by signal n.
 
 import { Command, CommanderError } from "commander";
-import { ArgumentError, EngineError, FileFormatError, ShapeError, SparseFormatError } from "../core/errors.ts";
+import {
+  ArgumentError,
+  EngineError,
+  FileFormatError,
+  nearestName,
+  ShapeError,
+  SparseFormatError,
+} from "../core/errors.ts";
 import { VERSION } from "../train/version.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
@@ -11,6 +18,7 @@ import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
+import { endWithReader } from "./interruption.ts";
 import { register as registerReport } from "./report.ts";
 import { register as registerSimulate } from "./simulate.ts";
 import { register as registerCollect } from "./sweep/collect.ts";
@@ -48,19 +56,26 @@ async function main(args: readonly string[]): Promise<void> {
     .exitOverride()
     .configureOutput({ outputError: () => {} });
   for (const register of COMMANDS) register(program);
+  endWithReader();
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
-    const shaped = error instanceof CommanderError ? usageError(error, args[0]) : error;
+    const shaped = error instanceof CommanderError ? usageError(error, program, args) : error;
     new Console({ json: args.includes("--json"), quiet: false }).error(shaped);
     process.exitCode = INPUT_ERRORS.some((kind) => shaped instanceof kind) ? EXIT_USAGE : EXIT_FAILURE;
   }
 }
 
 /** commander's "error: unknown option '--epoch'\n(Did you mean --epochs?)" on one line, in our shape. */
-function usageError({ code, message }: CommanderError, command: string | undefined): UsageError {
-  if (code === "commander.help") return new UsageError("usage", "expected a command, got none; try axograd --help");
+function usageError({ code, message }: CommanderError, program: Command, args: readonly string[]): UsageError {
+  const [command, topic] = args;
+  if (code === "commander.help") {
+    const commands = program.commands.map((known) => known.name());
+    const near = topic === undefined ? null : nearestName(topic, commands);
+    const got = topic === undefined ? "none" : `'${topic}'${near ? ` (Did you mean ${near}?)` : ""}`;
+    return new UsageError("usage", `expected a command, got ${got}; try axograd --help`);
+  }
   const text = message.replace(/^error: /, "").replaceAll("\n", " ");
   const help = code === "commander.unknownCommand" ? "axograd --help" : `axograd ${command} --help`;
   return new UsageError("usage", text.includes("Did you mean") ? text : `${text}; try ${help}`);

@@ -130,7 +130,12 @@ export function wire(
   const candidates = readout === "output" ? neuronsOfRole(needTable("--readout"), "output") : everyone;
   const indices = candidates.filter((i) => !driven(i));
   if (indices.length === 0) {
-    throw new ArgumentError("train", "--readout", `neurons without input to read out (${readout})`, "none");
+    throw new ArgumentError(
+      "train",
+      "--readout",
+      `neurons without input to read out (${readout})`,
+      "none; --readout all takes those with input, too",
+    );
   }
   const outputProjection = createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" });
   return { input, inputProjection, nDriven, readout, outputProjection };

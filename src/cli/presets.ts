@@ -33,7 +33,7 @@ const LEARNING = {
   shift: 0,
   trainSamples: null,
   testSamples: null,
-  checkpointEvery: 0,
+  checkpointEvery: 500,
 } as const satisfies Partial<Recipe>;
 
 export interface Preset {
@@ -120,7 +120,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       validationSamples: 0,
       testSamples: null,
       evalEvery: 0,
-      checkpointEvery: 0,
+      checkpointEvery: 500,
     },
   },
 };

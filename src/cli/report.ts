@@ -4,33 +4,46 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
+import { SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
 import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
-import { buildReport, type Observations, writeReport } from "../report/report.ts";
+import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
+import { resolveConfig, type Settings } from "./configLayers.ts";
+import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { openPage } from "./openPage.ts";
 import { readBegunConfig } from "./resume.ts";
 import { RUN_FILES, RunFolder } from "./runFolder.ts";
+import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path } from "./values.ts";
 
 /** Folder in that of the run. */
 const PLOTS = "plots";
 
-interface GivenOptions {
+/** Where the files of the run are now, and what to compute on; all else is as the run was. */
+const KEYS: readonly Key[] = ["connectome", "neuronTable", "data", "device", "threads"];
+
+const HELP = `
+Paths of a run are relative to the folder that it was started in. From elsewhere, or on another machine:
+
+  axograd report runs/a --connectome here/flyvis_e6_csr.npz --data here/mnist --device auto
+`;
+
+type GivenOptions = Settings & {
   readonly out?: string;
   readonly png?: boolean;
   readonly open?: boolean;
   readonly json?: boolean;
-}
+};
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
-  program
+  const command = program
     .command("report")
     .description("make a page about a run: curves, confusion, activity, parameters, connectome")
     .argument("<run>", "folder of a run, finished or not")
@@ -41,12 +54,15 @@ export function register(program: Command): void {
     )
     .option("--png", "plots as PNG files, too; needs the package sharp")
     .option("--open", "open the page in the browser")
-    .option("--json", "say what was written as JSON")
-    .action(async (run: string, { out, png = false, open = false, json = false }: GivenOptions) => {
-      const written = await reportRun(run, { png, ...(out ? { file: out } : {}) });
-      process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${written.file}\n`);
-      if (open) await openPage(written.file);
-    });
+    .option("--json", "say what was written as JSON");
+  for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+  command.addHelpText("after", HELP).action(async (run: string, given: GivenOptions) => {
+    const { out, png = false, open = false, json = false } = given;
+    const settings = settingsAmong(KEYS, given);
+    const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
+    process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${written.file}\n`);
+    if (open) await openPage(written.file);
+  });
 }
 
 export interface ReportOptions {
@@ -54,6 +70,8 @@ export interface ReportOptions {
   readonly file?: string;
   /** Plots as PNG files, too. */
   readonly png?: boolean;
+  /** What is no longer as it was when the run began: where its files are, what it is computed on. */
+  readonly settings?: Settings;
   /** What the run works with, where that is at hand. */
   readonly backend?: Backend;
   readonly materials?: Materials;
@@ -69,7 +87,7 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   if (options.png) await assertPng();
   const run = await readRunRecord(folder);
   // What a run of an earlier version did not record has its default.
-  const config = await readBegunConfig(new RunFolder(folder));
+  const config = resolveConfig([await readBegunConfig(new RunFolder(folder)), options.settings ?? {}]);
   const materials = options.materials ?? (await loadMaterials(config));
   const groups = neuronGroups(materials);
   const observations = await withBackend(config, options.backend, (backend) =>
@@ -117,13 +135,17 @@ async function observe(
         ? (["validation", digits.validation] as const)
         : (["training", digits.train] as const);
     const evaluation = { numEvals: config.numEvals, endTime: config.endTime };
-    return {
-      step: checkpoint.position.step,
+    const respond = async (): Promise<Responses> => ({
       examples: await findExamples(model, images, evaluation),
       imageSet,
       activity: await recordActivity(model, images, groups, evaluation),
-      changes,
-    };
+    });
+    // That of a run which diverged is wanted, too.
+    const responses = await respond().catch((error: unknown) => {
+      if (error instanceof SolverError) return { failure: error.message };
+      throw error;
+    });
+    return { step: checkpoint.position.step, changes, responses };
   } finally {
     experiment.dispose();
   }

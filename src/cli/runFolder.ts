@@ -1,9 +1,9 @@
 // The output folder of a run: which files it has, when it is refused, replacing them, and that one process at a time works in it.
 
-import { access, constants, copyFile, link, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { access, constants, copyFile, link, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { ArgumentError } from "../core/errors.ts";
-import { replaceFile, writeError } from "../io/durable.ts";
+import { makeFolder, replaceFile, writeError } from "../io/durable.ts";
 import { RunLock } from "./runLock.ts";
 
 /** The files of a run. */
@@ -70,7 +70,7 @@ export class RunFolder {
    * @throws {ArgumentError} another process works in it
    */
   async create(): Promise<void> {
-    await this.#write(() => mkdir(this.path, { recursive: true }));
+    await makeFolder(this.path);
     await this.open();
     const earlier = new Set<string>(Object.values(RUN_FILES));
     await this.#removeWhere((name) => earlier.has(name) || KEPT.test(name));

@@ -25,7 +25,7 @@ import { createExperiment, loadMaterials, type Materials } from "./experiment.ts
 import { neuronGroups } from "./report.ts";
 import { readBegunConfig } from "./resume.ts";
 import { RUN_FILES, RunFolder } from "./runFolder.ts";
-import { addSetting } from "./trainOptions.ts";
+import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path, wholeNumber } from "./values.ts";
 
 const DEFAULT_TIMES = 25;
@@ -123,7 +123,7 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
   if (folder !== undefined && given.config !== undefined) {
     throw new ArgumentError("simulate", "--config", "either a run or settings of a fresh model", "both");
   }
-  const options = Object.fromEntries(KEYS.filter((key) => key in given).map((key) => [key, given[key]]));
+  const options = settingsAmong(KEYS, given);
   if (folder !== undefined) return resolveConfig([await readBegunConfig(new RunFolder(folder)), options]);
   return resolveConfig([given.config === undefined ? {} : await readConfigFile(given.config), options]);
 }

@@ -4,7 +4,7 @@ import { type Command, Option } from "commander";
 import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
 import { resolveConfig, type Settings, settingsOfAssignments } from "./configLayers.ts";
-import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, GROUPS, optionName } from "./configOptions.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, GROUPS, type Key, optionName } from "./configOptions.ts";
 import { parserOf, path } from "./values.ts";
 
 /** What commander hands over of settings and where they come from: only what was given. */
@@ -109,8 +109,12 @@ function addSources(command: Command): void {
 export async function settingsGiven(given: SettingOptions, lower: Settings = {}): Promise<readonly Settings[]> {
   const file = given.config === undefined ? {} : await readConfigFile(given.config);
   const assigned = settingsOfAssignments(given.set ?? [], { ...lower, ...file });
-  const options = Object.fromEntries(CONFIG_KEYS.filter((key) => key in given).map((key) => [key, given[key]]));
-  return [file, assigned, options];
+  return [file, assigned, settingsAmong(CONFIG_KEYS, given)];
+}
+
+/** Those of some settings that were given as options. */
+export function settingsAmong(keys: readonly Key[], given: Settings): Settings {
+  return Object.fromEntries(keys.filter((key) => key in given).map((key) => [key, given[key]]));
 }
 
 /**

@@ -1,14 +1,15 @@
 // Files that survive a crash: written beside their place, synced to the disk, then renamed over it. A reader, and a machine that
 // lost power, sees the old content or the new one, never a part.
 
-import { open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { EngineError } from "../core/errors.ts";
 
 /** Plain words for the failures that a user can do something about. */
 const WRITE_ERRORS: Readonly<Record<string, string>> = {
   ENOENT: "no such folder",
   ENOTDIR: "a path through something that is not a folder",
+  EEXIST: "a file of this name",
   EISDIR: "a folder of this name",
   EACCES: "no permission to write there",
   EPERM: "no permission to write there",
@@ -47,6 +48,33 @@ export async function replaceFile(
   } catch (cause) {
     await rm(temporary, { force: true });
     throw cause instanceof EngineError ? cause : writeError(file, cause);
+  }
+}
+
+/**
+ * Makes a folder and those above it. With `recursive`, mkdir of Node 20 never comes back where a file system has no room for new names
+ * and calls them missing, as /proc and automounted folders do.
+ *
+ * @throws {EngineError} "file-write": a part of the path is a file, or must not be made
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const folder = resolve(path);
+  const above = dirname(folder);
+  if (await isFolder(folder)) return;
+  if (above !== folder) await makeFolder(above);
+  try {
+    await mkdir(folder);
+  } catch (cause) {
+    // Another process may have been faster.
+    if (!(await isFolder(folder))) throw writeError(path, cause);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
   }
 }
 

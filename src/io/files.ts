@@ -1,7 +1,7 @@
-// Whole files in and out: file-system failures become typed errors, gzip is transparent, writes are atomic. No formats here.
+// Whole files in: file-system failures become typed errors, gzip is transparent. No formats here; what writes is in durable.ts.
 
 import { constants } from "node:buffer";
-import { access, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, open, readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { EngineError, FileFormatError } from "../core/errors.ts";
@@ -137,18 +137,6 @@ export function gzipError(file: string, cause: unknown): EngineError {
       ? `gzip of more than ${MAX_UNPACKED_BYTES} bytes`
       : `damaged gzip (${cause instanceof Error ? cause.message : cause})`;
   return new FileFormatError(file, "a gzip file", got);
-}
-
-/** Writes a file so that a reader sees the old content or the new, never a part: a temporary beside it, then a rename. */
-export async function writeBytesAtomic(file: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${file}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, bytes);
-    await rename(temporary, file);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw fileError(file, "a place to write to", cause);
-  }
 }
 
 /** The same memory without Buffer's own `slice`, which would not copy. */

@@ -4,7 +4,8 @@
 import type { Csr } from "../core/csr.ts";
 import { FileFormatError, ShapeError } from "../core/errors.ts";
 import { checkDense, csrFromDense } from "./dense.ts";
-import { readBytes, readHead, readPieces, sizeOf, writeBytesAtomic } from "./files.ts";
+import { replaceFile } from "./durable.ts";
+import { readBytes, readHead, readPieces, sizeOf } from "./files.ts";
 import { decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
 
 const MAGIC = "\x93NUMPY";
@@ -168,7 +169,7 @@ export function encodeNpyString(text: string): Uint8Array {
 
 /** Writes `encodeNpy(array)`, atomically. */
 export async function writeNpy(file: string, array: NpyInput): Promise<void> {
-  await writeBytesAtomic(file, encodeNpy(array));
+  await replaceFile(file, [encodeNpy(array)]);
 }
 
 /** A shape the way Python writes it: (3, 4), (3,), (). */

@@ -5,7 +5,8 @@ import type { Readable } from "node:stream";
 import { type Entry, fromBufferPromise, openPromise, type ZipFile } from "yauzl";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { crc32 } from "./crc32.ts";
-import { fileError, MAX_UNPACKED_BYTES, readHead, writeBytesAtomic } from "./files.ts";
+import { replaceFile } from "./durable.ts";
+import { fileError, MAX_UNPACKED_BYTES, readHead } from "./files.ts";
 
 /** Deflate turns at most 1032 bytes into one (zlib technical notes), so a larger claim is a lie; 64 allows for tiny entries. */
 const MAX_DEFLATE_RATIO = 1032;
@@ -218,7 +219,7 @@ export function encodeZip(entries: readonly ZipInput[]): Uint8Array {
 
 /** Writes `encodeZip(entries)`, atomically. */
 export async function writeZip(file: string, entries: readonly ZipInput[]): Promise<void> {
-  await writeBytesAtomic(file, encodeZip(entries));
+  await replaceFile(file, [encodeZip(entries)]);
 }
 
 /** Names for a message: all of a few, the first of many. */

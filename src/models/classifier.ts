@@ -21,6 +21,7 @@ import {
   type StartedChunk,
   settled,
 } from "./network.ts";
+import { checkNames } from "./optionNames.ts";
 import type { ConnectomeNetworkOptions, ModelInput } from "./options.ts";
 import { ParameterSet } from "./parameters.ts";
 import { columnStatistics, type FeatureSpread, featureSpread, ResponseCount, type ResponseShares } from "./probe.ts";
@@ -590,8 +591,20 @@ function othersOf(some: readonly number[], batch: number): number[] {
   return Array.from({ length: batch }, (_, s) => s).filter((s) => !without.has(s));
 }
 
-function checkOptions({ numClasses, fcDim, dropout }: ReadoutOptions): void {
+/** Every option of a classifier. */
+const OPTIONS: Readonly<Record<keyof ReadoutOptions | "rnn", true>> = {
+  rnn: true,
+  numClasses: true,
+  fcDim: true,
+  dropout: true,
+  seed: true,
+  standardise: true,
+};
+
+function checkOptions(options: ReadoutOptions): void {
   const where = "classifier";
+  checkNames(where, options, OPTIONS);
+  const { numClasses, fcDim, dropout } = options;
   if (!Number.isInteger(numClasses) || numClasses < 2)
     throw new ArgumentError(where, "numClasses", "a whole number of at least 2", `${numClasses}`);
   if (fcDim != null && (!Number.isInteger(fcDim) || fcDim < 1))

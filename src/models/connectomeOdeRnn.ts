@@ -18,6 +18,7 @@ import {
   type RunPurpose,
   type RunShape,
 } from "./network.ts";
+import { checkNames } from "./optionNames.ts";
 import type { ConnectomeNetworkOptions, InputGradients, ModelInput } from "./options.ts";
 import type { ParameterSet } from "./parameters.ts";
 import { rateDynamics } from "./rateDynamics.ts";
@@ -86,6 +87,7 @@ const DEFAULT_MAX_STEPS = 1000;
 /** dh/dt = ( relu( φ( U·x(t) + W·(s ⊙ h) + b ) ) − h ) / τ, solved per sample; see rateDynamics. */
 export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   readonly #solve: SolveOptions;
+  readonly #method: { readonly tableau: Tableau; readonly controller: Controller };
   readonly #maxSteps: number;
   readonly #constants: Constants;
   readonly #solvers = new Map<number, OdeSolver>();
@@ -93,12 +95,14 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
 
   /** @param parameters where to register the parameters (a classifier shares one set); default: an own set */
   constructor(backend: Backend, options: ConnectomeODERNNOptions, parameters?: ParameterSet) {
+    const { solve = {} } = options;
+    checkSolve(solve);
+    const tableau = tableauOf(solve);
+    const controller = controllerOf(solve, tableau);
     super(backend, options, parameters);
     this.#constants = new Constants(backend);
-    this.#solve = options.solve ?? {};
-    const { onFailure = "throw" } = this.#solve;
-    if (!FAILURE_POLICIES.includes(onFailure))
-      throw new ArgumentError("ConnectomeODERNN", "solve.onFailure", FAILURE_POLICIES.join(" or "), `"${onFailure}"`);
+    this.#solve = solve;
+    this.#method = { tableau, controller };
     this.#maxSteps = this.#solve.maxSteps ?? DEFAULT_MAX_STEPS;
   }
 
@@ -222,10 +226,8 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     let solver = this.#solvers.get(steps);
     if (!solver) {
       const solve = this.#solve;
-      const tableau = tableauOf(solve);
       solver = new OdeSolver(this.backend, rateDynamics(this.rateShape(steps)), {
-        tableau,
-        controller: controllerOf(solve, tableau),
+        ...this.#method,
         maxSteps: this.#maxSteps,
         ...(solve.dt0 === undefined ? {} : { dt0: solve.dt0 }),
         onFailure: solve.onFailure === "stop" ? "stop" : "mask",
@@ -238,6 +240,34 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
       this.#solvers.set(steps, solver);
     }
     return solver;
+  }
+}
+
+/** Every option of `solve`. */
+const SOLVE_OPTIONS: Readonly<Record<keyof SolveOptions, true>> = {
+  method: true,
+  tableau: true,
+  controller: true,
+  atol: true,
+  rtol: true,
+  maxSteps: true,
+  dt0: true,
+  fixedStep: true,
+  onFailure: true,
+  backpropThroughStepSizeControl: true,
+  memoryBudgetBytes: true,
+};
+
+function checkSolve(solve: SolveOptions): void {
+  const where = "ConnectomeODERNN";
+  checkNames(where, solve, SOLVE_OPTIONS, "solve.");
+  const { onFailure = "throw" } = solve;
+  if (!FAILURE_POLICIES.includes(onFailure))
+    throw new ArgumentError(where, "solve.onFailure", FAILURE_POLICIES.join(" or "), `"${onFailure}"`);
+  for (const name of ["atol", "rtol"] as const) {
+    const { [name]: tolerance = 0 } = solve;
+    if (!Number.isFinite(tolerance) || tolerance < 0)
+      throw new ArgumentError(where, `solve.${name}`, "a finite number of at least 0", `${tolerance}`);
   }
 }
 

@@ -29,6 +29,8 @@ export function matrixLeaf(g: Graph, name: string, m: Projection): Matrix {
  * @throws {ArgumentError} several matrices, or a sparse one that stores nothing: there would be no weight
  */
 export function checkMatrix(where: string, name: string, m: Projection, rows: number | null, cols: number): void {
+  // A program without types may have forgotten it.
+  if (typeof m !== "object" || m === null) throw new ArgumentError(where, name, "a matrix, sparse or dense", String(m));
   if (Array.isArray(m))
     throw new ArgumentError(where, name, "one matrix, sparse or dense (drop the others)", "several");
   if ((rows !== null && m.nRows !== rows) || m.nCols !== cols) {

@@ -2,7 +2,8 @@
 
 import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
-import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { activation } from "./activation.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
 import {
   type Label,
@@ -13,6 +14,7 @@ import {
   signVector,
   spread,
 } from "./neuronTypes.ts";
+import { checkNames } from "./optionNames.ts";
 import type { Constraint } from "./parameters.ts";
 
 /** Whether a list has one value per neuron or one per neuron type (in sorted order of the labels). */
@@ -124,7 +126,7 @@ export interface PerNeuronOrType {
 
 const DEFAULT_NONLINEARITY: Readonly<Record<Dynamics, string>> = { rate: "Sigmoid", voltage: "ReLU", plain: "Sigmoid" };
 
-/** Every option, so that a misspelt one is no silent default. */
+/** Every option. */
 const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve", true>> = {
   inputSize: true,
   numNeurons: true,
@@ -160,15 +162,19 @@ const SAID_OTHERWISE: Readonly<Record<string, string>> = {
   useDenseOutputProjection: "a dense matrix as outputProjection is a dense projection",
 };
 
-function checkNames(o: ConnectomeNetworkOptions): void {
+function checkKnown(o: ConnectomeNetworkOptions): void {
   const where = "ConnectomeNetwork";
-  for (const name of Object.keys(o)) {
-    if (Object.hasOwn(OPTIONS, name)) continue;
-    const reason = SAID_OTHERWISE[name];
-    if (reason) throw new ArgumentError(where, name, `no ${name} (drop it: ${reason})`, "one");
-    const near = nearestName(name, Object.keys(OPTIONS));
-    const expected = near ? `${near}, or another option` : `one of ${Object.keys(OPTIONS).join(", ")}`;
-    throw new ArgumentError(where, name, expected, `"${name}"`);
+  for (const [name, reason] of Object.entries(SAID_OTHERWISE)) {
+    if (name in o) throw new ArgumentError(where, name, `no ${name} (drop it: ${reason})`, "one");
+  }
+  checkNames(where, o, OPTIONS);
+  if (o.dynamics !== undefined && !Object.hasOwn(DEFAULT_NONLINEARITY, o.dynamics)) {
+    const names = Object.keys(DEFAULT_NONLINEARITY).join(", ");
+    throw new ArgumentError(where, "dynamics", `one of ${names}`, `"${o.dynamics}"`);
+  }
+  const { weightConstraint: c = "none" } = o;
+  if (c !== "none" && c !== "sign" && !Number.isFinite(c?.min)) {
+    throw new ArgumentError(where, "weightConstraint", '"none", "sign" or { min: a number }', JSON.stringify(c));
   }
 }
 
@@ -192,7 +198,7 @@ function checkConflicts(o: ConnectomeNetworkOptions): void {
 export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
   const where = "ConnectomeNetwork";
   const n = o.numNeurons;
-  checkNames(o);
+  checkKnown(o);
   checkConflicts(o);
   checkMatrix(where, "connectome", o.connectome, n, n);
   if (o.inputProjection) checkMatrix(where, "inputProjection", o.inputProjection, n, o.inputSize);
@@ -224,9 +230,11 @@ function resolveNonlinearity(
   types: NeuronTypes | null,
 ): Pick<ResolvedNeurons, "nonlinearities" | "nonlinearityIdx"> {
   const spec = o.neuronNonlinearity === undefined ? DEFAULT_NONLINEARITY[o.dynamics ?? "rate"] : o.neuronNonlinearity;
-  if (spec === null || typeof spec === "string") return { nonlinearities: [spec], nonlinearityIdx: null };
-  const perNeuron = spread<string | null>("neuronNonlinearity", spec, o.numNeurons, types, true);
+  const isOne = spec === null || typeof spec === "string";
+  const perNeuron = isOne ? [spec] : spread<string | null>("neuronNonlinearity", spec, o.numNeurons, types, true);
   const nonlinearities = [...new Set(perNeuron)];
+  // Here, and not only where the equations are written down: unknown names are told at once.
+  for (const name of nonlinearities) activation(name);
   const position = new Map(nonlinearities.map((name, i) => [name, i]));
   const nonlinearityIdx = nonlinearities.length > 1 ? Float64Array.from(perNeuron, (f) => position.get(f)!) : null;
   return { nonlinearities, nonlinearityIdx };

@@ -1,10 +1,9 @@
 // The report of a run: which figures it has, in which sections, and what is missing.
 
-import { mkdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Csr } from "../core/csr.ts";
 import { connectomeStatistics } from "../data/statistics.ts";
-import { replaceFile, writeError } from "../io/durable.ts";
+import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { count, digits, percent } from "./axes.ts";
 import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
@@ -34,11 +33,17 @@ export interface ReportedNetwork {
 export interface Observations {
   /** Training steps behind the checkpoint. */
   readonly step: number;
+  readonly changes: readonly ParameterChange[];
+  /** What it does with images; of a network that cannot be solved, why not. */
+  readonly responses: Responses | { readonly failure: string };
+}
+
+/** The answers of a network to images, and its activity while it looks at them. */
+export interface Responses {
   readonly examples: readonly Example[];
   /** Where the examples are from. */
   readonly imageSet: string;
   readonly activity: Activity;
-  readonly changes: readonly ParameterChange[];
 }
 
 export interface ReportParts {
@@ -88,11 +93,7 @@ export async function writeReport(
   plotsFolder: string,
   { png = false }: { readonly png?: boolean } = {},
 ): Promise<string[]> {
-  try {
-    await mkdir(plotsFolder, { recursive: true });
-  } catch (cause) {
-    throw writeError(plotsFolder, cause);
-  }
+  await makeFolder(plotsFolder);
   const written: string[] = [];
   for (const figure of figures) {
     const svg = standaloneSvg(figure);
@@ -120,24 +121,34 @@ function learning({ steps, evaluations, start }: RunRecord): Section {
 
 function answers({ run, observations }: ReportParts): Section {
   const evaluation = lastEvaluation(run);
+  const responses = responsesOf(observations);
   return {
     title: "Answers",
     figures: [
       evaluation
         ? confusionFigure(evaluation)
         : { id: "confusion", title: "Confusion", missing: "No evaluation has been recorded yet." },
-      observations
-        ? examplesFigure(observations.examples, observations.imageSet)
-        : { id: "examples", title: "Examples", missing: NO_CHECKPOINT },
+      "missing" in responses
+        ? { id: "examples", title: "Examples", ...responses }
+        : examplesFigure(responses.examples, responses.imageSet),
     ],
   };
 }
 
 function activity({ observations }: ReportParts): Section {
-  const figure = observations
-    ? activityFigure(observations.activity)
-    : { id: "activity", title: "Activity over time", missing: NO_CHECKPOINT };
+  const responses = responsesOf(observations);
+  const figure =
+    "missing" in responses
+      ? { id: "activity", title: "Activity over time", ...responses }
+      : activityFigure(responses.activity);
   return { title: "Activity", figures: [figure] };
+}
+
+/** What the trained network does with images, or why that is not known. */
+function responsesOf(observations: Observations | null): Responses | { readonly missing: string } {
+  if (!observations) return { missing: NO_CHECKPOINT };
+  const { responses } = observations;
+  return "failure" in responses ? { missing: `The trained network cannot be run: ${responses.failure}.` } : responses;
 }
 
 function parameters({ observations }: ReportParts): Section {
@@ -200,15 +211,17 @@ function work({ steps, evaluations, start, summary }: RunRecord): Section {
 const NO_CHECKPOINT = "The run has no checkpoint yet; the trained network is known when it has one.";
 
 function notesOf({ run, observations }: ReportParts): string[] {
-  const { summary, steps, start } = run;
+  const { summary, steps, start, findings, failure } = run;
   const last = steps.at(-1)?.step ?? 0;
   const notes: string[] = [];
   if (!summary) notes.push(`This run is unfinished: ${count(last)} of ${count(start.lastStep)} steps are recorded.`);
   else if (summary.interrupted) notes.push(`This run was stopped by ${summary.interrupted} after step ${count(last)}.`);
+  if (failure) notes.push(`It ended with an error: ${failure}.`);
   if (!observations) notes.push(NO_CHECKPOINT);
   else if (observations.step !== last) {
     notes.push(`Answers, activity and parameters are those of the checkpoint after step ${count(observations.step)}.`);
   }
+  for (const { message } of findings) notes.push(`Diagnosis: ${message}.`);
   return notes;
 }
 

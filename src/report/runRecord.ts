@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileFormatError } from "../core/errors.ts";
+import type { Finding } from "../train/diagnosis.ts";
 import type { EvaluationRecord, RunEvent } from "../train/metrics.ts";
 import type { StepMetrics } from "../train/trainer.ts";
 
@@ -34,6 +35,10 @@ export interface RunRecord {
   readonly start: RunStartFacts;
   readonly steps: readonly StepMetrics[];
   readonly evaluations: readonly EvaluationRecord[];
+  /** What the last diagnosis says against the run. */
+  readonly findings: readonly Finding[];
+  /** The error that ended the run; null: none did, or it was resumed since. */
+  readonly failure: string | null;
   /** null: the run has not finished. */
   readonly summary: RunSummaryFacts | null;
 }
@@ -62,12 +67,17 @@ export async function readRunRecord(folder: string): Promise<RunRecord> {
   };
 }
 
-/** Steps and evaluations in order. A run that was resumed goes on from its checkpoint: what came after that is told anew. */
-export function historyOf(events: readonly RunEvent[]): Pick<RunRecord, "steps" | "evaluations"> {
+/** Steps and evaluations in order, the last findings, and how the run failed. A run that was resumed goes on from its checkpoint: what came after that is told anew. */
+export function historyOf(
+  events: readonly RunEvent[],
+): Pick<RunRecord, "steps" | "evaluations" | "findings" | "failure"> {
   let steps: StepMetrics[] = [];
   let evaluations: EvaluationRecord[] = [];
+  let findings: readonly Finding[] = [];
+  const last = events.at(-1);
   for (const event of events) {
     if (event.event === "evaluation") evaluations.push(event);
+    if (event.event === "diagnosis") findings = event.findings;
     if (event.event !== "step") continue;
     if (event.step <= (steps.at(-1)?.step ?? 0)) {
       steps = steps.filter((earlier) => earlier.step < event.step);
@@ -75,7 +85,7 @@ export function historyOf(events: readonly RunEvent[]): Pick<RunRecord, "steps" 
     }
     steps.push(event);
   }
-  return { steps, evaluations };
+  return { steps, evaluations, findings, failure: last?.event === "error" ? last.message : null };
 }
 
 async function readEvents(file: string): Promise<RunEvent[]> {

@@ -110,6 +110,7 @@ test("numbers out of range are refused", async () => {
 test("options that contradict each other are refused", async () => {
   await refused(["train", "--connectome", "x.npz", "--generate", "900x5000"], /--generate/);
   await refused(["train", "--neuron-table", "x.csv"], /--connectome/, /--neuron-table/);
+  await refused(["train", "--device", "webgpu", "--dtype", "f64"], /--device wasm, got f64 \(--dtype\)/);
   await refused(["train", ...TINY, "--quiet", "--readout", "output"], /--neuron-table/, /\(--readout\)/);
   await refused(["train", ...TINY, "--quiet", "--input", "retinotopic"], /--neuron-table/, /\(--input\)/);
 });
@@ -177,6 +178,12 @@ test("help and version are no errors, and the examples are in the help", async (
   assert.is(help.code, 0);
   for (const text of ["--connectome", "--preset", "Examples:", "Exit codes:"]) assert.ok(help.stdout.includes(text));
   assert.is((await axograd([])).code, 2);
+  const unknown = await axograd(["help", "trin"]);
+  assert.is(unknown.code, 2);
+  assert.match(
+    unknown.stderr,
+    /\naxograd: expected a command, got 'trin' \(Did you mean train\?\); try axograd --help\n$/,
+  );
 });
 
 test.run();

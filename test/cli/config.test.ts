@@ -12,6 +12,7 @@ import { schemaText } from "../../src/cli/configSchema.ts";
 import { configTemplate } from "../../src/cli/configTemplate.ts";
 import { PRESETS } from "../../src/cli/presets.ts";
 import { solveOptionsOf } from "../../src/cli/solver.ts";
+import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
 import { configOf } from "../../src/cli/trainOptions.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { repositoryRoot } from "../support/shared.ts";
@@ -117,6 +118,23 @@ test("what init writes has every setting, and means the preset", async () => {
     for (const key of CONFIG_KEYS) assert.match(text, new RegExp(`^(# )?${key}: `, "m"));
     for (const line of text.split("\n")) assert.ok(line.length <= 102, line);
   }
+});
+
+test("every preset saves checkpoints on the way: a crash costs minutes, not the run", () => {
+  for (const preset of Object.keys(PRESETS)) assert.is(resolveConfig([{ preset }]).checkpointEvery, 500, preset);
+});
+
+test("init writes JSON, too, that means the same and names its schema", async () => {
+  for (const preset of Object.keys(PRESETS)) {
+    const { code, stderr } = await axograd(["init", `${preset}.json`, "--preset", preset], { cwd: dir });
+    assert.is(code, 0, stderr);
+    const file = join(dir, `${preset}.json`);
+    assert.is(await readFile(join(dir, JSON.parse(await readFile(file, "utf8")).$schema), "utf8"), schemaText());
+    assert.equal(await configOf({ config: file }), resolveConfig([{ preset }]));
+  }
+  assert.is((await axograd(["init", "sweep.json", "--sweep"], { cwd: dir })).code, 0);
+  const { base, seeds, grid } = await readSweepFile(join(dir, "sweep.json"));
+  assert.equal([base.preset, seeds, grid.length], ["demo", [0, 1, 2], 1]);
 });
 
 test("init writes a file that train takes, with a schema that exists, and replaces none", async () => {

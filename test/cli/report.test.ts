@@ -1,6 +1,6 @@
 // `axograd report` on runs of `axograd train`, tiny ones.
 
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -11,6 +11,7 @@ import { register as registerTrain } from "../../src/cli/train.ts";
 import { FileFormatError } from "../../src/core/errors.ts";
 import { fails } from "../io/fixtures.ts";
 import { runCommand } from "./command.ts";
+import { writeNetwork } from "./network.ts";
 import { TINY } from "./process.ts";
 
 interface Context {
@@ -64,6 +65,31 @@ test("a run that is going on is reported as far as it is", async ({ folder, run 
   await writeFile(join(going, "metrics.jsonl"), `${steps[0]}\n${steps[1]!.slice(0, 30)}`);
   await runCommand(registerReport, "report", going);
   assert.match(await readFile(join(going, "report.html"), "utf8"), /unfinished: 1 of 5 steps/);
+});
+
+test("a run whose files have moved is reported from where they are", async ({ folder }) => {
+  await writeNetwork(folder, 6);
+  const connectome = join(folder, "net_csr.npz");
+  const out = join(folder, "moved");
+  const args = ["train", "--connectome", connectome, "--out", out, ...TINY.slice(2), "--quiet", "--no-report"];
+  await runCommand(registerTrain, ...args);
+  const elsewhere = join(folder, "elsewhere");
+  await mkdir(elsewhere);
+  for (const name of ["net_csr.npz", "net_neurons.csv"]) await rename(join(folder, name), join(elsewhere, name));
+  await fails(() => runCommand(registerReport, "report", out), "file-missing", /net_csr\.npz/);
+  await runCommand(registerReport, "report", out, "--connectome", join(elsewhere, "net_csr.npz"));
+  assert.not.match(await readFile(join(out, "report.html"), "utf8"), /class="half missing"/);
+});
+
+test("a run that diverged has a page that says why it ended", async ({ folder }) => {
+  const out = join(folder, "diverged");
+  const args = ["train", "--out", out, ...TINY, "--lr", "1e25", "--steps", "20", "--quiet", "--no-report"];
+  await fails(() => runCommand(registerTrain, ...args), "non-finite-state", /checkpoint/);
+  await runCommand(registerReport, "report", out);
+  const html = await readFile(join(out, "report.html"), "utf8");
+  assert.match(html, /It ended with an error: .*not finite/);
+  assert.match(html, /id="figure-distribution-weights"/);
+  assert.not.match(html, /NaN</);
 });
 
 test("--no-report leaves a run without a page", async ({ folder }) => {

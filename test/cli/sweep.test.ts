@@ -210,6 +210,15 @@ test("Ctrl-C stops the runs with their checkpoints, and the same command resumes
   assert.match(metrics, /"event":"resumed"/);
 });
 
+test("what a library writes to the stdout of a run goes into its log, and the run goes on", async () => {
+  await file("chatty.yaml", `${BASE}  steps: 2\n`);
+  const imports = `data:text/javascript,${encodeURIComponent('console.log("driver 1.0"); console.log(3)')}`;
+  const { code, stderr } = await axograd(["sweep", "chatty.yaml"], { cwd: dir, imports });
+  assert.is(code, 0, stderr);
+  const log = await readFile(new SweepFolder(join(dir, "sweeps/chatty")).log("run"), "utf8");
+  assert.match(log, /^driver 1\.0\n3\n$/m);
+});
+
 test("a job array has a task per run, and each task starts its run or continues it", async () => {
   await file("array.yaml", `${BASE}  steps: 2\nseeds: 2\n`);
   const options = ["--slurm-option", "time=02:00:00", "--slurm-option", "exclusive", "--parallel", "1"];

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Interruption } from "../../src/cli/interruption.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { writeNetwork } from "./network.ts";
@@ -216,6 +217,28 @@ for (const [signal, exitCode] of [
     assert.equal((await readdir(join(dir, out))).sort(), withoutBest);
   });
 }
+
+test("a reader that goes away ends other commands quietly, and a terminal that was closed ends no run", async () => {
+  const { child, finished } = start(["train", "--help"], { cwd: dir });
+  child.stdout!.destroy();
+  const { code, stderr } = await finished;
+  assert.is(code, 141, stderr);
+  assert.is(stderr, "");
+  const interruption = new Interruption();
+  const fail = (stream: NodeJS.WriteStream, code: string) =>
+    stream.emit("error", Object.assign(new Error(code), { code }));
+  try {
+    fail(process.stdout, "EIO");
+    fail(process.stderr, "EIO");
+    assert.is(interruption.cause, null);
+    fail(process.stderr, "EPIPE");
+    assert.is(interruption.cause, "SIGPIPE");
+    assert.ok(interruption.signal.aborted);
+    assert.is(interruption.exitCode(0), 141);
+  } finally {
+    interruption.dispose();
+  }
+});
 
 test("a reader that closes stdout ends the run cleanly", async () => {
   const { child, finished } = start(["train", ...TINY, "--steps", "1000000", "--json", "--out", "pipe"], { cwd: dir });

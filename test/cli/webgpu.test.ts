@@ -1,5 +1,7 @@
-// axograd train on WebGPU: the losses of WASM, what goes over the border, and a device that is lost.
+// The command line on WebGPU: the losses of WASM, what goes over the border, a device that is lost; presets, reports and controls.
 
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Traffic } from "../../src/backend/backend.ts";
@@ -8,6 +10,7 @@ import { streamOf } from "../../src/check/point.ts";
 import { gamma } from "../../src/check/rounding.ts";
 import { resolveConfig, type Settings } from "../../src/cli/configLayers.ts";
 import { createExperiment, loadMaterials } from "../../src/cli/experiment.ts";
+import { PRESETS } from "../../src/cli/presets.ts";
 import { tempDir, testWithData } from "../io/fixtures.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import { axograd, jsonLines } from "./process.ts";
@@ -148,6 +151,39 @@ if (adapter) {
     const { code, stderr } = await axogradWithAdapter(["train", ...SHORT, "--out", "lost"], dir, lose);
     assert.is(code, 1, stderr);
     assert.match(stderr, /the device was lost .*checkpoint/);
+  });
+
+  test("presets train there, and their reports have everything", async () => {
+    // The controls below are of the third one.
+    for (const preset of Object.keys(PRESETS).filter((name) => name !== "retina")) {
+      const args = ["train", "--preset", preset, ...SHORT, "--steps", "1", "--json", "--out", preset];
+      const { code, stdout, stderr } = await axogradWithAdapter(args, dir);
+      assert.is(code, 0, stderr);
+      assert.match((eventsOf(stdout).at(-1) as { device?: string }).device!, /^webgpu f32/);
+      const page = await readFile(join(dir, preset, "report.html"), "utf8");
+      assert.not.match(page, /class="half missing"/);
+      assert.match(page, /webgpu f32/);
+    }
+    const again = await axogradWithAdapter(["report", "demo", "--out", "demo.html"], dir);
+    assert.is(again.code, 0, again.stderr);
+    assert.not.match(await readFile(join(dir, "demo.html"), "utf8"), /class="half missing"/);
+  });
+
+  test("controls are run there, all five, each with a report", async () => {
+    const few = ["--preset", "retina", "--steps", "1", "--seeds", "1", "--parallel", "2"];
+    const args = ["controls", ...SHORT, ...few, "--json", "--out", "controls"];
+    const { code, stdout, stderr } = await axogradWithAdapter(args, dir);
+    assert.is(code, 0, stderr);
+    const { runs } = JSON.parse(stdout.split("\n").find((line) => line.startsWith("{"))!);
+    assert.equal(
+      runs.map(({ status, options }: { status: string; options: { wiring: string } }) => [options.wiring, status]),
+      ["real", "real", "shuffled", "random", "none"].map((wiring) => [wiring, "finished"]),
+    );
+    for (const { run } of runs as readonly { run: string }[]) {
+      const page = await readFile(join(dir, "controls", "runs", run, "report.html"), "utf8");
+      assert.not.match(page, /class="half missing"/);
+      assert.match(page, /webgpu f32/);
+    }
   });
 
   testWithData(test, ["flyvis/flyvis_e2_csr.npz"], "the fly's connectome trains", async (path) => {

@@ -485,6 +485,18 @@ const CONFLICTS: readonly (readonly [RegExp, object])[] = [
   [/it dropped, or other dynamics than "plain".* \(neuronTau\)/, { ...RNN, dynamics: "plain" }],
   [/neuronTau, or another option, got "neuronTaus" \(neuronTaus\)/, { ...RNN, neuronTaus: 2 }],
   [/one of inputSize, numNeurons, .*, got "xyz"/, { ...RNN, xyz: 1 }],
+  [/a matrix, sparse or dense, got undefined \(connectome\)/, { ...RNN, connectome: undefined }],
+  [/one of rate, voltage, plain, got "rates" \(dynamics\)/, { ...RNN, dynamics: "rates" }],
+  [
+    /"none", "sign" or \{ min: a number \}, got "positive" \(weightConstraint\)/,
+    { ...RNN, weightConstraint: "positive" },
+  ],
+  [/\{ min: a number \}, got \{\} \(weightConstraint\)/, { ...RNN, weightConstraint: {} }],
+  [/solve\.rtol, or another option, got "rtoll" \(solve\.rtoll\)/, { ...RNN, solve: { rtoll: 1 } }],
+  [/at least 0, got -1 \(solve\.atol\)/, { ...RNN, solve: { atol: -1 } }],
+  [/at least 0, got NaN \(solve\.rtol\)/, { ...RNN, solve: { rtol: Number.NaN } }],
+  [/throw or mask or stop, got "ignore" \(solve\.onFailure\)/, { ...RNN, solve: { onFailure: "ignore" } }],
+  [/dopri5\?.*got "dopri" \(method\)/, { ...RNN, solve: { method: "dopri" } }],
 ];
 
 forEachBackend("bad input", ["f64"], (test) => {
@@ -494,11 +506,10 @@ forEachBackend("bad input", ["f64"], (test) => {
     }
     const solve = { controller: { type: "fixed" }, dt0: 0.1 } as const;
     for (const given of [{ atol: 1e-6 }, { rtol: 1e-3 }, { fixedStep: true }]) {
-      const model = new ConnectomeODERNN(backend, { ...RNN, solve: { ...solve, ...given } });
+      const model = () => new ConnectomeODERNN(backend, { ...RNN, solve: { ...solve, ...given } });
       const [name] = Object.keys(given);
       const message = new RegExp(`it dropped, or no solve\\.controller, got both \\(solve\\.${name}\\)`);
-      await rejects(() => model.forward(inputOf(1)), ArgumentError, message);
-      model.dispose();
+      await rejects(model, ArgumentError, message);
     }
   });
 
@@ -510,7 +521,7 @@ forEachBackend("bad input", ["f64"], (test) => {
 
   test("an unknown nonlinearity suggests the nearest", async ({ backend }) => {
     const model = () => new ConnectomeODERNN(backend, { ...RNN, neuronNonlinearity: "Sigmod" });
-    await rejects(async () => model().forward(inputOf(1)), ArgumentError, /did you mean "sigmoid"/);
+    await rejects(model, ArgumentError, /did you mean "sigmoid"/);
   });
 
   test("batches are checked by name", async ({ backend }) => {
@@ -539,6 +550,7 @@ forEachBackend("bad input", ["f64"], (test) => {
     await rejects(() => make({ numClasses: 1 }), ArgumentError, /numClasses/);
     await rejects(() => make({ fcDim: 0 }), ArgumentError, /fcDim/);
     await rejects(() => make({ dropout: 1 }), ArgumentError, /dropout/);
+    await rejects(() => make({ fcdim: 1 } as object), ArgumentError, /fcDim, or another option, got "fcdim" \(fcdim\)/);
     const model = make({});
     await rejects(() => model.gradients(inputOf(2), [0], 0), ShapeError, /labels/);
     await rejects(() => model.gradients(inputOf(2), [0, 3], 0), ArgumentError, /3 for sample 1 \(labels\)/);

@@ -59,6 +59,8 @@ export function exampleParts(): ReportParts {
       },
       steps: Array.from({ length: STEPS }, (_, k) => stepMetrics(k + 1)),
       evaluations: [evaluation("validation", 20), evaluation("validation", STEPS), evaluation("test", STEPS)],
+      findings: [],
+      failure: null,
       summary: {
         peakMemoryBytes: 2e8,
         deviceMemory: { peakBytes: 5e7, largestBytes: 9e6 },
@@ -69,14 +71,16 @@ export function exampleParts(): ReportParts {
     network: { weights, groups },
     observations: {
       step: STEPS,
-      examples,
-      imageSet: "test",
-      activity: {
-        inputs: shownImages(images).slice(0, 4),
-        ts: Array.from({ length: TIMES }, (_, k) => k / (TIMES - 1)),
-        numNeurons: N,
-        hs: uniform(4 * TIMES * N),
-        groups,
+      responses: {
+        examples,
+        imageSet: "test",
+        activity: {
+          inputs: shownImages(images).slice(0, 4),
+          ts: Array.from({ length: TIMES }, (_, k) => k / (TIMES - 1)),
+          numNeurons: N,
+          hs: uniform(4 * TIMES * N),
+          groups,
+        },
       },
       changes: [
         { name: "weights", of: "synapses", before, after: before.map((w) => w * 1.1 - 0.05) },

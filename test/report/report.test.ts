@@ -8,6 +8,8 @@ import { encodePng } from "../../src/report/png.ts";
 import { buildReport } from "../../src/report/report.ts";
 import { historyOf } from "../../src/report/runRecord.ts";
 import { smoothed, thinned } from "../../src/report/series.ts";
+import type { Finding } from "../../src/train/diagnosis.ts";
+import type { RunEvent } from "../../src/train/metrics.ts";
 import { exampleParts } from "./exampleRun.ts";
 
 const test = suite("report");
@@ -77,6 +79,32 @@ test("a run that has not made a step has a page, too", () => {
   );
 });
 
+test("a network that cannot be run any more leaves answers and activity out, and shows its parameters", () => {
+  const parts = exampleParts();
+  const observations = { ...parts.observations!, responses: { failure: "sample 0 stopped" } };
+  const { html, figures } = buildReport({ ...parts, observations });
+  const ids = figures.map((f) => f.id);
+  assert.not.ok(ids.includes("examples") || ids.includes("activity"));
+  assert.ok(ids.includes("distribution-weights"));
+  assert.is(html.match(/The trained network cannot be run: sample 0 stopped\./g)?.length, 2);
+});
+
+test("parameters far from 1 have ticks that fit", () => {
+  const parts = exampleParts();
+  for (const scale of [1e25, 1e-9]) {
+    const changes = parts.observations!.changes.map((change) => ({
+      ...change,
+      before: change.before.map((x) => x * scale),
+      after: change.after.map((x) => x * scale),
+    }));
+    const { figures } = buildReport({ ...parts, observations: { ...parts.observations!, changes } });
+    for (const figure of figures.filter(({ id }) => id.startsWith("distribution"))) {
+      const ticks = [...figure.draw(342, "u").body.matchAll(/middle">([^<]*\d[^<]*)</g)].map((m) => m[1]!);
+      assert.ok(ticks.length >= 2 && ticks.every((tick) => tick.length <= 8), `${figure.id}: ${ticks}`);
+    }
+  }
+});
+
 test("no figure contains a number that is not one", () => {
   for (const figure of buildReport(exampleParts()).figures) {
     for (const width of [342, 520, 1080]) assert.not.match(figure.draw(width, "u").body, /NaN|Infinity|undefined/);
@@ -107,6 +135,21 @@ test("of a run that was resumed, steps and evaluations count as they were done l
     ],
   );
   assert.equal(history.evaluations, []);
+});
+
+test("findings of the last diagnosis, and the error that ended a run, are told at the top until the run goes on", () => {
+  const [one] = exampleParts().run.steps.map((m) => ({ event: "step", ...m }) as const);
+  const diagnosis = (...findings: Finding[]) => ({ event: "diagnosis", findings }) as unknown as RunEvent;
+  const finding: Finding = { fault: "saturated", message: "this run is heading for guessing: all are <saturated>" };
+  const error: RunEvent = { event: "error", code: "file-write", message: "a full disk", details: {} };
+  const history = historyOf([one!, diagnosis(), diagnosis(finding), error]);
+  assert.equal([history.findings, history.failure], [[finding], "a full disk"]);
+  assert.equal(historyOf([diagnosis(finding), diagnosis()]).findings, []);
+  assert.is(historyOf([error, { event: "resumed", step: 1, checkpoint: null }]).failure, null);
+  const parts = exampleParts();
+  const { html } = buildReport({ ...parts, run: { ...parts.run, ...history, summary: null } });
+  assert.match(html, /Diagnosis: this run is heading for guessing: all are &#60;saturated&#62;\.</);
+  assert.match(html, /It ended with an error: a full disk\.</);
 });
 
 test("groups follow roles, then cell types", () => {

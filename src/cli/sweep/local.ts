@@ -6,10 +6,12 @@ import { availableParallelism } from "node:os";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { writeError } from "../../io/durable.ts";
+import type { RunEvent } from "../../train/metrics.ts";
 import { duration, StatusLine } from "../../train/progress.ts";
 import type { StepMetrics } from "../../train/trainer.ts";
 import type { Console } from "../console.ts";
 import type { Interruption } from "../interruption.ts";
+import { isObject } from "../kinds.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
 
 /** The command line, as Node runs it. */
@@ -97,9 +99,11 @@ async function ended(
   };
   signal.addEventListener("abort", interrupt);
   process.once("exit", kill);
+  const unknown: string[] = [];
   createInterface({ input: child.stdout! }).on("line", (line) => {
-    const event = JSON.parse(line);
-    if (event.event === "step") onStep(event);
+    const event = eventOf(line);
+    if (event === null) unknown.push(line);
+    else if (event.event === "step") onStep(event);
   });
   try {
     if (signal.aborted) interrupt();
@@ -107,10 +111,21 @@ async function ended(
       child.once("error", (error) => resolve(error.message));
       child.once("close", (_code, killer) => resolve(killer && `the process was ended by ${killer}`));
     });
+    for (const line of unknown) await log.writeFile(`${line}\n`);
     if (reason && !signal.aborted) await log.writeFile(`axograd: ${reason}\n`);
   } finally {
     process.off("exit", kill);
     signal.removeEventListener("abort", interrupt);
+  }
+}
+
+/** The event that a line of `--json` is; null where a library, a driver say, has written to stdout. */
+function eventOf(line: string): RunEvent | null {
+  try {
+    const event: unknown = JSON.parse(line);
+    return isObject(event) && "event" in event ? (event as unknown as RunEvent) : null;
+  } catch {
+    return null;
   }
 }
 

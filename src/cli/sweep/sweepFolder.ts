@@ -1,11 +1,11 @@
 // The folder of a sweep, and how far each of its runs is. Everything is read from what runs leave, so that it does not matter who
 // started them: this machine, a cluster, or a user with `axograd train`.
 
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { ArgumentError, FileFormatError } from "../../core/errors.ts";
-import { replaceFile, writeError } from "../../io/durable.ts";
+import { makeFolder, replaceFile } from "../../io/durable.ts";
 import { VERSION } from "../../train/version.ts";
 import { resolveConfig, settingsOf } from "../configLayers.ts";
 import { isObject } from "../kinds.ts";
@@ -71,12 +71,7 @@ export class SweepFolder {
 
   /** Writes what the sweep consists of: its record, and the configuration of each run. */
   async create(runs: readonly PlannedRun[]): Promise<void> {
-    for (const folder of FOLDERS) {
-      const path = join(this.path, folder);
-      await mkdir(path, { recursive: true }).catch((cause: unknown) => {
-        throw writeError(path, cause);
-      });
-    }
+    for (const folder of FOLDERS) await makeFolder(join(this.path, folder));
     const record = {
       version: VERSION,
       runs: runs.map(({ name, options, settings }) => ({ name, options: Object.keys(options), settings })),

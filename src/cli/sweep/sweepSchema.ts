@@ -3,6 +3,7 @@
 import { CONFIG_KEYS } from "../configOptions.ts";
 import { configSchema } from "../configSchema.ts";
 import type { JsonSchema } from "../kinds.ts";
+import { SCHEMA_KEY } from "../yamlFile.ts";
 
 export function sweepSchema(): JsonSchema {
   const { $schema, properties, ...train } = configSchema() as {
@@ -62,6 +63,12 @@ export function sweepSchemaText(): string {
 }
 
 /** @param schema  where an editor finds the schema, from the file */
+export function sweepJson(preset: string, schema: string): string {
+  const file = { [SCHEMA_KEY]: schema, base: { preset }, seeds: 3, grid: { lr: [1e-3, 3e-4] } };
+  return `${JSON.stringify(file, null, 2)}\n`;
+}
+
+/** The same as YAML, with comments. */
 export function sweepTemplate(preset: string, schema: string): string {
   return `# yaml-language-server: $schema=${schema}
 #

@@ -57,6 +57,8 @@ function draw({ low, step, before, after }: Bins, name: string, of: string, full
   const width = fullWidth - AXIS_LEFT - RIGHT;
   const x = scaleLinear([low, low + step * BINS], [0, width]);
   const nTicks = Math.max(3, width / 100);
+  const largest = Math.max(Math.abs(low), Math.abs(low + step * BINS));
+  const format = x.tickFormat(nTicks, largest >= 1e-3 && largest < 1e5 ? undefined : "~e");
   const most = Math.max(...before, ...after, 10);
   const y = scaleLog([FLOOR, most * 1.2], [PANEL_HEIGHT, 0]);
   // One value more than bars, so that the last one has an end.
@@ -80,7 +82,11 @@ function draw({ low, step, before, after }: Bins, name: string, of: string, full
     element("path", { class: "fill blue tint", d: filled(edges(after))! }),
     element("path", { class: "line blue", d: outline(edges(after))! }),
     element("path", { class: "line orange dashed", d: outline(edges(before))! }),
-    bottomAxis(x, width, PANEL_HEIGHT, { label: name, ticks: x.ticks(nTicks), format: x.tickFormat(nTicks) }),
+    bottomAxis(x, width, PANEL_HEIGHT, {
+      label: name,
+      ticks: x.ticks(nTicks),
+      format: (tick) => format(tick).replace("e+", "e"),
+    }),
     legend(width, -14, [
       [lineMark("orange dashed"), "before"],
       [lineMark("blue"), "after"],
@@ -95,7 +101,10 @@ function binsOf({ before, after }: ParameterChange): Bins {
   let low = Math.min(...quantile(TAIL));
   let high = Math.max(...quantile(1 - TAIL));
   // All values equal, as τ before training.
-  if (!(high > low)) [low, high] = [low - 0.5, low + 0.5];
+  if (!(high > low)) {
+    const margin = Math.abs(low) / 2 || 0.5;
+    [low, high] = [low - margin, low + margin];
+  }
   const step = (high - low) / (BINS - 1);
   low -= step / 2;
   const counts = (values: ArrayLike<number>) => {
