@@ -2,10 +2,12 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend } from "../../src/backend/backend.ts";
+import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import type { GpuBoundProgram } from "../../src/backend/webgpu/bind.ts";
 import { exponentialEuler, TABLEAUS } from "../../src/ode/tableaus/index.ts";
+import { variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import { cotangents, type HostOptions, type HostProblem, leakyProblem, rateProblem, solveOnHost } from "./harness.ts";
@@ -47,6 +49,22 @@ if (adapter) {
       }
     });
   }
+
+  test("an attempt of Dopri5 takes a dispatch per product and 5 more, its reverse one per walk and 9 more", async ({
+    gpu,
+  }) => {
+    const PRODUCTS = 6;
+    const counts: Record<string, number> = {};
+    const run = (bound: BoundProgram): void => {
+      counts[bound.executable.program.name] = (bound as GpuBoundProgram).dispatches.length;
+      gpu.run(bound);
+    };
+    const problem = rateProblem(SAMPLES);
+    await solveOnHost(variant(gpu, { run }), problem, {}, cotangents(problem));
+    assert.is(counts["attempt.recorded"], PRODUCTS + 5);
+    assert.is(counts["attempt.reverse.dense"], PRODUCTS + 9);
+    assert.is(counts.dense, 2);
+  });
 
   test("a budget of memory changes what is stored and no bit of the result", async ({ gpu }) => {
     const problem = rateProblem(SAMPLES, { tEnd: 12, tEval: [0, 2.5, 2.6, 12] });
