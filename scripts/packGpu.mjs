@@ -3,9 +3,9 @@
 //   node scripts/packGpu.mjs [--dist FOLDER] [--out FOLDER] [--verify]
 //
 // Into dist-gpu/axograd-gpu-linux-x64.tar.gz go: Node itself (the one that runs this script), the built library, the packages it
-// needs (Dawn for linux-x64 only), a Vulkan loader, the C++ library that Node is linked with (used only where the system has none),
-// and `gpu-report`. Networks and images are generated when it runs. --verify unpacks the archive into a temporary folder and runs it
-// there with an empty environment, on the software adapter.
+// needs (Dawn for linux-x64 only), a Vulkan loader, the C++ library that Node is linked with (used only where the system has none), a
+// small connectome and data set, and `gpu-report`. The large networks whose times it takes are generated when it runs. --verify unpacks
+// the archive into a temporary folder and runs it there with an empty environment, on the software adapter.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -23,9 +23,9 @@ import {
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { brotliDecompressSync } from "node:zlib";
+import { brotliDecompressSync, gzipSync } from "node:zlib";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const NAME = "axograd-gpu-linux-x64";
@@ -33,6 +33,8 @@ const MOST_BYTES = 60e6;
 /** Of the SwiftShader archive in @sparticuz/chromium. */
 const LOADER = "libvulkan.so.1";
 const SOFTWARE_DRIVER = ["libvk_swiftshader.so", "vk_swiftshader_icd.json"];
+/** Side of the visual system's grid of columns: 1,134 neurons. */
+const COLUMNS = 9;
 const CXX = ["libstdc++.so.6", "libgcc_s.so.1"];
 
 const NOTICE = `This archive holds, besides axograd (axograd/LICENSE) and npm packages with their licences in axograd/node_modules:
@@ -54,13 +56,13 @@ if (process.platform !== "linux" || process.arch !== "x64") {
     `pack:gpu: expected to run on linux-x64, whose Node it packs, got ${process.platform}-${process.arch}`,
   );
 }
-const archive = pack(values.dist, values.out);
+const archive = await pack(values.dist, values.out);
 const { size } = statSync(archive);
 console.log(`${archive}: ${(size / 1e6).toFixed(1)} MB`);
 if (size > MOST_BYTES) throw new Error(`pack:gpu: expected at most ${MOST_BYTES} bytes, got ${size}`);
 if (values.verify) verify(archive);
 
-function pack(dist, out) {
+async function pack(dist, out) {
   const stage = join(out, NAME);
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(stage, { recursive: true });
@@ -68,6 +70,7 @@ function pack(dist, out) {
   addNode(stage);
   addLibrary(stage, dist);
   addVulkan(stage);
+  await addData(stage, dist);
   cpSync(join(ROOT, "scripts/gpu-report/run.sh"), join(stage, "gpu-report"));
   chmodSync(join(stage, "gpu-report"), 0o755);
   writeFileSync(join(stage, "NOTICE"), NOTICE);
@@ -146,6 +149,33 @@ function addVulkan(stage) {
   unpackSwiftShader(folder, [LOADER]);
   const manifest = { file_format_version: "1.0.0", ICD: { library_path: "libGLX_nvidia.so.0", api_version: "1.3.0" } };
   writeFileSync(join(folder, "nvidia_icd.json"), `${JSON.stringify(manifest)}\n`);
+}
+
+/** A made-up visual system and digits, in the files that real ones come in. */
+async function addData(stage, dist) {
+  const { deriveKey, keyOfSeed, retinotopicConnectome, syntheticDigits, writeConnectome } = await import(
+    pathToFileURL(join(dist, "src/index.js")).href
+  );
+  const digits = join(stage, "data/digits");
+  mkdirSync(digits, { recursive: true });
+  await writeConnectome(join(stage, "data/connectome.npz"), retinotopicConnectome({ columns: COLUMNS }).csr);
+  const key = deriveKey(keyOfSeed(1), "digits");
+  for (const [name, count, first] of [
+    ["train", 1000, 0],
+    ["t10k", 200, 1e6],
+  ]) {
+    const { images, labels, height, width } = syntheticDigits(count, key, { first });
+    writeFileSync(join(digits, `${name}-images-idx3-ubyte.gz`), idx([count, height, width], images));
+    writeFileSync(join(digits, `${name}-labels-idx1-ubyte.gz`), idx([count], labels));
+  }
+}
+
+/** An IDX file of unsigned bytes, packed: magic number, extents, data. */
+function idx(shape, data) {
+  const header = Buffer.alloc(4 + 4 * shape.length);
+  header.writeUInt32BE(0x800 + shape.length);
+  for (const [d, extent] of shape.entries()) header.writeUInt32BE(extent, 4 + 4 * d);
+  return gzipSync(Buffer.concat([header, data]));
 }
 
 function unpackSwiftShader(folder, names) {

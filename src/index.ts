@@ -118,6 +118,7 @@ export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
   ConnectomeNetworkOptions,
   Dynamics,
+  InitialNumbers,
   InputGradients,
   ModelInput,
   SharedWeights,

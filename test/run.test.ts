@@ -51,6 +51,12 @@ test("a failing test gives exit code 1, and the output of its file is shown", ()
   assert.match(output, "two is not three");
 });
 
+test("the adapter is named in the closing lines, with the number of tests of the files that use it", () => {
+  const body = `note("gpu adapter: SwiftShader (software)"); test("too", () => {}); ${PASSING}`;
+  const { output } = runFixtures({ a: body, b: body, c: PASSING });
+  assert.match(output, /^# gpu adapter: SwiftShader \(software\); files that use it: 2, with 4 tests$/m);
+});
+
 test("a file without tests is a failure", () => {
   const { status, output, lastLine } = runFixtures({ a: "test.run();", b: PASSING });
   assert.is(lastLine, "1 passed, 1 failed");
@@ -112,9 +118,9 @@ test("a test whose condition holds is run, not skipped", () => {
 });
 
 test("notes are collected once each before the last line", () => {
-  const noting = 'test("notes", () => note("gpu adapter: none")); test.run();';
+  const noting = 'test("notes", () => note("skipped: all of it")); test.run();';
   const { output } = runFixtures({ a: noting, b: noting });
-  assert.is(output.match(/^# gpu adapter: none$/gm)?.length, 1);
+  assert.is(output.match(/^# skipped: all of it$/gm)?.length, 1);
 });
 
 test.run();

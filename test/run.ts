@@ -9,6 +9,7 @@ import { readdirSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { ADAPTER_NOTE } from "./support/note.ts";
 import { type FileResult, runTestFile } from "./support/testProcess.ts";
 
 const { values, positionals: filters } = parseArgs({
@@ -72,10 +73,18 @@ function reportFile(file: string, result: FileResult): void {
 function report(results: readonly FileResult[]): boolean {
   const sum = (field: "passed" | "failed" | "skipped"): number => results.reduce((total, r) => total + r[field], 0);
   const total = { passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") };
-  for (const line of new Set(results.flatMap((r) => r.notes))) console.log(`# ${line}`);
+  for (const line of new Set(results.flatMap((r) => r.notes))) console.log(`# ${line}${adapterUse(line, results)}`);
   if (total.passed + total.failed === 0) console.log("no tests ran");
   console.log(counts(total));
   return total.failed === 0 && total.passed > 0;
+}
+
+/** After the note of a GPU adapter: how many tests ran on it, counted by files. */
+function adapterUse(note: string, results: readonly FileResult[]): string {
+  if (!note.startsWith(ADAPTER_NOTE)) return "";
+  const files = results.filter((r) => r.notes.includes(note));
+  const tests = files.reduce((sum, { passed, failed }) => sum + passed + failed, 0);
+  return `; files that use it: ${files.length}, with ${tests} tests`;
 }
 
 function counts({ passed, failed, skipped }: { passed: number; failed: number; skipped: number }): string {

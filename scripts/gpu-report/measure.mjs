@@ -14,15 +14,15 @@ const SEED = 1;
  *
  * @returns {Promise<object>} the network with `adapter` and `rows`
  */
-export async function measureNetwork({ neurons, synapses }, { batches, seconds, adapter }) {
+export async function measureNetwork({ neurons, synapses }, { batches, seconds }) {
   console.log(`== ${neurons} neurons, ${synapses} synapses`);
   const csr = normaliseRows(logNormalConnectome({ neurons, synapses, seed: SEED }));
   const network = { neurons, synapses, adapter: null, rows: [] };
   for (const batch of batches) {
-    const clocked = await onBackend({ adapter, profile: false }, network, (backend) =>
+    const clocked = await onBackend(false, network, (backend) =>
       each(works(backend, csr, batch), (work) => clock(backend, work, seconds)),
     );
-    const profiled = await onBackend({ adapter, profile: true }, network, (backend) =>
+    const profiled = await onBackend(true, network, (backend) =>
       each(works(backend, csr, batch), (work) => profile(backend, work)),
     );
     for (const [k, row] of clocked.entries()) {
@@ -34,10 +34,10 @@ export async function measureNetwork({ neurons, synapses }, { batches, seconds, 
   return network;
 }
 
-async function onBackend({ adapter, profile }, network, measure) {
+async function onBackend(profile, network, measure) {
   let backend = null;
   try {
-    backend = await createWebGpuBackend({ profile, ...(adapter === null ? {} : { adapter }) });
+    backend = await createWebGpuBackend({ profile });
     network.adapter ??= backend.adapter;
     return await measure(backend);
   } catch (error) {

@@ -1,12 +1,13 @@
 // From the name of a device to its backend. Only the one that is used is loaded.
 
 import type { DType } from "../core/dtype.ts";
+import { ArgumentError } from "../core/errors.ts";
 import type { Backend } from "./backend.ts";
 
 /** The names of devices. */
 export const DEVICES = ["auto", "wasm", "webgpu"] as const;
 
-/** "auto": a GPU if there is one and f32 is asked for, else the CPU. */
+/** "auto": if f32 is asked for, the adapter that is named, or else a GPU if there is one; else the CPU. */
 export type Device = (typeof DEVICES)[number];
 
 /** Which device to open, and how. */
@@ -15,6 +16,11 @@ export interface BackendSelection {
   readonly device?: Device;
   /** Default "f32". */
   readonly dtype?: DType;
+  /**
+   * Adapter of WebGPU: its name, a part of it, or its index as `axograd doctor` shows it. Default: the one that the environment variable
+   * AXOGRAD_ADAPTER names, or else the first GPU.
+   */
+  readonly adapter?: string | number;
   /** Worker threads of the CPU; default: all cores. */
   readonly threads?: number;
   /** Collect time per kind of work; default false. */
@@ -25,23 +31,34 @@ export interface BackendSelection {
  * Opens a device. What came of "auto" is told by the backend's `description`.
  *
  * @throws {BackendError} the device is not available, or cannot do what was asked
+ * @throws {ArgumentError} an adapter together with what only the CPU does
  */
 export async function createBackend(selection: BackendSelection = {}): Promise<Backend> {
-  const { device = "auto", dtype = "f32", threads, profile = false } = selection;
-  const useGpu = device === "webgpu" || (device === "auto" && dtype === "f32" && (await hasGpu()));
-  if (useGpu) {
+  const { device = "auto", dtype = "f32", adapter, threads, profile = false } = selection;
+  const canChoose = device === "auto" && dtype === "f32";
+  if (device === "webgpu" || (canChoose && (adapter !== undefined || (await hasGpu())))) {
     const { createWebGpuBackend } = await import("./webgpu/backend.ts");
-    return createWebGpuBackend({ dtype, profile });
+    return createWebGpuBackend({ dtype, profile, ...(adapter === undefined ? {} : { adapter }) });
   }
+  if (adapter !== undefined && !canChoose)
+    throw new ArgumentError(
+      "createBackend",
+      "adapter",
+      'it dropped, or device "webgpu" and f32',
+      `${device}, ${dtype}`,
+    );
   const { createWasmBackend } = await import("./wasm/backend.ts");
   return createWasmBackend({ dtype, profile, ...(threads === undefined ? {} : { threads }) });
 }
 
-/** Whether WebGPU finds a real GPU; software adapters compute slower than WASM does, and do not count. */
+/**
+ * Whether WebGPU finds a real GPU, or an adapter is named. Software adapters compute slower than WASM does, and do not count by
+ * themselves.
+ */
 async function hasGpu(): Promise<boolean> {
   try {
-    const { listAdapters } = await import("./webgpu/backend.ts");
-    return (await listAdapters()).some(({ isSoftware }) => !isSoftware);
+    const { adapterOfEnvironment, listAdapters } = await import("./webgpu/backend.ts");
+    return adapterOfEnvironment() !== undefined || (await listAdapters()).some(({ isSoftware }) => !isSoftware);
   } catch {
     // No driver, or no WebGPU for this platform: "auto" asks for the best there is, not for this one.
     return false;

@@ -30,6 +30,12 @@ export interface Witnesses {
   readonly singles: readonly Witness[];
 }
 
+interface CheckResult {
+  /** Descriptions of all that took part: what came of "auto". */
+  readonly devices: readonly string[];
+  readonly subjects: readonly SubjectReport[];
+}
+
 /** Neurons of a user's connectome that are checked without --full. */
 const MOST_NEURONS = 1000;
 const BUILT_IN = { neurons: 96, synapses: 900 };
@@ -51,21 +57,23 @@ export function register(program: Command, open: typeof openWitnesses = openWitn
     .option("--seed <seed>", "of inputs, directions and perturbations", wholeNumber("--seed", 0), 0)
     .option("--json", "everything as one JSON object");
   addReadOptions(command).action(async (given: GivenOptions) => {
-    const reports = await check(given, open);
+    const { devices, subjects } = await check(given, open);
     process.stdout.write(
-      given.json ? `${JSON.stringify({ passed: passed(reports), subjects: reports })}\n` : textOf(reports),
+      given.json
+        ? `${JSON.stringify({ passed: passed(subjects), devices, subjects })}\n`
+        : `${devices.map((device) => `${device}\n`).join("")}\n${textOf(subjects)}`,
     );
-    if (!passed(reports)) process.exitCode = EXIT_FAILURE;
+    if (!passed(subjects)) process.exitCode = EXIT_FAILURE;
   });
 }
 
-async function check(given: GivenOptions, open: typeof openWitnesses): Promise<SubjectReport[]> {
+async function check(given: GivenOptions, open: typeof openWitnesses): Promise<CheckResult> {
   const subjects = await subjectsOf(given);
   const { reference, singles } = await open(given);
   try {
     const reports: SubjectReport[] = [];
     for (const subject of subjects) reports.push(await crossCheck(subject, reference, singles, given.seed));
-    return reports;
+    return { devices: [reference, ...singles].map(({ backend }) => backend.description), subjects: reports };
   } finally {
     for (const { backend } of [reference, ...singles]) await backend.dispose();
   }

@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { arch, availableParallelism, cpus, freemem, release, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
-import type { AdapterInfo } from "../backend/webgpu/dawn.ts";
+import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
 import { VERSION } from "../train/version.ts";
 
 /** Everything that `doctor` finds out. */
@@ -114,8 +114,19 @@ function filesIn(folder: string): string[] {
   }
 }
 
-/** What `--device auto` takes, as backend/select.ts decides it for f32. */
-export function choiceAmong(adapters: readonly AdapterInfo[]): Diagnosis["choice"] {
+/**
+ * What `--device auto` takes, as backend/select.ts decides it for f32.
+ *
+ * @param named  the adapter that the environment names
+ */
+export function choiceAmong(
+  adapters: readonly AdapterInfo[],
+  named: string | undefined = adapterOfEnvironment(),
+): Diagnosis["choice"] {
+  if (named !== undefined) {
+    const found = adapterAmong(adapters, named)?.name ?? "an error, as no adapter has this name or index";
+    return { device: "webgpu", reason: `${ADAPTER_VARIABLE}=${named}: ${found}` };
+  }
   const gpu = adapters.find(({ isSoftware }) => !isSoftware);
   if (gpu) return { device: "webgpu", reason: `${gpu.name} is a GPU (f64 runs on wasm)` };
   const reason =
@@ -172,6 +183,9 @@ export function textOf(it: Diagnosis): string {
     ...lines.map(([label, text]) => `${label.padEnd(9)} ${text}`),
     ...adapters.flatMap(adapterLines),
     `${"auto".padEnd(9)} ${choice.device}: ${choice.reason}`,
+    ...(adapters.length > 1
+      ? [`${"".padEnd(9)} ${ADAPTER_VARIABLE}=<index or part of a name> chooses another adapter`]
+      : []),
     ...it.advice.map((text) => `${"advice".padEnd(9)} ${text}`),
     "",
   ].join("\n");

@@ -4,9 +4,10 @@ import type { Command } from "commander";
 import type { DType } from "../core/dtype.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
-import { TABLEAUS, tableauByName } from "../ode/tableaus/index.ts";
+import { SOLVERS } from "./config.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
+import { tableauOf } from "./solver.ts";
 import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -14,7 +15,7 @@ interface GivenOptions extends GivenReadOptions {
   readonly nonlinearity: string;
   readonly rate?: number;
   readonly batchSize: number;
-  readonly method: string;
+  readonly method: (typeof SOLVERS)[number];
   readonly dtype: DType;
   readonly memoryBudget: number;
   readonly json?: boolean;
@@ -24,7 +25,6 @@ const MIB = 2 ** 20;
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
-  const methods = TABLEAUS.map((tableau) => tableau.name);
   const command = program
     .command("inspect")
     .description("report on a connectome: degrees, weights, components, spectrum, memory to train it")
@@ -40,8 +40,8 @@ export function register(program: Command): void {
     .option("--batch-size <count>", "samples, for the memory plan", wholeNumber("--batch-size", 1), 32)
     .option(
       "--method <name>",
-      `solver, for the memory plan: ${methods.join(", ")}`,
-      oneOf("--method", methods),
+      `solver, for the memory plan: ${SOLVERS.join(", ")}`,
+      oneOf("--method", SOLVERS),
       "dopri5",
     )
     .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", ["f32", "f64"]), "f32")
@@ -56,7 +56,7 @@ async function run(file: string, given: GivenOptions): Promise<void> {
     nonlinearity: given.nonlinearity,
     rate: given.rate ?? null,
     batchSize: given.batchSize,
-    tableau: tableauByName(given.method),
+    tableau: tableauOf({ solver: given.method }),
     dtype: given.dtype,
     tapeBudgetBytes: given.memoryBudget * MIB,
   });

@@ -31,7 +31,8 @@ export function solveOptionsOf(config: SolverConfig): SolveOptions {
   };
 }
 
-function tableauOf({ solver }: Pick<SolverConfig, "solver">): Tableau {
+/** The method of a name on the command line. */
+export function tableauOf({ solver }: Pick<SolverConfig, "solver">): Tableau {
   return tableauByName(solver.replaceAll("-", ""));
 }
 

@@ -1,6 +1,7 @@
 // Labels of neurons (cell types, classes, names, ids) beside a connectome, and the types that they make.
 
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { compareText } from "../core/text.ts";
 import { type Column, columnIndex, forEachRow, type TableFormat } from "./delimited.ts";
 import { replaceFile } from "./durable.ts";
 import { readBytes } from "./files.ts";
@@ -74,21 +75,6 @@ export function compareLabels(a: string | number, b: string | number): number {
   if (typeof a === "number") return -1;
   if (typeof b === "number") return 1;
   return compareText(a, b);
-}
-
-/** By code points, as Python and NumPy compare; the units of UTF-16 would put rare characters before common ones. */
-function compareText(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  let i = 0;
-  while (i < length && a.charCodeAt(i) === b.charCodeAt(i)) i++;
-  if (i === length) return a.length - b.length;
-  // Back to the start of a character that differs in its second half.
-  if (i > 0 && isHighSurrogate(a.charCodeAt(i - 1))) i--;
-  return a.codePointAt(i)! - b.codePointAt(i)!;
-}
-
-function isHighSurrogate(unit: number): boolean {
-  return unit >= 0xd800 && unit < 0xdc00;
 }
 
 async function readAny(file: string, options: ReadLabelsOptions): Promise<(string | number)[]> {

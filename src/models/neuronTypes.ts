@@ -1,6 +1,7 @@
 // Neuron types: labels of any kind, and what is given per neuron or per type (class, time constant, nonlinearity).
 
 import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
+import { compareText } from "../core/text.ts";
 
 export type Label = string | number;
 
@@ -29,7 +30,7 @@ export function neuronTypes(labels: ArrayLike<Label>, nNeurons: number): NeuronT
     const fits = typeof label === (isNumber ? "number" : "string") && !Number.isNaN(label);
     if (!fits) throw new ArgumentError(where, "neuronType", "all numbers or all strings", `${String(label)}`);
   }
-  const types = isNumber ? (distinct as number[]).sort((a, b) => a - b) : (distinct as string[]).sort();
+  const types = isNumber ? (distinct as number[]).sort((a, b) => a - b) : (distinct as string[]).sort(compareText);
   const position = new Map<Label, number>(types.map((label, i) => [label, i]));
   return { types, typeIdx: Uint32Array.from({ length: nNeurons }, (_, i) => position.get(labels[i]!)!) };
 }

@@ -29,6 +29,13 @@ export type ListMode = "perNeuron" | "perNeuronType";
  */
 export type Dynamics = "rate" | "voltage" | "plain";
 
+/** One number for all, a list, numbers by the labels of types, or a function that makes a list of `count` (neurons or types). */
+export type InitialNumbers =
+  | number
+  | ArrayLike<number>
+  | Readonly<Record<string, number>>
+  | ((count: number) => ArrayLike<number>);
+
 /** The wiring of a network, its equation, and which of its parameters are trained. */
 export interface ConnectomeNetworkOptions {
   /** Numbers per sample and time step. */
@@ -58,13 +65,13 @@ export interface ConnectomeNetworkOptions {
   /** Default "perNeuron". */
   readonly neuronClassMode?: ListMode;
   /** Time constants, each ≥ 1: one for all, or as neuronTauMode says. Default 1. */
-  readonly neuronTau?: number | ArrayLike<number> | Readonly<Record<string, number>>;
+  readonly neuronTau?: InitialNumbers;
   /** "perNeuron" (default): one τ per neuron; "perNeuronType": one per type, with summed gradient. */
   readonly neuronTauMode?: ListMode;
   /** Default true. */
   readonly connectomeBias?: boolean;
   /** Initial bias: one for all, or as biasMode says. Default 0. */
-  readonly biasInit?: number | ArrayLike<number> | Readonly<Record<string, number>>;
+  readonly biasInit?: InitialNumbers;
   /** "perNeuron" (default): one bias per neuron; "perNeuronType": one per type, with summed gradient. */
   readonly biasMode?: ListMode;
   /** Default true: weights (or strengths) and bias. */
@@ -242,7 +249,7 @@ function resolveNonlinearity(
 
 /** @throws {ShapeError | ArgumentError} naming the option */
 function resolveNumbers(
-  [name, spec]: readonly [string, PerNeuron<number>],
+  [name, init]: readonly [string, InitialNumbers],
   [modeName, mode]: readonly [string, ListMode | undefined],
   nNeurons: number,
   types: NeuronTypes | null,
@@ -250,6 +257,7 @@ function resolveNumbers(
 ): PerNeuronOrType {
   const where = "ConnectomeNetwork";
   const perType = mode === "perNeuronType";
+  const spec = typeof init === "function" ? init(perType && types ? types.types.length : nNeurons) : init;
   const perNeuron = spread(name, spec, nNeurons, types, perType);
   const bad = perNeuron.findIndex((x) => !ok(x));
   if (bad >= 0) throw new ArgumentError(where, name, expected, `${perNeuron[bad]} at neuron ${bad}`);

@@ -3,7 +3,9 @@
 import { spawn } from "node:child_process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { createBackend } from "../../src/backend/select.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { ADAPTER_VARIABLE } from "../../src/backend/webgpu/dawn.ts";
 import { Device } from "../../src/backend/webgpu/device.ts";
 import { Pipelines } from "../../src/backend/webgpu/pipelines.ts";
 import { ArgumentError, BackendError } from "../../src/core/errors.ts";
@@ -92,10 +94,41 @@ if (adapter) {
   });
 
   test("an adapter is found by index and by part of its name, whatever the case", async () => {
-    for (const wanted of [0, adapter.name.slice(1, 6).toUpperCase()]) {
+    for (const wanted of [0, "0", adapter.name.slice(1, 6).toUpperCase()]) {
       const backend = await createWebGpuBackend({ adapter: wanted });
       assert.is(backend.adapter.name, adapter.name);
       await backend.dispose();
+    }
+  });
+
+  test("an adapter that is named is taken, also by auto, and not together with what only the CPU does", async () => {
+    const backend = await createBackend({ adapter: 0 });
+    assert.is(backend.name, "webgpu");
+    await backend.dispose();
+    for (const selection of [{ device: "wasm" }, { dtype: "f64" }] as const) {
+      try {
+        await createBackend({ ...selection, adapter: 0 });
+      } catch (error) {
+        assert.instance(error, ArgumentError);
+        assert.match((error as ArgumentError).message, /adapter/);
+        continue;
+      }
+      assert.unreachable(JSON.stringify(selection));
+    }
+  });
+
+  test("the environment names an adapter for those who name none", async () => {
+    process.env[ADAPTER_VARIABLE] = adapter.name.slice(2);
+    try {
+      const backend = await createBackend();
+      assert.is(backend.name, "webgpu");
+      await backend.dispose();
+      process.env[ADAPTER_VARIABLE] = "Voodoo 2";
+      const error = await failureOf(() => createBackend());
+      assert.is(error.code, "no-adapter");
+      assert.match(error.message, /Voodoo 2 \(AXOGRAD_ADAPTER\)/);
+    } finally {
+      delete process.env[ADAPTER_VARIABLE];
     }
   });
 

@@ -18,14 +18,16 @@ function takeExitCode(): number {
 }
 
 test("the built-in network passes on the CPU, in both models and precisions", async () => {
-  const { passed, subjects } = JSON.parse(await runCommand(register, "check", "--device", "wasm", "--json"));
+  const { passed, devices, subjects } = JSON.parse(await runCommand(register, "check", "--device", "wasm", "--json"));
   assert.is(passed, true);
+  assert.match(devices.join("; "), /^wasm f64.*; wasm f32[^;]*$/);
   assert.is(subjects.length, 2);
   assert.is(takeExitCode(), 0);
 });
 
 test("--dtype f64 stops at double precision", async () => {
   const text = await runCommand(register, "check", "--device", "wasm", "--dtype", "f64");
+  assert.match(text, /^wasm f64.*\n\nbuilt-in/);
   assert.match(text, /central differences/);
   assert.not.match(text, /wasm f32/);
 });

@@ -44,6 +44,13 @@ test("auto takes a GPU where there is one, and never a software adapter", () => 
   assert.match(choiceAmong([]).reason, /no adapter/);
 });
 
+test("auto takes the adapter that the environment names, be it software, and several are shown with how to choose", async () => {
+  assert.match(choiceAmong([GPU, SOFTWARE], "swift").reason, /^AXOGRAD_ADAPTER=swift: SwiftShader Device$/);
+  assert.match(choiceAmong([GPU, SOFTWARE], "1").reason, /SwiftShader/);
+  assert.match(choiceAmong([GPU], "Voodoo").reason, /an error/);
+  assert.match(textOf({ ...(await diagnose()), adapters: [GPU, SOFTWARE] }), /AXOGRAD_ADAPTER=</);
+});
+
 test("what is missing is named with what to install", () => {
   assert.match(adviceFor({ ...BARE, loader: false }, [], null).join(), /libvulkan1/);
   assert.match(adviceFor({ ...BARE, nvidiaModule: true }, [], null).join(), /graphics/);

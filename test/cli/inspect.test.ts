@@ -72,6 +72,8 @@ test("the memory plan follows the batch, the method and the precision", async ()
   assert.is(plan.chunks, 2);
   // Dopri5 is FSAL with 7 stages: starts hold the state and a stage, saves 6 contraction outputs.
   assert.is(plan.tapePerAttempt, 8 * plan.state);
+  const exponential = (await inspected(small, "--method", "exponential-euler")).memory!;
+  assert.is(exponential.tapePerAttempt, 2 * exponential.state, "one starting state, one product");
   const euler = (await inspected(small, "--batch-size", "3", "--method", "euler", "--dtype", "f64")).memory!;
   assert.is(euler.state, 6 * 4 * 8);
   assert.is(euler.tapePerAttempt, 2 * euler.state);

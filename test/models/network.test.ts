@@ -212,6 +212,27 @@ forEachBackend("networks", ["f64", "f32"], (test) => {
     model.dispose();
   });
 
+  test("values per type may come from a function, which is told how many; types are in the order of code points", async ({
+    backend,
+  }) => {
+    // In units of UTF-16 the last one would come first.
+    const labels = ["\u{ff5e}", "a", "\u{1f9e0}"];
+    const counts: number[] = [];
+    const model = new ConnectomeODERNN(backend, {
+      ...RNN,
+      neuronType: Array.from({ length: N }, (_, i) => labels[i % 3]!),
+      neuronTau: (count) => Array.from({ length: count }, (_, type) => 2 + type),
+      biasInit: (count) => {
+        counts.push(count);
+        return new Float64Array(count).fill(0.5);
+      },
+    });
+    assert.equal(model.types?.types, ["a", "\u{ff5e}", "\u{1f9e0}"]);
+    assertBitEqual(await model.parameters.values("rnn.tau"), [2, 3, 4], "tau of the types");
+    assert.equal(counts, [N], "biases are of neurons");
+    model.dispose();
+  });
+
   test("negative weights are 0 in the forward pass, and tau at least 1; gradients are those at the limits, not masked", async ({
     backend,
   }) => {
@@ -438,6 +459,7 @@ const BAD_NETWORKS: readonly (readonly [
   [/time constants of at least 1, got 0.5 at neuron 1 \(neuronTau\)/, ArgumentError, { neuronTau: [0.5, 2, 2] }],
   [/time constants of at least 1, got 0 at neuron 0 \(neuronTau\)/, ArgumentError, { neuronTau: 0 }],
   [/neuronTau/, ArgumentError, { neuronTau: [Number.NaN, 2, 2] }],
+  [/at least 1, got 0.5 at neuron 0 \(neuronTau\)/, ArgumentError, { neuronTau: (count) => Array(count).fill(0.5) }],
   [/neuronTau/, ShapeError, { neuronTau: [1, 2] }],
   [/neuronClass/, ArgumentError, { neuronClass: [2 as 1, 1, 1] }],
   [/9 values.*got 1 \(biasInit\)/, ShapeError, { biasInit: [1] }],

@@ -10,16 +10,18 @@ import { forEachBackend } from "../support/backends.ts";
 import { assertClose } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { cotangents, type HostProblem, INTEGRAL, normals, pairing, rateProblem, solveOnHost } from "./harness.ts";
+import {
+  cotangents,
+  type HostProblem,
+  INTEGRAL,
+  leakyProblem,
+  normals,
+  pairing,
+  rateProblem,
+  solveOnHost,
+} from "./harness.ts";
 
 const OPTIONS = (dt0: number) => ({ tableau: exponentialEuler, dt0, controller: { type: "fixed" } }) as const;
-
-/** The rate problem for a system that says its leak. */
-function leakyProblem(samples: number): HostProblem {
-  const problem = rateProblem(samples);
-  const { rows } = problem.system;
-  return { ...problem, system: { ...problem.system, leak: (g) => g.ops.div(1, g.row("tau", rows)) } };
-}
 
 /** dy/dt = (input − y)/τ, with one number per neuron. */
 function linearProblem(tau: readonly number[], tEnd: number, tEval: readonly number[]): HostProblem {

@@ -191,6 +191,13 @@ export function rateProblem(samples: number, times: { tEnd?: number; tEval?: rea
   };
 }
 
+/** The rate problem for a system that says its leak. */
+export function leakyProblem(samples: number): HostProblem {
+  const problem = rateProblem(samples);
+  const { rows } = problem.system;
+  return { ...problem, system: { ...problem.system, leak: (g) => g.ops.div(1, g.row("tau", rows)) } };
+}
+
 /** The samples of a problem alone. */
 export function sampleOf(problem: HostProblem, s: number): HostProblem {
   const { samples, y0, states = {} } = problem;

@@ -9,7 +9,7 @@ import { brotliDecompressSync } from "node:zlib";
 import { suite } from "uvu";
 import { type AdapterInfo, hasVulkanLoader, listAdapters, rescanAdapters } from "../../src/backend/webgpu/dawn.ts";
 import { BackendError } from "../../src/core/errors.ts";
-import { note } from "./note.ts";
+import { ADAPTER_NOTE, note } from "./note.ts";
 
 /** RTLD_NODELETE of glibc: Node closes what it could not register as an add-on, but the library has to stay. */
 const RTLD_NODELETE = 0x1000;
@@ -22,7 +22,7 @@ const DRIVER = "vk_swiftshader_icd.json";
  */
 export async function testAdapter(): Promise<AdapterInfo | null> {
   const adapter = (await systemAdapter()) ?? (await swiftShader());
-  if (adapter) note(`gpu adapter: ${adapter.name} (${adapter.isSoftware ? "software" : "GPU"})`);
+  if (adapter) note(`${ADAPTER_NOTE}${adapter.name} (${adapter.isSoftware ? "software" : "GPU"})`);
   return adapter;
 }
 
@@ -36,7 +36,7 @@ export async function requireTestAdapter(): Promise<AdapterInfo | null> {
         "AXOGRAD_ALLOW_NO_ADAPTER=1 to skip these tests",
     );
   }
-  note("gpu adapter: none; WebGPU tests SKIPPED (AXOGRAD_ALLOW_NO_ADAPTER=1)");
+  note("no gpu adapter: WebGPU tests SKIPPED (AXOGRAD_ALLOW_NO_ADAPTER=1)");
   const skipped = suite("webgpu");
   skipped.skip("everything: this machine has no adapter");
   skipped.run();

@@ -27,10 +27,13 @@ import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
 import { TemporaryPool } from "./temporaries.ts";
 import { Transfer } from "./transfer.ts";
 
-export { type AdapterInfo, hasVulkanLoader, listAdapters } from "./dawn.ts";
+export { type AdapterInfo, adapterOfEnvironment, hasVulkanLoader, listAdapters } from "./dawn.ts";
 
 export interface WebGpuOptions {
-  /** Name (or part of it) or index of an adapter in `listAdapters()`. Default: the first one, a GPU if there is any. */
+  /**
+   * Name (or part of it) or index of an adapter in `listAdapters()`. Default: the one that AXOGRAD_ADAPTER names, or else the first one, a
+   * GPU if there is any.
+   */
   readonly adapter?: string | number;
   /** Measures dispatches with timestamp queries where the adapter has them; each becomes a pass of its own. Default: false. */
   readonly profile?: boolean;

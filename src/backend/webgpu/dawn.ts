@@ -20,6 +20,9 @@ export interface AdapterInfo {
   readonly limits: Readonly<Record<string, number>>;
 }
 
+/** Environment variable that names the adapter, as `chooseAdapter` takes it, where nobody else does. */
+export const ADAPTER_VARIABLE = "AXOGRAD_ADAPTER";
+
 interface Dawn {
   readonly create: (options: string[]) => GPU;
   readonly instances: Map<string, GPU>;
@@ -156,22 +159,38 @@ function infoOf({ api, name }: KnownAdapter, adapter: GPUAdapter, index: number)
   };
 }
 
+/** The adapter that the environment names; undefined: none. */
+export function adapterOfEnvironment(): string | undefined {
+  return process.env[ADAPTER_VARIABLE] || undefined;
+}
+
 /**
- * The adapter with this name (or part of it), this index in `listAdapters()`, or the first one, which is a GPU if there is any.
+ * The adapter with this index in `listAdapters()` (a number, or digits, where there are so many) or this name or part of one;
+ * undefined: there is none.
+ */
+export function adapterAmong(all: readonly AdapterInfo[], wanted: string | number): AdapterInfo | undefined {
+  const byIndex = typeof wanted === "number" || /^\d+$/.test(wanted) ? all[Number(wanted)] : undefined;
+  if (byIndex || typeof wanted === "number") return byIndex;
+  return all.find(({ name }) => name.toLowerCase().includes(wanted.toLowerCase()));
+}
+
+/**
+ * The adapter that `adapterAmong` finds for what is wanted, or else for what the environment names (AXOGRAD_ADAPTER); without either the
+ * first one, which is a GPU if there is any.
  *
  * @throws {BackendError} "no-vulkan-loader", "no-adapter", with what to install or choose instead
  */
 export async function chooseAdapter(wanted?: string | number): Promise<OpenAdapter> {
   const all = await openAdapters();
   if (all.length === 0) throw noAdapter();
-  const chosen =
-    typeof wanted === "number"
-      ? all[wanted]
-      : all.find(({ info }) => info.name.toLowerCase().includes((wanted ?? "").toLowerCase()));
-  if (chosen) return chosen;
-  const names = all.map(({ info }) => `${info.index}: ${info.name}`).join("; ");
-  throw new BackendError("no-adapter", `webgpu: expected one of the adapters ${names}, got ${wanted} (adapter)`, {
-    adapters: all.map(({ info }) => info.name),
+  const named = wanted ?? adapterOfEnvironment() ?? 0;
+  const infos = all.map(({ info }) => info);
+  const chosen = adapterAmong(infos, named);
+  if (chosen) return all[chosen.index]!;
+  const known = infos.map(({ index, name }) => `${index}: ${name}`).join("; ");
+  const source = wanted === undefined ? ADAPTER_VARIABLE : "adapter";
+  throw new BackendError("no-adapter", `webgpu: expected one of the adapters ${known}, got ${named} (${source})`, {
+    adapters: infos.map(({ name }) => name),
   });
 }
 
