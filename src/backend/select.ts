@@ -1,7 +1,8 @@
 // From the name of a device to its backend. Only the one that is used is loaded.
 
-import type { DType } from "../core/dtype.ts";
+import { DTYPES, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
 import type { Backend } from "./backend.ts";
 
 /** The names of devices. */
@@ -27,14 +28,25 @@ export interface BackendSelection {
   readonly profile?: boolean;
 }
 
+const OPTIONS: Readonly<Record<keyof BackendSelection, true>> = {
+  device: true,
+  dtype: true,
+  adapter: true,
+  threads: true,
+  profile: true,
+};
+
 /**
  * Opens a device. What came of "auto" is told by the backend's `description`.
  *
  * @throws {BackendError} the device is not available, or cannot do what was asked
- * @throws {ArgumentError} an adapter together with what only the CPU does
+ * @throws {ArgumentError} an unknown device, precision or option; an adapter together with what only the CPU does
  */
 export async function createBackend(selection: BackendSelection = {}): Promise<Backend> {
   const { device = "auto", dtype = "f32", adapter, threads, profile = false } = selection;
+  checkNames("createBackend", selection, OPTIONS);
+  checkOneOf("device", device, DEVICES);
+  checkOneOf("dtype", dtype, DTYPES);
   const canChoose = device === "auto" && dtype === "f32";
   if (device === "webgpu" || (canChoose && (adapter !== undefined || (await hasGpu())))) {
     const { createWebGpuBackend } = await import("./webgpu/backend.ts");
@@ -49,6 +61,11 @@ export async function createBackend(selection: BackendSelection = {}): Promise<B
     );
   const { createWasmBackend } = await import("./wasm/backend.ts");
   return createWasmBackend({ dtype, profile, ...(threads === undefined ? {} : { threads }) });
+}
+
+function checkOneOf(argument: string, value: string, known: readonly string[]): void {
+  if (known.includes(value)) return;
+  throw new ArgumentError("createBackend", argument, known.map((name) => `"${name}"`).join(", "), `"${value}"`);
 }
 
 /**

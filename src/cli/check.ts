@@ -9,6 +9,7 @@ import type { Subject } from "../check/subject.ts";
 import { voltageSubject } from "../check/voltageSubject.ts";
 import { type Csr, mapValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
+import { DTYPES } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { logNormalConnectome, spectralRadiusOfAbsolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
@@ -51,7 +52,7 @@ export function register(program: Command, open: typeof openWitnesses = openWitn
     .command("check")
     .description("check that trajectories, losses and gradients agree: differences, WASM f64, WASM f32, WebGPU f32")
     .option("--device <device>", `what to check: ${DEVICES.join(", ")}`, oneOf("--device", DEVICES), "auto")
-    .option("--dtype <type>", "f32, or f64 to stop at double precision", oneOf("--dtype", ["f32", "f64"]), "f32")
+    .option("--dtype <type>", "f32, or f64 to stop at double precision", oneOf("--dtype", DTYPES), "f32")
     .option("--connectome <file>", `also check this one: ${CONNECTOME_EXTENSIONS.join(", ")}`, path("--connectome"))
     .option("--full", `the whole connectome, not ${MOST_NEURONS} of its neurons`)
     .option("--seed <seed>", "of inputs, directions and perturbations", wholeNumber("--seed", 0), 0)

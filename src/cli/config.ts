@@ -12,7 +12,6 @@ export const READOUTS = ["auto", "all", "output", "no-input"] as const;
 export const SOLVERS = ["dopri5", "tsit5", "bosh3", "heun", "euler", "rk4", "exponential-euler"] as const;
 export const CONTROLLERS = ["integral", "pi", "fixed"] as const;
 export const SCHEDULES = ["constant", "cosine", "one-cycle"] as const;
-export const DTYPES = ["f32", "f64"] as const;
 export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
 
 export interface NetworkSize {

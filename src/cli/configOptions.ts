@@ -3,10 +3,10 @@
 
 import { availableParallelism } from "node:os";
 import { DEVICES } from "../backend/select.ts";
+import { DTYPES } from "../core/dtype.ts";
 import { FAILURE_POLICIES } from "../models/connectomeOdeRnn.ts";
 import {
   CONTROLLERS,
-  DTYPES,
   INPUTS,
   NON_FINITE_ACTIONS,
   NORMALISATIONS,

@@ -4,6 +4,7 @@ import { access } from "node:fs/promises";
 import type { Command } from "commander";
 import { withValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
+import { DTYPES } from "../core/dtype.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { absolute } from "../data/connectomes.ts";
 import {
@@ -34,7 +35,7 @@ export function register(program: Command): void {
     .argument("<out>", `file to write: ${WRITABLE_EXTENSIONS.join(", ")}`);
   addReadOptions(command)
     .option("--abs", "absolute values of the weights")
-    .option("--dtype <type>", "write weights as f32 or f64 (default: as read)", oneOf("--dtype", ["f32", "f64"]))
+    .option("--dtype <type>", "write weights as f32 or f64 (default: as read)", oneOf("--dtype", DTYPES))
     .option("--labels <file>", "also write a table (.csv) of which neuron had which label", path("--labels"))
     .option("--rectangular", "allow a matrix that is not square")
     .option("--overwrite", "replace files that exist")

@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import type { DType } from "../core/dtype.ts";
+import { DTYPES } from "../core/dtype.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
 import { SOLVERS } from "./config.ts";
@@ -44,7 +45,7 @@ export function register(program: Command): void {
       oneOf("--method", SOLVERS),
       "dopri5",
     )
-    .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", ["f32", "f64"]), "f32")
+    .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", DTYPES), "f32")
     .option("--memory-budget <mib>", "of the tape, in MiB", realNumber("--memory-budget", { above: 0 }), 384)
     .option("--json", "everything as one JSON object")
     .action(run);

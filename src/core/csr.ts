@@ -1,7 +1,7 @@
 // Compressed sparse rows and columns of one matrix, built once and validated. W has shape [post, pre]: row = target neuron,
 // column = source neuron, so W·x sums over inputs.
 
-import type { FloatArray } from "./dtype.ts";
+import type { DType, FloatArray } from "./dtype.ts";
 import { ShapeError, SparseFormatError } from "./errors.ts";
 
 /** 16-bit when every index fits, else 32-bit. */
@@ -202,6 +202,23 @@ export function mapValues(csr: Csr, f: (value: number, row: number, col: number)
     for (let k = csr.rowPtr[i]!; k < csr.rowPtr[i + 1]!; k++) values[k] = f(csr.values[k]!, i, csr.colIdx[k]!);
   }
   return { ...csr, values };
+}
+
+/**
+ * Refuses values that are finite but not in single precision.
+ *
+ * @throws {SparseFormatError} a value beyond ±3.4e38 where `dtype` is f32
+ */
+export function checkRepresentable(csr: Csr, dtype: DType, where: string): void {
+  if (dtype === "f64" || csr.values instanceof Float32Array) return;
+  const at = csr.values.findIndex((value) => !Number.isFinite(Math.fround(value)));
+  if (at < 0) return;
+  throw new SparseFormatError(
+    where,
+    "values",
+    "numbers that f32 has, up to 3.4e38",
+    `${csr.values[at]} at entry ${at}`,
+  );
 }
 
 function countingSort(

@@ -1,7 +1,10 @@
 // Element types of the engine: f32 everywhere it must be fast, f64 as the reference on the CPU.
 
+/** The names of precisions. */
+export const DTYPES = ["f32", "f64"] as const;
+
 /** Precision of the numbers of a device: single or double. */
-export type DType = "f32" | "f64";
+export type DType = (typeof DTYPES)[number];
 
 /** A typed array of either precision. */
 export type FloatArray = Float32Array | Float64Array;

@@ -8,6 +8,7 @@ import { lanesOf, unpackState } from "../backend/layout.ts";
 import type { PanelLayout } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts";
 import { assertSolved, type SolveStats } from "../ode/solve.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions, type EvaluationOptions } from "./connectomeOdeRnn.ts";
@@ -21,7 +22,6 @@ import {
   type StartedChunk,
   settled,
 } from "./network.ts";
-import { checkNames } from "./optionNames.ts";
 import type { ConnectomeNetworkOptions, ModelInput } from "./options.ts";
 import { ParameterSet } from "./parameters.ts";
 import { columnStatistics, type FeatureSpread, featureSpread, ResponseCount, type ResponseShares } from "./probe.ts";

@@ -6,6 +6,7 @@ import { lanesOf } from "../backend/layout.ts";
 import type { Abortable } from "../core/abort.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
 import type { Controller } from "../ode/method.ts";
 import { assertSolved, failedSamples, OdeSolver, type SolveStats, type StartedSolve } from "../ode/solve.ts";
 import type { Tableau } from "../ode/tableau.ts";
@@ -18,7 +19,6 @@ import {
   type RunPurpose,
   type RunShape,
 } from "./network.ts";
-import { checkNames } from "./optionNames.ts";
 import type { ConnectomeNetworkOptions, InputGradients, ModelInput } from "./options.ts";
 import type { ParameterSet } from "./parameters.ts";
 import { rateDynamics } from "./rateDynamics.ts";

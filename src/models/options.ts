@@ -3,6 +3,7 @@
 import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
 import { activation } from "./activation.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
 import {
@@ -14,7 +15,6 @@ import {
   signVector,
   spread,
 } from "./neuronTypes.ts";
-import { checkNames } from "./optionNames.ts";
 import type { Constraint } from "./parameters.ts";
 
 /** Whether a list has one value per neuron or one per neuron type (in sorted order of the labels). */

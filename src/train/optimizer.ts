@@ -7,6 +7,7 @@ import { compileAndBind } from "../backend/bind.ts";
 import type { Program } from "../backend/program.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
 import type { Parameter, ParameterSet } from "../models/parameters.ts";
 import type { Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
@@ -253,7 +254,18 @@ export class SGD extends Optimizer {
   }
 }
 
+const CLIP_OPTIONS: Readonly<Record<keyof ClipOptions, true>> = { clipNorm: true, clipValue: true };
+const ADAM_OPTIONS: Readonly<Record<keyof AdamOptions, true>> = {
+  ...CLIP_OPTIONS,
+  ...{ lr: true, betas: true, eps: true, weightDecay: true },
+};
+const SGD_OPTIONS: Readonly<Record<keyof SgdOptions, true>> = {
+  ...CLIP_OPTIONS,
+  ...{ lr: true, momentum: true, dampening: true, weightDecay: true, nesterov: true },
+};
+
 function adamRule(name: string, options: AdamOptions, defaultDecay: number, decoupled: boolean): Rule {
+  checkNames(name, options, ADAM_OPTIONS);
   const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = defaultDecay } = options;
   const [b1, b2] = betas;
   if (betas.some((b) => !(b >= 0 && b < 1))) throw new ArgumentError(name, "betas", "from 0 to below 1", `${betas}`);
@@ -276,7 +288,9 @@ function adamRule(name: string, options: AdamOptions, defaultDecay: number, deco
   };
 }
 
-function sgdRule({ momentum = 0, dampening = 0, weightDecay = 0, nesterov = false }: SgdOptions): Rule {
+function sgdRule(options: SgdOptions): Rule {
+  checkNames("SGD", options, SGD_OPTIONS);
+  const { momentum = 0, dampening = 0, weightDecay = 0, nesterov = false } = options;
   notNegative("SGD", "momentum", momentum);
   notNegative("SGD", "weightDecay", weightDecay);
   if (nesterov && (momentum === 0 || dampening !== 0)) {

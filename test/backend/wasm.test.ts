@@ -6,10 +6,11 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
 import type { BindingId, Program } from "../../src/backend/program.ts";
+import { createBackend } from "../../src/backend/select.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
-import { BackendError } from "../../src/core/errors.ts";
+import { ArgumentError, BackendError, SparseFormatError } from "../../src/core/errors.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { DEFAULT_SEED } from "../support/matrices.ts";
@@ -488,6 +489,41 @@ test("a profile tells kinds of work apart, starts again at every look, and is em
   await withBackend({ threads: 1 }, async (backend) => {
     await runEverything(backend, { panel: 4, lanes: [0, 1, 2, 3] });
     assert.equal(backend.profile(), {});
+  });
+});
+
+test("devices, precisions and options that do not exist are refused by name", async () => {
+  const wrong: readonly [object, RegExp][] = [
+    [{ device: "cuda" }, /expected "auto", "wasm", "webgpu", got "cuda" \(device\)/],
+    [{ dtype: "f16" }, /expected "f32", "f64", got "f16" \(dtype\)/],
+    [{ thread: 1 }, /expected threads, .* got "thread"/],
+  ];
+  for (const [selection, message] of wrong) {
+    try {
+      await createBackend(selection);
+    } catch (error) {
+      assert.instance(error, ArgumentError);
+      assert.match((error as ArgumentError).message, message);
+      continue;
+    }
+    assert.unreachable(JSON.stringify(selection));
+  }
+});
+
+test("a weight that single precision does not have is refused where it would become infinite", async () => {
+  const csr = csrFromCoo({ nRows: 1, nCols: 2, rows: [0, 0], cols: [0, 1], values: [1, 1e300] });
+  await withBackend({ threads: 1 }, (backend) => {
+    try {
+      backend.sparse("W", csr);
+    } catch (error) {
+      assert.instance(error, SparseFormatError);
+      assert.match((error as SparseFormatError).message, /W: expected numbers that f32 has, .* got 1e\+300 at entry 1/);
+      return;
+    }
+    assert.unreachable();
+  });
+  await withBackend({ threads: 1, dtype: "f64" }, async (backend) => {
+    assert.equal(Array.from(await backend.download(backend.sparse("W", csr).valuesCsr)), [1, 1e300]);
   });
 });
 

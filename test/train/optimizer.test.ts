@@ -1,7 +1,7 @@
 // Clipping by value and its limits. Clipping by norm and the formulas of the optimisers are in the reference values (test/goldens/).
 
 import * as assert from "uvu/assert";
-import { SGD } from "../../src/train/optimizer.ts";
+import { Adam, AdamW, SGD } from "../../src/train/optimizer.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { tinyClassifier } from "./fixtures.ts";
@@ -37,6 +37,14 @@ forEachBackend("clipping by value", ["f32", "f64"], (test) => {
       assert.equal(Array.from(await model.parameters.values(name)), values, name);
     }
     optimizer.dispose();
+    model.dispose();
+  });
+
+  test("misspelt options are refused, with the nearest that exists", async ({ backend }) => {
+    const model = tinyClassifier(backend);
+    const misspelt = { lrr: 1 } as object;
+    for (const Optimiser of [Adam, AdamW, SGD])
+      await fails(() => new Optimiser(backend, model.parameters, misspelt), "argument", /expected lr, .* got "lrr"/);
     model.dispose();
   });
 

@@ -3,7 +3,7 @@
 // results do not depend on the other lanes.
 
 import { availableParallelism } from "node:os";
-import type { Csr } from "../../core/csr.ts";
+import { type Csr, checkRepresentable } from "../../core/csr.ts";
 import type { DType, FloatArray } from "../../core/dtype.ts";
 import { BackendError, nearestName } from "../../core/errors.ts";
 import type {
@@ -136,6 +136,7 @@ class WasmBackend implements Backend {
 
   sparse(label: string, csr: Csr): DeviceSparse {
     this.#check();
+    checkRepresentable(csr, this.dtype, label);
     return new WasmSparse(this.#space, label, csr);
   }
 

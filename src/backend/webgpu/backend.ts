@@ -1,7 +1,7 @@
 // The WebGPU backend: programs become WGSL, buffers become pieces of slabs, and nothing waits but `download` and `finish`. f32 only.
 // Runs headless in Node through Dawn; see dawn.ts for what keeps the process alive and well.
 
-import type { Csr } from "../../core/csr.ts";
+import { type Csr, checkRepresentable } from "../../core/csr.ts";
 import type { DType } from "../../core/dtype.ts";
 import { ArgumentError, BackendError } from "../../core/errors.ts";
 import type {
@@ -153,6 +153,7 @@ class DawnBackend implements WebGpuBackend {
 
   sparse(label: string, csr: Csr): DeviceSparse {
     this.#check();
+    checkRepresentable(csr, this.dtype, label);
     return new GpuDeviceSparse(this.#memory, label, csr, (target, data) => this.#transfer.upload(target, data, 0));
   }
 

@@ -1,6 +1,6 @@
 // Names of options, checked where TypeScript does not: a misspelt one must be no silent default.
 
-import { ArgumentError, nearestName } from "../core/errors.ts";
+import { ArgumentError, nearestName } from "./errors.ts";
 
 /**
  * @param known  every option there is
