@@ -77,6 +77,15 @@ function horner(p: v128, x: v128, table: usize, i: usize): v128 {
   return add(mul(p, x), constant(table + (i << 2)));
 }
 
+/** The first five coefficients of `table`, from the highest power on. */
+function polynomial(x: v128, table: usize): v128 {
+  let p = constant(table);
+  p = horner(p, x, table, 1);
+  p = horner(p, x, table, 2);
+  p = horner(p, x, table, 3);
+  return horner(p, x, table, 4);
+}
+
 /** `a` where the mask is set, else `b`. */
 function where(mask: v128, a: v128, b: v128): v128 {
   return v128.bitselect(a, b, mask);
@@ -108,11 +117,7 @@ export function exp(x: v128): v128 {
   const clamped = f32x4.pmax(f32x4.pmin(x, constant(EXP_MAX)), constant(EXP_MIN));
   const k = f32x4.floor(add(mul(clamped, constant(LOG2_E)), constant(HALF)));
   const r = sub(sub(clamped, mul(k, constant(LN2_HIGH))), mul(k, constant(LN2_LOW)));
-  let p = constant(EXP);
-  p = horner(p, r, EXP, 1);
-  p = horner(p, r, EXP, 2);
-  p = horner(p, r, EXP, 3);
-  p = horner(p, r, EXP, 4);
+  let p = polynomial(r, EXP);
   p = horner(p, r, EXP, 5);
   const y = add(add(mul(p, mul(r, r)), r), constant(ONE));
   const half = f32x4.floor(mul(k, constant(HALF)));
@@ -121,11 +126,7 @@ export function exp(x: v128): v128 {
 
 /** ln m − (m − 1) + (m − 1)²/2 for the significand: t³·P(t) with t = m − 1 (Cephes). */
 function logTail(t: v128): v128 {
-  let p = constant(LOG);
-  p = horner(p, t, LOG, 1);
-  p = horner(p, t, LOG, 2);
-  p = horner(p, t, LOG, 3);
-  p = horner(p, t, LOG, 4);
+  let p = polynomial(t, LOG);
   p = horner(p, t, LOG, 5);
   p = horner(p, t, LOG, 6);
   p = horner(p, t, LOG, 7);
@@ -171,11 +172,7 @@ export function sigmoid(x: v128): v128 {
 export function tanh(x: v128): v128 {
   const magnitude = f32x4.abs(x);
   const z = mul(x, x);
-  let p = constant(TANH);
-  p = horner(p, z, TANH, 1);
-  p = horner(p, z, TANH, 2);
-  p = horner(p, z, TANH, 3);
-  p = horner(p, z, TANH, 4);
+  const p = polynomial(z, TANH);
   const near = add(x, mul(x, mul(z, p)));
   const far = sub(constant(ONE), div(splat(2), add(exp(add(magnitude, magnitude)), constant(ONE))));
   return where(f32x4.lt(magnitude, splat(0.625)), near, withSignOf(far, x));
@@ -194,11 +191,7 @@ export function softplus(x: v128): v128 {
   const u = exp(f32x4.neg(f32x4.abs(x)));
   const s = div(u, add(splat(2), u));
   const z = mul(s, s);
-  let p = constant(ATANH);
-  p = horner(p, z, ATANH, 1);
-  p = horner(p, z, ATANH, 2);
-  p = horner(p, z, ATANH, 3);
-  p = horner(p, z, ATANH, 4);
+  const p = polynomial(z, ATANH);
   const twice = add(s, s);
   return add(atLeast(x, 0), add(twice, mul(twice, mul(z, p))));
 }
@@ -210,19 +203,11 @@ export function softplus(x: v128): v128 {
 export function erf(x: v128): v128 {
   const t = atMost(f32x4.abs(x), 4);
   const z = mul(t, t);
-  let p = constant(ERF_NEAR);
-  p = horner(p, z, ERF_NEAR, 1);
-  p = horner(p, z, ERF_NEAR, 2);
-  p = horner(p, z, ERF_NEAR, 3);
-  p = horner(p, z, ERF_NEAR, 4);
+  let p = polynomial(z, ERF_NEAR);
   p = horner(p, z, ERF_NEAR, 5);
   p = horner(p, z, ERF_NEAR, 6);
   const near = add(t, mul(t, p));
-  let q = constant(ERF_FAR);
-  q = horner(q, t, ERF_FAR, 1);
-  q = horner(q, t, ERF_FAR, 2);
-  q = horner(q, t, ERF_FAR, 3);
-  q = horner(q, t, ERF_FAR, 4);
+  let q = polynomial(t, ERF_FAR);
   q = horner(q, t, ERF_FAR, 5);
   q = horner(q, t, ERF_FAR, 6);
   const far = sub(constant(ONE), exp(f32x4.neg(mul(t, q))));

@@ -71,6 +71,7 @@ class RunBuilder {
   readonly #values: RunValue[] = [];
   /** By place: the value that is (or will be) there. */
   readonly #known = new Map<string, number>();
+  /** By place: the number of its row. */
   readonly #splats = new Map<string, number>();
   /** By place: what is computed for it. */
   readonly #results = new Map<string, { readonly slot: Slot; readonly value: number }>();
@@ -107,20 +108,19 @@ class RunBuilder {
   }
 
   #load(slot: Slot): number {
-    const key = keyOf(slot);
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const value = this.#value({ op: "load", operand: this.#operand(slot) });
-    this.#known.set(key, value);
-    return value;
+    return this.#read("load", slot, this.#known);
   }
 
   #splat(slot: Slot): number {
+    return this.#read("splat", slot, this.#splats);
+  }
+
+  #read(op: "load" | "splat", slot: Slot, known: Map<string, number>): number {
     const key = keyOf(slot);
-    const known = this.#splats.get(key);
-    if (known !== undefined) return known;
-    const value = this.#value({ op: "splat", operand: this.#operand(slot) });
-    this.#splats.set(key, value);
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const value = this.#value({ op, operand: this.#operand(slot) });
+    known.set(key, value);
     return value;
   }
 
