@@ -22,7 +22,7 @@ export const MNIST_STD = 0.3081;
  * @throws {FileFormatError} a file missing or damaged, images not 28 × 28, a label above 9, more labels than images or fewer
  */
 export async function readMnist(dir: string): Promise<{ train: ImageSet; test: ImageSet }> {
-  const [train, test] = await Promise.all([readPart(dir, "train"), readPart(dir, "t10k")]);
+  const [train, test] = await bothInOrder([readPart(dir, "train"), readPart(dir, "t10k")]);
   return { train, test };
 }
 
@@ -37,7 +37,7 @@ export async function readImageSet(
   labelsFile: string,
   { classes = CLASSES }: { readonly classes?: number } = {},
 ): Promise<ImageSet> {
-  const [images, labels] = await Promise.all([readIdx(imagesFile, 3), readIdx(labelsFile, 1)]);
+  const [images, labels] = await bothInOrder([readIdx(imagesFile, 3), readIdx(labelsFile, 1)]);
   const [count, height, width] = images.shape as [number, number, number];
   if (labels.data.length !== count) {
     throw new FileFormatError(labelsFile, `${count} labels, one per image`, `${labels.data.length}`);
@@ -57,6 +57,15 @@ async function readPart(dir: string, part: "train" | "t10k"): Promise<ImageSet> 
     throw new FileFormatError(imagesFile, `images of ${SIDE} × ${SIDE} pixels`, `${set.height} × ${set.width}`);
   }
   return set;
+}
+
+/**
+ * Both values; where reads fail, the error of the first in the list. `Promise.all` throws the error of the first in time, so that the file
+ * that a user is told of would change from run to run.
+ */
+async function bothInOrder<A, B>(reads: readonly [Promise<A>, Promise<B>]): Promise<[A, B]> {
+  await Promise.allSettled(reads);
+  return [await reads[0], await reads[1]];
 }
 
 /** The file, or the same name with .gz. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { suite } from "uvu";
@@ -56,6 +56,16 @@ test("images of another size are refused by readMnist and read by readImageSet",
 
 test("a missing file is named", async () => {
   await fails(() => readMnist(join(root, "nowhere")), "file-missing", /nowhere.*-ubyte/, /\.gz/);
+});
+
+test("of several bad files the first of the list is named, whichever is found bad first", async () => {
+  // The training images fail late, after 40 MB are unpacked; the missing test images fail at once.
+  const dir = await save("both", {
+    "train-images-idx3-ubyte.gz": gzipSync(idx([50_001, 28, 28], new Uint8Array(50_000 * 784))),
+  });
+  await rm(join(dir, "train-images-idx3-ubyte"));
+  await rm(join(dir, "t10k-images-idx3-ubyte"));
+  await fails(() => readMnist(dir), "file-truncated", /train-images-idx3-ubyte\.gz/);
 });
 
 testWithData(test, ["mnist"], "the published files hold the published bytes", async (dir) => {
