@@ -21,7 +21,9 @@ function commit(): string {
   const git = (...args: string[]): string =>
     execFileSync("git", args, { cwd: repositoryRoot(), encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
   try {
-    const dirty = git("status", "--porcelain", "--", "src", "assembly", "kernels", "bench") !== "";
+    // Results are what a session writes: the second of a series would otherwise carry the mark of the first.
+    const sources = ["src", "assembly", "kernels", "bench", ":(exclude)bench/results"];
+    const dirty = git("status", "--porcelain", "--", ...sources) !== "";
     return `${git("rev-parse", "--short", "HEAD")}${dirty ? "+" : ""}`;
   } catch {
     return "unknown";
