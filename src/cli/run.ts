@@ -21,7 +21,6 @@ import { type Console, errorEvent } from "./console.ts";
 import { count, describeEvaluation, describeSummary, describeTape } from "./describe.ts";
 import type { Experiment, Materials } from "./experiment.ts";
 import { Interruption } from "./interruption.ts";
-import { reportRun } from "./report.ts";
 import { RUN_FILES, type RunFolder } from "./runFolder.ts";
 import { limitsOf, type RunStart, summarise } from "./summary.ts";
 
@@ -37,7 +36,7 @@ export interface RunParts {
   readonly start: RunStart;
   /** null: a new run. */
   readonly resumed: { readonly checkpoint: boolean } | null;
-  /** A page about the run at its end. */
+  /** A page about the run follows, if no signal stops it. */
   readonly report: boolean;
   /** Watches the backend, for the profile of one step; null: no profile is wanted. */
   readonly profiler: StepProfiler | null;
@@ -80,7 +79,6 @@ async function recordRun(parts: RunParts, interruption: Interruption): Promise<n
     await run.evaluate("validation");
     await run.evaluate("test");
     await run.finish();
-    await run.report();
     await metrics.sync();
     return interruption.exitCode(0);
   } catch (error) {
@@ -301,7 +299,7 @@ class Run {
 
   /** Curves, summary, last words. */
   async finish(): Promise<void> {
-    const { config, backend, console, experiment, folder, materials } = this.#parts;
+    const { config, backend, console, experiment, folder, materials, report } = this.#parts;
     const { cause } = this.#interruption;
     const { step } = experiment.trainer.position;
     if (cause) {
@@ -319,28 +317,11 @@ class Run {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       interrupted: cause,
       folder: folder.path,
-      files: (await folder.files()).concat(this.#isReported ? [RUN_FILES.report] : []),
+      files: (await folder.files()).concat(report && cause === null ? [RUN_FILES.report] : []),
     };
     await folder.writeJson("summary", summary);
     await this.record({ event: "summary", ...summary });
     for (const line of describeSummary(summary)) console.info(line);
-  }
-
-  /** The page about the run. The run is complete without it, so that nothing that goes wrong here fails it. */
-  async report(): Promise<void> {
-    const { backend, console, folder, materials } = this.#parts;
-    if (!this.#isReported) return;
-    try {
-      await reportRun(folder.path, { backend, materials });
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      console.warn(`there is no report of this run: ${reason}; try axograd report ${folder.path}`);
-    }
-  }
-
-  /** Whoever stops a run wants it to end now. */
-  get #isReported(): boolean {
-    return this.#parts.report && this.#interruption.cause === null;
   }
 }
 

@@ -1,14 +1,16 @@
 // `axograd train`: reads and checks all input, opens the device, builds the model, then runs.
 
 import type { Command } from "commander";
+import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import { restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
-import { createExperiment, loadMaterials } from "./experiment.ts";
+import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { PRESETS } from "./presets.ts";
+import { reportRun } from "./report.ts";
 import { type BegunRun, checkSameMaterials, readBegunRun } from "./resume.ts";
 import { executeRun } from "./run.ts";
 import { defaultRunPath, RunFolder } from "./runFolder.ts";
@@ -87,38 +89,60 @@ async function trainIn(
   const profiler = options.profile ? new StepProfiler(opened) : null;
   const backend = profiler?.backend ?? opened;
   try {
-    const experiment = createExperiment(backend, config, materials);
-    try {
-      const { trainer } = experiment;
-      const start = describeStart(config, materials, backend, trainer);
-      if (begun) checkSameMaterials(begun, start);
-      const lastStep = trainer.lastStep(limitsOf(config));
-      for (const line of describeRun(config, materials, backend.description, lastStep)) console.info(line);
-      const { warning } = PRESETS[config.preset]!;
-      if (warning) console.warn(warning);
-      if (begun?.checkpoint) {
-        restoreCheckpoint(begun.checkpoint, experiment);
-        trainer.seek(begun.checkpoint.position);
-      } else if (experiment.model.options.standardise) {
-        await trainer.calibrate(config.calibration);
-      }
-      const resumed = begun && { checkpoint: begun.checkpoint !== null };
-      return await executeRun({
-        config,
-        backend,
-        materials,
-        experiment,
-        folder,
-        console,
-        start,
-        resumed,
-        report: options.report,
-        profiler,
-      });
-    } finally {
-      experiment.dispose();
-    }
+    const code = await trainOn(backend, materials, { folder, config, options, begun, console, profiler });
+    if (options.report && code === 0) await writePage(folder, backend, materials, console);
+    return code;
   } finally {
     await backend.dispose();
+  }
+}
+
+/** What a training needs besides a device and the materials. */
+interface Plan {
+  readonly folder: RunFolder;
+  readonly config: TrainConfig;
+  readonly options: Presentation;
+  readonly begun: BegunRun | null;
+  readonly console: Console;
+  readonly profiler: StepProfiler | null;
+}
+
+/** Everything that training holds on the device is released at the end: the page needs that memory for a network of its own. */
+async function trainOn(
+  backend: Backend,
+  materials: Materials,
+  { folder, config, options, begun, console, profiler }: Plan,
+): Promise<number> {
+  const experiment = createExperiment(backend, config, materials);
+  try {
+    const { trainer } = experiment;
+    const start = describeStart(config, materials, backend, trainer);
+    if (begun) checkSameMaterials(begun, start);
+    const lastStep = trainer.lastStep(limitsOf(config));
+    for (const line of describeRun(config, materials, backend.description, lastStep)) console.info(line);
+    const { warning } = PRESETS[config.preset]!;
+    if (warning) console.warn(warning);
+    if (begun?.checkpoint) {
+      restoreCheckpoint(begun.checkpoint, experiment);
+      trainer.seek(begun.checkpoint.position);
+    } else if (experiment.model.options.standardise) {
+      await trainer.calibrate(config.calibration);
+    }
+    const resumed = begun && { checkpoint: begun.checkpoint !== null };
+    const { report } = options;
+    const parts = { config, backend, materials, experiment, folder, console, start, resumed, report, profiler };
+    return await executeRun(parts);
+  } finally {
+    experiment.dispose();
+  }
+}
+
+/** The page about a run. The run is complete without it, so that nothing that goes wrong here fails it. */
+async function writePage(folder: RunFolder, backend: Backend, materials: Materials, console: Console): Promise<void> {
+  try {
+    await reportRun(folder.path, { backend, materials });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    console.warn(`there is no report of this run: ${reason}; try axograd report ${folder.path}`);
   }
 }

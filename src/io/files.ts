@@ -1,4 +1,4 @@
-// Whole files in: file-system failures become typed errors, gzip is transparent. No formats here; what writes is in durable.ts.
+// Files in, whole or in parts: file-system failures become typed errors, gzip is transparent. No formats here; what writes is in durable.ts.
 
 import { constants } from "node:buffer";
 import { access, open, readFile, stat } from "node:fs/promises";
@@ -8,6 +8,9 @@ import { EngineError, FileFormatError } from "../core/errors.ts";
 
 /** Largest array a file may unpack to, in bytes; a file that claims more is damaged or made to exhaust the memory. */
 export const MAX_UNPACKED_BYTES: number = Math.min(2 ** 31, constants.MAX_LENGTH);
+
+/** Systems refuse to read 2 GiB in one call. */
+const MOST_AT_ONCE = 1 << 30;
 
 /** A multiple of every element size. */
 const PIECE_BYTES = 1 << 20;
@@ -61,20 +64,44 @@ export async function readBytes(file: string, expected: string): Promise<Uint8Ar
   }
 }
 
-/** The first `length` bytes of a file, fewer if it is shorter. */
-export async function readHead(file: string, length: number, expected: string): Promise<Uint8Array> {
+/** Bytes that are read as they are wanted. */
+export interface ByteSource {
+  readonly length: number;
+  /** The bytes from `begin` to before `end`, which is at most `length`; owned by the caller. */
+  read(begin: number, end: number): Promise<Uint8Array>;
+}
+
+/**
+ * What `use` makes of a file that is open meanwhile. Files may be of any size, other than for `readBytes`.
+ *
+ * @throws {FileFormatError} as `readBytes`; the file became shorter in between
+ */
+export async function withFile<T>(file: string, expected: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
   try {
     const handle = await open(file, "r");
     try {
-      const head = new Uint8Array(length);
-      const { bytesRead } = await handle.read(head, 0, length, 0);
-      return head.subarray(0, bytesRead);
+      const read = async (begin: number, end: number): Promise<Uint8Array> => {
+        const bytes = new Uint8Array(end - begin);
+        for (let got = 0; got < bytes.length; ) {
+          const length = Math.min(bytes.length - got, MOST_AT_ONCE);
+          const { bytesRead } = await handle.read(bytes, got, length, begin + got);
+          if (bytesRead === 0) throw new FileFormatError(file, `${end} bytes`, `${begin + got}`, "file-truncated");
+          got += bytesRead;
+        }
+        return bytes;
+      };
+      return await use({ length: (await handle.stat()).size, read });
     } finally {
       await handle.close();
     }
   } catch (cause) {
     throw fileError(file, expected, cause);
   }
+}
+
+/** The first `length` bytes of a file, fewer if it is shorter. */
+export function readHead(file: string, length: number, expected: string): Promise<Uint8Array> {
+  return withFile(file, expected, (source) => source.read(0, Math.min(length, source.length)));
 }
 
 /** Bytes of a file. */

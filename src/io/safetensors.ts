@@ -6,7 +6,7 @@
 
 import { FileFormatError, ShapeError } from "../core/errors.ts";
 import { replaceFile } from "./durable.ts";
-import { readBytes } from "./files.ts";
+import { type ByteSource, withFile } from "./files.ts";
 import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
 
 /** Element types of the format that are read. */
@@ -66,21 +66,21 @@ const MAX_HEADER_BYTES = 100_000_000;
 const METADATA = "__metadata__";
 
 /**
- * Tensors and metadata from the bytes of a file.
+ * Tensors and metadata from the bytes of a file, of which no more than one tensor is in memory besides the result.
  *
  * @throws {FileFormatError} cut off, no JSON header, an unknown type, a size that does not fit the shape, gaps, overlaps, bytes left over
  */
-export function decodeSafetensors(bytes: Uint8Array, file: string): SafetensorsFile {
-  if (bytes.length < 8) throw truncated(file, "a header length of 8 bytes", bytes.length);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const headerBytes = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
+export async function decodeSafetensors(source: ByteSource, file: string): Promise<SafetensorsFile> {
+  if (source.length < 8) throw truncated(file, "a header length of 8 bytes", source.length);
+  const words = await source.read(0, 8);
+  const headerBytes = Number(new DataView(words.buffer, words.byteOffset, 8).getBigUint64(0, true));
   if (headerBytes > MAX_HEADER_BYTES) {
     throw new FileFormatError(file, `a safetensors header of at most ${MAX_HEADER_BYTES} bytes`, `${headerBytes}`);
   }
   const start = 8 + headerBytes;
-  if (bytes.length < start) throw truncated(file, `a header of ${headerBytes} bytes`, bytes.length - 8);
-  const header = parseHeader(bytes.subarray(8, start), file);
-  const data = bytes.subarray(start);
+  if (source.length < start) throw truncated(file, `a header of ${headerBytes} bytes`, source.length - 8);
+  const header = parseHeader(await source.read(8, start), file);
+  const dataBytes = source.length - start;
   const entries = header.entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let covered = 0;
   for (const { name, begin, end } of entries) {
@@ -89,39 +89,24 @@ export function decodeSafetensors(bytes: Uint8Array, file: string): SafetensorsF
     if (begin > covered) throw new FileFormatError(file, `"${name}" to begin at ${covered}`, `a gap up to ${begin}`);
     covered = end;
   }
-  if (data.length < covered) throw truncated(file, `${covered} bytes of data`, data.length);
-  if (data.length > covered) {
-    throw new FileFormatError(file, `${covered} bytes of data`, `${data.length} (bytes left over)`);
+  if (dataBytes < covered) throw truncated(file, `${covered} bytes of data`, dataBytes);
+  if (dataBytes > covered) {
+    throw new FileFormatError(file, `${covered} bytes of data`, `${dataBytes} (bytes left over)`);
   }
   const tensors = new Map<string, SafeTensor>();
   for (const { name, dtype, shape, begin, end } of entries) {
-    const values = decodeNumbers(data.subarray(begin, end), TYPES[dtype], true, `${file}: ${name}`);
-    tensors.set(name, { dtype, shape, data: values });
+    const bytes = await source.read(start + begin, start + end);
+    tensors.set(name, { dtype, shape, data: decodeNumbers(bytes, TYPES[dtype], true, `${file}: ${name}`) });
   }
   return { tensors, metadata: header.metadata };
 }
 
 /** Reads a file. Errors as `decodeSafetensors`, and a missing or unreadable file. */
-export async function readSafetensors(file: string): Promise<SafetensorsFile> {
-  return decodeSafetensors(await readBytes(file, "a safetensors file"), file);
+export function readSafetensors(file: string): Promise<SafetensorsFile> {
+  return withFile(file, "a safetensors file", (source) => decodeSafetensors(source, file));
 }
 
-/**
- * The parts of a file one after another, without a copy of the tensors where their memory already has the form of the file.
- * Wide elements come first, so that every tensor is aligned to its element.
- *
- * @throws {ShapeError} data that has not the length of its shape
- */
-export function encodeSafetensors(
-  tensors: ReadonlyMap<string, SafeTensor>,
-  metadata: Readonly<Record<string, string>> = {},
-): Uint8Array[] {
-  const ordered = inFileOrder(tensors);
-  const parts = ordered.map(([name, tensor]) => bytesOfTensor(name, tensor));
-  return [headOf(ordered, metadata), ...parts];
-}
-
-/** Wide elements first. */
+/** Wide elements first, so that every tensor is aligned to its element. */
 function inFileOrder<T extends Omit<SafeTensor, "data">>(tensors: ReadonlyMap<string, T>): [string, T][] {
   const width = ({ dtype }: T): number => bytesOfNumber(TYPES[dtype]);
   return [...tensors].sort(([, a], [, b]) => width(b) - width(a));
@@ -235,14 +220,14 @@ function bytesOfTensor(name: string, { dtype, shape, data }: SafeTensor): Uint8A
 function checkCount(name: string, shape: readonly number[], got: number): void {
   const count = countOf(shape);
   if (got === count) return;
-  throw new ShapeError("encodeSafetensors", name, `${count} elements for shape [${shape.join(", ")}]`, `${got}`);
+  throw new ShapeError("writeSafetensors", name, `${count} elements for shape [${shape.join(", ")}]`, `${got}`);
 }
 
 function bytesOfNumbers(name: string, dtype: SafetensorsType, data: NumberArray): Uint8Array {
   const wide = dtype === "I64" || dtype === "U64";
   const own = wide ? wideWords(data) : data;
   if (!wide && typeOf(data) !== TYPES[dtype] && !(dtype === "BOOL" && data instanceof Uint8Array)) {
-    throw new ShapeError("encodeSafetensors", name, `an array of type ${dtype}`, data.constructor.name);
+    throw new ShapeError("writeSafetensors", name, `an array of type ${dtype}`, data.constructor.name);
   }
   return new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
 }

@@ -1,12 +1,13 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { withFile } from "../../src/io/files.ts";
 import {
   decodeSafetensors,
-  encodeSafetensors,
   readSafetensors,
   type SafeTensor,
+  type SafetensorsFile,
   writeSafetensors,
 } from "../../src/io/safetensors.ts";
 import { fails, tempDir } from "./fixtures.ts";
@@ -30,6 +31,13 @@ const entry = (dtype: string, shape: readonly number[], begin: number, end: numb
   shape,
   data_offsets: [begin, end],
 });
+
+/** The content of a file of these bytes. */
+const decode = (bytes: Uint8Array, file: string): Promise<SafetensorsFile> =>
+  decodeSafetensors(
+    { length: bytes.length, read: async (begin, end) => Uint8Array.from(bytes.subarray(begin, end)) },
+    file,
+  );
 
 test("tensors of every writable type come back the same to the bit, with their metadata", async () => {
   const tensors = new Map<string, SafeTensor>([
@@ -68,32 +76,47 @@ test("data begin at a multiple of 8 and every tensor at a multiple of its elemen
   assert.equal(header.a.data_offsets, [12, 13]);
 });
 
-test("half precision, which axograd does not write, is read as single", () => {
+test("half precision, which axograd does not write, is read as single", async () => {
   const halves = Uint8Array.of(0x00, 0x3c, 0x00, 0xc0);
-  const { tensors } = decodeSafetensors(fileOf({ h: entry("F16", [2], 0, 4) }, halves), "h");
+  const { tensors } = await decode(fileOf({ h: entry("F16", [2], 0, 4) }, halves), "h");
   assert.equal(tensors.get("h")?.data, Float32Array.of(1, -2));
 });
 
 test("a file cut anywhere is reported, never half read", async () => {
   const tensors = new Map<string, SafeTensor>([["x", { dtype: "F32", shape: [2], data: Float32Array.of(1, 2) }]]);
-  const bytes = Buffer.concat([...encodeSafetensors(tensors)]);
+  const file = join(dir, "whole.safetensors");
+  await writeSafetensors(file, tensors);
+  const bytes = await readFile(file);
+  assert.is((await decode(bytes, "whole")).tensors.size, 1);
   for (let length = 0; length < bytes.length; length++) {
-    await fails(() => decodeSafetensors(bytes.subarray(0, length), "cut"), "file-truncated", /^cut: /);
+    await fails(() => decode(bytes.subarray(0, length), "cut"), "file-truncated", /^cut: /);
   }
 });
 
+test("a file that is cut while it is read is reported", async () => {
+  const tensors = new Map<string, SafeTensor>([["x", { dtype: "F32", shape: [2], data: Float32Array.of(1, 2) }]]);
+  const file = join(dir, "shrinks.safetensors");
+  await writeSafetensors(file, tensors);
+  const length = (await readFile(file)).length;
+  const read = withFile(file, "a safetensors file", async (source) => {
+    await truncate(file, length - 4);
+    return decodeSafetensors(source, file);
+  });
+  await fails(() => read, "file-truncated", /shrinks/);
+});
+
 test("headers that are no headers are refused", async () => {
-  await fails(() => decodeSafetensors(fileOf("not json"), "f"), "file-format", /JSON/);
-  await fails(() => decodeSafetensors(fileOf("[1]"), "f"), "file-format", /named entries/);
-  await fails(() => decodeSafetensors(fileOf({ x: 3 }), "f"), "file-format", /"x"/);
-  await fails(() => decodeSafetensors(fileOf({ __metadata__: { a: 1 } }), "f"), "file-format", /strings/);
+  await fails(() => decode(fileOf("not json"), "f"), "file-format", /JSON/);
+  await fails(() => decode(fileOf("[1]"), "f"), "file-format", /named entries/);
+  await fails(() => decode(fileOf({ x: 3 }), "f"), "file-format", /"x"/);
+  await fails(() => decode(fileOf({ __metadata__: { a: 1 } }), "f"), "file-format", /strings/);
   const huge = new Uint8Array(16).fill(0xff);
-  await fails(() => decodeSafetensors(huge, "f"), "file-format", /at most 100000000/);
+  await fails(() => decode(huge, "f"), "file-format", /at most 100000000/);
 });
 
 test("unknown types, wrong sizes, gaps, overlaps and leftovers are refused by name", async () => {
   const bad = (header: unknown, bytes: number, ...patterns: RegExp[]): Promise<void> =>
-    fails(() => decodeSafetensors(fileOf(header, new Uint8Array(bytes)), "f"), "file-format", ...patterns);
+    fails(() => decode(fileOf(header, new Uint8Array(bytes)), "f"), "file-format", ...patterns);
   await bad({ x: entry("F8_E4M3", [1], 0, 1) }, 1, /"x"/, /F8_E4M3/, /F32/);
   await bad({ x: entry("F32", [2], 0, 4) }, 4, /8 bytes/, /got 4/);
   await bad({ x: entry("F32", [-1], 0, 4) }, 4, /whole numbers/);
@@ -105,7 +128,7 @@ test("unknown types, wrong sizes, gaps, overlaps and leftovers are refused by na
 
 test("an integer that a double cannot hold is refused", async () => {
   const wide = new Uint8Array(BigInt64Array.of(2n ** 60n).buffer);
-  await fails(() => decodeSafetensors(fileOf({ n: entry("I64", [1], 0, 8) }, wide), "f"), "file-format", /2\^53/);
+  await fails(() => decode(fileOf({ n: entry("I64", [1], 0, 8) }, wide), "f"), "file-format", /2\^53/);
 });
 
 test("a failed write leaves the old file and no temporary", async () => {
