@@ -11,7 +11,7 @@ export const INPUTS = ["auto", "retinotopic", "random"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
 export const SOLVERS = ["dopri5", "tsit5", "bosh3", "heun", "euler", "rk4", "exponential-euler"] as const;
 export const CONTROLLERS = ["integral", "pi", "fixed"] as const;
-export const SCHEDULES = ["constant", "cosine", "one-cycle"] as const;
+export const SCHEDULES = ["constant", "step", "cosine", "one-cycle"] as const;
 export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
 
 export interface NetworkSize {
@@ -65,10 +65,16 @@ export interface Recipe {
   readonly lr: number;
   /** How the learning rate changes until the last step. */
   readonly schedule: (typeof SCHEDULES)[number];
+  /** Steps between reductions of the schedule "step"; null: a third of those it lasts. */
+  readonly decayEvery: number | null;
+  /** Factor of such a reduction. */
+  readonly decayFactor: number;
   /** Steps over which the learning rate rises to `lr` before the schedule begins. */
   readonly warmUp: number;
   /** Decoupled (AdamW); 0: none. */
   readonly weightDecay: number;
+  /** Longer gradients, by their 2-norm over all parameters, are shortened to this; null: none are. */
+  readonly clipNorm: number | null;
   /** Training images are moved by up to this many pixels each way, at random. */
   readonly shift: number;
   /** null: all there are (generated digits: 8,000). */

@@ -117,9 +117,10 @@ export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig 
 }
 
 /** Whether a resumed run may have another value. A schedule that ends with the run depends on its length. */
-function mayChange(key: Key, { schedule }: TrainConfig): boolean {
+function mayChange(key: Key, { schedule, decayEvery }: TrainConfig): boolean {
   const isLength = key === "epochs" || key === "steps";
-  return CONFIG_OPTIONS[key].free === true && !(isLength && schedule !== "constant");
+  const endsWithRun = schedule === "step" ? decayEvery === null : schedule !== "constant";
+  return CONFIG_OPTIONS[key].free === true && !(isLength && endsWithRun);
 }
 
 function keyOf(name: string, where: string): Key {

@@ -190,8 +190,20 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   schedule: {
     group: "Training",
     placeholder: "<name>",
-    help: "of the learning rate until the last step: constant; cosine, down to 0; one-cycle, up and down",
+    help: "of the learning rate until the last step: constant; step, down in steps; cosine, down to 0; one-cycle, up and down",
     kind: choice(SCHEDULES),
+  },
+  decayEvery: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "steps between reductions of the schedule step (default: a third of the run)",
+    kind: orNull(whole(1)),
+  },
+  decayFactor: {
+    group: "Training",
+    placeholder: "<x>",
+    help: "factor of a reduction of the schedule step",
+    kind: real({ above: 0, below: 1 }),
   },
   warmUp: {
     group: "Training",
@@ -204,6 +216,12 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     placeholder: "<x>",
     help: "decoupled, of all parameters (AdamW); 0: Adam",
     kind: real({ least: 0 }),
+  },
+  clipNorm: {
+    group: "Training",
+    placeholder: "<x>",
+    help: "shorten gradients whose norm over all parameters is larger (default: none)",
+    kind: orNull(positive),
   },
   shift: {
     group: "Training",

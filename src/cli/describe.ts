@@ -54,12 +54,15 @@ export function describeRun(config: TrainConfig, materials: Materials, device: s
 }
 
 function describeTraining(config: TrainConfig, lastStep: number): string {
-  const { lr, schedule, warmUp, weightDecay, shift, batchSize } = config;
+  const { lr, schedule, decayEvery, decayFactor, warmUp, weightDecay, clipNorm, shift, batchSize } = config;
+  const every = decayEvery === null ? "third of the run" : plural(decayEvery, "step");
   const parts = [
     weightDecay > 0 ? `AdamW, weight decay ${weightDecay}` : "Adam",
     `learning rate ${lr}`,
-    ...(schedule === "constant" ? [] : [`${schedule} schedule`]),
+    ...(schedule === "step" ? [`times ${decayFactor} every ${every}`] : []),
+    ...(schedule === "cosine" || schedule === "one-cycle" ? [`${schedule} schedule`] : []),
     ...(warmUp > 0 ? [`after a rise over ${plural(warmUp, "step")}`] : []),
+    ...(clipNorm === null ? [] : [`gradients of norm ${clipNorm} at most`]),
     `batches of ${batchSize}`,
     ...(shift > 0 ? [`shifted by up to ${plural(shift, "pixel")}`] : []),
     plural(lastStep, "step"),

@@ -5,7 +5,7 @@ import type { Csr } from "../core/csr.ts";
 import { ConnectomeODEClassifier } from "../models/classifier.ts";
 import type { Constraint } from "../models/parameters.ts";
 import { Adam, AdamW, type Optimizer } from "../train/optimizer.ts";
-import { constant, cosine, oneCycle, type Schedule, warmUp } from "../train/schedule.ts";
+import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";
 import { Trainer } from "../train/trainer.ts";
 import type { TrainConfig } from "./config.ts";
 import { type Digits, loadDigits } from "./digits.ts";
@@ -61,11 +61,12 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
     // Neurons that nothing reaches have features that do not differ between images, and so no statistics.
     standardise: config.standardise && !(config.wiring === "none" && wiring.readout !== "all"),
   });
-  const { lr, weightDecay } = config;
+  const { lr, weightDecay, clipNorm } = config;
+  const adam = { lr, ...(clipNorm !== null && { clipNorm }) };
   const optimizer =
     weightDecay > 0
-      ? new AdamW(backend, model.parameters, { lr, weightDecay })
-      : new Adam(backend, model.parameters, { lr });
+      ? new AdamW(backend, model.parameters, { ...adam, weightDecay })
+      : new Adam(backend, model.parameters, adam);
   const trainer = new Trainer({
     model,
     optimizer,
@@ -88,9 +89,15 @@ export function isConnectomeTrained({ trainConnectome, wiring }: TrainConfig): b
   return trainConnectome && wiring !== "none";
 }
 
-function scheduleOf({ schedule, warmUp: rise }: TrainConfig, lastStep: number): Schedule {
+function scheduleOf(config: TrainConfig, lastStep: number): Schedule {
+  const { schedule, warmUp: rise, decayEvery, decayFactor } = config;
   const steps = Math.max(1, lastStep - rise);
-  const after = { constant, cosine: cosine(steps), "one-cycle": oneCycle(steps) }[schedule];
+  const after = {
+    constant,
+    step: stepDecay(decayEvery ?? Math.ceil(steps / 3), decayFactor),
+    cosine: cosine(steps),
+    "one-cycle": oneCycle(steps),
+  }[schedule];
   return rise > 0 ? warmUp(rise, after) : after;
 }
 

@@ -37,6 +37,9 @@ const MAX_SELF_PROBABILITY = 0.999;
 export function topographicConnectome(options: TopographicOptions): Csr {
   const { sheetSize, synapseStd, synapsesPerNeuron, selfRecurrence, seed, signed = false } = options;
   const where = "topographicConnectome";
+  if (!Array.isArray(sheetSize) || sheetSize.length !== 2) {
+    throw new ArgumentError(where, "sheetSize", "two numbers, [rows, columns]", `${JSON.stringify(sheetSize)}`);
+  }
   const [rows, columns] = sheetSize;
   const count = rows * columns;
   checkWhole(where, "sheetSize", rows, 1, MAX_NEURONS);

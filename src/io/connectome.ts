@@ -2,7 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import type { Csr } from "../core/csr.ts";
-import { FileFormatError } from "../core/errors.ts";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { type EdgeListOptions, readEdgeList, writeEdgeList } from "./edgeList.ts";
 import type { EdgeList } from "./edgeListBuilder.ts";
 import { fileError } from "./files.ts";
@@ -13,7 +13,7 @@ import { readParquetEdgeList } from "./parquet.ts";
 import { readSparsePt } from "./pt.ts";
 import { readSparseSafetensors, writeSparseSafetensors } from "./sparseSafetensors.ts";
 
-/** The options of edge lists (.csv, .tsv, .parquet) apply to those only. */
+/** Options that the kind of file does not take are refused; those of edge lists belong to .csv, .tsv and .parquet. */
 export interface ReadConnectomeOptions extends EdgeListOptions {
   /** Demand as many rows as columns. Default true: a connectome maps neurons to the same neurons. */
   readonly square?: boolean;
@@ -21,29 +21,41 @@ export interface ReadConnectomeOptions extends EdgeListOptions {
   readonly key?: string;
 }
 
+type Option = keyof ReadConnectomeOptions;
+
 interface Format {
   readonly extensions: readonly string[];
+  /** Options besides `square`. */
+  readonly options: readonly Option[];
   read(file: string, options: ReadConnectomeOptions): Promise<Csr | EdgeList>;
   /** Absent where files of this kind are only read. */
   write?(file: string, csr: Csr): Promise<void>;
 }
 
+const COLUMN_OPTIONS: readonly Option[] = ["pre", "post", "weight", "ids", "order", "labels", "neurons"];
+const TEXT_OPTIONS: readonly Option[] = [...COLUMN_OPTIONS, "delimiter", "header"];
+
 const keyOnly = ({ key }: ReadConnectomeOptions): { readonly key?: string } => (key === undefined ? {} : { key });
 
 const FORMATS: readonly Format[] = [
-  { extensions: [".pt", ".pth", ".pt.gz"], read: (file, options) => readSparsePt(file, keyOnly(options)) },
-  { extensions: [".npz"], read: readSparseNpz, write: writeSparseNpz },
-  { extensions: [".npy"], read: readDenseNpy },
+  {
+    extensions: [".pt", ".pth", ".pt.gz"],
+    options: ["key"],
+    read: (file, options) => readSparsePt(file, keyOnly(options)),
+  },
+  { extensions: [".npz"], options: [], read: readSparseNpz, write: writeSparseNpz },
+  { extensions: [".npy"], options: [], read: readDenseNpy },
   {
     extensions: [".safetensors"],
+    options: ["key"],
     read: (file, options) => readSparseSafetensors(file, keyOnly(options)),
     write: writeSparseSafetensors,
   },
-  { extensions: [".mtx"], read: readMatrixMarket, write: writeMatrixMarket },
-  { extensions: [".mtx.gz"], read: readMatrixMarket },
-  { extensions: [".csv", ".tsv"], read: readEdgeList, write: writeEdgeList },
-  { extensions: [".csv.gz", ".tsv.gz"], read: readEdgeList },
-  { extensions: [".parquet"], read: readParquetEdgeList },
+  { extensions: [".mtx"], options: [], read: readMatrixMarket, write: writeMatrixMarket },
+  { extensions: [".mtx.gz"], options: [], read: readMatrixMarket },
+  { extensions: [".csv", ".tsv"], options: TEXT_OPTIONS, read: readEdgeList, write: writeEdgeList },
+  { extensions: [".csv.gz", ".tsv.gz"], options: TEXT_OPTIONS, read: readEdgeList },
+  { extensions: [".parquet"], options: COLUMN_OPTIONS, read: readParquetEdgeList },
 ];
 
 /** Extensions that `readConnectome` takes. */
@@ -61,6 +73,7 @@ export const WRITABLE_EXTENSIONS: readonly string[] = FORMATS.flatMap((format) =
  * @returns weights [post, pre], f32 where the file has f32, else f64
  * @throws {FileFormatError} missing file, a directory, unknown extension, damaged or large dense content, not square
  * @throws {SparseFormatError} an index out of range, a weight that is not finite
+ * @throws {ArgumentError} an option that the kind of file does not take
  */
 export async function readConnectome(file: string, options: ReadConnectomeOptions = {}): Promise<Csr> {
   return (await readLabelledConnectome(file, options)).csr;
@@ -77,7 +90,9 @@ export async function readLabelledConnectome(file: string, options: ReadConnecto
   } catch (cause) {
     throw fileError(file, expected, cause);
   }
-  const content = await formatOf(file, CONNECTOME_EXTENSIONS).read(file, options);
+  const format = formatOf(file, CONNECTOME_EXTENSIONS);
+  checkOptions(file, format, options);
+  const content = await format.read(file, options);
   const list = "csr" in content ? content : { csr: content, labels: null };
   const { nRows, nCols } = list.csr;
   if (square && nRows !== nCols) {
@@ -95,6 +110,16 @@ export async function readLabelledConnectome(file: string, options: ReadConnecto
  */
 export async function writeConnectome(file: string, csr: Csr): Promise<void> {
   await formatOf(file, WRITABLE_EXTENSIONS).write!(file, csr);
+}
+
+function checkOptions(file: string, { options: taken }: Format, given: ReadConnectomeOptions): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined || name === "square" || taken.some((option) => option === name)) continue;
+    const takers = FORMATS.filter(({ options }) => options.some((option) => option === name));
+    const extensions = takers.flatMap((format) => format.extensions).join(", ");
+    const expected = takers.length > 0 ? `a file that it applies to (${extensions})` : "an option of readConnectome";
+    throw new ArgumentError("readConnectome", name, expected, file);
+  }
 }
 
 function formatOf(file: string, extensions: readonly string[]): Format {

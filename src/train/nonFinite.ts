@@ -1,4 +1,4 @@
-// What went wrong when a loss, a gradient or a state is not finite: the parameter, and the neurons where it is worst.
+// What went wrong when a loss, a gradient or a state is not finite: the parameter, and the rows where it is worst.
 
 import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
@@ -17,11 +17,13 @@ export interface Worst {
   /** How many of them are not finite. */
   readonly nonFinite: number;
   readonly size: number;
-  /** Neurons (rows of a matrix, elements of a vector), worst first; those that are not finite before all others. */
-  readonly neurons: readonly { readonly neuron: number; readonly value: number }[];
+  /** What its rows are: those of what belongs to the network and has one per neuron are neurons. */
+  readonly rowsAre: "neurons" | "rows";
+  /** Rows of a matrix, elements of a vector, worst first; those that are not finite before all others. */
+  readonly rows: readonly { readonly row: number; readonly value: number }[];
 }
 
-/** Neurons that are named. */
+/** Rows that are named. */
 const NAMED = 5;
 const ADVICE = "Try a smaller learning rate, a smaller gain, or tighter solver tolerances";
 
@@ -31,15 +33,18 @@ export async function findWorst(
   parameters: ParameterSet,
   network: ConnectomeNetworkOptions,
 ): Promise<Worst> {
-  let found: Worst = { parameter: "none", of, nonFinite: 0, size: 0, neurons: [] };
+  let found: Worst = { parameter: "none", of, nonFinite: 0, size: 0, rowsAre: "rows", rows: [] };
   for (const parameter of parameters.trainable()) {
     const { name, size } = parameter;
     const values = await (of === "gradient" ? parameters.gradient(name) : parameters.values(name));
-    const rows = largestOfRows(values, rowsOf(parameter, parameters, network));
-    const neurons = rows.sort((a, b) => severity(b.value) - severity(a.value)).slice(0, NAMED);
-    const worst = { parameter: name, of, nonFinite: countNonFinite(values), size, neurons };
+    const split = rowsOf(parameter, parameters, network);
+    const isPerNeuron = name.startsWith("rnn.") && split.count === network.connectome.nRows;
+    const rowsAre: Worst["rowsAre"] = isPerNeuron ? "neurons" : "rows";
+    const sorted = largestOfRows(values, split).sort((a, b) => severity(b.value) - severity(a.value));
+    const rows = sorted.slice(0, NAMED);
+    const worst = { parameter: name, of, nonFinite: countNonFinite(values), size, rowsAre, rows };
     if (worst.nonFinite > 0) return worst;
-    if (found.size === 0 || severity(neurons[0]!.value) > severity(found.neurons[0]!.value)) found = worst;
+    if (found.size === 0 || severity(rows[0]!.value) > severity(found.rows[0]!.value)) found = worst;
   }
   return found;
 }
@@ -70,14 +75,14 @@ function stepError(
   worst: Worst,
   facts: Readonly<Record<string, unknown>>,
 ): TrainingError {
-  const { parameter, of, nonFinite, size, neurons } = worst;
+  const { parameter, of, nonFinite, size, rowsAre, rows } = worst;
   const share = nonFinite > 0 ? `${nonFinite} of ${size} are not finite` : "all are finite";
-  const named = neurons.map(({ neuron, value }) => `${neuron} (${value.toPrecision(3)})`).join(", ");
+  const named = rows.map(({ row, value }) => `${row} (${value.toPrecision(3)})`).join(", ");
   return new TrainingError(
     code,
-    `training: ${what}; worst ${of}s: ${parameter}, ${share}, at neurons ${named}; ` +
+    `training: ${what}; worst ${of}s: ${parameter}, ${share}, at ${rowsAre} ${named}; ` +
       `the parameters are those after step ${step - 1}. ${ADVICE}`,
-    { ...facts, step, worst: { ...worst, neurons: neurons.map((n) => ({ ...n, value: `${n.value}` })) } },
+    { ...facts, step, worst: { ...worst, rows: rows.map((r) => ({ ...r, value: `${r.value}` })) } },
   );
 }
 
@@ -103,13 +108,13 @@ function csrOf(name: string, { connectome, inputProjection, outputProjection }: 
 }
 
 /** Of each row the number that is worst. */
-function largestOfRows(values: FloatArray, { count, first }: Rows): { neuron: number; value: number }[] {
-  return Array.from({ length: count }, (_, neuron) => {
+function largestOfRows(values: FloatArray, { count, first }: Rows): { row: number; value: number }[] {
+  return Array.from({ length: count }, (_, row) => {
     let worst = 0;
-    for (let k = first(neuron); k < first(neuron + 1); k++) {
+    for (let k = first(row); k < first(row + 1); k++) {
       if (severity(values[k]!) > severity(worst)) worst = values[k]!;
     }
-    return { neuron, value: worst };
+    return { row, value: worst };
   });
 }
 

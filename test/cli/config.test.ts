@@ -181,6 +181,10 @@ test("a resumed run may go on longer, but not with other mathematics", async () 
   const scheduled = resolveConfig([{ schedule: "cosine", epochs: 2 }]);
   assert.equal(resumedConfig(scheduled, { epochs: 2, threads: 2 }).epochs, 2);
   await fails(() => resumedConfig(scheduled, { epochs: 3 }), "argument", /epochs as the run began, 2, got 3/);
+  const thirds = resolveConfig([{ schedule: "step", epochs: 2 }]);
+  await fails(() => resumedConfig(thirds, { epochs: 3 }), "argument", /epochs as the run began, 2, got 3/);
+  const stepped = resolveConfig([{ schedule: "step", decayEvery: 100, epochs: 2 }]);
+  assert.is(resumedConfig(stepped, { epochs: 3 }).epochs, 3);
 });
 
 test.run();

@@ -83,12 +83,12 @@ async function run(out: string, settings: Settings, incident: Incident): Promise
 const steps = (lines: readonly Line[]): unknown[] =>
   lines.flatMap(({ event, step }) => (event === "step" ? [step] : event === "nonfinite" ? [`not ${step}`] : []));
 
-test("stop: the error names step, parameter, neurons and the last good checkpoint, which is that of the step before", async () => {
+test("stop: the error names step, parameter, rows and the last good checkpoint, which is that of the step before", async () => {
   const { error, lines } = await run("stop", {}, lossless(4));
   assert.instance(error, EngineError);
   const { code, message, facts } = error as EngineError;
   assert.is(code, "non-finite-loss");
-  assert.match(message, /loss of step 4 is NaN; worst gradients: [a-z_.]+\S*, all are finite, at neurons \d+ \(/);
+  assert.match(message, /loss of step 4 is NaN; worst gradients: [a-z_.]+\S*, all are finite, at rows \d+ \(/);
   assert.match(message, /the last good checkpoint is .*checkpoint\.safetensors, of step 3$/);
   assert.is((facts.checkpoint as { step: number }).step, 3);
   assert.equal(steps(lines), [1, 2, 3]);

@@ -129,6 +129,37 @@ test("solver, schedule, weight decay and shifts are those that were asked for", 
   for (let k = 1; k < 5; k++) assert.ok(rates[k]! < rates[k - 1]!);
 });
 
+test("the learning rate falls in steps, and gradients are clipped, where that is asked for", async () => {
+  const run = async (
+    out: string,
+    ...chosen: string[]
+  ): Promise<{ stdout: string; losses: number[]; rates: number[] }> => {
+    const args = ["train", ...TINY, "--no-report", "--out", out, ...chosen];
+    const { code, stdout, stderr } = await axograd(args, { cwd: dir });
+    assert.is(code, 0, stderr);
+    const lines = jsonLines(await readFile(join(dir, out, "metrics.jsonl"), "utf8"));
+    const steps = lines.filter(({ event }) => event === "step");
+    const rates = steps.map(({ learningRate }) => learningRate as number);
+    return { stdout, losses: steps.map(({ loss }) => loss as number), rates };
+  };
+  const every = await run("decays", "--schedule", "step", "--decay-every", "2", "--decay-factor", "0.5");
+  assert.match(every.stdout, /Adam, learning rate 0\.001, times 0\.5 every 2 steps, batches of 16/);
+  assert.equal(every.rates, [1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4]);
+  const thirds = await run("thirds", "--schedule", "step");
+  assert.match(thirds.stdout, /times 0\.1 every third of the run/);
+  const close = (a: number, b: number): boolean => Math.abs(a - b) < 1e-18;
+  assert.ok(
+    thirds.rates.every((rate, k) => close(rate, k < 2 ? 1e-3 : k < 4 ? 1e-4 : 1e-5)),
+    `${thirds.rates}`,
+  );
+  // Adam does not see the scale of gradients, but for epsilon (1e-8): gradients as small as that take smaller steps.
+  const free = await run("free");
+  const clipped = await run("clipped", "--clip-norm", "1e-7");
+  assert.match(clipped.stdout, /gradients of norm 1e-7 at most/);
+  assert.is(clipped.losses[0], free.losses[0]);
+  assert.not.equal(clipped.losses.slice(1), free.losses.slice(1));
+});
+
 test("the tutorial's preset trains and warns that it will not learn, naming the preset that does", async () => {
   const args = ["train", "--preset", "tutorial", ...TINY, "--out", "tutorial", "--quiet"];
   const { code, stdout, stderr } = await axograd(args, { cwd: dir });

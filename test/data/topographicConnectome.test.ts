@@ -68,6 +68,10 @@ test("torch-biopl's example, whose spread reaches nobody, is a diagonal", () => 
 
 test("sizes and spreads out of range are refused", async () => {
   await fails(() => topographicConnectome({ ...options, sheetSize: [0, 3] }), "argument", /sheetSize/);
+  const { sheetSize: _, ...without } = options;
+  for (const bad of [without, { ...without, sheetSize: 20 }, { ...without, sheetSize: [20] }]) {
+    await fails(() => topographicConnectome(bad as never), "argument", /sheetSize/, /\[rows, columns\]/);
+  }
   await fails(() => topographicConnectome({ ...options, synapseStd: 0 }), "argument", /synapseStd/);
   await fails(
     () => topographicConnectome({ ...options, synapseStd: 0.1, selfRecurrence: false }),
