@@ -3,7 +3,6 @@
 import { readFile } from "node:fs/promises";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
-import { type Checkpoint, loadCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, resumedConfig, settingsOf } from "./configLayers.ts";
 import { isObject } from "./kinds.ts";
@@ -16,8 +15,8 @@ export interface BegunRun {
   readonly config: TrainConfig;
   readonly network: Readonly<Record<string, unknown>>;
   readonly data: Readonly<Record<string, unknown>>;
-  /** null: it ended before the first one, so it begins again. */
-  readonly checkpoint: Checkpoint | null;
+  /** The file; null: it ended before the first one, so it begins again. */
+  readonly checkpoint: string | null;
 }
 
 /** Facts of network and data that training depends on. */
@@ -35,8 +34,8 @@ export async function readBegunRun(folder: RunFolder, given: GivenOptions): Prom
   const { saved, network, data } = await readStart(folder);
   const layers = await settingsGiven(given, saved);
   const wanted = layers.reduce<TrainConfig>(resumedConfig, saved);
-  const checkpoint = (await exists(folder.file("checkpoint"))) ? await loadCheckpoint(folder.file("checkpoint")) : null;
-  return { config: wanted, network, data, checkpoint };
+  const checkpoint = folder.file("checkpoint");
+  return { config: wanted, network, data, checkpoint: (await exists(checkpoint)) ? checkpoint : null };
 }
 
 /**

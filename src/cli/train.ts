@@ -4,11 +4,11 @@ import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
-import { restoreCheckpoint } from "../train/checkpoint.ts";
+import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
-import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
+import { createExperiment, type Experiment, loadMaterials, type Materials } from "./experiment.ts";
 import { PRESETS } from "./presets.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, checkSameMaterials, readBegunRun } from "./resume.ts";
@@ -123,8 +123,7 @@ async function trainOn(
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
     if (begun?.checkpoint) {
-      restoreCheckpoint(begun.checkpoint, experiment);
-      trainer.seek(begun.checkpoint.position);
+      await restore(begun.checkpoint, experiment);
     } else if (experiment.model.options.standardise) {
       await trainer.calibrate(config.calibration);
     }
@@ -135,6 +134,13 @@ async function trainOn(
   } finally {
     experiment.dispose();
   }
+}
+
+/** The file's content, several times that of the network, is not kept. */
+async function restore(file: string, experiment: Experiment): Promise<void> {
+  const checkpoint = await loadCheckpoint(file);
+  restoreCheckpoint(checkpoint, experiment);
+  experiment.trainer.seek(checkpoint.position);
 }
 
 /** The page about a run. The run is complete without it, so that nothing that goes wrong here fails it. */
