@@ -54,13 +54,11 @@ export function describeRun(config: TrainConfig, materials: Materials, device: s
 }
 
 function describeTraining(config: TrainConfig, lastStep: number): string {
-  const { lr, schedule, decayEvery, decayFactor, warmUp, weightDecay, clipNorm, shift, batchSize } = config;
-  const every = decayEvery === null ? "third of the run" : plural(decayEvery, "step");
+  const { lr, warmUp, weightDecay, clipNorm, shift, batchSize } = config;
   const parts = [
     weightDecay > 0 ? `AdamW, weight decay ${weightDecay}` : "Adam",
     `learning rate ${lr}`,
-    ...(schedule === "step" ? [`times ${decayFactor} every ${every}`] : []),
-    ...(schedule === "cosine" || schedule === "one-cycle" ? [`${schedule} schedule`] : []),
+    ...describeSchedule(config),
     ...(warmUp > 0 ? [`after a rise over ${plural(warmUp, "step")}`] : []),
     ...(clipNorm === null ? [] : [`gradients of norm ${clipNorm} at most`]),
     `batches of ${batchSize}`,
@@ -68,6 +66,13 @@ function describeTraining(config: TrainConfig, lastStep: number): string {
     plural(lastStep, "step"),
   ];
   return parts.join(", ");
+}
+
+function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): string[] {
+  if (schedule === "constant") return [];
+  if (schedule !== "step") return [`${schedule} schedule`];
+  const every = decayEvery === null ? "third of the run" : plural(decayEvery, "step");
+  return [`times ${decayFactor} every ${every}`];
 }
 
 function describeWeights(config: TrainConfig): string {

@@ -12,7 +12,7 @@ import { createExperiment, type Experiment, loadMaterials, type Materials } from
 import { PRESETS } from "./presets.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, checkSameMaterials, readBegunRun } from "./resume.ts";
-import { executeRun } from "./run.ts";
+import { executeRun, type RunParts } from "./run.ts";
 import { defaultRunPath, RunFolder } from "./runFolder.ts";
 import { describeStart, limitsOf } from "./summary.ts";
 import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
@@ -89,30 +89,21 @@ async function trainIn(
   const profiler = options.profile ? new StepProfiler(opened) : null;
   const backend = profiler?.backend ?? opened;
   try {
-    const code = await trainOn(backend, materials, { folder, config, options, begun, console, profiler });
-    if (options.report && code === 0) await writePage(folder, backend, materials, console);
+    const { report } = options;
+    const code = await trainOn({ config, backend, materials, folder, console, report, profiler }, begun);
+    if (report && code === 0) await writePage(folder, backend, materials, console);
     return code;
   } finally {
     await backend.dispose();
   }
 }
 
-/** What a training needs besides a device and the materials. */
-interface Plan {
-  readonly folder: RunFolder;
-  readonly config: TrainConfig;
-  readonly options: Presentation;
-  readonly begun: BegunRun | null;
-  readonly console: Console;
-  readonly profiler: StepProfiler | null;
-}
-
 /** Everything that training holds on the device is released at the end: the page needs that memory for a network of its own. */
 async function trainOn(
-  backend: Backend,
-  materials: Materials,
-  { folder, config, options, begun, console, profiler }: Plan,
+  parts: Omit<RunParts, "experiment" | "start" | "resumed">,
+  begun: BegunRun | null,
 ): Promise<number> {
+  const { backend, config, console, materials } = parts;
   const experiment = createExperiment(backend, config, materials);
   try {
     const { trainer } = experiment;
@@ -128,9 +119,7 @@ async function trainOn(
       await trainer.calibrate(config.calibration);
     }
     const resumed = begun && { checkpoint: begun.checkpoint !== null };
-    const { report } = options;
-    const parts = { config, backend, materials, experiment, folder, console, start, resumed, report, profiler };
-    return await executeRun(parts);
+    return await executeRun({ ...parts, experiment, start, resumed });
   } finally {
     experiment.dispose();
   }

@@ -3,6 +3,7 @@
 import { stat } from "node:fs/promises";
 import type { Csr } from "../core/csr.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
 import { type EdgeListOptions, readEdgeList, writeEdgeList } from "./edgeList.ts";
 import type { EdgeList } from "./edgeListBuilder.ts";
 import { fileError } from "./files.ts";
@@ -22,6 +23,11 @@ export interface ReadConnectomeOptions extends EdgeListOptions {
 }
 
 type Option = keyof ReadConnectomeOptions;
+
+const OPTIONS: Readonly<Record<Option, true>> = {
+  ...{ pre: true, post: true, weight: true, ids: true, order: true, labels: true, neurons: true },
+  ...{ delimiter: true, header: true, key: true, square: true },
+};
 
 interface Format {
   readonly extensions: readonly string[];
@@ -73,7 +79,7 @@ export const WRITABLE_EXTENSIONS: readonly string[] = FORMATS.flatMap((format) =
  * @returns weights [post, pre], f32 where the file has f32, else f64
  * @throws {FileFormatError} missing file, a directory, unknown extension, damaged or large dense content, not square
  * @throws {SparseFormatError} an index out of range, a weight that is not finite
- * @throws {ArgumentError} an option that the kind of file does not take
+ * @throws {ArgumentError} an option that does not exist, or that the kind of file does not take
  */
 export async function readConnectome(file: string, options: ReadConnectomeOptions = {}): Promise<Csr> {
   return (await readLabelledConnectome(file, options)).csr;
@@ -113,12 +119,12 @@ export async function writeConnectome(file: string, csr: Csr): Promise<void> {
 }
 
 function checkOptions(file: string, { options: taken }: Format, given: ReadConnectomeOptions): void {
-  for (const [name, value] of Object.entries(given)) {
-    if (value === undefined || name === "square" || taken.some((option) => option === name)) continue;
-    const takers = FORMATS.filter(({ options }) => options.some((option) => option === name));
+  checkNames("readConnectome", given, OPTIONS);
+  for (const name of Object.keys(given) as Option[]) {
+    if (given[name] === undefined || name === "square" || taken.includes(name)) continue;
+    const takers = FORMATS.filter(({ options }) => options.includes(name));
     const extensions = takers.flatMap((format) => format.extensions).join(", ");
-    const expected = takers.length > 0 ? `a file that it applies to (${extensions})` : "an option of readConnectome";
-    throw new ArgumentError("readConnectome", name, expected, file);
+    throw new ArgumentError("readConnectome", name, `a file that it applies to (${extensions})`, file);
   }
 }
 

@@ -106,8 +106,10 @@ test("options that a kind of file does not take are refused, with the kinds that
   await fails(() => readConnectome(file, { weight: "w" }), "argument", /weight/, /\.csv, .*\.parquet/, /options\.npz/);
   await fails(() => readConnectome(file, { neurons: 9 }), "argument", /neurons/, /\.parquet/);
   await fails(() => readConnectome(file, { key: "w" }), "argument", /key/, /\.pt, .*\.safetensors/);
-  const wrong = { rows: 3 } as object;
-  await fails(() => readConnectome(file, wrong), "argument", /rows/, /an option of readConnectome/);
+  const misspelt = { weigth: "w" } as object;
+  await fails(() => readConnectome(file, misspelt), "argument", /weigth/, /expected weight, or another option/);
+  const wrong = { unheardOf: 3 } as object;
+  await fails(() => readConnectome(file, wrong), "argument", /unheardOf/, /one of pre, .*, square/);
   assert.equal(await readConnectome(file, { square: true }), square);
 });
 
