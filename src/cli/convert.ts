@@ -15,6 +15,7 @@ import {
 } from "../io/connectome.ts";
 import { writeLabels } from "../io/labels.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -68,11 +69,11 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
       dtype: type,
       labels: labels?.length ?? null,
     };
-    process.stdout.write(`${JSON.stringify(report)}\n`);
+    writeJson(report);
     return;
   }
   const summed = duplicatesSummed > 0 ? `, ${duplicatesSummed} repeated entries summed` : "";
-  process.stdout.write(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
+  writeText(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
 }
 
 function valuesAs(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {

@@ -8,6 +8,7 @@ import { replaceFile } from "../io/durable.ts";
 import { exists } from "../io/files.ts";
 import { schemaText } from "./configSchema.ts";
 import { configJson, configTemplate } from "./configTemplate.ts";
+import { writeText } from "./console.ts";
 import { PRESETS } from "./presets.ts";
 import { sweepJson, sweepSchemaText, sweepTemplate } from "./sweep/sweepSchema.ts";
 import { oneOf } from "./values.ts";
@@ -59,5 +60,5 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
     .split(sep)
     .join("/");
   await replaceFile(file, [(extname(file) === ".json" ? json : yaml)(preset, toSchema)]);
-  process.stdout.write(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
+  writeText(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
 }

@@ -7,6 +7,7 @@ import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
 import { SOLVERS } from "./config.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
 import { tableauOf } from "./solver.ts";
 import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
@@ -61,8 +62,8 @@ async function run(file: string, given: GivenOptions): Promise<void> {
     dtype: given.dtype,
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
-  const report = given.json ? `${JSON.stringify({ file, ...inspection })}\n` : textOf(file, inspection);
-  process.stdout.write(report);
+  if (given.json) writeJson({ file, ...inspection });
+  else writeText(textOf(file, inspection));
 }
 
 /** The report for people. */

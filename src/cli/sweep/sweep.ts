@@ -4,7 +4,7 @@ import { basename, extname, join } from "node:path";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { resumedConfig } from "../configLayers.ts";
-import { Console } from "../console.ts";
+import { Console, writeJson, writeText } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { readBegunConfig } from "../resume.ts";
 import { RunFolder } from "../runFolder.ts";
@@ -112,7 +112,7 @@ export async function runSweep(
   console.info(overview(folder, states));
   if (dryRun && launcher === "local") {
     for (const { run, status } of states) console.info(`  ${run.name}  ${status}`);
-    if (json) process.stdout.write(`${JSON.stringify({ folder: folder.path, runs: states.map(planned) })}\n`);
+    if (json) writeJson({ folder: folder.path, runs: states.map(planned) });
     return 0;
   }
   await folder.create(runs);
@@ -159,8 +159,8 @@ async function launchOnCluster(
   dryRun: boolean,
 ): Promise<void> {
   const script = await writeSlurmScript(folder, due, options);
-  process.stdout.write(`${script}: ${due.length} tasks\n`);
-  if (!dryRun) process.stdout.write(`${await submit(script, folder)}\n`);
+  writeText(`${script}: ${due.length} tasks\n`);
+  if (!dryRun) writeText(`${await submit(script, folder)}\n`);
 }
 
 async function runHere(
