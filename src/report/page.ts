@@ -1,9 +1,10 @@
 // The page of a report: one HTML document without scripts that asks nothing of any server, for wide and narrow, light and dark.
 
+import { escapeMarkup } from "../core/text.ts";
 import { type Figure, inlineSvg, type MissingFigure, type Table, WIDTHS } from "./figure.ts";
 import { readableName } from "./names.ts";
 import { pageStyle } from "./pageStyle.ts";
-import { element, escapeMarkup } from "./svg.ts";
+import { element } from "./svg.ts";
 
 export interface KeyNumber {
   readonly value: string;

@@ -1,6 +1,7 @@
 // From a sweep to its runs: every combination of settings with every seed, each with a name that is its folder's.
 
 import { ArgumentError } from "../../core/errors.ts";
+import { printable } from "../../core/text.ts";
 import type { TrainConfig } from "../config.ts";
 import { layer, resolveConfig, type Settings } from "../configLayers.ts";
 import type { Axis, Sweep } from "./sweepFile.ts";
@@ -54,7 +55,7 @@ function nameOf(varying: Readonly<Record<string, unknown>>): string {
 /** A value for people. */
 export function textOf(value: unknown): string {
   if (isSize(value)) return `${value.neurons}x${value.synapses}`;
-  return value === null ? "none" : String(value);
+  return value === null ? "none" : printable(String(value));
 }
 
 /** Text as part of a file's name, on any system. */
