@@ -1,6 +1,7 @@
 // Layers of settings and what they come to: a preset below, then a file, then --set, then the options of the command line.
 
 import { ArgumentError, nearestName } from "../core/errors.ts";
+import { quoteText, quoteValue } from "../core/text.ts";
 import type { TrainConfig } from "./config.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, defaults, type Key, optionName } from "./configOptions.ts";
 import { isObject, numberOf } from "./kinds.ts";
@@ -79,7 +80,7 @@ export function settingsOfAssignments(assignments: readonly string[], lower: Set
   const data: Record<string, unknown> = {};
   for (const text of assignments) {
     const equals = text.indexOf("=");
-    if (equals < 1) throw new ArgumentError("command line", "--set", "key=value", JSON.stringify(text));
+    if (equals < 1) throw new ArgumentError("command line", "--set", "key=value", quoteText(text));
     const [name = "", part, ...deeper] = text.slice(0, equals).split(".");
     const value = text.slice(equals + 1);
     const key = keyOf(name, "--set");
@@ -111,8 +112,8 @@ export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig 
   throw new ArgumentError(
     "train --resume",
     optionName(changed),
-    `${changed} as the run began, ${JSON.stringify(saved[changed])}`,
-    JSON.stringify(config[changed]),
+    `${changed} as the run began, ${quoteValue(saved[changed])}`,
+    quoteValue(config[changed]),
   );
 }
 
@@ -128,5 +129,5 @@ function keyOf(name: string, where: string): Key {
   if (key) return key;
   const near = nearestName(name, CONFIG_KEYS);
   const hint = near ? `, did you mean "${near}"?` : "";
-  throw new ArgumentError(where, name, "the name of a setting", `"${name}"${hint}`);
+  throw new ArgumentError(where, name, "the name of a setting", `${quoteText(name)}${hint}`);
 }
