@@ -1,7 +1,7 @@
 // From a sweep to its runs: every combination of settings with every seed, each with a name that is its folder's.
 
 import { ArgumentError } from "../../core/errors.ts";
-import { printable } from "../../core/text.ts";
+import { printable, quoteText } from "../../core/text.ts";
 import type { TrainConfig } from "../config.ts";
 import { layer, resolveConfig, type Settings } from "../configLayers.ts";
 import type { Axis, Sweep } from "./sweepFile.ts";
@@ -65,6 +65,16 @@ function fileText(text: string): string {
 
 function isSize(value: unknown): value is { neurons: number; synapses: number } {
   return typeof value === "object" && value !== null && "neurons" in value;
+}
+
+/** What `nameOf` makes; names of folders on any system, none of which leads to another folder. */
+const RUN_NAME = /^[\w.+=-]+$/;
+
+/** @throws {ArgumentError} a name that would not be that of a folder below the sweep's */
+export function checkRunName(where: string, name: string): void {
+  if (RUN_NAME.test(name) && !/^\.+$/.test(name) && name.length <= LONGEST_NAME) return;
+  const expected = `a name of letters, digits and "_.+=-", of at most ${LONGEST_NAME} characters`;
+  throw new ArgumentError(where, "name", expected, quoteText(name));
 }
 
 function checkNames(runs: readonly PlannedRun[], axes: readonly Axis[]): void {
