@@ -5,7 +5,7 @@ import { exists } from "../io/files.ts";
 import { type Facts, nullIfMissing, readRunStart } from "../report/runRecord.ts";
 import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
-import { resolveConfig, resumedConfig, settingsOf } from "./configLayers.ts";
+import { resolveConfig, resumedConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
 import type { RunFolder } from "./runFolder.ts";
 import type { RunStart } from "./summary.ts";
@@ -57,7 +57,25 @@ async function readStart(folder: RunFolder): Promise<{ saved: TrainConfig; netwo
   // An earlier version had fewer settings; one of this version that lacks one would go on with another value.
   const missing = version === VERSION ? CONFIG_KEYS.find((key) => !Object.hasOwn(config, key)) : undefined;
   if (missing) throw new FileFormatError(file, `a setting at config.${missing}`, "nothing");
-  return { saved: resolveConfig([settingsOf(config, () => file)]), network, data };
+  return {
+    saved: resolved(
+      file,
+      settingsOf(config, () => file),
+    ),
+    network,
+    data,
+  };
+}
+
+/** What contradicts itself is told of the file. */
+function resolved(file: string, settings: Settings): TrainConfig {
+  try {
+    return resolveConfig([settings]);
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error;
+    const { argument, expected, got } = error.facts;
+    throw new ArgumentError(file, String(argument), String(expected), String(got));
+  }
 }
 
 /** @throws {ArgumentError} network or data are not those that the run began with */

@@ -216,10 +216,11 @@ function notesOf({ run, observations }: ReportParts): string[] {
   const notes: string[] = [];
   if (!summary) notes.push(`This run is unfinished: ${count(last)} of ${count(start.lastStep)} steps are recorded.`);
   else if (summary.interrupted) notes.push(`This run was stopped by ${summary.interrupted} after step ${count(last)}.`);
-  const untold = summary && summary.steps > last ? summary.steps - last : 0;
-  if (missingSteps + untold > 0) {
+  const done = Math.max(last, summary?.steps ?? 0);
+  const missing = missingSteps + done - last;
+  if (missing > 0) {
     notes.push(
-      `${count(missingSteps + untold)} steps of this run are missing in metrics.jsonl, and so in what follows.`,
+      `Lines of ${count(missing)} of ${count(done)} steps are missing in metrics.jsonl, and so in what follows.`,
     );
   }
   if (failure) notes.push(`It ended with an error: ${failure}.`);
