@@ -95,6 +95,10 @@ export async function openWitnesses({ device, dtype }: Pick<GivenOptions, "devic
 /** Both models on the built-in network and on the user's. */
 async function subjectsOf(given: GivenOptions): Promise<Subject[]> {
   const { seed, connectome: file } = given;
+  const idle = file === undefined ? Object.keys({ ...(given.full && { full: true }), ...readOptionsOf(given) }) : [];
+  if (idle.length > 0) {
+    throw new ArgumentError("check", `--${idle[0]}`, "--connectome with it, as it does nothing otherwise", "none");
+  }
   const random = logNormalConnectome({ ...BUILT_IN, seed });
   const builtIn = toUnitRadius(mapValues(random, (w, _, pre) => (pre % 3 === 0 ? -w : w)));
   const networks: [string, Csr][] = [["built-in", builtIn]];

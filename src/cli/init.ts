@@ -47,6 +47,8 @@ export function register(program: Command): void {
 async function init(name: string | undefined, given: GivenOptions): Promise<void> {
   const { preset = "demo", overwrite = false, schema = false, sweep = false } = given;
   if (schema) {
+    const idle = name ?? given.preset ?? (overwrite ? "--overwrite" : null);
+    if (idle !== null) throw new ArgumentError("init", "--schema", "it alone, or with --sweep: it is printed", idle);
     process.stdout.write(sweep ? sweepSchemaText() : schemaText());
     return;
   }

@@ -312,6 +312,16 @@ test("without sbatch the script stays and the error says so; wrong options are r
   assert.match(local.stderr, /--launcher slurm/);
 });
 
+test("a setting that varies must do something in every run, and one of all runs in some of them", async () => {
+  const refused = (text: string, message: RegExp) => fails(() => plan(text), "argument", message);
+  await refused("grid:\n  decayFactor: [0.5, 0.2]\n", /^sweep: expected --schedule step .*\(--decay-factor\)/);
+  await refused("grid:\n  schedule: [step, cosine]\n  decayFactor: [0.5]\n", /got --schedule cosine/);
+  await refused("base: {decayFactor: 0.5}\ngrid:\n  lr: [1, 2]\n", /\(--decay-factor\)/);
+  await plan("base: {decayFactor: 0.5}\ngrid:\n  schedule: [cosine, step]\n");
+  await plan("zip:\n  schedule: [cosine, step]\n  decayFactor: [0.1, 0.5]\n");
+  await plan("base: {gain: 3}\ngrid:\n  wiring: [real, none]\n");
+});
+
 test("other folders are left alone", async () => {
   await file("own.yaml", BASE);
   await mkdir(join(dir, "own"));

@@ -3,7 +3,7 @@
 import { ArgumentError } from "../../core/errors.ts";
 import { printable, quoteText } from "../../core/text.ts";
 import type { TrainConfig } from "../config.ts";
-import { layer, resolveConfig, type Settings } from "../configLayers.ts";
+import { checkEffects, layer, ownSettings, resolveConfig, type Settings } from "../configLayers.ts";
 import type { Axis, Sweep } from "./sweepFile.ts";
 
 export interface PlannedRun {
@@ -22,7 +22,7 @@ const LONGEST_NAME = 200;
 /**
  * The runs of a sweep: combinations in the order of the file, the last setting fastest, and all seeds of one after another.
  *
- * @throws {ArgumentError} settings of a combination that contradict each other, or combinations that no name tells apart
+ * @throws {ArgumentError} settings of a combination that contradict each other or do nothing, or combinations that no name tells apart
  */
 export function planRuns({ base, seeds, grid, zip }: Sweep): PlannedRun[] {
   const together = zip.length === 0 ? [{}] : zip[0]!.values.map((_, k) => merged(zip.map(({ values }) => values[k]!)));
@@ -39,7 +39,15 @@ export function planRuns({ base, seeds, grid, zip }: Sweep): PlannedRun[] {
     });
   });
   checkNames(runs, [...grid, ...zip]);
+  checkEffectsOf(runs, base);
   return runs;
+}
+
+/** A setting that varies must do something in every run, one of all runs in some of them. */
+function checkEffectsOf(runs: readonly PlannedRun[], base: Settings): void {
+  for (const { options, config } of runs) checkEffects("sweep", ownSettings(options, config.preset), [config]);
+  const configs = runs.map(({ config }) => config);
+  checkEffects("sweep", ownSettings(base, configs[0]!.preset), configs);
 }
 
 function merged(settings: readonly Settings[]): Settings {
