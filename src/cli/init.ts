@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .description("write a commented configuration file for train --config, or one for sweep")
     .argument("[file]", `where to (default: ${DEFAULT_FILE}, or ${DEFAULT_SWEEP}); X.json: as JSON, without comments`)
     .option("--preset <name>", "whose values are written (default: demo)", oneOf("--preset", Object.keys(PRESETS)))
-    .option("--sweep", "a file for axograd sweep instead")
+    .option("--sweep", "a file for npx axograd sweep instead")
     .option("--overwrite", "replace a file that is there")
     .option("--schema", "print the JSON Schema of such files instead")
     .action(init);
@@ -62,5 +62,5 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
     .split(sep)
     .join("/");
   await replaceFile(file, [(extname(file) === ".json" ? json : yaml)(preset, toSchema)]);
-  writeText(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
+  writeText(`wrote ${file}; run it with: npx axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
 }

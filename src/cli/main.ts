@@ -74,10 +74,10 @@ function usageError({ code, message }: CommanderError, program: Command, args: r
     const commands = program.commands.map((known) => known.name());
     const near = topic === undefined ? null : nearestName(topic, commands);
     const got = topic === undefined ? "none" : `'${topic}'${near ? ` (Did you mean ${near}?)` : ""}`;
-    return new UsageError("usage", `expected a command, got ${got}; try axograd --help`);
+    return new UsageError("usage", `expected a command, got ${got}; try npx axograd --help`);
   }
   const text = message.replace(/^error: /, "").replaceAll("\n", " ");
-  const help = code === "commander.unknownCommand" ? "axograd --help" : `axograd ${command} --help`;
+  const help = code === "commander.unknownCommand" ? "npx axograd --help" : `npx axograd ${command} --help`;
   return new UsageError("usage", text.includes("Did you mean") ? text : `${text}; try ${help}`);
 }
 

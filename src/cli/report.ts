@@ -32,7 +32,7 @@ const KEYS: readonly Key[] = ["connectome", "neuronTable", "data", "device", "th
 const HELP = `
 Paths of a run are relative to the folder that it was started in. From elsewhere, or on another machine:
 
-  axograd report runs/a --connectome here/flyvis_e6_csr.npz --data here/mnist --device auto
+  npx axograd report runs/a --connectome here/flyvis_e6_csr.npz --data here/mnist --device auto
 `;
 
 type GivenOptions = Settings & {

@@ -38,8 +38,8 @@ Inputs:
   FILE.npy       [samples, inputs], constant in time, or [samples, steps, inputs]
 
 Examples:
-  axograd simulate runs/a --input digits:0-7 --out trajectories.npz --plot trajectories.svg
-  axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --neurons T4a,T5a --out t4.npz
+  npx axograd simulate runs/a --input digits:0-7 --out trajectories.npz --plot trajectories.svg
+  npx axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --neurons T4a,T5a --out t4.npz
 
 In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["labels"]
 `;

@@ -22,7 +22,7 @@ const FILES = {
 
 const HELP = `
 In the folder: results.csv (one line per run; accuracies from 0 to 1), results.md, results.json, and results.svg.
-A run is finished, running, interrupted (axograd sweep continues it), failed (its last words are in logs/) or waiting.
+A run is finished, running, interrupted (npx axograd sweep continues it), failed (its last words are in logs/) or waiting.
 `;
 
 /** Adds the command to the program. */

@@ -31,8 +31,8 @@ export interface GivenSweepOptions {
 }
 
 const HELP = `
-FILE is YAML or JSON (axograd init --sweep writes one to start from):
-  base:                       settings of all runs, as axograd init writes them, or the name of such a file
+FILE is YAML or JSON (npx axograd init --sweep writes one to start from):
+  base:                       settings of all runs, as npx axograd init writes them, or the name of such a file
     preset: demo
   seeds: 3                    how many, or a list; every combination is run with each
   grid:                       lists of values; every combination is run
@@ -41,15 +41,17 @@ FILE is YAML or JSON (axograd init --sweep writes one to start from):
     gain: [1, 2]
     endTime: [5, 3]
 
-Every run is an ordinary one of axograd train, in DIR/runs/<settings>; what it said is in DIR/logs. The same command again
+Every run is an ordinary training run, in DIR/runs/<settings>; what it said is in DIR/logs. The same command again
 skips what is finished and continues what was interrupted or has failed. One failed run does not stop the others.
 
 Examples:
-  axograd sweep lr.yaml --dry-run                  what would be run
-  axograd sweep lr.yaml --parallel 4               four runs at a time, which share the CPU's threads
-  axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
+  npx axograd sweep lr.yaml --dry-run              what would be run
+  npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
+  npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
-  axograd collect sweeps/lr                        results so far
+  npx axograd collect sweeps/lr                    results so far
+
+More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting must do something in the runs that it is given for.
 
 Exit codes: 0 all runs finished (or were submitted), 1 some failed, 2 wrong input, 130/143 stopped by SIGINT/SIGTERM.
 `;
