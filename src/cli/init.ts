@@ -58,9 +58,9 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
   }
   const command = sweep ? "sweep" : "train";
   const { yaml, json } = TEMPLATES[command];
-  const toSchema = relative(dirname(resolve(file)), join(SCHEMAS, `${command}.schema.json`))
-    .split(sep)
-    .join("/");
+  const schemaFile = relative(dirname(resolve(file)), join(SCHEMAS, `${command}.schema.json`));
+  // A reference of a URL, so that no name of a folder ends the comment that it stands in.
+  const toSchema = encodeURI(schemaFile.split(sep).join("/"));
   await replaceFile(file, [(extname(file) === ".json" ? json : yaml)(preset, toSchema)]);
   writeText(`wrote ${file}; run it with: npx axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
 }

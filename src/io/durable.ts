@@ -46,7 +46,8 @@ export async function replaceFile(
     await rename(temporary, file);
     await syncFolder(dirname(file));
   } catch (cause) {
-    await rm(temporary, { force: true });
+    // A path through a file has no temporary either, and would hide the cause.
+    await rm(temporary, { force: true }).catch(() => {});
     throw cause instanceof EngineError ? cause : writeError(file, cause);
   }
 }
