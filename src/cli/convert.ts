@@ -15,7 +15,7 @@ import {
 } from "../io/connectome.ts";
 import { writeLabels } from "../io/labels.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
-import { writeJson, writeText } from "./console.ts";
+import { writeJson, writeLine } from "./console.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -73,7 +73,7 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
     return;
   }
   const summed = duplicatesSummed > 0 ? `, ${duplicatesSummed} repeated entries summed` : "";
-  writeText(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
+  writeLine(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}`);
 }
 
 function valuesAs(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {

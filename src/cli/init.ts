@@ -8,7 +8,7 @@ import { replaceFile } from "../io/durable.ts";
 import { exists } from "../io/files.ts";
 import { schemaText } from "./configSchema.ts";
 import { configJson, configTemplate } from "./configTemplate.ts";
-import { writeText } from "./console.ts";
+import { writeLine } from "./console.ts";
 import { PRESETS } from "./presets.ts";
 import { sweepJson, sweepSchemaText, sweepTemplate } from "./sweep/sweepSchema.ts";
 import { oneOf } from "./values.ts";
@@ -62,5 +62,5 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
   // A reference of a URL, so that no name of a folder ends the comment that it stands in.
   const toSchema = encodeURI(schemaFile.split(sep).join("/"));
   await replaceFile(file, [(extname(file) === ".json" ? json : yaml)(preset, toSchema)]);
-  writeText(`wrote ${file}; run it with: npx axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
+  writeLine(`wrote ${file}; run it with: npx axograd ${sweep ? "sweep" : "train --config"} ${file}`);
 }

@@ -15,7 +15,7 @@ import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { writeJson, writeText } from "./console.ts";
+import { writeJson, writeLine } from "./console.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { openPage } from "./openPage.ts";
 import { readBegunConfig } from "./resume.ts";
@@ -62,7 +62,7 @@ export function register(program: Command): void {
     const settings = settingsAmong(KEYS, given);
     const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
     if (json) writeJson(written);
-    else writeText(`${written.file}\n`);
+    else writeLine(written.file);
     if (open) await openPage(written.file);
   });
 }

@@ -4,7 +4,7 @@ import { basename, extname, join } from "node:path";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { resumedConfig } from "../configLayers.ts";
-import { Console, writeJson, writeText } from "../console.ts";
+import { Console, writeJson, writeLine } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { readBegunConfig } from "../resume.ts";
 import { RunFolder } from "../runFolder.ts";
@@ -16,6 +16,9 @@ import { type PlannedRun, planRuns } from "./plan.ts";
 import { slurmOption, submit, writeSlurmScript } from "./slurm.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
+
+/** Failed runs that an error names. */
+const MOST_TOLD = 20;
 
 const LAUNCHERS = ["local", "slurm"] as const;
 
@@ -167,8 +170,8 @@ async function launchOnCluster(
   dryRun: boolean,
 ): Promise<void> {
   const script = await writeSlurmScript(folder, due, options);
-  writeText(`${script}: ${due.length} tasks\n`);
-  if (!dryRun) writeText(`${await submit(script, folder)}\n`);
+  writeLine(`${script}: ${due.length} tasks`);
+  if (!dryRun) writeLine(await submit(script, folder));
 }
 
 async function runHere(
@@ -185,7 +188,9 @@ async function runHere(
     const failed = await conclude();
     if (interruption.cause) return interruption.exitCode(0);
     if (failed.length === 0) return 0;
-    const list = failed.map(({ run, error }) => `\n  ${run}: ${error}`).join("");
+    const told = failed.slice(0, MOST_TOLD).map(({ run, error }) => `\n  ${run}: ${error}`);
+    const others = failed.length > MOST_TOLD ? `\n  and ${failed.length - MOST_TOLD} more: npx axograd collect` : "";
+    const list = [...told, others].join("");
     const message = `sweep: expected all runs to finish, got ${failed.length} that failed; the same command tries them again:${list}`;
     throw new EngineError("runs-failed", message, { failed });
   } finally {
