@@ -3,10 +3,18 @@
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
 import { EngineError, FileFormatError } from "../core/errors.ts";
+import { quoteText } from "../core/text.ts";
 import { columnIndex } from "./delimited.ts";
 import type { EdgeColumns } from "./edgeList.ts";
-import { canonicalId, type EdgeList, EdgeListBuilder, type NeuronIdOptions } from "./edgeListBuilder.ts";
+import {
+  type EdgeList,
+  EdgeListBuilder,
+  type NeuronId,
+  type NeuronIdOptions,
+  type PlaceOf,
+} from "./edgeListBuilder.ts";
 import { fileError } from "./files.ts";
+import { idOfValue } from "./neuronIds.ts";
 
 export interface ParquetOptions extends EdgeColumns, NeuronIdOptions {}
 
@@ -42,9 +50,17 @@ export async function readParquetEdgeList(file: string, options: ParquetOptions 
   const pre = nameOf(options.pre ?? "pre");
   const post = nameOf(options.post ?? "post");
   const weight = options.weight === null ? null : nameOf(options.weight ?? "weight");
-  const single = metadata.schema.find((element) => element.name === weight)?.type === "FLOAT";
+  const isSingle = (column: string | null): boolean =>
+    metadata.schema.find((element) => element.name === column)?.type === "FLOAT";
+  const single = isSingle(weight);
+  const placeOf: PlaceOf = (row, end) => `${file}: row ${row}, column ${quoteText(end === "pre" ? pre : post, 60)}`;
+  const idIn = (end: "pre" | "post"): ((cell: unknown, row: number) => NeuronId) => {
+    const exactTo = isSingle(end === "pre" ? pre : post) ? 2 ** 24 : 2 ** 53;
+    return (cell, row) => idOfValue(cell, () => placeOf(row, end), exactTo);
+  };
+  const [preOf, postOf] = [idIn("pre"), idIn("post")];
   const columns = [...new Set([pre, post, ...(weight === null ? [] : [weight])])];
-  const builder = new EdgeListBuilder(file, (row) => `${file}: row ${row}`, options, single ? "f32" : "f64");
+  const builder = new EdgeListBuilder(file, placeOf, options, single ? "f32" : "f64");
   let rowStart = 0;
   for (const group of metadata.row_groups) {
     const rowEnd = rowStart + Number(group.num_rows);
@@ -52,7 +68,7 @@ export async function readParquetEdgeList(file: string, options: ParquetOptions 
     for (let row = rowStart; row < rowEnd; row++) {
       const at = row - rowStart;
       const value = weight === null ? 1 : weightOf(cells.get(weight)![at], file, row);
-      builder.add(idOf(cells.get(pre)![at], file, row), idOf(cells.get(post)![at], file, row), value, row);
+      builder.add(preOf(cells.get(pre)![at], row), postOf(cells.get(post)![at], row), value, row);
     }
     rowStart = rowEnd;
   }
@@ -103,11 +119,6 @@ async function loadHyparquet(file: string): Promise<Hyparquet> {
       cause,
     );
   }
-}
-
-function idOf(cell: unknown, file: string, row: number): number | string {
-  if (typeof cell === "number" || typeof cell === "bigint" || typeof cell === "string") return canonicalId(cell);
-  throw new FileFormatError(`${file}: row ${row}`, "the id of a neuron", String(cell));
 }
 
 function weightOf(cell: unknown, file: string, row: number): number {

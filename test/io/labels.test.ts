@@ -40,7 +40,9 @@ test("vectors of numbers and of strings are read from .npy", async () => {
   const numbers = await readLabels(join(dir, "n.npy"));
   assert.equal(numbers, { labels: [7, -1, 7], types: [-1, 7], typeIdx: Uint32Array.of(1, 0, 1) });
   await writeFile(join(dir, "s.npy"), npyOfStrings(["Tm1", "Mi9", "Tm1", "\u{1F600}ä", ""], 4));
-  assert.equal((await readLabels(join(dir, "s.npy"))).labels, ["Tm1", "Mi9", "Tm1", "\u{1F600}ä", ""]);
+  const { labels } = await readLabels(join(dir, "s.npy"), { missing: "none" });
+  assert.equal(labels, ["Tm1", "Mi9", "Tm1", "\u{1F600}ä", "none"]);
+  await fails(() => readLabels(join(dir, "s.npy")), "file-format", /label 4/, /a label for every neuron/, /got ""/);
 });
 
 test("a column of a table is read by name, as numbers if it has no text", async () => {
@@ -49,7 +51,7 @@ test("a column of a table is read by name, as numbers if it has no text", async 
   assert.equal((await readLabels(file, { column: "type" })).types, ["Mi1", "T4, a"]);
   assert.equal((await readLabels(file, { column: "n" })).types, [9, 10]);
   await writeFile(file, "type\n1\nx\n2\n");
-  assert.equal((await readLabels(file)).labels, ["1", "x", "2"]);
+  assert.equal((await readLabels(file, { column: "type" })).labels, ["1", "x", "2"]);
 });
 
 test("a vector of whole numbers is read from .pt", async () => {

@@ -157,7 +157,7 @@ test("groups follow roles, then cell types", () => {
   const groups = groupsByType({
     count: 4,
     types: ["out", "in", "mid"],
-    typeIdx: Uint8Array.of(0, 1, 2, 1),
+    typeIdx: Uint32Array.of(0, 1, 2, 1),
     role: ["output", "input", "hidden", "input"],
     sign: new Int8Array(4),
     x: zeros,
