@@ -83,7 +83,7 @@ export function checkIdText(text: string, place: () => string): void {
 /**
  * The meaning of all different ids of a file, by rules 2 and 3.
  *
- * @param found checked by `checkIdText`
+ * @param found checked by `checkIdText`; the same one may occur several times
  * @param placeOf where the i-th of them stands, for messages
  * @returns the ids in the same order; equal ones are the same neuron
  * @throws {FileFormatError} numbers that are no ids, or ids of which nobody knows whether they are the same
@@ -96,7 +96,7 @@ export function settleIds(found: readonly NeuronId[], placeOf: (i: number) => st
   found.forEach((id, i) => {
     const key = skeletonOf(id);
     const other = spellings.get(key);
-    if (other !== undefined) {
+    if (other !== undefined && found[other] !== id) {
       throw new FileFormatError(
         placeOf(i),
         "one spelling of every id",
