@@ -20,6 +20,7 @@ export interface NeuronLabels {
   readonly types: readonly (string | number)[];
 }
 
+/** What `readLabels` takes. */
 export interface ReadLabelsOptions extends TableFormat {
   /** Which column of a table; not needed where it has only one. */
   readonly column?: Column;

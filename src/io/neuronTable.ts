@@ -27,6 +27,7 @@ export interface NeuronTable {
   readonly y: Float64Array | null;
 }
 
+/** What `readNeuronTable` takes. */
 export interface ReadNeuronTableOptions {
   /**
    * Ids of the neurons in the order of the connectome, as `readLabelledConnectome` returns them: every neuron gets the row with its
@@ -142,7 +143,7 @@ function tableRow(row: Row, typePlace: number, place: ReadonlyMap<Optional, numb
   return {
     line: row.line,
     type: typeIn(row, typePlace, missing),
-    typeIndex: given("type_index", (at) => row.number(at)),
+    typeIndex: given("type_index", (at) => typeIndexIn(row, at)),
     role: given("role", (at) => roleIn(row, at)),
     sign: given("sign_class", (at) => signIn(row, at)),
     u: u ?? Number.NaN,
@@ -158,6 +159,12 @@ function typeIn(row: Row, at: number, missing?: string): string {
   }
   if (hasInvisible(type)) throw row.error(at, "a cell type of visible characters");
   return type;
+}
+
+function typeIndexIn(row: Row, at: number): number {
+  const index = row.number(at);
+  if (!(Number.isInteger(index) && index >= 0)) throw row.error(at, "a whole number from 0");
+  return index;
 }
 
 function roleIn(row: Row, at: number): NeuronRole {
@@ -206,7 +213,7 @@ function numberedTypes(file: string, rows: readonly TableRow[]): Types {
     const t = typeIndex!;
     const bad = (expected: string, got: string): FileFormatError =>
       new FileFormatError(placeOf(file, line, "type_index"), expected, got);
-    if (!(Number.isInteger(t) && t >= 0 && t < limit)) throw bad(`a whole number from 0 to ${limit - 1}`, `${t}`);
+    if (t >= limit) throw bad(`a whole number from 0 to ${limit - 1}`, `${t}`);
     if (types[t] !== undefined && types[t] !== type) {
       throw bad(`cell type ${quoteText(types[t])} for type_index ${t}`, quoteText(type));
     }
