@@ -49,13 +49,14 @@ export async function loadConnectome(
 /** A table is joined by id with a connectome that has ids, else by position. */
 async function readFiles(file: string, tableFile: string | null): Promise<Connectome> {
   const { csr, labels } = await readLabelledConnectome(file);
+  const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, source: file, tableFile: null };
-  const table = await readNeuronTable(found, labels === null ? {} : { ids: labels });
+  if (found === null) return { csr, table: null, source, tableFile: null };
+  const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, source: file, tableFile: found };
+  return { csr, table, source, tableFile: found };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */

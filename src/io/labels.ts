@@ -30,9 +30,9 @@ export interface ReadLabelsOptions extends TableFormat {
   readonly neurons?: number;
   /**
    * Ids of the neurons in the order of the connectome, as `readLabelledConnectome` returns them: every neuron gets the label of the row
-   * with its id. Without them, labels are in the order of the file, which must be that of the connectome.
+   * with its id. Without them, or null, labels are in the order of the file, which must be that of the connectome.
    */
-  readonly ids?: readonly (string | number)[];
+  readonly ids?: readonly (string | number)[] | null;
   /** The column of the ids, for `ids`. Default "id". */
   readonly idColumn?: Column;
   /** Label of the neurons that have none (an empty cell, nan, NA, …). Default: they are an error. */
@@ -96,7 +96,7 @@ async function readAny(file: string, options: ReadLabelsOptions): Promise<(strin
     throw new FileFormatError(file, `a file ending in ${LABEL_EXTENSIONS.join(", ")}`, "another extension");
   }
   if (/\.[ct]sv(\.gz)?$/.test(name)) return readColumn(file, options);
-  if (options.ids !== undefined) {
+  if (options.ids) {
     throw new ArgumentError("readLabels", "ids", "a table (.csv, .tsv), which has ids", file);
   }
   const labels = name.endsWith(".npy") ? await readNpyLabels(file) : await readPtLabels(file, options);
@@ -187,7 +187,7 @@ class LabelColumn {
     const labelOf = (row: number): string | number =>
       checkedLabel(all[row]!, () => this.#placeOf(row, this.place), options);
     const { ids } = options;
-    if (ids === undefined) return all.map((_, row) => labelOf(row));
+    if (!ids) return all.map((_, row) => labelOf(row));
     const placeOfId = (row: number): string => this.#placeOf(row, this.#idPlace!);
     return Array.from(rowsOfIds({ file: this.#file, ids: this.#ids, placeOf: placeOfId }, ids), labelOf);
   }
@@ -218,7 +218,7 @@ async function readColumn(file: string, options: ReadLabelsOptions): Promise<(st
       }
       const indexOf = (asked: Column): number => columnIndex(asked, names, width, file);
       labels = new LabelColumn(file, column === undefined ? 0 : indexOf(column), ids ? indexOf(idColumn) : null);
-      const counter = ids === undefined && names ? names.indexOf("index") : -1;
+      const counter = !ids && names ? names.indexOf("index") : -1;
       index = counter >= 0 && counter !== labels.place ? counter : null;
     },
     row(row) {

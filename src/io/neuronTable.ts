@@ -31,9 +31,9 @@ export interface NeuronTable {
 export interface ReadNeuronTableOptions {
   /**
    * Ids of the neurons in the order of the connectome, as `readLabelledConnectome` returns them: every neuron gets the row with its
-   * id. Without them, rows are in the order of the connectome.
+   * id. Without them, or null, rows are in the order of the connectome.
    */
-  readonly ids?: readonly (string | number)[];
+  readonly ids?: readonly (string | number)[] | null;
   /** The column of the ids, for `ids`. Default "id". */
   readonly idColumn?: Column;
   /** Type of the neurons that have none (an empty cell, nan, NA, …). Default: they are an error. */
@@ -81,7 +81,7 @@ interface TableRow {
  *   with two; without `ids`, a table with ids but without an index
  */
 export async function readNeuronTable(file: string, options: ReadNeuronTableOptions = {}): Promise<NeuronTable> {
-  const { ids: wanted, idColumn = DEFAULT_ID, missing, delimiter } = options;
+  const { ids: wanted = null, idColumn = DEFAULT_ID, missing, delimiter } = options;
   const rows: TableRow[] = [];
   const ids: NeuronId[] = [];
   let typePlace = 0;
@@ -95,14 +95,14 @@ export async function readNeuronTable(file: string, options: ReadNeuronTableOpti
       place = new Map(OPTIONAL.filter((name) => names!.includes(name)).map((name) => [name, indexOf(name)]));
       if (place.has("u") !== place.has("v"))
         throw new FileFormatError(file, "columns u and v, or neither", "one of them");
-      if (wanted !== undefined) idPlace = idIndex(file, idColumn, names!);
+      if (wanted !== null) idPlace = idIndex(file, idColumn, names!);
       else if (!place.has("index") && names!.includes(DEFAULT_ID)) {
         const expected = "a column index, the position of a neuron in the connectome, whose file has no ids";
         throw new FileFormatError(file, expected, `columns ${namesText(names!)}`);
       }
     },
     row(row) {
-      if (wanted !== undefined) {
+      if (wanted !== null) {
         const id = row.id(idPlace);
         if (typeof id === "string") checkIdText(id, () => row.place(idPlace));
         ids.push(id);
@@ -111,7 +111,7 @@ export async function readNeuronTable(file: string, options: ReadNeuronTableOpti
     },
   });
   if (rows.length === 0) throw new FileFormatError(file, "a line per neuron", "none");
-  if (wanted === undefined) return tableOf(file, rows, place);
+  if (wanted === null) return tableOf(file, rows, place);
   const placeOfId = (row: number): string => placeOf(file, rows[row]!.line, idColumn);
   const chosen = rowsOfIds({ file, ids, placeOf: placeOfId }, wanted);
   return tableOf(
