@@ -96,8 +96,9 @@ export const WRITABLE_EXTENSIONS: readonly string[] = FORMATS.flatMap((format) =
 
 /**
  * Reads a connectome by its extension: a PyTorch tensor (.pt, .pth, .pt.gz), a SciPy sparse matrix (.npz), a NumPy array (.npy),
- * a matrix in .safetensors, a Matrix Market file (.mtx), an edge list (.csv, .tsv, .parquet), a matrix with names (.csv, .tsv with `rows`), or a
- * directed graph (.graphml); text also packed with gzip.
+ * a matrix in .safetensors, a Matrix Market file (.mtx), an edge list (.csv, .tsv, .parquet), a matrix with names (.csv, .tsv
+ * with `rows`), or a directed graph (.graphml); text also packed with gzip. Where a file has ids that are no positions, its neurons
+ * are numbered in their order; which they are, `readLabelledConnectome` says (docs/connectome-files.md).
  *
  * @returns weights [post, pre], f32 where the file has f32, else f64
  * @throws {FileFormatError} missing file, a directory, unknown extension, damaged or large dense content, not square
@@ -108,7 +109,10 @@ export async function readConnectome(file: string, options: ReadConnectomeOption
   return (await readLabelledConnectome(file, options)).csr;
 }
 
-/** The same with the labels of the neurons, where the file has labels instead of indices; errors as `readConnectome`. */
+/**
+ * The same with the labels of the neurons, where the file has labels instead of positions, in the order of the rows. Join labels and
+ * neuron tables by them: `readLabels` and `readNeuronTable` with `ids`. Errors as `readConnectome`.
+ */
 export async function readLabelledConnectome(file: string, options: ReadConnectomeOptions = {}): Promise<EdgeList> {
   const { square = true } = options;
   const expected = "a connectome file";

@@ -17,7 +17,9 @@ export type NeuronId = number | string;
 
 const SHORTEST_WHOLE = /^(0|[1-9]\d*)$/;
 const PADDED_WHOLE = /^(\+\d+|0\d+)$/;
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
+/** A number with a point or an exponent of more characters is none that anybody wrote for an id. */
+const MAX_NUMBER_LENGTH = 400;
 const MISSING = /^(nan|null|none|<na>|#?n\/a|NA|[+-]?(inf|Inf|Infinity))$/;
 const MISSING_ANY_CASE = /^(nan|null|none|<na>|#?n\/a)$/i;
 /** Control and format characters, line separators, halves of characters, and what stands for bytes that were no text. */
@@ -111,6 +113,7 @@ export function settleIds(found: readonly NeuronId[], placeOf: (i: number) => st
 /** A number as an id: shortest whole numbers as they are, others by their value where it is exact. */
 function numberOfText(text: string, place: () => string): NeuronId {
   if (SHORTEST_WHOLE.test(text)) return idOfText(text);
+  if (text.length > MAX_NUMBER_LENGTH) throw new FileFormatError(place(), EXPECTED, quoteText(text));
   const value = Number(text);
   // Beyond sixteen digits `Number` may round a fraction to a whole number.
   const isWhole = Number.isInteger(value) && (significantDigits(text) <= 16 || value >= 2 ** 53);

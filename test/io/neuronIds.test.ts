@@ -105,6 +105,14 @@ test("what is no id is refused where it stands", async () => {
   }
 });
 
+test("ids of a million characters are read or refused at once", async () => {
+  const digits = `1${"0".repeat(1_000_000)}1`;
+  assert.equal((await read([`${digits},${digits}x`])).labels, [digits, `${digits}x`]);
+  assert.equal((await read([`${digits},1`])).labels, ["1", digits]);
+  await fails(() => read([`${digits}.0,1`]), "file-format", /the id of a neuron/);
+  assert.is((await read([`0${digits},A,1`])).csr.nRows, 2);
+});
+
 test("a long id is told by its two ends", async () => {
   const id = `-${"1".repeat(100_000)}`;
   try {
