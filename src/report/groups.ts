@@ -11,7 +11,13 @@ export interface NeuronGroup {
 
 const ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
 
-/** Groups by cell type where there is a table of neurons; their roles are its own, or those of `rolesByWiring`. */
+/** More groups are no picture. */
+const MAX_GROUPS = 256;
+
+/**
+ * Groups by cell type where there is a table of neurons, by role where it has more types than a picture shows. The roles are its own, or
+ * those of `rolesByWiring`.
+ */
 export function groupsByType({
   count,
   types,
@@ -23,12 +29,16 @@ export function groupsByType({
   const groups = members.flatMap((neurons, t) =>
     neurons.length === 0 ? [] : [{ name: types[t]!, role: role[neurons[0]!]!, neurons: Uint32Array.from(neurons) }],
   );
+  if (groups.length > MAX_GROUPS) return groupsByRole(role);
   return ROLES.flatMap((r) => groups.filter((group) => group.role === r));
 }
 
 /** Groups by how neurons are wired to the world, where nothing else is known of them. */
 export function groupsByWiring(...wiring: Parameters<typeof rolesByWiring>): NeuronGroup[] {
-  const roles = rolesByWiring(...wiring);
+  return groupsByRole(rolesByWiring(...wiring));
+}
+
+function groupsByRole(roles: readonly NeuronRole[]): NeuronGroup[] {
   const everyone = Uint32Array.from(roles.keys());
   return ROLES.map((role) => ({ name: role, role, neurons: everyone.filter((i) => roles[i] === role) })).filter(
     ({ neurons }) => neurons.length > 0,

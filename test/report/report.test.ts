@@ -163,6 +163,24 @@ test("groups follow roles, then cell types", () => {
     x: zeros,
     y: zeros,
   });
+
+  test("more cell types than a picture shows are grouped by role", () => {
+    const grouped = (types: number): readonly unknown[] => {
+      const table = {
+        count: types,
+        types: Array.from({ length: types }, (_, t) => `T${t}`),
+        typeIdx: Uint32Array.from({ length: types }, (_, i) => i),
+        role: Array.from({ length: types }, (_, i) => (i === 0 ? ("input" as const) : ("hidden" as const))),
+        ...{ sign: null, x: null, y: null },
+      };
+      return groupsByType(table).map((g) => [g.name, g.neurons.length]);
+    };
+    assert.is(grouped(256).length, 256);
+    assert.equal(grouped(257), [
+      ["input", 1],
+      ["hidden", 256],
+    ]);
+  });
   assert.equal(
     groups.map((g) => [g.name, [...g.neurons]]),
     [
