@@ -12,6 +12,7 @@ export interface GivenReadOptions {
   readonly ids?: "index" | "label";
   readonly order?: "sorted" | "firstSeen";
   readonly neurons?: number;
+  readonly maxNeurons?: number;
   readonly delimiter?: string;
   readonly key?: string;
 }
@@ -33,12 +34,17 @@ export function addReadOptions(command: Command): Command {
       oneOf("--order", ["sorted", "firstSeen"]),
     )
     .option("--neurons <count>", "edge lists: rows and columns (default: from the file)", wholeNumber("--neurons", 1))
+    .option(
+      "--max-neurons <count>",
+      "rows and columns that a file may claim (default: 2^24, or 16 per stored number)",
+      wholeNumber("--max-neurons", 1),
+    )
     .option("--delimiter <character>", "edge lists: between cells (default: comma, tab for .tsv)")
-    .option("--key <name>", "which tensor of a .pt or .safetensors file with several", path("--key"));
+    .option("--key <name>", "which matrix of a .pt, .safetensors or .npz file with several", path("--key"));
 }
 
 export function readOptionsOf(given: GivenReadOptions): ReadConnectomeOptions {
-  const { weight, ids, order, neurons, delimiter, key, pre, post } = given;
+  const { weight, ids, order, neurons, maxNeurons, delimiter, key, pre, post } = given;
   return {
     ...(pre !== undefined && { pre }),
     ...(post !== undefined && { post }),
@@ -47,6 +53,7 @@ export function readOptionsOf(given: GivenReadOptions): ReadConnectomeOptions {
     ...(ids !== undefined && { ids }),
     ...(order !== undefined && { order }),
     ...(neurons !== undefined && { neurons }),
+    ...(maxNeurons !== undefined && { maxNeurons }),
     ...(delimiter !== undefined && { delimiter: delimiter === "\\t" ? "\t" : delimiter }),
     ...(key !== undefined && { key }),
   };

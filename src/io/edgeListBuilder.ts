@@ -4,12 +4,13 @@ import { type Csr, csrFromCoo } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
 import { ArgumentError, FileFormatError, nearestName } from "../core/errors.ts";
 import { compareLabels } from "./labels.ts";
+import { checkExtents, type ExtentOptions } from "./limits.ts";
 import { Triples } from "./triples.ts";
 
 /** The id of a neuron in a file: a number if it is a whole one from 0 to 2^53 in its shortest form, else text. */
 export type NeuronId = number | string;
 
-export interface NeuronIdOptions {
+export interface NeuronIdOptions extends ExtentOptions {
   /** What ids are: positions in the matrix, or labels to be numbered. Default: positions if all are whole numbers below 2^24. */
   readonly ids?: "index" | "label";
   /** How labels are numbered. Default sorted: numbers by size, text by code points, whatever the order of the file. */
@@ -101,6 +102,7 @@ export class EdgeListBuilder {
       names.sort(compareLabels);
     }
     const n = neurons ?? count;
+    if (neurons === undefined) checkExtents({ nRows: n, nCols: n }, rows.length, this.#file, this.#options);
     const csr = csrFromCoo({ nRows: n, nCols: n, rows, cols, values: this.#edges.values }, this.#file);
     return { csr, labels: names?.map(String) ?? null };
   }

@@ -52,6 +52,8 @@ export async function readLabels(file: string, options: ReadLabelsOptions = {}):
   if (neurons !== undefined && labels.length !== neurons) {
     throw new FileFormatError(file, `${neurons} labels, one per neuron`, `${labels.length}`);
   }
+  const none = labels.findIndex((label) => typeof label === "number" && !Number.isFinite(label));
+  if (none >= 0) throw new FileFormatError(file, "finite labels", `${labels[none]} for neuron ${none}`);
   return { labels, ...typesOf(labels) };
 }
 
