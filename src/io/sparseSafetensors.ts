@@ -35,7 +35,11 @@ export async function readSparseSafetensors(file: string, options: ReadSafetenso
   const part = (name: string, shape: string, fits: (shape: readonly number[]) => boolean): SafeTensor => {
     const tensor = tensors.get(prefix + name)!;
     if (!fits(tensor.shape)) {
-      throw new FileFormatError(file, `"${prefix}${name}" of shape ${shape}`, shortened(`[${tensor.shape.join(", ")}]`, 80));
+      throw new FileFormatError(
+        file,
+        `"${prefix}${name}" of shape ${shape}`,
+        shortened(`[${tensor.shape.join(", ")}]`, 80),
+      );
     }
     return tensor;
   };
