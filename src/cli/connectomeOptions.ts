@@ -13,6 +13,7 @@ export interface GivenReadOptions {
   readonly ids?: "index" | "label";
   readonly order?: "sorted" | "firstSeen";
   readonly neurons?: number;
+  readonly maxNeurons?: number;
   readonly delimiter?: string;
   readonly header?: boolean;
   readonly rows?: "pre" | "post";
@@ -37,6 +38,11 @@ export function addReadOptions(command: Command): Command {
     )
     .option("--neurons <count>", "edge lists: rows and columns (default: from the file)", wholeNumber("--neurons", 1))
     .option(
+      "--max-neurons <count>",
+      "rows and columns that a file may claim (default: 2^24, or 16 per stored number)",
+      wholeNumber("--max-neurons", 1),
+    )
+    .option(
       "--delimiter <character>",
       "tables: between cells (default: what the first line has of comma, tab, semicolon)",
     )
@@ -49,13 +55,13 @@ export function addReadOptions(command: Command): Command {
     )
     .option(
       "--key <name>",
-      "which tensor of a .pt or .safetensors file with several; attribute that names the nodes of a .graphml file",
+      "which matrix of a .pt, .safetensors or .npz file with several; attribute that names the nodes of a .graphml file",
       path("--key"),
     );
 }
 
 export function readOptionsOf(given: GivenReadOptions): ReadConnectomeOptions {
-  const { weight, ids, order, neurons, delimiter, header, rows, key, pre, post } = given;
+  const { weight, ids, order, neurons, maxNeurons, delimiter, header, rows, key, pre, post } = given;
   return {
     ...(pre !== undefined && { pre }),
     ...(post !== undefined && { post }),
@@ -64,6 +70,7 @@ export function readOptionsOf(given: GivenReadOptions): ReadConnectomeOptions {
     ...(ids !== undefined && { ids }),
     ...(order !== undefined && { order }),
     ...(neurons !== undefined && { neurons }),
+    ...(maxNeurons !== undefined && { maxNeurons }),
     ...(delimiter !== undefined && { delimiter: delimiter === "\\t" ? "\t" : delimiter }),
     ...(header !== undefined && { header }),
     ...(rows !== undefined && { rows }),

@@ -2,7 +2,7 @@
 
 import { access } from "node:fs/promises";
 import type { Command } from "commander";
-import { withValues } from "../core/csr.ts";
+import { checkRepresentable, withValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
@@ -52,6 +52,7 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
     throw new ArgumentError("axograd convert", "--labels", `${input} with labels of its neurons`, "one with indices");
   }
   const signed = abs ? absolute(read) : read;
+  if (dtype !== undefined) checkRepresentable(signed, dtype, input);
   const csr = dtype === undefined ? signed : withValues(signed, valuesAs(dtype, signed.values));
   await writeConnectome(output, csr);
   if (labelsFile !== undefined && labels !== null) await writeLabels(labelsFile, labels);

@@ -26,19 +26,10 @@ export interface IdxArray {
  * @throws {FileFormatError} another magic number, too few bytes (`code` "file-truncated") or bytes left over
  */
 export function decodeIdx(bytes: Uint8Array, nDims: number, file: string): IdxArray {
-  const headerBytes = 4 + 4 * nDims;
-  if (bytes.length < 4) throw truncated(file, `an IDX header of ${headerBytes} bytes`, bytes.length);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const magic = view.getUint32(0);
-  const wanted = 0x800 + nDims;
-  if (magic !== wanted) {
-    const type = TYPE_NAMES[(magic >>> 8) & 255];
-    const dims = magic & 255;
-    const meaning =
-      magic >>> 16 === 0 && type && dims > 0 ? ` (${type}, ${dims} dimensions)` : ", which is no IDX file";
-    throw new FileFormatError(file, `IDX magic ${wanted} (unsigned byte, ${nDims} dimensions)`, `${magic}${meaning}`);
-  }
+  checkMagic(bytes, nDims, file);
+  const headerBytes = headerBytesOf(nDims);
   if (bytes.length < headerBytes) throw truncated(file, `an IDX header of ${headerBytes} bytes`, bytes.length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const shape = Array.from({ length: nDims }, (_, d) => view.getUint32(4 + 4 * d));
   const count = shape.reduce((product, extent) => product * extent, 1);
   const found = bytes.length - headerBytes;
@@ -50,8 +41,26 @@ export function decodeIdx(bytes: Uint8Array, nDims: number, file: string): IdxAr
 
 /** Reads an IDX file, plain or gzip by content. Errors as `decodeIdx`, and a missing or unreadable file. */
 export async function readIdx(file: string, nDims: number): Promise<IdxArray> {
-  const bytes = await unpackGzip(await readBytes(file, "an IDX file"), file);
+  const packed = await readBytes(file, "an IDX file");
+  const bytes = await unpackGzip(packed, file, (head) => checkMagic(head, nDims, file));
   return decodeIdx(bytes, nDims, file);
+}
+
+function headerBytesOf(nDims: number): number {
+  return 4 + 4 * nDims;
+}
+
+/** Refuses bytes that do not begin with the magic number of unsigned bytes in `nDims` dimensions. */
+function checkMagic(bytes: Uint8Array, nDims: number, file: string): void {
+  if (bytes.length < 4) throw truncated(file, `an IDX header of ${headerBytesOf(nDims)} bytes`, bytes.length);
+  const magic = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(0);
+  const wanted = 0x800 + nDims;
+  if (magic === wanted) return;
+  const type = TYPE_NAMES[(magic >>> 8) & 255];
+  const dims = magic & 255;
+  const known = magic >>> 16 === 0 && type !== undefined && dims > 0;
+  const meaning = known ? ` (${type}, ${dims} dimensions)` : ", which is no IDX file";
+  throw new FileFormatError(file, `IDX magic ${wanted} (unsigned byte, ${nDims} dimensions)`, `${magic}${meaning}`);
 }
 
 function truncated(file: string, expected: string, bytes: number): FileFormatError {

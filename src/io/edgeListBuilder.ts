@@ -5,6 +5,7 @@ import type { DType } from "../core/dtype.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
 import { nearHint } from "./joinIds.ts";
+import { checkExtents, type ExtentOptions } from "./limits.ts";
 import {
   arePositions,
   checkIdText,
@@ -19,7 +20,7 @@ import { Triples } from "./triples.ts";
 
 export type { NeuronId } from "./neuronIds.ts";
 
-export interface NeuronIdOptions {
+export interface NeuronIdOptions extends ExtentOptions {
   /**
    * What ids are: positions in the matrix, or labels to be numbered. Default: positions if all are whole numbers below 2^24 that
    * begin near 0 and of which at most half, or a thousand, have no connection; else labels.
@@ -109,6 +110,7 @@ export class EdgeListBuilder {
     }
     const { rows, cols, values } = this.#edges;
     const n = neurons ?? count;
+    if (neurons === undefined) checkExtents({ nRows: n, nCols: n }, values.length, this.#file, this.#options);
     const csr = csrFromCoo({ nRows: n, nCols: n, rows, cols, values }, this.#file);
     return { csr, labels: names?.map(String) ?? null };
   }

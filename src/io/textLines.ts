@@ -4,7 +4,8 @@
 import { createReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
 import { FileFormatError } from "../core/errors.ts";
-import { fileError, gzipError, isGzip, readHead } from "./files.ts";
+import { fileError, gzipError, isGzip, readHead, sizeOf, tooMuchGzip } from "./files.ts";
+import { streamLimit } from "./limits.ts";
 
 const CHUNK_BYTES = 1 << 20;
 /** A longer line is no line of a table, and would be collected in memory. */
@@ -24,7 +25,7 @@ export type LineVisitor = (bytes: Uint8Array, begin: number, end: number, line: 
  *
  * @param expected what the file should be, for the error message
  * @returns how many lines there were
- * @throws {FileFormatError} missing, unreadable, truncated or damaged gzip, UTF-16 with half a character, a line of
+ * @throws {FileFormatError} missing, unreadable, truncated or damaged gzip, gzip of much more than its size ("file-limit"), UTF-16 with half a character, a line of
  *   more than 16 MiB; whatever `visit` throws
  */
 export async function forEachLine(file: string, expected: string, visit: LineVisitor): Promise<number> {
@@ -100,8 +101,12 @@ async function* chunksOf(file: string, expected: string): AsyncGenerator<Uint8Ar
   const stream = packed ? source.pipe(createGunzip({ chunkSize: CHUNK_BYTES })) : source;
   if (stream !== source) source.on("error", (cause) => stream.destroy(cause));
   try {
+    const limit = packed ? streamLimit(await sizeOf(file, expected)) : Number.POSITIVE_INFINITY;
+    let read = 0;
     // The bytes of a Buffer as a plain array, whose `slice` copies.
     for await (const { buffer, byteOffset, byteLength } of stream as AsyncIterable<Uint8Array>) {
+      read += byteLength;
+      if (read > limit) throw tooMuchGzip(file);
       yield new Uint8Array(buffer, byteOffset, byteLength);
     }
   } catch (cause) {

@@ -112,7 +112,11 @@ test("options that a kind of file does not take are refused, with the kinds that
   await writeConnectome(file, square);
   await fails(() => readConnectome(file, { weight: "w" }), "argument", /weight/, /\.csv, .*\.parquet/, /options\.npz/);
   await fails(() => readConnectome(file, { neurons: 9 }), "argument", /neurons/, /\.parquet/);
-  await fails(() => readConnectome(file, { key: "w" }), "argument", /key/, /\.pt, .*\.safetensors/);
+  await fails(() => readConnectome(file, { key: "w" }), "argument", /key/, /none for .*options\.npz/);
+  const text = join(dir, "options.mtx");
+  await writeConnectome(text, square);
+  await fails(() => readConnectome(text, { key: "w" }), "argument", /key/, /\.pt, .*\.safetensors/);
+  await fails(() => readConnectome(text, { maxNeurons: 0.5 }), "argument", /maxNeurons/, /got 0\.5/);
   const misspelt = { weigth: "w" } as object;
   await fails(() => readConnectome(file, misspelt), "argument", /weigth/, /expected weight, or another option/);
   const wrong = { unheardOf: 3 } as object;

@@ -107,6 +107,13 @@ test("text after a closing quote is not dropped", async () => {
   );
 });
 
+test("a small gzip file of a great many lines is refused", async () => {
+  const head = gzipSync("pre,post,weight\n0,1,1\n");
+  const empty = gzipSync(Buffer.alloc(2 ** 20, "\n"));
+  const bomb = Buffer.concat([head, ...new Array<Uint8Array>(200).fill(empty)]);
+  await fails(() => read(bomb, {}, "bomb.csv.gz"), "file-limit", /bomb\.csv\.gz/, /64 times its size/);
+});
+
 test("CR alone is no line end", async () => {
   await fails(() => read("pre,post,weight\r0,1,1\r1,0,2\r"), "file-format", /LF or CR LF, got CR alone/);
 });
