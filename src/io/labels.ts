@@ -6,7 +6,7 @@ import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row, typ
 import { replaceFile } from "./durable.ts";
 import { readBytes } from "./files.ts";
 import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
-import { checkIdText, hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
+import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 import { decodeNpy, decodeNpyStrings, parseNpyHeader, shapeText } from "./npy.ts";
 import { readDensePt } from "./pt.ts";
 
@@ -156,12 +156,7 @@ class LabelColumn {
   }
 
   add(row: Row): void {
-    const idPlace = this.#idPlace;
-    if (idPlace !== null) {
-      const id = row.id(idPlace);
-      if (typeof id === "string") checkIdText(id, () => row.place(idPlace));
-      this.#ids.push(id);
-    }
+    if (this.#idPlace !== null) this.#ids.push(row.checkedId(this.#idPlace));
     this.#lines.push(row.line);
     this.#texts.push(row.text(this.place));
     const number = row.number(this.place);

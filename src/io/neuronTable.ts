@@ -4,7 +4,7 @@ import { FileFormatError } from "../core/errors.ts";
 import { compareText, quoteText } from "../core/text.ts";
 import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row } from "./delimited.ts";
 import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
-import { checkIdText, hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
+import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 
 /** Whether a neuron gets the input, is read out, or neither. */
 export type NeuronRole = "input" | "hidden" | "output";
@@ -74,11 +74,11 @@ interface TableRow {
  * one line per neuron. The hexagonal column (u, v) lies at x = 1.5 v, y = −√3 (u + v/2); both axes are then scaled to [0, 1]. Types
  * without type_index are numbered in the order of their names.
  *
- * Lines have the order of the connectome (a column `index` must count from 0), unless its neurons have ids: then they are joined
- * by them, see `ids`. Lines about other neurons are then allowed.
+ * Lines have the order of the connectome (a column `index`, or else of ids, must count from 0), unless its neurons have ids: then
+ * they are joined by them, see `ids`. Lines about other neurons are then allowed.
  *
  * @throws {FileFormatError} missing file or column, a line that does not fit (with its number and column), a neuron without a line or
- *   with two; without `ids`, a table with ids but without an index
+ *   with two
  */
 export async function readNeuronTable(file: string, options: ReadNeuronTableOptions = {}): Promise<NeuronTable> {
   const { ids: wanted = null, idColumn = DEFAULT_ID, missing, delimiter } = options;
@@ -101,11 +101,8 @@ export async function readNeuronTable(file: string, options: ReadNeuronTableOpti
       order = counter === null ? null : indexOf(counter);
     },
     row(row) {
-      if (wanted !== null) {
-        const id = row.id(idPlace);
-        if (typeof id === "string") checkIdText(id, () => row.place(idPlace));
-        ids.push(id);
-      } else if (order !== null && row.number(order) !== rows.length) {
+      if (wanted !== null) ids.push(row.checkedId(idPlace));
+      else if (order !== null && row.number(order) !== rows.length) {
         throw row.error(order, orderExpected(rows.length));
       }
       rows.push(tableRow(row, typePlace, place, missing));
