@@ -14,7 +14,7 @@ import {
   writeConnectome,
 } from "../io/connectome.ts";
 import { writeLabels } from "../io/labels.ts";
-import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -73,7 +73,10 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
     return;
   }
   const summed = duplicatesSummed > 0 ? `, ${duplicatesSummed} repeated entries summed` : "";
+  const named = describeLabels(labels);
+  const kept = labelsFile === undefined ? "--labels FILE keeps them" : `kept in ${labelsFile}`;
   process.stdout.write(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
+  if (named !== "") process.stdout.write(`${named} (${kept})\n`);
 }
 
 function valuesAs(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {

@@ -21,9 +21,14 @@ export const MOST_BYTES: number = Math.min(2 ** 31, constants.MAX_LENGTH);
 const FREE_ELEMENTS = 2 ** 20;
 const ELEMENTS_PER_BYTE = 16;
 
-/** Bytes that `packedBytes` may unpack to. */
+/** Bytes that `packedBytes` may unpack to, where they are kept. */
 export function unpackLimit(packedBytes: number): number {
-  return Math.min(MOST_BYTES, FREE_BYTES + UNPACKED_PER_BYTE * packedBytes);
+  return Math.min(MOST_BYTES, streamLimit(packedBytes));
+}
+
+/** Bytes that `packedBytes` may unpack to, where they are looked at piece by piece. */
+export function streamLimit(packedBytes: number): number {
+  return FREE_BYTES + UNPACKED_PER_BYTE * packedBytes;
 }
 
 /** Elements that a file of so many bytes may have. */

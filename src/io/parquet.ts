@@ -1,9 +1,11 @@
 // Edge lists in Parquet files, FlyWire's form.
 
 import { FileFormatError } from "../core/errors.ts";
+import { quoteText } from "../core/text.ts";
 import { columnIndex } from "./delimited.ts";
 import type { EdgeColumns } from "./edgeList.ts";
-import { canonicalId, type EdgeList, EdgeListBuilder, type NeuronIdOptions } from "./edgeListBuilder.ts";
+import { type EdgeList, EdgeListBuilder, type NeuronIdOptions, type PlaceOf } from "./edgeListBuilder.ts";
+import { idOfValue } from "./neuronIds.ts";
 import { forEachSlice } from "./parquetTable.ts";
 
 export interface ParquetOptions extends EdgeColumns, NeuronIdOptions {}
@@ -19,31 +21,34 @@ export interface ParquetOptions extends EdgeColumns, NeuronIdOptions {}
 export async function readParquetEdgeList(file: string, options: ParquetOptions = {}): Promise<EdgeList> {
   let builder: EdgeListBuilder | null = null;
   let weighted = true;
+  let placeOf: PlaceOf = (row) => `${file}: row ${row}`;
+  // Single precision rounds whole numbers from 2^24 on.
+  let exactTo: readonly [pre: number, post: number] = [2 ** 53, 2 ** 53];
   await forEachSlice(file, {
     choose(columns) {
       const names = columns.map(({ name }) => name);
       const at = (column: string | number): number => columnIndex(column, names, names.length, file);
-      const ends = [at(options.pre ?? "pre"), at(options.post ?? "post")];
+      const ends = [at(options.pre ?? "pre"), at(options.post ?? "post")] as const;
+      const [pre, post] = ends.map((column) => (columns[column]!.type === "FLOAT" ? 2 ** 24 : 2 ** 53));
+      exactTo = [pre!, post!];
+      placeOf = (row, end) => `${file}: row ${row}, column ${quoteText(names[ends[end === "pre" ? 0 : 1]]!, 60)}`;
       const weight = options.weight === null ? null : at(options.weight ?? "weight");
       weighted = weight !== null;
       const single = weight !== null && columns[weight]!.type === "FLOAT";
-      builder = new EdgeListBuilder(file, (row) => `${file}: row ${row}`, options, single ? "f32" : "f64");
+      builder = new EdgeListBuilder(file, placeOf, options, single ? "f32" : "f64");
       return [...ends, ...(weight === null ? [] : [weight])].map((column) => names[column]!);
     },
     rows([pre, post, weights], rowStart, count) {
       for (let k = 0; k < count; k++) {
         const row = rowStart + k;
         const value = weighted ? weightOf(weights![k], file, row) : 1;
-        builder!.add(idOf(pre![k], file, row), idOf(post![k], file, row), value, row);
+        const source = idOfValue(pre![k], () => placeOf(row, "pre"), exactTo[0]);
+        const target = idOfValue(post![k], () => placeOf(row, "post"), exactTo[1]);
+        builder!.add(source, target, value, row);
       }
     },
   });
   return builder!.build();
-}
-
-function idOf(cell: unknown, file: string, row: number): number | string {
-  if (typeof cell === "number" || typeof cell === "bigint" || typeof cell === "string") return canonicalId(cell);
-  throw new FileFormatError(`${file}: row ${row}`, "the id of a neuron", String(cell));
 }
 
 function weightOf(cell: unknown, file: string, row: number): number {

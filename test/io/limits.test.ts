@@ -136,7 +136,7 @@ test("a .npy header with extents that are no numbers, or texts of no width, is r
   const surrogate = await latin("half.npy", npy("<U1", "(1,)", "\x00\xd8\x00\x00"));
   await fails(() => readLabels(surrogate), "file-format", /Unicode characters/);
   const nan = await save("nan.npy", encodeNpy({ shape: [2], data: Float64Array.of(1, Number.NaN) }));
-  await fails(() => readLabels(nan), "file-format", /finite labels, got NaN for neuron 1/);
+  await fails(() => readLabels(nan), "file-format", /label 1: expected a label for every neuron .*got NaN/);
 });
 
 test("a header whose values are nested deeply is refused in a few words", async () => {

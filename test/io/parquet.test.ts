@@ -123,4 +123,45 @@ test("missing columns, cells that do not fit and other files are refused", async
   await fails(() => readParquetEdgeList(file), "file-format", /a Parquet file/);
 });
 
+test("ids in columns of doubles are whole numbers that are exact, or refused by row and column", async () => {
+  await write({ pre: ["DOUBLE", [0, 2, 10]], post: ["DOUBLE", [10, 1, 0]], weight: ["DOUBLE", [1, 2, 3]] });
+  const { csr, labels } = await readParquetEdgeList(file);
+  assert.is(labels, null);
+  assert.equal([csr.nRows, ...csr.colIdx], [11, 10, 2, 0]);
+  // As an INT64 column has them, beside a DOUBLE one.
+  await write({ pre: ["INT64", [10001n, 10002n]], post: ["DOUBLE", [10002, 10001]], weight: ["DOUBLE", [1, 2]] });
+  assert.equal((await readParquetEdgeList(file)).labels, ["10001", "10002"]);
+  // Two neighbours of 18 digits are the same double.
+  const rounded = ["720575940599457990", "720575940599457991"].map(Number);
+  await write({ pre: ["DOUBLE", rounded], post: ["INT32", [1, 2]], weight: ["DOUBLE", [1, 1]] });
+  await fails(() => readParquetEdgeList(file), "file-format", /row 0, column "pre"/, /ids below 2\^53/, /rounded/);
+  await write({ pre: ["FLOAT", [2 ** 24]], post: ["INT32", [1]], weight: ["DOUBLE", [1]] });
+  await fails(() => readParquetEdgeList(file), "file-format", /column "pre"/, /ids below 2\^24/);
+  for (const bad of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+    await write({ pre: ["DOUBLE", [0, bad]], post: ["INT32", [1, 0]], weight: ["DOUBLE", [1, 1]] });
+    await fails(
+      () => readParquetEdgeList(file),
+      "file-format",
+      /row 1, column "pre"/,
+      /the id of a neuron/,
+      new RegExp(String(bad)),
+    );
+  }
+});
+
+test("ids that are nothing, negative or text that is none are refused by row and column", async () => {
+  const cases = [
+    ["INT64", [1n, -1n]],
+    ["STRING", ["a", ""]],
+    ["STRING", ["a", "nan"]],
+    ["STRING", ["a", undefined]],
+    ["STRING", ["a", "b\u0000"]],
+    ["STRING", ["1", "01"]],
+  ] as const;
+  for (const [type, ids] of cases) {
+    await write({ pre: [type, ids], post: ["STRING", ["c", "d"]], weight: ["DOUBLE", [1, 1]] });
+    await fails(() => readParquetEdgeList(file), "file-format", /row 1, column "pre"/);
+  }
+});
+
 test.run();

@@ -1,0 +1,62 @@
+// Rows of a table to the neurons that they are about, by id: tables have an order of their own.
+
+import { FileFormatError, nearestName } from "../core/errors.ts";
+import { quoteText, quoteValue } from "../core/text.ts";
+import { idOfText, type NeuronId, settleIds } from "./neuronIds.ts";
+
+/** A column of ids as it stands in a file. */
+export interface IdColumn {
+  readonly file: string;
+  /** [rows], each one checked. */
+  readonly ids: readonly NeuronId[];
+  /** Where the i-th of them stands. */
+  placeOf(row: number): string;
+}
+
+/** So many examples are named of what is missing. */
+const EXAMPLES = 3;
+/** Longer names, and names among more than so many, are not compared with others: it would take seconds. */
+const HINT_LENGTH = 100;
+const HINT_NAMES = 100_000;
+
+/**
+ * The row of every neuron. Rows about other neurons are allowed: tables describe whole brains.
+ *
+ * @param wanted ids of the neurons, in the order of the connectome
+ * @returns [neurons]
+ * @throws {FileFormatError} a neuron that has no row, or two; ids that are ambiguous (`settleIds`)
+ */
+export function rowsOfIds(column: IdColumn, wanted: readonly NeuronId[]): Uint32Array {
+  const { file } = column;
+  const rowOf = new Map<NeuronId, number>();
+  const ids = wanted.map((id) => idOfText(String(id)));
+  const needed = new Set(settleIds(ids, (i) => `${file}: neuron ${i} of the connectome`));
+  if (needed.size < wanted.length)
+    throw new FileFormatError(file, "different ids of the connectome's neurons", "one twice");
+  settleIds(column.ids, column.placeOf).forEach((id, row) => {
+    const first = rowOf.get(id);
+    if (first !== undefined && needed.has(id)) {
+      throw new FileFormatError(column.placeOf(row), "every neuron once", `${quoteValue(id)} again`);
+    }
+    if (first === undefined) rowOf.set(id, row);
+  });
+  const missing = [...needed].filter((id) => !rowOf.has(id)).map(String);
+  if (missing.length > 0) {
+    const examples = missing.slice(0, EXAMPLES).map((id) => quoteText(id));
+    const hint = nearHint(missing[0]!, Array.from(rowOf.keys(), String));
+    const expected = `a row for each of the ${needed.size} neurons of the connectome`;
+    const more = missing.length > EXAMPLES ? ", …" : "";
+    throw new FileFormatError(file, expected, `none for ${missing.length}: ${examples.join(", ")}${more}${hint}`);
+  }
+  return Uint32Array.from(needed, (id) => rowOf.get(id)!);
+}
+
+/** " (did you mean …?)" with the name that is nearest, or nothing. */
+export function nearHint(name: string, known: readonly string[]): string {
+  if (name.length > HINT_LENGTH || known.length > HINT_NAMES) return "";
+  const near = nearestName(
+    name,
+    known.filter(({ length }) => length <= HINT_LENGTH),
+  );
+  return near === null ? "" : ` (did you mean ${quoteText(near)}?)`;
+}
