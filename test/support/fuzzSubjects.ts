@@ -51,12 +51,22 @@ const MARKET = "%%MatrixMarket matrix coordinate real general\n% made here\n4 4 
 const NEURONS =
   "index,cell_type,type_index,u,v,role,sign_class\n0,R1,0,0,0,input,exc\n1,Mi1,1,1,-1,hidden,inh\n2,T4a,2,0,1,output,mixed\n";
 const TYPES = "source_type,target_type,sign\nR1,L1,-1\nL1,Mi1,1\n";
+const TABLE = ",a,b,c\na,0,2,0\nb,-0.5,0,1\nc,0,0,3\n";
+const GRAPH = `<?xml version="1.0"?>
+<graphml xmlns="http://graphml.graphdrawing.org/xmlns"><key id="d0" for="edge" attr.name="w" attr.type="double"/>
+<graph edgedefault="directed"><node id="a"/><node id="b &amp; c"/>
+<edge source="a" target="b &amp; c"><data key="d0">2.5</data></edge>
+<edge source="b &amp; c" target="a"><data key="d0">-1</data></edge></graph></graphml>
+`;
 const CONFIG = "# a run\npreset: demo\nsteps: 20\nlr: 1e-3\nseed: 3\nsolver: euler\ngain: &g 2\n";
 
+const utf16 = (content: string): Uint8Array => new Uint8Array(Buffer.from(content, "utf16le"));
 const vector = (data: NumberArray): Uint8Array => encodeNpy({ shape: [data.length], data });
 
 /** Reads any connectome, square or not. */
 const connectome = (file: string): Promise<unknown> => readLabelledConnectome(file, { square: false });
+
+const graph = (file: string): Promise<unknown> => readLabelledConnectome(file, { square: false, weight: "w" });
 
 /** A file of the matrix as it is written. */
 async function written(dir: string, extension: string): Promise<Samples> {
@@ -215,6 +225,15 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   csv: { extension: ".csv", make: only(text(EDGES), text(NAMED)), read: connectome },
   tsv: { extension: ".tsv", make: only(text(EDGES.replaceAll(",", "\t"))), read: connectome },
   "csv.gz": { extension: ".csv.gz", make: packed(text(EDGES)), read: connectome },
+  "csv of UTF-16": { extension: ".csv", make: only(utf16(`\ufeff${EDGES}`)), read: connectome },
+  "csv, semicolons": { extension: ".csv", make: only(text(EDGES.replaceAll(",", ";"))), read: connectome },
+  "matrix with names": {
+    extension: ".csv",
+    make: only(text(TABLE)),
+    read: (file) => readLabelledConnectome(file, { square: false, rows: "pre" }),
+  },
+  graphml: { extension: ".graphml", make: only(text(GRAPH)), read: graph },
+  "graphml, packed": { extension: ".graphml.gz", make: packed(text(GRAPH)), read: graph },
   gzip: { extension: ".csv.gz", make: only(gz(text(EDGES))), read: connectome },
   parquet: {
     extension: ".parquet",
