@@ -26,12 +26,8 @@ export interface IdxArray {
  * @throws {FileFormatError} another magic number, too few bytes (`code` "file-truncated") or bytes left over
  */
 export function decodeIdx(bytes: Uint8Array, nDims: number, file: string): IdxArray {
-  checkMagic(bytes, nDims, file);
+  const { shape, count } = headerOf(bytes, nDims, file);
   const headerBytes = headerBytesOf(nDims);
-  if (bytes.length < headerBytes) throw truncated(file, `an IDX header of ${headerBytes} bytes`, bytes.length);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const shape = Array.from({ length: nDims }, (_, d) => view.getUint32(4 + 4 * d));
-  const count = shape.reduce((product, extent) => product * extent, 1);
   const found = bytes.length - headerBytes;
   const expected = `${count} bytes of data for ${shape.join(" × ")}`;
   if (found < count) throw truncated(file, expected, found);
@@ -42,8 +38,18 @@ export function decodeIdx(bytes: Uint8Array, nDims: number, file: string): IdxAr
 /** Reads an IDX file, plain or gzip by content. Errors as `decodeIdx`, and a missing or unreadable file. */
 export async function readIdx(file: string, nDims: number): Promise<IdxArray> {
   const packed = await readBytes(file, "an IDX file");
-  const bytes = await unpackGzip(packed, file, (head) => checkMagic(head, nDims, file));
-  return decodeIdx(bytes, nDims, file);
+  const lengthOf = (head: Uint8Array): number => headerBytesOf(nDims) + headerOf(head, nDims, file).count;
+  return decodeIdx(await unpackGzip(packed, file, lengthOf), nDims, file);
+}
+
+/** What the first bytes say of the data. */
+function headerOf(bytes: Uint8Array, nDims: number, file: string): { shape: number[]; count: number } {
+  checkMagic(bytes, nDims, file);
+  const headerBytes = headerBytesOf(nDims);
+  if (bytes.length < headerBytes) throw truncated(file, `an IDX header of ${headerBytes} bytes`, bytes.length);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const shape = Array.from({ length: nDims }, (_, d) => view.getUint32(4 + 4 * d));
+  return { shape, count: shape.reduce((product, extent) => product * extent, 1) };
 }
 
 function headerBytesOf(nDims: number): number {

@@ -142,25 +142,31 @@ export function isGzip(bytes: Uint8Array): boolean {
 /**
  * The bytes themselves, or what they unpack to when they are gzip.
  *
- * @param checkHead throws where the first bytes are none of the kind wanted; called before the rest is unpacked
- * @throws {FileFormatError} truncated or damaged gzip, more than `unpackLimit` grants ("file-limit"); what `checkHead` throws
+ * @param lengthOf how many bytes the content has by its head, `Infinity` where that does not say; throws where it is none of the kind
+ *   wanted, before the rest is unpacked
+ * @throws {FileFormatError} truncated or damaged gzip, more than the head says, or than `unpackLimit` grants ("file-limit"); what
+ *   `lengthOf` throws
  */
 export async function unpackGzip(
   bytes: Uint8Array,
   file: string,
-  checkHead: (head: Uint8Array) => void = () => {},
+  lengthOf: (head: Uint8Array) => number,
 ): Promise<Uint8Array> {
   if (!isGzip(bytes)) {
-    checkHead(bytes);
+    lengthOf(bytes);
     return bytes;
   }
+  const most = unpackLimit(bytes.length);
+  let claimed = Number.POSITIVE_INFINITY;
   try {
     const head = headOfGzip(bytes);
     // Of a file that was cut off the end is the better thing to say.
-    if (head.length >= MAGIC_BYTES) checkHead(head);
-    return plain(await gunzipAsync(bytes, { maxOutputLength: unpackLimit(bytes.length) }));
+    if (head.length >= MAGIC_BYTES) claimed = lengthOf(head);
+    if (claimed !== Number.POSITIVE_INFINITY && claimed > most) throw tooMuchGzip(file);
+    return plain(await gunzipAsync(bytes, { maxOutputLength: Math.min(most, claimed + 1) }));
   } catch (cause) {
-    throw gzipError(file, cause);
+    if (errnoOf(cause) !== "ERR_BUFFER_TOO_LARGE" || claimed >= most) throw gzipError(file, cause);
+    throw new FileFormatError(file, `${claimed} bytes when unpacked`, "more (bytes left over)");
   }
 }
 

@@ -1,7 +1,7 @@
 // Edge lists in Parquet files, FlyWire's form.
 
 import { FileFormatError } from "../core/errors.ts";
-import { quoteText } from "../core/text.ts";
+import { quoteText, quoteValue } from "../core/text.ts";
 import { columnIndex } from "./delimited.ts";
 import type { EdgeColumns } from "./edgeList.ts";
 import { type EdgeList, EdgeListBuilder, type NeuronIdOptions, type PlaceOf } from "./edgeListBuilder.ts";
@@ -54,5 +54,5 @@ export async function readParquetEdgeList(file: string, options: ParquetOptions 
 function weightOf(cell: unknown, file: string, row: number): number {
   const value = typeof cell === "bigint" ? Number(cell) : cell;
   if (typeof value === "number" && Number.isFinite(value)) return value;
-  throw new FileFormatError(`${file}: row ${row}`, "a finite weight", String(cell));
+  throw new FileFormatError(`${file}: row ${row}`, "a finite weight", quoteValue(cell));
 }

@@ -172,6 +172,7 @@ async function openTorchZip(file: string): Promise<ZipArchive> {
   const unpacked = await unpackGzip(packed, file, (bytes) => {
     refuseLegacy(bytes, file);
     checkZip(bytes, file, expected);
+    return Number.POSITIVE_INFINITY;
   });
   return openZipBytes(unpacked, file, expected, packed.length);
 }

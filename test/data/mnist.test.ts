@@ -61,6 +61,12 @@ test("what is no IDX file is refused before it is unpacked", async () => {
   const images = idx([1000, side, side], new Uint8Array(1000 * side * side));
   const bomb = await save("bomb", { "train-images-idx3-ubyte": images }, true);
   await fails(() => readMnist(bomb), "file-limit", /train-images-idx3-ubyte\.gz/, /gunzip/);
+  const long = await save(
+    "long",
+    { "train-images-idx3-ubyte": new Uint8Array([...idx([2, 28, 28], new Uint8Array(1568)), 0, 0]) },
+    true,
+  );
+  await fails(() => readMnist(long), "file-format", /train-images-idx3-ubyte\.gz.*1584 bytes/, /left over/);
 });
 
 test("a label outside the classes is named with its place", async () => {

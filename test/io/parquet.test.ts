@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { type BasicType, parquetWriteBuffer } from "hyparquet-writer";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -47,6 +48,69 @@ test("indices, text and single precision are read as what they are", async () =>
   assert.equal(csr.values, Float32Array.of(-1.5, 0.5));
   await write({ pre: ["STRING", ["x", "y"]], post: ["STRING", ["y", "y"]] });
   assert.equal((await readParquetEdgeList(file, { weight: null })).labels, ["x", "y"]);
+});
+
+/** Columns of 400 edges among eleven neurons; pages have dictionaries, the first column's with indices of two bits. */
+function packed(codec: "GZIP" | "BROTLI" | "ZSTD" | "LZ4_RAW", pack: (page: Uint8Array) => Uint8Array): Uint8Array {
+  const column = (name: string, power: number, modulus: number) => ({
+    ...{ name, type: "INT64" as const },
+    data: BigInt64Array.from({ length: 400 }, (_, k) => BigInt(k ** power % modulus)),
+  });
+  const weight = { name: "weight", type: "DOUBLE" as const, data: new Float64Array(400).fill(1) };
+  const columnData = [column("pre", 2, 7), column("post", 3, 11), weight];
+  return new Uint8Array(parquetWriteBuffer({ columnData, codec, compressors: { [codec]: pack } }));
+}
+
+/** A frame of Zstandard with a single block that is stored as it is (RFC 8878, §3.1.1). */
+function zstdStored(page: Uint8Array): Uint8Array {
+  const n = page.length;
+  const block = (n << 3) | 1;
+  const head = [0x28, 0xb5, 0x2f, 0xfd, 0xa0, n & 255, (n >> 8) & 255, (n >> 16) & 255, 0];
+  return Uint8Array.of(...head, block & 255, (block >> 8) & 255, (block >> 16) & 255, ...page);
+}
+
+/** A block of LZ4 that is literals only. */
+function lz4Stored(page: Uint8Array): Uint8Array {
+  const n = page.length;
+  const more = n < 15 ? [] : [...Array.from({ length: Math.floor((n - 15) / 255) }, () => 255), (n - 15) % 255];
+  return Uint8Array.of(Math.min(n, 15) << 4, ...more, ...page);
+}
+
+test("pages packed with gzip, Brotli, Zstandard and LZ4 read the same", async () => {
+  const pages = [
+    packed("GZIP", (page) => new Uint8Array(gzipSync(page))),
+    packed("BROTLI", (page) => new Uint8Array(brotliCompressSync(page))),
+    packed("ZSTD", zstdStored),
+    packed("LZ4_RAW", lz4Stored),
+  ];
+  for (const bytes of pages) {
+    await writeFile(file, bytes);
+    const { csr } = await readParquetEdgeList(file);
+    assert.is(csr.nRows, 11);
+    assert.is(csr.nnz + csr.duplicatesSummed, 400);
+    assert.is(
+      [...csr.values].reduce((a, b) => a + b, 0),
+      400,
+    );
+  }
+});
+
+test("a page whose runs go on and on ends the decoder, not this process", async () => {
+  // A run of 2^31 − 1 indices: the library grows its array until V8 ends the process.
+  const endless = (page: Uint8Array): Uint8Array => {
+    const own = page.slice();
+    if (own[0] === 2) own.set([0xfe, 0xff, 0xff, 0xff, 0x0f], 1);
+    return new Uint8Array(gzipSync(own));
+  };
+  await writeFile(file, packed("GZIP", endless));
+  await fails(() => readParquetEdgeList(file), "file-limit", /edges\.parquet/, /decoded within \d+ s and \d+ MiB/);
+});
+
+test("a file that claims more rows than it can hold is refused", async () => {
+  const rows = 2 ** 21;
+  const weight = { name: "weight", type: "BOOLEAN" as const, data: new Array<boolean>(rows).fill(true) };
+  await writeFile(file, new Uint8Array(parquetWriteBuffer({ columnData: [weight], rowGroupSize: rows })));
+  await fails(() => readParquetEdgeList(file, { pre: 0, post: 0 }), "file-limit", /at most \d+ rows/, /2097152/);
 });
 
 test("missing columns, cells that do not fit and other files are refused", async () => {
