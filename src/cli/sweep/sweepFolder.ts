@@ -3,7 +3,6 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { stringify } from "yaml";
 import { ArgumentError, FileFormatError } from "../../core/errors.ts";
 import { printable, shortened } from "../../core/text.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
@@ -21,6 +20,7 @@ import { VERSION } from "../../train/version.ts";
 import { resolveConfig, settingsOf } from "../configLayers.ts";
 import { RUN_FILES } from "../runFolder.ts";
 import { RunLock } from "../runLock.ts";
+import { yamlText } from "../yamlFile.ts";
 import { checkRunName, type PlannedRun } from "./plan.ts";
 
 export type RunStatus = "waiting" | "running" | "interrupted" | "failed" | "finished";
@@ -90,7 +90,7 @@ export class SweepFolder {
       runs: runs.map(({ name, options, settings }) => ({ name, options: Object.keys(options), settings })),
     };
     await replaceFile(join(this.path, RECORD), [`${JSON.stringify(record, null, 2)}\n`]);
-    for (const { name, settings } of runs) await replaceFile(this.config(name), [stringify(settings)]);
+    for (const { name, settings } of runs) await replaceFile(this.config(name), [yamlText(settings)]);
   }
 
   /**
