@@ -79,10 +79,11 @@ export {
   writeConnectome,
 } from "./io/connectome.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
+export type { ExtentOptions } from "./io/limits.ts";
 export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
 export { readNpy, writeNpy } from "./io/npy.ts";
-export { readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
-export { readSparsePt } from "./io/pt.ts";
+export { type ReadNpzOptions, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
+export { type ReadPtOptions, readSparsePt } from "./io/pt.ts";
 export {
   readSafetensors,
   type SafeTensor,
