@@ -15,6 +15,7 @@ import {
 } from "../io/connectome.ts";
 import { writeLabels } from "../io/labels.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -69,14 +70,14 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
       dtype: type,
       labels: labels?.length ?? null,
     };
-    process.stdout.write(`${JSON.stringify(report)}\n`);
+    writeJson(report);
     return;
   }
   const summed = duplicatesSummed > 0 ? `, ${duplicatesSummed} repeated entries summed` : "";
   const named = describeLabels(labels);
   const kept = labelsFile === undefined ? "--labels FILE keeps them" : `kept in ${labelsFile}`;
-  process.stdout.write(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
-  if (named !== "") process.stdout.write(`${named} (${kept})\n`);
+  writeText(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
+  if (named !== "") writeText(`${named} (${kept})\n`);
 }
 
 function valuesAs(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {

@@ -7,6 +7,7 @@ import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { SOLVERS } from "./config.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
 import { tableauOf } from "./solver.ts";
 import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
@@ -61,10 +62,8 @@ async function run(file: string, given: GivenOptions): Promise<void> {
     dtype: given.dtype,
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
-  const report = given.json
-    ? `${JSON.stringify({ file, ...inspection, labels: labels?.length ?? null })}\n`
-    : textOf(file, inspection, labels);
-  process.stdout.write(report);
+  if (given.json) writeJson({ file, ...inspection, labels: labels?.length ?? null });
+  else writeText(textOf(file, inspection, labels));
 }
 
 /** The report for people. */

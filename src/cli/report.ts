@@ -15,6 +15,7 @@ import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { openPage } from "./openPage.ts";
 import { readBegunConfig } from "./resume.ts";
@@ -60,7 +61,8 @@ export function register(program: Command): void {
     const { out, png = false, open = false, json = false } = given;
     const settings = settingsAmong(KEYS, given);
     const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
-    process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${written.file}\n`);
+    if (json) writeJson(written);
+    else writeText(`${written.file}\n`);
     if (open) await openPage(written.file);
   });
 }

@@ -78,3 +78,33 @@ function endsOf(text: string, limit: number): [head: string, tail: string] {
   const head = text.slice(0, isHighSurrogate(text.charCodeAt(first - 1)) ? first - 1 : first);
   return [head, text.slice(isHighSurrogate(text.charCodeAt(last - 1)) ? last + 1 : last)];
 }
+
+/** The beginning of a text that is longer than `limit` characters, with "…" for the rest. */
+export function clipped(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const end = Math.max(1, limit - 1);
+  return `${text.slice(0, isHighSurrogate(text.charCodeAt(end - 1)) ? end - 1 : end)}…`;
+}
+
+/** Text for an attribute or the inside of an element of SVG and HTML; what XML 1.0 (§2.2) has no place for is made visible. */
+export function escapeMarkup(text: string): string {
+  return printable(text)
+    .replace(/[\ufffe\uffff]/g, escaped)
+    .replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+/** Text for a line or a cell of a table in Markdown (GitHub's, too), which shows it as it is. */
+export function escapeMarkdown(text: string): string {
+  const entities = printable(text).replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
+  return entities.replace(/[\\`*_[\]|~$]/g, "\\$&");
+}
+
+/** A cell of CSV (RFC 4180). Text that a spreadsheet takes for a formula stays as it is: programs read these files, too. */
+export function csvCell(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** One word for a POSIX shell. */
+export function shellWord(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -5,7 +5,7 @@ import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { printable, quoteText, shortened } from "../core/text.ts";
 import { parseDecimal, parseWhole } from "./decimal.ts";
 import { nearHint } from "./joinIds.ts";
-import { idOfText, isMissing, type NeuronId } from "./neuronIds.ts";
+import { checkIdText, idOfText, isMissing, type NeuronId } from "./neuronIds.ts";
 import { forEachLine } from "./textLines.ts";
 import { listOf } from "./zip.ts";
 
@@ -119,6 +119,17 @@ export class Row {
   id(i: number): NeuronId {
     const whole = this.whole(i);
     return whole >= 0 ? whole : idOfText(this.text(i));
+  }
+
+  /**
+   * The id in cell i.
+   *
+   * @throws {FileFormatError} as `checkIdText`
+   */
+  checkedId(i: number): NeuronId {
+    const id = this.id(i);
+    if (typeof id === "string") checkIdText(id, () => this.place(i));
+    return id;
   }
 
   /** Where cell i stands, for messages. */

@@ -51,6 +51,26 @@ export function rowsOfIds(column: IdColumn, wanted: readonly NeuronId[]): Uint32
   return Uint32Array.from(needed, (id) => rowOf.get(id)!);
 }
 
+/** Names under which tables have the ids of their neurons. */
+const ID_NAMES = /^(id|(neuron|body|root|pt[ _]root|cell|skeleton)[ _]?id)$/i;
+
+/**
+ * The column that shows that the rows of a table have the order of a connectome, since it must count 0, 1, 2, …: `index`, or else the
+ * ids of the neurons.
+ *
+ * @param except a column that is read for itself
+ * @returns its name; null: nothing shows it
+ */
+export function orderColumn(names: readonly string[], except: string | null = null): string | null {
+  const name = names.includes("index") ? "index" : names.find((other) => ID_NAMES.test(other));
+  return name === undefined || name === except ? null : name;
+}
+
+/** What the column of the order must say of a neuron. */
+export function orderExpected(neuron: number): string {
+  return `index ${neuron}, as rows are in the order of the connectome (where it has ids, join by them: option \`ids\`)`;
+}
+
 /** " (did you mean …?)" with the name that is nearest, or nothing. */
 export function nearHint(name: string, known: readonly string[]): string {
   if (name.length > HINT_LENGTH || known.length > HINT_NAMES) return "";

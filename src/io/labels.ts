@@ -5,8 +5,8 @@ import { compareText, quoteText } from "../core/text.ts";
 import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row, type TableFormat } from "./delimited.ts";
 import { replaceFile } from "./durable.ts";
 import { readBytes } from "./files.ts";
-import { rowsOfIds } from "./joinIds.ts";
-import { checkIdText, hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
+import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
+import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 import { decodeNpy, decodeNpyStrings, parseNpyHeader, shapeText } from "./npy.ts";
 import { readDensePt } from "./pt.ts";
 
@@ -56,7 +56,8 @@ export const LABEL_EXTENSIONS: readonly string[] = [
  * cells are), a vector of whole numbers (.pt). A table is joined with the connectome by `ids`, other files have the order of its rows.
  *
  * @throws {FileFormatError} missing or damaged file, another extension, no such column, not one dimension, another number of labels, a
- *   label that is none, a neuron without a row or with two; without `ids`, a column "index" that does not count from 0
+ *   label that is none, a neuron without a row or with two; without `ids`, a column `index`, or else of ids, that does not
+ *   count 0, 1, 2, …
  * @throws {ArgumentError} a table with several columns and none chosen, `ids` for a file without ids
  */
 export async function readLabels(file: string, options: ReadLabelsOptions = {}): Promise<NeuronLabels> {
@@ -155,12 +156,7 @@ class LabelColumn {
   }
 
   add(row: Row): void {
-    const idPlace = this.#idPlace;
-    if (idPlace !== null) {
-      const id = row.id(idPlace);
-      if (typeof id === "string") checkIdText(id, () => row.place(idPlace));
-      this.#ids.push(id);
-    }
+    if (this.#idPlace !== null) this.#ids.push(row.checkedId(this.#idPlace));
     this.#lines.push(row.line);
     this.#texts.push(row.text(this.place));
     const number = row.number(this.place);
@@ -200,7 +196,7 @@ class LabelColumn {
 async function readColumn(file: string, options: ReadLabelsOptions): Promise<(string | number)[]> {
   const { column, ids, idColumn = "id" } = options;
   let labels: LabelColumn | undefined;
-  let index: number | null = null;
+  let order: number | null = null;
   let maybeHeader = false;
   await forEachRow(file, "a table of labels (CSV)", options, {
     isHeader(first) {
@@ -218,14 +214,11 @@ async function readColumn(file: string, options: ReadLabelsOptions): Promise<(st
       }
       const indexOf = (asked: Column): number => columnIndex(asked, names, width, file);
       labels = new LabelColumn(file, column === undefined ? 0 : indexOf(column), ids ? indexOf(idColumn) : null);
-      const counter = !ids && names ? names.indexOf("index") : -1;
-      index = counter >= 0 && counter !== labels.place ? counter : null;
+      const counter = ids || !names ? null : orderColumn(names, names[labels.place]);
+      order = counter === null ? null : indexOf(counter);
     },
     row(row) {
-      if (index !== null && row.number(index) !== labels!.length) {
-        const order = "as rows have the order of the connectome (or `ids`, to join by id)";
-        throw row.error(index, `${labels!.length}, ${order}`);
-      }
+      if (order !== null && row.number(order) !== labels!.length) throw row.error(order, orderExpected(labels!.length));
       labels!.add(row);
     },
   });

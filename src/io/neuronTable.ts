@@ -3,8 +3,8 @@
 import { FileFormatError } from "../core/errors.ts";
 import { compareText, quoteText } from "../core/text.ts";
 import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row } from "./delimited.ts";
-import { rowsOfIds } from "./joinIds.ts";
-import { checkIdText, hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
+import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
+import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 
 /** Whether a neuron gets the input, is read out, or neither. */
 export type NeuronRole = "input" | "hidden" | "output";
@@ -43,7 +43,7 @@ export interface ReadNeuronTableOptions {
 }
 
 const DEFAULT_ID = "id";
-const OPTIONAL = ["index", "type_index", "u", "v", "role", "sign_class"] as const;
+const OPTIONAL = ["type_index", "u", "v", "role", "sign_class"] as const;
 type Optional = (typeof OPTIONAL)[number];
 const ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
 const SIGNS: ReadonlyMap<string, number> = new Map([
@@ -74,11 +74,11 @@ interface TableRow {
  * one line per neuron. The hexagonal column (u, v) lies at x = 1.5 v, y = −√3 (u + v/2); both axes are then scaled to [0, 1]. Types
  * without type_index are numbered in the order of their names.
  *
- * Lines have the order of the connectome (a column `index` must count from 0), unless its neurons have ids: then they are joined
- * by them, see `ids`. Lines about other neurons are then allowed.
+ * Lines have the order of the connectome (a column `index`, or else of ids, must count from 0), unless its neurons have ids: then
+ * they are joined by them, see `ids`. Lines about other neurons are then allowed.
  *
  * @throws {FileFormatError} missing file or column, a line that does not fit (with its number and column), a neuron without a line or
- *   with two; without `ids`, a table with ids but without an index
+ *   with two
  */
 export async function readNeuronTable(file: string, options: ReadNeuronTableOptions = {}): Promise<NeuronTable> {
   const { ids: wanted = null, idColumn = DEFAULT_ID, missing, delimiter } = options;
@@ -86,6 +86,7 @@ export async function readNeuronTable(file: string, options: ReadNeuronTableOpti
   const ids: NeuronId[] = [];
   let typePlace = 0;
   let idPlace = 0;
+  let order: number | null = null;
   let place: ReadonlyMap<Optional, number> = new Map();
   const format = { header: true, ...(delimiter !== undefined && { delimiter }) };
   await forEachRow(file, "a table of neurons (CSV)", format, {
@@ -96,17 +97,14 @@ export async function readNeuronTable(file: string, options: ReadNeuronTableOpti
       if (place.has("u") !== place.has("v"))
         throw new FileFormatError(file, "columns u and v, or neither", "one of them");
       if (wanted !== null) idPlace = idIndex(file, idColumn, names!);
-      else if (!place.has("index") && names!.includes(DEFAULT_ID)) {
-        const expected = "a column index, the position of a neuron in the connectome, whose file has no ids";
-        throw new FileFormatError(file, expected, `columns ${namesText(names!)}`);
-      }
+      const counter = wanted === null ? orderColumn(names!) : null;
+      order = counter === null ? null : indexOf(counter);
     },
     row(row) {
-      if (wanted !== null) {
-        const id = row.id(idPlace);
-        if (typeof id === "string") checkIdText(id, () => row.place(idPlace));
-        ids.push(id);
-      } else checkIndex(row, place.get("index"), rows.length);
+      if (wanted !== null) ids.push(row.checkedId(idPlace));
+      else if (order !== null && row.number(order) !== rows.length) {
+        throw row.error(order, orderExpected(rows.length));
+      }
       rows.push(tableRow(row, typePlace, place, missing));
     },
   });
@@ -125,10 +123,6 @@ function idIndex(file: string, column: Column, names: readonly string[]): number
   if (typeof column === "number" || names.includes(column)) return columnIndex(column, names, names.length, file);
   const expected = `a column ${quoteText(column)} with the ids of the neurons, which the connectome's file has`;
   throw new FileFormatError(file, expected, `columns ${namesText(names)}`);
-}
-
-function checkIndex(row: Row, at: number | undefined, expected: number): void {
-  if (at !== undefined && row.number(at) !== expected) throw row.error(at, `index ${expected}`);
 }
 
 function tableRow(row: Row, typePlace: number, place: ReadonlyMap<Optional, number>, missing?: string): TableRow {

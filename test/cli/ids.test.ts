@@ -96,7 +96,11 @@ test("without ids a table has the order of the connectome and its length", async
   assert.equal((await load(edges, "cell_type\nA\nB\nC\n")).table!.count, 3);
   await fails(() => load(edges, "cell_type\nA\nB\n"), "file-format", /table\.csv: expected 3 neurons/, /got 2/);
   await fails(() => load(edges, "index,cell_type\n1,B\n0,A\n2,C\n"), "file-format", /expected index 0/);
-  await fails(() => load(edges, "id,cell_type\n1,B\n0,A\n2,C\n"), "file-format", /a column index/);
+  await fails(
+    () => load(edges, "id,cell_type\n1,B\n0,A\n2,C\n"),
+    "file-format",
+    /column "id": expected index 0, .*join by them/,
+  );
 });
 
 test("a table without roles or places wires as no table does, unless they are asked for", async () => {

@@ -1,6 +1,19 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { jsonText, printable, quoteText, quoteValue, shortened } from "../../src/core/text.ts";
+import {
+  clipped,
+  csvCell,
+  escapeMarkdown,
+  escapeMarkup,
+  jsonText,
+  printable,
+  quoteText,
+  quoteValue,
+  shellWord,
+  shortened,
+} from "../../src/core/text.ts";
 
 const test = suite("text");
 
@@ -63,6 +76,40 @@ test("JSON for a terminal is still the same JSON", () => {
   assert.equal(JSON.parse(jsonText(value)), value);
   assert.equal(JSON.parse(jsonText(value, 2)), value);
   assert.match(jsonText(value, 2), /^[\x20-\x7e\n]+$/);
+});
+
+const HOSTILE = `<script>alert("x")</script>'&\n| a |${ESC}[2J\u0000\u0085\ufffe\uffff\ud800![x](http://x)\`*_~$`;
+
+test("markup shows any text, and has no character that XML refuses", () => {
+  const markup = escapeMarkup(HOSTILE);
+  assert.not.match(markup, /[<>"'\ufffe\uffff]|\p{Cc}|\p{Cs}|&(?!#\d+;)/u);
+  const shown = markup.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));
+  assert.match(shown, '<script>alert("x")</script>\'&\\n| a |\\u001b[2J\\u0000\\u0085\\ufffe\\uffff\\ud800');
+});
+
+test("a cell of a Markdown table stays one cell, without HTML, links or emphasis", () => {
+  const cell = escapeMarkdown(HOSTILE);
+  assert.not.match(cell, /[<>\n]|(?<!\\)[|`*_[\]~$]/);
+  assert.match(cell, "&#60;script&#62;");
+  assert.is(escapeMarkdown("0.001, 97.4 ± 0.1 %"), "0.001, 97.4 ± 0.1 %");
+});
+
+test("a cell of CSV is read back as it was", () => {
+  assert.is(csvCell("a"), "a");
+  assert.is(csvCell('a,"b"\n'), '"a,""b""\n"');
+  assert.is(csvCell("=1+1"), "=1+1");
+});
+
+test("a clipped text says so, and has no half characters", () => {
+  assert.is(clipped("abc", 3), "abc");
+  assert.is(clipped("abcd", 3), "ab…");
+  assert.is(clipped("a🧠bc", 3), "a…");
+});
+
+test("a word for the shell is one word, whatever is in it", async () => {
+  const words = ["a b", "it's", "$(touch x)", "`touch x`", "\n touch x\n", '\\" !! *', "-n"];
+  const { stdout } = await promisify(execFile)("sh", ["-c", `printf '%s\\0' ${words.map(shellWord).join(" ")}`]);
+  assert.equal(stdout.split("\0").slice(0, -1), words);
 });
 
 test.run();

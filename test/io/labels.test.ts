@@ -103,8 +103,23 @@ test("labels are joined with a connectome by id, whatever the order of either fi
     "B",
     "C",
   ]);
-  // Without ids, in the order of the file.
-  assert.equal(await labelsOf(TABLE, { column: "type" }), ["C", "A", "B", "D"]);
+  // A table with ids is not taken to have the order of the connectome; the ids themselves are read in the order of the file.
+  for (const given of [{}, { ids: null }]) {
+    await fails(
+      () => labelsOf(TABLE, { column: "type", ...given }),
+      "file-format",
+      /:2, column "id": expected index 0, .*join/,
+    );
+  }
+  for (const name of ["bodyId", "root_id", "Root ID", "neuron_id", "pt_root_id"]) {
+    await fails(
+      () => labelsOf(TABLE.replace("id", name), { column: "type" }),
+      "file-format",
+      /expected index 0, .*join by them/,
+    );
+  }
+  assert.equal(await labelsOf(TABLE, { column: "id" }), [30, 9, 10, 777]);
+  assert.equal(await labelsOf(TABLE.replace("id", "key"), { column: "type", ids: null }), ["C", "A", "B", "D"]);
 });
 
 test("neurons without a row or with two, and ids of which nobody knows what they are, are refused by name", async () => {
@@ -145,7 +160,7 @@ test("by position, an index in the table must count from 0", async () => {
   await fails(
     () => labelsOf("index,type\n1,B\n0,A\n", { column: "type" }),
     "file-format",
-    /l\.csv:2, column "index": expected 0/,
+    /l\.csv:2, column "index": expected index 0/,
   );
   assert.equal(await labelsOf("index,type\n1,B\n0,A\n", { column: "type", ids: [0, 1], idColumn: "index" }), [
     "A",
@@ -155,7 +170,7 @@ test("by position, an index in the table must count from 0", async () => {
 
 test("labels that are none are refused where they stand, or get a name", async () => {
   for (const none of ["", "nan", "NaN", "NA", "<NA>", "None", "null"]) {
-    const text = `id,type\n1,A\n2,${none}\n`;
+    const text = `id,type\n0,A\n1,${none}\n`;
     await fails(
       () => labelsOf(text, { column: "type" }),
       "file-format",
@@ -164,15 +179,15 @@ test("labels that are none are refused where they stand, or get a name", async (
     );
     assert.equal(await labelsOf(text, { column: "type", missing: "unknown" }), ["A", "unknown"]);
     // The rows of other neurons do not matter.
-    assert.equal(await labelsOf(text, { column: "type", ids: [1] }), ["A"]);
+    assert.equal(await labelsOf(text, { column: "type", ids: [0] }), ["A"]);
   }
-  await fails(() => labelsOf("id,n\n1,3\n2,inf\n", { column: "n" }), "file-format", /"inf"/);
+  await fails(() => labelsOf("id,n\n0,3\n1,inf\n", { column: "n" }), "file-format", /"inf"/);
   await fails(
-    () => labelsOf("id,type\n1,A\u0000\n", { column: "type" }),
+    () => labelsOf("id,type\n0,A\u0000\n", { column: "type" }),
     "file-format",
     /visible characters, got "A\\u0000"/,
   );
-  await fails(() => labelsOf(Buffer.from("id,type\n1,T\xe8\n", "latin1"), { column: "type" }), "file-format", /0xe8/);
+  await fails(() => labelsOf(Buffer.from("id,type\n0,T\xe8\n", "latin1"), { column: "type" }), "file-format", /0xe8/);
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
     await writeNpy(join(dir, "nan.npy"), { shape: [2], data: Float64Array.of(1, bad) });
     await fails(() => readLabels(join(dir, "nan.npy")), "file-format", /label 1/, new RegExp(String(bad)));
@@ -197,7 +212,7 @@ test("the first line of a column without a name is a label or not, by what follo
   assert.equal(await labelsOf("type\nMi9\nTm1\n", { neurons: 2 }), ["Mi9", "Tm1"]);
   assert.equal(await labelsOf("cluster\n4\n2\n"), [4, 2]);
   assert.equal(await labelsOf("4\n2\n"), [4, 2]);
-  assert.equal(await labelsOf("id;type\n7;A\n", { column: 1, header: true }), ["A"]);
+  assert.equal(await labelsOf("id;type\n0;A\n", { column: 1, header: true }), ["A"]);
   await fails(() => labelsOf("Tm1\nMi9\nTm1\n"), "file-format", /l\.csv:1, column 0/, /header: true or false/, /"Tm1"/);
   await fails(() => labelsOf("1,Tm1\n2,Mi9\n", { column: 1 }), "file-format", /header: true or false/);
 });
