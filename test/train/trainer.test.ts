@@ -1,5 +1,6 @@
 import * as assert from "uvu/assert";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { absolute } from "../../src/data/connectomes.ts";
 import { ConnectomeClassifier } from "../../src/models/classifier.ts";
 import { SGD } from "../../src/train/optimizer.ts";
 import { type StepMetrics, Trainer, TrainingError } from "../../src/train/trainer.ts";
@@ -227,7 +228,7 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
 
   test("a model in discrete time trains the same way, without solver metrics", async ({ backend }) => {
     const model = new ConnectomeClassifier(backend, {
-      rnn: { inputSize: 24, numNeurons: 24, connectome: sparseMatrix(), neuronNonlinearity: "Tanh" },
+      rnn: { inputSize: 24, numNeurons: 24, connectome: absolute(sparseMatrix()), neuronNonlinearity: "Tanh" },
       numClasses: 3,
       fcDim: null,
     });
