@@ -63,6 +63,8 @@ function listed(where: string, times: ArrayLike<number>, options: TimeOptions, d
       const order = `${forward ? "ascending" : "descending"} times, distinct in ${dtype}`;
       throw new ArgumentError(where, "times", order, `${times[i]} after ${times[i - 1]} at ${i}`);
     }
+  });
+  ts.forEach((t, i) => {
     if (isAfter(start, t) || isAfter(t, end))
       throw new ArgumentError(where, "times", `times from ${startTime} to ${endTime}`, `${times[i]} at ${i}`);
   });
