@@ -316,7 +316,8 @@ forEachBackend("samples that fail", ["f64", "f32"], define);
 if (hasAdapter) {
   const test = suite<WithBackend>("samples that fail, webgpu", {} as WithBackend);
   test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
+    // As many lanes as the CPU has, so that batches run in as many parts.
+    context.backend = await createWebGpuBackend({ maxLanes: 16 });
   });
   define(test);
   test.after(({ backend }) => backend.dispose());
