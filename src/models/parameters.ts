@@ -13,8 +13,6 @@ import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
 import { type Constraint, checkMinimum, checkSigns } from "./constraint.ts";
 
-export type { Constraint } from "./constraint.ts";
-
 /** A parameter of a model, on the device. */
 export interface Parameter {
   readonly name: string;
@@ -42,6 +40,7 @@ interface Owned extends Parameter {
   readonly buffers: readonly { release(): void }[];
 }
 
+/** Whether a parameter is trained, and what its values must satisfy. */
 export interface ParameterOptions {
   readonly trainable: boolean;
   readonly constraint?: Constraint;

@@ -13,9 +13,10 @@ import { ShapeError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
 import { ConnectomeODERNN, type SolveOptions } from "./connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "./connectomeRnn.ts";
+import type { Constraint } from "./constraint.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
 import type { ConnectomeNetworkOptions } from "./options.ts";
-import { type Constraint, ParameterSet } from "./parameters.ts";
+import { ParameterSet } from "./parameters.ts";
 import { outputProgram, outputReverseProgram, outputValue } from "./projection.ts";
 
 /** A plain network in discrete time. */

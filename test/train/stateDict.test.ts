@@ -134,7 +134,7 @@ forEachBackend("state dictionaries", ["f32", "f64"], (test) => {
   });
 
   test("a plain network has no signs", async ({ backend }) => {
-    const connectivityHh = sparseMatrix();
+    const connectivityHh = absolute(sparseMatrix());
     const model = new SparseRNN(backend, { inputSize: NEURONS, hiddenSize: NEURONS, connectivityHh });
     const file = join(dir, "plain.safetensors");
     await exportStateDict(model, file);

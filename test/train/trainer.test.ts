@@ -260,4 +260,27 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     assert.ok(new TrainingError("code", "text") instanceof Error);
     dispose();
   });
+
+  test("two loops take turns: their steps are those of one", async ({ backend }) => {
+    const [one, two] = [tinyTraining(backend), tinyTraining(backend)];
+    const losses = await train(one.trainer, 6);
+    const loops = [two.trainer.fit({ steps: 6 }), two.trainer.fit({ steps: 6 })];
+    const got: number[] = [];
+    for (let i = 0; i < 6; i++) got.push((await loops[i % 2]!.next()).value!.loss);
+    assert.equal(got, losses);
+    assert.equal(await stateOf(two), await stateOf(one));
+    one.dispose();
+    two.dispose();
+  });
+
+  test("misspelt options are refused, with the nearest that exists", async ({ backend }) => {
+    const { trainer, model, optimizer, dispose } = tinyTraining(backend);
+    const options = { model, optimizer, train: patches(8), batchsize: 4 };
+    await fails(() => new Trainer(options), "argument", /batchSize, or another option, got "batchsize"/);
+    await fails(() => trainer.fit({ step: 4 } as object).next(), "argument", /steps, or another option/);
+    const evaluation = { numEval: 3 } as object;
+    const wrong = new Trainer({ model, optimizer, train: patches(8), evaluation });
+    await fails(() => wrong.fit({ steps: 1 }).next(), "argument", /numEvals, or another option/);
+    dispose();
+  });
 });
