@@ -7,7 +7,7 @@ import type { Backend } from "../backend/backend.ts";
 import type { Program } from "../backend/program.ts";
 import type { Abortable } from "../core/abort.ts";
 import { callsOf } from "../core/callQueue.ts";
-import { type FloatArray, floatArray } from "../core/dtype.ts";
+import { type DType, type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
 import {
@@ -91,8 +91,8 @@ export class Backsolve {
   }
 
   async #forward(problem: BacksolveProblem): Promise<{ ys: readonly FloatArray[]; stats: SolveStats }> {
-    checkProblem(problem, this.#system.rows, this.#options);
     const { dtype } = this.#backend;
+    checkProblem(problem, this.#system.rows, this.#options, dtype);
     const { tStart, tEnd, y0 } = problem;
     const times = problem.tEval ?? [tStart, tEnd];
     const startsHere = times[0]!.every((t, s) => t === tStart[s]);
@@ -230,10 +230,11 @@ function joined(parts: readonly SolveStats[]): SolveStats {
   };
 }
 
-function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: BacksolveOptions): void {
+function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: BacksolveOptions, dtype: DType): void {
   const where = "Backsolve";
   const { samples, y0, states, parameters, tStart, tEnd, tEval } = problem;
   if (y0.length !== samples * rows) throw new ShapeError(where, "y0", `${samples} × ${rows} numbers`, `${y0.length}`);
+  for (const [name, values] of Object.entries({ y0, ...states })) checkFinite(where, name, values, dtype);
   for (const [name, data] of Object.entries(states)) {
     if (data.length === 0 || data.length % samples !== 0)
       throw new ShapeError(where, name, `a state for each of ${samples} samples`, `${data.length} numbers`);
@@ -243,6 +244,7 @@ function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: B
   const times = tEval ?? [tStart, tEnd];
   for (const t of [tStart, tEnd, ...times]) {
     if (t.length !== samples) throw new ShapeError(where, "times", `${samples}, one per sample`, `${t.length}`);
+    checkFinite(where, "times", t, dtype, (s) => `for sample ${s}`);
   }
   if (times.length < 2) throw new ArgumentError(where, "tEval", "at least 2 evaluation points", `${times.length}`);
   for (let s = 0; s < samples; s++) {

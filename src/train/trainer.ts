@@ -187,7 +187,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#position = { ...position };
   }
 
-  /** Fixes the feature statistics of a standardised read-out from the first `count` training images. */
+  /** Fixes the feature statistics of a standardised read-out from the first `count` training images, or all where there are fewer. */
   async calibrate(count: number, { signal }: Abortable = {}): Promise<void> {
     const [batch] = batches(this.#train, { batchSize: Math.min(count, this.#train.count) });
     await this.model.calibrate({ data: batch!.images, batch: batch!.size }, this.#until(signal));
