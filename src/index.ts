@@ -114,7 +114,9 @@ export {
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
+export type { Constraint } from "./models/constraint.ts";
 export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
+export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
   ConnectomeNetworkOptions,
@@ -124,7 +126,7 @@ export type {
   ModelInput,
   SharedWeights,
 } from "./models/options.ts";
-export { type Constraint, type Parameter, ParameterSet } from "./models/parameters.ts";
+export { type Parameter, type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters.ts";
 export { type SelectedStates, type StateQuery, selectStates } from "./models/selectStates.ts";
 export {
   SparseLinear,
