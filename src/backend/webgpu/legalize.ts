@@ -222,7 +222,8 @@ class LegalBuilder {
   }
 
   #binding(id: BindingId): Binding {
-    return this.#program.bindings[id]!;
+    const { bindings } = this.#program;
+    return bindings[id] ?? this.#added[id - bindings.length]!;
   }
 }
 
