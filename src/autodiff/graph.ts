@@ -179,6 +179,11 @@ export class Graph {
     return this.ops.segmentSum(source, offsets, members, segments);
   }
 
+  /** What each input is bound to: a leaf, matrix or table, or an index or key of whole numbers. */
+  get inputs(): ReadonlyMap<string, string> {
+    return this.#bound;
+  }
+
   /** A name means one binding: what is asked for twice must be the same. */
   #claim(where: string, name: string, what: string): void {
     const known = this.#bound.get(name) ?? what;

@@ -202,7 +202,7 @@ class Lowering {
       if (counted.has(arg.id) || this.#demand[arg.id]!.has(p)) continue;
       counted.add(arg.id);
       if (this.#isInMemory(arg)) cost += arg.kind === "state" ? LOAD_COST : 0;
-      else if (broadcasts(arg)) cost += this.#costIn(p, arg, counted);
+      else if (broadcasts(arg) && !this.#once.has(arg)) cost += this.#costIn(p, arg, counted);
       else return Number.POSITIVE_INFINITY;
     }
     return cost;
@@ -356,12 +356,8 @@ class Lowering {
       case "gatherT": {
         const { rows } = v.args[0]!;
         const source = this.#gatheredBinding(v.args[0]!);
-        if (op.offsets === null) {
-          const index = this.#binding(op.index, "index", rows, "read", false);
-          return emitter.push({ op: "gatherT", source, index, offsets: null });
-        }
-        const offsets = this.#binding(op.offsets, "index", rows + 1, "read", false);
-        const index = this.#binding(op.index, "index", v.rows, "read", false);
+        const index = this.#binding(op.index, "index", op.offsets === null ? rows : v.rows, "read", false);
+        const offsets = op.offsets === null ? null : this.#binding(op.offsets, "index", rows + 1, "read", false);
         return emitter.push({ op: "gatherT", source, index, offsets });
       }
       case "broadcast":

@@ -4,6 +4,7 @@
 // `reverseGraph` says which contraction outputs the forward program must keep, and rebuilds the rest from them. Where it takes no more
 // memory, the results of dear functions are kept in place of what they are computed from: a sigmoid's slope needs the sigmoid only.
 
+import { ArgumentError } from "../core/errors.ts";
 import { vjpRuleOf } from "../ops/index.ts";
 import type { VjpContext } from "../ops/op.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
@@ -31,6 +32,24 @@ export interface GradTarget {
 
 /** Leaves, matrices and tables whose gradient is wanted, by name. */
 export type Wrt = ReadonlyMap<string, GradTarget>;
+
+/**
+ * Refuses names that have no gradient: those that are not among `inputs` (of graphs), and indices and keys, which are whole numbers.
+ *
+ * @throws {ArgumentError} with the names that have one
+ */
+export function checkWrt(where: string, wrt: Iterable<string>, inputs: ReadonlyMap<string, string>): void {
+  const known = [...inputs].filter(([, what]) => !isWhole(what)).map(([name]) => name);
+  for (const name of wrt) {
+    if (known.includes(name)) continue;
+    const got = inputs.has(name) ? `"${name}", ${inputs.get(name)}` : `"${name}", which is not read`;
+    throw new ArgumentError(where, "wrt", `leaves, matrices or tables that are read (${known.join(", ")})`, got);
+  }
+}
+
+function isWhole(what: string): boolean {
+  return what.startsWith("index") || what === "key";
+}
 
 /**
  * Adds to `target` the values and effects that pull the cotangents of `seeds` back to everything in `wrt`.

@@ -2,7 +2,7 @@
 
 import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
-import { type GradTarget, pullBack } from "../autodiff/vjp.ts";
+import { checkWrt, type GradTarget, pullBack } from "../autodiff/vjp.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
 import { compileAndBind } from "../backend/bind.ts";
 import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
@@ -10,7 +10,7 @@ import type { PanelLayout, Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import type { HostRhs } from "./externalSolver.ts";
 import { type OdeSystem, slopeOf } from "./method.ts";
-import { gradName } from "./programs.ts";
+import { gradName, systemInputs } from "./programs.ts";
 
 /** What the right-hand side depends on besides t and y. */
 export interface FieldInputs {
@@ -41,6 +41,7 @@ export type TimedField = (span: Span, first: number) => HostRhs;
 export function vjpProgram(system: OdeSystem, wrt: readonly string[]): Program {
   const g = new Graph();
   const k = slopeOf(g, system, g.sample("ode.t"), g.state("ode.y", system.rows));
+  checkWrt("backsolve", wrt, systemInputs(system));
   g.store("k", k);
   const targets = new Map<string, GradTarget>([
     ["ode.t", { binding: "ct.t", accumulate: false }],

@@ -7,9 +7,9 @@ import type { Matrix, Shape, Table, Value } from "./value.ts";
 /**
  * The vocabulary VJP rules (and users) build with. Operands broadcast: scalar ⊂ row, sample ⊂ state. Numbers are constants.
  *
- * Every op is differentiable in every operand, matrix and table. Where a derivative does not exist, torch's convention holds; what is
- * piecewise constant (comparisons, floor, sign, isFinite, the condition of select, the index of lookup, the sample of random) has
- * derivative 0.
+ * Every op is differentiable in every operand, matrix and table. Where a derivative does not exist, torch's convention holds: relu, abs and
+ * sqrt have derivative 0 at 0; max and min of two equal numbers share the cotangent in halves. What is piecewise constant (comparisons,
+ * floor, sign, isFinite, the condition of select, the index of lookup, the sample of random) has derivative 0.
  */
 export interface Ops extends UnaryOps, BinaryOps {
   constant(value: number): Value;

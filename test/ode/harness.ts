@@ -21,6 +21,8 @@ export interface HostProblem {
   /** Row leaves. */
   readonly rows?: Readonly<Record<string, ArrayLike<number>>>;
   readonly matrices?: Readonly<Record<string, Csr>>;
+  /** Vectors of whole numbers, which have no gradient. */
+  readonly indices?: Readonly<Record<string, readonly number[]>>;
   /** Per sample. */
   readonly tStart: readonly number[];
   readonly tEnd: readonly number[];
@@ -60,7 +62,7 @@ export async function solveOnHost(
   options: HostOptions = {},
   ctYs?: readonly (ArrayLike<number> | null)[],
 ): Promise<HostSolution> {
-  const { system, samples, y0, states = {}, rows = {}, matrices = {}, tStart, tEnd, tEval } = problem;
+  const { system, samples, y0, states = {}, rows = {}, matrices = {}, indices = {}, tStart, tEnd, tEval } = problem;
   const { throughStepSizeControl = true, ahead = false, ...rest } = options;
   const leaves = [...Object.keys(states), ...Object.keys(rows), ...Object.keys(matrices)];
   const solver = new OdeSolver(backend, system, {
@@ -115,6 +117,11 @@ export async function solveOnHost(
     for (const [name, csr] of Object.entries(matrices)) {
       inputs[name] = own(backend.sparse(name, csr));
       grads[name] = buffer(`grad ${name}`, csr.nnz);
+    }
+    for (const [name, data] of Object.entries(indices)) {
+      const b = own(backend.buffer(name, data.length, "u32"));
+      backend.upload(b, data);
+      inputs[name] = b;
     }
     const ys = tEval.map((_, j) => buffer(`y ${j}`, system.rows * lanes));
     const request = {
@@ -188,6 +195,33 @@ export function rateProblem(samples: number, times: { tEnd?: number; tEval?: rea
     tStart: all(0),
     tEnd: all(tEnd),
     tEval: tEval.map(all),
+  };
+}
+
+/**
+ * Neurons that share parameters by type and by segment, feel each other through W and Wᵀ, through the sum over a product, and through the
+ * largest of them: ops whose reverse scatters, is broadcast, or looks for a row.
+ */
+export function sharingProblem(samples: number): HostProblem {
+  const problem = rateProblem(samples);
+  const { rows: n } = problem.system;
+  const { nnz } = problem.matrices!.hh!;
+  const rhs: OdeSystem["rhs"] = (g, _, y) => {
+    const { ops } = g;
+    const w = g.sparse("hh", n, n, nnz);
+    const gain = g.gather(ops.tanh(g.row("gain", 3)), "type", n);
+    const level = ops.reduceRows(g.segmentSum(ops.tanh(g.row("bias", n)), "offsets", "members", 2));
+    const shared = ops.add(ops.mul(gain, ops.reduceRows(y, "max")), ops.add(level, ops.reduceRows(ops.matmul(w, y))));
+    const drive = ops.add(ops.matmulT(w, y), ops.pow(ops.mul(0.25, y), 3));
+    return ops.sub(ops.tanh(ops.mul(0.1, ops.add(drive, shared))), y);
+  };
+  return {
+    ...problem,
+    system: { rows: n, rhs },
+    y0: normals("sharing y0", samples * n),
+    states: {},
+    rows: { gain: normals("sharing gain", 3), bias: problem.rows!.bias! },
+    indices: { type: [2, 0, 2, 2, 0, 1], offsets: [0, 4, 6], members: [5, 0, 3, 1, 4, 2] },
   };
 }
 

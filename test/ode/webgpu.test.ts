@@ -6,11 +6,19 @@ import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { GpuBoundProgram } from "../../src/backend/webgpu/bind.ts";
-import { exponentialEuler, TABLEAUS } from "../../src/ode/tableaus/index.ts";
+import { dopri5, exponentialEuler, TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { cotangents, type HostOptions, type HostProblem, leakyProblem, rateProblem, solveOnHost } from "./harness.ts";
+import {
+  cotangents,
+  type HostOptions,
+  type HostProblem,
+  leakyProblem,
+  rateProblem,
+  sharingProblem,
+  solveOnHost,
+} from "./harness.ts";
 
 const SAMPLES = 5;
 /** Roundings on the longest path through a few dozen stages, for sums without much cancellation. */
@@ -29,9 +37,12 @@ if (adapter) {
     await f64.dispose();
   });
 
-  for (const tableau of [...TABLEAUS, exponentialEuler]) {
-    test(`${tableau.name}: states and gradients are those of double precision, but for rounding`, async (context) => {
-      const make = tableau.exponential ? leakyProblem : rateProblem;
+  const methods = [...TABLEAUS, exponentialEuler].map((tableau) => {
+    return { tableau, make: tableau.exponential ? leakyProblem : rateProblem, what: "" };
+  });
+  const sharing = { tableau: dopri5, make: sharingProblem, what: " of a system that shares parameters" };
+  for (const { tableau, make, what } of [...methods, sharing]) {
+    test(`${tableau.name}: states and gradients${what} are those of double precision, but for rounding`, async (context) => {
       const problem: HostProblem = make(SAMPLES);
       const options: HostOptions = { tableau, controller: { type: "fixed" }, dt0: 0.5 };
       const cts = cotangents(problem);

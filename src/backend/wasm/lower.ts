@@ -165,8 +165,8 @@ class PhaseLowering {
       case "gatherT": {
         if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
         const { rows } = this.#binding(instr.source, i);
-        if (instr.offsets === null) this.#expectRows(instr.index, rows, ["index"], i);
-        else this.#expectRows(instr.offsets, rows + 1, ["index"], i);
+        this.#expectRows(instr.index, instr.offsets === null ? rows : this.#phase.rows, ["index"], i);
+        if (instr.offsets !== null) this.#expectRows(instr.offsets, rows + 1, ["index"], i);
         return "full";
       }
       case "lookup":
