@@ -165,6 +165,7 @@ export class Graph {
    * differentiated: ids are whole numbers.
    */
   random(key: string, rows: number, sampleId: Value): Value {
+    if (isPerRow(sampleId)) throw new ShapeError("random", "sampleId", "a sample or scalar value", sampleId.kind);
     this.#claim("random", key, "key");
     return this.#intern(`random ${key} ${rows} ${sampleId.id}`, { type: "random", key }, [sampleId], "state", rows);
   }

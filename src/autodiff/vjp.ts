@@ -58,6 +58,7 @@ function isWhole(what: string): boolean {
  * @param seeds   primal value and its cotangent (a value of `target`); several seeds of one value add up
  * @param primal  the value of `target` that equals a value of `source` (identity when both are one graph)
  * @param constants  values of `source` through which nothing flows back
+ * @throws {ArgumentError} `wrt` names an index or a key of `source`
  */
 export function pullBack(
   source: Graph,
@@ -67,6 +68,11 @@ export function pullBack(
   primal: (v: Value) => Value,
   constants: ReadonlySet<Value> = new Set(),
 ): void {
+  checkWrt(
+    "pullBack",
+    [...wrt.keys()].filter((name) => source.inputs.has(name)),
+    source.inputs,
+  );
   const { ops } = target;
   const nPrimal = seeds.reduce((n, [v]) => Math.max(n, v.id + 1), 0);
   const wanted = wantedValues(source, nPrimal, wrt, constants);

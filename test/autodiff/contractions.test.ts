@@ -379,6 +379,16 @@ misuse("what has no gradient, or is not there, is refused by name with what has 
       (e: unknown) => e instanceof ArgumentError && e.message.includes(`"${name}"`) && e.message.includes("(a, ids)"),
     );
   }
+  const target = new Map([["index", { binding: "grad", accumulate: true }]]);
+  const y = g.gather(g.row("a", 5), "index", 7);
+  assert.throws(
+    () => reverseGraph(g, new Map([[y, "ct"]]), target),
+    (e: unknown) => e instanceof ArgumentError && /"index", index of 7 numbers/.test(e.message),
+  );
+  assert.throws(
+    () => g.random("key", 3, g.state("x", 3)),
+    (e: unknown) => e instanceof ShapeError,
+  );
 });
 
 misuse("equal expressions are one value, and constants are folded", () => {

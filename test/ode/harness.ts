@@ -1,13 +1,16 @@
 // Solves on host data: uploads a problem, runs the solver forward and, with cotangents, back, and downloads everything.
 
+import type { Graph } from "../../src/autodiff/graph.ts";
 import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
 import { type Csr, withValues } from "../../src/core/csr.ts";
 import { floatArray } from "../../src/core/dtype.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import type { IntegralController, OdeSystem } from "../../src/ode/method.ts";
+import { systemInputs } from "../../src/ode/programs.ts";
 import { OdeSolver, type SolverOptions, type SolveStats } from "../../src/ode/solve.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
+import type { Value } from "../../src/ops/value.ts";
 import { DEFAULT_SEED, randomSparse } from "../support/matrices.ts";
 import { rateSystem } from "../support/systems.ts";
 
@@ -222,6 +225,37 @@ export function sharingProblem(samples: number): HostProblem {
     states: {},
     rows: { gain: normals("sharing gain", 3), bias: problem.rows!.bias! },
     indices: { type: [2, 0, 2, 2, 0, 1], offsets: [0, 4, 6], members: [5, 0, 3, 1, 4, 2] },
+  };
+}
+
+const KIND_ROWS = 4;
+const KIND_SAMPLES = 3;
+
+/** dy/dt by kind; all of them read the row `a` as far as they can. */
+export const RHS_KINDS: Readonly<Record<string, (g: Graph, t: Value) => Value>> = {
+  row: (g) => g.ops.tanh(g.row("a", KIND_ROWS)),
+  "row leaf": (g) => g.row("a", KIND_ROWS),
+  sample: (g, t) => g.ops.mul(t, g.ops.reduceRows(g.row("a", KIND_ROWS))),
+  time: (_, t) => t,
+  scalar: (g) => g.ops.reduceRows(g.row("a", KIND_ROWS), "max"),
+  constant: (g) => g.ops.constant(0.5),
+};
+
+/** With the inputs that it reads. */
+export function kindProblem(rhs: OdeSystem["rhs"], leaky: boolean): HostProblem {
+  const leak: OdeSystem["leak"] = (g) => g.row("leak", KIND_ROWS);
+  const system: OdeSystem = { rows: KIND_ROWS, rhs, ...(leaky ? { leak } : {}) };
+  const reads = systemInputs(system);
+  const rows = { a: normals("kinds a", KIND_ROWS), leak: Float64Array.from({ length: KIND_ROWS }, (_, i) => 1 + i) };
+  const all = (t: number) => Array.from({ length: KIND_SAMPLES }, (_, s) => t * (1 + s));
+  return {
+    system,
+    samples: KIND_SAMPLES,
+    y0: normals("kinds y0", KIND_SAMPLES * KIND_ROWS),
+    rows: Object.fromEntries(Object.entries(rows).filter(([name]) => reads.has(name))),
+    tStart: all(0),
+    tEnd: all(1),
+    tEval: [0.3, 0.55, 1].map(all),
   };
 }
 

@@ -1,48 +1,14 @@
 // Right-hand sides of every kind: one that is the same for all rows, samples or both is broadcast, with the bits of one that writes it out.
 
 import * as assert from "uvu/assert";
-import type { Graph } from "../../src/autodiff/graph.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
-import type { Controller, OdeSystem } from "../../src/ode/method.ts";
-import { solverPrograms, systemInputs } from "../../src/ode/programs.ts";
+import type { OdeSystem } from "../../src/ode/method.ts";
+import { solverPrograms } from "../../src/ode/programs.ts";
 import type { Tableau } from "../../src/ode/tableau.ts";
 import { exponentialEuler, TABLEAUS } from "../../src/ode/tableaus/index.ts";
-import type { Value } from "../../src/ops/value.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
-import { cotangents, type HostOptions, type HostProblem, normals, solveOnHost } from "./harness.ts";
-
-const ROWS = 4;
-const SAMPLES = 3;
-const INTEGRAL: Controller = { type: "integral", atol: 1e-6, rtol: 1e-4, safety: 0.9, factorMin: 0.2, factorMax: 10 };
-
-/** dy/dt by kind; all of them read the row `a` as far as they can. */
-const KINDS: Readonly<Record<string, (g: Graph, t: Value) => Value>> = {
-  row: (g) => g.ops.tanh(g.row("a", ROWS)),
-  "row leaf": (g) => g.row("a", ROWS),
-  sample: (g, t) => g.ops.mul(t, g.ops.reduceRows(g.row("a", ROWS))),
-  time: (_, t) => t,
-  scalar: (g) => g.ops.reduceRows(g.row("a", ROWS), "max"),
-  constant: (g) => g.ops.constant(0.5),
-};
-
-/** With the inputs that it reads. */
-function problemOf(rhs: OdeSystem["rhs"], leaky: boolean): HostProblem {
-  const leak: OdeSystem["leak"] = (g) => g.row("leak", ROWS);
-  const system: OdeSystem = { rows: ROWS, rhs, ...(leaky ? { leak } : {}) };
-  const reads = systemInputs(system);
-  const rows = { a: normals("kinds a", ROWS), leak: Float64Array.from({ length: ROWS }, (_, i) => 1 + i) };
-  const all = (t: number) => Array.from({ length: SAMPLES }, (_, s) => t * (1 + s));
-  return {
-    system,
-    samples: SAMPLES,
-    y0: normals("kinds y0", SAMPLES * ROWS),
-    rows: Object.fromEntries(Object.entries(rows).filter(([name]) => reads.has(name))),
-    tStart: all(0),
-    tEnd: all(1),
-    tEval: [0.3, 0.55, 1].map(all),
-  };
-}
+import { cotangents, type HostOptions, INTEGRAL, kindProblem, RHS_KINDS, solveOnHost } from "./harness.ts";
 
 /** Fixed steps, and, where the method estimates its error, steps by an integral controller with a first step of its own choice. */
 function optionsOf(tableau: Tableau): HostOptions[] {
@@ -52,12 +18,12 @@ function optionsOf(tableau: Tableau): HostOptions[] {
 
 forEachBackend("right-hand sides", ["f64"], (test) => {
   for (const tableau of [...TABLEAUS, exponentialEuler]) {
-    for (const [kind, rhs] of Object.entries(KINDS)) {
+    for (const [kind, rhs] of Object.entries(RHS_KINDS)) {
       test(`${tableau.name}: ${kind}`, async ({ backend }) => {
         const leaky = tableau.exponential ?? false;
-        const narrow = problemOf(rhs, leaky);
+        const narrow = kindProblem(rhs, leaky);
         // The sum with 0·y is a state, and exact.
-        const full = problemOf((g, t, y) => g.ops.add(g.ops.mul(0, y), rhs(g, t)), leaky);
+        const full = kindProblem((g, t, y) => g.ops.add(g.ops.mul(0, y), rhs(g, t)), leaky);
         for (const options of optionsOf(tableau)) {
           const cts = cotangents(narrow);
           const got = await solveOnHost(backend, narrow, options, cts);

@@ -13,8 +13,9 @@ import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import {
   cotangents,
   type HostOptions,
-  type HostProblem,
+  kindProblem,
   leakyProblem,
+  RHS_KINDS,
   rateProblem,
   sharingProblem,
   solveOnHost,
@@ -38,12 +39,15 @@ if (adapter) {
   });
 
   const methods = [...TABLEAUS, exponentialEuler].map((tableau) => {
-    return { tableau, make: tableau.exponential ? leakyProblem : rateProblem, what: "" };
+    const problem = (tableau.exponential ? leakyProblem : rateProblem)(SAMPLES);
+    return { tableau, problem, what: "" };
   });
-  const sharing = { tableau: dopri5, make: sharingProblem, what: " of a system that shares parameters" };
-  for (const { tableau, make, what } of [...methods, sharing]) {
+  const kinds = Object.entries(RHS_KINDS).map(([kind, rhs]) => {
+    return { tableau: dopri5, problem: kindProblem(rhs, false), what: ` of a right-hand side of kind ${kind}` };
+  });
+  const sharing = { tableau: dopri5, problem: sharingProblem(SAMPLES), what: " of a system that shares parameters" };
+  for (const { tableau, problem, what } of [...methods, sharing, ...kinds]) {
     test(`${tableau.name}: states and gradients${what} are those of double precision, but for rounding`, async (context) => {
-      const problem: HostProblem = make(SAMPLES);
       const options: HostOptions = { tableau, controller: { type: "fixed" }, dt0: 0.5 };
       const cts = cotangents(problem);
       const expected = await solveOnHost(context.f64, problem, options, cts);
