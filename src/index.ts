@@ -138,7 +138,7 @@ export {
 } from "./models/sparse.ts";
 // Ordinary differential equations.
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
-export type { Controller, Method, OdeSystem } from "./ode/method.ts";
+export type { Controller, EvaluationTime, Method, OdeSystem } from "./ode/method.ts";
 export {
   assertSolved,
   failedSamples,

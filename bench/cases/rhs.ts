@@ -21,7 +21,13 @@ export function rhsCase({ csr }: Network, batch: number): BenchCase {
     bias: true,
     steps: 1,
   });
-  graph.store("slope", system.rhs(graph, graph.sample("t"), graph.state("h", n)));
+  graph.store(
+    "slope",
+    system.rhs(graph, graph.sample("t"), graph.state("h", n), {
+      elapsed: graph.sample("t"),
+      jumpsPassed: graph.sample("segment"),
+    }),
+  );
   const plain = programCase({
     op: "rhs",
     batch,

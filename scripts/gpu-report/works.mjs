@@ -88,7 +88,13 @@ const KERNELS = [
     2,
     (g, nNeurons, nnz) => {
       const shape = { nNeurons, nnz, nonlinearities: ["Sigmoid"], signed: false, bias: true, steps: 1 };
-      g.store("y", rateDynamics(shape).rhs(g, g.sample("t"), g.state("h", nNeurons)));
+      g.store(
+        "y",
+        rateDynamics(shape).rhs(g, g.sample("t"), g.state("h", nNeurons), {
+          elapsed: g.sample("t"),
+          jumpsPassed: g.sample("segment"),
+        }),
+      );
     },
   ],
 ];

@@ -4,14 +4,13 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import { Constants } from "../backend/constants.ts";
 import { lanesOf } from "../backend/layout.ts";
 import type { Abortable } from "../core/abort.ts";
-import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Controller } from "../ode/method.ts";
 import { assertSolved, failedSamples, OdeSolver, type SolveStats, type StartedSolve } from "../ode/solve.ts";
 import type { Tableau } from "../ode/tableau.ts";
 import { tableauByName } from "../ode/tableaus/index.ts";
-import { evaluationSchedule, type Schedule } from "./evaluationTimes.ts";
+import { evaluationSchedule } from "./evaluationTimes.ts";
 import { type InitialStateOptions, initialState } from "./initialState.ts";
 import type { SampleLoss } from "./lossCotangents.ts";
 import {
@@ -51,15 +50,26 @@ export interface SolveOptions {
   readonly atol?: number;
   /** Default 1e-3. */
   readonly rtol?: number;
-  /** Default 1000 attempts per sample. */
+  /** Attempts per sample; default 1000, and 10 more for each frame of a sequence after the first. */
   readonly maxSteps?: number;
   /** First step; default: found by the heuristic. */
   readonly dt0?: number;
   /** true: every step has size dt0 and is accepted. */
   readonly fixedStep?: boolean;
+  /**
+   * Steps end where one frame of a sequence gives way to the next, so that the input never jumps inside a step; default true. false: steps
+   * go across frames, as in torchode. That costs rejected steps, and gradients through step-size control are then wrong at any
+   * tolerance; combine it with `backpropThroughStepSizeControl: false` unless you want torchode's numbers.
+   */
+  readonly stepsEndAtFrames?: boolean;
   /** Default "throw". */
   readonly onFailure?: FailurePolicy;
-  /** Gradients flow through the step-size control; default true, as in torchode. */
+  /**
+   * Gradients flow through the step-size control; default true, as in torchode. true: the exact derivative of the numbers computed.
+   * false: step sizes count as constants. Both tend to the gradient of the exact solution as the tolerance shrinks, provided that the
+   * right-hand side jumps inside no step; where it does (`stepsEndAtFrames: false`, a jump of your own without jump times), only false
+   * does.
+   */
   readonly backpropThroughStepSizeControl?: boolean;
   /** Most bytes for the record of the reverse pass. */
   readonly memoryBudgetBytes?: number;
@@ -70,7 +80,12 @@ export interface ConnectomeODERNNOptions extends ConnectomeNetworkOptions {
   readonly solve?: SolveOptions;
 }
 
-/** At which times a network in continuous time is evaluated, and from which state. */
+/**
+ * At which times a network in continuous time is evaluated, and from which state.
+ *
+ * A sequence of T frames fills the interval: frame k holds from startTime + k·(endTime − startTime)/T up to the next one, the last one up to
+ * endTime. The interval may lie anywhere in time and run backwards. See `SolveOptions.stepsEndAtFrames`.
+ */
 export interface EvaluationOptions extends Abortable, InitialStateOptions {
   /** Evaluation times, equally spaced from start to end, both included; default 2. */
   readonly numEvals?: number;
@@ -84,12 +99,15 @@ export interface EvaluationOptions extends Abortable, InitialStateOptions {
 
 /** States and outputs of a network at its evaluation times. */
 export interface Trajectory extends NetworkOutputs {
-  /** The evaluation times, as the device has them. */
-  readonly ts: FloatArray;
+  /** The evaluation times, in double precision. */
+  readonly ts: Float64Array;
 }
 
 const WHERE = "ConnectomeODERNN";
 const DEFAULT_MAX_STEPS = 1000;
+const STEPS_PER_FRAME = 10;
+/** Single precision still tells the borders of so many frames apart. */
+const MOST_FRAMES = 2 ** 20;
 
 /** Every option of an evaluation. */
 const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
@@ -106,10 +124,9 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
 export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   readonly #solve: SolveOptions;
   readonly #method: { readonly tableau: Tableau; readonly controller: Controller };
-  readonly #maxSteps: number;
   readonly #constants: Constants;
   readonly #solvers = new Map<number, OdeSolver>();
-  readonly #spans = new Map<string, { start: DeviceBuffer; end: DeviceBuffer }>();
+  readonly #durations = new Map<string, DeviceBuffer>();
 
   /** @param parameters where to register the parameters (a classifier shares one set); default: an own set */
   constructor(backend: Backend, options: ConnectomeODERNNOptions, parameters?: ParameterSet) {
@@ -121,7 +138,6 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     this.#constants = new Constants(backend);
     this.#solve = solve;
     this.#method = { tableau, controller };
-    this.#maxSteps = this.#solve.maxSteps ?? DEFAULT_MAX_STEPS;
   }
 
   /** Solves a batch and returns outputs and states at the evaluation times. */
@@ -156,11 +172,14 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   /** What a sample that failed did not reach is no number. */
   #trajectory(outputs: NetworkOutputs, { batch }: ModelInput, evaluation: EvaluationOptions): Trajectory {
     const { hs, outs, stats } = outputs;
-    const { ts, startTime, endTime } = this.#schedule(evaluation);
-    const reached = stats.flatMap((part) => part.t);
+    const { ts, startTime, endTime } = evaluationSchedule(WHERE, evaluation);
+    // The solver compares in the precision of the device.
+    const round = this.backend.dtype === "f32" ? Math.fround : (v: number) => v;
+    const elapsed = (t: number) => round(t - startTime) * Math.sign(endTime - startTime);
+    const reached = stats.flatMap((part) => part.t.map(elapsed));
     for (const sample of failedSamples(stats)) {
       for (let j = 0; j < ts.length; j++) {
-        if (endTime > startTime ? ts[j]! <= reached[sample]! : ts[j]! >= reached[sample]!) continue;
+        if (elapsed(ts[j]!) <= reached[sample]!) continue;
         for (const [array, width] of [
           [hs, this.options.numNeurons],
           [outs, this.nOutputs],
@@ -175,7 +194,7 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
 
   protected override shapeOf({ batch }: ModelInput, evaluation: EvaluationOptions): RunShape {
     checkNames(WHERE, evaluation, EVALUATION_OPTIONS);
-    const { ts } = this.#schedule(evaluation);
+    const { ts } = evaluationSchedule(WHERE, evaluation);
     return { h0: () => initialState(WHERE, evaluation, batch, this.options.numNeurons), times: ts.length };
   }
 
@@ -185,19 +204,20 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     evaluation: EvaluationOptions,
     purpose: RunPurpose,
   ): Promise<StartedSolve> {
-    const { ts, startTime, endTime } = this.#schedule(evaluation);
-    const span = this.#span(chunk);
-    this.#constants.set(span.start, () => startTime);
-    this.#constants.set(span.end, () => endTime);
+    const { ts, startTime, endTime } = evaluationSchedule(WHERE, evaluation);
+    const duration = this.#durationOf(chunk);
+    this.#constants.set(duration, () => endTime - startTime);
+    const borders = this.#frameBorders(chunk.steps, startTime, endTime);
     const all = (value: number) => new Array<number>(count).fill(value);
     return this.#solver(chunk.steps).start({
       layout: chunk.layout,
       samples: count,
-      inputs: { ...this.dynamicsInputs(chunk), ...span },
+      inputs: { ...this.dynamicsInputs(chunk), duration },
       y0: chunk.y0,
       tStart: all(startTime),
       tEnd: all(endTime),
       tEval: Array.from(ts, all),
+      jumpTimes: Array.from({ length: count }, () => borders),
       ys: chunk.hs,
       record: purpose === "gradients",
       ...(evaluation.signal ? { signal: evaluation.signal } : {}),
@@ -227,28 +247,36 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     super.release();
   }
 
-  #schedule(evaluation: EvaluationOptions): Schedule {
-    return evaluationSchedule(WHERE, evaluation, this.backend.dtype);
+  get #stepsEndAtFrames(): boolean {
+    return this.#solve.stepsEndAtFrames ?? true;
   }
 
-  /** Start and end of the input sequence, per sample. */
-  #span(chunk: ChunkBuffers): { start: DeviceBuffer; end: DeviceBuffer } {
-    let span = this.#spans.get(chunk.key);
-    if (!span) {
-      const lanes = lanesOf(chunk.layout);
-      span = { start: this.chunkBuffer(chunk, "start", lanes), end: this.chunkBuffer(chunk, "end", lanes) };
-      this.#spans.set(chunk.key, span);
+  /** Where one frame of a sequence gives way to the next, if steps end there. */
+  #frameBorders(steps: number, startTime: number, endTime: number): number[] {
+    if (!this.#stepsEndAtFrames) return [];
+    if (steps > MOST_FRAMES)
+      throw new ArgumentError("ConnectomeODERNN", "steps", `at most ${MOST_FRAMES} frames`, `${steps}`);
+    return Array.from({ length: steps - 1 }, (_, k) => startTime + ((endTime - startTime) * (k + 1)) / steps);
+  }
+
+  /** endTime − startTime on the device, per sample. */
+  #durationOf(chunk: ChunkBuffers): DeviceBuffer {
+    let duration = this.#durations.get(chunk.key);
+    if (!duration) {
+      duration = this.chunkBuffer(chunk, "duration", lanesOf(chunk.layout));
+      this.#durations.set(chunk.key, duration);
     }
-    return span;
+    return duration;
   }
 
   #solver(steps: number): OdeSolver {
     let solver = this.#solvers.get(steps);
     if (!solver) {
       const solve = this.#solve;
-      solver = new OdeSolver(this.backend, rateDynamics(this.rateShape(steps)), {
+      const shape = { ...this.rateShape(steps), stepsEndAtFrames: this.#stepsEndAtFrames };
+      solver = new OdeSolver(this.backend, rateDynamics(shape), {
         ...this.#method,
-        maxSteps: this.#maxSteps,
+        maxSteps: solve.maxSteps ?? DEFAULT_MAX_STEPS + STEPS_PER_FRAME * (steps - 1),
         ...(solve.dt0 === undefined ? {} : { dt0: solve.dt0 }),
         onFailure: solve.onFailure === "stop" ? "stop" : "mask",
         ...(solve.memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes: solve.memoryBudgetBytes }),
@@ -273,6 +301,7 @@ const SOLVE_OPTIONS: Readonly<Record<keyof SolveOptions, true>> = {
   maxSteps: true,
   dt0: true,
   fixedStep: true,
+  stepsEndAtFrames: true,
   onFailure: true,
   backpropThroughStepSizeControl: true,
   memoryBudgetBytes: true,

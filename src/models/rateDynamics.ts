@@ -4,7 +4,7 @@ import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
 import { pullBack } from "../autodiff/vjp.ts";
 import type { Program } from "../backend/program.ts";
-import type { OdeSystem } from "../ode/method.ts";
+import type { EvaluationTime, OdeSystem } from "../ode/method.ts";
 import type { Value } from "../ops/value.ts";
 import { activation } from "./activation.ts";
 import type { Dynamics } from "./options.ts";
@@ -21,6 +21,8 @@ export interface RateShape {
   readonly dynamics?: Dynamics;
   /** Steps of a sequence input; 1: an input that is constant in time. */
   readonly steps: number;
+  /** In continuous time the borders of the frames are the jump times of the solve; default false. */
+  readonly stepsEndAtFrames?: boolean;
 }
 
 /**
@@ -60,11 +62,11 @@ function transfer(g: Graph, { nonlinearities, nNeurons }: RateShape, u: Value): 
  * Voltages: Lappalainen et al., Nature 634, 1132–1140 (2024), Methods.
  */
 export function rateDynamics(shape: RateShape): OdeSystem {
-  const { nNeurons, steps } = shape;
+  const { nNeurons } = shape;
   return {
     rows: nNeurons,
-    rhs: (g, t, h) => {
-      const goal = target(g, shape, driveAt(g, t, nNeurons, steps), h);
+    rhs: (g, _t, h, time) => {
+      const goal = target(g, shape, driveAt(g, time, shape), h);
       return g.ops.div(g.ops.sub(goal, h), tauOf(g, shape));
     },
     leak: (g) => g.ops.div(1, tauOf(g, shape)),
@@ -115,12 +117,13 @@ function tauOf(g: Graph, { dynamics, nNeurons }: RateShape): Value {
   return dynamics === "plain" ? g.ops.constant(1) : g.row("tau", nNeurons);
 }
 
-function driveAt(g: Graph, t: Value, nNeurons: number, steps: number): Value {
+/** The input of frame k; frames are equally long and fill the interval of length `duration`, a leaf with the direction's sign. */
+function driveAt(g: Graph, { elapsed, jumpsPassed }: EvaluationTime, shape: RateShape): Value {
+  const { nNeurons, steps, stepsEndAtFrames = false } = shape;
   if (steps === 1) return g.state("drive", nNeurons);
   const { ops } = g;
-  const start = g.sample("start");
-  const phase = ops.div(ops.sub(t, start), ops.sub(g.sample("end"), start));
-  const index = ops.floor(ops.mul(phase, steps));
-  // At the very end, and where rounding carries a stage's time past an end, the nearest step counts.
-  return ops.lookup(g.table("drive", nNeurons, steps), ops.max(0, ops.min(index, steps - 1)));
+  const phase = () => ops.div(elapsed, g.sample("duration"));
+  const frame = stepsEndAtFrames ? jumpsPassed : ops.floor(ops.mul(phase(), steps));
+  // At the very end, and where rounding carries a stage's time past an end, the nearest frame counts.
+  return ops.lookup(g.table("drive", nNeurons, steps), ops.max(0, ops.min(frame, steps - 1)));
 }

@@ -9,12 +9,13 @@ import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/la
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import type { HostRhs } from "./externalSolver.ts";
-import { type OdeSystem, slopeOf } from "./method.ts";
+import { type OdeSystem, slopeOfLeaves } from "./method.ts";
 import { gradName, systemInputs } from "./programs.ts";
 
 /** What the right-hand side depends on besides t and y. */
 export interface FieldInputs {
   readonly samples: number;
+  readonly tStart: readonly number[];
   /** Leaves of the right-hand side that are states, constant in time: [samples, rows of the leaf]. */
   readonly states: Readonly<Record<string, ArrayLike<number>>>;
   /** Its parameters on the device, by name. */
@@ -34,17 +35,24 @@ export interface Span {
   readonly to: readonly number[];
 }
 
-/** The right-hand side of units first, first + 1, … for a span of time. */
-export type TimedField = (span: Span, first: number) => HostRhs;
+/** Times of the samples of a group: absolute, and since the start of the problem. */
+interface Times {
+  readonly t: readonly number[];
+  readonly elapsed: readonly number[];
+}
+
+/** The right-hand side of some units for a span of time. */
+export type TimedField = (span: Span, units: readonly number[]) => HostRhs;
 
 /** f, and a·∂f/∂t, a·∂f/∂y and a·∂f/∂p (added to their buffers) for the cotangent leaf `ct.k` = a. */
 export function vjpProgram(system: OdeSystem, wrt: readonly string[]): Program {
   const g = new Graph();
-  const k = slopeOf(g, system, g.sample("ode.t"), g.state("ode.y", system.rows));
+  const k = slopeOfLeaves(g, system);
   checkWrt("backsolve", wrt, systemInputs(system));
   g.store("k", k);
   const targets = new Map<string, GradTarget>([
     ["ode.t", { binding: "ct.t", accumulate: false }],
+    ["ode.elapsed", { binding: "ct.elapsed", accumulate: false }],
     ["ode.y", { binding: "ct.y", accumulate: false }],
   ]);
   for (const name of wrt) targets.set(name, { binding: gradName(name), accumulate: true });
@@ -63,6 +71,7 @@ export class AdjointField {
   readonly #units: number;
   readonly #parameters: readonly { readonly name: string; readonly size: number; readonly order: Uint32Array | null }[];
   readonly #nParameters: number;
+  readonly #tStart: readonly number[];
   readonly #groups: readonly Group[];
 
   constructor(
@@ -72,7 +81,8 @@ export class AdjointField {
     { wrt, joint }: FieldOptions,
     inputs: FieldInputs,
   ) {
-    const { samples } = inputs;
+    const { samples, tStart } = inputs;
+    this.#tStart = tStart;
     this.#backend = backend;
     this.#rows = rows;
     this.#samplesPerUnit = joint ? samples : 1;
@@ -99,12 +109,12 @@ export class AdjointField {
 
   /** dy/dt. */
   stateRhs(): TimedField {
-    return (span, first) => async (t, y) => {
+    return (span, units) => async (elapsed, y) => {
       const dy = floatArray(this.#backend.dtype, y.length);
       const width = this.#rows * this.#samplesPerUnit;
-      for (const group of this.#groupsOf(first, t.length)) {
-        const at = (group.unit - first) * width + (group.first - group.unit * this.#samplesPerUnit) * this.#rows;
-        const { times, rates } = this.#clock(group, span, t[group.unit - first]!);
+      for (const [group, position] of this.#groupsOf(units)) {
+        const at = position * width + (group.first - group.unit * this.#samplesPerUnit) * this.#rows;
+        const { times, rates } = this.#clock(group, span, elapsed[position]!);
         const zero = floatArray(this.#backend.dtype, group.count * this.#rows);
         const { k } = await group.evaluate(times, y.subarray(at, at + zero.length), zero);
         for (let i = 0; i < k.length; i++) dy[at + i] = rates[Math.floor(i / this.#rows)]! * k[i]!;
@@ -115,16 +125,16 @@ export class AdjointField {
 
   /** dz/dt. */
   augmentedRhs(): TimedField {
-    return (span, first) => async (t, z) => {
+    return (span, units) => async (elapsed, z) => {
       const dz = floatArray(this.#backend.dtype, z.length);
       const n = this.#rows;
       const stateSize = n * this.#samplesPerUnit;
-      for (const group of this.#groupsOf(first, t.length)) {
-        const base = (group.unit - first) * this.#width();
+      for (const [group, position] of this.#groupsOf(units)) {
+        const base = position * this.#width();
         const y = base + 1 + (group.first - group.unit * this.#samplesPerUnit) * n;
         const a = y + stateSize;
         const size = group.count * n;
-        const { times, rates } = this.#clock(group, span, t[group.unit - first]!);
+        const { times, rates } = this.#clock(group, span, elapsed[position]!);
         const rateOf = (i: number) => rates[Math.floor(i / n)]!;
         const ct = z.subarray(a, a + size).map((x, i) => rateOf(i) * x);
         const { k, ctT, ctY, ctP } = await group.evaluate(times, z.subarray(y, y + size), ct);
@@ -188,17 +198,27 @@ export class AdjointField {
     return 1 + 2 * this.#rows * this.#samplesPerUnit + this.#nParameters;
   }
 
-  #groupsOf(firstUnit: number, units: number): Group[] {
-    return this.#groups.filter(({ unit }) => unit >= firstUnit && unit < firstUnit + units);
+  /** Groups of some units, with their unit's position among these. */
+  #groupsOf(units: readonly number[]): (readonly [Group, number])[] {
+    const positions = new Map(units.map((unit, position) => [unit, position]));
+    return this.#groups.flatMap((group) => {
+      const position = positions.get(group.unit);
+      return position === undefined ? [] : [[group, position] as const];
+    });
   }
 
-  /** Own times of a group's samples when its unit is at t, and how fast they pass. */
-  #clock({ unit, first, count }: Group, { from, to }: Span, t: number): { times: number[]; rates: number[] } {
+  /** Own times of a group's samples when so much time of its unit has passed, and how fast they pass. */
+  #clock(
+    { unit, first, count }: Group,
+    { from, to }: Span,
+    elapsed: number,
+  ): { times: Times; rates: readonly number[] } {
     const lead = unit * this.#samplesPerUnit;
     const rates = Array.from({ length: count }, (_, i) => {
       return (to[first + i]! - from[first + i]!) / (to[lead]! - from[lead]!);
     });
-    return { rates, times: rates.map((m, i) => from[first + i]! - m * from[lead]! + m * t) };
+    const t = rates.map((m, i) => from[first + i]! + m * elapsed);
+    return { rates, times: { t, elapsed: t.map((time, i) => time - this.#tStart[first + i]!) } };
   }
 
   /** Visits the states: position in z, position in [samples, rows]. */
@@ -241,7 +261,8 @@ class Group {
     const lanes = lanesOf(this.#layout);
     const buffers = this.#buffers;
     for (const name of ["ode.y", "ct.k", "k", "ct.y"]) buffers[name] = backend.buffer(name, rows * lanes);
-    for (const name of ["ode.t", "ct.t"]) buffers[name] = backend.buffer(name, lanes);
+    for (const name of ["ode.t", "ode.elapsed", "ode.segment", "ct.t", "ct.elapsed"])
+      buffers[name] = backend.buffer(name, lanes);
     for (const [name, data] of Object.entries(states)) {
       const width = data.length / samples;
       buffers[name] = backend.buffer(name, width * lanes);
@@ -254,15 +275,16 @@ class Group {
     this.#bound = compileAndBind(backend, program, this.#layout, { ...parameters, ...buffers });
   }
 
-  /** f at (t, y), and its products with the cotangents `ct` [count, rows]; those of the parameters behind one another. */
+  /** f at these times and y, and its products with the cotangents `ct` [count, rows]; those of the parameters behind one another. */
   async evaluate(
-    t: readonly number[],
+    { t, elapsed }: Times,
     y: ArrayLike<number>,
     ct: FloatArray,
   ): Promise<{ k: FloatArray; ctT: FloatArray; ctY: FloatArray; ctP: FloatArray }> {
     const backend = this.#backend;
     const n = this.#rows;
     this.#uploadState("ode.t", t, 1);
+    this.#uploadState("ode.elapsed", elapsed, 1);
     this.#uploadState("ode.y", y, n);
     // Lanes without a sample repeat the last one, but must not count in the gradients of the parameters.
     this.#uploadState("ct.k", ct, n, 0, "zero");
@@ -277,9 +299,10 @@ class Group {
       ctP.set(await backend.download(gradient), offset);
       offset += gradient.length;
     }
+    const [byTime, byElapsed] = [await this.#download("ct.t", 1), await this.#download("ct.elapsed", 1)];
     return {
       k: await this.#download("k", n),
-      ctT: await this.#download("ct.t", 1),
+      ctT: byTime.map((ct, s) => ct + byElapsed[s]!),
       ctY: await this.#download("ct.y", n),
       ctP,
     };

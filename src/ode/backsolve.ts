@@ -19,8 +19,9 @@ import {
   vjpProgram,
 } from "./adjointField.ts";
 import { ExternalSolver } from "./externalSolver.ts";
-import type { Method, OdeSystem } from "./method.ts";
+import { dependsOnTime, type Method, type OdeSystem } from "./method.ts";
 import type { SolveStats } from "./solve.ts";
+import { checkTimes, Timeline } from "./timeline.ts";
 
 /** How `Backsolve` solves, forward and backward. */
 export interface BacksolveOptions extends Method, FieldOptions {
@@ -37,17 +38,22 @@ export interface BacksolveProblem extends FieldInputs, Abortable {
   readonly y0: ArrayLike<number>;
   readonly tStart: readonly number[];
   readonly tEnd: readonly number[];
-  /** [evaluation point][sample], the first at tStart or not, the last at tEnd; null: one output, at tEnd. */
+  /** [evaluation point][sample], the first at tStart or not, the last at tEnd, equal ones allowed; null: one output, at tEnd. */
   readonly tEval: readonly (readonly number[])[] | null;
+  /**
+   * First step size of the forward solve, for all samples or each (of joint ones the first counts); absent: found by the heuristic, as
+   * the backward solves' first steps always are.
+   */
+  readonly dt0?: number | readonly number[];
 }
 
-/** What a backward solve found. */
+/** What the backward solves found. */
 export interface BacksolveGradients {
   /** [samples, rows]. */
   readonly y0: FloatArray;
   /** By parameter; values of sparse matrices in row-major order. */
   readonly parameters: Readonly<Record<string, FloatArray>>;
-  /** One per backward solve, in the order solved: the last interval first. */
+  /** One per backward solve, in the order solved: the last interval first. Between equal evaluation points there is nothing to solve. */
   readonly stats: readonly SolveStats[];
 }
 
@@ -72,7 +78,7 @@ export class Backsolve {
   readonly #system: OdeSystem;
   readonly #options: BacksolveOptions;
   readonly #program: Program;
-  readonly #solvers = new Map<number, ExternalSolver>();
+  readonly #solvers = new Map<string, ExternalSolver>();
   #last: Forward | null = null;
 
   constructor(backend: Backend, system: OdeSystem, options: BacksolveOptions) {
@@ -93,6 +99,7 @@ export class Backsolve {
   async #forward(problem: BacksolveProblem): Promise<{ ys: readonly FloatArray[]; stats: SolveStats }> {
     const { dtype } = this.#backend;
     checkProblem(problem, this.#system.rows, this.#options, dtype);
+    if (dependsOnTime(this.#system)) new Timeline(dtype, problem).checkAbsolute();
     const { tStart, tEnd, y0 } = problem;
     const times = problem.tEval ?? [tStart, tEnd];
     const startsHere = times[0]!.every((t, s) => t === tStart[s]);
@@ -102,8 +109,9 @@ export class Backsolve {
     const start = floatArray(dtype, y0.length);
     start.set(y0);
     const later = startsHere ? times.slice(1) : times;
-    const span = { from: tStart, to: tEnd };
-    const { ys, stats } = await this.#solve(adjoint.stateRhs(), start, span, later, problem).catch((error: unknown) => {
+    const stretch = { field: adjoint.stateRhs(), y0: start, span: { from: tStart, to: tEnd }, tEval: later };
+    const dt0 = firstSteps(problem);
+    const { ys, stats } = await this.#solve(dt0 ? { ...stretch, dt0 } : stretch, problem).catch((error: unknown) => {
       adjoint.dispose();
       throw error;
     });
@@ -144,9 +152,12 @@ export class Backsolve {
     const stats: SolveStats[] = [];
     for (let i = times.length - 1; i > 0; i--) {
       const span = { from: times[i]!, to: times[i - 1]! };
-      const solution = await this.#solve(adjoint.augmentedRhs(), z, span, [span.to], options);
-      stats.push(solution.stats);
-      z = solution.ys[0]!;
+      if (span.from.some((t, s) => t !== span.to[s])) {
+        const stretch = { field: adjoint.augmentedRhs(), y0: z, span, tEval: [span.to] };
+        const solution = await this.#solve(stretch, options);
+        stats.push(solution.stats);
+        z = solution.ys[0]!;
+      }
       adjoint.restart(z, ys[i - 1]!, ctYs[i - 1 - skipped] ?? null);
     }
     return { ...adjoint.gradients(z), stats };
@@ -166,44 +177,71 @@ export class Backsolve {
     this.dispose();
   }
 
-  /** Solves for all samples, as many at once as the device takes; joint ones are one sample on the first one's time. */
+  /**
+   * Solves for all samples, as many at once as the device takes; joint ones are one sample on the first one's time. Samples whose span is
+   * a point stay where they are.
+   */
   async #solve(
-    field: TimedField,
-    y0: FloatArray,
-    span: Span,
-    tEval: readonly (readonly number[])[],
+    { field, y0, span, tEval, dt0 }: Stretch,
     { signal }: Abortable,
   ): Promise<{ ys: FloatArray[]; stats: SolveStats }> {
-    const { joint } = this.#options;
-    const units = joint ? 1 : span.from.length;
+    const units = this.#options.joint ? 1 : span.from.length;
     const rows = y0.length / units;
-    let solver = this.#solvers.get(rows);
-    if (!solver) {
-      solver = new ExternalSolver(this.#backend, rows, this.#options);
-      this.#solvers.set(rows, solver);
-    }
-    const ys = tEval.map(() => floatArray(this.#backend.dtype, y0.length));
-    const parts: SolveStats[] = [];
+    const solver = this.#solverFor(rows, dt0 !== undefined);
+    const ys = tEval.map(() => y0.slice());
+    const all = Array.from({ length: units }, (_, unit) => unit);
+    const moving = all.filter((unit) => span.from[unit] !== span.to[unit]);
+    const stats = all.map((unit) => stillStats(span.to[unit]!));
     const lanes = this.#backend.lanesFor(rows);
-    for (let first = 0; first < units; first += lanes) {
-      const end = Math.min(units, first + lanes);
-      const own = (t: readonly number[]) => t.slice(first, end);
+    for (let first = 0; first < moving.length; first += lanes) {
+      const some = moving.slice(first, first + lanes);
+      const own = (values: readonly number[]) => some.map((unit) => values[unit]!);
+      const state = floatArray(this.#backend.dtype, some.length * rows);
+      some.forEach((unit, i) => {
+        state.set(y0.subarray(unit * rows, (unit + 1) * rows), i * rows);
+      });
       const solution = await solver.solve({
-        rhs: field(span, first),
-        samples: end - first,
-        y0: y0.subarray(first * rows, end * rows),
+        rhs: field(span, some),
+        samples: some.length,
+        y0: state,
         tStart: own(span.from),
         tEnd: own(span.to),
         tEval: tEval.map(own),
+        ...(dt0 ? { dt0: own(dt0) } : {}),
         ...(signal ? { signal } : {}),
       });
-      solution.ys.forEach((y, j) => {
-        ys[j]!.set(y, first * rows);
+      some.forEach((unit, i) => {
+        for (const [j, y] of solution.ys.entries()) ys[j]!.set(y.subarray(i * rows, (i + 1) * rows), unit * rows);
+        stats[unit] = statsOf(solution.stats, i);
       });
-      parts.push(solution.stats);
     }
-    return { ys, stats: joined(parts) };
+    return { ys, stats: joined(stats) };
   }
+
+  #solverFor(rows: number, dt0Given: boolean): ExternalSolver {
+    const key = `${rows} ${dt0Given}`;
+    let solver = this.#solvers.get(key);
+    if (!solver) {
+      solver = new ExternalSolver(this.#backend, rows, this.#options, dt0Given);
+      this.#solvers.set(key, solver);
+    }
+    return solver;
+  }
+}
+
+/** What one solve goes over. */
+interface Stretch {
+  readonly field: TimedField;
+  readonly y0: FloatArray;
+  readonly span: Span;
+  readonly tEval: readonly (readonly number[])[];
+  readonly dt0?: readonly number[];
+}
+
+/** First step sizes per sample, or null. */
+function firstSteps({ dt0, samples }: BacksolveProblem): readonly number[] | null {
+  if (dt0 === undefined) return null;
+  return typeof dt0 === "number" ? new Array<number>(samples).fill(dt0) : dt0;
 }
 
 /** What the backward solves need of the forward one. */
@@ -216,7 +254,26 @@ interface Forward {
   readonly nOutputs: number;
 }
 
-/** Statistics of solves that stand for parts of one batch. */
+/** Statistics of a sample that has no way to go. */
+function stillStats(t: number): SolveStats {
+  return { nSteps: [0], nAccepted: [0], nFEvals: 0, status: ["success"], t: [t], dt: [0], steps: null, plan: null };
+}
+
+/** Statistics of one sample of a solve. */
+function statsOf({ nSteps, nAccepted, nFEvals, status, t, dt }: SolveStats, i: number): SolveStats {
+  return {
+    nSteps: [nSteps[i]!],
+    nAccepted: [nAccepted[i]!],
+    nFEvals,
+    status: [status[i]!],
+    t: [t[i]!],
+    dt: [dt[i]!],
+    steps: null,
+    plan: null,
+  };
+}
+
+/** Statistics of samples that were solved in parts. */
 function joined(parts: readonly SolveStats[]): SolveStats {
   return {
     nSteps: parts.flatMap((p) => p.nSteps),
@@ -242,10 +299,12 @@ function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: B
   const missing = wrt.find((name) => !Object.hasOwn(parameters, name));
   if (missing !== undefined) throw new ArgumentError(where, "parameters", `"${missing}" of wrt`, "nothing");
   const times = tEval ?? [tStart, tEnd];
-  for (const t of [tStart, tEnd, ...times]) {
-    if (t.length !== samples) throw new ShapeError(where, "times", `${samples}, one per sample`, `${t.length}`);
-    checkFinite(where, "times", t, dtype, (s) => `for sample ${s}`);
-  }
+  checkTimes(where, samples, { tStart, tEnd }, times);
+  const dt0 = firstSteps(problem);
+  if (dt0 && dt0.length !== samples)
+    throw new ShapeError(where, "dt0", `${samples} step sizes, one per sample`, `${dt0.length}`);
+  const bad = dt0?.find((h) => !(Math.abs(h) > 0 && Number.isFinite(h)));
+  if (bad !== undefined) throw new ArgumentError(where, "dt0", "finite steps other than 0", `${bad}`);
   if (times.length < 2) throw new ArgumentError(where, "tEval", "at least 2 evaluation points", `${times.length}`);
   for (let s = 0; s < samples; s++) {
     if (times.at(-1)![s] !== tEnd[s])

@@ -12,9 +12,10 @@ import { type FloatArray, floatArray } from "../core/dtype.ts";
 import type { Value } from "../ops/value.ts";
 import { attemptGraph, denseGraph, initGraph, type Method, type OdeSystem, STATUS, stageName } from "./method.ts";
 import { assertSolved, type SolveStats, statusName } from "./solve.ts";
+import { Timeline } from "./timeline.ts";
 
-/** dy/dt of all samples: t is [samples], y and the result are [samples, rows]. */
-export type HostRhs = (t: FloatArray, y: FloatArray) => Promise<FloatArray>;
+/** dy/dt of all samples: the time since tStart is [samples], y and the result are [samples, rows]. */
+export type HostRhs = (elapsed: FloatArray, y: FloatArray) => Promise<FloatArray>;
 
 /** What is solved, on at most `maxLanes` samples; times per sample. */
 export interface ExternalProblem extends Abortable {
@@ -24,8 +25,10 @@ export interface ExternalProblem extends Abortable {
   readonly y0: ArrayLike<number>;
   readonly tStart: readonly number[];
   readonly tEnd: readonly number[];
-  /** [evaluation point][sample], after the start. */
+  /** [evaluation point][sample]; a sample whose point is at the start gets y0. */
   readonly tEval: readonly (readonly number[])[];
+  /** First step size per sample, for a solver that is to be given it. */
+  readonly dt0?: readonly number[];
 }
 
 export interface ExternalSolution {
@@ -34,7 +37,7 @@ export interface ExternalSolution {
   readonly stats: SolveStats;
 }
 
-/** A graph in pieces: argument i stores `call.t` and `call.y`; the right-hand side there is the leaf `call.k<i>` of all later ones. */
+/** A graph in pieces: argument i stores `call.elapsed` and `call.y`; the right-hand side there is the leaf `call.k<i>` of all later ones. */
 interface Pieces {
   readonly arguments: readonly Program[];
   /** Stores what the whole graph is for. */
@@ -42,7 +45,6 @@ interface Pieces {
 }
 
 const PER_SAMPLE = ["t", "dt", "running", "nSteps", "nAccepted", "status", "ratio1", "ratio2"] as const;
-const INTERVAL = ["tEnd", "tMin", "tMax", "dir"] as const;
 
 /**
  * Solves dy/dt = rhs(t, y), each sample with its own steps: the same numbers as OdeSolver, without gradients. The right-hand side
@@ -55,12 +57,13 @@ export class ExternalSolver {
   readonly #attempt: Pieces;
   readonly #dense: Program;
 
-  constructor(backend: Backend, rows: number, method: Method) {
+  constructor(backend: Backend, rows: number, method: Method, dt0Given = false) {
     this.#backend = backend;
     this.#rows = rows;
     this.#init = cut("external.init", rows, (system) => {
-      const { graph, k1, dt } = initGraph(system, method, false);
-      return { graph, results: { "next.k1": k1, "next.dt": dt } };
+      const { graph, k1, dt, finite } = initGraph(system, method, dt0Given);
+      const status = graph.ops.select(finite, STATUS.ok, STATUS.nonFinite);
+      return { graph, results: { "next.k1": k1, "next.dt": dt, "next.running": finite, "next.status": status } };
     });
     this.#attempt = cut("external.attempt", rows, (system) => {
       const { graph, next, stages } = attemptGraph(system, method);
@@ -82,23 +85,21 @@ export class ExternalSolver {
     const run = new Run(this.#backend, this.#rows, this.#backend.layoutFor(problem.samples), problem);
     try {
       await run.compute(this.#init);
-      run.adopt(["k1", "dt"]);
+      run.adopt(["k1", "dt", "running", "status"]);
       let calls = this.#init.arguments.length;
-      let active = true;
-      while (active) {
+      while (await run.isActive()) {
         await turnUnlessAborted(problem.signal);
         await run.compute(this.#attempt);
         calls += this.#attempt.arguments.length;
         run.interpolate(this.#dense);
         run.adopt(["y", "k1", ...PER_SAMPLE]);
-        active = (await run.perSample("running")).some((running) => running > 0);
       }
       const stats: SolveStats = {
         nSteps: await run.perSample("nSteps"),
         nAccepted: await run.perSample("nAccepted"),
         nFEvals: calls,
         status: (await run.perSample("status")).map(statusName),
-        t: await run.perSample("t"),
+        t: await run.times(),
         dt: await run.perSample("dt"),
         steps: null,
         plan: null,
@@ -112,11 +113,11 @@ export class ExternalSolver {
 }
 
 /** A system whose right-hand side is a leaf, `call.k0`, `call.k1`, … in the order of the calls; their arguments go to `calls`. */
-function externalSystem(rows: number, calls: (readonly [t: Value, y: Value])[]): OdeSystem {
+function externalSystem(rows: number, calls: (readonly [elapsed: Value, y: Value])[]): OdeSystem {
   return {
     rows,
-    rhs: (g, t, y) => {
-      calls.push([t, y]);
+    rhs: (g, _t, y, { elapsed }) => {
+      calls.push([elapsed, y]);
       return g.state(`call.k${calls.length - 1}`, rows);
     },
   };
@@ -134,8 +135,8 @@ function cut(
   const pieces = calls.map((_, i) => {
     const own: (readonly [Value, Value])[] = [];
     const piece = build(externalSystem(rows, own)).graph;
-    const [t, y] = own[i]!;
-    store(piece, "call.t", t);
+    const [elapsed, y] = own[i]!;
+    store(piece, "call.elapsed", elapsed);
     store(piece, "call.y", y);
     return lower(piece, `${name}.argument${i}`);
   });
@@ -156,6 +157,7 @@ class Run {
   readonly #buffers: Record<string, DeviceBuffer> = {};
   readonly #bound = new Map<string, BoundProgram>();
   readonly #staging: FloatArray;
+  readonly #timeline: Timeline;
 
   constructor(backend: Backend, rows: number, layout: PanelLayout, problem: ExternalProblem) {
     this.#backend = backend;
@@ -163,22 +165,34 @@ class Run {
     this.#layout = layout;
     this.#problem = problem;
     this.#staging = floatArray(backend.dtype, rows * lanesOf(layout));
-    const { y0, tStart, tEnd, tEval } = problem;
+    this.#timeline = new Timeline(backend.dtype, problem);
+    const { y0, tStart, tEnd, tEval, dt0 } = problem;
+    const { origin } = this.#timeline;
+    const device = (times: readonly number[]) => times.map((t, s) => this.#timeline.device(t, s));
+    const [start, end] = [device(tStart), device(tEnd)];
+    const dir = tEnd.map((t, s) => (t > tStart[s]! ? 1 : -1));
     this.#uploadState("ode.y", y0);
-    const times: Readonly<Record<(typeof INTERVAL)[number] | "t", (s: number) => number>> = {
-      t: (s) => tStart[s]!,
-      tEnd: (s) => tEnd[s]!,
-      tMin: (s) => Math.min(tStart[s]!, tEnd[s]!),
-      tMax: (s) => Math.max(tStart[s]!, tEnd[s]!),
-      dir: (s) => (tEnd[s]! > tStart[s]! ? 1 : -1),
+    const perSample: Readonly<Record<string, readonly number[]>> = {
+      t: start,
+      origin,
+      tStart: start,
+      tEnd: end,
+      tMin: start.map((t, s) => Math.min(t, end[s]!)),
+      tMax: start.map((t, s) => Math.max(t, end[s]!)),
+      dir,
+      ...(dt0 ? { dt0: dt0.map((h, s) => dir[s]! * Math.abs(h)) } : {}),
     };
-    for (const [name, value] of Object.entries(times)) this.#uploadPerSample(`ode.${name}`, value);
-    for (const name of ["running", "ratio1", "ratio2"]) backend.fill(this.#perSample(`ode.${name}`), 1);
+    for (const [name, values] of Object.entries(perSample)) this.#uploadPerSample(`ode.${name}`, values);
+    for (const name of ["ratio1", "ratio2"]) backend.fill(this.#perSample(`ode.${name}`), 1);
     for (const name of ["nSteps", "nAccepted"]) backend.fill(this.#perSample(`ode.${name}`), 0);
-    backend.fill(this.#perSample("ode.status"), STATUS.ok);
     tEval.forEach((t, j) => {
-      this.#uploadPerSample(`tEval${j}`, (s) => t[s]!);
-      backend.fill(this.#state(`ys${j}`), 0);
+      this.#uploadPerSample(`tEval${j}`, device(t));
+      // Dense output adds to it in the step that passes the point; no step does at the start.
+      const isAtStart = (s: number) => t[s] === tStart[s];
+      this.#uploadState(
+        `ys${j}`,
+        Array.from(y0, (v, i) => (isAtStart(Math.floor(i / rows)) ? v : 0)),
+      );
     });
   }
 
@@ -187,9 +201,10 @@ class Run {
     const { samples, rhs } = this.#problem;
     for (const [i, piece] of pieces.entries()) {
       this.#run(piece);
-      const t = floatArray(this.#backend.dtype, samples);
-      unpackState(await this.#backend.download(this.#perSample("call.t")), t, (s) => s, samples, 1, this.#layout);
-      this.#uploadState(`call.k${i}`, await rhs(t, await this.#download("call.y")));
+      const elapsed = floatArray(this.#backend.dtype, samples);
+      const called = await this.#backend.download(this.#perSample("call.elapsed"));
+      unpackState(called, elapsed, (s) => s, samples, 1, this.#layout);
+      this.#uploadState(`call.k${i}`, await rhs(elapsed, await this.#download("call.y")));
     }
     this.#run(result);
   }
@@ -207,6 +222,16 @@ class Run {
       const next = this.#buffers[`next.${name}`];
       if (next) this.#backend.copy(this.#sized(`ode.${name}`, next.length), next);
     }
+  }
+
+  /** Whether a sample has not come to its end, and has not failed. */
+  async isActive(): Promise<boolean> {
+    return (await this.perSample("running")).some((running) => running > 0);
+  }
+
+  /** Absolute times at which the samples stand. */
+  async times(): Promise<number[]> {
+    return (await this.perSample("t")).map((t, s) => this.#timeline.absolute(t, s));
   }
 
   async perSample(name: (typeof PER_SAMPLE)[number]): Promise<number[]> {
@@ -261,12 +286,12 @@ class Run {
     this.#backend.upload(this.#state(name), this.#staging);
   }
 
-  #uploadPerSample(name: string, value: (sample: number) => number): void {
+  #uploadPerSample(name: string, values: readonly number[]): void {
     const lanes = lanesOf(this.#layout);
     const last = this.#problem.samples - 1;
     this.#backend.upload(
       this.#perSample(name),
-      Array.from({ length: lanes }, (_, lane) => value(Math.min(lane, last))),
+      Array.from({ length: lanes }, (_, lane) => values[Math.min(lane, last)]!),
     );
   }
 

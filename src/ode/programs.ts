@@ -8,12 +8,13 @@ import type { Value } from "../ops/value.ts";
 import {
   attemptGraph,
   denseGraph,
+  type GraphOptions,
   initGraph,
   type Method,
   type OdeSystem,
   STATUS,
   type StageValues,
-  slopeOf,
+  slopeOfLeaves,
   stageName,
 } from "./method.ts";
 
@@ -23,7 +24,7 @@ export interface SolverPrograms {
   /** One attempt that keeps nothing for a reverse pass. */
   readonly attempt: Program;
   readonly dense: Program;
-  /** Whether nobody was active after the last attempt. */
+  /** Whether nobody was active after the last attempt, and the reverse pass can go back through the record as it is. */
   readonly completion: Program;
   readonly reverse: ReversePrograms | null;
 }
@@ -50,12 +51,17 @@ export interface ReversePrograms {
 export interface ReverseOptions {
   /** Names of leaves, matrices and tables of the right-hand side whose gradient is wanted. */
   readonly wrt: readonly string[];
-  /** Let gradients flow through error ratios, step sizes, times and interpolation abscissae. */
+  /**
+   * true: the exact derivative of the numbers computed; gradients flow through error ratios, step sizes, times and interpolation
+   * abscissae. false: step sizes count as constants, which is cheaper and nearer to the gradient of the exact solution where the
+   * right-hand side is not smooth. Both tend to that gradient as the tolerance shrinks; true does not where the right-hand side jumps inside
+   * a step: give its jump times, or say false.
+   */
   readonly throughStepSizeControl: boolean;
 }
 
 /** Per-sample quantities of step-size control that carry gradients from one attempt to the one before. */
-export const CONTROL_LEAVES = ["t", "dt", "ratio1", "ratio2"] as const;
+export const CONTROL_LEAVES = ["t", "dt", "ratio1", "ratio2", "asked"] as const;
 
 /**
  * Where the host runs ahead of the device, it enqueues attempts that start when every sample has finished. They pass on the per-sample
@@ -74,16 +80,19 @@ export function gradName(name: string): string {
   return `grad.${name}`;
 }
 
+/** @param segments  most segments between jump times of a sample; 0: there are no jump times */
 export function solverPrograms(
   system: OdeSystem,
   method: Method,
   dt0Given: boolean,
   reverse: ReverseOptions | null,
+  segments = 0,
 ): SolverPrograms {
-  const attempt = attemptGraph(system, method);
+  const options: GraphOptions = { segments, tracksVoids: reverse !== null };
+  const attempt = attemptGraph(system, method, options);
   storeNext(attempt.graph, attempt);
   storeStages(attempt.graph, attempt.stages, method.tableau.fsal);
-  const init = initGraph(system, method, dt0Given);
+  const init = initGraph(system, method, dt0Given, options);
   storeInit(system, init);
   const dense = denseGraph(system, method.tableau);
   dense.graph.store("ys", dense.value, { accumulate: true });
@@ -93,11 +102,11 @@ export function solverPrograms(
     attempt: lower(attempt.graph, "attempt", ATTEMPT),
     dense: lower(dense.graph, "dense", DENSE),
     completion: completionProgram(),
-    reverse: reverse && reversePrograms(system, method, dt0Given, reverse),
+    reverse: reverse && reversePrograms(system, method, dt0Given, reverse, options),
   };
 }
 
-function storeNext(g: Graph, { next, errorRatio, accept }: ReturnType<typeof attemptGraph>): void {
+function storeNext(g: Graph, { next, errorRatio, accept, isVoid }: ReturnType<typeof attemptGraph>): void {
   for (const [name, value] of Object.entries(next)) {
     if (value !== null)
       g.store(`next.${name}`, value, {
@@ -109,6 +118,8 @@ function storeNext(g: Graph, { next, errorRatio, accept }: ReturnType<typeof att
   g.store("active", active);
   g.store("accept", accept);
   if (errorRatio) g.store("errorRatio", errorRatio);
+  if (isVoid) g.store("isVoid", isVoid);
+  if (next.voids) g.store("voids", g.ops.reduceLanes(next.voids));
 }
 
 /** Stores the stages where dense output reads them; the first one of an FSAL method is there already. */
@@ -121,39 +132,55 @@ function storeStages(g: Graph, { k, y1 }: StageValues, fsal: boolean): void {
 
 function completionProgram(): Program {
   const g = new Graph();
-  g.store("complete", g.ops.eq(g.scalar("active"), 0));
+  g.store("complete", g.ops.mul(g.ops.eq(g.scalar("active"), 0), g.ops.eq(g.scalar("voids"), 0)));
   return lower(g, "completion");
 }
 
 /** What the first attempt starts from. */
-function storeInit({ rows }: OdeSystem, { graph: g, k1, dt }: ReturnType<typeof initGraph>): void {
+function storeInit({ rows }: OdeSystem, start: ReturnType<typeof initGraph>): void {
+  const { graph: g, k1, dt, asked, finite, isVoid } = start;
+  const { ops } = g;
   g.store("next.y", g.state("ode.y", rows));
   if (k1) g.store("next.k1", k1);
   g.store("next.t", g.sample("ode.t"));
   g.store("next.dt", dt);
-  const all = { running: 1, ratio1: 1, ratio2: 1, nSteps: 0, nAccepted: 0, status: STATUS.ok };
-  for (const [name, value] of Object.entries(all))
-    g.store(`next.${name}`, g.ops.constant(value), { as: { kind: "sample", rows: 1 } });
-  g.store("next.active", g.ops.constant(1));
+  const status = ops.select(finite, STATUS.ok, STATUS.nonFinite);
+  const constants = Object.entries({ ratio1: 1, ratio2: 1, nSteps: 0, nAccepted: 0 });
+  const all: [string, Value][] = [
+    ["running", finite],
+    ["status", status],
+    ...constants.map(([name, value]): [string, Value] => [name, ops.constant(value)]),
+    ...(asked
+      ? ([
+          ["asked", asked],
+          ["segment", ops.constant(0)],
+          ["segmentEnd", g.sample("ode.firstEnd")],
+        ] as [string, Value][])
+      : []),
+    ...(isVoid ? ([["voids", isVoid]] as [string, Value][]) : []),
+  ];
+  for (const [name, value] of all) g.store(`next.${name}`, value, { as: { kind: "sample", rows: 1 } });
+  g.store("next.active", ops.reduceLanes(finite));
+  if (isVoid) g.store("isVoid", isVoid, { as: { kind: "sample", rows: 1 } });
 }
 
 function reversePrograms(
   system: OdeSystem,
   method: Method,
   dt0Given: boolean,
-  options: ReverseOptions,
+  { wrt: wanted, throughStepSizeControl }: ReverseOptions,
+  options: GraphOptions,
 ): ReversePrograms {
   const { tableau } = method;
-  const { throughStepSizeControl } = options;
-  const parameters: [string, GradTarget][] = options.wrt.map((name) => [
+  const parameters: [string, GradTarget][] = wanted.map((name) => [
     name,
     { binding: gradName(name), accumulate: true },
   ]);
   const stepLeaves = throughStepSizeControl ? ["y", "k1", ...CONTROL_LEAVES] : ["y", "k1"];
 
   // An attempt: cotangents of what the next attempt starts from → cotangents of what this one started from.
-  const attempt = attemptGraph(system, method);
-  checkWrt("solver", options.wrt, systemInputs(system));
+  const attempt = attemptGraph(system, method, options);
+  checkWrt("solver", wanted, systemInputs(system));
   const { stages, next } = attempt;
   const outputs = new Map<Value, string>([[next.y, "ct.next.y"]]);
   if (next.k1) outputs.set(next.k1, "ct.next.k1");
@@ -180,7 +207,8 @@ function reversePrograms(
   pullBack(attempt.graph, withStages, seeds, wrt, rebuilder(attempt.graph, withStages, plain.isSaved, keep));
 
   const restage = new Graph();
-  const rebuild = rebuilder(attempt.graph, restage, plain.isSaved, keep);
+  // The step size of the trial is saved, lest it take a phase of its own.
+  const rebuild = rebuilder(attempt.graph, restage, (v) => v === stages.dt || plain.isSaved(v), keep);
   storeStages(restage, { ...stages, k: stages.k.map(rebuild), y1: rebuild(stages.y1) }, tableau.fsal);
 
   storeNext(attempt.graph, attempt);
@@ -199,10 +227,13 @@ function reversePrograms(
   const denseReverse = reverseGraph(dense.graph, new Map([[dense.value, "ct.ys"]]), denseWrt);
 
   // The start.
-  const init = initGraph(system, method, dt0Given);
+  const init = initGraph(system, method, dt0Given, options);
   const initOutputs = new Map<Value, string>();
   if (init.k1) initOutputs.set(init.k1, "ct.next.k1");
-  if (throughStepSizeControl) initOutputs.set(init.dt, "ct.next.dt");
+  if (throughStepSizeControl) {
+    initOutputs.set(init.dt, "ct.next.dt");
+    if (init.asked) initOutputs.set(init.asked, "ct.next.asked");
+  }
   const initReverse = reverseGraph(
     init.graph,
     initOutputs,
@@ -228,7 +259,7 @@ function reversePrograms(
 /** What a system reads besides t and y: its own inputs. */
 export function systemInputs(system: OdeSystem): ReadonlyMap<string, string> {
   const g = new Graph();
-  slopeOf(g, system, g.sample("ode.t"), g.state("ode.y", system.rows));
+  slopeOfLeaves(g, system);
   system.leak?.(g);
   return new Map([...g.inputs].filter(([name]) => !name.startsWith("ode.")));
 }

@@ -12,10 +12,12 @@ import { bytesOf } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
 import { RoundCache } from "../core/roundCache.ts";
 import type { Value } from "../ops/value.ts";
+import { Jumps } from "./jumps.ts";
 import type { Method, OdeSystem, ReplayController } from "./method.ts";
-import { replayDepth, STATUS } from "./method.ts";
+import { dependsOnTime, replayDepth, STATUS } from "./method.ts";
 import { CONTROL_LEAVES, gradName, type ReverseOptions, type SolverPrograms, solverPrograms } from "./programs.ts";
 import { type BufferSet, Tape, type TapePlan } from "./tape.ts";
+import { checkTimes, Timeline } from "./timeline.ts";
 
 /** How an `OdeSolver` solves, and what can be differentiated. */
 export interface SolverOptions extends Method {
@@ -26,7 +28,8 @@ export interface SolverOptions extends Method {
   /** First step size; "perSample": given with each request; absent: found by the heuristic. Required by the fixed controller. */
   readonly dt0?: number | "perSample";
   /**
-   * When a sample fails (maxSteps, dtMin, nonFinite): "mask" (default) lets the others finish; "stop" ends the solve for all at
+   * When a sample fails (maxSteps attempts; a step below dtMin, or too short to move its time; a state that is not finite, or no numbers
+   * after it however short the step): "mask" (default) lets the others finish; "stop" ends the solve for all at
    * that attempt, as torchode does. Either way `stats.status` tells; see assertSolved. A solve with a sample that is not finite has
    * no reverse: solve the others again without it.
    */
@@ -45,6 +48,15 @@ export interface SolveRequest extends Abortable {
   readonly tEnd: readonly number[];
   /** First step size per sample, for a solver made with dt0: "perSample"; the sign is that of the direction. */
   readonly dt0?: readonly number[];
+  /**
+   * [sample][k]: times at which the right-hand side may jump, in any order (`jump_ts` of diffrax, `d_discontinuities` of
+   * DifferentialEquations.jl). Without them a jump costs rejected steps, and a gradient through step-size control is wrong, however
+   * tight the tolerance. With them steps end there exactly (and may be 0.1 % longer for it), and the next step starts with the size that
+   * was asked for before the cut. The step before a jump time sees only times before it, and the step after it only times after it, so
+   * `lt(t, tJump)` and `le(t, tJump)` mean the same; see also `EvaluationTime.jumpsPassed`. Costs one evaluation more per step of
+   * methods that reuse their last stage. Times outside of the interval have no effect, equal ones count once.
+   */
+  readonly jumpTimes?: readonly (readonly number[])[];
   /** [evaluation point][sample]; points at the start give y0. */
   readonly tEval: readonly (readonly number[])[];
   /** One state per evaluation point, overwritten. */
@@ -66,7 +78,7 @@ export interface SolveStats {
   /** Evaluations of the right-hand side, counted for the whole batch. */
   readonly nFEvals: number;
   readonly status: SolveStatus[];
-  /** Time and step size at which each sample stands: its end, or where it failed. */
+  /** Time (absolute, in double precision) and step size at which each sample stands: its end, or where it failed. */
   readonly t: number[];
   readonly dt: number[];
   readonly plan: TapePlan | null;
@@ -77,19 +89,27 @@ export interface SolveStats {
  * as the solves before it took, and whether they were enough is known when somebody reads the record.
  */
 export interface StartedSolve {
-  /** Scalar on the device: 1 when every sample has stopped, else 0. Guards what is enqueued behind the solve (see Guard). */
+  /**
+   * Scalar on the device: 1 when every sample has stopped and the record is fit for the reverse pass, else 0. Guards what is enqueued
+   * behind the solve (see Guard).
+   */
   readonly complete: DeviceBuffer;
   /** Small buffers that `conclude` wants to know, as they are now. */
   record(): readonly DeviceBuffer[];
   /**
-   * From the numbers of `record`: what came of the solve. null: some samples still run and more attempts have been enqueued; enqueue
-   * again what depends on the solve, read the record again.
+   * From the numbers of `record`: what came of the solve. null: some samples still run and more attempts have been enqueued, or the
+   * reverse pass has to mend the record; enqueue again what depends on the solve, read the record again.
    */
   conclude(record: readonly ArrayLike<number>[]): SolveStats | null;
 }
 
 const DEFAULT_BUDGET = 384 * 2 ** 20;
 const PER_SAMPLE = ["t", "dt", "running", "nSteps", "nAccepted", "status", "ratio1", "ratio2"] as const;
+/** What attempts pass on as well where there are jump times. */
+const PER_SEGMENT = ["asked", "segment", "segmentEnd"] as const;
+const AXES = ["t", "elapsed"] as const;
+/** Per segment and sample, as segments.ts names them. */
+const TABLES = ["segmentEnds", ...AXES.flatMap((axis) => [`low.${axis}`, `high.${axis}`])];
 /** Attempts that the first solve is expected to take, where the host runs ahead. */
 const FIRST_GUESS = 8;
 
@@ -104,7 +124,9 @@ export class OdeSolver {
   readonly #backend: Backend;
   readonly #system: OdeSystem;
   readonly #options: SolverOptions;
-  readonly #programs: SolverPrograms;
+  /** By number of segments. */
+  readonly #programs = new Map<number, SolverPrograms>();
+  readonly #dependsOnTime: boolean;
   readonly #sessions = new Map<string, Session>();
   #last: Session | null = null;
 
@@ -123,11 +145,23 @@ export class OdeSolver {
     this.#backend = backend;
     this.#system = system;
     this.#options = options;
-    this.#programs = solverPrograms(system, options, options.dt0 !== undefined, options.reverse);
+    this.#dependsOnTime = dependsOnTime(system);
+    this.#programsFor(0);
   }
 
+  /** Programs of solves without jump times. */
   get programs(): SolverPrograms {
-    return this.#programs;
+    return this.#programsFor(0);
+  }
+
+  #programsFor(segments: number): SolverPrograms {
+    let programs = this.#programs.get(segments);
+    if (!programs) {
+      const { dt0, reverse } = this.#options;
+      programs = solverPrograms(this.#system, methodFor(this.#options, segments), dt0 !== undefined, reverse, segments);
+      this.#programs.set(segments, programs);
+    }
+    return programs;
   }
 
   /** Solves; with `record`, a later `reverse` goes back through this solve. Failed samples are told by `stats.status`. */
@@ -151,14 +185,30 @@ export class OdeSolver {
   }
 
   async #start(request: SolveRequest): Promise<StartedSolve> {
-    const key = `${request.layout.panel}x${request.layout.panels}`;
+    const schedule = this.#scheduleOf(request);
+    const depth = schedule.jumps?.depth ?? 0;
+    const key = `${request.layout.panel}x${request.layout.panels} ${depth}`;
     let session = this.#sessions.get(key);
     if (!session) {
-      session = new Session(this.#backend, this.#system, this.#options, this.#programs, request.layout);
+      const options = { ...this.#options, ...methodFor(this.#options, depth) };
+      session = new Session(this.#backend, this.#system, options, this.#programsFor(depth), request.layout, depth);
       this.#sessions.set(key, session);
     }
     this.#last = request.record ? session : null;
-    return session.start(request);
+    return session.start(request, schedule);
+  }
+
+  /** The times of a request as the device is told them. */
+  #scheduleOf({ samples, tStart, tEnd, tEval, jumpTimes = [] }: SolveRequest): Schedule {
+    checkTimes("solve", samples, { tStart, tEnd }, tEval);
+    const timeline = new Timeline(this.#backend.dtype, { tStart, tEnd });
+    if (this.#dependsOnTime) timeline.checkAbsolute();
+    if (jumpTimes.length !== 0 && jumpTimes.length !== samples)
+      throw new ShapeError("solve", "jumpTimes", `a list for each of ${samples} samples`, `${jumpTimes.length}`);
+    const bad = jumpTimes.findIndex((times) => !times.every(Number.isFinite));
+    if (bad >= 0)
+      throw new ArgumentError("solve", "jumpTimes", "finite times", `[${jumpTimes[bad]}] for sample ${bad}`);
+    return { timeline, jumps: jumpTimes.some(({ length }) => length > 0) ? new Jumps(timeline, jumpTimes) : null };
   }
 
   /**
@@ -194,6 +244,18 @@ export class OdeSolver {
   }
 }
 
+/** The times of a request as the device is told them. */
+interface Schedule {
+  readonly timeline: Timeline;
+  /** null: there are no jump times. */
+  readonly jumps: Jumps | null;
+}
+
+/** The method of a solve with jump times: a step's first stage is not the last one of the step before, on the other side of a jump. */
+function methodFor({ tableau, controller, maxSteps }: Method, segments: number): Method {
+  return { tableau: segments > 0 ? { ...tableau, fsal: false } : tableau, controller, maxSteps };
+}
+
 /** The samples of a batch, solved in one or several parts, that did not reach their end. */
 export function failedSamples(parts: readonly Pick<SolveStats, "status">[]): number[] {
   return parts.flatMap(({ status }) => status).flatMap((status, sample) => (status === "success" ? [] : [sample]));
@@ -227,16 +289,18 @@ export function statusName(code: number): SolveStatus {
 const ADVICE: Readonly<Record<SolveStatus, string>> = {
   success: "",
   stopped: "see the sample that failed",
-  dtMin: "lower dtMin, loosen rtol/atol, or check whether the right-hand side jumps there",
+  dtMin:
+    "lower dtMin, loosen rtol/atol, or check whether the right-hand side jumps there (its jump times can be given: jumpTimes)",
   maxSteps:
     "raise maxSteps, loosen rtol/atol, or check whether the weights make the system stiff (large gain, small tau)",
   nonFinite:
-    "the right-hand side or the state is not finite: check the weights, the input and the initial state, or reduce the gain",
+    "the right-hand side or the state is not finite, however short the step: check the weights, the input and the initial state, or reduce the gain",
 };
 
 /** A solve under way, or the last one. */
 interface Course {
   readonly request: SolveRequest;
+  readonly schedule: Schedule;
   /** Evaluation points after the start. */
   readonly pending: readonly number[];
   attempts: number;
@@ -245,6 +309,8 @@ interface Course {
   /** Where the last attempt led. */
   last: BufferSet;
   steps: number[][] | null;
+  /** Some trial step was void: the reverse pass must not read its record. */
+  hasVoids: boolean;
   /** null: not known yet. */
   stats: SolveStats | null;
 }
@@ -269,6 +335,9 @@ class Session {
   readonly #ids = new WeakMap<object, number>();
   readonly #owned: DeviceBuffer[] = [];
   readonly #common: BufferSet;
+  readonly #tables: BufferSet;
+  /** What every program may read besides what the attempt before left. */
+  readonly #leaves: BufferSet;
   readonly #stages: BufferSet;
   readonly #initSaves: BufferSet;
   readonly #starts: [BufferSet, BufferSet];
@@ -277,10 +346,11 @@ class Session {
   readonly #constants: Constants;
   readonly #looksEachAttempt: boolean;
   readonly #dueFlags = new Map<string, DeviceBuffer>();
+  readonly #segments: number;
   #tEval: DeviceBuffer[] = [];
   #nextId = 0;
   #current: Course | null = null;
-  #expected = FIRST_GUESS;
+  #expected: number;
 
   constructor(
     backend: Backend,
@@ -288,36 +358,38 @@ class Session {
     options: SolverOptions,
     programs: SolverPrograms,
     layout: PanelLayout,
+    segments: number,
   ) {
     this.#backend = backend;
     this.#options = options;
     this.#programs = programs;
     this.#layout = layout;
+    this.#segments = segments;
+    this.#expected = FIRST_GUESS + segments;
     this.#constants = new Constants(backend);
     this.#looksEachAttempt = !backend.runsAhead || options.onFailure === "stop";
     this.#lanes = layout.panel * layout.panels;
     this.#stateLength = system.rows * this.#lanes;
     const { fsal, stages } = options.tableau;
     const state = { y: this.#stateLength, ...(fsal ? { k1: this.#stateLength } : {}) };
-    const start = { ...state, ...perSample(this.#lanes), active: 1 };
+    const passedOn = [...PER_SAMPLE, ...(segments > 0 ? PER_SEGMENT : []), ...(programs.reverse ? ["voids"] : [])];
+    const start = { ...state, ...eachOf(passedOn, this.#lanes), active: 1 };
     const saves = programs.reverse ? lengths(programs.reverse.attemptSaves, this.#lanes) : {};
     const budget = options.memoryBudgetBytes ?? DEFAULT_BUDGET;
     this.#tape = new Tape(backend, start, saves, bytesOf(backend.dtype), budget);
+    const { controller } = options;
     this.#common = this.#own("solve", {
-      tStart: this.#lanes,
-      tEnd: this.#lanes,
-      tMin: this.#lanes,
-      tMax: this.#lanes,
-      dir: this.#lanes,
-      dt0: this.#lanes,
-      firstStep: this.#lanes,
-      complete: 1,
-      stillActive: 1,
-      always: 1,
-      accept: this.#lanes,
-      errorRatio: this.#lanes,
-      ...(options.controller.type === "replay" ? { steps: this.#lanes * replayDepth(options.controller) } : {}),
+      ...eachOf(
+        ["origin", "tStart", "tEnd", "tMin", "tMax", "dir", "dt0", "firstEnd", "none", "accept", "errorRatio"],
+        this.#lanes,
+      ),
+      ...eachOf(["complete", "stillActive", "always", "noVoids"], 1),
+      ...(programs.reverse ? { ...eachOf(["void", "voidAgain"], this.#lanes), voids: 1 } : {}),
+      ...(controller.type === "replay" ? { steps: this.#lanes * replayDepth(controller) } : {}),
     });
+    this.#tables = this.#own("segments", eachOf(segments > 0 ? TABLES : [], this.#lanes * segments));
+    const { none } = this.#common;
+    this.#leaves = { ...prefixed("ode.", { ...this.#common, ...this.#tables }), "ode.segment": none! };
     const stageShapes: Record<string, number> = { "stage.y1": this.#stateLength };
     for (let i = fsal ? 1 : 0; i < stages; i++) stageShapes[`stage.k${i + 1}`] = this.#stateLength;
     this.#stages = this.#own("stages", stageShapes);
@@ -327,30 +399,32 @@ class Session {
     backend.fill(this.#common.always!, 1);
   }
 
-  async start(request: SolveRequest): Promise<StartedSolve> {
+  async start(request: SolveRequest, schedule: Schedule): Promise<StartedSolve> {
     const { record } = request;
     if (record && !this.#programs.reverse)
       throw new ArgumentError("solve", "record", "false for a solver without reverse", "true");
     this.#check(request);
     this.#bound.next();
-    this.#uploadTimes(request);
+    this.#uploadTimes(request, schedule);
     const first = record ? this.#tape.begin() : this.#starts[0];
-    const { tStart, firstStep } = this.#common;
-    this.#runWith(record ? this.#programs.reverse!.initRecorded : this.#programs.init, request.inputs, {
-      ...prefixed("ode.", this.#common),
-      "ode.y": request.y0,
-      "ode.t": tStart,
-      "ode.nSteps": firstStep,
-      ...prefixed("next.", first),
-      ...this.#initSaves,
-    });
+    this.#init(request, first);
     const atStart = request.tEval.map((times) => times.every((t, s) => t === request.tStart[s]));
     request.ys.forEach((ys, j) => {
       if (atStart[j]) this.#backend.copy(ys, request.y0);
       else this.#backend.fill(ys, 0);
     });
     const pending = request.tEval.map((_, j) => j).filter((j) => !atStart[j]);
-    const course: Course = { request, pending, attempts: 0, due: [], last: first, steps: null, stats: null };
+    const course: Course = {
+      request,
+      schedule,
+      pending,
+      attempts: 0,
+      due: [],
+      last: first,
+      steps: null,
+      hasVoids: false,
+      stats: null,
+    };
     this.#current = null;
     if (this.#looksEachAttempt) await this.#attemptWhileActive(course);
     else this.#attemptAhead(course, Math.min(this.#expected, this.#options.maxSteps));
@@ -362,6 +436,25 @@ class Session {
     };
   }
 
+  #init({ inputs, y0, record }: SolveRequest, first: BufferSet, voids: BufferSet = this.#voidsUnknown): void {
+    const { tStart, none } = this.#common;
+    this.#runWith(record ? this.#programs.reverse!.initRecorded : this.#programs.init, inputs, {
+      ...this.#leaves,
+      "ode.y": y0,
+      "ode.t": tStart,
+      "ode.nSteps": none,
+      ...prefixed("next.", first),
+      ...this.#initSaves,
+      ...voids,
+    });
+  }
+
+  /** As for attempts. */
+  #initWithoutVoids(request: SolveRequest): void {
+    this.#init(request, this.#tape.first());
+    this.#init(request, this.#tape.first(), this.#voidsKnown);
+  }
+
   #checkCurrent(course: Course): Course {
     if (this.#current === course) return course;
     throw new SolverError("superseded", "solve: expected the last solve, got one after which another has begun", {});
@@ -370,19 +463,20 @@ class Session {
   /** Attempts one by one, as long as somebody runs. */
   async #attemptWhileActive(course: Course): Promise<void> {
     const backend = this.#backend;
-    const { request, pending } = course;
+    const { request } = course;
     const stops = this.#options.onFailure === "stop";
     const steps = backend.runsAhead ? null : Array.from({ length: request.samples }, (): number[] => []);
     for (let active = true; active; ) {
       await turnUnlessAborted(request.signal);
       const { start, next } = this.#attemptNext(course);
-      const due = await this.#dueNow(request, pending, start, next);
+      const due = await this.#dueNow(course, start, next);
       this.#finishAttempt(course, due, start, next);
       if (steps) await this.#addAccepted(steps, start, next);
       active = (await backend.download(next.active!))[0]! > 0;
       if (stops && (await backend.download(next.status!)).some((code) => code !== STATUS.ok)) break;
     }
     course.steps = steps;
+    if (request.record) course.hasVoids = (await backend.download(this.#common.voids!))[0]! > 0;
     backend.fill(this.#common.complete!, 1);
   }
 
@@ -391,8 +485,9 @@ class Session {
       const { start, next } = this.#attemptNext(course);
       this.#finishAttempt(course, course.pending, start, next);
     }
-    const { stillActive, complete } = this.#common;
-    this.#runWith(this.#programs.completion, {}, { active: stillActive, complete });
+    const { stillActive, complete, noVoids, voids } = this.#common;
+    const counted = course.request.record ? voids : noVoids;
+    this.#runWith(this.#programs.completion, {}, { active: stillActive, complete, voids: counted });
   }
 
   #attemptNext({ request, attempts }: Course): { start: BufferSet; next: BufferSet } {
@@ -415,13 +510,20 @@ class Session {
   }
 
   #conclude(course: Course, [complete, ...values]: readonly ArrayLike<number>[]): SolveStats | null {
-    const { request, due, steps } = course;
+    const { request, due, steps, schedule } = course;
     const { maxSteps } = this.#options;
+    const running = values[RECORDED.indexOf("running")]!;
+    if (complete![0] === 0 && Array.from(running).every((runs) => runs === 0)) {
+      // All have stopped, but a trial step was void, and the reverse pass that is enqueued does not know it.
+      course.hasVoids = true;
+      this.#backend.fill(this.#common.complete!, 1);
+      return null;
+    }
     if (complete![0] === 0) {
       this.#attemptAhead(course, Math.max(1, Math.min(Math.ceil(this.#expected / 4), maxSteps - course.attempts)));
       return null;
     }
-    const [nSteps, nAccepted, status, running, t, dt] = values.map((v) => Array.from(v).slice(0, request.samples));
+    const [nSteps, nAccepted, status, , t, dt] = values.map((v) => Array.from(v).slice(0, request.samples));
     const used = Math.max(1, ...nSteps!);
     // Rises at once and falls slowly: an attempt too few costs a wait, one too many next to nothing.
     this.#expected = used + Math.max(0, Math.floor((this.#expected - used) / 2));
@@ -432,8 +534,8 @@ class Session {
     course.stats = {
       nSteps: nSteps!,
       nAccepted: nAccepted!,
-      status: status!.map((code, s) => (running![s]! > 0 ? "stopped" : statusName(code))),
-      t: t!,
+      status: status!.map((code, s) => (running[s]! > 0 ? "stopped" : statusName(code))),
+      t: t!.map((time, s) => schedule.timeline.absolute(time, s)),
       dt: dt!,
       steps,
       nFEvals: this.#evaluations(used),
@@ -451,7 +553,7 @@ class Session {
     const programs = this.#programs.reverse;
     if (!course?.request.record || !programs)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
-    const { request, pending, stats, attempts, due } = course;
+    const { request, pending, stats, attempts, due, hasVoids } = course;
     // Its numbers times a cotangent of zero would be NaN, and that in the sums over all samples.
     if (stats?.status.includes("nonFinite")) assertSolved(stats);
     const backend = this.#backend;
@@ -460,12 +562,15 @@ class Session {
     for (const [name, buffer] of Object.entries(grads)) gradBindings[gradName(name)] = buffer;
     const inputs = { ...request.inputs, ...gradBindings };
     const rerun = (s: BufferSet, n: BufferSet, v: BufferSet) => this.#attempt(request, s, n, v);
+    const common = this.#leaves;
+    const isVoid = { "ode.void": hasVoids ? this.#common.void! : this.#common.none! };
     // What comes after the last step has no cotangent, be it an attempt that nobody needed.
     for (const set of buffers.cts) for (const b of Object.values(set)) backend.fill(b, 0);
     for (let i = attempts - 1; i >= 0; i--) {
       const [ct, ctNext] = i % 2 === 0 ? buffers.cts : [buffers.cts[1], buffers.cts[0]];
       const { start, next, saves } = this.#tape.recall(i, rerun);
-      const values = { ...prefixed("ode.", start), ...prefixed("ode.", this.#common), ...saves };
+      if (hasVoids) this.#attemptWithoutVoids(request, start, next, saves);
+      const values = { ...common, ...prefixed("ode.", start), ...saves, ...isVoid };
       let dense: BufferSet | null = null;
       const wanted = due[i]!.filter((j) => ctYs[j] != null);
       if (wanted.length > 0) {
@@ -494,9 +599,12 @@ class Session {
       this.#tape.forget(i);
     }
     const ctFirst = buffers.cts[0];
+    if (hasVoids) this.#initWithoutVoids(request);
     this.#runWith(programs.initReverse, inputs, {
       ...prefixed("ode.", this.#tape.first()),
-      ...prefixed("ode.", this.#common),
+      ...common,
+      ...isVoid,
+      "ode.segment": this.#common.none!,
       ...this.#initSaves,
       ...prefixed("ct.next.", ctFirst),
       "ct.y": ctFirst.y,
@@ -517,7 +625,7 @@ class Session {
 
   // ---- pieces of a solve -----------------------------------------------------------------------------------------------
 
-  #check({ samples, tStart, tEnd, tEval, ys, layout, dt0 }: SolveRequest): void {
+  #check({ samples, tEval, ys, layout, dt0 }: SolveRequest): void {
     if (samples < 1 || samples > this.#lanes)
       throw new ShapeError("solve", "samples", `1 to ${this.#lanes}`, `${samples}`);
     if (layout.panel * layout.panels !== this.#lanes)
@@ -525,17 +633,6 @@ class Session {
     const { controller } = this.#options;
     if (controller.type === "replay" && controller.steps.length !== samples)
       throw new ShapeError("solve", "steps", `steps of ${samples} samples to replay`, `${controller.steps.length}`);
-    const perSample: [string, readonly number[]][] = [
-      ["tStart", tStart],
-      ["tEnd", tEnd],
-      ...tEval.map((t, j): [string, readonly number[]] => [`tEval[${j}]`, t]),
-    ];
-    for (const [name, times] of perSample) {
-      if (times.length !== samples)
-        throw new ShapeError("solve", name, `${samples} times, one per sample`, `${times.length}`);
-      const bad = times.findIndex((t) => !Number.isFinite(t));
-      if (bad >= 0) throw new ArgumentError("solve", name, "finite times", `${times[bad]} for sample ${bad}`);
-    }
     if (this.#options.dt0 === "perSample") {
       const given = dt0?.length ?? 0;
       if (given !== samples) throw new ShapeError("solve", "dt0", `${samples} step sizes, one per sample`, `${given}`);
@@ -545,73 +642,90 @@ class Session {
     }
     if (ys.length !== tEval.length)
       throw new ShapeError("solve", "ys", `${tEval.length} states, one per evaluation point`, `${ys.length}`);
-    const still = tStart.findIndex((t, s) => t === tEnd[s]);
-    if (still >= 0)
-      throw new ArgumentError("solve", "tEnd", `a time other than tStart for sample ${still}`, `${tEnd[still]}`);
-    tEval.forEach((times, j) => {
-      times.forEach((t, s) => {
-        const inside = (t - tStart[s]!) * (t - tEnd[s]!) <= 0;
-        if (!inside)
-          throw new ArgumentError(
-            "solve",
-            `tEval[${j}]`,
-            `a time from ${tStart[s]} to ${tEnd[s]} (sample ${s})`,
-            `${t}`,
-          );
-      });
-      const before = tEval[j - 1];
-      const unordered = before ? times.findIndex((t, s) => (t - before[s]!) * (tEnd[s]! - tStart[s]!) < 0) : -1;
-      if (unordered >= 0)
-        throw new ArgumentError(
-          "solve",
-          `tEval[${j}]`,
-          "times in the order of integration",
-          `${times[unordered]} after ${before![unordered]}`,
-        );
-      const mixed = times.some((t, s) => t === tStart[s]) && times.some((t, s) => t !== tStart[s]);
-      if (mixed) throw new ArgumentError("solve", `tEval[${j}]`, "tStart for all samples or for none", "some of each");
-    });
   }
 
-  #uploadTimes({ samples, tStart, tEnd, tEval, dt0: firstSteps }: SolveRequest): void {
+  #uploadTimes(request: SolveRequest, { timeline, jumps }: Schedule): void {
+    const { samples, tStart, tEnd, tEval, dt0: firstSteps } = request;
     const { dt0, controller } = this.#options;
     const common = this.#common;
     const set = (target: DeviceBuffer, value: (s: number) => number) =>
       this.#constants.set(target, (lane) => value(Math.min(lane, samples - 1)));
+    const [start, end] = [tStart, tEnd].map((times) => (s: number) => timeline.device(times[s]!, s));
     const dir = (s: number) => (tEnd[s]! > tStart[s]! ? 1 : -1);
-    set(common.tStart!, (s) => tStart[s]!);
-    set(common.tEnd!, (s) => tEnd[s]!);
-    set(common.tMin!, (s) => Math.min(tStart[s]!, tEnd[s]!));
-    set(common.tMax!, (s) => Math.max(tStart[s]!, tEnd[s]!));
+    set(common.origin!, (s) => timeline.origin[s]!);
+    set(common.tStart!, start!);
+    set(common.tEnd!, end!);
+    set(common.tMin!, (s) => Math.min(start!(s), end!(s)));
+    set(common.tMax!, (s) => Math.max(start!(s), end!(s)));
     set(common.dir!, dir);
     if (controller.type === "replay") {
-      const table = replayTable(controller, tStart, tEnd, this.#lanes);
+      const table = replayTable(controller, request, jumps, this.#lanes);
       this.#constants.set(common.steps!, (k) => table[k]!);
     }
     if (dt0 !== undefined) set(common.dt0!, (s) => dir(s) * Math.abs(dt0 === "perSample" ? firstSteps![s]! : dt0));
+    if (jumps) this.#uploadSegments(samples, jumps);
     while (this.#tEval.length < tEval.length)
       this.#tEval.push(this.#own(`tEval ${this.#tEval.length}`, { t: this.#lanes }).t!);
     tEval.forEach((times, j) => {
-      set(this.#tEval[j]!, (s) => times[s]!);
+      set(this.#tEval[j]!, (s) => timeline.device(times[s]!, s));
     });
+  }
+
+  #uploadSegments(samples: number, jumps: Jumps): void {
+    if (this.#segments === 0) return;
+    const lanes = this.#lanes;
+    const set = (target: DeviceBuffer, value: (sample: number, segment: number) => number) =>
+      this.#constants.set(target, (k) => value(Math.min(k % lanes, samples - 1), Math.floor(k / lanes)));
+    this.#constants.set(this.#common.firstEnd!, (lane) => jumps.end(Math.min(lane, samples - 1), 0));
+    set(this.#tables.segmentEnds!, (s, segment) => jumps.end(s, segment));
+    for (const axis of AXES) {
+      for (const which of ["low", "high"] as const)
+        set(this.#tables[`${which}.${axis}`]!, (s, segment) => jumps.bound(axis, which, s, segment));
+    }
   }
 
   #pingPong(i: number): { start: BufferSet; next: BufferSet; saves: null } {
     return { start: this.#starts[i % 2]!, next: this.#starts[(i + 1) % 2]!, saves: null };
   }
 
-  #attempt({ record, inputs }: SolveRequest, start: BufferSet, next: BufferSet, saves: BufferSet | null): void {
+  #attempt(
+    { record, inputs }: SolveRequest,
+    start: BufferSet,
+    next: BufferSet,
+    saves: BufferSet | null,
+    voids: BufferSet = this.#voidsUnknown,
+  ): void {
     const program = record && saves ? this.#programs.reverse!.attemptRecorded : this.#programs.attempt;
     this.#runWith(program, inputs, {
-      ...prefixed("ode.", this.#common),
+      ...this.#leaves,
       ...prefixed("ode.", start),
       ...prefixed("next.", next),
       active: this.#common.stillActive,
       accept: this.#common.accept,
       errorRatio: this.#common.errorRatio,
+      voids: this.#common.voids,
       ...this.#stages,
       ...saves,
+      ...voids,
     });
+  }
+
+  /** Runs a recorded attempt again so that its void trial steps leave numbers in the record. */
+  #attemptWithoutVoids(request: SolveRequest, start: BufferSet, next: BufferSet, saves: BufferSet): void {
+    this.#attempt(request, start, next, saves);
+    this.#attempt(request, start, next, saves, this.#voidsKnown);
+  }
+
+  /** Bindings of a run that finds out for which samples the trial step is void; without a reverse pass nobody wants to know. */
+  get #voidsUnknown(): BufferSet {
+    const { none, void: found } = this.#common;
+    return found ? { "ode.void": none!, isVoid: found } : {};
+  }
+
+  /** Bindings of the run after it, which knows. */
+  get #voidsKnown(): BufferSet {
+    const { void: found, voidAgain } = this.#common;
+    return { "ode.void": found!, isVoid: voidAgain! };
   }
 
   #dense(request: SolveRequest, attempt: number, j: number, start: BufferSet, next: BufferSet): void {
@@ -635,21 +749,14 @@ class Session {
   }
 
   /** Evaluation points that some sample passed in the attempt from `start` to `next`. */
-  async #dueNow(
-    request: SolveRequest,
-    pending: readonly number[],
-    start: BufferSet,
-    next: BufferSet,
-  ): Promise<number[]> {
+  async #dueNow({ request, schedule, pending }: Course, start: BufferSet, next: BufferSet): Promise<number[]> {
     const before = await this.#backend.download(start.t!);
     const after = await this.#backend.download(next.t!);
-    const { tStart, tEnd, samples } = request;
+    const { tStart, tEnd, tEval, samples } = request;
     const reached = (t: number, te: number, s: number) => (tEnd[s]! > tStart[s]! ? te <= t : te >= t);
-    // The device compares in its own precision, so the host rounds its copy of the evaluation time likewise.
-    const round = this.#backend.dtype === "f32" ? Math.fround : (x: number) => x;
     return pending.filter((j) => {
       for (let s = 0; s < samples; s++) {
-        const te = round(request.tEval[j]![s]!);
+        const te = schedule.timeline.device(tEval[j]![s]!, s);
         if (reached(after[s]!, te, s) && !reached(before[s]!, te, s)) return true;
       }
       return false;
@@ -744,22 +851,37 @@ class Session {
 }
 
 /**
- * The table of the replay controller: [step][lane]. From the last recorded step on, the whole interval: what is left of it is where
- * the device cuts, so that rounding of t neither stops short of the end nor passes it.
+ * The table of the replay controller: [step][lane]. From the last recorded step on, and in steps that ended at a jump time, the whole
+ * interval: what is left of it is where the device cuts, so that rounding of t neither stops short of the end nor passes it.
  */
 function replayTable(
   controller: ReplayController,
-  tStart: readonly number[],
-  tEnd: readonly number[],
+  { tStart, tEnd }: SolveRequest,
+  jumps: Jumps | null,
   lanes: number,
 ): Float64Array {
   const table = new Float64Array(replayDepth(controller) * lanes);
+  const cut = controller.steps.map((steps, sample) => stepsThatEndAtJumps(steps, jumps?.ways(sample) ?? []));
   for (let i = 0; i < table.length; i++) {
     const [step, sample] = [Math.floor(i / lanes), Math.min(i % lanes, controller.steps.length - 1)];
     const steps = controller.steps[sample]!;
-    table[i] = step < steps.length - 1 ? steps[step]! : tEnd[sample]! - tStart[sample]!;
+    const isWhole = step >= steps.length - 1 || cut[sample]!.has(step);
+    table[i] = isWhole ? tEnd[sample]! - tStart[sample]! : steps[step]!;
   }
   return table;
+}
+
+/** Numbers of the steps that end nearest to the jumps, given how far these are from the start. */
+function stepsThatEndAtJumps(steps: readonly number[], ways: readonly number[]): Set<number> {
+  let way = 0;
+  const ends = steps.map((step) => {
+    way += step;
+    return way;
+  });
+  const distance = (step: number, jump: number) => Math.abs(ends[step]! - jump);
+  return new Set(
+    ways.map((jump) => ends.reduce((best, _, step) => (distance(step, jump) < distance(best, jump) ? step : best), 0)),
+  );
 }
 
 /** sum += term, for states. */
@@ -773,8 +895,9 @@ function prefixed(prefix: string, set: BufferSet): BufferSet {
   return Object.fromEntries(Object.entries(set).map(([name, buffer]) => [prefix + name, buffer]));
 }
 
-function perSample(lanes: number): Record<string, number> {
-  return Object.fromEntries(PER_SAMPLE.map((name) => [name, lanes]));
+/** The same length for each name. */
+function eachOf(names: readonly string[], length: number): Record<string, number> {
+  return Object.fromEntries(names.map((name) => [name, length]));
 }
 
 /** Buffer lengths of values by binding name. */

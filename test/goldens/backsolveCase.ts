@@ -35,6 +35,7 @@ export async function runBacksolveCase(backend: Backend, golden: GoldenCase, inp
       tStart,
       tEnd,
       tEval: options.tEval && tEval,
+      ...(options.dt0 === null ? {} : { dt0: options.dt0 }),
     });
     const cotangent = dataOf(golden, inputs, "cot");
     const at = (j: number) => (i: number) => (Math.floor(i / nNeurons) * ys.length + j) * nNeurons + (i % nNeurons);

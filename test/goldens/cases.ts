@@ -278,6 +278,8 @@ function solveOf(options: SolverCaseOptions): SolveOptions {
     controller: controllerOf(options),
     maxSteps: maxSteps ?? DEFAULT_MAX_STEPS,
     ...(typeof dt0 === "number" ? { dt0 } : {}),
+    // The reference's steps go across the frames of a sequence.
+    stepsEndAtFrames: false,
     backpropThroughStepSizeControl: throughStepSizeControl,
   };
 }

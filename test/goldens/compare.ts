@@ -3,7 +3,7 @@
 
 import type { DType } from "../../src/core/dtype.ts";
 import type { NpyArray } from "../../src/io/npy.ts";
-import { COUNTS_UNTIL_STOP, stopsForFinishedSample, withoutFault } from "./earlyStop.ts";
+import { COUNTS_UNTIL_STOP, earlyStopOf } from "./earlyStop.ts";
 import type { GoldenCase } from "./format.ts";
 
 /** What a run computed, by the reference's names. */
@@ -74,10 +74,10 @@ export function compareOutputs(
   const noisy: string[] = [];
   const undefinedThere: string[] = [];
   const worstSensitivity = Math.max(0, ...golden.sensitivity[dtype].values());
-  const countsHold = (dtype === "f64" || golden.stepCountsHoldInF32) && worstSensitivity <= RULES[dtype].countNoise;
-  const stopsEarly = stopsForFinishedSample(references);
+  const countsHold = golden.stepCountsHold[dtype] && worstSensitivity <= RULES[dtype].countNoise;
+  const early = earlyStopOf(references);
   let countsSkipped = false;
-  for (const [name, reference] of stopsEarly ? withoutFault(references) : references) {
+  for (const [name, reference] of early?.references ?? references) {
     if (NOT_OUTPUTS.test(name)) continue;
     const actual = outputs.get(name);
     if (actual === undefined) {
@@ -86,7 +86,7 @@ export function compareOutputs(
     }
     if (COUNTS.includes(name)) {
       if (!countsHold) countsSkipped = true;
-      else if (stopsEarly && COUNTS_UNTIL_STOP.includes(name)) errors.push(fewest(name, actual, reference.data));
+      else if (early?.goesOn && COUNTS_UNTIL_STOP.includes(name)) errors.push(fewest(name, actual, reference.data));
       else errors.push(worstEntry(name, actual, reference.data, 0));
       continue;
     }
@@ -101,10 +101,10 @@ export function compareOutputs(
       worstEntry(name, actual, reference.data, Math.max(factor * sensitivity, floor) * largest(reference.data)),
     );
   }
-  if (stopsEarly) notes.push("the reference stops early there: a finished sample counts as below dt_min");
+  notes.push(...(early?.notes ?? []));
   if (missing.length > 0) notes.push(`not computed: ${missing.join(", ")}`);
   if (noisy.length > 0) notes.push(`skipped, ${dtype} sensitivity above ${RULES[dtype].noise}: ${noisy.join(", ")}`);
-  if (countsSkipped) notes.push("step counts skipped: rounding in f32 changes them");
+  if (countsSkipped) notes.push(`step counts skipped: rounding in ${dtype} changes them`);
   if (undefinedThere.length > 0) notes.push(`reference not finite, ours is: ${undefinedThere.join(", ")}`);
   if (errors.length === 0) notes.push(`nothing to compare with in ${dtype}`);
   errors.sort((a, b) => b.ratio - a.ratio);

@@ -11,7 +11,7 @@ const test = suite("goldens: the reference's early stop");
 const CASE = {
   name: "early stop",
   sensitivity: { f64: new Map(), f32: new Map() },
-  stepCountsHoldInF32: true,
+  stepCountsHold: { f64: true, f32: true },
 } as unknown as GoldenCase;
 
 function array(data: NpyArray["data"]): NpyArray {
@@ -68,6 +68,59 @@ test("a sample that fails while it runs is expected to fail", () => {
 test("so is one that fails for another reason beside the finished one", () => {
   const both = { status: array(Int32Array.of(4, 2)) };
   assert.equal(failuresOf(compare({ n_steps: [3, 2] }, both)), ["status"]);
+});
+
+/** Three samples; the first finishes in iteration 3, the last one permitted, the second finished in iteration 2, the third is on its way. */
+const LAST_STEP: Readonly<Record<string, NpyArray>> = {
+  ys: array(Float64Array.of(1, 2, Number.NaN)),
+  ts: array(Float64Array.of(1, 1, 1)),
+  n_steps: array(Int32Array.of(3, 2, 3)),
+  status: array(Int32Array.of(3, 0, 3)),
+  trace_running: array(Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 0, 1)),
+  trace_accept: array(Uint8Array.of(1, 1, 1, 1, 1, 1, 1, 1, 1)),
+  trace_t: array(Float64Array.of(0, 0, 0, 0.25, 0.5, 0.25, 0.5, 1, 0.5)),
+  trace_dt: array(Float64Array.of(0.25, 0.5, 0.25, 0.25, 0.5, 0.25, 0.5, 0, 0.25)),
+};
+
+test("a sample that comes to its end with the last permitted step succeeds; one that does not fails", () => {
+  const ours = { ys: [1, 2, 0], n_steps: [3, 2, 3] };
+  const comparison = compare({ ...ours, status: [0, 0, 3] }, LAST_STEP);
+  assert.equal(failuresOf(comparison), []);
+  assert.ok(comparison.notes.join().includes("comes to its end with the last permitted step"));
+  assert.equal(failuresOf(compare({ ...ours, status: [3, 0, 3] }, LAST_STEP)), ["status"]);
+  assert.equal(failuresOf(compare({ ...ours, status: [0, 0, 0] }, LAST_STEP)), ["status"]);
+  assert.equal(failuresOf(compare({ ...ours, status: [0, 0, 3], n_steps: [4, 2, 3] }, LAST_STEP)), ["n_steps"]);
+  const rejected = { trace_accept: array(Uint8Array.of(1, 1, 1, 1, 1, 1, 0, 1, 1)) };
+  assert.equal(failuresOf(compare({ ...ours, status: [0, 0, 3] }, { ...LAST_STEP, ...rejected })), ["status"]);
+});
+
+/** The second sample's trial step of iteration 3 is not finite. */
+const GIVES_UP: Readonly<Record<string, NpyArray>> = {
+  status: array(Int32Array.of(0, 4)),
+  trace_running: array(Uint8Array.of(1, 1, 1, 1, 1, 1)),
+  trace_error_ratio: array(Float64Array.of(0.5, 0.5, 0.5, 0.5, 0.5, Number.NaN)),
+};
+
+test("where the reference gives up at a trial step that is not finite, its counts are lower bounds and its status holds", () => {
+  assert.equal(failuresOf(compare({ n_steps: [4, 40], status: [0, 4] }, GIVES_UP)), []);
+  assert.equal(failuresOf(compare({ n_steps: [4, 1], status: [0, 4] }, GIVES_UP)), ["n_steps"]);
+  assert.equal(failuresOf(compare({ n_steps: [4, 40], status: [0, 0] }, GIVES_UP)), ["status"]);
+  const finite = { trace_error_ratio: array(Float64Array.of(0.5, 0.5, 0.5, 0.5, 0.5, 0.5)) };
+  assert.equal(failuresOf(compare({ n_steps: [4, 40], status: [0, 4] }, { ...GIVES_UP, ...finite })), ["n_steps"]);
+});
+
+test("counts that rounding changes in a precision are not compared in it", () => {
+  const changed = (stepCountsHold: GoldenCase["stepCountsHold"]) =>
+    compareOutputs(
+      { ...CASE, stepCountsHold },
+      "f64",
+      new Map([["n_steps", [9]]]),
+      new Map([["n_steps", array(Int32Array.of(3))]]),
+    );
+  assert.equal(failuresOf(changed({ f64: true, f32: false })), ["n_steps"]);
+  const skipped = changed({ f64: false, f32: true });
+  assert.equal(failuresOf(skipped), []);
+  assert.ok(skipped.notes.includes("step counts skipped: rounding in f64 changes them"));
 });
 
 test.run();

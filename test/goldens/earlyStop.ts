@@ -1,5 +1,5 @@
-// A fault of the reference that axograd does not share: a sample that has *finished* has a step of size 0, which counts as below
-// dt_min, so the whole batch stops though others still run.
+// Where axograd goes on and the reference stops: three of the differences that README lists. They are recognised from the reference's own
+// trace, so that whatever else differs still fails.
 
 import type { NpyArray } from "../../src/io/npy.ts";
 import { STATUS_CODES } from "./arrays.ts";
@@ -9,24 +9,66 @@ type References = ReadonlyMap<string, NpyArray>;
 /** Counts that go on growing where the reference has stopped: its own are lower bounds. */
 export const COUNTS_UNTIL_STOP: readonly string[] = ["n_steps", "n_accepted", "n_f_evals"];
 
-/**
- * Whether the reference's own trace shows that fault: a status of dt_min, and only for samples that were not running any more in the
- * iteration it stopped in. A sample that fails while it runs is a failure here as well.
- */
-export function stopsForFinishedSample(references: References): boolean {
-  const status = references.get("status")?.data;
-  const running = references.get("trace_running")?.data;
-  if (!status || !running) return false;
-  const last = running.subarray(running.length - status.length);
-  const codes = Array.from(status);
-  return (
-    codes.includes(STATUS_CODES.dtMin) &&
-    codes.every((code, s) => code === STATUS_CODES.success || (code === STATUS_CODES.dtMin && last[s] === 0))
-  );
+/** What a reference that stops early is compared as. */
+export interface EarlyStop {
+  /** The references with the status that axograd gives. What was not computed is NaN already. */
+  readonly references: References;
+  /** Whether axograd goes on where the reference stopped. */
+  readonly goesOn: boolean;
+  readonly notes: readonly string[];
 }
 
-/** The references of such a case with the status that the fault hides: nobody fails. What was not computed is NaN already. */
-export function withoutFault(references: References): References {
-  const status = references.get("status")!;
-  return new Map([...references, ["status", { ...status, data: status.data.map(() => STATUS_CODES.success) }]]);
+/** Faults of the reference in one sample, by what they are called in a line of results. */
+const NOTES = {
+  finishedBelowDtMin: "the reference stops early there: a finished sample counts as below dt_min",
+  finishedWithLastStep: "the reference counts a sample that comes to its end with the last permitted step as failed",
+  notRetried: "the reference gives up at the first trial step that is not finite; axograd tries shorter ones",
+} as const;
+
+/** Null where the reference has stopped for reasons that stop axograd as well, or not at all. */
+export function earlyStopOf(references: References): EarlyStop | null {
+  const status = references.get("status");
+  if (!status || !references.has("trace_running")) return null;
+  const codes = Array.from(status.data, Number);
+  const found = codes.map((code, sample) => faultOf(code, sample, references));
+  const faults = new Set(found.filter((fault) => fault !== null));
+  if (faults.size === 0) return null;
+  // A sample that fails in the reference's last iteration for other reasons fails here too, and stops the batch.
+  const stopsHere = codes.some((code, s) => code !== STATUS_CODES.success && found[s] === null);
+  const ours = status.data.map((code, s) =>
+    found[s] === null || found[s] === "notRetried" ? Number(code) : STATUS_CODES.success,
+  );
+  return {
+    references: new Map([...references, ["status", { ...status, data: ours as NpyArray["data"] }]]),
+    goesOn: !stopsHere && (faults.has("finishedBelowDtMin") || faults.has("notRetried")),
+    notes: [...faults].map((fault) => NOTES[fault]),
+  };
+}
+
+function faultOf(code: number, sample: number, references: References): keyof typeof NOTES | null {
+  const isRunning = lastOf(references, "trace_running", sample) !== 0;
+  if (code === STATUS_CODES.dtMin && !isRunning) return "finishedBelowDtMin";
+  if (code === STATUS_CODES.maxSteps && finishes(references, sample)) return "finishedWithLastStep";
+  const ratio = lastOf(references, "trace_error_ratio", sample);
+  return code === STATUS_CODES.nonFinite && isRunning && ratio !== undefined && !Number.isFinite(ratio)
+    ? "notRetried"
+    : null;
+}
+
+/** Whether a sample comes to its last evaluation point in the last iteration. */
+function finishes(references: References, sample: number): boolean {
+  const [t, dt, accept] = ["trace_t", "trace_dt", "trace_accept"].map((name) => lastOf(references, name, sample));
+  const ts = references.get("ts");
+  if (t === undefined || dt === undefined || accept !== 1 || !ts) return false;
+  const perSample = ts.data.length / references.get("status")!.data.length;
+  const end = Number(ts.data[(sample + 1) * perSample - 1]);
+  const sum = ts.data instanceof Float32Array ? Math.fround(t + dt) : t + dt;
+  return dt >= 0 ? sum >= end : sum <= end;
+}
+
+/** A sample's entry of a trace in the iteration that the reference stopped in. */
+function lastOf(references: References, name: string, sample: number): number | undefined {
+  const trace = references.get(name)?.data;
+  if (!trace) return undefined;
+  return Number(trace[trace.length - references.get("status")!.data.length + sample]);
 }

@@ -9,6 +9,7 @@ import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { writeNpz } from "../../src/io/npz.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { assertClose } from "../support/close.ts";
+import { runCase } from "./cases.ts";
 import { type CaseArrays, readCaseArrays, readGoldens } from "./format.ts";
 import { integrate } from "./integrate.ts";
 import { checkCase } from "./report.ts";
@@ -195,6 +196,9 @@ for (const golden of goldens) {
   });
 }
 
+const index = JSON.parse(readFileSync(join(folder, "index.json"), "utf8")) as { cases: Record<string, unknown>[] };
+const caseNamed = (name: string) => index.cases.find((c) => c.name === name)!;
+
 test("where one sample fails, all stop in that step, in whatever chunk they are", () => {
   const { references } = arrays.get("solver_too_many_steps_in_one_of_two_chunks")!;
   const [status, nSteps] = [references.get("status")!.data, references.get("n_steps")!.data];
@@ -203,10 +207,21 @@ test("where one sample fails, all stop in that step, in whatever chunk they are"
   assert.ok(Array.from(nSteps).every((n) => n <= 8));
 });
 
-// ---- what cannot be run, and what is malformed -------------------------------------------------------------------------------
+test("adjoint equations start with the case's first step", async () => {
+  const counts = async (dt0: number | null) => {
+    const name = "backsolve_types_dense";
+    const cases = [{ ...caseNamed(name), ...(dt0 === null ? {} : { dt0 }) }];
+    writeFileSync(join(folder, "index.json"), JSON.stringify({ format: 1, cases }));
+    const [golden] = await readGoldens(folder);
+    const outputs = await runCase(backend, golden!, arrays.get(name)!.inputs);
+    return Array.from(outputs.get("n_f_evals")!);
+  };
+  const [found, given] = [await counts(null), await counts(1e-3)];
+  // The heuristic takes an evaluation more than a given step.
+  assert.not.equal(given, found);
+});
 
-const index = JSON.parse(readFileSync(join(folder, "index.json"), "utf8")) as { cases: Record<string, unknown>[] };
-const caseNamed = (name: string) => index.cases.find((c) => c.name === name)!;
+// ---- what cannot be run, and what is malformed -------------------------------------------------------------------------------
 
 /** The verdict on a case of the folder after a change of its entry in the index. */
 async function verdictOf(name: string, change: Record<string, unknown>): Promise<{ verdict: string; notes: string }> {

@@ -96,6 +96,47 @@ forEachBackend("backsolve", ["f64"], (test) => {
     });
   }
 
+  test("equal evaluation points count each, for some samples or all, at the start, in between and at the end", async ({
+    backend,
+  }) => {
+    const host = smoothProblem(3);
+    const { rows } = host.system;
+    const [start, middle, end] = [host.tStart, host.tEval[1]!, host.tEnd];
+    const some = middle.map((t, s) => (s === 1 ? t : t + 0.1));
+    for (const joint of [false, true]) {
+      const times = joint ? [start, start, middle, middle, end, end] : [start, middle, some, some, end];
+      const cts = times.map((_, j) => cotangents(host)[0]!.map((x) => x * (1 + j)));
+      const { problem, release } = onDevice(backend, { ...host, tEval: times });
+      const adjoint = new Backsolve(backend, host.system, { ...TIGHT, joint, wrt: ["hh", "tau", "bias"] });
+      const { ys } = await adjoint.forward(problem);
+      const { y0, parameters } = await adjoint.reverse(cts);
+      adjoint.dispose();
+      release();
+      // The solver takes points at the start for all samples or none, and equal ones as they come.
+      const direct = await eachAlone(backend, { ...host, tEval: times }, cts);
+      const computed = { y: ys.flatMap((y) => Array.from(y)), y0, ...parameters };
+      for (const [name, expected] of Object.entries(direct)) {
+        const size = Math.max(...expected.map(Math.abs));
+        assertClose(computed[name as keyof typeof computed]!, expected, AGREEMENT * size, `${joint} ${name} ${rows}`);
+      }
+    }
+  });
+
+  test("a given first step is taken, for all or per sample", async ({ backend }) => {
+    const host = smoothProblem(2);
+    const { problem, release } = onDevice(backend, host);
+    const adjoint = new Backsolve(backend, host.system, { ...TIGHT, joint: false, wrt: ["tau"] });
+    const direct = async (dt0: number) => (await solveOnHost(backend, host, { ...TIGHT, dt0 })).stats.nSteps;
+    for (const dt0 of [1e-9, 0.5]) {
+      const expected = await direct(dt0);
+      assert.equal((await adjoint.forward({ ...problem, dt0 })).stats.nSteps, expected);
+      assert.equal((await adjoint.forward({ ...problem, dt0: [dt0, dt0] })).stats.nSteps, expected);
+    }
+    assert.not.equal(await direct(1e-9), await direct(0.5));
+    adjoint.dispose();
+    release();
+  });
+
   test("without evaluation points there is one output, at the end", async ({ backend }) => {
     const { problem, release } = onDevice(backend, smoothProblem(2));
     const adjoint = new Backsolve(backend, smoothProblem(2).system, { ...TIGHT, joint: false, wrt: ["tau"] });
@@ -179,6 +220,10 @@ forEachBackend("backsolve", ["f64"], (test) => {
     };
     await rejects({ y0: [1, 2, 3] }, ShapeError, /2 × 6 numbers, got 3 \(y0\)/);
     await rejects({ parameters: {} }, ArgumentError, /"tau" of wrt/);
+    await rejects({ dt0: [0.1] }, ShapeError, /2 step sizes, one per sample, got 1/);
+    await rejects({ dt0: 0 }, ArgumentError, /finite steps other than 0/);
+    const [start, middle, end] = [problem.tStart, problem.tEval![1]!, problem.tEnd];
+    await rejects({ tEval: [start, end, middle, end] }, ArgumentError, /order of integration/);
     await rejects({ tEval: [problem.tEnd] }, ArgumentError, /at least 2/);
     await rejects({ tEval: [problem.tStart, problem.tStart] }, ArgumentError, /last point at tEnd/);
     const skewed = [problem.tStart, [0.4, 0.5], problem.tEnd];

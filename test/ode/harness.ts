@@ -31,6 +31,8 @@ export interface HostProblem {
   readonly tEnd: readonly number[];
   /** [evaluation point][sample]. */
   readonly tEval: readonly (readonly number[])[];
+  /** [sample][k]. */
+  readonly jumpTimes?: readonly (readonly number[])[];
 }
 
 export interface HostSolution {
@@ -65,7 +67,8 @@ export async function solveOnHost(
   options: HostOptions = {},
   ctYs?: readonly (ArrayLike<number> | null)[],
 ): Promise<HostSolution> {
-  const { system, samples, y0, states = {}, rows = {}, matrices = {}, indices = {}, tStart, tEnd, tEval } = problem;
+  const { system, samples, y0, states = {}, rows = {}, matrices = {}, indices = {} } = problem;
+  const { tStart, tEnd, tEval, jumpTimes } = problem;
   const { throughStepSizeControl = true, ahead = false, ...rest } = options;
   const leaves = [...Object.keys(states), ...Object.keys(rows), ...Object.keys(matrices)];
   const solver = new OdeSolver(backend, system, {
@@ -137,6 +140,7 @@ export async function solveOnHost(
       tEval,
       ys,
       record: ctYs !== undefined,
+      ...(jumpTimes ? { jumpTimes } : {}),
     };
     const ctY0 = buffer("ct y0", system.rows * lanes);
     const cts = ctYs?.map((ct, j) => ct && upload(`ct ${j}`, ct, "zero"));
@@ -279,6 +283,7 @@ export function sampleOf(problem: HostProblem, s: number): HostProblem {
     tStart: [problem.tStart[s]!],
     tEnd: [problem.tEnd[s]!],
     tEval: problem.tEval.map((times) => [times[s]!]),
+    ...(problem.jumpTimes ? { jumpTimes: [problem.jumpTimes[s]!] } : {}),
   };
 }
 

@@ -6,6 +6,7 @@ import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { GpuBoundProgram } from "../../src/backend/webgpu/bind.ts";
+import type { OdeSystem } from "../../src/ode/method.ts";
 import { dopri5, exponentialEuler, TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
@@ -13,6 +14,7 @@ import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import {
   cotangents,
   type HostOptions,
+  type HostProblem,
   kindProblem,
   leakyProblem,
   RHS_KINDS,
@@ -95,6 +97,46 @@ if (adapter) {
       assert.is(tight.stats.plan!.strategy, strategy);
       for (const [name, g] of Object.entries(whole.gradients))
         assertBitEqual(tight.gradients[name]!, g, `${strategy}, gradient of ${name}`);
+    }
+  });
+
+  test("trial steps outside of the domain, jump times and a start far away: as in double precision, also ahead of the device", async ({
+    gpu,
+    f64,
+  }) => {
+    // A tank whose inflow changes; too long a step empties it.
+    const system: OdeSystem = {
+      rows: 1,
+      rhs: (g, _t, y, { jumpsPassed }) => {
+        const { ops } = g;
+        return ops.sub(ops.mul(g.row("inflow", 1), ops.sub(1, ops.mul(0.25, jumpsPassed))), ops.sqrt(y));
+      },
+    };
+    const tStart = [1e8, -1e8, 0];
+    const at = (t: number) => tStart.map((start) => start + t);
+    const problem: HostProblem = {
+      system,
+      samples: 3,
+      y0: [4, 9, 1],
+      rows: { inflow: [0.5] },
+      tStart,
+      tEnd: at(6),
+      tEval: [at(1), at(4), at(6)],
+      jumpTimes: tStart.map((start, s) => (s === 1 ? [start + 2] : [start + 2, start + 3])),
+    };
+    const cts = cotangents(problem);
+    const options = { dt0: 8, throughStepSizeControl: false };
+    const expected = await solveOnHost(f64, problem, options, cts);
+    assert.equal(expected.stats.status, ["success", "success", "success"]);
+    assert.ok(expected.stats.nSteps.every((n, s) => n > expected.stats.nAccepted[s]!));
+    for (const ahead of [false, true]) {
+      const got = await solveOnHost(gpu, problem, { ...options, ahead }, cts);
+      assert.equal(got.stats.status, expected.stats.status);
+      assert.equal(got.stats.t, problem.tEnd);
+      expected.ys.forEach((y, j) => {
+        assertClose(got.ys[j]!, y, 1e-3, `evaluation ${j}`);
+      });
+      for (const [name, g] of Object.entries(expected.gradients)) assertClose(got.gradients[name]!, g, 2e-2, name);
     }
   });
 
