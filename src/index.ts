@@ -162,7 +162,7 @@ export {
 } from "./ode/tableaus/index.ts";
 export type { TapePlan } from "./ode/tape.ts";
 export type { Operand, Ops } from "./ops/op.ts";
-export type { Value } from "./ops/value.ts";
+export type { Matrix, Shape, Table, Value } from "./ops/value.ts";
 // Training.
 export {
   type Checkpoint,
