@@ -108,7 +108,8 @@ class ClassifierSession implements Session {
   async evaluate(point: Point, want: { readonly gradients: boolean }): Promise<Evaluation> {
     const model = this.#model;
     const trained = model.parameters.trainable().map((p) => p.name);
-    for (const name of trained) model.parameters.set(name, point[name]!);
+    // Moved by roundings, τ may lie below its minimum.
+    for (const name of trained) model.parameters.set(name, point[name]!, { clamp: true });
     const input = { data: point[INPUT]!, batch: BATCH };
     const evaluation = { numEvals: TIMES, endTime: point[END_TIME]![0]!, h0: point[INITIAL_STATE]! };
     const { hs, stats } = await model.rnn.forward(input, evaluation);

@@ -203,9 +203,12 @@ export class ParameterSet {
     for (const p of this.#parameters.values()) p.fold?.(complete);
   }
 
-  /** Host copy of a parameter's values; row-major for a sparse matrix. After an optimiser's step its constraint is yet to be restored. */
+  /** Host copy of a parameter's values, as its constraint wants them; row-major for a sparse matrix. */
   async values(name: string): Promise<FloatArray> {
-    return callsOf(this).run("values", () => this.read(name, "value"));
+    return callsOf(this).run("values", () => {
+      this.refresh();
+      return this.read(name, "value");
+    });
   }
 
   /** Host copy of a parameter's gradient, in the same order. */
@@ -213,7 +216,10 @@ export class ParameterSet {
     return callsOf(this).run("gradient", () => this.read(name, "gradient"));
   }
 
-  /** `values` or `gradient` at once; for what runs in the turn of a call. */
+  /**
+   * Values or gradient at once; for what runs in the turn of a call. After an optimiser's step the constraint of values is yet to be
+   * restored, as in torch-biopl.
+   */
   async read(name: string, of: "value" | "gradient"): Promise<FloatArray> {
     const p = this.#get(name);
     const buffer = of === "value" ? p.value : p.grad;

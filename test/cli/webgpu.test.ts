@@ -62,6 +62,7 @@ async function lossesOf(
     model.parameters.set(
       name,
       values.map((x) => x * (1 + (stream.bits() & 1 ? size : -size))),
+      { clamp: true },
     );
   }
   const losses: number[] = [];

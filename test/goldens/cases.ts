@@ -355,9 +355,9 @@ async function gradientsOf(parameters: ParameterSet): Promise<[string, ArrayLike
 async function valuesOf(parameters: ParameterSet, prefix: string): Promise<[string, ArrayLike<number>][]> {
   const known = new Set(parameters.all().map((p) => p.name));
   const named = Object.entries(PARAMETERS).filter(([, parameter]) => known.has(parameter));
-  return Promise.all(named.map(async ([name, p]) => [`${prefix}_${name}`, await parameters.values(p)] as const)).then(
-    pairs,
-  );
+  return Promise.all(
+    named.map(async ([name, p]) => [`${prefix}_${name}`, await parameters.read(p, "value")] as const),
+  ).then(pairs);
 }
 
 /** The connectome again, from unsorted triples with duplicates. */

@@ -12,6 +12,7 @@ import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
 import { ParameterSet } from "../../src/models/parameters.ts";
 import { SparseODERNN, SparseRNN } from "../../src/models/sparse.ts";
+import { SGD } from "../../src/train/optimizer.ts";
 import { exportStateDict, importStateDict } from "../../src/train/stateDict.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
@@ -124,5 +125,29 @@ forEachBackend("values and constraints", ["f64", "f32"], (test) => {
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }
+  });
+
+  test("values read after an optimiser's step satisfy the constraint, so that they can be set again", async ({
+    backend,
+  }) => {
+    const model = new ConnectomeODERNN(backend, network({ connectome: absolute(SIGNED) }));
+    const { parameters } = model;
+    const sgd = new SGD(backend, parameters, { lr: 1e3 });
+    for (const sign of [1, -1]) {
+      parameters.zeroGradients();
+      await model.vjp(INPUT, new Float64Array(2 * N).fill(sign));
+      sgd.step();
+      const raw = await parameters.read("rnn.tau", "value");
+      const values = await parameters.values("rnn.tau");
+      assertBitEqual(
+        values,
+        raw.map((x) => Math.max(1, x)),
+        "tau",
+      );
+      parameters.set("rnn.tau", values);
+      parameters.set("rnn.hh.values", await parameters.values("rnn.hh.values"));
+    }
+    sgd.dispose();
+    model.dispose();
   });
 });

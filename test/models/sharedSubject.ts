@@ -97,7 +97,7 @@ class SharedSession implements Session {
 
   async evaluate(point: Point, want: { readonly gradients: boolean }): Promise<Evaluation> {
     const { parameters } = this.#model;
-    for (const name of [STRENGTH, BIAS, TAU]) parameters.set(name, point[name]!);
+    for (const name of [STRENGTH, BIAS, TAU]) parameters.set(name, point[name]!, { clamp: true });
     const input = { data: point[INPUT]!, batch: BATCH };
     const evaluation = { numEvals: NUM_EVALS, endTime: point[END_TIME]![0]!, h0: point[INITIAL_STATE]! };
     if (!want.gradients) return this.#evaluation(await this.#model.forward(input, evaluation), {});

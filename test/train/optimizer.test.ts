@@ -34,7 +34,7 @@ forEachBackend("clipping by value", ["f32", "f64"], (test) => {
     );
     optimizer.step();
     for (const [name, values] of expected) {
-      assert.equal(Array.from(await model.parameters.values(name)), values, name);
+      assert.equal(Array.from(await model.parameters.read(name, "value")), values, name);
     }
     optimizer.dispose();
     model.dispose();

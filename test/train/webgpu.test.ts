@@ -75,7 +75,8 @@ class BatchSession implements Session {
   async evaluate(point: Point): Promise<Evaluation> {
     const model = this.#model;
     const trained = model.parameters.trainable().map((p) => p.name);
-    for (const name of trained) model.parameters.set(name, point[name]!);
+    // Moved by roundings, τ may lie below its minimum.
+    for (const name of trained) model.parameters.set(name, point[name]!, { clamp: true });
     const labels = Uint8Array.from({ length: this.#batch }, (_, s) => s % 3);
     const input = { data: point[INPUT]!, batch: this.#batch };
     const evaluation = { endTime: point[END_TIME]![0]!, h0: point[INITIAL_STATE]! };
