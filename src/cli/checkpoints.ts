@@ -1,5 +1,6 @@
 // The checkpoints of a run: the last, some before it, and the one that did best on the validation images.
 
+import { exists } from "../io/files.ts";
 import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import type { TrainConfig } from "./config.ts";
@@ -23,6 +24,11 @@ export class Checkpoints {
   /** The step of the last checkpoint; null: there is none. */
   get lastStep(): number | null {
     return this.#lastStep;
+  }
+
+  /** Whether its file is there: somebody may have deleted the folder. */
+  async isThere(): Promise<boolean> {
+    return this.#lastStep !== null && (await exists(this.lastFile));
   }
 
   get lastFile(): string {
@@ -50,6 +56,7 @@ export class Checkpoints {
   }
 
   async #write(file: string): Promise<void> {
+    await this.#folder.assertHeld({ now: true });
     const { position } = this.#experiment.trainer;
     await saveCheckpoint(file, this.#experiment, { position, seed: this.#config.seed, config: this.#config });
   }

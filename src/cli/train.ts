@@ -28,9 +28,10 @@ export function register(program: Command): void {
       json = false,
       quiet = false,
       profile = false,
+      takeOver = false,
       resume,
     } = given;
-    const presentation = { report, profile, json, quiet };
+    const presentation = { report, profile, json, quiet, takeOver };
     process.exitCode =
       resume === undefined
         ? await train(await configOf(given), { ...presentation, out, overwrite })
@@ -44,6 +45,8 @@ interface Presentation extends Verbosity {
   readonly report: boolean;
   /** A table of where the time of one step went. */
   readonly profile: boolean;
+  /** Take a folder from a process that cannot be asked whether it lives. */
+  readonly takeOver: boolean;
 }
 
 export interface RunOptions extends Presentation {
@@ -59,20 +62,48 @@ export interface RunOptions extends Presentation {
  * @returns the exit code: 0, or that of the signal which stopped it
  */
 export async function train(config: TrainConfig, options: RunOptions): Promise<number> {
-  const folder = new RunFolder(options.out ?? defaultRunPath(config.preset));
+  const folder = folderOf(options.out ?? defaultRunPath(config.preset), options);
   await folder.check(options);
   return trainIn(folder, config, options, null);
 }
 
 /** Continues the run in the folder `path` as if it had not been stopped. */
 async function resumeTraining(path: string, given: GivenOptions, options: Presentation): Promise<number> {
-  const folder = new RunFolder(path);
-  const begun = await readBegunRun(folder, given);
+  const folder = folderOf(path, options);
+  await readBegunRun(folder, given);
   await folder.check({ overwrite: true });
+  await folder.open();
+  // As it is now that no other process can go on with the run.
+  const begun = await readBegunRun(folder, given).catch(async (error: unknown) => {
+    await folder.release();
+    throw error;
+  });
   return trainIn(folder, begun.config, options, begun);
 }
 
+function folderOf(path: string, options: Presentation): RunFolder {
+  const console = new Console(options);
+  return new RunFolder(path, {
+    takeOver: options.takeOver,
+    onWait: (text) => console.status(`${text}; --take-over does not wait`),
+  });
+}
+
+/** The folder is this process's until the page is made. */
 async function trainIn(
+  folder: RunFolder,
+  config: TrainConfig,
+  options: Presentation,
+  begun: BegunRun | null,
+): Promise<number> {
+  try {
+    return await trainWith(folder, config, options, begun);
+  } finally {
+    await folder.release();
+  }
+}
+
+async function trainWith(
   folder: RunFolder,
   config: TrainConfig,
   options: Presentation,

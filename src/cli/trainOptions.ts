@@ -17,6 +17,7 @@ export type GivenOptions = SettingOptions & {
   readonly resume?: string;
   readonly out?: string;
   readonly overwrite?: boolean;
+  readonly takeOver?: boolean;
   readonly report?: boolean;
   readonly profile?: boolean;
   readonly json?: boolean;
@@ -45,6 +46,10 @@ export function addTrainOptions(command: Command): Command {
   add("--out <dir>", "folder for metrics, checkpoint and curves (default: runs/<time>-<preset>)", path("--out"));
   add("--resume <dir>", "continue the run in this folder from its last checkpoint", path("--resume"));
   add("--overwrite", "replace the files of an earlier run there");
+  add(
+    "--take-over",
+    "do not wait to see whether a process on another machine still works in the folder: it must be gone",
+  );
   add("--no-report", "no page about the run at its end (axograd report makes one at any time)");
   add("--profile", "tell where the time of one step went: its second step, or its only one");
   add("--json", "JSON lines on stdout, nothing else");

@@ -252,7 +252,7 @@ test("a job array has a task per run, and each task starts its run or continues 
 test("names with quotes and spaces stay whole in the script", async () => {
   const runs = await plan("grid:\n  lr: [1]\n");
   const folder = new SweepFolder("/a b/it's");
-  const state = { run: runs[0]!, status: "waiting" as const, begun: false, summary: null, error: null };
+  const state = { run: runs[0]!, status: "waiting" as const, begun: false, pageDue: false, summary: null, error: null };
   const script = slurmScript(folder, [state], { options: [], parallel: null });
   assert.match(script, "sweep='/a b/it'\\''s'\n");
   assert.match(script, "#SBATCH --job-name=axograd-it-s\n#SBATCH --array=0-0\n");

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { type FileHandle, open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { writeError } from "../../io/durable.ts";
 import type { RunEvent } from "../../train/metrics.ts";
@@ -22,26 +23,61 @@ export interface LocalOptions {
   readonly parallel: number;
   readonly console: Console;
   readonly interruption: Interruption;
+  /** Runs may take folders from processes that cannot be asked whether they live. */
+  readonly takeOver: boolean;
 }
 
-/** Starts runs, or continues them; resolves when the last process has ended. After a signal no further one is started. */
+/** Whether nothing is left to do. */
+export function isDone({ status, pageDue }: RunState): boolean {
+  return status === "finished" && !pageDue;
+}
+
+/** The state of a run once no other process works on it, nobody can tell whether one does, or a signal has come. */
+async function whenFree(folder: SweepFolder, state: RunState, signal: AbortSignal): Promise<RunState> {
+  let now = state;
+  while (now.status === "running" && now.error === null && !signal.aborted) {
+    await pause(LOOK_MS, undefined, { signal }).catch(() => {});
+    [now] = (await folder.settledStates([now.run], {})) as [RunState];
+  }
+  return now;
+}
+
+/** Between two looks at a run that another process works on. */
+const LOOK_MS = 1000;
+
+/**
+ * Starts runs, or continues them; resolves when the last process has ended. One that another process works on, perhaps of a sweep that
+ * was killed, is waited for and continued if that stops. After a signal no further one is started.
+ */
 export async function launchLocally(
   folder: SweepFolder,
   states: readonly RunState[],
-  { parallel, console, interruption }: LocalOptions,
+  { parallel, console, interruption, takeOver }: LocalOptions,
 ): Promise<void> {
   const workers = Math.min(parallel, states.length);
   const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
   const progress = new SweepProgress(states.length, console);
   const waiting = states.values();
+  const { signal } = interruption;
+  /** Until nothing is left to do: a run may be in other hands when its turn comes. */
+  const finish = async (state: RunState): Promise<RunState> => {
+    const { run } = state;
+    let now = state;
+    if (now.status === "running") console.status(`${run.name}: waits for the process that works on it`);
+    do {
+      now = await whenFree(folder, now, signal);
+      if (signal.aborted || isDone(now) || now.status === "running") return now;
+      await runChild(folder, now, { threads, takeOver, signal }, (metrics) => progress.step(run.name, metrics));
+      now = await folder.state(run);
+    } while (now.status === "running" && !signal.aborted);
+    return now;
+  };
   const work = async (): Promise<void> => {
     // One iterator for all workers: each takes the next run that nobody has.
     for (const state of waiting) {
-      if (interruption.signal.aborted) return;
-      const { name } = state.run;
-      progress.begin(name);
-      await runChild(folder, state, threads, interruption.signal, (metrics) => progress.step(name, metrics));
-      progress.end(await folder.state(state.run));
+      if (signal.aborted) return;
+      progress.begin(state.run.name);
+      progress.end(await finish(state));
     }
   };
   try {
@@ -51,8 +87,9 @@ export async function launchLocally(
   }
 }
 
-/** The words after `axograd` that start a run, or continue one. */
-export function trainArgs(folder: SweepFolder, { run, begun }: RunState): string[] {
+/** The words after `axograd` that start a run, continue one, or make the page that one lacks. */
+function runArgs(folder: SweepFolder, { run, begun, pageDue }: RunState): string[] {
+  if (pageDue) return ["report", folder.run(run.name)];
   const target = begun ? ["--resume", folder.run(run.name)] : ["--out", folder.run(run.name), "--overwrite"];
   return ["train", ...target, "--config", folder.config(run.name)];
 }
@@ -60,8 +97,7 @@ export function trainArgs(folder: SweepFolder, { run, begun }: RunState): string
 async function runChild(
   folder: SweepFolder,
   state: RunState,
-  threads: number,
-  signal: AbortSignal,
+  { threads, takeOver, signal }: { readonly threads: number; readonly takeOver: boolean; readonly signal: AbortSignal },
   onStep: (metrics: StepMetrics) => void,
 ): Promise<void> {
   const { name, settings } = state.run;
@@ -71,7 +107,8 @@ async function runChild(
   });
   try {
     const shared = "threads" in settings ? [] : ["--threads", `${threads}`];
-    const args = [...process.execArgv, MAIN, ...trainArgs(folder, state), ...shared, "--json"];
+    const taking = takeOver && !state.pageDue ? ["--take-over"] : [];
+    const args = [...process.execArgv, MAIN, ...runArgs(folder, state), ...shared, ...taking, "--json"];
     // In a group of its own, so that Ctrl-C reaches it once: from here.
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", log.fd],

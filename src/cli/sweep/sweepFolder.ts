@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { ArgumentError, FileFormatError } from "../../core/errors.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
+import { exists } from "../../io/files.ts";
 import { VERSION } from "../../train/version.ts";
 import { resolveConfig, settingsOf } from "../configLayers.ts";
 import { isObject } from "../kinds.ts";
 import { RUN_FILES } from "../runFolder.ts";
-import { RunLock } from "../runLock.ts";
+import { isLockFile, LockedError, type LockOptions, RunLock } from "../runLock.ts";
 import type { RunSummary } from "../summary.ts";
 import type { PlannedRun } from "./plan.ts";
 
@@ -22,9 +23,11 @@ export interface RunState {
   readonly status: RunStatus;
   /** There is a record that it can be continued from. */
   readonly begun: boolean;
+  /** It is finished but for the page about it. */
+  readonly pageDue: boolean;
   /** Of the last time that the run ended; null: it did not yet. */
   readonly summary: RunSummary | null;
-  /** What a failed run ended with. */
+  /** What a failed run ended with; of a running one, why nobody can tell whether it still does. */
   readonly error: string | null;
 }
 
@@ -60,7 +63,7 @@ export class SweepFolder {
       if (error.code === "ENOENT") return [];
       throw new ArgumentError("sweep", "--out", "a folder", `${this.path} (${error.code})`);
     });
-    if (names.length === 0 || names.includes(RECORD)) return;
+    if (names.every(isLockFile) || names.includes(RECORD)) return;
     throw new ArgumentError(
       "sweep",
       "--out",
@@ -115,16 +118,43 @@ export class SweepFolder {
     return states;
   }
 
+  /**
+   * The same once it is known of every run whether a process works on it: the heartbeats of processes that cannot be asked are watched,
+   * all at once.
+   */
+  async settledStates(runs: readonly PlannedRun[], options: LockOptions): Promise<RunState[]> {
+    const settle = async (state: RunState): Promise<RunState> => {
+      if (state.status !== "running") return state;
+      try {
+        await RunLock.check(this.run(state.run.name), options);
+        return this.#stateUnlocked(state.run);
+      } catch (error) {
+        if (!(error instanceof LockedError)) throw error;
+        return error.isAlive ? state : { ...state, error: error.message };
+      }
+    };
+    return Promise.all((await this.states(runs)).map(settle));
+  }
+
   async state(run: PlannedRun): Promise<RunState> {
+    const state = await this.#stateUnlocked(run);
+    const isLocked = !(await RunLock.isFree(this.run(run.name)));
+    return isLocked ? { ...state, status: "running", pageDue: false, error: null } : state;
+  }
+
+  async #stateUnlocked(run: PlannedRun): Promise<RunState> {
     const folder = this.run(run.name);
     const start = await readJson(join(folder, RUN_FILES.config));
     const summary = (await readJson(join(folder, RUN_FILES.summary))) as RunSummary | null;
     const saved = isObject(start) && isObject(start.config) ? start.config : null;
-    const common = { run, begun: saved !== null, summary, error: null };
-    if (await isLocked(folder)) return { ...common, status: "running" };
+    const common = { run, begun: saved !== null, pageDue: false, summary, error: null };
     const { epochs, steps } = run.config;
     const isWhole = summary !== null && summary.interrupted === null;
-    if (isWhole && saved?.epochs === epochs && saved.steps === steps) return { ...common, status: "finished" };
+    if (isWhole && saved?.epochs === epochs && saved.steps === steps) {
+      const pageDue =
+        (summary.files ?? []).includes(RUN_FILES.report) && !(await exists(join(folder, RUN_FILES.report)));
+      return { ...common, status: "finished", pageDue };
+    }
     const error = lastError(await readIfThere(this.log(run.name)));
     if (error !== null) return { ...common, status: "failed", error };
     return { ...common, status: saved ? "interrupted" : "waiting" };
@@ -135,15 +165,6 @@ export class SweepFolder {
 function lastError(log: string | null): string | null {
   const lines = (log ?? "").split("\n").filter((line) => /^axograd: (?!warning: )/.test(line));
   return lines.at(-1)?.replace("axograd: ", "") ?? null;
-}
-
-async function isLocked(folder: string): Promise<boolean> {
-  try {
-    await RunLock.check(folder);
-    return false;
-  } catch {
-    return true;
-  }
 }
 
 async function readJson(file: string): Promise<unknown> {
