@@ -3,8 +3,10 @@
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
+import { EngineError } from "../core/errors.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
-import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
+import { positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
+import { readCheckpoint } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
@@ -158,17 +160,32 @@ async function trainOn(
 
 /** The file's content, several times that of the network, is not kept. */
 async function restore(file: string, experiment: Experiment): Promise<void> {
-  const checkpoint = await loadCheckpoint(file);
+  const checkpoint = await readCheckpoint(file);
+  const position = positionOf(checkpoint, experiment.trainer.stepsPerEpoch);
   restoreCheckpoint(checkpoint, experiment);
-  experiment.trainer.seek(checkpoint.position);
+  experiment.trainer.seek(position);
 }
 
-/** The page about a run. The run is complete without it, so that nothing that goes wrong here fails it. */
+/**
+ * The page about a run. The run is complete without it, so that what goes wrong in making it does not fail the run.
+ *
+ * @throws {EngineError} "file-write": it cannot be written
+ */
 async function writePage(folder: RunFolder, backend: Backend, materials: Materials, console: Console): Promise<void> {
+  const hint = `try axograd report ${folder.path}`;
   try {
+    await folder.assertHeld({ now: true });
     await reportRun(folder.path, { backend, materials });
   } catch (error) {
+    if (error instanceof EngineError && error.code === "file-write") {
+      throw new EngineError(
+        error.code,
+        `${error.message}; the run is complete but for its page: ${hint}`,
+        error.facts,
+        error,
+      );
+    }
     const reason = error instanceof Error ? error.message : String(error);
-    console.warn(`there is no report of this run: ${reason}; try axograd report ${folder.path}`);
+    console.warn(`there is no report of this run: ${reason}; ${hint}`);
   }
 }

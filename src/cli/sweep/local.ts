@@ -70,6 +70,8 @@ export async function launchLocally(
       await runChild(folder, now, { threads, takeOver, signal }, (metrics) => progress.step(run.name, metrics));
       now = await folder.state(run);
     } while (now.status === "running" && !signal.aborted);
+    if (now.pageDue && !signal.aborted)
+      console.warn(`${run.name}: there is no page about it; see ${folder.log(run.name)}`);
     return now;
   };
   const work = async (): Promise<void> => {
