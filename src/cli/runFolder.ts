@@ -11,6 +11,8 @@ import { isLockFile, type LockOptions, RunLock } from "./runLock.ts";
 export const RUN_FILES = {
   config: "config.json",
   metrics: "metrics.jsonl",
+  /** Lines of an earlier one that could not be read. */
+  damaged: "metrics.jsonl.damaged",
   checkpoint: "checkpoint.safetensors",
   checkpointState: "checkpoint.json",
   best: "best.safetensors",

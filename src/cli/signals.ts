@@ -3,8 +3,9 @@
 import { constants } from "node:os";
 
 /**
- * SIGUSR1 and SIGUSR2 come from schedulers some time before they kill (`sbatch --signal`), SIGHUP from a terminal that is closed and from
- * service managers. A run answers all of them in the same way: with a checkpoint and its end.
+ * SIGUSR1 and SIGUSR2 come from schedulers some time before they kill (`sbatch --signal`), SIGHUP from service managers and from a
+ * terminal that is closed. A run answers all of them in the same way: with a checkpoint and its end. Also under nohup: Node does not tell
+ * that SIGHUP was to be ignored. What is to outlive its terminal is started without one (setsid, tmux).
  */
 export const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 

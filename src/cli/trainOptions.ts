@@ -36,8 +36,15 @@ Examples:
   axograd train --resume runs/a --epochs 5         after a crash, Ctrl-C, or to train longer; same numbers as without a break
   axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
 
-Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong input or a folder in use by another process,
-130/143 stopped by SIGINT/SIGTERM (with a checkpoint). After 1, 130, 143 and a crash, --resume continues.
+Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 make a checkpoint and end the run; a second one ends it at once. nohup does not keep a
+run from SIGHUP: start one that is to outlive its terminal with setsid or tmux.
+
+One process at a time works in a folder. Of one that was killed, --resume takes the folder over: at once on the same machine, and in a
+job that Slurm has requeued; from elsewhere, and from another container, after a minute without its heartbeat, or at once with --take-over.
+
+Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong input or a folder in use by another process, 128 + n stopped
+by signal n, with a checkpoint (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140 SIGUSR2 on Linux). After all but 2, and after a
+crash, --resume continues.
 `;
 
 /** Declares the options on a command. */

@@ -13,6 +13,7 @@ import type { StepMetrics } from "../../train/trainer.ts";
 import type { Console } from "../console.ts";
 import type { Interruption } from "../interruption.ts";
 import { isObject } from "../kinds.ts";
+import type { RunLock } from "../runLock.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
 
 /** The command line, as Node runs it. */
@@ -23,6 +24,8 @@ export interface LocalOptions {
   readonly parallel: number;
   readonly console: Console;
   readonly interruption: Interruption;
+  /** Of the sweep. */
+  readonly lock: RunLock;
   /** Runs may take folders from processes that cannot be asked whether they live. */
   readonly takeOver: boolean;
 }
@@ -52,7 +55,7 @@ const LOOK_MS = 1000;
 export async function launchLocally(
   folder: SweepFolder,
   states: readonly RunState[],
-  { parallel, console, interruption, takeOver }: LocalOptions,
+  { parallel, console, interruption, lock, takeOver }: LocalOptions,
 ): Promise<void> {
   const workers = Math.min(parallel, states.length);
   const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
@@ -67,6 +70,7 @@ export async function launchLocally(
     do {
       now = await whenFree(folder, now, signal);
       if (signal.aborted || isDone(now) || now.status === "running") return now;
+      await lock.assertHeld({ now: true });
       await runChild(folder, now, { threads, takeOver, signal }, (metrics) => progress.step(run.name, metrics));
       now = await folder.state(run);
     } while (now.status === "running" && !signal.aborted);

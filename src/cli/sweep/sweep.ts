@@ -13,7 +13,7 @@ import { RunFolder } from "../runFolder.ts";
 import { RunLock } from "../runLock.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
-import { isDone, launchLocally } from "./local.ts";
+import { isDone, type LocalOptions, launchLocally } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
 import { queuedRuns, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
 import { readSweepFile } from "./sweepFile.ts";
@@ -142,7 +142,8 @@ export async function runSweep(
       await launchOnCluster(folder, due, { options, parallel }, dryRun);
       return 0;
     }
-    return await runHere(folder, due, { parallel: parallel ?? 1, takeOver, console }, async () => {
+    return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, console }, async () => {
+      await lock.assertHeld({ now: true });
       const collected = await collect(folder, runs);
       printResults(collected, { json });
       return collected.runs.filter(({ status }) => status !== "finished");
@@ -208,7 +209,7 @@ interface Unfinished {
 async function runHere(
   folder: SweepFolder,
   due: readonly RunState[],
-  options: { readonly parallel: number; readonly takeOver: boolean; readonly console: Console },
+  options: Omit<LocalOptions, "interruption">,
   conclude: () => Promise<readonly Unfinished[]>,
 ): Promise<number> {
   const interruption = new Interruption();
