@@ -175,6 +175,7 @@ export {
   type EvaluationSet,
   evaluationRecord,
   MetricsFile,
+  type ResumedMetrics,
   type RunEvent,
 } from "./train/metrics.ts";
 export {
