@@ -32,7 +32,7 @@ function endProcess(name: "stdout" | "stderr", error: NodeJS.ErrnoException): vo
 
 /** What a failed write to a stream means. null: it is a terminal that was closed, and what still runs then was meant to. */
 function outcomeOf(name: "stdout" | "stderr", error: NodeJS.ErrnoException): "SIGPIPE" | EngineError | null {
-  if (error.code === "EIO") return null;
+  if (error.code === "EIO" && process[name].isTTY) return null;
   return error.code === "EPIPE" ? "SIGPIPE" : writeError(name, error);
 }
 

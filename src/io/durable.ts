@@ -16,6 +16,8 @@ const WRITE_ERRORS: Readonly<Record<string, string>> = {
   EROFS: "a read-only file system",
   ENOSPC: "a full disk",
   EDQUOT: "a used-up disk quota",
+  EFBIG: "a limit on the size of files",
+  EIO: "a disk that fails",
 };
 
 /** The typed error for a failed write to `file`; its code is "file-write". */

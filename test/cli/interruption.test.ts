@@ -136,8 +136,9 @@ testOrSkip(
   "mounting a small file system",
   "every output that a full disk refuses: exit code 1, one line, the earlier checkpoint whole, no lock",
   async () => {
-    // Sizes from too small for anything to large enough for all but the page.
-    for (const size of ["4k", "16k", "64k", "300k", "420k", "460k", "520k", "600k"]) {
+    // From too small for anything, over one checkpoint, to all but the page.
+    const said: string[] = [];
+    for (const size of ["4k", "64k", "300k", "520k"]) {
       const inside = `mount -t tmpfs -o size=${size} tmpfs /mnt && "$@"; code=$?; cp -r /mnt/. "$KEPT"; exit $code`;
       const kept = path(`disk ${size}`);
       await mkdir(kept);
@@ -148,14 +149,21 @@ testOrSkip(
       });
       assert.is(result.status, 1, `${size}: ${result.stderr}`);
       assert.match(result.stderr, /^axograd: .*expected a place to write to, got a full disk.*\n$/, size);
-      const names = await readdir(join(kept, "run")).catch(() => []);
-      assert.equal(
-        names.filter((name) => name.startsWith("run.lock") || name.endsWith(".tmp")),
-        [],
-        size,
+      said.push(result.stderr);
+      const names = await readdir(join(kept, "run")).catch((): string[] => []);
+      const left = names.filter((name) => name.startsWith("run.lock") || name.endsWith(".tmp"));
+      assert.equal(left, [], size);
+      if (result.stderr.includes("last good")) await loadCheckpoint(join(kept, "run", "checkpoint.safetensors"));
+    }
+    for (const pattern of [
+      /there is no checkpoint yet/,
+      /the last good checkpoint is .*, of step \d/,
+      /complete but for its page/,
+    ]) {
+      assert.ok(
+        said.some((text) => pattern.test(text)),
+        `${pattern}`,
       );
-      const isNamed = result.stderr.includes("the last good checkpoint is");
-      if (isNamed) await loadCheckpoint(join(kept, "run", "checkpoint.safetensors"));
     }
   },
 );

@@ -1,7 +1,7 @@
 // Runs of a sweep as processes on this machine, a few at a time. Each has its own log; one that fails leaves the others alone.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
@@ -108,9 +108,10 @@ async function runChild(
 ): Promise<void> {
   const { name, settings } = state.run;
   const file = folder.log(name);
-  const log = await open(file, "w").catch((cause: unknown) => {
+  const failed = (cause: unknown): never => {
     throw writeError(file, cause);
-  });
+  };
+  const log = await open(file, "w").catch(failed);
   try {
     const shared = "threads" in settings ? [] : ["--threads", `${threads}`];
     const taking = takeOver && !state.pageDue ? ["--take-over"] : [];
@@ -121,18 +122,19 @@ async function runChild(
       detached: true,
       windowsHide: true,
     });
-    await ended(child, log, signal, onStep);
+    const words = await lastWords(child, signal, onStep);
+    await log.writeFile(words).catch(failed);
   } finally {
     await log.close();
   }
 }
 
-async function ended(
+/** Waits for the end of a process. @returns what belongs into its log besides what is on its stderr */
+async function lastWords(
   child: ChildProcess,
-  log: FileHandle,
   signal: AbortSignal,
   onStep: (metrics: StepMetrics) => void,
-): Promise<void> {
+): Promise<string> {
   const interrupt = (): void => {
     child.kill("SIGINT");
   };
@@ -154,8 +156,8 @@ async function ended(
       child.once("error", (error) => resolve(error.message));
       child.once("close", (_code, killer) => resolve(killer && `the process was ended by ${killer}`));
     });
-    for (const line of unknown) await log.writeFile(`${line}\n`);
-    if (reason && !signal.aborted) await log.writeFile(`axograd: ${reason}\n`);
+    if (reason && !signal.aborted) unknown.push(`axograd: ${reason}`);
+    return unknown.map((line) => `${line}\n`).join("");
   } finally {
     process.off("exit", kill);
     signal.removeEventListener("abort", interrupt);
