@@ -79,7 +79,11 @@ testOrSkip(test, isPosix, "signals of POSIX", "a second signal ends at once, wit
   child.kill("SIGTERM");
   child.kill("SIGTERM");
   assert.ok([138, 143].includes((await finished).code!));
-  await assertNoLock("second");
+  const names = await readdir(path("second"));
+  assert.not.ok(
+    names.some((name) => name.startsWith("run.lock")),
+    `${names}`,
+  );
 });
 
 /** `axograd <args>` with stdout into a file or device. */
@@ -170,7 +174,7 @@ testOrSkip(
 
 test("a folder that is deleted or moved in mid-run: no checkpoint is named that is not there, and none is made", async () => {
   for (const [name, remove] of [
-    ["deleted", (folder: string) => rm(folder, { recursive: true })],
+    ["deleted", (folder: string) => rm(folder, { recursive: true, maxRetries: 9 })],
     ["moved", (folder: string) => rename(folder, `${folder}-elsewhere`)],
   ] as const) {
     const { finished } = start([...LONG, "--out", name], { cwd: dir });
@@ -178,10 +182,8 @@ test("a folder that is deleted or moved in mid-run: no checkpoint is named that 
     await remove(path(name));
     const { code, stderr } = await finished;
     assert.is(code, 1, stderr);
-    assert.match(
-      stderr,
-      new RegExp(`${name}: expected to have the folder of the run, got it deleted or moved; the checkpoint`),
-    );
+    // At the look before a write, or at the write itself.
+    assert.match(stderr, /expected to have the folder of the run, got it deleted or moved; |got no such folder; /);
     assert.match(stderr, /the checkpoint of step \d+ is no longer there\n$/);
     assert.not.ok((await readdir(dir)).includes(name));
   }
