@@ -132,6 +132,8 @@ export class RunLock {
   async assertHeld({ now = false }: { readonly now?: boolean } = {}): Promise<void> {
     if (this.#heartbeat.isHeld({ now })) return;
     const holder = parseHolder((await textIfThere(this.#file)) ?? "");
+    // Of a folder that is being deleted, the lock may be gone first.
+    if (!holder) await pause(SETTLE_MS);
     const isThere = await stat(this.#folder).then(
       () => true,
       () => false,

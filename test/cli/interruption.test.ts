@@ -183,7 +183,11 @@ test("a folder that is deleted or moved in mid-run: no checkpoint is named that 
     const { code, stderr } = await finished;
     assert.is(code, 1, stderr);
     // At the look before a write, or at the write itself.
-    assert.match(stderr, /expected to have the folder of the run, got it deleted or moved; |got no such folder; /);
+    assert.match(
+      stderr,
+      /expected to have the folder of the run, got it deleted or moved; |got no such folder; /,
+      stderr,
+    );
     assert.match(stderr, /the checkpoint of step \d+ is no longer there\n$/);
     assert.not.ok((await readdir(dir)).includes(name));
   }
