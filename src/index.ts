@@ -78,8 +78,8 @@ export {
   readLabelledConnectome,
   writeConnectome,
 } from "./io/connectome.ts";
-export { readLabels } from "./io/labels.ts";
-export { type NeuronRole, type NeuronTable, readNeuronTable } from "./io/neuronTable.ts";
+export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
+export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
 export { readNpy, writeNpy } from "./io/npy.ts";
 export { readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
 export { readSparsePt } from "./io/pt.ts";

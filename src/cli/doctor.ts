@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
 import { VERSION } from "../train/version.ts";
+import { writeJson, writeText } from "./console.ts";
 
 /** Everything that `doctor` finds out. */
 export interface Diagnosis {
@@ -60,7 +61,8 @@ export function register(program: Command): void {
     .option("--json", "everything as one JSON object")
     .action(async ({ json = false }: { readonly json?: boolean }) => {
       const diagnosis = await diagnose();
-      process.stdout.write(json ? `${JSON.stringify(diagnosis)}\n` : textOf(diagnosis));
+      if (json) writeJson(diagnosis);
+      else writeText(textOf(diagnosis));
     });
 }
 

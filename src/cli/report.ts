@@ -6,7 +6,7 @@ import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
 import { SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
-import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
+import { groupsByType, groupsByWiring, type NeuronGroup, rolesByWiring } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
@@ -16,6 +16,7 @@ import { readCheckpoint } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { openPage } from "./openPage.ts";
 import { readBegunConfig } from "./resume.ts";
@@ -61,7 +62,8 @@ export function register(program: Command): void {
     const { out, png = false, open = false, json = false } = given;
     const settings = settingsAmong(KEYS, given);
     const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
-    process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${written.file}\n`);
+    if (json) writeJson(written);
+    else writeText(`${written.file}\n`);
     if (open) await openPage(written.file);
   });
 }
@@ -102,14 +104,15 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
 
 /** Neurons by cell type, or by how they are wired where no types are known. */
 export function neuronGroups({ connectome, weights, wiring }: Materials): NeuronGroup[] {
-  if (connectome.table) return groupsByType(connectome.table);
+  const { table } = connectome;
   const { inputProjection, outputProjection } = wiring;
   const read = new Set(outputProjection?.colIdx);
-  return groupsByWiring(
+  const wired = [
     weights.nRows,
-    (i) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
-    (i) => outputProjection === null || read.has(i),
-  );
+    (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
+    (i: number) => outputProjection === null || read.has(i),
+  ] as const;
+  return table ? groupsByType({ ...table, role: table.role ?? rolesByWiring(...wired) }) : groupsByWiring(...wired);
 }
 
 /** Rebuilds the model twice over: as it was at the start, then as the checkpoint has it. null: there is no checkpoint. */

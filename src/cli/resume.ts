@@ -1,11 +1,12 @@
 // Continuing a run: what its folder says of it, and whether what is there now is still the same.
 
-import { readFile } from "node:fs/promises";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
+import { type Facts, nullIfMissing, readRunStart } from "../report/runRecord.ts";
+import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
-import { resolveConfig, resumedConfig, settingsOf } from "./configLayers.ts";
-import { isObject } from "./kinds.ts";
+import { resolveConfig, resumedConfig, type Settings, settingsOf } from "./configLayers.ts";
+import { CONFIG_KEYS } from "./configOptions.ts";
 import type { RunFolder } from "./runFolder.ts";
 import type { RunStart } from "./summary.ts";
 import { type GivenOptions, settingsGiven } from "./trainOptions.ts";
@@ -13,8 +14,8 @@ import { type GivenOptions, settingsGiven } from "./trainOptions.ts";
 /** A run that was begun. */
 export interface BegunRun {
   readonly config: TrainConfig;
-  readonly network: Readonly<Record<string, unknown>>;
-  readonly data: Readonly<Record<string, unknown>>;
+  readonly network: Facts;
+  readonly data: Facts;
   /** The file; null: it ended before the first one, so it begins again. */
   readonly checkpoint: string | null;
 }
@@ -41,16 +42,40 @@ export async function readBegunRun(folder: RunFolder, given: GivenOptions): Prom
 /**
  * The configuration that a run was begun with.
  *
- * @throws {ArgumentError} the folder is that of no run
+ * @throws {ArgumentError} the folder is that of no run, or a setting is wrong
+ * @throws {FileFormatError} a damaged record, with the part
  */
 export async function readBegunConfig(folder: RunFolder): Promise<TrainConfig> {
   return (await readStart(folder)).saved;
 }
 
-async function readStart(folder: RunFolder): Promise<{ saved: TrainConfig; network: Plain; data: Plain }> {
+async function readStart(folder: RunFolder): Promise<{ saved: TrainConfig; network: Facts; data: Facts }> {
   const file = folder.file("config");
-  const { config, network, data } = await readRecord(file, folder.path);
-  return { saved: resolveConfig([settingsOf(config, () => file)]), network, data };
+  const start = await nullIfMissing(readRunStart(file));
+  if (!start) throw new ArgumentError("run", "folder", "the folder of a run, with a config.json", folder.path);
+  const { version, config, network, data } = start;
+  // An earlier version had fewer settings; one of this version that lacks one would go on with another value.
+  const missing = version === VERSION ? CONFIG_KEYS.find((key) => !Object.hasOwn(config, key)) : undefined;
+  if (missing) throw new FileFormatError(file, `a setting at config.${missing}`, "nothing");
+  return {
+    saved: resolved(
+      file,
+      settingsOf(config, () => file),
+    ),
+    network,
+    data,
+  };
+}
+
+/** What contradicts itself is told of the file. */
+function resolved(file: string, settings: Settings): TrainConfig {
+  try {
+    return resolveConfig([settings]);
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error;
+    const { argument, expected, got } = error.facts;
+    throw new ArgumentError(file, String(argument), String(expected), String(got));
+  }
 }
 
 /** @throws {ArgumentError} network or data are not those that the run began with */
@@ -62,28 +87,4 @@ export function checkSameMaterials({ network, data }: BegunRun, now: RunStart): 
   };
   for (const fact of NETWORK_FACTS) check(`network.${fact}`, network[fact], now.network[fact]);
   for (const fact of DATA_FACTS) check(`data.${fact}`, data[fact], now.data[fact]);
-}
-
-type Plain = Readonly<Record<string, unknown>>;
-
-async function readRecord(file: string, folder: string): Promise<{ config: Plain; network: Plain; data: Plain }> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch {
-    throw new ArgumentError("run", "folder", "the folder of a run, with a config.json", folder);
-  }
-  const record = parse(text);
-  if (isObject(record) && isObject(record.config) && isObject(record.network) && isObject(record.data)) {
-    return { config: record.config, network: record.network, data: record.data };
-  }
-  throw new FileFormatError(file, "the record of a run", "something else");
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -22,6 +22,7 @@ import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { neuronGroups } from "./report.ts";
 import { readBegunConfig } from "./resume.ts";
@@ -112,11 +113,9 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
   }
   const written = { out: given.out, plot: given.plot ?? null };
   const summary = { ...written, samples: batch, times: ts.length, neurons: neurons.length };
-  process.stdout.write(
-    given.json
-      ? `${JSON.stringify(summary)}\n`
-      : `${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}\n`,
-  );
+  if (given.json) writeJson(summary);
+  else
+    writeText(`${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}\n`);
 }
 
 /** The settings of a run or of a file, below those that are given as options. */

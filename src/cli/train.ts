@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
-import { EngineError } from "../core/errors.ts";
+import { ArgumentError, EngineError } from "../core/errors.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import { positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
 import { readCheckpoint } from "./checkpoints.ts";
@@ -33,6 +33,9 @@ export function register(program: Command): void {
       takeOver = false,
       resume,
     } = given;
+    if (overwrite && out === null && resume === undefined) {
+      throw new ArgumentError("train", "--overwrite", "--out with it, as a folder of its own is always new", "none");
+    }
     const presentation = { report, profile, json, quiet, takeOver };
     process.exitCode =
       resume === undefined

@@ -2,6 +2,7 @@
 
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { EngineError } from "../core/errors.ts";
+import { jsonText } from "../core/text.ts";
 import { replaceFile, writeError } from "../io/durable.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
@@ -58,9 +59,9 @@ export function evaluationRecord(set: EvaluationSet, step: number, evaluation: E
   return { set, step, loss, accuracy, count, failed, seconds, confusion: rows };
 }
 
-/** One event as a line of JSON, with its line end. Numbers that are not finite become null, as JSON has none. */
+/** One event as a line of JSON, with its line end. Numbers that are not finite become null, as JSON has none. No character acts on a terminal. */
 export function jsonLine(event: RunEvent): string {
-  return `${JSON.stringify(event)}\n`;
+  return `${jsonText(event)}\n`;
 }
 
 /** A file of metrics that goes on. */

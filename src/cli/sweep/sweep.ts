@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../configLayers.ts";
-import { Console } from "../console.ts";
+import { Console, writeJson, writeText } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { readBegunConfig } from "../resume.ts";
 import { RunFolder } from "../runFolder.ts";
@@ -16,7 +16,7 @@ import { collect, printResults } from "./collect.ts";
 import { isDone, type LocalOptions, launchLocally } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
 import { queuedRuns, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
-import { readSweepFile } from "./sweepFile.ts";
+import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
 
 const LAUNCHERS = ["local", "slurm"] as const;
@@ -68,11 +68,17 @@ export function register(program: Command): void {
     .command("sweep")
     .description("train with every combination of some settings and several seeds")
     .argument("<file>", "settings and their values, YAML or JSON")
-    .option("--out <dir>", "folder of the sweep (default: sweeps/<name of the file>)", path("--out"));
+    .option("--out <dir>", "folder of the sweep (default: sweeps/<name of the file>)", path("--out"))
+    .option(
+      "--max-runs <n>",
+      `refuse more runs (at most ${MOST_RUNS.ever})`,
+      wholeNumber("--max-runs", 1, MOST_RUNS.ever),
+      MOST_RUNS.usual,
+    );
   addSweepOptions(command)
     .addHelpText("after", HELP)
-    .action(async (file: string, given: GivenSweepOptions) => {
-      const runs = planRuns(await readSweepFile(file));
+    .action(async (file: string, given: GivenSweepOptions & { readonly maxRuns: number }) => {
+      const runs = planRuns(await readSweepFile(file, given.maxRuns));
       process.exitCode = await runSweep(runs, given.out ?? join("sweeps", basename(file, extname(file))), given);
     });
 }
@@ -127,7 +133,7 @@ export async function runSweep(
     const states = await checkedStates(folder, await folder.states(runs));
     console.info(overview(folder, states));
     for (const { run, status } of states) console.info(`  ${run.name}  ${status}`);
-    if (json) process.stdout.write(`${JSON.stringify({ folder: folder.path, runs: states.map(planned) })}\n`);
+    if (json) writeJson({ folder: folder.path, runs: states.map(planned) });
     return 0;
   }
   await makeFolder(folder.path);
@@ -192,11 +198,11 @@ async function launchOnCluster(
 ): Promise<void> {
   const queued = await queuedRuns(folder);
   const free = due.filter(({ run, status }) => status !== "running" && !queued.has(run.name));
-  if (queued.size > 0) process.stdout.write(`${queued.size} of the runs are in Slurm's queue already\n`);
+  if (queued.size > 0) writeText(`${queued.size} of the runs are in Slurm's queue already\n`);
   if (free.length === 0) return;
   const script = await writeSlurmScript(folder, free, options);
-  process.stdout.write(`${script}: ${free.length} tasks\n`);
-  if (!dryRun) process.stdout.write(`${await submit(script, folder, free)}\n`);
+  writeText(`${script}: ${free.length} tasks\n`);
+  if (!dryRun) writeText(`${await submit(script, folder, free)}\n`);
 }
 
 /** What a run that is not finished is, and why. */
