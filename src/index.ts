@@ -79,10 +79,11 @@ export {
   writeConnectome,
 } from "./io/connectome.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
+export type { ExtentOptions } from "./io/limits.ts";
 export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
 export { readNpy, writeNpy } from "./io/npy.ts";
-export { readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
-export { readSparsePt } from "./io/pt.ts";
+export { type ReadNpzOptions, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
+export { type ReadPtOptions, readSparsePt } from "./io/pt.ts";
 export {
   readSafetensors,
   type SafeTensor,
@@ -113,7 +114,9 @@ export {
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
+export type { Constraint } from "./models/constraint.ts";
 export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
+export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
   ConnectomeNetworkOptions,
@@ -123,7 +126,7 @@ export type {
   ModelInput,
   SharedWeights,
 } from "./models/options.ts";
-export { type Constraint, type Parameter, ParameterSet } from "./models/parameters.ts";
+export { type Parameter, type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters.ts";
 export { type SelectedStates, type StateQuery, selectStates } from "./models/selectStates.ts";
 export {
   SparseLinear,
@@ -159,7 +162,7 @@ export {
 } from "./ode/tableaus/index.ts";
 export type { TapePlan } from "./ode/tape.ts";
 export type { Operand, Ops } from "./ops/op.ts";
-export type { Value } from "./ops/value.ts";
+export type { Matrix, Shape, Table, Value } from "./ops/value.ts";
 // Training.
 export {
   type Checkpoint,

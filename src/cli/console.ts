@@ -20,6 +20,11 @@ export function writeText(text: string): void {
   process.stdout.write(printable(text, { lines: true }));
 }
 
+/** Writes one line for people to stdout. */
+export function writeLine(text: string): void {
+  process.stdout.write(`${printable(text)}\n`);
+}
+
 /** Writes a value as one line of JSON to stdout. */
 export function writeJson(value: unknown): void {
   process.stdout.write(`${jsonText(value)}\n`);
@@ -41,21 +46,21 @@ export class Console {
 
   /** A line about what is going on. */
   info(text: string): void {
-    if (!this.#json && !this.#quiet) writeText(`${text}\n`);
+    if (!this.#json && !this.#quiet) writeLine(text);
   }
 
   /** A line of the result, which `quiet` leaves. */
   result(text: string): void {
-    if (!this.#json) writeText(`${text}\n`);
+    if (!this.#json) writeLine(text);
   }
 
   /** A line about something that takes a while. */
   status(text: string): void {
-    if (this.showsProgress) process.stderr.write(printable(`${text}\n`, { lines: true }));
+    if (this.showsProgress) process.stderr.write(`${printable(text)}\n`);
   }
 
   warn(message: string): void {
-    process.stderr.write(printable(`axograd: warning: ${message}\n`, { lines: true }));
+    process.stderr.write(`axograd: warning: ${printable(message)}\n`);
   }
 
   event(event: RunEvent): void {

@@ -16,7 +16,7 @@ import { readCheckpoint } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { writeJson, writeText } from "./console.ts";
+import { writeJson, writeLine } from "./console.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { openPage } from "./openPage.ts";
 import { readBegunConfig } from "./resume.ts";
@@ -33,7 +33,7 @@ const KEYS: readonly Key[] = ["connectome", "neuronTable", "data", "device", "th
 const HELP = `
 Paths of a run are relative to the folder that it was started in. From elsewhere, or on another machine:
 
-  axograd report runs/a --connectome here/flyvis_e6_csr.npz --data here/mnist --device auto
+  npx axograd report runs/a --connectome here/flyvis_e6_csr.npz --data here/mnist --device auto
 `;
 
 type GivenOptions = Settings & {
@@ -63,7 +63,7 @@ export function register(program: Command): void {
     const settings = settingsAmong(KEYS, given);
     const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
     if (json) writeJson(written);
-    else writeText(`${written.file}\n`);
+    else writeLine(written.file);
     if (open) await openPage(written.file);
   });
 }

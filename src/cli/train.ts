@@ -175,7 +175,7 @@ async function restore(file: string, experiment: Experiment): Promise<void> {
  * @throws {EngineError} "file-write": it cannot be written
  */
 async function writePage(folder: RunFolder, backend: Backend, materials: Materials, console: Console): Promise<void> {
-  const hint = `try axograd report ${folder.path}`;
+  const hint = `try npx axograd report ${folder.path}`;
   try {
     await folder.assertHeld({ now: true });
     await reportRun(folder.path, { backend, materials });

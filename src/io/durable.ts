@@ -4,6 +4,7 @@
 import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { EngineError } from "../core/errors.ts";
+import { printable } from "../core/text.ts";
 
 /** Plain words for the failures that a user can do something about. */
 const WRITE_ERRORS: Readonly<Record<string, string>> = {
@@ -24,7 +25,12 @@ const WRITE_ERRORS: Readonly<Record<string, string>> = {
 export function writeError(file: string, cause: unknown): EngineError {
   const errno = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
   const got = WRITE_ERRORS[errno] ?? (cause instanceof Error ? cause.message : String(cause));
-  return new EngineError("file-write", `${file}: expected a place to write to, got ${got}`, { file, errno }, cause);
+  return new EngineError(
+    "file-write",
+    `${printable(file)}: expected a place to write to, got ${got}`,
+    { file, errno },
+    cause,
+  );
 }
 
 /**
@@ -51,7 +57,7 @@ export async function replaceFile(
     await rename(temporary, file);
     await syncFolder(dirname(file));
   } catch (cause) {
-    // The reason is the first failure, not a second one in cleaning up.
+    // The reason is the first failure: a path through a file has no temporary either.
     await rm(temporary, { force: true }).catch(() => {});
     throw cause instanceof EngineError ? cause : writeError(file, cause);
   }

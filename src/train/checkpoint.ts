@@ -2,6 +2,7 @@
 // orders, so that Python can load them; the rest of the state is JSON in the file's metadata, with a readable copy beside it.
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
+import { callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
@@ -73,6 +74,11 @@ export interface Trained {
  * @throws {EngineError} "non-finite-parameter", of a moment, too; nothing is written, so an earlier checkpoint is not lost to one that is of no use
  */
 export async function saveCheckpoint(file: string, trained: Trained, state: CheckpointState): Promise<string[]> {
+  // In its turn: no step comes between the pieces.
+  return callsOf(trained.model.parameters).run("saveCheckpoint", () => save(file, trained, state));
+}
+
+async function save(file: string, trained: Trained, state: CheckpointState): Promise<string[]> {
   const { model, optimizer } = trained;
   const { parameters } = model;
   // Constraints hold in what is written, as they would from the next forward pass on.
@@ -171,8 +177,9 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
   const features = (["mean", "scale"] as const).map((name) =>
     model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
+  parameters.checkAll(values);
   optimizer.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
-  for (const [name, data] of values) parameters.set(name, data);
+  parameters.setAll(values);
   const [mean, scale] = features;
   if (mean && scale) model.setFeatureStatistics(mean, scale);
 }

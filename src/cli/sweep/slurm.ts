@@ -95,7 +95,7 @@ export async function submit(script: string, folder: SweepFolder, states: readon
   const earlier = await submittedJobs(folder);
   const { failure, stdout } = await call("sbatch", [basename(script)], folder.path);
   if (failure !== null) {
-    const message = `sweep: expected sbatch to take ${script}, got ${failure}; on a machine of the cluster, run sbatch ${basename(script)} in ${folder.path}`;
+    const message = `sweep: expected sbatch to take ${printable(script)}, got ${failure}; on a machine of the cluster, run sbatch ${basename(script)} in ${printable(folder.path)}`;
     throw new EngineError("slurm", message, { script, got: failure });
   }
   const job = /\b\d+\b/.exec(stdout)?.[0];

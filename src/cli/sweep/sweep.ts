@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../configLayers.ts";
-import { Console, writeJson, writeText } from "../console.ts";
+import { Console, writeJson, writeLine } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { readBegunConfig } from "../resume.ts";
 import { RunFolder } from "../runFolder.ts";
@@ -18,6 +18,9 @@ import { type PlannedRun, planRuns } from "./plan.ts";
 import { queuedRuns, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
+
+/** Failed runs that an error names. */
+const MOST_TOLD = 20;
 
 const LAUNCHERS = ["local", "slurm"] as const;
 
@@ -34,8 +37,8 @@ export interface GivenSweepOptions {
 }
 
 const HELP = `
-FILE is YAML or JSON (axograd init --sweep writes one to start from):
-  base:                       settings of all runs, as axograd init writes them, or the name of such a file
+FILE is YAML or JSON (npx axograd init --sweep writes one to start from):
+  base:                       settings of all runs, as npx axograd init writes them, or the name of such a file
     preset: demo
   seeds: 3                    how many, or a list; every combination is run with each
   grid:                       lists of values; every combination is run
@@ -44,15 +47,17 @@ FILE is YAML or JSON (axograd init --sweep writes one to start from):
     gain: [1, 2]
     endTime: [5, 3]
 
-Every run is an ordinary one of axograd train, in DIR/runs/<settings>; what it said is in DIR/logs. The same command again
+Every run is an ordinary training run, in DIR/runs/<settings>; what it said is in DIR/logs. The same command again
 skips what is finished and continues what was interrupted or has failed. One failed run does not stop the others.
 
 Examples:
-  axograd sweep lr.yaml --dry-run                  what would be run
-  axograd sweep lr.yaml --parallel 4               four runs at a time, which share the CPU's threads
-  axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
+  npx axograd sweep lr.yaml --dry-run              what would be run
+  npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
+  npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
-  axograd collect sweeps/lr                        results so far
+  npx axograd collect sweeps/lr                    results so far
+
+More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting must do something in the runs that it is given for.
 
 Runs that another process works on are waited for, and continued if that stops. A second command on the same folder is refused
 while the first one runs. On a cluster, --slurm-option signal=B:USR1@120 makes a run write a checkpoint two minutes before its time is
@@ -198,11 +203,11 @@ async function launchOnCluster(
 ): Promise<void> {
   const queued = await queuedRuns(folder);
   const free = due.filter(({ run, status }) => status !== "running" && !queued.has(run.name));
-  if (queued.size > 0) writeText(`${queued.size} of the runs are in Slurm's queue already\n`);
+  if (queued.size > 0) writeLine(`${queued.size} of the runs are in Slurm's queue already`);
   if (free.length === 0) return;
   const script = await writeSlurmScript(folder, free, options);
-  writeText(`${script}: ${free.length} tasks\n`);
-  if (!dryRun) writeText(`${await submit(script, folder, free)}\n`);
+  writeLine(`${script}: ${free.length} tasks`);
+  if (!dryRun) writeLine(await submit(script, folder, free));
 }
 
 /** What a run that is not finished is, and why. */
@@ -226,7 +231,10 @@ async function runHere(
     await nextTurn();
     if (interruption.failure) throw interruption.failure;
     if (unfinished.length === 0) return 0;
-    const list = unfinished.map(({ run, status, error }) => `\n  ${run}: ${error ?? status}`).join("");
+    const told = unfinished.slice(0, MOST_TOLD).map(({ run, status, error }) => `\n  ${run}: ${error ?? status}`);
+    const others =
+      unfinished.length > MOST_TOLD ? `\n  and ${unfinished.length - MOST_TOLD} more: npx axograd collect` : "";
+    const list = [...told, others].join("");
     const failed = unfinished.every(({ status }) => status === "failed") ? "failed" : "did not";
     const message = `sweep: expected all runs to finish, got ${unfinished.length} that ${failed}; the same command tries them again:${list}`;
     throw new EngineError("runs-failed", message, { failed: unfinished });
