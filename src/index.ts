@@ -178,6 +178,7 @@ export {
   type EvaluationSet,
   evaluationRecord,
   MetricsFile,
+  type ResumedMetrics,
   type RunEvent,
 } from "./train/metrics.ts";
 export {

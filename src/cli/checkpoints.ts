@@ -1,10 +1,22 @@
 // The checkpoints of a run: the last, some before it, and the one that did best on the validation images.
 
-import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
+import { exists } from "../io/files.ts";
+import { type Checkpoint, loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import type { TrainConfig } from "./config.ts";
+import { Console } from "./console.ts";
 import type { Experiment } from "./experiment.ts";
 import type { RunFolder } from "./runFolder.ts";
+
+/** Reads a checkpoint, and says so if nobody can know whether it is damaged. */
+export async function readCheckpoint(file: string): Promise<Checkpoint> {
+  const checkpoint = await loadCheckpoint(file);
+  if (!checkpoint.verified) {
+    const text = `${file} has no checksums, as an earlier version of axograd wrote it: damage may pass unnoticed`;
+    new Console({ json: false, quiet: false }).warn(text);
+  }
+  return checkpoint;
+}
 
 export class Checkpoints {
   readonly #experiment: Experiment;
@@ -23,6 +35,11 @@ export class Checkpoints {
   /** The step of the last checkpoint; null: there is none. */
   get lastStep(): number | null {
     return this.#lastStep;
+  }
+
+  /** Whether its file is there: somebody may have deleted the folder. */
+  async isThere(): Promise<boolean> {
+    return this.#lastStep !== null && (await exists(this.lastFile));
   }
 
   get lastFile(): string {
@@ -50,6 +67,7 @@ export class Checkpoints {
   }
 
   async #write(file: string): Promise<void> {
+    await this.#folder.assertHeld({ now: true });
     const { position } = this.#experiment.trainer;
     await saveCheckpoint(file, this.#experiment, { position, seed: this.#config.seed, config: this.#config });
   }

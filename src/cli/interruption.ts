@@ -1,41 +1,57 @@
-// Requests from outside to stop: Ctrl-C, SIGTERM, and a reader of what is printed that went away (`| head`).
+// Requests from outside to stop: Ctrl-C, signals of schedulers, a reader of what is printed that went away (`| head`), and output that
+// cannot be written (a full disk).
 
-/** Exit codes by convention: 128 + the signal's number. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGPIPE: 141 } as const;
+import type { EngineError } from "../core/errors.ts";
+import { writeError } from "../io/durable.ts";
+import { catchSignals, exitCodeOf, type StopSignal } from "./signals.ts";
 
-export type StopSignal = keyof typeof EXIT_CODES;
+const STREAMS = [
+  ["stdout", process.stdout],
+  ["stderr", process.stderr],
+] as const;
 
-const STREAMS = [process.stdout, process.stderr] as const;
+const EXIT_FAILURE = 1;
 
 /** Ends the process once nobody reads what it says (`| head`), as other commands do; from now on, while no run is at work. */
 export function endWithReader(): void {
-  for (const stream of STREAMS) stream.on("error", endProcess);
+  for (const [name, stream] of STREAMS) stream.on("error", ENDINGS[name]);
 }
 
-function endProcess(error: NodeJS.ErrnoException): void {
-  if (isReaderGone(error)) process.exit(EXIT_CODES.SIGPIPE);
+const ENDINGS = {
+  stdout: (error: NodeJS.ErrnoException) => endProcess("stdout", error),
+  stderr: (error: NodeJS.ErrnoException) => endProcess("stderr", error),
+} as const;
+
+function endProcess(name: "stdout" | "stderr", error: NodeJS.ErrnoException): void {
+  const outcome = outcomeOf(name, error);
+  if (outcome === "SIGPIPE") process.exit(exitCodeOf(outcome));
+  if (outcome === null) return;
+  process.stderr.write(`axograd: ${outcome.message}\n`);
+  process.exit(EXIT_FAILURE);
 }
 
-/** Not if it is a terminal that was closed: what still runs then was meant to, and its record is in its folder. */
-function isReaderGone(error: NodeJS.ErrnoException): boolean {
-  if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
-  return error.code === "EPIPE";
+/** What a failed write to a stream means. null: it is a terminal that was closed, and what still runs then was meant to. */
+function outcomeOf(name: "stdout" | "stderr", error: NodeJS.ErrnoException): "SIGPIPE" | EngineError | null {
+  if (error.code === "EIO" && process[name].isTTY) return null;
+  return error.code === "EPIPE" ? "SIGPIPE" : writeError(name, error);
 }
 
 /** Turns the first request into an abort; a second signal ends the process at once. */
 export class Interruption {
   readonly #controller = new AbortController();
-  readonly #listeners: readonly (readonly [name: "SIGINT" | "SIGTERM", listener: () => void])[];
+  readonly #giveBack: () => void;
   #cause: StopSignal | null = null;
+  #failure: EngineError | null = null;
 
   constructor() {
-    this.#listeners = (["SIGINT", "SIGTERM"] as const).map((name) => [name, () => this.#stop(name)] as const);
-    for (const [name, listener] of this.#listeners) process.on(name, listener);
-    for (const stream of STREAMS) {
-      stream.off("error", endProcess);
+    this.#giveBack = catchSignals((name) => this.#stop(name));
+    for (const [name, stream] of STREAMS) {
+      stream.off("error", ENDINGS[name]);
       stream.on("error", (error: NodeJS.ErrnoException) => {
-        if (!isReaderGone(error)) return;
-        this.#cause ??= "SIGPIPE";
+        const outcome = outcomeOf(name, error);
+        if (outcome === null) return;
+        if (outcome === "SIGPIPE") this.#cause ??= outcome;
+        else this.#failure ??= outcome;
         this.#controller.abort();
       });
     }
@@ -50,18 +66,23 @@ export class Interruption {
     return this.#cause;
   }
 
+  /** Why what is printed cannot be written; null while it can. */
+  get failure(): EngineError | null {
+    return this.#failure;
+  }
+
   /** What the process should exit with, given what it would have without an interruption. */
   exitCode(otherwise: number): number {
-    return this.#cause ? EXIT_CODES[this.#cause] : otherwise;
+    return this.#cause ? exitCodeOf(this.#cause) : otherwise;
   }
 
   /** Gives the signals back to their defaults. A closed stream stays tolerated. */
   dispose(): void {
-    for (const [name, listener] of this.#listeners) process.off(name, listener);
+    this.#giveBack();
   }
 
-  #stop(name: "SIGINT" | "SIGTERM"): void {
-    if (this.#cause) process.exit(EXIT_CODES[name]);
+  #stop(name: StopSignal): void {
+    if (this.#cause) process.exit(exitCodeOf(name));
     this.#cause = name;
     this.#controller.abort();
   }

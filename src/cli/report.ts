@@ -11,7 +11,8 @@ import { dynamicsParameters, findExamples, parameterChanges, recordActivity } fr
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
-import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
+import { restoreCheckpoint } from "../train/checkpoint.ts";
+import { readCheckpoint } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
@@ -124,7 +125,7 @@ async function observe(
 ): Promise<Observations | null> {
   const file = join(folder, RUN_FILES.checkpoint);
   if (!(await exists(file))) return null;
-  const checkpoint = await loadCheckpoint(file);
+  const checkpoint = await readCheckpoint(file);
   const experiment = createExperiment(backend, config, materials);
   try {
     const { model } = experiment;

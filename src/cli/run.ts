@@ -1,5 +1,6 @@
 // One training run and its record: steps, evaluations, checkpoints, and what is left in the run's folder.
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
@@ -9,6 +10,7 @@ import {
   type EvaluationSet,
   evaluationRecord,
   MetricsFile,
+  type ResumedMetrics,
   type RunEvent,
 } from "../train/metrics.ts";
 import { plotCurves } from "../train/plot.ts";
@@ -51,53 +53,65 @@ const PROFILED_STEP = 2;
 const MOST_FAILURES = 10;
 
 /**
- * Trains, evaluates, and writes the files of the run.
+ * Trains, evaluates, and writes the files of the run. The folder of a new run is taken here, that of a resumed one before; it is the
+ * caller who releases it.
  *
  * @returns the exit code: 0, or that of the signal which stopped it
  */
 export async function executeRun(parts: RunParts): Promise<number> {
   const { folder, start, resumed } = parts;
-  await (resumed ? folder.open() : folder.create());
+  if (!resumed) await folder.create();
   const interruption = new Interruption();
   try {
     await folder.writeJson("config", start);
     return await recordRun(parts, interruption);
   } finally {
     interruption.dispose();
-    await folder.release();
   }
 }
 
 async function recordRun(parts: RunParts, interruption: Interruption): Promise<number> {
-  const { metrics, earlier } = await openMetrics(parts);
-  const events = await EventFile.create(parts.folder.path, { continued: parts.resumed !== null });
-  const run = new Run(parts, { metrics, events }, interruption, earlier);
+  const { metrics, events: earlier, faults } = await openMetrics(parts);
   try {
-    await run.begin();
-    await run.train();
-    await run.checkpoint();
-    await run.evaluate("validation");
-    await run.evaluate("test");
-    await run.finish();
-    await metrics.sync();
-    return interruption.exitCode(0);
-  } catch (error) {
-    throw await run.fail(error);
+    const events = await openEvents(parts);
+    const run = new Run(parts, { metrics, events }, interruption, earlier);
+    try {
+      await run.begin(faults);
+      await run.train();
+      await run.checkpoint();
+      await assertPrinted(interruption);
+      await run.evaluate("validation");
+      await run.evaluate("test");
+      await run.finish();
+      await metrics.sync();
+      await assertPrinted(interruption);
+      return interruption.exitCode(0);
+    } catch (error) {
+      throw await run.fail(error);
+    } finally {
+      await events.close();
+    }
   } finally {
     await metrics.close();
-    await events.close();
   }
 }
 
 /** The file of metrics; of a resumed run with what it had at its checkpoint. */
-async function openMetrics({ experiment, folder, resumed }: RunParts): Promise<{
-  readonly metrics: MetricsFile;
-  readonly earlier: readonly RunEvent[];
-}> {
+async function openMetrics({ experiment, folder, resumed }: RunParts): Promise<ResumedMetrics> {
   const file = folder.file("metrics");
-  if (!resumed) return { metrics: await MetricsFile.create(file), earlier: [] };
-  const { metrics, events } = await MetricsFile.resume(file, experiment.trainer.position.step);
-  return { metrics, earlier: events };
+  if (resumed) return MetricsFile.resume(file, experiment.trainer.position.step);
+  return { metrics: await MetricsFile.create(file), events: [], faults: [] };
+}
+
+function openEvents({ experiment, folder, resumed }: RunParts): Promise<EventFile> {
+  return EventFile.create(folder.path, resumed ? { continued: true, from: experiment.trainer.position.step } : {});
+}
+
+/** @throws {EngineError} "file-write": what the run says cannot be written */
+async function assertPrinted(interruption: Interruption): Promise<void> {
+  // What was written last has failed by then, if it does.
+  await nextTurn();
+  if (interruption.failure) throw interruption.failure;
 }
 
 /** Where a run is recorded, for programs and for TensorBoard. */
@@ -132,13 +146,18 @@ class Run {
     this.#checkpoints = new Checkpoints(experiment, config, folder, lastStep);
     this.#progress = console.showsProgress ? new Progress(process.stderr) : null;
     for (const event of earlier) {
+      if (event.event === "diagnosis") for (const { fault } of event.findings) this.#faults.add(fault);
       if (event.event === "step") this.#steps.push(event);
       if (event.event === "evaluation") this.#evaluations.push(event);
     }
   }
 
-  /** First lines. What was due after the step that a resumed run continues from is done again. */
-  async begin(): Promise<void> {
+  /**
+   * First lines. What was due after the step that a resumed run continues from is done again.
+   *
+   * @param faults  of the record of a resumed run
+   */
+  async begin(faults: readonly string[]): Promise<void> {
     const { config, console, experiment, start, resumed } = this.#parts;
     const { step } = experiment.trainer.position;
     if (this.#earlier.length === 0) await this.record({ event: "config", ...start });
@@ -147,11 +166,20 @@ class Run {
     const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
     await this.record({ event: "resumed", step, checkpoint });
     console.info(checkpoint ? `continues after step ${count(step)}` : "has no checkpoint yet, begins again");
-    const last = this.#steps.at(-1);
-    if (last?.step === step) await this.#followUp(step);
+    for (const message of faults) await this.#warn(message);
+    // TensorBoard forgets what it has of this step.
+    for (const event of this.#earlier) if ("step" in event && event.step === step) await this.#events.record(event);
+    const wasTaken = !this.#earlier.some((event) => event.event === "nonfinite" && event.step === step);
+    if (step > 0 && wasTaken) await this.#saveAndEvaluate(step);
+  }
+
+  async #warn(message: string): Promise<void> {
+    this.#parts.console.warn(message);
+    await this.record({ event: "warning", message });
   }
 
   async record(event: RunEvent): Promise<void> {
+    await this.#parts.folder.assertHeld();
     this.#parts.console.event(event);
     await this.#metrics.write(event);
     await this.#events.record(event);
@@ -213,15 +241,19 @@ class Run {
     await this.record({ event: "profile", step, ...profile });
   }
 
-  /** What is due after a step. What is due after the last one comes anyway. */
+  /** What is due after a step. */
   async #followUp(step: number): Promise<void> {
+    const { diagnoseEvery } = this.#parts.config;
+    if (isMultiple(step, diagnoseEvery) || (diagnoseEvery > 0 && EARLY_DIAGNOSES.includes(step))) await this.diagnose();
+    await this.#saveAndEvaluate(step);
+  }
+
+  /** After the last step, both come anyway. */
+  async #saveAndEvaluate(step: number): Promise<void> {
     const { config, experiment } = this.#parts;
-    const lastStep = experiment.trainer.lastStep(limitsOf(config));
-    const due = (every: number): boolean => every > 0 && step % every === 0 && step < lastStep;
-    if (due(config.diagnoseEvery) || (config.diagnoseEvery > 0 && EARLY_DIAGNOSES.includes(step)))
-      await this.diagnose();
-    if (due(config.checkpointEvery)) await this.checkpoint();
-    if (due(config.evalEvery)) await this.evaluate("validation");
+    if (step >= experiment.trainer.lastStep(limitsOf(config))) return;
+    if (isMultiple(step, config.checkpointEvery)) await this.checkpoint();
+    if (isMultiple(step, config.evalEvery)) await this.evaluate("validation");
   }
 
   /** Goes on after a step that was not taken. */
@@ -292,8 +324,11 @@ class Run {
   async fail(error: unknown): Promise<unknown> {
     const { position } = this.#parts.experiment.trainer;
     if (this.#checkpoints.lastStep !== position.step) await attempt(() => this.checkpoint());
-    const final = withCheckpoint(error, this.#checkpoints);
-    await attempt(() => this.#metrics.write(errorEvent(final)));
+    const final = await withCheckpoint(error, this.#checkpoints);
+    await attempt(async () => {
+      await this.#parts.folder.assertHeld({ now: true });
+      await this.#metrics.write(errorEvent(final));
+    });
     return final;
   }
 
@@ -325,13 +360,18 @@ class Run {
   }
 }
 
+function isMultiple(step: number, every: number): boolean {
+  return every > 0 && step % every === 0;
+}
+
 /** The same error, saying where the run can be resumed from. */
-function withCheckpoint(error: unknown, { lastStep, lastFile }: Checkpoints): unknown {
+async function withCheckpoint(error: unknown, checkpoints: Checkpoints): Promise<unknown> {
   if (!(error instanceof EngineError)) return error;
-  const checkpoint = lastStep === null ? null : { file: lastFile, step: lastStep };
-  const where = checkpoint
-    ? `the last good checkpoint is ${lastFile}, of step ${lastStep}`
-    : "there is no checkpoint yet";
+  const { lastStep, lastFile } = checkpoints;
+  const checkpoint = (await checkpoints.isThere()) ? { file: lastFile, step: lastStep } : null;
+  const none =
+    lastStep === null ? "there is no checkpoint yet" : `the checkpoint of step ${lastStep} is no longer there`;
+  const where = checkpoint ? `the last good checkpoint is ${lastFile}, of step ${lastStep}` : none;
   return new EngineError(error.code, `${error.message}; ${where}`, { ...error.facts, checkpoint }, error);
 }
 

@@ -5,12 +5,15 @@ import { dirname, join, resolve } from "node:path";
 import { ArgumentError } from "../core/errors.ts";
 import { jsonText } from "../core/text.ts";
 import { makeFolder, replaceFile, writeError } from "../io/durable.ts";
-import { RunLock } from "./runLock.ts";
+import { isRunning } from "./lockHolder.ts";
+import { isLockFile, type LockOptions, RunLock } from "./runLock.ts";
 
 /** The files of a run. */
 export const RUN_FILES = {
   config: "config.json",
   metrics: "metrics.jsonl",
+  /** Lines of an earlier one that could not be read. */
+  damaged: "metrics.jsonl.damaged",
   checkpoint: "checkpoint.safetensors",
   checkpointState: "checkpoint.json",
   best: "best.safetensors",
@@ -26,15 +29,21 @@ export type RunFile = keyof typeof RUN_FILES;
 
 /** An earlier checkpoint that is kept: `checkpoint-<step>.safetensors`. */
 const KEPT = /^checkpoint-(\d+)\.safetensors$/;
-/** What a process that was killed in the middle of a write has left. */
-const LEFTOVER = /\.\d+\.(tmp|stale)$/;
+/** What a process that was killed in the middle of a write has left: its number is in the name. */
+const LEFTOVER = /\.(\d+)\.tmp$/;
 
 export class RunFolder {
   readonly path: string;
+  readonly #lockOptions: LockOptions;
   #lock: RunLock | null = null;
+  /** The lock of a process that was found to be gone. */
+  #departed: string | null = null;
+  /** Files of an earlier run may be replaced. */
+  #overwrite = true;
 
-  constructor(path: string) {
+  constructor(path: string, lockOptions: LockOptions = {}) {
     this.path = path;
+    this.#lockOptions = lockOptions;
   }
 
   /** The path of one of its files. */
@@ -48,33 +57,38 @@ export class RunFolder {
    * @throws {ArgumentError} it is a file, has files (unless `overwrite`), or cannot be made or written to
    */
   async check({ overwrite }: { readonly overwrite: boolean }): Promise<void> {
+    this.#overwrite = overwrite;
     const refuse = (expected: string, got: string): never => {
       throw new ArgumentError("train", "--out", expected, `${this.path}, ${got}`);
     };
     const kind = await kindOf(this.path);
     if (kind === "file") refuse("a folder", "which is a file");
-    if (kind === "folder" && !overwrite && (await readdir(this.path)).length > 0) {
-      refuse("a new or empty folder (or --overwrite)", "which has files");
-    }
+    if (kind === "folder" && !overwrite) await this.#checkEmpty();
     const existing = await nearestExisting(resolve(this.path));
     try {
       await access(existing, constants.W_OK);
     } catch {
       refuse("a folder that can be written to", "which cannot");
     }
-    await RunLock.check(this.path);
+    this.#departed = await RunLock.check(this.path, this.#lockOptions);
   }
 
   /**
    * Makes the folder, takes it for this process, and removes the files of an earlier run.
    *
-   * @throws {ArgumentError} another process works in it
+   * @throws {ArgumentError} another process works in it, or has since `check`
    */
   async create(): Promise<void> {
     await makeFolder(this.path);
     await this.open();
-    const earlier = new Set<string>(Object.values(RUN_FILES));
-    await this.#removeWhere((name) => earlier.has(name) || KEPT.test(name));
+    try {
+      if (!this.#overwrite) await this.#checkEmpty();
+      const earlier = new Set<string>(Object.values(RUN_FILES));
+      await this.#removeWhere((name) => earlier.has(name) || KEPT.test(name));
+    } catch (error) {
+      await this.release();
+      throw error;
+    }
   }
 
   /**
@@ -83,9 +97,23 @@ export class RunFolder {
    * @throws {ArgumentError} another process works in it
    */
   async open(): Promise<void> {
-    this.#lock = await RunLock.take(this.path);
-    const ours = [...Object.values(RUN_FILES), "run.lock"];
-    await this.#removeWhere((name) => LEFTOVER.test(name) && ours.some((file) => name.startsWith(file)));
+    this.#lock = await RunLock.take(this.path, this.#lockOptions, this.#departed);
+    try {
+      await this.#removeWhere((name) => isLeftover(name));
+    } catch (error) {
+      await this.release();
+      throw error;
+    }
+  }
+
+  /**
+   * Makes sure that no other process has taken the folder. Before every write.
+   *
+   * @param now  look at the lock, however lately that was done
+   * @throws {EngineError} "lock-lost"
+   */
+  async assertHeld(options: { readonly now?: boolean } = {}): Promise<void> {
+    await this.#lock?.assertHeld(options);
   }
 
   /** Lets other processes work in the folder. */
@@ -112,6 +140,14 @@ export class RunFolder {
     return Object.values(RUN_FILES).filter((name) => name !== RUN_FILES.report && there.has(name));
   }
 
+  /** What is left of a process that was killed before it wrote anything does not count. */
+  async #checkEmpty(): Promise<void> {
+    const names = (await readdir(this.path)).filter((name) => !isLockFile(name) && !isLeftover(name));
+    if (names.length === 0) return;
+    const expected = "a new or empty folder (or --overwrite)";
+    throw new ArgumentError("train", "--out", expected, `${this.path}, which has files`);
+  }
+
   async #removeWhere(wanted: (name: string) => boolean): Promise<void> {
     await this.#write(async () => {
       for (const name of await readdir(this.path)) if (wanted(name)) await rm(join(this.path, name), { force: true });
@@ -131,14 +167,27 @@ export class RunFolder {
   }
 
   async writeText(name: RunFile, text: string): Promise<void> {
+    await this.assertHeld({ now: true });
     await replaceFile(this.file(name), [text]);
   }
+}
+
+/** A file that a run was writing when its process was killed; not one that a process is writing now. */
+function isLeftover(name: string): boolean {
+  const pid = Number(LEFTOVER.exec(name)?.[1]);
+  const isWritten = pid !== process.pid && isRunning(pid);
+  return pid > 0 && !isWritten && Object.values(RUN_FILES).some((file) => name.startsWith(file));
 }
 
 /** A second name for a file, which costs no space; a copy where there are no links. */
 async function linkOrCopy(from: string, to: string): Promise<void> {
   await rm(to, { force: true });
-  await link(from, to).catch(() => copyFile(from, to));
+  try {
+    await link(from, to).catch(() => copyFile(from, to));
+  } catch (error) {
+    await rm(to, { force: true });
+    throw error;
+  }
 }
 
 /** Indented JSON with lists of numbers on one line. */

@@ -16,7 +16,8 @@ import type { NeuronGroup } from "../report/groups.ts";
 import { type ShownInput, shownImages } from "../report/observation.ts";
 import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
-import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
+import { restoreCheckpoint } from "../train/checkpoint.ts";
+import { readCheckpoint } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
@@ -134,7 +135,7 @@ async function simulate(
   numEvals: number,
 ): Promise<Trajectory> {
   const { device, dtype, threads } = config;
-  const checkpoint = folder === undefined ? null : await loadCheckpoint(join(folder, RUN_FILES.checkpoint));
+  const checkpoint = folder === undefined ? null : await readCheckpoint(join(folder, RUN_FILES.checkpoint));
   const backend = await createBackend({ device, dtype, threads });
   try {
     const experiment = createExperiment(backend, config, materials);

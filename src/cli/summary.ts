@@ -7,7 +7,7 @@ import type { StepMetrics, Trainer } from "../train/trainer.ts";
 import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
 import type { Materials } from "./experiment.ts";
-import type { StopSignal } from "./interruption.ts";
+import type { StopSignal } from "./signals.ts";
 
 /** A run before its first step: its configuration, and what that was resolved to. */
 export interface RunStart {

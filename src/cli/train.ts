@@ -3,9 +3,10 @@
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
-import { ArgumentError } from "../core/errors.ts";
+import { ArgumentError, EngineError } from "../core/errors.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
-import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
+import { positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
+import { readCheckpoint } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
@@ -29,12 +30,13 @@ export function register(program: Command): void {
       json = false,
       quiet = false,
       profile = false,
+      takeOver = false,
       resume,
     } = given;
     if (overwrite && out === null && resume === undefined) {
       throw new ArgumentError("train", "--overwrite", "--out with it, as a folder of its own is always new", "none");
     }
-    const presentation = { report, profile, json, quiet };
+    const presentation = { report, profile, json, quiet, takeOver };
     process.exitCode =
       resume === undefined
         ? await train(await configOf(given), { ...presentation, out, overwrite })
@@ -48,6 +50,8 @@ interface Presentation extends Verbosity {
   readonly report: boolean;
   /** A table of where the time of one step went. */
   readonly profile: boolean;
+  /** Take a folder from a process that cannot be asked whether it lives. */
+  readonly takeOver: boolean;
 }
 
 export interface RunOptions extends Presentation {
@@ -63,20 +67,48 @@ export interface RunOptions extends Presentation {
  * @returns the exit code: 0, or that of the signal which stopped it
  */
 export async function train(config: TrainConfig, options: RunOptions): Promise<number> {
-  const folder = new RunFolder(options.out ?? defaultRunPath(config.preset));
+  const folder = folderOf(options.out ?? defaultRunPath(config.preset), options);
   await folder.check(options);
   return trainIn(folder, config, options, null);
 }
 
 /** Continues the run in the folder `path` as if it had not been stopped. */
 async function resumeTraining(path: string, given: GivenOptions, options: Presentation): Promise<number> {
-  const folder = new RunFolder(path);
-  const begun = await readBegunRun(folder, given);
+  const folder = folderOf(path, options);
+  await readBegunRun(folder, given);
   await folder.check({ overwrite: true });
+  await folder.open();
+  // As it is now that no other process can go on with the run.
+  const begun = await readBegunRun(folder, given).catch(async (error: unknown) => {
+    await folder.release();
+    throw error;
+  });
   return trainIn(folder, begun.config, options, begun);
 }
 
+function folderOf(path: string, options: Presentation): RunFolder {
+  const console = new Console(options);
+  return new RunFolder(path, {
+    takeOver: options.takeOver,
+    onWait: (text) => console.status(`${text}; --take-over does not wait`),
+  });
+}
+
+/** The folder is this process's until the page is made. */
 async function trainIn(
+  folder: RunFolder,
+  config: TrainConfig,
+  options: Presentation,
+  begun: BegunRun | null,
+): Promise<number> {
+  try {
+    return await trainWith(folder, config, options, begun);
+  } finally {
+    await folder.release();
+  }
+}
+
+async function trainWith(
   folder: RunFolder,
   config: TrainConfig,
   options: Presentation,
@@ -131,17 +163,32 @@ async function trainOn(
 
 /** The file's content, several times that of the network, is not kept. */
 async function restore(file: string, experiment: Experiment): Promise<void> {
-  const checkpoint = await loadCheckpoint(file);
+  const checkpoint = await readCheckpoint(file);
+  const position = positionOf(checkpoint, experiment.trainer.stepsPerEpoch);
   restoreCheckpoint(checkpoint, experiment);
-  experiment.trainer.seek(checkpoint.position);
+  experiment.trainer.seek(position);
 }
 
-/** The page about a run. The run is complete without it, so that nothing that goes wrong here fails it. */
+/**
+ * The page about a run. The run is complete without it, so that what goes wrong in making it does not fail the run.
+ *
+ * @throws {EngineError} "file-write": it cannot be written
+ */
 async function writePage(folder: RunFolder, backend: Backend, materials: Materials, console: Console): Promise<void> {
+  const hint = `try npx axograd report ${folder.path}`;
   try {
+    await folder.assertHeld({ now: true });
     await reportRun(folder.path, { backend, materials });
   } catch (error) {
+    if (error instanceof EngineError && error.code === "file-write") {
+      throw new EngineError(
+        error.code,
+        `${error.message}; the run is complete but for its page: ${hint}`,
+        error.facts,
+        error,
+      );
+    }
     const reason = error instanceof Error ? error.message : String(error);
-    console.warn(`there is no report of this run: ${reason}; try npx axograd report ${folder.path}`);
+    console.warn(`there is no report of this run: ${reason}; ${hint}`);
   }
 }

@@ -24,6 +24,7 @@ export type GivenOptions = SettingOptions & {
   readonly resume?: string;
   readonly out?: string;
   readonly overwrite?: boolean;
+  readonly takeOver?: boolean;
   readonly report?: boolean;
   readonly profile?: boolean;
   readonly json?: boolean;
@@ -42,8 +43,15 @@ Examples:
   npx axograd train --resume runs/a --epochs 5     after a crash, Ctrl-C, or to train longer; same numbers as without a break
   npx axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
 
-Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong input or a folder in use by another process,
-130/143 stopped by SIGINT/SIGTERM (with a checkpoint). After 1, 130, 143 and a crash, --resume continues.
+Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 make a checkpoint and end the run; a second one ends it at once. nohup does not keep a
+run from SIGHUP: start one that is to outlive its terminal with setsid or tmux.
+
+One process at a time works in a folder. Of one that was killed, --resume takes the folder over: at once on the same machine, and in a
+job that Slurm has requeued; from elsewhere, and from another container, after a minute without its heartbeat, or at once with --take-over.
+
+Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong input or a folder in use by another process, 128 + n stopped
+by signal n, with a checkpoint (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140 SIGUSR2 on Linux). After all but 2, and after a
+crash, --resume continues.
 `;
 
 /** Declares the options on a command. */
@@ -52,6 +60,10 @@ export function addTrainOptions(command: Command): Command {
   add("--out <dir>", "folder for metrics, checkpoint and curves (default: runs/<time>-<preset>)", path("--out"));
   add("--resume <dir>", "continue the run in this folder from its last checkpoint", path("--resume"));
   add("--overwrite", "replace the files of an earlier run there");
+  add(
+    "--take-over",
+    "do not wait to see whether a process on another machine still works in the folder: it must be gone",
+  );
   add("--no-report", "no page about the run at its end (npx axograd report makes one at any time)");
   add("--profile", "tell where the time of one step went: its second step, or its only one");
   add("--json", "JSON lines on stdout, nothing else");

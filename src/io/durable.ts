@@ -1,7 +1,7 @@
 // Files that survive a crash: written beside their place, synced to the disk, then renamed over it. A reader, and a machine that
 // lost power, sees the old content or the new one, never a part.
 
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { EngineError } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
@@ -17,6 +17,8 @@ const WRITE_ERRORS: Readonly<Record<string, string>> = {
   EROFS: "a read-only file system",
   ENOSPC: "a full disk",
   EDQUOT: "a used-up disk quota",
+  EFBIG: "a limit on the size of files",
+  EIO: "a disk that fails",
 };
 
 /** The typed error for a failed write to `file`; its code is "file-write". */
@@ -34,17 +36,20 @@ export function writeError(file: string, cause: unknown): EngineError {
 /**
  * Replaces the content of a file by `parts`, one after another. What fails in making them is passed on; the old content is still there.
  *
+ * @param head  makes what replaces the beginning of the content once all parts are written
  * @throws {EngineError} "file-write": the disk is full, the folder is missing or not writable; the old content is still there
  */
 export async function replaceFile(
   file: string,
   parts: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
+  head?: () => Uint8Array,
 ): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
   try {
     const handle = await open(temporary, "w");
     try {
       for await (const part of parts) await handle.writeFile(part);
+      if (head) await writeHead(handle, head());
       await handle.sync();
     } finally {
       await handle.close();
@@ -52,10 +57,14 @@ export async function replaceFile(
     await rename(temporary, file);
     await syncFolder(dirname(file));
   } catch (cause) {
-    // A path through a file has no temporary either, and would hide the cause.
+    // The reason is the first failure: a path through a file has no temporary either.
     await rm(temporary, { force: true }).catch(() => {});
     throw cause instanceof EngineError ? cause : writeError(file, cause);
   }
+}
+
+async function writeHead(handle: FileHandle, head: Uint8Array): Promise<void> {
+  for (let at = 0; at < head.length; ) at += (await handle.write(head, at, head.length - at, at)).bytesWritten;
 }
 
 /**

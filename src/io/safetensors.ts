@@ -6,6 +6,7 @@
 
 import { FileFormatError, ShapeError } from "../core/errors.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
+import { crc32 } from "./crc32.ts";
 import { replaceFile } from "./durable.ts";
 import { type ByteSource, withFile } from "./files.ts";
 import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
@@ -60,16 +61,21 @@ export interface StreamedTensor extends Omit<SafeTensor, "data"> {
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   readonly metadata: Readonly<Record<string, string>>;
+  /** The file has checksums, and they are those of its content. */
+  readonly verified: boolean;
 }
 
 /** The official reader's limit. */
 const MAX_HEADER_BYTES = 100_000_000;
 const METADATA = "__metadata__";
+/** The metadata with the checksums: CRC-32 of the bytes of every tensor by its name, and of the rest of the header. */
+const CHECKSUMS = "axograd.crc32";
 
 /**
  * Tensors and metadata from the bytes of a file, of which no more than one tensor is in memory besides the result.
  *
- * @throws {FileFormatError} cut off, no JSON header, an unknown type, a size that does not fit the shape, gaps, overlaps, bytes left over
+ * @throws {FileFormatError} cut off, no JSON header, an unknown type, a size that does not fit the shape, gaps, overlaps, bytes left over;
+ *   "file-damaged": what a checksum is not of
  */
 export async function decodeSafetensors(source: ByteSource, file: string): Promise<SafetensorsFile> {
   if (source.length < 8) throw truncated(file, "a header length of 8 bytes", source.length);
@@ -95,12 +101,16 @@ export async function decodeSafetensors(source: ByteSource, file: string): Promi
   if (dataBytes > covered) {
     throw new FileFormatError(file, `${covered} bytes of data`, `${dataBytes} (bytes left over)`);
   }
+  const { [CHECKSUMS]: text, ...metadata } = header.metadata;
+  const sums = text === undefined ? null : parseChecksums(text, file);
+  if (sums) checkSum(file, METADATA, sums, headerText(entries, metadata));
   const tensors = new Map<string, SafeTensor>();
   for (const { name, dtype, shape, begin, end } of entries) {
     const bytes = await source.read(start + begin, start + end);
+    if (sums) checkSum(file, name, sums, bytes);
     tensors.set(name, { dtype, shape, data: decodeNumbers(bytes, TYPES[dtype], true, `${file}: ${quoteText(name)}`) });
   }
-  return { tensors, metadata: header.metadata };
+  return { tensors, metadata, verified: sums !== null };
 }
 
 /** Reads a file. Errors as `decodeSafetensors`, and a missing or unreadable file. */
@@ -138,34 +148,91 @@ function headOf(
 /**
  * Writes a file durably: a temporary beside it, synced, renamed. Of streamed tensors no more than a piece is in memory.
  *
+ * @param options.checksums  add checksums, which `readSafetensors` verifies
  * @throws {ShapeError} data that has not the length of its shape; what streaming throws. The old content is still there
  */
 export async function writeSafetensors(
   file: string,
   tensors: ReadonlyMap<string, SafeTensor | StreamedTensor>,
   metadata: Readonly<Record<string, string>> = {},
+  { checksums = false }: { readonly checksums?: boolean } = {},
 ): Promise<void> {
-  await replaceFile(file, streamSafetensors(tensors, metadata));
+  const ordered = inFileOrder(tensors);
+  if (!checksums) {
+    await replaceFile(file, streamSafetensors(ordered, headOf(ordered, metadata)));
+    return;
+  }
+  // Known only when all is written; the header then takes their place, of the same length.
+  const sums = new Map(ordered.map(([name]) => [name, 0]));
+  sums.set(METADATA, crc32(headerText(namedEntries(ordered), metadata)));
+  const head = (): Uint8Array => headOf(ordered, { ...metadata, [CHECKSUMS]: checksumText(sums) });
+  const summed = streamSafetensors(ordered, head(), (name, bytes) => sums.set(name, crc32(bytes, sums.get(name))));
+  await replaceFile(file, summed, head);
 }
 
 async function* streamSafetensors(
-  tensors: ReadonlyMap<string, SafeTensor | StreamedTensor>,
-  metadata: Readonly<Record<string, string>>,
+  ordered: readonly (readonly [string, SafeTensor | StreamedTensor])[],
+  head: Uint8Array,
+  see: (name: string, bytes: Uint8Array) => void = () => {},
 ): AsyncGenerator<Uint8Array> {
-  const ordered = inFileOrder(tensors);
-  yield headOf(ordered, metadata);
+  yield head;
   for (const [name, tensor] of ordered) {
-    if ("data" in tensor) {
-      yield bytesOfTensor(name, tensor);
-      continue;
-    }
     let count = 0;
-    for await (const piece of tensor.pieces()) {
+    for await (const piece of "data" in tensor ? [tensor.data] : tensor.pieces()) {
       count += piece.length;
-      yield bytesOfNumbers(name, tensor.dtype, piece);
+      const bytes = bytesOfNumbers(name, tensor.dtype, piece);
+      see(name, bytes);
+      yield bytes;
     }
     checkCount(name, tensor.shape, count);
   }
+}
+
+// ---- checksums -----------------------------------------------------------------------------------------------------------
+
+/** All that the header says but where tensors are, which the other checksums show. */
+function headerText(
+  entries: readonly Pick<Entry, "name" | "dtype" | "shape">[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const byName = (a: readonly unknown[], b: readonly unknown[]): number => (`${a[0]}` < `${b[0]}` ? -1 : 1);
+  const tensors = entries.map(({ name, dtype, shape }) => [name, dtype, shape]).sort(byName);
+  return new TextEncoder().encode(JSON.stringify([Object.entries(metadata).sort(byName), tensors]));
+}
+
+function namedEntries(
+  ordered: readonly (readonly [string, Omit<SafeTensor, "data">])[],
+): Pick<Entry, "name" | "dtype" | "shape">[] {
+  return ordered.map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+}
+
+/** As long for any checksums. */
+function checksumText(sums: ReadonlyMap<string, number>): string {
+  return JSON.stringify(Object.fromEntries([...sums].map(([name, sum]) => [name, hex(sum)])));
+}
+
+function hex(sum: number): string {
+  return sum.toString(16).padStart(8, "0");
+}
+
+function parseChecksums(text: string, file: string): Readonly<Record<string, unknown>> {
+  try {
+    const sums: unknown = JSON.parse(text);
+    if (isRecord(sums)) return sums;
+  } catch {}
+  throw new FileFormatError(file, `checksums in ${CHECKSUMS}`, "something else: the file is damaged", "file-damaged");
+}
+
+function checkSum(file: string, name: string, sums: Readonly<Record<string, unknown>>, bytes: Uint8Array): void {
+  const got = hex(crc32(bytes));
+  const expected = Object.hasOwn(sums, name) ? sums[name] : "none";
+  if (got === expected) return;
+  throw new FileFormatError(
+    file,
+    `"${name}" with the checksum ${expected}`,
+    `${got}: the file is damaged`,
+    "file-damaged",
+  );
 }
 
 interface Entry {
@@ -213,18 +280,13 @@ function parseEntry(name: string, value: unknown, file: string): Entry {
   return { name, dtype, shape, begin, end };
 }
 
-/** The memory of a tensor in the form of the file. Like WebAssembly, axograd runs on little-endian machines. */
-function bytesOfTensor(name: string, { dtype, shape, data }: SafeTensor): Uint8Array {
-  checkCount(name, shape, data.length);
-  return bytesOfNumbers(name, dtype, data);
-}
-
 function checkCount(name: string, shape: readonly number[], got: number): void {
   const count = countOf(shape);
   if (got === count) return;
   throw new ShapeError("writeSafetensors", name, `${count} elements for shape [${shape.join(", ")}]`, `${got}`);
 }
 
+/** The memory of numbers in the form of the file. Like WebAssembly, axograd runs on little-endian machines. */
 function bytesOfNumbers(name: string, dtype: SafetensorsType, data: NumberArray): Uint8Array {
   const wide = dtype === "I64" || dtype === "U64";
   const own = wide ? wideWords(data) : data;

@@ -28,6 +28,8 @@ const FORMAT = 1;
 /** Prefixes of tensors that are no parameters. */
 const OPTIMIZER = "optimizer.";
 const FEATURES = "features.";
+/** Moments that are means of squares. */
+const SQUARES = `${OPTIMIZER}exp_avg_sq.`;
 
 /** What a checkpoint says besides its tensors. */
 export interface CheckpointState {
@@ -43,6 +45,8 @@ export interface Checkpoint extends CheckpointState {
   readonly version: string;
   readonly optimizerStep: number;
   readonly tensors: ReadonlyMap<string, SafeTensor>;
+  /** It has checksums, which are right. Earlier versions wrote none: damage can pass unnoticed. */
+  readonly verified: boolean;
   /** Where it was read from, for error messages. */
   readonly file: string;
 }
@@ -67,7 +71,7 @@ export interface Trained {
  * Writes `file` (safetensors), durably and at once, then the readable copy of its state, `file` with the ending .json.
  *
  * @returns the names of both files
- * @throws {EngineError} "non-finite-parameter"; nothing is written, so an earlier checkpoint is not lost to one that is of no use
+ * @throws {EngineError} "non-finite-parameter", of a moment, too; nothing is written, so an earlier checkpoint is not lost to one that is of no use
  */
 export async function saveCheckpoint(file: string, trained: Trained, state: CheckpointState): Promise<string[]> {
   // In its turn: no step comes between the pieces.
@@ -89,14 +93,15 @@ async function save(file: string, trained: Trained, state: CheckpointState): Pro
   for (const [name, buffer] of optimizer.moments()) {
     const p = parameters.get(parameterOf(name));
     const pieces = () => rowMajor(backend, buffer, p);
-    tensors.set(OPTIMIZER + name, floatTensor(backend, shapeOf(p, parameters, model.rnn), pieces));
+    const tensor = floatTensor(backend, shapeOf(p, parameters, model.rnn), pieces);
+    tensors.set(OPTIMIZER + name, finite(OPTIMIZER + name, tensor, state.position.step));
   }
   const features = await model.featureStatistics();
   for (const [name, data] of Object.entries(features ?? {})) {
     tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }
   const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer.stepCount, ...state };
-  await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) });
+  await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) }, { checksums: true });
   const readable = file.replace(/(\.safetensors)?$/, ".json");
   await replaceFile(readable, [`${JSON.stringify(description, null, 2)}\n`]);
   return [file, readable];
@@ -108,12 +113,29 @@ async function save(file: string, trained: Trained, state: CheckpointState): Pro
  * @throws {FileFormatError} missing, damaged, no checkpoint of axograd, or of a later format
  */
 export async function loadCheckpoint(file: string): Promise<Checkpoint> {
-  const { tensors, metadata } = await readSafetensors(file);
+  const { tensors, metadata, verified } = await readSafetensors(file);
   const text = metadata.axograd;
   if (text === undefined)
     throw new FileFormatError(file, "a checkpoint of axograd", "safetensors without its metadata");
   const state = parseState(text, file);
-  return { ...state, tensors, file };
+  return { ...state, tensors, verified, file };
+}
+
+/**
+ * The position of a checkpoint, for a training with `stepsPerEpoch` steps in an epoch, from its beginning on.
+ *
+ * @throws {FileFormatError} epoch, batch, step and the optimiser's steps contradict each other
+ */
+export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsPerEpoch: number): TrainingPosition {
+  const { epoch, batch, step } = position;
+  if (batch >= stepsPerEpoch || epoch * stepsPerEpoch + batch !== step) {
+    const expected = `step ${step} as the position, in epochs of ${stepsPerEpoch} steps`;
+    throw new FileFormatError(file, expected, `batch ${batch} of epoch ${epoch}`);
+  }
+  // A step that was skipped is none of the optimiser's.
+  if (optimizerStep > step)
+    throw new FileFormatError(file, `at most ${step} steps of the optimiser`, `${optimizerStep}`);
+  return position;
 }
 
 /**
@@ -124,29 +146,36 @@ export async function loadCheckpoint(file: string): Promise<Checkpoint> {
 export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: Trained): void {
   const { parameters } = model;
   const { file, tensors } = checkpoint;
-  const take = (name: string, size: number): FloatArray => {
-    const data = tensors.get(name)?.data;
-    if (data?.length === size) return floats(data);
-    throw new FileFormatError(file, `"${name}" of ${size} numbers`, data ? `${data.length}` : "no such tensor");
+  const take = (name: string, shape: readonly number[]): FloatArray => {
+    const tensor = tensors.get(name);
+    const got = tensor ? `[${tensor.shape.join(", ")}]` : "no such tensor";
+    const expected = `"${name}" of shape [${shape.join(", ")}]`;
+    if (tensor?.shape.join() !== shape.join()) throw new FileFormatError(file, expected, got);
+    const data = floats(tensor.data);
+    checkNumbers(file, name, data);
+    return data;
   };
   // All is checked before anything is changed.
   for (const p of parameters.all()) {
     const indices = indicesOf(p, model.rnn);
-    const found = indices && take(indicesName(p), indices.length);
+    const found = indices && take(indicesName(p), tensors.get(indicesName(p))?.shape ?? [indices.length]);
+    if (found && found.length !== indices.length) {
+      throw new FileFormatError(file, `"${indicesName(p)}" of ${indices.length} numbers`, `${found.length}`);
+    }
     if (indices?.some((index, k) => index !== found![k])) {
       throw new FileFormatError(file, `the connections of ${p.name}`, "those of another network");
     }
   }
-  const values = parameters.all().map((p) => [p.name, take(p.name, p.size)] as const);
+  const values = parameters.all().map((p) => [p.name, take(p.name, shapeOf(p, parameters, model.rnn))] as const);
   const moments = [...tensors.keys()]
     .filter((name) => name.startsWith(OPTIMIZER))
     .map((name) => {
       const moment = name.slice(OPTIMIZER.length);
       const p = parameters.get(parameterOf(moment));
-      return [moment, deviceOrder(take(name, p.size), p)] as const;
+      return [moment, deviceOrder(take(name, shapeOf(p, parameters, model.rnn)), p)] as const;
     });
   const features = (["mean", "scale"] as const).map((name) =>
-    model.options.standardise ? take(FEATURES + name, model.rnn.nOutputs) : null,
+    model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
   parameters.checkAll(values);
   optimizer.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
@@ -160,7 +189,7 @@ function finite(parameter: string, tensor: StreamedTensor, step: number): Stream
   const pieces = async function* (): AsyncGenerator<NumberArray> {
     let begin = 0;
     for await (const piece of tensor.pieces()) {
-      const at = piece.findIndex((value) => !Number.isFinite(value));
+      const at = firstOutside(piece, Number.NEGATIVE_INFINITY);
       if (at >= 0) {
         const index = begin + at;
         const expected = `checkpoint: expected finite values of ${parameter} after step ${step}`;
@@ -172,6 +201,25 @@ function finite(parameter: string, tensor: StreamedTensor, step: number): Stream
     }
   };
   return { ...tensor, pieces };
+}
+
+/** @throws {FileFormatError} a number that no training leaves */
+function checkNumbers(file: string, name: string, data: FloatArray): void {
+  const isSquare = name.startsWith(SQUARES);
+  const at = firstOutside(data, isSquare ? 0 : Number.NEGATIVE_INFINITY);
+  if (at < 0) return;
+  const expected = `finite values of "${name}"${isSquare ? ", 0 or above" : ""}`;
+  throw new FileFormatError(file, expected, `${data[at]} at ${at}`);
+}
+
+/** The index of the first value that is not finite or is below `least`; −1: there is none. */
+function firstOutside(values: NumberArray, least: number): number {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    // False of NaN, too.
+    if (!(value >= least && value - value === 0)) return i;
+  }
+  return -1;
 }
 
 /** A moment's name is `<moment>.<parameter>`. */
@@ -198,7 +246,7 @@ function floats(data: NumberArray): FloatArray {
   return data instanceof Float32Array || data instanceof Float64Array ? data : Float64Array.from(data);
 }
 
-function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "file"> {
+function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "verified" | "file"> {
   const state = tryParse(text);
   if (state === null) throw new FileFormatError(file, "the state of a checkpoint in its metadata", "other text");
   if (state.format !== FORMAT) {
@@ -220,7 +268,7 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "f
   return { version, optimizerStep, position, seed, config };
 }
 
-type SavedState = { format: number } & Omit<Checkpoint, "tensors" | "file">;
+type SavedState = { format: number } & Omit<Checkpoint, "tensors" | "verified" | "file">;
 
 function tryParse(text: string): SavedState | null {
   try {

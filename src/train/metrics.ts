@@ -1,8 +1,9 @@
 // What happens in a run as JSON lines: one object per step, evaluation and event, in order. Whole lines only, each written at once.
 
 import { type FileHandle, open, readFile } from "node:fs/promises";
+import { EngineError } from "../core/errors.ts";
 import { jsonText } from "../core/text.ts";
-import { writeError } from "../io/durable.ts";
+import { replaceFile, writeError } from "../io/durable.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
 
@@ -63,6 +64,15 @@ export function jsonLine(event: RunEvent): string {
   return `${jsonText(event)}\n`;
 }
 
+/** A file of metrics that goes on. */
+export interface ResumedMetrics {
+  readonly metrics: MetricsFile;
+  /** The events that stay. */
+  readonly events: readonly RunEvent[];
+  /** What is wrong with the file, in plain words; none with one as a run leaves it, also when it is killed. */
+  readonly faults: readonly string[];
+}
+
 /** A file of metrics that grows line by line; each line is handed to the system in one piece before `write` resolves. */
 export class MetricsFile {
   readonly file: string;
@@ -83,19 +93,25 @@ export class MetricsFile {
   }
 
   /**
-   * Continues a file after step `step`: later lines, and one that was cut off, are removed.
-   *
-   * @returns the file and the events that stay
+   * Continues a file after step `step`: later lines, and one that was cut off, are removed. Damaged lines before that are kept in
+   * `<file>.damaged`; the others stay.
    */
-  static async resume(file: string, step: number): Promise<{ metrics: MetricsFile; events: readonly RunEvent[] }> {
+  static async resume(file: string, step: number): Promise<ResumedMetrics> {
     try {
-      const { bytes, events } = eventsUntil(await readFile(file).catch(nothingIfMissing), step);
+      const content = await readFile(file).catch(nothingIfMissing);
+      const { kept, damaged } = linesUntil(content ?? new Uint8Array(), step);
+      if (damaged.length > 0) await setAside(file, kept, damaged);
       const handle = await open(file, "a");
-      await handle.truncate(bytes);
+      await handle.truncate(kept.reduce((sum, { bytes }) => sum + bytes.length, 0));
       await handle.sync();
-      return { metrics: new MetricsFile(file, handle), events };
+      const events = kept.map(({ event }) => event);
+      const faults = [
+        ...damaged.map(({ number }) => damage(file, number)),
+        ...gaps(file, content === null, events, step),
+      ];
+      return { metrics: new MetricsFile(file, handle), events, faults };
     } catch (cause) {
-      throw writeError(file, cause);
+      throw cause instanceof EngineError ? cause : writeError(file, cause);
     }
   }
 
@@ -123,39 +139,100 @@ export class MetricsFile {
 
 const LINE_END = 10;
 
-/** What a run had written when step `step` was done, before anything that followed from it; all lines must be whole. */
-function eventsUntil(content: Uint8Array, step: number): { bytes: number; events: RunEvent[] } {
-  const decoder = new TextDecoder();
-  const kept: RunEvent[] = [];
-  const pending: RunEvent[] = [];
-  let bytes = 0;
-  for (
-    let start = 0, end = content.indexOf(LINE_END);
-    end >= 0;
-    start = end + 1, end = content.indexOf(LINE_END, start)
-  ) {
-    const event = parseEvent(decoder.decode(content.subarray(start, end)));
-    if (!event) break;
-    pending.push(event);
+/** A whole line, with its line end. */
+interface Line<E> {
+  /** From 1. */
+  readonly number: number;
+  readonly bytes: Uint8Array;
+  readonly event: E;
+}
+
+/**
+ * What a run had written when step `step` was done, before anything that is done again: lines that hold events, and others. The
+ * diagnosis of that step cannot be done again, as its gradients are gone.
+ */
+function linesUntil(content: Uint8Array, step: number): { kept: Line<RunEvent>[]; damaged: Line<null>[] } {
+  const kept: Line<RunEvent>[] = [];
+  const pending: Line<RunEvent>[] = [];
+  const damaged: Line<null>[] = [];
+  for (const { event, ...line } of wholeLines(content)) {
+    if (event === null) {
+      damaged.push({ ...line, event });
+      continue;
+    }
     const isStep = event.event === "step" || event.event === "nonfinite";
     if (isStep && event.step > step) break;
-    // The plan of the tape belongs to the step before it.
-    if (!isStep && event.event !== "config" && event.event !== "tape") continue;
-    kept.push(...pending.splice(0));
-    bytes = end + 1;
+    pending.push({ ...line, event });
+    // The plan of the tape and the profile belong to the step before them.
+    const belongs = ["config", "tape", "profile"].includes(event.event) || isDiagnosisOf(event, step);
+    if (isStep || belongs) kept.push(...pending.splice(0));
   }
-  return { bytes, events: kept };
+  return { kept, damaged };
+}
+
+function* wholeLines(content: Uint8Array): Generator<Line<RunEvent | null>> {
+  const decoder = new TextDecoder();
+  let start = 0;
+  for (let number = 1; ; number++) {
+    const end = content.indexOf(LINE_END, start);
+    if (end < 0) return;
+    const bytes = content.subarray(start, end + 1);
+    yield { number, bytes, event: parseEvent(decoder.decode(bytes)) };
+    start = end + 1;
+  }
+}
+
+function isDiagnosisOf(event: RunEvent, step: number): boolean {
+  return step > 0 && event.event === "diagnosis" && event.step === step;
+}
+
+/** First the damaged lines to their place, then the others without them, so that nothing is lost if this is cut off. */
+async function setAside(file: string, kept: readonly Line<RunEvent>[], damaged: readonly Line<null>[]): Promise<void> {
+  const handle = await open(damagedFile(file), "a");
+  try {
+    for (const { bytes } of damaged) await handle.appendFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await replaceFile(
+    file,
+    kept.map(({ bytes }) => bytes),
+  );
+}
+
+function damagedFile(file: string): string {
+  return `${file}.damaged`;
+}
+
+function damage(file: string, number: number): string {
+  return `line ${number} of ${file} is damaged; it is now in ${damagedFile(file)}`;
+}
+
+/** Which of the steps until `step` have no line. */
+function gaps(file: string, isMissing: boolean, events: readonly RunEvent[], step: number): string[] {
+  const found = new Set(
+    events.map((event) => (event.event === "step" || event.event === "nonfinite" ? event.step : 0)),
+  );
+  const missing = Array.from({ length: step }, (_, k) => k + 1).filter((k) => !found.has(k));
+  if (missing.length === 0) return [];
+  const which =
+    missing.length === 1 ? `step ${missing[0]}` : `${missing.length} steps from ${missing[0]} to ${missing.at(-1)}`;
+  return [
+    `${file} ${isMissing ? "is gone" : "is not whole"}: what was recorded of ${which} is lost; the run goes on without it`,
+  ];
 }
 
 function parseEvent(line: string): RunEvent | null {
   try {
-    return JSON.parse(line) as RunEvent;
+    const event: unknown = JSON.parse(line);
+    return typeof event === "object" && event !== null && "event" in event ? (event as RunEvent) : null;
   } catch {
     return null;
   }
 }
 
-function nothingIfMissing(error: NodeJS.ErrnoException): Uint8Array {
-  if (error.code === "ENOENT") return new Uint8Array();
+function nothingIfMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === "ENOENT") return null;
   throw error;
 }

@@ -29,18 +29,27 @@ export class EventFile {
   /**
    * Begins a file in `folder`. Files of an earlier run are removed, unless it is continued: TensorBoard reads all files of a folder
    * as one run, in the order of their names.
+   *
+   * @param from  of a continued run: the first step that is recorded anew. What earlier files have from there on is not shown
    */
   static async create(
     folder: string,
-    { continued = false }: { readonly continued?: boolean } = {},
+    { continued = false, from }: { readonly continued?: boolean; readonly from?: number } = {},
   ): Promise<EventFile> {
     let file = folder;
     try {
       const earlier = await eventFiles(folder);
       if (!continued) for (const name of earlier) await rm(name);
-      file = join(folder, eventFileName(continued ? earlier.length : 0));
+      const numbers = continued ? earlier.map((name) => numberOf(name) + 1) : [];
+      file = join(folder, eventFileName(Math.max(0, ...numbers)));
       const events = new EventFile(file, await open(file, "w"));
-      await events.#append(versionEvent(Date.now() / 1000));
+      try {
+        await events.#append(versionEvent(Date.now() / 1000));
+        if (continued && from !== undefined) await events.#append(startEvent(Date.now() / 1000, from));
+      } catch (cause) {
+        await events.close();
+        throw cause;
+      }
       return events;
     } catch (cause) {
       throw writeError(file, cause);
@@ -77,6 +86,11 @@ export class EventFile {
 /** The name of the file of a run, or of its n-th continuation. */
 export function eventFileName(n = 0): string {
   return `${PREFIX}${`${n}`.padStart(10, "0")}.axograd`;
+}
+
+/** The n that the name of an event file was made with; −1 for one that another program made. */
+function numberOf(file: string): number {
+  return Number(/(\d+)\.axograd$/.exec(file)?.[1] ?? -1);
 }
 
 /** Event files in a folder. */
@@ -152,6 +166,18 @@ const CASTAGNOLI: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
 /** Event { double wall_time = 1; string file_version = 3 }: the first record of a file. */
 function versionEvent(wallTime: number): Uint8Array {
   return Buffer.concat([doubleField(1, wallTime), bytesField(3, Buffer.from(FILE_VERSION))]);
+}
+
+/** SessionLog.SessionStatus. */
+const START = 1;
+
+/**
+ * Event { double wall_time = 1; int64 step = 2; SessionLog session_log = 7 }, SessionLog { SessionStatus status = 1 }. At a START,
+ * TensorBoard forgets what it has of this step and later ones (event_accumulator.py).
+ */
+function startEvent(wallTime: number, step: number): Uint8Array {
+  const log = Buffer.concat([tagOf(1, VARINT), varint(START)]);
+  return Buffer.concat([doubleField(1, wallTime), tagOf(2, VARINT), varint(step), bytesField(7, log)]);
 }
 
 /** Event { double wall_time = 1; int64 step = 2; Summary summary = 5 }, Summary { repeated Value value = 1 }. */

@@ -74,6 +74,7 @@ async function run(out: string, settings: Settings, incident: Incident): Promise
     () => null,
     (reason: unknown) => reason,
   );
+  await folder.release();
   experiment.dispose();
   await backend.dispose();
   const lines = jsonLines(await readFile(folder.file("metrics"), "utf8"));

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+export const MAIN: string = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 export interface Finished {
   readonly code: number | null;

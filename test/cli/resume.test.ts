@@ -1,11 +1,12 @@
 // Runs that were stopped, killed, or went wrong, and what --resume makes of them.
 
-import { cp, readdir, readFile, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { note } from "../support/note.ts";
 import { axograd, jsonLines, type Line, start, TINY } from "./process.ts";
@@ -107,6 +108,46 @@ test("a run that ended is evaluated again, and its metrics have no step twice", 
   await done("train", "--resume", "again", "--json");
   assert.equal(await metrics("again"), await metrics("whole"));
 });
+
+test("a damaged record and a checkpoint without checksums are said, and the run goes on", async () => {
+  const resumed = async (run: string): Promise<string> => {
+    const { code, stderr } = await axograd(["train", "--resume", run, "--no-report", "--quiet"], { cwd: dir });
+    assert.is(code, 0, stderr);
+    return stderr;
+  };
+  await cp(join(dir, "whole"), join(dir, "damaged"), { recursive: true });
+  const file = join(dir, "damaged", "metrics.jsonl");
+  const lines = (await readFile(file, "utf8")).split("\n");
+  const at = lines.findIndex((line) => line.includes('"event":"step","step":5,'));
+  const line = lines[at]!;
+  await writeFile(file, lines.with(at, line.slice(0, 40)).join("\n"));
+  assert.match(
+    await resumed("damaged"),
+    /^axograd: warning: line \d+ of .*is damaged; it is now in .*\naxograd: warning: .*is not whole: what was recorded of step 5 is lost/,
+  );
+  assert.is(await readFile(`${file}.damaged`, "utf8"), `${line.slice(0, 40)}\n`);
+  const expected = (await metrics("whole")).filter((event) => !isStep(event, 5));
+  const found = (await metrics("damaged")).filter((event) => (event as Line).event !== "warning");
+  assert.equal(found.slice(0, -1), expected.slice(0, -1), "but for the summary, all other lines are there");
+  await rm(file);
+  assert.match(await resumed("damaged"), /metrics\.jsonl is gone: what was recorded of 14 steps from 1 to 14 is lost/);
+
+  const checkpoint = join(dir, "damaged", LAST);
+  const { tensors: content, metadata } = await readSafetensors(checkpoint);
+  await writeSafetensors(checkpoint, content, metadata);
+  assert.match(await resumed("damaged"), /checkpoint\.safetensors has no checksums, as an earlier version/);
+  const state = JSON.parse(metadata.axograd!);
+  const contradictory = { ...state, position: { ...state.position, batch: state.position.batch ^ 1 } };
+  await writeSafetensors(checkpoint, content, { axograd: JSON.stringify(contradictory) });
+  const { code, stderr } = await axograd(["train", "--resume", "damaged", "--no-report"], { cwd: dir });
+  assert.is(code, 2);
+  assert.match(stderr, /step 14 as the position, in epochs of 4 steps, got batch 3 of epoch 3/);
+});
+
+function isStep(event: unknown, step: number): boolean {
+  const line = event as Line;
+  return line.event === "step" && line.step === step;
+}
 
 test("what would change the run, or is no run, is refused and nothing is changed", async () => {
   const before = await readdir(join(dir, "whole"));

@@ -1,7 +1,7 @@
 // `axograd sweep` and `axograd collect`: which runs a file means, what is refused, and what becomes of runs that fail or are stopped.
 
 import { execFile } from "node:child_process";
-import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -212,6 +212,78 @@ test("Ctrl-C stops the runs with their checkpoints, and the same command resumes
   assert.match(metrics, /"event":"resumed"/);
 });
 
+test("a sweep that is killed and started again at once waits for what is left of it, and finishes everything", async () => {
+  await file("killed.yaml", `${BASE}  steps: 150\nseeds: 2\n`);
+  const { child, finished } = start(["sweep", "killed.yaml", "--parallel", "2"], { cwd: dir });
+  const folder = new SweepFolder(join(dir, "sweeps/killed"));
+  for (const name of ["seed=0", "seed=1"]) await hasStep(join(folder.run(name), "metrics.jsonl"));
+  child.kill("SIGKILL");
+  await finished;
+  const { code, stdout, stderr } = await sweep("killed.yaml", "--parallel", "2", "--json");
+  assert.is(code, 0, stderr);
+  const { runs } = JSON.parse(stdout);
+  assert.equal(
+    runs.map(({ status, steps }: Record<string, unknown>) => [status, steps]),
+    [
+      ["finished", 150],
+      ["finished", 150],
+    ],
+  );
+});
+
+test("a page that was not made, or is gone, is made by the same command, and the run is left as it is", async () => {
+  await file("page.yaml", `${BASE}  steps: 2\n`);
+  const first = await sweep("page.yaml");
+  assert.is(first.code, 0, first.stderr);
+  const run = new SweepFolder(join(dir, "sweeps/page")).run("run");
+  const summary = await readFile(join(run, "summary.json"), "utf8");
+  await rm(join(run, "report.html"));
+  const [state] = await new SweepFolder(join(dir, "sweeps/page")).states(await plan(`${BASE}  steps: 2\n`));
+  assert.equal([state!.status, state!.pageDue], ["finished", true]);
+  const second = await sweep("page.yaml");
+  assert.is(second.code, 0, second.stderr);
+  assert.match(await readFile(join(run, "report.html"), "utf8"), /<html/);
+  assert.is(await readFile(join(run, "summary.json"), "utf8"), summary);
+  const third = await sweep("page.yaml");
+  assert.not.match(third.stderr, /\[1\/1\]/, "nothing is left to do");
+});
+
+test("of two equal commands in two shells, the second is refused while the first works", async () => {
+  await file("shells.yaml", `${BASE}  steps: 1000000\n`);
+  const { child, finished } = start(["sweep", "shells.yaml"], { cwd: dir });
+  await hasStep(join(new SweepFolder(join(dir, "sweeps/shells")).run("run"), "metrics.jsonl"));
+  for (const more of [[], ["--launcher", "slurm"], ["--launcher", "slurm", "--dry-run"]]) {
+    const second = await sweep("shells.yaml", ...more);
+    assert.is(second.code, 2, second.stderr);
+    assert.match(
+      second.stderr,
+      new RegExp(`sweeps/shells to be free, got one that is in use by process ${child.pid} on`),
+    );
+  }
+  const looked = await sweep("shells.yaml", "--dry-run");
+  assert.match(looked.stdout, /run {2}running/);
+  child.kill("SIGTERM");
+  assert.is((await finished).code, 143);
+});
+
+test("a run whose process nobody can ask is not taken for running for ever: the command fails and says what to do", async () => {
+  await file("unknown.yaml", `${BASE}  steps: 2\nseeds: 2\n`);
+  const folder = new SweepFolder(join(dir, "sweeps/unknown"));
+  await mkdir(folder.run("seed=0"), { recursive: true });
+  await writeFile(join(dir, "sweeps/unknown/sweep.json"), "{}");
+  const lock = join(folder.run("seed=0"), "run.lock");
+  await writeFile(lock, JSON.stringify({ pid: 1, host: "another.machine", began: null, since: "then" }));
+  const { code, stderr } = await sweep("unknown.yaml");
+  assert.is(code, 1);
+  assert.match(stderr, /got 1 that did not; the same command tries them again:\n {2}seed=0: running\n$/);
+  assert.match(
+    stderr,
+    /seed=0 {2}running {2}.*process 1 on another\.machine since then; if it is gone, delete .*run\.lock or give/,
+  );
+  const taken = await sweep("unknown.yaml", "--take-over");
+  assert.is(taken.code, 0, taken.stderr);
+});
+
 test("what a library writes to the stdout of a run goes into its log, and the run goes on", async () => {
   await file("chatty.yaml", `${BASE}  steps: 2\n`);
   const imports = `data:text/javascript,${encodeURIComponent('console.log("driver 1.0"); console.log(3)')}`;
@@ -251,10 +323,51 @@ test("a job array has a task per run, and each task starts its run or continues 
   }
 });
 
+test("runs that Slurm has in its queue are not submitted again", async () => {
+  await file("queue.yaml", `${BASE}  steps: 2\nseeds: 3\n`);
+  // Stands in for Slurm: keeps jobs in files, one line per task.
+  const bin = join(dir, "queue-bin");
+  await mkdir(bin);
+  const program = async (name: string, text: string): Promise<void> => {
+    await writeFile(join(bin, name), `#!/bin/sh\ncd "${bin}"\n${text}\n`);
+    await chmod(join(bin, name), 0o755);
+  };
+  await program(
+    "sbatch",
+    'n=$(ls job.* 2>/dev/null | wc -l); printf "0\\n1\\n2\\n" > job.7$n; echo Submitted batch job 7$n',
+  );
+  await program("squeue", "for a; do case $a in --jobs=*) cat job.$(echo $a | cut -d= -f2) ;; esac; done");
+  const path = process.env.PATH;
+  process.env.PATH = `${bin}${delimiter}${path}`;
+  try {
+    const submit = () => sweep("queue.yaml", "--launcher", "slurm");
+    assert.match((await submit()).stdout, /3 tasks\nSubmitted batch job 70\n/);
+    const again = await submit();
+    assert.is(again.code, 0, again.stderr);
+    assert.match(again.stdout, /3 of the runs are in Slurm's queue already\n$/);
+    // Task 1 is over, without a result.
+    await writeFile(join(bin, "job.70"), "0\n2\n");
+    assert.match((await submit()).stdout, /2 of the runs .*\n.*slurm\.sh: 1 tasks\nSubmitted batch job 71\n/);
+    assert.match(await readFile(join(dir, "sweeps/queue/slurm.sh"), "utf8"), /names=\(\n {2}'seed=1'\n\)/);
+    // Slurm forgets jobs that are over.
+    await program("squeue", "echo slurm_load_jobs error: Invalid job id specified >&2; exit 1");
+    assert.match((await submit()).stdout, /slurm\.sh: 3 tasks\nSubmitted/);
+    await program("squeue", "echo no connection >&2; exit 1");
+    const unsure = await submit();
+    assert.is(unsure.code, 1);
+    assert.match(
+      unsure.stderr,
+      /squeue to say what is left of job 70, got no connection; without it, runs could be submitted twice/,
+    );
+  } finally {
+    process.env.PATH = path;
+  }
+});
+
 test("names with quotes and spaces stay whole in the script", async () => {
   const runs = await plan("grid:\n  lr: [1]\n");
   const folder = new SweepFolder("/a b/it's");
-  const state = { run: runs[0]!, status: "waiting" as const, begun: false, summary: null, error: null };
+  const state = { run: runs[0]!, status: "waiting" as const, begun: false, pageDue: false, summary: null, error: null };
   const script = slurmScript(folder, [state], { options: [], parallel: null });
   assert.match(script, "sweep='/a b/it'\\''s'\n");
   assert.match(script, "#SBATCH --job-name=axograd-it-s\n#SBATCH --array=0-0\n");
@@ -264,7 +377,7 @@ test("nothing in the name of a sweep becomes a command or an option of sbatch", 
   const [run] = await plan("grid:\n  lr: [1]\n");
   const path = join(dir, "a\n#SBATCH --mem=0\ntouch pwned\n$(touch pwned)'`touch pwned`");
   await mkdir(path, { recursive: true });
-  const state = { run: run!, status: "waiting" as const, begun: false, summary: null, error: null };
+  const state = { run: run!, status: "waiting" as const, begun: false, pageDue: false, summary: null, error: null };
   const script = slurmScript(new SweepFolder(path), [state], { options: ["comment=$(touch pwned)"], parallel: null });
   // sbatch reads its options up to the first command.
   const [head = ""] = script.split("\nnames=(");

@@ -4,6 +4,7 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promis
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { crc32, crc32ByTable } from "../../src/io/crc32.ts";
 import { makeFolder, replaceFile } from "../../src/io/durable.ts";
 import { writeNpy } from "../../src/io/npy.ts";
 import { writeNpz } from "../../src/io/npz.ts";
@@ -24,6 +25,28 @@ test("content that fails to be made leaves the old file and no temporary one", a
   await fails(() => replaceFile(file, broken()), "file-write", /cut/);
   assert.is(await readFile(file, "utf8"), "old");
   assert.equal(await readdir(folder), ["a.txt"]);
+});
+
+test("the beginning can be written when the rest is", async () => {
+  const file = join(dir, "head.txt");
+  let length = 0;
+  function* parts(): Generator<string> {
+    yield "??";
+    for (const part of ["abc", "de"]) {
+      length += part.length;
+      yield part;
+    }
+  }
+  await replaceFile(file, parts(), () => Buffer.from(`${length}:`));
+  assert.is(await readFile(file, "utf8"), "5:abcde");
+});
+
+test("CRC-32 is the same in parts, with and without the system's help", () => {
+  const bytes = Uint8Array.from({ length: 1000 }, (_, i) => (i * 37) >>> 2);
+  for (const crc of [crc32, crc32ByTable]) {
+    assert.is(crc(Buffer.from("123456789")), 0xcbf43926);
+    assert.is(crc(bytes.subarray(400), crc(bytes.subarray(0, 400))), crc32ByTable(bytes));
+  }
 });
 
 test("every writer says that it could not write, not that it could not read", async () => {

@@ -2,6 +2,7 @@ import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { crc32 } from "../../src/io/crc32.ts";
 import { withFile } from "../../src/io/files.ts";
 import {
   decodeSafetensors,
@@ -139,6 +140,35 @@ test("a failed write leaves the old file and no temporary", async () => {
   assert.is(await readFile(file, "utf8"), "old");
   const nowhere = join(dir, "missing", "x.safetensors");
   await fails(() => writeSafetensors(nowhere, new Map()), "file-write", /no such folder/);
+});
+
+test("checksums are of every tensor and of the header, whatever its pieces; other metadata stay as they were", async () => {
+  const file = join(dir, "sums.safetensors");
+  const pieces = () => [Float32Array.of(1, 2), Float32Array.of(3)];
+  const tensors = new Map([["é", { dtype: "F32" as const, shape: [3], pieces }]]);
+  await writeSafetensors(file, tensors, { "a key": "é" }, { checksums: true });
+  const { metadata, verified, tensors: read } = await readSafetensors(file);
+  assert.equal([metadata, verified, read.get("é")!.data], [{ "a key": "é" }, true, Float32Array.of(1, 2, 3)]);
+  const bytes = await readFile(file);
+  assert.match(
+    bytes.toString(),
+    `${crc32(Buffer.from(Float32Array.of(1, 2, 3).buffer))
+      .toString(16)
+      .padStart(8, "0")}`,
+  );
+  for (const [from, to, name] of [
+    ["a key", "b key", "__metadata__"],
+    ["[3]", "[3,1]", null],
+  ] as const) {
+    const text = bytes.toString("latin1").replace(from, to);
+    const length = Number(bytes.readBigUInt64LE(0)) + to.length - from.length;
+    const changed = Buffer.from(text, "latin1");
+    changed.writeBigUInt64LE(BigInt(length), 0);
+    await writeFile(file, changed);
+    await fails(() => readSafetensors(file), "file-damaged", new RegExp(name ?? "__metadata__"));
+  }
+  await writeSafetensors(file, tensors);
+  assert.is((await readSafetensors(file)).verified, false);
 });
 
 test.run();

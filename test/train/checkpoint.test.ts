@@ -1,8 +1,17 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
-import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
+import type { FloatArray } from "../../src/core/dtype.ts";
+import { FileFormatError } from "../../src/core/errors.ts";
+import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "../../src/io/safetensors.ts";
+import {
+  type Checkpoint,
+  loadCheckpoint,
+  positionOf,
+  restoreCheckpoint,
+  saveCheckpoint,
+} from "../../src/train/checkpoint.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { sparseMatrix, stateOf, type Tiny, tinyTraining, train } from "./fixtures.ts";
@@ -133,6 +142,133 @@ forEachBackend("checkpoint", ["f32", "f64"], (test) => {
     assert.equal(await stateOf(other), before);
     tiny.dispose();
     other.dispose();
+  });
+
+  test("a byte that is changed anywhere in the file is found", async ({ backend }) => {
+    const tiny = tinyTraining(backend, { standardise: true });
+    await tiny.trainer.calibrate(20);
+    await train(tiny.trainer, 2);
+    const file = join(dir, "flipped.safetensors");
+    await save(file, tiny);
+    assert.ok((await loadCheckpoint(file)).verified);
+    const bytes = await readFile(file);
+    const header = Number(bytes.readBigUInt64LE(0));
+    const stream = new RandomStream(keyOfSeed(7));
+    for (let k = 0; k < 60; k++) {
+      // Half of them in the header; the spaces that fill it up mean nothing.
+      const begin = k % 2 === 0 ? 8 : 8 + header;
+      const end = k % 2 === 0 ? bytes.lastIndexOf("}", 8 + header) : bytes.length;
+      const at = begin + stream.below(end - begin);
+      const flipped = Buffer.from(bytes);
+      flipped[at]! ^= 1 << stream.below(8);
+      await writeFile(file, flipped);
+      const outcome = await loadCheckpoint(file).then(
+        ({ verified }) => (verified ? "taken for whole" : "said to have no checksums"),
+        (error: unknown) => (error instanceof FileFormatError ? "refused" : String(error)),
+      );
+      // What makes the checksums unreadable by name makes it a file without them.
+      assert.ok(
+        outcome === "refused" || (outcome === "said to have no checksums" && at < 8 + header),
+        `${at}: ${outcome}`,
+      );
+    }
+    await writeFile(file, Buffer.from(bytes).fill(0x55, 8 + header + 64, 8 + header + 68));
+    await fails(
+      () => loadCheckpoint(file),
+      "file-damaged",
+      /"\S+" with the checksum [0-9a-f]{8}, got [0-9a-f]{8}: the file is damaged/,
+    );
+    tiny.dispose();
+  });
+
+  test("a checkpoint of an earlier version, without checksums, is read and told apart", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    const file = join(dir, "earlier.safetensors");
+    await save(file, tiny);
+    const { tensors, metadata } = await readSafetensors(file);
+    await writeSafetensors(file, tensors, metadata);
+    const checkpoint = await loadCheckpoint(file);
+    assert.is(checkpoint.verified, false);
+    restoreCheckpoint(checkpoint, tiny);
+    tiny.dispose();
+  });
+
+  test("numbers that no training leaves, and other shapes, are refused by name, and change nothing", async ({
+    backend,
+  }) => {
+    const tiny = tinyTraining(backend, { standardise: true });
+    await tiny.trainer.calibrate(20);
+    await train(tiny.trainer, 2);
+    const file = join(dir, "numbers.safetensors");
+    await save(file, tiny);
+    const checkpoint = await loadCheckpoint(file);
+    const before = await stateOf(tiny);
+    const refused = async (name: string, change: (tensor: SafeTensor) => Partial<SafeTensor>, pattern: RegExp) => {
+      const tensor = checkpoint.tensors.get(name)!;
+      const tensors = new Map(checkpoint.tensors).set(name, { ...tensor, ...change(tensor) });
+      await fails(() => restoreCheckpoint({ ...checkpoint, tensors }, tiny), "file-format", pattern);
+    };
+    const at3 =
+      (value: number) =>
+      ({ data }: SafeTensor) => ({ data: data.map((v, i) => (i === 3 ? value : v)) as FloatArray });
+    const squares = "optimizer.exp_avg_sq.rnn.hh.values";
+    await refused(
+      squares,
+      at3(-1e-30),
+      /finite values of "optimizer\.exp_avg_sq\.rnn\.hh\.values", 0 or above, got -\S+ at 3/,
+    );
+    await refused(squares, at3(Number.NaN), /exp_avg_sq\.rnn\.hh\.values", 0 or above, got NaN at 3/);
+    await refused(
+      "optimizer.exp_avg.out_layer.1.bias",
+      at3(Number.NEGATIVE_INFINITY),
+      /exp_avg\.out_layer\.1\.bias", got -Infinity at 3/,
+    );
+    await refused("rnn.tau", at3(Number.NaN), /finite values of "rnn\.tau", got NaN at 3/);
+    await refused("features.scale", at3(Number.POSITIVE_INFINITY), /"features\.scale", got Infinity/);
+    await refused(
+      "out_layer.1.weight",
+      () => ({ shape: [24, 8] }),
+      /"out_layer\.1\.weight" of shape \[8, 24\], got \[24, 8\]/,
+    );
+    assert.equal(await stateOf(tiny), before);
+    tiny.dispose();
+  });
+
+  test("a position that contradicts the step or the optimiser is refused", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    await train(tiny.trainer, 5);
+    const file = join(dir, "position.safetensors");
+    await save(file, tiny);
+    const checkpoint = await loadCheckpoint(file);
+    const { stepsPerEpoch } = tiny.trainer;
+    assert.equal(positionOf(checkpoint, stepsPerEpoch), { epoch: 1, batch: 1, step: 5 });
+    const refused = (change: Partial<Checkpoint>, pattern: RegExp) =>
+      fails(() => positionOf({ ...checkpoint, ...change }, stepsPerEpoch), "file-format", pattern);
+    await refused(
+      { position: { epoch: 0, batch: 1, step: 5 } },
+      /step 5 as the position, in epochs of 4 steps, got batch 1 of epoch 0/,
+    );
+    await refused({ position: { epoch: 0, batch: 5, step: 5 } }, /batch 5 of epoch 0/);
+    await refused({ optimizerStep: 6 }, /at most 5 steps of the optimiser, got 6/);
+    tiny.dispose();
+  });
+
+  test("moments that are not finite are not saved: they would not be read", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    await train(tiny.trainer, 1);
+    const file = join(dir, "moment.safetensors");
+    await save(file, tiny);
+    const before = await readFile(file);
+    for (const [name, buffer] of tiny.optimizer.moments()) {
+      if (name === "exp_avg_sq.rnn.tau") backend.fill(buffer, Number.POSITIVE_INFINITY);
+    }
+    await fails(
+      () => save(file, tiny),
+      "non-finite-parameter",
+      /optimizer\.exp_avg_sq\.rnn\.tau after step 1, got Infinity at 0/,
+    );
+    assert.equal(await readFile(file), before);
+    tiny.dispose();
   });
 
   test("files that are no checkpoints say so", async () => {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -87,6 +87,59 @@ test("a file is continued after a step: what followed it, and a line that was cu
   const { metrics, events: none } = await MetricsFile.resume(join(dir, "new.jsonl"), 3);
   assert.equal(none, []);
   await metrics.close();
+});
+
+test("a damaged line is kept aside, and the lines after it stay; what is missing is said", async () => {
+  const file = join(dir, "damaged.jsonl");
+  const steps = [1, 2, 3, 4, 5].map((step) => jsonLine({ event: "step", ...metricsOf(step) }));
+  const [one, two, three, four, five] = steps as [string, string, string, string, string];
+  for (const wrong of [two.replace('"step"', '"st'), "\0\0\0\n", "3\n", "null\n", "\xff{\n"]) {
+    const bytes = Buffer.from(wrong, "latin1");
+    await writeFile(file, Buffer.concat([Buffer.from(one), bytes, Buffer.from(three + four + five)]));
+    const { metrics, events, faults } = await MetricsFile.resume(file, 4);
+    await metrics.close();
+    assert.equal(
+      events.map((event) => event.event === "step" && event.step),
+      [1, 3, 4],
+    );
+    assert.is(await readFile(file, "utf8"), one + three + four);
+    assert.equal(await readFile(`${file}.damaged`), bytes);
+    assert.match(
+      faults.join("\n"),
+      /^line 2 of .*damaged\.jsonl is damaged; it is now in .*\.damaged\n.* is not whole: .* of step 2 is lost/,
+    );
+    await rm(`${file}.damaged`);
+  }
+});
+
+test("a file that is gone is said to be, unless nothing was in it yet", async () => {
+  const gone = await MetricsFile.resume(join(dir, "gone.jsonl"), 3);
+  await gone.metrics.close();
+  assert.match(
+    gone.faults.join("\n"),
+    /^.*gone\.jsonl is gone: what was recorded of 3 steps from 1 to 3 is lost; the run goes on without it$/,
+  );
+  const fresh = await MetricsFile.resume(join(dir, "fresh.jsonl"), 0);
+  await fresh.metrics.close();
+  assert.equal(fresh.faults, []);
+});
+
+test("the diagnosis of the last step stays, as its gradients are gone; what can be done again goes", async () => {
+  const file = join(dir, "diagnosed.jsonl");
+  const diagnosis = (step: number): RunEvent => ({
+    event: "diagnosis",
+    ...{ step, saturated: 0, silent: 0, featureSpread: null, constantFeatures: 0, deadUnits: null },
+    ...{ gradients: { weights: step }, solver: null, findings: [] },
+  });
+  const kept: RunEvent[] = [{ event: "config" }, { event: "step", ...metricsOf(1) }, diagnosis(1)];
+  const again: RunEvent[] = [
+    { event: "checkpoint", step: 1, file: "" },
+    { event: "resumed", step: 1, checkpoint: "" },
+  ];
+  await writeFile(file, [...kept, ...again].map(jsonLine).join(""));
+  const { metrics, events, faults } = await MetricsFile.resume(file, 1);
+  await metrics.close();
+  assert.equal([events, faults], [kept, []]);
 });
 
 test("numbers that JSON lacks become null", () => {

@@ -1,4 +1,4 @@
-// Event files are read back with a reader of their own: TFRecord framing with its checksums, and protobuf by wire types.
+// Event files are read back with a reader of their own.
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,6 +14,7 @@ import {
   stepScalars,
 } from "../../src/train/tensorboard.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
+import { eventOf, message, records, shownByTensorBoard } from "./tensorboardReader.ts";
 
 const test = suite<{ folder: string }>("TensorBoard event files");
 
@@ -39,76 +40,6 @@ const METRICS: StepMetrics = {
   eta: 0,
   lastStep: 1,
 };
-
-type Fields = Map<number, (Buffer | number)[]>;
-
-/** The bit-by-bit definition of CRC-32C. */
-function slowCrc(bytes: Uint8Array): number {
-  let c = ~0;
-  for (const byte of bytes) {
-    c ^= byte;
-    for (let bit = 0; bit < 8; bit++) c = (c >>> 1) ^ (-(c & 1) & 0x82f63b78);
-  }
-  return ~c >>> 0;
-}
-
-function unmask(masked: number): number {
-  const rotated = (masked - 0xa282ead8) >>> 0;
-  return ((rotated >>> 17) | (rotated << 15)) >>> 0;
-}
-
-function records(file: Buffer): Buffer[] {
-  const found: Buffer[] = [];
-  for (let at = 0; at < file.length; ) {
-    const length = Number(file.readBigUInt64LE(at));
-    assert.is(unmask(file.readUInt32LE(at + 8)), slowCrc(file.subarray(at, at + 8)), "checksum of the length");
-    const data = file.subarray(at + 12, at + 12 + length);
-    assert.is(unmask(file.readUInt32LE(at + 12 + length)), slowCrc(data), "checksum of the data");
-    found.push(data);
-    at += 16 + length;
-  }
-  return found;
-}
-
-function message(bytes: Buffer): Fields {
-  const fields: Fields = new Map();
-  let at = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = bytes[at++]!;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-    }
-  };
-  const take = (length: number): Buffer => {
-    at += length;
-    return bytes.subarray(at - length, at);
-  };
-  const read = (wireType: number): Buffer | number => {
-    if (wireType === 0) return varint();
-    if (wireType === 1) return take(8).readDoubleLE();
-    if (wireType === 5) return take(4).readFloatLE();
-    return take(varint());
-  };
-  while (at < bytes.length) {
-    const tag = varint();
-    fields.set(tag >> 3, [...(fields.get(tag >> 3) ?? []), read(tag & 7)]);
-  }
-  return fields;
-}
-
-function eventOf(record: Buffer): { wallTime: number; step: number; scalars: Record<string, number> } {
-  const event = message(record);
-  const values = message(event.get(5)![0] as Buffer)
-    .get(1)!
-    .map((value) => message(value as Buffer));
-  return {
-    wallTime: event.get(1)![0] as number,
-    step: event.get(2)![0] as number,
-    scalars: Object.fromEntries(values.map((v) => [String(v.get(1)![0]), v.get(2)![0] as number])),
-  };
-}
 
 test("CRC-32C of the check string and of zeros is that of RFC 3720", () => {
   assert.is(crc32c(Buffer.from("123456789")), 0xe3069283);
@@ -182,6 +113,45 @@ test("a new run replaces the event files of an earlier one, a continued one adds
     (await eventFiles(folder)).map((f) => basename(f)),
     [basename(third.file)],
   );
+});
+
+test("a continued run says from which step on: what earlier files have of it is not shown", async ({ folder }) => {
+  const write = async (from: number | null, ...steps: readonly number[]): Promise<void> => {
+    const events = await EventFile.create(folder, from === null ? {} : { continued: true, from });
+    for (const step of steps) await events.write(step, { loss: step + 10 * (from ?? 0) });
+    await events.close();
+  };
+  const shown = async () => (await shownByTensorBoard(folder)).map(({ step, scalars }) => [step, scalars.loss]);
+  await write(null, 1, 2, 3, 4);
+  await write(3, 3, 4, 5);
+  assert.equal(await shown(), [
+    [1, 1],
+    [2, 2],
+    [3, 33],
+    [4, 34],
+    [5, 35],
+  ]);
+  await write(5, 5);
+  assert.equal(await shown(), [
+    [1, 1],
+    [2, 2],
+    [3, 33],
+    [4, 34],
+    [5, 55],
+  ]);
+  const [, start] = records(await readFile(join(folder, eventFileName(2))));
+  const event = message(start!);
+  assert.equal([event.get(2), message(event.get(7)![0] as Buffer).get(1)], [[5], [1]]);
+  await write(0, 1);
+  assert.equal(await shown(), [[1, 1]], "it begins again");
+});
+
+test("a file that is missing among those of a continued run is not taken for the last one", async ({ folder }) => {
+  for (const continued of [false, true, true]) await (await EventFile.create(folder, { continued })).close();
+  await rm(join(folder, eventFileName(0)));
+  const next = await EventFile.create(folder, { continued: true });
+  await next.close();
+  assert.is(basename(next.file), eventFileName(3));
 });
 
 test("a step of training has loss, accuracy, learning rate, speed and the solver's work", () => {

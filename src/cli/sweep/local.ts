@@ -1,9 +1,10 @@
 // Runs of a sweep as processes on this machine, a few at a time. Each has its own log; one that fails leaves the others alone.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { writeError } from "../../io/durable.ts";
 import type { RunEvent } from "../../train/metrics.ts";
@@ -12,6 +13,7 @@ import type { StepMetrics } from "../../train/trainer.ts";
 import type { Console } from "../console.ts";
 import type { Interruption } from "../interruption.ts";
 import { isObject } from "../kinds.ts";
+import type { RunLock } from "../runLock.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
 
 /** The command line, as Node runs it. */
@@ -22,26 +24,66 @@ export interface LocalOptions {
   readonly parallel: number;
   readonly console: Console;
   readonly interruption: Interruption;
+  /** Of the sweep. */
+  readonly lock: RunLock;
+  /** Runs may take folders from processes that cannot be asked whether they live. */
+  readonly takeOver: boolean;
 }
 
-/** Starts runs, or continues them; resolves when the last process has ended. After a signal no further one is started. */
+/** Whether nothing is left to do. */
+export function isDone({ status, pageDue }: RunState): boolean {
+  return status === "finished" && !pageDue;
+}
+
+/** The state of a run once no other process works on it, nobody can tell whether one does, or a signal has come. */
+async function whenFree(folder: SweepFolder, state: RunState, signal: AbortSignal): Promise<RunState> {
+  let now = state;
+  while (now.status === "running" && now.error === null && !signal.aborted) {
+    await pause(LOOK_MS, undefined, { signal }).catch(() => {});
+    [now] = (await folder.settledStates([now.run], {})) as [RunState];
+  }
+  return now;
+}
+
+/** Between two looks at a run that another process works on. */
+const LOOK_MS = 1000;
+
+/**
+ * Starts runs, or continues them; resolves when the last process has ended. One that another process works on, perhaps of a sweep that
+ * was killed, is waited for and continued if that stops. After a signal no further one is started.
+ */
 export async function launchLocally(
   folder: SweepFolder,
   states: readonly RunState[],
-  { parallel, console, interruption }: LocalOptions,
+  { parallel, console, interruption, lock, takeOver }: LocalOptions,
 ): Promise<void> {
   const workers = Math.min(parallel, states.length);
   const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
   const progress = new SweepProgress(states.length, console);
   const waiting = states.values();
+  const { signal } = interruption;
+  /** Until nothing is left to do: a run may be in other hands when its turn comes. */
+  const finish = async (state: RunState): Promise<RunState> => {
+    const { run } = state;
+    let now = state;
+    if (now.status === "running") console.status(`${run.name}: waits for the process that works on it`);
+    do {
+      now = await whenFree(folder, now, signal);
+      if (signal.aborted || isDone(now) || now.status === "running") return now;
+      await lock.assertHeld({ now: true });
+      await runChild(folder, now, { threads, takeOver, signal }, (metrics) => progress.step(run.name, metrics));
+      now = await folder.state(run);
+    } while (now.status === "running" && !signal.aborted);
+    if (now.pageDue && !signal.aborted)
+      console.warn(`${run.name}: there is no page about it; see ${folder.log(run.name)}`);
+    return now;
+  };
   const work = async (): Promise<void> => {
     // One iterator for all workers: each takes the next run that nobody has.
     for (const state of waiting) {
-      if (interruption.signal.aborted) return;
-      const { name } = state.run;
-      progress.begin(name);
-      await runChild(folder, state, threads, interruption.signal, (metrics) => progress.step(name, metrics));
-      progress.end(await folder.state(state.run));
+      if (signal.aborted) return;
+      progress.begin(state.run.name);
+      progress.end(await finish(state));
     }
   };
   try {
@@ -51,8 +93,9 @@ export async function launchLocally(
   }
 }
 
-/** The words after `axograd` that start a run, or continue one. */
-export function trainArgs(folder: SweepFolder, { run, begun }: RunState): string[] {
+/** The words after `axograd` that start a run, continue one, or make the page that one lacks. */
+function runArgs(folder: SweepFolder, { run, begun, pageDue }: RunState): string[] {
+  if (pageDue) return ["report", folder.run(run.name)];
   const target = begun ? ["--resume", folder.run(run.name)] : ["--out", folder.run(run.name), "--overwrite"];
   return ["train", ...target, "--config", folder.config(run.name)];
 }
@@ -60,36 +103,38 @@ export function trainArgs(folder: SweepFolder, { run, begun }: RunState): string
 async function runChild(
   folder: SweepFolder,
   state: RunState,
-  threads: number,
-  signal: AbortSignal,
+  { threads, takeOver, signal }: { readonly threads: number; readonly takeOver: boolean; readonly signal: AbortSignal },
   onStep: (metrics: StepMetrics) => void,
 ): Promise<void> {
   const { name, settings } = state.run;
   const file = folder.log(name);
-  const log = await open(file, "w").catch((cause: unknown) => {
+  const failed = (cause: unknown): never => {
     throw writeError(file, cause);
-  });
+  };
+  const log = await open(file, "w").catch(failed);
   try {
     const shared = "threads" in settings ? [] : ["--threads", `${threads}`];
-    const args = [...process.execArgv, MAIN, ...trainArgs(folder, state), ...shared, "--json"];
+    const taking = takeOver && !state.pageDue ? ["--take-over"] : [];
+    const args = [...process.execArgv, MAIN, ...runArgs(folder, state), ...shared, ...taking, "--json"];
     // In a group of its own, so that Ctrl-C reaches it once: from here.
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", log.fd],
       detached: true,
       windowsHide: true,
     });
-    await ended(child, log, signal, onStep);
+    const words = await lastWords(child, signal, onStep);
+    await log.writeFile(words).catch(failed);
   } finally {
     await log.close();
   }
 }
 
-async function ended(
+/** Waits for the end of a process. @returns what belongs into its log besides what is on its stderr */
+async function lastWords(
   child: ChildProcess,
-  log: FileHandle,
   signal: AbortSignal,
   onStep: (metrics: StepMetrics) => void,
-): Promise<void> {
+): Promise<string> {
   const interrupt = (): void => {
     child.kill("SIGINT");
   };
@@ -111,8 +156,8 @@ async function ended(
       child.once("error", (error) => resolve(error.message));
       child.once("close", (_code, killer) => resolve(killer && `the process was ended by ${killer}`));
     });
-    for (const line of unknown) await log.writeFile(`${line}\n`);
-    if (reason && !signal.aborted) await log.writeFile(`axograd: ${reason}\n`);
+    if (reason && !signal.aborted) unknown.push(`axograd: ${reason}`);
+    return unknown.map((line) => `${line}\n`).join("");
   } finally {
     process.off("exit", kill);
     signal.removeEventListener("abort", interrupt);

@@ -1,8 +1,9 @@
 // Runs of a sweep as a job array of Slurm (https://slurm.schedmd.com/job_array.html): one script, one task per run.
 
 import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { ArgumentError, EngineError } from "../../core/errors.ts";
+import { ArgumentError, EngineError, FileFormatError } from "../../core/errors.ts";
 import { printable, quoteText, shellWord } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import { MAIN } from "./local.ts";
@@ -76,14 +77,80 @@ exec ${shellWord(process.execPath)} ${shellWord(MAIN)} train "\${target[@]}" --c
 `;
 }
 
+/** Jobs that were submitted, with the runs that their tasks are of, in order. */
+const JOBS = "slurm.json";
+
+interface SubmittedJob {
+  readonly job: string;
+  readonly runs: readonly string[];
+}
+
 /**
- * Submits the script.
+ * Submits the script, and records the job.
  *
  * @returns what sbatch said
  * @throws {EngineError} "slurm": there is no sbatch, or it refused
  */
-export async function submit(script: string, folder: SweepFolder): Promise<string> {
-  const child = spawn("sbatch", [basename(script)], { cwd: folder.path, stdio: ["ignore", "pipe", "pipe"] });
+export async function submit(script: string, folder: SweepFolder, states: readonly RunState[]): Promise<string> {
+  const earlier = await submittedJobs(folder);
+  const { failure, stdout } = await call("sbatch", [basename(script)], folder.path);
+  if (failure !== null) {
+    const message = `sweep: expected sbatch to take ${printable(script)}, got ${failure}; on a machine of the cluster, run sbatch ${basename(script)} in ${printable(folder.path)}`;
+    throw new EngineError("slurm", message, { script, got: failure });
+  }
+  const job = /\b\d+\b/.exec(stdout)?.[0];
+  const runs = states.map(({ run }) => run.name);
+  if (job) await replaceFile(join(folder.path, JOBS), [`${JSON.stringify([...earlier, { job, runs }], null, 2)}\n`]);
+  return stdout;
+}
+
+/** The names of the runs that Slurm has in its queue, waiting or at work; none where nothing was submitted. */
+export async function queuedRuns(folder: SweepFolder): Promise<ReadonlySet<string>> {
+  const jobs = await submittedJobs(folder);
+  const queued = new Set<string>();
+  for (const { job, runs } of jobs) for (const task of await queuedTasks(job, folder)) queued.add(runs[task] ?? "");
+  return queued;
+}
+
+/**
+ * The indices of the tasks of a job array that are in the queue.
+ *
+ * @throws {EngineError} "slurm": there is no squeue
+ */
+async function queuedTasks(job: string, folder: SweepFolder): Promise<number[]> {
+  const { failure, stdout } = await call(
+    "squeue",
+    ["--noheader", "--array", `--jobs=${job}`, "--format=%K"],
+    folder.path,
+  );
+  // Slurm forgets jobs some time after they have ended.
+  if (failure?.includes("Invalid job id")) return [];
+  if (failure === null)
+    return stdout
+      .split(/\s+/)
+      .filter((text) => /^\d+$/.test(text))
+      .map(Number);
+  const message = `sweep: expected squeue to say what is left of job ${job}, got ${failure}; without it, runs could be submitted twice. If the job is over, delete ${join(folder.path, JOBS)}`;
+  throw new EngineError("slurm", message, { job, got: failure });
+}
+
+async function submittedJobs(folder: SweepFolder): Promise<readonly SubmittedJob[]> {
+  const file = join(folder.path, JOBS);
+  const text = await readFile(file, "utf8").catch(() => "[]");
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new FileFormatError(file, "the jobs that were submitted", "other text");
+  }
+}
+
+/** What a program of Slurm says, or why it could not. */
+async function call(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+): Promise<{ failure: string | null; stdout: string }> {
+  const child = spawn(program, args, { cwd, stdio: ["ignore", "pipe", "pipe"] });
   const texts = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
     child[name].setEncoding("utf8").on("data", (text: string) => {
@@ -92,11 +159,9 @@ export async function submit(script: string, folder: SweepFolder): Promise<strin
   }
   const failure = await new Promise<string | null>((done) => {
     child.once("error", (error: NodeJS.ErrnoException) =>
-      done(error.code === "ENOENT" ? "no sbatch in PATH" : error.message),
+      done(error.code === "ENOENT" ? `no ${program} in PATH` : error.message),
     );
     child.once("close", (code) => done(code === 0 ? null : texts.stderr.trim() || `exit code ${code}`));
   });
-  if (failure === null) return texts.stdout.trim();
-  const message = `sweep: expected sbatch to take ${printable(script)}, got ${failure}; on a machine of the cluster, run sbatch ${basename(script)} in ${printable(folder.path)}`;
-  throw new EngineError("slurm", message, { script, got: failure });
+  return { failure, stdout: texts.stdout.trim() };
 }

@@ -1,8 +1,10 @@
 // `axograd sweep`: training runs with every combination of some settings and several seeds, here or on a cluster.
 
 import { basename, extname, join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
+import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../configLayers.ts";
 import { Console, writeJson, writeLine } from "../console.ts";
 import { Interruption } from "../interruption.ts";
@@ -11,9 +13,9 @@ import { RunFolder } from "../runFolder.ts";
 import { RunLock } from "../runLock.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
-import { launchLocally } from "./local.ts";
+import { isDone, type LocalOptions, launchLocally } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
-import { slurmOption, submit, writeSlurmScript } from "./slurm.ts";
+import { queuedRuns, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
 
@@ -29,6 +31,7 @@ export interface GivenSweepOptions {
   readonly out?: string;
   readonly slurmOption?: readonly string[];
   readonly dryRun?: boolean;
+  readonly takeOver?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -56,7 +59,12 @@ Examples:
 
 More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting must do something in the runs that it is given for.
 
-Exit codes: 0 all runs finished (or were submitted), 1 some failed, 2 wrong input, 130/143 stopped by SIGINT/SIGTERM.
+Runs that another process works on are waited for, and continued if that stops. A second command on the same folder is refused
+while the first one runs. On a cluster, --slurm-option signal=B:USR1@120 makes a run write a checkpoint two minutes before its time is
+over (exit code 138); a job that is requeued goes on from there, on any node, at once.
+
+Exit codes: 0 all runs finished (or were submitted), 1 some did not, 2 wrong input or a folder in use by another process, 128 + n
+stopped by signal n.
 `;
 
 /** Adds the command to the program. */
@@ -96,6 +104,7 @@ export function addSweepOptions(command: Command): Command {
     .option("--parallel <n>", "runs at a time (default: local 1, slurm no limit)", wholeNumber("--parallel", 1))
     .option("--slurm-option <key=value>", "an option of sbatch; may be repeated", gather)
     .option("--dry-run", "only say what would be run; with slurm, write the script and do not submit it")
+    .option("--take-over", "do not wait to see whether processes on other machines still work here: they must be gone")
     .option("--json", "the results as JSON on stdout")
     .option("--quiet", "no progress");
 }
@@ -110,32 +119,55 @@ export async function runSweep(
   path: string,
   given: Omit<GivenSweepOptions, "out">,
 ): Promise<number> {
-  const { launcher, parallel = null, slurmOption: options = [], dryRun = false, json = false, quiet = false } = given;
+  const {
+    launcher,
+    parallel = null,
+    slurmOption: options = [],
+    dryRun = false,
+    json = false,
+    quiet = false,
+    takeOver = false,
+  } = given;
   if (launcher === "local" && options.length > 0) {
     throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", "--launcher local");
   }
   const folder = new SweepFolder(path);
-  await folder.check();
-  const states = await folder.states(runs);
-  for (const state of states) if (state.begun) await checkContinuable(folder, state);
-  const due = states.filter(({ status }) => status !== "finished" && status !== "running");
   const console = new Console({ json, quiet });
-  console.info(overview(folder, states));
+  await folder.check();
   if (dryRun && launcher === "local") {
+    const states = await checkedStates(folder, await folder.states(runs));
+    console.info(overview(folder, states));
     for (const { run, status } of states) console.info(`  ${run.name}  ${status}`);
     if (json) writeJson({ folder: folder.path, runs: states.map(planned) });
     return 0;
   }
-  await folder.create(runs);
-  if (launcher === "slurm") {
-    if (due.length > 0) await launchOnCluster(folder, due, { options, parallel }, dryRun);
-    return 0;
+  await makeFolder(folder.path);
+  const lockOptions = { takeOver, onWait: (text: string) => console.status(`${text}; --take-over does not wait`) };
+  const lock = await RunLock.take(folder.path, lockOptions);
+  try {
+    const states = await checkedStates(folder, await folder.settledStates(runs, lockOptions));
+    const due = states.filter((state) => !isDone(state));
+    console.info(overview(folder, states));
+    await folder.create(runs);
+    if (launcher === "slurm") {
+      await launchOnCluster(folder, due, { options, parallel }, dryRun);
+      return 0;
+    }
+    return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, console }, async () => {
+      await lock.assertHeld({ now: true });
+      const collected = await collect(folder, runs);
+      printResults(collected, { json });
+      return collected.runs.filter(({ status }) => status !== "finished");
+    });
+  } finally {
+    await lock.release();
   }
-  return runHere(folder, due, parallel ?? 1, console, async () => {
-    const collected = await collect(folder, runs);
-    printResults(collected, { json });
-    return collected.runs.filter(({ status }) => status === "failed");
-  });
+}
+
+/** @throws {ArgumentError} a run cannot be continued with its settings */
+async function checkedStates(folder: SweepFolder, states: readonly RunState[]): Promise<readonly RunState[]> {
+  for (const state of states) if (state.begun) await checkContinuable(folder, state);
+  return states;
 }
 
 function planned({ run, status }: RunState): object {
@@ -169,32 +201,44 @@ async function launchOnCluster(
   options: { readonly options: readonly string[]; readonly parallel: number | null },
   dryRun: boolean,
 ): Promise<void> {
-  const script = await writeSlurmScript(folder, due, options);
-  writeLine(`${script}: ${due.length} tasks`);
-  if (!dryRun) writeLine(await submit(script, folder));
+  const queued = await queuedRuns(folder);
+  const free = due.filter(({ run, status }) => status !== "running" && !queued.has(run.name));
+  if (queued.size > 0) writeLine(`${queued.size} of the runs are in Slurm's queue already`);
+  if (free.length === 0) return;
+  const script = await writeSlurmScript(folder, free, options);
+  writeLine(`${script}: ${free.length} tasks`);
+  if (!dryRun) writeLine(await submit(script, folder, free));
+}
+
+/** What a run that is not finished is, and why. */
+interface Unfinished {
+  readonly run: string;
+  readonly status: string;
+  readonly error: string | null;
 }
 
 async function runHere(
   folder: SweepFolder,
   due: readonly RunState[],
-  parallel: number,
-  console: Console,
-  conclude: () => Promise<readonly { readonly run: string; readonly error: string | null }[]>,
+  options: Omit<LocalOptions, "interruption">,
+  conclude: () => Promise<readonly Unfinished[]>,
 ): Promise<number> {
-  const lock = await RunLock.take(folder.path);
   const interruption = new Interruption();
   try {
-    await launchLocally(folder, due, { parallel, console, interruption });
-    const failed = await conclude();
+    await launchLocally(folder, due, { ...options, interruption });
+    const unfinished = await conclude();
     if (interruption.cause) return interruption.exitCode(0);
-    if (failed.length === 0) return 0;
-    const told = failed.slice(0, MOST_TOLD).map(({ run, error }) => `\n  ${run}: ${error}`);
-    const others = failed.length > MOST_TOLD ? `\n  and ${failed.length - MOST_TOLD} more: npx axograd collect` : "";
+    await nextTurn();
+    if (interruption.failure) throw interruption.failure;
+    if (unfinished.length === 0) return 0;
+    const told = unfinished.slice(0, MOST_TOLD).map(({ run, status, error }) => `\n  ${run}: ${error ?? status}`);
+    const others =
+      unfinished.length > MOST_TOLD ? `\n  and ${unfinished.length - MOST_TOLD} more: npx axograd collect` : "";
     const list = [...told, others].join("");
-    const message = `sweep: expected all runs to finish, got ${failed.length} that failed; the same command tries them again:${list}`;
-    throw new EngineError("runs-failed", message, { failed });
+    const failed = unfinished.every(({ status }) => status === "failed") ? "failed" : "did not";
+    const message = `sweep: expected all runs to finish, got ${unfinished.length} that ${failed}; the same command tries them again:${list}`;
+    throw new EngineError("runs-failed", message, { failed: unfinished });
   } finally {
     interruption.dispose();
-    await lock.release();
   }
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { ArgumentError, FileFormatError } from "../../core/errors.ts";
 import { printable, shortened } from "../../core/text.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
-import { readBytes } from "../../io/files.ts";
+import { exists, readBytes } from "../../io/files.ts";
 import { JsonParts } from "../../io/jsonParts.ts";
 import { readTextFile } from "../../io/textFile.ts";
 import {
@@ -19,7 +19,7 @@ import {
 import { VERSION } from "../../train/version.ts";
 import { resolveConfig, settingsOf } from "../configLayers.ts";
 import { RUN_FILES } from "../runFolder.ts";
-import { RunLock } from "../runLock.ts";
+import { isLockFile, LockedError, type LockOptions, RunLock } from "../runLock.ts";
 import { yamlText } from "../yamlFile.ts";
 import { checkRunName, type PlannedRun } from "./plan.ts";
 
@@ -31,9 +31,11 @@ export interface RunState {
   readonly status: RunStatus;
   /** There is a record that it can be continued from. */
   readonly begun: boolean;
+  /** It is finished but for the page about it. */
+  readonly pageDue: boolean;
   /** Of the last time that the run ended; null: it did not yet. */
   readonly summary: RunSummaryFacts | null;
-  /** What a failed run ended with. */
+  /** What a failed run ended with; of a running one, why nobody can tell whether it still does. */
   readonly error: string | null;
 }
 
@@ -73,7 +75,7 @@ export class SweepFolder {
       if (error.code === "ENOENT") return [];
       throw new ArgumentError("sweep", "--out", "a folder", `${this.path} (${error.code})`);
     });
-    if (names.length === 0 || names.includes(RECORD)) return;
+    if (names.every(isLockFile) || names.includes(RECORD)) return;
     throw new ArgumentError(
       "sweep",
       "--out",
@@ -119,7 +121,31 @@ export class SweepFolder {
     return states;
   }
 
+  /**
+   * The same once it is known of every run whether a process works on it: the heartbeats of processes that cannot be asked are watched,
+   * all at once.
+   */
+  async settledStates(runs: readonly PlannedRun[], options: LockOptions): Promise<RunState[]> {
+    const settle = async (state: RunState): Promise<RunState> => {
+      if (state.status !== "running") return state;
+      try {
+        await RunLock.check(this.run(state.run.name), options);
+        return this.#stateUnlocked(state.run);
+      } catch (error) {
+        if (!(error instanceof LockedError)) throw error;
+        return error.isAlive ? state : { ...state, error: error.message };
+      }
+    };
+    return Promise.all((await this.states(runs)).map(settle));
+  }
+
   async state(run: PlannedRun): Promise<RunState> {
+    const state = await this.#stateUnlocked(run);
+    const isLocked = !(await RunLock.isFree(this.run(run.name)));
+    return isLocked ? { ...state, status: "running", pageDue: false, error: null } : state;
+  }
+
+  async #stateUnlocked(run: PlannedRun): Promise<RunState> {
     const folder = this.run(run.name);
     try {
       const start = await nullIfMissing(readRunStart(join(folder, RUN_FILES.config)));
@@ -127,17 +153,18 @@ export class SweepFolder {
     } catch (error) {
       if (!(error instanceof FileFormatError)) throw error;
       // There is something, which must not be replaced by a new run.
-      return { run, status: "failed", begun: true, summary: null, error: error.message };
+      return { run, status: "failed", begun: true, pageDue: false, summary: null, error: error.message };
     }
   }
 
   async #stateOf(run: PlannedRun, start: RunStartFacts | null, summary: RunSummaryFacts | null): Promise<RunState> {
-    const common = { run, begun: start !== null, summary, error: null };
-    if (await isLocked(this.run(run.name))) return { ...common, status: "running" };
+    const common = { run, begun: start !== null, pageDue: false, summary, error: null };
     const { epochs, steps } = run.config;
     const isWhole = summary !== null && summary.interrupted === null;
     if (isWhole && start?.config.epochs === epochs && start.config.steps === steps) {
-      return { ...common, status: "finished" };
+      const isPaged = Array.isArray(summary.files) && summary.files.includes(RUN_FILES.report);
+      const pageDue = isPaged && !(await exists(join(this.run(run.name), RUN_FILES.report)));
+      return { ...common, status: "finished", pageDue };
     }
     const error = lastError(await readLog(this.log(run.name)));
     if (error !== null) return { ...common, status: "failed", error };
@@ -156,15 +183,6 @@ function lastError(log: string | null): string | null {
   const lines = (log ?? "").split("\n").filter((line) => /^axograd: (?!warning: )/.test(line));
   const last = lines.at(-1)?.replace("axograd: ", "");
   return last === undefined ? null : printable(shortened(last, ERROR_LENGTH));
-}
-
-async function isLocked(folder: string): Promise<boolean> {
-  try {
-    await RunLock.check(folder);
-    return false;
-  } catch {
-    return true;
-  }
 }
 
 /** What a process said, whatever bytes that was; null: nothing yet. */

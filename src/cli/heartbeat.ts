@@ -1,0 +1,116 @@
+// The thread of a lock: it counts on in the lock's file, so that other machines can see that this process lives, also while the main
+// thread is in the middle of a long step; and it notices when the lock is another's.
+
+import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+
+/** Milliseconds between beats. */
+export const BEAT_MS = 5000;
+const DIGITS = 12;
+
+/** A beat has the same length always, so that it can be written in place. */
+export function beatText(count: number): string {
+  return `${count}`.padStart(DIGITS, "0");
+}
+
+/** What both threads know. */
+export interface Shared {
+  readonly file: string;
+  readonly id: string;
+  /** Of the beat in the file. */
+  readonly offset: number;
+  /** Monotonic and wall-clock time at which the lock was last seen to be held, in ms; then 1 if it was lost. */
+  readonly seen: Float64Array;
+}
+
+export class Heartbeat {
+  readonly #shared: Shared;
+  readonly #worker: Worker;
+
+  /** @param text  the lock as it was written */
+  constructor(file: string, id: string, text: string) {
+    const offset = Buffer.byteLength(text.slice(0, text.lastIndexOf(beatText(0))));
+    this.#shared = { file, id, offset, seen: new Float64Array(new SharedArrayBuffer(24)) };
+    note(this.#shared.seen);
+    // Without the modules that the process was told to run first: they would run twice.
+    const resourceLimits = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
+    const options = { workerData: this.#shared, execArgv: [], resourceLimits };
+    this.#worker = new Worker(new URL("./heartbeatThread.js", import.meta.url), options);
+    // Without it the lock is looked at before every write.
+    this.#worker.on("error", () => {});
+    this.#worker.unref();
+  }
+
+  /**
+   * Whether the lock is still this process's. Where that was not seen lately, as after a process was stopped or its machine slept, the
+   * file is looked at.
+   *
+   * @param now  look at it in any case
+   */
+  isHeld({ now = false }: { readonly now?: boolean } = {}): boolean {
+    const { file, id, seen } = this.#shared;
+    if (seen[2] === 1) return false;
+    if (!now && ageOf(seen) < 2 * BEAT_MS) return true;
+    const held = isHeldNow(file, id);
+    if (held === false) seen[2] = 1;
+    if (held) note(seen);
+    return held !== false;
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+function note(seen: Float64Array): void {
+  seen[0] = monotonic();
+  seen[1] = Date.now();
+}
+
+/** Milliseconds since `note`, by the clock that counts more: one stands still while a machine sleeps, the other may be set. */
+function ageOf(seen: Float64Array): number {
+  return Math.max(monotonic() - seen[0]!, Math.abs(Date.now() - seen[1]!));
+}
+
+/** The same in all threads of a process. */
+function monotonic(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
+/** null: the file cannot be read at present. */
+function isHeldNow(file: string, id: string): boolean | null {
+  try {
+    return readFileSync(file, "utf8").includes(`"${id}"`);
+  } catch (error) {
+    return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")
+      ? false
+      : null;
+  }
+}
+
+/** Beats until the lock is another's, or the thread is ended. */
+export function beat({ file, id, offset, seen }: Shared): void {
+  // The file that the lock was written to, whatever gets its name later.
+  const handle = openSync(file, "r+");
+  let count = 0;
+  const lost = (): void => {
+    seen[2] = 1;
+    clearInterval(timer);
+    closeSync(handle);
+  };
+  const timer = setInterval(() => {
+    const held = isHeldNow(file, id);
+    if (held === false) {
+      lost();
+      return;
+    }
+    try {
+      writeSync(handle, beatText(++count), offset);
+      fdatasyncSync(handle);
+      if (held) note(seen);
+    } catch {
+      // A file system that is away may come back.
+    }
+  }, BEAT_MS);
+  if (!readFileSync(handle, "utf8").includes(`"${id}"`)) lost();
+}

@@ -1,0 +1,6 @@
+// What the thread of a lock runs.
+
+import { workerData } from "node:worker_threads";
+import { beat, type Shared } from "./heartbeat.ts";
+
+beat(workerData as Shared);

@@ -1,0 +1,134 @@
+// Who holds a lock, and whether that process is gone. A process id means something only among processes that see each other: the
+// same boot of the same system, and the same namespace of process ids (containers have their own, often under the same host name).
+
+import { readFile, readlink } from "node:fs/promises";
+import { hostname } from "node:os";
+
+/** A job of Slurm. Requeued, it has the same id and a higher count of restarts. */
+export interface Job {
+  readonly cluster: string;
+  readonly id: string;
+  /** `<id of the array>_<task>`; null: no task of a job array. */
+  readonly task: string | null;
+  readonly restarts: number;
+}
+
+/** A process as its lock describes it. */
+export interface Holder {
+  /** No two locks have the same; null in locks of earlier versions. */
+  readonly id: string | null;
+  readonly pid: number;
+  readonly host: string;
+  /** `<boot>:<ticks>`: when the process began, as the system counts; null where that is not known. */
+  readonly began: string | null;
+  /** The namespace of process ids; null where there are none. */
+  readonly namespace: string | null;
+  readonly job: Job | null;
+  /** When the lock was taken, for people. */
+  readonly since: string;
+  /** Counts on while the process lives; null in locks of earlier versions. */
+  readonly beat: string | null;
+}
+
+/** What is known of a process: only some can be asked. */
+export type Fate = "alive" | "gone" | "unknown";
+
+/** This process, as it would hold a lock. */
+export async function describeSelf(id: string, beat: string): Promise<Holder> {
+  return {
+    id,
+    pid: process.pid,
+    host: hostname(),
+    began: await beginOf("self"),
+    namespace: await linkIfThere("/proc/self/ns/pid"),
+    job: jobOf(process.env),
+    since: new Date().toISOString(),
+    beat,
+  };
+}
+
+/** The job that an environment is of. */
+export function jobOf(env: Readonly<Record<string, string | undefined>>): Job | null {
+  const { SLURM_JOB_ID: id, SLURM_ARRAY_JOB_ID: array, SLURM_ARRAY_TASK_ID: task } = env;
+  if (!id) return null;
+  return {
+    cluster: env.SLURM_CLUSTER_NAME ?? "",
+    id,
+    task: array && task ? `${array}_${task}` : null,
+    restarts: Number(env.SLURM_RESTART_COUNT ?? 0),
+  };
+}
+
+/** Whether the process of a lock is gone, as far as `me` can know without watching it. */
+export async function fateOf(holder: Holder, me: Holder): Promise<Fate> {
+  if (isRequeued(holder.job, me.job)) return "gone";
+  if (!isVisible(holder, me)) return "unknown";
+  if (!isRunning(holder.pid)) return "gone";
+  const began = (await isProcOurs()) ? await beginOf(`${holder.pid}`) : null;
+  if (began === "ended") return "gone";
+  if (holder.began !== null && began !== null) return began === holder.began ? "alive" : "gone";
+  return holder.beat === null ? "alive" : "unknown";
+}
+
+/** Slurm starts a job again only when it has given up the earlier start. */
+function isRequeued(held: Job | null, mine: Job | null): boolean {
+  if (!held || !mine || held.cluster !== mine.cluster) return false;
+  const isSame = held.id === mine.id || (held.task !== null && held.task === mine.task);
+  return isSame && mine.restarts > held.restarts;
+}
+
+/** Whether the holder's process id is one of ours. Locks of earlier versions tell no more than the host. */
+function isVisible(holder: Holder, me: Holder): boolean {
+  if (holder.id === null) return holder.host === me.host;
+  if (holder.namespace !== me.namespace) return false;
+  const boot = bootOf(holder);
+  return boot === bootOf(me) && (boot !== null || holder.host === me.host);
+}
+
+function bootOf({ began }: Holder): string | null {
+  return began === null ? null : began.slice(0, began.lastIndexOf(":"));
+}
+
+/** Whether a process of this number is among those that we see. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+/** Where /proc was mounted for other processes than those that we see, its numbers are of others. */
+async function isProcOurs(): Promise<boolean> {
+  return (await linkIfThere("/proc/self")) === `${process.pid}`;
+}
+
+/** Boot and clock ticks at which a process began, on Linux; "ended" if only its parent has not noticed yet that it did. */
+async function beginOf(process: string): Promise<string | null> {
+  const stat = await textIfThere(`/proc/${process}/stat`);
+  const boot = await textIfThere("/proc/sys/kernel/random/boot_id");
+  // The name of the program, in parentheses, may have spaces. After it come the state and, as the 20th field, the start.
+  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? [];
+  if (fields[0] === "Z" || fields[0] === "X") return "ended";
+  return fields[19] && boot ? `${boot.trim()}:${fields[19]}` : null;
+}
+
+/** The holder that the text of a lock names; null: the text is no lock, or not whole yet. */
+export function parseHolder(text: string): Holder | null {
+  try {
+    const { id = null, pid, host, began = null, namespace = null, job = null, since, beat = null } = JSON.parse(text);
+    return Number.isInteger(pid) && pid > 0 ? { id, pid, host, began, namespace, job, since, beat } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The text of a file; null where it cannot be read. */
+export async function textIfThere(file: string): Promise<string | null> {
+  return readFile(file, "utf8").catch(() => null);
+}
+
+async function linkIfThere(path: string): Promise<string | null> {
+  return readlink(path).catch(() => null);
+}

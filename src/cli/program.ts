@@ -1,0 +1,83 @@
+// The commands. Exit codes: 0 done, 1 the run failed, 2 wrong input or usage, 128 + n stopped by signal n.
+
+import { Command, CommanderError } from "commander";
+import {
+  ArgumentError,
+  EngineError,
+  FileFormatError,
+  nearestName,
+  ShapeError,
+  SparseFormatError,
+} from "../core/errors.ts";
+import { printable } from "../core/text.ts";
+import { VERSION } from "../train/version.ts";
+import { register as registerCheck } from "./check.ts";
+import { Console } from "./console.ts";
+import { register as registerControls } from "./controls.ts";
+import { register as registerConvert } from "./convert.ts";
+import { register as registerDoctor } from "./doctor.ts";
+import { register as registerInit } from "./init.ts";
+import { register as registerInspect } from "./inspect.ts";
+import { endWithReader } from "./interruption.ts";
+import { register as registerReport } from "./report.ts";
+import { register as registerSimulate } from "./simulate.ts";
+import { register as registerCollect } from "./sweep/collect.ts";
+import { register as registerSweep } from "./sweep/sweep.ts";
+import { register as registerTrain } from "./train.ts";
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+/** Wrong words on the command line, found by commander. */
+class UsageError extends EngineError {}
+
+/** Errors that mean that the input is wrong rather than that a run went wrong. */
+const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, FileFormatError] as const;
+
+/** Each adds itself to the program; an exit code other than 0 is left in `process.exitCode`. */
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  registerTrain,
+  registerControls,
+  registerReport,
+  registerSimulate,
+  registerSweep,
+  registerCollect,
+  registerInit,
+  registerInspect,
+  registerConvert,
+  registerDoctor,
+  registerCheck,
+];
+
+/** Runs the command that the words after `axograd` are; its exit code is left in `process.exitCode`. */
+export async function main(args: readonly string[]): Promise<void> {
+  const program = new Command("axograd")
+    .description("Trains neural networks wired by a connectome.")
+    .version(VERSION, "--version", "print the version")
+    .exitOverride()
+    .configureOutput({ outputError: () => {} });
+  for (const register of COMMANDS) register(program);
+  endWithReader();
+  try {
+    await program.parseAsync([...args], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    const shaped = error instanceof CommanderError ? usageError(error, program, args) : error;
+    new Console({ json: args.includes("--json"), quiet: false }).error(shaped);
+    process.exitCode = INPUT_ERRORS.some((kind) => shaped instanceof kind) ? EXIT_USAGE : EXIT_FAILURE;
+  }
+}
+
+/** commander's "error: unknown option '--epoch'\n(Did you mean --epochs?)" on one line, in our shape. */
+function usageError({ code, message }: CommanderError, program: Command, args: readonly string[]): UsageError {
+  const [command = "", topic] = args;
+  const commands = program.commands.map((known) => known.name());
+  if (code === "commander.help") {
+    const near = topic === undefined ? null : nearestName(topic, commands);
+    const got = topic === undefined ? "none" : `'${printable(topic)}'${near ? ` (Did you mean ${near}?)` : ""}`;
+    return new UsageError("usage", `expected a command, got ${got}; try npx axograd --help`);
+  }
+  const text = printable(message.replace(/^error: /, "").replace(/\n(?=\(Did you mean)/, " "));
+  const help = commands.includes(command) ? `npx axograd ${command} --help` : "npx axograd --help";
+  return new UsageError("usage", text.includes("Did you mean") ? text : `${text}; try ${help}`);
+}
