@@ -1,8 +1,8 @@
 // Every setting of a training run, once: the options of the command line, the keys of configuration files, their JSON Schema and the
 // commented template all come from this table.
 
-import { availableParallelism } from "node:os";
 import { DEVICES } from "../backend/select.ts";
+import { defaultThreads } from "../backend/wasm/threads.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { FAILURE_POLICIES } from "../models/connectomeOdeRnn.ts";
 import {
@@ -330,7 +330,7 @@ export function defaults(): Omit<TrainConfig, keyof Recipe | "preset"> {
     seed: 0,
     device: "auto",
     dtype: "f32",
-    threads: availableParallelism(),
+    threads: defaultThreads(),
     memoryBudget: null,
     keepCheckpoints: 1,
     diagnoseEvery: 200,

@@ -10,6 +10,11 @@ export interface Verbosity {
   readonly quiet: boolean;
 }
 
+/** A warning on stderr, of commands that say nothing else. */
+export function warnUser(message: string): void {
+  process.stderr.write(`axograd: warning: ${message}\n`);
+}
+
 export class Console {
   readonly #json: boolean;
   readonly #quiet: boolean;
@@ -40,7 +45,7 @@ export class Console {
   }
 
   warn(message: string): void {
-    process.stderr.write(`axograd: warning: ${message}\n`);
+    warnUser(message);
   }
 
   event(event: RunEvent): void {

@@ -3,7 +3,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
-import { createBackend } from "../backend/select.ts";
 import { SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
 import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
@@ -15,6 +14,8 @@ import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
+import { warnUser } from "./console.ts";
+import { openDevice } from "./device.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { openPage } from "./openPage.ts";
 import { readBegunConfig } from "./resume.ts";
@@ -152,12 +153,12 @@ async function observe(
 }
 
 async function withBackend<T>(
-  { device, dtype, threads }: TrainConfig,
+  config: TrainConfig,
   given: Backend | undefined,
   use: (backend: Backend) => Promise<T>,
 ): Promise<T> {
   if (given) return use(given);
-  const backend = await createBackend({ device, dtype, threads });
+  const backend = await openDevice(config, { warn: warnUser });
   try {
     return await use(backend);
   } finally {

@@ -2,7 +2,6 @@
 
 import { join } from "node:path";
 import type { Command } from "commander";
-import { createBackend } from "../backend/select.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { type ImageSet, subset } from "../data/imageSet.ts";
 import { batches } from "../data/loader.ts";
@@ -21,6 +20,8 @@ import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
+import { warnUser } from "./console.ts";
+import { openDevice } from "./device.ts";
 import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
 import { neuronGroups } from "./report.ts";
 import { readBegunConfig } from "./resume.ts";
@@ -135,9 +136,8 @@ async function simulate(
   input: ModelInput,
   numEvals: number,
 ): Promise<Trajectory> {
-  const { device, dtype, threads } = config;
   const checkpoint = folder === undefined ? null : await loadCheckpoint(join(folder, RUN_FILES.checkpoint));
-  const backend = await createBackend({ device, dtype, threads });
+  const backend = await openDevice(config, { warn: warnUser });
   try {
     const experiment = createExperiment(backend, config, materials);
     try {

@@ -2,12 +2,12 @@
 
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
-import { createBackend } from "../backend/select.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
+import { openDevice } from "./device.ts";
 import { createExperiment, type Experiment, loadMaterials, type Materials } from "./experiment.ts";
 import { PRESETS } from "./presets.ts";
 import { reportRun } from "./report.ts";
@@ -84,8 +84,7 @@ async function trainIn(
     console.status(`making a network of ${count(neurons)} neurons and ${count(synapses)} synapses`);
   }
   const materials = await loadMaterials(config);
-  const { device, dtype, threads } = config;
-  const opened = await createBackend({ device, dtype, threads, profile: options.profile });
+  const opened = await openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) });
   const profiler = options.profile ? new StepProfiler(opened) : null;
   const backend = profiler?.backend ?? opened;
   try {
