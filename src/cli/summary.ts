@@ -86,8 +86,11 @@ export interface RunSummary {
   readonly trainingAccuracy: number | null;
   readonly validation: EvaluationRecord | null;
   readonly test: EvaluationRecord | null;
-  /** Largest resident size of the process. */
+  /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
+  /** Before the page was made. */
+  readonly trainingPeakMemoryBytes: number;
+  /** The page included. */
   readonly deviceMemory: { readonly peakBytes: number; readonly largestBytes: number };
   readonly interrupted: StopSignal | null;
   readonly folder: string;
@@ -105,7 +108,7 @@ export function summarise(
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);
-  const { peakBytes, largestBytes } = backend.memory();
+  const memory = peakMemory(backend);
   return {
     version: VERSION,
     preset,
@@ -121,9 +124,15 @@ export function summarise(
     trainingAccuracy: steps.at(-1)?.meanAccuracy ?? null,
     validation: last("validation"),
     test: last("test"),
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    deviceMemory: { peakBytes, largestBytes },
+    ...memory,
+    trainingPeakMemoryBytes: memory.peakMemoryBytes,
   };
+}
+
+/** The most memory so far. */
+export function peakMemory(backend: Backend): Pick<RunSummary, "peakMemoryBytes" | "deviceMemory"> {
+  const { peakBytes, largestBytes } = backend.memory();
+  return { peakMemoryBytes: process.resourceUsage().maxRSS * 1024, deviceMemory: { peakBytes, largestBytes } };
 }
 
 /** The limits of training, as the trainer takes them. */

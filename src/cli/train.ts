@@ -88,21 +88,18 @@ async function trainIn(
   const profiler = options.profile ? new StepProfiler(opened) : null;
   const backend = profiler?.backend ?? opened;
   try {
-    const { report } = options;
-    const code = await trainOn({ config, backend, materials, folder, console, report, profiler }, begun);
-    if (report && code === 0) await writePage(folder, backend, materials, console);
-    return code;
+    return await trainOn({ config, backend, materials, folder, console, profiler }, begun, options.report);
   } finally {
     await backend.dispose();
   }
 }
 
-/** Everything that training holds on the device is released at the end: the page needs that memory for a network of its own. */
 async function trainOn(
-  parts: Omit<RunParts, "experiment" | "start" | "resumed">,
+  parts: Omit<RunParts, "experiment" | "start" | "resumed" | "page">,
   begun: BegunRun | null,
+  report: boolean,
 ): Promise<number> {
-  const { backend, config, console, materials } = parts;
+  const { backend, config, console, folder, materials } = parts;
   const experiment = createExperiment(backend, config, materials);
   try {
     const { trainer } = experiment;
@@ -118,7 +115,12 @@ async function trainOn(
       await trainer.calibrate(config.calibration);
     }
     const resumed = begun && { checkpoint: begun.checkpoint !== null };
-    return await executeRun({ ...parts, experiment, start, resumed });
+    const page = (): Promise<void> => {
+      // The page needs the device's memory for a network of its own.
+      experiment.dispose();
+      return writePage(folder, backend, materials, console);
+    };
+    return await executeRun({ ...parts, experiment, start, resumed, page: report ? page : null });
   } finally {
     experiment.dispose();
   }

@@ -28,6 +28,7 @@ async function metrics(run: string): Promise<unknown[]> {
     "stepsPerSecond",
     "eta",
     "peakMemoryBytes",
+    "trainingPeakMemoryBytes",
     "deviceMemory",
     "folder",
     "file",
