@@ -1,5 +1,7 @@
 // The public interface of axograd: named re-exports, nothing else.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // Graphs and gradients, for dynamics of one's own.
 export { Graph } from "./autodiff/graph.ts";
 export { lower } from "./autodiff/lower.ts";

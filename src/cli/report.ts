@@ -42,8 +42,8 @@ type GivenOptions = Settings & {
   readonly json?: boolean;
 };
 
-/** Adds the command to the program. */
-export function register(program: Command): void {
+/** Adds the command to the program; `open` shows the page. */
+export function register(program: Command, open: typeof openPage = openPage): void {
   const command = program
     .command("report")
     .description("make a page about a run: curves, confusion, activity, parameters, connectome")
@@ -58,11 +58,11 @@ export function register(program: Command): void {
     .option("--json", "say what was written as JSON");
   for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
   command.addHelpText("after", HELP).action(async (run: string, given: GivenOptions) => {
-    const { out, png = false, open = false, json = false } = given;
+    const { out, png = false, json = false } = given;
     const settings = settingsAmong(KEYS, given);
     const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
     process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${written.file}\n`);
-    if (open) await openPage(written.file);
+    if (given.open) await open(written.file);
   });
 }
 
