@@ -192,7 +192,8 @@ export class SparseLinear {
   }
 
   dispose(): void {
-    for (const { buffers } of this.#sessions.values()) for (const b of Object.values(buffers)) b.release();
+    for (const { buffers, forward, reverse } of this.#sessions.values())
+      for (const part of [...Object.values(buffers), forward, reverse]) part.release();
     this.#sessions.clear();
     this.parameters.dispose();
   }

@@ -285,6 +285,7 @@ class Group {
   }
 
   dispose(): void {
+    this.#bound.release();
     for (const buffer of Object.values(this.#buffers)) buffer.release();
   }
 

@@ -165,6 +165,7 @@ export abstract class Optimizer {
   }
 
   dispose(): void {
+    this.#releasePrograms();
     for (const [, buffer] of this.moments()) buffer.release();
     this.#slots.length = 0;
     for (const s of this.#scalars) s.release();
@@ -174,6 +175,12 @@ export abstract class Optimizer {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #releasePrograms(): void {
+    for (const { step } of this.#slots) step.release();
+    for (const sum of this.#norm.sums) sum.release();
+    this.#clip?.finish.release();
   }
 
   /** Buffers of the moments by name, as in `state`. */

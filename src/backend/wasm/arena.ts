@@ -67,8 +67,8 @@ export class Arena {
     if (at > 0) this.#merge(at - 1);
   }
 
-  /** What backends report, without the number of buffers. */
-  stats(): Omit<MemoryStats, "liveBuffers"> {
+  /** What backends report, without the numbers of buffers and programs. */
+  stats(): Omit<MemoryStats, "liveBuffers" | "livePrograms"> {
     return { bytes: this.#bytes, peakBytes: this.#peakBytes, largestBytes: this.#largestBytes };
   }
 

@@ -123,6 +123,7 @@ class WasmBackend implements Backend {
   readonly #parts: Parts;
   readonly #space: BufferSpace;
   readonly #workspace: Workspace;
+  #livePrograms = 0;
   #disposed = false;
 
   constructor(parts: Parts) {
@@ -222,8 +223,9 @@ class WasmBackend implements Backend {
       throw bindError(program, `one of its bindings${near === null ? "" : `, perhaps ${near}`}`, "another name", name);
     }
     const bound = program.bindings.map((b) => this.#resolve(program, b, layout, bindings[b.name]));
-    const result = new WasmBound(executable, bound);
+    const result = new WasmBound(executable, bound, () => this.#livePrograms--);
     this.#workspace.link(result);
+    this.#livePrograms++;
     return result;
   }
 
@@ -248,7 +250,7 @@ class WasmBackend implements Backend {
   }
 
   memory(): MemoryStats {
-    return { ...this.#parts.arena.stats(), liveBuffers: this.#space.live };
+    return { ...this.#parts.arena.stats(), liveBuffers: this.#space.live, livePrograms: this.#livePrograms };
   }
 
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>> {
