@@ -11,6 +11,8 @@ export type { Backend, Bindable, DeviceBuffer, DeviceSparse, MemoryStats } from 
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
 export type { PanelLayout } from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
+// Runs of the command line.
+export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./cli/openRun.ts";
 // Sparse matrices and numbers.
 export type { Abortable } from "./core/abort.ts";
 export {
@@ -205,3 +207,10 @@ export {
   type TrainingPosition,
 } from "./train/trainer.ts";
 export { VERSION } from "./train/version.ts";
+export {
+  describeWarmStart,
+  type InitialisedModel,
+  initialiseFrom,
+  type Unmatched,
+  type WarmStart,
+} from "./train/warmStart.ts";

@@ -100,6 +100,8 @@ export interface TrainConfig extends Recipe {
   readonly generate: NetworkSize | null;
   /** Folder with MNIST or a data set of its form; null: generated digits. */
   readonly data: string | null;
+  /** Folder of a run, checkpoint or state dictionary that the parameters start from; null: from the recipe. */
+  readonly initFrom: string | null;
   readonly seed: number;
   readonly device: Device;
   readonly dtype: DType;

@@ -229,6 +229,12 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "move training images by up to n pixels each way, at random",
     kind: whole(0),
   },
+  initFrom: {
+    group: "Training",
+    placeholder: "<run|file>",
+    help: "begin with the parameters of a run, checkpoint or state dictionary, as far as they fit (default: those of the recipe)",
+    kind: orNull(pathKind()),
+  },
   seed: {
     group: "Training",
     placeholder: "<n>",
@@ -327,6 +333,7 @@ export function defaults(): Omit<TrainConfig, keyof Recipe | "preset"> {
     neuronTable: null,
     generate: null,
     data: null,
+    initFrom: null,
     seed: 0,
     device: "auto",
     dtype: "f32",

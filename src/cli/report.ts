@@ -3,23 +3,29 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
-import { SolverError } from "../core/errors.ts";
+import { FileFormatError, SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
 import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
-import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
 import { warnUser } from "./console.ts";
 import { openDevice } from "./device.ts";
-import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
+import {
+  createExperiment,
+  type Experiment,
+  loadMaterials,
+  type Materials,
+  restoreExperiment,
+  warmStart,
+} from "./experiment.ts";
 import { openPage } from "./openPage.ts";
-import { readBegunConfig } from "./resume.ts";
-import { RUN_FILES, RunFolder } from "./runFolder.ts";
+import { RUN_FILES } from "./runFiles.ts";
+import { readRunStart } from "./runStart.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path } from "./values.ts";
 
@@ -88,7 +94,7 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   if (options.png) await assertPng();
   const run = await readRunRecord(folder);
   // What a run of an earlier version did not record has its default.
-  const config = resolveConfig([await readBegunConfig(new RunFolder(folder)), options.settings ?? {}]);
+  const config = resolveConfig([(await readRunStart(folder)).config, options.settings ?? {}]);
   const materials = options.materials ?? (await loadMaterials(config));
   const groups = neuronGroups(materials);
   const observations = await withBackend(config, options.backend, (backend) =>
@@ -122,12 +128,11 @@ async function observe(
 ): Promise<Observations | null> {
   const file = join(folder, RUN_FILES.checkpoint);
   if (!(await exists(file))) return null;
-  const checkpoint = await loadCheckpoint(file);
   const experiment = createExperiment(backend, config, materials);
   try {
     const { model } = experiment;
-    const before = await dynamicsParameters(model);
-    restoreCheckpoint(checkpoint, experiment);
+    const before = await parametersAtStart(experiment, config);
+    await restoreExperiment(experiment, file);
     const changes = parameterChanges(before, await dynamicsParameters(model));
     const { digits } = materials;
     const [imageSet, images] = digits.test
@@ -146,10 +151,24 @@ async function observe(
       if (error instanceof SolverError) return { failure: error.message };
       throw error;
     });
-    return { step: checkpoint.position.step, changes, responses };
+    return { step: experiment.trainer.position.step, changes, responses };
   } finally {
     experiment.dispose();
   }
+}
+
+/** None where the file that they were taken from is gone. */
+async function parametersAtStart(
+  { model }: Experiment,
+  config: TrainConfig,
+): Promise<Awaited<ReturnType<typeof dynamicsParameters>>> {
+  try {
+    await warmStart(model, config);
+  } catch (error) {
+    if (error instanceof FileFormatError) return new Map();
+    throw error;
+  }
+  return dynamicsParameters(model);
 }
 
 async function withBackend<T>(

@@ -21,7 +21,8 @@ import { type Console, errorEvent } from "./console.ts";
 import { count, describeEvaluation, describeSummary, describeTape } from "./describe.ts";
 import type { Experiment, Materials } from "./experiment.ts";
 import { Interruption } from "./interruption.ts";
-import { RUN_FILES, type RunFolder } from "./runFolder.ts";
+import { RUN_FILES } from "./runFiles.ts";
+import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 
 /** What a run works with; all of it is owned by the caller. */

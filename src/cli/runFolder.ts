@@ -4,24 +4,8 @@ import { access, constants, copyFile, link, readdir, rm, stat } from "node:fs/pr
 import { dirname, join, resolve } from "node:path";
 import { ArgumentError } from "../core/errors.ts";
 import { makeFolder, replaceFile, writeError } from "../io/durable.ts";
+import { RUN_FILES, type RunFile } from "./runFiles.ts";
 import { RunLock } from "./runLock.ts";
-
-/** The files of a run. */
-export const RUN_FILES = {
-  config: "config.json",
-  metrics: "metrics.jsonl",
-  checkpoint: "checkpoint.safetensors",
-  checkpointState: "checkpoint.json",
-  best: "best.safetensors",
-  bestState: "best.json",
-  curves: "curves.svg",
-  /** As EventFile names the first one. */
-  events: "events.out.tfevents.0000000000.axograd",
-  report: "report.html",
-  summary: "summary.json",
-} as const;
-
-export type RunFile = keyof typeof RUN_FILES;
 
 /** An earlier checkpoint that is kept: `checkpoint-<step>.safetensors`. */
 const KEPT = /^checkpoint-(\d+)\.safetensors$/;

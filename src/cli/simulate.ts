@@ -15,17 +15,16 @@ import type { NeuronGroup } from "../report/groups.ts";
 import { type ShownInput, shownImages } from "../report/observation.ts";
 import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
-import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
 import { warnUser } from "./console.ts";
 import { openDevice } from "./device.ts";
-import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
+import { createExperiment, experimentAt, loadMaterials, type Materials } from "./experiment.ts";
 import { neuronGroups } from "./report.ts";
-import { readBegunConfig } from "./resume.ts";
-import { RUN_FILES, RunFolder } from "./runFolder.ts";
+import { RUN_FILES } from "./runFiles.ts";
+import { readRunStart } from "./runStart.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path, wholeNumber } from "./values.ts";
 
@@ -125,7 +124,7 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
     throw new ArgumentError("simulate", "--config", "either a run or settings of a fresh model", "both");
   }
   const options = settingsAmong(KEYS, given);
-  if (folder !== undefined) return resolveConfig([await readBegunConfig(new RunFolder(folder)), options]);
+  if (folder !== undefined) return resolveConfig([(await readRunStart(folder)).config, options]);
   return resolveConfig([given.config === undefined ? {} : await readConfigFile(given.config), options]);
 }
 
@@ -136,12 +135,13 @@ async function simulate(
   input: ModelInput,
   numEvals: number,
 ): Promise<Trajectory> {
-  const checkpoint = folder === undefined ? null : await loadCheckpoint(join(folder, RUN_FILES.checkpoint));
+  const checkpoint = folder === undefined ? null : join(folder, RUN_FILES.checkpoint);
   const backend = await openDevice(config, { warn: warnUser });
   try {
-    const experiment = createExperiment(backend, config, materials);
+    const experiment = checkpoint
+      ? await experimentAt(checkpoint, backend, config, materials)
+      : createExperiment(backend, config, materials);
     try {
-      if (checkpoint) restoreCheckpoint(checkpoint, experiment);
       return await experiment.model.rnn.forward(input, { numEvals, endTime: config.endTime });
     } finally {
       experiment.dispose();

@@ -3,17 +3,18 @@
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
-import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
+import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
 import { openDevice } from "./device.ts";
-import { createExperiment, type Experiment, loadMaterials, type Materials } from "./experiment.ts";
+import { beginExperiment, createExperiment, loadMaterials, type Materials, restoreExperiment } from "./experiment.ts";
 import { PRESETS } from "./presets.ts";
 import { reportRun } from "./report.ts";
-import { type BegunRun, checkSameMaterials, readBegunRun } from "./resume.ts";
+import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
 import { defaultRunPath, RunFolder } from "./runFolder.ts";
+import { checkSameMaterials } from "./runStart.ts";
 import { describeStart, limitsOf } from "./summary.ts";
 import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
 
@@ -103,34 +104,38 @@ async function trainOn(
   const experiment = createExperiment(backend, config, materials);
   try {
     const { trainer } = experiment;
+    if (begun) checkSameMaterials("train --resume", begun, materials);
     const start = describeStart(config, materials, backend, trainer);
-    if (begun) checkSameMaterials(begun, start);
     const lastStep = trainer.lastStep(limitsOf(config));
     for (const line of describeRun(config, materials, backend.description, lastStep)) console.info(line);
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
-    if (begun?.checkpoint) {
-      await restore(begun.checkpoint, experiment);
-    } else if (experiment.model.options.standardise) {
-      await trainer.calibrate(config.calibration);
-    }
+    if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint);
+    const init = begun?.checkpoint ? null : await beginExperiment(experiment, config);
+    if (init) tellWarmStart(init, console);
     const resumed = begun && { checkpoint: begun.checkpoint !== null };
     const page = (): Promise<void> => {
       // The page needs the device's memory for a network of its own.
       experiment.dispose();
       return writePage(folder, backend, materials, console);
     };
-    return await executeRun({ ...parts, experiment, start, resumed, page: report ? page : null });
+    return await executeRun({
+      ...parts,
+      experiment,
+      start: { ...start, ...(init && { init }) },
+      resumed,
+      page: report ? page : null,
+    });
   } finally {
     experiment.dispose();
   }
 }
 
-/** The file's content, several times that of the network, is not kept. */
-async function restore(file: string, experiment: Experiment): Promise<void> {
-  const checkpoint = await loadCheckpoint(file);
-  restoreCheckpoint(checkpoint, experiment);
-  experiment.trainer.seek(checkpoint.position);
+/** Says which parameters a run begins with, and warns of those that did not fit. */
+function tellWarmStart(init: WarmStart, console: Console): void {
+  const [summary, ...rest] = describeWarmStart(init);
+  console.info(`begins with ${summary}`);
+  for (const line of rest) console.warn(line);
 }
 
 /** The page about a run. The run is complete without it, so that nothing that goes wrong here fails it. */

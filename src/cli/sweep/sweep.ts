@@ -6,9 +6,8 @@ import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { resumedConfig } from "../configLayers.ts";
 import { Console } from "../console.ts";
 import { Interruption } from "../interruption.ts";
-import { readBegunConfig } from "../resume.ts";
-import { RunFolder } from "../runFolder.ts";
 import { RunLock } from "../runLock.ts";
+import { readRunStart } from "../runStart.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
 import { launchLocally } from "./local.ts";
@@ -141,7 +140,7 @@ function overview(folder: SweepFolder, states: readonly RunState[]): string {
 
 /** @throws {ArgumentError} the run was begun with settings that training depends on and that are others now */
 async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise<void> {
-  const saved = await readBegunConfig(new RunFolder(folder.run(run.name)));
+  const saved = (await readRunStart(folder.run(run.name))).config;
   try {
     resumedConfig(saved, run.settings);
   } catch (error) {

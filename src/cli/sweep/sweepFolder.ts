@@ -9,7 +9,7 @@ import { makeFolder, replaceFile } from "../../io/durable.ts";
 import { VERSION } from "../../train/version.ts";
 import { resolveConfig, settingsOf } from "../configLayers.ts";
 import { isObject } from "../kinds.ts";
-import { RUN_FILES } from "../runFolder.ts";
+import { RUN_FILES } from "../runFiles.ts";
 import { RunLock } from "../runLock.ts";
 import type { RunSummary } from "../summary.ts";
 import type { PlannedRun } from "./plan.ts";
