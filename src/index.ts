@@ -3,15 +3,42 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 // Graphs and gradients, for dynamics of one's own.
-export { Graph } from "./autodiff/graph.ts";
-export { lower } from "./autodiff/lower.ts";
-export { type GradTarget, pullBack, reverseGraph, type Wrt } from "./autodiff/vjp.ts";
+export { type Effect, Graph } from "./autodiff/graph.ts";
+export { type GuardNames, lower } from "./autodiff/lower.ts";
+export { type GradTarget, pullBack, type ReverseGraph, reverseGraph, type Wrt } from "./autodiff/vjp.ts";
 // Devices.
-export type { Backend, Bindable, DeviceBuffer, DeviceSparse, MemoryStats } from "./backend/backend.ts";
+export type {
+  Backend,
+  Bindable,
+  BoundProgram,
+  DeviceBuffer,
+  DeviceSparse,
+  Executable,
+  MemoryStats,
+  Traffic,
+} from "./backend/backend.ts";
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
-export type { PanelLayout } from "./backend/program.ts";
+export type {
+  BinaryOp,
+  Binding,
+  BindingId,
+  BindingKind,
+  Guard,
+  Instr,
+  Kind,
+  PanelLayout,
+  Phase,
+  Program,
+  UnaryOp,
+} from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
 // Runs of the command line.
+export type {
+  NetworkSize,
+  Recipe,
+  TrainConfig,
+} from "./cli/config.ts";
+export type { Digits } from "./cli/digits.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./cli/openRun.ts";
 // Sparse matrices and numbers.
 export type { Abortable } from "./core/abort.ts";
@@ -22,6 +49,7 @@ export {
   cscOf,
   csrFromCoo,
   csrFromParts,
+  type IndexArray,
   mapValues,
   withValues,
 } from "./core/csr.ts";
@@ -38,7 +66,7 @@ export {
 } from "./core/errors.ts";
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
-// Connectomes and images.
+export type { Components } from "./data/components.ts";
 export {
   absolute,
   connectomeStatistics,
@@ -70,11 +98,19 @@ export {
   typeLabels,
   weaklyConnectedComponents,
 } from "./data/connectomes.ts";
+export type { DegreeShuffleOptions } from "./data/degreePreservingShuffle.ts";
+export type { DistanceDecayOptions } from "./data/distanceDecay.ts";
+export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
 export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export type { SmallWorldOptions } from "./data/smallWorld.ts";
+export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
+export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
-// Files.
+export type { TopographicOptions } from "./data/topographicConnectome.ts";
+// Connectomes and images.
+export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
 export {
   CONNECTOME_EXTENSIONS,
   type ReadConnectomeOptions,
@@ -82,21 +118,26 @@ export {
   readLabelledConnectome,
   writeConnectome,
 } from "./io/connectome.ts";
-export { readLabels } from "./io/labels.ts";
+export type { Column, TableFormat } from "./io/delimited.ts";
+export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
+export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
+export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
 export { type NeuronRole, type NeuronTable, readNeuronTable } from "./io/neuronTable.ts";
-export { readNpy, writeNpy } from "./io/npy.ts";
+export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";
 export { readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
+// Files.
+export type { NumberArray, NumberType } from "./io/numbers.ts";
 export { readSparsePt } from "./io/pt.ts";
 export {
   readSafetensors,
   type SafeTensor,
   type SafetensorsFile,
   type SafetensorsType,
+  type StreamedTensor,
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
-// Models.
-export { ACTIVATION_NAMES, activation } from "./models/activation.ts";
+export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
 export {
   type ActivityProbe,
   type BatchResult,
@@ -106,6 +147,8 @@ export {
   ConnectomeODEClassifier,
   type ConnectomeODEClassifierOptions,
   type GradientResult,
+  type Measurement,
+  type NetworkClassifier,
   type ReadoutOptions,
 } from "./models/classifier.ts";
 export {
@@ -120,15 +163,36 @@ export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
 export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
+  ChunkGradients,
+  ChunkStates,
+  ConnectomeNetwork,
+  NetworkChunk,
+  NetworkOutputs,
+  RunPurpose,
+  SettledChunk,
+  StartedChunk,
+} from "./models/network.ts";
+export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
+export type {
   ConnectomeNetworkOptions,
   Dynamics,
   InitialNumbers,
   InputGradients,
+  ListMode,
   ModelInput,
   SharedWeights,
 } from "./models/options.ts";
-export { type Constraint, type Parameter, ParameterSet } from "./models/parameters.ts";
-export { type SelectedStates, type StateQuery, selectStates } from "./models/selectStates.ts";
+export { type Constraint, type Parameter, type ParameterOptions, ParameterSet } from "./models/parameters.ts";
+export type { FeatureSpread, ResponseShares } from "./models/probe.ts";
+// Models.
+export type { SampleRows } from "./models/samples.ts";
+export {
+  type SelectedStates,
+  type StateArray,
+  type StateLayout,
+  type StateQuery,
+  selectStates,
+} from "./models/selectStates.ts";
 export {
   SparseLinear,
   type SparseLinearOptions,
@@ -137,9 +201,20 @@ export {
   SparseRNN,
   type SparseRNNOptions,
 } from "./models/sparse.ts";
-// Ordinary differential equations.
+export type { FieldInputs, FieldOptions } from "./ode/adjointField.ts";
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
-export type { Controller, Method, OdeSystem } from "./ode/method.ts";
+export type {
+  AdaptiveController,
+  Controller,
+  FixedController,
+  IntegralController,
+  Method,
+  OdeSystem,
+  PidController,
+  ReplayController,
+} from "./ode/method.ts";
+// Ordinary differential equations.
+export type { ReverseOptions, ReversePrograms, SolverPrograms } from "./ode/programs.ts";
 export {
   assertSolved,
   failedSamples,
@@ -148,8 +223,9 @@ export {
   type SolverOptions,
   type SolveStats,
   type SolveStatus,
+  type StartedSolve,
 } from "./ode/solve.ts";
-export { type Tableau, type TableauData, tableau } from "./ode/tableau.ts";
+export { type StepValues, type Tableau, type TableauData, tableau } from "./ode/tableau.ts";
 export {
   bosh3,
   dopri5,
@@ -162,18 +238,21 @@ export {
   tsit5,
 } from "./ode/tableaus/index.ts";
 export type { TapePlan } from "./ode/tape.ts";
-export type { Operand, Ops } from "./ops/op.ts";
-export type { Value } from "./ops/value.ts";
+export type { BinaryOps, Operand, Ops, UnaryOps } from "./ops/op.ts";
+export type { Matrix, Op, Table, Value } from "./ops/value.ts";
 // Training.
 export {
   type Checkpoint,
+  type CheckpointClassifier,
+  type CheckpointModel,
+  type CheckpointNetwork,
   type CheckpointState,
   loadCheckpoint,
   restoreCheckpoint,
   saveCheckpoint,
   type Trained,
 } from "./train/checkpoint.ts";
-export { type Diagnosis, describeDiagnosis, type Fault, type Finding } from "./train/diagnosis.ts";
+export { type Diagnosis, describeDiagnosis, type Fault, type Finding, type GradientGroup } from "./train/diagnosis.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,
@@ -192,9 +271,16 @@ export {
   type SgdOptions,
 } from "./train/optimizer.ts";
 export { type CurvePoint, plotCurves, type TrainingCurves } from "./train/plot.ts";
-export { Progress, progressLine } from "./train/progress.ts";
+export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
-export { type ExchangedModel, exportStateDict, importStateDict } from "./train/stateDict.ts";
+export {
+  type Exchanged,
+  type ExchangedModel,
+  type ExchangedNetwork,
+  exportStateDict,
+  importStateDict,
+  type NetworkFacts,
+} from "./train/stateDict.ts";
 export {
   type Evaluation,
   type FitOptions,

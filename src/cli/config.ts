@@ -14,6 +14,7 @@ export const CONTROLLERS = ["integral", "pi", "fixed"] as const;
 export const SCHEDULES = ["constant", "step", "cosine", "one-cycle"] as const;
 export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
 
+/** Of a random network. */
 export interface NetworkSize {
   readonly neurons: number;
   readonly synapses: number;

@@ -9,6 +9,7 @@ import { Triples } from "./triples.ts";
 /** The id of a neuron in a file: a number if it is a whole one from 0 to 2^53 in its shortest form, else text. */
 export type NeuronId = number | string;
 
+/** How the identifiers of neurons become indices. */
 export interface NeuronIdOptions {
   /** What ids are: positions in the matrix, or labels to be numbered. Default: positions if all are whole numbers below 2^24. */
   readonly ids?: "index" | "label";

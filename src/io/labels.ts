@@ -18,6 +18,7 @@ export interface NeuronLabels {
   readonly types: readonly (string | number)[];
 }
 
+/** How labels are read. */
 export interface ReadLabelsOptions extends TableFormat {
   /** Which column of a table; not needed where it has only one. */
   readonly column?: Column;

@@ -41,6 +41,7 @@ interface Owned extends Parameter {
   readonly owned: readonly { release(): void }[];
 }
 
+/** Whether a parameter is trained, and what its values must satisfy. */
 export interface ParameterOptions {
   readonly trainable: boolean;
   readonly constraint?: Constraint;

@@ -21,6 +21,7 @@ export interface FieldInputs {
   readonly parameters: Readonly<Record<string, Bindable>>;
 }
 
+/** What the adjoint equations are solved for. */
 export interface FieldOptions {
   /** Names of the parameters (rows, matrices) of the right-hand side whose gradient is wanted. */
   readonly wrt: readonly string[];

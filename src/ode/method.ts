@@ -18,7 +18,7 @@ export interface OdeSystem {
 }
 
 /** What adaptive controllers share. */
-interface AdaptiveController {
+export interface AdaptiveController {
   readonly atol: number;
   readonly rtol: number;
   readonly safety: number;

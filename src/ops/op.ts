@@ -22,8 +22,10 @@ export interface Ops extends UnaryOps, BinaryOps {
 
 /** What an op takes: a value of the graph, or a number. */
 export type Operand = Value | number;
-type UnaryOps = { readonly [K in UnaryOp]: (a: Operand) => Value };
-type BinaryOps = { readonly [K in BinaryOp]: (a: Operand, b: Operand) => Value };
+/** Functions of one operand, by name; `UnaryOp` has their formulas. */
+export type UnaryOps = { readonly [K in UnaryOp]: (a: Operand) => Value };
+/** Functions of two operands, by name; `BinaryOp` has their formulas. */
+export type BinaryOps = { readonly [K in BinaryOp]: (a: Operand, b: Operand) => Value };
 
 /** What a VJP rule knows: the primal values it asks for are saved or recomputed, whichever the op's file implies. */
 export interface VjpContext {
