@@ -19,7 +19,6 @@ export type {
 } from "./backend/backend.ts";
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
 export type {
-  BinaryOp,
   Binding,
   BindingId,
   BindingKind,
@@ -29,7 +28,6 @@ export type {
   PanelLayout,
   Phase,
   Program,
-  UnaryOp,
 } from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
 // Runs of the command line.
@@ -66,6 +64,7 @@ export {
 } from "./core/errors.ts";
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
+// Connectomes and images.
 export type { Components } from "./data/components.ts";
 export {
   absolute,
@@ -109,8 +108,8 @@ export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
-// Connectomes and images.
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
+// Files.
 export {
   CONNECTOME_EXTENSIONS,
   type ReadConnectomeOptions,
@@ -125,7 +124,6 @@ export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labe
 export { type NeuronRole, type NeuronTable, readNeuronTable } from "./io/neuronTable.ts";
 export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";
 export { readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
-// Files.
 export type { NumberArray, NumberType } from "./io/numbers.ts";
 export { readSparsePt } from "./io/pt.ts";
 export {
@@ -137,6 +135,7 @@ export {
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
+// Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
 export {
   type ActivityProbe,
@@ -184,7 +183,6 @@ export type {
 } from "./models/options.ts";
 export { type Constraint, type Parameter, type ParameterOptions, ParameterSet } from "./models/parameters.ts";
 export type { FeatureSpread, ResponseShares } from "./models/probe.ts";
-// Models.
 export type { SampleRows } from "./models/samples.ts";
 export {
   type SelectedStates,
@@ -201,6 +199,7 @@ export {
   SparseRNN,
   type SparseRNNOptions,
 } from "./models/sparse.ts";
+// Ordinary differential equations.
 export type { FieldInputs, FieldOptions } from "./ode/adjointField.ts";
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
 export type {
@@ -213,7 +212,6 @@ export type {
   PidController,
   ReplayController,
 } from "./ode/method.ts";
-// Ordinary differential equations.
 export type { ReverseOptions, ReversePrograms, SolverPrograms } from "./ode/programs.ts";
 export {
   assertSolved,
@@ -238,7 +236,8 @@ export {
   tsit5,
 } from "./ode/tableaus/index.ts";
 export type { TapePlan } from "./ode/tape.ts";
-export type { BinaryOps, Operand, Ops, UnaryOps } from "./ops/op.ts";
+// Operations.
+export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
 export type { Matrix, Op, Table, Value } from "./ops/value.ts";
 // Training.
 export {

@@ -4,6 +4,8 @@
 import type { BinaryOp, UnaryOp } from "../backend/program.ts";
 import type { Matrix, Table, Value } from "./value.ts";
 
+export type { BinaryOp, UnaryOp };
+
 /** The vocabulary VJP rules (and users) build with. Operands broadcast: scalar ⊂ row, sample ⊂ state. Numbers are constants. */
 export interface Ops extends UnaryOps, BinaryOps {
   constant(value: number): Value;
