@@ -103,6 +103,7 @@ export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
 export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
@@ -121,11 +122,12 @@ export type { Column, TableFormat } from "./io/delimited.ts";
 export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
 export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
-export { type NeuronRole, type NeuronTable, readNeuronTable } from "./io/neuronTable.ts";
+export type { ExtentOptions } from "./io/limits.ts";
+export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
 export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";
-export { readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
+export { type ReadNpzOptions, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
 export type { NumberArray, NumberType } from "./io/numbers.ts";
-export { readSparsePt } from "./io/pt.ts";
+export { type ReadPtOptions, readSparsePt } from "./io/pt.ts";
 export {
   readSafetensors,
   type SafeTensor,

@@ -15,6 +15,7 @@ const DOCUMENTS = [
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "bench/README.md",
+  "docs/connectome-files.md",
   "docs/learning.md",
   "docs/python.md",
   "examples/README.md",

@@ -122,6 +122,10 @@ test("what needs an optional package says so, and how to install it", () => {
   const program = `const { pngOfSvg } = await import(${raster}); await pngOfSvg("").catch((e) => console.log(e.code, e.message));`;
   const said = run(process.execPath, ["--input-type=module", "-e", program], project);
   assert.match(said, /^peer-missing .*npm install sharp/);
+  const table = JSON.stringify(pathToFileURL(join(project, "package", "dist", "src", "io", "parquet.js")).href);
+  const reader = `const { readParquetEdgeList } = await import(${table}); await readParquetEdgeList("user.ts").catch((e) => console.log(e.code, e.message));`;
+  const told = run(process.execPath, ["--input-type=module", "-e", reader], project);
+  assert.match(told, /^peer-missing .*npm install hyparquet/);
 });
 
 test.run();

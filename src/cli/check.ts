@@ -14,6 +14,7 @@ import { ArgumentError } from "../core/errors.ts";
 import { logNormalConnectome, spectralRadiusOfAbsolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { oneOf, path, wholeNumber } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -59,11 +60,8 @@ export function register(program: Command, open: typeof openWitnesses = openWitn
     .option("--json", "everything as one JSON object");
   addReadOptions(command).action(async (given: GivenOptions) => {
     const { devices, subjects } = await check(given, open);
-    process.stdout.write(
-      given.json
-        ? `${JSON.stringify({ passed: passed(subjects), devices, subjects })}\n`
-        : `${devices.map((device) => `${device}\n`).join("")}\n${textOf(subjects)}`,
-    );
+    if (given.json) writeJson({ passed: passed(subjects), devices, subjects });
+    else writeText(`${devices.map((device) => `${device}\n`).join("")}\n${textOf(subjects)}`);
     if (!passed(subjects)) process.exitCode = EXIT_FAILURE;
   });
 }
@@ -97,6 +95,10 @@ export async function openWitnesses({ device, dtype }: Pick<GivenOptions, "devic
 /** Both models on the built-in network and on the user's. */
 async function subjectsOf(given: GivenOptions): Promise<Subject[]> {
   const { seed, connectome: file } = given;
+  const idle = file === undefined ? Object.keys({ ...(given.full && { full: true }), ...readOptionsOf(given) }) : [];
+  if (idle.length > 0) {
+    throw new ArgumentError("check", `--${idle[0]}`, "--connectome with it, as it does nothing otherwise", "none");
+  }
   const random = logNormalConnectome({ ...BUILT_IN, seed });
   const builtIn = toUnitRadius(mapValues(random, (w, _, pre) => (pre % 3 === 0 ? -w : w)));
   const networks: [string, Csr][] = [["built-in", builtIn]];

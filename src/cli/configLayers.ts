@@ -1,6 +1,7 @@
 // Layers of settings and what they come to: a preset below, then a file, then --set, then the options of the command line.
 
 import { ArgumentError, nearestName } from "../core/errors.ts";
+import { quoteText, quoteValue } from "../core/text.ts";
 import type { TrainConfig } from "./config.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, defaults, type Key, optionName } from "./configOptions.ts";
 import { isObject, numberOf } from "./kinds.ts";
@@ -41,15 +42,58 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   if (given.neuronTable && !given.connectome) {
     throw new ArgumentError("train", "--neuron-table", "a --connectome that it belongs to", "none");
   }
-  const preset = given.preset ?? (given.connectome ? "retina" : "demo");
-  const base = { ...defaults(), ...PRESETS[preset]!.recipe, preset };
-  const config = layer(base, given) as TrainConfig;
+  const config = completed(given);
   if (config.device === "webgpu" && config.dtype === "f64") {
     throw new ArgumentError("train", "--dtype", "f32, as WebGPU has no other, or --device wasm", "f64");
   }
   // Wrong settings of the solver come out here, before anything is read or made.
   solveOptionsOf(config);
   return config;
+}
+
+/** With what a preset and the defaults decide where nothing is given. */
+function completed(given: Settings): TrainConfig {
+  return layer(presetOf(given), given) as TrainConfig;
+}
+
+function presetOf(given: Settings): TrainConfig {
+  const preset = given.preset ?? (given.connectome ? "retina" : "demo");
+  return { ...defaults(), ...PRESETS[preset]!.recipe, preset };
+}
+
+/**
+ * Refuses settings that do nothing in any of some configurations: they were meant for another.
+ *
+ * @param given  were asked for, whatever their value
+ * @throws {ArgumentError} the setting, and what it needs
+ */
+export function checkEffects(where: string, given: Settings, configs: readonly TrainConfig[]): void {
+  const asked = CONFIG_KEYS.filter((key) => (given[key] ?? null) !== null);
+  const key = asked.find((name) => configs.every((config) => needOf(name)?.met(config) === false));
+  if (key === undefined) return;
+  const { expected, got } = needOf(key)!;
+  throw new ArgumentError(
+    where,
+    optionName(key),
+    `${expected} with it, as it does nothing otherwise`,
+    got(configs[0]!),
+  );
+}
+
+function needOf(key: Key): ConfigOption<unknown>["needs"] {
+  return CONFIG_OPTIONS[key].needs;
+}
+
+/** Those settings that are other than a preset has them: a file may list all there are. */
+export function ownSettings(given: Settings, preset: string): Settings {
+  const usual: Readonly<Record<string, unknown>> = { ...presetOf({ preset }) };
+  const own = Object.entries(given).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(usual[key]));
+  return Object.fromEntries(own);
+}
+
+/** Refuses settings of a file that do nothing with the other settings of the file. */
+export function checkEffectsOfFile(where: string, settings: Settings, preset: string): void {
+  checkEffects(where, ownSettings(settings, preset), [completed({ ...settings, preset })]);
 }
 
 /**
@@ -79,7 +123,7 @@ export function settingsOfAssignments(assignments: readonly string[], lower: Set
   const data: Record<string, unknown> = {};
   for (const text of assignments) {
     const equals = text.indexOf("=");
-    if (equals < 1) throw new ArgumentError("command line", "--set", "key=value", JSON.stringify(text));
+    if (equals < 1) throw new ArgumentError("command line", "--set", "key=value", quoteText(text));
     const [name = "", part, ...deeper] = text.slice(0, equals).split(".");
     const value = text.slice(equals + 1);
     const key = keyOf(name, "--set");
@@ -111,8 +155,8 @@ export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig 
   throw new ArgumentError(
     "train --resume",
     optionName(changed),
-    `${changed} as the run began, ${JSON.stringify(saved[changed])}`,
-    JSON.stringify(config[changed]),
+    `${changed} as the run began, ${quoteValue(saved[changed])}`,
+    quoteValue(config[changed]),
   );
 }
 
@@ -128,5 +172,5 @@ function keyOf(name: string, where: string): Key {
   if (key) return key;
   const near = nearestName(name, CONFIG_KEYS);
   const hint = near ? `, did you mean "${near}"?` : "";
-  throw new ArgumentError(where, name, "the name of a setting", `"${name}"${hint}`);
+  throw new ArgumentError(where, name, "the name of a setting", `${quoteText(name)}${hint}`);
 }

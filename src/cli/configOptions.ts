@@ -20,11 +20,20 @@ import {
 } from "./config.ts";
 import { choice, flag, type Kind, nonlinearities, orNull, pathKind, real, sizeOfNetwork, whole } from "./kinds.ts";
 import { PRESETS } from "./presets.ts";
+import { hasFixedSteps } from "./solver.ts";
 
 export type Key = keyof TrainConfig;
 
 /** Headings, in the order in which they are shown. */
 export const GROUPS = ["Recipe", "Network", "Read-out", "Solver", "Training", "Data", "Device"] as const;
+
+/** Something without which a setting does nothing. */
+interface Need {
+  readonly expected: string;
+  readonly met: (config: TrainConfig) => boolean;
+  /** What there is instead. */
+  readonly got: (config: TrainConfig) => string;
+}
 
 export interface ConfigOption<T> {
   readonly group: (typeof GROUPS)[number];
@@ -36,11 +45,28 @@ export interface ConfigOption<T> {
   readonly kind: Kind<T>;
   /** A resumed run may have another value: the numbers that training computes do not depend on it. */
   readonly free?: true;
+  readonly needs?: Need;
 }
 
 const PRESET_NAMES = Object.keys(PRESETS);
 const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${name}: ${summary}`);
 const positive: Kind<number> = real({ above: 0 });
+
+const SYNAPSES: Need = {
+  expected: "another wiring, as one without synapses has W = 0 and is not trained",
+  met: ({ wiring }) => wiring !== "none",
+  got: () => "--wiring none",
+};
+const STEP_SCHEDULE: Need = {
+  expected: "--schedule step",
+  met: ({ schedule }) => schedule === "step",
+  got: ({ schedule }) => `--schedule ${schedule}`,
+};
+const ADAPTIVE_STEPS: Need = {
+  expected: "steps whose error is controlled",
+  met: (config) => !hasFixedSteps(config),
+  got: ({ dt }) => `fixed steps of --dt ${dt}`,
+};
 
 export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]> } = {
   preset: {
@@ -76,20 +102,32 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "real, or as a control shuffled (same degrees), random (same density), none (W = 0, not trained)",
     kind: choice(WIRINGS),
   },
-  weights: { group: "Network", placeholder: "<kind>", help: "abs or signed", kind: choice(WEIGHTS) },
+  weights: {
+    group: "Network",
+    placeholder: "<kind>",
+    help: "abs or signed",
+    kind: choice(WEIGHTS),
+    needs: SYNAPSES,
+  },
   normalise: {
     group: "Network",
     placeholder: "<how>",
     help: "rows: divide each row by its sum of |w|; none",
     kind: choice(NORMALISATIONS),
+    needs: SYNAPSES,
   },
-  gain: { group: "Network", placeholder: "<g>", help: "factor on all weights", kind: positive },
+  gain: { group: "Network", placeholder: "<g>", help: "factor on all weights", kind: positive, needs: SYNAPSES },
   keepSigns: {
     group: "Network",
     placeholder: null,
     help: "signed weights may not change sign",
     negated: "signed weights may change sign",
     kind: flag(),
+    needs: {
+      expected: "--weights signed",
+      met: ({ weights }) => weights === "signed",
+      got: ({ weights }) => `--weights ${weights}`,
+    },
   },
   trainConnectome: {
     group: "Network",
@@ -97,6 +135,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "train weights, biases and time constants of the network",
     negated: "leave them as they are",
     kind: flag(),
+    needs: { ...SYNAPSES, met: (config) => !config.trainConnectome || SYNAPSES.met(config) },
   },
   nonlinearity: {
     group: "Network",
@@ -120,7 +159,17 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     kind: choice(READOUTS),
   },
   fcDim: { group: "Read-out", placeholder: "<n>", help: "hidden units; none: linear", kind: orNull(whole(1)) },
-  dropout: { group: "Read-out", placeholder: "<p>", help: "of hidden units", kind: real({ least: 0, below: 1 }) },
+  dropout: {
+    group: "Read-out",
+    placeholder: "<p>",
+    help: "of hidden units",
+    kind: real({ least: 0, below: 1 }),
+    needs: {
+      expected: "a read-out with hidden units (--fc-dim)",
+      met: ({ fcDim, dropout }) => fcDim !== null || dropout === 0,
+      got: () => "a linear one",
+    },
+  },
   standardise: {
     group: "Read-out",
     placeholder: null,
@@ -133,6 +182,11 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     placeholder: "<n>",
     help: "training images for those statistics",
     kind: whole(2),
+    needs: {
+      expected: "--standardise",
+      met: ({ standardise }) => standardise,
+      got: () => "--no-standardise",
+    },
   },
 
   solver: {
@@ -160,8 +214,8 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     kind: positive,
   },
   numEvals: { group: "Solver", placeholder: "<n>", help: "evaluation times", kind: whole(2) },
-  rtol: { group: "Solver", placeholder: "<x>", help: "relative tolerance", kind: positive },
-  atol: { group: "Solver", placeholder: "<x>", help: "absolute tolerance", kind: positive },
+  rtol: { group: "Solver", placeholder: "<x>", help: "relative tolerance", kind: positive, needs: ADAPTIVE_STEPS },
+  atol: { group: "Solver", placeholder: "<x>", help: "absolute tolerance", kind: positive, needs: ADAPTIVE_STEPS },
   maxSteps: { group: "Solver", placeholder: "<n>", help: "most attempted steps per sample", kind: whole(1) },
   onFailure: {
     group: "Solver",
@@ -198,12 +252,14 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     placeholder: "<n>",
     help: "steps between reductions of the schedule step (default: a third of the run)",
     kind: orNull(whole(1)),
+    needs: STEP_SCHEDULE,
   },
   decayFactor: {
     group: "Training",
     placeholder: "<x>",
     help: "factor of a reduction of the schedule step",
     kind: real({ above: 0, below: 1 }),
+    needs: STEP_SCHEDULE,
   },
   warmUp: {
     group: "Training",
@@ -247,6 +303,11 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "steps between validations; 0: only at the end",
     kind: whole(0),
     free: true,
+    needs: {
+      expected: "images to validate on (--validation-samples)",
+      met: ({ validationSamples, evalEvery }) => validationSamples > 0 || evalEvery === 0,
+      got: () => "none",
+    },
   },
   checkpointEvery: {
     group: "Training",

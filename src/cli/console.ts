@@ -1,6 +1,8 @@
 // What the command says, and where: text for people, or JSON lines for programs; errors and warnings always on stderr.
+// Nothing that is said acts on a terminal: names of files, cell types and settings may hold any character.
 
 import { EngineError } from "../core/errors.ts";
+import { jsonText, printable, shortened } from "../core/text.ts";
 import { jsonLine, type RunEvent } from "../train/metrics.ts";
 
 export interface Verbosity {
@@ -12,7 +14,20 @@ export interface Verbosity {
 
 /** A warning on stderr, of commands that say nothing else. */
 export function warnUser(message: string): void {
-  process.stderr.write(`axograd: warning: ${message}\n`);
+  process.stderr.write(printable(`axograd: warning: ${message}\n`, { lines: true }));
+}
+
+/** Longest stack that is shown. */
+const STACK_LENGTH = 8000;
+
+/** Writes text for people to stdout; its line ends stay. */
+export function writeText(text: string): void {
+  process.stdout.write(printable(text, { lines: true }));
+}
+
+/** Writes a value as one line of JSON to stdout. */
+export function writeJson(value: unknown): void {
+  process.stdout.write(`${jsonText(value)}\n`);
 }
 
 export class Console {
@@ -31,17 +46,17 @@ export class Console {
 
   /** A line about what is going on. */
   info(text: string): void {
-    if (!this.#json && !this.#quiet) process.stdout.write(`${text}\n`);
+    if (!this.#json && !this.#quiet) writeText(`${text}\n`);
   }
 
   /** A line of the result, which `quiet` leaves. */
   result(text: string): void {
-    if (!this.#json) process.stdout.write(`${text}\n`);
+    if (!this.#json) writeText(`${text}\n`);
   }
 
   /** A line about something that takes a while. */
   status(text: string): void {
-    if (this.showsProgress) process.stderr.write(`${text}\n`);
+    if (this.showsProgress) process.stderr.write(printable(`${text}\n`, { lines: true }));
   }
 
   warn(message: string): void {
@@ -67,5 +82,6 @@ export function errorEvent(error: unknown): RunEvent {
 /** Errors that axograd did not throw on purpose show where they came from. */
 function messageOf(error: unknown): string {
   if (error instanceof EngineError) return error.message;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return printable(shortened(stack, STACK_LENGTH), { lines: true });
 }

@@ -2,7 +2,7 @@
 
 import { access } from "node:fs/promises";
 import type { Command } from "commander";
-import { withValues } from "../core/csr.ts";
+import { checkRepresentable, withValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
@@ -14,7 +14,8 @@ import {
   writeConnectome,
 } from "../io/connectome.ts";
 import { writeLabels } from "../io/labels.ts";
-import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -52,6 +53,7 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
     throw new ArgumentError("axograd convert", "--labels", `${input} with labels of its neurons`, "one with indices");
   }
   const signed = abs ? absolute(read) : read;
+  if (dtype !== undefined) checkRepresentable(signed, dtype, input);
   const csr = dtype === undefined ? signed : withValues(signed, valuesAs(dtype, signed.values));
   await writeConnectome(output, csr);
   if (labelsFile !== undefined && labels !== null) await writeLabels(labelsFile, labels);
@@ -68,11 +70,14 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
       dtype: type,
       labels: labels?.length ?? null,
     };
-    process.stdout.write(`${JSON.stringify(report)}\n`);
+    writeJson(report);
     return;
   }
   const summed = duplicatesSummed > 0 ? `, ${duplicatesSummed} repeated entries summed` : "";
-  process.stdout.write(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
+  const named = describeLabels(labels);
+  const kept = labelsFile === undefined ? "--labels FILE keeps them" : `kept in ${labelsFile}`;
+  writeText(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
+  if (named !== "") writeText(`${named} (${kept})\n`);
 }
 
 function valuesAs(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {

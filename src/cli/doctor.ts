@@ -8,6 +8,7 @@ import { createMemory, MAX_PAGES, PAGE_BYTES, webAssembly } from "../backend/was
 import { mostThreads } from "../backend/wasm/threads.ts";
 import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
 import { VERSION } from "../train/version.ts";
+import { writeJson, writeText } from "./console.ts";
 
 /** Everything that `doctor` finds out. */
 export interface Diagnosis {
@@ -70,7 +71,8 @@ export function register(program: Command): void {
     .option("--json", "everything as one JSON object")
     .action(async ({ json = false }: { readonly json?: boolean }) => {
       const diagnosis = await diagnose();
-      process.stdout.write(json ? `${JSON.stringify(diagnosis)}\n` : textOf(diagnosis));
+      if (json) writeJson(diagnosis);
+      else writeText(textOf(diagnosis));
     });
 }
 

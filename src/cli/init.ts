@@ -8,6 +8,7 @@ import { replaceFile } from "../io/durable.ts";
 import { exists } from "../io/files.ts";
 import { schemaText } from "./configSchema.ts";
 import { configJson, configTemplate } from "./configTemplate.ts";
+import { writeText } from "./console.ts";
 import { PRESETS } from "./presets.ts";
 import { sweepJson, sweepSchemaText, sweepTemplate } from "./sweep/sweepSchema.ts";
 import { oneOf } from "./values.ts";
@@ -46,6 +47,8 @@ export function register(program: Command): void {
 async function init(name: string | undefined, given: GivenOptions): Promise<void> {
   const { preset = "demo", overwrite = false, schema = false, sweep = false } = given;
   if (schema) {
+    const idle = name ?? given.preset ?? (overwrite ? "--overwrite" : null);
+    if (idle !== null) throw new ArgumentError("init", "--schema", "it alone, or with --sweep: it is printed", idle);
     process.stdout.write(sweep ? sweepSchemaText() : schemaText());
     return;
   }
@@ -59,5 +62,5 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
     .split(sep)
     .join("/");
   await replaceFile(file, [(extname(file) === ".json" ? json : yaml)(preset, toSchema)]);
-  process.stdout.write(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
+  writeText(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
 }

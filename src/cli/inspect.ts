@@ -4,9 +4,10 @@ import type { Command } from "commander";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { absolute } from "../data/connectomes.ts";
-import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
+import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { SOLVERS } from "./config.ts";
-import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
+import { writeJson, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
 import { tableauOf } from "./solver.ts";
 import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
@@ -54,7 +55,7 @@ export function register(program: Command): void {
 }
 
 async function run(file: string, given: GivenOptions): Promise<void> {
-  const read = await readConnectome(file, { ...readOptionsOf(given), square: false });
+  const { csr: read, labels } = await readLabelledConnectome(file, { ...readOptionsOf(given), square: false });
   const inspection = inspect(given.abs ? absolute(read) : read, {
     nonlinearity: given.nonlinearity,
     rate: given.rate ?? null,
@@ -64,12 +65,12 @@ async function run(file: string, given: GivenOptions): Promise<void> {
     attempts: given.attempts,
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
-  const report = given.json ? `${JSON.stringify({ file, ...inspection })}\n` : textOf(file, inspection);
-  process.stdout.write(report);
+  if (given.json) writeJson({ file, ...inspection, labels: labels?.length ?? null });
+  else writeText(textOf(file, inspection, labels));
 }
 
 /** The report for people. */
-export function textOf(file: string, it: Inspection): string {
+export function textOf(file: string, it: Inspection, labels: readonly string[] | null = null): string {
   const [rows, columns] = it.neurons;
   const { weights, columnSigns, components, spectralRadius, saturation, memory } = it;
   const lines: (readonly [label: string, text: string])[] = [
@@ -90,6 +91,7 @@ export function textOf(file: string, it: Inspection): string {
         : `broken by ${whole(columnSigns.mixed)} of ${whole(columns)} neurons, which have weights of both signs`,
     ],
   ];
+  if (labels !== null) lines.splice(1, 0, ["ids", describeLabels(labels)]);
   if (components !== null) {
     lines.push(
       ["connected", componentsText(components.weak, components.largestWeak)],

@@ -1,6 +1,7 @@
 // Kinds of settings: what a value must be, whether it comes as text of a command line or as data of a file, and its JSON Schema.
 
 import { nearestName } from "../core/errors.ts";
+import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
 import type { NetworkSize } from "./config.ts";
 
@@ -19,7 +20,6 @@ export interface Kind<T> {
 }
 
 const asIs = (text: string): unknown => text;
-const quoted = (data: unknown): string => (data === undefined ? "nothing" : JSON.stringify(data));
 
 /** A whole number in decimal notation, or like 1e6. */
 export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): Kind<number> {
@@ -28,7 +28,7 @@ export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): Ki
     expected: `a whole number ${bounded ? `from ${least} to ${most}` : `of at least ${least}`}`,
     read: (data) => (Number.isSafeInteger(data) && inRange(data as number, least, most) ? (data as number) : undefined),
     fromText: numberOf,
-    got: quoted,
+    got: quoteValue,
     schema: { type: "integer", minimum: least, ...(bounded ? { maximum: most } : {}) },
   };
 }
@@ -54,7 +54,7 @@ export function real({ least, above, below }: Limits): Kind<number> {
     expected: `a number ${limits.map(({ text, value }) => `${text} ${value}`).join(" and ")}`,
     read: (data) => (typeof data === "number" && fits(data) ? data : undefined),
     fromText: numberOf,
-    got: quoted,
+    got: quoteValue,
     schema: { type: "number", ...Object.fromEntries(limits.map(({ schema, value }) => [schema, value])) },
   };
 }
@@ -76,7 +76,7 @@ export function flag(): Kind<boolean> {
     expected: "true or false",
     read: (data) => (typeof data === "boolean" ? data : undefined),
     fromText: (text) => (text === "true" || text === "false" ? text === "true" : text),
-    got: quoted,
+    got: quoteValue,
     schema: { type: "boolean" },
   };
 }
@@ -85,9 +85,10 @@ export function flag(): Kind<boolean> {
 export function pathKind(): Kind<string> {
   return {
     expected: "a path",
-    read: (data) => (typeof data === "string" && data !== "" ? data : undefined),
+    // No system has a path with a NUL.
+    read: (data) => (typeof data === "string" && data !== "" && !data.includes("\0") ? data : undefined),
     fromText: asIs,
-    got: quoted,
+    got: quoteValue,
     schema: { type: "string", minLength: 1 },
   };
 }
@@ -125,7 +126,7 @@ export function sizeOfNetwork(): Kind<NetworkSize> {
       return { neurons: size.neurons, synapses: size.synapses };
     },
     fromText: asIs,
-    got: quoted,
+    got: quoteValue,
     schema: {
       anyOf: [
         {
@@ -168,5 +169,5 @@ function inRange(value: number, least: number, most: number): boolean {
 
 function suggestion(data: unknown, names: readonly string[]): string {
   const near = typeof data === "string" ? nearestName(data, names) : null;
-  return near ? `${quoted(data)}, did you mean "${near}"?` : quoted(data);
+  return near ? `${quoteValue(data)}, did you mean "${near}"?` : quoteValue(data);
 }

@@ -15,7 +15,7 @@ import {
   retinotopicConnectome,
   retinotopicProjection,
 } from "../data/connectomes.ts";
-import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
+import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { exists } from "../io/files.ts";
 import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
 import type { TrainConfig } from "./config.ts";
@@ -46,15 +46,17 @@ export async function loadConnectome(
   return { csr, table, source: "made-up visual system", tableFile: null };
 }
 
+/** A table is joined by id with a connectome that has ids, else by position. */
 async function readFiles(file: string, tableFile: string | null): Promise<Connectome> {
-  const csr = await readConnectome(file);
+  const { csr, labels } = await readLabelledConnectome(file);
+  const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, source: file, tableFile: null };
-  const table = await readNeuronTable(found);
+  if (found === null) return { csr, table: null, source, tableFile: null };
+  const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, source: file, tableFile: found };
+  return { csr, table, source, tableFile: found };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */
@@ -114,7 +116,7 @@ export function wire(
     throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
   };
   const { nRows: numNeurons } = csr;
-  const input = config.input === "auto" ? (table ? "retinotopic" : "random") : config.input;
+  const input = config.input === "auto" ? (table?.role && table.x ? "retinotopic" : "random") : config.input;
   const inputProjection =
     input === "retinotopic"
       ? retinotopicProjection(needTable("--input"), image)
@@ -124,7 +126,7 @@ export function wire(
   const nDriven = everyone.filter(driven).length;
   if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
 
-  const readout = config.readout === "auto" ? (table ? "output" : "no-input") : config.readout;
+  const readout = config.readout === "auto" ? (table?.role ? "output" : "no-input") : config.readout;
   if (readout === "all") return { input, inputProjection, nDriven, readout, outputProjection: null };
   // Whatever is read out must have come through the network.
   const candidates = readout === "output" ? neuronsOfRole(needTable("--readout"), "output") : everyone;

@@ -18,7 +18,7 @@ import { openDevice } from "./device.ts";
 import type { Digits } from "./digits.ts";
 import { type Experiment, experimentAt, loadMaterials, type Materials } from "./experiment.ts";
 import { RUN_FILES } from "./runFiles.ts";
-import { type BegunWith, checkSameMaterials, readRunStart } from "./runStart.ts";
+import { type BegunWith, checkSameMaterials, readBegun } from "./runStart.ts";
 
 /** What is no longer as it was when the run began: where its files are, and what it is computed on. */
 export type RunPlace = Partial<
@@ -88,7 +88,7 @@ const OPTIONS: Readonly<Record<keyof OpenRunOptions, true>> = { ...PLACE, backen
  */
 export async function openRun(folder: string, options: OpenRunOptions = {}): Promise<OpenedRun> {
   checkNames("openRun", options, OPTIONS);
-  const begun = await readRunStart(folder);
+  const begun = await readBegun(folder);
   const config = resolveConfig([begun.config, placeOf(options)]);
   const file = await checkpointFile(folder, options.checkpoint ?? "last");
   const materials = await loadMaterials(config);

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { FileFormatError, SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
-import { groupsByType, groupsByWiring, type NeuronGroup } from "../report/groups.ts";
+import { groupsByType, groupsByWiring, type NeuronGroup, rolesByWiring } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
@@ -13,7 +13,7 @@ import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { warnUser } from "./console.ts";
+import { warnUser, writeJson, writeText } from "./console.ts";
 import { openDevice } from "./device.ts";
 import {
   createExperiment,
@@ -25,7 +25,7 @@ import {
 } from "./experiment.ts";
 import { openPage } from "./openPage.ts";
 import { RUN_FILES } from "./runFiles.ts";
-import { readRunStart } from "./runStart.ts";
+import { readBegun } from "./runStart.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path } from "./values.ts";
 
@@ -67,7 +67,8 @@ export function register(program: Command, open: typeof openPage = openPage): vo
     const { out, png = false, json = false } = given;
     const settings = settingsAmong(KEYS, given);
     const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
-    process.stdout.write(json ? `${JSON.stringify(written)}\n` : `${written.file}\n`);
+    if (json) writeJson(written);
+    else writeText(`${written.file}\n`);
     if (given.open) await open(written.file);
   });
 }
@@ -94,7 +95,7 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   if (options.png) await assertPng();
   const run = await readRunRecord(folder);
   // What a run of an earlier version did not record has its default.
-  const config = resolveConfig([(await readRunStart(folder)).config, options.settings ?? {}]);
+  const config = resolveConfig([(await readBegun(folder)).config, options.settings ?? {}]);
   const materials = options.materials ?? (await loadMaterials(config));
   const groups = neuronGroups(materials);
   const observations = await withBackend(config, options.backend, (backend) =>
@@ -108,14 +109,15 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
 
 /** Neurons by cell type, or by how they are wired where no types are known. */
 export function neuronGroups({ connectome, weights, wiring }: Materials): NeuronGroup[] {
-  if (connectome.table) return groupsByType(connectome.table);
+  const { table } = connectome;
   const { inputProjection, outputProjection } = wiring;
   const read = new Set(outputProjection?.colIdx);
-  return groupsByWiring(
+  const wired = [
     weights.nRows,
-    (i) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
-    (i) => outputProjection === null || read.has(i),
-  );
+    (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
+    (i: number) => outputProjection === null || read.has(i),
+  ] as const;
+  return table ? groupsByType({ ...table, role: table.role ?? rolesByWiring(...wired) }) : groupsByWiring(...wired);
 }
 
 /** Rebuilds the model twice over: as it was at the start, then as the checkpoint has it. null: there is no checkpoint. */

@@ -5,7 +5,7 @@ import { exists } from "../io/files.ts";
 import type { TrainConfig } from "./config.ts";
 import { resumedConfig } from "./configLayers.ts";
 import type { RunFolder } from "./runFolder.ts";
-import { type BegunWith, readRunStart } from "./runStart.ts";
+import { type BegunWith, readBegun } from "./runStart.ts";
 import { type GivenOptions, settingsGiven } from "./trainOptions.ts";
 
 /** A run that was begun. */
@@ -22,7 +22,7 @@ export async function readBegunRun(folder: RunFolder, given: GivenOptions): Prom
   for (const name of ["out", "overwrite"] as const) {
     if (given[name] !== undefined) throw new ArgumentError("train --resume", `--${name}`, "no other folder", "one");
   }
-  const { config: saved, ...facts } = await readRunStart(folder.path);
+  const { config: saved, ...facts } = await readBegun(folder.path);
   const layers = await settingsGiven(given, saved);
   const config = layers.reduce<TrainConfig>(resumedConfig, saved);
   const checkpoint = folder.file("checkpoint");

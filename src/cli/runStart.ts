@@ -1,19 +1,20 @@
 // What the folder of a run says of its beginning, and whether what is there now is still the same.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { type Facts, nullIfMissing, readRunStart } from "../report/runRecord.ts";
+import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
-import { resolveConfig, settingsOf } from "./configLayers.ts";
+import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
+import { CONFIG_KEYS } from "./configOptions.ts";
 import type { Materials } from "./experiment.ts";
-import { isObject } from "./kinds.ts";
 import { RUN_FILES } from "./runFiles.ts";
 
 /** What a run was begun with. */
 export interface BegunWith {
   readonly config: TrainConfig;
-  readonly network: Plain;
-  readonly data: Plain;
+  readonly network: Facts;
+  readonly data: Facts;
 }
 
 /** Facts of network and data that training depends on. */
@@ -22,12 +23,30 @@ const DATA_FACTS = ["train", "validation", "classes"] as const;
 
 /**
  * @param folder  of a run, finished or not
- * @throws {ArgumentError} the folder is that of no run
+ * @throws {ArgumentError} the folder is that of no run, or a setting is wrong
+ * @throws {FileFormatError} a damaged record, with the part
  */
-export async function readRunStart(folder: string): Promise<BegunWith> {
+export async function readBegun(folder: string): Promise<BegunWith> {
   const file = join(folder, RUN_FILES.config);
-  const { config, network, data } = await readRecord(file, folder);
-  return { config: resolveConfig([settingsOf(config, () => file)]), network, data };
+  const start = await nullIfMissing(readRunStart(file));
+  if (!start) throw new ArgumentError("run", "folder", "the folder of a run, with a config.json", folder);
+  const { version, config, network, data } = start;
+  // An earlier version had fewer settings; one of this version that lacks one would go on with another value.
+  const missing = version === VERSION ? CONFIG_KEYS.find((key) => !Object.hasOwn(config, key)) : undefined;
+  if (missing) throw new FileFormatError(file, `a setting at config.${missing}`, "nothing");
+  const settings = settingsOf(config, () => file);
+  return { config: resolved(file, settings), network, data };
+}
+
+/** What contradicts itself is told of the file. */
+function resolved(file: string, settings: Settings): TrainConfig {
+  try {
+    return resolveConfig([settings]);
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error;
+    const { argument, expected, got } = error.facts;
+    throw new ArgumentError(file, String(argument), String(expected), String(got));
+  }
 }
 
 /** Network and data of a run as its config.json records them. */
@@ -78,31 +97,4 @@ export function checkSameMaterials(where: string, { network, data }: BegunWith, 
   };
   for (const fact of NETWORK_FACTS) check(`network.${fact}`, network[fact], now.network[fact]);
   for (const fact of DATA_FACTS) check(`data.${fact}`, data[fact], now.data[fact]);
-}
-
-type Plain = Readonly<Record<string, unknown>>;
-
-async function readRecord(
-  file: string,
-  folder: string,
-): Promise<{ readonly config: Plain; readonly network: Plain; readonly data: Plain }> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch {
-    throw new ArgumentError("run", "folder", "the folder of a run, with a config.json", folder);
-  }
-  const record = parse(text);
-  if (isObject(record) && isObject(record.config) && isObject(record.network) && isObject(record.data)) {
-    return { config: record.config, network: record.network, data: record.data };
-  }
-  throw new FileFormatError(file, "the record of a run", "something else");
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -19,12 +19,12 @@ import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { warnUser } from "./console.ts";
+import { warnUser, writeJson, writeText } from "./console.ts";
 import { openDevice } from "./device.ts";
 import { createExperiment, experimentAt, loadMaterials, type Materials } from "./experiment.ts";
 import { neuronGroups } from "./report.ts";
 import { RUN_FILES } from "./runFiles.ts";
-import { readRunStart } from "./runStart.ts";
+import { readBegun } from "./runStart.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path, wholeNumber } from "./values.ts";
 
@@ -111,11 +111,9 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
   }
   const written = { out: given.out, plot: given.plot ?? null };
   const summary = { ...written, samples: batch, times: ts.length, neurons: neurons.length };
-  process.stdout.write(
-    given.json
-      ? `${JSON.stringify(summary)}\n`
-      : `${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}\n`,
-  );
+  if (given.json) writeJson(summary);
+  else
+    writeText(`${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}\n`);
 }
 
 /** The settings of a run or of a file, below those that are given as options. */
@@ -124,7 +122,7 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
     throw new ArgumentError("simulate", "--config", "either a run or settings of a fresh model", "both");
   }
   const options = settingsAmong(KEYS, given);
-  if (folder !== undefined) return resolveConfig([(await readRunStart(folder)).config, options]);
+  if (folder !== undefined) return resolveConfig([(await readBegun(folder)).config, options]);
   return resolveConfig([given.config === undefined ? {} : await readConfigFile(given.config), options]);
 }
 

@@ -36,9 +36,14 @@ export function tableauOf({ solver }: Pick<SolverConfig, "solver">): Tableau {
   return tableauByName(solver.replaceAll("-", ""));
 }
 
-function controllerOf({ solver, controller, dt, rtol, atol }: SolverConfig, tableau: Tableau): Controller {
-  const kind = controller ?? (dt === null ? "integral" : "fixed");
-  if (kind === "fixed") {
+/** Whether the size of steps is given, so that tolerances do nothing. */
+export function hasFixedSteps({ controller, dt }: Pick<SolverConfig, "controller" | "dt">): boolean {
+  return (controller ?? (dt === null ? "integral" : "fixed")) === "fixed";
+}
+
+function controllerOf(config: SolverConfig, tableau: Tableau): Controller {
+  const { solver, controller, dt, rtol, atol } = config;
+  if (hasFixedSteps(config)) {
     if (dt === null) throw new ArgumentError("train", "--dt", "a step size, for fixed steps", "none");
     return { type: "fixed" };
   }
@@ -47,7 +52,7 @@ function controllerOf({ solver, controller, dt, rtol, atol }: SolverConfig, tabl
     throw new ArgumentError("train", option, `fixed steps, as ${solver} has no error estimate`, got);
   }
   const adaptive = { ...ADAPTIVE, rtol, atol };
-  return kind === "pi" ? { type: "pid", ...adaptive, ...PI } : { type: "integral", ...adaptive };
+  return controller === "pi" ? { type: "pid", ...adaptive, ...PI } : { type: "integral", ...adaptive };
 }
 
 /** "heun, fixed steps of 0.5" */

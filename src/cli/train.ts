@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
@@ -31,6 +32,9 @@ export function register(program: Command): void {
       profile = false,
       resume,
     } = given;
+    if (overwrite && out === null && resume === undefined) {
+      throw new ArgumentError("train", "--overwrite", "--out with it, as a folder of its own is always new", "none");
+    }
     const presentation = { report, profile, json, quiet };
     process.exitCode =
       resume === undefined

@@ -3,7 +3,14 @@
 import { type Command, Option } from "commander";
 import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
-import { resolveConfig, type Settings, settingsOfAssignments } from "./configLayers.ts";
+import {
+  checkEffects,
+  checkEffectsOfFile,
+  layer,
+  resolveConfig,
+  type Settings,
+  settingsOfAssignments,
+} from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, GROUPS, type Key, optionName } from "./configOptions.ts";
 import { parserOf, path } from "./values.ts";
 
@@ -106,7 +113,10 @@ function addSources(command: Command): void {
  * @param lower  a layer below them, which parts of values are taken from
  * @throws {ArgumentError | FileFormatError} a file that cannot be read, unknown keys, wrong values
  */
-export async function settingsGiven(given: SettingOptions, lower: Settings = {}): Promise<readonly Settings[]> {
+export async function settingsGiven(
+  given: SettingOptions,
+  lower: Settings = {},
+): Promise<readonly [file: Settings, assigned: Settings, options: Settings]> {
   const file = given.config === undefined ? {} : await readConfigFile(given.config);
   const assigned = settingsOfAssignments(given.set ?? [], { ...lower, ...file });
   return [file, assigned, settingsAmong(CONFIG_KEYS, given)];
@@ -120,8 +130,12 @@ export function settingsAmong(keys: readonly Key[], given: Settings): Settings {
 /**
  * The configuration that the given options mean.
  *
- * @throws {ArgumentError | FileFormatError} wrong settings, or such that contradict each other
+ * @throws {ArgumentError | FileFormatError} wrong settings, such that contradict each other, or that do nothing
  */
 export async function configOf(given: SettingOptions): Promise<TrainConfig> {
-  return resolveConfig(await settingsGiven(given));
+  const [file, ...typed] = await settingsGiven(given);
+  const config = resolveConfig([file, ...typed]);
+  checkEffectsOfFile(given.config ?? "train", file, config.preset);
+  checkEffects("train", typed.reduce(layer, {}), [config]);
+  return config;
 }

@@ -1,12 +1,38 @@
-// YAML files, and JSON, which is YAML too: plain data, and the line that each key of it is on.
+// YAML files, and JSON, which is YAML too: plain data, and the line that each key of it is on. What a file can stand for is bounded
+// before anything is made of it: how long it is, how deep it nests, what its aliases come to.
 
-import { isMap, LineCounter, type Node, parseDocument } from "yaml";
+import {
+  type Alias,
+  CST,
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isPair,
+  isScalar,
+  LineCounter,
+  type Node,
+  Parser,
+  parseDocument,
+} from "yaml";
 import { FileFormatError } from "../core/errors.ts";
-import { readBytes } from "../io/files.ts";
+import { quoteText, quoteValue } from "../core/text.ts";
+import { readTextFile } from "../io/textFile.ts";
 import { isObject } from "./kinds.ts";
 
 /** The key that editors find the schema by. */
 export const SCHEMA_KEY = "$schema";
+
+/** Lists and maps within each other. */
+const MOST_LEVELS = 50;
+/** Keys of one map. */
+const MOST_KEYS = 1000;
+const MOST_ALIASES = 1000;
+/** Values that a file may stand for, those counted each time that an alias repeats them. */
+const MOST_VALUES = 200_000;
+
+/** What YAML has no place for (YAML 1.2.2, §5.1), among which are NUL and ESC. */
+const UNPRINTABLE = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 export interface YamlFile {
   readonly file: string;
@@ -16,23 +42,25 @@ export interface YamlFile {
   where(path: readonly string[]): string;
 }
 
+/** The error about what is at an offset of a file. */
+type Fail = (offset: number, expected: string, got: string) => FileFormatError;
+
 /**
  * Reads a file of keys with values.
  *
  * @param kind  what the file should be, for error messages
- * @throws {FileFormatError} missing, or neither YAML nor JSON
+ * @throws {FileFormatError} missing, longer than 1 MiB, not UTF-8, neither YAML nor JSON, more than a few lists in each other, tags,
+ *   keys twice, aliases that are unknown, circular or stand for too much; with the line
  */
 export async function readYaml(file: string, kind: string): Promise<YamlFile> {
   const lines = new LineCounter();
-  const text = new TextDecoder().decode(await readBytes(file, kind));
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const [error] = document.errors;
-  if (error) {
-    const { line } = lines.linePos(error.pos[0]);
-    throw new FileFormatError(`${file}:${line}`, "YAML or JSON", error.message.replaceAll("\n", " "));
-  }
-  const content: unknown = document.toJS() ?? {};
-  if (!isObject(content)) throw new FileFormatError(file, "keys with values", "something else");
+  const fail: Fail = (offset, expected, got) =>
+    new FileFormatError(`${file}:${lines.linePos(offset).line}`, expected, got);
+  const text = await readTextFile(file, kind);
+  const document = parsed(text, lines, fail);
+  checkNodes(document, fail);
+  const content: unknown = document.contents === null ? {} : document.toJS({ maxAliasCount: -1 });
+  if (!isObject(content)) throw new FileFormatError(file, "keys with values", quoteValue(content));
   const { [SCHEMA_KEY]: _, ...data } = content;
   const where = (path: readonly string[]): string => {
     if (path.length === 0) return file;
@@ -42,4 +70,91 @@ export async function readYaml(file: string, kind: string): Promise<YamlFile> {
     return offset === undefined ? where(path.slice(0, -1)) : `${file}:${lines.linePos(offset).line}`;
   };
   return { file, data, where };
+}
+
+function parsed(text: string, lines: LineCounter, fail: Fail): Document {
+  for (const token of new Parser(lines.addNewLine).parse(text)) checkTokens(token, fail);
+  const control = UNPRINTABLE.exec(text);
+  if (control) throw fail(control.index, "printable text", quoteText(control[0]));
+  // The lines are known already.
+  const document = parseDocument(text, { prettyErrors: false });
+  // An unknown tag is a warning only, and its value another than the file says.
+  const [error] = [...document.errors, ...document.warnings];
+  if (error) throw fail(error.pos[0], "YAML or JSON", error.message);
+  return document;
+}
+
+/** The parser keeps a stack of its own; all that follows recurses, or compares every key of a map with every other. */
+function checkTokens(top: CST.Token, fail: Fail): void {
+  let aliases = 0;
+  const rest: [token: CST.Token, level: number][] = [[top, 0]];
+  for (let next = rest.pop(); next; next = rest.pop()) {
+    const [token, level] = next;
+    if (token.type === "document") {
+      if (token.value) rest.push([token.value, level]);
+    } else if (token.type === "alias") {
+      aliases++;
+      if (aliases > MOST_ALIASES) throw fail(token.offset, `at most ${MOST_ALIASES} aliases`, "more");
+    } else if (CST.isCollection(token)) {
+      if (level >= MOST_LEVELS) {
+        throw fail(token.offset, `at most ${MOST_LEVELS} lists and maps within each other`, "more");
+      }
+      if (isMapToken(token) && token.items.length > MOST_KEYS) {
+        throw fail(token.offset, `at most ${MOST_KEYS} keys`, `${token.items.length}`);
+      }
+      for (const { key, value } of token.items) {
+        if (key) rest.push([key, level + 1]);
+        if (value) rest.push([value, level + 1]);
+      }
+    }
+  }
+}
+
+function isMapToken(token: CST.Token): boolean {
+  return token.type === "block-map" || (token.type === "flow-collection" && token.start.type === "flow-map-start");
+}
+
+/** How many values a node stands for, and how deep they are within each other. */
+interface Extent {
+  readonly values: number;
+  readonly levels: number;
+}
+
+/** Every alias must repeat something that ends before it; in all, the file must stand for no more than it could say. */
+function checkNodes(document: Document, fail: Fail): void {
+  const anchors = new Map<string, Node>();
+  const extents = new Map<Node, Extent>();
+  const offsetOf = (node: Node): number => node.range?.[0] ?? 0;
+
+  const aliased = (alias: Alias): Extent => {
+    const target = anchors.get(alias.source);
+    if (!target) throw fail(offsetOf(alias), "an alias of an anchor before it", quoteText(`*${alias.source}`));
+    const extent = extents.get(target);
+    if (!extent) throw fail(offsetOf(alias), "an alias of what ends before it", quoteText(`*${alias.source}`));
+    return extent;
+  };
+  const extentOf = (node: Node): Extent => {
+    if (isAlias(node)) return aliased(node);
+    if (node.anchor) anchors.set(node.anchor, node);
+    const parts = isCollection(node) ? node.items.flatMap(partsOf).map(extentOf) : [];
+    const extent = {
+      values: parts.reduce((sum, part) => sum + part.values, 1),
+      levels: parts.reduce((most, part) => Math.max(most, part.levels + 1), 0),
+    };
+    if (extent.values > MOST_VALUES) throw fail(offsetOf(node), `at most ${MOST_VALUES} values`, `${extent.values}`);
+    if (extent.levels > MOST_LEVELS) {
+      throw fail(offsetOf(node), `at most ${MOST_LEVELS} lists and maps within each other`, `${extent.levels}`);
+    }
+    extents.set(node, extent);
+    return extent;
+  };
+  const partsOf = (item: unknown): Node[] => {
+    if (!isPair(item)) return [item as Node];
+    const { key, value } = item as { key: Node; value: Node | null };
+    if (!isScalar(key) || typeof key.value !== "string") {
+      throw fail(offsetOf(key), "keys that are text", quoteText(String(key)));
+    }
+    return [key, ...(value ? [value] : [])];
+  };
+  if (document.contents) extentOf(document.contents);
 }

@@ -52,7 +52,7 @@ export function indexArray(extent: number, length: number): IndexArray {
  * in the order given, and counted in `duplicatesSummed`.
  *
  * @param values f32 input stays f32 (summed in double precision), anything else becomes f64
- * @throws {SparseFormatError} an index out of range or not whole, a value that is not finite
+ * @throws {SparseFormatError} an index out of range or not whole, a value or a sum that is not finite
  * @throws {ShapeError} arrays of different length
  */
 export function csrFromCoo(coo: Coo, where = "csrFromCoo"): Csr {
@@ -83,7 +83,6 @@ export function csrFromCoo(coo: Coo, where = "csrFromCoo"): Csr {
     const c = cols[e]!;
     if (r === lastRow && c === lastCol) {
       summed[nnz - 1]! += values[e]!;
-      checkFinite(where, summed[nnz - 1]!, e);
       continue;
     }
     colIdx[nnz] = c;
@@ -94,16 +93,34 @@ export function csrFromCoo(coo: Coo, where = "csrFromCoo"): Csr {
     lastCol = c;
   }
   for (let i = 0; i < nRows; i++) rowPtr[i + 1]! += rowPtr[i]!;
-  const single = values instanceof Float32Array;
-  return {
+  const sums = nnz === n ? summed : summed.slice(0, nnz);
+  const csr = {
     nRows,
     nCols,
     nnz,
     rowPtr,
     colIdx: nnz === n ? colIdx : colIdx.slice(0, nnz),
-    values: single ? Float32Array.from(summed.subarray(0, nnz)) : nnz === n ? summed : summed.slice(0, nnz),
+    values: values instanceof Float32Array ? Float32Array.from(sums) : sums,
     duplicatesSummed: n - nnz,
   };
+  // Only a sum can be anything but finite by now.
+  if (nnz < n) checkSums(csr, sums, where);
+  return csr;
+}
+
+/** Refuses sums of entries that are too large for the type of the values, naming row and column. */
+function checkSums(csr: Csr, sums: Float64Array, where: string): void {
+  const at = csr.values.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return;
+  const [type, largest] = csr.values instanceof Float32Array ? ["f32", "3.4e38"] : ["f64", "1.8e308"];
+  const row = csr.rowPtr.findIndex((end) => end > at) - 1;
+  const expected = `sums of entries at the same place that ${type} has, up to ${largest}`;
+  throw new SparseFormatError(where, "values", expected, `${sums[at]} in row ${row}, column ${csr.colIdx[at]}`);
+}
+
+/** The matrix of true and false: entries that were true more than once, and so summed to a count, are 1. */
+export function truthOf(csr: Csr): Csr {
+  return { ...csr, values: csr.values.map((value) => Math.min(value, 1)) };
 }
 
 /**

@@ -1,38 +1,64 @@
 // Typed errors. Every message reads `where: expected …, got … (argument)`; `code` is stable for programs.
+// What a message quotes may come from any file: characters that a terminal acts on become visible, and its length is bounded.
+
+import { printable, shortened } from "./text.ts";
+
+/** Longest part of a message, and longest message. */
+const PART_LENGTH = 1000;
+const MESSAGE_LENGTH = 4000;
+/** Longest text among the facts: a path fits. */
+const FACT_LENGTH = 4096;
 
 /** Base of all errors that axograd throws on purpose. */
 export class EngineError extends Error {
   /** Stable machine-readable code, e.g. `"shape"`, `"file-truncated"`. */
   readonly code: string;
-  /** Facts about the failure (sample, time, file, argument …), for programs and `--json`. Not `details`: uvu takes that name for its own. */
+  /**
+   * Facts about the failure (sample, time, file, argument …), for programs and `--json`: as they came, but for texts beyond 4,096
+   * characters, whose middle is left out. Not `details`: uvu takes that name for its own.
+   */
   readonly facts: Readonly<Record<string, unknown>>;
 
   constructor(code: string, message: string, facts: Record<string, unknown> = {}, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+    const shown = shortened(printable(message, { lines: true }), MESSAGE_LENGTH);
+    super(shown, cause === undefined ? undefined : { cause });
     this.name = new.target.name;
     this.code = code;
-    this.facts = facts;
+    this.facts = Object.fromEntries(Object.entries(facts).map(([name, fact]) => [name, boundedFact(fact)]));
   }
+}
+
+function boundedFact(fact: unknown): unknown {
+  return typeof fact === "string" ? shortened(fact, FACT_LENGTH) : fact;
+}
+
+/** A part of a message, on one line. */
+function part(text: string): string {
+  return printable(shortened(text, PART_LENGTH));
+}
+
+function argumentMessage(where: string, argument: string, expected: string, got: string): string {
+  return `${part(where)}: expected ${part(expected)}, got ${part(got)} (${part(argument)})`;
 }
 
 /** An argument has the wrong value, type or range. The command line exits with 2 on these. */
 export class ArgumentError extends EngineError {
   constructor(where: string, argument: string, expected: string, got: string) {
-    super("argument", `${where}: expected ${expected}, got ${got} (${argument})`, { where, argument, expected, got });
+    super("argument", argumentMessage(where, argument, expected, got), { where, argument, expected, got });
   }
 }
 
 /** Two things that must agree in size do not. */
 export class ShapeError extends EngineError {
   constructor(where: string, argument: string, expected: string, got: string) {
-    super("shape", `${where}: expected ${expected}, got ${got} (${argument})`, { where, argument, expected, got });
+    super("shape", argumentMessage(where, argument, expected, got), { where, argument, expected, got });
   }
 }
 
 /** A sparse matrix breaks an invariant (sorted, in range, no duplicates, finite). */
 export class SparseFormatError extends EngineError {
   constructor(where: string, argument: string, expected: string, got: string) {
-    super("sparse-format", `${where}: expected ${expected}, got ${got} (${argument})`, {
+    super("sparse-format", argumentMessage(where, argument, expected, got), {
       where,
       argument,
       expected,
@@ -44,7 +70,7 @@ export class SparseFormatError extends EngineError {
 /** A file is missing, truncated, of the wrong kind, or holds something that is refused. */
 export class FileFormatError extends EngineError {
   constructor(file: string, expected: string, got: string, code = "file-format") {
-    super(code, `${file}: expected ${expected}, got ${got}`, { file, expected, got });
+    super(code, `${part(file)}: expected ${part(expected)}, got ${part(got)}`, { file, expected, got });
   }
 }
 
@@ -62,8 +88,12 @@ export class SolverError extends EngineError {
   }
 }
 
+/** Longer names are no slips of the keyboard. */
+const NAME_LENGTH = 100;
+
 /** The option or name nearest to `name` among `known` (Damerau-like edit distance), or null when none is near. */
 export function nearestName(name: string, known: Iterable<string>): string | null {
+  if (name.length > NAME_LENGTH) return null;
   let best: string | null = null;
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {

@@ -1,9 +1,11 @@
 // MNIST and data sets of its form (Fashion-MNIST, KMNIST) from their four IDX files.
 // Source: LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11), 2278–2324 (1998).
 
-import { access } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FileFormatError } from "../core/errors.ts";
+import { exists } from "../io/files.ts";
+import { listOf } from "../io/zip.ts";
 import { readIdx } from "./idx.ts";
 import type { ImageSet } from "./imageSet.ts";
 
@@ -17,13 +19,13 @@ export const MNIST_STD = 0.3081;
 
 /**
  * Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` from `dir`,
- * each plain or with `.gz`.
+ * each plain or with `.gz`; a dot may stand for the hyphen before `idx`. One file after the other, so that what one of them takes to
+ * unpack is taken once.
  *
- * @throws {FileFormatError} a file missing or damaged, images not 28 × 28, a label above 9, more labels than images or fewer
+ * @throws {FileFormatError} a file missing or damaged, images not 28 × 28, a label above 9, no images, more labels than images or fewer
  */
 export async function readMnist(dir: string): Promise<{ train: ImageSet; test: ImageSet }> {
-  const [train, test] = await bothInOrder([readPart(dir, "train"), readPart(dir, "t10k")]);
-  return { train, test };
+  return { train: await readPart(dir, "train"), test: await readPart(dir, "t10k") };
 }
 
 /**
@@ -37,8 +39,12 @@ export async function readImageSet(
   labelsFile: string,
   { classes = CLASSES }: { readonly classes?: number } = {},
 ): Promise<ImageSet> {
-  const [images, labels] = await bothInOrder([readIdx(imagesFile, 3), readIdx(labelsFile, 1)]);
+  const images = await readIdx(imagesFile, 3);
+  const labels = await readIdx(labelsFile, 1);
   const [count, height, width] = images.shape as [number, number, number];
+  if (images.data.length === 0) {
+    throw new FileFormatError(imagesFile, "images", `${count} of ${height} × ${width} pixels`);
+  }
   if (labels.data.length !== count) {
     throw new FileFormatError(labelsFile, `${count} labels, one per image`, `${labels.data.length}`);
   }
@@ -50,8 +56,8 @@ export async function readImageSet(
 }
 
 async function readPart(dir: string, part: "train" | "t10k"): Promise<ImageSet> {
-  const imagesFile = await existing(join(dir, `${part}-images-idx3-ubyte`));
-  const labelsFile = await existing(join(dir, `${part}-labels-idx1-ubyte`));
+  const imagesFile = await existing(dir, part, "images-idx3-ubyte");
+  const labelsFile = await existing(dir, part, "labels-idx1-ubyte");
   const set = await readImageSet(imagesFile, labelsFile);
   if (set.height !== SIDE || set.width !== SIDE) {
     throw new FileFormatError(imagesFile, `images of ${SIDE} × ${SIDE} pixels`, `${set.height} × ${set.width}`);
@@ -59,24 +65,31 @@ async function readPart(dir: string, part: "train" | "t10k"): Promise<ImageSet> 
   return set;
 }
 
-/**
- * Both values; where reads fail, the error of the first in the list. `Promise.all` throws the error of the first in time, so that the file
- * that a user is told of would change from run to run.
- */
-async function bothInOrder<A, B>(reads: readonly [Promise<A>, Promise<B>]): Promise<[A, B]> {
-  await Promise.allSettled(reads);
-  return [await reads[0], await reads[1]];
+/** The file among those of its names that there is. */
+async function existing(dir: string, part: string, kind: string): Promise<string> {
+  const name = `${part}-${kind}`;
+  for (const candidate of NAME_FORMS.map((form) => join(dir, form(name)))) {
+    // A file that is there but unreadable is reported when it is read.
+    if (await exists(candidate)) return candidate;
+  }
+  const [first] = NAME_FORMS;
+  const expected = "this file, the same with .gz, or with a dot before idx";
+  throw new FileFormatError(join(dir, first!(name)), expected, await othersIn(dir), "file-missing");
 }
 
-/** The file, or the same name with .gz. */
-async function existing(file: string): Promise<string> {
-  for (const candidate of [file, `${file}.gz`]) {
-    try {
-      await access(candidate);
-      return candidate;
-    } catch {
-      // Try the next name; a file that is there but unreadable is reported when it is read.
-    }
+/** The names under which the files are handed on, the original first. */
+const NAME_FORMS: readonly ((name: string) => string)[] = [
+  (name) => name,
+  (name) => `${name}.gz`,
+  (name) => name.replace("-idx", ".idx"),
+  (name) => `${name.replace("-idx", ".idx")}.gz`,
+];
+
+/** What there is instead of a file. */
+async function othersIn(dir: string): Promise<string> {
+  try {
+    return `a folder with ${listOf(await readdir(dir))}`;
+  } catch {
+    return "no such folder";
   }
-  throw new FileFormatError(file, "this file or the same with .gz", "neither", "file-missing");
 }

@@ -3,7 +3,7 @@
 import { type Csr, csrFromCoo } from "../core/csr.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { type Key, RandomStream } from "../core/random.ts";
-import type { NeuronTable } from "../io/neuronTable.ts";
+import type { NeuronRole, NeuronTable } from "../io/neuronTable.ts";
 
 /**
  * One weight per input or output channel, as torch-biopl's `create_sparse_projection` makes it: mode "ih" lets input j drive
@@ -42,14 +42,16 @@ export function randomIndices(size: number, numNeurons: number, key: Key): Uint3
   return Uint32Array.from({ length: size }, () => stream.below(numNeurons));
 }
 
-/** The indices of the neurons with a role, ascending. */
-export function neuronsOfRole(
-  table: Pick<NeuronTable, "count" | "role">,
-  role: NeuronTable["role"][number],
-): Uint32Array {
-  const indices: number[] = [];
-  for (let i = 0; i < table.count; i++) if (table.role[i] === role) indices.push(i);
-  return Uint32Array.from(indices);
+/**
+ * The indices of the neurons with a role, ascending.
+ *
+ * @throws {ArgumentError} a table without roles
+ */
+export function neuronsOfRole(table: Pick<NeuronTable, "count" | "role">, role: NeuronRole): Uint32Array {
+  const { role: roles } = table;
+  if (roles === null)
+    throw new ArgumentError("neuronsOfRole", "table.role", "a column role in the neuron table", "none");
+  return Uint32Array.from(roles.keys()).filter((i) => roles[i] === role);
 }
 
 /**
@@ -58,7 +60,7 @@ export function neuronsOfRole(
  *
  * @param neurons places x, y in [0, 1] and roles
  * @returns [count, height · width], f32
- * @throws {ArgumentError} a place outside [0, 1], an image without pixels
+ * @throws {ArgumentError} neurons without roles or places, a place outside [0, 1], an image without pixels
  */
 export function retinotopicProjection(
   neurons: Pick<NeuronTable, "count" | "role" | "x" | "y">,
@@ -73,12 +75,16 @@ export function retinotopicProjection(
       throw new ArgumentError(where, name, "a whole number ≥ 1", `${extent}`);
     }
   }
+  const { x, y } = neurons;
+  if (x === null || y === null) {
+    throw new ArgumentError(where, "neurons", "places of the neurons (columns u and v of the neuron table)", "none");
+  }
   const rows: number[] = [];
   const cols: number[] = [];
   const weights: number[] = [];
   for (const i of neuronsOfRole(neurons, "input")) {
-    const [left, right] = cell(neurons.x[i]!, width, `x of neuron ${i}`);
-    const [top, bottom] = cell(neurons.y[i]!, height, `y of neuron ${i}`);
+    const [left, right] = cell(x[i]!, width, `x of neuron ${i}`);
+    const [top, bottom] = cell(y[i]!, height, `y of neuron ${i}`);
     for (const [row, rowShare] of [top, bottom]) {
       for (const [col, colShare] of [left, right]) {
         if (rowShare * colShare === 0) continue;
@@ -99,7 +105,8 @@ type Share = readonly [pixel: number, share: number];
 /** The two pixels around a place on one axis, and how much each counts. */
 function cell(place: number, extent: number, name: string): readonly [Share, Share] {
   if (!(place >= 0 && place <= 1)) {
-    throw new ArgumentError("retinotopicProjection", name, "a place from 0 to 1", `${place}`);
+    const got = Number.isNaN(place) ? "none" : `${place}`;
+    throw new ArgumentError("retinotopicProjection", name, "a place from 0 to 1", got);
   }
   const at = place * (extent - 1);
   // The last pixel is the upper one of its cell, so that both lie in the image.

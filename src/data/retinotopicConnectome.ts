@@ -75,8 +75,11 @@ export interface RetinotopicOptions {
   readonly seed?: number;
 }
 
+/** A table that has everything. */
+export type PlacedNeurons = { readonly [K in keyof NeuronTable]: NonNullable<NeuronTable[K]> };
+
 /** A network with its neurons' types, roles, signs and places. */
-export interface RetinotopicConnectome extends NeuronTable {
+export interface RetinotopicConnectome extends PlacedNeurons {
   /** [count, count], row = post, column = pre; synapse counts (≥ 1), negative from inhibitory neurons; f32. */
   readonly csr: Csr;
 }
@@ -96,10 +99,10 @@ export function retinotopicConnectome({ columns = 17, seed = 1 }: RetinotopicOpt
   return { csr: wire(columns, new RandomStream(key)), ...neuronTable(columns) };
 }
 
-function neuronTable(columns: number): NeuronTable {
+function neuronTable(columns: number): PlacedNeurons {
   const perType = columns * columns;
   const count = CELL_TYPES.length * perType;
-  const typeIdx = new Uint8Array(count);
+  const typeIdx = new Uint32Array(count);
   const role: NeuronRole[] = [];
   const sign = new Int8Array(count);
   const x = new Float64Array(count);

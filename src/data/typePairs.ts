@@ -123,7 +123,7 @@ function checkNeurons(where: string, { nRows, nCols }: Csr, { types, typeIdx }: 
     throw new ShapeError(where, "neurons", `types of ${nRows} × ${nCols} neurons`, `${typeIdx.length}`);
   }
   for (let i = 0; i < nRows; i++) {
-    if (!(typeIdx[i]! < types.length))
+    if (!(Number.isInteger(typeIdx[i]) && typeIdx[i]! >= 0 && typeIdx[i]! < types.length))
       throw new ArgumentError(
         where,
         "neurons.typeIdx",

@@ -4,10 +4,14 @@ import { stat } from "node:fs/promises";
 import type { Csr } from "../core/csr.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
+import { quoteValue } from "../core/text.ts";
 import { type EdgeListOptions, readEdgeList, writeEdgeList } from "./edgeList.ts";
 import type { EdgeList } from "./edgeListBuilder.ts";
 import { fileError } from "./files.ts";
+import { readGraphml } from "./graphml.ts";
+import type { ExtentOptions } from "./limits.ts";
 import { readMatrixMarket, writeMatrixMarket } from "./matrixMarket.ts";
+import { readMatrixTable } from "./matrixTable.ts";
 import { readDenseNpy } from "./npy.ts";
 import { readSparseNpz, writeSparseNpz } from "./npz.ts";
 import { readParquetEdgeList } from "./parquet.ts";
@@ -15,23 +19,31 @@ import { readSparsePt } from "./pt.ts";
 import { readSparseSafetensors, writeSparseSafetensors } from "./sparseSafetensors.ts";
 
 /** Options that the kind of file does not take are refused; those of edge lists belong to .csv, .tsv and .parquet. */
-export interface ReadConnectomeOptions extends EdgeListOptions {
+export interface ReadConnectomeOptions extends EdgeListOptions, ExtentOptions {
   /** Demand as many rows as columns. Default true: a connectome maps neurons to the same neurons. */
   readonly square?: boolean;
-  /** Which tensor of a .pt file that holds a dictionary; prefix of the tensors of a .safetensors file. */
+  /**
+   * Which tensor of a .pt file that holds a dictionary; prefix of the tensors of a .safetensors file; which array of a .npz file;
+   * attribute of the nodes of a .graphml file that names the neurons (default: their ids).
+   */
   readonly key?: string;
+  /**
+   * A table (.csv, .tsv) is a matrix with the ids of the neurons in its first line and first column; its rows are the neurons that
+   * send ("pre") or that receive ("post"). Default: a table is an edge list.
+   */
+  readonly rows?: "pre" | "post";
 }
 
 type Option = keyof ReadConnectomeOptions;
 
 const OPTIONS: Readonly<Record<Option, true>> = {
   ...{ pre: true, post: true, weight: true, ids: true, order: true, labels: true, neurons: true },
-  ...{ delimiter: true, header: true, key: true, square: true },
+  ...{ delimiter: true, header: true, rows: true, key: true, square: true, maxNeurons: true },
 };
 
 interface Format {
   readonly extensions: readonly string[];
-  /** Options besides `square`. */
+  /** Options besides those that all kinds take. */
   readonly options: readonly Option[];
   read(file: string, options: ReadConnectomeOptions): Promise<Csr | EdgeList>;
   /** Absent where files of this kind are only read. */
@@ -39,30 +51,57 @@ interface Format {
 }
 
 const COLUMN_OPTIONS: readonly Option[] = ["pre", "post", "weight", "ids", "order", "labels", "neurons"];
-const TEXT_OPTIONS: readonly Option[] = [...COLUMN_OPTIONS, "delimiter", "header"];
+const TEXT_OPTIONS: readonly Option[] = [...COLUMN_OPTIONS, "delimiter", "header", "rows"];
 
-const keyOnly = ({ key }: ReadConnectomeOptions): { readonly key?: string } => (key === undefined ? {} : { key });
+/** Options that all kinds of files take. */
+const COMMON_OPTIONS: readonly Option[] = ["square", "maxNeurons"];
+
+const keyOf = ({ key, maxNeurons }: ReadConnectomeOptions): ExtentOptions & { readonly key?: string } => ({
+  ...(key !== undefined && { key }),
+  ...(maxNeurons !== undefined && { maxNeurons }),
+});
+
+function readMatrix(file: string, options: ReadConnectomeOptions): Promise<Csr> {
+  return readMatrixMarket(file, keyOf(options));
+}
 
 const FORMATS: readonly Format[] = [
   {
     extensions: [".pt", ".pth", ".pt.gz"],
     options: ["key"],
-    read: (file, options) => readSparsePt(file, keyOnly(options)),
+    read: (file, options) => readSparsePt(file, keyOf(options)),
   },
-  { extensions: [".npz"], options: [], read: readSparseNpz, write: writeSparseNpz },
-  { extensions: [".npy"], options: [], read: readDenseNpy },
+  {
+    extensions: [".npz"],
+    options: ["key"],
+    read: (file, options) => readSparseNpz(file, keyOf(options)),
+    write: writeSparseNpz,
+  },
+  { extensions: [".npy"], options: [], read: (file) => readDenseNpy(file) },
   {
     extensions: [".safetensors"],
     options: ["key"],
-    read: (file, options) => readSparseSafetensors(file, keyOnly(options)),
+    read: (file, options) => readSparseSafetensors(file, keyOf(options)),
     write: writeSparseSafetensors,
   },
-  { extensions: [".mtx"], options: [], read: readMatrixMarket, write: writeMatrixMarket },
-  { extensions: [".mtx.gz"], options: [], read: readMatrixMarket },
-  { extensions: [".csv", ".tsv"], options: TEXT_OPTIONS, read: readEdgeList, write: writeEdgeList },
-  { extensions: [".csv.gz", ".tsv.gz"], options: TEXT_OPTIONS, read: readEdgeList },
+  { extensions: [".mtx"], options: [], read: readMatrix, write: writeMatrixMarket },
+  { extensions: [".mtx.gz"], options: [], read: readMatrix },
+  { extensions: [".csv", ".tsv"], options: TEXT_OPTIONS, read: readTable, write: writeEdgeList },
+  { extensions: [".csv.gz", ".tsv.gz"], options: TEXT_OPTIONS, read: readTable },
   { extensions: [".parquet"], options: COLUMN_OPTIONS, read: readParquetEdgeList },
+  { extensions: [".graphml", ".graphml.gz"], options: ["weight", "key", "order"], read: readGraphml },
 ];
+
+/** A table is a matrix with names where its `rows` are given, else an edge list. */
+function readTable(file: string, options: ReadConnectomeOptions): Promise<EdgeList> {
+  const { rows, ...rest } = options;
+  if (rows === undefined) return readEdgeList(file, rest);
+  const stray = COLUMN_OPTIONS.find((name) => options[name] !== undefined);
+  if (stray !== undefined) {
+    throw new ArgumentError("readConnectome", stray, "no options of edge lists for a matrix with names (rows)", file);
+  }
+  return readMatrixTable(file, { ...rest, rows });
+}
 
 /** Extensions that `readConnectome` takes. */
 export const CONNECTOME_EXTENSIONS: readonly string[] = FORMATS.flatMap((format) => format.extensions);
@@ -73,11 +112,15 @@ export const WRITABLE_EXTENSIONS: readonly string[] = FORMATS.flatMap((format) =
 );
 
 /**
- * Reads a connectome by its extension: a PyTorch tensor (.pt, .pth, .pt.gz), a SciPy sparse matrix (.npz), a NumPy array (.npy),
- * a matrix in .safetensors, a Matrix Market file (.mtx), or an edge list (.csv, .tsv, .parquet); text also packed with gzip.
+ * Reads a connectome by its extension: a PyTorch tensor (.pt, .pth, .pt.gz), a SciPy sparse matrix or an archive of NumPy arrays
+ * (.npz), a NumPy array (.npy), a matrix in .safetensors, a Matrix Market file (.mtx), an edge list (.csv, .tsv, .parquet), a
+ * matrix with names (.csv, .tsv with `rows`), or a directed graph (.graphml); text also packed with gzip. Where a file has ids that
+ * are no positions, its neurons are numbered in their order; which they are, `readLabelledConnectome` says
+ * (docs/connectome-files.md).
  *
  * @returns weights [post, pre], f32 where the file has f32, else f64
- * @throws {FileFormatError} missing file, a directory, unknown extension, damaged or large dense content, not square
+ * @throws {FileFormatError} missing file, a directory, unknown extension, damaged or large dense content, not square, rows out of
+ *   proportion to what is stored ("file-limit", see `maxNeurons`)
  * @throws {SparseFormatError} an index out of range, a weight that is not finite
  * @throws {ArgumentError} an option that does not exist, or that the kind of file does not take
  */
@@ -85,7 +128,10 @@ export async function readConnectome(file: string, options: ReadConnectomeOption
   return (await readLabelledConnectome(file, options)).csr;
 }
 
-/** The same with the labels of the neurons, where the file has labels instead of indices; errors as `readConnectome`. */
+/**
+ * The same with the labels of the neurons, where the file has labels instead of positions, in the order of the rows. Join labels and
+ * neuron tables by them: `readLabels` and `readNeuronTable` with `ids`. Errors as `readConnectome`.
+ */
 export async function readLabelledConnectome(file: string, options: ReadConnectomeOptions = {}): Promise<EdgeList> {
   const { square = true } = options;
   const expected = "a connectome file";
@@ -120,8 +166,12 @@ export async function writeConnectome(file: string, csr: Csr): Promise<void> {
 
 function checkOptions(file: string, { options: taken }: Format, given: ReadConnectomeOptions): void {
   checkNames("readConnectome", given, OPTIONS);
+  const { maxNeurons = 1 } = given;
+  if (!(Number.isInteger(maxNeurons) && maxNeurons >= 1 && maxNeurons <= 2 ** 31)) {
+    throw new ArgumentError("readConnectome", "maxNeurons", "a whole number from 1 to 2^31", quoteValue(maxNeurons));
+  }
   for (const name of Object.keys(given) as Option[]) {
-    if (given[name] === undefined || name === "square" || taken.includes(name)) continue;
+    if (given[name] === undefined || COMMON_OPTIONS.includes(name) || taken.includes(name)) continue;
     const takers = FORMATS.filter(({ options }) => options.includes(name));
     const extensions = takers.flatMap((format) => format.extensions).join(", ");
     throw new ArgumentError("readConnectome", name, `a file that it applies to (${extensions})`, file);

@@ -1,8 +1,11 @@
-// Tables of text with a separator between cells (CSV, TSV), row by row as bytes. Cells may be quoted with " (a doubled one stands
-// for itself); a quoted cell must not contain a line end. Source: RFC 4180.
+// Tables of text with a separator between cells (CSV, TSV), row by row as bytes of UTF-8. Cells may be quoted with " (a doubled one
+// stands for itself) and then have separators and line ends in them. Source: RFC 4180.
 
-import { ArgumentError, FileFormatError, nearestName } from "../core/errors.ts";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { printable, quoteText, shortened } from "../core/text.ts";
 import { parseDecimal, parseWhole } from "./decimal.ts";
+import { nearHint } from "./joinIds.ts";
+import { checkIdText, idOfText, isMissing, type NeuronId } from "./neuronIds.ts";
 import { forEachLine } from "./textLines.ts";
 import { listOf } from "./zip.ts";
 
@@ -11,34 +14,53 @@ export type Column = string | number;
 
 /** How a table of text is laid out. */
 export interface TableFormat {
-  /** One character. Default: a tab for .tsv, else a comma. */
+  /** One character. Default: a tab for .tsv, else a comma; where the first line has none, the tab, comma or semicolon that it has. */
   readonly delimiter?: string;
-  /** Whether the first line holds names. Default: it does unless all its cells are numbers. */
+  /**
+   * Whether the first line holds names. Default: it does if a column is asked for by name, or if the first line has no number where
+   * the others need one; where nothing tells, it must be said.
+   */
   readonly header?: boolean;
 }
 
 const QUOTE = 34;
 const SPACE = 32;
+const LINE_FEED = 10;
+const DELIMITERS = [",", ";", "\t"] as const;
+/** A quoted cell that goes on for longer has lost its end. */
+const MAX_ROW_LINES = 1000;
+const MAX_ROW_BYTES = 1 << 20;
 
 /** One row of a table; valid until the next one is read. */
 export class Row {
-  /** Line of the file, from 1. */
+  /** Line of the file in which it begins, from 1. */
   line = 0;
   /** How many cells. */
   width = 0;
+  /** Names of the columns; null where the table has none, or while they are read. */
+  names: readonly string[] | null = null;
+  readonly #file: string;
   readonly #delimiter: number;
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   #bytes: Uint8Array = new Uint8Array(0);
+  #begin = 0;
   /** Where cell i begins and ends: entries 2i and 2i + 1. */
   readonly #bounds: number[] = [];
 
-  constructor(delimiter: number) {
+  constructor(file: string, delimiter: number) {
+    this.#file = file;
     this.#delimiter = delimiter;
   }
 
-  /** Splits bytes[begin … end). Returns false where a quote is not closed. */
+  /**
+   * Splits bytes[begin … end).
+   *
+   * @returns false where a quote is not closed
+   * @throws {FileFormatError} text between a closing quote and the next separator
+   */
   split(bytes: Uint8Array, begin: number, end: number, line: number): boolean {
     this.#bytes = bytes;
+    this.#begin = begin;
     this.line = line;
     this.width = 0;
     for (let at = begin; at <= end; at++) {
@@ -47,10 +69,13 @@ export class Row {
       let to: number;
       if (bytes[from] === QUOTE && from < end) {
         to = ++from;
-        while (to < end && (bytes[to] !== QUOTE || bytes[to + 1] === QUOTE)) to += bytes[to] === QUOTE ? 2 : 1;
+        while (to < end && (bytes[to] !== QUOTE || (to + 1 < end && bytes[to + 1] === QUOTE))) {
+          to += bytes[to] === QUOTE ? 2 : 1;
+        }
         if (to >= end) return false;
         at = to + 1;
-        while (at < end && bytes[at] !== this.#delimiter) at++;
+        while (at < end && bytes[at] === SPACE) at++;
+        if (at < end && bytes[at] !== this.#delimiter) throw this.#textAfterQuote(at, end);
       } else {
         at = from;
         while (at < end && bytes[at] !== this.#delimiter) at++;
@@ -64,11 +89,21 @@ export class Row {
     return true;
   }
 
-  /** The text of cell i, without the spaces and quotes around it. */
+  /**
+   * The text of cell i, without the spaces and quotes around it.
+   *
+   * @throws {FileFormatError} bytes that are no UTF-8
+   */
   text(i: number): string {
     const from = this.#bounds[2 * i]!;
-    const text = this.#decoder.decode(this.#bytes.subarray(from, this.#bounds[2 * i + 1]!));
-    return this.#bytes[from - 1] === QUOTE ? text.replaceAll('""', '"') : text;
+    const bytes = this.#bytes.subarray(from, this.#bounds[2 * i + 1]!);
+    let text: string;
+    try {
+      text = this.#decoder.decode(bytes);
+    } catch {
+      throw this.#notUtf8(i, bytes, from);
+    }
+    return this.#bytes[from - 1] === QUOTE && from > this.#begin ? text.replaceAll('""', '"') : text;
   }
 
   /** The number in cell i, or NaN. */
@@ -80,10 +115,67 @@ export class Row {
   whole(i: number): number {
     return parseWhole(this.#bytes, this.#bounds[2 * i]!, this.#bounds[2 * i + 1]!);
   }
+
+  /** The id of a neuron in cell i, not checked (`checkIdText`). */
+  id(i: number): NeuronId {
+    const whole = this.whole(i);
+    return whole >= 0 ? whole : idOfText(this.text(i));
+  }
+
+  /**
+   * The id in cell i.
+   *
+   * @throws {FileFormatError} as `checkIdText`
+   */
+  checkedId(i: number): NeuronId {
+    const id = this.id(i);
+    if (typeof id === "string") checkIdText(id, () => this.place(i));
+    return id;
+  }
+
+  /** Where cell i stands, for messages. */
+  place(i: number): string {
+    return placeOf(this.#file, this.line, this.names?.[i] ?? i);
+  }
+
+  /** The error for cell i: what was expected there. */
+  error(i: number, expected: string, got: string = quoteText(this.text(i))): FileFormatError {
+    return new FileFormatError(this.place(i), expected, got);
+  }
+
+  /** The finite number in cell i. */
+  finite(i: number, expected: string): number {
+    const value = this.number(i);
+    if (!Number.isNaN(value)) return value;
+    const text = this.text(i);
+    const hint = /^[+-]?\d+(,\d+)+$/.test(text) ? " (numbers have a decimal point, and no comma)" : "";
+    throw this.error(i, expected, `${quoteText(text)}${hint}`);
+  }
+
+  #textAfterQuote(at: number, end: number): FileFormatError {
+    const rest = new TextDecoder().decode(this.#bytes.subarray(at, end));
+    const expected = `a separator after the closing quote of cell ${this.width + 1} (a quote within is doubled)`;
+    return new FileFormatError(`${this.#file}:${this.line}`, expected, quoteText(rest));
+  }
+
+  #notUtf8(i: number, bytes: Uint8Array, from: number): FileFormatError {
+    const valid = validUtf8(bytes);
+    const byte = bytes[valid]!.toString(16).padStart(2, "0");
+    const got = `the byte 0x${byte} at position ${from + valid - this.#begin + 1} of the line, as Latin-1 has it (to convert: iconv -f latin1 -t utf-8)`;
+    return this.error(i, "text in UTF-8", got);
+  }
+}
+
+/** Where a cell stands, for messages; `column` is a name or a position. */
+export function placeOf(file: string, line: number, column: Column): string {
+  const name = typeof column === "number" ? `${column}` : nameText(column);
+  return `${file}:${line}, column ${name}`;
 }
 
 /** What receives the rows of a table. */
 export interface RowVisitor {
+  /** Whether the first line holds names, where the format does not say it. Default: it does. */
+  isHeader?(first: Row): boolean;
   /** Called once, before any row; `names` is null where the table has no header. */
   start(names: readonly string[] | null, width: number): void;
   /** Throw to stop reading. */
@@ -102,46 +194,178 @@ export async function forEachRow(
   format: TableFormat,
   visitor: RowVisitor,
 ): Promise<void> {
-  const row = new Row(delimiterOf(file, format));
-  let width = -1;
-  await forEachLine(file, expected, (bytes, begin, end, line) => {
-    if (begin === end) return;
-    const bad = (what: string, got: string): FileFormatError => new FileFormatError(`${file}:${line}`, what, got);
-    if (!row.split(bytes, begin, end, line)) throw bad("a closing quote", "the end of the line");
-    if (width < 0) {
-      width = row.width;
-      const cells = Array.from({ length: width }, (_, i) => i);
-      const header = format.header ?? cells.some((i) => Number.isNaN(row.number(i)));
-      visitor.start(header ? cells.map((i) => row.text(i)) : null, width);
-      if (header) return;
+  let row: Row | null = null;
+  const visit = (bytes: Uint8Array, begin: number, end: number, line: number): boolean => {
+    const first = row === null;
+    row ??= new Row(file, delimiterOf(file, format, bytes.subarray(begin, end)));
+    const width = row.width;
+    if (!row.split(bytes, begin, end, line)) {
+      if (first) row = null;
+      else row.width = width;
+      return false;
     }
-    if (row.width !== width) throw bad(`${width} cells`, `${row.width}`);
+    if (first) {
+      checkFirstLine(file, bytes.subarray(begin, end));
+      const names = (format.header ?? visitor.isHeader?.(row) ?? true) ? textsOf(row) : null;
+      visitor.start(names, row.width);
+      row.names = names;
+      if (names !== null) return true;
+    } else if (row.width !== width) {
+      throw new FileFormatError(`${file}:${line}`, `${width} cells`, `${row.width}`);
+    }
     visitor.row(row);
+    return true;
+  };
+  // A row whose quoted cell goes on in the next line.
+  let open: OpenRow | null = null;
+  await forEachLine(file, expected, (bytes, begin, end, line) => {
+    if (open !== null) {
+      open.add(bytes.subarray(begin, end), line);
+      if (open.mayEnd && visit(open.bytes, 0, open.bytes.length, open.line)) open = null;
+    } else if (begin !== end && !visit(bytes, begin, end, line)) {
+      open = new OpenRow(file, bytes.slice(begin, end), line);
+    }
   });
-  if (width < 0) throw new FileFormatError(file, expected, "an empty file", "file-truncated");
+  if (open !== null) throw (open as OpenRow).unclosed("the end of the file");
+  if (row === null) throw new FileFormatError(file, expected, "an empty file", "file-truncated");
+}
+
+/** The beginning of a row that has a quoted cell over several lines. */
+class OpenRow {
+  bytes: Uint8Array;
+  /** Line in which it begins. */
+  readonly line: number;
+  /** Whether the line that came last has an odd number of quotes, without which an open one is not closed. */
+  mayEnd = false;
+  readonly #file: string;
+
+  constructor(file: string, bytes: Uint8Array, line: number) {
+    this.#file = file;
+    this.bytes = bytes;
+    this.line = line;
+  }
+
+  add(line: Uint8Array, number: number): void {
+    if (number - this.line > MAX_ROW_LINES || this.bytes.length + line.length > MAX_ROW_BYTES) {
+      throw this.unclosed(`none until line ${number}`);
+    }
+    const both = new Uint8Array(this.bytes.length + 1 + line.length);
+    both.set(this.bytes);
+    both[this.bytes.length] = LINE_FEED;
+    both.set(line, this.bytes.length + 1);
+    this.bytes = both;
+    this.mayEnd = line.reduce((odd, byte) => (byte === QUOTE ? !odd : odd), false);
+  }
+
+  unclosed(got: string): FileFormatError {
+    return new FileFormatError(`${this.#file}:${this.line}`, "a closing quote", got);
+  }
+}
+
+/**
+ * Whether the first line of a table holds names: not where all its cells are numbers; else where a column is asked for by its name,
+ * or where the cell that must be a number is text.
+ *
+ * @param columns those asked for; undefined: by its default name
+ * @param number position of a column of numbers; null: there is none
+ * @throws {FileFormatError} nothing tells
+ */
+export function firstLineIsHeader(
+  first: Row,
+  columns: readonly (Column | undefined)[],
+  number: number | null,
+): boolean {
+  const cells = Array.from({ length: first.width }, (_, i) => i);
+  if (cells.every((i) => !Number.isNaN(first.number(i)))) return false;
+  if (columns.every((column) => column === undefined) || columns.some((column) => isName(column))) return true;
+  if (number === null || number >= first.width) {
+    const got = `${listOf(textsOf(first).map((text) => quoteText(text)))} and columns by position`;
+    throw new FileFormatError(
+      first.place(0),
+      "to be told whether the first line holds names (header, --header, --no-header)",
+      got,
+    );
+  }
+  return Number.isNaN(first.number(number)) && !isMissing(first.text(number));
+}
+
+function isName(column: Column | undefined): boolean {
+  return typeof column === "string" && !/^\d+$/.test(column);
 }
 
 /**
  * The position of a column.
  *
- * @throws {FileFormatError} no such column; names those that there are
+ * @throws {FileFormatError} no such column, or a name that several have; names those that there are
  */
 export function columnIndex(column: Column, names: readonly string[] | null, width: number, file: string): number {
   const byName = typeof column === "string" && names ? names.indexOf(column) : -1;
-  if (byName >= 0) return byName;
+  if (byName >= 0) {
+    if (names!.lastIndexOf(column as string) === byName) return byName;
+    throw new FileFormatError(
+      file,
+      `one column ${nameText(String(column))} (or its position from 0)`,
+      "several of this name",
+    );
+  }
   if (/^\d+$/.test(String(column)) && Number(column) < width) return Number(column);
   if (names === null) {
     throw new FileFormatError(file, `column "${column}"`, `${width} columns without names (give positions from 0)`);
   }
-  const near = nearestName(String(column), names);
-  const hint = near === null ? "" : ` (did you mean "${near}"?)`;
-  throw new FileFormatError(file, `a column "${column}"`, `columns ${listOf(names)}${hint}`);
+  const hint = nearHint(String(column), names);
+  throw new FileFormatError(file, `a column ${nameText(String(column))}`, `columns ${namesText(names)}${hint}`);
 }
 
-function delimiterOf(file: string, { delimiter }: TableFormat): number {
-  const character = delimiter ?? (/\.tsv(\.gz)?$/i.test(file) ? "\t" : ",");
-  if (character.length !== 1 || character.charCodeAt(0) > 127 || /["\r\n]/.test(character)) {
-    throw new ArgumentError("readConnectome", "delimiter", "one ASCII character", JSON.stringify(delimiter));
+/** Names of columns for messages. */
+export function namesText(names: readonly string[]): string {
+  return listOf(names.map((name) => printable(shortened(name, 60))));
+}
+
+function nameText(name: string): string {
+  return quoteText(name, 60);
+}
+
+function textsOf(row: Row): string[] {
+  return Array.from({ length: row.width }, (_, i) => row.text(i));
+}
+
+/** @throws {FileFormatError} line ends of old systems */
+function checkFirstLine(file: string, line: Uint8Array): void {
+  if (line.includes(13)) throw new FileFormatError(`${file}:1`, "lines that end in LF or CR LF", "CR alone");
+}
+
+function delimiterOf(file: string, { delimiter }: TableFormat, first: Uint8Array): number {
+  if (delimiter !== undefined) {
+    if (delimiter.length === 1 && delimiter.charCodeAt(0) < 128 && !/["\r\n]/.test(delimiter)) {
+      return delimiter.charCodeAt(0);
+    }
+    throw new ArgumentError("readConnectome", "delimiter", "one ASCII character", quoteText(delimiter));
   }
-  return character.charCodeAt(0);
+  const usual = /\.tsv(\.gz)?$/i.test(file) ? "\t" : ",";
+  const splits = (character: string): boolean => {
+    const row = new Row(file, character.charCodeAt(0));
+    try {
+      return row.split(first, 0, first.length, 1) && row.width > 1;
+    } catch {
+      return false;
+    }
+  };
+  const others = splits(usual) ? [] : DELIMITERS.filter(splits);
+  return (others.length === 1 ? others[0]! : usual).charCodeAt(0);
+}
+
+/** How many bytes at the start are UTF-8. */
+function validUtf8(bytes: Uint8Array): number {
+  let [good, bad] = [0, bytes.length];
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    // A piece that ends within a character is valid so far.
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, middle), { stream: true });
+      good = middle;
+    } catch {
+      bad = middle;
+    }
+  }
+  return Math.min(good, bytes.length - 1);
 }

@@ -2,9 +2,17 @@
 
 import type { Csr } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
-import { type Column, columnIndex, forEachRow, type Row, type TableFormat } from "./delimited.ts";
+import {
+  type Column,
+  columnIndex,
+  firstLineIsHeader,
+  forEachRow,
+  namesText,
+  placeOf,
+  type TableFormat,
+} from "./delimited.ts";
 import { replaceFile } from "./durable.ts";
-import { type EdgeList, EdgeListBuilder, type NeuronId, type NeuronIdOptions } from "./edgeListBuilder.ts";
+import { type EdgeList, EdgeListBuilder, type NeuronIdOptions, type PlaceOf } from "./edgeListBuilder.ts";
 import { matrixLines } from "./matrixLines.ts";
 
 /** Which columns of a table make an edge list, by name or by position from 0. */
@@ -24,32 +32,41 @@ const EXPECTED = "an edge list (CSV)";
 
 /**
  * Reads an edge list, gzip or not, in one pass. Row of the matrix = postsynaptic neuron, column = presynaptic neuron; edges that
- * occur more than once are summed.
+ * occur more than once are summed. What ids are is decided in `neuronIds.ts`.
  *
  * @returns weights in f64
- * @throws {FileFormatError} missing or damaged file; a column that is not there; by file:line, a row of another width, an id or a
- *   weight that is none
+ * @throws {FileFormatError} missing or damaged file; a column that is not there, or twice; by file, line and column, a row of another
+ *   width, an id or a weight that is none
  * @throws {ArgumentError} options out of range
  */
 export async function readEdgeList(file: string, options: EdgeListOptions = {}): Promise<EdgeList> {
-  const builder = new EdgeListBuilder(file, (line) => `${file}:${line}`, options, "f64");
-  let pre = 0;
-  let post = 1;
+  let [pre, post] = [0, 1];
   let weight: number | null = 2;
+  let header: readonly string[] | null = null;
+  const placeOfEnd: PlaceOf = (line, end) => {
+    const column = end === "pre" ? pre : post;
+    return placeOf(file, line, header?.[column] ?? column);
+  };
+  const builder = new EdgeListBuilder(file, placeOfEnd, options, "f64");
   await forEachRow(file, EXPECTED, options, {
+    isHeader(first) {
+      const number = options.weight === null ? null : positionOf(options.weight, 2);
+      const asked = [options.pre, options.post, options.weight ?? undefined];
+      return firstLineIsHeader(first, asked, number);
+    },
     start(names, width) {
+      header = names;
+      if (names !== null) refuseMatrix(file, names, options);
       const named = names !== null;
-      pre = columnIndex(options.pre ?? (named ? "pre" : 0), names, width, file);
-      post = columnIndex(options.post ?? (named ? "post" : 1), names, width, file);
+      const indexOf = (column: Column): number => columnIndex(column, names, width, file);
+      pre = indexOf(options.pre ?? (named ? "pre" : 0));
+      post = indexOf(options.post ?? (named ? "post" : 1));
       const column = options.weight === undefined ? (named ? "weight" : 2) : options.weight;
-      weight = column === null ? null : columnIndex(column, names, width, file);
+      weight = column === null ? null : indexOf(column);
     },
     row(row) {
-      const value = weight === null ? 1 : row.number(weight);
-      if (Number.isNaN(value)) {
-        throw new FileFormatError(`${file}:${row.line}`, "a finite weight", JSON.stringify(row.text(weight!)));
-      }
-      builder.add(idAt(row, pre), idAt(row, post), value, row.line);
+      const value = weight === null ? 1 : row.finite(weight, "a finite weight");
+      builder.add(row.id(pre), row.id(post), value, row.line);
     },
   });
   return builder.build();
@@ -70,7 +87,16 @@ export async function writeEdgeList(file: string, csr: Csr): Promise<void> {
   await replaceFile(file, lines);
 }
 
-function idAt(row: Row, i: number): NeuronId {
-  const whole = row.whole(i);
-  return whole >= 0 ? whole : row.text(i);
+/** The position that a column has where the first line is no header. */
+function positionOf(column: Column | undefined, byDefault: number): number {
+  return column === undefined ? byDefault : Number(column);
+}
+
+/** @throws {FileFormatError} a table of neurons × neurons, of which nobody said what its rows are */
+function refuseMatrix(file: string, names: readonly string[], { pre, post }: EdgeListOptions): void {
+  const asked = [pre ?? "pre", post ?? "post"].map(String);
+  if (names.length < 4 || names[0] !== "" || asked.some((name) => names.includes(name) || /^\d+$/.test(name))) return;
+  const expected =
+    'columns pre and post; or, for a matrix with names, what its rows are (rows: "pre" or "post", --rows)';
+  throw new FileFormatError(file, expected, `columns ${namesText(names)}`);
 }

@@ -1,19 +1,21 @@
 // Files in, whole or in parts: file-system failures become typed errors, gzip is transparent. No formats here; what writes is in durable.ts.
 
-import { constants } from "node:buffer";
 import { access, open, readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
+import { constants, gunzip, gunzipSync } from "node:zlib";
 import { EngineError, FileFormatError } from "../core/errors.ts";
-
-/** Largest array a file may unpack to, in bytes; a file that claims more is damaged or made to exhaust the memory. */
-export const MAX_UNPACKED_BYTES: number = Math.min(2 ** 31, constants.MAX_LENGTH);
+import { unpackLimit } from "./limits.ts";
 
 /** Systems refuse to read 2 GiB in one call. */
 const MOST_AT_ONCE = 1 << 30;
 
 /** A multiple of every element size. */
 const PIECE_BYTES = 1 << 20;
+
+/** Packed bytes that hold the head of any format. */
+const GZIP_HEAD_BYTES = 1 << 12;
+/** Bytes that say which format it is. */
+const MAGIC_BYTES = 16;
 
 const gunzipAsync = promisify(gunzip);
 
@@ -140,15 +142,37 @@ export function isGzip(bytes: Uint8Array): boolean {
 /**
  * The bytes themselves, or what they unpack to when they are gzip.
  *
- * @throws {FileFormatError} truncated or damaged gzip, or more than `MAX_UNPACKED_BYTES`
+ * @param lengthOf how many bytes the content has by its head, `Infinity` where that does not say; throws where it is none of the kind
+ *   wanted, before the rest is unpacked
+ * @throws {FileFormatError} truncated or damaged gzip, more than the head says, or than `unpackLimit` grants ("file-limit"); what
+ *   `lengthOf` throws
  */
-export async function unpackGzip(bytes: Uint8Array, file: string): Promise<Uint8Array> {
-  if (!isGzip(bytes)) return bytes;
-  try {
-    return plain(await gunzipAsync(bytes, { maxOutputLength: MAX_UNPACKED_BYTES }));
-  } catch (cause) {
-    throw gzipError(file, cause);
+export async function unpackGzip(
+  bytes: Uint8Array,
+  file: string,
+  lengthOf: (head: Uint8Array) => number,
+): Promise<Uint8Array> {
+  if (!isGzip(bytes)) {
+    lengthOf(bytes);
+    return bytes;
   }
+  const most = unpackLimit(bytes.length);
+  let claimed = Number.POSITIVE_INFINITY;
+  try {
+    const head = headOfGzip(bytes);
+    // Of a file that was cut off the end is the better thing to say.
+    if (head.length >= MAGIC_BYTES) claimed = lengthOf(head);
+    if (claimed !== Number.POSITIVE_INFINITY && claimed > most) throw tooMuchGzip(file);
+    return plain(await gunzipAsync(bytes, { maxOutputLength: Math.min(most, claimed + 1) }));
+  } catch (cause) {
+    if (errnoOf(cause) !== "ERR_BUFFER_TOO_LARGE" || claimed >= most) throw gzipError(file, cause);
+    throw new FileFormatError(file, `${claimed} bytes when unpacked`, "more (bytes left over)");
+  }
+}
+
+/** What the first bytes of a gzip file unpack to. */
+function headOfGzip(bytes: Uint8Array): Uint8Array {
+  return gunzipSync(bytes.subarray(0, GZIP_HEAD_BYTES), { finishFlush: constants.Z_SYNC_FLUSH });
 }
 
 /** The typed error for a failed unpacking of gzip; one that is typed already stays as it is. */
@@ -159,11 +183,16 @@ export function gzipError(file: string, cause: unknown): EngineError {
     return new FileFormatError(file, "a whole gzip file", "one that ends early", "file-truncated");
   }
   if (errno in FS_ERRORS) return fileError(file, "a gzip file", cause);
-  const got =
-    errno === "ERR_BUFFER_TOO_LARGE"
-      ? `gzip of more than ${MAX_UNPACKED_BYTES} bytes`
-      : `damaged gzip (${cause instanceof Error ? cause.message : cause})`;
+  if (errno === "ERR_BUFFER_TOO_LARGE") return tooMuchGzip(file);
+  const got = `damaged gzip (${cause instanceof Error ? cause.message : cause})`;
   return new FileFormatError(file, "a gzip file", got);
+}
+
+/** The error for a gzip file that unpacks to more than `unpackLimit` grants. */
+export function tooMuchGzip(file: string): FileFormatError {
+  const expected =
+    "gzip that unpacks to no more than 64 times its size (what is right all the same: unpack it with gunzip)";
+  return new FileFormatError(file, expected, "more", "file-limit");
 }
 
 /** The same memory without Buffer's own `slice`, which would not copy. */

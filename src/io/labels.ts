@@ -1,10 +1,12 @@
 // Labels of neurons (cell types, classes, names, ids) beside a connectome, and the types that they make.
 
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
-import { compareText } from "../core/text.ts";
-import { type Column, columnIndex, forEachRow, type TableFormat } from "./delimited.ts";
+import { compareText, quoteText } from "../core/text.ts";
+import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row, type TableFormat } from "./delimited.ts";
 import { replaceFile } from "./durable.ts";
 import { readBytes } from "./files.ts";
+import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
+import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 import { decodeNpy, decodeNpyStrings, parseNpyHeader, shapeText } from "./npy.ts";
 import { readDensePt } from "./pt.ts";
 
@@ -18,7 +20,7 @@ export interface NeuronLabels {
   readonly types: readonly (string | number)[];
 }
 
-/** How labels are read. */
+/** What `readLabels` takes. */
 export interface ReadLabelsOptions extends TableFormat {
   /** Which column of a table; not needed where it has only one. */
   readonly column?: Column;
@@ -26,6 +28,15 @@ export interface ReadLabelsOptions extends TableFormat {
   readonly key?: string;
   /** Demand this many labels. */
   readonly neurons?: number;
+  /**
+   * Ids of the neurons in the order of the connectome, as `readLabelledConnectome` returns them: every neuron gets the label of the row
+   * with its id. Without them, or null, labels are in the order of the file, which must be that of the connectome.
+   */
+  readonly ids?: readonly (string | number)[] | null;
+  /** The column of the ids, for `ids`. Default "id". */
+  readonly idColumn?: Column;
+  /** Label of the neurons that have none (an empty cell, nan, NA, …). Default: they are an error. */
+  readonly missing?: string;
 }
 
 /** Extensions that `readLabels` takes. */
@@ -42,10 +53,12 @@ export const LABEL_EXTENSIONS: readonly string[] = [
 
 /**
  * One label per neuron: a vector of numbers or of fixed-width strings (.npy), a column of a table (.csv, .tsv; numbers if all its
- * cells are), a vector of whole numbers (.pt).
+ * cells are), a vector of whole numbers (.pt). A table is joined with the connectome by `ids`, other files have the order of its rows.
  *
- * @throws {FileFormatError} missing or damaged file, another extension, no such column, not one dimension, another number of labels
- * @throws {ArgumentError} a table with several columns and none chosen
+ * @throws {FileFormatError} missing or damaged file, another extension, no such column, not one dimension, another number of labels, a
+ *   label that is none, a neuron without a row or with two; without `ids`, a column `index`, or else of ids, that does not
+ *   count 0, 1, 2, …
+ * @throws {ArgumentError} a table with several columns and none chosen, `ids` for a file without ids
  */
 export async function readLabels(file: string, options: ReadLabelsOptions = {}): Promise<NeuronLabels> {
   const { neurons } = options;
@@ -58,7 +71,7 @@ export async function readLabels(file: string, options: ReadLabelsOptions = {}):
 
 /** Writes the labels of neurons as a table with the columns index and label, durably; `readLabels` reads it back as text. */
 export async function writeLabels(file: string, labels: readonly (string | number)[]): Promise<void> {
-  const quoted = (text: string): string => (/[",\t]|^ | $/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const quoted = (text: string): string => (/[",;\t\r\n]|^ | $/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const lines = labels.map((label, i) => `${i},${quoted(String(label))}\n`);
   await replaceFile(file, ["index,label\n", lines.join("")]);
 }
@@ -83,9 +96,16 @@ async function readAny(file: string, options: ReadLabelsOptions): Promise<(strin
   if (!LABEL_EXTENSIONS.some((extension) => name.endsWith(extension))) {
     throw new FileFormatError(file, `a file ending in ${LABEL_EXTENSIONS.join(", ")}`, "another extension");
   }
-  if (name.endsWith(".npy")) return readNpyLabels(file);
   if (/\.[ct]sv(\.gz)?$/.test(name)) return readColumn(file, options);
-  const { shape, data } = await readDensePt(file, options.key === undefined ? {} : { key: options.key });
+  if (options.ids) {
+    throw new ArgumentError("readLabels", "ids", "a table (.csv, .tsv), which has ids", file);
+  }
+  const labels = name.endsWith(".npy") ? await readNpyLabels(file) : await readPtLabels(file, options);
+  return labels.map((label, i) => checkedLabel(label, () => `${file}: label ${i}`, options));
+}
+
+async function readPtLabels(file: string, { key }: ReadLabelsOptions): Promise<(string | number)[]> {
+  const { shape, data } = await readDensePt(file, key === undefined ? {} : { key });
   return Array.from(oneDimension(data, shape, file));
 }
 
@@ -102,27 +122,108 @@ async function readNpyLabels(file: string): Promise<(string | number)[]> {
   );
 }
 
+/** A label, or what stands for a missing one. */
+function checkedLabel(label: string | number, place: () => string, { missing }: ReadLabelsOptions): string | number {
+  const isNone = typeof label === "number" ? !Number.isFinite(label) : isMissing(label);
+  if (isNone && missing !== undefined) return missing;
+  if (!isNone && !(typeof label === "string" && hasInvisible(label))) return label;
+  const expected = isNone
+    ? "a label for every neuron (the option `missing` gives one to those without)"
+    : "a label of visible characters";
+  throw new FileFormatError(place(), expected, typeof label === "number" ? `${label}` : quoteText(label));
+}
+
+/** What is read of a table of labels. */
+class LabelColumn {
+  /** Columns of the labels and of the ids. */
+  readonly place: number;
+  readonly #idPlace: number | null;
+  readonly #file: string;
+  readonly #texts: string[] = [];
+  /** NaN where a label is text, or a whole number that is not exact, so that two could become one. */
+  readonly #numbers: number[] = [];
+  readonly #ids: NeuronId[] = [];
+  readonly #lines: number[] = [];
+
+  constructor(file: string, place: number, idPlace: number | null) {
+    this.#file = file;
+    this.place = place;
+    this.#idPlace = idPlace;
+  }
+
+  get length(): number {
+    return this.#texts.length;
+  }
+
+  add(row: Row): void {
+    if (this.#idPlace !== null) this.#ids.push(row.checkedId(this.#idPlace));
+    this.#lines.push(row.line);
+    this.#texts.push(row.text(this.place));
+    const number = row.number(this.place);
+    this.#numbers.push(Number.isInteger(number) && !Number.isSafeInteger(number) ? Number.NaN : number);
+  }
+
+  /** Drops the first row where it must be the names of the columns, though nothing said so when it was read. */
+  dropHeader({ neurons }: ReadLabelsOptions): void {
+    const onlyNumbersFollow =
+      this.length > 1 && this.#numbers.every((number, row) => Number.isNaN(number) === (row === 0));
+    const isHeader = neurons === undefined ? onlyNumbersFollow : this.length === neurons + 1;
+    if (!isHeader && this.length !== neurons) {
+      const expected =
+        "to be told whether the first line holds names (header: true or false), or the name of the column";
+      throw new FileFormatError(this.#placeOf(0, this.place), expected, quoteText(this.#texts[0]!));
+    }
+    if (isHeader) for (const list of [this.#texts, this.#numbers, this.#ids, this.#lines]) list.shift();
+  }
+
+  /** One label per neuron. */
+  labels(options: ReadLabelsOptions): (string | number)[] {
+    const areNumbers = !this.#numbers.some(Number.isNaN);
+    const all: readonly (string | number)[] = areNumbers ? this.#numbers : this.#texts;
+    const labelOf = (row: number): string | number =>
+      checkedLabel(all[row]!, () => this.#placeOf(row, this.place), options);
+    const { ids } = options;
+    if (!ids) return all.map((_, row) => labelOf(row));
+    const placeOfId = (row: number): string => this.#placeOf(row, this.#idPlace!);
+    return Array.from(rowsOfIds({ file: this.#file, ids: this.#ids, placeOf: placeOfId }, ids), labelOf);
+  }
+
+  #placeOf(row: number, column: number): string {
+    return placeOf(this.#file, this.#lines[row]!, column);
+  }
+}
+
 async function readColumn(file: string, options: ReadLabelsOptions): Promise<(string | number)[]> {
-  const texts: string[] = [];
-  const numbers: number[] = [];
-  let at = 0;
+  const { column, ids, idColumn = "id" } = options;
+  let labels: LabelColumn | undefined;
+  let order: number | null = null;
+  let maybeHeader = false;
   await forEachRow(file, "a table of labels (CSV)", options, {
+    isHeader(first) {
+      const isName = (asked: Column | undefined): boolean => asked !== undefined && !/^\d+$/.test(String(asked));
+      if (isName(column) || (ids && isName(idColumn)) || (column === undefined && first.width > 1)) return true;
+      // Labels may be text: what follows must tell.
+      const at = column === undefined ? 0 : Number(column);
+      maybeHeader = at < first.width && Number.isNaN(first.number(at));
+      return false;
+    },
     start(names, width) {
-      if (options.column === undefined && width > 1) {
-        const got = names ? `columns ${names.join(", ")}` : `${width} columns`;
+      if (column === undefined && width > 1) {
+        const got = names ? `columns ${namesText(names)}` : `${width} columns`;
         throw new ArgumentError("readLabels", "column", "the column of the labels", `none for ${file} with ${got}`);
       }
-      at = options.column === undefined ? 0 : columnIndex(options.column, names, width, file);
+      const indexOf = (asked: Column): number => columnIndex(asked, names, width, file);
+      labels = new LabelColumn(file, column === undefined ? 0 : indexOf(column), ids ? indexOf(idColumn) : null);
+      const counter = ids || !names ? null : orderColumn(names, names[labels.place]);
+      order = counter === null ? null : indexOf(counter);
     },
     row(row) {
-      texts.push(row.text(at));
-      // As soon as one cell is text, all are.
-      if (numbers.length < texts.length - 1) return;
-      const number = row.number(at);
-      if (!Number.isNaN(number)) numbers.push(number);
+      if (order !== null && row.number(order) !== labels!.length) throw row.error(order, orderExpected(labels!.length));
+      labels!.add(row);
     },
   });
-  return numbers.length === texts.length ? numbers : texts;
+  if (maybeHeader) labels!.dropHeader(options);
+  return labels!.labels(options);
 }
 
 /** The elements themselves, once they are known to form a vector, or a matrix of one column. */

@@ -3,14 +3,31 @@
 
 import { type Csr, csrFromCoo } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
+import { quoteText, quoteValue } from "../core/text.ts";
 import { parseDecimal, parseWhole } from "./decimal.ts";
 import { replaceFile } from "./durable.ts";
+import { checkExtents, type ExtentOptions } from "./limits.ts";
 import { matrixLines } from "./matrixLines.ts";
 import { forEachLine } from "./textLines.ts";
 import { Triples } from "./triples.ts";
 
 type Field = "real" | "integer" | "pattern";
 type Symmetry = "general" | "symmetric" | "skew-symmetric";
+
+/** What the banner may call them. SciPy writes unsigned-integer; of real numbers, hermitian is symmetric. */
+const FIELDS: Readonly<Record<string, Field>> = {
+  real: "real",
+  double: "real",
+  integer: "integer",
+  "unsigned-integer": "integer",
+  pattern: "pattern",
+};
+const SYMMETRIES: Readonly<Record<string, Symmetry>> = {
+  general: "general",
+  symmetric: "symmetric",
+  hermitian: "symmetric",
+  "skew-symmetric": "skew-symmetric",
+};
 
 interface Banner {
   readonly field: Field;
@@ -27,17 +44,21 @@ const EXPECTED = "a Matrix Market file";
 const PERCENT = 37;
 const SPACE = 32;
 const TAB = 9;
+const UPPER_D = 68;
+const UPPER_E = 69;
+const LOWER_D = 100;
 const MAX_EXTENT = 2 ** 31;
 
 /**
- * Reads a coordinate matrix (real, integer or pattern; general, symmetric or skew-symmetric), gzip or not, in one pass. Entries
- * of a pattern are 1; the other half of a symmetric matrix is filled in; entries that occur twice are summed.
+ * Reads a coordinate matrix (real, integer, unsigned-integer or pattern; general, symmetric, hermitian or skew-symmetric), gzip or
+ * not, in one pass. Entries of a pattern are 1; the other half of a symmetric matrix is filled in; entries that occur twice are
+ * summed. Exponents may be FORTRAN's (1.0D+02).
  *
  * @returns values in f64
  * @throws {FileFormatError} not such a file (`code` "file-dense" for an array), more or fewer entries than announced
- *   ("file-truncated" for fewer), by file:line an entry that does not fit
+ *   ("file-truncated" for fewer), by file:line an entry that does not fit; extents out of proportion to the entries ("file-limit")
  */
-export async function readMatrixMarket(file: string): Promise<Csr> {
+export async function readMatrixMarket(file: string, options: ExtentOptions = {}): Promise<Csr> {
   let banner: Banner | null = null;
   let size: Size | null = null;
   let count = 0;
@@ -51,11 +72,11 @@ export async function readMatrixMarket(file: string): Promise<Csr> {
     const width = fields.split(bytes, begin, end);
     if (bytes[begin] === PERCENT || width === 0) return;
     const bad = (expected: string): FileFormatError =>
-      new FileFormatError(`${file}:${line}`, expected, JSON.stringify(text(bytes, begin, end)));
+      new FileFormatError(`${file}:${line}`, expected, quoteText(text(bytes, begin, end)));
     if (size === null) {
       size = parseSize(fields, width, banner, bad);
       // The announced number is not to be trusted with memory: what is wrong grows no further than the file.
-      triples = new Triples("f64", Math.min(size.entries, 1 << 20) + 1);
+      triples = new Triples("f64", Math.min(size.entries, 1 << 16) + 1);
       return;
     }
     if (++count > size.entries) throw bad(`${size.entries} entries, as the size line says`);
@@ -76,6 +97,7 @@ export async function readMatrixMarket(file: string): Promise<Csr> {
   // Assigned inside the visitor, which the compiler does not follow.
   const { nRows, nCols, entries } = (size as Size | null) ?? missingSize(file, banner !== null);
   if (count < entries) throw new FileFormatError(file, `${entries} entries`, `${count}`, "file-truncated");
+  checkExtents({ nRows, nCols }, triples.length, file, options);
   const { rows, cols, values } = triples;
   return csrFromCoo({ nRows, nCols, rows, cols, values }, file);
 }
@@ -92,19 +114,23 @@ export async function writeMatrixMarket(file: string, csr: Csr): Promise<void> {
 function parseBanner(line: string, file: string): Banner {
   const [magic, object, format, field, symmetry] = line.trim().toLowerCase().split(/\s+/);
   if (magic !== "%%matrixmarket") {
-    throw new FileFormatError(file, `${EXPECTED} (%%MatrixMarket …)`, JSON.stringify(line.slice(0, 40)));
+    throw new FileFormatError(file, `${EXPECTED} (%%MatrixMarket …)`, quoteText(line));
   }
   if (object !== "matrix" || format !== "coordinate") {
     const code = format === "array" ? "file-dense" : "file-format";
-    throw new FileFormatError(file, "a coordinate matrix", `"${object} ${format}"`, code);
+    throw new FileFormatError(file, "a coordinate matrix", quoteText(`${object} ${format}`), code);
   }
-  if (field !== "real" && field !== "integer" && field !== "pattern") {
-    throw new FileFormatError(file, "values real, integer or pattern", `"${field}"`);
+  const knownField = own(FIELDS, field);
+  if (!knownField) throw new FileFormatError(file, `values ${Object.keys(FIELDS).join(", ")}`, quoteValue(field));
+  const knownSymmetry = own(SYMMETRIES, symmetry);
+  if (!knownSymmetry) {
+    throw new FileFormatError(file, `symmetry ${Object.keys(SYMMETRIES).join(", ")}`, quoteValue(symmetry));
   }
-  if (symmetry !== "general" && symmetry !== "symmetric" && symmetry !== "skew-symmetric") {
-    throw new FileFormatError(file, "symmetry general, symmetric or skew-symmetric", `"${symmetry}"`);
-  }
-  return { field, symmetry };
+  return { field: knownField, symmetry: knownSymmetry };
+}
+
+function own<T>(table: Readonly<Record<string, T>>, name: string | undefined): T | undefined {
+  return name !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 function parseSize(fields: Fields, width: number, { symmetry }: Banner, bad: (expected: string) => Error): Size {
@@ -146,8 +172,18 @@ class Fields {
   }
 
   number(i: number): number {
-    return parseDecimal(this.#bytes, this.#bounds[2 * i]!, this.#bounds[2 * i + 1]!);
+    const [begin, end] = [this.#bounds[2 * i]!, this.#bounds[2 * i + 1]!];
+    const value = parseDecimal(this.#bytes, begin, end);
+    return Number.isNaN(value) ? parseFortran(this.#bytes.slice(begin, end)) : value;
   }
+}
+
+/** A number with the exponent letter of FORTRAN's double precision, D for E, or NaN. */
+function parseFortran(bytes: Uint8Array): number {
+  const at = bytes.findIndex((byte) => byte === UPPER_D || byte === LOWER_D);
+  if (at < 0) return Number.NaN;
+  bytes[at] = UPPER_E;
+  return parseDecimal(bytes, 0, bytes.length);
 }
 
 function text(bytes: Uint8Array, begin: number, end: number): string {

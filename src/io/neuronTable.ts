@@ -1,7 +1,10 @@
 // Tables of neurons beside a connectome: cell type, role, sign and place in the visual field, read from CSV.
 
 import { FileFormatError } from "../core/errors.ts";
-import { readBytes } from "./files.ts";
+import { compareText, quoteText } from "../core/text.ts";
+import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row } from "./delimited.ts";
+import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
+import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 
 /** Whether a neuron gets the input, is read out, or neither. */
 export type NeuronRole = "input" | "hidden" | "output";
@@ -13,89 +16,218 @@ export interface NeuronTable {
   /** Names of the cell types. */
   readonly types: readonly string[];
   /** [count], index into `types`. */
-  readonly typeIdx: Uint8Array;
-  /** [count] */
-  readonly role: readonly NeuronRole[];
-  /** [count], +1 excitatory, −1 inhibitory, 0 both or unknown. */
-  readonly sign: Int8Array;
-  /** [count], place in the visual field from 0 (left) to 1 (right). */
-  readonly x: Float64Array;
-  /** [count], from 0 (top) to 1 (bottom). */
-  readonly y: Float64Array;
+  readonly typeIdx: Uint32Array;
+  /** [count]; null: the table does not say it. */
+  readonly role: readonly NeuronRole[] | null;
+  /** [count], +1 excitatory, −1 inhibitory, 0 both or unknown; null: the table does not say it. */
+  readonly sign: Int8Array | null;
+  /** [count], place in the visual field from 0 (left) to 1 (right), NaN for neurons without one; null: the table has no places. */
+  readonly x: Float64Array | null;
+  /** [count], from 0 (top) to 1 (bottom), as `x`. */
+  readonly y: Float64Array | null;
 }
 
-const COLUMNS = ["index", "cell_type", "type_index", "u", "v", "role", "sign_class"] as const;
-const SIGNS: Readonly<Record<string, number>> = { exc: 1, inh: -1, mixed: 0, none: 0 };
-const MAX_TYPES = 256;
+/** What `readNeuronTable` takes. */
+export interface ReadNeuronTableOptions {
+  /**
+   * Ids of the neurons in the order of the connectome, as `readLabelledConnectome` returns them: every neuron gets the row with its
+   * id. Without them, or null, rows are in the order of the connectome.
+   */
+  readonly ids?: readonly (string | number)[] | null;
+  /** The column of the ids, for `ids`. Default "id". */
+  readonly idColumn?: Column;
+  /** Type of the neurons that have none (an empty cell, nan, NA, …). Default: they are an error. */
+  readonly missing?: string;
+  /** One character, see `TableFormat`. */
+  readonly delimiter?: string;
+}
+
+const DEFAULT_ID = "id";
+const OPTIONAL = ["type_index", "u", "v", "role", "sign_class"] as const;
+type Optional = (typeof OPTIONAL)[number];
+const ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
+const SIGNS: ReadonlyMap<string, number> = new Map([
+  ["exc", 1],
+  ["inh", -1],
+  ["mixed", 0],
+  ["none", 0],
+]);
+/** Numbers of types that no neuron has are allowed below this, so that parts of a network keep the numbers of the whole. */
+const MAX_UNUSED_TYPES = 2 ** 16;
+/** Columns of an eye are counted; larger numbers are no columns. */
+const MAX_COORDINATE = 2 ** 31;
+
+/** A line of the table; what it has no column for is null. */
+interface TableRow {
+  readonly line: number;
+  readonly type: string;
+  readonly typeIndex: number | null;
+  readonly role: NeuronRole | null;
+  readonly sign: number | null;
+  /** Hexagonal coordinates; NaN where the cells are empty. */
+  readonly u: number;
+  readonly v: number;
+}
 
 /**
- * Reads a table with the columns index, cell_type, type_index, u, v, role, sign_class (any order, others ignored), one line per
- * neuron, `index` counting from 0. The hexagonal column (u, v) lies at x = 1.5 v, y = −√3 (u + v/2); both axes are then scaled
- * to [0, 1].
+ * Reads a table with a column cell_type and, where they are there, type_index, u, v, role, sign_class (any order, others ignored),
+ * one line per neuron. The hexagonal column (u, v) lies at x = 1.5 v, y = −√3 (u + v/2); both axes are then scaled to [0, 1]. Types
+ * without type_index are numbered in the order of their names.
  *
- * @throws {FileFormatError} missing file or column, a line that does not fit (with its number)
+ * Lines have the order of the connectome (a column `index`, or else of ids, must count from 0), unless its neurons have ids: then
+ * they are joined by them, see `ids`. Lines about other neurons are then allowed.
+ *
+ * @throws {FileFormatError} missing file or column, a line that does not fit (with its number and column), a neuron without a line or
+ *   with two
  */
-export async function readNeuronTable(file: string): Promise<NeuronTable> {
-  const text = new TextDecoder().decode(await readBytes(file, "a table of neurons (CSV)"));
-  const [header = "", ...lines] = text.trimEnd().split(/\r?\n/);
-  const names = header.split(",");
-  const missing = COLUMNS.filter((column) => !names.includes(column));
-  if (missing.length > 0)
-    throw new FileFormatError(file, `columns ${COLUMNS.join(", ")}`, `no ${missing.join(", no ")}`);
-  const place = COLUMNS.map((column) => names.indexOf(column));
-
-  const count = lines.length;
-  const types: string[] = [];
-  const typeIdx = new Uint8Array(count);
-  const role: NeuronRole[] = [];
-  const sign = new Int8Array(count);
-  const x = new Float64Array(count);
-  const y = new Float64Array(count);
-  lines.forEach((line, i) => {
-    const cells = line.split(",");
-    const bad = (expected: string, got: string): FileFormatError =>
-      new FileFormatError(`${file}:${i + 2}`, expected, got);
-    if (cells.length !== names.length) throw bad(`${names.length} cells`, `${cells.length}`);
-    const [index, type, typeIndex, u, v, roleName, signName] = place.map((at) => cells[at]!) as [
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-    ];
-    if (Number(index) !== i) throw bad(`index ${i}`, index);
-    const t = Number(typeIndex);
-    if (!Number.isInteger(t) || t < 0 || t >= MAX_TYPES)
-      throw bad(`a type_index from 0 to ${MAX_TYPES - 1}`, typeIndex);
-    if (types[t] !== undefined && types[t] !== type) throw bad(`cell type ${types[t]} for type_index ${t}`, type);
-    types[t] = type;
-    typeIdx[i] = t;
-    if (!isRole(roleName)) throw bad("role input, hidden or output", JSON.stringify(roleName));
-    role.push(roleName);
-    const s = SIGNS[signName];
-    if (s === undefined) throw bad(`sign_class ${Object.keys(SIGNS).join(", ")}`, JSON.stringify(signName));
-    sign[i] = s;
-    if (u === "" || v === "" || !Number.isFinite(Number(u)) || !Number.isFinite(Number(v))) {
-      throw bad("numbers u and v", `${u}, ${v}`);
-    }
-    x[i] = 1.5 * Number(v);
-    y[i] = -Math.sqrt(3) * (Number(u) + Number(v) / 2);
+export async function readNeuronTable(file: string, options: ReadNeuronTableOptions = {}): Promise<NeuronTable> {
+  const { ids: wanted = null, idColumn = DEFAULT_ID, missing, delimiter } = options;
+  const rows: TableRow[] = [];
+  const ids: NeuronId[] = [];
+  let typePlace = 0;
+  let idPlace = 0;
+  let order: number | null = null;
+  let place: ReadonlyMap<Optional, number> = new Map();
+  const format = { header: true, ...(delimiter !== undefined && { delimiter }) };
+  await forEachRow(file, "a table of neurons (CSV)", format, {
+    start(names, width) {
+      const indexOf = (column: Column): number => columnIndex(column, names, width, file);
+      typePlace = indexOf("cell_type");
+      place = new Map(OPTIONAL.filter((name) => names!.includes(name)).map((name) => [name, indexOf(name)]));
+      if (place.has("u") !== place.has("v"))
+        throw new FileFormatError(file, "columns u and v, or neither", "one of them");
+      if (wanted !== null) idPlace = idIndex(file, idColumn, names!);
+      const counter = wanted === null ? orderColumn(names!) : null;
+      order = counter === null ? null : indexOf(counter);
+    },
+    row(row) {
+      if (wanted !== null) ids.push(row.checkedId(idPlace));
+      else if (order !== null && row.number(order) !== rows.length) {
+        throw row.error(order, orderExpected(rows.length));
+      }
+      rows.push(tableRow(row, typePlace, place, missing));
+    },
   });
+  if (rows.length === 0) throw new FileFormatError(file, "a line per neuron", "none");
+  if (wanted === null) return tableOf(file, rows, place);
+  const placeOfId = (row: number): string => placeOf(file, rows[row]!.line, idColumn);
+  const chosen = rowsOfIds({ file, ids, placeOf: placeOfId }, wanted);
+  return tableOf(
+    file,
+    Array.from(chosen, (row) => rows[row]!),
+    place,
+  );
+}
+
+function idIndex(file: string, column: Column, names: readonly string[]): number {
+  if (typeof column === "number" || names.includes(column)) return columnIndex(column, names, names.length, file);
+  const expected = `a column ${quoteText(column)} with the ids of the neurons, which the connectome's file has`;
+  throw new FileFormatError(file, expected, `columns ${namesText(names)}`);
+}
+
+function tableRow(row: Row, typePlace: number, place: ReadonlyMap<Optional, number>, missing?: string): TableRow {
+  const given = <T>(name: Optional, read: (at: number) => T): T | null => {
+    const at = place.get(name);
+    return at === undefined ? null : read(at);
+  };
+  const [u, v] = [given("u", (at) => coordinate(row, at)), given("v", (at) => coordinate(row, at))];
+  if (u !== null && Number.isNaN(u) !== Number.isNaN(v)) {
+    throw row.error(place.get(Number.isNaN(u) ? "u" : "v")!, "numbers u and v, or neither");
+  }
+  return {
+    line: row.line,
+    type: typeIn(row, typePlace, missing),
+    typeIndex: given("type_index", (at) => typeIndexIn(row, at)),
+    role: given("role", (at) => roleIn(row, at)),
+    sign: given("sign_class", (at) => signIn(row, at)),
+    u: u ?? Number.NaN,
+    v: v ?? Number.NaN,
+  };
+}
+
+function typeIn(row: Row, at: number, missing?: string): string {
+  const type = row.text(at);
+  if (isMissing(type)) {
+    if (missing !== undefined) return missing;
+    throw row.error(at, "a cell type for every neuron (the option `missing` gives one to those without)");
+  }
+  if (hasInvisible(type)) throw row.error(at, "a cell type of visible characters");
+  return type;
+}
+
+function typeIndexIn(row: Row, at: number): number {
+  const index = row.number(at);
+  if (!(Number.isInteger(index) && index >= 0)) throw row.error(at, "a whole number from 0");
+  return index;
+}
+
+function roleIn(row: Row, at: number): NeuronRole {
+  const role = ROLES.find((name) => name === row.text(at));
+  if (role === undefined) throw row.error(at, "role input, hidden or output");
+  return role;
+}
+
+function signIn(row: Row, at: number): number {
+  const sign = SIGNS.get(row.text(at));
+  if (sign === undefined) throw row.error(at, `sign_class ${[...SIGNS.keys()].join(", ")}`);
+  return sign;
+}
+
+/** A hexagonal coordinate; NaN where the cell is empty. */
+function coordinate(row: Row, at: number): number {
+  if (row.text(at) === "") return Number.NaN;
+  const value = row.number(at);
+  if (!(Math.abs(value) <= MAX_COORDINATE)) throw row.error(at, "numbers u and v within ±2^31");
+  return value;
+}
+
+function tableOf(file: string, rows: readonly TableRow[], place: ReadonlyMap<Optional, number>): NeuronTable {
+  const count = rows.length;
+  const column = <T>(name: Optional, make: () => T): T | null => (place.has(name) ? make() : null);
+  const x = column("u", () => toUnitInterval(Float64Array.from(rows, ({ v }) => 1.5 * v)));
+  const y = column("u", () => toUnitInterval(Float64Array.from(rows, ({ u, v }) => -Math.sqrt(3) * (u + v / 2))));
+  return {
+    count,
+    ...(place.has("type_index") ? numberedTypes(file, rows) : namedTypes(rows)),
+    role: column("role", () => rows.map(({ role }) => role!)),
+    sign: column("sign_class", () => Int8Array.from(rows, ({ sign }) => sign!)),
+    x,
+    y,
+  };
+}
+
+type Types = Pick<NeuronTable, "types" | "typeIdx">;
+
+/** Types with the numbers that the table gives them. */
+function numberedTypes(file: string, rows: readonly TableRow[]): Types {
+  const limit = Math.max(MAX_UNUSED_TYPES, rows.length);
+  const types: string[] = [];
+  const numbers = new Map<string, number>();
+  for (const { line, type, typeIndex } of rows) {
+    const t = typeIndex!;
+    const bad = (expected: string, got: string): FileFormatError =>
+      new FileFormatError(placeOf(file, line, "type_index"), expected, got);
+    if (t >= limit) throw bad(`a whole number from 0 to ${limit - 1}`, `${t}`);
+    if (types[t] !== undefined && types[t] !== type) {
+      throw bad(`cell type ${quoteText(types[t])} for type_index ${t}`, quoteText(type));
+    }
+    if ((numbers.get(type) ?? t) !== t) throw bad(`${numbers.get(type)}, the type_index of ${quoteText(type)}`, `${t}`);
+    types[t] = type;
+    numbers.set(type, t);
+  }
   for (let t = 0; t < types.length; t++) types[t] ??= "";
-  toUnitInterval(x);
-  toUnitInterval(y);
-  return { count, types, typeIdx, role, sign, x, y };
+  return { types, typeIdx: Uint32Array.from(rows, ({ typeIndex }) => typeIndex!) };
 }
 
-function isRole(name: string): name is NeuronRole {
-  return name === "input" || name === "hidden" || name === "output";
+function namedTypes(rows: readonly TableRow[]): Types {
+  const types = [...new Set(rows.map(({ type }) => type))].sort(compareText);
+  const numbers = new Map(types.map((type, t) => [type, t]));
+  return { types, typeIdx: Uint32Array.from(rows, ({ type }) => numbers.get(type)!) };
 }
 
-/** Maps the range of the values to [0, 1] in place; all equal ones to the middle. */
-function toUnitInterval(values: Float64Array): void {
-  const low = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
-  const high = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  for (let i = 0; i < values.length; i++) values[i] = high > low ? (values[i]! - low) / (high - low) : 0.5;
+/** Maps the range of the values to [0, 1] in place; all equal ones to the middle; NaN stays. */
+function toUnitInterval(values: Float64Array): Float64Array {
+  const low = values.reduce((a, b) => (b < a ? b : a), Number.POSITIVE_INFINITY);
+  const high = values.reduce((a, b) => (b > a ? b : a), Number.NEGATIVE_INFINITY);
+  return values.map((value) => (Number.isNaN(value) || high > low ? (value - low) / (high - low) : 0.5));
 }

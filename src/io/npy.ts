@@ -3,6 +3,7 @@
 
 import type { Csr } from "../core/csr.ts";
 import { FileFormatError, ShapeError } from "../core/errors.ts";
+import { quoteText } from "../core/text.ts";
 import { checkDense, csrFromDense } from "./dense.ts";
 import { replaceFile } from "./durable.ts";
 import { readBytes, readHead, readPieces, sizeOf } from "./files.ts";
@@ -11,6 +12,9 @@ import { decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
 const MAGIC = "\x93NUMPY";
 /** Headers are a hundred bytes or so; NumPy's own reader refuses more than 10,000. */
 const MAX_HEADER_BYTES = 65536;
+const MOST_ARGUMENTS = 4096;
+/** More are not listed in messages. */
+const MOST_DIMENSIONS = 8;
 
 const NUMBER_TYPES: readonly string[] = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"];
 
@@ -48,7 +52,7 @@ export function parseNpyHeader(bytes: Uint8Array, file: string): NpyHeader {
   const magic = latin1(bytes.subarray(0, MAGIC.length));
   if (bytes.length < 10 && MAGIC.startsWith(magic)) throw truncated(file, "the .npy header", bytes.length);
   if (magic !== MAGIC) {
-    throw new FileFormatError(file, "a .npy array (magic \\x93NUMPY)", `${JSON.stringify(magic)} at its start`);
+    throw new FileFormatError(file, "a .npy array (magic \\x93NUMPY)", `${quoteText(magic)} at its start`);
   }
   const version = bytes[6]!;
   if (version < 1 || version > 3) throw new FileFormatError(file, ".npy version 1, 2 or 3", `version ${version}`);
@@ -68,9 +72,10 @@ export function parseNpyHeader(bytes: Uint8Array, file: string): NpyHeader {
     );
   if (!fields) {
     if (/'descr': *\[/.test(text)) throw new FileFormatError(file, "an array of plain numbers", "a structured array");
-    throw new FileFormatError(file, "a .npy header with descr, fortran_order and shape", JSON.stringify(text.trim()));
+    throw new FileFormatError(file, "a .npy header with descr, fortran_order and shape", quoteText(text.trim()));
   }
   const shape = [...fields[3]!.matchAll(/\d+/g)].map(Number);
+  if (!shape.every(Number.isSafeInteger)) throw new FileFormatError(file, "extents up to 2^53", quoteText(fields[3]!));
   return { ...parseDescr(fields[1]!, file), fortranOrder: fields[2] === "True", shape, dataOffset };
 }
 
@@ -83,7 +88,7 @@ export function decodeNpy(bytes: Uint8Array, file: string): NpyArray {
   const header = parseNpyHeader(bytes, file);
   const { type, fortranOrder, shape, littleEndian } = header;
   if (type === "S" || type === "U") throw new FileFormatError(file, "an array of numbers", "an array of strings");
-  return { type, fortranOrder, shape, data: decodeNumbers(dataOf(bytes, header, file), type, littleEndian, file) };
+  return { type, fortranOrder, shape, data: decodeNumbers(npyData(bytes, header, file), type, littleEndian, file) };
 }
 
 /** A single string (NumPy type S or U, no dimensions), as SciPy stores the name of a sparse format. */
@@ -93,31 +98,44 @@ export function decodeNpyString(bytes: Uint8Array, file: string): string {
   if ((type !== "S" && type !== "U") || shape.length !== 0) {
     throw new FileFormatError(file, "a single string", `an array of type ${type}, shape ${shapeText(shape)}`);
   }
-  const data = dataOf(bytes, header, file);
-  if (type === "S") return latin1(data).replace(/\0+$/, "");
-  const codes = decodeNumbers(data, "u4", littleEndian, file);
-  return String.fromCodePoint(...Array.from(codes).filter((code) => code > 0 && code < 0x110000));
+  const data = npyData(bytes, header, file);
+  return textOf(type === "S" ? data : decodeNumbers(data, "u4", littleEndian, file), file);
 }
 
 /**
  * An array of fixed-width strings (NumPy types S and U), in the order of the file; the zeros that fill them up are dropped.
  *
- * @throws {FileFormatError} as `parseNpyHeader`; also numbers, data of the wrong length
+ * @throws {FileFormatError} as `parseNpyHeader`; also numbers, data of the wrong length, strings of no width, codes that are no
+ *   characters (halves of surrogate pairs are none)
  */
 export function decodeNpyStrings(bytes: Uint8Array, file: string): string[] {
   const header = parseNpyHeader(bytes, file);
   const { type, shape, itemBytes, littleEndian } = header;
   if (type !== "S" && type !== "U") throw new FileFormatError(file, "an array of strings", `an array of type ${type}`);
-  const data = dataOf(bytes, header, file);
+  const data = npyData(bytes, header, file);
   const codes = type === "S" ? data : decodeNumbers(data, "u4", littleEndian, file);
   const width = type === "S" ? itemBytes : itemBytes / 4;
-  return Array.from({ length: countOf(shape) }, (_, i) => {
-    const characters = Array.from(codes.subarray(i * width, (i + 1) * width));
-    while (characters.at(-1) === 0) characters.pop();
-    if (characters.some((code) => code > 0x10ffff))
-      throw new FileFormatError(file, "Unicode characters", "other codes");
-    return String.fromCodePoint(...characters);
-  });
+  // Any number of strings without width takes no byte.
+  if (width === 0) throw new FileFormatError(file, "strings of at least one character", `type ${type}0`);
+  return Array.from({ length: countOf(shape) }, (_, i) => textOf(codes.subarray(i * width, (i + 1) * width), file));
+}
+
+/** The text of character codes, without the zeros at its end. */
+function textOf(codes: NumberArray, file: string): string {
+  let length = codes.length;
+  while (length > 0 && codes[length - 1] === 0) length--;
+  let text = "";
+  // Piece by piece: calls do not take any number of arguments.
+  for (let at = 0; at < length; at += MOST_ARGUMENTS) {
+    const piece = codes.subarray(at, Math.min(length, at + MOST_ARGUMENTS));
+    if (!piece.every(isCharacter)) throw new FileFormatError(file, "Unicode characters", "other codes");
+    text += String.fromCodePoint(...piece);
+  }
+  return text;
+}
+
+function isCharacter(code: number): boolean {
+  return code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
 }
 
 /**
@@ -174,6 +192,7 @@ export async function writeNpy(file: string, array: NpyInput): Promise<void> {
 
 /** A shape the way Python writes it: (3, 4), (3,), (). */
 export function shapeText(shape: readonly number[]): string {
+  if (shape.length > MOST_DIMENSIONS) return `of ${shape.length} dimensions`;
   return shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`;
 }
 
@@ -193,7 +212,7 @@ function parseDescr(descr: string, file: string): Pick<NpyHeader, "type" | "item
     throw new FileFormatError(
       file,
       `an array of one of the types ${NUMBER_TYPES.join(", ")}`,
-      `type ${JSON.stringify(descr)}`,
+      `type ${quoteText(descr)}`,
     );
   }
   return { type: name, itemBytes: size, littleEndian };
@@ -203,7 +222,12 @@ function isNumberType(name: string): name is NumberType {
   return NUMBER_TYPES.includes(name);
 }
 
-function dataOf(bytes: Uint8Array, header: NpyHeader, file: string): Uint8Array {
+/**
+ * The bytes behind a header.
+ *
+ * @throws {FileFormatError} fewer or more than the header says
+ */
+export function npyData(bytes: Uint8Array, header: NpyHeader, file: string): Uint8Array {
   checkLength(header, bytes.length, file);
   return bytes.subarray(header.dataOffset);
 }

@@ -1,7 +1,10 @@
 // NumPy .npz archives (zips of .npy arrays), and the sparse matrices that scipy.sparse.save_npz keeps in them.
 
-import { type Csr, csrFromCoo, csrFromParts, indexArray } from "../core/csr.ts";
-import { FileFormatError } from "../core/errors.ts";
+import { type Csr, csrFromCoo, csrFromParts, indexArray, truthOf } from "../core/csr.ts";
+import { ArgumentError, FileFormatError, ShapeError } from "../core/errors.ts";
+import { quoteText } from "../core/text.ts";
+import { checkDense, csrFromDense, piecesOf } from "./dense.ts";
+import { checkExtents, type ExtentOptions } from "./limits.ts";
 import {
   decodeNpy,
   decodeNpyString,
@@ -10,11 +13,16 @@ import {
   type NpyArray,
   type NpyHeader,
   type NpyInput,
+  npyData,
   parseNpyHeader,
   shapeText,
 } from "./npy.ts";
-import type { NumberArray } from "./numbers.ts";
+import type { NumberArray, NumberType } from "./numbers.ts";
+import { Triples } from "./triples.ts";
 import { listOf, openZip, writeZip, type ZipArchive } from "./zip.ts";
+
+/** Arrays that are looked at for a dense matrix. */
+const MOST_ARRAYS = 64;
 
 /** An open .npz file: arrays are read one by one, when asked for. `close()` when done. */
 export class NpzFile {
@@ -46,6 +54,12 @@ export class NpzFile {
   /** Type and shape of one array of any kind. */
   async header(name: string): Promise<NpyHeader> {
     return parseNpyHeader(await this.#bytes(name), this.#label(name));
+  }
+
+  /** The bytes behind the header of one array, which must be as many as it says. */
+  async data(name: string): Promise<Uint8Array> {
+    const bytes = await this.#bytes(name);
+    return npyData(bytes, parseNpyHeader(bytes, this.#label(name)), this.#label(name));
   }
 
   close(): void {
@@ -93,43 +107,141 @@ export async function writeNpz(file: string, arrays: Readonly<Record<string, Npy
   );
 }
 
+/** How a .npz file is read. */
+export interface ReadNpzOptions extends ExtentOptions {
+  /** Which array is the dense matrix; not needed where the file has just one array of two dimensions. */
+  readonly key?: string;
+}
+
 /**
- * A sparse matrix that `scipy.sparse.save_npz` wrote, in any of its formats csr, csc and coo. It is never made dense; entries
- * that occur twice are summed.
+ * A matrix from a .npz file: a sparse one that `scipy.sparse.save_npz` wrote (csr, csc, bsr, coo or dia), or a small dense one that
+ * `numpy.savez` wrote. A sparse matrix is never made dense; entries that occur twice are summed (those of a boolean matrix stay
+ * 1). Zeros of dense matrices, of the blocks of bsr and of the diagonals of dia are dropped.
  *
- * @throws {FileFormatError} dense arrays instead, another format (bsr, dia), arrays missing or of the wrong shape
+ * @throws {FileFormatError} no matrix, or several; another format, arrays missing or of the wrong shape; a dense matrix that is too
+ *   large ("file-dense"), extents out of proportion to what is stored ("file-limit")
  * @throws {SparseFormatError} an index out of range, a value that is not finite
  */
-export async function readSparseNpz(file: string): Promise<Csr> {
+export async function readSparseNpz(file: string, options: ReadNpzOptions = {}): Promise<Csr> {
   const npz = await openNpz(file);
   try {
-    if (!npz.has("format")) throw await denseInstead(npz, file);
-    const format = await npz.readString("format");
-    const { nRows, nCols } = await matrixShape(npz, file);
-    switch (format) {
-      case "csr": {
-        const [rowPtr, colIdx, values] = await vectors(npz, file, "indptr", "indices", "data");
-        return csrFromParts({ nRows, nCols, rowPtr, colIdx, values }, file);
-      }
-      case "csc": {
-        const [colPtr, rows, values] = await vectors(npz, file, "indptr", "indices", "data");
-        const cols = expandPointers(colPtr, nCols, rows.length, file);
-        return csrFromCoo({ nRows, nCols, rows, cols, values }, file);
-      }
-      case "coo": {
-        const [rows, cols, values] = await vectors(npz, file, "row", "col", "data");
-        return csrFromCoo({ nRows, nCols, rows, cols, values }, file);
-      }
-      default:
-        throw new FileFormatError(
-          file,
-          "a sparse matrix in format csr, csc or coo",
-          `format "${format}" (use .tocsr() first)`,
-        );
+    if (!npz.has("format")) return await denseMatrix(npz, file, options.key);
+    if (options.key !== undefined) {
+      throw new ArgumentError(
+        "readConnectome",
+        "key",
+        `none for ${file}, which is one sparse matrix`,
+        quoteText(options.key),
+      );
     }
+    const format = await npz.readString("format");
+    const read = SPARSE_FORMATS.get(format);
+    if (read === undefined) {
+      const known = [...SPARSE_FORMATS.keys()].join(", ");
+      throw new FileFormatError(file, `a sparse matrix in one of the formats ${known}`, `format ${quoteText(format)}`);
+    }
+    const { csr, type } = await read(npz, await matrixShape(npz, file), file, options);
+    return type === "b1" ? truthOf(csr) : csr;
   } finally {
     npz.close();
   }
+}
+
+interface Extents {
+  readonly nRows: number;
+  readonly nCols: number;
+}
+
+/** A matrix, and of what type its values were. */
+interface Read {
+  readonly csr: Csr;
+  readonly type: NumberType;
+}
+
+type SparseReader = (npz: NpzFile, shape: Extents, file: string, options: ExtentOptions) => Promise<Read>;
+
+/** The formats of SciPy. Source: scipy/sparse/_matrix_io.py. */
+const SPARSE_FORMATS: ReadonlyMap<string, SparseReader> = new Map<string, SparseReader>([
+  ["csr", readCsr],
+  ["csc", readCsc],
+  ["bsr", readBsr],
+  ["coo", readCoo],
+  ["dia", readDia],
+]);
+
+async function readCsr(npz: NpzFile, shape: Extents, file: string, options: ExtentOptions): Promise<Read> {
+  const { pointers, indices, values, type } = await compressed(npz, file);
+  checkExtents(shape, values.length + pointers.length, file, options);
+  return { csr: csrFromParts({ ...shape, rowPtr: pointers, colIdx: indices, values }, file), type };
+}
+
+async function readCsc(npz: NpzFile, shape: Extents, file: string, options: ExtentOptions): Promise<Read> {
+  const { pointers, indices, values, type } = await compressed(npz, file);
+  checkExtents(shape, values.length + pointers.length, file, options);
+  const cols = expandPointers(pointers, shape.nCols, values.length, file);
+  return { csr: csrFromCoo({ ...shape, rows: indices, cols, values }, file), type };
+}
+
+async function readCoo(npz: NpzFile, shape: Extents, file: string, options: ExtentOptions): Promise<Read> {
+  const { data: rows } = await vector(npz, file, "row");
+  const { data: cols } = await vector(npz, file, "col");
+  const { data: values, type } = await vector(npz, file, "data");
+  checkExtents(shape, values.length, file, options);
+  return { csr: csrFromCoo({ ...shape, rows, cols, values }, file), type };
+}
+
+/** Rows of blocks: data [blocks, R, C], the blocks of a row of blocks by `indptr`, their columns in `indices`. */
+async function readBsr(npz: NpzFile, shape: Extents, file: string, options: ExtentOptions): Promise<Read> {
+  const data = await npz.read("data");
+  const [blocks = 0, height = 0, width = 0] = data.shape;
+  const fits = height > 0 && width > 0 && shape.nRows % height === 0 && shape.nCols % width === 0;
+  if (data.shape.length !== 3 || data.fortranOrder || !fits) {
+    const expected = `blocks that fill ${shape.nRows} × ${shape.nCols}, in C order`;
+    throw new FileFormatError(`${file}[data]`, expected, `shape ${shapeText(data.shape)}`);
+  }
+  const { data: pointers } = await vector(npz, file, "indptr");
+  const { data: indices } = await vector(npz, file, "indices");
+  checkExtents(shape, data.data.length + pointers.length * height, file, options);
+  const used = usedOf(pointers, Math.min(indices.length, blocks), file);
+  const blockRows = expandPointers(pointers, shape.nRows / height, used, file);
+  const triples = triplesLike(data.data);
+  for (let b = 0; b < used; b++) {
+    for (let k = 0; k < height * width; k++) {
+      const value = data.data[b * height * width + k]!;
+      const row = blockRows[b]! * height + Math.floor(k / width);
+      if (value !== 0) triples.push(row, indices[b]! * width + (k % width), value);
+    }
+  }
+  return { csr: csrOfTriples(triples, shape, file), type: data.type };
+}
+
+/** Diagonals: entry (j − offset, j) of diagonal d is data[d, j]. What lies outside of the matrix does not count. */
+async function readDia(npz: NpzFile, shape: Extents, file: string, options: ExtentOptions): Promise<Read> {
+  const data = await npz.read("data");
+  const { data: offsets } = await vector(npz, file, "offsets");
+  if (data.shape.length !== 2 || data.fortranOrder || data.shape[0] !== offsets.length) {
+    const expected = `${offsets.length} diagonals, in C order`;
+    throw new FileFormatError(`${file}[data]`, expected, `shape ${shapeText(data.shape)}`);
+  }
+  checkExtents(shape, data.data.length, file, options);
+  const length = data.shape[1]!;
+  const triples = triplesLike(data.data);
+  for (let d = 0; d < offsets.length; d++) {
+    for (let col = 0; col < Math.min(length, shape.nCols); col++) {
+      const row = col - offsets[d]!;
+      const value = data.data[d * length + col]!;
+      if (value !== 0 && row >= 0 && row < shape.nRows) triples.push(row, col, value);
+    }
+  }
+  return { csr: csrOfTriples(triples, shape, file), type: data.type };
+}
+
+function triplesLike(values: NumberArray): Triples {
+  return new Triples(values instanceof Float32Array ? "f32" : "f64");
+}
+
+function csrOfTriples({ rows, cols, values }: Triples, shape: Extents, file: string): Csr {
+  return csrFromCoo({ ...shape, rows, cols, values }, file);
 }
 
 /** Writes a matrix as `scipy.sparse.save_npz` does in format csr, for `scipy.sparse.load_npz` and `readSparseNpz`. */
@@ -161,8 +273,8 @@ export function expandPointers(
   }
   const idx = indexArray(extent, nnz);
   for (let i = 0; i < extent; i++) {
-    if (!(pointers[i + 1]! >= pointers[i]!)) {
-      throw new FileFormatError(file, "ascending offsets", `${pointers[i]}, ${pointers[i + 1]} at ${i}`);
+    if (!(pointers[i + 1]! >= pointers[i]!) || !Number.isInteger(pointers[i])) {
+      throw new FileFormatError(file, "ascending whole offsets", `${pointers[i]}, ${pointers[i + 1]} at ${i}`);
     }
     idx.fill(i, pointers[i]!, pointers[i + 1]!);
   }
@@ -175,31 +287,54 @@ async function matrixShape(npz: NpzFile, file: string): Promise<{ nRows: number;
   return { nRows: data[0]!, nCols: data[1]! };
 }
 
-/** Three one-dimensional arrays of one matrix, the last two of equal length. */
-async function vectors(
-  npz: NpzFile,
-  file: string,
-  ...names: readonly [string, string, string]
-): Promise<[NumberArray, NumberArray, NumberArray]> {
-  const read = async (name: string): Promise<NumberArray> => {
-    const { shape, data } = await npz.read(name);
-    if (shape.length !== 1) throw new FileFormatError(`${file}[${name}]`, "one dimension", `shape ${shapeText(shape)}`);
-    return data;
-  };
-  return [await read(names[0]), await read(names[1]), await read(names[2])];
+async function vector(npz: NpzFile, file: string, name: string): Promise<NpyArray> {
+  const array = await npz.read(name);
+  if (array.shape.length === 1) return array;
+  throw new FileFormatError(`${file}[${name}]`, "one dimension", `shape ${shapeText(array.shape)}`);
 }
 
-/** The error for a .npz file that is not of `save_npz`, naming what it holds. */
-async function denseInstead(npz: NpzFile, file: string): Promise<FileFormatError> {
+/** The arrays of compressed rows or columns. Indices and values may be longer than the offsets say: the rest is unused room. */
+async function compressed(
+  npz: NpzFile,
+  file: string,
+): Promise<{ pointers: NumberArray; indices: NumberArray; values: NumberArray; type: NumberType }> {
+  const { data: pointers } = await vector(npz, file, "indptr");
+  const { data: indices } = await vector(npz, file, "indices");
+  const { data: values, type } = await vector(npz, file, "data");
+  if (indices.length !== values.length) {
+    throw new ShapeError(file, "indices", `${values.length} indices, one per value`, `${indices.length}`);
+  }
+  const used = usedOf(pointers, values.length, file);
+  return { pointers, indices: indices.subarray(0, used), values: values.subarray(0, used), type };
+}
+
+/** How many of the `there` entries the offsets use. */
+function usedOf(pointers: NumberArray, there: number, file: string): number {
+  const used = pointers.at(-1) ?? 0;
+  if (used >= 0 && used <= there && Number.isInteger(used)) return used;
+  throw new FileFormatError(`${file}[indptr]`, `offsets up to ${there}, the entries stored`, `${used}`);
+}
+
+/** The only array of two dimensions, or the one under `key`, made sparse. */
+async function denseMatrix(npz: NpzFile, file: string, key: string | undefined): Promise<Csr> {
+  const name = key ?? (await onlyMatrix(npz, file));
+  const label = `${file}[${name}]`;
+  const { type, shape, littleEndian, fortranOrder } = await npz.header(name);
+  if (type === "S" || type === "U") throw new FileFormatError(label, "an array of numbers", "an array of strings");
+  const matrix = { shape, type, littleEndian, columnMajor: fortranOrder };
+  checkDense(matrix, label);
+  return csrFromDense(matrix, piecesOf(await npz.data(name), type), label);
+}
+
+async function onlyMatrix(npz: NpzFile, file: string): Promise<string> {
   const held: string[] = [];
-  for (const name of npz.names.slice(0, 4)) {
+  const matrices: string[] = [];
+  for (const name of npz.names.slice(0, MOST_ARRAYS)) {
     const { type, shape } = await npz.header(name);
     held.push(`${name} ${type} ${shapeText(shape)}`);
+    if (shape.length === 2) matrices.push(name);
   }
-  return new FileFormatError(
-    file,
-    "a sparse matrix as scipy.sparse.save_npz writes it",
-    `dense arrays: ${listOf(held)}`,
-    "file-dense",
-  );
+  if (matrices.length === 1) return matrices[0]!;
+  const expected = "one sparse matrix (scipy.sparse.save_npz), one dense matrix, or the key of one";
+  throw new FileFormatError(file, expected, `dense arrays: ${listOf(held)}`, "file-dense");
 }

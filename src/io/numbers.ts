@@ -67,12 +67,6 @@ export function decodeNumbers(bytes: Uint8Array, type: NumberType, littleEndian:
   }
 }
 
-/** A zeroed array of `length` elements of the type of `array`. */
-export function numberArrayLike(array: NumberArray, length: number): NumberArray {
-  const Type = array.constructor as new (length: number) => NumberArray;
-  return new Type(length);
-}
-
 /** 64-bit integers from their 32-bit words, low word first; `high` views the same words as signed or unsigned. */
 function wideIntegers(low: Uint32Array, high: Int32Array | Uint32Array, file: string): Float64Array {
   const out = new Float64Array(low.length / 2);

@@ -1,117 +1,58 @@
-// Edge lists in Parquet files, FlyWire's form, row group by row group. Reading rests on hyparquet, which users install when they need it.
+// Edge lists in Parquet files, FlyWire's form.
 
-import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
-import { EngineError, FileFormatError } from "../core/errors.ts";
+import { FileFormatError } from "../core/errors.ts";
+import { quoteText, quoteValue } from "../core/text.ts";
 import { columnIndex } from "./delimited.ts";
 import type { EdgeColumns } from "./edgeList.ts";
-import { canonicalId, type EdgeList, EdgeListBuilder, type NeuronIdOptions } from "./edgeListBuilder.ts";
-import { fileError } from "./files.ts";
+import { type EdgeList, EdgeListBuilder, type NeuronIdOptions, type PlaceOf } from "./edgeListBuilder.ts";
+import { idOfValue } from "./neuronIds.ts";
+import { forEachSlice } from "./parquetTable.ts";
 
 export interface ParquetOptions extends EdgeColumns, NeuronIdOptions {}
-
-type Hyparquet = typeof import("hyparquet");
-
-const EXPECTED = "a Parquet file";
-
-/** Snappy is built into hyparquet; these come with Node. */
-const COMPRESSORS: Compressors = {
-  GZIP: (bytes) => new Uint8Array(gunzipSync(bytes)),
-  BROTLI: (bytes) => new Uint8Array(brotliDecompressSync(bytes)),
-};
 
 /**
  * Reads an edge list from the columns `pre`, `post` and `weight` (see `EdgeColumns`; ids are whole numbers of any size, or text).
  *
  * @returns weights in f32 where the file has single precision, else f64
- * @throws {EngineError} "peer-missing": hyparquet is not installed
- * @throws {FileFormatError} missing or damaged file, a compression that is not supported, no such column, an id or a weight that is none
+ * @throws {EngineError} "peer-missing": hyparquet is not installed, or what its compression needs
+ * @throws {FileFormatError} missing or damaged file ("file-limit" for one that takes more time or memory than a file of its size can need),
+ *   no such column, an id or a weight that is none
  */
 export async function readParquetEdgeList(file: string, options: ParquetOptions = {}): Promise<EdgeList> {
-  const hyparquet = await loadHyparquet(file);
-  let metadata: FileMetaData;
-  let buffer: AsyncBuffer;
-  try {
-    buffer = await hyparquet.asyncBufferFromFile(file);
-    metadata = await hyparquet.parquetMetadataAsync(buffer);
-  } catch (cause) {
-    throw fileError(file, EXPECTED, cause);
-  }
-  const names = hyparquet.parquetSchema(metadata).children.map((child) => child.element.name);
-  const nameOf = (column: string | number): string => names[columnIndex(column, names, names.length, file)]!;
-  const pre = nameOf(options.pre ?? "pre");
-  const post = nameOf(options.post ?? "post");
-  const weight = options.weight === null ? null : nameOf(options.weight ?? "weight");
-  const single = metadata.schema.find((element) => element.name === weight)?.type === "FLOAT";
-  const columns = [...new Set([pre, post, ...(weight === null ? [] : [weight])])];
-  const builder = new EdgeListBuilder(file, (row) => `${file}: row ${row}`, options, single ? "f32" : "f64");
-  let rowStart = 0;
-  for (const group of metadata.row_groups) {
-    const rowEnd = rowStart + Number(group.num_rows);
-    const cells = await readGroup(hyparquet, { file, buffer, metadata, columns, rowStart, rowEnd });
-    for (let row = rowStart; row < rowEnd; row++) {
-      const at = row - rowStart;
-      const value = weight === null ? 1 : weightOf(cells.get(weight)![at], file, row);
-      builder.add(idOf(cells.get(pre)![at], file, row), idOf(cells.get(post)![at], file, row), value, row);
-    }
-    rowStart = rowEnd;
-  }
-  return builder.build();
-}
-
-interface GroupRequest {
-  readonly file: string;
-  readonly buffer: AsyncBuffer;
-  readonly metadata: FileMetaData;
-  readonly columns: string[];
-  readonly rowStart: number;
-  readonly rowEnd: number;
-}
-
-/** The cells of the columns of one row group, by name. */
-async function readGroup(hyparquet: Hyparquet, request: GroupRequest): Promise<Map<string, ArrayLike<unknown>>> {
-  const { file, buffer, metadata, columns, rowStart, rowEnd } = request;
-  const cells = new Map<string, unknown[]>();
-  for (const column of columns) cells.set(column, new Array<unknown>(rowEnd - rowStart));
-  try {
-    await hyparquet.parquetRead({
-      file: buffer,
-      metadata,
-      columns,
-      rowStart,
-      rowEnd,
-      compressors: COMPRESSORS,
-      onChunk: (chunk) => {
-        const target = cells.get(chunk.columnName)!;
-        for (let k = 0; k < chunk.columnData.length; k++) target[chunk.rowStart + k - rowStart] = chunk.columnData[k];
-      },
-    });
-  } catch (cause) {
-    throw fileError(file, EXPECTED, cause);
-  }
-  return cells;
-}
-
-async function loadHyparquet(file: string): Promise<Hyparquet> {
-  try {
-    return await import("hyparquet");
-  } catch (cause) {
-    throw new EngineError(
-      "peer-missing",
-      `${file}: Parquet files need the package hyparquet; install it with: npm install hyparquet`,
-      { file, package: "hyparquet" },
-      cause,
-    );
-  }
-}
-
-function idOf(cell: unknown, file: string, row: number): number | string {
-  if (typeof cell === "number" || typeof cell === "bigint" || typeof cell === "string") return canonicalId(cell);
-  throw new FileFormatError(`${file}: row ${row}`, "the id of a neuron", String(cell));
+  let builder: EdgeListBuilder | null = null;
+  let weighted = true;
+  let placeOf: PlaceOf = (row) => `${file}: row ${row}`;
+  // Single precision rounds whole numbers from 2^24 on.
+  let exactTo: readonly [pre: number, post: number] = [2 ** 53, 2 ** 53];
+  await forEachSlice(file, {
+    choose(columns) {
+      const names = columns.map(({ name }) => name);
+      const at = (column: string | number): number => columnIndex(column, names, names.length, file);
+      const ends = [at(options.pre ?? "pre"), at(options.post ?? "post")] as const;
+      const [pre, post] = ends.map((column) => (columns[column]!.type === "FLOAT" ? 2 ** 24 : 2 ** 53));
+      exactTo = [pre!, post!];
+      placeOf = (row, end) => `${file}: row ${row}, column ${quoteText(names[ends[end === "pre" ? 0 : 1]]!, 60)}`;
+      const weight = options.weight === null ? null : at(options.weight ?? "weight");
+      weighted = weight !== null;
+      const single = weight !== null && columns[weight]!.type === "FLOAT";
+      builder = new EdgeListBuilder(file, placeOf, options, single ? "f32" : "f64");
+      return [...ends, ...(weight === null ? [] : [weight])].map((column) => names[column]!);
+    },
+    rows([pre, post, weights], rowStart, count) {
+      for (let k = 0; k < count; k++) {
+        const row = rowStart + k;
+        const value = weighted ? weightOf(weights![k], file, row) : 1;
+        const source = idOfValue(pre![k], () => placeOf(row, "pre"), exactTo[0]);
+        const target = idOfValue(post![k], () => placeOf(row, "post"), exactTo[1]);
+        builder!.add(source, target, value, row);
+      }
+    },
+  });
+  return builder!.build();
 }
 
 function weightOf(cell: unknown, file: string, row: number): number {
   const value = typeof cell === "bigint" ? Number(cell) : cell;
   if (typeof value === "number" && Number.isFinite(value)) return value;
-  throw new FileFormatError(`${file}: row ${row}`, "a finite weight", String(cell));
+  throw new FileFormatError(`${file}: row ${row}`, "a finite weight", quoteValue(cell));
 }

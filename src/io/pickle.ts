@@ -3,6 +3,7 @@
 // Source: CPython Lib/pickletools.py (opcode table); the host's part follows PEP 307.
 
 import { FileFormatError } from "../core/errors.ts";
+import { printable, quoteValue, shortened } from "../core/text.ts";
 
 /** Pickles of tensors are kilobytes: the numbers are stored beside them. */
 const MAX_PICKLE_BYTES = 1 << 24;
@@ -79,17 +80,19 @@ const REFUSED: Readonly<Record<number, string>> = {
  *
  * @param bytes the whole pickle; work and memory are proportional to its length
  * @param file for error messages
- * @throws {FileFormatError} cut off, damaged, too long, or holding something that is refused
+ * @param maxSteps how many opcodes it may have; each makes at most one value
+ * @throws {FileFormatError} cut off, damaged, too long ("file-limit" for too many opcodes), or holding something that is refused
  */
 export function unpickle<T extends { readonly kind: string }>(
   bytes: Uint8Array,
   host: PickleHost<T>,
   file: string,
+  maxSteps: number,
 ): PickleValue<T> {
   if (bytes.length > MAX_PICKLE_BYTES) {
     throw new FileFormatError(file, `a pickle of at most ${MAX_PICKLE_BYTES} bytes`, `${bytes.length}`);
   }
-  return new Unpickler(bytes, host, file).run();
+  return new Unpickler(bytes, host, file).run(maxSteps);
 }
 
 class Unpickler<T extends { readonly kind: string }> {
@@ -110,12 +113,13 @@ class Unpickler<T extends { readonly kind: string }> {
     this.#file = file;
   }
 
-  run(): PickleValue<T> {
-    for (;;) {
+  run(maxSteps: number): PickleValue<T> {
+    for (let step = 0; step < maxSteps; step++) {
       const opcode = this.#u8();
       if (opcode === 0x2e) return this.#pop(); // STOP
       this.#step(opcode);
     }
+    throw new FileFormatError(this.#file, `a pickle of at most ${maxSteps} opcodes`, "a longer one", "file-limit");
   }
 
   #step(opcode: number): void {
@@ -278,7 +282,7 @@ class Unpickler<T extends { readonly kind: string }> {
         const name = REFUSED[opcode];
         const hex = `0x${opcode.toString(16).padStart(2, "0")}`;
         // INST names a class in the two lines that follow it.
-        const detail = opcode === 0x69 ? ` of ${this.#line()}.${this.#line()}` : "";
+        const detail = opcode === 0x69 ? ` of ${shownName(`${this.#line()}.${this.#line()}`)}` : "";
         throw new FileFormatError(
           this.#file,
           "a pickle of data only",
@@ -437,5 +441,10 @@ export function kindOf(value: unknown): string {
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return "None";
   if (value instanceof Uint8Array) return `${value.length} bytes`;
-  return kindOf(value) || JSON.stringify(value);
+  return kindOf(value) || quoteValue(value);
+}
+
+/** The name of a class or function, for error messages. */
+export function shownName(name: string): string {
+  return shortened(printable(name), 120);
 }

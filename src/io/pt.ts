@@ -1,15 +1,27 @@
 // PyTorch .pt files as torch.save writes them since version 1.6: a zip of a pickle, which says what the tensors are, and of their
 // storages. The pickle is read against a list of allowed names; nothing in it is executed. Source: torch/serialization.py.
 
-import { type Csr, csrFromCoo, csrFromParts } from "../core/csr.ts";
+import { type Csr, csrFromCoo, csrFromParts, truthOf } from "../core/csr.ts";
 import { FileFormatError, nearestName } from "../core/errors.ts";
+import { quoteText } from "../core/text.ts";
 import { checkDense, csrFromDense, piecesOf } from "./dense.ts";
 import { isGzip, readBytes, readHead, unpackGzip } from "./files.ts";
+import { checkExtents, type ExtentOptions, elementLimit } from "./limits.ts";
 import { shapeText } from "./npy.ts";
 import { expandPointers } from "./npz.ts";
-import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType, numberArrayLike } from "./numbers.ts";
-import { describe, isDict, isGlobal, isTuple, kindOf, type PickleHost, type PickleValue, unpickle } from "./pickle.ts";
-import { listOf, openZip, openZipBytes, type ZipArchive } from "./zip.ts";
+import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
+import {
+  describe,
+  isDict,
+  isGlobal,
+  isTuple,
+  kindOf,
+  type PickleHost,
+  type PickleValue,
+  shownName,
+  unpickle,
+} from "./pickle.ts";
+import { checkZip, listOf, openZip, openZipBytes, type ZipArchive } from "./zip.ts";
 
 /** Storage classes and their element types. */
 const STORAGES: Readonly<Record<string, NumberType>> = {
@@ -25,14 +37,21 @@ const STORAGES: Readonly<Record<string, NumberType>> = {
   "torch.BoolStorage": "b1",
 };
 
+const SPARSE_TENSOR = "torch._utils._rebuild_sparse_tensor";
+/** What compressed layouts (CSR and its kin) were rebuilt by before torch 2.0; the arguments are the same. */
+const COMPRESSED_TENSOR = "torch._utils._rebuild_sparse_csr_tensor";
+
 const CALLABLE: readonly string[] = [
   "torch._utils._rebuild_tensor_v2",
-  "torch._utils._rebuild_sparse_tensor",
+  SPARSE_TENSOR,
+  COMPRESSED_TENSOR,
   "torch._utils._rebuild_parameter",
   "torch.serialization._get_layout",
   "torch.Size",
   "collections.OrderedDict",
 ];
+
+const COO = "torch.sparse_coo";
 
 /** dtypes appear as names beside tensors; they are read and ignored. */
 const DTYPE = /^torch\.(float(16|32|64)|bfloat16|u?int(8|16|32|64)|bool|half|float|double|long|int|short)$/;
@@ -40,8 +59,10 @@ const DTYPE = /^torch\.(float(16|32|64)|bfloat16|u?int(8|16|32|64)|bool|half|flo
 /** How a file begins that torch.save wrote before version 1.6: protocol 2 and the long integer 0x1950a86a20f9469cfc6c. */
 const LEGACY_MAGIC = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19] as const;
 
-/** More elements than a stored matrix may have; a strided view could claim any number. */
+/** More elements than a stored matrix may have. */
 const MAX_ELEMENTS = 2 ** 29;
+/** Opcodes of a pickle that any file may have, besides one for each of its bytes: a tensor takes some sixty of them, and more bytes. */
+const FREE_OPCODES = 2 ** 16;
 
 /** A storage, still in the archive. */
 interface Storage {
@@ -79,20 +100,26 @@ type TorchValue = PickleValue<TorchObject>;
 
 /**
  * A sparse matrix from a .pt file (or one packed with gzip): a sparse COO, CSR or CSC tensor of two dimensions, or a small dense
- * one, alone or in a dictionary. Duplicates of a COO tensor are summed, whether or not it says that it is coalesced; zeros of a
- * dense one are dropped.
+ * one, alone or in a dictionary. Duplicates of a COO tensor are summed, whether or not it says that it is coalesced (those of a
+ * boolean one stay 1); zeros of a dense one are dropped.
  *
- * @param options.key which entry of a dictionary; not needed when just one is a sparse tensor, or the only entry
  * @throws {FileFormatError} missing, truncated, legacy format, something other than tensors (named, never executed), a dense
- *   tensor too large for that (`code` "file-dense", with its shape)
+ *   tensor too large for that (`code` "file-dense", with its shape), extents out of proportion to what is stored ("file-limit")
  * @throws {SparseFormatError} an index out of range, a value that is not finite
  */
-export async function readSparsePt(file: string, options: { readonly key?: string } = {}): Promise<Csr> {
+export async function readSparsePt(file: string, options: ReadPtOptions = {}): Promise<Csr> {
   return withTorchFile(file, async (zip, root, value) => {
     const tensor = selectMatrix(value, options.key, file);
     if (isDense(tensor)) return csrOfDense(zip, root, tensor);
-    return csrOf(tensor, (part) => readTensor(zip, root, part), file);
+    const csr = await csrOf(tensor, (part) => readTensor(zip, root, part), file, options);
+    return tensor.parts.at(-1)!.storage.type === "b1" ? truthOf(csr) : csr;
   });
+}
+
+/** How a .pt file is read. */
+export interface ReadPtOptions extends ExtentOptions {
+  /** Which entry of a dictionary; not needed when just one is a sparse tensor, or the only entry. */
+  readonly key?: string;
 }
 
 /** Numbers with their shape, last index fastest. */
@@ -125,29 +152,39 @@ async function withTorchFile<T>(
   const zip = await openTorchZip(file);
   try {
     const root = rootOf(zip);
-    return await use(zip, root, unpickle(await zip.read(`${root}data.pkl`), torchHost(file), file));
+    return await use(zip, root, await savedIn(zip, root));
   } finally {
     zip.close();
   }
 }
 
+/** What was saved, its storages still in the archive. */
+async function savedIn(zip: ZipArchive, root: string): Promise<TorchValue> {
+  return unpickle(await zip.read(`${root}data.pkl`), torchHost(zip.file), zip.file, FREE_OPCODES + zip.diskBytes);
+}
+
 async function openTorchZip(file: string): Promise<ZipArchive> {
   const expected = "a PyTorch file";
-  let head = await readHead(file, LEGACY_MAGIC.length, expected);
-  let unpacked: Uint8Array | null = null;
-  if (isGzip(head)) {
-    unpacked = await unpackGzip(await readBytes(file, expected), file);
-    head = unpacked.subarray(0, LEGACY_MAGIC.length);
-  }
-  if (LEGACY_MAGIC.every((byte, i) => head[i] === byte)) {
-    throw new FileFormatError(
-      file,
-      "a PyTorch file in the zip format of torch ≥ 1.6",
-      "the older format; in PyTorch, save it again: torch.save(torch.load(path), path)",
-      "file-legacy-torch",
-    );
-  }
-  return unpacked ? openZipBytes(unpacked, file, expected) : openZip(file, expected);
+  const head = await readHead(file, LEGACY_MAGIC.length, expected);
+  refuseLegacy(head, file);
+  if (!isGzip(head)) return openZip(file, expected);
+  const packed = await readBytes(file, expected);
+  const unpacked = await unpackGzip(packed, file, (bytes) => {
+    refuseLegacy(bytes, file);
+    checkZip(bytes, file, expected);
+    return Number.POSITIVE_INFINITY;
+  });
+  return openZipBytes(unpacked, file, expected, packed.length);
+}
+
+function refuseLegacy(head: Uint8Array, file: string): void {
+  if (!LEGACY_MAGIC.every((byte, i) => head[i] === byte)) return;
+  throw new FileFormatError(
+    file,
+    "a PyTorch file in the zip format of torch ≥ 1.6",
+    "the older format; in PyTorch, save it again: torch.save(torch.load(path), path)",
+    "file-legacy-torch",
+  );
 }
 
 /** The folder of the archive that everything lies in, with its slash. */
@@ -169,7 +206,7 @@ function torchHost(file: string): PickleHost<TorchObject> {
       throw new FileFormatError(
         file,
         "a file with tensors only",
-        `the Python object ${name}, which is refused (nothing was executed)`,
+        `the Python object ${shownName(name)}, which is refused (nothing was executed)`,
         "pickle-refused",
       );
     },
@@ -203,11 +240,12 @@ function torchHost(file: string): PickleHost<TorchObject> {
             throw bad(name, args);
           return { kind: "dense tensor", storage, offset, shape, strides: steps };
         }
-        case "torch._utils._rebuild_sparse_tensor": {
+        case SPARSE_TENSOR:
+        case COMPRESSED_TENSOR: {
           const [layout, data] = args;
           if (!isLayout(layout) || !isTuple(data)) throw bad(name, args);
           // COO: indices, values, size and since torch 2.0 whether it is coalesced; others: offsets, indices, values, size.
-          const nParts = layout.name === "torch.sparse_coo" ? 2 : 3;
+          const nParts = layout.name === COO ? 2 : 3;
           const parts = data.items.slice(0, nParts);
           const shape = counts(data.items[nParts]);
           if (!parts.every(isDense) || parts.length !== nParts || !shape) throw bad(name, args);
@@ -280,7 +318,7 @@ async function csrOfDense(zip: ZipArchive, root: string, tensor: DenseTensor): P
   const size = bytesOfNumber(storage.type);
   const bytes = await storageBytes(zip, root, storage);
   const count = shape.reduce((product, extent) => product * extent, 1);
-  checkInside(zip.file, tensor, count, offset + count - 1);
+  checkInside(zip, tensor, count, offset + count - 1);
   const own = bytes.subarray(offset * size, (offset + count) * size);
   const matrix = { shape, type: storage.type, littleEndian: await isLittleEndian(zip, root), columnMajor };
   return csrFromDense(matrix, piecesOf(own, storage.type), zip.file);
@@ -290,6 +328,7 @@ async function csrOf(
   tensor: SparseTensor,
   read: (part: DenseTensor) => Promise<NumberArray>,
   file: string,
+  options: ExtentOptions,
 ): Promise<Csr> {
   const { layout, parts, shape } = tensor;
   const [nRows, nCols] = shape;
@@ -302,42 +341,66 @@ async function csrOf(
   }
   const nnz = last.shape[0]!;
   const values = await read(last);
+  const vector = (part: DenseTensor): Promise<NumberArray> => {
+    if (part.shape.length === 1) return read(part);
+    throw new FileFormatError(file, "offsets and indices of one matrix", `parts of shape ${shapeText(part.shape)}`);
+  };
   switch (layout) {
-    case "torch.sparse_coo": {
+    case COO: {
       const indices = parts[0]!;
       if (indices.shape.length !== 2 || indices.shape[0] !== 2 || indices.shape[1] !== nnz) {
         throw new FileFormatError(file, `indices of shape (2, ${nnz})`, shapeText(indices.shape));
       }
       const both = await read(indices);
+      checkExtents({ nRows, nCols }, nnz, file, options);
       return csrFromCoo({ nRows, nCols, rows: both.subarray(0, nnz), cols: both.subarray(nnz), values }, file);
     }
-    case "torch.sparse_csr":
-      return csrFromParts({ nRows, nCols, rowPtr: await read(parts[0]!), colIdx: await read(parts[1]!), values }, file);
+    case "torch.sparse_csr": {
+      const rowPtr = await vector(parts[0]!);
+      checkExtents({ nRows, nCols }, nnz + rowPtr.length, file, options);
+      return csrFromParts({ nRows, nCols, rowPtr, colIdx: await vector(parts[1]!), values }, file);
+    }
     case "torch.sparse_csc": {
-      const cols = expandPointers(await read(parts[0]!), nCols, nnz, file);
-      return csrFromCoo({ nRows, nCols, rows: await read(parts[1]!), cols, values }, file);
+      const colPtr = await vector(parts[0]!);
+      checkExtents({ nRows, nCols }, nnz + colPtr.length, file, options);
+      const cols = expandPointers(colPtr, nCols, nnz, file);
+      return csrFromCoo({ nRows, nCols, rows: await vector(parts[1]!), cols, values }, file);
     }
     default:
       throw new FileFormatError(file, "a sparse tensor of layout COO, CSR or CSC", `layout ${layout}`);
   }
 }
 
-/** The numbers of a tensor, last index fastest. */
+/** The numbers of a tensor, last index fastest. What else its storage holds is not looked at. */
 async function readTensor(zip: ZipArchive, root: string, tensor: DenseTensor): Promise<NumberArray> {
   const { storage, offset, shape, strides } = tensor;
-  const bytes = await storageBytes(zip, root, storage);
-  const all = decodeNumbers(bytes, storage.type, await isLittleEndian(zip, root), zip.file);
+  const size = bytesOfNumber(storage.type);
   const count = shape.reduce((product, extent) => product * extent, 1);
-  if (count === 0) return all.subarray(0, 0);
-  const last = shape.reduce((at, extent, d) => at + (extent - 1) * strides[d]!, offset);
-  checkInside(zip.file, tensor, count, last);
-  if (isContiguous(shape, strides)) return all.subarray(offset, offset + count);
+  if (count > 0) checkInside(zip, tensor, count, lastOf(tensor));
+  const all = await storageBytes(zip, root, storage);
+  const begin = count > 0 ? offset * size : 0;
+  const own = isContiguous(shape, strides)
+    ? all.subarray(begin, begin + count * size)
+    : gathered(all, tensor, count, size);
+  return decodeNumbers(own, storage.type, await isLittleEndian(zip, root), zip.file);
+}
+
+/** Where the last element of a tensor lies in its storage. */
+function lastOf({ offset, shape, strides }: DenseTensor): number {
+  return shape.reduce((at, extent, d) => at + (extent - 1) * strides[d]!, offset);
+}
+
+/** The bytes of the elements of a strided view, last index fastest. */
+function gathered(all: Uint8Array, { offset, shape, strides }: DenseTensor, count: number, size: number): Uint8Array {
   // Sparse parts have at most two dimensions; the missing one counts as a single row.
   const [rows, columns] = shape.length === 2 ? [shape[0]!, shape[1]!] : [1, count];
   const [rowStep, columnStep] = shape.length === 2 ? [strides[0]!, strides[1]!] : [0, strides[0]!];
-  const out = numberArrayLike(all, count);
+  const out = new Uint8Array(count * size);
   for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) out[i * columns + j] = all[offset + i * rowStep + j * columnStep]!;
+    for (let j = 0; j < columns; j++) {
+      const from = (offset + i * rowStep + j * columnStep) * size;
+      for (let b = 0; b < size; b++) out[(i * columns + j) * size + b] = all[from + b]!;
+    }
   }
   return out;
 }
@@ -352,12 +415,22 @@ async function storageBytes(zip: ZipArchive, root: string, { key, type, length }
 
 /** @param last position in the storage of the last of `count` elements */
 function checkInside(
-  file: string,
+  { file, diskBytes }: ZipArchive,
   { storage, shape, strides, offset }: DenseTensor,
   count: number,
   last: number,
 ): void {
-  if (count <= MAX_ELEMENTS && last < storage.length) return;
+  const most = Math.min(MAX_ELEMENTS, elementLimit(diskBytes));
+  if (count > most) {
+    const got = `shape ${shapeText(shape)}, strides ${shapeText(strides)}`;
+    throw new FileFormatError(
+      file,
+      `a tensor of at most ${most} elements in a file of ${diskBytes} bytes`,
+      got,
+      "file-limit",
+    );
+  }
+  if (last < storage.length) return;
   throw new FileFormatError(
     file,
     `a tensor within its storage of ${storage.length} elements`,
@@ -371,7 +444,7 @@ async function isLittleEndian(zip: ZipArchive, root: string): Promise<boolean> {
   if (!zip.has(name)) return true;
   const order = new TextDecoder().decode(await zip.read(name));
   if (order !== "little" && order !== "big") {
-    throw new FileFormatError(zip.file, "byte order little or big", JSON.stringify(order));
+    throw new FileFormatError(zip.file, "byte order little or big", quoteText(order));
   }
   return order === "little";
 }

@@ -5,6 +5,7 @@
 // the start of the data; together the entries cover the data without a gap or an overlap. "__metadata__" holds strings.
 
 import { FileFormatError, ShapeError } from "../core/errors.ts";
+import { quoteText, quoteValue } from "../core/text.ts";
 import { replaceFile } from "./durable.ts";
 import { type ByteSource, withFile } from "./files.ts";
 import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
@@ -85,8 +86,9 @@ export async function decodeSafetensors(source: ByteSource, file: string): Promi
   let covered = 0;
   for (const { name, begin, end } of entries) {
     if (begin < covered)
-      throw new FileFormatError(file, `"${name}" to begin at ${covered} or later`, `an overlap at ${begin}`);
-    if (begin > covered) throw new FileFormatError(file, `"${name}" to begin at ${covered}`, `a gap up to ${begin}`);
+      throw new FileFormatError(file, `${quoteText(name)} to begin at ${covered} or later`, `an overlap at ${begin}`);
+    if (begin > covered)
+      throw new FileFormatError(file, `${quoteText(name)} to begin at ${covered}`, `a gap up to ${begin}`);
     covered = end;
   }
   if (dataBytes < covered) throw truncated(file, `${covered} bytes of data`, dataBytes);
@@ -96,7 +98,7 @@ export async function decodeSafetensors(source: ByteSource, file: string): Promi
   const tensors = new Map<string, SafeTensor>();
   for (const { name, dtype, shape, begin, end } of entries) {
     const bytes = await source.read(start + begin, start + end);
-    tensors.set(name, { dtype, shape, data: decodeNumbers(bytes, TYPES[dtype], true, `${file}: ${name}`) });
+    tensors.set(name, { dtype, shape, data: decodeNumbers(bytes, TYPES[dtype], true, `${file}: ${quoteText(name)}`) });
   }
   return { tensors, metadata: header.metadata };
 }
@@ -177,7 +179,7 @@ interface Entry {
 function parseHeader(bytes: Uint8Array, file: string): { entries: Entry[]; metadata: Record<string, string> } {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
     throw new FileFormatError(file, "a safetensors header in JSON", "something else");
   }
@@ -199,7 +201,7 @@ function parseMetadata(value: unknown, file: string): Record<string, string> {
 
 function parseEntry(name: string, value: unknown, file: string): Entry {
   const bad = (expected: string, got: unknown): FileFormatError =>
-    new FileFormatError(file, `"${name}" with ${expected}`, `${JSON.stringify(got)}`);
+    new FileFormatError(file, `${quoteText(name)} with ${expected}`, quoteValue(got));
   if (!isRecord(value)) throw bad("dtype, shape and data_offsets", value);
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isType(dtype)) throw bad(`a dtype of ${Object.keys(TYPES).join(", ")}`, dtype);
@@ -207,7 +209,7 @@ function parseEntry(name: string, value: unknown, file: string): Entry {
   if (!isCounts(offsets) || offsets.length !== 2) throw bad("two data_offsets", offsets);
   const [begin, end] = offsets as [number, number];
   const needed = countOf(shape) * bytesOfNumber(TYPES[dtype]);
-  if (end - begin !== needed) throw bad(`${needed} bytes for shape [${shape.join(", ")}] of ${dtype}`, end - begin);
+  if (end - begin !== needed) throw bad(`${needed} bytes for shape ${quoteValue(shape)} of ${dtype}`, end - begin);
   return { name, dtype, shape, begin, end };
 }
 

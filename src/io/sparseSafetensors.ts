@@ -1,47 +1,71 @@
 // Sparse matrices in safetensors files, which know dense tensors only: the parts of a COO or CSR matrix under agreed names.
 
-import { type Csr, csrFromCoo, csrFromParts } from "../core/csr.ts";
+import { type Csr, csrFromCoo, csrFromParts, truthOf } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
+import { shortened } from "../core/text.ts";
+import { checkExtents, type ExtentOptions } from "./limits.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
 import { listOf } from "./zip.ts";
 
-/** Names of the parts; those of the second form are torch's `crow_indices`, `col_indices` and `values`. */
-const COO = ["indices", "values"] as const;
-const CSR = ["crow", "col", "values"] as const;
+/** Names of the parts: COO, and the two in use for CSR, of which the second is torch's. */
+const FORMS: readonly (readonly string[])[] = [
+  ["indices", "values"],
+  ["crow", "col", "values"],
+  ["crow_indices", "col_indices", "values"],
+];
+
+/** How a .safetensors file is read. */
+export interface ReadSafetensorsOptions extends ExtentOptions {
+  /** Prefix of the names, e.g. "rnn.hh" for `rnn.hh.values`; not needed where the file has just one matrix. */
+  readonly key?: string;
+}
 
 /**
- * A matrix from the tensors `indices` [2, nnz], `values` [nnz] (COO) or `crow` [rows + 1], `col`, `values` (CSR), with `shape`
- * [2] beside them; without it the matrix is as large as its indices demand, and square.
+ * A matrix from the tensors `indices` [2, nnz], `values` [nnz] (COO) or `crow` [rows + 1], `col`, `values` (CSR; also `crow_indices`
+ * and `col_indices`, as torch calls them), with `shape` [2] beside them; without it the matrix is as large as its indices demand, and
+ * square. Entries of `BOOL` that occur twice stay 1.
  *
- * @param options.key prefix of the names, e.g. "rnn.hh" for `rnn.hh.values`; not needed where the file has just one matrix
- * @throws {FileFormatError} no such tensors, or of other shapes
+ * @throws {FileFormatError} no such tensors, or of other shapes; no entries and no shape; extents out of proportion to what is
+ *   stored ("file-limit")
  * @throws {SparseFormatError} an index out of range, a value that is not finite
  */
-export async function readSparseSafetensors(file: string, options: { readonly key?: string } = {}): Promise<Csr> {
+export async function readSparseSafetensors(file: string, options: ReadSafetensorsOptions = {}): Promise<Csr> {
   const { tensors } = await readSafetensors(file);
-  const prefix = prefixOf([...tensors.keys()], options.key, file);
+  const { prefix, form } = matrixOf([...tensors.keys()], options.key, file);
   const part = (name: string, shape: string, fits: (shape: readonly number[]) => boolean): SafeTensor => {
     const tensor = tensors.get(prefix + name)!;
     if (!fits(tensor.shape)) {
-      throw new FileFormatError(file, `"${prefix}${name}" of shape ${shape}`, `[${tensor.shape.join(", ")}]`);
+      throw new FileFormatError(
+        file,
+        `"${prefix}${name}" of shape ${shape}`,
+        shortened(`[${tensor.shape.join(", ")}]`, 80),
+      );
     }
     return tensor;
   };
-  const values = part("values", "[nnz]", (shape) => shape.length === 1).data;
+  const { data: values, dtype } = part("values", "[nnz]", (shape) => shape.length === 1);
   const nnz = values.length;
   const shape = tensors.has(`${prefix}shape`) ? part("shape", "[2]", (s) => s.length === 1 && s[0] === 2).data : null;
-  if (tensors.has(`${prefix}indices`)) {
+  if (nnz === 0 && shape === null) {
+    throw new FileFormatError(file, `entries, or a tensor "${prefix}shape" beside them`, "a matrix without either");
+  }
+  const finish = (csr: Csr): Csr => (dtype === "BOOL" ? truthOf(csr) : csr);
+  const extents = (rows: number, cols: number, stored: number): { nRows: number; nCols: number } => {
+    const claimed = shape ? { nRows: shape[0]!, nCols: shape[1]! } : { nRows: rows, nCols: cols };
+    checkExtents(claimed, stored, file, options);
+    return claimed;
+  };
+  if (form[0] === "indices") {
     const { data } = part("indices", `[2, ${nnz}]`, (s) => s.length === 2 && s[0] === 2 && s[1] === nnz);
     const extent = largest(data) + 1;
-    const [nRows, nCols] = shape ? [shape[0]!, shape[1]!] : [extent, extent];
-    return csrFromCoo({ nRows, nCols, rows: data.subarray(0, nnz), cols: data.subarray(nnz), values }, file);
+    const rows = data.subarray(0, nnz);
+    return finish(csrFromCoo({ ...extents(extent, extent, nnz), rows, cols: data.subarray(nnz), values }, file));
   }
-  const rowPtr = part("crow", "[rows + 1]", (s) => s.length === 1).data;
-  const colIdx = part("col", `[${nnz}]`, (s) => s.length === 1 && s[0] === nnz).data;
-  const [nRows, nCols] = shape
-    ? [shape[0]!, shape[1]!]
-    : [rowPtr.length - 1, Math.max(rowPtr.length - 1, largest(colIdx) + 1)];
-  return csrFromParts({ nRows, nCols, rowPtr, colIdx, values }, file);
+  const rowPtr = part(form[0]!, "[rows + 1]", (s) => s.length === 1).data;
+  const colIdx = part(form[1]!, `[${nnz}]`, (s) => s.length === 1 && s[0] === nnz).data;
+  const nRows = rowPtr.length - 1;
+  const claimed = extents(nRows, Math.max(nRows, largest(colIdx) + 1), nnz + rowPtr.length);
+  return finish(csrFromParts({ ...claimed, rowPtr, colIdx, values }, file));
 }
 
 /**
@@ -63,20 +87,21 @@ export async function writeSparseSafetensors(file: string, csr: Csr): Promise<vo
   );
 }
 
-/** What stands before the names of the parts, with its dot. */
-function prefixOf(names: readonly string[], key: string | undefined, file: string): string {
-  const has = (prefix: string, parts: readonly string[]): boolean => parts.every((p) => names.includes(prefix + p));
-  const isMatrix = (prefix: string): boolean => has(prefix, COO) || has(prefix, CSR);
-  if (key !== undefined) {
-    const prefix = key === "" || key.endsWith(".") ? key : `${key}.`;
-    if (isMatrix(prefix)) return prefix;
-    throw new FileFormatError(file, `tensors ${prefix}indices and ${prefix}values`, `tensors ${listOf(names)}`);
-  }
-  const prefixes = names.filter((n) => n.endsWith("values")).map((n) => n.slice(0, -"values".length));
-  const found = prefixes.filter(isMatrix);
+/** What stands before the names of the parts, with its dot, and which parts there are. */
+function matrixOf(names: readonly string[], key: string | undefined, file: string): Found {
+  const held = new Set(names);
+  const found = prefixesOf(names, key).flatMap((prefix) => {
+    const form = FORMS.find((parts) => parts.every((part) => held.has(prefix + part)));
+    return form ? [{ prefix, form }] : [];
+  });
   if (found.length === 1) return found[0]!;
   if (found.length > 1) {
-    throw new FileFormatError(file, "one sparse matrix, or the key of one", `several: ${listOf(found)}`);
+    const prefixes = found.map(({ prefix }) => prefix);
+    throw new FileFormatError(file, "one sparse matrix, or the key of one", `several: ${listOf(prefixes)}`);
+  }
+  if (key !== undefined) {
+    const [prefix] = prefixesOf(names, key);
+    throw new FileFormatError(file, `tensors ${prefix}indices and ${prefix}values`, `tensors ${listOf(names)}`);
   }
   throw new FileFormatError(
     file,
@@ -84,6 +109,17 @@ function prefixOf(names: readonly string[], key: string | undefined, file: strin
     `tensors ${listOf(names)}`,
     "file-dense",
   );
+}
+
+interface Found {
+  readonly prefix: string;
+  readonly form: readonly string[];
+}
+
+/** Prefixes that a matrix may have. */
+function prefixesOf(names: readonly string[], key: string | undefined): string[] {
+  if (key !== undefined) return [key === "" || key.endsWith(".") ? key : `${key}.`];
+  return names.filter((name) => name.endsWith("values")).map((name) => name.slice(0, -"values".length));
 }
 
 function largest(indices: ArrayLike<number>): number {

@@ -1,9 +1,11 @@
-// Text files line by line, as bytes: one pass over the file, unpacked on the way where it is gzip, never held as a whole.
+// Text files line by line, as bytes of UTF-8: one pass over the file, unpacked on the way where it is gzip and converted where it is
+// UTF-16, never held as a whole.
 
 import { createReadStream } from "node:fs";
 import { createGunzip } from "node:zlib";
 import { FileFormatError } from "../core/errors.ts";
-import { fileError, gzipError, isGzip, readHead } from "./files.ts";
+import { fileError, gzipError, isGzip, readHead, sizeOf, tooMuchGzip } from "./files.ts";
+import { streamLimit } from "./limits.ts";
 
 const CHUNK_BYTES = 1 << 20;
 /** A longer line is no line of a table, and would be collected in memory. */
@@ -19,11 +21,12 @@ const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const;
 export type LineVisitor = (bytes: Uint8Array, begin: number, end: number, line: number) => void;
 
 /**
- * Calls `visit` for every line of a file (LF or CR LF; the last one needs no end), and skips a UTF-8 byte order mark.
+ * Calls `visit` for every line of a file (LF or CR LF; the last one needs no end), and skips a byte order mark.
  *
  * @param expected what the file should be, for the error message
  * @returns how many lines there were
- * @throws {FileFormatError} missing, unreadable, truncated or damaged gzip, a line of more than 16 MiB; whatever `visit` throws
+ * @throws {FileFormatError} missing, unreadable, truncated or damaged gzip, gzip of much more than its size ("file-limit"), UTF-16 with half a character, a line of
+ *   more than 16 MiB; whatever `visit` throws
  */
 export async function forEachLine(file: string, expected: string, visit: LineVisitor): Promise<number> {
   let line = 0;
@@ -34,7 +37,7 @@ export async function forEachLine(file: string, expected: string, visit: LineVis
     if (line === 1 && BYTE_ORDER_MARK.every((byte, i) => bytes[begin + i] === byte)) from += BYTE_ORDER_MARK.length;
     visit(bytes, from, end > from && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end, line);
   };
-  for await (const chunk of chunksOf(file, expected)) {
+  for await (const chunk of readText(file, expected)) {
     let at = 0;
     if (rest.length > 0) {
       const end = chunk.indexOf(LINE_FEED);
@@ -57,6 +60,40 @@ export async function forEachLine(file: string, expected: string, visit: LineVis
   return line;
 }
 
+type Decoder = InstanceType<typeof TextDecoder>;
+
+/**
+ * The text of a file piece by piece, as bytes of UTF-8 (which are not checked): unpacked where it is gzip, converted where a byte order
+ * mark says that it is UTF-16.
+ *
+ * @throws {FileFormatError} as `forEachLine`
+ */
+export async function* readText(file: string, expected: string): AsyncGenerator<Uint8Array> {
+  let decoder: Decoder | null | undefined;
+  const encoder = new TextEncoder();
+  const converted = (decode: () => string): Uint8Array => {
+    try {
+      return encoder.encode(decode());
+    } catch {
+      throw new FileFormatError(file, "whole characters of UTF-16", "half a one");
+    }
+  };
+  for await (const chunk of chunksOf(file, expected)) {
+    if (decoder === undefined) decoder = decoderOf(chunk);
+    const utf16 = decoder;
+    yield utf16 === null ? chunk : converted(() => utf16.decode(chunk, { stream: true }));
+  }
+  const utf16 = decoder;
+  if (utf16) yield converted(() => utf16.decode());
+}
+
+/** What decodes UTF-16, by the byte order mark at the start; null: it is no UTF-16. */
+function decoderOf(start: Uint8Array): Decoder | null {
+  const [a, b] = start;
+  const encoding = a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : null;
+  return encoding === null ? null : new TextDecoder(encoding, { fatal: true });
+}
+
 /** The bytes of a file piece by piece, unpacked where they are gzip. */
 async function* chunksOf(file: string, expected: string): AsyncGenerator<Uint8Array> {
   const packed = isGzip(await readHead(file, 2, expected));
@@ -64,8 +101,12 @@ async function* chunksOf(file: string, expected: string): AsyncGenerator<Uint8Ar
   const stream = packed ? source.pipe(createGunzip({ chunkSize: CHUNK_BYTES })) : source;
   if (stream !== source) source.on("error", (cause) => stream.destroy(cause));
   try {
+    const limit = packed ? streamLimit(await sizeOf(file, expected)) : Number.POSITIVE_INFINITY;
+    let read = 0;
     // The bytes of a Buffer as a plain array, whose `slice` copies.
     for await (const { buffer, byteOffset, byteLength } of stream as AsyncIterable<Uint8Array>) {
+      read += byteLength;
+      if (read > limit) throw tooMuchGzip(file);
       yield new Uint8Array(buffer, byteOffset, byteLength);
     }
   } catch (cause) {

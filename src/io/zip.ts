@@ -3,9 +3,11 @@
 
 import { type Entry, fromBufferPromise, openPromise, type ZipFile } from "yauzl";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { printable, shortened } from "../core/text.ts";
 import { crc32 } from "./crc32.ts";
 import { replaceFile } from "./durable.ts";
-import { fileError, MAX_UNPACKED_BYTES, readHead } from "./files.ts";
+import { fileError, readHead } from "./files.ts";
+import { MOST_BYTES, unpackLimit } from "./limits.ts";
 
 /** Deflate turns at most 1032 bytes into one (zlib technical notes), so a larger claim is a lie; 64 allows for tiny entries. */
 const MAX_DEFLATE_RATIO = 1032;
@@ -29,11 +31,16 @@ interface OpenZip {
 export class ZipArchive {
   /** Path or name, for error messages. */
   readonly file: string;
+  /** Bytes that the archive takes on the disk. */
+  readonly diskBytes: number;
   readonly #zip: OpenZip;
   readonly #entries: ReadonlyMap<string, ZipEntry>;
+  /** Bytes that were unpacked so far, less the packed ones that they came from. */
+  #gained = 0;
 
-  constructor(file: string, zip: OpenZip, entries: ReadonlyMap<string, ZipEntry>) {
+  constructor(file: string, zip: OpenZip, entries: ReadonlyMap<string, ZipEntry>, diskBytes: number = zip.fileSize) {
     this.file = file;
+    this.diskBytes = diskBytes;
     this.#zip = zip;
     this.#entries = entries;
   }
@@ -50,7 +57,7 @@ export class ZipArchive {
   /**
    * The unpacked bytes of one entry, owned by the caller.
    *
-   * @throws {FileFormatError} no such entry, encrypted, damaged, too large
+   * @throws {FileFormatError} no such entry, encrypted, damaged; with the others more than `unpackLimit` grants ("file-limit")
    */
   async read(name: string): Promise<Uint8Array> {
     const entry = this.#entries.get(name);
@@ -58,8 +65,14 @@ export class ZipArchive {
       throw new FileFormatError(this.file, `an entry "${name}"`, `entries ${listOf(this.names)}`);
     }
     const { uncompressedSize, compressedSize } = entry;
-    if (uncompressedSize > MAX_UNPACKED_BYTES || uncompressedSize > compressedSize * MAX_DEFLATE_RATIO + 64) {
+    if (uncompressedSize > compressedSize * MAX_DEFLATE_RATIO + 64) {
       throw new FileFormatError(this.file, `entry "${name}" of a credible size`, `${uncompressedSize} bytes`);
+    }
+    this.#gained += Math.max(0, uncompressedSize - compressedSize);
+    if (this.#gained > unpackLimit(this.diskBytes) || uncompressedSize > MOST_BYTES) {
+      const expected =
+        "a zip that unpacks to no more than 64 times its size (what is right all the same: save it uncompressed)";
+      throw new FileFormatError(this.file, expected, `${uncompressedSize} bytes of "${name}"`, "file-limit");
     }
     if (compressedSize > this.#zip.fileSize) {
       throw new FileFormatError(
@@ -95,15 +108,24 @@ export class ZipArchive {
  */
 export async function openZip(file: string, expected = "a zip file"): Promise<ZipArchive> {
   const head = await readHead(file, 4, expected);
-  checkSignature(head, file, expected);
+  checkZip(head, file, expected);
   return archiveOf(file, expected, () => openPromise(file, { autoClose: false }));
 }
 
-/** The same for an archive in memory; `bytes` must not change while it is open. */
-export async function openZipBytes(bytes: Uint8Array, file: string, expected = "a zip file"): Promise<ZipArchive> {
-  checkSignature(bytes, file, expected);
+/**
+ * The same for an archive in memory; `bytes` must not change while it is open.
+ *
+ * @param diskBytes how many bytes of a file it was unpacked from
+ */
+export async function openZipBytes(
+  bytes: Uint8Array,
+  file: string,
+  expected = "a zip file",
+  diskBytes: number = bytes.length,
+): Promise<ZipArchive> {
+  checkZip(bytes, file, expected);
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return archiveOf(file, expected, () => fromBufferPromise(view));
+  return archiveOf(file, expected, () => fromBufferPromise(view), diskBytes);
 }
 
 /** True when the bytes begin a zip file that has an entry. */
@@ -111,7 +133,12 @@ export function isZip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3 && bytes[3] === 4;
 }
 
-async function archiveOf(file: string, expected: string, opening: () => Promise<ZipFile>): Promise<ZipArchive> {
+async function archiveOf(
+  file: string,
+  expected: string,
+  opening: () => Promise<ZipFile>,
+  diskBytes?: number,
+): Promise<ZipArchive> {
   let zip: ZipFile;
   try {
     zip = await opening();
@@ -130,10 +157,15 @@ async function archiveOf(file: string, expected: string, opening: () => Promise<
     zip.close();
     throw new FileFormatError(file, `${expected} with a sound directory`, messageOf(cause));
   }
-  return new ZipArchive(file, zip, entries);
+  return new ZipArchive(file, zip, entries, diskBytes);
 }
 
-function checkSignature(bytes: Uint8Array, file: string, expected: string): void {
+/**
+ * Refuses bytes that do not begin a zip file.
+ *
+ * @throws {FileFormatError} empty ("file-truncated"), another kind
+ */
+export function checkZip(bytes: Uint8Array, file: string, expected: string): void {
   if (bytes.length === 0) throw new FileFormatError(file, expected, "an empty file", "file-truncated");
   if (!isZip(bytes)) {
     throw new FileFormatError(file, `${expected} (a zip archive)`, `a file that begins ${hexOf(bytes.subarray(0, 4))}`);
@@ -224,8 +256,12 @@ export async function writeZip(file: string, entries: readonly ZipInput[]): Prom
 /** Names for a message: all of a few, the first of many. */
 export function listOf(names: readonly string[]): string {
   if (names.length === 0) return "(none)";
-  const shown = names.slice(0, 8).join(", ");
+  const shown = names.slice(0, 8).map(shortName).join(", ");
   return names.length > 8 ? `${shown}, … (${names.length} in all)` : shown;
+}
+
+function shortName(name: string): string {
+  return shortened(printable(name), 60);
 }
 
 function hexOf(bytes: Uint8Array): string {

@@ -1,7 +1,7 @@
 // Neuron types: labels of any kind, and what is given per neuron or per type (class, time constant, nonlinearity).
 
 import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
-import { compareText } from "../core/text.ts";
+import { compareText, printable, quoteText, quoteValue, shortened } from "../core/text.ts";
 
 /** Name of a neuron type. */
 export type Label = string | number;
@@ -18,7 +18,7 @@ export interface NeuronTypes {
 
 /**
  * @throws {ShapeError} another number of labels than neurons
- * @throws {ArgumentError} labels of mixed kinds, or a label that is not a number
+ * @throws {ArgumentError} labels of mixed kinds, or a number that is not finite
  */
 export function neuronTypes(labels: ArrayLike<Label>, nNeurons: number): NeuronTypes {
   const where = "neuronTypes";
@@ -28,8 +28,8 @@ export function neuronTypes(labels: ArrayLike<Label>, nNeurons: number): NeuronT
   const distinct = [...new Set(Array.from(labels))];
   const isNumber = typeof distinct[0] === "number";
   for (const label of distinct) {
-    const fits = typeof label === (isNumber ? "number" : "string") && !Number.isNaN(label);
-    if (!fits) throw new ArgumentError(where, "neuronType", "all numbers or all strings", `${String(label)}`);
+    const fits = isNumber ? Number.isFinite(label) : typeof label === "string";
+    if (!fits) throw new ArgumentError(where, "neuronType", "all finite numbers or all strings", quoteValue(label));
   }
   const types = isNumber ? (distinct as number[]).sort((a, b) => a - b) : (distinct as string[]).sort(compareText);
   const position = new Map<Label, number>(types.map((label, i) => [label, i]));
@@ -71,19 +71,16 @@ export function spread<T>(
     const byLabel = spec as Readonly<Record<string, T>>;
     const values = known.map((label) => {
       if (!Object.hasOwn(byLabel, String(label))) {
-        throw new ArgumentError(
-          where,
-          name,
-          `a value for type "${label}"`,
-          `values for ${Object.keys(byLabel).join(", ")}`,
-        );
+        const got = `values for ${shortened(printable(Object.keys(byLabel).join(", ")), 200)}`;
+        throw new ArgumentError(where, name, `a value for type ${quoteText(String(label))}`, got);
       }
       return byLabel[String(label)]!;
     });
     const stray = Object.keys(byLabel).find((label) => !known.some((k) => String(k) === label));
     if (stray !== undefined) {
       const near = nearestName(stray, known.map(String));
-      throw new ArgumentError(where, name, near ? `a known type such as "${near}"` : "known types", `"${stray}"`);
+      const expected = near ? `a known type such as ${quoteText(near)}` : "known types";
+      throw new ArgumentError(where, name, expected, quoteText(stray));
     }
     return Array.from(typeIdx, (t) => values[t]!);
   }

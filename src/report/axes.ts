@@ -130,6 +130,7 @@ export function count(value: number): string {
 /** Short numbers for axes: 1,000, 0.05, 1e-5. */
 export function compact(value: number): string {
   if (value === 0) return "0";
+  if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e7)
     return value.toExponential(0).replace("e+", "e").replace("-", "−").replace("e-", "e−");
@@ -143,5 +144,5 @@ export function digits(value: number): string {
 
 /** 0.974 → "97.4 %". */
 export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+  return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–";
 }

@@ -1,6 +1,7 @@
 // A figure: one plot that can be drawn at any width, its words, and the numbers behind it.
 
-import { element, escapeMarkup } from "./svg.ts";
+import { escapeMarkup } from "../core/text.ts";
+import { element } from "./svg.ts";
 import { plotStyle } from "./theme.ts";
 
 /** The numbers behind a plot, for those who cannot see it or want to copy them. */

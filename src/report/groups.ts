@@ -11,25 +11,45 @@ export interface NeuronGroup {
 
 const ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
 
-/** Groups by cell type where there is a table of neurons. */
-export function groupsByType({ count, types, typeIdx, role }: NeuronTable): NeuronGroup[] {
+/** More groups are no picture. */
+const MAX_GROUPS = 256;
+
+/**
+ * Groups by cell type where there is a table of neurons, by role where it has more types than a picture shows. The roles are its own, or
+ * those of `rolesByWiring`.
+ */
+export function groupsByType({
+  count,
+  types,
+  typeIdx,
+  role,
+}: NeuronTable & { readonly role: readonly NeuronRole[] }): NeuronGroup[] {
   const members = types.map(() => [] as number[]);
   for (let i = 0; i < count; i++) members[typeIdx[i]!]!.push(i);
   const groups = members.flatMap((neurons, t) =>
     neurons.length === 0 ? [] : [{ name: types[t]!, role: role[neurons[0]!]!, neurons: Uint32Array.from(neurons) }],
   );
+  if (groups.length > MAX_GROUPS) return groupsByRole(role);
   return ROLES.flatMap((r) => groups.filter((group) => group.role === r));
 }
 
 /** Groups by how neurons are wired to the world, where nothing else is known of them. */
-export function groupsByWiring(
+export function groupsByWiring(...wiring: Parameters<typeof rolesByWiring>): NeuronGroup[] {
+  return groupsByRole(rolesByWiring(...wiring));
+}
+
+function groupsByRole(roles: readonly NeuronRole[]): NeuronGroup[] {
+  const everyone = Uint32Array.from(roles.keys());
+  return ROLES.map((role) => ({ name: role, role, neurons: everyone.filter((i) => roles[i] === role) })).filter(
+    ({ neurons }) => neurons.length > 0,
+  );
+}
+
+/** The role of every neuron by how it is wired to the world. */
+export function rolesByWiring(
   numNeurons: number,
   isDriven: (neuron: number) => boolean,
   isRead: (neuron: number) => boolean,
-): NeuronGroup[] {
-  const roleOf = (i: number): NeuronRole => (isDriven(i) ? "input" : isRead(i) ? "output" : "hidden");
-  const everyone = Uint32Array.from({ length: numNeurons }, (_, i) => i);
-  return ROLES.map((role) => ({ name: role, role, neurons: everyone.filter((i) => roleOf(i) === role) })).filter(
-    ({ neurons }) => neurons.length > 0,
-  );
+): NeuronRole[] {
+  return Array.from({ length: numNeurons }, (_, i) => (isDriven(i) ? "input" : isRead(i) ? "output" : "hidden"));
 }

@@ -1,9 +1,10 @@
 // The page of a report: one HTML document without scripts that asks nothing of any server, for wide and narrow, light and dark.
 
+import { escapeMarkup, quoteValue, shortened } from "../core/text.ts";
 import { type Figure, inlineSvg, type MissingFigure, type Table, WIDTHS } from "./figure.ts";
 import { readableName } from "./names.ts";
 import { pageStyle } from "./pageStyle.ts";
-import { element, escapeMarkup } from "./svg.ts";
+import { element } from "./svg.ts";
 
 export interface KeyNumber {
   readonly value: string;
@@ -21,6 +22,8 @@ export interface PageParts {
   readonly facts: readonly { readonly title: string; readonly facts: Readonly<Record<string, unknown>> }[];
 }
 
+/** Longest text among the facts: a path fits. */
+const FACT_LENGTH = 4096;
 /** Longer lists of facts run in columns over the whole page. */
 const LONG_LIST = 20;
 /** Nothing is loaded from anywhere, and the browser sees to it. */
@@ -116,8 +119,9 @@ function factList(facts: Readonly<Record<string, unknown>>): string {
 function textOf(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") {
+    if (!Number.isFinite(value)) return "–";
     return Number.isInteger(value) ? value.toLocaleString("en") : `${Number(value.toPrecision(4))}`;
   }
   if (typeof value === "boolean") return value ? "yes" : "no";
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" ? shortened(value, FACT_LENGTH) : quoteValue(value);
 }

@@ -211,11 +211,18 @@ function work({ steps, evaluations, start, summary }: RunRecord): Section {
 const NO_CHECKPOINT = "The run has no checkpoint yet; the trained network is known when it has one.";
 
 function notesOf({ run, observations }: ReportParts): string[] {
-  const { summary, steps, start, findings, failure } = run;
+  const { summary, steps, start, findings, failure, missingSteps } = run;
   const last = steps.at(-1)?.step ?? 0;
   const notes: string[] = [];
   if (!summary) notes.push(`This run is unfinished: ${count(last)} of ${count(start.lastStep)} steps are recorded.`);
   else if (summary.interrupted) notes.push(`This run was stopped by ${summary.interrupted} after step ${count(last)}.`);
+  const done = Math.max(last, summary?.steps ?? 0);
+  const missing = missingSteps + done - last;
+  if (missing > 0) {
+    notes.push(
+      `Lines of ${count(missing)} of ${count(done)} steps are missing in metrics.jsonl, and so in what follows.`,
+    );
+  }
   if (failure) notes.push(`It ended with an error: ${failure}.`);
   if (!observations) notes.push(NO_CHECKPOINT);
   else if (observations.step !== last) {

@@ -1,20 +1,25 @@
-// What a run left in its folder, read back: as much of it as is there.
+// What a run left in its folder, read back and checked: as much of it as is there.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileFormatError } from "../core/errors.ts";
-import type { Finding } from "../train/diagnosis.ts";
-import type { EvaluationRecord, RunEvent } from "../train/metrics.ts";
-import type { StepMetrics } from "../train/trainer.ts";
+import { readBytes } from "../io/files.ts";
+import { type Facts, JsonParts } from "../io/jsonParts.ts";
+import { readTextFile } from "../io/textFile.ts";
+import type { Fault, Finding } from "../train/diagnosis.ts";
+import type { EvaluationRecord, EvaluationSet, RunEvent } from "../train/metrics.ts";
+import type { SolverMetrics, StepMetrics } from "../train/trainer.ts";
 
-/** Plain JSON. */
-export type Facts = Readonly<Record<string, unknown>>;
+export type { Facts } from "../io/jsonParts.ts";
 
 /** config.json: what the run started from. */
 export interface RunStartFacts extends Facts {
   readonly version: string;
   readonly config: Facts;
-  readonly network: Facts & { readonly source: string; readonly neurons: number; readonly synapses: number };
+  readonly network: Facts & {
+    readonly source: string;
+    readonly neurons: number;
+    readonly synapses: number;
+  };
   readonly data: Facts & { readonly source: string; readonly train: number; readonly classes: number };
   readonly device: string;
   readonly stepsPerEpoch: number;
@@ -22,23 +27,38 @@ export interface RunStartFacts extends Facts {
   readonly environment: Facts;
 }
 
-/** The part of summary.json that only a finished run knows. */
+/** What summary.json says of an evaluation. */
+export type EvaluationSummary = Pick<EvaluationRecord, "set" | "accuracy" | "loss">;
+
+/** summary.json: what the run came to. */
 export interface RunSummaryFacts extends Facts {
+  readonly steps: number;
+  readonly seconds: number;
+  readonly stepsPerSecond: number;
+  readonly trainingLoss: number | null;
+  readonly validation: EvaluationSummary | null;
+  readonly test: EvaluationSummary | null;
   readonly peakMemoryBytes: number;
   readonly deviceMemory: { readonly peakBytes: number; readonly largestBytes: number };
   /** The signal that stopped it early. */
   readonly interrupted: string | null;
 }
 
-export interface RunRecord {
-  readonly folder: string;
-  readonly start: RunStartFacts;
+/** metrics.jsonl: what happened. */
+export interface RunHistory {
   readonly steps: readonly StepMetrics[];
   readonly evaluations: readonly EvaluationRecord[];
   /** What the last diagnosis says against the run. */
   readonly findings: readonly Finding[];
   /** The error that ended the run; null: none did, or it was resumed since. */
   readonly failure: string | null;
+  /** Steps before the last one that there is no line about, neither that they were done nor that they were passed over. */
+  readonly missingSteps: number;
+}
+
+export interface RunRecord extends RunHistory {
+  readonly folder: string;
+  readonly start: RunStartFacts;
   /** null: the run has not finished. */
   readonly summary: RunSummaryFacts | null;
 }
@@ -46,67 +66,218 @@ export interface RunRecord {
 /**
  * Reads config.json, metrics.jsonl and summary.json. Only the first must be there; a last line that is being written is left out.
  *
- * @throws {FileFormatError} no run folder, or damaged files
+ * @throws {FileFormatError} no run folder, files that cannot be read, parts that are missing or of another kind, with file, line and part
  */
 export async function readRunRecord(folder: string): Promise<RunRecord> {
-  const configFile = join(folder, "config.json");
-  const text = await readIfThere(configFile);
-  if (text === null) throw new FileFormatError(configFile, "the configuration of a run", "no such file");
-  const start = parse(configFile, text) as Partial<RunStartFacts> | null;
-  if (typeof start?.config !== "object" || typeof start.network !== "object" || typeof start.data !== "object") {
-    throw new FileFormatError(configFile, "config, network and data of a run", "other content");
-  }
-  const events = await readEvents(join(folder, "metrics.jsonl"));
-  const summaryFile = join(folder, "summary.json");
-  const summary = await readIfThere(summaryFile);
+  const start = await readRunStart(join(folder, "config.json"));
+  const summary = await readRunSummary(join(folder, "summary.json"));
+  const events = await readRunEvents(join(folder, "metrics.jsonl"));
+  return { folder, start, ...historyOf(events), summary };
+}
+
+/**
+ * The config.json of a run.
+ *
+ * @throws {FileFormatError} "file-missing", or what is wrong with it
+ */
+export async function readRunStart(file: string): Promise<RunStartFacts> {
+  const parts = JsonParts.parse(
+    file,
+    await readTextFile(file, "the configuration of a run"),
+    "the configuration of a run",
+  );
+  const [network, data] = [parts.object("network"), parts.object("data")];
+  for (const name of ["input", "readout"]) network.text(name);
+  for (const name of ["inputNeurons", "readoutNeurons"]) network.count(name);
+  data.count("validation");
   return {
-    folder,
-    start: start as RunStartFacts,
-    ...historyOf(events),
-    summary: summary === null ? null : (parse(summaryFile, summary) as RunSummaryFacts),
+    ...parts.all,
+    version: parts.text("version"),
+    config: parts.object("config").all,
+    network: {
+      ...network.all,
+      source: network.text("source"),
+      neurons: network.count("neurons", 1),
+      synapses: network.count("synapses"),
+    },
+    data: {
+      ...data.all,
+      source: data.text("source"),
+      train: data.count("train", 1),
+      classes: data.count("classes", 2),
+    },
+    device: parts.text("device"),
+    stepsPerEpoch: parts.count("stepsPerEpoch", 1),
+    lastStep: parts.count("lastStep"),
+    environment: parts.object("environment").all,
   };
 }
 
+/**
+ * The summary.json of a run; null: there is none, as the run has not finished.
+ *
+ * @throws {FileFormatError} what is wrong with it
+ */
+export async function readRunSummary(file: string): Promise<RunSummaryFacts | null> {
+  const text = await nullIfMissing(readTextFile(file, "the summary of a run"));
+  if (text === null) return null;
+  const parts = JsonParts.parse(file, text, "the summary of a run");
+  const memory = parts.object("deviceMemory");
+  const evaluation = (set: EvaluationSet): EvaluationSummary | null => {
+    const own = parts.objectOrNull(set);
+    return own && { set, accuracy: own.numberOrNaN("accuracy", SHARE), loss: own.numberOrNaN("loss") };
+  };
+  return {
+    ...parts.all,
+    steps: parts.count("steps"),
+    seconds: parts.number("seconds", { least: 0 }),
+    stepsPerSecond: parts.number("stepsPerSecond", { least: 0 }),
+    trainingLoss: parts.numberOrNull("trainingLoss"),
+    validation: evaluation("validation"),
+    test: evaluation("test"),
+    peakMemoryBytes: parts.number("peakMemoryBytes", { least: 0 }),
+    deviceMemory: {
+      peakBytes: memory.number("peakBytes", { least: 0 }),
+      largestBytes: memory.number("largestBytes", { least: 0 }),
+    },
+    interrupted: parts.textOrNull("interrupted"),
+  };
+}
+
+/**
+ * The lines of metrics.jsonl that a page shows; none where there is no file.
+ *
+ * @throws {FileFormatError} a line that is damaged, or lacks a part, with file and line
+ */
+export async function readRunEvents(file: string): Promise<RunEvent[]> {
+  const bytes = (await nullIfMissing(readBytes(file, "the metrics of a run"))) ?? new Uint8Array();
+  const decoder = new TextDecoder();
+  const events: RunEvent[] = [];
+  // What follows the last line end is no whole line.
+  for (let begin = 0, line = 1, end = bytes.indexOf(LINE_FEED); end >= 0; line++) {
+    const text = decoder.decode(bytes.subarray(begin, end));
+    events.push(eventOf(JsonParts.parse(`${file}:${line}`, text, "an event of a run")));
+    begin = end + 1;
+    end = bytes.indexOf(LINE_FEED, begin);
+  }
+  return events;
+}
+
 /** Steps and evaluations in order, the last findings, and how the run failed. A run that was resumed goes on from its checkpoint: what came after that is told anew. */
-export function historyOf(
-  events: readonly RunEvent[],
-): Pick<RunRecord, "steps" | "evaluations" | "findings" | "failure"> {
+export function historyOf(events: readonly RunEvent[]): RunHistory {
   let steps: StepMetrics[] = [];
   let evaluations: EvaluationRecord[] = [];
   let findings: readonly Finding[] = [];
+  const passedOver = new Set<number>();
   const last = events.at(-1);
   for (const event of events) {
     if (event.event === "evaluation") evaluations.push(event);
     if (event.event === "diagnosis") findings = event.findings;
+    if (event.event === "nonfinite") passedOver.add(event.step);
     if (event.event !== "step") continue;
     if (event.step <= (steps.at(-1)?.step ?? 0)) {
       steps = steps.filter((earlier) => earlier.step < event.step);
       evaluations = evaluations.filter((earlier) => earlier.step < event.step);
     }
+    passedOver.delete(event.step);
     steps.push(event);
   }
-  return { steps, evaluations, findings, failure: last?.event === "error" ? last.message : null };
+  const lastStep = steps.at(-1)?.step ?? 0;
+  const told = steps.length + [...passedOver].filter((step) => step < lastStep).length;
+  const failure = last?.event === "error" ? last.message : null;
+  return { steps, evaluations, findings, failure, missingSteps: Math.max(0, lastStep - told) };
 }
 
-async function readEvents(file: string): Promise<RunEvent[]> {
-  const lines = ((await readIfThere(file)) ?? "").split("\n");
-  // What follows the last line end is no whole line.
-  return lines.slice(0, -1).map((line, k) => parse(`${file}:${k + 1}`, line) as RunEvent);
-}
+const LINE_FEED = 10;
+const SHARE = { least: 0, most: 1 } as const;
 
-async function readIfThere(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return null;
-    throw error;
+type Diagnosed = Extract<RunEvent, { readonly event: "diagnosis" }>;
+type PassedOver = Extract<RunEvent, { readonly event: "nonfinite" }>;
+
+/** The event of a line; the parts that a page shows are checked. */
+function eventOf(parts: JsonParts): RunEvent {
+  const name = parts.text("event");
+  switch (name) {
+    case "step":
+      return { event: name, ...stepOf(parts) };
+    case "evaluation":
+      return { event: name, ...evaluationOf(parts) };
+    case "diagnosis":
+      return {
+        ...(parts.all as unknown as Diagnosed),
+        findings: parts.objects("findings").map(findingOf),
+      };
+    case "nonfinite":
+      return { ...(parts.all as unknown as PassedOver), step: parts.count("step", 1) };
+    case "error":
+      return { event: name, code: parts.text("code"), message: parts.text("message"), details: {} };
+    case "resumed":
+      return { event: name, step: parts.count("step"), checkpoint: parts.textOrNull("checkpoint") };
+    default:
+      return parts.all as unknown as RunEvent;
   }
 }
 
-function parse(where: string, text: string): unknown {
+function stepOf(parts: JsonParts): StepMetrics {
+  const positive = { least: 0 };
+  return {
+    ...(parts.all as unknown as StepMetrics),
+    step: parts.count("step", 1),
+    epoch: parts.count("epoch"),
+    loss: parts.numberOrNaN("loss"),
+    accuracy: parts.numberOrNaN("accuracy", SHARE),
+    meanLoss: parts.numberOrNaN("meanLoss"),
+    meanAccuracy: parts.numberOrNaN("meanAccuracy", SHARE),
+    learningRate: parts.number("learningRate", positive),
+    solver: solverOf(parts.objectOrNull("solver")),
+    seconds: parts.number("seconds", positive),
+    stepsPerSecond: parts.numberOrNaN("stepsPerSecond", positive),
+    eta: parts.numberOrNaN("eta", positive),
+    lastStep: parts.count("lastStep"),
+  };
+}
+
+function solverOf(parts: JsonParts | null): SolverMetrics | null {
+  if (!parts) return null;
+  const steps = parts.object("steps");
+  return {
+    rhsEvaluations: parts.number("rhsEvaluations", { least: 0 }),
+    steps: { min: steps.count("min"), mean: steps.number("mean", { least: 0 }), max: steps.count("max") },
+    rejected: parts.count("rejected"),
+    failed: failedOf(parts),
+  };
+}
+
+function evaluationOf(parts: JsonParts): EvaluationRecord {
+  const set = parts.text("set");
+  if (set !== "validation" && set !== "test") throw parts.error("set", "validation or test");
+  return {
+    set,
+    step: parts.count("step"),
+    loss: parts.numberOrNaN("loss"),
+    accuracy: parts.numberOrNaN("accuracy", SHARE),
+    count: parts.count("count"),
+    failed: failedOf(parts),
+    seconds: parts.number("seconds", { least: 0 }),
+    confusion: parts.squareOfCounts("confusion"),
+  };
+}
+
+/** Not every run has recorded it. */
+function failedOf(parts: JsonParts): number {
+  return parts.has("failed") ? parts.count("failed") : 0;
+}
+
+function findingOf(parts: JsonParts): Finding {
+  return { fault: parts.text("fault") as Fault, message: parts.text("message") };
+}
+
+/** null where there is no such file. */
+export async function nullIfMissing<T>(reading: Promise<T>): Promise<T | null> {
   try {
-    return JSON.parse(text);
-  } catch {
-    throw new FileFormatError(where, "JSON", "other text");
+    return await reading;
+  } catch (error) {
+    if (error instanceof FileFormatError && error.code === "file-missing") return null;
+    throw error;
   }
 }

@@ -1,4 +1,6 @@
-// SVG as text: elements, escaping, numbers. No DOM, no canvas.
+// SVG as text: elements, numbers. No DOM, no canvas.
+
+import { escapeMarkup } from "../core/text.ts";
 
 /** Attributes of an element; those that are undefined are left out. */
 export type Attributes = Readonly<Record<string, string | number | undefined>>;
@@ -20,11 +22,6 @@ export function label(x: number, y: number, content: string, attributes: Attribu
 /** A group moved to (x, y). */
 export function at(x: number, y: number, ...children: readonly string[]): string {
   return element("g", { transform: `translate(${round(x)} ${round(y)})` }, ...children);
-}
-
-/** Text for an attribute or the inside of an element, in SVG and in HTML. */
-export function escapeMarkup(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 /** Two decimals are a hundredth of a pixel. */

@@ -1,6 +1,7 @@
 // What happens in a run as JSON lines: one object per step, evaluation and event, in order. Whole lines only, each written at once.
 
 import { type FileHandle, open, readFile } from "node:fs/promises";
+import { jsonText } from "../core/text.ts";
 import { writeError } from "../io/durable.ts";
 import type { Diagnosis } from "./diagnosis.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
@@ -57,9 +58,9 @@ export function evaluationRecord(set: EvaluationSet, step: number, evaluation: E
   return { set, step, loss, accuracy, count, failed, seconds, confusion: rows };
 }
 
-/** One event as a line of JSON, with its line end. Numbers that are not finite become null, as JSON has none. */
+/** One event as a line of JSON, with its line end. Numbers that are not finite become null, as JSON has none. No character acts on a terminal. */
 export function jsonLine(event: RunEvent): string {
-  return `${JSON.stringify(event)}\n`;
+  return `${jsonText(event)}\n`;
 }
 
 /** A file of metrics that grows line by line; each line is handed to the system in one piece before `write` resolves. */

@@ -2,6 +2,7 @@
 
 import { type ScaleLinear, scaleLinear } from "d3-scale";
 import { line as lineGenerator } from "d3-shape";
+import { escapeMarkup } from "../core/text.ts";
 import type { EvaluationSet } from "./metrics.ts";
 
 /** Two curves' worth of a run. */
@@ -123,11 +124,11 @@ export function plotCurves({ title, training, evaluations, classes }: TrainingCu
     data,
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-labelledby="title">
-<title id="title">${escapeXml(title)}: loss and accuracy by training step</title>
+<title id="title">${escapeMarkup(title)}: loss and accuracy by training step</title>
 <style>${STYLE}</style>
 <rect width="${WIDTH}" height="${HEIGHT}" class="page"/>
 <defs><clipPath id="panel"><rect x="-1" y="-6" width="${PANEL_WIDTH + 7}" height="${PANEL_HEIGHT + 7}"/></clipPath></defs>
-<text class="title" x="${MARGIN.left}" y="30">${escapeXml(title)}</text>
+<text class="title" x="${MARGIN.left}" y="30">${escapeMarkup(title)}</text>
 ${legend(finite)}
 <g transform="translate(${MARGIN.left} ${MARGIN.top})">
 ${loss}
@@ -239,8 +240,4 @@ function isFinitePoint(p: CurvePoint): boolean {
 
 function round(value: number): number {
   return Math.round(100 * value) / 100;
-}
-
-function escapeXml(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }

@@ -1,5 +1,6 @@
 // The progress of training for people: one line on a terminal that is rewritten in place, or a plain line now and then elsewhere.
 
+import { printable } from "../core/text.ts";
 import type { StepMetrics } from "./trainer.ts";
 
 /** What is written to; `process.stderr` is one. */
@@ -45,7 +46,7 @@ export class StatusLine {
     const now = this.#now();
     if (now - this.#last < this.#interval && !always) return;
     this.#last = now;
-    const line = text();
+    const line = printable(text());
     if (!this.#tty) {
       this.#stream.write(`${line}\n`);
       return;

@@ -187,4 +187,69 @@ test("a resumed run may go on longer, but not with other mathematics", async () 
   assert.is(resumedConfig(stepped, { epochs: 3 }).epochs, 3);
 });
 
+test("an option that does nothing with the others is refused, with what it needs", async () => {
+  const refusals: readonly (readonly [Parameters<typeof configOf>[0], RegExp])[] = [
+    [{ decayEvery: 10 }, /expected --schedule step with it, .*, got --schedule constant \(--decay-every\)/],
+    [{ decayFactor: 0.1 }, /\(--decay-factor\)/],
+    [{ decayFactor: 0.5, schedule: "cosine" }, /got --schedule cosine \(--decay-factor\)/],
+    [{ set: ["decayFactor=0.5"] }, /\(--decay-factor\)/],
+    [{ keepSigns: true, weights: "abs" }, /--weights signed .*\(--keep-signs\)/],
+    [{ gain: 3, wiring: "none" }, /W = 0 .*\(--gain\)/],
+    [{ weights: "abs", wiring: "none" }, /\(--weights\)/],
+    [{ normalise: "none", wiring: "none" }, /\(--normalise\)/],
+    [{ trainConnectome: true, wiring: "none" }, /\(--train-connectome\)/],
+    [{ dropout: 0.5 }, /hidden units \(--fc-dim\) .*, got a linear one \(--dropout\)/],
+    [{ calibration: 64, standardise: false }, /--standardise .*\(--calibration\)/],
+    [{ rtol: 0.1, dt: 0.5, solver: "heun" }, /got fixed steps of --dt 0\.5 \(--rtol\)/],
+    [{ atol: 0.1, controller: "fixed", dt: 0.5 }, /\(--atol\)/],
+    [{ evalEvery: 10, validationSamples: 0 }, /--validation-samples.*\(--eval-every\)/],
+  ];
+  for (const [given, message] of refusals) await fails(() => configOf(given), "argument", message);
+});
+
+test("what does something is taken, and so is what says that something is not wanted", async () => {
+  for (const given of [
+    { decayEvery: 10, decayFactor: 0.5, schedule: "step" },
+    { decayEvery: null },
+    { trainConnectome: false, wiring: "none" },
+    { dropout: 0, fcDim: null },
+    { dropout: 0.5, fcDim: 8 },
+    { rtol: 0.1, dt: 0.5, controller: "pi" },
+    { evalEvery: 0, validationSamples: 0 },
+  ] as const) {
+    await configOf(given);
+  }
+});
+
+test("a file may list settings that do nothing as the preset has them, and a run's record may; others are refused", async () => {
+  const idle = await file("idle.yaml", "schedule: cosine\ndecayFactor: 0.5\n");
+  await fails(
+    () => configOf({ config: idle }),
+    "argument",
+    /idle\.yaml: expected --schedule step .*\(--decay-factor\)/,
+  );
+  await configOf({ config: await file("listed.yaml", "schedule: cosine\ndecayFactor: 0.1\nrtol: 0.01\ndropout: 0\n") });
+  const step = await file("step.yaml", "schedule: step\ndecayFactor: 0.5\n");
+  assert.is((await configOf({ config: step, schedule: "cosine" })).schedule, "cosine");
+  const record = { version: "0.1.0", config: await configOf({ schedule: "step", decayFactor: 0.5 }) };
+  assert.is((await configOf({ config: await file("record.json", JSON.stringify(record)) })).decayFactor, 0.5);
+});
+
+test("options of commands that do nothing together are refused", async () => {
+  const refused = async (args: readonly string[], message: RegExp): Promise<void> => {
+    const { code, stdout, stderr } = await axograd(args, { cwd: dir });
+    assert.is(code, 2, stderr);
+    assert.is(stdout, "");
+    assert.match(stderr, message);
+  };
+  await refused(["train", "--overwrite"], /^axograd: train: expected --out with it, .*\(--overwrite\)\n$/);
+  await refused(
+    ["init", "mine.yaml", "--schema"],
+    /^axograd: init: expected it alone, .*, got mine\.yaml \(--schema\)\n$/,
+  );
+  await refused(["init", "--preset", "demo", "--schema"], /got demo \(--schema\)/);
+  await refused(["check", "--full"], /^axograd: check: expected --connectome with it, .*\(--full\)\n$/);
+  await refused(["check", "--pre", "a"], /\(--pre\)/);
+});
+
 test.run();

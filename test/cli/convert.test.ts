@@ -62,6 +62,9 @@ test("wrong files and options are named", async () => {
   await fails(() => convert(at("absent.csv"), at("f.npz")), "file-missing", /absent\.csv/);
   await fails(() => convert(edges, at("f.h5")), "file-format", /f\.h5/, /\.npz, /);
   await fails(() => convert(edges, at("f.npz"), "--dtype", "f16"), "argument", /--dtype/, /f32, f64/);
+  await writeFile(at("large.csv"), "pre,post,weight\n0,0,1e39\n");
+  await fails(() => convert(at("large.csv"), at("l.npz"), "--dtype", "f32"), "sparse-format", /large\.csv/, /1e\+39/);
+  await fails(() => readConnectome(at("l.npz")), "file-missing");
   await fails(() => convert(edges, join(dir, "no", "folder.mtx")), "file-write", /no such folder/);
   await writeFile(at("wide.mtx"), "%%MatrixMarket matrix coordinate real general\n1 2 1\n1 2 3\n");
   await fails(() => convert(at("wide.mtx"), at("wide.npz")), "file-format", /1 × 2/);

@@ -1,8 +1,10 @@
 // `axograd sweep` and `axograd collect`: which runs a file means, what is refused, and what becomes of runs that fail or are stopped.
 
+import { execFile } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { promisify } from "node:util";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { CONFIG_KEYS } from "../../src/cli/configOptions.ts";
@@ -258,6 +260,38 @@ test("names with quotes and spaces stay whole in the script", async () => {
   assert.match(script, "#SBATCH --job-name=axograd-it-s\n#SBATCH --array=0-0\n");
 });
 
+test("nothing in the name of a sweep becomes a command or an option of sbatch", async () => {
+  const [run] = await plan("grid:\n  lr: [1]\n");
+  const path = join(dir, "a\n#SBATCH --mem=0\ntouch pwned\n$(touch pwned)'`touch pwned`");
+  await mkdir(path, { recursive: true });
+  const state = { run: run!, status: "waiting" as const, begun: false, summary: null, error: null };
+  const script = slurmScript(new SweepFolder(path), [state], { options: ["comment=$(touch pwned)"], parallel: null });
+  // sbatch reads its options up to the first command.
+  const [head = ""] = script.split("\nnames=(");
+  assert.equal(head.match(/^#SBATCH --[a-z-]+/gm), [
+    ...["#SBATCH --job-name", "#SBATCH --array", "#SBATCH --output", "#SBATCH --comment"],
+  ]);
+  assert.not.match(head, /^[^#]/m);
+  await mkdir(join(path, "logs"));
+  await writeFile(join(path, "slurm.sh"), script);
+  // `exec` only says what it would have run.
+  const shell = `exec() { printf '%s\\0' "$@" >&3; }; cd "$1"; . ./slurm.sh`;
+  const { stdout } = await promisify(execFile)("bash", ["-c", `${shell} 3>&1`, "bash", path], {
+    env: { ...process.env, SLURM_ARRAY_TASK_ID: "0" },
+    cwd: dir,
+  });
+  const said = stdout === "" ? await readFile(join(path, "logs/lr=1.log"), "utf8") : stdout;
+  const [, , command, out, target] = said.split("\0");
+  assert.equal([command, out, target], ["train", "--out", join(path, "runs/lr=1")]);
+  for (const folder of [dir, path, process.cwd()]) assert.not((await readdir(folder)).includes("pwned"));
+});
+
+test("an option of sbatch is one line", async () => {
+  for (const text of ["comment=a\nrm", "comment=a\rrm", "comment=a\u0000"]) {
+    await fails(() => slurmOption(text), "argument", /key=value of sbatch/);
+  }
+});
+
 test("without sbatch the script stays and the error says so; wrong options are refused", async () => {
   await file("none.yaml", `${BASE}  steps: 2\n`);
   const path = process.env.PATH;
@@ -276,6 +310,16 @@ test("without sbatch the script stays and the error says so; wrong options are r
   const local = await sweep("none.yaml", "--slurm-option", "time=1");
   assert.is(local.code, 2);
   assert.match(local.stderr, /--launcher slurm/);
+});
+
+test("a setting that varies must do something in every run, and one of all runs in some of them", async () => {
+  const refused = (text: string, message: RegExp) => fails(() => plan(text), "argument", message);
+  await refused("grid:\n  decayFactor: [0.5, 0.2]\n", /^sweep: expected --schedule step .*\(--decay-factor\)/);
+  await refused("grid:\n  schedule: [step, cosine]\n  decayFactor: [0.5]\n", /got --schedule cosine/);
+  await refused("base: {decayFactor: 0.5}\ngrid:\n  lr: [1, 2]\n", /\(--decay-factor\)/);
+  await plan("base: {decayFactor: 0.5}\ngrid:\n  schedule: [cosine, step]\n");
+  await plan("zip:\n  schedule: [cosine, step]\n  decayFactor: [0.1, 0.5]\n");
+  await plan("base: {gain: 3}\ngrid:\n  wiring: [real, none]\n");
 });
 
 test("other folders are left alone", async () => {

@@ -6,7 +6,7 @@ import { Interruption } from "../../src/cli/interruption.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { writeNetwork } from "./network.ts";
-import { axograd, jsonLines, start, TINY } from "./process.ts";
+import { axograd, jsonLines, start, TINY, TINY_RAW } from "./process.ts";
 
 const test = suite("axograd train");
 const dir = tempDir();
@@ -161,7 +161,7 @@ test("the learning rate falls in steps, and gradients are clipped, where that is
 });
 
 test("the tutorial's preset trains and warns that it will not learn, naming the preset that does", async () => {
-  const args = ["train", "--preset", "tutorial", ...TINY, "--out", "tutorial", "--quiet"];
+  const args = ["train", "--preset", "tutorial", ...TINY_RAW, "--out", "tutorial", "--quiet"];
   const { code, stdout, stderr } = await axograd(args, { cwd: dir });
   assert.is(code, 0, stderr);
   assert.match(stderr, /^axograd: warning: .*ln 10 = 2\.303.*--preset retina/m);
@@ -208,7 +208,7 @@ test("a folder with files is refused and kept; --overwrite replaces the run's fi
 });
 
 test("a solver that cannot finish fails the run with advice and exit code 1", async () => {
-  const args = ["train", ...TINY, "--no-standardise", "--max-steps", "2", "--json", "--out", "stuck"];
+  const args = ["train", ...TINY_RAW, "--no-standardise", "--max-steps", "2", "--json", "--out", "stuck"];
   const { code, stdout, stderr } = await axograd(args, { cwd: dir });
   assert.is(code, 1);
   assert.match(stderr, /^axograd: .*maxSteps.*raise maxSteps/);

@@ -1,6 +1,15 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Csr, cscOf, csrFromCoo, csrFromParts, indexArray, mapValues, withValues } from "../../src/core/csr.ts";
+import {
+  type Csr,
+  cscOf,
+  csrFromCoo,
+  csrFromParts,
+  indexArray,
+  mapValues,
+  truthOf,
+  withValues,
+} from "../../src/core/csr.ts";
 import { type EngineError, ShapeError, SparseFormatError } from "../../src/core/errors.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { assertBitEqual } from "../support/close.ts";
@@ -95,6 +104,25 @@ test("csrFromParts copies: changing its input changes no matrix", () => {
   const csr = csrFromParts({ ...PARTS, values });
   values.fill(0);
   assert.equal([...csr.values], PARTS.values);
+});
+
+test("a sum that the type of the values does not have is refused with its place", () => {
+  const at = { nRows: 2, nCols: 2, rows: [1, 1], cols: [0, 0] };
+  for (const values of [Float32Array.of(3e38, 3e38), Float64Array.of(1.7e308, 1.7e308)]) {
+    assert.throws(
+      () => csrFromCoo({ ...at, values }, "w"),
+      (error: EngineError) => error.code === "sparse-format" && /row 1, column 0/.test(error.message),
+    );
+  }
+  // Single precision is summed in double: only the end counts.
+  const back = csrFromCoo({ ...at, rows: [1, 1, 1], cols: [0, 0, 0], values: Float32Array.of(3e38, 3e38, -3e38) });
+  assert.equal(back.values, Float32Array.of(3e38));
+});
+
+test("truthOf leaves what is true or false, and makes one of counts", () => {
+  const csr = csrFromCoo({ nRows: 2, nCols: 2, rows: [1, 1, 0], cols: [0, 0, 1], values: Uint8Array.of(1, 1, 0) });
+  assert.equal([...csr.values], [0, 2]);
+  assert.equal([...truthOf(csr).values], [0, 1]);
 });
 
 test("csrFromParts sorts unsorted rows and sums their duplicates", () => {

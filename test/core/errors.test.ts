@@ -51,6 +51,43 @@ test("an error carries its cause only where there is one", () => {
   assert.not("cause" in new BackendError("io", "cannot write"));
 });
 
+const KINDS: readonly ((text: string) => EngineError)[] = [
+  (text) => new EngineError("internal", text),
+  (text) => new ArgumentError(text, text, text, text),
+  (text) => new ShapeError(text, text, text, text),
+  (text) => new SparseFormatError(text, text, text, text),
+  (text) => new FileFormatError(text, text, text),
+  (text) => new BackendError("device-lost", text),
+  (text) => new SolverError("dtMin", text, {}),
+];
+
+test("no message acts on a terminal, whatever a file or a user has put into it", () => {
+  for (const make of KINDS) {
+    const { message } = make("a\u001b]0;title\u0007\u009b2J\u202e\r\ud800b");
+    assert.not.match(message, /\p{Cc}|\p{Cf}|\p{Cs}/u);
+    assert.match(message, /a\\u001b\]0;title\\u0007\\u009b2J\\u202e\\r\\ud800b/);
+  }
+  assert.is(new ArgumentError("f", "x", "a\nb", "c\nd").message, "f: expected a\\nb, got c\\nd (x)");
+  assert.is(new EngineError("runs-failed", "two failed:\n  a\n  b").message, "two failed:\n  a\n  b");
+});
+
+test("every message is of bounded length and says how long a text was", () => {
+  const long = `begin${"\u001b".repeat(500_000)}end`;
+  for (const make of KINDS) {
+    const { message } = make(long);
+    assert.ok(message.length < 4100, `${message.length} characters`);
+    assert.match(message, /^begin/);
+    assert.match(message, / characters\)/);
+  }
+});
+
+test("facts are as they came, but for the middle of texts that no path is as long as", () => {
+  const path = `/${"a".repeat(4000)}\u001b`;
+  const { facts } = new FileFormatError(path, "text", "x".repeat(500_000));
+  assert.is(facts.file, path);
+  assert.match(String(facts.got), /^x{2000,}… \(500,000 characters\) …x{1000,}$/);
+});
+
 test("nearestName corrects slips of the keyboard whatever the case", () => {
   const known = ["tolerance", "batchSize", "learningRate"];
   assert.is(nearestName("tolerence", known), "tolerance");

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { suite } from "uvu";
@@ -37,6 +37,38 @@ test("both parts are read, with or without .gz", async () => {
   }
 });
 
+test("names with a dot before idx, as some unpackers write them, are found", async () => {
+  for (const end of ["", ".gz"]) {
+    const dir = await save(`dots${end}`, {}, end !== "");
+    for (const file of await readdir(dir)) await rename(join(dir, file), join(dir, file.replace("-idx", ".idx")));
+    assert.is((await readMnist(dir)).train.count, 2);
+  }
+});
+
+test("no image is refused", async () => {
+  const none = {
+    "t10k-images-idx3-ubyte": idx([0, 28, 28], new Uint8Array(0)),
+    "t10k-labels-idx1-ubyte": idx([0], new Uint8Array(0)),
+  };
+  await fails(async () => readMnist(await save("none", none)), "file-format", /t10k-images/, /0 of 28 × 28/);
+});
+
+test("what is no IDX file is refused before it is unpacked", async () => {
+  // 40 MB that are no images at all, and 160 MB of images in 155 KB.
+  const zeros = await save("zeros", { "train-images-idx3-ubyte": new Uint8Array(40_000_000) }, true);
+  await fails(() => readMnist(zeros), "file-format", /train-images-idx3-ubyte\.gz/, /magic 2051/);
+  const side = 400;
+  const images = idx([1000, side, side], new Uint8Array(1000 * side * side));
+  const bomb = await save("bomb", { "train-images-idx3-ubyte": images }, true);
+  await fails(() => readMnist(bomb), "file-limit", /train-images-idx3-ubyte\.gz/, /gunzip/);
+  const long = await save(
+    "long",
+    { "train-images-idx3-ubyte": new Uint8Array([...idx([2, 28, 28], new Uint8Array(1568)), 0, 0]) },
+    true,
+  );
+  await fails(() => readMnist(long), "file-format", /train-images-idx3-ubyte\.gz.*1584 bytes/, /left over/);
+});
+
 test("a label outside the classes is named with its place", async () => {
   const dir = await save("label10", { "train-labels-idx1-ubyte": idx([2], Uint8Array.of(3, 10)) });
   await fails(() => readMnist(dir), "file-format", /train-labels/, /0 to 9, got 10 at item 1/);
@@ -55,7 +87,10 @@ test("images of another size are refused by readMnist and read by readImageSet",
 });
 
 test("a missing file is named", async () => {
-  await fails(() => readMnist(join(root, "nowhere")), "file-missing", /nowhere.*-ubyte/, /\.gz/);
+  await fails(() => readMnist(join(root, "nowhere")), "file-missing", /nowhere.*-ubyte/, /\.gz/, /no such folder/);
+  const dir = await save("other");
+  await rename(join(dir, "t10k-labels-idx1-ubyte"), join(dir, "labels.idx1"));
+  await fails(() => readMnist(dir), "file-missing", /t10k-labels-idx1-ubyte/, /labels\.idx1/);
 });
 
 test("of several bad files the first of the list is named, whichever is found bad first", async () => {

@@ -59,6 +59,10 @@ test("what does not fit is named", () => {
     assert.throws(body, (e: unknown) => e instanceof type && message.test(e.message));
   refuses(() => sharedByTypePair(CSR, { types: ["a"], typeIdx: [0, 0] }), ShapeError, /types of 4 × 4 neurons, got 2/);
   refuses(() => sharedByTypePair(CSR, { types: ["a"], typeIdx: [0, 0, 1, 0] }), ArgumentError, /1 at neuron 2/);
+  for (const bad of [-1, 0.5, Number.NaN]) {
+    const neurons = { types: ["a", "b"], typeIdx: [0, bad, 1, 0] };
+    refuses(() => sharedByTypePair(CSR, neurons), ArgumentError, new RegExp(`${bad} at neuron 1`));
+  }
   refuses(() => sharedByTypePair(CSR, NEURONS, { scale: 0 }), ArgumentError, /above 0, got 0 \(scale\)/);
   refuses(() => signByTypePair(CSR, NEURONS, []), ArgumentError, /none for b → a \(edges\)/);
 });

@@ -31,6 +31,11 @@ test("every supported extension reads to the same matrix, in upper case too", as
   const mtx = "%%MatrixMarket matrix coordinate real general\n2 2 2\n1 2 2\n2 1 -3\n";
   const csv = "pre,post,weight\n1,0,2\n0,1,-3\n";
   const tsv = csv.replaceAll(",", "\t");
+  const edge = (source: number, target: number, weight: number): string =>
+    `<edge source="${source}" target="${target}"><data key="w">${weight}</data></edge>`;
+  const graphml =
+    '<graphml><key id="w" for="edge" attr.name="weight"/><graph edgedefault="directed">' +
+    `<node id="0"/><node id="1"/>${edge(1, 0, 2)}${edge(0, 1, -3)}</graph></graphml>`;
   const columns = { pre: [1, 0], post: [0, 1], weight: [2, -3] };
   const columnData = Object.entries(columns).map(([name, data]) => ({ name, type: "DOUBLE" as const, data }));
   await writeConnectome(join(dir, "w.npz"), square);
@@ -46,6 +51,8 @@ test("every supported extension reads to the same matrix, in upper case too", as
     "w.csv.gz": gzipSync(csv),
     "w.tsv": tsv,
     "w.tsv.gz": gzipSync(tsv),
+    "w.graphml": graphml,
+    "w.graphml.gz": gzipSync(graphml),
     "w.parquet": new Uint8Array(parquetWriteBuffer({ columnData })),
     "W.PT": pt,
   };
@@ -105,7 +112,11 @@ test("options that a kind of file does not take are refused, with the kinds that
   await writeConnectome(file, square);
   await fails(() => readConnectome(file, { weight: "w" }), "argument", /weight/, /\.csv, .*\.parquet/, /options\.npz/);
   await fails(() => readConnectome(file, { neurons: 9 }), "argument", /neurons/, /\.parquet/);
-  await fails(() => readConnectome(file, { key: "w" }), "argument", /key/, /\.pt, .*\.safetensors/);
+  await fails(() => readConnectome(file, { key: "w" }), "argument", /key/, /none for .*options\.npz/);
+  const text = join(dir, "options.mtx");
+  await writeConnectome(text, square);
+  await fails(() => readConnectome(text, { key: "w" }), "argument", /key/, /\.pt, .*\.safetensors/);
+  await fails(() => readConnectome(text, { maxNeurons: 0.5 }), "argument", /maxNeurons/, /got 0\.5/);
   const misspelt = { weigth: "w" } as object;
   await fails(() => readConnectome(file, misspelt), "argument", /weigth/, /expected weight, or another option/);
   const wrong = { unheardOf: 3 } as object;

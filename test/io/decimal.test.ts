@@ -58,4 +58,15 @@ test("whole numbers are read in their shortest form only", () => {
     assert.is(whole(text), -1);
 });
 
+test("numbers of any length are read whole, and text of any length is none", () => {
+  const parse = (text: string): number => {
+    const bytes = new TextEncoder().encode(text);
+    return parseDecimal(bytes, 0, bytes.length);
+  };
+  assert.is(parse(`1.${"0".repeat(500)}e5`), 1e5);
+  assert.is(parse(`0.${"0".repeat(500)}1e500`), 0.1);
+  assert.ok(Number.isNaN(parse(`${"9".repeat(100_000)}x`)));
+  assert.ok(Number.isNaN(parse(`1${"0".repeat(500)}`)));
+});
+
 test.run();

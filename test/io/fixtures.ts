@@ -3,9 +3,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { deflateRawSync } from "node:zlib";
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { EngineError } from "../../src/core/errors.ts";
+import { crc32 } from "../../src/io/crc32.ts";
 import { encodeZip } from "../../src/io/zip.ts";
 import { sharedPath } from "../support/shared.ts";
 import { testOrSkip } from "../support/skip.ts";
@@ -116,10 +118,15 @@ export function torchZip(
   ]);
 }
 
-/** The pickled call that rebuilds a contiguous tensor from storage `key`. */
-export function tensor(storage: string, key: string, shape: readonly number[], strides?: readonly number[]): Pickled {
+/** The pickled call that rebuilds a tensor, contiguous unless strides are given, from storage `key` of `length` elements. */
+export function tensor(
+  storage: string,
+  key: string,
+  shape: readonly number[],
+  strides?: readonly number[],
+  length: number = shape.reduce((a, b) => a * b, 1),
+): Pickled {
   const steps = strides ?? shape.map((_, d) => shape.slice(d + 1).reduce((a, b) => a * b, 1));
-  const length = shape.reduce((a, b) => a * b, 1);
   return {
     call: "torch._utils _rebuild_tensor_v2",
     args: [
@@ -147,6 +154,20 @@ export function sparseTensor(
       { tuple: [...parts, { call: "torch Size", args: [{ tuple: shape }] }, ...(flag === undefined ? [] : [flag])] },
     ],
   };
+}
+
+/** Bytes of a zip archive with one entry, packed as such archives mostly are. */
+export function packedZip(name: string, bytes: Uint8Array): Uint8Array {
+  const data = deflateRawSync(bytes);
+  const zip = encodeZip([{ name, bytes: data }]);
+  const view = new DataView(zip.buffer);
+  const directory = 30 + name.length + data.length;
+  for (const at of [4, directory + 6]) {
+    view.setUint16(at + 4, 8, true); // deflate
+    view.setUint32(at + 10, crc32(bytes), true);
+    view.setUint32(at + 18, bytes.length, true);
+  }
+  return zip;
 }
 
 /** The memory of typed data. */

@@ -42,6 +42,21 @@ test("a pattern has ones, a symmetric matrix both halves, a skew-symmetric one o
   );
 });
 
+test("what SciPy and FORTRAN call things is understood", async () => {
+  assert.equal(
+    await read("%%MatrixMarket matrix coordinate unsigned-integer general\n2 2 1\n2 1 4294967295\n"),
+    matrix(2, 2, [1, 0, 4294967295]),
+  );
+  assert.equal(
+    await read("%%MatrixMarket matrix coordinate real hermitian\n2 2 2\n1 1 5\n2 1 7\n"),
+    matrix(2, 2, [0, 0, 5], [0, 1, 7], [1, 0, 7]),
+  );
+  const exponents = "%%MatrixMarket matrix coordinate real general\n2 2 2\n1 1 1.5D+02\n2 2 -2.5d-1\n";
+  assert.equal(await read(exponents), matrix(2, 2, [0, 0, 150], [1, 1, -0.25]));
+  const none = "%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 1.5D+0D2\n";
+  await fails(() => read(none), "file-format", /a finite number/);
+});
+
 test("writing and reading gives the same bits, with empty rows and columns", async () => {
   const csr = matrix(4, 3, [1, 2, 0.1], [1, 0, -1 / 3], [3, 0, 5e-324]);
   await writeMatrixMarket(join(dir, "out.mtx"), csr);
@@ -52,7 +67,8 @@ test("other kinds of matrices are refused by name", async () => {
   const banner = (rest: string): Promise<Csr> => read(`%%MatrixMarket ${rest}\n1 1 1\n1 1 1\n`);
   await fails(() => banner("matrix array real general"), "file-dense", /coordinate matrix, got "matrix array"/);
   await fails(() => banner("matrix coordinate complex general"), "file-format", /"complex"/);
-  await fails(() => banner("matrix coordinate real hermitian"), "file-format", /"hermitian"/);
+  await fails(() => banner("matrix coordinate complex hermitian"), "file-format", /"complex"/);
+  await fails(() => banner("matrix coordinate real toString"), "file-format", /"tostring"/);
   await fails(() => read("1 1 1\n1 1 1\n"), "file-format", /%%MatrixMarket/, /"1 1 1"/);
 });
 

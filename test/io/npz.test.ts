@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { csrFromCoo } from "../../src/core/csr.ts";
-import { encodeNpy, encodeNpyString } from "../../src/io/npy.ts";
+import { encodeNpy, encodeNpyString, type NpyInput } from "../../src/io/npy.ts";
 import { openNpz, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "../../src/io/npz.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
 import { writeZip } from "../../src/io/zip.ts";
@@ -95,16 +95,94 @@ test("a matrix that was written reads back the same", async () => {
   assert.equal(await readSparseNpz(file), matrix);
 });
 
-test("dense arrays are refused with what they are", async () => {
+test("the only dense matrix is read, or the one under a key; others are refused with what they are", async () => {
   const file = join(dir, "dense.npz");
-  await writeNpz(file, { w: { shape: [2, 2], data: new Float64Array(4) } });
-  await fails(() => readSparseNpz(file), "file-dense", /save_npz/, /dense arrays: w f8 \(2, 2\)/);
+  const w = { shape: [2, 3], data: Float32Array.of(0, 2, 0, 3, 0, -1) };
+  await writeNpz(file, { w, names: { shape: [2], data: Float64Array.of(1, 2) } });
+  assert.equal(await readSparseNpz(file), matrix);
+  await writeNpz(file, { w, v: { shape: [1, 1], data: Float64Array.of(4) } });
+  assert.equal(await readSparseNpz(file, { key: "w" }), matrix);
+  await fails(() => readSparseNpz(file), "file-dense", /save_npz/, /dense arrays: w f4 \(2, 3\), v f8 \(1, 1\)/);
+  await fails(() => readSparseNpz(file, { key: "u" }), "file-format", /"u"/, /w, v/);
+  await writeNpz(file, { w: { shape: [2], data: new Float64Array(2) } });
+  await fails(() => readSparseNpz(file), "file-dense", /w f8 \(2,\)/);
+  const text = encodeNpyString("w");
+  await writeZip(file, [{ name: "w.npy", bytes: text }]);
+  await fails(() => readSparseNpz(file, { key: "w" }), "file-format", /array of numbers/);
 });
 
-test("formats without a reader are refused by name", async () => {
-  for (const format of ["bsr", "dia"]) {
-    const file = await sparse(`${format}.npz`, format, csrArrays);
-    await fails(() => readSparseNpz(file), "file-format", new RegExp(`"${format}"`), /tocsr/);
+test("room behind the last offset is not looked at, in csr, csc and bsr", async () => {
+  const slack = {
+    ...csrArrays,
+    indices: Int32Array.of(1, 0, 2, 99, -1),
+    data: Float32Array.of(2, 3, -1, Number.NaN, 7),
+  };
+  assert.equal(await readSparseNpz(await sparse("slack.npz", "csr", slack)), matrix);
+  const columns = {
+    shape: Int32Array.of(2, 3),
+    indptr: Int32Array.of(0, 1, 2, 3),
+    indices: Int32Array.of(1, 0, 1, 99),
+    data: Float32Array.of(3, 2, -1, Number.NaN),
+  };
+  assert.equal(await readSparseNpz(await sparse("slack.npz", "csc", columns)), matrix);
+});
+
+/** Writes arrays with their shapes. */
+async function shaped(name: string, format: string, arrays: Record<string, NpyInput>): Promise<string> {
+  const file = join(dir, name);
+  const entries = Object.entries(arrays).map(([key, array]) => ({ name: `${key}.npy`, bytes: encodeNpy(array) }));
+  await writeZip(file, [{ name: "format.npy", bytes: encodeNpyString(format) }, ...entries]);
+  return file;
+}
+
+const vector = (data: NumberArray): NpyInput => ({ shape: [data.length], data });
+
+test("bsr and dia are read, without the zeros that fill them up", async () => {
+  // [[1, 2, 0, 0], [0, 3, 0, 0], [0, 0, 4, 0], [0, 0, 0, 5]] in blocks of 2 × 2, and a block of unused room.
+  const blocks = {
+    shape: vector(Int32Array.of(4, 4)),
+    indptr: vector(Int32Array.of(0, 1, 2)),
+    indices: vector(Int32Array.of(0, 1, 7)),
+    data: { shape: [3, 2, 2], data: Float32Array.of(1, 2, 0, 3, 4, 0, 0, 5, 9, 9, 9, 9) },
+  };
+  const expected = csrFromCoo({
+    ...{ nRows: 4, nCols: 4, rows: [0, 0, 1, 2, 3], cols: [0, 1, 1, 2, 3] },
+    values: Float32Array.of(1, 2, 3, 4, 5),
+  });
+  assert.equal(await readSparseNpz(await shaped("bsr.npz", "bsr", blocks)), expected);
+  const odd = { ...blocks, shape: vector(Int32Array.of(3, 4)) };
+  await fails(async () => readSparseNpz(await shaped("odd.npz", "bsr", odd)), "file-format", /blocks that fill 3 × 4/);
+  // The diagonals 0 and 1; what lies left of the matrix is padding.
+  const diagonals = {
+    shape: vector(Int32Array.of(4, 4)),
+    offsets: vector(Int32Array.of(0, 1)),
+    data: { shape: [2, 4], data: Float32Array.of(1, 3, 4, 5, 9, 2, 0, 0) },
+  };
+  assert.equal(await readSparseNpz(await shaped("dia.npz", "dia", diagonals)), expected);
+});
+
+test("entries of a boolean matrix that occur twice stay true", async () => {
+  const file = join(dir, "bool.npz");
+  const flags = encodeNpy(vector(Uint8Array.of(1, 1, 0)));
+  new TextEncoder().encodeInto("|b1", flags.subarray(new TextDecoder("latin1").decode(flags).indexOf("|u1")));
+  await writeZip(file, [
+    { name: "format.npy", bytes: encodeNpyString("coo") },
+    { name: "shape.npy", bytes: encodeNpy(vector(Int32Array.of(2, 2))) },
+    { name: "row.npy", bytes: encodeNpy(vector(Int32Array.of(1, 1, 0))) },
+    { name: "col.npy", bytes: encodeNpy(vector(Int32Array.of(0, 0, 1))) },
+    { name: "data.npy", bytes: flags },
+  ]);
+  const { values, duplicatesSummed } = await readSparseNpz(file);
+  assert.equal([...values], [0, 1]);
+  assert.is(duplicatesSummed, 1);
+});
+
+test("formats without a reader are refused by name, a long name in part", async () => {
+  for (const format of ["lil", "x".repeat(200_000)]) {
+    const file = await sparse("format.npz", format, csrArrays);
+    await fails(() => readSparseNpz(file), "file-format", /csr, csc, bsr, coo, dia/, new RegExp(format.slice(0, 3)));
+    const { message } = (await readSparseNpz(file).catch((error: Error) => error)) as Error;
+    assert.ok(message.length < 500, message);
   }
 });
 
@@ -116,7 +194,8 @@ test("indices, offsets and values that break the matrix are refused with the fil
   await fails(() => read({ indices: Int32Array.of(1, 0, -1) }), "sparse-format", /-1/);
   await fails(() => read({ data: Float32Array.of(2, Number.NaN, 1) }), "sparse-format", /NaN at entry 1/);
   await fails(() => read({ indptr: Int32Array.of(0, 4, 3) }), "sparse-format", /rowPtr/);
-  await fails(() => read({ data: Float32Array.of(2, 3) }), "shape", /colIdx/);
+  await fails(() => read({ data: Float32Array.of(2, 3) }), "shape", /2 indices, one per value, got 3/);
+  await fails(() => read({ indptr: Int32Array.of(0, 1, 4) }), "file-format", /offsets up to 3/);
   await fails(() => read({ shape: Int32Array.of(2) }), "file-format", /two dimensions/);
 });
 

@@ -88,6 +88,45 @@ test("CSR and CSC tensors read to the same matrix", async () => {
   assert.equal(await readSparsePt(await save("csc.pt", cscBytes)), matrix);
 });
 
+test("CSR tensors of torch before 2.0, which had a call of their own, read to the same matrix", async () => {
+  const parts = [
+    tensor("LongStorage", "0", [3]),
+    tensor("LongStorage", "1", [3]),
+    tensor("FloatStorage", "2", [3]),
+    { call: "torch Size", args: [{ tuple: [2, 3] }] },
+  ];
+  const csr: Pickled = {
+    call: "torch._utils _rebuild_sparse_csr_tensor",
+    args: [{ call: "torch.serialization _get_layout", args: ["torch.sparse_csr"] }, { tuple: parts }],
+  };
+  const bytes = torchZip(pickle(csr), { "0": longs(0, 1, 3), "1": longs(...cols), "2": bytesOf(values) });
+  assert.equal(await readSparsePt(await save("old.pt", bytes)), matrix);
+});
+
+test("what a storage holds outside of its tensor does not matter", async () => {
+  // torch.save keeps the whole storage of a view; the room behind a row was never written.
+  const stray = 0x6564612044435443n;
+  const indices = BigInt64Array.from([0n, 1n, 1n, stray, 1n, 0n, 2n, stray]);
+  const value = sparseTensor(
+    "torch.sparse_coo",
+    [tensor("LongStorage", "0", [2, 3], [4, 1], 8), tensor("FloatStorage", "1", [3], [1], 5)],
+    [2, 3],
+  );
+  const storages = { "0": bytesOf(indices), "1": bytesOf(Float32Array.of(...values, Number.NaN, Number.NaN)) };
+  assert.equal(await readSparsePt(await save("room.pt", torchZip(pickle(value), storages))), matrix);
+});
+
+test("entries of a boolean tensor that occur twice stay true", async () => {
+  const value = sparseTensor(
+    "torch.sparse_coo",
+    [tensor("LongStorage", "0", [2, 3]), tensor("BoolStorage", "1", [3])],
+    [2, 3],
+  );
+  const storages = { "0": longs(1, 1, 0, 0, 0, 1), "1": Uint8Array.of(1, 1, 1) };
+  const csr = await readSparsePt(await save("bool.pt", torchZip(pickle(value), storages)));
+  assert.equal([...csr.values], [1, 1]);
+});
+
 test("values of other types become doubles", async () => {
   const value = sparseTensor(
     "torch.sparse_coo",
@@ -256,6 +295,16 @@ test("tensors that are no matrix, or contradict themselves, are refused", async 
     const file = await save("odd.pt", torchZip(pickle(value), cooStorages));
     await fails(() => readSparsePt(file), "file-format", /odd\.pt/, pattern);
   }
+});
+
+test("a pickle of more opcodes than its file can need is refused, and so is a view of too many elements", async () => {
+  const dicts = new Uint8Array(3_000_000).fill(0x7d);
+  const file = await save("dicts.pt.gz", gzipSync(torchZip(dicts, {})));
+  await fails(() => readSparsePt(file), "file-limit", /at most \d+ opcodes/);
+  const repeated = tensor("FloatStorage", "0", [260_000_000], [0], 1);
+  const value = sparseTensor("torch.sparse_coo", [tensor("LongStorage", "1", [2, 1]), repeated], [2, 2]);
+  const view = await save("view.pt", torchZip(pickle(value), { "0": new Uint8Array(4), "1": longs(0, 0) }));
+  await fails(() => readSparsePt(view), "file-limit", /260000000,\), strides \(0,\)/);
 });
 
 test("an index out of range and a weight that is not finite are refused", async () => {

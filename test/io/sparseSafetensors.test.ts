@@ -44,7 +44,12 @@ test("coordinates in any order and compressed rows give the same matrix, with or
   assert.equal(await readSparseSafetensors(file), square);
   await write(coo);
   assert.equal((await readSparseSafetensors(file)).nRows, 3);
-  await write({ crow: long([4], 0, 1, 3, 3), col: long([3], 2, 0, 1), values: float(2, -3, 0.5) });
+  const rowPtr = long([4], 0, 1, 3, 3);
+  const colIdx = long([3], 2, 0, 1);
+  const values = float(2, -3, 0.5);
+  await write({ crow: rowPtr, col: colIdx, values });
+  assert.equal(await readSparseSafetensors(file), square);
+  await write({ "w.crow_indices": rowPtr, "w.col_indices": colIdx, "w.values": values });
   assert.equal(await readSparseSafetensors(file), square);
 });
 
@@ -59,6 +64,20 @@ test("a matrix of a model is found under its prefix", async () => {
   assert.is((await readSparseSafetensors(file, { key: "rnn.hh" })).values[0], 4);
   await fails(() => readSparseSafetensors(file), "file-format", /several: rnn\.hh\., rnn\.ih\./);
   await fails(() => readSparseSafetensors(file, { key: "hh" }), "file-format", /hh\.indices and hh\.values/);
+});
+
+test("entries of a boolean matrix that occur twice stay true", async () => {
+  const values: SafeTensor = { dtype: "BOOL", shape: [2], data: Uint8Array.of(1, 1) };
+  await write({ indices: long([2, 2], 0, 0, 1, 1), values });
+  assert.equal([...(await readSparseSafetensors(file)).values], [1]);
+});
+
+test("nothing at all is no matrix; with a shape it is one without entries", async () => {
+  const nothing = { indices: long([2, 0]), values: float() };
+  await write(nothing);
+  await fails(() => readSparseSafetensors(file), "file-format", /entries, or a tensor "shape"/);
+  await write({ ...nothing, shape: long([2], 2, 2) });
+  assert.is((await readSparseSafetensors(file)).nnz, 0);
 });
 
 test("dense tensors, wrong shapes and indices out of range are refused", async () => {

@@ -61,7 +61,13 @@ export function exampleParts(): ReportParts {
       evaluations: [evaluation("validation", 20), evaluation("validation", STEPS), evaluation("test", STEPS)],
       findings: [],
       failure: null,
+      missingSteps: 0,
       summary: {
+        steps: STEPS,
+        seconds: 20,
+        trainingLoss: 0.3,
+        validation: { set: "validation", accuracy: 0.91, loss: 0.4 },
+        test: { set: "test", accuracy: 0.91, loss: 0.4 },
         peakMemoryBytes: 2e8,
         deviceMemory: { peakBytes: 5e7, largestBytes: 9e6 },
         interrupted: null,

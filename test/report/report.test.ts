@@ -157,11 +157,29 @@ test("groups follow roles, then cell types", () => {
   const groups = groupsByType({
     count: 4,
     types: ["out", "in", "mid"],
-    typeIdx: Uint8Array.of(0, 1, 2, 1),
+    typeIdx: Uint32Array.of(0, 1, 2, 1),
     role: ["output", "input", "hidden", "input"],
     sign: new Int8Array(4),
     x: zeros,
     y: zeros,
+  });
+
+  test("more cell types than a picture shows are grouped by role", () => {
+    const grouped = (types: number): readonly unknown[] => {
+      const table = {
+        count: types,
+        types: Array.from({ length: types }, (_, t) => `T${t}`),
+        typeIdx: Uint32Array.from({ length: types }, (_, i) => i),
+        role: Array.from({ length: types }, (_, i) => (i === 0 ? ("input" as const) : ("hidden" as const))),
+        ...{ sign: null, x: null, y: null },
+      };
+      return groupsByType(table).map((g) => [g.name, g.neurons.length]);
+    };
+    assert.is(grouped(256).length, 256);
+    assert.equal(grouped(257), [
+      ["input", 1],
+      ["hidden", 256],
+    ]);
   });
   assert.equal(
     groups.map((g) => [g.name, [...g.neurons]]),

@@ -6,6 +6,7 @@ import { replaceFile } from "../../io/durable.ts";
 import { standaloneSvg } from "../../report/figure.ts";
 import { comparisonFigure } from "../../report/plots/comparison.ts";
 import { assertPng, pngOfSvg } from "../../report/raster.ts";
+import { writeJson, writeText } from "../console.ts";
 import type { PlannedRun } from "./plan.ts";
 import { collectResults, type SweepResults } from "./results.ts";
 import { groupName, MEASURE_WORDS, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "./resultTables.ts";
@@ -66,7 +67,8 @@ export async function collect(
 
 export function printResults(collected: Collected, { json }: { readonly json: boolean }): void {
   const files = `\n${collected.files.join("  ")}\n`;
-  process.stdout.write(json ? `${JSON.stringify(collected)}\n` : resultsText(collected) + files);
+  if (json) writeJson(collected);
+  else writeText(resultsText(collected) + files);
 }
 
 /** null: no run has been evaluated yet. */

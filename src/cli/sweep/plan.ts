@@ -1,8 +1,9 @@
 // From a sweep to its runs: every combination of settings with every seed, each with a name that is its folder's.
 
 import { ArgumentError } from "../../core/errors.ts";
+import { printable, quoteText } from "../../core/text.ts";
 import type { TrainConfig } from "../config.ts";
-import { layer, resolveConfig, type Settings } from "../configLayers.ts";
+import { checkEffects, layer, ownSettings, resolveConfig, type Settings } from "../configLayers.ts";
 import type { Axis, Sweep } from "./sweepFile.ts";
 
 export interface PlannedRun {
@@ -21,7 +22,7 @@ const LONGEST_NAME = 200;
 /**
  * The runs of a sweep: combinations in the order of the file, the last setting fastest, and all seeds of one after another.
  *
- * @throws {ArgumentError} settings of a combination that contradict each other, or combinations that no name tells apart
+ * @throws {ArgumentError} settings of a combination that contradict each other or do nothing, or combinations that no name tells apart
  */
 export function planRuns({ base, seeds, grid, zip }: Sweep): PlannedRun[] {
   const together = zip.length === 0 ? [{}] : zip[0]!.values.map((_, k) => merged(zip.map(({ values }) => values[k]!)));
@@ -38,7 +39,15 @@ export function planRuns({ base, seeds, grid, zip }: Sweep): PlannedRun[] {
     });
   });
   checkNames(runs, [...grid, ...zip]);
+  checkEffectsOf(runs, base);
   return runs;
+}
+
+/** A setting that varies must do something in every run, one of all runs in some of them. */
+function checkEffectsOf(runs: readonly PlannedRun[], base: Settings): void {
+  for (const { options, config } of runs) checkEffects("sweep", ownSettings(options, config.preset), [config]);
+  const configs = runs.map(({ config }) => config);
+  checkEffects("sweep", ownSettings(base, configs[0]!.preset), configs);
 }
 
 function merged(settings: readonly Settings[]): Settings {
@@ -54,7 +63,7 @@ function nameOf(varying: Readonly<Record<string, unknown>>): string {
 /** A value for people. */
 export function textOf(value: unknown): string {
   if (isSize(value)) return `${value.neurons}x${value.synapses}`;
-  return value === null ? "none" : String(value);
+  return value === null ? "none" : printable(String(value));
 }
 
 /** Text as part of a file's name, on any system. */
@@ -64,6 +73,16 @@ function fileText(text: string): string {
 
 function isSize(value: unknown): value is { neurons: number; synapses: number } {
   return typeof value === "object" && value !== null && "neurons" in value;
+}
+
+/** What `nameOf` makes; names of folders on any system, none of which leads to another folder. */
+const RUN_NAME = /^[\w.+=-]+$/;
+
+/** @throws {ArgumentError} a name that would not be that of a folder below the sweep's */
+export function checkRunName(where: string, name: string): void {
+  if (RUN_NAME.test(name) && !/^\.+$/.test(name) && name.length <= LONGEST_NAME) return;
+  const expected = `a name of letters, digits and "_.+=-", of at most ${LONGEST_NAME} characters`;
+  throw new ArgumentError(where, "name", expected, quoteText(name));
 }
 
 function checkNames(runs: readonly PlannedRun[], axes: readonly Axis[]): void {

@@ -1,5 +1,6 @@
 // Results of a sweep as CSV, as Markdown, and as text with a plot for a terminal.
 
+import { csvCell, escapeMarkdown } from "../../core/text.ts";
 import { textOf } from "./plan.ts";
 import { type GroupResult, MEASURES, type Measure, type RunResult, type Spread, type SweepResults } from "./results.ts";
 
@@ -39,14 +40,12 @@ export function resultsCsv(results: SweepResults): string {
   return lines.map((cells) => `${cells.map((cell) => csvCell(`${cell}`)).join(",")}\r\n`).join("");
 }
 
-function csvCell(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
 /** Means over seeds, then each run. */
 export function resultsMarkdown(results: SweepResults): string {
   const [groups, runs] = [groupTable(results), runTable(results)];
-  const failed = results.runs.flatMap(({ run, error }) => (error === null ? [] : [`- \`${run}\`: ${error}\n`]));
+  const failed = results.runs.flatMap(({ run, error }) =>
+    error === null ? [] : [`- \`${run}\`: ${escapeMarkdown(error)}\n`],
+  );
   return `# Sweep
 
 Mean ± standard deviation (n − 1) over the finished seeds of each combination.
@@ -103,9 +102,8 @@ function spreadText(measure: Measure, spread: Spread | null): string {
 }
 
 function markdownTable({ columns, rows }: TextTable): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
-  return `${line(columns)}${line(columns.map(() => "---"))}${rows.map(line).join("")}`;
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => escapeMarkdown(cell)).join(" | ")} |\n`;
+  return `${line(columns)}${"| --- ".repeat(columns.length)}|\n${rows.map(line).join("")}`;
 }
 
 /** The groups with a plot of their accuracies, for a terminal of some width. */

@@ -48,8 +48,13 @@ export interface SweepResults {
 
 export function collectResults(states: readonly RunState[]): SweepResults {
   const runs = states.map(resultOf);
-  const keys = new Set(runs.map(keyOf));
-  return { runs, groups: [...keys].map((key) => groupOf(runs.filter((run) => keyOf(run) === key))) };
+  const groups = new Map<string, RunResult[]>();
+  for (const run of runs) {
+    const own = groups.get(keyOf(run));
+    if (own) own.push(run);
+    else groups.set(keyOf(run), [run]);
+  }
+  return { runs, groups: [...groups.values()].map(groupOf) };
 }
 
 function keyOf({ options }: RunResult): string {

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { basename, join, resolve } from "node:path";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
+import { printable, quoteText, shellWord } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import { MAIN } from "./local.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
@@ -21,10 +22,10 @@ export interface SlurmOptions {
 
 /** The arguments of `#SBATCH` for `key=value`. */
 export function slurmOption(text: string): string {
-  const [, key, value] = /^(?:--)?([a-z][a-z0-9-]*)(=[^\n]+)?$/.exec(text) ?? [];
+  const [, key, value] = /^(?:--)?([a-z][a-z0-9-]*)(=\P{Cc}+)?$/u.exec(text) ?? [];
   if (key === undefined) {
     const expected = "key=value of sbatch, like time=02:00:00";
-    throw new ArgumentError("command line", "--slurm-option", expected, JSON.stringify(text));
+    throw new ArgumentError("command line", "--slurm-option", expected, quoteText(text));
   }
   if ((OWN as readonly string[]).includes(key)) {
     throw new ArgumentError("command line", "--slurm-option", `none of ${OWN.join(", ")}, which sweep sets`, key);
@@ -55,23 +56,23 @@ export function slurmScript(
   const isGiven = states.some(({ run }) => "threads" in run.settings);
   const threads = isGiven ? "" : ` \${SLURM_CPUS_PER_TASK:+--threads $SLURM_CPUS_PER_TASK}`;
   return `#!/bin/bash
-# Submit it from its folder: cd ${quote(resolve(folder.path))} && sbatch ${SCRIPT}
+# Submit it from its folder: cd ${printable(shellWord(resolve(folder.path)))} && sbatch ${SCRIPT}
 #SBATCH --job-name=axograd-${name}
 #SBATCH --array=0-${states.length - 1}${limit}
 #SBATCH --output=logs/slurm-%A_%a.out
 ${options.map((option) => `#SBATCH ${slurmOption(option)}\n`).join("")}
 names=(
-${states.map(({ run }) => `  ${quote(run.name)}\n`).join("")})
+${states.map(({ run }) => `  ${shellWord(run.name)}\n`).join("")})
 name=\${names[$SLURM_ARRAY_TASK_ID]}
-sweep=${quote(resolve(folder.path))}
+sweep=${shellWord(resolve(folder.path))}
 # Paths in the configuration are relative to this folder.
-cd ${quote(process.cwd())} || exit 1
+cd ${shellWord(process.cwd())} || exit 1
 if [ -e "$sweep/runs/$name/config.json" ]; then
   target=(--resume "$sweep/runs/$name")
 else
   target=(--out "$sweep/runs/$name" --overwrite)
 fi
-exec ${quote(process.execPath)} ${quote(MAIN)} train "\${target[@]}" --config "$sweep/configs/$name.yaml"${threads} > "$sweep/logs/$name.log" 2>&1
+exec ${shellWord(process.execPath)} ${shellWord(MAIN)} train "\${target[@]}" --config "$sweep/configs/$name.yaml"${threads} > "$sweep/logs/$name.log" 2>&1
 `;
 }
 
@@ -98,9 +99,4 @@ export async function submit(script: string, folder: SweepFolder): Promise<strin
   if (failure === null) return texts.stdout.trim();
   const message = `sweep: expected sbatch to take ${script}, got ${failure}; on a machine of the cluster, run sbatch ${basename(script)} in ${folder.path}`;
   throw new EngineError("slurm", message, { script, got: failure });
-}
-
-/** For the shell. */
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

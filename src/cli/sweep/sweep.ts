@@ -4,16 +4,16 @@ import { basename, extname, join } from "node:path";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { resumedConfig } from "../configLayers.ts";
-import { Console } from "../console.ts";
+import { Console, writeJson, writeText } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { RunLock } from "../runLock.ts";
-import { readRunStart } from "../runStart.ts";
+import { readBegun } from "../runStart.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
 import { launchLocally } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
 import { slurmOption, submit, writeSlurmScript } from "./slurm.ts";
-import { readSweepFile } from "./sweepFile.ts";
+import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
 
 const LAUNCHERS = ["local", "slurm"] as const;
@@ -59,11 +59,17 @@ export function register(program: Command): void {
     .command("sweep")
     .description("train with every combination of some settings and several seeds")
     .argument("<file>", "settings and their values, YAML or JSON")
-    .option("--out <dir>", "folder of the sweep (default: sweeps/<name of the file>)", path("--out"));
+    .option("--out <dir>", "folder of the sweep (default: sweeps/<name of the file>)", path("--out"))
+    .option(
+      "--max-runs <n>",
+      `refuse more runs (at most ${MOST_RUNS.ever})`,
+      wholeNumber("--max-runs", 1, MOST_RUNS.ever),
+      MOST_RUNS.usual,
+    );
   addSweepOptions(command)
     .addHelpText("after", HELP)
-    .action(async (file: string, given: GivenSweepOptions) => {
-      const runs = planRuns(await readSweepFile(file));
+    .action(async (file: string, given: GivenSweepOptions & { readonly maxRuns: number }) => {
+      const runs = planRuns(await readSweepFile(file, given.maxRuns));
       process.exitCode = await runSweep(runs, given.out ?? join("sweeps", basename(file, extname(file))), given);
     });
 }
@@ -111,7 +117,7 @@ export async function runSweep(
   console.info(overview(folder, states));
   if (dryRun && launcher === "local") {
     for (const { run, status } of states) console.info(`  ${run.name}  ${status}`);
-    if (json) process.stdout.write(`${JSON.stringify({ folder: folder.path, runs: states.map(planned) })}\n`);
+    if (json) writeJson({ folder: folder.path, runs: states.map(planned) });
     return 0;
   }
   await folder.create(runs);
@@ -140,7 +146,7 @@ function overview(folder: SweepFolder, states: readonly RunState[]): string {
 
 /** @throws {ArgumentError} the run was begun with settings that training depends on and that are others now */
 async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise<void> {
-  const saved = (await readRunStart(folder.run(run.name))).config;
+  const saved = (await readBegun(folder.run(run.name))).config;
   try {
     resumedConfig(saved, run.settings);
   } catch (error) {
@@ -158,8 +164,8 @@ async function launchOnCluster(
   dryRun: boolean,
 ): Promise<void> {
   const script = await writeSlurmScript(folder, due, options);
-  process.stdout.write(`${script}: ${due.length} tasks\n`);
-  if (!dryRun) process.stdout.write(`${await submit(script, folder)}\n`);
+  writeText(`${script}: ${due.length} tasks\n`);
+  if (!dryRun) writeText(`${await submit(script, folder)}\n`);
 }
 
 async function runHere(

@@ -1,6 +1,7 @@
 // Sweep files: one base configuration, the settings that vary, and the seeds. YAML or JSON.
 
 import { ArgumentError, FileFormatError, nearestName } from "../../core/errors.ts";
+import { quoteText, quoteValue } from "../../core/text.ts";
 import { readConfigFile } from "../configFile.ts";
 import { type Settings, settingsOf } from "../configLayers.ts";
 import { isObject } from "../kinds.ts";
@@ -26,62 +27,95 @@ export interface Sweep {
   readonly zip: readonly Axis[];
 }
 
+/** Runs of a sweep, unless the command line says otherwise, and the most that it can say: every run is a folder and some files. */
+export const MOST_RUNS = { usual: 10_000, ever: 100_000 } as const;
+
 /**
+ * @param mostRuns  more combinations and seeds are refused before any of them is made
  * @throws {FileFormatError} missing, or neither YAML nor JSON
- * @throws {ArgumentError} an unknown key, a wrong value, or axes that contradict each other, with file and line
+ * @throws {ArgumentError} an unknown key, a wrong value, axes that contradict each other, too many runs, with file and line
  */
-export async function readSweepFile(file: string): Promise<Sweep> {
+export async function readSweepFile(file: string, mostRuns: number = MOST_RUNS.usual): Promise<Sweep> {
   const yaml = await readYaml(file, "a sweep file");
   for (const key of Object.keys(yaml.data)) checkKey(yaml, key);
   const base = await baseOf(yaml);
   const [grid, zip] = [axesOf(yaml, "grid"), axesOf(yaml, "zip")];
   checkAxes(yaml, grid, zip);
-  return { base, seeds: seedsOf(yaml, base), grid, zip };
+  const seeds = seedsOf(yaml, base);
+  checkNumberOfRuns(yaml, grid, zip, seeds, mostRuns);
+  return { base, seeds: typeof seeds === "number" ? firstSeeds(seeds) : seeds, grid, zip };
+}
+
+function firstSeeds(count: number): number[] {
+  return Array.from({ length: count }, (_, k) => k);
+}
+
+function checkNumberOfRuns(
+  { file }: YamlFile,
+  grid: readonly Axis[],
+  zip: readonly Axis[],
+  seeds: number | readonly number[] | null,
+  most: number,
+): void {
+  const nSeeds = typeof seeds === "number" ? seeds : (seeds?.length ?? 1);
+  const factors = [
+    ...grid.map(({ key, values }) => [values.length, `values of ${key}`] as const),
+    [zip[0]?.values.length ?? 1, "places of zip"] as const,
+    [nSeeds, "seeds"] as const,
+  ].filter(([count]) => count > 1);
+  const total = factors.reduce((product, [count]) => product * BigInt(count), 1n);
+  if (total <= most) return;
+  const counted = factors.map(([count, what]) => `${count.toLocaleString("en")} ${what}`).join(" × ");
+  const { ever } = MOST_RUNS;
+  const raise = most < ever ? ` (--max-runs allows up to ${ever.toLocaleString("en")})` : "";
+  const expected = `at most ${most.toLocaleString("en")} runs${raise}`;
+  throw new ArgumentError(file, "grid, zip, seeds", expected, `${total.toLocaleString("en")}: ${counted}`);
 }
 
 function checkKey({ where }: YamlFile, key: string): void {
   if ((SWEEP_KEYS as readonly string[]).includes(key)) return;
   const near = nearestName(key, SWEEP_KEYS);
   const hint = near ? `, did you mean "${near}"?` : "; settings of all runs go below base";
-  throw new ArgumentError(where([key]), key, `one of ${SWEEP_KEYS.join(", ")}`, `"${key}"${hint}`);
+  throw new ArgumentError(where([key]), key, `one of ${SWEEP_KEYS.join(", ")}`, `${quoteText(key)}${hint}`);
 }
 
 /** Settings, or the name of a configuration file that has them. */
 async function baseOf({ data, where }: YamlFile): Promise<Settings> {
   const { base = {} } = data;
   if (typeof base === "string") return readConfigFile(base);
-  if (!isObject(base)) throw new FileFormatError(where(["base"]), "settings, or the name of a file", quoted(base));
+  if (!isObject(base)) throw new FileFormatError(where(["base"]), "settings, or the name of a file", quoteValue(base));
   return settingsOf(base, (key) => where(["base", key]));
 }
 
-function seedsOf({ data, where }: YamlFile, base: Settings): number[] | null {
+/** A list, or how many. */
+function seedsOf({ data, where }: YamlFile, base: Settings): number | readonly number[] | null {
   const { seeds } = data;
   if (seeds === undefined) return null;
   const wrong = (expected: string): never => {
-    throw new ArgumentError(where(["seeds"]), "seeds", expected, quoted(seeds));
+    throw new ArgumentError(where(["seeds"]), "seeds", expected, quoteValue(seeds));
   };
   if ("seed" in base) wrong("no seeds where base has a seed, or no seed there");
-  const list = typeof seeds === "number" && isWhole(seeds) ? Array.from({ length: seeds }, (_, k) => k) : seeds;
-  if (!Array.isArray(list) || list.length === 0 || !list.every(isWhole)) {
+  if (isWhole(seeds) && seeds > 0) return seeds;
+  if (!Array.isArray(seeds) || seeds.length === 0 || !seeds.every(isWhole)) {
     return wrong("how many seeds, or a list of whole numbers of at least 0");
   }
-  if (new Set(list).size < list.length) wrong("seeds that differ");
-  return list;
+  if (new Set(seeds).size < seeds.length) wrong("seeds that differ");
+  return seeds;
 }
 
 function axesOf({ data, where }: YamlFile, name: "grid" | "zip"): Axis[] {
   const axes = data[name] ?? {};
-  if (!isObject(axes)) throw new ArgumentError(where([name]), name, "settings with lists of values", quoted(axes));
+  if (!isObject(axes)) throw new ArgumentError(where([name]), name, "settings with lists of values", quoteValue(axes));
   return Object.entries(axes).map(([key, list]) => {
     const at = (): string => where([name, key]);
     if (key === "seed") throw new ArgumentError(at(), key, 'seeds under "seeds"', `them under "${name}"`);
     // An unknown name is told before what its values should be.
     const values = (Array.isArray(list) ? list : [list]).map((value) => settingsOf({ [key]: value }, at));
     if (!Array.isArray(list) || list.length === 0) {
-      throw new ArgumentError(at(), key, "a list of at least one value", quoted(list));
+      throw new ArgumentError(at(), key, "a list of at least one value", quoteValue(list));
     }
-    if (new Set(list.map(quoted)).size < list.length) {
-      throw new ArgumentError(at(), key, "values that differ", quoted(list));
+    if (new Set(list.map((value) => JSON.stringify(value))).size < list.length) {
+      throw new ArgumentError(at(), key, "values that differ", quoteValue(list));
     }
     return { key, values };
   });
@@ -101,8 +135,4 @@ function checkAxes({ where }: YamlFile, grid: readonly Axis[], zip: readonly Axi
 
 function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function quoted(value: unknown): string {
-  return JSON.stringify(value);
 }

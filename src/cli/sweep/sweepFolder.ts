@@ -1,18 +1,26 @@
 // The folder of a sweep, and how far each of its runs is. Everything is read from what runs leave, so that it does not matter who
 // started them: this machine, a cluster, or a user with `axograd train`.
 
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { ArgumentError, FileFormatError } from "../../core/errors.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
+import { readBytes } from "../../io/files.ts";
+import { JsonParts } from "../../io/jsonParts.ts";
+import { readTextFile } from "../../io/textFile.ts";
+import {
+  nullIfMissing,
+  type RunStartFacts,
+  type RunSummaryFacts,
+  readRunStart,
+  readRunSummary,
+} from "../../report/runRecord.ts";
 import { VERSION } from "../../train/version.ts";
 import { resolveConfig, settingsOf } from "../configLayers.ts";
-import { isObject } from "../kinds.ts";
 import { RUN_FILES } from "../runFiles.ts";
 import { RunLock } from "../runLock.ts";
-import type { RunSummary } from "../summary.ts";
-import type { PlannedRun } from "./plan.ts";
+import { checkRunName, type PlannedRun } from "./plan.ts";
 
 export type RunStatus = "waiting" | "running" | "interrupted" | "failed" | "finished";
 
@@ -23,12 +31,14 @@ export interface RunState {
   /** There is a record that it can be continued from. */
   readonly begun: boolean;
   /** Of the last time that the run ended; null: it did not yet. */
-  readonly summary: RunSummary | null;
+  readonly summary: RunSummaryFacts | null;
   /** What a failed run ended with. */
   readonly error: string | null;
 }
 
 const RECORD = "sweep.json";
+/** Longest record: 100,000 runs with some settings each. */
+const RECORD_BYTES = 1 << 28;
 /** Folders in that of a sweep. */
 const FOLDERS = ["configs", "logs", "runs"] as const;
 
@@ -83,30 +93,21 @@ export class SweepFolder {
   /**
    * The runs of the sweep in this folder.
    *
-   * @throws {FileFormatError} there is none
+   * @throws {FileFormatError} there is none, or it is damaged
+   * @throws {ArgumentError} a wrong setting, or a name that leads out of the folder
    */
   async runs(): Promise<PlannedRun[]> {
     const file = join(this.path, RECORD);
-    const record = await readJson(file);
-    const wrong = (got: string): never => {
-      throw new FileFormatError(file, "the record of a sweep", got);
-    };
-    if (record === null) return wrong("no such file");
-    if (!isObject(record) || !Array.isArray(record.runs)) return wrong("something else");
-    return record.runs.map((entry: unknown) => {
-      if (
-        !isObject(entry) ||
-        typeof entry.name !== "string" ||
-        !isObject(entry.settings) ||
-        !Array.isArray(entry.options)
-      ) {
-        return wrong("something else");
-      }
-      const settings = settingsOf(entry.settings, () => file);
-      const values: Readonly<Record<string, unknown>> = settings;
-      const options = Object.fromEntries(entry.options.map((key) => [String(key), values[String(key)]]));
-      return { name: entry.name, options, settings, config: resolveConfig([settings]) };
-    });
+    const text = await readTextFile(file, "the record of a sweep", RECORD_BYTES);
+    return JsonParts.parse(file, text, "the record of a sweep")
+      .objects("runs")
+      .map((entry): PlannedRun => {
+        const name = entry.text("name");
+        checkRunName(file, name);
+        const settings = settingsOf(entry.object("settings").all, () => file);
+        const options = optionsAmong(entry, settings);
+        return { name, options, settings, config: resolveConfig([settings]) };
+      });
   }
 
   async states(runs: readonly PlannedRun[]): Promise<RunState[]> {
@@ -117,18 +118,34 @@ export class SweepFolder {
 
   async state(run: PlannedRun): Promise<RunState> {
     const folder = this.run(run.name);
-    const start = await readJson(join(folder, RUN_FILES.config));
-    const summary = (await readJson(join(folder, RUN_FILES.summary))) as RunSummary | null;
-    const saved = isObject(start) && isObject(start.config) ? start.config : null;
-    const common = { run, begun: saved !== null, summary, error: null };
-    if (await isLocked(folder)) return { ...common, status: "running" };
+    try {
+      const start = await nullIfMissing(readRunStart(join(folder, RUN_FILES.config)));
+      return await this.#stateOf(run, start, await readRunSummary(join(folder, RUN_FILES.summary)));
+    } catch (error) {
+      if (!(error instanceof FileFormatError)) throw error;
+      // There is something, which must not be replaced by a new run.
+      return { run, status: "failed", begun: true, summary: null, error: error.message };
+    }
+  }
+
+  async #stateOf(run: PlannedRun, start: RunStartFacts | null, summary: RunSummaryFacts | null): Promise<RunState> {
+    const common = { run, begun: start !== null, summary, error: null };
+    if (await isLocked(this.run(run.name))) return { ...common, status: "running" };
     const { epochs, steps } = run.config;
     const isWhole = summary !== null && summary.interrupted === null;
-    if (isWhole && saved?.epochs === epochs && saved.steps === steps) return { ...common, status: "finished" };
-    const error = lastError(await readIfThere(this.log(run.name)));
+    if (isWhole && start?.config.epochs === epochs && start.config.steps === steps) {
+      return { ...common, status: "finished" };
+    }
+    const error = lastError(await readLog(this.log(run.name)));
     if (error !== null) return { ...common, status: "failed", error };
-    return { ...common, status: saved ? "interrupted" : "waiting" };
+    return { ...common, status: start ? "interrupted" : "waiting" };
   }
+}
+
+function optionsAmong(entry: JsonParts, settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const keys = entry.texts("options");
+  if (!keys.every((key) => Object.hasOwn(settings, key))) throw entry.error("options", "names of the settings");
+  return Object.fromEntries(keys.map((key) => [key, settings[key]]));
 }
 
 /** The line that a failed command ends with, without the command's name. */
@@ -146,20 +163,8 @@ async function isLocked(folder: string): Promise<boolean> {
   }
 }
 
-async function readJson(file: string): Promise<unknown> {
-  const text = await readIfThere(file);
-  if (text === null) return null;
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new FileFormatError(file, "JSON", "other text");
-  }
-}
-
-async function readIfThere(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, "utf8");
-  } catch {
-    return null;
-  }
+/** What a process said, whatever bytes that was; null: nothing yet. */
+async function readLog(file: string): Promise<string | null> {
+  const bytes = await nullIfMissing(readBytes(file, "a log"));
+  return bytes && new TextDecoder().decode(bytes);
 }

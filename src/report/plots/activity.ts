@@ -1,5 +1,6 @@
 // Activity of neurons over time: one picture per input, rows grouped by cell type.
 
+import { clipped } from "../../core/text.ts";
 import { compact, digits } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { greyImage, painted } from "../mask.ts";
@@ -15,6 +16,7 @@ const BOTTOM = 74;
 /** Height of the pictures without groups that need more for their names. */
 const USUAL_HEIGHT = 420;
 const NAME_HEIGHT = 14;
+const NAME_LENGTH = 12;
 /** Narrow pages show fewer inputs rather than slivers. */
 const LEAST_WIDTH = 110;
 const ROLE_COLOURS = { input: "blue", hidden: "soft", output: "orange" } as const;
@@ -115,7 +117,8 @@ function draw(activity: Activity, fullWidth: number, uid: string): Drawing {
         y: top,
         width: ROLE_WIDTH,
         height: tall,
-      }) + label(LEFT - 16, top + tall / 2 + 4, shortened(name), { class: "soft small", "text-anchor": "end" })
+      }) +
+      label(LEFT - 16, top + tall / 2 + 4, clipped(name, NAME_LENGTH), { class: "soft small", "text-anchor": "end" })
     );
   });
   return {
@@ -186,8 +189,4 @@ function roleKey(width: number): string {
 function meanRate({ hs, ts, numNeurons }: Activity, sample: number, neurons: Uint32Array): number {
   const from = (sample * ts.length + ts.length - 1) * numNeurons;
   return neurons.reduce((sum, i) => sum + hs[from + i]!, 0) / neurons.length;
-}
-
-function shortened(name: string): string {
-  return name.length > 12 ? `${name.slice(0, 11)}…` : name;
 }

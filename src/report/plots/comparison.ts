@@ -1,6 +1,7 @@
 // Groups of runs beside each other: a dot per run, the mean with its standard deviation per group.
 
 import { scaleLinear } from "d3-scale";
+import { clipped } from "../../core/text.ts";
 import { AXIS_BOTTOM, bottomAxis, percent } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { at, element, label, textWidth } from "../svg.ts";
@@ -79,6 +80,5 @@ function draw(groups: readonly ComparedGroup[], measure: string, fullWidth: numb
 
 function shortened(text: string, room: number): string {
   if (textWidth(text) <= room) return text;
-  const letters = Math.max(1, Math.floor((room / textWidth(text)) * text.length) - 1);
-  return `${text.slice(0, letters)}…`;
+  return clipped(text, Math.floor((room / textWidth(text)) * text.length));
 }

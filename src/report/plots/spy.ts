@@ -1,6 +1,7 @@
 // Where the connectome has synapses: the matrix with its rows and columns in the order of the neuron groups, as densities.
 
 import type { Csr } from "../../core/csr.ts";
+import { clipped } from "../../core/text.ts";
 import { count } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import type { NeuronGroup } from "../groups.ts";
@@ -14,6 +15,7 @@ const BOTTOM = 34;
 /** The faintest synapse still shows. */
 const FAINTEST = 0.22;
 const LABEL_GAP = 12;
+const NAME_LENGTH = 11;
 
 interface Density {
   readonly size: number;
@@ -86,8 +88,7 @@ function draw(
     const middle = (top + bottom) / 2;
     if (middle - lastLabel < LABEL_GAP) return line;
     lastLabel = middle;
-    const text = name.length > 11 ? `${name.slice(0, 10)}…` : name;
-    return line + label(-9, middle + 4, text, { class: "soft small", "text-anchor": "end" });
+    return line + label(-9, middle + 4, clipped(name, NAME_LENGTH), { class: "soft small", "text-anchor": "end" });
   });
   const body = [
     element("rect", { class: "fill ink", ...box, "fill-opacity": 0.04 }),

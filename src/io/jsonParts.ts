@@ -1,0 +1,135 @@
+// The parts of a JSON file, each checked as it is read: what is missing or of another kind is named with its file and its place there.
+
+import { FileFormatError } from "../core/errors.ts";
+import { quoteValue } from "../core/text.ts";
+
+/** Plain JSON. */
+export type Facts = Readonly<Record<string, unknown>>;
+
+/** An object of a JSON file. */
+export class JsonParts {
+  /** As it is in the file. */
+  readonly all: Facts;
+  readonly #where: string;
+  readonly #path: string;
+
+  private constructor(where: string, path: string, all: Facts) {
+    this.#where = where;
+    this.#path = path;
+    this.all = all;
+  }
+
+  /**
+   * @param where  file, perhaps with a line
+   * @param what   what the object is, for error messages
+   * @throws {FileFormatError} no JSON, or no object
+   */
+  static parse(where: string, text: string, what: string): JsonParts {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      throw new FileFormatError(where, `${what}, as JSON`, "other text");
+    }
+    if (!isFacts(value)) throw new FileFormatError(where, what, quoteValue(value));
+    return new JsonParts(where, "", value);
+  }
+
+  has(name: string): boolean {
+    return this.#at(name) !== undefined;
+  }
+
+  /** A part that is an object itself. */
+  object(name: string): JsonParts {
+    const value = this.#part(name, "an object", isFacts);
+    return new JsonParts(this.#where, `${this.#path}${name}.`, value);
+  }
+
+  /** A part that is an object, or null. */
+  objectOrNull(name: string): JsonParts | null {
+    return this.#at(name) === null ? null : this.object(name);
+  }
+
+  text(name: string): string {
+    return this.#part(name, "text", isText);
+  }
+
+  textOrNull(name: string): string | null {
+    return this.#at(name) === null ? null : this.text(name);
+  }
+
+  number(
+    name: string,
+    { least = -Infinity, most = Infinity }: { readonly least?: number; readonly most?: number } = {},
+  ): number {
+    const limits = `${least > -Infinity ? ` of at least ${least}` : ""}${most < Infinity ? ` and at most ${most}` : ""}`;
+    const fits = (x: unknown): x is number => isNumber(x) && x >= least && x <= most;
+    return this.#part(name, `a number${limits}`, fits);
+  }
+
+  /** A number that was not finite when it was written is null in JSON: NaN here. */
+  numberOrNaN(name: string, limits: { readonly least?: number; readonly most?: number } = {}): number {
+    return this.#at(name) === null ? Number.NaN : this.number(name, limits);
+  }
+
+  numberOrNull(name: string): number | null {
+    return this.#at(name) === null ? null : this.number(name);
+  }
+
+  /** A whole number. */
+  count(name: string, least = 0): number {
+    const fits = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= least;
+    return this.#part(name, `a whole number of at least ${least}`, fits);
+  }
+
+  /** A square table of whole numbers. */
+  squareOfCounts(name: string): readonly (readonly number[])[] {
+    const isCount = (x: unknown): boolean => Number.isSafeInteger(x) && (x as number) >= 0;
+    const fits = (rows: unknown): rows is number[][] =>
+      Array.isArray(rows) &&
+      rows.every((row) => Array.isArray(row) && row.length === rows.length && row.every(isCount)) &&
+      rows.length > 0;
+    return this.#part(name, "a square table of whole numbers", fits);
+  }
+
+  /** A list of texts. */
+  texts(name: string): string[] {
+    return this.#part(name, "a list of texts", (list): list is string[] => Array.isArray(list) && list.every(isText));
+  }
+
+  /** A list of objects. */
+  objects(name: string): JsonParts[] {
+    const fits = (list: unknown): list is Facts[] => Array.isArray(list) && list.every(isFacts);
+    const list = this.#part(name, "a list of objects", fits);
+    return list.map((value, k) => new JsonParts(this.#where, `${this.#path}${name}.${k}.`, value));
+  }
+
+  /** The error about a part that is not `expected`. */
+  error(name: string, expected: string): FileFormatError {
+    return new FileFormatError(this.#where, `${expected} at ${this.#path}${name}`, quoteValue(this.#at(name)));
+  }
+
+  #part<T>(name: string, expected: string, fits: (value: unknown) => value is T): T {
+    const value = this.#at(name);
+    if (fits(value)) return value;
+    throw this.error(name, expected);
+  }
+
+  /** Nothing that objects have by themselves. */
+  #at(name: string): unknown {
+    return Object.hasOwn(this.all, name) ? this.all[name] : undefined;
+  }
+}
+
+function isFacts(value: unknown): value is Facts {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** JSON.parse makes Infinity of 1e999. */
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value);
+}

@@ -1,0 +1,183 @@
+// The process that decodes a Parquet file for parquetTable.ts. Damaged files make the library loop for ever, or take memory until V8 ends
+// the process, which no limit of a thread prevents; so it runs in a process of its own, on a budget.
+//
+//   node --max-old-space-size=MB parquetDecoder.js FILE CPU_SECONDS      with a channel to its parent
+
+import { Worker } from "node:worker_threads";
+import * as zlib from "node:zlib";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
+import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
+import { sizeOf } from "./files.ts";
+import { elementLimit, unpackLimit } from "./limits.ts";
+import type { FromDecoder, Slice, ToDecoder } from "./parquetTable.ts";
+
+type Hyparquet = typeof import("hyparquet");
+
+/** Rows of a message: a few megabytes. */
+const ROWS_PER_SLICE = 1 << 16;
+/** Codecs that hyparquet has itself. */
+const BUILT_IN: readonly string[] = ["UNCOMPRESSED", "SNAPPY"];
+
+/** What to tell the parent instead of rows. */
+class Refusal extends Error {
+  readonly report: FromDecoder;
+  constructor(report: FromDecoder) {
+    super(report.kind);
+    this.report = report;
+  }
+}
+
+if (process.send !== undefined) {
+  const [file, seconds] = process.argv.slice(2) as [string, string];
+  // The parent ends this process, when it has all messages.
+  process.on("disconnect", () => process.exit());
+  watch(Number(seconds));
+  try {
+    await serve(file);
+  } catch (cause) {
+    await send(cause instanceof Refusal ? cause.report : failure(cause));
+  }
+}
+
+/** Ends this process when its time is used up, or its parent is gone; from a thread, since a loop would not let a timer run. */
+function watch(seconds: number): void {
+  const code = `
+    const parent = process.ppid;
+    const cpu = () => { const { user, system } = process.cpuUsage(); return (user + system) / 1e6; };
+    const over = () => process.ppid !== parent || cpu() > ${seconds};
+    setInterval(() => over() && process.kill(process.pid, "SIGKILL"), 100);`;
+  new Worker(code, { eval: true, execArgv: [] }).unref();
+}
+
+async function serve(file: string): Promise<void> {
+  const bytes = await sizeOf(file, "a Parquet file");
+  const hyparquet = await peer<Hyparquet>("hyparquet", () => import("hyparquet"));
+  const buffer = await hyparquet.asyncBufferFromFile(file);
+  const metadata = await hyparquet.parquetMetadataAsync(buffer);
+  const rows = metadata.row_groups.reduce((sum, group) => sum + Number(group.num_rows), 0);
+  if (!(rows <= elementLimit(bytes))) {
+    const expected = `at most ${elementLimit(bytes)} rows in a file of ${bytes} bytes`;
+    throw new Refusal({ kind: "limit", expected, got: `${rows}` });
+  }
+  const columns = hyparquet.parquetSchema(metadata).children.map(({ element }) => element);
+  await send({ kind: "table", columns: columns.map(({ name, type }) => ({ name, type: type ?? "" })) });
+  const chosen = await new Promise<ToDecoder>((resolve) => process.once("message", resolve));
+  const compressors = await compressorsFor(codecsOf(metadata, chosen), bytes);
+  await sendRows(hyparquet, { buffer, metadata, columns: [...chosen], compressors });
+  await send({ kind: "end" });
+}
+
+interface Request {
+  readonly buffer: AsyncBuffer;
+  readonly metadata: FileMetaData;
+  readonly columns: string[];
+  readonly compressors: Compressors;
+}
+
+/** All rows, group by group, in slices. */
+async function sendRows(hyparquet: Hyparquet, request: Request): Promise<void> {
+  let rowStart = 0;
+  for (const { num_rows } of request.metadata.row_groups) {
+    const rowEnd = rowStart + Number(num_rows);
+    const cells = await readGroup(hyparquet, request, rowStart, rowEnd);
+    for (let row = rowStart; row < rowEnd; row += ROWS_PER_SLICE) {
+      const count = Math.min(ROWS_PER_SLICE, rowEnd - row);
+      await send({
+        kind: "rows",
+        rowStart: row,
+        count,
+        columns: cells.map((all) => sliceOf(all, row - rowStart, count)),
+      });
+    }
+    rowStart = rowEnd;
+  }
+}
+
+/** The cells of the columns in one row group. */
+async function readGroup(
+  hyparquet: Hyparquet,
+  { buffer, metadata, columns, compressors }: Request,
+  rowStart: number,
+  rowEnd: number,
+): Promise<unknown[][]> {
+  const cells = new Map(columns.map((name) => [name, new Array<unknown>(rowEnd - rowStart)]));
+  await hyparquet.parquetRead({
+    ...{ file: buffer, metadata, columns: [...cells.keys()], rowStart, rowEnd, compressors },
+    onChunk: (chunk) => {
+      const target = cells.get(chunk.columnName);
+      for (let k = 0; target && k < chunk.columnData.length; k++) {
+        const at = chunk.rowStart + k - rowStart;
+        if (at >= 0 && at < target.length) target[at] = chunk.columnData[k];
+      }
+    },
+  });
+  return columns.map((name) => cells.get(name)!);
+}
+
+/** Some cells as numbers, as 64-bit integers if all are, else as they are. */
+function sliceOf(all: readonly unknown[], begin: number, count: number): Slice {
+  const cells = Array.from({ length: count }, (_, k) => all[begin + k]);
+  if (cells.every((cell) => typeof cell === "number")) return Float64Array.from(cells);
+  if (cells.every(isInt64)) return BigInt64Array.from(cells);
+  return cells;
+}
+
+function isInt64(cell: unknown): cell is bigint {
+  return typeof cell === "bigint" && BigInt.asIntN(64, cell) === cell;
+}
+
+function codecsOf({ row_groups }: FileMetaData, columns: ToDecoder): Set<string> {
+  const chunks = row_groups.flatMap((group) => group.columns.flatMap(({ meta_data }) => meta_data ?? []));
+  return new Set(chunks.filter(({ path_in_schema: [name] }) => columns.includes(name!)).map(({ codec }) => codec));
+}
+
+/** Decompressors for these codecs: Node's where it has them, else those of a package that users install when they need it. */
+async function compressorsFor(codecs: ReadonlySet<string>, fileBytes: number): Promise<Compressors> {
+  const maxOf = (length: number): { maxOutputLength: number } => {
+    if (length > unpackLimit(fileBytes)) throw new Error(`a page of ${length} bytes`);
+    return { maxOutputLength: Math.max(length, 1) };
+  };
+  const own: Compressors = {
+    GZIP: (bytes, length) => new Uint8Array(gunzipSync(bytes, maxOf(length))),
+    BROTLI: (bytes, length) => new Uint8Array(brotliDecompressSync(bytes, maxOf(length))),
+  };
+  const { zstdDecompressSync } = zlib as { zstdDecompressSync?: typeof gunzipSync };
+  if (zstdDecompressSync) own.ZSTD = (bytes, length) => new Uint8Array(zstdDecompressSync(bytes, maxOf(length)));
+  const missing = [...codecs].filter((codec) => !BUILT_IN.includes(codec) && !(codec in own));
+  if (missing.length === 0) return own;
+  const { compressors } = await peer(
+    "hyparquet-compressors",
+    () => import("hyparquet-compressors"),
+    missing.join(", "),
+  );
+  for (const codec of missing as (keyof Compressors)[]) {
+    const unpack = compressors[codec];
+    if (!unpack) continue;
+    own[codec] = (bytes, length) => {
+      maxOf(length);
+      return unpack(bytes, length);
+    };
+  }
+  return own;
+}
+
+/** A package that need not be installed. */
+async function peer<T>(name: string, load: () => Promise<T>, codec?: string): Promise<T> {
+  try {
+    return await load();
+  } catch {
+    throw new Refusal({ kind: "peer", package: name, ...(codec !== undefined && { codec }) });
+  }
+}
+
+function failure(cause: unknown): FromDecoder {
+  const errno = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  return { kind: "error", errno, message: cause instanceof Error ? cause.message : String(cause) };
+}
+
+/** Sends a message, and waits until it is on its way. */
+function send(message: FromDecoder): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.send!(message, undefined, undefined, (error) => (error ? reject(error) : resolve()));
+  });
+}

@@ -1,0 +1,113 @@
+// Parquet files as tables of columns, decoded in a process of its own (parquetDecoder.ts): a damaged file can neither hang this one nor end it.
+
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { EngineError, FileFormatError } from "../core/errors.ts";
+import { printable, shortened } from "../core/text.ts";
+import { fileError, sizeOf } from "./files.ts";
+
+const EXPECTED = "a Parquet file";
+const MIB = 2 ** 20;
+
+/** A column that is no part of another one. */
+export interface ParquetColumn {
+  readonly name: string;
+  /** The physical type, e.g. "INT64" or "FLOAT"; empty for a column made of others. */
+  readonly type: string;
+}
+
+/** Cells of a column: numbers, 64-bit integers, or anything that Parquet has. */
+export type Slice = Float64Array | BigInt64Array | readonly unknown[];
+
+/** What the decoder is told: the columns to send, by name. */
+export type ToDecoder = readonly string[];
+
+/** What the decoder says. */
+export type FromDecoder =
+  | { readonly kind: "table"; readonly columns: readonly ParquetColumn[] }
+  | { readonly kind: "rows"; readonly rowStart: number; readonly count: number; readonly columns: readonly Slice[] }
+  | { readonly kind: "end" }
+  | { readonly kind: "limit"; readonly expected: string; readonly got: string }
+  | { readonly kind: "peer"; readonly package: string; readonly codec?: string }
+  | { readonly kind: "error"; readonly errno: string; readonly message: string };
+
+/** What receives a table. */
+export interface TableVisitor {
+  /** Called once, with all columns that there are; returns the names of those to read. */
+  choose(columns: readonly ParquetColumn[]): readonly string[];
+  /** Called with the cells of the chosen columns in rows `rowStart` … `rowStart + count − 1`, in their order. Throw to stop reading. */
+  rows(columns: readonly Slice[], rowStart: number, count: number): void;
+}
+
+/** What decoding a file may take, by its bytes: an ordinary one takes a tenth of it. */
+function budgetOf(bytes: number): { readonly megabytes: number; readonly seconds: number } {
+  return { megabytes: Math.ceil(128 + (32 * bytes) / MIB), seconds: Math.ceil(2 + (4 * bytes) / MIB) };
+}
+
+/**
+ * Reads columns of a Parquet file, group by group.
+ *
+ * @throws {EngineError} "peer-missing": hyparquet is not installed, or the package that its compression needs
+ * @throws {FileFormatError} missing or damaged file, one that takes more time or memory than a file of its size can need ("file-limit");
+ *   what the visitor throws
+ */
+export async function forEachSlice(file: string, visitor: TableVisitor): Promise<void> {
+  const budget = budgetOf(await sizeOf(file, EXPECTED));
+  const decoder = fork(fileURLToPath(new URL("./parquetDecoder.js", import.meta.url)), [file, String(budget.seconds)], {
+    serialization: "advanced",
+    execArgv: [`--max-old-space-size=${budget.megabytes}`],
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
+  });
+  try {
+    await converse(decoder, file, visitor, budget);
+  } finally {
+    decoder.kill("SIGKILL");
+  }
+}
+
+function converse(
+  decoder: ChildProcess,
+  file: string,
+  visitor: TableVisitor,
+  { megabytes, seconds }: ReturnType<typeof budgetOf>,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    decoder.on("message", (message: FromDecoder) => {
+      try {
+        if (message.kind === "table") decoder.send([...visitor.choose(message.columns)]);
+        else if (message.kind === "rows") visitor.rows(message.columns, message.rowStart, message.count);
+        else if (message.kind === "end") resolve();
+        else reject(refusalOf(file, message));
+      } catch (cause) {
+        reject(cause);
+      }
+    });
+    decoder.on("error", (cause) => reject(fileError(file, `${EXPECTED} and a process to decode it`, cause)));
+    decoder.on("exit", () => {
+      const expected = `${EXPECTED} that is decoded within ${seconds} s and ${megabytes} MiB`;
+      reject(new FileFormatError(file, expected, "one that is damaged, or made to take more", "file-limit"));
+    });
+  });
+}
+
+function refusalOf(file: string, message: Exclude<FromDecoder, { kind: "table" | "rows" | "end" }>): EngineError {
+  switch (message.kind) {
+    case "limit":
+      return new FileFormatError(file, message.expected, message.got, "file-limit");
+    case "peer":
+      return missingPeer(file, message.package, message.codec);
+    case "error": {
+      const cause = new Error(shortened(printable(message.message), 200));
+      return fileError(file, EXPECTED, message.errno === "" ? cause : Object.assign(cause, { code: message.errno }));
+    }
+  }
+}
+
+function missingPeer(file: string, name: string, codec: string | undefined): EngineError {
+  const needs =
+    codec === undefined
+      ? `Parquet files need the package ${name}`
+      : `columns packed with ${codec} need the package ${name} (or write the file with snappy, gzip or brotli)`;
+  const message = `${file}: ${needs}; install it with: npm install ${name}`;
+  return new EngineError("peer-missing", message, { file, package: name, ...(codec !== undefined && { codec }) });
+}
