@@ -161,7 +161,9 @@ export {
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
+export type { Constraint } from "./models/constraint.ts";
 export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
+export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
   ChunkGradients,
@@ -183,7 +185,7 @@ export type {
   ModelInput,
   SharedWeights,
 } from "./models/options.ts";
-export { type Constraint, type Parameter, type ParameterOptions, ParameterSet } from "./models/parameters.ts";
+export { type Parameter, type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters.ts";
 export type { FeatureSpread, ResponseShares } from "./models/probe.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { mapValues } from "../src/core/csr.ts";
 import { keyOfSeed } from "../src/core/random.ts";
 import { logNormalConnectome } from "../src/data/connectomes.ts";
 import { syntheticDigits } from "../src/data/syntheticDigits.ts";
@@ -74,10 +75,11 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
     assert.is(compiled.status, 0, compiled.stdout);
 
     const cwd = tempDir();
-    await writeSparseNpz(
-      join(cwd, "flyvis_e6_csr.npz"),
-      logNormalConnectome({ neurons: 300, synapses: 3000, seed: 1 }),
+    // Weights of both signs, as those of the file.
+    const connectome = mapValues(logNormalConnectome({ neurons: 300, synapses: 3000, seed: 1 }), (w, _, pre) =>
+      pre % 3 === 0 ? -w : w,
     );
+    await writeSparseNpz(join(cwd, "flyvis_e6_csr.npz"), connectome);
     mkdirSync(join(cwd, "mnist"));
     await writeDigits(join(cwd, "mnist"), "train", 400);
     await writeDigits(join(cwd, "mnist"), "t10k", 8);

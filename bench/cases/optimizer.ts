@@ -50,6 +50,7 @@ export function refreshCase({ csr }: Network): BenchCase {
       parameters.set(
         NAME,
         csr.values.map((w, k) => (k % 2 === 0 ? -w : 2 * w)),
+        { clamp: true },
       );
       return {
         run: () => {

@@ -34,6 +34,8 @@ export function compareArrays(
   values: ArrayLike<number>,
   bounds: ArrayLike<number>,
 ): Comparison {
+  // The gradient of a matrix without entries has none.
+  if (reference.length === 0) return { ...names, size: 0, error: 0, bound: 0 };
   let worst = 0;
   let worstRatio = -1;
   for (let i = 0; i < reference.length; i++) {

@@ -3,7 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { ConnectomeODEClassifier } from "../models/classifier.ts";
-import type { Constraint } from "../models/parameters.ts";
+import type { Constraint } from "../models/constraint.ts";
 import { loadCheckpoint, restoreCheckpoint } from "../train/checkpoint.ts";
 import { Adam, AdamW, type Optimizer } from "../train/optimizer.ts";
 import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";

@@ -29,8 +29,9 @@ class Refusal extends Error {
 
 if (process.send !== undefined) {
   const [file, seconds] = process.argv.slice(2) as [string, string];
-  // The parent ends this process, when it has all messages.
+  // The parent ends this process, when it has all messages. Signals to both of them are the parent's to answer.
   process.on("disconnect", () => process.exit());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
   watch(Number(seconds));
   try {
     await serve(file);

@@ -395,14 +395,18 @@ function gathered(all: Uint8Array, { offset, shape, strides }: DenseTensor, coun
   // Sparse parts have at most two dimensions; the missing one counts as a single row.
   const [rows, columns] = shape.length === 2 ? [shape[0]!, shape[1]!] : [1, count];
   const [rowStep, columnStep] = shape.length === 2 ? [strides[0]!, strides[1]!] : [0, strides[0]!];
-  const out = new Uint8Array(count * size);
+  const Word = size === 1 ? Uint8Array : size === 2 ? Uint16Array : Uint32Array;
+  const words = size / Word.BYTES_PER_ELEMENT;
+  const source = new Word(all.buffer as ArrayBuffer, all.byteOffset, all.byteLength / Word.BYTES_PER_ELEMENT);
+  const out = new Word(count * words);
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) {
-      const from = (offset + i * rowStep + j * columnStep) * size;
-      for (let b = 0; b < size; b++) out[(i * columns + j) * size + b] = all[from + b]!;
+      const from = (offset + i * rowStep + j * columnStep) * words;
+      const to = (i * columns + j) * words;
+      for (let w = 0; w < words; w++) out[to + w] = source[from + w]!;
     }
   }
-  return out;
+  return new Uint8Array(out.buffer);
 }
 
 /** The bytes of a storage, which must be as many as the pickle says. */

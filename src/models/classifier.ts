@@ -6,8 +6,10 @@ import { compileAndBind } from "../backend/bind.ts";
 import { Constants } from "../backend/constants.ts";
 import { lanesOf, unpackState } from "../backend/layout.ts";
 import type { PanelLayout } from "../backend/program.ts";
+import { callsOf } from "../core/callQueue.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { checkFinite } from "../core/finite.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts";
 import { assertSolved, type SolveStats } from "../ode/solve.ts";
@@ -93,7 +95,7 @@ const DEFAULT_DROPOUT = 0.2;
 const STD_FLOOR = 0.1;
 const FEATURE_SCALE = 6.5;
 
-/** Use ConnectomeODEClassifier or ConnectomeClassifier. */
+/** Use ConnectomeODEClassifier or ConnectomeClassifier. Calls that overlap in time run one after another, in the order of the calls. */
 export abstract class NetworkClassifier<E extends object, N extends ConnectomeNetwork<E>> {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
@@ -181,13 +183,15 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     labels: ArrayLike<number> | null,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
   ): Promise<BatchResult & { logits: FloatArray }> {
-    const {
-      x: _,
-      measured: __,
-      logits,
-      ...result
-    } = await this.#run(input, labels ?? new Uint8Array(input.batch), evaluation, null);
-    return { ...result, logits: logits! };
+    return callsOf(this.parameters).run("evaluate", async () => {
+      const {
+        x: _,
+        measured: __,
+        logits,
+        ...result
+      } = await this.#run(input, labels ?? new Uint8Array(input.batch), evaluation, null);
+      return { ...result, logits: logits! };
+    });
   }
 
   /**
@@ -205,12 +209,24 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
     measure: Measurement = () => [],
   ): Promise<GradientResult> {
-    if (!this.#calibrated)
-      throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
-    this.backend.upload(this.#keyBuffer, deriveKey(this.#dropoutKey, step));
-    this.parameters.zeroGradients();
-    const { logits: _, ...result } = await this.#run(input, labels, evaluation, measure);
-    return result;
+    return callsOf(this.parameters).run("gradients", async () => {
+      if (!this.#calibrated)
+        throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
+      if (!Number.isSafeInteger(step) || step < 0)
+        throw new ArgumentError("gradients", "step", "a whole number of at least 0", `${step}`);
+      this.#checkLabels(labels, input.batch);
+      const checked = { ...evaluation, ...this.rnn.checked(input, networksPart(evaluation)) };
+      this.backend.upload(this.#keyBuffer, deriveKey(this.#dropoutKey, step));
+      this.parameters.clearGradients();
+      try {
+        const { logits: _, ...result } = await this.#run(input, labels, checked, measure);
+        return result;
+      } catch (error) {
+        // No part of a sum is left for an optimiser to take for the whole.
+        this.parameters.clearGradients();
+        throw error;
+      }
+    });
   }
 
   /**
@@ -221,27 +237,34 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     input: ModelInput,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
   ): Promise<{ mean: Float64Array; std: Float64Array }> {
+    return callsOf(this.parameters).run("calibrate", () => this.#calibrate(input, evaluation));
+  }
+
+  async #calibrate(
+    input: ModelInput,
+    evaluation: ClassifierEvaluation<E>,
+  ): Promise<{ mean: Float64Array; std: Float64Array }> {
     if (!this.#feature)
       throw new ArgumentError("calibrate", "standardise", "true in the classifier's options", "false");
     const { nFeatures } = this.#shape;
     const features = new Float64Array(input.batch * nFeatures);
     const failed: number[] = [];
     const stats: SolveStats[] = [];
-    for await (const chunk of this.rnn.chunks(input, evaluation, "loss")) {
+    for await (const chunk of this.rnn.chunks(input, networksPart(evaluation), "loss")) {
       if (chunk.stats) stats.push(chunk.stats);
       failed.push(...chunk.failed.map((s) => chunk.first + s));
       await this.#readFeatures(chunk, features);
     }
     if (failed.length > 0) {
       const others = this.#without(failed, input, evaluation, stats);
-      return this.calibrate(others.input, others.evaluation);
+      return this.#calibrate(others.input, others.evaluation);
     }
     const { mean, std } = columnStatistics(features, input.batch, nFeatures);
     const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
     const c = Math.min(1, FEATURE_SCALE / Math.sqrt(nFeatures));
     if (!(rms > 0))
       throw new ArgumentError("calibrate", "input", "features that differ between samples", "constant ones");
-    this.setFeatureStatistics(
+    this.#useStatistics(
       mean,
       std.map((s) => c / (s + STD_FLOOR * rms)),
     );
@@ -256,6 +279,10 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     input: ModelInput,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
   ): Promise<ActivityProbe> {
+    return callsOf(this.parameters).run("probe", () => this.#probe(input, evaluation));
+  }
+
+  async #probe(input: ModelInput, evaluation: ClassifierEvaluation<E>): Promise<ActivityProbe> {
     const { numNeurons } = this.rnn.options;
     const { nFeatures, fcDim } = this.#shape;
     const responses = new ResponseCount(numNeurons);
@@ -263,7 +290,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     const firing = new Float64Array(fcDim ?? 0);
     const stats: SolveStats[] = [];
     const failed: number[] = [];
-    for await (const chunk of this.rnn.chunks(input, evaluation, "loss")) {
+    for await (const chunk of this.rnn.chunks(input, networksPart(evaluation), "loss")) {
       failed.push(...chunk.failed.map((s) => chunk.first + s));
       const { rate, slope } = await this.rnn.responsesOf(chunk);
       responses.add(rate, slope);
@@ -274,7 +301,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     }
     if (failed.length > 0) {
       const others = this.#without(failed, input, evaluation, stats);
-      return this.probe(others.input, others.evaluation);
+      return this.#probe(others.input, others.evaluation);
     }
     return {
       ...responses.shares(),
@@ -284,33 +311,51 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     };
   }
 
-  /** Restores what `calibrate` set (from a checkpoint): features become (h − mean)·scale. */
+  /**
+   * Restores what `calibrate` set (from a checkpoint): features become (h − mean)·scale.
+   *
+   * @throws {ShapeError | ArgumentError} other than one finite number per feature
+   */
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void {
-    if (!this.#feature)
-      throw new ArgumentError("setFeatureStatistics", "standardise", "true in the classifier's options", "false");
-    this.backend.upload(this.#feature.mean, mean);
-    this.backend.upload(this.#feature.scale, scale);
+    const where = "setFeatureStatistics";
+    if (!this.#feature) throw new ArgumentError(where, "standardise", "true in the classifier's options", "false");
+    for (const [name, values] of Object.entries({ mean, scale })) {
+      const { nFeatures } = this.#shape;
+      if (values.length !== nFeatures)
+        throw new ShapeError(where, name, `${nFeatures} numbers, one per feature`, `${values.length}`);
+      checkFinite(where, name, values, this.backend.dtype);
+    }
+    const [ownMean, ownScale] = [Float64Array.from(mean), Float64Array.from(scale)];
+    callsOf(this.parameters).change(where, () => this.#useStatistics(ownMean, ownScale));
+  }
+
+  #useStatistics(mean: Float64Array, scale: Float64Array): void {
+    this.backend.upload(this.#feature!.mean, mean);
+    this.backend.upload(this.#feature!.scale, scale);
     this.#calibrated = true;
   }
 
   /** The fixed statistics in use, for checkpoints; null without standardisation. */
   async featureStatistics(): Promise<{ mean: FloatArray; scale: FloatArray } | null> {
     if (!this.#feature) return null;
-    return {
-      mean: (await this.backend.download(this.#feature.mean)) as FloatArray,
-      scale: (await this.backend.download(this.#feature.scale)) as FloatArray,
-    };
+    const [mean, scale] = await this.backend.downloadAll([this.#feature.mean, this.#feature.scale]);
+    return { mean: mean as FloatArray, scale: scale as FloatArray };
   }
 
+  /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
     this.rnn.dispose();
+    callsOf(this.parameters).end(() => this.#release());
+    this.parameters.dispose();
+  }
+
+  #release(): void {
     for (const s of this.#sessions.values()) for (const b of Object.values(s)) b.release();
     const { mean, scale } = this.#feature ?? {};
     for (const b of [this.#keyBuffer, this.#loss, this.#correct, this.#firing, mean, scale]) b?.release();
     this.#sessions.clear();
     for (const bound of this.#bound.values()) bound.release();
     this.#bound.clear();
-    this.parameters.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -327,8 +372,16 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     stats: readonly SolveStats[],
   ): { input: ModelInput; evaluation: ClassifierEvaluation<E> } {
     if (failed.length === input.batch) for (const part of stats) assertSolved(part);
-    const others = this.rnn.selectSamples(input, evaluation, othersOf(failed, input.batch));
-    return { input: others.input, evaluation: others.evaluation as ClassifierEvaluation<E> };
+    return this.#selected(input, evaluation, othersOf(failed, input.batch));
+  }
+
+  #selected(
+    input: ModelInput,
+    evaluation: ClassifierEvaluation<E>,
+    kept: readonly number[],
+  ): { input: ModelInput; evaluation: ClassifierEvaluation<E> } {
+    const some = this.rnn.selectSamples(input, networksPart(evaluation), kept);
+    return { input: some.input, evaluation: { ...evaluation, ...some.evaluation } };
   }
 
   /** Copies a chunk's features at the last output time into its rows of [batch, features]. */
@@ -379,11 +432,11 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     const { failed, stats } = all;
     if (failed.length === 0) return all;
     if (failed.length === input.batch) for (const part of stats) assertSolved(part);
-    if (measure) this.parameters.zeroGradients();
+    if (measure) this.parameters.clearGradients();
     const kept = othersOf(failed, input.batch);
-    const some = this.rnn.selectSamples(input, evaluation, kept);
+    const some = this.#selected(input, evaluation, kept);
     const ofKept = kept.map((s) => labels[s]!);
-    const rest = await pass(some.input, ofKept, some.evaluation as ClassifierEvaluation<E>);
+    const rest = await pass(some.input, ofKept, some.evaluation);
     const spread = (part: FloatArray, whole: FloatArray, rows: SampleRows) => {
       scatterSamples(part, whole, rows, kept);
       return whole;
@@ -409,7 +462,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     const stats: SolveStats[] = [];
     const failed: number[] = [];
     const logits = floatArray(backend.dtype, times.length * batch * nClasses);
-    for await (const chunk of this.rnn.chunks(input, evaluation, "loss")) {
+    for await (const chunk of this.rnn.chunks(input, networksPart(evaluation), "loss")) {
       if (chunk.stats) stats.push(chunk.stats);
       failed.push(...chunk.failed.map((s) => chunk.first + s));
       if (failed.length > 0) continue;
@@ -438,7 +491,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     const failed: number[] = [];
     const x = this.rnn.options.inputGradient ? floatArray(this.backend.dtype, input.data.length) : null;
     let record: readonly ArrayLike<number>[] = [];
-    for await (const chunk of this.rnn.startedChunks(input, evaluation, "gradients")) {
+    for await (const chunk of this.rnn.startedChunks(input, networksPart(evaluation), "gradients")) {
       const buffers = this.#labelled(chunk, labels, 1 / (batch * times.length));
       const ctHs = chunk.ctHs.map((ct, j) => (times.includes(j) ? ct : null));
       let back: ChunkGradients | null = null;
@@ -475,9 +528,9 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
 
   /** Sets the sums over a batch to zero. @returns which output times count */
   #begin(input: ModelInput, evaluation: ClassifierEvaluation<E>): readonly number[] {
+    const nTimes = this.rnn.outputTimes(input, networksPart(evaluation));
     this.backend.fill(this.#loss, 0);
     this.backend.fill(this.#correct, 0);
-    const nTimes = this.rnn.outputTimes(input, evaluation);
     return evaluation.lossAllTimesteps ? Array.from({ length: nTimes }, (_, j) => j) : [nTimes - 1];
   }
 
@@ -574,6 +627,13 @@ export class ConnectomeClassifier extends NetworkClassifier<StepOptions, Connect
   constructor(backend: Backend, options: ConnectomeClassifierOptions) {
     super(backend, options, (parameters) => new ConnectomeRNN(backend, options.rnn, parameters));
   }
+}
+
+/** An evaluation without what only the loss takes. */
+function networksPart<E extends object>({ lossAllTimesteps, ...evaluation }: ClassifierEvaluation<E>): E {
+  if (lossAllTimesteps !== undefined && typeof lossAllTimesteps !== "boolean")
+    throw new ArgumentError("classifier", "lossAllTimesteps", "true or false", `${lossAllTimesteps}`);
+  return evaluation as unknown as E;
 }
 
 function lossOf([loss, correct]: readonly ArrayLike<number>[]): Pick<BatchResult, "loss" | "correct"> {

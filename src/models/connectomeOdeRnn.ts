@@ -4,14 +4,16 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import { Constants } from "../backend/constants.ts";
 import { lanesOf } from "../backend/layout.ts";
 import type { Abortable } from "../core/abort.ts";
-import { type FloatArray, floatArray } from "../core/dtype.ts";
+import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Controller } from "../ode/method.ts";
 import { assertSolved, failedSamples, OdeSolver, type SolveStats, type StartedSolve } from "../ode/solve.ts";
 import type { Tableau } from "../ode/tableau.ts";
 import { tableauByName } from "../ode/tableaus/index.ts";
+import { evaluationSchedule, type Schedule } from "./evaluationTimes.ts";
 import { type InitialStateOptions, initialState } from "./initialState.ts";
+import type { SampleLoss } from "./lossCotangents.ts";
 import {
   type ChunkBuffers,
   ConnectomeNetwork,
@@ -72,17 +74,33 @@ export interface ConnectomeODERNNOptions extends ConnectomeNetworkOptions {
 export interface EvaluationOptions extends Abortable, InitialStateOptions {
   /** Evaluation times, equally spaced from start to end, both included; default 2. */
   readonly numEvals?: number;
+  /** Instead of `numEvals`: evaluation times in the order of integration, from startTime to endTime; at least one. */
+  readonly times?: ArrayLike<number>;
+  /** Where the solve starts from the initial state; default 0. */
   readonly startTime?: number;
+  /** Where it ends; default the last of `times`, else 1. */
   readonly endTime?: number;
 }
 
 /** States and outputs of a network at its evaluation times. */
 export interface Trajectory extends NetworkOutputs {
-  /** [numEvals]. */
+  /** The evaluation times, as the device has them. */
   readonly ts: FloatArray;
 }
 
+const WHERE = "ConnectomeODERNN";
 const DEFAULT_MAX_STEPS = 1000;
+
+/** Every option of an evaluation. */
+const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
+  numEvals: true,
+  times: true,
+  startTime: true,
+  endTime: true,
+  h0: true,
+  h0Seed: true,
+  signal: true,
+};
 
 /** dh/dt = ( relu( φ( U·x(t) + W·(s ⊙ h) + b ) ) − h ) / τ, solved per sample; see rateDynamics. */
 export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
@@ -122,11 +140,23 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     return { trajectory: this.#trajectory(outputs, input, evaluation), gradients: gradients! };
   }
 
+  /**
+   * Solves a batch once forward and back: the gradients of Σ loss over the samples replace those of `parameters`. Samples that failed,
+   * where that is allowed, do not count.
+   */
+  async gradients(
+    input: ModelInput,
+    loss: SampleLoss,
+    evaluation: EvaluationOptions = {},
+  ): Promise<{ loss: number; trajectory: Trajectory; gradients: InputGradients }> {
+    const { outputs, ...result } = await this.runWithLoss(input, evaluation, loss);
+    return { ...result, trajectory: this.#trajectory(outputs, input, evaluation) };
+  }
+
   /** What a sample that failed did not reach is no number. */
   #trajectory(outputs: NetworkOutputs, { batch }: ModelInput, evaluation: EvaluationOptions): Trajectory {
     const { hs, outs, stats } = outputs;
-    const { startTime = 0, endTime = 1 } = evaluation;
-    const ts = this.#times(evaluation);
+    const { ts, startTime, endTime } = this.#schedule(evaluation);
     const reached = stats.flatMap((part) => part.t);
     for (const sample of failedSamples(stats)) {
       for (let j = 0; j < ts.length; j++) {
@@ -144,15 +174,9 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   }
 
   protected override shapeOf({ batch }: ModelInput, evaluation: EvaluationOptions): RunShape {
-    const { numEvals = 2, startTime = 0, endTime = 1 } = evaluation;
-    const where = "ConnectomeODERNN";
-    if (!Number.isInteger(numEvals) || numEvals < 2) {
-      throw new ArgumentError(where, "numEvals", "a whole number of at least 2", `${numEvals}`);
-    }
-    if (!(Number.isFinite(startTime) && Number.isFinite(endTime)) || startTime === endTime) {
-      throw new ArgumentError(where, "endTime", `a finite time other than startTime = ${startTime}`, `${endTime}`);
-    }
-    return { h0: () => initialState(where, evaluation, batch, this.options.numNeurons), times: numEvals };
+    checkNames(WHERE, evaluation, EVALUATION_OPTIONS);
+    const { ts } = this.#schedule(evaluation);
+    return { h0: () => initialState(WHERE, evaluation, batch, this.options.numNeurons), times: ts.length };
   }
 
   protected override async evolve(
@@ -161,8 +185,7 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     evaluation: EvaluationOptions,
     purpose: RunPurpose,
   ): Promise<StartedSolve> {
-    const times = this.#times(evaluation);
-    const [startTime, endTime] = [times[0]!, times.at(-1)!];
+    const { ts, startTime, endTime } = this.#schedule(evaluation);
     const span = this.#span(chunk);
     this.#constants.set(span.start, () => startTime);
     this.#constants.set(span.end, () => endTime);
@@ -174,11 +197,15 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
       y0: chunk.y0,
       tStart: all(startTime),
       tEnd: all(endTime),
-      tEval: Array.from(times, all),
+      tEval: Array.from(ts, all),
       ys: chunk.hs,
       record: purpose === "gradients",
       ...(evaluation.signal ? { signal: evaluation.signal } : {}),
     });
+  }
+
+  protected override refusesNonFinite(): boolean {
+    return (this.#solve.onFailure ?? "throw") === "throw";
   }
 
   protected override checkSolved(stats: SolveStats, first: number, purpose: RunPurpose): void {
@@ -194,21 +221,14 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     this.#solver(chunk.steps).reverse(ctHs, grads, chunk.ctY0);
   }
 
-  override dispose(): void {
+  protected override release(): void {
     for (const s of this.#solvers.values()) s.dispose();
     this.#solvers.clear();
-    super.dispose();
+    super.release();
   }
 
-  /** torch.linspace(start, end, E): the first half counts from the start, the second from the end. */
-  #times({ numEvals = 2, startTime = 0, endTime = 1 }: EvaluationOptions): FloatArray {
-    const ts = floatArray(this.backend.dtype, numEvals);
-    const round = this.backend.dtype === "f32" ? Math.fround : (v: number) => v;
-    const step = round((endTime - startTime) / (numEvals - 1));
-    for (let i = 0; i < numEvals; i++) {
-      ts[i] = i < numEvals / 2 ? startTime + round(step * i) : endTime - round(step * (numEvals - 1 - i));
-    }
-    return ts;
+  #schedule(evaluation: EvaluationOptions): Schedule {
+    return evaluationSchedule(WHERE, evaluation, this.backend.dtype);
   }
 
   /** Start and end of the input sequence, per sample. */
@@ -259,7 +279,7 @@ const SOLVE_OPTIONS: Readonly<Record<keyof SolveOptions, true>> = {
 };
 
 function checkSolve(solve: SolveOptions): void {
-  const where = "ConnectomeODERNN";
+  const where = WHERE;
   checkNames(where, solve, SOLVE_OPTIONS, "solve.");
   const { onFailure = "throw" } = solve;
   if (!FAILURE_POLICIES.includes(onFailure))
@@ -269,11 +289,18 @@ function checkSolve(solve: SolveOptions): void {
     if (!Number.isFinite(tolerance) || tolerance < 0)
       throw new ArgumentError(where, `solve.${name}`, "a finite number of at least 0", `${tolerance}`);
   }
+  const { maxSteps = 1, dt0 = 1, memoryBudgetBytes = 0 } = solve;
+  if (!Number.isInteger(maxSteps) || maxSteps < 1)
+    throw new ArgumentError(where, "solve.maxSteps", "a whole number of at least 1", `${maxSteps}`);
+  if (!Number.isFinite(dt0) || dt0 === 0)
+    throw new ArgumentError(where, "solve.dt0", "a finite number other than 0", `${dt0}`);
+  if (!(memoryBudgetBytes >= 0))
+    throw new ArgumentError(where, "solve.memoryBudgetBytes", "a number of at least 0", `${memoryBudgetBytes}`);
 }
 
 function tableauOf({ tableau, method }: SolveOptions): Tableau {
   if (tableau && method !== undefined) {
-    throw new ArgumentError("ConnectomeODERNN", "solve.method", "a method or a tableau", `both "${method}" and one`);
+    throw new ArgumentError(WHERE, "solve.method", "a method or a tableau", `both "${method}" and one`);
   }
   return tableau ?? tableauByName(method ?? "dopri5");
 }
@@ -283,7 +310,7 @@ function controllerOf(solve: SolveOptions, { exponential }: Tableau): Controller
   const given = (["atol", "rtol", "fixedStep"] as const).find((name) => solve[name] !== undefined);
   if (controller) {
     if (!given) return controller;
-    throw new ArgumentError("ConnectomeODERNN", `solve.${given}`, "it dropped, or no solve.controller", "both");
+    throw new ArgumentError(WHERE, `solve.${given}`, "it dropped, or no solve.controller", "both");
   }
   if (fixedStep || exponential) return { type: "fixed" };
   return { type: "integral", atol, rtol, safety: 0.9, factorMin: 0.2, factorMax: 10 };

@@ -8,8 +8,10 @@ import { lanesOf } from "../backend/layout.ts";
 import type { Program } from "../backend/program.ts";
 import type { Abortable } from "../core/abort.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
 import type { Value } from "../ops/value.ts";
 import { type InitialStateOptions, initialState } from "./initialState.ts";
+import type { SampleLoss } from "./lossCotangents.ts";
 import {
   type ChunkBuffers,
   ConnectomeNetwork,
@@ -26,6 +28,14 @@ export interface StepOptions extends Abortable, InitialStateOptions {
   /** Steps with the same input; for a sequence it is the length of the sequence, and may be left out. */
   readonly numSteps?: number;
 }
+
+/** Every option of an evaluation. */
+const STEP_OPTIONS: Readonly<Record<keyof StepOptions, true>> = {
+  numSteps: true,
+  h0: true,
+  h0Seed: true,
+  signal: true,
+};
 
 interface StepPrograms {
   readonly step: Program;
@@ -60,7 +70,17 @@ export class ConnectomeRNN extends ConnectomeNetwork<StepOptions> {
     return { outputs, gradients: gradients! };
   }
 
+  /** Runs a batch once forward and back: the gradients of Σ loss over the samples replace those of `parameters`. */
+  async gradients(
+    input: ModelInput,
+    loss: SampleLoss,
+    evaluation: StepOptions = {},
+  ): Promise<{ loss: number; outputs: NetworkOutputs; gradients: InputGradients }> {
+    return this.runWithLoss(input, evaluation, loss);
+  }
+
   protected override shapeOf({ steps, batch }: ModelInput, evaluation: StepOptions): RunShape {
+    checkNames("ConnectomeRNN", evaluation, STEP_OPTIONS);
     const { numSteps } = evaluation;
     const times = numSteps ?? steps;
     if (times === undefined || !Number.isInteger(times) || times < 1) {
@@ -99,6 +119,10 @@ export class ConnectomeRNN extends ConnectomeNetwork<StepOptions> {
 
   /** Steps in discrete time do not fail. */
   protected override checkSolved(): void {}
+
+  protected override refusesNonFinite(): boolean {
+    return true;
+  }
 
   protected override pullStates(
     chunk: ChunkBuffers,

@@ -26,7 +26,7 @@ export function matrixLeaf(g: Graph, name: string, m: Projection): Matrix {
 
 /**
  * @throws {ShapeError} when the shape is not [rows, cols] (null: any), or a dense matrix has another number of values
- * @throws {ArgumentError} several matrices, or a sparse one that stores nothing: there would be no weight
+ * @throws {ArgumentError} none, or several
  */
 export function checkMatrix(where: string, name: string, m: Projection, rows: number | null, cols: number): void {
   // A program without types may have forgotten it.
@@ -36,8 +36,6 @@ export function checkMatrix(where: string, name: string, m: Projection, rows: nu
   if ((rows !== null && m.nRows !== rows) || m.nCols !== cols) {
     throw new ShapeError(where, name, `a matrix [${rows ?? "any"}, ${cols}]`, `[${m.nRows}, ${m.nCols}]`);
   }
-  if (isSparse(m) && m.nnz === 0)
-    throw new ArgumentError(where, name, "at least one stored entry", "a matrix without any");
   if (!isSparse(m) && m.values.length !== m.nRows * m.nCols) {
     throw new ShapeError(where, name, `${m.nRows} × ${m.nCols} values`, `${m.values.length}`);
   }

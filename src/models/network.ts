@@ -7,10 +7,13 @@ import { compileAndBind } from "../backend/bind.ts";
 import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { type Abortable, turnUnlessAborted } from "../core/abort.ts";
+import { callsOf } from "../core/callQueue.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
+import { checkFinite, findNonFinite } from "../core/finite.ts";
 import { failedSamples, type SolveStats, type StartedSolve } from "../ode/solve.ts";
 import type { Value } from "../ops/value.ts";
+import { type Cotangents, cotangentsOfLoss, type SampleLoss } from "./lossCotangents.ts";
 import { isSparse, type Projection } from "./matrix.ts";
 import type { NeuronTypes } from "./neuronTypes.ts";
 import {
@@ -21,11 +24,19 @@ import {
   type PerNeuronOrType,
   type ResolvedNeurons,
   resolveNeurons,
+  weightConstraintOf,
 } from "./options.ts";
 import { type ParameterOptions, ParameterSet } from "./parameters.ts";
-import { outputProgram, outputReverseProgram, outputValue, projectProgram, unprojectProgram } from "./projection.ts";
+import {
+  addProgram,
+  outputProgram,
+  outputReverseProgram,
+  outputValue,
+  projectProgram,
+  unprojectProgram,
+} from "./projection.ts";
 import { type RateShape, responseProgram } from "./rateDynamics.ts";
-import { gatherSamples, rowAt, type SampleRows, scatterSamples } from "./samples.ts";
+import { gatherSamples, rowAt, type SampleRows, sampleAt, scatterSamples } from "./samples.ts";
 
 /** One chunk of a batch on the device after its run. */
 export interface NetworkChunk {
@@ -101,6 +112,8 @@ export interface ChunkBuffers {
   readonly ctX: readonly DeviceBuffer[] | null;
   response: Readonly<Record<"offset" | "rate" | "slope", DeviceBuffer>> | null;
   outputs: { readonly outs: DeviceBuffer[]; readonly ctOut: DeviceBuffer } | null;
+  /** Room for cotangents of a state that are added. */
+  ctState: DeviceBuffer | null;
 }
 
 /** Initial state [batch, numNeurons], made when it is needed, and number of output times: what every kind of network is told. */
@@ -155,7 +168,7 @@ export abstract class ConnectomeNetwork<E> {
     const p = this.parameters;
     const o = this.options;
     const trainable = o.trainConnectome ?? true;
-    const weights = { trainable, constraint: o.weightConstraint ?? { min: 0 } };
+    const weights = { trainable, constraint: weightConstraintOf(o) };
     const shared = o.sharedWeights;
     if (shared) {
       const strengths = filled(shared.strengthInit ?? 1, shared.nGroups);
@@ -201,6 +214,9 @@ export abstract class ConnectomeNetwork<E> {
     evaluation: E,
     purpose: RunPurpose,
   ): Promise<StartedSolve | null>;
+
+  /** Whether a sample with numbers that are not finite is an error, not a sample that fails. */
+  protected abstract refusesNonFinite(): boolean;
 
   /** @throws when samples of a chunk did not reach their end and that is not allowed; they are counted from `first` */
   protected abstract checkSolved(stats: SolveStats, first: number, purpose: RunPurpose): void;
@@ -264,6 +280,19 @@ export abstract class ConnectomeNetwork<E> {
     return this.shapeOf(input, evaluation).times;
   }
 
+  /** The evaluation with its initial state as numbers. @throws {ArgumentError | ShapeError | SolverError} input or evaluation cannot be taken */
+  checked(input: ModelInput, evaluation: E): E {
+    this.#checkInput(input);
+    const h0 = this.#initialState(input, evaluation);
+    return h0 ? { ...evaluation, h0 } : evaluation;
+  }
+
+  #initialState(input: ModelInput, evaluation: E): ArrayLike<number> | null {
+    const h0 = this.shapeOf(input, evaluation).h0();
+    if (h0) this.#checkNumbers("h0", h0, this.#stateRows(input.batch));
+    return h0;
+  }
+
   // ---- for read-outs ---------------------------------------------------------------------------------------------------
 
   /** Runs the batch chunk by chunk; for "gradients", `reverseChunk` is to be called on each chunk before the next one. */
@@ -277,8 +306,8 @@ export abstract class ConnectomeNetwork<E> {
   /** `chunks` without waiting for the device. */
   async *startedChunks(input: ModelInput, evaluation: E, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
     const steps = this.#checkInput(input);
-    const { h0: initial, times } = this.shapeOf(input, evaluation);
-    const h0 = initial();
+    const { times } = this.shapeOf(input, evaluation);
+    const h0 = this.#initialState(input, evaluation);
     this.parameters.refresh();
     const { numNeurons, inputSize } = this.options;
     // The drive of a sequence is one array.
@@ -419,14 +448,20 @@ export abstract class ConnectomeNetwork<E> {
     }
   }
 
+  /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
+    callsOf(this.parameters).end(() => this.release());
+    if (this.#ownsParameters) this.parameters.dispose();
+  }
+
+  /** What `dispose` releases, but for the parameters. */
+  protected release(): void {
     for (const c of this.#chunks.values()) for (const b of c.all) b.release();
     this.#chunks.clear();
     for (const bound of this.#bound.values()) bound.release();
     this.#bound.clear();
     this.#always.release();
     for (const b of Object.values(this.#rows)) b.release();
-    if (this.#ownsParameters) this.parameters.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -435,25 +470,60 @@ export abstract class ConnectomeNetwork<E> {
 
   // ---- whole batches, on the host ----------------------------------------------------------------------------------------
 
-  /** Runs a batch; with cotangents of `outs` (same layout), pulls them back and adds the gradients to those of `parameters`. */
-  protected async run(
+  /** Runs a batch in its turn; with cotangents of `outs` (same layout), pulls them back and adds the gradients to those of `parameters`. */
+  protected run(
     input: ModelInput,
     evaluation: E,
     ctOuts: ArrayLike<number> | null,
   ): Promise<{ outputs: NetworkOutputs; gradients: InputGradients | null }> {
-    const { numNeurons: n, inputSize } = this.options;
-    const { batch, steps = 1 } = input;
+    return callsOf(this.parameters).run(ctOuts ? "vjp" : "forward", async () => {
+      const { times } = this.shapeOf(input, evaluation);
+      if (!ctOuts) return { outputs: await this.#walk(input, evaluation, null, () => {}), gradients: null };
+      this.#checkCotangents(ctOuts, input.batch, times);
+      return this.#pull(input, evaluation, { outs: ctOuts, hs: null, ofSample: null });
+    });
+  }
+
+  /** Runs a batch in its turn; the gradients of the sum of a loss over the samples replace those of `parameters`. */
+  protected runWithLoss(
+    input: ModelInput,
+    evaluation: E,
+    loss: SampleLoss,
+  ): Promise<{ outputs: NetworkOutputs; gradients: InputGradients; loss: number }> {
+    const calls = callsOf(this.parameters);
+    return calls.run("gradients", async () => {
+      const { times } = this.shapeOf(input, evaluation);
+      const checked = this.checked(input, evaluation);
+      const rows = (width: number) => this.rowsOf(input.batch, times, width);
+      const { dtype } = this.backend;
+      const cotangents = cotangentsOfLoss(rows(this.nOutputs), rows(this.options.numNeurons), dtype, (of) =>
+        calls.callback("the loss", () => loss(of)),
+      );
+      this.parameters.clearGradients();
+      try {
+        return { ...(await this.#pull(input, checked, cotangents)), loss: cotangents.loss() };
+      } catch (error) {
+        this.parameters.clearGradients();
+        throw error;
+      }
+    });
+  }
+
+  /** One walk over the chunks, and what `visit` does with each, whose outputs are on the host by then. */
+  async #walk(
+    input: ModelInput,
+    evaluation: E,
+    cotangents: Cotangents | null,
+    visit: (chunk: NetworkChunk) => void | Promise<void>,
+  ): Promise<NetworkOutputs> {
+    const { numNeurons: n } = this.options;
+    const { batch } = input;
     const { times } = this.shapeOf(input, evaluation);
     const { dtype } = this.backend;
     const outs = floatArray(dtype, batch * times * this.nOutputs);
     const hs = floatArray(dtype, batch * times * n);
-    if (ctOuts && ctOuts.length !== outs.length) {
-      throw new ShapeError("vjp", "ctOuts", `${outs.length} numbers, as outs`, `${ctOuts.length}`);
-    }
-    const x = ctOuts && this.options.inputGradient ? floatArray(dtype, batch * steps * inputSize) : null;
-    const h0 = ctOuts ? floatArray(dtype, batch * n) : null;
     const stats: SolveStats[] = [];
-    for await (const chunk of this.chunks(input, evaluation, ctOuts ? "gradients" : "states")) {
+    for await (const chunk of this.chunks(input, evaluation, cotangents ? "gradients" : "states")) {
       const { first, count, layout, failed } = chunk;
       if (chunk.stats) stats.push(chunk.stats);
       const chunkOuts = this.outputsOf(chunk);
@@ -462,36 +532,79 @@ export abstract class ConnectomeNetwork<E> {
         unpackState(await this.backend.download(chunk.hs[j]!), hs, at(n), count, n, layout);
         const out = await this.backend.download(chunkOuts[j]!);
         unpackState(out, outs, at(this.nOutputs), count, this.nOutputs, layout);
-        if (ctOuts && failed.length === 0) this.#pullOutput(chunk, j, ctOuts, at(this.nOutputs));
       }
-      if (!ctOuts) continue;
-      if (failed.length > 0) {
-        const kept = Array.from({ length: count }, (_, s) => first + s).filter((s) => !failed.includes(s - first));
-        if (kept.length > 0) await this.#pullSome(input, evaluation, ctOuts, kept, { x, h0: h0! });
-        continue;
-      }
-      const back = this.reverseChunk(chunk, chunk.ctHs);
-      unpackState(await this.backend.download(back.ctY0), h0!, (s, row) => (first + s) * n + row, count, n, layout);
-      if (x) await this.readInputGradient(chunk, back, input, x);
+      for (let s = 0; s < count; s++) if (!failed.includes(s)) cotangents?.ofSample?.(first + s, outs, hs);
+      await visit(chunk);
     }
-    if (ctOuts) this.parameters.foldGradients();
-    return { outputs: { outs, hs, stats }, gradients: h0 && { x, h0 } };
+    return { outs, hs, stats };
+  }
+
+  /**
+   * Adds the gradients of a batch. From the first chunk with a sample that failed on, the others are run again without those that
+   * failed: the chunks are then those of a batch without them.
+   */
+  async #pull(
+    input: ModelInput,
+    evaluation: E,
+    cotangents: Cotangents,
+  ): Promise<{ outputs: NetworkOutputs; gradients: InputGradients }> {
+    const { numNeurons: n, inputSize, inputGradient } = this.options;
+    const { batch, steps = 1 } = input;
+    const { dtype } = this.backend;
+    const x = inputGradient ? floatArray(dtype, batch * steps * inputSize) : null;
+    const h0 = floatArray(dtype, batch * n);
+    const failed = new Set<number>();
+    let pulled = 0;
+    const outputs = await this.#walk(input, evaluation, cotangents, async (chunk) => {
+      for (const s of chunk.failed) failed.add(chunk.first + s);
+      if (failed.size > 0) return;
+      await this.#pullChunk(chunk, input, cotangents, { x, h0 });
+      pulled = chunk.first + chunk.count;
+    });
+    const kept = Array.from({ length: batch - pulled }, (_, s) => pulled + s).filter((s) => !failed.has(s));
+    if (kept.length > 0) await this.#pullSome(input, evaluation, cotangents, kept, { x, h0 });
+    else this.parameters.foldGradients();
+    return { outputs, gradients: { x, h0 } };
   }
 
   /** Gradients of the samples `kept` only, run again without the others; writes theirs into `target`. */
   async #pullSome(
     input: ModelInput,
     evaluation: E,
-    ctOuts: ArrayLike<number>,
+    { outs, hs }: Cotangents,
     kept: readonly number[],
     target: InputGradients,
   ): Promise<void> {
     const { times } = this.shapeOf(input, evaluation);
     const some = this.selectSamples(input, evaluation, kept);
-    const ct = gatherSamples(ctOuts, this.rowsOf(input.batch, times, this.nOutputs), kept);
-    const { gradients } = await this.run(some.input, some.evaluation, ct);
-    scatterSamples(gradients!.h0, target.h0, this.#stateRows(input.batch), kept);
-    if (target.x) scatterSamples(gradients!.x!, target.x, this.inputRows(input), kept);
+    const rows = (width: number) => this.rowsOf(input.batch, times, width);
+    const { gradients } = await this.#pull(some.input, some.evaluation, {
+      outs: outs && gatherSamples(outs, rows(this.nOutputs), kept),
+      hs: hs && gatherSamples(hs, rows(this.options.numNeurons), kept),
+      ofSample: null,
+    });
+    scatterSamples(gradients.h0, target.h0, this.#stateRows(input.batch), kept);
+    if (target.x) scatterSamples(gradients.x!, target.x, this.inputRows(input), kept);
+  }
+
+  /** Adds the gradients of a chunk after its recorded run, and writes those of input and initial state into `target`. */
+  async #pullChunk(
+    chunk: NetworkChunk,
+    input: ModelInput,
+    { outs, hs }: Cotangents,
+    target: InputGradients,
+  ): Promise<void> {
+    const { numNeurons: n } = this.options;
+    const { first, count, layout } = chunk;
+    const times = chunk.hs.length;
+    for (let j = 0; j < times; j++) {
+      const at = (width: number) => (s: number, row: number) => this.#at(first + s, j, row, input.batch, times, width);
+      this.#pullOutput(chunk, j, outs, at(this.nOutputs));
+      if (hs) this.#addStateCotangent(chunk, j, hs, at(n));
+    }
+    const back = this.reverseChunk(chunk, chunk.ctHs);
+    unpackState(await this.backend.download(back.ctY0), target.h0, (s, row) => (first + s) * n + row, count, n, layout);
+    if (target.x) await this.readInputGradient(chunk, back, input, target.x);
   }
 
   #stateRows(batch: number): SampleRows {
@@ -553,25 +666,25 @@ export abstract class ConnectomeNetwork<E> {
     });
   }
 
-  /** Host cotangents of the outputs at time j → cotangent of the state, and gradients of the output projection. */
+  /** Host cotangents of the outputs at time j (null: zero) → cotangent of the state, and gradients of the output projection. */
   #pullOutput(
     chunk: NetworkChunk,
     j: number,
-    ctOuts: ArrayLike<number>,
+    ctOuts: ArrayLike<number> | null,
     at: (sample: number, row: number) => number,
   ): void {
-    const { backend, nOutputs } = this;
-    const { layout, count } = chunk;
-    const packed = floatArray(backend.dtype, nOutputs * lanesOf(layout));
-    packState(ctOuts, at, count, nOutputs, layout, packed);
-    // Lanes without a sample repeat the last one's values, but their cotangent is zero.
-    clearUnusedLanes(packed, count, nOutputs, layout);
+    const { backend } = this;
+    const { layout } = chunk;
+    if (!ctOuts) {
+      backend.fill(chunk.ctHs[j]!, 0);
+      return;
+    }
     if (!this.options.outputProjection) {
-      backend.upload(chunk.ctHs[j]!, packed);
+      this.#uploadCotangent(chunk.ctHs[j]!, chunk, ctOuts, at, this.nOutputs);
       return;
     }
     const ct = this.#outputBuffers(chunk).ctOut;
-    backend.upload(ct, packed);
+    this.#uploadCotangent(ct, chunk, ctOuts, at, this.nOutputs);
     const program = () => outputReverseProgram((g) => this.outputGraph(g), this.outputTrainedLeaves());
     this.runOnce(`output reverse ${chunk.key} ${j}`, program, layout, {
       ...this.outputBindings(),
@@ -579,6 +692,37 @@ export abstract class ConnectomeNetwork<E> {
       "ct.out": ct,
       "ct.h": chunk.ctHs[j]!,
     });
+  }
+
+  /** Adds host cotangents of the states at time j. */
+  #addStateCotangent(
+    chunk: NetworkChunk,
+    j: number,
+    ctHs: ArrayLike<number>,
+    at: (sample: number, row: number) => number,
+  ): void {
+    const { numNeurons: n } = this.options;
+    const buffers = this.#buffersOf(chunk);
+    buffers.ctState ??= this.chunkBuffer(buffers, "ct state", n * lanesOf(chunk.layout));
+    this.#uploadCotangent(buffers.ctState, chunk, ctHs, at, n);
+    this.runOnce(`add state ${chunk.key} ${j}`, () => addProgram(n), chunk.layout, {
+      sum: chunk.ctHs[j]!,
+      term: buffers.ctState,
+    });
+  }
+
+  #uploadCotangent(
+    target: DeviceBuffer,
+    { count, layout }: NetworkChunk,
+    data: ArrayLike<number>,
+    at: (sample: number, row: number) => number,
+    rows: number,
+  ): void {
+    const packed = floatArray(this.backend.dtype, rows * lanesOf(layout));
+    packState(data, at, count, rows, layout, packed);
+    // Lanes without a sample repeat the last one's values, but their cotangent is zero.
+    clearUnusedLanes(packed, count, rows, layout);
+    this.backend.upload(target, packed);
   }
 
   #outputBuffers(chunk: ChunkStates): { outs: DeviceBuffer[]; ctOut: DeviceBuffer } {
@@ -676,6 +820,7 @@ export abstract class ConnectomeNetwork<E> {
       ctX: inputGradient && inputProjection ? each(steps, (k) => state(`ct x ${k}`, inputSize)) : null,
       response: null,
       outputs: null,
+      ctState: null,
     };
     buffers.stepIndex.forEach((b, k) => {
       backend.fill(b, k);
@@ -696,7 +841,29 @@ export abstract class ConnectomeNetwork<E> {
     if (data.length !== expected) {
       throw new ShapeError(where, "data", `${batch} × ${steps} × ${inputSize} = ${expected} numbers`, `${data.length}`);
     }
+    this.#checkNumbers("data", data, this.rowsOf(batch, steps, inputSize));
     return steps;
+  }
+
+  /** @throws {SolverError} numbers that are not finite, where a sample must not fail */
+  #checkNumbers(argument: string, data: ArrayLike<number>, rows: SampleRows): void {
+    if (!this.refusesNonFinite()) return;
+    const index = findNonFinite(data, this.backend.dtype);
+    if (index < 0) return;
+    const sample = sampleAt(rows, index);
+    throw new SolverError(
+      "nonFinite",
+      `ConnectomeNetwork: expected finite numbers, got ${data[index]} at ${index}, in sample ${sample} (${argument})`,
+      { argument, index, sample },
+    );
+  }
+
+  #checkCotangents(ctOuts: ArrayLike<number>, batch: number, times: number): void {
+    const rows = this.rowsOf(batch, times, this.nOutputs);
+    const expected = batch * times * this.nOutputs;
+    if (ctOuts.length !== expected)
+      throw new ShapeError("vjp", "ctOuts", `${expected} numbers, as outs`, `${ctOuts.length}`);
+    checkFinite("vjp", "ctOuts", ctOuts, this.backend.dtype, (i) => `at ${i}, in sample ${sampleAt(rows, i)}`);
   }
 }
 

@@ -5,6 +5,7 @@ import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { activation } from "./activation.ts";
+import { type Constraint, checkWeights } from "./constraint.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
 import {
   type Label,
@@ -15,7 +16,6 @@ import {
   signVector,
   spread,
 } from "./neuronTypes.ts";
-import type { Constraint } from "./parameters.ts";
 
 /** Whether a list has one value per neuron or one per neuron type (in sorted order of the labels). */
 export type ListMode = "perNeuron" | "perNeuronType";
@@ -79,7 +79,10 @@ export interface ConnectomeNetworkOptions {
   readonly trainInputProjection?: boolean;
   readonly trainOutputProjection?: boolean;
   readonly trainTau?: boolean;
-  /** Default { min: 0 }: weights are magnitudes, signs belong to neurons. With sharedWeights: of the strengths. */
+  /**
+   * Default { min: 0 }: weights are magnitudes, signs belong to neurons. With sharedWeights: of the strengths. Weights below the minimum
+   * are refused, unless it says `clamp: true`.
+   */
   readonly weightConstraint?: Constraint;
   /** true (default): sequences are [batch, time, …]; false: [time, batch, …]. Outputs likewise. */
   readonly batchFirst?: boolean;
@@ -166,6 +169,13 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve", true>> 
   solve: true,
 };
 
+const MIN_OPTIONS = { min: true, clamp: true } as const;
+
+/** Constraint on the weights or strengths of a network. */
+export function weightConstraintOf({ weightConstraint }: ConnectomeNetworkOptions): Constraint {
+  return weightConstraint ?? { min: 0 };
+}
+
 /** Options of torch-biopl that say what a projection here says by itself. */
 const SAID_OTHERWISE: Readonly<Record<string, string>> = {
   outputSize: "outputs are the rows of outputProjection, or the neurons",
@@ -187,6 +197,7 @@ function checkKnown(o: ConnectomeNetworkOptions): void {
   if (c !== "none" && c !== "sign" && !Number.isFinite(c?.min)) {
     throw new ArgumentError(where, "weightConstraint", '"none", "sign" or { min: a number }', JSON.stringify(c));
   }
+  if (typeof c === "object") checkNames(where, c, MIN_OPTIONS, "weightConstraint.");
 }
 
 /** Options that contradict each other: which to drop. */
@@ -217,7 +228,7 @@ export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
     throw new ShapeError(where, "inputSize", `${n} = numNeurons, or an inputProjection`, `${o.inputSize} without one`);
   }
   if (o.outputProjection) checkMatrix(where, "outputProjection", o.outputProjection, null, n);
-  checkShared(o);
+  checkConnections(o);
   const types = o.neuronType === undefined ? null : neuronTypes(o.neuronType, n);
   const signs = signVector(o.neuronClass ?? "excitatory", n, types, o.neuronClassMode === "perNeuronType");
   const atLeast1 = (x: number) => Number.isFinite(x) && x >= 1;
@@ -274,10 +285,15 @@ function resolveNumbers(
   return { values, typeIdx: types.typeIdx };
 }
 
-function checkShared({ sharedWeights: shared, connectome }: ConnectomeNetworkOptions): void {
-  if (!shared) return;
-  const { group, nGroups, strengthInit = 1 } = shared;
+/** Weights, or the strengths that they share. */
+function checkConnections(o: ConnectomeNetworkOptions): void {
+  const { sharedWeights: shared, connectome } = o;
   const where = "ConnectomeNetwork";
+  if (!shared) {
+    checkWeights(where, "connectome", connectome.values, weightConstraintOf(o));
+    return;
+  }
+  const { group, nGroups, strengthInit = 1 } = shared;
   if (group.length !== connectome.nnz) {
     throw new ShapeError(where, "sharedWeights.group", `${connectome.nnz} groups, one per synapse`, `${group.length}`);
   }
@@ -294,6 +310,7 @@ function checkShared({ sharedWeights: shared, connectome }: ConnectomeNetworkOpt
   }
   const bad = strengths.findIndex((x) => !Number.isFinite(x));
   if (bad >= 0) throw new ArgumentError(where, name, "finite numbers", `${strengths[bad]} for group ${bad}`);
+  checkWeights(where, name, strengths, weightConstraintOf(o));
 }
 
 /** One value for all, or as given. */

@@ -6,15 +6,12 @@ import { type GuardNames, lower } from "../autodiff/lower.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, DeviceSparse } from "../backend/backend.ts";
 import { compileAndBind } from "../backend/bind.ts";
 import type { Program } from "../backend/program.ts";
+import { callsOf } from "../core/callQueue.ts";
 import type { Csr } from "../core/csr.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
-
-/**
- * What the values must satisfy; they are projected onto it before each forward pass, in place, and the gradient is that at the
- * projected value, not masked. "sign": no weight may change the sign it started with (0 may become either).
- */
-export type Constraint = "none" | "sign" | { readonly min: number };
+import { checkFinite } from "../core/finite.ts";
+import { type Constraint, checkMinimum, checkSigns } from "./constraint.ts";
 
 /** A parameter of a model, on the device. */
 export interface Parameter {
@@ -33,6 +30,9 @@ export interface Parameter {
 }
 
 interface Owned extends Parameter {
+  readonly constraint: Constraint;
+  /** Signs that "sign" keeps, in device order. */
+  readonly signs: Int8Array | null;
   /** Programs that restore the constraint and whatever is derived from the value. */
   readonly refresh: readonly BoundProgram[];
   /** Sums the gradient over what shares the parameter, where the scalar is not 0. */
@@ -47,7 +47,17 @@ export interface ParameterOptions {
   readonly constraint?: Constraint;
 }
 
-/** The parameters of a model by name, with their gradients and constraints. */
+/** How values are taken that contradict the constraint of their parameter. */
+export interface SetOptions {
+  /** true: they are put right before the next pass, as torch-biopl does without a word; default: as the constraint says, else false. */
+  readonly clamp?: boolean;
+}
+
+/**
+ * The parameters of a model by name, with their gradients and constraints.
+ *
+ * While a call of the model is pending, changes and questions take their turn behind it.
+ */
 export class ParameterSet {
   readonly #backend: Backend;
   readonly #parameters = new Map<string, Owned>();
@@ -69,7 +79,7 @@ export class ParameterSet {
     values: ArrayLike<number>,
     options: ParameterOptions & { readonly spreadBy?: ArrayLike<number> },
   ): Parameter {
-    checkFinite(name, values);
+    this.#checkNew(name, values, options);
     const value = this.#backend.buffer(name, values.length);
     this.#backend.upload(value, values);
     const build = new Builder(this.#backend, name, value, options.trainable);
@@ -96,7 +106,7 @@ export class ParameterSet {
 
   /** The stored values of a sparse matrix. */
   addSparse(name: string, csr: Csr, options: ParameterOptions): Parameter {
-    checkFinite(name, csr.values);
+    this.#checkNew(name, csr.values, options);
     const sparse = this.#backend.sparse(name, csr);
     const build = new Builder(this.#backend, name, sparse.valuesCsc, options.trainable);
     build.constrain(options.constraint ?? "none", () => cscOrder(sparse, csr.values));
@@ -115,9 +125,9 @@ export class ParameterSet {
     group: ArrayLike<number>,
     options: ParameterOptions,
   ): Parameter {
-    checkFinite(name, csr.values);
-    checkFinite(name, strengths);
     const backend = this.#backend;
+    checkFinite("parameters", name, csr.values, backend.dtype);
+    this.#checkNew(name, strengths, options);
     const sparse = backend.sparse(name, csr);
     const value = backend.buffer(name, strengths.length);
     backend.upload(value, strengths);
@@ -128,6 +138,12 @@ export class ParameterSet {
     build.spread(cscOrder(sparse, group), { magnitude, into: sparse.valuesCsc });
     build.copyToCsr(sparse);
     return this.#keep(build.finish(sparse));
+  }
+
+  #checkNew(name: string, values: ArrayLike<number>, { constraint = "none" }: ParameterOptions): void {
+    if (this.#parameters.has(name)) throw new ArgumentError("parameters", name, "a new name", "one that is taken");
+    checkFinite("parameters", name, values, this.#backend.dtype);
+    checkMinimum("parameters", name, values, constraint);
   }
 
   #keep(parameter: Owned): Parameter {
@@ -169,6 +185,11 @@ export class ParameterSet {
   }
 
   zeroGradients(): void {
+    callsOf(this).change("zeroGradients", () => this.clearGradients());
+  }
+
+  /** `zeroGradients` at once; for what runs in the turn of a call. */
+  clearGradients(): void {
     for (const p of this.#parameters.values()) {
       if (p.grad) this.#backend.fill(p.grad, 0);
       if (p.gradTarget && p.gradTarget !== p.grad) this.#backend.fill(p.gradTarget, 0);
@@ -183,17 +204,22 @@ export class ParameterSet {
     for (const p of this.#parameters.values()) p.fold?.(complete);
   }
 
-  /** Host copy of a parameter's values; row-major for a sparse matrix. */
+  /** Host copy of a parameter's values; row-major for a sparse matrix. After an optimiser's step its constraint is yet to be restored. */
   async values(name: string): Promise<FloatArray> {
-    const p = this.#get(name);
-    return this.#toHost(p, p.value);
+    return callsOf(this).run("values", () => this.read(name, "value"));
   }
 
   /** Host copy of a parameter's gradient, in the same order. */
   async gradient(name: string): Promise<FloatArray> {
+    return callsOf(this).run("gradient", () => this.read(name, "gradient"));
+  }
+
+  /** `values` or `gradient` at once; for what runs in the turn of a call. */
+  async read(name: string, of: "value" | "gradient"): Promise<FloatArray> {
     const p = this.#get(name);
-    if (!p.grad) throw new ArgumentError("gradient", name, "a trainable parameter", "a frozen one");
-    return this.#toHost(p, p.grad);
+    const buffer = of === "value" ? p.value : p.grad;
+    if (!buffer) throw new ArgumentError("gradient", name, "a trainable parameter", "a frozen one");
+    return this.#toHost(p, buffer);
   }
 
   async #toHost(p: Owned, buffer: DeviceBuffer): Promise<FloatArray> {
@@ -205,19 +231,54 @@ export class ParameterSet {
     return rowMajor;
   }
 
-  /** Overwrites a parameter's values (row-major for a sparse matrix). */
-  set(name: string, values: ArrayLike<number>): void {
-    const p = this.#get(name);
-    if (values.length !== p.size) throw new ShapeError("parameters", name, `${p.size} values`, `${values.length}`);
-    checkFinite(name, values);
-    this.#backend.upload(p.value, p.sparse?.valuesCsc === p.value ? cscOrder(p.sparse, values) : values);
-    this.touch();
+  /**
+   * Overwrites a parameter's values (row-major for a sparse matrix).
+   *
+   * @throws {ShapeError | ArgumentError} another number of values, values that are not finite or contradict the constraint
+   */
+  set(name: string, values: ArrayLike<number>, options: SetOptions = {}): void {
+    this.setAll([[name, values]], options);
   }
 
+  /** Overwrites several parameters. All values are checked before any is changed. @throws as `set` */
+  setAll(all: Iterable<readonly [name: string, values: ArrayLike<number>]>, options: SetOptions = {}): void {
+    const calls = callsOf(this);
+    calls.check("set");
+    const given = [...all];
+    this.checkAll(given, options);
+    // Those that wait for their turn are not the caller's any more.
+    const own = given.map(
+      ([name, values]) => [this.#get(name), calls.isBusy ? Float64Array.from(values) : values] as const,
+    );
+    calls.change("set", () => {
+      for (const [{ sparse, value }, values] of own)
+        this.#backend.upload(value, sparse?.valuesCsc === value ? cscOrder(sparse, values) : values);
+      this.touch();
+    });
+  }
+
+  /** What `setAll` checks. @throws as `set` */
+  checkAll(all: Iterable<readonly [name: string, values: ArrayLike<number>]>, options: SetOptions = {}): void {
+    for (const [name, values] of all) this.#checkValues(this.#get(name), values, options);
+  }
+
+  #checkValues(p: Owned, values: ArrayLike<number>, { clamp }: SetOptions): void {
+    const { name, size, constraint, signs } = p;
+    const where = "parameters";
+    if (values.length !== size) throw new ShapeError(where, name, `${size} values`, `${values.length}`);
+    checkFinite(where, name, values, this.#backend.dtype);
+    if (clamp) return;
+    checkMinimum(where, name, values, constraint);
+    if (signs) checkSigns(where, name, p.sparse?.valuesCsc === p.value ? cscOrder(p.sparse, values) : values, signs);
+  }
+
+  /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
-    for (const p of this.#parameters.values()) for (const part of p.owned) part.release();
-    this.#always.release();
-    this.#parameters.clear();
+    callsOf(this).end(() => {
+      for (const p of this.#parameters.values()) for (const part of p.owned) part.release();
+      this.#always.release();
+      this.#parameters.clear();
+    });
   }
 
   [Symbol.dispose](): void {
@@ -238,6 +299,8 @@ class Builder {
   #bindable: Bindable;
   #gradTarget: DeviceBuffer | null;
   #fold: Owned["fold"] = null;
+  #constraint: Constraint = "none";
+  #signs: Int8Array | null = null;
 
   constructor(backend: Backend, name: string, value: DeviceBuffer, trainable: boolean) {
     this.#backend = backend;
@@ -252,13 +315,15 @@ class Builder {
   constrain(constraint: Constraint, initial: () => ArrayLike<number>): void {
     const value = this.#value;
     const size = value.length;
-    if (constraint === "none") return;
+    this.#constraint = constraint;
+    if (constraint === "none" || size === 0) return;
     if (constraint !== "sign") {
       this.#refresh.push(this.#bind(minProgram(size, constraint.min), { value }));
       return;
     }
     const sign = this.#buffer("sign", size);
-    this.#backend.upload(sign, Float64Array.from(initial(), Math.sign));
+    this.#signs = Int8Array.from(initial(), Math.sign);
+    this.#backend.upload(sign, this.#signs);
     this.#refresh.push(this.#bind(signProgram(size), { value, sign }));
   }
 
@@ -271,11 +336,15 @@ class Builder {
     const index = this.#indices("index", Uint32Array.from(by));
     const spread = weights?.into ?? this.#buffer("spread", n);
     if (weights) this.#owned.push(weights.magnitude);
+    this.#bindable = spread;
+    if (n === 0) {
+      if (this.#grad) this.#gradTarget = this.#buffer("spread gradient", 0);
+      return;
+    }
     const magnitude = weights?.magnitude;
     this.#refresh.push(
       this.#bind(spreadProgram(value.length, n, weights !== null), { value, index, spread, magnitude }),
     );
-    this.#bindable = spread;
     if (!this.#grad) return;
     const ct = this.#buffer("spread gradient", n);
     this.#gradTarget = ct;
@@ -298,7 +367,7 @@ class Builder {
 
   copyToCsr(sparse: DeviceSparse): void {
     const { nnz, valuesCsc: csc, valuesCsr: csr, cscOfCsr } = sparse;
-    this.#refresh.push(this.#bind(csrCopyProgram(nnz), { csc, csr, cscOfCsr }));
+    if (nnz > 0) this.#refresh.push(this.#bind(csrCopyProgram(nnz), { csc, csr, cscOfCsr }));
   }
 
   finish(sparse: DeviceSparse | null): Owned {
@@ -313,6 +382,8 @@ class Builder {
       gradTarget: this.#gradTarget,
       bindable: sparse ?? this.#bindable,
       sparse,
+      constraint: this.#constraint,
+      signs: this.#signs,
       refresh: this.#refresh,
       fold: this.#fold,
       owned: this.#owned,
@@ -354,13 +425,6 @@ function cscOrder(sparse: DeviceSparse, rowMajor: ArrayLike<number>): Float64Arr
   const csc = new Float64Array(rowMajor.length);
   for (let k = 0; k < rowMajor.length; k++) csc[sparse.cscOfCsrHost[k]!] = rowMajor[k]!;
   return csc;
-}
-
-function checkFinite(name: string, values: ArrayLike<number>): void {
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i]!))
-      throw new ArgumentError("parameters", name, "finite values", `${values[i]} at ${i}`);
-  }
 }
 
 function minProgram(size: number, min: number): Program {

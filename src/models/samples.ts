@@ -15,6 +15,12 @@ export function rowAt({ batch, times, width, batchFirst }: SampleRows, sample: n
   return (batchFirst ? sample * times + time : time * batch + sample) * width;
 }
 
+/** The sample that number `index` of the array belongs to. */
+export function sampleAt({ batch, times, width, batchFirst }: SampleRows, index: number): number {
+  const row = Math.floor(index / width);
+  return batchFirst ? Math.floor(row / times) : row % batch;
+}
+
 /** The rows of the samples `kept`, as a batch of their own. */
 export function gatherSamples(data: ArrayLike<number>, rows: SampleRows, kept: readonly number[]): Float64Array {
   const { times, width } = rows;

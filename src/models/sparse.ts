@@ -6,14 +6,17 @@ import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/b
 import { compileAndBind } from "../backend/bind.ts";
 import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
+import { callsOf } from "../core/callQueue.ts";
 import type { Csr } from "../core/csr.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
+import { checkFinite } from "../core/finite.ts";
 import { ConnectomeODERNN, type SolveOptions } from "./connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "./connectomeRnn.ts";
+import type { Constraint } from "./constraint.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
 import type { ConnectomeNetworkOptions } from "./options.ts";
-import { type Constraint, ParameterSet } from "./parameters.ts";
+import { ParameterSet } from "./parameters.ts";
 import { outputProgram, outputReverseProgram, outputValue } from "./projection.ts";
 
 /** A plain network in discrete time. */
@@ -31,7 +34,7 @@ export interface SparseRNNOptions {
   readonly bias?: boolean;
   readonly trainHh?: boolean;
   readonly trainIh?: boolean;
-  /** Default { min: 0 }, as in torch-biopl. */
+  /** Default { min: 0 }, as in torch-biopl; weights below it are refused, unless it says `clamp: true`. */
   readonly weightConstraint?: Constraint;
   /** true (default): sequences are [batch, time, …]; false: [time, batch, …]. */
   readonly batchFirst?: boolean;
@@ -108,13 +111,15 @@ export class SparseLinear {
 
   /** @param x [batch, inFeatures] @returns [batch, outFeatures] */
   async forward(x: ArrayLike<number>): Promise<FloatArray> {
-    return (await this.#run(x, null)).y;
+    return callsOf(this.parameters).run("forward", async () => (await this.#run(x, null)).y);
   }
 
   /** Pulls `ctY` [batch, outFeatures] back to x, and adds the gradients to those of `parameters`. */
   async vjp(x: ArrayLike<number>, ctY: ArrayLike<number>): Promise<{ y: FloatArray; x: FloatArray }> {
-    const { y, ctX } = await this.#run(x, ctY);
-    return { y, x: ctX! };
+    return callsOf(this.parameters).run("vjp", async () => {
+      const { y, ctX } = await this.#run(x, ctY);
+      return { y, x: ctX! };
+    });
   }
 
   async #run(x: ArrayLike<number>, ctY: ArrayLike<number> | null): Promise<{ y: FloatArray; ctX: FloatArray | null }> {
@@ -125,6 +130,8 @@ export class SparseLinear {
       throw new ShapeError("SparseLinear", "x", `a whole number of samples of ${nIn} features`, `${x.length} numbers`);
     if (ctY && ctY.length !== batch * nOut)
       throw new ShapeError("SparseLinear", "ctY", `${batch} × ${nOut} numbers`, `${ctY.length}`);
+    checkFinite("SparseLinear", "x", x, backend.dtype);
+    if (ctY) checkFinite("SparseLinear", "ctY", ctY, backend.dtype);
     parameters.refresh();
     const y = floatArray(backend.dtype, batch * nOut);
     const ctX = ctY && floatArray(backend.dtype, x.length);
@@ -191,10 +198,13 @@ export class SparseLinear {
     return session;
   }
 
+  /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
-    for (const { buffers, forward, reverse } of this.#sessions.values())
-      for (const part of [...Object.values(buffers), forward, reverse]) part.release();
-    this.#sessions.clear();
+    callsOf(this.parameters).end(() => {
+      for (const { buffers, forward, reverse } of this.#sessions.values())
+        for (const part of [...Object.values(buffers), forward, reverse]) part.release();
+      this.#sessions.clear();
+    });
     this.parameters.dispose();
   }
 

@@ -6,8 +6,10 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Program } from "../backend/program.ts";
 import type { Abortable } from "../core/abort.ts";
-import { type FloatArray, floatArray } from "../core/dtype.ts";
+import { callsOf } from "../core/callQueue.ts";
+import { type DType, type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
+import { checkFinite } from "../core/finite.ts";
 import {
   AdjointField,
   type FieldInputs,
@@ -61,6 +63,8 @@ const PROPORTIONAL = 1e-6;
  * output is added to a. The error norm runs over all of z: 1 + 2N + P numbers per sample, P the number of all parameters, kept on
  * the host and for every stage of the method on the device. The time before the first evaluation point is left out.
  *
+ * Calls that overlap in time run one after another, in the order of the calls.
+ *
  * Source: Chen, Rubanova, Bettencourt, Duvenaud, "Neural ordinary differential equations", NeurIPS 2018, algorithm 1.
  */
 export class Backsolve {
@@ -83,8 +87,12 @@ export class Backsolve {
 
   /** Outputs at the evaluation points, each [samples, rows], and the statistics of the solve; `reverse` may follow. */
   async forward(problem: BacksolveProblem): Promise<{ ys: readonly FloatArray[]; stats: SolveStats }> {
-    checkProblem(problem, this.#system.rows, this.#options);
+    return callsOf(this).run("forward", () => this.#forward(problem));
+  }
+
+  async #forward(problem: BacksolveProblem): Promise<{ ys: readonly FloatArray[]; stats: SolveStats }> {
     const { dtype } = this.#backend;
+    checkProblem(problem, this.#system.rows, this.#options, dtype);
     const { tStart, tEnd, y0 } = problem;
     const times = problem.tEval ?? [tStart, tEnd];
     const startsHere = times[0]!.every((t, s) => t === tStart[s]);
@@ -111,12 +119,14 @@ export class Backsolve {
    * @param ctYs cotangents of the outputs of `forward`, each [samples, rows]
    */
   async reverse(ctYs: readonly ArrayLike<number>[], options: Abortable = {}): Promise<BacksolveGradients> {
-    try {
-      return await this.#reverse(ctYs, options);
-    } catch (error) {
-      if (!(error instanceof ShapeError)) this.dispose();
-      throw error;
-    }
+    return callsOf(this).run("reverse", async () => {
+      try {
+        return await this.#reverse(ctYs, options);
+      } catch (error) {
+        if (!(error instanceof ShapeError || error instanceof ArgumentError)) this.#forget();
+        throw error;
+      }
+    });
   }
 
   async #reverse(ctYs: readonly ArrayLike<number>[], options: Abortable): Promise<BacksolveGradients> {
@@ -124,6 +134,11 @@ export class Backsolve {
     const { adjoint, times, ys, nOutputs } = this.#last;
     if (ctYs.length !== nOutputs)
       throw new ShapeError("Backsolve", "ctYs", `${nOutputs} cotangents, one per output`, `${ctYs.length}`);
+    for (const [i, ct] of ctYs.entries()) {
+      const { length } = ys.at(-1)!;
+      if (ct.length !== length) throw new ShapeError("Backsolve", `ctYs[${i}]`, `${length} numbers`, `${ct.length}`);
+      checkFinite("Backsolve", `ctYs[${i}]`, ct, this.#backend.dtype);
+    }
     const skipped = ys.length - nOutputs;
     let z = adjoint.augmented(ys.at(-1)!, ctYs.at(-1)!);
     const stats: SolveStats[] = [];
@@ -137,7 +152,12 @@ export class Backsolve {
     return { ...adjoint.gradients(z), stats };
   }
 
+  /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
+    callsOf(this).end(() => this.#forget());
+  }
+
+  #forget(): void {
     this.#last?.adjoint.dispose();
     this.#last = null;
   }
@@ -210,10 +230,11 @@ function joined(parts: readonly SolveStats[]): SolveStats {
   };
 }
 
-function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: BacksolveOptions): void {
+function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: BacksolveOptions, dtype: DType): void {
   const where = "Backsolve";
   const { samples, y0, states, parameters, tStart, tEnd, tEval } = problem;
   if (y0.length !== samples * rows) throw new ShapeError(where, "y0", `${samples} × ${rows} numbers`, `${y0.length}`);
+  for (const [name, values] of Object.entries({ y0, ...states })) checkFinite(where, name, values, dtype);
   for (const [name, data] of Object.entries(states)) {
     if (data.length === 0 || data.length % samples !== 0)
       throw new ShapeError(where, name, `a state for each of ${samples} samples`, `${data.length} numbers`);
@@ -223,6 +244,7 @@ function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: B
   const times = tEval ?? [tStart, tEnd];
   for (const t of [tStart, tEnd, ...times]) {
     if (t.length !== samples) throw new ShapeError(where, "times", `${samples}, one per sample`, `${t.length}`);
+    checkFinite(where, "times", t, dtype, (s) => `for sample ${s}`);
   }
   if (times.length < 2) throw new ArgumentError(where, "tEval", "at least 2 evaluation points", `${times.length}`);
   for (let s = 0; s < samples; s++) {

@@ -7,6 +7,7 @@ import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "
 import { Constants } from "../backend/constants.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { type Abortable, turnUnlessAborted } from "../core/abort.ts";
+import { callsOf } from "../core/callQueue.ts";
 import { bytesOf } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
 import { RoundCache } from "../core/roundCache.ts";
@@ -96,6 +97,8 @@ const FIRST_GUESS = 8;
  * Solves dy/dt = rhs(t, y) for a batch, each sample with its own steps, and pulls cotangents of the outputs back to the initial
  * state and to the inputs and parameters of the right-hand side (discretise, then optimise: the exact gradient of the numbers
  * the forward pass computed).
+ *
+ * Calls that overlap in time run one after another, in the order of the calls.
  */
 export class OdeSolver {
   readonly #backend: Backend;
@@ -129,16 +132,25 @@ export class OdeSolver {
 
   /** Solves; with `record`, a later `reverse` goes back through this solve. Failed samples are told by `stats.status`. */
   async forward(request: SolveRequest): Promise<SolveStats> {
-    const solve = await this.start(request);
-    for (;;) {
-      await turnUnlessAborted(request.signal);
-      const stats = solve.conclude(await this.#backend.downloadAll(solve.record()));
-      if (stats) return stats;
-    }
+    return callsOf(this).run("forward", async () => {
+      const solve = await this.#start(request);
+      for (;;) {
+        await turnUnlessAborted(request.signal);
+        const stats = solve.conclude(await this.#backend.downloadAll(solve.record()));
+        if (stats) return stats;
+      }
+    });
   }
 
-  /** `forward` without waiting for the device; `reverse` may follow at once, and again when the solve was not complete. */
+  /**
+   * `forward` without waiting for the device; `reverse` may follow at once, and again when the solve was not complete. Once another solve
+   * has begun, what came of this one cannot be read any more: SolverError "superseded".
+   */
   async start(request: SolveRequest): Promise<StartedSolve> {
+    return callsOf(this).run("start", () => this.#start(request));
+  }
+
+  async #start(request: SolveRequest): Promise<StartedSolve> {
     const key = `${request.layout.panel}x${request.layout.panels}`;
     let session = this.#sessions.get(key);
     if (!session) {
@@ -161,15 +173,20 @@ export class OdeSolver {
     grads: Readonly<Record<string, Bindable>>,
     ctY0: DeviceBuffer | null,
   ): void {
+    callsOf(this).check("reverse");
+    callsOf(this).refuseDuring("reverse", ["forward", "start"]);
     if (!this.#last)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
     this.#last.reverse(ctYs, grads, ctY0);
   }
 
+  /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
-    for (const s of this.#sessions.values()) s.dispose();
-    this.#sessions.clear();
-    this.#last = null;
+    callsOf(this).end(() => {
+      for (const s of this.#sessions.values()) s.dispose();
+      this.#sessions.clear();
+      this.#last = null;
+    });
   }
 
   [Symbol.dispose](): void {
@@ -340,9 +357,14 @@ class Session {
     this.#current = course;
     return {
       complete: this.#common.complete!,
-      record: () => this.#recordOf(course),
-      conclude: (values) => this.#conclude(course, values),
+      record: () => this.#recordOf(this.#checkCurrent(course)),
+      conclude: (values) => this.#conclude(this.#checkCurrent(course), values),
     };
+  }
+
+  #checkCurrent(course: Course): Course {
+    if (this.#current === course) return course;
+    throw new SolverError("superseded", "solve: expected the last solve, got one after which another has begun", {});
   }
 
   /** Attempts one by one, as long as somebody runs. */

@@ -2,6 +2,7 @@
 // orders, so that Python can load them; the rest of the state is JSON in the file's metadata, with a readable copy beside it.
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
+import { callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
@@ -81,9 +82,14 @@ export interface Trained {
  */
 export async function saveCheckpoint(
   file: string,
-  { model, optimizer }: Trained,
-  state: CheckpointState = stateOf(optimizer),
+  trained: Trained,
+  state: CheckpointState = stateOf(trained.optimizer),
 ): Promise<string[]> {
+  // In its turn: no step comes between the pieces.
+  return callsOf(trained.model.parameters).run("saveCheckpoint", () => save(file, trained, state));
+}
+
+async function save(file: string, { model, optimizer }: Trained, state: CheckpointState): Promise<string[]> {
   const { parameters } = model;
   const facts = factsOf(model);
   // Constraints hold in what is written, as they would from the next forward pass on.
@@ -158,8 +164,9 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
   const features = (["mean", "scale"] as const).map((name) =>
     isClassifier(model) && model.options.standardise ? take(FEATURES + name, facts.nOutputs) : null,
   );
+  parameters.checkAll(values);
   optimizer?.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
-  for (const [name, data] of values) parameters.set(name, data);
+  parameters.setAll(values);
   const [mean, scale] = features;
   if (mean && scale && isClassifier(model)) model.setFeatureStatistics(mean, scale);
 }

@@ -5,8 +5,10 @@ import { lower } from "../autodiff/lower.ts";
 import type { Backend, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
 import { compileAndBind } from "../backend/bind.ts";
 import type { Program } from "../backend/program.ts";
+import { type CallQueue, callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
-import { ArgumentError } from "../core/errors.ts";
+import { ArgumentError, EngineError } from "../core/errors.ts";
+import { checkFinite } from "../core/finite.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Parameter, ParameterSet } from "../models/parameters.ts";
 import type { Ops } from "../ops/op.ts";
@@ -57,6 +59,10 @@ interface ClipState {
 
 /** Keeps a total gradient norm from being divided by zero; the constant of clip_grad_norm_. */
 const CLIP_EPS = 1e-6;
+/** The moment of squares of gradients. */
+const SQUARES = "exp_avg_sq";
+/** Calls of models that change gradients. */
+const GRADIENT_CALLS = ["gradients", "vjp"] as const;
 
 /** What all optimisers share: buffers, programs, clipping, state. Use Adam, AdamW or SGD. */
 export abstract class Optimizer {
@@ -67,8 +73,10 @@ export abstract class Optimizer {
   readonly #slots: { parameter: Parameter; moments: readonly DeviceBuffer[]; step: BoundProgram }[] = [];
   readonly #norm: NormState;
   readonly #clip: ClipState | null;
+  readonly #calls: CallQueue;
   lr: number;
   #step = 0;
+  #isDisposed = false;
 
   protected constructor(backend: Backend, parameters: ParameterSet, lr: number, rule: Rule, clip: ClipOptions) {
     positive(rule.name, "lr", lr);
@@ -77,13 +85,14 @@ export abstract class Optimizer {
     this.#backend = backend;
     this.#parameters = parameters;
     this.#rule = rule;
+    this.#calls = callsOf(parameters);
     this.lr = lr;
     this.#scalars = rule.scalars.map((name) => backend.buffer(`${rule.name} ${name}`, 1));
     this.#norm = this.#normPrograms();
     this.#clip = clip.clipNorm === undefined ? null : this.#clipPrograms(clip.clipNorm);
     const layout = backend.layoutFor(1);
     const programs = new Map<number, Program>();
-    for (const parameter of parameters.trainable()) {
+    for (const parameter of this.#trained()) {
       const { size } = parameter;
       const program = programs.get(size) ?? stepProgram(rule, size, clip);
       programs.set(size, program);
@@ -107,13 +116,26 @@ export abstract class Optimizer {
   }
 
   /**
-   * Updates every trainable parameter from its gradient.
+   * Updates every trainable parameter from its gradient. While another call of the model is pending, the step takes its turn behind it.
+   *
    * @param factor  on the learning rate of this step
+   * @throws {EngineError} "busy": gradients are still being computed; "disposed"
+   * @throws {ArgumentError} a learning rate that is not finite
    */
   step(factor = 1): void {
+    const where = this.#rule.name;
+    const lr = this.lr * factor;
+    if (!Number.isFinite(lr)) throw new ArgumentError(where, "lr", "a finite learning rate", `${this.lr} · ${factor}`);
+    this.#checkInUse("step");
+    this.#calls.refuseDuring(`${where}.step`, GRADIENT_CALLS);
     this.#step++;
+    const scalars = this.#rule.at(this.#step, lr);
+    this.#calls.change("step", () => this.#takeStep(scalars));
+  }
+
+  #takeStep(scalars: readonly number[]): void {
     const backend = this.#backend;
-    this.#rule.at(this.#step, this.lr * factor).forEach((value, i) => {
+    scalars.forEach((value, i) => {
       backend.upload(this.#scalars[i]!, [value]);
     });
     if (this.#clip) {
@@ -132,45 +154,72 @@ export abstract class Optimizer {
 
   /** 2-norm over all gradients as they are now, before clipping. */
   async gradientNorm(): Promise<number> {
-    return Math.sqrt((await this.#backend.download(this.sumSquares()))[0]!);
+    return this.#calls.run("gradientNorm", async () => {
+      this.#checkInUse("gradientNorm");
+      return Math.sqrt((await this.#backend.download(this.sumSquares()))[0]!);
+    });
   }
 
   /** 2-norm of each trainable parameter's gradient as it is now, by name. */
   async gradientNorms(): Promise<Readonly<Record<string, number>>> {
-    const { squares, sums } = this.#norm;
-    const norms: Record<string, number> = {};
-    for (const [i, { parameter }] of this.#slots.entries()) {
-      this.#backend.fill(squares, 0);
-      this.#backend.run(sums[i]!);
-      norms[parameter.name] = Math.sqrt((await this.#backend.download(squares))[0]!);
-    }
-    return norms;
+    return this.#calls.run("gradientNorms", async () => {
+      this.#checkInUse("gradientNorms");
+      const { squares, sums } = this.#norm;
+      const norms: Record<string, number> = {};
+      for (const [i, { parameter }] of this.#slots.entries()) {
+        this.#backend.fill(squares, 0);
+        this.#backend.run(sums[i]!);
+        norms[parameter.name] = Math.sqrt((await this.#backend.download(squares))[0]!);
+      }
+      return norms;
+    });
   }
 
   async state(): Promise<OptimizerState> {
-    const moments: Record<string, FloatArray> = {};
-    for (const [name, buffer] of this.moments()) moments[name] = (await this.#backend.download(buffer)) as FloatArray;
-    return { step: this.#step, moments };
+    const step = this.#step;
+    return this.#calls.run("state", async () => {
+      this.#checkInUse("state");
+      const moments: Record<string, FloatArray> = {};
+      for (const [name, buffer] of this.moments()) moments[name] = (await this.#backend.download(buffer)) as FloatArray;
+      return { step, moments };
+    });
   }
 
+  /** @throws {ArgumentError} moments of another size, that are not finite, or squares below 0; nothing is changed then */
   restore({ step, moments }: OptimizerState): void {
-    for (const [name, buffer] of this.moments()) {
+    const where = this.#rule.name;
+    this.#checkInUse("restore");
+    if (!Number.isSafeInteger(step) || step < 0)
+      throw new ArgumentError(where, "step", "a whole number of at least 0", `${step}`);
+    const all = [...this.moments()].map(([name, buffer]) => {
       const values = moments[name];
       if (values?.length !== buffer.length) {
-        throw new ArgumentError(this.#rule.name, name, `${buffer.length} numbers`, `${values?.length ?? "nothing"}`);
+        throw new ArgumentError(where, name, `${buffer.length} numbers`, `${values?.length ?? "nothing"}`);
       }
-      this.#backend.upload(buffer, values);
-    }
+      checkFinite(where, name, values, this.#backend.dtype);
+      const negative = name.startsWith(`${SQUARES}.`) ? values.findIndex((x) => x < 0) : -1;
+      if (negative >= 0)
+        throw new ArgumentError(where, name, "squares of at least 0", `${values[negative]} at ${negative}`);
+      return [buffer, this.#calls.isBusy ? values.slice() : values] as const;
+    });
+    this.#calls.change("restore", () => {
+      for (const [buffer, values] of all) this.#backend.upload(buffer, values);
+    });
     this.#step = step;
   }
 
+  /** Releases everything when the calls before it have ended. */
   dispose(): void {
-    this.#releasePrograms();
-    for (const [, buffer] of this.moments()) buffer.release();
-    this.#slots.length = 0;
-    for (const s of this.#scalars) s.release();
-    this.#norm.squares.release();
-    this.#clip?.scale.release();
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#calls.afterwards(() => {
+      this.#releasePrograms();
+      for (const [, buffer] of this.moments()) buffer.release();
+      this.#slots.length = 0;
+      for (const s of this.#scalars) s.release();
+      this.#norm.squares.release();
+      this.#clip?.scale.release();
+    });
   }
 
   [Symbol.dispose](): void {
@@ -183,11 +232,24 @@ export abstract class Optimizer {
     this.#clip?.finish.release();
   }
 
+  #checkInUse(name: string): void {
+    if (!this.#isDisposed) return;
+    const where = `${this.#rule.name}.${name}`;
+    throw new EngineError("disposed", `${where}: expected an optimiser in use, got one that has been disposed of`, {
+      where,
+    });
+  }
+
   /** Buffers of the moments by name, as in `state`. */
   *moments(): Generator<[string, DeviceBuffer]> {
     for (const { parameter, moments } of this.#slots) {
       for (const [i, name] of this.#rule.moments.entries()) yield [`${name}.${parameter.name}`, moments[i]!];
     }
+  }
+
+  /** A matrix without entries has nothing to train. */
+  #trained(): readonly Parameter[] {
+    return this.#parameters.trainable().filter(({ size }) => size > 0);
   }
 
   #sumSquares(): void {
@@ -199,9 +261,9 @@ export abstract class Optimizer {
     const backend = this.#backend;
     const layout = backend.layoutFor(1);
     const squares = backend.buffer("gradient squares", 1);
-    const sums = this.#parameters
-      .trainable()
-      .map((p) => compileAndBind(backend, squaresProgram(p.size), layout, { g: p.grad!, squares }));
+    const sums = this.#trained().map((p) =>
+      compileAndBind(backend, squaresProgram(p.size), layout, { g: p.grad!, squares }),
+    );
     return { squares, sums };
   }
 
@@ -275,11 +337,13 @@ function adamRule(name: string, options: AdamOptions, defaultDecay: number, deco
   checkNames(name, options, ADAM_OPTIONS);
   const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = defaultDecay } = options;
   const [b1, b2] = betas;
-  if (betas.some((b) => !(b >= 0 && b < 1))) throw new ArgumentError(name, "betas", "from 0 to below 1", `${betas}`);
+  if (betas.length !== 2 || betas.some((b) => !(b >= 0 && b < 1)))
+    throw new ArgumentError(name, "betas", "two numbers from 0 to below 1", `${betas}`);
+  notNegative(name, "eps", eps);
   notNegative(name, "weightDecay", weightDecay);
   return {
     name,
-    moments: ["exp_avg", "exp_avg_sq"],
+    moments: ["exp_avg", SQUARES],
     scalars: ["rate", "correction", "keep"],
     at: (k, lr) => [lr / (1 - b1 ** k), Math.sqrt(1 - b2 ** k), 1 - lr * weightDecay],
     update: (ops, p, g, moments, scalars) => {
@@ -300,6 +364,7 @@ function sgdRule(options: SgdOptions): Rule {
   const { momentum = 0, dampening = 0, weightDecay = 0, nesterov = false } = options;
   notNegative("SGD", "momentum", momentum);
   notNegative("SGD", "weightDecay", weightDecay);
+  if (!Number.isFinite(dampening)) throw new ArgumentError("SGD", "dampening", "a finite number", `${dampening}`);
   if (nesterov && (momentum === 0 || dampening !== 0)) {
     throw new ArgumentError("SGD", "nesterov", "momentum above 0 and no dampening", `${momentum} and ${dampening}`);
   }

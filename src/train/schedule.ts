@@ -11,18 +11,21 @@ export const constant: Schedule = () => 1;
 /** Multiplied by `gamma` every `every` steps. torch: StepLR. */
 export function stepDecay(every: number, gamma: number): Schedule {
   wholePositive("stepDecay", "every", every);
+  finite("stepDecay", { gamma });
   return (step) => gamma ** Math.floor(step / every);
 }
 
 /** From 1 to `floor` along half a cosine over `steps`, then constant. Source: Loshchilov & Hutter, SGDR, ICLR 2017, eq. 5. */
 export function cosine(steps: number, floor = 0): Schedule {
   wholePositive("cosine", "steps", steps);
+  finite("cosine", { floor });
   return (step) => floor + (1 - floor) * 0.5 * (1 + Math.cos((Math.PI * Math.min(step, steps)) / steps));
 }
 
 /** Linear rise from `from` to 1 over `steps`, then `after` (counted from there). */
 export function warmUp(steps: number, after: Schedule = constant, from = 0): Schedule {
   wholePositive("warmUp", "steps", steps);
+  finite("warmUp", { from });
   return (step) => (step < steps ? from + (1 - from) * ((step + 1) / steps) : after(step - steps));
 }
 
@@ -32,6 +35,9 @@ export function warmUp(steps: number, after: Schedule = constant, from = 0): Sch
  */
 export function oneCycle(steps: number, riseShare = 0.3, divide = 25, finalDivide = 1e4): Schedule {
   wholePositive("oneCycle", "steps", steps);
+  finite("oneCycle", { riseShare });
+  for (const [name, value] of Object.entries({ divide, finalDivide }))
+    if (!(value > 0)) throw new ArgumentError("oneCycle", name, "a number above 0", `${value}`);
   const blend = (a: number, b: number, x: number) => b + ((a - b) * (1 + Math.cos(Math.PI * x))) / 2;
   const start = 1 / divide;
   const end = start / finalDivide;
@@ -43,4 +49,9 @@ export function oneCycle(steps: number, riseShare = 0.3, divide = 25, finalDivid
 function wholePositive(where: string, name: string, value: number): void {
   if (!Number.isInteger(value) || value < 1)
     throw new ArgumentError(where, name, "a whole number of at least 1", `${value}`);
+}
+
+function finite(where: string, numbers: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(numbers))
+    if (!Number.isFinite(value)) throw new ArgumentError(where, name, "a finite number", `${value}`);
 }

@@ -1,6 +1,7 @@
 // State dictionaries under torch-biopl's names and shapes, in safetensors: weights go to Python and come back.
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
+import { callsOf } from "../core/callQueue.ts";
 import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { FileFormatError } from "../core/errors.ts";
@@ -9,7 +10,7 @@ import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors
 import { isSparse } from "../models/matrix.ts";
 import type { NeuronTypes } from "../models/neuronTypes.ts";
 import type { ConnectomeNetworkOptions } from "../models/options.ts";
-import type { Parameter, ParameterSet } from "../models/parameters.ts";
+import type { Parameter, ParameterSet, SetOptions } from "../models/parameters.ts";
 
 /** What names and shapes depend on; any connectome network has it. */
 export interface NetworkFacts {
@@ -49,6 +50,11 @@ const PREFIX = "rnn.";
  * its names, and by themselves as `rnn.hh.strength` and `rnn.hh.type_bias`, which Python has to leave out.
  */
 export async function exportStateDict(model: ExchangedModel, file: string): Promise<void> {
+  // In its turn: no step comes between the pieces.
+  await callsOf(model.parameters).run("exportStateDict", () => write(model, file));
+}
+
+async function write(model: ExchangedModel, file: string): Promise<void> {
   const { parameters, backend } = model;
   const network = networkOf(model);
   // Constraints hold in what is written, as they would from the next forward pass on.
@@ -61,7 +67,7 @@ export async function exportStateDict(model: ExchangedModel, file: string): Prom
     }
     if (!sharing) continue;
     const { spreadName, spreadShape } = sharing;
-    const spread = spreadOf(sharing, await parameters.values(p.name));
+    const spread = spreadOf(sharing, await parameters.read(p.name, "value"));
     const data = backend.dtype === "f32" ? Float32Array.from(spread) : spread;
     tensors.set(spreadName, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: spreadShape, data });
   }
@@ -72,12 +78,16 @@ export async function exportStateDict(model: ExchangedModel, file: string): Prom
  * Sets the parameters of a model from a file that `exportStateDict` or Python has written; everything is checked before anything is
  * changed.
  *
+ * Values that contradict a constraint are refused, unless `options` say `clamp: true`: torch-biopl restores its constraints before a
+ * forward pass, not after a training step, so that its files may have some.
+ *
  * Shared parameters are taken from what they are spread over, too, where the file has only that (Python's has).
  *
  * @throws {FileFormatError} a tensor is missing, unknown or of another shape; other connections, signs or types of neurons; numbers
  *   that differ where they are shared
+ * @throws {ArgumentError} values that contradict the constraint of their parameter
  */
-export async function importStateDict(model: ExchangedModel, file: string): Promise<void> {
+export async function importStateDict(model: ExchangedModel, file: string, options: SetOptions = {}): Promise<void> {
   const { parameters } = model;
   const network = networkOf(model);
   const { tensors } = await readSafetensors(file);
@@ -128,7 +138,7 @@ export async function importStateDict(model: ExchangedModel, file: string): Prom
   }
   const [stranger] = unread;
   if (stranger !== undefined) throw new FileFormatError(file, "tensors of the model only", `"${stranger}" as well`);
-  for (const [name, data] of values) parameters.set(name, data);
+  parameters.setAll(values, options);
 }
 
 // ---- names, shapes and connections -----------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend, Traffic } from "../backend/backend.ts";
 import type { Abortable } from "../core/abort.ts";
-import { ArgumentError, SolverError } from "../core/errors.ts";
+import { ArgumentError, EngineError, SolverError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import type { ImageSet } from "../data/imageSet.ts";
 import { type Batch, batchCount, batches } from "../data/loader.ts";
@@ -105,6 +106,19 @@ export interface FitOptions {
   readonly recent?: readonly Pick<StepMetrics, "loss" | "accuracy" | "seconds">[];
 }
 
+/** Every option of a trainer, and of `fit`. */
+const TRAINER_OPTIONS: Readonly<Record<keyof TrainerOptions, true>> = {
+  model: true,
+  optimizer: true,
+  train: true,
+  batchSize: true,
+  seed: true,
+  shift: true,
+  schedule: true,
+  evaluation: true,
+};
+const FIT_OPTIONS: Readonly<Record<keyof FitOptions, true>> = { epochs: true, steps: true, signal: true, recent: true };
+
 const DEFAULT_BATCH_SIZE = 64;
 /** Running means and speed cover this many steps. */
 const WINDOW = 50;
@@ -128,9 +142,11 @@ export class Trainer<E extends object = EvaluationOptions> {
   readonly #evaluation: ClassifierEvaluation<E> | undefined;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
+  #isStepping = false;
 
   constructor(options: TrainerOptions<E>) {
     const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation } = options;
+    checkNames("Trainer", options, TRAINER_OPTIONS);
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new ArgumentError("Trainer", "batchSize", "a whole number of at least 1", `${batchSize}`);
     }
@@ -171,14 +187,16 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#position = { ...position };
   }
 
-  /** Fixes the feature statistics of a standardised read-out from the first `count` training images. */
+  /** Fixes the feature statistics of a standardised read-out from the first `count` training images, or all where there are fewer. */
   async calibrate(count: number, { signal }: Abortable = {}): Promise<void> {
     const [batch] = batches(this.#train, { batchSize: Math.min(count, this.#train.count) });
     await this.model.calibrate({ data: batch!.images, batch: batch!.size }, this.#until(signal));
   }
 
   /** The step after which `fit` with these limits ends. */
-  lastStep({ epochs, steps }: FitOptions): number {
+  lastStep(options: FitOptions): number {
+    checkNames("fit", options, FIT_OPTIONS);
+    const { epochs, steps } = options;
     for (const [name, limit] of Object.entries({ epochs, steps })) {
       if (limit !== undefined && (!Number.isInteger(limit) || limit < 0)) {
         throw new ArgumentError("fit", name, "a whole number of at least 0", `${limit}`);
@@ -190,8 +208,10 @@ export class Trainer<E extends object = EvaluationOptions> {
 
   /**
    * Trains from the current position, one step per iteration. Between steps the event loop turns, so that signals and timers come
-   * through. Leaving the loop at any step leaves a position to continue from.
+   * through. Leaving the loop at any step leaves a position to continue from. The model may be asked for other things meanwhile: calls take
+   * turns.
    *
+   * @throws {EngineError} "busy" when another loop moves on, or computes gradients of the same model
    * @throws {TrainingError} "non-finite-loss", "non-finite-gradient" or "non-finite-state"; the step was not taken, and `skip` passes over its batch
    * @throws {SolverError} for another reason a sample's solve did not reach its end; the step was not taken
    */
@@ -203,6 +223,7 @@ export class Trainer<E extends object = EvaluationOptions> {
       recent.add({ loss, accuracy, seconds });
     while (this.#position.step < lastStep) {
       const { epoch, batch: firstBatch } = this.#position;
+      let next = firstBatch;
       for (const batch of batches(this.#train, {
         batchSize: this.#batchSize,
         shuffle: true,
@@ -213,6 +234,8 @@ export class Trainer<E extends object = EvaluationOptions> {
       })) {
         await nextTurn();
         if (options.signal?.aborted || this.#position.step >= lastStep) return;
+        // Moved by `skip`, `seek` or another loop: on from there.
+        if (this.#position.epoch !== epoch || this.#position.batch !== next++) break;
         const start = performance.now();
         const before = this.model.backend.traffic();
         const factor = schedule(this.#position.step);
@@ -241,6 +264,16 @@ export class Trainer<E extends object = EvaluationOptions> {
   }
 
   async #step(batch: Batch, factor: number): Promise<BatchResult> {
+    if (this.#isStepping) throw new EngineError("busy", "fit: expected one loop at a time, got another one's step");
+    this.#isStepping = true;
+    try {
+      return await this.#takeStep(batch, factor);
+    } finally {
+      this.#isStepping = false;
+    }
+  }
+
+  async #takeStep(batch: Batch, factor: number): Promise<BatchResult> {
     const step = this.#position.step + 1;
     const input = { data: batch.images, batch: batch.size };
     const result = await this.#gradients(input, batch.labels, step);

@@ -36,6 +36,7 @@ const PREFIX = /^rnn\./;
  * touched. Everything is checked before anything is changed.
  *
  * @throws {FileFormatError} no safetensors, values that are not finite, or nothing in it fits
+ * @throws {ArgumentError} values that contradict the constraint of their parameter
  */
 export async function initialiseFrom(model: InitialisedModel, file: string): Promise<WarmStart> {
   const { parameters } = model;
@@ -56,7 +57,7 @@ export async function initialiseFrom(model: InitialisedModel, file: string): Pro
     throw new FileFormatError(file, `a parameter of the model (${names.join(", ")})`, "none that fits");
   }
   for (const { name, data } of taken) checkFinite(file, name, data);
-  for (const { name, data } of taken) parameters.set(name, data);
+  parameters.setAll(taken.map(({ name, data }) => [name, data] as const));
   const unused = [...tensors.keys()].filter((name) => !read.has(name) && !OTHERS.test(name));
   return { file, matched: taken.map(({ name }) => name), unmatched, unused };
 }

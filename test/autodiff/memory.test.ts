@@ -3,6 +3,7 @@
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { bytesOf } from "../../src/core/dtype.ts";
+import { absolute } from "../../src/data/connectomes.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { Adam } from "../../src/train/optimizer.ts";
 import { forEachBackend } from "../support/backends.ts";
@@ -37,7 +38,7 @@ function recording(backend: Backend, allocations: Allocation[]): Backend {
 forEachBackend("memory of a training step", ["f64", "f32"], (test) => {
   test("nothing of size N×N or nnz×B is ever allocated", async ({ backend }) => {
     const allocations: Allocation[] = [];
-    const connectome = randomSparse(N_NEURONS, N_NEURONS, 0.12).csr;
+    const connectome = absolute(randomSparse(N_NEURONS, N_NEURONS, 0.12).csr);
     const { nnz } = connectome;
     const model = new ConnectomeODEClassifier(recording(backend, allocations), {
       rnn: {
@@ -74,7 +75,7 @@ forEachBackend("memory of a training step", ["f64", "f32"], (test) => {
   test("a step gives back what it took, and the next ones take nothing more", async ({ backend }) => {
     const before = backend.memory().liveBuffers;
     const model = new ConnectomeODEClassifier(backend, {
-      rnn: { numNeurons: 40, inputSize: 40, connectome: randomSparse(40, 40, 0.1).csr },
+      rnn: { numNeurons: 40, inputSize: 40, connectome: absolute(randomSparse(40, 40, 0.1).csr) },
       numClasses: 3,
       fcDim: null,
     });

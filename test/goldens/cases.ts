@@ -120,7 +120,7 @@ async function runClassifier(backend: Backend, golden: GoldenCase, inputs: Input
     const labels = dataOf(golden, inputs, "labels");
     const { lossAllTimesteps } = golden.options;
     const evaluation = { ...evaluationOf(golden, inputs), lossAllTimesteps };
-    const trajectory = await model.rnn.forward(input, evaluation);
+    const trajectory = await model.rnn.forward(input, evaluationOf(golden, inputs));
     const { logits } = await model.evaluate(input, labels, evaluation);
     const { loss, stats, x } = await model.gradients(input, labels, 0, evaluation);
     const outputs = new Map<string, ArrayLike<number>>([
@@ -167,7 +167,7 @@ async function runDiscreteClassifier(backend: Backend, golden: GoldenCase, input
     const input = inputOf(golden, inputs);
     const labels = dataOf(golden, inputs, "labels");
     const evaluation = { ...stepsOf(golden, inputs), lossAllTimesteps: golden.options.lossAllTimesteps };
-    const { hs } = await model.rnn.forward(input, evaluation);
+    const { hs } = await model.rnn.forward(input, stepsOf(golden, inputs));
     const { logits } = await model.evaluate(input, labels, evaluation);
     const { loss, x } = await model.gradients(input, labels, 0, evaluation);
     const outputs = new Map<string, ArrayLike<number>>([
@@ -252,6 +252,7 @@ function rnnOptions(golden: GoldenCase, inputs: Inputs): ConnectomeODERNNOptions
     inputSize,
     numNeurons,
     connectome: sparseOf(golden, inputs, "hh", numNeurons, numNeurons)!,
+    weightConstraint: { min: 0, clamp: true },
     inputProjection: projectionOf(golden, inputs, "ih", numNeurons, inputSize),
     outputProjection: projectionOf(golden, inputs, "ho", nOutputs, numNeurons),
     outputProjectionBias: inputs.has("ho_bias"),
@@ -305,11 +306,11 @@ function classifier(backend: Backend, golden: GoldenCase, inputs: Inputs): Conne
   return model;
 }
 
-/** Sets the parameters as they are: a model's own options would refuse tau below 1, which the reference clamps. */
+/** Sets the parameters as they are: the reference clamps tau below 1, which a model refuses unless it is told to do the same. */
 function loadParameters(parameters: ParameterSet, inputs: Inputs): void {
   for (const [name, parameter] of Object.entries(PARAMETERS)) {
     const values = inputs.get(name);
-    if (values) parameters.set(parameter, values.data);
+    if (values) parameters.set(parameter, values.data, { clamp: true });
   }
 }
 

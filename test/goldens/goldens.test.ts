@@ -71,6 +71,7 @@ async function makeFolder(): Promise<{ path: string; index: { cases: Record<stri
     numNeurons: n,
     inputSize: n,
     connectome,
+    weightConstraint: { min: 0, clamp: true },
     inputGradient: true,
   });
   const { parameters } = model;

@@ -91,14 +91,14 @@ export function problemOf(golden: GoldenCase, inputs: Inputs): Problem {
 export function addParameters(parameters: ParameterSet, { golden, inputs, nNeurons, inputSize }: Problem): void {
   const trainable = true;
   const hh = sparseOf(golden, inputs, "hh", nNeurons, nNeurons)!;
-  parameters.addSparse("hh", hh, { trainable, constraint: { min: 0 } });
+  parameters.addSparse("hh", hh, { trainable, constraint: { min: 0, clamp: true } });
   const ih = sparseOf(golden, inputs, "ih", nNeurons, inputSize);
   if (ih) parameters.addSparse("ih", ih, { trainable });
   else if (inputs.has("ih_weight"))
     parameters.addVector("ih.weight", dataOf(golden, inputs, "ih_weight"), { trainable });
   if (inputs.has("hh_bias")) parameters.addVector("bias", dataOf(golden, inputs, "hh_bias"), { trainable });
   const types = inputs.get("neuron_type")?.data;
-  const tau = { trainable, constraint: { min: 1 } };
+  const tau = { trainable, constraint: { min: 1, clamp: true } };
   parameters.addVector(
     "tau",
     dataOf(golden, inputs, "tau"),

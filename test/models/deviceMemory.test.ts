@@ -50,6 +50,7 @@ async function train(connectome: Csr, batch: number, steps: number): Promise<Tra
       numNeurons: NEURONS,
       inputSize: PIXELS,
       connectome,
+      weightConstraint: { min: 0, clamp: true },
       inputProjection: inputProjection(),
     },
     numClasses: CLASSES,

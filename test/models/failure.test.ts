@@ -17,6 +17,7 @@ import {
   type FailurePolicy,
   type Trajectory,
 } from "../../src/models/connectomeOdeRnn.ts";
+import type { SampleLoss } from "../../src/models/lossCotangents.ts";
 import type { ModelInput } from "../../src/models/options.ts";
 import type { ParameterSet } from "../../src/models/parameters.ts";
 import type { SolveStatus } from "../../src/ode/solve.ts";
@@ -55,6 +56,20 @@ function inputOf(batch: number, broken: readonly number[]): ModelInput {
   for (const s of broken) data[s * INPUTS] = Number.NaN;
   return { data, batch };
 }
+
+/** Gradients that are folded at the end of a pass. */
+const SHARED: Partial<ConnectomeODERNNOptions> = {
+  neuronType: Array.from({ length: N }, (_, i) => i % 2),
+  neuronTau: 1.5,
+  neuronTauMode: "perNeuronType",
+};
+
+/** Of outputs and states. */
+const lossOf: SampleLoss = ({ outs, hs }) => ({
+  loss: Array.from(outs, (x, i) => x * Math.cos(i)).reduce((sum, x) => sum + x, 0),
+  ctOuts: Array.from(outs, (_, i) => Math.cos(i)),
+  ctHs: Array.from(hs, (_, i) => Math.sin(i)),
+});
 
 const labelsOf = (batch: number) => Array.from({ length: batch }, (_, s) => s % CLASSES);
 
@@ -134,6 +149,47 @@ function define(test: Test<WithBackend>): void {
     for (const [name, g] of await gradientsOf(model.parameters)) {
       assertBitEqual(parameters.get(name)!, g, name);
       assert.ok(Array.from(g).some((x) => x !== 0));
+    }
+    model.dispose();
+  });
+
+  test("mask: gradients of a network are those of the other samples, in however many parts the batch runs", async ({
+    backend,
+  }) => {
+    const many = 2 * Math.min(backend.maxLanes, 16);
+    // In the first part, in a later one, at both ends; the batch without them has fewer parts, or as many.
+    const cases: [number, readonly number[]][] = [
+      [many / 2 + 1, [3]],
+      [many + 2, [many / 2]],
+      [many + 2, [0, many / 2 + 1, many + 1]],
+    ];
+    const model = new ConnectomeODERNN(backend, { ...network("mask"), ...SHARED });
+    for (const [batch, broken] of cases) {
+      const kept = Array.from({ length: batch }, (_, s) => s).filter((s) => !broken.includes(s));
+      const input = inputOf(batch, broken);
+      const others = { data: rowsOf(input.data, batch, kept), batch: kept.length };
+      const ct = normals("ct", batch * EVALUATION.numEvals * N);
+      const passes = {
+        vjp: [() => model.vjp(input, ct, EVALUATION), () => model.vjp(others, rowsOf(ct, batch, kept), EVALUATION)],
+        gradients: [
+          () => model.gradients(input, lossOf, EVALUATION),
+          () => model.gradients(others, lossOf, EVALUATION),
+        ],
+      } as const;
+      for (const [name, [masked, alone]] of Object.entries(passes)) {
+        model.parameters.zeroGradients();
+        const all = await masked();
+        const parameters = await gradientsOf(model.parameters);
+        model.parameters.zeroGradients();
+        const without = await alone();
+        const what = `${name} of ${batch} without ${broken}`;
+        for (const part of ["x", "h0"] as const)
+          assertBitEqual(rowsOf(all.gradients[part]!, batch, kept), without.gradients[part]!, `${what}, ${part}`);
+        for (const [of, g] of await gradientsOf(model.parameters))
+          assertBitEqual(parameters.get(of)!, g, `${what}, ${of}`);
+        const losses = [all, without].map((pass) => ("loss" in pass ? pass.loss : 0));
+        assert.is(losses[0], losses[1]);
+      }
     }
     model.dispose();
   });
@@ -260,7 +316,8 @@ forEachBackend("samples that fail", ["f64", "f32"], define);
 if (hasAdapter) {
   const test = suite<WithBackend>("samples that fail, webgpu", {} as WithBackend);
   test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
+    // As many lanes as the CPU has, so that batches run in as many parts.
+    context.backend = await createWebGpuBackend({ maxLanes: 16 });
   });
   define(test);
   test.after(({ backend }) => backend.dispose());

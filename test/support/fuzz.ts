@@ -54,7 +54,7 @@ export async function fuzz(task: Omit<FuzzTask, "dir" | "firstCase">, patienceS:
   const counts = { typed: 0, read: 0 };
   try {
     for (let firstCase = 0; firstCase < task.cases && findings.length < MOST_FINDINGS; ) {
-      writeFileSync(join(dir, "case"), `${firstCase}`);
+      writeFileSync(join(dir, "case"), caseText(firstCase));
       const end = await run({ ...task, dir, firstCase }, patienceS, (report) => {
         if ("finding" in report) findings.push(report.finding);
         else for (const key of ["typed", "read"] as const) counts[key] += report.done[key];
@@ -68,6 +68,11 @@ export async function fuzz(task: Omit<FuzzTask, "dir" | "firstCase">, patienceS:
     rmSync(dir, { recursive: true, force: true });
   }
   return { findings, ...counts };
+}
+
+/** The number of a case, always as long: it is written over the last one, and so never half there. */
+export function caseText(at: number): string {
+  return String(at).padStart(9, "0");
 }
 
 /** Runs a process to its end; null where it came to it by itself, else what happened. */

@@ -1,11 +1,11 @@
 // One process of fuzz.ts: reads damaged files of one subject, one after another, and reports what is neither a value nor a typed error.
 
-import { writeFileSync } from "node:fs";
+import { openSync, writeFileSync, writeSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError } from "../../src/core/errors.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
-import type { FuzzReport, FuzzTask } from "./fuzz.ts";
+import { caseText, type FuzzReport, type FuzzTask } from "./fuzz.ts";
 import { FUZZ_SUBJECTS, type FuzzSubject, PLANTED } from "./fuzzSubjects.ts";
 import { mutate } from "./mutations.ts";
 
@@ -13,6 +13,7 @@ const { dir, seed, subject, firstCase, cases, megabytes } = JSON.parse(process.a
 const { extension, make, read } = subjectOf(subject);
 const { samples, wrap = (bytes) => bytes } = await make(dir);
 const file = join(dir, `damaged${extension}`);
+const name = openSync(join(dir, "case"), "r+");
 const counts = { typed: 0, read: 0 };
 
 // The whole files first: a sample that cannot be read finds nothing.
@@ -30,7 +31,7 @@ for (let at = firstCase; at < cases; at++) {
   const random = new RandomStream(deriveKey(deriveKey(keyOfSeed(seed), subject), at));
   const sample = samples[random.below(samples.length)]!;
   writeFileSync(file, wrap(mutate(sample, random)));
-  writeFileSync(join(dir, "case"), `${at}`);
+  writeSync(name, caseText(at), 0);
   const what = await outcome();
   if (what !== null) await send({ finding: { name: `${subject}#${at}`, what } });
 }

@@ -47,8 +47,8 @@ class OracleBackend implements Backend {
   }
 
   buffer(label: string, length: number, type: "float" | "u32" = "float"): OracleBuffer {
-    if (!Number.isInteger(length) || length < 1) {
-      throw new BackendError("length", `buffer: expected a positive whole length, got ${length} (${label})`);
+    if (!Number.isInteger(length) || length < 0) {
+      throw new BackendError("length", `buffer: expected a whole length of at least 0, got ${length} (${label})`);
     }
     return new OracleBuffer(label, length, type, this.#ledger);
   }

@@ -46,4 +46,16 @@ test("numbers of steps that make no sense are refused", async () => {
   }
 });
 
+test("factors that are not finite are refused", async () => {
+  const { NaN: none } = Number;
+  for (const make of [
+    () => cosine(3, none),
+    () => warmUp(3, undefined, none),
+    () => stepDecay(3, none),
+    () => oneCycle(3, none),
+  ])
+    await fails(make, "argument", /a finite number, got NaN/);
+  await fails(() => oneCycle(3, 0.3, 0), "argument", /a number above 0, got 0 \(divide\)/);
+});
+
 test.run();

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { FileFormatError } from "../../src/core/errors.ts";
+import { absolute } from "../../src/data/connectomes.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "../../src/io/safetensors.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { SparseRNN } from "../../src/models/sparse.ts";
@@ -17,7 +18,7 @@ const NEURONS = 24;
 const TYPED: ConnectomeODERNNOptions = {
   inputSize: NEURONS,
   numNeurons: NEURONS,
-  connectome: sparseMatrix(),
+  connectome: absolute(sparseMatrix()),
   outputProjection: { nRows: 2, nCols: NEURONS, values: new Float32Array(2 * NEURONS).fill(0.5) },
   neuronType: Array.from({ length: NEURONS }, (_, i) => (i % 3 === 0 ? "b" : "a")),
   neuronClass: { a: "excitatory", b: "inhibitory" },
@@ -133,7 +134,7 @@ forEachBackend("state dictionaries", ["f32", "f64"], (test) => {
   });
 
   test("a plain network has no signs", async ({ backend }) => {
-    const connectivityHh = sparseMatrix();
+    const connectivityHh = absolute(sparseMatrix());
     const model = new SparseRNN(backend, { inputSize: NEURONS, hiddenSize: NEURONS, connectivityHh });
     const file = join(dir, "plain.safetensors");
     await exportStateDict(model, file);

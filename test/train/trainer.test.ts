@@ -1,5 +1,6 @@
 import * as assert from "uvu/assert";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { absolute } from "../../src/data/connectomes.ts";
 import { ConnectomeClassifier } from "../../src/models/classifier.ts";
 import { SGD } from "../../src/train/optimizer.ts";
 import { type StepMetrics, Trainer, TrainingError } from "../../src/train/trainer.ts";
@@ -227,7 +228,7 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
 
   test("a model in discrete time trains the same way, without solver metrics", async ({ backend }) => {
     const model = new ConnectomeClassifier(backend, {
-      rnn: { inputSize: 24, numNeurons: 24, connectome: sparseMatrix(), neuronNonlinearity: "Tanh" },
+      rnn: { inputSize: 24, numNeurons: 24, connectome: absolute(sparseMatrix()), neuronNonlinearity: "Tanh" },
       numClasses: 3,
       fcDim: null,
     });
@@ -257,6 +258,29 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     assert.is(trainer.lastStep({}), 4);
     assert.is(trainer.lastStep({ epochs: 3, steps: 5 }), 5);
     assert.ok(new TrainingError("code", "text") instanceof Error);
+    dispose();
+  });
+
+  test("two loops take turns: their steps are those of one", async ({ backend }) => {
+    const [one, two] = [tinyTraining(backend), tinyTraining(backend)];
+    const losses = await train(one.trainer, 6);
+    const loops = [two.trainer.fit({ steps: 6 }), two.trainer.fit({ steps: 6 })];
+    const got: number[] = [];
+    for (let i = 0; i < 6; i++) got.push((await loops[i % 2]!.next()).value!.loss);
+    assert.equal(got, losses);
+    assert.equal(await stateOf(two), await stateOf(one));
+    one.dispose();
+    two.dispose();
+  });
+
+  test("misspelt options are refused, with the nearest that exists", async ({ backend }) => {
+    const { trainer, model, optimizer, dispose } = tinyTraining(backend);
+    const options = { model, optimizer, train: patches(8), batchsize: 4 };
+    await fails(() => new Trainer(options), "argument", /batchSize, or another option, got "batchsize"/);
+    await fails(() => trainer.fit({ step: 4 } as object).next(), "argument", /steps, or another option/);
+    const evaluation = { numEval: 3 } as object;
+    const wrong = new Trainer({ model, optimizer, train: patches(8), evaluation });
+    await fails(() => wrong.fit({ steps: 1 }).next(), "argument", /numEvals, or another option/);
     dispose();
   });
 });

@@ -67,8 +67,8 @@ export class GpuDeviceBuffer implements DeviceBuffer {
   #released = false;
 
   constructor(memory: Memory, label: string, length: number, type: "float" | "u32", dedicated = false) {
-    if (!Number.isInteger(length) || length < 1) {
-      throw new BackendError("length", `buffer: expected a positive whole length, got ${length} (${label})`);
+    if (!Number.isInteger(length) || length < 0) {
+      throw new BackendError("length", `buffer: expected a whole length of at least 0, got ${length} (${label})`);
     }
     this.label = label;
     this.length = length;
@@ -121,8 +121,7 @@ export class GpuDeviceSparse implements DeviceSparse {
     const { words: cscWords, ...cscBlocks } = rowBlocks(colPtr, rowIdx);
     const parts: GpuDeviceBuffer[] = [];
     const part = (name: string, length: number, type: "float" | "u32", dedicated: boolean): GpuDeviceBuffer => {
-      // A matrix without entries still has buffers: nothing can be bound that has no bytes.
-      const buffer = new GpuDeviceBuffer(memory, `${label}.${name}`, Math.max(1, length), type, dedicated);
+      const buffer = new GpuDeviceBuffer(memory, `${label}.${name}`, length, type, dedicated);
       parts.push(buffer);
       return buffer;
     };

@@ -45,6 +45,7 @@ export class Transfer {
   }
 
   fill(target: GpuDeviceBuffer, value: number): void {
+    if (target.length === 0) return;
     const { slab, byteOffset } = target.piece;
     if (Object.is(value, 0)) {
       this.#queue.clear(slab.buffer, byteOffset, 4 * target.length);
@@ -60,6 +61,7 @@ export class Transfer {
   }
 
   copy(target: GpuDeviceBuffer, source: GpuDeviceBuffer): void {
+    if (source.length === 0) return;
     const [to, from] = [target.piece, source.piece];
     const bytes = 4 * source.length;
     if (to.slab !== from.slab) {

@@ -1,0 +1,105 @@
+// Calls on what can do one thing at a time, a model or a solver: they run one after another, in the order in which they were made.
+
+import { EngineError } from "./errors.ts";
+
+/** Nothing that it runs may wait for another call on the same queue. */
+export class CallQueue {
+  /** Names of the calls that have not ended, in order. */
+  readonly #pending: string[] = [];
+  readonly #releases: (() => void)[] = [];
+  #last: Promise<unknown> = Promise.resolve();
+  #callback: string | null = null;
+  #ended = false;
+
+  /**
+   * Runs `call` when the calls before it have ended, well or badly: at once where there are none.
+   *
+   * @throws {EngineError} "disposed", or "reentrant" from within a callback
+   */
+  async run<T>(name: string, call: () => Promise<T>): Promise<T> {
+    this.check(name);
+    const isFree = this.#pending.push(name) === 1;
+    const result = isFree ? call() : this.#last.then(call);
+    this.#last = result.then(ignore, ignore);
+    try {
+      return await result;
+    } finally {
+      this.#pending.shift();
+      this.#releaseAtRest();
+    }
+  }
+
+  /** Makes a change that nobody waits for: at once, or in its turn. @throws as `run` */
+  change(name: string, change: () => void): void {
+    this.check(name);
+    if (!this.isBusy) change();
+    else void this.run(name, async () => change());
+  }
+
+  /** Whether a call has not ended. */
+  get isBusy(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Runs a function of the user's in the middle of a call; calls from within it would wait for themselves, and are refused. */
+  callback<T>(name: string, callback: () => T): T {
+    this.#callback = name;
+    try {
+      return callback();
+    } finally {
+      this.#callback = null;
+    }
+  }
+
+  /** @throws {EngineError} "busy" when one of the named calls has not ended */
+  refuseDuring(name: string, calls: readonly string[]): void {
+    const pending = this.#pending.find((call) => calls.includes(call));
+    if (pending === undefined) return;
+    throw new EngineError(
+      "busy",
+      `${name}: expected no pending ${pending}, got one that has not ended (await it first)`,
+      { where: name, pending },
+    );
+  }
+
+  /** Refuses calls from now on. `release` happens when those made before have ended: at once where there are none. */
+  end(release: () => void): void {
+    this.#ended = true;
+    this.afterwards(release);
+  }
+
+  /** `release` happens when the calls made before have ended. */
+  afterwards(release: () => void): void {
+    this.#releases.push(release);
+    this.#releaseAtRest();
+  }
+
+  #releaseAtRest(): void {
+    if (!this.isBusy) for (const release of this.#releases.splice(0)) release();
+  }
+
+  /** @throws {EngineError} calls are refused: "disposed", or "reentrant" from within a callback */
+  check(name: string): void {
+    if (this.#ended)
+      throw new EngineError("disposed", `${name}: expected something in use, got what has been disposed of`, {
+        where: name,
+      });
+    if (this.#callback !== null) {
+      const where = `${this.#callback}, which ${name} would wait for`;
+      throw new EngineError("reentrant", `${name}: expected a call from outside, got one from within ${where}`, {
+        where: name,
+      });
+    }
+  }
+}
+
+const queues = new WeakMap<object, CallQueue>();
+
+/** The queue of all calls that use `owner`, such as the parameters that a network and its read-out share. */
+export function callsOf(owner: object): CallQueue {
+  const known = queues.get(owner) ?? new CallQueue();
+  queues.set(owner, known);
+  return known;
+}
+
+function ignore(): void {}
