@@ -1,5 +1,5 @@
-// What reaches other places than its own row: gather and sums of segments (of plain vectors), lookup and scatter (of a table of
-// states).
+// What reaches other places than its own row: gather, sums of segments and their transposes (of plain vectors), lookup and scatter (of a
+// table of states).
 
 import { checkIndex } from "./memory";
 
@@ -31,6 +31,34 @@ export function segmentSum<T>(
       sum = <T>(sum + load<T>(source + at * sizeof<T>()));
     }
     store<T>(to + row * sizeof<T>(), sum);
+  }
+}
+
+/**
+ * to[row − firstRow] = Σ source[j] over the entries k of segment j with index[k] = row, from the left, for all j below `length`. Without
+ * `offsets` (0), entry k is segment k. The result has `extent` rows in all.
+ */
+export function gatherT<T>(
+  to: usize,
+  source: usize,
+  index: usize,
+  offsets: usize,
+  firstRow: usize,
+  rows: usize,
+  length: usize,
+  extent: usize,
+): void {
+  memory.fill(to, 0, rows * sizeof<T>());
+  let k: usize = offsets === 0 ? 0 : <usize>load<u32>(offsets);
+  for (let j: usize = 0; j < length; j++) {
+    const end = offsets === 0 ? j + 1 : <usize>load<u32>(offsets + (j << 2), 4);
+    const x = load<T>(source + j * sizeof<T>());
+    for (; k < end; k++) {
+      const row = <usize>load<u32>(index + (k << 2));
+      checkIndex(row, extent);
+      const at = row - firstRow;
+      if (at < rows) store<T>(to + at * sizeof<T>(), <T>(load<T>(to + at * sizeof<T>()) + x));
+    }
   }
 }
 

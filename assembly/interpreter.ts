@@ -1,7 +1,7 @@
 // Executes one instruction on one tile. See src/backend/wasm/isa.ts for the words of a record.
 
 import * as isa from "../src/backend/wasm/isa";
-import { gather, lookup, scatter, segmentSum } from "./gather";
+import { gather, gatherT, lookup, scatter, segmentSum } from "./gather";
 import { gemm, gemmGrad } from "./gemm";
 import { checkRange } from "./memory";
 import * as pw from "./pointwise";
@@ -68,6 +68,12 @@ function source<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize
     case isa.OP_SEGMENT_SUM: {
       const offsets = word(at + isa.INSTR_B) + (firstRow << 2);
       segmentSum<T>(d, a, offsets, word(at + isa.INSTR_B + 4), rows, word(at + isa.INSTR_E));
+      break;
+    }
+    case isa.OP_GATHER_T: {
+      const index = word(at + isa.INSTR_B);
+      const offsets = word(at + isa.INSTR_B + 4);
+      gatherT<T>(d, a, index, offsets, firstRow, rows, word(at + isa.INSTR_E), word(at + isa.INSTR_F));
       break;
     }
     case isa.OP_RANDOM:

@@ -219,12 +219,23 @@ function upperPart(x: v128): v128 {
   return v128.and(x, i32x4.splat(0xfffff000));
 }
 
+/** a^b: |a|^b with the sign of a for an odd b; NaN for a finite a < 0 unless b is whole; 1 for b = 0. */
+export function pow(a: v128, b: v128): v128 {
+  const power = powOfMagnitude(f32x4.abs(a), b);
+  const isWhole = f32x4.eq(f32x4.floor(b), b);
+  const half = mul(b, constant(HALF));
+  const isOdd = v128.and(isWhole, f32x4.ne(f32x4.floor(half), half));
+  const signed = v128.xor(power, v128.and(v128.and(a, i32x4.splat(SIGN_BIT)), isOdd));
+  const isNegative = v128.and(f32x4.lt(a, splat(0)), f32x4.gt(a, splat(-Infinity)));
+  const real = where(v128.andnot(isNegative, isWhole), splat(NaN), signed);
+  return where(f32x4.eq(b, splat(0)), constant(ONE), real);
+}
+
 /**
  * a^b = e^(b·ln a) for a ≥ 0. Relative error below 5e-7 for |b·ln a| < 20. One rounding of ln a would cost |b·ln a| ulp, so ln a is
- * kept as high + low (fast two-sum) and multiplied by b exactly (Dekker 1971), and e^(p + q) = e^p + e^p·q. b = 0 gives 1; a < 0
- * gives NaN.
+ * kept as high + low (fast two-sum) and multiplied by b exactly (Dekker 1971), and e^(p + q) = e^p + e^p·q.
  */
-export function pow(a: v128, b: v128): v128 {
+function powOfMagnitude(a: v128, b: v128): v128 {
   const n = normalised(a);
   const exponent = exponentOf(n);
   const t = sub(i32x4.sub(n, i32x4.shl(exponent, 23)), constant(ONE));
@@ -249,8 +260,7 @@ export function pow(a: v128, b: v128): v128 {
   const correctable = f32x4.lt(f32x4.abs(product), splat(104));
   const y = exp(product);
   const finite = where(correctable, add(y, mul(y, error)), y);
-  // At 0 and Infinity (and for negative a) the logarithm has no two parts.
+  // At 0 and Infinity the logarithm has no two parts.
   const regular = v128.and(f32x4.gt(a, splat(0)), f32x4.lt(a, splat(Infinity)));
-  const power = where(regular, finite, exp(mul(b, logSpecial(a, a))));
-  return where(f32x4.eq(b, splat(0)), constant(ONE), power);
+  return where(regular, finite, exp(mul(b, logSpecial(a, a))));
 }

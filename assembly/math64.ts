@@ -12,10 +12,9 @@ export function softplus(x: f64): f64 {
   return max<f64>(x, 0) + NativeMath.log1p(NativeMath.exp(-NativeMath.abs(x)));
 }
 
-/** a^b for a ≥ 0; NaN below. */
+/** a^b; NaN for a finite a < 0 unless b is whole; 1 for b = 0. */
 export function pow(a: f64, b: f64): f64 {
-  if (b === 0) return 1;
-  return a >= 0 ? NativeMath.pow(a, b) : NaN;
+  return b === 0 ? 1 : NativeMath.pow(a, b);
 }
 
 /**

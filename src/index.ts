@@ -242,7 +242,7 @@ export {
 export type { TapePlan } from "./ode/tape.ts";
 // Operations.
 export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
-export type { Matrix, Op, Table, Value } from "./ops/value.ts";
+export type { Matrix, Op, Shape, Table, Value } from "./ops/value.ts";
 // Training.
 export {
   type Checkpoint,

@@ -1,8 +1,8 @@
 // The package as npm would publish it: what is in it, its types under each way that TypeScript resolves modules, its command.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -53,7 +53,7 @@ test("it has what it needs and no more", () => {
   ]) {
     assert.ok(names.includes(name), name);
   }
-  const superfluous = /\.map$|\.test\.|^dist\/(test|bench)|debug\.wasm|^(src|bench)\//;
+  const superfluous = /\.map$|\.test\.|^dist\/(test|bench)|debug\.wasm|^src\/|^bench\/(?!README\.md$)/;
   assert.equal(
     names.filter((name) => !name.startsWith("node_modules") && superfluous.test(name)),
     [],
@@ -115,6 +115,77 @@ test("its command runs, and what imports it", () => {
   assert.is(run(process.execPath, [command, "--version"], project).trim(), version);
   const program = 'import { VERSION } from "axograd"; console.log(VERSION);';
   assert.is(run(process.execPath, ["--input-type=module", "-e", program], project).trim(), version);
+});
+
+/** The documents in the package, by path. */
+function documents(): Map<string, string> {
+  const names = readdirSync(join(project, "package"), { recursive: true, encoding: "utf8" });
+  const texts = names.filter((name) => name.endsWith(".md") && !name.startsWith("node_modules"));
+  return new Map(texts.map((name) => [name, readFileSync(join(project, "package", name), "utf8")]));
+}
+
+/** The names that headings have in links. */
+function anchorsOf(text: string): Set<string> {
+  const titles = [...text.matchAll(/^#+ (.+)$/gm)].map((match) => match[1]!.toLowerCase());
+  return new Set(titles.map((title) => title.replaceAll(/[^\p{L}\p{N}_\- ]/gu, "").replaceAll(" ", "-")));
+}
+
+/** Links of a document that lead nowhere in the package. */
+function deadLinks(name: string, texts: ReadonlyMap<string, string>): string[] {
+  const links = [...texts.get(name)!.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!);
+  return links.filter((link) => {
+    if (/^https?:/.test(link)) return false;
+    const [path = "", anchor] = link.split("#");
+    const target = path === "" ? name : posix.normalize(posix.join(posix.dirname(name), path));
+    // The sources that the reference names are in the package as declarations.
+    const packed = target.replace(/^src\/(.*)\.ts$/, "dist/src/$1.d.ts");
+    if (!existsSync(join(project, "package", packed))) return true;
+    return anchor !== undefined && !anchorsOf(texts.get(target) ?? "").has(anchor);
+  });
+}
+
+test("no link in its documents is dead", () => {
+  const texts = documents();
+  for (const name of ["README.md", "docs/learning.md", "docs/api/README.md"]) assert.ok(texts.has(name), name);
+  for (const name of texts.keys()) assert.equal(deadLinks(name, texts), [], name);
+  const wrong = new Map([...texts, ["README.md", "[a](none.md) [b](docs/learning.md#none) [c](#none) [d](LICENSE)"]]);
+  assert.equal(deadLinks("README.md", wrong), ["none.md", "docs/learning.md#none", "#none"]);
+});
+
+/** What `axograd <args>` of the package prints. */
+function printed(...args: readonly string[]): string {
+  return run(process.execPath, [join(project, "package", "dist", "src", "cli", "main.js"), ...args], project);
+}
+
+/** Commands to type, in code of a document or anywhere in a help text. */
+const COMMAND = /(?<![\w/.-])(npx )?axograd ([a-z]+|--help)\b((?: +(?:[^\s|;&#`]+|'[^']*'))*)/g;
+
+/** The commands in a text; those that cannot be typed as they stand are told. */
+function checkCommands(where: string, text: string, options: ReadonlyMap<string, string>): string[] {
+  return [...text.matchAll(COMMAND)].flatMap(([whole, npx, command, rest]) => {
+    const help = options.get(command!);
+    if (help === undefined && command !== "--help") return [];
+    const given = rest!.match(/(?<= )--[a-z-]+/g) ?? [];
+    const known = new Set(["--help", ...(help?.match(/--[a-z-]+/g) ?? [])]);
+    const unknown = given.filter((option) => !known.has(option));
+    return [...(npx ? [] : [`${where}: ${whole}`]), ...unknown.map((option) => `${where}: ${whole}: ${option}`)];
+  });
+}
+
+test("its documents and help texts name commands as one types them, with options that there are", () => {
+  const names = [...printed("--help").matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1]!);
+  assert.ok(names.length >= 11, names.join());
+  const options = new Map(names.filter((name) => name !== "help").map((name) => [name, printed(name, "--help")]));
+  const code = (text: string): string => [...text.matchAll(/```[\s\S]*?```|`[^`\n]+`/g)].join("\n");
+  const typed = ["README.md", "CONTRIBUTING.md", "docs/learning.md", "docs/python.md", "examples/README.md"];
+  const texts = documents();
+  const wrong = typed.flatMap((name) => checkCommands(name, code(texts.get(name)!), options));
+  for (const [name, text] of options) wrong.push(...checkCommands(name, text.replace(/^Usage: .*/m, ""), options));
+  assert.equal(wrong, []);
+  assert.equal(checkCommands("a", "axograd train --epochs 3", options), ["a: axograd train --epochs 3"]);
+  assert.equal(checkCommands("a", "npx axograd train --epoch 3 --no-report", options), [
+    "a: npx axograd train --epoch 3 --no-report: --epoch",
+  ]);
 });
 
 test("what needs an optional package says so, and how to install it", () => {

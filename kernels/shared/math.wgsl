@@ -201,10 +201,23 @@ fn truncated(x: vec4<f32>, bits: u32) -> vec4<f32> {
   return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) & vec4<u32>(0xffffffffu << bits));
 }
 
+/// a^b: |a|^b with the sign of a for an odd b; NaN for a finite a < 0 unless b is whole; 1 for b = 0.
+fn powOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  let bits = bitcast<vec4<u32>>(a);
+  let power = powOfMagnitude(bitcast<vec4<f32>>(magnitudeBits(a)), b);
+  let isWhole = floor(b) == b;
+  let isOdd = isWhole & (floor(0.5 * b) != 0.5 * b);
+  let sign = select(vec4<u32>(0u), bits & vec4<u32>(SIGN_BIT), isOdd);
+  let signed = bitcast<vec4<f32>>(bitcast<vec4<u32>>(power) ^ sign);
+  let isNegative = (bits > vec4<u32>(SIGN_BIT)) & (magnitudeBits(a) < vec4<u32>(INFINITY_BITS));
+  let real = select(signed, quietNan(), isNegative & !isWhole);
+  return select(real, vec4<f32>(1.0), b == vec4<f32>(0.0));
+}
+
 /// a^b = e^(b·ln a) for a ≥ 0. One rounding of ln a would cost |b·ln a| ulp, so ln a = high + low and b·ln a = product + error are kept in
 /// two parts. The first part is short: products of 12 by 12 bits are exact, fused or not. (assembly/math.ts splits by two-sums, which
-/// compilers of WGSL may undo; the error is the same.) b = 0 gives 1; a < 0 NaN.
-fn powOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+/// compilers of WGSL may undo; the error is the same.)
+fn powOfMagnitude(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   let parts = partsOf(a);
   let t = parts.t;
   let e = parts.e;
@@ -223,6 +236,5 @@ fn powOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   let finite = select(y, y + y * (error + 0.5 * (error * error)), correctable);
   let bits = bitcast<vec4<u32>>(a);
   let regular = (bits > vec4<u32>(0u)) & (bits < vec4<u32>(INFINITY_BITS));
-  let power = select(expOf(b * logSpecial(a, a)), finite, regular);
-  return select(power, vec4<f32>(1.0), b == vec4<f32>(0.0));
+  return select(expOf(b * logSpecial(a, a)), finite, regular);
 }

@@ -5,7 +5,7 @@ import type { BinaryOp, Kind, PointwiseOp, UnaryOp } from "../backend/program.ts
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import type { Operand, Ops } from "../ops/op.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
-import type { Matrix, Op, Table, Value } from "../ops/value.ts";
+import { isPerLane, isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
 
 /** What a program does besides computing: write a named binding. */
 export type Effect =
@@ -81,6 +81,8 @@ export class Graph {
   readonly tables: Map<string, Table> = new Map();
   readonly ops: Ops;
   readonly #interned = new Map<string, Value>();
+  /** What each name is bound to: one thing only. */
+  readonly #bound = new Map<string, string>();
 
   constructor() {
     this.ops = {
@@ -92,6 +94,10 @@ export class Graph {
       reduceRows: (v, how = "sum") => this.#reduceRows(v, how),
       reduceLanes: (v) => this.#reduceLanes(v),
       lookup: (table, index) => this.#lookup(table, index),
+      broadcast: (v, as) => this.#broadcast(this.#value(v), as),
+      gather: (source, index, rows) => this.#gather(source, index, rows),
+      segmentSum: (source, offsets, members, segments) => this.#segmentSum(source, offsets, members, segments),
+      gatherT: (source, index, rows, offsets = null) => this.#gatherT(source, index, rows, offsets),
     };
   }
 
@@ -99,13 +105,7 @@ export class Graph {
 
   /** A named input of the given kind; `rows` is 1 for samples and scalars. */
   leaf(name: string, kind: Kind, rows = 1): Value {
-    const known = this.#interned.get(`leaf ${name}`);
-    if (known) {
-      if (known.kind !== kind || known.rows !== rows) {
-        throw new ShapeError("leaf", name, `${known.kind} of ${known.rows} rows, as before`, `${kind} of ${rows} rows`);
-      }
-      return known;
-    }
+    this.#claim("leaf", name, `${kind} of ${rows} rows`);
     return this.#intern(`leaf ${name}`, { type: "leaf", name }, [], kind, rows);
   }
 
@@ -140,23 +140,17 @@ export class Graph {
   }
 
   #matrix(matrix: Matrix): Matrix {
-    const known = this.matrices.get(matrix.name);
-    if (!known) {
-      this.matrices.set(matrix.name, matrix);
-      return matrix;
-    }
-    const describe = (m: Matrix) => `${m.form} [${m.rows}, ${m.cols}] with ${m.stored} entries`;
-    if (describe(known) !== describe(matrix))
-      throw new ShapeError("matrix", matrix.name, describe(known), describe(matrix));
+    const { name, form, rows, cols, stored } = matrix;
+    this.#claim("matrix", name, `${form} [${rows}, ${cols}] with ${stored} entries`);
+    const known = this.matrices.get(name) ?? matrix;
+    this.matrices.set(name, known);
     return known;
   }
 
   /** `depth` states of `rows` rows behind one another. */
   table(name: string, rows: number, depth: number): Table {
+    this.#claim("table", name, `table [${depth}, ${rows}]`);
     const known = this.tables.get(name) ?? { name, rows, depth };
-    if (known.rows !== rows || known.depth !== depth) {
-      throw new ShapeError("table", name, `[${known.depth}, ${known.rows}], as before`, `[${depth}, ${rows}]`);
-    }
     this.tables.set(name, known);
     return known;
   }
@@ -166,25 +160,40 @@ export class Graph {
     return this.#intern(`rowIndex ${rows}`, { type: "rowIndex" }, [], "row", rows);
   }
 
-  /** Uniform in [0, 1) for every row and sample: a pure function of the key (two u32, bound), the row and the sample's id. */
+  /**
+   * Uniform in [0, 1) for every row and sample: a pure function of the key (two u32, bound), the row and the sample's id. Not
+   * differentiated: ids are whole numbers.
+   */
   random(key: string, rows: number, sampleId: Value): Value {
+    if (isPerRow(sampleId)) throw new ShapeError("random", "sampleId", "a sample or scalar value", sampleId.kind);
+    this.#claim("random", key, "key");
     return this.#intern(`random ${key} ${rows} ${sampleId.id}`, { type: "random", key }, [sampleId], "state", rows);
   }
 
-  /** source[index[row]] for each of `rows` rows; `source` is a row vector, `index` names a u32 vector. Not differentiated. */
+  /** `ops.gather`: source[index[row]] for each of `rows` rows. */
   gather(source: Value, index: string, rows: number): Value {
-    if (source.kind !== "row") throw new ShapeError("gather", "source", "a row value", source.kind);
-    return this.#intern(`gather ${source.id} ${index}`, { type: "gather", index }, [source], "row", rows);
+    return this.ops.gather(source, index, rows);
   }
 
-  /**
-   * The transpose of `gather`: sums of segments of a row vector. Segment `row` has the members members[offsets[row]] …
-   * members[offsets[row + 1] − 1]; both names are of u32 vectors. Not differentiated.
-   */
+  /** `ops.segmentSum`: sums of segments of a row vector. */
   segmentSum(source: Value, offsets: string, members: string, segments: number): Value {
-    if (source.kind !== "row") throw new ShapeError("segmentSum", "source", "a row value", source.kind);
-    const op: Op = { type: "segmentSum", offsets, members };
-    return this.#intern(`segmentSum ${source.id} ${offsets} ${members}`, op, [source], "row", segments);
+    return this.ops.segmentSum(source, offsets, members, segments);
+  }
+
+  /** What each input is bound to: a leaf, matrix or table, or an index or key of whole numbers. */
+  get inputs(): ReadonlyMap<string, string> {
+    return this.#bound;
+  }
+
+  /** A name means one binding: what is asked for twice must be the same. */
+  #claim(where: string, name: string, what: string): void {
+    const known = this.#bound.get(name) ?? what;
+    if (known !== what) throw new ShapeError(where, name, `${known}, as before`, what);
+    this.#bound.set(name, known);
+  }
+
+  #index(where: string, name: string, length: number): void {
+    this.#claim(where, name, `index of ${length} numbers`);
   }
 
   // ---- effects ---------------------------------------------------------------------------------------------------------
@@ -211,6 +220,7 @@ export class Graph {
   #intern(key: string, op: Op, args: readonly Value[], kind: Kind, rows: number): Value {
     const known = this.#interned.get(key);
     if (known) return known;
+    for (const a of args) this.#value(a);
     const value: Value = { id: this.values.length, op, args, kind, rows };
     this.values.push(value);
     this.#interned.set(key, value);
@@ -230,9 +240,9 @@ export class Graph {
 
   #pointwise(fn: PointwiseOp, operands: readonly Operand[]): Value {
     const args = operands.map((a) => this.#value(a));
-    const simpler = simplify(fn, args);
-    if (simpler !== null) return typeof simpler === "number" ? this.#constant(simpler) : simpler;
     const { kind, rows } = broadcast(fn, args);
+    const simpler = simplify(fn, args) ?? (fn === "pow" ? wholePower(this.ops, args[0]!, args[1]!) : null);
+    if (simpler !== null) return this.#broadcast(this.#value(simpler), { kind, rows });
     return this.#intern(`${fn} ${args.map((a) => a.id).join(" ")}`, { type: "pointwise", fn }, args, kind, rows);
   }
 
@@ -259,12 +269,24 @@ export class Graph {
       );
     }
     this.#matrix(matrix);
-    const op: Op = { type: "matmulT", matrix, grad: grad?.binding ?? null };
-    const args = grad ? [g, grad.x] : [g];
-    const key = `matmulT ${matrix.name} ${args.map((a) => a.id).join(" ")} ${op.grad}`;
-    const known = this.#interned.get(key);
-    const value = known ?? this.#intern(key, op, args, "state", matrix.cols);
-    if (grad && !known) this.effects.push({ type: "matrixGrad", value });
+    if (!grad) {
+      return this.#intern(
+        `matmulT ${matrix.name} ${g.id}`,
+        { type: "matmulT", matrix, grad: null },
+        [g],
+        "state",
+        matrix.cols,
+      );
+    }
+    const { x, binding } = grad;
+    if (x.kind !== "state" || x.rows !== matrix.cols) {
+      const columns = `a state of ${matrix.cols} rows, the columns of ${matrix.name}`;
+      throw new ShapeError("matmulT", "grad.x", columns, `${x.kind} of ${x.rows}`);
+    }
+    // Never an earlier value: two equal contributions to a gradient count twice.
+    const key = `matmulT ${this.values.length}`;
+    const value = this.#intern(key, { type: "matmulT", matrix, grad: binding }, [g, x], "state", matrix.cols);
+    this.effects.push({ type: "matrixGrad", value });
     return value;
   }
 
@@ -292,6 +314,47 @@ export class Graph {
     this.table(table.name, table.rows, table.depth);
     return this.#intern(`lookup ${table.name} ${index.id}`, { type: "lookup", table }, [index], "state", table.rows);
   }
+
+  #broadcast(v: Value, { kind, rows }: Shape): Value {
+    const as = { kind, rows };
+    const lacks = (isPerRow(v) && !(isPerRow(as) && v.rows === rows)) || (isPerLane(v) && !isPerLane(as));
+    if (lacks)
+      throw new ShapeError("broadcast", "v", `what fits a ${kind} of ${rows} rows`, `${v.kind} of ${v.rows} rows`);
+    return v.kind === kind ? v : this.#copy(v, as);
+  }
+
+  /** A value of its own that is `v`, or `v` broadcast. */
+  #copy(v: Value, { kind, rows }: Shape): Value {
+    return this.#intern(`broadcast ${v.id} ${kind} ${rows}`, { type: "broadcast" }, [v], kind, rows);
+  }
+
+  #gather(source: Value, index: string, rows: number): Value {
+    const from = this.#vector("gather", source);
+    this.#index("gather", index, rows);
+    return this.#intern(`gather ${from.id} ${index}`, { type: "gather", index }, [from], "row", rows);
+  }
+
+  #segmentSum(source: Value, offsets: string, members: string, segments: number): Value {
+    const from = this.#vector("segmentSum", source);
+    this.#index("segmentSum", offsets, segments + 1);
+    this.#index("segmentSum", members, source.rows);
+    const op: Op = { type: "segmentSum", offsets, members };
+    return this.#intern(`segmentSum ${from.id} ${offsets} ${members}`, op, [from], "row", segments);
+  }
+
+  #gatherT(source: Value, index: string, rows: number, offsets: string | null): Value {
+    const from = this.#vector("gatherT", source);
+    if (offsets !== null) this.#index("gatherT", offsets, source.rows + 1);
+    this.#index("gatherT", index, offsets === null ? source.rows : rows);
+    const op: Op = { type: "gatherT", index, offsets };
+    return this.#intern(`gatherT ${from.id} ${index} ${rows} ${offsets}`, op, [from], "row", rows);
+  }
+
+  /** A row vector that can lie in memory, to be read at any row. */
+  #vector(where: string, source: Value): Value {
+    if (source.kind !== "row") throw new ShapeError(where, "source", "a row value", source.kind);
+    return source.op.type === "rowIndex" ? this.#copy(source, source) : source;
+  }
 }
 
 /** Kind and rows of a pointwise result. */
@@ -300,12 +363,12 @@ function broadcast(fn: string, args: readonly Value[]): { kind: Kind; rows: numb
   let perRow = false;
   let perLane = false;
   for (const a of args) {
-    if (a.kind === "state" || a.kind === "row") {
+    if (isPerRow(a)) {
       if (perRow && a.rows !== rows) throw new ShapeError(fn, "operands", `${rows} rows`, `${a.rows}`);
       perRow = true;
       rows = a.rows;
     }
-    perLane ||= a.kind === "state" || a.kind === "sample";
+    perLane ||= isPerLane(a);
   }
   return { kind: perRow ? (perLane ? "state" : "row") : perLane ? "sample" : "scalar", rows };
 }
@@ -333,6 +396,23 @@ function simplify(fn: PointwiseOp, args: readonly Value[]): Value | number | nul
     default:
       return null;
   }
+}
+
+/** A constant whole exponent up to this size becomes products, whose rounding is less than that of the function. */
+const LARGEST_PRODUCT = 8;
+
+/** aᵇ for a small constant whole b, by products of squares; null for any other. */
+function wholePower(ops: Ops, base: Value, { op }: Value): Value | null {
+  const exponent = op.type === "const" ? op.value : Number.NaN;
+  if (!Number.isInteger(exponent) || Math.abs(exponent) > LARGEST_PRODUCT) return null;
+  const product = (n: number): Value => {
+    if (n < 2) return n === 0 ? ops.constant(1) : base;
+    const half = product(Math.floor(n / 2));
+    const square = ops.mul(half, half);
+    return n % 2 === 0 ? square : ops.mul(square, base);
+  };
+  const power = product(Math.abs(exponent));
+  return exponent < 0 ? ops.div(1, power) : power;
 }
 
 /** True when the pointwise table and the graph's methods agree (checked by a test). */

@@ -11,7 +11,15 @@
 import { accessesOf } from "../backend/instr.ts";
 import type { Binding, BindingId, Guard, Instr, Phase, Program, ValueId } from "../backend/program.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
-import { gathersFirst, isContraction, type Matrix, type Value } from "../ops/value.ts";
+import {
+  broadcasts,
+  gathersFirst,
+  isContraction,
+  isExtremum,
+  isPerLane,
+  type Matrix,
+  type Value,
+} from "../ops/value.ts";
 import type { Effect, Graph } from "./graph.ts";
 
 /** A pointwise value demanded by several phases is stored when recomputing it from leaves costs more than this many additions. */
@@ -43,6 +51,9 @@ export function lower(graph: Graph, name: string, guard?: GuardNames): Program {
 class Lowering {
   readonly #graph: Graph;
   readonly #live: Uint8Array;
+  /** Values with one set of bits: computed in one phase only. */
+  readonly #once: ReadonlySet<Value>;
+  readonly #inlineable: Uint8Array;
   readonly #steps: Int32Array;
   readonly #bindings: Binding[] = [];
   readonly #bindingIds = new Map<string, BindingId>();
@@ -67,7 +78,9 @@ class Lowering {
     this.#overwritten = new Set(graph.effects.flatMap((e) => (e.type === "store" ? [e.name] : [])));
     this.#demand = graph.values.map(() => new Set());
     this.#live = liveValues(graph);
-    this.#steps = stepsOf(graph, this.#live);
+    this.#once = comparedValues(graph);
+    this.#inlineable = inlineableValues(graph, this.#once);
+    this.#steps = stepsOf(graph, this.#live, this.#inlineable);
   }
 
   program(name: string, guard?: GuardNames): Program {
@@ -104,7 +117,7 @@ class Lowering {
       const lanes = e.kind === "state" || e.kind === "sample" ? "batch" : "none";
       const fused = this.#fusedReduction(e);
       if (fused) return this.#homeOf(fused);
-      const crosses = availability(e.value) !== null && !inSpace(e.value, e.rows, lanes);
+      const crosses = !isEverywhere(e.value, this.#inlineable) && !inSpace(e.value, e.rows, lanes);
       return this.#phaseKey({ step: Math.max(0, this.#steps[e.value.id]! + (crosses ? 1 : 0)), rows: e.rows, lanes });
     }
     if (e.type === "matrixGrad") return this.#homeOf(e.value);
@@ -120,8 +133,7 @@ class Lowering {
   }
 
   #stepForSpace(v: Value, rows: number): number {
-    const home = availability(v);
-    if (home === null) return 0;
+    if (isEverywhere(v, this.#inlineable)) return 0;
     return inSpace(v, rows, "batch") ? this.#steps[v.id]! : this.#steps[v.id]! + 1;
   }
 
@@ -164,7 +176,8 @@ class Lowering {
       });
     }
     for (const v of values) {
-      const onlyShared = this.#storedAs.has(v.id) && !gathered.has(v.id) && !this.#outputOf.has(v.id);
+      const kept = gathered.has(v.id) || this.#outputOf.has(v.id) || this.#once.has(v);
+      const onlyShared = this.#storedAs.has(v.id) && !kept;
       if (onlyShared && v.op.type === "pointwise" && v.kind === "state") this.#reconsider(v);
     }
   }
@@ -189,7 +202,7 @@ class Lowering {
       if (counted.has(arg.id) || this.#demand[arg.id]!.has(p)) continue;
       counted.add(arg.id);
       if (this.#isInMemory(arg)) cost += arg.kind === "state" ? LOAD_COST : 0;
-      else if (arg.op.type === "pointwise") cost += this.#costIn(p, arg, counted);
+      else if (broadcasts(arg) && !this.#once.has(arg)) cost += this.#costIn(p, arg, counted);
       else return Number.POSITIVE_INFINITY;
     }
     return cost;
@@ -213,7 +226,7 @@ class Lowering {
   /** The phases that compute `v`, given those that demand it; stores it where others must read it. */
   #placeValue(v: Value, demandedIn: ReadonlySet<string>, isGathered: boolean): Set<string> {
     const home = this.#homeOf(v);
-    if (isInlineable(v)) {
+    if (this.#inlineable[v.id]) {
       if (!isGathered) return new Set(demandedIn);
       this.#store(v, home);
       return new Set([home, ...demandedIn]);
@@ -227,7 +240,7 @@ class Lowering {
     }
     const phases = [...demandedIn, ...(isGathered ? [home] : [])].sort((a, b) => this.#stepOf(a) - this.#stepOf(b));
     const isShared = phases.some((p) => p !== phases[0]);
-    const isDear = this.#outputOf.has(v.id) || recomputeCost(v) > RECOMPUTE_LIMIT;
+    const isDear = this.#outputOf.has(v.id) || this.#once.has(v) || recomputeCost(v) > RECOMPUTE_LIMIT;
     if (!isGathered && !(isShared && isDear)) return new Set(phases);
     this.#store(v, phases[0]!);
     return new Set([phases[0]!]);
@@ -340,6 +353,15 @@ class Lowering {
           offsets: this.#binding(op.offsets, "index", v.rows + 1, "read", false),
           members: this.#binding(op.members, "index", v.args[0]!.rows, "read", false),
         });
+      case "gatherT": {
+        const { rows } = v.args[0]!;
+        const source = this.#gatheredBinding(v.args[0]!);
+        const index = this.#binding(op.index, "index", op.offsets === null ? rows : v.rows, "read", false);
+        const offsets = op.offsets === null ? null : this.#binding(op.offsets, "index", rows + 1, "read", false);
+        return emitter.push({ op: "gatherT", source, index, offsets });
+      }
+      case "broadcast":
+        return this.#emitValue(emitter, v.args[0]!);
       case "pointwise":
         return emitter.push({ op: op.fn, args: v.args.map((a) => this.#emitValue(emitter, a)) });
       case "matmul":
@@ -478,15 +500,33 @@ function spaceOf(v: Value): { rows: number; lanes: "batch" | "none" } {
   return { rows: w.rows, lanes: kind === "state" || kind === "sample" ? "batch" : "none" };
 }
 
-/** Row and scalar arithmetic on leaves is cheap enough to be done inside any phase that wants it. */
-function isInlineable(v: Value): boolean {
-  if (v.kind !== "row" && v.kind !== "scalar") return false;
-  return v.op.type === "pointwise" && v.args.every((a) => !needsHome(a) || isInlineable(a));
+/**
+ * What is compared for equality with its own maximum or minimum over rows. Devices may contract a product and a sum to one rounding in
+ * one phase and not in another, and then nothing would be equal.
+ */
+function comparedValues({ values }: Graph): ReadonlySet<Value> {
+  const isEqualityWith = (a: Value, b: Value): boolean => isExtremum(a) && a.args[0] === b;
+  return new Set(
+    values.flatMap(({ op, args: [a, b] }) => {
+      if (op.type !== "pointwise" || op.fn !== "eq") return [];
+      return isEqualityWith(a!, b!) ? [b!] : isEqualityWith(b!, a!) ? [a!] : [];
+    }),
+  );
 }
 
-/** null: available everywhere from the start; else the value itself. */
-function availability(v: Value): Value | null {
-  return needsHome(v) && !isInlineable(v) ? v : null;
+/** 1 for row and scalar arithmetic on leaves: cheap enough to be done inside any phase that wants it. */
+function inlineableValues({ values }: Graph, once: ReadonlySet<Value>): Uint8Array {
+  const inlineable = new Uint8Array(values.length);
+  for (const v of values) {
+    if (isPerLane(v) || !broadcasts(v) || once.has(v)) continue;
+    if (v.args.every((a) => isEverywhere(a, inlineable))) inlineable[v.id] = 1;
+  }
+  return inlineable;
+}
+
+/** Whether any phase can have `v` from the start. */
+function isEverywhere(v: Value, inlineable: Uint8Array): boolean {
+  return !needsHome(v) || inlineable[v.id] === 1;
 }
 
 function inSpace(v: Value, rows: number, lanes: "batch" | "none"): boolean {
@@ -521,7 +561,7 @@ function liveValues(graph: Graph): Uint8Array {
 }
 
 /** The earliest step of every live value; −1 for what is there from the start. */
-function stepsOf(graph: Graph, live: Uint8Array): Int32Array {
+function stepsOf(graph: Graph, live: Uint8Array, inlineable: Uint8Array): Int32Array {
   const steps = new Int32Array(graph.values.length).fill(-1);
   for (const v of graph.values) {
     if (!live[v.id] || !needsHome(v)) continue;
@@ -530,7 +570,7 @@ function stepsOf(graph: Graph, live: Uint8Array): Int32Array {
     v.args.forEach((a, i) => {
       const isGathered = gathersFirst(v) && i === 0;
       // What is gathered must lie in memory, even if any phase could compute it on the spot.
-      if (isGathered ? !needsHome(a) : availability(a) === null) return;
+      if (isGathered ? !needsHome(a) : isEverywhere(a, inlineable)) return;
       const here = !isGathered && inSpace(a, space.rows, space.lanes);
       step = Math.max(step, steps[a.id]! + (here ? 0 : 1));
     });

@@ -4,11 +4,20 @@
 // `reverseGraph` says which contraction outputs the forward program must keep, and rebuilds the rest from them. Where it takes no more
 // memory, the results of dear functions are kept in place of what they are computed from: a sigmoid's slope needs the sigmoid only.
 
-import { ShapeError } from "../core/errors.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { vjpRuleOf } from "../ops/index.ts";
 import type { VjpContext } from "../ops/op.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
-import { isContraction, type Matrix, type Table, type Value } from "../ops/value.ts";
+import {
+  broadcasts,
+  isContraction,
+  isExtremum,
+  isPerLane,
+  isPerRow,
+  type Matrix,
+  type Table,
+  type Value,
+} from "../ops/value.ts";
 import { Graph } from "./graph.ts";
 
 /** Additions from which on a function is dear: those computed by polynomials. */
@@ -25,11 +34,31 @@ export interface GradTarget {
 export type Wrt = ReadonlyMap<string, GradTarget>;
 
 /**
+ * Refuses names that have no gradient: those that are not among `inputs` (of graphs), and indices and keys, which are whole numbers.
+ *
+ * @throws {ArgumentError} with the names that have one
+ */
+export function checkWrt(where: string, wrt: Iterable<string>, inputs: ReadonlyMap<string, string>): void {
+  const known = [...inputs].filter(([, what]) => !isWhole(what)).map(([name]) => name);
+  for (const name of wrt) {
+    if (known.includes(name)) continue;
+    const got = inputs.has(name) ? `"${name}", ${inputs.get(name)}` : `"${name}", which is not read`;
+    throw new ArgumentError(where, "wrt", `leaves, matrices or tables that are read (${known.join(", ")})`, got);
+  }
+}
+
+function isWhole(what: string): boolean {
+  return what.startsWith("index") || what === "key";
+}
+
+/**
  * Adds to `target` the values and effects that pull the cotangents of `seeds` back to everything in `wrt`.
  *
  * @param source  graph that holds the primal values; values are visited in reverse order of their ids
  * @param seeds   primal value and its cotangent (a value of `target`); several seeds of one value add up
  * @param primal  the value of `target` that equals a value of `source` (identity when both are one graph)
+ * @param constants  values of `source` through which nothing flows back
+ * @throws {ArgumentError} `wrt` names an index or a key of `source`
  */
 export function pullBack(
   source: Graph,
@@ -37,10 +66,16 @@ export function pullBack(
   seeds: readonly (readonly [Value, Value])[],
   wrt: Wrt,
   primal: (v: Value) => Value,
+  constants: ReadonlySet<Value> = new Set(),
 ): void {
+  checkWrt(
+    "pullBack",
+    [...wrt.keys()].filter((name) => source.inputs.has(name)),
+    source.inputs,
+  );
   const { ops } = target;
   const nPrimal = seeds.reduce((n, [v]) => Math.max(n, v.id + 1), 0);
-  const wanted = wantedValues(source, nPrimal, wrt);
+  const wanted = wantedValues(source, nPrimal, wrt, constants);
   const contributions = new Map<number, Value[]>();
   const contribute = (v: Value, ct: Value): void => {
     const list = contributions.get(v.id);
@@ -61,7 +96,9 @@ export function pullBack(
     }
     const rule = vjpRuleOf(v);
     if (!rule) continue;
-    const ct = cts.reduce((sum, c) => ops.add(sum, c));
+    const sum = cts.reduce((total, c) => ops.add(total, c));
+    // A rule that does not broadcast needs the cotangent in the shape of its result.
+    const ct = broadcasts(v) ? sum : ops.broadcast(sum, v);
     const context: VjpContext = {
       value: v,
       ct,
@@ -103,8 +140,11 @@ export interface ReverseGraph {
  * @param outputs  primal value → name of the leaf that holds its cotangent
  */
 export function reverseGraph(forward: Graph, outputs: ReadonlyMap<Value, string>, wrt: Wrt): ReverseGraph {
-  const lean = reverseWith(forward, outputs, wrt, isContraction);
-  const fast = reverseWith(forward, outputs, wrt, (v) => isContraction(v) || isDear(v));
+  // What a maximum was taken of must have the same bits again, to be found equal to it: devices may round otherwise the second time.
+  const compared = new Set(forward.values.flatMap((v) => (isExtremum(v) ? v.args : [])));
+  const isKept = (v: Value) => isContraction(v) || (compared.has(v) && v.op.type === "pointwise");
+  const lean = reverseWith(forward, outputs, wrt, isKept);
+  const fast = reverseWith(forward, outputs, wrt, (v) => isKept(v) || isDear(v));
   return numbersIn(fast.saves) <= numbersIn(lean.saves) ? fast : lean;
 }
 
@@ -172,6 +212,8 @@ export function rebuilder(
         return target.random(op.key, v.rows, rebuild(v.args[0]!));
       case "lookup":
         return target.ops.lookup(op.table, rebuild(v.args[0]!));
+      case "broadcast":
+        return target.ops.broadcast(rebuild(v.args[0]!), v);
       case "pointwise": {
         const args = v.args.map(rebuild);
         if (op.fn === "select") return target.ops.select(args[0]!, args[1]!, args[2]!);
@@ -186,16 +228,17 @@ export function rebuilder(
 }
 
 /** 1 for each value (up to id n) through which a cotangent can reach something in `wrt`. */
-function wantedValues(source: Graph, n: number, wrt: Wrt): Uint8Array {
+function wantedValues(source: Graph, n: number, wrt: Wrt, constants: ReadonlySet<Value>): Uint8Array {
   const wanted = new Uint8Array(n);
   for (let id = 0; id < n; id++) {
     const v = source.values[id]!;
     const { op } = v;
     const named =
       (op.type === "leaf" && wrt.has(op.name)) ||
-      (op.type === "matmul" && wrt.has(op.matrix.name)) ||
+      ((op.type === "matmul" || op.type === "matmulT") && wrt.has(op.matrix.name)) ||
       (op.type === "lookup" && wrt.has(op.table.name));
-    if (named || (vjpRuleOf(v) !== null && v.args.some((a) => wanted[a.id]))) wanted[id] = 1;
+    const leads = named || (vjpRuleOf(v) !== null && v.args.some((a) => wanted[a.id]));
+    if (leads && !constants.has(v)) wanted[id] = 1;
   }
   return wanted;
 }
@@ -203,23 +246,12 @@ function wantedValues(source: Graph, n: number, wrt: Wrt): Uint8Array {
 /** The transpose of broadcasting `arg` to the shape of `v`: sums over the axes that `arg` does not have. */
 function unbroadcast(target: Graph, ct: Value, v: Value, arg: Value): Value {
   const { ops } = target;
-  const isBroadcast = v.op.type === "pointwise";
-  if (!isBroadcast) return ct;
-  const perRow = (k: Value) => k.kind === "state" || k.kind === "row";
-  const perLane = (k: Value) => k.kind === "state" || k.kind === "sample";
+  if (!broadcasts(v)) return ct;
   let c = ct;
-  if (perLane(v) && !perLane(arg)) {
-    if (!perLane(c)) {
-      throw new ShapeError(
-        "vjp",
-        "cotangent",
-        "a value per lane to sum over lanes",
-        `a ${c.kind} value; sum it per sample first`,
-      );
-    }
-    c = ops.reduceLanes(c);
+  if (isPerLane(v) && !isPerLane(arg)) {
+    c = ops.reduceLanes(isPerLane(c) ? c : ops.broadcast(c, { kind: isPerRow(c) ? "state" : "sample", rows: c.rows }));
   }
-  if (perRow(v) && !perRow(arg)) c = perRow(c) ? ops.reduceRows(c) : ops.mul(c, v.rows);
+  if (isPerRow(v) && !isPerRow(arg)) c = isPerRow(c) ? ops.reduceRows(c) : ops.mul(c, v.rows);
   return c;
 }
 

@@ -25,6 +25,8 @@ export function accessesOf(instr: Instr): Accesses {
       return { ...NOTHING, gathers: [instr.source, instr.index] };
     case "segmentSum":
       return { ...NOTHING, gathers: [instr.source, instr.offsets, instr.members] };
+    case "gatherT":
+      return { ...NOTHING, gathers: [instr.source, instr.index, ...(instr.offsets === null ? [] : [instr.offsets])] };
     case "matmul":
       return { ...NOTHING, gathers: [instr.matrix, instr.x] };
     case "matmulT":
@@ -48,6 +50,7 @@ export function operandsOf(instr: Instr): readonly ValueId[] {
     case "rowIndex":
     case "gather":
     case "segmentSum":
+    case "gatherT":
     case "matmul":
       return [];
     case "lookup":

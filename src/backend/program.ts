@@ -74,7 +74,7 @@ export type BinaryOp =
   | "lt"
   | "le"
   | "eq"
-  | "pow"; //  a^b for a ≥ 0 (b may be any number); 0^0 = 1
+  | "pow"; //  a^b; NaN for a < 0 unless b is whole; a^0 = 1, also of NaN
 export type TernaryOp = "select";
 export type PointwiseOp = UnaryOp | BinaryOp | TernaryOp;
 
@@ -100,6 +100,15 @@ export type Instr =
   /** Σ source[members[k]] for k = offsets[row] … offsets[row + 1] − 1, from the left: rows are segments of a row or nnz vector,
    *  `offsets` has rows + 1 entries; only in `lanes: "none"` phases. */
   | { readonly op: "segmentSum"; readonly source: BindingId; readonly offsets: BindingId; readonly members: BindingId }
+  /** The transpose of gather: Σ source[k] over the k with index[k] = row. With `offsets` that of segmentSum: Σ source[j] over the entries
+   *  k = offsets[j] … offsets[j + 1] − 1 of all segments j with index[k] = row. Fixed order for any number of threads; only in
+   *  `lanes: "none"` phases. */
+  | {
+      readonly op: "gatherT";
+      readonly source: BindingId;
+      readonly index: BindingId;
+      readonly offsets: BindingId | null;
+    }
   // ---- pointwise -----------------------------------------------------------------------------------------------------
   | { readonly op: PointwiseOp; readonly args: readonly ValueId[] }
   // ---- contractions: the tile's rows of a product; the bound operand is gathered, so it must be complete ---------------

@@ -35,9 +35,9 @@ function header(preset: string, schema: string): string {
   return [
     `# yaml-language-server: $schema=${schema}`,
     "#",
-    "# Configuration of `axograd train --config FILE`. All settings are here, with the values of the preset",
-    `# "${preset}"; a line that is deleted gets the preset's value again. Options of the command line and`,
-    "# --set key=value take precedence. Paths are relative to the folder that the command runs in.",
+    "# Configuration of `npx axograd train --config FILE`. All settings are here, with the values of",
+    `# the preset "${preset}"; a line that is deleted gets the preset's value again. Options of the command`,
+    "# line and --set key=value take precedence. Paths are relative to the folder that it runs in.",
     "",
   ].join("\n");
 }

@@ -14,7 +14,7 @@ export interface Verbosity {
 
 /** A warning on stderr, of commands that say nothing else. */
 export function warnUser(message: string): void {
-  process.stderr.write(printable(`axograd: warning: ${message}\n`, { lines: true }));
+  process.stderr.write(`axograd: warning: ${printable(message)}\n`);
 }
 
 /** Longest stack that is shown. */
@@ -23,6 +23,11 @@ const STACK_LENGTH = 8000;
 /** Writes text for people to stdout; its line ends stay. */
 export function writeText(text: string): void {
   process.stdout.write(printable(text, { lines: true }));
+}
+
+/** Writes one line for people to stdout. */
+export function writeLine(text: string): void {
+  process.stdout.write(`${printable(text)}\n`);
 }
 
 /** Writes a value as one line of JSON to stdout. */
@@ -46,17 +51,17 @@ export class Console {
 
   /** A line about what is going on. */
   info(text: string): void {
-    if (!this.#json && !this.#quiet) writeText(`${text}\n`);
+    if (!this.#json && !this.#quiet) writeLine(text);
   }
 
   /** A line of the result, which `quiet` leaves. */
   result(text: string): void {
-    if (!this.#json) writeText(`${text}\n`);
+    if (!this.#json) writeLine(text);
   }
 
   /** A line about something that takes a while. */
   status(text: string): void {
-    if (this.showsProgress) process.stderr.write(printable(`${text}\n`, { lines: true }));
+    if (this.showsProgress) process.stderr.write(`${printable(text)}\n`);
   }
 
   warn(message: string): void {

@@ -29,11 +29,11 @@ Five networks are trained for each seed, from --seed on: the connectome; the con
 input weights, where they are) is trained; one with every neuron's degrees but other partners; one with as many synapses between
 random neurons; and none, W = 0. Without synapses nothing reaches output neurons, so that the last one must be at chance.
 
-It is a sweep over --wiring and --train-connectome: see axograd sweep --help for the folder, and for how it is continued.
+It is a sweep over --wiring and --train-connectome: see npx axograd sweep --help for the folder, and for how it is continued.
 
 Examples:
-  axograd controls --connectome flyvis_e6_csr.npz --data mnist --epochs 1 --seeds 5 --out runs/controls
-  axograd controls --steps 200 --json | jq -c '.groups[] | [.options.wiring, .measures.testAccuracy.mean]'
+  npx axograd controls --connectome flyvis_e6_csr.npz --data mnist --epochs 1 --seeds 5 --out runs/controls
+  npx axograd controls --steps 200 --json | jq -c '.groups[] | [.options.wiring, .measures.testAccuracy.mean]'
 `;
 
 type GivenOptions = SettingOptions & GivenSweepOptions & { readonly seeds: number };

@@ -15,7 +15,7 @@ import {
 } from "../io/connectome.ts";
 import { writeLabels } from "../io/labels.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
-import { writeJson, writeText } from "./console.ts";
+import { writeJson, writeLine } from "./console.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -76,8 +76,8 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
   const summed = duplicatesSummed > 0 ? `, ${duplicatesSummed} repeated entries summed` : "";
   const named = describeLabels(labels);
   const kept = labelsFile === undefined ? "--labels FILE keeps them" : `kept in ${labelsFile}`;
-  writeText(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}\n`);
-  if (named !== "") writeText(`${named} (${kept})\n`);
+  writeLine(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}`);
+  if (named !== "") writeLine(`${named} (${kept})`);
 }
 
 function valuesAs(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {

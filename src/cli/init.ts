@@ -8,7 +8,7 @@ import { replaceFile } from "../io/durable.ts";
 import { exists } from "../io/files.ts";
 import { schemaText } from "./configSchema.ts";
 import { configJson, configTemplate } from "./configTemplate.ts";
-import { writeText } from "./console.ts";
+import { writeLine } from "./console.ts";
 import { PRESETS } from "./presets.ts";
 import { sweepJson, sweepSchemaText, sweepTemplate } from "./sweep/sweepSchema.ts";
 import { oneOf } from "./values.ts";
@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .description("write a commented configuration file for train --config, or one for sweep")
     .argument("[file]", `where to (default: ${DEFAULT_FILE}, or ${DEFAULT_SWEEP}); X.json: as JSON, without comments`)
     .option("--preset <name>", "whose values are written (default: demo)", oneOf("--preset", Object.keys(PRESETS)))
-    .option("--sweep", "a file for axograd sweep instead")
+    .option("--sweep", "a file for npx axograd sweep instead")
     .option("--overwrite", "replace a file that is there")
     .option("--schema", "print the JSON Schema of such files instead")
     .action(init);
@@ -58,9 +58,9 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
   }
   const command = sweep ? "sweep" : "train";
   const { yaml, json } = TEMPLATES[command];
-  const toSchema = relative(dirname(resolve(file)), join(SCHEMAS, `${command}.schema.json`))
-    .split(sep)
-    .join("/");
+  const schemaFile = relative(dirname(resolve(file)), join(SCHEMAS, `${command}.schema.json`));
+  // A reference of a URL, so that no name of a folder ends the comment that it stands in.
+  const toSchema = encodeURI(schemaFile.split(sep).join("/"));
   await replaceFile(file, [(extname(file) === ".json" ? json : yaml)(preset, toSchema)]);
-  writeText(`wrote ${file}; run it with: axograd ${sweep ? "sweep" : "train --config"} ${file}\n`);
+  writeLine(`wrote ${file}; run it with: npx axograd ${sweep ? "sweep" : "train --config"} ${file}`);
 }

@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
+import { printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { SOLVERS } from "./config.ts";
@@ -66,7 +67,7 @@ async function run(file: string, given: GivenOptions): Promise<void> {
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
   if (given.json) writeJson({ file, ...inspection, labels: labels?.length ?? null });
-  else writeText(textOf(file, inspection, labels));
+  else writeText(textOf(printable(file), inspection, labels));
 }
 
 /** The report for people. */

@@ -10,6 +10,7 @@ import {
   ShapeError,
   SparseFormatError,
 } from "../core/errors.ts";
+import { printable } from "../core/text.ts";
 import { VERSION } from "../train/version.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
@@ -69,15 +70,15 @@ async function main(args: readonly string[]): Promise<void> {
 
 /** commander's "error: unknown option '--epoch'\n(Did you mean --epochs?)" on one line, in our shape. */
 function usageError({ code, message }: CommanderError, program: Command, args: readonly string[]): UsageError {
-  const [command, topic] = args;
+  const [command = "", topic] = args;
+  const commands = program.commands.map((known) => known.name());
   if (code === "commander.help") {
-    const commands = program.commands.map((known) => known.name());
     const near = topic === undefined ? null : nearestName(topic, commands);
-    const got = topic === undefined ? "none" : `'${topic}'${near ? ` (Did you mean ${near}?)` : ""}`;
-    return new UsageError("usage", `expected a command, got ${got}; try axograd --help`);
+    const got = topic === undefined ? "none" : `'${printable(topic)}'${near ? ` (Did you mean ${near}?)` : ""}`;
+    return new UsageError("usage", `expected a command, got ${got}; try npx axograd --help`);
   }
-  const text = message.replace(/^error: /, "").replaceAll("\n", " ");
-  const help = code === "commander.unknownCommand" ? "axograd --help" : `axograd ${command} --help`;
+  const text = printable(message.replace(/^error: /, "").replace(/\n(?=\(Did you mean)/, " "));
+  const help = commands.includes(command) ? `npx axograd ${command} --help` : "npx axograd --help";
   return new UsageError("usage", text.includes("Did you mean") ? text : `${text}; try ${help}`);
 }
 

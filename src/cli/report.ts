@@ -13,7 +13,7 @@ import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { warnUser, writeJson, writeText } from "./console.ts";
+import { warnUser, writeJson, writeLine } from "./console.ts";
 import { openDevice } from "./device.ts";
 import {
   createExperiment,
@@ -38,7 +38,7 @@ const KEYS: readonly Key[] = ["connectome", "neuronTable", "data", "device", "th
 const HELP = `
 Paths of a run are relative to the folder that it was started in. From elsewhere, or on another machine:
 
-  axograd report runs/a --connectome here/flyvis_e6_csr.npz --data here/mnist --device auto
+  npx axograd report runs/a --connectome here/flyvis_e6_csr.npz --data here/mnist --device auto
 `;
 
 type GivenOptions = Settings & {
@@ -68,7 +68,7 @@ export function register(program: Command, open: typeof openPage = openPage): vo
     const settings = settingsAmong(KEYS, given);
     const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
     if (json) writeJson(written);
-    else writeText(`${written.file}\n`);
+    else writeLine(written.file);
     if (given.open) await open(written.file);
   });
 }

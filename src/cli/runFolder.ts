@@ -3,6 +3,7 @@
 import { access, constants, copyFile, link, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { ArgumentError } from "../core/errors.ts";
+import { jsonText } from "../core/text.ts";
 import { makeFolder, replaceFile, writeError } from "../io/durable.ts";
 import { RUN_FILES, type RunFile } from "./runFiles.ts";
 import { RunLock } from "./runLock.ts";
@@ -126,7 +127,7 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
 
 /** Indented JSON with lists of numbers on one line. */
 function readableJson(value: unknown): string {
-  return JSON.stringify(value, null, 2).replace(/\[[\s\d.,e+-]*\]/g, (list) => list.replace(/\s+/g, " "));
+  return jsonText(value, 2).replace(/\[[\s\d.,e+-]*\]/g, (list) => list.replace(/\s+/g, " "));
 }
 
 /** `runs/2026-01-31T12-30-05-demo`. */

@@ -19,7 +19,7 @@ import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { warnUser, writeJson, writeText } from "./console.ts";
+import { warnUser, writeJson, writeLine } from "./console.ts";
 import { openDevice } from "./device.ts";
 import { createExperiment, experimentAt, loadMaterials, type Materials } from "./experiment.ts";
 import { neuronGroups } from "./report.ts";
@@ -37,8 +37,8 @@ Inputs:
   FILE.npy       [samples, inputs], constant in time, or [samples, steps, inputs]
 
 Examples:
-  axograd simulate runs/a --input digits:0-7 --out trajectories.npz --plot trajectories.svg
-  axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --neurons T4a,T5a --out t4.npz
+  npx axograd simulate runs/a --input digits:0-7 --out trajectories.npz --plot trajectories.svg
+  npx axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --neurons T4a,T5a --out t4.npz
 
 In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["labels"]
 `;
@@ -112,8 +112,7 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
   const written = { out: given.out, plot: given.plot ?? null };
   const summary = { ...written, samples: batch, times: ts.length, neurons: neurons.length };
   if (given.json) writeJson(summary);
-  else
-    writeText(`${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}\n`);
+  else writeLine(`${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}`);
 }
 
 /** The settings of a run or of a file, below those that are given as options. */

@@ -148,6 +148,6 @@ async function writePage(folder: RunFolder, backend: Backend, materials: Materia
     await reportRun(folder.path, { backend, materials });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    console.warn(`there is no report of this run: ${reason}; try axograd report ${folder.path}`);
+    console.warn(`there is no report of this run: ${reason}; try npx axograd report ${folder.path}`);
   }
 }

@@ -32,15 +32,15 @@ export type GivenOptions = SettingOptions & {
 
 const EXAMPLES = `
 Examples:
-  axograd train                                    a demo that needs no files and learns in a minute or two
-  axograd train --connectome flyvis_e6_csr.npz --data mnist --steps 200
+  npx axograd train                                a demo that needs no files and learns in a minute or two
+  npx axograd train --connectome flyvis_e6_csr.npz --data mnist --steps 200
                                                    a real connectome on MNIST; flyvis_e6_neurons.csv beside it is used
-  axograd train --preset tutorial --generate 47521x4623254 --steps 5 --test-samples 0
+  npx axograd train --preset tutorial --generate 47521x4623254 --steps 5 --test-samples 0
                                                    torch-biopl's tutorial at full size, to measure speed
-  axograd init mine.yaml; axograd train --config mine.yaml --set lr=3e-4
+  npx axograd init mine.yaml; npx axograd train --config mine.yaml --set lr=3e-4
                                                    from a file with all settings; --set and options take precedence
-  axograd train --resume runs/a --epochs 5         after a crash, Ctrl-C, or to train longer; same numbers as without a break
-  axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
+  npx axograd train --resume runs/a --epochs 5     after a crash, Ctrl-C, or to train longer; same numbers as without a break
+  npx axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
 
 Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong input or a folder in use by another process,
 130/143 stopped by SIGINT/SIGTERM (with a checkpoint). After 1, 130, 143 and a crash, --resume continues.
@@ -52,7 +52,7 @@ export function addTrainOptions(command: Command): Command {
   add("--out <dir>", "folder for metrics, checkpoint and curves (default: runs/<time>-<preset>)", path("--out"));
   add("--resume <dir>", "continue the run in this folder from its last checkpoint", path("--resume"));
   add("--overwrite", "replace the files of an earlier run there");
-  add("--no-report", "no page about the run at its end (axograd report makes one at any time)");
+  add("--no-report", "no page about the run at its end (npx axograd report makes one at any time)");
   add("--profile", "tell where the time of one step went: its second step, or its only one");
   add("--json", "JSON lines on stdout, nothing else");
   add("--quiet", "only the result");
@@ -96,7 +96,7 @@ export function addSetting(command: Command, name: string, option: ConfigOption<
 function addSources(command: Command): void {
   addTo(command, "Recipe:")(
     "--config <file>",
-    "settings from YAML or JSON: of axograd init, or a run's config.json",
+    "settings from YAML or JSON: of npx axograd init, or a run's config.json",
     path("--config"),
   );
   const collect = (text: string, earlier: readonly string[] = []): readonly string[] => [...earlier, text];

@@ -14,9 +14,10 @@ import {
   type Node,
   Parser,
   parseDocument,
+  stringify,
 } from "yaml";
 import { FileFormatError } from "../core/errors.ts";
-import { quoteText, quoteValue } from "../core/text.ts";
+import { jsonText, quoteText, quoteValue } from "../core/text.ts";
 import { readTextFile } from "../io/textFile.ts";
 import { isObject } from "./kinds.ts";
 
@@ -70,6 +71,12 @@ export async function readYaml(file: string, kind: string): Promise<YamlFile> {
     return offset === undefined ? where(path.slice(0, -1)) : `${file}:${lines.linePos(offset).line}`;
   };
   return { file, data, where };
+}
+
+/** Settings as YAML that `readYaml` takes; as JSON where a name has a character that YAML wants escaped and `stringify` does not. */
+export function yamlText(data: Readonly<Record<string, unknown>>): string {
+  const text = stringify(data);
+  return UNPRINTABLE.test(text) ? `${jsonText(data, 2)}\n` : text;
 }
 
 function parsed(text: string, lines: LineCounter, fail: Fail): Document {

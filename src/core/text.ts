@@ -49,13 +49,13 @@ export function jsonText(value: unknown, indent?: number): string {
 
 /**
  * What a terminal would act on, or show as nothing, or in another order, becomes visible: control characters, line ends (kept with
- * `lines`), direction overrides, halves of characters. What joins letters (U+200C, U+200D) stays.
+ * `lines`), direction overrides, halves of characters, what is no character. What joins letters (U+200C, U+200D) stays.
  */
 export function printable(text: string, { lines = false }: { readonly lines?: boolean } = {}): string {
   return text.replace(UNPRINTABLE, (character) => (lines && character === "\n" ? character : escaped(character)));
 }
 
-const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]|(?![\u200c\u200d])\p{Cf}/gu;
+const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\ufffe\uffff]|(?![\u200c\u200d])\p{Cf}/gu;
 const SHORT_FORMS: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** As JSON and JavaScript write it, a unit of UTF-16 at a time. */
@@ -88,9 +88,7 @@ export function clipped(text: string, limit: number): string {
 
 /** Text for an attribute or the inside of an element of SVG and HTML; what XML 1.0 (§2.2) has no place for is made visible. */
 export function escapeMarkup(text: string): string {
-  return printable(text)
-    .replace(/[\ufffe\uffff]/g, escaped)
-    .replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+  return printable(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 /** Text for a line or a cell of a table in Markdown (GitHub's, too), which shows it as it is. */

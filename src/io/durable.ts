@@ -4,6 +4,7 @@
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { EngineError } from "../core/errors.ts";
+import { printable } from "../core/text.ts";
 
 /** Plain words for the failures that a user can do something about. */
 const WRITE_ERRORS: Readonly<Record<string, string>> = {
@@ -22,7 +23,12 @@ const WRITE_ERRORS: Readonly<Record<string, string>> = {
 export function writeError(file: string, cause: unknown): EngineError {
   const errno = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
   const got = WRITE_ERRORS[errno] ?? (cause instanceof Error ? cause.message : String(cause));
-  return new EngineError("file-write", `${file}: expected a place to write to, got ${got}`, { file, errno }, cause);
+  return new EngineError(
+    "file-write",
+    `${printable(file)}: expected a place to write to, got ${got}`,
+    { file, errno },
+    cause,
+  );
 }
 
 /**
@@ -46,7 +52,8 @@ export async function replaceFile(
     await rename(temporary, file);
     await syncFolder(dirname(file));
   } catch (cause) {
-    await rm(temporary, { force: true });
+    // A path through a file has no temporary either, and would hide the cause.
+    await rm(temporary, { force: true }).catch(() => {});
     throw cause instanceof EngineError ? cause : writeError(file, cause);
   }
 }

@@ -23,6 +23,11 @@ function clip(ops: Ops, x: Value, low: number, high: number): Value {
   return ops.select(ops.le(x, low), low, ops.select(ops.le(high, x), high, x));
 }
 
+/** x + 3 limited to [0, 6]; derivative 1 at the bounds, as torch's hardswish has it: its own slopes at ±3 are 1.5 and −0.5. */
+function gate(ops: Ops, x: Value): Value {
+  return ops.select(ops.lt(x, -3), 0, ops.select(ops.lt(3, x), 6, ops.add(x, 3)));
+}
+
 /** x beyond ±λ, moved towards 0 by λ; derivative 0 at ±λ. */
 function softShrink(ops: Ops, x: Value, lambda: number): Value {
   const moved = ops.select(ops.lt(0, x), ops.sub(x, lambda), ops.add(x, lambda));
@@ -42,7 +47,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   relu6: (o, x) => clip(o, x, 0, 6),
   hardtanh: (o, x) => clip(o, x, -1, 1),
   hardsigmoid: (o, x) => o.div(clip(o, o.add(x, 3), 0, 6), 6),
-  hardswish: (o, x) => o.mul(x, o.div(clip(o, o.add(x, 3), 0, 6), 6)),
+  hardswish: (o, x) => o.mul(x, o.div(gate(o, x), 6)),
   silu: (o, x) => o.mul(x, o.sigmoid(x)),
   gelu: (o, x) => o.mul(o.mul(0.5, x), o.add(1, o.erf(o.mul(x, Math.SQRT1_2)))),
   mish: (o, x) => o.mul(x, o.tanh(o.softplus(x))),

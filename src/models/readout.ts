@@ -45,13 +45,18 @@ function logitsOf(g: Graph, features: Value, shape: ReadoutShape, training: bool
 }
 
 /** log Σ e^logit − logit[label] per sample, with the maximum subtracted first; and whether the largest logit is the label's. */
-function crossEntropy(ops: Ops, logits: Value, label: Value, rowIndex: Value): { loss: Value; correct: Value } {
+function crossEntropy(
+  ops: Ops,
+  logits: Value,
+  label: Value,
+  rowIndex: Value,
+): { max: Value; loss: Value; correct: Value } {
   const max = ops.reduceRows(logits, "max");
   const shifted = ops.sub(logits, max);
   const logSum = ops.log(ops.reduceRows(ops.exp(shifted)));
   const target = ops.reduceRows(ops.select(ops.eq(rowIndex, label), shifted, 0));
   const predicted = ops.reduceRows(ops.select(ops.eq(logits, max), rowIndex, logits.rows), "min");
-  return { loss: ops.sub(logSum, target), correct: ops.eq(predicted, label) };
+  return { max, loss: ops.sub(logSum, target), correct: ops.eq(predicted, label) };
 }
 
 /** Builds features from a graph: the state leaf `h`, or its output projection. */
@@ -73,12 +78,13 @@ export function readoutProgram(
   const { ops } = g;
   const logits = logitsOf(g, features(g), shape, wrt !== null);
   const weight = g.sample("weight");
-  const { loss, correct } = crossEntropy(ops, logits, g.sample("label"), g.rowIndex(shape.nClasses));
+  const { max, loss, correct } = crossEntropy(ops, logits, g.sample("label"), g.rowIndex(shape.nClasses));
   const weighted = ops.mul(weight, loss);
   g.store("logits", logits);
   g.store("loss", ops.reduceLanes(weighted), { accumulate: true });
   g.store("correct", ops.reduceLanes(ops.mul(correct, ops.lt(0, weight))), { accumulate: true });
-  if (wrt) pullBack(g, g, [[weighted, ops.constant(1)]], wrt, (v) => v);
+  // The loss does not depend on what is subtracted first.
+  if (wrt) pullBack(g, g, [[weighted, ops.constant(1)]], wrt, (v) => v, new Set([max]));
   if (!wrt) return lower(g, "readout");
   return lower(g, "readout.train", { scalars: ["complete"], skips: "everything" });
 }

@@ -2,15 +2,15 @@
 
 import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
-import { type GradTarget, pullBack } from "../autodiff/vjp.ts";
+import { checkWrt, type GradTarget, pullBack } from "../autodiff/vjp.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
 import { compileAndBind } from "../backend/bind.ts";
 import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import type { HostRhs } from "./externalSolver.ts";
-import type { OdeSystem } from "./method.ts";
-import { gradName } from "./programs.ts";
+import { type OdeSystem, slopeOf } from "./method.ts";
+import { gradName, systemInputs } from "./programs.ts";
 
 /** What the right-hand side depends on besides t and y. */
 export interface FieldInputs {
@@ -41,7 +41,8 @@ export type TimedField = (span: Span, first: number) => HostRhs;
 /** f, and a·∂f/∂t, a·∂f/∂y and a·∂f/∂p (added to their buffers) for the cotangent leaf `ct.k` = a. */
 export function vjpProgram(system: OdeSystem, wrt: readonly string[]): Program {
   const g = new Graph();
-  const k = system.rhs(g, g.sample("ode.t"), g.state("ode.y", system.rows));
+  const k = slopeOf(g, system, g.sample("ode.t"), g.state("ode.y", system.rows));
+  checkWrt("backsolve", wrt, systemInputs(system));
   g.store("k", k);
   const targets = new Map<string, GradTarget>([
     ["ode.t", { binding: "ct.t", accumulate: false }],

@@ -9,7 +9,10 @@ import type { Operand, Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
 import { relax, type Tableau, weightedSum } from "./tableau.ts";
 
-/** dy/dt = rhs(t, y) for a state of `rows` numbers per sample. `t` is per sample. Inputs and parameters are leaves of `g`. */
+/**
+ * dy/dt = rhs(t, y) for a state of `rows` numbers per sample. `t` is per sample. Inputs and parameters are leaves of `g`. A right-hand
+ * side of another kind (row, sample, scalar) is broadcast.
+ */
 export interface OdeSystem {
   readonly rows: number;
   readonly rhs: (g: Graph, t: Value, y: Value) => Value;
@@ -109,15 +112,20 @@ function stagesOf(g: Graph, system: OdeSystem, tableau: Tableau): StageValues {
   const y = g.state("ode.y", system.rows);
   const t = g.sample("ode.t");
   const dt = g.sample("ode.dt");
-  const k: Value[] = [tableau.fsal ? g.state("ode.k1", system.rows) : system.rhs(g, t, y)];
+  const k: Value[] = [tableau.fsal ? g.state("ode.k1", system.rows) : slopeOf(g, system, t, y)];
   let argument = y;
   tableau.a.forEach((row, i) => {
     argument = advance(ops, y, dt, weightedSum(ops, row, k));
-    k.push(system.rhs(g, ops.add(t, ops.mul(tableau.c[i + 1]!, dt)), argument));
+    k.push(slopeOf(g, system, ops.add(t, ops.mul(tableau.c[i + 1]!, dt)), argument));
   });
   if (tableau.exponential) return { y, t, dt, k, y1: relax(ops, y, k[0]!, leakOf(g, system, tableau), dt) };
   const y1 = tableau.ssal ? argument : advance(ops, y, dt, weightedSum(ops, tableau.b, k));
   return { y, t, dt, k, y1 };
+}
+
+/** The right-hand side as a state: what it returns for all rows or samples alike is the same in each. */
+export function slopeOf(g: Graph, { rows, rhs }: OdeSystem, t: Value, y: Value): Value {
+  return g.ops.broadcast(rhs(g, t, y), { kind: "state", rows });
 }
 
 function advance(ops: Ops, y: Value, dt: Value, slope: Value | null): Value {
@@ -287,21 +295,21 @@ export function initGraph(
   if (dt0Given || controller.type === "fixed" || controller.type === "replay") {
     const first =
       controller.type === "replay" ? replayedStep(g, controller, g.sample("ode.nSteps")) : g.sample("ode.dt0");
-    return { graph: g, k1: tableau.fsal ? system.rhs(g, t0, y0) : null, dt: clampToInterval(g, first, t0) };
+    return { graph: g, k1: tableau.fsal ? slopeOf(g, system, t0, y0) : null, dt: clampToInterval(g, first, t0) };
   }
   const { atol, rtol } = controller;
   const dir = g.sample("ode.dir");
   const length = ops.abs(ops.sub(g.sample("ode.tEnd"), t0));
   const scale = ops.add(atol, ops.mul(rtol, ops.abs(y0)));
   const norm = (v: Value) => normOf(ops, controller, ops.div(v, scale), system.rows);
-  const f0 = system.rhs(g, t0, y0);
+  const f0 = slopeOf(g, system, t0, y0);
   const d0 = norm(y0);
   const d1 = norm(f0);
   const atRest = ops.max(ops.lt(d0, 1e-5), ops.lt(d1, 1e-5));
   const trial = ops.select(atRest, TINY_STEP, ops.div(ops.mul(0.01, d0), ops.select(atRest, 1, d1)));
   const h0 = ops.min(trial, length);
   const signed = ops.mul(dir, h0);
-  const f1 = system.rhs(g, ops.add(t0, signed), ops.add(y0, ops.mul(signed, f0)));
+  const f1 = slopeOf(g, system, ops.add(t0, signed), ops.add(y0, ops.mul(signed, f0)));
   const d2 = ops.div(norm(ops.sub(f1, f0)), h0);
   const steepest = ops.max(d1, d2);
   const flat = ops.le(steepest, 1e-15);

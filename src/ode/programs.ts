@@ -2,7 +2,7 @@
 
 import { Graph } from "../autodiff/graph.ts";
 import { type GuardNames, lower } from "../autodiff/lower.ts";
-import { type GradTarget, pullBack, rebuilder, reverseGraph, saveName } from "../autodiff/vjp.ts";
+import { checkWrt, type GradTarget, pullBack, rebuilder, reverseGraph, saveName } from "../autodiff/vjp.ts";
 import type { Program } from "../backend/program.ts";
 import type { Value } from "../ops/value.ts";
 import {
@@ -13,6 +13,7 @@ import {
   type OdeSystem,
   STATUS,
   type StageValues,
+  slopeOf,
   stageName,
 } from "./method.ts";
 
@@ -155,6 +156,7 @@ function reversePrograms(
 
   // An attempt: cotangents of what the next attempt starts from → cotangents of what this one started from.
   const attempt = attemptGraph(system, method);
+  checkWrt("solver", options.wrt, systemInputs(system));
   const { stages, next } = attempt;
   const outputs = new Map<Value, string>([[next.y, "ct.next.y"]]);
   if (next.k1) outputs.set(next.k1, "ct.next.k1");
@@ -224,6 +226,14 @@ function reversePrograms(
     attemptSaves: saves,
     initSaves: initReverse.saves,
   };
+}
+
+/** What a system reads besides t and y: its own inputs. */
+export function systemInputs(system: OdeSystem): ReadonlyMap<string, string> {
+  const g = new Graph();
+  slopeOf(g, system, g.sample("ode.t"), g.state("ode.y", system.rows));
+  system.leak?.(g);
+  return new Map([...g.inputs].filter(([name]) => !name.startsWith("ode.")));
 }
 
 function clearProgram(stages: StageValues, fsal: boolean): Program {

@@ -1,9 +1,10 @@
 // The VJP rule of every op type.
 
+import { gatherTVjp, gatherVjp, segmentSumVjp } from "./gather.ts";
 import { matmulTVjp, matmulVjp } from "./matmul.ts";
 import type { VjpRule } from "./op.ts";
 import { POINTWISE } from "./pointwise.ts";
-import { lookupVjp, reduceLanesVjp, reduceRowsVjp } from "./reduce.ts";
+import { broadcastVjp, lookupVjp, reduceLanesVjp, reduceRowsVjp } from "./reduce.ts";
 import type { Value } from "./value.ts";
 
 /** The rule of a value's op, or null when nothing flows back through it. */
@@ -21,12 +22,18 @@ export function vjpRuleOf(v: Value): VjpRule | null {
       return reduceLanesVjp;
     case "lookup":
       return lookupVjp;
+    case "broadcast":
+      return broadcastVjp;
+    case "gather":
+      return gatherVjp;
+    case "segmentSum":
+      return segmentSumVjp;
+    case "gatherT":
+      return gatherTVjp;
     case "leaf":
     case "const":
     case "rowIndex":
     case "random":
-    case "gather":
-    case "segmentSum":
       return null;
   }
 }

@@ -13,10 +13,13 @@ export const matmulVjp: VjpRule = (c) => {
   return [c.needs(0) ? ct : null];
 };
 
-/** Y = Wᵀ·G is linear in G: its VJP is W·ct (the gradient of W through Wᵀ, second order, is not offered). */
+/** Y = Wᵀ·G: the VJP with respect to G is W·ct, and dW = G·ctᵀ at the pattern of W, by the same walk as that of W·X. */
 export const matmulTVjp: VjpRule = (c) => {
   if (c.value.op.type !== "matmulT") throw new TypeError("matmulTVjp: not a matmulT");
-  return [c.needs(0) ? c.ops.matmul(c.value.op.matrix, c.ct) : null];
+  const { matrix } = c.value.op;
+  const binding = c.gradOfMatrix(matrix);
+  if (binding !== null) c.ops.matmulT(matrix, c.arg(0), { x: c.ct, binding });
+  return [c.needs(0) ? c.ops.matmul(matrix, c.ct) : null];
 };
 
 /** FLOP and bytes moved by one product with `lanes` columns, counting every gathered row once per use. */

@@ -64,8 +64,8 @@ export const POINTWISE: Readonly<Record<PointwiseOp, PointwiseSpec>> = {
   lt: binary(1, null),
   le: binary(1, null),
   eq: binary(1, null),
-  // a^b for a ≥ 0. Where the cotangent is 0 the slope does not matter: it may overflow for tiny a. b·a^(b − 1) rather than b·aᵇ/a,
-  // which is no number at a = 0; the slope with respect to b is 0 there.
+  // Where the cotangent is 0 the slope does not matter: it may overflow for tiny a. b·a^(b − 1) rather than b·aᵇ/a, which is no number
+  // at a = 0; the slope with respect to b is 0 there, and NaN below, where b cannot vary.
   pow: binary(16, (c) => {
     const { ops, ct } = c;
     const [a, b] = [c.arg(0), c.arg(1)];

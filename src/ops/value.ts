@@ -2,6 +2,12 @@
 
 import type { Kind, PointwiseOp } from "../backend/program.ts";
 
+/** Kind and rows of a value. */
+export interface Shape {
+  readonly kind: Kind;
+  readonly rows: number;
+}
+
 /** A matrix that contractions multiply with: named, bound at run time. Gradients are nnz values (sparse) or entries (dense). */
 export interface Matrix {
   readonly name: string;
@@ -30,6 +36,10 @@ export type Op =
   | { readonly type: "gather"; readonly index: string }
   /** args: [source]; Σ source[members[k]] over the segment of each row. */
   | { readonly type: "segmentSum"; readonly offsets: string; readonly members: string }
+  /** args: [source]; Σ source[k], or of the segment that k lies in, over the entries k with index[k] = row. */
+  | { readonly type: "gatherT"; readonly index: string; readonly offsets: string | null }
+  /** args: [v]; v with more rows or lanes, the same in all of them. */
+  | { readonly type: "broadcast" }
   | { readonly type: "pointwise"; readonly fn: PointwiseOp }
   | { readonly type: "matmul"; readonly matrix: Matrix }
   /** args: [g] or [g, x]; with x, also accumulates the gradient of the matrix into the binding `grad`. */
@@ -38,12 +48,10 @@ export type Op =
   | { readonly type: "reduceLanes" };
 
 /** One node of a graph. `id` ascends: the arguments of a value have smaller ids than the value itself. */
-export interface Value {
+export interface Value extends Shape {
   readonly id: number;
   readonly op: Op;
   readonly args: readonly Value[];
-  readonly kind: Kind;
-  readonly rows: number;
 }
 
 /** True for ops whose result cannot be recomputed on the spot: the reverse pass needs it saved. */
@@ -55,5 +63,23 @@ export function isContraction(v: Value): boolean {
 /** True for ops that read their first operand at other rows than their own: it must lie in memory, complete. */
 export function gathersFirst(v: Value): boolean {
   const t = v.op.type;
-  return t === "matmul" || t === "matmulT" || t === "gather" || t === "segmentSum";
+  return t === "matmul" || t === "matmulT" || t === "gather" || t === "segmentSum" || t === "gatherT";
+}
+
+/** True for ops whose result has the rows and lanes of the widest operand: the transpose sums over what an operand lacks. */
+export function broadcasts(v: Value): boolean {
+  return v.op.type === "pointwise" || v.op.type === "broadcast";
+}
+
+export function isPerRow({ kind }: Pick<Value, "kind">): boolean {
+  return kind === "state" || kind === "row";
+}
+
+export function isPerLane({ kind }: Pick<Value, "kind">): boolean {
+  return kind === "state" || kind === "sample";
+}
+
+/** True for the largest or smallest number over rows, whose reverse looks for the rows that equal it. */
+export function isExtremum({ op }: Value): boolean {
+  return op.type === "reduceRows" && op.how !== "sum";
 }

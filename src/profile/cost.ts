@@ -11,6 +11,7 @@
 //   reductions          one addition per element
 //   lookup, scatter     rows·lanes·s read; read and written
 //   gather              rows·(s gathered + 4 of indices); segmentSum: members·(s gathered + 4) + 4·rows of offsets
+//   gatherT             4·entries of indices and the source
 // A value that two instructions of one phase load is counted once, as lower.ts makes it.
 
 import type { Bindable } from "../backend/backend.ts";
@@ -148,6 +149,12 @@ class Counter {
         this.#flops += members;
         this.#streamed += 4 * (members + elements);
         this.#gather(instr.source, members * s);
+        return;
+      }
+      case "gatherT": {
+        const entries = this.#bindings[instr.index]!.rows;
+        this.#flops += entries;
+        this.#streamed += 4 * entries + this.#bytesOf(this.#bindings[instr.source]!);
         return;
       }
       case "matmul":

@@ -168,6 +168,7 @@ const KERNEL_KINDS: Readonly<Record<string, PhaseKind>> = {
   map: "pointwise",
   vector: "vector",
   segmentSum: "vector",
+  gatherT: "vector",
   tail: "sample",
 };
 

@@ -3,7 +3,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
-import { type GradTarget, reverseGraph } from "../../src/autodiff/vjp.ts";
+import { checkWrt, type GradTarget, reverseGraph } from "../../src/autodiff/vjp.ts";
 import type { Backend } from "../../src/backend/backend.ts";
 import { type Csr, cscOf, withValues } from "../../src/core/csr.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
@@ -105,10 +105,116 @@ forEachBackend("vjp of contractions", ["f64"], (test) => {
     return check(backend, "matmul dense", { lengths: { w: 15, x: 5 * LANES }, build }, 3 * LANES);
   });
 
-  test("a transposed product", ({ backend }) => {
+  test("a transposed sparse product: state and stored values", ({ backend }) => {
     const build = (g: Graph) => g.ops.matmulT(g.sparse("w", nRows, nCols, nnz), g.ops.tanh(g.state("x", nRows)));
-    const inputs = { w: csr };
-    return check(backend, "matmulT", { lengths: { x: nRows * LANES }, build, inputs }, nCols * LANES);
+    const lengths = { w: nnz, x: nRows * LANES };
+    return check(backend, "matmulT", { matrix: csr, lengths, build }, nCols * LANES);
+  });
+
+  test("a transposed dense product: state and all entries", ({ backend }) => {
+    const build = (g: Graph) => g.ops.matmulT(g.dense("w", 5, 3), g.ops.tanh(g.state("x", 5)));
+    return check(backend, "matmulT dense", { lengths: { w: 15, x: 5 * LANES }, build }, 3 * LANES);
+  });
+
+  test("⟨z, W·x⟩ + ⟨x, Wᵀ·z⟩: the same gradient of W twice counts twice", ({ backend }) => {
+    const build = (g: Graph) => {
+      const w = g.sparse("w", nRows, nCols, nnz);
+      const [x, z] = [g.state("x", nCols), g.state("z", nRows)];
+      const product = g.ops.reduceRows(g.ops.mul(z, g.ops.matmul(w, x)));
+      return g.ops.add(product, g.ops.reduceRows(g.ops.mul(x, g.ops.matmulT(w, z))));
+    };
+    const lengths = { w: nnz, x: nCols * LANES, z: nRows * LANES };
+    return check(backend, "twice", { matrix: csr, lengths, build }, LANES);
+  });
+
+  for (const form of ["sparse", "dense"] as const) {
+    for (const transposed of [false, true]) {
+      test(`a sum over the rows of a ${transposed ? "transposed " : ""}${form} product`, ({ backend }) => {
+        const build = (g: Graph) => {
+          const w = form === "sparse" ? g.sparse("w", nRows, nCols, nnz) : g.dense("w", nRows, nCols);
+          const x = g.state("x", transposed ? nRows : nCols);
+          return g.ops.reduceRows(transposed ? g.ops.matmulT(w, x) : g.ops.matmul(w, x));
+        };
+        const lengths = { w: form === "sparse" ? nnz : nRows * nCols, x: (transposed ? nRows : nCols) * LANES };
+        const problem: Problem = form === "sparse" ? { matrix: csr, lengths, build } : { lengths, build };
+        return check(backend, `sum of ${form} ${transposed}`, problem, LANES);
+      });
+    }
+  }
+
+  test("a sum over the lanes of a product", ({ backend }) => {
+    const build = (g: Graph) => g.ops.reduceLanes(g.ops.matmul(g.sparse("w", nRows, nCols, nnz), g.state("x", nCols)));
+    return check(backend, "lanes", { matrix: csr, lengths: { w: nnz, x: nCols * LANES }, build }, nRows);
+  });
+
+  test("a sum over the lanes of what has none", ({ backend }) => {
+    const build = (g: Graph) => g.ops.reduceLanes(g.ops.add(g.state("x", 6), g.row("a", 6)));
+    return check(backend, "lanes of a row", { lengths: { x: 6 * LANES, a: 6 }, build }, 6);
+  });
+
+  test("a product of select with equal branches that are narrower than the condition", ({ backend }) => {
+    const build = (g: Graph) => {
+      const a = g.row("a", nCols);
+      const chosen = g.ops.select(g.ops.lt(g.state("x", nCols), 0.5), a, a);
+      return g.ops.matmul(g.sparse("w", nRows, nCols, nnz), chosen);
+    };
+    return check(
+      backend,
+      "equal",
+      { matrix: csr, lengths: { w: nnz, a: nCols }, build, inputs: { x: normals("x", nCols * LANES) } },
+      nRows * LANES,
+    );
+  });
+
+  for (const how of ["max", "min"] as const) {
+    for (const kind of ["state", "row"] as const) {
+      test(`the ${how} over the rows of a ${kind} gives its cotangent to the row that has it`, ({ backend }) => {
+        const build = (g: Graph) => {
+          const x = g.ops.mul(g.leaf("x", kind, 6), g.row("a", 6));
+          return g.ops.mul(g.row("a", 6), g.ops.reduceRows(x, how));
+        };
+        const lanes = kind === "state" ? LANES : 1;
+        return check(backend, `${how} ${kind}`, { lengths: { x: 6 * lanes, a: 6 }, build }, 6 * lanes);
+      });
+    }
+
+    test(`rows that tie share the cotangent of a ${how} equally`, async ({ backend }) => {
+      const sign = how === "max" ? 1 : -1;
+      const x = [3, 1, 3, 3, 2, 1].flatMap((v) => new Array<number>(LANES).fill(sign * v));
+      const build = (g: Graph) => g.ops.reduceRows(g.state("x", 6), how);
+      const { x: g } = await gradient(backend, { lengths: { x: x.length }, build }, { x }, [3, 6, 9, -3]);
+      const expected = [1, 0, 1, 1, 0, 0].flatMap((share) => [1, 2, 3, -1].map((part) => share * part));
+      assert.equal(Array.from(g!), expected);
+    });
+  }
+
+  const index = Uint32Array.of(4, 0, 4, 4, 2, 0, 1);
+  const inputs = { index, offsets: Uint32Array.of(0, 2, 2, 5), members: Uint32Array.of(4, 1, 0, 3, 2) };
+
+  test("gather sends cotangents back to the numbers that were read", ({ backend }) => {
+    const build = (g: Graph) => g.ops.mul(g.gather(g.ops.tanh(g.row("a", 5)), "index", 7), g.state("x", 7));
+    return check(backend, "gather", { lengths: { a: 5, x: 7 * LANES }, build, inputs }, 7 * LANES);
+  });
+
+  test("a sum over segments gives every member the cotangent of its segment", ({ backend }) => {
+    const build = (g: Graph) => g.ops.tanh(g.segmentSum(g.ops.tanh(g.row("a", 5)), "offsets", "members", 3));
+    return check(backend, "segmentSum", { lengths: { a: 5 }, build, inputs }, 3);
+  });
+
+  test("transposed gathers have a reverse of their own", ({ backend }) => {
+    const build = (g: Graph) => {
+      const counted = g.ops.gatherT(g.ops.tanh(g.row("a", 7)), "index", 5);
+      return g.ops.mul(counted, g.ops.tanh(g.ops.gatherT(g.ops.tanh(g.row("b", 3)), "members", 5, "offsets")));
+    };
+    return check(backend, "gatherT", { lengths: { a: 7, b: 3 }, build, inputs }, 5);
+  });
+
+  test("row numbers can be gathered, and stand in a condition", async ({ backend }) => {
+    const graph = new Graph();
+    const number = graph.gather(graph.rowIndex(5), "index", 7);
+    graph.store("y", graph.ops.select(graph.ops.lt(number, 2), number, -1));
+    const { y } = await runGraph(backend, graph, inputs);
+    assert.equal(Array.from(y!), [-1, 0, -1, -1, -1, 0, 1]);
   });
 
   test("a sum over rows, broadcast back", ({ backend }) => {
@@ -214,9 +320,74 @@ misuse("values of another graph are refused", () => {
   const [g, other] = [new Graph(), new Graph()];
   other.sample("first");
   const foreign = other.state("x", 3);
-  assert.throws(
+  const uses: readonly (() => unknown)[] = [
     () => g.ops.neg(foreign),
-    (e: unknown) => e instanceof ArgumentError,
+    () => g.ops.matmul(g.sparse("w", 4, 3, 5), foreign),
+    () => g.ops.reduceRows(foreign),
+    () => g.ops.broadcast(foreign, { kind: "state", rows: 3 }),
+  ];
+  for (const use of uses) assert.throws(use, (e: unknown) => e instanceof ArgumentError);
+});
+
+misuse("a name stands for one binding, whatever asks for it", () => {
+  const g = new Graph();
+  const source = g.row("a", 5);
+  g.gather(source, "index", 7);
+  const clashes: readonly (() => unknown)[] = [
+    () => g.gather(source, "index", 6),
+    () => g.gather(source, "a", 5),
+    () => g.segmentSum(source, "index", "members", 3),
+    () => g.row("index", 7),
+    () => g.sparse("a", 5, 5, 3),
+    () => g.table("a", 5, 2),
+    () => g.random("a", 5, g.sample("ids")),
+    () => g.ops.gatherT(source, "index", 5),
+  ];
+  for (const clash of clashes)
+    assert.throws(clash, (e: unknown) => e instanceof ShapeError && /as before/.test(e.message));
+  g.segmentSum(source, "index of five", "more", 4);
+  g.gather(g.row("b", 2), "more", 5);
+});
+
+misuse("a value is broadcast to what has all its rows and lanes, and to nothing else", () => {
+  const g = new Graph();
+  const { ops } = g;
+  const x = g.state("x", 3);
+  assert.is(ops.broadcast(x, x), x);
+  assert.is(ops.broadcast(ops.broadcast(1, { kind: "state", rows: 3 }), x).kind, "state");
+  for (const [v, kind, rows] of [
+    [x, "row", 3],
+    [x, "state", 4],
+    [g.row("a", 3), "sample", 1],
+    [g.sample("t"), "row", 3],
+  ] as const) {
+    assert.throws(
+      () => ops.broadcast(v, { kind, rows }),
+      (e: unknown) => e instanceof ShapeError,
+    );
+  }
+});
+
+misuse("what has no gradient, or is not there, is refused by name with what has one", () => {
+  const g = new Graph();
+  g.gather(g.row("a", 5), "index", 7);
+  g.random("key", 3, g.sample("ids"));
+  checkWrt("here", ["a", "ids"], g.inputs);
+  for (const name of ["index", "key", "A"]) {
+    assert.throws(
+      () => checkWrt("here", ["a", name], g.inputs),
+      (e: unknown) => e instanceof ArgumentError && e.message.includes(`"${name}"`) && e.message.includes("(a, ids)"),
+    );
+  }
+  const target = new Map([["index", { binding: "grad", accumulate: true }]]);
+  const y = g.gather(g.row("a", 5), "index", 7);
+  assert.throws(
+    () => reverseGraph(g, new Map([[y, "ct"]]), target),
+    (e: unknown) => e instanceof ArgumentError && /"index", index of 7 numbers/.test(e.message),
+  );
+  assert.throws(
+    () => g.random("key", 3, g.state("x", 3)),
+    (e: unknown) => e instanceof ShapeError,
   );
 });
 

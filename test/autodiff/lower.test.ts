@@ -120,6 +120,30 @@ test("a cheap value needed in two phases is computed twice, a dear one stored", 
   );
 });
 
+test("what is compared with its own maximum is computed once, however cheap", () => {
+  for (const kind of ["state", "row"] as const) {
+    const g = new Graph();
+    const v = g.ops.add(g.leaf("x", kind, 5), g.row("a", 5));
+    g.store("y", g.ops.mul(g.state("z", 5), g.ops.eq(v, g.ops.reduceRows(v, "max"))));
+    const instrs = lower(g, "largest").phases.flatMap((p) => p.instrs);
+    assert.is(instrs.filter((i) => i.op === "add").length, 1, kind);
+  }
+});
+
+test("a broadcast value takes no instruction", () => {
+  const g = new Graph();
+  const t = g.sample("t");
+  g.store("y", g.ops.matmul(g.sparse("w", 5, 5, 4), g.ops.broadcast(t, { kind: "state", rows: 5 })));
+  const { phases } = lower(g, "broadcast");
+  assert.equal(
+    phases.map((p) => p.instrs.map((i) => i.op)),
+    [
+      ["load", "store"],
+      ["matmul", "store"],
+    ],
+  );
+});
+
 test("a value that is an output anyway is read from there, not stored twice", () => {
   const g = new Graph();
   const v = g.ops.tanh(g.state("x", 5));

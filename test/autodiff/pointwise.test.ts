@@ -163,6 +163,26 @@ forEachBackend("vjp of pointwise ops", ["f64"], (test) => {
     );
   });
 
+  for (const exponent of [-9, -8, -3, -2, -1, 1, 2, 3, 7, 8, 9, 12]) {
+    test(`a constant exponent of ${exponent} takes bases of both signs`, ({ backend }) => {
+      const formula: Formula = { leaves: { a: "state" }, build: (ops, { a }) => ops.pow(a!, exponent) };
+      return check(backend, `pow ${exponent}`, formula, ["awayFrom0"]);
+    });
+  }
+
+  test("a constant exponent of 0 gives 1 with slope 0, also for 0", async ({ backend }) => {
+    const formula: Formula = { leaves: { a: "state" }, build: (ops, { a }) => ops.pow(a!, 0) };
+    const a = Float64Array.from({ length: LENGTHS.state }, (_, i) => i - 7);
+    const ct = new Float64Array(LENGTHS.state).fill(1);
+    assert.is(await evaluate(backend, formula, { a }, ct), LENGTHS.state);
+    assert.equal(Array.from((await gradientOf(backend, formula, { a }, ct)).a!), new Array(LENGTHS.state).fill(0));
+  });
+
+  test("a computed whole exponent takes bases of both signs", ({ backend }) => {
+    const build: Formula["build"] = (ops, { a, b }) => ops.pow(a!, ops.floor(b!));
+    return check(backend, "pow floor", { leaves: { a: "state", b: "row" }, build }, ["awayFrom0", "any"]);
+  });
+
   test("a value that is used several times gets the sum of its cotangents", ({ backend }) => {
     return check(backend, "fan-out", {
       leaves: { a: "state", b: "row" },
@@ -190,6 +210,8 @@ const CONVENTIONS: readonly {
   { name: "a square has slope 0 at 0", fn: "pow", at: [0, 2], slopes: [0, 0] },
   { name: "a first power has slope 1 at 0", fn: "pow", at: [0, 1], slopes: [1, 0] },
   { name: "a power of 0 has slope 0 everywhere", fn: "pow", at: [0, 0], slopes: [0, 0] },
+  { name: "a whole power of a negative base has no slope by the exponent", fn: "pow", at: [-2, 3], slopes: [12, NaN] },
+  { name: "a negative base to the power of 0 has slope 0", fn: "pow", at: [-2, 0], slopes: [0, NaN] },
 ];
 
 forEachBackend("slopes at kinks", ["f64", "f32"], (test) => {

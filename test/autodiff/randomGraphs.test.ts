@@ -1,116 +1,35 @@
-// Random graphs over all kinds of values: what a program computes must not depend on what is fused, stored or computed twice, so the
-// same graph with every value stored gives the same bits.
+// Random graphs over all ops, kinds and nestings: what a program computes is what the graph means, does not depend on what is fused, stored
+// or computed twice, and its reverse gives the slopes of central differences. AXOGRAD_RANDOM_GRAPHS takes more graphs than 60.
 
+import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
+import type { Backend } from "../../src/backend/backend.ts";
 import type { PointwiseOp } from "../../src/backend/program.ts";
-import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { vjpRuleOf } from "../../src/ops/index.ts";
+import { POINTWISE, type PointwiseSpec } from "../../src/ops/pointwise.ts";
 import type { Value } from "../../src/ops/value.ts";
 import { forEachBackend } from "../support/backends.ts";
-import { assertBitEqual } from "../support/close.ts";
-import { type GraphInput, LANES, runProgram } from "../support/graphs.ts";
-import { DEFAULT_SEED, randomSparse } from "../support/matrices.ts";
+import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
+import { GraphInterpreter } from "../support/graphInterpreter.ts";
+import { runProgram } from "../support/graphs.ts";
+import { DEFAULT_SEED } from "../support/matrices.ts";
+import { compareWithDifferences, problemOf, runProblem } from "../support/randomGradients.ts";
+import { randomGraph } from "../support/randomGraph.ts";
 
-const N_GRAPHS = 60;
-const SIZES = [5, 7] as const;
-const MATRICES = [
-  [randomSparse(5, 7, 0.4).csr, randomSparse(5, 5, 0.4).csr],
-  [randomSparse(7, 7, 0.4).csr, randomSparse(7, 5, 0.4).csr],
-].flat();
-
-/** Bounded functions, so that nothing overflows however they are combined. */
-const UNARY = ["tanh", "sigmoid", "abs", "neg", "relu", "sign"] as const satisfies readonly PointwiseOp[];
-const BINARY = ["add", "sub", "mul", "min", "max", "lt"] as const satisfies readonly PointwiseOp[];
-
-interface Sample {
-  readonly graph: Graph;
-  readonly inputs: Record<string, GraphInput>;
-  readonly made: readonly Value[];
-}
-
-/** Always the same graph for a seed. */
-function randomGraph(seed: number): Sample {
-  const stream = new RandomStream(deriveKey(keyOfSeed(seed), "random graph"));
-  const pick = <T>(list: readonly T[]): T => list[stream.below(list.length)]!;
-  const graph = new Graph();
-  const { ops } = graph;
-  const inputs: Record<string, GraphInput> = {};
-  const made: Value[] = [];
-  const leaf = (name: string, kind: Value["kind"], rows: number) => {
-    const length =
-      (kind === "state" || kind === "row" ? rows : 1) * (kind === "state" || kind === "sample" ? LANES : 1);
-    inputs[name] = Float64Array.from({ length }, () => stream.normal());
-    made.push(graph.leaf(name, kind, rows));
-  };
-  for (const rows of SIZES) {
-    leaf(`state ${rows}`, "state", rows);
-    leaf(`row ${rows}`, "row", rows);
-  }
-  leaf("sample", "sample", 1);
-  leaf("scalar", "scalar", 1);
-  MATRICES.forEach((csr, m) => {
-    inputs[`w${m}`] = csr;
-  });
-  inputs.index = Uint32Array.from({ length: SIZES[1] }, () => stream.below(SIZES[0]));
-  inputs.offsets = Uint32Array.of(0, 2, 2, 5);
-  inputs.members = Uint32Array.of(4, 1, 0, 3, 2);
-
-  const fits = (a: Value, b: Value) => !(a.rows > 1 && b.rows > 1 && a.rows !== b.rows);
-  const steps: readonly (() => Value | null)[] = [
-    () => ops[pick(UNARY)](pick(made)),
-    () => {
-      const [a, b] = [pick(made), pick(made)];
-      return fits(a, b) ? ops[pick(BINARY)](a, b) : null;
-    },
-    () => {
-      const [a, b, c] = [pick(made), pick(made), pick(made)];
-      return fits(a, b) && fits(a, c) && fits(b, c) ? ops.select(ops.lt(0, a), b, c) : null;
-    },
-    () => {
-      const m = stream.below(MATRICES.length);
-      const { nRows, nCols, nnz } = MATRICES[m]!;
-      const x = pick(made);
-      const matrix = graph.sparse(`w${m}`, nRows, nCols, nnz);
-      if (x.kind !== "state") return null;
-      if (x.rows === nCols) return ops.tanh(ops.matmul(matrix, x));
-      return x.rows === nRows ? ops.tanh(ops.matmulT(matrix, x)) : null;
-    },
-    () => {
-      const v = pick(made);
-      return v.kind === "state" || v.kind === "row"
-        ? ops.tanh(ops.reduceRows(v, pick(["sum", "max", "min"] as const)))
-        : null;
-    },
-    () => {
-      const v = pick(made);
-      return v.kind === "state" || v.kind === "sample" ? ops.tanh(ops.reduceLanes(v)) : null;
-    },
-    () => {
-      const v = pick(made);
-      return v.kind === "row" && v.rows === SIZES[0] ? graph.gather(v, "index", SIZES[1]) : null;
-    },
-    () => {
-      const v = pick(made);
-      return v.kind === "row" && v.rows === SIZES[0]
-        ? ops.mul(graph.segmentSum(v, "offsets", "members", 3), 0.5)
-        : null;
-    },
-  ];
-  for (let n = 0; n < 30; n++) {
-    const v = pick(steps)();
-    // Rows of other sizes would only stand alone.
-    if (v !== null && (v.rows === 1 || SIZES.some((rows) => rows === v.rows))) made.push(v);
-  }
-  return { graph, inputs, made: made.filter((v) => v.op.type !== "leaf" && v.op.type !== "const") };
-}
+const N_GRAPHS = Number(process.env.AXOGRAD_RANDOM_GRAPHS ?? 60);
+const SEEDS = Array.from({ length: N_GRAPHS }, (_, k) => DEFAULT_SEED + k);
+/** Roundings on the longest path, for values and slopes that stay moderate. */
+const ROUNDINGS = 500;
+/** Comparisons nearer than this to another outcome may have it in f32. */
+const MARGIN = 1e-3;
 
 forEachBackend("random graphs", ["f64", "f32"], (test) => {
   test("fused or stored value by value, programs give the same bits", async ({ backend }) => {
     let compared = 0;
     let temporaries = 0;
-    for (let k = 0; k < N_GRAPHS; k++) {
-      const seed = DEFAULT_SEED + k;
+    for (const seed of SEEDS) {
       const few = randomGraph(seed);
       const chosen = few.made.filter((_, i) => i % 4 === 0 || i === few.made.length - 1);
       for (const v of chosen) few.graph.store(`out.${v.id}`, v);
@@ -131,4 +50,123 @@ forEachBackend("random graphs", ["f64", "f32"], (test) => {
     }
     assert.ok(compared > 4 * N_GRAPHS && temporaries > 2 * N_GRAPHS, `${compared} values, ${temporaries} temporaries`);
   });
+
+  test("every value is what the graph means", async ({ backend }) => {
+    let compared = 0;
+    for (const seed of SEEDS) {
+      const { graph, inputs, made } = randomGraph(seed);
+      const interpreter = new GraphInterpreter(inputs);
+      const expected = made.map((v) => interpreter.valueOf(v));
+      if (interpreter.margin < MARGIN) continue;
+      for (const v of made) graph.store(`out.${v.id}`, v);
+      const results = await runProgram(backend, lower(graph, `graph ${seed}`), inputs);
+      const largest = Math.max(...expected.map((y) => y.reduce((m, x) => Math.max(m, Math.abs(x)), 0)));
+      made.forEach((v, i) => {
+        const label = `seed ${seed}, value ${v.id} (${v.op.type})`;
+        assertClose(results[`out.${v.id}`]!, expected[i]!, gamma(ROUNDINGS, backend.dtype) * largest, label);
+        compared++;
+      });
+    }
+    assert.ok(compared > 4 * N_GRAPHS, `${compared} values`);
+  });
 });
+
+forEachBackend("reverse of random graphs", ["f64"], (test) => {
+  for (const together of [false, true]) {
+    test(`gradients agree with central differences, ${together ? "in one program" : "in programs of their own"}`, async ({
+      backend,
+    }) => {
+      let sharp = 0;
+      for (const seed of SEEDS) {
+        const problem = problemOf(seed);
+        const { gradients } = await runProblem(backend, problem, together);
+        const comparison = compareWithDifferences(problem, gradients);
+        assert.equal(comparison.failures, []);
+        sharp += comparison.sharp.length;
+      }
+      assert.ok(sharp > 3 * N_GRAPHS, `${sharp} sharp comparisons`);
+    });
+  }
+});
+
+const selfTest = suite("random graphs, tested on themselves");
+
+/** Ops through which a cotangent of an output can reach an input. */
+function reached(seed: number): Set<string> {
+  const { outputs, graph } = problemOf(seed);
+  const leads = new Set<Value>();
+  for (const v of graph.values) {
+    const { op } = v;
+    const named = op.type === "leaf" || op.type === "matmul" || op.type === "matmulT" || op.type === "lookup";
+    if (named || (vjpRuleOf(v) && v.args.some((a) => leads.has(a)))) leads.add(v);
+  }
+  const names = new Set<string>();
+  const visit = (v: Value): void => {
+    if (!leads.has(v)) return;
+    names.add(nameOf(v));
+    for (const a of v.args) visit(a);
+  };
+  for (const v of outputs) visit(v);
+  return names;
+}
+
+function nameOf({ op }: Value): string {
+  if (op.type === "pointwise") return op.fn;
+  return op.type === "reduceRows" ? `reduceRows ${op.how}` : op.type;
+}
+
+const differentiable = (Object.keys(POINTWISE) as PointwiseOp[]).filter((fn) => POINTWISE[fn].vjp !== null);
+const OTHERS = ["matmul", "matmulT", "reduceRows sum", "reduceRows max", "reduceRows min", "reduceLanes", "lookup"];
+const VECTORS = ["broadcast", "gather", "segmentSum", "gatherT"];
+
+selfTest("cotangents pass through every op that has a reverse, in several graphs", () => {
+  const counts = new Map<string, number>();
+  for (const seed of SEEDS) for (const name of reached(seed)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const seldom = [...differentiable, ...OTHERS, ...VECTORS].filter((name) => (counts.get(name) ?? 0) < 3);
+  assert.equal(seldom, [], JSON.stringify([...counts]));
+});
+
+/** Whether any of the graphs shows that something is wrong. */
+async function isNoticed(backend: Backend, damage: (gradients: Record<string, ArrayLike<number>>) => void = () => {}) {
+  for (const seed of SEEDS) {
+    const problem = problemOf(seed);
+    const { gradients } = await runProblem(backend, problem, false);
+    const damaged = { ...gradients };
+    damage(damaged);
+    if (compareWithDifferences(problem, damaged).failures.length > 0) return true;
+  }
+  return false;
+}
+
+selfTest("a VJP that is wrong by a hundredth is noticed, whichever function's it is", async () => {
+  await using backend = await createWasmBackend({ dtype: "f64", threads: 1 });
+  const table = POINTWISE as Record<PointwiseOp, PointwiseSpec>;
+  const unnoticed: string[] = [];
+  for (const fn of differentiable) {
+    const right = table[fn];
+    const wrong: PointwiseSpec["vjp"] = (c) => right.vjp!(c).map((ct) => ct && c.ops.mul(1.01, ct));
+    table[fn] = { ...right, vjp: wrong };
+    try {
+      if (!(await isNoticed(backend))) unnoticed.push(fn);
+    } finally {
+      table[fn] = right;
+    }
+  }
+  assert.equal(unnoticed, []);
+});
+
+selfTest("a gradient that is missing or wrong by a hundredth is noticed, whichever input's it is", async () => {
+  await using backend = await createWasmBackend({ dtype: "f64", threads: 1 });
+  const names = new Set(SEEDS.flatMap((seed) => problemOf(seed).wrt));
+  assert.ok(names.size >= 12, [...names].join(", "));
+  for (const name of names) {
+    for (const factor of [0, 1.01]) {
+      const isFound = await isNoticed(backend, (gradients) => {
+        gradients[name] = Array.from(gradients[name] ?? [], (x) => factor * x);
+      });
+      assert.ok(isFound, `${name} times ${factor}`);
+    }
+  }
+});
+
+selfTest.run();

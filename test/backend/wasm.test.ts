@@ -178,6 +178,30 @@ for (const dtype of ["f32", "f64"] as const) {
     }
   });
 
+  test(`${dtype}: sums of what refers to a row have the same bits for any number of threads`, async () => {
+    const [rows, entries] = [50_000, 200_000];
+    const b = new ProgramBuilder("sums by index");
+    const source = b.input("source", "row", { rows: entries });
+    const index = b.input("index", "index", { rows: entries });
+    const sums = b.output("sums", "row", { rows });
+    b.plainPhase(rows, (p) => p.store(sums, p.push({ op: "gatherT", source, index, offsets: null })));
+    const stream = new RandomStream(keyOfSeed(DEFAULT_SEED));
+    const data = Float64Array.from({ length: entries }, () => stream.normal());
+    const at = Uint32Array.from({ length: entries }, (_, k) => (k % 5 === 0 ? 7 : stream.below(rows)));
+    let expected: FloatArray | null = null;
+    for (const threads of [1, 2, 5]) {
+      await withBackend({ dtype, threads }, async (backend) => {
+        const target = backend.buffer("sums", rows);
+        const bound = { source: buffer(backend, data), index: buffer(backend, at, "u32"), sums: target };
+        backend.run(backend.bind(backend.compile(b.build(), backend.layoutFor(1)), bound));
+        const actual = (await backend.download(target)) as FloatArray;
+        assert.ok(actual.some((x) => x !== 0));
+        assertBitEqual(actual, expected ?? actual, `${threads} threads`);
+        expected ??= actual;
+      });
+    }
+  });
+
   test(`${dtype}: a sample's results do not depend on its lane, its panel or its batch mates`, async () => {
     await withBackend({ dtype }, async (backend) => {
       const perSample = async (batch: Batch, lane: number): Promise<Record<string, FloatArray>> => {

@@ -88,6 +88,17 @@ if (adapter) {
     }
   });
 
+  test("pow of negative bases: whole exponents, and NaN for others", async ({ backend }) => {
+    const a = Float32Array.of(-2, -2, -3, -0.5, -2, -0, -Infinity);
+    const b = Float32Array.of(3, -2, 5, 0, 2.5, 3, 3);
+    const y = await evaluate(backend, "pow", [a, b]);
+    a.forEach((base, k) => {
+      const expected = BINARY.pow(base, b[k]!);
+      const close = Math.abs(y[k]! - expected) <= 5e-7 * Math.abs(expected);
+      assert.ok(Object.is(y[k], expected) || close, `${base}^${b[k]}: ${y[k]}, expected ${expected}`);
+    });
+  });
+
   test("a wrong result would be noticed", async ({ backend }) => {
     const x = points(-5, 5);
     const y = await evaluate(backend, "tanh", [x]);

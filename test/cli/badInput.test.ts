@@ -182,7 +182,7 @@ test("help and version are no errors, and the examples are in the help", async (
   assert.is(unknown.code, 2);
   assert.match(
     unknown.stderr,
-    /\naxograd: expected a command, got 'trin' \(Did you mean train\?\); try axograd --help\n$/,
+    /\naxograd: expected a command, got 'trin' \(Did you mean train\?\); try npx axograd --help\n$/,
   );
 });
 

@@ -66,6 +66,11 @@ test("wrong files and options are named", async () => {
   await fails(() => convert(at("large.csv"), at("l.npz"), "--dtype", "f32"), "sparse-format", /large\.csv/, /1e\+39/);
   await fails(() => readConnectome(at("l.npz")), "file-missing");
   await fails(() => convert(edges, join(dir, "no", "folder.mtx")), "file-write", /no such folder/);
+  await fails(
+    () => convert(edges, join(edges, "a.mtx")),
+    "file-write",
+    /a path through something that is not a folder/,
+  );
   await writeFile(at("wide.mtx"), "%%MatrixMarket matrix coordinate real general\n1 2 1\n1 2 3\n");
   await fails(() => convert(at("wide.mtx"), at("wide.npz")), "file-format", /1 × 2/);
   await convert(at("wide.mtx"), at("wide.npz"), "--rectangular");

@@ -338,7 +338,7 @@ test("other folders are left alone", async () => {
 test("init --sweep writes a file that sweep takes, and the schema that is shipped is up to date", async () => {
   const made = await axograd(["init", "--sweep"], { cwd: dir });
   assert.is(made.code, 0, made.stderr);
-  assert.match(made.stdout, "run it with: axograd sweep sweep.yaml");
+  assert.match(made.stdout, "run it with: npx axograd sweep sweep.yaml");
   const dry = await sweep("sweep.yaml", "--dry-run");
   assert.match(dry.stdout, /sweeps\/sweep: 6 runs/);
   const shipped = await readFile(join(repositoryRoot(), "schema", "sweep.schema.json"), "utf8");

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { readConfigFile } from "../../src/cli/configFile.ts";
 import { planRuns } from "../../src/cli/sweep/plan.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
-import { readYaml } from "../../src/cli/yamlFile.ts";
+import { readYaml, yamlText } from "../../src/cli/yamlFile.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { axograd } from "./process.ts";
 
@@ -119,6 +119,25 @@ test("files are UTF-8: others are refused, not read with other letters", async (
     lr: 0.5,
     connectome: "café.npz",
   });
+});
+
+test("settings that are written are read back, whatever their text is", async () => {
+  for (const text of [
+    "a\u001b[2J\u0007",
+    "\u009b",
+    "\u007f",
+    "\ufffe",
+    "\u0085",
+    "a\r\nb",
+    "\u2028",
+    "\ud800",
+    "#",
+    "0o17",
+    "~",
+  ]) {
+    const settings = { connectome: text, lr: 0.5, generate: null };
+    assert.equal(await readConfigFile(await file(yamlText(settings))), settings, JSON.stringify(text));
+  }
 });
 
 test("numbers are read as YAML 1.2 says, and what is none is told as it came", async () => {

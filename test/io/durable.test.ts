@@ -32,6 +32,9 @@ test("every writer says that it could not write, not that it could not read", as
   await fails(() => replaceFile(join(missing, "a.txt"), [""]), "file-write", /a\.txt: .* got no such folder/);
   await fails(() => writeNpy(join(missing, "a.npy"), array), "file-write", /a\.npy: .* got no such folder/);
   await fails(() => writeNpz(join(missing, "a.npz"), { a: array }), "file-write", /a\.npz: .* got no such folder/);
+  await writeFile(join(dir, "text"), "");
+  const through = join(dir, "text", "a.txt");
+  await fails(() => replaceFile(through, [""]), "file-write", /a\.txt: .* through something that is not a folder/);
 });
 
 test("folders are made with those above them, and one that is there is left alone", async () => {

@@ -56,8 +56,8 @@ const KINKS: Readonly<Record<string, readonly (readonly [x: number, slope: numbe
     [3, 0],
   ],
   hardswish: [
-    [-3, 0],
-    [3, 1],
+    [-3, -0.5],
+    [3, 1.5],
   ],
   softshrink: [
     [-0.5, 0],

@@ -144,6 +144,21 @@ forEachBackend("backsolve", ["f64"], (test) => {
     release();
   });
 
+  test("a right-hand side that is the same for all samples has the gradient of the straight line it makes", async ({
+    backend,
+  }) => {
+    const { problem, release } = onDevice(backend, smoothProblem(2));
+    const system: OdeSystem = { rows: 6, rhs: (g) => g.row("bias", 6) };
+    const adjoint = new Backsolve(backend, system, { ...TIGHT, joint: false, wrt: ["bias"] });
+    const { ys } = await adjoint.forward(problem);
+    const { y0, parameters } = await adjoint.reverse(ys.map((y, j) => y.map(() => (j === ys.length - 1 ? 1 : 0))));
+    const span = problem.tEnd.reduce((sum, t, s) => sum + t - problem.tStart[s]!, 0);
+    assertClose(y0, new Array(12).fill(1), 1e-12, "by y0");
+    assertClose(parameters.bias!, new Array(6).fill(span), 1e-12 * span, "by the slope");
+    adjoint.dispose();
+    release();
+  });
+
   test("says what does not fit", async ({ backend }) => {
     const { system } = smoothProblem(2);
     const { problem, release } = onDevice(backend, smoothProblem(2));

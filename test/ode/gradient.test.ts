@@ -11,7 +11,16 @@ import { assertClose } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { toDense } from "../support/matrices.ts";
 import { rateSystem } from "../support/systems.ts";
-import { cotangents, type HostProblem, INTEGRAL, normals, pairing, rateProblem, solveOnHost } from "./harness.ts";
+import {
+  cotangents,
+  type HostProblem,
+  INTEGRAL,
+  normals,
+  pairing,
+  rateProblem,
+  sharingProblem,
+  solveOnHost,
+} from "./harness.ts";
 import { adaptiveSteps, dopri5At, type HostRhs, replay } from "./reference.ts";
 
 type Options = Partial<SolverOptions> & { readonly throughStepSizeControl?: boolean };
@@ -67,6 +76,10 @@ forEachBackend("gradient of a solve", ["f64"], (test) => {
   });
 
   test("with a given first step as well", ({ backend }) => check(backend, "first step", rateProblem(3), { dt0: 0.05 }));
+
+  test("through gathers, segments, transposed products, maxima and sums over products", ({ backend }) => {
+    return check(backend, "sharing", sharingProblem(3), { dt0: 0.15, controller: { type: "fixed" } });
+  });
 
   test("with rejected steps in between", async ({ backend }) => {
     const options = { dt0: 0.9, controller: { ...INTEGRAL, rtol: 1e-5 } };

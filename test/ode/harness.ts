@@ -1,13 +1,16 @@
 // Solves on host data: uploads a problem, runs the solver forward and, with cotangents, back, and downloads everything.
 
+import type { Graph } from "../../src/autodiff/graph.ts";
 import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
 import { type Csr, withValues } from "../../src/core/csr.ts";
 import { floatArray } from "../../src/core/dtype.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import type { IntegralController, OdeSystem } from "../../src/ode/method.ts";
+import { systemInputs } from "../../src/ode/programs.ts";
 import { OdeSolver, type SolverOptions, type SolveStats } from "../../src/ode/solve.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
+import type { Value } from "../../src/ops/value.ts";
 import { DEFAULT_SEED, randomSparse } from "../support/matrices.ts";
 import { rateSystem } from "../support/systems.ts";
 
@@ -21,6 +24,8 @@ export interface HostProblem {
   /** Row leaves. */
   readonly rows?: Readonly<Record<string, ArrayLike<number>>>;
   readonly matrices?: Readonly<Record<string, Csr>>;
+  /** Vectors of whole numbers, which have no gradient. */
+  readonly indices?: Readonly<Record<string, readonly number[]>>;
   /** Per sample. */
   readonly tStart: readonly number[];
   readonly tEnd: readonly number[];
@@ -60,7 +65,7 @@ export async function solveOnHost(
   options: HostOptions = {},
   ctYs?: readonly (ArrayLike<number> | null)[],
 ): Promise<HostSolution> {
-  const { system, samples, y0, states = {}, rows = {}, matrices = {}, tStart, tEnd, tEval } = problem;
+  const { system, samples, y0, states = {}, rows = {}, matrices = {}, indices = {}, tStart, tEnd, tEval } = problem;
   const { throughStepSizeControl = true, ahead = false, ...rest } = options;
   const leaves = [...Object.keys(states), ...Object.keys(rows), ...Object.keys(matrices)];
   const solver = new OdeSolver(backend, system, {
@@ -115,6 +120,11 @@ export async function solveOnHost(
     for (const [name, csr] of Object.entries(matrices)) {
       inputs[name] = own(backend.sparse(name, csr));
       grads[name] = buffer(`grad ${name}`, csr.nnz);
+    }
+    for (const [name, data] of Object.entries(indices)) {
+      const b = own(backend.buffer(name, data.length, "u32"));
+      backend.upload(b, data);
+      inputs[name] = b;
     }
     const ys = tEval.map((_, j) => buffer(`y ${j}`, system.rows * lanes));
     const request = {
@@ -188,6 +198,64 @@ export function rateProblem(samples: number, times: { tEnd?: number; tEval?: rea
     tStart: all(0),
     tEnd: all(tEnd),
     tEval: tEval.map(all),
+  };
+}
+
+/**
+ * Neurons that share parameters by type and by segment, feel each other through W and Wᵀ, through the sum over a product, and through the
+ * largest of them: ops whose reverse scatters, is broadcast, or looks for a row.
+ */
+export function sharingProblem(samples: number): HostProblem {
+  const problem = rateProblem(samples);
+  const { rows: n } = problem.system;
+  const { nnz } = problem.matrices!.hh!;
+  const rhs: OdeSystem["rhs"] = (g, _, y) => {
+    const { ops } = g;
+    const w = g.sparse("hh", n, n, nnz);
+    const gain = g.gather(ops.tanh(g.row("gain", 3)), "type", n);
+    const level = ops.reduceRows(g.segmentSum(ops.tanh(g.row("bias", n)), "offsets", "members", 2));
+    const shared = ops.add(ops.mul(gain, ops.reduceRows(y, "max")), ops.add(level, ops.reduceRows(ops.matmul(w, y))));
+    const drive = ops.add(ops.matmulT(w, y), ops.pow(ops.mul(0.25, y), 3));
+    return ops.sub(ops.tanh(ops.mul(0.1, ops.add(drive, shared))), y);
+  };
+  return {
+    ...problem,
+    system: { rows: n, rhs },
+    y0: normals("sharing y0", samples * n),
+    states: {},
+    rows: { gain: normals("sharing gain", 3), bias: problem.rows!.bias! },
+    indices: { type: [2, 0, 2, 2, 0, 1], offsets: [0, 4, 6], members: [5, 0, 3, 1, 4, 2] },
+  };
+}
+
+const KIND_ROWS = 4;
+const KIND_SAMPLES = 3;
+
+/** dy/dt by kind; all of them read the row `a` as far as they can. */
+export const RHS_KINDS: Readonly<Record<string, (g: Graph, t: Value) => Value>> = {
+  row: (g) => g.ops.tanh(g.row("a", KIND_ROWS)),
+  "row leaf": (g) => g.row("a", KIND_ROWS),
+  sample: (g, t) => g.ops.mul(t, g.ops.reduceRows(g.row("a", KIND_ROWS))),
+  time: (_, t) => t,
+  scalar: (g) => g.ops.reduceRows(g.row("a", KIND_ROWS), "max"),
+  constant: (g) => g.ops.constant(0.5),
+};
+
+/** With the inputs that it reads. */
+export function kindProblem(rhs: OdeSystem["rhs"], leaky: boolean): HostProblem {
+  const leak: OdeSystem["leak"] = (g) => g.row("leak", KIND_ROWS);
+  const system: OdeSystem = { rows: KIND_ROWS, rhs, ...(leaky ? { leak } : {}) };
+  const reads = systemInputs(system);
+  const rows = { a: normals("kinds a", KIND_ROWS), leak: Float64Array.from({ length: KIND_ROWS }, (_, i) => 1 + i) };
+  const all = (t: number) => Array.from({ length: KIND_SAMPLES }, (_, s) => t * (1 + s));
+  return {
+    system,
+    samples: KIND_SAMPLES,
+    y0: normals("kinds y0", KIND_SAMPLES * KIND_ROWS),
+    rows: Object.fromEntries(Object.entries(rows).filter(([name]) => reads.has(name))),
+    tStart: all(0),
+    tEnd: all(1),
+    tEval: [0.3, 0.55, 1].map(all),
   };
 }
 

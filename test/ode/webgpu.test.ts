@@ -6,11 +6,20 @@ import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { GpuBoundProgram } from "../../src/backend/webgpu/bind.ts";
-import { exponentialEuler, TABLEAUS } from "../../src/ode/tableaus/index.ts";
+import { dopri5, exponentialEuler, TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { cotangents, type HostOptions, type HostProblem, leakyProblem, rateProblem, solveOnHost } from "./harness.ts";
+import {
+  cotangents,
+  type HostOptions,
+  kindProblem,
+  leakyProblem,
+  RHS_KINDS,
+  rateProblem,
+  sharingProblem,
+  solveOnHost,
+} from "./harness.ts";
 
 const SAMPLES = 5;
 /** Roundings on the longest path through a few dozen stages, for sums without much cancellation. */
@@ -29,10 +38,16 @@ if (adapter) {
     await f64.dispose();
   });
 
-  for (const tableau of [...TABLEAUS, exponentialEuler]) {
-    test(`${tableau.name}: states and gradients are those of double precision, but for rounding`, async (context) => {
-      const make = tableau.exponential ? leakyProblem : rateProblem;
-      const problem: HostProblem = make(SAMPLES);
+  const methods = [...TABLEAUS, exponentialEuler].map((tableau) => {
+    const problem = (tableau.exponential ? leakyProblem : rateProblem)(SAMPLES);
+    return { tableau, problem, what: "" };
+  });
+  const kinds = Object.entries(RHS_KINDS).map(([kind, rhs]) => {
+    return { tableau: dopri5, problem: kindProblem(rhs, false), what: ` of a right-hand side of kind ${kind}` };
+  });
+  const sharing = { tableau: dopri5, problem: sharingProblem(SAMPLES), what: " of a system that shares parameters" };
+  for (const { tableau, problem, what } of [...methods, sharing, ...kinds]) {
+    test(`${tableau.name}: states and gradients${what} are those of double precision, but for rounding`, async (context) => {
       const options: HostOptions = { tableau, controller: { type: "fixed" }, dt0: 0.5 };
       const cts = cotangents(problem);
       const expected = await solveOnHost(context.f64, problem, options, cts);

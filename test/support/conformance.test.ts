@@ -17,6 +17,7 @@ const ALL_OPS: Record<Instr["op"], true> = {
   random: true,
   gather: true,
   segmentSum: true,
+  gatherT: true,
   matmul: true,
   matmulT: true,
   store: true,

@@ -28,6 +28,17 @@ export async function runProgram(
   program: Program,
   inputs: Readonly<Record<string, GraphInput>>,
 ): Promise<Record<string, FloatArray>> {
+  const [results] = await runProgramOften(backend, program, inputs, 1);
+  return results!;
+}
+
+/** The same `times` times with what was bound once; written bindings hold their inputs again before each run. */
+export async function runProgramOften(
+  backend: Backend,
+  program: Program,
+  inputs: Readonly<Record<string, GraphInput>>,
+  times: number,
+): Promise<Record<string, FloatArray>[]> {
   const layout = backend.layoutFor(LANES);
   const bindings = program.bindings.filter((b) => !b.temp);
   const held: Record<string, Bindable> = {};
@@ -35,13 +46,17 @@ export async function runProgram(
     for (const b of bindings) {
       held[b.name] = allocate(backend, b, lengthOf(b, layout), inputs[b.name]);
     }
-    backend.run(backend.bind(backend.compile(program, layout), held));
-    const results: Record<string, FloatArray> = {};
-    for (const b of bindings) {
-      if (b.access === "read") continue;
-      results[b.name] = (await backend.download(held[b.name] as DeviceBuffer)) as FloatArray;
+    const bound = backend.bind(backend.compile(program, layout), held);
+    const written = bindings.filter((b) => b.access !== "read");
+    const runs: Record<string, FloatArray>[] = [];
+    for (let run = 0; run < times; run++) {
+      for (const b of run > 0 ? written : []) reset(backend, held[b.name] as DeviceBuffer, inputs[b.name]);
+      backend.run(bound);
+      const results: Record<string, FloatArray> = {};
+      for (const b of written) results[b.name] = (await backend.download(held[b.name] as DeviceBuffer)) as FloatArray;
+      runs.push(results);
     }
-    return results;
+    return runs;
   } finally {
     for (const b of Object.values(held)) b.release();
   }
@@ -52,7 +67,11 @@ function allocate(backend: Backend, b: Binding, length: number | null, input: Gr
     throw new RangeError(`runGraph: expected an input, got none (${b.name})`);
   if (input !== undefined && "rowPtr" in input) return backend.sparse(b.name, input);
   const buffer = backend.buffer(b.name, length!, b.kind === "index" || b.kind === "key" ? "u32" : "float");
-  if (input === undefined) backend.fill(buffer, 0);
-  else backend.upload(buffer, input);
+  reset(backend, buffer, input);
   return buffer;
+}
+
+function reset(backend: Backend, buffer: DeviceBuffer, input: GraphInput | undefined): void {
+  if (input === undefined) backend.fill(buffer, 0);
+  else backend.upload(buffer, input as ArrayLike<number>);
 }

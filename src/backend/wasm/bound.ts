@@ -108,6 +108,8 @@ function accessesOf(instr: Instr): readonly Access[] {
       return [read(instr.source), read(instr.index)];
     case "segmentSum":
       return [read(instr.source), read(instr.offsets), read(instr.members)];
+    case "gatherT":
+      return [instr.source, instr.index, ...(instr.offsets === null ? [] : [instr.offsets])].map(read);
     case "matmul":
       return [read(instr.matrix), read(instr.x)];
     case "matmulT":

@@ -85,6 +85,7 @@ export const OP_GATHER = 6; //        A: source, B: u32 indices, E: length of th
 export const OP_LOOKUP = 7; //        A: table, B: slot of the index, E: bytes of one state, F: depth
 export const OP_RANDOM = 8; //        A: key, B: slot of the sample id
 export const OP_SEGMENT_SUM = 9; //   A: source, B: u32 offsets and u32 members, E: length of the source
+export const OP_GATHER_T = 10; //     A: source, B: u32 index and u32 offsets (0: none), E: length of the source, F: rows of the result
 
 // Pointwise functions that take long. D = f(A), or f(A, B).
 export const OP_EXP = 16;

@@ -21,6 +21,7 @@ import {
   type ContractionCost,
   type MachineInstr,
   type MachinePhase,
+  MOST_SWEEPS,
   machineInstr,
   type Reduction,
   registersRead,
@@ -92,7 +93,7 @@ class PhaseLowering {
     this.#batch = this.#phase.lanes === "batch";
     this.#size = bytesOf(functions.dtype);
     this.#width = this.#size * (this.#batch ? layout.panel : 1);
-    this.#tileRows = !this.#batch ? TILE_NUMBERS : this.#walksDenseColumns() ? WIDE_TILE_ROWS : TILE_ROWS;
+    this.#tileRows = !this.#batch ? this.#plainTile() : this.#walksDenseColumns() ? WIDE_TILE_ROWS : TILE_ROWS;
   }
 
   lower(): MachinePhase {
@@ -131,6 +132,13 @@ class PhaseLowering {
     return this.#phase.instrs.some((i) => i.op === "matmulT" && bindings[i.matrix]?.kind === "dense");
   }
 
+  /** Numbers of a tile of a plain vector. A tile of a gatherT goes through the whole index, so there are few of them. */
+  #plainTile(): number {
+    const { instrs, rows } = this.#phase;
+    const sweeps = instrs.some(({ op }) => op === "gatherT");
+    return TILE_NUMBERS * (sweeps ? Math.ceil(rows / (MOST_SWEEPS * TILE_NUMBERS)) : 1);
+  }
+
   // ---- analysis ------------------------------------------------------------------------------------------------------------
 
   #findExtents(): void {
@@ -154,6 +162,13 @@ class PhaseLowering {
         if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
         this.#expectRows(instr.offsets, this.#phase.rows + 1, ["index"], i);
         return "full";
+      case "gatherT": {
+        if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
+        const { rows } = this.#binding(instr.source, i);
+        this.#expectRows(instr.index, instr.offsets === null ? rows : this.#phase.rows, ["index"], i);
+        if (instr.offsets !== null) this.#expectRows(instr.offsets, rows + 1, ["index"], i);
+        return "full";
+      }
       case "lookup":
         this.#expectPerSample(instr.index, i);
         this.#expectRows(instr.table, this.#phase.rows, ["table"], i);
@@ -287,6 +302,13 @@ class PhaseLowering {
         // About a nanosecond per member.
         this.#perRow += this.#binding(instr.members, i).rows / this.#phase.rows;
         return this.#define(i, { op: isa.OP_SEGMENT_SUM, a: data(instr.source), b, e: rows });
+      }
+      case "gatherT": {
+        const b: Slot = [data(instr.index)[0], instr.offsets === null ? 0 : data(instr.offsets)[0]];
+        const { rows } = this.#binding(instr.source, i);
+        // About a nanosecond per entry, in every tile.
+        this.#perRow += this.#binding(instr.index, i).rows / this.#tileRows;
+        return this.#define(i, { op: isa.OP_GATHER_T, a: data(instr.source), b, e: rows, f: this.#phase.rows });
       }
       case "lookup": {
         const table = this.#table(instr.table, i);

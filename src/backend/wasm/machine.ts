@@ -9,6 +9,8 @@ export const TILE_ROWS = 32;
 export const WIDE_TILE_ROWS = 256;
 /** Numbers of a tile of a plain vector. */
 export const TILE_NUMBERS = 256;
+/** Most tiles of a plain vector where each of them goes through all entries of an index. */
+export const MOST_SWEEPS = 16;
 
 /** The arrays a binding may stand for: a buffer has only "data". */
 export type Part = "data" | "rowPtr" | "colIdx" | "valuesCsr" | "colPtr" | "rowIdx" | "valuesCsc";

@@ -37,6 +37,7 @@ export function withArguments(instr: LegalInstr, rename: (id: ValueId) => ValueI
     case "rowIndex":
     case "gather":
     case "segmentSum":
+    case "gatherT":
     case "matmul":
     case "sumPartials":
       return instr;

@@ -6,6 +6,7 @@ import type { Binding, BindingId, PanelLayout, Program } from "../program.ts";
 import { type Compressed, GpuDeviceBuffer, GpuDeviceSparse, type Memory } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import type { GpuExecutable } from "./executable.ts";
+import { gatherTGroups } from "./gatherTShader.ts";
 import { gemmGrid } from "./gemmShader.ts";
 import { lengthOf, panelVecs } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
@@ -220,6 +221,8 @@ class Binder {
       }
       case "segmentSum":
         return [...folded(segmentGroups(dispatch)), 1];
+      case "gatherT":
+        return [...folded(gatherTGroups(dispatch)), 1];
       case "vector":
         return [...folded(dispatch.groups), 1];
       case "tail":

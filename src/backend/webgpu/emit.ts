@@ -141,6 +141,7 @@ export class PhasePrinter {
       case "matmul":
       case "matmulT":
       case "segmentSum":
+      case "gatherT":
         throw new BackendError("program", `webgpu: expected the result to be given, got ${instr.op}`);
       case "store":
       case "scatter":

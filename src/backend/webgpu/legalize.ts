@@ -4,7 +4,7 @@
 //   - a phase with one sparse product and no reduction over rows stays whole: product and epilogue in one dispatch;
 //   - any other product goes into a temporary first. Reductions over rows are among these because their partial results must not
 //     depend on how rows were dealt out to threads, which a sparse kernel does by the width of the batch;
-//   - sums over segments go into a temporary, too: their threads are not those of the phase;
+//   - sums over segments and transposes of gathers go into a temporary, too: their threads are not those of the phase;
 //   - dense products leave partial sums over pieces of their inner extent, added up where the value is used.
 
 import { BackendError } from "../../core/errors.ts";
@@ -14,7 +14,8 @@ import { accessesOf, closureOf, hasEffect, type LegalInstr, withArguments } from
 type Matmul = Extract<Instr, { op: "matmul" }>;
 type MatmulT = Extract<Instr, { op: "matmulT" }>;
 type SegmentSum = Extract<Instr, { op: "segmentSum" }>;
-type Cut = Matmul | MatmulT | SegmentSum;
+type GatherT = Extract<Instr, { op: "gatherT" }>;
+type Cut = Matmul | MatmulT | SegmentSum | GatherT;
 
 /** A phase of the backend: as in a program, with at most one sparse product. */
 export interface LegalPhase {
@@ -49,7 +50,17 @@ export interface SegmentPhase {
   readonly target: BindingId;
 }
 
-export type Piece = LegalPhase | GemmPhase | SegmentPhase;
+/** What rows of a source went to, by an index (kernels/gatherT.wgsl), summed into a row vector. */
+export interface GatherTPhase {
+  readonly kind: "gatherT";
+  readonly rows: number;
+  readonly source: BindingId;
+  readonly index: BindingId;
+  readonly offsets: BindingId | null;
+  readonly target: BindingId;
+}
+
+export type Piece = LegalPhase | GemmPhase | SegmentPhase | GatherTPhase;
 
 export interface LegalProgram {
   readonly name: string;
@@ -89,7 +100,7 @@ class LegalBuilder {
 
   add(phase: Phase): void {
     const first = this.#pieces.length;
-    const cuts = phase.instrs.flatMap((instr, id) => (isProduct(instr) || instr.op === "segmentSum" ? [id] : []));
+    const cuts = phase.instrs.flatMap((instr, id) => (isProduct(instr) || isVectorSum(instr) ? [id] : []));
     const only = cuts.length === 1 ? (phase.instrs[cuts[0]!] as Cut) : null;
     const reduces = phase.instrs.some((instr) => instr.op === "reduceRows");
     const whole = cuts.length === 0 || (only !== null && this.#isSparse(only) && !reduces);
@@ -121,7 +132,7 @@ class LegalBuilder {
   /** Emits the instruction `id` into a temporary and returns what reads it back. */
   #separate(phase: LegalPhase, id: ValueId): LegalInstr {
     const product = phase.instrs[id] as Cut;
-    if (product.op === "segmentSum") return this.#segmentSum(phase, product);
+    if (isVectorSum(product)) return this.#vectorSum(phase, product);
     if (this.#isSparse(product)) return this.#sparseProduct(phase, id, product);
     if (product.op === "matmul") {
       return this.#gemm("forward", product.matrix, product.x, this.#binding(product.matrix).cols ?? 1, phase.rows);
@@ -146,9 +157,9 @@ class LegalBuilder {
     return target === null ? UNUSED : { op: "load", binding: target };
   }
 
-  #segmentSum({ rows }: LegalPhase, { source, offsets, members }: SegmentSum): LegalInstr {
+  #vectorSum({ rows }: LegalPhase, { op, ...operands }: SegmentSum | GatherT): LegalInstr {
     const target = this.#temporary("row", rows);
-    this.#pieces.push({ kind: "segmentSum", rows, source, offsets, members, target });
+    this.#pieces.push({ kind: op, rows, target, ...operands } as SegmentPhase | GatherTPhase);
     return { op: "load", binding: target };
   }
 
@@ -207,11 +218,12 @@ class LegalBuilder {
   }
 
   #isSparse(cut: Cut): boolean {
-    return cut.op !== "segmentSum" && this.#binding(cut.matrix).kind === "sparse";
+    return !isVectorSum(cut) && this.#binding(cut.matrix).kind === "sparse";
   }
 
   #binding(id: BindingId): Binding {
-    return this.#program.bindings[id]!;
+    const { bindings } = this.#program;
+    return bindings[id] ?? this.#added[id - bindings.length]!;
   }
 }
 
@@ -222,7 +234,16 @@ const UNUSED: LegalInstr = { op: "const", value: 0 };
 export function bindingsOf(piece: Piece): readonly BindingId[] {
   if (piece.kind === "gemm") return [piece.matrix, piece.operand, piece.other];
   if (piece.kind === "segmentSum") return [piece.source, piece.offsets, piece.members, piece.target];
+  if (piece.kind === "gatherT") return [...readsOfGatherT(piece), piece.target];
   return piece.instrs.flatMap((instr) => accessesOf(instr).map((a) => a.binding));
+}
+
+export function readsOfGatherT({ source, index, offsets }: GatherTPhase): readonly BindingId[] {
+  return [source, index, ...(offsets === null ? [] : [offsets])];
+}
+
+function isVectorSum(instr: LegalInstr): instr is SegmentSum | GatherT {
+  return instr.op === "segmentSum" || instr.op === "gatherT";
 }
 
 export function isProduct(instr: LegalInstr): instr is Matmul | MatmulT {

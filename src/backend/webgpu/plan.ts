@@ -6,11 +6,13 @@ import type { Binding, BindingId, Guard, Instr, Program } from "../program.ts";
 import { type Access, accessesOf, type LegalInstr } from "./access.ts";
 import {
   bindingsOf,
+  type GatherTPhase,
   type GemmPhase,
   isProduct,
   type LegalPhase,
   legalize,
   type Piece,
+  readsOfGatherT,
   type SegmentPhase,
 } from "./legalize.ts";
 
@@ -50,6 +52,11 @@ export interface SegmentPlan extends Guarded {
   readonly phase: SegmentPhase;
 }
 
+export interface GatherTPlan extends Guarded {
+  readonly kernel: "gatherT";
+  readonly phase: GatherTPhase;
+}
+
 /** kernels/map.wgsl, vector.wgsl: a pointwise phase. `partials[k]` belongs to its k-th reduction over rows; null = complete at once. */
 export interface PointwisePlan extends Guarded {
   readonly kernel: "map" | "vector";
@@ -68,7 +75,7 @@ export interface TailPlan extends Guarded {
   readonly oneGroup: boolean;
 }
 
-export type DispatchPlan = SparsePlan | GemmPlan | SegmentPlan | PointwisePlan | TailPlan;
+export type DispatchPlan = SparsePlan | GemmPlan | SegmentPlan | GatherTPlan | PointwisePlan | TailPlan;
 
 export interface ProgramPlan {
   readonly name: string;
@@ -128,6 +135,7 @@ class Planner {
     const guards = this.#guardsOf(piece.rows);
     if (piece.kind === "gemm") this.#dispatches.push({ kernel: "gemm", phase: piece, guards });
     else if (piece.kind === "segmentSum") this.#dispatches.push({ kernel: "segmentSum", phase: piece, guards });
+    else if (piece.kind === "gatherT") this.#dispatches.push({ kernel: "gatherT", phase: piece, guards });
     else this.#dispatches.push(this.#planPhase(piece, at, guards));
   }
 
@@ -239,6 +247,10 @@ function ownAccesses(plan: DispatchPlan): readonly Access[] {
       const { source, offsets, members, target } = plan.phase;
       const reads = [source, offsets, members].map((binding) => ({ binding, writes: false }));
       return [...reads, { binding: target, writes: true }];
+    }
+    case "gatherT": {
+      const reads = readsOfGatherT(plan.phase).map((binding) => ({ binding, writes: false }));
+      return [...reads, { binding: plan.phase.target, writes: true }];
     }
     case "tail": {
       const combines = plan.combines.flatMap((c) => [

@@ -1,6 +1,7 @@
 // Dispatch → shader: one builder for each kind of kernel.
 
 import type { Binding, PanelLayout } from "../program.ts";
+import { gatherTShader } from "./gatherTShader.ts";
 import { gemmShader } from "./gemmShader.ts";
 import type { DispatchPlan } from "./plan.ts";
 import { pointwiseShader } from "./pointwiseShader.ts";
@@ -23,6 +24,8 @@ export function shaderOf(
       return gemmShader(plan, bindings, layout, slabOf);
     case "segmentSum":
       return segmentShader(plan, bindings, layout, slabOf);
+    case "gatherT":
+      return gatherTShader(plan, bindings, layout, slabOf);
     case "map":
     case "vector":
       return pointwiseShader(plan, bindings, layout, slabOf);

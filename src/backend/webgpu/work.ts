@@ -28,6 +28,7 @@ export function workOf(
 function pointwiseOperations(plan: DispatchPlan, bindings: readonly Binding[], layout: PanelLayout): number {
   if (plan.kernel === "gemm") return gemmWork(plan, bindings, layout);
   if (plan.kernel === "segmentSum") return bindings[plan.phase.members]!.rows;
+  if (plan.kernel === "gatherT") return bindings[plan.phase.index]!.rows * plan.phase.rows;
   const phases = plan.kernel === "tail" ? plan.phases : [plan.phase];
   return phases.reduce((sum, { rows, lanes, instrs }) => {
     const width = lanes === "batch" ? lanesOf(layout) : 1;

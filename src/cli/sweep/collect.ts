@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import type { Command } from "commander";
+import { printable } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import { standaloneSvg } from "../../report/figure.ts";
 import { comparisonFigure } from "../../report/plots/comparison.ts";
@@ -22,7 +23,7 @@ const FILES = {
 
 const HELP = `
 In the folder: results.csv (one line per run; accuracies from 0 to 1), results.md, results.json, and results.svg.
-A run is finished, running, interrupted (axograd sweep continues it), failed (its last words are in logs/) or waiting.
+A run is finished, running, interrupted (npx axograd sweep continues it), failed (its last words are in logs/) or waiting.
 `;
 
 /** Adds the command to the program. */
@@ -66,7 +67,7 @@ export async function collect(
 }
 
 export function printResults(collected: Collected, { json }: { readonly json: boolean }): void {
-  const files = `\n${collected.files.join("  ")}\n`;
+  const files = `\n${collected.files.map((file) => printable(file)).join("  ")}\n`;
   if (json) writeJson(collected);
   else writeText(resultsText(collected) + files);
 }

@@ -1,6 +1,6 @@
 // Results of a sweep as CSV, as Markdown, and as text with a plot for a terminal.
 
-import { csvCell, escapeMarkdown } from "../../core/text.ts";
+import { csvCell, escapeMarkdown, printable } from "../../core/text.ts";
 import { textOf } from "./plan.ts";
 import { type GroupResult, MEASURES, type Measure, type RunResult, type Spread, type SweepResults } from "./results.ts";
 
@@ -34,7 +34,7 @@ export function resultsCsv(results: SweepResults): string {
     run.seed,
     run.status,
     ...MEASURES.map((measure) => run[measure] ?? ""),
-    run.error ?? "",
+    printable(run.error ?? ""),
   ]);
   const lines = [["run", ...keys, "seed", "status", ...MEASURES, "error"], ...rows];
   return lines.map((cells) => `${cells.map((cell) => csvCell(`${cell}`)).join(",")}\r\n`).join("");

@@ -97,6 +97,6 @@ export async function submit(script: string, folder: SweepFolder): Promise<strin
     child.once("close", (code) => done(code === 0 ? null : texts.stderr.trim() || `exit code ${code}`));
   });
   if (failure === null) return texts.stdout.trim();
-  const message = `sweep: expected sbatch to take ${script}, got ${failure}; on a machine of the cluster, run sbatch ${basename(script)} in ${folder.path}`;
+  const message = `sweep: expected sbatch to take ${printable(script)}, got ${failure}; on a machine of the cluster, run sbatch ${basename(script)} in ${printable(folder.path)}`;
   throw new EngineError("slurm", message, { script, got: failure });
 }

@@ -4,7 +4,7 @@ import { basename, extname, join } from "node:path";
 import type { Command } from "commander";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { resumedConfig } from "../configLayers.ts";
-import { Console, writeJson, writeText } from "../console.ts";
+import { Console, writeJson, writeLine } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { RunLock } from "../runLock.ts";
 import { readBegun } from "../runStart.ts";
@@ -15,6 +15,9 @@ import { type PlannedRun, planRuns } from "./plan.ts";
 import { slurmOption, submit, writeSlurmScript } from "./slurm.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
+
+/** Failed runs that an error names. */
+const MOST_TOLD = 20;
 
 const LAUNCHERS = ["local", "slurm"] as const;
 
@@ -30,8 +33,8 @@ export interface GivenSweepOptions {
 }
 
 const HELP = `
-FILE is YAML or JSON (axograd init --sweep writes one to start from):
-  base:                       settings of all runs, as axograd init writes them, or the name of such a file
+FILE is YAML or JSON (npx axograd init --sweep writes one to start from):
+  base:                       settings of all runs, as npx axograd init writes them, or the name of such a file
     preset: demo
   seeds: 3                    how many, or a list; every combination is run with each
   grid:                       lists of values; every combination is run
@@ -40,15 +43,17 @@ FILE is YAML or JSON (axograd init --sweep writes one to start from):
     gain: [1, 2]
     endTime: [5, 3]
 
-Every run is an ordinary one of axograd train, in DIR/runs/<settings>; what it said is in DIR/logs. The same command again
+Every run is an ordinary training run, in DIR/runs/<settings>; what it said is in DIR/logs. The same command again
 skips what is finished and continues what was interrupted or has failed. One failed run does not stop the others.
 
 Examples:
-  axograd sweep lr.yaml --dry-run                  what would be run
-  axograd sweep lr.yaml --parallel 4               four runs at a time, which share the CPU's threads
-  axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
+  npx axograd sweep lr.yaml --dry-run              what would be run
+  npx axograd sweep lr.yaml --parallel 4           four runs at a time, which share the CPU's threads
+  npx axograd sweep lr.yaml --launcher slurm --slurm-option time=02:00:00 --slurm-option partition=gpu --slurm-option gres=gpu:1
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
-  axograd collect sweeps/lr                        results so far
+  npx axograd collect sweeps/lr                    results so far
+
+More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting must do something in the runs that it is given for.
 
 Exit codes: 0 all runs finished (or were submitted), 1 some failed, 2 wrong input, 130/143 stopped by SIGINT/SIGTERM.
 `;
@@ -164,8 +169,8 @@ async function launchOnCluster(
   dryRun: boolean,
 ): Promise<void> {
   const script = await writeSlurmScript(folder, due, options);
-  writeText(`${script}: ${due.length} tasks\n`);
-  if (!dryRun) writeText(`${await submit(script, folder)}\n`);
+  writeLine(`${script}: ${due.length} tasks`);
+  if (!dryRun) writeLine(await submit(script, folder));
 }
 
 async function runHere(
@@ -182,7 +187,9 @@ async function runHere(
     const failed = await conclude();
     if (interruption.cause) return interruption.exitCode(0);
     if (failed.length === 0) return 0;
-    const list = failed.map(({ run, error }) => `\n  ${run}: ${error}`).join("");
+    const told = failed.slice(0, MOST_TOLD).map(({ run, error }) => `\n  ${run}: ${error}`);
+    const others = failed.length > MOST_TOLD ? `\n  and ${failed.length - MOST_TOLD} more: npx axograd collect` : "";
+    const list = [...told, others].join("");
     const message = `sweep: expected all runs to finish, got ${failed.length} that failed; the same command tries them again:${list}`;
     throw new EngineError("runs-failed", message, { failed });
   } finally {

@@ -3,8 +3,8 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { stringify } from "yaml";
 import { ArgumentError, FileFormatError } from "../../core/errors.ts";
+import { printable, shortened } from "../../core/text.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
 import { readBytes } from "../../io/files.ts";
 import { JsonParts } from "../../io/jsonParts.ts";
@@ -20,6 +20,7 @@ import { VERSION } from "../../train/version.ts";
 import { resolveConfig, settingsOf } from "../configLayers.ts";
 import { RUN_FILES } from "../runFiles.ts";
 import { RunLock } from "../runLock.ts";
+import { yamlText } from "../yamlFile.ts";
 import { checkRunName, type PlannedRun } from "./plan.ts";
 
 export type RunStatus = "waiting" | "running" | "interrupted" | "failed" | "finished";
@@ -37,6 +38,8 @@ export interface RunState {
 }
 
 const RECORD = "sweep.json";
+/** Longest error that is told of a run; its log has it whole. */
+const ERROR_LENGTH = 4000;
 /** Longest record: 100,000 runs with some settings each. */
 const RECORD_BYTES = 1 << 28;
 /** Folders in that of a sweep. */
@@ -87,7 +90,7 @@ export class SweepFolder {
       runs: runs.map(({ name, options, settings }) => ({ name, options: Object.keys(options), settings })),
     };
     await replaceFile(join(this.path, RECORD), [`${JSON.stringify(record, null, 2)}\n`]);
-    for (const { name, settings } of runs) await replaceFile(this.config(name), [stringify(settings)]);
+    for (const { name, settings } of runs) await replaceFile(this.config(name), [yamlText(settings)]);
   }
 
   /**
@@ -151,7 +154,8 @@ function optionsAmong(entry: JsonParts, settings: Readonly<Record<string, unknow
 /** The line that a failed command ends with, without the command's name. */
 function lastError(log: string | null): string | null {
   const lines = (log ?? "").split("\n").filter((line) => /^axograd: (?!warning: )/.test(line));
-  return lines.at(-1)?.replace("axograd: ", "") ?? null;
+  const last = lines.at(-1)?.replace("axograd: ", "");
+  return last === undefined ? null : printable(shortened(last, ERROR_LENGTH));
 }
 
 async function isLocked(folder: string): Promise<boolean> {

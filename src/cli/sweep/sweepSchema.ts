@@ -72,8 +72,8 @@ export function sweepJson(preset: string, schema: string): string {
 export function sweepTemplate(preset: string, schema: string): string {
   return `# yaml-language-server: $schema=${schema}
 #
-# Runs of \`axograd sweep FILE\`: every combination of the settings under grid, each with every seed.
-# \`axograd init\` writes a file with all settings and what they mean.
+# Runs of \`npx axograd sweep FILE\`: every combination of the settings under grid, each with every seed.
+# \`npx axograd init\` writes a file with all settings and what they mean.
 
 # Settings of all runs, or the name of a configuration file.
 base:

@@ -39,6 +39,7 @@ export function contractionCases(lanes: readonly number[]): readonly Conformance
       rightHandSide(big, n),
       rightHandSideReverse(big, n),
       gradientOnly(big, n),
+      gradientOfProduct(big, n),
       twoProducts(randomSparse(40, 25, 0.2), n),
     ]),
     ...[oneByOne(), heavyRow(), heavyCol(), tall()].map((m) => gradientOnly(m, usual)),
@@ -223,6 +224,31 @@ function gradientOnly(m: SampleMatrix, lanes: number): ConformanceCase {
     program: b.build(),
     inputs: { w: csr(m.csr), g: normal, x: normal, grad: normal },
     outputs: { grad: sum(2 * lanesSummed(lanes) + 2) },
+  };
+}
+
+/** Gradients of a dense and of a sparse matrix whose operand is another product of the phase. */
+function gradientOfProduct(m: SampleMatrix, lanes: number): ConformanceCase {
+  const rows = m.csr.nRows;
+  const b = new ProgramBuilder("gradient by a product");
+  const w = b.input("w", "sparse", { rows, cols: rows });
+  const d = b.input("d", "dense", { rows: 3, cols: rows });
+  const x = b.input("x", "state", { rows });
+  const g = b.input("g", "state", { rows: 3 });
+  const dense = b.inout("dense", "dense", { rows: 3, cols: rows });
+  const sparse = b.inout("sparse", "nnz", { rows: m.csr.nnz });
+  b.phase(rows, (p) => {
+    const product = p.matmul(w, x);
+    p.push({ op: "matmulT", matrix: d, g, needCt: false, grad: { x: product, binding: dense } });
+    p.push({ op: "matmulT", matrix: w, g: x, needCt: false, grad: { x: product, binding: sparse } });
+  });
+  const terms = sum(longestRow(m.csr) + lanesSummed(lanes) + 1);
+  return {
+    name: `matmulT takes a product of its own phase for the gradient (${countLanes(lanes)})`,
+    lanes,
+    program: b.build(),
+    inputs: { w: csr(m.csr), d: normal, x: normal, g: normal, dense: normal, sparse: normal },
+    outputs: { dense: terms, sparse: terms },
   };
 }
 

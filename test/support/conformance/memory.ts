@@ -22,6 +22,8 @@ export function memoryCases(lanes: readonly number[]): readonly ConformanceCase[
     plainVectors(),
     gather(),
     segmentSum(),
+    gatherT(),
+    segmentSumT(),
     plainRandom(),
   ];
 }
@@ -240,6 +242,52 @@ function segmentSum(): ConformanceCase {
     program: b.build(),
     inputs: { source: normal, offsets: cycle(offsets), members: permutation },
     outputs: { sums: { kind: "sum", terms: 700 } },
+  };
+}
+
+/** More rows than tiles of one size hold, some of which nothing refers to and one of which many do. */
+function gatherT(): ConformanceCase {
+  const rows = 4500;
+  const n = 700;
+  const b = new ProgramBuilder("transposed gather");
+  const source = b.input("source", "row", { rows: n });
+  const index = b.input("index", "index", { rows: n });
+  const sums = b.output("sums", "row", { rows });
+  b.plainPhase(rows, (p) => p.store(sums, p.push({ op: "gatherT", source, index, offsets: null })));
+  const often: Input = {
+    from: "draw",
+    draw: (length, s) => Array.from({ length }, (_, i) => (i % 3 ? s.below(rows) : 4321)),
+  };
+  return {
+    name: "gatherT adds to every row what refers to it",
+    lanes: 1,
+    program: b.build(),
+    inputs: { source: normal, index: often },
+    outputs: { sums: { kind: "sum", terms: n } },
+  };
+}
+
+/** Every number goes to the members of its segment, of which one segment has none. */
+function segmentSumT(): ConformanceCase {
+  const lengths = [3, 0, 90, 1, 207];
+  const offsets = [0];
+  for (const length of lengths) offsets.push(offsets.at(-1)! + length);
+  const rows = offsets.at(-1)!;
+  const b = new ProgramBuilder("transposed segment sum");
+  const source = b.input("source", "row", { rows: lengths.length });
+  const starts = b.input("offsets", "index", { rows: offsets.length });
+  const members = b.input("members", "index", { rows });
+  const doubled = b.output("doubled", "row", { rows });
+  b.plainPhase(rows, (p) => {
+    p.store(doubled, p.op("mul", p.const(2), p.push({ op: "gatherT", source, index: members, offsets: starts })));
+  });
+  const permutation: Input = { from: "draw", draw: (length, stream) => stream.permutation(length) };
+  return {
+    name: "gatherT with offsets gives every member the number of its segment",
+    lanes: 1,
+    program: b.build(),
+    inputs: { source: normal, offsets: cycle(offsets), members: permutation },
+    outputs: { doubled: EXACT },
   };
 }
 

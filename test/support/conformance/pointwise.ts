@@ -51,6 +51,7 @@ export function pointwiseCases(lanes: readonly number[]): readonly ConformanceCa
   return [
     ...UNARY.map(([op, x, tolerance]) => unaryCase(op, x, tolerance, width)),
     ...BINARY.map(([op, a, b, tolerance]) => binaryCase(op, a, b, tolerance, width)),
+    negativeToThePower(width),
     zeroToThePower(width),
     selectCase(width),
     notFinite(width),
@@ -79,6 +80,13 @@ function binaryCase(op: BinaryOp, left: Input, right: Input, tolerance: Toleranc
     inputs: { l: left, r: right },
     outputs: { y: tolerance },
   };
+}
+
+function negativeToThePower(lanes: number): ConformanceCase {
+  const exponents = cycle([1, 2, -1, 3, 0, -2, -3]);
+  const bases = uniform(-4, -0.25, [-1, -2]);
+  const name = "pow takes whole exponents of negative bases";
+  return { ...binaryCase("pow", bases, exponents, { kind: "ulps", ulps: 20 }, lanes), name };
 }
 
 function zeroToThePower(lanes: number): ConformanceCase {

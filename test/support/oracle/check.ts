@@ -32,6 +32,10 @@ export function accessesOf(instr: Instr): Accesses {
       const all = [instr.source, instr.offsets, instr.members];
       return { reads: all, gathers: all, writes: [] };
     }
+    case "gatherT": {
+      const all = [instr.source, instr.index, ...(instr.offsets === null ? [] : [instr.offsets])];
+      return { reads: all, gathers: all, writes: [] };
+    }
     case "matmul":
       return { reads: [instr.matrix, instr.x], gathers: [instr.matrix, instr.x], writes: [] };
     case "matmulT": {
@@ -163,6 +167,15 @@ class PhaseChecker {
         const members = this.#kind(instr, instr.members, ["index"]);
         if (offsets.rows !== rows + 1) throw this.#spaceError(instr, offsets);
         if (members.rows !== source.rows) throw this.#spaceError(instr, members);
+        return { perRow: rows > 1 };
+      }
+      case "gatherT": {
+        if (batch) throw this.#error(instr, 'a phase with lanes "none"', '"batch"', "lanes");
+        const source = this.#kind(instr, instr.source, ["row", "nnz"]);
+        const index = this.#kind(instr, instr.index, ["index"]);
+        const offsets = instr.offsets === null ? null : this.#kind(instr, instr.offsets, ["index"]);
+        if (offsets && offsets.rows !== source.rows + 1) throw this.#spaceError(instr, offsets);
+        if (index.rows !== (offsets ? rows : source.rows)) throw this.#spaceError(instr, index);
         return { perRow: rows > 1 };
       }
       case "matmul":

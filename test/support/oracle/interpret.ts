@@ -92,6 +92,8 @@ class PhaseRun {
           return sum;
         });
       }
+      case "gatherT":
+        return this.#gatherT(instr);
       case "matmul":
         return this.#matmul(instr);
       case "matmulT":
@@ -123,6 +125,20 @@ class PhaseRun {
     }
     const f = UNARY[op as keyof typeof UNARY];
     return a!.map((x) => f(x));
+  }
+
+  #gatherT(instr: Extract<Instr, { op: "gatherT" }>): Float64Array {
+    const source = this.#floats(instr.source);
+    const index = this.#operands[instr.index] as Uint32Array;
+    const offsets = instr.offsets === null ? null : (this.#operands[instr.offsets] as Uint32Array);
+    const sums = new Float64Array(this.#rows);
+    source.forEach((x, j) => {
+      for (let k = offsets ? offsets[j]! : j; k < (offsets ? offsets[j + 1]! : j + 1); k++) {
+        if (index[k]! >= sums.length) throw new RangeError(`gatherT: index ${index[k]} of ${sums.length}`);
+        sums[index[k]!]! += x;
+      }
+    });
+    return sums;
   }
 
   #matmul(instr: Extract<Instr, { op: "matmul" }>): Float64Array {
