@@ -1,6 +1,6 @@
 // Makes the API reference, docs/api/*.md, from the declarations that the compiler has written: one page per section of src/index.ts.
 //   npm run docs               writes the pages (after a build)
-//   … apiReference.mjs --check exits with 1 where a public name has no docstring or is on no page
+//   … apiReference.mjs --check exits with 1 where a public name has no docstring, is on no page, or mentions a type that is not public
 //
 // It rests on how tsc prints declarations: each begins in the first column, and whatever belongs to it is indented or closes it.
 
@@ -29,12 +29,38 @@ function write() {
 
 function check() {
   const written = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
-  const problems = entries.flatMap(({ name, doc }) => [
+  const problems = entries.flatMap(({ name, doc, home, text }) => [
     ...(doc === "" ? [`${name} has no docstring`] : []),
+    ...hiddenTypesOf({ name, home, text }).map((type) => `${name} mentions ${type}, which is not exported`),
     ...(written.some((text) => text.includes(`\n## ${name}\n`)) ? [] : [`${name} is on no page: npm run docs`]),
   ]);
   for (const problem of problems) console.log(problem);
   if (problems.length > 0) process.exitCode = 1;
+}
+
+/** Types in a public declaration that nobody can name: declared or imported where it stands, but not exported by the package. */
+function hiddenTypesOf({ name, home, text }) {
+  const isPublic = new Set(entries.map((entry) => entry.name));
+  const lines = text.replace(/\/\*[\s\S]*?\*\//g, "").split("\n");
+  const visible = lines.filter((line) => !/^ {4}(protected|private) /.test(line)).join("\n");
+  // Neither part of a longer word, nor the name of a property.
+  const mentions = (type) => new RegExp(`(?<![\\w.])${type}(?!\\w|\\??:)`).test(visible);
+  return namesIn(declarationsOf(home)).filter((type) => type !== name && !isPublic.has(type) && mentions(type));
+}
+
+/** What a module imports from others of the package, and what it declares. */
+function namesIn(declarations) {
+  const imported = [...declarations.matchAll(/^import (?:type )?\{([^}]*)\} from "\.[^"]+";/gm)].flatMap(([, names]) =>
+    names.split(",").map((name) => name.replace(/\btype\b/, "").trim()),
+  );
+  const declared = [
+    ...declarations.matchAll(/^(?:export )?(?:declare )?(?:abstract )?(?:interface|type|class|const) (\w+)/gm),
+  ];
+  return [...new Set([...imported, ...declared.map(([, name]) => name)])].filter((name) => name !== "");
+}
+
+function declarationsOf(file) {
+  return readFileSync(join(root, "dist", "src", `${file}.d.ts`), "utf8");
 }
 
 /** Sections of the index: a comment, and the exports below it. */
@@ -59,7 +85,7 @@ function sectionsOf(index) {
 
 /** Docstring and text of what a module declares under a name, or passes on from another module. */
 function declarationOf(name, file) {
-  const lines = readFileSync(join(root, "dist", "src", `${file}.d.ts`), "utf8").split("\n");
+  const lines = declarationsOf(file).split("\n");
   const start = lines.findIndex((line) => new RegExp(`^export (declare )?[\\w ]*\\b${name}\\b(?=[ <(:=;])`).test(line));
   if (start < 0) {
     const passed = lines
@@ -81,13 +107,30 @@ function declarationOf(name, file) {
     while (!lines[docStart].startsWith("/**")) docStart--;
   }
   const text = lines.slice(start, end).filter((line) => !/^ {4}#private;$/.test(line));
-  return {
-    doc: docText(lines.slice(docStart, start)),
-    text: text
-      .join("\n")
-      .trimEnd()
-      .replace(/^export (declare )?/gm, ""),
-  };
+  const declaration = text
+    .join("\n")
+    .trimEnd()
+    .replace(/^export (declare )?/gm, "");
+  const readable = annotated(name, file) ?? spelledOut(declaration, file);
+  return { home: file, doc: docText(lines.slice(docStart, start)), text: readable };
+}
+
+/** A declaration with the members of lists in place of `(typeof LIST)[number]`. */
+function spelledOut(text, file) {
+  return text.replace(/\(?typeof (\w+)\)?\[number\]/g, (whole, list) => {
+    const [, from] =
+      new RegExp(`\\{[^}]*\\b${list}\\b[^}]*\\} from "(\\.[^"]+)\\.ts"`).exec(declarationsOf(file)) ?? [];
+    const home = from ? join(file, "..", from) : file;
+    const [, members] = new RegExp(`const ${list}: readonly \\[([^\\]]*)\\]`).exec(declarationsOf(home)) ?? [];
+    return members?.replaceAll(", ", " | ") ?? whole;
+  });
+}
+
+/** A union as its source has it, with a comment for each member, which the compiler leaves out; null: it has none. */
+function annotated(name, file) {
+  const source = readFileSync(join(root, "src", `${file}.ts`), "utf8");
+  const [, text] = new RegExp(`^export (type ${name} =\\n(?: {2}\\|.*\\n)+)`, "m").exec(source) ?? [];
+  return text?.includes(" // ") ? text.trimEnd() : null;
 }
 
 /** A docstring as Markdown: its tags become a list. */

@@ -1,14 +1,43 @@
 // The public interface of axograd: named re-exports, nothing else.
 
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // Graphs and gradients, for dynamics of one's own.
-export { Graph } from "./autodiff/graph.ts";
-export { lower } from "./autodiff/lower.ts";
-export { type GradTarget, pullBack, reverseGraph, type Wrt } from "./autodiff/vjp.ts";
+export { type Effect, Graph } from "./autodiff/graph.ts";
+export { type GuardNames, lower } from "./autodiff/lower.ts";
+export { type GradTarget, pullBack, type ReverseGraph, reverseGraph, type Wrt } from "./autodiff/vjp.ts";
 // Devices.
-export type { Backend, Bindable, DeviceBuffer, DeviceSparse, MemoryStats } from "./backend/backend.ts";
+export type {
+  Backend,
+  Bindable,
+  BoundProgram,
+  DeviceBuffer,
+  DeviceSparse,
+  Executable,
+  MemoryStats,
+  Traffic,
+} from "./backend/backend.ts";
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
-export type { PanelLayout } from "./backend/program.ts";
+export type {
+  Binding,
+  BindingId,
+  BindingKind,
+  Guard,
+  Instr,
+  Kind,
+  PanelLayout,
+  Phase,
+  Program,
+} from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
+// Runs of the command line.
+export type {
+  NetworkSize,
+  Recipe,
+  TrainConfig,
+} from "./cli/config.ts";
+export type { Digits } from "./cli/digits.ts";
+export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./cli/openRun.ts";
 // Sparse matrices and numbers.
 export type { Abortable } from "./core/abort.ts";
 export {
@@ -18,6 +47,7 @@ export {
   cscOf,
   csrFromCoo,
   csrFromParts,
+  type IndexArray,
   mapValues,
   withValues,
 } from "./core/csr.ts";
@@ -35,6 +65,7 @@ export {
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 // Connectomes and images.
+export type { Components } from "./data/components.ts";
 export {
   absolute,
   connectomeStatistics,
@@ -66,10 +97,19 @@ export {
   typeLabels,
   weaklyConnectedComponents,
 } from "./data/connectomes.ts";
+export type { DegreeShuffleOptions } from "./data/degreePreservingShuffle.ts";
+export type { DistanceDecayOptions } from "./data/distanceDecay.ts";
+export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
 export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
+export type { SmallWorldOptions } from "./data/smallWorld.ts";
+export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
+export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
+export type { TopographicOptions } from "./data/topographicConnectome.ts";
+export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
 // Files.
 export {
   CONNECTOME_EXTENSIONS,
@@ -78,22 +118,27 @@ export {
   readLabelledConnectome,
   writeConnectome,
 } from "./io/connectome.ts";
+export type { Column, TableFormat } from "./io/delimited.ts";
+export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
+export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
 export type { ExtentOptions } from "./io/limits.ts";
 export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
-export { readNpy, writeNpy } from "./io/npy.ts";
+export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";
 export { type ReadNpzOptions, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
+export type { NumberArray, NumberType } from "./io/numbers.ts";
 export { type ReadPtOptions, readSparsePt } from "./io/pt.ts";
 export {
   readSafetensors,
   type SafeTensor,
   type SafetensorsFile,
   type SafetensorsType,
+  type StreamedTensor,
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
 // Models.
-export { ACTIVATION_NAMES, activation } from "./models/activation.ts";
+export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
 export {
   type ActivityProbe,
   type BatchResult,
@@ -103,6 +148,8 @@ export {
   ConnectomeODEClassifier,
   type ConnectomeODEClassifierOptions,
   type GradientResult,
+  type Measurement,
+  type NetworkClassifier,
   type ReadoutOptions,
 } from "./models/classifier.ts";
 export {
@@ -119,15 +166,35 @@ export type { InitialState, InitialStateOptions } from "./models/initialState.ts
 export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
+  ChunkGradients,
+  ChunkStates,
+  ConnectomeNetwork,
+  NetworkChunk,
+  NetworkOutputs,
+  RunPurpose,
+  SettledChunk,
+  StartedChunk,
+} from "./models/network.ts";
+export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
+export type {
   ConnectomeNetworkOptions,
   Dynamics,
   InitialNumbers,
   InputGradients,
+  ListMode,
   ModelInput,
   SharedWeights,
 } from "./models/options.ts";
 export { type Parameter, type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters.ts";
-export { type SelectedStates, type StateQuery, selectStates } from "./models/selectStates.ts";
+export type { FeatureSpread, ResponseShares } from "./models/probe.ts";
+export type { SampleRows } from "./models/samples.ts";
+export {
+  type SelectedStates,
+  type StateArray,
+  type StateLayout,
+  type StateQuery,
+  selectStates,
+} from "./models/selectStates.ts";
 export {
   SparseLinear,
   type SparseLinearOptions,
@@ -137,8 +204,20 @@ export {
   type SparseRNNOptions,
 } from "./models/sparse.ts";
 // Ordinary differential equations.
+export type { FieldInputs, FieldOptions } from "./ode/adjointField.ts";
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
-export type { Controller, EvaluationTime, Method, OdeSystem } from "./ode/method.ts";
+export type {
+  AdaptiveController,
+  Controller,
+  EvaluationTime,
+  FixedController,
+  IntegralController,
+  Method,
+  OdeSystem,
+  PidController,
+  ReplayController,
+} from "./ode/method.ts";
+export type { ReverseOptions, ReversePrograms, SolverPrograms } from "./ode/programs.ts";
 export {
   assertSolved,
   failedSamples,
@@ -147,8 +226,9 @@ export {
   type SolverOptions,
   type SolveStats,
   type SolveStatus,
+  type StartedSolve,
 } from "./ode/solve.ts";
-export { type Tableau, type TableauData, tableau } from "./ode/tableau.ts";
+export { type StepValues, type Tableau, type TableauData, tableau } from "./ode/tableau.ts";
 export {
   bosh3,
   dopri5,
@@ -161,18 +241,22 @@ export {
   tsit5,
 } from "./ode/tableaus/index.ts";
 export type { TapePlan } from "./ode/tape.ts";
-export type { Operand, Ops } from "./ops/op.ts";
-export type { Matrix, Shape, Table, Value } from "./ops/value.ts";
+// Operations.
+export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
+export type { Matrix, Op, Shape, Table, Value } from "./ops/value.ts";
 // Training.
 export {
   type Checkpoint,
+  type CheckpointClassifier,
+  type CheckpointModel,
+  type CheckpointNetwork,
   type CheckpointState,
   loadCheckpoint,
   restoreCheckpoint,
   saveCheckpoint,
   type Trained,
 } from "./train/checkpoint.ts";
-export { type Diagnosis, describeDiagnosis, type Fault, type Finding } from "./train/diagnosis.ts";
+export { type Diagnosis, describeDiagnosis, type Fault, type Finding, type GradientGroup } from "./train/diagnosis.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,
@@ -192,9 +276,16 @@ export {
   type SgdOptions,
 } from "./train/optimizer.ts";
 export { type CurvePoint, plotCurves, type TrainingCurves } from "./train/plot.ts";
-export { Progress, progressLine } from "./train/progress.ts";
+export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
-export { type ExchangedModel, exportStateDict, importStateDict } from "./train/stateDict.ts";
+export {
+  type Exchanged,
+  type ExchangedModel,
+  type ExchangedNetwork,
+  exportStateDict,
+  importStateDict,
+  type NetworkFacts,
+} from "./train/stateDict.ts";
 export {
   type Evaluation,
   type FitOptions,
@@ -207,3 +298,10 @@ export {
   type TrainingPosition,
 } from "./train/trainer.ts";
 export { VERSION } from "./train/version.ts";
+export {
+  describeWarmStart,
+  type InitialisedModel,
+  initialiseFrom,
+  type Unmatched,
+  type WarmStart,
+} from "./train/warmStart.ts";

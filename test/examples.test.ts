@@ -5,24 +5,37 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { axograd, TINY } from "./cli/process.ts";
+import { tempDir } from "./io/fixtures.ts";
 import { repositoryRoot } from "./support/shared.ts";
 
 const test = suite("examples");
 const root = repositoryRoot();
 
-/** The argument of each, and the end of its output. */
-const EXAMPLES: Readonly<Record<string, readonly [argument: string, output: RegExp]>> = {
+const run = join(tempDir(), "run");
+
+/** The arguments of each, and the end of its output. */
+const EXAMPLES: Readonly<Record<string, readonly [args: string, output: RegExp]>> = {
   tutorial: ["10", /step 10 {2}loss [\d.]+ {2}accuracy [\d.]+\n[\d.]+ % of 500 new digits are recognised\n$/],
   ownDynamics: ["40", /the current was 0\.5, found 0\.5000\n$/],
   ownDataLoader: ["10", /step 10 {2}loss [\d.]+ {2}\d+ of 32 right\n$/],
+  openRun: [
+    `2 ${run}`,
+    /step 5\n(image \d shows a \d, read as \d\n){4}step 6 .*\nstep 7 .*\naccuracy .* more steps .*\n$/,
+  ],
   gradientCheck: ["2", /largest relative error \d\.\de-\d+\n$/],
   benchmark: ["1", /batch 1: [\d.]+ ms per step.*\nbatch 8: .*\nbatch 32: .*\n$/],
 };
 
-for (const [name, [argument, output]] of Object.entries(EXAMPLES)) {
+test.before(async () => {
+  const { code, stderr } = await axograd(["train", ...TINY, "--quiet", "--no-report", "--out", run]);
+  assert.is(code, 0, stderr);
+});
+
+for (const [name, [args, output]] of Object.entries(EXAMPLES)) {
   test(name, () => {
     const file = join(root, "dist", "examples", `${name}.js`);
-    const { status, stdout, stderr } = spawnSync(process.execPath, [file, argument], {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [file, ...args.split(" ")], {
       encoding: "utf8",
       timeout: 120_000,
     });

@@ -24,6 +24,9 @@ const GIVEN = {
   types: `import { type Backend, ConnectomeODERNN, readConnectome, readNeuronTable, sharedByTypePair, typeLabels } from "axograd";
 declare const backend: Backend;
 `,
+  run: `import { openRun } from "axograd";
+declare const images: Float32Array;
+`,
   dynamics: `import { type Backend, dopri5, OdeSolver, type OdeSystem } from "axograd";
 declare const n: number, nnz: number, backend: Backend;
 `,
@@ -43,7 +46,8 @@ async function writeDigits(dir: string, prefix: string, count: number): Promise<
 }
 
 test("the example programs compile, and the tutorial of at most 40 lines trains", async () => {
-  const [tutorial, types, dynamics] = blocks();
+  const [tutorial, types, run, dynamics, ...more] = blocks();
+  assert.equal(more, [], "every block is compiled here");
   const lines = tutorial!.trim().split("\n").length;
   assert.ok(lines <= 40, "the tutorial in at most 40 lines");
   assert.match(README, new RegExp(`rewritten in ${lines} lines`));
@@ -53,6 +57,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
   try {
     writeFileSync(join(dir, "tutorial.ts"), tutorial!);
     writeFileSync(join(dir, "types.ts"), `${GIVEN.types}${types!}\nexport { network };\n`);
+    writeFileSync(join(dir, "run.ts"), `${GIVEN.run}${run!}\nexport { logits, accuracy };\n`);
     writeFileSync(join(dir, "dynamics.ts"), `${GIVEN.dynamics}${dynamics!}\nexport { solver };\n`);
     const options = [
       "--ignoreConfig",
@@ -65,7 +70,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       "--types",
       "node",
     ];
-    const files = ["tutorial.ts", "types.ts", "dynamics.ts"].map((file) => join(dir, file));
+    const files = ["tutorial.ts", "types.ts", "run.ts", "dynamics.ts"].map((file) => join(dir, file));
     const compiled = spawnSync(join(root, "node_modules", ".bin", "tsc"), [...options, ...files], { encoding: "utf8" });
     assert.is(compiled.status, 0, compiled.stdout);
 
@@ -78,12 +83,16 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
     mkdirSync(join(cwd, "mnist"));
     await writeDigits(join(cwd, "mnist"), "train", 400);
     await writeDigits(join(cwd, "mnist"), "t10k", 8);
-    const run = spawnSync(process.execPath, [join(dir, "tutorial.js")], { cwd, encoding: "utf8", timeout: 120_000 });
-    assert.is(run.status, 0, run.stderr);
-    const [step, loss, accuracy] = run.stdout.trim().split(/\s+/).map(Number);
+    const trained = spawnSync(process.execPath, [join(dir, "tutorial.js")], {
+      cwd,
+      encoding: "utf8",
+      timeout: 120_000,
+    });
+    assert.is(trained.status, 0, trained.stderr);
+    const [step, loss, accuracy] = trained.stdout.trim().split(/\s+/).map(Number);
     assert.is(step, 50);
-    assert.ok(loss! > 0 && Number.isFinite(loss), run.stdout);
-    assert.ok(accuracy! >= 0 && accuracy! <= 1, run.stdout);
+    assert.ok(loss! > 0 && Number.isFinite(loss), trained.stdout);
+    assert.ok(accuracy! >= 0 && accuracy! <= 1, trained.stdout);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

@@ -55,6 +55,8 @@ export interface MemoryStats {
   readonly bytes: number;
   readonly peakBytes: number;
   readonly liveBuffers: number;
+  /** Programs that are bound and not released. */
+  readonly livePrograms: number;
   /** The largest single allocation so far, in bytes: shows that nothing of size N×N or nnz×B exists. */
   readonly largestBytes: number;
 }

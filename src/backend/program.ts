@@ -13,6 +13,7 @@
 // Memory. Lanes are cut into panels of `panel` samples; a state of n rows is stored [nPanels][n][panel], a sample vector
 // [nPanels][panel] (i.e. lanes contiguous), a row vector [n]. See docs of PanelLayout.
 
+/** What a value varies with: rows and samples, rows, samples, or nothing. */
 export type Kind = "state" | "row" | "sample" | "scalar";
 
 /** How a batch lies in memory: `panels` panels of `panel` lanes each (4, 8 or 16). Lane = panelIdx·panel + lane in panel. */
@@ -31,6 +32,7 @@ export type BindingKind =
   | "index" //  u32 vector
   | "key"; //   two u32: the key of the counter-based generator
 
+/** A named operand of a program: what kind of array it is, how large, and whether it is read or written. */
 export interface Binding {
   readonly name: string;
   readonly kind: BindingKind;
@@ -43,27 +45,31 @@ export interface Binding {
   readonly temp?: { readonly firstPhase: number; readonly lastPhase: number };
 }
 
-/** Lane-by-lane functions. Comparisons give 1 or 0; `select(c, a, b)` is a where c ≠ 0, else b (the unused branch may be NaN). */
+/** Lane-by-lane functions of one number x. */
 export type UnaryOp =
-  | "neg"
-  | "abs"
-  | "sign"
-  | "exp"
-  | "log"
-  | "sqrt"
-  | "floor"
+  | "neg" //      −x
+  | "abs" //      |x|
+  | "sign" //     −1, 0 or 1
+  | "exp" //      e^x
+  | "log" //      natural; NaN below 0, −Infinity at 0
+  | "sqrt" //     NaN below 0
+  | "floor" //    the largest whole number that is not above x
   | "relu" //     max(x, 0); NaN stays NaN
   | "sigmoid" //  1/(1 + e^-x)
-  | "tanh"
+  | "tanh" //     (e^x − e^-x)/(e^x + e^-x)
   | "softplus" // log(1 + e^x), x itself above 20 (as torch)
-  | "erf"
+  | "erf" //      2/√π · ∫ e^(−s²) ds from 0 to x
   | "isFinite"; // 1 for a finite number, 0 for ±Infinity and NaN
+/**
+ * Lane-by-lane functions of two numbers a, b. Comparisons give 1 or 0. Of three there is `select(c, a, b)`: a where c ≠ 0, else b (the
+ * unused branch may be NaN).
+ */
 export type BinaryOp =
-  | "add"
-  | "sub"
-  | "mul"
-  | "div"
-  | "min"
+  | "add" // a + b
+  | "sub" // a − b
+  | "mul" // a·b
+  | "div" // a/b
+  | "min" // NaN if either is NaN
   | "max" // NaN if either is NaN
   | "lt"
   | "le"
@@ -77,6 +83,7 @@ export type ValueId = number;
 /** An index into `Program.bindings`. */
 export type BindingId = number;
 
+/** One instruction of a phase. Its result is the value of its index in the list. */
 export type Instr =
   // ---- sources -------------------------------------------------------------------------------------------------------
   /** The tile's part of a state; a row, sample or scalar broadcast to the tile. In a `lanes: "none"` phase a row is the tile. */
@@ -134,6 +141,7 @@ export type Instr =
   /** Sum over lanes: state value → row binding, or sample value → scalar binding. */
   | { readonly op: "reduceLanes"; readonly binding: BindingId; readonly value: ValueId; readonly accumulate: boolean };
 
+/** A parallel loop over the rows of one space: a straight list of instructions that runs tile by tile. */
 export interface Phase {
   /** Extent of the space: neurons, classes, … ; 1 for per-sample work. */
   readonly rows: number;
@@ -154,6 +162,7 @@ export interface Guard {
   readonly skips: "everything" | "states";
 }
 
+/** What a device runs: bindings, and phases one after another. `lower` makes it of a graph. */
 export interface Program {
   /** For messages and profiles, e.g. "attempt", "attempt.reverse". */
   readonly name: string;

@@ -1,22 +1,11 @@
 // The checkpoints of a run: the last, some before it, and the one that did best on the validation images.
 
 import { exists } from "../io/files.ts";
-import { type Checkpoint, loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
+import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import type { TrainConfig } from "./config.ts";
-import { Console } from "./console.ts";
 import type { Experiment } from "./experiment.ts";
 import type { RunFolder } from "./runFolder.ts";
-
-/** Reads a checkpoint, and says so if nobody can know whether it is damaged. */
-export async function readCheckpoint(file: string): Promise<Checkpoint> {
-  const checkpoint = await loadCheckpoint(file);
-  if (!checkpoint.verified) {
-    const text = `${file} has no checksums, as an earlier version of axograd wrote it: damage may pass unnoticed`;
-    new Console({ json: false, quiet: false }).warn(text);
-  }
-  return checkpoint;
-}
 
 export class Checkpoints {
   readonly #experiment: Experiment;

@@ -14,6 +14,7 @@ export const CONTROLLERS = ["integral", "pi", "fixed"] as const;
 export const SCHEDULES = ["constant", "step", "cosine", "one-cycle"] as const;
 export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
 
+/** Of a random network. */
 export interface NetworkSize {
   readonly neurons: number;
   readonly synapses: number;
@@ -100,6 +101,8 @@ export interface TrainConfig extends Recipe {
   readonly generate: NetworkSize | null;
   /** Folder with MNIST or a data set of its form; null: generated digits. */
   readonly data: string | null;
+  /** Folder of a run, checkpoint or state dictionary that the parameters start from; null: from the recipe. */
+  readonly initFrom: string | null;
   readonly seed: number;
   readonly device: Device;
   readonly dtype: DType;

@@ -1,8 +1,8 @@
 // Every setting of a training run, once: the options of the command line, the keys of configuration files, their JSON Schema and the
 // commented template all come from this table.
 
-import { availableParallelism } from "node:os";
 import { DEVICES } from "../backend/select.ts";
+import { defaultThreads } from "../backend/wasm/threads.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { FAILURE_POLICIES } from "../models/connectomeOdeRnn.ts";
 import {
@@ -285,6 +285,12 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "move training images by up to n pixels each way, at random",
     kind: whole(0),
   },
+  initFrom: {
+    group: "Training",
+    placeholder: "<run|file>",
+    help: "begin with the parameters of a run, checkpoint or state dictionary, as far as they fit (default: those of the recipe)",
+    kind: orNull(pathKind()),
+  },
   seed: {
     group: "Training",
     placeholder: "<n>",
@@ -388,10 +394,11 @@ export function defaults(): Omit<TrainConfig, keyof Recipe | "preset"> {
     neuronTable: null,
     generate: null,
     data: null,
+    initFrom: null,
     seed: 0,
     device: "auto",
     dtype: "f32",
-    threads: availableParallelism(),
+    threads: defaultThreads(),
     memoryBudget: null,
     keepCheckpoints: 1,
     diagnoseEvery: 200,

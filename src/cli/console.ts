@@ -12,6 +12,11 @@ export interface Verbosity {
   readonly quiet: boolean;
 }
 
+/** A warning on stderr, of commands that say nothing else. */
+export function warnUser(message: string): void {
+  process.stderr.write(`axograd: warning: ${printable(message)}\n`);
+}
+
 /** Longest stack that is shown. */
 const STACK_LENGTH = 8000;
 
@@ -60,7 +65,7 @@ export class Console {
   }
 
   warn(message: string): void {
-    process.stderr.write(`axograd: warning: ${printable(message)}\n`);
+    warnUser(message);
   }
 
   event(event: RunEvent): void {

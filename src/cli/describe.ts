@@ -128,14 +128,16 @@ export function describeEvaluation({ set, step, loss, accuracy, count: n, failed
 
 /** The last lines of a run. */
 export function describeSummary(summary: RunSummary): string[] {
-  const { stepsPerSecond, rhsEvaluationsPerStep, seconds, peakMemoryBytes, deviceMemory, steps, failedSamples } =
-    summary;
+  const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
+  const { peakMemoryBytes, trainingPeakMemoryBytes, deviceMemory } = summary;
+  const [peak, training] = [mebibytes(peakMemoryBytes), mebibytes(trainingPeakMemoryBytes)];
+  const forPage = training === peak ? "" : ` (${training} before the page about it)`;
   return [
     row(
       "speed",
       `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`,
     ),
-    row("memory", `${mebibytes(peakMemoryBytes)} at most, ${mebibytes(deviceMemory.peakBytes)} of it on the device`),
+    row("memory", `${peak} at most${forPage}, ${mebibytes(deviceMemory.peakBytes)} of it on the device`),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),
   ];

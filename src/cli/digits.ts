@@ -7,6 +7,7 @@ import { readMnist } from "../data/mnist.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import type { TrainConfig } from "./config.ts";
 
+/** The images of a run, in parts. */
 export interface Digits {
   readonly train: ImageSet;
   /** null: no image was set aside. */

@@ -4,6 +4,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { arch, availableParallelism, cpus, freemem, release, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { createMemory, MAX_PAGES, PAGE_BYTES, webAssembly } from "../backend/wasm/module.ts";
+import { mostThreads } from "../backend/wasm/threads.ts";
 import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
 import { VERSION } from "../train/version.ts";
 import { writeJson, writeText } from "./console.ts";
@@ -15,13 +17,25 @@ export interface Diagnosis {
   readonly system: { readonly platform: string; readonly release: string; readonly arch: string };
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
-  readonly wasm: { readonly simd: boolean; readonly threads: boolean };
+  readonly wasm: WasmReport;
   readonly vulkan: VulkanReport;
   readonly adapters: readonly AdapterInfo[];
   /** Why there is no list of adapters; null where there is one, be it empty. */
   readonly adapterError: string | null;
   readonly choice: { readonly device: "wasm" | "webgpu"; readonly reason: string };
   readonly advice: readonly string[];
+}
+
+/** WebAssembly as the process has it. */
+export interface WasmReport {
+  readonly simd: boolean;
+  readonly threads: boolean;
+  /** Most bytes that a backend can use; 0: none can be opened. */
+  readonly memoryBytes: number;
+  /** Most threads that a backend starts. */
+  readonly mostThreads: number;
+  /** Why there is none; null where there is. */
+  readonly error: string | null;
 }
 
 /** Vulkan as the process sees it. */
@@ -49,10 +63,6 @@ const FEATURES = ["timestamp-query", "shader-f16", "subgroups"] as const;
 const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
 const NVIDIA_MODULE = "/proc/driver/nvidia/version";
 
-/** TypeScript declares it in its browser library only. */
-const webAssembly = (globalThis as unknown as { readonly WebAssembly: { validate(code: Uint8Array): boolean } })
-  .WebAssembly;
-
 /** Adds the command to the program. */
 export function register(program: Command): void {
   program
@@ -69,19 +79,34 @@ export function register(program: Command): void {
 /** Looks at the machine. Never throws: whatever is missing is part of the answer. */
 export async function diagnose(): Promise<Diagnosis> {
   const { vulkan, adapters, adapterError } = await graphics();
+  const wasm = webAssemblyReport();
   return {
     axograd: VERSION,
     node: process.version,
     system: { platform: process.platform, release: release(), arch: arch() },
     cpu: { model: cpus()[0]?.model.trim() ?? "unknown", cores: availableParallelism() },
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
-    wasm: { simd: webAssembly.validate(SIMD_MODULE), threads: webAssembly.validate(THREADS_MODULE) },
+    wasm,
     vulkan,
     adapters,
     adapterError,
     choice: choiceAmong(adapters),
-    advice: adviceFor(vulkan, adapters, adapterError),
+    advice: [...(wasm.error === null ? [] : [wasm.error]), ...adviceFor(vulkan, adapters, adapterError)],
   };
+}
+
+/** Reserves memory as a backend does. */
+function webAssemblyReport(): WasmReport {
+  const found = { simd: false, threads: false, memoryBytes: 0, mostThreads: mostThreads() };
+  try {
+    const api = webAssembly();
+    found.simd = api.validate(SIMD_MODULE);
+    found.threads = api.validate(THREADS_MODULE);
+    found.memoryBytes = createMemory(MAX_PAGES).maxPages * PAGE_BYTES;
+    return { ...found, error: null };
+  } catch (error) {
+    return { ...found, error: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 async function graphics(): Promise<Pick<Diagnosis, "vulkan" | "adapters" | "adapterError">> {
@@ -177,7 +202,7 @@ export function textOf(it: Diagnosis): string {
     ["system", `${system.platform} ${system.release}, ${system.arch}`],
     ["cpu", `${cpu.model}, ${cpu.cores} threads`],
     ["memory", `${bytes(memory.totalBytes)}, ${bytes(memory.freeBytes)} free`],
-    ["wasm", `SIMD ${yesNo(wasm.simd)}, threads ${yesNo(wasm.threads)}`],
+    ["wasm", wasmText(wasm)],
     ["vulkan", `loader ${loader}, drivers: ${vulkan.drivers.join(", ") || "none found"}`],
     ["adapters", adapters.length === 0 ? (it.adapterError ?? "none") : `${adapters.length}`],
   ];
@@ -191,6 +216,13 @@ export function textOf(it: Diagnosis): string {
     ...it.advice.map((text) => `${"advice".padEnd(9)} ${text}`),
     "",
   ].join("\n");
+}
+
+function wasmText({ simd, threads, memoryBytes, mostThreads: most, error }: WasmReport): string {
+  const parts = `SIMD ${yesNo(simd)}, threads ${yesNo(threads)}`;
+  return error === null
+    ? `${parts} (${most} at most), up to ${bytes(memoryBytes)} of memory`
+    : `${parts}; cannot be used`;
 }
 
 function adapterLines({

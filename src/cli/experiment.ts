@@ -4,12 +4,15 @@ import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { ConnectomeODEClassifier } from "../models/classifier.ts";
 import type { Constraint } from "../models/constraint.ts";
+import { loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
 import { Adam, AdamW, type Optimizer } from "../train/optimizer.ts";
 import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";
 import { Trainer } from "../train/trainer.ts";
+import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { type Digits, loadDigits } from "./digits.ts";
 import { type Connectome, initialWeights, loadConnectome, type Wiring, wire } from "./network.ts";
+import { checkpointOf } from "./runFiles.ts";
 import { solveOptionsOf } from "./solver.ts";
 
 /** The input of a run, read and checked. */
@@ -27,6 +30,9 @@ export interface Experiment {
   readonly trainer: Trainer;
   dispose(): void;
 }
+
+/** Tells a user what does not stop the command. */
+type Warn = (message: string) => void;
 
 export async function loadMaterials(config: TrainConfig): Promise<Materials> {
   const connectome = await loadConnectome(config);
@@ -82,6 +88,56 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
     model.dispose();
   };
   return { model, optimizer, trainer, dispose };
+}
+
+/**
+ * Model, optimiser and trainer where a checkpoint has them. Its content, several times that of the network, is not kept.
+ *
+ * @param warn  gets a word about a checkpoint without checksums
+ * @throws {FileFormatError} damaged, of another network, or with a position that contradicts itself
+ */
+export async function restoreExperiment(experiment: Experiment, file: string, warn: Warn = () => {}): Promise<void> {
+  const checkpoint = await loadCheckpoint(file);
+  const position = positionOf(checkpoint, experiment.trainer.stepsPerEpoch);
+  if (!checkpoint.verified)
+    warn(`${file} has no checksums, as an earlier version of axograd wrote it: damage may pass unnoticed`);
+  restoreCheckpoint(checkpoint, experiment);
+  experiment.trainer.seek(position);
+}
+
+/**
+ * What a run does before its first step: takes the parameters it is to begin with, and fixes the statistics of its features.
+ *
+ * @returns what came of the parameters; null: they are those of the recipe
+ */
+export async function beginExperiment({ model, trainer }: Experiment, config: TrainConfig): Promise<WarmStart | null> {
+  const init = await warmStart(model, config);
+  if (model.options.standardise) await trainer.calibrate(config.calibration);
+  return init;
+}
+
+/** Takes the parameters that a run is to begin with; null: they are those of the recipe. */
+export async function warmStart(model: Experiment["model"], { initFrom }: TrainConfig): Promise<WarmStart | null> {
+  return initFrom === null ? null : initialiseFrom(model, await checkpointOf(initFrom));
+}
+
+/** The experiment of a configuration, where the checkpoint `file` has it; null: at its beginning. */
+export async function experimentAt(
+  file: string | null,
+  backend: Backend,
+  config: TrainConfig,
+  materials: Materials,
+  warn?: Warn,
+): Promise<Experiment> {
+  const experiment = createExperiment(backend, config, materials);
+  try {
+    if (file === null) await beginExperiment(experiment, config);
+    else await restoreExperiment(experiment, file, warn);
+    return experiment;
+  } catch (error) {
+    experiment.dispose();
+    throw error;
+  }
 }
 
 /** A network without synapses must stay one: training would grow them. */

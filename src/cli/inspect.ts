@@ -20,6 +20,7 @@ interface GivenOptions extends GivenReadOptions {
   readonly batchSize: number;
   readonly method: (typeof SOLVERS)[number];
   readonly dtype: DType;
+  readonly attempts: number;
   readonly memoryBudget: number;
   readonly json?: boolean;
 }
@@ -48,6 +49,7 @@ export function register(program: Command): void {
       "dopri5",
     )
     .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", DTYPES), "f32")
+    .option("--attempts <count>", "attempted steps per solve, for the memory plan", wholeNumber("--attempts", 1), 10)
     .option("--memory-budget <mib>", "of the tape, in MiB", realNumber("--memory-budget", { above: 0 }), 384)
     .option("--json", "everything as one JSON object")
     .action(run);
@@ -61,6 +63,7 @@ async function run(file: string, given: GivenOptions): Promise<void> {
     batchSize: given.batchSize,
     tableau: tableauOf({ solver: given.method }),
     dtype: given.dtype,
+    attempts: given.attempts,
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
   if (given.json) writeJson({ file, ...inspection, labels: labels?.length ?? null });
@@ -115,9 +118,14 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
     lines.push(
       ["state", `${bytes(memory.state)} for ${memory.panel} samples in ${memory.dtype}${chunks}`],
       ["matrix", `${bytes(memory.matrix)}, ${bytes(memory.matrixTraining)} more to train it with Adam`],
+      ["solver", `${bytes(memory.working)} of stages, cotangents and drives`],
       [
         "tape",
-        `${bytes(memory.tapePerAttempt)} per attempt of ${memory.method}; ${bytes(memory.tapeBudget)} hold ${memory.attemptsStored}, others are recomputed`,
+        `${bytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}; ${bytes(memory.tapeBudget)} hold ${memory.attemptsStored}, others are recomputed`,
+      ],
+      [
+        "in all",
+        `about ${bytes(memory.total)} to train it: ${bytes(memory.device)} on the device, ${bytes(memory.host)} for Node.js and the file's content; a read-out comes on top`,
       ],
     );
   }

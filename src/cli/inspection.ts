@@ -1,7 +1,6 @@
 // What `axograd inspect` finds out about a connectome, as data.
 
 import type { Csr } from "../core/csr.ts";
-import { bytesOf, type DType } from "../core/dtype.ts";
 import {
   connectomeStatistics,
   type Distribution,
@@ -11,17 +10,13 @@ import {
   stronglyConnectedComponents,
   weaklyConnectedComponents,
 } from "../data/connectomes.ts";
-import type { Tableau } from "../ode/tableau.ts";
+import { type MemoryOptions, type MemoryPlan, memoryPlan } from "./memoryPlan.ts";
 
-export interface InspectionOptions {
+export interface InspectionOptions extends MemoryOptions {
   /** Name of a nonlinearity. */
   readonly nonlinearity: string;
   /** Typical rate of a neuron; null: that of the nonlinearity. */
   readonly rate: number | null;
-  readonly batchSize: number;
-  readonly tableau: Tableau;
-  readonly dtype: DType;
-  readonly tapeBudgetBytes: number;
 }
 
 /** Neurons by powers of two: `from` ≤ value < `to`; the first bin of degrees holds the zeros. */
@@ -82,32 +77,11 @@ export interface Saturation {
   readonly share: number | null;
 }
 
-/** Bytes on the CPU backend, which runs a batch in panels of up to 16 samples. */
-export interface MemoryPlan {
-  readonly batchSize: number;
-  readonly method: string;
-  readonly dtype: DType;
-  readonly panel: number;
-  readonly chunks: number;
-  readonly state: number;
-  /** W by rows and by columns, with the permutation between them. */
-  readonly matrix: number;
-  /** Gradient and the two moments of Adam, when the weights are trained. */
-  readonly matrixTraining: number;
-  /** Of the tape, per attempt: starting state and contraction outputs of the stages. */
-  readonly tapePerAttempt: number;
-  readonly tapeBudget: number;
-  /** Attempts that are kept whole; further ones are recomputed in the reverse pass. */
-  readonly attemptsStored: number;
-}
-
 /** Nonlinearities that level off for large arguments. */
 const SATURATING: readonly string[] = ["sigmoid", "tanh", "relu6", "hardtanh", "hardsigmoid", "softsign"];
 const SATURATION_THRESHOLD = 4;
 /** Half of the range above zero, of functions that end at 1; others have no typical rate, so 1. */
 const SATURATING_RATE = 0.5;
-/** Part of the tape's budget for whole attempts, see ode/tape.ts. */
-const STORED_SHARE = 0.75;
 
 export function inspect(csr: Csr, options: InspectionOptions): Inspection {
   const s = connectomeStatistics(csr);
@@ -192,30 +166,4 @@ function saturationOf(csr: Csr, { nonlinearity, rate }: InspectionOptions): Satu
     if (Math.abs(typical * sum) > SATURATION_THRESHOLD) above++;
   }
   return { nonlinearity, rate: typical, threshold: SATURATION_THRESHOLD, share: saturates ? above / csr.nRows : null };
-}
-
-function memoryPlan({ nRows, nnz }: Csr, options: InspectionOptions): MemoryPlan {
-  const { batchSize, tableau, dtype, tapeBudgetBytes } = options;
-  const element = bytesOf(dtype);
-  const panel = batchSize <= 4 ? 4 : batchSize <= 8 ? 8 : 16;
-  const state = nRows * panel * element;
-  const indexBytes = nRows <= 65536 ? 2 : 4;
-  const { stages, fsal } = tableau;
-  const start = fsal ? 2 * state : state;
-  // One contraction per stage; the first stage of an FSAL method is the last of the attempt before.
-  const saves = (fsal ? stages - 1 : stages) * state;
-  const room = STORED_SHARE * tapeBudgetBytes - start;
-  return {
-    batchSize,
-    method: tableau.name,
-    dtype,
-    panel,
-    chunks: Math.ceil(batchSize / panel),
-    state,
-    matrix: nnz * (2 * element + 2 * indexBytes + 4) + 2 * 4 * (nRows + 1),
-    matrixTraining: 3 * nnz * element,
-    tapePerAttempt: start + saves,
-    tapeBudget: tapeBudgetBytes,
-    attemptsStored: Math.max(0, Math.floor(room / (start + saves))),
-  };
 }

@@ -20,12 +20,17 @@ export function openCommand(
   return env.DISPLAY || env.WAYLAND_DISPLAY || env.BROWSER ? ["xdg-open", path] : null;
 }
 
-/** @throws {EngineError} "no-browser": there is no screen, or the system's command failed; the page is there all the same */
-export async function openPage(file: string): Promise<void> {
+/**
+ * @param found  the command that opens it
+ * @throws {EngineError} "no-browser": there is no screen, or the system's command failed; the page is there all the same
+ */
+export async function openPage(
+  file: string,
+  found: readonly [command: string, ...args: string[]] | null = openCommand(file),
+): Promise<void> {
   const refuse = (got: string): never => {
     throw new EngineError("no-browser", `open: expected a browser for ${file}, got ${got}`, { file, got });
   };
-  const found = openCommand(file);
   if (!found)
     return refuse("a system without a screen (no DISPLAY, WAYLAND_DISPLAY or BROWSER); copy the page to another one");
   const [command, ...args] = found;

@@ -3,24 +3,29 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
-import { createBackend } from "../backend/select.ts";
-import { SolverError } from "../core/errors.ts";
+import { FileFormatError, SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
 import { groupsByType, groupsByWiring, type NeuronGroup, rolesByWiring } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
-import { restoreCheckpoint } from "../train/checkpoint.ts";
-import { readCheckpoint } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { writeJson, writeLine } from "./console.ts";
-import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
+import { warnUser, writeJson, writeLine } from "./console.ts";
+import { openDevice } from "./device.ts";
+import {
+  createExperiment,
+  type Experiment,
+  loadMaterials,
+  type Materials,
+  restoreExperiment,
+  warmStart,
+} from "./experiment.ts";
 import { openPage } from "./openPage.ts";
-import { readBegunConfig } from "./resume.ts";
-import { RUN_FILES, RunFolder } from "./runFolder.ts";
+import { RUN_FILES } from "./runFiles.ts";
+import { readBegun } from "./runStart.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path } from "./values.ts";
 
@@ -43,8 +48,8 @@ type GivenOptions = Settings & {
   readonly json?: boolean;
 };
 
-/** Adds the command to the program. */
-export function register(program: Command): void {
+/** Adds the command to the program; `open` shows the page. */
+export function register(program: Command, open: typeof openPage = openPage): void {
   const command = program
     .command("report")
     .description("make a page about a run: curves, confusion, activity, parameters, connectome")
@@ -59,12 +64,12 @@ export function register(program: Command): void {
     .option("--json", "say what was written as JSON");
   for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
   command.addHelpText("after", HELP).action(async (run: string, given: GivenOptions) => {
-    const { out, png = false, open = false, json = false } = given;
+    const { out, png = false, json = false } = given;
     const settings = settingsAmong(KEYS, given);
     const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
     if (json) writeJson(written);
     else writeLine(written.file);
-    if (open) await openPage(written.file);
+    if (given.open) await open(written.file);
   });
 }
 
@@ -90,7 +95,7 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   if (options.png) await assertPng();
   const run = await readRunRecord(folder);
   // What a run of an earlier version did not record has its default.
-  const config = resolveConfig([await readBegunConfig(new RunFolder(folder)), options.settings ?? {}]);
+  const config = resolveConfig([(await readBegun(folder)).config, options.settings ?? {}]);
   const materials = options.materials ?? (await loadMaterials(config));
   const groups = neuronGroups(materials);
   const observations = await withBackend(config, options.backend, (backend) =>
@@ -125,12 +130,11 @@ async function observe(
 ): Promise<Observations | null> {
   const file = join(folder, RUN_FILES.checkpoint);
   if (!(await exists(file))) return null;
-  const checkpoint = await readCheckpoint(file);
   const experiment = createExperiment(backend, config, materials);
   try {
     const { model } = experiment;
-    const before = await dynamicsParameters(model);
-    restoreCheckpoint(checkpoint, experiment);
+    const before = await parametersAtStart(experiment, config);
+    await restoreExperiment(experiment, file, warnUser);
     const changes = parameterChanges(before, await dynamicsParameters(model));
     const { digits } = materials;
     const [imageSet, images] = digits.test
@@ -149,19 +153,33 @@ async function observe(
       if (error instanceof SolverError) return { failure: error.message };
       throw error;
     });
-    return { step: checkpoint.position.step, changes, responses };
+    return { step: experiment.trainer.position.step, changes, responses };
   } finally {
     experiment.dispose();
   }
 }
 
+/** None where the file that they were taken from is gone. */
+async function parametersAtStart(
+  { model }: Experiment,
+  config: TrainConfig,
+): Promise<Awaited<ReturnType<typeof dynamicsParameters>>> {
+  try {
+    await warmStart(model, config);
+  } catch (error) {
+    if (error instanceof FileFormatError) return new Map();
+    throw error;
+  }
+  return dynamicsParameters(model);
+}
+
 async function withBackend<T>(
-  { device, dtype, threads }: TrainConfig,
+  config: TrainConfig,
   given: Backend | undefined,
   use: (backend: Backend) => Promise<T>,
 ): Promise<T> {
   if (given) return use(given);
-  const backend = await createBackend({ device, dtype, threads });
+  const backend = await openDevice(config, { warn: warnUser });
   try {
     return await use(backend);
   } finally {

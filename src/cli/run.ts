@@ -23,8 +23,9 @@ import { type Console, errorEvent } from "./console.ts";
 import { count, describeEvaluation, describeSummary, describeTape } from "./describe.ts";
 import type { Experiment, Materials } from "./experiment.ts";
 import { Interruption } from "./interruption.ts";
-import { RUN_FILES, type RunFolder } from "./runFolder.ts";
-import { limitsOf, type RunStart, summarise } from "./summary.ts";
+import { RUN_FILES } from "./runFiles.ts";
+import type { RunFolder } from "./runFolder.ts";
+import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 
 /** What a run works with; all of it is owned by the caller. */
 export interface RunParts {
@@ -38,8 +39,8 @@ export interface RunParts {
   readonly start: RunStart;
   /** null: a new run. */
   readonly resumed: { readonly checkpoint: boolean } | null;
-  /** A page about the run follows, if no signal stops it. */
-  readonly report: boolean;
+  /** Makes the page about the run, if no signal stops it, and may dispose of the experiment for it; null: no page is wanted. */
+  readonly page: (() => Promise<void>) | null;
   /** Watches the backend, for the profile of one step; null: no profile is wanted. */
   readonly profiler: StepProfiler | null;
 }
@@ -332,9 +333,9 @@ class Run {
     return final;
   }
 
-  /** Curves, summary, last words. */
+  /** Curves, the page, which needs the summary and has a part in it, and last words. */
   async finish(): Promise<void> {
-    const { config, backend, console, experiment, folder, materials, report } = this.#parts;
+    const { config, backend, console, experiment, folder, materials } = this.#parts;
     const { cause } = this.#interruption;
     const { step } = experiment.trainer.position;
     if (cause) {
@@ -348,12 +349,16 @@ class Run {
       classes: materials.digits.train.classes,
     });
     await folder.writeText("curves", curves);
-    const summary = {
+    const page = cause === null ? this.#parts.page : null;
+    const trained = {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       interrupted: cause,
       folder: folder.path,
-      files: (await folder.files()).concat(report && cause === null ? [RUN_FILES.report] : []),
+      files: (await folder.files()).concat(page ? [RUN_FILES.report] : []),
     };
+    await folder.writeJson("summary", trained);
+    await page?.();
+    const summary = { ...trained, ...peakMemory(backend) };
     await folder.writeJson("summary", summary);
     await this.record({ event: "summary", ...summary });
     for (const line of describeSummary(summary)) console.info(line);

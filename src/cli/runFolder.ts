@@ -6,26 +6,8 @@ import { ArgumentError } from "../core/errors.ts";
 import { jsonText } from "../core/text.ts";
 import { makeFolder, replaceFile, writeError } from "../io/durable.ts";
 import { isRunning } from "./lockHolder.ts";
+import { RUN_FILES, type RunFile } from "./runFiles.ts";
 import { isLockFile, type LockOptions, RunLock } from "./runLock.ts";
-
-/** The files of a run. */
-export const RUN_FILES = {
-  config: "config.json",
-  metrics: "metrics.jsonl",
-  /** Lines of an earlier one that could not be read. */
-  damaged: "metrics.jsonl.damaged",
-  checkpoint: "checkpoint.safetensors",
-  checkpointState: "checkpoint.json",
-  best: "best.safetensors",
-  bestState: "best.json",
-  curves: "curves.svg",
-  /** As EventFile names the first one. */
-  events: "events.out.tfevents.0000000000.axograd",
-  report: "report.html",
-  summary: "summary.json",
-} as const;
-
-export type RunFile = keyof typeof RUN_FILES;
 
 /** An earlier checkpoint that is kept: `checkpoint-<step>.safetensors`. */
 const KEPT = /^checkpoint-(\d+)\.safetensors$/;

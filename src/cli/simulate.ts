@@ -2,7 +2,6 @@
 
 import { join } from "node:path";
 import type { Command } from "commander";
-import { createBackend } from "../backend/select.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { type ImageSet, subset } from "../data/imageSet.ts";
 import { batches } from "../data/loader.ts";
@@ -16,17 +15,16 @@ import type { NeuronGroup } from "../report/groups.ts";
 import { type ShownInput, shownImages } from "../report/observation.ts";
 import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
-import { restoreCheckpoint } from "../train/checkpoint.ts";
-import { readCheckpoint } from "./checkpoints.ts";
 import type { TrainConfig } from "./config.ts";
 import { readConfigFile } from "./configFile.ts";
 import { resolveConfig, type Settings } from "./configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { writeJson, writeLine } from "./console.ts";
-import { createExperiment, loadMaterials, type Materials } from "./experiment.ts";
+import { warnUser, writeJson, writeLine } from "./console.ts";
+import { openDevice } from "./device.ts";
+import { createExperiment, experimentAt, loadMaterials, type Materials } from "./experiment.ts";
 import { neuronGroups } from "./report.ts";
-import { readBegunConfig } from "./resume.ts";
-import { RUN_FILES, RunFolder } from "./runFolder.ts";
+import { RUN_FILES } from "./runFiles.ts";
+import { readBegun } from "./runStart.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path, wholeNumber } from "./values.ts";
 
@@ -123,7 +121,7 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
     throw new ArgumentError("simulate", "--config", "either a run or settings of a fresh model", "both");
   }
   const options = settingsAmong(KEYS, given);
-  if (folder !== undefined) return resolveConfig([await readBegunConfig(new RunFolder(folder)), options]);
+  if (folder !== undefined) return resolveConfig([(await readBegun(folder)).config, options]);
   return resolveConfig([given.config === undefined ? {} : await readConfigFile(given.config), options]);
 }
 
@@ -134,13 +132,13 @@ async function simulate(
   input: ModelInput,
   numEvals: number,
 ): Promise<Trajectory> {
-  const { device, dtype, threads } = config;
-  const checkpoint = folder === undefined ? null : await readCheckpoint(join(folder, RUN_FILES.checkpoint));
-  const backend = await createBackend({ device, dtype, threads });
+  const checkpoint = folder === undefined ? null : join(folder, RUN_FILES.checkpoint);
+  const backend = await openDevice(config, { warn: warnUser });
   try {
-    const experiment = createExperiment(backend, config, materials);
+    const experiment = checkpoint
+      ? await experimentAt(checkpoint, backend, config, materials, warnUser)
+      : createExperiment(backend, config, materials);
     try {
-      if (checkpoint) restoreCheckpoint(checkpoint, experiment);
       return await experiment.model.rnn.forward(input, { numEvals, endTime: config.endTime });
     } finally {
       experiment.dispose();

@@ -5,60 +5,29 @@ import type { Backend } from "../backend/backend.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
 import { VERSION } from "../train/version.ts";
+import type { WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import type { Materials } from "./experiment.ts";
+import { factsOf, type MaterialFacts } from "./runStart.ts";
 import type { StopSignal } from "./signals.ts";
 
 /** A run before its first step: its configuration, and what that was resolved to. */
-export interface RunStart {
+export interface RunStart extends MaterialFacts {
   readonly version: string;
   readonly config: TrainConfig;
-  readonly network: {
-    readonly source: string;
-    readonly neuronTable: string | null;
-    readonly neurons: number;
-    readonly synapses: number;
-    readonly duplicatesSummed: number;
-    readonly input: string;
-    readonly inputNeurons: number;
-    readonly readout: string;
-    readonly readoutNeurons: number;
-  };
-  readonly data: Readonly<Record<"train" | "validation" | "test" | "classes", number>> & { readonly source: string };
   readonly device: string;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
+  /** Of a run with `initFrom`: which parameters it began with. */
+  readonly init?: WarmStart;
 }
 
-export function describeStart(
-  config: TrainConfig,
-  { connectome, wiring, digits }: Materials,
-  backend: Backend,
-  trainer: Trainer,
-): RunStart {
-  const { csr, source, tableFile } = connectome;
+export function describeStart(config: TrainConfig, materials: Materials, backend: Backend, trainer: Trainer): RunStart {
   return {
     version: VERSION,
     config,
-    network: {
-      source,
-      neuronTable: tableFile,
-      neurons: csr.nRows,
-      synapses: csr.nnz,
-      duplicatesSummed: csr.duplicatesSummed,
-      input: wiring.input,
-      inputNeurons: wiring.nDriven,
-      readout: wiring.readout,
-      readoutNeurons: wiring.outputProjection?.nRows ?? csr.nRows,
-    },
-    data: {
-      source: digits.source,
-      train: digits.train.count,
-      validation: digits.validation?.count ?? 0,
-      test: digits.test?.count ?? 0,
-      classes: digits.train.classes,
-    },
+    ...factsOf(materials),
     device: backend.description,
     stepsPerEpoch: trainer.stepsPerEpoch,
     lastStep: trainer.lastStep(limitsOf(config)),
@@ -86,8 +55,11 @@ export interface RunSummary {
   readonly trainingAccuracy: number | null;
   readonly validation: EvaluationRecord | null;
   readonly test: EvaluationRecord | null;
-  /** Largest resident size of the process. */
+  /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
+  /** Before the page was made. */
+  readonly trainingPeakMemoryBytes: number;
+  /** The page included. */
   readonly deviceMemory: { readonly peakBytes: number; readonly largestBytes: number };
   readonly interrupted: StopSignal | null;
   readonly folder: string;
@@ -105,7 +77,7 @@ export function summarise(
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);
-  const { peakBytes, largestBytes } = backend.memory();
+  const memory = peakMemory(backend);
   return {
     version: VERSION,
     preset,
@@ -121,9 +93,15 @@ export function summarise(
     trainingAccuracy: steps.at(-1)?.meanAccuracy ?? null,
     validation: last("validation"),
     test: last("test"),
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    deviceMemory: { peakBytes, largestBytes },
+    ...memory,
+    trainingPeakMemoryBytes: memory.peakMemoryBytes,
   };
+}
+
+/** The most memory so far. */
+export function peakMemory(backend: Backend): Pick<RunSummary, "peakMemoryBytes" | "deviceMemory"> {
+  const { peakBytes, largestBytes } = backend.memory();
+  return { peakMemoryBytes: process.resourceUsage().maxRSS * 1024, deviceMemory: { peakBytes, largestBytes } };
 }
 
 /** The limits of training, as the trainer takes them. */

@@ -2,20 +2,20 @@
 
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
-import { createBackend } from "../backend/select.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
-import { positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
-import { readCheckpoint } from "./checkpoints.ts";
+import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
-import { createExperiment, type Experiment, loadMaterials, type Materials } from "./experiment.ts";
+import { openDevice } from "./device.ts";
+import { beginExperiment, createExperiment, loadMaterials, type Materials, restoreExperiment } from "./experiment.ts";
 import { PRESETS } from "./presets.ts";
 import { reportRun } from "./report.ts";
-import { type BegunRun, checkSameMaterials, readBegunRun } from "./resume.ts";
+import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
 import { defaultRunPath, RunFolder } from "./runFolder.ts";
+import { checkSameMaterials } from "./runStart.ts";
 import { describeStart, limitsOf } from "./summary.ts";
 import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
 
@@ -120,53 +120,57 @@ async function trainWith(
     console.status(`making a network of ${count(neurons)} neurons and ${count(synapses)} synapses`);
   }
   const materials = await loadMaterials(config);
-  const { device, dtype, threads } = config;
-  const opened = await createBackend({ device, dtype, threads, profile: options.profile });
+  const opened = await openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) });
   const profiler = options.profile ? new StepProfiler(opened) : null;
   const backend = profiler?.backend ?? opened;
   try {
-    const { report } = options;
-    const code = await trainOn({ config, backend, materials, folder, console, report, profiler }, begun);
-    if (report && code === 0) await writePage(folder, backend, materials, console);
-    return code;
+    return await trainOn({ config, backend, materials, folder, console, profiler }, begun, options.report);
   } finally {
     await backend.dispose();
   }
 }
 
-/** Everything that training holds on the device is released at the end: the page needs that memory for a network of its own. */
 async function trainOn(
-  parts: Omit<RunParts, "experiment" | "start" | "resumed">,
+  parts: Omit<RunParts, "experiment" | "start" | "resumed" | "page">,
   begun: BegunRun | null,
+  report: boolean,
 ): Promise<number> {
-  const { backend, config, console, materials } = parts;
+  const { backend, config, console, folder, materials } = parts;
   const experiment = createExperiment(backend, config, materials);
   try {
     const { trainer } = experiment;
+    if (begun) checkSameMaterials("train --resume", begun, materials);
     const start = describeStart(config, materials, backend, trainer);
-    if (begun) checkSameMaterials(begun, start);
     const lastStep = trainer.lastStep(limitsOf(config));
     for (const line of describeRun(config, materials, backend.description, lastStep)) console.info(line);
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
-    if (begun?.checkpoint) {
-      await restore(begun.checkpoint, experiment);
-    } else if (experiment.model.options.standardise) {
-      await trainer.calibrate(config.calibration);
-    }
+    if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint, (message) => console.warn(message));
+    const init = begun?.checkpoint ? null : await beginExperiment(experiment, config);
+    if (init) tellWarmStart(init, console);
     const resumed = begun && { checkpoint: begun.checkpoint !== null };
-    return await executeRun({ ...parts, experiment, start, resumed });
+    const page = (): Promise<void> => {
+      // The page needs the device's memory for a network of its own.
+      experiment.dispose();
+      return writePage(folder, backend, materials, console);
+    };
+    return await executeRun({
+      ...parts,
+      experiment,
+      start: { ...start, ...(init && { init }) },
+      resumed,
+      page: report ? page : null,
+    });
   } finally {
     experiment.dispose();
   }
 }
 
-/** The file's content, several times that of the network, is not kept. */
-async function restore(file: string, experiment: Experiment): Promise<void> {
-  const checkpoint = await readCheckpoint(file);
-  const position = positionOf(checkpoint, experiment.trainer.stepsPerEpoch);
-  restoreCheckpoint(checkpoint, experiment);
-  experiment.trainer.seek(position);
+/** Says which parameters a run begins with, and warns of those that did not fit. */
+function tellWarmStart(init: WarmStart, console: Console): void {
+  const [summary, ...rest] = describeWarmStart(init);
+  console.info(`begins with ${summary}`);
+  for (const line of rest) console.warn(line);
 }
 
 /**

@@ -6,6 +6,7 @@ import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
 import { checkWhole } from "./checks.ts";
 import { shuffle } from "./sampling.ts";
 
+/** How a connectome is shuffled. */
 export interface DegreeShuffleOptions {
   /**
    * Whose weights stay together. "source" (default): each presynaptic neuron keeps the weights of its synapses, and so its sign

@@ -8,6 +8,7 @@ import { type Box, boxTree, nearestDistance } from "./boxTree.ts";
 import { checkPositive, checkProbability, checkWhole, MAX_NEURONS } from "./checks.ts";
 import { bernoulliCells } from "./sampling.ts";
 
+/** How many neurons there are, where, and how the probability of a connection falls with their distance. */
 export interface DistanceDecayOptions {
   /** [neurons × dimensions], one neuron after the other; any unit of length. */
   readonly positions: ArrayLike<number>;

@@ -6,6 +6,7 @@ import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
 import { checkWhole, MAX_NEURONS } from "./checks.ts";
 import { distinctCells, shuffle } from "./sampling.ts";
 
+/** Size, density and weights of a random network. */
 export interface ErdosRenyiOptions {
   readonly neurons: number;
   /** Stored entries, exactly. */

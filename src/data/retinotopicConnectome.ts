@@ -76,7 +76,7 @@ export interface RetinotopicOptions {
 }
 
 /** A table that has everything. */
-type PlacedNeurons = { readonly [K in keyof NeuronTable]: NonNullable<NeuronTable[K]> };
+export type PlacedNeurons = { readonly [K in keyof NeuronTable]: NonNullable<NeuronTable[K]> };
 
 /** A network with its neurons' types, roles, signs and places. */
 export interface RetinotopicConnectome extends PlacedNeurons {

@@ -5,6 +5,7 @@ import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
 import { checkProbability, checkWhole, MAX_NEURONS } from "./checks.ts";
 
+/** Size, neighbours and rewiring of a small-world network. */
 export interface SmallWorldOptions {
   /** On a ring. */
   readonly neurons: number;

@@ -13,6 +13,7 @@ export interface SpectralEstimate {
   readonly converged: boolean;
 }
 
+/** When the iteration ends. */
 export interface SpectralOptions {
   /** Most products with the matrix. Default 500. */
   readonly maxIterations?: number;

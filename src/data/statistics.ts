@@ -10,6 +10,7 @@ export interface Distribution {
   readonly max: number;
 }
 
+/** Sizes, degrees, weights and signs of a connectome. */
 export interface ConnectomeStatistics {
   readonly nRows: number;
   readonly nCols: number;

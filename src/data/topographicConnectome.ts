@@ -6,6 +6,7 @@ import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
 import { checkPositive, checkWhole, MAX_NEURONS } from "./checks.ts";
 import { uniform53 } from "./sampling.ts";
 
+/** Size, reach and weights of a topographic sheet. */
 export interface TopographicOptions {
   /** Rows and columns of the sheet; neuron i is at row ⌊i / columns⌋, column i mod columns. */
   readonly sheetSize: readonly [rows: number, columns: number];

@@ -7,6 +7,7 @@ import { Triples } from "../io/triples.ts";
 import { checkProbability, checkWhole, MAX_NEURONS } from "./checks.ts";
 import { bernoulliCells, shuffle, uniform53 } from "./sampling.ts";
 
+/** Blocks of neuron types, and how they are connected. */
 export interface TypedOptions {
   /** Neurons of each type: exact counts. Or give `neurons` and `typeProbs`. */
   readonly typeCounts?: readonly number[];
@@ -23,6 +24,7 @@ export interface TypedOptions {
   readonly seed: number;
 }
 
+/** A network made of blocks of neuron types. */
 export interface TypedConnectome {
   /** [post, pre], all weights 1 in f32. */
   readonly csr: Csr;

@@ -12,6 +12,7 @@ import { listOf } from "./zip.ts";
 /** A column by its position from 0, or by its name in the header; text of digits that is no name is a position. */
 export type Column = string | number;
 
+/** How a table of text is laid out. */
 export interface TableFormat {
   /** One character. Default: a tab for .tsv, else a comma; where the first line has none, the tab, comma or semicolon that it has. */
   readonly delimiter?: string;

@@ -25,6 +25,7 @@ export interface EdgeColumns {
   readonly weight?: Column | null;
 }
 
+/** How an edge list is read. */
 export interface EdgeListOptions extends EdgeColumns, NeuronIdOptions, TableFormat {}
 
 const EXPECTED = "an edge list (CSV)";

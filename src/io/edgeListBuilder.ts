@@ -20,6 +20,7 @@ import { Triples } from "./triples.ts";
 
 export type { NeuronId } from "./neuronIds.ts";
 
+/** How the identifiers of neurons become indices. */
 export interface NeuronIdOptions extends ExtentOptions {
   /**
    * What ids are: positions in the matrix, or labels to be numbered. Default: positions if all are whole numbers below 2^24 that

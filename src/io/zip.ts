@@ -1,7 +1,6 @@
 // Zip archives, as .npz and .pt files are: entries are read one at a time, on demand, and checked against their checksum.
 // Reading rests on yauzl; the writer makes plain stored entries. Source: PKWARE APPNOTE 6.3.
 
-import type { Readable } from "node:stream";
 import { type Entry, fromBufferPromise, openPromise, type ZipFile } from "yauzl";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { printable, shortened } from "../core/text.ts";
@@ -24,7 +23,7 @@ interface ZipEntry {
 /** What is used of yauzl's ZipFile, whose types are not installed with this package. */
 interface OpenZip {
   readonly fileSize: number;
-  openReadStreamPromise(entry: ZipEntry): Promise<Readable>;
+  openReadStreamPromise(entry: ZipEntry): Promise<AsyncIterable<Uint8Array>>;
   close(): void;
 }
 
@@ -173,10 +172,10 @@ export function checkZip(bytes: Uint8Array, file: string, expected: string): voi
   }
 }
 
-async function collect(stream: Readable, size: number): Promise<Uint8Array> {
+async function collect(stream: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(size);
   let at = 0;
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+  for await (const chunk of stream) {
     bytes.set(chunk, at);
     at += chunk.length;
   }

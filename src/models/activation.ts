@@ -4,6 +4,7 @@ import { ArgumentError, nearestName } from "../core/errors.ts";
 import type { Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
 
+/** A nonlinearity as a function of a value of a graph. */
 export type Activation = (ops: Ops, x: Value) => Value;
 
 /** Constants of Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017, eq. 2. */

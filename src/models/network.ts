@@ -66,6 +66,7 @@ export interface StartedChunk extends ChunkStates {
   settle(more: readonly DeviceBuffer[]): Promise<SettledChunk | null>;
 }
 
+/** A part of a batch whose states are complete. */
 export interface SettledChunk extends Pick<NetworkChunk, "stats" | "failed"> {
   /** Numbers of the buffers that were read along. */
   readonly values: readonly ArrayLike<number>[];

@@ -3,6 +3,7 @@
 import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
 import { compareText, printable, quoteText, quoteValue, shortened } from "../core/text.ts";
 
+/** Name of a neuron type. */
 export type Label = string | number;
 
 /** "excitatory" or 1, "inhibitory" or −1. */

@@ -103,7 +103,11 @@ export interface SharedWeights {
 export interface ModelInput {
   readonly data: ArrayLike<number>;
   readonly batch: number;
-  /** Length of a sequence; absent: the input is constant in time. */
+  /**
+   * Length S of a sequence; absent: the input is constant in time. In continuous time frame k holds for
+   * start + k·(end − start)/S ≤ t < start + (k + 1)·(end − start)/S, the last one also at t = end, whatever the evaluation times. In
+   * discrete time frame k is the input of step k.
+   */
   readonly steps?: number;
 }
 

@@ -37,7 +37,8 @@ interface Owned extends Parameter {
   readonly refresh: readonly BoundProgram[];
   /** Sums the gradient over what shares the parameter, where the scalar is not 0. */
   readonly fold: ((complete: DeviceBuffer) => void) | null;
-  readonly buffers: readonly { release(): void }[];
+  /** Buffers and bound programs. */
+  readonly owned: readonly { release(): void }[];
 }
 
 /** Whether a parameter is trained, and what its values must satisfy. */
@@ -280,7 +281,7 @@ export class ParameterSet {
   /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
     callsOf(this).end(() => {
-      for (const p of this.#parameters.values()) for (const b of p.buffers) b.release();
+      for (const p of this.#parameters.values()) for (const part of p.owned) part.release();
       this.#always.release();
       this.#parameters.clear();
     });
@@ -300,7 +301,7 @@ class Builder {
   readonly #value: DeviceBuffer;
   readonly #grad: DeviceBuffer | null;
   readonly #refresh: BoundProgram[] = [];
-  readonly #buffers: { release(): void }[] = [];
+  readonly #owned: { release(): void }[] = [];
   #bindable: Bindable;
   #gradTarget: DeviceBuffer | null;
   #fold: Owned["fold"] = null;
@@ -340,7 +341,7 @@ class Builder {
     const { offsets, members } = segments(by, value.length);
     const index = this.#indices("index", Uint32Array.from(by));
     const spread = weights?.into ?? this.#buffer("spread", n);
-    if (weights) this.#buffers.push(weights.magnitude);
+    if (weights) this.#owned.push(weights.magnitude);
     this.#bindable = spread;
     if (n === 0) {
       if (this.#grad) this.#gradTarget = this.#buffer("spread gradient", 0);
@@ -376,8 +377,8 @@ class Builder {
   }
 
   finish(sparse: DeviceSparse | null): Owned {
-    if (sparse) this.#buffers.push(sparse);
-    if (sparse?.valuesCsc !== this.#value) this.#buffers.push(this.#value);
+    if (sparse) this.#owned.push(sparse);
+    if (sparse?.valuesCsc !== this.#value) this.#owned.push(this.#value);
     return {
       name: this.#name,
       size: this.#value.length,
@@ -391,25 +392,27 @@ class Builder {
       signs: this.#signs,
       refresh: this.#refresh,
       fold: this.#fold,
-      buffers: this.#buffers,
+      owned: this.#owned,
     };
   }
 
   #buffer(part: string, length: number): DeviceBuffer {
     const b = this.#backend.buffer(`${this.#name} ${part}`, length);
-    this.#buffers.push(b);
+    this.#owned.push(b);
     return b;
   }
 
   #indices(part: string, data: Uint32Array): DeviceBuffer {
     const b = this.#backend.buffer(`${this.#name} ${part}`, data.length, "u32");
     this.#backend.upload(b, data);
-    this.#buffers.push(b);
+    this.#owned.push(b);
     return b;
   }
 
   #bind(program: Program, available: Readonly<Record<string, Bindable | undefined>>): BoundProgram {
-    return compileAndBind(this.#backend, program, this.#backend.layoutFor(1), available);
+    const bound = compileAndBind(this.#backend, program, this.#backend.layoutFor(1), available);
+    this.#owned.push(bound);
+    return bound;
   }
 }
 

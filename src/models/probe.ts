@@ -7,6 +7,7 @@ const FLAT = 0.01;
 /** A standard deviation below this share of a typical one (or of the mean) is none; some roundings of f32. */
 const NO_SPREAD = 1e-6;
 
+/** Which shares of the neurons respond, and how. */
 export interface ResponseShares {
   /** Share of the neurons that fire, but with a slope of their nonlinearity below 0.01 for every input. */
   readonly saturated: number;
@@ -48,6 +49,7 @@ export class ResponseCount {
   }
 }
 
+/** How much the features of a read-out differ between inputs. */
 export interface FeatureSpread {
   /** Root mean square of the features' standard deviations over the inputs, relative to that of their means; null if all are 0. */
   readonly featureSpread: number | null;

@@ -201,7 +201,8 @@ export class SparseLinear {
   /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
     callsOf(this.parameters).end(() => {
-      for (const { buffers } of this.#sessions.values()) for (const b of Object.values(buffers)) b.release();
+      for (const { buffers, forward, reverse } of this.#sessions.values())
+        for (const part of [...Object.values(buffers), forward, reverse]) part.release();
       this.#sessions.clear();
     });
     this.parameters.dispose();

@@ -22,6 +22,7 @@ export interface FieldInputs {
   readonly parameters: Readonly<Record<string, Bindable>>;
 }
 
+/** What the adjoint equations are solved for. */
 export interface FieldOptions {
   /** Names of the parameters (rows, matrices) of the right-hand side whose gradient is wanted. */
   readonly wrt: readonly string[];
@@ -309,6 +310,7 @@ class Group {
   }
 
   dispose(): void {
+    this.#bound.release();
     for (const buffer of Object.values(this.#buffers)) buffer.release();
   }
 

@@ -41,7 +41,7 @@ export interface OdeSystem {
  * What adaptive controllers share. A trial step whose stages, error or result are not finite is rejected, and the next one is
  * factorMin times as long.
  */
-interface AdaptiveController {
+export interface AdaptiveController {
   readonly atol: number;
   readonly rtol: number;
   readonly safety: number;

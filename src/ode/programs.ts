@@ -18,6 +18,7 @@ import {
   stageName,
 } from "./method.ts";
 
+/** The programs that a solver has derived from its system. */
 export interface SolverPrograms {
   /** Slope and step size at the start; its saves are named with the prefix `init.`. */
   readonly init: Program;
@@ -29,6 +30,7 @@ export interface SolverPrograms {
   readonly reverse: ReversePrograms | null;
 }
 
+/** The programs of the reverse pass. */
 export interface ReversePrograms {
   readonly initRecorded: Program;
   readonly initReverse: Program;
@@ -48,6 +50,7 @@ export interface ReversePrograms {
   readonly initSaves: ReadonlyMap<string, Value>;
 }
 
+/** What the gradient of a solve is taken by, and through. */
 export interface ReverseOptions {
   /** Names of leaves, matrices and tables of the right-hand side whose gradient is wanted. */
   readonly wrt: readonly string[];

@@ -24,7 +24,7 @@ export interface TapePlan {
 }
 
 /** Part of the budget that may fill with whole attempts; the rest is for starting states and recomputation. */
-const FULL_SHARE = 0.75;
+export const FULL_SHARE = 0.75;
 
 /**
  * Buffers of one shape set, handed out and taken back; made when there are none. The first free ones go first, so that equal solves

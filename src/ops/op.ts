@@ -4,6 +4,8 @@
 import type { BinaryOp, UnaryOp } from "../backend/program.ts";
 import type { Matrix, Shape, Table, Value } from "./value.ts";
 
+export type { BinaryOp, UnaryOp };
+
 /**
  * The vocabulary VJP rules (and users) build with. Operands broadcast: scalar ⊂ row, sample ⊂ state. Numbers are constants.
  *
@@ -81,8 +83,10 @@ export interface Ops extends UnaryOps, BinaryOps {
 
 /** What an op takes: a value of the graph, or a number. */
 export type Operand = Value | number;
-type UnaryOps = { readonly [K in UnaryOp]: (a: Operand) => Value };
-type BinaryOps = { readonly [K in Exclude<BinaryOp, "pow">]: (a: Operand, b: Operand) => Value };
+/** Functions of one operand, by name; `UnaryOp` has their formulas. */
+export type UnaryOps = { readonly [K in UnaryOp]: (a: Operand) => Value };
+/** Functions of two operands, by name; `BinaryOp` has their formulas. */
+export type BinaryOps = { readonly [K in Exclude<BinaryOp, "pow">]: (a: Operand, b: Operand) => Value };
 
 /** What a VJP rule knows: the primal values it asks for are saved or recomputed, whichever the op's file implies. */
 export interface VjpContext {

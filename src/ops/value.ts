@@ -25,6 +25,7 @@ export interface Table {
   readonly depth: number;
 }
 
+/** How a value of a graph is computed from others. */
 export type Op =
   | { readonly type: "leaf"; readonly name: string }
   | { readonly type: "const"; readonly value: number }

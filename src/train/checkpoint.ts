@@ -51,8 +51,14 @@ export interface Checkpoint extends CheckpointState {
   readonly file: string;
 }
 
+/** What a checkpoint needs of a network by itself; any connectome network has it. */
+export interface CheckpointNetwork extends NetworkFacts {
+  readonly backend: Backend;
+  readonly parameters: ParameterSet;
+}
+
 /** What a checkpoint needs of a classifier; any NetworkClassifier has it. */
-export interface CheckpointModel {
+export interface CheckpointClassifier {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
   readonly options: { readonly standardise?: boolean };
@@ -61,46 +67,55 @@ export interface CheckpointModel {
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
 }
 
+/** A classifier, or a network by itself. */
+export type CheckpointModel = CheckpointClassifier | CheckpointNetwork;
+
 /** The parts of a run that a checkpoint holds. */
 export interface Trained {
   readonly model: CheckpointModel;
-  readonly optimizer: Optimizer;
+  /** Absent: none is saved, and that of a checkpoint is left alone. */
+  readonly optimizer?: Optimizer;
 }
 
 /**
  * Writes `file` (safetensors), durably and at once, then the readable copy of its state, `file` with the ending .json.
  *
+ * @param state  default: as many steps as the optimiser has taken, seed 0, no configuration
  * @returns the names of both files
  * @throws {EngineError} "non-finite-parameter", of a moment, too; nothing is written, so an earlier checkpoint is not lost to one that is of no use
  */
-export async function saveCheckpoint(file: string, trained: Trained, state: CheckpointState): Promise<string[]> {
+export async function saveCheckpoint(
+  file: string,
+  trained: Trained,
+  state: CheckpointState = stateOf(trained.optimizer),
+): Promise<string[]> {
   // In its turn: no step comes between the pieces.
   return callsOf(trained.model.parameters).run("saveCheckpoint", () => save(file, trained, state));
 }
 
-async function save(file: string, trained: Trained, state: CheckpointState): Promise<string[]> {
-  const { model, optimizer } = trained;
+async function save(file: string, { model, optimizer }: Trained, state: CheckpointState): Promise<string[]> {
   const { parameters } = model;
+  const facts = factsOf(model);
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
   const { backend } = model;
   const tensors = new Map<string, SafeTensor | StreamedTensor>();
   for (const p of parameters.all()) {
-    for (const [name, tensor] of parameterTensors(p, parameters, model.rnn, backend)) {
+    for (const [name, tensor] of parameterTensors(p, parameters, facts, backend)) {
       tensors.set(name, finite(name, tensor, state.position.step));
     }
   }
-  for (const [name, buffer] of optimizer.moments()) {
+  for (const [name, buffer] of optimizer?.moments() ?? []) {
     const p = parameters.get(parameterOf(name));
     const pieces = () => rowMajor(backend, buffer, p);
-    const tensor = floatTensor(backend, shapeOf(p, parameters, model.rnn), pieces);
+    const tensor = floatTensor(backend, shapeOf(p, parameters, facts), pieces);
     tensors.set(OPTIMIZER + name, finite(OPTIMIZER + name, tensor, state.position.step));
   }
-  const features = await model.featureStatistics();
+  const features = isClassifier(model) ? await model.featureStatistics() : null;
   for (const [name, data] of Object.entries(features ?? {})) {
     tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }
-  const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer.stepCount, ...state };
+  const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer?.stepCount ?? 0, ...state };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) }, { checksums: true });
   const readable = file.replace(/(\.safetensors)?$/, ".json");
   await replaceFile(readable, [`${JSON.stringify(description, null, 2)}\n`]);
@@ -145,6 +160,7 @@ export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsP
  */
 export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: Trained): void {
   const { parameters } = model;
+  const facts = factsOf(model);
   const { file, tensors } = checkpoint;
   const take = (name: string, shape: readonly number[]): FloatArray => {
     const tensor = tensors.get(name);
@@ -157,7 +173,7 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
   };
   // All is checked before anything is changed.
   for (const p of parameters.all()) {
-    const indices = indicesOf(p, model.rnn);
+    const indices = indicesOf(p, facts);
     const found = indices && take(indicesName(p), tensors.get(indicesName(p))?.shape ?? [indices.length]);
     if (found && found.length !== indices.length) {
       throw new FileFormatError(file, `"${indicesName(p)}" of ${indices.length} numbers`, `${found.length}`);
@@ -166,22 +182,34 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
       throw new FileFormatError(file, `the connections of ${p.name}`, "those of another network");
     }
   }
-  const values = parameters.all().map((p) => [p.name, take(p.name, shapeOf(p, parameters, model.rnn))] as const);
-  const moments = [...tensors.keys()]
+  const values = parameters.all().map((p) => [p.name, take(p.name, shapeOf(p, parameters, facts))] as const);
+  const moments = [...(optimizer ? tensors.keys() : [])]
     .filter((name) => name.startsWith(OPTIMIZER))
     .map((name) => {
       const moment = name.slice(OPTIMIZER.length);
       const p = parameters.get(parameterOf(moment));
-      return [moment, deviceOrder(take(name, shapeOf(p, parameters, model.rnn)), p)] as const;
+      return [moment, deviceOrder(take(name, shapeOf(p, parameters, facts)), p)] as const;
     });
   const features = (["mean", "scale"] as const).map((name) =>
-    model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
+    isClassifier(model) && model.options.standardise ? take(FEATURES + name, [facts.nOutputs]) : null,
   );
   parameters.checkAll(values);
-  optimizer.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
+  optimizer?.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
   parameters.setAll(values);
   const [mean, scale] = features;
-  if (mean && scale) model.setFeatureStatistics(mean, scale);
+  if (mean && scale && isClassifier(model)) model.setFeatureStatistics(mean, scale);
+}
+
+function isClassifier(model: CheckpointModel): model is CheckpointClassifier {
+  return "rnn" in model;
+}
+
+function factsOf(model: CheckpointModel): NetworkFacts {
+  return isClassifier(model) ? model.rnn : model;
+}
+
+function stateOf(optimizer: Optimizer | undefined): CheckpointState {
+  return { position: { epoch: 0, batch: 0, step: optimizer?.stepCount ?? 0 }, seed: 0, config: null };
 }
 
 /** The same tensor; streaming it fails at the first value that is not finite. */

@@ -4,16 +4,17 @@ import type { ActivityProbe } from "../models/classifier.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 
 /** Groups of parameters, by how their names begin. */
-const GROUPS = {
+const GROUPS: Readonly<Record<GradientGroup, readonly string[]>> = {
   weights: ["rnn.hh.values", "rnn.hh.strength"],
   biases: ["rnn.hh.bias"],
   "time constants": ["rnn.tau"],
   input: ["rnn.ih."],
   output: ["rnn.ho."],
   "read-out": ["out_layer."],
-} as const;
+};
 
-export type GradientGroup = keyof typeof GROUPS;
+/** Parameters whose gradients are looked at together. */
+export type GradientGroup = "weights" | "biases" | "time constants" | "input" | "output" | "read-out";
 
 /** What a look into a model says about its training: activity, gradients, steps of the solver, and what is wrong. */
 export interface Diagnosis extends Omit<ActivityProbe, "stats"> {

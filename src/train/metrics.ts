@@ -78,7 +78,8 @@ export class MetricsFile {
   readonly file: string;
   readonly #handle: FileHandle;
 
-  constructor(file: string, handle: FileHandle) {
+  // Private, so that the declarations do without Node's types.
+  private constructor(file: string, handle: FileHandle) {
     this.file = file;
     this.#handle = handle;
   }

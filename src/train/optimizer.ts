@@ -213,6 +213,7 @@ export abstract class Optimizer {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.#calls.afterwards(() => {
+      this.#releasePrograms();
       for (const [, buffer] of this.moments()) buffer.release();
       this.#slots.length = 0;
       for (const s of this.#scalars) s.release();
@@ -223,6 +224,12 @@ export abstract class Optimizer {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #releasePrograms(): void {
+    for (const { step } of this.#slots) step.release();
+    for (const sum of this.#norm.sums) sum.release();
+    this.#clip?.finish.release();
   }
 
   #checkInUse(name: string): void {

@@ -10,6 +10,7 @@ export interface ProgressStream {
   write(text: string): unknown;
 }
 
+/** How progress is shown. */
 export interface ProgressOptions {
   /** Default: on a terminal, unless the environment has NO_COLOR (https://no-color.org). */
   readonly colour?: boolean;

@@ -18,12 +18,14 @@ export interface NetworkFacts {
   readonly nOutputs: number;
 }
 
-interface ExchangedNetwork extends NetworkFacts {
+/** What state dictionaries need of a network. */
+export interface ExchangedNetwork extends NetworkFacts {
   readonly types: NeuronTypes | null;
   readonly signs: Float64Array | null;
 }
 
-interface Exchanged {
+/** What state dictionaries need of a model. */
+export interface Exchanged {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
 }

@@ -4,8 +4,7 @@ import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { readBegunConfig } from "../../src/cli/resume.ts";
-import { RunFolder } from "../../src/cli/runFolder.ts";
+import { readBegun } from "../../src/cli/runStart.ts";
 import { SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
 import { register as registerTrain } from "../../src/cli/train.ts";
 import { EngineError } from "../../src/core/errors.ts";
@@ -56,7 +55,7 @@ function replaced(text: string, path: Path, by: string | undefined): string {
 async function pageOf(folder: string, file: string, what: string): Promise<string | null> {
   try {
     const run = await readRunRecord(folder);
-    await readBegunConfig(new RunFolder(folder));
+    await readBegun(folder);
     return buildReport({ ...exampleParts(), run, observations: null }).html;
   } catch (error) {
     if (!(error instanceof EngineError)) throw new Error(`${what}: ${(error as Error).stack}`);
@@ -169,7 +168,7 @@ test("a setting that config.json has lost is not resumed with another value", as
   assert.match(stderr, /^axograd: .*config\.json: expected a setting at config\.lr, got nothing\n$/);
   const older = replaced(replaced(config, ["config", "lr"], undefined), ["version"], '"0.0.1"');
   await writeFile(join(folder, "config.json"), older);
-  assert.is((await readBegunConfig(new RunFolder(folder))).lr, 0.001);
+  assert.is((await readBegun(folder)).config.lr, 0.001);
 });
 
 test("a run of a sweep whose files are damaged has failed; it is not begun anew, and leaves the others alone", async () => {

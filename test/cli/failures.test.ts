@@ -68,7 +68,7 @@ async function run(out: string, settings: Settings, incident: Incident): Promise
   const start = describeStart(config, materials, backend, experiment.trainer);
   // Warnings go to stderr, which is not looked at here.
   const console = new Console({ json: false, quiet: true });
-  const quietly = { report: false, profiler: null };
+  const quietly = { page: null, profiler: null };
   const parts = { config, backend, materials, experiment, folder, console, start, resumed: null, ...quietly };
   const error = await executeRun(parts).then(
     () => null,

@@ -1,10 +1,17 @@
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { createBackend } from "../../src/backend/select.ts";
 import { register } from "../../src/cli/inspect.ts";
 import { binsOf, type Inspection } from "../../src/cli/inspection.ts";
+import { type MemoryOptions, memoryPlan } from "../../src/cli/memoryPlan.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
+import type { DType } from "../../src/core/dtype.ts";
+import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import { writeConnectome } from "../../src/io/connectome.ts";
+import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
+import { tableauByName } from "../../src/ode/tableaus/index.ts";
+import { Adam } from "../../src/train/optimizer.ts";
 import { fails, tempDir, testWithData } from "../io/fixtures.ts";
 import { runCommand } from "./command.ts";
 
@@ -79,6 +86,72 @@ test("the memory plan follows the batch, the method and the precision", async ()
   assert.is(euler.tapePerAttempt, 2 * euler.state);
 });
 
+/** What training a network for one step takes on the device, and the attempts that its solve took. */
+async function measured(csr: Csr, batch: number, dtype: DType, method: string): Promise<readonly [number, number]> {
+  const backend = await createBackend({ device: "wasm", dtype, threads: 1 });
+  const { nRows: numNeurons } = csr;
+  const tableau = tableauByName(method);
+  const fixed = tableau.bErr === null ? { controller: { type: "fixed" as const }, dt0: 0.25 } : {};
+  const solve = { tableau, ...fixed };
+  const options = { inputSize: numNeurons, numNeurons, connectome: csr, weightConstraint: "none" as const, solve };
+  const model = new ConnectomeODERNN(backend, options);
+  const optimizer = new Adam(backend, model.parameters);
+  const data = new Float32Array(numNeurons * batch).fill(0.1);
+  const { trajectory } = await model.vjp({ data, batch }, new Float32Array(2 * numNeurons * batch).fill(1), {
+    numEvals: 2,
+    endTime: 1,
+  });
+  optimizer.step(1);
+  const { peakBytes } = backend.memory();
+  optimizer.dispose();
+  model.dispose();
+  await backend.dispose();
+  return [peakBytes, trajectory.stats.at(-1)!.plan!.attempts];
+}
+
+test("the memory that is planned for the device is what training takes, and host and device are all", async () => {
+  const csr = logNormalConnectome({ neurons: 6000, synapses: 120_000, seed: 1 });
+  const cases: readonly (readonly [method: string, batch: number, dtype: DType])[] = [
+    ["dopri5", 16, "f32"],
+    ["tsit5", 8, "f64"],
+    ["bosh3", 20, "f32"],
+    ["heun", 16, "f32"],
+    ["euler", 16, "f32"],
+    ["rk4", 4, "f32"],
+    ["exponentialEuler", 16, "f32"],
+  ];
+  for (const [method, batchSize, dtype] of cases) {
+    const [bytes, attempts] = await measured(csr, batchSize, dtype, method);
+    const budget = { tapeBudgetBytes: 384 * 2 ** 20 };
+    const plan = memoryPlan(csr, { batchSize, tableau: tableauByName(method), dtype, attempts, ...budget });
+    const ratio = plan.device / bytes;
+    assert.ok(ratio > 0.9 && ratio < 1.1, `${method}, ${batchSize}, ${dtype}: ${ratio}`);
+    assert.is(plan.device, plan.matrix + plan.matrixTraining + plan.working + plan.tape);
+    assert.is(plan.total, plan.device + plan.host);
+    assert.ok(plan.host > csr.values.byteLength + csr.colIdx.byteLength);
+    // Were the estimate blind to its parts, it would not see another batch.
+    const other = memoryPlan(csr, {
+      batchSize: batchSize > 4 ? 4 : 16,
+      tableau: tableauByName(method),
+      dtype,
+      attempts,
+      ...budget,
+    });
+    assert.ok(Math.abs(other.device / bytes - 1) > 0.1, method);
+  }
+});
+
+test("a tape beyond its budget is planned with the budget", () => {
+  const options = {
+    batchSize: 16,
+    tableau: tableauByName("euler"),
+    dtype: "f32",
+    attempts: 1e6,
+    tapeBudgetBytes: 2 ** 20,
+  };
+  assert.is(memoryPlan(small, options as MemoryOptions).tape, 2 ** 20);
+});
+
 test("bins of powers of two hold every value once, zeros apart", () => {
   assert.equal(binsOf([0, 1, 1, 3, 8]), [
     { from: 0, to: 0, count: 1 },
@@ -93,7 +166,17 @@ test("bins of powers of two hold every value once, zeros apart", () => {
 test("the report for people has every line and aligned columns", async () => {
   await writeConnectome(file, small);
   const text = await runCommand(register, "inspect", file);
-  for (const part of ["neurons", "synapses", "Dale's law", "strongly", "radius of |W|", "tape", "in-degree", "█"]) {
+  for (const part of [
+    "neurons",
+    "synapses",
+    "Dale's law",
+    "strongly",
+    "radius of |W|",
+    "tape",
+    "in all",
+    "in-degree",
+    "█",
+  ]) {
     assert.ok(text.includes(part), part);
   }
   assert.match(text, /holds: 4 excitatory, 1 inhibitory/);

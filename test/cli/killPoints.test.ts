@@ -46,7 +46,7 @@ async function train(run: string, before: (event: RunEvent) => void): Promise<vo
   }
   const console = new Watching({ json: false, quiet: true });
   const folder = new RunFolder(run);
-  const quietly = { resumed: null, report: false, profiler: null };
+  const quietly = { resumed: null, page: null, profiler: null };
   await executeRun({ config, backend, materials, experiment, folder, console, start, ...quietly });
   await folder.release();
   experiment.dispose();

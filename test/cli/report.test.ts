@@ -3,13 +3,14 @@
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openCommand, openPage } from "../../src/cli/openPage.ts";
 import { register as registerReport } from "../../src/cli/report.ts";
 import { register as registerTrain } from "../../src/cli/train.ts";
 import { FileFormatError } from "../../src/core/errors.ts";
-import { fails } from "../io/fixtures.ts";
+import { fails, tempDir } from "../io/fixtures.ts";
 import { runCommand } from "./command.ts";
 import { writeNetwork } from "./network.ts";
 import { TINY } from "./process.ts";
@@ -100,25 +101,33 @@ test("--no-report leaves a run without a page", async ({ folder }) => {
   assert.not.match(await readFile(join(out, "summary.json"), "utf8"), /report\.html/);
 });
 
-test("--open without a screen says so after the page is written", async ({ folder, run }) => {
+test("--open takes the system's command, and says so where there is no screen, no command, or it fails", async () => {
   assert.is(openCommand("a.html", "linux", {}), null);
   assert.equal(openCommand("/a.html", "linux", { DISPLAY: ":0" }), ["xdg-open", "/a.html"]);
   assert.equal(openCommand("/a.html", "darwin", {}), ["open", "/a.html"]);
   assert.is(openCommand("/a b.html", "win32", {})?.[0], "rundll32");
-  const names = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "PATH"] as const;
-  const before = names.map((name) => process.env[name]);
-  const file = join(folder, "opened.html");
-  try {
-    for (const name of names) delete process.env[name];
-    await fails(() => openPage(file), "no-browser", /a system without a screen/);
-    process.env.DISPLAY = ":0";
-    await fails(() => openPage(file), "no-browser", /opened\.html, got no xdg-open on this system/);
-    await fails(() => runCommand(registerReport, "report", run, "--out", file, "--open"), "no-browser");
+  await fails(() => openPage("a.html", null), "no-browser", /a system without a screen/);
+  const absent = join(tempDir(), "no-such-command");
+  await fails(() => openPage("a.html", [absent, "a.html"]), "no-browser", /a\.html, got no \S+no-such-command on this/);
+  const failing = [process.execPath, "-e", "process.exit(3)"] as const;
+  await fails(() => openPage("a.html", [...failing]), "no-browser", /exit code 3/);
+  await openPage("a.html", [process.execPath, "-e", ""]);
+});
+
+test("report --open shows the page that was written; where it cannot, the page is there all the same", async ({
+  folder,
+  run,
+}) => {
+  const shown: string[] = [];
+  const open = async (file: string): Promise<void> => {
     assert.match(await readFile(file, "utf8"), /<!doctype html>/);
-  } finally {
-    for (const [k, name] of names.entries()) if (before[k] !== undefined) process.env[name] = before[k];
-    if (before[0] === undefined) delete process.env.DISPLAY;
-  }
+    shown.push(file);
+    return openPage(file, null);
+  };
+  const file = join(folder, "opened.html");
+  const report = (program: Command): void => registerReport(program, open);
+  await fails(() => runCommand(report, "report", run, "--out", file, "--open"), "no-browser");
+  assert.equal(shown, [file]);
 });
 
 test("a folder that is no run is refused with what is missing", async ({ folder }) => {

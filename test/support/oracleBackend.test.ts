@@ -118,7 +118,7 @@ test("memory counts what is held, and release gives it back once", async () => {
   buffer.release();
   buffer.release();
   sparse.release();
-  assert.equal(backend.memory(), { bytes: 0, peakBytes: bytes, liveBuffers: 0, largestBytes });
+  assert.equal(backend.memory(), { bytes: 0, peakBytes: bytes, liveBuffers: 0, livePrograms: 0, largestBytes });
   assertRefused(() => backend.fill(buffer, 0), /released/);
 });
 

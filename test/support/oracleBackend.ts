@@ -108,7 +108,8 @@ class OracleBackend implements Backend {
     }
     const bound = program.bindings.map((b) => this.#resolve(program, b, layout, bindings[b.name]));
     checkAliases(program, bound);
-    return new OracleBound(executable, bound);
+    this.#ledger.livePrograms++;
+    return new OracleBound(executable, bound, () => this.#ledger.livePrograms--);
   }
 
   run(bound: BoundProgram): void {
@@ -194,15 +195,19 @@ type Bound = OracleBuffer | OracleSparse | Float64Array;
 class OracleBound implements BoundProgram {
   readonly executable: Executable;
   readonly bound: readonly Bound[];
+  readonly #onRelease: () => void;
   released = false;
 
-  constructor(executable: Executable, bound: readonly Bound[]) {
+  constructor(executable: Executable, bound: readonly Bound[], onRelease: () => void) {
     this.executable = executable;
     this.bound = bound;
+    this.#onRelease = onRelease;
   }
 
   release(): void {
+    if (this.released) return;
     this.released = true;
+    this.#onRelease();
   }
 }
 
@@ -300,6 +305,7 @@ class Ledger {
   #bytes = 0;
   #peakBytes = 0;
   #largestBytes = 0;
+  livePrograms = 0;
 
   add(buffer: OracleBuffer): void {
     this.#live.add(buffer);
@@ -331,6 +337,7 @@ class Ledger {
       bytes: this.#bytes,
       peakBytes: this.#peakBytes,
       liveBuffers: this.#live.size,
+      livePrograms: this.livePrograms,
       largestBytes: this.#largestBytes,
     };
   }

@@ -5,6 +5,7 @@ import type { FloatArray } from "../../src/core/dtype.ts";
 import { FileFormatError } from "../../src/core/errors.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "../../src/io/safetensors.ts";
+import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
 import {
   type Checkpoint,
   loadCheckpoint,
@@ -12,6 +13,7 @@ import {
   restoreCheckpoint,
   saveCheckpoint,
 } from "../../src/train/checkpoint.ts";
+import { Adam } from "../../src/train/optimizer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { sparseMatrix, stateOf, type Tiny, tinyTraining, train } from "./fixtures.ts";
@@ -62,6 +64,49 @@ forEachBackend("checkpoint", ["f32", "f64"], (test) => {
     assert.equal(losses, expected);
     plain.dispose();
     saved.dispose();
+  });
+
+  test("a network by itself goes on from its checkpoint, to the bit; one without an optimiser is restored, too", async ({
+    backend,
+  }) => {
+    const options = { inputSize: 24, numNeurons: 24, connectome: sparseMatrix(), weightConstraint: "none" as const };
+    const open = () => {
+      const model = new ConnectomeODERNN(backend, options);
+      return { model, optimizer: new Adam(backend, model.parameters) };
+    };
+    const input = { data: Float64Array.from({ length: 48 }, (_, i) => Math.sin(i)), batch: 2 };
+    const step = async ({ model, optimizer }: ReturnType<typeof open>): Promise<FloatArray> => {
+      model.parameters.zeroGradients();
+      const { trajectory } = await model.vjp(input, new Float64Array(96).fill(1));
+      optimizer.step();
+      return trajectory.hs;
+    };
+    const whole = open();
+    await step(whole);
+    const file = join(dir, "network.safetensors");
+    assert.equal(await saveCheckpoint(file, whole), [file, join(dir, "network.json")]);
+    const expected = [await step(whole), await step(whole)];
+
+    const second = open();
+    second.model.parameters.set("rnn.tau", new Float64Array(24).fill(3));
+    const checkpoint = await loadCheckpoint(file);
+    assert.equal(checkpoint.position, { epoch: 0, batch: 0, step: 1 });
+    restoreCheckpoint(checkpoint, second);
+    assert.is(second.optimizer.stepCount, 1);
+    assert.equal([await step(second), await step(second)], expected);
+
+    // Parameters alone, from what has moments, and into what has none.
+    const bare = open();
+    restoreCheckpoint(checkpoint, { model: bare.model });
+    assert.is(bare.optimizer.stepCount, 0);
+    assert.equal((await bare.model.forward(input)).hs, expected[0]);
+    const other = new ConnectomeODERNN(backend, { ...options, connectome: sparseMatrix(2) });
+    await fails(async () => restoreCheckpoint(checkpoint, { model: other }), "file-format", /connections|numbers/);
+    for (const { model, optimizer } of [whole, second, bare]) {
+      optimizer.dispose();
+      model.dispose();
+    }
+    other.dispose();
   });
 
   test("tensors have torch-biopl's names, shapes and row-major order", async ({ backend }) => {

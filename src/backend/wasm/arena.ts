@@ -24,6 +24,7 @@ export function padded(bytes: number): number {
 export class Arena {
   readonly #memory: WasmMemory;
   readonly #limit: number;
+  readonly #advice: string;
   readonly #free: { address: number; bytes: number }[] = [];
   /** Memory from here on has never been handed out, and is zero. */
   #fresh: number;
@@ -31,11 +32,15 @@ export class Arena {
   #peakBytes = 0;
   #largestBytes = 0;
 
-  /** @param limit first byte that must not be used */
-  constructor(memory: WasmMemory, base: number, limit: number) {
+  /**
+   * @param limit first byte that must not be used
+   * @param advice how to raise the limit, for the message when there is not enough memory
+   */
+  constructor(memory: WasmMemory, base: number, limit: number, advice: string) {
     this.#memory = memory;
     this.#fresh = padded(base);
     this.#limit = limit;
+    this.#advice = advice;
   }
 
   /**
@@ -62,8 +67,8 @@ export class Arena {
     if (at > 0) this.#merge(at - 1);
   }
 
-  /** What backends report, without the number of buffers. */
-  stats(): Omit<MemoryStats, "liveBuffers"> {
+  /** What backends report, without the numbers of buffers and programs. */
+  stats(): Omit<MemoryStats, "liveBuffers" | "livePrograms"> {
     return { bytes: this.#bytes, peakBytes: this.#peakBytes, largestBytes: this.#largestBytes };
   }
 
@@ -115,8 +120,7 @@ export class Arena {
 
   #outOfMemory(label: string, asked: number, cause?: unknown): BackendError {
     const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-    const advice =
-      "use a smaller batch, fewer stored states, f32 instead of f64, or a higher memoryLimitBytes (at most 4 GiB)";
+    const advice = `use a smaller batch, fewer stored states, f32 instead of f64, ${this.#advice}`;
     return new BackendError(
       "out-of-memory",
       `wasm: expected ${mib(asked)} for ${label}, got ${mib(this.#limit - this.#bytes)} left: ` +

@@ -1,8 +1,7 @@
 // The WASM backend: f32 (fast) or f64 (reference), SIMD, threads. Programs are compiled to the code of a small interpreter that runs
-// inside WASM (assembly/), and their pointwise work to WASM itself (codegen.ts); a run is one call per thread. Results have the same bits for any number of threads, and a sample's
-// results do not depend on the other lanes.
+// inside WASM (assembly/), and their pointwise work to WASM itself (codegen.ts); a run is one call per thread. Results have the same
+// bits for any number of threads, and a sample's results do not depend on the other lanes.
 
-import { availableParallelism } from "node:os";
 import { type Csr, checkRepresentable } from "../../core/csr.ts";
 import type { DType, FloatArray } from "../../core/dtype.ts";
 import { BackendError, nearestName } from "../../core/errors.ts";
@@ -25,12 +24,13 @@ import { CONTROL_LINE, CONTROL_TAKEN } from "./isa.ts";
 import { createMemory, instantiate, loadModule, MAX_PAGES, PAGE_BYTES, type WasmMemory } from "./module.ts";
 import { ThreadPool } from "./pool.ts";
 import { PROFILE_BYTES, PROFILE_KINDS } from "./profile.ts";
+import { defaultThreads, describeMachine, mostThreads, thisMachine } from "./threads.ts";
 import { Workspace } from "./workspace.ts";
 
 export interface WasmBackendOptions {
   /** Precision of all numbers. */
   readonly dtype?: DType;
-  /** Threads, the caller's included; by default as many as the machine runs at once. */
+  /** Threads, the caller's included; by default as many as the machine runs at once, at most `mostThreads()`. */
   readonly threads?: number;
   /** Measure where the time goes; see `Backend.profile`. */
   readonly profile?: boolean;
@@ -48,12 +48,13 @@ const MAX_LANES = 16;
 /**
  * Creates a backend with its own memory and threads.
  *
- * @throws {BackendError} "not-built" without the compiled module; "threads", "memory-limit" for options out of range
+ * @throws {BackendError} "not-built" without the compiled module; "threads", "memory-limit" for options out of range; "no-webassembly";
+ *   "address-space" where a limit of virtual memory is too low
  */
 export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<Backend> {
   const {
     dtype = "f32",
-    threads = availableParallelism(),
+    threads = defaultThreads(),
     profile = false,
     debug = process.env.AXOGRAD_WASM_DEBUG === "1",
     memoryLimitBytes = MAX_PAGES * PAGE_BYTES,
@@ -62,18 +63,27 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   if (!Number.isInteger(threads) || threads < 1) {
     throw new BackendError("threads", `wasm: expected a positive whole number of threads, got ${threads} (threads)`);
   }
-  const maxPages = Math.min(MAX_PAGES, Math.floor(memoryLimitBytes / PAGE_BYTES));
-  if (!(maxPages >= 1)) {
+  const machine = thisMachine();
+  const most = mostThreads(machine);
+  if (threads > most) {
+    throw new BackendError(
+      "threads",
+      `wasm: expected at most ${most} thread${most === 1 ? "" : "s"} on this machine (${describeMachine(machine)}), got ${threads} (threads)`,
+      { threads, most },
+    );
+  }
+  const wantedPages = Math.min(MAX_PAGES, Math.floor(memoryLimitBytes / PAGE_BYTES));
+  if (!(wantedPages >= 1)) {
     throw new BackendError(
       "memory-limit",
       `wasm: expected at least ${PAGE_BYTES} bytes, got ${memoryLimitBytes} (memoryLimitBytes)`,
     );
   }
   const module = await loadModule(debug);
-  const memory = createMemory(maxPages);
+  const { memory, maxPages } = createMemory(wantedPages);
   // Thread 0 gets generated code directly.
   const kernels = instantiate(module, memory, dtype, () => {}, patienceMs);
-  const arena = new Arena(memory, kernels.heapBase, maxPages * PAGE_BYTES);
+  const arena = new Arena(memory, kernels.heapBase, maxPages * PAGE_BYTES, adviceFor(maxPages, wantedPages));
   const control = arena.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE).address;
   const profileTable = profile ? arena.allocate("profile", PROFILE_BYTES).address : 0;
   const pool = await ThreadPool.create({ module, memory, dtype, kernels, threads, control, profile: profileTable });
@@ -84,6 +94,12 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     publish: (generated, nFunctions) => pool.publish({ module: generated, nFunctions }),
   });
   return new WasmBackend({ dtype, threads, debug, memory, arena, pool, functions, profileTable });
+}
+
+/** What helps where there is no memory left, besides using less of it. */
+function adviceFor(maxPages: number, wantedPages: number): string {
+  if (maxPages < wantedPages) return "or a higher limit of virtual memory (ulimit -v)";
+  return "or a higher memoryLimitBytes (at most 4 GiB)";
 }
 
 interface Parts {
@@ -107,6 +123,7 @@ class WasmBackend implements Backend {
   readonly #parts: Parts;
   readonly #space: BufferSpace;
   readonly #workspace: Workspace;
+  #livePrograms = 0;
   #disposed = false;
 
   constructor(parts: Parts) {
@@ -206,8 +223,9 @@ class WasmBackend implements Backend {
       throw bindError(program, `one of its bindings${near === null ? "" : `, perhaps ${near}`}`, "another name", name);
     }
     const bound = program.bindings.map((b) => this.#resolve(program, b, layout, bindings[b.name]));
-    const result = new WasmBound(executable, bound);
+    const result = new WasmBound(executable, bound, () => this.#livePrograms--);
     this.#workspace.link(result);
+    this.#livePrograms++;
     return result;
   }
 
@@ -232,7 +250,7 @@ class WasmBackend implements Backend {
   }
 
   memory(): MemoryStats {
-    return { ...this.#parts.arena.stats(), liveBuffers: this.#space.live };
+    return { ...this.#parts.arena.stats(), liveBuffers: this.#space.live, livePrograms: this.#livePrograms };
   }
 
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>> {

@@ -12,13 +12,15 @@ export type Bound = WasmBuffer | WasmSparse | null;
 export class WasmBound implements BoundProgram {
   readonly executable: WasmExecutable;
   readonly bound: readonly Bound[];
+  readonly #onRelease: () => void;
   #released = false;
 
   /** @throws {BackendError} "binding" when a phase would reach memory it writes by two names */
-  constructor(executable: WasmExecutable, bound: readonly Bound[]) {
+  constructor(executable: WasmExecutable, bound: readonly Bound[], onRelease: () => void) {
     checkAliases(executable.program, bound);
     this.executable = executable;
     this.bound = bound;
+    this.#onRelease = onRelease;
   }
 
   /** Whether a run would have no effect. */
@@ -34,7 +36,9 @@ export class WasmBound implements BoundProgram {
 
   /** Its image goes with it. */
   release(): void {
+    if (this.#released) return;
     this.#released = true;
+    this.#onRelease();
   }
 
   /** @throws {BackendError} "released" when it or a buffer has been released since */

@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import type { DType } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
+import { addressSpaceLeft, memorySpace, RESERVED_BYTES } from "./addressSpace.ts";
 
 /** 64 KiB, the unit in which memory grows; 65,536 of them are all that 32-bit addresses reach. */
 export const PAGE_BYTES = 65536;
@@ -41,7 +42,7 @@ export interface Kernels {
 }
 
 /** The part of the WebAssembly interface used here; TypeScript declares it in its browser library only. */
-interface WebAssemblyApi {
+export interface WebAssemblyApi {
   readonly Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => WasmMemory;
   readonly Module: new (bytes: Uint8Array) => WasmModule;
   readonly Instance: new (
@@ -49,17 +50,25 @@ interface WebAssemblyApi {
     imports: object,
   ) => { readonly exports: Readonly<Record<string, unknown>> };
   compile(bytes: Uint8Array): Promise<WasmModule>;
+  validate(bytes: Uint8Array): boolean;
 }
 
-const webAssembly = (globalThis as unknown as { readonly WebAssembly: WebAssemblyApi }).WebAssembly;
+/** @throws {BackendError} "no-webassembly": Node.js runs without it */
+export function webAssembly(): WebAssemblyApi {
+  const { WebAssembly: api } = globalThis as { readonly WebAssembly?: WebAssemblyApi };
+  if (api) return api;
+  const message = "wasm: expected WebAssembly, got Node.js without it; start Node without --jitless";
+  throw new BackendError("no-webassembly", message);
+}
 
 /**
  * Reads and compiles the module that the build put beside the compiled sources.
  *
  * @param debug the build with range assertions instead of the fast one
- * @throws {BackendError} "not-built" when the file is missing
+ * @throws {BackendError} "not-built" when the file is missing; "no-webassembly"
  */
 export async function loadModule(debug: boolean): Promise<WasmModule> {
+  const api = webAssembly();
   const file = new URL(`../../../wasm/axograd${debug ? ".debug" : ""}.wasm`, import.meta.url);
   let bytes: Uint8Array;
   try {
@@ -68,24 +77,61 @@ export async function loadModule(debug: boolean): Promise<WasmModule> {
     const command = debug ? "npm run build:wasm:debug" : "npm run build";
     throw new BackendError("not-built", `wasm: expected ${file.pathname}, got no file; run ${command}`, {}, cause);
   }
-  return webAssembly.compile(bytes);
+  return api.compile(bytes);
 }
 
 /** Compiles generated code at once: it is small. */
 export function compileModule(bytes: Uint8Array): WasmModule {
-  return new webAssembly.Module(bytes);
+  return new (webAssembly().Module)(bytes);
 }
 
 /** Puts the functions of a module of generated code (codegen.ts) at the end of a thread's table. */
 export function extendTable(table: Table, module: WasmModule, nFunctions: number, memory: WasmMemory): void {
-  const { exports } = new webAssembly.Instance(module, { env: { memory } });
+  const { exports } = new (webAssembly().Instance)(module, { env: { memory } });
   const first = table.grow(nFunctions);
   for (let i = 0; i < nFunctions; i++) table.set(first + i, exports[`${i}`]);
 }
 
-/** Shared memory that can grow to `maxPages`. */
-export function createMemory(maxPages: number): WasmMemory {
-  return new webAssembly.Memory({ initial: Math.min(INITIAL_PAGES, maxPages), maximum: maxPages, shared: true });
+/** Memory, and the pages that it can grow to. */
+export interface ReservedMemory {
+  readonly memory: WasmMemory;
+  readonly maxPages: number;
+}
+
+/**
+ * Shared memory that can grow to `maxPages`, or to fewer where the process may not reserve as much address space.
+ *
+ * @throws {BackendError} "address-space": not even the smallest can be reserved
+ */
+export function createMemory(maxPages: number, spaceLeft: number = addressSpaceLeft()): ReservedMemory {
+  const { Memory } = webAssembly();
+  const reachable = Math.floor(memorySpace(spaceLeft) / PAGE_BYTES);
+  if (reachable < INITIAL_PAGES) throw addressSpaceError(spaceLeft);
+  const maximum = Math.min(maxPages, reachable);
+  try {
+    const memory = new Memory({ initial: Math.min(INITIAL_PAGES, maximum), maximum, shared: true });
+    return { memory, maxPages: maximum };
+  } catch (cause) {
+    throw addressSpaceError(spaceLeft, cause);
+  }
+}
+
+const NO_TRAP_HANDLER = "--disable-wasm-trap-handler";
+
+function addressSpaceError(spaceLeft: number, cause?: unknown): BackendError {
+  const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const got = Number.isFinite(spaceLeft) ? `a limit that leaves ${gib(spaceLeft)}` : `${cause}`;
+  // Node.js 20.15, 22.2 and later have it.
+  const without = process.allowedNodeEnvironmentFlags.has(NO_TRAP_HANDLER)
+    ? `, or set NODE_OPTIONS=${NO_TRAP_HANDLER}: slower, but in little virtual memory`
+    : "";
+  return new BackendError(
+    "address-space",
+    `wasm: expected ${gib(RESERVED_BYTES)} of virtual memory to reserve (little of it is used), got ${got}; ` +
+      `raise the limit (ulimit -v unlimited)${without}`,
+    { neededBytes: RESERVED_BYTES, leftBytes: spaceLeft },
+    cause,
+  );
 }
 
 /** Sleeps end this many times within a thread's patience: a process that was stopped for an hour has waited once, not for an hour. */
@@ -109,7 +155,7 @@ export function instantiate(
     executor: { now: () => performance.now(), install },
     barrier: { sleep: sleeper(memory, patienceMs) },
   };
-  const { exports } = new webAssembly.Instance(module, imports);
+  const { exports } = new (webAssembly().Instance)(module, imports);
   const suffix = dtype === "f32" ? "F32" : "F64";
   const submit = exports[`submit${suffix}`] as (control: number, image: number) => number;
   return {

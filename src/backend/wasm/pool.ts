@@ -131,7 +131,8 @@ export class ThreadPool {
     const { port1, port2 } = new MessageChannel();
     const start: WorkerStart = { module, memory, dtype, control, thread, port: port2 };
     // Options of the caller's node, such as --input-type, need not make sense for a worker.
-    const options = { workerData: start, transferList: [port2], execArgv: [] };
+    // A worker writes nothing. Unless its streams are its own, Node ties them to the caller's, which warns of so many listeners.
+    const options = { workerData: start, transferList: [port2], execArgv: [], stdout: true, stderr: true };
     const worker = new Worker(new URL("./worker.js", import.meta.url), options);
     this.#members.push({ worker, port: port1 });
     port1.unref();

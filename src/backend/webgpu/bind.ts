@@ -150,7 +150,12 @@ class Binder {
     });
     this.#context.writeUniforms(uniforms, words);
     const uses = this.#bound.filter((b) => b !== null);
-    return new GpuBound(this.#executable, dispatches, uses, () => this.#context.uniforms.release(uniforms));
+    const { ledger } = this.#context.memory;
+    ledger.bound();
+    return new GpuBound(this.#executable, dispatches, uses, () => {
+      this.#context.uniforms.release(uniforms);
+      ledger.unbound();
+    });
   }
 
   /** A dispatch of the plan is one step, or one per block of lanes where blocks have to follow one another. */

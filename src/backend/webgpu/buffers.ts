@@ -11,6 +11,7 @@ export class Ledger {
   #bytes = 0;
   #peakBytes = 0;
   #liveBuffers = 0;
+  #livePrograms = 0;
   #largestBytes = 0;
 
   /** `counted`: someone can release it. */
@@ -26,9 +27,18 @@ export class Ledger {
     if (counted) this.#liveBuffers--;
   }
 
+  bound(): void {
+    this.#livePrograms++;
+  }
+
+  unbound(): void {
+    this.#livePrograms--;
+  }
+
   clear(): void {
     this.#bytes = 0;
     this.#liveBuffers = 0;
+    this.#livePrograms = 0;
   }
 
   stats(): MemoryStats {
@@ -36,6 +46,7 @@ export class Ledger {
       bytes: this.#bytes,
       peakBytes: this.#peakBytes,
       liveBuffers: this.#liveBuffers,
+      livePrograms: this.#livePrograms,
       largestBytes: this.#largestBytes,
     };
   }

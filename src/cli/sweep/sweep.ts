@@ -8,9 +8,8 @@ import { makeFolder } from "../../io/durable.ts";
 import { resumedConfig } from "../configLayers.ts";
 import { Console, writeJson, writeLine } from "../console.ts";
 import { Interruption } from "../interruption.ts";
-import { readBegunConfig } from "../resume.ts";
-import { RunFolder } from "../runFolder.ts";
 import { RunLock } from "../runLock.ts";
+import { readBegun } from "../runStart.ts";
 import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
 import { isDone, type LocalOptions, launchLocally } from "./local.ts";
@@ -184,7 +183,7 @@ function overview(folder: SweepFolder, states: readonly RunState[]): string {
 
 /** @throws {ArgumentError} the run was begun with settings that training depends on and that are others now */
 async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise<void> {
-  const saved = await readBegunConfig(new RunFolder(folder.run(run.name)));
+  const saved = (await readBegun(folder.run(run.name))).config;
   try {
     resumedConfig(saved, run.settings);
   } catch (error) {

@@ -18,7 +18,7 @@ import {
 } from "../../report/runRecord.ts";
 import { VERSION } from "../../train/version.ts";
 import { resolveConfig, settingsOf } from "../configLayers.ts";
-import { RUN_FILES } from "../runFolder.ts";
+import { RUN_FILES } from "../runFiles.ts";
 import { isLockFile, LockedError, type LockOptions, RunLock } from "../runLock.ts";
 import { yamlText } from "../yamlFile.ts";
 import { checkRunName, type PlannedRun } from "./plan.ts";

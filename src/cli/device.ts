@@ -1,0 +1,22 @@
+// The device of a run, opened as its settings say, but with no more threads than this machine serves.
+
+import type { Backend } from "../backend/backend.ts";
+import { createBackend } from "../backend/select.ts";
+import { mostThreads } from "../backend/wasm/threads.ts";
+import type { TrainConfig } from "./config.ts";
+
+export interface DeviceOptions {
+  readonly profile?: boolean;
+  /** Gets a word about threads that are not started; by default the backend's description alone tells their number. */
+  readonly warn?: (message: string) => void;
+}
+
+export function openDevice(
+  { device, dtype, threads }: Pick<TrainConfig, "device" | "dtype" | "threads">,
+  { profile = false, warn = () => {} }: DeviceOptions = {},
+): Promise<Backend> {
+  const most = mostThreads();
+  if (threads > most && device !== "webgpu")
+    warn(`--threads ${threads} is too many for this machine, which gets ${most}`);
+  return createBackend({ device, dtype, threads: Math.min(threads, most), profile });
+}

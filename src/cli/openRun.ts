@@ -1,0 +1,163 @@
+// A run of the command line in a program: its network, data and training where a checkpoint has them, to predict with or to go on.
+
+import { join } from "node:path";
+import type { Backend } from "../backend/backend.ts";
+import type { Csr } from "../core/csr.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { checkNames } from "../core/optionNames.ts";
+import { exists } from "../io/files.ts";
+import type { NeuronTable } from "../io/neuronTable.ts";
+import type { ConnectomeODEClassifier } from "../models/classifier.ts";
+import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import { saveCheckpoint } from "../train/checkpoint.ts";
+import type { Optimizer } from "../train/optimizer.ts";
+import type { Trainer } from "../train/trainer.ts";
+import type { TrainConfig } from "./config.ts";
+import { resolveConfig, settingsOf } from "./configLayers.ts";
+import { openDevice } from "./device.ts";
+import type { Digits } from "./digits.ts";
+import { type Experiment, experimentAt, loadMaterials, type Materials } from "./experiment.ts";
+import { RUN_FILES } from "./runFiles.ts";
+import { type BegunWith, checkSameMaterials, readBegun } from "./runStart.ts";
+
+/** What is no longer as it was when the run began: where its files are, and what it is computed on. */
+export type RunPlace = Partial<
+  Pick<TrainConfig, "connectome" | "neuronTable" | "data" | "device" | "threads" | "memoryBudget">
+>;
+
+/** How a run is opened. Paths that the run has recorded are relative to the folder that it was started in. */
+export interface OpenRunOptions extends RunPlace {
+  /** A device that is open, and stays its owner's. Default: one of the run's own, opened and disposed of with it. */
+  readonly backend?: Backend;
+  /**
+   * "last" (default); "best": that which did best on the validation images; "none": as the run began; or the file of a checkpoint of
+   * this run.
+   */
+  readonly checkpoint?: "last" | "best" | "none" | { readonly file: string };
+}
+
+/** A run of the command line, opened by `openRun`. Nothing in its folder is changed. */
+export interface OpenedRun {
+  readonly folder: string;
+  /** All settings of the run. */
+  readonly config: TrainConfig;
+  readonly backend: Backend;
+  readonly model: ConnectomeODEClassifier;
+  readonly optimizer: Optimizer;
+  /** Stands where the checkpoint was taken: `trainer.fit({ steps: step + 100 })` goes on with the same numbers as `--resume`. */
+  readonly trainer: Trainer;
+  /** Images for training, validation and test. */
+  readonly data: Digits;
+  /** The weights that training started from, [post, pre]. */
+  readonly connectome: Csr;
+  /** What is known of the neurons; null: no table. */
+  readonly neurons: NeuronTable | null;
+  /** Evaluation times of the run, for `model.forward`, `model.evaluate` and `model.rnn.forward`. */
+  readonly evaluation: EvaluationOptions;
+  /** The file; null: the run is opened as it began. */
+  readonly checkpoint: string | null;
+  /** Training steps done. */
+  readonly step: number;
+  /** Writes a checkpoint of what the run has become, with its settings. */
+  save(file: string): Promise<void>;
+  /** Releases model and optimiser, and the device if `openRun` has opened it. */
+  dispose(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const PLACE: Readonly<Record<keyof RunPlace, true>> = {
+  connectome: true,
+  neuronTable: true,
+  data: true,
+  device: true,
+  threads: true,
+  memoryBudget: true,
+};
+const OPTIONS: Readonly<Record<keyof OpenRunOptions, true>> = { ...PLACE, backend: true, checkpoint: true };
+
+/**
+ * Opens the run in a folder, finished, stopped or still going on: reads its settings, network, data and checkpoint, and puts
+ * everything back as it was. It locks nothing and writes nothing.
+ *
+ *     await using run = await openRun("runs/a", { checkpoint: "best" });
+ *     const { accuracy } = await run.trainer.evaluate(run.data.test);
+ *
+ * @throws {ArgumentError} the folder is that of no run, has no such checkpoint, or network or data are not those that the run began with
+ * @throws {FileFormatError} a file that is missing or damaged
+ * @throws {BackendError} the device cannot be opened
+ */
+export async function openRun(folder: string, options: OpenRunOptions = {}): Promise<OpenedRun> {
+  checkNames("openRun", options, OPTIONS);
+  const begun = await readBegun(folder);
+  const config = resolveConfig([begun.config, placeOf(options)]);
+  const file = await checkpointFile(folder, options.checkpoint ?? "last");
+  const materials = await loadMaterials(config);
+  checkSameMaterials("openRun", begun, materials);
+  const backend = options.backend ?? (await openDevice(config));
+  const close = async (): Promise<void> => {
+    if (!options.backend) await backend.dispose();
+  };
+  try {
+    checkPrecision(begun, backend);
+    const experiment = await experimentAt(file, backend, config, materials);
+    return opened({ folder, config, checkpoint: file, backend, materials, experiment, close });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function placeOf({ backend: _, checkpoint: __, ...place }: OpenRunOptions): RunPlace {
+  const given = Object.entries(place).filter(([, value]) => value !== undefined);
+  return settingsOf(Object.fromEntries(given), () => "openRun");
+}
+
+async function checkpointFile(
+  folder: string,
+  which: NonNullable<OpenRunOptions["checkpoint"]>,
+): Promise<string | null> {
+  if (which === "none") return null;
+  const names = { last: RUN_FILES.checkpoint, best: RUN_FILES.best };
+  if (typeof which === "string" && !Object.hasOwn(names, which))
+    throw new ArgumentError("openRun", "checkpoint", '"last", "best", "none" or { file }', JSON.stringify(which));
+  const file = typeof which === "string" ? join(folder, names[which]) : which.file;
+  if (await exists(file)) return file;
+  throw new ArgumentError("openRun", "checkpoint", `a checkpoint, or "none" for the run as it began`, `no ${file}`);
+}
+
+/** Nothing is rounded without a word. */
+function checkPrecision({ config }: BegunWith, { dtype }: Backend): void {
+  if (config.dtype === "f64" && dtype === "f32")
+    throw new ArgumentError("openRun", "backend", "f64, the precision of the run", dtype);
+}
+
+interface Parts extends Pick<OpenedRun, "folder" | "config" | "checkpoint" | "backend"> {
+  readonly materials: Materials;
+  readonly experiment: Experiment;
+  readonly close: () => Promise<void>;
+}
+
+function opened({ materials, experiment, close, ...parts }: Parts): OpenedRun {
+  const { config } = parts;
+  const { model, optimizer, trainer } = experiment;
+  const dispose = async (): Promise<void> => {
+    experiment.dispose();
+    await close();
+  };
+  return {
+    ...parts,
+    ...{ model, optimizer, trainer },
+    data: materials.digits,
+    connectome: materials.weights,
+    neurons: materials.connectome.table,
+    evaluation: { numEvals: config.numEvals, endTime: config.endTime },
+    get step() {
+      return trainer.position.step;
+    },
+    async save(file) {
+      await saveCheckpoint(file, experiment, { position: trainer.position, seed: config.seed, config });
+    },
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  };
+}

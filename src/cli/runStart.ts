@@ -1,0 +1,100 @@
+// What the folder of a run says of its beginning, and whether what is there now is still the same.
+
+import { join } from "node:path";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { type Facts, nullIfMissing, readRunStart } from "../report/runRecord.ts";
+import { VERSION } from "../train/version.ts";
+import type { TrainConfig } from "./config.ts";
+import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
+import { CONFIG_KEYS } from "./configOptions.ts";
+import type { Materials } from "./experiment.ts";
+import { RUN_FILES } from "./runFiles.ts";
+
+/** What a run was begun with. */
+export interface BegunWith {
+  readonly config: TrainConfig;
+  readonly network: Facts;
+  readonly data: Facts;
+}
+
+/** Facts of network and data that training depends on. */
+const NETWORK_FACTS = ["neurons", "synapses", "input", "inputNeurons", "readout", "readoutNeurons"] as const;
+const DATA_FACTS = ["train", "validation", "classes"] as const;
+
+/**
+ * @param folder  of a run, finished or not
+ * @throws {ArgumentError} the folder is that of no run, or a setting is wrong
+ * @throws {FileFormatError} a damaged record, with the part
+ */
+export async function readBegun(folder: string): Promise<BegunWith> {
+  const file = join(folder, RUN_FILES.config);
+  const start = await nullIfMissing(readRunStart(file));
+  if (!start) throw new ArgumentError("run", "folder", "the folder of a run, with a config.json", folder);
+  const { version, config, network, data } = start;
+  // An earlier version had fewer settings; one of this version that lacks one would go on with another value.
+  const missing = version === VERSION ? CONFIG_KEYS.find((key) => !Object.hasOwn(config, key)) : undefined;
+  if (missing) throw new FileFormatError(file, `a setting at config.${missing}`, "nothing");
+  const settings = settingsOf(config, () => file);
+  return { config: resolved(file, settings), network, data };
+}
+
+/** What contradicts itself is told of the file. */
+function resolved(file: string, settings: Settings): TrainConfig {
+  try {
+    return resolveConfig([settings]);
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error;
+    const { argument, expected, got } = error.facts;
+    throw new ArgumentError(file, String(argument), String(expected), String(got));
+  }
+}
+
+/** Network and data of a run as its config.json records them. */
+export interface MaterialFacts {
+  readonly network: {
+    readonly source: string;
+    readonly neuronTable: string | null;
+    readonly neurons: number;
+    readonly synapses: number;
+    readonly duplicatesSummed: number;
+    readonly input: string;
+    readonly inputNeurons: number;
+    readonly readout: string;
+    readonly readoutNeurons: number;
+  };
+  readonly data: Readonly<Record<"train" | "validation" | "test" | "classes", number>> & { readonly source: string };
+}
+
+export function factsOf({ connectome, wiring, digits }: Materials): MaterialFacts {
+  const { csr, source, tableFile } = connectome;
+  return {
+    network: {
+      source,
+      neuronTable: tableFile,
+      neurons: csr.nRows,
+      synapses: csr.nnz,
+      duplicatesSummed: csr.duplicatesSummed,
+      input: wiring.input,
+      inputNeurons: wiring.nDriven,
+      readout: wiring.readout,
+      readoutNeurons: wiring.outputProjection?.nRows ?? csr.nRows,
+    },
+    data: {
+      source: digits.source,
+      train: digits.train.count,
+      validation: digits.validation?.count ?? 0,
+      test: digits.test?.count ?? 0,
+      classes: digits.train.classes,
+    },
+  };
+}
+
+/** @throws {ArgumentError} network or data are not those that the run began with */
+export function checkSameMaterials(where: string, { network, data }: BegunWith, materials: Materials): void {
+  const now = factsOf(materials);
+  const check = (what: string, before: unknown, after: unknown): void => {
+    if (before !== after) throw new ArgumentError(where, what, `${before}, as the run began with`, `${after}`);
+  };
+  for (const fact of NETWORK_FACTS) check(`network.${fact}`, network[fact], now.network[fact]);
+  for (const fact of DATA_FACTS) check(`data.${fact}`, data[fact], now.data[fact]);
+}
