@@ -35,7 +35,8 @@ export function thisMachine(): Machine {
 /** Most threads, the caller's included, that a backend starts on this machine. */
 export function mostThreads(machine: Machine = thisMachine()): number {
   const { cores, memoryBytes, addressSpaceBytes } = machine;
-  const space = addressSpaceBytes - memorySpace(addressSpaceBytes);
+  // One thread's space is left to others: that of a run's lock, for one.
+  const space = addressSpaceBytes - memorySpace(addressSpaceBytes) - THREAD_SPACE;
   const byMemory = (MEMORY_SHARE * memoryBytes) / THREAD_BYTES;
   const byCores = Math.max(MOST_ANYWHERE, MOST_PER_CORE * cores);
   return Math.max(1, Math.floor(Math.min(byCores, byMemory, 1 + space / THREAD_SPACE)));
