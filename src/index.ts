@@ -30,14 +30,6 @@ export type {
   Program,
 } from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
-// Runs of the command line.
-export type {
-  NetworkSize,
-  Recipe,
-  TrainConfig,
-} from "./cli/config.ts";
-export type { Digits } from "./cli/digits.ts";
-export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./cli/openRun.ts";
 // Sparse matrices and numbers.
 export type { Abortable } from "./core/abort.ts";
 export {
@@ -244,6 +236,14 @@ export type { TapePlan } from "./ode/tape.ts";
 // Operations.
 export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
 export type { Matrix, Op, Shape, Table, Value } from "./ops/value.ts";
+// Runs of the command line.
+export type {
+  NetworkSize,
+  Recipe,
+  TrainConfig,
+} from "./run/config.ts";
+export type { Digits } from "./run/digits.ts";
+export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 // Training.
 export {
   type Checkpoint,

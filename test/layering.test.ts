@@ -26,6 +26,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   train: ["core", "backend/*", "backend/select.ts", "ops", "autodiff", "ode", "models", "io", "data"],
   check: ["core", "backend/*", "ops", "autodiff", "ode", "models", "data"],
   report: ["core", "backend/*", "ode", "models", "io", "data", "train"],
+  run: ["core", "backend/*", "backend/select.ts", "backend/wasm", "ode", "models", "io", "data", "train", "report"],
   cli: ["*"],
   "index.ts": ["*"],
 };
@@ -113,6 +114,9 @@ test("the check refuses what the layers forbid and nothing else", () => {
     ["data/mnist.ts", "../models/rate.ts", false],
     ["train/trainer.ts", "../cli/main.ts", false],
     ["cli/main.ts", "../train/trainer.ts", true],
+    ["run/openRun.ts", "../train/trainer.ts", true],
+    ["run/openRun.ts", "../cli/main.ts", false],
+    ["train/trainer.ts", "../run/openRun.ts", false],
     ["index.ts", "./models/rate.ts", true],
     ["index.ts", "../test/support/close.ts", false],
     ["newFolder/a.ts", "../core/csr.ts", false],

@@ -1,10 +1,10 @@
 // The checkpoints of a run: the last, some before it, and the one that did best on the validation images.
 
 import { exists } from "../io/files.ts";
+import type { TrainConfig } from "../run/config.ts";
+import type { Experiment } from "../run/experiment.ts";
 import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
-import type { TrainConfig } from "./config.ts";
-import type { Experiment } from "./experiment.ts";
 import type { RunFolder } from "./runFolder.ts";
 
 export class Checkpoints {

@@ -1,7 +1,7 @@
 // The JSON Schema of configuration files, from the table of settings: editors complete and check with it.
 
-import { CONFIG_KEYS, CONFIG_OPTIONS, defaults, type Key } from "./configOptions.ts";
-import type { JsonSchema } from "./kinds.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, defaults, type Key } from "../run/configOptions.ts";
+import type { JsonSchema } from "../run/kinds.ts";
 
 const DIALECT = "http://json-schema.org/draft-07/schema#";
 

@@ -1,9 +1,9 @@
 // The configuration file that `axograd init` writes: every setting with its default, what it means and what it may be.
 
 import { stringify } from "yaml";
-import type { TrainConfig } from "./config.ts";
-import { resolveConfig } from "./configLayers.ts";
-import { CONFIG_KEYS, CONFIG_OPTIONS, GROUPS, type Key } from "./configOptions.ts";
+import type { TrainConfig } from "../run/config.ts";
+import { resolveConfig } from "../run/configLayers.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, GROUPS, type Key } from "../run/configOptions.ts";
 import { SCHEMA_KEY } from "./yamlFile.ts";
 
 const WIDTH = 100;

@@ -3,8 +3,8 @@
 
 import type { Command } from "commander";
 import { ArgumentError } from "../core/errors.ts";
-import type { TrainConfig } from "./config.ts";
-import { layer, type Settings } from "./configLayers.ts";
+import type { TrainConfig } from "../run/config.ts";
+import { layer, type Settings } from "../run/configLayers.ts";
 import { defaultRunPath } from "./runFolder.ts";
 import { type PlannedRun, planRuns } from "./sweep/plan.ts";
 import { addSweepOptions, type GivenSweepOptions, runSweep } from "./sweep/sweep.ts";

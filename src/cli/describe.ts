@@ -1,12 +1,12 @@
 // A run in words: what was resolved before it starts, and what came of it.
 
 import type { TapePlan } from "../ode/tape.ts";
+import type { TrainConfig } from "../run/config.ts";
+import { isConnectomeTrained, type Materials } from "../run/experiment.ts";
+import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
 import { VERSION } from "../train/version.ts";
-import type { TrainConfig } from "./config.ts";
-import { isConnectomeTrained, type Materials } from "./experiment.ts";
-import { describeSolver } from "./solver.ts";
 import type { RunSummary } from "./summary.ts";
 
 /** 4623254 → "4,623,254". */

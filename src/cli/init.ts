@@ -6,10 +6,10 @@ import type { Command } from "commander";
 import { ArgumentError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
 import { exists } from "../io/files.ts";
+import { PRESETS } from "../run/presets.ts";
 import { schemaText } from "./configSchema.ts";
 import { configJson, configTemplate } from "./configTemplate.ts";
 import { writeLine } from "./console.ts";
-import { PRESETS } from "./presets.ts";
 import { sweepJson, sweepSchemaText, sweepTemplate } from "./sweep/sweepSchema.ts";
 import { oneOf } from "./values.ts";
 

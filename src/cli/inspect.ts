@@ -6,11 +6,11 @@ import { DTYPES } from "../core/dtype.ts";
 import { printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
-import { SOLVERS } from "./config.ts";
+import { SOLVERS } from "../run/config.ts";
+import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { writeJson, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
-import { tableauOf } from "./solver.ts";
 import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {

@@ -10,11 +10,10 @@ import { dynamicsParameters, findExamples, parameterChanges, recordActivity } fr
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
-import type { TrainConfig } from "./config.ts";
-import { resolveConfig, type Settings } from "./configLayers.ts";
-import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
-import { warnUser, writeJson, writeLine } from "./console.ts";
-import { openDevice } from "./device.ts";
+import type { TrainConfig } from "../run/config.ts";
+import { resolveConfig, type Settings } from "../run/configLayers.ts";
+import { CONFIG_OPTIONS, type Key, optionName } from "../run/configOptions.ts";
+import { openDevice } from "../run/device.ts";
 import {
   createExperiment,
   type Experiment,
@@ -22,10 +21,11 @@ import {
   type Materials,
   restoreExperiment,
   warmStart,
-} from "./experiment.ts";
+} from "../run/experiment.ts";
+import { RUN_FILES } from "../run/runFiles.ts";
+import { readBegun } from "../run/runStart.ts";
+import { warnUser, writeJson, writeLine } from "./console.ts";
 import { openPage } from "./openPage.ts";
-import { RUN_FILES } from "./runFiles.ts";
-import { readBegun } from "./runStart.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path } from "./values.ts";
 

@@ -2,10 +2,10 @@
 
 import { ArgumentError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
-import type { TrainConfig } from "./config.ts";
-import { resumedConfig } from "./configLayers.ts";
+import type { TrainConfig } from "../run/config.ts";
+import { resumedConfig } from "../run/configLayers.ts";
+import { type BegunWith, readBegun } from "../run/runStart.ts";
 import type { RunFolder } from "./runFolder.ts";
-import { type BegunWith, readBegun } from "./runStart.ts";
 import { type GivenOptions, settingsGiven } from "./trainOptions.ts";
 
 /** A run that was begun. */

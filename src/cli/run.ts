@@ -4,6 +4,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
+import type { TrainConfig } from "../run/config.ts";
+import type { Experiment, Materials } from "../run/experiment.ts";
+import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import {
   type EvaluationRecord,
@@ -18,12 +21,9 @@ import { Progress } from "../train/progress.ts";
 import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
-import type { TrainConfig } from "./config.ts";
 import { type Console, errorEvent } from "./console.ts";
 import { count, describeEvaluation, describeSummary, describeTape } from "./describe.ts";
-import type { Experiment, Materials } from "./experiment.ts";
 import { Interruption } from "./interruption.ts";
-import { RUN_FILES } from "./runFiles.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 

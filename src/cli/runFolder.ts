@@ -5,8 +5,8 @@ import { dirname, join, resolve } from "node:path";
 import { ArgumentError } from "../core/errors.ts";
 import { jsonText } from "../core/text.ts";
 import { makeFolder, replaceFile, writeError } from "../io/durable.ts";
+import { RUN_FILES, type RunFile } from "../run/runFiles.ts";
 import { isRunning } from "./lockHolder.ts";
-import { RUN_FILES, type RunFile } from "./runFiles.ts";
 import { isLockFile, type LockOptions, RunLock } from "./runLock.ts";
 
 /** An earlier checkpoint that is kept: `checkpoint-<step>.safetensors`. */

@@ -2,13 +2,13 @@
 
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
+import type { TrainConfig } from "../run/config.ts";
+import type { Materials } from "../run/experiment.ts";
+import { factsOf, type MaterialFacts } from "../run/runStart.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
 import { VERSION } from "../train/version.ts";
 import type { WarmStart } from "../train/warmStart.ts";
-import type { TrainConfig } from "./config.ts";
-import type { Materials } from "./experiment.ts";
-import { factsOf, type MaterialFacts } from "./runStart.ts";
 import type { StopSignal } from "./signals.ts";
 
 /** A run before its first step: its configuration, and what that was resolved to. */

@@ -4,18 +4,24 @@ import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
+import type { TrainConfig } from "../run/config.ts";
+import { openDevice } from "../run/device.ts";
+import {
+  beginExperiment,
+  createExperiment,
+  loadMaterials,
+  type Materials,
+  restoreExperiment,
+} from "../run/experiment.ts";
+import { PRESETS } from "../run/presets.ts";
+import { checkSameMaterials } from "../run/runStart.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
-import type { TrainConfig } from "./config.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { count, describeRun } from "./describe.ts";
-import { openDevice } from "./device.ts";
-import { beginExperiment, createExperiment, loadMaterials, type Materials, restoreExperiment } from "./experiment.ts";
-import { PRESETS } from "./presets.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
 import { defaultRunPath, RunFolder } from "./runFolder.ts";
-import { checkSameMaterials } from "./runStart.ts";
 import { describeStart, limitsOf } from "./summary.ts";
 import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
 

@@ -1,8 +1,7 @@
 // The options of `axograd train`: the settings of a configuration, where they come from, and what is said and written.
 
 import { type Command, Option } from "commander";
-import type { TrainConfig } from "./config.ts";
-import { readConfigFile } from "./configFile.ts";
+import type { TrainConfig } from "../run/config.ts";
 import {
   checkEffects,
   checkEffectsOfFile,
@@ -10,8 +9,9 @@ import {
   resolveConfig,
   type Settings,
   settingsOfAssignments,
-} from "./configLayers.ts";
-import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, GROUPS, type Key, optionName } from "./configOptions.ts";
+} from "../run/configLayers.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, GROUPS, type Key, optionName } from "../run/configOptions.ts";
+import { readConfigFile } from "./configFile.ts";
 import { parserOf, path } from "./values.ts";
 
 /** What commander hands over of settings and where they come from: only what was given. */

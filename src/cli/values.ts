@@ -1,7 +1,7 @@
 // Values of command-line options: text to checked numbers and names. Wrong ones are ArgumentErrors that name the option.
 
 import { ArgumentError } from "../core/errors.ts";
-import { choice, type Kind, type Limits, nonlinearities, pathKind, real, whole } from "./kinds.ts";
+import { choice, type Kind, type Limits, nonlinearities, pathKind, real, whole } from "../run/kinds.ts";
 
 type Parser<T> = (text: string) => T;
 

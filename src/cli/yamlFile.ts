@@ -19,7 +19,7 @@ import {
 import { FileFormatError } from "../core/errors.ts";
 import { jsonText, quoteText, quoteValue } from "../core/text.ts";
 import { readTextFile } from "../io/textFile.ts";
-import { isObject } from "./kinds.ts";
+import { isObject } from "../run/kinds.ts";
 
 /** The key that editors find the schema by. */
 export const SCHEMA_KEY = "$schema";

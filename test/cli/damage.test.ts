@@ -4,12 +4,12 @@ import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { readBegun } from "../../src/cli/runStart.ts";
 import { SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
 import { register as registerTrain } from "../../src/cli/train.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { buildReport } from "../../src/report/report.ts";
 import { readRunRecord } from "../../src/report/runRecord.ts";
+import { readBegun } from "../../src/run/runStart.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { exampleParts } from "../report/exampleRun.ts";
 import { runCommand } from "./command.ts";

@@ -6,9 +6,9 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { register as registerConvert } from "../../src/cli/convert.ts";
 import { register as registerInspect } from "../../src/cli/inspect.ts";
-import { loadConnectome, wire } from "../../src/cli/network.ts";
 import { readConnectome, readLabelledConnectome } from "../../src/io/connectome.ts";
 import { readLabels } from "../../src/io/labels.ts";
+import { loadConnectome, wire } from "../../src/run/network.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { runCommand } from "./command.ts";
 

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { openRun } from "../../src/cli/openRun.ts";
+import { openRun } from "../../src/run/openRun.ts";
 import { exportStateDict } from "../../src/train/stateDict.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { axograd, jsonLines, type Line, TINY } from "./process.ts";

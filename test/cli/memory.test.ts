@@ -5,15 +5,15 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createBackend } from "../../src/backend/select.ts";
-import { resolveConfig } from "../../src/cli/configLayers.ts";
 import { Console } from "../../src/cli/console.ts";
 import { describeSummary } from "../../src/cli/describe.ts";
-import { createExperiment, loadMaterials } from "../../src/cli/experiment.ts";
 import { executeRun } from "../../src/cli/run.ts";
-import { RUN_FILES } from "../../src/cli/runFiles.ts";
 import { RunFolder } from "../../src/cli/runFolder.ts";
 import { describeStart, type RunSummary } from "../../src/cli/summary.ts";
 import { exists } from "../../src/io/files.ts";
+import { resolveConfig } from "../../src/run/configLayers.ts";
+import { createExperiment, loadMaterials } from "../../src/run/experiment.ts";
+import { RUN_FILES } from "../../src/run/runFiles.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { jsonLines } from "./process.ts";
 

@@ -6,7 +6,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createBackend } from "../../src/backend/select.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { type OpenedRun, openRun } from "../../src/cli/openRun.ts";
+import { type OpenedRun, openRun } from "../../src/run/openRun.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";

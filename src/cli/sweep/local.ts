@@ -7,12 +7,12 @@ import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { writeError } from "../../io/durable.ts";
+import { isObject } from "../../run/kinds.ts";
 import type { RunEvent } from "../../train/metrics.ts";
 import { duration, StatusLine } from "../../train/progress.ts";
 import type { StepMetrics } from "../../train/trainer.ts";
 import type { Console } from "../console.ts";
 import type { Interruption } from "../interruption.ts";
-import { isObject } from "../kinds.ts";
 import type { RunLock } from "../runLock.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
 

@@ -2,8 +2,8 @@
 
 import { ArgumentError } from "../../core/errors.ts";
 import { printable, quoteText } from "../../core/text.ts";
-import type { TrainConfig } from "../config.ts";
-import { checkEffects, layer, ownSettings, resolveConfig, type Settings } from "../configLayers.ts";
+import type { TrainConfig } from "../../run/config.ts";
+import { checkEffects, layer, ownSettings, resolveConfig, type Settings } from "../../run/configLayers.ts";
 import type { Axis, Sweep } from "./sweepFile.ts";
 
 export interface PlannedRun {

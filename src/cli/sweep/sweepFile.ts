@@ -2,9 +2,9 @@
 
 import { ArgumentError, FileFormatError, nearestName } from "../../core/errors.ts";
 import { quoteText, quoteValue } from "../../core/text.ts";
+import { type Settings, settingsOf } from "../../run/configLayers.ts";
+import { isObject } from "../../run/kinds.ts";
 import { readConfigFile } from "../configFile.ts";
-import { type Settings, settingsOf } from "../configLayers.ts";
-import { isObject } from "../kinds.ts";
 import { readYaml, type YamlFile } from "../yamlFile.ts";
 
 /** The keys of a sweep file. */

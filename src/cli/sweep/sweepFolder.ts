@@ -16,9 +16,9 @@ import {
   readRunStart,
   readRunSummary,
 } from "../../report/runRecord.ts";
+import { resolveConfig, settingsOf } from "../../run/configLayers.ts";
+import { RUN_FILES } from "../../run/runFiles.ts";
 import { VERSION } from "../../train/version.ts";
-import { resolveConfig, settingsOf } from "../configLayers.ts";
-import { RUN_FILES } from "../runFiles.ts";
 import { isLockFile, LockedError, type LockOptions, RunLock } from "../runLock.ts";
 import { yamlText } from "../yamlFile.ts";
 import { checkRunName, type PlannedRun } from "./plan.ts";

@@ -1,8 +1,8 @@
 // The JSON Schema of sweep files, and a file to start from.
 
-import { CONFIG_KEYS } from "../configOptions.ts";
+import { CONFIG_KEYS } from "../../run/configOptions.ts";
+import type { JsonSchema } from "../../run/kinds.ts";
 import { configSchema } from "../configSchema.ts";
-import type { JsonSchema } from "../kinds.ts";
 import { SCHEMA_KEY } from "../yamlFile.ts";
 
 export function sweepSchema(): JsonSchema {
