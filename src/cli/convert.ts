@@ -1,6 +1,7 @@
 // axograd convert IN OUT: a connectome from one file format to another.
 
 import { access } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { checkRepresentable, withValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
@@ -46,6 +47,9 @@ export function register(program: Command): void {
 
 async function convert(input: string, output: string, given: GivenOptions): Promise<void> {
   const { abs = false, dtype, labels: labelsFile, rectangular = false, overwrite = false, json = false } = given;
+  if (labelsFile !== undefined && resolve(labelsFile) === resolve(output)) {
+    throw new ArgumentError("axograd convert", "--labels", "another file than the connectome's", labelsFile);
+  }
   if (!overwrite)
     for (const file of [output, ...(labelsFile === undefined ? [] : [labelsFile])]) await refuseExisting(file);
   const { csr: read, labels } = await readLabelledConnectome(input, { ...readOptionsOf(given), square: !rectangular });

@@ -87,6 +87,7 @@ function parsed(text: string, lines: LineCounter, fail: Fail): Document {
   const document = parseDocument(text, { prettyErrors: false });
   // An unknown tag is a warning only, and its value another than the file says.
   const [error] = [...document.errors, ...document.warnings];
+  if (error?.code === "MULTIPLE_DOCS") throw fail(error.pos[0], "one document", "several");
   if (error) throw fail(error.pos[0], "YAML or JSON", error.message);
   return document;
 }

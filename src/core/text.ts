@@ -97,9 +97,12 @@ export function escapeMarkdown(text: string): string {
   return entities.replace(/[\\`*_[\]|~$]/g, "\\$&");
 }
 
-/** A cell of CSV (RFC 4180). Text that a spreadsheet takes for a formula stays as it is: programs read these files, too. */
+/**
+ * A cell of CSV (RFC 4180), quoted where readers would drop spaces around it, too. Text that a spreadsheet takes for a formula stays
+ * as it is: programs read these files, too.
+ */
 export function csvCell(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return /[",\r\n]|^ | $/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** One word for a POSIX shell. */

@@ -30,6 +30,8 @@ const DELIMITERS = [",", ";", "\t"] as const;
 /** A quoted cell that goes on for longer has lost its end. */
 const MAX_ROW_LINES = 1000;
 const MAX_ROW_BYTES = 1 << 20;
+/** A row of more is no row of a table; a few kilobytes of gzip hold millions of separators. */
+const MAX_CELLS = 1 << 20;
 
 /** One row of a table; valid until the next one is read. */
 export class Row {
@@ -56,7 +58,7 @@ export class Row {
    * Splits bytes[begin … end).
    *
    * @returns false where a quote is not closed
-   * @throws {FileFormatError} text between a closing quote and the next separator
+   * @throws {FileFormatError} text between a closing quote and the next separator, more than 2^20 cells
    */
   split(bytes: Uint8Array, begin: number, end: number, line: number): boolean {
     this.#bytes = bytes;
@@ -64,6 +66,9 @@ export class Row {
     this.line = line;
     this.width = 0;
     for (let at = begin; at <= end; at++) {
+      if (this.width === MAX_CELLS) {
+        throw new FileFormatError(`${this.#file}:${line}`, `at most ${MAX_CELLS} cells`, "more");
+      }
       let from = at;
       while (from < end && bytes[from] === SPACE) from++;
       let to: number;

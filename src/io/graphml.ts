@@ -149,11 +149,18 @@ class GraphReader {
       if (seen.has(id)) throw new FileFormatError(place, "different nodes", `${quoteValue(id)} again`);
       seen.add(id);
     });
-    for (const [id, number] of this.#numbers) {
-      if (this.#declared.has(number)) continue;
-      const known = this.#nodes.length < this.#numbers.size ? nearHint(id, ids.map(String)) : "";
-      throw new FileFormatError(this.#file, "a node for both ends of every edge", `none for ${quoteText(id)}${known}`);
-    }
+    const known = [...this.#numbers.keys()];
+    const missing = known.find((_, number) => !this.#declared.has(number));
+    if (missing === undefined) return;
+    const hint = nearHint(
+      missing,
+      known.filter((_, number) => this.#declared.has(number)),
+    );
+    throw new FileFormatError(
+      this.#file,
+      "a node for both ends of every edge",
+      `none for ${quoteText(missing)}${hint}`,
+    );
   }
 
   #open(name: string, attributes: Attributes): void {

@@ -17,7 +17,7 @@ export interface IdColumn {
 const EXAMPLES = 3;
 /** Longer names, and names among more than so many, are not compared with others: it would take seconds. */
 const HINT_LENGTH = 100;
-const HINT_NAMES = 100_000;
+const HINT_NAMES = 20_000;
 
 /**
  * The row of every neuron. Rows about other neurons are allowed: tables describe whole brains.

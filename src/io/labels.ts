@@ -1,7 +1,7 @@
 // Labels of neurons (cell types, classes, names, ids) beside a connectome, and the types that they make.
 
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
-import { compareText, quoteText } from "../core/text.ts";
+import { compareText, csvCell, quoteText } from "../core/text.ts";
 import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row, type TableFormat } from "./delimited.ts";
 import { replaceFile } from "./durable.ts";
 import { readBytes } from "./files.ts";
@@ -71,8 +71,7 @@ export async function readLabels(file: string, options: ReadLabelsOptions = {}):
 
 /** Writes the labels of neurons as a table with the columns index and label, durably; `readLabels` reads it back as text. */
 export async function writeLabels(file: string, labels: readonly (string | number)[]): Promise<void> {
-  const quoted = (text: string): string => (/[",;\t\r\n]|^ | $/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const lines = labels.map((label, i) => `${i},${quoted(String(label))}\n`);
+  const lines = labels.map((label, i) => `${i},${csvCell(String(label))}\n`);
   await replaceFile(file, ["index,label\n", lines.join("")]);
 }
 

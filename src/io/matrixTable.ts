@@ -41,9 +41,7 @@ export async function readMatrixTable(file: string, options: MatrixTableOptions)
         columns = columnIds(file, names!.slice(1));
       },
       row(row) {
-        const id = row.id(0);
-        if (typeof id === "string") checkIdText(id, () => row.place(0));
-        const line = found.push(id) - 1;
+        const line = found.push(row.checkedId(0)) - 1;
         lines.push(row.line);
         for (let k = 1; k < row.width; k++) {
           const value = row.finite(k, "a weight (0 where there is no connection)");

@@ -6,7 +6,7 @@
 //    are written with a point or an exponent, since they have been rounded.
 // 3. Where one is a name, or padded with zeros (007), all ids are names as they stand. Two that differ only in how a number is
 //    written, in spaces around them or in their Unicode form are refused: nobody knows whether they are one neuron or two.
-// 4. Numbers are positions in the matrix, unless they look like keys of a data base (`arePositions`): then they are names, too.
+// 4. Numbers are positions in the matrix, unless they look like keys of a database (`arePositions`): then they are names, too.
 // 5. Names are sorted: numbers by size, whatever their length, before text by code points.
 
 import { FileFormatError } from "../core/errors.ts";
@@ -135,14 +135,14 @@ function skeletonOf(id: NeuronId): string {
   return digits ?? (Number.isSafeInteger(Number(id)) ? String(Number(id)) : id);
 }
 
-/** Ids below this may be positions; larger ones are keys of a data base. */
+/** Ids below this may be positions; larger ones are keys of a database. */
 export const MAX_POSITION: number = 2 ** 24;
 /** So many positions may be without connections, whatever the number of neurons. */
 const FEW = 1000;
 
 /**
  * Whether different whole numbers look like positions in a matrix (rule 4): they begin near 0, and at most half of the positions, or a
- * thousand, have no connection. Ids of a data base do not begin at 0 or leave most numbers out.
+ * thousand, have no connection. Ids of a database do not begin at 0 or leave most numbers out.
  *
  * @param count how many there are
  */

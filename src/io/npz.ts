@@ -24,6 +24,13 @@ import { listOf, openZip, writeZip, type ZipArchive } from "./zip.ts";
 /** Arrays that are looked at for a dense matrix. */
 const MOST_ARRAYS = 64;
 
+/** An array as it lies in the file, and what messages call it. */
+interface RawArray {
+  readonly label: string;
+  readonly header: NpyHeader;
+  readonly bytes: Uint8Array;
+}
+
 /** An open .npz file: arrays are read one by one, when asked for. `close()` when done. */
 export class NpzFile {
   readonly #zip: ZipArchive;
@@ -51,15 +58,12 @@ export class NpzFile {
     return decodeNpyString(await this.#bytes(name), this.#label(name));
   }
 
-  /** Type and shape of one array of any kind. */
-  async header(name: string): Promise<NpyHeader> {
-    return parseNpyHeader(await this.#bytes(name), this.#label(name));
-  }
-
-  /** The bytes behind the header of one array, which must be as many as it says. */
-  async data(name: string): Promise<Uint8Array> {
+  /** One array of any kind, its numbers still bytes, which must be as many as its header says. */
+  async readRaw(name: string): Promise<RawArray> {
     const bytes = await this.#bytes(name);
-    return npyData(bytes, parseNpyHeader(bytes, this.#label(name)), this.#label(name));
+    const label = this.#label(name);
+    const header = parseNpyHeader(bytes, label);
+    return { label, header, bytes: npyData(bytes, header, label) };
   }
 
   close(): void {
@@ -317,24 +321,28 @@ function usedOf(pointers: NumberArray, there: number, file: string): number {
 
 /** The only array of two dimensions, or the one under `key`, made sparse. */
 async function denseMatrix(npz: NpzFile, file: string, key: string | undefined): Promise<Csr> {
-  const name = key ?? (await onlyMatrix(npz, file));
-  const label = `${file}[${name}]`;
-  const { type, shape, littleEndian, fortranOrder } = await npz.header(name);
+  const { label, header, bytes } = key === undefined ? await onlyMatrix(npz, file) : await npz.readRaw(key);
+  const { type, shape, littleEndian, fortranOrder } = header;
   if (type === "S" || type === "U") throw new FileFormatError(label, "an array of numbers", "an array of strings");
   const matrix = { shape, type, littleEndian, columnMajor: fortranOrder };
   checkDense(matrix, label);
-  return csrFromDense(matrix, piecesOf(await npz.data(name), type), label);
+  return csrFromDense(matrix, piecesOf(bytes, type), label);
 }
 
-async function onlyMatrix(npz: NpzFile, file: string): Promise<string> {
+/** Each array is unpacked once: it may be large, and counts for what the archive may unpack to. */
+async function onlyMatrix(npz: NpzFile, file: string): Promise<RawArray> {
   const held: string[] = [];
-  const matrices: string[] = [];
+  let matrix: RawArray | null = null;
+  let matrices = 0;
   for (const name of npz.names.slice(0, MOST_ARRAYS)) {
-    const { type, shape } = await npz.header(name);
+    const array = await npz.readRaw(name);
+    const { type, shape } = array.header;
     held.push(`${name} ${type} ${shapeText(shape)}`);
-    if (shape.length === 2) matrices.push(name);
+    if (shape.length !== 2) continue;
+    matrix ??= array;
+    matrices++;
   }
-  if (matrices.length === 1) return matrices[0]!;
+  if (matrix !== null && matrices === 1) return matrix;
   const expected = "one sparse matrix (scipy.sparse.save_npz), one dense matrix, or the key of one";
   throw new FileFormatError(file, expected, `dense arrays: ${listOf(held)}`, "file-dense");
 }

@@ -41,7 +41,7 @@ export interface TableVisitor {
 
 /** What decoding a file may take, by its bytes: an ordinary one takes a tenth of it. */
 function budgetOf(bytes: number): { readonly megabytes: number; readonly seconds: number } {
-  return { megabytes: Math.ceil(128 + (32 * bytes) / MIB), seconds: Math.ceil(2 + (4 * bytes) / MIB) };
+  return { megabytes: Math.round(128 + (32 * bytes) / MIB), seconds: Math.round(2 + (4 * bytes) / MIB) };
 }
 
 /**

@@ -48,6 +48,8 @@ test("labels are kept in a table when that is asked for", async () => {
   await convert(at("labelled.csv"), at("d.npz"), "--labels", at("labels.csv"));
   assert.equal((await readLabels(at("labels.csv"), { column: "label" })).labels, ["a", "b, 1"]);
   await fails(() => convert(edges, at("e.npz"), "--labels", at("none.csv")), "argument", /--labels/, /indices/);
+  const both = at("both.csv");
+  await fails(() => convert(at("labelled.csv"), both, "--labels", both, "--overwrite"), "argument", /another file/);
 });
 
 test("existing files are replaced only when that is asked for", async () => {

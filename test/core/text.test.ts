@@ -99,6 +99,7 @@ test("a cell of CSV is read back as it was", () => {
   assert.is(csvCell("a"), "a");
   assert.is(csvCell('a,"b"\n'), '"a,""b""\n"');
   assert.is(csvCell("=1+1"), "=1+1");
+  assert.is(csvCell(" a"), '" a"');
 });
 
 test("a clipped text says so, and has no half characters", () => {

@@ -114,6 +114,11 @@ test("a small gzip file of a great many lines is refused", async () => {
   await fails(() => read(bomb, {}, "bomb.csv.gz"), "file-limit", /bomb\.csv\.gz/, /64 times its size/);
 });
 
+test("a line of a great many cells is refused", async () => {
+  const wide = gzipSync(`pre,post,weight${",".repeat(2 ** 20)}\n`);
+  await fails(() => read(wide, {}, "wide.csv.gz"), "file-format", /wide\.csv\.gz:1: expected at most 1048576 cells/);
+});
+
 test("CR alone is no line end", async () => {
   await fails(() => read("pre,post,weight\r0,1,1\r1,0,2\r"), "file-format", /LF or CR LF, got CR alone/);
 });

@@ -99,6 +99,9 @@ test("edges without a weight, weights that are none and unknown nodes are named"
   for (const weight of ["", "x", "nan", "1e999", "0x1", "1,5"])
     await refuses(graph(nodes + edge("a", "b", weight)), /net\.graphml:7/, /finite weight/);
   await refuses(graph(nodes + edge("a", "c", "1")), /a node for both ends of every edge, got none for "c"/);
+  // What edges name are the ids of the nodes, whatever names the neurons.
+  const mistyped = graph(node("n10", '<data key="d1">AVAL</data>') + edge("n10", "n1O", "1"));
+  await fails(() => read(mistyped, { key: "name" }), "file-format", /none for "n1O" \(did you mean "n10"\?\)/);
   await refuses(graph(nodes + node("a")), /net\.graphml:7/, /"a" again/);
   await refuses(graph("<node/>"), /attribute id/);
   await refuses(graph(`${nodes}<edge source="a"/>`), /attribute target/);

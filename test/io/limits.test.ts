@@ -115,6 +115,17 @@ test("images and tables of the usual kind are far from these limits", async () =
   assert.is((await readConnectome(file)).nnz, 20_000);
 });
 
+test("a packed dense matrix counts once for what its archive may unpack to", async () => {
+  const n = 2200;
+  const data = new Float64Array(n * n);
+  data[1] = 3;
+  const bytes = packedZip("w.npy", encodeNpy({ shape: [n, n], data }));
+  const limit = unpackLimit(bytes.length);
+  assert.ok(data.byteLength < limit && 2 * data.byteLength > limit);
+  const file = await save("dense.npz", bytes);
+  for (const options of [{}, { key: "w" }]) assert.equal([...(await readConnectome(file, options)).colIdx], [1]);
+});
+
 test("a .npy header with extents that are no numbers, or texts of no width, is refused; a wide text is read", async () => {
   const npy = (descr: string, shape: string, data = ""): string => {
     const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }\n`;
