@@ -189,7 +189,8 @@ async function watched(file: string, text: string, looks: number, lookMs: number
 /** The text of a lock; null: there is none, or it was replaced just now. */
 async function readLock(file: string): Promise<string | null> {
   try {
-    return await readFile(file, "utf8");
+    // A link that leads nowhere would be missing for ever, and its name taken.
+    return await readFile(file, { encoding: "utf8", flag: constants.O_RDONLY | constants.O_NOFOLLOW });
   } catch (cause) {
     if (["ENOENT", "ENOTDIR", "ESTALE"].includes(errnoOf(cause))) return null;
     throw writeError(file, cause);
