@@ -64,7 +64,8 @@ let step = 0;
 for await (const { images, labels } of bars(BATCH)) {
   const { loss, correct } = await model.gradients({ data: images, batch: BATCH }, labels, ++step);
   adam.step();
-  if (step % 10 === 0) console.log(`step ${step}  loss ${loss.toFixed(3)}  ${correct} of ${BATCH} right`);
+  if (step % 10 === 0 || step === steps)
+    console.log(`step ${step}  loss ${loss.toFixed(3)}  ${correct} of ${BATCH} right`);
   if (step === steps) break;
 }
 await backend.dispose();

@@ -11,6 +11,7 @@ import { type Csr, mapValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { plural } from "../core/text.ts";
 import { logNormalConnectome, spectralRadiusOfAbsolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
@@ -122,7 +123,8 @@ function toUnitRadius(csr: Csr): Csr {
 export function textOf(reports: readonly SubjectReport[]): string {
   const lines: string[] = [];
   for (const { name, description, nSteps, comparisons } of reports) {
-    lines.push(`${name}, ${description}, ${Math.min(...nSteps)} to ${Math.max(...nSteps)} steps`);
+    const [fewest, most] = [Math.min(...nSteps), Math.max(...nSteps)];
+    lines.push(`${name}, ${description}, ${fewest === most ? "" : `${fewest} to `}${plural(most, "step")}`);
     const rows = comparisons.map((c) => [
       c.quantity,
       c.compared,

@@ -1,5 +1,6 @@
 // A run in words: what was resolved before it starts, and what came of it.
 
+import { plural } from "../core/text.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { isConnectomeTrained, type Materials } from "../run/experiment.ts";
@@ -14,10 +15,6 @@ export function count(n: number): string {
   return n.toLocaleString("en");
 }
 
-function plural(n: number, noun: string): string {
-  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
-}
-
 function row(label: string, text: string): string {
   return `${label.padEnd(12)}${text}`;
 }
@@ -30,7 +27,8 @@ function mebibytes(bytes: number): string {
 export function describeRun(config: TrainConfig, materials: Materials, device: string, lastStep: number): string[] {
   const { connectome, wiring, digits } = materials;
   const { csr, table, tableFile, source } = connectome;
-  const made = csr.duplicatesSummed > 0 ? `; ${plural(csr.duplicatesSummed, "duplicate entry")} summed` : "";
+  const made =
+    csr.duplicatesSummed > 0 ? `; ${plural(csr.duplicatesSummed, "duplicate entry", "duplicate entries")} summed` : "";
   const cellTypes = table ? `, ${table.types.length} cell types${tableFile ? ` from ${tableFile}` : ""}` : "";
   const parts = [
     digits.validation && `${count(digits.validation.count)} validation`,

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
-import { printable } from "../core/text.ts";
+import { plural, printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { SOLVERS } from "../run/config.ts";
@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .option("--nonlinearity <name>", "for the estimate of saturation", nonlinearity("--nonlinearity"), "sigmoid")
     .option(
       "--rate <rate>",
-      "typical rate of a neuron (default: 0.5, 1 without a limit)",
+      "typical rate of a neuron (default: 0.5, or 1 where the nonlinearity has no limit)",
       realNumber("--rate", { above: 0 }),
     )
     .option("--batch-size <count>", "samples, for the memory plan", wholeNumber("--batch-size", 1), 32)
@@ -77,10 +77,10 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
   const lines: (readonly [label: string, text: string])[] = [
     ["neurons", rows === columns ? whole(rows) : `${whole(rows)} post × ${whole(columns)} pre (not square)`],
     ["synapses", `${whole(it.synapses)}, ${percent(it.density)} of all pairs`],
-    ["repeated", `${whole(it.duplicatesSummed)} entries summed into others`],
+    ["repeated", `${plural(it.duplicatesSummed, "entry", "entries")} summed into others`],
     ["self loops", whole(it.selfLoops)],
-    ["without input", `${whole(it.emptyRows)} neurons`],
-    ["without output", `${whole(it.emptyColumns)} neurons`],
+    ["without input", plural(it.emptyRows, "neuron")],
+    ["without output", plural(it.emptyColumns, "neuron")],
     ["in-degree", range(it.inDegree)],
     ["out-degree", range(it.outDegree)],
     ["weights", range(weights)],
@@ -88,7 +88,7 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
     [
       "Dale's law",
       columnSigns.mixed === 0
-        ? `holds: ${whole(columnSigns.excitatory)} excitatory, ${whole(columnSigns.inhibitory)} inhibitory neurons`
+        ? `holds: ${whole(columnSigns.excitatory)} excitatory, ${plural(columnSigns.inhibitory, "inhibitory neuron")}`
         : `broken by ${whole(columnSigns.mixed)} of ${whole(columns)} neurons, which have weights of both signs`,
     ],
   ];
@@ -165,7 +165,9 @@ function histogram(title: string, bins: readonly Bin[]): string[] {
 }
 
 function componentsText(count: number, largest: number): string {
-  return count === 1 ? "all in one component" : `${whole(count)} components, the largest of ${whole(largest)} neurons`;
+  return count === 1
+    ? "all in one component"
+    : `${whole(count)} components, the largest of ${plural(largest, "neuron")}`;
 }
 
 function range({ min, median, mean, max }: Inspection["inDegree"] | Inspection["weights"]): string {

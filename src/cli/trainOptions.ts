@@ -46,8 +46,8 @@ Examples:
 Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 make a checkpoint and end the run; a second one ends it at once. nohup does not keep a
 run from SIGHUP: start one that is to outlive its terminal with setsid or tmux.
 
-One process at a time works in a folder. If it was killed, --resume takes the folder over: at once on the same machine and in a job that
-Slurm has requeued; on another machine or in another container after a minute without its heartbeat, or at once with --take-over.
+One process at a time works in a folder. After one was killed, --resume takes its folder over: at once on the same machine, and in a job
+that Slurm has requeued; from another machine or container after a minute without a heartbeat of the old process, or at once with --take-over.
 
 Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong input or a folder in use by another process, 128 + n stopped
 by signal n, with a checkpoint (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140 SIGUSR2 on Linux). After all but 2, and after a

@@ -106,3 +106,8 @@ export function csvCell(text: string): string {
 export function shellWord(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
+
+/** 1 → "1 neuron", 2 → "2 neurons". */
+export function plural(n: number, noun: string, nouns = `${noun}s`): string {
+  return `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;
+}

@@ -88,7 +88,8 @@ const NAME_FORMS: readonly ((name: string) => string)[] = [
 /** What there is instead of a file. */
 async function othersIn(dir: string): Promise<string> {
   try {
-    return `a folder with ${listOf(await readdir(dir))}`;
+    const names = await readdir(dir);
+    return names.length === 0 ? "an empty folder" : `a folder with ${listOf(names)}`;
   } catch {
     return "no such folder";
   }

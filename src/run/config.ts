@@ -109,7 +109,7 @@ export interface TrainConfig extends Recipe {
   readonly threads: number;
   /** Most MiB for the record of the reverse pass; null: the solver's default. */
   readonly memoryBudget: number | null;
-  /** Steps between looks whether the training can work; 0: none. */
+  /** Steps between looks at whether the training can work; 0: none. */
   readonly diagnoseEvery: number;
   /** How many of the last checkpoints stay. */
   readonly keepCheckpoints: number;

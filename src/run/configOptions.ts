@@ -79,7 +79,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   connectome: {
     group: "Network",
     placeholder: "<file>",
-    help: "matrix (row = receiving neuron) or edge list: .npz, .pt, .csv, .parquet, .mtx or .safetensors",
+    help: "matrix (row = receiving neuron), edge list or graph: .npz, .pt, .npy, .mtx, .safetensors, .csv, .tsv, .parquet or .graphml",
     kind: orNull(pathKind()),
     free: true,
   },
@@ -326,7 +326,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   diagnoseEvery: {
     group: "Training",
     placeholder: "<n>",
-    help: "steps between looks whether the run can learn, besides those after 0, 10, 25 and 50; 0: none (default: 200)",
+    help: "steps between looks at whether the run can learn, besides those after 0, 10, 25 and 50; 0: none (default: 200)",
     kind: whole(0),
     free: true,
   },

@@ -2,6 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { FileFormatError } from "../core/errors.ts";
 
 /** The files of a run. */
 export const RUN_FILES = {
@@ -22,11 +23,18 @@ export const RUN_FILES = {
 
 export type RunFile = keyof typeof RUN_FILES;
 
-/** The last checkpoint of a run, where its folder is named; a file is what it is. */
+/**
+ * The last checkpoint of a run, where its folder is named; a file is what it is.
+ *
+ * @throws {FileFormatError} there is neither
+ */
 export async function checkpointOf(runOrFile: string): Promise<string> {
-  const isFolder = await stat(runOrFile).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  return isFolder ? join(runOrFile, RUN_FILES.checkpoint) : runOrFile;
+  const found = await stat(runOrFile).catch(() => null);
+  if (found === null)
+    throw new FileFormatError(
+      runOrFile,
+      "the folder of a run, a checkpoint or a state dictionary",
+      "nothing that can be opened",
+    );
+  return found.isDirectory() ? join(runOrFile, RUN_FILES.checkpoint) : runOrFile;
 }

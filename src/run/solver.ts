@@ -49,7 +49,12 @@ function controllerOf(config: SolverConfig, tableau: Tableau): Controller {
   }
   if (tableau.bErr === null) {
     const [option, got] = controller === null ? ["--dt", "none"] : ["--controller", controller];
-    throw new ArgumentError("train", option, `fixed steps, as ${solver} has no error estimate`, got);
+    throw new ArgumentError(
+      "train",
+      option,
+      `another --solver, like dopri5, or fixed steps, as ${solver} has no error estimate`,
+      got,
+    );
   }
   const adaptive = { ...ADAPTIVE, rtol, atol };
   return controller === "pi" ? { type: "pid", ...adaptive, ...PI } : { type: "integral", ...adaptive };

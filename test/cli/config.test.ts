@@ -62,7 +62,11 @@ test("another solver, or a tolerance, comes without the fixed steps of the layer
 
 test("a solver without an error estimate needs fixed steps, and fixed steps a size", async () => {
   for (const solver of ["euler", "rk4", "exponential-euler"] as const) {
-    await fails(() => configOf({ solver }), "argument", new RegExp(`fixed steps, as ${solver} .*--dt`));
+    await fails(
+      () => configOf({ solver }),
+      "argument",
+      new RegExp(`another --solver, like dopri5, or fixed steps, as ${solver} .*--dt`),
+    );
     const given = { solver, controller: "integral", dt: 1 } as const;
     await fails(() => configOf(given), "argument", /no error estimate, got integral \(--controller\)/);
   }

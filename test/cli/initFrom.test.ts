@@ -75,7 +75,7 @@ test("a run does not replace what it begins with", async () => {
 test("a file that is not there, or in which nothing fits, ends the run before anything is written", async () => {
   const bad = await axograd(["train", ...ARGS, "--out", "bad", "--init-from", "absent"], { cwd: dir });
   assert.is(bad.code, 2, bad.stderr);
-  assert.match(bad.stderr, /absent/);
+  assert.match(bad.stderr, /absent: expected the folder of a run, a checkpoint or a state dictionary, got nothing/);
   assert.not.match(bad.stderr, /^ {4}at /m);
   const entered = await readFile(join(dir, "bad", "config.json"), "utf8").catch(() => null);
   assert.is(entered, null);

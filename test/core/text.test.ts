@@ -8,6 +8,7 @@ import {
   escapeMarkdown,
   escapeMarkup,
   jsonText,
+  plural,
   printable,
   quoteText,
   quoteValue,
@@ -110,6 +111,12 @@ test("a word for the shell is one word, whatever is in it", async () => {
   const words = ["a b", "it's", "$(touch x)", "`touch x`", "\n touch x\n", '\\" !! *', "-n"];
   const { stdout } = await promisify(execFile)("sh", ["-c", `printf '%s\\0' ${words.map(shellWord).join(" ")}`]);
   assert.equal(stdout.split("\0").slice(0, -1), words);
+});
+
+test("one is one, all others are many", () => {
+  assert.is(plural(1, "neuron"), "1 neuron");
+  assert.is(plural(0, "neuron"), "0 neurons");
+  assert.is(plural(4623254, "entry", "entries"), "4,623,254 entries");
 });
 
 test.run();

@@ -88,6 +88,9 @@ test("images of another size are refused by readMnist and read by readImageSet",
 
 test("a missing file is named", async () => {
   await fails(() => readMnist(join(root, "nowhere")), "file-missing", /nowhere.*-ubyte/, /\.gz/, /no such folder/);
+  const empty = join(root, "empty");
+  await mkdir(empty);
+  await fails(() => readMnist(empty), "file-missing", /got an empty folder/);
   const dir = await save("other");
   await rename(join(dir, "t10k-labels-idx1-ubyte"), join(dir, "labels.idx1"));
   await fails(() => readMnist(dir), "file-missing", /t10k-labels-idx1-ubyte/, /labels\.idx1/);

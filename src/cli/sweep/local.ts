@@ -50,7 +50,7 @@ const LOOK_MS = 1000;
 
 /**
  * Starts runs, or continues them; resolves when the last process has ended. One that another process works on, perhaps of a sweep that
- * was killed, is waited for and continued if that stops. After a signal no further one is started.
+ * was killed, is waited for and continued if that process stops. After a signal no further one is started.
  */
 export async function launchLocally(
   folder: SweepFolder,

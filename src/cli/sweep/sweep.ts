@@ -56,9 +56,9 @@ Examples:
                                                    a job array, one task per run; with --dry-run only its script, DIR/slurm.sh
   npx axograd collect sweeps/lr                    results so far
 
-More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting must do something in the runs that it is given for.
+More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
 
-Runs that another process works on are waited for, and continued if that stops. A second command on the same folder is refused
+Runs that another process works on are waited for, and continued if that process stops. A second command on the same folder is refused
 while the first one runs. On a cluster, --slurm-option signal=B:USR1@120 makes a run write a checkpoint two minutes before its time is
 over (exit code 138); a job that is requeued goes on from there, on any node, at once.
 
