@@ -30,7 +30,7 @@ function endProcess(name: "stdout" | "stderr", error: NodeJS.ErrnoException): vo
   process.exit(EXIT_FAILURE);
 }
 
-/** What a failed write to a stream means. null: it is a terminal that was closed, and what still runs then was meant to. */
+/** What a failed write to a stream means. null: the terminal was closed, and what still runs was meant to outlive it. */
 function outcomeOf(name: "stdout" | "stderr", error: NodeJS.ErrnoException): "SIGPIPE" | EngineError | null {
   if (error.code === "EIO" && process[name].isTTY) return null;
   return error.code === "EPIPE" ? "SIGPIPE" : writeError(name, error);

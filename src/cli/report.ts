@@ -23,7 +23,7 @@ import {
   warmStart,
 } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
-import { readBegun } from "../run/runStart.ts";
+import { checkSameMaterials, readBegun } from "../run/runStart.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import { openPage } from "./openPage.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
@@ -95,8 +95,10 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   if (options.png) await assertPng();
   const run = await readRunRecord(folder);
   // What a run of an earlier version did not record has its default.
-  const config = resolveConfig([(await readBegun(folder)).config, options.settings ?? {}]);
+  const begun = await readBegun(folder);
+  const config = resolveConfig([begun.config, options.settings ?? {}]);
   const materials = options.materials ?? (await loadMaterials(config));
+  checkSameMaterials("report", begun, materials);
   const groups = neuronGroups(materials);
   const observations = await withBackend(config, options.backend, (backend) =>
     observe(run, backend, config, materials, groups),

@@ -1,6 +1,6 @@
 // One process per run folder: a lock file that names the process and holds its heartbeat. A lock whose process is gone is taken over:
 // at once where that can be known, otherwise when its heartbeat has stood still for as long as this process has watched it. Clocks of
-// two machines are never compared. Who was taken for gone and is not notices before its next write, and stops.
+// two machines are never compared. A process that was taken for gone but lives notices it before its next write, and stops.
 
 import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
@@ -19,7 +19,7 @@ const LEFTOVER = /^run\.lock\..+\.(tmp|stale)$/;
 /** A heartbeat that stood still for so many looks, a second apart, has ended: twelve beats, and any cache of a file system. */
 const LOOKS = 60;
 const LOOK_MS = 1000;
-/** After a takeover: who saw the same stale lock a moment earlier has done what he does by then. */
+/** After a takeover: a process that saw the same stale lock a moment earlier has acted on it by then. */
 const SETTLE_MS = 200;
 
 /** What to do about a lock of a process that cannot be asked. */
@@ -189,7 +189,8 @@ async function watched(file: string, text: string, looks: number, lookMs: number
 /** The text of a lock; null: there is none, or it was replaced just now. */
 async function readLock(file: string): Promise<string | null> {
   try {
-    return await readFile(file, "utf8");
+    // A link that leads nowhere would be missing for ever, and its name taken.
+    return await readFile(file, { encoding: "utf8", flag: constants.O_RDONLY | constants.O_NOFOLLOW });
   } catch (cause) {
     if (["ENOENT", "ENOTDIR", "ESTALE"].includes(errnoOf(cause))) return null;
     throw writeError(file, cause);
@@ -246,7 +247,7 @@ function lockedError(folder: string, holder: Holder, fate: "alive" | "beating" |
   const file = join(folder, NAME);
   const hints = {
     alive: `; end it first (kill ${holder.pid})`,
-    beating: "; its heartbeat goes on: end it there first, or give --take-over, at which it stops by itself",
+    beating: "; its heartbeat goes on: end it there first, or give --take-over, which makes it stop",
     unknown: `; if it is gone, delete ${file} or give --take-over: an earlier version of axograd, which had no heartbeat, took it`,
   };
   return new LockedError(folder, `one that is in use by ${who}${hints[fate]}`, fate !== "unknown");

@@ -16,7 +16,7 @@ export function exitCodeOf(signal: StopSignal): number {
   return 128 + constants.signals[signal];
 }
 
-/** Whose default in Node is another than the end of the process (SIGUSR1 starts the debugger), or leaves a lock behind. */
+/** Signals whose default in Node is no clean end: SIGUSR1 starts the debugger, the others leave a lock behind. */
 const EARLY = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 
 /** Ends the process at these signals, until a run is at work, and after it. */

@@ -19,7 +19,7 @@ import type { TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
-import { createExperiment, experimentAt, loadMaterials, type Materials } from "../run/experiment.ts";
+import { createExperiment, loadMaterials, type Materials, restoreModel } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
 import { readConfigFile } from "./configFile.ts";
@@ -135,10 +135,9 @@ async function simulate(
   const checkpoint = folder === undefined ? null : join(folder, RUN_FILES.checkpoint);
   const backend = await openDevice(config, { warn: warnUser });
   try {
-    const experiment = checkpoint
-      ? await experimentAt(checkpoint, backend, config, materials, warnUser)
-      : createExperiment(backend, config, materials);
+    const experiment = createExperiment(backend, config, materials);
     try {
+      if (checkpoint) await restoreModel(experiment.model, checkpoint, warnUser);
       return await experiment.model.rnn.forward(input, { numEvals, endTime: config.endTime });
     } finally {
       experiment.dispose();

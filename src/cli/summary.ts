@@ -2,6 +2,7 @@
 
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
+import type { Facts } from "../io/jsonParts.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Materials } from "../run/experiment.ts";
 import { factsOf, type MaterialFacts } from "../run/runStart.ts";
@@ -20,7 +21,7 @@ export interface RunStart extends MaterialFacts {
   readonly lastStep: number;
   readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
   /** Of a run with `initFrom`: which parameters it began with. */
-  readonly init?: WarmStart;
+  readonly init?: WarmStart | Facts;
 }
 
 export function describeStart(config: TrainConfig, materials: Materials, backend: Backend, trainer: Trainer): RunStart {

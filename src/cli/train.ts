@@ -1,5 +1,6 @@
 // `axograd train`: reads and checks all input, opens the device, builds the model, then runs.
 
+import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
@@ -14,6 +15,7 @@ import {
   restoreExperiment,
 } from "../run/experiment.ts";
 import { PRESETS } from "../run/presets.ts";
+import { checkpointOf } from "../run/runFiles.ts";
 import { checkSameMaterials } from "../run/runStart.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
@@ -74,8 +76,15 @@ export interface RunOptions extends Presentation {
  */
 export async function train(config: TrainConfig, options: RunOptions): Promise<number> {
   const folder = folderOf(options.out ?? defaultRunPath(config.preset), options);
+  await checkInitFrom(config, folder);
   await folder.check(options);
   return trainIn(folder, config, options, null);
+}
+
+/** The page and a run that begins again read the parameters a second time. */
+async function checkInitFrom({ initFrom }: TrainConfig, { path }: RunFolder): Promise<void> {
+  if (initFrom === null || resolve(dirname(await checkpointOf(initFrom))) !== resolve(path)) return;
+  throw new ArgumentError("train", "--init-from", "a file outside the folder of the new run", initFrom);
 }
 
 /** Continues the run in the folder `path` as if it had not been stopped. */
@@ -152,8 +161,9 @@ async function trainOn(
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
     if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint, (message) => console.warn(message));
-    const init = begun?.checkpoint ? null : await beginExperiment(experiment, config);
-    if (init) tellWarmStart(init, console);
+    const begins = begun?.checkpoint ? null : await beginExperiment(experiment, config);
+    if (begins) tellWarmStart(begins, console);
+    const init = begins ?? begun?.init;
     const resumed = begun && { checkpoint: begun.checkpoint !== null };
     const page = (): Promise<void> => {
       // The page needs the device's memory for a network of its own.

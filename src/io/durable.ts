@@ -12,6 +12,7 @@ const WRITE_ERRORS: Readonly<Record<string, string>> = {
   ENOTDIR: "a path through something that is not a folder",
   EEXIST: "a file of this name",
   EISDIR: "a folder of this name",
+  ELOOP: "a symbolic link that cannot be followed",
   EACCES: "no permission to write there",
   EPERM: "no permission to write there",
   EROFS: "a read-only file system",

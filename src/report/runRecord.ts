@@ -5,9 +5,16 @@ import { FileFormatError } from "../core/errors.ts";
 import { readBytes } from "../io/files.ts";
 import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import { readTextFile } from "../io/textFile.ts";
-import type { Fault, Finding } from "../train/diagnosis.ts";
-import type { EvaluationRecord, EvaluationSet, RunEvent } from "../train/metrics.ts";
-import type { SolverMetrics, StepMetrics } from "../train/trainer.ts";
+import type { Finding } from "../train/diagnosis.ts";
+import {
+  type EvaluationRecord,
+  type EvaluationSet,
+  parseEvent,
+  type RunEvent,
+  SHARE,
+  wholeLines,
+} from "../train/metrics.ts";
+import type { StepMetrics } from "../train/trainer.ts";
 
 export type { Facts } from "../io/jsonParts.ts";
 
@@ -151,16 +158,7 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
  */
 export async function readRunEvents(file: string): Promise<RunEvent[]> {
   const bytes = (await nullIfMissing(readBytes(file, "the metrics of a run"))) ?? new Uint8Array();
-  const decoder = new TextDecoder();
-  const events: RunEvent[] = [];
-  // What follows the last line end is no whole line.
-  for (let begin = 0, line = 1, end = bytes.indexOf(LINE_FEED); end >= 0; line++) {
-    const text = decoder.decode(bytes.subarray(begin, end));
-    events.push(eventOf(JsonParts.parse(`${file}:${line}`, text, "an event of a run")));
-    begin = end + 1;
-    end = bytes.indexOf(LINE_FEED, begin);
-  }
-  return events;
+  return Array.from(wholeLines(bytes), ({ number, text }) => parseEvent(`${file}:${number}`, text));
 }
 
 /** Steps and evaluations in order, the last findings, and how the run failed. A run that was resumed goes on from its checkpoint: what came after that is told anew. */
@@ -186,90 +184,6 @@ export function historyOf(events: readonly RunEvent[]): RunHistory {
   const told = steps.length + [...passedOver].filter((step) => step < lastStep).length;
   const failure = last?.event === "error" ? last.message : null;
   return { steps, evaluations, findings, failure, missingSteps: Math.max(0, lastStep - told) };
-}
-
-const LINE_FEED = 10;
-const SHARE = { least: 0, most: 1 } as const;
-
-type Diagnosed = Extract<RunEvent, { readonly event: "diagnosis" }>;
-type PassedOver = Extract<RunEvent, { readonly event: "nonfinite" }>;
-
-/** The event of a line; the parts that a page shows are checked. */
-function eventOf(parts: JsonParts): RunEvent {
-  const name = parts.text("event");
-  switch (name) {
-    case "step":
-      return { event: name, ...stepOf(parts) };
-    case "evaluation":
-      return { event: name, ...evaluationOf(parts) };
-    case "diagnosis":
-      return {
-        ...(parts.all as unknown as Diagnosed),
-        findings: parts.objects("findings").map(findingOf),
-      };
-    case "nonfinite":
-      return { ...(parts.all as unknown as PassedOver), step: parts.count("step", 1) };
-    case "error":
-      return { event: name, code: parts.text("code"), message: parts.text("message"), details: {} };
-    case "resumed":
-      return { event: name, step: parts.count("step"), checkpoint: parts.textOrNull("checkpoint") };
-    default:
-      return parts.all as unknown as RunEvent;
-  }
-}
-
-function stepOf(parts: JsonParts): StepMetrics {
-  const positive = { least: 0 };
-  return {
-    ...(parts.all as unknown as StepMetrics),
-    step: parts.count("step", 1),
-    epoch: parts.count("epoch"),
-    loss: parts.numberOrNaN("loss"),
-    accuracy: parts.numberOrNaN("accuracy", SHARE),
-    meanLoss: parts.numberOrNaN("meanLoss"),
-    meanAccuracy: parts.numberOrNaN("meanAccuracy", SHARE),
-    learningRate: parts.number("learningRate", positive),
-    solver: solverOf(parts.objectOrNull("solver")),
-    seconds: parts.number("seconds", positive),
-    stepsPerSecond: parts.numberOrNaN("stepsPerSecond", positive),
-    eta: parts.numberOrNaN("eta", positive),
-    lastStep: parts.count("lastStep"),
-  };
-}
-
-function solverOf(parts: JsonParts | null): SolverMetrics | null {
-  if (!parts) return null;
-  const steps = parts.object("steps");
-  return {
-    rhsEvaluations: parts.number("rhsEvaluations", { least: 0 }),
-    steps: { min: steps.count("min"), mean: steps.number("mean", { least: 0 }), max: steps.count("max") },
-    rejected: parts.count("rejected"),
-    failed: failedOf(parts),
-  };
-}
-
-function evaluationOf(parts: JsonParts): EvaluationRecord {
-  const set = parts.text("set");
-  if (set !== "validation" && set !== "test") throw parts.error("set", "validation or test");
-  return {
-    set,
-    step: parts.count("step"),
-    loss: parts.numberOrNaN("loss"),
-    accuracy: parts.numberOrNaN("accuracy", SHARE),
-    count: parts.count("count"),
-    failed: failedOf(parts),
-    seconds: parts.number("seconds", { least: 0 }),
-    confusion: parts.squareOfCounts("confusion"),
-  };
-}
-
-/** Not every run has recorded it. */
-function failedOf(parts: JsonParts): number {
-  return parts.has("failed") ? parts.count("failed") : 0;
-}
-
-function findingOf(parts: JsonParts): Finding {
-  return { fault: parts.text("fault") as Fault, message: parts.text("message") };
 }
 
 /** null where there is no such file. */

@@ -4,7 +4,7 @@ import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { ConnectomeODEClassifier } from "../models/classifier.ts";
 import type { Constraint } from "../models/constraint.ts";
-import { loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
+import { type Checkpoint, loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
 import { Adam, AdamW, type Optimizer } from "../train/optimizer.ts";
 import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";
 import { Trainer } from "../train/trainer.ts";
@@ -96,13 +96,28 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
  * @param warn  gets a word about a checkpoint without checksums
  * @throws {FileFormatError} damaged, of another network, or with a position that contradicts itself
  */
-export async function restoreExperiment(experiment: Experiment, file: string, warn: Warn = () => {}): Promise<void> {
-  const checkpoint = await loadCheckpoint(file);
+export async function restoreExperiment(experiment: Experiment, file: string, warn?: Warn): Promise<void> {
+  const checkpoint = await readCheckpoint(file, warn);
   const position = positionOf(checkpoint, experiment.trainer.stepsPerEpoch);
-  if (!checkpoint.verified)
-    warn(`${file} has no checksums, as an earlier version of axograd wrote it: damage may pass unnoticed`);
   restoreCheckpoint(checkpoint, experiment);
   experiment.trainer.seek(position);
+}
+
+/**
+ * The model where a checkpoint has it, whatever the images are that it is now to see.
+ *
+ * @param warn  gets a word about a checkpoint without checksums
+ * @throws {FileFormatError} damaged, or of another network
+ */
+export async function restoreModel(model: Experiment["model"], file: string, warn?: Warn): Promise<void> {
+  restoreCheckpoint(await readCheckpoint(file, warn), { model });
+}
+
+async function readCheckpoint(file: string, warn: Warn = () => {}): Promise<Checkpoint> {
+  const checkpoint = await loadCheckpoint(file);
+  if (!checkpoint.verified)
+    warn(`${file} has no checksums, as an earlier version of axograd wrote it: damage may pass unnoticed`);
+  return checkpoint;
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
+import { quoteValue } from "../core/text.ts";
 import { exists } from "../io/files.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 import type { ConnectomeODEClassifier } from "../models/classifier.ts";
@@ -118,8 +119,9 @@ async function checkpointFile(
 ): Promise<string | null> {
   if (which === "none") return null;
   const names = { last: RUN_FILES.checkpoint, best: RUN_FILES.best };
-  if (typeof which === "string" && !Object.hasOwn(names, which))
-    throw new ArgumentError("openRun", "checkpoint", '"last", "best", "none" or { file }', JSON.stringify(which));
+  const isKnown = typeof which === "string" ? Object.hasOwn(names, which) : typeof which.file === "string";
+  if (!isKnown)
+    throw new ArgumentError("openRun", "checkpoint", '"last", "best", "none" or { file }', quoteValue(which));
   const file = typeof which === "string" ? join(folder, names[which]) : which.file;
   if (await exists(file)) return file;
   throw new ArgumentError("openRun", "checkpoint", `a checkpoint, or "none" for the run as it began`, `no ${file}`);

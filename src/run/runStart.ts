@@ -8,6 +8,7 @@ import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
 import type { Materials } from "./experiment.ts";
+import { isObject } from "./kinds.ts";
 import { RUN_FILES } from "./runFiles.ts";
 
 /** What a run was begun with. */
@@ -15,6 +16,8 @@ export interface BegunWith {
   readonly config: TrainConfig;
   readonly network: Facts;
   readonly data: Facts;
+  /** Of a run with `initFrom`: which parameters it began with; null: those of the recipe. */
+  readonly init: Facts | null;
 }
 
 /** Facts of network and data that training depends on. */
@@ -35,7 +38,7 @@ export async function readBegun(folder: string): Promise<BegunWith> {
   const missing = version === VERSION ? CONFIG_KEYS.find((key) => !Object.hasOwn(config, key)) : undefined;
   if (missing) throw new FileFormatError(file, `a setting at config.${missing}`, "nothing");
   const settings = settingsOf(config, () => file);
-  return { config: resolved(file, settings), network, data };
+  return { config: resolved(file, settings), network, data, init: isObject(start.init) ? start.init : null };
 }
 
 /** What contradicts itself is told of the file. */

@@ -1,10 +1,12 @@
 // What happens in a run as JSON lines: one object per step, evaluation and event, in order. Whole lines only, each written at once.
 
 import { type FileHandle, open, readFile } from "node:fs/promises";
-import { EngineError } from "../core/errors.ts";
+import { EngineError, FileFormatError } from "../core/errors.ts";
 import { jsonText } from "../core/text.ts";
 import { replaceFile, writeError } from "../io/durable.ts";
-import type { Diagnosis } from "./diagnosis.ts";
+import { JsonParts } from "../io/jsonParts.ts";
+import type { Diagnosis, Fault, Finding } from "./diagnosis.ts";
+import type { SolverMetrics } from "./solverMetrics.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
 
 /** One line of metrics. */
@@ -156,7 +158,8 @@ function linesUntil(content: Uint8Array, step: number): { kept: Line<RunEvent>[]
   const kept: Line<RunEvent>[] = [];
   const pending: Line<RunEvent>[] = [];
   const damaged: Line<null>[] = [];
-  for (const { event, ...line } of wholeLines(content)) {
+  for (const { text, ...line } of wholeLines(content)) {
+    const event = eventIfWhole(text);
     if (event === null) {
       damaged.push({ ...line, event });
       continue;
@@ -171,14 +174,17 @@ function linesUntil(content: Uint8Array, step: number): { kept: Line<RunEvent>[]
   return { kept, damaged };
 }
 
-function* wholeLines(content: Uint8Array): Generator<Line<RunEvent | null>> {
+/** The lines of a file of metrics, from 1. What follows the last line end is no whole line. */
+export function* wholeLines(
+  content: Uint8Array,
+): Generator<{ readonly number: number; readonly bytes: Uint8Array; readonly text: string }> {
   const decoder = new TextDecoder();
   let start = 0;
   for (let number = 1; ; number++) {
     const end = content.indexOf(LINE_END, start);
     if (end < 0) return;
     const bytes = content.subarray(start, end + 1);
-    yield { number, bytes, event: parseEvent(decoder.decode(bytes)) };
+    yield { number, bytes, text: decoder.decode(bytes) };
     start = end + 1;
   }
 }
@@ -224,16 +230,106 @@ function gaps(file: string, isMissing: boolean, events: readonly RunEvent[], ste
   ];
 }
 
-function parseEvent(line: string): RunEvent | null {
+function eventIfWhole(line: string): RunEvent | null {
   try {
-    const event: unknown = JSON.parse(line);
-    return typeof event === "object" && event !== null && "event" in event ? (event as RunEvent) : null;
-  } catch {
-    return null;
+    return parseEvent("", line);
+  } catch (error) {
+    if (error instanceof FileFormatError) return null;
+    throw error;
   }
 }
 
 function nothingIfMissing(error: NodeJS.ErrnoException): null {
   if (error.code === "ENOENT") return null;
   throw error;
+}
+
+/** Limits of an accuracy. */
+export const SHARE = { least: 0, most: 1 } as const;
+
+type Diagnosed = Extract<RunEvent, { readonly event: "diagnosis" }>;
+type PassedOver = Extract<RunEvent, { readonly event: "nonfinite" }>;
+
+/**
+ * The event of a line. The parts that a page or a resumed run reads are checked.
+ *
+ * @param where  file and line
+ * @throws {FileFormatError} the line is damaged, or lacks a part
+ */
+export function parseEvent(where: string, line: string): RunEvent {
+  const parts = JsonParts.parse(where, line, "an event of a run");
+  const name = parts.text("event");
+  switch (name) {
+    case "step":
+      return { event: name, ...stepOf(parts) };
+    case "evaluation":
+      return { event: name, ...evaluationOf(parts) };
+    case "diagnosis":
+      return {
+        ...(parts.all as unknown as Diagnosed),
+        findings: parts.objects("findings").map(findingOf),
+      };
+    case "nonfinite":
+      return { ...(parts.all as unknown as PassedOver), step: parts.count("step", 1) };
+    case "error":
+      return { event: name, code: parts.text("code"), message: parts.text("message"), details: {} };
+    case "resumed":
+      return { event: name, step: parts.count("step"), checkpoint: parts.textOrNull("checkpoint") };
+    default:
+      return parts.all as unknown as RunEvent;
+  }
+}
+
+function stepOf(parts: JsonParts): StepMetrics {
+  const positive = { least: 0 };
+  return {
+    ...(parts.all as unknown as StepMetrics),
+    step: parts.count("step", 1),
+    epoch: parts.count("epoch"),
+    loss: parts.numberOrNaN("loss"),
+    accuracy: parts.numberOrNaN("accuracy", SHARE),
+    meanLoss: parts.numberOrNaN("meanLoss"),
+    meanAccuracy: parts.numberOrNaN("meanAccuracy", SHARE),
+    learningRate: parts.number("learningRate", positive),
+    solver: solverOf(parts.objectOrNull("solver")),
+    seconds: parts.number("seconds", positive),
+    stepsPerSecond: parts.numberOrNaN("stepsPerSecond", positive),
+    eta: parts.numberOrNaN("eta", positive),
+    lastStep: parts.count("lastStep"),
+  };
+}
+
+function solverOf(parts: JsonParts | null): SolverMetrics | null {
+  if (!parts) return null;
+  const steps = parts.object("steps");
+  return {
+    rhsEvaluations: parts.number("rhsEvaluations", { least: 0 }),
+    steps: { min: steps.count("min"), mean: steps.number("mean", { least: 0 }), max: steps.count("max") },
+    rejected: parts.count("rejected"),
+    failed: failedOf(parts),
+  };
+}
+
+function evaluationOf(parts: JsonParts): EvaluationRecord {
+  const set = parts.text("set");
+  if (set !== "validation" && set !== "test") throw parts.error("set", "validation or test");
+  return {
+    set,
+    step: parts.count("step"),
+    loss: parts.numberOrNaN("loss"),
+    accuracy: parts.numberOrNaN("accuracy", SHARE),
+    count: parts.count("count"),
+    failed: failedOf(parts),
+    seconds: parts.number("seconds", { least: 0 }),
+    confusion: parts.squareOfCounts("confusion"),
+  };
+}
+
+/** Not every run has recorded it. */
+function failedOf(parts: JsonParts): number {
+  return parts.has("failed") ? parts.count("failed") : 0;
+}
+
+function findingOf(parts: JsonParts): Finding {
+  return { fault: parts.text("fault") as Fault, message: parts.text("message") };
 }

@@ -59,6 +59,17 @@ test("resuming goes on from the run's own checkpoint", async () => {
   assert.is(code, 0, stderr);
   const whole = losses((await train("whole", "--init-from", "first", "--steps", "7")).lines);
   assert.equal(losses(jsonLines(stdout)), whole.slice(5));
+  const { init } = JSON.parse(await readFile(join(dir, "warm", "config.json"), "utf8"));
+  assert.is(init.file, join("first", "checkpoint.safetensors"), "the record of what it began with stays");
+});
+
+test("a run does not replace what it begins with", async () => {
+  const args = ["train", ...ARGS, "--out", "first", "--overwrite", "--init-from"];
+  for (const from of ["first", "first/best.safetensors"]) {
+    const { code, stderr } = await axograd([...args, from], { cwd: dir });
+    assert.is(code, 2, stderr);
+    assert.match(stderr, /expected a file outside the folder of the new run, got first/);
+  }
 });
 
 test("a file that is not there, or in which nothing fits, ends the run before anything is written", async () => {

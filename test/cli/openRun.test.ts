@@ -105,6 +105,7 @@ test("what is wrong is named: folders, checkpoints, options, places, precision",
   await mkdir(empty);
   await fails(() => openRun(empty), "argument", /folder of a run/);
   await fails(() => openRun(run, { checkpoint: "bset" as "best" }), "argument", /"last", "best", "none".*"bset"/);
+  await fails(() => openRun(run, { checkpoint: {} as "best" }), "argument", /"last", "best", "none".*got \{\}/);
   await fails(
     () => openRun(run, { checkpoint: { file: join(dir, "absent") } }),
     "argument",

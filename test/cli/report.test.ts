@@ -80,6 +80,9 @@ test("a run whose files have moved is reported from where they are", async ({ fo
   await fails(() => runCommand(registerReport, "report", out), "file-missing", /net_csr\.npz/);
   await runCommand(registerReport, "report", out, "--connectome", join(elsewhere, "net_csr.npz"));
   assert.not.match(await readFile(join(out, "report.html"), "utf8"), /class="half missing"/);
+  await writeNetwork(folder, 7);
+  const other = ["report", out, "--connectome", connectome];
+  await fails(() => runCommand(registerReport, ...other), "argument", /, as the run began with.*network\.neurons/);
 });
 
 test("a run that diverged has a page that says why it ended", async ({ folder }) => {

@@ -2,7 +2,7 @@
 // boots, namespaces and jobs are made up in the lock; the processes are real.
 
 import { spawn } from "node:child_process";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { suite } from "uvu";
@@ -172,6 +172,12 @@ test("a lock that cannot be read may be one that is being written", async () => 
   const path = await folder("broken");
   await writeFile(lockOf(path), "");
   await (await RunLock.take(path, QUICK)).release();
+});
+
+testOrSkip(test, isLinux, "links are as on Linux", "a link is no lock, wherever it leads", async () => {
+  const path = await folder("link");
+  await symlink("nowhere", lockOf(path));
+  await fails(() => RunLock.take(path, QUICK), "file-write", /run\.lock: expected .*, got a symbolic link/);
 });
 
 test("of many that find the same stale lock, one gets it", async () => {

@@ -82,6 +82,13 @@ test("a trained network and a fresh one do not do the same", async ({ run, out }
   assert.not.equal(trained.hs!.data, fresh.hs!.data);
 });
 
+test("a trained network sees other images than it was trained on", async ({ run, out }) => {
+  const args = [run, "--input", "digits:0", "--times", "2"];
+  const same = await simulate(out, ...args);
+  const fewer = await simulate(out, ...args, "--train-samples", "32");
+  assert.equal(fewer.hs!.data, same.hs!.data);
+});
+
 test("chosen neurons are those columns of all of them", async ({ run, out }) => {
   const all = await simulate(out, run, "--input", "digits:0", "--times", "3");
   const some = await simulate(out, run, "--input", "digits:0", "--times", "3", "--neurons", "7,100-102,7");

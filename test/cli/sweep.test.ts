@@ -359,6 +359,10 @@ test("runs that Slurm has in its queue are not submitted again", async () => {
       unsure.stderr,
       /squeue to say what is left of job 70, got no connection; without it, runs could be submitted twice/,
     );
+    await writeFile(join(dir, "sweeps/queue/slurm.json"), '{"jobs":[{"job":"70"}]}');
+    const damaged = await submit();
+    assert.is(damaged.code, 2);
+    assert.match(damaged.stderr, /slurm\.json: expected a list of texts at jobs\.0\.runs, got nothing/);
   } finally {
     process.env.PATH = path;
   }

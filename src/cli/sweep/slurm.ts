@@ -1,11 +1,13 @@
 // Runs of a sweep as a job array of Slurm (https://slurm.schedmd.com/job_array.html): one script, one task per run.
 
 import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { ArgumentError, EngineError, FileFormatError } from "../../core/errors.ts";
+import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { printable, quoteText, shellWord } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
+import { JsonParts } from "../../io/jsonParts.ts";
+import { readTextFile } from "../../io/textFile.ts";
+import { nullIfMissing } from "../../report/runRecord.ts";
 import { MAIN } from "./local.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
 
@@ -79,6 +81,8 @@ exec ${shellWord(process.execPath)} ${shellWord(MAIN)} train "\${target[@]}" --c
 
 /** Jobs that were submitted, with the runs that their tasks are of, in order. */
 const JOBS = "slurm.json";
+/** Longest record: some jobs of 100,000 runs each. */
+const JOBS_BYTES = 1 << 28;
 
 interface SubmittedJob {
   readonly job: string;
@@ -100,7 +104,8 @@ export async function submit(script: string, folder: SweepFolder, states: readon
   }
   const job = /\b\d+\b/.exec(stdout)?.[0];
   const runs = states.map(({ run }) => run.name);
-  if (job) await replaceFile(join(folder.path, JOBS), [`${JSON.stringify([...earlier, { job, runs }], null, 2)}\n`]);
+  const jobs = [...earlier, { job, runs }];
+  if (job) await replaceFile(join(folder.path, JOBS), [`${JSON.stringify({ jobs }, null, 2)}\n`]);
   return stdout;
 }
 
@@ -134,14 +139,14 @@ async function queuedTasks(job: string, folder: SweepFolder): Promise<number[]> 
   throw new EngineError("slurm", message, { job, got: failure });
 }
 
+/** @throws {FileFormatError} a record that is damaged: without it, runs could be submitted twice */
 async function submittedJobs(folder: SweepFolder): Promise<readonly SubmittedJob[]> {
   const file = join(folder.path, JOBS);
-  const text = await readFile(file, "utf8").catch(() => "[]");
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new FileFormatError(file, "the jobs that were submitted", "other text");
-  }
+  const expected = "the jobs that were submitted";
+  const text = await nullIfMissing(readTextFile(file, expected, JOBS_BYTES));
+  if (text === null) return [];
+  const jobs = JsonParts.parse(file, text, expected).objects("jobs");
+  return jobs.map((entry) => ({ job: entry.text("job"), runs: entry.texts("runs") }));
 }
 
 /** What a program of Slurm says, or why it could not. */
