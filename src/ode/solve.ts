@@ -1,8 +1,6 @@
 // The solver: drives attempts until every sample has reached its end, records what the reverse pass needs, and runs that pass.
 // It knows buffers and programs; the equations are in method.ts, the reverse ones are derived (programs.ts).
 
-import { Graph } from "../autodiff/graph.ts";
-import { lower } from "../autodiff/lower.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
 import { Constants } from "../backend/constants.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
@@ -15,7 +13,14 @@ import type { Value } from "../ops/value.ts";
 import { Jumps } from "./jumps.ts";
 import type { Method, OdeSystem, ReplayController } from "./method.ts";
 import { dependsOnTime, replayDepth, STATUS } from "./method.ts";
-import { CONTROL_LEAVES, gradName, type ReverseOptions, type SolverPrograms, solverPrograms } from "./programs.ts";
+import {
+  addProgram,
+  CONTROL_LEAVES,
+  gradName,
+  type ReverseOptions,
+  type SolverPrograms,
+  solverPrograms,
+} from "./programs.ts";
 import { type BufferSet, Tape, type TapePlan } from "./tape.ts";
 import { checkTimes, Timeline } from "./timeline.ts";
 
@@ -880,13 +885,6 @@ function stepsThatEndAtJumps(steps: readonly number[], ways: readonly number[]):
   return new Set(
     ways.map((jump) => ends.reduce((best, _, step) => (distance(step, jump) < distance(best, jump) ? step : best), 0)),
   );
-}
-
-/** sum += term, for states. */
-function addProgram(rows: number): Program {
-  const g = new Graph();
-  g.store("sum", g.state("term", rows), { accumulate: true });
-  return lower(g, "add");
 }
 
 function prefixed(prefix: string, set: BufferSet): BufferSet {
