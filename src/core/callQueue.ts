@@ -19,7 +19,9 @@ export class CallQueue {
   async run<T>(name: string, call: () => Promise<T>): Promise<T> {
     this.check(name);
     const isFree = this.#pending.push(name) === 1;
-    const result = isFree ? call() : this.#last.then(call);
+    // Asynchronous, so that a call that throws before its first promise ends like any other.
+    const start = async () => call();
+    const result = isFree ? start() : this.#last.then(start);
     this.#last = result.then(ignore, ignore);
     try {
       return await result;

@@ -335,8 +335,13 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     this.#calibrated = true;
   }
 
-  /** The fixed statistics in use, for checkpoints; null without standardisation. */
+  /** The fixed statistics in use; null without standardisation. */
   async featureStatistics(): Promise<{ mean: FloatArray; scale: FloatArray } | null> {
+    return callsOf(this.parameters).run("featureStatistics", () => this.readFeatureStatistics());
+  }
+
+  /** `featureStatistics` at once; for what runs in the turn of a call. */
+  async readFeatureStatistics(): Promise<{ mean: FloatArray; scale: FloatArray } | null> {
     if (!this.#feature) return null;
     const [mean, scale] = await this.backend.downloadAll([this.#feature.mean, this.#feature.scale]);
     return { mean: mean as FloatArray, scale: scale as FloatArray };

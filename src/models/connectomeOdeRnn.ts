@@ -206,22 +206,32 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   ): Promise<StartedSolve> {
     const { ts, startTime, endTime } = evaluationSchedule(WHERE, evaluation);
     const duration = this.#durationOf(chunk);
-    this.#constants.set(duration, () => endTime - startTime);
-    const borders = this.#frameBorders(chunk.steps, startTime, endTime);
+    const length = endTime - startTime;
+    this.#constants.set(duration, () => length);
+    const borders = this.#frameBorders(chunk.steps, length);
     const all = (value: number) => new Array<number>(count).fill(value);
-    return this.#solver(chunk.steps).start({
+    // Time counts from the start: far from 0 there are not enough numbers for the borders of frames.
+    const solve = await this.#solver(chunk.steps).start({
       layout: chunk.layout,
       samples: count,
       inputs: { ...this.dynamicsInputs(chunk), duration },
       y0: chunk.y0,
-      tStart: all(startTime),
-      tEnd: all(endTime),
-      tEval: Array.from(ts, all),
-      jumpTimes: Array.from({ length: count }, () => borders),
+      tStart: all(0),
+      tEnd: all(length),
+      tEval: Array.from(ts, (t) => all(t - startTime)),
+      ...(borders.length > 0 ? { jumpTimes: Array.from({ length: count }, () => borders) } : {}),
       ys: chunk.hs,
       record: purpose === "gradients",
       ...(evaluation.signal ? { signal: evaluation.signal } : {}),
     });
+    const absolute = (t: number) => (t === length ? endTime : startTime + t);
+    return {
+      ...solve,
+      conclude: (record) => {
+        const stats = solve.conclude(record);
+        return stats && { ...stats, t: stats.t.map(absolute) };
+      },
+    };
   }
 
   protected override refusesNonFinite(): boolean {
@@ -251,12 +261,11 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     return this.#solve.stepsEndAtFrames ?? true;
   }
 
-  /** Where one frame of a sequence gives way to the next, if steps end there. */
-  #frameBorders(steps: number, startTime: number, endTime: number): number[] {
+  /** Where one frame of a sequence gives way to the next, from the start, if steps end there. */
+  #frameBorders(steps: number, length: number): number[] {
     if (!this.#stepsEndAtFrames) return [];
-    if (steps > MOST_FRAMES)
-      throw new ArgumentError("ConnectomeODERNN", "steps", `at most ${MOST_FRAMES} frames`, `${steps}`);
-    return Array.from({ length: steps - 1 }, (_, k) => startTime + ((endTime - startTime) * (k + 1)) / steps);
+    if (steps > MOST_FRAMES) throw new ArgumentError(WHERE, "steps", `at most ${MOST_FRAMES} frames`, `${steps}`);
+    return Array.from({ length: steps - 1 }, (_, k) => (length * (k + 1)) / steps);
   }
 
   /** endTime − startTime on the device, per sample. */

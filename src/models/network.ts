@@ -11,6 +11,7 @@ import { callsOf } from "../core/callQueue.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
 import { checkFinite, findNonFinite } from "../core/finite.ts";
+import { addProgram } from "../ode/programs.ts";
 import { failedSamples, type SolveStats, type StartedSolve } from "../ode/solve.ts";
 import type { Value } from "../ops/value.ts";
 import { type Cotangents, cotangentsOfLoss, type SampleLoss } from "./lossCotangents.ts";
@@ -27,14 +28,7 @@ import {
   weightConstraintOf,
 } from "./options.ts";
 import { type ParameterOptions, ParameterSet } from "./parameters.ts";
-import {
-  addProgram,
-  outputProgram,
-  outputReverseProgram,
-  outputValue,
-  projectProgram,
-  unprojectProgram,
-} from "./projection.ts";
+import { outputProgram, outputReverseProgram, outputValue, projectProgram, unprojectProgram } from "./projection.ts";
 import { type RateShape, responseProgram } from "./rateDynamics.ts";
 import { gatherSamples, rowAt, type SampleRows, sampleAt, scatterSamples } from "./samples.ts";
 

@@ -41,13 +41,6 @@ export function outputProgram(output: (g: Graph) => Value): Program {
   return lower(g, "output");
 }
 
-/** sum += term, for states. */
-export function addProgram(rows: number): Program {
-  const g = new Graph();
-  g.store("sum", g.state("term", rows), { accumulate: true });
-  return lower(g, "add");
-}
-
 /** Cotangent `ct.out` → cotangent `ct.h` of the state and gradients of the named leaves. */
 export function outputReverseProgram(output: (g: Graph) => Value, trainedLeaves: readonly string[]): Program {
   const g = new Graph();

@@ -219,7 +219,9 @@ export class AdjointField {
       return (to[first + i]! - from[first + i]!) / (to[lead]! - from[lead]!);
     });
     const t = rates.map((m, i) => from[first + i]! + m * elapsed);
-    return { rates, times: { t, elapsed: t.map((time, i) => time - this.#tStart[first + i]!) } };
+    // Not t − tStart: far from 0, t has few digits.
+    const own = rates.map((m, i) => from[first + i]! - this.#tStart[first + i]! + m * elapsed);
+    return { rates, times: { t, elapsed: own } };
   }
 
   /** Visits the states: position in z, position in [samples, rows]. */

@@ -4,8 +4,6 @@ import type { Timeline } from "./timeline.ts";
 
 /** What holds for each segment of one sample, in the order of integration. */
 interface SampleSegments {
-  /** A jump time lies inside the interval or at one of its ends. */
-  readonly touched: boolean;
   /** From the start to the jump times inside. */
   readonly ways: readonly number[];
   /** Device time of the end. */
@@ -24,15 +22,15 @@ interface Bounds {
 export class Jumps {
   readonly #samples: readonly SampleSegments[];
   /**
-   * Number of segments that tables have room for: a power of two, so that few numbers of jump times make programs of their own; 0 where no
-   * interval has a jump time.
+   * Number of segments that tables have room for: a power of two, so that few numbers of jump times make programs of their own. Never 0:
+   * programs of solves without jump times round otherwise, and a sample must not notice whether others have some.
    */
   readonly depth: number;
 
   constructor(timeline: Timeline, jumpTimes: readonly (readonly number[])[]) {
     this.#samples = jumpTimes.map((times, sample) => segmentsOf(timeline, sample, times));
     const most = Math.max(...this.#samples.map(({ ends }) => ends.length));
-    this.depth = this.#samples.some(({ touched }) => touched) ? 2 ** Math.ceil(Math.log2(most)) : 0;
+    this.depth = 2 ** Math.ceil(Math.log2(most));
   }
 
   end(sample: number, segment: number): number {
@@ -61,7 +59,8 @@ function segmentsOf(timeline: Timeline, sample: number, jumpTimes: readonly numb
     (t - start) * (t - end) < 0 && device(t) !== device(start) && device(t) !== device(end);
   const sorted = jumpTimes.filter(isInside).sort((a, b) => (end > start ? a - b : b - a));
   const inside = sorted.filter((t, i) => i === 0 || device(t) !== device(sorted[i - 1]!));
-  const isJump = (t: number) => jumpTimes.some((jump) => device(jump) === device(t));
+  const jumps = new Set(jumpTimes.map(device));
+  const isJump = (t: number) => jumps.has(device(t));
   const borders = [start, ...inside, end];
   const boundsOn = (axis: (t: number) => number): Bounds[] =>
     borders.slice(1).map((to, i) => {
@@ -72,7 +71,6 @@ function segmentsOf(timeline: Timeline, sample: number, jumpTimes: readonly numb
       return { low: Math.min(first, final), high: Math.max(first, final) };
     });
   return {
-    touched: borders.some(isJump),
     ways: inside.map((t) => t - start),
     ends: borders.slice(1).map(device),
     t: boundsOn((t) => timeline.round(t)),

@@ -267,6 +267,13 @@ export function systemInputs(system: OdeSystem): ReadonlyMap<string, string> {
   return new Map([...g.inputs].filter(([name]) => !name.startsWith("ode.")));
 }
 
+/** sum += term, for states. */
+export function addProgram(rows: number): Program {
+  const g = new Graph();
+  g.store("sum", g.state("term", rows), { accumulate: true });
+  return lower(g, "add");
+}
+
 function clearProgram(stages: StageValues, fsal: boolean): Program {
   const g = new Graph();
   for (const [{ kind, rows }, name] of stageCotangents(stages, fsal, true))

@@ -1,8 +1,6 @@
 // The solver: drives attempts until every sample has reached its end, records what the reverse pass needs, and runs that pass.
 // It knows buffers and programs; the equations are in method.ts, the reverse ones are derived (programs.ts).
 
-import { Graph } from "../autodiff/graph.ts";
-import { lower } from "../autodiff/lower.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
 import { Constants } from "../backend/constants.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
@@ -15,7 +13,14 @@ import type { Value } from "../ops/value.ts";
 import { Jumps } from "./jumps.ts";
 import type { Method, OdeSystem, ReplayController } from "./method.ts";
 import { dependsOnTime, replayDepth, STATUS } from "./method.ts";
-import { CONTROL_LEAVES, gradName, type ReverseOptions, type SolverPrograms, solverPrograms } from "./programs.ts";
+import {
+  addProgram,
+  CONTROL_LEAVES,
+  gradName,
+  type ReverseOptions,
+  type SolverPrograms,
+  solverPrograms,
+} from "./programs.ts";
 import { type BufferSet, Tape, type TapePlan } from "./tape.ts";
 import { checkTimes, Timeline } from "./timeline.ts";
 
@@ -54,7 +59,8 @@ export interface SolveRequest extends Abortable {
    * tight the tolerance. With them steps end there exactly (and may be 0.1 % longer for it), and the next step starts with the size that
    * was asked for before the cut. The step before a jump time sees only times before it, and the step after it only times after it, so
    * `lt(t, tJump)` and `le(t, tJump)` mean the same; see also `EvaluationTime.jumpsPassed`. Costs one evaluation more per step of
-   * methods that reuse their last stage. Times outside of the interval have no effect, equal ones count once.
+   * methods that reuse their last stage. Times outside of the interval do not count, equal ones count once. A
+   * sample whose list is empty gets the bits that it gets alone with an empty list.
    */
   readonly jumpTimes?: readonly (readonly number[])[];
   /** [evaluation point][sample]; points at the start give y0. */
@@ -208,7 +214,7 @@ export class OdeSolver {
     const bad = jumpTimes.findIndex((times) => !times.every(Number.isFinite));
     if (bad >= 0)
       throw new ArgumentError("solve", "jumpTimes", "finite times", `[${jumpTimes[bad]}] for sample ${bad}`);
-    return { timeline, jumps: jumpTimes.some(({ length }) => length > 0) ? new Jumps(timeline, jumpTimes) : null };
+    return { timeline, jumps: jumpTimes.length > 0 ? new Jumps(timeline, jumpTimes) : null };
   }
 
   /**
@@ -346,7 +352,6 @@ class Session {
   readonly #constants: Constants;
   readonly #looksEachAttempt: boolean;
   readonly #dueFlags = new Map<string, DeviceBuffer>();
-  readonly #segments: number;
   #tEval: DeviceBuffer[] = [];
   #nextId = 0;
   #current: Course | null = null;
@@ -364,7 +369,6 @@ class Session {
     this.#options = options;
     this.#programs = programs;
     this.#layout = layout;
-    this.#segments = segments;
     this.#expected = FIRST_GUESS + segments;
     this.#constants = new Constants(backend);
     this.#looksEachAttempt = !backend.runsAhead || options.onFailure === "stop";
@@ -672,7 +676,6 @@ class Session {
   }
 
   #uploadSegments(samples: number, jumps: Jumps): void {
-    if (this.#segments === 0) return;
     const lanes = this.#lanes;
     const set = (target: DeviceBuffer, value: (sample: number, segment: number) => number) =>
       this.#constants.set(target, (k) => value(Math.min(k % lanes, samples - 1), Math.floor(k / lanes)));
@@ -882,13 +885,6 @@ function stepsThatEndAtJumps(steps: readonly number[], ways: readonly number[]):
   return new Set(
     ways.map((jump) => ends.reduce((best, _, step) => (distance(step, jump) < distance(best, jump) ? step : best), 0)),
   );
-}
-
-/** sum += term, for states. */
-function addProgram(rows: number): Program {
-  const g = new Graph();
-  g.store("sum", g.state("term", rows), { accumulate: true });
-  return lower(g, "add");
 }
 
 function prefixed(prefix: string, set: BufferSet): BufferSet {

@@ -63,7 +63,7 @@ export interface CheckpointClassifier {
   readonly parameters: ParameterSet;
   readonly options: { readonly standardise?: boolean };
   readonly rnn: NetworkFacts;
-  featureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
+  readFeatureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
 }
 
@@ -111,7 +111,7 @@ async function save(file: string, { model, optimizer }: Trained, state: Checkpoi
     const tensor = floatTensor(backend, shapeOf(p, parameters, facts), pieces);
     tensors.set(OPTIMIZER + name, finite(OPTIMIZER + name, tensor, state.position.step));
   }
-  const features = isClassifier(model) ? await model.featureStatistics() : null;
+  const features = isClassifier(model) ? await model.readFeatureStatistics() : null;
   for (const [name, data] of Object.entries(features ?? {})) {
     tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }

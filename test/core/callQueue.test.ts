@@ -46,6 +46,21 @@ test("calls do not overlap, changes take their turn, a call that fails blocks no
   assert.is(log.at(-1), "at once");
 });
 
+test("a call that throws before it has begun to wait ends like any other", async () => {
+  const queue = new CallQueue();
+  const failing = () => {
+    throw new Error("at once");
+  };
+  for (const call of [queue.run("free", failing), queue.run("behind another", failing)])
+    assert.match(String(await call.catch((e: unknown) => e)), "at once");
+  assert.is(queue.isBusy, false);
+  let isReleased = false;
+  queue.end(() => {
+    isReleased = true;
+  });
+  assert.ok(isReleased);
+});
+
 test("what is disposed of is released after its calls, and refuses others", async () => {
   const queue = new CallQueue();
   const log: string[] = [];

@@ -49,6 +49,19 @@ function distance(a: readonly number[], b: readonly number[]): number {
 }
 
 forEachBackend("frames of a sequence", ["f64", "f32"], (test) => {
+  test("are the same wherever the interval lies, though its borders are no numbers there", async ({ backend }) => {
+    const solve = { rtol: 1e-6, atol: 1e-9 };
+    const here = await run(backend, solve, { endTime: 4 });
+    for (const startTime of [1e8, 1e13, 1e16, -1e16]) {
+      const endTime = startTime + 4;
+      assert.is(endTime - startTime, 4);
+      const there = await run(backend, solve, { startTime, endTime });
+      assertBitEqual(there.trajectory.hs, here.trajectory.hs, `states from ${startTime}`);
+      assertBitEqual(there.gradient, here.gradient, `gradient from ${startTime}`);
+      assert.equal(there.stats.t, [endTime]);
+    }
+  });
+
   test("give way to one another at equal distances, where steps end", async ({ backend }) => {
     const { stats } = await run(backend, {});
     let t = 0;

@@ -118,6 +118,16 @@ function define(test: Test<WithBackend>): void {
     );
   });
 
+  test("statistics of features are those after the calibration before", async ({ backend }) => {
+    await compare(
+      () => new ConnectomeODEClassifier(backend, { rnn: NETWORK, numClasses: CLASSES, standardise: true }),
+      [
+        async (m) => (await m.calibrate(inputOf("a"), EVALUATION)).mean,
+        async (m) => (await m.featureStatistics())!.mean,
+      ],
+    );
+  });
+
   test("two models on one backend", async ({ backend }) => {
     const labels = labelsOf(BATCH);
     const run = (model: ConnectomeODEClassifier, name: string) =>

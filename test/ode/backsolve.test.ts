@@ -122,6 +122,27 @@ forEachBackend("backsolve", ["f64"], (test) => {
     }
   });
 
+  test("time since the start has all digits far from 0", async ({ backend }) => {
+    const system: OdeSystem = {
+      rows: 1,
+      rhs: (g, _, y, { elapsed }) => g.ops.mul(g.ops.mul(g.row("rate", 1), elapsed), y),
+    };
+    const from = async (start: number) => {
+      const times = [start, start + 0.25, start + 1];
+      const solver = new Backsolve(backend, system, { ...TIGHT, joint: false, wrt: ["rate"] });
+      const tEval = times.map((t) => [t]);
+      const host = { system, samples: 1, y0: [1], tStart: [start], tEnd: [start + 1], tEval };
+      const { problem, release } = onDevice(backend, { ...host, rows: { rate: [2] }, matrices: {} });
+      const { ys } = await solver.forward(problem);
+      const { parameters } = await solver.reverse([[0], [1], [1]]);
+      solver.dispose();
+      release();
+      return Float64Array.from([...ys.flatMap((y) => [...y]), ...parameters.rate!]);
+    };
+    const tolerance = backend.dtype === "f32" ? 1e-6 : 1e-12;
+    assertClose(await from(3e12), await from(0), tolerance, "states and gradient");
+  });
+
   test("a given first step is taken, for all or per sample", async ({ backend }) => {
     const host = smoothProblem(2);
     const { problem, release } = onDevice(backend, host);
