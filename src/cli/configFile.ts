@@ -1,7 +1,7 @@
 // Configuration files: YAML, or JSON, which is YAML too. The record of a run, its config.json, is one.
 
+import { isObject } from "../core/plainObject.ts";
 import { type Settings, settingsOf } from "../run/configLayers.ts";
-import { isObject } from "../run/kinds.ts";
 import { readYaml, SCHEMA_KEY } from "./yamlFile.ts";
 
 /**

@@ -17,9 +17,9 @@ import {
   stringify,
 } from "yaml";
 import { FileFormatError } from "../core/errors.ts";
+import { isObject } from "../core/plainObject.ts";
 import { jsonText, quoteText, quoteValue } from "../core/text.ts";
 import { readTextFile } from "../io/textFile.ts";
-import { isObject } from "../run/kinds.ts";
 
 /** The key that editors find the schema by. */
 export const SCHEMA_KEY = "$schema";

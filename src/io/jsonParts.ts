@@ -1,6 +1,7 @@
 // The parts of a JSON file, each checked as it is read: what is missing or of another kind is named with its file and its place there.
 
 import { FileFormatError } from "../core/errors.ts";
+import { isObject } from "../core/plainObject.ts";
 import { quoteValue } from "../core/text.ts";
 
 /** Plain JSON. */
@@ -31,7 +32,7 @@ export class JsonParts {
     } catch {
       throw new FileFormatError(where, `${what}, as JSON`, "other text");
     }
-    if (!isFacts(value)) throw new FileFormatError(where, what, quoteValue(value));
+    if (!isObject(value)) throw new FileFormatError(where, what, quoteValue(value));
     return new JsonParts(where, "", value);
   }
 
@@ -41,7 +42,7 @@ export class JsonParts {
 
   /** A part that is an object itself. */
   object(name: string): JsonParts {
-    const value = this.#part(name, "an object", isFacts);
+    const value = this.#part(name, "an object", isObject);
     return new JsonParts(this.#where, `${this.#path}${name}.`, value);
   }
 
@@ -99,7 +100,7 @@ export class JsonParts {
 
   /** A list of objects. */
   objects(name: string): JsonParts[] {
-    const fits = (list: unknown): list is Facts[] => Array.isArray(list) && list.every(isFacts);
+    const fits = (list: unknown): list is Facts[] => Array.isArray(list) && list.every(isObject);
     const list = this.#part(name, "a list of objects", fits);
     return list.map((value, k) => new JsonParts(this.#where, `${this.#path}${name}.${k}.`, value));
   }
@@ -119,10 +120,6 @@ export class JsonParts {
   #at(name: string): unknown {
     return Object.hasOwn(this.all, name) ? this.all[name] : undefined;
   }
-}
-
-function isFacts(value: unknown): value is Facts {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): value is string {

@@ -5,6 +5,7 @@
 // the start of the data; together the entries cover the data without a gap or an overlap. "__metadata__" holds strings.
 
 import { FileFormatError, ShapeError } from "../core/errors.ts";
+import { isObject } from "../core/plainObject.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
 import { crc32 } from "./crc32.ts";
 import { replaceFile } from "./durable.ts";
@@ -218,7 +219,7 @@ function hex(sum: number): string {
 function parseChecksums(text: string, file: string): Readonly<Record<string, unknown>> {
   try {
     const sums: unknown = JSON.parse(text);
-    if (isRecord(sums)) return sums;
+    if (isObject(sums)) return sums;
   } catch {}
   throw new FileFormatError(file, `checksums in ${CHECKSUMS}`, "something else: the file is damaged", "file-damaged");
 }
@@ -250,7 +251,7 @@ function parseHeader(bytes: Uint8Array, file: string): { entries: Entry[]; metad
   } catch {
     throw new FileFormatError(file, "a safetensors header in JSON", "something else");
   }
-  if (!isRecord(parsed)) throw new FileFormatError(file, "a safetensors header with named entries", "other JSON");
+  if (!isObject(parsed)) throw new FileFormatError(file, "a safetensors header with named entries", "other JSON");
   const entries: Entry[] = [];
   let metadata: Record<string, string> = {};
   for (const [name, value] of Object.entries(parsed)) {
@@ -261,7 +262,7 @@ function parseHeader(bytes: Uint8Array, file: string): { entries: Entry[]; metad
 }
 
 function parseMetadata(value: unknown, file: string): Record<string, string> {
-  const strings = isRecord(value) && Object.values(value).every((v) => typeof v === "string");
+  const strings = isObject(value) && Object.values(value).every((v) => typeof v === "string");
   if (!strings) throw new FileFormatError(file, `strings in ${METADATA}`, "other JSON");
   return value as Record<string, string>;
 }
@@ -269,7 +270,7 @@ function parseMetadata(value: unknown, file: string): Record<string, string> {
 function parseEntry(name: string, value: unknown, file: string): Entry {
   const bad = (expected: string, got: unknown): FileFormatError =>
     new FileFormatError(file, `${quoteText(name)} with ${expected}`, quoteValue(got));
-  if (!isRecord(value)) throw bad("dtype, shape and data_offsets", value);
+  if (!isObject(value)) throw bad("dtype, shape and data_offsets", value);
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isType(dtype)) throw bad(`a dtype of ${Object.keys(TYPES).join(", ")}`, dtype);
   if (!isCounts(shape)) throw bad("a shape of whole numbers", shape);
@@ -318,10 +319,6 @@ function isType(name: unknown): name is SafetensorsType {
 
 function isCounts(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function countOf(shape: readonly number[]): number {

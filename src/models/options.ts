@@ -4,6 +4,7 @@ import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
+import { quoteValue } from "../core/text.ts";
 import { activation } from "./activation.ts";
 import { type Constraint, checkWeights } from "./constraint.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
@@ -195,7 +196,7 @@ function checkKnown(o: ConnectomeNetworkOptions): void {
   }
   const { weightConstraint: c = "none" } = o;
   if (c !== "none" && c !== "sign" && !Number.isFinite(c?.min)) {
-    throw new ArgumentError(where, "weightConstraint", '"none", "sign" or { min: a number }', JSON.stringify(c));
+    throw new ArgumentError(where, "weightConstraint", '"none", "sign" or { min: a number }', quoteValue(c));
   }
   if (typeof c === "object") checkNames(where, c, MIN_OPTIONS, "weightConstraint.");
 }

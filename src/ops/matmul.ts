@@ -2,7 +2,6 @@
 // the gradient of every stored weight, dW = (G·Xᵀ) at the pattern of W (sddmm): nnz numbers, never N×N.
 
 import type { VjpRule } from "./op.ts";
-import type { Matrix } from "./value.ts";
 
 export const matmulVjp: VjpRule = (c) => {
   if (c.value.op.type !== "matmul") throw new TypeError("matmulVjp: not a matmul");
@@ -21,13 +20,3 @@ export const matmulTVjp: VjpRule = (c) => {
   if (binding !== null) c.ops.matmulT(matrix, c.arg(0), { x: c.ct, binding });
   return [c.needs(0) ? c.ops.matmul(matrix, c.ct) : null];
 };
-
-/** FLOP and bytes moved by one product with `lanes` columns, counting every gathered row once per use. */
-export function matmulCost(matrix: Matrix, lanes: number, elementBytes: number): { flops: number; bytes: number } {
-  const { stored } = matrix;
-  const indexBytes = matrix.form === "dense" ? 0 : matrix.cols <= 65536 ? 2 : 4;
-  return {
-    flops: 2 * stored * lanes,
-    bytes: stored * (elementBytes + indexBytes) + (stored + matrix.rows) * lanes * elementBytes,
-  };
-}

@@ -1,10 +1,11 @@
 // Layers of settings and what they come to: a preset below, then a file, then --set, then the options of the command line.
 
 import { ArgumentError, nearestName } from "../core/errors.ts";
+import { isObject } from "../core/plainObject.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
 import type { TrainConfig } from "./config.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, defaults, type Key, optionName } from "./configOptions.ts";
-import { isObject, numberOf } from "./kinds.ts";
+import { numberOf } from "./kinds.ts";
 import { PRESETS } from "./presets.ts";
 import { solveOptionsOf } from "./solver.ts";
 

@@ -1,6 +1,7 @@
 // Kinds of settings: what a value must be, whether it comes as text of a command line or as data of a file, and its JSON Schema.
 
 import { nearestName } from "../core/errors.ts";
+import { isObject } from "../core/plainObject.ts";
 import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
 import type { NetworkSize } from "./config.ts";
@@ -152,10 +153,6 @@ export function orNull<T>(kind: Kind<T>): Kind<T | null> {
     got: kind.got,
     schema: { anyOf: [...either, { type: "null" }] },
   };
-}
-
-export function isObject(data: unknown): data is Readonly<Record<string, unknown>> {
-  return typeof data === "object" && data !== null && !Array.isArray(data);
 }
 
 /** A decimal number; other text, and so "" and hexadecimal, stays text. */

@@ -2,13 +2,13 @@
 
 import { join } from "node:path";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { isObject } from "../core/plainObject.ts";
 import { type Facts, nullIfMissing, readRunStart } from "../report/runRecord.ts";
 import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
 import type { Materials } from "./experiment.ts";
-import { isObject } from "./kinds.ts";
 import { RUN_FILES } from "./runFiles.ts";
 
 /** What a run was begun with. */

@@ -1,9 +1,9 @@
 // Sweep files: one base configuration, the settings that vary, and the seeds. YAML or JSON.
 
 import { ArgumentError, FileFormatError, nearestName } from "../../core/errors.ts";
+import { isObject } from "../../core/plainObject.ts";
 import { quoteText, quoteValue } from "../../core/text.ts";
 import { type Settings, settingsOf } from "../../run/configLayers.ts";
-import { isObject } from "../../run/kinds.ts";
 import { readConfigFile } from "../configFile.ts";
 import { readYaml, type YamlFile } from "../yamlFile.ts";
 
