@@ -115,7 +115,10 @@ test("the table script prints the rows as Markdown", async () => {
   assert.ok(cells.every((n) => n === cells[0]));
   const short = summaryTable(report);
   assert.match(short, /\| step \(\d+ rhs\) \| tiny \| 20 \| 2 \|/);
-  assert.not.match(short, /step\.forward|pointwise|\| 1 \| \d/);
+  assert.not.match(short, /step\.forward|pointwise/);
+  // By its column: a measured number may be 1, too.
+  const rows = short.split("\n").filter((line) => /^\| .*\d/.test(line));
+  assert.ok(rows.length > 0 && rows.every((row) => row.split("|")[4]!.trim() !== "1"), short);
 });
 
 test("unknown options end with code 2 and a hint", async () => {
