@@ -24,6 +24,7 @@ import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
+import { SPARSE_TUNING, type SparseTuning } from "./sparseTuning.ts";
 import { TemporaryPool } from "./temporaries.ts";
 import { Transfer } from "./transfer.ts";
 
@@ -43,6 +44,8 @@ export interface WebGpuOptions {
   readonly maxLanes?: number;
   /** Most bytes of one array. Default: what the adapter can bind (`maxStorageBufferBindingSize`), which is also the most. */
   readonly maxArrayBytes?: number;
+  /** How sparse products are dealt out to threads, where the default should not be. For measurements. */
+  readonly sparseTuning?: SparseTuning;
   /** Only "f32" exists here; anything else is refused. */
   readonly dtype?: DType;
 }
@@ -62,7 +65,7 @@ export interface WebGpuBackend extends Backend {
  * @throws {ArgumentError} a limit that is no number above 0
  */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
-  const { dtype = "f32", profile = false, maxLanes = 256 } = options;
+  const { dtype = "f32", profile = false, maxLanes = 256, sparseTuning = SPARSE_TUNING } = options;
   const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = options;
   if (dtype !== "f32") {
     throw new BackendError(
@@ -74,7 +77,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
   const device = await Device.open(options.adapter, profile);
-  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes });
+  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, sparseTuning });
 }
 
 class DawnBackend implements WebGpuBackend {
@@ -100,7 +103,7 @@ class DawnBackend implements WebGpuBackend {
     this.#transfer = new Transfer(device, this.#queue);
     const { STORAGE, COPY_DST, COPY_SRC, UNIFORM } = GPUBufferUsage;
     const slabs = new SlabAllocator(device, "state", STORAGE | COPY_DST | COPY_SRC, options);
-    this.#memory = { slabs, ledger: new Ledger() };
+    this.#memory = { slabs, ledger: new Ledger(), tuning: options.sparseTuning };
     this.#temporaries = new TemporaryPool(this.#memory);
     const uniforms = new SlabAllocator(device, "uniform", UNIFORM | COPY_DST);
     this.#context = {

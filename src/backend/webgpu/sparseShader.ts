@@ -9,29 +9,25 @@ import { isProduct } from "./legalize.ts";
 import type { SparsePlan } from "./plan.ts";
 import { laneReductions, privates } from "./reductions.ts";
 import { type FactName, type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
+import { blockPanels, type SparseTuning } from "./sparseTuning.ts";
 
-/** Threads of a workgroup, and how many of them share one vec4 of lanes: as in kernels/shared/rowBlocks.wgsl. */
+/** Threads of a workgroup, and how many of them share one vec4 of lanes in a block: as in kernels/shared/rowBlocks.wgsl. */
 export const SPARSE_WORKGROUP = 256;
-export const SPARSE_SLOTS = 16;
-
-/** Panels that one thread visits: up to 64 lanes share the reading of indices and values. */
-export function blockPanels(layout: PanelLayout): number {
-  if (layout.panels === 1) return 1;
-  return layout.panels === 2 ? 2 : 4;
-}
+export const SPARSE_SLOTS = 64;
 
 /** Indices of a matrix are 16-bit where they fit, as in `indexArray` of core/csr.ts. */
 export function hasShortIndices(gatheredRows: number): boolean {
   return gatheredRows <= 65536;
 }
 
-const FACTS: readonly FactName[] = ["groups", "longBlocks", "mediumBlocks", "tripsAt", "indicesAt", "firstPanel"];
+const FACTS: readonly FactName[] = ["groups", "blocks64", "blocks16", "blocks4", "tripsAt", "indicesAt", "firstPanel"];
 
 export function sparseShader(
   plan: SparsePlan,
   bindings: readonly Binding[],
   layout: PanelLayout,
   slabOf: SlabOf,
+  tuning: SparseTuning,
 ): Shader {
   const { phase } = plan;
   const product = phase.instrs[plan.product]!;
@@ -47,7 +43,7 @@ export function sparseShader(
   const operandRows = product.op === "matmul" ? (matrix.cols ?? 1) : matrix.rows;
   const constants = {
     PANEL_VECS: vecs,
-    BLOCK_PANELS: blockPanels(layout),
+    BLOCK_PANELS: blockPanels(plan.kernel, layout, tuning),
     LANE_THREADS: SPARSE_WORKGROUP,
     OPERAND_ROWS: operandRows,
     INDEX16: hasShortIndices(operandRows),

@@ -1,0 +1,26 @@
+// How a GPU is made to walk sparse matrices: what may differ between devices without a difference in what is computed.
+
+import type { PanelLayout } from "../program.ts";
+
+/**
+ * Choices of the sparse kernels. One record serves all matrices of a backend. Sums are grouped by `limits` (Y = W·X and Wᵀ·G) and by
+ * `gradPanels` (the gradient of W); the other choices leave every bit as it is.
+ */
+export interface SparseTuning {
+  /** Most entries of a row that 1, 4 and 16 threads walk; a longer row gets 64. */
+  readonly limits: readonly [number, number, number];
+  /** Rows of a kind are walked in order of their length inside windows of so many; 1: as they are stored. */
+  readonly window: number;
+  /** Most panels of lanes that a thread of spmm.wgsl visits with one reading of indices and values. */
+  readonly panels: number;
+  /** The same for spmmGrad.wgsl, whose dispatches cover so many panels each. */
+  readonly gradPanels: number;
+}
+
+export const SPARSE_TUNING: SparseTuning = { limits: [16, 256, 1024], window: 1024, panels: 4, gradPanels: 4 };
+
+/** Panels that one thread visits: a power of two, no more than there is need of. */
+export function blockPanels(kernel: "spmm" | "spmmGrad", layout: PanelLayout, tuning: SparseTuning): number {
+  const most = kernel === "spmm" ? tuning.panels : tuning.gradPanels;
+  return Math.min(most, 2 ** Math.ceil(Math.log2(layout.panels)));
+}
