@@ -24,7 +24,7 @@ import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
-import { SPARSE_TUNING, type SparseTuning } from "./sparseTuning.ts";
+import { checkTuning, SPARSE_TUNING, type SparseTuning } from "./sparseTuning.ts";
 import { TemporaryPool } from "./temporaries.ts";
 import { Transfer } from "./transfer.ts";
 
@@ -76,6 +76,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
   for (const [name, value] of Object.entries({ maxLanes, memoryBudgetBytes, maxArrayBytes })) {
     if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
+  checkTuning(sparseTuning);
   const device = await Device.open(options.adapter, profile);
   return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, sparseTuning });
 }

@@ -70,8 +70,9 @@ export function rowBlocks(ptr: Uint32Array, indices: IndexArray, { limits, windo
  */
 function sortedInWindows(rows: readonly number[], window: number, lengthOf: (row: number) => number): number[] {
   const sorted: number[] = [];
-  for (let at = 0; at < rows.length; at += window) {
-    const part = rows.slice(at, at + window);
+  const size = Math.min(window, rows.length);
+  for (let at = 0; at < rows.length; at += size) {
+    const part = rows.slice(at, at + size);
     for (const row of part.sort((a, b) => lengthOf(b) - lengthOf(a) || a - b)) sorted.push(row);
   }
   return sorted;

@@ -1,5 +1,6 @@
 // How a GPU is made to walk sparse matrices: what may differ between devices without a difference in what is computed.
 
+import { ArgumentError } from "../../core/errors.ts";
 import type { PanelLayout } from "../program.ts";
 
 /**
@@ -18,6 +19,24 @@ export interface SparseTuning {
 }
 
 export const SPARSE_TUNING: SparseTuning = { limits: [16, 256, 1024], window: 1024, panels: 4, gradPanels: 4 };
+
+/** @throws {ArgumentError} naming a choice that no kernel has */
+export function checkTuning({ limits, window, panels, gradPanels }: SparseTuning): void {
+  const refuse = (name: keyof SparseTuning, expected: string, got: unknown): never => {
+    throw new ArgumentError("createWebGpuBackend", `sparseTuning.${name}`, expected, `${got}`);
+  };
+  const grows = limits.length === 3 && limits.every((limit, k) => limit > (limits[k - 1] ?? 0));
+  if (!grows) refuse("limits", "three numbers that grow", limits);
+  if (!(window === Number.POSITIVE_INFINITY || (Number.isInteger(window) && window >= 1))) {
+    refuse("window", "a whole number of at least 1, or Infinity", window);
+  }
+  for (const [name, value] of [
+    ["panels", panels],
+    ["gradPanels", gradPanels],
+  ] as const) {
+    if (![1, 2, 4, 8].includes(value)) refuse(name, "1, 2, 4 or 8", value);
+  }
+}
 
 /** Panels that one thread visits: a power of two, no more than there is need of. */
 export function blockPanels(kernel: "spmm" | "spmmGrad", layout: PanelLayout, tuning: SparseTuning): number {
