@@ -77,15 +77,16 @@ test("a choice that no kernel has is refused", () => {
     { window: 1.5 },
     { panels: 3 },
     { gradPanels: 16 },
+    { exchange: "mail" as "quads" },
   ];
   for (const choice of wrong) {
     const name = `sparseTuning.${Object.keys(choice)[0]}`;
     assert.throws(
-      () => checkTuning({ ...SPARSE_TUNING, ...choice }),
+      () => checkTuning(choice),
       (error: unknown) => error instanceof ArgumentError && error.message.includes(`(${name})`),
     );
   }
-  checkTuning({ ...SPARSE_TUNING, limits: [16, 256, Number.POSITIVE_INFINITY], window: Number.POSITIVE_INFINITY });
+  checkTuning({ limits: [16, 256, Number.POSITIVE_INFINITY], window: Number.POSITIVE_INFINITY });
 });
 
 test.run();

@@ -1,6 +1,7 @@
 // Sparse products with rows of every length on WebGPU: they are right, and what may be tuned leaves them as they are.
 
 import { suite } from "uvu";
+import * as assert from "uvu/assert";
 import type { PanelLayout, Program } from "../../src/backend/program.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
@@ -118,7 +119,7 @@ if (adapter) {
     { panel: 16, panels: 1 },
     { panel: 16, panels: 5 },
   ];
-  const short: SparseTuning = { limits: [8, 64, 512], window: 7, panels: 1, gradPanels: 2 };
+  const short: SparseTuning = { limits: [8, 64, 512], window: 7, panels: 1, gradPanels: 2, exchange: "workgroup" };
 
   for (const [name, tuning] of [
     ["the default", SPARSE_TUNING],
@@ -139,24 +140,39 @@ if (adapter) {
     });
   }
 
-  test("windows and panels per thread leave every bit of a product as it is", async () => {
+  test("windows, panels per thread and exchange leave every bit of a product as it is", async () => {
     const csr = matrixOfLengths();
     const turned = transposed(csr);
-    const layout: PanelLayout = { panel: 16, panels: 5 };
-    const results: { y: Float32Array; ct: Float32Array; grad: Float32Array }[] = [];
-    for (const change of [{}, { window: 1 }, { window: Number.POSITIVE_INFINITY }, { panels: 1 }, { panels: 8 }]) {
-      const backend = await createWebGpuBackend({ sparseTuning: { ...SPARSE_TUNING, ...change } });
-      results.push({
-        y: await runForward(backend, csr, layout),
-        ...(await runReverse(backend, turned, layout)),
-      });
-      await backend.dispose();
+    const changes: readonly Partial<SparseTuning>[] = [
+      {},
+      { window: 1 },
+      { window: Number.POSITIVE_INFINITY },
+      { panels: 1 },
+      { panels: 8 },
+      { exchange: "workgroup" },
+    ];
+    for (const layout of layouts) {
+      const results: { y: Float32Array; ct: Float32Array; grad: Float32Array }[] = [];
+      for (const sparseTuning of changes) {
+        const backend = await createWebGpuBackend({ sparseTuning });
+        results.push({ y: await runForward(backend, csr, layout), ...(await runReverse(backend, turned, layout)) });
+        await backend.dispose();
+      }
+      for (const { y, ct, grad } of results.slice(1)) {
+        assertBitEqual(y, results[0]!.y, "y");
+        assertBitEqual(ct, results[0]!.ct, "ct");
+        assertBitEqual(grad, results[0]!.grad, "grad");
+      }
     }
-    for (const { y, ct, grad } of results.slice(1)) {
-      assertBitEqual(y, results[0]!.y, "y");
-      assertBitEqual(ct, results[0]!.ct, "ct");
-      assertBitEqual(grad, results[0]!.grad, "grad");
-    }
+  });
+
+  test("an adapter without subgroups trains all the same", async () => {
+    const backend = await createWebGpuBackend({ sparseTuning: { exchange: "workgroup" } });
+    assert.not(backend.device.features.has("subgroups"));
+    const csr = matrixOfLengths();
+    const { ct, grad } = await runReverse(backend, transposed(csr), { panel: 16, panels: 1 });
+    assert.ok(ct.every(Number.isFinite) && grad.some((x) => x !== 0));
+    await backend.dispose();
   });
 
   test.run();

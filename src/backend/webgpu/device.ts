@@ -45,8 +45,11 @@ export class Device {
     });
   }
 
-  /** @throws {BackendError} no adapter, no loader, or a limit that the adapter lacks */
-  static async open(wanted: string | number | undefined, profile: boolean): Promise<Device> {
+  /**
+   * @param wantedFeatures  opened if the adapter has them
+   * @throws {BackendError} no adapter, no loader, or a limit that the adapter lacks
+   */
+  static async open(wanted: string | number | undefined, wantedFeatures: readonly GPUFeatureName[]): Promise<Device> {
     const { adapter, info } = await chooseAdapter(wanted);
     for (const [limit, needed] of Object.entries(NEEDED)) {
       if ((info.limits[limit] ?? 0) >= needed) continue;
@@ -57,16 +60,7 @@ export class Device {
       );
     }
     const requiredLimits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
-    if (!adapter.features.has("subgroups")) {
-      throw new BackendError(
-        "feature",
-        `webgpu: expected the feature "subgroups", got an adapter without it (${info.name}). Update its driver, choose another adapter or ` +
-          "the wasm backend.",
-        { feature: "subgroups" },
-      );
-    }
-    const requiredFeatures: GPUFeatureName[] = ["subgroups"];
-    if (profile && adapter.features.has("timestamp-query")) requiredFeatures.push("timestamp-query");
+    const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
     try {
       return new Device(await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures }), info);
     } catch (cause) {
@@ -80,6 +74,10 @@ export class Device {
 
   get hasTimestamps(): boolean {
     return this.gpu.features.has("timestamp-query");
+  }
+
+  get hasSubgroups(): boolean {
+    return this.gpu.features.has("subgroups");
   }
 
   get counts(): ObjectCounts {

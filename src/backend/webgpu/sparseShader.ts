@@ -22,6 +22,35 @@ export function hasShortIndices(gatheredRows: number): boolean {
 
 const FACTS: readonly FactName[] = ["groups", "blocks64", "blocks16", "blocks4", "tripsAt", "indicesAt", "firstPanel"];
 
+/**
+ * How the threads of a panel hand each other numbers. Quads are four threads with neighbouring indices, which holds on Vulkan, Metal and
+ * D3D12 for workgroups of one dimension.
+ */
+const EXCHANGES: Readonly<Record<SparseTuning["exchange"], { readonly enables: string; readonly functions: string }>> =
+  {
+    quads: {
+      enables: "enable subgroups;",
+      functions: [
+        "fn swapped1(t: u32, x: vec2<f32>) -> vec2<f32> { return quadSwapX(x); }",
+        "fn swapped2(t: u32, x: f32) -> f32 { return quadSwapY(x); }",
+      ].join("\n"),
+    },
+    workgroup: {
+      enables: "",
+      functions: [
+        "var<workgroup> exchanged: array<vec2<f32>, WORKGROUP>;",
+        "fn swapped(t: u32, distance: u32, x: vec2<f32>) -> vec2<f32> {",
+        "  workgroupBarrier();",
+        "  exchanged[t] = x;",
+        "  workgroupBarrier();",
+        "  return exchanged[t ^ distance];",
+        "}",
+        "fn swapped1(t: u32, x: vec2<f32>) -> vec2<f32> { return swapped(t, 1u, x); }",
+        "fn swapped2(t: u32, x: f32) -> f32 { return swapped(t, 2u, vec2<f32>(x)).x; }",
+      ].join("\n"),
+    },
+  };
+
 export function sparseShader(
   plan: SparsePlan,
   bindings: readonly Binding[],
@@ -61,10 +90,12 @@ export function sparseShader(
     "}",
     finishFunction(lanes.stores),
   ];
+  const { enables, functions } = EXCHANGES[tuning.exchange];
   if (grad) {
     const ids = closureOf(phase.instrs, [grad.x]);
     const slab = writer.slab(grad.binding);
     epilogue.push(
+      functions,
       "fn operandOf(tile: Share) -> vec4<f32> {",
       new PhasePrinter(phase, writer).statements(ids),
       `  return v${grad.x};`,
@@ -75,7 +106,7 @@ export function sparseShader(
       "}",
     );
   }
-  return writer.finish(plan.kernel, constants, { epilogue: epilogue.join("\n") });
+  return writer.finish(plan.kernel, constants, { enables, epilogue: epilogue.join("\n") });
 }
 
 /** Private memory starts as zero, so a thread without a row adds nothing. */

@@ -16,12 +16,27 @@ export interface SparseTuning {
   readonly panels: number;
   /** The same for spmmGrad.wgsl, whose dispatches cover so many panels each. */
   readonly gradPanels: number;
+  /** How threads of spmmGrad.wgsl add up: in quads, which take the feature "subgroups", or through the workgroup's memory. */
+  readonly exchange: "quads" | "workgroup";
 }
 
-export const SPARSE_TUNING: SparseTuning = { limits: [16, 256, 1024], window: 1024, panels: 4, gradPanels: 4 };
+export const SPARSE_TUNING: SparseTuning = {
+  limits: [16, 256, 1024],
+  window: 1024,
+  panels: 4,
+  gradPanels: 4,
+  exchange: "quads",
+};
+
+/** The default with these choices of the user's; without the feature "subgroups", threads exchange through memory unless told otherwise. */
+export function tuningOf(choices: Partial<SparseTuning>, hasSubgroups: boolean): SparseTuning {
+  const exchange = hasSubgroups ? SPARSE_TUNING.exchange : "workgroup";
+  return { ...SPARSE_TUNING, exchange, ...choices };
+}
 
 /** @throws {ArgumentError} naming a choice that no kernel has */
-export function checkTuning({ limits, window, panels, gradPanels }: SparseTuning): void {
+export function checkTuning(choices: Partial<SparseTuning>): void {
+  const { limits, window, panels, gradPanels, exchange } = { ...SPARSE_TUNING, ...choices };
   const refuse = (name: keyof SparseTuning, expected: string, got: unknown): never => {
     throw new ArgumentError("createWebGpuBackend", `sparseTuning.${name}`, expected, `${got}`);
   };
@@ -36,6 +51,7 @@ export function checkTuning({ limits, window, panels, gradPanels }: SparseTuning
   ] as const) {
     if (![1, 2, 4, 8].includes(value)) refuse(name, "1, 2, 4 or 8", value);
   }
+  if (exchange !== "quads" && exchange !== "workgroup") refuse("exchange", '"quads" or "workgroup"', exchange);
 }
 
 /** Panels that one thread visits: a power of two, no more than there is need of. */
