@@ -20,9 +20,10 @@ os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
 # PyTorch calls its sparse matrices beta.
 warnings.filterwarnings("ignore", category=UserWarning)
 
-from on_cuda.clock import Budget, Clock
-from on_cuda.network import Network
-from on_cuda.rows import Rows
+import torch  # noqa: E402
+from on_cuda.clock import Budget, Clock  # noqa: E402
+from on_cuda.network import Network  # noqa: E402
+from on_cuda.rows import Rows  # noqa: E402
 
 # In the order of their value: whole steps, products, what a compiler or a person makes of them.
 PARTS = {
@@ -55,6 +56,9 @@ class Session:
 def main():
     options = arguments()
     rows = Rows(options.rows)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        rows.skip("PyTorch", "sees no GPU")
+        return 0
     budget = Budget(options.budget, rows)
     session = Session(options, rows, budget)
     for name in options.parts:

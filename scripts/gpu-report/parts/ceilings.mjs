@@ -29,7 +29,7 @@ export async function run({ row }) {
   }
   for (const [width, rows] of GATHERS) {
     const gbPerS = (groups * 256 * TRIPS * 4 * 16) / (await gatherMs(device, clock, { width, rows, groups })) / 1e6;
-    row({ name: `gather of ${16 * width} B out of ${((16 * width * rows) / 1e6).toFixed(1)} MB`, gbPerS });
+    row({ name: `gather of ${16 * width} B out of ${Math.round((16 * width * rows) / 1000)} kB`, gbPerS });
   }
 }
 
