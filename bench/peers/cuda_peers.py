@@ -34,6 +34,7 @@ PARTS = {
     "backward": ("on_cuda.backward", 30),
     "step_graph": ("on_cuda.step_graph", 60),
     "spmm": ("on_cuda.spmm", 20),
+    "cuda": ("on_cuda.handwritten", 60),
     "jax": ("on_cuda.jax_products", 90),
     "step_compile": ("on_cuda.step_compile", 200),
 }

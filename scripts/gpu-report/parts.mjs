@@ -43,6 +43,7 @@ export function plannedParts(options, folder, rowsFile) {
       entry("start", `start, batch ${batch}, cold`, "start", 90, { batch, cache: `batch-${batch}` }),
       entry("step", `training step, batch ${batch}`, "step", 90, { batch, cache: `batch-${batch}` }),
     ]),
+    entry("machine", "clocks after the steps", "clocks", 30),
     entry("ceilings", "ceilings of memory", "ceilings", 60),
     entry("ceilings", "costs of dispatch, submit and map", "overheads", 60),
     entry("start", "pipelines one by one and all at once", "compile", 90, { batch: batches[0], cache: "compile" }),

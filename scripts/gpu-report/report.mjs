@@ -2,9 +2,9 @@
 //
 // Exit code: 0 everything that was asked for was done and is right, 1 not so (the table names what), 2 wrong usage.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { findings } from "./findings.mjs";
 import { optionsOf, USAGE, UsageError } from "./options.mjs";
 import { plannedParts } from "./parts.mjs";
@@ -21,6 +21,7 @@ const out = resolve(options.out);
 const folder = mkdtempSync(join(tmpdir(), "gpu-report-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 const parts = plannedParts(options, folder, rowsFileOf(out));
+mkdirSync(dirname(out), { recursive: true });
 const record = new Record(out, { date: new Date().toISOString(), options, planned: parts.map(({ title }) => title) });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, stop);
 

@@ -247,7 +247,7 @@ test("options that make no sense are refused by name", () => {
   const planned = plannedParts(options, tempDir(), "rows");
   assert.equal(
     planned.map(({ title }: { title: string }) => title),
-    ["machine", "network", "training step, batch 8", "training step, batch 64"],
+    ["machine", "network", "training step, batch 8", "training step, batch 64", "clocks after the steps"],
     "the network is made where a part needs it",
   );
 });
