@@ -114,7 +114,7 @@ function missingOf(reports, rows) {
     }));
   for (const report of reports.filter(({ planned }) => planned !== undefined)) {
     const ended = report.parts.map(({ title }) => title);
-    for (const title of report.planned) if (!ended.includes(title)) missing.push({ what: title, why: "not begun" });
+    for (const title of report.planned) if (!ended.includes(title)) missing.push({ what: title, why: "not ended" });
     for (const part of PARTS)
       if (!report.options.parts.includes(part)) missing.push({ what: part, why: "not asked for" });
   }

@@ -61,11 +61,24 @@ function checker(csr) {
   };
 }
 
-/** Time on the device alone, from timestamps. */
-async function onDevice(backend, csr, batch) {
-  const { works } = sparseProducts(backend, csr, batch);
+/** Facts of each product; one that fails has its error in them. */
+async function eachProduct({ works }, measure) {
   const rows = [];
   for (const { name: product, operations, run } of works) {
+    try {
+      const facts = await measure(run, operations);
+      if (facts !== null) rows.push({ product, ...facts });
+    } catch (error) {
+      rows.push({ product, error: error.message });
+      process.exitCode = 1;
+    }
+  }
+  return rows;
+}
+
+/** Time on the device alone, from timestamps; none without them. */
+function onDevice(backend, csr, batch) {
+  return eachProduct(sparseProducts(backend, csr, batch), async (run, operations) => {
     for (let k = 0; k < WARM_UP_RUNS; k++) run();
     await backend.finish();
     backend.profile();
@@ -73,23 +86,19 @@ async function onDevice(backend, csr, batch) {
     await backend.finish();
     const kinds = Object.values(backend.profile());
     const deviceUs = (1000 * kinds.reduce((sum, { ms }) => sum + ms, 0)) / PROFILED_RUNS;
-    if (deviceUs > 0) rows.push({ product, deviceUs, tflops: operations / deviceUs / 1e6 });
-  }
-  return rows;
+    return deviceUs > 0 ? { deviceUs, tflops: operations / deviceUs / 1e6 } : null;
+  });
 }
 
 /** Time by the host's clock, of runs that follow one another without a wait. */
-async function byClock(backend, csr, batch, quick) {
-  const { works } = sparseProducts(backend, csr, batch);
-  const rows = [];
-  for (const { name: product, operations, run } of works) {
+function byClock(backend, csr, batch, quick) {
+  return eachProduct(sparseProducts(backend, csr, batch), async (run, operations) => {
     await secondsOf(backend, run, WARM_UP_RUNS);
     const onceS = await secondsOf(backend, run, 1);
     const runs = Math.max(1, Math.min(MOST_RUNS, Math.ceil((quick ? ROUND_S / 4 : ROUND_S) / onceS)));
     const rounds = [];
     for (let round = 0; round < ROUNDS; round++) rounds.push((await secondsOf(backend, run, runs)) / runs);
     const wallUs = 1e6 * median(rounds);
-    rows.push({ product, wallUs, wallTflops: operations / wallUs / 1e6, runs });
-  }
-  return rows;
+    return { wallUs, wallTflops: operations / wallUs / 1e6, runs };
+  });
 }
