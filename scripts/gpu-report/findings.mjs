@@ -1,5 +1,6 @@
 // What the rows of one or more reports say, by question: is it right, how fast is what, and what is not known.
 
+import { median } from "./clock.mjs";
 import { rowsOfFirstRun } from "./firstRun.mjs";
 import { PARTS } from "./parts.mjs";
 
@@ -90,8 +91,9 @@ function stepFacts(step, kernels, start) {
   const plan = step?.plan ?? start?.plan ?? null;
   return {
     deviceMs: kernels?.deviceMs ?? null,
-    wallMs: step?.medianMs ?? null,
+    wallMs: step === null || step.isCold ? null : step.medianMs,
     pipelinedMs: step?.pipelinedMs ?? null,
+    coldMs: start === null ? null : median(start.laterMs),
     coldFirstMs: start?.firstMs ?? null,
     warmFirstMs: step?.firstMs ?? null,
     attempts: plan?.attempts ?? null,

@@ -45,7 +45,7 @@ function rowsOfProbe({ section, name, ...facts }) {
   if (section.includes("second process")) return [step];
   // Its steady state in a process that had compiled everything stands where no other was measured.
   return [
-    { part: "start", name: "cold start", ...facts },
+    { part: "start", name: "cold start", ...facts, laterMs: [facts.medianMs] },
     { ...step, firstMs: undefined, isCold: true },
   ];
 }

@@ -125,7 +125,7 @@ test("rows are found by their question", () => {
     },
     { part: "products", name: "time", batch: 8, product: "forward product", wallUs: 90, wallTflops: 1 },
     { part: "products", name: "time", batch: 8, product: "forward product", deviceUs: 80, tflops: 1.1 },
-    { part: "start", name: "cold start", batch: 8, firstMs: 5000, pipelines: 100 },
+    { part: "start", name: "cold start", batch: 8, firstMs: 5000, laterMs: [30, 50, 40], pipelines: 100 },
     { part: "step", name: "training step", batch: 8, medianMs: 12, pipelinedMs: 10, firstMs: 1000, plan },
     { part: "step", name: "time by kernel", batch: 8, deviceMs: 9, kernels },
     { part: "peers", group: "step_seed", name: "seed", batch: 8, ms: 300 },
@@ -138,7 +138,7 @@ test("rows are found by their question", () => {
   const found = findings([{ planned: [], parts: [], options: { parts: [] }, rows: readRows(file) }]);
   const [it] = found.batches;
   assert.equal(it.forward, { us: 80, tflops: 1.1 }, "the device's own time where there is one");
-  assert.equal([it.deviceMs, it.recomputed, it.coldFirstMs, it.warmFirstMs], [9, 6, 5000, 1000]);
+  assert.equal([it.deviceMs, it.recomputed, it.coldMs, it.coldFirstMs, it.warmFirstMs], [9, 6, 40, 5000, 1000]);
   const text = textOf(tablesOf(found));
   assert.match(text, /Voodoo 2/);
   assert.match(text, /batch 8\s+WRONG\s+error 300 % of its bound, same bits twice: yes, in any batch: no/);

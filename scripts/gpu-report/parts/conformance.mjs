@@ -25,7 +25,10 @@ export async function run({ quick, limitS, row }) {
   const worker = async () => {
     // One iterator for all workers: each takes the next file that nobody has.
     for (const file of waiting) {
-      const { passed, failed, skipped, seconds, problem, notes, output } = await runTestFile(join(TESTS, file), limitS);
+      const { passed, failed, skipped, seconds, problem, notes, output } = await runTestFile(
+        join(TESTS, file),
+        limitS / 2,
+      );
       const facts = { count: passed, failed, skipped, seconds, problem, notes };
       row({ name: file, passed: failed === 0, ...facts, output: failed > 0 ? output.slice(-MOST_OUTPUT) : null });
       if (failed > 0) console.log(output);
