@@ -46,7 +46,10 @@ export function plannedParts(options, folder, rowsFile) {
     entry("machine", "clocks after the steps", "clocks", 30),
     entry("ceilings", "ceilings of memory", "ceilings", 60),
     entry("ceilings", "costs of dispatch, submit and map", "overheads", 60),
-    entry("start", "pipelines one by one and all at once", "compile", 90, { batch: batches[0], cache: "compile" }),
+    entry("start", `pipelines all at once, batch ${batches[0]}, cold`, "compile", 90, {
+      batch: batches[0],
+      cache: "compile",
+    }),
     entry("peers", "peers on the same card", "peers", 300),
   ];
   const isWanted = ({ part }) =>

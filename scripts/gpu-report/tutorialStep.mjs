@@ -1,5 +1,6 @@
 // One training step of the tutorial's classifier on the large network: 784 inputs, all neurons read out, 256 hidden units, 10 classes, Adam.
 
+import { join } from "node:path";
 import { loadNetwork } from "../../dist/bench/networks.js";
 import { createWebGpuBackend } from "../../dist/src/backend/webgpu/backend.js";
 import { deriveKey, keyOfSeed } from "../../dist/src/core/random.js";
@@ -14,6 +15,11 @@ const HIDDEN = 256;
 const LEARNING_RATE = 1e-12;
 /** Numbers of the input before they repeat: a prime. */
 const PERIOD = 65521;
+
+/** Where the sources of its pipelines are, for a part that makes them again. */
+export function sourcesFile(folder, batch) {
+  return join(folder, `pipelines-${batch}.json`);
+}
 
 /** @returns the backend, `step(k)`, and what was compiled: `compiled()` gives milliseconds and sources of pipelines so far */
 export async function tutorialStep(folder, batch, { profile }) {

@@ -1,46 +1,19 @@
-// The pipelines of a training step made again, each changed by a constant so that no cache knows it: one after another as axograd does it,
-// and all asked for at once.
+// The pipelines of a first step, all asked for at once, by a driver that does not know them: beside the time of a cold start, which makes
+// them one after another.
 
+import { readFileSync } from "node:fs";
 import { createWebGpuBackend } from "../../../dist/src/backend/webgpu/backend.js";
-import { median } from "../clock.mjs";
-import { tutorialStep } from "../tutorialStep.mjs";
+import { sourcesFile } from "../tutorialStep.mjs";
 
 export async function run({ folder, batch, row }) {
-  const { backend, step, compiled } = await tutorialStep(folder, batch, { profile: false });
-  await step(0);
-  await backend.finish();
-  const { sources } = compiled();
-  await backend.dispose();
-  const other = await createWebGpuBackend();
-  const { device } = other;
-  const descriptorOf = (code) => ({
-    layout: "auto",
-    compute: { module: device.createShaderModule({ code }), entryPoint: "main" },
-  });
-
-  const times = [];
-  for (const code of sources.map((source) => salted(source, 1))) {
-    const begin = performance.now();
-    device.createComputePipeline(descriptorOf(code));
-    times.push(performance.now() - begin);
-  }
-  const ms = times.reduce((sum, time) => sum + time, 0);
-  row({
-    name: "one after another",
-    pipelines: sources.length,
-    ms,
-    medianMs: median(times),
-    mostMs: Math.max(...times),
-  });
-
+  const sources = JSON.parse(readFileSync(sourcesFile(folder, batch), "utf8"));
+  const { device } = await createWebGpuBackend();
   const begin = performance.now();
-  const descriptors = sources.map((source) => descriptorOf(salted(source, 2)));
-  await Promise.all(descriptors.map((descriptor) => device.createComputePipelineAsync(descriptor)));
-  row({ name: "all at once", pipelines: sources.length, ms: performance.now() - begin });
-  await other.dispose();
+  await Promise.all(sources.map((code) => pipelineOf(device, code)));
+  row({ name: "all pipelines at once, cold", batch, pipelines: sources.length, ms: performance.now() - begin });
 }
 
-/** The same work from a text that compilers have to look at anew: its first number of each constant that the kernels have is another. */
-function salted(source, salt) {
-  return source.replace(/(const [A-Z_]*ROWS = )(\d+)u/g, (_, name, rows) => `${name}${Number(rows) + salt}u`);
+function pipelineOf(device, code) {
+  const module = device.createShaderModule({ code });
+  return device.createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint: "main" } });
 }

@@ -1,6 +1,7 @@
 // From a process without compiled shaders to its first steps: what a user waits for, and when steps reach their speed.
 
-import { tutorialStep } from "../tutorialStep.mjs";
+import { writeFileSync } from "node:fs";
+import { sourcesFile, tutorialStep } from "../tutorialStep.mjs";
 
 const STEPS = 12;
 const QUICK_STEPS = 3;
@@ -19,5 +20,6 @@ export async function run({ folder, batch, quick, row }) {
   const { compileMs, sources } = compiled();
   const [firstMs, ...laterMs] = times;
   row({ name: "cold start", batch, setUpMs, firstMs, compileMs, pipelines: sources.length, laterMs });
+  writeFileSync(sourcesFile(folder, batch), JSON.stringify(sources));
   await backend.dispose();
 }
