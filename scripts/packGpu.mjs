@@ -72,6 +72,7 @@ async function pack(dist, out) {
   writeFileSync(join(out, ".gitignore"), "*\n");
   addNode(stage);
   addLibrary(stage, dist);
+  await addCommit(stage, dist);
   addVulkan(stage);
   await addData(stage, dist);
   cpSync(join(ROOT, "scripts/gpu-report/run.sh"), join(stage, "gpu-report"));
@@ -113,6 +114,12 @@ function addLibrary(stage, dist) {
   const isSource = (path) => !path.endsWith("__pycache__");
   cpSync(join(ROOT, "bench/peers/on_cuda"), join(target, "bench/peers/on_cuda"), { recursive: true, filter: isSource });
   for (const folder of dependencies()) addPackage(folder, join(target, "node_modules"));
+}
+
+/** A number without the commit that it was measured at says little. */
+async function addCommit(stage, dist) {
+  const { describeMachine } = await import(pathToFileURL(join(dist, "bench/machine.js")).href);
+  writeFileSync(join(stage, "axograd/COMMIT"), describeMachine().commit);
 }
 
 /** Folders of all packages that axograd and its tests on a GPU need to run. */

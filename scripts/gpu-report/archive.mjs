@@ -11,6 +11,9 @@ export const PEERS = at("../../bench/peers/cuda_peers.py");
 export const CONNECTOME = at("../../../data/connectome.npz");
 export const DIGITS = at("../../../data/digits");
 
+/** The commit that was packed; not there in a checkout. */
+export const COMMIT = at("../../COMMIT");
+
 /** The command line of axograd with these arguments: an executable and what it gets. */
 export function axograd(args) {
   return [process.execPath, [at("../../dist/src/cli/main.js"), ...args]];

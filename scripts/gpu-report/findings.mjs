@@ -17,6 +17,7 @@ export function findings(reports) {
   const batches = [...new Set([...steps, ...starts, ...products].map(({ batch }) => batch))].sort((a, b) => a - b);
   return {
     device: deviceOf(rows),
+    commits: [...new Set(rows.flatMap(({ part, commit }) => (part === "machine" && commit ? [commit] : [])))],
     date: reports
       .map(({ date }) => date ?? "")
       .sort()
@@ -28,10 +29,17 @@ export function findings(reports) {
       ...stepFacts(find(steps, batch), find(byKernel, batch), find(starts, batch)),
       peers: peers.filter((row) => row.batch === batch),
     })),
-    ceilings: rows.filter((row) => row.part === "ceilings" && isGood(row)),
+    costs: rows.filter((row) => COSTS.includes(row.part) && isGood(row) && costOf(row) !== undefined),
     kernels: byKernel,
     missing: missingOf(reports, rows),
   };
+}
+
+/** Parts that find what single things cost. */
+const COSTS = ["ceilings", "start"];
+
+function costOf({ gbPerS, deviceUs, wallUs }) {
+  return gbPerS ?? deviceUs ?? wallUs;
 }
 
 function isGood(row) {

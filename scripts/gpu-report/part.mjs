@@ -19,7 +19,8 @@ function lineOf({ name, batch, ...facts }) {
 /** Lists and records are for the file. */
 function wordOf(key, value) {
   if (value === null || typeof value === "object") return [];
-  return [`${key} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`];
+  const isFraction = typeof value === "number" && !Number.isInteger(value);
+  return [`${key} ${isFraction ? Number(value.toPrecision(4)) : value}`];
 }
 
 const { run } = await import(new URL(`parts/${module}.mjs`, import.meta.url));

@@ -35,11 +35,14 @@ const COMPARISONS = [
 /** @returns {readonly { title: string, columns?: readonly string[], rows?: readonly (readonly string[])[], lines?: readonly string[] }[]} */
 export function tablesOf(found) {
   return [
-    { title: `gpu-report: ${found.device}`, lines: [`Last measured: ${found.date}`] },
+    {
+      title: `gpu-report: ${found.device}`,
+      lines: [[`Measured ${found.date}`, ...found.commits.map((commit) => `axograd ${commit}`)].join(", ")],
+    },
     verdictTable(found),
     batchTable(found),
     peerTable(found),
-    ceilingTable(found),
+    costTable(found),
     ...found.kernels.map(kernelTable),
     missingTable(found),
   ].filter(({ rows, lines }) => (rows ?? lines).length > 0);
@@ -94,10 +97,13 @@ function versus({ group, ours, isOf = () => true }, it) {
   return own === null ? number(theirs) : `${number(theirs)} (${(theirs / own).toFixed(2)})`;
 }
 
-function ceilingTable({ ceilings }) {
-  const rows = ceilings
-    .filter(({ gbPerS, deviceUs, wallUs }) => (gbPerS ?? deviceUs ?? wallUs) !== undefined)
-    .map(({ name, gbPerS, deviceUs, wallUs }) => [name, number(gbPerS), number(deviceUs), number(wallUs)]);
+function costTable({ costs }) {
+  const rows = costs.map(({ name, gbPerS, deviceUs, wallUs }) => [
+    name,
+    number(gbPerS),
+    number(deviceUs),
+    number(wallUs),
+  ]);
   return { title: "Ceilings and costs", columns: ["what", "GB/s", "device µs", "wall µs"], rows };
 }
 
