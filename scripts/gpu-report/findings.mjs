@@ -43,7 +43,7 @@ function costOf({ gbPerS, deviceUs, wallUs }) {
 }
 
 function isGood(row) {
-  return row.error === undefined && row.skipped === undefined;
+  return row.error === undefined && typeof row.skipped !== "string";
 }
 
 function find(rows, batch) {
@@ -69,12 +69,14 @@ function verdictOf(row) {
 function detailOf({ part, difference, count, failed, skipped, errorOverBound, sameTwice, sameInBatches }) {
   switch (part) {
     case "train":
-      return `largest difference of a loss ${difference.toExponential(1)}`;
+      return `largest difference of a loss ${difference?.toExponential(1) ?? "no number"}`;
     case "conformance":
       return `${count} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
     case "products": {
       const bits = `same bits twice: ${yesOrNo(sameTwice)}, in any batch: ${yesOrNo(sameInBatches)}`;
-      return `error ${(100 * errorOverBound).toFixed(0)} % of its bound, ${bits}`;
+      // JSON has no NaN and no infinity.
+      const error = errorOverBound === null ? "no number" : `${(100 * errorOverBound).toFixed(0)} % of its bound`;
+      return `error ${error}, ${bits}`;
     }
     default:
       return "";

@@ -17,9 +17,11 @@ function aligned(table) {
   return table.map((row) => `  ${row.map((cell, column) => pad(cell, widths[column])).join("  ")}`.trimEnd());
 }
 
-/** Numbers to the right. */
+/** Numbers to the right, with what belongs to them. */
+const NUMBER = /^([\d.e+-]+( %| \([\d.]+\))?)$/;
+
 function pad(cell, width) {
-  return /^[\d.]|^-$/.test(cell) ? cell.padStart(width) : cell.padEnd(width);
+  return NUMBER.test(cell) ? cell.padStart(width) : cell.padEnd(width);
 }
 
 function piped(columns, rows) {

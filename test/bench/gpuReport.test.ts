@@ -123,6 +123,9 @@ test("rows are found by their question", () => {
       sameTwice: true,
       sameInBatches: false,
     },
+    { part: "products", name: "right", batch: 64, passed: false, errorOverBound: Number.NaN },
+    { part: "train", name: "train", passed: false, difference: Number.NaN },
+    { part: "conformance", name: "a.test.js", passed: true, count: 3, failed: 0, skipped: 0 },
     { part: "products", name: "time", batch: 8, product: "forward product", wallUs: 90, wallTflops: 1 },
     { part: "products", name: "time", batch: 8, product: "forward product", deviceUs: 80, tflops: 1.1 },
     { part: "start", name: "cold start", batch: 8, firstMs: 5000, laterMs: [30, 50, 40], pipelines: 100 },
@@ -142,6 +145,9 @@ test("rows are found by their question", () => {
   const text = textOf(tablesOf(found));
   assert.match(text, /Voodoo 2/);
   assert.match(text, /batch 8\s+WRONG\s+error 300 % of its bound, same bits twice: yes, in any batch: no/);
+  assert.match(text, /batch 64\s+WRONG\s+error no number/);
+  assert.match(text, /train\s+WRONG\s+largest difference of a loss no number/);
+  assert.match(text, /a\.test\.js\s+ok\s+3 passed, 0 failed\n/);
   assert.match(text, /re-written\)\s+300 \(30\.00\)/);
   assert.match(text, /cuSPARSE, its best algorithm\s+0\.04 \(0\.50\)/);
   assert.match(text, /jax: batch 8\s+no JAX/);

@@ -12,7 +12,7 @@ export async function run({ folder, batch, quick, row }) {
   row({ name: "training step", batch, ...(await byClock(folder, batch, quick ? QUICK_SECONDS : SECONDS)) });
   const kernels = await byKernel(folder, batch);
   const deviceMs = kernels.reduce((sum, { ms }) => sum + ms, 0);
-  row({ name: "time by kernel", batch, deviceMs, kernels });
+  row({ name: "time by kernel", batch, ...(deviceMs > 0 ? { deviceMs, kernels } : { skipped: "no timestamps" }) });
 }
 
 async function byClock(folder, batch, seconds) {
