@@ -2,7 +2,7 @@
 
 import { loadNetwork } from "../../../dist/bench/networks.js";
 import { createWebGpuBackend } from "../../../dist/src/backend/webgpu/backend.js";
-import { median, secondsOf } from "../clock.mjs";
+import { median, secondsOf, warmUp } from "../clock.mjs";
 import { errorsOverBounds, sameBits, sameSamples } from "../sparseCheck.mjs";
 import { sparseProducts } from "../sparseProducts.mjs";
 
@@ -10,7 +10,6 @@ const ROUNDS = 5;
 const ROUND_S = 0.1;
 const MOST_RUNS = 500;
 const PROFILED_RUNS = 20;
-const WARM_UP_RUNS = 3;
 
 export async function run({ folder, batches, quick, row }) {
   const { csr } = loadNetwork(folder);
@@ -77,13 +76,11 @@ async function eachProduct({ works }, measure) {
 }
 
 /** Time on the device alone, from timestamps; none without them. */
-function onDevice(backend, csr, batch) {
+function onDevice(backend, csr, batch, quick) {
   return eachProduct(sparseProducts(backend, csr, batch), async (run, operations) => {
-    for (let k = 0; k < WARM_UP_RUNS; k++) run();
-    await backend.finish();
+    await warmUp(backend, run, quick);
     backend.profile();
-    for (let k = 0; k < PROFILED_RUNS; k++) run();
-    await backend.finish();
+    await secondsOf(backend, run, PROFILED_RUNS);
     const kinds = Object.values(backend.profile());
     const deviceUs = (1000 * kinds.reduce((sum, { ms }) => sum + ms, 0)) / PROFILED_RUNS;
     return deviceUs > 0 ? { deviceUs, tflops: operations / deviceUs / 1e6 } : null;
@@ -93,7 +90,7 @@ function onDevice(backend, csr, batch) {
 /** Time by the host's clock, of runs that follow one another without a wait. */
 function byClock(backend, csr, batch, quick) {
   return eachProduct(sparseProducts(backend, csr, batch), async (run, operations) => {
-    await secondsOf(backend, run, WARM_UP_RUNS);
+    await warmUp(backend, run, quick);
     const onceS = await secondsOf(backend, run, 1);
     const runs = Math.max(1, Math.min(MOST_RUNS, Math.ceil((quick ? ROUND_S / 4 : ROUND_S) / onceS)));
     const rounds = [];

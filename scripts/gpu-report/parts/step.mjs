@@ -1,6 +1,6 @@
 // A training step in steady state, in a process whose shaders the driver knows: wall time, time on the device by kernel, what it enqueues.
 
-import { median, secondsOf } from "../clock.mjs";
+import { median, secondsOf, warmUp } from "../clock.mjs";
 import { tutorialStep } from "../tutorialStep.mjs";
 
 const SECONDS = 4;
@@ -9,19 +9,20 @@ const MOST_STEPS = 100;
 const PROFILED_STEPS = 3;
 
 export async function run({ folder, batch, quick, row }) {
-  row({ name: "training step", batch, ...(await byClock(folder, batch, quick ? QUICK_SECONDS : SECONDS)) });
-  const kernels = await byKernel(folder, batch);
+  row({ name: "training step", batch, ...(await byClock(folder, batch, quick)) });
+  const kernels = await byKernel(folder, batch, quick);
   const deviceMs = kernels.reduce((sum, { ms }) => sum + ms, 0);
   row({ name: "time by kernel", batch, ...(deviceMs > 0 ? { deviceMs, kernels } : { skipped: "no timestamps" }) });
 }
 
-async function byClock(folder, batch, seconds) {
+async function byClock(folder, batch, quick) {
   const begin = performance.now();
   const { backend, step, compiled } = await tutorialStep(folder, batch, { profile: false });
   const setUpMs = performance.now() - begin;
   const firstMs = 1000 * (await secondsOf(backend, step, 1));
+  await warmUp(backend, step, quick);
   const onceS = await secondsOf(backend, step, 1);
-  const count = Math.max(2, Math.min(MOST_STEPS, Math.ceil(seconds / onceS)));
+  const count = Math.max(2, Math.min(MOST_STEPS, Math.ceil((quick ? QUICK_SECONDS : SECONDS) / onceS)));
   const before = backend.counts();
   const { stats, loss } = await step(0);
   await backend.finish();
@@ -44,9 +45,9 @@ async function byClock(folder, batch, seconds) {
 }
 
 /** Milliseconds per step and runs per step of each kind of kernel, longest first; empty without timestamps. */
-async function byKernel(folder, batch) {
+async function byKernel(folder, batch, quick) {
   const { backend, step } = await tutorialStep(folder, batch, { profile: true });
-  await secondsOf(backend, step, 1);
+  await warmUp(backend, step, quick);
   backend.profile();
   await secondsOf(backend, step, PROFILED_STEPS);
   const kernels = Object.entries(backend.profile()).map(([kernel, { ms, runs }]) => ({
