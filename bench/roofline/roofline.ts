@@ -11,10 +11,12 @@ import type { ProbeRequest, ProbeStart } from "./probe.ts";
 const MIB = 2 ** 20;
 /** For systems that do not tell. */
 const USUAL_CACHES: Caches = { l2: MIB, l3: 32 * MIB };
-/** Working set that no cache holds; per thread. */
+/** Working set that few caches hold; per thread. */
 const DRAM_BYTES = 128 * MIB;
+/** Most that all threads together may take. */
+const MEMORY_SHARE = 1 / 8;
 
-interface Caches {
+export interface Caches {
   readonly l2: number;
   readonly l3: number;
 }
@@ -26,7 +28,9 @@ interface Caches {
  * @param seconds per rate
  */
 export async function measureRoofline(module: Uint8Array, threads: number, seconds: number): Promise<Roofline> {
-  const start: ProbeStart = { module, maxBytes: DRAM_BYTES };
+  const caches = readCaches();
+  const sets = workingSets(caches, totalmem(), threads);
+  const start: ProbeStart = { module, maxBytes: Math.max(...Object.values(sets)) };
   const workers = Array.from(
     { length: threads },
     () => new Worker(new URL("./probe.js", import.meta.url), { workerData: start }),
@@ -41,20 +45,19 @@ export async function measureRoofline(module: Uint8Array, threads: number, secon
     return (await Promise.all(answers)).reduce((sum, x) => sum + x, 0);
   };
   try {
-    const caches = readCaches();
     const level = async (name: RooflineLevel["name"], bytes: number, used: number): Promise<RooflineLevel> => ({
       name,
       bytes,
-      bandwidth: await rate({ rate: "read", bytes: wholeLines(used), seconds }),
+      bandwidth: await rate({ rate: "read", bytes: used, seconds }),
     });
     return {
       threads,
       flops: await rate({ rate: "flops", seconds }),
-      copy: await rate({ rate: "copy", bytes: DRAM_BYTES, seconds }),
+      copy: await rate({ rate: "copy", bytes: sets.dram, seconds }),
       levels: [
-        await level("L2", caches.l2, caches.l2 / 2),
-        await level("L3", caches.l3, Math.max(caches.l3 / 2 / threads, 2 * caches.l2)),
-        await level("DRAM", totalmem(), DRAM_BYTES),
+        await level("L2", caches.l2, sets.l2),
+        await level("L3", caches.l3, sets.l3),
+        await level("DRAM", totalmem(), sets.dram),
       ],
     };
   } finally {
@@ -76,6 +79,20 @@ export function allowedSeconds({ flops, traffic }: Cost, roofline: Roofline): nu
     smaller = capacity;
   }
   return longest;
+}
+
+/** Bytes that each of `threads` threads reads to see a level: half of a cache, and twice the last one where memory allows. */
+export function workingSets(
+  { l2, l3 }: Caches,
+  memoryBytes: number,
+  threads: number,
+): Record<"l2" | "l3" | "dram", number> {
+  const most = (MEMORY_SHARE * memoryBytes) / threads;
+  return {
+    l2: wholeLines(l2 / 2),
+    l3: wholeLines(Math.min(most, Math.max(l3 / 2 / threads, 2 * l2))),
+    dram: wholeLines(Math.min(most, Math.max(DRAM_BYTES, (2 * l3) / threads))),
+  };
 }
 
 function wholeLines(bytes: number): number {

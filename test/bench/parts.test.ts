@@ -9,7 +9,7 @@ import { Meter } from "../../bench/meter.ts";
 import { makeNetwork } from "../../bench/networks.ts";
 import { parseOptions } from "../../bench/options.ts";
 import { MARKER_BEGIN, MARKER_END, replaceTable } from "../../bench/report/markdown.ts";
-import { allowedSeconds } from "../../bench/roofline/roofline.ts";
+import { allowedSeconds, workingSets } from "../../bench/roofline/roofline.ts";
 import type { Roofline } from "../../bench/row.ts";
 import { fittedExponent, summarise } from "../../bench/stats.ts";
 import { type CaseSession, timeCase } from "../../bench/suites/kernels.ts";
@@ -108,6 +108,13 @@ const ROOFLINE: Roofline = {
     { name: "DRAM", bytes: 1e9, bandwidth: 5 },
   ],
 };
+
+test("working sets show a level of any size, and leave the machine its memory", () => {
+  const [MIB, GIB] = [2 ** 20, 2 ** 30];
+  assert.equal(workingSets({ l2: MIB, l3: 32 * MIB }, 16 * GIB, 2), { l2: MIB / 2, l3: 8 * MIB, dram: 128 * MIB });
+  assert.equal(workingSets({ l2: 2 * MIB, l3: 480 * MIB }, 16 * GIB, 1), { l2: MIB, l3: 240 * MIB, dram: 960 * MIB });
+  assert.equal(workingSets({ l2: 2 * MIB, l3: 480 * MIB }, 4 * GIB, 2), { l2: MIB, l3: 120 * MIB, dram: 256 * MIB });
+});
 
 test("the roofline is the slowest of arithmetic and of each level with all that lies beyond it", () => {
   const time = (flops: number, ...traffic: (readonly [number, number])[]): number =>
