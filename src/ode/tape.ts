@@ -1,7 +1,8 @@
 // What the reverse pass remembers: for each attempt the state it started from and the contraction outputs of its stages, as
 // much of it as a memory budget allows. The rest is recomputed, to the same bits, from the nearest state that was kept.
 //
-// Three stages, as the solve grows: store everything; then only starting states; then every 2nd, 4th, … starting state.
+// Three stages, as the solve grows: store everything; then only starting states; then every 2nd, 4th, … starting state. A device that has
+// less memory than the budget says so; the tape then keeps to what it got.
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 
@@ -11,20 +12,75 @@ export type BufferSet = Readonly<Record<string, DeviceBuffer>>;
 /** Shapes of named buffers. */
 export type Shapes = Readonly<Record<string, number>>;
 
-/** What the tape decided, in numbers for people and tests. */
-export interface TapePlan {
-  readonly strategy: "store" | "recompute" | "checkpoint";
-  readonly attempts: number;
-  readonly attemptsStored: number;
-  /** Every how many attempts a starting state is kept once storing has stopped. */
-  readonly stride: number;
+/** What a tape has to keep, and the most bytes that it may take. */
+export interface TapeSizes {
   readonly bytesPerStart: number;
   readonly bytesPerSaves: number;
   readonly budgetBytes: number;
 }
 
+/** What the tape decided, in numbers for people and tests. */
+export interface TapePlan extends TapeSizes {
+  readonly strategy: "store" | "recompute" | "checkpoint";
+  readonly attempts: number;
+  readonly attemptsStored: number;
+  /**
+   * Attempts that the reverse pass runs again, each once, because there was no room for what they left. (Void trial steps make it run attempts
+   * again, too, wherever they are kept; these do not count here.)
+   */
+  readonly attemptsRecomputed: number;
+  /** Every how many attempts a starting state is kept once storing has stopped. */
+  readonly stride: number;
+  /** What the tape keeps to: what was asked for, else the device's `tapeBudgetBytes`; less where the device had less. */
+  readonly budgetBytes: number;
+  /** "device": it refused memory within the budget that was asked for, and `budgetBytes` is what it gave. */
+  readonly limitedBy: "budget" | "device";
+}
+
+/** How many attempts are stored whole, and every how many of the others one keeps its starting state. */
+export interface TapeShape {
+  readonly stored: number;
+  readonly stride: number;
+}
+
 /** Part of the budget that may fill with whole attempts; the rest is for starting states and recomputation. */
-export const FULL_SHARE = 0.75;
+const FULL_SHARE = 0.75;
+
+/** Whether `stored` attempts may be kept whole, together with the starting states of `attempts`. */
+function fits(stored: number, attempts: number, { bytesPerStart, bytesPerSaves, budgetBytes }: TapeSizes): boolean {
+  return stored * bytesPerSaves + (attempts + 1) * bytesPerStart <= budgetBytes * FULL_SHARE;
+}
+
+/** The most that the tape of so many attempts takes: what is kept, and a stretch between two starting states that has been run again. */
+export function tapeBytes(attempts: number, { stored, stride }: TapeShape, sizes: TapeSizes): number {
+  const { bytesPerStart, bytesPerSaves } = sizes;
+  const bare = attempts - stored;
+  const stretch = Math.min(stride, bare);
+  const starts = stored + Math.ceil(bare / stride) + Math.max(1, stretch);
+  return starts * bytesPerStart + (stored + stretch) * bytesPerSaves;
+}
+
+/**
+ * Gives way until so many attempts fit into the budget: longer strides as long as they take less memory, then fewer attempts stored whole.
+ * Where nothing fits, what takes least.
+ */
+function giveWay(attempts: number, shape: TapeShape, sizes: TapeSizes): TapeShape {
+  let { stored, stride } = shape;
+  const bytes = (factor: number) => tapeBytes(attempts, { stored, stride: factor * stride }, sizes);
+  while (bytes(1) > sizes.budgetBytes) {
+    if (bytes(2) < bytes(1)) stride *= 2;
+    else if (stored > 0) stored--;
+    else break;
+  }
+  return { stored, stride };
+}
+
+/** What a tape will come to for a solve of so many attempts, where the device has the memory. */
+export function plannedTape(attempts: number, sizes: TapeSizes): TapeShape {
+  let stored = 0;
+  while (stored < attempts && fits(stored + 1, stored + 1, sizes)) stored++;
+  return stored === attempts ? { stored, stride: 1 } : giveWay(attempts, { stored, stride: 1 }, sizes);
+}
 
 /**
  * Buffers of one shape set, handed out and taken back; made when there are none. The first free ones go first, so that equal solves
@@ -43,6 +99,42 @@ class Pool {
     this.#shapes = shapes;
   }
 
+  /** Sets that `take` hands out without making any. */
+  get free(): number {
+    return this.#free.size;
+  }
+
+  /** Sets in use and free. */
+  get size(): number {
+    return this.#all.length;
+  }
+
+  /** Makes another set for `take`, unless the device has no room for it. */
+  async grow(): Promise<boolean> {
+    const made: Record<string, DeviceBuffer> = {};
+    for (const [name, length] of Object.entries(this.#shapes)) {
+      const buffer = await this.#backend.bufferIfRoom(this.#labelOf(name), length);
+      if (!buffer) {
+        release(made);
+        return false;
+      }
+      made[name] = buffer;
+    }
+    this.#all.push(made);
+    this.#free.add(made);
+    return true;
+  }
+
+  /** Gives free sets back to the device, until `keep` are left. */
+  shrink(keep: number): void {
+    for (const record of [...this.#all].reverse()) {
+      if (this.#free.size <= keep) return;
+      if (!this.#free.delete(record)) continue;
+      this.#all.splice(this.#all.indexOf(record), 1);
+      release(record);
+    }
+  }
+
   take(): BufferSet {
     const free = this.#free.size > 0 ? this.#all.find((record) => this.#free.has(record)) : undefined;
     if (free) {
@@ -50,9 +142,8 @@ class Pool {
       return free;
     }
     const made: Record<string, DeviceBuffer> = {};
-    for (const [name, length] of Object.entries(this.#shapes)) {
-      made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length);
-    }
+    for (const [name, length] of Object.entries(this.#shapes))
+      made[name] = this.#backend.buffer(this.#labelOf(name), length);
     this.#all.push(made);
     return made;
   }
@@ -62,10 +153,18 @@ class Pool {
   }
 
   dispose(): void {
-    for (const record of this.#all) for (const b of Object.values(record)) b.release();
+    for (const record of this.#all) release(record);
     this.#all.length = 0;
     this.#free.clear();
   }
+
+  #labelOf(name: string): string {
+    return `${this.#label} ${this.#all.length} ${name}`;
+  }
+}
+
+function release(record: BufferSet): void {
+  for (const buffer of Object.values(record)) buffer.release();
 }
 
 interface Entry {
@@ -78,21 +177,19 @@ interface Entry {
 export class Tape {
   readonly #starts: Pool;
   readonly #saves: Pool;
-  readonly #bytesPerStart: number;
-  readonly #bytesPerSaves: number;
-  readonly #budget: number;
+  #sizes: TapeSizes;
+  #isRefused = false;
   #entries: Entry[] = [];
   #stored = 0;
   #stride = 1;
+  /** The first attempt that is not stored whole; −1: all are. */
   #firstBare = -1;
 
   constructor(backend: Backend, starts: Shapes, saves: Shapes, elementBytes: number, budgetBytes: number) {
     this.#starts = new Pool(backend, "tape start", starts);
     this.#saves = new Pool(backend, "tape saves", saves);
     const total = (shapes: Shapes) => Object.values(shapes).reduce((sum, n) => sum + n * elementBytes, 0);
-    this.#bytesPerStart = total(starts);
-    this.#bytesPerSaves = total(saves);
-    this.#budget = budgetBytes;
+    this.#sizes = { bytesPerStart: total(starts), bytesPerSaves: total(saves), budgetBytes };
   }
 
   /** Forgets the last solve; `first` is the record that attempt 0 starts from. */
@@ -106,35 +203,89 @@ export class Tape {
   }
 
   /** Buffers for attempt i = 0, 1, …: where it starts from, where the next one will, and saves if there is room for them. */
-  open(i: number): { start: BufferSet; next: BufferSet; saves: BufferSet | null } {
+  async open(i: number): Promise<{ start: BufferSet; next: BufferSet; saves: BufferSet | null }> {
+    await this.#provide(this.#starts, 1);
     const entry = this.#entries[i]!;
-    const start = entry.start!;
-    const next = this.#starts.take();
-    this.#entries.push(entryOf(next));
-    const used = this.#stored * this.#bytesPerSaves + (i + 2) * this.#bytesPerStart;
-    if (this.#firstBare < 0 && used + this.#bytesPerSaves <= this.#budget * FULL_SHARE) {
+    const next = entryOf(this.#starts.take());
+    this.#entries.push(next);
+    if (this.#firstBare < 0 && fits(i + 1, i + 1, this.#sizes) && (await this.#canStore())) {
       entry.saves = this.#saves.take();
       this.#stored++;
     } else if (this.#firstBare < 0) this.#firstBare = i;
-    return { start, next, saves: entry.saves };
+    return { start: entry.start!, next: next.start!, saves: entry.saves };
   }
 
-  /** Call when attempt i is done: starting states that the budget has no room for are dropped. */
-  close(i: number): void {
+  async #canStore(): Promise<boolean> {
+    if (this.#saves.free > 0 || (await this.#saves.grow())) return true;
+    this.#retreat(1);
+    return false;
+  }
+
+  /** Call when attempt i is done: starting states that the budget has no room for are dropped, and what the reverse pass needs is got. */
+  async close(i: number): Promise<void> {
     if (this.#firstBare < 0) return;
-    const kept = () => this.#entries.slice(this.#firstBare, i + 1).filter((e) => e.start).length;
-    const room = Math.max(2, Math.floor((this.#budget * (1 - FULL_SHARE)) / this.#bytesPerStart));
+    const { stored, stride } = giveWay(i + 1, { stored: this.#stored, stride: this.#stride }, this.#sizes);
+    this.#stride = stride;
+    while (this.#stored > stored) this.#dropSaves();
     this.#thin(i);
-    while (kept() > room) {
-      this.#stride *= 2;
-      this.#thin(i);
+    const longest = this.#longestRun(i);
+    await this.#provide(this.#saves, longest);
+    await this.#provide(this.#starts, longest - 1);
+  }
+
+  /** Drops starting states that are nearer than a stride to the one kept before. */
+  #thin(last: number): void {
+    let kept = this.#firstBare;
+    for (let j = kept + 1; j <= last; j++) {
+      if (!this.#entries[j]!.start) continue;
+      if (j - kept < this.#stride) this.#free(this.#entries[j]!);
+      else kept = j;
     }
   }
 
-  #thin(last: number): void {
-    for (let j = this.#firstBare; j <= last; j++) {
-      if ((j - this.#firstBare) % this.#stride !== 0) this.#free(this.#entries[j]!);
+  /** Most attempts that follow one another without a starting state but the first's. */
+  #longestRun(last: number): number {
+    let longest = 0;
+    for (let j = this.#firstBare, kept = j; j <= last; j++) {
+      if (this.#entries[j]!.start) kept = j;
+      longest = Math.max(longest, j - kept + 1);
     }
+    return longest;
+  }
+
+  /** Sees to it that a pool has `count` free sets. Where all else fails the taking of them does, with the device's reason. */
+  async #provide(pool: Pool, count: number): Promise<void> {
+    while (pool.free < count) {
+      if (await pool.grow()) continue;
+      if (!this.#retreat(pool === this.#saves ? count : 1)) return;
+    }
+  }
+
+  /**
+   * The device has refused memory: the budget is what it has given, which leaves a quarter of it to recomputation and to others.
+   *
+   * @param keep free saves that are needed
+   * @returns whether something has become free
+   */
+  #retreat(keep: number): boolean {
+    const { bytesPerStart, bytesPerSaves, budgetBytes } = this.#sizes;
+    const got = this.#starts.size * bytesPerStart + this.#saves.size * bytesPerSaves;
+    this.#isRefused = true;
+    this.#sizes = { ...this.#sizes, budgetBytes: Math.min(budgetBytes, got) };
+    const { size, free } = this.#saves;
+    const isTooMuch = () => !fits(this.#stored, this.#entries.length - 1, this.#sizes);
+    while (this.#stored > 0 && (this.#saves.free === free || isTooMuch())) this.#dropSaves();
+    this.#saves.shrink(keep);
+    return this.#saves.size < size || this.#saves.free > free;
+  }
+
+  /** Of the attempts stored whole, the last one keeps its starting state only. */
+  #dropSaves(): void {
+    const last = --this.#stored;
+    const entry = this.#entries[last]!;
+    this.#saves.give(entry.saves!);
+    entry.saves = null;
+    this.#firstBare = last;
   }
 
   /** Drops what was opened after attempt `n` − 1 (attempts enqueued after everybody had finished). */
@@ -191,14 +342,16 @@ export class Tape {
 
   plan(): TapePlan {
     const attempts = this.#entries.length - 1;
+    const attemptsStored = Math.min(this.#stored, attempts);
+    const isWhole = attemptsStored === attempts;
     return {
-      strategy: this.#firstBare < 0 ? "store" : this.#stride === 1 ? "recompute" : "checkpoint",
+      strategy: isWhole ? "store" : this.#stride === 1 ? "recompute" : "checkpoint",
       attempts,
-      attemptsStored: this.#stored,
-      stride: this.#stride,
-      bytesPerStart: this.#bytesPerStart,
-      bytesPerSaves: this.#bytesPerSaves,
-      budgetBytes: this.#budget,
+      attemptsStored,
+      attemptsRecomputed: attempts - attemptsStored,
+      stride: isWhole ? 1 : this.#stride,
+      ...this.#sizes,
+      limitedBy: this.#isRefused ? "device" : "budget",
     };
   }
 

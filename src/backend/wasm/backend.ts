@@ -14,6 +14,7 @@ import type {
   Executable,
   MemoryStats,
 } from "../backend.ts";
+import { HOST_TAPE_BYTES } from "../hostMemory.ts";
 import type { Binding, PanelLayout, Program } from "../program.ts";
 import { Arena } from "./arena.ts";
 import { type Bound, WasmBound } from "./bound.ts";
@@ -119,6 +120,7 @@ class WasmBackend implements Backend {
   readonly dtype: DType;
   readonly description: string;
   readonly maxLanes: number = MAX_LANES;
+  readonly tapeBudgetBytes: number = HOST_TAPE_BYTES;
   readonly runsAhead = false;
   readonly #parts: Parts;
   readonly #space: BufferSpace;
@@ -149,6 +151,15 @@ class WasmBackend implements Backend {
   buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
     this.#check();
     return new WasmBuffer(this.#space, label, length, type);
+  }
+
+  async bufferIfRoom(label: string, length: number): Promise<DeviceBuffer | null> {
+    try {
+      return this.buffer(label, length);
+    } catch (error) {
+      if (error instanceof BackendError && error.code === "out-of-memory") return null;
+      throw error;
+    }
   }
 
   sparse(label: string, csr: Csr): DeviceSparse {

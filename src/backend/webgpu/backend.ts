@@ -24,6 +24,7 @@ import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
+import { tapeBudget } from "./tapeBudget.ts";
 import { TemporaryPool } from "./temporaries.ts";
 import { Transfer } from "./transfer.ts";
 
@@ -121,6 +122,10 @@ class DawnBackend implements WebGpuBackend {
     return this.#device.info;
   }
 
+  get tapeBudgetBytes(): number {
+    return tapeBudget(this.#device.info);
+  }
+
   get device(): GPUDevice {
     return this.#device.gpu;
   }
@@ -146,9 +151,14 @@ class DawnBackend implements WebGpuBackend {
 
   buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
     this.#check();
-    const buffer = new GpuDeviceBuffer(this.#memory, label, length, type);
-    if (buffer.piece.reused) this.#transfer.fill(buffer, 0);
-    return buffer;
+    return this.#zeroed(GpuDeviceBuffer.create(this.#memory, label, length, type));
+  }
+
+  async bufferIfRoom(label: string, length: number): Promise<DeviceBuffer | null> {
+    this.#check();
+    const buffer = await GpuDeviceBuffer.createIfRoom(this.#memory, label, length);
+    this.#check();
+    return buffer && this.#zeroed(buffer);
   }
 
   sparse(label: string, csr: Csr): DeviceSparse {
@@ -248,6 +258,11 @@ class DawnBackend implements WebGpuBackend {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
+  }
+
+  #zeroed(buffer: GpuDeviceBuffer): GpuDeviceBuffer {
+    if (buffer.piece.reused) this.#transfer.fill(buffer, 0);
+    return buffer;
   }
 
   #check(): void {

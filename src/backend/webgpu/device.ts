@@ -114,6 +114,36 @@ export class Device {
     return buffer;
   }
 
+  /** As `buffer`; null, and no error, where the device has no memory for it. Such a refusal does the device no harm. */
+  async bufferIfRoom(label: string, size: number, usage: GPUBufferUsageFlags): Promise<GPUBuffer | null> {
+    const first = await this.#tryBuffer(label, size, usage);
+    if (first) return first;
+    // What was destroyed is free when the work before that is done.
+    try {
+      await this.gpu.queue.onSubmittedWorkDone();
+    } catch (error) {
+      throw this.failure(error);
+    }
+    return this.#tryBuffer(label, size, usage);
+  }
+
+  async #tryBuffer(label: string, size: number, usage: GPUBufferUsageFlags): Promise<GPUBuffer | null> {
+    this.gpu.pushErrorScope("out-of-memory");
+    const buffer = this.gpu.createBuffer({ label, size, usage });
+    this.#live.add(buffer);
+    try {
+      if ((await this.gpu.popErrorScope()) === null) {
+        this.#counts.buffers++;
+        return buffer;
+      }
+    } catch (error) {
+      throw this.failure(error);
+    }
+    this.#live.delete(buffer);
+    buffer.destroy();
+    return null;
+  }
+
   destroyBuffer(buffer: GPUBuffer): void {
     if (!this.#live.delete(buffer)) return;
     this.beforeDestroy();
