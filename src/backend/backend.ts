@@ -95,7 +95,10 @@ export interface Backend {
   layoutFor(lanes: number): PanelLayout;
 
   buffer(label: string, length: number, type?: "float" | "u32"): DeviceBuffer;
-  /** As `buffer`, for what can be done without: null where the device has no memory for it. May wait for the device's answer. */
+  /**
+   * As `buffer`, for what can be done without: null where the device has no memory for it, or little more than that. May wait for the device's
+   * answer.
+   */
   bufferIfRoom(label: string, length: number): Promise<DeviceBuffer | null>;
   /** Uploads a matrix; values are converted to the backend's dtype. */
   sparse(label: string, csr: Csr): DeviceSparse;

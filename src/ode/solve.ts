@@ -415,8 +415,7 @@ class Session {
     this.#check(request);
     this.#bound.next();
     this.#uploadTimes(request, schedule);
-    // Before the tape takes what there is.
-    if (record) this.#reverseState();
+    if (record) this.#prepareReverse();
     const first = record ? this.#tape.begin() : this.#starts[0];
     this.#init(request, first);
     const atStart = request.tEval.map((times) => times.every((t, s) => t === request.tStart[s]));
@@ -794,6 +793,12 @@ class Session {
     return atStart + attempts * (fsal ? stages - 1 : stages);
   }
 
+  /** Gets the memory that the reverse pass works in, before the tape takes what there is. */
+  #prepareReverse(): void {
+    this.#reverseState();
+    for (const program of Object.values(this.#programs.reverse!)) if ("phases" in program) this.#executableOf(program);
+  }
+
   #reverseState(): { cts: [BufferSet, BufferSet]; stages: BufferSet } {
     if (this.#reverseBuffers) return this.#reverseBuffers;
     const n = this.#stateLength;
@@ -833,15 +838,19 @@ class Session {
     }
     let bound = this.#bound.get(key);
     if (!bound) {
-      let executable = this.#executables.get(program);
-      if (!executable) {
-        executable = this.#backend.compile(program, this.#layout);
-        this.#executables.set(program, executable);
-      }
-      bound = this.#backend.bind(executable, bindings);
+      bound = this.#backend.bind(this.#executableOf(program), bindings);
       this.#bound.set(key, bound);
     }
     this.#backend.run(bound);
+  }
+
+  #executableOf(program: Program): Executable {
+    let executable = this.#executables.get(program);
+    if (!executable) {
+      executable = this.#backend.compile(program, this.#layout);
+      this.#executables.set(program, executable);
+    }
+    return executable;
   }
 
   #idOf(buffer: object): number {

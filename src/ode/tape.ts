@@ -31,7 +31,8 @@ export interface TapePlan extends TapeSizes {
   readonly attemptsRecomputed: number;
   /** Every how many attempts a starting state is kept once storing has stopped. */
   readonly stride: number;
-  /** What the tape keeps to: what was asked for, else the device's `tapeBudgetBytes`; less where the device had less. */
+  /** What the tape keeps to: what was asked for, else the device's `tapeBudgetBytes`; less where the device had less. More is taken only where
+   * nothing would fit, and a little while strides double. */
   readonly budgetBytes: number;
   /** "device": it refused memory within the budget that was asked for, and `budgetBytes` is what it gave. */
   readonly limitedBy: "budget" | "device";
@@ -45,6 +46,9 @@ export interface TapeShape {
 
 /** Part of the budget that may fill with whole attempts; the rest is for starting states and recomputation. */
 const FULL_SHARE = 0.75;
+
+/** Part of what a device gave before it was full; the rest is for whoever asks next and cannot do without. */
+const SHARE_WHERE_FULL = 0.75;
 
 /** Whether `stored` attempts may be kept whole, together with the starting states of `attempts`. */
 function fits(stored: number, attempts: number, { bytesPerStart, bytesPerSaves, budgetBytes }: TapeSizes): boolean {
@@ -77,9 +81,12 @@ function giveWay(attempts: number, shape: TapeShape, sizes: TapeSizes): TapeShap
 
 /** What a tape will come to for a solve of so many attempts, where the device has the memory. */
 export function plannedTape(attempts: number, sizes: TapeSizes): TapeShape {
-  let stored = 0;
-  while (stored < attempts && fits(stored + 1, stored + 1, sizes)) stored++;
-  return stored === attempts ? { stored, stride: 1 } : giveWay(attempts, { stored, stride: 1 }, sizes);
+  let shape: TapeShape = { stored: 0, stride: 1 };
+  for (let n = 1; n <= attempts; n++) {
+    const isStored = shape.stored === n - 1 && fits(n, n, sizes);
+    shape = isStored ? { stored: n, stride: 1 } : giveWay(n, shape, sizes);
+  }
+  return shape;
 }
 
 /**
@@ -262,7 +269,7 @@ export class Tape {
   }
 
   /**
-   * The device has refused memory: the budget is what it has given, which leaves a quarter of it to recomputation and to others.
+   * The device has refused memory: from now on the tape keeps to less than it has been given, and leaves the rest to others.
    *
    * @param keep free saves that are needed
    * @returns whether something has become free
@@ -271,7 +278,7 @@ export class Tape {
     const { bytesPerStart, bytesPerSaves, budgetBytes } = this.#sizes;
     const got = this.#starts.size * bytesPerStart + this.#saves.size * bytesPerSaves;
     this.#isRefused = true;
-    this.#sizes = { ...this.#sizes, budgetBytes: Math.min(budgetBytes, got) };
+    this.#sizes = { ...this.#sizes, budgetBytes: Math.min(budgetBytes, Math.floor(got * SHARE_WHERE_FULL)) };
     const { size, free } = this.#saves;
     const isTooMuch = () => !fits(this.#stored, this.#entries.length - 1, this.#sizes);
     while (this.#stored > 0 && (this.#saves.free === free || isTooMuch())) this.#dropSaves();

@@ -1,7 +1,7 @@
 // Solves on host data: uploads a problem, runs the solver forward and, with cotangents, back, and downloads everything.
 
 import type { Graph } from "../../src/autodiff/graph.ts";
-import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
+import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
 import { type Csr, withValues } from "../../src/core/csr.ts";
 import { floatArray } from "../../src/core/dtype.ts";
@@ -11,6 +11,7 @@ import { systemInputs } from "../../src/ode/programs.ts";
 import { OdeSolver, type SolverOptions, type SolveStats } from "../../src/ode/solve.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import type { Value } from "../../src/ops/value.ts";
+import { variant } from "../support/backends.ts";
 import { DEFAULT_SEED, randomSparse } from "../support/matrices.ts";
 import { rateSystem } from "../support/systems.ts";
 
@@ -175,6 +176,24 @@ export async function solveOnHost(
     solver.dispose();
     for (const b of owned) b.release();
   }
+}
+
+/** A backend that counts how often attempts are run; in each solve, `n` forward and the others for its reverse pass. */
+export function countingAttempts(backend: Backend): { readonly backend: Backend; readonly attempts: () => number } {
+  let attempts = 0;
+  const run = (bound: BoundProgram): void => {
+    if (["attempt", "attempt.recorded"].includes(bound.executable.program.name)) attempts++;
+    backend.run(bound);
+  };
+  return { backend: variant(backend, { run }), attempts: () => attempts };
+}
+
+/** A backend with room for `count` of the buffers that can be done without: what is asked for with `bufferIfRoom`. */
+export function refusingAfter(backend: Backend, count: number): Backend {
+  let left = count;
+  const bufferIfRoom = async (label: string, length: number) =>
+    left-- > 0 ? backend.bufferIfRoom(label, length) : null;
+  return variant(backend, { bufferIfRoom });
 }
 
 export function normals(label: string, length: number): Float64Array {

@@ -3,7 +3,7 @@
 // bits for any number of threads, and a sample's results do not depend on the other lanes.
 
 import { type Csr, checkRepresentable } from "../../core/csr.ts";
-import type { DType, FloatArray } from "../../core/dtype.ts";
+import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
 import { BackendError, nearestName } from "../../core/errors.ts";
 import type {
   Backend,
@@ -42,6 +42,9 @@ export interface WasmBackendOptions {
   /** Most memory to use; at most (and by default) the 4 GiB that WASM can address. */
   readonly memoryLimitBytes?: number;
 }
+
+/** What can be done without leaves room for so many arrays of its size, which others cannot do without. */
+const SPARED_ARRAYS = 16;
 
 /** Lanes of the widest panel; larger batches run chunk by chunk. */
 const MAX_LANES = 16;
@@ -154,6 +157,7 @@ class WasmBackend implements Backend {
   }
 
   async bufferIfRoom(label: string, length: number): Promise<DeviceBuffer | null> {
+    if (this.#parts.arena.left < (1 + SPARED_ARRAYS) * length * bytesOf(this.dtype)) return null;
     try {
       return this.buffer(label, length);
     } catch (error) {

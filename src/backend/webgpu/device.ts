@@ -114,8 +114,24 @@ export class Device {
     return buffer;
   }
 
-  /** As `buffer`; null, and no error, where the device has no memory for it. Such a refusal does the device no harm. */
-  async bufferIfRoom(label: string, size: number, usage: GPUBufferUsageFlags): Promise<GPUBuffer | null> {
+  /**
+   * As `buffer`; null, and no error, where the device has no memory for it and for `spare` bytes more. Such a refusal does the device no harm:
+   * the error stays in its scope, and the buffer is one that nothing uses.
+   */
+  async bufferIfRoom(
+    label: string,
+    size: number,
+    usage: GPUBufferUsageFlags,
+    spare: number,
+  ): Promise<GPUBuffer | null> {
+    const buffer = await this.#tryTwice(label, size, usage);
+    const rest = buffer && (await this.#tryTwice(`${label}: to spare`, spare, usage));
+    if (rest) this.destroyBuffer(rest);
+    else if (buffer) this.destroyBuffer(buffer);
+    return rest && buffer;
+  }
+
+  async #tryTwice(label: string, size: number, usage: GPUBufferUsageFlags): Promise<GPUBuffer | null> {
     const first = await this.#tryBuffer(label, size, usage);
     if (first) return first;
     // What was destroyed is free when the work before that is done.

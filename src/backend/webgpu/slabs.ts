@@ -87,17 +87,18 @@ export class SlabAllocator {
   }
 
   /**
-   * As `allocate`, but null where the budget or the device has no room. It never asks for less than a whole slab: small ones would be too
-   * many to bind, and what is left is for others, who have to have it.
+   * As `allocate`, but null where the budget or the device has no room, or not as much to spare as large arrays of that size take of
+   * others, who cannot do without.
    */
   async allocateIfRoom(label: string, bytes: number): Promise<Piece | null> {
     const byteLength = this.#lengthOf(label, bytes);
     const piece = this.#reuse(byteLength);
     if (piece) return piece;
-    const size = this.#slabSize(byteLength, false);
+    const spare = Math.min(this.limit, ARRAYS_PER_SLAB * byteLength);
+    const size = this.#slabSize(byteLength, false, spare);
     if (size === null) return null;
     this.#reserved += size;
-    const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage);
+    const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage, spare);
     if (buffer) return takeFrom(this.#add(buffer, size, false), byteLength);
     this.#reserved -= size;
     this.#refused = Math.min(this.#refused, size);
@@ -142,9 +143,9 @@ export class SlabAllocator {
     return [...this.#slabs].filter((slab) => !slab.dedicated).length;
   }
 
-  /** Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves. */
-  #slabSize(needed: number, dedicated: boolean): number | null {
-    const left = this.#budget - this.#reserved;
+  /** Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves, but for `spare` bytes. */
+  #slabSize(needed: number, dedicated: boolean, spare = 0): number | null {
+    const left = this.#budget - this.#reserved - spare;
     if (needed > left) return null;
     if (dedicated) return needed;
     // Slabs double, so that there are few of them; but never past what is left or what can be bound.
