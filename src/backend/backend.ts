@@ -2,7 +2,7 @@
 //
 // Contract. Work is enqueued in order: upload, fill, copy and run take effect as if executed one after another. A WASM
 // backend does so at once; a WebGPU backend may return earlier. Only `download`, `finish` and, where memory has to be asked for,
-// `bufferIfRoom` wait. A backend never knows models,
+// `buffersIfRoom` wait. A backend never knows models,
 // ops or solvers. Nothing is allocated by `run`. Errors are BackendError.
 
 import type { Csr } from "../core/csr.ts";
@@ -72,7 +72,7 @@ export interface Traffic {
 
 /**
  * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download`,
- * `finish` and `bufferIfRoom` wait.
+ * `finish` and `buffersIfRoom` wait.
  */
 export interface Backend {
   readonly name: "wasm" | "webgpu";
@@ -85,7 +85,7 @@ export interface Backend {
   lanesFor(numbers: number): number;
   /**
    * Bytes that the record of a solve for its reverse pass (ode/tape.ts) may take where nobody says how many. It is no promise that the
-   * device has them: see `bufferIfRoom`.
+   * device has them: see `buffersIfRoom`.
    */
   readonly tapeBudgetBytes: number;
   /** Whether enqueued work may still be under way (webgpu), so that looking at results means waiting; wasm: never. */
@@ -96,10 +96,13 @@ export interface Backend {
 
   buffer(label: string, length: number, type?: "float" | "u32"): DeviceBuffer;
   /**
-   * As `buffer`, for what can be done without: null where the device has no memory for it, or little more than that. May wait for the device's
-   * answer.
+   * Buffers that are used together and can be done without, by name: null where the device has no memory for them, or little more than that.
+   * May wait for the device's answer.
    */
-  bufferIfRoom(label: string, length: number): Promise<DeviceBuffer | null>;
+  buffersIfRoom<Name extends string>(
+    label: string,
+    lengths: Readonly<Record<Name, number>>,
+  ): Promise<Readonly<Record<Name, DeviceBuffer>> | null>;
   /** Uploads a matrix; values are converted to the backend's dtype. */
   sparse(label: string, csr: Csr): DeviceSparse;
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset?: number): void;

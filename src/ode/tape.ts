@@ -118,15 +118,8 @@ class Pool {
 
   /** Makes another set for `take`, unless the device has no room for it. */
   async grow(): Promise<boolean> {
-    const made: Record<string, DeviceBuffer> = {};
-    for (const [name, length] of Object.entries(this.#shapes)) {
-      const buffer = await this.#backend.bufferIfRoom(this.#labelOf(name), length);
-      if (!buffer) {
-        release(made);
-        return false;
-      }
-      made[name] = buffer;
-    }
+    const made = await this.#backend.buffersIfRoom(`${this.#label} ${this.#all.length}`, this.#shapes);
+    if (!made) return false;
     this.#all.push(made);
     this.#free.add(made);
     return true;
@@ -150,7 +143,7 @@ class Pool {
     }
     const made: Record<string, DeviceBuffer> = {};
     for (const [name, length] of Object.entries(this.#shapes))
-      made[name] = this.#backend.buffer(this.#labelOf(name), length);
+      made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length);
     this.#all.push(made);
     return made;
   }
@@ -163,10 +156,6 @@ class Pool {
     for (const record of this.#all) release(record);
     this.#all.length = 0;
     this.#free.clear();
-  }
-
-  #labelOf(name: string): string {
-    return `${this.#label} ${this.#all.length} ${name}`;
   }
 }
 
@@ -200,8 +189,9 @@ export class Tape {
   }
 
   /** Forgets the last solve; `first` is the record that attempt 0 starts from. */
-  begin(): BufferSet {
+  async begin(): Promise<BufferSet> {
     for (const e of this.#entries) this.#free(e);
+    await this.#provide(this.#starts, 1);
     this.#entries = [entryOf(this.#starts.take())];
     this.#stored = 0;
     this.#stride = 1;

@@ -188,12 +188,12 @@ export function countingAttempts(backend: Backend): { readonly backend: Backend;
   return { backend: variant(backend, { run }), attempts: () => attempts };
 }
 
-/** A backend with room for `count` of the buffers that can be done without: what is asked for with `bufferIfRoom`. */
+/** A backend with room for `count` of the sets of buffers that can be done without: what is asked for with `buffersIfRoom`. */
 export function refusingAfter(backend: Backend, count: number): Backend {
   let left = count;
-  const bufferIfRoom = async (label: string, length: number) =>
-    left-- > 0 ? backend.bufferIfRoom(label, length) : null;
-  return variant(backend, { bufferIfRoom });
+  const buffersIfRoom: Backend["buffersIfRoom"] = async (label, lengths) =>
+    left-- > 0 ? backend.buffersIfRoom(label, lengths) : null;
+  return variant(backend, { buffersIfRoom });
 }
 
 export function normals(label: string, length: number): Float64Array {

@@ -5,7 +5,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, DeviceBuffer } from "../../src/backend/backend.ts";
 import { BackendError } from "../../src/core/errors.ts";
-import { plannedTape, Tape, type TapePlan, tapeBytes } from "../../src/ode/tape.ts";
+import { plannedTape, type Shapes, Tape, type TapePlan, tapeBytes } from "../../src/ode/tape.ts";
 
 /** Bytes of a starting state and of what an attempt leaves, in two and three buffers. */
 const STARTS = { y: 20, k1: 5 };
@@ -36,19 +36,21 @@ class Accounts {
       };
       return { label, length, type: "float", release };
     };
-    const bufferIfRoom = async (label: string, length: number): Promise<DeviceBuffer | null> => {
-      if (this.bytes + length * ELEMENT <= this.room) return buffer(label, length);
+    const buffersIfRoom = async (label: string, lengths: Shapes) => {
+      const total = Object.values(lengths).reduce((sum, n) => sum + n * ELEMENT, 0);
+      if (this.bytes + total <= this.room)
+        return Object.fromEntries(Object.entries(lengths).map(([name, n]) => [name, buffer(`${label} ${name}`, n)]));
       this.refusals++;
       return null;
     };
-    return { buffer, bufferIfRoom } as Partial<Backend> as Backend;
+    return { buffer, buffersIfRoom } as Partial<Backend> as Backend;
   }
 }
 
 /** A solve of so many attempts, and its reverse pass; each attempt finds what it left, or leaves it again. */
 async function run(tape: Tape, attempts: number): Promise<{ plan: TapePlan; again: number }> {
   const left = new Map<object, number>();
-  left.set(tape.begin(), 0);
+  left.set(await tape.begin(), 0);
   for (let i = 0; i < attempts; i++) {
     const { start, next, saves } = await tape.open(i);
     assert.is(left.get(start), i, "attempts go on from where the last one led");
@@ -117,7 +119,7 @@ test("within any budget: it is kept where it can be, the plan counts what is run
 
 test("attempts that nobody needed are neither stored nor recomputed", async () => {
   const tape = tapeOn(new Accounts(), 1e6);
-  tape.begin();
+  await tape.begin();
   for (let i = 0; i < 8; i++) {
     await tape.open(i);
     await tape.close(i);

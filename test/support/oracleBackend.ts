@@ -54,8 +54,10 @@ class OracleBackend implements Backend {
     return new OracleBuffer(label, length, type, this.#ledger);
   }
 
-  async bufferIfRoom(label: string, length: number): Promise<OracleBuffer> {
-    return this.buffer(label, length);
+  async buffersIfRoom<Name extends string>(label: string, lengths: Readonly<Record<Name, number>>) {
+    const made: Partial<Record<Name, OracleBuffer>> = {};
+    for (const name in lengths) made[name] = this.buffer(`${label} ${name}`, lengths[name]);
+    return made as Record<Name, OracleBuffer>;
   }
 
   sparse(label: string, csr: Csr): OracleSparse {

@@ -43,7 +43,7 @@ export interface WasmBackendOptions {
   readonly memoryLimitBytes?: number;
 }
 
-/** What can be done without leaves room for so many arrays of its size, which others cannot do without. */
+/** Buffers that can be done without leave room for so many arrays of their size, which others cannot do without. */
 const SPARED_ARRAYS = 16;
 
 /** Lanes of the widest panel; larger batches run chunk by chunk. */
@@ -156,11 +156,19 @@ class WasmBackend implements Backend {
     return new WasmBuffer(this.#space, label, length, type);
   }
 
-  async bufferIfRoom(label: string, length: number): Promise<DeviceBuffer | null> {
-    if (this.#parts.arena.left < (1 + SPARED_ARRAYS) * length * bytesOf(this.dtype)) return null;
+  async buffersIfRoom<Name extends string>(
+    label: string,
+    lengths: Readonly<Record<Name, number>>,
+  ): Promise<Readonly<Record<Name, DeviceBuffer>> | null> {
+    const sizes = Object.values<number>(lengths).map((length) => length * bytesOf(this.dtype));
+    const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
+    if (this.#parts.arena.left < total + SPARED_ARRAYS * Math.max(0, ...sizes)) return null;
+    const made: Partial<Record<Name, DeviceBuffer>> = {};
     try {
-      return this.buffer(label, length);
+      for (const name in lengths) made[name] = this.buffer(`${label} ${name}`, lengths[name]);
+      return made as Record<Name, DeviceBuffer>;
     } catch (error) {
+      for (const name in made) made[name]!.release();
       if (error instanceof BackendError && error.code === "out-of-memory") return null;
       throw error;
     }

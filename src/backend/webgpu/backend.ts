@@ -154,11 +154,15 @@ class DawnBackend implements WebGpuBackend {
     return this.#zeroed(GpuDeviceBuffer.create(this.#memory, label, length, type));
   }
 
-  async bufferIfRoom(label: string, length: number): Promise<DeviceBuffer | null> {
+  async buffersIfRoom<Name extends string>(
+    label: string,
+    lengths: Readonly<Record<Name, number>>,
+  ): Promise<Readonly<Record<Name, DeviceBuffer>> | null> {
     this.#check();
-    const buffer = await GpuDeviceBuffer.createIfRoom(this.#memory, label, length);
+    const buffers = await GpuDeviceBuffer.createIfRoom(this.#memory, label, lengths);
     this.#check();
-    return buffer && this.#zeroed(buffer);
+    if (buffers) for (const name in buffers) this.#zeroed(buffers[name]);
+    return buffers;
   }
 
   sparse(label: string, csr: Csr): DeviceSparse {

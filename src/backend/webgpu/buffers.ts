@@ -78,11 +78,23 @@ export class GpuDeviceBuffer implements DeviceBuffer {
     return new GpuDeviceBuffer(memory, label, length, type, memory.slabs.allocate(label, 4 * length, dedicated));
   }
 
-  /** null: the device has no room for it. */
-  static async createIfRoom(memory: Memory, label: string, length: number): Promise<GpuDeviceBuffer | null> {
-    checkLength(label, length);
-    const piece = await memory.slabs.allocateIfRoom(label, 4 * length);
-    return piece && new GpuDeviceBuffer(memory, label, length, "float", piece);
+  /** All of them; null: the device has no room for them. */
+  static async createIfRoom<Name extends string>(
+    memory: Memory,
+    label: string,
+    lengths: Readonly<Record<Name, number>>,
+  ): Promise<Record<Name, GpuDeviceBuffer> | null> {
+    const entries = Object.entries<number>(lengths);
+    for (const [name, length] of entries) checkLength(`${label} ${name}`, length);
+    const pieces = await memory.slabs.allocateIfRoom(
+      label,
+      entries.map(([, length]) => 4 * length),
+    );
+    if (!pieces) return null;
+    const made = entries.map(([name, length], k) => {
+      return [name, new GpuDeviceBuffer(memory, `${label} ${name}`, length, "float", pieces[k]!)] as const;
+    });
+    return Object.fromEntries(made) as Record<Name, GpuDeviceBuffer>;
   }
 
   private constructor(memory: Memory, label: string, length: number, type: "float" | "u32", piece: Piece) {

@@ -72,8 +72,8 @@ export class SlabAllocator {
     const byteLength = this.#lengthOf(label, bytes);
     const piece = dedicated ? null : this.#reuse(byteLength);
     if (piece) return piece;
-    const size = this.#slabSize(byteLength, dedicated);
-    if (size === null) {
+    const roomy = this.#slabSize(byteLength);
+    if (roomy === null) {
       throw new BackendError(
         "memory-budget",
         `webgpu: expected at most ${this.#budget} bytes in all (memory budget), got ${byteLength} more on top of ${this.#reserved} ` +
@@ -81,21 +81,41 @@ export class SlabAllocator {
         { budget: this.#budget, reserved: this.#reserved, bytes: byteLength, label },
       );
     }
+    const size = dedicated ? byteLength : roomy;
     const buffer = this.#device.buffer(this.#nextLabel, size, this.#usage);
     this.#reserved += size;
     return takeFrom(this.#add(buffer, size, dedicated), byteLength)!;
   }
 
   /**
-   * As `allocate`, but null where the budget or the device has no room, or not as much to spare as large arrays of that size take of
-   * others, who cannot do without.
+   * Pieces that are used together, in one slab: the fewer ways there are in which the arrays of a kernel lie in slabs, the fewer shaders there
+   * are. null: the budget or the device has no room for them, or not as much to spare as large arrays of that size take of others, who cannot
+   * do without.
    */
-  async allocateIfRoom(label: string, bytes: number): Promise<Piece | null> {
-    const byteLength = this.#lengthOf(label, bytes);
-    const piece = this.#reuse(byteLength);
-    if (piece) return piece;
-    const spare = Math.min(this.limit, ARRAYS_PER_SLAB * byteLength);
-    const size = this.#slabSize(byteLength, false, spare);
+  async allocateIfRoom(label: string, sizes: readonly number[]): Promise<readonly Piece[] | null> {
+    const lengths = sizes.map((bytes) => this.#lengthOf(label, bytes));
+    const total = lengths.reduce((sum, length) => sum + length, 0);
+    const largest = Math.max(0, ...lengths);
+    if (total <= this.limit) {
+      const whole = this.#reuse(total) ?? (await this.#growIfRoom(total, largest));
+      return whole && cut(whole, lengths);
+    }
+    const pieces: Piece[] = [];
+    for (const length of lengths) {
+      const piece = this.#reuse(length) ?? (await this.#growIfRoom(length, largest));
+      if (!piece) {
+        for (const taken of pieces) this.release(taken);
+        return null;
+      }
+      pieces.push(piece);
+    }
+    return pieces;
+  }
+
+  /** A piece of a new slab. */
+  async #growIfRoom(byteLength: number, largest: number): Promise<Piece | null> {
+    const spare = Math.min(this.limit, ARRAYS_PER_SLAB * largest);
+    const size = this.#slabSize(byteLength, { largest, spare });
     if (size === null) return null;
     this.#reserved += size;
     const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage, spare);
@@ -143,14 +163,17 @@ export class SlabAllocator {
     return [...this.#slabs].filter((slab) => !slab.dedicated).length;
   }
 
-  /** Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves, but for `spare` bytes. */
-  #slabSize(needed: number, dedicated: boolean, spare = 0): number | null {
+  /**
+   * Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves, but for `spare` bytes.
+   *
+   * @param largest of the arrays in the piece
+   */
+  #slabSize(needed: number, { largest = needed, spare = 0 } = {}): number | null {
     const left = this.#budget - this.#reserved - spare;
     if (needed > left) return null;
-    if (dedicated) return needed;
     // Slabs double, so that there are few of them; but never past what is left or what can be bound.
     const doubled = Math.max(FIRST_SLAB, this.#reserved);
-    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * needed);
+    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * largest);
     // Where a device is nearly full, a smaller slab may still fit.
     const granted = Math.floor(this.#refused / 4 / ALIGNMENT) * ALIGNMENT;
     return Math.max(needed, Math.min(doubled, large, granted, this.limit, Math.floor(left / ALIGNMENT) * ALIGNMENT));
@@ -183,6 +206,16 @@ function takeFrom(slab: Slab, byteLength: number): Piece | null {
   const reused = byteOffset < slab.fresh;
   slab.fresh = Math.max(slab.fresh, byteOffset + byteLength);
   return { slab, byteOffset, byteLength, reused };
+}
+
+/** The parts of a piece, one after another. */
+function cut({ slab, byteOffset, reused }: Piece, lengths: readonly number[]): Piece[] {
+  let at = byteOffset;
+  return lengths.map((byteLength) => {
+    const piece = { slab, byteOffset: at, byteLength, reused };
+    at += byteLength;
+    return piece;
+  });
 }
 
 function giveBack(slab: Slab, offset: number, size: number): void {

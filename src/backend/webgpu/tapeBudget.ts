@@ -1,6 +1,6 @@
 // How much of an adapter's memory a tape may take where nobody says. Dawn knows the heaps of an adapter, but its binding for Node does not
 // tell them (`adapter.info` has no `memoryHeaps`, whatever features are asked for), and no limit speaks of memory: `maxBufferSize` is 1 TiB on
-// an NVIDIA card. So this is no share of what the device has, but what is safe to ask for; the device's refusal is heard (`bufferIfRoom`).
+// an NVIDIA card. So this is no share of what the device has, but what is safe to ask for; the device's refusal is heard (`buffersIfRoom`).
 
 import { HOST_TAPE_BYTES, machineMemory } from "../hostMemory.ts";
 import type { AdapterInfo } from "./dawn.ts";
