@@ -107,7 +107,7 @@ export function describeTape(plan: TapePlan): string {
       "memory",
       `stores all ${attempts} attempts for the reverse pass (${whole} of ${mebibytes(budgetBytes)})`,
     );
-  const states = stride === 1 ? "" : ` and one in ${stride} of the other starting states`;
+  const states = stride === 1 ? "" : `, and one in ${stride} starting states of the others,`;
   return row(
     "memory",
     `stores ${attemptsStored} of ${plural(attempts, "attempt")}${states} in ${mebibytes(budgetBytes)}; ${describeRecomputed(plan)}`,

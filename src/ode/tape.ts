@@ -1,8 +1,8 @@
 // What the reverse pass remembers: for each attempt the state it started from and the contraction outputs of its stages, as
 // much of it as a memory budget allows. The rest is recomputed, to the same bits, from the nearest state that was kept.
 //
-// Three stages, as the solve grows: store everything; then only starting states; then every 2nd, 4th, … starting state. A device that has
-// less memory than the budget says so; the tape then keeps to what it got.
+// As the solve grows: store everything; then only starting states of further attempts; then every 2nd, 4th, … of these; then fewer attempts
+// whole. A device that has less memory than the budget says so; the tape then keeps to less than it got.
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 
@@ -44,16 +44,8 @@ export interface TapeShape {
   readonly stride: number;
 }
 
-/** Part of the budget that may fill with whole attempts; the rest is for starting states and recomputation. */
-const FULL_SHARE = 0.75;
-
 /** Part of what a device gave before it was full; the rest is for whoever asks next and cannot do without. */
 const SHARE_WHERE_FULL = 0.75;
-
-/** Whether `stored` attempts may be kept whole, together with the starting states of `attempts`. */
-function fits(stored: number, attempts: number, { bytesPerStart, bytesPerSaves, budgetBytes }: TapeSizes): boolean {
-  return stored * bytesPerSaves + (attempts + 1) * bytesPerStart <= budgetBytes * FULL_SHARE;
-}
 
 /** The most that the tape of so many attempts takes: what is kept, and a stretch between two starting states that has been run again. */
 export function tapeBytes(attempts: number, { stored, stride }: TapeShape, sizes: TapeSizes): number {
@@ -62,6 +54,11 @@ export function tapeBytes(attempts: number, { stored, stride }: TapeShape, sizes
   const stretch = Math.min(stride, bare);
   const starts = stored + Math.ceil(bare / stride) + Math.max(1, stretch);
   return starts * bytesPerStart + (stored + stretch) * bytesPerSaves;
+}
+
+/** Whether so many attempts may all be stored whole. */
+function fits(attempts: number, sizes: TapeSizes): boolean {
+  return tapeBytes(attempts, { stored: attempts, stride: 1 }, sizes) <= sizes.budgetBytes;
 }
 
 /**
@@ -83,7 +80,7 @@ function giveWay(attempts: number, shape: TapeShape, sizes: TapeSizes): TapeShap
 export function plannedTape(attempts: number, sizes: TapeSizes): TapeShape {
   let shape: TapeShape = { stored: 0, stride: 1 };
   for (let n = 1; n <= attempts; n++) {
-    const isStored = shape.stored === n - 1 && fits(n, n, sizes);
+    const isStored = shape.stored === n - 1 && fits(n, sizes);
     shape = isStored ? { stored: n, stride: 1 } : giveWay(n, shape, sizes);
   }
   return shape;
@@ -205,7 +202,7 @@ export class Tape {
     const entry = this.#entries[i]!;
     const next = entryOf(this.#starts.take());
     this.#entries.push(next);
-    if (this.#firstBare < 0 && fits(i + 1, i + 1, this.#sizes) && (await this.#canStore())) {
+    if (this.#firstBare < 0 && fits(i + 1, this.#sizes) && (await this.#canStore())) {
       entry.saves = this.#saves.take();
       this.#stored++;
     } else if (this.#firstBare < 0) this.#firstBare = i;
@@ -221,13 +218,17 @@ export class Tape {
   /** Call when attempt i is done: starting states that the budget has no room for are dropped, and what the reverse pass needs is got. */
   async close(i: number): Promise<void> {
     if (this.#firstBare < 0) return;
-    const { stored, stride } = giveWay(i + 1, { stored: this.#stored, stride: this.#stride }, this.#sizes);
-    this.#stride = stride;
-    while (this.#stored > stored) this.#dropSaves();
+    this.#giveWay(i + 1);
     this.#thin(i);
     const longest = this.#longestRun(i);
     await this.#provide(this.#saves, longest);
     await this.#provide(this.#starts, longest - 1);
+  }
+
+  #giveWay(attempts: number): void {
+    const { stored, stride } = giveWay(attempts, { stored: this.#stored, stride: this.#stride }, this.#sizes);
+    this.#stride = stride;
+    while (this.#stored > stored) this.#dropSaves();
   }
 
   /** Drops starting states that are nearer than a stride to the one kept before. */
@@ -270,8 +271,8 @@ export class Tape {
     this.#isRefused = true;
     this.#sizes = { ...this.#sizes, budgetBytes: Math.min(budgetBytes, Math.floor(got * SHARE_WHERE_FULL)) };
     const { size, free } = this.#saves;
-    const isTooMuch = () => !fits(this.#stored, this.#entries.length - 1, this.#sizes);
-    while (this.#stored > 0 && (this.#saves.free === free || isTooMuch())) this.#dropSaves();
+    if (this.#stored > 0) this.#dropSaves();
+    this.#giveWay(this.#entries.length - 1);
     this.#saves.shrink(keep);
     return this.#saves.size < size || this.#saves.free > free;
   }
