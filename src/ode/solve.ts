@@ -416,7 +416,7 @@ class Session {
     this.#bound.next();
     this.#uploadTimes(request, schedule);
     if (record) this.#prepareReverse();
-    const first = record ? await this.#tape.begin() : this.#starts[0];
+    const first = record ? await this.#tape.begin(Math.min(this.#expected, this.#options.maxSteps)) : this.#starts[0];
     this.#init(request, first);
     const atStart = request.tEval.map((times) => times.every((t, s) => t === request.tStart[s]));
     request.ys.forEach((ys, j) => {

@@ -47,13 +47,26 @@ export interface TapeShape {
 /** Part of what a device gave before it was full; the rest is for whoever asks next and cannot do without. */
 const SHARE_WHERE_FULL = 0.75;
 
-/** The most that the tape of so many attempts takes: what is kept, and a stretch between two starting states that has been run again. */
-export function tapeBytes(attempts: number, { stored, stride }: TapeShape, sizes: TapeSizes): number {
-  const { bytesPerStart, bytesPerSaves } = sizes;
+/** Numbers of starting states, and of what attempts leave. */
+interface Sets {
+  readonly starts: number;
+  readonly saves: number;
+}
+
+/** What is kept of so many attempts, and a stretch between two starting states that has been run again. */
+function setsOf(attempts: number, { stored, stride }: TapeShape): Sets {
   const bare = attempts - stored;
   const stretch = Math.min(stride, bare);
-  const starts = stored + Math.ceil(bare / stride) + Math.max(1, stretch);
-  return starts * bytesPerStart + (stored + stretch) * bytesPerSaves;
+  return { starts: stored + Math.ceil(bare / stride) + Math.max(1, stretch), saves: stored + stretch };
+}
+
+function bytesOf({ starts, saves }: Sets, { bytesPerStart, bytesPerSaves }: TapeSizes): number {
+  return starts * bytesPerStart + saves * bytesPerSaves;
+}
+
+/** The most that the tape of so many attempts takes. */
+export function tapeBytes(attempts: number, shape: TapeShape, sizes: TapeSizes): number {
+  return bytesOf(setsOf(attempts, shape), sizes);
 }
 
 /** Whether so many attempts may all be stored whole. */
@@ -175,6 +188,8 @@ export class Tape {
   #entries: Entry[] = [];
   #stored = 0;
   #stride = 1;
+  /** As far as is known from the expected number of attempts. */
+  #mostStored = 0;
   /** The first attempt that is not stored whole; −1: all are. */
   #firstBare = -1;
 
@@ -185,13 +200,28 @@ export class Tape {
     this.#sizes = { bytesPerStart: total(starts), bytesPerSaves: total(saves), budgetBytes };
   }
 
-  /** Forgets the last solve; `first` is the record that attempt 0 starts from. */
-  async begin(): Promise<BufferSet> {
+  /**
+   * Forgets the last solve.
+   *
+   * @param expected attempts that this one may take: what they leave no room for is not stored to begin with
+   * @returns the record that attempt 0 starts from
+   */
+  async begin(expected: number): Promise<BufferSet> {
     for (const e of this.#entries) this.#free(e);
+    const { stored, stride } = plannedTape(expected, this.#sizes);
+    this.#mostStored = stored === expected ? Number.POSITIVE_INFINITY : stored;
+    const needed = setsOf(expected, { stored, stride });
+    // A solve of other attempts than expected may have left sets that are of no use, and would be too many.
+    const starts = Math.max(needed.starts, this.#starts.size);
+    const saves = Math.max(needed.saves, this.#saves.size);
+    if (bytesOf({ starts, saves }, this.#sizes) > this.#sizes.budgetBytes) {
+      this.#starts.shrink(needed.starts);
+      this.#saves.shrink(needed.saves);
+    }
     await this.#provide(this.#starts, 1);
     this.#entries = [entryOf(this.#starts.take())];
     this.#stored = 0;
-    this.#stride = 1;
+    this.#stride = stride;
     this.#firstBare = -1;
     return this.#entries[0]!.start!;
   }
@@ -202,7 +232,7 @@ export class Tape {
     const entry = this.#entries[i]!;
     const next = entryOf(this.#starts.take());
     this.#entries.push(next);
-    if (this.#firstBare < 0 && fits(i + 1, this.#sizes) && (await this.#canStore())) {
+    if (this.#firstBare < 0 && i < this.#mostStored && fits(i + 1, this.#sizes) && (await this.#canStore())) {
       entry.saves = this.#saves.take();
       this.#stored++;
     } else if (this.#firstBare < 0) this.#firstBare = i;
@@ -266,10 +296,10 @@ export class Tape {
    * @returns whether something has become free
    */
   #retreat(keep: number): boolean {
-    const { bytesPerStart, bytesPerSaves, budgetBytes } = this.#sizes;
-    const got = this.#starts.size * bytesPerStart + this.#saves.size * bytesPerSaves;
+    const got = bytesOf({ starts: this.#starts.size, saves: this.#saves.size }, this.#sizes);
+    const budgetBytes = Math.min(this.#sizes.budgetBytes, Math.floor(got * SHARE_WHERE_FULL));
     this.#isRefused = true;
-    this.#sizes = { ...this.#sizes, budgetBytes: Math.min(budgetBytes, Math.floor(got * SHARE_WHERE_FULL)) };
+    this.#sizes = { ...this.#sizes, budgetBytes };
     const { size, free } = this.#saves;
     if (this.#stored > 0) this.#dropSaves();
     this.#giveWay(this.#entries.length - 1);
