@@ -29,8 +29,8 @@ export interface SolverOptions extends Method {
   /** null: no gradients will be asked for. */
   readonly reverse: ReverseOptions | null;
   /**
-   * Most bytes that the record for the reverse pass may take; beyond it attempts are recomputed, to the same bits. Default: the device's
-   * `Backend.tapeBudgetBytes`. So are those for which the device has no memory; `stats.plan` tells.
+   * Most bytes that the record for the reverse pass may take; default: the device's `Backend.tapeBudgetBytes`. Attempts beyond it, or beyond
+   * what the device has, are recomputed, to the same bits; `stats.plan` tells.
    */
   readonly memoryBudgetBytes?: number;
   /** First step size; "perSample": given with each request; absent: found by the heuristic. Required by the fixed controller. */

@@ -12,15 +12,8 @@ export type BufferSet = Readonly<Record<string, DeviceBuffer>>;
 /** Shapes of named buffers. */
 export type Shapes = Readonly<Record<string, number>>;
 
-/** What a tape has to keep, and the most bytes that it may take. */
-export interface TapeSizes {
-  readonly bytesPerStart: number;
-  readonly bytesPerSaves: number;
-  readonly budgetBytes: number;
-}
-
 /** What the tape decided, in numbers for people and tests. */
-export interface TapePlan extends TapeSizes {
+export interface TapePlan {
   readonly strategy: "store" | "recompute" | "checkpoint";
   readonly attempts: number;
   readonly attemptsStored: number;
@@ -31,12 +24,19 @@ export interface TapePlan extends TapeSizes {
   readonly attemptsRecomputed: number;
   /** Every how many attempts a starting state is kept once storing has stopped. */
   readonly stride: number;
-  /** What the tape keeps to: what was asked for, else the device's `tapeBudgetBytes`; less where the device had less. More is taken only where
-   * nothing would fit, and a little while strides double. */
+  readonly bytesPerStart: number;
+  readonly bytesPerSaves: number;
+  /**
+   * What the tape keeps to: what was asked for, else the device's `tapeBudgetBytes`; less where the device had less. It takes more only where
+   * less is not possible, or a solve needs more attempts than the one before.
+   */
   readonly budgetBytes: number;
-  /** "device": it refused memory within the budget that was asked for, and `budgetBytes` is what it gave. */
+  /** "device": it refused memory within the budget, which was lowered to less than it gave. */
   readonly limitedBy: "budget" | "device";
 }
+
+/** What a tape has to keep, and the most bytes that it may take. */
+export type TapeSizes = Pick<TapePlan, "bytesPerStart" | "bytesPerSaves" | "budgetBytes">;
 
 /** How many attempts are stored whole, and every how many of the others one keeps its starting state. */
 export interface TapeShape {
@@ -208,6 +208,9 @@ export class Tape {
    */
   async begin(expected: number): Promise<BufferSet> {
     for (const e of this.#entries) this.#free(e);
+    this.#entries = [];
+    this.#stored = 0;
+    this.#firstBare = -1;
     const { stored, stride } = plannedTape(expected, this.#sizes);
     this.#mostStored = stored === expected ? Number.POSITIVE_INFINITY : stored;
     const needed = setsOf(expected, { stored, stride });
@@ -220,9 +223,7 @@ export class Tape {
     }
     await this.#provide(this.#starts, 1);
     this.#entries = [entryOf(this.#starts.take())];
-    this.#stored = 0;
     this.#stride = stride;
-    this.#firstBare = -1;
     return this.#entries[0]!.start!;
   }
 
@@ -302,7 +303,7 @@ export class Tape {
     this.#sizes = { ...this.#sizes, budgetBytes };
     const { size, free } = this.#saves;
     if (this.#stored > 0) this.#dropSaves();
-    this.#giveWay(this.#entries.length - 1);
+    this.#giveWay(Math.max(0, this.#entries.length - 1));
     this.#saves.shrink(keep);
     return this.#saves.size < size || this.#saves.free > free;
   }

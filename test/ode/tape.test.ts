@@ -174,12 +174,20 @@ test("where the device has less than the budget, the tape keeps to what it got, 
   }
 });
 
+test("where a device has become full, a longer solve than the last one takes nothing more", async () => {
+  const accounts = new Accounts();
+  const tape = tapeOn(accounts, 1e9);
+  assert.is((await run(tape, 8)).again, 0);
+  accounts.room = accounts.bytes;
+  const { plan, again } = await run(tape, 12);
+  assert.is(plan.limitedBy, "device");
+  assert.ok(again > 0 && again < 12, `${again} run again`);
+  assert.ok(accounts.bytes < accounts.room, "some is left to others");
+});
+
 test("a device without memory for the least that a tape takes fails with its own reason", async () => {
-  const tape = tapeOn(new Accounts(START + SAVED), 1e9);
-  try {
-    await run(tape, 2);
-    assert.unreachable();
-  } catch (error) {
+  for (const room of [0, START, START + SAVED]) {
+    const error = await run(tapeOn(new Accounts(room), 1e9), 2).catch((reason: unknown) => reason);
     assert.instance(error, BackendError);
     assert.is((error as BackendError).code, "out-of-memory");
   }
