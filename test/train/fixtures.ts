@@ -81,6 +81,7 @@ export function tinyTraining(
     readonly batchSize?: number;
     readonly endTime?: number;
     readonly schedule?: NonNullable<TrainerOptions["schedule"]>;
+    readonly solve?: SolveOptions;
   } = {},
 ): Tiny {
   const { seed = 3, batchSize = 12, endTime = 2, schedule } = options;

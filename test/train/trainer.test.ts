@@ -2,6 +2,7 @@ import * as assert from "uvu/assert";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { absolute } from "../../src/data/connectomes.ts";
 import { ConnectomeClassifier } from "../../src/models/classifier.ts";
+import type { SolveOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { SGD } from "../../src/train/optimizer.ts";
 import { type StepMetrics, Trainer, TrainingError } from "../../src/train/trainer.ts";
 import { fails } from "../io/fixtures.ts";
@@ -245,6 +246,23 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     assert.is(trainer.tapePlan, null);
     optimizer.dispose();
     model.dispose();
+  });
+
+  test("the plan of a step is that of the chunk that recomputed most", async ({ backend }) => {
+    // 16 samples at once, then 4, which take a quarter of the memory.
+    const planWith = async (solve: SolveOptions) => {
+      const { trainer, dispose } = tinyTraining(backend, { batchSize: 20, solve });
+      for await (const _ of trainer.fit({ steps: 1 }));
+      const plan = trainer.tapePlan!;
+      dispose();
+      return plan;
+    };
+    const { attempts, attemptsRecomputed, bytesPerStart, bytesPerSaves } = await planWith({});
+    assert.is(attemptsRecomputed, 0);
+    const tight = await planWith({ memoryBudgetBytes: (attempts + 3) * (bytesPerStart + bytesPerSaves) });
+    assert.ok(tight.bytesPerSaves >= 3 * bytesPerSaves, "of the larger chunk");
+    assert.ok(tight.attemptsRecomputed > 0);
+    assert.is(tight.attemptsRecomputed + tight.attemptsStored, tight.attempts);
   });
 
   test("options out of range are named", async ({ backend }) => {

@@ -46,6 +46,8 @@ export class SlabAllocator {
   readonly limit: number;
   readonly #slabs = new Set<Slab>();
   #reserved = 0;
+  /** Size of the smallest slab that the device has refused. */
+  #refused = Number.POSITIVE_INFINITY;
 
   constructor(device: Device, label: string, usage: GPUBufferUsageFlags, limits: Partial<SlabLimits> = {}) {
     const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = limits;
@@ -67,6 +69,64 @@ export class SlabAllocator {
    * @throws {BackendError} "limit": larger than one binding may be; "memory-budget": beyond the backend's budget
    */
   allocate(label: string, bytes: number, dedicated = false): Piece {
+    const byteLength = this.#lengthOf(label, bytes);
+    const piece = dedicated ? null : this.#reuse(byteLength);
+    if (piece) return piece;
+    const roomy = this.#slabSize(byteLength);
+    if (roomy === null) {
+      throw new BackendError(
+        "memory-budget",
+        `webgpu: expected at most ${this.#budget} bytes in all (memory budget), got ${byteLength} more on top of ${this.#reserved} ` +
+          `(${label}). Use a smaller batch, a smaller tape, or a larger budget.`,
+        { budget: this.#budget, reserved: this.#reserved, bytes: byteLength, label },
+      );
+    }
+    const size = dedicated ? byteLength : roomy;
+    const buffer = this.#device.buffer(this.#nextLabel, size, this.#usage);
+    this.#reserved += size;
+    return takeFrom(this.#add(buffer, size, dedicated), byteLength)!;
+  }
+
+  /**
+   * Pieces that are used together, in one slab: the fewer ways there are in which the arrays of a kernel lie in slabs, the fewer shaders there
+   * are. null: the budget or the device has no room for them, or not as much to spare as large arrays of that size take of others, who cannot
+   * do without.
+   */
+  async allocateIfRoom(label: string, sizes: readonly number[]): Promise<readonly Piece[] | null> {
+    const lengths = sizes.map((bytes) => this.#lengthOf(label, bytes));
+    const total = lengths.reduce((sum, length) => sum + length, 0);
+    const largest = Math.max(0, ...lengths);
+    if (total <= this.limit) {
+      const whole = this.#reuse(total) ?? (await this.#growIfRoom(total, largest));
+      return whole && cut(whole, lengths);
+    }
+    const pieces: Piece[] = [];
+    for (const length of lengths) {
+      const piece = this.#reuse(length) ?? (await this.#growIfRoom(length, largest));
+      if (!piece) {
+        for (const taken of pieces) this.release(taken);
+        return null;
+      }
+      pieces.push(piece);
+    }
+    return pieces;
+  }
+
+  /** A piece of a new slab. */
+  async #growIfRoom(byteLength: number, largest: number): Promise<Piece | null> {
+    const spare = Math.min(this.limit, ARRAYS_PER_SLAB * largest);
+    const size = this.#slabSize(byteLength, { largest, spare });
+    if (size === null) return null;
+    this.#reserved += size;
+    const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage, spare);
+    if (buffer) return takeFrom(this.#add(buffer, size, false), byteLength);
+    this.#reserved -= size;
+    this.#refused = Math.min(this.#refused, size);
+    return null;
+  }
+
+  /** @throws {BackendError} "limit" */
+  #lengthOf(label: string, bytes: number): number {
     const byteLength = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
     if (byteLength > this.limit) {
       throw new BackendError(
@@ -76,13 +136,15 @@ export class SlabAllocator {
         { limit: this.limit, bytes: byteLength, label },
       );
     }
-    if (!dedicated) {
-      for (const slab of this.#slabs) {
-        const piece = slab.dedicated ? null : takeFrom(slab, byteLength);
-        if (piece) return piece;
-      }
+    return byteLength;
+  }
+
+  #reuse(byteLength: number): Piece | null {
+    for (const slab of this.#slabs) {
+      const piece = slab.dedicated ? null : takeFrom(slab, byteLength);
+      if (piece) return piece;
     }
-    return takeFrom(this.#grow(label, byteLength, dedicated), byteLength)!;
+    return null;
   }
 
   release(piece: Piece): void {
@@ -101,25 +163,29 @@ export class SlabAllocator {
     return [...this.#slabs].filter((slab) => !slab.dedicated).length;
   }
 
-  #grow(label: string, needed: number, dedicated: boolean): Slab {
-    const left = this.#budget - this.#reserved;
-    if (needed > left) {
-      throw new BackendError(
-        "memory-budget",
-        `webgpu: expected at most ${this.#budget} bytes in all (memory budget), got ${needed} more on top of ${this.#reserved} ` +
-          `(${label}). Use a smaller batch, a smaller tape, or a larger budget.`,
-        { budget: this.#budget, reserved: this.#reserved, bytes: needed, label },
-      );
-    }
+  /**
+   * Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves, but for `spare` bytes.
+   *
+   * @param largest of the arrays in the piece
+   */
+  #slabSize(needed: number, { largest = needed, spare = 0 } = {}): number | null {
+    const left = this.#budget - this.#reserved - spare;
+    if (needed > left) return null;
     // Slabs double, so that there are few of them; but never past what is left or what can be bound.
     const doubled = Math.max(FIRST_SLAB, this.#reserved);
-    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * needed);
-    const roomy = Math.min(doubled, large, this.limit, Math.floor(left / ALIGNMENT) * ALIGNMENT);
-    const size = dedicated ? needed : Math.max(needed, roomy);
-    const buffer = this.#device.buffer(`${this.#label} slab ${this.#slabs.size}`, size, this.#usage);
+    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * largest);
+    // Where a device is nearly full, a smaller slab may still fit.
+    const granted = Math.floor(this.#refused / 4 / ALIGNMENT) * ALIGNMENT;
+    return Math.max(needed, Math.min(doubled, large, granted, this.limit, Math.floor(left / ALIGNMENT) * ALIGNMENT));
+  }
+
+  get #nextLabel(): string {
+    return `${this.#label} slab ${this.#slabs.size}`;
+  }
+
+  #add(buffer: GPUBuffer, size: number, dedicated: boolean): Slab {
     const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], dedicated };
     this.#slabs.add(slab);
-    this.#reserved += size;
     return slab;
   }
 
@@ -140,6 +206,16 @@ function takeFrom(slab: Slab, byteLength: number): Piece | null {
   const reused = byteOffset < slab.fresh;
   slab.fresh = Math.max(slab.fresh, byteOffset + byteLength);
   return { slab, byteOffset, byteLength, reused };
+}
+
+/** The parts of a piece, one after another. */
+function cut({ slab, byteOffset, reused }: Piece, lengths: readonly number[]): Piece[] {
+  let at = byteOffset;
+  return lengths.map((byteLength) => {
+    const piece = { slab, byteOffset: at, byteLength, reused };
+    at += byteLength;
+    return piece;
+  });
 }
 
 function giveBack(slab: Slab, offset: number, size: number): void {
