@@ -176,7 +176,7 @@ if (adapter) {
   });
 
   test("what the device has no memory for is refused without harm to the device", async () => {
-    const device = await Device.open(undefined, false);
+    const device = await Device.open(undefined, []);
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
     const most = device.limit("maxBufferSize");
     // Two of the largest: no adapter has memory for them, or it has more than it lets anyone use at once.
