@@ -25,6 +25,7 @@ import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
 import { TemporaryPool } from "./temporaries.ts";
+import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
 
 export { type AdapterInfo, adapterOfEnvironment, hasVulkanLoader, listAdapters } from "./dawn.ts";
@@ -35,8 +36,16 @@ export interface WebGpuOptions {
    * GPU if there is any.
    */
   readonly adapter?: string | number;
-  /** Measures dispatches with timestamp queries where the adapter has them; each becomes a pass of its own. Default: false. */
+  /**
+   * Measures dispatches with timestamp queries where the adapter has them; each becomes a pass of its own. Dawn's `timestamp_quantization`,
+   * which makes all times multiples of 65,536 ns, is then off. Default: false.
+   */
   readonly profile?: boolean;
+  /**
+   * Toggles of Dawn, such as `{ disable_robustness: true }` (shaders do not check bounds), besides those that AXOGRAD_DAWN names; here as
+   * there, a name that Dawn does not know is refused. Their list: `src/dawn/native/Toggles.cpp` of Dawn. Default: none.
+   */
+  readonly dawnToggles?: Readonly<Record<string, boolean>>;
   /** Most bytes of device memory to reserve. Default: no limit but the device's. */
   readonly memoryBudgetBytes?: number;
   /** Most lanes in one run. Default: 256. */
@@ -59,7 +68,7 @@ export interface WebGpuBackend extends Backend {
 
 /**
  * @throws {BackendError} no adapter, no Vulkan loader, a limit that is lacking, f64
- * @throws {ArgumentError} a limit that is no number above 0
+ * @throws {ArgumentError} a limit that is no number above 0, a toggle that Dawn does not know
  */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const { dtype = "f32", profile = false, maxLanes = 256 } = options;
@@ -73,7 +82,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
   for (const [name, value] of Object.entries({ maxLanes, memoryBudgetBytes, maxArrayBytes })) {
     if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
-  const device = await Device.open(options.adapter, profile);
+  const device = await Device.open(options.adapter, { profile, toggles: options.dawnToggles });
   return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes });
 }
 
@@ -92,7 +101,7 @@ class DawnBackend implements WebGpuBackend {
   readonly #executables = new WeakMap<Program, Map<string, GpuExecutable>>();
   #disposed = false;
 
-  constructor(device: Device, options: Required<Omit<WebGpuOptions, "adapter" | "dtype">>) {
+  constructor(device: Device, options: Required<Omit<WebGpuOptions, "adapter" | "dawnToggles" | "dtype">>) {
     this.maxLanes = options.maxLanes;
     this.#device = device;
     this.#profiler = options.profile && device.hasTimestamps ? new Profiler(device) : null;
@@ -113,8 +122,9 @@ class DawnBackend implements WebGpuBackend {
   }
 
   get description(): string {
-    const { name, api, isSoftware } = this.#device.info;
-    return `webgpu f32, ${name} (${isSoftware ? "software" : "GPU"}, ${api})`;
+    const { name, api, isSoftware, toggles } = this.#device.info;
+    const facts = [isSoftware ? "software" : "GPU", api, togglesText(toggles)].filter((fact) => fact !== "");
+    return `webgpu f32, ${name} (${facts.join(", ")})`;
   }
 
   get adapter(): AdapterInfo {

@@ -2,7 +2,7 @@
 // counted that is created on it.
 
 import { BackendError } from "../../core/errors.ts";
-import { type AdapterInfo, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
+import { type AdapterInfo, type AdapterRequest, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
 
 /** Objects made on a device since it was opened, and buffers that still live. */
 export interface ObjectCounts {
@@ -45,9 +45,12 @@ export class Device {
     });
   }
 
-  /** @throws {BackendError} no adapter, no loader, or a limit that the adapter lacks */
-  static async open(wanted: string | number | undefined, profile: boolean): Promise<Device> {
-    const { adapter, info } = await chooseAdapter(wanted);
+  /**
+   * @throws {BackendError} no adapter, no loader, or a limit that the adapter lacks
+   * @throws {ArgumentError} toggles that Dawn does not know
+   */
+  static async open(wanted: string | number | undefined, request: AdapterRequest = {}): Promise<Device> {
+    const { adapter, info } = await chooseAdapter(wanted, request);
     for (const [limit, needed] of Object.entries(NEEDED)) {
       if ((info.limits[limit] ?? 0) >= needed) continue;
       throw new BackendError(
@@ -66,7 +69,7 @@ export class Device {
       );
     }
     const requiredFeatures: GPUFeatureName[] = ["subgroups"];
-    if (profile && adapter.features.has("timestamp-query")) requiredFeatures.push("timestamp-query");
+    if (request.profile && adapter.features.has("timestamp-query")) requiredFeatures.push("timestamp-query");
     try {
       return new Device(await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures }), info);
     } catch (cause) {
