@@ -8,7 +8,7 @@ import type { Backend } from "./backend.ts";
 /** The names of devices. */
 export const DEVICES = ["auto", "wasm", "webgpu"] as const;
 
-/** "auto": if f32 is asked for, the adapter that is named, or else a GPU if there is one; else the CPU. */
+/** "auto": if f32 is asked for, WebGPU where an adapter or toggles of it are named or there is a GPU; else the CPU. */
 export type Device = (typeof DEVICES)[number];
 
 /** Which device to open, and how. */
@@ -22,6 +22,11 @@ export interface BackendSelection {
    * AXOGRAD_ADAPTER names, or else the first GPU.
    */
   readonly adapter?: string | number;
+  /**
+   * Toggles of Dawn, which WebGPU runs on: whether each is on. Default: those that the environment variable AXOGRAD_DAWN names, as in
+   * `+disable_robustness -timestamp_quantization`, and to which these are added.
+   */
+  readonly dawnToggles?: Readonly<Record<string, boolean>>;
   /** Worker threads of the CPU; default: all cores. */
   readonly threads?: number;
   /** Collect time per kind of work; default false. */
@@ -32,33 +37,36 @@ const OPTIONS: Readonly<Record<keyof BackendSelection, true>> = {
   device: true,
   dtype: true,
   adapter: true,
+  dawnToggles: true,
   threads: true,
   profile: true,
 };
+
+/** What only WebGPU takes. */
+const GPU_OPTIONS = ["adapter", "dawnToggles"] as const;
 
 /**
  * Opens a device. What came of "auto" is told by the backend's `description`.
  *
  * @throws {BackendError} the device is not available, or cannot do what was asked
- * @throws {ArgumentError} an unknown device, precision or option; an adapter together with what only the CPU does
+ * @throws {ArgumentError} an unknown device, precision, option or toggle; an adapter or toggles together with what only the CPU does
  */
 export async function createBackend(selection: BackendSelection = {}): Promise<Backend> {
-  const { device = "auto", dtype = "f32", adapter, threads, profile = false } = selection;
+  const { device = "auto", dtype = "f32", threads, profile = false } = selection;
   checkNames("createBackend", selection, OPTIONS);
   checkOneOf("device", device, DEVICES);
   checkOneOf("dtype", dtype, DTYPES);
   const canChoose = device === "auto" && dtype === "f32";
-  if (device === "webgpu" || (canChoose && (adapter !== undefined || (await hasGpu())))) {
+  const forGpu = Object.fromEntries(
+    GPU_OPTIONS.map((name) => [name, selection[name]] as const).filter(([, v]) => v !== undefined),
+  );
+  const [named] = Object.keys(forGpu);
+  if (device === "webgpu" || (canChoose && (named !== undefined || (await hasGpu())))) {
     const { createWebGpuBackend } = await import("./webgpu/backend.ts");
-    return createWebGpuBackend({ dtype, profile, ...(adapter === undefined ? {} : { adapter }) });
+    return createWebGpuBackend({ dtype, profile, ...forGpu });
   }
-  if (adapter !== undefined && !canChoose)
-    throw new ArgumentError(
-      "createBackend",
-      "adapter",
-      'it dropped, or device "webgpu" and f32',
-      `${device}, ${dtype}`,
-    );
+  if (named !== undefined)
+    throw new ArgumentError("createBackend", named, 'it dropped, or device "webgpu" and f32', `${device}, ${dtype}`);
   const { createWasmBackend } = await import("./wasm/backend.ts");
   return createWasmBackend({ dtype, profile, ...(threads === undefined ? {} : { threads }) });
 }
@@ -71,12 +79,15 @@ function checkOneOf(argument: string, value: string, known: readonly string[]): 
 /**
  * Whether WebGPU finds a real GPU, or an adapter is named. Software adapters compute slower than WASM does, and do not count by
  * themselves.
+ *
+ * @throws {ArgumentError} the environment names toggles that Dawn does not know
  */
 async function hasGpu(): Promise<boolean> {
   try {
     const { adapterOfEnvironment, listAdapters } = await import("./webgpu/backend.ts");
     return adapterOfEnvironment() !== undefined || (await listAdapters()).some(({ isSoftware }) => !isSoftware);
-  } catch {
+  } catch (error) {
+    if (error instanceof ArgumentError) throw error;
     // No driver, or no WebGPU for this platform: "auto" asks for the best there is, not for this one.
     return false;
   }

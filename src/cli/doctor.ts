@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { createMemory, MAX_PAGES, PAGE_BYTES, webAssembly } from "../backend/wasm/module.ts";
 import { mostThreads } from "../backend/wasm/threads.ts";
 import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
+import { togglesText } from "../backend/webgpu/toggles.ts";
 import { VERSION } from "../train/version.ts";
 import { writeJson, writeText } from "./console.ts";
 
@@ -235,6 +236,7 @@ function adapterLines({
   driver,
   limits,
   features,
+  toggles,
 }: AdapterInfo): string[] {
   const maker = [vendor, architecture].filter((part) => part !== "").join(" ");
   const amounts = LIMITS.map(([limit, label]) => `${label} ${amount(limit, limits[limit] ?? 0)}`);
@@ -243,6 +245,7 @@ function adapterLines({
     `     driver ${driver || "unknown"}${maker === "" ? "" : `, ${maker}`}`,
     `     ${amounts.join(", ")}`,
     `     ${FEATURES.map((feature) => `${feature} ${yesNo(features.includes(feature))}`).join(", ")}`,
+    ...(Object.keys(toggles).length === 0 ? [] : [`     toggles of Dawn ${togglesText(toggles)}`]),
   ];
 }
 

@@ -8,7 +8,7 @@ const test = suite("doctor");
 
 function adapter(name: string, isSoftware: boolean): AdapterInfo {
   const limits = { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 30, maxStorageBuffersPerShaderStage: 12 };
-  const facts = { api: "vulkan", vendor: "maker", architecture: "", driver: "driver 1.2" };
+  const facts = { api: "vulkan", vendor: "maker", architecture: "", driver: "driver 1.2", toggles: {} };
   return { index: 0, name, isSoftware, features: ["subgroups"], limits, ...facts };
 }
 
@@ -37,6 +37,14 @@ test("an adapter is shown with its kind, limits and features", async () => {
   assert.match(text, /SwiftShader Device \(software, vulkan\)/);
   assert.match(text, /binding 1 GiB, buffer 2 GiB, storage buffers per stage 12/);
   assert.match(text, /timestamp-query no, shader-f16 no, subgroups yes/);
+});
+
+test("toggles of Dawn are shown where there are any", async () => {
+  const toggles = { disable_robustness: true, timestamp_quantization: false };
+  const [without, given] = [{}, toggles].map((t) => ({ ...SOFTWARE, toggles: t }));
+  const it = await diagnose();
+  assert.not.match(textOf({ ...it, adapters: [without!] }), /toggles/);
+  assert.match(textOf({ ...it, adapters: [given!] }), /toggles of Dawn \+disable_robustness -timestamp_quantization/);
 });
 
 test("auto takes a GPU where there is one, and never a software adapter", () => {

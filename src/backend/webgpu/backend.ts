@@ -27,6 +27,7 @@ import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
 import { checkTuning, type SparseTuning, tuningOf } from "./sparseTuning.ts";
 import { tapeBudget } from "./tapeBudget.ts";
 import { TemporaryPool } from "./temporaries.ts";
+import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
 
 export { type AdapterInfo, adapterOfEnvironment, hasVulkanLoader, listAdapters } from "./dawn.ts";
@@ -37,8 +38,16 @@ export interface WebGpuOptions {
    * GPU if there is any.
    */
   readonly adapter?: string | number;
-  /** Measures dispatches with timestamp queries where the adapter has them; each becomes a pass of its own. Default: false. */
+  /**
+   * Measures dispatches with timestamp queries where the adapter has them; each becomes a pass of its own. Dawn's `timestamp_quantization`,
+   * which makes all times multiples of 65,536 ns, is then off. Default: false.
+   */
   readonly profile?: boolean;
+  /**
+   * Toggles of Dawn, such as `{ disable_robustness: true }` (shaders do not check bounds), besides those that AXOGRAD_DAWN names; here as
+   * there, a name that Dawn does not know is refused. Their list: `src/dawn/native/Toggles.cpp` of Dawn. Default: none.
+   */
+  readonly dawnToggles?: Readonly<Record<string, boolean>>;
   /** Most bytes of device memory to reserve. Default: no limit but the device's. */
   readonly memoryBudgetBytes?: number;
   /** Most lanes in one run. Default: 256. */
@@ -63,7 +72,7 @@ export interface WebGpuBackend extends Backend {
 
 /**
  * @throws {BackendError} no adapter, no Vulkan loader, a limit that is lacking, f64
- * @throws {ArgumentError} a limit that is no number above 0
+ * @throws {ArgumentError} a limit that is no number above 0, a toggle that Dawn does not know
  */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const { dtype = "f32", profile = false, maxLanes = 256, sparseTuning = {} } = options;
@@ -78,9 +87,8 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
   checkTuning(sparseTuning);
-  const features: GPUFeatureName[] = sparseTuning.exchange === "workgroup" ? [] : ["subgroups"];
-  if (profile) features.push("timestamp-query");
-  const device = await Device.open(options.adapter, features);
+  const withoutSubgroups = sparseTuning.exchange === "workgroup";
+  const device = await Device.open(options.adapter, { profile, toggles: options.dawnToggles, withoutSubgroups });
   if (sparseTuning.exchange === "quads" && !device.hasSubgroups) {
     const { name } = device.info;
     device.destroy();
@@ -139,8 +147,9 @@ class DawnBackend implements WebGpuBackend {
   }
 
   get description(): string {
-    const { name, api, isSoftware } = this.#device.info;
-    return `webgpu f32, ${name} (${isSoftware ? "software" : "GPU"}, ${api})`;
+    const { name, api, isSoftware, toggles } = this.#device.info;
+    const facts = [isSoftware ? "software" : "GPU", api, togglesText(toggles)].filter((fact) => fact !== "");
+    return `webgpu f32, ${name} (${facts.join(", ")})`;
   }
 
   get adapter(): AdapterInfo {

@@ -4,6 +4,7 @@
 // collected, and a module variable is not enough. The package is imported only here, and only when a GPU is asked for.
 
 import { BackendError } from "../../core/errors.ts";
+import { flagsOf, resolveToggles, type Toggles } from "./toggles.ts";
 
 export interface AdapterInfo {
   readonly index: number;
@@ -18,6 +19,8 @@ export interface AdapterInfo {
   readonly isSoftware: boolean;
   readonly features: readonly string[];
   readonly limits: Readonly<Record<string, number>>;
+  /** Toggles of Dawn that the environment (AXOGRAD_DAWN) or the program asked for: whether each is on. */
+  readonly toggles: Readonly<Record<string, boolean>>;
 }
 
 /** Environment variable that names the adapter, as `chooseAdapter` takes it, where nobody else does. */
@@ -116,17 +119,31 @@ async function knownAdapters(): Promise<readonly KnownAdapter[]> {
   }
 }
 
-/** Every kernel writes workgroup memory before it reads it; zeroing it first makes SwiftShader compile ten times as long. */
-const FEATURES = "enable-dawn-features=disable_workgroup_init";
+/** How adapters are asked for. */
+export interface AdapterRequest {
+  /** Toggles of Dawn, besides those that the environment names. */
+  readonly toggles?: Toggles | undefined;
+  /** Timestamps are to be exact. */
+  readonly profile?: boolean;
+}
 
-async function requestByName({ api, name }: KnownAdapter): Promise<GPUAdapter | null> {
-  const gpu = await instance([`backend=${api}`, `adapter=${name}`, FEATURES]);
+/** Every kernel writes workgroup memory before it reads it; zeroing it first makes SwiftShader compile ten times as long. */
+const OWN_TOGGLES: Toggles = { disable_workgroup_init: true };
+/** Dawn rounds timestamps to multiples of 65,536 ns, which is longer than most kernels take. */
+const PROFILE_TOGGLES: Toggles = { timestamp_quantization: false };
+
+async function requestByName({ api, name }: KnownAdapter, toggles: Toggles): Promise<GPUAdapter | null> {
+  const gpu = await instance([`backend=${api}`, `adapter=${name}`, ...flagsOf(toggles)]);
   return gpu.requestAdapter();
 }
 
-/** All adapters that compute, GPUs first. Empty where there is no driver. */
+/**
+ * All adapters that compute, GPUs first. Empty where there is no driver.
+ *
+ * @throws {ArgumentError} toggles in the environment that Dawn does not know
+ */
 export async function listAdapters(): Promise<readonly AdapterInfo[]> {
-  return (await openAdapters()).map(({ info }) => info);
+  return (await openAdapters({})).map(({ info }) => info);
 }
 
 export interface OpenAdapter {
@@ -134,28 +151,31 @@ export interface OpenAdapter {
   readonly adapter: GPUAdapter;
 }
 
-async function openAdapters(): Promise<readonly OpenAdapter[]> {
+async function openAdapters({ toggles: given, profile = false }: AdapterRequest): Promise<readonly OpenAdapter[]> {
+  await dawn();
+  const toggles = resolveToggles(given);
+  const inForce = { ...OWN_TOGGLES, ...(profile ? PROFILE_TOGGLES : {}), ...toggles };
   const opened: { known: KnownAdapter; adapter: GPUAdapter }[] = [];
   for (const known of await knownAdapters()) {
-    const adapter = await requestByName(known);
+    const adapter = await requestByName(known, inForce);
     if (adapter) opened.push({ known, adapter });
   }
   const softwareLast = (a: GPUAdapter): number => (isSoftware(a) ? 1 : 0);
   opened.sort((a, b) => softwareLast(a.adapter) - softwareLast(b.adapter));
-  return opened.map(({ known, adapter }, index) => ({ info: infoOf(known, adapter, index), adapter }));
+  return opened.map(({ known, adapter }, index) => ({ info: infoOf(known, adapter, index, toggles), adapter }));
 }
 
 function isSoftware(adapter: GPUAdapter): boolean {
   return adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe/i.test(adapter.info.description);
 }
 
-function infoOf({ api, name }: KnownAdapter, adapter: GPUAdapter, index: number): AdapterInfo {
+function infoOf({ api, name }: KnownAdapter, adapter: GPUAdapter, index: number, toggles: Toggles): AdapterInfo {
   const { vendor, architecture, description } = adapter.info;
   const limits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
   const features = [...adapter.features].sort();
   return {
     ...{ index, name, api, vendor, architecture, driver: description },
-    ...{ isSoftware: isSoftware(adapter), features, limits },
+    ...{ isSoftware: isSoftware(adapter), features, limits, toggles },
   };
 }
 
@@ -179,9 +199,13 @@ export function adapterAmong(all: readonly AdapterInfo[], wanted: string | numbe
  * first one, which is a GPU if there is any.
  *
  * @throws {BackendError} "no-vulkan-loader", "no-adapter", with what to install or choose instead
+ * @throws {ArgumentError} toggles that Dawn does not know
  */
-export async function chooseAdapter(wanted?: string | number): Promise<OpenAdapter> {
-  const all = await openAdapters();
+export async function chooseAdapter(
+  wanted: string | number | undefined,
+  request: AdapterRequest,
+): Promise<OpenAdapter> {
+  const all = await openAdapters(request);
   if (all.length === 0) throw noAdapter();
   const named = wanted ?? adapterOfEnvironment() ?? 0;
   const infos = all.map(({ info }) => info);

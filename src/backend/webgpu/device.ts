@@ -2,7 +2,7 @@
 // counted that is created on it.
 
 import { BackendError } from "../../core/errors.ts";
-import { type AdapterInfo, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
+import { type AdapterInfo, type AdapterRequest, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
 
 /** Objects made on a device since it was opened, and buffers that still live. */
 export interface ObjectCounts {
@@ -12,6 +12,11 @@ export interface ObjectCounts {
   readonly shaderModules: number;
   readonly querySets: number;
   readonly liveBuffers: number;
+}
+
+export interface DeviceRequest extends AdapterRequest {
+  /** Not to open this feature, even where the adapter has it. */
+  readonly withoutSubgroups?: boolean;
 }
 
 /** What the kernels need. */
@@ -46,11 +51,11 @@ export class Device {
   }
 
   /**
-   * @param wantedFeatures  opened if the adapter has them
    * @throws {BackendError} no adapter, no loader, or a limit that the adapter lacks
+   * @throws {ArgumentError} toggles that Dawn does not know
    */
-  static async open(wanted: string | number | undefined, wantedFeatures: readonly GPUFeatureName[]): Promise<Device> {
-    const { adapter, info } = await chooseAdapter(wanted);
+  static async open(wanted: string | number | undefined, request: DeviceRequest = {}): Promise<Device> {
+    const { adapter, info } = await chooseAdapter(wanted, request);
     for (const [limit, needed] of Object.entries(NEEDED)) {
       if ((info.limits[limit] ?? 0) >= needed) continue;
       throw new BackendError(
@@ -60,6 +65,8 @@ export class Device {
       );
     }
     const requiredLimits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+    const wantedFeatures: GPUFeatureName[] = request.withoutSubgroups ? [] : ["subgroups"];
+    if (request.profile) wantedFeatures.push("timestamp-query");
     const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
     try {
       return new Device(await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures }), info);

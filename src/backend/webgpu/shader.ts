@@ -3,6 +3,7 @@
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import type { Memory } from "./emit.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
+import { type Declaration, declarationsOf, reachable } from "./reachable.ts";
 import { type KernelName, kernelSources } from "./wgsl.gen.ts";
 
 /** A number that a dispatch finds in its uniform block. */
@@ -43,6 +44,20 @@ export interface Shader {
 
 /** Which slab of the dispatch (0, 1, …) a binding lies in; equal numbers mean the same buffer. */
 export type SlabOf = (id: BindingId) => number;
+
+const HOOK = /^\/\/ #hook (\w+)$/gm;
+/** Of each kernel used so far: its own declarations, and the names of the hooks between them. */
+const parts = new Map<KernelName, readonly (string | readonly Declaration[])[]>();
+
+function partsOf(kernel: KernelName): readonly (string | readonly Declaration[])[] {
+  let known = parts.get(kernel);
+  if (!known) {
+    // Split at the hooks: texts at even places, names at odd ones.
+    known = kernelSources[kernel].split(HOOK).map((part, k) => (k % 2 === 0 ? declarationsOf(part) : part));
+    parts.set(kernel, known);
+  }
+  return known;
+}
 
 export class ShaderWriter implements Memory {
   readonly layout: PanelLayout;
@@ -94,10 +109,10 @@ export class ShaderWriter implements Memory {
   ): Shader {
     const declarations = `${this.#constants(constants)}\n${this.#declarations()}`;
     const filled: Readonly<Record<string, string>> = { ...hooks, declarations };
-    const source = kernelSources[kernel].replace(/^\/\/ #hook (\w+)$/gm, (_, name: string) => filled[name] ?? "");
+    const module = partsOf(kernel).flatMap((p) => (typeof p === "string" ? declarationsOf(filled[p] ?? "") : p));
     const offsets = this.#order.map((binding): Param => ({ kind: "offset", binding }));
     const facts = this.#facts.map((name): Param => ({ kind: "fact", name }));
-    return { kernel, source, params: [...offsets, ...facts], slots: this.#slots() };
+    return { kernel, source: reachable(module), params: [...offsets, ...facts], slots: this.#slots() };
   }
 
   #constants(constants: Readonly<Record<string, number | boolean>>): string {
