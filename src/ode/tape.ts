@@ -50,8 +50,9 @@ class Pool {
       return free;
     }
     const made: Record<string, DeviceBuffer> = {};
+    const set = { kind: this.#label, lengths: Object.values(this.#shapes) };
     for (const [name, length] of Object.entries(this.#shapes)) {
-      made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length);
+      made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length, "float", set);
     }
     this.#all.push(made);
     return made;

@@ -8,6 +8,7 @@ import type {
   Backend,
   Bindable,
   BoundProgram,
+  BufferSetShape,
   DeviceBuffer,
   DeviceSparse,
   Executable,
@@ -154,9 +155,9 @@ class DawnBackend implements WebGpuBackend {
     return { panel, panels: Math.ceil(lanes / panel) };
   }
 
-  buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
+  buffer(label: string, length: number, type: "float" | "u32" = "float", set?: BufferSetShape): DeviceBuffer {
     this.#check();
-    const buffer = new GpuDeviceBuffer(this.#memory, label, length, type);
+    const buffer = new GpuDeviceBuffer(this.#memory, label, length, type, false, set);
     if (buffer.piece.reused) this.#transfer.fill(buffer, 0);
     return buffer;
   }

@@ -2,7 +2,7 @@
 
 import { type Csr, cscOf } from "../../core/csr.ts";
 import { BackendError } from "../../core/errors.ts";
-import type { DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
+import type { BufferSetShape, DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
 import { type RowBlocks, rowBlocks } from "./rowBlocks.ts";
 import type { Piece, SlabAllocator } from "./slabs.ts";
 
@@ -66,7 +66,15 @@ export class GpuDeviceBuffer implements DeviceBuffer {
   readonly memory: Memory;
   #released = false;
 
-  constructor(memory: Memory, label: string, length: number, type: "float" | "u32", dedicated = false) {
+  /** @param dedicated in a slab of its own */
+  constructor(
+    memory: Memory,
+    label: string,
+    length: number,
+    type: "float" | "u32",
+    dedicated = false,
+    set?: BufferSetShape,
+  ) {
     if (!Number.isInteger(length) || length < 0) {
       throw new BackendError("length", `buffer: expected a whole length of at least 0, got ${length} (${label})`);
     }
@@ -74,7 +82,7 @@ export class GpuDeviceBuffer implements DeviceBuffer {
     this.length = length;
     this.type = type;
     this.memory = memory;
-    this.piece = memory.slabs.allocate(label, 4 * length, dedicated);
+    this.piece = memory.slabs.allocate(label, 4 * length, dedicated, set);
     memory.ledger.add(4 * length, true);
   }
 

@@ -1,7 +1,11 @@
 // Device memory from a few large buffers. A kernel may bind only 8 to 16 storage buffers but touch 20 states, so buffers are pieces of
 // *slabs*; a dispatch binds the slabs and gets the offsets in a uniform block. First fit in a sorted list of free ranges.
+//
+// Which of its buffers lie in one slab decides a shader's text, and a program that is bound to many sets of buffers (the tape's) would be compiled
+// anew for each way they come to lie. So a set lies in one slab, and each kind of set has slabs of its own.
 
 import { BackendError } from "../../core/errors.ts";
+import type { BufferSetShape } from "../backend.ts";
 import type { Device } from "./device.ts";
 
 /** A piece of a slab. Offsets and sizes are multiples of `ALIGNMENT`. */
@@ -20,6 +24,8 @@ export interface Slab {
   fresh: number;
   /** Sorted by offset; neighbours are merged. */
   readonly free: { offset: number; size: number }[];
+  /** Of the sets that lie here; "": buffers that are in none. */
+  readonly kind: string;
   /** Made for one piece only: it goes when that goes. */
   readonly dedicated: boolean;
 }
@@ -36,6 +42,8 @@ const FIRST_SLAB = 4 * 2 ** 20;
 const LARGE_SLAB = 2 ** 30;
 /** Large arrays that should fit into one slab: kernels touch up to twenty, which then lie in no more slabs than any device binds. */
 export const ARRAYS_PER_SLAB = 16;
+/** Arrays, or sets, that a new slab has room for at least. */
+const FEWEST_PER_SLAB = { array: 4, set: 1 } as const;
 
 export class SlabAllocator {
   readonly #device: Device;
@@ -45,6 +53,8 @@ export class SlabAllocator {
   /** Most bytes of one array. */
   readonly limit: number;
   readonly #slabs = new Set<Slab>();
+  /** Pieces of sets that nobody has asked for so far. */
+  readonly #sets = new WeakMap<BufferSetShape, Piece[]>();
   #reserved = 0;
 
   constructor(device: Device, label: string, usage: GPUBufferUsageFlags, limits: Partial<SlabLimits> = {}) {
@@ -64,10 +74,11 @@ export class SlabAllocator {
 
   /**
    * @param dedicated in a slab of its own, for what kernels bind separately
+   * @param set       beside the other buffers of this set, where there is room for all of them
    * @throws {BackendError} "limit": larger than one binding may be; "memory-budget": beyond the backend's budget
    */
-  allocate(label: string, bytes: number, dedicated = false): Piece {
-    const byteLength = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+  allocate(label: string, bytes: number, dedicated = false, set?: BufferSetShape): Piece {
+    const byteLength = padded(bytes);
     if (byteLength > this.limit) {
       throw new BackendError(
         "limit",
@@ -76,13 +87,50 @@ export class SlabAllocator {
         { limit: this.limit, bytes: byteLength, label },
       );
     }
-    if (!dedicated) {
-      for (const slab of this.#slabs) {
-        const piece = slab.dedicated ? null : takeFrom(slab, byteLength);
-        if (piece) return piece;
-      }
+    const piece = dedicated
+      ? this.#grow(byteLength, "", "dedicated")
+      : ((set && this.#fromSet(set, byteLength)) ??
+        this.#shared(byteLength, set?.kind ?? "") ??
+        this.#anywhere(byteLength));
+    if (piece) return piece;
+    throw new BackendError(
+      "memory-budget",
+      `webgpu: expected at most ${this.#budget} bytes in all (memory budget), got ${byteLength} more on top of ${this.#reserved} ` +
+        `(${label}). Use a smaller batch, a smaller tape, or a larger budget.`,
+      { budget: this.#budget, reserved: this.#reserved, bytes: byteLength, label },
+    );
+  }
+
+  /** A piece of the memory of a set, which is taken as a whole when the first one is asked for; null: there was no room for the whole. */
+  #fromSet(set: BufferSetShape, byteLength: number): Piece | null {
+    let pieces = this.#sets.get(set);
+    if (!pieces) {
+      const sizes = set.lengths.map((length) => padded(4 * length));
+      const total = sizes.reduce((sum, size) => sum + size, 0);
+      const whole = total <= this.limit ? this.#shared(total, set.kind, "set") : null;
+      pieces = whole ? split(whole, sizes) : [];
+      this.#sets.set(set, pieces);
     }
-    return takeFrom(this.#grow(label, byteLength, dedicated), byteLength)!;
+    const at = pieces.findIndex((piece) => piece.byteLength === byteLength);
+    return at < 0 ? null : pieces.splice(at, 1)[0]!;
+  }
+
+  /** In a slab of this kind, an old or a new one; null: that would be beyond the budget. */
+  #shared(byteLength: number, kind: string, what: "array" | "set" = "array"): Piece | null {
+    for (const slab of this.#slabs) {
+      const piece = slab.dedicated || slab.kind !== kind ? null : takeFrom(slab, byteLength);
+      if (piece) return piece;
+    }
+    return this.#grow(byteLength, kind, what);
+  }
+
+  /** In a slab of any kind: what one kind has reserved must not be lost to the others when the budget is used up. */
+  #anywhere(byteLength: number): Piece | null {
+    for (const slab of this.#slabs) {
+      const piece = slab.dedicated ? null : takeFrom(slab, byteLength);
+      if (piece) return piece;
+    }
+    return null;
   }
 
   release(piece: Piece): void {
@@ -101,26 +149,25 @@ export class SlabAllocator {
     return [...this.#slabs].filter((slab) => !slab.dedicated).length;
   }
 
-  #grow(label: string, needed: number, dedicated: boolean): Slab {
-    const left = this.#budget - this.#reserved;
-    if (needed > left) {
-      throw new BackendError(
-        "memory-budget",
-        `webgpu: expected at most ${this.#budget} bytes in all (memory budget), got ${needed} more on top of ${this.#reserved} ` +
-          `(${label}). Use a smaller batch, a smaller tape, or a larger budget.`,
-        { budget: this.#budget, reserved: this.#reserved, bytes: needed, label },
-      );
-    }
-    // Slabs double, so that there are few of them; but never past what is left or what can be bound.
-    const doubled = Math.max(FIRST_SLAB, this.#reserved);
-    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * needed);
-    const roomy = Math.min(doubled, large, this.limit, Math.floor(left / ALIGNMENT) * ALIGNMENT);
-    const size = dedicated ? needed : Math.max(needed, roomy);
+  /** A piece at the beginning of a new slab; null: that would be beyond the budget. */
+  #grow(needed: number, kind: string, what: "array" | "set" | "dedicated"): Piece | null {
+    const left = Math.floor((this.#budget - this.#reserved) / ALIGNMENT) * ALIGNMENT;
+    if (needed > left) return null;
+    const dedicated = what === "dedicated";
+    const size = dedicated ? needed : Math.max(needed, Math.min(this.#roomy(needed, kind, what), left));
     const buffer = this.#device.buffer(`${this.#label} slab ${this.#slabs.size}`, size, this.#usage);
-    const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], dedicated };
+    const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], kind, dedicated };
     this.#slabs.add(slab);
     this.#reserved += size;
-    return slab;
+    return takeFrom(slab, needed);
+  }
+
+  /** Slabs of a kind double what it has, so that there are few of them; but never past what can be bound. */
+  #roomy(needed: number, kind: string, what: "array" | "set"): number {
+    const alike = [...this.#slabs].filter((slab) => slab.kind === kind && !slab.dedicated);
+    const sizes = alike.reduce((sum, slab) => sum + slab.size, 0);
+    const doubled = Math.max(FIRST_SLAB, sizes, FEWEST_PER_SLAB[what] * needed);
+    return Math.min(doubled, Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * needed), this.limit);
   }
 
   #destroy(slab: Slab): void {
@@ -128,6 +175,20 @@ export class SlabAllocator {
     this.#reserved -= slab.size;
     this.#device.destroyBuffer(slab.buffer);
   }
+}
+
+function padded(bytes: number): number {
+  return Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+}
+
+/** Cuts a piece into pieces of these sizes. */
+function split({ slab, byteOffset, reused }: Piece, sizes: readonly number[]): Piece[] {
+  let at = byteOffset;
+  return sizes.map((byteLength) => {
+    const piece = { slab, byteOffset: at, byteLength, reused };
+    at += byteLength;
+    return piece;
+  });
 }
 
 function takeFrom(slab: Slab, byteLength: number): Piece | null {
