@@ -2,14 +2,14 @@
 // both from one gather of G. A dispatch covers one block of panels; blocks follow one another, so grad needs no atomics.
 //
 // A thread takes four entries per trip, for its vec4 of lanes of every panel of the block: indices and values are read once for
-// all of them. Its four dot products are then added over the threads of the panel, which are neighbours in a quad: no barrier,
-// and one store per entry. Per trip the terms of ct are added as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
+// all of them. Its four dot products are then added over the threads of the panel, which are neighbours: in a quad of a subgroup without
+// a barrier, and with one store per entry. Per trip the terms of ct are added as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
 //
 // Relies on: declarations (params, slabs, isIdle(), structure, values), operandAt(), gathered(at), operandOf(share) = X, addToGrad(k, x),
-// epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT.
-// Quads are four threads with neighbouring indices, which holds on Vulkan, Metal and D3D12 for workgroups of one dimension.
+// epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT; swapped1(t, x) and swapped2(t, x): the x of thread t ^ 1 and t ^ 2,
+// to be called by all threads of the workgroup.
 
-enable subgroups;
+// #hook enables
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl
@@ -29,7 +29,7 @@ fn tripsOf(group: u32) -> u32 {
 
 /// Adds the dot products of entries k … k + 3 over the threads of a panel and to the gradient. Each thread sends away the
 /// entries that others finish and keeps its own, halving what it holds in every step.
-fn growGrad(share: Share, k: u32, dots: vec4<f32>) {
+fn growGrad(t: u32, share: Share, k: u32, dots: vec4<f32>) {
   if (PANEL_VECS == 1u) {
     for (var u = 0u; u < 4u; u++) {
       if (k + u < share.end) {
@@ -39,7 +39,7 @@ fn growGrad(share: Share, k: u32, dots: vec4<f32>) {
   } else {
     let odd = (share.sub & 1u) == 1u;
     if (PANEL_VECS == 2u) {
-      let pair = select(dots.xy, dots.zw, odd) + quadSwapX(select(dots.zw, dots.xy, odd));
+      let pair = select(dots.xy, dots.zw, odd) + swapped1(t, select(dots.zw, dots.xy, odd));
       let first = k + 2u * share.sub;
       if (first < share.end) {
         addToGrad(first, pair.x);
@@ -49,8 +49,8 @@ fn growGrad(share: Share, k: u32, dots: vec4<f32>) {
       }
     } else {
       let upper = share.sub >= 2u;
-      let pair = select(dots.xz, dots.yw, odd) + quadSwapX(select(dots.yw, dots.xz, odd));
-      let total = select(pair.x, pair.y, upper) + quadSwapY(select(pair.y, pair.x, upper));
+      let pair = select(dots.xz, dots.yw, odd) + swapped1(t, select(dots.yw, dots.xz, odd));
+      let total = select(pair.x, pair.y, upper) + swapped2(t, select(pair.y, pair.x, upper));
       if (k + share.sub < share.end) {
         addToGrad(k + share.sub, total);
       }
@@ -102,7 +102,7 @@ fn main(
         }
       }
     }
-    growGrad(share, k, dots);
+    growGrad(t, share, k, dots);
   }
   let parts = partsOfGroup(group);
   for (var p = 0u; p < panels; p++) {

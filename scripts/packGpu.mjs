@@ -2,10 +2,10 @@
 //
 //   node scripts/packGpu.mjs [--dist FOLDER] [--out FOLDER] [--verify]
 //
-// Into dist-gpu/axograd-gpu-linux-x64.tar.gz go: Node itself (the one that runs this script), the built library, the packages it
-// needs (Dawn for linux-x64 only), a Vulkan loader, the C++ library that Node is linked with (used only where the system has none), a
-// small connectome and data set, and `gpu-report`. The large networks whose times it takes are generated when it runs. --verify unpacks
-// the archive into a temporary folder and runs it there with an empty environment, on the software adapter.
+// Into dist-gpu/axograd-gpu-linux-x64.tar.gz go: Node itself (the one that runs this script), the built library with its tests, the
+// packages they need (Dawn for linux-x64 only), a Vulkan loader, the C++ library that Node is linked with (used only where the system has
+// none), a small connectome and data set, the peers for CUDA, and `gpu-report`. The large network whose times it takes is generated when
+// it runs. --verify unpacks the archive into a temporary folder and runs it there with an empty environment, on the software adapter.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -33,8 +33,11 @@ const MOST_BYTES = 60e6;
 /** Of the SwiftShader archive in @sparticuz/chromium. */
 const LOADER = "libvulkan.so.1";
 const SOFTWARE_DRIVER = ["libvk_swiftshader.so", "vk_swiftshader_icd.json"];
+/** NVIDIA's Vulkan driver, with and without X. */
+const NVIDIA_LIBRARIES = ["libGLX_nvidia", "libEGL_nvidia"];
 /** Side of the visual system's grid of columns: 1,134 neurons. */
 const COLUMNS = 9;
+const TEST_PACKAGES = ["uvu"];
 const CXX = ["libstdc++.so.6", "libgcc_s.so.1"];
 
 const NOTICE = `This archive holds, besides axograd (axograd/LICENSE) and npm packages with their licences in axograd/node_modules:
@@ -69,6 +72,7 @@ async function pack(dist, out) {
   writeFileSync(join(out, ".gitignore"), "*\n");
   addNode(stage);
   addLibrary(stage, dist);
+  await addCommit(stage, dist);
   addVulkan(stage);
   await addData(stage, dist);
   cpSync(join(ROOT, "scripts/gpu-report/run.sh"), join(stage, "gpu-report"));
@@ -99,20 +103,30 @@ function addNode(stage) {
 function addLibrary(stage, dist) {
   const target = join(stage, "axograd");
   const isCode = (path) => statSync(path).isDirectory() || path.endsWith(".js");
-  cpSync(join(dist, "src"), join(target, "dist/src"), { recursive: true, filter: isCode });
+  for (const part of ["src", "test", "bench"]) {
+    cpSync(join(dist, part), join(target, "dist", part), { recursive: true, filter: isCode });
+  }
   cpSync(join(dist, "wasm/axograd.wasm"), join(target, "dist/wasm/axograd.wasm"));
   cpSync(join(ROOT, "package.json"), join(target, "package.json"));
   cpSync(join(ROOT, "LICENSE"), join(target, "LICENSE"));
   cpSync(join(ROOT, "scripts/gpu-report"), join(target, "scripts/gpu-report"), { recursive: true });
+  cpSync(join(ROOT, "bench/peers/cuda_peers.py"), join(target, "bench/peers/cuda_peers.py"));
+  const isSource = (path) => !path.endsWith("__pycache__");
+  cpSync(join(ROOT, "bench/peers/on_cuda"), join(target, "bench/peers/on_cuda"), { recursive: true, filter: isSource });
   for (const folder of dependencies()) addPackage(folder, join(target, "node_modules"));
 }
 
-/** Folders of all packages that axograd needs to run. */
+/** A number without the commit that it was measured at says little. */
+async function addCommit(stage, dist) {
+  const { describeMachine } = await import(pathToFileURL(join(dist, "bench/machine.js")).href);
+  writeFileSync(join(stage, "axograd/COMMIT"), describeMachine().commit);
+}
+
+/** Folders of all packages that axograd and its tests on a GPU need to run. */
 function dependencies() {
   const folders = new Map();
-  const visit = (parent) => {
-    const { dependencies: names = {} } = manifestOf(parent);
-    for (const name of Object.keys(names)) {
+  const visit = (parent, names = Object.keys(manifestOf(parent).dependencies ?? {})) => {
+    for (const name of names) {
       const paths = createRequire(join(parent, "package.json")).resolve.paths(name);
       const folder = paths.map((path) => join(path, name)).find((path) => existsSync(join(path, "package.json")));
       if (folder === undefined) throw new Error(`pack:gpu: expected the package ${name}, got none; run npm ci`);
@@ -122,6 +136,7 @@ function dependencies() {
     }
   };
   visit(ROOT);
+  visit(ROOT, TEST_PACKAGES);
   return folders.values();
 }
 
@@ -147,8 +162,10 @@ function addVulkan(stage) {
   const folder = join(stage, "lib/vulkan");
   mkdirSync(folder, { recursive: true });
   unpackSwiftShader(folder, [LOADER]);
-  const manifest = { file_format_version: "1.0.0", ICD: { library_path: "libGLX_nvidia.so.0", api_version: "1.3.0" } };
-  writeFileSync(join(folder, "nvidia_icd.json"), `${JSON.stringify(manifest)}\n`);
+  for (const library of NVIDIA_LIBRARIES) {
+    const manifest = { file_format_version: "1.0.0", ICD: { library_path: `${library}.so.0`, api_version: "1.3.0" } };
+    writeFileSync(join(folder, `${library}.json`), `${JSON.stringify(manifest)}\n`);
+  }
 }
 
 /** A made-up visual system and digits, in the files that real ones come in. */
@@ -193,13 +210,20 @@ function verify(file) {
     execFileSync("tar", ["-xzf", file, "-C", folder]);
     unpackSwiftShader(folder, SOFTWARE_DRIVER);
     const driver = join(folder, basename(SOFTWARE_DRIVER[1]));
-    const sizes = ["--quick", "--neurons", "400", "--synapses", "6000", "--batches", "1,8"];
+    const sizes = ["--quick", "--neurons", "400", "--synapses", "6000", "--batches", "1,8", "--patience", "5"];
     const report = join(folder, NAME, "gpu-report");
     const args = ["-i", report, ...sizes, "--driver", driver, "--out", join(folder, "report.json")];
-    const { status } = spawnSync("env", args, { cwd: dirname(folder), stdio: "inherit" });
-    if (status !== 0) throw new Error(`pack:gpu: expected the archive to run, got exit code ${status}`);
-    const { adapter } = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
-    if (!adapter.isSoftware) throw new Error(`pack:gpu: expected the software adapter, got ${adapter.name}`);
+    spawnSync("env", args, { cwd: dirname(folder), stdio: "inherit" });
+    const { parts, rows } = JSON.parse(readFileSync(join(folder, "report.json"), "utf8"));
+    const wrong = [
+      ...parts.filter(({ outcome }) => outcome !== "done"),
+      ...rows.filter(({ passed }) => passed === false),
+    ];
+    if (parts.length === 0 || wrong.length > 0) {
+      throw new Error(`pack:gpu: expected all parts to be done and right, got ${JSON.stringify(wrong, null, 1)}`);
+    }
+    const { adapter, isSoftware } = rows.find(({ name }) => name === "adapter");
+    if (!isSoftware) throw new Error(`pack:gpu: expected the software adapter, got ${adapter}`);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,14 +1,14 @@
 // How the rows of a skewed sparse matrix are dealt out to threads (src/backend/webgpu/rowBlocks.ts builds the table).
 //
-// A row is walked by `parts` ∈ {1, 4, 16} threads, by its number of entries. A *block* is 16 such threads for each vec4 of a panel's
-// lanes: 16 short rows, 4 medium ones, or one long one. Blocks of one kind lie together, padded to multiples of 16 blocks, so a
-// workgroup (256 / (16·PANEL_VECS) blocks) never mixes kinds and barriers stay uniform. The order of a row's sum follows from
-// `parts` alone: it is the same for any number of lanes.
+// A row is walked by `parts` ∈ {1, 4, 16, 64} threads, by its number of entries. A *block* is 64 such threads for each vec4 of a panel's
+// lanes: 64 rows of one thread, 16 of four, 4 of sixteen, or one of 64. Blocks of one kind lie together, padded to multiples of 4
+// blocks, so a workgroup (256 / (64·PANEL_VECS) blocks) never mixes kinds and barriers stay uniform. The order of a row's sum follows
+// from `parts` alone: it is the same for any number of lanes.
 //
-// Relies on: PANEL_VECS, INDEX16; params.{longBlocks, mediumBlocks, indicesAt}; structure; gathered(at).
+// Relies on: PANEL_VECS, INDEX16; params.{blocks64, blocks16, blocks4, indicesAt}; structure; gathered(at).
 
 const WORKGROUP = 256u;
-const SLOTS = 16u;
+const SLOTS = 64u;
 const ABSENT = 0xffffffffu;
 
 /// A thread's share: every parts-th group of four of the entries [first, end) of `row`, for one vec4 of lanes.
@@ -29,8 +29,14 @@ fn blocksPerGroup() -> u32 {
 
 /// log2 of the number of threads per row in block `block`.
 fn partsShift(block: u32) -> u32 {
-  let medium = select(0u, 2u, block < params.longBlocks + params.mediumBlocks);
-  return select(medium, 4u, block < params.longBlocks);
+  var shift = 0u;
+  if (block < params.blocks64 + params.blocks16 + params.blocks4) {
+    shift = 2u;
+  }
+  if (block < params.blocks64 + params.blocks16) {
+    shift = 4u;
+  }
+  return select(shift, 6u, block < params.blocks64);
 }
 
 /// Threads per row, the same in the whole workgroup.
@@ -40,13 +46,11 @@ fn partsOfGroup(group: u32) -> u32 {
 
 /// Entries of the row table before block `block`.
 fn rowsBefore(block: u32) -> u32 {
-  if (block < params.longBlocks) {
-    return block;
-  }
-  if (block < params.longBlocks + params.mediumBlocks) {
-    return params.longBlocks + (block - params.longBlocks) * 4u;
-  }
-  return params.longBlocks + params.mediumBlocks * 4u + (block - params.longBlocks - params.mediumBlocks) * 16u;
+  let in64 = min(block, params.blocks64);
+  let in16 = min(block - in64, params.blocks16);
+  let in4 = min(block - in64 - in16, params.blocks4);
+  let in1 = block - in64 - in16 - in4;
+  return in64 + 4u * in16 + 16u * in4 + 64u * in1;
 }
 
 fn shareOf(group: u32, t: u32) -> Share {

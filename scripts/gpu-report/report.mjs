@@ -1,144 +1,58 @@
-// The report: doctor, check, the first losses of a training, and times on networks of the size of a fly's brain. Text on stdout,
-// everything as JSON in a file.
+// gpu-report: runs the parts, each in a process of its own, and prints the table of what they found. Text on stdout, everything in a file.
 //
-// Exit code: 0 done, 1 the check or the training failed or nothing could be measured, 2 wrong usage.
+// Exit code: 0 everything that was asked for was done and is right, 1 not so (the table names what), 2 wrong usage.
 
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { textOf as checkText } from "../../dist/src/cli/check.js";
-import { textOf as doctorText } from "../../dist/src/cli/doctor.js";
-import { measureNetwork } from "./measure.mjs";
-import { tableOf } from "./table.mjs";
+import { dirname, join, resolve } from "node:path";
+import { findings } from "./findings.mjs";
+import { optionsOf, USAGE, UsageError } from "./options.mjs";
+import { plannedParts } from "./parts.mjs";
+import { stopAll } from "./process.mjs";
+import { Record, rowsFileOf } from "./record.mjs";
+import { runParts } from "./run.mjs";
+import { tablesOf } from "./tables.mjs";
+import { textOf } from "./write.mjs";
 
-const CLI = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
-/** Beside the library in the archive: scripts/packGpu.mjs. */
-const DATA = fileURLToPath(new URL("../../../data", import.meta.url));
-const CONNECTOME = join(DATA, "connectome.npz");
-
-/** A fly's optic lobe, and a whole brain. */
-const NETWORKS = [
-  { neurons: 47521, synapses: 4623254 },
-  { neurons: 140000, synapses: 15000000 },
-];
-const BATCHES = [1, 8, 32, 64, 256];
-const QUICK_BATCHES = [8, 64];
-const SECONDS = 1;
-const QUICK_SECONDS = 0.2;
-const TRAINING = [
-  ...["--connectome", CONNECTOME, "--data", join(DATA, "digits"), "--steps", "20", "--batch-size", "8"],
-  ...["--validation-samples", "0", "--test-samples", "0", "--calibration", "64", "--no-report"],
-];
-
-const options = optionsOf(process.argv.slice(2));
-// For the commands as for the times.
+const options = readOptions();
+// For the commands and the tests as for the times.
 if (options.adapter !== null) process.env.AXOGRAD_ADAPTER = options.adapter;
-const doctor = axograd(["doctor"], doctorText);
-const check = axograd(["check", "--device", "webgpu", "--connectome", CONNECTOME], ({ subjects }) =>
-  checkText(subjects),
-);
-const isThere = doctor.json.adapters.length > 0;
-const training = isThere ? train() : null;
-const networks = [];
-for (const network of isThere ? options.networks : []) {
-  networks.push(await measureNetwork(network, options));
-}
-const adapter = networks.find((network) => network.adapter)?.adapter ?? null;
-const report = { date: new Date().toISOString(), adapter, doctor: doctor.json, check: check.json, training, networks };
-writeFileSync(options.out, `${JSON.stringify(report, null, 2)}\n`);
-console.log(tableOf(report));
-console.log(`written to ${options.out}`);
-const isMeasured = networks.some(({ rows }) => rows.some((row) => row.error === null));
-process.exitCode = check.status === 0 && training?.error === null && isMeasured ? 0 : 1;
+const out = resolve(options.out);
+const folder = mkdtempSync(join(tmpdir(), "gpu-report-"));
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+const parts = plannedParts(options, folder, rowsFileOf(out));
+mkdirSync(dirname(out), { recursive: true });
+const record = new Record(out, { date: new Date().toISOString(), options, planned: parts.map(({ title }) => title) });
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, stop);
 
-/** Runs a command of axograd in a process of its own and prints its report, or why there is none. */
-function axograd(args, textOf) {
-  console.log(`== axograd ${args.join(" ")}`);
-  const { status, stdout } = jsonOf(args);
-  const json = JSON.parse(stdout || "{}");
-  // An error is a JSON line, too; its message is on stderr.
-  if (!("event" in json)) console.log(textOf(json));
-  return { status, json };
+await runParts(parts, record, options.budgetS);
+process.exitCode = conclude() ? 0 : 1;
+
+/** Prints the table; true when everything that was asked for is done and right. What a machine lacks, and says so, is neither. */
+function conclude() {
+  const report = record.read();
+  console.log(`\n${textOf(tablesOf(findings([report])))}\nwritten to ${out}`);
+  const isDone = report.parts.every(({ outcome }) => outcome === "done");
+  return isDone && report.rows.every(({ passed, error }) => passed !== false && error === undefined);
 }
 
-/** What a command says with --json; its stderr is passed on. */
-function jsonOf(args) {
-  const run = spawnSync(process.execPath, [CLI, ...args, "--json"], { encoding: "utf8", maxBuffer: 2 ** 28 });
-  process.stdout.write(run.stderr);
-  return run;
+/** From outside: what runs is ended, what is known is told. */
+function stop(signal) {
+  stopAll();
+  record.end("report", "whole report", { outcome: `ended by ${signal}`, seconds: performance.now() / 1000 });
+  conclude();
+  process.exit(1);
 }
 
-/** Losses of the first steps of a training, on the GPU and on the CPU, and the largest difference relative to a loss. */
-function train() {
-  console.log("== axograd train, 20 steps");
-  const folder = mkdtempSync(join(tmpdir(), "gpu-report-"));
+function readOptions() {
   try {
-    const [webgpu, wasm] = ["webgpu", "wasm"].map((device) => {
-      const { status, stdout } = jsonOf(["train", ...TRAINING, "--device", device, "--out", join(folder, device)]);
-      const events = stdout
-        .split("\n")
-        .filter(Boolean)
-        .map((line) => JSON.parse(line));
-      return status === 0 ? events.filter(({ event }) => event === "step").map(({ loss }) => loss) : null;
-    });
-    if (!webgpu || !wasm)
-      return { webgpu, wasm, difference: null, error: `no losses on ${webgpu ? "wasm" : "webgpu"}` };
-    const difference = Math.max(...webgpu.map((loss, k) => Math.abs(loss / wasm[k] - 1)));
-    const text = (losses) => losses.map((loss) => loss.toFixed(4)).join(" ");
-    console.log(
-      `  webgpu  ${text(webgpu)}\n  wasm    ${text(wasm)}\n  largest difference ${difference.toExponential(1)} of a loss\n`,
-    );
-    return { webgpu, wasm, difference, error: null };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-function optionsOf(args) {
-  const { values } = parse(args);
-  const { quick = false, neurons, synapses, batches, adapter = null } = values;
-  const isOwn = neurons !== undefined || synapses !== undefined;
-  if (isOwn && (neurons === undefined || synapses === undefined)) usage("--neurons and --synapses go together");
-  return {
-    networks: isOwn
-      ? [{ neurons: whole("--neurons", neurons), synapses: whole("--synapses", synapses) }]
-      : NETWORKS.slice(0, quick ? 1 : NETWORKS.length),
-    batches: batches?.split(",").map((text) => whole("--batches", text)) ?? (quick ? QUICK_BATCHES : BATCHES),
-    seconds: quick ? QUICK_SECONDS : SECONDS,
-    adapter,
-    out: values.out ?? "gpu-report.json",
-  };
-}
-
-function parse(args) {
-  const string = { type: "string" };
-  try {
-    return parseArgs({
-      args,
-      options: {
-        quick: { type: "boolean" },
-        neurons: string,
-        synapses: string,
-        batches: string,
-        adapter: string,
-        driver: string,
-        out: string,
-      },
-    });
+    const parsed = optionsOf(process.argv.slice(2));
+    if (!parsed.help) return parsed;
+    process.stdout.write(USAGE);
+    return process.exit(0);
   } catch (error) {
-    return usage(error.message);
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`gpu-report: ${error.message}\n`);
+    return process.exit(2);
   }
-}
-
-function whole(option, text) {
-  const value = Number(text);
-  return Number.isSafeInteger(value) && value >= 1 ? value : usage(`${option}: expected whole numbers, got ${text}`);
-}
-
-function usage(message) {
-  process.stderr.write(`gpu-report: ${message}\n`);
-  process.exit(2);
 }

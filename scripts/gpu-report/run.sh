@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # gpu-report: checks and times axograd on the GPU of this machine. Needs an x86-64 Linux with a GPU driver, and nothing else.
 #
-#   ./gpu-report [--quick] [--neurons N --synapses N] [--batches 1,8,32] [--out FILE] [--driver ICD.json] [--adapter NAME]
+#   ./gpu-report [--quick] [--parts a,b] [--budget SECONDS] [--out FILE] [--driver ICD.json] …   (--help has them all)
 #
 # It brings Node and a Vulkan loader; the driver is the machine's. Which driver: --driver, else $VK_DRIVER_FILES, else what the
 # loader finds, else NVIDIA's, wherever containers put it.
@@ -17,11 +17,13 @@ node=$here/bin/node
 "$node" --version >/dev/null 2>&1 || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/cxx"
 
 # A loader of the system fits its drivers best.
-has_library='try { process.dlopen({ exports: {} }, process.argv[1]) } catch (e) { process.exit(/self-register/.test(e.message) ? 0 : 1) }'
-for folder in /usr/local/nvidia/lib64 /usr/lib/wsl/lib /run/opengl-driver/lib; do
+has() {
+  "$node" -e 'try { process.dlopen({ exports: {} }, process.argv[1]) } catch (e) { process.exit(/self-register/.test(e.message) ? 0 : 1) }' "$1"
+}
+for folder in /usr/local/nvidia/lib64 /usr/local/nvidia/lib /usr/lib/wsl/lib /run/opengl-driver/lib; do
   [ -d "$folder" ] && export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
 done
-"$node" -e "$has_library" libvulkan.so.1 || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/vulkan"
+has libvulkan.so.1 || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/vulkan"
 
 previous=
 for argument; do
@@ -29,14 +31,19 @@ for argument; do
   previous=$argument
 done
 if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
-  for file in /usr/share/vulkan/icd.d/nvidia_icd.json /etc/vulkan/icd.d/nvidia_icd.json \
-    /usr/share/vulkan/icd.d/nvidia_icd.x86_64.json /usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json \
-    /usr/local/share/vulkan/icd.d/nvidia_icd.json /run/opengl-driver/share/vulkan/icd.d/nvidia_icd.x86_64.json; do
-    [ -e "$file" ] && export VK_DRIVER_FILES=$file && break
-  done
+  if has libEGL_nvidia.so.0 && ! has libGLX_nvidia.so.0; then
+    # NVIDIA's own manifest names libGLX_nvidia, which needs X's libraries.
+    export VK_DRIVER_FILES=$here/lib/vulkan/libEGL_nvidia.json
+  else
+    for file in /usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json /usr/share/vulkan/icd.d/nvidia_icd.json \
+      /etc/vulkan/icd.d/nvidia_icd.json /usr/share/vulkan/icd.d/nvidia_icd.x86_64.json \
+      /usr/local/share/vulkan/icd.d/nvidia_icd.json /run/opengl-driver/share/vulkan/icd.d/nvidia_icd.x86_64.json; do
+      [ -e "$file" ] && export VK_DRIVER_FILES=$file && break
+    done
+  fi
   # A container may have NVIDIA's library without the manifest that names it.
-  if [ -z "${VK_DRIVER_FILES:-}" ] && "$node" -e "$has_library" libGLX_nvidia.so.0; then
-    export VK_DRIVER_FILES=$here/lib/vulkan/nvidia_icd.json
+  if [ -z "${VK_DRIVER_FILES:-}" ] && has libGLX_nvidia.so.0; then
+    export VK_DRIVER_FILES=$here/lib/vulkan/libGLX_nvidia.json
   fi
 fi
 # Loaders older than 1.3.207 know only this name.

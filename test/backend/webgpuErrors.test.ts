@@ -133,7 +133,7 @@ if (adapter) {
   });
 
   test("a shader that does not compile is named with its line", async () => {
-    const device = await Device.open(undefined);
+    const device = await Device.open(undefined, []);
     const source = "@compute @workgroup_size(1)\nfn main() {\n  let x: u32 = 1.5;\n}\n";
     new Pipelines(device).get("attempt: broken", source, []);
     const error = await failureOf(() => device.settle());

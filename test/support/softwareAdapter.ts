@@ -1,5 +1,6 @@
-// An adapter for WebGPU tests on any machine: what the system has, GPUs first, else SwiftShader (a Vulkan device on the CPU) out of the
-// npm package @sparticuz/chromium, which needs no installation. SwiftShader computes for real; it says nothing about speed.
+// An adapter for WebGPU tests on any machine: the one that AXOGRAD_ADAPTER names, or else what the system has, GPUs first, else SwiftShader
+// (a Vulkan device on the CPU) out of the npm package @sparticuz/chromium, which needs no installation. SwiftShader computes for real; it
+// says nothing about speed.
 
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -7,7 +8,14 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { suite } from "uvu";
-import { type AdapterInfo, hasVulkanLoader, listAdapters, rescanAdapters } from "../../src/backend/webgpu/dawn.ts";
+import {
+  type AdapterInfo,
+  adapterAmong,
+  adapterOfEnvironment,
+  hasVulkanLoader,
+  listAdapters,
+  rescanAdapters,
+} from "../../src/backend/webgpu/dawn.ts";
 import { BackendError } from "../../src/core/errors.ts";
 import { ADAPTER_NOTE, note } from "./note.ts";
 
@@ -45,7 +53,7 @@ export async function requireTestAdapter(): Promise<AdapterInfo | null> {
 
 async function systemAdapter(): Promise<AdapterInfo | null> {
   try {
-    return (await listAdapters())[0] ?? null;
+    return await defaultAdapter();
   } catch (error) {
     // Dawn itself is missing for this platform, so there is nothing to make available.
     if (!(error instanceof BackendError)) throw error;
@@ -61,7 +69,12 @@ async function swiftShader(): Promise<AdapterInfo | null> {
   process.env.VK_ICD_FILENAMES = join(folder, DRIVER);
   if (!hasVulkanLoader()) loadForGood(join(folder, LOADER));
   await rescanAdapters();
-  return (await listAdapters())[0] ?? null;
+  return defaultAdapter();
+}
+
+/** The adapter that a backend takes where nobody names another. */
+async function defaultAdapter(): Promise<AdapterInfo | null> {
+  return adapterAmong(await listAdapters(), adapterOfEnvironment() ?? 0) ?? null;
 }
 
 /** Loads a library into the process for all, and keeps it. */

@@ -25,6 +25,7 @@ import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
+import { checkTuning, type SparseTuning, tuningOf } from "./sparseTuning.ts";
 import { TemporaryPool } from "./temporaries.ts";
 import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
@@ -53,6 +54,8 @@ export interface WebGpuOptions {
   readonly maxLanes?: number;
   /** Most bytes of one array. Default: what the adapter can bind (`maxStorageBufferBindingSize`), which is also the most. */
   readonly maxArrayBytes?: number;
+  /** How sparse products are dealt out to threads, where it is not to be the default. For measurements. */
+  readonly sparseTuning?: Partial<SparseTuning>;
   /** Only "f32" exists here; anything else is refused. */
   readonly dtype?: DType;
 }
@@ -72,7 +75,7 @@ export interface WebGpuBackend extends Backend {
  * @throws {ArgumentError} a limit that is no number above 0, a toggle that Dawn does not know
  */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
-  const { dtype = "f32", profile = false, maxLanes = 256 } = options;
+  const { dtype = "f32", profile = false, maxLanes = 256, sparseTuning = {} } = options;
   const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = options;
   if (dtype !== "f32") {
     throw new BackendError(
@@ -83,8 +86,30 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
   for (const [name, value] of Object.entries({ maxLanes, memoryBudgetBytes, maxArrayBytes })) {
     if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
-  const device = await Device.open(options.adapter, { profile, toggles: options.dawnToggles });
-  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes });
+  checkTuning(sparseTuning);
+  const features: GPUFeatureName[] = sparseTuning.exchange === "workgroup" ? [] : ["subgroups"];
+  if (profile) features.push("timestamp-query");
+  const device = await Device.open(options.adapter, features, { profile, toggles: options.dawnToggles });
+  if (sparseTuning.exchange === "quads" && !device.hasSubgroups) {
+    const { name } = device.info;
+    device.destroy();
+    throw new BackendError(
+      "feature",
+      `webgpu: expected the feature "subgroups", got an adapter without it (${name}). Use "workgroup" (sparseTuning.exchange).`,
+      { feature: "subgroups" },
+    );
+  }
+  const tuning = tuningOf(sparseTuning, device.hasSubgroups);
+  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, tuning });
+}
+
+/** What a backend is made of. */
+interface Settings {
+  readonly profile: boolean;
+  readonly memoryBudgetBytes: number;
+  readonly maxLanes: number;
+  readonly maxArrayBytes: number;
+  readonly tuning: SparseTuning;
 }
 
 class DawnBackend implements WebGpuBackend {
@@ -102,7 +127,7 @@ class DawnBackend implements WebGpuBackend {
   readonly #executables = new WeakMap<Program, Map<string, GpuExecutable>>();
   #disposed = false;
 
-  constructor(device: Device, options: Required<Omit<WebGpuOptions, "adapter" | "dawnToggles" | "dtype">>) {
+  constructor(device: Device, options: Settings) {
     this.maxLanes = options.maxLanes;
     this.#device = device;
     this.#profiler = options.profile && device.hasTimestamps ? new Profiler(device) : null;
@@ -110,7 +135,7 @@ class DawnBackend implements WebGpuBackend {
     this.#transfer = new Transfer(device, this.#queue);
     const { STORAGE, COPY_DST, COPY_SRC, UNIFORM } = GPUBufferUsage;
     const slabs = new SlabAllocator(device, "state", STORAGE | COPY_DST | COPY_SRC, options);
-    this.#memory = { slabs, ledger: new Ledger() };
+    this.#memory = { slabs, ledger: new Ledger(), tuning: options.tuning };
     this.#temporaries = new TemporaryPool(this.#memory);
     const uniforms = new SlabAllocator(device, "uniform", UNIFORM | COPY_DST);
     this.#context = {

@@ -16,7 +16,8 @@ import type { BoundDispatch, Work } from "./queue.ts";
 import { segmentGroups } from "./segmentShader.ts";
 import type { FactName, Param, Shader } from "./shader.ts";
 import { ALIGNMENT, type Piece, type Slab, type SlabAllocator } from "./slabs.ts";
-import { blockPanels, SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
+import { SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
+import { blockPanels } from "./sparseTuning.ts";
 import { workOf } from "./work.ts";
 
 type Bound = GpuDeviceBuffer | GpuDeviceSparse;
@@ -172,9 +173,10 @@ class Binder {
     const facts = this.#facts(dispatch, matrix);
     const step = { label, shader, matrix, grid: this.#grid(dispatch, matrix), work, facts };
     if (!("crossesLanes" in dispatch) || !dispatch.crossesLanes) return [step];
-    const blocks = Math.ceil(layout.panels / blockPanels(layout));
+    const perBlock = blockPanels(dispatch.kernel, layout, this.#context.memory.tuning);
+    const blocks = Math.ceil(layout.panels / perBlock);
     return Array.from({ length: blocks }, (_, k) => {
-      return { ...step, work: scaled(work, 1 / blocks), facts: { ...facts, firstPanel: k * blockPanels(layout) } };
+      return { ...step, work: scaled(work, 1 / blocks), facts: { ...facts, firstPanel: k * perBlock } };
     });
   }
 
@@ -210,7 +212,8 @@ class Binder {
     switch (dispatch.kernel) {
       case "spmm":
       case "spmmGrad": {
-        const laneBlocks = dispatch.crossesLanes ? 1 : Math.ceil(layout.panels / blockPanels(layout));
+        const perBlock = blockPanels(dispatch.kernel, layout, this.#context.memory.tuning);
+        const laneBlocks = dispatch.crossesLanes ? 1 : Math.ceil(layout.panels / perBlock);
         return [...folded(sparseGroups(layout, matrix)), laneBlocks];
       }
       case "gemm":

@@ -5,6 +5,7 @@ import { BackendError } from "../../core/errors.ts";
 import type { BufferSetShape, DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
 import { type RowBlocks, rowBlocks } from "./rowBlocks.ts";
 import type { Piece, SlabAllocator } from "./slabs.ts";
+import type { SparseTuning } from "./sparseTuning.ts";
 
 /** Bytes in use, as callers asked for them; what slabs reserve beyond that is the allocator's business. */
 export class Ledger {
@@ -56,6 +57,8 @@ export class Ledger {
 export interface Memory {
   readonly slabs: SlabAllocator;
   readonly ledger: Ledger;
+  /** How matrices are laid out here. */
+  readonly tuning: SparseTuning;
 }
 
 export class GpuDeviceBuffer implements DeviceBuffer {
@@ -125,8 +128,8 @@ export class GpuDeviceSparse implements DeviceSparse {
   constructor(memory: Memory, label: string, csr: Csr, upload: Upload) {
     const { nnz } = csr;
     const { colPtr, rowIdx, cscOfCsr } = cscOf(csr);
-    const { words: csrWords, ...csrBlocks } = rowBlocks(csr.rowPtr, csr.colIdx);
-    const { words: cscWords, ...cscBlocks } = rowBlocks(colPtr, rowIdx);
+    const { words: csrWords, ...csrBlocks } = rowBlocks(csr.rowPtr, csr.colIdx, memory.tuning);
+    const { words: cscWords, ...cscBlocks } = rowBlocks(colPtr, rowIdx, memory.tuning);
     const parts: GpuDeviceBuffer[] = [];
     const part = (name: string, length: number, type: "float" | "u32", dedicated: boolean): GpuDeviceBuffer => {
       const buffer = new GpuDeviceBuffer(memory, `${label}.${name}`, length, type, dedicated);

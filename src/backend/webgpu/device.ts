@@ -46,10 +46,15 @@ export class Device {
   }
 
   /**
+   * @param wantedFeatures  opened if the adapter has them
    * @throws {BackendError} no adapter, no loader, or a limit that the adapter lacks
    * @throws {ArgumentError} toggles that Dawn does not know
    */
-  static async open(wanted: string | number | undefined, request: AdapterRequest = {}): Promise<Device> {
+  static async open(
+    wanted: string | number | undefined,
+    wantedFeatures: readonly GPUFeatureName[],
+    request: AdapterRequest = {},
+  ): Promise<Device> {
     const { adapter, info } = await chooseAdapter(wanted, request);
     for (const [limit, needed] of Object.entries(NEEDED)) {
       if ((info.limits[limit] ?? 0) >= needed) continue;
@@ -60,16 +65,7 @@ export class Device {
       );
     }
     const requiredLimits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
-    if (!adapter.features.has("subgroups")) {
-      throw new BackendError(
-        "feature",
-        `webgpu: expected the feature "subgroups", got an adapter without it (${info.name}). Update its driver, choose another adapter or ` +
-          "the wasm backend.",
-        { feature: "subgroups" },
-      );
-    }
-    const requiredFeatures: GPUFeatureName[] = ["subgroups"];
-    if (request.profile && adapter.features.has("timestamp-query")) requiredFeatures.push("timestamp-query");
+    const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
     try {
       return new Device(await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures }), info);
     } catch (cause) {
@@ -83,6 +79,10 @@ export class Device {
 
   get hasTimestamps(): boolean {
     return this.gpu.features.has("timestamp-query");
+  }
+
+  get hasSubgroups(): boolean {
+    return this.gpu.features.has("subgroups");
   }
 
   get counts(): ObjectCounts {

@@ -39,7 +39,7 @@ export class GpuExecutable implements Executable {
     const key = `${at}: ${pattern}`;
     let shader = this.#shaders.get(key);
     if (!shader) {
-      shader = shaderOf(this.plan.dispatches[at]!, this.plan.bindings, this.layout, slabOf);
+      shader = shaderOf(this.plan.dispatches[at]!, this.plan.bindings, this.layout, slabOf, this.memory.tuning);
       this.#shaders.set(key, shader);
     }
     return shader;

@@ -1,21 +1,23 @@
 // How the rows of a sparse matrix are dealt out to threads, as words for kernels/shared/rowBlocks.wgsl (which explains the scheme).
 
 import type { IndexArray } from "../../core/csr.ts";
+import type { SparseTuning } from "./sparseTuning.ts";
 
-/** Blocks of one kind come in multiples of this, so that a workgroup of 1 to 16 blocks never mixes kinds. */
-const BLOCK_MULTIPLE = 16;
-/** Threads per row and vec4 of lanes, and the most entries a row of the kind may have. */
-const LONG = { parts: 16, upTo: Number.POSITIVE_INFINITY } as const;
-const MEDIUM = { parts: 4, upTo: 256 } as const;
-const SHORT = { parts: 1, upTo: 16 } as const;
-const SLOTS = 16;
+/** Threads of a block for each vec4 of lanes. */
+const SLOTS = 64;
+/** Threads that walk a row, kind by kind. Long rows first: what takes longest should not start last. */
+const PARTS = [64, 16, 4, 1] as const;
+/** Blocks of one kind come in multiples of this, so that a workgroup of 1 to 4 blocks never mixes kinds. */
+const BLOCK_MULTIPLE = 4;
 const ABSENT = 0xffffffff;
 
 /** A compressed matrix as one array of words: row table, trips of each block, indices. */
 export interface RowBlocks {
   readonly words: Uint32Array;
-  readonly longBlocks: number;
-  readonly mediumBlocks: number;
+  /** Blocks whose rows are walked by 64, 16 and 4 threads; the others' rows have one each. */
+  readonly blocks64: number;
+  readonly blocks16: number;
+  readonly blocks4: number;
   readonly blocks: number;
   /** Word offsets of the parts after the row table. */
   readonly tripsAt: number;
@@ -23,20 +25,16 @@ export interface RowBlocks {
 }
 
 /** @param ptr [nRows + 1] offsets of the rows in `indices` */
-export function rowBlocks(ptr: Uint32Array, indices: IndexArray): RowBlocks {
-  const rows = { long: [] as number[], medium: [] as number[], short: [] as number[] };
+export function rowBlocks(ptr: Uint32Array, indices: IndexArray, { limits, window }: SparseTuning): RowBlocks {
+  const lengthOf = (row: number): number => ptr[row + 1]! - ptr[row]!;
+  const rowsOf = PARTS.map((): number[] => []);
   for (let row = 0; row + 1 < ptr.length; row++) {
-    const count = ptr[row + 1]! - ptr[row]!;
-    const kind = count <= SHORT.upTo ? "short" : count <= MEDIUM.upTo ? "medium" : "long";
-    rows[kind].push(row);
+    const above = limits.filter((limit) => lengthOf(row) > limit).length;
+    rowsOf[PARTS.length - 1 - above]!.push(row);
   }
-  // Long rows first: what takes longest should not start last.
-  const kinds = [
-    { rows: rows.long, parts: LONG.parts },
-    { rows: rows.medium, parts: MEDIUM.parts },
-    { rows: rows.short, parts: SHORT.parts },
-  ].map(({ rows, parts }) => {
+  const kinds = PARTS.map((parts, kind) => {
     const perBlock = SLOTS / parts;
+    const rows = sortedInWindows(rowsOf[kind]!, window, lengthOf);
     const blocks = Math.ceil(rows.length / perBlock / BLOCK_MULTIPLE) * BLOCK_MULTIPLE;
     return { rows, parts, perBlock, blocks };
   });
@@ -53,7 +51,7 @@ export function rowBlocks(ptr: Uint32Array, indices: IndexArray): RowBlocks {
       const row = rows[at];
       words.set(row === undefined ? [ABSENT, 0, 0] : [row, ptr[row]!, ptr[row + 1]!], 3 * entry);
       if (row === undefined) continue;
-      const trips = Math.ceil((ptr[row + 1]! - ptr[row]!) / (4 * parts));
+      const trips = Math.ceil(lengthOf(row) / (4 * parts));
       const ofBlock = tripsAt + block + Math.floor(at / perBlock);
       words[ofBlock] = Math.max(words[ofBlock]!, trips);
     }
@@ -62,6 +60,20 @@ export function rowBlocks(ptr: Uint32Array, indices: IndexArray): RowBlocks {
   // Two 16-bit indices share a word, the first in the lower half: the order of bytes that all supported hosts have.
   const view = indices.BYTES_PER_ELEMENT === 2 ? new Uint16Array(words.buffer) : words;
   view.set(indices, (4 * indicesAt) / indices.BYTES_PER_ELEMENT);
-  const [long, medium] = kinds;
-  return { words, longBlocks: long!.blocks, mediumBlocks: medium!.blocks, blocks, tripsAt, indicesAt };
+  const [blocks64, blocks16, blocks4] = kinds.map((kind) => kind.blocks) as [number, number, number, number];
+  return { words, blocks64, blocks16, blocks4, blocks, tripsAt, indicesAt };
+}
+
+/**
+ * Rows of equal length side by side, longest first, so that threads which run in step have as much to do. Windows keep rows near where
+ * they lie in memory, and spread the longest over workgroups.
+ */
+function sortedInWindows(rows: readonly number[], window: number, lengthOf: (row: number) => number): number[] {
+  const sorted: number[] = [];
+  const size = Math.min(window, rows.length);
+  for (let at = 0; at < rows.length; at += size) {
+    const part = rows.slice(at, at + size);
+    for (const row of part.sort((a, b) => lengthOf(b) - lengthOf(a) || a - b)) sorted.push(row);
+  }
+  return sorted;
 }

@@ -19,8 +19,9 @@ export type FactName =
   | "panels"
   | "rows"
   | "groups"
-  | "longBlocks"
-  | "mediumBlocks"
+  | "blocks64"
+  | "blocks16"
+  | "blocks4"
   | "tripsAt"
   | "indicesAt"
   | "firstPanel";

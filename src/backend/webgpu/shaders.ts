@@ -8,6 +8,7 @@ import { pointwiseShader } from "./pointwiseShader.ts";
 import { segmentShader } from "./segmentShader.ts";
 import type { Shader, SlabOf } from "./shader.ts";
 import { sparseShader } from "./sparseShader.ts";
+import type { SparseTuning } from "./sparseTuning.ts";
 import { tailShader } from "./tailShader.ts";
 
 export function shaderOf(
@@ -15,11 +16,12 @@ export function shaderOf(
   bindings: readonly Binding[],
   layout: PanelLayout,
   slabOf: SlabOf,
+  tuning: SparseTuning,
 ): Shader {
   switch (plan.kernel) {
     case "spmm":
     case "spmmGrad":
-      return sparseShader(plan, bindings, layout, slabOf);
+      return sparseShader(plan, bindings, layout, slabOf, tuning);
     case "gemm":
       return gemmShader(plan, bindings, layout, slabOf);
     case "segmentSum":

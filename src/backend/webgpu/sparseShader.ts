@@ -9,29 +9,54 @@ import { isProduct } from "./legalize.ts";
 import type { SparsePlan } from "./plan.ts";
 import { laneReductions, privates } from "./reductions.ts";
 import { type FactName, type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
+import { blockPanels, type SparseTuning } from "./sparseTuning.ts";
 
-/** Threads of a workgroup, and how many of them share one vec4 of lanes: as in kernels/shared/rowBlocks.wgsl. */
+/** Threads of a workgroup, and how many of them share one vec4 of lanes in a block: as in kernels/shared/rowBlocks.wgsl. */
 export const SPARSE_WORKGROUP = 256;
-export const SPARSE_SLOTS = 16;
-
-/** Panels that one thread visits: up to 64 lanes share the reading of indices and values. */
-export function blockPanels(layout: PanelLayout): number {
-  if (layout.panels === 1) return 1;
-  return layout.panels === 2 ? 2 : 4;
-}
+export const SPARSE_SLOTS = 64;
 
 /** Indices of a matrix are 16-bit where they fit, as in `indexArray` of core/csr.ts. */
 export function hasShortIndices(gatheredRows: number): boolean {
   return gatheredRows <= 65536;
 }
 
-const FACTS: readonly FactName[] = ["groups", "longBlocks", "mediumBlocks", "tripsAt", "indicesAt", "firstPanel"];
+const FACTS: readonly FactName[] = ["groups", "blocks64", "blocks16", "blocks4", "tripsAt", "indicesAt", "firstPanel"];
+
+/**
+ * How the threads of a panel hand each other numbers. Quads are four threads with neighbouring indices, which holds on Vulkan, Metal and
+ * D3D12 for workgroups of one dimension.
+ */
+const EXCHANGES: Readonly<Record<SparseTuning["exchange"], { readonly enables: string; readonly functions: string }>> =
+  {
+    quads: {
+      enables: "enable subgroups;",
+      functions: [
+        "fn swapped1(t: u32, x: vec2<f32>) -> vec2<f32> { return quadSwapX(x); }",
+        "fn swapped2(t: u32, x: f32) -> f32 { return quadSwapY(x); }",
+      ].join("\n"),
+    },
+    workgroup: {
+      enables: "",
+      functions: [
+        "var<workgroup> exchanged: array<vec2<f32>, WORKGROUP>;",
+        "fn swapped(t: u32, distance: u32, x: vec2<f32>) -> vec2<f32> {",
+        "  workgroupBarrier();",
+        "  exchanged[t] = x;",
+        "  workgroupBarrier();",
+        "  return exchanged[t ^ distance];",
+        "}",
+        "fn swapped1(t: u32, x: vec2<f32>) -> vec2<f32> { return swapped(t, 1u, x); }",
+        "fn swapped2(t: u32, x: f32) -> f32 { return swapped(t, 2u, vec2<f32>(x)).x; }",
+      ].join("\n"),
+    },
+  };
 
 export function sparseShader(
   plan: SparsePlan,
   bindings: readonly Binding[],
   layout: PanelLayout,
   slabOf: SlabOf,
+  tuning: SparseTuning,
 ): Shader {
   const { phase } = plan;
   const product = phase.instrs[plan.product]!;
@@ -47,7 +72,7 @@ export function sparseShader(
   const operandRows = product.op === "matmul" ? (matrix.cols ?? 1) : matrix.rows;
   const constants = {
     PANEL_VECS: vecs,
-    BLOCK_PANELS: blockPanels(layout),
+    BLOCK_PANELS: blockPanels(plan.kernel, layout, tuning),
     LANE_THREADS: SPARSE_WORKGROUP,
     OPERAND_ROWS: operandRows,
     INDEX16: hasShortIndices(operandRows),
@@ -65,10 +90,12 @@ export function sparseShader(
     "}",
     finishFunction(lanes.stores),
   ];
+  const { enables, functions } = EXCHANGES[tuning.exchange];
   if (grad) {
     const ids = closureOf(phase.instrs, [grad.x]);
     const slab = writer.slab(grad.binding);
     epilogue.push(
+      functions,
       "fn operandOf(tile: Share) -> vec4<f32> {",
       new PhasePrinter(phase, writer).statements(ids),
       `  return v${grad.x};`,
@@ -79,7 +106,7 @@ export function sparseShader(
       "}",
     );
   }
-  return writer.finish(plan.kernel, constants, { epilogue: epilogue.join("\n") });
+  return writer.finish(plan.kernel, constants, { enables, epilogue: epilogue.join("\n") });
 }
 
 /** Private memory starts as zero, so a thread without a row adds nothing. */

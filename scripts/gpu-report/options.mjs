@@ -1,0 +1,76 @@
+// The options of gpu-report.
+
+import { parseArgs } from "node:util";
+import { PARTS } from "./parts.mjs";
+
+export const USAGE = `./gpu-report [options]: checks and times axograd on the GPU of this machine
+
+  --quick               fewer batches and fewer repeats
+  --parts A,B           of ${PARTS.join(", ")} (all)
+  --budget SECONDS      for everything (1800); what is not reached is named
+  --batches 8,64,256    samples in a batch
+  --neurons N --synapses N   size of the network that is generated (47521 and 4623254)
+  --patience FACTOR     of the time limits of all parts, for a slow adapter (1)
+  --adapter NAME        an adapter of axograd doctor, or part of its name
+  --driver ICD.json     a Vulkan driver's manifest
+  --out FILE            (gpu-report.json); rows as they come are in FILE.rows
+`;
+
+/** A fly's optic lobe. */
+const NETWORK = { neurons: 47521, synapses: 4623254 };
+
+/** A message for the user; the report has not begun. */
+export class UsageError extends Error {}
+
+export function optionsOf(args) {
+  const values = parse(args);
+  const { neurons, synapses, quick } = values;
+  if ((neurons === undefined) !== (synapses === undefined))
+    throw new UsageError("--neurons and --synapses go together");
+  return {
+    network:
+      neurons === undefined
+        ? NETWORK
+        : { neurons: whole("--neurons", neurons), synapses: whole("--synapses", synapses) },
+    parts: partsOf(values.parts),
+    batches: (values.batches ?? (quick ? "8,64" : "8,64,256")).split(",").map((text) => whole("--batches", text)),
+    budgetS: whole("--budget", values.budget),
+    patience: whole("--patience", values.patience),
+    quick,
+    adapter: values.adapter ?? null,
+    out: values.out,
+    help: values.help,
+  };
+}
+
+function parse(args) {
+  const string = { type: "string" };
+  const isThere = { type: "boolean", default: false };
+  const withDefault = (value) => ({ ...string, default: value });
+  try {
+    return parseArgs({
+      args,
+      options: {
+        ...{ help: isThere, quick: isThere },
+        ...{ parts: string, batches: string, neurons: string, synapses: string, adapter: string, driver: string },
+        ...{ budget: withDefault("1800"), patience: withDefault("1"), out: withDefault("gpu-report.json") },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(error.message);
+  }
+}
+
+function partsOf(text) {
+  if (text === undefined) return PARTS;
+  const names = text.split(",");
+  const unknown = names.find((name) => !PARTS.includes(name));
+  if (unknown !== undefined) throw new UsageError(`--parts: expected some of ${PARTS.join(", ")}, got ${unknown}`);
+  return names;
+}
+
+function whole(option, text) {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  throw new UsageError(`${option}: expected a whole number ≥ 1, got ${text}`);
+}

@@ -1,0 +1,11 @@
+// The large network, made once and stored for the parts that follow, so that all of them, and the peers, have the same matrix.
+
+import { mkdirSync } from "node:fs";
+import { makeNetwork, storeNetwork } from "../../../dist/bench/networks.js";
+
+export async function run({ network: { neurons, synapses }, folder, row }) {
+  mkdirSync(folder, { recursive: true });
+  const network = await makeNetwork(`${neurons}x${synapses}`);
+  storeNetwork(folder, network);
+  row({ name: "network", neurons, synapses });
+}

@@ -1,0 +1,74 @@
+// One training step of the tutorial's classifier on the large network: 784 inputs, all neurons read out, 256 hidden units, 10 classes, Adam.
+
+import { join } from "node:path";
+import { loadNetwork } from "../../dist/bench/networks.js";
+import { createWebGpuBackend } from "../../dist/src/backend/webgpu/backend.js";
+import { deriveKey, keyOfSeed } from "../../dist/src/core/random.js";
+import { createSparseProjection, randomIndices } from "../../dist/src/data/connectomes.js";
+import { ConnectomeODEClassifier } from "../../dist/src/models/classifier.js";
+import { Adam } from "../../dist/src/train/optimizer.js";
+
+const PIXELS = 28 * 28;
+const CLASSES = 10;
+const HIDDEN = 256;
+/** So small that weights, and with them the number of right-hand sides, stay what they are. */
+const LEARNING_RATE = 1e-12;
+/** Numbers of the input before they repeat: a prime. */
+const PERIOD = 65521;
+
+/** Where the sources of its pipelines are, for a part that makes them again. */
+export function sourcesFile(folder, batch) {
+  return join(folder, `pipelines-${batch}.json`);
+}
+
+/** @returns the backend, `step(k)`, and what was compiled: `compiled()` gives milliseconds and sources of pipelines so far */
+export async function tutorialStep(folder, batch, { profile }) {
+  const { csr } = loadNetwork(folder);
+  const backend = await createWebGpuBackend({ profile });
+  const compiled = watchCompiler(backend.device);
+  const n = csr.nRows;
+  const indices = randomIndices(PIXELS, n, deriveKey(keyOfSeed(1), "ih"));
+  const model = new ConnectomeODEClassifier(backend, {
+    rnn: {
+      inputSize: PIXELS,
+      numNeurons: n,
+      connectome: csr,
+      inputProjection: createSparseProjection({ size: PIXELS, numNeurons: n, indices, mode: "ih" }),
+    },
+    numClasses: CLASSES,
+    fcDim: HIDDEN,
+  });
+  const optimizer = new Adam(backend, model.parameters, { lr: LEARNING_RATE });
+  const data = Float32Array.from({ length: PIXELS * batch }, (_, i) => ((i * 7919) % PERIOD) / PERIOD);
+  const labels = Uint8Array.from({ length: batch }, (_, sample) => sample % CLASSES);
+  const step = async (k) => {
+    const result = await model.gradients({ data, batch }, labels, k);
+    optimizer.step();
+    return result;
+  };
+  return { backend, step, compiled };
+}
+
+/** Sources of the pipelines that a device makes from now on, and how long it takes to make them. */
+function watchCompiler(device) {
+  const sources = [];
+  const codes = new WeakMap();
+  let ms = 0;
+  const timed = (make) => {
+    const begin = performance.now();
+    const made = make();
+    ms += performance.now() - begin;
+    return made;
+  };
+  const { createShaderModule, createComputePipeline } = device;
+  device.createShaderModule = (descriptor) => {
+    const module = timed(() => createShaderModule.call(device, descriptor));
+    codes.set(module, descriptor.code);
+    return module;
+  };
+  device.createComputePipeline = (descriptor) => {
+    sources.push(codes.get(descriptor.compute.module));
+    return timed(() => createComputePipeline.call(device, descriptor));
+  };
+  return () => ({ compileMs: ms, sources });
+}

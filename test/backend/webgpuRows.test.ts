@@ -1,0 +1,179 @@
+// Sparse products with rows of every length on WebGPU: they are right, and what may be tuned leaves them as they are.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { PanelLayout, Program } from "../../src/backend/program.ts";
+import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
+import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
+import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
+import { ProgramBuilder } from "../support/programBuilder.ts";
+import { matrixOfLengths } from "../support/rowLengths.ts";
+import { requireTestAdapter } from "../support/softwareAdapter.ts";
+
+/** Wᵀ as a matrix of its own. */
+function transposed(csr: Csr): Csr {
+  const rows: number[] = [];
+  const cols: number[] = [];
+  for (let row = 0; row < csr.nRows; row++) {
+    for (let k = csr.rowPtr[row]!; k < csr.rowPtr[row + 1]!; k++) {
+      rows.push(csr.colIdx[k]!);
+      cols.push(row);
+    }
+  }
+  return csrFromCoo({ nRows: csr.nCols, nCols: csr.nRows, rows, cols, values: csr.values });
+}
+
+function forward(csr: Csr): Program {
+  const b = new ProgramBuilder("forward");
+  const w = b.input("w", "sparse", { rows: csr.nRows, cols: csr.nCols });
+  const x = b.input("x", "state", { rows: csr.nCols });
+  const y = b.output("y", "state", { rows: csr.nRows });
+  return b.phase(csr.nRows, (p) => p.store(y, p.matmul(w, x))).build();
+}
+
+function reverse(csr: Csr): Program {
+  const b = new ProgramBuilder("reverse");
+  const w = b.input("w", "sparse", { rows: csr.nRows, cols: csr.nCols });
+  const g = b.input("g", "state", { rows: csr.nRows });
+  const x = b.input("x", "state", { rows: csr.nCols });
+  const ct = b.output("ct", "state", { rows: csr.nCols });
+  const grad = b.inout("grad", "nnz", { rows: csr.nnz });
+  return b
+    .phase(csr.nCols, (p) => {
+      p.store(ct, p.push({ op: "matmulT", matrix: w, g, needCt: true, grad: { x: p.load(x), binding: grad } }));
+    })
+    .build();
+}
+
+function numbers(rows: number, { panel, panels }: PanelLayout, seed: number): Float32Array {
+  const stream = new RandomStream(keyOfSeed(seed));
+  return Float32Array.from({ length: rows * panel * panels }, () => stream.normal());
+}
+
+/** Y = W·X in f64, and how far f32 may be from it: γ of the sum's length times Σ |w·x|. */
+function productOf(
+  csr: Csr,
+  x: Float32Array,
+  { panel, panels }: PanelLayout,
+): { readonly y: Float64Array; readonly bounds: Float64Array } {
+  const y = new Float64Array(csr.nRows * panel * panels);
+  const bounds = new Float64Array(y.length);
+  for (let p = 0; p < panels; p++) {
+    for (let row = 0; row < csr.nRows; row++) {
+      const [first, end] = [csr.rowPtr[row]!, csr.rowPtr[row + 1]!];
+      for (let lane = 0; lane < panel; lane++) {
+        const at = (p * csr.nRows + row) * panel + lane;
+        for (let k = first; k < end; k++) {
+          const term = Math.fround(csr.values[k]!) * x[(p * csr.nCols + csr.colIdx[k]!) * panel + lane]!;
+          y[at]! += term;
+          bounds[at]! += gamma(end - first + 1, "f32") * Math.abs(term);
+        }
+      }
+    }
+  }
+  return { y, bounds };
+}
+
+async function runForward(backend: WebGpuBackend, csr: Csr, layout: PanelLayout): Promise<Float32Array> {
+  const x = numbers(csr.nCols, layout, 1);
+  const buffers = {
+    x: backend.buffer("x", x.length),
+    y: backend.buffer("y", csr.nRows * layout.panel * layout.panels),
+  };
+  backend.upload(buffers.x, x);
+  const w = backend.sparse("w", csr);
+  backend.run(backend.bind(backend.compile(forward(csr), layout), { w, ...buffers }));
+  return (await backend.download(buffers.y)) as Float32Array;
+}
+
+interface Reverse {
+  readonly ct: Float32Array;
+  readonly grad: Float32Array;
+}
+
+async function runReverse(backend: WebGpuBackend, csr: Csr, layout: PanelLayout): Promise<Reverse> {
+  const [g, x] = [numbers(csr.nRows, layout, 2), numbers(csr.nCols, layout, 3)];
+  const buffers = {
+    g: backend.buffer("g", g.length),
+    x: backend.buffer("x", x.length),
+    ct: backend.buffer("ct", x.length),
+    grad: backend.buffer("grad", csr.nnz),
+  };
+  backend.upload(buffers.g, g);
+  backend.upload(buffers.x, x);
+  const w = backend.sparse("w", csr);
+  backend.run(backend.bind(backend.compile(reverse(csr), layout), { w, ...buffers }));
+  const [ct, grad] = await backend.downloadAll([buffers.ct, buffers.grad]);
+  return { ct: ct as Float32Array, grad: grad as Float32Array };
+}
+
+const adapter = await requireTestAdapter();
+
+if (adapter) {
+  const test = suite("rows of every length on webgpu");
+  const layouts: readonly PanelLayout[] = [
+    { panel: 4, panels: 1 },
+    { panel: 8, panels: 1 },
+    { panel: 16, panels: 1 },
+    { panel: 16, panels: 5 },
+  ];
+  const short: SparseTuning = { limits: [8, 64, 512], window: 7, panels: 1, gradPanels: 2, exchange: "workgroup" };
+
+  for (const [name, tuning] of [
+    ["the default", SPARSE_TUNING],
+    ["another tuning", short],
+  ] as const) {
+    test(`products with ${name} are within their bounds of f64`, async () => {
+      const backend = await createWebGpuBackend({ sparseTuning: tuning });
+      const csr = matrixOfLengths();
+      const turned = transposed(csr);
+      for (const layout of layouts) {
+        const { y, bounds } = productOf(csr, numbers(csr.nCols, layout, 1), layout);
+        assertClose(await runForward(backend, csr, layout), y, bounds, `y, ${layout.panels} panels`);
+        const { ct } = await runReverse(backend, turned, layout);
+        const back = productOf(csr, numbers(turned.nRows, layout, 2), layout);
+        assertClose(ct, back.y, back.bounds, `ct, ${layout.panels} panels`);
+      }
+      await backend.dispose();
+    });
+  }
+
+  test("windows, panels per thread and exchange leave every bit of a product as it is", async () => {
+    const csr = matrixOfLengths();
+    const turned = transposed(csr);
+    const changes: readonly Partial<SparseTuning>[] = [
+      {},
+      { window: 1 },
+      { window: Number.POSITIVE_INFINITY },
+      { panels: 1 },
+      { panels: 8 },
+      { exchange: "workgroup" },
+    ];
+    for (const layout of layouts) {
+      const results: { y: Float32Array; ct: Float32Array; grad: Float32Array }[] = [];
+      for (const sparseTuning of changes) {
+        const backend = await createWebGpuBackend({ sparseTuning });
+        results.push({ y: await runForward(backend, csr, layout), ...(await runReverse(backend, turned, layout)) });
+        await backend.dispose();
+      }
+      for (const { y, ct, grad } of results.slice(1)) {
+        assertBitEqual(y, results[0]!.y, "y");
+        assertBitEqual(ct, results[0]!.ct, "ct");
+        assertBitEqual(grad, results[0]!.grad, "grad");
+      }
+    }
+  });
+
+  test("an adapter without subgroups trains all the same", async () => {
+    const backend = await createWebGpuBackend({ sparseTuning: { exchange: "workgroup" } });
+    assert.not(backend.device.features.has("subgroups"));
+    const csr = matrixOfLengths();
+    const { ct, grad } = await runReverse(backend, transposed(csr), { panel: 16, panels: 1 });
+    assert.ok(ct.every(Number.isFinite) && grad.some((x) => x !== 0));
+    await backend.dispose();
+  });
+
+  test.run();
+}
