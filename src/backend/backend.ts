@@ -1,7 +1,8 @@
 // What the rest of axograd knows of a device: buffers and programs. Implemented by backend/wasm and backend/webgpu.
 //
 // Contract. Work is enqueued in order: upload, fill, copy and run take effect as if executed one after another. A WASM
-// backend does so at once; a WebGPU backend may return earlier. Only `download` and `finish` wait. A backend never knows models,
+// backend does so at once; a WebGPU backend may return earlier. Only `download`, `finish` and, where memory has to be asked for,
+// `buffersIfRoom` wait. A backend never knows models,
 // ops or solvers. Nothing is allocated by `run`. Errors are BackendError.
 
 import type { Csr } from "../core/csr.ts";
@@ -78,8 +79,8 @@ export interface Traffic {
 }
 
 /**
- * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download` and
- * `finish` wait.
+ * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download`,
+ * `finish` and `buffersIfRoom` wait.
  */
 export interface Backend {
   readonly name: "wasm" | "webgpu";
@@ -90,6 +91,11 @@ export interface Backend {
   readonly maxLanes: number;
   /** The same for runs with up to `numbers` numbers per lane in one array: fewer where a device limits the size of arrays. */
   lanesFor(numbers: number): number;
+  /**
+   * Bytes that the record of a solve for its reverse pass (ode/tape.ts) may take where nobody says how many. It is no promise that the
+   * device has them: see `buffersIfRoom`.
+   */
+  readonly tapeBudgetBytes: number;
   /** Whether enqueued work may still be under way (webgpu), so that looking at results means waiting; wasm: never. */
   readonly runsAhead: boolean;
 
@@ -103,6 +109,17 @@ export interface Backend {
    *   kind, since a shader depends on which of its buffers lie together
    */
   buffer(label: string, length: number, type?: "float" | "u32", set?: BufferSetShape): DeviceBuffer;
+  /**
+   * A set of buffers that can be done without, by name: null where the device has no memory for them, or little more than that. May wait for the
+   * device's answer.
+   *
+   * @param kind  what sets that are alike have in common (see `BufferSetShape`)
+   */
+  buffersIfRoom<Name extends string>(
+    label: string,
+    lengths: Readonly<Record<Name, number>>,
+    kind?: string,
+  ): Promise<Readonly<Record<Name, DeviceBuffer>> | null>;
   /** Uploads a matrix; values are converted to the backend's dtype. */
   sparse(label: string, csr: Csr): DeviceSparse;
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset?: number): void;

@@ -99,20 +99,28 @@ function describeReadout({ fcDim, dropout, standardise }: TrainConfig, { wiring,
 }
 
 /** What the tape decided in the first step. */
-export function describeTape({
-  strategy,
-  attempts,
-  bytesPerStart,
-  bytesPerSaves,
-  budgetBytes,
-  stride,
-}: TapePlan): string {
-  const how = {
-    store: `stores all ${attempts} attempts for the reverse pass (${mebibytes(attempts * (bytesPerStart + bytesPerSaves))} of ${mebibytes(budgetBytes)})`,
-    recompute: `recomputes attempts in the reverse pass to stay within ${mebibytes(budgetBytes)}`,
-    checkpoint: `keeps every ${stride}th state and recomputes the rest to stay within ${mebibytes(budgetBytes)}`,
-  }[strategy];
-  return row("memory", how);
+export function describeTape(plan: TapePlan): string {
+  const { attempts, attemptsStored, attemptsRecomputed, stride, bytesPerStart, bytesPerSaves, budgetBytes } = plan;
+  const whole = mebibytes(attempts * (bytesPerStart + bytesPerSaves));
+  if (attemptsRecomputed === 0)
+    return row(
+      "memory",
+      `stores all ${attempts} attempts for the reverse pass (${whole} of ${mebibytes(budgetBytes)})`,
+    );
+  const states = stride === 1 ? "" : `, and one in ${stride} starting states of the others,`;
+  return row(
+    "memory",
+    `stores ${attemptsStored} of ${plural(attempts, "attempt")}${states} in ${mebibytes(budgetBytes)}; ${describeRecomputed(plan)}`,
+  );
+}
+
+/** That the reverse pass runs attempts again, and what keeps it from that. */
+export function describeRecomputed({ attemptsRecomputed, limitedBy }: TapePlan): string {
+  const advice =
+    limitedBy === "device"
+      ? "the device has no memory for more, a smaller batch needs less"
+      : "raise --memory-budget to save that time";
+  return `the reverse pass runs ${plural(attemptsRecomputed, "attempt")} again: ${advice}`;
 }
 
 /** One evaluation. */

@@ -1,6 +1,7 @@
 // axograd inspect FILE: what is in a connectome, and what it would take to train it.
 
 import type { Command } from "commander";
+import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { plural, printable } from "../core/text.ts";
@@ -11,6 +12,7 @@ import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { writeJson, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
+import type { MemoryPlan } from "./memoryPlan.ts";
 import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -50,7 +52,12 @@ export function register(program: Command): void {
     )
     .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", DTYPES), "f32")
     .option("--attempts <count>", "attempted steps per solve, for the memory plan", wholeNumber("--attempts", 1), 10)
-    .option("--memory-budget <mib>", "of the tape, in MiB", realNumber("--memory-budget", { above: 0 }), 384)
+    .option(
+      "--memory-budget <mib>",
+      "of the tape, in MiB",
+      realNumber("--memory-budget", { above: 0 }),
+      HOST_TAPE_BYTES / MIB,
+    )
     .option("--json", "everything as one JSON object")
     .action(run);
 }
@@ -121,11 +128,11 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
       ["solver", `${bytes(memory.working)} of stages, cotangents and drives`],
       [
         "tape",
-        `${bytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}; ${bytes(memory.tapeBudget)} hold ${memory.attemptsStored}, others are recomputed`,
+        `${bytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}: ${storedText(memory)} within ${bytes(memory.tapeBudget)}`,
       ],
       [
         "in all",
-        `about ${bytes(memory.total)} to train it: ${bytes(memory.device)} on the device, ${bytes(memory.host)} for Node.js and the file's content; a read-out comes on top`,
+        `about ${bytes(memory.total)} to train it on the CPU: ${bytes(memory.device)} on the device, ${bytes(memory.host)} for Node.js and the file's content; a read-out comes on top`,
       ],
     );
   }
@@ -168,6 +175,11 @@ function componentsText(count: number, largest: number): string {
   return count === 1
     ? "all in one component"
     : `${whole(count)} components, the largest of ${plural(largest, "neuron")}`;
+}
+
+function storedText({ attempts, attemptsStored }: MemoryPlan): string {
+  const recomputed = attempts - attemptsStored;
+  return recomputed === 0 ? "all stored" : `${attemptsStored} stored and ${recomputed} run again in the reverse pass,`;
 }
 
 function range({ min, median, mean, max }: Inspection["inDegree"] | Inspection["weights"]): string {

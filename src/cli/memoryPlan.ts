@@ -3,7 +3,7 @@
 import type { Csr } from "../core/csr.ts";
 import { bytesOf, type DType } from "../core/dtype.ts";
 import type { Tableau } from "../ode/tableau.ts";
-import { FULL_SHARE } from "../ode/tape.ts";
+import { plannedTape, tapeBytes } from "../ode/tape.ts";
 
 export interface MemoryOptions {
   readonly batchSize: number;
@@ -31,9 +31,9 @@ export interface MemoryPlan {
   /** Of the tape, per attempt: starting state and contraction outputs of the stages. */
   readonly tapePerAttempt: number;
   readonly tapeBudget: number;
-  /** Attempts that are kept whole within the budget; further ones are recomputed in the reverse pass. */
-  readonly attemptsStored: number;
   readonly attempts: number;
+  /** Of the attempts, those that are kept whole within the budget; the others are recomputed in the reverse pass. */
+  readonly attemptsStored: number;
   /** The tape of as many attempts. */
   readonly tape: number;
   /** matrix + matrixTraining + working + tape. */
@@ -74,12 +74,13 @@ export function memoryPlan({ nRows, nnz, rowPtr, colIdx, values }: Csr, options:
   const start = fsal ? 2 * state : state;
   // One contraction per stage; the first stage of an FSAL method is the last of the attempt before.
   const saves = (fsal ? stages - 1 : stages) * state;
-  const room = FULL_SHARE * tapeBudgetBytes - start;
+  const sizes = { bytesPerStart: start, bytesPerSaves: saves, budgetBytes: tapeBudgetBytes };
+  const shape = plannedTape(attempts, sizes);
   const { fixed, perStage } = bErr === null ? WORKING.fixedSteps : WORKING.adaptive;
   const matrix = nnz * (2 * element + 2 * indexBytes + 4) + 2 * 4 * (nRows + 1);
   const matrixTraining = 3 * nnz * element;
   const working = Math.round((fixed + perStage * stages) * shapes) * state;
-  const tape = Math.min(tapeBudgetBytes, attempts * (start + saves) + start) * shapes;
+  const tape = tapeBytes(attempts, shape, sizes) * shapes;
   const device = matrix + matrixTraining + working + tape;
   const host = NODE_BYTES + rowPtr.byteLength + colIdx.byteLength + values.byteLength;
   return {
@@ -94,8 +95,8 @@ export function memoryPlan({ nRows, nnz, rowPtr, colIdx, values }: Csr, options:
     working,
     tapePerAttempt: start + saves,
     tapeBudget: tapeBudgetBytes,
-    attemptsStored: Math.max(0, Math.floor(room / (start + saves))),
     attempts,
+    attemptsStored: shape.stored,
     tape,
     device,
     host,

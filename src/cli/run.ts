@@ -22,7 +22,7 @@ import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
-import { count, describeEvaluation, describeSummary, describeTape } from "./describe.ts";
+import { count, describeEvaluation, describeRecomputed, describeSummary, describeTape } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
@@ -231,7 +231,7 @@ class Run {
 
   /** Records where the time of one step went. */
   async #profile({ step, seconds, lastStep }: StepMetrics): Promise<void> {
-    const { console, profiler } = this.#parts;
+    const { console, experiment, profiler } = this.#parts;
     if (!profiler || this.#stepsProfiled === PROFILED_STEP) return;
     const profile = await profiler.take(1000 * seconds);
     this.#stepsProfiled++;
@@ -239,7 +239,10 @@ class Run {
     this.#stepsProfiled = PROFILED_STEP;
     this.#progress?.clear();
     for (const line of describeProfile(profile)) console.info(line);
-    await this.record({ event: "profile", step, ...profile });
+    const plan = experiment.trainer.tapePlan;
+    const attemptsRecomputed = plan?.attemptsRecomputed ?? 0;
+    if (plan && attemptsRecomputed > 0) console.info(describeRecomputed(plan));
+    await this.record({ event: "profile", step, ...profile, attemptsRecomputed });
   }
 
   /** What is due after a step. */

@@ -71,7 +71,7 @@ export interface SolveOptions {
    * does.
    */
   readonly backpropThroughStepSizeControl?: boolean;
-  /** Most bytes for the record of the reverse pass. */
+  /** Most bytes for the record of the reverse pass; default: what the device's `tapeBudgetBytes` says. */
   readonly memoryBudgetBytes?: number;
 }
 
@@ -227,8 +227,8 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     const absolute = (t: number) => (t === length ? endTime : startTime + t);
     return {
       ...solve,
-      conclude: (record) => {
-        const stats = solve.conclude(record);
+      conclude: async (record) => {
+        const stats = await solve.conclude(record);
         return stats && { ...stats, t: stats.t.map(absolute) };
       },
     };

@@ -28,7 +28,10 @@ import { checkTimes, Timeline } from "./timeline.ts";
 export interface SolverOptions extends Method {
   /** null: no gradients will be asked for. */
   readonly reverse: ReverseOptions | null;
-  /** Most bytes that the record for the reverse pass may take; beyond it attempts are recomputed. Default 384 MiB. */
+  /**
+   * Most bytes that the record for the reverse pass may take; beyond it attempts are recomputed, to the same bits. Default: the device's
+   * `Backend.tapeBudgetBytes`. So are those for which the device has no memory; `stats.plan` tells.
+   */
   readonly memoryBudgetBytes?: number;
   /** First step size; "perSample": given with each request; absent: found by the heuristic. Required by the fixed controller. */
   readonly dt0?: number | "perSample";
@@ -106,10 +109,9 @@ export interface StartedSolve {
    * From the numbers of `record`: what came of the solve. null: some samples still run and more attempts have been enqueued, or the
    * reverse pass has to mend the record; enqueue again what depends on the solve, read the record again.
    */
-  conclude(record: readonly ArrayLike<number>[]): SolveStats | null;
+  conclude(record: readonly ArrayLike<number>[]): Promise<SolveStats | null>;
 }
 
-const DEFAULT_BUDGET = 384 * 2 ** 20;
 const PER_SAMPLE = ["t", "dt", "running", "nSteps", "nAccepted", "status", "ratio1", "ratio2"] as const;
 /** What attempts pass on as well where there are jump times. */
 const PER_SEGMENT = ["asked", "segment", "segmentEnd"] as const;
@@ -176,7 +178,7 @@ export class OdeSolver {
       const solve = await this.#start(request);
       for (;;) {
         await turnUnlessAborted(request.signal);
-        const stats = solve.conclude(await this.#backend.downloadAll(solve.record()));
+        const stats = await solve.conclude(await this.#backend.downloadAll(solve.record()));
         if (stats) return stats;
       }
     });
@@ -187,7 +189,10 @@ export class OdeSolver {
    * has begun, what came of this one cannot be read any more: SolverError "superseded".
    */
   async start(request: SolveRequest): Promise<StartedSolve> {
-    return callsOf(this).run("start", () => this.#start(request));
+    return callsOf(this).run("start", async () => {
+      const solve = await this.#start(request);
+      return { ...solve, conclude: (record) => callsOf(this).run("conclude", () => solve.conclude(record)) };
+    });
   }
 
   async #start(request: SolveRequest): Promise<StartedSolve> {
@@ -230,7 +235,7 @@ export class OdeSolver {
     ctY0: DeviceBuffer | null,
   ): void {
     callsOf(this).check("reverse");
-    callsOf(this).refuseDuring("reverse", ["forward", "start"]);
+    callsOf(this).refuseDuring("reverse", ["forward", "start", "conclude"]);
     if (!this.#last)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
     this.#last.reverse(ctYs, grads, ctY0);
@@ -379,7 +384,7 @@ class Session {
     const passedOn = [...PER_SAMPLE, ...(segments > 0 ? PER_SEGMENT : []), ...(programs.reverse ? ["voids"] : [])];
     const start = { ...state, ...eachOf(passedOn, this.#lanes), active: 1 };
     const saves = programs.reverse ? lengths(programs.reverse.attemptSaves, this.#lanes) : {};
-    const budget = options.memoryBudgetBytes ?? DEFAULT_BUDGET;
+    const budget = options.memoryBudgetBytes ?? backend.tapeBudgetBytes;
     this.#tape = new Tape(backend, start, saves, bytesOf(backend.dtype), budget);
     const { controller } = options;
     this.#common = this.#own("solve", {
@@ -410,7 +415,8 @@ class Session {
     this.#check(request);
     this.#bound.next();
     this.#uploadTimes(request, schedule);
-    const first = record ? this.#tape.begin() : this.#starts[0];
+    if (record) this.#prepareReverse();
+    const first = record ? await this.#tape.begin(Math.min(this.#expected, this.#options.maxSteps)) : this.#starts[0];
     this.#init(request, first);
     const atStart = request.tEval.map((times) => times.every((t, s) => t === request.tStart[s]));
     request.ys.forEach((ys, j) => {
@@ -431,12 +437,12 @@ class Session {
     };
     this.#current = null;
     if (this.#looksEachAttempt) await this.#attemptWhileActive(course);
-    else this.#attemptAhead(course, Math.min(this.#expected, this.#options.maxSteps));
+    else await this.#attemptAhead(course, Math.min(this.#expected, this.#options.maxSteps));
     this.#current = course;
     return {
       complete: this.#common.complete!,
       record: () => this.#recordOf(this.#checkCurrent(course)),
-      conclude: (values) => this.#conclude(this.#checkCurrent(course), values),
+      conclude: async (values) => this.#conclude(this.#checkCurrent(course), values),
     };
   }
 
@@ -472,9 +478,9 @@ class Session {
     const steps = backend.runsAhead ? null : Array.from({ length: request.samples }, (): number[] => []);
     for (let active = true; active; ) {
       await turnUnlessAborted(request.signal);
-      const { start, next } = this.#attemptNext(course);
+      const { start, next } = await this.#attemptNext(course);
       const due = await this.#dueNow(course, start, next);
-      this.#finishAttempt(course, due, start, next);
+      await this.#finishAttempt(course, due, start, next);
       if (steps) await this.#addAccepted(steps, start, next);
       active = (await backend.download(next.active!))[0]! > 0;
       if (stops && (await backend.download(next.status!)).some((code) => code !== STATUS.ok)) break;
@@ -484,26 +490,26 @@ class Session {
     backend.fill(this.#common.complete!, 1);
   }
 
-  #attemptAhead(course: Course, count: number): void {
+  async #attemptAhead(course: Course, count: number): Promise<void> {
     for (let n = 0; n < count; n++) {
-      const { start, next } = this.#attemptNext(course);
-      this.#finishAttempt(course, course.pending, start, next);
+      const { start, next } = await this.#attemptNext(course);
+      await this.#finishAttempt(course, course.pending, start, next);
     }
     const { stillActive, complete, noVoids, voids } = this.#common;
     const counted = course.request.record ? voids : noVoids;
     this.#runWith(this.#programs.completion, {}, { active: stillActive, complete, voids: counted });
   }
 
-  #attemptNext({ request, attempts }: Course): { start: BufferSet; next: BufferSet } {
-    const { start, next, saves } = request.record ? this.#tape.open(attempts) : this.#pingPong(attempts);
+  async #attemptNext({ request, attempts }: Course): Promise<{ start: BufferSet; next: BufferSet }> {
+    const { start, next, saves } = request.record ? await this.#tape.open(attempts) : this.#pingPong(attempts);
     this.#attempt(request, start, next, saves);
     return { start, next };
   }
 
-  #finishAttempt(course: Course, due: readonly number[], start: BufferSet, next: BufferSet): void {
+  async #finishAttempt(course: Course, due: readonly number[], start: BufferSet, next: BufferSet): Promise<void> {
     const { request, attempts } = course;
     for (const j of due) this.#dense(request, attempts, j, start, next);
-    if (request.record) this.#tape.close(attempts);
+    if (request.record) await this.#tape.close(attempts);
     course.due.push(due);
     course.last = next;
     course.attempts++;
@@ -513,7 +519,7 @@ class Session {
     return [this.#common.complete!, ...RECORDED.map((name) => last[name]!)];
   }
 
-  #conclude(course: Course, [complete, ...values]: readonly ArrayLike<number>[]): SolveStats | null {
+  async #conclude(course: Course, [complete, ...values]: readonly ArrayLike<number>[]): Promise<SolveStats | null> {
     const { request, due, steps, schedule } = course;
     const { maxSteps } = this.#options;
     const running = values[RECORDED.indexOf("running")]!;
@@ -524,7 +530,10 @@ class Session {
       return null;
     }
     if (complete![0] === 0) {
-      this.#attemptAhead(course, Math.max(1, Math.min(Math.ceil(this.#expected / 4), maxSteps - course.attempts)));
+      await this.#attemptAhead(
+        course,
+        Math.max(1, Math.min(Math.ceil(this.#expected / 4), maxSteps - course.attempts)),
+      );
       return null;
     }
     const [nSteps, nAccepted, status, , t, dt] = values.map((v) => Array.from(v).slice(0, request.samples));
@@ -784,6 +793,12 @@ class Session {
     return atStart + attempts * (fsal ? stages - 1 : stages);
   }
 
+  /** Gets the memory that the reverse pass works in, before the tape takes what there is. */
+  #prepareReverse(): void {
+    this.#reverseState();
+    for (const program of Object.values(this.#programs.reverse!)) if ("phases" in program) this.#executableOf(program);
+  }
+
   #reverseState(): { cts: [BufferSet, BufferSet]; stages: BufferSet } {
     if (this.#reverseBuffers) return this.#reverseBuffers;
     const n = this.#stateLength;
@@ -823,15 +838,19 @@ class Session {
     }
     let bound = this.#bound.get(key);
     if (!bound) {
-      let executable = this.#executables.get(program);
-      if (!executable) {
-        executable = this.#backend.compile(program, this.#layout);
-        this.#executables.set(program, executable);
-      }
-      bound = this.#backend.bind(executable, bindings);
+      bound = this.#backend.bind(this.#executableOf(program), bindings);
       this.#bound.set(key, bound);
     }
     this.#backend.run(bound);
+  }
+
+  #executableOf(program: Program): Executable {
+    let executable = this.#executables.get(program);
+    if (!executable) {
+      executable = this.#backend.compile(program, this.#layout);
+      this.#executables.set(program, executable);
+    }
+    return executable;
   }
 
   #idOf(buffer: object): number {

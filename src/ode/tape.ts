@@ -1,7 +1,8 @@
 // What the reverse pass remembers: for each attempt the state it started from and the contraction outputs of its stages, as
 // much of it as a memory budget allows. The rest is recomputed, to the same bits, from the nearest state that was kept.
 //
-// Three stages, as the solve grows: store everything; then only starting states; then every 2nd, 4th, … starting state.
+// As the solve grows: store everything; then only starting states of further attempts; then every 2nd, 4th, … of these; then fewer attempts
+// whole. A device that has less memory than the budget says so; the tape then keeps to less than it got.
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 
@@ -11,20 +12,92 @@ export type BufferSet = Readonly<Record<string, DeviceBuffer>>;
 /** Shapes of named buffers. */
 export type Shapes = Readonly<Record<string, number>>;
 
-/** What the tape decided, in numbers for people and tests. */
-export interface TapePlan {
-  readonly strategy: "store" | "recompute" | "checkpoint";
-  readonly attempts: number;
-  readonly attemptsStored: number;
-  /** Every how many attempts a starting state is kept once storing has stopped. */
-  readonly stride: number;
+/** What a tape has to keep, and the most bytes that it may take. */
+export interface TapeSizes {
   readonly bytesPerStart: number;
   readonly bytesPerSaves: number;
   readonly budgetBytes: number;
 }
 
-/** Part of the budget that may fill with whole attempts; the rest is for starting states and recomputation. */
-export const FULL_SHARE = 0.75;
+/** What the tape decided, in numbers for people and tests. */
+export interface TapePlan extends TapeSizes {
+  readonly strategy: "store" | "recompute" | "checkpoint";
+  readonly attempts: number;
+  readonly attemptsStored: number;
+  /**
+   * Attempts that the reverse pass runs again, each once, because there was no room for what they left. (Void trial steps make it run attempts
+   * again, too, wherever they are kept; these do not count here.)
+   */
+  readonly attemptsRecomputed: number;
+  /** Every how many attempts a starting state is kept once storing has stopped. */
+  readonly stride: number;
+  /** What the tape keeps to: what was asked for, else the device's `tapeBudgetBytes`; less where the device had less. More is taken only where
+   * nothing would fit, and a little while strides double. */
+  readonly budgetBytes: number;
+  /** "device": it refused memory within the budget that was asked for, and `budgetBytes` is what it gave. */
+  readonly limitedBy: "budget" | "device";
+}
+
+/** How many attempts are stored whole, and every how many of the others one keeps its starting state. */
+export interface TapeShape {
+  readonly stored: number;
+  readonly stride: number;
+}
+
+/** Part of what a device gave before it was full; the rest is for whoever asks next and cannot do without. */
+const SHARE_WHERE_FULL = 0.75;
+
+/** Numbers of starting states, and of what attempts leave. */
+interface Sets {
+  readonly starts: number;
+  readonly saves: number;
+}
+
+/** What is kept of so many attempts, and a stretch between two starting states that has been run again. */
+function setsOf(attempts: number, { stored, stride }: TapeShape): Sets {
+  const bare = attempts - stored;
+  const stretch = Math.min(stride, bare);
+  return { starts: stored + Math.ceil(bare / stride) + Math.max(1, stretch), saves: stored + stretch };
+}
+
+function bytesOf({ starts, saves }: Sets, { bytesPerStart, bytesPerSaves }: TapeSizes): number {
+  return starts * bytesPerStart + saves * bytesPerSaves;
+}
+
+/** The most that the tape of so many attempts takes. */
+export function tapeBytes(attempts: number, shape: TapeShape, sizes: TapeSizes): number {
+  return bytesOf(setsOf(attempts, shape), sizes);
+}
+
+/** Whether so many attempts may all be stored whole. */
+function fits(attempts: number, sizes: TapeSizes): boolean {
+  return tapeBytes(attempts, { stored: attempts, stride: 1 }, sizes) <= sizes.budgetBytes;
+}
+
+/**
+ * Gives way until so many attempts fit into the budget: longer strides as long as they take less memory, then fewer attempts stored whole.
+ * Where nothing fits, what takes least.
+ */
+function giveWay(attempts: number, shape: TapeShape, sizes: TapeSizes): TapeShape {
+  let { stored, stride } = shape;
+  const bytes = (factor: number) => tapeBytes(attempts, { stored, stride: factor * stride }, sizes);
+  while (bytes(1) > sizes.budgetBytes) {
+    if (bytes(2) < bytes(1)) stride *= 2;
+    else if (stored > 0) stored--;
+    else break;
+  }
+  return { stored, stride };
+}
+
+/** What a tape will come to for a solve of so many attempts, where the device has the memory. */
+export function plannedTape(attempts: number, sizes: TapeSizes): TapeShape {
+  let shape: TapeShape = { stored: 0, stride: 1 };
+  for (let n = 1; n <= attempts; n++) {
+    const isStored = shape.stored === n - 1 && fits(n, sizes);
+    shape = isStored ? { stored: n, stride: 1 } : giveWay(n, shape, sizes);
+  }
+  return shape;
+}
 
 /**
  * Buffers of one shape set, handed out and taken back; made when there are none. The first free ones go first, so that equal solves
@@ -41,6 +114,35 @@ class Pool {
     this.#backend = backend;
     this.#label = label;
     this.#shapes = shapes;
+  }
+
+  /** Sets that `take` hands out without making any. */
+  get free(): number {
+    return this.#free.size;
+  }
+
+  /** Sets in use and free. */
+  get size(): number {
+    return this.#all.length;
+  }
+
+  /** Makes another set for `take`, unless the device has no room for it. */
+  async grow(): Promise<boolean> {
+    const made = await this.#backend.buffersIfRoom(`${this.#label} ${this.#all.length}`, this.#shapes, this.#label);
+    if (!made) return false;
+    this.#all.push(made);
+    this.#free.add(made);
+    return true;
+  }
+
+  /** Gives free sets back to the device, until `keep` are left. */
+  shrink(keep: number): void {
+    for (const record of [...this.#all].reverse()) {
+      if (this.#free.size <= keep) return;
+      if (!this.#free.delete(record)) continue;
+      this.#all.splice(this.#all.indexOf(record), 1);
+      release(record);
+    }
   }
 
   take(): BufferSet {
@@ -63,10 +165,14 @@ class Pool {
   }
 
   dispose(): void {
-    for (const record of this.#all) for (const b of Object.values(record)) b.release();
+    for (const record of this.#all) release(record);
     this.#all.length = 0;
     this.#free.clear();
   }
+}
+
+function release(record: BufferSet): void {
+  for (const buffer of Object.values(record)) buffer.release();
 }
 
 interface Entry {
@@ -79,63 +185,137 @@ interface Entry {
 export class Tape {
   readonly #starts: Pool;
   readonly #saves: Pool;
-  readonly #bytesPerStart: number;
-  readonly #bytesPerSaves: number;
-  readonly #budget: number;
+  #sizes: TapeSizes;
+  #isRefused = false;
   #entries: Entry[] = [];
   #stored = 0;
   #stride = 1;
+  /** As far as is known from the expected number of attempts. */
+  #mostStored = 0;
+  /** The first attempt that is not stored whole; −1: all are. */
   #firstBare = -1;
 
   constructor(backend: Backend, starts: Shapes, saves: Shapes, elementBytes: number, budgetBytes: number) {
     this.#starts = new Pool(backend, "tape start", starts);
     this.#saves = new Pool(backend, "tape saves", saves);
     const total = (shapes: Shapes) => Object.values(shapes).reduce((sum, n) => sum + n * elementBytes, 0);
-    this.#bytesPerStart = total(starts);
-    this.#bytesPerSaves = total(saves);
-    this.#budget = budgetBytes;
+    this.#sizes = { bytesPerStart: total(starts), bytesPerSaves: total(saves), budgetBytes };
   }
 
-  /** Forgets the last solve; `first` is the record that attempt 0 starts from. */
-  begin(): BufferSet {
+  /**
+   * Forgets the last solve.
+   *
+   * @param expected attempts that this one may take: what they leave no room for is not stored to begin with
+   * @returns the record that attempt 0 starts from
+   */
+  async begin(expected: number): Promise<BufferSet> {
     for (const e of this.#entries) this.#free(e);
+    const { stored, stride } = plannedTape(expected, this.#sizes);
+    this.#mostStored = stored === expected ? Number.POSITIVE_INFINITY : stored;
+    const needed = setsOf(expected, { stored, stride });
+    // A solve of other attempts than expected may have left sets that are of no use, and would be too many.
+    const starts = Math.max(needed.starts, this.#starts.size);
+    const saves = Math.max(needed.saves, this.#saves.size);
+    if (bytesOf({ starts, saves }, this.#sizes) > this.#sizes.budgetBytes) {
+      this.#starts.shrink(needed.starts);
+      this.#saves.shrink(needed.saves);
+    }
+    await this.#provide(this.#starts, 1);
     this.#entries = [entryOf(this.#starts.take())];
     this.#stored = 0;
-    this.#stride = 1;
+    this.#stride = stride;
     this.#firstBare = -1;
     return this.#entries[0]!.start!;
   }
 
   /** Buffers for attempt i = 0, 1, …: where it starts from, where the next one will, and saves if there is room for them. */
-  open(i: number): { start: BufferSet; next: BufferSet; saves: BufferSet | null } {
+  async open(i: number): Promise<{ start: BufferSet; next: BufferSet; saves: BufferSet | null }> {
+    await this.#provide(this.#starts, 1);
     const entry = this.#entries[i]!;
-    const start = entry.start!;
-    const next = this.#starts.take();
-    this.#entries.push(entryOf(next));
-    const used = this.#stored * this.#bytesPerSaves + (i + 2) * this.#bytesPerStart;
-    if (this.#firstBare < 0 && used + this.#bytesPerSaves <= this.#budget * FULL_SHARE) {
+    const next = entryOf(this.#starts.take());
+    this.#entries.push(next);
+    if (this.#firstBare < 0 && i < this.#mostStored && fits(i + 1, this.#sizes) && (await this.#canStore())) {
       entry.saves = this.#saves.take();
       this.#stored++;
     } else if (this.#firstBare < 0) this.#firstBare = i;
-    return { start, next, saves: entry.saves };
+    return { start: entry.start!, next: next.start!, saves: entry.saves };
   }
 
-  /** Call when attempt i is done: starting states that the budget has no room for are dropped. */
-  close(i: number): void {
+  async #canStore(): Promise<boolean> {
+    if (this.#saves.free > 0 || (await this.#saves.grow())) return true;
+    this.#retreat(1);
+    return false;
+  }
+
+  /** Call when attempt i is done: starting states that the budget has no room for are dropped, and what the reverse pass needs is got. */
+  async close(i: number): Promise<void> {
     if (this.#firstBare < 0) return;
-    const kept = () => this.#entries.slice(this.#firstBare, i + 1).filter((e) => e.start).length;
-    const room = Math.max(2, Math.floor((this.#budget * (1 - FULL_SHARE)) / this.#bytesPerStart));
+    this.#giveWay(i + 1);
     this.#thin(i);
-    while (kept() > room) {
-      this.#stride *= 2;
-      this.#thin(i);
+    const longest = this.#longestRun(i);
+    await this.#provide(this.#saves, longest);
+    await this.#provide(this.#starts, longest - 1);
+  }
+
+  #giveWay(attempts: number): void {
+    const { stored, stride } = giveWay(attempts, { stored: this.#stored, stride: this.#stride }, this.#sizes);
+    this.#stride = stride;
+    while (this.#stored > stored) this.#dropSaves();
+  }
+
+  /** Drops starting states that are nearer than a stride to the one kept before. */
+  #thin(last: number): void {
+    let kept = this.#firstBare;
+    for (let j = kept + 1; j <= last; j++) {
+      if (!this.#entries[j]!.start) continue;
+      if (j - kept < this.#stride) this.#free(this.#entries[j]!);
+      else kept = j;
     }
   }
 
-  #thin(last: number): void {
-    for (let j = this.#firstBare; j <= last; j++) {
-      if ((j - this.#firstBare) % this.#stride !== 0) this.#free(this.#entries[j]!);
+  /** Most attempts that follow one another without a starting state but the first's. */
+  #longestRun(last: number): number {
+    let longest = 0;
+    for (let j = this.#firstBare, kept = j; j <= last; j++) {
+      if (this.#entries[j]!.start) kept = j;
+      longest = Math.max(longest, j - kept + 1);
     }
+    return longest;
+  }
+
+  /** Sees to it that a pool has `count` free sets. Where all else fails the taking of them does, with the device's reason. */
+  async #provide(pool: Pool, count: number): Promise<void> {
+    while (pool.free < count) {
+      if (await pool.grow()) continue;
+      if (!this.#retreat(pool === this.#saves ? count : 1)) return;
+    }
+  }
+
+  /**
+   * The device has refused memory: from now on the tape keeps to less than it has been given, and leaves the rest to others.
+   *
+   * @param keep free saves that are needed
+   * @returns whether something has become free
+   */
+  #retreat(keep: number): boolean {
+    const got = bytesOf({ starts: this.#starts.size, saves: this.#saves.size }, this.#sizes);
+    const budgetBytes = Math.min(this.#sizes.budgetBytes, Math.floor(got * SHARE_WHERE_FULL));
+    this.#isRefused = true;
+    this.#sizes = { ...this.#sizes, budgetBytes };
+    const { size, free } = this.#saves;
+    if (this.#stored > 0) this.#dropSaves();
+    this.#giveWay(this.#entries.length - 1);
+    this.#saves.shrink(keep);
+    return this.#saves.size < size || this.#saves.free > free;
+  }
+
+  /** Of the attempts stored whole, the last one keeps its starting state only. */
+  #dropSaves(): void {
+    const last = --this.#stored;
+    const entry = this.#entries[last]!;
+    this.#saves.give(entry.saves!);
+    entry.saves = null;
+    this.#firstBare = last;
   }
 
   /** Drops what was opened after attempt `n` − 1 (attempts enqueued after everybody had finished). */
@@ -192,14 +372,16 @@ export class Tape {
 
   plan(): TapePlan {
     const attempts = this.#entries.length - 1;
+    const attemptsStored = Math.min(this.#stored, attempts);
+    const isWhole = attemptsStored === attempts;
     return {
-      strategy: this.#firstBare < 0 ? "store" : this.#stride === 1 ? "recompute" : "checkpoint",
+      strategy: isWhole ? "store" : this.#stride === 1 ? "recompute" : "checkpoint",
       attempts,
-      attemptsStored: this.#stored,
-      stride: this.#stride,
-      bytesPerStart: this.#bytesPerStart,
-      bytesPerSaves: this.#bytesPerSaves,
-      budgetBytes: this.#budget,
+      attemptsStored,
+      attemptsRecomputed: attempts - attemptsStored,
+      stride: isWhole ? 1 : this.#stride,
+      ...this.#sizes,
+      limitedBy: this.#isRefused ? "device" : "budget",
     };
   }
 

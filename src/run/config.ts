@@ -107,7 +107,7 @@ export interface TrainConfig extends Recipe {
   readonly device: Device;
   readonly dtype: DType;
   readonly threads: number;
-  /** Most MiB for the record of the reverse pass; null: the solver's default. */
+  /** Most MiB for the record of the reverse pass; null: the device's default. */
   readonly memoryBudget: number | null;
   /** Steps between looks at whether the training can work; 0: none. */
   readonly diagnoseEvery: number;

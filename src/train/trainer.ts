@@ -13,6 +13,7 @@ import type { BatchResult, ClassifierEvaluation, GradientResult, NetworkClassifi
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ConnectomeNetwork } from "../models/network.ts";
 import type { ModelInput } from "../models/options.ts";
+import type { SolveStats } from "../ode/solve.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose } from "./diagnosis.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
@@ -127,6 +128,15 @@ const PROBED_IMAGES = { least: 8, most: 16 } as const;
 /** Images per pass of an evaluation or calibration; bounds memory only. */
 const EVALUATION_BATCH = 256;
 
+/** Of equal ones, the last. */
+function worstPlan(stats: readonly SolveStats[]): TapePlan | null {
+  let worst: TapePlan | null = null;
+  for (const { plan } of stats) {
+    if (plan && plan.attemptsRecomputed >= (worst?.attemptsRecomputed ?? 0)) worst = plan;
+  }
+  return worst;
+}
+
 /**
  * Trains a classifier on images. It prints and writes nothing; whoever iterates over `fit` decides what to do with the metrics.
  * Model and optimiser stay their owner's.
@@ -169,7 +179,10 @@ export class Trainer<E extends object = EvaluationOptions> {
     return batchCount(this.#train.count, this.#batchSize);
   }
 
-  /** How the last step kept what its reverse pass needed; null before the first one. */
+  /**
+   * How the last step kept what its reverse pass needed; null before the first one. Of a batch that runs chunk by chunk, the plan of the chunk
+   * that recomputed most.
+   */
   get tapePlan(): TapePlan | null {
     return this.#plan;
   }
@@ -284,7 +297,7 @@ export class Trainer<E extends object = EvaluationOptions> {
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
     }
     this.optimizer.step(factor);
-    this.#plan = result.stats.at(-1)?.plan ?? null;
+    this.#plan = worstPlan(result.stats);
     this.skip();
     return result;
   }

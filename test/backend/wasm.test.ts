@@ -49,6 +49,19 @@ function buffer(backend: Backend, data: ArrayLike<number>, type: "float" | "u32"
   return result;
 }
 
+test("buffers that can be done without: none where there is no room for them, and some is left", async () => {
+  await withBackend({ threads: 1, memoryLimitBytes: 16 * 2 ** 20 }, async (backend) => {
+    const ask = () => backend.buffersIfRoom("set", { a: 2 ** 16, b: 2 ** 14 });
+    const sets = [];
+    for (let set = await ask(); set; set = await ask()) sets.push(set);
+    assert.ok(sets.length > 5, `${sets.length} sets`);
+    assert.equal([sets[0]!.a.label, sets[0]!.b.length], ["set a", 2 ** 14]);
+    for (let k = 0; k < 15; k++) backend.buffer("others", 2 ** 16);
+    errorOf("out-of-memory", () => backend.buffer("too much", 2 ** 22));
+    assert.is(await ask(), null);
+  });
+});
+
 // ---- a program large enough to be shared among threads -----------------------------------------------------------------------
 
 const N = 3000;

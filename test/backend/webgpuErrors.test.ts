@@ -154,6 +154,42 @@ if (adapter) {
     await backend.dispose();
   });
 
+  test("buffers that can be done without: none where the budget has no room for them, and some of it is left", async () => {
+    const backend = await createWebGpuBackend({ memoryBudgetBytes: 8 * 2 ** 20 });
+    const ask = () => backend.buffersIfRoom("set", { a: 2 ** 16, b: 2 ** 16, c: 1 });
+    const sets = [];
+    for (let set = await ask(); set; set = await ask()) sets.push(set);
+    assert.ok(sets.length > 1, `${sets.length} sets`);
+    const a = sets[0]!.a;
+    assert.equal([a.length, a.label, a.type], [2 ** 16, "set a", "float"]);
+    // Each holds its own numbers, and zeros at first.
+    backend.fill(a, 7);
+    assert.equal([(await backend.download(sets[0]!.b))[0], (await backend.download(a))[2 ** 16 - 1]], [0, 7]);
+    const left = 8 * 2 ** 20 - sets.length * (2 * 2 ** 18 + 256);
+    assert.ok(left >= 2 ** 21, `${left} bytes`);
+    for (let k = 0; k < 6; k++) backend.buffer("others", 2 ** 16);
+    // What is given back serves again, as zeros.
+    for (const buffer of Object.values(sets.pop()!)) buffer.release();
+    const again = (await ask())!;
+    assert.ok((await backend.download(again.b)).every((x) => x === 0));
+    await backend.dispose();
+  });
+
+  test("what the device has no memory for is refused without harm to the device", async () => {
+    const device = await Device.open(undefined, []);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
+    const most = device.limit("maxBufferSize");
+    // Two of the largest: no adapter has memory for them, or it has more than it lets anyone use at once.
+    const huge = await device.bufferIfRoom("huge", most, usage, most);
+    if (device.info.isSoftware) assert.is(huge, null);
+    const live = device.counts.liveBuffers;
+    const small = await device.bufferIfRoom("small", 1024, usage, 1024);
+    assert.ok(small);
+    assert.is(device.counts.liveBuffers, live + 1);
+    await device.settle();
+    device.destroy();
+  });
+
   test("an array beyond the adapter's limit is refused by the name of the limit", async () => {
     const backend = await createWebGpuBackend();
     const elements = backend.device.limits.maxStorageBufferBindingSize / 4 + 256;

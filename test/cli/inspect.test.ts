@@ -11,6 +11,7 @@ import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import { writeConnectome } from "../../src/io/connectome.ts";
 import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
 import { tableauByName } from "../../src/ode/tableaus/index.ts";
+import type { TapePlan } from "../../src/ode/tape.ts";
 import { Adam } from "../../src/train/optimizer.ts";
 import { fails, tempDir, testWithData } from "../io/fixtures.ts";
 import { runCommand } from "./command.ts";
@@ -87,12 +88,18 @@ test("the memory plan follows the batch, the method and the precision", async ()
 });
 
 /** What training a network for one step takes on the device, and the attempts that its solve took. */
-async function measured(csr: Csr, batch: number, dtype: DType, method: string): Promise<readonly [number, number]> {
+async function measured(
+  csr: Csr,
+  batch: number,
+  dtype: DType,
+  method: string,
+  memoryBudgetBytes: number,
+): Promise<readonly [number, TapePlan]> {
   const backend = await createBackend({ device: "wasm", dtype, threads: 1 });
   const { nRows: numNeurons } = csr;
   const tableau = tableauByName(method);
   const fixed = tableau.bErr === null ? { controller: { type: "fixed" as const }, dt0: 0.25 } : {};
-  const solve = { tableau, ...fixed };
+  const solve = { tableau, ...fixed, memoryBudgetBytes };
   const options = { inputSize: numNeurons, numNeurons, connectome: csr, weightConstraint: "none" as const, solve };
   const model = new ConnectomeODERNN(backend, options);
   const optimizer = new Adam(backend, model.parameters);
@@ -106,13 +113,15 @@ async function measured(csr: Csr, batch: number, dtype: DType, method: string): 
   optimizer.dispose();
   model.dispose();
   await backend.dispose();
-  return [peakBytes, trajectory.stats.at(-1)!.plan!.attempts];
+  return [peakBytes, trajectory.stats.at(-1)!.plan!];
 }
 
 test("the memory that is planned for the device is what training takes, and host and device are all", async () => {
   const csr = logNormalConnectome({ neurons: 6000, synapses: 120_000, seed: 1 });
-  const cases: readonly (readonly [method: string, batch: number, dtype: DType])[] = [
+  const cases: readonly (readonly [method: string, batch: number, dtype: DType, budget?: number])[] = [
     ["dopri5", 16, "f32"],
+    ["dopri5", 16, "f32", 9e6],
+    ["rk4", 16, "f32", 4e6],
     ["tsit5", 8, "f64"],
     ["bosh3", 20, "f32"],
     ["heun", 16, "f32"],
@@ -120,12 +129,15 @@ test("the memory that is planned for the device is what training takes, and host
     ["rk4", 4, "f32"],
     ["exponentialEuler", 16, "f32"],
   ];
-  for (const [method, batchSize, dtype] of cases) {
-    const [bytes, attempts] = await measured(csr, batchSize, dtype, method);
-    const budget = { tapeBudgetBytes: 384 * 2 ** 20 };
+  for (const [method, batchSize, dtype, tapeBudgetBytes = 384 * 2 ** 20] of cases) {
+    const [bytes, tape] = await measured(csr, batchSize, dtype, method, tapeBudgetBytes);
+    const { attempts } = tape;
+    const budget = { tapeBudgetBytes };
     const plan = memoryPlan(csr, { batchSize, tableau: tableauByName(method), dtype, attempts, ...budget });
     const ratio = plan.device / bytes;
     assert.ok(ratio > 0.9 && ratio < 1.1, `${method}, ${batchSize}, ${dtype}: ${ratio}`);
+    assert.is(plan.attemptsStored, tape.attemptsStored, method);
+    assert.is(tape.attemptsRecomputed > 0, tapeBudgetBytes < 1e7);
     assert.is(plan.device, plan.matrix + plan.matrixTraining + plan.working + plan.tape);
     assert.is(plan.total, plan.device + plan.host);
     assert.ok(plan.host > csr.values.byteLength + csr.colIdx.byteLength);
@@ -141,15 +153,22 @@ test("the memory that is planned for the device is what training takes, and host
   }
 });
 
-test("a tape beyond its budget is planned with the budget", () => {
-  const options = {
+test("a tape beyond its budget is planned to fit, with the attempts that are run again", async () => {
+  const options: MemoryOptions = {
     batchSize: 16,
     tableau: tableauByName("euler"),
     dtype: "f32",
-    attempts: 1e6,
+    attempts: 1e5,
     tapeBudgetBytes: 2 ** 20,
   };
-  assert.is(memoryPlan(small, options as MemoryOptions).tape, 2 ** 20);
+  const { tape, attemptsStored } = memoryPlan(small, options);
+  assert.ok(tape <= 2 ** 20 && tape > 2 ** 19, `${tape} bytes`);
+  assert.ok(attemptsStored > 0 && attemptsStored < 1e5, `${attemptsStored} stored`);
+  await writeConnectome(file, small);
+  const report = (...more: string[]) => runCommand(register, "inspect", file, ...more);
+  assert.match(await report(), /tape .* 10 attempts of dopri5: all stored within 384 MiB\n/);
+  const tight = await report("--memory-budget", "0.01");
+  assert.match(tight, /10 attempts of dopri5: 0 stored and 10 run again in the reverse pass, within 10\.2 KiB\n/);
 });
 
 test("bins of powers of two hold every value once, zeros apart", () => {

@@ -6,14 +6,17 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createBackend } from "../../src/backend/select.ts";
 import { Console } from "../../src/cli/console.ts";
-import { describeSummary } from "../../src/cli/describe.ts";
+import { describeSummary, describeTape } from "../../src/cli/describe.ts";
 import { executeRun } from "../../src/cli/run.ts";
 import { RunFolder } from "../../src/cli/runFolder.ts";
 import { describeStart, type RunSummary } from "../../src/cli/summary.ts";
 import { exists } from "../../src/io/files.ts";
+import type { TapePlan } from "../../src/ode/tape.ts";
+import { StepProfiler } from "../../src/profile/stepProfile.ts";
 import { resolveConfig } from "../../src/run/configLayers.ts";
 import { createExperiment, loadMaterials } from "../../src/run/experiment.ts";
 import { RUN_FILES } from "../../src/run/runFiles.ts";
+import type { RunEvent } from "../../src/train/metrics.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { jsonLines } from "./process.ts";
 
@@ -53,6 +56,72 @@ test("what the page takes counts, on the device and in the process, in summary.j
   assert.match(line, /^memory +\d+ MiB at most \(\d+ MiB before the page about it\), \d+ MiB of it on the device$/);
   experiment.dispose();
   await backend.dispose();
+});
+
+/** The events of a run of two steps on the CPU, and what it says. */
+async function runWithBudget(memoryBudget: number | null): Promise<{ events: readonly RunEvent[]; said: string }> {
+  const config = resolveConfig([
+    { generate: { neurons: 900, synapses: 5000 }, trainSamples: 32, validationSamples: 0, testSamples: 0 },
+    { batchSize: 16, standardise: false, steps: 2, threads: 1, device: "wasm", diagnoseEvery: 0, memoryBudget },
+  ]);
+  const materials = await loadMaterials(config);
+  const opened = await createBackend({ device: "wasm", threads: 1, profile: true });
+  const profiler = new StepProfiler(opened);
+  const { backend } = profiler;
+  const experiment = createExperiment(backend, config, materials);
+  const folder = new RunFolder(join(tempDir(), "run"));
+  const start = describeStart(config, materials, backend, experiment.trainer);
+  const console = new Console({ json: false, quiet: true });
+  const said: string[] = [];
+  console.info = (line) => said.push(line);
+  const rest = { folder, console, start, resumed: null, profiler, page: async () => {} };
+  assert.is(await executeRun({ config, backend, materials, experiment, ...rest }), 0);
+  const events = jsonLines(await readFile(folder.file("metrics"), "utf8")) as unknown as RunEvent[];
+  experiment.dispose();
+  await backend.dispose();
+  return { events, said: said.join("\n") };
+}
+
+test("a run says how many attempts its reverse pass runs again, in the events of the tape and the profile, and what to do", async () => {
+  const of = (events: readonly RunEvent[], name: string) =>
+    events.find(({ event }) => event === name) as unknown as TapePlan;
+  const whole = await runWithBudget(null);
+  for (const name of ["tape", "profile"]) assert.is(of(whole.events, name).attemptsRecomputed, 0, name);
+  assert.is(of(whole.events, "tape").budgetBytes, 384 * 2 ** 20);
+  assert.match(whole.said, /^memory +stores all \d+ attempts for the reverse pass \(\d+ MiB of 384 MiB\)$/m);
+  assert.not.match(whole.said, /again/);
+  const tight = await runWithBudget(1);
+  const { attempts, attemptsStored, attemptsRecomputed } = of(tight.events, "tape");
+  assert.is(attemptsStored + attemptsRecomputed, attempts);
+  assert.ok(attemptsRecomputed > 0);
+  assert.is(of(tight.events, "profile").attemptsRecomputed, attemptsRecomputed);
+  const again = `the reverse pass runs ${attemptsRecomputed} attempts again: raise --memory-budget to save that time`;
+  const stored = `^memory +stores ${attemptsStored} of ${attempts} attempts.* in 1 MiB; ${again}$`;
+  assert.match(tight.said, new RegExp(stored, "m"));
+  assert.is(tight.said.split(again).length, 3, "with the tape and with the profile");
+});
+
+test("a plan in words: what is kept, what is run again, and whose memory it is that ends", () => {
+  const plan: TapePlan = {
+    strategy: "checkpoint",
+    attempts: 20,
+    attemptsStored: 3,
+    attemptsRecomputed: 17,
+    stride: 4,
+    bytesPerStart: 2 ** 20,
+    bytesPerSaves: 3 * 2 ** 20,
+    budgetBytes: 30 * 2 ** 20,
+    limitedBy: "device",
+  };
+  assert.is(
+    describeTape(plan),
+    "memory      stores 3 of 20 attempts, and one in 4 starting states of the others, in 30 MiB; the reverse pass runs 17 attempts again: " +
+      "the device has no memory for more, a smaller batch needs less",
+  );
+  assert.match(
+    describeTape({ ...plan, attemptsRecomputed: 1, limitedBy: "budget" }),
+    /runs 1 attempt again: raise --memory-budget/,
+  );
 });
 
 test.run();

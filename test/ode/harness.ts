@@ -1,7 +1,7 @@
 // Solves on host data: uploads a problem, runs the solver forward and, with cotangents, back, and downloads everything.
 
 import type { Graph } from "../../src/autodiff/graph.ts";
-import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
+import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
 import { type Csr, withValues } from "../../src/core/csr.ts";
 import { floatArray } from "../../src/core/dtype.ts";
@@ -11,6 +11,7 @@ import { systemInputs } from "../../src/ode/programs.ts";
 import { OdeSolver, type SolverOptions, type SolveStats } from "../../src/ode/solve.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import type { Value } from "../../src/ops/value.ts";
+import { variant } from "../support/backends.ts";
 import { DEFAULT_SEED, randomSparse } from "../support/matrices.ts";
 import { rateSystem } from "../support/systems.ts";
 
@@ -150,7 +151,7 @@ export async function solveOnHost(
       const solve = await solver.start(request);
       while (!stats) {
         pull();
-        stats = solve.conclude(await backend.downloadAll(solve.record()));
+        stats = await solve.conclude(await backend.downloadAll(solve.record()));
       }
     } else {
       stats = await solver.forward(request);
@@ -175,6 +176,24 @@ export async function solveOnHost(
     solver.dispose();
     for (const b of owned) b.release();
   }
+}
+
+/** A backend that counts how often attempts are run; in each solve, `n` forward and the others for its reverse pass. */
+export function countingAttempts(backend: Backend): { readonly backend: Backend; readonly attempts: () => number } {
+  let attempts = 0;
+  const run = (bound: BoundProgram): void => {
+    if (["attempt", "attempt.recorded"].includes(bound.executable.program.name)) attempts++;
+    backend.run(bound);
+  };
+  return { backend: variant(backend, { run }), attempts: () => attempts };
+}
+
+/** A backend with room for `count` of the sets of buffers that can be done without: what is asked for with `buffersIfRoom`. */
+export function refusingAfter(backend: Backend, count: number): Backend {
+  let left = count;
+  const buffersIfRoom: Backend["buffersIfRoom"] = async (label, lengths, kind) =>
+    left-- > 0 ? backend.buffersIfRoom(label, lengths, kind) : null;
+  return variant(backend, { buffersIfRoom });
 }
 
 export function normals(label: string, length: number): Float64Array {

@@ -8,7 +8,17 @@ import { assertSolved, OdeSolver } from "../../src/ode/solve.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { forEachBackend, variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";
-import { cotangents, type HostProblem, INTEGRAL, pairing, rateProblem, sampleOf, solveOnHost } from "./harness.ts";
+import {
+  cotangents,
+  countingAttempts,
+  type HostProblem,
+  INTEGRAL,
+  pairing,
+  rateProblem,
+  refusingAfter,
+  sampleOf,
+  solveOnHost,
+} from "./harness.ts";
 
 /** dy/dt = −2ty, so y = y₀·e^(t₀² − t²). */
 const GAUSSIAN: OdeSystem = { rows: 2, rhs: (g, t, y) => g.ops.mul(g.ops.mul(-2, t), y) };
@@ -82,17 +92,45 @@ forEachBackend("solver", ["f64", "f32"], (test) => {
     const { attempts, bytesPerSaves, bytesPerStart, strategy } = whole.stats.plan!;
     assert.is(strategy, "store");
     assert.is(whole.stats.plan!.attemptsStored, attempts);
+    assert.is(whole.stats.plan!.attemptsRecomputed, 0);
+    assert.is(whole.stats.plan!.budgetBytes, backend.tapeBudgetBytes);
     const budgets = {
       // Not quite enough to keep everything, and next to nothing.
       recompute: 0.9 * (attempts * bytesPerSaves + (attempts + 1) * bytesPerStart),
       checkpoint: 3 * bytesPerStart,
     };
     for (const [expected, memoryBudgetBytes] of Object.entries(budgets)) {
-      const tight = await solveOnHost(backend, batch, { memoryBudgetBytes }, cts);
-      assert.is(tight.stats.plan!.strategy, expected, JSON.stringify(tight.stats.plan));
-      assert.ok(tight.stats.plan!.attemptsStored < attempts);
+      const counting = countingAttempts(backend);
+      const tight = await solveOnHost(counting.backend, batch, { memoryBudgetBytes }, cts);
+      const plan = tight.stats.plan!;
+      assert.is(plan.strategy, expected, JSON.stringify(plan));
+      assert.is(plan.attemptsStored + plan.attemptsRecomputed, attempts);
+      assert.ok(plan.attemptsRecomputed > 0);
+      assert.is(plan.attemptsRecomputed, counting.attempts() - attempts, "what the reverse pass ran again");
+      assert.equal([plan.budgetBytes, plan.limitedBy], [memoryBudgetBytes, "budget"]);
       for (const [name, g] of Object.entries(whole.gradients)) {
         assertBitEqual(tight.gradients[name]!, g, `${expected}, gradient of ${name}`);
+      }
+    }
+  });
+
+  test("what the device has no memory for is recomputed, and no bit of the result changes", async ({ backend }) => {
+    const batch = rateProblem(3, { tEnd: 12, tEval: [0, 2.5, 2.6, 12] });
+    const cts = cotangents(batch);
+    const whole = await solveOnHost(backend, batch, {}, cts);
+    const { attempts } = whole.stats.plan!;
+    for (const ahead of [false, true]) {
+      for (const count of [0, 5, 12, 20]) {
+        const counting = countingAttempts(refusingAfter(backend, count));
+        const options = { ahead };
+        const full = await solveOnHost(variant(counting.backend, { runsAhead: ahead }), batch, options, cts);
+        const { attemptsRecomputed, limitedBy, budgetBytes } = full.stats.plan!;
+        const where = `${count} sets${ahead ? ", ahead" : ""}`;
+        assert.is(limitedBy, "device", where);
+        assert.ok(attemptsRecomputed > 0 && budgetBytes < backend.tapeBudgetBytes, where);
+        if (!ahead) assert.is(attemptsRecomputed, counting.attempts() - attempts, where);
+        for (const [name, g] of Object.entries(whole.gradients))
+          assertBitEqual(full.gradients[name]!, g, `${where}, gradient of ${name}`);
       }
     }
   });

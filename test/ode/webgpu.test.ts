@@ -10,13 +10,17 @@ import type { OdeSystem } from "../../src/ode/method.ts";
 import { dopri5, exponentialEuler, TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
+import { randomSparse } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { rateSystem } from "../support/systems.ts";
 import {
   cotangents,
+  countingAttempts,
   type HostOptions,
   type HostProblem,
   kindProblem,
   leakyProblem,
+  normals,
   RHS_KINDS,
   rateProblem,
   sharingProblem,
@@ -93,11 +97,48 @@ if (adapter) {
       checkpoint: 3 * bytesPerStart,
     };
     for (const [strategy, memoryBudgetBytes] of Object.entries(budgets)) {
-      const tight = await solveOnHost(gpu, problem, { memoryBudgetBytes }, cts);
-      assert.is(tight.stats.plan!.strategy, strategy);
+      const counting = countingAttempts(gpu);
+      const tight = await solveOnHost(counting.backend, problem, { memoryBudgetBytes }, cts);
+      const plan = tight.stats.plan!;
+      assert.is(plan.strategy, strategy);
+      assert.ok(plan.attemptsRecomputed > 0);
+      // A solve expects 8 attempts at first, and enqueues a quarter more at a time.
+      const enqueued = counting.attempts() - plan.attemptsRecomputed;
+      assert.ok(enqueued >= attempts && enqueued < attempts + 8, `${enqueued} attempts, ${attempts} of use`);
       for (const [name, g] of Object.entries(whole.gradients))
         assertBitEqual(tight.gradients[name]!, g, `${strategy}, gradient of ${name}`);
     }
+  });
+
+  test("what the backend's memory has no room for is recomputed, and no bit of the result changes", async ({ gpu }) => {
+    // 1000 neurons, 16 lanes: a state takes 64 KB, an attempt 0.5 MB; what there is besides, 4 MB.
+    const rows = 1000;
+    const hh = randomSparse(rows, rows, 0.002).csr;
+    const problem: HostProblem = {
+      system: rateSystem(rows, hh.nnz),
+      samples: 16,
+      y0: normals("y0", 16 * rows),
+      states: { drive: normals("drive", 16 * rows) },
+      rows: { tau: new Float64Array(rows).fill(1), bias: new Float64Array(rows) },
+      matrices: { hh },
+      tStart: new Array<number>(16).fill(0),
+      tEnd: new Array<number>(16).fill(12),
+      tEval: [new Array<number>(16).fill(12)],
+    };
+    const cts = cotangents(problem);
+    const options = { controller: { type: "fixed" as const }, dt0: 0.5 };
+    const whole = await solveOnHost(gpu, problem, options, cts);
+    assert.equal([whole.stats.plan!.strategy, whole.stats.plan!.attempts], ["store", 24]);
+    const small = await createWebGpuBackend({ memoryBudgetBytes: 12 * 2 ** 20 });
+    for (const ahead of [false, true]) {
+      const got = await solveOnHost(small, problem, { ...options, ahead }, cts);
+      const { limitedBy, attemptsStored, attemptsRecomputed } = got.stats.plan!;
+      assert.is(limitedBy, "device");
+      assert.ok(attemptsStored > 0 && attemptsRecomputed > 0, `${attemptsStored} stored`);
+      for (const [name, g] of Object.entries(whole.gradients))
+        assertBitEqual(got.gradients[name]!, g, `gradient of ${name}`);
+    }
+    await small.dispose();
   });
 
   test("trial steps outside of the domain, jump times and a start far away: as in double precision, also ahead of the device", async ({

@@ -42,7 +42,10 @@ export function forEachBackend(
 }
 
 /** A backend that behaves like `backend` but for the given facts and methods, e.g. to look seldom, as a GPU's host does. */
-export function variant(backend: Backend, facts: Partial<Pick<Backend, "runsAhead" | "run">>): Backend {
+export function variant(
+  backend: Backend,
+  facts: Partial<Pick<Backend, "runsAhead" | "run" | "buffersIfRoom">>,
+): Backend {
   return new Proxy(backend, {
     get(target, key) {
       if (Object.hasOwn(facts, key)) return Reflect.get(facts, key);

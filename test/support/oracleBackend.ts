@@ -26,6 +26,7 @@ class OracleBackend implements Backend {
   readonly name = "wasm";
   readonly dtype = "f64";
   readonly description = "oracle f64, plain loops";
+  readonly tapeBudgetBytes: number = 2 ** 28;
   readonly runsAhead = false;
   readonly maxLanes: number;
   readonly #ledger = new Ledger();
@@ -51,6 +52,12 @@ class OracleBackend implements Backend {
       throw new BackendError("length", `buffer: expected a whole length of at least 0, got ${length} (${label})`);
     }
     return new OracleBuffer(label, length, type, this.#ledger);
+  }
+
+  async buffersIfRoom<Name extends string>(label: string, lengths: Readonly<Record<Name, number>>) {
+    const made: Partial<Record<Name, OracleBuffer>> = {};
+    for (const name in lengths) made[name] = this.buffer(`${label} ${name}`, lengths[name]);
+    return made as Record<Name, OracleBuffer>;
   }
 
   sparse(label: string, csr: Csr): OracleSparse {

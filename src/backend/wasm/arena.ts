@@ -67,6 +67,11 @@ export class Arena {
     if (at > 0) this.#merge(at - 1);
   }
 
+  /** Bytes that may still be handed out, in pieces at worst. */
+  get left(): number {
+    return this.#limit - this.#bytes;
+  }
+
   /** What backends report, without the numbers of buffers and programs. */
   stats(): Omit<MemoryStats, "liveBuffers" | "livePrograms"> {
     return { bytes: this.#bytes, peakBytes: this.#peakBytes, largestBytes: this.#largestBytes };

@@ -3,7 +3,7 @@
 // bits for any number of threads, and a sample's results do not depend on the other lanes.
 
 import { type Csr, checkRepresentable } from "../../core/csr.ts";
-import type { DType, FloatArray } from "../../core/dtype.ts";
+import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
 import { BackendError, nearestName } from "../../core/errors.ts";
 import type {
   Backend,
@@ -14,6 +14,7 @@ import type {
   Executable,
   MemoryStats,
 } from "../backend.ts";
+import { HOST_TAPE_BYTES } from "../hostMemory.ts";
 import type { Binding, PanelLayout, Program } from "../program.ts";
 import { Arena } from "./arena.ts";
 import { type Bound, WasmBound } from "./bound.ts";
@@ -41,6 +42,9 @@ export interface WasmBackendOptions {
   /** Most memory to use; at most (and by default) the 4 GiB that WASM can address. */
   readonly memoryLimitBytes?: number;
 }
+
+/** Buffers that can be done without leave room for so many arrays of their size, which others cannot do without. */
+const SPARED_ARRAYS = 16;
 
 /** Lanes of the widest panel; larger batches run chunk by chunk. */
 const MAX_LANES = 16;
@@ -119,6 +123,7 @@ class WasmBackend implements Backend {
   readonly dtype: DType;
   readonly description: string;
   readonly maxLanes: number = MAX_LANES;
+  readonly tapeBudgetBytes: number = HOST_TAPE_BYTES;
   readonly runsAhead = false;
   readonly #parts: Parts;
   readonly #space: BufferSpace;
@@ -149,6 +154,24 @@ class WasmBackend implements Backend {
   buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
     this.#check();
     return new WasmBuffer(this.#space, label, length, type);
+  }
+
+  async buffersIfRoom<Name extends string>(
+    label: string,
+    lengths: Readonly<Record<Name, number>>,
+  ): Promise<Readonly<Record<Name, DeviceBuffer>> | null> {
+    const sizes = Object.values<number>(lengths).map((length) => length * bytesOf(this.dtype));
+    const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
+    if (this.#parts.arena.left < total + SPARED_ARRAYS * Math.max(0, ...sizes)) return null;
+    const made: Partial<Record<Name, DeviceBuffer>> = {};
+    try {
+      for (const name in lengths) made[name] = this.buffer(`${label} ${name}`, lengths[name]);
+      return made as Record<Name, DeviceBuffer>;
+    } catch (error) {
+      for (const name in made) made[name]!.release();
+      if (error instanceof BackendError && error.code === "out-of-memory") return null;
+      throw error;
+    }
   }
 
   sparse(label: string, csr: Csr): DeviceSparse {

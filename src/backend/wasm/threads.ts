@@ -1,6 +1,7 @@
 // How many threads a machine serves. Each has an isolate of V8 of its own, which takes memory before it has done anything.
 
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism } from "node:os";
+import { machineMemory } from "../hostMemory.ts";
 import { addressSpaceLeft, memorySpace } from "./addressSpace.ts";
 
 /** Resident memory of a waiting thread: 9 MiB in Node 20, 13 MiB in Node 24. */
@@ -23,11 +24,9 @@ export interface Machine {
 }
 
 export function thisMachine(): Machine {
-  // 0 or a huge number where no control group limits the process.
-  const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return {
     cores: availableParallelism(),
-    memoryBytes: Math.min(totalmem(), constrained),
+    memoryBytes: machineMemory(),
     addressSpaceBytes: addressSpaceLeft(),
   };
 }

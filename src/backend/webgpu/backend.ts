@@ -26,6 +26,7 @@ import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
 import { checkTuning, type SparseTuning, tuningOf } from "./sparseTuning.ts";
+import { tapeBudget } from "./tapeBudget.ts";
 import { TemporaryPool } from "./temporaries.ts";
 import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
@@ -157,6 +158,10 @@ class DawnBackend implements WebGpuBackend {
     return this.#device.info;
   }
 
+  get tapeBudgetBytes(): number {
+    return tapeBudget(this.#device.info);
+  }
+
   get device(): GPUDevice {
     return this.#device.gpu;
   }
@@ -182,9 +187,19 @@ class DawnBackend implements WebGpuBackend {
 
   buffer(label: string, length: number, type: "float" | "u32" = "float", set?: BufferSetShape): DeviceBuffer {
     this.#check();
-    const buffer = new GpuDeviceBuffer(this.#memory, label, length, type, false, set);
-    if (buffer.piece.reused) this.#transfer.fill(buffer, 0);
-    return buffer;
+    return this.#zeroed(GpuDeviceBuffer.create(this.#memory, label, length, type, false, set));
+  }
+
+  async buffersIfRoom<Name extends string>(
+    label: string,
+    lengths: Readonly<Record<Name, number>>,
+    kind = "",
+  ): Promise<Readonly<Record<Name, DeviceBuffer>> | null> {
+    this.#check();
+    const buffers = await GpuDeviceBuffer.createIfRoom(this.#memory, label, lengths, kind);
+    this.#check();
+    if (buffers) for (const name in buffers) this.#zeroed(buffers[name]);
+    return buffers;
   }
 
   sparse(label: string, csr: Csr): DeviceSparse {
@@ -284,6 +299,11 @@ class DawnBackend implements WebGpuBackend {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
+  }
+
+  #zeroed(buffer: GpuDeviceBuffer): GpuDeviceBuffer {
+    if (buffer.piece.reused) this.#transfer.fill(buffer, 0);
+    return buffer;
   }
 
   #check(): void {

@@ -70,22 +70,45 @@ export class GpuDeviceBuffer implements DeviceBuffer {
   #released = false;
 
   /** @param dedicated in a slab of its own */
-  constructor(
+  static create(
     memory: Memory,
     label: string,
     length: number,
     type: "float" | "u32",
     dedicated = false,
     set?: BufferSetShape,
-  ) {
-    if (!Number.isInteger(length) || length < 0) {
-      throw new BackendError("length", `buffer: expected a whole length of at least 0, got ${length} (${label})`);
-    }
+  ): GpuDeviceBuffer {
+    checkLength(label, length);
+    return new GpuDeviceBuffer(memory, label, length, type, memory.slabs.allocate(label, 4 * length, dedicated, set));
+  }
+
+  /** All of them; null: the device has no room for them. */
+  static async createIfRoom<Name extends string>(
+    memory: Memory,
+    label: string,
+    lengths: Readonly<Record<Name, number>>,
+    kind: string,
+  ): Promise<Record<Name, GpuDeviceBuffer> | null> {
+    const entries = Object.entries<number>(lengths);
+    for (const [name, length] of entries) checkLength(`${label} ${name}`, length);
+    const pieces = await memory.slabs.allocateIfRoom(
+      label,
+      entries.map(([, length]) => 4 * length),
+      kind,
+    );
+    if (!pieces) return null;
+    const made = entries.map(([name, length], k) => {
+      return [name, new GpuDeviceBuffer(memory, `${label} ${name}`, length, "float", pieces[k]!)] as const;
+    });
+    return Object.fromEntries(made) as Record<Name, GpuDeviceBuffer>;
+  }
+
+  private constructor(memory: Memory, label: string, length: number, type: "float" | "u32", piece: Piece) {
     this.label = label;
     this.length = length;
     this.type = type;
     this.memory = memory;
-    this.piece = memory.slabs.allocate(label, 4 * length, dedicated, set);
+    this.piece = piece;
     memory.ledger.add(4 * length, true);
   }
 
@@ -99,6 +122,11 @@ export class GpuDeviceBuffer implements DeviceBuffer {
     this.memory.slabs.release(this.piece);
     this.memory.ledger.remove(4 * this.length, true);
   }
+}
+
+function checkLength(label: string, length: number): void {
+  if (Number.isInteger(length) && length >= 0) return;
+  throw new BackendError("length", `buffer: expected a whole length of at least 0, got ${length} (${label})`);
 }
 
 /** One order of a sparse matrix as kernels bind it: structure and values, each in a buffer of its own, read only there. */
@@ -132,7 +160,7 @@ export class GpuDeviceSparse implements DeviceSparse {
     const { words: cscWords, ...cscBlocks } = rowBlocks(colPtr, rowIdx, memory.tuning);
     const parts: GpuDeviceBuffer[] = [];
     const part = (name: string, length: number, type: "float" | "u32", dedicated: boolean): GpuDeviceBuffer => {
-      const buffer = new GpuDeviceBuffer(memory, `${label}.${name}`, length, type, dedicated);
+      const buffer = GpuDeviceBuffer.create(memory, `${label}.${name}`, length, type, dedicated);
       parts.push(buffer);
       return buffer;
     };

@@ -117,6 +117,52 @@ export class Device {
     return buffer;
   }
 
+  /**
+   * As `buffer`; null, and no error, where the device has no memory for it and for `spare` bytes more. Such a refusal does the device no harm:
+   * the error stays in its scope, and the buffer is one that nothing uses.
+   */
+  async bufferIfRoom(
+    label: string,
+    size: number,
+    usage: GPUBufferUsageFlags,
+    spare: number,
+  ): Promise<GPUBuffer | null> {
+    const buffer = await this.#tryTwice(label, size, usage);
+    const rest = buffer && (await this.#tryTwice(`${label}: to spare`, spare, usage));
+    if (rest) this.destroyBuffer(rest);
+    else if (buffer) this.destroyBuffer(buffer);
+    return rest && buffer;
+  }
+
+  async #tryTwice(label: string, size: number, usage: GPUBufferUsageFlags): Promise<GPUBuffer | null> {
+    const first = await this.#tryBuffer(label, size, usage);
+    if (first) return first;
+    // What was destroyed is free when the work before that is done.
+    try {
+      await this.gpu.queue.onSubmittedWorkDone();
+    } catch (error) {
+      throw this.failure(error);
+    }
+    return this.#tryBuffer(label, size, usage);
+  }
+
+  async #tryBuffer(label: string, size: number, usage: GPUBufferUsageFlags): Promise<GPUBuffer | null> {
+    this.gpu.pushErrorScope("out-of-memory");
+    const buffer = this.gpu.createBuffer({ label, size, usage });
+    this.#live.add(buffer);
+    try {
+      if ((await this.gpu.popErrorScope()) === null) {
+        this.#counts.buffers++;
+        return buffer;
+      }
+    } catch (error) {
+      throw this.failure(error);
+    }
+    this.#live.delete(buffer);
+    buffer.destroy();
+    return null;
+  }
+
   destroyBuffer(buffer: GPUBuffer): void {
     if (!this.#live.delete(buffer)) return;
     this.beforeDestroy();

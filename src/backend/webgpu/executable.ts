@@ -18,7 +18,8 @@ export class GpuExecutable implements Executable {
   readonly memory: Memory;
   readonly #pool: TemporaryPool;
   readonly #shaders = new Map<string, Shader>();
-  #temporaries: ReadonlyMap<BindingId, Piece> | null = null;
+  /** Memory of the temporaries, from the pool. */
+  readonly temporaries: ReadonlyMap<BindingId, Piece>;
 
   constructor(memory: Memory, pool: TemporaryPool, program: Program, layout: PanelLayout) {
     this.memory = memory;
@@ -26,12 +27,7 @@ export class GpuExecutable implements Executable {
     this.program = program;
     this.layout = layout;
     this.plan = planOf(program);
-  }
-
-  /** Memory of the temporaries, from the pool when it is first needed. */
-  get temporaries(): ReadonlyMap<BindingId, Piece> {
-    this.#temporaries ??= this.#takeMemory();
-    return this.#temporaries;
+    this.temporaries = this.#takeMemory();
   }
 
   /** The shader of dispatch `at` for buffers spread over slabs like this: one number per access, equal where slabs are. */

@@ -24,10 +24,8 @@ export interface Slab {
   fresh: number;
   /** Sorted by offset; neighbours are merged. */
   readonly free: { offset: number; size: number }[];
-  /** Of the sets that lie here; "": buffers that are in none. */
+  /** Of the sets that lie here; "": buffers that are in none; "dedicated": one piece, and the slab goes when that goes. */
   readonly kind: string;
-  /** Made for one piece only: it goes when that goes. */
-  readonly dedicated: boolean;
 }
 
 export interface SlabLimits {
@@ -42,8 +40,16 @@ const FIRST_SLAB = 4 * 2 ** 20;
 const LARGE_SLAB = 2 ** 30;
 /** Large arrays that should fit into one slab: kernels touch up to twenty, which then lie in no more slabs than any device binds. */
 export const ARRAYS_PER_SLAB = 16;
-/** Arrays, or sets, that a new slab has room for at least. */
-const FEWEST_PER_SLAB = { array: 4, set: 1 } as const;
+/** Arrays of one size that a new slab has room for at least, where they are in no set. */
+const FEWEST_PER_SLAB = 4;
+
+/** What a new slab is for: a kind, and of a set the bytes of its largest array. */
+interface Wish {
+  readonly kind: string;
+  readonly largest?: number;
+}
+
+const DEDICATED: Wish = { kind: "dedicated" };
 
 export class SlabAllocator {
   readonly #device: Device;
@@ -56,6 +62,8 @@ export class SlabAllocator {
   /** Pieces of sets that nobody has asked for so far. */
   readonly #sets = new WeakMap<BufferSetShape, Piece[]>();
   #reserved = 0;
+  /** Size of the smallest slab that the device has refused. */
+  #refused = Number.POSITIVE_INFINITY;
 
   constructor(device: Device, label: string, usage: GPUBufferUsageFlags, limits: Partial<SlabLimits> = {}) {
     const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = limits;
@@ -78,19 +86,11 @@ export class SlabAllocator {
    * @throws {BackendError} "limit": larger than one binding may be; "memory-budget": beyond the backend's budget
    */
   allocate(label: string, bytes: number, dedicated = false, set?: BufferSetShape): Piece {
-    const byteLength = padded(bytes);
-    if (byteLength > this.limit) {
-      throw new BackendError(
-        "limit",
-        `webgpu: expected at most ${this.limit} bytes in one array (maxStorageBufferBindingSize of ${this.#device.info.name}), got ` +
-          `${byteLength} (${label}). Use an adapter with a larger limit, or the wasm backend.`,
-        { limit: this.limit, bytes: byteLength, label },
-      );
-    }
+    const byteLength = this.#lengthOf(label, bytes);
     const piece = dedicated
-      ? this.#grow(byteLength, "", "dedicated")
+      ? this.#grow(byteLength, DEDICATED)
       : ((set && this.#fromSet(set, byteLength)) ??
-        this.#shared(byteLength, set?.kind ?? "") ??
+        this.#shared(byteLength, { kind: set?.kind ?? "" }) ??
         this.#anywhere(byteLength));
     if (piece) return piece;
     throw new BackendError(
@@ -101,14 +101,72 @@ export class SlabAllocator {
     );
   }
 
+  /**
+   * Pieces of a set, in one slab. null: the budget or the device has no room for them, or not as much to spare as large arrays of that size take
+   * of others, who cannot do without.
+   */
+  async allocateIfRoom(label: string, sizes: readonly number[], kind: string): Promise<readonly Piece[] | null> {
+    const lengths = sizes.map((bytes) => this.#lengthOf(label, bytes));
+    const total = lengths.reduce((sum, length) => sum + length, 0);
+    const wish = { kind, largest: Math.max(0, ...lengths) };
+    if (total <= this.limit) {
+      const whole = await this.#sharedIfRoom(total, wish);
+      return whole && cut(whole, lengths);
+    }
+    const pieces: Piece[] = [];
+    for (const length of lengths) {
+      const piece = await this.#sharedIfRoom(length, wish);
+      if (!piece) {
+        for (const taken of pieces) this.release(taken);
+        return null;
+      }
+      pieces.push(piece);
+    }
+    return pieces;
+  }
+
+  async #sharedIfRoom(byteLength: number, wish: Required<Wish>): Promise<Piece | null> {
+    return (
+      this.#reuse(byteLength, wish.kind) ?? (await this.#growIfRoom(byteLength, wish)) ?? this.#anywhere(byteLength)
+    );
+  }
+
+  /** A piece of a new slab. */
+  async #growIfRoom(byteLength: number, wish: Required<Wish>): Promise<Piece | null> {
+    const spare = Math.min(this.limit, ARRAYS_PER_SLAB * wish.largest);
+    const size = this.#slabSize(byteLength, wish, spare);
+    if (size === null) return null;
+    this.#reserved += size;
+    const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage, spare);
+    if (buffer) return takeFrom(this.#add(buffer, size, wish), byteLength);
+    this.#reserved -= size;
+    this.#refused = Math.min(this.#refused, size);
+    return null;
+  }
+
+  /** @throws {BackendError} "limit" */
+  #lengthOf(label: string, bytes: number): number {
+    const byteLength = padded(bytes);
+    if (byteLength > this.limit) {
+      throw new BackendError(
+        "limit",
+        `webgpu: expected at most ${this.limit} bytes in one array (maxStorageBufferBindingSize of ${this.#device.info.name}), got ` +
+          `${byteLength} (${label}). Use an adapter with a larger limit, or the wasm backend.`,
+        { limit: this.limit, bytes: byteLength, label },
+      );
+    }
+    return byteLength;
+  }
+
   /** A piece of the memory of a set, which is taken as a whole when the first one is asked for; null: there was no room for the whole. */
   #fromSet(set: BufferSetShape, byteLength: number): Piece | null {
     let pieces = this.#sets.get(set);
     if (!pieces) {
       const sizes = set.lengths.map((length) => padded(4 * length));
       const total = sizes.reduce((sum, size) => sum + size, 0);
-      const whole = total <= this.limit ? this.#shared(total, set.kind, "set") : null;
-      pieces = whole ? split(whole, sizes) : [];
+      const wish = { kind: set.kind, largest: Math.max(0, ...sizes) };
+      const whole = total <= this.limit ? this.#shared(total, wish) : null;
+      pieces = whole ? cut(whole, sizes) : [];
       this.#sets.set(set, pieces);
     }
     const at = pieces.findIndex((piece) => piece.byteLength === byteLength);
@@ -116,18 +174,22 @@ export class SlabAllocator {
   }
 
   /** In a slab of this kind, an old or a new one; null: that would be beyond the budget. */
-  #shared(byteLength: number, kind: string, what: "array" | "set" = "array"): Piece | null {
-    for (const slab of this.#slabs) {
-      const piece = slab.dedicated || slab.kind !== kind ? null : takeFrom(slab, byteLength);
-      if (piece) return piece;
-    }
-    return this.#grow(byteLength, kind, what);
+  #shared(byteLength: number, wish: Wish): Piece | null {
+    return this.#reuse(byteLength, wish.kind) ?? this.#grow(byteLength, wish);
   }
 
-  /** In a slab of any kind: what one kind has reserved must not be lost to the others when the budget is used up. */
+  #reuse(byteLength: number, kind: string): Piece | null {
+    for (const slab of this.#slabs) {
+      const piece = slab.kind === kind ? takeFrom(slab, byteLength) : null;
+      if (piece) return piece;
+    }
+    return null;
+  }
+
+  /** In a slab of any kind: what one kind has reserved must not be lost to the others when there is no more. */
   #anywhere(byteLength: number): Piece | null {
     for (const slab of this.#slabs) {
-      const piece = slab.dedicated ? null : takeFrom(slab, byteLength);
+      const piece = slab.kind === DEDICATED.kind ? null : takeFrom(slab, byteLength);
       if (piece) return piece;
     }
     return null;
@@ -138,7 +200,7 @@ export class SlabAllocator {
     giveBack(slab, piece.byteOffset, piece.byteLength);
     const empty = slab.free.length === 1 && slab.free[0]!.size === slab.size;
     // One empty slab stays, so that a buffer made and released in a loop does not make and destroy slabs.
-    if (empty && (slab.dedicated || this.#sharedSlabs() > 1)) this.#destroy(slab);
+    if (empty && (slab.kind === DEDICATED.kind || this.#sharedSlabs() > 1)) this.#destroy(slab);
   }
 
   dispose(): void {
@@ -146,28 +208,41 @@ export class SlabAllocator {
   }
 
   #sharedSlabs(): number {
-    return [...this.#slabs].filter((slab) => !slab.dedicated).length;
+    return [...this.#slabs].filter(({ kind }) => kind !== DEDICATED.kind).length;
   }
 
   /** A piece at the beginning of a new slab; null: that would be beyond the budget. */
-  #grow(needed: number, kind: string, what: "array" | "set" | "dedicated"): Piece | null {
-    const left = Math.floor((this.#budget - this.#reserved) / ALIGNMENT) * ALIGNMENT;
-    if (needed > left) return null;
-    const dedicated = what === "dedicated";
-    const size = dedicated ? needed : Math.max(needed, Math.min(this.#roomy(needed, kind, what), left));
-    const buffer = this.#device.buffer(`${this.#label} slab ${this.#slabs.size}`, size, this.#usage);
-    const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], kind, dedicated };
-    this.#slabs.add(slab);
+  #grow(needed: number, wish: Wish): Piece | null {
+    const size = this.#slabSize(needed, wish);
+    if (size === null) return null;
+    const buffer = this.#device.buffer(this.#nextLabel, size, this.#usage);
     this.#reserved += size;
-    return takeFrom(slab, needed);
+    return takeFrom(this.#add(buffer, size, wish), needed);
   }
 
-  /** Slabs of a kind double what it has, so that there are few of them; but never past what can be bound. */
-  #roomy(needed: number, kind: string, what: "array" | "set"): number {
-    const alike = [...this.#slabs].filter((slab) => slab.kind === kind && !slab.dedicated);
-    const sizes = alike.reduce((sum, slab) => sum + slab.size, 0);
-    const doubled = Math.max(FIRST_SLAB, sizes, FEWEST_PER_SLAB[what] * needed);
-    return Math.min(doubled, Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * needed), this.limit);
+  /** Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves, but for `spare` bytes. */
+  #slabSize(needed: number, wish: Wish, spare = 0): number | null {
+    const left = Math.floor((this.#budget - this.#reserved - spare) / ALIGNMENT) * ALIGNMENT;
+    if (needed > left) return null;
+    if (wish === DEDICATED) return needed;
+    // Slabs of a kind double what it has, so that there are few of them; but never past what is left or what can be bound.
+    const alike = [...this.#slabs].filter(({ kind }) => kind === wish.kind).reduce((sum, { size }) => sum + size, 0);
+    const fewest = wish.largest === undefined ? FEWEST_PER_SLAB * needed : needed;
+    const doubled = Math.max(FIRST_SLAB, alike, fewest);
+    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * (wish.largest ?? needed));
+    // Where a device is nearly full, a smaller slab may still fit.
+    const granted = Math.floor(this.#refused / 4 / ALIGNMENT) * ALIGNMENT;
+    return Math.max(needed, Math.min(doubled, large, granted, this.limit, left));
+  }
+
+  get #nextLabel(): string {
+    return `${this.#label} slab ${this.#slabs.size}`;
+  }
+
+  #add(buffer: GPUBuffer, size: number, { kind }: Wish): Slab {
+    const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], kind };
+    this.#slabs.add(slab);
+    return slab;
   }
 
   #destroy(slab: Slab): void {
@@ -181,16 +256,6 @@ function padded(bytes: number): number {
   return Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
 }
 
-/** Cuts a piece into pieces of these sizes. */
-function split({ slab, byteOffset, reused }: Piece, sizes: readonly number[]): Piece[] {
-  let at = byteOffset;
-  return sizes.map((byteLength) => {
-    const piece = { slab, byteOffset: at, byteLength, reused };
-    at += byteLength;
-    return piece;
-  });
-}
-
 function takeFrom(slab: Slab, byteLength: number): Piece | null {
   const at = slab.free.findIndex((range) => range.size >= byteLength);
   const range = slab.free[at];
@@ -201,6 +266,16 @@ function takeFrom(slab: Slab, byteLength: number): Piece | null {
   const reused = byteOffset < slab.fresh;
   slab.fresh = Math.max(slab.fresh, byteOffset + byteLength);
   return { slab, byteOffset, byteLength, reused };
+}
+
+/** The parts of a piece, one after another. */
+function cut({ slab, byteOffset, reused }: Piece, lengths: readonly number[]): Piece[] {
+  let at = byteOffset;
+  return lengths.map((byteLength) => {
+    const piece = { slab, byteOffset: at, byteLength, reused };
+    at += byteLength;
+    return piece;
+  });
 }
 
 function giveBack(slab: Slab, offset: number, size: number): void {
