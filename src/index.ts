@@ -11,6 +11,7 @@ export type {
   Backend,
   Bindable,
   BoundProgram,
+  BufferSetShape,
   DeviceBuffer,
   DeviceSparse,
   Executable,

@@ -37,6 +37,14 @@ export interface DeviceSparse {
 /** What may be bound: by the kind of the program's binding. */
 export type Bindable = DeviceBuffer | DeviceSparse;
 
+/** Buffers that programs use together, where there are many such sets, alike: what each attempt of a solve leaves, say. */
+export interface BufferSetShape {
+  /** What sets that are alike have in common. */
+  readonly kind: string;
+  /** Length of each buffer of the set. */
+  readonly lengths: readonly number[];
+}
+
 /** A program made ready for a device and a panel layout. */
 export interface Executable {
   readonly program: Program;
@@ -94,14 +102,23 @@ export interface Backend {
   /** The panel layout for `lanes` ≤ maxLanes samples. */
   layoutFor(lanes: number): PanelLayout;
 
-  buffer(label: string, length: number, type?: "float" | "u32"): DeviceBuffer;
   /**
-   * Buffers that are used together and can be done without, by name: null where the device has no memory for them, or little more than that.
-   * May wait for the device's answer.
+   * Memory of zeros.
+   *
+   * @param set  the set that it is one of, the same object for all its buffers: WebGPU puts them together, and apart from what is of another
+   *   kind, since a shader depends on which of its buffers lie together
+   */
+  buffer(label: string, length: number, type?: "float" | "u32", set?: BufferSetShape): DeviceBuffer;
+  /**
+   * A set of buffers that can be done without, by name: null where the device has no memory for them, or little more than that. May wait for the
+   * device's answer.
+   *
+   * @param kind  what sets that are alike have in common (see `BufferSetShape`)
    */
   buffersIfRoom<Name extends string>(
     label: string,
     lengths: Readonly<Record<Name, number>>,
+    kind?: string,
   ): Promise<Readonly<Record<Name, DeviceBuffer>> | null>;
   /** Uploads a matrix; values are converted to the backend's dtype. */
   sparse(label: string, csr: Csr): DeviceSparse;

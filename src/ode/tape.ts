@@ -128,7 +128,7 @@ class Pool {
 
   /** Makes another set for `take`, unless the device has no room for it. */
   async grow(): Promise<boolean> {
-    const made = await this.#backend.buffersIfRoom(`${this.#label} ${this.#all.length}`, this.#shapes);
+    const made = await this.#backend.buffersIfRoom(`${this.#label} ${this.#all.length}`, this.#shapes, this.#label);
     if (!made) return false;
     this.#all.push(made);
     this.#free.add(made);
@@ -152,8 +152,10 @@ class Pool {
       return free;
     }
     const made: Record<string, DeviceBuffer> = {};
-    for (const [name, length] of Object.entries(this.#shapes))
-      made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length);
+    const set = { kind: this.#label, lengths: Object.values(this.#shapes) };
+    for (const [name, length] of Object.entries(this.#shapes)) {
+      made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length, "float", set);
+    }
     this.#all.push(made);
     return made;
   }

@@ -191,8 +191,8 @@ export function countingAttempts(backend: Backend): { readonly backend: Backend;
 /** A backend with room for `count` of the sets of buffers that can be done without: what is asked for with `buffersIfRoom`. */
 export function refusingAfter(backend: Backend, count: number): Backend {
   let left = count;
-  const buffersIfRoom: Backend["buffersIfRoom"] = async (label, lengths) =>
-    left-- > 0 ? backend.buffersIfRoom(label, lengths) : null;
+  const buffersIfRoom: Backend["buffersIfRoom"] = async (label, lengths, kind) =>
+    left-- > 0 ? backend.buffersIfRoom(label, lengths, kind) : null;
   return variant(backend, { buffersIfRoom });
 }
 

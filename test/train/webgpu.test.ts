@@ -188,6 +188,20 @@ if (adapter) {
     await limited.dispose();
   });
 
+  test("pipelines are few where buffers lie in many slabs: programs find those of each attempt alike", async () => {
+    const pipelines: number[] = [];
+    const slabs: number[] = [];
+    for (const maxArrayBytes of [Number.POSITIVE_INFINITY, ARRAYS_PER_SLAB * 4 * NEURONS * 16]) {
+      const backend = await createWebGpuBackend({ maxArrayBytes });
+      await countedSteps(backend, { batchSize: 16, endTime: 0.5 }, 1);
+      pipelines.push(backend.counts().pipelines);
+      slabs.push(backend.counts().buffers);
+      await backend.dispose();
+    }
+    assert.ok(slabs[1]! >= slabs[0]! + 8, slabs.join(" "));
+    assert.ok(pipelines[1]! <= 1.2 * pipelines[0]!, pipelines.join(" "));
+  });
+
   test("after a training and dispose nothing lives", async () => {
     const backend = await createWebGpuBackend();
     await countedSteps(backend, { endTime: 0.1 }, 2);

@@ -8,6 +8,7 @@ import type {
   Backend,
   Bindable,
   BoundProgram,
+  BufferSetShape,
   DeviceBuffer,
   DeviceSparse,
   Executable,
@@ -183,17 +184,18 @@ class DawnBackend implements WebGpuBackend {
     return { panel, panels: Math.ceil(lanes / panel) };
   }
 
-  buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
+  buffer(label: string, length: number, type: "float" | "u32" = "float", set?: BufferSetShape): DeviceBuffer {
     this.#check();
-    return this.#zeroed(GpuDeviceBuffer.create(this.#memory, label, length, type));
+    return this.#zeroed(GpuDeviceBuffer.create(this.#memory, label, length, type, false, set));
   }
 
   async buffersIfRoom<Name extends string>(
     label: string,
     lengths: Readonly<Record<Name, number>>,
+    kind = "",
   ): Promise<Readonly<Record<Name, DeviceBuffer>> | null> {
     this.#check();
-    const buffers = await GpuDeviceBuffer.createIfRoom(this.#memory, label, lengths);
+    const buffers = await GpuDeviceBuffer.createIfRoom(this.#memory, label, lengths, kind);
     this.#check();
     if (buffers) for (const name in buffers) this.#zeroed(buffers[name]);
     return buffers;

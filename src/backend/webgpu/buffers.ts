@@ -2,7 +2,7 @@
 
 import { type Csr, cscOf } from "../../core/csr.ts";
 import { BackendError } from "../../core/errors.ts";
-import type { DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
+import type { BufferSetShape, DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
 import { type RowBlocks, rowBlocks } from "./rowBlocks.ts";
 import type { Piece, SlabAllocator } from "./slabs.ts";
 import type { SparseTuning } from "./sparseTuning.ts";
@@ -76,9 +76,10 @@ export class GpuDeviceBuffer implements DeviceBuffer {
     length: number,
     type: "float" | "u32",
     dedicated = false,
+    set?: BufferSetShape,
   ): GpuDeviceBuffer {
     checkLength(label, length);
-    return new GpuDeviceBuffer(memory, label, length, type, memory.slabs.allocate(label, 4 * length, dedicated));
+    return new GpuDeviceBuffer(memory, label, length, type, memory.slabs.allocate(label, 4 * length, dedicated, set));
   }
 
   /** All of them; null: the device has no room for them. */
@@ -86,12 +87,14 @@ export class GpuDeviceBuffer implements DeviceBuffer {
     memory: Memory,
     label: string,
     lengths: Readonly<Record<Name, number>>,
+    kind: string,
   ): Promise<Record<Name, GpuDeviceBuffer> | null> {
     const entries = Object.entries<number>(lengths);
     for (const [name, length] of entries) checkLength(`${label} ${name}`, length);
     const pieces = await memory.slabs.allocateIfRoom(
       label,
       entries.map(([, length]) => 4 * length),
+      kind,
     );
     if (!pieces) return null;
     const made = entries.map(([name, length], k) => {

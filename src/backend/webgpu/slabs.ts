@@ -1,7 +1,11 @@
 // Device memory from a few large buffers. A kernel may bind only 8 to 16 storage buffers but touch 20 states, so buffers are pieces of
 // *slabs*; a dispatch binds the slabs and gets the offsets in a uniform block. First fit in a sorted list of free ranges.
+//
+// Which of its buffers lie in one slab decides a shader's text, and a program that is bound to many sets of buffers (the tape's) would be compiled
+// anew for each way they come to lie. So a set lies in one slab, and each kind of set has slabs of its own.
 
 import { BackendError } from "../../core/errors.ts";
+import type { BufferSetShape } from "../backend.ts";
 import type { Device } from "./device.ts";
 
 /** A piece of a slab. Offsets and sizes are multiples of `ALIGNMENT`. */
@@ -20,8 +24,8 @@ export interface Slab {
   fresh: number;
   /** Sorted by offset; neighbours are merged. */
   readonly free: { offset: number; size: number }[];
-  /** Made for one piece only: it goes when that goes. */
-  readonly dedicated: boolean;
+  /** Of the sets that lie here; "": buffers that are in none; "dedicated": one piece, and the slab goes when that goes. */
+  readonly kind: string;
 }
 
 export interface SlabLimits {
@@ -36,6 +40,16 @@ const FIRST_SLAB = 4 * 2 ** 20;
 const LARGE_SLAB = 2 ** 30;
 /** Large arrays that should fit into one slab: kernels touch up to twenty, which then lie in no more slabs than any device binds. */
 export const ARRAYS_PER_SLAB = 16;
+/** Arrays of one size that a new slab has room for at least, where they are in no set. */
+const FEWEST_PER_SLAB = 4;
+
+/** What a new slab is for: a kind, and of a set the bytes of its largest array. */
+interface Wish {
+  readonly kind: string;
+  readonly largest?: number;
+}
+
+const DEDICATED: Wish = { kind: "dedicated" };
 
 export class SlabAllocator {
   readonly #device: Device;
@@ -45,6 +59,8 @@ export class SlabAllocator {
   /** Most bytes of one array. */
   readonly limit: number;
   readonly #slabs = new Set<Slab>();
+  /** Pieces of sets that nobody has asked for so far. */
+  readonly #sets = new WeakMap<BufferSetShape, Piece[]>();
   #reserved = 0;
   /** Size of the smallest slab that the device has refused. */
   #refused = Number.POSITIVE_INFINITY;
@@ -66,43 +82,40 @@ export class SlabAllocator {
 
   /**
    * @param dedicated in a slab of its own, for what kernels bind separately
+   * @param set       beside the other buffers of this set, where there is room for all of them
    * @throws {BackendError} "limit": larger than one binding may be; "memory-budget": beyond the backend's budget
    */
-  allocate(label: string, bytes: number, dedicated = false): Piece {
+  allocate(label: string, bytes: number, dedicated = false, set?: BufferSetShape): Piece {
     const byteLength = this.#lengthOf(label, bytes);
-    const piece = dedicated ? null : this.#reuse(byteLength);
+    const piece = dedicated
+      ? this.#grow(byteLength, DEDICATED)
+      : ((set && this.#fromSet(set, byteLength)) ??
+        this.#shared(byteLength, { kind: set?.kind ?? "" }) ??
+        this.#anywhere(byteLength));
     if (piece) return piece;
-    const roomy = this.#slabSize(byteLength);
-    if (roomy === null) {
-      throw new BackendError(
-        "memory-budget",
-        `webgpu: expected at most ${this.#budget} bytes in all (memory budget), got ${byteLength} more on top of ${this.#reserved} ` +
-          `(${label}). Use a smaller batch, a smaller tape, or a larger budget.`,
-        { budget: this.#budget, reserved: this.#reserved, bytes: byteLength, label },
-      );
-    }
-    const size = dedicated ? byteLength : roomy;
-    const buffer = this.#device.buffer(this.#nextLabel, size, this.#usage);
-    this.#reserved += size;
-    return takeFrom(this.#add(buffer, size, dedicated), byteLength)!;
+    throw new BackendError(
+      "memory-budget",
+      `webgpu: expected at most ${this.#budget} bytes in all (memory budget), got ${byteLength} more on top of ${this.#reserved} ` +
+        `(${label}). Use a smaller batch, a smaller tape, or a larger budget.`,
+      { budget: this.#budget, reserved: this.#reserved, bytes: byteLength, label },
+    );
   }
 
   /**
-   * Pieces that are used together, in one slab: the fewer ways there are in which the arrays of a kernel lie in slabs, the fewer shaders there
-   * are. null: the budget or the device has no room for them, or not as much to spare as large arrays of that size take of others, who cannot
-   * do without.
+   * Pieces of a set, in one slab. null: the budget or the device has no room for them, or not as much to spare as large arrays of that size take
+   * of others, who cannot do without.
    */
-  async allocateIfRoom(label: string, sizes: readonly number[]): Promise<readonly Piece[] | null> {
+  async allocateIfRoom(label: string, sizes: readonly number[], kind: string): Promise<readonly Piece[] | null> {
     const lengths = sizes.map((bytes) => this.#lengthOf(label, bytes));
     const total = lengths.reduce((sum, length) => sum + length, 0);
-    const largest = Math.max(0, ...lengths);
+    const wish = { kind, largest: Math.max(0, ...lengths) };
     if (total <= this.limit) {
-      const whole = this.#reuse(total) ?? (await this.#growIfRoom(total, largest));
+      const whole = await this.#sharedIfRoom(total, wish);
       return whole && cut(whole, lengths);
     }
     const pieces: Piece[] = [];
     for (const length of lengths) {
-      const piece = this.#reuse(length) ?? (await this.#growIfRoom(length, largest));
+      const piece = await this.#sharedIfRoom(length, wish);
       if (!piece) {
         for (const taken of pieces) this.release(taken);
         return null;
@@ -112,14 +125,20 @@ export class SlabAllocator {
     return pieces;
   }
 
+  async #sharedIfRoom(byteLength: number, wish: Required<Wish>): Promise<Piece | null> {
+    return (
+      this.#reuse(byteLength, wish.kind) ?? (await this.#growIfRoom(byteLength, wish)) ?? this.#anywhere(byteLength)
+    );
+  }
+
   /** A piece of a new slab. */
-  async #growIfRoom(byteLength: number, largest: number): Promise<Piece | null> {
-    const spare = Math.min(this.limit, ARRAYS_PER_SLAB * largest);
-    const size = this.#slabSize(byteLength, { largest, spare });
+  async #growIfRoom(byteLength: number, wish: Required<Wish>): Promise<Piece | null> {
+    const spare = Math.min(this.limit, ARRAYS_PER_SLAB * wish.largest);
+    const size = this.#slabSize(byteLength, wish, spare);
     if (size === null) return null;
     this.#reserved += size;
     const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage, spare);
-    if (buffer) return takeFrom(this.#add(buffer, size, false), byteLength);
+    if (buffer) return takeFrom(this.#add(buffer, size, wish), byteLength);
     this.#reserved -= size;
     this.#refused = Math.min(this.#refused, size);
     return null;
@@ -127,7 +146,7 @@ export class SlabAllocator {
 
   /** @throws {BackendError} "limit" */
   #lengthOf(label: string, bytes: number): number {
-    const byteLength = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
+    const byteLength = padded(bytes);
     if (byteLength > this.limit) {
       throw new BackendError(
         "limit",
@@ -139,9 +158,38 @@ export class SlabAllocator {
     return byteLength;
   }
 
-  #reuse(byteLength: number): Piece | null {
+  /** A piece of the memory of a set, which is taken as a whole when the first one is asked for; null: there was no room for the whole. */
+  #fromSet(set: BufferSetShape, byteLength: number): Piece | null {
+    let pieces = this.#sets.get(set);
+    if (!pieces) {
+      const sizes = set.lengths.map((length) => padded(4 * length));
+      const total = sizes.reduce((sum, size) => sum + size, 0);
+      const wish = { kind: set.kind, largest: Math.max(0, ...sizes) };
+      const whole = total <= this.limit ? this.#shared(total, wish) : null;
+      pieces = whole ? cut(whole, sizes) : [];
+      this.#sets.set(set, pieces);
+    }
+    const at = pieces.findIndex((piece) => piece.byteLength === byteLength);
+    return at < 0 ? null : pieces.splice(at, 1)[0]!;
+  }
+
+  /** In a slab of this kind, an old or a new one; null: that would be beyond the budget. */
+  #shared(byteLength: number, wish: Wish): Piece | null {
+    return this.#reuse(byteLength, wish.kind) ?? this.#grow(byteLength, wish);
+  }
+
+  #reuse(byteLength: number, kind: string): Piece | null {
     for (const slab of this.#slabs) {
-      const piece = slab.dedicated ? null : takeFrom(slab, byteLength);
+      const piece = slab.kind === kind ? takeFrom(slab, byteLength) : null;
+      if (piece) return piece;
+    }
+    return null;
+  }
+
+  /** In a slab of any kind: what one kind has reserved must not be lost to the others when there is no more. */
+  #anywhere(byteLength: number): Piece | null {
+    for (const slab of this.#slabs) {
+      const piece = slab.kind === DEDICATED.kind ? null : takeFrom(slab, byteLength);
       if (piece) return piece;
     }
     return null;
@@ -152,7 +200,7 @@ export class SlabAllocator {
     giveBack(slab, piece.byteOffset, piece.byteLength);
     const empty = slab.free.length === 1 && slab.free[0]!.size === slab.size;
     // One empty slab stays, so that a buffer made and released in a loop does not make and destroy slabs.
-    if (empty && (slab.dedicated || this.#sharedSlabs() > 1)) this.#destroy(slab);
+    if (empty && (slab.kind === DEDICATED.kind || this.#sharedSlabs() > 1)) this.#destroy(slab);
   }
 
   dispose(): void {
@@ -160,31 +208,39 @@ export class SlabAllocator {
   }
 
   #sharedSlabs(): number {
-    return [...this.#slabs].filter((slab) => !slab.dedicated).length;
+    return [...this.#slabs].filter(({ kind }) => kind !== DEDICATED.kind).length;
   }
 
-  /**
-   * Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves, but for `spare` bytes.
-   *
-   * @param largest of the arrays in the piece
-   */
-  #slabSize(needed: number, { largest = needed, spare = 0 } = {}): number | null {
-    const left = this.#budget - this.#reserved - spare;
+  /** A piece at the beginning of a new slab; null: that would be beyond the budget. */
+  #grow(needed: number, wish: Wish): Piece | null {
+    const size = this.#slabSize(needed, wish);
+    if (size === null) return null;
+    const buffer = this.#device.buffer(this.#nextLabel, size, this.#usage);
+    this.#reserved += size;
+    return takeFrom(this.#add(buffer, size, wish), needed);
+  }
+
+  /** Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves, but for `spare` bytes. */
+  #slabSize(needed: number, wish: Wish, spare = 0): number | null {
+    const left = Math.floor((this.#budget - this.#reserved - spare) / ALIGNMENT) * ALIGNMENT;
     if (needed > left) return null;
-    // Slabs double, so that there are few of them; but never past what is left or what can be bound.
-    const doubled = Math.max(FIRST_SLAB, this.#reserved);
-    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * largest);
+    if (wish === DEDICATED) return needed;
+    // Slabs of a kind double what it has, so that there are few of them; but never past what is left or what can be bound.
+    const alike = [...this.#slabs].filter(({ kind }) => kind === wish.kind).reduce((sum, { size }) => sum + size, 0);
+    const fewest = wish.largest === undefined ? FEWEST_PER_SLAB * needed : needed;
+    const doubled = Math.max(FIRST_SLAB, alike, fewest);
+    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * (wish.largest ?? needed));
     // Where a device is nearly full, a smaller slab may still fit.
     const granted = Math.floor(this.#refused / 4 / ALIGNMENT) * ALIGNMENT;
-    return Math.max(needed, Math.min(doubled, large, granted, this.limit, Math.floor(left / ALIGNMENT) * ALIGNMENT));
+    return Math.max(needed, Math.min(doubled, large, granted, this.limit, left));
   }
 
   get #nextLabel(): string {
     return `${this.#label} slab ${this.#slabs.size}`;
   }
 
-  #add(buffer: GPUBuffer, size: number, dedicated: boolean): Slab {
-    const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], dedicated };
+  #add(buffer: GPUBuffer, size: number, { kind }: Wish): Slab {
+    const slab: Slab = { buffer, size, fresh: 0, free: [{ offset: 0, size }], kind };
     this.#slabs.add(slab);
     return slab;
   }
@@ -194,6 +250,10 @@ export class SlabAllocator {
     this.#reserved -= slab.size;
     this.#device.destroyBuffer(slab.buffer);
   }
+}
+
+function padded(bytes: number): number {
+  return Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
 }
 
 function takeFrom(slab: Slab, byteLength: number): Piece | null {
