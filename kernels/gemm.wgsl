@@ -1,75 +1,53 @@
-// C = A·B in tiles of 64 × 16, for the dense projections: M·X, Mᵀ·G and G·Xᵀ differ in the generated elementA, elementB and storeC.
-// The inner extent is cut into pieces of splitK(), whose partial products storeC keeps apart: a read-out has few rows but one
-// column per neuron. The pieces depend on the extents alone, so a sum has the same order for any number of lanes.
+// C = A·B in tiles of TILE_M × TILE_N, for the dense projections: M·X, Mᵀ·G and G·Xᵀ differ in the generated fetchA, fetchB and in
+// where results go. The inner extent is cut into pieces of splitK(), whose partial products are kept apart: a read-out has few rows
+// but one column per neuron. The pieces depend on the extents alone, and a piece is added up in order of k whatever the tile, so a sum
+// has the same order for any number of lanes.
 //
-// Relies on: declarations (params, slabs, isIdle()), elementA(m, k), elementB(k, n), storeC(m, n, split, x) for columns n … n + 3;
-// EXTENT_M, extentN(), extentK(), splitK(), A_INNER_FIRST, B_INNER_FIRST: which index is contiguous in memory.
+// A thread owns 1, 4 or 8 rows and four columns. The next tiles are on their way from memory while the present ones are multiplied:
+// what a thread fetches of them waits in its registers. Nothing is fetched behind a branch, so all of it is under way at once; what
+// does not exist is fetched from elsewhere and counts as zero (beyond k) or is not stored (beyond the rows and columns of C).
+//
+// Relies on: declarations (params, slabs, isIdle()); TILE_N, TILE_K, THREADS, STRIDE_B; A_INNER_FIRST: whether k is
+// contiguous in A; M_FIRST: whether neighbouring workgroups take neighbouring rows of C or columns; extentK(), splitK();
+// fetch(t, m0, n0, k0, kEnd) into registers, keep(t) in the tiles, multiply(t), finish(t, m0, n0, split).
 
 // #hook declarations
-// #hook elements
 
 const TILE_M = 64u;
-const TILE_N = 16u;
-const TILE_K = 16u;
-const THREADS = 128u;
-// One more than TILE_M: neighbouring k of one m then lie in different banks.
-const STRIDE_A = 65u;
+// A vec4 of tile A holds four rows that lie this far apart: neighbouring threads then fetch neighbouring words.
+const GROUPS = TILE_M / 4u;
+// One more than GROUPS: neighbouring k of one group then lie in different banks.
+const STRIDE_A = GROUPS + 1u;
+const VECS_N = TILE_N / 4u;
 
-var<workgroup> tileA: array<f32, TILE_K * STRIDE_A>;
-var<workgroup> tileB: array<f32, TILE_K * TILE_N>;
+var<workgroup> tileA: array<vec4<f32>, TILE_K * STRIDE_A>;
+var<workgroup> tileB: array<vec4<f32>, TILE_K * STRIDE_B>;
 
-fn loadTiles(t: u32, m0: u32, n0: u32, k0: u32, kEnd: u32) {
-  for (var i = t; i < TILE_M * TILE_K; i += THREADS) {
-    let m = select(i % TILE_M, i / TILE_K, A_INNER_FIRST);
-    let k = select(i / TILE_M, i % TILE_K, A_INNER_FIRST);
-    var a = 0.0;
-    if (m0 + m < EXTENT_M && k0 + k < kEnd) {
-      a = elementA(m0 + m, k0 + k);
-    }
-    tileA[k * STRIDE_A + m] = a;
-  }
-  for (var i = t; i < TILE_K * TILE_N; i += THREADS) {
-    let n = select(i % TILE_N, i / TILE_K, B_INNER_FIRST);
-    let k = select(i / TILE_N, i % TILE_K, B_INNER_FIRST);
-    var b = 0.0;
-    if (n0 + n < extentN() && k0 + k < kEnd) {
-      b = elementB(k0 + k, n0 + n);
-    }
-    tileB[k * TILE_N + n] = b;
-  }
+/// The group of rows and the k, inside the tile, of the i-th vec4 of tile A, in the order of memory.
+fn placeInA(i: u32) -> vec2<u32> {
+  return select(vec2<u32>(i % GROUPS, i / GROUPS), vec2<u32>(i / TILE_K, i % TILE_K), A_INNER_FIRST);
 }
+
+// #hook elements
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   if (isIdle(t)) {
     return;
   }
-  let m0 = workgroup.x * TILE_M;
-  let n0 = workgroup.z * TILE_N;
-  let kFirst = workgroup.y * splitK();
+  let m0 = select(workgroup.y, workgroup.x, M_FIRST) * TILE_M;
+  let n0 = select(workgroup.x, workgroup.y, M_FIRST) * TILE_N;
+  let kFirst = workgroup.z * splitK();
   let kEnd = min(kFirst + splitK(), extentK());
-  // A thread owns rows m and m + 32 of the tile and four neighbouring columns.
-  let m = t / 4u;
-  let n = (t % 4u) * 4u;
-  var upper = vec4<f32>(0.0);
-  var lower = vec4<f32>(0.0);
+  fetch(t, m0, n0, kFirst, kEnd);
   for (var k0 = kFirst; k0 < kEnd; k0 += TILE_K) {
-    loadTiles(t, m0, n0, k0, kEnd);
+    keep(t);
     workgroupBarrier();
-    for (var k = 0u; k < TILE_K; k++) {
-      let at = k * TILE_N + n;
-      let b = vec4<f32>(tileB[at], tileB[at + 1u], tileB[at + 2u], tileB[at + 3u]);
-      upper += tileA[k * STRIDE_A + m] * b;
-      lower += tileA[k * STRIDE_A + m + 32u] * b;
+    if (k0 + TILE_K < kEnd) {
+      fetch(t, m0, n0, k0 + TILE_K, kEnd);
     }
+    multiply(t);
     workgroupBarrier();
   }
-  if (n0 + n < extentN()) {
-    if (m0 + m < EXTENT_M) {
-      storeC(m0 + m, n0 + n, workgroup.y, upper);
-    }
-    if (m0 + m + 32u < EXTENT_M) {
-      storeC(m0 + m + 32u, n0 + n, workgroup.y, lower);
-    }
-  }
+  finish(t, m0, n0, workgroup.z);
 }

@@ -1,6 +1,6 @@
 // What follows the big phases: the last step of reductions over rows, and runs of phases with one row (per-sample control, loss,
 // learning rate). The work is tiny, so a run of such phases is one dispatch: a workgroup for each panel, or one for all panels where
-// something crosses lanes. Slot 0 of each vec4 of lanes does the pointwise work; all slots take part in reductions.
+// something crosses lanes. A thread does the pointwise work of a vec4 of lanes; all threads take part in reductions.
 //
 // Relies on: declarations (params, slabs, isIdle()), run(t, group, count): the generated sequence of steps.
 

@@ -1,5 +1,5 @@
 // Reductions over the slots of a workgroup, as a binary tree of fixed shape. Thread t holds slot t / STRIDE of column t % STRIDE.
-// Relies on: SLOTS (a power of two), STRIDE; SLOTS·STRIDE = size of the workgroup.
+// Relies on: SLOTS (a power of four), STRIDE; SLOTS·STRIDE = size of the workgroup.
 
 var<workgroup> slotValues: array<vec4<f32>, SLOTS * STRIDE>;
 
@@ -28,13 +28,16 @@ fn combine(how: u32, a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   return a + b;
 }
 
-/// Valid in slot 0. To be called by all threads of the workgroup.
+/// Every thread gets the total of its column. To be called by all threads of the workgroup. The tree is binary; two of its levels are
+/// taken at once, as each costs a barrier.
 fn reduceOverSlots(t: u32, how: u32, x: vec4<f32>) -> vec4<f32> {
   slotValues[t] = x;
   workgroupBarrier();
-  for (var step = SLOTS / 2u; step > 0u; step >>= 1u) {
-    if (t < step * STRIDE) {
-      slotValues[t] = combine(how, slotValues[t], slotValues[t + step * STRIDE]);
+  for (var step = SLOTS / 4u * STRIDE; step >= STRIDE; step /= 4u) {
+    if (t < step) {
+      let even = combine(how, slotValues[t], slotValues[t + 2u * step]);
+      let odd = combine(how, slotValues[t + step], slotValues[t + 3u * step]);
+      slotValues[t] = combine(how, even, odd);
     }
     workgroupBarrier();
   }

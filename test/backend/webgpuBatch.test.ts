@@ -167,6 +167,133 @@ if (adapter) {
     }
   });
 
+  test("dense products and their reverse give a sample the same bits for tiles of any shape", async ({ backend }) => {
+    // A sum of three pieces one way; one tile and a rest the other way.
+    const [rows, cols] = [70, 1100];
+    const b = new ProgramBuilder("projections");
+    const w = b.input("w", "dense", { rows, cols });
+    const x = b.input("x", "state", { rows: cols });
+    const g = b.input("g", "state", { rows });
+    const y = b.output("y", "state", { rows });
+    const ct = b.output("ct", "state", { rows: cols });
+    b.phase(rows, (p) => p.store(y, p.matmul(w, x))).phase(cols, (p) =>
+      p.store(ct, p.push({ op: "matmulT", matrix: w, g, needCt: true })),
+    );
+    const program = b.build();
+    const stream = new RandomStream(keyOfSeed(6));
+    const weights = Float32Array.from({ length: rows * cols }, () => stream.normal());
+    const layouts: readonly PanelLayout[] = [
+      { panel: 4, panels: 1 },
+      { panel: 8, panels: 1 },
+      { panel: 16, panels: 1 },
+      { panel: 16, panels: 2 },
+      { panel: 16, panels: 3 },
+      { panel: 16, panels: 5 },
+      { panel: 8, panels: 5 },
+    ];
+    const results: Float32Array[] = [];
+    for (const layout of layouts) {
+      // Sample 3 is the last lane but one: in the last panel, and in another lane each time.
+      const lanes = layout.panel * layout.panels;
+      const samples = Array.from({ length: lanes }, (_, lane) => lanes + 1 - lane);
+      const lane = samples.indexOf(3);
+      const buffers = Object.fromEntries(
+        program.bindings.map((binding) => [binding.name, backend.buffer(binding.name, lengthOf(binding, layout))]),
+      );
+      backend.upload(buffers.w!, weights);
+      backend.upload(buffers.x!, stateValues(cols, samples, layout));
+      backend.upload(buffers.g!, stateValues(rows, samples, layout));
+      backend.run(backend.bind(backend.compile(program, layout), buffers));
+      const [all, allCt] = [await backend.download(buffers.y!), await backend.download(buffers.ct!)];
+      results.push(
+        Float32Array.from({ length: rows + cols }, (_, k) =>
+          k < rows ? all[addressOf(rows, k, lane, layout)]! : allCt[addressOf(cols, k - rows, lane, layout)]!,
+        ),
+      );
+      for (const buffer of Object.values(buffers)) buffer.release();
+    }
+    assert.ok(results[0]!.every((value) => Number.isFinite(value) && value !== 0));
+    for (const [k, result] of results.entries()) assertBitEqual(result, results[0]!, JSON.stringify(layouts[k]));
+  });
+
+  test("reductions of many partial results: the same bits in any batch, and sums over all lanes", async ({
+    backend,
+  }) => {
+    // A reduction in a phase that sums over lanes leaves a partial result per 64 rows: more than 16 for each of 64 slots.
+    const rows = 64 * 64 * 16 + 500;
+    const b = new ProgramBuilder("reductions");
+    const x = b.input("x", "state", { rows });
+    const bias = b.output("bias", "row", { rows });
+    const [sum, max, min] = (["sum", "max", "min"] as const).map((how) => b.output(how, "sample")) as [
+      number,
+      number,
+      number,
+    ];
+    const span = b.output("span", "sample");
+    const total = b.output("total", "scalar");
+    b.phase(rows, (p) => {
+      const value = p.load(x);
+      p.push({ op: "reduceLanes", binding: bias, value, accumulate: false });
+      p.push({ op: "reduceRows", binding: sum, value, how: "sum", accumulate: false });
+      p.push({ op: "reduceRows", binding: max, value, how: "max", accumulate: false });
+      p.push({ op: "reduceRows", binding: min, value, how: "min", accumulate: false });
+    }).phase(1, (p) => {
+      const value = p.op("sub", p.load(max), p.load(min));
+      p.store(span, value);
+      p.push({ op: "reduceLanes", binding: total, value, accumulate: false });
+    });
+    const program = b.build();
+    const layouts: readonly PanelLayout[] = [
+      { panel: 4, panels: 1 },
+      { panel: 8, panels: 1 },
+      { panel: 16, panels: 2 },
+      { panel: 16, panels: 3 },
+      { panel: 4, panels: 66 },
+    ];
+    const sums: number[] = [];
+    for (const layout of layouts) {
+      const lanes = layout.panel * layout.panels;
+      // Whole numbers, whose sums are exact, but for the sample that is compared.
+      const samples = Array.from({ length: lanes }, (_, lane) => lanes + 1 - lane);
+      const lane = samples.indexOf(3);
+      const values = new Float32Array(rows * lanes);
+      const stream = new RandomStream(keyOfSeed(8));
+      const own = Float32Array.from({ length: rows }, () => stream.normal());
+      for (let row = 0; row < rows; row++) {
+        for (let k = 0; k < lanes; k++) {
+          values[addressOf(rows, row, k, layout)] = k === lane ? own[row]! : ((row * 37 + samples[k]!) % 1001) - 500;
+        }
+      }
+      const buffers = Object.fromEntries(
+        program.bindings.map((binding) => [binding.name, backend.buffer(binding.name, lengthOf(binding, layout))]),
+      );
+      backend.upload(buffers.x!, values);
+      backend.run(backend.bind(backend.compile(program, layout), buffers));
+      const results: Record<string, Float32Array> = {};
+      for (const name of ["sum", "max", "min", "span", "total"]) {
+        results[name] = (await backend.download(buffers[name]!)) as Float32Array;
+      }
+      let spans = 0;
+      for (let k = 0; k < lanes; k++) {
+        const column = Array.from({ length: rows }, (_, row) => values[addressOf(rows, row, k, layout)]!);
+        const exact = column.reduce((a, c) => a + c, 0);
+        const largest = column.reduce((a, c) => Math.max(a, c));
+        const smallest = column.reduce((a, c) => Math.min(a, c));
+        assert.is(results.max![k], largest);
+        assert.is(results.min![k], smallest);
+        assert.is(results.span![k], Math.fround(largest - smallest));
+        // Sums of whole numbers below 2^24 are exact in any order.
+        if (k === lane) assert.ok(Math.abs(results.sum![k]! - exact) < 0.01, `${results.sum![k]} for ${exact}`);
+        else assert.is(results.sum![k], exact);
+        spans += results.span![k]!;
+      }
+      assert.ok(Math.abs(results.total![0]! - spans) <= 2 ** -20 * spans, `${results.total![0]} for ${spans}`);
+      sums.push(results.sum![lane]!);
+      for (const buffer of Object.values(buffers)) buffer.release();
+    }
+    assertBitEqual(Float32Array.from(sums), new Float32Array(layouts.length).fill(sums[0]!), "sum");
+  });
+
   test("batches of other sizes need no new shaders, but for other widths of panels", async () => {
     const fresh = await createWebGpuBackend();
     const pipelinesFor = (layout: PanelLayout): number => {
@@ -266,11 +393,25 @@ if (adapter) {
     ];
     const wanted =
       /takes its epilogue|reverse of a product|sums the lanes of 37|two products|dense 10 × 301|lookup|scatter/;
+    // Tiles of 32 and 64 lanes of a dense product, and more than one of them.
+    const wide: readonly PanelLayout[] = [
+      { panel: 8, panels: 4 },
+      { panel: 16, panels: 2 },
+      { panel: 16, panels: 5 },
+    ];
     const cases = conformanceCases({ maxLanes: 7 }).filter((c) => c.lanes === 7 && wanted.test(c.name));
     assert.ok(cases.length >= 8);
     for (const layout of layouts) {
       const shaped = withLayout(backend, layout);
       for (const c of cases) await compareWithOracle(shaped, c);
+    }
+    const dense = conformanceCases({ maxLanes: 7 }).filter(
+      (c) => c.lanes === 7 && /dense (10 × 301|70 × 1100)/.test(c.name),
+    );
+    assert.is(dense.length, 4);
+    for (const layout of wide) {
+      const shaped = withLayout(backend, layout);
+      for (const c of dense) await compareWithOracle(shaped, c);
     }
   });
 

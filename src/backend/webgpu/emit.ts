@@ -57,6 +57,8 @@ function pointwise(op: PointwiseOp, args: readonly string[]): string {
 }
 
 const SMALLEST_NORMAL = 2 ** -126;
+/** Partial results of a dense product that a thread reads before it adds them up. */
+const PARTIALS_AT_ONCE = 16;
 
 /**
  * A vec4 of one number, exact: WGSL reads a decimal literal as the nearest f32. Special numbers exist at run time only. A subnormal
@@ -215,16 +217,25 @@ export class PhasePrinter {
     return `bitcast<vec4<f32>>(vec4<u32>(${words.join(", ")}))`;
   }
 
+  /** In order, but read by groups: as many reads are under way at once. */
   #sumPartials(id: ValueId, binding: BindingId, count: number): string[] {
     const stride = `(params.panels * ${this.#phase.rows * this.#vecs}u)`;
-    const load = `read${this.#memory.slab(binding)}(${this.#address(binding)}`;
-    if (count === 1) return [`let v${id} = ${load});`];
-    return [
-      `var v${id} = ${load});`,
-      `for (var i = 1u; i < ${count}u; i++) {`,
-      `  v${id} += ${load} + i * ${stride});`,
+    const read = (at: string): string =>
+      `read${this.#memory.slab(binding)}(${this.#address(binding)} + (${at}) * ${stride})`;
+    const group = (first: string, length: number): string[] => {
+      const ids = Array.from({ length }, (_, k) => k);
+      return [
+        ...ids.map((k) => `let part${id}_${k} = ${read(`${first}${k}u`)};`),
+        ...ids.map((k) => `v${id} += part${id}_${k};`),
+      ];
+    };
+    const rest = count % PARTIALS_AT_ONCE;
+    const loop = [
+      `for (var i = ${rest}u; i < ${count}u; i += ${PARTIALS_AT_ONCE}u) {`,
+      ...group("i + ", PARTIALS_AT_ONCE).map((line) => `  ${line}`),
       "}",
     ];
+    return [`var v${id} = vec4<f32>(0.0);`, ...group("", rest), ...(count > rest ? loop : [])];
   }
 
   #store(id: BindingId, value: string, accumulate: boolean): string {

@@ -70,8 +70,12 @@ export interface LegalProgram {
   readonly guard: Guard | null;
 }
 
-/** Inner extent of one partial dense product, at least: with many rows there are workgroups enough, and partial results would be large. */
-const SPLIT_K = 1024;
+/**
+ * Inner extent of one partial dense product, at most, but for matrices of many rows: these have workgroups enough, and partial results
+ * would be large. At 512 a read-out of 256 rows and 47,521 columns has 372 workgroups or more, three for each processor of a large
+ * device, and 93 partial results.
+ */
+const SPLIT_K = 512;
 const MOST_PARTIAL_ROWS = 2 ** 16;
 
 /** Pieces of the inner extent of a dense product with `rows` rows. Depends on the matrix alone, as sums must. */

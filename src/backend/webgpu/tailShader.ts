@@ -8,7 +8,10 @@ import type { Combine, TailPlan } from "./plan.ts";
 import { laneReductions, privates, rowReduction, rowReductions } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
-const EACH_PANEL = "for (var panel = group; panel < params.panels; panel += count) {";
+/** Partial results that a thread reads before it combines them. */
+const PARTIALS_AT_ONCE = 16;
+/** Slots of kernels/tail.wgsl. */
+const SLOTS = 64;
 /** What a step has written is there for all threads of the workgroup in the next one. */
 const NEXT_STEP = ["storageBarrier();", "workgroupBarrier();"];
 
@@ -18,12 +21,13 @@ export function tailShader(plan: TailPlan, bindings: readonly Binding[], layout:
   const mostRows = Math.max(0, ...plan.phases.map((p) => rowReductions(p, writer).length));
   const phases = plan.phases.map((p, k) => phaseFunction(p, k, writer));
   const steps = [
-    ...plan.combines.map((c) => combineStep(c, writer)),
+    ...(plan.combines.length > 0 ? [combineStep(plan, writer)] : []),
     ...plan.phases.map((p, k) => phaseStep(p, k, writer)),
   ].flatMap((step) => [...step, ...NEXT_STEP]);
   const source = [
     privates("rowsValue", mostRows),
     privates("lanesValue", most),
+    ...plan.combines.map((c, k) => gatherFunction(c, k, writer)),
     ...phases,
     "fn run(t: u32, group: u32, count: u32) {",
     ...steps.map((line) => `  ${line}`),
@@ -33,27 +37,68 @@ export function tailShader(plan: TailPlan, bindings: readonly Binding[], layout:
   return writer.finish("tail", constants, { steps: source.join("\n") });
 }
 
-/** Each slot adds every SLOTS-th partial result, then the slots are reduced. */
-function combineStep(c: Combine, writer: ShaderWriter): string[] {
-  const result = rowReduction({ binding: c.target, how: c.how, accumulate: c.accumulate }, writer);
-  const { how } = result;
-  const read = (offset: string): string => `read${writer.slab(c.partials)}(${writer.at(c.partials)} + ${offset})`;
-  const gather = (offset: string): string[] => [
-    `  var part = identityOf(${how});`,
-    `  for (var i = t / STRIDE; i < ${c.count}u; i += SLOTS) {`,
-    `    part = combine(${how}, part, ${read(offset)});`,
-    "  }",
-    `  let total = reduceOverSlots(t, ${how}, part);`,
-  ];
-  if (!c.perLane) {
-    const store = result.storeNumber(`combineComponents(${how}, total)`);
-    return ["{", ...gather("i"), `  if (t == 0u) { ${store} }`, "}"];
-  }
+/** `gather<k>`: what one slot has of a reduction: every SLOTS-th partial result, many of them under way at once. */
+function gatherFunction({ partials, count, how, perLane }: Combine, k: number, writer: ShaderWriter): string {
+  const name = how.toUpperCase();
+  const atOnce = Math.min(PARTIALS_AT_ONCE, Math.ceil(count / SLOTS));
+  const reads = Array.from({ length: atOnce }, (_, j) => {
+    const row = `min(i + ${j * SLOTS}u, ${count - 1}u)`;
+    const at = perLane ? `(${row} * params.panels + panel) * PANEL_VECS + t % STRIDE` : row;
+    return `    let part${j} = read${writer.slab(partials)}(${writer.at(partials)} + ${at});`;
+  });
+  const combines = reads.map((_, j) => {
+    const part = `select(identityOf(${name}), part${j}, i + ${j * SLOTS}u < ${count}u)`;
+    return `    all = combine(${name}, all, ${part});`;
+  });
   return [
-    EACH_PANEL,
-    ...gather("(i * params.panels + panel) * PANEL_VECS + t % STRIDE"),
-    `  if (t < PANEL_VECS) { ${result.storeLanes("total", "panel * PANEL_VECS + t")} }`,
+    `fn gather${k}(t: u32, panel: u32) -> vec4<f32> {`,
+    `  var all = identityOf(${name});`,
+    `  for (var i = t / STRIDE; i < ${count}u; i += ${atOnce * SLOTS}u) {`,
+    ...reads,
+    ...combines,
+    "  }",
+    "  return all;",
     "}",
+  ].join("\n");
+}
+
+/**
+ * All reductions over rows: what slots have, and then the slots of one after another. One workgroup for all panels takes several of
+ * them at once.
+ */
+function combineStep({ combines, oneGroup }: TailPlan, writer: ShaderWriter): string[] {
+  const { panels } = writer.layout;
+  const block = oneGroup ? Math.min(4, 2 ** Math.ceil(Math.log2(panels))) : 1;
+  const inBlock = Array.from({ length: block }, (_, p) => p);
+  const results = combines.map((c) =>
+    rowReduction({ binding: c.target, how: c.how, accumulate: c.accumulate }, writer),
+  );
+  const perLane = combines.flatMap((c, k) => (c.perLane ? [k] : []));
+  const plain = combines.flatMap((c, k) => (c.perLane ? [] : [k]));
+  const reduced = (k: number, name: string): string =>
+    `let all${name} = reduceOverSlots(t, ${results[k]!.how}, part${name});`;
+  const ofPanels = [
+    `for (var first = group; first < params.panels; first += ${block}u * count) {`,
+    ...perLane.flatMap((k) =>
+      inBlock.map((p) => `  let part${k}_${p} = gather${k}(t, min(first + ${p}u * count, params.panels - 1u));`),
+    ),
+    ...perLane.flatMap((k) =>
+      inBlock.flatMap((p) => [
+        `  ${reduced(k, `${k}_${p}`)}`,
+        `  if (t < PANEL_VECS && first + ${p}u * count < params.panels) {`,
+        `    ${results[k]!.storeLanes(`all${k}_${p}`, `(first + ${p}u * count) * PANEL_VECS + t`)}`,
+        "  }",
+      ]),
+    ),
+    "}",
+  ];
+  return [
+    ...(perLane.length > 0 ? ofPanels : []),
+    ...plain.map((k) => `let part${k} = gather${k}(t, 0u);`),
+    ...plain.flatMap((k) => [
+      reduced(k, `${k}`),
+      `if (t == 0u) { ${results[k]!.storeNumber(`combineComponents(${results[k]!.how}, all${k})`)} }`,
+    ]),
   ];
 }
 
@@ -75,14 +120,13 @@ function phaseStep(phase: LegalPhase, k: number, writer: ShaderWriter): string[]
   const sums = stores.map((_, j) => `sum${k}_${j}`);
   return [
     ...sums.map((sum) => `var ${sum} = vec4<f32>(0.0);`),
-    EACH_PANEL,
-    "  if (t < PANEL_VECS) {",
-    `    phase${k}(Tile(0u, panel, t));`,
-    ...sums.map((sum, j) => `    ${sum} += lanesValue${j};`),
-    "  }",
+    // One workgroup for all panels: its threads take neighbouring vec4s of lanes.
+    "for (var vec = t; group + vec / PANEL_VECS * count < params.panels; vec += LANE_THREADS) {",
+    `  phase${k}(Tile(0u, group + vec / PANEL_VECS * count, vec % PANEL_VECS));`,
+    ...sums.map((sum, j) => `  ${sum} += lanesValue${j};`),
     "}",
     ...stores.flatMap((store, j) => [
-      `let total${k}_${j} = sumOverLanes(t, STRIDE, ${sums[j]});`,
+      `let total${k}_${j} = sumOverLanes(t, STRIDE, reduceOverSlots(t, SUM, ${sums[j]}));`,
       `if (t == 0u) { ${store(`total${k}_${j}`, "0u")} }`,
     ]),
   ];

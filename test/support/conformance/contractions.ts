@@ -16,13 +16,16 @@ import { ProgramBuilder } from "../programBuilder.ts";
 import type { ConformanceCase, Tolerance } from "./case.ts";
 import { countLanes, csr, normal, uniform } from "./case.ts";
 
-/** Shapes of dense matrices: 1 × 1, projections in and out, one row, one column. */
+/** Shapes of dense matrices: 1 × 1, projections in and out, one row, one column; sums in several pieces, whole tiles and rests. */
 const DENSE_SHAPES = [
   [1, 1],
   [10, 301],
   [301, 10],
   [1, 77],
   [77, 1],
+  [70, 1100],
+  [1100, 70],
+  [128, 640],
 ] as const;
 
 export function contractionCases(lanes: readonly number[]): readonly ConformanceCase[] {
@@ -97,6 +100,9 @@ function sparseMatmulT(m: SampleMatrix, lanes: number): ConformanceCase {
   };
 }
 
+/** So small that the bound of a sum of a thousand products is narrow. */
+const half = uniform(-0.5, 0.5);
+
 function denseMatmul(rows: number, cols: number, lanes: number): ConformanceCase {
   const b = new ProgramBuilder("matmul, dense");
   const w = b.input("w", "dense", { rows, cols });
@@ -107,7 +113,7 @@ function denseMatmul(rows: number, cols: number, lanes: number): ConformanceCase
     name: `matmul by a dense ${rows} × ${cols} matrix (${countLanes(lanes)})`,
     lanes,
     program: b.build(),
-    inputs: { w: normal, x: normal },
+    inputs: { w: half, x: half },
     outputs: { y: sum(cols) },
   };
 }
@@ -132,7 +138,7 @@ function denseMatmulT(rows: number, cols: number, lanes: number): ConformanceCas
     name: `matmulT by a dense ${rows} × ${cols} matrix gives Wᵀ·G and adds the gradient of every entry (${countLanes(lanes)})`,
     lanes,
     program: b.build(),
-    inputs: { w: normal, g: normal, x: normal, grad: normal, "grad only": normal },
+    inputs: { w: half, g: half, x: half, grad: half, "grad only": half },
     outputs: { ct: sum(rows), grad: perLane, "grad only": perLane },
   };
 }
