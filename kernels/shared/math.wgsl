@@ -2,8 +2,9 @@
 // both executors compute the same numbers up to the roundings that WGSL leaves open: a product and a sum may be fused, a division
 // may be off by 2.5 ulp. Adds at most 3 ulp to the bounds of assembly/math.ts.
 //
-// WGSL lets a compiler assume that no NaN or Infinity occurs in min, max and comparisons. What must hold for them is written with
-// selects and bit tests; the special numbers are made at run time, since a constant expression may not yield them.
+// WGSL lets a compiler assume that no NaN or Infinity occurs in min, max and comparisons, and NVIDIA's does: it takes a select between the
+// two sides of a comparison for a min or max, which drops NaN, and may turn a comparison round. What must hold for NaN is therefore decided by
+// tests of bits; the special numbers are made at run time, since a constant expression may not yield them.
 
 const LOG2_E = 1.4426950408889634f;
 // ln 2 in two parts (Cephes): k·LN2_HIGH is exact for |k| < 2^14.
@@ -37,6 +38,37 @@ fn truth(condition: vec4<bool>) -> vec4<f32> {
   return select(vec4<f32>(0.0), vec4<f32>(1.0), condition);
 }
 
+/// Neither is NaN, so that a comparison may hold.
+fn areOrdered(a: vec4<f32>, b: vec4<f32>) -> vec4<bool> {
+  return (magnitudeBits(a) <= vec4<u32>(INFINITY_BITS)) & (magnitudeBits(b) <= vec4<u32>(INFINITY_BITS));
+}
+
+fn ltOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  return truth((a < b) & areOrdered(a, b));
+}
+
+fn leOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  return truth((a <= b) & areOrdered(a, b));
+}
+
+fn eqOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  return truth((a == b) & areOrdered(a, b));
+}
+
+/// Where a condition is not 0: NaN is not, and neither is a subnormal number, which a device may take for 0 elsewhere.
+fn holds(condition: vec4<f32>) -> vec4<bool> {
+  return magnitudeBits(condition) != vec4<u32>(0u);
+}
+
+/// NaN where x is NaN, else y: what y must be where x is NaN cannot be left to comparisons.
+fn nanOr(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
+  return select(y, x, isNan(x));
+}
+
+fn signOf(x: vec4<f32>) -> vec4<f32> {
+  return nanOr(x, sign(x));
+}
+
 fn isFiniteOf(x: vec4<f32>) -> vec4<f32> {
   return truth(magnitudeBits(x) < vec4<u32>(INFINITY_BITS));
 }
@@ -52,7 +84,7 @@ fn maxOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
 
 /// max(x, 0); NaN stays NaN.
 fn reluOf(x: vec4<f32>) -> vec4<f32> {
-  return select(x, vec4<f32>(0.0), x < vec4<f32>(0.0));
+  return nanOr(x, select(x, vec4<f32>(0.0), x < vec4<f32>(0.0)));
 }
 
 /// One step of Horner's rule: p·x + c.
@@ -86,7 +118,7 @@ fn expOf(x: vec4<f32>) -> vec4<f32> {
   let exponent = vec4<i32>(k);
   let half = exponent >> vec4<u32>(1u);
   let scaled = y * exponential2(half) * exponential2(exponent - half);
-  return select(scaled, x, isNan(x));
+  return nanOr(x, scaled);
 }
 
 /// ln m − (m − 1) + (m − 1)²/2 for the significand m: t³·P(t) with t = m − 1 (Cephes).
@@ -139,7 +171,7 @@ fn logOf(x: vec4<f32>) -> vec4<f32> {
 /// 1/(1 + e^−x) by e^−|x| only, so nothing overflows.
 fn sigmoidOf(x: vec4<f32>) -> vec4<f32> {
   let e = expOf(-abs(x));
-  return select(vec4<f32>(1.0), e, x < vec4<f32>(0.0)) / (1.0 + e);
+  return nanOr(x, select(vec4<f32>(1.0), e, x < vec4<f32>(0.0)) / (1.0 + e));
 }
 
 /// tanh x: below 0.625 an odd polynomial (Cephes), else 1 − 2/(e^2|x| + 1) with the sign of x.
@@ -155,7 +187,7 @@ fn tanhOf(x: vec4<f32>) -> vec4<f32> {
   // From 10 on the quotient is below half an ulp of 1; the cap keeps a division by Infinity out of it.
   let capped = select(magnitude, vec4<f32>(10.0), magnitude > vec4<f32>(10.0));
   let far = 1.0 - 2.0 / (expOf(capped + capped) + 1.0);
-  return select(withSignOf(far, x), near, magnitude < vec4<f32>(0.625));
+  return nanOr(x, select(withSignOf(far, x), near, magnitude < vec4<f32>(0.625)));
 }
 
 /// ln(1 + e^x) = max(x, 0) + 2·atanh(s), s = u/(2 + u), u = e^−|x|.
@@ -193,7 +225,7 @@ fn erfOf(x: vec4<f32>) -> vec4<f32> {
   q = horner(q, t, 0.6349695);
   q = horner(q, t, 1.1286943);
   let far = 1.0 - expOf(-(t * q));
-  return withSignOf(select(far, near, t < vec4<f32>(1.0)), x);
+  return nanOr(x, withSignOf(select(far, near, t < vec4<f32>(1.0)), x));
 }
 
 /// x with the lower `bits` of its significand zero. Unlike a sum and a difference, which compilers cancel, this is opaque to them.
@@ -211,7 +243,7 @@ fn powOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   let signed = bitcast<vec4<f32>>(bitcast<vec4<u32>>(power) ^ sign);
   let isNegative = (bits > vec4<u32>(SIGN_BIT)) & (magnitudeBits(a) < vec4<u32>(INFINITY_BITS));
   let real = select(signed, quietNan(), isNegative & !isWhole);
-  return select(real, vec4<f32>(1.0), b == vec4<f32>(0.0));
+  return select(real, vec4<f32>(1.0), magnitudeBits(b) == vec4<u32>(0u));
 }
 
 /// a^b = e^(b·ln a) for a ≥ 0. One rounding of ln a would cost |b·ln a| ulp, so ln a = high + low and b·ln a = product + error are kept in

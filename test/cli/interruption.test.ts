@@ -125,7 +125,8 @@ testOrSkip(test, isLinux, "/dev/full", "any command that prints to a full disk s
   ]) {
     const { code, stderr } = await printingTo("/dev/full", args);
     assert.is(code, 1, args.join(" "));
-    assert.match(stderr, /^axograd: stdout: expected a place to write to, got a full disk\n$/);
+    // Before it, Dawn may say that a loader of Vulkan finds no driver.
+    assert.match(stderr, /(^|\n)axograd: stdout: expected a place to write to, got a full disk\n$/);
   }
 });
 

@@ -20,7 +20,7 @@ export interface Memory {
 const UNARY: Readonly<Record<string, (a: string) => string>> = {
   neg: (a) => `-${a}`,
   abs: (a) => `abs(${a})`,
-  sign: (a) => `sign(${a})`,
+  sign: (a) => `signOf(${a})`,
   exp: (a) => `expOf(${a})`,
   log: (a) => `logOf(${a})`,
   sqrt: (a) => `sqrt(${a})`,
@@ -40,15 +40,15 @@ const BINARY: Readonly<Record<string, (a: string, b: string) => string>> = {
   div: (a, b) => `${a} / ${b}`,
   min: (a, b) => `minOf(${a}, ${b})`,
   max: (a, b) => `maxOf(${a}, ${b})`,
-  lt: (a, b) => `truth(${a} < ${b})`,
-  le: (a, b) => `truth(${a} <= ${b})`,
-  eq: (a, b) => `truth(${a} == ${b})`,
+  lt: (a, b) => `ltOf(${a}, ${b})`,
+  le: (a, b) => `leOf(${a}, ${b})`,
+  eq: (a, b) => `eqOf(${a}, ${b})`,
   pow: (a, b) => `powOf(${a}, ${b})`,
 };
 
 function pointwise(op: PointwiseOp, args: readonly string[]): string {
   const [a, b, c] = args as [string, string, string];
-  if (op === "select") return `select(${c}, ${b}, ${a} != vec4<f32>(0.0))`;
+  if (op === "select") return `select(${c}, ${b}, holds(${a}))`;
   const unary = UNARY[op];
   if (unary) return unary(a);
   const binary = BINARY[op];

@@ -64,10 +64,7 @@ export function rowBlocks(ptr: Uint32Array, indices: IndexArray, { limits, windo
   return { words, blocks64, blocks16, blocks4, blocks, tripsAt, indicesAt };
 }
 
-/**
- * Rows of equal length side by side, longest first, so that threads which run in step have as much to do. Windows keep rows near where
- * they lie in memory, and spread the longest over workgroups.
- */
+/** Rows of equal length side by side, longest first: threads that run in step have as much to do, and what takes long does not start last. */
 function sortedInWindows(rows: readonly number[], window: number, lengthOf: (row: number) => number): number[] {
   const sorted: number[] = [];
   const size = Math.min(window, rows.length);

@@ -10,7 +10,7 @@ import type { PanelLayout } from "../program.ts";
 export interface SparseTuning {
   /** Most entries of a row that 1, 4 and 16 threads walk; a longer row gets 64. */
   readonly limits: readonly [number, number, number];
-  /** Rows of a kind are walked in order of their length inside windows of so many; 1: as they are stored. */
+  /** Rows of a kind are walked in order of their length inside windows of so many; 1: as they are stored, Infinity: all in order. */
   readonly window: number;
   /** Most panels of lanes that a thread of spmm.wgsl visits with one reading of indices and values. */
   readonly panels: number;
@@ -22,7 +22,7 @@ export interface SparseTuning {
 
 export const SPARSE_TUNING: SparseTuning = {
   limits: [16, 256, 1024],
-  window: 1024,
+  window: Number.POSITIVE_INFINITY,
   panels: 4,
   gradPanels: 4,
   exchange: "quads",

@@ -125,31 +125,62 @@ function selectCase(lanes: number): ConformanceCase {
   };
 }
 
+const CLAMPS = ["cap", "floor under"];
+
 /** NaN and Infinity come from inputs; what becomes of them is seen through isFinite, as no comparison lets them pass. */
 function notFinite(lanes: number): ConformanceCase {
   const b = new ProgramBuilder("not finite");
   const x = b.input("x", "state", { rows: ROWS });
   const y = b.input("y", "state", { rows: ROWS });
-  const outputs = ["x", "relu", "min", "max", "tanh", "sigmoid", "softplus"] as const;
+  const outputs = [
+    ...["x", "relu", "min", "max", "exp", "log", "sign", "tanh", "erf", "sigmoid", "softplus"],
+    ...CLAMPS,
+  ];
   const to = outputs.map((name) => b.output(`${name} is finite`, "state", { rows: ROWS }));
-  const equalsItself = b.output("equals itself", "state", { rows: ROWS });
+  const comparisons = ["lt", "le", "eq"] as const;
+  const compared = comparisons.flatMap((op) => [`x ${op} x`, `x ${op} y`, `y ${op} x`]);
+  const toCompared = compared.map((name) => b.output(name, "state", { rows: ROWS }));
   b.phase(ROWS, (p) => {
     const v = p.load(x);
     const w = p.load(y);
     const nan = p.op("add", v, p.op("mul", w, p.const(0)));
-    outputs.forEach((name, k) => {
-      const value = name === "x" ? v : name === "min" || name === "max" ? p.op(name, nan, w) : p.op(name, nan);
+    const values = outputs.map((name) => {
+      switch (name) {
+        case "x":
+          return v;
+        case "min":
+        case "max":
+          return p.op(name, nan, w);
+        // The larger or smaller of two numbers as users write it: NaN, which no comparison holds for, is what is left.
+        case "cap":
+          return p.op("select", p.op("lt", w, nan), w, nan);
+        case "floor under":
+          return p.op("select", p.op("le", nan, w), w, nan);
+        default:
+          return p.op(name as "exp", nan);
+      }
+    });
+    values.forEach((value, k) => {
       p.store(to[k]!, p.op("isFinite", value));
     });
-    p.store(equalsItself, p.op("eq", nan, nan));
+    const pairs = [
+      [nan, nan],
+      [nan, w],
+      [w, nan],
+    ] as const;
+    comparisons.forEach((op, row) => {
+      pairs.forEach(([left, right], k) => {
+        p.store(toCompared[3 * row + k]!, p.op(op, left, right));
+      });
+    });
   });
   return {
-    name: "NaN stays NaN through min, max, relu and the sigmoids, equals nothing, and isFinite finds it and Infinity",
+    name: "NaN stays NaN through every function, compares with nothing, and isFinite finds it and Infinity",
     lanes,
     program: b.build(),
     inputs: { x: cycle([1, Number.NaN, -2, 0, Number.NaN, 3e38]), y: cycle([0, 1, -1]) },
     outputs: Object.fromEntries(
-      [...outputs.map((name) => `${name} is finite`), "equals itself"].map((name) => [name, EXACT]),
+      [...outputs.map((name) => `${name} is finite`), ...compared].map((name) => [name, EXACT]),
     ),
   };
 }
