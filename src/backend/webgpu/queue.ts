@@ -34,6 +34,8 @@ export interface QueueCounts {
 /** Work between two submits: enough to hide their cost, and far from what makes a driver's watchdog bite (2 s and more). */
 const MAX_OPERATIONS = 5e10;
 const MAX_DISPATCHES = 64;
+/** After a wait the device has nothing to do: it gets a little at once, then twice as much each time. */
+const FIRST_DISPATCHES = 8;
 
 export class CommandQueue {
   readonly #device: Device;
@@ -42,6 +44,7 @@ export class CommandQueue {
   #pass: GPUComputePassEncoder | null = null;
   #pendingOperations = 0;
   #pendingDispatches = 0;
+  #enough = FIRST_DISPATCHES;
   #counts = { dispatches: 0, submits: 0, bytes: 0, gatheredBytes: 0 };
 
   constructor(device: Device, profiler: Profiler | null) {
@@ -66,7 +69,7 @@ export class CommandQueue {
       this.#counts.bytes += work.bytes;
       this.#counts.gatheredBytes += work.gatheredBytes;
       this.#pendingOperations += work.operations;
-      if (++this.#pendingDispatches >= MAX_DISPATCHES || this.#pendingOperations >= MAX_OPERATIONS) this.submit();
+      if (++this.#pendingDispatches >= this.#enough || this.#pendingOperations >= MAX_OPERATIONS) this.submit();
     }
   }
 
@@ -92,15 +95,22 @@ export class CommandQueue {
     this.#device.gpu.queue.submit([this.#encoder.finish()]);
     this.#profiler?.submitted();
     this.#encoder = null;
+    if (this.#pendingDispatches >= this.#enough) this.#enough = Math.min(MAX_DISPATCHES, 2 * this.#enough);
     this.#pendingOperations = 0;
     this.#pendingDispatches = 0;
     this.#counts.submits++;
+  }
+
+  /** To be told when somebody has waited for the device. */
+  waited(): void {
+    this.#enough = FIRST_DISPATCHES;
   }
 
   async finish(): Promise<void> {
     this.submit();
     try {
       await this.#device.gpu.queue.onSubmittedWorkDone();
+      this.waited();
       await this.#profiler?.collect();
     } catch (error) {
       throw this.#device.failure(error);

@@ -92,6 +92,7 @@ export class Transfer {
     this.#downloaded += bytes;
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      this.#queue.waited();
     } catch (error) {
       await this.#device.settle();
       throw this.#device.failure(error);
