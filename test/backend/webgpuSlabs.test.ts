@@ -15,8 +15,9 @@ function allocator(
   deviceBytes = Number.POSITIVE_INFINITY,
 ): SlabAllocator {
   let left = deviceBytes;
-  const buffer = (_: string, size: number) => {
+  const buffer = (label: string, size: number) => {
     left -= size;
+    if (left < 0) throw new BackendError("out-of-memory", label);
     return { size };
   };
   const device = {
@@ -41,6 +42,14 @@ async function setOf(slabs: SlabAllocator, kind: string, lengths: readonly numbe
   const pieces = await setIfRoom(slabs, kind, lengths);
   assert.is(pieces?.length, lengths.length);
   return pieces!;
+}
+
+/** As many sets as there is room for. */
+async function allSets(slabs: SlabAllocator, kind: string, lengths: readonly number[]): Promise<(readonly Piece[])[]> {
+  const sets: (readonly Piece[])[] = [];
+  for (let set = await setIfRoom(slabs, kind, lengths); set; set = await setIfRoom(slabs, kind, lengths))
+    sets.push(set);
+  return sets;
 }
 
 function assertApart(pieces: readonly Piece[]): void {
@@ -167,12 +176,21 @@ test("sets take what other kinds of sets have left, but nothing of what single b
   // The device has 1 MiB left, which is no slab.
   const other = await setOf(slabs, "other", [1000]);
   assert.is(other[0]!.slab, tape[0]!.slab);
-  const rest: (readonly Piece[])[] = [];
-  for (let set = await setIfRoom(slabs, "other", [MIB / 16]); set; set = await setIfRoom(slabs, "other", [MIB / 16]))
-    rest.push(set);
+  const rest = await allSets(slabs, "other", [MIB / 16]);
   assert.is(new Set(rest.flat().map(({ slab }) => slab)).size, 1);
   for (let k = 0; k < 15; k++) slabs.allocate("array", MIB / 4 - ALIGNMENT);
   assert.is(slabs.reserved, 8 * MIB);
+});
+
+test("where sets have filled a device, single buffers find what was left to them, and what sets have given back", async () => {
+  const slabs = allocator({}, 424 * MIB);
+  for (let k = 0; k < 32; k++) slabs.allocate("array", 4 * MIB);
+  const sets = await allSets(slabs, "tape", [MIB / 4, MIB / 4]);
+  assert.ok(slabs.reserved === 384 * MIB, `${slabs.reserved}`);
+  // The device has 40 MiB left, and then none.
+  for (let k = 0; k < 40; k++) slabs.allocate("array", MIB);
+  for (const piece of sets.pop()!) slabs.release(piece);
+  for (let k = 0; k < 2; k++) slabs.allocate("array", MIB);
 });
 
 test.run();

@@ -63,8 +63,8 @@ export class SlabAllocator {
   readonly limit: number;
   readonly #slabs = new Set<Slab>();
   #reserved = 0;
-  /** Size of the smallest slab that the device has refused. */
-  #refused = Number.POSITIVE_INFINITY;
+  /** Bytes of a slab that the device can be asked for, since it has refused more. */
+  #granted = Number.POSITIVE_INFINITY;
 
   constructor(device: Device, label: string, usage: GPUBufferUsageFlags, limits: Partial<SlabLimits> = {}) {
     const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = limits;
@@ -87,12 +87,7 @@ export class SlabAllocator {
    */
   allocate(label: string, bytes: number, dedicated = false): Piece {
     const byteLength = this.#lengthOf(label, bytes);
-    const isShared = ({ kind }: Slab) => kind !== DEDICATED;
-    const piece = dedicated
-      ? this.#grow(byteLength, DEDICATED)
-      : (this.#reuse(byteLength, ({ kind }) => kind === SINGLE) ??
-        this.#grow(byteLength, SINGLE) ??
-        this.#reuse(byteLength, isShared));
+    const piece = dedicated ? this.#grow(byteLength, DEDICATED) : this.#single(byteLength);
     if (piece) return piece;
     throw new BackendError(
       "memory-budget",
@@ -100,6 +95,15 @@ export class SlabAllocator {
         `(${label}). Use a smaller batch, a smaller tape, or a larger budget.`,
       { budget: this.#budget, reserved: this.#reserved, bytes: byteLength, label },
     );
+  }
+
+  #single(byteLength: number): Piece | null {
+    const alike = this.#reuse(byteLength, ({ kind }) => kind === SINGLE);
+    if (alike) return alike;
+    const amongSets = () => this.#reuse(byteLength, ({ kind }) => typeof kind === "string");
+    // Where the device has refused memory, what sets have given back comes before memory that it may not have.
+    if (this.#granted < Number.POSITIVE_INFINITY) return amongSets() ?? this.#grow(byteLength, SINGLE);
+    return this.#grow(byteLength, SINGLE) ?? amongSets();
   }
 
   /**
@@ -145,7 +149,8 @@ export class SlabAllocator {
     const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage, spare);
     if (buffer) return takeFrom(this.#add(buffer, size, wish), byteLength);
     this.#reserved -= size;
-    this.#refused = Math.min(this.#refused, size);
+    // A smaller slab may still fit: when the last one was made, there was as much to spare.
+    this.#granted = Math.min(this.#granted, Math.floor(Math.min(size, spare) / 4 / ALIGNMENT) * ALIGNMENT);
     return null;
   }
 
@@ -208,9 +213,7 @@ export class SlabAllocator {
     const fewest = wish.kind === SINGLE ? FEWEST_PER_SLAB * needed : needed;
     const doubled = Math.max(FIRST_SLAB, alike, fewest);
     const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * wish.largest);
-    // Where a device is nearly full, a smaller slab may still fit.
-    const granted = Math.floor(this.#refused / 4 / ALIGNMENT) * ALIGNMENT;
-    return Math.max(needed, Math.min(doubled, large, granted, this.limit, left));
+    return Math.max(needed, Math.min(doubled, large, this.#granted, this.limit, left));
   }
 
   get #nextLabel(): string {
