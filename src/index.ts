@@ -11,7 +11,6 @@ export type {
   Backend,
   Bindable,
   BoundProgram,
-  BufferSetShape,
   DeviceBuffer,
   DeviceSparse,
   Executable,

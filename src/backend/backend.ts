@@ -1,9 +1,8 @@
 // What the rest of axograd knows of a device: buffers and programs. Implemented by backend/wasm and backend/webgpu.
 //
 // Contract. Work is enqueued in order: upload, fill, copy and run take effect as if executed one after another. A WASM
-// backend does so at once; a WebGPU backend may return earlier. Only `download`, `finish` and, where memory has to be asked for,
-// `buffersIfRoom` wait. A backend never knows models,
-// ops or solvers. Nothing is allocated by `run`. Errors are BackendError.
+// backend does so at once; a WebGPU backend may return earlier. Only `download`, `downloadAll`, `finish` and, where memory has to be asked
+// for, `buffersIfRoom` wait. A backend never knows models, ops or solvers. Nothing is allocated by `run`. Errors are BackendError.
 
 import type { Csr } from "../core/csr.ts";
 import type { DType, FloatArray } from "../core/dtype.ts";
@@ -36,14 +35,6 @@ export interface DeviceSparse {
 
 /** What may be bound: by the kind of the program's binding. */
 export type Bindable = DeviceBuffer | DeviceSparse;
-
-/** Buffers that programs use together, where there are many such sets, alike: what each attempt of a solve leaves, say. */
-export interface BufferSetShape {
-  /** What sets that are alike have in common. */
-  readonly kind: string;
-  /** Length of each buffer of the set. */
-  readonly lengths: readonly number[];
-}
 
 /** A program made ready for a device and a panel layout. */
 export interface Executable {
@@ -79,7 +70,7 @@ export interface Traffic {
 }
 
 /**
- * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download`,
+ * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download`, `downloadAll`,
  * `finish` and `buffersIfRoom` wait.
  */
 export interface Backend {
@@ -102,18 +93,14 @@ export interface Backend {
   /** The panel layout for `lanes` ≤ maxLanes samples. */
   layoutFor(lanes: number): PanelLayout;
 
+  /** Memory of zeros. */
+  buffer(label: string, length: number, type?: "float" | "u32"): DeviceBuffer;
   /**
-   * Memory of zeros.
+   * A set of buffers that programs use together and that can be done without, by name; zeros. null where the device has no memory for them, or
+   * little more than that. May wait for the device's answer.
    *
-   * @param set  the set that it is one of, the same object for all its buffers: WebGPU puts them together, and apart from what is of another
-   *   kind, since a shader depends on which of its buffers lie together
-   */
-  buffer(label: string, length: number, type?: "float" | "u32", set?: BufferSetShape): DeviceBuffer;
-  /**
-   * A set of buffers that can be done without, by name: null where the device has no memory for them, or little more than that. May wait for the
-   * device's answer.
-   *
-   * @param kind  what sets that are alike have in common (see `BufferSetShape`)
+   * @param kind  what sets that are alike have in common; default: the label. WebGPU puts a set together, and kinds apart from each other
+   *   and from single buffers, since which of its buffers lie together decides a shader's text
    */
   buffersIfRoom<Name extends string>(
     label: string,

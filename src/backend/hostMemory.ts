@@ -1,4 +1,4 @@
-// The memory of the machine that the process runs on, and what a tape may take of it.
+// The memory of the machine that the process runs on, and how much of it a tape may take.
 
 import { totalmem } from "node:os";
 

@@ -58,7 +58,7 @@ export async function createBackend(selection: BackendSelection = {}): Promise<B
   checkOneOf("dtype", dtype, DTYPES);
   const canChoose = device === "auto" && dtype === "f32";
   const forGpu = Object.fromEntries(
-    GPU_OPTIONS.map((name) => [name, selection[name]] as const).filter(([, v]) => v !== undefined),
+    GPU_OPTIONS.map((name) => [name, selection[name]] as const).filter(([, value]) => namesSomething(value)),
   );
   const [named] = Object.keys(forGpu);
   if (device === "webgpu" || (canChoose && (named !== undefined || (await hasGpu())))) {
@@ -69,6 +69,11 @@ export async function createBackend(selection: BackendSelection = {}): Promise<B
     throw new ArgumentError("createBackend", named, 'it dropped, or device "webgpu" and f32', `${device}, ${dtype}`);
   const { createWasmBackend } = await import("./wasm/backend.ts");
   return createWasmBackend({ dtype, profile, ...(threads === undefined ? {} : { threads }) });
+}
+
+/** Toggles may be none. */
+function namesSomething(value: string | number | Readonly<Record<string, boolean>> | undefined): boolean {
+  return typeof value === "object" ? Object.keys(value).length > 0 : value !== undefined;
 }
 
 function checkOneOf(argument: string, value: string, known: readonly string[]): void {

@@ -1,7 +1,7 @@
 // A run in words: what was resolved before it starts, and what came of it.
 
 import { plural } from "../core/text.ts";
-import type { TapePlan } from "../ode/tape.ts";
+import { type TapePlan, tapeBytes } from "../ode/tape.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { isConnectomeTrained, type Materials } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
@@ -100,17 +100,16 @@ function describeReadout({ fcDim, dropout, standardise }: TrainConfig, { wiring,
 
 /** What the tape decided in the first step. */
 export function describeTape(plan: TapePlan): string {
-  const { attempts, attemptsStored, attemptsRecomputed, stride, bytesPerStart, bytesPerSaves, budgetBytes } = plan;
-  const whole = mebibytes(attempts * (bytesPerStart + bytesPerSaves));
+  const { attempts, attemptsStored, attemptsRecomputed, stride, budgetBytes } = plan;
+  const [taken, budget] = [tapeBytes(attempts, { stored: attemptsStored, stride }, plan), budgetBytes].map(mebibytes);
   if (attemptsRecomputed === 0)
-    return row(
-      "memory",
-      `stores all ${attempts} attempts for the reverse pass (${whole} of ${mebibytes(budgetBytes)})`,
-    );
-  const states = stride === 1 ? "" : `, and one in ${stride} starting states of the others,`;
+    return row("memory", `stores all ${attempts} attempts for the reverse pass (${taken} of ${budget})`);
+  const states = stride === 1 ? "" : ` and one in ${stride} starting states of the others`;
+  // What is taken may be more than the budget, where less is not possible.
+  const room = `(${taken}, budget ${budget})`;
   return row(
     "memory",
-    `stores ${attemptsStored} of ${plural(attempts, "attempt")}${states} in ${mebibytes(budgetBytes)}; ${describeRecomputed(plan)}`,
+    `stores ${attemptsStored} of ${plural(attempts, "attempt")}${states} ${room}; ${describeRecomputed(plan)}`,
   );
 }
 

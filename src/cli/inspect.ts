@@ -128,7 +128,7 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
       ["solver", `${bytes(memory.working)} of stages, cotangents and drives`],
       [
         "tape",
-        `${bytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}: ${storedText(memory)} within ${bytes(memory.tapeBudget)}`,
+        `${bytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}: ${storedText(memory)} (budget ${bytes(memory.tapeBudget)})`,
       ],
       [
         "in all",
@@ -179,7 +179,7 @@ function componentsText(count: number, largest: number): string {
 
 function storedText({ attempts, attemptsStored }: MemoryPlan): string {
   const recomputed = attempts - attemptsStored;
-  return recomputed === 0 ? "all stored" : `${attemptsStored} stored and ${recomputed} run again in the reverse pass,`;
+  return recomputed === 0 ? "all stored" : `${attemptsStored} stored and ${recomputed} run again in the reverse pass`;
 }
 
 function range({ min, median, mean, max }: Inspection["inDegree"] | Inspection["weights"]): string {

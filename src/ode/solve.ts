@@ -413,6 +413,8 @@ class Session {
     if (record && !this.#programs.reverse)
       throw new ArgumentError("solve", "record", "false for a solver without reverse", "true");
     this.#check(request);
+    // The record of the last solve goes, whatever becomes of this one.
+    this.#current = null;
     this.#bound.next();
     this.#uploadTimes(request, schedule);
     if (record) this.#prepareReverse();
@@ -435,7 +437,6 @@ class Session {
       hasVoids: false,
       stats: null,
     };
-    this.#current = null;
     if (this.#looksEachAttempt) await this.#attemptWhileActive(course);
     else await this.#attemptAhead(course, Math.min(this.#expected, this.#options.maxSteps));
     this.#current = course;

@@ -151,10 +151,18 @@ class Pool {
       this.#free.delete(free);
       return free;
     }
+    return this.#make();
+  }
+
+  /** A set that cannot be done without. */
+  #make(): BufferSet {
     const made: Record<string, DeviceBuffer> = {};
-    const set = { kind: this.#label, lengths: Object.values(this.#shapes) };
-    for (const [name, length] of Object.entries(this.#shapes)) {
-      made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length, "float", set);
+    try {
+      for (const [name, length] of Object.entries(this.#shapes))
+        made[name] = this.#backend.buffer(`${this.#label} ${this.#all.length} ${name}`, length);
+    } catch (error) {
+      release(made);
+      throw error;
     }
     this.#all.push(made);
     return made;

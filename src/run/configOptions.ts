@@ -378,7 +378,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   memoryBudget: {
     group: "Device",
     placeholder: "<MiB>",
-    help: "most memory for the record of the reverse pass",
+    help: "most memory for the record of the reverse pass (default: 384, on a GPU a quarter of the machine's memory)",
     kind: orNull(whole(1)),
     free: true,
   },

@@ -114,6 +114,10 @@ if (adapter) {
     const dawnToggles = { disable_robustness: true };
     const forCpu = await refusalOf(() => createBackend({ device: "wasm", dawnToggles }));
     assert.is(forCpu.facts.argument, "dawnToggles");
+    // No toggles are no reason to refuse the CPU.
+    const cpu = await createBackend({ dtype: "f64", dawnToggles: {} });
+    assert.is(cpu.name, "wasm");
+    await cpu.dispose();
   });
 
   test("flags name what is on and what is off, and nothing where there is nothing", () => {

@@ -96,7 +96,7 @@ test("a run says how many attempts its reverse pass runs again, in the events of
   assert.ok(attemptsRecomputed > 0);
   assert.is(of(tight.events, "profile").attemptsRecomputed, attemptsRecomputed);
   const again = `the reverse pass runs ${attemptsRecomputed} attempts again: raise --memory-budget to save that time`;
-  const stored = `^memory +stores ${attemptsStored} of ${attempts} attempts.* in 1 MiB; ${again}$`;
+  const stored = `^memory +stores ${attemptsStored} of ${attempts} attempts.* \\(\\d+ MiB, budget 1 MiB\\); ${again}$`;
   assert.match(tight.said, new RegExp(stored, "m"));
   assert.is(tight.said.split(again).length, 3, "with the tape and with the profile");
 });
@@ -110,12 +110,12 @@ test("a plan in words: what is kept, what is run again, and whose memory it is t
     stride: 4,
     bytesPerStart: 2 ** 20,
     bytesPerSaves: 3 * 2 ** 20,
-    budgetBytes: 30 * 2 ** 20,
+    budgetBytes: 40 * 2 ** 20,
     limitedBy: "device",
   };
   assert.is(
     describeTape(plan),
-    "memory      stores 3 of 20 attempts, and one in 4 starting states of the others, in 30 MiB; the reverse pass runs 17 attempts again: " +
+    "memory      stores 3 of 20 attempts and one in 4 starting states of the others (33 MiB, budget 40 MiB); the reverse pass runs 17 attempts again: " +
       "the device has no memory for more, a smaller batch needs less",
   );
   assert.match(

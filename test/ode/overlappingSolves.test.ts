@@ -2,7 +2,7 @@
 
 import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend, DeviceBuffer } from "../../src/backend/backend.ts";
+import type { Backend, BoundProgram, DeviceBuffer } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { floatArray } from "../../src/core/dtype.ts";
@@ -12,7 +12,7 @@ import { ExternalSolver } from "../../src/ode/externalSolver.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
 import { OdeSolver, type SolveRequest } from "../../src/ode/solve.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
-import { forEachBackend, type WithBackend } from "../support/backends.ts";
+import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import { INTEGRAL, normals, rateProblem, solveOnHost } from "./harness.ts";
@@ -115,6 +115,27 @@ function define(test: Test<WithBackend>): void {
     const error = await solver.forward(requestOf("a")).catch((e: unknown) => e);
     assert.is((error as EngineError).code, "disposed");
     await later.catch(() => {});
+  });
+
+  test("a solve that fails leaves nothing to reverse, not even the one before", async ({ backend }) => {
+    let runs = true;
+    const run = (bound: BoundProgram): void => {
+      if (!runs) throw new EngineError("broken", "run", {});
+      backend.run(bound);
+    };
+    const { solver, requestOf, dispose, rate, buffer } = bench(variant(backend, { run }));
+    const gradient = buffer("gradient", rate.length);
+    const first = await solver.start(requestOf("a", true));
+    const second = requestOf("b", true);
+    runs = false;
+    const error = await solver.start(second).catch((e: unknown) => e);
+    assert.is((error as EngineError).code, "broken");
+    runs = true;
+    refuses("superseded", () => first.record());
+    refuses("not-recorded", () => solver.reverse([null], { rate: gradient }, null));
+    await solver.forward(second);
+    solver.reverse([null], { rate: gradient }, null);
+    dispose();
   });
 }
 

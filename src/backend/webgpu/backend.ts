@@ -8,7 +8,6 @@ import type {
   Backend,
   Bindable,
   BoundProgram,
-  BufferSetShape,
   DeviceBuffer,
   DeviceSparse,
   Executable,
@@ -184,15 +183,15 @@ class DawnBackend implements WebGpuBackend {
     return { panel, panels: Math.ceil(lanes / panel) };
   }
 
-  buffer(label: string, length: number, type: "float" | "u32" = "float", set?: BufferSetShape): DeviceBuffer {
+  buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
     this.#check();
-    return this.#zeroed(GpuDeviceBuffer.create(this.#memory, label, length, type, false, set));
+    return this.#zeroed(GpuDeviceBuffer.create(this.#memory, label, length, type));
   }
 
   async buffersIfRoom<Name extends string>(
     label: string,
     lengths: Readonly<Record<Name, number>>,
-    kind = "",
+    kind: string = label,
   ): Promise<Readonly<Record<Name, DeviceBuffer>> | null> {
     this.#check();
     const buffers = await GpuDeviceBuffer.createIfRoom(this.#memory, label, lengths, kind);

@@ -2,7 +2,7 @@
 
 import { type Csr, cscOf } from "../../core/csr.ts";
 import { BackendError } from "../../core/errors.ts";
-import type { BufferSetShape, DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
+import type { DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
 import { type RowBlocks, rowBlocks } from "./rowBlocks.ts";
 import type { Piece, SlabAllocator } from "./slabs.ts";
 import type { SparseTuning } from "./sparseTuning.ts";
@@ -76,13 +76,12 @@ export class GpuDeviceBuffer implements DeviceBuffer {
     length: number,
     type: "float" | "u32",
     dedicated = false,
-    set?: BufferSetShape,
   ): GpuDeviceBuffer {
     checkLength(label, length);
-    return new GpuDeviceBuffer(memory, label, length, type, memory.slabs.allocate(label, 4 * length, dedicated, set));
+    return new GpuDeviceBuffer(memory, label, length, type, memory.slabs.allocate(label, 4 * length, dedicated));
   }
 
-  /** All of them; null: the device has no room for them. */
+  /** A set; null: the device has no room for it. */
   static async createIfRoom<Name extends string>(
     memory: Memory,
     label: string,

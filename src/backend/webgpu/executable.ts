@@ -16,18 +16,16 @@ export class GpuExecutable implements Executable {
   readonly layout: PanelLayout;
   readonly plan: ProgramPlan;
   readonly memory: Memory;
-  readonly #pool: TemporaryPool;
   readonly #shaders = new Map<string, Shader>();
   /** Memory of the temporaries, from the pool. */
   readonly temporaries: ReadonlyMap<BindingId, Piece>;
 
   constructor(memory: Memory, pool: TemporaryPool, program: Program, layout: PanelLayout) {
     this.memory = memory;
-    this.#pool = pool;
     this.program = program;
     this.layout = layout;
     this.plan = planOf(program);
-    this.temporaries = this.#takeMemory();
+    this.temporaries = this.#takeMemory(pool);
   }
 
   /** The shader of dispatch `at` for buffers spread over slabs like this: one number per access, equal where slabs are. */
@@ -41,10 +39,10 @@ export class GpuExecutable implements Executable {
     return shader;
   }
 
-  #takeMemory(): ReadonlyMap<BindingId, Piece> {
+  #takeMemory(pool: TemporaryPool): ReadonlyMap<BindingId, Piece> {
     const groups = shareTemporaries(this.plan.bindings, (b) => lengthOf(b, this.layout));
     const lengths = groups.map((group) => group.length);
-    const pieces = this.#pool.take(lengths, `${this.program.name}: temporaries`);
+    const pieces = pool.take(lengths, `${this.program.name}: temporaries`);
     return new Map(groups.flatMap(({ members }, k) => members.map((id) => [id, pieces[k]!] as const)));
   }
 }

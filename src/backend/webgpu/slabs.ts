@@ -1,11 +1,10 @@
 // Device memory from a few large buffers. A kernel may bind only 8 to 16 storage buffers but touch 20 states, so buffers are pieces of
 // *slabs*; a dispatch binds the slabs and gets the offsets in a uniform block. First fit in a sorted list of free ranges.
 //
-// Which of its buffers lie in one slab decides a shader's text, and a program that is bound to many sets of buffers (the tape's) would be compiled
+// Which of its buffers lie in one slab decides a shader's text. A program that is bound to many sets of buffers (the tape's) would be compiled
 // anew for each way they come to lie. So a set lies in one slab, and each kind of set has slabs of its own.
 
 import { BackendError } from "../../core/errors.ts";
-import type { BufferSetShape } from "../backend.ts";
 import type { Device } from "./device.ts";
 
 /** A piece of a slab. Offsets and sizes are multiples of `ALIGNMENT`. */
@@ -24,9 +23,14 @@ export interface Slab {
   fresh: number;
   /** Sorted by offset; neighbours are merged. */
   readonly free: { offset: number; size: number }[];
-  /** Of the sets that lie here; "": buffers that are in none; "dedicated": one piece, and the slab goes when that goes. */
-  readonly kind: string;
+  readonly kind: Kind;
 }
+
+/** What lies in a slab: sets that go by this name, buffers of no set, or one piece that the slab goes with. */
+type Kind = string | typeof SINGLE | typeof DEDICATED;
+
+const SINGLE: unique symbol = Symbol("single");
+const DEDICATED: unique symbol = Symbol("dedicated");
 
 export interface SlabLimits {
   /** Of all slabs together. */
@@ -43,13 +47,12 @@ export const ARRAYS_PER_SLAB = 16;
 /** Arrays of one size that a new slab has room for at least, where they are in no set. */
 const FEWEST_PER_SLAB = 4;
 
-/** What a new slab is for: a kind, and of a set the bytes of its largest array. */
+/** What a new slab is for. */
 interface Wish {
-  readonly kind: string;
-  readonly largest?: number;
+  readonly kind: Kind;
+  /** Bytes of the largest array. */
+  readonly largest: number;
 }
-
-const DEDICATED: Wish = { kind: "dedicated" };
 
 export class SlabAllocator {
   readonly #device: Device;
@@ -59,11 +62,9 @@ export class SlabAllocator {
   /** Most bytes of one array. */
   readonly limit: number;
   readonly #slabs = new Set<Slab>();
-  /** Pieces of sets that nobody has asked for so far. */
-  readonly #sets = new WeakMap<BufferSetShape, Piece[]>();
   #reserved = 0;
-  /** Size of the smallest slab that the device has refused. */
-  #refused = Number.POSITIVE_INFINITY;
+  /** Bytes of a slab that the device can be asked for, since it has refused more. */
+  #granted = Number.POSITIVE_INFINITY;
 
   constructor(device: Device, label: string, usage: GPUBufferUsageFlags, limits: Partial<SlabLimits> = {}) {
     const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = limits;
@@ -82,16 +83,11 @@ export class SlabAllocator {
 
   /**
    * @param dedicated in a slab of its own, for what kernels bind separately
-   * @param set       beside the other buffers of this set, where there is room for all of them
    * @throws {BackendError} "limit": larger than one binding may be; "memory-budget": beyond the backend's budget
    */
-  allocate(label: string, bytes: number, dedicated = false, set?: BufferSetShape): Piece {
+  allocate(label: string, bytes: number, dedicated = false): Piece {
     const byteLength = this.#lengthOf(label, bytes);
-    const piece = dedicated
-      ? this.#grow(byteLength, DEDICATED)
-      : ((set && this.#fromSet(set, byteLength)) ??
-        this.#shared(byteLength, { kind: set?.kind ?? "" }) ??
-        this.#anywhere(byteLength));
+    const piece = dedicated ? this.#grow(byteLength, DEDICATED) : this.#single(byteLength);
     if (piece) return piece;
     throw new BackendError(
       "memory-budget",
@@ -101,21 +97,31 @@ export class SlabAllocator {
     );
   }
 
+  #single(byteLength: number): Piece | null {
+    const alike = this.#reuse(byteLength, ({ kind }) => kind === SINGLE);
+    if (alike) return alike;
+    const amongSets = () => this.#reuse(byteLength, ({ kind }) => typeof kind === "string");
+    // Where the device has refused memory, what sets have given back comes before memory that it may not have.
+    if (this.#granted < Number.POSITIVE_INFINITY) return amongSets() ?? this.#grow(byteLength, SINGLE);
+    return this.#grow(byteLength, SINGLE) ?? amongSets();
+  }
+
   /**
-   * Pieces of a set, in one slab. null: the budget or the device has no room for them, or not as much to spare as large arrays of that size take
-   * of others, who cannot do without.
+   * Pieces of a set, in one slab where they fit into one. null: the budget or the device has no room for them, or not as much to spare as large
+   * arrays of that size take of others, who cannot do without.
    */
   async allocateIfRoom(label: string, sizes: readonly number[], kind: string): Promise<readonly Piece[] | null> {
     const lengths = sizes.map((bytes) => this.#lengthOf(label, bytes));
     const total = lengths.reduce((sum, length) => sum + length, 0);
-    const wish = { kind, largest: Math.max(0, ...lengths) };
+    if (sizes.length === 0) return [];
+    const wish = { kind, largest: Math.max(...lengths) };
     if (total <= this.limit) {
-      const whole = await this.#sharedIfRoom(total, wish);
+      const whole = await this.#inSet(total, wish);
       return whole && cut(whole, lengths);
     }
     const pieces: Piece[] = [];
     for (const length of lengths) {
-      const piece = await this.#sharedIfRoom(length, wish);
+      const piece = await this.#inSet(length, wish);
       if (!piece) {
         for (const taken of pieces) this.release(taken);
         return null;
@@ -125,14 +131,17 @@ export class SlabAllocator {
     return pieces;
   }
 
-  async #sharedIfRoom(byteLength: number, wish: Required<Wish>): Promise<Piece | null> {
+  /** Among sets of its kind, or where there is no more room, of any kind. What slabs of single buffers have left is for single buffers. */
+  async #inSet(byteLength: number, wish: Wish): Promise<Piece | null> {
     return (
-      this.#reuse(byteLength, wish.kind) ?? (await this.#growIfRoom(byteLength, wish)) ?? this.#anywhere(byteLength)
+      this.#reuse(byteLength, ({ kind }) => kind === wish.kind) ??
+      (await this.#growIfRoom(byteLength, wish)) ??
+      this.#reuse(byteLength, ({ kind }) => typeof kind === "string")
     );
   }
 
-  /** A piece of a new slab. */
-  async #growIfRoom(byteLength: number, wish: Required<Wish>): Promise<Piece | null> {
+  /** A piece at the beginning of a new slab; null: there is no room for it. */
+  async #growIfRoom(byteLength: number, wish: Wish): Promise<Piece | null> {
     const spare = Math.min(this.limit, ARRAYS_PER_SLAB * wish.largest);
     const size = this.#slabSize(byteLength, wish, spare);
     if (size === null) return null;
@@ -140,7 +149,8 @@ export class SlabAllocator {
     const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage, spare);
     if (buffer) return takeFrom(this.#add(buffer, size, wish), byteLength);
     this.#reserved -= size;
-    this.#refused = Math.min(this.#refused, size);
+    // A smaller slab may still fit: when the last one was made, there was as much to spare.
+    this.#granted = Math.min(this.#granted, Math.floor(Math.min(size, spare) / 4 / ALIGNMENT) * ALIGNMENT);
     return null;
   }
 
@@ -158,38 +168,10 @@ export class SlabAllocator {
     return byteLength;
   }
 
-  /** A piece of the memory of a set, which is taken as a whole when the first one is asked for; null: there was no room for the whole. */
-  #fromSet(set: BufferSetShape, byteLength: number): Piece | null {
-    let pieces = this.#sets.get(set);
-    if (!pieces) {
-      const sizes = set.lengths.map((length) => padded(4 * length));
-      const total = sizes.reduce((sum, size) => sum + size, 0);
-      const wish = { kind: set.kind, largest: Math.max(0, ...sizes) };
-      const whole = total <= this.limit ? this.#shared(total, wish) : null;
-      pieces = whole ? cut(whole, sizes) : [];
-      this.#sets.set(set, pieces);
-    }
-    const at = pieces.findIndex((piece) => piece.byteLength === byteLength);
-    return at < 0 ? null : pieces.splice(at, 1)[0]!;
-  }
-
-  /** In a slab of this kind, an old or a new one; null: that would be beyond the budget. */
-  #shared(byteLength: number, wish: Wish): Piece | null {
-    return this.#reuse(byteLength, wish.kind) ?? this.#grow(byteLength, wish);
-  }
-
-  #reuse(byteLength: number, kind: string): Piece | null {
+  /** The first piece that is free in such a slab. */
+  #reuse(byteLength: number, isMeant: (slab: Slab) => boolean): Piece | null {
     for (const slab of this.#slabs) {
-      const piece = slab.kind === kind ? takeFrom(slab, byteLength) : null;
-      if (piece) return piece;
-    }
-    return null;
-  }
-
-  /** In a slab of any kind: what one kind has reserved must not be lost to the others when there is no more. */
-  #anywhere(byteLength: number): Piece | null {
-    for (const slab of this.#slabs) {
-      const piece = slab.kind === DEDICATED.kind ? null : takeFrom(slab, byteLength);
+      const piece = isMeant(slab) ? takeFrom(slab, byteLength) : null;
       if (piece) return piece;
     }
     return null;
@@ -200,7 +182,7 @@ export class SlabAllocator {
     giveBack(slab, piece.byteOffset, piece.byteLength);
     const empty = slab.free.length === 1 && slab.free[0]!.size === slab.size;
     // One empty slab stays, so that a buffer made and released in a loop does not make and destroy slabs.
-    if (empty && (slab.kind === DEDICATED.kind || this.#sharedSlabs() > 1)) this.#destroy(slab);
+    if (empty && (slab.kind === DEDICATED || this.#sharedSlabs() > 1)) this.#destroy(slab);
   }
 
   dispose(): void {
@@ -208,11 +190,12 @@ export class SlabAllocator {
   }
 
   #sharedSlabs(): number {
-    return [...this.#slabs].filter(({ kind }) => kind !== DEDICATED.kind).length;
+    return [...this.#slabs].filter(({ kind }) => kind !== DEDICATED).length;
   }
 
   /** A piece at the beginning of a new slab; null: that would be beyond the budget. */
-  #grow(needed: number, wish: Wish): Piece | null {
+  #grow(needed: number, kind: typeof SINGLE | typeof DEDICATED): Piece | null {
+    const wish: Wish = { kind, largest: needed };
     const size = this.#slabSize(needed, wish);
     if (size === null) return null;
     const buffer = this.#device.buffer(this.#nextLabel, size, this.#usage);
@@ -224,15 +207,13 @@ export class SlabAllocator {
   #slabSize(needed: number, wish: Wish, spare = 0): number | null {
     const left = Math.floor((this.#budget - this.#reserved - spare) / ALIGNMENT) * ALIGNMENT;
     if (needed > left) return null;
-    if (wish === DEDICATED) return needed;
+    if (wish.kind === DEDICATED) return needed;
     // Slabs of a kind double what it has, so that there are few of them; but never past what is left or what can be bound.
     const alike = [...this.#slabs].filter(({ kind }) => kind === wish.kind).reduce((sum, { size }) => sum + size, 0);
-    const fewest = wish.largest === undefined ? FEWEST_PER_SLAB * needed : needed;
+    const fewest = wish.kind === SINGLE ? FEWEST_PER_SLAB * needed : needed;
     const doubled = Math.max(FIRST_SLAB, alike, fewest);
-    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * (wish.largest ?? needed));
-    // Where a device is nearly full, a smaller slab may still fit.
-    const granted = Math.floor(this.#refused / 4 / ALIGNMENT) * ALIGNMENT;
-    return Math.max(needed, Math.min(doubled, large, granted, this.limit, left));
+    const large = Math.max(LARGE_SLAB, ARRAYS_PER_SLAB * wish.largest);
+    return Math.max(needed, Math.min(doubled, large, this.#granted, this.limit, left));
   }
 
   get #nextLabel(): string {
