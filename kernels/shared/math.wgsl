@@ -99,9 +99,11 @@ fn maxOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   return nanOr(a, nanOr(b, select(b, a, a > b)));
 }
 
-/// WGSL says nothing of a root below 0.
+/// WGSL says nothing of a root below 0, and lets x·(1/√x) stand for one, which is NaN at Infinity.
 fn sqrtOf(x: vec4<f32>) -> vec4<f32> {
-  return bitsOr(isNanOrNegative(x), vec4<u32>(NAN_BITS), sqrt(x));
+  let bits = bitcast<vec4<u32>>(x);
+  let root = bitsOr(bits == vec4<u32>(INFINITY_BITS), bits, sqrt(x));
+  return bitsOr(isNanOrNegative(x), vec4<u32>(NAN_BITS), root);
 }
 
 /// max(x, 0); NaN stays NaN.
@@ -283,10 +285,11 @@ fn powOfMagnitude(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   let product = truncated(bHigh * high + rest, 8u);
   let error = (bHigh * high - product) + rest;
   let y = expOf(product);
-  // What has overflowed, or came from an infinite b, has no correction: it could only become NaN.
+  // What has overflowed has no correction: it could only become NaN.
   let correctable = (magnitudeBits(y) < vec4<u32>(INFINITY_BITS)) & (abs(product) < vec4<f32>(104.0));
   let finite = select(y, y + y * (error + 0.5 * (error * error)), correctable);
+  // Neither the logarithm of 0 and Infinity nor an infinite b has two parts.
   let bits = bitcast<vec4<u32>>(a);
-  let regular = (bits > vec4<u32>(0u)) & (bits < vec4<u32>(INFINITY_BITS));
-  return select(expOf(b * logSpecial(a, a)), finite, regular);
+  let regular = (bits > vec4<u32>(0u)) & (max(bits, magnitudeBits(b)) < vec4<u32>(INFINITY_BITS));
+  return select(expOf(b * logSpecial(a, high)), finite, regular);
 }
