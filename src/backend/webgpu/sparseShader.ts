@@ -20,8 +20,8 @@ export function hasShortIndices(gatheredRows: number): boolean {
 const FACTS: readonly FactName[] = ["groups", "blocks64", "blocks16", "blocks4", "tripsAt", "indicesAt", "firstPanel"];
 
 /**
- * How the threads of a panel hand each other numbers. Quads are four threads with neighbouring indices, which holds on Vulkan, Metal and
- * D3D12 for workgroups of one dimension.
+ * How the threads of a panel hand each other numbers. Quads are four threads with neighbouring indices: WGSL does not promise it, but
+ * Vulkan, Metal and D3D12 have it so for workgroups of one dimension.
  */
 const EXCHANGES: Readonly<Record<SparseTuning["exchange"], { readonly enables: string; readonly functions: string }>> =
   {
