@@ -2,9 +2,10 @@
 // both executors compute the same numbers up to the roundings that WGSL leaves open: a product and a sum may be fused, a division
 // may be off by 2.5 ulp. Adds at most 3 ulp to the bounds of assembly/math.ts.
 //
-// WGSL lets a compiler assume that no NaN or Infinity occurs in min, max and comparisons, and NVIDIA's does: it takes a select between the
-// two sides of a comparison for a min or max, which drops NaN, and may turn a comparison round. What must hold for NaN is therefore decided by
-// tests of bits; the special numbers are made at run time, since a constant expression may not yield them.
+// WGSL lets a compiler assume that no NaN or Infinity occurs, and NVIDIA's does so in min, max and comparisons: it takes a select between
+// the two sides of a comparison for a min or max, which drops NaN, and may turn a comparison round. What must hold for NaN is therefore
+// decided by tests of bits, and chosen as bits: whole numbers that a compiler knows nothing about. Arithmetic is left to the hardware, which
+// passes NaN on. The special numbers are made at run time, since a constant expression may not yield them.
 
 const LOG2_E = 1.4426950408889634f;
 // ln 2 in two parts (Cephes): k·LN2_HIGH is exact for |k| < 2^14.
@@ -14,6 +15,7 @@ const SQRT_HALF_BITS = 0x3f3504f3i;
 const SMALLEST_NORMAL_BITS = 0x00800000u;
 const SIGN_BIT = 0x80000000u;
 const INFINITY_BITS = 0x7f800000u;
+const NAN_BITS = 0x7fc00000u;
 
 fn infinity() -> vec4<f32> {
   var bits = vec4<u32>(INFINITY_BITS);
@@ -21,7 +23,7 @@ fn infinity() -> vec4<f32> {
 }
 
 fn quietNan() -> vec4<f32> {
-  var bits = vec4<u32>(0x7fc00000u);
+  var bits = vec4<u32>(NAN_BITS);
   return bitcast<vec4<f32>>(bits);
 }
 
@@ -60,9 +62,24 @@ fn holds(condition: vec4<f32>) -> vec4<bool> {
   return magnitudeBits(condition) != vec4<u32>(0u);
 }
 
+/// The number of these bits where a condition holds, else y.
+fn bitsOr(condition: vec4<bool>, bits: vec4<u32>, y: vec4<f32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>(select(bitcast<vec4<u32>>(y), bits, condition));
+}
+
+/// a where the condition is not 0, else b.
+fn selectOf(condition: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
+  return bitsOr(holds(condition), bitcast<vec4<u32>>(a), b);
+}
+
 /// NaN where x is NaN, else y: what y must be where x is NaN cannot be left to comparisons.
 fn nanOr(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
-  return select(y, x, isNan(x));
+  return bitsOr(isNan(x), bitcast<vec4<u32>>(x), y);
+}
+
+/// NaN and everything below −0: neither root nor logarithm.
+fn isNanOrNegative(x: vec4<f32>) -> vec4<bool> {
+  return isNan(x) | (bitcast<vec4<u32>>(x) > vec4<u32>(SIGN_BIT));
 }
 
 fn signOf(x: vec4<f32>) -> vec4<f32> {
@@ -75,11 +92,18 @@ fn isFiniteOf(x: vec4<f32>) -> vec4<f32> {
 
 /// a if it is NaN, else b if that is NaN, else the smaller.
 fn minOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-  return select(select(select(b, a, a < b), b, isNan(b)), a, isNan(a));
+  return nanOr(a, nanOr(b, select(b, a, a < b)));
 }
 
 fn maxOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-  return select(select(select(b, a, a > b), b, isNan(b)), a, isNan(a));
+  return nanOr(a, nanOr(b, select(b, a, a > b)));
+}
+
+/// WGSL says nothing of a root below 0, and lets x·(1/√x) stand for one, which is NaN at Infinity.
+fn sqrtOf(x: vec4<f32>) -> vec4<f32> {
+  let bits = bitcast<vec4<u32>>(x);
+  let root = bitsOr(bits == vec4<u32>(INFINITY_BITS), bits, sqrt(x));
+  return bitsOr(isNanOrNegative(x), vec4<u32>(NAN_BITS), root);
 }
 
 /// max(x, 0); NaN stays NaN.
@@ -152,12 +176,10 @@ fn partsOf(x: vec4<f32>) -> Parts {
 
 /// The logarithm y of x, put right where x is 0, below 0, Infinity or NaN.
 fn logSpecial(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
-  let bits = bitcast<vec4<u32>>(x);
-  let infinite = select(y, x, bits == vec4<u32>(INFINITY_BITS));
-  let atZero = select(infinite, -infinity(), magnitudeBits(x) == vec4<u32>(0u));
-  // NaN and everything below −0.
-  let invalid = isNan(x) | (bits > vec4<u32>(SIGN_BIT));
-  return select(atZero, quietNan(), invalid);
+  let infinite = vec4<u32>(INFINITY_BITS);
+  let right = bitsOr(bitcast<vec4<u32>>(x) == infinite, infinite, y);
+  let atZero = bitsOr(magnitudeBits(x) == vec4<u32>(0u), vec4<u32>(SIGN_BIT) | infinite, right);
+  return bitsOr(isNanOrNegative(x), vec4<u32>(NAN_BITS), atZero);
 }
 
 /// ln x = e·ln 2 + ln m.
@@ -242,7 +264,7 @@ fn powOf(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   let sign = select(vec4<u32>(0u), bits & vec4<u32>(SIGN_BIT), isOdd);
   let signed = bitcast<vec4<f32>>(bitcast<vec4<u32>>(power) ^ sign);
   let isNegative = (bits > vec4<u32>(SIGN_BIT)) & (magnitudeBits(a) < vec4<u32>(INFINITY_BITS));
-  let real = select(signed, quietNan(), isNegative & !isWhole);
+  let real = bitsOr(isNegative & !isWhole, vec4<u32>(NAN_BITS), signed);
   return select(real, vec4<f32>(1.0), magnitudeBits(b) == vec4<u32>(0u));
 }
 
@@ -263,10 +285,11 @@ fn powOfMagnitude(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   let product = truncated(bHigh * high + rest, 8u);
   let error = (bHigh * high - product) + rest;
   let y = expOf(product);
-  // What has overflowed, or came from an infinite b, has no correction: it could only become NaN.
+  // What has overflowed has no correction: it could only become NaN.
   let correctable = (magnitudeBits(y) < vec4<u32>(INFINITY_BITS)) & (abs(product) < vec4<f32>(104.0));
   let finite = select(y, y + y * (error + 0.5 * (error * error)), correctable);
+  // Neither the logarithm of 0 and Infinity nor an infinite b has two parts.
   let bits = bitcast<vec4<u32>>(a);
-  let regular = (bits > vec4<u32>(0u)) & (bits < vec4<u32>(INFINITY_BITS));
-  return select(expOf(b * logSpecial(a, a)), finite, regular);
+  let regular = (bits > vec4<u32>(0u)) & (max(bits, magnitudeBits(b)) < vec4<u32>(INFINITY_BITS));
+  return select(expOf(b * logSpecial(a, high)), finite, regular);
 }

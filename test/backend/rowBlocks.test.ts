@@ -12,7 +12,7 @@ const ABSENT = 0xffffffff;
 /** Threads that walk a row, in the order of the table. */
 const PARTS = [64, 16, 4, 1];
 
-/** What a table says of the threads: lanes at work of those in step with a longer neighbour, in groups of `rows` rows of one thread. */
+/** Trips that threads have to make, as a share of those that they take: 16 are in step, so all take as many as the longest of them. */
 function activeShare(words: Uint32Array, tripsAt: number, blocks: readonly number[]): number {
   let [done, waited, entry] = [0, 0, 0];
   blocks.forEach((count, kind) => {

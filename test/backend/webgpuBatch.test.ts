@@ -294,6 +294,39 @@ if (adapter) {
     assertBitEqual(Float32Array.from(sums), new Float32Array(layouts.length).fill(sums[0]!), "sum");
   });
 
+  test("a guard of 0 skips a program; any other number lets it run, NaN and subnormal ones, too", async ({
+    backend,
+  }) => {
+    const b = new ProgramBuilder("guarded");
+    const guards = [b.input("first", "scalar"), b.input("second", "scalar")];
+    const x = b.inout("x", "row", { rows: 5 });
+    b.plainPhase(5, (p) => p.accumulate(x, p.const(1)));
+    const program: Program = { ...b.build(), guard: { scalars: guards, skips: "everything" } };
+    const buffers = {
+      first: backend.buffer("first", 1),
+      second: backend.buffer("second", 1),
+      x: backend.buffer("x", 5),
+    };
+    const bound = backend.bind(backend.compile(program, backend.layoutFor(1)), buffers);
+    let runs = 0;
+    for (const pair of [
+      [1, 1],
+      [0, 1],
+      [1, -0],
+      [Number.NaN, 1],
+      [0, Number.NaN],
+      [-1, 1e-40],
+      [Infinity, -Infinity],
+    ]) {
+      backend.upload(buffers.first, pair.slice(0, 1));
+      backend.upload(buffers.second, pair.slice(1));
+      backend.run(bound);
+      if (!pair.includes(0)) runs++;
+      assert.equal([...(await backend.download(buffers.x))], new Array(5).fill(runs), `${pair}`);
+    }
+    assert.is(runs, 4);
+  });
+
   test("batches of other sizes need no new shaders, but for other widths of panels", async () => {
     const fresh = await createWebGpuBackend();
     const pipelinesFor = (layout: PanelLayout): number => {

@@ -125,6 +125,28 @@ if (adapter) {
     assert.equal([...y.subarray(5)], [Infinity, 0]);
   });
 
+  test("pow of an infinite exponent is 0 or Infinity, of NaN it is NaN, but for the exponent 0", async ({
+    backend,
+  }) => {
+    const a = Float32Array.of(2, 0.5, 2, 0.5, -2, 0, Infinity, NaN, 2, 0, NaN, -1);
+    const b = Float32Array.of(
+      Infinity,
+      Infinity,
+      -Infinity,
+      -Infinity,
+      Infinity,
+      Infinity,
+      -Infinity,
+      2,
+      NaN,
+      NaN,
+      0,
+      NaN,
+    );
+    const expected = [...a].map((base, k) => base ** b[k]!);
+    assert.equal([...(await evaluate(backend, "pow", [a, b]))], expected);
+  });
+
   test("the ends of the range: 0, overflow, underflow, Infinity, NaN", async ({ backend }) => {
     const x = Float32Array.of(0, 200, -200, Infinity, -Infinity, NaN);
     const expected: Readonly<Partial<Record<UnaryOp, readonly number[]>>> = {
@@ -134,6 +156,9 @@ if (adapter) {
       relu: [0, 200, 0, Infinity, 0, NaN],
       softplus: [Math.fround(Math.LN2), 200, 0, Infinity, 0, NaN],
       erf: [0, 1, -1, 1, -1, NaN],
+      sign: [0, 1, -1, 1, -1, NaN],
+      floor: [0, 200, -200, Infinity, -Infinity, NaN],
+      sqrt: [0, Math.fround(Math.sqrt(200)), NaN, Infinity, NaN, NaN],
       log: [-Infinity, Math.fround(Math.log(200)), NaN, Infinity, NaN, NaN],
       isFinite: [1, 1, 1, 0, 0, 0],
     };

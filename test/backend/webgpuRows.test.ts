@@ -25,6 +25,14 @@ function transposed(csr: Csr): Csr {
   return csrFromCoo({ nRows: csr.nCols, nCols: csr.nRows, rows, cols, values: csr.values });
 }
 
+/** Five rows, each of more entries than 16 threads walk. */
+function longRows(): Csr {
+  const [nRows, nCols] = [5, 1100];
+  const rows = Array.from({ length: nRows * nCols }, (_, k) => Math.floor(k / nCols));
+  const values = rows.map((_, k) => 1 - (k % 7) / 4);
+  return csrFromCoo({ nRows, nCols, rows, cols: rows.map((_, k) => k % nCols), values });
+}
+
 function forward(csr: Csr): Program {
   const b = new ProgramBuilder("forward");
   const w = b.input("w", "sparse", { rows: csr.nRows, cols: csr.nCols });
@@ -74,6 +82,37 @@ function productOf(
     }
   }
   return { y, bounds };
+}
+
+/** The gradient of the entries of Wᵀ in their CSC order, which is the CSR order of `csr` = W: Σ g·x over all lanes. */
+function gradOf(csr: Csr, layout: PanelLayout): { readonly grad: Float64Array; readonly bounds: Float64Array } {
+  const { panel, panels } = layout;
+  const [g, x] = [numbers(csr.nCols, layout, 2), numbers(csr.nRows, layout, 3)];
+  const grad = new Float64Array(csr.nnz);
+  const bounds = new Float64Array(csr.nnz);
+  for (let row = 0; row < csr.nRows; row++) {
+    for (let k = csr.rowPtr[row]!; k < csr.rowPtr[row + 1]!; k++) {
+      for (let lane = 0; lane < panel * panels; lane++) {
+        const at = (rows: number, r: number): number => (Math.floor(lane / panel) * rows + r) * panel + (lane % panel);
+        const term = g[at(csr.nCols, csr.colIdx[k]!)]! * x[at(csr.nRows, row)]!;
+        grad[k]! += term;
+        bounds[k]! += gamma(panel * panels + 1, "f32") * Math.abs(term);
+      }
+    }
+  }
+  return { grad, bounds };
+}
+
+/** Compares W·X, Wᵀ·G by the transposed matrix, and its gradient, with f64. */
+async function compareProducts(backend: WebGpuBackend, csr: Csr, layout: PanelLayout): Promise<void> {
+  const what = `${csr.nRows} × ${csr.nCols}, ${layout.panels} panels of ${layout.panel}`;
+  const { y, bounds } = productOf(csr, numbers(csr.nCols, layout, 1), layout);
+  assertClose(await runForward(backend, csr, layout), y, bounds, `y, ${what}`);
+  const { ct, grad } = await runReverse(backend, transposed(csr), layout);
+  const back = productOf(csr, numbers(csr.nCols, layout, 2), layout);
+  assertClose(ct, back.y, back.bounds, `ct, ${what}`);
+  const ofEntries = gradOf(csr, layout);
+  assertClose(grad, ofEntries.grad, ofEntries.bounds, `grad, ${what}`);
 }
 
 async function runForward(backend: WebGpuBackend, csr: Csr, layout: PanelLayout): Promise<Float32Array> {
@@ -128,14 +167,7 @@ if (adapter) {
     test(`products with ${name} are within their bounds of f64`, async () => {
       const backend = await createWebGpuBackend({ sparseTuning: tuning });
       const csr = matrixOfLengths();
-      const turned = transposed(csr);
-      for (const layout of layouts) {
-        const { y, bounds } = productOf(csr, numbers(csr.nCols, layout, 1), layout);
-        assertClose(await runForward(backend, csr, layout), y, bounds, `y, ${layout.panels} panels`);
-        const { ct } = await runReverse(backend, turned, layout);
-        const back = productOf(csr, numbers(turned.nRows, layout, 2), layout);
-        assertClose(ct, back.y, back.bounds, `ct, ${layout.panels} panels`);
-      }
+      for (const layout of layouts) await compareProducts(backend, csr, layout);
       await backend.dispose();
     });
   }
@@ -166,7 +198,13 @@ if (adapter) {
     }
   });
 
-  test("an adapter without subgroups trains all the same", async () => {
+  test("products of a matrix whose rows are all long are within their bounds of f64", async () => {
+    const backend = await createWebGpuBackend();
+    await compareProducts(backend, longRows(), { panel: 16, panels: 1 });
+    await backend.dispose();
+  });
+
+  test("without the feature subgroups the reverse of a product runs all the same", async () => {
     const backend = await createWebGpuBackend({ sparseTuning: { exchange: "workgroup" } });
     assert.not(backend.device.features.has("subgroups"));
     const csr = matrixOfLengths();

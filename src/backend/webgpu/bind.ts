@@ -13,10 +13,10 @@ import { isProduct } from "./legalize.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
 import type { BoundDispatch, Work } from "./queue.ts";
+import { SPARSE_SLOTS, SPARSE_WORKGROUP } from "./rowBlocks.ts";
 import { segmentGroups } from "./segmentShader.ts";
 import type { FactName, Param, Shader } from "./shader.ts";
 import { ALIGNMENT, type Piece, type Slab, type SlabAllocator } from "./slabs.ts";
-import { SPARSE_SLOTS, SPARSE_WORKGROUP } from "./sparseShader.ts";
 import { blockPanels } from "./sparseTuning.ts";
 import { workOf } from "./work.ts";
 

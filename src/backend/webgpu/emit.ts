@@ -23,7 +23,7 @@ const UNARY: Readonly<Record<string, (a: string) => string>> = {
   sign: (a) => `signOf(${a})`,
   exp: (a) => `expOf(${a})`,
   log: (a) => `logOf(${a})`,
-  sqrt: (a) => `sqrt(${a})`,
+  sqrt: (a) => `sqrtOf(${a})`,
   floor: (a) => `floor(${a})`,
   relu: (a) => `reluOf(${a})`,
   sigmoid: (a) => `sigmoidOf(${a})`,
@@ -48,7 +48,7 @@ const BINARY: Readonly<Record<string, (a: string, b: string) => string>> = {
 
 function pointwise(op: PointwiseOp, args: readonly string[]): string {
   const [a, b, c] = args as [string, string, string];
-  if (op === "select") return `select(${c}, ${b}, holds(${a}))`;
+  if (op === "select") return `selectOf(${a}, ${b}, ${c})`;
   const unary = UNARY[op];
   if (unary) return unary(a);
   const binary = BINARY[op];

@@ -100,6 +100,9 @@ function tiles(shape: Shape): string[] {
   const [inA, inB] = [GROUPS * tileK, (tileN / 4) * tileK];
   const [perA, perB] = [Math.ceil(inA / threads), Math.ceil(inB / threads)];
   const slot = (j: number): string => `t + ${j * threads}u`;
+  // What a thread past the end of a tile fetches is not kept, but must lie in the operand.
+  const fetched = (j: number, total: number): string =>
+    (j + 1) * threads <= total ? slot(j) : `min(${slot(j)}, ${total - 1}u)`;
   const keep = (tile: "A" | "B", j: number, total: number): string[] => {
     const [at, k] = [`at${tile}${j}`, `STRIDE_${tile}`];
     const store = `tile${tile}[${at}.y * ${k} + ${at}.x] = next${tile}${j};`;
@@ -120,8 +123,8 @@ function tiles(shape: Shape): string[] {
     privates("nextB", perB),
     privates("sum", threadRows),
     "fn fetch(t: u32, m0: u32, n0: u32, k0: u32, kEnd: u32) {",
-    ...count(perA, (j) => `  nextA${j} = fetchA(placeInA(${slot(j)}), m0, k0, kEnd);`),
-    ...count(perB, (j) => `  nextB${j} = fetchB(placeInB(${slot(j)}), n0, k0, kEnd);`),
+    ...count(perA, (j) => `  nextA${j} = fetchA(placeInA(${fetched(j, inA)}), m0, k0, kEnd);`),
+    ...count(perB, (j) => `  nextB${j} = fetchB(placeInB(${fetched(j, inB)}), n0, k0, kEnd);`),
     "}",
     "fn keep(t: u32) {",
     ...count(perA, (j) => keep("A", j, inA)).flat(),

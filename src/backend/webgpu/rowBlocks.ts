@@ -3,12 +3,13 @@
 import type { IndexArray } from "../../core/csr.ts";
 import type { SparseTuning } from "./sparseTuning.ts";
 
-/** Threads of a block for each vec4 of lanes. */
-const SLOTS = 64;
+/** Threads of a workgroup of the kernels, and threads of a block for each vec4 of lanes. */
+export const SPARSE_WORKGROUP = 256;
+export const SPARSE_SLOTS = 64;
 /** Threads that walk a row, kind by kind. Long rows first: what takes longest should not start last. */
 const PARTS = [64, 16, 4, 1] as const;
-/** Blocks of one kind come in multiples of this, so that a workgroup of 1 to 4 blocks never mixes kinds. */
-const BLOCK_MULTIPLE = 4;
+/** Blocks of one kind come in multiples of this, the most that a workgroup has, so that none mixes kinds. */
+const BLOCK_MULTIPLE = SPARSE_WORKGROUP / SPARSE_SLOTS;
 const ABSENT = 0xffffffff;
 
 /** A compressed matrix as one array of words: row table, trips of each block, indices. */
@@ -33,7 +34,7 @@ export function rowBlocks(ptr: Uint32Array, indices: IndexArray, { limits, windo
     rowsOf[PARTS.length - 1 - above]!.push(row);
   }
   const kinds = PARTS.map((parts, kind) => {
-    const perBlock = SLOTS / parts;
+    const perBlock = SPARSE_SLOTS / parts;
     const rows = sortedInWindows(rowsOf[kind]!, window, lengthOf);
     const blocks = Math.ceil(rows.length / perBlock / BLOCK_MULTIPLE) * BLOCK_MULTIPLE;
     return { rows, parts, perBlock, blocks };

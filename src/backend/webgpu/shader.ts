@@ -147,7 +147,8 @@ export class ShaderWriter implements Memory {
   /** Whether the dispatch has nothing to do: the same for the whole workgroup, which calls it as one. */
   #isIdle(): string {
     if (this.#guards.length === 0) return "fn isIdle(t: u32) -> bool { return false; }";
-    const idle = this.#guards.map((id) => `bitcast<f32>(word${this.slab(id)}(4u * ${this.at(id)})) == 0.0`);
+    // By bits, without the sign: a comparison of floats could take NaN for 0, and 0 for what a device makes of a subnormal number.
+    const idle = this.#guards.map((id) => `(word${this.slab(id)}(4u * ${this.at(id)}) << 1u) == 0u`);
     return [
       "var<workgroup> idle: u32;",
       "fn isIdle(t: u32) -> bool {",

@@ -8,12 +8,9 @@ import { panelVecs } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
 import type { SparsePlan } from "./plan.ts";
 import { laneReductions, privates } from "./reductions.ts";
+import { SPARSE_WORKGROUP } from "./rowBlocks.ts";
 import { type FactName, type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 import { blockPanels, type SparseTuning } from "./sparseTuning.ts";
-
-/** Threads of a workgroup, and how many of them share one vec4 of lanes in a block: as in kernels/shared/rowBlocks.wgsl. */
-export const SPARSE_WORKGROUP = 256;
-export const SPARSE_SLOTS = 64;
 
 /** Indices of a matrix are 16-bit where they fit, as in `indexArray` of core/csr.ts. */
 export function hasShortIndices(gatheredRows: number): boolean {
@@ -23,8 +20,8 @@ export function hasShortIndices(gatheredRows: number): boolean {
 const FACTS: readonly FactName[] = ["groups", "blocks64", "blocks16", "blocks4", "tripsAt", "indicesAt", "firstPanel"];
 
 /**
- * How the threads of a panel hand each other numbers. Quads are four threads with neighbouring indices, which holds on Vulkan, Metal and
- * D3D12 for workgroups of one dimension.
+ * How the threads of a panel hand each other numbers. Quads are four threads with neighbouring indices: WGSL does not promise it, but
+ * Vulkan, Metal and D3D12 have it so for workgroups of one dimension.
  */
 const EXCHANGES: Readonly<Record<SparseTuning["exchange"], { readonly enables: string; readonly functions: string }>> =
   {

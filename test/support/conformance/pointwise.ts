@@ -133,8 +133,8 @@ function notFinite(lanes: number): ConformanceCase {
   const x = b.input("x", "state", { rows: ROWS });
   const y = b.input("y", "state", { rows: ROWS });
   const outputs = [
-    ...["x", "relu", "min", "max", "exp", "log", "sign", "tanh", "erf", "sigmoid", "softplus"],
-    ...CLAMPS,
+    ...["x", "neg", "abs", "sign", "floor", "sqrt", "relu", "exp", "log", "tanh", "erf", "sigmoid", "softplus"],
+    ...["min", "max", "other min", "other max", "pow", "other pow", "quotient", ...CLAMPS],
   ];
   const to = outputs.map((name) => b.output(`${name} is finite`, "state", { rows: ROWS }));
   const comparisons = ["lt", "le", "eq"] as const;
@@ -150,7 +150,14 @@ function notFinite(lanes: number): ConformanceCase {
           return v;
         case "min":
         case "max":
+        case "pow":
           return p.op(name, nan, w);
+        case "other min":
+        case "other max":
+        case "other pow":
+          return p.op(name.slice("other ".length) as "min", w, nan);
+        case "quotient":
+          return p.op("div", nan, p.const(3));
         // The larger or smaller of two numbers as users write it: NaN, which no comparison holds for, is what is left.
         case "cap":
           return p.op("select", p.op("lt", w, nan), w, nan);
@@ -178,7 +185,8 @@ function notFinite(lanes: number): ConformanceCase {
     name: "NaN stays NaN through every function, compares with nothing, and isFinite finds it and Infinity",
     lanes,
     program: b.build(),
-    inputs: { x: cycle([1, Number.NaN, -2, 0, Number.NaN, 3e38]), y: cycle([0, 1, -1]) },
+    // Six numbers and five, so that NaN meets each of the others.
+    inputs: { x: cycle([1, Number.NaN, -2, 0, Number.NaN, 3e38]), y: cycle([0, 1, -1, 1, 0]) },
     outputs: Object.fromEntries(
       [...outputs.map((name) => `${name} is finite`), ...compared].map((name) => [name, EXACT]),
     ),

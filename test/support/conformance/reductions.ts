@@ -2,7 +2,7 @@
 
 import { ProgramBuilder } from "../programBuilder.ts";
 import type { ConformanceCase, Input, Tolerance } from "./case.ts";
-import { countLanes, EXACT, normal } from "./case.ts";
+import { countLanes, cycle, EXACT, normal } from "./case.ts";
 
 const HOW = ["sum", "max", "min"] as const;
 /** One row; an odd number below a tile; many tiles, the last one in part. */
@@ -16,6 +16,7 @@ export function reductionCases(lanes: readonly number[]): readonly ConformanceCa
     ]),
     ...lanes.map(samplesToScalar),
     ...EXTENTS.map(plainNorm),
+    ...lanes.map(notFiniteRows),
   ];
 }
 
@@ -47,6 +48,52 @@ function overRows(rows: number, lanes: number): ConformanceCase {
     program: b.build(),
     inputs,
     outputs,
+  };
+}
+
+/** Rows × 16 numbers, over and over, so that a lane finds the same ones in a panel of any width. */
+const SPOILT = Array.from({ length: 37 * 16 }, (_, at) => {
+  if (at === 5 * 16 + 2 || at === 20 * 16 + 7) return Number.NaN;
+  return at === 8 * 16 + 1 ? Number.POSITIVE_INFINITY : (at % 11) - 5;
+});
+
+/** What became of NaN and Infinity among the rows is seen through isFinite, as no comparison lets them pass. */
+function notFiniteRows(lanes: number): ConformanceCase {
+  const rows = 300;
+  const b = new ProgramBuilder("reduceRows of NaN");
+  const x = b.input("x", "state", { rows });
+  const v = b.input("v", "row", { rows });
+  const perLane = HOW.map((how) => b.output(`${how} per lane`, "sample"));
+  const ofVector = HOW.map((how) => b.output(`${how} of the vector`, "scalar"));
+  const finite = HOW.map((how) => b.output(`${how} per lane is finite`, "sample"));
+  const finiteVector = HOW.map((how) => b.output(`${how} of the vector is finite`, "scalar"));
+  b.phase(rows, (p) => {
+    const value = p.load(x);
+    HOW.forEach((how, k) => {
+      p.push({ op: "reduceRows", binding: perLane[k]!, value, how, accumulate: false });
+    });
+  }).plainPhase(rows, (p) => {
+    const value = p.load(v);
+    HOW.forEach((how, k) => {
+      p.push({ op: "reduceRows", binding: ofVector[k]!, value, how, accumulate: false });
+    });
+  });
+  b.phase(1, (p) => {
+    HOW.forEach((_, k) => {
+      p.store(finite[k]!, p.op("isFinite", p.load(perLane[k]!)));
+    });
+  }).plainPhase(1, (p) => {
+    HOW.forEach((_, k) => {
+      p.store(finiteVector[k]!, p.op("isFinite", p.load(ofVector[k]!)));
+    });
+  });
+  const compared = HOW.flatMap((how) => [`${how} per lane is finite`, `${how} of the vector is finite`]);
+  return {
+    name: `NaN in a row reaches the sum, maximum and minimum of its lane, and no other (${countLanes(lanes)})`,
+    lanes,
+    program: b.build(),
+    inputs: { x: cycle(SPOILT), v: cycle(SPOILT) },
+    outputs: Object.fromEntries(compared.map((name) => [name, EXACT])),
   };
 }
 
