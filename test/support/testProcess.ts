@@ -112,7 +112,7 @@ function parseTotals(output: string): Totals | null {
 }
 
 function problemOf({ code, signal, timedOut }: Ending, totals: Totals | null, timeoutS: number): string | null {
-  if (timedOut) return `timed out after ${timeoutS} s`;
+  if (timedOut) return `timed out after ${Number(timeoutS.toFixed(1))} s`;
   if (signal) return `killed by ${signal}`;
   if (!totals) return code === 0 ? "printed no totals: does it call test.run()?" : `crashed with exit code ${code}`;
   if (totals.total + totals.skipped === 0) return "has no tests";
