@@ -24,7 +24,7 @@ export function findings(reports) {
       .at(-1),
     clocks: rows
       .filter(({ part, text }) => part === "machine" && text)
-      .map(({ when, title, text }) => ({ when: when ?? title, text })),
+      .map(({ when, title, query, text }) => ({ when: when ?? title, query, text })),
     verdicts: rows.filter((row) => typeof row.passed === "boolean").map(verdictOf),
     failures: rows.flatMap(({ name, failures = [] }) => failures.map((test) => ({ file: name, test }))),
     batches: batches.map((batch) => ({

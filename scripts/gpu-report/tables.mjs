@@ -52,11 +52,8 @@ export function tablesOf(found) {
 
 /** Of a card at rest clocks are low, and no time was taken then. */
 function clockTable({ clocks }) {
-  return {
-    title: "Clocks of the card",
-    columns: ["when", "what it says"],
-    rows: clocks.map(({ when, text }) => [when, text]),
-  };
+  const columns = ["when", clocks[0]?.query ?? ""];
+  return { title: "Clocks of the card", columns, rows: clocks.map(({ when, text }) => [when, text]) };
 }
 
 function failureTable({ failures }) {

@@ -127,7 +127,7 @@ test("rows are found by their question", () => {
     },
     { part: "products", name: "right", batch: 64, passed: false, errorOverBound: Number.NaN },
     { part: "train", name: "train", passed: false, difference: Number.NaN },
-    { part: "machine", name: "nvidia-smi", when: "at rest", text: "Voodoo 2, 345 MHz" },
+    { part: "machine", name: "nvidia-smi", when: "at rest", query: "name,clocks.sm", text: "Voodoo 2, 345 MHz" },
     { part: "conformance", name: "a.test.js", passed: true, count: 3, failed: 0, skipped: 0, failures: [] },
     {
       part: "conformance",
@@ -173,7 +173,7 @@ test("rows are found by their question", () => {
   assert.match(text, /b\.test\.js\s+NOT ENDED\s+150 passed, 0 failed, timed out after 9 s\n/);
   assert.match(text, /c\.test\.js\s+WRONG\s+2 passed, 1 failed\n/);
   assert.match(text, /c\.test\.js\s+tanh of NaN\n/);
-  assert.match(text, /at rest\s+Voodoo 2, 345 MHz\n/);
+  assert.match(text, /when\s+name,clocks\.sm\n\s+at rest\s+Voodoo 2, 345 MHz\n/);
   assert.match(text, /1980 MHz, 1965 MHz\n/);
   assert.match(text, /re-written\)\s+300 \(30\.00\)/);
   assert.match(text, /cuSPARSE, its best algorithm\s+0\.04 \(0\.50\)/);
