@@ -210,7 +210,7 @@ function verify(file) {
     execFileSync("tar", ["-xzf", file, "-C", folder]);
     unpackSwiftShader(folder, SOFTWARE_DRIVER);
     const driver = join(folder, basename(SOFTWARE_DRIVER[1]));
-    const sizes = ["--quick", "--neurons", "400", "--synapses", "6000", "--batches", "1,8", "--patience", "5"];
+    const sizes = ["--quick", "--neurons", "400", "--connections", "6000", "--batches", "1,8", "--patience", "5"];
     const report = join(folder, NAME, "gpu-report");
     const args = ["-i", report, ...sizes, "--driver", driver, "--out", join(folder, "report.json")];
     spawnSync("env", args, { cwd: dirname(folder), stdio: "inherit" });

@@ -14,7 +14,7 @@ const RUNNER = fileURLToPath(new URL("run.js", import.meta.url));
 const PASSING = 'test("passes", () => {}); test.run();';
 const FAILING = 'test("fails", () => { throw new Error("two is not three"); }); test("passes", () => {}); test.run();';
 
-/** What the runner says of test files with these bodies; they see uvu's `test`, and the project's `testOrSkip` and `note`. */
+/** What the runner says of test files with these bodies; they see uvu's `test`, and the project's `testOrSkip`, `note` and `suite`. */
 function runFixtures(
   bodies: Readonly<Record<string, string>>,
   ...args: readonly string[]
@@ -27,6 +27,7 @@ function runFixtures(
       import { test } from "${import.meta.resolve("uvu")}";
       import { note } from "${support("note")}";
       import { testOrSkip } from "${support("skip")}";
+      import { suite } from "${support("suite")}";
     `;
     for (const [name, body] of Object.entries(bodies)) writeFileSync(join(folder, `${name}.test.js`), imports + body);
     const { status, stdout } = spawnSync(process.execPath, [RUNNER, "--dir", folder, ...args], { encoding: "utf8" });
@@ -86,6 +87,32 @@ test("a file whose test never ends is stopped and is a failure", () => {
   const { status, output } = runFixtures({ a: hangs, b: PASSING }, "--timeout", "2");
   assert.is(status, 1);
   assert.match(output, "timed out after 2 s");
+});
+
+test("what passed before a file was stopped is counted, and what failed is named", () => {
+  const body = `const own = suite("own");
+    for (const name of ["one", "two", "three"]) own(name, () => {});
+    for (const name of ["four", "five"]) own(name, () => { throw new Error(name); });
+    own("hangs", () => new Promise((resolve) => setTimeout(resolve, 1e6)));
+    own.run();`;
+  const { output, lastLine } = runFixtures({ a: body }, "--timeout", "2");
+  assert.is(lastLine, "3 passed, 2 failed");
+  assert.match(output, /^# failed: four\n# failed: five$/m);
+});
+
+test("a suite that names failing tests runs hooks, only and skip as uvu's does", () => {
+  const body = `const own = suite("own");
+    let ran = "";
+    own.before(() => { ran += "before "; });
+    own.after.each(() => { ran += "after "; });
+    own.skip("left out", () => { ran += "left out "; });
+    own.only("only", () => { ran += "only "; });
+    own("not asked for", () => { ran += "not asked for "; });
+    own.after(() => note(ran));
+    own.run();`;
+  const { output, lastLine } = runFixtures({ a: body });
+  assert.is(lastLine, "1 passed, 0 failed, 2 skipped");
+  assert.match(output, /^# before only after $/m);
 });
 
 test("a test whose promise nothing can settle is a failure", () => {

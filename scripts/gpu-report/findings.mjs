@@ -22,7 +22,11 @@ export function findings(reports) {
       .map(({ date }) => date ?? "")
       .sort()
       .at(-1),
+    clocks: rows
+      .filter(({ part, text }) => part === "machine" && text)
+      .map(({ when, title, query, text }) => ({ when: when ?? title, query, text })),
     verdicts: rows.filter((row) => typeof row.passed === "boolean").map(verdictOf),
+    failures: rows.flatMap(({ name, failures = [] }) => failures.map((test) => ({ file: name, test }))),
     batches: batches.map((batch) => ({
       batch,
       ...productFacts(products.filter((row) => row.batch === batch)),
@@ -63,15 +67,25 @@ function deviceOf(rows) {
 
 function verdictOf(row) {
   const what = row.part === "products" ? `products at full size, batch ${row.batch}` : `${row.part}: ${row.name}`;
-  return { what: row.part === row.name ? row.part : what, passed: row.passed, detail: detailOf(row) };
+  return { what: row.part === row.name ? row.part : what, verdict: judgement(row), detail: detailOf(row) };
 }
 
-function detailOf({ part, difference, count, failed, skipped, errorOverBound, sameTwice, sameInBatches }) {
+function judgement({ passed, problem, failed }) {
+  if (passed) return "ok";
+  // Tests that were cut, none of which had failed.
+  return problem && failed === 0 ? "NOT ENDED" : "WRONG";
+}
+
+function detailOf({ part, difference, count, failed, skipped, problem, errorOverBound, sameTwice, sameInBatches }) {
   switch (part) {
     case "train":
       return `largest difference of a loss ${difference?.toExponential(1) ?? "no number"}`;
     case "conformance":
-      return `${count} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+      return [
+        ...[`${count} passed`, `${failed} failed`],
+        ...(skipped > 0 ? [`${skipped} skipped`] : []),
+        ...(problem ? [problem] : []),
+      ].join(", ");
     case "products": {
       const bits = `same bits twice: ${yesOrNo(sameTwice)}, in any batch: ${yesOrNo(sameInBatches)}`;
       // JSON has no NaN and no infinity.
@@ -111,6 +125,7 @@ function stepFacts(step, kernels, start) {
     dispatches: step?.dispatches ?? null,
     pipelines: step?.pipelines ?? start?.pipelines ?? null,
     peakBytes: step?.memory?.peakBytes ?? null,
+    clock: step?.clockBefore ? `${step.clockBefore}, ${step.clockAfter}` : null,
   };
 }
 

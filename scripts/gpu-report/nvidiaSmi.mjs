@@ -1,16 +1,28 @@
 // Clocks, power and temperature as NVIDIA's own tool tells them, where it is there.
 
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 
 const QUERY = [
   ...["name", "driver_version", "pstate", "clocks.sm", "clocks.mem", "clocks.max.sm", "clocks.max.mem"],
   ...["power.draw", "power.limit", "temperature.gpu", "memory.total"],
 ].join(",");
 
+function argumentsOf(query) {
+  return [`--query-gpu=${query}`, "--format=csv,noheader"];
+}
+
 /** @returns facts of a row */
 export function nvidiaSmi() {
-  const args = [`--query-gpu=${QUERY}`, "--format=csv,noheader"];
-  const { status, stdout, error } = spawnSync("nvidia-smi", args, { encoding: "utf8" });
+  const { status, stdout, error } = spawnSync("nvidia-smi", argumentsOf(QUERY), { encoding: "utf8" });
   if (error) return { skipped: `not there (${error.code})` };
   return status === 0 ? { query: QUERY, text: stdout.trim() } : { error: `exit code ${status}` };
+}
+
+/** The clock of the multiprocessors, e.g. "1980 MHz", of each card; null where nobody tells. The caller goes on meanwhile. */
+export function smClock() {
+  return new Promise((settle) => {
+    execFile("nvidia-smi", argumentsOf("clocks.sm"), (error, stdout) => {
+      settle(error ? null : stdout.trim().replaceAll("\n", " / "));
+    });
+  });
 }

@@ -5,11 +5,11 @@ import { PARTS } from "./parts.mjs";
 
 export const USAGE = `./gpu-report [options]: checks and times axograd on the GPU of this machine
 
-  --quick               fewer batches and fewer repeats
+  --quick               fewer repeats, and three files of the conformance suite
   --parts A,B           of ${PARTS.join(", ")} (all)
   --budget SECONDS      for everything (1800); what is not reached is named
   --batches 8,64,256    samples in a batch
-  --neurons N --synapses N   size of the network that is generated (47521 and 4623254)
+  --neurons N --connections N   size of the network that is generated (47521 and 4623254; a whole fly has 166700 and 25600000)
   --patience FACTOR     of the time limits of all parts, for a slow adapter (1)
   --adapter NAME        an adapter of axograd doctor, or part of its name
   --driver ICD.json     a Vulkan driver's manifest
@@ -17,23 +17,23 @@ export const USAGE = `./gpu-report [options]: checks and times axograd on the GP
 `;
 
 /** A fly's optic lobe. */
-const NETWORK = { neurons: 47521, synapses: 4623254 };
+const NETWORK = { neurons: 47521, connections: 4623254 };
 
 /** A message for the user; the report has not begun. */
 export class UsageError extends Error {}
 
 export function optionsOf(args) {
   const values = parse(args);
-  const { neurons, synapses, quick } = values;
-  if ((neurons === undefined) !== (synapses === undefined))
-    throw new UsageError("--neurons and --synapses go together");
+  const { neurons, connections, quick } = values;
+  if ((neurons === undefined) !== (connections === undefined))
+    throw new UsageError("--neurons and --connections go together");
   return {
     network:
       neurons === undefined
         ? NETWORK
-        : { neurons: whole("--neurons", neurons), synapses: whole("--synapses", synapses) },
+        : { neurons: whole("--neurons", neurons), connections: whole("--connections", connections) },
     parts: partsOf(values.parts),
-    batches: (values.batches ?? (quick ? "8,64" : "8,64,256")).split(",").map((text) => whole("--batches", text)),
+    batches: values.batches.split(",").map((text) => whole("--batches", text)),
     budgetS: whole("--budget", values.budget),
     patience: whole("--patience", values.patience),
     quick,
@@ -52,8 +52,13 @@ function parse(args) {
       args,
       options: {
         ...{ help: isThere, quick: isThere },
-        ...{ parts: string, batches: string, neurons: string, synapses: string, adapter: string, driver: string },
-        ...{ budget: withDefault("1800"), patience: withDefault("1"), out: withDefault("gpu-report.json") },
+        ...{ parts: string, neurons: string, connections: string, adapter: string, driver: string },
+        ...{
+          batches: withDefault("8,64,256"),
+          budget: withDefault("1800"),
+          patience: withDefault("1"),
+          out: withDefault("gpu-report.json"),
+        },
       },
     }).values;
   } catch (error) {

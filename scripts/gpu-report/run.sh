@@ -25,9 +25,14 @@ for folder in /usr/local/nvidia/lib64 /usr/local/nvidia/lib /usr/lib/wsl/lib /ru
 done
 has libvulkan.so.1 || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/vulkan"
 
+# A driver that is asked for comes before any of the environment.
+use_driver() {
+  export VK_DRIVER_FILES=$1 VK_ICD_FILENAMES=$1
+}
 previous=
 for argument; do
-  [ "$previous" = --driver ] && export VK_DRIVER_FILES=$argument
+  [ "$previous" = --driver ] && use_driver "$argument"
+  case $argument in --driver=*) use_driver "${argument#--driver=}" ;; esac
   previous=$argument
 done
 if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then

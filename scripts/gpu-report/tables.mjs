@@ -39,7 +39,9 @@ export function tablesOf(found) {
       title: `gpu-report: ${found.device}`,
       lines: [[`Measured ${found.date}`, ...found.commits.map((commit) => `axograd ${commit}`)].join(", ")],
     },
+    clockTable(found),
     verdictTable(found),
+    failureTable(found),
     batchTable(found),
     peerTable(found),
     costTable(found),
@@ -48,8 +50,22 @@ export function tablesOf(found) {
   ].filter(({ rows, lines }) => (rows ?? lines).length > 0);
 }
 
+/** Of a card at rest clocks are low, and no time was taken then. */
+function clockTable({ clocks }) {
+  const columns = ["when", clocks[0]?.query ?? ""];
+  return { title: "Clocks of the card", columns, rows: clocks.map(({ when, text }) => [when, text]) };
+}
+
+function failureTable({ failures }) {
+  return {
+    title: "Tests that failed",
+    columns: ["file", "test"],
+    rows: failures.map(({ file, test }) => [file, test]),
+  };
+}
+
 function verdictTable({ verdicts }) {
-  const rows = verdicts.map(({ what, passed, detail }) => [what, passed ? "ok" : "WRONG", detail]);
+  const rows = verdicts.map(({ what, verdict, detail }) => [what, verdict, detail]);
   return { title: "Is it right", columns: ["what", "verdict", "detail"], rows };
 }
 
@@ -67,6 +83,7 @@ function batchTable({ batches }) {
       "one after another",
     ],
     ...["first step s, cold", "warm", "attempts", "recomputed", "dispatches", "pipelines", "memory MiB"],
+    "SM clock before, after",
   ];
   const rows = batches.map((it) => [
     ...[`${it.batch}`, number(it.forward.us), number(it.forward.tflops)],
@@ -74,6 +91,7 @@ function batchTable({ batches }) {
     ...[number(it.deviceMs), number(it.wallMs), number(it.coldMs), number(it.pipelinedMs)],
     ...[number(it.coldFirstMs, 1e-3), number(it.warmFirstMs, 1e-3), count(it.attempts), count(it.recomputed)],
     ...[count(it.dispatches), count(it.pipelines), number(it.peakBytes, 2 ** -20)],
+    it.clock ?? "-",
   ]);
   return { title: "axograd", columns, rows };
 }

@@ -1,6 +1,5 @@
 // Random graphs and their reverse on WebGPU, against WASM in double precision. AXOGRAD_RANDOM_GRAPHS takes more graphs than six.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
@@ -10,6 +9,7 @@ import { GraphInterpreter } from "../support/graphInterpreter.ts";
 import { DEFAULT_SEED } from "../support/matrices.ts";
 import { type DeviceResult, type Problem, problemOf, runProblem } from "../support/randomGradients.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const N_GRAPHS = Number(process.env.AXOGRAD_RANDOM_GRAPHS ?? 6);
 /** Roundings on the longest path, for values and slopes that stay moderate. */

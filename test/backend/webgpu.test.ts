@@ -1,6 +1,5 @@
 // The WebGPU backend against the oracle: every instruction, every layout, skewed matrices.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { BindingId, ValueId } from "../../src/backend/program.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -9,6 +8,7 @@ import { type ConformanceCase, compareWithOracle, conformanceCases } from "../su
 import { randomSparse } from "../support/matrices.ts";
 import { type PhaseBuilder, ProgramBuilder } from "../support/programBuilder.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 /**
  * Reductions that may share a last step, and ones that must not wait: a later one onto the same target, a phase that reads it, a

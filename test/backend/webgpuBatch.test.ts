@@ -1,7 +1,6 @@
 // What holds for every program on WebGPU: results do not depend on batch mates, the same run gives the same bits, and a run in
 // steady state makes nothing but command buffers.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
 import type { PanelLayout, Program } from "../../src/backend/program.ts";
@@ -13,6 +12,7 @@ import { assertBitEqual } from "../support/close.ts";
 import { compareWithOracle, conformanceCases } from "../support/conformance.ts";
 import { ProgramBuilder } from "../support/programBuilder.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const ROWS = 700;
 const CLASSES = 10;

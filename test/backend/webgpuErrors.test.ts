@@ -1,7 +1,6 @@
 // How the WebGPU backend fails: every error is a BackendError that names what was wrong, and processes end with the right code.
 
 import { spawn } from "node:child_process";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createBackend } from "../../src/backend/select.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -11,6 +10,7 @@ import { Pipelines } from "../../src/backend/webgpu/pipelines.ts";
 import { ArgumentError, BackendError } from "../../src/core/errors.ts";
 import { ProgramBuilder } from "../support/programBuilder.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 async function failureOf(action: () => unknown): Promise<BackendError> {
   try {

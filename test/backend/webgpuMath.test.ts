@@ -1,12 +1,12 @@
 // The elementary functions of kernels/shared/math.wgsl against f64: the bounds of assembly/math.ts and what WGSL may add to them.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { UnaryOp } from "../../src/backend/program.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { BINARY, UNARY } from "../support/oracle/pointwise.ts";
 import { ProgramBuilder } from "../support/programBuilder.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const POINTS = 100_003;
 

@@ -1,6 +1,5 @@
 // Sparse products with rows of every length on WebGPU: they are right, and what may be tuned leaves them as they are.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { PanelLayout, Program } from "../../src/backend/program.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -11,6 +10,7 @@ import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { ProgramBuilder } from "../support/programBuilder.ts";
 import { matrixOfLengths } from "../support/rowLengths.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 /** Wᵀ as a matrix of its own. */
 function transposed(csr: Csr): Csr {

@@ -21,6 +21,7 @@ const { tablesOf } = await load("tables.mjs");
 const { markdownOf, textOf } = await load("write.mjs");
 const { optionsOf, UsageError } = await load("options.mjs");
 const { plannedParts } = await load("parts.mjs");
+const { withClocks } = await load("clock.mjs");
 const { addressOf, G, X } = await load("sparseProducts.mjs");
 const { errorsOverBounds, sameBits, sameSamples } = await load("sparseCheck.mjs");
 
@@ -112,6 +113,7 @@ test("rows are found by their question", () => {
   const file = join(tempDir(), "rows");
   const kernels = [{ kernel: "attempt: spmm", ms: 3, runs: 48 }];
   const plan = { attempts: 8, attemptsStored: 2 };
+  const clocks = { clockBefore: "1980 MHz", clockAfter: "1965 MHz" };
   for (const row of [
     { part: "machine", name: "adapter", adapter: "Voodoo 2", driver: "1.0", isSoftware: false },
     {
@@ -125,11 +127,31 @@ test("rows are found by their question", () => {
     },
     { part: "products", name: "right", batch: 64, passed: false, errorOverBound: Number.NaN },
     { part: "train", name: "train", passed: false, difference: Number.NaN },
-    { part: "conformance", name: "a.test.js", passed: true, count: 3, failed: 0, skipped: 0 },
+    { part: "machine", name: "nvidia-smi", when: "at rest", query: "name,clocks.sm", text: "Voodoo 2, 345 MHz" },
+    { part: "conformance", name: "a.test.js", passed: true, count: 3, failed: 0, skipped: 0, failures: [] },
+    {
+      part: "conformance",
+      name: "b.test.js",
+      passed: false,
+      count: 150,
+      failed: 0,
+      skipped: 0,
+      problem: "timed out after 9 s",
+      failures: [],
+    },
+    {
+      part: "conformance",
+      name: "c.test.js",
+      passed: false,
+      count: 2,
+      failed: 1,
+      skipped: 0,
+      failures: ["tanh of NaN"],
+    },
     { part: "products", name: "time", batch: 8, product: "forward product", wallUs: 90, wallTflops: 1 },
     { part: "products", name: "time", batch: 8, product: "forward product", deviceUs: 80, tflops: 1.1 },
     { part: "start", name: "cold start", batch: 8, firstMs: 5000, laterMs: [30, 50, 40], pipelines: 100 },
-    { part: "step", name: "training step", batch: 8, medianMs: 12, pipelinedMs: 10, firstMs: 1000, plan },
+    { part: "step", name: "training step", batch: 8, medianMs: 12, pipelinedMs: 10, firstMs: 1000, plan, ...clocks },
     { part: "step", name: "time by kernel", batch: 8, deviceMs: 9, kernels },
     { part: "peers", group: "step_seed", name: "seed", batch: 8, ms: 300 },
     { part: "peers", group: "cusparse", name: "slow", batch: 8, ms: 0.2 },
@@ -148,6 +170,11 @@ test("rows are found by their question", () => {
   assert.match(text, /batch 64\s+WRONG\s+error no number/);
   assert.match(text, /train\s+WRONG\s+largest difference of a loss no number/);
   assert.match(text, /a\.test\.js\s+ok\s+3 passed, 0 failed\n/);
+  assert.match(text, /b\.test\.js\s+NOT ENDED\s+150 passed, 0 failed, timed out after 9 s\n/);
+  assert.match(text, /c\.test\.js\s+WRONG\s+2 passed, 1 failed\n/);
+  assert.match(text, /c\.test\.js\s+tanh of NaN\n/);
+  assert.match(text, /when\s+name,clocks\.sm\n\s+at rest\s+Voodoo 2, 345 MHz\n/);
+  assert.match(text, /1980 MHz, 1965 MHz\n/);
   assert.match(text, /re-written\)\s+300 \(30\.00\)/);
   assert.match(text, /cuSPARSE, its best algorithm\s+0\.04 \(0\.50\)/);
   assert.match(text, /jax: batch 8\s+no JAX/);
@@ -237,11 +264,37 @@ test("bits are compared by sample whatever the layout, and a difference is found
   assert.not.ok(sameBits(Float32Array.of(0), Float32Array.of(-0)));
 });
 
+test("the device is at work while its clock is read, before and after", async () => {
+  const order: string[] = [];
+  const device = { finish: async () => {} };
+  const facts = await withClocks(
+    device,
+    () => order.push("run"),
+    async () => {
+      order.push("measure");
+      return { us: 5 };
+    },
+  );
+  assert.is(facts.us, 5);
+  // Null where there is no nvidia-smi.
+  for (const clock of [facts.clockBefore, facts.clockAfter]) assert.ok(clock === null || /\d/.test(clock), `${clock}`);
+  const at = order.indexOf("measure");
+  assert.ok(at > 0 && at < order.length - 1, order.join(" "));
+  assert.is(
+    await withClocks(
+      device,
+      () => {},
+      async () => null,
+    ),
+    null,
+  );
+});
+
 test("options that make no sense are refused by name", () => {
   for (const [args, message] of [
     [["--parts", "stpe"], /--parts: expected some of machine, .*, got stpe/],
     [["--budget", "0"], /--budget: expected a whole number ≥ 1, got 0/],
-    [["--neurons", "5"], /--neurons and --synapses go together/],
+    [["--neurons", "5"], /--neurons and --connections go together/],
     [["--frobnicate"], /frobnicate/],
   ] as const) {
     assert.throws(
@@ -253,7 +306,14 @@ test("options that make no sense are refused by name", () => {
   const planned = plannedParts(options, tempDir(), "rows");
   assert.equal(
     planned.map(({ title }: { title: string }) => title),
-    ["machine", "network", "training step, batch 8", "training step, batch 64", "clocks after the steps"],
+    [
+      "machine",
+      "network",
+      "training step, batch 8",
+      "training step, batch 64",
+      "training step, batch 256",
+      "clocks after the steps",
+    ],
     "the network is made where a part needs it",
   );
 });
@@ -261,7 +321,7 @@ test("options that make no sense are refused by name", () => {
 if (adapter) {
   test("on an adapter: products are right, and the file says so", () => {
     const out = join(tempDir(), "report.json");
-    const sizes = ["--neurons", "60", "--synapses", "500", "--batches", "3,20"];
+    const sizes = ["--neurons", "60", "--connections", "500", "--batches", "3,20"];
     // SwiftShader as the tests unpack it: its loader lies beside its manifest.
     const manifest = process.env.VK_ICD_FILENAMES;
     const libraries = manifest === undefined ? {} : { LD_LIBRARY_PATH: dirname(manifest) };

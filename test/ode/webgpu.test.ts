@@ -1,6 +1,5 @@
 // The solver on WebGPU: every method against WASM in double precision, forward and back, and what a budget of memory changes (nothing).
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
@@ -12,6 +11,7 @@ import { variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 import { rateSystem } from "../support/systems.ts";
 import {
   cotangents,

@@ -39,6 +39,8 @@ export async function requireTestAdapter(): Promise<AdapterInfo | null> {
   const adapter = await testAdapter();
   if (adapter) return adapter;
   if (process.env.AXOGRAD_ALLOW_NO_ADAPTER !== "1") {
+    const wanted = adapterOfEnvironment();
+    if (wanted !== undefined) throw new Error(`expected the adapter that AXOGRAD_ADAPTER names (${wanted}), got none`);
     throw new Error(
       "expected an adapter for the WebGPU tests, got none: install dev dependencies (SwiftShader runs on linux-x64), or set " +
         "AXOGRAD_ALLOW_NO_ADAPTER=1 to skip these tests",

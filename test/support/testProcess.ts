@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { NOTE_PREFIX } from "./note.ts";
 
 export interface FileResult {
+  /** Of a file that did not run to its end: those that had passed. */
   readonly passed: number;
   /** At least 1 when there is a problem. */
   readonly failed: number;
@@ -24,32 +25,53 @@ interface Ending {
   readonly timedOut: boolean;
 }
 
-export async function runTestFile(file: string, timeoutS: number): Promise<FileResult> {
+/** @param onNote gets each note as it comes, for files that take long */
+export async function runTestFile(
+  file: string,
+  timeoutS: number,
+  onNote: (note: string) => void = () => {},
+): Promise<FileResult> {
   const start = performance.now();
-  const chunks: Buffer[] = [];
-  const ending = await runProcess(file, timeoutS, chunks);
-  const output = Buffer.concat(chunks).toString("utf8");
+  const notes: string[] = [];
+  const { output, ...ending } = await runProcess(file, timeoutS, (line) => {
+    if (!line.startsWith(NOTE_PREFIX)) return;
+    notes.push(line.slice(NOTE_PREFIX.length));
+    onNote(notes.at(-1)!);
+  });
   const totals = parseTotals(output);
   const problem = problemOf(ending, totals, timeoutS);
-  const failed = totals ? totals.total - totals.passed : 0;
+  const failed = totals ? totals.total - totals.passed : count(output, FAILED_MARK);
   return {
-    passed: totals?.passed ?? 0,
+    passed: totals?.passed ?? count(output, PASSED_MARK),
     failed: problem ? Math.max(failed, 1) : failed,
     skipped: totals?.skipped ?? 0,
     seconds: (performance.now() - start) / 1000,
     problem,
-    notes: output
-      .split(/\r?\n/)
-      .flatMap((line) => (line.startsWith(NOTE_PREFIX) ? line.slice(NOTE_PREFIX.length) : [])),
+    notes,
     output,
   };
 }
 
-function runProcess(file: string, timeoutS: number, chunks: Buffer[]): Promise<Ending> {
+/** What uvu writes after each test. */
+const PASSED_MARK = "• ";
+const FAILED_MARK = "✘ ";
+
+function count(text: string, mark: string): number {
+  return text.split(mark).length - 1;
+}
+
+/** @param onLine gets each whole line of stdout as it comes */
+function runProcess(
+  file: string,
+  timeoutS: number,
+  onLine: (line: string) => void,
+): Promise<Ending & { readonly output: string }> {
   const child = spawn(process.execPath, ["--enable-source-maps", file], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, NO_COLOR: "1" },
   });
+  let output = "";
+  let begun = "";
   return new Promise((resolve, reject) => {
     let timedOut = false;
     const timer = setTimeout(() => {
@@ -59,12 +81,20 @@ function runProcess(file: string, timeoutS: number, chunks: Buffer[]): Promise<E
       child.stdout.destroy();
       child.stderr.destroy();
     }, timeoutS * 1000);
-    child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
-    child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      const lines = (begun + text).split(/\r?\n/);
+      begun = lines.pop()!;
+      for (const line of lines) onLine(line);
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
     child.on("error", reject);
     child.on("close", (code, signal) => {
       clearTimeout(timer);
-      resolve({ code, signal, timedOut });
+      if (begun !== "") onLine(begun);
+      resolve({ code, signal, timedOut, output });
     });
   });
 }
@@ -82,7 +112,7 @@ function parseTotals(output: string): Totals | null {
 }
 
 function problemOf({ code, signal, timedOut }: Ending, totals: Totals | null, timeoutS: number): string | null {
-  if (timedOut) return `timed out after ${timeoutS} s`;
+  if (timedOut) return `timed out after ${Number(timeoutS.toFixed(1))} s`;
   if (signal) return `killed by ${signal}`;
   if (!totals) return code === 0 ? "printed no totals: does it call test.run()?" : `crashed with exit code ${code}`;
   if (totals.total + totals.skipped === 0) return "has no tests";

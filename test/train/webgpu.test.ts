@@ -1,6 +1,5 @@
 // Training on WebGPU: a step enqueues everything and reads one small record, makes no object, and computes what WASM computes.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
@@ -15,6 +14,7 @@ import type { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { dopri5 } from "../../src/ode/tableaus/index.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 import { NEURONS, PIXELS, sparseMatrix, tinyClassifier, tinyTraining } from "./fixtures.ts";
 
 type Counts = ReturnType<WebGpuBackend["counts"]>;

@@ -118,7 +118,7 @@ def _backward(session, scheme, batch):
 
 
 def row_blocks(ptr, is_sorted):
-    """The table of src/backend/webgpu/rowBlocks.ts: rows, blocks of each kind, trips of each block."""
+    """Like the table of src/backend/webgpu/rowBlocks.ts, without its rows of 64 threads: rows, blocks of each kind, trips of each block."""
     count = np.diff(ptr)
     kinds = (
         (np.flatnonzero(count > LONG), 16),

@@ -1,6 +1,6 @@
 // axograd's two sparse products in CUDA: what the card gives them without WebGPU between. The scheme is that of kernels/spmm.wgsl and
-// spmmGrad.wgsl: panels of 4·VECS lanes; 1, 4 or 16 threads per row and vec4; 4 entries per trip; PANELS panels per thread. Both are given by
-// the caller. Column indices have 16 bits.
+// spmmGrad.wgsl before long rows got 64 threads: panels of 4·VECS lanes; 1, 4 or 16 threads per row and vec4; 4 entries per trip; PANELS panels
+// per thread. The caller gives VECS and PANELS. Column indices have 16 bits.
 
 typedef unsigned int u32;
 #define THREADS 256

@@ -3,5 +3,5 @@
 import { nvidiaSmi } from "../nvidiaSmi.mjs";
 
 export function run({ row }) {
-  row({ name: "nvidia-smi", ...nvidiaSmi() });
+  row({ name: "nvidia-smi", when: "right after the steps", ...nvidiaSmi() });
 }

@@ -13,7 +13,7 @@ export async function run({ row }) {
   const host = describeMachine();
   row({ name: "host", ...host, commit: existsSync(COMMIT) ? readFileSync(COMMIT, "utf8") : host.commit });
   row({ name: "Vulkan", loader: hasVulkanLoader(), environment });
-  row({ name: "nvidia-smi", ...nvidiaSmi() });
+  row({ name: "nvidia-smi", when: "at rest, before any work", ...nvidiaSmi() });
   const adapters = await listAdapters();
   for (const { name, ...facts } of adapters) row({ name: "adapter", adapter: name, ...facts });
   if (adapters.length === 0) row({ name: "adapter", error: "none found" });

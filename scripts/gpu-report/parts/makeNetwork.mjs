@@ -3,9 +3,9 @@
 import { mkdirSync } from "node:fs";
 import { makeNetwork, storeNetwork } from "../../../dist/bench/networks.js";
 
-export async function run({ network: { neurons, synapses }, folder, row }) {
+export async function run({ network: { neurons, connections }, folder, row }) {
   mkdirSync(folder, { recursive: true });
-  const network = await makeNetwork(`${neurons}x${synapses}`);
+  const network = await makeNetwork(`${neurons}x${connections}`);
   storeNetwork(folder, network);
-  row({ name: "network", neurons, synapses });
+  row({ name: "network", neurons, connections });
 }

@@ -2,7 +2,7 @@
 
 import { loadNetwork } from "../../../dist/bench/networks.js";
 import { createWebGpuBackend } from "../../../dist/src/backend/webgpu/backend.js";
-import { median, secondsOf, warmUp } from "../clock.mjs";
+import { median, secondsOf, warmUp, withClocks } from "../clock.mjs";
 import { errorsOverBounds, sameBits, sameSamples } from "../sparseCheck.mjs";
 import { sparseProducts } from "../sparseProducts.mjs";
 
@@ -15,8 +15,8 @@ export async function run({ folder, batches, quick, row }) {
   const { csr } = loadNetwork(folder);
   await eachBatch(batches, row, "right", false, checker(csr));
   for (const profile of [true, false]) {
-    const time = profile ? onDevice : byClock;
-    await eachBatch(batches, row, "time", profile, (backend, batch) => time(backend, csr, batch, quick));
+    const time = profile ? onDevice : byClock(quick);
+    await eachBatch(batches, row, "time", profile, (backend, batch) => timesOf(backend, csr, batch, time));
   }
 }
 
@@ -60,12 +60,13 @@ function checker(csr) {
   };
 }
 
-/** Facts of each product; one that fails has its error in them. */
-async function eachProduct({ works }, measure) {
+/** Facts of each product, none where `time` has null; one that fails has its error in them. */
+async function timesOf(backend, csr, batch, time) {
   const rows = [];
-  for (const { name: product, operations, run } of works) {
+  for (const { name: product, operations, run } of sparseProducts(backend, csr, batch).works) {
     try {
-      const facts = await measure(run, operations);
+      await warmUp(backend, run);
+      const facts = await withClocks(backend, run, () => time(backend, run, operations));
       if (facts !== null) rows.push({ product, ...facts });
     } catch (error) {
       rows.push({ product, error: error.message });
@@ -75,27 +76,23 @@ async function eachProduct({ works }, measure) {
   return rows;
 }
 
-/** Time on the device alone, from timestamps; none without them. */
-function onDevice(backend, csr, batch, quick) {
-  return eachProduct(sparseProducts(backend, csr, batch), async (run, operations) => {
-    await warmUp(backend, run, quick);
-    backend.profile();
-    await secondsOf(backend, run, PROFILED_RUNS);
-    const kinds = Object.values(backend.profile());
-    const deviceUs = (1000 * kinds.reduce((sum, { ms }) => sum + ms, 0)) / PROFILED_RUNS;
-    return deviceUs > 0 ? { deviceUs, tflops: operations / deviceUs / 1e6 } : null;
-  });
+/** Time on the device alone, from timestamps; null without them. */
+async function onDevice(backend, run, operations) {
+  backend.profile();
+  await secondsOf(backend, run, PROFILED_RUNS);
+  const kinds = Object.values(backend.profile());
+  const deviceUs = (1000 * kinds.reduce((sum, { ms }) => sum + ms, 0)) / PROFILED_RUNS;
+  return deviceUs > 0 ? { deviceUs, tflops: operations / deviceUs / 1e6 } : null;
 }
 
 /** Time by the host's clock, of runs that follow one another without a wait. */
-function byClock(backend, csr, batch, quick) {
-  return eachProduct(sparseProducts(backend, csr, batch), async (run, operations) => {
-    await warmUp(backend, run, quick);
+function byClock(quick) {
+  return async (backend, run, operations) => {
     const onceS = await secondsOf(backend, run, 1);
     const runs = Math.max(1, Math.min(MOST_RUNS, Math.ceil((quick ? ROUND_S / 4 : ROUND_S) / onceS)));
     const rounds = [];
     for (let round = 0; round < ROUNDS; round++) rounds.push((await secondsOf(backend, run, runs)) / runs);
     const wallUs = 1e6 * median(rounds);
     return { wallUs, wallTflops: operations / wallUs / 1e6, runs };
-  });
+  };
 }

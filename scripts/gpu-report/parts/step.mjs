@@ -1,6 +1,6 @@
 // A training step in steady state, in a process whose shaders the driver knows: wall time, time on the device by kernel, what it enqueues.
 
-import { median, secondsOf, warmUp } from "../clock.mjs";
+import { median, secondsOf, warmUp, withClocks } from "../clock.mjs";
 import { tutorialStep } from "../tutorialStep.mjs";
 
 const SECONDS = 4;
@@ -10,9 +10,7 @@ const PROFILED_STEPS = 3;
 
 export async function run({ folder, batch, quick, row }) {
   row({ name: "training step", batch, ...(await byClock(folder, batch, quick)) });
-  const kernels = await byKernel(folder, batch, quick);
-  const deviceMs = kernels.reduce((sum, { ms }) => sum + ms, 0);
-  row({ name: "time by kernel", batch, ...(deviceMs > 0 ? { deviceMs, kernels } : { skipped: "no timestamps" }) });
+  row({ name: "time by kernel", batch, ...((await byKernel(folder, batch)) ?? { skipped: "no timestamps" }) });
 }
 
 async function byClock(folder, batch, quick) {
@@ -20,22 +18,18 @@ async function byClock(folder, batch, quick) {
   const { backend, step, compiled } = await tutorialStep(folder, batch, { profile: false });
   const setUpMs = performance.now() - begin;
   const firstMs = 1000 * (await secondsOf(backend, step, 1));
-  await warmUp(backend, step, quick);
-  const onceS = await secondsOf(backend, step, 1);
-  const count = Math.max(2, Math.min(MOST_STEPS, Math.ceil((quick ? QUICK_SECONDS : SECONDS) / onceS)));
+  await warmUp(backend, step);
+  const times = await withClocks(backend, step, () => timesOf(backend, step, quick));
   const before = backend.counts();
   const { stats, loss } = await step(0);
   await backend.finish();
   const after = backend.counts();
-  const times = [];
-  for (let k = 0; k < count; k++) times.push(1000 * (await secondsOf(backend, step, 1)));
-  // Steps one after another, as training runs them.
-  const pipelinedMs = (1000 * (await secondsOf(backend, step, count))) / count;
   const { compileMs, sources } = compiled();
   const each = (field) => after[field] - before[field];
   const facts = {
-    ...{ medianMs: median(times), bestMs: Math.min(...times), pipelinedMs, setUpMs, firstMs, compileMs },
-    ...{ pipelines: sources.length, dispatches: each("dispatches"), submits: each("submits") },
+    ...times,
+    ...{ setUpMs, firstMs, compileMs, pipelines: sources.length },
+    ...{ dispatches: each("dispatches"), submits: each("submits") },
     ...{ bytes: each("bytes"), gatheredBytes: each("gatheredBytes") },
     evaluations: stats.map(({ nFEvals }) => nFEvals),
     ...{ plan: stats[0]?.plan ?? null, loss, memory: backend.memory() },
@@ -44,17 +38,31 @@ async function byClock(folder, batch, quick) {
   return facts;
 }
 
-/** Milliseconds per step and runs per step of each kind of kernel, longest first; empty without timestamps. */
-async function byKernel(folder, batch, quick) {
+async function timesOf(backend, step, quick) {
+  const onceS = await secondsOf(backend, step, 1);
+  const count = Math.max(2, Math.min(MOST_STEPS, Math.ceil((quick ? QUICK_SECONDS : SECONDS) / onceS)));
+  const times = [];
+  for (let k = 0; k < count; k++) times.push(1000 * (await secondsOf(backend, step, 1)));
+  // Steps one after another, as training runs them.
+  const pipelinedMs = (1000 * (await secondsOf(backend, step, count))) / count;
+  return { medianMs: median(times), bestMs: Math.min(...times), pipelinedMs };
+}
+
+/** Milliseconds per step and runs per step of each kind of kernel, longest first; null without timestamps. */
+async function byKernel(folder, batch) {
   const { backend, step } = await tutorialStep(folder, batch, { profile: true });
-  await warmUp(backend, step, quick);
-  backend.profile();
-  await secondsOf(backend, step, PROFILED_STEPS);
-  const kernels = Object.entries(backend.profile()).map(([kernel, { ms, runs }]) => ({
-    kernel,
-    ms: ms / PROFILED_STEPS,
-    runs: runs / PROFILED_STEPS,
-  }));
+  await warmUp(backend, step);
+  const facts = await withClocks(backend, step, async () => {
+    backend.profile();
+    await secondsOf(backend, step, PROFILED_STEPS);
+    const kernels = Object.entries(backend.profile()).map(([kernel, { ms, runs }]) => ({
+      kernel,
+      ms: ms / PROFILED_STEPS,
+      runs: runs / PROFILED_STEPS,
+    }));
+    const deviceMs = kernels.reduce((sum, { ms }) => sum + ms, 0);
+    return deviceMs > 0 ? { deviceMs, kernels: kernels.sort((a, b) => b.ms - a.ms) } : null;
+  });
   await backend.dispose();
-  return kernels.sort((a, b) => b.ms - a.ms);
+  return facts;
 }
