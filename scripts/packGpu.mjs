@@ -110,7 +110,9 @@ function addLibrary(stage, dist) {
   cpSync(join(ROOT, "package.json"), join(target, "package.json"));
   cpSync(join(ROOT, "LICENSE"), join(target, "LICENSE"));
   cpSync(join(ROOT, "scripts/gpu-report"), join(target, "scripts/gpu-report"), { recursive: true });
-  cpSync(join(ROOT, "bench/peers/cuda_peers.py"), join(target, "bench/peers/cuda_peers.py"));
+  for (const file of ["cuda_peers.py", "torch_dopri5.py", "torch_product.py"]) {
+    cpSync(join(ROOT, "bench/peers", file), join(target, "bench/peers", file));
+  }
   const isSource = (path) => !path.endsWith("__pycache__");
   cpSync(join(ROOT, "bench/peers/on_cuda"), join(target, "bench/peers/on_cuda"), { recursive: true, filter: isSource });
   for (const folder of dependencies()) addPackage(folder, join(target, "node_modules"));

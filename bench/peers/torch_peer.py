@@ -14,26 +14,15 @@ import numpy as np
 import torch
 
 from peer import Data, Operation, serve
+from torch_dopri5 import solve
+from torch_product import Product
 
-RTOL, ATOL, SAFETY, FACTOR_MIN, FACTOR_MAX, ORDER = 1e-3, 1e-6, 0.9, 0.2, 10.0, 5
 LEARNING_RATE = 1e-12
 
 # Before 2.0, sampled_addmm on the CPU made a dense matrix of neurons x neurons.
 HAS_SAMPLED_ADDMM = int(torch.__version__.split(".")[0]) >= 2
 # Entries gathered at a time where it is missing: enough to share among threads, few enough to stay in the cache.
 CHUNK = 1 << 17
-
-# Dopri5: stages, solution (which is the last stage's argument), difference of the embedded pair.
-A = [
-    [1 / 5],
-    [3 / 40, 9 / 40],
-    [44 / 45, -56 / 15, 32 / 9],
-    [19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729],
-    [9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656],
-    [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84],
-]
-B_LOW = [1951 / 21600, 0, 22642 / 50085, 451 / 720, -12231 / 42400, 649 / 6300, 1 / 60]
-B_ERROR = [b - low for b, low in zip(A[-1] + [0], B_LOW)]
 
 
 class Connectome:
@@ -66,67 +55,6 @@ class Connectome:
             part = slice(begin, begin + CHUNK)
             torch.sum(g.index_select(0, self.rows[part]) * x.index_select(0, self.col_idx[part]), 1, out=result[part])
         return result
-
-
-class Product(torch.autograd.Function):
-    """W X; its reverse is Wt G and the gradient at the stored entries."""
-
-    @staticmethod
-    def forward(context, values, x, connectome):
-        context.connectome = connectome
-        context.save_for_backward(values, x)
-        return connectome.matrix(values) @ x
-
-    @staticmethod
-    def backward(context, g):
-        values, x = context.saved_tensors
-        connectome = context.connectome
-        g = g.contiguous()
-        return connectome.gradient(g, x), connectome.transposed(values) @ g, None
-
-
-def rms(v):
-    """Per sample, over the neurons."""
-    return v.square().mean(0).sqrt()
-
-
-def initial_step(f, y, k1, span):
-    """Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, II.4."""
-    scale = 1 / (ATOL + RTOL * y.abs())
-    d0, d1 = rms(y * scale), rms(k1 * scale)
-    small = (d0 < 1e-5) | (d1 < 1e-5)
-    h = torch.where(small, torch.full_like(d0, 1e-6), 0.01 * d0 / torch.where(small, torch.ones_like(d1), d1))
-    h = torch.minimum(h, span)
-    d2 = rms((f(y + h * k1) - k1) * scale) / h
-    steepest = torch.maximum(d1, d2)
-    flat = steepest <= 1e-15
-    power = (0.01 / torch.where(flat, torch.ones_like(steepest), steepest)) ** (1 / ORDER)
-    return torch.minimum(100 * h, torch.where(flat, torch.clamp(1e-3 * h, min=1e-6), power))
-
-
-def solve(f, y):
-    """y(1) from y(0); each sample has its own time and step size."""
-    samples = y.shape[1]
-    t, end = torch.zeros(samples), torch.ones(samples)
-    k1 = f(y)
-    dt = torch.minimum(initial_step(f, y, k1, end), end - t)
-    running = torch.ones(samples, dtype=torch.bool)
-    while running.any():
-        k = [k1]
-        for weights in A:
-            y1 = y + dt * sum(w * slope for w, slope in zip(weights, k) if w != 0)
-            k.append(f(y1))
-        error = dt * sum(w * slope for w, slope in zip(B_ERROR, k) if w != 0)
-        ratio = rms(error / (ATOL + RTOL * torch.maximum(y.abs(), y1.abs())))
-        accepted = (ratio < 1) & running
-        y, k1, t = torch.where(accepted, y1, y), torch.where(accepted, k[-1], k1), torch.where(accepted, t + dt, t)
-        running = t < end
-        # A sample without error has no slope there; the limit applies, and nothing flows back.
-        safe = torch.where(ratio > 0, ratio, torch.ones_like(ratio))
-        factor = torch.clamp(SAFETY * safe ** (-1 / ORDER), FACTOR_MIN, FACTOR_MAX)
-        factor = torch.where(ratio > 0, factor, torch.full_like(factor, FACTOR_MAX))
-        dt = torch.minimum(torch.where(running, dt * factor, dt), end - t)
-    return y
 
 
 class TrainingStep:

@@ -5,9 +5,10 @@ import time
 
 import numpy as np
 import torch
+from torch_dopri5 import attempt, initial_step
+from torch_product import Product
 
-from .dopri5 import attempt, initial_step
-from .torch_matrix import Product, TorchMatrix, on_device
+from .torch_matrix import TorchMatrix, on_device
 
 PIXELS, HIDDEN, CLASSES = 784, 256, 10
 #: So small that weights, and with them the number of right-hand sides, stay what they are.

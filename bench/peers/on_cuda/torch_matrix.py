@@ -1,4 +1,4 @@
-"""The weights and their transpose as PyTorch's CSR, and the product whose reverse is written by hand."""
+"""The weights and their transpose as PyTorch's CSR."""
 
 import numpy as np
 import torch
@@ -27,19 +27,3 @@ class TorchMatrix:
     def gradient(self, g, x):
         """(G Xt) at the stored entries, in CSR order."""
         return torch.sparse.sampled_addmm(self.pattern, g, x.t(), beta=0.0).values()
-
-
-class Product(torch.autograd.Function):
-    """W X; its reverse is Wt G and the gradient at the stored entries."""
-
-    @staticmethod
-    def forward(context, values, x, matrix):
-        context.matrix = matrix
-        context.save_for_backward(values, x)
-        return matrix.matrix(values) @ x
-
-    @staticmethod
-    def backward(context, g):
-        values, x = context.saved_tensors
-        g = g.contiguous()
-        return context.matrix.gradient(g, x), context.matrix.transposed(values) @ g, None
