@@ -69,6 +69,9 @@ export interface Traffic {
   readonly downloadedBytes: number;
 }
 
+/** `buffersIfRoom` leaves room for so many arrays of the size of its largest, of others who cannot do without. */
+export const SPARED_ARRAYS = 16;
+
 /**
  * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download`, `downloadAll`,
  * `finish` and `buffersIfRoom` wait.

@@ -5,14 +5,15 @@
 import { type Csr, checkRepresentable } from "../../core/csr.ts";
 import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
 import { BackendError, nearestName } from "../../core/errors.ts";
-import type {
-  Backend,
-  Bindable,
-  BoundProgram,
-  DeviceBuffer,
-  DeviceSparse,
-  Executable,
-  MemoryStats,
+import {
+  type Backend,
+  type Bindable,
+  type BoundProgram,
+  type DeviceBuffer,
+  type DeviceSparse,
+  type Executable,
+  type MemoryStats,
+  SPARED_ARRAYS,
 } from "../backend.ts";
 import { HOST_TAPE_BYTES } from "../hostMemory.ts";
 import type { Binding, PanelLayout, Program } from "../program.ts";
@@ -42,9 +43,6 @@ export interface WasmBackendOptions {
   /** Most memory to use; at most (and by default) the 4 GiB that WASM can address. */
   readonly memoryLimitBytes?: number;
 }
-
-/** Buffers that can be done without leave room for so many arrays of their size, which others cannot do without. */
-const SPARED_ARRAYS = 16;
 
 /** Lanes of the widest panel; larger batches run chunk by chunk. */
 const MAX_LANES = 16;

@@ -57,8 +57,8 @@ function pointwise(op: PointwiseOp, args: readonly string[]): string {
 }
 
 const SMALLEST_NORMAL = 2 ** -126;
-/** Partial results of a dense product that a thread reads before it adds them up. */
-const PARTIALS_AT_ONCE = 16;
+/** Partial results, of a dense product or a reduction over rows, that a thread reads before it combines them. */
+export const PARTIALS_AT_ONCE = 16;
 
 /**
  * A vec4 of one number, exact: WGSL reads a decimal literal as the nearest f32. Special numbers exist at run time only. A subnormal

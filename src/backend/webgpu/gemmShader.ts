@@ -2,7 +2,7 @@
 // go. What a thread holds in registers is printed out, one variable for each vec4.
 
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
-import { lanesOf, panelVecs } from "./layout.ts";
+import { lanesOf, panelsAtOnce, panelVecs } from "./layout.ts";
 import type { GemmPlan } from "./plan.ts";
 import { privates } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
@@ -41,7 +41,7 @@ interface Shape {
  */
 function shapeOf({ phase }: GemmPlan, layout: PanelLayout): Shape {
   if (phase.variant === "grad") return tileShape(64, layout.panel, 8);
-  const tileN = layout.panel * Math.min(4, 2 ** Math.ceil(Math.log2(layout.panels)));
+  const tileN = layout.panel * panelsAtOnce(4, layout);
   if (tileN > 32) return tileShape(tileN, 16, 8);
   return tileShape(tileN, 32, tileN > 8 ? 4 : 1);
 }

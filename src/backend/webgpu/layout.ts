@@ -12,6 +12,14 @@ export function panelVecs(layout: PanelLayout): number {
   return layout.panel / 4;
 }
 
+/**
+ * Panels that a shader takes at once: a power of two of at most `most`, and no more than there is need of. Numbers of panels that need the
+ * same share a shader.
+ */
+export function panelsAtOnce(most: number, layout: PanelLayout): number {
+  return Math.min(most, 2 ** Math.ceil(Math.log2(layout.panels)));
+}
+
 /** Whether each lane has a number of its own. */
 export function isPerLane(binding: Binding): boolean {
   return binding.kind === "state" || binding.kind === "sample" || binding.kind === "table";

@@ -5,6 +5,7 @@
 // anew for each way they come to lie. So a set lies in one slab, and each kind of set has slabs of its own.
 
 import { BackendError } from "../../core/errors.ts";
+import { SPARED_ARRAYS } from "../backend.ts";
 import type { Device } from "./device.ts";
 
 /** A piece of a slab. Offsets and sizes are multiples of `ALIGNMENT`. */
@@ -142,7 +143,7 @@ export class SlabAllocator {
 
   /** A piece at the beginning of a new slab; null: there is no room for it. */
   async #growIfRoom(byteLength: number, wish: Wish): Promise<Piece | null> {
-    const spare = Math.min(this.limit, ARRAYS_PER_SLAB * wish.largest);
+    const spare = Math.min(this.limit, SPARED_ARRAYS * wish.largest);
     const size = this.#slabSize(byteLength, wish, spare);
     if (size === null) return null;
     this.#reserved += size;

@@ -2,6 +2,7 @@
 
 import { ArgumentError } from "../../core/errors.ts";
 import type { PanelLayout } from "../program.ts";
+import { panelsAtOnce } from "./layout.ts";
 
 /**
  * Choices of the sparse kernels. One record serves all matrices of a backend. Sums are grouped by `limits` (Y = W·X and Wᵀ·G) and by
@@ -54,8 +55,7 @@ export function checkTuning(choices: Partial<SparseTuning>): void {
   if (exchange !== "quads" && exchange !== "workgroup") refuse("exchange", '"quads" or "workgroup"', exchange);
 }
 
-/** Panels that one thread visits: a power of two, no more than there is need of. */
+/** Panels that one thread visits. */
 export function blockPanels(kernel: "spmm" | "spmmGrad", layout: PanelLayout, tuning: SparseTuning): number {
-  const most = kernel === "spmm" ? tuning.panels : tuning.gradPanels;
-  return Math.min(most, 2 ** Math.ceil(Math.log2(layout.panels)));
+  return panelsAtOnce(kernel === "spmm" ? tuning.panels : tuning.gradPanels, layout);
 }

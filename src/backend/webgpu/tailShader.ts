@@ -1,15 +1,13 @@
 // The shader of the last step of reductions over rows and of the one-row phases after it (kernels/tail.wgsl).
 
 import type { Binding, PanelLayout } from "../program.ts";
-import { PhasePrinter } from "./emit.ts";
-import { panelVecs } from "./layout.ts";
+import { PARTIALS_AT_ONCE, PhasePrinter } from "./emit.ts";
+import { panelsAtOnce, panelVecs } from "./layout.ts";
 import type { LegalPhase } from "./legalize.ts";
 import type { Combine, TailPlan } from "./plan.ts";
 import { laneReductions, privates, rowReduction, rowReductions } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";
 
-/** Partial results that a thread reads before it combines them. */
-const PARTIALS_AT_ONCE = 16;
 /** Slots of kernels/tail.wgsl. */
 const SLOTS = 64;
 /** What a step has written is there for all threads of the workgroup in the next one. */
@@ -67,8 +65,7 @@ function gatherFunction({ partials, count, how, perLane }: Combine, k: number, w
  * them at once.
  */
 function combineStep({ combines, oneGroup }: TailPlan, writer: ShaderWriter): string[] {
-  const { panels } = writer.layout;
-  const block = oneGroup ? Math.min(4, 2 ** Math.ceil(Math.log2(panels))) : 1;
+  const block = oneGroup ? panelsAtOnce(4, writer.layout) : 1;
   const inBlock = Array.from({ length: block }, (_, p) => p);
   const results = combines.map((c) =>
     rowReduction({ binding: c.target, how: c.how, accumulate: c.accumulate }, writer),
