@@ -10,15 +10,16 @@ import { testOrSkip } from "./support/skip.ts";
 
 const test = suite("documents");
 const root = repositoryRoot();
+/** All but the API reference, which is made from the sources, and the changelog, which also tells what was. */
 const DOCUMENTS = [
   "README.md",
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "bench/README.md",
-  "docs/connectome-files.md",
-  "docs/learning.md",
-  "docs/python.md",
   "examples/README.md",
+  ...readdirSync(join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
 ];
 const FOLDERS = "test|src|docs|bench|assembly|kernels|scripts|schema";
 
@@ -57,12 +58,6 @@ function headingsOf(text: string): string[] {
       .replaceAll(/[^\w\- ]/g, "")
       .replaceAll(" ", "-"),
   );
-}
-
-/** What is below a heading, down to the next one of its level. */
-function section(text: string, heading: string): string {
-  const [, ...parts] = text.split(/^## /m);
-  return parts.find((part) => part.startsWith(`${heading}\n`))!;
 }
 
 /** Rows of the tables of a document, as cells. */
@@ -111,9 +106,9 @@ test("a heading that nobody wrote would be missed", () => {
   assert.equal(headingsOf("# What is it?\n\ntext\n\n## `D`, in short\n"), ["what-is-it", "d-in-short"]);
 });
 
-const FEATURES = rowsOf(section(read("README.md"), "Feature table")).filter((cells) => cells[3]!.trim() !== "shown by");
+const FEATURES = rowsOf(read("docs/features.md")).filter((cells) => cells[3]!.trim() !== "shown by");
 
-test("every row of the feature table is shown by tests that exist and have tests, or by goldens", () => {
+test("every row of the feature tables is shown by tests that exist and have tests, or by goldens", () => {
   assert.ok(FEATURES.length > 40, `${FEATURES.length}`);
   for (const cells of FEATURES) {
     const [feature, , , shownBy] = cells;
@@ -124,7 +119,7 @@ test("every row of the feature table is shown by tests that exist and have tests
   }
 });
 
-test("every name that the feature table gives is one of the sources", () => {
+test("every name that the feature tables give is one of the sources", () => {
   const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
     .filter((path) => path.endsWith(".ts"))
     .map((path) => read(join("src", path)))
@@ -142,7 +137,7 @@ testOrSkip(
   test,
   sharedPath("goldens") !== null,
   "no shared folder with goldens",
-  "the goldens of the feature table exist",
+  "the goldens of the feature tables exist",
   () => {
     const index = JSON.parse(readFileSync(sharedPath("goldens", "index.json")!, "utf8").replaceAll("NaN", "null")) as {
       cases: { name: string }[];
@@ -168,18 +163,15 @@ test("every npm script that a document names exists", () => {
   }
 });
 
-test("README's table refers to the differences by their numbers, and counts them", () => {
-  const readme = read("README.md");
-  const differences = [...section(readme, "Differences from torch-biopl").matchAll(/^(\d+)\. /gm)].map(([, n]) =>
-    Number(n),
-  );
+test("the feature tables refer to the differences by their numbers", () => {
+  const differences = [...read("docs/differences.md").matchAll(/^(\d+)\. /gm)].map(([, n]) => Number(n));
   assert.equal(
     differences,
     differences.map((_, i) => i + 1),
   );
-  assert.is(differences.length, 21);
-  assert.match(section(readme, "Differences from torch-biopl"), /<summary>Twenty-one differences</);
-  const named = [...section(readme, "Feature table").matchAll(/\(difference (\d+)\)/g)].map(([, n]) => Number(n));
+  const named = [...read("docs/features.md").matchAll(/\(differences? (\d+)(?: and (\d+))?\)/g)]
+    .flatMap(([, ...numbers]) => numbers.filter((n) => n !== undefined))
+    .map(Number);
   assert.ok(named.length > 0 && named.every((n) => differences.includes(n)), `${named}`);
 });
 

@@ -1,4 +1,4 @@
-// Where axograd goes on and the reference stops: three of the differences that README lists. They are recognised from the reference's own
+// Where axograd goes on and the reference stops: three of the differences in docs/differences.md. They are recognised from the reference's own
 // trace, so that whatever else differs still fails.
 
 import type { NpyArray } from "../../src/io/npy.ts";
