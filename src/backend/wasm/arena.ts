@@ -1,12 +1,12 @@
-// Who owns which bytes of the shared memory: a free list over a range that grows at its end. Knows nothing of what the bytes mean.
+// Allocates the bytes of the shared memory: a free list over a range that grows at its end. Knows nothing about their content.
 
 import { BackendError } from "../../core/errors.ts";
 import type { MemoryStats } from "../backend.ts";
 import { PAGE_BYTES, type WasmMemory } from "./module.ts";
 
-/** Every block starts at, and has the length of, a whole number of cache lines: vector loops may run over the end of an array. */
+/** Blocks start at a cache line and consist of whole cache lines, so vector loops may run past the end of an array. */
 const ALIGNMENT = 64;
-/** Memory grows by at least this much at a time. */
+/** Smallest growth of the memory. */
 const GROWTH_BYTES = 64 * PAGE_BYTES;
 
 /** A block of memory. `bytes` is the padded length. */
@@ -15,26 +15,26 @@ export interface Block {
   readonly bytes: number;
 }
 
-/** Bytes of the block that holds `bytes`. */
+/** Size of the block for `bytes` bytes. */
 export function padded(bytes: number): number {
   return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 }
 
-/** First-fit allocator; free blocks are kept in order of address and merged with their neighbours. */
+/** First-fit allocator. Free blocks are sorted by address; neighbours are merged. */
 export class Arena {
   readonly #memory: WasmMemory;
   readonly #limit: number;
   readonly #advice: string;
   readonly #free: { address: number; bytes: number }[] = [];
-  /** Memory from here on has never been handed out, and is zero. */
+  /** Memory from here on was never allocated, and is zero. */
   #fresh: number;
   #bytes = 0;
   #peakBytes = 0;
   #largestBytes = 0;
 
   /**
-   * @param limit first byte that must not be used
-   * @param advice how to raise the limit, for the message when there is not enough memory
+   * @param limit end of the usable memory, in bytes
+   * @param advice how to raise the limit, for the error message when memory runs out
    */
   constructor(memory: WasmMemory, base: number, limit: number, advice: string) {
     this.#memory = memory;
@@ -46,8 +46,8 @@ export class Arena {
   /**
    * A block of at least `bytes` bytes, all zero.
    *
-   * @param label for the message when there is not enough memory
-   * @throws {BackendError} "out-of-memory", before anything has changed
+   * @param label for the error message when memory runs out
+   * @throws {BackendError} "out-of-memory"; nothing has changed then
    */
   allocate(label: string, bytes: number): Block {
     const size = padded(Math.max(1, bytes));
@@ -67,12 +67,12 @@ export class Arena {
     if (at > 0) this.#merge(at - 1);
   }
 
-  /** Bytes that may still be handed out, in pieces at worst. */
+  /** Bytes left, possibly in several pieces. */
   get left(): number {
     return this.#limit - this.#bytes;
   }
 
-  /** What backends report, without the numbers of buffers and programs. */
+  /** The backend's statistics, without the numbers of buffers and programs. */
   stats(): Omit<MemoryStats, "liveBuffers" | "livePrograms"> {
     return { bytes: this.#bytes, peakBytes: this.#peakBytes, largestBytes: this.#largestBytes };
   }
@@ -88,7 +88,7 @@ export class Arena {
     return block;
   }
 
-  /** Takes fresh memory, together with a free block that ends where it begins. */
+  /** Takes fresh memory, and the free block that adjoins it, if any. */
   #extend(label: string, size: number): Block {
     const last = this.#free.at(-1);
     const adjoining = last && last.address + last.bytes === this.#fresh ? last : null;

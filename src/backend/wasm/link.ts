@@ -1,4 +1,4 @@
-// An executable becomes an image: steps in order, work shared out among threads, and every address in its place.
+// Links an executable into an image: orders the steps, distributes the work over threads, and fills in all addresses.
 
 import type { BindingId } from "../program.ts";
 import type { Bound } from "./bound.ts";
@@ -8,17 +8,17 @@ import * as isa from "./isa.ts";
 import type { ContractionCost, MachineInstr, MachinePhase, Part, Word } from "./machine.ts";
 import { PROFILE_KINDS } from "./profile.ts";
 
-/** Where the memory that all programs share lies. */
+/** Addresses of the memory that all programs share. */
 export interface Bases {
   /** Temporaries and partial results. */
   readonly shared: number;
-  /** Registers of thread 0; those of the others follow. */
+  /** Registers of thread 0; those of the other threads follow. */
   readonly scratch: number;
   /** The image itself. */
   readonly image: number;
 }
 
-/** Nanoseconds of work that are worth waking another thread for. */
+/** Work, in nanoseconds, that justifies waking another thread. */
 const WORTH_SHARING = 30_000;
 
 /** The image of `executable`, its bindings bound to `bound`, for `threads` threads. */
@@ -26,7 +26,7 @@ export function link(executable: WasmExecutable, bound: readonly Bound[], bases:
   return new Linker(executable, bound, bases, threads).link();
 }
 
-/** A step; the offsets of a phase are filled in when all parts are laid out. */
+/** A step; a phase's offsets are filled in once all parts are laid out. */
 interface Step {
   readonly words: Uint32Array;
   readonly phaseIdx: number | null;
@@ -38,11 +38,11 @@ class Linker {
   readonly #bases: Bases;
   readonly #threads: number;
   readonly #steps: Step[] = [];
-  /** By phase: who owns which tiles. */
+  /** Per phase: the tiles of each thread. */
   readonly #shares: Uint32Array[] = [];
   /** Where the next operand table goes. */
   #operandsAt = 0;
-  /** The kind of the last step that did work since the threads last met. */
+  /** Kind of the last step with work since the last barrier. */
   #pending: "nothing" | "parallel" | "serial" = "nothing";
 
   constructor(executable: WasmExecutable, bound: readonly Bound[], bases: Bases, threads: number) {
@@ -57,7 +57,7 @@ class Linker {
       this.#schedule(phase, phaseIdx);
     });
     const parallel = this.#steps.some(({ words }) => words[isa.STEP_KIND / 4] === isa.KIND_PARALLEL);
-    // The host may change the image once thread 0 returns: nobody may still be reading it.
+    // The host may change the image once thread 0 returns, so no thread may still be reading it.
     if (parallel) this.#barrier();
     return this.#assemble(parallel);
   }
@@ -98,8 +98,8 @@ class Linker {
   }
 
   /**
-   * The first tile of every thread, and the number of tiles: contiguous shares of about equal time. Small phases go to thread 0.
-   * What is computed does not depend on it.
+   * The first tile of every thread, and the number of tiles: contiguous shares of about equal time. Small phases go to thread 0. Results do not
+   * depend on the shares.
    */
   #share(phase: MachinePhase): Uint32Array {
     const nTiles = tilesOf(phase);
@@ -110,7 +110,7 @@ class Linker {
     });
   }
 
-  /** The first tile before which at least `time` has passed. */
+  /** The first tile for which the tiles before it take at least `time`. */
   #tileAt(phase: MachinePhase, time: number): number {
     let [low, high] = [0, tilesOf(phase)];
     while (low < high) {
@@ -132,7 +132,7 @@ class Linker {
     return (ptr === "rowPtr" ? rowPtrHost : colPtrHost)[row]!;
   }
 
-  /** Lays the parts out one after another and fills in offsets and addresses. */
+  /** Lays out the parts consecutively and fills in offsets and addresses. */
   #assemble(parallel: boolean): Uint32Array {
     const { phases, scratchBytes } = this.#executable;
     const rangesAt = isa.IMAGE_HEADER_BYTES + this.#steps.length * isa.STEP_BYTES;
@@ -168,7 +168,7 @@ class Linker {
     return image;
   }
 
-  /** Writes instructions from byte `at` on, their operand tables behind those before; returns where the instructions end. */
+  /** Writes instructions from byte `at` on and appends their operand tables; returns the end of the instructions. */
   #encode(image: Uint32Array, at: number, instrs: readonly MachineInstr[], phaseIdx: number): number {
     const write = (words: readonly Word[], place: number): void => {
       image.set(

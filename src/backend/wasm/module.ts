@@ -5,25 +5,25 @@ import type { DType } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
 import { addressSpaceLeft, memorySpace, RESERVED_BYTES } from "./addressSpace.ts";
 
-/** 64 KiB, the unit in which memory grows; 65,536 of them are all that 32-bit addresses reach. */
+/** 64 KiB, the unit of growth; 65,536 pages are all that 32-bit addresses reach. */
 export const PAGE_BYTES = 65536;
 export const MAX_PAGES = 65536;
-/** As asconfig.json says (`initialMemory`). */
+/** `initialMemory` of asconfig.json. */
 const INITIAL_PAGES = 16;
 
-/** Shared linear memory. `buffer` is another object after each growth. */
+/** Shared linear memory. Growth replaces `buffer`. */
 export interface WasmMemory {
   readonly buffer: SharedArrayBuffer;
   grow(pages: number): number;
 }
 
 declare const compiled: unique symbol;
-/** A compiled module; workers get it by message. */
+/** A compiled module; workers receive it by message. */
 export interface WasmModule {
   readonly [compiled]: true;
 }
 
-/** Where the interpreter finds functions of generated code; one per thread. */
+/** The table of generated functions that the interpreter calls; one per thread. */
 export interface Table {
   readonly length: number;
   grow(by: number): number;
@@ -32,16 +32,16 @@ export interface Table {
 
 /** The exports of assembly/index.ts for one precision. */
 export interface Kernels {
-  /** First byte that the host may use. */
+  /** First byte available to the host. */
   readonly heapBase: number;
   readonly table: Table;
-  /** Runs an image as thread 0; false when another thread has failed. */
+  /** Runs an image as thread 0; false if another thread has failed. */
   submit(control: number, image: number): boolean;
   /** Serves jobs as a worker until a thread fails. */
   workerLoop(control: number, thread: number): void;
 }
 
-/** The part of the WebAssembly interface used here; TypeScript declares it in its browser library only. */
+/** The part of the WebAssembly interface used here; TypeScript declares it only in its browser library. */
 export interface WebAssemblyApi {
   readonly Memory: new (descriptor: { initial: number; maximum: number; shared: true }) => WasmMemory;
   readonly Module: new (bytes: Uint8Array) => WasmModule;
@@ -53,7 +53,7 @@ export interface WebAssemblyApi {
   validate(bytes: Uint8Array): boolean;
 }
 
-/** @throws {BackendError} "no-webassembly": Node.js runs without it */
+/** @throws {BackendError} "no-webassembly": Node.js runs without WebAssembly */
 export function webAssembly(): WebAssemblyApi {
   const { WebAssembly: api } = globalThis as { readonly WebAssembly?: WebAssemblyApi };
   if (api) return api;
@@ -62,10 +62,10 @@ export function webAssembly(): WebAssemblyApi {
 }
 
 /**
- * Reads and compiles the module that the build put beside the compiled sources.
+ * Reads and compiles the module that the build placed beside the compiled sources.
  *
  * @param debug the build with range assertions instead of the fast one
- * @throws {BackendError} "not-built" when the file is missing; "no-webassembly"
+ * @throws {BackendError} "not-built" if the file is missing; "no-webassembly"
  */
 export async function loadModule(debug: boolean): Promise<WasmModule> {
   const api = webAssembly();
@@ -80,26 +80,26 @@ export async function loadModule(debug: boolean): Promise<WasmModule> {
   return api.compile(bytes);
 }
 
-/** Compiles generated code at once: it is small. */
+/** Compiles generated code synchronously: it is small. */
 export function compileModule(bytes: Uint8Array): WasmModule {
   return new (webAssembly().Module)(bytes);
 }
 
-/** Puts the functions of a module of generated code (codegen.ts) at the end of a thread's table. */
+/** Appends the functions of a module of generated code (codegen.ts) to a thread's table. */
 export function extendTable(table: Table, module: WasmModule, nFunctions: number, memory: WasmMemory): void {
   const { exports } = new (webAssembly().Instance)(module, { env: { memory } });
   const first = table.grow(nFunctions);
   for (let i = 0; i < nFunctions; i++) table.set(first + i, exports[`${i}`]);
 }
 
-/** Memory, and the pages that it can grow to. */
+/** Memory, and the number of pages it can grow to. */
 export interface ReservedMemory {
   readonly memory: WasmMemory;
   readonly maxPages: number;
 }
 
 /**
- * Shared memory that can grow to `maxPages`, or to fewer where the process may not reserve as much address space.
+ * Shared memory that can grow to `maxPages`, or to fewer if the address space is limited.
  *
  * @throws {BackendError} "address-space": not even the smallest can be reserved
  */
@@ -121,7 +121,7 @@ const NO_TRAP_HANDLER = "--disable-wasm-trap-handler";
 function addressSpaceError(spaceLeft: number, cause?: unknown): BackendError {
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const got = Number.isFinite(spaceLeft) ? `a limit that leaves ${gib(spaceLeft)}` : `${cause}`;
-  // Node.js 20.15, 22.2 and later have it.
+  // Available in Node.js 20.15, 22.2 and later.
   const without = process.allowedNodeEnvironmentFlags.has(NO_TRAP_HANDLER)
     ? `, or set NODE_OPTIONS=${NO_TRAP_HANDLER}: slower, but in little virtual memory`
     : "";
@@ -134,14 +134,14 @@ function addressSpaceError(spaceLeft: number, cause?: unknown): BackendError {
   );
 }
 
-/** Sleeps end this many times within a thread's patience: a process that was stopped for an hour has waited once, not for an hour. */
+/** A timeout consists of this many sleeps: a process that was suspended for an hour has slept once, not for an hour. */
 const LOOKS = 20;
 
 /**
  * An instance of the module for the calling thread.
  *
- * @param install brings modules of generated code to a worker, until it has as many as asked for
- * @param patienceMs how long the thread waits for others before it takes them for dead; nobody can tell it while it waits
+ * @param install installs modules of generated code in a worker until it has the given number
+ * @param patienceMs timeout in ms, after which the thread considers the others dead; a waiting thread cannot receive messages
  */
 export function instantiate(
   module: WasmModule,
@@ -159,7 +159,7 @@ export function instantiate(
   const suffix = dtype === "f32" ? "F32" : "F64";
   const submit = exports[`submit${suffix}`] as (control: number, image: number) => number;
   return {
-    // WASM hands addresses over as signed numbers.
+    // WASM returns addresses as signed numbers.
     heapBase: (exports.heapBase as () => number)() >>> 0,
     table: exports.table as Table,
     submit: (control, image) => submit(control, image) !== 0,
@@ -167,9 +167,9 @@ export function instantiate(
   };
 }
 
-/** The import of assembly/barrier.ts. Throws when nobody has woken the thread within its patience. */
+/** The import of assembly/barrier.ts. Throws if no thread wakes this one within the timeout. */
 function sleeper(memory: WasmMemory, patienceMs: number): (address: number, old: number) => void {
-  // The words to sleep on lie in the part of memory that has been there from the start.
+  // The words to sleep on lie in the initial part of the memory, which growth does not replace.
   const words = new Int32Array(memory.buffer);
   let looks = 0;
   return (address, old) => {
@@ -180,7 +180,7 @@ function sleeper(memory: WasmMemory, patienceMs: number): (address: number, old:
   };
 }
 
-/** Called by a failed assertion of the debug build; the texts are UTF-16 with their length in bytes before them. */
+/** Called by a failed assertion of the debug build. Texts are UTF-16, preceded by their length in bytes. */
 function abort(memory: WasmMemory, message: number, file: number, line: number, column: number): never {
   const text = (address: number): string => {
     if (address === 0) return "";

@@ -1,6 +1,6 @@
-// The threads of a backend. Thread 0 is the caller's; the others are workers that wait inside WASM (assembly/executor.ts) for the
-// number of jobs in the control block to change. A thread that fails tells the others, so nobody waits for it; one that dies without a
-// word, as when it is terminated, is noticed while idle by its end, and within a run by the caller's patience (module.ts).
+// The threads of a backend. Thread 0 is the caller's; the others are workers that wait inside WASM (assembly/executor.ts) for the number of
+// jobs in the control block to change. A thread that fails signals the others, so none waits for it. A thread that dies silently (is
+// terminated) is detected by its "exit" event while idle, and by the caller's timeout within a run (module.ts).
 
 import { once } from "node:events";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
@@ -28,14 +28,14 @@ export interface PoolOptions {
   readonly profile: number;
 }
 
-/** What a worker gets (worker.ts). */
+/** The data passed to a worker (worker.ts). */
 export interface WorkerStart {
   readonly module: WasmModule;
   readonly memory: WasmMemory;
   readonly dtype: DType;
   readonly control: number;
   readonly thread: number;
-  /** Brings modules of generated code, and takes back the reason, should the thread fail. Both sides read it without waiting. */
+  /** Carries modules of generated code to the worker, and the reason back if it fails. Both sides poll it. */
   readonly port: MessagePort;
 }
 
@@ -50,7 +50,7 @@ interface Member {
   readonly port: MessagePort;
 }
 
-/** Marks the pool as failed and wakes whoever waits. Called by the thread that failed. */
+/** Marks the pool as failed and wakes all waiting threads. Called by the thread that failed. */
 export function raiseFailure(memory: WasmMemory, control: number): void {
   const words = new Int32Array(memory.buffer);
   Atomics.store(words, (control + CONTROL_FAILED) / 4, 1);
@@ -74,7 +74,7 @@ export class ThreadPool {
     words[CONTROL_PROFILE / 4] = options.profile;
   }
 
-  /** Starts the workers and waits until all of them can serve. */
+  /** Starts the workers and waits until all are ready. */
   static async create(options: PoolOptions): Promise<ThreadPool> {
     const pool = new ThreadPool(options);
     try {
@@ -87,9 +87,9 @@ export class ThreadPool {
   }
 
   /**
-   * Runs the image at `address` to its end.
+   * Runs the image at `address` to completion.
    *
-   * @throws {BackendError} "thread-failed", now and from then on, when any thread traps
+   * @throws {BackendError} "thread-failed", in this and all later calls, if any thread traps
    */
   run(address: number): void {
     this.check();
@@ -105,7 +105,7 @@ export class ThreadPool {
     this.check();
   }
 
-  /** Brings a module of generated code to all threads; workers take it when their next job begins. */
+  /** Passes a module of generated code to all threads; workers install it when their next job begins. */
   publish(generated: GeneratedModule): void {
     const { kernels, memory, control } = this.#options;
     extendTable(kernels.table, generated.module, generated.nFunctions, memory);
@@ -113,7 +113,7 @@ export class ThreadPool {
     new Uint32Array(memory.buffer, control)[CONTROL_MODULES / 4]!++;
   }
 
-  /** @throws {BackendError} when a thread has failed earlier */
+  /** @throws {BackendError} if a thread has failed */
   check(): void {
     if (this.#failure) throw this.#failure;
   }
@@ -121,7 +121,7 @@ export class ThreadPool {
   /** Ends the workers. Idempotent. */
   async close(): Promise<void> {
     this.#closing = true;
-    // Whoever waits for the end must live to see it.
+    // Keep the process alive until the workers have ended.
     for (const { worker } of this.#members) worker.ref();
     await Promise.all(this.#members.map(({ worker }) => worker.terminate()));
   }
@@ -130,8 +130,8 @@ export class ThreadPool {
     const { module, memory, dtype, control } = this.#options;
     const { port1, port2 } = new MessageChannel();
     const start: WorkerStart = { module, memory, dtype, control, thread, port: port2 };
-    // Options of the caller's node, such as --input-type, need not make sense for a worker.
-    // A worker writes nothing. Unless its streams are its own, Node ties them to the caller's, which warns of so many listeners.
+    // execArgv: the caller's options of node, such as --input-type, may be invalid for a worker.
+    // stdout, stderr: a worker writes nothing, but by default Node pipes its streams to the caller's, which then warn of too many listeners.
     const options = { workerData: start, transferList: [port2], execArgv: [], stdout: true, stderr: true };
     const worker = new Worker(new URL("./worker.js", import.meta.url), options);
     this.#members.push({ worker, port: port1 });
@@ -144,11 +144,11 @@ export class ThreadPool {
     }
     worker.on("error", (error) => this.#lose(`${error}`));
     worker.on("exit", () => this.#lose("it ended"));
-    // From here on a waiting worker does not keep the process alive.
+    // A waiting worker must not keep the process alive.
     worker.unref();
   }
 
-  /** A worker is gone while no job was running. */
+  /** Handles a worker that ended while no job was running. */
   #lose(reason: string): void {
     if (this.#closing) return;
     raiseFailure(this.#options.memory, this.#options.control);
@@ -164,7 +164,7 @@ export class ThreadPool {
     );
   }
 
-  /** What a failed worker said. */
+  /** The reason that a failed worker reported. */
   #reason(): string {
     for (const { port } of this.#members) {
       const received = receiveMessageOnPort(port) as { readonly message: string } | undefined;

@@ -1,16 +1,16 @@
-// Reorders the instructions of a phase, so that those that become one function (fuse.ts) stand side by side. Instructions keep their
-// order where one needs what another makes, or both touch the same array and one of them writes.
+// Reorders the instructions of a phase so that those which can become one function (fuse.ts) are adjacent. Two instructions keep their order
+// if one needs the other's result, or if both access the same array and one of them writes it.
 
 import type { BindingId } from "../program.ts";
 import * as isa from "./isa.ts";
 import { isFusable, type MachineInstr, registerOf, registersRead, type Slot, type Word } from "./machine.ts";
 
-/** Level of effects that nobody in the phase waits for. */
+/** Level of effects on which nothing in the phase depends. */
 const LAST = Number.POSITIVE_INFINITY;
 
 /**
- * Levels alternate: what can be fused goes to the level of what it needs, or to the next one if that is not of its kind. Then everything
- * fusable moves to the level of the first that needs it, so that less passes from one function to another through memory.
+ * Assigns levels and sorts by them. An instruction gets the level of the instructions it needs, or the next level if they are of another
+ * kind. Then each fusable instruction moves as late as its first user allows, so that fewer values pass between functions through memory.
  */
 export function schedule(code: readonly MachineInstr[]): readonly MachineInstr[] {
   const needs = dependencies(code);
@@ -37,7 +37,7 @@ function isEffect({ op }: MachineInstr): boolean {
   return op >= isa.OP_SCATTER;
 }
 
-/** By instruction: the earlier ones that must stay before it. */
+/** Per instruction: the earlier ones that must stay before it. */
 function dependencies(code: readonly MachineInstr[]): readonly (readonly number[])[] {
   const makers = new Map<number, number>();
   const writers = new Map<BindingId, number>();
@@ -63,7 +63,7 @@ function dependencies(code: readonly MachineInstr[]): readonly (readonly number[
   });
 }
 
-/** Arrays that an instruction reads, and those that it writes (some of which it reads as well). */
+/** Arrays that an instruction reads, and arrays that it writes (some of these are read, too). */
 function bindingsOf(instr: MachineInstr): {
   readonly reads: readonly BindingId[];
   readonly writes: readonly BindingId[];

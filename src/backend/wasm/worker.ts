@@ -1,4 +1,4 @@
-// A thread of the pool: instantiates the module on the shared memory and serves jobs inside WASM.
+// A worker thread of the pool: instantiates the module on the shared memory and serves jobs inside WASM.
 
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { extendTable, instantiate } from "./module.ts";
@@ -6,7 +6,7 @@ import { type GeneratedModule, raiseFailure, type WorkerStart } from "./pool.ts"
 
 function serve({ module, memory, dtype, control, thread, port }: WorkerStart): void {
   let installed = 0;
-  // Called from within WASM, where a worker spends its life: messages are taken without an event loop.
+  // Called from within WASM. A worker never returns to its event loop, so messages are received synchronously.
   const install = (count: number): void => {
     for (; installed < count; installed++) {
       const received = receiveMessageOnPort(port) as { readonly message: GeneratedModule } | undefined;

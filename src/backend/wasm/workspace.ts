@@ -1,5 +1,5 @@
-// Memory that belongs to no buffer: the image that runs, and the temporaries and registers that all programs share because they never
-// run at the same time. It grows when a program is compiled, never when one runs.
+// Memory outside buffers: the running program's image, and the temporaries and registers, which programs share because they never run at
+// the same time. It grows when a program is compiled, never when one runs.
 
 import type { Arena, Block } from "./arena.ts";
 import type { WasmBound } from "./bound.ts";
@@ -7,7 +7,7 @@ import type { WasmExecutable } from "./compile.ts";
 import { link } from "./link.ts";
 import type { WasmMemory } from "./module.ts";
 
-/** An image and the addresses it was linked for. */
+/** An image and the addresses that it was linked to. */
 interface Linked {
   readonly image: Uint32Array;
   readonly generation: number;
@@ -20,10 +20,10 @@ export class Workspace {
   #image: Block = NOTHING;
   #shared: Block = NOTHING;
   #scratch: Block = NOTHING;
-  /** Changes whenever a block moves. */
+  /** Increases whenever a block moves. */
   #generation = 0;
   readonly #linked = new WeakMap<WasmBound, Linked>();
-  /** The image that is in memory now. */
+  /** The image currently in memory. */
   #loaded: Uint32Array | null = null;
 
   constructor(memory: WasmMemory, arena: Arena, threads: number) {
@@ -35,7 +35,7 @@ export class Workspace {
   /**
    * Makes room for running `executable`.
    *
-   * @throws {BackendError} "out-of-memory"; what was compiled before can still run
+   * @throws {BackendError} "out-of-memory"; programs compiled before can still run
    */
   reserve(executable: WasmExecutable): void {
     const { program, sharedBytes, scratchBytes } = executable;
@@ -45,7 +45,7 @@ export class Workspace {
     this.#scratch = this.#grown(this.#scratch, `registers of ${program.name}`, scratchBytes * threads);
   }
 
-  /** Puts the image of a bound program into memory and returns its address. */
+  /** Copies the image of a bound program into memory and returns its address. */
   load(bound: WasmBound): number {
     const image = this.link(bound);
     if (this.#loaded !== image) {
@@ -55,7 +55,7 @@ export class Workspace {
     return this.#image.address;
   }
 
-  /** The image of a bound program: made once, and again when the workspace has moved. */
+  /** The image of a bound program: linked once, and again after the workspace moves. */
   link(bound: WasmBound): Uint32Array {
     const known = this.#linked.get(bound);
     if (known?.generation === this.#generation) return known.image;
@@ -66,8 +66,8 @@ export class Workspace {
   }
 
   /**
-   * A block of at least `bytes` in place of `block`, whose content is not kept. Both exist for a moment: should there be no memory
-   * for the new one, what was linked to the old one stays valid.
+   * Replaces `block` by one of at least `bytes`; its content is lost. The new block is allocated first: if that fails, images linked to the old
+   * one stay valid.
    */
   #grown(block: Block, label: string, bytes: number): Block {
     if (bytes <= block.bytes) return block;

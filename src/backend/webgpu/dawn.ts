@@ -1,29 +1,29 @@
 // The one place that loads Dawn (npm `webgpu`) and asks it for adapters.
 //
-// Dawn instances live on a symbol of the global object for the life of the process: Node crashes when what `create()` returned is
-// collected, and a module variable is not enough. The package is imported only here, and only when a GPU is asked for.
+// Dawn instances live on a symbol of the global object for the life of the process: Node crashes when the result of `create()` is
+// garbage-collected, and a module variable does not prevent that. Only this file imports the package, and only on request of a GPU.
 
 import { BackendError } from "../../core/errors.ts";
 import { flagsOf, resolveToggles, type Toggles } from "./toggles.ts";
 
 export interface AdapterInfo {
   readonly index: number;
-  /** As the driver names it, e.g. "NVIDIA H200" or "SwiftShader Device (Subzero)". */
+  /** The driver's name for it, e.g. "NVIDIA H200" or "SwiftShader Device (Subzero)". */
   readonly name: string;
   /** Graphics API under it: "vulkan", "metal", "d3d12". */
   readonly api: string;
   readonly vendor: string;
   readonly architecture: string;
   readonly driver: string;
-  /** A CPU pretending to be a GPU: right results, no speed. */
+  /** Emulated on the CPU: correct, but slow. */
   readonly isSoftware: boolean;
   readonly features: readonly string[];
   readonly limits: Readonly<Record<string, number>>;
-  /** Toggles of Dawn that the environment (AXOGRAD_DAWN) or the program asked for: whether each is on. */
+  /** Dawn toggles set by the environment (AXOGRAD_DAWN) or the program: whether each is on. */
   readonly toggles: Readonly<Record<string, boolean>>;
 }
 
-/** Environment variable that names the adapter, as `chooseAdapter` takes it, where nobody else does. */
+/** Environment variable that names the adapter (as `chooseAdapter` does) if the program does not. */
 export const ADAPTER_VARIABLE = "AXOGRAD_ADAPTER";
 
 interface Dawn {
@@ -40,7 +40,7 @@ interface KnownAdapter {
 const DAWN: unique symbol = Symbol.for("axograd.dawn");
 const holder = globalThis as { [DAWN]?: Promise<Dawn> };
 
-/** Limits that decide what fits; the others concern graphics. */
+/** The limits that matter to compute; the others concern graphics. */
 export const COMPUTE_LIMITS = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
@@ -85,7 +85,7 @@ async function instance(flags: string[]): Promise<GPU> {
   return gpu;
 }
 
-/** Forgets which drivers were found, so that one made available since then is seen. The instances themselves stay alive. */
+/** Discards the list of drivers, so that a driver added since is found. The instances stay alive. */
 export async function rescanAdapters(): Promise<void> {
   const { instances } = await dawn();
   for (const [key, gpu] of [...instances]) {
@@ -94,11 +94,11 @@ export async function rescanAdapters(): Promise<void> {
   }
 }
 
-/** Whether the system's Vulkan loader can be opened; null where Vulkan is not what Dawn uses. */
+/** Whether the system's Vulkan loader can be opened; null where Dawn does not use Vulkan. */
 export function hasVulkanLoader(): boolean | null {
   if (process.platform !== "linux") return null;
   try {
-    // Node insists on an add-on and says so, unless the library is not there at all.
+    // The loader is no Node add-on: Node reports that if the file exists, and another error if it does not.
     process.dlopen({ exports: {} }, "libvulkan.so.1");
   } catch (error) {
     return /did not self-register/.test(messageOf(error));
@@ -106,7 +106,7 @@ export function hasVulkanLoader(): boolean | null {
   return true;
 }
 
-/** Dawn has no list of adapters, but names them all when asked for one that does not exist. */
+/** Dawn cannot list its adapters, but the error for an unknown adapter names them all. */
 async function knownAdapters(): Promise<readonly KnownAdapter[]> {
   if (hasVulkanLoader() === false) return [];
   const gpu = await instance(["adapter=none of these"]);
@@ -119,17 +119,17 @@ async function knownAdapters(): Promise<readonly KnownAdapter[]> {
   }
 }
 
-/** How adapters are asked for. */
+/** Options of an adapter. */
 export interface AdapterRequest {
-  /** Toggles of Dawn, besides those that the environment names. */
+  /** Dawn toggles, in addition to those of the environment. */
   readonly toggles?: Toggles | undefined;
-  /** Timestamps are to be exact. */
+  /** Exact timestamps. */
   readonly profile?: boolean;
 }
 
-/** Every kernel writes workgroup memory before it reads it; zeroing it first makes SwiftShader compile ten times as long. */
+/** Kernels write workgroup memory before they read it. Zeroing it first makes SwiftShader compile ten times as long. */
 const OWN_TOGGLES: Toggles = { disable_workgroup_init: true };
-/** Dawn rounds timestamps to multiples of 65,536 ns, which is longer than most kernels take. */
+/** By default Dawn rounds timestamps to multiples of 65,536 ns, longer than most kernels take. */
 const PROFILE_TOGGLES: Toggles = { timestamp_quantization: false };
 
 async function requestByName({ api, name }: KnownAdapter, toggles: Toggles): Promise<GPUAdapter | null> {
@@ -138,7 +138,7 @@ async function requestByName({ api, name }: KnownAdapter, toggles: Toggles): Pro
 }
 
 /**
- * All adapters that compute, GPUs first. Empty where there is no driver.
+ * All adapters that can compute, GPUs first. Empty if there is no driver.
  *
  * @throws {ArgumentError} toggles in the environment that Dawn does not know
  */
@@ -179,14 +179,13 @@ function infoOf({ api, name }: KnownAdapter, adapter: GPUAdapter, index: number,
   };
 }
 
-/** The adapter that the environment names; undefined: none. */
+/** The adapter named by the environment; undefined: none is. */
 export function adapterOfEnvironment(): string | undefined {
   return process.env[ADAPTER_VARIABLE] || undefined;
 }
 
 /**
- * The adapter with this index in `listAdapters()` (a number, or digits, where there are so many) or this name or part of one;
- * undefined: there is none.
+ * The adapter with this index in `listAdapters()` (a number or digits), or else the first whose name contains `wanted`; undefined: none.
  */
 export function adapterAmong(all: readonly AdapterInfo[], wanted: string | number): AdapterInfo | undefined {
   const byIndex = typeof wanted === "number" || /^\d+$/.test(wanted) ? all[Number(wanted)] : undefined;
@@ -195,10 +194,10 @@ export function adapterAmong(all: readonly AdapterInfo[], wanted: string | numbe
 }
 
 /**
- * The adapter that `adapterAmong` finds for what is wanted, or else for what the environment names (AXOGRAD_ADAPTER); without either the
- * first one, which is a GPU if there is any.
+ * The adapter that `adapterAmong` finds for `wanted`, or else for the environment (AXOGRAD_ADAPTER); without either the first one, which
+ * is a GPU if there is any.
  *
- * @throws {BackendError} "no-vulkan-loader", "no-adapter", with what to install or choose instead
+ * @throws {BackendError} "no-vulkan-loader", "no-adapter"; the message says what to install or choose
  * @throws {ArgumentError} toggles that Dawn does not know
  */
 export async function chooseAdapter(

@@ -1,10 +1,9 @@
-// A device: opened with the adapter's limits, with every error it reports kept until somebody waits, and with every object
-// counted that is created on it.
+// A device, opened with the adapter's limits. It keeps reported errors until the next wait, and counts the objects created on it.
 
 import { BackendError } from "../../core/errors.ts";
 import { type AdapterInfo, type AdapterRequest, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
 
-/** Objects made on a device since it was opened, and buffers that still live. */
+/** Objects created on a device since it was opened, and buffers still alive. */
 export interface ObjectCounts {
   readonly buffers: number;
   readonly pipelines: number;
@@ -15,11 +14,11 @@ export interface ObjectCounts {
 }
 
 export interface DeviceRequest extends AdapterRequest {
-  /** Not to open this feature, even where the adapter has it. */
+  /** Do not enable this feature, even if the adapter has it. */
   readonly withoutSubgroups?: boolean;
 }
 
-/** What the kernels need. */
+/** Limits that the kernels need. */
 const NEEDED = {
   maxStorageBuffersPerShaderStage: 8,
   maxComputeInvocationsPerWorkgroup: 256,
@@ -34,7 +33,7 @@ export class Device {
   readonly #live = new Set<GPUBuffer>();
   readonly #counts = { buffers: 0, pipelines: 0, bindGroups: 0, shaderModules: 0, querySets: 0 };
   readonly #checks = new Set<Promise<void>>();
-  /** Called before a buffer is destroyed: work that uses it must have been submitted. */
+  /** Called before a buffer is destroyed, to submit the work that uses it. */
   beforeDestroy: () => void = () => {};
   #error: BackendError | null = null;
   #destroyed = false;
@@ -51,7 +50,7 @@ export class Device {
   }
 
   /**
-   * @throws {BackendError} no adapter, no loader, or a limit that the adapter lacks
+   * @throws {BackendError} no adapter, no loader, or a limit below what the kernels need
    * @throws {ArgumentError} toggles that Dawn does not know
    */
   static async open(wanted: string | number | undefined, request: DeviceRequest = {}): Promise<Device> {
@@ -91,13 +90,13 @@ export class Device {
     return { ...this.#counts, liveBuffers: this.#live.size };
   }
 
-  /** @throws {BackendError} the device is lost, or something has failed since the last call */
+  /** @throws {BackendError} the device is lost, or an operation has failed */
   check(): void {
-    // While a shader is being checked its error would come with less information, as an invalid command.
+    // While a shader is being checked, its failure would surface as an invalid command, with less information.
     if (this.#error && this.#checks.size === 0) throw this.#error;
   }
 
-  /** Waits for pending checks, then as `check`. */
+  /** Waits for pending checks, then calls `check`. */
   async settle(): Promise<void> {
     await Promise.all(this.#checks);
     this.check();
@@ -120,8 +119,8 @@ export class Device {
   }
 
   /**
-   * As `buffer`; null, and no error, where the device has no memory for it and for `spare` bytes more. Such a refusal does the device no harm:
-   * the error stays in its scope, and the buffer is one that nothing uses.
+   * As `buffer`, but null instead of an error if the device lacks memory for it and `spare` more bytes. Such a refusal does the device no
+   * harm: the error stays in its scope, and nothing uses the buffer.
    */
   async bufferIfRoom(
     label: string,
@@ -139,7 +138,7 @@ export class Device {
   async #tryTwice(label: string, size: number, usage: GPUBufferUsageFlags): Promise<GPUBuffer | null> {
     const first = await this.#tryBuffer(label, size, usage);
     if (first) return first;
-    // What was destroyed is free when the work before that is done.
+    // Destroyed buffers become free only when earlier work is done.
     try {
       await this.gpu.queue.onSubmittedWorkDone();
     } catch (error) {
@@ -171,7 +170,7 @@ export class Device {
     buffer.destroy();
   }
 
-  /** A pipeline of `source` with its entry point `main`; compile errors surface later, with the kernel's name and line. */
+  /** A pipeline of `source`, entry point `main`. Compile errors surface later, with the kernel's name and line. */
   pipeline(label: string, source: string, layout: GPUPipelineLayout): GPUComputePipeline {
     this.#counts.shaderModules++;
     this.#counts.pipelines++;
@@ -201,7 +200,7 @@ export class Device {
     this.gpu.destroy();
   }
 
-  /** Translates what a rejected promise of the device says. */
+  /** The error behind a rejected promise of the device. */
   failure(error: unknown): BackendError {
     return this.#error ?? (error instanceof BackendError ? error : lostError("unknown", messageOf(error)));
   }
@@ -216,7 +215,7 @@ export class Device {
     this.#checks.add(check);
   }
 
-  /** The first error is the cause; but a shader that does not compile explains all that follow from it. */
+  /** Keeps the first error, as the cause. A shader that does not compile takes precedence: it explains the errors that follow. */
   #record(error: BackendError): void {
     if (!this.#error || (error.code === "shader" && this.#error.code !== "shader")) this.#error = error;
   }

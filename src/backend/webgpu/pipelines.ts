@@ -1,4 +1,4 @@
-// Pipelines by their text: equal shaders share one, whatever program they come from.
+// Pipelines by shader text: equal shaders share one, across programs.
 
 import type { Device } from "./device.ts";
 import type { Slot } from "./shader.ts";

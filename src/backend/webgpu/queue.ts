@@ -1,10 +1,10 @@
-// The order of work: dispatches are recorded into one command buffer until enough has come together, copies and clears go in
-// between, and uploads wait for what was recorded before them.
+// Keeps the order of work. Dispatches, copies and clears are recorded into one command buffer until there is enough to submit; an upload
+// first submits what was recorded before it.
 
 import type { Device } from "./device.ts";
 import type { Profiler } from "./profiler.ts";
 
-/** One dispatch, ready to be recorded: everything it needs exists. */
+/** One dispatch, ready to be recorded: its pipeline and buffers exist. */
 export interface BoundDispatch {
   /** "program: kernel", for profiles. */
   readonly label: string;
@@ -14,13 +14,13 @@ export interface BoundDispatch {
   readonly work: Work;
 }
 
-/** What a dispatch does, from sizes alone. */
+/** Work of a dispatch, computed from sizes alone. */
 export interface Work {
-  /** Multiplications, additions and the like. */
+  /** Arithmetic operations. */
   readonly operations: number;
-  /** Bytes that have to move: every operand once. */
+  /** Bytes that must move at least: every operand once. */
   readonly bytes: number;
-  /** Bytes that products gather, row by row, most of them from cache. */
+  /** Bytes that products gather row by row, mostly from cache. */
   readonly gatheredBytes: number;
 }
 
@@ -31,10 +31,10 @@ export interface QueueCounts {
   readonly gatheredBytes: number;
 }
 
-/** Work between two submits: enough to hide their cost, and far from what makes a driver's watchdog bite (2 s and more). */
+/** Most work between two submits: enough to hide the cost of a submit, and far below a driver's watchdog (2 s and more). */
 const MAX_OPERATIONS = 5e10;
 const MAX_DISPATCHES = 64;
-/** After a wait the device has nothing to do: it gets a little at once, then twice as much each time. */
+/** After a wait the device is idle: it gets a little work at once, then twice as much each time. */
 const FIRST_DISPATCHES = 8;
 
 export class CommandQueue {
@@ -81,13 +81,13 @@ export class CommandQueue {
     this.#commands().clearBuffer(target, offset, bytes);
   }
 
-  /** Takes effect after everything recorded so far. */
+  /** Takes effect after all work recorded so far. */
   write(target: GPUBuffer, offset: number, data: Float32Array | Uint32Array): void {
     this.submit();
     this.#device.gpu.queue.writeBuffer(target, offset, data.buffer, data.byteOffset, data.byteLength);
   }
 
-  /** Hands over what is recorded. */
+  /** Submits the recorded work. */
   submit(): void {
     this.#endPass();
     if (!this.#encoder) return;
@@ -101,7 +101,7 @@ export class CommandQueue {
     this.#counts.submits++;
   }
 
-  /** To be told when somebody has waited for the device. */
+  /** Must be called after a wait for the device. */
   waited(): void {
     this.#enough = FIRST_DISPATCHES;
   }

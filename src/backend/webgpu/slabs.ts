@@ -1,8 +1,8 @@
-// Device memory from a few large buffers. A kernel may bind only 8 to 16 storage buffers but touch 20 states, so buffers are pieces of
-// *slabs*; a dispatch binds the slabs and gets the offsets in a uniform block. First fit in a sorted list of free ranges.
+// Device memory from a few large buffers. A kernel may bind only 8 to 16 storage buffers but touches up to 20 states. So buffers are pieces
+// of *slabs*: a dispatch binds the slabs and gets the offsets in a uniform block. First fit in a sorted list of free ranges.
 //
-// Which of its buffers lie in one slab decides a shader's text. A program that is bound to many sets of buffers (the tape's) would be compiled
-// anew for each way they come to lie. So a set lies in one slab, and each kind of set has slabs of its own.
+// A shader's text depends on which of its buffers share a slab. A program that is bound to many sets of buffers (the tape's) would be
+// compiled again for each arrangement. So a set lies in one slab, and each kind of set has its own slabs.
 
 import { BackendError } from "../../core/errors.ts";
 import { SPARED_ARRAYS } from "../backend.ts";
@@ -13,21 +13,21 @@ export interface Piece {
   readonly slab: Slab;
   readonly byteOffset: number;
   readonly byteLength: number;
-  /** Whether it has had another owner, whose numbers it still holds; otherwise it is zero. */
+  /** Whether it had another owner, whose data it still holds; otherwise it is zero. */
   readonly reused: boolean;
 }
 
 export interface Slab {
   readonly buffer: GPUBuffer;
   readonly size: number;
-  /** Bytes from here on were never handed out: they are zero. */
+  /** Bytes from here on were never allocated: they are zero. */
   fresh: number;
   /** Sorted by offset; neighbours are merged. */
   readonly free: { offset: number; size: number }[];
   readonly kind: Kind;
 }
 
-/** What lies in a slab: sets that go by this name, buffers of no set, or one piece that the slab goes with. */
+/** Contents of a slab: sets of this name, single buffers, or one dedicated piece, with which the slab is released. */
 type Kind = string | typeof SINGLE | typeof DEDICATED;
 
 const SINGLE: unique symbol = Symbol("single");
@@ -43,12 +43,12 @@ export interface SlabLimits {
 export const ALIGNMENT = 256;
 const FIRST_SLAB = 4 * 2 ** 20;
 const LARGE_SLAB = 2 ** 30;
-/** Large arrays that should fit into one slab: kernels touch up to twenty, which then lie in no more slabs than any device binds. */
+/** Large arrays that should fit into one slab. Kernels touch up to twenty, which then need no more slabs than any device can bind. */
 export const ARRAYS_PER_SLAB = 16;
-/** Arrays of one size that a new slab has room for at least, where they are in no set. */
+/** A new slab for single buffers has room for at least this many of the requested size. */
 const FEWEST_PER_SLAB = 4;
 
-/** What a new slab is for. */
+/** Purpose of a new slab. */
 interface Wish {
   readonly kind: Kind;
   /** Bytes of the largest array. */
@@ -64,7 +64,7 @@ export class SlabAllocator {
   readonly limit: number;
   readonly #slabs = new Set<Slab>();
   #reserved = 0;
-  /** Bytes of a slab that the device can be asked for, since it has refused more. */
+  /** Largest slab to request, in bytes: the device has refused larger ones. */
   #granted = Number.POSITIVE_INFINITY;
 
   constructor(device: Device, label: string, usage: GPUBufferUsageFlags, limits: Partial<SlabLimits> = {}) {
@@ -83,7 +83,7 @@ export class SlabAllocator {
   }
 
   /**
-   * @param dedicated in a slab of its own, for what kernels bind separately
+   * @param dedicated in its own slab, for buffers that kernels bind separately
    * @throws {BackendError} "limit": larger than one binding may be; "memory-budget": beyond the backend's budget
    */
   allocate(label: string, bytes: number, dedicated = false): Piece {
@@ -102,14 +102,14 @@ export class SlabAllocator {
     const alike = this.#reuse(byteLength, ({ kind }) => kind === SINGLE);
     if (alike) return alike;
     const amongSets = () => this.#reuse(byteLength, ({ kind }) => typeof kind === "string");
-    // Where the device has refused memory, what sets have given back comes before memory that it may not have.
+    // If the device has refused memory before, reuse what sets have released before asking it again.
     if (this.#granted < Number.POSITIVE_INFINITY) return amongSets() ?? this.#grow(byteLength, SINGLE);
     return this.#grow(byteLength, SINGLE) ?? amongSets();
   }
 
   /**
-   * Pieces of a set, in one slab where they fit into one. null: the budget or the device has no room for them, or not as much to spare as large
-   * arrays of that size take of others, who cannot do without.
+   * Pieces of a set, in one slab if they fit into one. null: the budget or the device has no room for them and for the spare that others, who
+   * cannot do without, may need: SPARED_ARRAYS arrays of the largest size.
    */
   async allocateIfRoom(label: string, sizes: readonly number[], kind: string): Promise<readonly Piece[] | null> {
     const lengths = sizes.map((bytes) => this.#lengthOf(label, bytes));
@@ -132,7 +132,7 @@ export class SlabAllocator {
     return pieces;
   }
 
-  /** Among sets of its kind, or where there is no more room, of any kind. What slabs of single buffers have left is for single buffers. */
+  /** In a slab of its kind, else in a new one, else in one of another kind of set. Slabs of single buffers are left to single buffers. */
   async #inSet(byteLength: number, wish: Wish): Promise<Piece | null> {
     return (
       this.#reuse(byteLength, ({ kind }) => kind === wish.kind) ??
@@ -141,7 +141,7 @@ export class SlabAllocator {
     );
   }
 
-  /** A piece at the beginning of a new slab; null: there is no room for it. */
+  /** A piece at the start of a new slab; null: there is no room. */
   async #growIfRoom(byteLength: number, wish: Wish): Promise<Piece | null> {
     const spare = Math.min(this.limit, SPARED_ARRAYS * wish.largest);
     const size = this.#slabSize(byteLength, wish, spare);
@@ -150,7 +150,7 @@ export class SlabAllocator {
     const buffer = await this.#device.bufferIfRoom(this.#nextLabel, size, this.#usage, spare);
     if (buffer) return takeFrom(this.#add(buffer, size, wish), byteLength);
     this.#reserved -= size;
-    // A smaller slab may still fit: when the last one was made, there was as much to spare.
+    // A smaller slab may still fit: the previous slab left that much to spare.
     this.#granted = Math.min(this.#granted, Math.floor(Math.min(size, spare) / 4 / ALIGNMENT) * ALIGNMENT);
     return null;
   }
@@ -169,7 +169,7 @@ export class SlabAllocator {
     return byteLength;
   }
 
-  /** The first piece that is free in such a slab. */
+  /** The first free piece in a slab for which `isMeant` holds. */
   #reuse(byteLength: number, isMeant: (slab: Slab) => boolean): Piece | null {
     for (const slab of this.#slabs) {
       const piece = isMeant(slab) ? takeFrom(slab, byteLength) : null;
@@ -182,7 +182,7 @@ export class SlabAllocator {
     const { slab } = piece;
     giveBack(slab, piece.byteOffset, piece.byteLength);
     const empty = slab.free.length === 1 && slab.free[0]!.size === slab.size;
-    // One empty slab stays, so that a buffer made and released in a loop does not make and destroy slabs.
+    // Keep one empty slab, so that creating and releasing a buffer in a loop does not create and destroy slabs.
     if (empty && (slab.kind === DEDICATED || this.#sharedSlabs() > 1)) this.#destroy(slab);
   }
 
@@ -194,7 +194,7 @@ export class SlabAllocator {
     return [...this.#slabs].filter(({ kind }) => kind !== DEDICATED).length;
   }
 
-  /** A piece at the beginning of a new slab; null: that would be beyond the budget. */
+  /** A piece at the start of a new slab; null: that would exceed the budget. */
   #grow(needed: number, kind: typeof SINGLE | typeof DEDICATED): Piece | null {
     const wish: Wish = { kind, largest: needed };
     const size = this.#slabSize(needed, wish);
@@ -204,12 +204,12 @@ export class SlabAllocator {
     return takeFrom(this.#add(buffer, size, wish), needed);
   }
 
-  /** Bytes of the next slab, for a piece of `needed` bytes; null: more than the budget leaves, but for `spare` bytes. */
+  /** Size of the next slab, for a piece of `needed` bytes; null: the budget has no room for it and `spare` more bytes. */
   #slabSize(needed: number, wish: Wish, spare = 0): number | null {
     const left = Math.floor((this.#budget - this.#reserved - spare) / ALIGNMENT) * ALIGNMENT;
     if (needed > left) return null;
     if (wish.kind === DEDICATED) return needed;
-    // Slabs of a kind double what it has, so that there are few of them; but never past what is left or what can be bound.
+    // A new slab doubles what its kind has, so that there are few; it never exceeds the budget left or the binding limit.
     const alike = [...this.#slabs].filter(({ kind }) => kind === wish.kind).reduce((sum, { size }) => sum + size, 0);
     const fewest = wish.kind === SINGLE ? FEWEST_PER_SLAB * needed : needed;
     const doubled = Math.max(FIRST_SLAB, alike, fewest);
@@ -250,7 +250,7 @@ function takeFrom(slab: Slab, byteLength: number): Piece | null {
   return { slab, byteOffset, byteLength, reused };
 }
 
-/** The parts of a piece, one after another. */
+/** Consecutive parts of a piece. */
 function cut({ slab, byteOffset, reused }: Piece, lengths: readonly number[]): Piece[] {
   let at = byteOffset;
   return lengths.map((byteLength) => {

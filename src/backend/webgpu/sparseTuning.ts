@@ -1,4 +1,4 @@
-// How a GPU is made to walk sparse matrices: what may differ between devices without a difference in what is computed.
+// How a GPU walks sparse matrices: choices that may differ between devices. Only the grouping of sums depends on them.
 
 import { ArgumentError } from "../../core/errors.ts";
 import type { PanelLayout } from "../program.ts";
@@ -11,13 +11,13 @@ import { panelsAtOnce } from "./layout.ts";
 export interface SparseTuning {
   /** Most entries of a row that 1, 4 and 16 threads walk; a longer row gets 64. */
   readonly limits: readonly [number, number, number];
-  /** Rows of a kind are walked in order of their length inside windows of so many; 1: as they are stored, Infinity: all in order. */
+  /** Rows of a kind are walked in order of their length within windows of this size; 1: as stored, Infinity: all in order. */
   readonly window: number;
-  /** Most panels of lanes that a thread of spmm.wgsl visits with one reading of indices and values. */
+  /** Most panels of lanes that a thread of spmm.wgsl visits per read of indices and values. */
   readonly panels: number;
-  /** The same for spmmGrad.wgsl, whose dispatches cover so many panels each. */
+  /** The same for spmmGrad.wgsl; each of its dispatches covers this many panels. */
   readonly gradPanels: number;
-  /** How threads of spmmGrad.wgsl add up: in quads, which take the feature "subgroups", or through the workgroup's memory. */
+  /** How threads of spmmGrad.wgsl add up: in quads, which need the feature "subgroups", or through the workgroup's memory. */
   readonly exchange: "quads" | "workgroup";
 }
 
@@ -29,13 +29,13 @@ export const SPARSE_TUNING: SparseTuning = {
   exchange: "quads",
 };
 
-/** The default with these choices of the user's; without the feature "subgroups", threads exchange through memory unless told otherwise. */
+/** The user's choices over the defaults. Without the feature "subgroups" the default exchange is the workgroup's memory. */
 export function tuningOf(choices: Partial<SparseTuning>, hasSubgroups: boolean): SparseTuning {
   const exchange = hasSubgroups ? SPARSE_TUNING.exchange : "workgroup";
   return { ...SPARSE_TUNING, exchange, ...choices };
 }
 
-/** @throws {ArgumentError} naming a choice that no kernel has */
+/** @throws {ArgumentError} naming a choice that no kernel supports */
 export function checkTuning(choices: Partial<SparseTuning>): void {
   const { limits, window, panels, gradPanels, exchange } = { ...SPARSE_TUNING, ...choices };
   const refuse = (name: keyof SparseTuning, expected: string, got: unknown): never => {
@@ -55,7 +55,7 @@ export function checkTuning(choices: Partial<SparseTuning>): void {
   if (exchange !== "quads" && exchange !== "workgroup") refuse("exchange", '"quads" or "workgroup"', exchange);
 }
 
-/** Panels that one thread visits. */
+/** Panels per thread. */
 export function blockPanels(kernel: "spmm" | "spmmGrad", layout: PanelLayout, tuning: SparseTuning): number {
   return panelsAtOnce(kernel === "spmm" ? tuning.panels : tuning.gradPanels, layout);
 }

@@ -1,19 +1,19 @@
-// How much of an adapter's memory a tape may take where nobody says. Dawn knows the heaps of an adapter, but its binding for Node does not
-// tell them (`adapter.info` has no `memoryHeaps`, whatever features are asked for), and no limit speaks of memory: `maxBufferSize` is 1 TiB on
-// an NVIDIA card. So this is no share of what the device has, but what is safe to ask for; the device's refusal is heard (`buffersIfRoom`).
+// The default budget of a tape on an adapter. The memory of an adapter is unknown: Dawn knows its heaps, but the Node binding does not report
+// them (`adapter.info` has no `memoryHeaps`, whatever features are requested), and no limit is about memory: `maxBufferSize` is 1 TiB on an
+// NVIDIA card. So the budget is an amount that is safe to request. The device may refuse it, which the tape handles (`buffersIfRoom`).
 
 import { HOST_TAPE_BYTES, machineMemory } from "../hostMemory.ts";
 import type { AdapterInfo } from "./dawn.ts";
 
 /**
- * Of the machine's memory. A GPU that shares it (an integrated one, Apple's) leaves three quarters to everybody else; machines with cards have
- * memory in proportion to them, and where a card has less it refuses.
+ * Share of the machine's memory. A GPU that shares it (integrated, Apple's) leaves three quarters to everything else. Machines with cards
+ * usually have memory in proportion to them; a card with less refuses.
  */
 const SHARE = 1 / 4;
-/** On Windows a card that is full refuses nothing: memory is moved to that of the CPU. Recomputing is faster than getting it back. */
+/** On Windows a full card does not refuse: it moves memory to the CPU's. Recomputing is faster than moving it back. */
 const MOST_WHERE_MEMORY_MOVES = 2 * 2 ** 30;
 
-/** Bytes of a tape on an adapter, where nobody says how many. */
+/** Default bytes of a tape on an adapter. */
 export function tapeBudget(
   { isSoftware }: Pick<AdapterInfo, "isSoftware">,
   memoryBytes: number = machineMemory(),

@@ -1,7 +1,7 @@
-// Toggles of Dawn: switches of the WebGPU implementation itself, such as whether shaders check bounds and how fine timestamps are.
+// Toggles of Dawn: switches of the WebGPU implementation itself, such as bounds checks in shaders and the resolution of timestamps.
 //
-// Dawn ignores a name that it does not know, and its Node binding neither lists the names nor tells which are in force. A list written down
-// here would be wrong with the next release of Dawn, so the names are read where Dawn has them: in the strings of the loaded binary.
+// Dawn ignores unknown names, and its Node binding neither lists the names nor reports which are in force. A list written here would be
+// wrong with the next release of Dawn. So the names are read from the strings of the loaded binary.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -12,16 +12,15 @@ import { quoteText } from "../../core/text.ts";
 export type Toggles = Readonly<Record<string, boolean>>;
 
 /**
- * Environment variable with toggles of Dawn: names apart by spaces, each after + (on) or - (off), as in
+ * Environment variable with Dawn toggles: names separated by spaces, each with a prefix + (on) or - (off), as in
  * `+disable_robustness -timestamp_quantization`.
  */
 export const TOGGLES_VARIABLE = "AXOGRAD_DAWN";
 
 /**
- * Toggles that the environment and a program ask for; for a toggle that both name, the program decides.
- * To be called when Dawn is loaded.
+ * Toggles of the environment and of the program, which takes precedence. Dawn must be loaded.
  *
- * @throws {ArgumentError} not of the form above, a value that is not boolean, or a name that Dawn does not know
+ * @throws {ArgumentError} not of the form above, a value that is not boolean, or a name unknown to Dawn
  */
 export function resolveToggles(given: Toggles = {}): Toggles {
   const named = parseToggles(process.env[TOGGLES_VARIABLE] ?? "");
@@ -56,14 +55,14 @@ function checkKnown(name: string, argument: string): void {
   throw new ArgumentError("webgpu", argument, expected, quoteText(name));
 }
 
-/** As TOGGLES_VARIABLE has them: "+disable_robustness -timestamp_quantization". */
+/** In the form of TOGGLES_VARIABLE: "+disable_robustness -timestamp_quantization". */
 export function togglesText(toggles: Toggles): string {
   return Object.entries(toggles)
     .map(([name, on]) => `${on ? "+" : "-"}${name}`)
     .join(" ");
 }
 
-/** As `create()` of Dawn's Node binding takes them. */
+/** Arguments of `create()` of Dawn's Node binding. */
 export function flagsOf(toggles: Toggles): string[] {
   const names = (on: boolean): string[] => Object.keys(toggles).filter((name) => toggles[name] === on);
   const flag = (what: string, list: string[]): string[] =>
@@ -71,18 +70,18 @@ export function flagsOf(toggles: Toggles): string[] {
   return [...flag("enable-dawn-features", names(true)), ...flag("disable-dawn-features", names(false))];
 }
 
-/** A name as Dawn writes them, at the end of a C string. Linkers let a string share the end of a longer one. */
+/** A toggle's name at the end of a C string. Linkers let a string share the end of a longer one. */
 const NAME = /(?<![A-Za-z0-9_])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?=\0)/g;
-/** Each toggle is declared with its description and the address of an issue, mostly one of Dawn's. */
+/** Dawn declares each toggle with a description and an issue's address, mostly of this form. */
 const ISSUE = /crbug\.com\/dawn\//g;
-/** The names lie in at most two stretches of the binary (short strings, long strings) with such addresses in or beside them. */
+/** The names lie in at most two ranges of the binary (short strings, long strings), with such addresses in or near them. */
 const NEIGHBOURHOOD = 2 ** 15;
 
 let names: ReadonlySet<string> | null = null;
 
 /**
- * Names of the toggles of the loaded Dawn, and a few other names that lie among them. Where no addresses of issues show the place,
- * every name in the binary: what is refused is misspelt in any case.
+ * Names of the toggles of the loaded Dawn, and a few other names among them. If no addresses of issues mark the place, every name in the
+ * binary: a name that is not among them is misspelt in any case.
  *
  * @throws {BackendError} "dawn-toggles": the binary cannot be read
  */
@@ -96,7 +95,7 @@ export function knownToggles(): ReadonlySet<string> {
   return names;
 }
 
-/** The bytes of the add-on that Node has loaded, one character each. */
+/** The bytes of the loaded add-on, one character each. */
 function binary(): string {
   const path = Object.keys(createRequire(import.meta.url).cache).find((file) => file.endsWith("dawn.node"));
   try {

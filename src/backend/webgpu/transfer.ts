@@ -1,4 +1,4 @@
-// Moving numbers between host and device: uploads, downloads through staging buffers that are used again, copies, fills.
+// Moves numbers between host and device: uploads, downloads through reused staging buffers, copies, fills.
 
 import { BackendError } from "../../core/errors.ts";
 import type { Traffic } from "../backend.ts";
@@ -6,9 +6,9 @@ import type { GpuDeviceBuffer } from "./buffers.ts";
 import type { Device } from "./device.ts";
 import type { CommandQueue } from "./queue.ts";
 
-/** Copies within one slab go through a buffer of this size: WebGPU copies only between different buffers. */
+/** Size of the scratch buffer for copies within a slab: WebGPU copies only between different buffers. */
 const SCRATCH_BYTES = 4 * 2 ** 20;
-/** Fills with a number other than zero are uploads in pieces of this many elements. */
+/** Fills with a nonzero number are uploads of this many elements at a time. */
 const FILL_LENGTH = 2 ** 18;
 const SMALLEST_STAGING = 4096;
 
@@ -32,7 +32,7 @@ export class Transfer {
     this.#queue = queue;
   }
 
-  /** Since the beginning. */
+  /** Since the creation of the backend. */
   get counts(): Pick<Traffic, "uploadedBytes" | "downloadedBytes"> {
     return { uploadedBytes: this.#uploaded, downloadedBytes: this.#downloaded };
   }
@@ -77,7 +77,7 @@ export class Transfer {
     }
   }
 
-  /** Parts of several buffers through one staging buffer, with one wait. */
+  /** Downloads parts of several buffers through one staging buffer, with one wait. */
   async download(parts: readonly Part[]): Promise<(Float32Array | Uint32Array)[]> {
     const bytes = parts.reduce((sum, { length }) => sum + 4 * length, 0);
     if (bytes === 0) return parts.map(({ buffer }) => words(buffer, []));
@@ -109,7 +109,7 @@ export class Transfer {
     });
   }
 
-  /** The smallest idle staging buffer that is large enough, or a new one; sizes are powers of two. */
+  /** An idle staging buffer of the next power of two, or a new one. */
   #takeStaging(bytes: number): GPUBuffer {
     const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, SMALLEST_STAGING)));
     const at = this.#staging.findIndex((buffer) => buffer.size === size);
@@ -118,7 +118,7 @@ export class Transfer {
   }
 }
 
-/** `data` in the element type of `buffer`; not copied if it has that type already. */
+/** `data` in the element type of `buffer`; not copied if it already has that type. */
 function words(buffer: GpuDeviceBuffer, data: ArrayLike<number>): Float32Array | Uint32Array {
   if (buffer.type === "float") return data instanceof Float32Array ? data : Float32Array.from(data);
   if (data instanceof Uint32Array) return data;
