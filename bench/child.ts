@@ -1,4 +1,4 @@
-// A process that does one job of the benchmarks and answers over its channel. Started by run.ts.
+// A process that does one benchmark job and answers over its channel. Started by run.ts.
 
 import { readFileSync } from "node:fs";
 import type { Answer, Job, SuiteJob } from "./job.ts";

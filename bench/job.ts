@@ -1,9 +1,9 @@
-// What the parent process asks of a child, and what the child answers.
+// Messages between the parent process and a child: jobs and answers.
 
 import type { DType } from "../src/core/dtype.ts";
 import type { Machine, PeerName, Roofline, Row, StepProfileRecord, SuiteName } from "./row.ts";
 
-/** Each job has a process of its own: peak memory is its own, and no GPU device is open where the CPU is timed. */
+/** Each job has its own process: so peak memory is that of the job, and no GPU device is open while the CPU is timed. */
 export type Job =
   | {
       readonly type: "roofline";
@@ -16,7 +16,7 @@ export type Job =
   | ({ readonly type: "memory" } & SuiteJob);
 
 export interface SuiteJob {
-  /** Folder of the network (networks.ts); files that the job makes go there, too. */
+  /** Folder of the network (networks.ts) and of files that the job makes. */
   readonly folder: string;
   readonly batches: readonly number[];
   readonly threads: number;

@@ -1,4 +1,4 @@
-// What a reader must know about the machine to read a number.
+// Facts about the machine, needed to judge a measurement.
 
 import { execFileSync } from "node:child_process";
 import { availableParallelism, cpus, release, totalmem, type } from "node:os";
@@ -16,12 +16,12 @@ export function describeMachine(): Machine {
   };
 }
 
-/** Short hash of the commit, with "+" when compiled sources may differ from it; "unknown" outside a repository. */
+/** Short hash of the commit, with "+" if sources may differ from it; "unknown" outside a repository. */
 function commit(): string {
   const git = (...args: string[]): string =>
     execFileSync("git", args, { cwd: repositoryRoot(), encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
   try {
-    // Results are what a session writes: the second of a series would otherwise carry the mark of the first.
+    // Ignores results: otherwise the files of one run would mark the next run as changed.
     const sources = ["src", "assembly", "kernels", "bench", ":(exclude)bench/results"];
     const dirty = git("status", "--porcelain", "--", ...sources) !== "";
     return `${git("rev-parse", "--short", "HEAD")}${dirty ? "+" : ""}`;

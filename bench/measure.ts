@@ -1,4 +1,4 @@
-// Timing with benchmark.js. Contenders take turns, round by round, so that what disturbs the machine disturbs all of them alike.
+// Timing with benchmark.js. Contenders take turns, round by round, so that disturbances of the machine affect all of them alike.
 
 import Benchmark from "benchmark";
 import type { Timing } from "./row.ts";
@@ -17,7 +17,7 @@ export const FULL_EFFORT: Effort = { rounds: 5, secondsPerRound: 0.4 };
 /** Something that can be timed. */
 export interface Contender {
   readonly name: string;
-  /** Runs for about `seconds`; the time of one run for each sample taken. */
+  /** Runs for about `seconds`; returns the time of one run, per sample. */
   sample(seconds: number): Promise<readonly number[]>;
 }
 
@@ -37,7 +37,7 @@ export function contender(name: string, run: () => void): Contender {
   return { name, sample: (seconds) => runBenchmark(name, seconds, { fn: run }) };
 }
 
-/** The same for work that ends later; `runs` is how many runs one call of `run` makes. */
+/** The same for asynchronous work; one call of `run` makes `runs` runs. */
 export function asyncContender(name: string, run: () => Promise<void>, runs = 1): Contender {
   const sample = async (seconds: number): Promise<readonly number[]> => {
     let failure: unknown = null;
@@ -57,7 +57,7 @@ export function asyncContender(name: string, run: () => Promise<void>, runs = 1)
   return { name, sample };
 }
 
-/** Seconds per call, one number per sample. benchmark.js is CommonJS; Node hands its exports over as the default import. */
+/** Seconds per call, one number per sample. benchmark.js is CommonJS; Node provides its exports as the default import. */
 function runBenchmark(name: string, maxTime: number, options: Benchmark.Options): Promise<readonly number[]> {
   return new Promise((resolve, reject) => {
     const benchmark = new Benchmark(name, {

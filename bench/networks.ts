@@ -1,4 +1,4 @@
-// The networks to measure on, and how processes share one: a folder of raw arrays (CSR, CSC, values in both orders).
+// The networks of the benchmarks. Processes share one as a folder of raw arrays (CSR, CSC, values in both orders).
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ export interface Network {
   readonly csr: Csr;
 }
 
-/** Makes a network; null where it needs a file that this machine has not. */
+/** Makes a network; null if it needs a file that is missing. */
 type Maker = () => Promise<Csr | null> | Csr;
 
 const generated =
@@ -37,7 +37,7 @@ const NAMED: Readonly<Record<string, Maker>> = {
 /**
  * A network by name, or generated as "2000x100000" (neurons x synapses).
  *
- * @returns null where the network is a file that is not there
+ * @returns null if the network's file is missing
  * @throws {ArgumentError} another name, or counts out of range
  */
 export async function makeNetwork(name: string): Promise<Network | null> {

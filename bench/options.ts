@@ -15,9 +15,9 @@ export interface BenchOptions {
   readonly device: "wasm" | "webgpu";
   readonly peers: readonly PeerName[];
   readonly quick: boolean;
-  /** Turns of every contender; null: as many as usual. */
+  /** Turns of every contender; null: the default. */
   readonly rounds: number | null;
-  /** Tell where the time of a training step goes. */
+  /** Profile a training step by kind of kernel. */
   readonly profile: boolean;
   readonly json: string | null;
   readonly label: string;

@@ -1,20 +1,20 @@
-// What a benchmark run writes: rows of measurements, the machine they were taken on, and what was left out. Data only.
+// The report of a benchmark run: measurements, the machine, and what was left out. Data only.
 
 import type { DType } from "../src/core/dtype.ts";
 import type { StepProfile } from "../src/profile/stepProfile.ts";
 
-/** Suites by the name that `--suite` takes. */
+/** Suites, by their names in `--suite`. */
 export const SUITES = ["kernels", "rhs", "solve", "step", "load", "startup"] as const;
 export type SuiteName = (typeof SUITES)[number];
 
-/** Peers by the name that `--peers` takes. */
+/** Peers, by their names in `--peers`. */
 export const PEERS = ["native-128", "native-wide", "eigen", "scipy", "torch", "tfjs", "jax-js"] as const;
 export type PeerName = (typeof PEERS)[number];
 
 export interface Dims {
   readonly neurons: number;
   readonly synapses: number;
-  /** Samples per run; 0 where the work does not depend on it. */
+  /** Samples per run; 0 if the work does not depend on it. */
   readonly batch: number;
 }
 
@@ -27,27 +27,27 @@ export interface Timing {
   readonly samples: number;
 }
 
-/** One measurement: of axograd (`peer` null), or of a peer doing the same work on the same data, interleaved with it. */
+/** One measurement of axograd (`peer` is null), or of a peer that does the same work on the same data, interleaved with it. */
 export interface Row extends Timing {
   readonly suite: SuiteName;
   /** E.g. "spmm", "step.backward". */
   readonly op: string;
   readonly network: string;
-  /** "wasm" or "webgpu"; of a peer row its name. */
+  /** "wasm" or "webgpu"; for a peer, its name. */
   readonly backend: string;
   readonly dtype: DType;
   readonly dims: Dims;
-  /** Work by formula (cost.ts) over median time; null where no formula applies. */
+  /** Work by formula (cost.ts) over median time; null if no formula applies. */
   readonly gflops: number | null;
   readonly gbps: number | null;
   /** Bytes of one run by formula. */
   readonly bytes: number | null;
-  /** Time that the measured rates of this machine allow (roofline/bound.ts) over median time. */
+  /** Time that the measured rates of this machine allow (roofline/roofline.ts) over median time. */
   readonly fractionOfRoofline: number | null;
-  /** Evaluations of the right-hand side in one run; null where there is no solve. */
+  /** Evaluations of the right-hand side in one run; null if there is no solve. */
   readonly rhsEvaluations: number | null;
   readonly peer: string | null;
-  /** Peer time / our time, medians of one interleaved measurement: above 1, axograd is faster. */
+  /** Peer time / axograd time, medians of one interleaved measurement: above 1, axograd is faster. */
   readonly ratio: number | null;
   /** Most bytes of device buffers during the measurement. */
   readonly peakBytes: number | null;
@@ -80,7 +80,7 @@ export interface Roofline {
 
 export interface RooflineLevel {
   readonly name: "L2" | "L3" | "DRAM";
-  /** The working set it was measured with; larger sets belong to the next level. */
+  /** Its working set in the measurement; larger sets belong to the next level. */
   readonly bytes: number;
   readonly bandwidth: number;
 }
@@ -89,7 +89,7 @@ export interface RooflineLevel {
 export interface Fit {
   readonly op: string;
   readonly against: "synapses" | "batch";
-  /** What was held fixed, e.g. "batch 8, 2 threads". */
+  /** The fixed parameters, e.g. "batch 8, 2 threads". */
   readonly at: string;
   readonly exponent: number;
   readonly points: number;
@@ -104,13 +104,13 @@ export interface Machine {
   readonly commit: string;
 }
 
-/** The file that `--json` names. */
+/** Content of the file `--json`. */
 export interface Report {
   readonly startedAt: string;
   readonly arguments: readonly string[];
-  /** What else the machine was doing, in words. */
+  /** Other activity of the machine, in words. */
   readonly label: string;
-  /** Mean number of runnable processes over the minute before the run and before its end. */
+  /** Mean number of runnable processes in the minute before the start and before the end. */
   readonly load: { readonly before: number; readonly after: number };
   readonly machine: Machine;
   readonly rooflines: readonly Roofline[];

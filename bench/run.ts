@@ -1,5 +1,5 @@
-// The benchmarks: `npm run bench -- --help`. Every job runs in a process of its own (job.ts); this one only makes networks, starts
-// jobs one after another and reports.
+// The benchmarks: `npm run bench -- --help`. Every job runs in its own process (job.ts); this one only makes networks, starts jobs one after
+// another and reports.
 
 import { fork } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ import type { Report, Roofline, Row, StepProfileRecord } from "./row.ts";
 /** Per rate. */
 const ROOFLINE_SECONDS = { quick: 0.02, full: 0.5 };
 
-/** A job that says nothing for so long hangs. */
+/** A job that sends nothing for this long hangs. */
 const SILENCE_MS = 15 * 60 * 1000;
 
 class Run {
@@ -83,7 +83,7 @@ class Run {
     storeNetwork(folder, network);
     const { suites, threads } = this.#options;
     for (const suite of suites) {
-      // Reading a file uses one thread, whatever the backend has.
+      // Reading a file uses one thread, whatever the backend uses.
       for (const n of suite === "load" ? threads.slice(0, 1) : threads) {
         const job = this.#suiteJob(folder, n);
         await this.#start({ type: "suite", suite, ...job });
@@ -104,7 +104,7 @@ class Run {
     return { folder, batches, threads, dtype, device, peers, quick, rounds, profile, roofline, machine: this.#machine };
   }
 
-  /** Runs a job to its end. A job that fails is reported and the run goes on: what was measured is not lost. */
+  /** Runs a job to completion. A failed job is reported, and the run continues: earlier results are kept. */
   #start(job: Job): Promise<void> {
     process.stderr.write(`# ${new Date().toISOString().slice(11, 19)} ${describe(job)}\n`);
     const child = fork(new URL("./child.js", import.meta.url), { execArgv: ["--enable-source-maps"] });

@@ -1,4 +1,4 @@
-// One child's view of its job: the network, the device under test, and how a measurement becomes a row.
+// A child's job: the network, the device under test, and the conversion of measurements into rows.
 
 import type { Backend } from "../src/backend/backend.ts";
 import { createBackend } from "../src/backend/select.ts";
@@ -11,11 +11,11 @@ import { loadNetwork, type Network } from "./networks.ts";
 import { allowedSeconds } from "./roofline/roofline.ts";
 import type { Row, SuiteName, Timing } from "./row.ts";
 
-/** What a row says besides its times. */
+/** Data of a row besides its times. */
 export interface RowFacts {
   readonly op: string;
   readonly batch: number;
-  /** null where no formula applies. */
+  /** null if no formula applies. */
   readonly cost: Cost | null;
   readonly rhsEvaluations?: number;
   readonly maxRssBytes?: number;
@@ -33,7 +33,7 @@ export class Session {
   readonly network: Network;
   readonly effort: Effort;
   readonly meter: Meter;
-  /** null unless profiles are wanted. */
+  /** null without --profile. */
   readonly profiler: StepProfiler | null;
   readonly #send: (answer: Answer) => void;
   readonly #adapter: string | null;
@@ -53,7 +53,7 @@ export class Session {
   static async open(job: SuiteJob, suite: SuiteName, send: (answer: Answer) => void): Promise<Session> {
     const { device, dtype, threads, profile } = job;
     if (device === "webgpu") {
-      // Where the system has no adapter a software one is loaded; its rows say so. Not loaded where the CPU is timed.
+      // Without a system adapter a software adapter is loaded, which its rows name. Never loaded while the CPU is timed.
       const { testAdapter } = await import("../test/support/softwareAdapter.ts");
       await testAdapter();
     }
@@ -111,7 +111,7 @@ export class Session {
         ...this.#common(facts, timing),
         backend: peer.name,
         bytes: null,
-        // The work is the same, the traffic is the peer's own affair.
+        // The work is the same; the peer's traffic is unknown.
         gflops: cost && cost.flops / timing.medianS / 1e9,
         gbps: null,
         fractionOfRoofline: null,

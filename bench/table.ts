@@ -1,5 +1,5 @@
-// The tables of runs as Markdown: `node dist/bench/table.js FILE.json …`, or with --write into bench/README.md and, shortened, into
-// README.md, between their markers.
+// Prints the tables of runs as Markdown: `node dist/bench/table.js FILE.json …`. --write writes them into bench/README.md and, shortened, into
+// README.md, between markers.
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ if (positionals.length === 0) {
   } else console.log(all);
 }
 
-/** Documents without markers stay as they are. */
+/** Leaves documents without markers unchanged. */
 function writeTable(name: string, table: string): void {
   const document = join(repositoryRoot(), name);
   if (!existsSync(document)) return;

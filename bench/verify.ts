@@ -1,4 +1,4 @@
-// Nothing is timed before its results were compared with an f64 backend.
+// Compares results with an f64 backend; nothing is timed before.
 
 import type { Backend } from "../src/backend/backend.ts";
 import { createWasmBackend } from "../src/backend/wasm/backend.ts";
@@ -6,13 +6,13 @@ import { assertClose } from "../test/support/close.ts";
 import { createOracleBackend } from "../test/support/oracleBackend.ts";
 import type { BenchCase, Prepared, Results } from "./cases/case.ts";
 
-/** Results differ from the truth by more than rounding can explain. */
+/** Results differ from the reference by more than rounding can explain. */
 export class WrongResultError extends Error {}
 
-/** Above this many products of numbers the oracle, a plain interpreter, would take minutes. */
+/** Above this many products the oracle, a plain interpreter, would take minutes. */
 const ORACLE_PRODUCTS = 2e7;
 
-/** What is true: the oracle where it is fast enough, else the f64 WASM backend. @param products of one check, roughly */
+/** The reference: the oracle if it is fast enough, else the f64 WASM backend. @param products of one check, roughly */
 export async function openReference(products: number): Promise<Backend> {
   return products <= ORACLE_PRODUCTS ? createOracleBackend() : createWasmBackend({ dtype: "f64" });
 }

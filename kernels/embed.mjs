@@ -1,5 +1,5 @@
-// Turns kernels/*.wgsl into src/backend/webgpu/wgsl.gen.ts: the text of each kernel with its `// #import shared/….wgsl` lines
-// replaced by that file. Lines `// #hook name` stay; the backend fills them in from a program.
+// Writes src/backend/webgpu/wgsl.gen.ts from kernels/*.wgsl: the text of each kernel, with each line `// #import shared/….wgsl` replaced by that
+// file. Lines `// #hook name` stay; the backend replaces them with code generated from a program.
 //
 // Usage: node kernels/embed.mjs
 
@@ -11,7 +11,7 @@ const folder = dirname(fileURLToPath(import.meta.url));
 const target = join(folder, "..", "src", "backend", "webgpu", "wgsl.gen.ts");
 const IMPORT = /^\/\/ #import (\S+)$/gm;
 
-/** The text of a kernel file with its imports resolved, each one once. */
+/** The text of a kernel file, with each import resolved once. */
 function resolve(file, seen = new Set()) {
   return readFileSync(join(folder, file), "utf8").replace(IMPORT, (_, imported) => {
     if (seen.has(imported)) return "";

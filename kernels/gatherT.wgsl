@@ -1,8 +1,8 @@
-// Σ source[j] over the entries k of segment j with index[k] = row, for every row: what the rows of a vector gave, sent back to them. Each
-// entry is compared with each row, which needs no structure besides the index: SLICES threads share the segments, each for four rows,
-// and are added as a binary tree.
+// For every row, Σ source[j] over all entries k of segments j with index[k] = row: the transpose of a gather. Each entry is compared with each
+// row, which needs no structure besides the index. SLICES threads share the segments, each for four rows; their sums are added as a binary
+// tree.
 //
-// Relies on: declarations (params, slabs, isIdle()), entriesOf(j) (first entry and the one past the last), rowOf(k), sourceOf(j),
+// Relies on: declarations (params, slabs, isIdle()), entriesOf(j) (first entry and end), rowOf(k), sourceOf(j),
 // storeSum(row, x); ROWS, GROUPS, SEGMENTS.
 
 // #hook declarations

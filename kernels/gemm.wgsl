@@ -1,22 +1,22 @@
-// C = A·B in tiles of TILE_M × TILE_N, for the dense projections: M·X, Mᵀ·G and G·Xᵀ differ in the generated fetchA, fetchB and in
-// where results go. The inner extent is cut into pieces of splitK(), whose partial products are kept apart: a read-out has few rows
-// but one column per neuron. The pieces depend on the extents alone, and a piece is added up in order of k whatever the tile, so a sum
-// has the same order for any number of lanes.
+// C = A·B in tiles of TILE_M × TILE_N, for the dense projections. M·X, Mᵀ·G and G·Xᵀ differ in the generated fetchA and fetchB and in the
+// destination of results. The inner extent is cut into pieces of splitK() with separate partial products, because a read-out has few rows but
+// one column per neuron. The pieces depend on the extents alone, and each piece is summed in order of k for any tile shape. So a sum has the
+// same order for any number of lanes.
 //
-// A thread owns 1, 4 or 8 rows and four columns. The next tiles are on their way from memory while the present ones are multiplied:
-// what a thread fetches of them waits in its registers. Nothing is fetched behind a branch, so all of it is under way at once; what
-// does not exist is fetched from elsewhere and counts as zero (beyond k) or is not stored (beyond the rows and columns of C).
+// A thread owns 1, 4 or 8 rows and four columns. It fetches its part of the next tiles into registers while it multiplies the current ones. No
+// fetch is behind a branch, so all are in flight at once. A fetch outside a matrix reads elsewhere; its value counts as zero (beyond k) or is not
+// stored (beyond the rows and columns of C).
 //
 // Relies on: declarations (params, slabs, isIdle()); TILE_N, TILE_K, THREADS, STRIDE_B; A_INNER_FIRST: whether k is
-// contiguous in A; M_FIRST: whether neighbouring workgroups take neighbouring rows of C or columns; extentK(), splitK();
+// contiguous in A; M_FIRST: whether neighbouring workgroups take neighbouring rows of C (or else columns); extentK(), splitK();
 // fetch(t, m0, n0, k0, kEnd) into registers, keep(t) in the tiles, multiply(t), finish(t, m0, n0, split).
 
 // #hook declarations
 
 const TILE_M = 64u;
-// A vec4 of tile A holds four rows that lie this far apart: neighbouring threads then fetch neighbouring words.
+// Distance of the four rows in a vec4 of tile A: so neighbouring threads fetch neighbouring words.
 const GROUPS = TILE_M / 4u;
-// One more than GROUPS: neighbouring k of one group then lie in different banks.
+// One more than GROUPS, so that neighbouring k of a group lie in different banks.
 const STRIDE_A = GROUPS + 1u;
 const VECS_N = TILE_N / 4u;
 

@@ -1,6 +1,6 @@
 // A pointwise phase over rows × lanes: one thread per row and vec4 of lanes. Reductions over rows leave one partial result per
-// workgroup and lane (ROWS_PER_THREAD·64 rows, whatever the number of lanes); reductions over lanes are complete, as a thread then
-// visits every panel.
+// workgroup and lane (ROWS_PER_THREAD·64 rows, for any number of lanes). Reductions over lanes are complete, because a thread then visits
+// every panel.
 //
 // Relies on: declarations (params, slabs, isIdle()), body(tile), resetRows(), collectRows(), finishRows(t, panel, group),
 // resetLanes(), collectLanes(), finishLanes(t, row); ROWS, PANEL_VECS, ROWS_PER_THREAD.

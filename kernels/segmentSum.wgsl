@@ -1,6 +1,6 @@
-// Σ source[members[k]] over the segment k = offsets[row] … offsets[row + 1] − 1, for every row: sums of parameters that neurons or synapses
-// share. PARTS threads walk a segment and are added as a binary tree: few long segments get a workgroup each, many short ones
-// share one.
+// For every row, Σ source[members[k]] over the segment k = offsets[row] … offsets[row + 1] − 1: the gradients of parameters that neurons or
+// connections share. PARTS threads walk a segment, and their sums are added as a binary tree. Few long segments get a workgroup each; many short
+// ones share one.
 //
 // Relies on: declarations (params, slabs, isIdle()), offsetOf(row), sourceOf(k), storeSum(row, x); ROWS, GROUPS, PARTS (a power of two ≤ 256).
 

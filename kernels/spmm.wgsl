@@ -1,9 +1,9 @@
-// Y = W·X, or Wᵀ·G by the transposed structure: each row gathers the rows of the operand that its stored entries name, and hands
-// the sum to the epilogue that was generated from the program.
+// Y = W·X, or Wᵀ·G with the transposed structure. Each row gathers the operand's rows at its stored entries and passes the sum to the
+// epilogue generated from the program.
 //
-// A thread takes four entries per trip, for its vec4 of lanes of every panel of its block: indices and values are read once for
-// all of them, and up to 16 gathers are in flight. Per trip the terms are added as (0 + 1) + (2 + 3), trips in order, then the threads
-// of a row as a binary tree: an order that the row alone decides.
+// A thread takes four entries per trip, for its vec4 of lanes in every panel of its block. It reads indices and values once for all panels, with
+// up to 16 gathers in flight. Terms of a trip are added as (0 + 1) + (2 + 3), trips in order, then the threads of a row as a binary tree: the
+// order depends on the row alone.
 //
 // Relies on: declarations (params, slabs, isIdle(), structure, values), operandAt(), gathered(at), epilogue(share, y), collectLanes(),
 // finish(t, share).

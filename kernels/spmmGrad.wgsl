@@ -1,9 +1,9 @@
 // The reverse of Y = W·X in one walk over the columns of W: ct = Wᵀ·G and grad[k] += Σ_lanes G[row(k)]·X[col(k)] for every stored entry,
-// both from one gather of G. A dispatch covers one block of panels; blocks follow one another, so grad needs no atomics.
+// both from one gather of G. A dispatch covers one block of panels; blocks run one after another, so grad needs no atomics.
 //
-// A thread takes four entries per trip, for its vec4 of lanes of every panel of the block: indices and values are read once for
-// all of them. Its four dot products are then added over the threads of the panel, which are neighbours: in a quad of a subgroup without
-// a barrier, and with one store per entry. Per trip the terms of ct are added as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
+// A thread takes four entries per trip, for its vec4 of lanes in every panel of the block, and reads indices and values once for all panels. Its
+// four dot products are then added over the panel's threads, which are neighbours: within a quad of a subgroup, without a barrier and with one
+// store per entry. Terms of ct are added per trip as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
 //
 // Relies on: declarations (params, slabs, isIdle(), structure, values), operandAt(), gathered(at), operandOf(share) = X, addToGrad(k, x),
 // epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT; swapped1(t, x) and swapped2(t, x): the x of thread t ^ 1 and t ^ 2,
@@ -18,7 +18,7 @@
 // #import shared/reduceLanes.wgsl
 // #hook epilogue
 
-/// Trips of the longest share in the workgroup: the same for all its threads, so that quads stay together.
+/// Trips of the longest share in the workgroup: all threads make as many, so that quads stay together.
 fn tripsOf(group: u32) -> u32 {
   var trips = 0u;
   for (var i = 0u; i < blocksPerGroup(); i++) {
@@ -27,8 +27,8 @@ fn tripsOf(group: u32) -> u32 {
   return trips;
 }
 
-/// Adds the dot products of entries k … k + 3 over the threads of a panel and to the gradient. Each thread sends away the
-/// entries that others finish and keeps its own, halving what it holds in every step.
+/// Sums the dot products of entries k … k + 3 over the threads of a panel and adds the sums to the gradient. In every step a thread passes on the
+/// half of its entries that others finish, and keeps the other half.
 fn growGrad(t: u32, share: Share, k: u32, dots: vec4<f32>) {
   if (PANEL_VECS == 1u) {
     for (var u = 0u; u < 4u; u++) {

@@ -1,6 +1,6 @@
-// What follows the big phases: the last step of reductions over rows, and runs of phases with one row (per-sample control, loss,
-// learning rate). The work is tiny, so a run of such phases is one dispatch: a workgroup for each panel, or one for all panels where
-// something crosses lanes. A thread does the pointwise work of a vec4 of lanes; all threads take part in reductions.
+// The small phases after the big ones: the last step of reductions over rows, and runs of phases with one row (per-sample control, loss,
+// learning rate). The work is tiny, so a run of such phases is one dispatch: one workgroup per panel, or one for all panels if an operation
+// crosses lanes. A thread does the pointwise work of a vec4 of lanes; all threads take part in reductions.
 //
 // Relies on: declarations (params, slabs, isIdle()), run(t, group, count): the generated sequence of steps.
 

@@ -1,7 +1,7 @@
 // A phase of plain vectors: one thread per four rows. Reductions over rows leave one partial result (four numbers) per workgroup.
 //
-// Relies on: declarations (params, slabs, isIdle()), body(at), resetRows(), collectRows(at), finishRows(t, group); VECS_PER_THREAD. Vectors of any length share
-// a shader: params.rows and params.groups.
+// Relies on: declarations (params, slabs, isIdle()), body(at), resetRows(), collectRows(at), finishRows(t, group); VECS_PER_THREAD. Vectors of any
+// length share a shader: the length is in params.rows and params.groups.
 
 // #import shared/math.wgsl
 // #import shared/random.wgsl

@@ -1,8 +1,8 @@
-// Makes the API reference, docs/api/*.md, from the declarations that the compiler has written: one page per section of src/index.ts.
+// Makes the API reference, docs/api/*.md, from the compiler's declarations: one page per section of src/index.ts.
 //   npm run docs               writes the pages (after a build)
-//   … apiReference.mjs --check exits with 1 where a public name has no docstring, is on no page, or mentions a type that is not public
+//   … apiReference.mjs --check exits with 1 if a public name has no docstring, is on no page, or mentions a type that is not public
 //
-// It rests on how tsc prints declarations: each begins in the first column, and whatever belongs to it is indented or closes it.
+// Relies on the layout of tsc's declarations: each starts in the first column, and its further lines are indented or close it.
 
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -38,17 +38,17 @@ function check() {
   if (problems.length > 0) process.exitCode = 1;
 }
 
-/** Types in a public declaration that nobody can name: declared or imported where it stands, but not exported by the package. */
+/** Types in a public declaration that users cannot name: declared or imported in its module, but not exported by the package. */
 function hiddenTypesOf({ name, home, text }) {
   const isPublic = new Set(entries.map((entry) => entry.name));
   const lines = text.replace(/\/\*[\s\S]*?\*\//g, "").split("\n");
   const visible = lines.filter((line) => !/^ {4}(protected|private) /.test(line)).join("\n");
-  // Neither part of a longer word, nor the name of a property.
+  // Not part of a longer word, and not the name of a property.
   const mentions = (type) => new RegExp(`(?<![\\w.])${type}(?!\\w|\\??:)`).test(visible);
   return namesIn(declarationsOf(home)).filter((type) => type !== name && !isPublic.has(type) && mentions(type));
 }
 
-/** What a module imports from others of the package, and what it declares. */
+/** The names that a module imports from other modules of the package, and those that it declares. */
 function namesIn(declarations) {
   const imported = [...declarations.matchAll(/^import (?:type )?\{([^}]*)\} from "\.[^"]+";/gm)].flatMap(([, names]) =>
     names.split(",").map((name) => name.replace(/\btype\b/, "").trim()),
@@ -83,7 +83,7 @@ function sectionsOf(index) {
   });
 }
 
-/** Docstring and text of what a module declares under a name, or passes on from another module. */
+/** Docstring and text of the declaration of a name in a module, or in the module that it re-exports from. */
 function declarationOf(name, file) {
   const lines = declarationsOf(file).split("\n");
   const start = lines.findIndex((line) => new RegExp(`^export (declare )?[\\w ]*\\b${name}\\b(?=[ <(:=;])`).test(line));
@@ -94,7 +94,7 @@ function declarationOf(name, file) {
     if (!passed) throw new Error(`${file}: no declaration of ${name}`);
     return declarationOf(name, join(file, "..", passed[1], passed[2]));
   }
-  // Overloads follow one another.
+  // Overloads are adjacent.
   let end = start + 1;
   while (
     end < lines.length &&
@@ -115,7 +115,7 @@ function declarationOf(name, file) {
   return { home: file, doc: docText(lines.slice(docStart, start)), text: readable };
 }
 
-/** A declaration with the members of lists in place of `(typeof LIST)[number]`. */
+/** A declaration in which lists replace `(typeof LIST)[number]`. */
 function spelledOut(text, file) {
   return text.replace(/\(?typeof (\w+)\)?\[number\]/g, (whole, list) => {
     const [, from] =
@@ -126,7 +126,7 @@ function spelledOut(text, file) {
   });
 }
 
-/** A union as its source has it, with a comment for each member, which the compiler leaves out; null: it has none. */
+/** A union as in its source, with a comment for each member, which the compiler omits; null if there are no such comments. */
 function annotated(name, file) {
   const source = readFileSync(join(root, "src", `${file}.ts`), "utf8");
   const [, text] = new RegExp(`^export (type ${name} =\\n(?: {2}\\|.*\\n)+)`, "m").exec(source) ?? [];

@@ -2,10 +2,10 @@
 //
 //   node scripts/packGpu.mjs [--dist FOLDER] [--out FOLDER] [--verify]
 //
-// Into dist-gpu/axograd-gpu-linux-x64.tar.gz go: Node itself (the one that runs this script), the built library with its tests, the
-// packages they need (Dawn for linux-x64 only), a Vulkan loader, the C++ library that Node is linked with (used only where the system has
-// none), a small connectome and data set, the peers for CUDA, and `gpu-report`. The large network whose times it takes is generated when
-// it runs. --verify unpacks the archive into a temporary folder and runs it there with an empty environment, on the software adapter.
+// dist-gpu/axograd-gpu-linux-x64.tar.gz contains: Node itself (the one that runs this script), the built library with its tests, the packages
+// they need (Dawn for linux-x64 only), a Vulkan loader, the C++ library that Node is linked with (used only if the system has none), a small
+// connectome and data set, the peers for CUDA, and `gpu-report`, which generates the large network that it times. --verify unpacks the archive
+// into a temporary folder and runs it there with an empty environment, on the software adapter.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import {
@@ -30,7 +30,7 @@ import { brotliDecompressSync, gzipSync } from "node:zlib";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const NAME = "axograd-gpu-linux-x64";
 const MOST_BYTES = 60e6;
-/** Of the SwiftShader archive in @sparticuz/chromium. */
+/** Members of the SwiftShader archive in @sparticuz/chromium. */
 const LOADER = "libvulkan.so.1";
 const SOFTWARE_DRIVER = ["libvk_swiftshader.so", "vk_swiftshader_icd.json"];
 /** NVIDIA's Vulkan driver, with and without X. */
@@ -118,13 +118,13 @@ function addLibrary(stage, dist) {
   for (const folder of dependencies()) addPackage(folder, join(target, "node_modules"));
 }
 
-/** A number without the commit that it was measured at says little. */
+/** The packed commit: measurements need it. */
 async function addCommit(stage, dist) {
   const { describeMachine } = await import(pathToFileURL(join(dist, "bench/machine.js")).href);
   writeFileSync(join(stage, "axograd/COMMIT"), describeMachine().commit);
 }
 
-/** Folders of all packages that axograd and its tests on a GPU need to run. */
+/** Folders of all packages that axograd and its GPU tests need. */
 function dependencies() {
   const folders = new Map();
   const visit = (parent, names = Object.keys(manifestOf(parent).dependencies ?? {})) => {
@@ -156,7 +156,7 @@ function addPackage(folder, modules) {
 }
 
 function strip(file) {
-  // Only smaller without: a machine that lacks binutils packs all the same.
+  // Stripping only saves space: without binutils the archive is larger.
   spawnSync("strip", [file]);
 }
 
@@ -170,7 +170,7 @@ function addVulkan(stage) {
   }
 }
 
-/** A made-up visual system and digits, in the files that real ones come in. */
+/** A generated visual system and digits, in the file formats of real ones. */
 async function addData(stage, dist) {
   const { deriveKey, keyOfSeed, retinotopicConnectome, syntheticDigits, writeConnectome } = await import(
     pathToFileURL(join(dist, "src/index.js")).href
@@ -205,7 +205,7 @@ function unpackSwiftShader(folder, names) {
   execFileSync("tar", ["-x", "-C", folder, ...names], { input: tar });
 }
 
-/** Runs the archive where nothing of this checkout is near. */
+/** Runs the archive in a place without access to this checkout. */
 function verify(file) {
   const folder = mkdtempSync(join(tmpdir(), "axograd-gpu-"));
   try {

@@ -1,6 +1,6 @@
 // Makes docs/report.png, the picture of a report in README, from a run:
 //   npm run picture -- RUN [OUT.png]
-// The page is opened in the tests' headless browser at the width of a desktop; the picture is its upper part.
+// The tests' headless browser opens the page at the width of a desktop; the picture is its upper part.
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const WIDTH = 1180;
 const HEIGHT = 1580;
 const SCALE = 1.5;
-/** CSS pixels that the browser keeps for a scroll bar, which the picture has as a margin. */
+/** CSS pixels that the browser reserves for a scroll bar; a margin in the picture. */
 const SCROLL_BAR = 15;
 const MOST_BYTES = 300 * 1024;
 

@@ -11,12 +11,12 @@ import { programCase } from "./programCase.ts";
 /** Hidden units of the tutorial's read-out. */
 const HIDDEN = 256;
 
-/** The operand of W·X and the one of the gradient, [neurons][batch]. Peers get the same. */
+/** X of W·X and of the gradient, [neurons][batch]. Peers get the same. */
 export function operandX(neurons: number, batch: number): Float32Array {
   return uniformArray(neurons * batch, "x");
 }
 
-/** The cotangent that goes backwards, [neurons][batch]. */
+/** The cotangent, [neurons][batch]. */
 export function operandG(neurons: number, batch: number): Float32Array {
   return uniformArray(neurons * batch, "g");
 }
@@ -84,7 +84,7 @@ function denseWeights(columns: number): Float32Array {
   return uniformArray(HIDDEN * columns, "dense");
 }
 
-/** Roundings of an element of a gradient: one per lane, the padding of the last panel included, whatever the panels are. */
+/** Roundings of an element of a gradient: one per lane, including the padding of the last panel of any layout. */
 function lanesSummed(batch: number): number {
   return 2 * Math.ceil(batch / 16) * 16;
 }

@@ -1,4 +1,4 @@
-// What follows a gradient: Adam's update of every weight, then the constraint and the copy in CSR order.
+// The work after a gradient: Adam's update of every weight, then the constraint and the copy in CSR order.
 
 import type { Backend } from "../../src/backend/backend.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
@@ -11,7 +11,7 @@ import type { BenchCase, Prepared } from "./case.ts";
 
 const NAME = "weights";
 
-/** One step of Adam on as many parameters as there are synapses. */
+/** One step of Adam with one parameter per connection. */
 export function adamCase({ csr }: Network): BenchCase {
   const values = uniformArray(csr.nnz, "parameter", 1, 2);
   const gradient = uniformArray(csr.nnz, "gradient", 0.5, 1);
@@ -32,7 +32,7 @@ export function adamCase({ csr }: Network): BenchCase {
         },
       };
     },
-    // All terms of both moments are positive: about 20 roundings, none of them magnified by cancellation.
+    // All terms of both moments are positive: about 20 roundings, without cancellation.
     bounds: async (_, expected, dtype) => ({
       [NAME]: expected[NAME]!.map((p) => gamma(20, dtype) * Math.abs(p)),
     }),
@@ -61,7 +61,7 @@ export function refreshCase({ csr }: Network): BenchCase {
         release: () => parameters.dispose(),
       };
     },
-    // Nothing is rounded: halves and doubles of f32 numbers.
+    // Exact: halves and doubles of f32 numbers.
     bounds: async (_, expected) => ({ [NAME]: new Float64Array(expected[NAME]!.length) }),
   };
 }

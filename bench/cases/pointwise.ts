@@ -1,4 +1,4 @@
-// Pointwise programs and reductions of the size a training step has them.
+// Pointwise programs and reductions, of the sizes in a training step.
 
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
@@ -50,7 +50,7 @@ export function stageCase({ csr }: Network, batch: number): BenchCase {
       y: uniformArray(n * batch, "y"),
       dt: uniformArray(batch, "dt", 0, 1),
     },
-    // A constant is rounded once, then one rounding per operation.
+    // One rounding of the constant, then one per operation.
     outputs: { next: { kind: "sum", terms: 3 + STAGES + 1 } },
   });
 }

@@ -1,5 +1,5 @@
-// A case made of one program and its inputs. A batch that is larger than the device takes at once runs chunk by chunk, each chunk on
-// states of its own, as a training step does.
+// A case made of one program and its inputs. A batch larger than the device takes at once runs chunk by chunk, each chunk with its own states,
+// as in a training step.
 
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, DeviceSparse } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
@@ -12,16 +12,16 @@ import { magnitudeProgram } from "../../test/support/conformance/magnitude.ts";
 import { lengthOf } from "../../test/support/oracle/shapes.ts";
 import type { BenchCase, Prepared, Results } from "./case.ts";
 
-/** What a binding holds at first: states as [rows][batch], samples as [batch], the others as they lie in memory. */
+/** Initial content of a binding: states as [rows][batch], samples as [batch], others as in memory. */
 export type CaseInput = ArrayLike<number> | Csr;
 
 export interface ProgramCaseOptions {
   readonly op: string;
   readonly batch: number;
   readonly program: Program;
-  /** By binding; what is missing starts at 0. Matrices have no negative values. */
+  /** By binding; a missing one starts at 0. Matrices have no negative values. */
   readonly inputs: Readonly<Record<string, CaseInput>>;
-  /** What is compared, by binding. */
+  /** The compared results, by binding. */
   readonly outputs: Readonly<Record<string, Tolerance>>;
 }
 
@@ -67,7 +67,7 @@ function boundOf(
   }
 }
 
-/** Results of the program on magnitudes (test/support/conformance/magnitude.ts); null when no tolerance needs them. */
+/** Results of the program on magnitudes (test/support/conformance/magnitude.ts); null if no tolerance needs them. */
 async function magnitudesOf(reference: Backend, options: ProgramCaseOptions): Promise<Results | null> {
   if (!Object.values(options.outputs).some((t) => t.kind === "sum")) return null;
   const inputs = Object.entries(options.inputs).map(([name, input]): [string, CaseInput] => [
@@ -97,7 +97,7 @@ class PreparedProgram implements Prepared {
   readonly #backend: Backend;
   readonly #options: ProgramCaseOptions;
   readonly #chunks: Chunk[] = [];
-  /** Bindings without lanes: all chunks have them in common, so gradients accumulate. */
+  /** Bindings without lanes: all chunks share them, so gradients accumulate. */
   readonly #common = new Map<string, DeviceBuffer>();
 
   constructor(backend: Backend, options: ProgramCaseOptions) {

@@ -1,4 +1,4 @@
-// One right-hand side of the rate model: the product with the connectome, fused with what is before and after it.
+// One right-hand side of the rate model: the product with the connectome, fused with the pointwise work before and after it.
 
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
@@ -39,7 +39,7 @@ export function rhsCase({ csr }: Network, batch: number): BenchCase {
       bias: uniformArray(n, "bias"),
       tau: uniformArray(n, "tau", 1, 4),
     },
-    // As of cases/pointwise.ts, besides the sum.
+    // As in cases/pointwise.ts, without the sum.
     outputs: { slope: { kind: "ulps", ulps: 8, absoluteBelow: 1 } },
   });
   return {

@@ -5,7 +5,7 @@
 import { createRequire } from "node:module";
 import { type PeerData, type PeerOperation, readPeerData, serve } from "./serve.ts";
 
-/** Arrays are consumed by what they are given to; `ref` is one more reference. */
+/** Functions consume their array arguments; `ref` adds a reference. */
 interface JaxArray {
   readonly ref: JaxArray;
   reshape(shape: readonly number[]): JaxArray;
@@ -79,7 +79,7 @@ function makeGroup(
 }
 
 const [path = "", folder = "", batch = ""] = process.argv.slice(2);
-// It looks for a GPU in the browser's object of that name, which Node 20 has not.
+// It searches the browser's object of that name for a GPU; Node 20 lacks it.
 if (!("navigator" in globalThis)) Object.assign(globalThis, { navigator: {} });
 const jax = createRequire(path)(path) as Jax;
 await jax.init("wasm");

@@ -1,4 +1,4 @@
-// Other implementations of the same operations, as processes that time themselves (protocol.md). Only what is installed takes part.
+// Other implementations of the same operations, as processes that time themselves (protocol.md). Only installed ones take part.
 
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -17,7 +17,7 @@ import { PeerProcess } from "./process.ts";
 
 export interface Peer extends PeerFacts {
   readonly operations: readonly string[];
-  /** @throws {Error} its results are not the expected ones */
+  /** @throws {Error} its results differ from the expected ones */
   check(operation: string, expected: Results, bounds: Results): Promise<void>;
   /** The named results of one run. */
   results(operation: string, names: readonly string[]): Promise<Results>;
@@ -27,9 +27,9 @@ export interface Peer extends PeerFacts {
 
 interface PeerKind {
   readonly name: string;
-  /** Does whole training steps, too. */
+  /** Also does whole training steps. */
   readonly trains?: true;
-  /** How to start it; null where it is not installed. */
+  /** How to start it; null if it is not installed. */
   command(workFolder: string): Promise<readonly string[] | null>;
 }
 
@@ -51,7 +51,7 @@ export function storeOperands(folder: string, operands: Readonly<Record<string, 
   for (const [name, values] of Object.entries(operands)) writeRaw(join(folder, `${name}.f32`), values);
 }
 
-/** Starts what is installed and does the work; notes what is not. */
+/** Starts the installed peers that can do the work; notes the missing ones. */
 export async function openPeers(session: Session, batch: number, work: "products" | "step"): Promise<Peer[]> {
   const { folder, threads, dtype, peers: wanted } = session.job;
   if (dtype !== "f32" || session.backend.name !== "wasm") return [];
@@ -77,7 +77,7 @@ export async function openPeers(session: Session, batch: number, work: "products
 async function startPeer(command: readonly string[], folder: string, batch: number, threads: number): Promise<Peer> {
   const [program, ...args] = [...command, folder, `${batch}`, `${threads}`];
   const peer = new PeerProcess(
-    // OpenMP's threads spin for milliseconds after their work, at the cost of whoever's turn it is; microseconds are enough.
+    // By default OpenMP's threads spin for milliseconds after their work, which slows the next contender.
     spawn(program!, args, {
       env: { ...process.env, OMP_NUM_THREADS: `${threads}`, GOMP_SPINCOUNT: "20000", PYTHONDONTWRITEBYTECODE: "1" },
     }),
@@ -100,7 +100,7 @@ async function startPeer(command: readonly string[], folder: string, batch: numb
   };
 }
 
-/** Shorter samples say more about the clock than about the kernel. */
+/** In shorter samples the clock's resolution dominates. */
 const SAMPLE_SECONDS = 0.05;
 
 async function sample(peer: PeerProcess, operation: string, seconds: number): Promise<number[]> {
@@ -150,13 +150,13 @@ async function compiled(
   return [program];
 }
 
-/** A script for the Python that AXOGRAD_PYTHON names, else python3; null where the module is missing. */
+/** A script for the Python of AXOGRAD_PYTHON, else python3; null if the module is missing. */
 async function python(file: string, module: string): Promise<readonly string[] | null> {
   const interpreter = process.env.AXOGRAD_PYTHON ?? "python3";
   return (await works(interpreter, ["-c", `import ${module}`])) ? [interpreter, join(SOURCES, file)] : null;
 }
 
-/** A compiled script beside this file, when its packages can be found from here or from the folder AXOGRAD_PEERS. */
+/** A compiled script beside this file; null if its packages are found neither from here nor from the folder AXOGRAD_PEERS. */
 function script(file: string, packages: readonly string[]): readonly string[] | null {
   const from = process.env.AXOGRAD_PEERS ? join(process.env.AXOGRAD_PEERS, "package.json") : import.meta.url;
   const { resolve } = createRequire(from);

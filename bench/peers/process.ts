@@ -1,4 +1,4 @@
-// A peer's process: one line asked, one line answered.
+// A peer's process: each request is one line, and so is each answer.
 
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -14,7 +14,7 @@ export class PeerProcess {
     child.stderr.on("data", (chunk: Buffer) => {
       this.#complaints += chunk.toString("utf8");
     });
-    // Without listeners a missing program, or one that has ended, would end this process too; both show as a missing answer.
+    // Without listeners a missing or ended program would end this process too. Both show as a missing answer.
     child.on("error", (error) => {
       this.#complaints += error.message;
       child.stdout.destroy();
@@ -22,7 +22,7 @@ export class PeerProcess {
     child.stdin.on("error", () => {});
   }
 
-  /** What follows "ready " in its first line. */
+  /** The text after "ready " in its first line. */
   async ready(): Promise<string> {
     const line = await this.#answer();
     if (!line.startsWith("ready ")) throw new Error(`expected "ready", got "${line}"`);
@@ -38,7 +38,7 @@ export class PeerProcess {
     this.#child.stdin.end();
   }
 
-  /** @throws {Error} the process ended; with the last line of its complaints */
+  /** @throws {Error} the process ended; with the last line of its stderr */
   async #answer(): Promise<string> {
     const { value, done } = await this.#lines.next();
     if (!done) return value;

@@ -15,7 +15,7 @@ export interface PeerData {
   readonly x: Float32Array;
 }
 
-/** One run; its results by name. */
+/** One run; returns its results by name. */
 export type PeerOperation = () => Promise<Readonly<Record<string, Float32Array>>>;
 
 export function readPeerData(folder: string, batch: number): PeerData {

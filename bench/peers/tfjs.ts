@@ -1,4 +1,4 @@
-// TensorFlow.js on its WASM backend. It has no sparse product for this: rows of X are gathered, scaled, and summed by segments.
+// TensorFlow.js on its WASM backend. It lacks this sparse product: rows of X are gathered, scaled, and summed by segments.
 // Started with the paths of @tensorflow/tfjs-core and @tensorflow/tfjs-backend-wasm before the usual arguments.
 
 import { createRequire } from "node:module";
@@ -23,7 +23,7 @@ interface TensorFlow {
 }
 
 function product(tf: TensorFlow, { n, batch, rowPtr, colIdx, values, x }: PeerData): PeerOperation {
-  // Segments end with the last one that has an entry, so the last row gets one of weight 0.
+  // The last segment is the last one with an entry, so the last row gets an entry of weight 0.
   const nnz = colIdx.length;
   const rows = new Int32Array(nnz + 1);
   for (let row = 0; row < n; row++) rows.fill(row, rowPtr[row], rowPtr[row + 1]);

@@ -1,4 +1,4 @@
-// How times grow: power laws through medians of axograd's own rows.
+// Growth of times: power laws through medians of axograd's rows.
 
 import type { Fit, Row } from "../row.ts";
 import { fittedExponent } from "../stats.ts";
@@ -17,7 +17,7 @@ const PER_SYNAPSE = [
   "startup",
 ];
 
-/** Two points lie on every power law. */
+/** Any two points lie on a power law. */
 const MIN_POINTS = 3;
 
 /** Exponents of time against synapses (same batch) and against batch (same network), for every operation with enough points. */

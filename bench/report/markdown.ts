@@ -1,14 +1,14 @@
-// A table for people out of the JSON of a run.
+// Markdown tables from the JSON of a run.
 
 import { describeProfile } from "../../src/profile/stepProfile.ts";
 import type { Fit, Report, Row, StepProfileRecord } from "../row.ts";
 import { seconds } from "./text.ts";
 
-/** Two lines that a document has around the table. */
+/** The lines around the tables in a document. */
 export const MARKER_BEGIN = "<!-- bench:begin (made by bench/table.ts, do not edit) -->";
 export const MARKER_END = "<!-- bench:end -->";
 
-/** Everything a reader should see of one run: machine, rates, rows, peers beside them, exponents, what was left out. */
+/** All of one run: machine, rates, rows, peers, exponents, what was left out. */
 export function reportTable(report: Report): string {
   const { machine, load, label, startedAt } = report;
   const date = startedAt.slice(0, 10);
@@ -32,7 +32,7 @@ export function reportTable(report: Report): string {
   return lines.join("\n").trimEnd();
 }
 
-/** What a first reader should see: products and steps at the most threads, without parts, exponents and notes. */
+/** A summary: products and steps at the most threads, without parts, exponents and notes. */
 export function summaryTable(report: Report): string {
   const threads = Math.max(...report.rows.filter((row) => row.peer === null).map((row) => row.threads));
   const rows = comparisons(report.rows)
@@ -43,7 +43,7 @@ export function summaryTable(report: Report): string {
 
 const SUMMARY = ["spmm", "spmmT+grad", "solve", "step"];
 
-/** `text` with the table between its markers; unchanged where it has none. */
+/** `text` with the table between its markers; unchanged if it has none. */
 export function replaceTable(text: string, table: string): string {
   const begin = text.indexOf(MARKER_BEGIN);
   const end = text.indexOf(MARKER_END);
@@ -72,7 +72,7 @@ function ownTable(rows: readonly Row[]): string[] {
   );
 }
 
-/** A measurement of axograd and the rows of the peers that took turns with it, which follow it. */
+/** Groups each measurement of axograd with the rows of its peers, which follow it. */
 interface Comparison {
   readonly own: Row;
   readonly peers: readonly Row[];

@@ -1,5 +1,5 @@
-// Compiles rates.as with the AssemblyScript compiler, in memory. Only the parent process does it: the compiler is large, and
-// processes that measure must not carry it.
+// Compiles rates.as with the AssemblyScript compiler, in memory. Only the parent process does so: the compiler is large and would burden
+// processes that measure.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ export async function compileRates(): Promise<Uint8Array> {
   let bytes: Uint8Array | null = null;
   const options = ["--optimizeLevel", "3", "--noAssert", "--runtime", "stub", "--importMemory", "--enable", "simd"];
   const { error, stderr } = await asc.main([SOURCE, "--outFile", OUTPUT, ...options], {
-    // The compiler knows one file, under a name it accepts.
+    // The only file, under a name that the compiler accepts.
     readFile: (name) => (name === SOURCE ? source : null),
     writeFile: (name, contents) => {
       if (name === OUTPUT && typeof contents !== "string") bytes = contents;

@@ -1,15 +1,15 @@
-// A worker thread that measures one rate at a time, when asked, on memory of its own.
+// A worker thread that measures one rate per request, on its own memory.
 
 import { parentPort, workerData } from "node:worker_threads";
 
-/** What to measure. Bytes are multiples of 128. */
+/** A measurement. Bytes are multiples of 128. */
 export type ProbeRequest =
   | { readonly rate: "read" | "copy"; readonly bytes: number; readonly seconds: number }
   | { readonly rate: "flops"; readonly seconds: number };
 
 export interface ProbeStart {
   readonly module: Uint8Array;
-  /** The largest working set that will be asked for. */
+  /** The largest working set to be measured. */
   readonly maxBytes: number;
 }
 
@@ -19,7 +19,7 @@ interface Rates {
   multiplyAdd(repeats: number): number;
 }
 
-/** The part of the WebAssembly interface used here; TypeScript declares it in its browser library only. */
+/** The part of the WebAssembly interface used here; TypeScript declares it only in its browser library. */
 interface WebAssemblyApi {
   readonly Memory: new (descriptor: { initial: number }) => { readonly buffer: ArrayBuffer };
   readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
@@ -29,10 +29,10 @@ interface WebAssemblyApi {
 const PAGE_BYTES = 65536;
 const FLOPS_PER_REPEAT = 96;
 const TRIALS = 4;
-/** Enough for V8 to replace its first, slow code; a call that has begun keeps the code it began with, so calls are short. */
+/** Time for V8 to replace its first, slow code. A running call keeps its old code, so calls are short. */
 const WARM_UP_MS = 150;
 
-/** Calls `run(repeats)` until it takes long enough; the best rate, in work per second, of a few such calls. */
+/** The best rate, in work per second, of a few calls of `run(repeats)` that are long enough. */
 function bestRate(run: (repeats: number) => void, workPerRepeat: number, seconds: number): number {
   for (const start = performance.now(); performance.now() - start < WARM_UP_MS; ) run(1);
   let repeats = 1;
@@ -54,7 +54,7 @@ function bestRate(run: (repeats: number) => void, workPerRepeat: number, seconds
 function serve({ module, maxBytes }: ProbeStart, port: NonNullable<typeof parentPort>): void {
   const api = (globalThis as unknown as { readonly WebAssembly: WebAssemblyApi }).WebAssembly;
   const memory = new api.Memory({ initial: Math.ceil(maxBytes / PAGE_BYTES) + 1 });
-  // Pages that were never written are all the same zeros of the system: they would be read from a cache.
+  // Untouched pages all map to one page of zeros, and would be read from a cache.
   new Uint8Array(memory.buffer).fill(1);
   const rates = new api.Instance(new api.Module(module), { env: { memory, abort: () => {} } }).exports as Rates;
   port.on("message", (request: ProbeRequest) => {

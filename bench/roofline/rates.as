@@ -40,7 +40,7 @@ export function copy(to: usize, from: usize, bytes: usize, repeats: i32): void {
   }
 }
 
-/** x ← x·m + c, `repeats` times on 12 vectors: 96 FLOP each time. WASM has no fused multiply-add, so these are two instructions. */
+/** x ← x·m + c, `repeats` times on 12 vectors: 96 FLOP each. WASM has no fused multiply-add, so each takes two instructions. */
 export function multiplyAdd(repeats: i32): f32 {
   const m = f32x4.splat(0.5);
   const c = f32x4.splat(1);

@@ -1,4 +1,4 @@
-// The rates of this machine, and the time they allow for a given work: the roofline.
+// The roofline: the rates of this machine, and the least time that they allow for given work.
 
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
@@ -9,11 +9,11 @@ import type { Roofline, RooflineLevel } from "../row.ts";
 import type { ProbeRequest, ProbeStart } from "./probe.ts";
 
 const MIB = 2 ** 20;
-/** For systems that do not tell. */
+/** For systems that do not report their caches. */
 const USUAL_CACHES: Caches = { l2: MIB, l3: 32 * MIB };
-/** Working set that few caches hold; per thread. */
+/** Working set, per thread, that exceeds most caches. */
 const DRAM_BYTES = 128 * MIB;
-/** Most that all threads together may take. */
+/** Most memory of all threads together. */
 const MEMORY_SHARE = 1 / 8;
 
 export interface Caches {
@@ -22,7 +22,7 @@ export interface Caches {
 }
 
 /**
- * Measures with `threads` threads at once; their rates are added.
+ * Measures with `threads` threads at once and adds their rates.
  *
  * @param module  compiled rates.as
  * @param seconds per rate
@@ -66,9 +66,9 @@ export async function measureRoofline(module: Uint8Array, threads: number, secon
 }
 
 /**
- * The least time that the measured rates allow: the work at the multiply-add rate, or what comes from each level of memory or
- * from beyond it at the read bandwidth of that level, whichever is longest. Traffic belongs to the first level that holds its working
- * set. A bound, not a prediction: gathers of single rows do not reach the bandwidth of reading in order.
+ * The least time that the measured rates allow, the longest of these: the work at the multiply-add rate; for each level of memory, the traffic
+ * from this level and beyond at its read bandwidth. Traffic belongs to the first level that holds its working set. A bound, not a prediction:
+ * gathers of single rows do not reach the bandwidth of sequential reads.
  */
 export function allowedSeconds({ flops, traffic }: Cost, roofline: Roofline): number {
   let smaller = 0;
@@ -81,7 +81,7 @@ export function allowedSeconds({ flops, traffic }: Cost, roofline: Roofline): nu
   return longest;
 }
 
-/** Bytes that each of `threads` threads reads to see a level: half of a cache, and twice the last one where memory allows. */
+/** Bytes that each of `threads` threads reads to measure a level: half of a cache; for memory twice the last cache, if there is room. */
 export function workingSets(
   { l2, l3 }: Caches,
   memoryBytes: number,
@@ -99,7 +99,7 @@ function wholeLines(bytes: number): number {
   return Math.floor(bytes / 128) * 128;
 }
 
-/** Sizes of the second and third level as Linux tells them. */
+/** Sizes of the second and third level, from Linux. */
 function readCaches(): Caches {
   const folder = "/sys/devices/system/cpu/cpu0/cache";
   const sizes = new Map<number, number>();

@@ -1,4 +1,4 @@
-// The kernels of a training step one by one, and one right-hand side.
+// The kernels of a training step, one by one, and one right-hand side.
 
 import type { Backend } from "../../src/backend/backend.ts";
 import { addCosts } from "../../src/profile/cost.ts";
@@ -20,7 +20,7 @@ import { openPeers, type Peer, storeOperands } from "../peers/peers.ts";
 import type { Session } from "../session.ts";
 import { openReference, type Verified, verify, WrongResultError } from "../verify.ts";
 
-/** Runs enqueued on a GPU before waiting for it, as a solve does: the wait alone takes longer than most kernels. */
+/** Runs enqueued on a GPU per wait, as in a solve: the wait alone takes longer than most kernels. */
 const GPU_RUNS = 16;
 
 type CaseFamily = (network: Network, batch: number) => BenchCase;
@@ -71,10 +71,10 @@ async function runCases(
   }
 }
 
-/** What timing a case needs of a session. */
+/** The parts of a session that timing a case needs. */
 export type CaseSession = Pick<Session, "meter" | "effort" | "row" | "peerRow" | "note" | "refuse">;
 
-/** Checks a case, then times it in turns with the peers that can do the same; a wrong result is reported instead of a time. */
+/** Checks a case, then times it in turns with the peers that support it. Reports a wrong result instead of a time. */
 export async function timeCase(
   session: CaseSession,
   benchCase: BenchCase,
@@ -117,7 +117,7 @@ function ownContender({ meter: { backend } }: CaseSession, op: string, { prepare
   return asyncContender(op, runs, GPU_RUNS);
 }
 
-/** Those peers that know the operation and compute it correctly. */
+/** The peers that support the operation and compute it correctly. */
 async function checkedPeers(
   session: CaseSession,
   { op, batch }: BenchCase,

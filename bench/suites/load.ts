@@ -1,4 +1,4 @@
-// From a file to a matrix that can be multiplied with: reading and checking, then structure and values on the device.
+// Loading a matrix: reading and checking a file, then uploading structure and values to the device.
 
 import { join } from "node:path";
 import { readConnectome } from "../../src/io/connectome.ts";

@@ -1,4 +1,4 @@
-// One solve of the rate model: Dopri5 at the tutorial's tolerances, from t = 0 to 1, without a record for a reverse pass.
+// One solve of the rate model: Dopri5 at the tutorial's tolerances, from t = 0 to 1, without recording for a reverse pass.
 
 import type { Backend } from "../../src/backend/backend.ts";
 import { unpackState } from "../../src/backend/layout.ts";
@@ -15,7 +15,7 @@ import { checkResults, openReference, WrongResultError } from "../verify.ts";
 const INPUTS = 784;
 const ATOL = 1e-6;
 const RTOL = 1e-3;
-/** Products of numbers per synapse and sample: evaluations of the right-hand side. */
+/** Products per connection and sample: evaluations of the right-hand side. */
 const PRODUCTS_PER_SOLVE = 45;
 
 class Solving {
@@ -80,7 +80,7 @@ export async function solveSuite(session: Session): Promise<void> {
 async function timeSolve(session: Session, solving: Solving, batch: number): Promise<void> {
   const { meter } = session;
   const end = await expectedEnd(session, batch);
-  // Both solves keep the local error of each step below the tolerance; that is how far apart they may be.
+  // Both solves keep the local error of each step below the tolerance, so they may differ by that much.
   const bounds = { end: end.map((y) => ATOL + RTOL * Math.abs(y)) };
   meter.recording = true;
   meter.take();

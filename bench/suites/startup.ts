@@ -1,5 +1,5 @@
-// From nothing to the first finished training step of `axograd train`, in a process of its own: Node's start, the network, compiling,
-// first allocations, one step. The network "default" is the job that runs without any option.
+// Startup: from the start of a process `axograd train` to its first finished training step. Includes Node's start, the network, compiling, first
+// allocations and one step. The network "default" is the job without any option.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,7 +10,7 @@ import { type Contender, interleave } from "../measure.ts";
 import type { Session } from "../session.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-/** Networks that the command can make itself. */
+/** Networks that the command can generate. */
 const GENERATED = ["tiny", "tutorial", "brain"];
 
 export async function startupSuite(session: Session): Promise<void> {
@@ -26,7 +26,7 @@ export async function startupSuite(session: Session): Promise<void> {
     name: "startup",
     sample: async () => [await secondsToFirstStep(job.folder, [...args, ...common])],
   };
-  // Programs are compiled by the backends of the processes that are timed; this one only holds the session.
+  // The timed processes compile programs on their own backends; this one only holds the session.
   await backend.finish();
   try {
     const [timing] = await interleave([contender], effort);
@@ -42,7 +42,7 @@ function jobArguments({ network: { name, csr } }: Session): readonly string[] | 
   return ["--preset", "tutorial", "--generate", `${csr.nRows}x${csr.nnz}`];
 }
 
-/** Starts the job, and ends it once a step with a finite loss is reported. */
+/** Starts the job, and ends it when it reports a step with a finite loss. */
 async function secondsToFirstStep(folder: string, args: readonly string[]): Promise<number> {
   const out = mkdtempSync(join(folder, "startup-"));
   const start = performance.now();

@@ -1,4 +1,4 @@
-// Where things lie in the archive (scripts/packGpu.mjs).
+// Paths in the archive (scripts/packGpu.mjs).
 
 import { fileURLToPath } from "node:url";
 
@@ -11,10 +11,10 @@ export const PEERS = at("../../bench/peers/cuda_peers.py");
 export const CONNECTOME = at("../../../data/connectome.npz");
 export const DIGITS = at("../../../data/digits");
 
-/** The commit that was packed; not there in a checkout. */
+/** The packed commit; missing in a checkout. */
 export const COMMIT = at("../../COMMIT");
 
-/** The command line of axograd with these arguments: an executable and what it gets. */
+/** The command line of axograd with these arguments: an executable and its arguments. */
 export function axograd(args) {
   return [process.execPath, [at("../../dist/src/cli/main.js"), ...args]];
 }

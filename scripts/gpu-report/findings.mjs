@@ -1,4 +1,4 @@
-// What the rows of one or more reports say, by question: is it right, how fast is what, and what is not known.
+// Sorts the rows of one or more reports into findings: correctness, times, and what was not reached.
 
 import { median } from "./clock.mjs";
 import { rowsOfFirstRun } from "./firstRun.mjs";
@@ -8,7 +8,7 @@ import { PARTS } from "./parts.mjs";
 export function findings(reports) {
   const rows = reports.flatMap((report) => rowsOfFirstRun(report) ?? report.rows);
   const of = (part, name) => rows.filter((row) => row.part === part && row.name === name && isGood(row));
-  // Of a step that was measured twice, the one in a process whose shaders the driver knew.
+  // If a step was measured twice, takes the process whose shaders the driver knew.
   const steps = of("step", "training step").sort((a, b) => (a.isCold ? 1 : 0) - (b.isCold ? 1 : 0));
   const byKernel = of("step", "time by kernel");
   const starts = of("start", "cold start");
@@ -39,7 +39,7 @@ export function findings(reports) {
   };
 }
 
-/** Parts that find what single things cost. */
+/** Parts that measure single costs. */
 const COSTS = ["ceilings", "start"];
 
 function costOf({ gbPerS, deviceUs, wallUs }) {
@@ -55,7 +55,7 @@ function find(rows, batch) {
 }
 
 function deviceOf(rows) {
-  // Of several adapters, a GPU.
+  // With several adapters, prefer a GPU.
   const adapters = rows.filter((row) => row.part === "machine" && row.name === "adapter" && isGood(row));
   const adapter = adapters.find(({ isSoftware }) => !isSoftware) ?? adapters[0];
   if (adapter === undefined) return "no adapter";
@@ -72,7 +72,7 @@ function verdictOf(row) {
 
 function judgement({ passed, problem, failed }) {
   if (passed) return "ok";
-  // Tests that were cut, none of which had failed.
+  // Files that were cut off without a failed test.
   return problem && failed === 0 ? "NOT ENDED" : "WRONG";
 }
 
@@ -88,7 +88,7 @@ function detailOf({ part, difference, count, failed, skipped, problem, errorOver
       ].join(", ");
     case "products": {
       const bits = `same bits twice: ${yesOrNo(sameTwice)}, in any batch: ${yesOrNo(sameInBatches)}`;
-      // JSON has no NaN and no infinity.
+      // JSON has neither NaN nor infinity.
       const error = errorOverBound === null ? "no number" : `${(100 * errorOverBound).toFixed(0)} % of its bound`;
       return `error ${error}, ${bits}`;
     }
@@ -101,7 +101,7 @@ function yesOrNo(is) {
   return is ? "yes" : "no";
 }
 
-/** Microseconds on the device; by the clock, which holds the gaps between runs, where the device told none. */
+/** Microseconds on the device; without device times, by the clock, which includes the gaps between runs. */
 function productFacts(rows) {
   const fact = (product, field) => rows.find((row) => row.product === product && row[field] !== undefined)?.[field];
   const of = (product) => ({
@@ -129,7 +129,7 @@ function stepFacts(step, kernels, start) {
   };
 }
 
-/** Everything that was not reached, by name, and why. */
+/** Everything that was not reached, by name, with the reason. */
 function missingOf(reports, rows) {
   const missing = rows
     .filter((row) => row.error !== undefined || typeof row.skipped === "string")

@@ -1,6 +1,6 @@
-// Reads what the scripts of the first run on a GPU wrote, before this kit was one, as rows of today.
+// Converts the files of the first run on a GPU, made by earlier scripts, into rows of the current format.
 
-/** @returns {readonly object[] | null} null for a report of today */
+/** @returns {readonly object[] | null} null for a report in the current format */
 export function rowsOfFirstRun(report) {
   if (report.planned !== undefined) return null;
   if (report.networks !== undefined) return rowsOfReport(report);
@@ -10,7 +10,7 @@ export function rowsOfFirstRun(report) {
 
 const PRODUCTS = { "forward spmm": "forward product", "fused backward": "fused backward" };
 
-/** Its device times are left out: they were quantised. So is its training step: it had a smaller read-out. */
+/** Leaves out its device times, which were quantised, and its training step, which had a smaller read-out. */
 function rowsOfReport({ adapter, check, training, networks }) {
   const times = networks
     .flatMap(({ rows }) => rows)
@@ -27,7 +27,7 @@ function rowsOfReport({ adapter, check, training, networks }) {
   ];
 }
 
-/** Shaders that were copies of the product's, robustness turned off: experiments of that time. */
+/** Experiments of that time: copies of the product's shaders, with robustness turned off. */
 const EXPERIMENTS = /variants|robustness|compile|info/;
 
 function rowsOfProbe({ section, name, ...facts }) {
@@ -43,7 +43,7 @@ function rowsOfProbe({ section, name, ...facts }) {
   if (kinds) return [{ part: "step", name: "time by kernel", batch, deviceMs: totalMs, kernels: kinds }];
   const step = { part: "step", name: "training step", ...facts };
   if (section.includes("second process")) return [step];
-  // Its steady state in a process that had compiled everything stands where no other was measured.
+  // Steady state in a process that had compiled everything; used if no other was measured.
   return [
     { part: "start", name: "cold start", ...facts, laterMs: [facts.medianMs] },
     { ...step, firstMs: undefined, isCold: true },

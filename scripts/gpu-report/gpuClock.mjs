@@ -1,4 +1,4 @@
-// Raw passes on axograd's own device, timed by two timestamps around a pass; by the host's clock where there are none.
+// Times raw passes on axograd's device: by two timestamps around a pass, or without timestamps by the host's clock.
 
 import { createWebGpuBackend } from "../../dist/src/backend/webgpu/backend.js";
 import { median } from "./clock.mjs";
@@ -7,7 +7,7 @@ const ROUNDS = 5;
 const ROUND_MS = 20;
 const MOST_REPEATS = 50;
 
-/** A device as axograd opens it, with timestamps. */
+/** A device opened like axograd's, with timestamps. */
 export async function openDevice() {
   const { device, adapter } = await createWebGpuBackend({ profile: true });
   return { device, isSoftware: adapter.isSoftware };
@@ -22,7 +22,7 @@ export function pipelineOf(device, code) {
   return device.createComputePipeline({ layout: "auto", compute: { module: device.createShaderModule({ code }) } });
 }
 
-/** `resources`: buffers, or pieces of them, in the order of their bindings. */
+/** `resources`: buffers or pieces of buffers, in the order of their bindings. */
 export function bindGroup(device, pipeline, resources) {
   const entries = resources.map((resource, binding) => ({
     binding,
@@ -31,7 +31,7 @@ export function bindGroup(device, pipeline, resources) {
   return device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
 }
 
-/** What records one dispatch into a pass. */
+/** A function that records one dispatch into a pass. */
 export function dispatch(pipeline, group, ...grid) {
   return (pass) => {
     pass.setPipeline(pipeline);
@@ -79,7 +79,7 @@ export class GpuClock {
     return Number(to - from) / 1e6;
   }
 
-  /** Median milliseconds of one run of `record`, out of passes of many. */
+  /** Median milliseconds of one run of `record`, from passes with many runs. */
   async time(record) {
     const first = await this.once(record);
     const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(ROUND_MS / Math.max(first, 1e-3))));

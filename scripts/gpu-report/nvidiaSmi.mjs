@@ -1,4 +1,4 @@
-// Clocks, power and temperature as NVIDIA's own tool tells them, where it is there.
+// Clocks, power and temperature from NVIDIA's tool, if it is installed.
 
 import { execFile, spawnSync } from "node:child_process";
 
@@ -18,7 +18,7 @@ export function nvidiaSmi() {
   return status === 0 ? { query: QUERY, text: stdout.trim() } : { error: `exit code ${status}` };
 }
 
-/** The clock of the multiprocessors, e.g. "1980 MHz", of each card; null where nobody tells. The caller goes on meanwhile. */
+/** The clock of the multiprocessors of each card, e.g. "1980 MHz"; null without the tool. Asynchronous. */
 export function smClock() {
   return new Promise((settle) => {
     execFile("nvidia-smi", argumentsOf("clocks.sm"), (error, stdout) => {

@@ -19,7 +19,7 @@ export const USAGE = `./gpu-report [options]: checks and times axograd on the GP
 /** A fly's optic lobe. */
 const NETWORK = { neurons: 47521, connections: 4623254 };
 
-/** A message for the user; the report has not begun. */
+/** An error message for the user, before the report begins. */
 export class UsageError extends Error {}
 
 export function optionsOf(args) {

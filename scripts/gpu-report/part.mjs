@@ -1,4 +1,4 @@
-// One part of the report, in this process: node part.mjs MODULE '{"part": …, "title": …, "rowsFile": …}'. What it finds are rows, one by one.
+// Runs one part of the report in this process: node part.mjs MODULE '{"part": …, "title": …, "rowsFile": …}'. Its findings are rows.
 
 import { appendRow } from "./record.mjs";
 
@@ -16,7 +16,7 @@ function lineOf({ name, batch, ...facts }) {
   return [about, ...Object.entries(facts).flatMap(([key, value]) => wordOf(key, value))].join("  ");
 }
 
-/** Lists and records are for the file. */
+/** Lists and records go only to the file. */
 function wordOf(key, value) {
   if (value === null || typeof value === "object") return [];
   const isFraction = typeof value === "number" && !Number.isInteger(value);
@@ -30,5 +30,5 @@ try {
   row({ name: "failed", error: String(error?.stack ?? error).slice(0, 2000) });
   process.exit(1);
 }
-// Whatever a driver's threads still do.
+// Do not wait for a driver's threads.
 process.exit(process.exitCode ?? 0);

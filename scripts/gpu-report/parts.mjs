@@ -1,4 +1,4 @@
-// The parts of the report, in the order of their value: is it right, where does the time go, what can others do.
+// The parts of the report, in order of value: correctness, where the time goes, peers.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 const PART = fileURLToPath(new URL("part.mjs", import.meta.url));
 
-/** What --parts takes. */
+/** Names for --parts. */
 export const PARTS = [
   "machine",
   "doctor",
@@ -26,7 +26,7 @@ const ON_NETWORK = ["products", "step", "start", "peers"];
 /**
  * @param {{ parts: readonly string[], batches: readonly number[], network: object, quick: boolean, patience: number }} options
  *   patience: a factor of all time limits
- * @param {string} folder for what lasts as long as the report: the network, the driver's caches
+ * @param {string} folder for data kept during the report: the network, the driver's caches
  * @param {string} rowsFile
  */
 export function plannedParts(options, folder, rowsFile) {
@@ -67,7 +67,7 @@ function entry(part, title, module, limitS, facts = {}) {
   return { part, title, module, limitS, ...facts };
 }
 
-/** NVIDIA's driver keeps what it compiled: an empty folder makes a start cold, the same folder again a warm one. */
+/** NVIDIA's driver caches compiled shaders: an empty folder makes a cold start, the same folder again a warm one. */
 function driverCache(folder) {
   mkdirSync(folder, { recursive: true });
   return { __GL_SHADER_DISK_CACHE_PATH: folder };

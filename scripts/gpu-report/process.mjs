@@ -1,18 +1,18 @@
-// A part of the report runs as a process of its own: whatever happens to it, the report goes on.
+// Runs a part of the report in a separate process, so that the report survives its failure.
 
 import { spawn } from "node:child_process";
 
-/** Processes that run now, for `stopAll`. */
+/** Running processes, for `stopAll`. */
 const running = new Set();
 
 /**
- * Runs a command, together with all that it starts, for at most `limitS` seconds.
+ * Runs a command and its child processes for at most `limitS` seconds.
  *
  * @returns {Promise<{ outcome: string, seconds: number }>} outcome: "done", or what went wrong
  */
 export function runLimited(command, args, { limitS, env = process.env }) {
   const begin = performance.now();
-  // A group of its own, so that what it starts ends with it.
+  // Its own process group, so that its children end with it.
   const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit"], env, detached: true });
   running.add(child);
   return new Promise((settle) => {
@@ -31,7 +31,7 @@ export function runLimited(command, args, { limitS, env = process.env }) {
   });
 }
 
-/** Ends whatever runs. */
+/** Ends all running processes. */
 export function stopAll() {
   for (const child of running) killGroup(child);
 }
@@ -40,7 +40,7 @@ function killGroup(child) {
   try {
     process.kill(-child.pid, "SIGKILL");
   } catch (error) {
-    // It has ended by itself in the meantime.
+    // It has ended in the meantime.
     if (error.code !== "ESRCH") throw error;
   }
 }

@@ -1,14 +1,14 @@
-// What a report has measured so far, on disk at any moment: FILE.rows has one JSON object per line, appended by whoever measures; FILE is
-// written anew, whole, from these rows after each part.
+// Keeps the results of a report on disk at all times. FILE.rows has one JSON object per line, appended by each part; FILE is rewritten from these
+// rows after each part.
 
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 
-/** Where the rows of the report in `file` are. */
+/** The file with the rows of the report `file`. */
 export function rowsFileOf(file) {
   return `${file}.rows`;
 }
 
-/** Adds one row. One short append, so that a process that is killed leaves its rows whole. */
+/** Adds one row by a single short append, so that a killed process leaves its rows complete. */
 export function appendRow(rowsFile, row) {
   appendFileSync(rowsFile, `${JSON.stringify(row)}\n`);
 }
@@ -18,7 +18,7 @@ export class Record {
   #facts;
   #parts = [];
 
-  /** Begins a report; `facts` are told at its top. */
+  /** Begins a report; `facts` are its first fields. */
   constructor(file, facts) {
     this.#file = file;
     this.#facts = facts;
@@ -30,7 +30,7 @@ export class Record {
     return rowsFileOf(this.#file);
   }
 
-  /** A part is over: how, and after how many seconds. What went wrong with it is a row, too. */
+  /** Ends a part with its outcome and duration. A failure also becomes a row. */
   end(part, title, { outcome, seconds }) {
     this.#endLine();
     if (outcome !== "done") appendRow(this.rowsFile, { part, title, name: title, error: outcome });
@@ -42,7 +42,7 @@ export class Record {
     return JSON.parse(readFileSync(this.#file, "utf8"));
   }
 
-  /** A process that was cut may have left a line without its end. */
+  /** Completes the last line: a killed process may have left it without an end. */
   #endLine() {
     const text = readFileSync(this.rowsFile, "utf8");
     if (text !== "" && !text.endsWith("\n")) appendFileSync(this.rowsFile, "\n");
@@ -56,7 +56,7 @@ export class Record {
   }
 }
 
-/** All rows of a file; a line that is no JSON becomes a row that says so. */
+/** All rows of a file; a line that is not JSON becomes a row that reports it. */
 export function readRows(rowsFile) {
   if (!existsSync(rowsFile)) return [];
   return readFileSync(rowsFile, "utf8").split("\n").filter(Boolean).map(rowOf);

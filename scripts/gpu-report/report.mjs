@@ -1,6 +1,6 @@
-// gpu-report: runs the parts, each in a process of its own, and prints the table of what they found. Text on stdout, everything in a file.
+// gpu-report: runs the parts, each in its own process, and prints a table of their findings. Text goes to stdout, all data to a file.
 //
-// Exit code: 0 everything that was asked for was done and is right, 1 not so (the table names what), 2 wrong usage.
+// Exit code: 0 all requested parts are done and correct, 1 some are not (the table names them), 2 wrong usage.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ import { tablesOf } from "./tables.mjs";
 import { textOf } from "./write.mjs";
 
 const options = readOptions();
-// For the commands and the tests as for the times.
+// For commands, tests and times alike.
 if (options.adapter !== null) process.env.AXOGRAD_ADAPTER = options.adapter;
 const out = resolve(options.out);
 const folder = mkdtempSync(join(tmpdir(), "gpu-report-"));
@@ -28,7 +28,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, stop)
 await runParts(parts, record, options.budgetS);
 process.exitCode = conclude() ? 0 : 1;
 
-/** Prints the table; true when everything that was asked for is done and right. What a machine lacks, and says so, is neither. */
+/** Prints the table; true if all requested parts are done and correct. A part that the machine cannot run does not count as failed. */
 function conclude() {
   const report = record.read();
   console.log(`\n${textOf(tablesOf(findings([report])))}\nwritten to ${out}`);
@@ -36,7 +36,7 @@ function conclude() {
   return isDone && report.rows.every(({ passed, error }) => passed !== false && error === undefined);
 }
 
-/** From outside: what runs is ended, what is known is told. */
+/** On a signal: ends running parts and reports the results so far. */
 function stop(signal) {
   stopAll();
   record.end("report", "whole report", { outcome: `ended by ${signal}`, seconds: performance.now() / 1000 });

@@ -1,19 +1,19 @@
-// Runs the parts of a report one after another, within its time, and keeps the record.
+// Runs the parts of a report one after another, within its time budget, and keeps the record.
 
 import { runLimited } from "./process.mjs";
 
 /**
  * @typedef {{ part: string, title: string, limitS: number, command: (limitS: number) => readonly string[], env?: object }} Part
- *   command: executable and arguments, for the seconds that it really gets
+ *   command: executable and arguments, for the time limit that it gets
  */
 
-/** A part that could have less time than this is left out. */
+/** Parts that would get less time than this are left out. */
 const LEAST_SECONDS = 3;
 
 /**
  * @param {readonly Part[]} parts
  * @param {import("./record.mjs").Record} record
- * @param {number} budgetS seconds for all of them
+ * @param {number} budgetS seconds for all parts
  */
 export async function runParts(parts, record, budgetS) {
   const end = performance.now() + 1000 * budgetS;

@@ -3,7 +3,7 @@
 #
 #   ./gpu-report [--quick] [--parts a,b] [--budget SECONDS] [--out FILE] [--driver ICD.json] …   (--help has them all)
 #
-# It brings Node and a Vulkan loader; the driver is the machine's. Which driver: --driver, else $VK_DRIVER_FILES, else what the
+# The archive has Node and a Vulkan loader; the driver is the machine's: --driver, else $VK_DRIVER_FILES, else the one that the
 # loader finds, else NVIDIA's, wherever containers put it.
 set -eu
 
@@ -16,7 +16,7 @@ node=$here/bin/node
 # Node is linked with the C++ library, which a minimal system may lack.
 "$node" --version >/dev/null 2>&1 || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/cxx"
 
-# A loader of the system fits its drivers best.
+# The system's loader fits its drivers best.
 has() {
   "$node" -e 'try { process.dlopen({ exports: {} }, process.argv[1]) } catch (e) { process.exit(/self-register/.test(e.message) ? 0 : 1) }' "$1"
 }
@@ -25,7 +25,7 @@ for folder in /usr/local/nvidia/lib64 /usr/local/nvidia/lib /usr/lib/wsl/lib /ru
 done
 has libvulkan.so.1 || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/vulkan"
 
-# A driver that is asked for comes before any of the environment.
+# --driver takes precedence over the environment.
 use_driver() {
   export VK_DRIVER_FILES=$1 VK_ICD_FILENAMES=$1
 }
@@ -51,7 +51,7 @@ if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then
     export VK_DRIVER_FILES=$here/lib/vulkan/libGLX_nvidia.json
   fi
 fi
-# Loaders older than 1.3.207 know only this name.
+# Loaders before 1.3.207 know only this name.
 [ -n "${VK_DRIVER_FILES:-}" ] && export VK_ICD_FILENAMES=${VK_ICD_FILENAMES:-$VK_DRIVER_FILES}
 
 exec "$node" --max-old-space-size=16384 "$here/axograd/scripts/gpu-report/report.mjs" "$@"

@@ -1,4 +1,4 @@
-// What the products at full size must be, in f64 on the host, on a sample of rows, columns and entries. Bounds are derived.
+// Checks the products at full size against f64 on the host, on a sample of rows, columns and entries. Bounds are derived.
 
 import { cscOf } from "../../dist/src/core/csr.js";
 import { addressOf, G, X } from "./sparseProducts.mjs";
@@ -14,7 +14,7 @@ function gamma(k) {
 }
 
 /**
- * The largest error over its bound, for each of the results; at most 1 where they are right, NaN where one is no number.
+ * The largest ratio of error to bound, per result: at most 1 if it is correct, NaN if it contains NaN.
  *
  * @returns {{ y: number, ct: number, grad: number }}
  */
@@ -52,7 +52,7 @@ function worstOfProduct(n, batch, layout, got, { ptr, neuronOf, weightOf, operan
   return worst;
 }
 
-/** The gradient of an entry is the sum over samples of G of its row and X of its column; it lies in the order of columns. */
+/** The gradient of an entry is Σ over samples of G of its row times X of its column; entries are in CSC order. */
 function worstOfGradient(csr, batch, got, cscOfCsr) {
   let worst = 0;
   for (let i = 0; i < Math.min(ENTRIES, csr.nnz); i++) {
@@ -74,7 +74,7 @@ function overBound(error, bound) {
   return error === 0 ? 0 : error / bound;
 }
 
-/** Evenly spaced rows, and the longest: it has the most rounding. */
+/** Evenly spaced rows, and the longest row, which has the most rounding. */
 function sampleOfRows(ptr, n) {
   let longest = 0;
   for (let row = 1; row < n; row++) {
@@ -94,7 +94,7 @@ function rowOfEntry(rowPtr, k) {
   return low;
 }
 
-/** Whether the samples that two batches share have the same bits; batches begin with the same samples. */
+/** Whether samples that two batches share have the same bits. Batches begin with the same samples. */
 export function sameSamples(n, a, b) {
   const samples = Math.min(a.batch, b.batch);
   for (let neuron = 0; neuron < n; neuron++) {
@@ -106,7 +106,7 @@ export function sameSamples(n, a, b) {
   return true;
 }
 
-/** Whether two arrays of f32 have the same bits. */
+/** Whether two f32 arrays have the same bits. */
 export function sameBits(a, b) {
   const bytes = ({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength);
   return bytes(a).equals(bytes(b));

@@ -1,12 +1,12 @@
-// The two products of a training step as programs of their own: Y = W·X, and the fused reverse walk ct = Wᵀ·G, grad += (G·Xᵀ at the
-// stored entries). Operands are a formula of neuron and sample, so that a sample has the same numbers in any batch.
+// The two products of a training step as separate programs: Y = W·X, and the fused reverse walk ct = Wᵀ·G, grad += (G·Xᵀ at the stored entries).
+// Operands are a formula of neuron and sample, so a sample has the same numbers in any batch.
 
 import { Graph } from "../../dist/src/autodiff/graph.js";
 import { lower } from "../../dist/src/autodiff/lower.js";
 import { compileAndBind } from "../../dist/src/backend/bind.js";
 import { lanesOf } from "../../dist/src/backend/layout.js";
 
-/** Operands, rounded as the device has them. */
+/** Operands, rounded as on the device. */
 export const X = (neuron, sample) => Math.fround(Math.sin(neuron * 1.7 + sample * 0.9));
 export const G = (neuron, sample) => Math.fround(Math.cos(neuron * 0.3 + sample * 1.1));
 
@@ -25,7 +25,7 @@ const PRODUCTS = [
   },
 ];
 
-/** Where a sample's number of a neuron lies. */
+/** Index of a neuron's value for a sample. */
 export function addressOf(neurons, neuron, sample, { panel }) {
   return (Math.floor(sample / panel) * neurons + neuron) * panel + (sample % panel);
 }

@@ -1,5 +1,5 @@
-// node scripts/gpu-report/table.mjs FILE… [--markdown]: the tables of reports of gpu-report, together. Files of the first run's scripts
-// (report.json, probe.json, peers.json) are read, too.
+// node scripts/gpu-report/table.mjs FILE… [--markdown]: prints the tables of one or more reports of gpu-report. Also reads the files of the first
+// run's scripts (report.json, probe.json, peers.json).
 
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";

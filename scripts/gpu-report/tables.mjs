@@ -1,9 +1,9 @@
 // The tables of a report: titles, columns and cells, for write.mjs to print.
 
-/** Kernels of a step that are shown: those that take most. */
+/** Number of kernels shown per step, the slowest ones. */
 const MOST_KERNELS = 8;
 
-/** What is compared with peers: theirs (the fastest row that matches; those with operands in f16 do not), and which time of ours. */
+/** Comparisons: the peers' time (the fastest row that matches; rows with f16 operands do not), and the axograd time. */
 const COMPARISONS = [
   { what: "training step: torch-biopl's own way (re-written)", group: "step_seed", ours: "step" },
   { what: "training step: PyTorch by hand, CSR and sampled_addmm", group: "step_best", ours: "step" },
@@ -50,7 +50,7 @@ export function tablesOf(found) {
   ].filter(({ rows, lines }) => (rows ?? lines).length > 0);
 }
 
-/** Of a card at rest clocks are low, and no time was taken then. */
+/** Clocks of a card at rest are low; no time was measured then. */
 function clockTable({ clocks }) {
   const columns = ["when", clocks[0]?.query ?? ""];
   return { title: "Clocks of the card", columns, rows: clocks.map(({ when, text }) => [when, text]) };
@@ -96,7 +96,7 @@ function batchTable({ batches }) {
   return { title: "axograd", columns, rows };
 }
 
-/** Peers' times and how many times as long as axograd's they are. */
+/** Peers' times, and their ratios to axograd's. */
 function peerTable({ batches }) {
   const withPeers = batches.filter(({ peers }) => peers.length > 0);
   const rows = COMPARISONS.map((comparison) => [comparison.what, ...withPeers.map((it) => versus(comparison, it))]);

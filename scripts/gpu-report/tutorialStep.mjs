@@ -11,17 +11,17 @@ import { Adam } from "../../dist/src/train/optimizer.js";
 const PIXELS = 28 * 28;
 const CLASSES = 10;
 const HIDDEN = 256;
-/** So small that weights, and with them the number of right-hand sides, stay what they are. */
+/** So small that weights, and with them the number of right-hand sides, do not change. */
 const LEARNING_RATE = 1e-12;
-/** Numbers of the input before they repeat: a prime. */
+/** Period of the input's values: a prime. */
 const PERIOD = 65521;
 
-/** Where the sources of its pipelines are, for a part that makes them again. */
+/** File of the pipelines' sources, for a part that compiles them again. */
 export function sourcesFile(folder, batch) {
   return join(folder, `pipelines-${batch}.json`);
 }
 
-/** @returns the backend, `step(k)`, and what was compiled: `compiled()` gives milliseconds and sources of pipelines so far */
+/** @returns the backend, `step(k)`, and `compiled()`: milliseconds and sources of the pipelines compiled so far */
 export async function tutorialStep(folder, batch, { profile }) {
   const { csr } = loadNetwork(folder);
   const backend = await createWebGpuBackend({ profile });
@@ -49,7 +49,7 @@ export async function tutorialStep(folder, batch, { profile }) {
   return { backend, step, compiled };
 }
 
-/** Sources of the pipelines that a device makes from now on, and how long it takes to make them. */
+/** Records the sources of pipelines that a device makes from now on, and the time to make them. */
 function watchCompiler(device) {
   const sources = [];
   const codes = new WeakMap();

@@ -17,7 +17,7 @@ function aligned(table) {
   return table.map((row) => `  ${row.map((cell, column) => pad(cell, widths[column])).join("  ")}`.trimEnd());
 }
 
-/** Numbers to the right, with what belongs to them. */
+/** Aligns numbers, with their units, to the right. */
 const NUMBER = /^([\d.e+-]+( %| \([\d.]+\))?)$/;
 
 function pad(cell, width) {

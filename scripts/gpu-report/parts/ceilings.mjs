@@ -1,13 +1,13 @@
-// What memory and cache give at most: a copy, and gathers of whole rows at random places, as products make them.
+// Ceilings of memory and cache: a copy, and gathers of whole rows at random places, as in products.
 
 import { bindGroup, dispatch, GpuClock, openDevice, pipelineOf, storage } from "../gpuClock.mjs";
 
 const MIB = 2 ** 20;
 const COPIES = [512 * MIB, 32 * MIB, 16 * MIB, 8 * MIB];
 const SOFTWARE_COPIES = [8 * MIB];
-/** Beyond this, a dimension of the grid is too long. */
+/** Longest dimension of a grid. */
 const GRID_WIDTH = 32768;
-/** vec4s in a row, rows: panels of 8 and 16 lanes of the tutorial's network; 4 and 16 panels of them; rows that fit L1. */
+/** vec4s per row, rows: panels of 8 and 16 lanes of the tutorial's network; 4 and 16 such panels; rows that fit L1. */
 const GATHERS = [
   [2, 47521],
   [4, 47521],
@@ -53,7 +53,7 @@ async function copyMs(device, clock, bytes) {
   return ms;
 }
 
-/** Each thread reads its part of four rows per trip; where they lie is a linear congruential sequence. */
+/** Each thread reads its part of four rows per trip, at places of a linear congruential sequence. */
 async function gatherMs(device, clock, { width, rows, groups }) {
   const load = (k) => `seed = seed * 1664525u + 1013904223u;
     let g${k} = x[((seed >> 8u) % ${rows}u) * ${width}u + id.x % ${width}u];`;
@@ -68,7 +68,7 @@ async function gatherMs(device, clock, { width, rows, groups }) {
     ${[0, 1, 2, 3].map(load).join("\n    ")}
     sum += (g0 + g1) + (g2 + g3);
   }
-  // Never so: without a store there would be no loads.
+  // Never true; without a store the compiler would remove the loads.
   if (sum.x == 1.2345) { y[id.x] = sum; }
 }`,
   );

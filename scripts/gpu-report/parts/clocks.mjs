@@ -1,4 +1,4 @@
-// Clocks right after work: those of a machine at rest say nothing about the times.
+// Clocks right after work: clocks at rest say nothing about the times.
 
 import { nvidiaSmi } from "../nvidiaSmi.mjs";
 

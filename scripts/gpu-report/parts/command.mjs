@@ -1,4 +1,4 @@
-// axograd doctor and axograd check, as a user runs them.
+// Runs axograd doctor and axograd check as a user would.
 
 import { spawnSync } from "node:child_process";
 import { textOf as checkText } from "../../../dist/src/cli/check.js";
@@ -20,7 +20,7 @@ export function run({ subject, row }) {
   const { status, stdout, stderr } = spawnSync(command, all, { encoding: "utf8", maxBuffer: 2 ** 28 });
   process.stdout.write(stderr);
   const said = JSON.parse(stdout || "{}");
-  // An error is a JSON line, too; its message is on stderr.
+  // An error is also a JSON line; its message is on stderr.
   if (status !== 0 && "event" in said) throw new Error(stderr.trim());
   console.log(textOf(said));
   row({ name: subject, passed: passed(said) && status === 0, said });

@@ -1,4 +1,4 @@
-// The pipelines of a first step, all asked for at once, by a driver that does not know them: beside the time of a cold start, which makes
+// Times the pipelines of a first step, all requested at once from a driver that does not know them, to compare with a cold start, which requests
 // them one after another.
 
 import { readFileSync } from "node:fs";

@@ -6,7 +6,7 @@ import { FAILURE_NOTE } from "../../../dist/test/support/note.js";
 import { runTestFile } from "../../../dist/test/support/testProcess.js";
 import { TESTS } from "../archive.mjs";
 
-/** The longest begins at once; beside it short ones come first. */
+/** The longest file comes first, then the others from short to long. */
 const FILES = [
   "backend/webgpu.test.js",
   "backend/webgpuMath.test.js",
@@ -21,16 +21,16 @@ const QUICK_FILES = ["backend/webgpu.test.js", "backend/webgpuMath.test.js", "ba
 /** Files at a time: most of their time is compiling, on one thread each. */
 const WORKERS = 3;
 const MOST_OUTPUT = 4000;
-/** Kept for rows of files that are cut: the part itself must not be. */
+/** Reserved for the rows of files that are cut off, so that the part itself is not. */
 const MARGIN_S = 1;
 const LEAST_SECONDS = 1;
 
 export async function run({ quick, limitS, row }) {
   const waiting = (quick ? QUICK_FILES : FILES).values();
   const worker = async () => {
-    // One iterator for all workers: each takes the next file that nobody has.
+    // All workers share one iterator, so each takes the next file.
     for (const file of waiting) {
-      // Counted from the start of this process, as the limit is. A file may take all that is left.
+      // Counted from the start of this process, like the limit. A file may take all the time left.
       const leftS = limitS - MARGIN_S - performance.now() / 1000;
       row({
         name: file,
@@ -51,7 +51,7 @@ async function runFile(file, limitS) {
   const { passed: count, skipped, seconds, problem, notes, output } = result;
   const passed = result.failed === 0;
   if (!passed) console.log(output);
-  // A file that was cut failed as a whole: of its tests, those that said so.
+  // A file that was cut off failed as a whole; of its tests only the reported ones failed.
   const failed = problem === null ? result.failed : failures.length;
   return {
     ...{ passed, count, failed, skipped, seconds, problem, failures, notes },

@@ -1,4 +1,4 @@
-// What a reader must know about the machine to read a number: card, driver, clocks, how Vulkan was found.
+// Facts about the machine, needed to judge a measurement: card, driver, clocks, how Vulkan was found.
 
 import { existsSync, readFileSync } from "node:fs";
 import { describeMachine } from "../../../dist/bench/machine.js";

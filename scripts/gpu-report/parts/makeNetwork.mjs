@@ -1,4 +1,4 @@
-// The large network, made once and stored for the parts that follow, so that all of them, and the peers, have the same matrix.
+// Generates the large network once and stores it, so that all later parts and the peers have the same matrix.
 
 import { mkdirSync } from "node:fs";
 import { makeNetwork, storeNetwork } from "../../../dist/bench/networks.js";

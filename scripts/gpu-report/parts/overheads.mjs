@@ -1,4 +1,4 @@
-// What it costs to do nothing: dispatches with and without a barrier between, submits, and reading back.
+// Overheads without work: dispatches with and without a barrier between them, submits, and reading back.
 
 import { median } from "../clock.mjs";
 import { bindGroup, dispatch, GpuClock, openDevice, pipelineOf, storage } from "../gpuClock.mjs";
@@ -35,7 +35,7 @@ export async function run({ quick, row }) {
   }
 }
 
-/** A kernel that has a buffer and leaves it alone. */
+/** A kernel that binds a buffer and does nothing. */
 function emptyDispatch(device, data, access) {
   const pipeline = pipelineOf(
     device,
@@ -56,7 +56,7 @@ function repeated(record, count) {
   };
 }
 
-/** Microseconds until all of these passes, each with a submit of its own, are done. */
+/** Microseconds until all passes are done, each with its own submit. */
 async function submitsUs(device, ...records) {
   await device.queue.onSubmittedWorkDone();
   const begin = performance.now();
@@ -90,7 +90,7 @@ async function roundTripUs(device, record, bytes) {
   return median(times);
 }
 
-/** Durations that are all multiples of 65,536 ns are quantised, and those of kernels as well. */
+/** If all durations are multiples of 65,536 ns, timestamps are quantised, also those of kernels. */
 async function tinyPass(device, clock, data) {
   const record = emptyDispatch(device, data, "read_write");
   const durationsNs = [];

@@ -1,11 +1,11 @@
-// What others do on the same card with the same network: bench/peers/cuda_peers.py, where there is a Python with PyTorch.
+// Peers on the same card and network: bench/peers/cuda_peers.py, if there is a Python with PyTorch.
 
 import { spawnSync } from "node:child_process";
 import { PEERS } from "../archive.mjs";
 
-/** Seconds that it takes besides, mostly to load PyTorch. */
+/** Seconds of overhead, mostly for loading PyTorch. */
 const MARGIN_S = 15;
-/** Says whether there is a PyTorch without loading it. */
+/** Tests for PyTorch without loading it. */
 const HAS_TORCH = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)";
 
 export function run({ batches, folder, rowsFile, limitS, row }) {

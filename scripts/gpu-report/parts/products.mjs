@@ -1,4 +1,4 @@
-// The sparse products of a training step at full size: right against f64, the same bits twice and in any batch, and how long they take.
+// The sparse products of a training step at full size: correct against f64, the same bits twice and in any batch, and their times.
 
 import { loadNetwork } from "../../../dist/bench/networks.js";
 import { createWebGpuBackend } from "../../../dist/src/backend/webgpu/backend.js";
@@ -20,7 +20,7 @@ export async function run({ folder, batches, quick, row }) {
   }
 }
 
-/** Rows of all batches; one that fails (memory, say) has its error in its row, and the next has its turn. */
+/** Rows of all batches. If a batch fails (for lack of memory, say), its row has the error, and the next batch runs. */
 async function eachBatch(batches, row, name, profile, measure) {
   for (const batch of batches) {
     let backend = null;
@@ -60,7 +60,7 @@ function checker(csr) {
   };
 }
 
-/** Facts of each product, none where `time` has null; one that fails has its error in them. */
+/** Facts of each product, none if `time` returns null. A product that fails has its error among them. */
 async function timesOf(backend, csr, batch, time) {
   const rows = [];
   for (const { name: product, operations, run } of sparseProducts(backend, csr, batch).works) {
@@ -85,7 +85,7 @@ async function onDevice(backend, run, operations) {
   return deviceUs > 0 ? { deviceUs, tflops: operations / deviceUs / 1e6 } : null;
 }
 
-/** Time by the host's clock, of runs that follow one another without a wait. */
+/** Time by the host's clock, of consecutive runs without a wait between them. */
 function byClock(quick) {
   return async (backend, run, operations) => {
     const onceS = await secondsOf(backend, run, 1);

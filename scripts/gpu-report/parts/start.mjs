@@ -1,4 +1,4 @@
-// From a process without compiled shaders to its first steps: what a user waits for, and when steps reach their speed.
+// Start of a process without compiled shaders: how long a user waits for the first steps, and when steps reach full speed.
 
 import { writeFileSync } from "node:fs";
 import { sourcesFile, tutorialStep } from "../tutorialStep.mjs";

@@ -1,4 +1,4 @@
-// A training step in steady state, in a process whose shaders the driver knows: wall time, time on the device by kernel, what it enqueues.
+// A training step in steady state, in a process whose shaders the driver knows: wall time, device time by kernel, enqueued work.
 
 import { median, secondsOf, warmUp, withClocks } from "../clock.mjs";
 import { tutorialStep } from "../tutorialStep.mjs";
@@ -43,12 +43,12 @@ async function timesOf(backend, step, quick) {
   const count = Math.max(2, Math.min(MOST_STEPS, Math.ceil((quick ? QUICK_SECONDS : SECONDS) / onceS)));
   const times = [];
   for (let k = 0; k < count; k++) times.push(1000 * (await secondsOf(backend, step, 1)));
-  // Steps one after another, as training runs them.
+  // Consecutive steps, as in training.
   const pipelinedMs = (1000 * (await secondsOf(backend, step, count))) / count;
   return { medianMs: median(times), bestMs: Math.min(...times), pipelinedMs };
 }
 
-/** Milliseconds per step and runs per step of each kind of kernel, longest first; null without timestamps. */
+/** Milliseconds and runs per step of each kernel, slowest first; null without timestamps. */
 async function byKernel(folder, batch) {
   const { backend, step } = await tutorialStep(folder, batch, { profile: true });
   await warmUp(backend, step);

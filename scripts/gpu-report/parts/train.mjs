@@ -1,4 +1,4 @@
-// The first steps of a training, on the GPU and on the CPU: the losses must agree.
+// The first steps of a training on the GPU and on the CPU, whose losses must agree.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,7 +11,7 @@ const TRAINING = [
   ...["--validation-samples", "0", "--test-samples", "0", "--calibration", "64", "--no-report"],
 ];
 
-/** Of a loss: rounding in f32, grown over 20 steps. */
+/** Relative bound of a loss: rounding in f32, amplified over 20 steps. */
 const MOST_DIFFERENCE = 1e-4;
 
 export function run({ row }) {
