@@ -1,4 +1,4 @@
-// Time of a training step for several sizes of batches: the median, after a warm-up. `npm run bench` measures with more care.
+// Median time of a training step for several batch sizes, after a warm-up. `npm run bench` measures more carefully.
 
 import {
   Adam,

@@ -1,5 +1,5 @@
-// Are the gradients right? Central differences of the loss against reverse mode, in double precision, for some entries of every
-// parameter of a small model. `axograd check` does this and more for the built-in models.
+// Compares reverse-mode gradients with central differences of the loss, in double precision, for some entries of every parameter of a small
+// model. `axograd check` does this and more for the built-in models.
 
 import {
   ConnectomeODEClassifier,
@@ -23,11 +23,11 @@ const model = new ConnectomeODEClassifier(backend, {
     numNeurons: NEURONS,
     connectome: normaliseRows(logNormalConnectome({ neurons: NEURONS, synapses: 160, seed: 1 })),
     weightConstraint: "none",
-    // Smooth: at a kink, a difference and a derivative are two things.
+    // Smooth: at a kink, differences and derivatives disagree.
     neuronNonlinearity: "Sigmoid",
     trainTau: true,
     neuronTau: 1.5,
-    // So exact that it does not matter if the two sides of a difference take different steps.
+    // Tight enough that different steps on the two sides of a difference do not matter.
     solve: { rtol: 1e-9, atol: 1e-10 },
   },
   numClasses: 3,

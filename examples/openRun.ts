@@ -1,11 +1,11 @@
-// Opens a run of the command line (`npx axograd train --out runs/a`), asks it for predictions, and trains it further.
+// Opens a run of the command line (`npx axograd train --out runs/a`), predicts with it, and trains it further.
 
 import { batches, createBackend, openRun } from "axograd";
 
 const steps = Number(process.argv[2] ?? 20);
 const folder = process.argv[3] ?? "runs/a";
 
-// A device of one's own may be used for several runs; without it, openRun opens the one that the run was trained on.
+// Several runs can share a device. Without one, openRun opens the device that the run was trained on.
 await using backend = await createBackend();
 await using run = await openRun(folder, { checkpoint: "best", backend });
 const { model, data, evaluation, trainer } = run;

@@ -1,5 +1,5 @@
-// A loader of one's own: pictures of bars that are made as they are needed, in four orientations. Anything that yields numbers and
-// labels will do, from a camera, a simulator or a file that is too large for memory.
+// A custom data loader: pictures of bars in four orientations, made on demand. Any source of numbers and labels works, such as a camera, a
+// simulator, or a file larger than memory.
 
 import {
   Adam,
@@ -25,7 +25,7 @@ interface Bars {
   readonly labels: Uint8Array;
 }
 
-/** Batches without end; batch k is a function of (key, k), so that a run can be repeated and resumed. */
+/** An infinite sequence of batches. Batch k is a function of (key, k), so that a run can be repeated and resumed. */
 async function* bars(size: number, first = 0): AsyncGenerator<Bars> {
   for (let k = first; ; k++) {
     const random = new RandomStream(deriveKey(key, k));

@@ -1,5 +1,5 @@
-// Dynamics of one's own: the FitzHugh–Nagumo neuron, dv/dt = v − v³/3 − w + I, dw/dt = ε·(v + a − b·w), as a state of two rows.
-// The current I that a trajectory was made with is found again by gradient descent through the solver.
+// Custom dynamics: the FitzHugh–Nagumo neuron, dv/dt = v − v³/3 − w + I, dw/dt = ε·(v + a − b·w), as a state of two rows.
+// Gradient descent through the solver recovers the current I of a given trajectory.
 // R. FitzHugh, Biophysical Journal 1 (1961) 445–466.
 
 import { createBackend, csrFromCoo, dopri5, OdeSolver, type OdeSystem, packState, unpackState } from "axograd";
@@ -75,7 +75,7 @@ for (let k = 1; k <= descents; k++) {
   const loss = differences.flatMap((d) => [...d]).reduce((sum, d) => sum + d * d, 0) / 2;
   backend.fill(gradient, 0);
   cotangents.forEach((buffer, j) => {
-    // Only the one sample counts, not the lanes beside it.
+    // Only the first lane holds a sample.
     const host = new Float64Array(ROWS * lanes);
     for (let i = 0; i < ROWS; i++) host[i * layout.panel] = differences[j]![i]!;
     backend.upload(buffer, host);

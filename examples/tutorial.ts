@@ -1,4 +1,4 @@
-// Trains a classifier of digits whose recurrent weights are a connectome. It needs no files: network and digits are made up.
+// Trains a classifier of digits whose recurrent weights are a connectome. It needs no files: it generates network and digits.
 // With files: readConnectome("flyvis_e6_csr.npz"), readNeuronTable("flyvis_e6_neurons.csv"), readMnist("mnist").
 
 import {
