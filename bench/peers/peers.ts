@@ -51,7 +51,7 @@ export function storeOperands(folder: string, operands: Readonly<Record<string, 
   for (const [name, values] of Object.entries(operands)) writeRaw(join(folder, `${name}.f32`), values);
 }
 
-/** Starts the installed peers that can do the work; notes the missing ones. */
+/** Starts what is installed and does the work; notes what is not. */
 export async function openPeers(session: Session, batch: number, work: "products" | "step"): Promise<Peer[]> {
   const { folder, threads, dtype, peers: wanted } = session.job;
   if (dtype !== "f32" || session.backend.name !== "wasm") return [];

@@ -71,7 +71,7 @@ async function runCases(
   }
 }
 
-/** The parts of a session that timing a case needs. */
+/** What timing a case needs of a session. */
 export type CaseSession = Pick<Session, "meter" | "effort" | "row" | "peerRow" | "note" | "refuse">;
 
 /** Checks a case, then times it in turns with the peers that support it. Reports a wrong result instead of a time. */
