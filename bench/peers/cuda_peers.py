@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What else the same card can do with axograd's network: PyTorch, cuSPARSE, JAX and hand-written CUDA.
+"""Peers on the same card and network: PyTorch, cuSPARSE, JAX and hand-written CUDA.
 
     cuda_peers.py --network DIR --rows FILE [--batches 8,64,256] [--budget 240] [--parts step_seed,step_best] [--device cuda|cpu]
 
-DIR: the raw arrays of bench/networks.ts, so that both sides have the same matrix. Rows are appended to FILE as JSON lines, one as soon as it
-is known. Every product is checked against f64 on sampled rows before it is timed. Times are medians between CUDA events: `ms` of runs that
-follow one another on the same operands (a matrix that fits the L2 stays there), `cold_ms` with the L2 overwritten before each run.
+DIR: the raw arrays of bench/networks.ts, so that both sides have the same matrix. Rows are appended to FILE as JSON lines, as soon as they are
+known. Every product is checked against f64 on sampled rows before it is timed. Times are medians between CUDA events: `ms` of consecutive
+runs on the same operands (a matrix that fits the L2 stays there), `cold_ms` with the L2 overwritten before each run.
 
---device cpu tries the script where there is no GPU; its times say nothing.
+--device cpu tries the script without a GPU; its times say nothing.
 """
 
 import argparse
@@ -15,9 +15,9 @@ import os
 import sys
 import warnings
 
-# The gathers of a large batch would not fit between fragments.
+# Otherwise fragmentation leaves no room for the gathers of a large batch.
 os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-# PyTorch calls its sparse matrices beta.
+# PyTorch warns that its sparse matrices are beta.
 warnings.filterwarnings("ignore", category=UserWarning)
 
 import torch  # noqa: E402
@@ -25,7 +25,7 @@ from on_cuda.clock import Budget, Clock  # noqa: E402
 from on_cuda.network import Network  # noqa: E402
 from on_cuda.rows import Rows  # noqa: E402
 
-# In the order of their value: whole steps, products, what a compiler or a person makes of them.
+# In order of value: whole steps, products, variants by hand or by a compiler.
 PARTS = {
     "environment": ("on_cuda.environment", 20),
     "step_seed": ("on_cuda.step_seed", 60),
@@ -41,7 +41,7 @@ PARTS = {
 
 
 class Session:
-    """What each part gets: the network, what to measure, and how."""
+    """Input of each part: the network, the batches, the clock."""
 
     def __init__(self, options, rows, budget):
         self.device, self.batches = options.device, options.batches

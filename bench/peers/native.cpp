@@ -1,5 +1,5 @@
-// Hand-written kernels, the practical limit: the panel layout of axograd, GCC vector extensions, OpenMP. Compiled on the spot, once
-// with 128-bit vectors (what WASM has) and once with all that the machine offers.
+// Hand-written kernels, the practical limit: axograd's panel layout, GCC vector extensions, OpenMP. Compiled on the spot, once with 128-bit
+// vectors (like WASM) and once with all of the machine's instructions.
 //
 //   g++ -O3 -fopenmp -msse4.2      -DVECTOR_BYTES=16 -DPEER_NAME='"native-128"' native.cpp
 //   g++ -O3 -fopenmp -march=native -DVECTOR_BYTES=64 -DPEER_NAME='"native-wide"' native.cpp

@@ -1,4 +1,4 @@
-// What the C++ peers have in common: reading the network, and the line protocol (protocol.md).
+// Shared by the C++ peers: reading the network, and the line protocol (protocol.md).
 
 #pragma once
 

@@ -1,4 +1,4 @@
-"""What the Python peers have in common: reading the network, and the line protocol (protocol.md)."""
+"""Shared by the Python peers: reading the network, and the line protocol (protocol.md)."""
 
 import json
 import os

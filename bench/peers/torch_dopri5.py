@@ -51,7 +51,7 @@ def attempt(f, y, k1, t, dt, running, end):
     y, k1 = torch.where(accepted, y1, y), torch.where(accepted, slopes[-1], k1)
     t = torch.where(accepted, t + dt, t)
     running = t < end
-    # A sample without error has no slope there; the limit applies, and nothing flows back.
+    # At zero error the power has no finite slope: the limit applies, without a gradient.
     safe = torch.where(ratio > 0, ratio, torch.ones_like(ratio))
     factor = torch.clamp(SAFETY * safe ** (-1 / ORDER), FACTOR_MIN, FACTOR_MAX)
     factor = torch.where(ratio > 0, factor, torch.full_like(factor, FACTOR_MAX))
@@ -59,7 +59,7 @@ def attempt(f, y, k1, t, dt, running, end):
 
 
 def solve(f, y):
-    """y(1) from y(0) with a look after each attempt; each sample has its own time and step size."""
+    """y(1) from y(0), with a check after each attempt; each sample has its own time and step size."""
     samples = y.shape[1]
     t, end = y.new_zeros(samples), y.new_ones(samples)
     k1 = f(y)

@@ -1,4 +1,4 @@
-"""PyTorch on the CPU, as well as a PyTorch user can do it: sparse CSR products with a hand-written backward, and the whole training
+"""PyTorch on the CPU, as an expert would write it: sparse CSR products with a hand-written backward, and the whole training
 step of the classifier (Dopri5 with per-sample step sizes, autograd through the step-size control, cross-entropy, Adam).
 
 Written from the equations: dh/dt = (relu(sigmoid(U x + W h + b)) - h)/tau, h(0) = 0, t from 0 to 1, rtol 1e-3, atol 1e-6; logits =
@@ -21,7 +21,7 @@ LEARNING_RATE = 1e-12
 
 # Before 2.0, sampled_addmm on the CPU made a dense matrix of neurons x neurons.
 HAS_SAMPLED_ADDMM = int(torch.__version__.split(".")[0]) >= 2
-# Entries gathered at a time where it is missing: enough to share among threads, few enough to stay in the cache.
+# Entries gathered at a time without it: enough for all threads, few enough for the cache.
 CHUNK = 1 << 17
 
 
@@ -31,7 +31,7 @@ class Connectome:
     def __init__(self, data):
         tensor = torch.from_numpy
         self.n = data.n
-        # The beta state of sparse CSR is announced by a warning; stderr is for reasons to give up.
+        # PyTorch warns that sparse CSR is beta; stderr is reserved for reasons to give up.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
         self.row_ptr, self.col_idx = tensor(data.row_ptr), tensor(data.col_idx)
         self.col_ptr, self.row_idx = tensor(data.col_ptr), tensor(data.row_idx)

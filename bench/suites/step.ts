@@ -15,11 +15,11 @@ import type { Session } from "../session.ts";
 import { summarise } from "../stats.ts";
 import { openReference, WrongResultError } from "../verify.ts";
 
-/** The tutorial's: images of 28 × 28, one input neuron per pixel, 256 hidden units, ten digits. */
+/** The tutorial's sizes: images of 28 × 28, one input neuron per pixel, 256 hidden units, ten digits. */
 const PIXELS = 784;
 const HIDDEN = 256;
 const CLASSES = 10;
-/** So small that the parameters, and with them the work of the solver, stay what they are. */
+/** So small that the parameters, and with them the work of the solver, do not change. */
 const LEARNING_RATE = 1e-12;
 const CONNECTOME = "rnn.hh.values";
 /**
@@ -53,7 +53,7 @@ class Training {
       },
       numClasses: CLASSES,
       fcDim: HIDDEN,
-      // Every implementation computes the same numbers only without chance.
+      // Dropout would give each implementation other numbers.
       dropout: 0,
     });
     this.#adam = new Adam(backend, this.model.parameters, { lr: LEARNING_RATE });

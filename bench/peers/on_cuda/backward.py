@@ -1,4 +1,4 @@
-"""Wt G and the gradient at the stored entries with PyTorch: what axograd's fused reverse walk gives in one pass."""
+"""Wt G and the gradient at the stored entries with PyTorch: together what axograd's fused reverse walk computes in one pass."""
 
 import torch
 

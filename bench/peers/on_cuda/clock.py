@@ -1,4 +1,4 @@
-"""Time: of runs on the card, and what is left of the budget."""
+"""Times of runs on the card, and the remaining budget."""
 
 import contextlib
 import signal
@@ -17,7 +17,7 @@ class OutOfTime(Exception):
 
 
 class Budget:
-    """Runs pieces within time limits. Whatever goes wrong in one becomes a row that says so, and the next has its turn."""
+    """Runs pieces within time limits. A failure becomes a row, and the next piece runs."""
 
     def __init__(self, seconds, rows):
         self.end = time.time() + seconds
@@ -92,7 +92,7 @@ class Clock:
         return result
 
     def wake(self, run):
-        """Keeps a card that has rested at work until its clock is up. `run` waits for the card."""
+        """Keeps a rested card at work until its clock is up. `run` waits for the card."""
         begin = time.perf_counter()
         if not self.on_gpu or begin - self._busy_until < IDLE_SECONDS:
             return
@@ -119,7 +119,7 @@ class Clock:
         return sorted(a.elapsed_time(b) for a, b in pairs)[runs // 2]
 
     def _flush(self):
-        """Overwrites the L2, and then some."""
+        """Overwrites more than the L2."""
         if self._flushed is None:
             self._flushed = torch.empty(FLUSH_FLOATS, dtype=torch.float32, device="cuda")
         self._flushed.zero_()

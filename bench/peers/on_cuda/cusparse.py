@@ -1,4 +1,4 @@
-"""Forward product: the algorithms of cuSPARSE through its C interface, which lies in PyTorch's own folders."""
+"""Forward product: the algorithms of cuSPARSE through its C interface, from PyTorch's folders."""
 
 import contextlib
 import ctypes as c

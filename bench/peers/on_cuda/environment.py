@@ -1,4 +1,4 @@
-"""Versions, the card, and the two costs that everything else is made of: copies and launches."""
+"""Versions, the card, and two basic costs: copies and launches."""
 
 import contextlib
 import importlib

@@ -1,4 +1,4 @@
-"""axograd's sparse products in CUDA (products.cu): what the card gives them without WebGPU between."""
+"""axograd's sparse products in CUDA (products.cu): the card's speed without WebGPU."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from .network import Operands, checked, rates
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "products.cu")
 THREADS = 256
-#: Rows with more entries than these have 16 threads, or 4; the others one.
+#: Rows with more entries than these get 16 threads, or 4; the others get one.
 LONG, MEDIUM = 256, 16
 NO_ROW = 0xFFFFFFFF
 
@@ -40,7 +40,7 @@ def run(session):
 
 
 class Scheme:
-    """One way to cut the work: panels per thread, and rows as stored or by length."""
+    """One way to divide the work: panels per thread, and rows as stored or by length."""
 
     def __init__(self, cupy, source, net, operands, vecs, at_once, panels, is_sorted):
         self.cupy, self.net, self.operands, self.is_sorted = cupy, net, operands, is_sorted

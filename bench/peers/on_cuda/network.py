@@ -9,7 +9,7 @@ SAMPLED_ROWS, LONGEST_ROWS, SAMPLED_ENTRIES = 64, 4, 512
 
 
 class Network:
-    """CSR and CSC on the host, and where the entries of CSC lie in CSR."""
+    """CSR and CSC on the host, and the positions of CSC's entries in CSR."""
 
     def __init__(self, folder):
         read = lambda name, kind: np.fromfile(os.path.join(folder, name), dtype=kind)
@@ -46,7 +46,7 @@ def _row(ptr, idx, values, row, x):
 
 
 def relative_error(got, want):
-    """Of the norm; NaN where a number is not finite."""
+    """Relative error of the norm; NaN if a number is not finite."""
     got = np.asarray(got, dtype=np.float64)
     value = np.linalg.norm(got - want) / max(np.linalg.norm(want), 1e-300)
     return float(value) if np.isfinite(got).all() else float("nan")
@@ -56,7 +56,7 @@ MOST_ERROR = 1e-5
 
 
 def checked(got, want):
-    """The relative error. @raises ValueError where it says that the result is wrong: then nothing is timed."""
+    """The relative error. @raises ValueError if the result is wrong: then nothing is timed."""
     error = relative_error(got, want)
     if not error < MOST_ERROR:
         raise ValueError(f"expected a relative error below {MOST_ERROR}, got {error}")

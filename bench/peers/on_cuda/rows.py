@@ -20,5 +20,5 @@ class Rows:
     def _append(self, name, batch, facts):
         row = {"part": "peers", "group": self.group, "name": name, **({} if batch is None else {"batch": batch}), **facts}
         with open(self.file, "a", encoding="utf8") as file:
-            # JSON has no NaN: a row with one is refused, and becomes one that says so.
+            # JSON has no NaN: a row with NaN is replaced by a row that reports it.
             file.write(json.dumps(row, allow_nan=False) + "\n")

@@ -11,7 +11,7 @@ from torch_product import Product
 from .torch_matrix import TorchMatrix, on_device
 
 PIXELS, HIDDEN, CLASSES = 784, 256, 10
-#: So small that weights, and with them the number of right-hand sides, stay what they are.
+#: So small that weights, and with them the number of right-hand sides, do not change.
 LEARNING_RATE = 1e-12
 
 
@@ -95,7 +95,7 @@ def time_step(session, name, batch, make, seconds=40, most=20):
 
 
 def best_product(session):
-    """CSR product, its reverse by hand."""
+    """CSR product with a hand-written reverse."""
     matrix = TorchMatrix(session.network, session.device)
     return lambda w, h: Product.apply(w, h, matrix)
 

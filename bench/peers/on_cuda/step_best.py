@@ -1,4 +1,4 @@
-"""The training step as a person who knows PyTorch would write it."""
+"""The training step as an expert in PyTorch would write it."""
 
 from .step import Step, best_product, time_step
 

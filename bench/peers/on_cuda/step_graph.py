@@ -1,10 +1,10 @@
-"""The best PyTorch step without looks at the device, and as one CUDA graph."""
+"""The best PyTorch step without reads from the device, and as one CUDA graph."""
 
 import torch
 
 from .step import Step, best_product, time_step
 
-#: What the network needs; late attempts do nothing.
+#: Attempts that the network needs; superfluous ones do nothing.
 ATTEMPTS = 8
 WARM_UP_STEPS = 3
 

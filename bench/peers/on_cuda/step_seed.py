@@ -1,4 +1,4 @@
-"""torch-biopl's own training step, re-written: it is not installed on such machines. Its sparse product is that of torch_sparse."""
+"""torch-biopl's training step, rewritten because such machines lack torch-biopl. The sparse product is that of torch_sparse."""
 
 from .step import Step, seed_product, time_step
 
