@@ -23,7 +23,7 @@ export interface WasmModule {
   readonly [compiled]: true;
 }
 
-/** The table of generated functions that the interpreter calls; one per thread. */
+/** Where the interpreter finds functions of generated code; one per thread. */
 export interface Table {
   readonly length: number;
   grow(by: number): number;
@@ -35,7 +35,7 @@ export interface Kernels {
   /** First byte available to the host. */
   readonly heapBase: number;
   readonly table: Table;
-  /** Runs an image as thread 0; false if another thread has failed. */
+  /** Runs an image as thread 0; false when another thread has failed. */
   submit(control: number, image: number): boolean;
   /** Serves jobs as a worker until a thread fails. */
   workerLoop(control: number, thread: number): void;
@@ -92,7 +92,7 @@ export function extendTable(table: Table, module: WasmModule, nFunctions: number
   for (let i = 0; i < nFunctions; i++) table.set(first + i, exports[`${i}`]);
 }
 
-/** Memory, and the number of pages it can grow to. */
+/** Memory, and the pages that it can grow to. */
 export interface ReservedMemory {
   readonly memory: WasmMemory;
   readonly maxPages: number;
@@ -180,7 +180,7 @@ function sleeper(memory: WasmMemory, patienceMs: number): (address: number, old:
   };
 }
 
-/** Called by a failed assertion of the debug build. Texts are UTF-16, preceded by their length in bytes. */
+/** Called by a failed assertion of the debug build; the texts are UTF-16 with their length in bytes before them. */
 function abort(memory: WasmMemory, message: number, file: number, line: number, column: number): never {
   const text = (address: number): string => {
     if (address === 0) return "";

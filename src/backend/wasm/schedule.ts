@@ -37,7 +37,7 @@ function isEffect({ op }: MachineInstr): boolean {
   return op >= isa.OP_SCATTER;
 }
 
-/** Per instruction: the earlier ones that must stay before it. */
+/** By instruction: the earlier ones that must stay before it. */
 function dependencies(code: readonly MachineInstr[]): readonly (readonly number[])[] {
   const makers = new Map<number, number>();
   const writers = new Map<BindingId, number>();
