@@ -236,6 +236,8 @@ export type { TapePlan } from "./ode/tape.ts";
 // Operations.
 export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
 export type { Matrix, Op, Shape, Table, Value } from "./ops/value.ts";
+export type { CurvePoint, Curves } from "./report/plots/curves.ts";
+export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
 export type {
   NetworkSize,
@@ -275,7 +277,6 @@ export {
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
-export { type CurvePoint, plotCurves, type TrainingCurves } from "./train/plot.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
+import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment, Materials } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
@@ -16,7 +17,6 @@ import {
   type ResumedMetrics,
   type RunEvent,
 } from "../train/metrics.ts";
-import { plotCurves } from "../train/plot.ts";
 import { Progress } from "../train/progress.ts";
 import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";

@@ -1,10 +1,9 @@
 // Groups of runs beside each other: a dot per run, the mean with its standard deviation per group.
 
 import { scaleLinear } from "d3-scale";
-import { clipped } from "../../core/text.ts";
 import { AXIS_BOTTOM, bottomAxis, percent } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
-import { at, element, label, textWidth } from "../svg.ts";
+import { at, element, fitted, label, textWidth } from "../svg.ts";
 
 export interface ComparedGroup {
   readonly name: string;
@@ -66,7 +65,7 @@ function draw(groups: readonly ComparedGroup[], measure: string, fullWidth: numb
     const dots = values.map((value) => element("circle", { class: "fill blue faint", cx: x(value), cy: y, r: 3.5 }));
     const text = sd === null ? percent(mean) : `${(100 * mean).toFixed(1)} ± ${percent(sd)}`;
     return (
-      label(-12, y + 4, shortened(name, left - 12), { "text-anchor": "end" }) +
+      label(-12, y + 4, fitted(name, left - 12), { "text-anchor": "end" }) +
       dots.join("") +
       bar +
       element("circle", { class: "fill dot blue", cx: x(mean), cy: y, r: 5.5 }) +
@@ -76,9 +75,4 @@ function draw(groups: readonly ComparedGroup[], measure: string, fullWidth: numb
   const format = (tick: number): string => `${Number((100 * tick).toPrecision(4))} %`;
   const axis = bottomAxis(x, width, height, { label: measure, ticks, format });
   return { height: TOP + height + AXIS_BOTTOM, body: at(left, TOP, ...grid, axis, ...rows) };
-}
-
-function shortened(text: string, room: number): string {
-  if (textWidth(text) <= room) return text;
-  return clipped(text, Math.floor((room / textWidth(text)) * text.length));
 }

@@ -2,17 +2,38 @@
 
 import { scaleLinear } from "d3-scale";
 import { line as lineGenerator } from "d3-shape";
-import type { EvaluationRecord, EvaluationSet } from "../../train/metrics.ts";
-import type { StepMetrics } from "../../train/trainer.ts";
-import { AXIS_BOTTOM, AXIS_LEFT, AXIS_TOP, bottomAxis, digits, leftAxis, spreadOut, wholeTicks } from "../axes.ts";
+import type { EvaluationSet } from "../../train/metrics.ts";
+import {
+  AXIS_BOTTOM,
+  AXIS_LEFT,
+  AXIS_TOP,
+  bottomAxis,
+  digits,
+  leftAxis,
+  legend,
+  lineMark,
+  spreadOut,
+  wholeTicks,
+} from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { type Point, smoothed, thinned } from "../series.ts";
 import { at, element, label } from "../svg.ts";
 
-export interface CurvesOptions extends Pick<Figure, "id" | "title" | "caption"> {
-  readonly steps: readonly StepMetrics[];
-  readonly evaluations: readonly EvaluationRecord[];
-  readonly value: (of: { readonly loss: number; readonly accuracy: number }) => number;
+/** Loss (nats) and accuracy (0 to 1) of a batch, or of an evaluation, after `step` steps. */
+export interface CurvePoint {
+  readonly step: number;
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/** The record that curves are drawn from. Values that are not finite leave gaps. */
+export interface Curves {
+  readonly steps: readonly CurvePoint[];
+  readonly evaluations: readonly (CurvePoint & { readonly set: EvaluationSet })[];
+}
+
+export interface CurvesOptions extends Curves, Pick<Figure, "id" | "title" | "caption"> {
+  readonly value: (of: CurvePoint) => number;
   readonly yLabel: string;
   /** Values above it leave the picture rather than flatten the rest. */
   readonly ceiling: number;
@@ -73,6 +94,10 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
       ...sets.map(({ set, points }) => curve(points, COLOURS[set])),
       ...sets.map(({ set, points }) => dots(points, COLOURS[set], set === "test" ? 5 : 3.5)),
     ),
+    legend(width + RIGHT, -14, [
+      [lineMark("blue thin faint"), "each batch"],
+      [lineMark("blue"), "running mean"],
+    ]),
     ...endLabels(
       [
         ...(mean.length ? [{ name: "training", colour: "blue", value: mean.at(-1)!.y }] : []),
