@@ -10,14 +10,24 @@ export class CallQueue {
   #last: Promise<unknown> = Promise.resolve();
   #callback: string | null = null;
   #ended = false;
+  /** What a queued change threw, until the next call throws it. */
+  #failure: { readonly error: unknown } | null = null;
 
   /**
-   * Runs `call` when the calls before it have ended, well or badly: at once where there are none.
+   * Runs `call` when the calls before it have ended, whether they succeeded or failed: at once where there are none.
    *
    * @throws {EngineError} "disposed", or "reentrant" from within a callback
+   * @throws what a change queued before it threw; `call` is not run then
    */
   async run<T>(name: string, call: () => Promise<T>): Promise<T> {
     this.check(name);
+    return this.#inTurn(name, () => {
+      this.#throwFailure();
+      return call();
+    });
+  }
+
+  async #inTurn<T>(name: string, call: () => Promise<T>): Promise<T> {
     const isFree = this.#pending.push(name) === 1;
     // Asynchronous, so that a call that throws before its first promise ends like any other.
     const start = async () => call();
@@ -31,11 +41,35 @@ export class CallQueue {
     }
   }
 
-  /** Makes a change that nobody waits for: at once, or in its turn. @throws as `run` */
+  /**
+   * Makes a change at once or, behind other calls, in its turn. Nothing awaits a queued change: if it fails, the next call, which would
+   * have used it, throws its error, and changes before that call are not made.
+   *
+   * @throws as `run`
+   */
   change(name: string, change: () => void): void {
     this.check(name);
-    if (!this.isBusy) change();
-    else void this.run(name, async () => change());
+    if (this.isBusy) {
+      void this.#inTurn(name, async () => this.#attempt(change));
+      return;
+    }
+    this.#throwFailure();
+    change();
+  }
+
+  #attempt(change: () => void): void {
+    if (this.#failure) return;
+    try {
+      change();
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure) throw failure.error;
   }
 
   /** Whether a call has not ended. */
