@@ -244,7 +244,7 @@ export type {
   Recipe,
   TrainConfig,
 } from "./run/config.ts";
-export type { Digits } from "./run/digits.ts";
+export type { ImageSplits } from "./run/imageSplits.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 // Training.
 export {

@@ -1,7 +1,7 @@
 // The JSON Schema of configuration files, from the table of settings: editors complete and check with it.
 
 import { CONFIG_KEYS, CONFIG_OPTIONS, defaults, type Key } from "../run/configOptions.ts";
-import type { JsonSchema } from "../run/kinds.ts";
+import type { JsonSchema } from "../run/settingTypes.ts";
 
 const DIALECT = "http://json-schema.org/draft-07/schema#";
 
@@ -11,9 +11,9 @@ const MACHINE: readonly Key[] = ["threads"];
 export function configSchema(): JsonSchema {
   const known: Readonly<Record<string, unknown>> = defaults();
   const properties = CONFIG_KEYS.map((key) => {
-    const { help, kind } = CONFIG_OPTIONS[key];
+    const { help, type } = CONFIG_OPTIONS[key];
     const byDefault = key in known && !MACHINE.includes(key) ? { default: known[key] } : {};
-    return [key, { description: help, ...kind.schema, ...byDefault }];
+    return [key, { description: help, ...type.schema, ...byDefault }];
   });
   return {
     $schema: DIALECT,

@@ -43,9 +43,9 @@ function header(preset: string, schema: string): string {
 }
 
 function entry(key: Key, config: TrainConfig): string {
-  const { help, kind } = CONFIG_OPTIONS[key];
-  const type = kind.read(null as never) === null ? `${kind.expected}, or null` : kind.expected;
-  const comment = wrapped(`${help}. ${capital(type)}.`).map((line) => `# ${line}\n`);
+  const { help, type } = CONFIG_OPTIONS[key];
+  const expected = type.read(null as never) === null ? `${type.expected}, or null` : type.expected;
+  const comment = wrapped(`${help}. ${capital(expected)}.`).map((line) => `# ${line}\n`);
   const line = stringify({ [key]: config[key] });
   return `${comment.join("")}${COMMENTED.includes(key) ? `# ${line}` : line}`;
 }

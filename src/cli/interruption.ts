@@ -13,7 +13,7 @@ const STREAMS = [
 const EXIT_FAILURE = 1;
 
 /** Ends the process once nobody reads what it says (`| head`), as other commands do; from now on, while no run is at work. */
-export function endWithReader(): void {
+export function exitOnClosedPipe(): void {
   for (const [name, stream] of STREAMS) stream.on("error", ENDINGS[name]);
 }
 

@@ -18,7 +18,7 @@ import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
-import { endWithReader } from "./interruption.ts";
+import { exitOnClosedPipe } from "./interruption.ts";
 import { register as registerReport } from "./report.ts";
 import { register as registerSimulate } from "./simulate.ts";
 import { register as registerCollect } from "./sweep/collect.ts";
@@ -57,7 +57,7 @@ export async function main(args: readonly string[]): Promise<void> {
     .exitOverride()
     .configureOutput({ outputError: () => {} });
   for (const register of COMMANDS) register(program);
-  endWithReader();
+  exitOnClosedPipe();
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { FileFormatError, SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
-import { groupsByType, groupsByWiring, type NeuronGroup, rolesByWiring } from "../report/groups.ts";
+import { groupsByProjections, groupsByType, type NeuronGroup, rolesByProjections } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
@@ -17,13 +17,13 @@ import { openDevice } from "../run/device.ts";
 import {
   createExperiment,
   type Experiment,
-  loadMaterials,
-  type Materials,
+  loadRunInputs,
+  type RunInputs,
   restoreExperiment,
   warmStart,
 } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
-import { checkSameMaterials, readBegun } from "../run/runStart.ts";
+import { checkSameInputs, readBegun } from "../run/runStart.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import { openPage } from "./openPage.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
@@ -82,7 +82,7 @@ export interface ReportOptions {
   readonly settings?: Settings;
   /** What the run works with, where that is at hand. */
   readonly backend?: Backend;
-  readonly materials?: Materials;
+  readonly inputs?: RunInputs;
 }
 
 export interface WrittenReport {
@@ -97,29 +97,31 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   // What a run of an earlier version did not record has its default.
   const begun = await readBegun(folder);
   const config = resolveConfig([begun.config, options.settings ?? {}]);
-  const materials = options.materials ?? (await loadMaterials(config));
-  checkSameMaterials("report", begun, materials);
-  const groups = neuronGroups(materials);
+  const inputs = options.inputs ?? (await loadRunInputs(config));
+  checkSameInputs("report", begun, inputs);
+  const groups = neuronGroups(inputs);
   const observations = await withBackend(config, options.backend, (backend) =>
-    observe(run, backend, config, materials, groups),
+    observe(run, backend, config, inputs, groups),
   );
-  const report = buildReport({ run, network: { weights: materials.weights, groups }, observations });
+  const report = buildReport({ run, network: { weights: inputs.weights, groups }, observations });
   const file = options.file ?? join(folder, RUN_FILES.report);
   const plots = await writeReport(report, file, join(folder, PLOTS), { png: options.png ?? false });
   return { file, plots };
 }
 
 /** Neurons by cell type, or by how they are wired where no types are known. */
-export function neuronGroups({ connectome, weights, wiring }: Materials): NeuronGroup[] {
+export function neuronGroups({ connectome, weights, projections }: RunInputs): NeuronGroup[] {
   const { table } = connectome;
-  const { inputProjection, outputProjection } = wiring;
+  const { inputProjection, outputProjection } = projections;
   const read = new Set(outputProjection?.colIdx);
   const wired = [
     weights.nRows,
     (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
     (i: number) => outputProjection === null || read.has(i),
   ] as const;
-  return table ? groupsByType({ ...table, role: table.role ?? rolesByWiring(...wired) }) : groupsByWiring(...wired);
+  return table
+    ? groupsByType({ ...table, role: table.role ?? rolesByProjections(...wired) })
+    : groupsByProjections(...wired);
 }
 
 /** Rebuilds the model twice over: as it was at the start, then as the checkpoint has it. null: there is no checkpoint. */
@@ -127,23 +129,23 @@ async function observe(
   { folder }: RunRecord,
   backend: Backend,
   config: TrainConfig,
-  materials: Materials,
+  inputs: RunInputs,
   groups: readonly NeuronGroup[],
 ): Promise<Observations | null> {
   const file = join(folder, RUN_FILES.checkpoint);
   if (!(await exists(file))) return null;
-  const experiment = createExperiment(backend, config, materials);
+  const experiment = createExperiment(backend, config, inputs);
   try {
     const { model } = experiment;
     const before = await parametersAtStart(experiment, config);
     await restoreExperiment(experiment, file, warnUser);
     const changes = parameterChanges(before, await dynamicsParameters(model));
-    const { digits } = materials;
-    const [imageSet, images] = digits.test
-      ? (["test", digits.test] as const)
-      : digits.validation
-        ? (["validation", digits.validation] as const)
-        : (["training", digits.train] as const);
+    const { train, validation, test } = inputs.images;
+    const [imageSet, images] = test
+      ? (["test", test] as const)
+      : validation
+        ? (["validation", validation] as const)
+        : (["training", train] as const);
     const evaluation = { numEvals: config.numEvals, endTime: config.endTime };
     const respond = async (): Promise<Responses> => ({
       examples: await findExamples(model, images, evaluation),

@@ -3,10 +3,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
+import { formatCount } from "../core/format.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
-import type { Experiment, Materials } from "../run/experiment.ts";
+import type { Experiment, RunInputs } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import {
@@ -22,7 +23,7 @@ import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
-import { count, describeEvaluation, describeRecomputed, describeSummary, describeTape } from "./describe.ts";
+import { describeEvaluation, describeRecomputed, describeSummary, describeTape } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
@@ -31,7 +32,7 @@ import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 export interface RunParts {
   readonly config: TrainConfig;
   readonly backend: Backend;
-  readonly materials: Materials;
+  readonly inputs: RunInputs;
   /** A resumed one stands where its checkpoint was taken. */
   readonly experiment: Experiment;
   readonly folder: RunFolder;
@@ -75,20 +76,20 @@ async function recordRun(parts: RunParts, interruption: Interruption): Promise<n
   const { metrics, events: earlier, faults } = await openMetrics(parts);
   try {
     const events = await openEvents(parts);
-    const run = new Run(parts, { metrics, events }, interruption, earlier);
+    const recorder = new RunRecorder(parts, { metrics, events }, interruption, earlier);
     try {
-      await run.begin(faults);
-      await run.train();
-      await run.checkpoint();
+      await recorder.begin(faults);
+      await recorder.train();
+      await recorder.checkpoint();
       await assertPrinted(interruption);
-      await run.evaluate("validation");
-      await run.evaluate("test");
-      await run.finish();
+      await recorder.evaluate("validation");
+      await recorder.evaluate("test");
+      await recorder.finish();
       await metrics.sync();
       await assertPrinted(interruption);
       return interruption.exitCode(0);
     } catch (error) {
-      throw await run.fail(error);
+      throw await recorder.fail(error);
     } finally {
       await events.close();
     }
@@ -121,7 +122,7 @@ interface Records {
   readonly events: EventFile;
 }
 
-class Run {
+class RunRecorder {
   readonly #parts: RunParts;
   readonly #metrics: MetricsFile;
   readonly #events: EventFile;
@@ -166,7 +167,7 @@ class Run {
     if (!resumed) return;
     const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
     await this.record({ event: "resumed", step, checkpoint });
-    console.info(checkpoint ? `continues after step ${count(step)}` : "has no checkpoint yet, begins again");
+    console.info(checkpoint ? `continues after step ${formatCount(step)}` : "has no checkpoint yet, begins again");
     for (const message of faults) await this.#warn(message);
     // TensorBoard forgets what it has of this step.
     for (const event of this.#earlier) if ("step" in event && event.step === step) await this.#events.record(event);
@@ -291,9 +292,9 @@ class Run {
 
   /** Evaluates, unless there are no images for it, or a signal has come or comes in between. */
   async evaluate(set: EvaluationSet): Promise<void> {
-    const { console, experiment, materials } = this.#parts;
+    const { console, experiment, inputs } = this.#parts;
     const { signal } = this.#interruption;
-    const images = materials.digits[set];
+    const images = inputs.images[set];
     if (!images || signal.aborted) return;
     try {
       const result = await experiment.trainer.evaluate(images, { signal });
@@ -338,18 +339,18 @@ class Run {
 
   /** Curves, the page, which needs the summary and has a part in it, and last words. */
   async finish(): Promise<void> {
-    const { config, backend, console, experiment, folder, materials } = this.#parts;
+    const { config, backend, console, experiment, folder, inputs } = this.#parts;
     const { cause } = this.#interruption;
     const { step } = experiment.trainer.position;
     if (cause) {
       await this.record({ event: "interrupted", step, signal: cause });
-      console.result(`stopped by ${cause} after step ${count(step)}; the checkpoint is complete`);
+      console.result(`stopped by ${cause} after step ${formatCount(step)}; the checkpoint is complete`);
     }
     const curves = plotCurves({
-      title: `axograd ${config.preset}: ${count(materials.weights.nRows)} neurons, ${materials.digits.source}`,
+      title: `axograd ${config.preset}: ${formatCount(inputs.weights.nRows)} neurons, ${inputs.images.source}`,
       training: this.#steps,
       evaluations: this.#evaluations,
-      classes: materials.digits.train.classes,
+      classes: inputs.images.train.classes,
     });
     await folder.writeText("curves", curves);
     const page = cause === null ? this.#parts.page : null;

@@ -19,7 +19,7 @@ import type { TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
-import { createExperiment, loadMaterials, type Materials, restoreModel } from "../run/experiment.ts";
+import { createExperiment, loadRunInputs, type RunInputs, restoreModel } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
 import { readConfigFile } from "./configFile.ts";
@@ -81,18 +81,18 @@ export function register(program: Command): void {
 async function run(folder: string | undefined, given: GivenOptions): Promise<void> {
   if (given.plot?.endsWith(".png")) await assertPng();
   const config = await configOf(folder, given);
-  const materials = await loadMaterials(config);
-  const groups = neuronGroups(materials);
-  const neurons = selectNeurons(given.neurons, groups, materials.weights.nRows);
-  const inputs = await readInputs(given.input, materials);
-  const trajectory = await simulate(folder, config, materials, inputs.model, given.times);
+  const inputs = await loadRunInputs(config);
+  const groups = neuronGroups(inputs);
+  const neurons = selectNeurons(given.neurons, groups, inputs.weights.nRows);
+  const stimulus = await readStimulus(given.input, inputs);
+  const trajectory = await simulate(folder, config, inputs, stimulus.model, given.times);
   const { hs, ts } = trajectory;
-  const { batch } = inputs.model;
+  const { batch } = stimulus.model;
   await writeNpz(given.out, {
-    hs: { shape: [batch, ts.length, neurons.length], data: columnsOf(hs, materials.weights.nRows, neurons) },
+    hs: { shape: [batch, ts.length, neurons.length], data: columnsOf(hs, inputs.weights.nRows, neurons) },
     ts: { shape: [ts.length], data: ts },
     neurons: { shape: [neurons.length], data: neurons },
-    ...(inputs.labels ? { labels: { shape: [batch], data: inputs.labels } } : {}),
+    ...(stimulus.labels ? { labels: { shape: [batch], data: stimulus.labels } } : {}),
   });
   if (given.plot) {
     const chosen = new Set(neurons);
@@ -100,9 +100,9 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
       .map((group) => ({ ...group, neurons: group.neurons.filter((i) => chosen.has(i)) }))
       .filter((group) => group.neurons.length > 0);
     const figure = activityFigure({
-      inputs: inputs.shown,
+      inputs: stimulus.shown,
       ts: [...ts],
-      numNeurons: materials.weights.nRows,
+      numNeurons: inputs.weights.nRows,
       hs,
       groups: shown,
     });
@@ -128,14 +128,14 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
 async function simulate(
   folder: string | undefined,
   config: TrainConfig,
-  materials: Materials,
+  inputs: RunInputs,
   input: ModelInput,
   numEvals: number,
 ): Promise<Trajectory> {
   const checkpoint = folder === undefined ? null : join(folder, RUN_FILES.checkpoint);
   const backend = await openDevice(config, { warn: warnUser });
   try {
-    const experiment = createExperiment(backend, config, materials);
+    const experiment = createExperiment(backend, config, inputs);
     try {
       if (checkpoint) await restoreModel(experiment.model, checkpoint, warnUser);
       return await experiment.model.rnn.forward(input, { numEvals, endTime: config.endTime });
@@ -147,7 +147,7 @@ async function simulate(
   }
 }
 
-interface Inputs {
+interface Stimulus {
   readonly model: ModelInput;
   readonly shown: readonly ShownInput[];
   /** What the inputs show, where that is known. */
@@ -155,10 +155,10 @@ interface Inputs {
 }
 
 /** @throws {ArgumentError | ShapeError | FileFormatError} naming what --input should be */
-async function readInputs(text: string, { digits, wiring }: Materials): Promise<Inputs> {
-  const inputSize = wiring.inputProjection.nCols;
+async function readStimulus(text: string, { images, projections }: RunInputs): Promise<Stimulus> {
+  const inputSize = projections.inputProjection.nCols;
   const range = /^digits:(\d+)(?:-(\d+))?$/.exec(text);
-  if (range) return digitInputs(digits.test ?? digits.validation ?? digits.train, range[1]!, range[2] ?? range[1]!);
+  if (range) return digitInputs(images.test ?? images.validation ?? images.train, range[1]!, range[2] ?? range[1]!);
   const constant = /^constant:(.+)$/.exec(text);
   if (constant) {
     const value = Number(constant[1]);
@@ -172,7 +172,7 @@ async function readInputs(text: string, { digits, wiring }: Materials): Promise<
   return arrayInputs(text, inputSize);
 }
 
-function digitInputs(set: ImageSet, from: string, to: string): Inputs {
+function digitInputs(set: ImageSet, from: string, to: string): Stimulus {
   const [first, last] = [Number(from), Number(to)];
   if (!(first <= last && last < set.count)) {
     throw new ArgumentError("simulate", "--input", `images from 0 to ${set.count - 1}`, `digits:${from}-${to}`);
@@ -185,7 +185,7 @@ function digitInputs(set: ImageSet, from: string, to: string): Inputs {
   return { model: { data: batch!.images, batch: images.count }, shown: shownImages(images), labels: images.labels };
 }
 
-async function arrayInputs(file: string, inputSize: number): Promise<Inputs> {
+async function arrayInputs(file: string, inputSize: number): Promise<Stimulus> {
   const { shape, data, fortranOrder } = await readNpy(file);
   const [batch = 0, steps] = shape.length === 3 ? shape : [shape[0]];
   if (fortranOrder || ![2, 3].includes(shape.length) || shape.at(-1) !== inputSize || batch === 0) {

@@ -4,8 +4,8 @@ import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
 import type { Facts } from "../io/jsonParts.ts";
 import type { TrainConfig } from "../run/config.ts";
-import type { Materials } from "../run/experiment.ts";
-import { factsOf, type MaterialFacts } from "../run/runStart.ts";
+import type { RunInputs } from "../run/experiment.ts";
+import { factsOf, type InputFacts } from "../run/runStart.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
 import { VERSION } from "../train/version.ts";
@@ -13,7 +13,7 @@ import type { WarmStart } from "../train/warmStart.ts";
 import type { StopSignal } from "./signals.ts";
 
 /** A run before its first step: its configuration, and what that was resolved to. */
-export interface RunStart extends MaterialFacts {
+export interface RunStart extends InputFacts {
   readonly version: string;
   readonly config: TrainConfig;
   readonly device: string;
@@ -24,11 +24,11 @@ export interface RunStart extends MaterialFacts {
   readonly init?: WarmStart | Facts;
 }
 
-export function describeStart(config: TrainConfig, materials: Materials, backend: Backend, trainer: Trainer): RunStart {
+export function describeStart(config: TrainConfig, inputs: RunInputs, backend: Backend, trainer: Trainer): RunStart {
   return {
     version: VERSION,
     config,
-    ...factsOf(materials),
+    ...factsOf(inputs),
     device: backend.description,
     stepsPerEpoch: trainer.stepsPerEpoch,
     lastStep: trainer.lastStep(limitsOf(config)),

@@ -4,22 +4,23 @@ import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
+import { formatCount } from "../core/format.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { openDevice } from "../run/device.ts";
 import {
   beginExperiment,
   createExperiment,
-  loadMaterials,
-  type Materials,
+  loadRunInputs,
+  type RunInputs,
   restoreExperiment,
 } from "../run/experiment.ts";
 import { PRESETS } from "../run/presets.ts";
 import { checkpointOf } from "../run/runFiles.ts";
-import { checkSameMaterials } from "../run/runStart.ts";
+import { checkSameInputs } from "../run/runStart.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
-import { count, describeRun } from "./describe.ts";
+import { describeRun } from "./describe.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
@@ -132,14 +133,14 @@ async function trainWith(
   const console = new Console(options);
   if (config.generate) {
     const { neurons, synapses } = config.generate;
-    console.status(`making a network of ${count(neurons)} neurons and ${count(synapses)} synapses`);
+    console.status(`making a network of ${formatCount(neurons)} neurons and ${formatCount(synapses)} synapses`);
   }
-  const materials = await loadMaterials(config);
+  const inputs = await loadRunInputs(config);
   const opened = await openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) });
   const profiler = options.profile ? new StepProfiler(opened) : null;
   const backend = profiler?.backend ?? opened;
   try {
-    return await trainOn({ config, backend, materials, folder, console, profiler }, begun, options.report);
+    return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, options.report);
   } finally {
     await backend.dispose();
   }
@@ -150,14 +151,14 @@ async function trainOn(
   begun: BegunRun | null,
   report: boolean,
 ): Promise<number> {
-  const { backend, config, console, folder, materials } = parts;
-  const experiment = createExperiment(backend, config, materials);
+  const { backend, config, console, folder, inputs } = parts;
+  const experiment = createExperiment(backend, config, inputs);
   try {
     const { trainer } = experiment;
-    if (begun) checkSameMaterials("train --resume", begun, materials);
-    const start = describeStart(config, materials, backend, trainer);
+    if (begun) checkSameInputs("train --resume", begun, inputs);
+    const start = describeStart(config, inputs, backend, trainer);
     const lastStep = trainer.lastStep(limitsOf(config));
-    for (const line of describeRun(config, materials, backend.description, lastStep)) console.info(line);
+    for (const line of describeRun(config, inputs, backend.description, lastStep)) console.info(line);
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
     if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint, (message) => console.warn(message));
@@ -168,7 +169,7 @@ async function trainOn(
     const page = (): Promise<void> => {
       // The page needs the device's memory for a network of its own.
       experiment.dispose();
-      return writePage(folder, backend, materials, console);
+      return writePage(folder, backend, inputs, console);
     };
     return await executeRun({
       ...parts,
@@ -194,11 +195,11 @@ function tellWarmStart(init: WarmStart, console: Console): void {
  *
  * @throws {EngineError} "file-write": it cannot be written
  */
-async function writePage(folder: RunFolder, backend: Backend, materials: Materials, console: Console): Promise<void> {
+async function writePage(folder: RunFolder, backend: Backend, inputs: RunInputs, console: Console): Promise<void> {
   const hint = `try npx axograd report ${folder.path}`;
   try {
     await folder.assertHeld({ now: true });
-    await reportRun(folder.path, { backend, materials });
+    await reportRun(folder.path, { backend, inputs });
   } catch (error) {
     if (error instanceof EngineError && error.code === "file-write") {
       throw new EngineError(

@@ -94,10 +94,10 @@ function addTo(command: Command, heading: string): Add {
 
 /** Declares one setting as an option. */
 export function addSetting(command: Command, name: string, option: ConfigOption<unknown>): void {
-  const { group, placeholder, help, negated, kind } = option;
+  const { group, placeholder, help, negated, type } = option;
   const add = addTo(command, `${group}:`);
   if (placeholder !== null) {
-    add(`${name} ${placeholder}`, help, parserOf(kind, name));
+    add(`${name} ${placeholder}`, help, parserOf(type, name));
     return;
   }
   add(name, help);

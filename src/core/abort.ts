@@ -9,7 +9,7 @@ export interface Abortable {
 }
 
 /** Lets the event loop turn where there is a signal, so that it can come through, and throws its reason once it has. */
-export async function turnUnlessAborted(signal: AbortSignal | undefined): Promise<void> {
+export async function yieldToEventLoop(signal: AbortSignal | undefined): Promise<void> {
   if (!signal) return;
   signal.throwIfAborted();
   await nextTurn();

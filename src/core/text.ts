@@ -1,5 +1,7 @@
 // Text: its order, and how text that came from a file or a user is shown, so that no character of it acts where it is written.
 
+import { formatCount } from "./format.ts";
+
 /** By code points, as Python and NumPy compare; the units of UTF-16 would put rare characters before common ones. */
 export function compareText(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
@@ -22,7 +24,7 @@ const QUOTED_LENGTH = 120;
 export function quoteText(text: string, limit: number = QUOTED_LENGTH): string {
   if (text.length <= limit) return jsonText(text);
   const [head, tail] = endsOf(text, limit);
-  return `${jsonText(`${head}…${tail}`)} (${text.length.toLocaleString("en")} characters)`;
+  return `${jsonText(`${head}…${tail}`)} (${formatCount(text.length)} characters)`;
 }
 
 /** Any value in a few words: text in quotes, all else as JSON, shortened. Numbers that JSON does not have are written as they are. */
@@ -68,7 +70,7 @@ function escaped(character: string): string {
 export function shortened(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const [head, tail] = endsOf(text, limit);
-  return `${head}… (${text.length.toLocaleString("en")} characters) …${tail}`;
+  return `${head}… (${formatCount(text.length)} characters) …${tail}`;
 }
 
 /** The first two thirds of `limit` and the last third, without half a character. */
@@ -112,5 +114,5 @@ export function shellWord(text: string): string {
 
 /** 1 → "1 neuron", 2 → "2 neurons". */
 export function plural(n: number, noun: string, nouns = `${noun}s`): string {
-  return `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;
+  return `${formatCount(n)} ${n === 1 ? noun : nouns}`;
 }

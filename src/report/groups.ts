@@ -16,7 +16,7 @@ const MAX_GROUPS = 256;
 
 /**
  * Groups by cell type where there is a table of neurons, by role where it has more types than a picture shows. The roles are its own, or
- * those of `rolesByWiring`.
+ * those of `rolesByProjections`.
  */
 export function groupsByType({
   count,
@@ -34,8 +34,8 @@ export function groupsByType({
 }
 
 /** Groups by how neurons are wired to the world, where nothing else is known of them. */
-export function groupsByWiring(...wiring: Parameters<typeof rolesByWiring>): NeuronGroup[] {
-  return groupsByRole(rolesByWiring(...wiring));
+export function groupsByProjections(...wiring: Parameters<typeof rolesByProjections>): NeuronGroup[] {
+  return groupsByRole(rolesByProjections(...wiring));
 }
 
 function groupsByRole(roles: readonly NeuronRole[]): NeuronGroup[] {
@@ -46,7 +46,7 @@ function groupsByRole(roles: readonly NeuronRole[]): NeuronGroup[] {
 }
 
 /** The role of every neuron by how it is wired to the world. */
-export function rolesByWiring(
+export function rolesByProjections(
   numNeurons: number,
   isDriven: (neuron: number) => boolean,
   isRead: (neuron: number) => boolean,

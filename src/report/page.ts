@@ -1,5 +1,6 @@
 // The page of a report: one HTML document without scripts that asks nothing of any server, for wide and narrow, light and dark.
 
+import { formatCount, formatNumber } from "../core/format.ts";
 import { escapeMarkup, quoteValue, shortened } from "../core/text.ts";
 import { type Figure, inlineSvg, type MissingFigure, type Table, WIDTHS } from "./figure.ts";
 import { readableName } from "./names.ts";
@@ -119,8 +120,7 @@ function factList(facts: Readonly<Record<string, unknown>>): string {
 function textOf(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") {
-    if (!Number.isFinite(value)) return "–";
-    return Number.isInteger(value) ? value.toLocaleString("en") : `${Number(value.toPrecision(4))}`;
+    return Number.isInteger(value) ? formatCount(value) : formatNumber(value);
   }
   if (typeof value === "boolean") return value ? "yes" : "no";
   return typeof value === "string" ? shortened(value, FACT_LENGTH) : quoteValue(value);

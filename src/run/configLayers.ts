@@ -5,8 +5,8 @@ import { isObject } from "../core/plainObject.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
 import type { TrainConfig } from "./config.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, defaults, type Key, optionName } from "./configOptions.ts";
-import { numberOf } from "./kinds.ts";
 import { PRESETS } from "./presets.ts";
+import { numberOf } from "./settingTypes.ts";
 import { solveOptionsOf } from "./solver.ts";
 
 /** Some settings of a run, checked one by one. */
@@ -101,15 +101,15 @@ export function checkEffectsOfFile(where: string, settings: Settings, preset: st
  * Settings from plain data.
  *
  * @param where  file and perhaps line of a key, for error messages
- * @throws {ArgumentError} an unknown key, or a value of the wrong kind
+ * @throws {ArgumentError} an unknown key, or a value of the wrong type
  */
 export function settingsOf(data: Readonly<Record<string, unknown>>, where: (key: string) => string): Settings {
   return Object.fromEntries(
     Object.entries(data).map(([name, value]) => {
       const key = keyOf(name, where(name));
-      const { kind }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
-      const read = kind.read(value);
-      if (read === undefined) throw new ArgumentError(where(name), key, kind.expected, kind.got(value));
+      const { type }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
+      const read = type.read(value);
+      if (read === undefined) throw new ArgumentError(where(name), key, type.expected, type.got(value));
       return [key, read];
     }),
   );
@@ -128,9 +128,9 @@ export function settingsOfAssignments(assignments: readonly string[], lower: Set
     const [name = "", part, ...deeper] = text.slice(0, equals).split(".");
     const value = text.slice(equals + 1);
     const key = keyOf(name, "--set");
-    const { kind }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
+    const { type }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
     if (part === undefined) {
-      data[key] = value === "null" && kind.read(null) === null ? null : kind.fromText(value);
+      data[key] = value === "null" && type.read(null) === null ? null : type.fromText(value);
       continue;
     }
     const whole = data[key] ?? lower[key] ?? {};
@@ -165,7 +165,7 @@ export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig 
 function mayChange(key: Key, { schedule, decayEvery }: TrainConfig): boolean {
   const isLength = key === "epochs" || key === "steps";
   const endsWithRun = schedule === "step" ? decayEvery === null : schedule !== "constant";
-  return CONFIG_OPTIONS[key].free === true && !(isLength && endsWithRun);
+  return CONFIG_OPTIONS[key].changeableOnResume === true && !(isLength && endsWithRun);
 }
 
 function keyOf(name: string, where: string): Key {

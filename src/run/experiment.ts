@@ -10,18 +10,18 @@ import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "..
 import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
-import { type Digits, loadDigits } from "./digits.ts";
-import { type Connectome, initialWeights, loadConnectome, type Wiring, wire } from "./network.ts";
+import { type ImageSplits, loadImages } from "./imageSplits.ts";
+import { type Connectome, chooseProjections, initialWeights, loadConnectome, type Projections } from "./network.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { solveOptionsOf } from "./solver.ts";
 
 /** The input of a run, read and checked. */
-export interface Materials {
+export interface RunInputs {
   readonly connectome: Connectome;
   /** The connectome with the weights that training starts from. */
   readonly weights: Csr;
-  readonly wiring: Wiring;
-  readonly digits: Digits;
+  readonly projections: Projections;
+  readonly images: ImageSplits;
 }
 
 export interface Experiment {
@@ -34,26 +34,26 @@ export interface Experiment {
 /** Tells a user what does not stop the command. */
 type Warn = (message: string) => void;
 
-export async function loadMaterials(config: TrainConfig): Promise<Materials> {
+export async function loadRunInputs(config: TrainConfig): Promise<RunInputs> {
   const connectome = await loadConnectome(config);
-  const digits = await loadDigits(config);
-  const wiring = wire(connectome, digits.train, config);
-  return { connectome, weights: initialWeights(connectome.csr, config), wiring, digits };
+  const images = await loadImages(config);
+  const projections = chooseProjections(connectome, images.train, config);
+  return { connectome, weights: initialWeights(connectome.csr, config), projections, images };
 }
 
-export function createExperiment(backend: Backend, config: TrainConfig, materials: Materials): Experiment {
-  const { weights, wiring, digits } = materials;
-  const { train } = digits;
+export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
+  const { weights, projections, images } = inputs;
+  const { train } = images;
   const model = new ConnectomeODEClassifier(backend, {
     rnn: {
       inputSize: train.height * train.width,
       numNeurons: weights.nRows,
       connectome: weights,
-      inputProjection: wiring.inputProjection,
+      inputProjection: projections.inputProjection,
       trainInputProjection: config.trainInput,
       trainConnectome: isConnectomeTrained(config),
       trainTau: isConnectomeTrained(config),
-      outputProjection: wiring.outputProjection,
+      outputProjection: projections.outputProjection,
       outputProjectionBias: false,
       trainOutputProjection: false,
       neuronNonlinearity: config.nonlinearity,
@@ -65,7 +65,7 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
     dropout: config.dropout,
     seed: config.seed,
     // Neurons that nothing reaches have features that do not differ between images, and so no statistics.
-    standardise: config.standardise && !(config.wiring === "none" && wiring.readout !== "all"),
+    standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
   });
   const { lr, weightDecay, clipNorm } = config;
   const adam = { lr, ...(clipNorm !== null && { clipNorm }) };
@@ -141,10 +141,10 @@ export async function experimentAt(
   file: string | null,
   backend: Backend,
   config: TrainConfig,
-  materials: Materials,
+  inputs: RunInputs,
   warn?: Warn,
 ): Promise<Experiment> {
-  const experiment = createExperiment(backend, config, materials);
+  const experiment = createExperiment(backend, config, inputs);
   try {
     if (file === null) await beginExperiment(experiment, config);
     else await restoreExperiment(experiment, file, warn);

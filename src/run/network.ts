@@ -92,7 +92,7 @@ function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed"
 }
 
 /** Pixels to neurons, neurons to the read-out. */
-export interface Wiring {
+export interface Projections {
   readonly input: "retinotopic" | "random";
   /** [neurons, pixels] */
   readonly inputProjection: Csr;
@@ -106,11 +106,11 @@ export interface Wiring {
 /**
  * @throws {ArgumentError} a retinotopic input or output neurons are wanted of a network without a neuron table, or there are none
  */
-export function wire(
+export function chooseProjections(
   { csr, table }: Connectome,
   image: { readonly height: number; readonly width: number },
   config: Pick<TrainConfig, "input" | "readout" | "seed">,
-): Wiring {
+): Projections {
   const needTable = (option: string): NeuronTable => {
     if (table) return table;
     throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");

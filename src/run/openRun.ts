@@ -16,10 +16,10 @@ import type { Trainer } from "../train/trainer.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, settingsOf } from "./configLayers.ts";
 import { openDevice } from "./device.ts";
-import type { Digits } from "./digits.ts";
-import { type Experiment, experimentAt, loadMaterials, type Materials } from "./experiment.ts";
+import { type Experiment, experimentAt, loadRunInputs, type RunInputs } from "./experiment.ts";
+import type { ImageSplits } from "./imageSplits.ts";
 import { RUN_FILES } from "./runFiles.ts";
-import { type BegunWith, checkSameMaterials, readBegun } from "./runStart.ts";
+import { type BegunWith, checkSameInputs, readBegun } from "./runStart.ts";
 
 /** What is no longer as it was when the run began: where its files are, and what it is computed on. */
 export type RunPlace = Partial<
@@ -48,7 +48,7 @@ export interface OpenedRun {
   /** Stands where the checkpoint was taken: `trainer.fit({ steps: step + 100 })` goes on with the same numbers as `--resume`. */
   readonly trainer: Trainer;
   /** Images for training, validation and test. */
-  readonly data: Digits;
+  readonly data: ImageSplits;
   /** The weights that training started from, [post, pre]. */
   readonly connectome: Csr;
   /** What is known of the neurons; null: no table. */
@@ -92,16 +92,16 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   const begun = await readBegun(folder);
   const config = resolveConfig([begun.config, placeOf(options)]);
   const file = await checkpointFile(folder, options.checkpoint ?? "last");
-  const materials = await loadMaterials(config);
-  checkSameMaterials("openRun", begun, materials);
+  const inputs = await loadRunInputs(config);
+  checkSameInputs("openRun", begun, inputs);
   const backend = options.backend ?? (await openDevice(config));
   const close = async (): Promise<void> => {
     if (!options.backend) await backend.dispose();
   };
   try {
     checkPrecision(begun, backend);
-    const experiment = await experimentAt(file, backend, config, materials);
-    return opened({ folder, config, checkpoint: file, backend, materials, experiment, close });
+    const experiment = await experimentAt(file, backend, config, inputs);
+    return opened({ folder, config, checkpoint: file, backend, inputs, experiment, close });
   } catch (error) {
     await close();
     throw error;
@@ -134,12 +134,12 @@ function checkPrecision({ config }: BegunWith, { dtype }: Backend): void {
 }
 
 interface Parts extends Pick<OpenedRun, "folder" | "config" | "checkpoint" | "backend"> {
-  readonly materials: Materials;
+  readonly inputs: RunInputs;
   readonly experiment: Experiment;
   readonly close: () => Promise<void>;
 }
 
-function opened({ materials, experiment, close, ...parts }: Parts): OpenedRun {
+function opened({ inputs, experiment, close, ...parts }: Parts): OpenedRun {
   const { config } = parts;
   const { model, optimizer, trainer } = experiment;
   const dispose = async (): Promise<void> => {
@@ -149,9 +149,9 @@ function opened({ materials, experiment, close, ...parts }: Parts): OpenedRun {
   return {
     ...parts,
     ...{ model, optimizer, trainer },
-    data: materials.digits,
-    connectome: materials.weights,
-    neurons: materials.connectome.table,
+    data: inputs.images,
+    connectome: inputs.weights,
+    neurons: inputs.connectome.table,
     evaluation: { numEvals: config.numEvals, endTime: config.endTime },
     get step() {
       return trainer.position.step;

@@ -8,7 +8,7 @@ import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
-import type { Materials } from "./experiment.ts";
+import type { RunInputs } from "./experiment.ts";
 import { RUN_FILES } from "./runFiles.ts";
 
 /** What a run was begun with. */
@@ -53,7 +53,7 @@ function resolved(file: string, settings: Settings): TrainConfig {
 }
 
 /** Network and data of a run as its config.json records them. */
-export interface MaterialFacts {
+export interface InputFacts {
   readonly network: {
     readonly source: string;
     readonly neuronTable: string | null;
@@ -68,7 +68,7 @@ export interface MaterialFacts {
   readonly data: Readonly<Record<"train" | "validation" | "test" | "classes", number>> & { readonly source: string };
 }
 
-export function factsOf({ connectome, wiring, digits }: Materials): MaterialFacts {
+export function factsOf({ connectome, projections, images }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
   return {
     network: {
@@ -77,24 +77,24 @@ export function factsOf({ connectome, wiring, digits }: Materials): MaterialFact
       neurons: csr.nRows,
       synapses: csr.nnz,
       duplicatesSummed: csr.duplicatesSummed,
-      input: wiring.input,
-      inputNeurons: wiring.nDriven,
-      readout: wiring.readout,
-      readoutNeurons: wiring.outputProjection?.nRows ?? csr.nRows,
+      input: projections.input,
+      inputNeurons: projections.nDriven,
+      readout: projections.readout,
+      readoutNeurons: projections.outputProjection?.nRows ?? csr.nRows,
     },
     data: {
-      source: digits.source,
-      train: digits.train.count,
-      validation: digits.validation?.count ?? 0,
-      test: digits.test?.count ?? 0,
-      classes: digits.train.classes,
+      source: images.source,
+      train: images.train.count,
+      validation: images.validation?.count ?? 0,
+      test: images.test?.count ?? 0,
+      classes: images.train.classes,
     },
   };
 }
 
 /** @throws {ArgumentError} network or data are not those that the run began with */
-export function checkSameMaterials(where: string, { network, data }: BegunWith, materials: Materials): void {
-  const now = factsOf(materials);
+export function checkSameInputs(where: string, { network, data }: BegunWith, inputs: RunInputs): void {
+  const now = factsOf(inputs);
   const check = (what: string, before: unknown, after: unknown): void => {
     if (before !== after) throw new ArgumentError(where, what, `${before}, as the run began with`, `${after}`);
   };

@@ -1,6 +1,7 @@
 // Sweep files: one base configuration, the settings that vary, and the seeds. YAML or JSON.
 
 import { ArgumentError, FileFormatError, nearestName } from "../../core/errors.ts";
+import { formatCount } from "../../core/format.ts";
 import { isObject } from "../../core/plainObject.ts";
 import { quoteText, quoteValue } from "../../core/text.ts";
 import { type Settings, settingsOf } from "../../run/configLayers.ts";
@@ -65,11 +66,11 @@ function checkNumberOfRuns(
   ].filter(([count]) => count > 1);
   const total = factors.reduce((product, [count]) => product * BigInt(count), 1n);
   if (total <= most) return;
-  const counted = factors.map(([count, what]) => `${count.toLocaleString("en")} ${what}`).join(" × ");
+  const counted = factors.map(([count, what]) => `${formatCount(count)} ${what}`).join(" × ");
   const { ever } = MOST_RUNS;
-  const raise = most < ever ? ` (--max-runs allows up to ${ever.toLocaleString("en")})` : "";
-  const expected = `at most ${most.toLocaleString("en")} runs${raise}`;
-  throw new ArgumentError(file, "grid, zip, seeds", expected, `${total.toLocaleString("en")}: ${counted}`);
+  const raise = most < ever ? ` (--max-runs allows up to ${formatCount(ever)})` : "";
+  const expected = `at most ${formatCount(most)} runs${raise}`;
+  throw new ArgumentError(file, "grid, zip, seeds", expected, `${formatCount(total)}: ${counted}`);
 }
 
 function checkKey({ where }: YamlFile, key: string): void {

@@ -1,7 +1,7 @@
 // The JSON Schema of sweep files, and a file to start from.
 
 import { CONFIG_KEYS } from "../../run/configOptions.ts";
-import type { JsonSchema } from "../../run/kinds.ts";
+import type { JsonSchema } from "../../run/settingTypes.ts";
 import { configSchema } from "../configSchema.ts";
 import { SCHEMA_KEY } from "../yamlFile.ts";
 

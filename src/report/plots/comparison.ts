@@ -1,7 +1,8 @@
 // Groups of runs beside each other: a dot per run, the mean with its standard deviation per group.
 
 import { scaleLinear } from "d3-scale";
-import { AXIS_BOTTOM, bottomAxis, percent } from "../axes.ts";
+import { formatPercent } from "../../core/format.ts";
+import { AXIS_BOTTOM, bottomAxis } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { at, element, fitted, label, textWidth } from "../svg.ts";
 
@@ -35,8 +36,8 @@ export function comparisonFigure(groups: readonly ComparedGroup[], measure: stri
       rows: groups.map(({ name, values, mean, sd }) => [
         name,
         values.length,
-        percent(mean),
-        sd === null ? "–" : percent(sd),
+        formatPercent(mean),
+        sd === null ? "–" : formatPercent(sd),
       ]),
     },
   };
@@ -63,7 +64,7 @@ function draw(groups: readonly ComparedGroup[], measure: string, fullWidth: numb
         ? ""
         : element("line", { class: "line blue", x1: clamp(mean - sd), x2: clamp(mean + sd), y1: y, y2: y });
     const dots = values.map((value) => element("circle", { class: "fill blue faint", cx: x(value), cy: y, r: 3.5 }));
-    const text = sd === null ? percent(mean) : `${(100 * mean).toFixed(1)} ± ${percent(sd)}`;
+    const text = sd === null ? formatPercent(mean) : `${(100 * mean).toFixed(1)} ± ${formatPercent(sd)}`;
     return (
       label(-12, y + 4, fitted(name, left - 12), { "text-anchor": "end" }) +
       dots.join("") +

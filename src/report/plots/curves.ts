@@ -2,13 +2,13 @@
 
 import { scaleLinear } from "d3-scale";
 import { line as lineGenerator } from "d3-shape";
+import { formatNumber } from "../../core/format.ts";
 import type { EvaluationSet } from "../../train/metrics.ts";
 import {
   AXIS_BOTTOM,
   AXIS_LEFT,
   AXIS_TOP,
   bottomAxis,
-  digits,
   leftAxis,
   legend,
   lineMark,
@@ -139,8 +139,8 @@ function tableOf({ steps, evaluations, value, yLabel }: CurvesOptions): Figure["
   return {
     columns: ["step", "images", yLabel],
     rows: [
-      ...evaluations.map((e) => [e.step, e.set, digits(value(e))]),
-      ...batches.map((m) => [m.step, "training batch", digits(value(m))]),
+      ...evaluations.map((e) => [e.step, e.set, formatNumber(value(e))]),
+      ...batches.map((m) => [m.step, "training batch", formatNumber(value(m))]),
     ],
   };
 }

@@ -1,6 +1,6 @@
 // Loss over training.
 
-import { digits } from "../axes.ts";
+import { formatNumber } from "../../core/format.ts";
 import type { Figure } from "../figure.ts";
 import { type Curves, curvesFigure } from "./curves.ts";
 
@@ -19,6 +19,6 @@ export function lossFigure(run: Curves, classes: number): Figure {
     ceiling: CEILING * chance,
     top: null,
     chance,
-    format: (v) => digits(Number(v.toFixed(3))),
+    format: (v) => formatNumber(Number(v.toFixed(3))),
   });
 }

@@ -8,7 +8,7 @@ import { syntheticDigits } from "../data/syntheticDigits.ts";
 import type { TrainConfig } from "./config.ts";
 
 /** The images of a run, in parts. */
-export interface Digits {
+export interface ImageSplits {
   readonly train: ImageSet;
   /** null: no image was set aside. */
   readonly validation: ImageSet | null;
@@ -26,11 +26,11 @@ const DATA_SEED = 1;
 const VALIDATION_FIRST = 1e9;
 const TEST_FIRST = 2e9;
 
-export async function loadDigits(sizes: Sizes): Promise<Digits> {
+export async function loadImages(sizes: Sizes): Promise<ImageSplits> {
   return sizes.data === null ? generate(sizes) : read(sizes.data, sizes);
 }
 
-function generate({ trainSamples, validationSamples, testSamples }: Sizes): Digits {
+function generate({ trainSamples, validationSamples, testSamples }: Sizes): ImageSplits {
   const key = deriveKey(keyOfSeed(DATA_SEED), "digits");
   const part = (count: number, first: number) => (count === 0 ? null : syntheticDigits(count, key, { first }));
   return {
@@ -41,7 +41,7 @@ function generate({ trainSamples, validationSamples, testSamples }: Sizes): Digi
   };
 }
 
-async function read(dir: string, { trainSamples, validationSamples, testSamples }: Sizes): Promise<Digits> {
+async function read(dir: string, { trainSamples, validationSamples, testSamples }: Sizes): Promise<ImageSplits> {
   const { train: all, test } = await readMnist(dir);
   if (validationSamples >= all.count) {
     throw new ArgumentError(
