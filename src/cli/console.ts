@@ -81,7 +81,7 @@ export class Console {
 
 export function errorEvent(error: unknown): RunEvent {
   const { code, facts } = error instanceof EngineError ? error : { code: "internal", facts: {} };
-  return { event: "error", code, message: messageOf(error), details: facts };
+  return { event: "error", code, message: messageOf(error), facts };
 }
 
 /** Errors that axograd did not throw on purpose show where they came from. */

@@ -14,8 +14,8 @@ export class EngineError extends Error {
   /** Stable machine-readable code, e.g. `"shape"`, `"file-truncated"`. */
   readonly code: string;
   /**
-   * Facts about the failure (sample, time, file, argument …), for programs and `--json`: as they came, but for texts beyond 4,096
-   * characters, whose middle is left out. Not `details`: uvu takes that name for its own.
+   * The failure for programs, in the JSON of `--json` and metrics.jsonl too: sample, time, file, argument … Texts beyond 4,096 characters
+   * lose their middle; everything else stays as it was given.
    */
   readonly facts: Readonly<Record<string, unknown>>;
 

@@ -4,7 +4,7 @@ import { type FileHandle, open, readFile } from "node:fs/promises";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { jsonText } from "../core/text.ts";
 import { replaceFile, writeError } from "../io/durable.ts";
-import { JsonParts } from "../io/jsonParts.ts";
+import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import type { Diagnosis, Fault, Finding } from "./diagnosis.ts";
 import type { SolverMetrics } from "./solverMetrics.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
@@ -32,7 +32,7 @@ export type RunEvent =
       readonly event: "error";
       readonly code: string;
       readonly message: string;
-      readonly details: Readonly<Record<string, unknown>>;
+      readonly facts: Facts;
     };
 
 /** Which images an evaluation was on. */
@@ -272,12 +272,18 @@ export function parseEvent(where: string, line: string): RunEvent {
     case "nonfinite":
       return { ...(parts.all as unknown as PassedOver), step: parts.count("step", 1) };
     case "error":
-      return { event: name, code: parts.text("code"), message: parts.text("message"), details: {} };
+      return { event: name, code: parts.text("code"), message: parts.text("message"), facts: errorFacts(parts) };
     case "resumed":
       return { event: name, step: parts.count("step"), checkpoint: parts.textOrNull("checkpoint") };
     default:
       return parts.all as unknown as RunEvent;
   }
+}
+
+/** Under `details` in files that were written before 0.2.0. */
+function errorFacts(parts: JsonParts): Facts {
+  const name = parts.has("facts") ? "facts" : "details";
+  return parts.has(name) ? parts.object(name).all : {};
 }
 
 function stepOf(parts: JsonParts): StepMetrics {

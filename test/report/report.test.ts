@@ -178,7 +178,7 @@ test("findings of the last diagnosis, and the error that ended a run, are told a
   const [one] = exampleParts().run.steps.map((m) => ({ event: "step", ...m }) as const);
   const diagnosis = (...findings: Finding[]) => ({ event: "diagnosis", findings }) as unknown as RunEvent;
   const finding: Finding = { fault: "saturated", message: "this run is heading for guessing: all are <saturated>" };
-  const error: RunEvent = { event: "error", code: "file-write", message: "a full disk", details: {} };
+  const error: RunEvent = { event: "error", code: "file-write", message: "a full disk", facts: {} };
   const history = historyOf([one!, diagnosis(), diagnosis(finding), error]);
   assert.equal([history.findings, history.failure], [[finding], "a full disk"]);
   assert.equal(historyOf([diagnosis(finding), diagnosis()]).findings, []);

@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { evaluationRecord, jsonLine, MetricsFile, type RunEvent } from "../../src/train/metrics.ts";
+import { evaluationRecord, jsonLine, MetricsFile, parseEvent, type RunEvent } from "../../src/train/metrics.ts";
 import { duration, Progress, progressLine } from "../../src/train/progress.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
@@ -139,6 +139,14 @@ test("the diagnosis of the last step stays, as its gradients are gone; what can 
   const { metrics, events, faults } = await MetricsFile.resume(file, 1);
   await metrics.close();
   assert.equal([events, faults], [kept, []]);
+});
+
+test("the facts of an error are read under their name, and under the one that earlier files have", () => {
+  const error = { event: "error", code: "file-write", message: "a full disk" } as const;
+  const facts = { file: "metrics.jsonl" };
+  assert.equal(parseEvent("", jsonLine({ ...error, facts })), { ...error, facts });
+  assert.equal(parseEvent("", JSON.stringify({ ...error, details: facts })), { ...error, facts });
+  assert.equal(parseEvent("", JSON.stringify(error)), { ...error, facts: {} });
 });
 
 test("numbers that JSON lacks become null", () => {
