@@ -236,14 +236,11 @@ export type { TapePlan } from "./ode/tape.ts";
 // Operations.
 export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
 export type { Matrix, Op, Shape, Table, Value } from "./ops/value.ts";
+// Pictures.
 export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
-export type {
-  NetworkSize,
-  Recipe,
-  TrainConfig,
-} from "./run/config.ts";
+export type { NetworkSize, TrainConfig } from "./run/config.ts";
 export type { ImageSplits } from "./run/imageSplits.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 // Training.

@@ -12,7 +12,7 @@ import { buildReport, type Observations, type Responses, writeReport } from "../
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
-import { CONFIG_OPTIONS, type Key, optionName } from "../run/configOptions.ts";
+import type { Key } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
 import {
   createExperiment,
@@ -62,7 +62,7 @@ export function register(program: Command, open: typeof openPage = openPage): vo
     .option("--png", "plots as PNG files, too; needs the package sharp")
     .option("--open", "open the page in the browser")
     .option("--json", "say what was written as JSON");
-  for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+  for (const key of KEYS) addSetting(command, key);
   command.addHelpText("after", HELP).action(async (run: string, given: GivenOptions) => {
     const { out, png = false, json = false } = given;
     const settings = settingsAmong(KEYS, given);

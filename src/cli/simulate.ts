@@ -17,7 +17,7 @@ import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
-import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "../run/configOptions.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, type Key } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
 import { createExperiment, loadRunInputs, type RunInputs, restoreModel } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
@@ -74,7 +74,7 @@ export function register(program: Command): void {
     .option("--config <file>", "settings of a fresh model from YAML or JSON", path("--config"))
     .option("--plot <file>", "activity as a file, .svg or .png (needs the package sharp)", plotFile)
     .option("--json", "say what was written as JSON");
-  for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+  for (const key of KEYS) addSetting(command, key);
   command.addHelpText("after", EXAMPLES).action(run);
 }
 

@@ -10,7 +10,15 @@ import {
   type Settings,
   settingsOfAssignments,
 } from "../run/configLayers.ts";
-import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, GROUPS, type Key, optionName } from "../run/configOptions.ts";
+import {
+  CONFIG_KEYS,
+  CONFIG_OPTIONS,
+  type ConfigOption,
+  GROUPS,
+  hasFixedDefault,
+  type Key,
+  optionName,
+} from "../run/configOptions.ts";
 import { readConfigFile } from "./configFile.ts";
 import { parserOf, path } from "./values.ts";
 
@@ -75,7 +83,7 @@ export function addTrainOptions(command: Command): Command {
 export function addSettings(command: Command): Command {
   for (const group of GROUPS) {
     for (const key of CONFIG_KEYS.filter((k) => CONFIG_OPTIONS[k].group === group)) {
-      addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+      addSetting(command, key);
     }
     if (group === "Recipe") addSources(command);
   }
@@ -93,11 +101,13 @@ function addTo(command: Command, heading: string): Add {
 }
 
 /** Declares one setting as an option. */
-export function addSetting(command: Command, name: string, option: ConfigOption<unknown>): void {
-  const { group, placeholder, help, negated, type } = option;
+export function addSetting(command: Command, key: Key): void {
+  const { group, placeholder, help, negated, type, default: value }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
+  const name = optionName(key);
   const add = addTo(command, `${group}:`);
   if (placeholder !== null) {
-    add(`${name} ${placeholder}`, help, parserOf(type, name));
+    const byDefault = hasFixedDefault(key) && value !== null ? ` (default: ${value})` : "";
+    add(`${name} ${placeholder}`, `${help}${byDefault}`, parserOf(type, name));
     return;
   }
   add(name, help);

@@ -20,8 +20,9 @@ export interface NetworkSize {
   readonly synapses: number;
 }
 
-/** The part of a configuration that a preset decides. */
-export interface Recipe {
+/** Everything that determines a run. The comments say what a value means; help texts, types and defaults are in `configOptions.ts`. */
+export interface TrainConfig {
+  readonly preset: string;
   /** Controls: the same degrees, or the same density, between other neurons (drawn by `seed`); no synapses at all, W = 0. */
   readonly wiring: (typeof WIRINGS)[number];
   /** Weights, biases and time constants of the network are trained. W = 0 never is. */
@@ -88,11 +89,6 @@ export interface Recipe {
   readonly evalEvery: number;
   /** Steps between checkpoints; 0: at the end only. */
   readonly checkpointEvery: number;
-}
-
-/** Everything that determines a run. */
-export interface TrainConfig extends Recipe {
-  readonly preset: string;
   /** File, or null: a made-up network. */
   readonly connectome: string | null;
   /** CSV beside a connectome: cell types, roles and places. */
