@@ -1,4 +1,4 @@
-// A run in words: what was resolved before it starts, and what came of it.
+// A run in words: its settings as resolved at the start, and its results.
 
 import { formatCount, formatMebibytes } from "../core/format.ts";
 import { plural } from "../core/text.ts";
@@ -96,7 +96,7 @@ function describeReadout(
   return `${formatCount(n)} ${which[projections.readout]}, to ${images.train.classes} classes: ${layers}${standardise ? ", standardised" : ""}`;
 }
 
-/** What the tape decided in the first step. */
+/** The memory plan of the tape, known after the first step. */
 export function describeTape(plan: TapePlan): string {
   const { attempts, attemptsStored, attemptsRecomputed, stride, budgetBytes } = plan;
   const [taken, budget] = [tapeBytes(attempts, { stored: attemptsStored, stride }, plan), budgetBytes].map(
@@ -105,7 +105,7 @@ export function describeTape(plan: TapePlan): string {
   if (attemptsRecomputed === 0)
     return row("memory", `stores all ${attempts} attempts for the reverse pass (${taken} of ${budget})`);
   const states = stride === 1 ? "" : ` and one in ${stride} starting states of the others`;
-  // What is taken may be more than the budget, where less is not possible.
+  // The least possible may exceed the budget.
   const room = `(${taken}, budget ${budget})`;
   return row(
     "memory",
@@ -113,11 +113,11 @@ export function describeTape(plan: TapePlan): string {
   );
 }
 
-/** That the reverse pass runs attempts again, and what keeps it from that. */
+/** Says that the reverse pass recomputes attempts, and how to avoid it. */
 export function describeRecomputed({ attemptsRecomputed, limitedBy }: TapePlan): string {
   const advice =
     limitedBy === "device"
-      ? "the device has no memory for more, a smaller batch needs less"
+      ? "the device has no memory for more; a smaller batch needs less"
       : "raise --memory-budget to save that time";
   return `the reverse pass runs ${plural(attemptsRecomputed, "attempt")} again: ${advice}`;
 }

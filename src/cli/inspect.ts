@@ -1,4 +1,4 @@
-// axograd inspect FILE: what is in a connectome, and what it would take to train it.
+// axograd inspect FILE: statistics of a connectome, and the memory needed to train it.
 
 import type { Command } from "commander";
 import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
@@ -34,14 +34,14 @@ const MIB = 2 ** 20;
 export function register(program: Command): void {
   const command = program
     .command("inspect")
-    .description("report on a connectome: degrees, weights, components, spectrum, memory to train it")
+    .description("describe a connectome: degrees, weights, components, spectrum, memory needed to train it")
     .argument("<file>", `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}`);
   addReadOptions(command)
-    .option("--abs", "look at the absolute values of the weights")
+    .option("--abs", "take absolute values of the weights")
     .option("--nonlinearity <name>", "for the estimate of saturation", nonlinearity("--nonlinearity"), "sigmoid")
     .option(
       "--rate <rate>",
-      "typical rate of a neuron (default: 0.5, or 1 where the nonlinearity has no limit)",
+      "typical rate of a neuron (default: 0.5, or 1 if the nonlinearity has no limit)",
       realNumber("--rate", { above: 0 }),
     )
     .option("--batch-size <count>", "samples, for the memory plan", wholeNumber("--batch-size", 1), 32)
@@ -59,7 +59,7 @@ export function register(program: Command): void {
       realNumber("--memory-budget", { above: 0 }),
       HOST_TAPE_BYTES / MIB,
     )
-    .option("--json", "everything as one JSON object")
+    .option("--json", "print everything as one JSON object")
     .action(run);
 }
 
@@ -154,7 +154,7 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
 const BAR_WIDTH = 40;
 const MAX_BINS = 24;
 
-/** Bars by powers of two; of very many bins, those at the lower end are put together. */
+/** Bars by powers of two; if there are too many bins, the lowest are merged. */
 function histogram(title: string, bins: readonly Bin[]): string[] {
   if (bins.length === 0) return [];
   const merged = bins.slice(0, Math.max(0, bins.length - MAX_BINS) + 1);

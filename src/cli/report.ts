@@ -1,4 +1,4 @@
-// `axograd report`: a page about a run, from what is in its folder. `axograd train` ends with it, too.
+// `axograd report`: makes a page about a run from its folder. `axograd train` does so at its end.
 
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -29,10 +29,10 @@ import { openPage } from "./openPage.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path } from "./values.ts";
 
-/** Folder in that of the run. */
+/** Folder of the plots, within the run's folder. */
 const PLOTS = "plots";
 
-/** Where the files of the run are now, and what to compute on; all else is as the run was. */
+/** Settings that may differ from the run's: the places of its files, and the device. */
 const KEYS: readonly Key[] = ["connectome", "neuronTable", "data", "device", "threads"];
 
 const HELP = `
@@ -59,9 +59,9 @@ export function register(program: Command, open: typeof openPage = openPage): vo
       `the page (default: ${RUN_FILES.report} in the folder; plots go to ${PLOTS}/ there)`,
       path("--out"),
     )
-    .option("--png", "plots as PNG files, too; needs the package sharp")
+    .option("--png", "also write plots as PNG files; needs the package sharp")
     .option("--open", "open the page in the browser")
-    .option("--json", "say what was written as JSON");
+    .option("--json", "report the written files as JSON");
   for (const key of KEYS) addSetting(command, key);
   command.addHelpText("after", HELP).action(async (run: string, given: GivenOptions) => {
     const { out, png = false, json = false } = given;
@@ -78,9 +78,9 @@ export interface ReportOptions {
   readonly file?: string;
   /** Plots as PNG files, too. */
   readonly png?: boolean;
-  /** What is no longer as it was when the run began: where its files are, what it is computed on. */
+  /** Settings that differ from the run's: the places of its files, the device. */
   readonly settings?: Settings;
-  /** What the run works with, where that is at hand. */
+  /** Device and inputs of the run, if they are open already. */
   readonly backend?: Backend;
   readonly inputs?: RunInputs;
 }
@@ -94,7 +94,7 @@ export interface WrittenReport {
 export async function reportRun(folder: string, options: ReportOptions = {}): Promise<WrittenReport> {
   if (options.png) await assertPng();
   const run = await readRunRecord(folder);
-  // What a run of an earlier version did not record has its default.
+  // Settings that an earlier version did not record have their defaults.
   const begun = await readBegun(folder);
   const config = resolveConfig([begun.config, options.settings ?? {}]);
   const inputs = options.inputs ?? (await loadRunInputs(config));
@@ -109,7 +109,7 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   return { file, plots };
 }
 
-/** Neurons by cell type, or by how they are wired where no types are known. */
+/** Neurons by cell type; without known types, by their projections. */
 export function neuronGroups({ connectome, weights, projections }: RunInputs): NeuronGroup[] {
   const { table } = connectome;
   const { inputProjection, outputProjection } = projections;
@@ -124,7 +124,7 @@ export function neuronGroups({ connectome, weights, projections }: RunInputs): N
     : groupsByProjections(...wired);
 }
 
-/** Rebuilds the model twice over: as it was at the start, then as the checkpoint has it. null: there is no checkpoint. */
+/** Rebuilds the model twice: as it was at the start, then from the checkpoint. null: there is no checkpoint. */
 async function observe(
   { folder }: RunRecord,
   backend: Backend,
@@ -152,7 +152,7 @@ async function observe(
       imageSet,
       activity: await recordActivity(model, images, groups, evaluation),
     });
-    // That of a run which diverged is wanted, too.
+    // A run that diverged gets a page, too.
     const responses = await respond().catch((error: unknown) => {
       if (error instanceof SolverError) return { failure: error.message };
       throw error;
@@ -163,7 +163,7 @@ async function observe(
   }
 }
 
-/** None where the file that they were taken from is gone. */
+/** Empty if the file that they were taken from no longer exists. */
 async function parametersAtStart(
   { model }: Experiment,
   config: TrainConfig,

@@ -28,37 +28,37 @@ import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 
-/** What a run works with; all of it is owned by the caller. */
+/** Parts of a run, all owned by the caller. */
 export interface RunParts {
   readonly config: TrainConfig;
   readonly backend: Backend;
   readonly inputs: RunInputs;
-  /** A resumed one stands where its checkpoint was taken. */
+  /** That of a resumed run stands at its checkpoint. */
   readonly experiment: Experiment;
   readonly folder: RunFolder;
   readonly console: Console;
   readonly start: RunStart;
   /** null: a new run. */
   readonly resumed: { readonly checkpoint: boolean } | null;
-  /** Makes the page about the run, if no signal stops it, and may dispose of the experiment for it; null: no page is wanted. */
+  /** Makes the page about the run unless a signal stops it, and may dispose of the experiment; null: no page is wanted. */
   readonly page: (() => Promise<void>) | null;
-  /** Watches the backend, for the profile of one step; null: no profile is wanted. */
+  /** Measures one step; null: no profile is wanted. */
   readonly profiler: StepProfiler | null;
 }
 
-/** What goes wrong in the beginning should be told in the beginning. */
+/** Early problems should be reported early. */
 const EARLY_DIAGNOSES: readonly number[] = [10, 25, 50];
 /** The first step of a run compiles programs and allocates buffers. */
 const PROFILED_STEP = 2;
 
-/** Steps in a row that may fail before a run that skips them gives up. */
+/** A run that skips failed steps gives up after this many in a row. */
 const MOST_FAILURES = 10;
 
 /**
- * Trains, evaluates, and writes the files of the run. The folder of a new run is taken here, that of a resumed one before; it is the
- * caller who releases it.
+ * Trains, evaluates, and writes the files of the run. Locks the folder of a new run; the folder of a resumed run is locked already. The
+ * caller unlocks it.
  *
- * @returns the exit code: 0, or that of the signal which stopped it
+ * @returns the exit code: 0, or that of the signal that stopped the run
  */
 export async function executeRun(parts: RunParts): Promise<number> {
   const { folder, start, resumed } = parts;
@@ -98,7 +98,7 @@ async function recordRun(parts: RunParts, interruption: Interruption): Promise<n
   }
 }
 
-/** The file of metrics; of a resumed run with what it had at its checkpoint. */
+/** The file of metrics; of a resumed run, up to its checkpoint. */
 async function openMetrics({ experiment, folder, resumed }: RunParts): Promise<ResumedMetrics> {
   const file = folder.file("metrics");
   if (resumed) return MetricsFile.resume(file, experiment.trainer.position.step);
@@ -109,9 +109,9 @@ function openEvents({ experiment, folder, resumed }: RunParts): Promise<EventFil
   return EventFile.create(folder.path, resumed ? { continued: true, from: experiment.trainer.position.step } : {});
 }
 
-/** @throws {EngineError} "file-write": what the run says cannot be written */
+/** @throws {EngineError} "file-write": stdout or stderr cannot be written */
 async function assertPrinted(interruption: Interruption): Promise<void> {
-  // What was written last has failed by then, if it does.
+  // A failure of the last write has been reported by then.
   await nextTurn();
   if (interruption.failure) throw interruption.failure;
 }
@@ -132,7 +132,7 @@ class RunRecorder {
   readonly #earlier: readonly RunEvent[];
   readonly #steps: StepMetrics[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
-  /** Faults that were told. */
+  /** Faults that were reported. */
   readonly #faults = new Set<Fault>();
   #stepsProfiled = 0;
 
@@ -155,9 +155,9 @@ class RunRecorder {
   }
 
   /**
-   * First lines. What was due after the step that a resumed run continues from is done again.
+   * Writes the first lines. A resumed run repeats the work that was due after its checkpoint's step.
    *
-   * @param faults  of the record of a resumed run
+   * @param faults  in the record of a resumed run
    */
   async begin(faults: readonly string[]): Promise<void> {
     const { config, console, experiment, start, resumed } = this.#parts;
@@ -167,9 +167,9 @@ class RunRecorder {
     if (!resumed) return;
     const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
     await this.record({ event: "resumed", step, checkpoint });
-    console.info(checkpoint ? `continues after step ${formatCount(step)}` : "has no checkpoint yet, begins again");
+    console.info(checkpoint ? `continues after step ${formatCount(step)}` : "has no checkpoint yet, starts again");
     for (const message of faults) await this.#warn(message);
-    // TensorBoard forgets what it has of this step.
+    // TensorBoard drops its events of this step.
     for (const event of this.#earlier) if ("step" in event && event.step === step) await this.#events.record(event);
     const wasTaken = !this.#earlier.some((event) => event.event === "nonfinite" && event.step === step);
     if (step > 0 && wasTaken) await this.#saveAndEvaluate(step);
@@ -230,7 +230,7 @@ class RunRecorder {
     }
   }
 
-  /** Records where the time of one step went. */
+  /** Records the profile of one step. */
   async #profile({ step, seconds, lastStep }: StepMetrics): Promise<void> {
     const { console, experiment, profiler } = this.#parts;
     if (!profiler || this.#stepsProfiled === PROFILED_STEP) return;
@@ -246,14 +246,14 @@ class RunRecorder {
     await this.record({ event: "profile", step, ...profile, attemptsRecomputed });
   }
 
-  /** What is due after a step. */
+  /** Does the work that is due after a step. */
   async #followUp(step: number): Promise<void> {
     const { diagnoseEvery } = this.#parts.config;
     if (isMultiple(step, diagnoseEvery) || (diagnoseEvery > 0 && EARLY_DIAGNOSES.includes(step))) await this.diagnose();
     await this.#saveAndEvaluate(step);
   }
 
-  /** After the last step, both come anyway. */
+  /** Both follow the last step in any case. */
   async #saveAndEvaluate(step: number): Promise<void> {
     const { config, experiment } = this.#parts;
     if (step >= experiment.trainer.lastStep(limitsOf(config))) return;
@@ -261,7 +261,7 @@ class RunRecorder {
     if (isMultiple(step, config.evalEvery)) await this.evaluate("validation");
   }
 
-  /** Goes on after a step that was not taken. */
+  /** Continues after a step that was not taken. */
   async #passOver(error: TrainingError, action: "skip" | "rollback"): Promise<void> {
     const { console, experiment } = this.#parts;
     const { trainer } = experiment;
@@ -274,7 +274,7 @@ class RunRecorder {
     console.warn(`${error.message}. Skipped the batch of step ${step}${back}`);
   }
 
-  /** Looks whether the training can work, and says so once of each thing that keeps it from working. */
+  /** Diagnoses whether the training can work, and reports each fault once. */
   async diagnose(): Promise<void> {
     const { console, experiment } = this.#parts;
     const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null);
@@ -290,7 +290,7 @@ class RunRecorder {
     }
   }
 
-  /** Evaluates, unless there are no images for it, or a signal has come or comes in between. */
+  /** Evaluates, unless there are no images, or a signal interrupts. */
   async evaluate(set: EvaluationSet): Promise<void> {
     const { console, experiment, inputs } = this.#parts;
     const { signal } = this.#interruption;
@@ -311,7 +311,7 @@ class RunRecorder {
   }
 
   async checkpoint(): Promise<void> {
-    // Never is there a checkpoint of a step that the metrics on the disk do not have.
+    // The metrics on the disk must never lag behind the checkpoint.
     await this.#metrics.sync();
     await this.#checkpoints.save();
     await this.record({
@@ -322,7 +322,7 @@ class RunRecorder {
   }
 
   /**
-   * Saves what can be saved of a run that failed.
+   * Saves a checkpoint and the error of a failed run, if it can.
    *
    * @returns the error to end with, which names the last good checkpoint
    */
@@ -337,7 +337,7 @@ class RunRecorder {
     return final;
   }
 
-  /** Curves, the page, which needs the summary and has a part in it, and last words. */
+  /** Writes the curves, the page and the summary. The page needs the summary, and the final summary includes the page's memory. */
   async finish(): Promise<void> {
     const { config, backend, console, experiment, folder, inputs } = this.#parts;
     const { cause } = this.#interruption;
@@ -373,7 +373,7 @@ function isMultiple(step: number, every: number): boolean {
   return every > 0 && step % every === 0;
 }
 
-/** The same error, saying where the run can be resumed from. */
+/** The same error, with the checkpoint to resume from. */
 async function withCheckpoint(error: unknown, checkpoints: Checkpoints): Promise<unknown> {
   if (!(error instanceof EngineError)) return error;
   const { lastStep, lastFile } = checkpoints;
@@ -384,7 +384,7 @@ async function withCheckpoint(error: unknown, checkpoints: Checkpoints): Promise
   return new EngineError(error.code, `${error.message}; ${where}`, { ...error.facts, checkpoint }, error);
 }
 
-/** Does what may fail again for the reason that the run failed for, which is the one to report. */
+/** Ignores errors: they probably have the cause of the run's failure, which is reported. */
 async function attempt(action: () => Promise<void>): Promise<void> {
   try {
     await action();

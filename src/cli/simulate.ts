@@ -1,4 +1,4 @@
-// `axograd simulate`: runs a trained or a fresh model on chosen inputs and writes what its neurons do.
+// `axograd simulate`: runs a trained or untrained model on chosen inputs and writes the trajectories of its neurons.
 
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -43,10 +43,10 @@ Examples:
 In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["labels"]
 `;
 
-/** Settings that are none of a simulation, or that its own options stand in for. */
+/** Settings that a simulation does not need, or has its own options for. */
 const OTHERS: readonly Key[] = ["trainInput", "keepSigns", "numEvals", "input"];
 const GROUPS: readonly string[] = ["Recipe", "Network", "Solver", "Data", "Device"];
-/** Settings of a fresh model; those of a run are in its folder. All others can be in a file. */
+/** Options for an untrained model; a run has its settings in its folder. All others can be given in a file. */
 const KEYS: readonly Key[] = CONFIG_KEYS.filter(
   (key) => !OTHERS.includes(key) && (key === "seed" || GROUPS.includes(CONFIG_OPTIONS[key].group)),
 );
@@ -65,15 +65,15 @@ type GivenOptions = Settings & {
 export function register(program: Command): void {
   const command = program
     .command("simulate")
-    .description("run a trained or fresh model on inputs and write the trajectories of its neurons")
-    .argument("[run]", "folder of a run, whose checkpoint is taken; without it, a fresh model")
+    .description("run a trained or untrained model on inputs and write the trajectories of its neurons")
+    .argument("[run]", "folder of a run, whose checkpoint is used; without it, an untrained model")
     .requiredOption("--input <what>", "digits:A-B, constant:X or FILE.npy", path("--input"))
     .requiredOption("--out <file>", "trajectories as .npz: hs [samples, times, neurons], ts, neurons, labels", npz)
     .option("--times <n>", "evaluation times, from 0 to --end-time", wholeNumber("--times", 2), DEFAULT_TIMES)
     .option("--neurons <which>", "cell types, roles, indices and ranges, like T4a,output,0-99 (default: all)")
-    .option("--config <file>", "settings of a fresh model from YAML or JSON", path("--config"))
-    .option("--plot <file>", "activity as a file, .svg or .png (needs the package sharp)", plotFile)
-    .option("--json", "say what was written as JSON");
+    .option("--config <file>", "settings of an untrained model, from a YAML or JSON file", path("--config"))
+    .option("--plot <file>", "write a picture of the activity: .svg, or .png (needs the package sharp)", plotFile)
+    .option("--json", "report the written files as JSON");
   for (const key of KEYS) addSetting(command, key);
   command.addHelpText("after", EXAMPLES).action(run);
 }
@@ -115,10 +115,10 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
   else writeLine(`${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}`);
 }
 
-/** The settings of a run or of a file, below those that are given as options. */
+/** The settings of a run or a file, overridden by the given options. */
 async function configOf(folder: string | undefined, given: GivenOptions): Promise<TrainConfig> {
   if (folder !== undefined && given.config !== undefined) {
-    throw new ArgumentError("simulate", "--config", "either a run or settings of a fresh model", "both");
+    throw new ArgumentError("simulate", "--config", "either a run or settings of an untrained model", "both");
   }
   const options = settingsAmong(KEYS, given);
   if (folder !== undefined) return resolveConfig([(await readBegun(folder)).config, options]);
@@ -150,11 +150,11 @@ async function simulate(
 interface Stimulus {
   readonly model: ModelInput;
   readonly shown: readonly ShownInput[];
-  /** What the inputs show, where that is known. */
+  /** The pictures that the inputs show, if any. */
   readonly labels: Uint8Array | null;
 }
 
-/** @throws {ArgumentError | ShapeError | FileFormatError} naming what --input should be */
+/** @throws {ArgumentError | ShapeError | FileFormatError} an --input of another form or shape */
 async function readStimulus(text: string, { images, projections }: RunInputs): Promise<Stimulus> {
   const inputSize = projections.inputProjection.nCols;
   const range = /^digits:(\d+)(?:-(\d+))?$/.exec(text);
@@ -197,7 +197,7 @@ async function arrayInputs(file: string, inputSize: number): Promise<Stimulus> {
   return { model: { data: values, batch, ...(steps === undefined ? {} : { steps }) }, shown, labels: null };
 }
 
-/** Neurons by cell type, role, index or range of indices, in ascending order; all of them where nothing is said. */
+/** Neurons by cell type, role, index or range of indices, in ascending order; all neurons by default. */
 function selectNeurons(text: string | undefined, groups: readonly NeuronGroup[], numNeurons: number): Uint32Array {
   if (text === undefined) return Uint32Array.from({ length: numNeurons }, (_, i) => i);
   const chosen = text.split(",").flatMap((part) => {

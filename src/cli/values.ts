@@ -1,11 +1,11 @@
-// Values of command-line options: text to checked numbers and names. Wrong ones are ArgumentErrors that name the option.
+// Values of command-line options, parsed and checked. A wrong value is an ArgumentError that names the option.
 
 import { ArgumentError } from "../core/errors.ts";
 import { choice, filePath, type Limits, nonlinearities, real, type SettingType, whole } from "../run/settingTypes.ts";
 
 type Parser<T> = (text: string) => T;
 
-/** The parser of an option whose value is of a type. */
+/** The parser of an option's value. */
 export function parserOf<T>(type: SettingType<T>, option: string): Parser<T> {
   return (text) => {
     const data = type.fromText(text);

@@ -1,5 +1,5 @@
-// Every setting of a training run, once: the options of the command line, the keys of configuration files, their JSON Schema and the
-// commented template all come from this table.
+// The table of all settings of a training run. Options of the command line, keys of configuration files, their JSON Schema and the commented
+// template are made from it.
 
 import { DEVICES } from "../backend/select.ts";
 import { defaultThreads } from "../backend/wasm/threads.ts";
@@ -36,11 +36,11 @@ export type Key = keyof TrainConfig;
 /** Headings, in the order in which they are shown. */
 export const GROUPS = ["Recipe", "Network", "Read-out", "Solver", "Training", "Data", "Device"] as const;
 
-/** Something without which a setting does nothing. */
+/** A condition without which a setting has no effect. */
 interface Need {
   readonly expected: string;
   readonly met: (config: TrainConfig) => boolean;
-  /** What there is instead. */
+  /** What the configuration has instead. */
   readonly got: (config: TrainConfig) => string;
 }
 
@@ -49,12 +49,12 @@ export interface ConfigOption<T> {
   /** Stands for the value in --help; null: a switch, with a --no- form. */
   readonly placeholder: string | null;
   readonly help: string;
-  /** What the --no- form of a switch does. */
+  /** Help of the --no- form of a switch. */
   readonly negated?: string;
   readonly type: SettingType<T>;
   /** The value where neither the preset nor the user decides: that of the demo. */
   readonly default: T;
-  /** A resumed run may have another value: the numbers that training computes do not depend on it. */
+  /** The setting may change on resume, as the numbers of training do not depend on it. */
   readonly changeableOnResume?: true;
   readonly needs?: Need;
 }
@@ -64,7 +64,7 @@ const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${
 const positive: SettingType<number> = real({ above: 0 });
 
 const SYNAPSES: Need = {
-  expected: "another wiring, as one without synapses has W = 0 and is not trained",
+  expected: "a wiring with synapses, as --wiring none has W = 0 and trains no weights",
   met: ({ wiring }) => wiring !== "none",
   got: () => "--wiring none",
 };
@@ -74,7 +74,7 @@ const STEP_SCHEDULE: Need = {
   got: ({ schedule }) => `--schedule ${schedule}`,
 };
 const ADAPTIVE_STEPS: Need = {
-  expected: "steps whose error is controlled",
+  expected: "adaptive steps",
   met: (config) => !hasFixedSteps(config),
   got: ({ dt }) => `fixed steps of --dt ${dt}`,
 };
@@ -114,14 +114,14 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   wiring: {
     group: "Network",
     placeholder: "<which>",
-    help: "real, or as a control shuffled (same degrees), random (same density), none (W = 0, not trained)",
+    help: "real, or a control: shuffled (same degrees), random (same density), none (W = 0, not trained)",
     type: choice(WIRINGS),
     default: "real",
   },
   weights: {
     group: "Network",
     placeholder: "<kind>",
-    help: "abs or signed",
+    help: "abs: absolute values; signed: as they are",
     type: choice(WEIGHTS),
     default: "signed",
     needs: SYNAPSES,
@@ -129,7 +129,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   normalise: {
     group: "Network",
     placeholder: "<how>",
-    help: "rows: divide each row by its sum of |w|; none",
+    help: "rows: divide each row by its sum of |w|; none: leave weights as they are",
     type: choice(NORMALISATIONS),
     default: "rows",
     needs: SYNAPSES,
@@ -159,7 +159,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     group: "Network",
     placeholder: null,
     help: "train weights, biases and time constants of the network",
-    negated: "leave them as they are",
+    negated: "freeze them",
     type: flag(),
     default: true,
     needs: { ...SYNAPSES, met: (config) => !config.trainConnectome || SYNAPSES.met(config) },
@@ -174,7 +174,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   input: {
     group: "Network",
     placeholder: "<where>",
-    help: "retinotopic, random, or auto",
+    help: "how pixels reach neurons: retinotopic, random, or auto",
     type: choice(INPUTS),
     default: "auto",
   },
@@ -182,7 +182,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     group: "Network",
     placeholder: null,
     help: "train the weights of the input projection",
-    negated: "leave them as they are",
+    negated: "freeze them",
     type: flag(),
     default: false,
   },
@@ -190,21 +190,21 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   readout: {
     group: "Read-out",
     placeholder: "<neurons>",
-    help: "all, output, no-input, or auto",
+    help: "neurons to read out: all, output (by their role), no-input, or auto",
     type: choice(READOUTS),
     default: "auto",
   },
   fcDim: {
     group: "Read-out",
     placeholder: "<n>",
-    help: "hidden units; none: linear",
+    help: "hidden units of the read-out; none: a linear read-out",
     type: orNull(whole(1)),
     default: null,
   },
   dropout: {
     group: "Read-out",
     placeholder: "<p>",
-    help: "of hidden units",
+    help: "probability of dropping a hidden unit",
     type: real({ least: 0, below: 1 }),
     default: 0,
     needs: {
@@ -224,7 +224,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   calibration: {
     group: "Read-out",
     placeholder: "<n>",
-    help: "training images for those statistics",
+    help: "number of training images for these statistics",
     type: whole(2),
     default: 256,
     needs: {
@@ -251,14 +251,14 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   dt: {
     group: "Solver",
     placeholder: "<t>",
-    help: "size of fixed steps, or of the first adaptive one; euler, rk4 and exponential-euler need it",
+    help: "size of fixed steps, or of the first adaptive step; required by euler, rk4 and exponential-euler",
     type: orNull(positive),
     default: null,
   },
   endTime: {
     group: "Solver",
     placeholder: "<t>",
-    help: "time of the read-out, in time constants",
+    help: "end of the solve, where neurons are read out, in time constants",
     type: positive,
     // The signal needs two or three synapses to reach the outputs: it must have crossed the network before it is read out.
     default: 3,
@@ -283,14 +283,14 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   maxSteps: {
     group: "Solver",
     placeholder: "<n>",
-    help: "most attempted steps per sample",
+    help: "limit of attempted steps per sample",
     type: whole(1),
     default: 1000,
   },
   onFailure: {
     group: "Solver",
     placeholder: "<what>",
-    help: "when a sample does not reach the end: throw, an error; mask, go on without it; stop, end all there",
+    help: "if the solve of a sample fails: throw an error; mask, train without the sample; stop, end the whole batch there",
     type: choice(FAILURE_POLICIES),
     default: "throw",
     changeableOnResume: true,
@@ -307,7 +307,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   steps: {
     group: "Training",
     placeholder: "<n>",
-    help: "batches; alone it replaces --epochs, with it the smaller counts",
+    help: "batches; without --epochs it replaces the preset's, with --epochs the smaller limit applies",
     type: orNull(whole(1)),
     default: null,
     changeableOnResume: true,
@@ -317,14 +317,14 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   schedule: {
     group: "Training",
     placeholder: "<name>",
-    help: "of the learning rate until the last step: constant; step, down in steps; cosine, down to 0; one-cycle, up and down",
+    help: "of the learning rate, until the last step: constant; step: reductions; cosine: down to 0; one-cycle: up, then down",
     type: choice(SCHEDULES),
     default: "constant",
   },
   decayEvery: {
     group: "Training",
     placeholder: "<n>",
-    help: "steps between reductions of the schedule step (default: a third of the run)",
+    help: "with --schedule step: steps between reductions (default: a third of the run)",
     type: orNull(whole(1)),
     default: null,
     needs: STEP_SCHEDULE,
@@ -332,7 +332,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   decayFactor: {
     group: "Training",
     placeholder: "<x>",
-    help: "factor of a reduction of the schedule step",
+    help: "with --schedule step: factor of a reduction",
     type: real({ above: 0, below: 1 }),
     default: 0.1,
     needs: STEP_SCHEDULE,
@@ -340,7 +340,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   warmUp: {
     group: "Training",
     placeholder: "<n>",
-    help: "steps over which the learning rate rises first",
+    help: "first steps, over which the learning rate rises linearly",
     type: whole(0),
     default: 0,
   },
@@ -354,35 +354,35 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   clipNorm: {
     group: "Training",
     placeholder: "<x>",
-    help: "shorten gradients whose norm over all parameters is larger (default: none)",
+    help: "largest 2-norm of the gradient of all parameters; longer gradients are scaled down (default: no limit)",
     type: orNull(positive),
     default: null,
   },
   shift: {
     group: "Training",
     placeholder: "<n>",
-    help: "move training images by up to n pixels each way, at random",
+    help: "shift training images randomly by up to n pixels in each direction",
     type: whole(0),
     default: 0,
   },
   initFrom: {
     group: "Training",
     placeholder: "<run|file>",
-    help: "begin with the parameters of a run, checkpoint or state dictionary, as far as they fit (default: those of the recipe)",
+    help: "start from the parameters of a run, checkpoint or state dictionary, as far as they fit (default: from the recipe)",
     type: orNull(filePath()),
     default: null,
   },
   seed: {
     group: "Training",
     placeholder: "<n>",
-    help: "of initial values, order of images, dropout and random wiring",
+    help: "of the initial values, the order of images, dropout and random wiring",
     type: whole(0),
     default: 0,
   },
   evalEvery: {
     group: "Training",
     placeholder: "<n>",
-    help: "steps between validations; 0: only at the end",
+    help: "steps between evaluations on the validation images; 0: only at the end",
     type: whole(0),
     default: 100,
     changeableOnResume: true,
@@ -403,7 +403,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   keepCheckpoints: {
     group: "Training",
     placeholder: "<n>",
-    help: "how many of the last checkpoints stay, besides the best",
+    help: "number of latest checkpoints to keep, besides the best",
     type: whole(1),
     default: 1,
     changeableOnResume: true,
@@ -411,7 +411,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   diagnoseEvery: {
     group: "Training",
     placeholder: "<n>",
-    help: "steps between looks at whether the run can learn, besides those after 0, 10, 25 and 50; 0: none",
+    help: "steps between diagnoses of whether the run can learn, besides those after steps 0, 10, 25 and 50; 0: no diagnoses",
     type: whole(0),
     default: 200,
     changeableOnResume: true,
@@ -419,7 +419,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   onNonfinite: {
     group: "Training",
     placeholder: "<what>",
-    help: "after a loss or gradient that is not finite: stop, skip the batch, or rollback to the last checkpoint and skip",
+    help: "if a loss or gradient is not finite: stop; skip the batch; or rollback to the last checkpoint and skip the batch",
     type: choice(NON_FINITE_ACTIONS),
     default: "stop",
     changeableOnResume: true,
@@ -428,7 +428,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   data: {
     group: "Data",
     placeholder: "<dir>",
-    help: "folder with MNIST's four IDX files, plain or .gz (default: generated digits)",
+    help: "folder with the four IDX files of MNIST, plain or .gz (default: generated digits)",
     type: orNull(filePath()),
     default: null,
     changeableOnResume: true,
@@ -436,21 +436,21 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   trainSamples: {
     group: "Data",
     placeholder: "<n>",
-    help: "use only the first n",
+    help: "use only the first n training images",
     type: orNull(whole(1)),
     default: null,
   },
   validationSamples: {
     group: "Data",
     placeholder: "<n>",
-    help: "set aside from the training images",
+    help: "number of training images to set aside for validation",
     type: whole(0),
     default: 512,
   },
   testSamples: {
     group: "Data",
     placeholder: "<n>",
-    help: "use only the first n; 0: no test",
+    help: "use only the first n test images; 0: no test",
     type: orNull(whole(0)),
     default: null,
     changeableOnResume: true,
@@ -467,7 +467,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   threads: {
     group: "Device",
     placeholder: "<n>",
-    help: "of the CPU (default: all cores)",
+    help: "CPU threads (default: one per core)",
     type: whole(1, 1024),
     get default() {
       return defaultThreads();
@@ -478,7 +478,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   memoryBudget: {
     group: "Device",
     placeholder: "<MiB>",
-    help: "most memory for the record of the reverse pass (default: 384, on a GPU a quarter of the machine's memory)",
+    help: "memory limit of the tape that the reverse pass reads (default: 384, on a GPU a quarter of the machine's memory)",
     type: orNull(whole(1)),
     default: null,
     changeableOnResume: true,

@@ -1,4 +1,4 @@
-// From a configuration to a model that is ready to train: everything that can be wrong with the input comes out here.
+// From a configuration to a model that is ready to train. All errors of the input are found here.
 
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
@@ -31,7 +31,7 @@ export interface Experiment {
   dispose(): void;
 }
 
-/** Tells a user what does not stop the command. */
+/** Shows a warning to the user. */
 type Warn = (message: string) => void;
 
 export async function loadRunInputs(config: TrainConfig): Promise<RunInputs> {
@@ -64,7 +64,7 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
     fcDim: config.fcDim,
     dropout: config.dropout,
     seed: config.seed,
-    // Neurons that nothing reaches have features that do not differ between images, and so no statistics.
+    // Without synapses the features of undriven neurons are the same for all images and cannot be standardised.
     standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
   });
   const { lr, weightDecay, clipNorm } = config;
@@ -91,9 +91,9 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
 }
 
 /**
- * Model, optimiser and trainer where a checkpoint has them. Its content, several times that of the network, is not kept.
+ * Restores model, optimiser and trainer from a checkpoint. Does not keep its content, which is several times as large as the network.
  *
- * @param warn  gets a word about a checkpoint without checksums
+ * @param warn  gets a warning about a checkpoint without checksums
  * @throws {FileFormatError} damaged, of another network, or with a position that contradicts itself
  */
 export async function restoreExperiment(experiment: Experiment, file: string, warn?: Warn): Promise<void> {
@@ -104,9 +104,9 @@ export async function restoreExperiment(experiment: Experiment, file: string, wa
 }
 
 /**
- * The model where a checkpoint has it, whatever the images are that it is now to see.
+ * Restores the model from a checkpoint, for any images.
  *
- * @param warn  gets a word about a checkpoint without checksums
+ * @param warn  gets a warning about a checkpoint without checksums
  * @throws {FileFormatError} damaged, or of another network
  */
 export async function restoreModel(model: Experiment["model"], file: string, warn?: Warn): Promise<void> {
@@ -121,9 +121,9 @@ async function readCheckpoint(file: string, warn: Warn = () => {}): Promise<Chec
 }
 
 /**
- * What a run does before its first step: takes the parameters it is to begin with, and fixes the statistics of its features.
+ * Prepares a run for its first step: sets its initial parameters, and fixes the statistics of its features.
  *
- * @returns what came of the parameters; null: they are those of the recipe
+ * @returns a report of the parameters taken from elsewhere; null: they are those of the recipe
  */
 export async function beginExperiment({ model, trainer }: Experiment, config: TrainConfig): Promise<WarmStart | null> {
   const init = await warmStart(model, config);
@@ -131,12 +131,12 @@ export async function beginExperiment({ model, trainer }: Experiment, config: Tr
   return init;
 }
 
-/** Takes the parameters that a run is to begin with; null: they are those of the recipe. */
+/** Sets the initial parameters of a run; null: they are those of the recipe. */
 export async function warmStart(model: Experiment["model"], { initFrom }: TrainConfig): Promise<WarmStart | null> {
   return initFrom === null ? null : initialiseFrom(model, await checkpointOf(initFrom));
 }
 
-/** The experiment of a configuration, where the checkpoint `file` has it; null: at its beginning. */
+/** The experiment of a configuration, restored from the checkpoint `file`; null: at its beginning. */
 export async function experimentAt(
   file: string | null,
   backend: Backend,

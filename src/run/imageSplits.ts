@@ -1,4 +1,4 @@
-// The images of a run: MNIST or a data set of its form from a folder, or generated digits.
+// The images of a run: MNIST or another data set of its format from a folder, or generated digits.
 
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed } from "../core/random.ts";
@@ -7,7 +7,7 @@ import { readMnist } from "../data/mnist.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import type { TrainConfig } from "./config.ts";
 
-/** The images of a run, in parts. */
+/** The images of a run: training, validation and test. */
 export interface ImageSplits {
   readonly train: ImageSet;
   /** null: no image was set aside. */
@@ -21,7 +21,7 @@ export interface ImageSplits {
 type Sizes = Pick<TrainConfig, "data" | "trainSamples" | "validationSamples" | "testSamples">;
 
 const GENERATED = { train: 8000, test: 1000 } as const;
-/** Generated digits stand in for files, so they are the same for every seed of a run; the parts are far apart in one series. */
+/** Generated digits replace files, so they do not depend on the seed of a run. The splits are far apart in one series. */
 const DATA_SEED = 1;
 const VALIDATION_FIRST = 1e9;
 const TEST_FIRST = 2e9;

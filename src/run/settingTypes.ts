@@ -1,4 +1,4 @@
-// Kinds of settings: what a value must be, whether it comes as text of a command line or as data of a file, and its JSON Schema.
+// Types of settings: how values are read from the text of a command line or the data of a file, how they are checked, and their JSON Schema.
 
 import { nearestName } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
@@ -9,13 +9,13 @@ import type { NetworkSize } from "./config.ts";
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 export interface SettingType<T> {
-  /** What is wanted, for error messages. */
+  /** The expected value, for error messages. */
   readonly expected: string;
-  /** The value that plain data means; undefined: none. */
+  /** The value of plain data; undefined: not of this type. */
   readonly read: (data: unknown) => T | undefined;
-  /** The data that text of a command line means. */
+  /** The data of a text on the command line. */
   readonly fromText: (text: string) => unknown;
-  /** What was got instead, for error messages. */
+  /** The wrong value, for error messages. */
   readonly got: (data: unknown) => string;
   readonly schema: JsonSchema;
 }
@@ -142,7 +142,7 @@ export function sizeOfNetwork(): SettingType<NetworkSize> {
   };
 }
 
-/** What `type` takes, or null; on a command line "none". */
+/** A value of `type`, or null; on a command line "none". */
 export function orNull<T>(type: SettingType<T>): SettingType<T | null> {
   const { schema } = type;
   const either = "anyOf" in schema ? (schema.anyOf as readonly JsonSchema[]) : [schema];
@@ -155,7 +155,7 @@ export function orNull<T>(type: SettingType<T>): SettingType<T | null> {
   };
 }
 
-/** A decimal number; other text, and so "" and hexadecimal, stays text. */
+/** Parses a decimal number; other text ("" and hexadecimal included) stays text. */
 export function numberOf(text: string): unknown {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
 }

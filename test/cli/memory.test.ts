@@ -116,7 +116,7 @@ test("a plan in words: what is kept, what is run again, and whose memory it is t
   assert.is(
     describeTape(plan),
     "memory      stores 3 of 20 attempts and one in 4 starting states of the others (33 MiB, budget 40 MiB); the reverse pass runs 17 attempts again: " +
-      "the device has no memory for more, a smaller batch needs less",
+      "the device has no memory for more; a smaller batch needs less",
   );
   assert.match(
     describeTape({ ...plan, attemptsRecomputed: 1, limitedBy: "budget" }),

@@ -107,7 +107,7 @@ function markdownTable({ columns, rows }: TextTable): string {
   return `${line(columns)}${"| --- ".repeat(columns.length)}|\n${rows.map(line).join("")}`;
 }
 
-/** The groups with a plot of their accuracies, for a terminal of some width. */
+/** The groups with a plot of their accuracies, for a terminal. */
 export function resultsText(results: SweepResults): string {
   const { columns, rows } = groupTable(results);
   const widths = columns.map((name, c) => Math.max(name.length, ...rows.map((row) => row[c]!.length)));

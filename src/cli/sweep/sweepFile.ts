@@ -17,7 +17,7 @@ export interface Axis {
   readonly values: readonly Settings[];
 }
 
-/** What a sweep file says. */
+/** Content of a sweep file. */
 export interface Sweep {
   readonly base: Settings;
   /** null: the seed of the base. */
@@ -28,11 +28,11 @@ export interface Sweep {
   readonly zip: readonly Axis[];
 }
 
-/** Runs of a sweep, unless the command line says otherwise, and the most that it can say: every run is a folder and some files. */
+/** Limits of runs: the default, and the highest that --max-runs allows. Every run is a folder with files. */
 export const MOST_RUNS = { usual: 10_000, ever: 100_000 } as const;
 
 /**
- * @param mostRuns  more combinations and seeds are refused before any of them is made
+ * @param mostRuns  limit of runs, checked before any combination is made
  * @throws {FileFormatError} missing, or neither YAML nor JSON
  * @throws {ArgumentError} an unknown key, a wrong value, axes that contradict each other, too many runs, with file and line
  */
@@ -110,7 +110,7 @@ function axesOf({ data, where }: YamlFile, name: "grid" | "zip"): Axis[] {
   return Object.entries(axes).map(([key, list]) => {
     const at = (): string => where([name, key]);
     if (key === "seed") throw new ArgumentError(at(), key, 'seeds under "seeds"', `them under "${name}"`);
-    // An unknown name is told before what its values should be.
+    // An unknown name is reported before a wrong value.
     const values = (Array.isArray(list) ? list : [list]).map((value) => settingsOf({ [key]: value }, at));
     if (!Array.isArray(list) || list.length === 0) {
       throw new ArgumentError(at(), key, "a list of at least one value", quoteValue(list));
