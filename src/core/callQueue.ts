@@ -1,8 +1,8 @@
-// Calls on what can do one thing at a time, a model or a solver: they run one after another, in the order in which they were made.
+// A queue of calls on an object that does one thing at a time, such as a model or a solver. Calls run one after another, in order.
 
 import { EngineError } from "./errors.ts";
 
-/** Nothing that it runs may wait for another call on the same queue. */
+/** A queued call must not wait for another call on the same queue. */
 export class CallQueue {
   /** Names of the calls that have not ended, in order. */
   readonly #pending: string[] = [];
@@ -10,7 +10,7 @@ export class CallQueue {
   #last: Promise<unknown> = Promise.resolve();
   #callback: string | null = null;
   #ended = false;
-  /** What a queued change threw, until the next call throws it. */
+  /** Error of a queued change, until the next call throws it. */
   #failure: { readonly error: unknown } | null = null;
 
   /**
@@ -77,7 +77,7 @@ export class CallQueue {
     return this.#pending.length > 0;
   }
 
-  /** Runs a function of the user's in the middle of a call; calls from within it would wait for themselves, and are refused. */
+  /** Runs a user's function during a call. Calls from within it are refused, as they would wait for themselves. */
   callback<T>(name: string, callback: () => T): T {
     this.#callback = name;
     try {
@@ -98,13 +98,13 @@ export class CallQueue {
     );
   }
 
-  /** Refuses calls from now on. `release` happens when those made before have ended: at once where there are none. */
+  /** Refuses calls from now on. Runs `release` once all earlier calls have ended, at once if there are none. */
   end(release: () => void): void {
     this.#ended = true;
     this.afterwards(release);
   }
 
-  /** `release` happens when the calls made before have ended. */
+  /** Runs `release` once all earlier calls have ended. */
   afterwards(release: () => void): void {
     this.#releases.push(release);
     this.#releaseAtRest();

@@ -103,7 +103,7 @@ export function csrFromCoo(coo: Coo, where = "csrFromCoo"): Csr {
     values: values instanceof Float32Array ? Float32Array.from(sums) : sums,
     duplicatesSummed: n - nnz,
   };
-  // Only a sum can be anything but finite by now.
+  // Only sums can still overflow.
   if (nnz < n) checkSums(csr, sums, where);
   return csr;
 }
@@ -118,7 +118,7 @@ function checkSums(csr: Csr, sums: Float64Array, where: string): void {
   throw new SparseFormatError(where, "values", expected, `${sums[at]} in row ${row}, column ${csr.colIdx[at]}`);
 }
 
-/** The matrix of true and false: entries that were true more than once, and so summed to a count, are 1. */
+/** A boolean matrix: entries that occurred more than once, and were summed, become 1 again. */
 export function truthOf(csr: Csr): Csr {
   return { ...csr, values: csr.values.map((value) => Math.min(value, 1)) };
 }
@@ -189,7 +189,7 @@ export function cscOf(csr: Csr): Csc {
   return { colPtr: fillCsc(csr, rowIdx, cscOfCsr), rowIdx, cscOfCsr };
 }
 
-/** `cscOf` with the large arrays given, in the memory of a device say. Returns `colPtr`. */
+/** `cscOf` into given arrays, for example in a device's memory. Returns `colPtr`. */
 export function fillCsc(csr: Csr, rowIdx: IndexArray, cscOfCsr: Uint32Array): Uint32Array {
   const { nRows, nCols, nnz, rowPtr, colIdx } = csr;
   const colPtr = new Uint32Array(nCols + 1);
@@ -222,7 +222,7 @@ export function mapValues(csr: Csr, f: (value: number, row: number, col: number)
 }
 
 /**
- * Refuses values that are finite but not in single precision.
+ * Refuses finite values that overflow in single precision.
  *
  * @throws {SparseFormatError} a value beyond ±3.4e38 where `dtype` is f32
  */

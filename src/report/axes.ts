@@ -3,7 +3,7 @@
 import { formatTick } from "../core/format.ts";
 import { element, label, textWidth } from "./svg.ts";
 
-/** What axes need of a scale of d3. */
+/** The part of a d3 scale that axes use. */
 export interface AxisScale {
   (value: number): number;
   ticks(count: number): number[];
@@ -106,7 +106,7 @@ export function patchMark(className: string): (x: number, y: number) => string {
   return (x, y) => element("rect", { class: `fill ${className}`, x, y: y - 5, width: 18, height: 10, rx: 2 });
 }
 
-/** Moves positions apart to a distance of at least `gap`, within [low, high] where there is room; the order stays. */
+/** Moves positions at least `gap` apart, within [low, high] if there is room; keeps their order. */
 export function spreadOut(positions: readonly number[], gap: number, low: number, high: number): number[] {
   const order = positions.map((_, k) => k).sort((a, b) => positions[a]! - positions[b]!);
   const placed = [...positions];

@@ -1,16 +1,16 @@
-// A figure: one plot that can be drawn at any width, its words, and the numbers behind it.
+// A figure: a plot that can be drawn at any width, its title and caption, and its data.
 
 import { escapeMarkup } from "../core/text.ts";
 import { at, element, fitted } from "./svg.ts";
 import { plotStyle } from "./theme.ts";
 
-/** The numbers behind a plot, for those who cannot see it or want to copy them. */
+/** The data of a plot, for readers who cannot see it or want to copy it. */
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly (string | number)[])[];
 }
 
-/** What a plot came to at some width. */
+/** A plot drawn at some width. */
 export interface Drawing {
   readonly height: number;
   readonly body: string;
@@ -24,7 +24,7 @@ export interface Figure {
   readonly caption: string;
   /** Share of a wide page. */
   readonly span: "third" | "half" | "full";
-  /** @param uid  unlike that of any other drawing on the page: prefix of the ids in it */
+  /** @param uid  unique on the page: prefix of the ids in the drawing */
   draw(width: number, uid: string): Drawing;
   readonly table: Table;
 }

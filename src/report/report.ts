@@ -30,19 +30,19 @@ export interface ReportedNetwork {
   readonly groups: readonly NeuronGroup[];
 }
 
-/** What the trained network does; it takes a checkpoint to know. */
+/** Observations of the trained network, made from a checkpoint. */
 export interface Observations {
-  /** Training steps behind the checkpoint. */
+  /** Training steps done at the checkpoint. */
   readonly step: number;
   readonly changes: readonly ParameterChange[];
-  /** What it does with images; of a network that cannot be solved, why not. */
+  /** Responses to images, or why the network cannot be solved. */
   readonly responses: Responses | { readonly failure: string };
 }
 
-/** The answers of a network to images, and its activity while it looks at them. */
+/** Answers and activity of a network, given images. */
 export interface Responses {
   readonly examples: readonly Example[];
-  /** Where the examples are from. */
+  /** The images from which the examples are taken. */
   readonly imageSet: string;
   readonly activity: Activity;
 }
@@ -64,7 +64,7 @@ export interface Report {
   readonly figures: readonly Figure[];
 }
 
-/** The page and its figures; nothing is written. */
+/** Makes the page and its figures; writes nothing. */
 export function buildReport(parts: ReportParts): Report {
   const { run } = parts;
   const sections = [learning(run), answers(parts), activity(parts), parameters(parts), connectome(parts), work(run)];
@@ -145,7 +145,7 @@ function activity({ observations }: ReportParts): Section {
   return { title: "Activity", figures: [figure] };
 }
 
-/** What the trained network does with images, or why that is not known. */
+/** Responses of the trained network, or why they are unknown. */
 function responsesOf(observations: Observations | null): Responses | { readonly missing: string } {
   if (!observations) return { missing: NO_CHECKPOINT };
   const { responses } = observations;

@@ -29,12 +29,12 @@ export function round(value: number): number {
   return Math.round(100 * value) / 100;
 }
 
-/** About how wide a text of `size` pixels is, for laying out legends; a little more than it will be. */
+/** Estimates the width of a text of `size` pixels, for layout; slightly too large. */
 export function textWidth(text: string, size = 12): number {
   return 0.6 * size * text.length;
 }
 
-/** The text, cut off with "…" where it is wider than `room`. */
+/** The text, cut off with "…" if it is wider than `room`. */
 export function fitted(text: string, room: number, size = 12): string {
   const width = textWidth(text, size);
   return width <= room ? text : clipped(text, Math.floor((room / width) * text.length));

@@ -5,7 +5,7 @@ import { accuracyFigure } from "./plots/accuracy.ts";
 import type { Curves } from "./plots/curves.ts";
 import { lossFigure } from "./plots/loss.ts";
 
-/** What `plotCurves` draws. */
+/** Input of `plotCurves`. */
 export interface TrainingCurves {
   readonly title: string;
   /** One point per training step. */

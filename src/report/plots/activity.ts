@@ -146,7 +146,7 @@ function shade(rate: number): number {
   return Math.cbrt(Math.max(0, rate));
 }
 
-/** What the darkest shade stands for: nearly the largest rate, so that a single neuron does not dim all others. */
+/** The rate of the darkest shade: nearly the largest, so that a single neuron does not dim all others. */
 function brightest({ hs, inputs, ts, numNeurons }: Activity, rows: readonly Row[]): number {
   const values = rows.flatMap(({ neuron }) =>
     inputs.flatMap((_, s) => ts.map((_, t) => hs[(s * ts.length + t) * numNeurons + neuron]!)),

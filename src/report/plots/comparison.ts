@@ -23,7 +23,7 @@ const NAMES = 0.45;
 /** The range shown is at least this wide, so that noise does not look large. */
 const LEAST_RANGE = 0.02;
 
-/** @param measure  what the values are: "test accuracy" */
+/** @param measure  name of the values: "test accuracy" */
 export function comparisonFigure(groups: readonly ComparedGroup[], measure: string): Figure {
   return {
     id: "comparison",

@@ -1,4 +1,4 @@
-// Curves over training steps, as loss and accuracy have them: each batch, its running mean, evaluations, and the level of chance.
+// Curves of loss or accuracy over training steps: each batch, the running mean, evaluations, and the level of chance.
 
 import { scaleLinear } from "d3-scale";
 import { line as lineGenerator } from "d3-shape";
@@ -35,9 +35,9 @@ export interface Curves {
 export interface CurvesOptions extends Curves, Pick<Figure, "id" | "title" | "caption"> {
   readonly value: (of: CurvePoint) => number;
   readonly yLabel: string;
-  /** Values above it leave the picture rather than flatten the rest. */
+  /** Larger values leave the picture instead of flattening the rest. */
   readonly ceiling: number;
-  /** The axis ends there even if the values do not reach it; null: where they end. */
+  /** Fixed end of the axis; null: the largest value. */
   readonly top: number | null;
   readonly chance: number;
   readonly format: (value: number) => string;

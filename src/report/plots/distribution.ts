@@ -12,7 +12,7 @@ import { at, element } from "../svg.ts";
 const PANEL_HEIGHT = 190;
 const RIGHT = 16;
 const BINS = 48;
-/** The plot covers all but this share of the values at either end; those beyond count into the outermost bars. */
+/** Share of the values at either end that the plot leaves out; the outermost bars count them. */
 const TAIL = 0.0005;
 /** Where bars end that are empty, on an axis that has no 0. */
 const FLOOR = 0.6;

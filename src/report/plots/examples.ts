@@ -1,4 +1,4 @@
-// Images with what the network made of them.
+// Example images with the network's answers.
 
 import { formatPercent } from "../../core/format.ts";
 import type { Drawing, Figure } from "../figure.ts";

@@ -1,4 +1,4 @@
-// Where the connectome has synapses: the matrix with its rows and columns in the order of the neuron groups, as densities.
+// The density of the connectome's matrix, with rows and columns in the order of the neuron groups.
 
 import type { Csr } from "../../core/csr.ts";
 import { formatCount } from "../../core/format.ts";
