@@ -91,11 +91,10 @@ export class CallQueue {
   refuseDuring(name: string, calls: readonly string[]): void {
     const pending = this.#pending.find((call) => calls.includes(call));
     if (pending === undefined) return;
-    throw new EngineError(
-      "busy",
-      `${name}: expected no pending ${pending}, got one that has not ended (await it first)`,
-      { where: name, pending },
-    );
+    throw new EngineError("busy", `${name}: expected no pending ${pending}, got one in progress (await it first)`, {
+      where: name,
+      pending,
+    });
   }
 
   /** Refuses calls from now on. Runs `release` once all earlier calls have ended, at once if there are none. */
@@ -117,7 +116,7 @@ export class CallQueue {
   /** @throws {EngineError} calls are refused: "disposed", or "reentrant" from within a callback */
   check(name: string): void {
     if (this.#ended)
-      throw new EngineError("disposed", `${name}: expected something in use, got what has been disposed of`, {
+      throw new EngineError("disposed", `${name}: expected an object in use, got one that was disposed of`, {
         where: name,
       });
     if (this.#callback !== null) {

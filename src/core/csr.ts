@@ -114,7 +114,7 @@ function checkSums(csr: Csr, sums: Float64Array, where: string): void {
   if (at < 0) return;
   const [type, largest] = csr.values instanceof Float32Array ? ["f32", "3.4e38"] : ["f64", "1.8e308"];
   const row = csr.rowPtr.findIndex((end) => end > at) - 1;
-  const expected = `sums of entries at the same place that ${type} has, up to ${largest}`;
+  const expected = `sums of entries at the same place within the range of ${type}, up to ${largest}`;
   throw new SparseFormatError(where, "values", expected, `${sums[at]} in row ${row}, column ${csr.colIdx[at]}`);
 }
 
@@ -233,7 +233,7 @@ export function checkRepresentable(csr: Csr, dtype: DType, where: string): void 
   throw new SparseFormatError(
     where,
     "values",
-    "numbers that f32 has, up to 3.4e38",
+    "numbers in the range of f32, up to 3.4e38",
     `${csr.values[at]} at entry ${at}`,
   );
 }

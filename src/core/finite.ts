@@ -27,6 +27,6 @@ export function checkFinite(
 ): void {
   const i = findNonFinite(values, dtype);
   if (i < 0) return;
-  const expected = Number.isFinite(values[i]) ? "finite numbers that f32 has, up to 3.4e38" : "finite numbers";
+  const expected = Number.isFinite(values[i]) ? "finite numbers in the range of f32, up to 3.4e38" : "finite numbers";
   throw new ArgumentError(where, argument, expected, `${values[i]} ${place(i)}`);
 }

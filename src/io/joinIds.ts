@@ -1,4 +1,4 @@
-// Rows of a table to the neurons that they are about, by id: tables have an order of their own.
+// Joins the rows of a table to neurons, by id, as a table may have any order.
 
 import { FileFormatError, nearestName } from "../core/errors.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
@@ -13,9 +13,9 @@ export interface IdColumn {
   placeOf(row: number): string;
 }
 
-/** So many examples are named of what is missing. */
+/** Number of missing names in a message. */
 const EXAMPLES = 3;
-/** Longer names, and names among more than so many, are not compared with others: it would take seconds. */
+/** Limits of the search for similar names, which would otherwise take seconds. */
 const HINT_LENGTH = 100;
 const HINT_NAMES = 20_000;
 

@@ -9,7 +9,7 @@ import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 /** Whether a neuron gets the input, is read out, or neither. */
 export type NeuronRole = "input" | "hidden" | "output";
 
-/** What is known of the neurons of a network, in the order of its rows. */
+/** Properties of the neurons of a network, in the order of its rows. */
 export interface NeuronTable {
   /** How many neurons. */
   readonly count: number;

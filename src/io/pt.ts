@@ -1,5 +1,5 @@
-// PyTorch .pt files as torch.save writes them since version 1.6: a zip of a pickle, which says what the tensors are, and of their
-// storages. The pickle is read against a list of allowed names; nothing in it is executed. Source: torch/serialization.py.
+// PyTorch .pt files, as torch.save writes them since version 1.6: a zip with a pickle that describes tensors, and their storages. The pickle may
+// use only a list of allowed names; nothing in it is executed. Source: torch/serialization.py.
 
 import { type Csr, csrFromCoo, csrFromParts, truthOf } from "../core/csr.ts";
 import { FileFormatError, nearestName } from "../core/errors.ts";
@@ -371,7 +371,7 @@ async function csrOf(
   }
 }
 
-/** The numbers of a tensor, last index fastest. What else its storage holds is not looked at. */
+/** The numbers of a tensor, last index fastest, without the rest of its storage. */
 async function readTensor(zip: ZipArchive, root: string, tensor: DenseTensor): Promise<NumberArray> {
   const { storage, offset, shape, strides } = tensor;
   const size = bytesOfNumber(storage.type);

@@ -73,7 +73,7 @@ const METADATA = "__metadata__";
 const CHECKSUMS = "axograd.crc32";
 
 /**
- * Tensors and metadata from the bytes of a file, of which no more than one tensor is in memory besides the result.
+ * Tensors and metadata from the bytes of a file; holds at most one raw tensor in memory besides the result.
  *
  * @throws {FileFormatError} cut off, no JSON header, an unknown type, a size that does not fit the shape, gaps, overlaps, bytes left over;
  *   "file-damaged": what a checksum is not of

@@ -7,7 +7,7 @@ import { checkExtents, type ExtentOptions } from "./limits.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
 import { listOf } from "./zip.ts";
 
-/** Names of the parts: COO, and the two in use for CSR, of which the second is torch's. */
+/** Names of the parts: COO, and two conventions for CSR, the second one from torch. */
 const FORMS: readonly (readonly string[])[] = [
   ["indices", "values"],
   ["crow", "col", "values"],

@@ -8,7 +8,7 @@ import { fileError, gzipError, isGzip, readHead, sizeOf, tooMuchGzip } from "./f
 import { streamLimit } from "./limits.ts";
 
 const CHUNK_BYTES = 1 << 20;
-/** A longer line is no line of a table, and would be collected in memory. */
+/** Longest line; lines are collected in memory, and no table has longer ones. */
 const MAX_LINE_BYTES = 1 << 24;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;

@@ -225,7 +225,7 @@ function gaps(file: string, isMissing: boolean, events: readonly RunEvent[], ste
   const which =
     missing.length === 1 ? `step ${missing[0]}` : `${missing.length} steps from ${missing[0]} to ${missing.at(-1)}`;
   return [
-    `${file} ${isMissing ? "is gone" : "is not whole"}: what was recorded of ${which} is lost; the run goes on without it`,
+    `${file} ${isMissing ? "is gone" : "is not whole"}: the record of ${which} is lost; the run continues without it`,
   ];
 }
 

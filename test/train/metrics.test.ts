@@ -116,7 +116,7 @@ test("a file that is gone is said to be, unless nothing was in it yet", async ()
   await gone.metrics.close();
   assert.match(
     gone.faults.join("\n"),
-    /^.*gone\.jsonl is gone: what was recorded of 3 steps from 1 to 3 is lost; the run goes on without it$/,
+    /^.*gone\.jsonl is gone: the record of 3 steps from 1 to 3 is lost; the run continues without it$/,
   );
   const fresh = await MetricsFile.resume(join(dir, "fresh.jsonl"), 0);
   await fresh.metrics.close();
