@@ -116,7 +116,7 @@ async function assertPrinted(interruption: Interruption): Promise<void> {
   if (interruption.failure) throw interruption.failure;
 }
 
-/** Where a run is recorded, for programs and for TensorBoard. */
+/** The records of a run, for programs and for TensorBoard. */
 interface Records {
   readonly metrics: MetricsFile;
   readonly events: EventFile;

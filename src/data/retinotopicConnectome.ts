@@ -67,7 +67,7 @@ const COUNT_SIGMA = 0.25;
 /** The same of the offsets of a pair of types around the Gaussian of their distance. */
 const OFFSET_SIGMA = 0.8;
 
-/** What `retinotopicConnectome` makes. */
+/** Options of `retinotopicConnectome`. */
 export interface RetinotopicOptions {
   /** Side of the grid of columns, ≥ 2. Default 17: 4,046 neurons. */
   readonly columns?: number;

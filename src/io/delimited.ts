@@ -46,7 +46,7 @@ export class Row {
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   #bytes: Uint8Array = new Uint8Array(0);
   #begin = 0;
-  /** Where cell i begins and ends: entries 2i and 2i + 1. */
+  /** Begin and end of cell i: entries 2i and 2i + 1. */
   readonly #bounds: number[] = [];
 
   constructor(file: string, delimiter: number) {
@@ -138,7 +138,7 @@ export class Row {
     return id;
   }
 
-  /** Where cell i stands, for messages. */
+  /** Place of cell i, for messages. */
   place(i: number): string {
     return placeOf(this.#file, this.line, this.names?.[i] ?? i);
   }
@@ -171,13 +171,13 @@ export class Row {
   }
 }
 
-/** Where a cell stands, for messages; `column` is a name or a position. */
+/** Place of a cell, for messages; `column` is a name or a position. */
 export function placeOf(file: string, line: number, column: Column): string {
   const name = typeof column === "number" ? `${column}` : nameText(column);
   return `${file}:${line}, column ${name}`;
 }
 
-/** What receives the rows of a table. */
+/** Receiver of the rows of a table. */
 export interface RowVisitor {
   /** Whether the first line holds names, where the format does not say it. Default: it does. */
   isHeader?(first: Row): boolean;

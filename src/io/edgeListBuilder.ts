@@ -43,7 +43,7 @@ export interface EdgeList {
   readonly labels: readonly string[] | null;
 }
 
-/** Where the id of one end of an entry stands, e.g. 'edges.csv:12, column "pre"'. */
+/** Place of the id of one end of an entry, e.g. 'edges.csv:12, column "pre"'. */
 export type PlaceOf = (entry: number, end: "pre" | "post") => string;
 
 const LARGEST = 2 ** 31;

@@ -47,7 +47,7 @@ export function fileError(file: string, expected: string, cause: unknown): FileF
   if (cause instanceof FileFormatError) return cause;
   const errno = errnoOf(cause);
   const message = cause instanceof Error ? cause.message : String(cause);
-  // What has no errno comes from a parser, not from the file system.
+  // An error without errno comes from a parser, not from the file system.
   const [got, code] = FS_ERRORS[errno] ?? [message, errno === "" ? "file-format" : "file-unreadable"];
   return new FileFormatError(file, expected, got, code);
 }
@@ -170,7 +170,7 @@ export async function unpackGzip(
   }
 }
 
-/** What the first bytes of a gzip file unpack to. */
+/** Unpacks the first bytes of a gzip file. */
 function headOfGzip(bytes: Uint8Array): Uint8Array {
   return gunzipSync(bytes.subarray(0, GZIP_HEAD_BYTES), { finishFlush: constants.Z_SYNC_FLUSH });
 }

@@ -9,7 +9,7 @@ export interface IdColumn {
   readonly file: string;
   /** [rows], each one checked. */
   readonly ids: readonly NeuronId[];
-  /** Where the i-th of them stands. */
+  /** Place of the i-th id, for messages. */
   placeOf(row: number): string;
 }
 
@@ -66,7 +66,7 @@ export function orderColumn(names: readonly string[], except: string | null = nu
   return name === undefined || name === except ? null : name;
 }
 
-/** What the column of the order must say of a neuron. */
+/** The expected value of a neuron in the column of the order. */
 export function orderExpected(neuron: number): string {
   return `index ${neuron}, as rows are in the order of the connectome (where it has ids, join by them: option \`ids\`)`;
 }

@@ -20,7 +20,7 @@ export interface NeuronLabels {
   readonly types: readonly (string | number)[];
 }
 
-/** What `readLabels` takes. */
+/** Options of `readLabels`. */
 export interface ReadLabelsOptions extends TableFormat {
   /** Which column of a table; not needed where it has only one. */
   readonly column?: Column;
@@ -132,7 +132,7 @@ function checkedLabel(label: string | number, place: () => string, { missing }: 
   throw new FileFormatError(place(), expected, typeof label === "number" ? `${label}` : quoteText(label));
 }
 
-/** What is read of a table of labels. */
+/** Content of a table of labels. */
 class LabelColumn {
   /** Columns of the labels and of the ids. */
   readonly place: number;

@@ -14,7 +14,7 @@ import { Triples } from "./triples.ts";
 type Field = "real" | "integer" | "pattern";
 type Symmetry = "general" | "symmetric" | "skew-symmetric";
 
-/** What the banner may call them. SciPy writes unsigned-integer; of real numbers, hermitian is symmetric. */
+/** Names in the banner. SciPy writes unsigned-integer; hermitian real numbers are symmetric. */
 const FIELDS: Readonly<Record<string, Field>> = {
   real: "real",
   double: "real",

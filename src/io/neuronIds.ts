@@ -127,7 +127,7 @@ function significantDigits(text: string): number {
   return mantissa.replace(/^0+|0+$/g, "").length;
 }
 
-/** What two spellings of one id have in common. */
+/** A key that all spellings of one id share. */
 function skeletonOf(id: NeuronId): string {
   if (typeof id === "number") return String(id);
   if (!NUMBER.test(id)) return id.normalize("NFC").trim();

@@ -27,7 +27,7 @@ export interface NeuronTable {
   readonly y: Float64Array | null;
 }
 
-/** What `readNeuronTable` takes. */
+/** Options of `readNeuronTable`. */
 export interface ReadNeuronTableOptions {
   /**
    * Ids of the neurons in the order of the connectome, as `readLabelledConnectome` returns them: every neuron gets the row with its

@@ -29,7 +29,7 @@ export interface NpyHeader {
   readonly fortranOrder: boolean;
   /** Empty for a single value. */
   readonly shape: readonly number[];
-  /** Where the data begin. */
+  /** Offset of the data. */
   readonly dataOffset: number;
 }
 

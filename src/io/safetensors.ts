@@ -28,7 +28,7 @@ export type SafetensorsType =
   | "I64"
   | "F64";
 
-/** What the reader of numbers calls them. */
+/** Their names in `numbers.ts`. */
 const TYPES: Readonly<Record<SafetensorsType, NumberType>> = {
   BOOL: "b1",
   U8: "u1",
@@ -125,7 +125,7 @@ function inFileOrder<T extends Omit<SafeTensor, "data">>(tensors: ReadonlyMap<st
   return [...tensors].sort(([, a], [, b]) => width(b) - width(a));
 }
 
-/** What comes before the data: the length of the header, and the header. */
+/** The bytes before the data: the length of the header, and the header. */
 function headOf(
   ordered: readonly (readonly [string, Omit<SafeTensor, "data">])[],
   metadata: Readonly<Record<string, string>>,

@@ -87,7 +87,7 @@ export async function writeSparseSafetensors(file: string, csr: Csr): Promise<vo
   );
 }
 
-/** What stands before the names of the parts, with its dot, and which parts there are. */
+/** The prefix of the parts' names, with its dot, and the existing parts. */
 function matrixOf(names: readonly string[], key: string | undefined, file: string): Found {
   const held = new Set(names);
   const found = prefixesOf(names, key).flatMap((prefix) => {

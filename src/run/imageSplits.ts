@@ -14,7 +14,7 @@ export interface ImageSplits {
   readonly validation: ImageSet | null;
   /** null: no test is wanted. */
   readonly test: ImageSet | null;
-  /** Where they are from, for people. */
+  /** Their source, for people. */
   readonly source: string;
 }
 

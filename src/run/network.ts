@@ -24,7 +24,7 @@ import type { TrainConfig } from "./config.ts";
 export interface Connectome {
   readonly csr: Csr;
   readonly table: NeuronTable | null;
-  /** Where it is from, for people. */
+  /** Its source, for people. */
   readonly source: string;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;

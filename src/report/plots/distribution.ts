@@ -14,7 +14,7 @@ const RIGHT = 16;
 const BINS = 48;
 /** Share of the values at either end that the plot leaves out; the outermost bars count them. */
 const TAIL = 0.0005;
-/** Where bars end that are empty, on an axis that has no 0. */
+/** End of empty bars on a logarithmic axis, which has no 0. */
 const FLOOR = 0.6;
 
 interface Bins {
