@@ -4,14 +4,14 @@ import { readFileSync } from "node:fs";
 import type { Answer, Job, SuiteJob } from "./job.ts";
 import { measureRoofline } from "./roofline/roofline.ts";
 import type { SuiteName } from "./row.ts";
-import { Session } from "./session.ts";
+import { BenchSession } from "./session.ts";
 import { kernelSuite, rhsSuite } from "./suites/kernels.ts";
 import { loadSuite } from "./suites/load.ts";
 import { solveSuite } from "./suites/solve.ts";
 import { startupSuite } from "./suites/startup.ts";
 import { oneStep, stepSuite } from "./suites/step.ts";
 
-const SUITE: Readonly<Record<SuiteName, (session: Session) => Promise<void>>> = {
+const SUITE: Readonly<Record<SuiteName, (session: BenchSession) => Promise<void>>> = {
   kernels: kernelSuite,
   rhs: rhsSuite,
   solve: solveSuite,
@@ -43,9 +43,9 @@ async function inSession(
   job: SuiteJob,
   suite: SuiteName,
   send: (answer: Answer) => void,
-  body: (session: Session) => Promise<void>,
+  body: (session: BenchSession) => Promise<void>,
 ): Promise<void> {
-  const session = await Session.open(job, suite, send);
+  const session = await BenchSession.open(job, suite, send);
   try {
     await body(session);
   } finally {

@@ -22,7 +22,7 @@ const ROOFLINE_SECONDS = { quick: 0.02, full: 0.5 };
 /** A job that sends nothing for this long hangs. */
 const SILENCE_MS = 15 * 60 * 1000;
 
-class Run {
+class BenchRun {
   readonly #options: BenchOptions;
   readonly #folder: string;
   readonly #machine = describeMachine();
@@ -178,7 +178,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const options = parseOptions(argv);
   const folder = mkdtempSync(join(tmpdir(), "axograd-bench-"));
   try {
-    const run = new Run(options, folder);
+    const run = new BenchRun(options, folder);
     await run.measure();
     const report = run.report(argv);
     for (const fit of report.fits) console.log(fitLine(fit));

@@ -27,7 +27,7 @@ export interface PeerFacts {
   readonly threads: number;
 }
 
-export class Session {
+export class BenchSession {
   readonly job: SuiteJob;
   readonly suite: SuiteName;
   readonly network: Network;
@@ -50,14 +50,14 @@ export class Session {
     this.#send = send;
   }
 
-  static async open(job: SuiteJob, suite: SuiteName, send: (answer: Answer) => void): Promise<Session> {
+  static async open(job: SuiteJob, suite: SuiteName, send: (answer: Answer) => void): Promise<BenchSession> {
     const { device, dtype, threads, profile } = job;
     if (device === "webgpu") {
       // Without a system adapter a software adapter is loaded, which its rows name. Never loaded while the CPU is timed.
       const { testAdapter } = await import("../test/support/softwareAdapter.ts");
       await testAdapter();
     }
-    return new Session(job, suite, await createBackend({ device, dtype, threads, profile }), send);
+    return new BenchSession(job, suite, await createBackend({ device, dtype, threads, profile }), send);
   }
 
   /** The device under test; what runs on it is counted by `meter`. */

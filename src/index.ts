@@ -236,13 +236,12 @@ export type { TapePlan } from "./ode/tape.ts";
 // Operations.
 export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
 export type { Matrix, Op, Shape, Table, Value } from "./ops/value.ts";
+// Pictures.
+export type { CurvePoint, Curves } from "./report/plots/curves.ts";
+export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
-export type {
-  NetworkSize,
-  Recipe,
-  TrainConfig,
-} from "./run/config.ts";
-export type { Digits } from "./run/digits.ts";
+export type { NetworkSize, TrainConfig } from "./run/config.ts";
+export type { ImageSplits } from "./run/imageSplits.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 // Training.
 export {
@@ -275,7 +274,6 @@ export {
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
-export { type CurvePoint, plotCurves, type TrainingCurves } from "./train/plot.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {

@@ -15,9 +15,21 @@ const { version, dependencies } = JSON.parse(readFileSync(join(root, "package.js
 const MAX_BYTES = 2 ** 20;
 
 function run(command: string, args: readonly string[], cwd: string): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd, encoding: "utf8", timeout: 120_000 });
+  // npm is a script of the shell on Windows.
+  const shell = command === "npm" && process.platform === "win32";
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd,
+    shell,
+    encoding: "utf8",
+    timeout: 120_000,
+  });
   assert.is(status, 0, `${command} ${args.join(" ")}: ${error?.message ?? ""}${stderr}${stdout}`);
   return stdout;
+}
+
+/** A link to a folder; a junction, which takes no rights, on Windows. */
+function link(target: string, path: string): void {
+  symlinkSync(target, path, "junction");
 }
 
 /** Unpacks the package into a project that has its dependencies and no others. */
@@ -27,16 +39,16 @@ function installed(): string {
   mkdirSync(join(modules, "@types"), { recursive: true });
   run("npm", ["pack", "--ignore-scripts", "--pack-destination", project], root);
   run("tar", ["xzf", `axograd-${version}.tgz`], project);
-  symlinkSync(join(project, "package"), join(modules, "axograd"));
+  link(join(project, "package"), join(modules, "axograd"));
   // Node finds the dependencies of the unpacked package beside it, as it does after an installation.
   const own = join(project, "package", "node_modules");
   mkdirSync(own);
   const needed = [...Object.keys(dependencies), "d3-array", "d3-color", "d3-format", "d3-interpolate", "d3-path"];
   for (const name of [...needed, "d3-time", "d3-time-format", "internmap", "pend"]) {
-    symlinkSync(join(root, "node_modules", name), join(own, name));
+    link(join(root, "node_modules", name), join(own, name));
   }
-  symlinkSync(join(root, "node_modules", "@types", "node"), join(modules, "@types", "node"));
-  symlinkSync(join(root, "node_modules", "undici-types"), join(modules, "undici-types"));
+  link(join(root, "node_modules", "@types", "node"), join(modules, "@types", "node"));
+  link(join(root, "node_modules", "undici-types"), join(modules, "undici-types"));
   writeFileSync(join(project, "package.json"), '{ "type": "module" }');
   return project;
 }
@@ -79,9 +91,17 @@ export { Trainer };
 function complaints(module: string, resolution: string, ...more: readonly string[]): string {
   writeFileSync(join(project, "user.ts"), USER);
   const options = ["--ignoreConfig", "--noEmit", "--strict", "--skipLibCheck", "false", "--target", "es2022"];
-  const tsc = join(root, "node_modules", ".bin", "tsc");
-  const args = ["--module", module, "--moduleResolution", resolution, ...options, ...more, "user.ts"];
-  return spawnSync(tsc, args, { cwd: project, encoding: "utf8" }).stdout;
+  const args = [
+    join(root, "node_modules", "typescript", "bin", "tsc"),
+    "--module",
+    module,
+    "--moduleResolution",
+    resolution,
+    ...options,
+    ...more,
+    "user.ts",
+  ];
+  return spawnSync(process.execPath, args, { cwd: project, encoding: "utf8" }).stdout;
 }
 
 const RESOLUTIONS = [

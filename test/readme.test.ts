@@ -73,7 +73,8 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       "node",
     ];
     const files = ["tutorial.ts", "types.ts", "run.ts", "dynamics.ts"].map((file) => join(dir, file));
-    const compiled = spawnSync(join(root, "node_modules", ".bin", "tsc"), [...options, ...files], { encoding: "utf8" });
+    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+    const compiled = spawnSync(process.execPath, [tsc, ...options, ...files], { encoding: "utf8" });
     assert.is(compiled.status, 0, compiled.stdout);
 
     const cwd = tempDir();

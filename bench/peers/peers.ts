@@ -11,7 +11,7 @@ import { readRawF32, writeRaw } from "../arrays.ts";
 import type { Results } from "../cases/case.ts";
 import type { Contender } from "../measure.ts";
 import type { PeerName } from "../row.ts";
-import type { PeerFacts, Session } from "../session.ts";
+import type { BenchSession, PeerFacts } from "../session.ts";
 import { checkResults } from "../verify.ts";
 import { PeerProcess } from "./process.ts";
 
@@ -52,7 +52,7 @@ export function storeOperands(folder: string, operands: Readonly<Record<string, 
 }
 
 /** Starts what is installed and does the work; notes what is not. */
-export async function openPeers(session: Session, batch: number, work: "products" | "step"): Promise<Peer[]> {
+export async function openPeers(session: BenchSession, batch: number, work: "products" | "step"): Promise<Peer[]> {
   const { folder, threads, dtype, peers: wanted } = session.job;
   if (dtype !== "f32" || session.backend.name !== "wasm") return [];
   const peers: Peer[] = [];

@@ -17,7 +17,7 @@ import { rhsCase } from "../cases/rhs.ts";
 import { asyncContender, type Contender, contender, interleave } from "../measure.ts";
 import type { Network } from "../networks.ts";
 import { openPeers, type Peer, storeOperands } from "../peers/peers.ts";
-import type { Session } from "../session.ts";
+import type { BenchSession } from "../session.ts";
 import { openReference, type Verified, verify, WrongResultError } from "../verify.ts";
 
 /** Runs enqueued on a GPU per wait, as in a solve: the wait alone takes longer than most kernels. */
@@ -37,7 +37,7 @@ const PER_BATCH: readonly CaseFamily[] = [
 ];
 const PER_NETWORK: readonly ((network: Network) => BenchCase)[] = [adamCase, refreshCase];
 
-export async function kernelSuite(session: Session): Promise<void> {
+export async function kernelSuite(session: BenchSession): Promise<void> {
   await runCases(session, 1, PER_NETWORK, []);
   for (const batch of session.job.batches) {
     storeOperands(session.job.folder, {
@@ -53,12 +53,12 @@ export async function kernelSuite(session: Session): Promise<void> {
   }
 }
 
-export async function rhsSuite(session: Session): Promise<void> {
+export async function rhsSuite(session: BenchSession): Promise<void> {
   for (const batch of session.job.batches) await runCases(session, batch, [rhsCase], []);
 }
 
 async function runCases(
-  session: Session,
+  session: BenchSession,
   batch: number,
   families: readonly CaseFamily[],
   peers: readonly Peer[],
@@ -72,7 +72,7 @@ async function runCases(
 }
 
 /** What timing a case needs of a session. */
-export type CaseSession = Pick<Session, "meter" | "effort" | "row" | "peerRow" | "note" | "refuse">;
+export type CaseSession = Pick<BenchSession, "meter" | "effort" | "row" | "peerRow" | "note" | "refuse">;
 
 /** Checks a case, then times it in turns with the peers that support it. Reports a wrong result instead of a time. */
 export async function timeCase(

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { readConnectome } from "../../src/io/connectome.ts";
 import { writeSparseNpz } from "../../src/io/npz.ts";
 import { asyncContender, interleave } from "../measure.ts";
-import type { Session } from "../session.ts";
+import type { BenchSession } from "../session.ts";
 
-export async function loadSuite(session: Session): Promise<void> {
+export async function loadSuite(session: BenchSession): Promise<void> {
   const { network, backend, effort, job } = session;
   const { csr } = network;
   const file = join(job.folder, "connectome.npz");

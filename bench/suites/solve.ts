@@ -9,7 +9,7 @@ import { addCosts } from "../../src/profile/cost.ts";
 import { uniformArray } from "../arrays.ts";
 import { asyncContender, interleave } from "../measure.ts";
 import type { Network } from "../networks.ts";
-import type { Session } from "../session.ts";
+import type { BenchSession } from "../session.ts";
 import { checkResults, openReference, WrongResultError } from "../verify.ts";
 
 const INPUTS = 784;
@@ -66,7 +66,7 @@ class Solving {
   }
 }
 
-export async function solveSuite(session: Session): Promise<void> {
+export async function solveSuite(session: BenchSession): Promise<void> {
   for (const batch of session.job.batches) {
     const solving = new Solving(session.backend, session.network, batch);
     try {
@@ -77,7 +77,7 @@ export async function solveSuite(session: Session): Promise<void> {
   }
 }
 
-async function timeSolve(session: Session, solving: Solving, batch: number): Promise<void> {
+async function timeSolve(session: BenchSession, solving: Solving, batch: number): Promise<void> {
   const { meter } = session;
   const end = await expectedEnd(session, batch);
   // Both solves keep the local error of each step below the tolerance, so they may differ by that much.
@@ -97,7 +97,7 @@ async function timeSolve(session: Session, solving: Solving, batch: number): Pro
   session.row({ op: "solve", batch, cost, rhsEvaluations: solving.rhsEvaluations }, timing!);
 }
 
-async function expectedEnd({ network }: Session, batch: number): Promise<Float64Array> {
+async function expectedEnd({ network }: BenchSession, batch: number): Promise<Float64Array> {
   const reference = await openReference(network.csr.nnz * batch * PRODUCTS_PER_SOLVE);
   try {
     const solving = new Solving(reference, network, batch);

@@ -7,13 +7,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { type Contender, interleave } from "../measure.ts";
-import type { Session } from "../session.ts";
+import type { BenchSession } from "../session.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 /** Networks that the command can generate. */
 const GENERATED = ["tiny", "tutorial", "brain"];
 
-export async function startupSuite(session: Session): Promise<void> {
+export async function startupSuite(session: BenchSession): Promise<void> {
   const { job, effort, network, backend } = session;
   const args = jobArguments(session);
   if (!args) {
@@ -36,7 +36,7 @@ export async function startupSuite(session: Session): Promise<void> {
   }
 }
 
-function jobArguments({ network: { name, csr } }: Session): readonly string[] | null {
+function jobArguments({ network: { name, csr } }: BenchSession): readonly string[] | null {
   if (name === "default") return [];
   if (!GENERATED.includes(name) && !/^\d+x\d+$/.test(name)) return null;
   return ["--preset", "tutorial", "--generate", `${csr.nRows}x${csr.nnz}`];

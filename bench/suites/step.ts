@@ -11,7 +11,7 @@ import { asyncContender, interleave } from "../measure.ts";
 import type { Account } from "../meter.ts";
 import type { Network } from "../networks.ts";
 import { openPeers, type Peer, storeOperands } from "../peers/peers.ts";
-import type { Session } from "../session.ts";
+import type { BenchSession } from "../session.ts";
 import { summarise } from "../stats.ts";
 import { openReference, WrongResultError } from "../verify.ts";
 
@@ -88,7 +88,7 @@ function labels(batch: number): Uint32Array {
   return Uint32Array.from(uniformArray(batch, "labels", 0, CLASSES), Math.floor);
 }
 
-export async function stepSuite(session: Session): Promise<void> {
+export async function stepSuite(session: BenchSession): Promise<void> {
   for (const batch of session.job.batches) {
     const training = new Training(session.backend, session.network, batch);
     try {
@@ -100,14 +100,14 @@ export async function stepSuite(session: Session): Promise<void> {
 }
 
 /** Does one step and nothing else: for its peak memory. */
-export async function oneStep(session: Session, batch: number): Promise<void> {
+export async function oneStep(session: BenchSession, batch: number): Promise<void> {
   const training = new Training(session.backend, session.network, batch);
   await training.step();
   await session.backend.finish();
   training.dispose();
 }
 
-async function timeStep(session: Session, training: Training, batch: number): Promise<void> {
+async function timeStep(session: BenchSession, training: Training, batch: number): Promise<void> {
   const { meter, effort } = session;
   meter.recording = true;
   meter.take();
@@ -170,7 +170,7 @@ function costOf(accounts: ReadonlyMap<string, Account>, part: Part): Cost {
   return addCosts([...accounts].filter(([name]) => partOf(name) === part).map(([, account]) => account.cost));
 }
 
-async function split({ meter, backend }: Session, training: Training): Promise<Split> {
+async function split({ meter, backend }: BenchSession, training: Training): Promise<Split> {
   meter.take();
   const start = performance.now();
   await training.step();
@@ -182,7 +182,7 @@ async function split({ meter, backend }: Session, training: Training): Promise<S
 }
 
 /** One more step, for the profile of it. */
-async function profileStep(session: Session, training: Training, batch: number): Promise<void> {
+async function profileStep(session: BenchSession, training: Training, batch: number): Promise<void> {
   const { profiler, meter } = session;
   if (!profiler) return;
   meter.recording = false;
@@ -193,7 +193,7 @@ async function profileStep(session: Session, training: Training, batch: number):
 }
 
 function reportParts(
-  session: Session,
+  session: BenchSession,
   { batch, rhsEvaluations }: { readonly batch: number; readonly rhsEvaluations: number },
   costs: ReadonlyMap<Part, Cost>,
   parts: readonly Split[],
@@ -218,7 +218,7 @@ interface Expected {
 /** Products of numbers in one training step, per synapse and sample: forward and backward of about 45 right-hand sides. */
 const PRODUCTS_PER_STEP = 45 * 3;
 
-async function expectedOf({ network, job }: Session, batch: number): Promise<Expected> {
+async function expectedOf({ network, job }: BenchSession, batch: number): Promise<Expected> {
   const reference = await openReference(network.csr.nnz * batch * PRODUCTS_PER_STEP);
   try {
     const training = new Training(reference, network, batch);
@@ -256,7 +256,12 @@ function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 /** Peers that do the whole step, with the same loss and gradient. */
-async function stepPeers(session: Session, training: Training, batch: number, expected: Expected): Promise<Peer[]> {
+async function stepPeers(
+  session: BenchSession,
+  training: Training,
+  batch: number,
+  expected: Expected,
+): Promise<Peer[]> {
   if (session.job.peers.length === 0) return [];
   const { parameters } = training.model;
   const layer = async (name: string): Promise<Float32Array> => Float32Array.from(await parameters.values(name));

@@ -32,15 +32,15 @@ export async function withClocks(backend, run, measure) {
 }
 
 async function clockAtWork(backend, run) {
-  let clock;
-  smClock().then((text) => {
-    clock = text;
+  let isKnown = false;
+  const clock = smClock().finally(() => {
+    isKnown = true;
   });
-  while (clock === undefined) {
+  do {
     await secondsOf(backend, run, 1);
     // Lets the answer in, even if the device was done at once.
     await setImmediate();
-  }
+  } while (!isKnown);
   return clock;
 }
 

@@ -1,4 +1,4 @@
-// axograd check: central differences, WASM in double and single precision and WebGPU solve the same problems, and must agree.
+// axograd check: central differences, WASM in double and single precision, and WebGPU solve the same problems and must agree.
 
 import type { Command } from "commander";
 import { createBackend, DEVICES, type Device } from "../backend/select.ts";
@@ -34,7 +34,7 @@ export interface Witnesses {
 }
 
 interface CheckResult {
-  /** Descriptions of all that took part: what came of "auto". */
+  /** Descriptions of the devices that were compared. */
   readonly devices: readonly string[];
   readonly subjects: readonly SubjectReport[];
 }
@@ -47,18 +47,24 @@ const EXIT_FAILURE = 1;
 /**
  * Adds the command to the program. A failed comparison leaves exit code 1.
  *
- * @param open where the witnesses come from; tests put wrong ones there
+ * @param open  opens the witnesses; tests inject wrong ones
  */
 export function register(program: Command, open: typeof openWitnesses = openWitnesses): void {
   const command = program
     .command("check")
-    .description("check that trajectories, losses and gradients agree: differences, WASM f64, WASM f32, WebGPU f32")
-    .option("--device <device>", `what to check: ${DEVICES.join(", ")}`, oneOf("--device", DEVICES), "auto")
-    .option("--dtype <type>", "f32, or f64 to stop at double precision", oneOf("--dtype", DTYPES), "f32")
-    .option("--connectome <file>", `also check this one: ${CONNECTOME_EXTENSIONS.join(", ")}`, path("--connectome"))
-    .option("--full", `the whole connectome, not ${MOST_NEURONS} of its neurons`)
-    .option("--seed <seed>", "of inputs, directions and perturbations", wholeNumber("--seed", 0), 0)
-    .option("--json", "everything as one JSON object");
+    .description(
+      "check trajectories, losses and gradients: central differences, WASM f64, WASM f32 and WebGPU f32 must agree",
+    )
+    .option("--device <device>", `device to check: ${DEVICES.join(", ")}`, oneOf("--device", DEVICES), "auto")
+    .option("--dtype <type>", "f32, or f64 to check double precision only", oneOf("--dtype", DTYPES), "f32")
+    .option(
+      "--connectome <file>",
+      `also check this connectome: ${CONNECTOME_EXTENSIONS.join(", ")}`,
+      path("--connectome"),
+    )
+    .option("--full", `check the whole connectome instead of ${MOST_NEURONS} of its neurons`)
+    .option("--seed <seed>", "seed of inputs, directions and perturbations", wholeNumber("--seed", 0), 0)
+    .option("--json", "print everything as one JSON object");
   addReadOptions(command).action(async (given: GivenOptions) => {
     const { devices, subjects } = await check(given, open);
     if (given.json) writeJson({ passed: passed(subjects), devices, subjects });
@@ -98,7 +104,7 @@ async function subjectsOf(given: GivenOptions): Promise<Subject[]> {
   const { seed, connectome: file } = given;
   const idle = file === undefined ? Object.keys({ ...(given.full && { full: true }), ...readOptionsOf(given) }) : [];
   if (idle.length > 0) {
-    throw new ArgumentError("check", `--${idle[0]}`, "--connectome with it, as it does nothing otherwise", "none");
+    throw new ArgumentError("check", `--${idle[0]}`, "--connectome with it, as it has no effect otherwise", "none");
   }
   const random = logNormalConnectome({ ...BUILT_IN, seed });
   const builtIn = toUnitRadius(mapValues(random, (w, _, pre) => (pre % 3 === 0 ? -w : w)));
@@ -110,10 +116,10 @@ async function subjectsOf(given: GivenOptions): Promise<Subject[]> {
   return networks.flatMap(([name, csr]) => [classifierSubject(name, csr, seed), voltageSubject(name, csr, seed)]);
 }
 
-/** Weights scaled so that |W| has spectral radius 1: neither silent nor saturated, whatever their unit. */
+/** Scales weights to a spectral radius of |W| of 1, so that the network is neither silent nor saturated in any unit. */
 function toUnitRadius(csr: Csr): Csr {
   const { value: radius } = spectralRadiusOfAbsolute(csr);
-  // Without cycles the radius is 0: then the largest weight becomes 1.
+  // Without cycles the radius is 0; then the largest weight becomes 1.
   let scale = radius;
   if (scale === 0) for (const w of csr.values) scale = Math.max(scale, Math.abs(w));
   return scale > 0 ? mapValues(csr, (w) => w / scale) : csr;

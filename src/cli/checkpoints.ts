@@ -1,4 +1,4 @@
-// The checkpoints of a run: the last, some before it, and the one that did best on the validation images.
+// The checkpoints of a run: the last ones, and the best on the validation images.
 
 import { exists } from "../io/files.ts";
 import type { TrainConfig } from "../run/config.ts";
@@ -26,7 +26,7 @@ export class Checkpoints {
     return this.#lastStep;
   }
 
-  /** Whether its file is there: somebody may have deleted the folder. */
+  /** Whether its file exists: a user may have deleted the folder. */
   async isThere(): Promise<boolean> {
     return this.#lastStep !== null && (await exists(this.lastFile));
   }
@@ -42,7 +42,7 @@ export class Checkpoints {
     await this.#folder.keepCheckpoint(step, this.#config.keepCheckpoints);
   }
 
-  /** Keeps the present parameters as the best if `evaluation` of them is better than all earlier ones. */
+  /** Saves the current parameters as the best if `evaluation` beats all earlier ones. */
   async saveIfBest(evaluation: EvaluationRecord, earlier: readonly EvaluationRecord[]): Promise<void> {
     const rivals = earlier.filter(({ set }) => set === "validation");
     if (evaluation.set === "validation" && rivals.every((rival) => isBetter(evaluation, rival))) {
@@ -50,7 +50,7 @@ export class Checkpoints {
     }
   }
 
-  /** Puts parameters, moments and statistics of the last checkpoint back; the position in the data stays. */
+  /** Restores parameters, moments and statistics from the last checkpoint; the position in the data stays. */
   async rollBack(): Promise<void> {
     restoreCheckpoint(await loadCheckpoint(this.lastFile), this.#experiment);
   }

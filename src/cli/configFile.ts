@@ -1,4 +1,4 @@
-// Configuration files: YAML, or JSON, which is YAML too. The record of a run, its config.json, is one.
+// Configuration files: YAML, or JSON, which is a subset. The config.json of a run is one, too.
 
 import { isObject } from "../core/plainObject.ts";
 import { type Settings, settingsOf } from "../run/configLayers.ts";
@@ -19,7 +19,7 @@ export async function readConfigFile(file: string): Promise<Settings> {
 
 type RecordOfRun = Readonly<Record<string, unknown>> & { readonly config: Readonly<Record<string, unknown>> };
 
-/** config.json of a run holds its configuration beside what it was resolved to. */
+/** config.json of a run holds its configuration and the facts about it. */
 function isRecordOfRun(data: Readonly<Record<string, unknown>>): data is RecordOfRun {
   return typeof data.version === "string" && isObject(data.config);
 }

@@ -1,19 +1,14 @@
 // The JSON Schema of configuration files, from the table of settings: editors complete and check with it.
 
-import { CONFIG_KEYS, CONFIG_OPTIONS, defaults, type Key } from "../run/configOptions.ts";
-import type { JsonSchema } from "../run/kinds.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, hasFixedDefault } from "../run/configOptions.ts";
+import type { JsonSchema } from "../run/settingTypes.ts";
 
 const DIALECT = "http://json-schema.org/draft-07/schema#";
 
-/** What the machine decides is no default of the schema. */
-const MACHINE: readonly Key[] = ["threads"];
-
 export function configSchema(): JsonSchema {
-  const known: Readonly<Record<string, unknown>> = defaults();
   const properties = CONFIG_KEYS.map((key) => {
-    const { help, kind } = CONFIG_OPTIONS[key];
-    const byDefault = key in known && !MACHINE.includes(key) ? { default: known[key] } : {};
-    return [key, { description: help, ...kind.schema, ...byDefault }];
+    const { help, type, default: value } = CONFIG_OPTIONS[key];
+    return [key, { description: help, ...type.schema, ...(hasFixedDefault(key) && { default: value }) }];
   });
   return {
     $schema: DIALECT,

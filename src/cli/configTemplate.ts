@@ -1,4 +1,4 @@
-// The configuration file that `axograd init` writes: every setting with its default, what it means and what it may be.
+// The configuration file that `axograd init` writes: every setting with its value, meaning and allowed values.
 
 import { stringify } from "yaml";
 import type { TrainConfig } from "../run/config.ts";
@@ -8,12 +8,12 @@ import { SCHEMA_KEY } from "./yamlFile.ts";
 
 const WIDTH = 100;
 
-/** Left to the machine: in YAML the line is there, behind a #. */
+/** Depends on the machine: in YAML the line is commented out. */
 const COMMENTED: readonly Key[] = ["threads"];
 
 /**
  * @param preset  whose values are written
- * @param schema  where an editor finds the schema, from the file
+ * @param schema  path of the schema for editors, relative to the file
  */
 export function configTemplate(preset: string, schema: string): string {
   const config = resolveConfig([{ preset }]);
@@ -24,7 +24,7 @@ export function configTemplate(preset: string, schema: string): string {
   return `${header(preset, schema)}\n${parts.join("\n")}`;
 }
 
-/** The same as JSON, which has no room for comments: the schema says what the settings mean. */
+/** The same as JSON, which has no comments: the schema describes the settings. */
 export function configJson(preset: string, schema: string): string {
   const config = resolveConfig([{ preset }]);
   const settings = CONFIG_KEYS.filter((key) => !COMMENTED.includes(key)).map((key) => [key, config[key]]);
@@ -43,9 +43,9 @@ function header(preset: string, schema: string): string {
 }
 
 function entry(key: Key, config: TrainConfig): string {
-  const { help, kind } = CONFIG_OPTIONS[key];
-  const type = kind.read(null as never) === null ? `${kind.expected}, or null` : kind.expected;
-  const comment = wrapped(`${help}. ${capital(type)}.`).map((line) => `# ${line}\n`);
+  const { help, type } = CONFIG_OPTIONS[key];
+  const expected = type.read(null as never) === null ? `${type.expected}, or null` : type.expected;
+  const comment = wrapped(`${help}. ${capital(expected)}.`).map((line) => `# ${line}\n`);
   const line = stringify({ [key]: config[key] });
   return `${comment.join("")}${COMMENTED.includes(key) ? `# ${line}` : line}`;
 }

@@ -5,7 +5,7 @@ import { quoteText } from "../core/text.ts";
 import type { ReadConnectomeOptions } from "../io/connectome.ts";
 import { oneOf, path, wholeNumber } from "./values.ts";
 
-/** What commander makes of the options; `weight` is false for --no-weight. */
+/** The options as commander parses them; `weight` is false for --no-weight. */
 export interface GivenReadOptions {
   readonly pre?: string;
   readonly post?: string;
@@ -25,37 +25,37 @@ export function addReadOptions(command: Command): Command {
     .option("--pre <column>", "edge lists: column of presynaptic neurons, by name or position from 0 (default: pre)")
     .option("--post <column>", "edge lists: column of postsynaptic neurons (default: post)")
     .option("--weight <column>", "edge lists: column of weights (default: weight)")
-    .option("--no-weight", "edge lists: every line counts 1")
+    .option("--no-weight", "edge lists: every line has weight 1")
     .option(
       "--ids <kind>",
-      "edge lists: ids are index or label (default: index if they begin near 0 and have few gaps)",
+      "edge lists: what ids are, index or label (default: index if they start near 0 and have few gaps)",
       oneOf("--ids", ["index", "label"]),
     )
     .option(
       "--order <order>",
-      "edge lists: number labels sorted or firstSeen (default: sorted)",
+      "edge lists: order in which labels are numbered, sorted or firstSeen (default: sorted)",
       oneOf("--order", ["sorted", "firstSeen"]),
     )
-    .option("--neurons <count>", "edge lists: rows and columns (default: from the file)", wholeNumber("--neurons", 1))
+    .option("--neurons <count>", "edge lists: number of neurons (default: from the file)", wholeNumber("--neurons", 1))
     .option(
       "--max-neurons <count>",
-      "rows and columns that a file may claim (default: 2^24, or 16 per stored number)",
+      "limit of rows and columns that a file may claim (default: 2^24, or 16 per stored number)",
       wholeNumber("--max-neurons", 1),
     )
     .option(
       "--delimiter <character>",
-      "tables: between cells (default: what the first line has of comma, tab, semicolon)",
+      "tables: separator of cells (default: the comma, tab or semicolon of the first line)",
     )
-    .option("--header", "edge lists: the first line holds names (default: what it looks like)")
+    .option("--header", "edge lists: the first line holds column names (default: guessed)")
     .option("--no-header", "edge lists: the first line is an edge")
     .option(
       "--rows <neurons>",
-      "tables: a matrix with names, its rows are the neurons that send (pre) or receive (post)",
+      "tables: read a matrix with names, whose rows are the sending (pre) or receiving (post) neurons",
       oneOf("--rows", ["pre", "post"]),
     )
     .option(
       "--key <name>",
-      "which matrix of a .pt, .safetensors or .npz file with several; attribute that names the nodes of a .graphml file",
+      "name of the matrix in a .pt, .safetensors or .npz file with several; name of the attribute with the ids in a .graphml file",
       path("--key"),
     );
 }
@@ -78,7 +78,7 @@ export function readOptionsOf(given: GivenReadOptions): ReadConnectomeOptions {
   };
 }
 
-/** That the neurons of a matrix are numbered by the ids of the file, and which they are; nothing where ids are positions. */
+/** Says that rows are numbered by the ids of the file, with their range; empty if ids are positions. */
 export function describeLabels(labels: readonly string[] | null): string {
   if (labels === null || labels.length === 0) return "";
   const [first, last] = [labels[0]!, labels.at(-1)!].map((label) => quoteText(label, 40));

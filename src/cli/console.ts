@@ -1,5 +1,5 @@
-// What the command says, and where: text for people, or JSON lines for programs; errors and warnings always on stderr.
-// Nothing that is said acts on a terminal: names of files, cell types and settings may hold any character.
+// Output of the commands: text for people or JSON lines for programs; errors and warnings always go to stderr.
+// Names of files, cell types and settings may hold any character, so control characters are escaped before a terminal gets them.
 
 import { EngineError } from "../core/errors.ts";
 import { jsonText, printable, shortened } from "../core/text.ts";
@@ -8,11 +8,11 @@ import { jsonLine, type RunEvent } from "../train/metrics.ts";
 export interface Verbosity {
   /** JSON lines on stdout and no text there. */
   readonly json: boolean;
-  /** No text but the result, no progress. */
+  /** Only the result, and no progress. */
   readonly quiet: boolean;
 }
 
-/** A warning on stderr, of commands that say nothing else. */
+/** Writes a warning to stderr, without a `Console`. */
 export function warnUser(message: string): void {
   process.stderr.write(`axograd: warning: ${printable(message)}\n`);
 }
@@ -20,7 +20,7 @@ export function warnUser(message: string): void {
 /** Longest stack that is shown. */
 const STACK_LENGTH = 8000;
 
-/** Writes text for people to stdout; its line ends stay. */
+/** Writes text for people to stdout, line ends included. */
 export function writeText(text: string): void {
   process.stdout.write(printable(text, { lines: true }));
 }
@@ -49,17 +49,17 @@ export class Console {
     return !this.#quiet && !(this.#json && !process.stderr.isTTY);
   }
 
-  /** A line about what is going on. */
+  /** A line about the progress of the command. */
   info(text: string): void {
     if (!this.#json && !this.#quiet) writeLine(text);
   }
 
-  /** A line of the result, which `quiet` leaves. */
+  /** A line of the result, shown even with `quiet`. */
   result(text: string): void {
     if (!this.#json) writeLine(text);
   }
 
-  /** A line about something that takes a while. */
+  /** A line about a step that takes a while, on stderr. */
   status(text: string): void {
     if (this.showsProgress) process.stderr.write(`${printable(text)}\n`);
   }
@@ -72,7 +72,7 @@ export class Console {
     if (this.#json) process.stdout.write(jsonLine(event));
   }
 
-  /** The one line that a failed command ends with. */
+  /** The last line of a failed command. */
   error(error: unknown): void {
     process.stderr.write(`axograd: ${messageOf(error)}\n`);
     this.event(errorEvent(error));
@@ -81,10 +81,10 @@ export class Console {
 
 export function errorEvent(error: unknown): RunEvent {
   const { code, facts } = error instanceof EngineError ? error : { code: "internal", facts: {} };
-  return { event: "error", code, message: messageOf(error), details: facts };
+  return { event: "error", code, message: messageOf(error), facts };
 }
 
-/** Errors that axograd did not throw on purpose show where they came from. */
+/** Unexpected errors are shown with their stack. */
 function messageOf(error: unknown): string {
   if (error instanceof EngineError) return error.message;
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);

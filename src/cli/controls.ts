@@ -1,5 +1,5 @@
-// `axograd controls`: the same training on the connectome and on its controls, for several seeds, to see what the wiring is worth.
-// It is a sweep whose settings are known beforehand.
+// `axograd controls`: trains on a connectome and on its controls, with several seeds, to measure what the wiring contributes. It is a sweep
+// with fixed settings.
 
 import type { Command } from "commander";
 import { ArgumentError } from "../core/errors.ts";
@@ -13,7 +13,7 @@ import { path, wholeNumber } from "./values.ts";
 
 type Control = Required<Pick<Settings, "wiring" | "trainConnectome">>;
 
-/** As it is, frozen, and three that lack what the connectome has. */
+/** The connectome, trained and frozen, and three networks that lack its wiring. */
 export const CONTROLS: readonly Control[] = [
   { wiring: "real", trainConnectome: true },
   { wiring: "real", trainConnectome: false },
@@ -42,7 +42,7 @@ type GivenOptions = SettingOptions & GivenSweepOptions & { readonly seeds: numbe
 export function register(program: Command): void {
   const command = program
     .command("controls")
-    .description("train on the connectome and on controls of it, for several seeds, and compare their accuracy");
+    .description("train on a connectome and on its controls, with several seeds, and compare accuracies");
   addSettings(command).option("--seeds <n>", "runs of each network", wholeNumber("--seeds", 1, 1000), DEFAULT_SEEDS);
   addSweepOptions(command.option("--out <dir>", "folder of the runs (default: runs/<time>-controls)", path("--out")))
     .addHelpText("after", HELP)
@@ -52,7 +52,7 @@ export function register(program: Command): void {
     });
 }
 
-/** @throws {ArgumentError} settings that contradict each other, or leave nothing to judge by */
+/** @throws {ArgumentError} settings that contradict each other, or neither test nor validation images */
 export function planControls(layers: readonly Settings[], nSeeds: number): PlannedRun[] {
   const base = layers.reduce(layer, {});
   const axis = (key: keyof Control) => ({ key, values: CONTROLS.map((control) => ({ [key]: control[key] })) });
@@ -60,7 +60,7 @@ export function planControls(layers: readonly Settings[], nSeeds: number): Plann
   const seeds = Array.from({ length: nSeeds }, (_, k) => first + k);
   const runs = planRuns({ base, seeds, grid: [], zip: [axis("wiring"), axis("trainConnectome")] });
   if (runs.some(({ config }) => isUnjudged(config))) {
-    throw new ArgumentError("controls", "--test-samples", "images of the test or for validation", "none of both");
+    throw new ArgumentError("controls", "--test-samples", "test images or validation images", "neither");
   }
   return runs;
 }

@@ -36,9 +36,9 @@ export function register(program: Command): void {
     .argument("<in>", `file to read: ${CONNECTOME_EXTENSIONS.join(", ")}`)
     .argument("<out>", `file to write: ${WRITABLE_EXTENSIONS.join(", ")}`);
   addReadOptions(command)
-    .option("--abs", "absolute values of the weights")
+    .option("--abs", "take absolute values of the weights")
     .option("--dtype <type>", "write weights as f32 or f64 (default: as read)", oneOf("--dtype", DTYPES))
-    .option("--labels <file>", "also write a table (.csv) of which neuron had which label", path("--labels"))
+    .option("--labels <file>", "also write the neurons' labels, as a .csv table", path("--labels"))
     .option("--rectangular", "allow a matrix that is not square")
     .option("--overwrite", "replace files that exist")
     .option("--json", "report as JSON")
@@ -94,5 +94,5 @@ async function refuseExisting(file: string): Promise<void> {
   } catch {
     return;
   }
-  throw new FileFormatError(file, "a file that is not there yet, or --overwrite", "an existing one", "file-exists");
+  throw new FileFormatError(file, "a new file, or --overwrite", "an existing one", "file-exists");
 }

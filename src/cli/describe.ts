@@ -1,50 +1,45 @@
-// A run in words: what was resolved before it starts, and what came of it.
+// A run in words: its settings as resolved at the start, and its results.
 
+import { formatCount, formatMebibytes } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
 import type { TrainConfig } from "../run/config.ts";
-import { isConnectomeTrained, type Materials } from "../run/experiment.ts";
+import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
 import { VERSION } from "../train/version.ts";
 import type { RunSummary } from "./summary.ts";
 
-/** 4623254 → "4,623,254". */
-export function count(n: number): string {
-  return n.toLocaleString("en");
-}
-
 function row(label: string, text: string): string {
   return `${label.padEnd(12)}${text}`;
 }
 
-function mebibytes(bytes: number): string {
-  return `${count(Math.round(bytes / 2 ** 20))} MiB`;
-}
-
 /** The first lines of a run. */
-export function describeRun(config: TrainConfig, materials: Materials, device: string, lastStep: number): string[] {
-  const { connectome, wiring, digits } = materials;
+export function describeRun(config: TrainConfig, inputs: RunInputs, device: string, lastStep: number): string[] {
+  const { connectome, projections, images } = inputs;
   const { csr, table, tableFile, source } = connectome;
   const made =
     csr.duplicatesSummed > 0 ? `; ${plural(csr.duplicatesSummed, "duplicate entry", "duplicate entries")} summed` : "";
   const cellTypes = table ? `, ${table.types.length} cell types${tableFile ? ` from ${tableFile}` : ""}` : "";
   const parts = [
-    digits.validation && `${count(digits.validation.count)} validation`,
-    digits.test && `${count(digits.test.count)} test`,
+    images.validation && `${formatCount(images.validation.count)} validation`,
+    images.test && `${formatCount(images.test.count)} test`,
   ];
-  const images = [`${count(digits.train.count)} training`, ...parts.filter((part) => part !== null)].join(", ");
+  const counts = [`${formatCount(images.train.count)} training`, ...parts.filter((part) => part !== null)].join(", ");
   return [
     `axograd ${VERSION}, preset ${config.preset}, seed ${config.seed}`,
-    row("network", `${count(csr.nRows)} neurons, ${count(csr.nnz)} synapses (${source}${cellTypes})${made}`),
+    row(
+      "network",
+      `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} synapses (${source}${cellTypes})${made}`,
+    ),
     row("weights", describeWeights(config)),
     row(
       "input",
-      `${count(wiring.inputProjection.nCols)} pixels to ${plural(wiring.nDriven, "neuron")}, ${wiring.input}, ${config.trainInput ? "trained" : "frozen"}`,
+      `${formatCount(projections.inputProjection.nCols)} pixels to ${plural(projections.nDriven, "neuron")}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
     ),
-    row("read-out", describeReadout(config, materials)),
-    row("data", `${digits.source}: ${images} images`),
+    row("read-out", describeReadout(config, inputs)),
+    row("data", `${images.source}: ${counts} images`),
     row("device", `${device}`),
     row("solver", `${describeSolver(config)}, read out at the last of ${config.numEvals} times`),
     row("training", describeTraining(config, lastStep)),
@@ -87,25 +82,30 @@ function describeWeights(config: TrainConfig): string {
   return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${frozen}; ${nonlinearity}`;
 }
 
-function describeReadout({ fcDim, dropout, standardise }: TrainConfig, { wiring, weights, digits }: Materials): string {
-  const n = wiring.outputProjection?.nRows ?? weights.nRows;
+function describeReadout(
+  { fcDim, dropout, standardise }: TrainConfig,
+  { projections, weights, images }: RunInputs,
+): string {
+  const n = projections.outputProjection?.nRows ?? weights.nRows;
   const which = {
     all: "neurons, all there are",
     output: "output neurons, which get no input",
     "no-input": "neurons that get no input",
   };
   const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
-  return `${count(n)} ${which[wiring.readout]}, to ${digits.train.classes} classes: ${layers}${standardise ? ", standardised" : ""}`;
+  return `${formatCount(n)} ${which[projections.readout]}, to ${images.train.classes} classes: ${layers}${standardise ? ", standardised" : ""}`;
 }
 
-/** What the tape decided in the first step. */
+/** The memory plan of the tape, known after the first step. */
 export function describeTape(plan: TapePlan): string {
   const { attempts, attemptsStored, attemptsRecomputed, stride, budgetBytes } = plan;
-  const [taken, budget] = [tapeBytes(attempts, { stored: attemptsStored, stride }, plan), budgetBytes].map(mebibytes);
+  const [taken, budget] = [tapeBytes(attempts, { stored: attemptsStored, stride }, plan), budgetBytes].map(
+    formatMebibytes,
+  );
   if (attemptsRecomputed === 0)
     return row("memory", `stores all ${attempts} attempts for the reverse pass (${taken} of ${budget})`);
   const states = stride === 1 ? "" : ` and one in ${stride} starting states of the others`;
-  // What is taken may be more than the budget, where less is not possible.
+  // The least possible may exceed the budget.
   const room = `(${taken}, budget ${budget})`;
   return row(
     "memory",
@@ -113,21 +113,21 @@ export function describeTape(plan: TapePlan): string {
   );
 }
 
-/** That the reverse pass runs attempts again, and what keeps it from that. */
+/** Says that the reverse pass recomputes attempts, and how to avoid it. */
 export function describeRecomputed({ attemptsRecomputed, limitedBy }: TapePlan): string {
   const advice =
     limitedBy === "device"
-      ? "the device has no memory for more, a smaller batch needs less"
+      ? "the device has no memory for more; a smaller batch needs less"
       : "raise --memory-budget to save that time";
   return `the reverse pass runs ${plural(attemptsRecomputed, "attempt")} again: ${advice}`;
 }
 
 /** One evaluation. */
 export function describeEvaluation({ set, step, loss, accuracy, count: n, failed }: EvaluationRecord): string {
-  const without = failed > 0 ? `, without ${count(failed)} whose solve failed` : "";
+  const without = failed > 0 ? `, without ${formatCount(failed)} whose solve failed` : "";
   return row(
     set,
-    `${(100 * accuracy).toFixed(2)} % of ${count(n)} images${without}, loss ${loss.toFixed(4)} after step ${count(step)}`,
+    `${(100 * accuracy).toFixed(2)} % of ${formatCount(n)} images${without}, loss ${loss.toFixed(4)} after step ${formatCount(step)}`,
   );
 }
 
@@ -135,14 +135,14 @@ export function describeEvaluation({ set, step, loss, accuracy, count: n, failed
 export function describeSummary(summary: RunSummary): string[] {
   const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
   const { peakMemoryBytes, trainingPeakMemoryBytes, deviceMemory } = summary;
-  const [peak, training] = [mebibytes(peakMemoryBytes), mebibytes(trainingPeakMemoryBytes)];
+  const [peak, training] = [formatMebibytes(peakMemoryBytes), formatMebibytes(trainingPeakMemoryBytes)];
   const forPage = training === peak ? "" : ` (${training} before the page about it)`;
   return [
     row(
       "speed",
       `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`,
     ),
-    row("memory", `${peak} at most${forPage}, ${mebibytes(deviceMemory.peakBytes)} of it on the device`),
+    row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device`),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),
   ];

@@ -1,4 +1,4 @@
-// axograd doctor: what this machine offers, what "auto" makes of it, and what to install where something is missing.
+// axograd doctor: the capabilities of this machine, the device that "auto" chooses, and what to install if something is missing.
 
 import { existsSync, readdirSync } from "node:fs";
 import { arch, availableParallelism, cpus, freemem, release, totalmem } from "node:os";
@@ -21,17 +21,17 @@ export interface Diagnosis {
   readonly wasm: WasmReport;
   readonly vulkan: VulkanReport;
   readonly adapters: readonly AdapterInfo[];
-  /** Why there is no list of adapters; null where there is one, be it empty. */
+  /** Why adapters could not be listed; null if they could, even if there are none. */
   readonly adapterError: string | null;
   readonly choice: { readonly device: "wasm" | "webgpu"; readonly reason: string };
   readonly advice: readonly string[];
 }
 
-/** WebAssembly as the process has it. */
+/** WebAssembly in this process. */
 export interface WasmReport {
   readonly simd: boolean;
   readonly threads: boolean;
-  /** Most bytes that a backend can use; 0: none can be opened. */
+  /** Largest memory of a backend, in bytes; 0: no backend can be opened. */
   readonly memoryBytes: number;
   /** Most threads that a backend starts. */
   readonly mostThreads: number;
@@ -68,8 +68,10 @@ const NVIDIA_MODULE = "/proc/driver/nvidia/version";
 export function register(program: Command): void {
   program
     .command("doctor")
-    .description("report what this machine offers: threads, SIMD, GPUs; what would be chosen, what is missing")
-    .option("--json", "everything as one JSON object")
+    .description(
+      "report what this machine offers (threads, SIMD, GPUs), which device would be chosen, and what is missing",
+    )
+    .option("--json", "print everything as one JSON object")
     .action(async ({ json = false }: { readonly json?: boolean }) => {
       const diagnosis = await diagnose();
       if (json) writeJson(diagnosis);
@@ -77,7 +79,7 @@ export function register(program: Command): void {
     });
 }
 
-/** Looks at the machine. Never throws: whatever is missing is part of the answer. */
+/** Examines the machine. Never throws: a missing part is part of the answer. */
 export async function diagnose(): Promise<Diagnosis> {
   const { vulkan, adapters, adapterError } = await graphics();
   const wasm = webAssemblyReport();
@@ -125,7 +127,7 @@ async function graphics(): Promise<Pick<Diagnosis, "vulkan" | "adapters" | "adap
   }
 }
 
-/** Manifests of Vulkan drivers: the environment's list wins over the system's folders, as in the loader. */
+/** Manifests of Vulkan drivers: as in the loader, the environment's list overrides the system's folders. */
 function driverManifests(): string[] {
   const { VK_DRIVER_FILES, VK_ICD_FILENAMES } = process.env;
   const named = VK_DRIVER_FILES ?? VK_ICD_FILENAMES;
@@ -133,7 +135,7 @@ function driverManifests(): string[] {
   return DRIVER_FOLDERS.flatMap((folder) => filesIn(folder).filter((file) => file.endsWith(".json")));
 }
 
-/** Paths of what is in a folder; nothing where it is absent or closed to this user. */
+/** Paths of the entries of a folder; empty if it is absent or not readable. */
 function filesIn(folder: string): string[] {
   try {
     return readdirSync(folder).map((name) => join(folder, name));
@@ -143,7 +145,7 @@ function filesIn(folder: string): string[] {
 }
 
 /**
- * What `--device auto` takes, as backend/select.ts decides it for f32.
+ * The device that `--device auto` opens for f32, by the rule of backend/select.ts.
  *
  * @param named  the adapter that the environment names
  */
@@ -164,7 +166,7 @@ export function choiceAmong(
   return { device: "wasm", reason };
 }
 
-/** What to do so that a GPU can be used; nothing where there is one. */
+/** What to install so that a GPU can be used; empty if one was found. */
 export function adviceFor(
   { loader, drivers, nvidiaModule }: VulkanReport,
   adapters: readonly AdapterInfo[],

@@ -1,5 +1,5 @@
-// The thread of a lock: it counts on in the lock's file, so that other machines can see that this process lives, also while the main
-// thread is in the middle of a long step; and it notices when the lock is another's.
+// The heartbeat of a lock: a thread that counts up in the lock's file. Other machines see that this process lives, even while its main thread
+// computes a long step. The thread also notices if another process has taken the lock.
 
 import { closeSync, fdatasyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
@@ -8,16 +8,16 @@ import { Worker } from "node:worker_threads";
 export const BEAT_MS = 5000;
 const DIGITS = 12;
 
-/** A beat has the same length always, so that it can be written in place. */
+/** All beats have the same length, so that they can be written in place. */
 export function beatText(count: number): string {
   return `${count}`.padStart(DIGITS, "0");
 }
 
-/** What both threads know. */
+/** Data that both threads share. */
 export interface Shared {
   readonly file: string;
   readonly id: string;
-  /** Of the beat in the file. */
+  /** Byte offset of the beat in the file. */
   readonly offset: number;
   /** Monotonic and wall-clock time at which the lock was last seen to be held, in ms; then 1 if it was lost. */
   readonly seen: Float64Array;
@@ -32,20 +32,20 @@ export class Heartbeat {
     const offset = Buffer.byteLength(text.slice(0, text.lastIndexOf(beatText(0))));
     this.#shared = { file, id, offset, seen: new Float64Array(new SharedArrayBuffer(24)) };
     note(this.#shared.seen);
-    // Without the modules that the process was told to run first: they would run twice.
+    // Modules given to Node with --import must not run a second time in the thread.
     const resourceLimits = { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
     const options = { workerData: this.#shared, execArgv: [], resourceLimits };
     this.#worker = new Worker(new URL("./heartbeatThread.js", import.meta.url), options);
-    // Without it the lock is looked at before every write.
+    // Without the thread, the lock is read before every write.
     this.#worker.on("error", () => {});
     this.#worker.unref();
   }
 
   /**
-   * Whether the lock is still this process's. Where that was not seen lately, as after a process was stopped or its machine slept, the
-   * file is looked at.
+   * Whether this process still holds the lock. Reads the file if the thread has not done so lately (the process was stopped, its machine
+   * slept).
    *
-   * @param now  look at it in any case
+   * @param now  read the file in any case
    */
   isHeld({ now = false }: { readonly now?: boolean } = {}): boolean {
     const { file, id, seen } = this.#shared;
@@ -67,7 +67,7 @@ function note(seen: Float64Array): void {
   seen[1] = Date.now();
 }
 
-/** Milliseconds since `note`, by the clock that counts more: one stands still while a machine sleeps, the other may be set. */
+/** Milliseconds since `note`: the longer of two clocks, as one stops while a machine sleeps and the other can be set. */
 function ageOf(seen: Float64Array): number {
   return Math.max(monotonic() - seen[0]!, Math.abs(Date.now() - seen[1]!));
 }
@@ -77,7 +77,7 @@ function monotonic(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
 }
 
-/** null: the file cannot be read at present. */
+/** null: the file cannot be read right now. */
 function isHeldNow(file: string, id: string): boolean | null {
   try {
     return readFileSync(file, "utf8").includes(`"${id}"`);
@@ -88,9 +88,9 @@ function isHeldNow(file: string, id: string): boolean | null {
   }
 }
 
-/** Beats until the lock is another's, or the thread is ended. */
+/** Beats until another process takes the lock or the thread is terminated. */
 export function beat({ file, id, offset, seen }: Shared): void {
-  // The file that the lock was written to, whatever gets its name later.
+  // Stays the file of this lock even if another file gets its name.
   const handle = openSync(file, "r+");
   let count = 0;
   const lost = (): void => {
@@ -109,7 +109,7 @@ export function beat({ file, id, offset, seen }: Shared): void {
       fdatasyncSync(handle);
       if (held) note(seen);
     } catch {
-      // A file system that is away may come back.
+      // A network file system may come back.
     }
   }, BEAT_MS);
   if (!readFileSync(handle, "utf8").includes(`"${id}"`)) lost();

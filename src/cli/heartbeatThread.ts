@@ -1,4 +1,4 @@
-// What the thread of a lock runs.
+// The program of the heartbeat thread.
 
 import { workerData } from "node:worker_threads";
 import { beat, type Shared } from "./heartbeat.ts";

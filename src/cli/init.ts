@@ -1,4 +1,4 @@
-// `axograd init`: writes a configuration file with every setting, its default and what it means.
+// `axograd init`: writes a configuration file with every setting, its value and its meaning.
 
 import { dirname, extname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,10 +15,10 @@ import { oneOf } from "./values.ts";
 
 const DEFAULT_FILE = "axograd.yaml";
 const DEFAULT_SWEEP = "sweep.yaml";
-/** The schemas in the package, seen from the compiled file. */
+/** The schemas of the package, relative to the compiled file. */
 const SCHEMAS = fileURLToPath(new URL("../../../schema/", import.meta.url));
 
-/** What a file is written from, by the command that takes it. */
+/** Templates of files, by the command that reads them. */
 const TEMPLATES = {
   train: { yaml: configTemplate, json: configJson },
   sweep: { yaml: sweepTemplate, json: sweepJson },
@@ -35,11 +35,11 @@ interface GivenOptions {
 export function register(program: Command): void {
   program
     .command("init")
-    .description("write a commented configuration file for train --config, or one for sweep")
+    .description("write a commented configuration file for train --config, or a sweep file")
     .argument("[file]", `where to (default: ${DEFAULT_FILE}, or ${DEFAULT_SWEEP}); X.json: as JSON, without comments`)
-    .option("--preset <name>", "whose values are written (default: demo)", oneOf("--preset", Object.keys(PRESETS)))
-    .option("--sweep", "a file for npx axograd sweep instead")
-    .option("--overwrite", "replace a file that is there")
+    .option("--preset <name>", "preset whose values to write (default: demo)", oneOf("--preset", Object.keys(PRESETS)))
+    .option("--sweep", "write a file for npx axograd sweep instead")
+    .option("--overwrite", "replace an existing file")
     .option("--schema", "print the JSON Schema of such files instead")
     .action(init);
 }
@@ -48,7 +48,8 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
   const { preset = "demo", overwrite = false, schema = false, sweep = false } = given;
   if (schema) {
     const idle = name ?? given.preset ?? (overwrite ? "--overwrite" : null);
-    if (idle !== null) throw new ArgumentError("init", "--schema", "it alone, or with --sweep: it is printed", idle);
+    if (idle !== null)
+      throw new ArgumentError("init", "--schema", "it alone or with --sweep, as it prints and writes no file", idle);
     process.stdout.write(sweep ? sweepSchemaText() : schemaText());
     return;
   }
@@ -59,7 +60,7 @@ async function init(name: string | undefined, given: GivenOptions): Promise<void
   const command = sweep ? "sweep" : "train";
   const { yaml, json } = TEMPLATES[command];
   const schemaFile = relative(dirname(resolve(file)), join(SCHEMAS, `${command}.schema.json`));
-  // A reference of a URL, so that no name of a folder ends the comment that it stands in.
+  // URL-encoded, so that no name of a folder can end the comment.
   const toSchema = encodeURI(schemaFile.split(sep).join("/"));
   await replaceFile(file, [(extname(file) === ".json" ? json : yaml)(preset, toSchema)]);
   writeLine(`wrote ${file}; run it with: npx axograd ${sweep ? "sweep" : "train --config"} ${file}`);

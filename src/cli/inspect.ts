@@ -1,9 +1,10 @@
-// axograd inspect FILE: what is in a connectome, and what it would take to train it.
+// axograd inspect FILE: statistics of a connectome, and the memory needed to train it.
 
 import type { Command } from "commander";
 import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
+import { formatCount, formatNumber } from "../core/format.ts";
 import { plural, printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
@@ -33,14 +34,14 @@ const MIB = 2 ** 20;
 export function register(program: Command): void {
   const command = program
     .command("inspect")
-    .description("report on a connectome: degrees, weights, components, spectrum, memory to train it")
+    .description("describe a connectome: degrees, weights, components, spectrum, memory needed to train it")
     .argument("<file>", `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}`);
   addReadOptions(command)
-    .option("--abs", "look at the absolute values of the weights")
+    .option("--abs", "take absolute values of the weights")
     .option("--nonlinearity <name>", "for the estimate of saturation", nonlinearity("--nonlinearity"), "sigmoid")
     .option(
       "--rate <rate>",
-      "typical rate of a neuron (default: 0.5, or 1 where the nonlinearity has no limit)",
+      "typical rate of a neuron (default: 0.5, or 1 if the nonlinearity has no limit)",
       realNumber("--rate", { above: 0 }),
     )
     .option("--batch-size <count>", "samples, for the memory plan", wholeNumber("--batch-size", 1), 32)
@@ -58,7 +59,7 @@ export function register(program: Command): void {
       realNumber("--memory-budget", { above: 0 }),
       HOST_TAPE_BYTES / MIB,
     )
-    .option("--json", "everything as one JSON object")
+    .option("--json", "print everything as one JSON object")
     .action(run);
 }
 
@@ -82,21 +83,24 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
   const [rows, columns] = it.neurons;
   const { weights, columnSigns, components, spectralRadius, saturation, memory } = it;
   const lines: (readonly [label: string, text: string])[] = [
-    ["neurons", rows === columns ? whole(rows) : `${whole(rows)} post × ${whole(columns)} pre (not square)`],
-    ["synapses", `${whole(it.synapses)}, ${percent(it.density)} of all pairs`],
+    [
+      "neurons",
+      rows === columns ? formatCount(rows) : `${formatCount(rows)} post × ${formatCount(columns)} pre (not square)`,
+    ],
+    ["synapses", `${formatCount(it.synapses)}, ${percent(it.density)} of all pairs`],
     ["repeated", `${plural(it.duplicatesSummed, "entry", "entries")} summed into others`],
-    ["self loops", whole(it.selfLoops)],
+    ["self loops", formatCount(it.selfLoops)],
     ["without input", plural(it.emptyRows, "neuron")],
     ["without output", plural(it.emptyColumns, "neuron")],
     ["in-degree", range(it.inDegree)],
     ["out-degree", range(it.outDegree)],
     ["weights", range(weights)],
-    ["inhibitory", `${percent(weights.shareInhibitory)} of the synapses (${whole(weights.zero)} are zero)`],
+    ["inhibitory", `${percent(weights.shareInhibitory)} of the synapses (${formatCount(weights.zero)} are zero)`],
     [
       "Dale's law",
       columnSigns.mixed === 0
-        ? `holds: ${whole(columnSigns.excitatory)} excitatory, ${plural(columnSigns.inhibitory, "inhibitory neuron")}`
-        : `broken by ${whole(columnSigns.mixed)} of ${whole(columns)} neurons, which have weights of both signs`,
+        ? `holds: ${formatCount(columnSigns.excitatory)} excitatory, ${plural(columnSigns.inhibitory, "inhibitory neuron")}`
+        : `broken by ${formatCount(columnSigns.mixed)} of ${formatCount(columns)} neurons, which have weights of both signs`,
     ],
   ];
   if (labels !== null) lines.splice(1, 0, ["ids", describeLabels(labels)]);
@@ -110,9 +114,9 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
     const signed =
       weights.negative === 0
         ? "the same, as no weight is negative"
-        : `about ${significant(spectralRadius.signedEstimate)}, estimated from the growth of norms`;
+        : `about ${formatNumber(spectralRadius.signedEstimate)}, estimated from the growth of norms`;
     const settled = spectralRadius.absoluteConverged ? "" : " (not settled)";
-    lines.push(["radius of |W|", `${significant(spectralRadius.absolute)}${settled}`], ["radius of W", signed]);
+    lines.push(["radius of |W|", `${formatNumber(spectralRadius.absolute)}${settled}`], ["radius of W", signed]);
   }
   lines.push([
     "saturation",
@@ -150,7 +154,7 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
 const BAR_WIDTH = 40;
 const MAX_BINS = 24;
 
-/** Bars by powers of two; of very many bins, those at the lower end are put together. */
+/** Bars by powers of two; if there are too many bins, the lowest are merged. */
 function histogram(title: string, bins: readonly Bin[]): string[] {
   if (bins.length === 0) return [];
   const merged = bins.slice(0, Math.max(0, bins.length - MAX_BINS) + 1);
@@ -159,14 +163,14 @@ function histogram(title: string, bins: readonly Bin[]): string[] {
     ...bins.slice(merged.length),
   ];
   const most = Math.max(...shown.map((bin) => bin.count));
-  const names = shown.map(({ from, to }) => (from === to ? "0" : `${significant(from)} … ${significant(to)}`));
+  const names = shown.map(({ from, to }) => (from === to ? "0" : `${formatNumber(from)} … ${formatNumber(to)}`));
   const width = Math.max(...names.map((name) => name.length));
   return [
     "",
     `  ${title}`,
     ...shown.map(({ count }, k) => {
       const bar = "█".repeat(Math.ceil((count / most) * BAR_WIDTH));
-      return `  ${names[k]!.padStart(width)}  ${bar.padEnd(BAR_WIDTH)}  ${whole(count)}`;
+      return `  ${names[k]!.padStart(width)}  ${bar.padEnd(BAR_WIDTH)}  ${formatCount(count)}`;
     }),
   ];
 }
@@ -174,7 +178,7 @@ function histogram(title: string, bins: readonly Bin[]): string[] {
 function componentsText(count: number, largest: number): string {
   return count === 1
     ? "all in one component"
-    : `${whole(count)} components, the largest of ${plural(largest, "neuron")}`;
+    : `${formatCount(count)} components, the largest of ${plural(largest, "neuron")}`;
 }
 
 function storedText({ attempts, attemptsStored }: MemoryPlan): string {
@@ -183,16 +187,7 @@ function storedText({ attempts, attemptsStored }: MemoryPlan): string {
 }
 
 function range({ min, median, mean, max }: Inspection["inDegree"] | Inspection["weights"]): string {
-  return `${significant(min)} to ${significant(max)}, median ${significant(median)}, mean ${significant(mean)}`;
-}
-
-function whole(n: number): string {
-  return n.toLocaleString("en-US");
-}
-
-/** Four significant digits, without trailing zeros. */
-function significant(x: number): string {
-  return `${Number(x.toPrecision(4))}`;
+  return `${formatNumber(min)} to ${formatNumber(max)}, median ${formatNumber(median)}, mean ${formatNumber(mean)}`;
 }
 
 function percent(share: number): string {

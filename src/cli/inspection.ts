@@ -1,4 +1,4 @@
-// What `axograd inspect` finds out about a connectome, as data.
+// The results of `axograd inspect`, as data.
 
 import type { Csr } from "../core/csr.ts";
 import {
@@ -15,7 +15,7 @@ import { type MemoryOptions, type MemoryPlan, memoryPlan } from "./memoryPlan.ts
 export interface InspectionOptions extends MemoryOptions {
   /** Name of a nonlinearity. */
   readonly nonlinearity: string;
-  /** Typical rate of a neuron; null: that of the nonlinearity. */
+  /** Typical rate of a neuron; null: the nonlinearity's default. */
   readonly rate: number | null;
 }
 
@@ -66,10 +66,10 @@ export interface SpectralReport {
   readonly signedEstimate: number;
 }
 
-/** How many neurons a nonlinearity would hold at its limits. */
+/** Share of neurons that a nonlinearity would saturate. */
 export interface Saturation {
   readonly nonlinearity: string;
-  /** Rate at which every presynaptic neuron is taken to fire. */
+  /** Rate assumed for every presynaptic neuron. */
   readonly rate: number;
   /** Pre-activation at which the nonlinearity is within 2 % of its limit. */
   readonly threshold: number;
@@ -80,7 +80,7 @@ export interface Saturation {
 /** Nonlinearities that level off for large arguments. */
 const SATURATING: readonly string[] = ["sigmoid", "tanh", "relu6", "hardtanh", "hardsigmoid", "softsign"];
 const SATURATION_THRESHOLD = 4;
-/** Half of the range above zero, of functions that end at 1; others have no typical rate, so 1. */
+/** Half of the positive range of functions bounded by 1; the rate of all others is taken as 1. */
 const SATURATING_RATE = 0.5;
 
 export function inspect(csr: Csr, options: InspectionOptions): Inspection {
@@ -112,7 +112,7 @@ export function inspect(csr: Csr, options: InspectionOptions): Inspection {
   };
 }
 
-/** Bins of powers of two that hold all values; values ≤ 0 have a bin of their own, from 0 to 0. */
+/** Bins of powers of two for all values; values ≤ 0 share one bin, from 0 to 0. */
 export function binsOf(values: ArrayLike<number>): Bin[] {
   const counts = new Map<number, number>();
   let zeros = 0;

@@ -1,5 +1,4 @@
-// Requests from outside to stop: Ctrl-C, signals of schedulers, a reader of what is printed that went away (`| head`), and output that
-// cannot be written (a full disk).
+// Requests to stop: Ctrl-C, signals of schedulers, a closed pipe (`| head`), and output that cannot be written (a full disk).
 
 import type { EngineError } from "../core/errors.ts";
 import { writeError } from "../io/durable.ts";
@@ -12,8 +11,8 @@ const STREAMS = [
 
 const EXIT_FAILURE = 1;
 
-/** Ends the process once nobody reads what it says (`| head`), as other commands do; from now on, while no run is at work. */
-export function endWithReader(): void {
+/** From now on, until a run starts, a closed output pipe (`| head`) ends the process, as it does for other commands. */
+export function exitOnClosedPipe(): void {
   for (const [name, stream] of STREAMS) stream.on("error", ENDINGS[name]);
 }
 
@@ -30,13 +29,13 @@ function endProcess(name: "stdout" | "stderr", error: NodeJS.ErrnoException): vo
   process.exit(EXIT_FAILURE);
 }
 
-/** What a failed write to a stream means. null: the terminal was closed, and what still runs was meant to outlive it. */
+/** The meaning of a failed write to a stream; null: the terminal was closed, and the process was meant to outlive it. */
 function outcomeOf(name: "stdout" | "stderr", error: NodeJS.ErrnoException): "SIGPIPE" | EngineError | null {
   if (error.code === "EIO" && process[name].isTTY) return null;
   return error.code === "EPIPE" ? "SIGPIPE" : writeError(name, error);
 }
 
-/** Turns the first request into an abort; a second signal ends the process at once. */
+/** The first request aborts `signal`; a second signal ends the process at once. */
 export class Interruption {
   readonly #controller = new AbortController();
   readonly #giveBack: () => void;
@@ -61,22 +60,22 @@ export class Interruption {
     return this.#controller.signal;
   }
 
-  /** What asked to stop; null while nothing has. */
+  /** The signal that asked to stop; null: none so far. */
   get cause(): StopSignal | null {
     return this.#cause;
   }
 
-  /** Why what is printed cannot be written; null while it can. */
+  /** Why output can no longer be written; null: it can. */
   get failure(): EngineError | null {
     return this.#failure;
   }
 
-  /** What the process should exit with, given what it would have without an interruption. */
+  /** The exit code of the process: that of the signal, or `otherwise`. */
   exitCode(otherwise: number): number {
     return this.#cause ? exitCodeOf(this.#cause) : otherwise;
   }
 
-  /** Gives the signals back to their defaults. A closed stream stays tolerated. */
+  /** Restores the default signal handlers. Closed streams stay tolerated. */
   dispose(): void {
     this.#giveBack();
   }

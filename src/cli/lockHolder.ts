@@ -1,10 +1,10 @@
-// Who holds a lock, and whether that process is gone. A process id means something only among processes that see each other: the
-// same boot of the same system, and the same namespace of process ids (containers have their own, often under the same host name).
+// The holder of a lock, and whether that process has ended. Process ids can be compared only within one boot of one system and one namespace of
+// process ids (each container has its own, often under the same host name).
 
 import { readFile, readlink } from "node:fs/promises";
 import { hostname } from "node:os";
 
-/** A job of Slurm. Requeued, it has the same id and a higher count of restarts. */
+/** A Slurm job. After requeueing it has the same id and a higher restart count. */
 export interface Job {
   readonly cluster: string;
   readonly id: string;
@@ -15,22 +15,22 @@ export interface Job {
 
 /** A process as its lock describes it. */
 export interface Holder {
-  /** No two locks have the same; null in locks of earlier versions. */
+  /** Unique; null in locks of earlier versions. */
   readonly id: string | null;
   readonly pid: number;
   readonly host: string;
-  /** `<boot>:<ticks>`: when the process began, as the system counts; null where that is not known. */
+  /** `<boot>:<ticks>`: start of the process, as the system counts; null: unknown. */
   readonly began: string | null;
   /** The namespace of process ids; null where there are none. */
   readonly namespace: string | null;
   readonly job: Job | null;
   /** When the lock was taken, for people. */
   readonly since: string;
-  /** Counts on while the process lives; null in locks of earlier versions. */
+  /** Counts up while the process lives; null in locks of earlier versions. */
   readonly beat: string | null;
 }
 
-/** What is known of a process: only some can be asked. */
+/** Knowledge about a process. */
 export type Fate = "alive" | "gone" | "unknown";
 
 /** This process, as it would hold a lock. */
@@ -47,7 +47,7 @@ export async function describeSelf(id: string, beat: string): Promise<Holder> {
   };
 }
 
-/** The job that an environment is of. */
+/** The Slurm job of an environment. */
 export function jobOf(env: Readonly<Record<string, string | undefined>>): Job | null {
   const { SLURM_JOB_ID: id, SLURM_ARRAY_JOB_ID: array, SLURM_ARRAY_TASK_ID: task } = env;
   if (!id) return null;
@@ -59,7 +59,7 @@ export function jobOf(env: Readonly<Record<string, string | undefined>>): Job | 
   };
 }
 
-/** Whether the process of a lock is gone, as far as `me` can know without watching it. */
+/** Whether the process of a lock has ended, as far as `me` can know without watching its heartbeat. */
 export async function fateOf(holder: Holder, me: Holder): Promise<Fate> {
   if (isRequeued(holder.job, me.job)) return "gone";
   if (!isVisible(holder, me)) return "unknown";
@@ -70,14 +70,14 @@ export async function fateOf(holder: Holder, me: Holder): Promise<Fate> {
   return holder.beat === null ? "alive" : "unknown";
 }
 
-/** Slurm starts a job again only when it has given up the earlier start. */
+/** Slurm restarts a job only after ending its earlier start. */
 function isRequeued(held: Job | null, mine: Job | null): boolean {
   if (!held || !mine || held.cluster !== mine.cluster) return false;
   const isSame = held.id === mine.id || (held.task !== null && held.task === mine.task);
   return isSame && mine.restarts > held.restarts;
 }
 
-/** Whether the holder's process id is one of ours. Locks of earlier versions tell no more than the host. */
+/** Whether the holder's process id is in this namespace. Locks of earlier versions name only the host. */
 function isVisible(holder: Holder, me: Holder): boolean {
   if (holder.id === null) return holder.host === me.host;
   if (holder.namespace !== me.namespace) return false;
@@ -89,7 +89,7 @@ function bootOf({ began }: Holder): string | null {
   return began === null ? null : began.slice(0, began.lastIndexOf(":"));
 }
 
-/** Whether a process of this number is among those that we see. */
+/** Whether a visible process has this id. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -99,12 +99,12 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Where /proc was mounted for other processes than those that we see, its numbers are of others. */
+/** If /proc was mounted for another namespace, its ids are not ours. */
 async function isProcOurs(): Promise<boolean> {
   return (await linkIfThere("/proc/self")) === `${process.pid}`;
 }
 
-/** Boot and clock ticks at which a process began, on Linux; "ended" if only its parent has not noticed yet that it did. */
+/** Boot and clock ticks of a process's start, on Linux; "ended" for a zombie. */
 async function beginOf(process: string): Promise<string | null> {
   const stat = await textIfThere(`/proc/${process}/stat`);
   const boot = await textIfThere("/proc/sys/kernel/random/boot_id");
@@ -114,7 +114,7 @@ async function beginOf(process: string): Promise<string | null> {
   return fields[19] && boot ? `${boot.trim()}:${fields[19]}` : null;
 }
 
-/** The holder that the text of a lock names; null: the text is no lock, or not whole yet. */
+/** Parses the text of a lock; null: it is no lock, or incomplete. */
 export function parseHolder(text: string): Holder | null {
   try {
     const { id = null, pid, host, began = null, namespace = null, job = null, since, beat = null } = JSON.parse(text);
@@ -124,7 +124,7 @@ export function parseHolder(text: string): Holder | null {
   }
 }
 
-/** The text of a file; null where it cannot be read. */
+/** The text of a file; null: it cannot be read. */
 export async function textIfThere(file: string): Promise<string | null> {
   return readFile(file, "utf8").catch(() => null);
 }

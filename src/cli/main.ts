@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line. What it answers to signals is settled before anything else is loaded.
+// The command line. Signal handlers are set before anything else is loaded.
 
 import { endAtSignals } from "./signals.ts";
 

@@ -1,4 +1,4 @@
-// What training a connectome network takes in memory, part by part and in all, before anything of it is made.
+// Estimates the memory of training a connectome network, by part and in total, without making the network.
 
 import type { Csr } from "../core/csr.ts";
 import { bytesOf, type DType } from "../core/dtype.ts";
@@ -32,7 +32,7 @@ export interface MemoryPlan {
   readonly tapePerAttempt: number;
   readonly tapeBudget: number;
   readonly attempts: number;
-  /** Of the attempts, those that are kept whole within the budget; the others are recomputed in the reverse pass. */
+  /** Attempts that the budget keeps whole; the reverse pass recomputes the others. */
   readonly attemptsStored: number;
   /** The tape of as many attempts. */
   readonly tape: number;
@@ -52,7 +52,7 @@ const WORKING = {
   adaptive: { fixed: 25, perStage: 4.2 },
   fixedSteps: { fixed: 15, perStage: 5 },
 } as const;
-/** A process that has loaded axograd and read nothing. */
+/** Resident size of a process that has loaded axograd and read nothing. */
 const NODE_BYTES = 80 * 2 ** 20;
 
 const WIDEST = 16;
@@ -66,7 +66,7 @@ export function memoryPlan({ nRows, nnz, rowPtr, colIdx, values }: Csr, options:
   const element = bytesOf(dtype);
   const panel = panelFor(Math.min(batchSize, WIDEST));
   const state = nRows * panel * element;
-  // The samples beyond the last whole panel have arrays of their own.
+  // The samples beyond the last whole panel have separate arrays.
   const rest = batchSize > WIDEST ? batchSize % WIDEST : 0;
   const shapes = rest > 0 && panelFor(rest) < panel ? 1 + panelFor(rest) / panel : 1;
   const indexBytes = nRows <= 65536 ? 2 : 4;

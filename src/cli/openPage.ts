@@ -1,13 +1,13 @@
-// Opens a file in the user's browser, by the system's own command.
+// Opens a file in the user's browser, with the system's command.
 
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { EngineError } from "../core/errors.ts";
 
-/** A command that takes longer is the browser itself, which stays open. */
+/** A command that runs longer is the browser itself, which stays open. */
 const PATIENCE_MS = 3000;
 
-/** The command that opens `file`; null: there is no screen to open it on. */
+/** The command that opens `file`; null: there is no screen. */
 export function openCommand(
   file: string,
   platform: NodeJS.Platform = process.platform,
@@ -22,7 +22,7 @@ export function openCommand(
 
 /**
  * @param found  the command that opens it
- * @throws {EngineError} "no-browser": there is no screen, or the system's command failed; the page is there all the same
+ * @throws {EngineError} "no-browser": there is no screen, or the system's command failed; the page itself is fine
  */
 export async function openPage(
   file: string,

@@ -18,7 +18,7 @@ import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
-import { endWithReader } from "./interruption.ts";
+import { exitOnClosedPipe } from "./interruption.ts";
 import { register as registerReport } from "./report.ts";
 import { register as registerSimulate } from "./simulate.ts";
 import { register as registerCollect } from "./sweep/collect.ts";
@@ -31,10 +31,10 @@ const EXIT_USAGE = 2;
 /** Wrong words on the command line, found by commander. */
 class UsageError extends EngineError {}
 
-/** Errors that mean that the input is wrong rather than that a run went wrong. */
+/** Errors of the input, not of a run. */
 const INPUT_ERRORS = [UsageError, ArgumentError, ShapeError, SparseFormatError, FileFormatError] as const;
 
-/** Each adds itself to the program; an exit code other than 0 is left in `process.exitCode`. */
+/** Each adds itself to the program and leaves an exit code other than 0 in `process.exitCode`. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTrain,
   registerControls,
@@ -49,7 +49,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerCheck,
 ];
 
-/** Runs the command that the words after `axograd` are; its exit code is left in `process.exitCode`. */
+/** Runs the command of the words after `axograd`; leaves its exit code in `process.exitCode`. */
 export async function main(args: readonly string[]): Promise<void> {
   const program = new Command("axograd")
     .description("Trains neural networks wired by a connectome.")
@@ -57,7 +57,7 @@ export async function main(args: readonly string[]): Promise<void> {
     .exitOverride()
     .configureOutput({ outputError: () => {} });
   for (const register of COMMANDS) register(program);
-  endWithReader();
+  exitOnClosedPipe();
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {

@@ -1,38 +1,38 @@
-// `axograd report`: a page about a run, from what is in its folder. `axograd train` ends with it, too.
+// `axograd report`: makes a page about a run from its folder. `axograd train` does so at its end.
 
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { FileFormatError, SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
-import { groupsByType, groupsByWiring, type NeuronGroup, rolesByWiring } from "../report/groups.ts";
+import { groupsByProjections, groupsByType, type NeuronGroup, rolesByProjections } from "../report/groups.ts";
 import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
-import { CONFIG_OPTIONS, type Key, optionName } from "../run/configOptions.ts";
+import type { Key } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
 import {
   createExperiment,
   type Experiment,
-  loadMaterials,
-  type Materials,
+  loadRunInputs,
+  type RunInputs,
   restoreExperiment,
   warmStart,
 } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
-import { checkSameMaterials, readBegun } from "../run/runStart.ts";
+import { checkSameInputs, readBegun } from "../run/runStart.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import { openPage } from "./openPage.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path } from "./values.ts";
 
-/** Folder in that of the run. */
+/** Folder of the plots, within the run's folder. */
 const PLOTS = "plots";
 
-/** Where the files of the run are now, and what to compute on; all else is as the run was. */
+/** Settings that may differ from the run's: the places of its files, and the device. */
 const KEYS: readonly Key[] = ["connectome", "neuronTable", "data", "device", "threads"];
 
 const HELP = `
@@ -59,10 +59,10 @@ export function register(program: Command, open: typeof openPage = openPage): vo
       `the page (default: ${RUN_FILES.report} in the folder; plots go to ${PLOTS}/ there)`,
       path("--out"),
     )
-    .option("--png", "plots as PNG files, too; needs the package sharp")
+    .option("--png", "also write plots as PNG files; needs the package sharp")
     .option("--open", "open the page in the browser")
-    .option("--json", "say what was written as JSON");
-  for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+    .option("--json", "report the written files as JSON");
+  for (const key of KEYS) addSetting(command, key);
   command.addHelpText("after", HELP).action(async (run: string, given: GivenOptions) => {
     const { out, png = false, json = false } = given;
     const settings = settingsAmong(KEYS, given);
@@ -78,11 +78,11 @@ export interface ReportOptions {
   readonly file?: string;
   /** Plots as PNG files, too. */
   readonly png?: boolean;
-  /** What is no longer as it was when the run began: where its files are, what it is computed on. */
+  /** Settings that differ from the run's: the places of its files, the device. */
   readonly settings?: Settings;
-  /** What the run works with, where that is at hand. */
+  /** Device and inputs of the run, if they are open already. */
   readonly backend?: Backend;
-  readonly materials?: Materials;
+  readonly inputs?: RunInputs;
 }
 
 export interface WrittenReport {
@@ -94,63 +94,65 @@ export interface WrittenReport {
 export async function reportRun(folder: string, options: ReportOptions = {}): Promise<WrittenReport> {
   if (options.png) await assertPng();
   const run = await readRunRecord(folder);
-  // What a run of an earlier version did not record has its default.
+  // Settings that an earlier version did not record have their defaults.
   const begun = await readBegun(folder);
   const config = resolveConfig([begun.config, options.settings ?? {}]);
-  const materials = options.materials ?? (await loadMaterials(config));
-  checkSameMaterials("report", begun, materials);
-  const groups = neuronGroups(materials);
+  const inputs = options.inputs ?? (await loadRunInputs(config));
+  checkSameInputs("report", begun, inputs);
+  const groups = neuronGroups(inputs);
   const observations = await withBackend(config, options.backend, (backend) =>
-    observe(run, backend, config, materials, groups),
+    observe(run, backend, config, inputs, groups),
   );
-  const report = buildReport({ run, network: { weights: materials.weights, groups }, observations });
+  const report = buildReport({ run, network: { weights: inputs.weights, groups }, observations });
   const file = options.file ?? join(folder, RUN_FILES.report);
   const plots = await writeReport(report, file, join(folder, PLOTS), { png: options.png ?? false });
   return { file, plots };
 }
 
-/** Neurons by cell type, or by how they are wired where no types are known. */
-export function neuronGroups({ connectome, weights, wiring }: Materials): NeuronGroup[] {
+/** Neurons by cell type; without known types, by their projections. */
+export function neuronGroups({ connectome, weights, projections }: RunInputs): NeuronGroup[] {
   const { table } = connectome;
-  const { inputProjection, outputProjection } = wiring;
+  const { inputProjection, outputProjection } = projections;
   const read = new Set(outputProjection?.colIdx);
   const wired = [
     weights.nRows,
     (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
     (i: number) => outputProjection === null || read.has(i),
   ] as const;
-  return table ? groupsByType({ ...table, role: table.role ?? rolesByWiring(...wired) }) : groupsByWiring(...wired);
+  return table
+    ? groupsByType({ ...table, role: table.role ?? rolesByProjections(...wired) })
+    : groupsByProjections(...wired);
 }
 
-/** Rebuilds the model twice over: as it was at the start, then as the checkpoint has it. null: there is no checkpoint. */
+/** Rebuilds the model twice: as it was at the start, then from the checkpoint. null: there is no checkpoint. */
 async function observe(
   { folder }: RunRecord,
   backend: Backend,
   config: TrainConfig,
-  materials: Materials,
+  inputs: RunInputs,
   groups: readonly NeuronGroup[],
 ): Promise<Observations | null> {
   const file = join(folder, RUN_FILES.checkpoint);
   if (!(await exists(file))) return null;
-  const experiment = createExperiment(backend, config, materials);
+  const experiment = createExperiment(backend, config, inputs);
   try {
     const { model } = experiment;
     const before = await parametersAtStart(experiment, config);
     await restoreExperiment(experiment, file, warnUser);
     const changes = parameterChanges(before, await dynamicsParameters(model));
-    const { digits } = materials;
-    const [imageSet, images] = digits.test
-      ? (["test", digits.test] as const)
-      : digits.validation
-        ? (["validation", digits.validation] as const)
-        : (["training", digits.train] as const);
+    const { train, validation, test } = inputs.images;
+    const [imageSet, images] = test
+      ? (["test", test] as const)
+      : validation
+        ? (["validation", validation] as const)
+        : (["training", train] as const);
     const evaluation = { numEvals: config.numEvals, endTime: config.endTime };
     const respond = async (): Promise<Responses> => ({
       examples: await findExamples(model, images, evaluation),
       imageSet,
       activity: await recordActivity(model, images, groups, evaluation),
     });
-    // That of a run which diverged is wanted, too.
+    // A run that diverged gets a page, too.
     const responses = await respond().catch((error: unknown) => {
       if (error instanceof SolverError) return { failure: error.message };
       throw error;
@@ -161,7 +163,7 @@ async function observe(
   }
 }
 
-/** None where the file that they were taken from is gone. */
+/** Empty if the file that they were taken from no longer exists. */
 async function parametersAtStart(
   { model }: Experiment,
   config: TrainConfig,

@@ -1,4 +1,4 @@
-// Continuing a run: what its folder says of it, and what may be changed.
+// Resuming a run: its recorded state, and the options that may change.
 
 import { ArgumentError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
@@ -8,15 +8,15 @@ import { type BegunWith, readBegun } from "../run/runStart.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { type GivenOptions, settingsGiven } from "./trainOptions.ts";
 
-/** A run that was begun. */
+/** A run that has been started. */
 export interface BegunRun extends BegunWith {
-  /** The file; null: it ended before the first one, so it begins again. */
+  /** The file; null: the run ended before its first checkpoint and starts again. */
   readonly checkpoint: string | null;
 }
 
 /**
- * @param given  options besides --resume; they may only change what the numbers do not depend on
- * @throws {ArgumentError} the folder is that of no run, or an option would change the run
+ * @param given  options besides --resume; they must not affect the numbers
+ * @throws {ArgumentError} the folder holds no run, or an option would change the numbers
  */
 export async function readBegunRun(folder: RunFolder, given: GivenOptions): Promise<BegunRun> {
   for (const name of ["out", "overwrite"] as const) {

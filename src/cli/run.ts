@@ -3,9 +3,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
+import { formatCount } from "../core/format.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
+import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
-import type { Experiment, Materials } from "../run/experiment.ts";
+import type { Experiment, RunInputs } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import {
@@ -16,48 +18,47 @@ import {
   type ResumedMetrics,
   type RunEvent,
 } from "../train/metrics.ts";
-import { plotCurves } from "../train/plot.ts";
 import { Progress } from "../train/progress.ts";
 import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
-import { count, describeEvaluation, describeRecomputed, describeSummary, describeTape } from "./describe.ts";
+import { describeEvaluation, describeRecomputed, describeSummary, describeTape } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 
-/** What a run works with; all of it is owned by the caller. */
+/** Parts of a run, all owned by the caller. */
 export interface RunParts {
   readonly config: TrainConfig;
   readonly backend: Backend;
-  readonly materials: Materials;
-  /** A resumed one stands where its checkpoint was taken. */
+  readonly inputs: RunInputs;
+  /** That of a resumed run stands at its checkpoint. */
   readonly experiment: Experiment;
   readonly folder: RunFolder;
   readonly console: Console;
   readonly start: RunStart;
   /** null: a new run. */
   readonly resumed: { readonly checkpoint: boolean } | null;
-  /** Makes the page about the run, if no signal stops it, and may dispose of the experiment for it; null: no page is wanted. */
+  /** Makes the page about the run unless a signal stops it, and may dispose of the experiment; null: no page is wanted. */
   readonly page: (() => Promise<void>) | null;
-  /** Watches the backend, for the profile of one step; null: no profile is wanted. */
+  /** Measures one step; null: no profile is wanted. */
   readonly profiler: StepProfiler | null;
 }
 
-/** What goes wrong in the beginning should be told in the beginning. */
+/** Early problems should be reported early. */
 const EARLY_DIAGNOSES: readonly number[] = [10, 25, 50];
 /** The first step of a run compiles programs and allocates buffers. */
 const PROFILED_STEP = 2;
 
-/** Steps in a row that may fail before a run that skips them gives up. */
+/** A run that skips failed steps gives up after this many in a row. */
 const MOST_FAILURES = 10;
 
 /**
- * Trains, evaluates, and writes the files of the run. The folder of a new run is taken here, that of a resumed one before; it is the
- * caller who releases it.
+ * Trains, evaluates, and writes the files of the run. Locks the folder of a new run; the folder of a resumed run is locked already. The
+ * caller unlocks it.
  *
- * @returns the exit code: 0, or that of the signal which stopped it
+ * @returns the exit code: 0, or that of the signal that stopped the run
  */
 export async function executeRun(parts: RunParts): Promise<number> {
   const { folder, start, resumed } = parts;
@@ -75,20 +76,20 @@ async function recordRun(parts: RunParts, interruption: Interruption): Promise<n
   const { metrics, events: earlier, faults } = await openMetrics(parts);
   try {
     const events = await openEvents(parts);
-    const run = new Run(parts, { metrics, events }, interruption, earlier);
+    const recorder = new RunRecorder(parts, { metrics, events }, interruption, earlier);
     try {
-      await run.begin(faults);
-      await run.train();
-      await run.checkpoint();
+      await recorder.begin(faults);
+      await recorder.train();
+      await recorder.checkpoint();
       await assertPrinted(interruption);
-      await run.evaluate("validation");
-      await run.evaluate("test");
-      await run.finish();
+      await recorder.evaluate("validation");
+      await recorder.evaluate("test");
+      await recorder.finish();
       await metrics.sync();
       await assertPrinted(interruption);
       return interruption.exitCode(0);
     } catch (error) {
-      throw await run.fail(error);
+      throw await recorder.fail(error);
     } finally {
       await events.close();
     }
@@ -97,7 +98,7 @@ async function recordRun(parts: RunParts, interruption: Interruption): Promise<n
   }
 }
 
-/** The file of metrics; of a resumed run with what it had at its checkpoint. */
+/** The file of metrics; of a resumed run, up to its checkpoint. */
 async function openMetrics({ experiment, folder, resumed }: RunParts): Promise<ResumedMetrics> {
   const file = folder.file("metrics");
   if (resumed) return MetricsFile.resume(file, experiment.trainer.position.step);
@@ -108,20 +109,20 @@ function openEvents({ experiment, folder, resumed }: RunParts): Promise<EventFil
   return EventFile.create(folder.path, resumed ? { continued: true, from: experiment.trainer.position.step } : {});
 }
 
-/** @throws {EngineError} "file-write": what the run says cannot be written */
+/** @throws {EngineError} "file-write": stdout or stderr cannot be written */
 async function assertPrinted(interruption: Interruption): Promise<void> {
-  // What was written last has failed by then, if it does.
+  // A failure of the last write has been reported by then.
   await nextTurn();
   if (interruption.failure) throw interruption.failure;
 }
 
-/** Where a run is recorded, for programs and for TensorBoard. */
+/** The records of a run, for programs and for TensorBoard. */
 interface Records {
   readonly metrics: MetricsFile;
   readonly events: EventFile;
 }
 
-class Run {
+class RunRecorder {
   readonly #parts: RunParts;
   readonly #metrics: MetricsFile;
   readonly #events: EventFile;
@@ -131,7 +132,7 @@ class Run {
   readonly #earlier: readonly RunEvent[];
   readonly #steps: StepMetrics[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
-  /** Faults that were told. */
+  /** Faults that were reported. */
   readonly #faults = new Set<Fault>();
   #stepsProfiled = 0;
 
@@ -154,9 +155,9 @@ class Run {
   }
 
   /**
-   * First lines. What was due after the step that a resumed run continues from is done again.
+   * Writes the first lines. A resumed run repeats the work that was due after its checkpoint's step.
    *
-   * @param faults  of the record of a resumed run
+   * @param faults  in the record of a resumed run
    */
   async begin(faults: readonly string[]): Promise<void> {
     const { config, console, experiment, start, resumed } = this.#parts;
@@ -166,9 +167,9 @@ class Run {
     if (!resumed) return;
     const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
     await this.record({ event: "resumed", step, checkpoint });
-    console.info(checkpoint ? `continues after step ${count(step)}` : "has no checkpoint yet, begins again");
+    console.info(checkpoint ? `continues after step ${formatCount(step)}` : "has no checkpoint yet, starts again");
     for (const message of faults) await this.#warn(message);
-    // TensorBoard forgets what it has of this step.
+    // TensorBoard drops its events of this step.
     for (const event of this.#earlier) if ("step" in event && event.step === step) await this.#events.record(event);
     const wasTaken = !this.#earlier.some((event) => event.event === "nonfinite" && event.step === step);
     if (step > 0 && wasTaken) await this.#saveAndEvaluate(step);
@@ -229,7 +230,7 @@ class Run {
     }
   }
 
-  /** Records where the time of one step went. */
+  /** Records the profile of one step. */
   async #profile({ step, seconds, lastStep }: StepMetrics): Promise<void> {
     const { console, experiment, profiler } = this.#parts;
     if (!profiler || this.#stepsProfiled === PROFILED_STEP) return;
@@ -245,14 +246,14 @@ class Run {
     await this.record({ event: "profile", step, ...profile, attemptsRecomputed });
   }
 
-  /** What is due after a step. */
+  /** Does the work that is due after a step. */
   async #followUp(step: number): Promise<void> {
     const { diagnoseEvery } = this.#parts.config;
     if (isMultiple(step, diagnoseEvery) || (diagnoseEvery > 0 && EARLY_DIAGNOSES.includes(step))) await this.diagnose();
     await this.#saveAndEvaluate(step);
   }
 
-  /** After the last step, both come anyway. */
+  /** Both follow the last step in any case. */
   async #saveAndEvaluate(step: number): Promise<void> {
     const { config, experiment } = this.#parts;
     if (step >= experiment.trainer.lastStep(limitsOf(config))) return;
@@ -260,7 +261,7 @@ class Run {
     if (isMultiple(step, config.evalEvery)) await this.evaluate("validation");
   }
 
-  /** Goes on after a step that was not taken. */
+  /** Continues after a step that was not taken. */
   async #passOver(error: TrainingError, action: "skip" | "rollback"): Promise<void> {
     const { console, experiment } = this.#parts;
     const { trainer } = experiment;
@@ -273,7 +274,7 @@ class Run {
     console.warn(`${error.message}. Skipped the batch of step ${step}${back}`);
   }
 
-  /** Looks whether the training can work, and says so once of each thing that keeps it from working. */
+  /** Diagnoses whether the training can work, and reports each fault once. */
   async diagnose(): Promise<void> {
     const { console, experiment } = this.#parts;
     const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null);
@@ -289,11 +290,11 @@ class Run {
     }
   }
 
-  /** Evaluates, unless there are no images for it, or a signal has come or comes in between. */
+  /** Evaluates, unless there are no images, or a signal interrupts. */
   async evaluate(set: EvaluationSet): Promise<void> {
-    const { console, experiment, materials } = this.#parts;
+    const { console, experiment, inputs } = this.#parts;
     const { signal } = this.#interruption;
-    const images = materials.digits[set];
+    const images = inputs.images[set];
     if (!images || signal.aborted) return;
     try {
       const result = await experiment.trainer.evaluate(images, { signal });
@@ -310,7 +311,7 @@ class Run {
   }
 
   async checkpoint(): Promise<void> {
-    // Never is there a checkpoint of a step that the metrics on the disk do not have.
+    // The metrics on the disk must never lag behind the checkpoint.
     await this.#metrics.sync();
     await this.#checkpoints.save();
     await this.record({
@@ -321,7 +322,7 @@ class Run {
   }
 
   /**
-   * Saves what can be saved of a run that failed.
+   * Saves a checkpoint and the error of a failed run, if it can.
    *
    * @returns the error to end with, which names the last good checkpoint
    */
@@ -336,20 +337,20 @@ class Run {
     return final;
   }
 
-  /** Curves, the page, which needs the summary and has a part in it, and last words. */
+  /** Writes the curves, the page and the summary. The page needs the summary, and the final summary includes the page's memory. */
   async finish(): Promise<void> {
-    const { config, backend, console, experiment, folder, materials } = this.#parts;
+    const { config, backend, console, experiment, folder, inputs } = this.#parts;
     const { cause } = this.#interruption;
     const { step } = experiment.trainer.position;
     if (cause) {
       await this.record({ event: "interrupted", step, signal: cause });
-      console.result(`stopped by ${cause} after step ${count(step)}; the checkpoint is complete`);
+      console.result(`stopped by ${cause} after step ${formatCount(step)}; the checkpoint is complete`);
     }
     const curves = plotCurves({
-      title: `axograd ${config.preset}: ${count(materials.weights.nRows)} neurons, ${materials.digits.source}`,
+      title: `axograd ${config.preset}: ${formatCount(inputs.weights.nRows)} neurons, ${inputs.images.source}`,
       training: this.#steps,
       evaluations: this.#evaluations,
-      classes: materials.digits.train.classes,
+      classes: inputs.images.train.classes,
     });
     await folder.writeText("curves", curves);
     const page = cause === null ? this.#parts.page : null;
@@ -372,7 +373,7 @@ function isMultiple(step: number, every: number): boolean {
   return every > 0 && step % every === 0;
 }
 
-/** The same error, saying where the run can be resumed from. */
+/** The same error, with the checkpoint to resume from. */
 async function withCheckpoint(error: unknown, checkpoints: Checkpoints): Promise<unknown> {
   if (!(error instanceof EngineError)) return error;
   const { lastStep, lastFile } = checkpoints;
@@ -383,7 +384,7 @@ async function withCheckpoint(error: unknown, checkpoints: Checkpoints): Promise
   return new EngineError(error.code, `${error.message}; ${where}`, { ...error.facts, checkpoint }, error);
 }
 
-/** Does what may fail again for the reason that the run failed for, which is the one to report. */
+/** Ignores errors: they probably have the cause of the run's failure, which is reported. */
 async function attempt(action: () => Promise<void>): Promise<void> {
   try {
     await action();

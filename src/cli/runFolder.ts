@@ -1,4 +1,4 @@
-// The output folder of a run: which files it has, when it is refused, replacing them, and that one process at a time works in it.
+// The output folder of a run: its files, when they may be replaced, and the lock that admits one process at a time.
 
 import { access, constants, copyFile, link, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
@@ -9,16 +9,16 @@ import { RUN_FILES, type RunFile } from "../run/runFiles.ts";
 import { isRunning } from "./lockHolder.ts";
 import { isLockFile, type LockOptions, RunLock } from "./runLock.ts";
 
-/** An earlier checkpoint that is kept: `checkpoint-<step>.safetensors`. */
+/** An earlier checkpoint: `checkpoint-<step>.safetensors`. */
 const KEPT = /^checkpoint-(\d+)\.safetensors$/;
-/** What a process that was killed in the middle of a write has left: its number is in the name. */
+/** Left by a process that was killed during a write; its id is in the name. */
 const LEFTOVER = /\.(\d+)\.tmp$/;
 
 export class RunFolder {
   readonly path: string;
   readonly #lockOptions: LockOptions;
   #lock: RunLock | null = null;
-  /** The lock of a process that was found to be gone. */
+  /** The lock of a process that has ended. */
   #departed: string | null = null;
   /** Files of an earlier run may be replaced. */
   #overwrite = true;
@@ -34,9 +34,9 @@ export class RunFolder {
   }
 
   /**
-   * Makes sure that the folder can become that of a new run; changes nothing.
+   * Checks that a new run can use the folder; changes nothing.
    *
-   * @throws {ArgumentError} it is a file, has files (unless `overwrite`), or cannot be made or written to
+   * @throws {ArgumentError} the path is a file, the folder has files (without `overwrite`), or it cannot be made or written to
    */
   async check({ overwrite }: { readonly overwrite: boolean }): Promise<void> {
     this.#overwrite = overwrite;
@@ -56,9 +56,9 @@ export class RunFolder {
   }
 
   /**
-   * Makes the folder, takes it for this process, and removes the files of an earlier run.
+   * Makes the folder, locks it, and removes the files of an earlier run.
    *
-   * @throws {ArgumentError} another process works in it, or has since `check`
+   * @throws {ArgumentError} another process works in it, or has done so since `check`
    */
   async create(): Promise<void> {
     await makeFolder(this.path);
@@ -74,7 +74,7 @@ export class RunFolder {
   }
 
   /**
-   * Takes an existing folder for this process.
+   * Locks an existing folder for this process.
    *
    * @throws {ArgumentError} another process works in it
    */
@@ -89,9 +89,9 @@ export class RunFolder {
   }
 
   /**
-   * Makes sure that no other process has taken the folder. Before every write.
+   * Checks, before every write, that no other process has taken the folder.
    *
-   * @param now  look at the lock, however lately that was done
+   * @param now  read the lock even if it was read lately
    * @throws {EngineError} "lock-lost"
    */
   async assertHeld(options: { readonly now?: boolean } = {}): Promise<void> {
@@ -104,7 +104,7 @@ export class RunFolder {
     this.#lock = null;
   }
 
-  /** Makes the present checkpoint one of the last `count` that are kept; with a count of 1 it is alone. */
+  /** Keeps the current checkpoint as one of the last `count`; with a count of 1 it is the only one. */
   async keepCheckpoint(step: number, count: number): Promise<void> {
     const steps = (await readdir(this.path)).flatMap((name) => KEPT.exec(name)?.[1] ?? []).map(Number);
     const kept = count === 1 ? [] : [...new Set([...steps, step])].sort((a, b) => b - a).slice(0, count);
@@ -116,13 +116,13 @@ export class RunFolder {
     await this.#removeWhere((file) => KEPT.test(file) && !names.has(file));
   }
 
-  /** The names of the run's files that are there, and the summary, which names them. */
+  /** The names of the run's existing files, and the summary, which will name them. */
   async files(): Promise<string[]> {
     const there = new Set([...(await readdir(this.path)), RUN_FILES.summary]);
     return Object.values(RUN_FILES).filter((name) => name !== RUN_FILES.report && there.has(name));
   }
 
-  /** What is left of a process that was killed before it wrote anything does not count. */
+  /** Files of a process that was killed before its first write do not count. */
   async #checkEmpty(): Promise<void> {
     const names = (await readdir(this.path)).filter((name) => !isLockFile(name) && !isLeftover(name));
     if (names.length === 0) return;
@@ -154,14 +154,14 @@ export class RunFolder {
   }
 }
 
-/** A file that a run was writing when its process was killed; not one that a process is writing now. */
+/** An unfinished file of a process that was killed, not one that a process is writing now. */
 function isLeftover(name: string): boolean {
   const pid = Number(LEFTOVER.exec(name)?.[1]);
   const isWritten = pid !== process.pid && isRunning(pid);
   return pid > 0 && !isWritten && Object.values(RUN_FILES).some((file) => name.startsWith(file));
 }
 
-/** A second name for a file, which costs no space; a copy where there are no links. */
+/** A second name for a file, which takes no space; a copy on file systems without links. */
 async function linkOrCopy(from: string, to: string): Promise<void> {
   await rm(to, { force: true });
   try {

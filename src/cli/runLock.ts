@@ -1,6 +1,6 @@
-// One process per run folder: a lock file that names the process and holds its heartbeat. A lock whose process is gone is taken over:
-// at once where that can be known, otherwise when its heartbeat has stood still for as long as this process has watched it. Clocks of
-// two machines are never compared. A process that was taken for gone but lives notices it before its next write, and stops.
+// One process per run folder: a lock file names the process and holds its heartbeat. A lock is taken over once its process has ended: at once
+// if that can be known, otherwise after watching its heartbeat stand still. Clocks of two machines are never compared. A process that lives but
+// lost its lock notices before its next write, and stops.
 
 import { randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
@@ -13,29 +13,29 @@ import { beatText, Heartbeat } from "./heartbeat.ts";
 import { describeSelf, fateOf, type Holder, parseHolder, textIfThere } from "./lockHolder.ts";
 
 const NAME = "run.lock";
-/** Locks that were being taken or removed when their process was killed. */
+/** Names of locks during a takeover or removal; left behind if the process is killed. */
 const LEFTOVER = /^run\.lock\..+\.(tmp|stale)$/;
 
-/** A heartbeat that stood still for so many looks, a second apart, has ended: twelve beats, and any cache of a file system. */
+/** Reads of the lock, a second apart, without a change that mean the process has ended: twelve beats, longer than any file system caches. */
 const LOOKS = 60;
 const LOOK_MS = 1000;
-/** After a takeover: a process that saw the same stale lock a moment earlier has acted on it by then. */
+/** Wait after a takeover: until then, another process that saw the same stale lock has acted on it. */
 const SETTLE_MS = 200;
 
-/** What to do about a lock of a process that cannot be asked. */
+/** How to treat the lock of a process on another machine. */
 export interface LockOptions {
-  /** Take it without watching its heartbeat. */
+  /** Take the lock without watching its heartbeat. */
   readonly takeOver?: boolean;
-  /** Is told why this takes a while. */
+  /** Gets the reason for a wait. */
   readonly onWait?: (text: string) => void;
-  /** Looks at a heartbeat, and milliseconds between them. */
+  /** Number of reads of a heartbeat, and milliseconds between them. */
   readonly looks?: number;
   readonly lookMs?: number;
 }
 
-/** A folder is another process's. */
+/** Another process holds the folder. */
 export class LockedError extends ArgumentError {
-  /** That process lives; false: nobody can tell. */
+  /** That process is alive; false: unknown. */
   readonly isAlive: boolean;
 
   constructor(folder: string, got: string, isAlive: boolean) {
@@ -53,7 +53,7 @@ export class RunLock {
   readonly #folder: string;
   readonly #file: string;
   readonly #heartbeat: Heartbeat;
-  /** Also where the process is told to end at once. */
+  /** Also when the process exits at once. */
   readonly #removeAtExit = (): void => {
     if (this.#heartbeat.isHeld({ now: true })) rmSync(this.#file, { force: true });
   };
@@ -65,7 +65,7 @@ export class RunLock {
     process.once("exit", this.#removeAtExit);
   }
 
-  /** Whether no process works in the folder, as far as this can be known without watching a heartbeat. */
+  /** Whether the folder is free, as far as that can be known without watching a heartbeat. */
   static async isFree(folder: string): Promise<boolean> {
     const text = await readLock(join(folder, NAME));
     if (text === null) return true;
@@ -74,10 +74,10 @@ export class RunLock {
   }
 
   /**
-   * Makes sure that no other process works in the folder; changes nothing.
+   * Checks that no other process works in the folder; changes nothing.
    *
-   * @returns the lock of a process that is gone, which `take` then need not watch again; null: there is no lock
-   * @throws {LockedError} one does
+   * @returns the lock of a process that has ended, so that `take` need not watch it again; null: there is no lock
+   * @throws {LockedError} another process works in it
    */
   static async check(folder: string, options: LockOptions = {}): Promise<string | null> {
     const file = join(folder, NAME);
@@ -90,7 +90,7 @@ export class RunLock {
    * Takes the lock of an existing folder.
    *
    * @param departed  what `check` returned
-   * @throws {LockedError} another process has it
+   * @throws {LockedError} another process holds it
    */
   static async take(folder: string, options: LockOptions = {}, departed: string | null = null): Promise<RunLock> {
     const file = join(folder, NAME);
@@ -118,36 +118,36 @@ export class RunLock {
       await removeLeftovers(folder);
       return lock;
     }
-    // Of two that took over the same lock, the other was the last.
+    // Two processes took over the same lock, and the other one was last.
     await lock.release();
     return RunLock.take(folder, options);
   }
 
   /**
-   * Makes sure that the folder is still this process's. To be called before every write.
+   * Checks that this process still holds the folder. Call it before every write.
    *
-   * @param now  look at the lock, however lately it was seen
-   * @throws {EngineError} "lock-lost"; nothing may be written any more
+   * @param now  read the lock even if it was read lately
+   * @throws {EngineError} "lock-lost"; the process must write nothing more
    */
   async assertHeld({ now = false }: { readonly now?: boolean } = {}): Promise<void> {
     if (this.#heartbeat.isHeld({ now })) return;
     const holder = parseHolder((await textIfThere(this.#file)) ?? "");
-    // Of a folder that is being deleted, the lock may be gone first.
+    // When a folder is being deleted, its lock may go first.
     if (!holder) await pause(SETTLE_MS);
     const isThere = await stat(this.#folder).then(
       () => true,
       () => false,
     );
     const got = holder
-      ? `taken over by ${nameOf(holder)}, which took this process for gone`
+      ? `taken over by ${nameOf(holder)}, which found no heartbeat of this process`
       : isThere
-        ? `without its ${NAME}, which somebody has deleted`
+        ? `without its ${NAME}, which was deleted`
         : "deleted or moved";
     const facts = { folder: this.#folder, holder };
-    throw new EngineError("lock-lost", `${this.#folder}: expected to have the folder of the run, got it ${got}`, facts);
+    throw new EngineError("lock-lost", `${this.#folder}: expected to hold the folder of the run, got it ${got}`, facts);
   }
 
-  /** Lets other processes work in the folder. A lock that is another's stays. */
+  /** Unlocks the folder for other processes. Leaves the lock of another process. */
   async release(): Promise<void> {
     process.off("exit", this.#removeAtExit);
     await this.#heartbeat.stop();
@@ -156,10 +156,10 @@ export class RunLock {
 }
 
 /**
- * Whether the process of a lock is gone. If nobody can tell, its heartbeat is watched.
+ * Whether the process of a lock has ended. If that is unknown, watches its heartbeat.
  *
- * @returns false: the lock has changed hands meanwhile
- * @throws {LockedError} it is not
+ * @returns false: another process took the lock meanwhile
+ * @throws {LockedError} the process is alive
  */
 async function isGone(folder: string, text: string, options: LockOptions): Promise<boolean> {
   const holder = parseHolder(text);
@@ -168,7 +168,7 @@ async function isGone(folder: string, text: string, options: LockOptions): Promi
   if (holder && (fate === "alive" || holder.beat === null)) throw lockedError(folder, holder, fate);
   const { looks = LOOKS, lookMs = LOOK_MS, onWait } = options;
   const seconds = Math.round((looks * lookMs) / 1000);
-  onWait?.(`${folder} is in use by ${nameOf(holder)}: watching for up to ${seconds} s whether that lives`);
+  onWait?.(`${folder} is in use by ${nameOf(holder)}: waiting up to ${seconds} s for its heartbeat`);
   const now = await watched(join(folder, NAME), text, looks, lookMs);
   if (now === text) return true;
   const next = now === null ? null : parseHolder(now);
@@ -176,7 +176,7 @@ async function isGone(folder: string, text: string, options: LockOptions): Promi
   return false;
 }
 
-/** The text of a lock when it changes, or the same if it does not. Counts looks, not time: this process, too, may be stopped in between. */
+/** Waits until the text of a lock changes, and returns it either way. Counts reads, not time, as this process may be paused, too. */
 async function watched(file: string, text: string, looks: number, lookMs: number): Promise<string | null> {
   for (let look = 0; look < looks; look++) {
     await pause(lookMs);
@@ -186,10 +186,10 @@ async function watched(file: string, text: string, looks: number, lookMs: number
   return text;
 }
 
-/** The text of a lock; null: there is none, or it was replaced just now. */
+/** The text of a lock; null: there is none, or it is being replaced. */
 async function readLock(file: string): Promise<string | null> {
   try {
-    // A link that leads nowhere would be missing for ever, and its name taken.
+    // Following a dangling link, the lock would look missing while its name is taken.
     return await readFile(file, { encoding: "utf8", flag: constants.O_RDONLY | constants.O_NOFOLLOW });
   } catch (cause) {
     if (["ENOENT", "ENOTDIR", "ESTALE"].includes(errnoOf(cause))) return null;
@@ -197,7 +197,7 @@ async function readLock(file: string): Promise<string | null> {
   }
 }
 
-/** A link appears with its whole content or not at all; a copy stands in where there are no links. False: the name is taken. */
+/** Creates the lock with its content at once, by a link; by a copy on file systems without links. False: the name is taken. */
 async function linked(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to).catch((error: unknown) => {
@@ -211,7 +211,7 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Renames before it removes, so that of two processes that find the same stale lock one sees that it took the other's new one. */
+/** Renames before removing: of two processes with the same stale lock, one then sees that it caught the other's new lock. */
 async function remove(file: string, found: string, aside: string): Promise<void> {
   if ((await textIfThere(file)) !== found) return;
   try {
@@ -225,7 +225,7 @@ async function remove(file: string, found: string, aside: string): Promise<void>
   await rm(aside, { force: true });
 }
 
-/** Removes what processes that are certainly gone have left. */
+/** Removes the leftovers of processes that have certainly ended. */
 async function removeLeftovers(folder: string): Promise<void> {
   const me = await describeSelf("", "");
   for (const name of await readdir(folder)) {
@@ -237,7 +237,7 @@ async function removeLeftovers(folder: string): Promise<void> {
 
 /** `process 12 on node-17 (Slurm job 77)`. */
 function nameOf(holder: Holder | null): string {
-  if (!holder) return "a process that cannot be read";
+  if (!holder) return "a process whose lock cannot be read";
   const { pid, host, job } = holder;
   return `process ${pid} on ${host}${job ? ` (Slurm job ${job.task ?? job.id})` : ""}`;
 }
@@ -247,8 +247,8 @@ function lockedError(folder: string, holder: Holder, fate: "alive" | "beating" |
   const file = join(folder, NAME);
   const hints = {
     alive: `; end it first (kill ${holder.pid})`,
-    beating: "; its heartbeat goes on: end it there first, or give --take-over, which makes it stop",
-    unknown: `; if it is gone, delete ${file} or give --take-over: an earlier version of axograd, which had no heartbeat, took it`,
+    beating: "; it is alive: end it there first, or give --take-over, which makes it stop",
+    unknown: `; if it has ended, delete ${file} or give --take-over: its version of axograd writes no heartbeat`,
   };
   return new LockedError(folder, `one that is in use by ${who}${hints[fate]}`, fate !== "unknown");
 }

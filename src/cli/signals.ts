@@ -1,11 +1,11 @@
-// The signals that ask a process to end, as users, terminals and schedulers send them.
+// Signals with which users, terminals and schedulers ask a process to end.
 
 import { constants } from "node:os";
 
 /**
- * SIGUSR1 and SIGUSR2 come from schedulers some time before they kill (`sbatch --signal`), SIGHUP from service managers and from a
- * terminal that is closed. A run answers all of them in the same way: with a checkpoint and its end. Also under nohup: Node does not tell
- * that SIGHUP was to be ignored. What is to outlive its terminal is started without one (setsid, tmux).
+ * Schedulers send SIGUSR1 and SIGUSR2 some time before they kill (`sbatch --signal`); service managers and closing terminals send SIGHUP. A run
+ * treats all alike: it writes a checkpoint and ends. This holds under nohup, too, as Node does not reveal that SIGHUP was to be ignored. To
+ * outlive its terminal, start a run without one (setsid, tmux).
  */
 export const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 
@@ -16,15 +16,15 @@ export function exitCodeOf(signal: StopSignal): number {
   return 128 + constants.signals[signal];
 }
 
-/** Signals whose default in Node is no clean end: SIGUSR1 starts the debugger, the others leave a lock behind. */
+/** Signals whose default in Node is not a clean exit: SIGUSR1 starts the debugger, the others leave a lock behind. */
 const EARLY = ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const;
 
-/** Ends the process at these signals, until a run is at work, and after it. */
+/** Makes these signals end the process, before and after a run. */
 export function endAtSignals(): void {
   for (const name of EARLY.filter(isKnown)) process.on(name, end);
 }
 
-/** Hands all signals to `listener`. @returns what gives them back */
+/** Passes all signals to `listener`. @returns a function that undoes it */
 export function catchSignals(listener: (name: StopSignal) => void): () => void {
   const listeners = STOP_SIGNALS.filter(isKnown).map((name) => [name, () => listener(name)] as const);
   const isEarly = process.listeners("SIGUSR1").includes(end);

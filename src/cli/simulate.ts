@@ -1,4 +1,4 @@
-// `axograd simulate`: runs a trained or a fresh model on chosen inputs and writes what its neurons do.
+// `axograd simulate`: runs a trained or untrained model on chosen inputs and writes the trajectories of its neurons.
 
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -17,9 +17,9 @@ import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
-import { CONFIG_KEYS, CONFIG_OPTIONS, type Key, optionName } from "../run/configOptions.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, type Key } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
-import { createExperiment, loadMaterials, type Materials, restoreModel } from "../run/experiment.ts";
+import { createExperiment, loadRunInputs, type RunInputs, restoreModel } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
 import { readConfigFile } from "./configFile.ts";
@@ -43,10 +43,10 @@ Examples:
 In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["labels"]
 `;
 
-/** Settings that are none of a simulation, or that its own options stand in for. */
+/** Settings that a simulation does not need, or has its own options for. */
 const OTHERS: readonly Key[] = ["trainInput", "keepSigns", "numEvals", "input"];
 const GROUPS: readonly string[] = ["Recipe", "Network", "Solver", "Data", "Device"];
-/** Settings of a fresh model; those of a run are in its folder. All others can be in a file. */
+/** Options for an untrained model; a run has its settings in its folder. All others can be given in a file. */
 const KEYS: readonly Key[] = CONFIG_KEYS.filter(
   (key) => !OTHERS.includes(key) && (key === "seed" || GROUPS.includes(CONFIG_OPTIONS[key].group)),
 );
@@ -65,34 +65,34 @@ type GivenOptions = Settings & {
 export function register(program: Command): void {
   const command = program
     .command("simulate")
-    .description("run a trained or fresh model on inputs and write the trajectories of its neurons")
-    .argument("[run]", "folder of a run, whose checkpoint is taken; without it, a fresh model")
+    .description("run a trained or untrained model on inputs and write the trajectories of its neurons")
+    .argument("[run]", "folder of a run, whose checkpoint is used; without it, an untrained model")
     .requiredOption("--input <what>", "digits:A-B, constant:X or FILE.npy", path("--input"))
     .requiredOption("--out <file>", "trajectories as .npz: hs [samples, times, neurons], ts, neurons, labels", npz)
     .option("--times <n>", "evaluation times, from 0 to --end-time", wholeNumber("--times", 2), DEFAULT_TIMES)
     .option("--neurons <which>", "cell types, roles, indices and ranges, like T4a,output,0-99 (default: all)")
-    .option("--config <file>", "settings of a fresh model from YAML or JSON", path("--config"))
-    .option("--plot <file>", "activity as a file, .svg or .png (needs the package sharp)", plotFile)
-    .option("--json", "say what was written as JSON");
-  for (const key of KEYS) addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+    .option("--config <file>", "settings of an untrained model, from a YAML or JSON file", path("--config"))
+    .option("--plot <file>", "write a picture of the activity: .svg, or .png (needs the package sharp)", plotFile)
+    .option("--json", "report the written files as JSON");
+  for (const key of KEYS) addSetting(command, key);
   command.addHelpText("after", EXAMPLES).action(run);
 }
 
 async function run(folder: string | undefined, given: GivenOptions): Promise<void> {
   if (given.plot?.endsWith(".png")) await assertPng();
   const config = await configOf(folder, given);
-  const materials = await loadMaterials(config);
-  const groups = neuronGroups(materials);
-  const neurons = selectNeurons(given.neurons, groups, materials.weights.nRows);
-  const inputs = await readInputs(given.input, materials);
-  const trajectory = await simulate(folder, config, materials, inputs.model, given.times);
+  const inputs = await loadRunInputs(config);
+  const groups = neuronGroups(inputs);
+  const neurons = selectNeurons(given.neurons, groups, inputs.weights.nRows);
+  const stimulus = await readStimulus(given.input, inputs);
+  const trajectory = await simulate(folder, config, inputs, stimulus.model, given.times);
   const { hs, ts } = trajectory;
-  const { batch } = inputs.model;
+  const { batch } = stimulus.model;
   await writeNpz(given.out, {
-    hs: { shape: [batch, ts.length, neurons.length], data: columnsOf(hs, materials.weights.nRows, neurons) },
+    hs: { shape: [batch, ts.length, neurons.length], data: columnsOf(hs, inputs.weights.nRows, neurons) },
     ts: { shape: [ts.length], data: ts },
     neurons: { shape: [neurons.length], data: neurons },
-    ...(inputs.labels ? { labels: { shape: [batch], data: inputs.labels } } : {}),
+    ...(stimulus.labels ? { labels: { shape: [batch], data: stimulus.labels } } : {}),
   });
   if (given.plot) {
     const chosen = new Set(neurons);
@@ -100,9 +100,9 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
       .map((group) => ({ ...group, neurons: group.neurons.filter((i) => chosen.has(i)) }))
       .filter((group) => group.neurons.length > 0);
     const figure = activityFigure({
-      inputs: inputs.shown,
+      inputs: stimulus.shown,
       ts: [...ts],
-      numNeurons: materials.weights.nRows,
+      numNeurons: inputs.weights.nRows,
       hs,
       groups: shown,
     });
@@ -115,10 +115,10 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
   else writeLine(`${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}`);
 }
 
-/** The settings of a run or of a file, below those that are given as options. */
+/** The settings of a run or a file, overridden by the given options. */
 async function configOf(folder: string | undefined, given: GivenOptions): Promise<TrainConfig> {
   if (folder !== undefined && given.config !== undefined) {
-    throw new ArgumentError("simulate", "--config", "either a run or settings of a fresh model", "both");
+    throw new ArgumentError("simulate", "--config", "either a run or settings of an untrained model", "both");
   }
   const options = settingsAmong(KEYS, given);
   if (folder !== undefined) return resolveConfig([(await readBegun(folder)).config, options]);
@@ -128,14 +128,14 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
 async function simulate(
   folder: string | undefined,
   config: TrainConfig,
-  materials: Materials,
+  inputs: RunInputs,
   input: ModelInput,
   numEvals: number,
 ): Promise<Trajectory> {
   const checkpoint = folder === undefined ? null : join(folder, RUN_FILES.checkpoint);
   const backend = await openDevice(config, { warn: warnUser });
   try {
-    const experiment = createExperiment(backend, config, materials);
+    const experiment = createExperiment(backend, config, inputs);
     try {
       if (checkpoint) await restoreModel(experiment.model, checkpoint, warnUser);
       return await experiment.model.rnn.forward(input, { numEvals, endTime: config.endTime });
@@ -147,18 +147,18 @@ async function simulate(
   }
 }
 
-interface Inputs {
+interface Stimulus {
   readonly model: ModelInput;
   readonly shown: readonly ShownInput[];
-  /** What the inputs show, where that is known. */
+  /** The pictures that the inputs show, if any. */
   readonly labels: Uint8Array | null;
 }
 
-/** @throws {ArgumentError | ShapeError | FileFormatError} naming what --input should be */
-async function readInputs(text: string, { digits, wiring }: Materials): Promise<Inputs> {
-  const inputSize = wiring.inputProjection.nCols;
+/** @throws {ArgumentError | ShapeError | FileFormatError} an --input of another form or shape */
+async function readStimulus(text: string, { images, projections }: RunInputs): Promise<Stimulus> {
+  const inputSize = projections.inputProjection.nCols;
   const range = /^digits:(\d+)(?:-(\d+))?$/.exec(text);
-  if (range) return digitInputs(digits.test ?? digits.validation ?? digits.train, range[1]!, range[2] ?? range[1]!);
+  if (range) return digitInputs(images.test ?? images.validation ?? images.train, range[1]!, range[2] ?? range[1]!);
   const constant = /^constant:(.+)$/.exec(text);
   if (constant) {
     const value = Number(constant[1]);
@@ -172,7 +172,7 @@ async function readInputs(text: string, { digits, wiring }: Materials): Promise<
   return arrayInputs(text, inputSize);
 }
 
-function digitInputs(set: ImageSet, from: string, to: string): Inputs {
+function digitInputs(set: ImageSet, from: string, to: string): Stimulus {
   const [first, last] = [Number(from), Number(to)];
   if (!(first <= last && last < set.count)) {
     throw new ArgumentError("simulate", "--input", `images from 0 to ${set.count - 1}`, `digits:${from}-${to}`);
@@ -185,7 +185,7 @@ function digitInputs(set: ImageSet, from: string, to: string): Inputs {
   return { model: { data: batch!.images, batch: images.count }, shown: shownImages(images), labels: images.labels };
 }
 
-async function arrayInputs(file: string, inputSize: number): Promise<Inputs> {
+async function arrayInputs(file: string, inputSize: number): Promise<Stimulus> {
   const { shape, data, fortranOrder } = await readNpy(file);
   const [batch = 0, steps] = shape.length === 3 ? shape : [shape[0]];
   if (fortranOrder || ![2, 3].includes(shape.length) || shape.at(-1) !== inputSize || batch === 0) {
@@ -197,7 +197,7 @@ async function arrayInputs(file: string, inputSize: number): Promise<Inputs> {
   return { model: { data: values, batch, ...(steps === undefined ? {} : { steps }) }, shown, labels: null };
 }
 
-/** Neurons by cell type, role, index or range of indices, in ascending order; all of them where nothing is said. */
+/** Neurons by cell type, role, index or range of indices, in ascending order; all neurons by default. */
 function selectNeurons(text: string | undefined, groups: readonly NeuronGroup[], numNeurons: number): Uint32Array {
   if (text === undefined) return Uint32Array.from({ length: numNeurons }, (_, i) => i);
   const chosen = text.split(",").flatMap((part) => {

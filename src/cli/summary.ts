@@ -1,19 +1,19 @@
-// What a run started from and what it came to, as plain JSON: config.json, summary.json and the first and last line of the metrics.
+// Start and results of a run as plain JSON: config.json, summary.json, and the first and last line of the metrics.
 
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
 import type { Facts } from "../io/jsonParts.ts";
 import type { TrainConfig } from "../run/config.ts";
-import type { Materials } from "../run/experiment.ts";
-import { factsOf, type MaterialFacts } from "../run/runStart.ts";
+import type { RunInputs } from "../run/experiment.ts";
+import { factsOf, type InputFacts } from "../run/runStart.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
 import { VERSION } from "../train/version.ts";
 import type { WarmStart } from "../train/warmStart.ts";
 import type { StopSignal } from "./signals.ts";
 
-/** A run before its first step: its configuration, and what that was resolved to. */
-export interface RunStart extends MaterialFacts {
+/** A run before its first step: its configuration, and facts about its network, data and device. */
+export interface RunStart extends InputFacts {
   readonly version: string;
   readonly config: TrainConfig;
   readonly device: string;
@@ -24,11 +24,11 @@ export interface RunStart extends MaterialFacts {
   readonly init?: WarmStart | Facts;
 }
 
-export function describeStart(config: TrainConfig, materials: Materials, backend: Backend, trainer: Trainer): RunStart {
+export function describeStart(config: TrainConfig, inputs: RunInputs, backend: Backend, trainer: Trainer): RunStart {
   return {
     version: VERSION,
     config,
-    ...factsOf(materials),
+    ...factsOf(inputs),
     device: backend.description,
     stepsPerEpoch: trainer.stepsPerEpoch,
     lastStep: trainer.lastStep(limitsOf(config)),
@@ -36,7 +36,7 @@ export function describeStart(config: TrainConfig, materials: Materials, backend
   };
 }
 
-/** What a run came to. */
+/** Results of a run. */
 export interface RunSummary {
   readonly version: string;
   readonly preset: string;
@@ -49,7 +49,7 @@ export interface RunSummary {
   readonly seconds: number;
   readonly stepsPerSecond: number;
   readonly rhsEvaluationsPerStep: number;
-  /** Of all training steps: samples whose solve failed and that were left out. */
+  /** Training samples that were left out because their solve failed. */
   readonly failedSamples: number;
   /** Running mean of the last steps; null before the first step. */
   readonly trainingLoss: number | null;
@@ -67,7 +67,7 @@ export interface RunSummary {
   readonly files: readonly string[];
 }
 
-/** The part of a summary that follows from steps, evaluations and memory. */
+/** The part of a summary computed from steps, evaluations and memory. */
 export function summarise(
   { preset, threads }: TrainConfig,
   backend: Backend,
@@ -99,7 +99,7 @@ export function summarise(
   };
 }
 
-/** The most memory so far. */
+/** The peak of memory so far. */
 export function peakMemory(backend: Backend): Pick<RunSummary, "peakMemoryBytes" | "deviceMemory"> {
   const { peakBytes, largestBytes } = backend.memory();
   return { peakMemoryBytes: process.resourceUsage().maxRSS * 1024, deviceMemory: { peakBytes, largestBytes } };

@@ -1,25 +1,26 @@
-// `axograd train`: reads and checks all input, opens the device, builds the model, then runs.
+// `axograd train`: reads and checks all input, opens the device, builds the model, and runs.
 
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
+import { formatCount } from "../core/format.ts";
 import { StepProfiler } from "../profile/stepProfile.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { openDevice } from "../run/device.ts";
 import {
   beginExperiment,
   createExperiment,
-  loadMaterials,
-  type Materials,
+  loadRunInputs,
+  type RunInputs,
   restoreExperiment,
 } from "../run/experiment.ts";
 import { PRESETS } from "../run/presets.ts";
 import { checkpointOf } from "../run/runFiles.ts";
-import { checkSameMaterials } from "../run/runStart.ts";
+import { checkSameInputs } from "../run/runStart.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
-import { count, describeRun } from "./describe.ts";
+import { describeRun } from "./describe.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
@@ -29,7 +30,7 @@ import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
-  const command = program.command("train").description("train a classifier of digits and report how well it does");
+  const command = program.command("train").description("train a classifier of digits and report its accuracy");
   addTrainOptions(command).action(async (given: GivenOptions) => {
     const {
       out = null,
@@ -42,7 +43,7 @@ export function register(program: Command): void {
       resume,
     } = given;
     if (overwrite && out === null && resume === undefined) {
-      throw new ArgumentError("train", "--overwrite", "--out with it, as a folder of its own is always new", "none");
+      throw new ArgumentError("train", "--overwrite", "--out with it, as the default folder is always new", "none");
     }
     const presentation = { report, profile, json, quiet, takeOver };
     process.exitCode =
@@ -52,13 +53,13 @@ export function register(program: Command): void {
   });
 }
 
-/** What is said and made of a run. */
+/** Output of a run. */
 interface Presentation extends Verbosity {
-  /** A page about the run at its end. */
+  /** Make a page about the run at its end. */
   readonly report: boolean;
-  /** A table of where the time of one step went. */
+  /** Print a profile of one step. */
   readonly profile: boolean;
-  /** Take a folder from a process that cannot be asked whether it lives. */
+  /** Take the folder without watching the heartbeat of its process. */
   readonly takeOver: boolean;
 }
 
@@ -70,9 +71,9 @@ export interface RunOptions extends Presentation {
 }
 
 /**
- * Runs a training. Nothing is written before all input is read and checked and the model stands.
+ * Runs a training. Writes nothing before all input is read and checked and the model is built.
  *
- * @returns the exit code: 0, or that of the signal which stopped it
+ * @returns the exit code: 0, or that of the signal that stopped the run
  */
 export async function train(config: TrainConfig, options: RunOptions): Promise<number> {
   const folder = folderOf(options.out ?? defaultRunPath(config.preset), options);
@@ -81,7 +82,7 @@ export async function train(config: TrainConfig, options: RunOptions): Promise<n
   return trainIn(folder, config, options, null);
 }
 
-/** The page and a run that begins again read the parameters a second time. */
+/** The page, and a run that starts again, read the initial parameters a second time. */
 async function checkInitFrom({ initFrom }: TrainConfig, { path }: RunFolder): Promise<void> {
   if (initFrom === null || resolve(dirname(await checkpointOf(initFrom))) !== resolve(path)) return;
   throw new ArgumentError("train", "--init-from", "a file outside the folder of the new run", initFrom);
@@ -93,7 +94,7 @@ async function resumeTraining(path: string, given: GivenOptions, options: Presen
   await readBegunRun(folder, given);
   await folder.check({ overwrite: true });
   await folder.open();
-  // As it is now that no other process can go on with the run.
+  // Read again: no other process can continue the run now.
   const begun = await readBegunRun(folder, given).catch(async (error: unknown) => {
     await folder.release();
     throw error;
@@ -109,7 +110,7 @@ function folderOf(path: string, options: Presentation): RunFolder {
   });
 }
 
-/** The folder is this process's until the page is made. */
+/** Keeps the folder locked until the page is made. */
 async function trainIn(
   folder: RunFolder,
   config: TrainConfig,
@@ -132,14 +133,14 @@ async function trainWith(
   const console = new Console(options);
   if (config.generate) {
     const { neurons, synapses } = config.generate;
-    console.status(`making a network of ${count(neurons)} neurons and ${count(synapses)} synapses`);
+    console.status(`making a network of ${formatCount(neurons)} neurons and ${formatCount(synapses)} synapses`);
   }
-  const materials = await loadMaterials(config);
+  const inputs = await loadRunInputs(config);
   const opened = await openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) });
   const profiler = options.profile ? new StepProfiler(opened) : null;
   const backend = profiler?.backend ?? opened;
   try {
-    return await trainOn({ config, backend, materials, folder, console, profiler }, begun, options.report);
+    return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, options.report);
   } finally {
     await backend.dispose();
   }
@@ -150,14 +151,14 @@ async function trainOn(
   begun: BegunRun | null,
   report: boolean,
 ): Promise<number> {
-  const { backend, config, console, folder, materials } = parts;
-  const experiment = createExperiment(backend, config, materials);
+  const { backend, config, console, folder, inputs } = parts;
+  const experiment = createExperiment(backend, config, inputs);
   try {
     const { trainer } = experiment;
-    if (begun) checkSameMaterials("train --resume", begun, materials);
-    const start = describeStart(config, materials, backend, trainer);
+    if (begun) checkSameInputs("train --resume", begun, inputs);
+    const start = describeStart(config, inputs, backend, trainer);
     const lastStep = trainer.lastStep(limitsOf(config));
-    for (const line of describeRun(config, materials, backend.description, lastStep)) console.info(line);
+    for (const line of describeRun(config, inputs, backend.description, lastStep)) console.info(line);
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
     if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint, (message) => console.warn(message));
@@ -166,9 +167,9 @@ async function trainOn(
     const init = begins ?? begun?.init;
     const resumed = begun && { checkpoint: begun.checkpoint !== null };
     const page = (): Promise<void> => {
-      // The page needs the device's memory for a network of its own.
+      // The page builds a second network and needs the device's memory.
       experiment.dispose();
-      return writePage(folder, backend, materials, console);
+      return writePage(folder, backend, inputs, console);
     };
     return await executeRun({
       ...parts,
@@ -182,7 +183,7 @@ async function trainOn(
   }
 }
 
-/** Says which parameters a run begins with, and warns of those that did not fit. */
+/** Reports the parameters that a run starts from, and warns about those that did not fit. */
 function tellWarmStart(init: WarmStart, console: Console): void {
   const [summary, ...rest] = describeWarmStart(init);
   console.info(`begins with ${summary}`);
@@ -190,15 +191,15 @@ function tellWarmStart(init: WarmStart, console: Console): void {
 }
 
 /**
- * The page about a run. The run is complete without it, so that what goes wrong in making it does not fail the run.
+ * Makes the page about a run. The run is complete without it, so a failure is only a warning.
  *
  * @throws {EngineError} "file-write": it cannot be written
  */
-async function writePage(folder: RunFolder, backend: Backend, materials: Materials, console: Console): Promise<void> {
+async function writePage(folder: RunFolder, backend: Backend, inputs: RunInputs, console: Console): Promise<void> {
   const hint = `try npx axograd report ${folder.path}`;
   try {
     await folder.assertHeld({ now: true });
-    await reportRun(folder.path, { backend, materials });
+    await reportRun(folder.path, { backend, inputs });
   } catch (error) {
     if (error instanceof EngineError && error.code === "file-write") {
       throw new EngineError(
@@ -209,6 +210,6 @@ async function writePage(folder: RunFolder, backend: Backend, materials: Materia
       );
     }
     const reason = error instanceof Error ? error.message : String(error);
-    console.warn(`there is no report of this run: ${reason}; ${hint}`);
+    console.warn(`the report of this run could not be made: ${reason}; ${hint}`);
   }
 }

@@ -1,4 +1,4 @@
-// The options of `axograd train`: the settings of a configuration, where they come from, and what is said and written.
+// The options of `axograd train`: settings, their sources, and output.
 
 import { type Command, Option } from "commander";
 import type { TrainConfig } from "../run/config.ts";
@@ -10,11 +10,19 @@ import {
   type Settings,
   settingsOfAssignments,
 } from "../run/configLayers.ts";
-import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, GROUPS, type Key, optionName } from "../run/configOptions.ts";
+import {
+  CONFIG_KEYS,
+  CONFIG_OPTIONS,
+  type ConfigOption,
+  GROUPS,
+  hasFixedDefault,
+  type Key,
+  optionName,
+} from "../run/configOptions.ts";
 import { readConfigFile } from "./configFile.ts";
 import { parserOf, path } from "./values.ts";
 
-/** What commander hands over of settings and where they come from: only what was given. */
+/** The given settings and their sources, as commander parses them. */
 export type SettingOptions = Settings & {
   readonly config?: string;
   readonly set?: readonly string[];
@@ -43,15 +51,15 @@ Examples:
   npx axograd train --resume runs/a --epochs 5     after a crash, Ctrl-C, or to train longer; same numbers as without a break
   npx axograd train --json --out runs/a | jq -r 'select(.event == "step") | [.step, .loss] | @tsv'
 
-Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 make a checkpoint and end the run; a second one ends it at once. nohup does not keep a
-run from SIGHUP: start one that is to outlive its terminal with setsid or tmux.
+Signals: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 write a checkpoint and end the run; a second signal ends it at once. nohup does not
+protect a run from SIGHUP: to keep it running after its terminal closes, start it with setsid or tmux.
 
-One process at a time works in a folder. After one was killed, --resume takes its folder over: at once on the same machine, and in a job
-that Slurm has requeued; from another machine or container after a minute without a heartbeat of the old process, or at once with --take-over.
+One process at a time works in a folder. If that process was killed, --resume takes the folder over: at once on the same machine and in a
+requeued Slurm job; from another machine or container after a minute without a heartbeat, or at once with --take-over.
 
-Exit codes: 0 done, 1 the run failed (full disk, loss not finite, …), 2 wrong input or a folder in use by another process, 128 + n stopped
-by signal n, with a checkpoint (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140 SIGUSR2 on Linux). After all but 2, and after a
-crash, --resume continues.
+Exit codes: 0 done; 1 the run failed (full disk, loss not finite, …); 2 wrong input, or a folder in use by another process; 128 + n stopped
+by signal n, with a checkpoint (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1, 140 SIGUSR2 on Linux). --resume continues after all of
+these but 2, and after a crash.
 `;
 
 /** Declares the options on a command. */
@@ -62,20 +70,20 @@ export function addTrainOptions(command: Command): Command {
   add("--overwrite", "replace the files of an earlier run there");
   add(
     "--take-over",
-    "do not wait to see whether a process on another machine still works in the folder: it must be gone",
+    "do not wait for a sign of life from a process on another machine that had the folder: it must have ended",
   );
-  add("--no-report", "no page about the run at its end (npx axograd report makes one at any time)");
-  add("--profile", "tell where the time of one step went: its second step, or its only one");
-  add("--json", "JSON lines on stdout, nothing else");
-  add("--quiet", "only the result");
+  add("--no-report", "make no page about the run at its end (npx axograd report makes one at any time)");
+  add("--profile", "print where the time of the second step (or of the only one) went");
+  add("--json", "print JSON lines on stdout, nothing else");
+  add("--quiet", "print only the result");
   return command.addHelpText("after", EXAMPLES);
 }
 
-/** Declares all settings of a training, and the options that say where they come from. */
+/** Declares all settings, and the options for their sources. */
 export function addSettings(command: Command): Command {
   for (const group of GROUPS) {
     for (const key of CONFIG_KEYS.filter((k) => CONFIG_OPTIONS[k].group === group)) {
-      addSetting(command, optionName(key), CONFIG_OPTIONS[key]);
+      addSetting(command, key);
     }
     if (group === "Recipe") addSources(command);
   }
@@ -93,36 +101,38 @@ function addTo(command: Command, heading: string): Add {
 }
 
 /** Declares one setting as an option. */
-export function addSetting(command: Command, name: string, option: ConfigOption<unknown>): void {
-  const { group, placeholder, help, negated, kind } = option;
+export function addSetting(command: Command, key: Key): void {
+  const { group, placeholder, help, negated, type, default: value }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
+  const name = optionName(key);
   const add = addTo(command, `${group}:`);
   if (placeholder !== null) {
-    add(`${name} ${placeholder}`, help, parserOf(kind, name));
+    const byDefault = hasFixedDefault(key) && value !== null ? ` (default: ${value})` : "";
+    add(`${name} ${placeholder}`, `${help}${byDefault}`, parserOf(type, name));
     return;
   }
   add(name, help);
   if (negated) add(name.replace("--", "--no-"), negated);
 }
 
-/** Where settings come from, besides options. */
+/** Declares the sources of settings besides options. */
 function addSources(command: Command): void {
   addTo(command, "Recipe:")(
     "--config <file>",
-    "settings from YAML or JSON: of npx axograd init, or a run's config.json",
+    "settings from a YAML or JSON file: one that npx axograd init wrote, or the config.json of a run",
     path("--config"),
   );
   const collect = (text: string, earlier: readonly string[] = []): readonly string[] => [...earlier, text];
   command.addOption(
-    new Option("--set <key=value>", "a setting by its name in such a file; may be repeated")
+    new Option("--set <key=value>", "one setting, by its name in such a file; may be repeated")
       .argParser(collect)
       .helpGroup("Recipe:"),
   );
 }
 
 /**
- * The settings that were given, all layers in one: file, then --set, then options.
+ * The given settings, by layer: file, --set, options.
  *
- * @param lower  a layer below them, which parts of values are taken from
+ * @param lower  a layer below them, for values that are given in part
  * @throws {ArgumentError | FileFormatError} a file that cannot be read, unknown keys, wrong values
  */
 export async function settingsGiven(
@@ -134,15 +144,15 @@ export async function settingsGiven(
   return [file, assigned, settingsAmong(CONFIG_KEYS, given)];
 }
 
-/** Those of some settings that were given as options. */
+/** The settings among `keys` that were given as options. */
 export function settingsAmong(keys: readonly Key[], given: Settings): Settings {
   return Object.fromEntries(keys.filter((key) => key in given).map((key) => [key, given[key]]));
 }
 
 /**
- * The configuration that the given options mean.
+ * The configuration of the given options.
  *
- * @throws {ArgumentError | FileFormatError} wrong settings, such that contradict each other, or that do nothing
+ * @throws {ArgumentError | FileFormatError} wrong settings, settings that contradict each other, or settings without effect
  */
 export async function configOf(given: SettingOptions): Promise<TrainConfig> {
   const [file, ...typed] = await settingsGiven(given);

@@ -1,19 +1,19 @@
-// Values of command-line options: text to checked numbers and names. Wrong ones are ArgumentErrors that name the option.
+// Values of command-line options, parsed and checked. A wrong value is an ArgumentError that names the option.
 
 import { ArgumentError } from "../core/errors.ts";
-import { choice, type Kind, type Limits, nonlinearities, pathKind, real, whole } from "../run/kinds.ts";
+import { choice, filePath, type Limits, nonlinearities, real, type SettingType, whole } from "../run/settingTypes.ts";
 
 type Parser<T> = (text: string) => T;
 
-/** The parser of an option whose value is of a kind. */
-export function parserOf<T>(kind: Kind<T>, option: string): Parser<T> {
+/** The parser of an option's value. */
+export function parserOf<T>(type: SettingType<T>, option: string): Parser<T> {
   return (text) => {
-    const data = kind.fromText(text);
-    const value = kind.read(data);
+    const data = type.fromText(text);
+    const value = type.read(data);
     if (value !== undefined) return value;
     // Numbers are shown as they were typed.
-    const got = kind.got(typeof data === "number" ? text : data);
-    throw new ArgumentError("command line", option, kind.expected, got);
+    const got = type.got(typeof data === "number" ? text : data);
+    throw new ArgumentError("command line", option, type.expected, got);
   };
 }
 
@@ -39,5 +39,5 @@ export function nonlinearity(option: string): Parser<string> {
 
 /** A path, which cannot be empty. */
 export function path(option: string): Parser<string> {
-  return parserOf(pathKind(), option);
+  return parserOf(filePath(), option);
 }

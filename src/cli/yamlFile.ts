@@ -1,5 +1,5 @@
-// YAML files, and JSON, which is YAML too: plain data, and the line that each key of it is on. What a file can stand for is bounded
-// before anything is made of it: how long it is, how deep it nests, what its aliases come to.
+// YAML files, and JSON as a subset: plain data, with the line of each key. Length, depth and expansion of aliases are bounded before any value is
+// made.
 
 import {
   type Alias,
@@ -21,7 +21,7 @@ import { isObject } from "../core/plainObject.ts";
 import { jsonText, quoteText, quoteValue } from "../core/text.ts";
 import { readTextFile } from "../io/textFile.ts";
 
-/** The key that editors find the schema by. */
+/** The key by which editors find the schema. */
 export const SCHEMA_KEY = "$schema";
 
 /** Lists and maps within each other. */
@@ -29,29 +29,29 @@ const MOST_LEVELS = 50;
 /** Keys of one map. */
 const MOST_KEYS = 1000;
 const MOST_ALIASES = 1000;
-/** Values that a file may stand for, those counted each time that an alias repeats them. */
+/** Limit of values in a file, counted again for each alias that repeats them. */
 const MOST_VALUES = 200_000;
 
-/** What YAML has no place for (YAML 1.2.2, §5.1), among which are NUL and ESC. */
+/** Characters that YAML excludes (YAML 1.2.2, §5.1), such as NUL and ESC. */
 const UNPRINTABLE = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 export interface YamlFile {
   readonly file: string;
-  /** Without the key that editors find the schema by. */
+  /** Without the key of the schema. */
   readonly data: Readonly<Record<string, unknown>>;
-  /** `file:line` of the key at a path, or of the nearest key above it that the file has. */
+  /** `file:line` of the key at a path, or of its nearest parent in the file. */
   where(path: readonly string[]): string;
 }
 
-/** The error about what is at an offset of a file. */
+/** An error at an offset of the file. */
 type Fail = (offset: number, expected: string, got: string) => FileFormatError;
 
 /**
  * Reads a file of keys with values.
  *
- * @param kind  what the file should be, for error messages
- * @throws {FileFormatError} missing, longer than 1 MiB, not UTF-8, neither YAML nor JSON, more than a few lists in each other, tags,
- *   keys twice, aliases that are unknown, circular or stand for too much; with the line
+ * @param kind  the expected file, for error messages
+ * @throws {FileFormatError} missing, longer than 1 MiB, not UTF-8, neither YAML nor JSON, nested too deep, tags, duplicate keys, aliases that
+ *   are unknown, circular or too large; with the line
  */
 export async function readYaml(file: string, kind: string): Promise<YamlFile> {
   const lines = new LineCounter();
@@ -73,7 +73,7 @@ export async function readYaml(file: string, kind: string): Promise<YamlFile> {
   return { file, data, where };
 }
 
-/** Settings as YAML that `readYaml` takes; as JSON where a name has a character that YAML wants escaped and `stringify` does not. */
+/** Settings as YAML for `readYaml`; as JSON if they contain a character that `stringify` should escape and does not. */
 export function yamlText(data: Readonly<Record<string, unknown>>): string {
   const text = stringify(data);
   return UNPRINTABLE.test(text) ? `${jsonText(data, 2)}\n` : text;
@@ -83,16 +83,16 @@ function parsed(text: string, lines: LineCounter, fail: Fail): Document {
   for (const token of new Parser(lines.addNewLine).parse(text)) checkTokens(token, fail);
   const control = UNPRINTABLE.exec(text);
   if (control) throw fail(control.index, "printable text", quoteText(control[0]));
-  // The lines are known already.
+  // The message has its line already.
   const document = parseDocument(text, { prettyErrors: false });
-  // An unknown tag is a warning only, and its value another than the file says.
+  // An unknown tag is only a warning of the parser, and it changes the value.
   const [error] = [...document.errors, ...document.warnings];
   if (error?.code === "MULTIPLE_DOCS") throw fail(error.pos[0], "one document", "several");
   if (error) throw fail(error.pos[0], "YAML or JSON", error.message);
   return document;
 }
 
-/** The parser keeps a stack of its own; all that follows recurses, or compares every key of a map with every other. */
+/** The parser has its own stack, but everything after it recurses, or compares all keys of a map in pairs. */
 function checkTokens(top: CST.Token, fail: Fail): void {
   let aliases = 0;
   const rest: [token: CST.Token, level: number][] = [[top, 0]];
@@ -122,13 +122,13 @@ function isMapToken(token: CST.Token): boolean {
   return token.type === "block-map" || (token.type === "flow-collection" && token.start.type === "flow-map-start");
 }
 
-/** How many values a node stands for, and how deep they are within each other. */
+/** Number and depth of the values of a node. */
 interface Extent {
   readonly values: number;
   readonly levels: number;
 }
 
-/** Every alias must repeat something that ends before it; in all, the file must stand for no more than it could say. */
+/** Every alias must repeat a node that ends before it, and the expanded file must stay within the limit. */
 function checkNodes(document: Document, fail: Fail): void {
   const anchors = new Map<string, Node>();
   const extents = new Map<Node, Extent>();

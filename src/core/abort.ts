@@ -1,15 +1,15 @@
-// Signals to stop, in work that by itself would not let the event loop turn.
+// Abort signals, in work that would otherwise block the event loop.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** Options of something that takes long. */
+/** Options of a long operation. */
 export interface Abortable {
-  /** Ends the work early: the promise rejects with the signal's reason. What was at work can be used again. */
+  /** Ends the work early: the promise rejects with the signal's reason. The object that was working remains usable. */
   readonly signal?: AbortSignal;
 }
 
-/** Lets the event loop turn where there is a signal, so that it can come through, and throws its reason once it has. */
-export async function turnUnlessAborted(signal: AbortSignal | undefined): Promise<void> {
+/** With a signal, lets the event loop turn so that the signal can arrive, and throws its reason once it has. */
+export async function yieldToEventLoop(signal: AbortSignal | undefined): Promise<void> {
   if (!signal) return;
   signal.throwIfAborted();
   await nextTurn();

@@ -1,8 +1,8 @@
-// Calls on what can do one thing at a time, a model or a solver: they run one after another, in the order in which they were made.
+// A queue of calls on an object that does one thing at a time, such as a model or a solver. Calls run one after another, in order.
 
 import { EngineError } from "./errors.ts";
 
-/** Nothing that it runs may wait for another call on the same queue. */
+/** A queued call must not wait for another call on the same queue. */
 export class CallQueue {
   /** Names of the calls that have not ended, in order. */
   readonly #pending: string[] = [];
@@ -10,14 +10,24 @@ export class CallQueue {
   #last: Promise<unknown> = Promise.resolve();
   #callback: string | null = null;
   #ended = false;
+  /** Error of a queued change, until the next call throws it. */
+  #failure: { readonly error: unknown } | null = null;
 
   /**
-   * Runs `call` when the calls before it have ended, well or badly: at once where there are none.
+   * Runs `call` when the calls before it have ended, whether they succeeded or failed: at once where there are none.
    *
    * @throws {EngineError} "disposed", or "reentrant" from within a callback
+   * @throws what a change queued before it threw; `call` is not run then
    */
   async run<T>(name: string, call: () => Promise<T>): Promise<T> {
     this.check(name);
+    return this.#inTurn(name, () => {
+      this.#throwFailure();
+      return call();
+    });
+  }
+
+  async #inTurn<T>(name: string, call: () => Promise<T>): Promise<T> {
     const isFree = this.#pending.push(name) === 1;
     // Asynchronous, so that a call that throws before its first promise ends like any other.
     const start = async () => call();
@@ -31,11 +41,35 @@ export class CallQueue {
     }
   }
 
-  /** Makes a change that nobody waits for: at once, or in its turn. @throws as `run` */
+  /**
+   * Makes a change at once or, behind other calls, in its turn. Nothing awaits a queued change: if it fails, the next call, which would
+   * have used it, throws its error, and changes before that call are not made.
+   *
+   * @throws as `run`
+   */
   change(name: string, change: () => void): void {
     this.check(name);
-    if (!this.isBusy) change();
-    else void this.run(name, async () => change());
+    if (this.isBusy) {
+      void this.#inTurn(name, async () => this.#attempt(change));
+      return;
+    }
+    this.#throwFailure();
+    change();
+  }
+
+  #attempt(change: () => void): void {
+    if (this.#failure) return;
+    try {
+      change();
+    } catch (error) {
+      this.#failure = { error };
+    }
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure) throw failure.error;
   }
 
   /** Whether a call has not ended. */
@@ -43,7 +77,7 @@ export class CallQueue {
     return this.#pending.length > 0;
   }
 
-  /** Runs a function of the user's in the middle of a call; calls from within it would wait for themselves, and are refused. */
+  /** Runs a user's function during a call. Calls from within it are refused, as they would wait for themselves. */
   callback<T>(name: string, callback: () => T): T {
     this.#callback = name;
     try {
@@ -57,20 +91,19 @@ export class CallQueue {
   refuseDuring(name: string, calls: readonly string[]): void {
     const pending = this.#pending.find((call) => calls.includes(call));
     if (pending === undefined) return;
-    throw new EngineError(
-      "busy",
-      `${name}: expected no pending ${pending}, got one that has not ended (await it first)`,
-      { where: name, pending },
-    );
+    throw new EngineError("busy", `${name}: expected no pending ${pending}, got one in progress (await it first)`, {
+      where: name,
+      pending,
+    });
   }
 
-  /** Refuses calls from now on. `release` happens when those made before have ended: at once where there are none. */
+  /** Refuses calls from now on. Runs `release` once all earlier calls have ended, at once if there are none. */
   end(release: () => void): void {
     this.#ended = true;
     this.afterwards(release);
   }
 
-  /** `release` happens when the calls made before have ended. */
+  /** Runs `release` once all earlier calls have ended. */
   afterwards(release: () => void): void {
     this.#releases.push(release);
     this.#releaseAtRest();
@@ -83,7 +116,7 @@ export class CallQueue {
   /** @throws {EngineError} calls are refused: "disposed", or "reentrant" from within a callback */
   check(name: string): void {
     if (this.#ended)
-      throw new EngineError("disposed", `${name}: expected something in use, got what has been disposed of`, {
+      throw new EngineError("disposed", `${name}: expected an object in use, got one that was disposed of`, {
         where: name,
       });
     if (this.#callback !== null) {

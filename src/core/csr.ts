@@ -103,7 +103,7 @@ export function csrFromCoo(coo: Coo, where = "csrFromCoo"): Csr {
     values: values instanceof Float32Array ? Float32Array.from(sums) : sums,
     duplicatesSummed: n - nnz,
   };
-  // Only a sum can be anything but finite by now.
+  // Only sums can still overflow.
   if (nnz < n) checkSums(csr, sums, where);
   return csr;
 }
@@ -114,11 +114,11 @@ function checkSums(csr: Csr, sums: Float64Array, where: string): void {
   if (at < 0) return;
   const [type, largest] = csr.values instanceof Float32Array ? ["f32", "3.4e38"] : ["f64", "1.8e308"];
   const row = csr.rowPtr.findIndex((end) => end > at) - 1;
-  const expected = `sums of entries at the same place that ${type} has, up to ${largest}`;
+  const expected = `sums of entries at the same place within the range of ${type}, up to ${largest}`;
   throw new SparseFormatError(where, "values", expected, `${sums[at]} in row ${row}, column ${csr.colIdx[at]}`);
 }
 
-/** The matrix of true and false: entries that were true more than once, and so summed to a count, are 1. */
+/** A boolean matrix: entries that occurred more than once, and were summed, become 1 again. */
 export function truthOf(csr: Csr): Csr {
   return { ...csr, values: csr.values.map((value) => Math.min(value, 1)) };
 }
@@ -189,7 +189,7 @@ export function cscOf(csr: Csr): Csc {
   return { colPtr: fillCsc(csr, rowIdx, cscOfCsr), rowIdx, cscOfCsr };
 }
 
-/** `cscOf` with the large arrays given, in the memory of a device say. Returns `colPtr`. */
+/** `cscOf` into given arrays, for example in a device's memory. Returns `colPtr`. */
 export function fillCsc(csr: Csr, rowIdx: IndexArray, cscOfCsr: Uint32Array): Uint32Array {
   const { nRows, nCols, nnz, rowPtr, colIdx } = csr;
   const colPtr = new Uint32Array(nCols + 1);
@@ -222,7 +222,7 @@ export function mapValues(csr: Csr, f: (value: number, row: number, col: number)
 }
 
 /**
- * Refuses values that are finite but not in single precision.
+ * Refuses finite values that overflow in single precision.
  *
  * @throws {SparseFormatError} a value beyond ±3.4e38 where `dtype` is f32
  */
@@ -233,7 +233,7 @@ export function checkRepresentable(csr: Csr, dtype: DType, where: string): void 
   throw new SparseFormatError(
     where,
     "values",
-    "numbers that f32 has, up to 3.4e38",
+    "numbers in the range of f32, up to 3.4e38",
     `${csr.values[at]} at entry ${at}`,
   );
 }

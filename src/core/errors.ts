@@ -1,5 +1,5 @@
 // Typed errors. Every message reads `where: expected …, got … (argument)`; `code` is stable for programs.
-// What a message quotes may come from any file: characters that a terminal acts on become visible, and its length is bounded.
+// Messages quote text from any file, so control characters are made visible and lengths are bounded.
 
 import { printable, shortened } from "./text.ts";
 
@@ -14,8 +14,8 @@ export class EngineError extends Error {
   /** Stable machine-readable code, e.g. `"shape"`, `"file-truncated"`. */
   readonly code: string;
   /**
-   * Facts about the failure (sample, time, file, argument …), for programs and `--json`: as they came, but for texts beyond 4,096
-   * characters, whose middle is left out. Not `details`: uvu takes that name for its own.
+   * The failure for programs, in the JSON of `--json` and metrics.jsonl too: sample, time, file, argument … Texts beyond 4,096 characters
+   * lose their middle; everything else stays as it was given.
    */
   readonly facts: Readonly<Record<string, unknown>>;
 
@@ -48,7 +48,7 @@ export class ArgumentError extends EngineError {
   }
 }
 
-/** Two things that must agree in size do not. */
+/** Sizes that must agree differ. */
 export class ShapeError extends EngineError {
   constructor(where: string, argument: string, expected: string, got: string) {
     super("shape", argumentMessage(where, argument, expected, got), { where, argument, expected, got });
@@ -67,7 +67,7 @@ export class SparseFormatError extends EngineError {
   }
 }
 
-/** A file is missing, truncated, of the wrong kind, or holds something that is refused. */
+/** A file is missing, truncated, of the wrong format, or has refused content. */
 export class FileFormatError extends EngineError {
   constructor(file: string, expected: string, got: string, code = "file-format") {
     super(code, `${part(file)}: expected ${part(expected)}, got ${part(got)}`, { file, expected, got });
@@ -88,7 +88,7 @@ export class SolverError extends EngineError {
   }
 }
 
-/** Longer names are no slips of the keyboard. */
+/** Longer names are not typing errors. */
 const NAME_LENGTH = 100;
 
 /** The option or name nearest to `name` among `known` (Damerau-like edit distance), or null when none is near. */

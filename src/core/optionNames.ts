@@ -1,10 +1,10 @@
-// Names of options, checked where TypeScript does not: a misspelt one must be no silent default.
+// Checks names of options at run time: a misspelt option must not silently become the default.
 
 import { ArgumentError, nearestName } from "./errors.ts";
 
 /**
  * @param known  every option there is
- * @param path   what stands before the names in error messages: "solve." for the options of `solve`
+ * @param path   prefix of the names in error messages: "solve." for the options of `solve`
  * @throws {ArgumentError} an option that does not exist, with the nearest that does
  */
 export function checkNames(where: string, given: object, known: Readonly<Record<string, true>>, path = ""): void {

@@ -1,6 +1,6 @@
 // Data that came from a file or a user.
 
-/** Whether it has parts with names: an object, but no list. */
+/** Whether a value is an object, but not a list. */
 export function isObject(data: unknown): data is Readonly<Record<string, unknown>> {
   return typeof data === "object" && data !== null && !Array.isArray(data);
 }

@@ -1,4 +1,6 @@
-// Text: its order, and how text that came from a file or a user is shown, so that no character of it acts where it is written.
+// Order of texts, and escapes for texts from files and users: none of their characters may have an effect where they are written.
+
+import { formatCount } from "./format.ts";
 
 /** By code points, as Python and NumPy compare; the units of UTF-16 would put rare characters before common ones. */
 export function compareText(a: string, b: string): number {
@@ -22,7 +24,7 @@ const QUOTED_LENGTH = 120;
 export function quoteText(text: string, limit: number = QUOTED_LENGTH): string {
   if (text.length <= limit) return jsonText(text);
   const [head, tail] = endsOf(text, limit);
-  return `${jsonText(`${head}…${tail}`)} (${text.length.toLocaleString("en")} characters)`;
+  return `${jsonText(`${head}…${tail}`)} (${formatCount(text.length)} characters)`;
 }
 
 /** Any value in a few words: text in quotes, all else as JSON, shortened. Numbers that JSON does not have are written as they are. */
@@ -42,14 +44,14 @@ function valueText(value: unknown): string {
   }
 }
 
-/** JSON without characters that a terminal acts on. */
+/** JSON without control characters that a terminal acts on. */
 export function jsonText(value: unknown, indent?: number): string {
   return printable(JSON.stringify(value, null, indent), { lines: true });
 }
 
 /**
- * What a terminal would act on, or show as nothing, or in another order, becomes visible: control characters, line ends (kept with
- * `lines`), direction overrides, halves of characters, what is no character. What joins letters (U+200C, U+200D) stays.
+ * Makes characters visible that a terminal would act on, hide or reorder: control characters, line ends (kept with `lines`), direction
+ * overrides, lone surrogates, noncharacters. Joiners of letters (U+200C, U+200D) stay.
  */
 export function printable(text: string, { lines = false }: { readonly lines?: boolean } = {}): string {
   return text.replace(UNPRINTABLE, (character) => (lines && character === "\n" ? character : escaped(character)));
@@ -68,7 +70,7 @@ function escaped(character: string): string {
 export function shortened(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const [head, tail] = endsOf(text, limit);
-  return `${head}… (${text.length.toLocaleString("en")} characters) …${tail}`;
+  return `${head}… (${formatCount(text.length)} characters) …${tail}`;
 }
 
 /** The first two thirds of `limit` and the last third, without half a character. */
@@ -86,7 +88,7 @@ export function clipped(text: string, limit: number): string {
   return `${text.slice(0, isHighSurrogate(text.charCodeAt(end - 1)) ? end - 1 : end)}…`;
 }
 
-/** Text for an attribute or the inside of an element of SVG and HTML; what XML 1.0 (§2.2) has no place for is made visible. */
+/** Text for attributes and elements of SVG and HTML; characters that XML 1.0 (§2.2) excludes are made visible. */
 export function escapeMarkup(text: string): string {
   return printable(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
@@ -98,8 +100,8 @@ export function escapeMarkdown(text: string): string {
 }
 
 /**
- * A cell of CSV (RFC 4180), quoted where readers would drop spaces around it, too. Text that a spreadsheet takes for a formula stays
- * as it is: programs read these files, too.
+ * A cell of CSV (RFC 4180); also quoted if it begins or ends with spaces, which readers drop. Text that a spreadsheet takes for a formula is
+ * not changed, as programs read these files, too.
  */
 export function csvCell(text: string): string {
   return /[",\r\n]|^ | $/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -112,5 +114,5 @@ export function shellWord(text: string): string {
 
 /** 1 → "1 neuron", 2 → "2 neurons". */
 export function plural(n: number, noun: string, nouns = `${noun}s`): string {
-  return `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;
+  return `${formatCount(n)} ${n === 1 ? noun : nouns}`;
 }

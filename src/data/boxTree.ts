@@ -1,4 +1,4 @@
-// Points in nested boxes: each box is cut in half at the median of its longest side, when somebody asks for the halves.
+// Points in nested boxes: each box is cut at the median of its longest side, when its halves are first needed.
 // Source: Bentley, "Multidimensional binary search trees used for associative searching", CACM 18(9), 1975 (k-d trees).
 
 import { ShapeError } from "../core/errors.ts";

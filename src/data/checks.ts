@@ -1,4 +1,4 @@
-// Checks that the makers of connectomes share.
+// Checks shared by the generators of connectomes.
 
 import { ArgumentError } from "../core/errors.ts";
 

@@ -1,4 +1,4 @@
-// The connectome makers, controls and measures, and the projections that go with them, under one name.
+// One module for generators, controls and statistics of connectomes, and for projections.
 
 export { stronglyConnectedComponents, weaklyConnectedComponents } from "./components.ts";
 export { type DegreeShuffleOptions, degreePreservingShuffle } from "./degreePreservingShuffle.ts";

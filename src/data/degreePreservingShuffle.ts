@@ -1,4 +1,4 @@
-// The control that keeps every neuron's number of inputs and outputs and forgets who is connected to whom.
+// A control that keeps every neuron's numbers of inputs and outputs, and randomises its partners.
 
 import { type Csr, cscOf, csrFromCoo, csrFromParts, indexArray } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
@@ -21,9 +21,9 @@ export interface DegreeShuffleOptions {
 /**
  * A random connectome with the in-degree and the out-degree of every neuron of `csr`, without new repeated entries. Neurons trade
  * partners in random pairs: what only one of the two has is pooled, shuffled and dealt out again, as many to each as before (global
- * curveball). Entries on the diagonal stay where they are, with their weights, and none are added. The weights that stay together
- * are dealt out anew among the neuron's new partners. A cycle of three neurons that trade with nobody else cannot be reversed this
- * way; otherwise all such connectomes can be reached. O(sweeps · synapses) time, O(synapses) memory.
+ * curveball). Entries on the diagonal keep their places and weights, and none are added. The weights that stay together are dealt out
+ * anew among the neuron's new partners. All such connectomes can be reached, except that an isolated cycle of three neurons cannot be
+ * reversed. O(sweeps · synapses) time, O(synapses) memory.
  *
  * @throws {ArgumentError} a matrix that is not square, sweeps out of range
  * Sources: Strona et al., "A fast and unbiased procedure to randomize ecological binary matrices with fixed row and column totals",

@@ -1,4 +1,4 @@
-// Connectomes without any structure: every pair of neurons is as likely to be connected as every other one.
+// Connectomes without structure: all pairs of neurons are equally likely to be connected.
 
 import { type Csr, csrFromCoo } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";

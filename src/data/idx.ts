@@ -42,7 +42,7 @@ export async function readIdx(file: string, nDims: number): Promise<IdxArray> {
   return decodeIdx(await unpackGzip(packed, file, lengthOf), nDims, file);
 }
 
-/** What the first bytes say of the data. */
+/** The data's size by its first bytes. */
 function headerOf(bytes: Uint8Array, nDims: number, file: string): { shape: number[]; count: number } {
   checkMagic(bytes, nDims, file);
   const headerBytes = headerBytesOf(nDims);

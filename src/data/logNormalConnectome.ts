@@ -11,7 +11,7 @@ const MAX_ROW_SHARE = 1 / 4;
 /** Standard deviation of the logarithm of a weight. */
 const WEIGHT_SIGMA = 0.5;
 
-/** What `logNormalConnectome` makes. */
+/** Options of `logNormalConnectome`. */
 export interface LogNormalOptions {
   /** Rows and columns, ≥ 4. */
   readonly neurons: number;
@@ -67,7 +67,7 @@ function drawRowPtr(weights: Float64Array, total: number, cap: number): Uint32Ar
   const scale = total / weights.reduce((sum, w) => sum + w, 0);
   const degrees = Uint32Array.from(weights, (w) => Math.min(cap, Math.floor(scale * w)));
   let left = total - degrees.reduce((sum, d) => sum + d, 0);
-  // What rounding and the cap took away is handed out one at a time, as often around as needed.
+  // Distributes the remainder of rounding and of the cap one by one, in as many rounds as needed.
   for (let i = 0; left > 0; i = (i + 1) % n) {
     if (degrees[i]! >= cap) continue;
     degrees[i]!++;

@@ -37,7 +37,7 @@ const CELL_TYPES: readonly CellType[] = [
 ];
 
 /** Connections from every type of one group to every type of another. Groups are first letters: R, L, M, T. */
-interface Wiring {
+interface TypeConnection {
   readonly from: string;
   readonly to: string;
   /** Farthest offset, in columns. */
@@ -48,7 +48,7 @@ interface Wiring {
   readonly strength: number;
 }
 
-const WIRING: readonly Wiring[] = [
+const TYPE_CONNECTIONS: readonly TypeConnection[] = [
   { from: "R", to: "L", radius: 1.5, offsets: 4, strength: 20 },
   { from: "R", to: "M", radius: 2.3, offsets: 3, strength: 10 },
   { from: "L", to: "L", radius: 2.3, offsets: 2, strength: 4 },
@@ -67,7 +67,7 @@ const COUNT_SIGMA = 0.25;
 /** The same of the offsets of a pair of types around the Gaussian of their distance. */
 const OFFSET_SIGMA = 0.8;
 
-/** What `retinotopicConnectome` makes. */
+/** Options of `retinotopicConnectome`. */
 export interface RetinotopicOptions {
   /** Side of the grid of columns, ≥ 2. Default 17: 4,046 neurons. */
   readonly columns?: number;
@@ -96,7 +96,7 @@ export function retinotopicConnectome({ columns = 17, seed = 1 }: RetinotopicOpt
     throw new ArgumentError("retinotopicConnectome", "columns", "a whole number from 2 to 512", `${columns}`);
   }
   const key = deriveKey(keyOfSeed(seed), "retinotopicConnectome");
-  return { csr: wire(columns, new RandomStream(key)), ...neuronTable(columns) };
+  return { csr: connectColumns(columns, new RandomStream(key)), ...neuronTable(columns) };
 }
 
 function neuronTable(columns: number): PlacedNeurons {
@@ -120,12 +120,12 @@ function neuronTable(columns: number): PlacedNeurons {
   return { count, types: CELL_TYPES.map((type) => type.name), typeIdx, role, sign, x, y };
 }
 
-function wire(columns: number, stream: RandomStream): Csr {
+function connectColumns(columns: number, stream: RandomStream): Csr {
   const perType = columns * columns;
   const rows: number[] = [];
   const cols: number[] = [];
   const values: number[] = [];
-  for (const { from, to, radius, offsets, strength } of WIRING) {
+  for (const { from, to, radius, offsets, strength } of TYPE_CONNECTIONS) {
     for (const pre of typesOf(from)) {
       for (const post of typesOf(to)) {
         for (const { du, dv, share } of drawOffsets(radius, offsets, pre === post, stream)) {

@@ -34,7 +34,7 @@ export function distinctCells(total: number, count: number, stream: RandomStream
     if (length < count) cells[length++] = cell;
     else spare.push(cell);
   }
-  // Too many: each of them must be as likely to go, so the surplus replaces random ones (reservoir sampling).
+  // Too many: all must be equally likely to be dropped, so the surplus replaces random ones (reservoir sampling).
   spare.forEach((cell, k) => {
     const at = Math.floor(uniform53(stream) * (count + k + 1));
     if (at < count) cells[at] = cell;

@@ -39,7 +39,7 @@ export interface ConnectomeStatistics {
   };
 }
 
-/** Everything about a matrix that one pass tells. O(nnz log nnz), for the median of the weights. */
+/** Statistics of a matrix in one pass. O(nnz log nnz), for the median of the weights. */
 export function connectomeStatistics(csr: Csr): ConnectomeStatistics {
   const { nRows, nCols, nnz, rowPtr, colIdx, values, duplicatesSummed } = csr;
   const inDegrees = new Uint32Array(nRows);

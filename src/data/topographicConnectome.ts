@@ -29,8 +29,8 @@ const MAX_SELF_PROBABILITY = 0.999;
  * on the sheet; a pair drawn several times has one entry with the sum. Weights are normal with variance 2 / synapsesPerNeuron
  * (He et al., ICCV 2015, eq. 10, fan-in = synapses per neuron); by default their absolute values. O(synapses · log(sheet side)).
  *
- * Differences from torch-biopl, which rounds drawn places towards the corner, piles up those beyond the border on it, fixes
- * the number of outgoing instead of incoming synapses, and draws weights of both signs, half of which the model then sets to 0.
+ * torch-biopl differs: it rounds drawn positions towards the corner, moves those beyond the border onto it, fixes the number of outgoing
+ * instead of incoming synapses, and draws weights of both signs, of which the model sets the negative half to 0.
  *
  * @throws {ArgumentError} sizes out of range; a spread so small that without selfRecurrence a neuron finds no other one
  * Source: torch-biopl, bioplnn/utils, create_sparse_topographic_connectome.

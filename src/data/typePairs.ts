@@ -20,7 +20,7 @@ export interface TypePair {
   readonly meanWeight: number;
 }
 
-/** What `sharedWeights` of a network takes, and what its groups are. */
+/** Value for `sharedWeights` of a network, with a description of its groups. */
 export interface SharedByTypePair {
   /** [synapses], row-major. */
   readonly group: Uint32Array;

@@ -1,4 +1,4 @@
-// Connectome files of any supported kind to one CSR matrix and back: row = postsynaptic neuron, column = presynaptic neuron.
+// Reads connectomes from all supported files into one CSR matrix, and writes them: row = postsynaptic neuron, column = presynaptic neuron.
 
 import { stat } from "node:fs/promises";
 import type { Csr } from "../core/csr.ts";
@@ -18,7 +18,7 @@ import { readParquetEdgeList } from "./parquet.ts";
 import { readSparsePt } from "./pt.ts";
 import { readSparseSafetensors, writeSparseSafetensors } from "./sparseSafetensors.ts";
 
-/** Options that the kind of file does not take are refused; those of edge lists belong to .csv, .tsv and .parquet. */
+/** Options that do not apply to the format are refused; those of edge lists apply to .csv, .tsv and .parquet. */
 export interface ReadConnectomeOptions extends EdgeListOptions, ExtentOptions {
   /** Demand as many rows as columns. Default true: a connectome maps neurons to the same neurons. */
   readonly square?: boolean;
@@ -43,17 +43,17 @@ const OPTIONS: Readonly<Record<Option, true>> = {
 
 interface Format {
   readonly extensions: readonly string[];
-  /** Options besides those that all kinds take. */
+  /** Options of this format, besides the common ones. */
   readonly options: readonly Option[];
   read(file: string, options: ReadConnectomeOptions): Promise<Csr | EdgeList>;
-  /** Absent where files of this kind are only read. */
+  /** Absent for formats that are only read. */
   write?(file: string, csr: Csr): Promise<void>;
 }
 
 const COLUMN_OPTIONS: readonly Option[] = ["pre", "post", "weight", "ids", "order", "labels", "neurons"];
 const TEXT_OPTIONS: readonly Option[] = [...COLUMN_OPTIONS, "delimiter", "header", "rows"];
 
-/** Options that all kinds of files take. */
+/** Options of all formats. */
 const COMMON_OPTIONS: readonly Option[] = ["square", "maxNeurons"];
 
 const keyOf = ({ key, maxNeurons }: ReadConnectomeOptions): ExtentOptions & { readonly key?: string } => ({
@@ -92,7 +92,7 @@ const FORMATS: readonly Format[] = [
   { extensions: [".graphml", ".graphml.gz"], options: ["weight", "key", "order"], read: readGraphml },
 ];
 
-/** A table is a matrix with names where its `rows` are given, else an edge list. */
+/** With the option `rows` a table is a matrix with names, else an edge list. */
 function readTable(file: string, options: ReadConnectomeOptions): Promise<EdgeList> {
   const { rows, ...rest } = options;
   if (rows === undefined) return readEdgeList(file, rest);

@@ -20,7 +20,7 @@ export function crc32(bytes: Uint8Array, before = 0): number {
   return native ? native(bytes, before) : crc32ByTable(bytes, before);
 }
 
-/** The same, without help. */
+/** The same, in JavaScript. */
 export function crc32ByTable(bytes: Uint8Array, before = 0): number {
   let c = (before ^ 0xffffffff) >>> 0;
   for (let i = 0; i < bytes.length; i++) c = TABLE[(c ^ bytes[i]!) & 255]! ^ (c >>> 8);

@@ -5,7 +5,7 @@ const EXACT_POWERS = Float64Array.from({ length: 23 }, (_, k) => 10 ** k);
 /** Whole numbers of this many digits are exact in f64. */
 const EXACT_DIGITS = 15;
 const DECIMAL = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
-/** A call takes so many arguments without harm. */
+/** A safe number of arguments of a call. */
 const SHORT = 400;
 
 const ZERO = 48;

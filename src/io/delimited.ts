@@ -14,11 +14,11 @@ export type Column = string | number;
 
 /** How a table of text is laid out. */
 export interface TableFormat {
-  /** One character. Default: a tab for .tsv, else a comma; where the first line has none, the tab, comma or semicolon that it has. */
+  /** One character. Default: a tab for .tsv, else a comma; if the first line has none, its tab, comma or semicolon. */
   readonly delimiter?: string;
   /**
-   * Whether the first line holds names. Default: it does if a column is asked for by name, or if the first line has no number where
-   * the others need one; where nothing tells, it must be said.
+   * Whether the first line holds names. Default: it does if a column is requested by name, or if the first line has text in a column of
+   * numbers; required if neither decides.
    */
   readonly header?: boolean;
 }
@@ -27,10 +27,10 @@ const QUOTE = 34;
 const SPACE = 32;
 const LINE_FEED = 10;
 const DELIMITERS = [",", ";", "\t"] as const;
-/** A quoted cell that goes on for longer has lost its end. */
+/** A longer quoted cell must have lost its closing quote. */
 const MAX_ROW_LINES = 1000;
 const MAX_ROW_BYTES = 1 << 20;
-/** A row of more is no row of a table; a few kilobytes of gzip hold millions of separators. */
+/** A few kilobytes of gzip can hold millions of separators; no real row has more cells than this. */
 const MAX_CELLS = 1 << 20;
 
 /** One row of a table; valid until the next one is read. */
@@ -46,7 +46,7 @@ export class Row {
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   #bytes: Uint8Array = new Uint8Array(0);
   #begin = 0;
-  /** Where cell i begins and ends: entries 2i and 2i + 1. */
+  /** Begin and end of cell i: entries 2i and 2i + 1. */
   readonly #bounds: number[] = [];
 
   constructor(file: string, delimiter: number) {
@@ -138,7 +138,7 @@ export class Row {
     return id;
   }
 
-  /** Where cell i stands, for messages. */
+  /** Place of cell i, for messages. */
   place(i: number): string {
     return placeOf(this.#file, this.line, this.names?.[i] ?? i);
   }
@@ -171,13 +171,13 @@ export class Row {
   }
 }
 
-/** Where a cell stands, for messages; `column` is a name or a position. */
+/** Place of a cell, for messages; `column` is a name or a position. */
 export function placeOf(file: string, line: number, column: Column): string {
   const name = typeof column === "number" ? `${column}` : nameText(column);
   return `${file}:${line}, column ${name}`;
 }
 
-/** What receives the rows of a table. */
+/** Receiver of the rows of a table. */
 export interface RowVisitor {
   /** Whether the first line holds names, where the format does not say it. Default: it does. */
   isHeader?(first: Row): boolean;
@@ -221,7 +221,7 @@ export async function forEachRow(
     visitor.row(row);
     return true;
   };
-  // A row whose quoted cell goes on in the next line.
+  // A row whose quoted cell continues in the next line.
   let open: OpenRow | null = null;
   await forEachLine(file, expected, (bytes, begin, end, line) => {
     if (open !== null) {
@@ -240,7 +240,7 @@ class OpenRow {
   bytes: Uint8Array;
   /** Line in which it begins. */
   readonly line: number;
-  /** Whether the line that came last has an odd number of quotes, without which an open one is not closed. */
+  /** Whether the last line has an odd number of quotes; only such a line closes an open quote. */
   mayEnd = false;
   readonly #file: string;
 
@@ -273,7 +273,7 @@ class OpenRow {
  *
  * @param columns those asked for; undefined: by its default name
  * @param number position of a column of numbers; null: there is none
- * @throws {FileFormatError} nothing tells
+ * @throws {FileFormatError} neither the cells nor the requested columns decide
  */
 export function firstLineIsHeader(
   first: Row,
@@ -287,7 +287,7 @@ export function firstLineIsHeader(
     const got = `${listOf(textsOf(first).map((text) => quoteText(text)))} and columns by position`;
     throw new FileFormatError(
       first.place(0),
-      "to be told whether the first line holds names (header, --header, --no-header)",
+      "the option header (--header, --no-header), as it is unclear whether the first line holds names",
       got,
     );
   }

@@ -1,12 +1,11 @@
-// Sparse matrices from dense files, where these are small: zeros are dropped, piece by piece, so that the dense matrix is never
-// held a second time.
+// Sparse matrices from small dense files. Zeros are dropped piece by piece, so that the dense matrix is never held a second time.
 
 import { type Csr, csrFromCoo } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
 import { bytesOfNumber, decodeNumbers, type NumberType } from "./numbers.ts";
 import { Triples } from "./triples.ts";
 
-/** Largest dense matrix that is read: by extent and by bytes. A larger one is a mistake, or should be saved as a sparse one. */
+/** Largest dense matrix that is read, by extent and by bytes. A larger one is a mistake, or should be saved as sparse. */
 const MAX_EXTENT = 20_000;
 const MAX_BYTES = 2 ** 30;
 /** Bytes decoded at a time. */

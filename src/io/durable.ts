@@ -1,12 +1,12 @@
-// Files that survive a crash: written beside their place, synced to the disk, then renamed over it. A reader, and a machine that
-// lost power, sees the old content or the new one, never a part.
+// Files that survive a crash: written under a temporary name, synced to the disk, then renamed. Readers see the old content or the new one, never
+// a part, even after a power failure.
 
 import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { EngineError } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 
-/** Plain words for the failures that a user can do something about. */
+/** Words for failures that a user can fix. */
 const WRITE_ERRORS: Readonly<Record<string, string>> = {
   ENOENT: "no such folder",
   ENOTDIR: "a path through something that is not a folder",
@@ -35,9 +35,9 @@ export function writeError(file: string, cause: unknown): EngineError {
 }
 
 /**
- * Replaces the content of a file by `parts`, one after another. What fails in making them is passed on; the old content is still there.
+ * Replaces the content of a file by `parts`, one after another. If making a part fails, passes the error on and keeps the old content.
  *
- * @param head  makes what replaces the beginning of the content once all parts are written
+ * @param head  makes the bytes that replace the beginning once all parts are written
  * @throws {EngineError} "file-write": the disk is full, the folder is missing or not writable; the old content is still there
  */
 export async function replaceFile(
@@ -69,8 +69,8 @@ async function writeHead(handle: FileHandle, head: Uint8Array): Promise<void> {
 }
 
 /**
- * Makes a folder and those above it. With `recursive`, mkdir of Node 20 never comes back where a file system has no room for new names
- * and calls them missing, as /proc and automounted folders do.
+ * Makes a folder and its parents. Does not use `recursive`, as mkdir of Node 20 then never returns on file systems that report new names as
+ * missing (/proc, automounted folders).
  *
  * @throws {EngineError} "file-write": a part of the path is a file, or must not be made
  */
@@ -95,7 +95,7 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** Makes a rename durable; systems that cannot open a folder (Windows) do without. */
+/** Makes a rename durable, except on systems that cannot open a folder (Windows). */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === "win32") return;
   const handle = await open(folder, "r");

@@ -74,8 +74,8 @@ export async function readEdgeList(file: string, options: EdgeListOptions = {}):
 
 /**
  * Writes an edge list with the header pre,post,weight, ordered by post, then pre, durably; separated by tabs when the name ends
- * in .tsv. Weights have as many digits as it takes to read the same bits back. Neurons without edges at the end of the matrix
- * leave no trace: read with `neurons`.
+ * in .tsv. Weights have enough digits to read the same bits back. Neurons without edges at the end of the matrix are not recorded: read
+ * with `neurons`.
  */
 export async function writeEdgeList(file: string, csr: Csr): Promise<void> {
   const gap = file.toLowerCase().endsWith(".tsv") ? "\t" : ",";
@@ -92,7 +92,7 @@ function positionOf(column: Column | undefined, byDefault: number): number {
   return column === undefined ? byDefault : Number(column);
 }
 
-/** @throws {FileFormatError} a table of neurons × neurons, of which nobody said what its rows are */
+/** @throws {FileFormatError} a table of neurons × neurons without the option `rows` */
 function refuseMatrix(file: string, names: readonly string[], { pre, post }: EdgeListOptions): void {
   const asked = [pre ?? "pre", post ?? "post"].map(String);
   if (names.length < 4 || names[0] !== "" || asked.some((name) => names.includes(name) || /^\d+$/.test(name))) return;

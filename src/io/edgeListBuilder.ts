@@ -1,4 +1,4 @@
-// From edges between named or numbered neurons to a matrix: keeps the edges, learns which neurons there are, numbers them.
+// Builds a matrix from edges between named or numbered neurons: collects the edges and the neurons' ids, and numbers the neurons.
 
 import { type Csr, csrFromCoo } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
@@ -23,19 +23,19 @@ export type { NeuronId } from "./neuronIds.ts";
 /** How the identifiers of neurons become indices. */
 export interface NeuronIdOptions extends ExtentOptions {
   /**
-   * What ids are: positions in the matrix, or labels to be numbered. Default: positions if all are whole numbers below 2^24 that
-   * begin near 0 and of which at most half, or a thousand, have no connection; else labels.
+   * Whether ids are positions in the matrix, or labels to be numbered. Default: positions if all are whole numbers below 2^24 that start near
+   * 0 and leave out at most half of the numbers, or a thousand; else labels.
    */
   readonly ids?: "index" | "label";
   /** How labels are numbered. Default sorted: numbers by size, text by code points, whatever the order of the file. */
   readonly order?: "sorted" | "firstSeen";
-  /** The labels themselves, in order; any other one in the file is an error. Overrides `ids` and `order`. */
+  /** The labels, in order; any other label in the file is an error. Overrides `ids` and `order`. */
   readonly labels?: readonly NeuronId[];
   /** Rows and columns of the matrix. Default: as many as the file has neurons. */
   readonly neurons?: number;
 }
 
-/** A connectome and what its neurons were called. */
+/** A connectome and the labels of its neurons. */
 export interface EdgeList {
   /** [post, pre], edges that occur more than once summed. */
   readonly csr: Csr;
@@ -43,7 +43,7 @@ export interface EdgeList {
   readonly labels: readonly string[] | null;
 }
 
-/** Where the id of one end of an entry stands, e.g. 'edges.csv:12, column "pre"'. */
+/** Place of the id of one end of an entry, e.g. 'edges.csv:12, column "pre"'. */
 export type PlaceOf = (entry: number, end: "pre" | "post") => string;
 
 const LARGEST = 2 ** 31;
@@ -90,7 +90,7 @@ export class EdgeListBuilder {
     this.#edges.push(this.#numberOf(post, 2 * entry + 1), col, weight);
   }
 
-  /** @throws {FileFormatError} no edges and no number of neurons, more labels than neurons, ids of which nobody knows what they are */
+  /** @throws {FileFormatError} no edges and no number of neurons, more labels than neurons, ambiguous ids */
   build(): EdgeList {
     const { neurons } = this.#options;
     if (

@@ -1,4 +1,4 @@
-// Files in, whole or in parts: file-system failures become typed errors, gzip is transparent. No formats here; what writes is in durable.ts.
+// Reads files, whole or in parts: failures of the file system become typed errors, gzip is unpacked. Knows no formats; durable.ts writes.
 
 import { access, open, readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
@@ -28,7 +28,7 @@ const FS_ERRORS: Readonly<Record<string, readonly [got: string, code: string]>> 
   EPERM: ["no permission to read it", "file-unreadable"],
 };
 
-/** Whether there is anything at this path that can be seen. */
+/** Whether a visible file or folder exists at this path. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await access(path);
@@ -47,7 +47,7 @@ export function fileError(file: string, expected: string, cause: unknown): FileF
   if (cause instanceof FileFormatError) return cause;
   const errno = errnoOf(cause);
   const message = cause instanceof Error ? cause.message : String(cause);
-  // What has no errno comes from a parser, not from the file system.
+  // An error without errno comes from a parser, not from the file system.
   const [got, code] = FS_ERRORS[errno] ?? [message, errno === "" ? "file-format" : "file-unreadable"];
   return new FileFormatError(file, expected, got, code);
 }
@@ -74,7 +74,7 @@ export interface ByteSource {
 }
 
 /**
- * What `use` makes of a file that is open meanwhile. Files may be of any size, other than for `readBytes`.
+ * Opens a file for `use`, and returns its result. Unlike `readBytes`, takes files of any size.
  *
  * @throws {FileFormatError} as `readBytes`; the file became shorter in between
  */
@@ -160,7 +160,7 @@ export async function unpackGzip(
   let claimed = Number.POSITIVE_INFINITY;
   try {
     const head = headOfGzip(bytes);
-    // Of a file that was cut off the end is the better thing to say.
+    // For a truncated file, the missing end is the better message.
     if (head.length >= MAGIC_BYTES) claimed = lengthOf(head);
     if (claimed !== Number.POSITIVE_INFINITY && claimed > most) throw tooMuchGzip(file);
     return plain(await gunzipAsync(bytes, { maxOutputLength: Math.min(most, claimed + 1) }));
@@ -170,7 +170,7 @@ export async function unpackGzip(
   }
 }
 
-/** What the first bytes of a gzip file unpack to. */
+/** Unpacks the first bytes of a gzip file. */
 function headOfGzip(bytes: Uint8Array): Uint8Array {
   return gunzipSync(bytes.subarray(0, GZIP_HEAD_BYTES), { finishFlush: constants.Z_SYNC_FLUSH });
 }
@@ -190,8 +190,7 @@ export function gzipError(file: string, cause: unknown): EngineError {
 
 /** The error for a gzip file that unpacks to more than `unpackLimit` grants. */
 export function tooMuchGzip(file: string): FileFormatError {
-  const expected =
-    "gzip that unpacks to no more than 64 times its size (what is right all the same: unpack it with gunzip)";
+  const expected = "gzip that unpacks to no more than 64 times its size (if the file is sound, unpack it with gunzip)";
   return new FileFormatError(file, expected, "more", "file-limit");
 }
 

@@ -92,7 +92,7 @@ class GraphReader {
     this.#file = file;
     this.#options = options;
     const parser = this.#parser;
-    // The parser would go on after an error.
+    // The parser would continue after an error.
     parser.onerror = (error) => {
       throw this.#error("XML without errors", error.message.split("\n")[0]!);
     };

@@ -1,4 +1,4 @@
-// Rows of a table to the neurons that they are about, by id: tables have an order of their own.
+// Joins the rows of a table to neurons, by id, as a table may have any order.
 
 import { FileFormatError, nearestName } from "../core/errors.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
@@ -9,13 +9,13 @@ export interface IdColumn {
   readonly file: string;
   /** [rows], each one checked. */
   readonly ids: readonly NeuronId[];
-  /** Where the i-th of them stands. */
+  /** Place of the i-th id, for messages. */
   placeOf(row: number): string;
 }
 
-/** So many examples are named of what is missing. */
+/** Number of missing names in a message. */
 const EXAMPLES = 3;
-/** Longer names, and names among more than so many, are not compared with others: it would take seconds. */
+/** Limits of the search for similar names, which would otherwise take seconds. */
 const HINT_LENGTH = 100;
 const HINT_NAMES = 20_000;
 
@@ -66,7 +66,7 @@ export function orderColumn(names: readonly string[], except: string | null = nu
   return name === undefined || name === except ? null : name;
 }
 
-/** What the column of the order must say of a neuron. */
+/** The expected value of a neuron in the column of the order. */
 export function orderExpected(neuron: number): string {
   return `index ${neuron}, as rows are in the order of the connectome (where it has ids, join by them: option \`ids\`)`;
 }

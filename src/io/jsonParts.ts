@@ -1,4 +1,4 @@
-// The parts of a JSON file, each checked as it is read: what is missing or of another kind is named with its file and its place there.
+// Checked access to the parts of a JSON file: errors about missing or wrong parts name the file and the place in it.
 
 import { FileFormatError } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
@@ -116,7 +116,7 @@ export class JsonParts {
     throw this.error(name, expected);
   }
 
-  /** Nothing that objects have by themselves. */
+  /** Own properties only. */
   #at(name: string): unknown {
     return Object.hasOwn(this.all, name) ? this.all[name] : undefined;
   }

@@ -1,4 +1,4 @@
-// Labels of neurons (cell types, classes, names, ids) beside a connectome, and the types that they make.
+// Labels of neurons (cell types, classes, names, ids) from a file beside a connectome, and the set of types they form.
 
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { compareText, csvCell, quoteText } from "../core/text.ts";
@@ -20,7 +20,7 @@ export interface NeuronLabels {
   readonly types: readonly (string | number)[];
 }
 
-/** What `readLabels` takes. */
+/** Options of `readLabels`. */
 export interface ReadLabelsOptions extends TableFormat {
   /** Which column of a table; not needed where it has only one. */
   readonly column?: Column;
@@ -132,7 +132,7 @@ function checkedLabel(label: string | number, place: () => string, { missing }: 
   throw new FileFormatError(place(), expected, typeof label === "number" ? `${label}` : quoteText(label));
 }
 
-/** What is read of a table of labels. */
+/** Content of a table of labels. */
 class LabelColumn {
   /** Columns of the labels and of the ids. */
   readonly place: number;
@@ -169,7 +169,7 @@ class LabelColumn {
     const isHeader = neurons === undefined ? onlyNumbersFollow : this.length === neurons + 1;
     if (!isHeader && this.length !== neurons) {
       const expected =
-        "to be told whether the first line holds names (header: true or false), or the name of the column";
+        "the option header (true or false), as it is unclear whether the first line holds names, or the name of the column";
       throw new FileFormatError(this.#placeOf(0, this.place), expected, quoteText(this.#texts[0]!));
     }
     if (isHeader) for (const list of [this.#texts, this.#numbers, this.#ids, this.#lines]) list.shift();
@@ -201,7 +201,7 @@ async function readColumn(file: string, options: ReadLabelsOptions): Promise<(st
     isHeader(first) {
       const isName = (asked: Column | undefined): boolean => asked !== undefined && !/^\d+$/.test(String(asked));
       if (isName(column) || (ids && isName(idColumn)) || (column === undefined && first.width > 1)) return true;
-      // Labels may be text: what follows must tell.
+      // Labels may be text, so the header must be known.
       const at = column === undefined ? 0 : Number(column);
       maybeHeader = at < first.width && Number.isNaN(first.number(at));
       return false;

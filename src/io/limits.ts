@@ -1,6 +1,6 @@
-// How much a file may demand. One rule for all readers: memory and work follow the bytes on the disk, not the numbers that a header
-// claims. What a format legally leaves out (rows without entries, runs of equal bytes, a view that repeats its storage) is granted up
-// to a fixed allowance and a multiple of what is there. More is refused with the code "file-limit", and the message says how to go on.
+// Limits of memory and work for all readers: they follow the bytes on the disk, not the numbers that a header claims. Content that a format may
+// legally omit (rows without entries, runs of equal bytes, a view that repeats its storage) is granted up to a fixed allowance and a multiple of
+// the stored bytes. More is refused with the code "file-limit", and the message says how to continue.
 
 import { constants } from "node:buffer";
 import { FileFormatError } from "../core/errors.ts";
@@ -10,9 +10,9 @@ const FREE_NEURONS = 2 ** 24;
 /** Rows and columns beyond that, per number stored. */
 const NEURONS_PER_NUMBER = 16;
 
-/** Bytes that anything packed may unpack to. */
+/** Bytes that any packed content may unpack to. */
 const FREE_BYTES = 2 ** 26;
-/** Bytes beyond that, per packed byte. Deflate can make a thousand of one; tables and images come to ten, rarely to more. */
+/** Bytes beyond that, per packed byte. Deflate can expand a byte to a thousand; tables and images expand to ten, rarely more. */
 const UNPACKED_PER_BYTE = 64;
 /** Largest array that is read. */
 export const MOST_BYTES: number = Math.min(2 ** 31, constants.MAX_LENGTH);
@@ -21,12 +21,12 @@ export const MOST_BYTES: number = Math.min(2 ** 31, constants.MAX_LENGTH);
 const FREE_ELEMENTS = 2 ** 20;
 const ELEMENTS_PER_BYTE = 16;
 
-/** Bytes that `packedBytes` may unpack to, where they are kept. */
+/** Bytes that `packedBytes` may unpack to if they are kept. */
 export function unpackLimit(packedBytes: number): number {
   return Math.min(MOST_BYTES, streamLimit(packedBytes));
 }
 
-/** Bytes that `packedBytes` may unpack to, where they are looked at piece by piece. */
+/** Bytes that `packedBytes` may unpack to if they are processed piece by piece. */
 export function streamLimit(packedBytes: number): number {
   return FREE_BYTES + UNPACKED_PER_BYTE * packedBytes;
 }
@@ -36,7 +36,7 @@ export function elementLimit(fileBytes: number): number {
   return FREE_ELEMENTS + ELEMENTS_PER_BYTE * fileBytes;
 }
 
-/** What a reader of matrices allows. */
+/** Limits of a reader of matrices. */
 export interface ExtentOptions {
   /**
    * Rows and columns that a file may claim, however few entries it has. Default: 2^24, or 16 per stored number if that is more. A
@@ -58,7 +58,7 @@ export function checkExtents(
   { maxNeurons = 0 }: ExtentOptions = {},
 ): void {
   const limit = Math.max(FREE_NEURONS, NEURONS_PER_NUMBER * stored, maxNeurons);
-  // Extents that are no numbers are the matrix' own errors.
+  // The checks of the matrix report extents that are no numbers.
   if (!(nRows > limit || nCols > limit)) return;
   const numbers = stored === 1 ? "1 stored number" : `${stored} stored numbers`;
   const expected = `at most ${limit} rows and columns for ${numbers} (maxNeurons, or --max-neurons, allows more)`;

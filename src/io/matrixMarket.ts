@@ -14,7 +14,7 @@ import { Triples } from "./triples.ts";
 type Field = "real" | "integer" | "pattern";
 type Symmetry = "general" | "symmetric" | "skew-symmetric";
 
-/** What the banner may call them. SciPy writes unsigned-integer; of real numbers, hermitian is symmetric. */
+/** Names in the banner. SciPy writes unsigned-integer; hermitian real numbers are symmetric. */
 const FIELDS: Readonly<Record<string, Field>> = {
   real: "real",
   double: "real",
@@ -75,7 +75,7 @@ export async function readMatrixMarket(file: string, options: ExtentOptions = {}
       new FileFormatError(`${file}:${line}`, expected, quoteText(text(bytes, begin, end)));
     if (size === null) {
       size = parseSize(fields, width, banner, bad);
-      // The announced number is not to be trusted with memory: what is wrong grows no further than the file.
+      // Memory must not follow the announced number: it grows with the file.
       triples = new Triples("f64", Math.min(size.entries, 1 << 16) + 1);
       return;
     }

@@ -1,12 +1,12 @@
-// What the id of a neuron is, for all readers of edges, labels and tables. The rules, in one place:
+// Ids of neurons, for all readers of edges, labels and tables. The rules:
 //
-// 1. Refused where it stands: an empty one, a marker of missing values (nan, null, NA, …), a negative number, one with characters that
-//    cannot be seen; of ids stored as floating point, what is no whole number or beyond 2^53, where neighbours become equal.
-// 2. Where all ids are numbers, 7, 7.0 and 7e0 are the same neuron. Fractions are refused, as are whole numbers beyond 2^53 that
-//    are written with a point or an exponent, since they have been rounded.
-// 3. Where one is a name, or padded with zeros (007), all ids are names as they stand. Two that differ only in how a number is
-//    written, in spaces around them or in their Unicode form are refused: nobody knows whether they are one neuron or two.
-// 4. Numbers are positions in the matrix, unless they look like keys of a database (`arePositions`): then they are names, too.
+// 1. These ids are refused: empty, a marker of missing values (nan, null, NA, …), a negative number, invisible characters; if stored as floating
+//    point, numbers that are not whole or are beyond 2^53, where neighbours become equal.
+// 2. If all ids are numbers, 7, 7.0 and 7e0 are the same neuron. Fractions are refused, as are whole numbers beyond 2^53 with a point or an
+//    exponent, since they have been rounded.
+// 3. If one id is a name, or padded with zeros (007), all ids are names as written. Two names that differ only in the notation of a number, in
+//    surrounding spaces or in Unicode form are refused, as they may be one neuron or two.
+// 4. Numbers are positions in the matrix, unless they resemble keys of a database (`arePositions`): then they are names, too.
 // 5. Names are sorted: numbers by size, whatever their length, before text by code points.
 
 import { FileFormatError } from "../core/errors.ts";
@@ -18,7 +18,7 @@ export type NeuronId = number | string;
 const SHORTEST_WHOLE = /^(0|[1-9]\d*)$/;
 const PADDED_WHOLE = /^(\+\d+|0\d+)$/;
 const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
-/** A number with a point or an exponent of more characters is none that anybody wrote for an id. */
+/** A longer number with a point or an exponent is not an id. */
 const MAX_NUMBER_LENGTH = 400;
 const MISSING = /^(nan|null|none|<na>|#?n\/a|NA|[+-]?(inf|Inf|Infinity))$/;
 const MISSING_ANY_CASE = /^(nan|null|none|<na>|#?n\/a)$/i;
@@ -61,7 +61,7 @@ export function isMissing(text: string): boolean {
   return text.trim() === "" || MISSING.test(text) || MISSING_ANY_CASE.test(text);
 }
 
-/** Whether text has characters that nobody sees: control characters, byte order marks, directions, U+FFFD. */
+/** Whether text has invisible characters: control characters, byte order marks, directions, U+FFFD. */
 export function hasInvisible(text: string): boolean {
   return INVISIBLE.test(text);
 }
@@ -88,7 +88,7 @@ export function checkIdText(text: string, place: () => string): void {
  * @param found checked by `checkIdText`; the same one may occur several times
  * @param placeOf where the i-th of them stands, for messages
  * @returns the ids in the same order; equal ones are the same neuron
- * @throws {FileFormatError} numbers that are no ids, or ids of which nobody knows whether they are the same
+ * @throws {FileFormatError} numbers that are no ids, or ambiguous ids
  */
 export function settleIds(found: readonly NeuronId[], placeOf: (i: number) => string): readonly NeuronId[] {
   const isName = (id: NeuronId): boolean => typeof id === "string" && (!NUMBER.test(id) || PADDED_WHOLE.test(id));
@@ -127,7 +127,7 @@ function significantDigits(text: string): number {
   return mantissa.replace(/^0+|0+$/g, "").length;
 }
 
-/** What two spellings of one id have in common. */
+/** A key that all spellings of one id share. */
 function skeletonOf(id: NeuronId): string {
   if (typeof id === "number") return String(id);
   if (!NUMBER.test(id)) return id.normalize("NFC").trim();
@@ -137,12 +137,12 @@ function skeletonOf(id: NeuronId): string {
 
 /** Ids below this may be positions; larger ones are keys of a database. */
 export const MAX_POSITION: number = 2 ** 24;
-/** So many positions may be without connections, whatever the number of neurons. */
+/** Number of positions that may have no connections, whatever the number of neurons. */
 const FEW = 1000;
 
 /**
- * Whether different whole numbers look like positions in a matrix (rule 4): they begin near 0, and at most half of the positions, or a
- * thousand, have no connection. Ids of a database do not begin at 0 or leave most numbers out.
+ * Whether distinct whole numbers are positions in a matrix (rule 4): they start near 0, and at most half of the positions, or a thousand, have
+ * no connection. Ids of a database start elsewhere or leave out most numbers.
  *
  * @param count how many there are
  */

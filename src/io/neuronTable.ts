@@ -9,7 +9,7 @@ import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 /** Whether a neuron gets the input, is read out, or neither. */
 export type NeuronRole = "input" | "hidden" | "output";
 
-/** What is known of the neurons of a network, in the order of its rows. */
+/** Properties of the neurons of a network, in the order of its rows. */
 export interface NeuronTable {
   /** How many neurons. */
   readonly count: number;
@@ -27,7 +27,7 @@ export interface NeuronTable {
   readonly y: Float64Array | null;
 }
 
-/** What `readNeuronTable` takes. */
+/** Options of `readNeuronTable`. */
 export interface ReadNeuronTableOptions {
   /**
    * Ids of the neurons in the order of the connectome, as `readLabelledConnectome` returns them: every neuron gets the row with its

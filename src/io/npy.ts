@@ -18,7 +18,7 @@ const MOST_DIMENSIONS = 8;
 
 const NUMBER_TYPES: readonly string[] = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"];
 
-/** The facts in front of the data of a .npy file. */
+/** The header of a .npy file. */
 export interface NpyHeader {
   /** A number type, or "S" (bytes) or "U" (UCS-4) for strings. */
   readonly type: NumberType | "S" | "U";
@@ -29,7 +29,7 @@ export interface NpyHeader {
   readonly fortranOrder: boolean;
   /** Empty for a single value. */
   readonly shape: readonly number[];
-  /** Where the data begin. */
+  /** Offset of the data. */
   readonly dataOffset: number;
 }
 

@@ -21,7 +21,7 @@ import type { NumberArray, NumberType } from "./numbers.ts";
 import { Triples } from "./triples.ts";
 import { listOf, openZip, writeZip, type ZipArchive } from "./zip.ts";
 
-/** Arrays that are looked at for a dense matrix. */
+/** Limit of arrays among which a dense matrix is searched. */
 const MOST_ARRAYS = 64;
 
 /** An array as it lies in the file, and what messages call it. */
@@ -31,7 +31,7 @@ interface RawArray {
   readonly bytes: Uint8Array;
 }
 
-/** An open .npz file: arrays are read one by one, when asked for. `close()` when done. */
+/** An open .npz file; each array is read on request. `close()` when done. */
 export class NpzFile {
   readonly #zip: ZipArchive;
 
@@ -329,7 +329,7 @@ async function denseMatrix(npz: NpzFile, file: string, key: string | undefined):
   return csrFromDense(matrix, piecesOf(bytes, type), label);
 }
 
-/** Each array is unpacked once: it may be large, and counts for what the archive may unpack to. */
+/** Unpacks each array once: it may be large, and counts towards the limit of the archive. */
 async function onlyMatrix(npz: NpzFile, file: string): Promise<RawArray> {
   const held: string[] = [];
   let matrix: RawArray | null = null;

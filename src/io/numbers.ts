@@ -2,7 +2,7 @@
 
 import { FileFormatError } from "../core/errors.ts";
 
-/** What decoded numbers are kept in; 64-bit integers become Float64Array once every one is known to fit. */
+/** Arrays of decoded numbers; 64-bit integers become a Float64Array once all are known to fit. */
 export type NumberArray =
   | Float32Array
   | Float64Array

@@ -1,5 +1,5 @@
-// The process that decodes a Parquet file for parquetTable.ts. Damaged files make the library loop for ever, or take memory until V8 ends
-// the process, which no limit of a thread prevents; so it runs in a process of its own, on a budget.
+// The process that decodes a Parquet file for parquetTable.ts. Damaged files make the library loop for ever, or allocate until V8 aborts the
+// process, even from a thread with limits. So it runs in a separate process with limited time and memory.
 //
 //   node --max-old-space-size=MB parquetDecoder.js FILE CPU_SECONDS      with a channel to its parent
 
@@ -18,7 +18,7 @@ const ROWS_PER_SLICE = 1 << 16;
 /** Codecs that hyparquet has itself. */
 const BUILT_IN: readonly string[] = ["UNCOMPRESSED", "SNAPPY"];
 
-/** What to tell the parent instead of rows. */
+/** Messages to the parent other than rows. */
 class Refusal extends Error {
   readonly report: FromDecoder;
   constructor(report: FromDecoder) {
@@ -29,7 +29,7 @@ class Refusal extends Error {
 
 if (process.send !== undefined) {
   const [file, seconds] = process.argv.slice(2) as [string, string];
-  // The parent ends this process, when it has all messages. Signals to both of them are the parent's to answer.
+  // The parent ends this process once it has all messages. Only the parent handles signals that go to both.
   process.on("disconnect", () => process.exit());
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
   watch(Number(seconds));

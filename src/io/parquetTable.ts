@@ -1,4 +1,4 @@
-// Parquet files as tables of columns, decoded in a process of its own (parquetDecoder.ts): a damaged file can neither hang this one nor end it.
+// Parquet files as tables of columns, decoded in a separate process (parquetDecoder.ts): a damaged file can neither hang nor end this one.
 
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -19,10 +19,10 @@ export interface ParquetColumn {
 /** Cells of a column: numbers, 64-bit integers, or anything that Parquet has. */
 export type Slice = Float64Array | BigInt64Array | readonly unknown[];
 
-/** What the decoder is told: the columns to send, by name. */
+/** A request to the decoder: the columns to send, by name. */
 export type ToDecoder = readonly string[];
 
-/** What the decoder says. */
+/** Messages of the decoder. */
 export type FromDecoder =
   | { readonly kind: "table"; readonly columns: readonly ParquetColumn[] }
   | { readonly kind: "rows"; readonly rowStart: number; readonly count: number; readonly columns: readonly Slice[] }
@@ -31,7 +31,7 @@ export type FromDecoder =
   | { readonly kind: "peer"; readonly package: string; readonly codec?: string }
   | { readonly kind: "error"; readonly errno: string; readonly message: string };
 
-/** What receives a table. */
+/** Receiver of a table. */
 export interface TableVisitor {
   /** Called once, with all columns that there are; returns the names of those to read. */
   choose(columns: readonly ParquetColumn[]): readonly string[];
@@ -39,7 +39,7 @@ export interface TableVisitor {
   rows(columns: readonly Slice[], rowStart: number, count: number): void;
 }
 
-/** What decoding a file may take, by its bytes: an ordinary one takes a tenth of it. */
+/** Limits of time and memory for a file of this size: ten times what an ordinary file takes. */
 function budgetOf(bytes: number): { readonly megabytes: number; readonly seconds: number } {
   return { megabytes: Math.round(128 + (32 * bytes) / MIB), seconds: Math.round(2 + (4 * bytes) / MIB) };
 }
@@ -85,7 +85,7 @@ function converse(
     decoder.on("error", (cause) => reject(fileError(file, `${EXPECTED} and a process to decode it`, cause)));
     decoder.on("exit", () => {
       const expected = `${EXPECTED} that is decoded within ${seconds} s and ${megabytes} MiB`;
-      reject(new FileFormatError(file, expected, "one that is damaged, or made to take more", "file-limit"));
+      reject(new FileFormatError(file, expected, "a damaged or malicious one", "file-limit"));
     });
   });
 }

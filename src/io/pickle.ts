@@ -1,5 +1,5 @@
-// A reader of Python pickles that executes nothing: a stack machine for the opcodes of protocols 2 to 5 that data need. Names of
-// classes and functions are handed to a host, which knows a few and refuses the rest by name.
+// A reader of Python pickles that executes nothing: a stack machine for the opcodes of protocols 2 to 5 that occur in data. A host decides about
+// names of classes and functions: it knows a few, and refuses all others by name.
 // Source: CPython Lib/pickletools.py (opcode table); the host's part follows PEP 307.
 
 import { FileFormatError } from "../core/errors.ts";
@@ -29,7 +29,7 @@ export interface PickleGlobal {
   readonly name: string;
 }
 
-/** What a pickle can hold; T are the objects that the host makes. */
+/** Values of a pickle; T are the objects that the host makes. */
 export type PickleValue<T> =
   | null
   | boolean

@@ -1,5 +1,5 @@
-// PyTorch .pt files as torch.save writes them since version 1.6: a zip of a pickle, which says what the tensors are, and of their
-// storages. The pickle is read against a list of allowed names; nothing in it is executed. Source: torch/serialization.py.
+// PyTorch .pt files, as torch.save writes them since version 1.6: a zip with a pickle that describes tensors, and their storages. The pickle may
+// use only a list of allowed names; nothing in it is executed. Source: torch/serialization.py.
 
 import { type Csr, csrFromCoo, csrFromParts, truthOf } from "../core/csr.ts";
 import { FileFormatError, nearestName } from "../core/errors.ts";
@@ -38,7 +38,7 @@ const STORAGES: Readonly<Record<string, NumberType>> = {
 };
 
 const SPARSE_TENSOR = "torch._utils._rebuild_sparse_tensor";
-/** What compressed layouts (CSR and its kin) were rebuilt by before torch 2.0; the arguments are the same. */
+/** Function that rebuilt compressed layouts (CSR and its kin) before torch 2.0; its arguments are the same. */
 const COMPRESSED_TENSOR = "torch._utils._rebuild_sparse_csr_tensor";
 
 const CALLABLE: readonly string[] = [
@@ -158,7 +158,7 @@ async function withTorchFile<T>(
   }
 }
 
-/** What was saved, its storages still in the archive. */
+/** The saved value, with its storages still in the archive. */
 async function savedIn(zip: ZipArchive, root: string): Promise<TorchValue> {
   return unpickle(await zip.read(`${root}data.pkl`), torchHost(zip.file), zip.file, FREE_OPCODES + zip.diskBytes);
 }
@@ -371,7 +371,7 @@ async function csrOf(
   }
 }
 
-/** The numbers of a tensor, last index fastest. What else its storage holds is not looked at. */
+/** The numbers of a tensor, last index fastest, without the rest of its storage. */
 async function readTensor(zip: ZipArchive, root: string, tensor: DenseTensor): Promise<NumberArray> {
   const { storage, offset, shape, strides } = tensor;
   const size = bytesOfNumber(storage.type);
@@ -385,7 +385,7 @@ async function readTensor(zip: ZipArchive, root: string, tensor: DenseTensor): P
   return decodeNumbers(own, storage.type, await isLittleEndian(zip, root), zip.file);
 }
 
-/** Where the last element of a tensor lies in its storage. */
+/** Position of a tensor's last element in its storage. */
 function lastOf({ offset, shape, strides }: DenseTensor): number {
   return shape.reduce((at, extent, d) => at + (extent - 1) * strides[d]!, offset);
 }

@@ -28,7 +28,7 @@ export type SafetensorsType =
   | "I64"
   | "F64";
 
-/** What the reader of numbers calls them. */
+/** Their names in `numbers.ts`. */
 const TYPES: Readonly<Record<SafetensorsType, NumberType>> = {
   BOOL: "b1",
   U8: "u1",
@@ -73,7 +73,7 @@ const METADATA = "__metadata__";
 const CHECKSUMS = "axograd.crc32";
 
 /**
- * Tensors and metadata from the bytes of a file, of which no more than one tensor is in memory besides the result.
+ * Tensors and metadata from the bytes of a file; holds at most one raw tensor in memory besides the result.
  *
  * @throws {FileFormatError} cut off, no JSON header, an unknown type, a size that does not fit the shape, gaps, overlaps, bytes left over;
  *   "file-damaged": what a checksum is not of
@@ -125,7 +125,7 @@ function inFileOrder<T extends Omit<SafeTensor, "data">>(tensors: ReadonlyMap<st
   return [...tensors].sort(([, a], [, b]) => width(b) - width(a));
 }
 
-/** What comes before the data: the length of the header, and the header. */
+/** The bytes before the data: the length of the header, and the header. */
 function headOf(
   ordered: readonly (readonly [string, Omit<SafeTensor, "data">])[],
   metadata: Readonly<Record<string, string>>,

@@ -7,7 +7,7 @@ import { checkExtents, type ExtentOptions } from "./limits.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
 import { listOf } from "./zip.ts";
 
-/** Names of the parts: COO, and the two in use for CSR, of which the second is torch's. */
+/** Names of the parts: COO, and two conventions for CSR, the second one from torch. */
 const FORMS: readonly (readonly string[])[] = [
   ["indices", "values"],
   ["crow", "col", "values"],
@@ -87,7 +87,7 @@ export async function writeSparseSafetensors(file: string, csr: Csr): Promise<vo
   );
 }
 
-/** What stands before the names of the parts, with its dot, and which parts there are. */
+/** The prefix of the parts' names, with its dot, and the existing parts. */
 function matrixOf(names: readonly string[], key: string | undefined, file: string): Found {
   const held = new Set(names);
   const found = prefixesOf(names, key).flatMap((prefix) => {

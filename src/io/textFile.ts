@@ -1,4 +1,4 @@
-// Small text files, whole: configurations and records. UTF-8 or an error, and never more of a file than its kind can be long.
+// Reads small text files, such as configurations and records: UTF-8 only, and no longer than the given limit.
 
 import { createReadStream } from "node:fs";
 import { FileFormatError } from "../core/errors.ts";

@@ -8,7 +8,7 @@ import { fileError, gzipError, isGzip, readHead, sizeOf, tooMuchGzip } from "./f
 import { streamLimit } from "./limits.ts";
 
 const CHUNK_BYTES = 1 << 20;
-/** A longer line is no line of a table, and would be collected in memory. */
+/** Longest line; lines are collected in memory, and no table has longer ones. */
 const MAX_LINE_BYTES = 1 << 24;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
@@ -87,7 +87,7 @@ export async function* readText(file: string, expected: string): AsyncGenerator<
   if (utf16) yield converted(() => utf16.decode());
 }
 
-/** What decodes UTF-16, by the byte order mark at the start; null: it is no UTF-16. */
+/** A decoder of UTF-16, chosen by the byte order mark; null: the text is not UTF-16. */
 function decoderOf(start: Uint8Array): Decoder | null {
   const [a, b] = start;
   const encoding = a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : null;

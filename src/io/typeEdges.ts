@@ -1,4 +1,4 @@
-// Tables of connections between types of neurons: which type sends to which, and with what sign.
+// Tables of connections between cell types, with their signs.
 
 import { FileFormatError } from "../core/errors.ts";
 import { quoteText } from "../core/text.ts";
@@ -19,7 +19,7 @@ export interface TypeEdgeOptions extends TableFormat {
   readonly pre?: Column;
   /** Default "target_type". */
   readonly post?: Column;
-  /** Default "sign": numbers other than 0, of which the sign counts. */
+  /** Default "sign": nonzero numbers, whose sign is used. */
   readonly sign?: Column;
 }
 

@@ -13,14 +13,14 @@ import { MOST_BYTES, unpackLimit } from "./limits.ts";
 const MAX_DEFLATE_RATIO = 1032;
 const MAX_ENTRIES = 1 << 20;
 
-/** What is known of an entry from the directory. */
+/** An entry of the directory. */
 interface ZipEntry {
   readonly uncompressedSize: number;
   readonly compressedSize: number;
   readonly crc32: number;
 }
 
-/** What is used of yauzl's ZipFile, whose types are not installed with this package. */
+/** The part of yauzl's ZipFile in use; its types are not installed with this package. */
 interface OpenZip {
   readonly fileSize: number;
   openReadStreamPromise(entry: ZipEntry): Promise<AsyncIterable<Uint8Array>>;
@@ -71,7 +71,7 @@ export class ZipArchive {
     this.#gained += Math.max(0, uncompressedSize - compressedSize);
     if (this.#gained > unpackLimit(this.diskBytes) || uncompressedSize > MOST_BYTES) {
       const expected =
-        "a zip that unpacks to no more than 64 times its size (what is right all the same: save it uncompressed)";
+        "a zip that unpacks to no more than 64 times its size (if the file is sound, save it uncompressed)";
       throw new FileFormatError(this.file, expected, `${uncompressedSize} bytes of "${name}"`, "file-limit");
     }
     if (compressedSize > this.#zip.fileSize) {

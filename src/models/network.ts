@@ -6,7 +6,7 @@ import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/b
 import { compileAndBind } from "../backend/bind.ts";
 import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
-import { type Abortable, turnUnlessAborted } from "../core/abort.ts";
+import { type Abortable, yieldToEventLoop } from "../core/abort.ts";
 import { callsOf } from "../core/callQueue.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
@@ -308,7 +308,7 @@ export abstract class ConnectomeNetwork<E> {
     const lanes = this.backend.lanesFor(Math.max(steps * numNeurons, inputSize, this.nOutputs));
     const { signal } = evaluation as Abortable;
     for (let first = 0; first < input.batch; first += lanes) {
-      await turnUnlessAborted(signal);
+      await yieldToEventLoop(signal);
       const count = Math.min(lanes, input.batch - first);
       const chunk = this.#buffers(this.backend.layoutFor(count), steps, times);
       this.#uploadInput(chunk, input, first, count, h0);

@@ -7,7 +7,7 @@ import type { Backend, BoundProgram, DeviceBuffer } from "../backend/backend.ts"
 import { compileAndBind } from "../backend/bind.ts";
 import { lanesOf, packState, unpackState } from "../backend/layout.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
-import { type Abortable, turnUnlessAborted } from "../core/abort.ts";
+import { type Abortable, yieldToEventLoop } from "../core/abort.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import type { Value } from "../ops/value.ts";
 import { attemptGraph, denseGraph, initGraph, type Method, type OdeSystem, STATUS, stageName } from "./method.ts";
@@ -88,7 +88,7 @@ export class ExternalSolver {
       run.adopt(["k1", "dt", "running", "status"]);
       let calls = this.#init.arguments.length;
       while (await run.isActive()) {
-        await turnUnlessAborted(problem.signal);
+        await yieldToEventLoop(problem.signal);
         await run.compute(this.#attempt);
         calls += this.#attempt.arguments.length;
         run.interpolate(this.#dense);

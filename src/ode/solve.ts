@@ -4,7 +4,7 @@
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
 import { Constants } from "../backend/constants.ts";
 import type { PanelLayout, Program } from "../backend/program.ts";
-import { type Abortable, turnUnlessAborted } from "../core/abort.ts";
+import { type Abortable, yieldToEventLoop } from "../core/abort.ts";
 import { callsOf } from "../core/callQueue.ts";
 import { bytesOf } from "../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
@@ -177,7 +177,7 @@ export class OdeSolver {
     return callsOf(this).run("forward", async () => {
       const solve = await this.#start(request);
       for (;;) {
-        await turnUnlessAborted(request.signal);
+        await yieldToEventLoop(request.signal);
         const stats = await solve.conclude(await this.#backend.downloadAll(solve.record()));
         if (stats) return stats;
       }
@@ -478,7 +478,7 @@ class Session {
     const stops = this.#options.onFailure === "stop";
     const steps = backend.runsAhead ? null : Array.from({ length: request.samples }, (): number[] => []);
     for (let active = true; active; ) {
-      await turnUnlessAborted(request.signal);
+      await yieldToEventLoop(request.signal);
       const { start, next } = await this.#attemptNext(course);
       const due = await this.#dueNow(course, start, next);
       await this.#finishAttempt(course, due, start, next);

@@ -1,8 +1,9 @@
 // Axes, legends and labels that plots share.
 
+import { formatTick } from "../core/format.ts";
 import { element, label, textWidth } from "./svg.ts";
 
-/** What axes need of a scale of d3. */
+/** The part of a d3 scale that axes use. */
 export interface AxisScale {
   (value: number): number;
   ticks(count: number): number[];
@@ -19,7 +20,7 @@ export function bottomAxis(
   scale: AxisScale,
   width: number,
   height: number,
-  { label: name, ticks, format = compact }: AxisOptions,
+  { label: name, ticks, format = formatTick }: AxisOptions,
 ): string {
   const marks = ticks.map((tick) => {
     const x = scale(tick);
@@ -39,7 +40,7 @@ export function bottomAxis(
 export function leftAxis(
   scale: AxisScale,
   width: number,
-  { label: name, ticks, format = compact }: AxisOptions,
+  { label: name, ticks, format = formatTick }: AxisOptions,
 ): string {
   const marks = ticks.map((tick) => {
     const y = scale(tick);
@@ -105,7 +106,7 @@ export function patchMark(className: string): (x: number, y: number) => string {
   return (x, y) => element("rect", { class: `fill ${className}`, x, y: y - 5, width: 18, height: 10, rx: 2 });
 }
 
-/** Moves positions apart to a distance of at least `gap`, within [low, high] where there is room; the order stays. */
+/** Moves positions at least `gap` apart, within [low, high] if there is room; keeps their order. */
 export function spreadOut(positions: readonly number[], gap: number, low: number, high: number): number[] {
   const order = positions.map((_, k) => k).sort((a, b) => positions[a]! - positions[b]!);
   const placed = [...positions];
@@ -120,29 +121,4 @@ export function spreadOut(positions: readonly number[], gap: number, low: number
     limit = placed[k]! - gap;
   }
   return placed;
-}
-
-/** 4623254 → "4,623,254". */
-export function count(value: number): string {
-  return value.toLocaleString("en");
-}
-
-/** Short numbers for axes: 1,000, 0.05, 1e-5. */
-export function compact(value: number): string {
-  if (value === 0) return "0";
-  if (!Number.isFinite(value)) return "–";
-  const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e7)
-    return value.toExponential(0).replace("e+", "e").replace("-", "−").replace("e-", "e−");
-  return Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 6 }).replace("-", "−");
-}
-
-/** Numbers for tables, four digits. */
-export function digits(value: number): string {
-  return Number.isFinite(value) ? `${Number(value.toPrecision(4))}` : "–";
-}
-
-/** 0.974 → "97.4 %". */
-export function percent(share: number): string {
-  return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–";
 }

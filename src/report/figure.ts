@@ -1,16 +1,16 @@
-// A figure: one plot that can be drawn at any width, its words, and the numbers behind it.
+// A figure: a plot that can be drawn at any width, its title and caption, and its data.
 
 import { escapeMarkup } from "../core/text.ts";
-import { element } from "./svg.ts";
+import { at, element, fitted } from "./svg.ts";
 import { plotStyle } from "./theme.ts";
 
-/** The numbers behind a plot, for those who cannot see it or want to copy them. */
+/** The data of a plot, for readers who cannot see it or want to copy it. */
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly (string | number)[])[];
 }
 
-/** What a plot came to at some width. */
+/** A plot drawn at some width. */
 export interface Drawing {
   readonly height: number;
   readonly body: string;
@@ -24,7 +24,7 @@ export interface Figure {
   readonly caption: string;
   /** Share of a wide page. */
   readonly span: "third" | "half" | "full";
-  /** @param uid  unlike that of any other drawing on the page: prefix of the ids in it */
+  /** @param uid  unique on the page: prefix of the ids in the drawing */
   draw(width: number, uid: string): Drawing;
   readonly table: Table;
 }
@@ -59,20 +59,38 @@ export function inlineSvg(figure: Figure, width: number, className: string): str
 
 const PADDING = 20;
 const TITLE_HEIGHT = 34;
+const STACK_GAP = 16;
 
 /** The plot as an SVG file that needs nothing else. */
 export function standaloneSvg(figure: Figure): string {
-  const inner = WIDTHS[figure.span];
-  const drawing = figure.draw(inner, figure.id);
-  const width = inner + 2 * PADDING;
-  const height = Math.ceil(drawing.height) + 2 * PADDING + TITLE_HEIGHT;
-  return `<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title description">
-<title id="title">${escapeMarkup(figure.title)}</title>
-<desc id="description">${escapeMarkup(figure.caption)}</desc>
+  const { height, body } = figure.draw(WIDTHS[figure.span], figure.id);
+  return svgFile(figure.title, figure.caption, WIDTHS[figure.span], { height, body });
+}
+
+/** Plots one below the other, under a common title, as one SVG file that needs nothing else. */
+export function stackedSvg(title: string, figures: readonly Figure[]): string {
+  const width = Math.max(...figures.map(({ span }) => WIDTHS[span]));
+  let height = 0;
+  const body = figures.map((figure) => {
+    const drawing = figure.draw(width, figure.id);
+    const placed = at(0, height, drawing.body);
+    height += drawing.height + STACK_GAP;
+    return placed;
+  });
+  const captions = figures.map((figure) => `${figure.title}. ${figure.caption}`);
+  return svgFile(title, captions.join(" "), width, { height: height - STACK_GAP, body: body.join("") });
+}
+
+function svgFile(title: string, description: string, innerWidth: number, { height, body }: Drawing): string {
+  const width = innerWidth + 2 * PADDING;
+  const fullHeight = Math.ceil(height) + 2 * PADDING + TITLE_HEIGHT;
+  return `<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 ${width} ${fullHeight}" width="${width}" height="${fullHeight}" role="img" aria-labelledby="title description">
+<title id="title">${escapeMarkup(title)}</title>
+<desc id="description">${escapeMarkup(description)}</desc>
 <style>${plotStyle()}</style>
-<rect class="page" width="${width}" height="${height}"/>
-<text class="title" x="${PADDING}" y="${PADDING + 14}">${escapeMarkup(figure.title)}</text>
-<g transform="translate(${PADDING} ${PADDING + TITLE_HEIGHT})">${drawing.body}</g>
+<rect class="page" width="${width}" height="${fullHeight}"/>
+<text class="title" x="${PADDING}" y="${PADDING + 14}">${escapeMarkup(fitted(title, innerWidth, 15))}</text>
+${at(PADDING, PADDING + TITLE_HEIGHT, body)}
 </svg>
 `;
 }

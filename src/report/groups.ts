@@ -11,12 +11,12 @@ export interface NeuronGroup {
 
 const ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
 
-/** More groups are no picture. */
+/** More groups cannot be told apart in a picture. */
 const MAX_GROUPS = 256;
 
 /**
- * Groups by cell type where there is a table of neurons, by role where it has more types than a picture shows. The roles are its own, or
- * those of `rolesByWiring`.
+ * Groups by cell type; by role if the table has more types than a picture can show. The roles are those of the table or of
+ * `rolesByProjections`.
  */
 export function groupsByType({
   count,
@@ -33,9 +33,9 @@ export function groupsByType({
   return ROLES.flatMap((r) => groups.filter((group) => group.role === r));
 }
 
-/** Groups by how neurons are wired to the world, where nothing else is known of them. */
-export function groupsByWiring(...wiring: Parameters<typeof rolesByWiring>): NeuronGroup[] {
-  return groupsByRole(rolesByWiring(...wiring));
+/** Groups by input and read-out, for networks without a neuron table. */
+export function groupsByProjections(...wiring: Parameters<typeof rolesByProjections>): NeuronGroup[] {
+  return groupsByRole(rolesByProjections(...wiring));
 }
 
 function groupsByRole(roles: readonly NeuronRole[]): NeuronGroup[] {
@@ -45,8 +45,8 @@ function groupsByRole(roles: readonly NeuronRole[]): NeuronGroup[] {
   );
 }
 
-/** The role of every neuron by how it is wired to the world. */
-export function rolesByWiring(
+/** The role of every neuron by its input and read-out. */
+export function rolesByProjections(
   numNeurons: number,
   isDriven: (neuron: number) => boolean,
   isRead: (neuron: number) => boolean,

@@ -1,5 +1,6 @@
-// The page of a report: one HTML document without scripts that asks nothing of any server, for wide and narrow, light and dark.
+// The page of a report: one HTML document without scripts or requests, for wide and narrow screens, light and dark.
 
+import { formatCount, formatNumber } from "../core/format.ts";
 import { escapeMarkup, quoteValue, shortened } from "../core/text.ts";
 import { type Figure, inlineSvg, type MissingFigure, type Table, WIDTHS } from "./figure.ts";
 import { readableName } from "./names.ts";
@@ -14,7 +15,7 @@ export interface KeyNumber {
 export interface PageParts {
   readonly title: string;
   readonly subtitle: string;
-  /** What the reader should know first: that the run is unfinished, say. */
+  /** Notes at the top, such as that the run is unfinished. */
   readonly notes: readonly string[];
   readonly keyNumbers: readonly KeyNumber[];
   readonly sections: readonly { readonly title: string; readonly figures: readonly (Figure | MissingFigure)[] }[];
@@ -26,7 +27,7 @@ export interface PageParts {
 const FACT_LENGTH = 4096;
 /** Longer lists of facts run in columns over the whole page. */
 const LONG_LIST = 20;
-/** Nothing is loaded from anywhere, and the browser sees to it. */
+/** Makes the browser enforce that nothing is loaded. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 export function page({ title, subtitle, notes, keyNumbers, sections, facts }: PageParts): string {
@@ -81,7 +82,7 @@ function section(title: string, content: string): string {
   return `<section aria-labelledby="${id}">\n<h2 id="${id}">${escapeMarkup(title)}</h2>\n${content}\n</section>`;
 }
 
-/** The plot at the two widths it is drawn for, of which the style sheet shows one, and its numbers. */
+/** The plot at two widths, one of which the style sheet shows, and its data. */
 function figure(it: Figure): string {
   return `<figure id="figure-${it.id}" class="${it.span}">
 <h3>${escapeMarkup(it.title)}</h3>
@@ -100,7 +101,7 @@ function missingFigure({ id, title, missing }: MissingFigure): string {
 function dataTable({ columns, rows }: Table): string {
   const head = columns.map((name) => element("th", { scope: "col" }, escapeMarkup(name)));
   const body = rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, escapeMarkup(`${cell}`)))));
-  // It scrolls by itself, and by keyboard too.
+  // The table scrolls separately, and by keyboard, too.
   return `<div class="scroll" tabindex="0"><table><thead><tr>${head.join("")}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`;
 }
 
@@ -119,8 +120,7 @@ function factList(facts: Readonly<Record<string, unknown>>): string {
 function textOf(value: unknown): string {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") {
-    if (!Number.isFinite(value)) return "–";
-    return Number.isInteger(value) ? value.toLocaleString("en") : `${Number(value.toPrecision(4))}`;
+    return Number.isInteger(value) ? formatCount(value) : formatNumber(value);
   }
   if (typeof value === "boolean") return value ? "yes" : "no";
   return typeof value === "string" ? shortened(value, FACT_LENGTH) : quoteValue(value);

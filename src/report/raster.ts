@@ -1,10 +1,10 @@
-// Plots as PNG. sharp draws them, which users install when they want pictures.
+// Plots as PNG, drawn by sharp, an optional package.
 
 import { EngineError } from "../core/errors.ts";
 
 type Sharp = typeof import("sharp").default;
 
-/** Two pixels per CSS pixel, of which 72 are an inch to sharp: sharp on paper and on dense screens. */
+/** Two pixels per CSS pixel (sharp counts 72 CSS pixels per inch), for paper and dense screens. */
 const DENSITY = 2 * 72;
 
 /**
@@ -18,7 +18,7 @@ export async function pngOfSvg(svg: string): Promise<Uint8Array> {
 }
 
 /**
- * Makes sure that PNG files can be made, before there is any work for them.
+ * Checks that PNG files can be made, before any other work.
  *
  * @throws {EngineError} "peer-missing": sharp is not installed
  */

@@ -2,10 +2,11 @@
 
 import { basename, join, resolve } from "node:path";
 import type { Csr } from "../core/csr.ts";
+import { formatCount, formatMebibytes, formatNumber, formatPercent } from "../core/format.ts";
 import { connectomeStatistics } from "../data/statistics.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
-import { count, digits, percent } from "./axes.ts";
+
 import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
 import type { NeuronGroup } from "./groups.ts";
 import type { Activity, Example, ParameterChange } from "./observation.ts";
@@ -29,19 +30,19 @@ export interface ReportedNetwork {
   readonly groups: readonly NeuronGroup[];
 }
 
-/** What the trained network does; it takes a checkpoint to know. */
+/** Observations of the trained network, made from a checkpoint. */
 export interface Observations {
-  /** Training steps behind the checkpoint. */
+  /** Training steps done at the checkpoint. */
   readonly step: number;
   readonly changes: readonly ParameterChange[];
-  /** What it does with images; of a network that cannot be solved, why not. */
+  /** Responses to images, or why the network cannot be solved. */
   readonly responses: Responses | { readonly failure: string };
 }
 
-/** The answers of a network to images, and its activity while it looks at them. */
+/** Answers and activity of a network, given images. */
 export interface Responses {
   readonly examples: readonly Example[];
-  /** Where the examples are from. */
+  /** The images from which the examples are taken. */
   readonly imageSet: string;
   readonly activity: Activity;
 }
@@ -63,12 +64,12 @@ export interface Report {
   readonly figures: readonly Figure[];
 }
 
-/** The page and its figures; nothing is written. */
+/** Makes the page and its figures; writes nothing. */
 export function buildReport(parts: ReportParts): Report {
   const { run } = parts;
   const sections = [learning(run), answers(parts), activity(parts), parameters(parts), connectome(parts), work(run)];
   const html = page({
-    title: `${run.start.config.preset}: ${count(run.start.network.neurons)} neurons, ${run.start.data.source}`,
+    title: `${run.start.config.preset}: ${formatCount(run.start.network.neurons)} neurons, ${run.start.data.source}`,
     subtitle: `run ${basename(resolve(run.folder))}`,
     notes: notesOf(parts),
     keyNumbers: keyNumbersOf(run),
@@ -144,7 +145,7 @@ function activity({ observations }: ReportParts): Section {
   return { title: "Activity", figures: [figure] };
 }
 
-/** What the trained network does with images, or why that is not known. */
+/** Responses of the trained network, or why they are unknown. */
 function responsesOf(observations: Observations | null): Responses | { readonly missing: string } {
   if (!observations) return { missing: NO_CHECKPOINT };
   const { responses } = observations;
@@ -170,9 +171,9 @@ function work({ steps, evaluations, start, summary }: RunRecord): Section {
   const solver = solverStepsFigure(steps, (step) => (step % stepsPerEpoch === 0 ? lastBatch : batchSize));
   const of = (set: EvaluationRecord["set"]) => evaluations.filter((e) => e.set === set);
   const phases = [
-    { name: `training, ${count(steps.length)} steps`, value: total(steps) },
-    { name: `validation, ${count(of("validation").length)} ×`, value: total(of("validation")) },
-    { name: `test, ${count(of("test").length)} ×`, value: total(of("test")) },
+    { name: `training, ${formatCount(steps.length)} steps`, value: total(steps) },
+    { name: `validation, ${formatCount(of("validation").length)} ×`, value: total(of("validation")) },
+    { name: `test, ${formatCount(of("test").length)} ×`, value: total(of("test")) },
   ].filter(({ value }) => value > 0);
   const time = barsFigure(
     { id: "time", title: "Time", caption: "Time by phase, without reading files and starting up." },
@@ -193,7 +194,7 @@ function work({ steps, evaluations, start, summary }: RunRecord): Section {
           { name: "device", value: summary.deviceMemory.peakBytes },
           { name: "largest buffer", value: summary.deviceMemory.largestBytes },
         ],
-        mebibytes,
+        formatMebibytes,
         "memory",
       )
     : { id: "memory", title: "Memory", missing: "Memory is known when the run has finished." };
@@ -214,19 +215,23 @@ function notesOf({ run, observations }: ReportParts): string[] {
   const { summary, steps, start, findings, failure, missingSteps } = run;
   const last = steps.at(-1)?.step ?? 0;
   const notes: string[] = [];
-  if (!summary) notes.push(`This run is unfinished: ${count(last)} of ${count(start.lastStep)} steps are recorded.`);
-  else if (summary.interrupted) notes.push(`This run was stopped by ${summary.interrupted} after step ${count(last)}.`);
+  if (!summary)
+    notes.push(`This run is unfinished: ${formatCount(last)} of ${formatCount(start.lastStep)} steps are recorded.`);
+  else if (summary.interrupted)
+    notes.push(`This run was stopped by ${summary.interrupted} after step ${formatCount(last)}.`);
   const done = Math.max(last, summary?.steps ?? 0);
   const missing = missingSteps + done - last;
   if (missing > 0) {
     notes.push(
-      `Lines of ${count(missing)} of ${count(done)} steps are missing in metrics.jsonl, and so in what follows.`,
+      `Lines of ${formatCount(missing)} of ${formatCount(done)} steps are missing in metrics.jsonl, and so in what follows.`,
     );
   }
   if (failure) notes.push(`It ended with an error: ${failure}.`);
   if (!observations) notes.push(NO_CHECKPOINT);
   else if (observations.step !== last) {
-    notes.push(`Answers, activity and parameters are those of the checkpoint after step ${count(observations.step)}.`);
+    notes.push(
+      `Answers, activity and parameters are those of the checkpoint after step ${formatCount(observations.step)}.`,
+    );
   }
   for (const { message } of findings) notes.push(`Diagnosis: ${message}.`);
   return notes;
@@ -237,17 +242,17 @@ function keyNumbersOf(run: RunRecord): KeyNumber[] {
   const evaluation = lastEvaluation(run);
   const last = steps.at(-1);
   const quality = evaluation
-    ? { value: percent(evaluation.accuracy), name: `${evaluation.set} accuracy` }
-    : last && { value: percent(last.meanAccuracy), name: "training accuracy" };
+    ? { value: formatPercent(evaluation.accuracy), name: `${evaluation.set} accuracy` }
+    : last && { value: formatPercent(last.meanAccuracy), name: "training accuracy" };
   const loss = evaluation
-    ? { value: digits(evaluation.loss), name: `${evaluation.set} loss (nats)` }
-    : last && { value: digits(last.meanLoss), name: "training loss (nats)" };
+    ? { value: formatNumber(evaluation.loss), name: `${evaluation.set} loss (nats)` }
+    : last && { value: formatNumber(last.meanLoss), name: "training loss (nats)" };
   return [
     ...(quality ? [quality] : []),
     ...(loss ? [loss] : []),
-    { value: count(start.network.neurons), name: "neurons" },
-    { value: count(start.network.synapses), name: "synapses" },
-    { value: count(last?.step ?? 0), name: "training steps" },
+    { value: formatCount(start.network.neurons), name: "neurons" },
+    { value: formatCount(start.network.synapses), name: "synapses" },
+    { value: formatCount(last?.step ?? 0), name: "training steps" },
     { value: seconds(total(steps)), name: "training time" },
   ];
 }
@@ -279,8 +284,4 @@ function seconds(value: number): string {
   const minutes = Math.floor(value / 60);
   const rest = Math.floor(value % 60);
   return minutes < 60 ? `${minutes} min ${rest} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
-function mebibytes(bytes: number): string {
-  return `${count(Math.round(bytes / 2 ** 20))} MiB`;
 }

@@ -1,4 +1,4 @@
-// What a run left in its folder, read back and checked: as much of it as is there.
+// The record of a run, read from its folder and checked, as far as it exists.
 
 import { join } from "node:path";
 import { FileFormatError } from "../core/errors.ts";
@@ -18,7 +18,7 @@ import type { StepMetrics } from "../train/trainer.ts";
 
 export type { Facts } from "../io/jsonParts.ts";
 
-/** config.json: what the run started from. */
+/** config.json: the start of the run. */
 export interface RunStartFacts extends Facts {
   readonly version: string;
   readonly config: Facts;
@@ -34,10 +34,10 @@ export interface RunStartFacts extends Facts {
   readonly environment: Facts;
 }
 
-/** What summary.json says of an evaluation. */
+/** An evaluation in summary.json. */
 export type EvaluationSummary = Pick<EvaluationRecord, "set" | "accuracy" | "loss">;
 
-/** summary.json: what the run came to. */
+/** summary.json: the results of the run. */
 export interface RunSummaryFacts extends Facts {
   readonly steps: number;
   readonly seconds: number;
@@ -51,15 +51,15 @@ export interface RunSummaryFacts extends Facts {
   readonly interrupted: string | null;
 }
 
-/** metrics.jsonl: what happened. */
+/** metrics.jsonl: the course of the run. */
 export interface RunHistory {
   readonly steps: readonly StepMetrics[];
   readonly evaluations: readonly EvaluationRecord[];
-  /** What the last diagnosis says against the run. */
+  /** Faults found by the last diagnosis. */
   readonly findings: readonly Finding[];
   /** The error that ended the run; null: none did, or it was resumed since. */
   readonly failure: string | null;
-  /** Steps before the last one that there is no line about, neither that they were done nor that they were passed over. */
+  /** Number of steps without a line, among those up to the last. */
   readonly missingSteps: number;
 }
 
@@ -71,9 +71,9 @@ export interface RunRecord extends RunHistory {
 }
 
 /**
- * Reads config.json, metrics.jsonl and summary.json. Only the first must be there; a last line that is being written is left out.
+ * Reads config.json, metrics.jsonl and summary.json. Only the first must exist; an incomplete last line is ignored.
  *
- * @throws {FileFormatError} no run folder, files that cannot be read, parts that are missing or of another kind, with file, line and part
+ * @throws {FileFormatError} no run folder, unreadable files, missing or wrong parts; names file, line and part
  */
 export async function readRunRecord(folder: string): Promise<RunRecord> {
   const start = await readRunStart(join(folder, "config.json"));
@@ -152,7 +152,7 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
 }
 
 /**
- * The lines of metrics.jsonl that a page shows; none where there is no file.
+ * The lines of metrics.jsonl that a page shows; none without the file.
  *
  * @throws {FileFormatError} a line that is damaged, or lacks a part, with file and line
  */
@@ -161,7 +161,10 @@ export async function readRunEvents(file: string): Promise<RunEvent[]> {
   return Array.from(wholeLines(bytes), ({ number, text }) => parseEvent(`${file}:${number}`, text));
 }
 
-/** Steps and evaluations in order, the last findings, and how the run failed. A run that was resumed goes on from its checkpoint: what came after that is told anew. */
+/**
+ * Steps and evaluations in order, the last findings, and the error of a failed run. A resumed run continues from its checkpoint, so later
+ * lines replace what followed the checkpoint.
+ */
 export function historyOf(events: readonly RunEvent[]): RunHistory {
   let steps: StepMetrics[] = [];
   let evaluations: EvaluationRecord[] = [];
@@ -186,7 +189,7 @@ export function historyOf(events: readonly RunEvent[]): RunHistory {
   return { steps, evaluations, findings, failure, missingSteps: Math.max(0, lastStep - told) };
 }
 
-/** null where there is no such file. */
+/** null: there is no such file. */
 export async function nullIfMissing<T>(reading: Promise<T>): Promise<T | null> {
   try {
     return await reading;

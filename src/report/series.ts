@@ -1,4 +1,4 @@
-// Long series made short enough to draw.
+// Shortens and smooths series for drawing.
 
 export interface Point {
   readonly x: number;

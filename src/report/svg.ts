@@ -1,6 +1,6 @@
 // SVG as text: elements, numbers. No DOM, no canvas.
 
-import { escapeMarkup } from "../core/text.ts";
+import { clipped, escapeMarkup } from "../core/text.ts";
 
 /** Attributes of an element; those that are undefined are left out. */
 export type Attributes = Readonly<Record<string, string | number | undefined>>;
@@ -29,7 +29,13 @@ export function round(value: number): number {
   return Math.round(100 * value) / 100;
 }
 
-/** About how wide a text of `size` pixels is, for laying out legends; a little more than it will be. */
+/** Estimates the width of a text of `size` pixels, for layout; slightly too large. */
 export function textWidth(text: string, size = 12): number {
   return 0.6 * size * text.length;
+}
+
+/** The text, cut off with "…" if it is wider than `room`. */
+export function fitted(text: string, room: number, size = 12): string {
+  const width = textWidth(text, size);
+  return width <= room ? text : clipped(text, Math.floor((room / width) * text.length));
 }

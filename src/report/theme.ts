@@ -41,7 +41,7 @@ export const DARK: Palette = {
 export const FONT =
   'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Open Sans", "Noto Sans", Arial, sans-serif';
 
-/** Plain colours rather than CSS variables, which viewers of SVG other than browsers do not know. */
+/** Plain colours, as SVG viewers other than browsers do not support CSS variables. */
 function colours({ page, ink, soft, grid, ...series }: Palette): string {
   const hues = Object.entries({ ink, blue: series.blue, orange: series.orange, purple: series.purple });
   return `.plot .page { fill: ${page}; }

@@ -1,4 +1,4 @@
-// What determines a training run: one flat, plain object. Presets fill it, options override it, config.json keeps it.
+// The configuration of a training run: one flat, plain object. Defaults and presets fill it, options override it, config.json records it.
 
 import type { Device } from "../backend/select.ts";
 import type { DType } from "../core/dtype.ts";
@@ -14,35 +14,39 @@ export const CONTROLLERS = ["integral", "pi", "fixed"] as const;
 export const SCHEDULES = ["constant", "step", "cosine", "one-cycle"] as const;
 export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
 
-/** Of a random network. */
+/** Size of a random network. */
 export interface NetworkSize {
   readonly neurons: number;
   readonly synapses: number;
 }
 
-/** The part of a configuration that a preset decides. */
-export interface Recipe {
-  /** Controls: the same degrees, or the same density, between other neurons (drawn by `seed`); no synapses at all, W = 0. */
+/** Everything that determines a run. The comments say what a value means; help texts, types and defaults are in `configOptions.ts`. */
+export interface TrainConfig {
+  readonly preset: string;
+  /**
+   * "real", or a control: "shuffled" has the same degrees and "random" the same density, between neurons drawn by `seed`; "none" has no
+   * synapses, W = 0.
+   */
   readonly wiring: (typeof WIRINGS)[number];
-  /** Weights, biases and time constants of the network are trained. W = 0 never is. */
+  /** Train weights, biases and time constants of the network. A network without synapses is never trained. */
   readonly trainConnectome: boolean;
-  /** Absolute values of the weights (kept ≥ 0 in training), or weights with their signs. */
+  /** "abs": absolute values, kept ≥ 0 in training; "signed": weights with their signs. */
   readonly weights: (typeof WEIGHTS)[number];
-  /** Divide each row by the sum of its |w|. */
+  /** "rows": divide each row by the sum of its |w|. */
   readonly normalise: (typeof NORMALISATIONS)[number];
   /** Factor on all weights, after the normalisation. */
   readonly gain: number;
-  /** Signed weights may not change sign in training. */
+  /** Signed weights keep their signs in training. */
   readonly keepSigns: boolean;
   /** Names of torch.nn modules, separated by commas. */
   readonly nonlinearity: string;
-  /** Where the pixels go. "auto": retinotopic with a neuron table, else one random neuron per pixel. */
+  /** Neurons that get the pixels. "auto": retinotopic with a neuron table, else one random neuron per pixel. */
   readonly input: (typeof INPUTS)[number];
-  /** The weights of the input projection are trained. */
+  /** Train the weights of the input projection. */
   readonly trainInput: boolean;
-  /** Which neurons are read out. "auto": output neurons with a neuron table, else those that get no input. */
+  /** Neurons that are read out. "auto": output neurons with a neuron table, else all without input. */
   readonly readout: (typeof READOUTS)[number];
-  /** Standardise features with statistics of the first `calibration` training images, then fixed. */
+  /** Standardise features with fixed statistics of the first `calibration` training images. */
   readonly standardise: boolean;
   readonly calibration: number;
   /** Hidden units of the read-out; null: a linear read-out. */
@@ -51,70 +55,65 @@ export interface Recipe {
   readonly solver: (typeof SOLVERS)[number];
   /** null: fixed steps where `dt` is given, else the integral controller. */
   readonly controller: (typeof CONTROLLERS)[number] | null;
-  /** Size of fixed steps, or of the first adaptive one; null: found by the heuristic. */
+  /** Size of fixed steps, or of the first adaptive step; null: chosen by a heuristic. */
   readonly dt: number | null;
   readonly endTime: number;
   readonly numEvals: number;
   readonly rtol: number;
   readonly atol: number;
   readonly maxSteps: number;
-  /** null: no limit by epochs. */
+  /** Limit of epochs; null: none. */
   readonly epochs: number | null;
-  /** null: no limit by steps. */
+  /** Limit of steps; null: none. */
   readonly steps: number | null;
   readonly batchSize: number;
   readonly lr: number;
-  /** How the learning rate changes until the last step. */
+  /** Schedule of the learning rate, until the last step. */
   readonly schedule: (typeof SCHEDULES)[number];
-  /** Steps between reductions of the schedule "step"; null: a third of those it lasts. */
+  /** Steps between reductions of the schedule "step"; null: a third of its length. */
   readonly decayEvery: number | null;
-  /** Factor of such a reduction. */
+  /** Factor of each reduction. */
   readonly decayFactor: number;
   /** Steps over which the learning rate rises to `lr` before the schedule begins. */
   readonly warmUp: number;
-  /** Decoupled (AdamW); 0: none. */
+  /** Decoupled weight decay (AdamW); 0: Adam. */
   readonly weightDecay: number;
-  /** Longer gradients, by their 2-norm over all parameters, are shortened to this; null: none are. */
+  /** Largest 2-norm of the gradient of all parameters; longer gradients are scaled down. null: no limit. */
   readonly clipNorm: number | null;
-  /** Training images are moved by up to this many pixels each way, at random. */
+  /** Training images are shifted randomly by up to this many pixels in each direction. */
   readonly shift: number;
-  /** null: all there are (generated digits: 8,000). */
+  /** null: all (generated digits: 8,000). */
   readonly trainSamples: number | null;
-  /** Taken from the training images of a data set. */
+  /** Number of training images set aside for validation. */
   readonly validationSamples: number;
-  /** null: all there are (generated digits: 1,000). 0: no test. */
+  /** null: all (generated digits: 1,000). 0: no test. */
   readonly testSamples: number | null;
   /** Steps between evaluations on the validation images; 0: at the end only. */
   readonly evalEvery: number;
   /** Steps between checkpoints; 0: at the end only. */
   readonly checkpointEvery: number;
-}
-
-/** Everything that determines a run. */
-export interface TrainConfig extends Recipe {
-  readonly preset: string;
-  /** File, or null: a made-up network. */
+  /** File; null: a generated network. */
   readonly connectome: string | null;
-  /** CSV beside a connectome: cell types, roles and places. */
+  /** CSV with cell types, roles and positions of the neurons. */
   readonly neuronTable: string | null;
-  /** Make a random network of this size instead of the made-up visual system. */
+  /** Generate a random network of this size instead of the made-up visual system. */
   readonly generate: NetworkSize | null;
-  /** Folder with MNIST or a data set of its form; null: generated digits. */
+  /** Folder with MNIST, or another data set of its format; null: generated digits. */
   readonly data: string | null;
-  /** Folder of a run, checkpoint or state dictionary that the parameters start from; null: from the recipe. */
+  /** Folder of a run, checkpoint or state dictionary with the initial parameters; null: those of the recipe. */
   readonly initFrom: string | null;
   readonly seed: number;
   readonly device: Device;
   readonly dtype: DType;
   readonly threads: number;
-  /** Most MiB for the record of the reverse pass; null: the device's default. */
+  /** Limit of the tape, in MiB; null: the device's default. */
   readonly memoryBudget: number | null;
-  /** Steps between looks at whether the training can work; 0: none. */
+  /** Steps between diagnoses of whether the training can work; 0: none. */
   readonly diagnoseEvery: number;
-  /** How many of the last checkpoints stay. */
+  /** Number of latest checkpoints that are kept. */
   readonly keepCheckpoints: number;
-  /** What a sample whose solve does not reach its end means for its batch. */
+  /** Treatment of samples whose solve fails. */
   readonly onFailure: FailurePolicy;
-  /** What follows a step whose loss or gradient is not finite. */
+  /** Reaction to a loss or gradient that is not finite. */
   readonly onNonfinite: (typeof NON_FINITE_ACTIONS)[number];
 }

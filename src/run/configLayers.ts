@@ -1,18 +1,18 @@
-// Layers of settings and what they come to: a preset below, then a file, then --set, then the options of the command line.
+// Layers of settings and the configuration they resolve to. From below: defaults, preset, file, --set, options of the command line.
 
 import { ArgumentError, nearestName } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
 import type { TrainConfig } from "./config.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, defaults, type Key, optionName } from "./configOptions.ts";
-import { numberOf } from "./kinds.ts";
 import { PRESETS } from "./presets.ts";
+import { numberOf } from "./settingTypes.ts";
 import { solveOptionsOf } from "./solver.ts";
 
 /** Some settings of a run, checked one by one. */
 export type Settings = Partial<TrainConfig>;
 
-/** A setting that is given displaces these of the layers below it, unless its own layer has them too. */
+/** A given setting clears these settings in the layers below, unless its own layer has them too. */
 const DISPLACES: Partial<Record<Key, readonly Key[]>> = {
   epochs: ["steps"],
   steps: ["epochs"],
@@ -31,7 +31,7 @@ export function layer(lower: Settings, upper: Settings): Settings {
 }
 
 /**
- * The configuration that layers mean, the uppermost last.
+ * The configuration of some layers, the uppermost last.
  *
  * @throws {ArgumentError} settings that contradict each other
  */
@@ -47,12 +47,12 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   if (config.device === "webgpu" && config.dtype === "f64") {
     throw new ArgumentError("train", "--dtype", "f32, as WebGPU has no other, or --device wasm", "f64");
   }
-  // Wrong settings of the solver come out here, before anything is read or made.
+  // Checks the settings of the solver before anything is read or made.
   solveOptionsOf(config);
   return config;
 }
 
-/** With what a preset and the defaults decide where nothing is given. */
+/** Completes settings with those of the preset and the defaults. */
 function completed(given: Settings): TrainConfig {
   return layer(presetOf(given), given) as TrainConfig;
 }
@@ -63,10 +63,10 @@ function presetOf(given: Settings): TrainConfig {
 }
 
 /**
- * Refuses settings that do nothing in any of some configurations: they were meant for another.
+ * Refuses settings that have no effect in any of the configurations.
  *
- * @param given  were asked for, whatever their value
- * @throws {ArgumentError} the setting, and what it needs
+ * @param given  settings that the user gave, even if they equal the default
+ * @throws {ArgumentError} names the setting and what it needs
  */
 export function checkEffects(where: string, given: Settings, configs: readonly TrainConfig[]): void {
   const asked = CONFIG_KEYS.filter((key) => (given[key] ?? null) !== null);
@@ -76,7 +76,7 @@ export function checkEffects(where: string, given: Settings, configs: readonly T
   throw new ArgumentError(
     where,
     optionName(key),
-    `${expected} with it, as it does nothing otherwise`,
+    `${expected} with it, as it has no effect otherwise`,
     got(configs[0]!),
   );
 }
@@ -85,14 +85,14 @@ function needOf(key: Key): ConfigOption<unknown>["needs"] {
   return CONFIG_OPTIONS[key].needs;
 }
 
-/** Those settings that are other than a preset has them: a file may list all there are. */
+/** The settings that differ from a preset: a file may list all settings. */
 export function ownSettings(given: Settings, preset: string): Settings {
   const usual: Readonly<Record<string, unknown>> = { ...presetOf({ preset }) };
   const own = Object.entries(given).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(usual[key]));
   return Object.fromEntries(own);
 }
 
-/** Refuses settings of a file that do nothing with the other settings of the file. */
+/** Refuses settings of a file that have no effect with its other settings. */
 export function checkEffectsOfFile(where: string, settings: Settings, preset: string): void {
   checkEffects(where, ownSettings(settings, preset), [completed({ ...settings, preset })]);
 }
@@ -101,15 +101,15 @@ export function checkEffectsOfFile(where: string, settings: Settings, preset: st
  * Settings from plain data.
  *
  * @param where  file and perhaps line of a key, for error messages
- * @throws {ArgumentError} an unknown key, or a value of the wrong kind
+ * @throws {ArgumentError} an unknown key, or a value of the wrong type
  */
 export function settingsOf(data: Readonly<Record<string, unknown>>, where: (key: string) => string): Settings {
   return Object.fromEntries(
     Object.entries(data).map(([name, value]) => {
       const key = keyOf(name, where(name));
-      const { kind }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
-      const read = kind.read(value);
-      if (read === undefined) throw new ArgumentError(where(name), key, kind.expected, kind.got(value));
+      const { type }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
+      const read = type.read(value);
+      if (read === undefined) throw new ArgumentError(where(name), key, type.expected, type.got(value));
       return [key, read];
     }),
   );
@@ -118,7 +118,7 @@ export function settingsOf(data: Readonly<Record<string, unknown>>, where: (key:
 /**
  * Settings from `key=value` and `key.part=value`.
  *
- * @param lower  the layers below, which parts of a value are taken from
+ * @param lower  the layers below, for values that are given in part
  */
 export function settingsOfAssignments(assignments: readonly string[], lower: Settings): Settings {
   const data: Record<string, unknown> = {};
@@ -128,9 +128,9 @@ export function settingsOfAssignments(assignments: readonly string[], lower: Set
     const [name = "", part, ...deeper] = text.slice(0, equals).split(".");
     const value = text.slice(equals + 1);
     const key = keyOf(name, "--set");
-    const { kind }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
+    const { type }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
     if (part === undefined) {
-      data[key] = value === "null" && kind.read(null) === null ? null : kind.fromText(value);
+      data[key] = value === "null" && type.read(null) === null ? null : type.fromText(value);
       continue;
     }
     const whole = data[key] ?? lower[key] ?? {};
@@ -143,9 +143,9 @@ export function settingsOfAssignments(assignments: readonly string[], lower: Set
 }
 
 /**
- * The saved configuration of a run with settings that it is resumed with.
+ * The saved configuration of a run, with the settings given on resume.
  *
- * @throws {ArgumentError} a setting is other than it was, and training depends on it
+ * @throws {ArgumentError} a changed setting on which training depends
  */
 export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig {
   const config = layer(saved, given) as TrainConfig;
@@ -161,11 +161,11 @@ export function resumedConfig(saved: TrainConfig, given: Settings): TrainConfig 
   );
 }
 
-/** Whether a resumed run may have another value. A schedule that ends with the run depends on its length. */
+/** Whether a setting may change on resume. A schedule that ends with the run depends on the run's length. */
 function mayChange(key: Key, { schedule, decayEvery }: TrainConfig): boolean {
   const isLength = key === "epochs" || key === "steps";
   const endsWithRun = schedule === "step" ? decayEvery === null : schedule !== "constant";
-  return CONFIG_OPTIONS[key].free === true && !(isLength && endsWithRun);
+  return CONFIG_OPTIONS[key].changeableOnResume === true && !(isLength && endsWithRun);
 }
 
 function keyOf(name: string, where: string): Key {

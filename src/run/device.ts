@@ -1,4 +1,4 @@
-// The device of a run, opened as its settings say, but with no more threads than this machine serves.
+// Opens the device of a run, with at most as many threads as this machine supports.
 
 import type { Backend } from "../backend/backend.ts";
 import { createBackend } from "../backend/select.ts";
@@ -7,7 +7,7 @@ import type { TrainConfig } from "./config.ts";
 
 export interface DeviceOptions {
   readonly profile?: boolean;
-  /** Gets a word about threads that are not started; by default the backend's description alone tells their number. */
+  /** Gets a warning about threads that are not started; by default only the backend's description has their number. */
   readonly warn?: (message: string) => void;
 }
 

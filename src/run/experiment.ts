@@ -1,4 +1,4 @@
-// From a configuration to a model that is ready to train: everything that can be wrong with the input comes out here.
+// From a configuration to a model that is ready to train. All errors of the input are found here.
 
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
@@ -10,18 +10,18 @@ import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "..
 import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
-import { type Digits, loadDigits } from "./digits.ts";
-import { type Connectome, initialWeights, loadConnectome, type Wiring, wire } from "./network.ts";
+import { type ImageSplits, loadImages } from "./imageSplits.ts";
+import { type Connectome, chooseProjections, initialWeights, loadConnectome, type Projections } from "./network.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { solveOptionsOf } from "./solver.ts";
 
 /** The input of a run, read and checked. */
-export interface Materials {
+export interface RunInputs {
   readonly connectome: Connectome;
   /** The connectome with the weights that training starts from. */
   readonly weights: Csr;
-  readonly wiring: Wiring;
-  readonly digits: Digits;
+  readonly projections: Projections;
+  readonly images: ImageSplits;
 }
 
 export interface Experiment {
@@ -31,29 +31,29 @@ export interface Experiment {
   dispose(): void;
 }
 
-/** Tells a user what does not stop the command. */
+/** Shows a warning to the user. */
 type Warn = (message: string) => void;
 
-export async function loadMaterials(config: TrainConfig): Promise<Materials> {
+export async function loadRunInputs(config: TrainConfig): Promise<RunInputs> {
   const connectome = await loadConnectome(config);
-  const digits = await loadDigits(config);
-  const wiring = wire(connectome, digits.train, config);
-  return { connectome, weights: initialWeights(connectome.csr, config), wiring, digits };
+  const images = await loadImages(config);
+  const projections = chooseProjections(connectome, images.train, config);
+  return { connectome, weights: initialWeights(connectome.csr, config), projections, images };
 }
 
-export function createExperiment(backend: Backend, config: TrainConfig, materials: Materials): Experiment {
-  const { weights, wiring, digits } = materials;
-  const { train } = digits;
+export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
+  const { weights, projections, images } = inputs;
+  const { train } = images;
   const model = new ConnectomeODEClassifier(backend, {
     rnn: {
       inputSize: train.height * train.width,
       numNeurons: weights.nRows,
       connectome: weights,
-      inputProjection: wiring.inputProjection,
+      inputProjection: projections.inputProjection,
       trainInputProjection: config.trainInput,
       trainConnectome: isConnectomeTrained(config),
       trainTau: isConnectomeTrained(config),
-      outputProjection: wiring.outputProjection,
+      outputProjection: projections.outputProjection,
       outputProjectionBias: false,
       trainOutputProjection: false,
       neuronNonlinearity: config.nonlinearity,
@@ -64,8 +64,8 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
     fcDim: config.fcDim,
     dropout: config.dropout,
     seed: config.seed,
-    // Neurons that nothing reaches have features that do not differ between images, and so no statistics.
-    standardise: config.standardise && !(config.wiring === "none" && wiring.readout !== "all"),
+    // Without synapses the features of undriven neurons are the same for all images and cannot be standardised.
+    standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
   });
   const { lr, weightDecay, clipNorm } = config;
   const adam = { lr, ...(clipNorm !== null && { clipNorm }) };
@@ -91,9 +91,9 @@ export function createExperiment(backend: Backend, config: TrainConfig, material
 }
 
 /**
- * Model, optimiser and trainer where a checkpoint has them. Its content, several times that of the network, is not kept.
+ * Restores model, optimiser and trainer from a checkpoint. Does not keep its content, which is several times as large as the network.
  *
- * @param warn  gets a word about a checkpoint without checksums
+ * @param warn  gets a warning about a checkpoint without checksums
  * @throws {FileFormatError} damaged, of another network, or with a position that contradicts itself
  */
 export async function restoreExperiment(experiment: Experiment, file: string, warn?: Warn): Promise<void> {
@@ -104,9 +104,9 @@ export async function restoreExperiment(experiment: Experiment, file: string, wa
 }
 
 /**
- * The model where a checkpoint has it, whatever the images are that it is now to see.
+ * Restores the model from a checkpoint, for any images.
  *
- * @param warn  gets a word about a checkpoint without checksums
+ * @param warn  gets a warning about a checkpoint without checksums
  * @throws {FileFormatError} damaged, or of another network
  */
 export async function restoreModel(model: Experiment["model"], file: string, warn?: Warn): Promise<void> {
@@ -121,9 +121,9 @@ async function readCheckpoint(file: string, warn: Warn = () => {}): Promise<Chec
 }
 
 /**
- * What a run does before its first step: takes the parameters it is to begin with, and fixes the statistics of its features.
+ * Prepares a run for its first step: sets its initial parameters, and fixes the statistics of its features.
  *
- * @returns what came of the parameters; null: they are those of the recipe
+ * @returns a report of the parameters taken from elsewhere; null: they are those of the recipe
  */
 export async function beginExperiment({ model, trainer }: Experiment, config: TrainConfig): Promise<WarmStart | null> {
   const init = await warmStart(model, config);
@@ -131,20 +131,20 @@ export async function beginExperiment({ model, trainer }: Experiment, config: Tr
   return init;
 }
 
-/** Takes the parameters that a run is to begin with; null: they are those of the recipe. */
+/** Sets the initial parameters of a run; null: they are those of the recipe. */
 export async function warmStart(model: Experiment["model"], { initFrom }: TrainConfig): Promise<WarmStart | null> {
   return initFrom === null ? null : initialiseFrom(model, await checkpointOf(initFrom));
 }
 
-/** The experiment of a configuration, where the checkpoint `file` has it; null: at its beginning. */
+/** The experiment of a configuration, restored from the checkpoint `file`; null: at its beginning. */
 export async function experimentAt(
   file: string | null,
   backend: Backend,
   config: TrainConfig,
-  materials: Materials,
+  inputs: RunInputs,
   warn?: Warn,
 ): Promise<Experiment> {
-  const experiment = createExperiment(backend, config, materials);
+  const experiment = createExperiment(backend, config, inputs);
   try {
     if (file === null) await beginExperiment(experiment, config);
     else await restoreExperiment(experiment, file, warn);

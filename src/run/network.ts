@@ -1,4 +1,4 @@
-// The network of a run: read or made, its weights scaled, pixels wired to some of its neurons and others chosen for the read-out.
+// The network of a run: read or generated, with scaled weights, an input projection from the pixels, and a projection to the read-out.
 
 import { type Csr, mapValues } from "../core/csr.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
@@ -20,17 +20,17 @@ import { exists } from "../io/files.ts";
 import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
 import type { TrainConfig } from "./config.ts";
 
-/** A network as it comes from a file or a maker. */
+/** A network as read or generated. */
 export interface Connectome {
   readonly csr: Csr;
   readonly table: NeuronTable | null;
-  /** Where it is from, for people. */
+  /** Its source, for people. */
   readonly source: string;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;
 }
 
-/** Made-up networks stand in for files, so they are the same for every seed of a run. */
+/** Generated networks replace files, so they do not depend on the seed of a run. */
 const NETWORK_SEED = 1;
 
 export async function loadConnectome(
@@ -46,7 +46,7 @@ export async function loadConnectome(
   return { csr, table, source: "made-up visual system", tableFile: null };
 }
 
-/** A table is joined by id with a connectome that has ids, else by position. */
+/** Joins the table by id if the connectome has ids, else by position. */
 async function readFiles(file: string, tableFile: string | null): Promise<Connectome> {
   const { csr, labels } = await readLabelledConnectome(file);
   const source = labels === null ? file : `${file}, neurons numbered by id`;
@@ -67,7 +67,7 @@ async function tableBeside(file: string): Promise<string | null> {
   return (await exists(candidate)) ? candidate : null;
 }
 
-/** The connectome wired and with weights as the recipe wants them. */
+/** The connectome with the wiring and the weights of the recipe. */
 export function initialWeights(
   csr: Csr,
   config: Pick<TrainConfig, "wiring" | "weights" | "normalise" | "gain" | "seed">,
@@ -92,7 +92,7 @@ function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed"
 }
 
 /** Pixels to neurons, neurons to the read-out. */
-export interface Wiring {
+export interface Projections {
   readonly input: "retinotopic" | "random";
   /** [neurons, pixels] */
   readonly inputProjection: Csr;
@@ -104,13 +104,13 @@ export interface Wiring {
 }
 
 /**
- * @throws {ArgumentError} a retinotopic input or output neurons are wanted of a network without a neuron table, or there are none
+ * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons
  */
-export function wire(
+export function chooseProjections(
   { csr, table }: Connectome,
   image: { readonly height: number; readonly width: number },
   config: Pick<TrainConfig, "input" | "readout" | "seed">,
-): Wiring {
+): Projections {
   const needTable = (option: string): NeuronTable => {
     if (table) return table;
     throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
@@ -128,7 +128,7 @@ export function wire(
 
   const readout = config.readout === "auto" ? (table?.role ? "output" : "no-input") : config.readout;
   if (readout === "all") return { input, inputProjection, nDriven, readout, outputProjection: null };
-  // Whatever is read out must have come through the network.
+  // Neurons with input are not read out: the signal must cross the network.
   const candidates = readout === "output" ? neuronsOfRole(needTable("--readout"), "output") : everyone;
   const indices = candidates.filter((i) => !driven(i));
   if (indices.length === 0) {

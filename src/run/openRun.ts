@@ -1,4 +1,4 @@
-// A run of the command line in a program: its network, data and training where a checkpoint has them, to predict with or to go on.
+// A run of the command line in a program: its network, data and training, restored from a checkpoint, to predict or to train further.
 
 import { join } from "node:path";
 import type { Backend } from "../backend/backend.ts";
@@ -16,28 +16,27 @@ import type { Trainer } from "../train/trainer.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, settingsOf } from "./configLayers.ts";
 import { openDevice } from "./device.ts";
-import type { Digits } from "./digits.ts";
-import { type Experiment, experimentAt, loadMaterials, type Materials } from "./experiment.ts";
+import { type Experiment, experimentAt, loadRunInputs, type RunInputs } from "./experiment.ts";
+import type { ImageSplits } from "./imageSplits.ts";
 import { RUN_FILES } from "./runFiles.ts";
-import { type BegunWith, checkSameMaterials, readBegun } from "./runStart.ts";
+import { type BegunWith, checkSameInputs, readBegun } from "./runStart.ts";
 
-/** What is no longer as it was when the run began: where its files are, and what it is computed on. */
+/** Settings that may differ from the run's: the places of its files, and the device. */
 export type RunPlace = Partial<
   Pick<TrainConfig, "connectome" | "neuronTable" | "data" | "device" | "threads" | "memoryBudget">
 >;
 
-/** How a run is opened. Paths that the run has recorded are relative to the folder that it was started in. */
+/** Options of `openRun`. Paths recorded by the run are relative to the folder in which it was started. */
 export interface OpenRunOptions extends RunPlace {
-  /** A device that is open, and stays its owner's. Default: one of the run's own, opened and disposed of with it. */
+  /** An open device, which the caller keeps. Default: a new device, disposed of with the run. */
   readonly backend?: Backend;
   /**
-   * "last" (default); "best": that which did best on the validation images; "none": as the run began; or the file of a checkpoint of
-   * this run.
+   * "last" (default); "best": the best on the validation images; "none": the run at its beginning; or the file of a checkpoint of this run.
    */
   readonly checkpoint?: "last" | "best" | "none" | { readonly file: string };
 }
 
-/** A run of the command line, opened by `openRun`. Nothing in its folder is changed. */
+/** A run of the command line, opened by `openRun`. Its folder is never changed. */
 export interface OpenedRun {
   readonly folder: string;
   /** All settings of the run. */
@@ -45,23 +44,23 @@ export interface OpenedRun {
   readonly backend: Backend;
   readonly model: ConnectomeODEClassifier;
   readonly optimizer: Optimizer;
-  /** Stands where the checkpoint was taken: `trainer.fit({ steps: step + 100 })` goes on with the same numbers as `--resume`. */
+  /** Stands at the checkpoint: `trainer.fit({ steps: step + 100 })` continues with the same numbers as `--resume`. */
   readonly trainer: Trainer;
   /** Images for training, validation and test. */
-  readonly data: Digits;
+  readonly data: ImageSplits;
   /** The weights that training started from, [post, pre]. */
   readonly connectome: Csr;
-  /** What is known of the neurons; null: no table. */
+  /** Cell types, roles and positions; null: no table. */
   readonly neurons: NeuronTable | null;
   /** Evaluation times of the run, for `model.forward`, `model.evaluate` and `model.rnn.forward`. */
   readonly evaluation: EvaluationOptions;
-  /** The file; null: the run is opened as it began. */
+  /** The file; null: the run is at its beginning. */
   readonly checkpoint: string | null;
   /** Training steps done. */
   readonly step: number;
-  /** Writes a checkpoint of what the run has become, with its settings. */
+  /** Writes a checkpoint of the current state, with the run's settings. */
   save(file: string): Promise<void>;
-  /** Releases model and optimiser, and the device if `openRun` has opened it. */
+  /** Releases model and optimiser, and the device if `openRun` opened it. */
   dispose(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -77,13 +76,13 @@ const PLACE: Readonly<Record<keyof RunPlace, true>> = {
 const OPTIONS: Readonly<Record<keyof OpenRunOptions, true>> = { ...PLACE, backend: true, checkpoint: true };
 
 /**
- * Opens the run in a folder, finished, stopped or still going on: reads its settings, network, data and checkpoint, and puts
- * everything back as it was. It locks nothing and writes nothing.
+ * Opens the run in a folder, whether finished, stopped or still running: reads its settings, network, data and checkpoint, and restores its
+ * state. Locks nothing and writes nothing.
  *
  *     await using run = await openRun("runs/a", { checkpoint: "best" });
  *     const { accuracy } = await run.trainer.evaluate(run.data.test);
  *
- * @throws {ArgumentError} the folder is that of no run, has no such checkpoint, or network or data are not those that the run began with
+ * @throws {ArgumentError} the folder holds no run or no such checkpoint, or network or data differ from those of the run
  * @throws {FileFormatError} a file that is missing or damaged
  * @throws {BackendError} the device cannot be opened
  */
@@ -92,16 +91,16 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   const begun = await readBegun(folder);
   const config = resolveConfig([begun.config, placeOf(options)]);
   const file = await checkpointFile(folder, options.checkpoint ?? "last");
-  const materials = await loadMaterials(config);
-  checkSameMaterials("openRun", begun, materials);
+  const inputs = await loadRunInputs(config);
+  checkSameInputs("openRun", begun, inputs);
   const backend = options.backend ?? (await openDevice(config));
   const close = async (): Promise<void> => {
     if (!options.backend) await backend.dispose();
   };
   try {
     checkPrecision(begun, backend);
-    const experiment = await experimentAt(file, backend, config, materials);
-    return opened({ folder, config, checkpoint: file, backend, materials, experiment, close });
+    const experiment = await experimentAt(file, backend, config, inputs);
+    return opened({ folder, config, checkpoint: file, backend, inputs, experiment, close });
   } catch (error) {
     await close();
     throw error;
@@ -127,19 +126,19 @@ async function checkpointFile(
   throw new ArgumentError("openRun", "checkpoint", `a checkpoint, or "none" for the run as it began`, `no ${file}`);
 }
 
-/** Nothing is rounded without a word. */
+/** A run in f64 must not be rounded silently. */
 function checkPrecision({ config }: BegunWith, { dtype }: Backend): void {
   if (config.dtype === "f64" && dtype === "f32")
     throw new ArgumentError("openRun", "backend", "f64, the precision of the run", dtype);
 }
 
 interface Parts extends Pick<OpenedRun, "folder" | "config" | "checkpoint" | "backend"> {
-  readonly materials: Materials;
+  readonly inputs: RunInputs;
   readonly experiment: Experiment;
   readonly close: () => Promise<void>;
 }
 
-function opened({ materials, experiment, close, ...parts }: Parts): OpenedRun {
+function opened({ inputs, experiment, close, ...parts }: Parts): OpenedRun {
   const { config } = parts;
   const { model, optimizer, trainer } = experiment;
   const dispose = async (): Promise<void> => {
@@ -149,9 +148,9 @@ function opened({ materials, experiment, close, ...parts }: Parts): OpenedRun {
   return {
     ...parts,
     ...{ model, optimizer, trainer },
-    data: materials.digits,
-    connectome: materials.weights,
-    neurons: materials.connectome.table,
+    data: inputs.images,
+    connectome: inputs.weights,
+    neurons: inputs.connectome.table,
     evaluation: { numEvals: config.numEvals, endTime: config.endTime },
     get step() {
       return trainer.position.step;

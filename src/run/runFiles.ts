@@ -1,4 +1,4 @@
-// What a run writes, and under which names.
+// The files of a run, and their names.
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { FileFormatError } from "../core/errors.ts";
 export const RUN_FILES = {
   config: "config.json",
   metrics: "metrics.jsonl",
-  /** Lines of an earlier one that could not be read. */
+  /** Lines of metrics.jsonl that could not be read. */
   damaged: "metrics.jsonl.damaged",
   checkpoint: "checkpoint.safetensors",
   checkpointState: "checkpoint.json",
@@ -24,9 +24,9 @@ export const RUN_FILES = {
 export type RunFile = keyof typeof RUN_FILES;
 
 /**
- * The last checkpoint of a run, where its folder is named; a file is what it is.
+ * The last checkpoint of a run, given its folder; a file is returned as it is.
  *
- * @throws {FileFormatError} there is neither
+ * @throws {FileFormatError} neither exists
  */
 export async function checkpointOf(runOrFile: string): Promise<string> {
   const found = await stat(runOrFile).catch(() => null);

@@ -1,4 +1,4 @@
-// What the folder of a run says of its beginning, and whether what is there now is still the same.
+// The recorded start of a run, and whether its inputs are still the same.
 
 import { join } from "node:path";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
@@ -8,40 +8,40 @@ import { VERSION } from "../train/version.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
-import type { Materials } from "./experiment.ts";
+import type { RunInputs } from "./experiment.ts";
 import { RUN_FILES } from "./runFiles.ts";
 
-/** What a run was begun with. */
+/** Settings and inputs at the start of a run. */
 export interface BegunWith {
   readonly config: TrainConfig;
   readonly network: Facts;
   readonly data: Facts;
-  /** Of a run with `initFrom`: which parameters it began with; null: those of the recipe. */
+  /** Of a run with `initFrom`: its initial parameters; null: those of the recipe. */
   readonly init: Facts | null;
 }
 
-/** Facts of network and data that training depends on. */
+/** Facts of network and data on which training depends. */
 const NETWORK_FACTS = ["neurons", "synapses", "input", "inputNeurons", "readout", "readoutNeurons"] as const;
 const DATA_FACTS = ["train", "validation", "classes"] as const;
 
 /**
  * @param folder  of a run, finished or not
- * @throws {ArgumentError} the folder is that of no run, or a setting is wrong
- * @throws {FileFormatError} a damaged record, with the part
+ * @throws {ArgumentError} the folder holds no run, or a setting is wrong
+ * @throws {FileFormatError} a damaged record; names the part
  */
 export async function readBegun(folder: string): Promise<BegunWith> {
   const file = join(folder, RUN_FILES.config);
   const start = await nullIfMissing(readRunStart(file));
   if (!start) throw new ArgumentError("run", "folder", "the folder of a run, with a config.json", folder);
   const { version, config, network, data } = start;
-  // An earlier version had fewer settings; one of this version that lacks one would go on with another value.
+  // An earlier version had fewer settings. A record of this version that lacks one would continue with another value.
   const missing = version === VERSION ? CONFIG_KEYS.find((key) => !Object.hasOwn(config, key)) : undefined;
   if (missing) throw new FileFormatError(file, `a setting at config.${missing}`, "nothing");
   const settings = settingsOf(config, () => file);
   return { config: resolved(file, settings), network, data, init: isObject(start.init) ? start.init : null };
 }
 
-/** What contradicts itself is told of the file. */
+/** Errors about contradictory settings name the file. */
 function resolved(file: string, settings: Settings): TrainConfig {
   try {
     return resolveConfig([settings]);
@@ -53,7 +53,7 @@ function resolved(file: string, settings: Settings): TrainConfig {
 }
 
 /** Network and data of a run as its config.json records them. */
-export interface MaterialFacts {
+export interface InputFacts {
   readonly network: {
     readonly source: string;
     readonly neuronTable: string | null;
@@ -68,7 +68,7 @@ export interface MaterialFacts {
   readonly data: Readonly<Record<"train" | "validation" | "test" | "classes", number>> & { readonly source: string };
 }
 
-export function factsOf({ connectome, wiring, digits }: Materials): MaterialFacts {
+export function factsOf({ connectome, projections, images }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
   return {
     network: {
@@ -77,24 +77,24 @@ export function factsOf({ connectome, wiring, digits }: Materials): MaterialFact
       neurons: csr.nRows,
       synapses: csr.nnz,
       duplicatesSummed: csr.duplicatesSummed,
-      input: wiring.input,
-      inputNeurons: wiring.nDriven,
-      readout: wiring.readout,
-      readoutNeurons: wiring.outputProjection?.nRows ?? csr.nRows,
+      input: projections.input,
+      inputNeurons: projections.nDriven,
+      readout: projections.readout,
+      readoutNeurons: projections.outputProjection?.nRows ?? csr.nRows,
     },
     data: {
-      source: digits.source,
-      train: digits.train.count,
-      validation: digits.validation?.count ?? 0,
-      test: digits.test?.count ?? 0,
-      classes: digits.train.classes,
+      source: images.source,
+      train: images.train.count,
+      validation: images.validation?.count ?? 0,
+      test: images.test?.count ?? 0,
+      classes: images.train.classes,
     },
   };
 }
 
-/** @throws {ArgumentError} network or data are not those that the run began with */
-export function checkSameMaterials(where: string, { network, data }: BegunWith, materials: Materials): void {
-  const now = factsOf(materials);
+/** @throws {ArgumentError} network or data differ from those of the run */
+export function checkSameInputs(where: string, { network, data }: BegunWith, inputs: RunInputs): void {
+  const now = factsOf(inputs);
   const check = (what: string, before: unknown, after: unknown): void => {
     if (before !== after) throw new ArgumentError(where, what, `${before}, as the run began with`, `${after}`);
   };

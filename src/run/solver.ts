@@ -17,7 +17,7 @@ const ADAPTIVE = { safety: 0.9, factorMin: 0.2, factorMax: 10 } as const;
 /** Coefficients PI.3.4. Source: Hairer & Wanner, Solving ODEs II, IV.2, after Gustafsson. */
 const PI = { pCoeff: 0.4, iCoeff: 0.3, dCoeff: 0 } as const;
 
-/** @throws {ArgumentError} a method that estimates no error without a step size, or with a controller that needs the estimate */
+/** @throws {ArgumentError} a method without error estimate, with a controller that needs one or without a step size */
 export function solveOptionsOf(config: SolverConfig): SolveOptions {
   const { dt, maxSteps, onFailure, memoryBudget } = config;
   const tableau = tableauOf(config);
@@ -31,12 +31,12 @@ export function solveOptionsOf(config: SolverConfig): SolveOptions {
   };
 }
 
-/** The method of a name on the command line. */
+/** The method named on the command line. */
 export function tableauOf({ solver }: Pick<SolverConfig, "solver">): Tableau {
   return tableauByName(solver.replaceAll("-", ""));
 }
 
-/** Whether the size of steps is given, so that tolerances do nothing. */
+/** Whether steps have a fixed size, so that tolerances have no effect. */
 export function hasFixedSteps({ controller, dt }: Pick<SolverConfig, "controller" | "dt">): boolean {
   return (controller ?? (dt === null ? "integral" : "fixed")) === "fixed";
 }

@@ -1,10 +1,10 @@
-// What happens in a run as JSON lines: one object per step, evaluation and event, in order. Whole lines only, each written at once.
+// The events of a run as JSON lines: one object per step, evaluation and event, in order. Each line is written at once, as a whole.
 
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { jsonText } from "../core/text.ts";
 import { replaceFile, writeError } from "../io/durable.ts";
-import { JsonParts } from "../io/jsonParts.ts";
+import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import type { Diagnosis, Fault, Finding } from "./diagnosis.ts";
 import type { SolverMetrics } from "./solverMetrics.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
@@ -32,16 +32,16 @@ export type RunEvent =
       readonly event: "error";
       readonly code: string;
       readonly message: string;
-      readonly details: Readonly<Record<string, unknown>>;
+      readonly facts: Facts;
     };
 
-/** Which images an evaluation was on. */
+/** The images of an evaluation. */
 export type EvaluationSet = "validation" | "test";
 
 /** An evaluation as it is written. */
 export interface EvaluationRecord {
   readonly set: EvaluationSet;
-  /** Training steps done before it. */
+  /** Training steps done before the evaluation. */
   readonly step: number;
   readonly loss: number;
   readonly accuracy: number;
@@ -61,21 +61,21 @@ export function evaluationRecord(set: EvaluationSet, step: number, evaluation: E
   return { set, step, loss, accuracy, count, failed, seconds, confusion: rows };
 }
 
-/** One event as a line of JSON, with its line end. Numbers that are not finite become null, as JSON has none. No character acts on a terminal. */
+/** One event as a line of JSON, with its line end. Numbers that are not finite become null. Control characters are escaped. */
 export function jsonLine(event: RunEvent): string {
   return `${jsonText(event)}\n`;
 }
 
-/** A file of metrics that goes on. */
+/** A continued file of metrics. */
 export interface ResumedMetrics {
   readonly metrics: MetricsFile;
-  /** The events that stay. */
+  /** The events that were kept. */
   readonly events: readonly RunEvent[];
-  /** What is wrong with the file, in plain words; none with one as a run leaves it, also when it is killed. */
+  /** Faults of the file, in words; a run leaves a file without faults, even if it is killed. */
   readonly faults: readonly string[];
 }
 
-/** A file of metrics that grows line by line; each line is handed to the system in one piece before `write` resolves. */
+/** A file of metrics that grows by lines; each line is passed to the system as a whole before `write` resolves. */
 export class MetricsFile {
   readonly file: string;
   readonly #handle: FileHandle;
@@ -96,8 +96,7 @@ export class MetricsFile {
   }
 
   /**
-   * Continues a file after step `step`: later lines, and one that was cut off, are removed. Damaged lines before that are kept in
-   * `<file>.damaged`; the others stay.
+   * Continues a file after step `step`: removes later lines and a truncated one, moves damaged lines to `<file>.damaged`, and keeps the others.
    */
   static async resume(file: string, step: number): Promise<ResumedMetrics> {
     try {
@@ -151,8 +150,8 @@ interface Line<E> {
 }
 
 /**
- * What a run had written when step `step` was done, before anything that is done again: lines that hold events, and others. The
- * diagnosis of that step cannot be done again, as its gradients are gone.
+ * The lines written up to step `step`, without those of work that the resumed run repeats: valid and damaged ones. The diagnosis of that step
+ * is kept, as it cannot be repeated without its gradients.
  */
 function linesUntil(content: Uint8Array, step: number): { kept: Line<RunEvent>[]; damaged: Line<null>[] } {
   const kept: Line<RunEvent>[] = [];
@@ -174,7 +173,7 @@ function linesUntil(content: Uint8Array, step: number): { kept: Line<RunEvent>[]
   return { kept, damaged };
 }
 
-/** The lines of a file of metrics, from 1. What follows the last line end is no whole line. */
+/** The lines of a file of metrics, from 1, without an incomplete last one. */
 export function* wholeLines(
   content: Uint8Array,
 ): Generator<{ readonly number: number; readonly bytes: Uint8Array; readonly text: string }> {
@@ -193,7 +192,7 @@ function isDiagnosisOf(event: RunEvent, step: number): boolean {
   return step > 0 && event.event === "diagnosis" && event.step === step;
 }
 
-/** First the damaged lines to their place, then the others without them, so that nothing is lost if this is cut off. */
+/** Copies the damaged lines before it removes them, so that nothing is lost if this is interrupted. */
 async function setAside(file: string, kept: readonly Line<RunEvent>[], damaged: readonly Line<null>[]): Promise<void> {
   const handle = await open(damagedFile(file), "a");
   try {
@@ -216,7 +215,7 @@ function damage(file: string, number: number): string {
   return `line ${number} of ${file} is damaged; it is now in ${damagedFile(file)}`;
 }
 
-/** Which of the steps until `step` have no line. */
+/** Reports the steps up to `step` that have no line. */
 function gaps(file: string, isMissing: boolean, events: readonly RunEvent[], step: number): string[] {
   const found = new Set(
     events.map((event) => (event.event === "step" || event.event === "nonfinite" ? event.step : 0)),
@@ -226,7 +225,7 @@ function gaps(file: string, isMissing: boolean, events: readonly RunEvent[], ste
   const which =
     missing.length === 1 ? `step ${missing[0]}` : `${missing.length} steps from ${missing[0]} to ${missing.at(-1)}`;
   return [
-    `${file} ${isMissing ? "is gone" : "is not whole"}: what was recorded of ${which} is lost; the run goes on without it`,
+    `${file} ${isMissing ? "is gone" : "is not whole"}: the record of ${which} is lost; the run continues without it`,
   ];
 }
 
@@ -251,7 +250,7 @@ type Diagnosed = Extract<RunEvent, { readonly event: "diagnosis" }>;
 type PassedOver = Extract<RunEvent, { readonly event: "nonfinite" }>;
 
 /**
- * The event of a line. The parts that a page or a resumed run reads are checked.
+ * The event of a line. Checks the parts that a page or a resumed run reads.
  *
  * @param where  file and line
  * @throws {FileFormatError} the line is damaged, or lacks a part
@@ -272,12 +271,18 @@ export function parseEvent(where: string, line: string): RunEvent {
     case "nonfinite":
       return { ...(parts.all as unknown as PassedOver), step: parts.count("step", 1) };
     case "error":
-      return { event: name, code: parts.text("code"), message: parts.text("message"), details: {} };
+      return { event: name, code: parts.text("code"), message: parts.text("message"), facts: errorFacts(parts) };
     case "resumed":
       return { event: name, step: parts.count("step"), checkpoint: parts.textOrNull("checkpoint") };
     default:
       return parts.all as unknown as RunEvent;
   }
+}
+
+/** Under `details` in files that were written before 0.2.0. */
+function errorFacts(parts: JsonParts): Facts {
+  const name = parts.has("facts") ? "facts" : "details";
+  return parts.has(name) ? parts.object(name).all : {};
 }
 
 function stepOf(parts: JsonParts): StepMetrics {
@@ -325,7 +330,7 @@ function evaluationOf(parts: JsonParts): EvaluationRecord {
   };
 }
 
-/** Not every run has recorded it. */
+/** Earlier runs did not record it. */
 function failedOf(parts: JsonParts): number {
   return parts.has("failed") ? parts.count("failed") : 0;
 }

@@ -68,8 +68,8 @@ test("the most threads follow from cores, memory and address space; one there al
   assert.is(mostThreads({ ...machine, memoryBytes: 2 ** 27 }), 1);
   assert.is(
     mostThreads({ ...machine, addressSpaceBytes: 5 * GIB }),
-    4,
-    "half of 5 GiB, 640 MiB each, but for those of one other thread, and the caller's",
+    2,
+    "half of 5 GiB, 896 MiB each, but for those of one other thread, and the caller's",
   );
   assert.is(mostThreads({ ...machine, addressSpaceBytes: 0 }), 1);
   assert.match(describeMachine({ ...machine, addressSpaceBytes: 5 * GIB }), /^4 cores, 16 GiB .* 5 GiB .*ulimit -v/);

@@ -11,7 +11,7 @@ import { RunFolder } from "../../src/cli/runFolder.ts";
 import { describeStart } from "../../src/cli/summary.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { resolveConfig, type Settings } from "../../src/run/configLayers.ts";
-import { createExperiment, type Experiment, loadMaterials } from "../../src/run/experiment.ts";
+import { createExperiment, type Experiment, loadRunInputs } from "../../src/run/experiment.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import type { SolverMetrics } from "../../src/train/trainer.ts";
 import { tempDir } from "../io/fixtures.ts";
@@ -59,17 +59,17 @@ interface Outcome {
 
 async function run(out: string, settings: Settings, incident: Incident): Promise<Outcome> {
   const config = resolveConfig([TINY, settings]);
-  const materials = await loadMaterials(config);
+  const inputs = await loadRunInputs(config);
   const backend = await createBackend({ device: "wasm", dtype: "f32", threads: 1 });
-  const experiment = createExperiment(backend, config, materials);
+  const experiment = createExperiment(backend, config, inputs);
   const seen = new Map<number, unknown>();
   sabotage(experiment, incident, seen);
   const folder = new RunFolder(join(dir, out));
-  const start = describeStart(config, materials, backend, experiment.trainer);
+  const start = describeStart(config, inputs, backend, experiment.trainer);
   // Warnings go to stderr, which is not looked at here.
   const console = new Console({ json: false, quiet: true });
   const quietly = { page: null, profiler: null };
-  const parts = { config, backend, materials, experiment, folder, console, start, resumed: null, ...quietly };
+  const parts = { config, backend, inputs, experiment, folder, console, start, resumed: null, ...quietly };
   const error = await executeRun(parts).then(
     () => null,
     (reason: unknown) => reason,

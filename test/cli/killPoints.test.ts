@@ -12,7 +12,7 @@ import { executeRun } from "../../src/cli/run.ts";
 import { RunFolder } from "../../src/cli/runFolder.ts";
 import { describeStart } from "../../src/cli/summary.ts";
 import { resolveConfig, type Settings } from "../../src/run/configLayers.ts";
-import { createExperiment, loadMaterials } from "../../src/run/experiment.ts";
+import { createExperiment, loadRunInputs } from "../../src/run/experiment.ts";
 import type { RunEvent } from "../../src/train/metrics.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { shownByTensorBoard } from "../train/tensorboardReader.ts";
@@ -33,12 +33,12 @@ const SETTINGS: Settings = {
 /** Runs in `run`, and calls back before every event is recorded. */
 async function train(run: string, before: (event: RunEvent) => void): Promise<void> {
   const config = resolveConfig([SETTINGS]);
-  const materials = await loadMaterials(config);
+  const inputs = await loadRunInputs(config);
   const backend = await createBackend({ device: "wasm", dtype: "f32", threads: 1 });
-  const experiment = createExperiment(backend, config, materials);
+  const experiment = createExperiment(backend, config, inputs);
   const { trainer } = experiment;
   if (config.standardise) await trainer.calibrate(config.calibration);
-  const start = describeStart(config, materials, backend, trainer);
+  const start = describeStart(config, inputs, backend, trainer);
   class Watching extends Console {
     override event(event: RunEvent): void {
       before(event);
@@ -47,7 +47,7 @@ async function train(run: string, before: (event: RunEvent) => void): Promise<vo
   const console = new Watching({ json: false, quiet: true });
   const folder = new RunFolder(run);
   const quietly = { resumed: null, page: null, profiler: null };
-  await executeRun({ config, backend, materials, experiment, folder, console, start, ...quietly });
+  await executeRun({ config, backend, inputs, experiment, folder, console, start, ...quietly });
   await folder.release();
   experiment.dispose();
   await backend.dispose();

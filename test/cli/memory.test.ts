@@ -14,7 +14,7 @@ import { exists } from "../../src/io/files.ts";
 import type { TapePlan } from "../../src/ode/tape.ts";
 import { StepProfiler } from "../../src/profile/stepProfile.ts";
 import { resolveConfig } from "../../src/run/configLayers.ts";
-import { createExperiment, loadMaterials } from "../../src/run/experiment.ts";
+import { createExperiment, loadRunInputs } from "../../src/run/experiment.ts";
 import { RUN_FILES } from "../../src/run/runFiles.ts";
 import type { RunEvent } from "../../src/train/metrics.ts";
 import { tempDir } from "../io/fixtures.ts";
@@ -28,11 +28,11 @@ test("what the page takes counts, on the device and in the process, in summary.j
     { generate: { neurons: 900, synapses: 5000 }, trainSamples: 32, validationSamples: 0, testSamples: 0 },
     { batchSize: 16, standardise: false, steps: 1, threads: 1, device: "wasm", diagnoseEvery: 0 },
   ]);
-  const materials = await loadMaterials(config);
+  const inputs = await loadRunInputs(config);
   const backend = await createBackend({ device: "wasm", threads: 1 });
-  const experiment = createExperiment(backend, config, materials);
+  const experiment = createExperiment(backend, config, inputs);
   const folder = new RunFolder(join(tempDir(), "run"));
-  const start = describeStart(config, materials, backend, experiment.trainer);
+  const start = describeStart(config, inputs, backend, experiment.trainer);
   const console = new Console({ json: false, quiet: true });
   let found = false;
   const page = async (): Promise<void> => {
@@ -42,7 +42,7 @@ test("what the page takes counts, on the device and in the process, in summary.j
     buffer.release();
   };
   const rest = { folder, console, start, resumed: null, profiler: null, page };
-  assert.is(await executeRun({ config, backend, materials, experiment, ...rest }), 0);
+  assert.is(await executeRun({ config, backend, inputs, experiment, ...rest }), 0);
   assert.ok(found, "the page has the summary to show");
   const summary = JSON.parse(await readFile(folder.file("summary"), "utf8")) as RunSummary;
   assert.ok(summary.deviceMemory.peakBytes >= PAGE_BYTES, `${summary.deviceMemory.peakBytes}`);
@@ -64,18 +64,18 @@ async function runWithBudget(memoryBudget: number | null): Promise<{ events: rea
     { generate: { neurons: 900, synapses: 5000 }, trainSamples: 32, validationSamples: 0, testSamples: 0 },
     { batchSize: 16, standardise: false, steps: 2, threads: 1, device: "wasm", diagnoseEvery: 0, memoryBudget },
   ]);
-  const materials = await loadMaterials(config);
+  const inputs = await loadRunInputs(config);
   const opened = await createBackend({ device: "wasm", threads: 1, profile: true });
   const profiler = new StepProfiler(opened);
   const { backend } = profiler;
-  const experiment = createExperiment(backend, config, materials);
+  const experiment = createExperiment(backend, config, inputs);
   const folder = new RunFolder(join(tempDir(), "run"));
-  const start = describeStart(config, materials, backend, experiment.trainer);
+  const start = describeStart(config, inputs, backend, experiment.trainer);
   const console = new Console({ json: false, quiet: true });
   const said: string[] = [];
   console.info = (line) => said.push(line);
   const rest = { folder, console, start, resumed: null, profiler, page: async () => {} };
-  assert.is(await executeRun({ config, backend, materials, experiment, ...rest }), 0);
+  assert.is(await executeRun({ config, backend, inputs, experiment, ...rest }), 0);
   const events = jsonLines(await readFile(folder.file("metrics"), "utf8")) as unknown as RunEvent[];
   experiment.dispose();
   await backend.dispose();
@@ -116,7 +116,7 @@ test("a plan in words: what is kept, what is run again, and whose memory it is t
   assert.is(
     describeTape(plan),
     "memory      stores 3 of 20 attempts and one in 4 starting states of the others (33 MiB, budget 40 MiB); the reverse pass runs 17 attempts again: " +
-      "the device has no memory for more, a smaller batch needs less",
+      "the device has no memory for more; a smaller batch needs less",
   );
   assert.match(
     describeTape({ ...plan, attemptsRecomputed: 1, limitedBy: "budget" }),

@@ -124,14 +124,14 @@ test("a damaged record and a checkpoint without checksums are said, and the run 
   await writeFile(file, lines.with(at, line.slice(0, 40)).join("\n"));
   assert.match(
     await resumed("damaged"),
-    /^axograd: warning: line \d+ of .*is damaged; it is now in .*\naxograd: warning: .*is not whole: what was recorded of step 5 is lost/,
+    /^axograd: warning: line \d+ of .*is damaged; it is now in .*\naxograd: warning: .*is not whole: the record of step 5 is lost/,
   );
   assert.is(await readFile(`${file}.damaged`, "utf8"), `${line.slice(0, 40)}\n`);
   const expected = (await metrics("whole")).filter((event) => !isStep(event, 5));
   const found = (await metrics("damaged")).filter((event) => (event as Line).event !== "warning");
   assert.equal(found.slice(0, -1), expected.slice(0, -1), "but for the summary, all other lines are there");
   await rm(file);
-  assert.match(await resumed("damaged"), /metrics\.jsonl is gone: what was recorded of 14 steps from 1 to 14 is lost/);
+  assert.match(await resumed("damaged"), /metrics\.jsonl is gone: the record of 14 steps from 1 to 14 is lost/);
 
   const checkpoint = join(dir, "damaged", LAST);
   const { tensors: content, metadata } = await readSafetensors(checkpoint);

@@ -136,7 +136,7 @@ test("a heartbeat that goes on is refused, with who, where and what to do", asyn
     () => RunLock.take(path, { looks: 400, lookMs: 20 }),
     "argument",
     /moving to be free, got one that is in use by process 42 on node-17 \(Slurm job 7_3\) since 20/,
-    /its heartbeat goes on: end it there first, or give --take-over/,
+    /it is alive: end it there first, or give --take-over/,
   );
   await setTimeout(100);
   await lockAs(path, { ...holder, beat: "000000000008" });

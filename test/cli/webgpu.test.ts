@@ -9,7 +9,7 @@ import { createBackend } from "../../src/backend/select.ts";
 import { streamOf } from "../../src/check/point.ts";
 import { gamma } from "../../src/check/rounding.ts";
 import { resolveConfig, type Settings } from "../../src/run/configLayers.ts";
-import { createExperiment, loadMaterials } from "../../src/run/experiment.ts";
+import { createExperiment, loadRunInputs } from "../../src/run/experiment.ts";
 import { PRESETS } from "../../src/run/presets.ts";
 import { tempDir, testWithData } from "../io/fixtures.ts";
 import { sharedPath } from "../support/shared.ts";
@@ -52,7 +52,7 @@ async function lossesOf(
   exact: readonly string[] = [],
 ): Promise<number[]> {
   const config = resolveConfig([settings]);
-  const experiment = createExperiment(backend, config, await loadMaterials(config));
+  const experiment = createExperiment(backend, config, await loadRunInputs(config));
   const { trainer, model } = experiment;
   await trainer.calibrate(config.calibration);
   for (const { name } of probe === null ? [] : model.parameters.trainable()) {

@@ -61,6 +61,35 @@ test("a call that throws before it has begun to wait ends like any other", async
   assert.ok(isReleased);
 });
 
+test("a queued change that fails fails the next call, and only that", async () => {
+  const queue = new CallQueue();
+  const log: string[] = [];
+  const unhandled: unknown[] = [];
+  const listener = (error: unknown): void => void unhandled.push(error);
+  process.on("unhandledRejection", listener);
+  const failing = (): never => {
+    throw new Error("lost");
+  };
+  const first = queue.run("a", call(log, "a", 3));
+  queue.change("set", failing);
+  queue.change("set", () => log.push("behind it"));
+  const second = queue.run("b", call(log, "b", 1));
+  const third = queue.run("c", call(log, "c", 1));
+  assert.is(await first, "a");
+  assert.match(String(await second.catch((e: unknown) => e)), "lost");
+  assert.is(await third, "c");
+  const last = queue.run("d", call(log, "d", 3));
+  queue.change("set", failing);
+  assert.is(await last, "d");
+  await new Promise(setImmediate);
+  assert.throws(() => queue.change("set", () => log.push("too late")), /lost/);
+  queue.change("set", () => log.push("at once"));
+  assert.equal(log, ["a begins", "a ends", "c begins", "c ends", "d begins", "d ends", "at once"]);
+  assert.is(queue.isBusy, false);
+  assert.equal(unhandled, []);
+  process.off("unhandledRejection", listener);
+});
+
 test("what is disposed of is released after its calls, and refuses others", async () => {
   const queue = new CallQueue();
   const log: string[] = [];

@@ -94,7 +94,7 @@ function define(test: Test<WithBackend>): void {
       await rejects(
         model.vjp(INPUT, with_(CT, 1, 1e39)),
         ArgumentError,
-        /that f32 has, up to 3\.4e38, got 1e\+39 at 1/,
+        /in the range of f32, up to 3\.4e38, got 1e\+39 at 1/,
       );
     }
     model.dispose();

@@ -3,7 +3,7 @@
 import { csrFromCoo } from "../../src/core/csr.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { syntheticDigits } from "../../src/data/syntheticDigits.ts";
-import { groupsByWiring } from "../../src/report/groups.ts";
+import { groupsByProjections } from "../../src/report/groups.ts";
 import { shownImages } from "../../src/report/observation.ts";
 import type { ReportParts } from "../../src/report/report.ts";
 import type { EvaluationRecord } from "../../src/train/metrics.ts";
@@ -28,7 +28,7 @@ export function exampleParts(): ReportParts {
     cols: entries.map(([, j]) => j),
     values: entries.map(([, , w]) => w),
   });
-  const groups = groupsByWiring(
+  const groups = groupsByProjections(
     N,
     (i) => i < 15,
     (i) => i >= 40,

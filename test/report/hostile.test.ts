@@ -6,7 +6,7 @@ import { standaloneSvg } from "../../src/report/figure.ts";
 import { comparisonFigure } from "../../src/report/plots/comparison.ts";
 import { pngOfSvg } from "../../src/report/raster.ts";
 import { buildReport, type ReportParts } from "../../src/report/report.ts";
-import { plotCurves } from "../../src/train/plot.ts";
+import { plotCurves } from "../../src/report/trainingCurves.ts";
 import { xmlFault } from "../support/xml.ts";
 import { exampleParts } from "./exampleRun.ts";
 

@@ -8,6 +8,7 @@ import { encodePng } from "../../src/report/png.ts";
 import { buildReport } from "../../src/report/report.ts";
 import { historyOf } from "../../src/report/runRecord.ts";
 import { smoothed, thinned } from "../../src/report/series.ts";
+import { plotCurves } from "../../src/report/trainingCurves.ts";
 import type { Finding } from "../../src/train/diagnosis.ts";
 import type { RunEvent } from "../../src/train/metrics.ts";
 import { exampleParts } from "./exampleRun.ts";
@@ -120,6 +121,42 @@ test("every figure is an SVG file of its own, for light and dark", () => {
   }
 });
 
+test("curves are one self-contained picture, light and dark, with axes, legend and every evaluation", () => {
+  const training = Array.from({ length: 3000 }, (_, i) => ({
+    step: i + 1,
+    loss: 2.3 / (1 + i / 50),
+    accuracy: i / 3000,
+  }));
+  const evaluations = [
+    { set: "validation", step: 1500, loss: 0.2, accuracy: 0.6 },
+    { set: "validation", step: 3000, loss: 0.1, accuracy: 0.9 },
+    { set: "test", step: 3000, loss: 0.12, accuracy: 0.88 },
+  ] as const;
+  const svg = plotCurves({ title: "a <b> & c", training, evaluations, classes: 10 });
+  assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
+  assert.match(svg, /prefers-color-scheme: dark/);
+  assert.match(svg, /a &#60;b&#62; &#38; c/);
+  for (const text of [
+    ...["loss (nats)", "accuracy (%)", "training step", "each batch", "running mean"],
+    ...["chance 2.303", "chance 10", "validation 0.1", "validation 90", "test 0.12", "test 88"],
+  ]) {
+    assert.ok(svg.includes(`>${text}<`), text);
+  }
+  assert.not.match(svg, /NaN|undefined|Infinity/);
+  const outside = /https?:|<script|<image|@import|url\((?!#(loss|accuracy)-clip)/;
+  assert.not.match(svg.replace("http://www.w3.org/2000/svg", ""), outside);
+  assert.is(svg.match(/<circle class="fill dot (orange|purple)" cx="\d/g)?.length, 2 * 3);
+  assert.ok(svg.length < 100_000, `${svg.length} characters`);
+});
+
+test("a run of one step, or none, has curves too", () => {
+  const point = { step: 1, loss: 2.3, accuracy: 0.1 };
+  for (const training of [[], [point], [{ ...point, loss: Number.NaN }]]) {
+    const svg = plotCurves({ title: "short", training, evaluations: [], classes: 10 });
+    assert.not.match(svg, /NaN|undefined|Infinity/);
+  }
+});
+
 test("of a run that was resumed, steps and evaluations count as they were done last", () => {
   const { steps, evaluations } = exampleParts().run;
   const [one, two, three] = steps.map((m) => ({ event: "step", ...m }) as const);
@@ -141,7 +178,7 @@ test("findings of the last diagnosis, and the error that ended a run, are told a
   const [one] = exampleParts().run.steps.map((m) => ({ event: "step", ...m }) as const);
   const diagnosis = (...findings: Finding[]) => ({ event: "diagnosis", findings }) as unknown as RunEvent;
   const finding: Finding = { fault: "saturated", message: "this run is heading for guessing: all are <saturated>" };
-  const error: RunEvent = { event: "error", code: "file-write", message: "a full disk", details: {} };
+  const error: RunEvent = { event: "error", code: "file-write", message: "a full disk", facts: {} };
   const history = historyOf([one!, diagnosis(), diagnosis(finding), error]);
   assert.equal([history.findings, history.failure], [[finding], "a full disk"]);
   assert.equal(historyOf([diagnosis(finding), diagnosis()]).findings, []);

@@ -2,13 +2,12 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { evaluationRecord, jsonLine, MetricsFile, type RunEvent } from "../../src/train/metrics.ts";
-import { plotCurves } from "../../src/train/plot.ts";
+import { evaluationRecord, jsonLine, MetricsFile, parseEvent, type RunEvent } from "../../src/train/metrics.ts";
 import { duration, Progress, progressLine } from "../../src/train/progress.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 
-const test = suite("metrics, progress and plot");
+const test = suite("metrics and progress");
 const dir = tempDir();
 
 function metricsOf(step: number, lastStep = 100): StepMetrics {
@@ -117,7 +116,7 @@ test("a file that is gone is said to be, unless nothing was in it yet", async ()
   await gone.metrics.close();
   assert.match(
     gone.faults.join("\n"),
-    /^.*gone\.jsonl is gone: what was recorded of 3 steps from 1 to 3 is lost; the run goes on without it$/,
+    /^.*gone\.jsonl is gone: the record of 3 steps from 1 to 3 is lost; the run continues without it$/,
   );
   const fresh = await MetricsFile.resume(join(dir, "fresh.jsonl"), 0);
   await fresh.metrics.close();
@@ -140,6 +139,14 @@ test("the diagnosis of the last step stays, as its gradients are gone; what can 
   const { metrics, events, faults } = await MetricsFile.resume(file, 1);
   await metrics.close();
   assert.equal([events, faults], [kept, []]);
+});
+
+test("the facts of an error are read under their name, and under the one that earlier files have", () => {
+  const error = { event: "error", code: "file-write", message: "a full disk" } as const;
+  const facts = { file: "metrics.jsonl" };
+  assert.equal(parseEvent("", jsonLine({ ...error, facts })), { ...error, facts });
+  assert.equal(parseEvent("", JSON.stringify({ ...error, details: facts })), { ...error, facts });
+  assert.equal(parseEvent("", JSON.stringify(error)), { ...error, facts: {} });
 });
 
 test("numbers that JSON lacks become null", () => {
@@ -190,46 +197,6 @@ test("a terminal's line is rewritten in place, fits, and is coloured unless that
   const coloured = recorder({ isTTY: true });
   new Progress(coloured, { colour: true }).update(metricsOf(1));
   assert.ok(coloured.written[0]!.includes("\x1b[2mloss\x1b[0m"));
-});
-
-test("curves are one self-contained picture, light and dark, with axes, legend and every evaluation", () => {
-  const training = Array.from({ length: 3000 }, (_, i) => ({
-    step: i + 1,
-    loss: 2.3 / (1 + i / 50),
-    accuracy: i / 3000,
-  }));
-  const evaluations = [
-    { set: "validation", step: 1500, loss: 0.2, accuracy: 0.6 },
-    { set: "validation", step: 3000, loss: 0.1, accuracy: 0.9 },
-    { set: "test", step: 3000, loss: 0.12, accuracy: 0.88 },
-  ] as const;
-  const svg = plotCurves({ title: "a <b> & c", training, evaluations, classes: 10 });
-  assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
-  assert.match(svg, /prefers-color-scheme: dark/);
-  assert.match(svg, /a &#60;b&#62; &#38; c/);
-  for (const text of [
-    "loss (nats)",
-    "accuracy (%)",
-    "training step",
-    "chance, ln 10",
-    "chance, 10 %",
-    "validation",
-    "test",
-  ]) {
-    assert.ok(svg.includes(`>${text}<`), text);
-  }
-  assert.not.match(svg, /NaN|undefined|Infinity/);
-  assert.not.match(svg.replace("http://www.w3.org/2000/svg", ""), /https?:|<script|<image|@import|url\((?!#panel)/);
-  assert.is(svg.match(/<circle class="dot (validation|test)" cx="\d/g)?.length, 2 * 3 + 2);
-  assert.ok(svg.length < 100_000, `${svg.length} characters`);
-});
-
-test("a run of one step, or none, has a picture too", () => {
-  const point = { step: 1, loss: 2.3, accuracy: 0.1 };
-  for (const training of [[], [point], [{ ...point, loss: Number.NaN }]]) {
-    const svg = plotCurves({ title: "short", training, evaluations: [], classes: 10 });
-    assert.not.match(svg, /NaN|undefined|Infinity/);
-  }
 });
 
 test.run();

@@ -6,8 +6,8 @@ import { addressSpaceLeft, memorySpace } from "./addressSpace.ts";
 
 /** Resident memory of a waiting thread: 9 MiB in Node 20, 13 MiB in Node 24. */
 const THREAD_BYTES = 16 * 2 ** 20;
-/** Address space that a thread reserves: 590 MiB in Node 20 and 24. V8 ends the process where it does not get it. */
-const THREAD_SPACE = 640 * 2 ** 20;
+/** Address space that a thread reserves: 590 MiB in Node 20 to 24, 842 MiB in Node 26. V8 aborts the process if it cannot reserve it. */
+const THREAD_SPACE = 896 * 2 ** 20;
 /** Waiting threads may take this part of the memory. */
 const MEMORY_SHARE = 1 / 8;
 /** More threads than cores are no faster, but a run may come from a larger machine. */

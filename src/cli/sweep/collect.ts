@@ -1,4 +1,4 @@
-// `axograd collect`: what the runs of a sweep came to, finished or not, as tables and a plot.
+// `axograd collect`: the results of a sweep, finished or not, as tables and a plot.
 
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -22,18 +22,18 @@ const FILES = {
 } as const;
 
 const HELP = `
-In the folder: results.csv (one line per run; accuracies from 0 to 1), results.md, results.json, and results.svg.
-A run is finished, running, interrupted (npx axograd sweep continues it), failed (its last words are in logs/) or waiting.
+Writes results.csv (one line per run; accuracies from 0 to 1), results.md, results.json and results.svg into the folder.
+A run is finished, running, interrupted (npx axograd sweep continues it), failed (its log is in logs/) or waiting.
 `;
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
   program
     .command("collect")
-    .description("gather what the runs of a sweep came to: tables, means over seeds, a plot")
+    .description("collect the results of a sweep: tables, means over seeds, a plot")
     .argument("<dir>", "folder of a sweep, finished or not")
-    .option("--png", "the plot as a PNG file, too; needs the package sharp")
-    .option("--json", "the results as JSON on stdout")
+    .option("--png", "also write the plot as a PNG file; needs the package sharp")
+    .option("--json", "print the results as JSON on stdout")
     .addHelpText("after", HELP)
     .action(async (dir: string, { png = false, json = false }: { readonly png?: boolean; readonly json?: boolean }) => {
       const folder = new SweepFolder(dir);
@@ -41,12 +41,12 @@ export function register(program: Command): void {
     });
 }
 
-/** Results, and the files about them. */
+/** Results, and the written files. */
 export interface Collected extends SweepResults {
   readonly files: readonly string[];
 }
 
-/** Reads what is there of the runs, and writes it into the sweep's folder. */
+/** Reads the runs, and writes their results into the sweep's folder. */
 export async function collect(
   folder: SweepFolder,
   runs: readonly PlannedRun[],

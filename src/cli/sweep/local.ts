@@ -1,4 +1,4 @@
-// Runs of a sweep as processes on this machine, a few at a time. Each has its own log; one that fails leaves the others alone.
+// Runs of a sweep as processes on this machine, a few at a time. Each has its own log; a failed one does not stop the others.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { open } from "node:fs/promises";
@@ -24,9 +24,9 @@ export interface LocalOptions {
   readonly parallel: number;
   readonly console: Console;
   readonly interruption: Interruption;
-  /** Of the sweep. */
+  /** Folder of the sweep. */
   readonly lock: RunLock;
-  /** Runs may take folders from processes that cannot be asked whether they live. */
+  /** Runs may take folders without watching the heartbeat of their processes. */
   readonly takeOver: boolean;
 }
 
@@ -35,7 +35,7 @@ export function isDone({ status, pageDue }: RunState): boolean {
   return status === "finished" && !pageDue;
 }
 
-/** The state of a run once no other process works on it, nobody can tell whether one does, or a signal has come. */
+/** The state of a run once no other process works on it, or that cannot be known, or a signal has come. */
 async function whenFree(folder: SweepFolder, state: RunState, signal: AbortSignal): Promise<RunState> {
   let now = state;
   while (now.status === "running" && now.error === null && !signal.aborted) {
@@ -45,12 +45,12 @@ async function whenFree(folder: SweepFolder, state: RunState, signal: AbortSigna
   return now;
 }
 
-/** Between two looks at a run that another process works on. */
+/** Between two checks of a run that another process works on. */
 const LOOK_MS = 1000;
 
 /**
- * Starts runs, or continues them; resolves when the last process has ended. One that another process works on, perhaps of a sweep that
- * was killed, is waited for and continued if that process stops. After a signal no further one is started.
+ * Starts or continues runs; resolves when the last process has ended. If another process works on a run (of a killed sweep, say), waits for it
+ * and continues the run if it stops. Starts no further run after a signal.
  */
 export async function launchLocally(
   folder: SweepFolder,
@@ -62,11 +62,11 @@ export async function launchLocally(
   const progress = new SweepProgress(states.length, console);
   const waiting = states.values();
   const { signal } = interruption;
-  /** Until nothing is left to do: a run may be in other hands when its turn comes. */
+  /** Repeats until the run is done: another process may work on it when its turn comes. */
   const finish = async (state: RunState): Promise<RunState> => {
     const { run } = state;
     let now = state;
-    if (now.status === "running") console.status(`${run.name}: waits for the process that works on it`);
+    if (now.status === "running") console.status(`${run.name}: waiting for the process that works on it`);
     do {
       now = await whenFree(folder, now, signal);
       if (signal.aborted || isDone(now) || now.status === "running") return now;
@@ -75,11 +75,11 @@ export async function launchLocally(
       now = await folder.state(run);
     } while (now.status === "running" && !signal.aborted);
     if (now.pageDue && !signal.aborted)
-      console.warn(`${run.name}: there is no page about it; see ${folder.log(run.name)}`);
+      console.warn(`${run.name}: its page could not be made; see ${folder.log(run.name)}`);
     return now;
   };
   const work = async (): Promise<void> => {
-    // One iterator for all workers: each takes the next run that nobody has.
+    // All workers share one iterator, so each run is taken once.
     for (const state of waiting) {
       if (signal.aborted) return;
       progress.begin(state.run.name);
@@ -116,7 +116,7 @@ async function runChild(
     const shared = "threads" in settings ? [] : ["--threads", `${threads}`];
     const taking = takeOver && !state.pageDue ? ["--take-over"] : [];
     const args = [...process.execArgv, MAIN, ...runArgs(folder, state), ...shared, ...taking, "--json"];
-    // In a group of its own, so that Ctrl-C reaches it once: from here.
+    // In a separate process group, so that only this process passes Ctrl-C on, once.
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", log.fd],
       detached: true,
@@ -129,7 +129,7 @@ async function runChild(
   }
 }
 
-/** Waits for the end of a process. @returns what belongs into its log besides what is on its stderr */
+/** Waits for the end of a process. @returns lines for its log, besides its stderr */
 async function lastWords(
   child: ChildProcess,
   signal: AbortSignal,
@@ -138,7 +138,7 @@ async function lastWords(
   const interrupt = (): void => {
     child.kill("SIGINT");
   };
-  // What is left of it must not outlive this process when that is told to end at once.
+  // The child must not outlive this process if that exits at once.
   const kill = (): void => {
     child.kill("SIGKILL");
   };
@@ -164,7 +164,7 @@ async function lastWords(
   }
 }
 
-/** The event that a line of `--json` is; null where a library, a driver say, has written to stdout. */
+/** The event of a line of `--json`; null if a library, such as a driver, wrote the line. */
 function eventOf(line: string): RunEvent | null {
   try {
     const event: unknown = JSON.parse(line);
@@ -174,7 +174,7 @@ function eventOf(line: string): RunEvent | null {
   }
 }
 
-/** What is going on, on one line; a line for each run that ends. */
+/** Shows progress on one line, and a line for each run that ends. */
 class SweepProgress {
   readonly #total: number;
   readonly #console: Console;

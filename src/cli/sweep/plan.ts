@@ -1,4 +1,4 @@
-// From a sweep to its runs: every combination of settings with every seed, each with a name that is its folder's.
+// From a sweep to its runs: every combination of settings with every seed, named after its folder.
 
 import { ArgumentError } from "../../core/errors.ts";
 import { printable, quoteText } from "../../core/text.ts";
@@ -11,18 +11,18 @@ export interface PlannedRun {
   readonly name: string;
   /** The settings that vary within the sweep, without the seed. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** All that is given: base, options and seed. */
+  /** All given settings: base, options and seed. */
   readonly settings: Settings;
   readonly config: TrainConfig;
 }
 
-/** Longer names are refused by some file systems, with what is appended to them. */
+/** Some file systems refuse longer names, once a suffix is added. */
 const LONGEST_NAME = 200;
 
 /**
  * The runs of a sweep: combinations in the order of the file, the last setting fastest, and all seeds of one after another.
  *
- * @throws {ArgumentError} settings of a combination that contradict each other or do nothing, or combinations that no name tells apart
+ * @throws {ArgumentError} settings of a combination that contradict each other or have no effect, or combinations with the same name
  */
 export function planRuns({ base, seeds, grid, zip }: Sweep): PlannedRun[] {
   const together = zip.length === 0 ? [{}] : zip[0]!.values.map((_, k) => merged(zip.map(({ values }) => values[k]!)));
@@ -43,7 +43,7 @@ export function planRuns({ base, seeds, grid, zip }: Sweep): PlannedRun[] {
   return runs;
 }
 
-/** A setting that varies must do something in every run, one of all runs in some of them. */
+/** A setting that varies must have an effect in every run, a common setting in at least one. */
 function checkEffectsOf(runs: readonly PlannedRun[], base: Settings): void {
   for (const { options, config } of runs) checkEffects("sweep", ownSettings(options, config.preset), [config]);
   const configs = runs.map(({ config }) => config);
@@ -54,7 +54,7 @@ function merged(settings: readonly Settings[]): Settings {
   return Object.assign({}, ...settings);
 }
 
-/** What varies, in the order of the file. */
+/** The settings that vary, in the order of the file. */
 function nameOf(varying: Readonly<Record<string, unknown>>): string {
   const parts = Object.entries(varying).map(([key, value]) => `${key}=${fileText(textOf(value))}`);
   return parts.length === 0 ? "run" : parts.join("_");
@@ -66,7 +66,7 @@ export function textOf(value: unknown): string {
   return value === null ? "none" : printable(String(value));
 }
 
-/** Text as part of a file's name, on any system. */
+/** Text as part of a file name on any system. */
 function fileText(text: string): string {
   return text.replace(/[^\w.+-]+/g, "-").replace(/^-+|-+$/g, "");
 }
@@ -75,10 +75,10 @@ function isSize(value: unknown): value is { neurons: number; synapses: number } 
   return typeof value === "object" && value !== null && "neurons" in value;
 }
 
-/** What `nameOf` makes; names of folders on any system, none of which leads to another folder. */
+/** Names from `nameOf`: names of folders on any system, none of which leads out of its parent. */
 const RUN_NAME = /^[\w.+=-]+$/;
 
-/** @throws {ArgumentError} a name that would not be that of a folder below the sweep's */
+/** @throws {ArgumentError} a name that is no folder directly below the sweep's */
 export function checkRunName(where: string, name: string): void {
   if (RUN_NAME.test(name) && !/^\.+$/.test(name) && name.length <= LONGEST_NAME) return;
   const expected = `a name of letters, digits and "_.+=-", of at most ${LONGEST_NAME} characters`;
@@ -92,7 +92,7 @@ function checkNames(runs: readonly PlannedRun[], axes: readonly Axis[]): void {
     if (name.length > LONGEST_NAME) {
       throw new ArgumentError("sweep", where, `names of runs of at most ${LONGEST_NAME} characters`, name);
     }
-    // Some file systems take a and A for the same name.
+    // Some file systems ignore case.
     if (seen.has(name.toLowerCase())) {
       throw new ArgumentError("sweep", where, "values that make different names of folders", `${name} twice`);
     }

@@ -1,5 +1,6 @@
 // Results of a sweep as CSV, as Markdown, and as text with a plot for a terminal.
 
+import { formatPercent } from "../../core/format.ts";
 import { csvCell, escapeMarkdown, printable } from "../../core/text.ts";
 import { textOf } from "./plan.ts";
 import { type GroupResult, MEASURES, type Measure, type RunResult, type Spread, type SweepResults } from "./results.ts";
@@ -106,7 +107,7 @@ function markdownTable({ columns, rows }: TextTable): string {
   return `${line(columns)}${"| --- ".repeat(columns.length)}|\n${rows.map(line).join("")}`;
 }
 
-/** The groups with a plot of their accuracies, for a terminal of some width. */
+/** The groups with a plot of their accuracies, for a terminal. */
 export function resultsText(results: SweepResults): string {
   const { columns, rows } = groupTable(results);
   const widths = columns.map((name, c) => Math.max(name.length, ...rows.map((row) => row[c]!.length)));
@@ -145,7 +146,7 @@ function textPlot(results: SweepResults): string[] {
     cells[at(mean)] = "●";
     return `${name.padEnd(width)}  ${cells.join("").trimEnd()}`;
   });
-  const [left, right] = [percent(low), percent(high)];
+  const [left, right] = [formatPercent(low), formatPercent(high)];
   return [
     ...lines,
     `${" ".repeat(width)}  ${left}${right.padStart(PLOT_WIDTH - left.length)}  ${MEASURE_WORDS[measure]}`,
@@ -167,8 +168,4 @@ export function plottedMeasure({ groups }: SweepResults): "testAccuracy" | "vali
 export function groupName({ options }: Pick<GroupResult | RunResult, "options">): string {
   const parts = Object.entries(options).map(([key, value]) => `${key}=${textOf(value)}`);
   return parts.join(" ") || "all runs";
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }

@@ -1,8 +1,8 @@
-// What the runs of a sweep came to: one row per run, and means over seeds.
+// Results of a sweep: one row per run, and means over seeds.
 
 import type { RunState, RunStatus } from "./sweepFolder.ts";
 
-/** The numbers of a run that are collected. */
+/** The collected numbers of a run. */
 export const MEASURES = [
   "validationAccuracy",
   "testAccuracy",
@@ -22,7 +22,7 @@ export interface RunResult extends Measures {
   readonly options: Readonly<Record<string, unknown>>;
   readonly seed: number;
   readonly status: RunStatus;
-  /** What a failed run ended with. */
+  /** The error of a failed run. */
   readonly error: string | null;
 }
 

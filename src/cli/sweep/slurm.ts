@@ -17,7 +17,7 @@ const SCRIPT = "slurm.sh";
 const OWN = ["array", "output", "job-name"] as const;
 
 export interface SlurmOptions {
-  /** `key=value` of sbatch, or `key` alone. */
+  /** `key=value` for sbatch, or `key` alone. */
   readonly options: readonly string[];
   /** Tasks at a time; null: as many as Slurm starts. */
   readonly parallel: number | null;
@@ -36,7 +36,7 @@ export function slurmOption(text: string): string {
   return `--${key}${value ?? ""}`;
 }
 
-/** Writes the script, and returns where it is. */
+/** Writes the script, and returns its path. */
 export async function writeSlurmScript(
   folder: SweepFolder,
   states: readonly RunState[],
@@ -47,7 +47,7 @@ export async function writeSlurmScript(
   return file;
 }
 
-/** A task continues its run if there is a record of it, so that a job that was requeued goes on where it was. */
+/** A task continues its run if it has a record, so that a requeued job continues where it was. */
 export function slurmScript(
   folder: SweepFolder,
   states: readonly RunState[],
@@ -55,7 +55,7 @@ export function slurmScript(
 ): string {
   const name = basename(resolve(folder.path)).replace(/[^\w.-]+/g, "-");
   const limit = parallel === null ? "" : `%${parallel}`;
-  // A setting of the sweep comes before what the job was given.
+  // A setting of the sweep takes precedence over the job's.
   const isGiven = states.some(({ run }) => "threads" in run.settings);
   const threads = isGiven ? "" : ` \${SLURM_CPUS_PER_TASK:+--threads $SLURM_CPUS_PER_TASK}`;
   return `#!/bin/bash
@@ -79,9 +79,9 @@ exec ${shellWord(process.execPath)} ${shellWord(MAIN)} train "\${target[@]}" --c
 `;
 }
 
-/** Jobs that were submitted, with the runs that their tasks are of, in order. */
+/** Submitted jobs, with the runs of their tasks, in order. */
 const JOBS = "slurm.json";
-/** Longest record: some jobs of 100,000 runs each. */
+/** Longest record: several jobs of 100,000 runs each. */
 const JOBS_BYTES = 1 << 28;
 
 interface SubmittedJob {
@@ -90,10 +90,10 @@ interface SubmittedJob {
 }
 
 /**
- * Submits the script, and records the job.
+ * Submits the script and records the job.
  *
- * @returns what sbatch said
- * @throws {EngineError} "slurm": there is no sbatch, or it refused
+ * @returns the output of sbatch
+ * @throws {EngineError} "slurm": sbatch is missing or refused the script
  */
 export async function submit(script: string, folder: SweepFolder, states: readonly RunState[]): Promise<string> {
   const earlier = await submittedJobs(folder);
@@ -109,7 +109,7 @@ export async function submit(script: string, folder: SweepFolder, states: readon
   return stdout;
 }
 
-/** The names of the runs that Slurm has in its queue, waiting or at work; none where nothing was submitted. */
+/** The names of the runs in Slurm's queue, waiting or running; empty if nothing was submitted. */
 export async function queuedRuns(folder: SweepFolder): Promise<ReadonlySet<string>> {
   const jobs = await submittedJobs(folder);
   const queued = new Set<string>();
@@ -118,9 +118,9 @@ export async function queuedRuns(folder: SweepFolder): Promise<ReadonlySet<strin
 }
 
 /**
- * The indices of the tasks of a job array that are in the queue.
+ * The indices of the queued tasks of a job array.
  *
- * @throws {EngineError} "slurm": there is no squeue
+ * @throws {EngineError} "slurm": squeue is missing
  */
 async function queuedTasks(job: string, folder: SweepFolder): Promise<number[]> {
   const { failure, stdout } = await call(
@@ -128,7 +128,7 @@ async function queuedTasks(job: string, folder: SweepFolder): Promise<number[]> 
     ["--noheader", "--array", `--jobs=${job}`, "--format=%K"],
     folder.path,
   );
-  // Slurm forgets jobs some time after they have ended.
+  // Slurm drops jobs some time after their end.
   if (failure?.includes("Invalid job id")) return [];
   if (failure === null)
     return stdout
@@ -139,7 +139,7 @@ async function queuedTasks(job: string, folder: SweepFolder): Promise<number[]> 
   throw new EngineError("slurm", message, { job, got: failure });
 }
 
-/** @throws {FileFormatError} a record that is damaged: without it, runs could be submitted twice */
+/** @throws {FileFormatError} a damaged record; without a record, runs could be submitted twice */
 async function submittedJobs(folder: SweepFolder): Promise<readonly SubmittedJob[]> {
   const file = join(folder.path, JOBS);
   const expected = "the jobs that were submitted";
@@ -149,7 +149,7 @@ async function submittedJobs(folder: SweepFolder): Promise<readonly SubmittedJob
   return jobs.map((entry) => ({ job: entry.text("job"), runs: entry.texts("runs") }));
 }
 
-/** What a program of Slurm says, or why it could not. */
+/** The output of a Slurm program, or the reason of its failure. */
 async function call(
   program: string,
   args: readonly string[],

@@ -46,8 +46,8 @@ FILE is YAML or JSON (npx axograd init --sweep writes one to start from):
     gain: [1, 2]
     endTime: [5, 3]
 
-Every run is an ordinary training run, in DIR/runs/<settings>; what it said is in DIR/logs. The same command again
-skips what is finished and continues what was interrupted or has failed. One failed run does not stop the others.
+Every run is an ordinary training run in DIR/runs/<settings>, with its log in DIR/logs. Repeating the command skips
+finished runs and continues interrupted and failed ones. A failed run does not stop the others.
 
 Examples:
   npx axograd sweep lr.yaml --dry-run              what would be run
@@ -58,11 +58,11 @@ Examples:
 
 More than ${MOST_RUNS.usual} runs are refused, unless --max-runs allows them. A setting that changes nothing in its runs is refused.
 
-Runs that another process works on are waited for, and continued if that process stops. A second command on the same folder is refused
-while the first one runs. On a cluster, --slurm-option signal=B:USR1@120 makes a run write a checkpoint two minutes before its time is
-over (exit code 138); a job that is requeued goes on from there, on any node, at once.
+If another process works on a run, the sweep waits for it, and continues the run if that process stops. A second command on the same folder
+is refused while the first one runs. On a cluster, --slurm-option signal=B:USR1@120 makes a run write a checkpoint two minutes before its
+time limit (exit code 138); a requeued job continues from there at once, on any node.
 
-Exit codes: 0 all runs finished (or were submitted), 1 some did not, 2 wrong input or a folder in use by another process, 128 + n
+Exit codes: 0 all runs finished (or were submitted); 1 some did not; 2 wrong input, or a folder in use by another process; 128 + n
 stopped by signal n.
 `;
 
@@ -70,12 +70,12 @@ stopped by signal n.
 export function register(program: Command): void {
   const command = program
     .command("sweep")
-    .description("train with every combination of some settings and several seeds")
+    .description("train with every combination of settings and seeds")
     .argument("<file>", "settings and their values, YAML or JSON")
     .option("--out <dir>", "folder of the sweep (default: sweeps/<name of the file>)", path("--out"))
     .option(
       "--max-runs <n>",
-      `refuse more runs (at most ${MOST_RUNS.ever})`,
+      `limit of runs, up to ${MOST_RUNS.ever}`,
       wholeNumber("--max-runs", 1, MOST_RUNS.ever),
       MOST_RUNS.usual,
     );
@@ -87,7 +87,7 @@ export function register(program: Command): void {
     });
 }
 
-/** Declares where and how runs are started. */
+/** Declares the options for starting runs. */
 export function addSweepOptions(command: Command): Command {
   const gather = (text: string, earlier: readonly string[] = []): readonly string[] => {
     slurmOption(text);
@@ -102,14 +102,17 @@ export function addSweepOptions(command: Command): Command {
     )
     .option("--parallel <n>", "runs at a time (default: local 1, slurm no limit)", wholeNumber("--parallel", 1))
     .option("--slurm-option <key=value>", "an option of sbatch; may be repeated", gather)
-    .option("--dry-run", "only say what would be run; with slurm, write the script and do not submit it")
-    .option("--take-over", "do not wait to see whether processes on other machines still work here: they must be gone")
-    .option("--json", "the results as JSON on stdout")
+    .option("--dry-run", "only print what would be run; with slurm, write the script without submitting it")
+    .option(
+      "--take-over",
+      "do not wait for a sign of life from processes on other machines that worked here: they must have ended",
+    )
+    .option("--json", "print the results as JSON on stdout")
     .option("--quiet", "no progress");
 }
 
 /**
- * Starts, or continues, the runs in a folder, and collects what they came to.
+ * Starts or continues the runs of a folder, and collects their results.
  *
  * @returns the exit code
  */
@@ -181,7 +184,7 @@ function overview(folder: SweepFolder, states: readonly RunState[]): string {
   return `${folder.path}: ${states.length} runs${rest.length > 0 ? ` (${rest.map(of).join(", ")})` : ""}`;
 }
 
-/** @throws {ArgumentError} the run was begun with settings that training depends on and that are others now */
+/** @throws {ArgumentError} settings that training depends on differ from those that the run was started with */
 async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise<void> {
   const saved = (await readBegun(folder.run(run.name))).config;
   try {
@@ -209,7 +212,7 @@ async function launchOnCluster(
   if (!dryRun) writeLine(await submit(script, folder, free));
 }
 
-/** What a run that is not finished is, and why. */
+/** A run that is not finished, and the reason. */
 interface Unfinished {
   readonly run: string;
   readonly status: string;

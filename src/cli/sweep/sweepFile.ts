@@ -1,6 +1,7 @@
 // Sweep files: one base configuration, the settings that vary, and the seeds. YAML or JSON.
 
 import { ArgumentError, FileFormatError, nearestName } from "../../core/errors.ts";
+import { formatCount } from "../../core/format.ts";
 import { isObject } from "../../core/plainObject.ts";
 import { quoteText, quoteValue } from "../../core/text.ts";
 import { type Settings, settingsOf } from "../../run/configLayers.ts";
@@ -16,7 +17,7 @@ export interface Axis {
   readonly values: readonly Settings[];
 }
 
-/** What a sweep file says. */
+/** Content of a sweep file. */
 export interface Sweep {
   readonly base: Settings;
   /** null: the seed of the base. */
@@ -27,11 +28,11 @@ export interface Sweep {
   readonly zip: readonly Axis[];
 }
 
-/** Runs of a sweep, unless the command line says otherwise, and the most that it can say: every run is a folder and some files. */
+/** Limits of runs: the default, and the highest that --max-runs allows. Every run is a folder with files. */
 export const MOST_RUNS = { usual: 10_000, ever: 100_000 } as const;
 
 /**
- * @param mostRuns  more combinations and seeds are refused before any of them is made
+ * @param mostRuns  limit of runs, checked before any combination is made
  * @throws {FileFormatError} missing, or neither YAML nor JSON
  * @throws {ArgumentError} an unknown key, a wrong value, axes that contradict each other, too many runs, with file and line
  */
@@ -65,11 +66,11 @@ function checkNumberOfRuns(
   ].filter(([count]) => count > 1);
   const total = factors.reduce((product, [count]) => product * BigInt(count), 1n);
   if (total <= most) return;
-  const counted = factors.map(([count, what]) => `${count.toLocaleString("en")} ${what}`).join(" × ");
+  const counted = factors.map(([count, what]) => `${formatCount(count)} ${what}`).join(" × ");
   const { ever } = MOST_RUNS;
-  const raise = most < ever ? ` (--max-runs allows up to ${ever.toLocaleString("en")})` : "";
-  const expected = `at most ${most.toLocaleString("en")} runs${raise}`;
-  throw new ArgumentError(file, "grid, zip, seeds", expected, `${total.toLocaleString("en")}: ${counted}`);
+  const raise = most < ever ? ` (--max-runs allows up to ${formatCount(ever)})` : "";
+  const expected = `at most ${formatCount(most)} runs${raise}`;
+  throw new ArgumentError(file, "grid, zip, seeds", expected, `${formatCount(total)}: ${counted}`);
 }
 
 function checkKey({ where }: YamlFile, key: string): void {
@@ -109,7 +110,7 @@ function axesOf({ data, where }: YamlFile, name: "grid" | "zip"): Axis[] {
   return Object.entries(axes).map(([key, list]) => {
     const at = (): string => where([name, key]);
     if (key === "seed") throw new ArgumentError(at(), key, 'seeds under "seeds"', `them under "${name}"`);
-    // An unknown name is told before what its values should be.
+    // An unknown name is reported before a wrong value.
     const values = (Array.isArray(list) ? list : [list]).map((value) => settingsOf({ [key]: value }, at));
     if (!Array.isArray(list) || list.length === 0) {
       throw new ArgumentError(at(), key, "a list of at least one value", quoteValue(list));

@@ -1,5 +1,5 @@
-// The folder of a sweep, and how far each of its runs is. Everything is read from what runs leave, so that it does not matter who
-// started them: this machine, a cluster, or a user with `axograd train`.
+// The folder of a sweep, and the state of each of its runs. All states are read from the runs' files, so it does not matter what started them:
+// this machine, a cluster, or `axograd train`.
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,26 +25,26 @@ import { checkRunName, type PlannedRun } from "./plan.ts";
 
 export type RunStatus = "waiting" | "running" | "interrupted" | "failed" | "finished";
 
-/** How far a run of a sweep is. */
+/** State of a run of a sweep. */
 export interface RunState {
   readonly run: PlannedRun;
   readonly status: RunStatus;
-  /** There is a record that it can be continued from. */
+  /** It has a record from which it can be continued. */
   readonly begun: boolean;
-  /** It is finished but for the page about it. */
+  /** It is finished, except for its page. */
   readonly pageDue: boolean;
-  /** Of the last time that the run ended; null: it did not yet. */
+  /** Summary from the last end of the run; null: it has not ended yet. */
   readonly summary: RunSummaryFacts | null;
-  /** What a failed run ended with; of a running one, why nobody can tell whether it still does. */
+  /** The error of a failed run; for a running one, why its state is uncertain. */
   readonly error: string | null;
 }
 
 const RECORD = "sweep.json";
-/** Longest error that is told of a run; its log has it whole. */
+/** Longest error text of a run; its log has the whole text. */
 const ERROR_LENGTH = 4000;
 /** Longest record: 100,000 runs with some settings each. */
 const RECORD_BYTES = 1 << 28;
-/** Folders in that of a sweep. */
+/** Folders of a sweep. */
 const FOLDERS = ["configs", "logs", "runs"] as const;
 
 export class SweepFolder {
@@ -64,12 +64,12 @@ export class SweepFolder {
     return join(this.path, "configs", `${name}.yaml`);
   }
 
-  /** What the process of a run said. */
+  /** The log of a run's process. */
   log(name: string): string {
     return join(this.path, "logs", `${name}.log`);
   }
 
-  /** @throws {ArgumentError} it has files and is not that of a sweep */
+  /** @throws {ArgumentError} it has files and is no sweep's folder */
   async check(): Promise<void> {
     const names: readonly string[] = await readdir(this.path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return [];
@@ -84,7 +84,7 @@ export class SweepFolder {
     );
   }
 
-  /** Writes what the sweep consists of: its record, and the configuration of each run. */
+  /** Writes the record of the sweep and the configuration of each run. */
   async create(runs: readonly PlannedRun[]): Promise<void> {
     for (const folder of FOLDERS) await makeFolder(join(this.path, folder));
     const record = {
@@ -122,8 +122,7 @@ export class SweepFolder {
   }
 
   /**
-   * The same once it is known of every run whether a process works on it: the heartbeats of processes that cannot be asked are watched,
-   * all at once.
+   * The states once it is known whether a process works on each run: watches all uncertain heartbeats at once.
    */
   async settledStates(runs: readonly PlannedRun[], options: LockOptions): Promise<RunState[]> {
     const settle = async (state: RunState): Promise<RunState> => {
@@ -152,7 +151,7 @@ export class SweepFolder {
       return await this.#stateOf(run, start, await readRunSummary(join(folder, RUN_FILES.summary)));
     } catch (error) {
       if (!(error instanceof FileFormatError)) throw error;
-      // There is something, which must not be replaced by a new run.
+      // A new run must not replace existing files.
       return { run, status: "failed", begun: true, pageDue: false, summary: null, error: error.message };
     }
   }
@@ -185,7 +184,7 @@ function lastError(log: string | null): string | null {
   return last === undefined ? null : printable(shortened(last, ERROR_LENGTH));
 }
 
-/** What a process said, whatever bytes that was; null: nothing yet. */
+/** The output of a process, decoded leniently; null: nothing yet. */
 async function readLog(file: string): Promise<string | null> {
   const bytes = await nullIfMissing(readBytes(file, "a log"));
   return bytes && new TextDecoder().decode(bytes);

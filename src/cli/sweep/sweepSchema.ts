@@ -1,7 +1,7 @@
-// The JSON Schema of sweep files, and a file to start from.
+// The JSON Schema of sweep files, and a template.
 
 import { CONFIG_KEYS } from "../../run/configOptions.ts";
-import type { JsonSchema } from "../../run/kinds.ts";
+import type { JsonSchema } from "../../run/settingTypes.ts";
 import { configSchema } from "../configSchema.ts";
 import { SCHEMA_KEY } from "../yamlFile.ts";
 
@@ -62,7 +62,7 @@ export function sweepSchemaText(): string {
   return `${JSON.stringify(sweepSchema(), null, 2)}\n`;
 }
 
-/** @param schema  where an editor finds the schema, from the file */
+/** @param schema  path of the schema for editors, relative to the file */
 export function sweepJson(preset: string, schema: string): string {
   const file = { [SCHEMA_KEY]: schema, base: { preset }, seeds: 3, grid: { lr: [1e-3, 3e-4] } };
   return `${JSON.stringify(file, null, 2)}\n`;

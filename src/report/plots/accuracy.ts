@@ -1,14 +1,14 @@
 // Accuracy over training.
 
 import type { Figure } from "../figure.ts";
-import { type CurvesOptions, curvesFigure } from "./curves.ts";
+import { type Curves, curvesFigure } from "./curves.ts";
 
-export function accuracyFigure(run: Pick<CurvesOptions, "steps" | "evaluations">, classes: number): Figure {
+export function accuracyFigure(run: Curves, classes: number): Figure {
   return curvesFigure({
     ...run,
     id: "accuracy",
     title: "Accuracy",
-    caption: "Share of images whose largest logit is the label's: faint, each batch; strong, the running mean.",
+    caption: "Share of images whose largest logit is the label's.",
     value: (m) => 100 * m.accuracy,
     yLabel: "accuracy (%)",
     ceiling: 100,

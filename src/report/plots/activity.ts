@@ -1,7 +1,8 @@
 // Activity of neurons over time: one picture per input, rows grouped by cell type.
 
+import { formatCount, formatNumber, formatTick } from "../../core/format.ts";
 import { clipped } from "../../core/text.ts";
-import { compact, digits } from "../axes.ts";
+
 import type { Drawing, Figure } from "../figure.ts";
 import { greyImage, painted } from "../mask.ts";
 import type { Activity, ShownInput } from "../observation.ts";
@@ -30,11 +31,11 @@ export function activityFigure(activity: Activity): Figure {
   const { groups, inputs, ts } = activity;
   const shown = rowsOf(activity).length;
   const total = groups.reduce((sum, g) => sum + g.neurons.length, 0);
-  const sampled = shown < total ? ` ${shown} of ${total.toLocaleString("en")} neurons, evenly from each group.` : "";
+  const sampled = shown < total ? ` ${shown} of ${formatCount(total)} neurons, evenly from each group.` : "";
   return {
     id: "activity",
     title: "Activity over time",
-    caption: `Rates of neurons while the network looks at one image, from rest at t = 0 to the read-out at t = ${compact(ts.at(-1)!)}. Rows are neurons by cell type, from input to output; darker (brighter in dark mode) is more active, on one scale for all, whose cube-root shades show weak rates too.${sampled}`,
+    caption: `Rates of neurons while the network looks at one image, from rest at t = 0 to the read-out at t = ${formatTick(ts.at(-1)!)}. Rows are neurons by cell type, from input to output; darker (brighter in dark mode) is more active, on one scale for all, whose cube-root shades show weak rates too.${sampled}`,
     span: "full",
     draw: (width, uid) => draw(activity, width, uid),
     table: {
@@ -43,7 +44,7 @@ export function activityFigure(activity: Activity): Figure {
         group.name,
         group.role,
         group.neurons.length,
-        ...inputs.map((_, s) => digits(meanRate(activity, s, group.neurons))),
+        ...inputs.map((_, s) => formatNumber(meanRate(activity, s, group.neurons))),
       ]),
     },
   };
@@ -93,7 +94,7 @@ function draw(activity: Activity, fullWidth: number, uid: string): Drawing {
       height: band.height,
     }));
     const ends = [0, ts.length - 1].map((time, k) =>
-      label(k * width, height + 18, compact(ts[time]!), { class: "soft", "text-anchor": k === 0 ? "start" : "end" }),
+      label(k * width, height + 18, formatTick(ts[time]!), { class: "soft", "text-anchor": k === 0 ? "start" : "end" }),
     );
     return at(
       LEFT + s * (width + GAP),
@@ -145,7 +146,7 @@ function shade(rate: number): number {
   return Math.cbrt(Math.max(0, rate));
 }
 
-/** What the darkest shade stands for: nearly the largest rate, so that a single neuron does not dim all others. */
+/** The rate of the darkest shade: nearly the largest, so that a single neuron does not dim all others. */
 function brightest({ hs, inputs, ts, numNeurons }: Activity, rows: readonly Row[]): number {
   const values = rows.flatMap(({ neuron }) =>
     inputs.flatMap((_, s) => ts.map((_, t) => hs[(s * ts.length + t) * numNeurons + neuron]!)),
@@ -163,8 +164,11 @@ function colourKey(uid: string, y: number, scale: number): string {
     element("rect", { class: "fill ink", width, height: 10, "fill-opacity": 0.04 }),
     painted(`${uid}-key`, "ink", [{ image: ramp, x: 0, y: 0, width, height: 10 }]),
     label(0, 23, "0", { class: "soft small" }),
-    label(width / 2, 23, compact(Number((scale / 8).toPrecision(2))), { class: "soft small", "text-anchor": "middle" }),
-    label(width, 23, compact(Number(scale.toPrecision(2))), { class: "soft small", "text-anchor": "end" }),
+    label(width / 2, 23, formatTick(Number((scale / 8).toPrecision(2))), {
+      class: "soft small",
+      "text-anchor": "middle",
+    }),
+    label(width, 23, formatTick(Number(scale.toPrecision(2))), { class: "soft small", "text-anchor": "end" }),
     label(width + 10, 9, "rate", { class: "soft" }),
   );
 }

@@ -1,10 +1,10 @@
 // Groups of runs beside each other: a dot per run, the mean with its standard deviation per group.
 
 import { scaleLinear } from "d3-scale";
-import { clipped } from "../../core/text.ts";
-import { AXIS_BOTTOM, bottomAxis, percent } from "../axes.ts";
+import { formatPercent } from "../../core/format.ts";
+import { AXIS_BOTTOM, bottomAxis } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
-import { at, element, label, textWidth } from "../svg.ts";
+import { at, element, fitted, label, textWidth } from "../svg.ts";
 
 export interface ComparedGroup {
   readonly name: string;
@@ -23,7 +23,7 @@ const NAMES = 0.45;
 /** The range shown is at least this wide, so that noise does not look large. */
 const LEAST_RANGE = 0.02;
 
-/** @param measure  what the values are: "test accuracy" */
+/** @param measure  name of the values: "test accuracy" */
 export function comparisonFigure(groups: readonly ComparedGroup[], measure: string): Figure {
   return {
     id: "comparison",
@@ -36,8 +36,8 @@ export function comparisonFigure(groups: readonly ComparedGroup[], measure: stri
       rows: groups.map(({ name, values, mean, sd }) => [
         name,
         values.length,
-        percent(mean),
-        sd === null ? "–" : percent(sd),
+        formatPercent(mean),
+        sd === null ? "–" : formatPercent(sd),
       ]),
     },
   };
@@ -64,9 +64,9 @@ function draw(groups: readonly ComparedGroup[], measure: string, fullWidth: numb
         ? ""
         : element("line", { class: "line blue", x1: clamp(mean - sd), x2: clamp(mean + sd), y1: y, y2: y });
     const dots = values.map((value) => element("circle", { class: "fill blue faint", cx: x(value), cy: y, r: 3.5 }));
-    const text = sd === null ? percent(mean) : `${(100 * mean).toFixed(1)} ± ${percent(sd)}`;
+    const text = sd === null ? formatPercent(mean) : `${(100 * mean).toFixed(1)} ± ${formatPercent(sd)}`;
     return (
-      label(-12, y + 4, shortened(name, left - 12), { "text-anchor": "end" }) +
+      label(-12, y + 4, fitted(name, left - 12), { "text-anchor": "end" }) +
       dots.join("") +
       bar +
       element("circle", { class: "fill dot blue", cx: x(mean), cy: y, r: 5.5 }) +
@@ -76,9 +76,4 @@ function draw(groups: readonly ComparedGroup[], measure: string, fullWidth: numb
   const format = (tick: number): string => `${Number((100 * tick).toPrecision(4))} %`;
   const axis = bottomAxis(x, width, height, { label: measure, ticks, format });
   return { height: TOP + height + AXIS_BOTTOM, body: at(left, TOP, ...grid, axis, ...rows) };
-}
-
-function shortened(text: string, room: number): string {
-  if (textWidth(text) <= room) return text;
-  return clipped(text, Math.floor((room / textWidth(text)) * text.length));
 }

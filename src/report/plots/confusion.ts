@@ -1,7 +1,8 @@
 // The confusion matrix of an evaluation.
 
+import { formatCount, formatPercent } from "../../core/format.ts";
 import type { EvaluationRecord } from "../../train/metrics.ts";
-import { count, percent } from "../axes.ts";
+
 import type { Drawing, Figure } from "../figure.ts";
 import { at, element, label } from "../svg.ts";
 
@@ -19,12 +20,12 @@ export function confusionFigure({ confusion, set, count: images, accuracy }: Eva
   return {
     id: "confusion",
     title: `Confusion on the ${set} images`,
-    caption: `How many of ${count(images)} images of each digit were taken for which; ${percent(accuracy)} are on the diagonal (blue). Shade: share of the row.`,
+    caption: `How many of ${formatCount(images)} images of each digit were taken for which; ${formatPercent(accuracy)} are on the diagonal (blue). Shade: share of the row.`,
     span: "half",
     draw: (width) => draw(confusion, width),
     table: {
       columns: ["label", ...confusion.map((_, c) => `as ${c}`), "right"],
-      rows: confusion.map((row, c) => [c, ...row, percent(row[c]! / Math.max(1, sum(row)))]),
+      rows: confusion.map((row, c) => [c, ...row, formatPercent(row[c]! / Math.max(1, sum(row)))]),
     },
   };
 }

@@ -1,22 +1,43 @@
-// Curves over training steps, as loss and accuracy have them: each batch, its running mean, evaluations, and the level of chance.
+// Curves of loss or accuracy over training steps: each batch, the running mean, evaluations, and the level of chance.
 
 import { scaleLinear } from "d3-scale";
 import { line as lineGenerator } from "d3-shape";
-import type { EvaluationRecord, EvaluationSet } from "../../train/metrics.ts";
-import type { StepMetrics } from "../../train/trainer.ts";
-import { AXIS_BOTTOM, AXIS_LEFT, AXIS_TOP, bottomAxis, digits, leftAxis, spreadOut, wholeTicks } from "../axes.ts";
+import { formatNumber } from "../../core/format.ts";
+import type { EvaluationSet } from "../../train/metrics.ts";
+import {
+  AXIS_BOTTOM,
+  AXIS_LEFT,
+  AXIS_TOP,
+  bottomAxis,
+  leftAxis,
+  legend,
+  lineMark,
+  spreadOut,
+  wholeTicks,
+} from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { type Point, smoothed, thinned } from "../series.ts";
 import { at, element, label } from "../svg.ts";
 
-export interface CurvesOptions extends Pick<Figure, "id" | "title" | "caption"> {
-  readonly steps: readonly StepMetrics[];
-  readonly evaluations: readonly EvaluationRecord[];
-  readonly value: (of: { readonly loss: number; readonly accuracy: number }) => number;
+/** Loss (nats) and accuracy (0 to 1) of a batch, or of an evaluation, after `step` steps. */
+export interface CurvePoint {
+  readonly step: number;
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/** The record that curves are drawn from. Values that are not finite leave gaps. */
+export interface Curves {
+  readonly steps: readonly CurvePoint[];
+  readonly evaluations: readonly (CurvePoint & { readonly set: EvaluationSet })[];
+}
+
+export interface CurvesOptions extends Curves, Pick<Figure, "id" | "title" | "caption"> {
+  readonly value: (of: CurvePoint) => number;
   readonly yLabel: string;
-  /** Values above it leave the picture rather than flatten the rest. */
+  /** Larger values leave the picture instead of flattening the rest. */
   readonly ceiling: number;
-  /** The axis ends there even if the values do not reach it; null: where they end. */
+  /** Fixed end of the axis; null: the largest value. */
   readonly top: number | null;
   readonly chance: number;
   readonly format: (value: number) => string;
@@ -73,6 +94,10 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
       ...sets.map(({ set, points }) => curve(points, COLOURS[set])),
       ...sets.map(({ set, points }) => dots(points, COLOURS[set], set === "test" ? 5 : 3.5)),
     ),
+    legend(width + RIGHT, -14, [
+      [lineMark("blue thin faint"), "each batch"],
+      [lineMark("blue"), "running mean"],
+    ]),
     ...endLabels(
       [
         ...(mean.length ? [{ name: "training", colour: "blue", value: mean.at(-1)!.y }] : []),
@@ -114,8 +139,8 @@ function tableOf({ steps, evaluations, value, yLabel }: CurvesOptions): Figure["
   return {
     columns: ["step", "images", yLabel],
     rows: [
-      ...evaluations.map((e) => [e.step, e.set, digits(value(e))]),
-      ...batches.map((m) => [m.step, "training batch", digits(value(m))]),
+      ...evaluations.map((e) => [e.step, e.set, formatNumber(value(e))]),
+      ...batches.map((m) => [m.step, "training batch", formatNumber(value(m))]),
     ],
   };
 }

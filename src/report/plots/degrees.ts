@@ -2,20 +2,10 @@
 
 import { scaleLog } from "d3-scale";
 import { line } from "d3-shape";
+import { formatCount, formatNumber } from "../../core/format.ts";
 import type { ConnectomeStatistics } from "../../data/statistics.ts";
 import { distributionOf } from "../../data/statistics.ts";
-import {
-  AXIS_BOTTOM,
-  AXIS_LEFT,
-  AXIS_TOP,
-  bottomAxis,
-  count,
-  digits,
-  leftAxis,
-  legend,
-  lineMark,
-  logTicks,
-} from "../axes.ts";
+import { AXIS_BOTTOM, AXIS_LEFT, AXIS_TOP, bottomAxis, leftAxis, legend, lineMark, logTicks } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { at, element } from "../svg.ts";
 
@@ -31,15 +21,15 @@ export function degreesFigure(degrees: Degrees): Figure {
   return {
     id: "degrees",
     title: "Degrees",
-    caption: `Share of neurons with at least so many partners, on logarithmic axes. ${count(emptyRows)} neurons have no input and ${count(emptyColumns)} no output.`,
+    caption: `Share of neurons with at least so many partners, on logarithmic axes. ${formatCount(emptyRows)} neurons have no input and ${formatCount(emptyColumns)} no output.`,
     span: "half",
     draw: (width) => draw(degrees, width),
     table: {
       columns: ["", "in-degree", "out-degree"],
       rows: (["min", "median", "mean", "max"] as const).map((key) => [
         key,
-        digits(incoming[key]),
-        digits(outgoing[key]),
+        formatNumber(incoming[key]),
+        formatNumber(outgoing[key]),
       ]),
     },
   };

@@ -2,20 +2,9 @@
 
 import { scaleLinear, scaleLog } from "d3-scale";
 import { area, curveStepAfter, line } from "d3-shape";
+import { formatCount, formatNumber, formatTick } from "../../core/format.ts";
 import { distributionOf } from "../../data/statistics.ts";
-import {
-  AXIS_BOTTOM,
-  AXIS_LEFT,
-  AXIS_TOP,
-  bottomAxis,
-  compact,
-  count,
-  decades,
-  digits,
-  leftAxis,
-  legend,
-  lineMark,
-} from "../axes.ts";
+import { AXIS_BOTTOM, AXIS_LEFT, AXIS_TOP, bottomAxis, decades, leftAxis, legend, lineMark } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import type { ParameterChange } from "../observation.ts";
 import { at, element } from "../svg.ts";
@@ -23,9 +12,9 @@ import { at, element } from "../svg.ts";
 const PANEL_HEIGHT = 190;
 const RIGHT = 16;
 const BINS = 48;
-/** The plot covers all but this share of the values at either end; those beyond count into the outermost bars. */
+/** Share of the values at either end that the plot leaves out; the outermost bars count them. */
 const TAIL = 0.0005;
-/** Where bars end that are empty, on an axis that has no 0. */
+/** End of empty bars on a logarithmic axis, which has no 0. */
 const FLOOR = 0.6;
 
 interface Bins {
@@ -43,12 +32,16 @@ export function distributionFigure(change: ParameterChange): Figure {
   return {
     id: `distribution-${name}`,
     title: `${name.charAt(0).toUpperCase()}${name.slice(1)} before and after training`,
-    caption: `${count(after.length)} ${of}; on a logarithmic axis; the outermost bars hold what lies beyond. Root-mean-square change: ${digits(moved)}.`,
+    caption: `${formatCount(after.length)} ${of}; on a logarithmic axis; the outermost bars hold what lies beyond. Root-mean-square change: ${formatNumber(moved)}.`,
     span: "third",
     draw: (width) => draw(bins, name, of, width),
     table: {
       columns: ["", "before", "after"],
-      rows: (["min", "median", "mean", "max"] as const).map((key) => [key, digits(first[key]), digits(last[key])]),
+      rows: (["min", "median", "mean", "max"] as const).map((key) => [
+        key,
+        formatNumber(first[key]),
+        formatNumber(last[key]),
+      ]),
     },
   };
 }
@@ -78,7 +71,7 @@ function draw({ low, step, before, after }: Bins, name: string, of: string, full
     .curve(curveStepAfter)
     .digits(1);
   const body = [
-    leftAxis(y, width, { label: of, ticks: decades(1, most), format: compact }),
+    leftAxis(y, width, { label: of, ticks: decades(1, most), format: formatTick }),
     element("path", { class: "fill blue tint", d: filled(edges(after))! }),
     element("path", { class: "line blue", d: outline(edges(after))! }),
     element("path", { class: "line orange dashed", d: outline(edges(before))! }),

@@ -1,6 +1,6 @@
-// Images with what the network made of them.
+// Example images with the network's answers.
 
-import { percent } from "../axes.ts";
+import { formatPercent } from "../../core/format.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { greyImage, painted } from "../mask.ts";
 import type { Example } from "../observation.ts";
@@ -20,7 +20,7 @@ export function examplesFigure(examples: readonly Example[], imageSet: string): 
     draw: (width, uid) => draw(examples, width, uid),
     table: {
       columns: ["image", "label", "answer", "probability"],
-      rows: examples.map((e) => [e.index, e.label, e.answer, percent(e.probability)]),
+      rows: examples.map((e) => [e.index, e.label, e.answer, formatPercent(e.probability)]),
     },
   };
 }

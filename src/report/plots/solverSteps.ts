@@ -1,14 +1,14 @@
-// What the solver did over training: attempted and rejected steps per image.
+// Work of the solver over training: attempted and rejected steps per image.
 
 import { scaleLinear } from "d3-scale";
 import { area, line } from "d3-shape";
+import { formatNumber } from "../../core/format.ts";
 import type { SolverMetrics, StepMetrics } from "../../train/trainer.ts";
 import {
   AXIS_BOTTOM,
   AXIS_LEFT,
   AXIS_TOP,
   bottomAxis,
-  digits,
   leftAxis,
   legend,
   lineMark,
@@ -43,10 +43,10 @@ export function solverStepsFigure(steps: readonly StepMetrics[], batchSizeOf: (s
         .filter((_, k) => k % stride === 0)
         .map((m) => [
           m.step,
-          digits(m.solver.steps.mean),
+          formatNumber(m.solver.steps.mean),
           m.solver.steps.min,
           m.solver.steps.max,
-          digits(rejected(m)),
+          formatNumber(rejected(m)),
           m.solver.rhsEvaluations,
         ]),
     },

@@ -1,8 +1,9 @@
-// Where the connectome has synapses: the matrix with its rows and columns in the order of the neuron groups, as densities.
+// The density of the connectome's matrix, with rows and columns in the order of the neuron groups.
 
 import type { Csr } from "../../core/csr.ts";
+import { formatCount } from "../../core/format.ts";
 import { clipped } from "../../core/text.ts";
-import { count } from "../axes.ts";
+
 import type { Drawing, Figure } from "../figure.ts";
 import type { NeuronGroup } from "../groups.ts";
 import { greyImage, painted } from "../mask.ts";
@@ -31,7 +32,7 @@ export function spyFigure(csr: Csr, groups: readonly NeuronGroup[]): Figure {
   return {
     id: "spy",
     title: "Connectivity",
-    caption: `${count(csr.nnz)} synapses: row, the receiving neuron; column, the sending one; both by cell type. Blue: mostly positive weights; orange: mostly negative; stronger: more synapses.`,
+    caption: `${formatCount(csr.nnz)} synapses: row, the receiving neuron; column, the sending one; both by cell type. Blue: mostly positive weights; orange: mostly negative; stronger: more synapses.`,
     span: "half",
     draw: (width, uid) => draw(density, groups, width, uid),
     table: tableOf(csr, groups),
@@ -112,6 +113,6 @@ function tableOf({ nRows, rowPtr, colIdx }: Csr, groups: readonly NeuronGroup[])
   }
   return {
     columns: ["synapses to", ...roles.map((role) => `from ${role}`)],
-    rows: roles.map((role, r) => [role, ...counts[r]!.map(count)]),
+    rows: roles.map((role, r) => [role, ...counts[r]!.map(formatCount)]),
   };
 }

@@ -1,4 +1,4 @@
-// The images of a run: MNIST or a data set of its form from a folder, or generated digits.
+// The images of a run: MNIST or another data set of its format from a folder, or generated digits.
 
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed } from "../core/random.ts";
@@ -7,30 +7,30 @@ import { readMnist } from "../data/mnist.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import type { TrainConfig } from "./config.ts";
 
-/** The images of a run, in parts. */
-export interface Digits {
+/** The images of a run: training, validation and test. */
+export interface ImageSplits {
   readonly train: ImageSet;
   /** null: no image was set aside. */
   readonly validation: ImageSet | null;
   /** null: no test is wanted. */
   readonly test: ImageSet | null;
-  /** Where they are from, for people. */
+  /** Their source, for people. */
   readonly source: string;
 }
 
 type Sizes = Pick<TrainConfig, "data" | "trainSamples" | "validationSamples" | "testSamples">;
 
 const GENERATED = { train: 8000, test: 1000 } as const;
-/** Generated digits stand in for files, so they are the same for every seed of a run; the parts are far apart in one series. */
+/** Generated digits replace files, so they do not depend on the seed of a run. The splits are far apart in one series. */
 const DATA_SEED = 1;
 const VALIDATION_FIRST = 1e9;
 const TEST_FIRST = 2e9;
 
-export async function loadDigits(sizes: Sizes): Promise<Digits> {
+export async function loadImages(sizes: Sizes): Promise<ImageSplits> {
   return sizes.data === null ? generate(sizes) : read(sizes.data, sizes);
 }
 
-function generate({ trainSamples, validationSamples, testSamples }: Sizes): Digits {
+function generate({ trainSamples, validationSamples, testSamples }: Sizes): ImageSplits {
   const key = deriveKey(keyOfSeed(DATA_SEED), "digits");
   const part = (count: number, first: number) => (count === 0 ? null : syntheticDigits(count, key, { first }));
   return {
@@ -41,7 +41,7 @@ function generate({ trainSamples, validationSamples, testSamples }: Sizes): Digi
   };
 }
 
-async function read(dir: string, { trainSamples, validationSamples, testSamples }: Sizes): Promise<Digits> {
+async function read(dir: string, { trainSamples, validationSamples, testSamples }: Sizes): Promise<ImageSplits> {
   const { train: all, test } = await readMnist(dir);
   if (validationSamples >= all.count) {
     throw new ArgumentError(

@@ -1,4 +1,4 @@
-// Kinds of settings: what a value must be, whether it comes as text of a command line or as data of a file, and its JSON Schema.
+// Types of settings: how values are read from the text of a command line or the data of a file, how they are checked, and their JSON Schema.
 
 import { nearestName } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
@@ -8,14 +8,14 @@ import type { NetworkSize } from "./config.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-export interface Kind<T> {
-  /** What is wanted, for error messages. */
+export interface SettingType<T> {
+  /** The expected value, for error messages. */
   readonly expected: string;
-  /** The value that plain data means; undefined: none. */
+  /** The value of plain data; undefined: not of this type. */
   readonly read: (data: unknown) => T | undefined;
-  /** The data that text of a command line means. */
+  /** The data of a text on the command line. */
   readonly fromText: (text: string) => unknown;
-  /** What was got instead, for error messages. */
+  /** The wrong value, for error messages. */
   readonly got: (data: unknown) => string;
   readonly schema: JsonSchema;
 }
@@ -23,7 +23,7 @@ export interface Kind<T> {
 const asIs = (text: string): unknown => text;
 
 /** A whole number in decimal notation, or like 1e6. */
-export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): Kind<number> {
+export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): SettingType<number> {
   const bounded = most < Number.MAX_SAFE_INTEGER;
   return {
     expected: `a whole number ${bounded ? `from ${least} to ${most}` : `of at least ${least}`}`,
@@ -43,7 +43,7 @@ export interface Limits {
 }
 
 /** A number within limits. */
-export function real({ least, above, below }: Limits): Kind<number> {
+export function real({ least, above, below }: Limits): SettingType<number> {
   const limits = [
     { text: "of at least", schema: "minimum", value: least },
     { text: "above", schema: "exclusiveMinimum", value: above },
@@ -61,7 +61,7 @@ export function real({ least, above, below }: Limits): Kind<number> {
 }
 
 /** One of a few names. */
-export function choice<T extends string>(names: readonly T[]): Kind<T> {
+export function choice<T extends string>(names: readonly T[]): SettingType<T> {
   return {
     expected: `one of ${names.join(", ")}`,
     read: (data) => names.find((name) => name === data),
@@ -72,7 +72,7 @@ export function choice<T extends string>(names: readonly T[]): Kind<T> {
 }
 
 /** Yes or no. */
-export function flag(): Kind<boolean> {
+export function flag(): SettingType<boolean> {
   return {
     expected: "true or false",
     read: (data) => (typeof data === "boolean" ? data : undefined),
@@ -83,7 +83,7 @@ export function flag(): Kind<boolean> {
 }
 
 /** A path, which cannot be empty. */
-export function pathKind(): Kind<string> {
+export function filePath(): SettingType<string> {
   return {
     expected: "a path",
     // No system has a path with a NUL.
@@ -95,7 +95,7 @@ export function pathKind(): Kind<string> {
 }
 
 /** Names of nonlinearities, separated by commas. */
-export function nonlinearities(): Kind<string> {
+export function nonlinearities(): SettingType<string> {
   const unknown = (text: string): string | undefined =>
     text
       .split(",")
@@ -111,7 +111,7 @@ export function nonlinearities(): Kind<string> {
 }
 
 /** NEURONSxSYNAPSES, or an object with both numbers. */
-export function sizeOfNetwork(): Kind<NetworkSize> {
+export function sizeOfNetwork(): SettingType<NetworkSize> {
   const count = whole(1);
   const parts = (data: unknown): Readonly<Record<string, unknown>> | null => {
     const match = typeof data === "string" ? /^(\d+)x(\d+)$/i.exec(data) : null;
@@ -142,20 +142,20 @@ export function sizeOfNetwork(): Kind<NetworkSize> {
   };
 }
 
-/** What `kind` takes, or null; on a command line "none". */
-export function orNull<T>(kind: Kind<T>): Kind<T | null> {
-  const { schema } = kind;
+/** A value of `type`, or null; on a command line "none". */
+export function orNull<T>(type: SettingType<T>): SettingType<T | null> {
+  const { schema } = type;
   const either = "anyOf" in schema ? (schema.anyOf as readonly JsonSchema[]) : [schema];
   return {
-    expected: kind.expected,
-    read: (data) => (data === null ? null : kind.read(data)),
-    fromText: (text) => (text === "none" ? null : kind.fromText(text)),
-    got: kind.got,
+    expected: type.expected,
+    read: (data) => (data === null ? null : type.read(data)),
+    fromText: (text) => (text === "none" ? null : type.fromText(text)),
+    got: type.got,
     schema: { anyOf: [...either, { type: "null" }] },
   };
 }
 
-/** A decimal number; other text, and so "" and hexadecimal, stays text. */
+/** Parses a decimal number; other text ("" and hexadecimal included) stays text. */
 export function numberOf(text: string): unknown {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
 }

@@ -1,0 +1,31 @@
+// Numbers as people read them, in English.
+
+/** 4623254 → "4,623,254". */
+export function formatCount(value: number | bigint): string {
+  return value.toLocaleString("en");
+}
+
+/** Four significant digits, without trailing zeros; "–" for numbers that are not finite. */
+export function formatNumber(value: number): string {
+  return Number.isFinite(value) ? `${Number(value.toPrecision(4))}` : "–";
+}
+
+/** As short as the ticks of an axis need it: 1,000, 0.05, 1e−5. */
+export function formatTick(value: number): string {
+  if (value === 0) return "0";
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e7)
+    return value.toExponential(0).replace("e+", "e").replace("-", "−").replace("e-", "e−");
+  return Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 6 }).replace("-", "−");
+}
+
+/** 0.974 → "97.4 %". */
+export function formatPercent(share: number): string {
+  return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–";
+}
+
+/** 2 ** 30 → "1,024 MiB". */
+export function formatMebibytes(bytes: number): string {
+  return `${formatCount(Math.round(bytes / 2 ** 20))} MiB`;
+}
