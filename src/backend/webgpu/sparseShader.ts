@@ -1,8 +1,8 @@
 // The shader of a sparse product with its prologue and epilogue (kernels/spmm.wgsl, spmmGrad.wgsl).
 
 import { BackendError } from "../../core/errors.ts";
+import { closureOf } from "../instr.ts";
 import type { Binding, PanelLayout } from "../program.ts";
-import { closureOf } from "./access.ts";
 import { PhasePrinter } from "./emit.ts";
 import { panelVecs } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
