@@ -23,6 +23,7 @@ import {
   foreignError,
   resolveBindings,
 } from "../checkBuffers.ts";
+import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { layoutFor } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
 import { type BindContext, bindProgram, GpuBound } from "./bind.ts";
@@ -251,7 +252,11 @@ class DawnBackend implements WebGpuBackend {
     const known = this.#executables.get(program) ?? new Map<string, GpuExecutable>();
     this.#executables.set(program, known);
     const key = `${layout.panel} × ${layout.panels}`;
-    const executable = known.get(key) ?? new GpuExecutable(this.#memory, this.#temporaries, program, layout);
+    const compiled = known.get(key);
+    if (compiled) return compiled;
+    checkProgram(program);
+    checkLayout(program, layout, Math.ceil(this.maxLanes / layout.panel));
+    const executable = new GpuExecutable(this.#memory, this.#temporaries, program, layout);
     known.set(key, executable);
     return executable;
   }

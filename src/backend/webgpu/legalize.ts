@@ -8,8 +8,7 @@
 //   - dense products leave a table of partial sums over pieces of their inner extent. To load a table, which programs cannot, is to add
 //     up its states.
 
-import { BackendError } from "../../core/errors.ts";
-import { accessesOf, closureOf, hasEffect, isWrite, withValues } from "../instr.ts";
+import { accessesOf, closureOf, hasEffect, withValues } from "../instr.ts";
 import type { Binding, BindingId, Guard, Instr, Phase, Program, ValueId } from "../program.ts";
 
 type Matmul = Extract<Instr, { op: "matmul" }>;
@@ -193,21 +192,7 @@ class LegalBuilder {
   #closure(phase: LegalPhase, id: ValueId): Instr[] {
     const ids = closureOf(phase.instrs, [id]);
     const order = new Map(ids.map((old, at) => [old, at]));
-    for (const old of ids) this.#checkEarly(phase, old);
     return ids.map((old) => withValues(phase.instrs[old]!, (argument) => order.get(argument)!));
-  }
-
-  /** A value computed early must not read what its own phase has written before it. */
-  #checkEarly(phase: LegalPhase, id: ValueId): void {
-    const reads = accessesOf(phase.instrs[id]!).filter((a) => !isWrite(a));
-    const before = phase.instrs.slice(0, id).flatMap(accessesOf).filter(isWrite);
-    const clash = reads.find((r) => before.some((w) => w.binding === r.binding));
-    if (!clash) return;
-    const name = this.#binding(clash.binding).name;
-    throw new BackendError(
-      "program",
-      `${this.#program.name}: expected the operand of a product not to be written earlier in its phase, got a store (${name})`,
-    );
   }
 
   #temporary(kind: "state" | "table" | "row", rows: number, cols?: number): BindingId {
