@@ -31,8 +31,10 @@ function bindings(b: ProgramBuilder) {
     nnz: b.inout("nnz", "nnz", { rows: 5 }),
     freshNnz: b.output("freshNnz", "nnz", { rows: 5 }),
     dWide: b.inout("dWide", "dense", { rows: 2, cols: ROWS }),
+    narrow: b.inout("narrow", "dense", { rows: 2, cols: 2 }),
     dense: b.inout("dense", "dense", { rows: ROWS, cols: ROWS }),
     temp: b.temp("temp", "state", ROWS, 1, 1),
+    early: b.temp("early", "row", ROWS, 0, 0),
   };
 }
 
@@ -131,7 +133,7 @@ const BAD: readonly (readonly [string, Program, RegExp])[] = [
     }),
     /%2 store: expected a value made before its use, got %1 /,
   ],
-  ["bindings exist", batch((p) => p.load(99)), /%0 load: expected a binding below 20, got 99 \(binding\)$/],
+  ["bindings exist", batch((p) => p.load(99)), /%0 load: expected a binding below 22, got 99 \(binding\)$/],
   [
     "instructions are known",
     batch((p, { x }) => p.op("atan" as "abs", p.load(x))),
@@ -172,6 +174,11 @@ const BAD: readonly (readonly [string, Program, RegExp])[] = [
     "temporaries are used during their lives",
     batch((p, { temp }) => p.store(temp, p.const(1))),
     /%1 store: expected a temporary of phases 1 to 1, got a use in phase 0 \(temp\)$/,
+  ],
+  [
+    "temporaries are not used after their lives",
+    plain((p, { early }) => p.store(early, p.const(1))),
+    /phase 1, %1 store: expected a temporary of phases 0 to 0, got a use in phase 1 \(early\)$/,
   ],
   [
     "what a phase gathers is complete before it",
@@ -370,6 +377,13 @@ const BAD: readonly (readonly [string, Program, RegExp])[] = [
       p.push(matmulT({ matrix: wide, g: two, grad: { x: p.load(x), binding: dense } })),
     ),
     /%1 matmulT: expected dense of 2 rows, got dense of 3 × 3 \(dense\)$/,
+  ],
+  [
+    "the gradient of a dense matrix has as many columns",
+    batch((p, { wide, two, narrow, x }) =>
+      p.push(matmulT({ matrix: wide, g: two, grad: { x: p.load(x), binding: narrow } })),
+    ),
+    /%1 matmulT: expected a match for 3 rows, lanes "batch", got dense of 2 × 2 \(narrow\)$/,
   ],
 ];
 
