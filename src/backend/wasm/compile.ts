@@ -8,8 +8,8 @@ import type { BindingId, PanelLayout, Program } from "../program.ts";
 import { padded } from "./arena.ts";
 import type { Functions } from "./fuse.ts";
 import * as isa from "./isa.ts";
-import { lowerPhase } from "./lower.ts";
 import type { MachinePhase } from "./machine.ts";
+import { lowerPhase } from "./phaseLowering.ts";
 import { planTemporaries, type Temporary } from "./temporaries.ts";
 
 export class WasmExecutable implements Executable {

@@ -26,10 +26,10 @@ import {
 import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { layoutFor } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
-import { type BindContext, bindProgram, GpuBound } from "./bind.ts";
-import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./buffers.ts";
 import type { AdapterInfo } from "./dawn.ts";
 import { Device, type ObjectCounts } from "./device.ts";
+import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./deviceBuffers.ts";
+import { type BindContext, bindProgram, GpuBound } from "./dispatches.ts";
 import { GpuExecutable } from "./executable.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
@@ -37,7 +37,7 @@ import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
 import { checkTuning, type SparseTuning, tuningOf } from "./sparseTuning.ts";
 import { tapeBudget } from "./tapeBudget.ts";
-import { TemporaryPool } from "./temporaries.ts";
+import { TemporaryPool } from "./temporaryPool.ts";
 import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
 

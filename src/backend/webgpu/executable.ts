@@ -4,12 +4,12 @@
 import type { Executable } from "../backend.ts";
 import { lengthOf } from "../layout.ts";
 import type { BindingId, PanelLayout, Program } from "../program.ts";
-import type { Memory } from "./buffers.ts";
+import type { Memory } from "./deviceBuffers.ts";
 import { type ProgramPlan, planOf } from "./plan.ts";
 import type { Shader } from "./shader.ts";
 import { shaderOf } from "./shaders.ts";
 import type { Piece } from "./slabs.ts";
-import { shareTemporaries, type TemporaryPool } from "./temporaries.ts";
+import { shareTemporaries, type TemporaryPool } from "./temporaryPool.ts";
 
 export class GpuExecutable implements Executable {
   readonly program: Program;

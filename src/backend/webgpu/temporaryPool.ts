@@ -2,7 +2,7 @@
 // to the next, programs share it, too.
 
 import type { Binding, BindingId } from "../program.ts";
-import type { Memory } from "./buffers.ts";
+import type { Memory } from "./deviceBuffers.ts";
 import type { Piece } from "./slabs.ts";
 
 /** Temporaries that share memory, which is as large as the largest of them. */
