@@ -79,6 +79,11 @@ function fieldsOf(roles: RolesTable, above: readonly string[]): readonly Field[]
   });
 }
 
+/** Whether instructions of this name have an operand of this role. */
+export function hasRole(op: string, role: Role): boolean {
+  return FIELDS.get(op)?.some((field) => field.role === role) ?? false;
+}
+
 /** The operands of an instruction, in the order of ROLES. Those that it may lack and does (`grad`, `offsets`) are left out. */
 export function operandsOf(instr: Instr): readonly Operand[] {
   if ("args" in instr) return instr.args.map((is, k) => ({ name: `args.${k}`, role: "value", is }));

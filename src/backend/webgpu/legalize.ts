@@ -13,9 +13,8 @@ import type { Binding, BindingId, Guard, Instr, Phase, Program, ValueId } from "
 
 type Matmul = Extract<Instr, { op: "matmul" }>;
 type MatmulT = Extract<Instr, { op: "matmulT" }>;
-type SegmentSum = Extract<Instr, { op: "segmentSum" }>;
-type GatherT = Extract<Instr, { op: "gatherT" }>;
-type Cut = Matmul | MatmulT | SegmentSum | GatherT;
+type VectorSum = Extract<Instr, { op: "segmentSum" | "gatherT" }>;
+type Cut = Matmul | MatmulT | VectorSum;
 
 /** A phase of the backend: as in a program, with at most one sparse product. */
 export interface LegalPhase {
@@ -40,27 +39,15 @@ export interface GemmPhase {
   readonly rows: number;
 }
 
-/** Sums over segments (kernels/segmentSum.wgsl) into a row vector. */
-export interface SegmentPhase {
-  readonly kind: "segmentSum";
+/** A sum over a source by an index (kernels/segmentSum.wgsl, gatherT.wgsl) into a row vector. */
+export interface VectorSumPhase {
+  readonly kind: "vectorSum";
   readonly rows: number;
-  readonly source: BindingId;
-  readonly offsets: BindingId;
-  readonly members: BindingId;
+  readonly sum: VectorSum;
   readonly target: BindingId;
 }
 
-/** What rows of a source went to, by an index (kernels/gatherT.wgsl), summed into a row vector. */
-export interface GatherTPhase {
-  readonly kind: "gatherT";
-  readonly rows: number;
-  readonly source: BindingId;
-  readonly index: BindingId;
-  readonly offsets: BindingId | null;
-  readonly target: BindingId;
-}
-
-export type Piece = LegalPhase | GemmPhase | SegmentPhase | GatherTPhase;
+export type Piece = LegalPhase | GemmPhase | VectorSumPhase;
 
 export interface LegalProgram {
   readonly name: string;
@@ -161,9 +148,9 @@ class LegalBuilder {
     return target === null ? UNUSED : { op: "load", binding: target };
   }
 
-  #vectorSum({ rows }: LegalPhase, { op, ...operands }: SegmentSum | GatherT): Instr {
+  #vectorSum({ rows }: LegalPhase, sum: VectorSum): Instr {
     const target = this.#temporary("row", rows);
-    this.#pieces.push({ kind: op, rows, target, ...operands } as SegmentPhase | GatherTPhase);
+    this.#pieces.push({ kind: "vectorSum", rows, sum, target });
     return { op: "load", binding: target };
   }
 
@@ -223,16 +210,11 @@ const UNUSED: Instr = { op: "const", value: 0 };
 /** All bindings a piece touches. */
 export function bindingsOf(piece: Piece): readonly BindingId[] {
   if (piece.kind === "gemm") return [piece.matrix, piece.operand, piece.other];
-  if (piece.kind === "segmentSum") return [piece.source, piece.offsets, piece.members, piece.target];
-  if (piece.kind === "gatherT") return [...readsOfGatherT(piece), piece.target];
+  if (piece.kind === "vectorSum") return [...accessesOf(piece.sum).map((a) => a.binding), piece.target];
   return piece.instrs.flatMap((instr) => accessesOf(instr).map((a) => a.binding));
 }
 
-export function readsOfGatherT({ source, index, offsets }: GatherTPhase): readonly BindingId[] {
-  return [source, index, ...(offsets === null ? [] : [offsets])];
-}
-
-function isVectorSum(instr: Instr): instr is SegmentSum | GatherT {
+function isVectorSum(instr: Instr): instr is VectorSum {
   return instr.op === "segmentSum" || instr.op === "gatherT";
 }
 
