@@ -2,8 +2,8 @@
 
 import { BackendError } from "../../core/errors.ts";
 import type { Traffic } from "../backend.ts";
-import type { GpuDeviceBuffer } from "./buffers.ts";
 import type { Device } from "./device.ts";
+import type { GpuDeviceBuffer } from "./deviceBuffers.ts";
 import type { CommandQueue } from "./queue.ts";
 
 /** Size of the scratch buffer for copies within a slab: WebGPU copies only between different buffers. */
