@@ -3,7 +3,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 // Graphs and gradients, for dynamics of one's own.
-export { type Effect, Graph } from "./autodiff/graph.ts";
+export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";
 export { type GradTarget, pullBack, type ReverseGraph, reverseGraph, type Wrt } from "./autodiff/vjp.ts";
 // Devices.
@@ -28,6 +28,7 @@ export type {
   PanelLayout,
   Phase,
   Program,
+  Purpose,
 } from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
 // Sparse matrices and numbers.
@@ -233,9 +234,9 @@ export {
   tsit5,
 } from "./ode/tableaus/index.ts";
 export type { TapePlan } from "./ode/tape.ts";
-// Operations.
-export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
 export type { Matrix, Op, Shape, Table, Value } from "./ops/value.ts";
+// Operations.
+export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/vocabulary.ts";
 // Runs of the command line.
 export type {
   NetworkSize,

@@ -1,11 +1,17 @@
 // A computation graph under construction: values are hash-consed (equal expressions are one value), constants are folded,
 // shapes are checked as the graph grows. A graph says what is to be stored where; `lower` turns it into a program.
 
-import type { BinaryOp, Kind, PointwiseOp, UnaryOp } from "../backend/program.ts";
+import type { BinaryOp, BindingKind, Kind, PointwiseOp, UnaryOp } from "../backend/program.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
-import type { Operand, Ops } from "../ops/op.ts";
-import { POINTWISE } from "../ops/pointwise.ts";
 import { isPerLane, isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
+import type { Operand, Ops } from "../ops/vocabulary.ts";
+
+/** What an input of a graph is bound to. */
+export interface GraphInput {
+  readonly kind: BindingKind;
+  /** For messages, with its size. */
+  readonly what: string;
+}
 
 /** What a program does besides computing: write a named binding. */
 export type Effect =
@@ -82,7 +88,7 @@ export class Graph {
   readonly ops: Ops;
   readonly #interned = new Map<string, Value>();
   /** What each name is bound to: one thing only. */
-  readonly #bound = new Map<string, string>();
+  readonly #bound = new Map<string, GraphInput>();
 
   constructor() {
     this.ops = {
@@ -105,7 +111,7 @@ export class Graph {
 
   /** A named input of the given kind; `rows` is 1 for samples and scalars. */
   leaf(name: string, kind: Kind, rows = 1): Value {
-    this.#claim("leaf", name, `${kind} of ${rows} rows`);
+    this.#claim("leaf", name, kind, `${kind} of ${rows} rows`);
     return this.#intern(`leaf ${name}`, { type: "leaf", name }, [], kind, rows);
   }
 
@@ -141,7 +147,7 @@ export class Graph {
 
   #matrix(matrix: Matrix): Matrix {
     const { name, form, rows, cols, stored } = matrix;
-    this.#claim("matrix", name, `${form} [${rows}, ${cols}] with ${stored} entries`);
+    this.#claim("matrix", name, form, `${form} [${rows}, ${cols}] with ${stored} entries`);
     const known = this.matrices.get(name) ?? matrix;
     this.matrices.set(name, known);
     return known;
@@ -149,7 +155,7 @@ export class Graph {
 
   /** `depth` states of `rows` rows behind one another. */
   table(name: string, rows: number, depth: number): Table {
-    this.#claim("table", name, `table [${depth}, ${rows}]`);
+    this.#claim("table", name, "table", `table [${depth}, ${rows}]`);
     const known = this.tables.get(name) ?? { name, rows, depth };
     this.tables.set(name, known);
     return known;
@@ -166,7 +172,7 @@ export class Graph {
    */
   random(key: string, rows: number, sampleId: Value): Value {
     if (isPerRow(sampleId)) throw new ShapeError("random", "sampleId", "a sample or scalar value", sampleId.kind);
-    this.#claim("random", key, "key");
+    this.#claim("random", key, "key", "key");
     return this.#intern(`random ${key} ${rows} ${sampleId.id}`, { type: "random", key }, [sampleId], "state", rows);
   }
 
@@ -181,19 +187,19 @@ export class Graph {
   }
 
   /** What each input is bound to: a leaf, matrix or table, or an index or key of whole numbers. */
-  get inputs(): ReadonlyMap<string, string> {
+  get inputs(): ReadonlyMap<string, GraphInput> {
     return this.#bound;
   }
 
   /** A name means one binding: what is asked for twice must be the same. */
-  #claim(where: string, name: string, what: string): void {
-    const known = this.#bound.get(name) ?? what;
-    if (known !== what) throw new ShapeError(where, name, `${known}, as before`, what);
+  #claim(where: string, name: string, kind: BindingKind, what: string): void {
+    const known = this.#bound.get(name) ?? { kind, what };
+    if (known.what !== what) throw new ShapeError(where, name, `${known.what}, as before`, what);
     this.#bound.set(name, known);
   }
 
   #index(where: string, name: string, length: number): void {
-    this.#claim(where, name, `index of ${length} numbers`);
+    this.#claim(where, name, "index", `index of ${length} numbers`);
   }
 
   // ---- effects ---------------------------------------------------------------------------------------------------------
@@ -413,9 +419,4 @@ function wholePower(ops: Ops, base: Value, { op }: Value): Value | null {
   };
   const power = product(Math.abs(exponent));
   return exponent < 0 ? ops.div(1, power) : power;
-}
-
-/** True when the pointwise table and the graph's methods agree (checked by a test). */
-export function pointwiseNames(): readonly string[] {
-  return Object.keys(POINTWISE);
 }
