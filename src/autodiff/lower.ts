@@ -270,10 +270,6 @@ class PhaseEmitter {
   }
 
   touched(): Set<BindingId> {
-    const ids = this.#instrs.flatMap((i) => {
-      const { reads, gathers, writes } = accessesOf(i);
-      return [...reads, ...gathers, ...writes];
-    });
-    return new Set(ids);
+    return new Set(this.#instrs.flatMap(accessesOf).map(({ binding }) => binding));
   }
 }

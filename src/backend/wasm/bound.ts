@@ -2,7 +2,8 @@
 
 import { BackendError } from "../../core/errors.ts";
 import type { BoundProgram } from "../backend.ts";
-import type { BindingId, Instr, Program } from "../program.ts";
+import { accessesOf, isWrite } from "../instr.ts";
+import type { BindingId, Program } from "../program.ts";
 import { type WasmBuffer, WasmSparse } from "./buffers.ts";
 import type { WasmExecutable } from "./compile.ts";
 
@@ -65,7 +66,7 @@ function checkAliases(program: Program, bound: readonly Bound[]): void {
   for (const [phaseIdx, { instrs }] of program.phases.entries()) {
     const accesses = instrs.flatMap(accessesOf);
     const touched = new Set(accesses.map((a) => a.binding));
-    const written = new Set(accesses.filter((a) => a.writes).map((a) => a.binding));
+    const written = new Set(accesses.filter(isWrite).map((a) => a.binding));
     for (const [a, b] of shared) {
       if (!touched.has(a) || !touched.has(b) || !(written.has(a) || written.has(b))) continue;
       const names = `${program.bindings[a]!.name}, ${program.bindings[b]!.name}`;
@@ -87,40 +88,4 @@ function sharedMemory(bound: readonly Bound[]): readonly (readonly [BindingId, B
 function buffersOf(bound: Bound): readonly WasmBuffer[] {
   if (bound instanceof WasmSparse) return [bound.valuesCsc, bound.valuesCsr, bound.cscOfCsr];
   return bound ? [bound] : [];
-}
-
-interface Access {
-  readonly binding: BindingId;
-  readonly writes: boolean;
-}
-
-function accessesOf(instr: Instr): readonly Access[] {
-  const read = (binding: BindingId): Access => ({ binding, writes: false });
-  const write = (binding: BindingId): Access => ({ binding, writes: true });
-  switch (instr.op) {
-    case "load":
-      return [read(instr.binding)];
-    case "lookup":
-      return [read(instr.table)];
-    case "random":
-      return [read(instr.key)];
-    case "gather":
-      return [read(instr.source), read(instr.index)];
-    case "segmentSum":
-      return [read(instr.source), read(instr.offsets), read(instr.members)];
-    case "gatherT":
-      return [instr.source, instr.index, ...(instr.offsets === null ? [] : [instr.offsets])].map(read);
-    case "matmul":
-      return [read(instr.matrix), read(instr.x)];
-    case "matmulT":
-      return [read(instr.matrix), read(instr.g), ...(instr.grad ? [write(instr.grad.binding)] : [])];
-    case "store":
-    case "reduceRows":
-    case "reduceLanes":
-      return [write(instr.binding)];
-    case "scatter":
-      return [write(instr.table)];
-    default:
-      return [];
-  }
 }

@@ -11,7 +11,7 @@
 
 import { bytesOf } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
-import { accessesOf, operandsOf } from "../instr.ts";
+import { accessesOf, isWrite, valuesOf } from "../instr.ts";
 import { phaseKind } from "../kinds.ts";
 import type { Binding, BindingId, Instr, PanelLayout, Phase, Program, ValueId } from "../program.ts";
 import { allocateRegisters } from "./allocate.ts";
@@ -234,22 +234,22 @@ class PhaseLowering {
   #findLastUses(): void {
     for (const [i, instr] of this.#phase.instrs.entries()) {
       this.#lastUse.push(i);
-      for (const v of operandsOf(instr)) this.#lastUse[v] = i;
+      for (const v of valuesOf(instr)) this.#lastUse[v] = i;
     }
   }
 
   #findWrites(): void {
     for (const [i, instr] of this.#phase.instrs.entries()) {
-      const written = accessesOf(instr).writes[0] ?? null;
-      if (written === null) continue;
-      const places = this.#writes.get(written) ?? [];
-      places.push(i);
-      this.#writes.set(written, places);
+      for (const { binding } of accessesOf(instr).filter(isWrite)) {
+        const places = this.#writes.get(binding) ?? [];
+        places.push(i);
+        this.#writes.set(binding, places);
+      }
     }
     for (const [i, instr] of this.#phase.instrs.entries()) {
-      for (const id of accessesOf(instr).gathers) {
-        if (!this.#writes.has(id)) continue;
-        const { name } = this.#binding(id, i);
+      for (const { binding, role } of accessesOf(instr)) {
+        if (role !== "gather" || !this.#writes.has(binding)) continue;
+        const { name } = this.#binding(binding, i);
         throw this.#error(i, "a gathered operand that is complete before the phase", `one written in it (${name})`);
       }
     }

@@ -8,7 +8,7 @@ import type { Device } from "./device.ts";
 import type { GpuExecutable } from "./executable.ts";
 import { gatherTGroups } from "./gatherTShader.ts";
 import { gemmGrid } from "./gemmShader.ts";
-import { lengthOf, panelVecs } from "./layout.ts";
+import { lengthOf, panelVecs } from "./panels.ts";
 import { isProduct } from "./legalize.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";

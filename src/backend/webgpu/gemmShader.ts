@@ -2,7 +2,7 @@
 // go. What a thread holds in registers is printed out, one variable for each vec4.
 
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
-import { lanesOf, panelsAtOnce, panelVecs } from "./layout.ts";
+import { lanesOf, panelsAtOnce, panelVecs } from "./panels.ts";
 import type { GemmPlan } from "./plan.ts";
 import { privates } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";

@@ -2,8 +2,8 @@
 // control, losses, learning rates) that follow one another become one dispatch, together with the last step of reductions over
 // rows before them.
 
+import { type Access, accessesOf } from "../instr.ts";
 import type { Binding, BindingId, Guard, Instr, Program } from "../program.ts";
-import { type Access, accessesOf, type LegalInstr } from "./access.ts";
 import {
   bindingsOf,
   type GatherTPhase,
@@ -229,40 +229,31 @@ export function sparseMatrixOf(plan: DispatchPlan): BindingId | null {
 
 /** What a dispatch touches in slabs, in a fixed order. */
 export function accessesOfPlan(plan: DispatchPlan): readonly Access[] {
-  return [...ownAccesses(plan), ...plan.guards.map((binding) => ({ binding, writes: false }))];
+  return [...ownAccesses(plan), ...plan.guards.map(read)];
 }
 
 function ownAccesses(plan: DispatchPlan): readonly Access[] {
   switch (plan.kernel) {
     case "gemm": {
       const { matrix, operand, other, variant } = plan.phase;
-      const isGrad = variant === "grad";
-      return [
-        { binding: matrix, writes: isGrad },
-        { binding: operand, writes: false },
-        { binding: other, writes: !isGrad },
-      ];
+      return variant === "grad"
+        ? [write(matrix), read(operand), read(other)]
+        : [read(matrix), read(operand), write(other)];
     }
     case "segmentSum": {
       const { source, offsets, members, target } = plan.phase;
-      const reads = [source, offsets, members].map((binding) => ({ binding, writes: false }));
-      return [...reads, { binding: target, writes: true }];
+      return [...[source, offsets, members].map(read), write(target)];
     }
-    case "gatherT": {
-      const reads = readsOfGatherT(plan.phase).map((binding) => ({ binding, writes: false }));
-      return [...reads, { binding: plan.phase.target, writes: true }];
-    }
+    case "gatherT":
+      return [...readsOfGatherT(plan.phase).map(read), write(plan.phase.target)];
     case "tail": {
-      const combines = plan.combines.flatMap((c) => [
-        { binding: c.partials, writes: false },
-        { binding: c.target, writes: true },
-      ]);
+      const combines = plan.combines.flatMap(({ partials, target }) => [read(partials), write(target)]);
       return [...combines, ...plan.phases.flatMap((p) => p.instrs.flatMap(accessesOf))];
     }
     case "map":
     case "vector": {
-      const partials = plan.partials.flatMap((binding) => (binding === null ? [] : [{ binding, writes: true }]));
-      return [...plan.phase.instrs.flatMap(accessesOf), ...partials];
+      const partials = plan.partials.filter((binding) => binding !== null);
+      return [...plan.phase.instrs.flatMap(accessesOf), ...partials.map(write)];
     }
     default: {
       const matrix = sparseMatrixOf(plan);
@@ -271,7 +262,15 @@ function ownAccesses(plan: DispatchPlan): readonly Access[] {
   }
 }
 
-export function isReduceRows(instr: LegalInstr): instr is ReduceRows {
+function read(binding: BindingId): Access {
+  return { binding, role: "read" };
+}
+
+function write(binding: BindingId): Access {
+  return { binding, role: "write" };
+}
+
+export function isReduceRows(instr: Instr): instr is ReduceRows {
   return instr.op === "reduceRows";
 }
 

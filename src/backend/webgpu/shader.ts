@@ -1,5 +1,6 @@
 // What all generated shaders share: the slabs and offsets that a dispatch is bound to, and filling the hooks of a kernel.
 
+import { isWrite } from "../instr.ts";
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import type { Memory } from "./emit.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
@@ -83,9 +84,9 @@ export class ShaderWriter implements Memory {
     this.#facts.push("panels", ...facts);
     this.#matrix = sparseMatrixOf(plan) !== null;
     this.#guards = plan.guards;
-    for (const { binding, writes } of accessesOfPlan(plan)) {
-      if (!this.#order.includes(binding)) this.#order.push(binding);
-      if (writes) this.#writes.add(slabOf(binding));
+    for (const access of accessesOfPlan(plan)) {
+      if (!this.#order.includes(access.binding)) this.#order.push(access.binding);
+      if (isWrite(access)) this.#writes.add(slabOf(access.binding));
     }
   }
 

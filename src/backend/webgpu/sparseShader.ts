@@ -1,10 +1,10 @@
 // The shader of a sparse product with its prologue and epilogue (kernels/spmm.wgsl, spmmGrad.wgsl).
 
 import { BackendError } from "../../core/errors.ts";
+import { closureOf } from "../instr.ts";
 import type { Binding, PanelLayout } from "../program.ts";
-import { closureOf } from "./access.ts";
 import { PhasePrinter } from "./emit.ts";
-import { panelVecs } from "./layout.ts";
+import { panelVecs } from "./panels.ts";
 import { isProduct } from "./legalize.ts";
 import type { SparsePlan } from "./plan.ts";
 import { laneReductions, privates } from "./reductions.ts";

@@ -1,8 +1,9 @@
 // What a dispatch does and moves, counted from sizes.
 
+import { isWrite } from "../instr.ts";
 import type { Binding, PanelLayout } from "../program.ts";
 import { gemmWork } from "./gemmShader.ts";
-import { lanesOf, lengthOf } from "./layout.ts";
+import { lanesOf, lengthOf } from "./panels.ts";
 import { isProduct } from "./legalize.ts";
 import { accessesOfPlan, type DispatchPlan } from "./plan.ts";
 import type { Work } from "./queue.ts";
@@ -17,7 +18,7 @@ export function workOf(
   const lanes = lanesOf(layout);
   const accesses = accessesOfPlan(plan);
   const once = (writes: boolean): number => {
-    const ids = new Set(accesses.filter((a) => a.writes === writes).map((a) => a.binding));
+    const ids = new Set(accesses.filter((a) => isWrite(a) === writes).map((a) => a.binding));
     return [...ids].reduce((sum, id) => sum + 4 * lengthOf(bindings[id]!, layout), 0);
   };
   const bytes = once(false) + once(true) + matrix.bytes;
