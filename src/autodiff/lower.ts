@@ -20,7 +20,20 @@ export interface GuardNames {
  * @param purpose  what profiles count it as; default: by its phases alone
  */
 export function lower(graph: Graph, name: string, purpose?: Purpose, guard?: GuardNames): Program {
-  return new Lowering(graph).program(name, purpose, guard);
+  const program = new Lowering(graph).program(name, purpose, guard);
+  const { values, matrices, effects } = graph;
+  sources.set(program, { values, matrices, effects: [...effects] });
+  return program;
+}
+
+/** What a program was made of; effects that its graph got later are not among it. */
+export type ProgramSource = Pick<Graph, "values" | "matrices" | "effects">;
+
+const sources = new WeakMap<Program, ProgramSource>();
+
+/** The graph of a program, for those who want to read it; null: `lower` has not made it. */
+export function sourceOf(program: Program): ProgramSource | null {
+  return sources.get(program) ?? null;
 }
 
 class Lowering {
