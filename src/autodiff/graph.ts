@@ -5,6 +5,7 @@ import type { BinaryOp, BindingKind, Kind, PointwiseOp, UnaryOp } from "../backe
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { isPerLane, isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
 import type { Operand, Ops } from "../ops/vocabulary.ts";
+import { simplify } from "./simplify.ts";
 
 /** What an input of a graph is bound to. */
 export interface GraphInput {
@@ -247,7 +248,7 @@ export class Graph {
   #pointwise(fn: PointwiseOp, operands: readonly Operand[]): Value {
     const args = operands.map((a) => this.#value(a));
     const { kind, rows } = broadcast(fn, args);
-    const simpler = simplify(fn, args) ?? (fn === "pow" ? wholePower(this.ops, args[0]!, args[1]!) : null);
+    const simpler = simplify(this.ops, fn, args);
     if (simpler !== null) return this.#broadcast(this.#value(simpler), { kind, rows });
     return this.#intern(`${fn} ${args.map((a) => a.id).join(" ")}`, { type: "pointwise", fn }, args, kind, rows);
   }
@@ -377,46 +378,4 @@ function broadcast(fn: string, args: readonly Value[]): { kind: Kind; rows: numb
     perLane ||= isPerLane(a);
   }
   return { kind: perRow ? (perLane ? "state" : "row") : perLane ? "sample" : "scalar", rows };
-}
-
-/** Exact simplifications only: constants folded, x·1, x + 0, x − 0, x / 1, −(−x), select of a known condition. */
-function simplify(fn: PointwiseOp, args: readonly Value[]): Value | number | null {
-  const c = args.map((a) => (a.op.type === "const" ? a.op.value : null));
-  const [a, b] = args;
-  const [x, y] = [c[0] ?? null, c[1] ?? null];
-  switch (fn) {
-    case "add":
-      return x !== null && y !== null ? x + y : x === 0 ? b! : y === 0 ? a! : null;
-    case "sub":
-      return x !== null && y !== null ? x - y : y === 0 ? a! : null;
-    case "mul":
-      return x !== null && y !== null ? x * y : x === 1 ? b! : y === 1 ? a! : null;
-    case "div":
-      return x !== null && y !== null ? x / y : y === 1 ? a! : null;
-    case "neg":
-      if (x !== null) return -x;
-      return a!.op.type === "pointwise" && a!.op.fn === "neg" ? a!.args[0]! : null;
-    case "select":
-      if (x !== null) return x !== 0 ? b! : args[2]!;
-      return b === args[2] ? b! : null;
-    default:
-      return null;
-  }
-}
-
-/** A constant whole exponent up to this size becomes products, whose rounding is less than that of the function. */
-const LARGEST_PRODUCT = 8;
-
-/** aᵇ for a small constant whole b, by products of squares; null for any other. */
-function wholePower(ops: Ops, base: Value, { op }: Value): Value | null {
-  const exponent = op.type === "const" ? op.value : Number.NaN;
-  if (!Number.isInteger(exponent) || Math.abs(exponent) > LARGEST_PRODUCT) return null;
-  const product = (n: number): Value => {
-    if (n < 2) return n === 0 ? ops.constant(1) : base;
-    const half = product(Math.floor(n / 2));
-    const square = ops.mul(half, half);
-    return n % 2 === 0 ? square : ops.mul(square, base);
-  };
-  const power = product(Math.abs(exponent));
-  return exponent < 0 ? ops.div(1, power) : power;
 }

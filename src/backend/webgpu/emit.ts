@@ -5,8 +5,8 @@
 
 import { BackendError } from "../../core/errors.ts";
 import type { Binding, BindingId, Instr, PanelLayout, PointwiseOp, ValueId } from "../program.ts";
-import { isPerLane, panelVecs, rowsOf } from "./panels.ts";
 import type { LegalPhase } from "./legalize.ts";
+import { isPerLane, panelVecs, rowsOf } from "./panels.ts";
 
 /** Names of the memory behind bindings in one shader: `at` is the vec4 offset in its slab. */
 export interface Memory {

@@ -3,8 +3,8 @@
 import { isWrite } from "../instr.ts";
 import type { Binding, PanelLayout } from "../program.ts";
 import { gemmWork } from "./gemmShader.ts";
-import { lanesOf, lengthOf } from "./panels.ts";
 import { isProduct } from "./legalize.ts";
+import { lanesOf, lengthOf } from "./panels.ts";
 import { accessesOfPlan, type DispatchPlan } from "./plan.ts";
 import type { Work } from "./queue.ts";
 
