@@ -1,9 +1,10 @@
 // A computation graph under construction: values are hash-consed (equal expressions are one value), constants are folded,
 // shapes are checked as the graph grows. A graph says what is to be stored where; `lower` turns it into a program.
 
+import { isPerLane } from "../backend/layout.ts";
 import type { BinaryOp, BindingKind, Kind, PointwiseOp, UnaryOp } from "../backend/program.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
-import { isPerLane, isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
+import { isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
 import type { Operand, Ops } from "../ops/vocabulary.ts";
 import { simplify } from "./simplify.ts";
 

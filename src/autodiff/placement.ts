@@ -7,8 +7,9 @@
 //    storing; then the first of them stores it and the others load it. A phase that has the operands at hand recomputes at little cost.
 //    That is known only when all values have their places, so the choice is then made once more.
 
+import { isPerLane } from "../backend/layout.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
-import { broadcasts, gathersFirst, isContraction, isExtremum, isPerLane, type Value } from "../ops/value.ts";
+import { broadcasts, gathersFirst, isContraction, isExtremum, type Value } from "../ops/value.ts";
 import type { Effect, Graph } from "./graph.ts";
 
 /** A pointwise value demanded by several phases is stored when recomputing it from leaves costs more than this many additions. */

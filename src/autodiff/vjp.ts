@@ -4,19 +4,11 @@
 // `reverseGraph` says which contraction outputs the forward program must keep, and rebuilds the rest from them. Where it takes no more
 // memory, the results of expensive functions are kept in place of what they are computed from: a sigmoid's slope needs the sigmoid only.
 
+import { isPerLane } from "../backend/layout.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { vjpRuleOf } from "../ops/index.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
-import {
-  broadcasts,
-  isContraction,
-  isExtremum,
-  isPerLane,
-  isPerRow,
-  type Matrix,
-  type Table,
-  type Value,
-} from "../ops/value.ts";
+import { broadcasts, isContraction, isExtremum, isPerRow, type Matrix, type Table, type Value } from "../ops/value.ts";
 import type { VjpContext } from "../ops/vocabulary.ts";
 import { Graph, type GraphInput } from "./graph.ts";
 

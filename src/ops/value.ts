@@ -75,10 +75,6 @@ export function isPerRow({ kind }: Pick<Value, "kind">): boolean {
   return kind === "state" || kind === "row";
 }
 
-export function isPerLane({ kind }: Pick<Value, "kind">): boolean {
-  return kind === "state" || kind === "sample";
-}
-
 /** True for the largest or smallest number over rows, whose reverse looks for the rows that equal it. */
 export function isExtremum({ op }: Value): boolean {
   return op.type === "reduceRows" && op.how !== "sum";

@@ -7,31 +7,31 @@ import type { DType } from "../../core/dtype.ts";
 type Known = readonly [name: string, takes: number, follows?: "local" | "memory" | "number" | "zero"];
 
 const PLAIN: Readonly<Record<number, Known>> = {
-  0x00: ["unreachable", 0],
-  0x20: ["local.get", 0, "local"],
-  0x21: ["local.set", 1, "local"],
-  0x22: ["local.tee", 1, "local"],
-  0x28: ["i32.load", 1, "memory"],
-  0x3f: ["memory.size", 0, "zero"],
-  0x41: ["i32.const", 0, "number"],
-  0x42: ["i64.const", 0, "number"],
-  0x49: ["i32.lt_u", 2],
-  0x56: ["i64.gt_u", 2],
-  0x6a: ["i32.add", 2],
-  0x6c: ["i32.mul", 2],
-  0x74: ["i32.shl", 2],
-  0x76: ["i32.shr_u", 2],
-  0x7c: ["i64.add", 2],
-  0x86: ["i64.shl", 2],
-  0xad: ["i64.extend_i32_u", 1],
+  0: ["unreachable", 0],
+  32: ["local.get", 0, "local"],
+  33: ["local.set", 1, "local"],
+  34: ["local.tee", 1, "local"],
+  40: ["i32.load", 1, "memory"],
+  63: ["memory.size", 0, "zero"],
+  65: ["i32.const", 0, "number"],
+  66: ["i64.const", 0, "number"],
+  73: ["i32.lt_u", 2],
+  86: ["i64.gt_u", 2],
+  106: ["i32.add", 2],
+  108: ["i32.mul", 2],
+  116: ["i32.shl", 2],
+  118: ["i32.shr_u", 2],
+  124: ["i64.add", 2],
+  134: ["i64.shl", 2],
+  173: ["i64.extend_i32_u", 1],
 };
 const V128: Readonly<Record<number, Known>> = {
-  0x00: ["v128.load", 1, "memory"],
-  0x09: ["v128.load32_splat", 1, "memory"],
-  0x0a: ["v128.load64_splat", 1, "memory"],
-  0x0b: ["v128.store", 2, "memory"],
-  0x4e: ["v128.and", 2],
-  0x52: ["v128.bitselect", 3],
+  0: ["v128.load", 1, "memory"],
+  9: ["v128.load32_splat", 1, "memory"],
+  10: ["v128.load64_splat", 1, "memory"],
+  11: ["v128.store", 2, "memory"],
+  78: ["v128.and", 2],
+  82: ["v128.bitselect", 3],
   ...lanes("f32x4", { compare: 0x41, arithmetic: 0xe0, floor: 0x68 }),
   ...lanes("f64x2", { compare: 0x47, arithmetic: 0xec, floor: 0x75 }),
 };
@@ -43,7 +43,10 @@ const END = 0x0b;
 const BR_IF = 0x0d;
 
 /** Instructions on lanes, which lie in the same order for both precisions. */
-function lanes(shape: string, first: { readonly compare: number; readonly arithmetic: number; readonly floor: number }) {
+function lanes(
+  shape: string,
+  first: { readonly compare: number; readonly arithmetic: number; readonly floor: number },
+) {
   const table: Record<number, Known> = { [first.floor]: [`${shape}.floor`, 1] };
   const put = (at: number, names: readonly (string | null)[], takes: number): void => {
     for (const [i, name] of names.entries()) if (name !== null) table[at + i] = [`${shape}.${name}`, takes];

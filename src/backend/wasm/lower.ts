@@ -23,6 +23,7 @@ import {
   type MachinePhase,
   MOST_SWEEPS,
   machineInstr,
+  NO_SLOT,
   type Reduction,
   registersRead,
   type Slot,
@@ -369,7 +370,7 @@ class PhaseLowering {
   }
 
   #emitStore(instr: StoreInstr): Slot {
-    if (this.#forwarded.get(instr.value) === instr) return NOWHERE;
+    if (this.#forwarded.get(instr.value) === instr) return NO_SLOT;
     const d = this.#tiled(instr.binding, this.#width);
     const row = this.#batch && this.#extents[instr.value] === "row";
     const value = this.#slots[instr.value]!;
@@ -393,7 +394,7 @@ class PhaseLowering {
   #emitMatmulT(instr: Extract<Instr, { op: "matmulT" }>, i: number): Slot {
     const { kind, rows, cols = 1 } = this.#binding(instr.matrix, i);
     this.#addContractionCost(instr.matrix, kind, "colPtr", (instr.needCt ? 1 : 0) + (instr.grad ? 1 : 0), rows);
-    const a = instr.grad ? this.#full(instr.grad.x) : NOWHERE;
+    const a = instr.grad ? this.#full(instr.grad.x) : NO_SLOT;
     if (kind === "dense") {
       if (instr.grad) {
         const grad: Slot = [{ binding: instr.grad.binding, part: "data" }, rows];
@@ -404,7 +405,7 @@ class PhaseLowering {
           this.#width,
         );
       }
-      if (!instr.needCt) return NOWHERE;
+      if (!instr.needCt) return NO_SLOT;
       const w: Slot = [{ binding: instr.matrix, part: "data" }, rows];
       return this.#define(i, { op: isa.OP_GEMM_T, a: data(instr.g), b: w, c: [cols, 0] });
     }
@@ -446,7 +447,7 @@ class PhaseLowering {
 
   #effect(fields: Fields): Slot {
     this.#append(this.#body, fields, this.#width);
-    return NOWHERE;
+    return NO_SLOT;
   }
 
   #append(to: MachineInstr[], { op, ...fields }: Fields, width: number): void {
@@ -554,9 +555,6 @@ type Fields = { readonly op: number } & Partial<Omit<MachineInstr, "op" | "width
 
 /** Nanoseconds for multiplying one vector of 16 bytes: gathered by a sparse product, or streamed by a dense one. */
 const VECTOR_COST = { sparse: 0.8, dense: 0.25 } as const;
-
-/** The slot of what has no value. */
-const NOWHERE: Slot = [0, 0];
 
 /** The address of a whole array, as the first word of a slot. */
 function data(binding: BindingId): Slot {

@@ -4,9 +4,10 @@
 // operands go to private variables (rowsValue…, lanesValue…) that the kernel's hooks pick up.
 
 import { BackendError } from "../../core/errors.ts";
+import { isPerLane, rowsOf } from "../layout.ts";
 import type { Binding, BindingId, Instr, PanelLayout, PointwiseOp, ValueId } from "../program.ts";
 import type { LegalPhase } from "./legalize.ts";
-import { isPerLane, panelVecs, rowsOf } from "./panels.ts";
+import { panelVecs } from "./panels.ts";
 
 /** Names of the memory behind bindings in one shader: `at` is the vec4 offset in its slab. */
 export interface Memory {

@@ -2,9 +2,9 @@
 // buffers are spread over slabs and are therefore made when that is known.
 
 import type { Executable } from "../backend.ts";
+import { lengthOf } from "../layout.ts";
 import type { BindingId, PanelLayout, Program } from "../program.ts";
 import type { Memory } from "./buffers.ts";
-import { lengthOf } from "./panels.ts";
 import { type ProgramPlan, planOf } from "./plan.ts";
 import type { Shader } from "./shader.ts";
 import { shaderOf } from "./shaders.ts";

@@ -1,7 +1,8 @@
 // What a GPU runs of a program, as text: its dispatches and the WGSL of each. No device is needed for it.
 
+import { isWrite } from "../instr.ts";
+import { lengthOf } from "../layout.ts";
 import type { Binding, PanelLayout, Program } from "../program.ts";
-import { lengthOf } from "./panels.ts";
 import { accessesOfPlan, type DispatchPlan, planOf } from "./plan.ts";
 import { shaderOf } from "./shaders.ts";
 import { SPARSE_TUNING } from "./sparseTuning.ts";
@@ -38,14 +39,17 @@ export function printShaders(program: Program, layout: PanelLayout, subgroups: b
       ...touched(plan, bindings),
       wgsl: shaderOf(plan, bindings, layout, () => 0, tuning).source,
     })),
-    temporaryBytes: shareTemporaries(bindings, (b) => lengthOf(b, layout)).reduce((sum, { length }) => sum + 4 * length, 0),
+    temporaryBytes: shareTemporaries(bindings, (b) => lengthOf(b, layout)).reduce(
+      (sum, { length }) => sum + 4 * length,
+      0,
+    ),
   };
 }
 
 function touched(plan: DispatchPlan, bindings: readonly Binding[]): Pick<PrintedDispatch, "reads" | "writes"> {
   const accesses = accessesOfPlan(plan);
   const names = (writes: boolean): readonly string[] => [
-    ...new Set(accesses.filter((a) => a.writes === writes).map(({ binding }) => bindings[binding]!.name)),
+    ...new Set(accesses.filter((a) => isWrite(a) === writes).map(({ binding }) => bindings[binding]!.name)),
   ];
   return { reads: names(false), writes: names(true) };
 }

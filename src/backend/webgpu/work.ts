@@ -1,10 +1,10 @@
 // What a dispatch does and moves, counted from sizes.
 
 import { isWrite } from "../instr.ts";
+import { lanesOf, lengthOf } from "../layout.ts";
 import type { Binding, PanelLayout } from "../program.ts";
 import { gemmWork } from "./gemmShader.ts";
 import { isProduct } from "./legalize.ts";
-import { lanesOf, lengthOf } from "./panels.ts";
 import { accessesOfPlan, type DispatchPlan } from "./plan.ts";
 import type { Work } from "./queue.ts";
 
