@@ -21,6 +21,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ode: ["core", "backend/*", "ops", "autodiff"],
   models: ["core", "backend/*", "ops", "autodiff", "ode"],
   profile: ["core", "backend/*", "ops"],
+  explain: ["core", "backend/*", "backend/wasm", "backend/webgpu", "autodiff", "profile"],
   io: ["core"],
   data: ["core", "io"],
   train: ["core", "backend/*", "backend/select.ts", "ops", "autodiff", "ode", "models", "io", "data"],

@@ -1,6 +1,7 @@
 // Graphs as text, for people: every value that an effect needs, then the effects. %0, %1, … are the values of the graph; temporaries of
 // the program have the names of the values in them.
 
+import { shapeOf } from "../backend/printProgram.ts";
 import type { Value } from "../ops/value.ts";
 import type { Effect, Graph } from "./graph.ts";
 
@@ -18,10 +19,6 @@ export function printGraph({ values, effects }: Pick<Graph, "values" | "effects"
   }
   const lines = values.filter((v) => live.has(v)).map((v) => `%${v.id} = ${operationOf(v)} : ${shapeOf(v)}`);
   return [...lines, "", ...effects.map(effectOf), ""].join("\n");
-}
-
-function shapeOf({ kind, rows }: Pick<Value, "kind" | "rows">): string {
-  return kind === "state" || kind === "row" ? `${kind} ${rows}` : kind;
 }
 
 function operationOf({ op, args }: Value): string {

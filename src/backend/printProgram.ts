@@ -1,5 +1,6 @@
 // Programs as text, for people: bindings, then the instructions of each phase. v0, v1, … are the values of a phase.
 
+import { alignColumns } from "../core/text.ts";
 import { operandsOf } from "./instr.ts";
 import { phaseKind } from "./kinds.ts";
 import type { Binding, Guard, Instr, Phase, Program } from "./program.ts";
@@ -7,31 +8,31 @@ import type { Binding, Guard, Instr, Phase, Program } from "./program.ts";
 /** The bindings and phases of `program`, one instruction a line. */
 export function printProgram(program: Program): string {
   const { name, purpose, guard, bindings, phases } = program;
-  const widths = [0, 1].map((column) => Math.max(0, ...bindings.map((b) => cellsOf(b)[column]!.length)));
   return [
     `program ${name}${purpose ? `, ${purpose}` : ""}`,
     ...(guard ? [guardOf(program, guard)] : []),
     "",
     "bindings",
-    ...bindings.map((b) => {
-      const [first, second, third] = cellsOf(b);
-      return `  ${first!.padEnd(widths[0]!)}  ${second!.padEnd(widths[1]!)}  ${third}`;
-    }),
-    ...phases.flatMap((phase, i) => ["", headingOf(program, phase, i), ...linesOf(program, phase)]),
+    ...alignColumns(bindings.map(cellsOf)).map((line) => `  ${line}`),
+    ...phases.flatMap((phase, i) => [
+      "",
+      headingOf(program, phase, i),
+      ...phase.instrs.map((instr, k) => `  ${textOf(bindings, instr, k)}`),
+    ]),
     "",
   ].join("\n");
 }
 
-/** The instructions of one phase, one a line. */
-export function linesOf(program: Program, phase: Phase): readonly string[] {
-  return phase.instrs.map((instr, i) => `  ${textOf(program.bindings, instr, i)}`);
+/** The shape of a binding in words: "state 96", "dense 10 × 96". */
+export function shapeOf({ kind, rows, cols }: Pick<Binding, "kind" | "rows" | "cols">): string {
+  if (kind === "sample" || kind === "scalar" || kind === "key") return kind;
+  return cols === undefined ? `${kind} ${rows}` : `${kind} ${rows} × ${cols}`;
 }
 
 /** Name, shape, and how it is used. */
-function cellsOf({ name, kind, rows, cols, access, temp }: Binding): readonly string[] {
-  const shape = kind === "sample" || kind === "scalar" || kind === "key" ? kind : `${kind} ${rows}`;
-  const use = temp ? `temporary, phases ${temp.firstPhase} to ${temp.lastPhase}` : access;
-  return [name, cols === undefined ? shape : `${shape} × ${cols}`, use];
+function cellsOf(b: Binding): readonly string[] {
+  const { name, access, temp } = b;
+  return [name, shapeOf(b), temp ? `temporary, phases ${temp.firstPhase} to ${temp.lastPhase}` : access];
 }
 
 function guardOf({ bindings }: Program, { scalars, skips }: Guard): string {

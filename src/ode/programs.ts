@@ -246,7 +246,7 @@ function reversePrograms(
   for (const [name, v] of initReverse.saves) init.graph.store(name, v);
 
   return {
-    initRecorded: lower(init.graph, "init", "forward"),
+    initRecorded: lower(init.graph, "init.recorded", "forward"),
     initReverse: lower(initReverse.graph, "init.reverse", "reverse", REVERSE_START),
     attemptRecorded: lower(attempt.graph, "attempt.recorded", "forward", ATTEMPT),
     attemptReverse: lower(plain.graph, "attempt.reverse", "reverse", REVERSE),
