@@ -1,5 +1,6 @@
-// Expressions that are simpler than they were written. Each has the same bits as what it stands for, NaN and infinity included, but for
-// the sign of a zero, which additions of 0 lose, and for constants, which are combined in double precision.
+// Expressions that are simpler than they were written. Each has the same bits as what it stands for, NaN and infinity included. Two
+// exceptions: where an addition of 0 goes, −0 stays −0, and so does a subnormal number on a device that flushes them; constants are
+// combined in double precision.
 
 import type { PointwiseOp } from "../backend/program.ts";
 import type { Value } from "../ops/value.ts";
