@@ -103,6 +103,16 @@ export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
+export {
+  type ExplainedBinding,
+  type ExplainedDispatch,
+  type ExplainedPhase,
+  type ExplainForm,
+  type ExplainOptions,
+  explainProgram,
+  type ProgramExplanation,
+} from "./explain/explain.ts";
+export { ProgramRecorder, type RecordedProgram } from "./explain/recorder.ts";
 // Files.
 export {
   CONNECTOME_EXTENSIONS,

@@ -9,7 +9,7 @@ import { mostThreads } from "../backend/wasm/threads.ts";
 import { ArgumentError, nearestName } from "../core/errors.ts";
 import { alignColumns } from "../core/text.ts";
 import { subset } from "../data/imageSet.ts";
-import { explainProgram, FORMS, type Form, type ProgramExplanation } from "../explain/explain.ts";
+import { type ExplainForm, explainProgram, FORMS, type ProgramExplanation } from "../explain/explain.ts";
 import { ProgramRecorder, type RecordedProgram } from "../explain/recorder.ts";
 import { replaceFile } from "../io/durable.ts";
 import type { TrainConfig } from "../run/config.ts";
@@ -24,7 +24,7 @@ import { path } from "./values.ts";
 
 type GivenOptions = SettingOptions & {
   readonly program?: readonly string[];
-  readonly show?: readonly Form[];
+  readonly show?: readonly ExplainForm[];
   readonly out?: string;
   readonly subgroups: boolean;
   readonly json?: boolean;
@@ -162,11 +162,11 @@ function chosenOf(all: readonly Explained[], wanted: readonly string[] | undefin
   return all.filter((e) => wanted.some((name) => isMeant(e, name)));
 }
 
-function withForms({ text, ...facts }: Explained, shown: readonly Form[]): object {
+function withForms({ text, ...facts }: Explained, shown: readonly ExplainForm[]): object {
   return { ...facts, text: Object.fromEntries(shown.map((form) => [form, text[form]])) };
 }
 
-async function writeFiles(folder: string, chosen: readonly Explained[], shown: readonly Form[]): Promise<void> {
+async function writeFiles(folder: string, chosen: readonly Explained[], shown: readonly ExplainForm[]): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const { id, device, text } of chosen) {
     for (const form of shown) {
@@ -212,10 +212,10 @@ function list(text: string): readonly string[] {
   return names;
 }
 
-function forms(text: string): readonly Form[] {
+function forms(text: string): readonly ExplainForm[] {
   const known: readonly string[] = FORMS;
   const names = text === "all" ? FORMS : text.split(",").map((name) => name.trim());
   const bad = names.find((name) => !known.includes(name));
   if (bad !== undefined) throw new ArgumentError("command line", "--show", `${FORMS.join(", ")} or all`, `"${bad}"`);
-  return names as readonly Form[];
+  return names as readonly ExplainForm[];
 }

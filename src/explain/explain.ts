@@ -8,7 +8,7 @@ import { elementTypeOf, layoutFor, lengthOf } from "../backend/layout.ts";
 import { printProgram, shapeOf } from "../backend/printProgram.ts";
 import type { Binding, PanelLayout, Program, Purpose } from "../backend/program.ts";
 import { printCode } from "../backend/wasm/printCode.ts";
-import { type PrintedDispatch, printShaders } from "../backend/webgpu/printShaders.ts";
+import { printShaders } from "../backend/webgpu/printShaders.ts";
 import { bytesOf, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
@@ -22,7 +22,7 @@ export const FORMS = ["graph", "phases", "buffers", "code"] as const;
  * `graph`: the values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`: what the
  * device runs, WebAssembly text or WGSL.
  */
-export type Form = (typeof FORMS)[number];
+export type ExplainForm = (typeof FORMS)[number];
 
 /** For which device a program is explained. */
 export interface ExplainOptions {
@@ -40,6 +40,14 @@ export interface ExplainedBinding extends Pick<Binding, "name" | "kind" | "rows"
   readonly temporary: boolean;
   /** null: a sparse matrix whose number of entries is not known. */
   readonly bytes: number | null;
+}
+
+/** A dispatch: its kernel (kernels/<kernel>.wgsl), the rows that it covers, the bindings that it reads and writes. */
+export interface ExplainedDispatch {
+  readonly kernel: string;
+  readonly rows: number;
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
 }
 
 /** A phase, with its cost by formula (null: unknown entries of a sparse matrix). */
@@ -65,11 +73,11 @@ export interface ProgramExplanation {
   /** Temporaries and partial results, in memory that all programs share. */
   readonly temporaryBytes: number;
   /** webgpu: the kernels of a run, one after another; wasm: null, as one call runs all phases. */
-  readonly dispatches: readonly Omit<PrintedDispatch, "wgsl">[] | null;
+  readonly dispatches: readonly ExplainedDispatch[] | null;
   /** wasm: how many functions are generated for it; webgpu: null. */
   readonly functions: number | null;
   /** `graph` is empty where `lower` has not made the program. */
-  readonly text: Readonly<Record<Form, string>>;
+  readonly text: Readonly<Record<ExplainForm, string>>;
 }
 
 const OPTIONS: Readonly<Record<keyof ExplainOptions, true>> = {

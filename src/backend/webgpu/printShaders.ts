@@ -8,7 +8,7 @@ import { shaderOf } from "./shaders.ts";
 import { SPARSE_TUNING } from "./sparseTuning.ts";
 import { shareTemporaries } from "./temporaries.ts";
 
-/** A dispatch: its kernel (kernels/<kernel>.wgsl), the rows that it covers, the bindings it touches, its shader. */
+/** A dispatch: its kernel (kernels/<kernel>.wgsl), the rows that it covers, the bindings that it reads and writes, its shader. */
 export interface PrintedDispatch {
   readonly kernel: DispatchPlan["kernel"];
   readonly rows: number;
