@@ -145,7 +145,10 @@ test("--out writes a file for each program and form", async () => {
       listed.map(({ id }) => id),
       programs,
     );
-    assert.match(await readFile(join(out, "attempt.wat"), "utf8"), /^;; attempt: \d+ functions, \d+ bytes of registers\n(.|\n)*\n\(func \$f0 /);
+    assert.match(
+      await readFile(join(out, "attempt.wat"), "utf8"),
+      /^;; attempt: \d+ functions, \d+ bytes of registers\n(.|\n)*\n\(func \$f0 /,
+    );
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
