@@ -17,6 +17,7 @@ export type {
   MemoryStats,
   Traffic,
 } from "./backend/backend.ts";
+export type { PhaseKind } from "./backend/kinds.ts";
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
 export type {
   Binding,

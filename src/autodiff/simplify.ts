@@ -75,8 +75,10 @@ function eitherOf(ops: Ops, a: Value, b: Value): Value | null {
  * Whether relu leaves v as it is. Its derivative does so, too: a function that is never negative has derivative 0 where it is 0, as relu
  * has there.
  */
-function isNeverNegative({ op }: Value): boolean {
-  return op.type === "pointwise" && ["relu", "abs", "exp", "sigmoid", "softplus"].includes(op.fn);
+function isNeverNegative({ op, args }: Value): boolean {
+  if (op.type !== "pointwise") return op.type === "const" && op.value >= 0;
+  if (op.fn === "select") return args.slice(1).every(isNeverNegative);
+  return ["relu", "abs", "exp", "sigmoid", "softplus"].includes(op.fn);
 }
 
 /** A constant whole exponent up to this size becomes products, whose rounding is less than that of the function. */

@@ -2,7 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import type { Program } from "../backend/program.ts";
-import { observed } from "../profile/observed.ts";
+import { type Observer, observed } from "../profile/observed.ts";
 
 /** A program that was bound, and how often it ran. */
 export interface RecordedProgram {
@@ -28,13 +28,14 @@ export class ProgramRecorder {
 
   /** @param runsAhead  what `Backend.runsAhead` says: true has the programs bound that a GPU needs; default: what `inner` says */
   constructor(inner: Backend, { runsAhead = inner.runsAhead }: { readonly runsAhead?: boolean } = {}) {
-    const observer = {
-      bound: ({ executable }: { executable: { program: Program } }) => void this.#entryOf(executable.program),
-      ran: ({ executable }: { executable: { program: Program } }) => void this.#entryOf(executable.program).runs++,
+    const observer: Observer = {
+      bound: ({ executable }) => void this.#entryOf(executable.program),
+      ran: ({ executable }) => void this.#entryOf(executable.program).runs++,
     };
     this.backend = observed(inner, observer, { runsAhead });
   }
 
+  /** What was bound so far. */
   programs(): readonly RecordedProgram[] {
     return [...this.#recorded.values()].map(({ program, runs }) => ({ program, runs }));
   }

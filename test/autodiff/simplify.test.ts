@@ -33,6 +33,11 @@ const RULES: readonly Rule[] = [
   ...(["relu", "abs", "exp", "sigmoid", "softplus"] as const).map((f): Rule => {
     return { name: `relu of ${f}`, written: ["relu", [f, "x"]], left: [f] };
   }),
+  {
+    name: "relu of a branch that is never negative",
+    written: ["relu", ["select", "c", ["abs", "x"], ["select", "y", ["sigmoid", "x"], 2]]],
+    left: ["abs", "sigmoid", "select", "select"],
+  },
   { name: "x + (−y)", written: ["add", "x", ["neg", "y"]], left: ["sub"] },
   { name: "(−x) + y", written: ["add", ["neg", "x"], "y"], left: ["sub"] },
   { name: "x − (−y)", written: ["sub", "x", ["neg", "y"]], left: ["add"] },
@@ -66,6 +71,7 @@ const RULES: readonly Rule[] = [
 const KEPT: readonly Expression[] = [
   ["relu", ["neg", "x"]],
   ["relu", ["sub", "x", "y"]],
+  ["relu", ["select", "c", ["abs", "x"], "y"]],
   ["add", ["select", "c", "x", 0], ["select", "c", "y", 0]],
   ["add", ["select", "c", "x", 0], ["select", "x", 0, "y"]],
   ["add", ["select", "c", "x", 1], ["select", "c", 0, "y"]],
