@@ -44,29 +44,56 @@ export const ROLES: { readonly [Op in NamedOp]: RolesOf<Extract<Instr, { readonl
   reduceLanes: { binding: "reduce", value: "value", accumulate: "literal" },
 };
 
+/** How many values a pointwise instruction takes. */
+export const ARITY: Readonly<Record<PointwiseOp, 1 | 2 | 3>> = {
+  ...{ neg: 1, abs: 1, sign: 1, exp: 1, log: 1, sqrt: 1, floor: 1, relu: 1, sigmoid: 1, tanh: 1, softplus: 1, erf: 1 },
+  ...{ isFinite: 1, add: 2, sub: 2, mul: 2, div: 2, min: 2, max: 2, lt: 2, le: 2, eq: 2, pow: 2, select: 3 },
+};
+
 /** One operand of an instruction: its name ("matrix", "grad.x", "args.0"), its role, and the binding, value or literal it is. */
 export type Operand =
   | { readonly name: string; readonly role: AccessRole; readonly is: BindingId }
   | { readonly name: string; readonly role: "value"; readonly is: ValueId }
   | { readonly name: string; readonly role: "literal"; readonly is: number | string | boolean };
 
-/** All operands of an instruction that it has (`grad` and `offsets` may be absent), in the order of ROLES. */
-export function operandsOf(instr: Instr): readonly Operand[] {
-  if ("args" in instr) return instr.args.map((is, k) => ({ name: `args.${k}`, role: "value", is }));
-  return operandsIn(instr, ROLES[instr.op], "");
+interface RolesTable {
+  readonly [name: string]: Role | RolesTable;
 }
 
-function operandsIn(fields: object, roles: RolesTable, prefix: string): readonly Operand[] {
-  return Object.entries(roles).flatMap(([name, role]): readonly Operand[] => {
-    const is: unknown = Reflect.get(fields, name);
-    if (is === null || is === undefined) return [];
-    if (typeof role === "object") return operandsIn(is, role, `${prefix}${name}.`);
-    return [{ name: prefix + name, role, is } as Operand];
+/** A field of an instruction, or of an object in it. */
+interface Field {
+  readonly name: string;
+  readonly path: readonly string[];
+  readonly role: Role;
+}
+
+/** ROLES, a flat list for each instruction. */
+const FIELDS: ReadonlyMap<string, readonly Field[]> = new Map(
+  Object.entries<RolesTable>(ROLES).map(([op, roles]) => [op, fieldsOf(roles, [])]),
+);
+
+function fieldsOf(roles: RolesTable, above: readonly string[]): readonly Field[] {
+  return Object.entries(roles).flatMap(([name, role]) => {
+    const path = [...above, name];
+    return typeof role === "object" ? fieldsOf(role, path) : [{ name: path.join("."), path, role }];
   });
 }
 
-interface RolesTable {
-  readonly [name: string]: Role | RolesTable;
+/** Whether instructions of this name have an operand of this role. */
+export function hasRole(op: string, role: Role): boolean {
+  return FIELDS.get(op)?.some((field) => field.role === role) ?? false;
+}
+
+/** The operands of an instruction, in the order of ROLES. Those that it may lack and does (`grad`, `offsets`) are left out. */
+export function operandsOf(instr: Instr): readonly Operand[] {
+  if ("args" in instr) return instr.args.map((is, k) => ({ name: `args.${k}`, role: "value", is }));
+  const operands: Operand[] = [];
+  for (const { name, path, role } of FIELDS.get(instr.op)!) {
+    let is: unknown = instr;
+    for (const key of path) is = is && Reflect.get(is, key);
+    if (is !== null && is !== undefined) operands.push({ name, role, is } as Operand);
+  }
+  return operands;
 }
 
 /** A binding that an instruction uses, and how. */
@@ -77,8 +104,9 @@ export interface Access {
 
 /** The memory that an instruction touches, in the order of ROLES. */
 export function accessesOf(instr: Instr): readonly Access[] {
-  return operandsOf(instr).flatMap((o) =>
-    o.role === "value" || o.role === "literal" ? [] : [{ binding: o.is, role: o.role }],
+  if ("args" in instr) return [];
+  return operandsOf(instr).flatMap(({ role, is }) =>
+    role === "value" || role === "literal" ? [] : [{ binding: is, role }],
   );
 }
 
@@ -94,7 +122,8 @@ export function hasEffect(instr: Instr): boolean {
 
 /** The values of the phase that an instruction takes. */
 export function valuesOf(instr: Instr): readonly ValueId[] {
-  return operandsOf(instr).flatMap(({ role, is }) => (role === "value" ? [is as ValueId] : []));
+  if ("args" in instr) return instr.args;
+  return operandsOf(instr).flatMap(({ role, is }) => (role === "value" ? [is] : []));
 }
 
 /** The same instruction, with `rename(value)` for every value that it takes. */

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
-import type { BindingId, Program } from "../../src/backend/program.ts";
+import type { Program } from "../../src/backend/program.ts";
 import { createBackend } from "../../src/backend/select.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
@@ -14,7 +14,7 @@ import { ArgumentError, BackendError, SparseFormatError } from "../../src/core/e
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { DEFAULT_SEED } from "../support/matrices.ts";
-import { type PhaseBuilder, ProgramBuilder } from "../support/programBuilder.ts";
+import { ProgramBuilder } from "../support/programBuilder.ts";
 
 const test = suite("wasm backend");
 
@@ -332,42 +332,6 @@ test("memory above two gigabytes is addressed as any other", async () => {
       const expected = await runEverything(low, { panel: 4, lanes: [0, 1, 2, 3] });
       for (const name of Object.keys(expected)) assertBitEqual(results[name]!, expected[name]!, name);
     });
-  });
-});
-
-// ---- mistakes ----------------------------------------------------------------------------------------------------------------
-
-/** y = x, with a key and a matrix to bind wrongly. */
-function copying(
-  write: (p: PhaseBuilder, x: BindingId, y: BindingId) => void = (p, x, y) => p.store(y, p.load(x)),
-): Program {
-  const b = new ProgramBuilder("copying");
-  const x = b.input("x", "state", { rows: 10 });
-  const y = b.inout("y", "state", { rows: 10 });
-  b.input("w", "sparse", { rows: 3, cols: 2 });
-  b.input("key", "key");
-  b.phase(10, (p) => write(p, x, y));
-  return b.build();
-}
-
-test("programs that break a rule are refused with phase and instruction", async () => {
-  await withBackend({ threads: 1 }, (backend) => {
-    const refuse = (write: Parameters<typeof copying>[0], message: RegExp): void => {
-      const error = errorOf("program", () => backend.compile(copying(write), backend.layoutFor(4)));
-      assert.match(error.message, message);
-    };
-    refuse((p, _, y) => p.store(y, 5), /copying: phase 0, %0 store: expected a value made before its use, got %5/);
-    refuse((p, x) => p.store(x + 3, p.load(x)), /%1 store: expected 10 rows with lanes, got key of 1 rows \(key\)/);
-    refuse((p) => p.load(9), /%0 load: expected a binding below 4, got 9/);
-    refuse((p, x, y) => p.store(y, p.matmul(x, y)), /%0 matmul: expected a matrix, got state \(x\)/);
-    refuse(
-      (p, x, y) => p.store(y, p.push({ op: "lookup", table: x, index: p.load(x) })),
-      /expected a per-sample value/,
-    );
-    refuse((p, x) => p.push({ op: "gather", source: x, index: x }), /expected a phase with lanes "none", got "batch"/);
-    refuse((p, x) => p.push({ op: "atan" as "abs", args: [p.load(x)] }), /expected a known instruction, got "atan"/);
-    errorOf("layout", () => backend.compile(copying(), { panel: 4, panels: 2 }));
-    errorOf("lanes", () => backend.layoutFor(17));
   });
 });
 

@@ -12,7 +12,7 @@ import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import type { WasmExecutable } from "../../src/backend/wasm/compile.ts";
 import { disassemble } from "../../src/backend/wasm/disassemble.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import type { GpuBound } from "../../src/backend/webgpu/bind.ts";
+import type { GpuBound } from "../../src/backend/webgpu/dispatches.ts";
 import { explainProgram, FORMS } from "../../src/explain/explain.ts";
 import { ProgramRecorder } from "../../src/explain/recorder.ts";
 import { programCost, storedEntriesOf, totalBytes } from "../../src/profile/cost.ts";

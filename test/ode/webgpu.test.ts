@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import type { GpuBound } from "../../src/backend/webgpu/bind.ts";
+import type { GpuBound } from "../../src/backend/webgpu/dispatches.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
 import { dopri5, exponentialEuler, heun, TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { variant } from "../support/backends.ts";

@@ -16,6 +16,7 @@ import {
   SPARED_ARRAYS,
 } from "../backend.ts";
 import { checkCopy, checkOwn, checkRange, disposedError, foreignError, resolveBindings } from "../checkBuffers.ts";
+import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { HOST_TAPE_BYTES } from "../hostMemory.ts";
 import { layoutFor } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
@@ -210,13 +211,8 @@ class WasmBackend implements Backend {
 
   compile(program: Program, layout: PanelLayout): Executable {
     this.#check();
-    const { panel, panels } = layout;
-    if (panels !== 1 || ![4, 8, 16].includes(panel)) {
-      throw new BackendError(
-        "layout",
-        `${program.name}: expected one panel of 4, 8 or 16 lanes, got ${panels} of ${panel} (layout)`,
-      );
-    }
+    checkProgram(program);
+    checkLayout(program, layout, 1);
     const { functions } = this.#parts;
     const executable = new WasmExecutable(program, layout, functions);
     functions.install();

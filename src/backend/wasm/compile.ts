@@ -2,15 +2,14 @@
 // to is not known yet.
 
 import { bytesOf } from "../../core/dtype.ts";
-import { BackendError } from "../../core/errors.ts";
 import type { Executable } from "../backend.ts";
 import { lengthOf } from "../layout.ts";
 import type { BindingId, PanelLayout, Program } from "../program.ts";
 import { padded } from "./arena.ts";
 import type { Functions } from "./fuse.ts";
 import * as isa from "./isa.ts";
-import { lowerPhase } from "./lower.ts";
 import type { MachinePhase } from "./machine.ts";
+import { lowerPhase } from "./phaseLowering.ts";
 import { planTemporaries, type Temporary } from "./temporaries.ts";
 
 export class WasmExecutable implements Executable {
@@ -27,13 +26,12 @@ export class WasmExecutable implements Executable {
   /** Bytes of the registers of one thread. */
   readonly scratchBytes: number;
 
-  /** @throws {BackendError} "program" when the program breaks a rule of program.ts */
+  /** @param program  keeps the rules of program.ts: see checkProgram.ts */
   constructor(program: Program, layout: PanelLayout, functions: Functions) {
-    checkBindings(program);
     this.program = program;
     this.layout = layout;
     this.functions = functions;
-    this.phases = program.phases.map((_, phaseIdx) => lowerPhase(program, phaseIdx, layout, functions));
+    this.phases = program.phases.map((phase) => lowerPhase(program, phase, layout, functions));
     this.scratchBytes = Math.max(0, ...this.phases.map((phase) => phase.scratchBytes));
 
     const ids = [...program.bindings.keys()].filter((id) => program.bindings[id]!.temp);
@@ -63,17 +61,5 @@ export class WasmExecutable implements Executable {
       for (const { operands } of [...prologue, ...body]) bytes += isa.INSTR_BYTES + operands.length * isa.OPERAND_BYTES;
     }
     return bytes;
-  }
-}
-
-function checkBindings(program: Program): void {
-  const names = new Set<string>();
-  for (const { name, kind, temp } of program.bindings) {
-    const where = `${program.name}: expected`;
-    if (names.has(name)) throw new BackendError("program", `${where} one binding of each name, got two (${name})`);
-    names.add(name);
-    if (temp && (kind === "sparse" || kind === "index" || kind === "key")) {
-      throw new BackendError("program", `${where} a temporary that holds numbers, got ${kind} (${name})`);
-    }
   }
 }

@@ -30,13 +30,6 @@ export const OPCODES: Readonly<Record<PointwiseOp, number>> = {
   select: isa.OP_SELECT,
 };
 
-/** Number of arguments of a pointwise operation. */
-export function arity(op: PointwiseOp): 1 | 2 | 3 {
-  if (op === "select") return 3;
-  const opcode = OPCODES[op];
-  return opcode >= isa.OP_ADD || op === "pow" ? 2 : 1;
-}
-
 /** Nanoseconds per 16 bytes: for deciding who works, not for predicting how long. */
 export function vectorCost(opcode: number): number {
   switch (opcode) {

@@ -23,12 +23,13 @@ import {
   foreignError,
   resolveBindings,
 } from "../checkBuffers.ts";
+import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { layoutFor } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
-import { type BindContext, bindProgram, GpuBound } from "./bind.ts";
-import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./buffers.ts";
 import type { AdapterInfo } from "./dawn.ts";
 import { Device, type ObjectCounts } from "./device.ts";
+import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./deviceBuffers.ts";
+import { type BindContext, bindProgram, GpuBound } from "./dispatches.ts";
 import { GpuExecutable } from "./executable.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
@@ -36,7 +37,7 @@ import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
 import { checkTuning, type SparseTuning, tuningOf } from "./sparseTuning.ts";
 import { tapeBudget } from "./tapeBudget.ts";
-import { TemporaryPool } from "./temporaries.ts";
+import { TemporaryPool } from "./temporaryPool.ts";
 import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
 
@@ -251,7 +252,11 @@ class DawnBackend implements WebGpuBackend {
     const known = this.#executables.get(program) ?? new Map<string, GpuExecutable>();
     this.#executables.set(program, known);
     const key = `${layout.panel} × ${layout.panels}`;
-    const executable = known.get(key) ?? new GpuExecutable(this.#memory, this.#temporaries, program, layout);
+    const compiled = known.get(key);
+    if (compiled) return compiled;
+    checkProgram(program);
+    checkLayout(program, layout, Math.ceil(this.maxLanes / layout.panel));
+    const executable = new GpuExecutable(this.#memory, this.#temporaries, program, layout);
     known.set(key, executable);
     return executable;
   }

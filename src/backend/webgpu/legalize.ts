@@ -8,15 +8,13 @@
 //   - dense products leave a table of partial sums over pieces of their inner extent. To load a table, which programs cannot, is to add
 //     up its states.
 
-import { BackendError } from "../../core/errors.ts";
-import { accessesOf, closureOf, hasEffect, isWrite, withValues } from "../instr.ts";
+import { accessesOf, closureOf, hasEffect, withValues } from "../instr.ts";
 import type { Binding, BindingId, Guard, Instr, Phase, Program, ValueId } from "../program.ts";
 
 type Matmul = Extract<Instr, { op: "matmul" }>;
 type MatmulT = Extract<Instr, { op: "matmulT" }>;
-type SegmentSum = Extract<Instr, { op: "segmentSum" }>;
-type GatherT = Extract<Instr, { op: "gatherT" }>;
-type Cut = Matmul | MatmulT | SegmentSum | GatherT;
+type VectorSum = Extract<Instr, { op: "segmentSum" | "gatherT" }>;
+type Cut = Matmul | MatmulT | VectorSum;
 
 /** A phase of the backend: as in a program, with at most one sparse product. */
 export interface LegalPhase {
@@ -41,27 +39,15 @@ export interface GemmPhase {
   readonly rows: number;
 }
 
-/** Sums over segments (kernels/segmentSum.wgsl) into a row vector. */
-export interface SegmentPhase {
-  readonly kind: "segmentSum";
+/** A sum over a source by an index (kernels/segmentSum.wgsl, gatherT.wgsl) into a row vector. */
+export interface VectorSumPhase {
+  readonly kind: "vectorSum";
   readonly rows: number;
-  readonly source: BindingId;
-  readonly offsets: BindingId;
-  readonly members: BindingId;
+  readonly sum: VectorSum;
   readonly target: BindingId;
 }
 
-/** What rows of a source went to, by an index (kernels/gatherT.wgsl), summed into a row vector. */
-export interface GatherTPhase {
-  readonly kind: "gatherT";
-  readonly rows: number;
-  readonly source: BindingId;
-  readonly index: BindingId;
-  readonly offsets: BindingId | null;
-  readonly target: BindingId;
-}
-
-export type Piece = LegalPhase | GemmPhase | SegmentPhase | GatherTPhase;
+export type Piece = LegalPhase | GemmPhase | VectorSumPhase;
 
 export interface LegalProgram {
   readonly name: string;
@@ -162,9 +148,9 @@ class LegalBuilder {
     return target === null ? UNUSED : { op: "load", binding: target };
   }
 
-  #vectorSum({ rows }: LegalPhase, { op, ...operands }: SegmentSum | GatherT): Instr {
+  #vectorSum({ rows }: LegalPhase, sum: VectorSum): Instr {
     const target = this.#temporary("row", rows);
-    this.#pieces.push({ kind: op, rows, target, ...operands } as SegmentPhase | GatherTPhase);
+    this.#pieces.push({ kind: "vectorSum", rows, sum, target });
     return { op: "load", binding: target };
   }
 
@@ -193,21 +179,7 @@ class LegalBuilder {
   #closure(phase: LegalPhase, id: ValueId): Instr[] {
     const ids = closureOf(phase.instrs, [id]);
     const order = new Map(ids.map((old, at) => [old, at]));
-    for (const old of ids) this.#checkEarly(phase, old);
     return ids.map((old) => withValues(phase.instrs[old]!, (argument) => order.get(argument)!));
-  }
-
-  /** A value computed early must not read what its own phase has written before it. */
-  #checkEarly(phase: LegalPhase, id: ValueId): void {
-    const reads = accessesOf(phase.instrs[id]!).filter((a) => !isWrite(a));
-    const before = phase.instrs.slice(0, id).flatMap(accessesOf).filter(isWrite);
-    const clash = reads.find((r) => before.some((w) => w.binding === r.binding));
-    if (!clash) return;
-    const name = this.#binding(clash.binding).name;
-    throw new BackendError(
-      "program",
-      `${this.#program.name}: expected the operand of a product not to be written earlier in its phase, got a store (${name})`,
-    );
   }
 
   #temporary(kind: "state" | "table" | "row", rows: number, cols?: number): BindingId {
@@ -238,16 +210,11 @@ const UNUSED: Instr = { op: "const", value: 0 };
 /** All bindings a piece touches. */
 export function bindingsOf(piece: Piece): readonly BindingId[] {
   if (piece.kind === "gemm") return [piece.matrix, piece.operand, piece.other];
-  if (piece.kind === "segmentSum") return [piece.source, piece.offsets, piece.members, piece.target];
-  if (piece.kind === "gatherT") return [...readsOfGatherT(piece), piece.target];
+  if (piece.kind === "vectorSum") return [...accessesOf(piece.sum).map((a) => a.binding), piece.target];
   return piece.instrs.flatMap((instr) => accessesOf(instr).map((a) => a.binding));
 }
 
-export function readsOfGatherT({ source, index, offsets }: GatherTPhase): readonly BindingId[] {
-  return [source, index, ...(offsets === null ? [] : [offsets])];
-}
-
-function isVectorSum(instr: Instr): instr is SegmentSum | GatherT {
+function isVectorSum(instr: Instr): instr is VectorSum {
   return instr.op === "segmentSum" || instr.op === "gatherT";
 }
 

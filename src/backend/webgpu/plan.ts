@@ -6,14 +6,12 @@ import { type Access, accessesOf } from "../instr.ts";
 import type { Binding, BindingId, Guard, Instr, Program } from "../program.ts";
 import {
   bindingsOf,
-  type GatherTPhase,
   type GemmPhase,
   isProduct,
   type LegalPhase,
   legalize,
   type Piece,
-  readsOfGatherT,
-  type SegmentPhase,
+  type VectorSumPhase,
 } from "./legalize.ts";
 
 type ReduceRows = Extract<Instr, { op: "reduceRows" }>;
@@ -47,14 +45,10 @@ export interface GemmPlan extends Guarded {
   readonly phase: GemmPhase;
 }
 
-export interface SegmentPlan extends Guarded {
-  readonly kernel: "segmentSum";
-  readonly phase: SegmentPhase;
-}
-
-export interface GatherTPlan extends Guarded {
-  readonly kernel: "gatherT";
-  readonly phase: GatherTPhase;
+/** kernels/segmentSum.wgsl, gatherT.wgsl. */
+export interface VectorSumPlan extends Guarded {
+  readonly kernel: VectorSumPhase["sum"]["op"];
+  readonly phase: VectorSumPhase;
 }
 
 /** kernels/map.wgsl, vector.wgsl: a pointwise phase. `partials[k]` belongs to its k-th reduction over rows; null = complete at once. */
@@ -75,7 +69,7 @@ export interface TailPlan extends Guarded {
   readonly oneGroup: boolean;
 }
 
-export type DispatchPlan = SparsePlan | GemmPlan | SegmentPlan | GatherTPlan | PointwisePlan | TailPlan;
+export type DispatchPlan = SparsePlan | GemmPlan | VectorSumPlan | PointwisePlan | TailPlan;
 
 export interface ProgramPlan {
   readonly name: string;
@@ -134,8 +128,7 @@ class Planner {
     for (const { target } of this.#combines) this.#deferredTargets.add(target);
     const guards = this.#guardsOf(piece.rows);
     if (piece.kind === "gemm") this.#dispatches.push({ kernel: "gemm", phase: piece, guards });
-    else if (piece.kind === "segmentSum") this.#dispatches.push({ kernel: "segmentSum", phase: piece, guards });
-    else if (piece.kind === "gatherT") this.#dispatches.push({ kernel: "gatherT", phase: piece, guards });
+    else if (piece.kind === "vectorSum") this.#dispatches.push({ kernel: piece.sum.op, phase: piece, guards });
     else this.#dispatches.push(this.#planPhase(piece, at, guards));
   }
 
@@ -240,12 +233,9 @@ function ownAccesses(plan: DispatchPlan): readonly Access[] {
         ? [write(matrix), read(operand), read(other)]
         : [read(matrix), read(operand), write(other)];
     }
-    case "segmentSum": {
-      const { source, offsets, members, target } = plan.phase;
-      return [...[source, offsets, members].map(read), write(target)];
-    }
+    case "segmentSum":
     case "gatherT":
-      return [...readsOfGatherT(plan.phase).map(read), write(plan.phase.target)];
+      return [...accessesOf(plan.phase.sum), write(plan.phase.target)];
     case "tail": {
       const combines = plan.combines.flatMap(({ partials, target }) => [read(partials), write(target)]);
       return [...combines, ...plan.phases.flatMap((p) => p.instrs.flatMap(accessesOf))];

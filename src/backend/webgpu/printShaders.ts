@@ -1,12 +1,11 @@
 // What a GPU runs of a program, as text: its dispatches and the WGSL of each. No device is needed for it.
 
 import { isWrite } from "../instr.ts";
-import { lengthOf } from "../layout.ts";
 import type { Binding, PanelLayout, Program } from "../program.ts";
 import { accessesOfPlan, type DispatchPlan, planOf } from "./plan.ts";
 import { shaderOf } from "./shaders.ts";
 import { SPARSE_TUNING } from "./sparseTuning.ts";
-import { shareTemporaries } from "./temporaries.ts";
+import { shareTemporaries } from "./temporaryPool.ts";
 
 /** A dispatch: its kernel (kernels/<kernel>.wgsl), the rows that it covers, the bindings that it reads and writes, its shader. */
 export interface PrintedDispatch {
@@ -39,10 +38,7 @@ export function printShaders(program: Program, layout: PanelLayout, subgroups: b
       ...touched(plan, bindings),
       wgsl: shaderOf(plan, bindings, layout, () => 0, tuning).source,
     })),
-    temporaryBytes: shareTemporaries(bindings, (b) => lengthOf(b, layout)).reduce(
-      (sum, { length }) => sum + 4 * length,
-      0,
-    ),
+    temporaryBytes: shareTemporaries(bindings, layout).reduce((sum, { length }) => sum + 4 * length, 0),
   };
 }
 

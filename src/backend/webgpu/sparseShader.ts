@@ -103,7 +103,8 @@ export function sparseShader(
       "}",
     );
   }
-  return writer.finish(plan.kernel, constants, { enables, epilogue: epilogue.join("\n") });
+  const hooks = { epilogue: epilogue.join("\n"), ...(plan.kernel === "spmmGrad" ? { enables } : {}) };
+  return writer.finish(plan.kernel, constants, hooks);
 }
 
 /** Private memory starts as zero, so a thread without a row adds nothing. */

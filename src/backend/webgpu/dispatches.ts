@@ -4,10 +4,9 @@ import { BackendError } from "../../core/errors.ts";
 import type { BoundProgram } from "../backend.ts";
 import { bindError } from "../checkBuffers.ts";
 import type { BindingId, PanelLayout } from "../program.ts";
-import { type Compressed, GpuDeviceBuffer, type GpuDeviceSparse, type Memory } from "./buffers.ts";
 import type { Device } from "./device.ts";
+import { type Compressed, GpuDeviceBuffer, type GpuDeviceSparse, type Memory } from "./deviceBuffers.ts";
 import type { GpuExecutable } from "./executable.ts";
-import { gatherTGroups } from "./gatherTShader.ts";
 import { gemmGrid } from "./gemmShader.ts";
 import { isProduct } from "./legalize.ts";
 import { panelVecs } from "./panels.ts";
@@ -15,10 +14,10 @@ import type { Pipelines } from "./pipelines.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
 import type { BoundDispatch, Work } from "./queue.ts";
 import { SPARSE_SLOTS, SPARSE_WORKGROUP } from "./rowBlocks.ts";
-import { segmentGroups } from "./segmentShader.ts";
 import type { FactName, Param, Shader } from "./shader.ts";
 import { ALIGNMENT, type Piece, type Slab, type SlabAllocator } from "./slabs.ts";
 import { blockPanels } from "./sparseTuning.ts";
+import { vectorSumGroups } from "./vectorSums.ts";
 import { workOf } from "./work.ts";
 
 type Bound = GpuDeviceBuffer | GpuDeviceSparse;
@@ -188,9 +187,8 @@ class Binder {
         return this.#checkGrid(plan.name, [dispatch.groups, sumsLanes ? 1 : layout.panels, 1]);
       }
       case "segmentSum":
-        return [...folded(segmentGroups(dispatch)), 1];
       case "gatherT":
-        return [...folded(gatherTGroups(dispatch)), 1];
+        return [...folded(vectorSumGroups(dispatch.phase)), 1];
       case "vector":
         return [...folded(dispatch.groups), 1];
       case "tail":
