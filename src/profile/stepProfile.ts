@@ -100,8 +100,9 @@ export class StepProfiler {
   async take(hostMs: number): Promise<StepProfile> {
     const ms = hostMs + (await this.#finished());
     for (const [label, { ms: kernelMs }] of Object.entries(this.#inner.profile())) {
-      const [program = "", kernel = ""] = label.split(": ");
-      this.#row(rowOf(this.#purposes.get(program), KERNEL_KINDS[kernel] ?? "pointwise")).ms += kernelMs;
+      const cut = label.lastIndexOf(": ");
+      const purpose = this.#purposes.get(label.slice(0, cut));
+      this.#row(rowOf(purpose, KERNEL_KINDS[label.slice(cut + 2)] ?? "pointwise")).ms += kernelMs;
       this.#deviceMs += kernelMs;
       this.#kernelsTimed = true;
     }
