@@ -4,8 +4,8 @@
 // One table rather than one file per op: an op is three facts, and side by side they can be checked at a glance.
 
 import type { PointwiseOp } from "../backend/program.ts";
-import type { VjpContext, VjpRule } from "./op.ts";
 import type { Value } from "./value.ts";
+import type { VjpContext, VjpRule } from "./vocabulary.ts";
 
 export interface PointwiseSpec {
   readonly arity: 1 | 2 | 3;
