@@ -4,6 +4,7 @@
 // operands go to private variables (rowsValue…, lanesValue…) that the kernel's hooks pick up.
 
 import { BackendError } from "../../core/errors.ts";
+import { isPointwise, POINTWISE_CODE } from "../pointwise.ts";
 import type { Binding, BindingId, PanelLayout, PointwiseOp, ValueId } from "../program.ts";
 import type { LegalInstr } from "./access.ts";
 import { isPerLane, panelVecs, rowsOf } from "./layout.ts";
@@ -17,43 +18,9 @@ export interface Memory {
   slab(id: BindingId): number;
 }
 
-const UNARY: Readonly<Record<string, (a: string) => string>> = {
-  neg: (a) => `-${a}`,
-  abs: (a) => `abs(${a})`,
-  sign: (a) => `signOf(${a})`,
-  exp: (a) => `expOf(${a})`,
-  log: (a) => `logOf(${a})`,
-  sqrt: (a) => `sqrtOf(${a})`,
-  floor: (a) => `floor(${a})`,
-  relu: (a) => `reluOf(${a})`,
-  sigmoid: (a) => `sigmoidOf(${a})`,
-  tanh: (a) => `tanhOf(${a})`,
-  softplus: (a) => `softplusOf(${a})`,
-  erf: (a) => `erfOf(${a})`,
-  isFinite: (a) => `isFiniteOf(${a})`,
-};
-
-const BINARY: Readonly<Record<string, (a: string, b: string) => string>> = {
-  add: (a, b) => `${a} + ${b}`,
-  sub: (a, b) => `${a} - ${b}`,
-  mul: (a, b) => `${a} * ${b}`,
-  div: (a, b) => `${a} / ${b}`,
-  min: (a, b) => `minOf(${a}, ${b})`,
-  max: (a, b) => `maxOf(${a}, ${b})`,
-  lt: (a, b) => `ltOf(${a}, ${b})`,
-  le: (a, b) => `leOf(${a}, ${b})`,
-  eq: (a, b) => `eqOf(${a}, ${b})`,
-  pow: (a, b) => `powOf(${a}, ${b})`,
-};
-
 function pointwise(op: PointwiseOp, args: readonly string[]): string {
-  const [a, b, c] = args as [string, string, string];
-  if (op === "select") return `selectOf(${a}, ${b}, ${c})`;
-  const unary = UNARY[op];
-  if (unary) return unary(a);
-  const binary = BINARY[op];
-  if (binary) return binary(a, b);
-  throw new BackendError("program", `webgpu: expected a known instruction, got "${op}" (op)`);
+  if (!isPointwise(op)) throw new BackendError("program", `webgpu: expected a known instruction, got "${op}" (op)`);
+  return POINTWISE_CODE[op].wgsl(...args);
 }
 
 const SMALLEST_NORMAL = 2 ** -126;
