@@ -244,7 +244,7 @@ const TWO_OVER_PI = 0.63661977f;
 const HALF_PI_HIGH = 1.57080078125f;
 const HALF_PI_MIDDLE = -4.454515874385834e-6f;
 const HALF_PI_LOW = 6.0771006e-11f;
-// Of 3216, from which on that no longer suffices.
+// From 3216 on they are not.
 const LARGE_ANGLE_BITS = 0x45490000u;
 /// The binary digits of 2/π, behind 32 zeros.
 const TWO_OVER_PI_DIGITS = array<u32, 8>(
@@ -315,7 +315,7 @@ fn largeAngle(bits: u32) -> LargeAngle {
   return LargeAngle(select(turns, 0u - turns, isBelow), select(rest, -rest, isNegative != isBelow));
 }
 
-/// sin(turns·π/2 + r): sin r, cos r, −sin r or −cos r by polynomials (Cephes).
+/// sin(turns·π/2 + r), i.e. sin r, cos r, −sin r or −cos r, by polynomials (Cephes).
 fn sinAfter(turns: vec4<u32>, r: vec4<f32>) -> vec4<f32> {
   let z = r * r;
   var p = vec4<f32>(-1.9515295891e-4);

@@ -69,9 +69,12 @@ export function worstUlps(
   return worst;
 }
 
-/** Zeros, both sides of places where formulas change, and numbers so small that a device may take them for 0. */
+/**
+ * Zeros, both sides of places where formulas change, numbers so small that a device may take them for 0, and the f32 that comes nearest to a
+ * multiple of π/2 (Muller, Elementary Functions, table 11.1).
+ */
 export const SPECIAL: readonly number[] = [
   ...[0, -0, 1, -1, 2 ** -149, -(2 ** -149), 2 ** -126, 1e-30, -1e-30, 0.625, 1.5, 20, 20.5],
-  ...[88.7, 89.5, -87.4, -103.9, -104.5],
+  ...[88.7, 89.5, -87.4, -103.9, -104.5, 3215.9, 3216.1, 16367173 * 2 ** 72],
 ];
 export const EXTREME: readonly number[] = [3e38, -3e38, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];

@@ -205,7 +205,7 @@ function sleeper(memory: WasmMemory, patienceMs: number): (address: number, old:
 }
 
 /** The import of assembly/interpreter.ts. */
-function unknownOpcode(op: number): never {
+export function unknownOpcode(op: number): never {
   const name = Object.entries(isa).find(([key, value]) => key.startsWith("OP_") && value === op)?.[0];
   throw new Error(`expected an opcode that the interpreter knows here, got ${op}${name ? ` (${name})` : ""}`);
 }
