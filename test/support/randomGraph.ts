@@ -83,6 +83,7 @@ class Builder {
   readonly #steps: readonly (() => Value | null)[] = [
     () => this.#graph.ops[this.#pick(ANYWHERE)](this.#any()),
     () => this.#graph.ops[this.#pick(ANYWHERE)](this.#any()),
+    () => this.#graph.ops[this.#pick(ANYWHERE)](this.#any()),
     () => this.#graph.ops[this.#pick(POSITIVE)](this.#positive(this.#any())),
     () => this.#pair((a, b) => this.#graph.ops[this.#pick(BINARY)](a, b)),
     () => this.#pair((a, b) => this.#graph.ops.add(a, b)),
