@@ -1,11 +1,12 @@
 // A computation graph under construction: values are hash-consed (equal expressions are one value), constants are folded,
 // shapes are checked as the graph grows. A graph says what is to be stored where; `lower` turns it into a program.
 
+import { isPerLane } from "../backend/layout.ts";
 import { POINTWISE_CODE, POINTWISE_OPS } from "../backend/pointwise.ts";
 import type { Kind, PointwiseOp } from "../backend/program.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import type { Operand, Ops } from "../ops/op.ts";
-import { isPerLane, isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
+import { isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
 
 /** What a program does besides computing: write a named binding. */
 export type Effect =

@@ -9,17 +9,10 @@
 // 3. Each phase becomes a straight list of instructions; values that pass through memory become temporaries with lifetimes.
 
 import { accessesOf } from "../backend/instr.ts";
+import { isPerLane } from "../backend/layout.ts";
 import type { Binding, BindingId, Guard, Instr, Phase, Program, ValueId } from "../backend/program.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
-import {
-  broadcasts,
-  gathersFirst,
-  isContraction,
-  isExtremum,
-  isPerLane,
-  type Matrix,
-  type Value,
-} from "../ops/value.ts";
+import { broadcasts, gathersFirst, isContraction, isExtremum, type Matrix, type Value } from "../ops/value.ts";
 import type { Effect, Graph } from "./graph.ts";
 
 /** A pointwise value demanded by several phases is stored when recomputing it from leaves costs more than this many additions. */
@@ -474,11 +467,7 @@ class PhaseEmitter {
   }
 
   touched(): Set<BindingId> {
-    const ids = this.#instrs.flatMap((i) => {
-      const { reads, gathers, writes } = accessesOf(i);
-      return [...reads, ...gathers, ...writes];
-    });
-    return new Set(ids);
+    return new Set(this.#instrs.flatMap(accessesOf).map(({ binding }) => binding));
   }
 }
 

@@ -4,20 +4,12 @@
 // `reverseGraph` says which contraction outputs the forward program must keep, and rebuilds the rest from them. Where it takes no more
 // memory, the results of dear functions are kept in place of what they are computed from: a sigmoid's slope needs the sigmoid only.
 
+import { isPerLane } from "../backend/layout.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { vjpRuleOf } from "../ops/index.ts";
 import type { VjpContext } from "../ops/op.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
-import {
-  broadcasts,
-  isContraction,
-  isExtremum,
-  isPerLane,
-  isPerRow,
-  type Matrix,
-  type Table,
-  type Value,
-} from "../ops/value.ts";
+import { broadcasts, isContraction, isExtremum, isPerRow, type Matrix, type Table, type Value } from "../ops/value.ts";
 import { Graph } from "./graph.ts";
 
 /** Additions from which on a function is dear: those computed by polynomials. */

@@ -119,8 +119,9 @@ export interface Backend {
   fill(target: DeviceBuffer, value: number): void;
   copy(target: DeviceBuffer, source: DeviceBuffer): void;
 
+  /** @throws {BackendError} "program" where it breaks a rule of the format, "layout" where the device has no such panels */
   compile(program: Program, layout: PanelLayout): Executable;
-  /** @throws {BackendError} naming a binding that is missing or of the wrong size */
+  /** @throws {BackendError} "binding", "foreign", "released", naming what cannot be bound */
   bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): BoundProgram;
   /** Runs, but for what the program's guard says may be left out. */
   run(bound: BoundProgram): void;

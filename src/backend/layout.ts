@@ -1,8 +1,9 @@
-// Between the host's sample-major arrays [samples][rows] and the device's panels [panels][rows][panel] (see program.ts).
+// How numbers lie on a device, whichever it is: panels, the sizes of what is bound, and the way between the host's sample-major arrays
+// [samples][rows] and the device's panels [panels][rows][panel] (see program.ts).
 
 import type { FloatArray } from "../core/dtype.ts";
-import { ShapeError } from "../core/errors.ts";
-import type { PanelLayout } from "./program.ts";
+import { BackendError, ShapeError } from "../core/errors.ts";
+import type { Binding, BindingKind, PanelLayout } from "./program.ts";
 
 /** How many samples a device state of this layout holds, those that only fill a panel included. */
 export function lanesOf(layout: PanelLayout): number {
@@ -64,4 +65,41 @@ export function clearUnusedLanes(state: FloatArray, samples: number, rows: numbe
     const base = Math.floor(lane / panel) * rows * panel + (lane % panel);
     for (let row = 0; row < rows; row++) state[base + row * panel] = 0;
   }
+}
+
+/**
+ * The layout for `lanes` samples: the narrowest panel that holds them all, else panels of 16.
+ *
+ * @throws {BackendError} "lanes" beyond `most`
+ */
+export function layoutFor(lanes: number, most: number): PanelLayout {
+  if (!Number.isInteger(lanes) || lanes < 1 || lanes > most) {
+    throw new BackendError("lanes", `layoutFor: expected 1 to ${most} lanes, got ${lanes} (lanes)`);
+  }
+  const panel = lanes <= 4 ? 4 : lanes <= 8 ? 8 : 16;
+  return { panel, panels: Math.ceil(lanes / panel) };
+}
+
+/** Whether each lane has numbers of its own. */
+export function isPerLane({ kind }: { readonly kind: BindingKind }): boolean {
+  return kind === "state" || kind === "sample" || kind === "table";
+}
+
+/** Rows of what is bound; 1 for what has one number, or one per lane. */
+export function rowsOf({ kind, rows }: Binding): number {
+  return kind === "sample" || kind === "scalar" ? 1 : rows;
+}
+
+/** Elements of the buffer bound as `binding`; 0 for a sparse matrix, which is not one buffer. */
+export function lengthOf(binding: Binding, layout: PanelLayout): number {
+  const { kind, cols = 1 } = binding;
+  if (kind === "sparse") return 0;
+  if (kind === "key") return 2;
+  const perLane = rowsOf(binding) * (kind === "table" || kind === "dense" ? cols : 1);
+  return isPerLane(binding) ? perLane * lanesOf(layout) : perLane;
+}
+
+/** What the elements of that buffer are. */
+export function elementTypeOf({ kind }: Binding): "float" | "u32" {
+  return kind === "index" || kind === "key" ? "u32" : "float";
 }

@@ -1,5 +1,6 @@
 // A value of a computation graph: what ops take and give. Data only; graphs make them, ops describe them.
 
+import { hasRole } from "../backend/instr.ts";
 import type { Kind, PointwiseOp } from "../backend/program.ts";
 
 /** Kind and rows of a value. */
@@ -25,7 +26,7 @@ export interface Table {
   readonly depth: number;
 }
 
-/** How a value of a graph is computed from others. */
+/** How a value of a graph is computed from others: an instruction of the same name, or none of its own (leaf, broadcast, pointwise). */
 export type Op =
   | { readonly type: "leaf"; readonly name: string }
   | { readonly type: "const"; readonly value: number }
@@ -56,14 +57,12 @@ export interface Value extends Shape {
 
 /** True for ops whose result cannot be recomputed on the spot: the reverse pass needs it saved. */
 export function isContraction(v: Value): boolean {
-  const t = v.op.type;
-  return gathersFirst(v) || t === "reduceRows" || t === "reduceLanes";
+  return gathersFirst(v) || hasRole(v.op.type, "reduce");
 }
 
 /** True for ops that read their first operand at other rows than their own: it must lie in memory, complete. */
-export function gathersFirst(v: Value): boolean {
-  const t = v.op.type;
-  return t === "matmul" || t === "matmulT" || t === "gather" || t === "segmentSum" || t === "gatherT";
+export function gathersFirst({ op }: Value): boolean {
+  return hasRole(op.type, "gather");
 }
 
 /** True for ops whose result has the rows and lanes of the widest operand: the transpose sums over what an operand lacks. */
@@ -73,10 +72,6 @@ export function broadcasts(v: Value): boolean {
 
 export function isPerRow({ kind }: Pick<Value, "kind">): boolean {
   return kind === "state" || kind === "row";
-}
-
-export function isPerLane({ kind }: Pick<Value, "kind">): boolean {
-  return kind === "state" || kind === "sample";
 }
 
 /** True for the largest or smallest number over rows, whose reverse looks for the rows that equal it. */

@@ -15,7 +15,7 @@
 // A value that two instructions of one phase load is counted once, as lower.ts makes it.
 
 import type { Bindable } from "../backend/backend.ts";
-import { lanesOf } from "../backend/layout.ts";
+import { elementTypeOf, lanesOf, lengthOf } from "../backend/layout.ts";
 import type { Binding, Instr, PanelLayout, Phase, Program } from "../backend/program.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
 
@@ -93,13 +93,14 @@ function costOf(
   elementBytes: number,
   entriesOf: (binding: Binding) => StoredEntries,
 ): Cost {
-  const counter = new Counter(program, lanesOf(layout), elementBytes, entriesOf);
+  const counter = new Counter(program, layout, elementBytes, entriesOf);
   for (const phase of phases) for (const instr of phase.instrs) counter.add(phase, instr);
   return counter.cost();
 }
 
 class Counter {
   readonly #bindings: readonly Binding[];
+  readonly #layout: PanelLayout;
   readonly #lanes: number;
   readonly #element: number;
   readonly #entriesOf: (binding: Binding) => StoredEntries;
@@ -107,9 +108,10 @@ class Counter {
   #flops = 0;
   #streamed = 0;
 
-  constructor(program: Program, lanes: number, element: number, entriesOf: (binding: Binding) => StoredEntries) {
+  constructor(program: Program, layout: PanelLayout, element: number, entriesOf: (binding: Binding) => StoredEntries) {
     this.#bindings = program.bindings;
-    this.#lanes = lanes;
+    this.#layout = layout;
+    this.#lanes = lanesOf(layout);
     this.#element = element;
     this.#entriesOf = entriesOf;
   }
@@ -209,29 +211,8 @@ class Counter {
 
   /** Bytes of all that a binding holds; of a sparse matrix one of its two orders. */
   #bytesOf(b: Binding): number {
-    const s = this.#element;
-    switch (b.kind) {
-      case "state":
-        return b.rows * this.#lanes * s;
-      case "table":
-        return b.cols! * b.rows * this.#lanes * s;
-      case "sample":
-        return this.#lanes * s;
-      case "row":
-      case "nnz":
-        return b.rows * s;
-      case "scalar":
-        return s;
-      case "dense":
-        return b.rows * b.cols! * s;
-      case "index":
-        return 4 * b.rows;
-      case "key":
-        return 8;
-      case "sparse": {
-        const { nnz, indexBytes } = this.#entriesOf(b);
-        return nnz * (s + indexBytes) + 4 * b.rows;
-      }
-    }
+    if (b.kind !== "sparse") return lengthOf(b, this.#layout) * (elementTypeOf(b) === "u32" ? 4 : this.#element);
+    const { nnz, indexBytes } = this.#entriesOf(b);
+    return nnz * (this.#element + indexBytes) + 4 * b.rows;
   }
 }

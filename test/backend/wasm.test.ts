@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
-import type { BindingId, Program } from "../../src/backend/program.ts";
+import type { Program } from "../../src/backend/program.ts";
 import { createBackend } from "../../src/backend/select.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import type { WasmExecutable } from "../../src/backend/wasm/compile.ts";
@@ -17,7 +17,7 @@ import { ArgumentError, BackendError, SparseFormatError } from "../../src/core/e
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { DEFAULT_SEED } from "../support/matrices.ts";
-import { type PhaseBuilder, ProgramBuilder } from "../support/programBuilder.ts";
+import { ProgramBuilder } from "../support/programBuilder.ts";
 
 const test = suite("wasm backend");
 
@@ -335,109 +335,6 @@ test("memory above two gigabytes is addressed as any other", async () => {
       const expected = await runEverything(low, { panel: 4, lanes: [0, 1, 2, 3] });
       for (const name of Object.keys(expected)) assertBitEqual(results[name]!, expected[name]!, name);
     });
-  });
-});
-
-// ---- mistakes ----------------------------------------------------------------------------------------------------------------
-
-/** y = x, with a key and a matrix to bind wrongly. */
-function copying(
-  write: (p: PhaseBuilder, x: BindingId, y: BindingId) => void = (p, x, y) => p.store(y, p.load(x)),
-): Program {
-  const b = new ProgramBuilder("copying");
-  const x = b.input("x", "state", { rows: 10 });
-  const y = b.inout("y", "state", { rows: 10 });
-  b.input("w", "sparse", { rows: 3, cols: 2 });
-  b.input("key", "key");
-  b.phase(10, (p) => write(p, x, y));
-  return b.build();
-}
-
-test("wrong bindings are named with what was expected and what was given", async () => {
-  await withBackend({ threads: 1 }, async (backend) => {
-    const matrix = csrFromCoo({ nRows: 3, nCols: 2, rows: [0], cols: [1], values: [1] });
-    const good = {
-      x: backend.buffer("x", 40),
-      y: backend.buffer("y", 40),
-      w: backend.sparse("w", matrix),
-      key: buffer(backend, [1, 2], "u32"),
-    };
-    const executable = backend.compile(copying(), backend.layoutFor(4));
-    const refuse = (changes: Record<string, Bindable | undefined>, message: RegExp): void => {
-      const bindings = Object.entries({ ...good, ...changes }).filter(([, b]) => b !== undefined);
-      const error = errorOf("binding", () => backend.bind(executable, Object.fromEntries(bindings) as never));
-      assert.match(error.message, message);
-    };
-    backend.run(backend.bind(executable, good));
-    refuse({ x: undefined }, /copying: expected a state, got nothing \(x\)/);
-    refuse(
-      { x: backend.buffer("short", 39) },
-      /copying: expected 40 elements of type float \(state\), got 39 .*\(short\) \(x\)/,
-    );
-    refuse({ x: good.w }, /expected a state of 40 elements, got a sparse matrix of 3 × 2 \(w\) \(x\)/);
-    refuse({ w: good.x }, /expected a sparse matrix of 3 × 2, got 40 .*\(w\)/);
-    refuse(
-      { w: backend.sparse("tall", csrFromCoo({ nRows: 4, nCols: 2, rows: [], cols: [], values: [] })) },
-      /3 × 2, got .*4 × 2/,
-    );
-    refuse({ key: backend.buffer("key", 2) }, /expected 2 elements of type u32 \(key\), got 2 of type float/);
-    refuse({ xx: good.x }, /perhaps x, got another name \(xx\)/);
-    refuse({ y: good.x }, /got the same memory twice \(x, y\)/);
-    await withBackend({ threads: 1 }, (other) => {
-      errorOf("foreign", () => backend.bind(executable, { ...good, x: other.buffer("x", 40) }));
-      errorOf("foreign", () => backend.fill(other.buffer("x", 40), 1));
-    });
-  });
-});
-
-test("a program that runs with a released buffer is an error, not a surprise", async () => {
-  await withBackend({ threads: 1 }, (backend) => {
-    const b = new ProgramBuilder("fill");
-    const y = b.output("y", "state", { rows: 2 });
-    b.phase(2, (p) => p.store(y, p.const(1)));
-    const target = backend.buffer("target", 8);
-    const bound = backend.bind(backend.compile(b.build(), backend.layoutFor(1)), { y: target });
-    backend.run(bound);
-    target.release();
-    assert.match(errorOf("released", () => backend.run(bound)).message, /fill: .*\(target\)/);
-    errorOf("released", () => backend.fill(target, 0));
-  });
-});
-
-test("programs that break a rule are refused with phase and instruction", async () => {
-  await withBackend({ threads: 1 }, (backend) => {
-    const refuse = (write: Parameters<typeof copying>[0], message: RegExp): void => {
-      const error = errorOf("program", () => backend.compile(copying(write), backend.layoutFor(4)));
-      assert.match(error.message, message);
-    };
-    refuse((p, _, y) => p.store(y, 5), /copying: phase 0, %0 store: expected a value made before its use, got %5/);
-    refuse((p, x) => p.store(x + 3, p.load(x)), /%1 store: expected 10 rows with lanes, got key of 1 rows \(key\)/);
-    refuse((p) => p.load(9), /%0 load: expected a binding below 4, got 9/);
-    refuse((p, x, y) => p.store(y, p.matmul(x, y)), /%0 matmul: expected a matrix, got state \(x\)/);
-    refuse(
-      (p, x, y) => p.store(y, p.push({ op: "lookup", table: x, index: p.load(x) })),
-      /expected a per-sample value/,
-    );
-    refuse((p, x) => p.push({ op: "gather", source: x, index: x }), /expected a phase with lanes "none", got "batch"/);
-    refuse((p, x) => p.push({ op: "atan" as "abs", args: [p.load(x)] }), /expected a known instruction, got "atan"/);
-    errorOf("layout", () => backend.compile(copying(), { panel: 4, panels: 2 }));
-    errorOf("lanes", () => backend.layoutFor(17));
-  });
-});
-
-test("ranges of transfers are checked", async () => {
-  await withBackend({ threads: 1 }, async (backend) => {
-    const target = backend.buffer("target", 4);
-    backend.upload(target, [1, 2], 2);
-    assert.equal(Array.from(await backend.download(target, 1, 3)), [0, 1, 2]);
-    errorOf("range", () => backend.upload(target, [1, 2], 3));
-    errorOf("length", () => backend.copy(target, backend.buffer("longer", 5)));
-    errorOf("length", () => backend.buffer("negative", -1));
-    let code = "";
-    await backend.download(target, 3, 2).catch((error) => {
-      code = error.code;
-    });
-    assert.is(code, "range");
   });
 });
 

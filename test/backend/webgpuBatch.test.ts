@@ -3,9 +3,9 @@
 
 import * as assert from "uvu/assert";
 import type { Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
+import { lengthOf } from "../../src/backend/layout.ts";
 import type { PanelLayout, Program } from "../../src/backend/program.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { lengthOf } from "../../src/backend/webgpu/layout.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { assertBitEqual } from "../support/close.ts";

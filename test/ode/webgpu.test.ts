@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import type { GpuBoundProgram } from "../../src/backend/webgpu/bind.ts";
+import type { GpuBound } from "../../src/backend/webgpu/dispatches.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
 import { dopri5, exponentialEuler, heun, TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { variant } from "../support/backends.ts";
@@ -77,7 +77,7 @@ if (adapter) {
     const PRODUCTS = 6;
     const counts: Record<string, number> = {};
     const run = (bound: BoundProgram): void => {
-      counts[bound.executable.program.name] = (bound as GpuBoundProgram).dispatches.length;
+      counts[bound.executable.program.name] = (bound as GpuBound).dispatches.length;
       gpu.run(bound);
     };
     const problem = rateProblem(SAMPLES);

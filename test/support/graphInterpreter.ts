@@ -1,9 +1,10 @@
 // Evaluates the values of a graph in double precision, one array per value: nothing of lowering, programs or devices, so it says what a
 // graph means. It also tells where the function is not smooth: the outcomes of all comparisons, and how near any of them was to another.
 
+import { isPerLane } from "../../src/backend/layout.ts";
 import type { PointwiseOp } from "../../src/backend/program.ts";
 import { uniformAt } from "../../src/core/random.ts";
-import { isPerLane, isPerRow, type Matrix, type Value } from "../../src/ops/value.ts";
+import { isPerRow, type Matrix, type Value } from "../../src/ops/value.ts";
 import { type GraphInput, LANES } from "./graphs.ts";
 import { POINTWISE_TESTS } from "./pointwise.ts";
 

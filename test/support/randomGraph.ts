@@ -1,9 +1,10 @@
 // Random graphs over all ops, kinds and nestings. The values stay moderate: what would grow beyond a limit is not used further.
 
 import { Graph } from "../../src/autodiff/graph.ts";
+import { isPerLane } from "../../src/backend/layout.ts";
 import type { UnaryOp } from "../../src/backend/program.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
-import { isPerLane, isPerRow, type Matrix, type Value } from "../../src/ops/value.ts";
+import { isPerRow, type Matrix, type Value } from "../../src/ops/value.ts";
 import { GraphInterpreter, lengthOf } from "./graphInterpreter.ts";
 import { type GraphInput, LANES } from "./graphs.ts";
 import { randomSparse } from "./matrices.ts";

@@ -1,10 +1,10 @@
-// The WASM backend: f32 (fast) or f64 (reference), SIMD, threads. Programs are compiled to the code of a small interpreter that runs
-// inside WASM (assembly/), and their pointwise work to WASM itself (codegen.ts); a run is one call per thread. Results have the same
-// bits for any number of threads, and a sample's results do not depend on the other lanes.
+// The WASM backend: f32 (fast) or f64 (reference), SIMD, threads. Programs become code for a small interpreter inside WASM (assembly/),
+// and their pointwise work becomes WASM itself (codegen.ts); a run is one call per thread. The number of threads does not change a bit
+// of a result, nor do the other samples of a batch.
 
 import { type Csr, checkRepresentable } from "../../core/csr.ts";
 import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
-import { BackendError, nearestName } from "../../core/errors.ts";
+import { BackendError } from "../../core/errors.ts";
 import {
   type Backend,
   type Bindable,
@@ -15,12 +15,15 @@ import {
   type MemoryStats,
   SPARED_ARRAYS,
 } from "../backend.ts";
+import { checkCopy, checkOwn, checkRange, disposedError, foreignError, resolveBindings } from "../checkBuffers.ts";
+import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { HOST_TAPE_BYTES } from "../hostMemory.ts";
-import type { Binding, PanelLayout, Program } from "../program.ts";
+import { layoutFor } from "../layout.ts";
+import type { PanelLayout, Program } from "../program.ts";
 import { Arena } from "./arena.ts";
-import { type Bound, WasmBound } from "./bound.ts";
+import { WasmBound } from "./bound.ts";
 import { BufferSpace, WasmBuffer, WasmSparse } from "./buffers.ts";
-import { lengthOf, WasmExecutable } from "./compile.ts";
+import { WasmExecutable } from "./compile.ts";
 import { GeneratedFunctions } from "./functions.ts";
 import { CONTROL_LINE, CONTROL_TAKEN } from "./isa.ts";
 import { createMemory, instantiate, loadModule, MAX_PAGES, PAGE_BYTES, type WasmMemory } from "./module.ts";
@@ -144,10 +147,7 @@ class WasmBackend implements Backend {
   }
 
   layoutFor(lanes: number): PanelLayout {
-    if (!Number.isInteger(lanes) || lanes < 1 || lanes > MAX_LANES) {
-      throw new BackendError("lanes", `layoutFor: expected 1 to ${MAX_LANES} lanes, got ${lanes} (lanes)`);
-    }
-    return { panel: lanes <= 4 ? 4 : lanes <= 8 ? 8 : 16, panels: 1 };
+    return layoutFor(lanes, MAX_LANES);
   }
 
   buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
@@ -180,7 +180,7 @@ class WasmBackend implements Backend {
   }
 
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
-    const own = this.#own(target);
+    const own = this.#own("upload", target);
     checkRange("upload", own, offset, data.length);
     own.view(offset, data.length).set(data);
   }
@@ -191,7 +191,7 @@ class WasmBackend implements Backend {
     offset = 0,
     length: number = source.length - offset,
   ): Promise<FloatArray | Uint32Array> {
-    const own = this.#own(source);
+    const own = this.#own("download", source);
     checkRange("download", own, offset, length);
     return own.view(offset, length).slice();
   }
@@ -201,27 +201,19 @@ class WasmBackend implements Backend {
   }
 
   fill(target: DeviceBuffer, value: number): void {
-    this.#own(target).view().fill(value);
+    this.#own("fill", target).view().fill(value);
   }
 
   copy(target: DeviceBuffer, source: DeviceBuffer): void {
-    const [to, from] = [this.#own(target), this.#own(source)];
-    if (to.length !== from.length || to.type !== from.type) {
-      const [expected, got] = [to, from].map((b) => `${b.length} of type ${b.type} (${b.label})`);
-      throw new BackendError("length", `copy: expected ${expected}, got ${got}`);
-    }
+    const [to, from] = [this.#own("copy", target), this.#own("copy", source)];
+    checkCopy(to, from);
     to.view().set(from.view());
   }
 
   compile(program: Program, layout: PanelLayout): Executable {
     this.#check();
-    const { panel, panels } = layout;
-    if (panels !== 1 || ![4, 8, 16].includes(panel)) {
-      throw new BackendError(
-        "layout",
-        `${program.name}: expected one panel of 4, 8 or 16 lanes, got ${panels} of ${panel} (layout)`,
-      );
-    }
+    checkProgram(program);
+    checkLayout(program, layout, 1);
     const { functions } = this.#parts;
     const executable = new WasmExecutable(program, layout, functions);
     functions.install();
@@ -231,20 +223,8 @@ class WasmBackend implements Backend {
 
   bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): BoundProgram {
     this.#check();
-    if (!(executable instanceof WasmExecutable)) {
-      throw new BackendError(
-        "foreign",
-        `${executable.program.name}: expected an executable of this backend, got another's`,
-      );
-    }
-    const { program, layout } = executable;
-    const known = program.bindings.filter((b) => !b.temp).map((b) => b.name);
-    for (const name of Object.keys(bindings)) {
-      if (known.includes(name)) continue;
-      const near = nearestName(name, known);
-      throw bindError(program, `one of its bindings${near === null ? "" : `, perhaps ${near}`}`, "another name", name);
-    }
-    const bound = program.bindings.map((b) => this.#resolve(program, b, layout, bindings[b.name]));
+    if (!this.#isOwnExecutable(executable)) throw foreignError(executable.program.name, "an executable");
+    const bound = resolveBindings(executable, bindings, this.#isOwn);
     const result = new WasmBound(executable, bound, () => this.#livePrograms--);
     this.#workspace.link(result);
     this.#livePrograms++;
@@ -253,11 +233,8 @@ class WasmBackend implements Backend {
 
   run(bound: BoundProgram): void {
     this.#check();
-    if (!(bound instanceof WasmBound)) {
-      throw new BackendError(
-        "foreign",
-        `${bound.executable.program.name}: expected a program bound by this backend, got another's`,
-      );
+    if (!(bound instanceof WasmBound && this.#isOwnExecutable(bound.executable))) {
+      throw foreignError(bound.executable.program.name, "a bound program");
     }
     bound.checkLive();
     if (!bound.isIdle()) this.#parts.pool.run(this.#workspace.load(bound));
@@ -294,65 +271,20 @@ class WasmBackend implements Backend {
   }
 
   #check(): void {
-    if (this.#disposed)
-      throw new BackendError("disposed", "wasm: expected a backend in use, got one that was disposed of");
+    if (this.#disposed) throw disposedError(this.name);
     this.#parts.pool.check();
   }
 
   /** The backend's own buffer behind `buffer`. */
-  #own(buffer: DeviceBuffer): WasmBuffer {
+  #own(where: string, buffer: DeviceBuffer): WasmBuffer {
     this.#check();
-    if (!(buffer instanceof WasmBuffer) || buffer.space !== this.#space) throw foreign(buffer);
-    if (buffer.released) throw released(buffer);
-    return buffer;
+    return checkOwn(where, buffer, (b): b is WasmBuffer => b instanceof WasmBuffer && this.#isOwn(b));
   }
 
-  #resolve(program: Program, binding: Binding, layout: PanelLayout, given: Bindable | undefined): Bound {
-    const { name, kind, rows, cols } = binding;
-    if (binding.temp) return null;
-    if (!given) throw bindError(program, `a ${kind}`, "nothing", name);
-    if (!(given instanceof WasmBuffer || given instanceof WasmSparse) || given.space !== this.#space)
-      throw foreign(given);
-    if (given.released) throw released(given);
-    const expected = lengthOf(binding, layout);
-    if (given instanceof WasmSparse) {
-      const got = `a sparse matrix of ${given.nRows} × ${given.nCols} (${given.label})`;
-      if (expected !== null) throw bindError(program, `a ${kind} of ${expected} elements`, got, name);
-      if (given.nRows !== rows || given.nCols !== cols) throw bindError(program, `${rows} × ${cols}`, got, name);
-      return given;
-    }
-    const got = `${given.length} of type ${given.type} (${given.label})`;
-    if (expected === null) throw bindError(program, `a sparse matrix of ${rows} × ${cols}`, got, name);
-    const type = kind === "index" || kind === "key" ? "u32" : "float";
-    if (given.type === type && given.length === expected) return given;
-    throw bindError(program, `${expected} elements of type ${type} (${kind})`, got, name);
+  readonly #isOwn = (given: Bindable): given is WasmBuffer | WasmSparse =>
+    (given instanceof WasmBuffer || given instanceof WasmSparse) && given.space === this.#space;
+
+  #isOwnExecutable(executable: Executable): executable is WasmExecutable {
+    return executable instanceof WasmExecutable && executable.functions === this.#parts.functions;
   }
-}
-
-function checkRange(where: string, buffer: WasmBuffer, offset: number, length: number): void {
-  if (
-    Number.isInteger(offset) &&
-    offset >= 0 &&
-    Number.isInteger(length) &&
-    length >= 0 &&
-    offset + length <= buffer.length
-  )
-    return;
-  const expected = `a range within ${buffer.length} elements`;
-  throw new BackendError(
-    "range",
-    `${where}: expected ${expected}, got ${offset} to ${offset + length} (${buffer.label})`,
-  );
-}
-
-function bindError(program: Program, expected: string, got: string, argument: string): BackendError {
-  return new BackendError("binding", `${program.name}: expected ${expected}, got ${got} (${argument})`, { argument });
-}
-
-function foreign({ label }: Bindable): BackendError {
-  return new BackendError("foreign", `wasm: expected a buffer of this backend, got another's (${label})`);
-}
-
-function released({ label }: Bindable): BackendError {
-  return new BackendError("released", `wasm: expected a live buffer, got a released one (${label})`);
 }

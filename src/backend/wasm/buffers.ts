@@ -2,8 +2,8 @@
 
 import { type Csr, fillCsc, type IndexArray, indexArray } from "../../core/csr.ts";
 import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
-import { BackendError } from "../../core/errors.ts";
 import type { DeviceBuffer, DeviceSparse } from "../backend.ts";
+import { checkLength } from "../checkBuffers.ts";
 import type { Arena, Block } from "./arena.ts";
 import type { WasmMemory } from "./module.ts";
 
@@ -61,9 +61,7 @@ export class WasmBuffer implements DeviceBuffer {
   #released = false;
 
   constructor(space: BufferSpace, label: string, length: number, type: "float" | "u32") {
-    if (!Number.isInteger(length) || length < 0) {
-      throw new BackendError("length", `buffer: expected a whole number of elements, got ${length} (${label})`);
-    }
+    checkLength(label, length);
     this.space = space;
     this.label = label;
     this.length = length;

@@ -2,19 +2,21 @@
 // to is not known yet.
 
 import { bytesOf } from "../../core/dtype.ts";
-import { BackendError } from "../../core/errors.ts";
 import type { Executable } from "../backend.ts";
-import type { Binding, BindingId, PanelLayout, Program } from "../program.ts";
+import { lengthOf } from "../layout.ts";
+import type { BindingId, PanelLayout, Program } from "../program.ts";
 import { padded } from "./arena.ts";
 import type { Functions } from "./fuse.ts";
 import * as isa from "./isa.ts";
-import { lowerPhase } from "./lower.ts";
 import type { MachinePhase } from "./machine.ts";
+import { lowerPhase } from "./phaseLowering.ts";
 import { planTemporaries, type Temporary } from "./temporaries.ts";
 
 export class WasmExecutable implements Executable {
   readonly program: Program;
   readonly layout: PanelLayout;
+  /** Those that its code calls: the backend's that compiled it. */
+  readonly functions: Functions;
   readonly phases: readonly MachinePhase[];
   /** By temporary binding: its offset in the memory that all programs share. */
   readonly temporaries: ReadonlyMap<BindingId, number>;
@@ -24,18 +26,18 @@ export class WasmExecutable implements Executable {
   /** Bytes of the registers of one thread. */
   readonly scratchBytes: number;
 
-  /** @throws {BackendError} "program" when the program breaks a rule of program.ts */
+  /** @param program  keeps the rules of program.ts: see checkProgram.ts */
   constructor(program: Program, layout: PanelLayout, functions: Functions) {
-    checkBindings(program);
     this.program = program;
     this.layout = layout;
-    this.phases = program.phases.map((_, phaseIdx) => lowerPhase(program, phaseIdx, layout, functions));
+    this.functions = functions;
+    this.phases = program.phases.map((phase) => lowerPhase(program, phase, layout, functions));
     this.scratchBytes = Math.max(0, ...this.phases.map((phase) => phase.scratchBytes));
 
     const ids = [...program.bindings.keys()].filter((id) => program.bindings[id]!.temp);
     const temporaries = ids.map((id): Temporary => {
       const binding = program.bindings[id]!;
-      return { bytes: padded((lengthOf(binding, layout) ?? 0) * bytesOf(functions.dtype)), ...binding.temp! };
+      return { bytes: padded(lengthOf(binding, layout) * bytesOf(functions.dtype)), ...binding.temp! };
     });
     const partials = this.phases.map((phase, phaseIdx) =>
       phase.reductions.map(({ width }): Temporary => {
@@ -59,42 +61,5 @@ export class WasmExecutable implements Executable {
       for (const { operands } of [...prologue, ...body]) bytes += isa.INSTR_BYTES + operands.length * isa.OPERAND_BYTES;
     }
     return bytes;
-  }
-}
-
-/** Elements of a buffer bound as `binding`; null for "sparse", which is not one buffer. */
-export function lengthOf(binding: Binding, { panel, panels }: PanelLayout): number | null {
-  const { kind, rows, cols = 1 } = binding;
-  switch (kind) {
-    case "state":
-      return rows * panel * panels;
-    case "table":
-      return cols * rows * panel * panels;
-    case "sample":
-      return panel * panels;
-    case "row":
-    case "nnz":
-    case "index":
-      return rows;
-    case "scalar":
-      return 1;
-    case "dense":
-      return rows * cols;
-    case "key":
-      return 2;
-    case "sparse":
-      return null;
-  }
-}
-
-function checkBindings(program: Program): void {
-  const names = new Set<string>();
-  for (const { name, kind, temp } of program.bindings) {
-    const where = `${program.name}: expected`;
-    if (names.has(name)) throw new BackendError("program", `${where} one binding of each name, got two (${name})`);
-    names.add(name);
-    if (temp && (kind === "sparse" || kind === "index" || kind === "key")) {
-      throw new BackendError("program", `${where} a temporary that holds numbers, got ${kind} (${name})`);
-    }
   }
 }

@@ -31,6 +31,7 @@ export type Word =
 /** Two words: an address and its stride in bytes per tile (0 for a register), or whatever the instruction has there. */
 export type Slot = readonly [Word, Word];
 
+/** Of an instruction without this operand, and of what has no value. */
 export const NO_SLOT: Slot = [0, 0];
 
 /**

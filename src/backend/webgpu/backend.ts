@@ -14,11 +14,22 @@ import type {
   MemoryStats,
   Traffic,
 } from "../backend.ts";
+import {
+  checkCopy,
+  checkOwn,
+  checkRange,
+  checkRunnable,
+  disposedError,
+  foreignError,
+  resolveBindings,
+} from "../checkBuffers.ts";
+import { checkLayout, checkProgram } from "../checkProgram.ts";
+import { layoutFor } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
-import { type BindContext, bindProgram, type GpuBoundProgram } from "./bind.ts";
-import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./buffers.ts";
 import type { AdapterInfo } from "./dawn.ts";
 import { Device, type ObjectCounts } from "./device.ts";
+import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./deviceBuffers.ts";
+import { type BindContext, bindProgram, GpuBound } from "./dispatches.ts";
 import { GpuExecutable } from "./executable.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
@@ -26,7 +37,7 @@ import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
 import { checkTuning, type SparseTuning, tuningOf } from "./sparseTuning.ts";
 import { tapeBudget } from "./tapeBudget.ts";
-import { TemporaryPool } from "./temporaries.ts";
+import { TemporaryPool } from "./temporaryPool.ts";
 import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
 
@@ -65,7 +76,7 @@ export interface WebGpuBackend extends Backend {
   readonly adapter: AdapterInfo;
   /** The WebGPU device underneath, for tools and tests. */
   readonly device: GPUDevice;
-  bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBoundProgram;
+  bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBound;
   /** Objects made and dispatches recorded so far: a run in steady state adds dispatches only. */
   counts(): ObjectCounts & QueueCounts & Traffic;
 }
@@ -176,11 +187,7 @@ class DawnBackend implements WebGpuBackend {
   }
 
   layoutFor(lanes: number): PanelLayout {
-    if (!Number.isInteger(lanes) || lanes < 1 || lanes > this.maxLanes) {
-      throw new BackendError("lanes", `layoutFor: expected 1 to ${this.maxLanes} lanes, got ${lanes} (lanes)`);
-    }
-    const panel = lanes <= 4 ? 4 : lanes <= 8 ? 8 : 16;
-    return { panel, panels: Math.ceil(lanes / panel) };
+    return layoutFor(lanes, this.maxLanes);
   }
 
   buffer(label: string, length: number, type: "float" | "u32" = "float"): DeviceBuffer {
@@ -207,9 +214,9 @@ class DawnBackend implements WebGpuBackend {
   }
 
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
-    this.#check();
-    checkRange("upload", target, offset, data.length);
-    this.#transfer.upload(this.#own(target), data, offset);
+    const own = this.#own("upload", target);
+    checkRange("upload", own, offset, data.length);
+    this.#transfer.upload(own, data, offset);
   }
 
   async download(
@@ -217,31 +224,27 @@ class DawnBackend implements WebGpuBackend {
     offset = 0,
     length: number = source.length - offset,
   ): Promise<Float32Array | Uint32Array> {
-    this.#check();
-    checkRange("download", source, offset, length);
-    const [copy] = await this.#transfer.download([{ buffer: this.#own(source), offset, length }]);
+    const buffer = this.#own("download", source);
+    checkRange("download", buffer, offset, length);
+    const [copy] = await this.#transfer.download([{ buffer, offset, length }]);
     return copy!;
   }
 
   async downloadAll(sources: readonly DeviceBuffer[]): Promise<readonly (Float32Array | Uint32Array)[]> {
     this.#check();
     return this.#transfer.download(
-      sources.map((source) => ({ buffer: this.#own(source), offset: 0, length: source.length })),
+      sources.map((source) => ({ buffer: this.#own("download", source), offset: 0, length: source.length })),
     );
   }
 
   fill(target: DeviceBuffer, value: number): void {
-    this.#check();
-    this.#transfer.fill(this.#own(target), value);
+    this.#transfer.fill(this.#own("fill", target), value);
   }
 
   copy(target: DeviceBuffer, source: DeviceBuffer): void {
-    this.#check();
-    if (target.length !== source.length || target.type !== source.type) {
-      const [expected, got] = [target, source].map((b) => `${b.length} of type ${b.type} (${b.label})`);
-      throw new BackendError("length", `copy: expected ${expected}, got ${got}`);
-    }
-    this.#transfer.copy(this.#own(target), this.#own(source));
+    const [to, from] = [this.#own("copy", target), this.#own("copy", source)];
+    checkCopy(to, from);
+    this.#transfer.copy(to, from);
   }
 
   compile(program: Program, layout: PanelLayout): Executable {
@@ -249,25 +252,28 @@ class DawnBackend implements WebGpuBackend {
     const known = this.#executables.get(program) ?? new Map<string, GpuExecutable>();
     this.#executables.set(program, known);
     const key = `${layout.panel} × ${layout.panels}`;
-    const executable = known.get(key) ?? new GpuExecutable(this.#memory, this.#temporaries, program, layout);
+    const compiled = known.get(key);
+    if (compiled) return compiled;
+    checkProgram(program);
+    checkLayout(program, layout, Math.ceil(this.maxLanes / layout.panel));
+    const executable = new GpuExecutable(this.#memory, this.#temporaries, program, layout);
     known.set(key, executable);
     return executable;
   }
 
-  bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBoundProgram {
+  bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBound {
     this.#check();
-    if (!(executable instanceof GpuExecutable) || executable.memory !== this.#memory) {
-      throw new BackendError("foreign", `webgpu: expected an executable of this backend (${executable.program.name})`);
-    }
-    return bindProgram(this.#context, executable, bindings);
+    if (!this.#isOwnExecutable(executable)) throw foreignError(executable.program.name, "an executable");
+    return bindProgram(this.#context, executable, resolveBindings(executable, bindings, this.#isOwn));
   }
 
   run(bound: BoundProgram): void {
     this.#check();
-    const { dispatches, uses, released, executable } = bound as GpuBoundProgram;
-    if (released) throw releasedError(executable.program.name);
-    for (const used of uses) if (used.released) throw releasedError(used.label);
-    this.#queue.dispatch(dispatches);
+    if (!(bound instanceof GpuBound && this.#isOwnExecutable(bound.executable))) {
+      throw foreignError(bound.executable.program.name, "a bound program");
+    }
+    checkRunnable(bound.executable.program, bound.released, bound.bound);
+    this.#queue.dispatch(bound.dispatches);
   }
 
   async finish(): Promise<void> {
@@ -305,28 +311,20 @@ class DawnBackend implements WebGpuBackend {
   }
 
   #check(): void {
-    if (this.#disposed) throw new BackendError("disposed", "webgpu: expected a live backend, got a disposed one");
+    if (this.#disposed) throw disposedError(this.name);
     this.#device.check();
   }
 
-  #own(buffer: DeviceBuffer): GpuDeviceBuffer {
-    if (!(buffer instanceof GpuDeviceBuffer) || buffer.memory !== this.#memory) {
-      throw new BackendError("foreign", `webgpu: expected a buffer of this backend, got another's (${buffer.label})`);
-    }
-    if (buffer.released) throw releasedError(buffer.label);
-    return buffer;
+  /** The backend's own buffer behind `buffer`. */
+  #own(where: string, buffer: DeviceBuffer): GpuDeviceBuffer {
+    this.#check();
+    return checkOwn(where, buffer, (b): b is GpuDeviceBuffer => b instanceof GpuDeviceBuffer && this.#isOwn(b));
   }
-}
 
-function releasedError(label: string): BackendError {
-  return new BackendError("released", `webgpu: expected a live buffer, got a released one (${label})`);
-}
+  readonly #isOwn = (given: Bindable): given is GpuDeviceBuffer | GpuDeviceSparse =>
+    (given instanceof GpuDeviceBuffer || given instanceof GpuDeviceSparse) && given.memory === this.#memory;
 
-function checkRange(where: string, buffer: DeviceBuffer, offset: number, length: number): void {
-  if (Number.isInteger(offset) && offset >= 0 && length >= 0 && offset + length <= buffer.length) return;
-  const range = `${offset} to ${offset + length}`;
-  throw new BackendError(
-    "range",
-    `${where}: expected a range within ${buffer.length} elements, got ${range} (${buffer.label})`,
-  );
+  #isOwnExecutable(executable: Executable): executable is GpuExecutable {
+    return executable instanceof GpuExecutable && executable.memory === this.#memory;
+  }
 }

@@ -4,11 +4,11 @@
 // operands go to private variables (rowsValue…, lanesValue…) that the kernel's hooks pick up.
 
 import { BackendError } from "../../core/errors.ts";
-import { isPointwise, POINTWISE_CODE } from "../pointwise.ts";
-import type { Binding, BindingId, PanelLayout, PointwiseOp, ValueId } from "../program.ts";
-import type { LegalInstr } from "./access.ts";
-import { isPerLane, panelVecs, rowsOf } from "./layout.ts";
+import { isPerLane, rowsOf } from "../layout.ts";
+import { POINTWISE_CODE } from "../pointwise.ts";
+import type { Binding, BindingId, Instr, PanelLayout, ValueId } from "../program.ts";
 import type { LegalPhase } from "./legalize.ts";
+import { panelVecs } from "./panels.ts";
 
 /** Names of the memory behind bindings in one shader: `at` is the vec4 offset in its slab. */
 export interface Memory {
@@ -16,11 +16,6 @@ export interface Memory {
   binding(id: BindingId): Binding;
   at(id: BindingId): string;
   slab(id: BindingId): number;
-}
-
-function pointwise(op: PointwiseOp, args: readonly string[]): string {
-  if (!isPointwise(op)) throw new BackendError("program", `webgpu: expected a known instruction, got "${op}" (op)`);
-  return POINTWISE_CODE[op].wgsl(...args);
 }
 
 const SMALLEST_NORMAL = 2 ** -126;
@@ -72,7 +67,7 @@ export class PhasePrinter {
     ];
   }
 
-  #statement(id: ValueId, instr: LegalInstr): string[] {
+  #statement(id: ValueId, instr: Instr): string[] {
     const given = this.#given.get(id);
     if (given !== undefined) return [`let v${id} = ${given};`];
     switch (instr.op) {
@@ -84,17 +79,16 @@ export class PhasePrinter {
         return [`rowsValue${this.#rowReductions++} = v${instr.value};`];
       case "reduceLanes":
         return [`lanesValue${this.#laneReductions++} = v${instr.value};`];
-      case "sumPartials":
-        return this.#sumPartials(id, instr.binding, instr.count);
+      case "load":
+        if (this.#memory.binding(instr.binding).kind === "table") return this.#sumOfTable(id, instr.binding);
+        return [`let v${id} = ${this.#load(instr.binding)};`];
       default:
         return [`let v${id} = ${this.#expression(instr)};`];
     }
   }
 
-  #expression(instr: LegalInstr): string {
+  #expression(instr: Instr): string {
     switch (instr.op) {
-      case "load":
-        return this.#load(instr.binding);
       case "const":
         return constant(instr.value);
       case "rowIndex":
@@ -116,13 +110,10 @@ export class PhasePrinter {
       case "scatter":
       case "reduceRows":
       case "reduceLanes":
-      case "sumPartials":
+      case "load":
         throw new BackendError("program", `webgpu: expected a value, got ${instr.op}`);
       default:
-        return pointwise(
-          instr.op,
-          instr.args.map((a) => `v${a}`),
-        );
+        return POINTWISE_CODE[instr.op].wgsl(...instr.args.map((a) => `v${a}`));
     }
   }
 
@@ -184,8 +175,9 @@ export class PhasePrinter {
     return `bitcast<vec4<f32>>(vec4<u32>(${words.join(", ")}))`;
   }
 
-  /** In order, but read by groups: as many reads are under way at once. */
-  #sumPartials(id: ValueId, binding: BindingId, count: number): string[] {
+  /** The sum of the states of a table, in order, but read by groups: as many reads are under way at once. */
+  #sumOfTable(id: ValueId, binding: BindingId): string[] {
+    const count = this.#memory.binding(binding).cols ?? 1;
     const stride = `(params.panels * ${this.#phase.rows * this.#vecs}u)`;
     const read = (at: string): string =>
       `read${this.#memory.slab(binding)}(${this.#address(binding)} + (${at}) * ${stride})`;

@@ -3,13 +3,12 @@
 
 import type { Executable } from "../backend.ts";
 import type { BindingId, PanelLayout, Program } from "../program.ts";
-import type { Memory } from "./buffers.ts";
-import { lengthOf } from "./layout.ts";
+import type { Memory } from "./deviceBuffers.ts";
 import { type ProgramPlan, planOf } from "./plan.ts";
 import type { Shader } from "./shader.ts";
 import { shaderOf } from "./shaders.ts";
 import type { Piece } from "./slabs.ts";
-import { shareTemporaries, type TemporaryPool } from "./temporaries.ts";
+import { shareTemporaries, type TemporaryPool } from "./temporaryPool.ts";
 
 export class GpuExecutable implements Executable {
   readonly program: Program;
@@ -40,7 +39,7 @@ export class GpuExecutable implements Executable {
   }
 
   #takeMemory(pool: TemporaryPool): ReadonlyMap<BindingId, Piece> {
-    const groups = shareTemporaries(this.plan.bindings, (b) => lengthOf(b, this.layout));
+    const groups = shareTemporaries(this.plan.bindings, this.layout);
     const lengths = groups.map((group) => group.length);
     const pieces = pool.take(lengths, `${this.program.name}: temporaries`);
     return new Map(groups.flatMap(({ members }, k) => members.map((id) => [id, pieces[k]!] as const)));

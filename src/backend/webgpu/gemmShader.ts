@@ -1,8 +1,9 @@
 // The shader of a tile product (kernels/gemm.wgsl): the shape of its tiles, where the elements of its operands lie, and where results
 // go. What a thread holds in registers is printed out, one variable for each vec4.
 
+import { lanesOf } from "../layout.ts";
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
-import { lanesOf, panelsAtOnce, panelVecs } from "./layout.ts";
+import { panelsAtOnce, panelVecs } from "./panels.ts";
 import type { GemmPlan } from "./plan.ts";
 import { privates } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";

@@ -5,24 +5,23 @@
 //   - any other product goes into a temporary first. Reductions over rows are among these because their partial results must not
 //     depend on how rows were dealt out to threads, which a sparse kernel does by the width of the batch;
 //   - sums over segments and transposes of gathers go into a temporary, too: their threads are not those of the phase;
-//   - dense products leave partial sums over pieces of their inner extent, added up where the value is used.
+//   - dense products leave a table of partial sums over pieces of their inner extent. To load a table, which programs cannot, is to add
+//     up its states.
 
-import { BackendError } from "../../core/errors.ts";
+import { accessesOf, closureOf, hasEffect, withValues } from "../instr.ts";
 import type { Binding, BindingId, Guard, Instr, Phase, Program, ValueId } from "../program.ts";
-import { accessesOf, closureOf, hasEffect, type LegalInstr, withArguments } from "./access.ts";
 
 type Matmul = Extract<Instr, { op: "matmul" }>;
 type MatmulT = Extract<Instr, { op: "matmulT" }>;
-type SegmentSum = Extract<Instr, { op: "segmentSum" }>;
-type GatherT = Extract<Instr, { op: "gatherT" }>;
-type Cut = Matmul | MatmulT | SegmentSum | GatherT;
+type VectorSum = Extract<Instr, { op: "segmentSum" | "gatherT" }>;
+type Cut = Matmul | MatmulT | VectorSum;
 
 /** A phase of the backend: as in a program, with at most one sparse product. */
 export interface LegalPhase {
   readonly kind: "phase";
   readonly rows: number;
   readonly lanes: "batch" | "none";
-  readonly instrs: readonly LegalInstr[];
+  readonly instrs: readonly Instr[];
 }
 
 /** One tile product (kernels/gemm.wgsl): "forward" M·X and "ct" Mᵀ·G give partial states, "grad" adds G·Xᵀ to a dense matrix. */
@@ -40,27 +39,15 @@ export interface GemmPhase {
   readonly rows: number;
 }
 
-/** Sums over segments (kernels/segmentSum.wgsl) into a row vector. */
-export interface SegmentPhase {
-  readonly kind: "segmentSum";
+/** A sum over a source by an index (kernels/segmentSum.wgsl, gatherT.wgsl) into a row vector. */
+export interface VectorSumPhase {
+  readonly kind: "vectorSum";
   readonly rows: number;
-  readonly source: BindingId;
-  readonly offsets: BindingId;
-  readonly members: BindingId;
+  readonly sum: VectorSum;
   readonly target: BindingId;
 }
 
-/** What rows of a source went to, by an index (kernels/gatherT.wgsl), summed into a row vector. */
-export interface GatherTPhase {
-  readonly kind: "gatherT";
-  readonly rows: number;
-  readonly source: BindingId;
-  readonly index: BindingId;
-  readonly offsets: BindingId | null;
-  readonly target: BindingId;
-}
-
-export type Piece = LegalPhase | GemmPhase | SegmentPhase | GatherTPhase;
+export type Piece = LegalPhase | GemmPhase | VectorSumPhase;
 
 export interface LegalProgram {
   readonly name: string;
@@ -127,14 +114,14 @@ class LegalBuilder {
 
   #cut(phase: Phase, cuts: readonly ValueId[]): void {
     // Each result is replaced by what reads it back, so a later one may depend on it.
-    const instrs: LegalInstr[] = [...phase.instrs];
+    const instrs: Instr[] = [...phase.instrs];
     const cut: LegalPhase = { kind: "phase", rows: phase.rows, lanes: phase.lanes, instrs };
     for (const id of cuts) instrs[id] = this.#separate(cut, id);
     if (instrs.some(hasEffect)) this.#pieces.push(cut);
   }
 
   /** Emits the instruction `id` into a temporary and returns what reads it back. */
-  #separate(phase: LegalPhase, id: ValueId): LegalInstr {
+  #separate(phase: LegalPhase, id: ValueId): Instr {
     const product = phase.instrs[id] as Cut;
     if (isVectorSum(product)) return this.#vectorSum(phase, product);
     if (this.#isSparse(product)) return this.#sparseProduct(phase, id, product);
@@ -151,7 +138,7 @@ class LegalBuilder {
     return this.#gemm("ct", product.matrix, product.g, this.#binding(product.matrix).rows, phase.rows);
   }
 
-  #sparseProduct(phase: LegalPhase, id: ValueId, product: Matmul | MatmulT): LegalInstr {
+  #sparseProduct(phase: LegalPhase, id: ValueId, product: Matmul | MatmulT): Instr {
     const wanted = product.op === "matmul" || product.needCt;
     const target = wanted ? this.#temporary("state", phase.rows) : null;
     const instrs = this.#closure(phase, id);
@@ -161,17 +148,17 @@ class LegalBuilder {
     return target === null ? UNUSED : { op: "load", binding: target };
   }
 
-  #vectorSum({ rows }: LegalPhase, { op, ...operands }: SegmentSum | GatherT): LegalInstr {
+  #vectorSum({ rows }: LegalPhase, sum: VectorSum): Instr {
     const target = this.#temporary("row", rows);
-    this.#pieces.push({ kind: op, rows, target, ...operands } as SegmentPhase | GatherTPhase);
+    this.#pieces.push({ kind: "vectorSum", rows, sum, target });
     return { op: "load", binding: target };
   }
 
-  #gemm(variant: "forward" | "ct", matrix: BindingId, operand: BindingId, inner: number, rows: number): LegalInstr {
+  #gemm(variant: "forward" | "ct", matrix: BindingId, operand: BindingId, inner: number, rows: number): Instr {
     const splits = splitsOf(inner, rows);
     const other = this.#temporary("table", rows, splits);
     this.#pieces.push({ kind: "gemm", variant, matrix, operand, other, splits, rows });
-    return { op: "sumPartials", binding: other, count: splits };
+    return { op: "load", binding: other };
   }
 
   /** A state that holds the value: the one it was loaded from, or a temporary. */
@@ -189,24 +176,10 @@ class LegalBuilder {
   }
 
   /** The instruction `id` and those it depends on, renumbered, so that they can run before the rest of their phase. */
-  #closure(phase: LegalPhase, id: ValueId): LegalInstr[] {
+  #closure(phase: LegalPhase, id: ValueId): Instr[] {
     const ids = closureOf(phase.instrs, [id]);
     const order = new Map(ids.map((old, at) => [old, at]));
-    for (const old of ids) this.#checkEarly(phase, old);
-    return ids.map((old) => withArguments(phase.instrs[old]!, (argument) => order.get(argument)!));
-  }
-
-  /** A value computed early must not read what its own phase has written before it. */
-  #checkEarly(phase: LegalPhase, id: ValueId): void {
-    const reads = accessesOf(phase.instrs[id]!).filter((a) => !a.writes);
-    const before = phase.instrs.slice(0, id).flatMap((instr) => accessesOf(instr).filter((a) => a.writes));
-    const clash = reads.find((r) => before.some((w) => w.binding === r.binding));
-    if (!clash) return;
-    const name = this.#binding(clash.binding).name;
-    throw new BackendError(
-      "program",
-      `${this.#program.name}: expected the operand of a product not to be written earlier in its phase, got a store (${name})`,
-    );
+    return ids.map((old) => withValues(phase.instrs[old]!, (argument) => order.get(argument)!));
   }
 
   #temporary(kind: "state" | "table" | "row", rows: number, cols?: number): BindingId {
@@ -232,24 +205,19 @@ class LegalBuilder {
 }
 
 /** Stands for a product whose value is not wanted. */
-const UNUSED: LegalInstr = { op: "const", value: 0 };
+const UNUSED: Instr = { op: "const", value: 0 };
 
 /** All bindings a piece touches. */
 export function bindingsOf(piece: Piece): readonly BindingId[] {
   if (piece.kind === "gemm") return [piece.matrix, piece.operand, piece.other];
-  if (piece.kind === "segmentSum") return [piece.source, piece.offsets, piece.members, piece.target];
-  if (piece.kind === "gatherT") return [...readsOfGatherT(piece), piece.target];
+  if (piece.kind === "vectorSum") return [...accessesOf(piece.sum).map((a) => a.binding), piece.target];
   return piece.instrs.flatMap((instr) => accessesOf(instr).map((a) => a.binding));
 }
 
-export function readsOfGatherT({ source, index, offsets }: GatherTPhase): readonly BindingId[] {
-  return [source, index, ...(offsets === null ? [] : [offsets])];
-}
-
-function isVectorSum(instr: LegalInstr): instr is SegmentSum | GatherT {
+function isVectorSum(instr: Instr): instr is VectorSum {
   return instr.op === "segmentSum" || instr.op === "gatherT";
 }
 
-export function isProduct(instr: LegalInstr): instr is Matmul | MatmulT {
+export function isProduct(instr: Instr): instr is Matmul | MatmulT {
   return instr.op === "matmul" || instr.op === "matmulT";
 }

@@ -2,18 +2,16 @@
 // control, losses, learning rates) that follow one another become one dispatch, together with the last step of reductions over
 // rows before them.
 
+import { type Access, accessesOf } from "../instr.ts";
 import type { Binding, BindingId, Guard, Instr, Program } from "../program.ts";
-import { type Access, accessesOf, type LegalInstr } from "./access.ts";
 import {
   bindingsOf,
-  type GatherTPhase,
   type GemmPhase,
   isProduct,
   type LegalPhase,
   legalize,
   type Piece,
-  readsOfGatherT,
-  type SegmentPhase,
+  type VectorSumPhase,
 } from "./legalize.ts";
 
 type ReduceRows = Extract<Instr, { op: "reduceRows" }>;
@@ -47,14 +45,10 @@ export interface GemmPlan extends Guarded {
   readonly phase: GemmPhase;
 }
 
-export interface SegmentPlan extends Guarded {
-  readonly kernel: "segmentSum";
-  readonly phase: SegmentPhase;
-}
-
-export interface GatherTPlan extends Guarded {
-  readonly kernel: "gatherT";
-  readonly phase: GatherTPhase;
+/** kernels/segmentSum.wgsl, gatherT.wgsl. */
+export interface VectorSumPlan extends Guarded {
+  readonly kernel: VectorSumPhase["sum"]["op"];
+  readonly phase: VectorSumPhase;
 }
 
 /** kernels/map.wgsl, vector.wgsl: a pointwise phase. `partials[k]` belongs to its k-th reduction over rows; null = complete at once. */
@@ -75,7 +69,7 @@ export interface TailPlan extends Guarded {
   readonly oneGroup: boolean;
 }
 
-export type DispatchPlan = SparsePlan | GemmPlan | SegmentPlan | GatherTPlan | PointwisePlan | TailPlan;
+export type DispatchPlan = SparsePlan | GemmPlan | VectorSumPlan | PointwisePlan | TailPlan;
 
 export interface ProgramPlan {
   readonly name: string;
@@ -134,8 +128,7 @@ class Planner {
     for (const { target } of this.#combines) this.#deferredTargets.add(target);
     const guards = this.#guardsOf(piece.rows);
     if (piece.kind === "gemm") this.#dispatches.push({ kernel: "gemm", phase: piece, guards });
-    else if (piece.kind === "segmentSum") this.#dispatches.push({ kernel: "segmentSum", phase: piece, guards });
-    else if (piece.kind === "gatherT") this.#dispatches.push({ kernel: "gatherT", phase: piece, guards });
+    else if (piece.kind === "vectorSum") this.#dispatches.push({ kernel: piece.sum.op, phase: piece, guards });
     else this.#dispatches.push(this.#planPhase(piece, at, guards));
   }
 
@@ -229,40 +222,28 @@ export function sparseMatrixOf(plan: DispatchPlan): BindingId | null {
 
 /** What a dispatch touches in slabs, in a fixed order. */
 export function accessesOfPlan(plan: DispatchPlan): readonly Access[] {
-  return [...ownAccesses(plan), ...plan.guards.map((binding) => ({ binding, writes: false }))];
+  return [...ownAccesses(plan), ...plan.guards.map(read)];
 }
 
 function ownAccesses(plan: DispatchPlan): readonly Access[] {
   switch (plan.kernel) {
     case "gemm": {
       const { matrix, operand, other, variant } = plan.phase;
-      const isGrad = variant === "grad";
-      return [
-        { binding: matrix, writes: isGrad },
-        { binding: operand, writes: false },
-        { binding: other, writes: !isGrad },
-      ];
+      return variant === "grad"
+        ? [write(matrix), read(operand), read(other)]
+        : [read(matrix), read(operand), write(other)];
     }
-    case "segmentSum": {
-      const { source, offsets, members, target } = plan.phase;
-      const reads = [source, offsets, members].map((binding) => ({ binding, writes: false }));
-      return [...reads, { binding: target, writes: true }];
-    }
-    case "gatherT": {
-      const reads = readsOfGatherT(plan.phase).map((binding) => ({ binding, writes: false }));
-      return [...reads, { binding: plan.phase.target, writes: true }];
-    }
+    case "segmentSum":
+    case "gatherT":
+      return [...accessesOf(plan.phase.sum), write(plan.phase.target)];
     case "tail": {
-      const combines = plan.combines.flatMap((c) => [
-        { binding: c.partials, writes: false },
-        { binding: c.target, writes: true },
-      ]);
+      const combines = plan.combines.flatMap(({ partials, target }) => [read(partials), write(target)]);
       return [...combines, ...plan.phases.flatMap((p) => p.instrs.flatMap(accessesOf))];
     }
     case "map":
     case "vector": {
-      const partials = plan.partials.flatMap((binding) => (binding === null ? [] : [{ binding, writes: true }]));
-      return [...plan.phase.instrs.flatMap(accessesOf), ...partials];
+      const partials = plan.partials.filter((binding) => binding !== null);
+      return [...plan.phase.instrs.flatMap(accessesOf), ...partials.map(write)];
     }
     default: {
       const matrix = sparseMatrixOf(plan);
@@ -271,7 +252,15 @@ function ownAccesses(plan: DispatchPlan): readonly Access[] {
   }
 }
 
-export function isReduceRows(instr: LegalInstr): instr is ReduceRows {
+function read(binding: BindingId): Access {
+  return { binding, role: "read" };
+}
+
+function write(binding: BindingId): Access {
+  return { binding, role: "write" };
+}
+
+export function isReduceRows(instr: Instr): instr is ReduceRows {
   return instr.op === "reduceRows";
 }
 

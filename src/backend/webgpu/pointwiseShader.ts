@@ -2,7 +2,7 @@
 
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import { PhasePrinter } from "./emit.ts";
-import { panelVecs } from "./layout.ts";
+import { panelVecs } from "./panels.ts";
 import type { PointwisePlan } from "./plan.ts";
 import { laneReductions, privates, type RowReduction, rowReductions } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";

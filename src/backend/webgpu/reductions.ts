@@ -1,7 +1,6 @@
 // WGSL for the reductions of a phase: the private variables that its values go through, and the stores of the results.
 
 import type { Instr } from "../program.ts";
-import type { LegalInstr } from "./access.ts";
 import type { Memory } from "./emit.ts";
 import type { LegalPhase } from "./legalize.ts";
 import { isReduceRows } from "./plan.ts";
@@ -9,7 +8,7 @@ import { isReduceRows } from "./plan.ts";
 type ReduceLanes = Extract<Instr, { op: "reduceLanes" }>;
 type ReduceRows = Extract<Instr, { op: "reduceRows" }>;
 
-function isReduceLanes(instr: LegalInstr): instr is ReduceLanes {
+function isReduceLanes(instr: Instr): instr is ReduceLanes {
   return instr.op === "reduceLanes";
 }
 

@@ -1,5 +1,7 @@
 // What all generated shaders share: the slabs and offsets that a dispatch is bound to, and filling the hooks of a kernel.
 
+import { BackendError } from "../../core/errors.ts";
+import { isWrite } from "../instr.ts";
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import type { Memory } from "./emit.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
@@ -59,6 +61,26 @@ function partsOf(kernel: KernelName): readonly (string | readonly Declaration[])
   return known;
 }
 
+/**
+ * The declarations of `kernel`, with WGSL for each of its hooks.
+ *
+ * @throws {BackendError} "kernel" for a hook that nothing fills, and for a name that is no hook
+ */
+export function fillHooks(kernel: KernelName, hooks: Readonly<Record<string, string>>): readonly Declaration[] {
+  const parts = partsOf(kernel);
+  const known = parts.filter((part) => typeof part === "string");
+  for (const name of Object.keys(hooks)) {
+    if (known.includes(name)) continue;
+    throw new BackendError("kernel", `${kernel}: expected a hook (${known.join(", ")}), got ${name} (hooks)`);
+  }
+  return parts.flatMap((part) => {
+    if (typeof part !== "string") return part;
+    const wgsl = hooks[part];
+    if (wgsl === undefined) throw new BackendError("kernel", `${kernel}: expected WGSL, got nothing (${part})`);
+    return declarationsOf(wgsl);
+  });
+}
+
 export class ShaderWriter implements Memory {
   readonly layout: PanelLayout;
   readonly #bindings: readonly Binding[];
@@ -83,9 +105,9 @@ export class ShaderWriter implements Memory {
     this.#facts.push("panels", ...facts);
     this.#matrix = sparseMatrixOf(plan) !== null;
     this.#guards = plan.guards;
-    for (const { binding, writes } of accessesOfPlan(plan)) {
-      if (!this.#order.includes(binding)) this.#order.push(binding);
-      if (writes) this.#writes.add(slabOf(binding));
+    for (const access of accessesOfPlan(plan)) {
+      if (!this.#order.includes(access.binding)) this.#order.push(access.binding);
+      if (isWrite(access)) this.#writes.add(slabOf(access.binding));
     }
   }
 
@@ -101,15 +123,14 @@ export class ShaderWriter implements Memory {
     return this.#slabOf(id);
   }
 
-  /** Fills the hooks of `kernel`; `constants` become WGSL constants ahead of the declarations. */
+  /** The shader of `kernel`; `constants` become WGSL constants ahead of the declarations. `hooks`: all but these. */
   finish(
     kernel: KernelName,
     constants: Readonly<Record<string, number | boolean>>,
     hooks: Readonly<Record<string, string>>,
   ): Shader {
     const declarations = `${this.#constants(constants)}\n${this.#declarations()}`;
-    const filled: Readonly<Record<string, string>> = { ...hooks, declarations };
-    const module = partsOf(kernel).flatMap((p) => (typeof p === "string" ? declarationsOf(filled[p] ?? "") : p));
+    const module = fillHooks(kernel, { ...hooks, declarations });
     const offsets = this.#order.map((binding): Param => ({ kind: "offset", binding }));
     const facts = this.#facts.map((name): Param => ({ kind: "fact", name }));
     return { kernel, source: reachable(module), params: [...offsets, ...facts], slots: this.#slots() };

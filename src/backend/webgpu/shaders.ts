@@ -1,15 +1,14 @@
 // Dispatch → shader: one builder for each kind of kernel.
 
 import type { Binding, PanelLayout } from "../program.ts";
-import { gatherTShader } from "./gatherTShader.ts";
 import { gemmShader } from "./gemmShader.ts";
 import type { DispatchPlan } from "./plan.ts";
 import { pointwiseShader } from "./pointwiseShader.ts";
-import { segmentShader } from "./segmentShader.ts";
 import type { Shader, SlabOf } from "./shader.ts";
 import { sparseShader } from "./sparseShader.ts";
 import type { SparseTuning } from "./sparseTuning.ts";
 import { tailShader } from "./tailShader.ts";
+import { vectorSumShader } from "./vectorSums.ts";
 
 export function shaderOf(
   plan: DispatchPlan,
@@ -25,9 +24,8 @@ export function shaderOf(
     case "gemm":
       return gemmShader(plan, bindings, layout, slabOf);
     case "segmentSum":
-      return segmentShader(plan, bindings, layout, slabOf);
     case "gatherT":
-      return gatherTShader(plan, bindings, layout, slabOf);
+      return vectorSumShader(plan, bindings, layout, slabOf);
     case "map":
     case "vector":
       return pointwiseShader(plan, bindings, layout, slabOf);

@@ -1,11 +1,11 @@
 // The shader of a sparse product with its prologue and epilogue (kernels/spmm.wgsl, spmmGrad.wgsl).
 
 import { BackendError } from "../../core/errors.ts";
+import { closureOf } from "../instr.ts";
 import type { Binding, PanelLayout } from "../program.ts";
-import { closureOf } from "./access.ts";
 import { PhasePrinter } from "./emit.ts";
-import { panelVecs } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
+import { panelVecs } from "./panels.ts";
 import type { SparsePlan } from "./plan.ts";
 import { laneReductions, privates } from "./reductions.ts";
 import { SPARSE_WORKGROUP } from "./rowBlocks.ts";
@@ -103,7 +103,8 @@ export function sparseShader(
       "}",
     );
   }
-  return writer.finish(plan.kernel, constants, { enables, epilogue: epilogue.join("\n") });
+  const hooks = { epilogue: epilogue.join("\n"), ...(plan.kernel === "spmmGrad" ? { enables } : {}) };
+  return writer.finish(plan.kernel, constants, hooks);
 }
 
 /** Private memory starts as zero, so a thread without a row adds nothing. */

@@ -2,7 +2,7 @@
 
 import { ArgumentError } from "../../core/errors.ts";
 import type { PanelLayout } from "../program.ts";
-import { panelsAtOnce } from "./layout.ts";
+import { panelsAtOnce } from "./panels.ts";
 
 /**
  * Choices of the sparse kernels. One record serves all matrices of a backend. Sums are grouped by `limits` (Y = W·X and Wᵀ·G) and by

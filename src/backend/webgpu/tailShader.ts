@@ -2,8 +2,8 @@
 
 import type { Binding, PanelLayout } from "../program.ts";
 import { PARTIALS_AT_ONCE, PhasePrinter } from "./emit.ts";
-import { panelsAtOnce, panelVecs } from "./layout.ts";
 import type { LegalPhase } from "./legalize.ts";
+import { panelsAtOnce, panelVecs } from "./panels.ts";
 import type { Combine, TailPlan } from "./plan.ts";
 import { laneReductions, privates, rowReduction, rowReductions } from "./reductions.ts";
 import { type Shader, ShaderWriter, type SlabOf } from "./shader.ts";

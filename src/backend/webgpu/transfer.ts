@@ -2,8 +2,8 @@
 
 import { BackendError } from "../../core/errors.ts";
 import type { Traffic } from "../backend.ts";
-import type { GpuDeviceBuffer } from "./buffers.ts";
 import type { Device } from "./device.ts";
+import type { GpuDeviceBuffer } from "./deviceBuffers.ts";
 import type { CommandQueue } from "./queue.ts";
 
 /** Copies within one slab go through a buffer of this size: WebGPU copies only between different buffers. */

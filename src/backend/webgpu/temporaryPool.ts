@@ -1,8 +1,9 @@
 // Memory of temporaries. Within a program, those share it whose lives do not overlap; and since a temporary holds nothing from one run
 // to the next, programs share it, too.
 
-import type { Binding, BindingId } from "../program.ts";
-import type { Memory } from "./buffers.ts";
+import { lengthOf } from "../layout.ts";
+import type { Binding, BindingId, PanelLayout } from "../program.ts";
+import type { Memory } from "./deviceBuffers.ts";
 import type { Piece } from "./slabs.ts";
 
 /** Temporaries that share memory, which is as large as the largest of them. */
@@ -12,11 +13,8 @@ export interface SharedMemory {
 }
 
 /** First fit, largest first: each temporary joins the first group in which nobody lives at the same time. */
-export function shareTemporaries(
-  bindings: readonly Binding[],
-  lengthOf: (binding: Binding) => number,
-): readonly SharedMemory[] {
-  const temporaries = bindings.flatMap((binding, id) => (binding.temp ? [{ id, length: lengthOf(binding) }] : []));
+export function shareTemporaries(bindings: readonly Binding[], layout: PanelLayout): readonly SharedMemory[] {
+  const temporaries = bindings.flatMap((b, id) => (b.temp ? [{ id, length: lengthOf(b, layout) }] : []));
   temporaries.sort((a, b) => b.length - a.length || a.id - b.id);
   const groups: { length: number; members: BindingId[] }[] = [];
   for (const { id, length } of temporaries) {

@@ -1,8 +1,8 @@
 // Buffers and sparse matrices on the device, and the books on the memory they take.
 
 import { type Csr, cscOf } from "../../core/csr.ts";
-import { BackendError } from "../../core/errors.ts";
 import type { DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
+import { checkLength } from "../checkBuffers.ts";
 import { type RowBlocks, rowBlocks } from "./rowBlocks.ts";
 import type { Piece, SlabAllocator } from "./slabs.ts";
 import type { SparseTuning } from "./sparseTuning.ts";
@@ -121,11 +121,6 @@ export class GpuDeviceBuffer implements DeviceBuffer {
     this.memory.slabs.release(this.piece);
     this.memory.ledger.remove(4 * this.length, true);
   }
-}
-
-function checkLength(label: string, length: number): void {
-  if (Number.isInteger(length) && length >= 0) return;
-  throw new BackendError("length", `buffer: expected a whole length of at least 0, got ${length} (${label})`);
 }
 
 /** One order of a sparse matrix as kernels bind it: structure and values, each in a buffer of its own, read only there. */

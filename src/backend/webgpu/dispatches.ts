@@ -1,36 +1,26 @@
 // An executable and its buffers → dispatches that only have to be recorded. Everything a run needs is made here.
 
 import { BackendError } from "../../core/errors.ts";
-import type { Bindable, BoundProgram } from "../backend.ts";
-import type { Binding, BindingId, PanelLayout, Program } from "../program.ts";
-import { type Compressed, GpuDeviceBuffer, GpuDeviceSparse, type Memory } from "./buffers.ts";
+import type { BoundProgram } from "../backend.ts";
+import { bindError } from "../checkBuffers.ts";
+import type { BindingId, PanelLayout } from "../program.ts";
 import type { Device } from "./device.ts";
+import { type Compressed, GpuDeviceBuffer, type GpuDeviceSparse, type Memory } from "./deviceBuffers.ts";
 import type { GpuExecutable } from "./executable.ts";
-import { gatherTGroups } from "./gatherTShader.ts";
 import { gemmGrid } from "./gemmShader.ts";
-import { lengthOf, panelVecs } from "./layout.ts";
 import { isProduct } from "./legalize.ts";
+import { panelVecs } from "./panels.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
 import type { BoundDispatch, Work } from "./queue.ts";
 import { SPARSE_SLOTS, SPARSE_WORKGROUP } from "./rowBlocks.ts";
-import { segmentGroups } from "./segmentShader.ts";
 import type { FactName, Param, Shader } from "./shader.ts";
 import { ALIGNMENT, type Piece, type Slab, type SlabAllocator } from "./slabs.ts";
 import { blockPanels } from "./sparseTuning.ts";
+import { vectorSumGroups } from "./vectorSums.ts";
 import { workOf } from "./work.ts";
 
 type Bound = GpuDeviceBuffer | GpuDeviceSparse;
-
-export interface GpuBoundProgram extends BoundProgram {
-  readonly executable: GpuExecutable;
-  readonly dispatches: readonly BoundDispatch[];
-  /** What one run does. */
-  readonly work: Work;
-  /** Buffers and matrices in use: a run refuses those released since. */
-  readonly uses: readonly Bound[];
-  readonly released: boolean;
-}
 
 export interface BindContext {
   readonly device: Device;
@@ -42,69 +32,44 @@ export interface BindContext {
 
 const MAX_GRID = 65535;
 
-/** @throws {BackendError} naming a binding that is missing, unknown, released, foreign, or of the wrong size */
+/**
+ * @param bound  by BindingId: what is bound; null for a temporary
+ * @throws {BackendError} "binding" where two names mean memory that this executable needs under one; "limit"
+ */
 export function bindProgram(
   context: BindContext,
   executable: GpuExecutable,
-  given: Readonly<Record<string, Bindable>>,
-): GpuBoundProgram {
+  bound: readonly (Bound | null)[],
+): GpuBound {
   const { program, plan } = executable;
-  for (const name of Object.keys(given)) {
-    if (program.bindings.some((b) => b.name === name && !b.temp)) continue;
-    throw bindError(program, "a binding of the program", name, name);
-  }
-  const bound = program.bindings.map((b) => (b.temp ? null : resolve(context, executable, b, given[b.name])));
   for (const target of plan.deferredTargets) {
     if (!bound[target] || bound.indexOf(bound[target]) === bound.lastIndexOf(bound[target])) continue;
-    throw bindError(
-      program,
-      "a reduction's result under one name",
-      "the same memory twice",
-      plan.bindings[target]!.name,
-    );
+    const { name } = plan.bindings[target]!;
+    throw bindError(program, "a reduction's result under one name", "the same memory twice", name);
   }
   return new Binder(context, executable, bound).bind();
 }
 
-function resolve(context: BindContext, { program, layout }: GpuExecutable, b: Binding, given?: Bindable): Bound {
-  if (!given) throw bindError(program, `a ${b.kind}`, "nothing", b.name);
-  if (!(given instanceof GpuDeviceBuffer || given instanceof GpuDeviceSparse) || given.memory !== context.memory) {
-    throw bindError(program, "a buffer of this backend", `another's (${given.label})`, b.name);
-  }
-  if (given.released) throw bindError(program, "a live buffer", `a released one (${given.label})`, b.name);
-  if (given instanceof GpuDeviceSparse) {
-    const got = `a sparse matrix of ${given.nRows} × ${given.nCols}`;
-    if (b.kind !== "sparse") throw bindError(program, `a ${b.kind}`, got, b.name);
-    if (given.nRows === b.rows && given.nCols === b.cols) return given;
-    throw bindError(program, `${b.rows} × ${b.cols}`, got, b.name);
-  }
-  if (b.kind === "sparse") throw bindError(program, "a sparse matrix", `a buffer (${given.label})`, b.name);
-  const type = b.kind === "index" || b.kind === "key" ? "u32" : "float";
-  if (given.type !== type) throw bindError(program, `elements of type ${type}`, given.type, b.name);
-  const length = lengthOf(b, layout);
-  if (given.length === length) return given;
-  throw bindError(program, `${length} elements (${b.kind})`, `${given.length} (${given.label})`, b.name);
-}
-
-class GpuBound implements GpuBoundProgram {
+export class GpuBound implements BoundProgram {
   readonly executable: GpuExecutable;
+  readonly bound: readonly (Bound | null)[];
   readonly dispatches: readonly BoundDispatch[];
+  /** What one run does. */
   readonly work: Work;
-  readonly uses: readonly Bound[];
   readonly #free: () => void;
   #released = false;
 
   /** @param free  gives the memory of its parameters back */
   constructor(
     executable: GpuExecutable,
+    bound: readonly (Bound | null)[],
     dispatches: readonly BoundDispatch[],
-    uses: readonly Bound[],
     free: () => void,
   ) {
     this.executable = executable;
+    this.bound = bound;
     this.dispatches = dispatches;
     this.work = totalOf(dispatches);
-    this.uses = uses;
     this.#free = free;
   }
 
@@ -130,7 +95,7 @@ class Binder {
     this.#bound = bound;
   }
 
-  bind(): GpuBoundProgram {
+  bind(): GpuBound {
     const { plan } = this.#executable;
     const steps = plan.dispatches.flatMap((dispatch, at) => this.#steps(dispatch, at));
     const strides = steps.map(({ shader }) => Math.ceil((4 * shader.params.length) / ALIGNMENT) * ALIGNMENT);
@@ -150,10 +115,9 @@ class Binder {
       return dispatch;
     });
     this.#context.writeUniforms(uniforms, words);
-    const uses = this.#bound.filter((b) => b !== null);
     const { ledger } = this.#context.memory;
     ledger.bound();
-    return new GpuBound(this.#executable, dispatches, uses, () => {
+    return new GpuBound(this.#executable, this.#bound, dispatches, () => {
       this.#context.uniforms.release(uniforms);
       ledger.unbound();
     });
@@ -223,9 +187,8 @@ class Binder {
         return this.#checkGrid(plan.name, [dispatch.groups, sumsLanes ? 1 : layout.panels, 1]);
       }
       case "segmentSum":
-        return [...folded(segmentGroups(dispatch)), 1];
       case "gatherT":
-        return [...folded(gatherTGroups(dispatch)), 1];
+        return [...folded(vectorSumGroups(dispatch.phase)), 1];
       case "vector":
         return [...folded(dispatch.groups), 1];
       case "tail":
@@ -259,17 +222,13 @@ class Binder {
       );
     }
     if (matrix && (slabs.includes(matrix.values.piece.slab) || slabs.includes(matrix.structure.piece.slab))) {
-      throw bindError(program, "no two bindings of what a phase writes", "the same memory twice", matrix.values.label);
+      throw bindError(program, "a matrix that its phase reads as such", "the same memory twice", matrix.values.label);
     }
   }
 
   #piece(id: BindingId): Piece {
     const own = this.#bound[id];
-    if (own instanceof GpuDeviceBuffer) return own.piece;
-    const temporary = this.#executable.temporaries.get(id);
-    if (temporary) return temporary;
-    const { name } = this.#executable.plan.bindings[id]!;
-    throw bindError(this.#executable.program, "one buffer", "a sparse matrix", name);
+    return own instanceof GpuDeviceBuffer ? own.piece : this.#executable.temporaries.get(id)!;
   }
 }
 
@@ -314,8 +273,4 @@ function totalOf(dispatches: readonly BoundDispatch[]): Work {
     bytes: sum((w) => w.bytes),
     gatheredBytes: sum((w) => w.gatheredBytes),
   };
-}
-
-function bindError(program: Program, expected: string, got: string, argument: string): BackendError {
-  return new BackendError("binding", `${program.name}: expected ${expected}, got ${got} (${argument})`, { argument });
 }

@@ -10,10 +10,9 @@
 // stand together, and each run of these becomes a function.
 
 import { bytesOf } from "../../core/dtype.ts";
-import { BackendError } from "../../core/errors.ts";
-import { accessesOf, operandsOf } from "../instr.ts";
+import { accessesOf, isWrite, valuesOf } from "../instr.ts";
 import { phaseKind } from "../kinds.ts";
-import { isPointwise, kernelOf, POINTWISE_CODE } from "../pointwise.ts";
+import { isPointwise, kernelOf } from "../pointwise.ts";
 import type { Binding, BindingId, Instr, PanelLayout, Phase, Program, ValueId } from "../program.ts";
 import { allocateRegisters } from "./allocate.ts";
 import { type Functions, fuse } from "./fuse.ts";
@@ -27,6 +26,7 @@ import {
   MODE_ROW_B,
   MOST_SWEEPS,
   machineInstr,
+  NO_SLOT,
   type Reduction,
   registersRead,
   type Slot,
@@ -48,22 +48,14 @@ type StoreInstr = Extract<Instr, { op: "store" }>;
 const HOW = { sum: isa.HOW_SUM, max: isa.HOW_MAX, min: isa.HOW_MIN } as const;
 
 /**
- * Machine code of `program.phases[phaseIdx]`.
- *
- * @throws {BackendError} "program" when the phase breaks a rule of program.ts
+ * Machine code of one of the phases of `program`.
  */
-export function lowerPhase(
-  program: Program,
-  phaseIdx: number,
-  layout: PanelLayout,
-  functions: Functions,
-): MachinePhase {
-  return new PhaseLowering(program, phaseIdx, layout, functions).lower();
+export function lowerPhase(program: Program, phase: Phase, layout: PanelLayout, functions: Functions): MachinePhase {
+  return new PhaseLowering(program, phase, layout, functions).lower();
 }
 
 class PhaseLowering {
   readonly #program: Program;
-  readonly #phaseIdx: number;
   readonly #phase: Phase;
   readonly #batch: boolean;
   readonly #functions: Functions;
@@ -89,11 +81,10 @@ class PhaseLowering {
   #nRegisters = 0;
   #perRow = 0;
 
-  constructor(program: Program, phaseIdx: number, layout: PanelLayout, functions: Functions) {
+  constructor(program: Program, phase: Phase, layout: PanelLayout, functions: Functions) {
     this.#functions = functions;
     this.#program = program;
-    this.#phaseIdx = phaseIdx;
-    this.#phase = program.phases[phaseIdx]!;
+    this.#phase = phase;
     this.#batch = this.#phase.lanes === "batch";
     this.#size = bytesOf(functions.dtype);
     this.#width = this.#size * (this.#batch ? layout.panel : 1);
@@ -102,7 +93,6 @@ class PhaseLowering {
 
   lower(): MachinePhase {
     const { instrs, rows } = this.#phase;
-    if (!Number.isInteger(rows) || rows < 1) throw this.#error(0, "a positive number of rows", `${rows}`);
     this.#findExtents();
     this.#findLastUses();
     this.#findWrites();
@@ -146,87 +136,46 @@ class PhaseLowering {
   // ---- analysis ------------------------------------------------------------------------------------------------------------
 
   #findExtents(): void {
-    for (const [i, instr] of this.#phase.instrs.entries()) this.#extents.push(this.#extentOf(instr, i));
+    for (const instr of this.#phase.instrs) this.#extents.push(this.#extentOf(instr));
   }
 
-  #extentOf(instr: Instr, i: number): Extent {
-    const varying = this.#batch ? "row" : "full";
+  #extentOf(instr: Instr): Extent {
     switch (instr.op) {
       case "load":
-        return this.#extentOfLoad(this.#binding(instr.binding, i), i);
+        return this.#extentOfLoad(this.#binding(instr.binding));
       case "const":
         return "scalar";
       case "rowIndex":
-        return varying;
-      case "gather":
-        if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
-        this.#expectRows(instr.index, this.#phase.rows, ["index"], i);
-        return "full";
-      case "segmentSum":
-        if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
-        this.#expectRows(instr.offsets, this.#phase.rows + 1, ["index"], i);
-        return "full";
-      case "gatherT": {
-        if (this.#batch) throw this.#error(i, 'a phase with lanes "none"', '"batch"');
-        const { rows } = this.#binding(instr.source, i);
-        this.#expectRows(instr.index, instr.offsets === null ? rows : this.#phase.rows, ["index"], i);
-        if (instr.offsets !== null) this.#expectRows(instr.offsets, rows + 1, ["index"], i);
-        return "full";
-      }
+        return this.#batch ? "row" : "full";
       case "lookup":
-        this.#expectPerSample(instr.index, i);
-        this.#expectRows(instr.table, this.#phase.rows, ["table"], i);
-        return "full";
       case "random":
-        this.#expectPerSample(instr.sampleId, i);
-        return "full";
+      case "gather":
+      case "segmentSum":
+      case "gatherT":
       case "matmul":
+        return "full";
       case "matmulT":
-        this.#checkContraction(instr, i);
-        return instr.op === "matmul" || instr.needCt ? "full" : "none";
+        return instr.needCt ? "full" : "none";
       case "store":
-        this.#expectValue(instr.value, i);
-        this.#expectVector(instr.binding, this.#phase.rows, this.#batch, i);
-        return "none";
       case "scatter":
-        this.#expectValue(instr.value, i);
-        this.#expectPerSample(instr.index, i);
-        this.#expectRows(instr.table, this.#phase.rows, ["table"], i);
-        return "none";
       case "reduceRows":
-        this.#expectValue(instr.value, i);
-        this.#expectVector(instr.binding, 1, this.#batch, i);
-        return "none";
       case "reduceLanes":
-        if (!this.#batch) throw this.#error(i, 'a phase with lanes "batch"', '"none"');
-        this.#expectValue(instr.value, i);
-        this.#expectVector(instr.binding, this.#phase.rows, false, i);
         return "none";
       default:
-        return this.#extentOfPointwise(instr, i);
+        return this.#extentOfPointwise(instr);
     }
   }
 
   /** A loaded value. In a phase of one row a sample is the tile itself: it may be stored and read again. */
-  #extentOfLoad(binding: Binding, i: number): Extent {
+  #extentOfLoad({ kind }: Binding): Extent {
     const { rows } = this.#phase;
-    const { kind } = binding;
     if (kind === "scalar") return !this.#batch && rows === 1 ? "full" : "scalar";
-    if (kind === "sample" && this.#batch) return rows === 1 ? "full" : "sample";
-    if (binding.rows === rows) {
-      if (kind === "state" && this.#batch) return "full";
-      if (kind === "row") return this.#batch ? "row" : "full";
-      if (kind === "nnz" && !this.#batch) return "full";
-    }
-    const space = `${rows} rows, lanes "${this.#phase.lanes}"`;
-    throw this.#error(i, `a match for ${space}`, `${kind} of ${binding.rows} rows (${binding.name})`);
+    if (kind === "sample") return rows === 1 ? "full" : "sample";
+    return kind === "row" && this.#batch ? "row" : "full";
   }
 
-  #extentOfPointwise(instr: PointwiseInstr, i: number): Extent {
-    if (!isPointwise(instr.op)) throw this.#error(i, "a known instruction", `"${instr.op}"`);
-    const { arity } = POINTWISE_CODE[instr.op];
-    if (instr.args.length !== arity) throw this.#error(i, `${arity} arguments`, `${instr.args.length}`);
-    const extents = instr.args.map((a) => this.#expectValue(a, i));
+  #extentOfPointwise({ args }: PointwiseInstr): Extent {
+    const extents = args.map((a) => this.#extents[a]!);
     if (extents.includes("full")) return "full";
     const [row, sample] = [extents.includes("row"), extents.includes("sample")];
     return row && sample ? "full" : row ? "row" : sample ? "sample" : "scalar";
@@ -236,23 +185,16 @@ class PhaseLowering {
   #findLastUses(): void {
     for (const [i, instr] of this.#phase.instrs.entries()) {
       this.#lastUse.push(i);
-      for (const v of operandsOf(instr)) this.#lastUse[v] = i;
+      for (const v of valuesOf(instr)) this.#lastUse[v] = i;
     }
   }
 
   #findWrites(): void {
     for (const [i, instr] of this.#phase.instrs.entries()) {
-      const written = accessesOf(instr).writes[0] ?? null;
-      if (written === null) continue;
-      const places = this.#writes.get(written) ?? [];
-      places.push(i);
-      this.#writes.set(written, places);
-    }
-    for (const [i, instr] of this.#phase.instrs.entries()) {
-      for (const id of accessesOf(instr).gathers) {
-        if (!this.#writes.has(id)) continue;
-        const { name } = this.#binding(id, i);
-        throw this.#error(i, "a gathered operand that is complete before the phase", `one written in it (${name})`);
+      for (const { binding } of accessesOf(instr).filter(isWrite)) {
+        const places = this.#writes.get(binding) ?? [];
+        places.push(i);
+        this.#writes.set(binding, places);
       }
     }
   }
@@ -295,25 +237,25 @@ class PhaseLowering {
       case "rowIndex":
         return this.#define(i, { op: isa.OP_ROW_INDEX }, width);
       case "gather": {
-        const { rows } = this.#binding(instr.source, i);
+        const { rows } = this.#binding(instr.source);
         return this.#define(i, { op: isa.OP_GATHER, a: data(instr.source), b: data(instr.index), e: rows });
       }
       case "segmentSum": {
         const b: Slot = [data(instr.offsets)[0], data(instr.members)[0]];
-        const { rows } = this.#binding(instr.source, i);
+        const { rows } = this.#binding(instr.source);
         // About a nanosecond per member.
-        this.#perRow += this.#binding(instr.members, i).rows / this.#phase.rows;
+        this.#perRow += this.#binding(instr.members).rows / this.#phase.rows;
         return this.#define(i, { op: isa.OP_SEGMENT_SUM, a: data(instr.source), b, e: rows });
       }
       case "gatherT": {
         const b: Slot = [data(instr.index)[0], instr.offsets === null ? 0 : data(instr.offsets)[0]];
-        const { rows } = this.#binding(instr.source, i);
+        const { rows } = this.#binding(instr.source);
         // About a nanosecond per entry, in every tile.
-        this.#perRow += this.#binding(instr.index, i).rows / this.#tileRows;
+        this.#perRow += this.#binding(instr.index).rows / this.#tileRows;
         return this.#define(i, { op: isa.OP_GATHER_T, a: data(instr.source), b, e: rows, f: this.#phase.rows });
       }
       case "lookup": {
-        const table = this.#table(instr.table, i);
+        const table = this.#table(instr.table);
         return this.#define(i, { op: isa.OP_LOOKUP, a: data(instr.table), b: this.#full(instr.index), ...table });
       }
       case "random":
@@ -325,7 +267,7 @@ class PhaseLowering {
       case "store":
         return this.#emitStore(instr);
       case "scatter": {
-        const table = { a: this.#tiled(instr.table, this.#width), ...this.#table(instr.table, i) };
+        const table = { a: this.#tiled(instr.table, this.#width), ...this.#table(instr.table) };
         const b = this.#full(instr.index);
         return this.#effect({ op: isa.OP_SCATTER, d: this.#full(instr.value), b, ...table });
       }
@@ -371,7 +313,7 @@ class PhaseLowering {
   }
 
   #emitStore(instr: StoreInstr): Slot {
-    if (this.#forwarded.get(instr.value) === instr) return NOWHERE;
+    if (this.#forwarded.get(instr.value) === instr) return NO_SLOT;
     const d = this.#tiled(instr.binding, this.#width);
     const row = this.#batch && this.#extents[instr.value] === "row";
     const value = this.#slots[instr.value]!;
@@ -382,7 +324,7 @@ class PhaseLowering {
   }
 
   #emitMatmul(instr: Extract<Instr, { op: "matmul" }>, i: number): Slot {
-    const { kind, cols = 1 } = this.#binding(instr.matrix, i);
+    const { kind, cols = 1 } = this.#binding(instr.matrix);
     this.#addContractionCost(instr.matrix, kind, "rowPtr", 1, cols);
     const a = data(instr.x);
     if (kind === "dense") {
@@ -393,9 +335,9 @@ class PhaseLowering {
   }
 
   #emitMatmulT(instr: Extract<Instr, { op: "matmulT" }>, i: number): Slot {
-    const { kind, rows, cols = 1 } = this.#binding(instr.matrix, i);
+    const { kind, rows, cols = 1 } = this.#binding(instr.matrix);
     this.#addContractionCost(instr.matrix, kind, "colPtr", (instr.needCt ? 1 : 0) + (instr.grad ? 1 : 0), rows);
-    const a = instr.grad ? this.#full(instr.grad.x) : NOWHERE;
+    const a = instr.grad ? this.#full(instr.grad.x) : NO_SLOT;
     if (kind === "dense") {
       if (instr.grad) {
         const grad: Slot = [{ binding: instr.grad.binding, part: "data" }, rows];
@@ -406,7 +348,7 @@ class PhaseLowering {
           this.#width,
         );
       }
-      if (!instr.needCt) return NOWHERE;
+      if (!instr.needCt) return NO_SLOT;
       const w: Slot = [{ binding: instr.matrix, part: "data" }, rows];
       return this.#define(i, { op: isa.OP_GEMM_T, a: data(instr.g), b: w, c: [cols, 0] });
     }
@@ -448,7 +390,7 @@ class PhaseLowering {
 
   #effect(fields: Fields): Slot {
     this.#append(this.#body, fields, this.#width);
-    return NOWHERE;
+    return NO_SLOT;
   }
 
   #append(to: MachineInstr[], { op, ...fields }: Fields, width: number): void {
@@ -482,73 +424,13 @@ class PhaseLowering {
     return [{ binding, part: "data" }, width * this.#tileRows];
   }
 
-  #table(id: BindingId, i: number): { e: number; f: number } {
-    const { rows, cols = 1 } = this.#binding(id, i);
+  #table(id: BindingId): { e: number; f: number } {
+    const { rows, cols = 1 } = this.#binding(id);
     return { e: rows * this.#width, f: cols };
   }
 
-  // ---- checks --------------------------------------------------------------------------------------------------------------
-
-  #checkContraction(instr: Extract<Instr, { op: "matmul" | "matmulT" }>, i: number): void {
-    const { rows } = this.#phase;
-    if (!this.#batch) throw this.#error(i, 'a phase with lanes "batch"', '"none"');
-    const matrix = this.#binding(instr.matrix, i);
-    const { kind, cols = 1 } = matrix;
-    if (kind !== "sparse" && kind !== "dense") throw this.#error(i, "a matrix", `${kind} (${matrix.name})`);
-    const [outer, inner] = instr.op === "matmul" ? [matrix.rows, cols] : [cols, matrix.rows];
-    if (outer !== rows) throw this.#error(i, `${rows} rows`, `${outer} (${matrix.name})`);
-    this.#expectVector(instr.op === "matmul" ? instr.x : instr.g, inner, true, i);
-    if (instr.op === "matmulT" && instr.grad) {
-      this.#expectValue(instr.grad.x, i);
-      const grad = this.#binding(instr.grad.binding, i);
-      const fits =
-        kind === "sparse"
-          ? grad.kind === "nnz"
-          : grad.kind === "dense" && grad.rows === matrix.rows && grad.cols === cols;
-      if (!fits) throw this.#error(i, `a gradient for ${matrix.name}`, `${grad.kind} (${grad.name})`);
-    }
-    if (instr.op === "matmulT" && !instr.grad && !instr.needCt)
-      throw this.#error(i, "a result or a gradient", "neither");
-  }
-
-  #binding(id: BindingId, i: number): Binding {
-    const binding = this.#program.bindings[id];
-    if (!binding) throw this.#error(i, `a binding below ${this.#program.bindings.length}`, `${id}`);
-    return binding;
-  }
-
-  /** A binding that is a vector of `rows` rows, with or without lanes. */
-  #expectVector(id: BindingId, rows: number, perLane: boolean, i: number): void {
-    const { kind, rows: got, name } = this.#binding(id, i);
-    const one = kind === "sample" || kind === "scalar";
-    const lanes = kind === "state" || kind === "sample";
-    const vector = lanes || one || kind === "row" || kind === "nnz";
-    if (vector && lanes === perLane && (one ? 1 : got) === rows) return;
-    throw this.#error(i, `${rows} rows ${perLane ? "with" : "without"} lanes`, `${kind} of ${got} rows (${name})`);
-  }
-
-  #expectRows(id: BindingId, rows: number, kinds: readonly Binding["kind"][], i: number): void {
-    const { kind, rows: got, name } = this.#binding(id, i);
-    if (!kinds.includes(kind) || got !== rows)
-      throw this.#error(i, `${kinds} of ${rows} rows`, `${kind} of ${got} rows (${name})`);
-  }
-
-  #expectValue(v: ValueId, i: number): Extent {
-    const extent = v < i ? this.#extents[v] : undefined;
-    if (extent === undefined || extent === "none") throw this.#error(i, "a value made before its use", `%${v}`);
-    return extent;
-  }
-
-  #expectPerSample(v: ValueId, i: number): void {
-    const extent = this.#expectValue(v, i);
-    const perRow = extent === "row" || extent === "full";
-    if (perRow && this.#phase.rows > 1) throw this.#error(i, "a per-sample value", `%${v}, which differs between rows`);
-  }
-
-  #error(i: number, expected: string, got: string): BackendError {
-    const op = this.#phase.instrs[i]?.op ?? "";
-    const at = `phase ${this.#phaseIdx}, %${i} ${op}`;
-    return new BackendError("program", `${this.#program.name}: ${at}: expected ${expected}, got ${got}`);
+  #binding(id: BindingId): Binding {
+    return this.#program.bindings[id]!;
   }
 }
 
@@ -557,9 +439,6 @@ type Fields = Pick<MachineInstr, "op"> & Partial<Omit<MachineInstr, "op" | "widt
 
 /** Nanoseconds for multiplying one vector of 16 bytes: gathered by a sparse product, or streamed by a dense one. */
 const VECTOR_COST = { sparse: 0.8, dense: 0.25 } as const;
-
-/** The slot of what has no value. */
-const NOWHERE: Slot = [0, 0];
 
 /** The address of a whole array, as the first word of a slot. */
 function data(binding: BindingId): Slot {

@@ -1,0 +1,45 @@
+// The hooks of kernels: generated WGSL takes the place of all of them, and of nothing else.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { fillHooks } from "../../src/backend/webgpu/shader.ts";
+import { kernelSources } from "../../src/backend/webgpu/wgsl.gen.ts";
+import { BackendError } from "../../src/core/errors.ts";
+
+const test = suite("hooks of kernels");
+
+/** The names of the declarations of spmmGrad.wgsl, whose three hooks hold what `hooks` says. */
+const namesOf = (hooks: Readonly<Record<string, string>>) => fillHooks("spmmGrad", hooks).map(({ name }) => name);
+
+const FILLED = { enables: "", declarations: "const A = 1u;", epilogue: "const B = A;\nconst C = B;" };
+
+function messageOf(hooks: Readonly<Record<string, string>>): string {
+  try {
+    namesOf(hooks);
+  } catch (error) {
+    assert.instance(error, BackendError);
+    assert.is((error as BackendError).code, "kernel");
+    return (error as BackendError).message;
+  }
+  return "none";
+}
+
+test("what fills a hook stands in its place, which may stay empty", () => {
+  const names = namesOf(FILLED);
+  const [a, b, c, main] = ["A", "B", "C", "main"].map((name) => names.indexOf(name));
+  assert.ok(a! >= 0 && a! < b! && b! + 1 === c && c! < main!, `${names}`);
+});
+
+test("a hook that nothing fills is an error, and so is a name that is no hook", () => {
+  const { epilogue, ...others } = FILLED;
+  assert.is(messageOf(others), "spmmGrad: expected WGSL, got nothing (epilogue)");
+  const misspelt = "spmmGrad: expected a hook (enables, declarations, epilogue), got epilog (hooks)";
+  assert.is(messageOf({ ...others, epilog: epilogue }), misspelt);
+  assert.is(messageOf({ ...FILLED, body: "" }), misspelt.replace("epilog ", "body "));
+});
+
+test("every kernel has the hook of the declarations", () => {
+  for (const [kernel, source] of Object.entries(kernelSources)) assert.match(source, "// #hook declarations", kernel);
+});
+
+test.run();
