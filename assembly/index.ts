@@ -2,6 +2,7 @@
 
 import { submit, workerLoop } from "./executor";
 
+export * from "./elementary";
 export { heapBase } from "./memory";
 
 export function submitF32(control: usize, image: usize): bool {

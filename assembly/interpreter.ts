@@ -3,34 +3,46 @@
 import * as isa from "../src/backend/wasm/isa";
 import { gather, gatherT, lookup, scatter, segmentSum } from "./gather";
 import { gemm, gemmGrad } from "./gemm";
-import { checkRange } from "./memory";
-import * as pw from "./pointwise";
+import { checkRange, slot } from "./memory";
 import { random } from "./random";
 import { reduceLanes, reduceRows } from "./reduce";
 import { spmm } from "./spmm";
 import { spmmT, spmmTCt, spmmTGrad } from "./spmmT";
 import { wholeLines } from "./vector";
 
+/** Ends the run: the host throws an error that names the opcode. */
+declare function unknownOpcode(op: i32): void;
+
 /** Runs the instruction at `at` on tile number `tile`: `rows` rows from `firstRow` on. */
 export function execute<T>(at: usize, tile: usize, firstRow: usize, rows: usize, scratch: usize): void {
   const op = load<i32>(at, isa.INSTR_OP);
-  if (op >= isa.OP_SCATTER) effect<T>(op, at, tile, rows, scratch);
-  else if (op >= isa.OP_SPMM) contraction<T>(op, at, tile, firstRow, rows, scratch);
-  else if (op === isa.OP_FUSED) fused(at, tile, rows, scratch);
-  else if (op >= isa.OP_EXP) pointwise<T>(op, at, tile, rows, scratch);
-  else source<T>(op, at, tile, firstRow, rows, scratch);
+  switch (op) {
+    case isa.OP_CALL:
+      call(at, tile, rows, scratch);
+      break;
+    case isa.OP_SPMM:
+    case isa.OP_SPMM_T:
+    case isa.OP_SPMM_T_CT:
+    case isa.OP_SPMM_T_GRAD:
+    case isa.OP_GEMM:
+    case isa.OP_GEMM_T:
+    case isa.OP_GEMM_GRAD:
+      contraction<T>(op, at, tile, firstRow, rows, scratch);
+      break;
+    case isa.OP_SCATTER:
+    case isa.OP_REDUCE_LANES:
+    case isa.OP_REDUCE_ROWS:
+      effect<T>(op, at, tile, rows, scratch);
+      break;
+    default:
+      source<T>(op, at, tile, firstRow, rows, scratch);
+  }
 }
 
-/** Calls generated code; src/backend/wasm/codegen.ts says what it does with its arguments. */
-function fused(at: usize, tile: usize, rows: usize, scratch: usize): void {
+/** Calls a kernel (elementary.ts) or generated code; src/backend/wasm/codegen.ts says what the arguments are. */
+function call(at: usize, tile: usize, rows: usize, scratch: usize): void {
   const bytes = wholeLines(rows * word(at + isa.INSTR_WIDTH));
   call_indirect<void>(load<u32>(at, isa.INSTR_E), word(at + isa.INSTR_A), tile, scratch, bytes);
-}
-
-/** Address of the slot at `at`: a register of this thread, or the tile's part of an array. */
-function slot(at: usize, tile: usize, scratch: usize): usize {
-  const stride = <usize>load<u32>(at, 4);
-  return <usize>load<u32>(at) + (stride === 0 ? scratch : tile * stride);
 }
 
 function word(at: usize): usize {
@@ -80,7 +92,7 @@ function source<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize
       random<T>(d, a, slot(at + isa.INSTR_B, tile, scratch), firstRow, rows, width / sizeof<T>());
       break;
     default:
-      unreachable();
+      unknownOpcode(op);
   }
 }
 
@@ -101,38 +113,6 @@ function rowIndex<T>(d: usize, firstRow: usize, rows: usize, width: usize): void
   for (let row: usize = 0; row < rows; row++) store<T>(d + row * width, <T>(firstRow + row));
 }
 
-function pointwise<T>(op: i32, at: usize, tile: usize, rows: usize, scratch: usize): void {
-  const bytes = wholeLines(rows * word(at + isa.INSTR_WIDTH));
-  const d = slot(at + isa.INSTR_D, tile, scratch);
-  const a = slot(at + isa.INSTR_A, tile, scratch);
-  checkRange(d, bytes);
-  switch (op) {
-    case isa.OP_EXP:
-      pw.unary<T, pw.Exp>(d, a, bytes);
-      break;
-    case isa.OP_LOG:
-      pw.unary<T, pw.Log>(d, a, bytes);
-      break;
-    case isa.OP_SIGMOID:
-      pw.unary<T, pw.Sigmoid>(d, a, bytes);
-      break;
-    case isa.OP_TANH:
-      pw.unary<T, pw.Tanh>(d, a, bytes);
-      break;
-    case isa.OP_SOFTPLUS:
-      pw.unary<T, pw.Softplus>(d, a, bytes);
-      break;
-    case isa.OP_ERF:
-      pw.unary<T, pw.Erf>(d, a, bytes);
-      break;
-    case isa.OP_POW:
-      pw.pow<T>(d, a, slot(at + isa.INSTR_B, tile, scratch), bytes);
-      break;
-    default:
-      unreachable();
-  }
-}
-
 /** Chooses the code for the row width: the type parameter S of the kernels. */
 function contraction<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize, scratch: usize): void {
   const width = word(at + isa.INSTR_WIDTH);
@@ -148,8 +128,9 @@ function contraction<T>(op: i32, at: usize, tile: usize, firstRow: usize, rows: 
 }
 
 function contractionOf<T, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usize, scratch: usize): void {
+  const isDense = op === isa.OP_GEMM || op === isa.OP_GEMM_T || op === isa.OP_GEMM_GRAD;
   // Second word of slot C: bytes of an index.
-  if (op >= isa.OP_GEMM) dense<T, S>(op, at, tile, firstRow, rows, scratch);
+  if (isDense) dense<T, S>(op, at, tile, firstRow, rows, scratch);
   else if (word(at + isa.INSTR_C + 4) === 2) sparse<T, u16, S>(op, at, tile, firstRow, rows, scratch);
   else sparse<T, u32, S>(op, at, tile, firstRow, rows, scratch);
 }
@@ -178,7 +159,7 @@ function sparse<T, I, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows:
       spmmTGrad<T, I, S>(firstRow, end, ptr, idx, e, x, grad);
       break;
     default:
-      unreachable();
+      unknownOpcode(op);
   }
 }
 
@@ -205,7 +186,7 @@ function dense<T, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usi
       break;
     }
     default:
-      unreachable();
+      unknownOpcode(op);
   }
 }
 
@@ -226,6 +207,6 @@ function effect<T>(op: i32, at: usize, tile: usize, rows: usize, scratch: usize)
       reduceRows<T>(d, slot(at + isa.INSTR_A, tile, scratch), rows, width, load<i32>(at, isa.INSTR_E));
       break;
     default:
-      unreachable();
+      unknownOpcode(op);
   }
 }

@@ -3,7 +3,7 @@
 // for subnormal numbers; the errors are the largest found against f64 (test/assembly/math.test.ts asserts the bounds).
 //
 // Coefficients named "Cephes" are those of S. L. Moshier, Methods and Programs for Mathematical Functions (1989), single
-// precision: expf.c, logf.c, tanhf.c. The others were fitted for this file: weighted least squares on 400 Chebyshev nodes,
+// precision: expf.c, logf.c, sinf.c, tanhf.c. The others were fitted for this file: weighted least squares on 400 Chebyshev nodes,
 // reweighted (Lawson's algorithm) until the largest relative error of the function levels out, then rounded to f32.
 //
 // Coefficients are loaded from static memory, one instruction each: a constant vector in the code is put together from two immediate
@@ -12,6 +12,8 @@
 const ONE: usize = memory.data<f32>([1]);
 const HALF: usize = memory.data<f32>([0.5]);
 const EXPONENT_BIAS: usize = memory.data<f32>([12582912 + 127]);
+/** Added to a whole number of at most 22 bits, it brings them into the lowest bits of the significand: 1.5·2^23. */
+const WHOLE: usize = memory.data<f32>([12582912]);
 const EXP_MAX: usize = memory.data<f32>([89]);
 const EXP_MIN: usize = memory.data<f32>([-104]);
 // biome-ignore lint/suspicious/noApproximativeNumericConstant: static data is made of literals
@@ -28,6 +30,14 @@ const LOG: usize = memory.data<f32>([
   7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
   2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 ]);
+/** From this size on sin and cos do not reduce their argument in f32. */
+const LARGE_ANGLE: f32 = 3216;
+const TWO_OVER_PI: usize = memory.data<f32>([0.63661977]);
+/** π/2 in three parts. The first two have 13 significant bits, so their products with k are exact for |k| < 2^11. */
+const HALF_PI: usize = memory.data<f32>([1.57080078125, -4.454515874385834e-6, 6.0771006e-11]);
+/** (sin r − r)/r³ and (cos r − 1 + r²/2)/r⁴ in powers of r² on |r| ≤ π/4 (Cephes). */
+const SIN: usize = memory.data<f32>([-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
+const COS: usize = memory.data<f32>([2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
 /** (tanh x − x)/x³ in powers of x² (Cephes). */
 const TANH: usize = memory.data<f32>([
   -5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1,
@@ -114,14 +124,29 @@ function exponential2(k: v128): v128 {
  * result may be subnormal or overflow to Infinity.
  */
 export function exp(x: v128): v128 {
-  const clamped = f32x4.pmax(f32x4.pmin(x, constant(EXP_MAX)), constant(EXP_MIN));
-  const k = f32x4.floor(add(mul(clamped, constant(LOG2_E)), constant(HALF)));
-  const r = sub(sub(clamped, mul(k, constant(LN2_HIGH))), mul(k, constant(LN2_LOW)));
-  let p = polynomial(r, EXP);
-  p = horner(p, r, EXP, 5);
-  const y = add(add(mul(p, mul(r, r)), r), constant(ONE));
+  const clamped = expClamped(x);
+  const k = exponentOfExp(clamped);
+  const y = add(expTail(clamped, k), constant(ONE));
   const half = f32x4.floor(mul(k, constant(HALF)));
   return mul(mul(y, exponential2(half)), exponential2(sub(k, half)));
+}
+
+/** Beyond these limits e^x is 0 or Infinity. */
+function expClamped(x: v128): v128 {
+  return f32x4.pmax(f32x4.pmin(x, constant(EXP_MAX)), constant(EXP_MIN));
+}
+
+/** The whole number k for which x − k·ln 2 is smallest. */
+function exponentOfExp(x: v128): v128 {
+  return f32x4.floor(add(mul(x, constant(LOG2_E)), constant(HALF)));
+}
+
+/** e^r − 1 for r = x − k·ln 2: r + r²·P(r) (Cephes). */
+function expTail(x: v128, k: v128): v128 {
+  const r = sub(sub(x, mul(k, constant(LN2_HIGH))), mul(k, constant(LN2_LOW)));
+  let p = polynomial(r, EXP);
+  p = horner(p, r, EXP, 5);
+  return add(mul(p, mul(r, r)), r);
 }
 
 /** ln m − (m − 1) + (m − 1)²/2 for the significand: t³·P(t) with t = m − 1 (Cephes). */
@@ -151,8 +176,13 @@ export function log(x: v128): v128 {
   const t = sub(i32x4.sub(n, i32x4.shl(exponent, 23)), constant(ONE));
   const shift = where(f32x4.lt(x, splat(SMALLEST_NORMAL)), splat(23), splat(0));
   const e = sub(f32x4.convert_i32x4_s(exponent), shift);
+  return logSpecial(x, logOf(t, e));
+}
+
+/** ln((1 + t)·2^e). */
+function logOf(t: v128, e: v128): v128 {
   const tail = sub(add(logTail(t), mul(e, constant(LN2_LOW))), mul(constant(HALF), mul(t, t)));
-  return logSpecial(x, add(add(t, tail), mul(e, constant(LN2_HIGH))));
+  return add(add(t, tail), mul(e, constant(LN2_HIGH)));
 }
 
 /** The logarithm `y` of `x`, put right where x is 0, below 0, Infinity or NaN. */
@@ -160,6 +190,101 @@ function logSpecial(x: v128, y: v128): v128 {
   const infinite = where(f32x4.eq(x, splat(Infinity)), x, y);
   const atZero = where(f32x4.eq(x, splat(0)), splat(-Infinity), infinite);
   return where(f32x4.ge(x, splat(0)), atZero, splat(NaN));
+}
+
+/**
+ * ln(1 + x). Error ≤ 2 ulp. 1 + x, rounded, only says which power of 2 to divide by: t = 2^−e·x + (2^−e − 1) is rounded once, as both terms
+ * are exact, and ln(1 + x) = e·ln 2 + ln(1 + t). From 2^24 on, where they are not, 1 no longer counts and t is taken from the bits of 1 + x.
+ */
+export function log1p(x: v128): v128 {
+  const u = add(constant(ONE), x);
+  const exponent = exponentOf(u);
+  const e = f32x4.convert_i32x4_s(exponent);
+  const significand = i32x4.sub(u, i32x4.shl(exponent, 23));
+  const scale = i32x4.shl(i32x4.sub(i32x4.splat(127), exponent), 23);
+  const scaled = add(mul(x, scale), sub(scale, constant(ONE)));
+  const t = where(f32x4.gt(e, splat(24)), sub(significand, constant(ONE)), scaled);
+  const y = logSpecial(u, logOf(t, e));
+  return where(f32x4.eq(x, splat(0)), x, y);
+}
+
+/**
+ * e^x − 1. Error ≤ 2 ulp. With x = k·ln 2 + r as in `exp`: 2^k·(e^r − 1) + (2^k − 1), where the last term is exact up to k = 24; beyond, −1
+ * no longer counts.
+ */
+export function expm1(x: v128): v128 {
+  const clamped = expClamped(x);
+  const k = exponentOfExp(clamped);
+  const y = expTail(clamped, k);
+  const half = f32x4.floor(mul(k, constant(HALF)));
+  const first = exponential2(half);
+  const second = exponential2(sub(k, half));
+  const scale = mul(first, second);
+  const near = add(mul(y, scale), sub(scale, constant(ONE)));
+  const far = mul(mul(add(y, constant(ONE)), first), second);
+  return where(f32x4.eq(x, splat(0)), x, where(f32x4.gt(k, splat(24)), far, near));
+}
+
+/** sin x. Error ≤ 3 ulp at every finite x; NaN at ±Infinity. */
+export function sin(x: v128): v128 {
+  const k = quarterTurns(x);
+  const y = where(f32x4.eq(x, splat(0)), x, sinAfter(k, x, k));
+  const large = isLargeAngle(x);
+  return v128.any_true(large) ? where(large, each<Sine>(x), y) : y;
+}
+
+/** cos x = sin(x + π/2). Error ≤ 3 ulp at every finite x; NaN at ±Infinity. */
+export function cos(x: v128): v128 {
+  const k = quarterTurns(x);
+  const y = sinAfter(add(k, constant(ONE)), x, k);
+  const large = isLargeAngle(x);
+  return v128.any_true(large) ? where(large, each<Cosine>(x), y) : y;
+}
+
+/** The number of quarter turns that is nearest to x. */
+function quarterTurns(x: v128): v128 {
+  return f32x4.floor(add(mul(x, constant(TWO_OVER_PI)), constant(HALF)));
+}
+
+/** sin(turns·π/2 + r), i.e. sin r, cos r, −sin r or −cos r, for the rest r = x − k·π/2 (Cody and Waite's reduction). */
+function sinAfter(turns: v128, x: v128, k: v128): v128 {
+  const first = sub(x, mul(k, constant(HALF_PI)));
+  const r = sub(sub(first, mul(k, constant(HALF_PI + 4))), mul(k, constant(HALF_PI + 8)));
+  const z = mul(r, r);
+  const p = horner(horner(constant(SIN), z, SIN, 1), z, SIN, 2);
+  const sine = add(r, mul(r, mul(z, p)));
+  const q = horner(horner(constant(COS), z, COS, 1), z, COS, 2);
+  const cosine = add(sub(mul(mul(q, z), z), mul(constant(HALF), z)), constant(ONE));
+  // The lowest bits of the sum are those of the whole number.
+  const bits = add(turns, constant(WHOLE));
+  const isOdd = i32x4.eq(v128.and(bits, i32x4.splat(1)), i32x4.splat(1));
+  return v128.xor(where(isOdd, cosine, sine), v128.and(i32x4.shl(bits, 30), i32x4.splat(SIGN_BIT)));
+}
+
+/** Where the reduction in f32 would not be exact; ±Infinity, too. */
+function isLargeAngle(x: v128): v128 {
+  return f32x4.ge(f32x4.abs(x), splat(LARGE_ANGLE));
+}
+
+class Sine {
+  of(x: f64): f64 {
+    return NativeMath.sin(x);
+  }
+}
+
+class Cosine {
+  of(x: f64): f64 {
+    return NativeMath.cos(x);
+  }
+}
+
+/** f of each lane in f64, whose reduction is exact for every number (Payne and Hanek 1983). */
+function each<F>(x: v128): v128 {
+  const f = changetype<F>(0);
+  let y = f32x4.splat(<f32>f.of(<f64>f32x4.extract_lane(x, 0)));
+  y = f32x4.replace_lane(y, 1, <f32>f.of(<f64>f32x4.extract_lane(x, 1)));
+  y = f32x4.replace_lane(y, 2, <f32>f.of(<f64>f32x4.extract_lane(x, 2)));
+  return f32x4.replace_lane(y, 3, <f32>f.of(<f64>f32x4.extract_lane(x, 3)));
 }
 
 /** 1/(1 + e^−x). Error ≤ 3 ulp. Uses e^−|x| only, so nothing overflows: the numerator is 1 or e^−|x|. */

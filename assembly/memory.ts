@@ -6,6 +6,12 @@ export function heapBase(): usize {
   return __heap_base;
 }
 
+/** Address of the slot at `at`: a register of this thread, or the tile's part of an array. */
+export function slot(at: usize, tile: usize, registers: usize): usize {
+  const stride = <usize>load<u32>(at, 4);
+  return <usize>load<u32>(at) + (stride === 0 ? registers : tile * stride);
+}
+
 /** Debug build: traps unless the `bytes` bytes at `address` lie in the host's part of memory. Release build: nothing. */
 export function checkRange(address: usize, bytes: usize): void {
   if (!ASC_NO_ASSERT) {

@@ -14,6 +14,7 @@ const LN2_LOW = -2.12194440e-4f;
 const SQRT_HALF_BITS = 0x3f3504f3i;
 const SMALLEST_NORMAL_BITS = 0x00800000u;
 const SIGN_BIT = 0x80000000u;
+const TINY_BITS = 0x32800000u; // 2^-26
 const INFINITY_BITS = 0x7f800000u;
 const NAN_BITS = 0x7fc00000u;
 
@@ -77,6 +78,11 @@ fn nanOr(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
   return bitsOr(isNan(x), bitcast<vec4<u32>>(x), y);
 }
 
+/// x where it is so small that f(x) = x to the last bit, for f with f(0) = 0 and slope 1 there; else y. The sign of 0 stays.
+fn tinyOr(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
+  return bitsOr(magnitudeBits(x) < vec4<u32>(TINY_BITS), bitcast<vec4<u32>>(x), y);
+}
+
 /// NaN and everything below −0: neither root nor logarithm.
 fn isNanOrNegative(x: vec4<f32>) -> vec4<bool> {
   return isNan(x) | (bitcast<vec4<u32>>(x) > vec4<u32>(SIGN_BIT));
@@ -126,23 +132,51 @@ fn withSignOf(y: vec4<f32>, x: vec4<f32>) -> vec4<f32> {
   return bitcast<vec4<f32>>(bitcast<vec4<u32>>(y) | (bitcast<vec4<u32>>(x) & vec4<u32>(SIGN_BIT)));
 }
 
-/// e^x = 2^k·e^r, e^r = 1 + r + r²·P(r) (Cephes).
-fn expOf(x: vec4<f32>) -> vec4<f32> {
+/// Beyond these limits e^x is 0 or Infinity.
+fn expClamped(x: vec4<f32>) -> vec4<f32> {
   let capped = select(x, vec4<f32>(89.0), x > vec4<f32>(89.0));
-  let clamped = select(capped, vec4<f32>(-104.0), capped < vec4<f32>(-104.0));
-  let k = floor(clamped * LOG2_E + 0.5);
-  let r = (clamped - k * LN2_HIGH) - k * LN2_LOW;
+  return select(capped, vec4<f32>(-104.0), capped < vec4<f32>(-104.0));
+}
+
+/// The whole number k for which x − k·ln 2 is smallest.
+fn exponentOfExp(x: vec4<f32>) -> vec4<f32> {
+  return floor(x * LOG2_E + 0.5);
+}
+
+/// e^r − 1 for r = x − k·ln 2: r + r²·P(r) (Cephes).
+fn expTail(x: vec4<f32>, k: vec4<f32>) -> vec4<f32> {
+  let r = (x - k * LN2_HIGH) - k * LN2_LOW;
   var p = vec4<f32>(1.9875691500e-4);
   p = horner(p, r, 1.3981999507e-3);
   p = horner(p, r, 8.3334519073e-3);
   p = horner(p, r, 4.1665795894e-2);
   p = horner(p, r, 1.6666665459e-1);
   p = horner(p, r, 5.0000001201e-1);
-  let y = (p * (r * r) + r) + 1.0;
+  return p * (r * r) + r;
+}
+
+/// e^x = 2^k·e^r.
+fn expOf(x: vec4<f32>) -> vec4<f32> {
+  let clamped = expClamped(x);
+  let k = exponentOfExp(clamped);
+  let y = expTail(clamped, k) + 1.0;
   let exponent = vec4<i32>(k);
   let half = exponent >> vec4<u32>(1u);
   let scaled = y * exponential2(half) * exponential2(exponent - half);
   return nanOr(x, scaled);
+}
+
+/// e^x − 1 = 2^k·(e^r − 1) + (2^k − 1); from 2^25 on, −1 no longer counts.
+fn expm1Of(x: vec4<f32>) -> vec4<f32> {
+  let clamped = expClamped(x);
+  let k = exponentOfExp(clamped);
+  let y = expTail(clamped, k);
+  let exponent = vec4<i32>(k);
+  let half = exponent >> vec4<u32>(1u);
+  let scale = exponential2(half) * exponential2(exponent - half);
+  let near = y * scale + (scale - 1.0);
+  let far = (y + 1.0) * exponential2(half) * exponential2(exponent - half);
+  return tinyOr(x, nanOr(x, select(near, far, exponent > vec4<i32>(24))));
 }
 
 /// ln m − (m − 1) + (m − 1)²/2 for the significand m: t³·P(t) with t = m − 1 (Cephes).
@@ -182,12 +216,133 @@ fn logSpecial(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
   return bitsOr(isNanOrNegative(x), vec4<u32>(NAN_BITS), atZero);
 }
 
+/// ln((1 + t)·2^e).
+fn logOfParts(t: vec4<f32>, e: vec4<f32>) -> vec4<f32> {
+  let tail = (logTail(t) + e * LN2_LOW) - 0.5 * (t * t);
+  return (t + tail) + e * LN2_HIGH;
+}
+
 /// ln x = e·ln 2 + ln m.
 fn logOf(x: vec4<f32>) -> vec4<f32> {
   let parts = partsOf(x);
-  let t = parts.t;
-  let tail = (logTail(t) + parts.e * LN2_LOW) - 0.5 * (t * t);
-  return logSpecial(x, (t + tail) + parts.e * LN2_HIGH);
+  return logSpecial(x, logOfParts(parts.t, parts.e));
+}
+
+/// ln(1 + x) = e·ln 2 + ln(1 + t) with t = 2^−e·x + (2^−e − 1), both terms exact up to e = 24; beyond, 1 + x is x.
+fn log1pOf(x: vec4<f32>) -> vec4<f32> {
+  let u = 1.0 + x;
+  let bits = bitcast<vec4<i32>>(u);
+  let exponent = (bits - vec4<i32>(SQRT_HALF_BITS)) >> vec4<u32>(23u);
+  let significand = bitcast<vec4<f32>>(bits - (exponent << vec4<u32>(23u)));
+  let scale = exponential2(-exponent);
+  let t = select(x * scale + (scale - 1.0), significand - 1.0, exponent > vec4<i32>(24));
+  return tinyOr(x, logSpecial(u, logOfParts(t, vec4<f32>(exponent))));
+}
+
+const TWO_OVER_PI = 0.63661977f;
+// π/2 in three parts: the products of the first two with k are exact for |k| < 2^11.
+const HALF_PI_HIGH = 1.57080078125f;
+const HALF_PI_MIDDLE = -4.454515874385834e-6f;
+const HALF_PI_LOW = 6.0771006e-11f;
+// From 3216 on they are not.
+const LARGE_ANGLE_BITS = 0x45490000u;
+/// The binary digits of 2/π, behind 32 zeros.
+const TWO_OVER_PI_DIGITS = array<u32, 8>(
+  0u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu,
+);
+
+/// A number as quarter turns, which count modulo 4, and the rest in radians, at most π/4 in size.
+struct Angle {
+  turns: vec4<u32>,
+  rest: vec4<f32>,
+}
+
+/// Cody and Waite's reduction, or for large numbers that of Payne and Hanek.
+fn angleOf(x: vec4<f32>) -> Angle {
+  let k = floor(x * TWO_OVER_PI + 0.5);
+  let rest = ((x - k * HALF_PI_HIGH) - k * HALF_PI_MIDDLE) - k * HALF_PI_LOW;
+  var angle = Angle(bitcast<vec4<u32>>(vec4<i32>(k)), rest);
+  let isLarge = magnitudeBits(x) >= vec4<u32>(LARGE_ANGLE_BITS);
+  if (any(isLarge)) {
+    for (var i = 0u; i < 4u; i++) {
+      if (!isLarge[i]) { continue; }
+      let reduced = largeAngle(bitcast<u32>(x[i]));
+      angle.turns[i] = reduced.turns;
+      angle.rest[i] = reduced.rest;
+    }
+  }
+  return angle;
+}
+
+/// High and low half of the product.
+fn wideProduct(a: u32, b: u32) -> vec2<u32> {
+  let crossed = (a & 0xffffu) * (b >> 16u);
+  let middle = (((a & 0xffffu) * (b & 0xffffu)) >> 16u) + (crossed & 0xffffu) + (a >> 16u) * (b & 0xffffu);
+  return vec2<u32>((a >> 16u) * (b >> 16u) + (crossed >> 16u) + (middle >> 16u), a * b);
+}
+
+struct LargeAngle {
+  turns: u32,
+  rest: f32,
+}
+
+/// x·2/π modulo 4 in fixed point, for the bits of an x of at least 2^11 (Payne and Hanek 1983). Of x = m·2^e with a whole m, digits of 2/π
+/// whose weight, times 2^e, is 4 or more add whole turns. The 96 digits from weight 2 on are enough: no f32 comes nearer than 2^-30 to a
+/// whole number of quarter turns.
+fn largeAngle(bits: u32) -> LargeAngle {
+  let m = (bits & 0x007fffffu) | 0x00800000u;
+  let position = ((bits >> 23u) & 0xffu) - 120u;
+  let word = position >> 5u;
+  let shift = position & 31u;
+  var digits = array<u32, 3>();
+  for (var i = 0u; i < 3u; i++) {
+    let next = TWO_OVER_PI_DIGITS[word + i + 1u] >> 1u;
+    digits[i] = (TWO_OVER_PI_DIGITS[word + i] << shift) | (next >> (31u - shift));
+  }
+  let middle = wideProduct(m, digits[1]);
+  let carried = wideProduct(m, digits[2]).x;
+  let low = middle.y + carried;
+  let high = m * digits[0] + middle.x + select(0u, 1u, low < carried);
+  // high:low counts units of 2^-62 quarter turns. What is left beside the nearest whole number is a signed fraction of 64 digits.
+  let turns = (high + 0x20000000u) >> 30u;
+  let fraction = vec2<u32>((high << 2u) | (low >> 30u), low << 2u);
+  let isNegative = fraction.x > 0x7fffffffu;
+  let size = select(fraction, ~fraction, isNegative);
+  let zeros = min(countLeadingZeros(size.x), 31u);
+  let leading = (size.x << zeros) | ((size.y >> 1u) >> (31u - zeros));
+  let rest = f32(leading) * bitcast<f32>((95u - zeros) << 23u) * 1.5707964f;
+  let isBelow = bits > SIGN_BIT;
+  return LargeAngle(select(turns, 0u - turns, isBelow), select(rest, -rest, isNegative != isBelow));
+}
+
+/// sin(turns·π/2 + r), i.e. sin r, cos r, −sin r or −cos r, by polynomials (Cephes).
+fn sinAfter(turns: vec4<u32>, r: vec4<f32>) -> vec4<f32> {
+  let z = r * r;
+  var p = vec4<f32>(-1.9515295891e-4);
+  p = horner(p, z, 8.3321608736e-3);
+  p = horner(p, z, -1.6666654611e-1);
+  let sine = r + r * (z * p);
+  var q = vec4<f32>(2.443315711809948e-5);
+  q = horner(q, z, -1.388731625493765e-3);
+  q = horner(q, z, 4.166664568298827e-2);
+  let cosine = (q * z * z - 0.5 * z) + 1.0;
+  let y = select(sine, cosine, (turns & vec4<u32>(1u)) == vec4<u32>(1u));
+  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(y) ^ ((turns << vec4<u32>(30u)) & vec4<u32>(SIGN_BIT)));
+}
+
+/// NaN where x is NaN or infinite, else y.
+fn nanUnlessFinite(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
+  return bitsOr(magnitudeBits(x) >= vec4<u32>(INFINITY_BITS), vec4<u32>(NAN_BITS), y);
+}
+
+fn sinOf(x: vec4<f32>) -> vec4<f32> {
+  let angle = angleOf(x);
+  return tinyOr(x, nanUnlessFinite(x, sinAfter(angle.turns, angle.rest)));
+}
+
+fn cosOf(x: vec4<f32>) -> vec4<f32> {
+  let angle = angleOf(x);
+  return nanUnlessFinite(x, sinAfter(angle.turns + vec4<u32>(1u), angle.rest));
 }
 
 /// 1/(1 + e^−x) by e^−|x| only, so nothing overflows.

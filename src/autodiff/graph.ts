@@ -2,7 +2,8 @@
 // shapes are checked as the graph grows. A graph says what is to be stored where; `lower` turns it into a program.
 
 import { isPerLane } from "../backend/layout.ts";
-import type { BinaryOp, BindingKind, Kind, PointwiseOp, UnaryOp } from "../backend/program.ts";
+import { POINTWISE_CODE, POINTWISE_OPS } from "../backend/pointwise.ts";
+import type { BindingKind, Kind, PointwiseOp } from "../backend/program.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
 import type { Operand, Ops } from "../ops/vocabulary.ts";
@@ -36,44 +37,20 @@ export type Effect =
   /** A matmulT that is wanted for the matrix gradient it accumulates. */
   | { readonly type: "matrixGrad"; readonly value: Value };
 
-const UNARY_NAMES = [
-  "neg",
-  "abs",
-  "sign",
-  "exp",
-  "log",
-  "sqrt",
-  "floor",
-  "relu",
-  "sigmoid",
-  "tanh",
-  "softplus",
-  "erf",
-  "isFinite",
-] as const satisfies readonly UnaryOp[];
-const BINARY_NAMES = [
-  "add",
-  "sub",
-  "mul",
-  "div",
-  "min",
-  "max",
-  "lt",
-  "le",
-  "eq",
-  "pow",
-] as const satisfies readonly BinaryOp[];
-
-type PointwiseMethods = { readonly [K in UnaryOp]: (a: Operand) => Value } & {
-  readonly [K in BinaryOp]: (a: Operand, b: Operand) => Value;
-};
-
-/** The pointwise methods of Ops, one per name in the tables above. */
-function pointwiseMethods(make: (fn: PointwiseOp, args: readonly Operand[]) => Value): PointwiseMethods {
-  const methods: Record<string, (...args: Operand[]) => Value> = {};
-  for (const fn of UNARY_NAMES) methods[fn] = (a) => make(fn, [a!]);
-  for (const fn of BINARY_NAMES) methods[fn] = (a, b) => make(fn, [a!, b!]);
-  return methods as PointwiseMethods;
+/** The pointwise methods of Ops. */
+function pointwiseMethods(make: (fn: PointwiseOp, args: readonly Operand[]) => Value): Pick<Ops, PointwiseOp> {
+  const methods = POINTWISE_OPS.map((fn) => {
+    const { arity } = POINTWISE_CODE[fn];
+    return [
+      fn,
+      (...operands: Operand[]) =>
+        make(
+          fn,
+          Array.from({ length: arity }, (_, i) => operands[i]!),
+        ),
+    ] as const;
+  });
+  return Object.fromEntries(methods) as Pick<Ops, PointwiseOp>;
 }
 
 /**
@@ -96,7 +73,6 @@ export class Graph {
     this.ops = {
       ...pointwiseMethods((fn, args) => this.#pointwise(fn, args)),
       constant: (value) => this.#constant(value),
-      select: (c, a, b) => this.#pointwise("select", [c, a, b]),
       matmul: (matrix, x) => this.#matmul(matrix, x),
       matmulT: (matrix, g, grad) => this.#matmulT(matrix, g, grad),
       reduceRows: (v, how = "sum") => this.#reduceRows(v, how),

@@ -1,8 +1,9 @@
 // The rules of program.ts that types cannot say. Backends check a program before they compile it, and executors rely on it.
 
 import { BackendError } from "../core/errors.ts";
-import { ARITY, accessesOf, closureOf, isWrite, ROLES, valuesOf } from "./instr.ts";
+import { accessesOf, closureOf, isWrite, ROLES, valuesOf } from "./instr.ts";
 import { rowsOf } from "./layout.ts";
+import { isPointwise, POINTWISE_CODE } from "./pointwise.ts";
 import type { Binding, BindingId, BindingKind, Instr, PanelLayout, Phase, Program, ValueId } from "./program.ts";
 
 /** @throws {BackendError} "program"; message and facts name the program, the phase, the instruction, and the argument */
@@ -108,7 +109,7 @@ class PhaseCheck {
   }
 
   #findWrites(instr: Instr): void {
-    const known = "args" in instr ? Object.hasOwn(ARITY, instr.op) : Object.hasOwn(ROLES, instr.op);
+    const known = "args" in instr ? isPointwise(instr.op) : Object.hasOwn(ROLES, instr.op);
     if (!known) throw this.#error("a known instruction", `"${instr.op}"`, "op");
     for (const access of accessesOf(instr)) {
       if (isWrite(access) && !this.#firstWrite.has(access.binding)) this.#firstWrite.set(access.binding, this.#at);
@@ -118,8 +119,8 @@ class PhaseCheck {
 
   /** Operands exist: bindings of the program, values made by instructions before this one. */
   #checkOperands(instr: Instr): void {
-    if ("args" in instr && instr.args.length !== ARITY[instr.op]) {
-      throw this.#error(`${ARITY[instr.op]} arguments`, `${instr.args.length}`, "args");
+    if ("args" in instr && instr.args.length !== POINTWISE_CODE[instr.op].arity) {
+      throw this.#error(`${POINTWISE_CODE[instr.op].arity} arguments`, `${instr.args.length}`, "args");
     }
     const { bindings } = this.#program;
     for (const { binding } of accessesOf(instr)) {

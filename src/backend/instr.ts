@@ -44,12 +44,6 @@ export const ROLES: { readonly [Op in NamedOp]: RolesOf<Extract<Instr, { readonl
   reduceLanes: { binding: "reduce", value: "value", accumulate: "literal" },
 };
 
-/** How many values a pointwise instruction takes. */
-export const ARITY: Readonly<Record<PointwiseOp, 1 | 2 | 3>> = {
-  ...{ neg: 1, abs: 1, sign: 1, exp: 1, log: 1, sqrt: 1, floor: 1, relu: 1, sigmoid: 1, tanh: 1, softplus: 1, erf: 1 },
-  ...{ isFinite: 1, add: 2, sub: 2, mul: 2, div: 2, min: 2, max: 2, lt: 2, le: 2, eq: 2, pow: 2, select: 3 },
-};
-
 /** One operand of an instruction: its name ("matrix", "grad.x", "args.0"), its role, and the binding, value or literal it is. */
 export type Operand =
   | { readonly name: string; readonly role: AccessRole; readonly is: BindingId }

@@ -52,6 +52,10 @@ export type UnaryOp =
   | "sign" //     −1, 0 or 1
   | "exp" //      e^x
   | "log" //      natural; NaN below 0, −Infinity at 0
+  | "log1p" //    log(1 + x), accurate near 0; NaN below −1, −Infinity at −1
+  | "expm1" //    e^x − 1, accurate near 0
+  | "sin" //      NaN at ±Infinity; accurate at every finite x
+  | "cos" //      NaN at ±Infinity; accurate at every finite x
   | "sqrt" //     NaN below 0
   | "floor" //    the largest whole number that is not above x
   | "relu" //     max(x, 0); NaN stays NaN

@@ -16,7 +16,7 @@ import type { TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
 import { CONFIG_KEYS } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
-import { createExperiment, loadMaterials } from "../run/experiment.ts";
+import { createExperiment, loadRunInputs } from "../run/experiment.ts";
 import { readBegun } from "../run/runStart.ts";
 import { writeJson, writeText } from "./console.ts";
 import { addSettings, configOf, type SettingOptions, settingsAmong } from "./trainOptions.ts";
@@ -105,15 +105,15 @@ async function deviceOf(config: TrainConfig): Promise<"wasm" | "webgpu"> {
 async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise<readonly RecordedProgram[]> {
   const few = Math.min(full.batchSize, MOST_LANES);
   const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few) };
-  const materials = await loadMaterials(config);
+  const inputs = await loadRunInputs(config);
   const threads = Math.min(config.threads, mostThreads());
   const inner = await createWasmBackend({ dtype: config.dtype, threads });
   const recorder = new ProgramRecorder(inner, { runsAhead: device === "webgpu" });
-  const experiment = createExperiment(recorder.backend, config, materials);
+  const experiment = createExperiment(recorder.backend, config, inputs);
   try {
     const { model, trainer } = experiment;
     if (model.options.standardise) await trainer.calibrate(config.calibration);
-    const { train } = materials.digits;
+    const { train } = inputs.images;
     await trainer.evaluate(
       subset(
         train,

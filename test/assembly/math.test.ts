@@ -1,15 +1,13 @@
-// Elementary functions of the WASM backend against double precision: the error bounds that assembly/math.ts states, at a million
-// points and at the places where formulas break.
+// Elementary functions of the WASM backend against double precision: the error bounds of test/support/pointwise.ts, which assembly/math.ts
+// states, at a million points and at the places where formulas break.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Backend } from "../../src/backend/backend.ts";
-import type { BinaryOp, UnaryOp } from "../../src/backend/program.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
-import { BINARY, UNARY } from "../support/oracle/pointwise.ts";
-import { ProgramBuilder } from "../support/programBuilder.ts";
+import { EXTREME, evaluate, points, SPECIAL, spacing, worstUlps } from "../support/elementary.ts";
+import { BOUNDED_OPS, POINTWISE_TESTS } from "../support/pointwise.ts";
 
 const test = suite("elementary functions");
 const f32 = await createWasmBackend({ dtype: "f32" });
@@ -18,120 +16,31 @@ test.after(() => Promise.all([f32.dispose(), f64.dispose()]).then(() => {}));
 
 const N = 300_000;
 
-/** f of every number (and of every pair), computed by the backend. */
-async function evaluate(
-  backend: Backend,
-  op: UnaryOp | BinaryOp,
-  ...inputs: readonly FloatArray[]
-): Promise<FloatArray> {
-  const n = inputs[0]!.length;
-  const builder = new ProgramBuilder(op);
-  const ids = inputs.map((_, i) => builder.input(`x${i}`, "row", { rows: n }));
-  const y = builder.output("y", "row", { rows: n });
-  builder.plainPhase(n, (p) => {
-    const args = ids.map((binding) => p.push({ op: "load", binding }));
-    p.push({ op: "store", binding: y, value: p.push({ op, args }), accumulate: false });
-  });
-  const buffers = [...inputs, null].map((data, i) => {
-    const buffer = backend.buffer(`${op}${i}`, n);
-    if (data) backend.upload(buffer, data);
-    return buffer;
-  });
-  const names = [...inputs.map((_, i) => [`x${i}`, buffers[i]!] as const), ["y", buffers.at(-1)!] as const];
-  backend.run(backend.bind(backend.compile(builder.build(), backend.layoutFor(1)), Object.fromEntries(names)));
-  const result = (await backend.download(buffers.at(-1)!)) as FloatArray;
-  for (const buffer of buffers) buffer.release();
-  return result;
-}
-
-/** Distance between neighbours of |y| in f32 or f64. */
-function spacing(y: number, dtype: "f32" | "f64"): number {
-  const [digits, smallest] = dtype === "f32" ? [23, 2 ** -149] : [52, 2 ** -1074];
-  return Math.max(2 ** (Math.floor(Math.log2(Math.abs(y))) - digits), smallest);
-}
-
-/** Largest error in units in the last place; infinite where NaN or infinity do not agree. */
-function worstUlps(
-  actual: FloatArray,
-  expected: readonly number[],
-  dtype: "f32" | "f64",
-): { ulps: number; at: number } {
-  const worst = { ulps: 0, at: -1 };
-  expected.forEach((y, i) => {
-    const rounded = dtype === "f32" ? Math.fround(y) : y;
-    const same = Object.is(actual[i], rounded);
-    const comparable = Number.isFinite(actual[i]!) && Number.isFinite(rounded);
-    const ulps = same ? 0 : comparable ? Math.abs(actual[i]! - y) / spacing(y, dtype) : Number.POSITIVE_INFINITY;
-    if (ulps > worst.ulps) Object.assign(worst, { ulps, at: i });
-  });
-  return worst;
-}
-
-/** Points spread evenly over [low, high], over its magnitudes, and over [−4, 4]. */
-function points(low: number, high: number, dtype: "f32" | "f64"): FloatArray {
-  const stream = new RandomStream(keyOfSeed(1));
-  const draw = (i: number): number => {
-    const x = low + (high - low) * stream.uniform();
-    if (i % 3 === 0) return x;
-    return i % 3 === 1
-      ? Math.sign(x) * Math.abs(x) ** (stream.uniform() * 8 - 7)
-      : Math.max(low, 8 * stream.uniform() - 4);
-  };
-  return dtype === "f32"
-    ? Float32Array.from({ length: N }, (_, i) => draw(i))
-    : Float64Array.from({ length: N }, (_, i) => draw(i));
-}
-
-const SPECIAL = [
-  0,
-  -0,
-  1,
-  -1,
-  2 ** -149,
-  -(2 ** -149),
-  2 ** -126,
-  1e-30,
-  -1e-30,
-  0.625,
-  1.5,
-  20,
-  20.5,
-  88.7,
-  89.5,
-  -87.4,
-  -103.9,
-  -104.5,
-];
-const EXTREME = [3e38, -3e38, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
-
-/** In f32: the bound of assembly/math.ts. In f64 the reference takes its share; that of erf is good to 1e-15 only. */
-const UNARY_BOUNDS = [
-  { op: "exp", low: -104, high: 89, ulps: 1, ulps64: 4 },
-  { op: "log", low: 2 ** -149, high: 3e38, ulps: 1, ulps64: 4 },
-  { op: "sigmoid", low: -88, high: 88, ulps: 3, ulps64: 4 },
-  { op: "tanh", low: -20, high: 20, ulps: 2, ulps64: 4 },
-  { op: "softplus", low: -88, high: 88, ulps: 3, ulps64: 4 },
-  { op: "erf", low: -6, high: 6, ulps: 2, ulps64: 12 },
-] as const;
-
-for (const { op, low, high, ulps, ulps64 } of UNARY_BOUNDS) {
-  test(`${op} in f32 is within ${ulps} ulp`, async () => {
-    const x = points(low, high, "f32");
-    const worst = worstUlps(await evaluate(f32, op, x), Array.from(x, UNARY[op]), "f32");
-    assert.ok(worst.ulps <= ulps, `${worst.ulps} ulp at ${x[worst.at]}`);
-  });
-
-  test(`${op} in f64 is within ${ulps64} ulp`, async () => {
-    const x = points(low, high, "f64");
-    const worst = worstUlps(await evaluate(f64, op, x), Array.from(x, UNARY[op]), "f64");
-    assert.ok(worst.ulps <= ulps64, `${worst.ulps} ulp at ${x[worst.at]}`);
-  });
-
+for (const op of BOUNDED_OPS) {
+  const { f, ulps } = POINTWISE_TESTS[op];
+  const { ranges } = ulps!;
   for (const backend of [f32, f64]) {
-    test(`${op} in ${backend.dtype} is right at zeros, infinities, NaN and subnormal numbers`, async () => {
+    const { dtype } = backend;
+    test(`${op} in ${dtype} is within ${ulps![dtype]} ulp`, async () => {
+      for (const [low, high] of ranges) {
+        const x = points(low, high, dtype, N);
+        const worst = worstUlps(
+          await evaluate(backend, op, x),
+          Array.from(x, (v) => f(v)),
+          dtype,
+        );
+        assert.ok(worst.ulps <= ulps![dtype], `${worst.ulps} ulp at ${x[worst.at]}`);
+      }
+    });
+
+    test(`${op} in ${dtype} is right at zeros, infinities, NaN and subnormal numbers`, async () => {
       const special = [...SPECIAL, ...EXTREME];
-      const x = backend.dtype === "f32" ? Float32Array.from(special) : Float64Array.from(special);
-      const worst = worstUlps(await evaluate(backend, op, x), Array.from(x, UNARY[op]), backend.dtype);
+      const x = dtype === "f32" ? Float32Array.from(special) : Float64Array.from(special);
+      const worst = worstUlps(
+        await evaluate(backend, op, x),
+        Array.from(x, (v) => f(v)),
+        dtype,
+      );
       assert.ok(worst.ulps <= 4, `${worst.ulps} ulp at ${x[worst.at]}`);
     });
   }
@@ -218,7 +127,7 @@ for (const backend of [f32, f64]) {
       backend.dtype === "f32" ? Float32Array.from(x) : Float64Array.from(x);
     const a = array(pairs.map(([base]) => base));
     const b = array(pairs.map(([, exponent]) => exponent));
-    const expected = Array.from(a, (base, i) => BINARY.pow(base, b[i]!));
+    const expected = Array.from(a, (base, i) => base ** b[i]!);
     const worst = worstUlps(await evaluate(backend, "pow", a, b), expected, backend.dtype);
     assert.ok(worst.ulps <= 16, `${worst.ulps} ulp at ${a[worst.at]}^${b[worst.at]}`);
   });

@@ -6,6 +6,7 @@ import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { type GradTarget, reverseGraph } from "../../src/autodiff/vjp.ts";
 import type { Backend } from "../../src/backend/backend.ts";
+import { POINTWISE_CODE, POINTWISE_OPS } from "../../src/backend/pointwise.ts";
 import type { Kind, PointwiseOp } from "../../src/backend/program.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { POINTWISE } from "../../src/ops/pointwise.ts";
@@ -15,6 +16,7 @@ import { forEachBackend } from "../support/backends.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { LANES, runGraph } from "../support/graphs.ts";
 import { DEFAULT_SEED } from "../support/matrices.ts";
+import { DRAWS, type Draw, POINTWISE_TESTS } from "../support/pointwise.ts";
 
 const ROWS = 5;
 const LENGTHS: Readonly<Record<Kind, number>> = { state: ROWS * LANES, row: ROWS, sample: LANES, scalar: 1 };
@@ -60,23 +62,7 @@ async function gradientOf(backend: Backend, formula: Formula, point: Point, ct: 
   return Object.fromEntries(names.map((name) => [name, results[`grad.${name}`]!]));
 }
 
-/** Numbers that stay clear of kinks and of the edges of a domain. */
-const DRAWS = {
-  any: (s: RandomStream) => 1.5 * s.normal(),
-  positive: (s: RandomStream) => 0.2 + 3 * s.uniform(),
-  awayFrom0: (s: RandomStream) => (s.uniform() < 0.5 ? -1 : 1) * (0.3 + 2 * s.uniform()),
-} as const;
-
-const DOMAINS: Readonly<Partial<Record<PointwiseOp, readonly (keyof typeof DRAWS)[]>>> = {
-  abs: ["awayFrom0"],
-  relu: ["awayFrom0"],
-  log: ["positive"],
-  sqrt: ["positive"],
-  div: ["any", "awayFrom0"],
-  pow: ["positive", "any"],
-};
-
-function draw(label: string, leaves: Formula["leaves"], domains: readonly (keyof typeof DRAWS)[] = []): Point {
+function draw(label: string, leaves: Formula["leaves"], domains: readonly Draw[] = []): Point {
   const stream = new RandomStream(deriveKey(keyOfSeed(DEFAULT_SEED), label));
   return Object.fromEntries(
     Object.entries(leaves).map(([name, kind], i) => [
@@ -86,12 +72,7 @@ function draw(label: string, leaves: Formula["leaves"], domains: readonly (keyof
   );
 }
 
-async function check(
-  backend: Backend,
-  label: string,
-  formula: Formula,
-  domains?: readonly (keyof typeof DRAWS)[],
-): Promise<void> {
+async function check(backend: Backend, label: string, formula: Formula, domains?: readonly Draw[]): Promise<void> {
   const point = draw(label, formula.leaves, domains);
   const { value } = graphOf(formula);
   const { ct } = draw(`${label} ct`, { ct: value.kind });
@@ -113,19 +94,22 @@ function single(fn: PointwiseOp, kinds: readonly Kind[]): Formula {
 
 const tables = suite("pointwise table");
 
-tables("has a method of the graph for every op", () => {
+tables("the graph has a method for every op, and the tests' formulas have as many operands", () => {
   const { ops } = new Graph();
-  for (const name of Object.keys(POINTWISE)) assert.type(ops[name as PointwiseOp], "function", name);
+  for (const op of POINTWISE_OPS) {
+    assert.type(ops[op], "function", op);
+    assert.is(POINTWISE_CODE[op].arity, POINTWISE_TESTS[op].f.length, op);
+  }
 });
 
 tables.run();
 
 forEachBackend("vjp of pointwise ops", ["f64"], (test) => {
-  for (const [name, spec] of Object.entries(POINTWISE)) {
-    const fn = name as PointwiseOp;
-    if (spec.vjp === null || fn === "select") continue;
+  for (const fn of POINTWISE_OPS) {
+    if (POINTWISE[fn].vjp === null || fn === "select") continue;
+    const { f, domain } = POINTWISE_TESTS[fn];
     test(`${fn} agrees with central differences`, ({ backend }) => {
-      return check(backend, fn, single(fn, new Array<Kind>(spec.arity).fill("state")), DOMAINS[fn]);
+      return check(backend, fn, single(fn, new Array<Kind>(f.length).fill("state")), domain);
     });
   }
 
@@ -192,30 +176,9 @@ forEachBackend("vjp of pointwise ops", ["f64"], (test) => {
   });
 });
 
-/** d(op)/d(leaves) at single points, with cotangent 1. */
-const CONVENTIONS: readonly {
-  readonly name: string;
-  readonly fn: PointwiseOp;
-  readonly at: readonly number[];
-  readonly slopes: readonly number[];
-}[] = [
-  { name: "relu has slope 0 at 0", fn: "relu", at: [0], slopes: [0] },
-  { name: "abs has slope 0 at 0", fn: "abs", at: [0], slopes: [0] },
-  { name: "sqrt has slope 0 at 0", fn: "sqrt", at: [0], slopes: [0] },
-  { name: "max shares a tie in halves", fn: "max", at: [2, 2], slopes: [0.5, 0.5] },
-  { name: "min shares a tie in halves", fn: "min", at: [-1, -1], slopes: [0.5, 0.5] },
-  { name: "max gives all to the larger", fn: "max", at: [2, 3], slopes: [0, 1] },
-  { name: "min gives all to the smaller", fn: "min", at: [2, 3], slopes: [1, 0] },
-  { name: "softplus has slope 1 above 20", fn: "softplus", at: [21], slopes: [1] },
-  { name: "a square has slope 0 at 0", fn: "pow", at: [0, 2], slopes: [0, 0] },
-  { name: "a first power has slope 1 at 0", fn: "pow", at: [0, 1], slopes: [1, 0] },
-  { name: "a power of 0 has slope 0 everywhere", fn: "pow", at: [0, 0], slopes: [0, 0] },
-  { name: "a whole power of a negative base has no slope by the exponent", fn: "pow", at: [-2, 3], slopes: [12, NaN] },
-  { name: "a negative base to the power of 0 has slope 0", fn: "pow", at: [-2, 0], slopes: [0, NaN] },
-];
-
 forEachBackend("slopes at kinks", ["f64", "f32"], (test) => {
-  for (const { name, fn, at, slopes } of CONVENTIONS) {
+  const conventions = POINTWISE_OPS.flatMap((fn) => (POINTWISE_TESTS[fn].slopes ?? []).map((s) => ({ fn, ...s })));
+  for (const { name, fn, at, slopes } of conventions) {
     test(name, async ({ backend }) => {
       const formula = single(fn, new Array<Kind>(at.length).fill("state"));
       const leaves = Object.keys(formula.leaves);

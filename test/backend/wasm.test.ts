@@ -8,6 +8,9 @@ import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.
 import type { Program } from "../../src/backend/program.ts";
 import { createBackend } from "../../src/backend/select.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import type { WasmExecutable } from "../../src/backend/wasm/compile.ts";
+import { OP_GEMM } from "../../src/backend/wasm/isa.ts";
+import { unknownOpcode } from "../../src/backend/wasm/module.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
 import { ArgumentError, BackendError, SparseFormatError } from "../../src/core/errors.ts";
@@ -390,6 +393,21 @@ test("the debug build finds an index that points to the wrong place inside memor
     const error = errorOf("thread-failed", gatherTwice(backend, index));
     assert.match(error.message, /assertion failed: index out of range/);
   });
+});
+
+test("an opcode that the interpreter does not know is told, by its name if it has one", async () => {
+  for (const debug of [false, true]) {
+    await withBackend({ threads: 1, debug }, (backend) => {
+      const b = new ProgramBuilder("unknown opcode");
+      const y = b.output("y", "row", { rows: 4 });
+      b.plainPhase(4, (p) => p.store(y, p.push({ op: "rowIndex" })));
+      const executable = backend.compile(b.build(), backend.layoutFor(1)) as WasmExecutable;
+      Object.assign(executable.phases[0]!.body[0]!, { op: 255 });
+      const bound = backend.bind(executable, { y: backend.buffer("y", 4) });
+      assert.match(errorOf("thread-failed", () => backend.run(bound)).message, /an opcode .*, got 255;/);
+    });
+  }
+  assert.throws(() => unknownOpcode(OP_GEMM), /got 68 \(OP_GEMM\)/);
 });
 
 test("a process ends by itself although its backend was not disposed of", () => {

@@ -2,10 +2,11 @@
 // graph means. It also tells where the function is not smooth: the outcomes of all comparisons, and how near any of them was to another.
 
 import { isPerLane } from "../../src/backend/layout.ts";
+import type { PointwiseOp } from "../../src/backend/program.ts";
 import { uniformAt } from "../../src/core/random.ts";
 import { isPerRow, type Matrix, type Value } from "../../src/ops/value.ts";
 import { type GraphInput, LANES } from "./graphs.ts";
-import { BINARY, UNARY } from "./oracle/pointwise.ts";
+import { POINTWISE_TESTS } from "./pointwise.ts";
 
 /** Calls `visit` for every stored entry. */
 type Entries = (visit: (row: number, col: number, weight: number) => void) => void;
@@ -88,25 +89,15 @@ export class GraphInterpreter {
     }
   }
 
-  #pointwise(v: Value, fn: string): Float64Array {
+  #pointwise(v: Value, fn: PointwiseOp): Float64Array {
     const [a, b, c] = v.args.map((arg) => this.#reader(arg));
     return tabulate(v, (row, lane) => {
-      const x = a!(row, lane);
-      if (fn === "select") return x !== 0 ? b!(row, lane) : c!(row, lane);
-      if (!b) return this.#unary(fn as keyof typeof UNARY, x);
-      return this.#binary(fn as keyof typeof BINARY, x, b(row, lane));
+      const [x, y, z] = [a!(row, lane), b?.(row, lane) ?? 0, c?.(row, lane) ?? 0];
+      if (fn === "abs" || fn === "sign" || fn === "relu") this.#decide(Math.sign(x), Math.abs(x));
+      if (fn === "floor") this.#decide(Math.floor(x), Math.abs(x - Math.round(x)));
+      if (["lt", "le", "eq", "min", "max"].includes(fn)) this.#decide(Math.sign(x - y), Math.abs(x - y));
+      return POINTWISE_TESTS[fn].f(x, y, z);
     });
-  }
-
-  #unary(fn: keyof typeof UNARY, x: number): number {
-    if (fn === "abs" || fn === "sign" || fn === "relu") this.#decide(Math.sign(x), Math.abs(x));
-    if (fn === "floor") this.#decide(Math.floor(x), Math.abs(x - Math.round(x)));
-    return UNARY[fn](x);
-  }
-
-  #binary(fn: keyof typeof BINARY, x: number, y: number): number {
-    if (["lt", "le", "eq", "min", "max"].includes(fn)) this.#decide(Math.sign(x - y), Math.abs(x - y));
-    return BINARY[fn](x, y);
   }
 
   #decide(outcome: number, distance: number): void {
@@ -130,7 +121,7 @@ export class GraphInterpreter {
     const best = new Float64Array(lengthOf(v)).fill(how === "max" ? -Infinity : Infinity);
     forEach(source, (row, lane) => {
       const at = offset(v, row, lane);
-      best[at] = BINARY[how](best[at]!, values(row, lane));
+      best[at] = POINTWISE_TESTS[how].f(best[at]!, values(row, lane));
     });
     forEach(source, (row, lane) => {
       const distance = Math.abs(values(row, lane) - best[offset(v, row, lane)]!);

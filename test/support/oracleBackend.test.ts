@@ -7,7 +7,7 @@ import type { PanelLayout, Program } from "../../src/backend/program.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
 import { BackendError } from "../../src/core/errors.ts";
 import { assertClose } from "./close.ts";
-import { erf } from "./oracle/pointwise.ts";
+import { erf } from "./oracle/erf.ts";
 import { createOracleBackend } from "./oracleBackend.ts";
 import { ProgramBuilder } from "./programBuilder.ts";
 

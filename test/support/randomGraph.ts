@@ -2,11 +2,13 @@
 
 import { Graph } from "../../src/autodiff/graph.ts";
 import { isPerLane } from "../../src/backend/layout.ts";
+import type { UnaryOp } from "../../src/backend/program.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { isPerRow, type Matrix, type Value } from "../../src/ops/value.ts";
 import { GraphInterpreter, lengthOf } from "./graphInterpreter.ts";
 import { type GraphInput, LANES } from "./graphs.ts";
 import { randomSparse } from "./matrices.ts";
+import { POINTWISE_TESTS, UNARY_OPS } from "./pointwise.ts";
 
 /** A graph, data for its inputs, and what was made in it. */
 export interface RandomGraph {
@@ -29,20 +31,9 @@ const SPARSE = SIZES.flatMap((rows) =>
 );
 
 /** Functions of any number, and of numbers between 0.5 and 2.5. */
-const ANYWHERE = [
-  "neg",
-  "abs",
-  "sign",
-  "floor",
-  "exp",
-  "relu",
-  "sigmoid",
-  "tanh",
-  "softplus",
-  "erf",
-  "isFinite",
-] as const;
-const POSITIVE = ["log", "sqrt"] as const;
+const isOfPositive = (op: UnaryOp): boolean => POINTWISE_TESTS[op].domain?.[0] === "positive";
+const ANYWHERE = UNARY_OPS.filter((op) => !isOfPositive(op));
+const POSITIVE = UNARY_OPS.filter(isOfPositive);
 const BINARY = ["add", "sub", "mul", "min", "max", "lt", "le"] as const;
 const EXPONENTS = [-9, -3, -2, -1, 0, 1, 2, 3, 4, 5, 9] as const;
 const KINDS = ["state", "row", "sample", "scalar"] as const;
@@ -91,6 +82,7 @@ class Builder {
 
   /** Each makes a value of what there is, or finds that what it drew does not fit. */
   readonly #steps: readonly (() => Value | null)[] = [
+    () => this.#graph.ops[this.#pick(ANYWHERE)](this.#any()),
     () => this.#graph.ops[this.#pick(ANYWHERE)](this.#any()),
     () => this.#graph.ops[this.#pick(ANYWHERE)](this.#any()),
     () => this.#graph.ops[this.#pick(POSITIVE)](this.#positive(this.#any())),

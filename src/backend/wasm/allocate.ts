@@ -1,6 +1,5 @@
 // Linear-scan register allocation (Poletto and Sarkar 1999) for straight-line code: without branches a single walk is optimal.
 
-import * as isa from "./isa.ts";
 import { type MachineInstr, registerOf, registersRead, registersWritten, type Slot } from "./machine.ts";
 
 /** Code whose registers are offsets into the scratch memory. */
@@ -29,8 +28,8 @@ export function allocateRegisters(
     return register === null ? slot : [offsets.get(register)!, 0];
   };
   const allocated = code.map((instr, at) => {
-    // An instruction that works number by number may write over an operand it reads for the last time.
-    const reusable = isElementwise(instr) ? registersRead(instr).find((r) => lastRead.get(r) === at) : undefined;
+    // The result may take the place of an operand that is read for the last time.
+    const reusable = instr.inPlace ? registersRead(instr).find((r) => lastRead.get(r) === at) : undefined;
     for (const register of registersWritten(instr)) {
       const spare = reusable === undefined ? free.pop() : undefined;
       offsets.set(register, reusable === undefined ? (spare ?? nUsed++ * registerBytes) : offsets.get(reusable)!);
@@ -61,9 +60,4 @@ function lastReads(code: readonly MachineInstr[], prologueLength: number): Map<n
     }
   });
   return lastRead;
-}
-
-/** Whether the result may lie where an operand was: functions go number by number, generated ones read and write many places. */
-function isElementwise({ op }: MachineInstr): boolean {
-  return op >= isa.OP_EXP && op < isa.OP_FUSED;
 }

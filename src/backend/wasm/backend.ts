@@ -95,6 +95,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const functions = new GeneratedFunctions({
     dtype,
     firstAddress: debug ? kernels.heapBase : null,
+    kernels: kernels.places,
     table: kernels.table,
     publish: (generated, nFunctions) => pool.publish({ module: generated, nFunctions }),
   });

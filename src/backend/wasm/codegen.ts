@@ -1,19 +1,20 @@
-// Generated code: a run of pointwise operations as one WebAssembly function, so that the values between them stay in registers. This is
-// the only place that knows what a pointwise operation is in WASM, but for those that take long (assembly/pointwise.ts).
+// Generated code: a run of pointwise operations as one WebAssembly function, so that the values between them stay in registers. The
+// instructions of each operation stand in ../pointwise.ts.
 //
 // A function has four arguments: the address of its operand table (pairs of words as in isa.ts: an address and its stride in bytes per
 // tile), the number of the tile, the address of the thread's registers, and the bytes that one full value takes in the tile, a multiple of 64.
 
 import { bytesOf, type DType } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
-import * as isa from "./isa.ts";
+import { POINTWISE_CODE, type VectorInstr } from "../pointwise.ts";
+import type { PointwiseOp } from "../program.ts";
 
 /** A number of a run, for every row and lane of a tile. */
 export type RunValue =
   /** What an operand holds; of a `splat` operand the one number of the row. */
   | { readonly op: "load" | "splat"; readonly operand: number }
-  /** OP_NEG … OP_SELECT of values before it. */
-  | { readonly op: number; readonly args: readonly number[] };
+  /** An operation on values before it. */
+  | { readonly op: PointwiseOp; readonly args: readonly number[] };
 
 /** What a function does, tile by tile. */
 export interface Run {
@@ -30,8 +31,10 @@ export interface Run {
 const I32 = 0x7f;
 const V128 = 0x7b;
 
-/** Opcodes behind the prefix 0xfd that differ between the precisions. */
-const VECTOR_OPS = {
+/** Of both precisions, on bits. */
+const BIT_OPS = { and: 0x4e, bitselect: 0x52 };
+/** Opcodes behind the prefix 0xfd. */
+const VECTOR_OPS: Readonly<Record<DType, Readonly<Record<VectorInstr | "loadSplat", number>>>> = {
   f32: {
     ...{
       abs: 0xe0,
@@ -46,6 +49,7 @@ const VECTOR_OPS = {
       pmax: 0xeb,
     },
     ...{ eq: 0x41, lt: 0x43, gt: 0x44, le: 0x45, floor: 0x68, loadSplat: 0x09 },
+    ...BIT_OPS,
   },
   f64: {
     ...{
@@ -61,32 +65,12 @@ const VECTOR_OPS = {
       pmax: 0xf7,
     },
     ...{ eq: 0x47, lt: 0x49, gt: 0x4a, le: 0x4b, floor: 0x75, loadSplat: 0x0a },
+    ...BIT_OPS,
   },
-} as const;
-type VectorOp = keyof (typeof VECTOR_OPS)["f32"];
-/** Operations that are one instruction. min and max: NaN if either is NaN. */
-const SIMPLE: Readonly<Record<number, VectorOp>> = {
-  [isa.OP_NEG]: "neg",
-  [isa.OP_ABS]: "abs",
-  [isa.OP_SQRT]: "sqrt",
-  [isa.OP_FLOOR]: "floor",
-  [isa.OP_ADD]: "add",
-  [isa.OP_SUB]: "sub",
-  [isa.OP_MUL]: "mul",
-  [isa.OP_DIV]: "div",
-  [isa.OP_MIN]: "min",
-  [isa.OP_MAX]: "max",
-};
-const COMPARISONS: Readonly<Record<number, VectorOp>> = {
-  [isa.OP_LT]: "lt",
-  [isa.OP_LE]: "le",
-  [isa.OP_EQ]: "eq",
 };
 const V128_LOAD = 0x00;
 const V128_STORE = 0x0b;
 const V128_CONST = 0x0c;
-const V128_AND = 0x4e;
-const V128_BITSELECT = 0x52;
 
 const LOCAL_GET = 0x20;
 const LOCAL_SET = 0x21;
@@ -250,74 +234,22 @@ class FunctionWriter {
   }
 
   /** Leaves the result of an operation on the stack. */
-  #compute(op: number, args: readonly number[]): void {
-    const arg = (i: number): void => {
-      this.#get(this.#values + args[i]!);
-    };
-    const all = (name: VectorOp): void => {
-      for (const i of args.keys()) arg(i);
-      this.#named(name);
-    };
-    const simple = SIMPLE[op];
-    if (simple) all(simple);
-    else if (COMPARISONS[op]) {
-      all(COMPARISONS[op]);
-      this.#toTruth();
-    } else if (op === isa.OP_RELU) {
-      // x < 0 ? 0 : x, so NaN stays.
-      arg(0);
-      this.#constant(0);
-      this.#named("pmax");
-    } else if (op === isa.OP_IS_FINITE) {
-      // x − x is 0 for a finite number, else NaN.
-      arg(0);
-      arg(0);
-      this.#named("sub");
-      this.#isZero();
-      this.#toTruth();
-    } else if (op === isa.OP_SIGN) {
-      // 1, −1, or x itself: ±0 and NaN.
-      this.#get(this.#one);
-      this.#get(this.#minusOne);
-      arg(0);
-      arg(0);
-      this.#constant(0);
-      this.#named("lt");
-      this.#vectorOp(V128_BITSELECT);
-      arg(0);
-      this.#constant(0);
-      this.#named("gt");
-      this.#vectorOp(V128_BITSELECT);
-    } else if (op === isa.OP_SELECT) {
-      // NaN ≠ 0.
-      arg(2);
-      arg(1);
-      arg(0);
-      this.#isZero();
-      this.#vectorOp(V128_BITSELECT);
-    } else throw new BackendError("program", `expected a pointwise operation, got opcode ${op}`);
-  }
-
-  /** A mask of where the number on the stack is 0. */
-  #isZero(): void {
-    this.#constant(0);
-    this.#named("eq");
-  }
-
-  /** 1 where the mask on the stack is set, else 0. */
-  #toTruth(): void {
-    this.#get(this.#one);
-    this.#vectorOp(V128_AND);
+  #compute(op: PointwiseOp, args: readonly number[]): void {
+    const { wasm } = POINTWISE_CODE[op];
+    if ("nsPerVector" in wasm) throw new BackendError("program", `expected vector instructions, got the kernel ${op}`);
+    for (const step of wasm) {
+      if (step === "a" || step === "b" || step === "c") this.#get(this.#values + args["abc".indexOf(step)]!);
+      else if (step === 0) this.#constant(0);
+      else if (step === 1) this.#get(this.#one);
+      else if (step === -1) this.#get(this.#minusOne);
+      else this.#vectorOp(VECTOR_OPS[this.#run.dtype][step]);
+    }
   }
 
   /** A vector of a constant. */
   #constant(x: number): void {
     const numbers = this.#run.dtype === "f32" ? new Float32Array(4).fill(x) : new Float64Array(2).fill(x);
     this.#vectorOp(V128_CONST, ...new Uint8Array(numbers.buffer));
-  }
-
-  #named(name: VectorOp): void {
-    this.#vectorOp(VECTOR_OPS[this.#run.dtype][name]);
   }
 
   #vectorOp(op: number, ...immediates: readonly number[]): void {

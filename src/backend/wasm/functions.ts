@@ -1,6 +1,8 @@
-// The generated functions of a backend: made when a program is compiled, kept as long as the backend, the same for equal runs.
+// The functions that programs of a backend call: kernels, and generated code, which is made when a program is compiled, kept as long as
+// the backend, the same for equal runs.
 
 import type { DType } from "../../core/dtype.ts";
+import type { PointwiseOp } from "../program.ts";
 import { moduleOf } from "./codegen.ts";
 import type { Functions } from "./fuse.ts";
 import { compileModule, type Table, type WasmModule } from "./module.ts";
@@ -8,6 +10,8 @@ import { compileModule, type Table, type WasmModule } from "./module.ts";
 export interface GeneratedOptions {
   readonly dtype: DType;
   readonly firstAddress: number | null;
+  /** Places of the kernels in the table. */
+  readonly kernels: ReadonlyMap<PointwiseOp, number>;
   /** The table of thread 0; those of all threads have equal entries. */
   readonly table: Table;
   /** Brings a module to the tables of all threads: its functions, in order, behind what is there. */
@@ -35,6 +39,10 @@ export class GeneratedFunctions implements Functions {
     this.#places.set(key, place);
     this.#missing.push(code);
     return place;
+  }
+
+  kernel(op: PointwiseOp): number {
+    return this.#options.kernels.get(op)!;
   }
 
   /** Makes the functions that have a place callable. */

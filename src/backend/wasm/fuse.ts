@@ -1,31 +1,36 @@
-// Runs of pointwise instructions become calls of generated functions. Within a run a value is a local variable; it passes through
+// Pointwise instructions become calls: kernels one by one, runs of the others as generated functions. Within a run a value is a local variable; it passes through
 // memory only where an instruction outside reads it.
 
 import type { DType } from "../../core/dtype.ts";
+import { POINTWISE_CODE } from "../pointwise.ts";
+import type { PointwiseOp } from "../program.ts";
 import { functionOf, type Run, type RunValue } from "./codegen.ts";
 import * as isa from "./isa.ts";
 import {
   isFusable,
   type MachineInstr,
+  MODE_ROW_A,
+  MODE_ROW_B,
   machineInstr,
   type Operand,
   registerOf,
   registersRead,
   type Slot,
-  type Word,
 } from "./machine.ts";
 
-/** What generated functions are made for and kept in. */
+/** What functions are made for, and where they are kept: in the table of OP_CALL. */
 export interface Functions {
   readonly dtype: DType;
   /** Lowest address of an operand where functions check them, else null. */
   readonly firstAddress: number | null;
-  /** The place of a function in the table that OP_FUSED calls. */
+  /** The place of a generated function. */
   place(code: Uint8Array): number;
+  /** The place of a kernel. */
+  kernel(op: PointwiseOp): number;
 }
 
 /**
- * The code with its runs of fusable instructions replaced.
+ * The code with calls in place of pointwise instructions.
  *
  * @param kept registers that code elsewhere reads
  */
@@ -37,7 +42,7 @@ export function fuse(
   const fused: MachineInstr[] = [];
   for (let begin = 0; begin < code.length; ) {
     const end = endOfRun(code, begin);
-    if (end === begin) fused.push(code[begin++]!);
+    if (end === begin) fused.push(withKernel(code[begin++]!, functions));
     else {
       const later = new Set(code.slice(end).flatMap(registersRead));
       const live = (register: number): boolean => kept.has(register) || later.has(register);
@@ -54,6 +59,15 @@ function endOfRun(code: readonly MachineInstr[], begin: number): number {
   return end;
 }
 
+/** The instruction itself, or the call of its kernel, which goes number by number. */
+function withKernel(instr: MachineInstr, functions: Functions): MachineInstr {
+  const { op, width, d, a, b, c } = instr;
+  if (typeof op === "number") return instr;
+  const read = [a, b, c].slice(0, POINTWISE_CODE[op as PointwiseOp].arity).map((slot) => ({ slot, written: false }));
+  const operands = [...read, { slot: d, written: true }];
+  return machineInstr(isa.OP_CALL, width, { e: functions.kernel(op as PointwiseOp), operands, inPlace: true });
+}
+
 function call(code: readonly MachineInstr[], live: (register: number) => boolean, functions: Functions): MachineInstr {
   const { dtype, firstAddress } = functions;
   const { width } = code[0]!;
@@ -62,7 +76,7 @@ function call(code: readonly MachineInstr[], live: (register: number) => boolean
   const { operands, values, stores } = builder.finish(live);
   const places = operands.map(({ slot }) => ({ register: registerOf(slot) !== null }));
   const run: Run = { dtype, width, operands: places, values, stores };
-  return { ...machineInstr(isa.OP_FUSED, width, { e: functions.place(functionOf(run, firstAddress)) }), operands };
+  return machineInstr(isa.OP_CALL, width, { e: functions.place(functionOf(run, firstAddress)), operands });
 }
 
 class RunBuilder {
@@ -76,8 +90,9 @@ class RunBuilder {
   /** By place: what is computed for it. */
   readonly #results = new Map<string, { readonly slot: Slot; readonly value: number }>();
 
-  add({ op, d, a, b, c, e }: MachineInstr): void {
-    const value = this.#compute(op, a, b, c, e);
+  add(instr: MachineInstr): void {
+    const { d } = instr;
+    const value = this.#compute(instr);
     this.#known.set(keyOf(d), value);
     this.#results.set(keyOf(d), { slot: d, value });
   }
@@ -96,15 +111,13 @@ class RunBuilder {
     return { operands: this.#operands, values: this.#values, stores };
   }
 
-  #compute(op: number, a: Slot, b: Slot, c: Slot, e: Word): number {
-    if (op === isa.OP_COPY) return this.#load(a);
-    if (op === isa.OP_SPLAT_ROW) return this.#splat(a);
-    const unary = op < isa.OP_ADD;
-    if (unary) return this.#value({ op, args: [this.#load(a)] });
-    if (op === isa.OP_SELECT) return this.#value({ op, args: [this.#load(a), this.#load(b), this.#load(c)] });
-    const first = e === isa.MODE_ROW_A ? this.#splat(a) : this.#load(a);
-    const second = e === isa.MODE_ROW_B ? this.#splat(b) : this.#load(b);
-    return this.#value({ op, args: [first, second] });
+  #compute({ op, a, b, c, e }: MachineInstr): number {
+    if (op === "copy") return this.#load(a);
+    if (op === "splatRow") return this.#splat(a);
+    const fn = op as PointwiseOp;
+    const row = e === MODE_ROW_A ? 0 : e === MODE_ROW_B ? 1 : null;
+    const operands = [a, b, c].slice(0, POINTWISE_CODE[fn].arity);
+    return this.#value({ op: fn, args: operands.map((slot, i) => (i === row ? this.#splat(slot) : this.#load(slot))) });
   }
 
   #load(slot: Slot): number {

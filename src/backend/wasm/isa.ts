@@ -66,11 +66,6 @@ export const INSTR_BYTES = 48;
 /** An entry of an operand table: a slot. */
 export const OPERAND_BYTES = 8;
 
-/** How a pointwise instruction of two operands reads them (INSTR_E): both full; the second, or the first, one number per row. */
-export const MODE_FULL = 0;
-export const MODE_ROW_B = 1;
-export const MODE_ROW_A = 2;
-
 /** What a reduction does (INSTR_E, STEP_HOW). */
 export const HOW_SUM = 0;
 export const HOW_MAX = 1;
@@ -87,42 +82,11 @@ export const OP_RANDOM = 8; //        A: key, B: slot of the sample id
 export const OP_SEGMENT_SUM = 9; //   A: source, B: u32 offsets and u32 members, E: length of the source
 export const OP_GATHER_T = 10; //     A: source, B: u32 index and u32 offsets (0: none), E: length of the source, F: rows of the result
 
-// Pointwise functions that take long. D = f(A), or f(A, B).
-export const OP_EXP = 16;
-export const OP_LOG = 17;
-export const OP_SIGMOID = 18;
-export const OP_TANH = 19;
-export const OP_SOFTPLUS = 20;
-export const OP_ERF = 21;
-export const OP_POW = 22;
-
 /**
- * A function of generated code (codegen.ts), which stands for a run of the pointwise operations below. A: address of its operand
- * table, the slots of what it reads and writes; E: its place in the module's table.
+ * A function in the module's table: a kernel (assembly/elementary.ts) or generated code (codegen.ts). A: address of its operand table, the
+ * slots of what it reads and writes; E: its place in the table.
  */
-export const OP_FUSED = 24;
-
-// Other pointwise operations and OP_COPY, OP_SPLAT_ROW: the interpreter never meets them, fuse.ts makes functions of them. D = f(A),
-// f(A, B) with INSTR_E a MODE_…, or f(A, B, C).
-export const OP_NEG = 32;
-export const OP_ABS = 33;
-export const OP_SIGN = 34;
-export const OP_SQRT = 35;
-export const OP_FLOOR = 36;
-export const OP_RELU = 37;
-export const OP_IS_FINITE = 38;
-export const OP_ADD = 40;
-export const OP_SUB = 41;
-export const OP_MUL = 42;
-export const OP_DIV = 43;
-export const OP_MIN = 44;
-export const OP_MAX = 45;
-export const OP_LT = 46;
-export const OP_LE = 47;
-export const OP_EQ = 48;
-export const OP_SELECT = 56; // A ≠ 0 ? B : C
-export const OP_COPY = 57; // A: source
-export const OP_SPLAT_ROW = 58; // A: slot of one number per row, repeated for every lane
+export const OP_CALL = 24;
 
 // Contractions. Pairs of words (B, C) are plain, not slots.
 export const OP_SPMM = 64; //     A: X, B: rowPtr and colIdx, C: values and bytes per index, E: columns of W

@@ -177,7 +177,8 @@ class Linker {
       );
     };
     for (const { op, width, d, a, b, c, e, f, operands } of instrs) {
-      const table = op === isa.OP_FUSED ? [this.#bases.image + this.#operandsAt, 0] : a;
+      if (typeof op === "string") throw new TypeError(`${op} has not become a call`);
+      const table = op === isa.OP_CALL ? [this.#bases.image + this.#operandsAt, 0] : a;
       write([op, width, ...d, ...table, ...b, ...c, e, f], at);
       at += isa.INSTR_BYTES;
       for (const { slot } of operands) {

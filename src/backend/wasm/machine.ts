@@ -1,6 +1,7 @@
 // Machine code of the interpreter before its addresses are known: what lower.ts makes, allocate.ts completes and link.ts places.
 
-import type { BindingId } from "../program.ts";
+import { isPointwise, type Kernel, kernelOf } from "../pointwise.ts";
+import type { BindingId, PointwiseOp } from "../program.ts";
 import * as isa from "./isa.ts";
 
 /** Rows of a tile of a state phase. Not a function of the panel: reductions must not depend on it. */
@@ -33,7 +34,18 @@ export type Slot = readonly [Word, Word];
 /** Of an instruction without this operand, and of what has no value. */
 export const NO_SLOT: Slot = [0, 0];
 
-/** A place that generated code reads or writes. */
+/**
+ * What the interpreter has no opcode for: fuse.ts makes calls of it. D = f(A), f(A, B) with E a MODE_…, or f(A, B, C). "copy": A itself;
+ * "splatRow": A has one number per row, repeated for every lane.
+ */
+export type CalledOp = PointwiseOp | "copy" | "splatRow";
+
+/** How a CalledOp of two operands reads them: both full; the second, or the first, one number per row. */
+export const MODE_FULL = 0;
+export const MODE_ROW_B = 1;
+export const MODE_ROW_A = 2;
+
+/** A place that a called function reads or writes. */
 export interface Operand {
   readonly slot: Slot;
   readonly written: boolean;
@@ -41,7 +53,8 @@ export interface Operand {
 
 /** One record; field by field as in isa.ts. */
 export interface MachineInstr {
-  readonly op: number;
+  /** An opcode, or what becomes a call. */
+  readonly op: number | CalledOp;
   readonly width: number;
   readonly d: Slot;
   readonly a: Slot;
@@ -49,8 +62,10 @@ export interface MachineInstr {
   readonly c: Slot;
   readonly e: Word;
   readonly f: Word;
-  /** OP_FUSED: its operand table. */
+  /** OP_CALL: its operand table. */
   readonly operands: readonly Operand[];
+  /** Whether the result may lie where an operand was: the instruction reads each number before it writes the one in its place. */
+  readonly inPlace: boolean;
 }
 
 /** A reduction over rows: every tile leaves `width` bytes, folded into the binding after the phase. */
@@ -89,28 +104,57 @@ export interface MachinePhase {
 
 /** The instruction `op` with what is given and zeros elsewhere. */
 export function machineInstr(
-  op: number,
+  op: MachineInstr["op"],
   width: number,
   fields: Partial<Omit<MachineInstr, "op" | "width">>,
 ): MachineInstr {
-  return { op, width, d: NO_SLOT, a: NO_SLOT, b: NO_SLOT, c: NO_SLOT, e: 0, f: 0, operands: [], ...fields };
+  const nothing = { d: NO_SLOT, a: NO_SLOT, b: NO_SLOT, c: NO_SLOT, e: 0, f: 0, operands: [], inPlace: false };
+  return { op, width, ...nothing, ...fields };
 }
 
-/** Whether the instruction is one of those of which fuse.ts makes functions. */
-export function isFusable({ op }: MachineInstr): boolean {
-  return op >= isa.OP_NEG && op < isa.OP_SPMM;
+/** The kernel that an instruction calls, or null. */
+function kernelCalled({ op }: MachineInstr): Kernel | null {
+  return typeof op === "string" && isPointwise(op) ? kernelOf(op) : null;
+}
+
+/** Whether fuse.ts makes generated code of the instruction. */
+export function isFusable(instr: MachineInstr): boolean {
+  return typeof instr.op === "string" && kernelCalled(instr) === null;
+}
+
+const EFFECTS: ReadonlySet<MachineInstr["op"]> = new Set([isa.OP_SCATTER, isa.OP_REDUCE_LANES, isa.OP_REDUCE_ROWS]);
+
+/** Whether the value in D goes out; other instructions leave their result there. */
+export function isEffect({ op }: MachineInstr): boolean {
+  return EFFECTS.has(op);
+}
+
+/** Nanoseconds per 16 bytes of the slow instructions, and of any other one. */
+const SLOW: Readonly<Record<number, number>> = {
+  [isa.OP_RANDOM]: 10,
+  [isa.OP_LOOKUP]: 4,
+  [isa.OP_SCATTER]: 4,
+  [isa.OP_GATHER]: 4,
+};
+const FAST = 0.25;
+
+/** Nanoseconds per 16 bytes: for deciding who works, not for predicting how long. */
+export function vectorCost(instr: MachineInstr): number {
+  return (typeof instr.op === "number" ? SLOW[instr.op] : kernelCalled(instr)?.nsPerVector) ?? FAST;
 }
 
 /** Registers that an instruction reads; effects read the value that goes out. */
-export function registersRead({ op, d, a, b, c, operands }: MachineInstr): readonly number[] {
+export function registersRead(instr: MachineInstr): readonly number[] {
+  const { d, a, b, c, operands } = instr;
   const read = operands.flatMap(({ slot, written }) => (written ? [] : [slot]));
-  return [a, b, c, ...(op >= isa.OP_SCATTER ? [d] : []), ...read].map(registerOf).filter((r) => r !== null);
+  return [a, b, c, ...(isEffect(instr) ? [d] : []), ...read].map(registerOf).filter((r) => r !== null);
 }
 
 /** Registers that an instruction writes. */
-export function registersWritten({ op, d, operands }: MachineInstr): readonly number[] {
+export function registersWritten(instr: MachineInstr): readonly number[] {
+  const { d, operands } = instr;
   const written = operands.flatMap((operand) => (operand.written ? [operand.slot] : []));
-  return [...(op >= isa.OP_SCATTER ? [] : [d]), ...written].map(registerOf).filter((r) => r !== null);
+  return [...(isEffect(instr) ? [] : [d]), ...written].map(registerOf).filter((r) => r !== null);
 }
 
 /** The register a slot names, or null. */

@@ -3,7 +3,10 @@
 import { readFile } from "node:fs/promises";
 import type { DType } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
+import { KERNEL_OPS } from "../pointwise.ts";
+import type { PointwiseOp } from "../program.ts";
 import { addressSpaceLeft, memorySpace, RESERVED_BYTES } from "./addressSpace.ts";
+import * as isa from "./isa.ts";
 
 /** 64 KiB, the unit of growth; 65,536 pages are all that 32-bit addresses reach. */
 export const PAGE_BYTES = 65536;
@@ -23,7 +26,7 @@ export interface WasmModule {
   readonly [compiled]: true;
 }
 
-/** Where the interpreter finds functions of generated code; one per thread. */
+/** Where the interpreter finds the functions that it calls; one per thread. */
 export interface Table {
   readonly length: number;
   grow(by: number): number;
@@ -35,6 +38,8 @@ export interface Kernels {
   /** First byte available to the host. */
   readonly heapBase: number;
   readonly table: Table;
+  /** Places of the kernels of assembly/elementary.ts in the table, the same on all threads. */
+  readonly places: ReadonlyMap<PointwiseOp, number>;
   /** Runs an image as thread 0; false when another thread has failed. */
   submit(control: number, image: number): boolean;
   /** Serves jobs as a worker until a thread fails. */
@@ -90,6 +95,22 @@ export function extendTable(table: Table, module: WasmModule, nFunctions: number
   const { exports } = new (webAssembly().Instance)(module, { env: { memory } });
   const first = table.grow(nFunctions);
   for (let i = 0; i < nFunctions; i++) table.set(first + i, exports[`${i}`]);
+}
+
+/** Puts the kernels at the end of a thread's table. */
+function addKernels(
+  table: Table,
+  exports: Readonly<Record<string, unknown>>,
+  suffix: string,
+): Map<PointwiseOp, number> {
+  const first = table.grow(KERNEL_OPS.length);
+  KERNEL_OPS.forEach((op, i) => {
+    const kernel = exports[op + suffix];
+    if (!kernel)
+      throw new BackendError("not-built", `wasm: expected the kernel ${op}${suffix}, got none; run npm run build`);
+    table.set(first + i, kernel);
+  });
+  return new Map(KERNEL_OPS.map((op, i) => [op, first + i]));
 }
 
 /** Memory, and the pages that it can grow to. */
@@ -153,15 +174,18 @@ export function instantiate(
   const imports = {
     env: { memory, abort: abort.bind(null, memory) },
     executor: { now: () => performance.now(), install },
+    interpreter: { unknownOpcode },
     barrier: { sleep: sleeper(memory, patienceMs) },
   };
   const { exports } = new (webAssembly().Instance)(module, imports);
   const suffix = dtype === "f32" ? "F32" : "F64";
+  const table = exports.table as Table;
   const submit = exports[`submit${suffix}`] as (control: number, image: number) => number;
   return {
     // WASM returns addresses as signed numbers.
     heapBase: (exports.heapBase as () => number)() >>> 0,
-    table: exports.table as Table,
+    table,
+    places: addKernels(table, exports, suffix),
     submit: (control, image) => submit(control, image) !== 0,
     workerLoop: exports[`workerLoop${suffix}`] as (control: number, thread: number) => void,
   };
@@ -178,6 +202,12 @@ function sleeper(memory: WasmMemory, patienceMs: number): (address: number, old:
       throw new Error(`a thread has not come in ${patienceMs / 1000} s: it is dead, or the machine is far too busy`);
     }
   };
+}
+
+/** The import of assembly/interpreter.ts. */
+export function unknownOpcode(op: number): never {
+  const name = Object.entries(isa).find(([key, value]) => key.startsWith("OP_") && value === op)?.[0];
+  throw new Error(`expected an opcode that the interpreter knows here, got ${op}${name ? ` (${name})` : ""}`);
 }
 
 /** Called by a failed assertion of the debug build; the texts are UTF-16 with their length in bytes before them. */

@@ -12,6 +12,7 @@
 import { bytesOf } from "../../core/dtype.ts";
 import { accessesOf, isWrite, valuesOf } from "../instr.ts";
 import { phaseKind } from "../kinds.ts";
+import { isPointwise, kernelOf } from "../pointwise.ts";
 import type { Binding, BindingId, Instr, PanelLayout, Phase, Program, ValueId } from "../program.ts";
 import { allocateRegisters } from "./allocate.ts";
 import { type Functions, fuse } from "./fuse.ts";
@@ -20,6 +21,9 @@ import {
   type ContractionCost,
   type MachineInstr,
   type MachinePhase,
+  MODE_FULL,
+  MODE_ROW_A,
+  MODE_ROW_B,
   MOST_SWEEPS,
   machineInstr,
   NO_SLOT,
@@ -28,10 +32,10 @@ import {
   type Slot,
   TILE_NUMBERS,
   TILE_ROWS,
+  vectorCost,
   WIDE_TILE_ROWS,
   type Word,
 } from "./machine.ts";
-import { OPCODES, vectorCost } from "./opcodes.ts";
 import { PROFILE_KINDS } from "./profile.ts";
 import { schedule } from "./schedule.ts";
 
@@ -285,12 +289,12 @@ class PhaseLowering {
     const overwrittenAt = this.#writes.get(binding)?.find((w) => w > i) ?? Number.POSITIVE_INFINITY;
     const writer = this.#phase.instrs[overwrittenAt];
     if (!writer || this.#lastUse[i]! <= lastRead(writer, overwrittenAt)) return inPlace;
-    return this.#define(i, { op: isa.OP_COPY, a: inPlace }, width);
+    return this.#define(i, { op: "copy", a: inPlace }, width);
   }
 
   #emitPointwise(instr: PointwiseInstr, i: number, width: number): Slot {
-    const op = OPCODES[instr.op];
-    if (instr.args.length !== 2 || instr.op === "pow") {
+    const { op } = instr;
+    if (instr.args.length !== 2 || kernelOf(op)) {
       const [a, b, c] = instr.args.map((v) => this.#operand(v, width));
       return this.#define(i, { op, a: a!, ...(b ? { b } : {}), ...(c ? { c } : {}) }, width);
     }
@@ -301,9 +305,9 @@ class PhaseLowering {
   /** Both operands of a binary instruction, at most one of them broadcast by the instruction itself. */
   #operandPair(x: ValueId, y: ValueId, width: number): { a: Slot; b: Slot; e: number } {
     const broadcast = (v: ValueId): boolean => width !== this.#size && this.#extents[v] === "row";
-    if (broadcast(y)) return { a: this.#operand(x, width), b: this.#slots[y]!, e: isa.MODE_ROW_B };
-    if (broadcast(x)) return { a: this.#slots[x]!, b: this.#operand(y, width), e: isa.MODE_ROW_A };
-    return { a: this.#operand(x, width), b: this.#operand(y, width), e: isa.MODE_FULL };
+    if (broadcast(y)) return { a: this.#operand(x, width), b: this.#slots[y]!, e: MODE_ROW_B };
+    if (broadcast(x)) return { a: this.#slots[x]!, b: this.#operand(y, width), e: MODE_ROW_A };
+    return { a: this.#operand(x, width), b: this.#operand(y, width), e: MODE_FULL };
   }
 
   #emitStore(instr: StoreInstr): Slot {
@@ -312,9 +316,9 @@ class PhaseLowering {
     const row = this.#batch && this.#extents[instr.value] === "row";
     const value = this.#slots[instr.value]!;
     if (instr.accumulate) {
-      return this.#effect({ op: isa.OP_ADD, d, a: d, b: value, e: row ? isa.MODE_ROW_B : isa.MODE_FULL });
+      return this.#effect({ op: "add", d, a: d, b: value, e: row ? MODE_ROW_B : MODE_FULL });
     }
-    return this.#effect({ op: row ? isa.OP_SPLAT_ROW : isa.OP_COPY, d, a: value });
+    return this.#effect({ op: row ? "splatRow" : "copy", d, a: value });
   }
 
   #emitMatmul(instr: Extract<Instr, { op: "matmul" }>, i: number): Slot {
@@ -388,8 +392,9 @@ class PhaseLowering {
   }
 
   #append(to: MachineInstr[], { op, ...fields }: Fields, width: number): void {
-    to.push(machineInstr(op, width, fields));
-    if (to === this.#body) this.#perRow += (vectorCost(op) * width) / 16;
+    const instr = machineInstr(op, width, fields);
+    to.push(instr);
+    if (to === this.#body) this.#perRow += (vectorCost(instr) * width) / 16;
   }
 
   #newRegister(): Slot {
@@ -408,7 +413,7 @@ class PhaseLowering {
     if (known) return known;
     const d = this.#newRegister();
     this.#broadcasts.set(v, d);
-    this.#append(this.#body, { op: isa.OP_SPLAT_ROW, d, a: this.#slots[v]! }, this.#width);
+    this.#append(this.#body, { op: "splatRow", d, a: this.#slots[v]! }, this.#width);
     return d;
   }
 
@@ -428,7 +433,7 @@ class PhaseLowering {
 }
 
 /** What an instruction is made of, without its width. */
-type Fields = { readonly op: number } & Partial<Omit<MachineInstr, "op" | "width">>;
+type Fields = Pick<MachineInstr, "op"> & Partial<Omit<MachineInstr, "op" | "width">>;
 
 /** Nanoseconds for multiplying one vector of 16 bytes: gathered by a sparse product, or streamed by a dense one. */
 const VECTOR_COST = { sparse: 0.8, dense: 0.25 } as const;
@@ -467,6 +472,6 @@ function bitsOf(value: number): Slot {
  * reading before it writes, else the place before.
  */
 function lastRead(instr: Instr, i: number): number {
-  const pointwise = instr.op in OPCODES || instr.op === "store";
+  const pointwise = isPointwise(instr.op) || instr.op === "store";
   return pointwise ? i : i - 1;
 }

@@ -2,11 +2,12 @@
 // needed for it.
 
 import type { DType } from "../../core/dtype.ts";
-import type { PanelLayout, Program } from "../program.ts";
+import { KERNEL_OPS } from "../pointwise.ts";
+import type { PanelLayout, PointwiseOp, Program } from "../program.ts";
 import { WasmExecutable } from "./compile.ts";
 import { disassemble } from "./disassemble.ts";
 import * as isa from "./isa.ts";
-import type { MachineInstr, Slot, Word } from "./machine.ts";
+import { isEffect, type MachineInstr, type Slot, type Word } from "./machine.ts";
 
 /** The code of a program for the CPU. */
 export interface PrintedCode {
@@ -36,7 +37,9 @@ export function printCode(program: Program, layout: PanelLayout, dtype: DType): 
     places.set(key, known);
     return known;
   };
-  const executable = new WasmExecutable(program, layout, { dtype, firstAddress: null, place });
+  // Places of kernels are below those of generated functions.
+  const kernel = (op: PointwiseOp): number => KERNEL_OPS.indexOf(op) - KERNEL_OPS.length;
+  const executable = new WasmExecutable(program, layout, { dtype, firstAddress: null, place, kernel });
   const printer = new StepPrinter(program);
   const steps = executable.phases.flatMap(({ prologue, body, rows, tileRows }, i) => [
     `phase ${i}: ${Math.ceil(rows / tileRows)} tiles of ${tileRows} rows`,
@@ -62,19 +65,15 @@ class StepPrinter {
   /** Reads what it names; a register is r and its offset in bytes. */
   textOf(instr: MachineInstr): string {
     const { op, d, a, b, c, e, f, operands } = instr;
-    const name = NAMES.get(op) ?? `op ${op}`;
-    if (op === isa.OP_FUSED) {
+    if (op === isa.OP_CALL) {
       const named = operands.map(({ slot, written }) => `${written ? "→ " : ""}${this.#slot(slot)}`);
-      return `call $f${e}(${named.join(", ")})`;
+      return `call ${nameOfFunction(Number(e))}(${named.join(", ")})`;
     }
     if (op === isa.OP_CONST) return `${this.#slot(d)} = ${numberOf(a)}`;
-    if (op >= isa.OP_EXP && op <= isa.OP_POW) {
-      const args = op === isa.OP_POW ? [a, b] : [a];
-      return `${this.#slot(d)} = ${name}(${args.map((slot) => this.#slot(slot)).join(", ")})`;
-    }
+    const name = typeof op === "number" ? NAMES.get(op) : op;
     const words = [...a, ...b, ...c, e, f].flatMap((word) => (typeof word === "object" ? [this.#word(word)] : []));
     const registers = [a, b, c].flatMap((slot) => (isRegister(slot) ? [this.#slot(slot)] : []));
-    return `${this.#slot(d)} ${op >= isa.OP_SCATTER ? "→" : "="} ${name}(${[...words, ...registers].join(", ")})`;
+    return `${this.#slot(d)} ${isEffect(instr) ? "→" : "="} ${name}(${[...words, ...registers].join(", ")})`;
   }
 
   #slot([word]: Slot): string {
@@ -90,6 +89,10 @@ class StepPrinter {
     if ("partials" in word) return `partial results ${word.partials}`;
     return `r${word.register}`;
   }
+}
+
+function nameOfFunction(place: number): string {
+  return place < 0 ? KERNEL_OPS.at(place)! : `$f${place}`;
 }
 
 /** A register other than the first, which looks like a slot that is not used. */

@@ -3,7 +3,7 @@
 
 import type { BindingId } from "../program.ts";
 import * as isa from "./isa.ts";
-import { isFusable, type MachineInstr, registerOf, registersRead, type Slot, type Word } from "./machine.ts";
+import { isEffect, isFusable, type MachineInstr, registerOf, registersRead, type Slot, type Word } from "./machine.ts";
 
 /** Level of effects on which nothing in the phase depends. */
 const LAST = Number.POSITIVE_INFINITY;
@@ -31,10 +31,6 @@ export function schedule(code: readonly MachineInstr[]): readonly MachineInstr[]
     .map((instr, i) => ({ instr, i, level: levels[i]!, kind: kind[i]! }))
     .sort((a, b) => (a.level === b.level ? a.kind - b.kind || a.i - b.i : a.level - b.level))
     .map(({ instr }) => instr);
-}
-
-function isEffect({ op }: MachineInstr): boolean {
-  return op >= isa.OP_SCATTER;
 }
 
 /** By instruction: the earlier ones that must stay before it. */
@@ -73,6 +69,7 @@ function bindingsOf(instr: MachineInstr): {
     words.flatMap((word) => (typeof word === "object" && "binding" in word ? [word.binding] : []));
   const all = inWords([...d, ...a, ...b, ...c, e, f]);
   const written: Slot = op === isa.OP_SCATTER ? a : op === isa.OP_GEMM_GRAD ? b : d;
-  const writes = inWords([...written, ...(op >= isa.OP_SPMM_T && op <= isa.OP_SPMM_T_GRAD ? [f] : [])]);
+  // Where F names an array, it is a gradient.
+  const writes = inWords([...written, f]);
   return { reads: all.filter((binding) => !writes.includes(binding)), writes };
 }

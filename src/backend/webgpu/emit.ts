@@ -5,7 +5,8 @@
 
 import { BackendError } from "../../core/errors.ts";
 import { isPerLane, rowsOf } from "../layout.ts";
-import type { Binding, BindingId, Instr, PanelLayout, PointwiseOp, ValueId } from "../program.ts";
+import { POINTWISE_CODE } from "../pointwise.ts";
+import type { Binding, BindingId, Instr, PanelLayout, ValueId } from "../program.ts";
 import type { LegalPhase } from "./legalize.ts";
 import { panelVecs } from "./panels.ts";
 
@@ -15,45 +16,6 @@ export interface Memory {
   binding(id: BindingId): Binding;
   at(id: BindingId): string;
   slab(id: BindingId): number;
-}
-
-const UNARY: Readonly<Record<string, (a: string) => string>> = {
-  neg: (a) => `-${a}`,
-  abs: (a) => `abs(${a})`,
-  sign: (a) => `signOf(${a})`,
-  exp: (a) => `expOf(${a})`,
-  log: (a) => `logOf(${a})`,
-  sqrt: (a) => `sqrtOf(${a})`,
-  floor: (a) => `floor(${a})`,
-  relu: (a) => `reluOf(${a})`,
-  sigmoid: (a) => `sigmoidOf(${a})`,
-  tanh: (a) => `tanhOf(${a})`,
-  softplus: (a) => `softplusOf(${a})`,
-  erf: (a) => `erfOf(${a})`,
-  isFinite: (a) => `isFiniteOf(${a})`,
-};
-
-const BINARY: Readonly<Record<string, (a: string, b: string) => string>> = {
-  add: (a, b) => `${a} + ${b}`,
-  sub: (a, b) => `${a} - ${b}`,
-  mul: (a, b) => `${a} * ${b}`,
-  div: (a, b) => `${a} / ${b}`,
-  min: (a, b) => `minOf(${a}, ${b})`,
-  max: (a, b) => `maxOf(${a}, ${b})`,
-  lt: (a, b) => `ltOf(${a}, ${b})`,
-  le: (a, b) => `leOf(${a}, ${b})`,
-  eq: (a, b) => `eqOf(${a}, ${b})`,
-  pow: (a, b) => `powOf(${a}, ${b})`,
-};
-
-function pointwise(op: PointwiseOp, args: readonly string[]): string {
-  const [a, b, c] = args as [string, string, string];
-  if (op === "select") return `selectOf(${a}, ${b}, ${c})`;
-  const unary = UNARY[op];
-  if (unary) return unary(a);
-  const binary = BINARY[op];
-  if (binary) return binary(a, b);
-  throw new BackendError("program", `webgpu: expected a known instruction, got "${op}" (op)`);
 }
 
 const SMALLEST_NORMAL = 2 ** -126;
@@ -151,10 +113,7 @@ export class PhasePrinter {
       case "load":
         throw new BackendError("program", `webgpu: expected a value, got ${instr.op}`);
       default:
-        return pointwise(
-          instr.op,
-          instr.args.map((a) => `v${a}`),
-        );
+        return POINTWISE_CODE[instr.op].wgsl(...instr.args.map((a) => `v${a}`));
     }
   }
 

@@ -1,56 +1,20 @@
 // Conformance cases of the lane-by-lane functions.
 
-import type { BinaryOp, UnaryOp } from "../../../src/backend/program.ts";
+import { POINTWISE_OPS } from "../../../src/backend/pointwise.ts";
+import type { PointwiseOp } from "../../../src/backend/program.ts";
+import { POINTWISE_TESTS, type PointwiseTest, UNARY_OPS } from "../pointwise.ts";
 import { ProgramBuilder } from "../programBuilder.ts";
-import type { ConformanceCase, Input, Tolerance } from "./case.ts";
-import { countLanes, cycle, EXACT, normal, uniform } from "./case.ts";
+import type { ConformanceCase } from "./case.ts";
+import { countLanes, cycle, EXACT, uniform } from "./case.ts";
 
 /** Not a multiple of any vector width or panel, so there is always a remainder. */
 const ROWS = 37;
-
-const ROUNDED: Tolerance = { kind: "ulps", ulps: 1 };
-const ELEMENTARY: Tolerance = { kind: "ulps" };
-/** Functions with a zero where the argument is not tiny, or built from terms of size 1: the error is absolute below `scale`. */
-const nearZero = (scale: number): Tolerance => ({ kind: "ulps", absoluteBelow: scale });
-
-const SIGNS = [0, -0, 1, -1, 0.5, -0.5, 1e-20, -1e-20, 1e20, -1e20];
-
-const UNARY: readonly (readonly [UnaryOp, Input, Tolerance])[] = [
-  ["neg", uniform(-5, 5, SIGNS), EXACT],
-  ["abs", uniform(-5, 5, SIGNS), EXACT],
-  ["sign", uniform(-5, 5, SIGNS), EXACT],
-  ["floor", uniform(-50, 50, [0, 1, -1, 0.5, -0.5, 7, -7, 16777215, -16777215, 1e20]), EXACT],
-  ["relu", uniform(-5, 5, SIGNS), EXACT],
-  ["sqrt", uniform(0, 100, [0, 1, 4, 1e-20, 1e20]), ELEMENTARY],
-  ["exp", uniform(-20, 20, [0, 1, -1, 80, -80, -1000]), ELEMENTARY],
-  // WGSL §15.7.4 allows log an absolute error of 2^-21 between 0.5 and 2, which is 4 units in the last place of 1.
-  ["log", uniform(0.01, 30, [1, 0.5, 2, 1e-20, 1e20, 0.9999, 1.0001]), nearZero(1)],
-  ["sigmoid", uniform(-20, 20, [0, 1, -1, 50, -50, 1000, -1000]), ELEMENTARY],
-  ["tanh", uniform(-5, 5, [0, 1e-4, -1e-4, 0.1, 9, -9, 20, -20, 1000, -1000]), nearZero(0.25)],
-  ["softplus", uniform(-15, 25, [0, 19.999, 20, 20.001, 88, 1000, -50, -1000]), nearZero(0.25)],
-  ["erf", uniform(-4, 4, [0, 1e-4, -1e-4, 0.5, 1, 2, -2, 10, -10]), nearZero(0.25)],
-];
-
-const BINARY: readonly (readonly [BinaryOp, Input, Input, Tolerance])[] = [
-  ["add", normal, normal, ROUNDED],
-  ["sub", normal, normal, ROUNDED],
-  ["mul", normal, normal, ROUNDED],
-  ["div", normal, uniform(0.1, 10), ELEMENTARY],
-  ["min", normal, normal, EXACT],
-  ["max", normal, normal, EXACT],
-  ["lt", cycle([-1, 0, 1, 2]), cycle([0, 0, 0, 2, 3]), EXACT],
-  ["le", cycle([-1, 0, 1, 2]), cycle([0, 0, 0, 2, 3]), EXACT],
-  ["eq", cycle([-1, 0, 1, 2]), cycle([0, 0, 0, 2, 3]), EXACT],
-  // a^b = e^(b·ln a) turns the absolute error of b·ln a, here up to 4, into a relative one: 4 + 4·4 units.
-  ["pow", uniform(0.25, 4, [1, 1, 1, 1]), uniform(-2.8, 2.8, [0, 1, -1, 2]), { kind: "ulps", ulps: 20 }],
-];
 
 export function pointwiseCases(lanes: readonly number[]): readonly ConformanceCase[] {
   // Pointwise work does not see lanes; the fullest panel of one run is enough.
   const width = Math.max(...lanes.filter((n) => n <= 16));
   return [
-    ...UNARY.map(([op, x, tolerance]) => unaryCase(op, x, tolerance, width)),
-    ...BINARY.map(([op, a, b, tolerance]) => binaryCase(op, a, b, tolerance, width)),
+    ...POINTWISE_OPS.map((op) => caseOf(op, POINTWISE_TESTS[op], width)),
     negativeToThePower(width),
     zeroToThePower(width),
     selectCase(width),
@@ -59,25 +23,26 @@ export function pointwiseCases(lanes: readonly number[]): readonly ConformanceCa
   ];
 }
 
-function unaryCase(op: UnaryOp, x: Input, tolerance: Tolerance, lanes: number): ConformanceCase {
-  const b = new ProgramBuilder(op);
-  const from = b.input("x", "state", { rows: ROWS });
-  const to = b.output("y", "state", { rows: ROWS });
-  b.phase(ROWS, (p) => p.store(to, p.op(op, p.load(from))));
-  return { name: `${op} applies to every lane`, lanes, program: b.build(), inputs: { x }, outputs: { y: tolerance } };
-}
+/** By number of operands: their names, and the end of the case's. */
+const OPERANDS = [["x"], ["l", "r"], ["c", "a", "b"]] as const;
+const SENTENCES = [
+  "applies to every lane",
+  "combines two values lane by lane",
+  "takes three values lane by lane",
+] as const;
 
-function binaryCase(op: BinaryOp, left: Input, right: Input, tolerance: Tolerance, lanes: number): ConformanceCase {
+function caseOf(op: PointwiseOp, test: Pick<PointwiseTest, "inputs" | "tolerance">, lanes: number): ConformanceCase {
+  const { inputs, tolerance } = test;
+  const names = OPERANDS[inputs.length - 1]!;
   const b = new ProgramBuilder(op);
-  const l = b.input("l", "state", { rows: ROWS });
-  const r = b.input("r", "state", { rows: ROWS });
+  const from = names.map((name) => b.input(name, "state", { rows: ROWS }));
   const to = b.output("y", "state", { rows: ROWS });
-  b.phase(ROWS, (p) => p.store(to, p.op(op, p.load(l), p.load(r))));
+  b.phase(ROWS, (p) => p.store(to, p.op(op, ...from.map((id) => p.load(id)))));
   return {
-    name: `${op} combines two values lane by lane`,
+    name: `${op} ${SENTENCES[inputs.length - 1]}`,
     lanes,
     program: b.build(),
-    inputs: { l: left, r: right },
+    inputs: Object.fromEntries(names.map((name, i) => [name, inputs[i]!])),
     outputs: { y: tolerance },
   };
 }
@@ -86,7 +51,7 @@ function negativeToThePower(lanes: number): ConformanceCase {
   const exponents = cycle([1, 2, -1, 3, 0, -2, -3]);
   const bases = uniform(-4, -0.25, [-1, -2]);
   const name = "pow takes whole exponents of negative bases";
-  return { ...binaryCase("pow", bases, exponents, { kind: "ulps", ulps: 20 }, lanes), name };
+  return { ...caseOf("pow", { inputs: [bases, exponents], tolerance: POINTWISE_TESTS.pow.tolerance }, lanes), name };
 }
 
 function zeroToThePower(lanes: number): ConformanceCase {
@@ -121,7 +86,7 @@ function selectCase(lanes: number): ConformanceCase {
     lanes,
     program: b.build(),
     inputs: { x: uniform(-4, 4, [0, 1, -1, 4, -4]) },
-    outputs: { root: ELEMENTARY, either: EXACT },
+    outputs: { root: POINTWISE_TESTS.sqrt.tolerance, either: EXACT },
   };
 }
 
@@ -133,7 +98,7 @@ function notFinite(lanes: number): ConformanceCase {
   const x = b.input("x", "state", { rows: ROWS });
   const y = b.input("y", "state", { rows: ROWS });
   const outputs = [
-    ...["x", "neg", "abs", "sign", "floor", "sqrt", "relu", "exp", "log", "tanh", "erf", "sigmoid", "softplus"],
+    ...["x", ...UNARY_OPS.filter((op) => op !== "isFinite")],
     ...["min", "max", "other min", "other max", "pow", "other pow", "quotient", ...CLAMPS],
   ];
   const to = outputs.map((name) => b.output(`${name} is finite`, "state", { rows: ROWS }));

@@ -3,12 +3,8 @@
 
 import type { Binding, BindingId, Instr, Program, ValueId } from "../../../src/backend/program.ts";
 import { BackendError } from "../../../src/core/errors.ts";
+import { POINTWISE_TESTS, type PointwiseTest } from "../pointwise.ts";
 import { vectorShape } from "./shapes.ts";
-
-const ARGUMENT_COUNT: Readonly<Record<string, number>> = {
-  ...{ neg: 1, abs: 1, sign: 1, exp: 1, log: 1, sqrt: 1, floor: 1, relu: 1, sigmoid: 1, tanh: 1, softplus: 1, erf: 1 },
-  ...{ isFinite: 1, add: 2, sub: 2, mul: 2, div: 2, min: 2, max: 2, lt: 2, le: 2, eq: 2, pow: 2, select: 3 },
-};
 
 /** Which bindings one instruction reads and writes, and which of the reads gather (see rows of other tiles). */
 export interface Accesses {
@@ -200,7 +196,7 @@ class PhaseChecker {
         this.#vector(instr, instr.binding, rows, false);
         return null;
       default: {
-        const count = ARGUMENT_COUNT[instr.op];
+        const count = (POINTWISE_TESTS[instr.op] as PointwiseTest | undefined)?.f.length;
         if (count === undefined) throw this.#error(instr, "a known instruction", `"${instr.op}"`, "op");
         if (instr.args.length !== count) throw this.#error(instr, `${count} arguments`, `${instr.args.length}`, "args");
         return { perRow: instr.args.map((a) => this.#value(instr, a)).some((v) => v.perRow) };

@@ -2,7 +2,7 @@
 
 import type { Instr, PanelLayout, Phase, PointwiseOp, Program } from "../../../src/backend/program.ts";
 import { uniformAt } from "../../../src/core/random.ts";
-import { BINARY, UNARY } from "./pointwise.ts";
+import { POINTWISE_TESTS } from "../pointwise.ts";
 import { lanesOf, stateOffset, vectorShape } from "./shapes.ts";
 
 /** A matrix as its stored entries. Products read the CSR values, transposed products the CSC values: they are separate copies. */
@@ -117,14 +117,9 @@ class PhaseRun {
   }
 
   #pointwise(op: PointwiseOp, args: readonly number[]): Float64Array {
+    const { f } = POINTWISE_TESTS[op];
     const [a, b, c] = args.map((id) => this.#values[id]!);
-    if (op === "select") return a!.map((condition, at) => (condition !== 0 ? b![at]! : c![at]!));
-    if (b) {
-      const f = BINARY[op as keyof typeof BINARY];
-      return a!.map((x, at) => f(x, b[at]!));
-    }
-    const f = UNARY[op as keyof typeof UNARY];
-    return a!.map((x) => f(x));
+    return a!.map((x, at) => f(x, b?.[at] ?? 0, c?.[at] ?? 0));
   }
 
   #gatherT(instr: Extract<Instr, { op: "gatherT" }>): Float64Array {
@@ -181,7 +176,7 @@ class PhaseRun {
   }
 
   #reduceRows(instr: Extract<Instr, { op: "reduceRows" }>): Float64Array {
-    const combine = instr.how === "sum" ? BINARY.add : BINARY[instr.how];
+    const combine = POINTWISE_TESTS[instr.how === "sum" ? "add" : instr.how].f;
     const data = this.#floats(instr.binding);
     const value = this.#values[instr.value]!;
     return this.#forEach((row, lane, at) => {
