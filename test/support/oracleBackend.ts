@@ -27,7 +27,7 @@ class OracleBackend implements Backend {
   readonly dtype = "f64";
   readonly description = "oracle f64, plain loops";
   readonly tapeBudgetBytes: number = 2 ** 28;
-  readonly runsAhead = false;
+  readonly isAsynchronous = false;
   readonly maxLanes: number;
   readonly #ledger = new Ledger();
 
