@@ -162,7 +162,7 @@ type Split = Readonly<Record<Part | "host", number>>;
 /** Attempts that the tape recomputes during the reverse pass count as forward. */
 function partOf(program: string): Part {
   if (program.startsWith("readout")) return "readout";
-  if (program.endsWith(".reverse") || /^(attempt\.reverse|restage|add)/.test(program)) return "backward";
+  if (program.endsWith(".reverse") || /^(attempt\.reverse|rebuildStages|add)/.test(program)) return "backward";
   return /^(init|attempt|dense|project|output|step)/.test(program) ? "forward" : "optimiser";
 }
 

@@ -520,7 +520,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
 
   /** Enqueues work on a chunk's states and settles it. With samples that are known to have failed there is none. */
   async #settleWith(chunk: StartedChunk, work: () => readonly DeviceBuffer[]): Promise<SettledChunk> {
-    if (!this.backend.runsAhead) {
+    if (!this.backend.isAsynchronous) {
       const known = await settled(chunk);
       if (known.failed.length > 0) return known;
       return { ...known, values: await this.backend.downloadAll(work()) };

@@ -227,8 +227,8 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
     const absolute = (t: number) => (t === length ? endTime : startTime + t);
     return {
       ...solve,
-      conclude: async (record) => {
-        const stats = await solve.conclude(record);
+      poll: async (record) => {
+        const stats = await solve.poll(record);
         return stats && { ...stats, t: stats.t.map(absolute) };
       },
     };

@@ -318,7 +318,7 @@ export abstract class ConnectomeNetwork<E> {
       const settle = async (more: readonly DeviceBuffer[]): Promise<SettledChunk | null> => {
         const record = solve?.record() ?? [];
         const all = await this.backend.downloadAll([...record, ...more]);
-        const stats = solve ? await solve.conclude(all.slice(0, record.length)) : null;
+        const stats = solve ? await solve.poll(all.slice(0, record.length)) : null;
         if (solve && !stats) return null;
         if (stats) this.checkSolved(stats, first, purpose);
         return { stats, failed: stats ? failedSamples([stats]) : [], values: all.slice(record.length) };

@@ -10,7 +10,7 @@ import { ArgumentError } from "../core/errors.ts";
 import type { Operand, Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
 import { Segments, type TimeAxis } from "./segments.ts";
-import { relax, type Tableau, weightedSum } from "./tableau.ts";
+import { exponentialStep, type Tableau, weightedSum } from "./tableau.ts";
 
 /** More about the time of an evaluation than its `t`, per sample. */
 export interface EvaluationTime {
@@ -173,7 +173,7 @@ function stagesOf(
     argument = advance(ops, y, dt, weightedSum(ops, row, k));
     k.push(slope(ops.add(t, ops.mul(tableau.c[i + 1]!, dt)), argument));
   });
-  if (tableau.exponential) return { y, t, dt, k, y1: relax(ops, y, k[0]!, leakOf(g, system, tableau), dt) };
+  if (tableau.exponential) return { y, t, dt, k, y1: exponentialStep(ops, y, k[0]!, leakOf(g, system, tableau), dt) };
   const y1 = tableau.ssal ? argument : advance(ops, y, dt, weightedSum(ops, tableau.b, k));
   return { y, t, dt, k, y1 };
 }

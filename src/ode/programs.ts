@@ -40,7 +40,7 @@ export interface ReversePrograms {
   /** The same, with cotangents of the stages from dense output. */
   readonly attemptReverseDense: Program;
   /** The stages again, from what was recorded. */
-  readonly restage: Program;
+  readonly rebuildStages: Program;
   /** Adds to the cotangents of the stages. */
   readonly denseReverse: Program;
   /** Sets them to zero again. */
@@ -209,10 +209,10 @@ function reversePrograms(
   );
   pullBack(attempt.graph, withStages, seeds, wrt, rebuilder(attempt.graph, withStages, plain.isSaved, keep));
 
-  const restage = new Graph();
+  const rebuildStages = new Graph();
   // The step size of the trial is saved, lest it take a phase of its own.
-  const rebuild = rebuilder(attempt.graph, restage, (v) => v === stages.dt || plain.isSaved(v), keep);
-  storeStages(restage, { ...stages, k: stages.k.map(rebuild), y1: rebuild(stages.y1) }, tableau.fsal);
+  const rebuild = rebuilder(attempt.graph, rebuildStages, (v) => v === stages.dt || plain.isSaved(v), keep);
+  storeStages(rebuildStages, { ...stages, k: stages.k.map(rebuild), y1: rebuild(stages.y1) }, tableau.fsal);
 
   storeNext(attempt.graph, attempt);
   storeStages(attempt.graph, stages, tableau.fsal);
@@ -251,7 +251,7 @@ function reversePrograms(
     attemptRecorded: lower(attempt.graph, "attempt.recorded", ATTEMPT),
     attemptReverse: lower(plain.graph, "attempt.reverse", REVERSE),
     attemptReverseDense: lower(withStages, "attempt.reverse.dense", REVERSE),
-    restage: lower(restage, "restage", DENSE_REVERSE),
+    rebuildStages: lower(rebuildStages, "rebuildStages", DENSE_REVERSE),
     denseReverse: lower(denseReverse.graph, "dense.reverse", DENSE_REVERSE),
     clearStages: clearProgram(dense.stages, tableau.fsal),
     attemptSaves: saves,

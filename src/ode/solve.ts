@@ -103,13 +103,13 @@ export interface StartedSolve {
    * behind the solve (see Guard).
    */
   readonly complete: DeviceBuffer;
-  /** Small buffers that `conclude` wants to know, as they are now. */
+  /** Small buffers that `poll` wants to know, as they are now. */
   record(): readonly DeviceBuffer[];
   /**
    * From the numbers of `record`: what came of the solve. null: some samples still run and more attempts have been enqueued, or the
    * reverse pass has to mend the record; enqueue again what depends on the solve, read the record again.
    */
-  conclude(record: readonly ArrayLike<number>[]): Promise<SolveStats | null>;
+  poll(record: readonly ArrayLike<number>[]): Promise<SolveStats | null>;
 }
 
 const PER_SAMPLE = ["t", "dt", "running", "nSteps", "nAccepted", "status", "ratio1", "ratio2"] as const;
@@ -178,7 +178,7 @@ export class OdeSolver {
       const solve = await this.#start(request);
       for (;;) {
         await turnUnlessAborted(request.signal);
-        const stats = await solve.conclude(await this.#backend.downloadAll(solve.record()));
+        const stats = await solve.poll(await this.#backend.downloadAll(solve.record()));
         if (stats) return stats;
       }
     });
@@ -191,7 +191,7 @@ export class OdeSolver {
   async start(request: SolveRequest): Promise<StartedSolve> {
     return callsOf(this).run("start", async () => {
       const solve = await this.#start(request);
-      return { ...solve, conclude: (record) => callsOf(this).run("conclude", () => solve.conclude(record)) };
+      return { ...solve, poll: (record) => callsOf(this).run("poll", () => solve.poll(record)) };
     });
   }
 
@@ -235,7 +235,7 @@ export class OdeSolver {
     ctY0: DeviceBuffer | null,
   ): void {
     callsOf(this).check("reverse");
-    callsOf(this).refuseDuring("reverse", ["forward", "start", "conclude"]);
+    callsOf(this).refuseDuring("reverse", ["forward", "start", "poll"]);
     if (!this.#last)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
     this.#last.reverse(ctYs, grads, ctY0);
@@ -309,7 +309,7 @@ const ADVICE: Readonly<Record<SolveStatus, string>> = {
 };
 
 /** A solve under way, or the last one. */
-interface Course {
+interface SolveInProgress {
   readonly request: SolveRequest;
   readonly schedule: Schedule;
   /** Evaluation points after the start. */
@@ -359,7 +359,7 @@ class Session {
   readonly #dueFlags = new Map<string, DeviceBuffer>();
   #tEval: DeviceBuffer[] = [];
   #nextId = 0;
-  #current: Course | null = null;
+  #current: SolveInProgress | null = null;
   #expected: number;
 
   constructor(
@@ -376,7 +376,7 @@ class Session {
     this.#layout = layout;
     this.#expected = FIRST_GUESS + segments;
     this.#constants = new Constants(backend);
-    this.#looksEachAttempt = !backend.runsAhead || options.onFailure === "stop";
+    this.#looksEachAttempt = !backend.isAsynchronous || options.onFailure === "stop";
     this.#lanes = layout.panel * layout.panels;
     this.#stateLength = system.rows * this.#lanes;
     const { fsal, stages } = options.tableau;
@@ -426,7 +426,7 @@ class Session {
       else this.#backend.fill(ys, 0);
     });
     const pending = request.tEval.map((_, j) => j).filter((j) => !atStart[j]);
-    const course: Course = {
+    const progress: SolveInProgress = {
       request,
       schedule,
       pending,
@@ -437,13 +437,13 @@ class Session {
       hasVoids: false,
       stats: null,
     };
-    if (this.#looksEachAttempt) await this.#attemptWhileActive(course);
-    else await this.#attemptAhead(course, Math.min(this.#expected, this.#options.maxSteps));
-    this.#current = course;
+    if (this.#looksEachAttempt) await this.#attemptWhileActive(progress);
+    else await this.#attemptAhead(progress, Math.min(this.#expected, this.#options.maxSteps));
+    this.#current = progress;
     return {
       complete: this.#common.complete!,
-      record: () => this.#recordOf(this.#checkCurrent(course)),
-      conclude: async (values) => this.#conclude(this.#checkCurrent(course), values),
+      record: () => this.#recordOf(this.#checkCurrent(progress)),
+      poll: async (values) => this.#poll(this.#checkCurrent(progress), values),
     };
   }
 
@@ -466,74 +466,82 @@ class Session {
     this.#init(request, this.#tape.first(), this.#voidsKnown);
   }
 
-  #checkCurrent(course: Course): Course {
-    if (this.#current === course) return course;
+  #checkCurrent(progress: SolveInProgress): SolveInProgress {
+    if (this.#current === progress) return progress;
     throw new SolverError("superseded", "solve: expected the last solve, got one after which another has begun", {});
   }
 
   /** Attempts one by one, as long as somebody runs. */
-  async #attemptWhileActive(course: Course): Promise<void> {
+  async #attemptWhileActive(progress: SolveInProgress): Promise<void> {
     const backend = this.#backend;
-    const { request } = course;
+    const { request } = progress;
     const stops = this.#options.onFailure === "stop";
-    const steps = backend.runsAhead ? null : Array.from({ length: request.samples }, (): number[] => []);
+    const steps = backend.isAsynchronous ? null : Array.from({ length: request.samples }, (): number[] => []);
     for (let active = true; active; ) {
       await turnUnlessAborted(request.signal);
-      const { start, next } = await this.#attemptNext(course);
-      const due = await this.#dueNow(course, start, next);
-      await this.#finishAttempt(course, due, start, next);
+      const { start, next } = await this.#attemptNext(progress);
+      const due = await this.#dueNow(progress, start, next);
+      await this.#finishAttempt(progress, due, start, next);
       if (steps) await this.#addAccepted(steps, start, next);
       active = (await backend.download(next.active!))[0]! > 0;
       if (stops && (await backend.download(next.status!)).some((code) => code !== STATUS.ok)) break;
     }
-    course.steps = steps;
-    if (request.record) course.hasVoids = (await backend.download(this.#common.voids!))[0]! > 0;
+    progress.steps = steps;
+    if (request.record) progress.hasVoids = (await backend.download(this.#common.voids!))[0]! > 0;
     backend.fill(this.#common.complete!, 1);
   }
 
-  async #attemptAhead(course: Course, count: number): Promise<void> {
+  async #attemptAhead(progress: SolveInProgress, count: number): Promise<void> {
     for (let n = 0; n < count; n++) {
-      const { start, next } = await this.#attemptNext(course);
-      await this.#finishAttempt(course, course.pending, start, next);
+      const { start, next } = await this.#attemptNext(progress);
+      await this.#finishAttempt(progress, progress.pending, start, next);
     }
     const { stillActive, complete, noVoids, voids } = this.#common;
-    const counted = course.request.record ? voids : noVoids;
+    const counted = progress.request.record ? voids : noVoids;
     this.#runWith(this.#programs.completion, {}, { active: stillActive, complete, voids: counted });
   }
 
-  async #attemptNext({ request, attempts }: Course): Promise<{ start: BufferSet; next: BufferSet }> {
+  async #attemptNext({ request, attempts }: SolveInProgress): Promise<{ start: BufferSet; next: BufferSet }> {
     const { start, next, saves } = request.record ? await this.#tape.open(attempts) : this.#pingPong(attempts);
     this.#attempt(request, start, next, saves);
     return { start, next };
   }
 
-  async #finishAttempt(course: Course, due: readonly number[], start: BufferSet, next: BufferSet): Promise<void> {
-    const { request, attempts } = course;
+  async #finishAttempt(
+    progress: SolveInProgress,
+    due: readonly number[],
+    start: BufferSet,
+    next: BufferSet,
+  ): Promise<void> {
+    const { request, attempts } = progress;
     for (const j of due) this.#dense(request, attempts, j, start, next);
     if (request.record) await this.#tape.close(attempts);
-    course.due.push(due);
-    course.last = next;
-    course.attempts++;
+    progress.due.push(due);
+    progress.last = next;
+    progress.attempts++;
   }
 
-  #recordOf({ last }: Course): readonly DeviceBuffer[] {
+  #recordOf({ last }: SolveInProgress): readonly DeviceBuffer[] {
     return [this.#common.complete!, ...RECORDED.map((name) => last[name]!)];
   }
 
-  async #conclude(course: Course, [complete, ...values]: readonly ArrayLike<number>[]): Promise<SolveStats | null> {
-    const { request, due, steps, schedule } = course;
+  async #poll(
+    progress: SolveInProgress,
+    [complete, ...values]: readonly ArrayLike<number>[],
+  ): Promise<SolveStats | null> {
+    const { request, due, steps, schedule } = progress;
     const { maxSteps } = this.#options;
     const running = values[RECORDED.indexOf("running")]!;
     if (complete![0] === 0 && Array.from(running).every((runs) => runs === 0)) {
       // All have stopped, but a trial step was void, and the reverse pass that is enqueued does not know it.
-      course.hasVoids = true;
+      progress.hasVoids = true;
       this.#backend.fill(this.#common.complete!, 1);
       return null;
     }
     if (complete![0] === 0) {
       await this.#attemptAhead(
-        course,
-        Math.max(1, Math.min(Math.ceil(this.#expected / 4), maxSteps - course.attempts)),
+        progress,
+        Math.max(1, Math.min(Math.ceil(this.#expected / 4), maxSteps - progress.attempts)),
       );
       return null;
     }
@@ -543,9 +551,9 @@ class Session {
     this.#expected = used + Math.max(0, Math.floor((this.#expected - used) / 2));
     // The attempts after the last needed one changed nothing, and their reverse would add nothing.
     if (request.record) this.#tape.truncate(used);
-    course.attempts = used;
+    progress.attempts = used;
     due.length = used;
-    course.stats = {
+    progress.stats = {
       nSteps: nSteps!,
       nAccepted: nAccepted!,
       status: status!.map((code, s) => (running[s]! > 0 ? "stopped" : statusName(code))),
@@ -555,7 +563,7 @@ class Session {
       nFEvals: this.#evaluations(used),
       plan: request.record ? this.#tape.plan() : null,
     };
-    return course.stats;
+    return progress.stats;
   }
 
   reverse(
@@ -563,11 +571,11 @@ class Session {
     grads: Readonly<Record<string, Bindable>>,
     ctY0: DeviceBuffer | null,
   ): void {
-    const course = this.#current;
+    const progress = this.#current;
     const programs = this.#programs.reverse;
-    if (!course?.request.record || !programs)
+    if (!progress?.request.record || !programs)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
-    const { request, pending, stats, attempts, due, hasVoids } = course;
+    const { request, pending, stats, attempts, due, hasVoids } = progress;
     // Its numbers times a cotangent of zero would be NaN, and that in the sums over all samples.
     if (stats?.status.includes("nonFinite")) assertSolved(stats);
     const backend = this.#backend;
@@ -590,7 +598,7 @@ class Session {
       if (wanted.length > 0) {
         const due = wanted.length === 1 ? this.#due(i, wanted[0]!) : this.#common.always!;
         dense = { ...values, ...prefixed("ct.", buffers.stages), "ode.due": due };
-        this.#runWith(programs.restage, inputs, { ...dense, ...this.#stages });
+        this.#runWith(programs.rebuildStages, inputs, { ...dense, ...this.#stages });
         for (const j of wanted) {
           this.#runWith(programs.denseReverse, inputs, {
             ...values,
@@ -762,7 +770,7 @@ class Session {
   }
 
   /** Evaluation points that some sample passed in the attempt from `start` to `next`. */
-  async #dueNow({ request, schedule, pending }: Course, start: BufferSet, next: BufferSet): Promise<number[]> {
+  async #dueNow({ request, schedule, pending }: SolveInProgress, start: BufferSet, next: BufferSet): Promise<number[]> {
     const before = await this.#backend.download(start.t!);
     const after = await this.#backend.download(next.t!);
     const { tStart, tEnd, tEval, samples } = request;

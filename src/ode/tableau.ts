@@ -27,7 +27,7 @@ export interface TableauData {
   readonly b: readonly number[];
   /** b minus the embedded weights; null: no error estimate. */
   readonly bErr: readonly number[] | null;
-  /** The step follows the system's linear leak exactly (see `relax`); one stage, and the system must say its leak. */
+  /** The step follows the system's linear leak exactly (see `exponentialStep`); one stage, and the system must say its leak. */
   readonly exponential?: boolean;
   readonly interpolant: (ops: Ops, step: StepValues) => Value;
   readonly source: string;
@@ -87,7 +87,7 @@ export function weightedSum(ops: Ops, weights: readonly number[], k: readonly Va
  *
  * 1 − e^(−z) is computed as 2s/(1 + s) with s = tanh(z/2), which loses no digits for small z.
  */
-export function relax(ops: Ops, y0: Value, k: Value, leak: Value, dt: Value): Value {
+export function exponentialStep(ops: Ops, y0: Value, k: Value, leak: Value, dt: Value): Value {
   const s = ops.tanh(ops.mul(0.5, ops.mul(leak, dt)));
   const decay = ops.div(ops.mul(2, s), ops.add(1, s));
   return ops.add(y0, ops.mul(ops.div(decay, leak), k));

@@ -151,7 +151,7 @@ export async function solveOnHost(
       const solve = await solver.start(request);
       while (!stats) {
         pull();
-        stats = await solve.conclude(await backend.downloadAll(solve.record()));
+        stats = await solve.poll(await backend.downloadAll(solve.record()));
       }
     } else {
       stats = await solver.forward(request);

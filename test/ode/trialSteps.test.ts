@@ -100,7 +100,7 @@ forEachBackend("trial steps outside of the domain", ["f64", "f32"], (test) => {
         );
       for (const memoryBudgetBytes of [2 ** 28, 3 * every.stats.plan!.bytesPerStart]) {
         for (const ahead of [false, true]) {
-          const backendAhead = variant(backend, { runsAhead: ahead });
+          const backendAhead = variant(backend, { isAsynchronous: ahead });
           const result = await solveOnHost(backendAhead, problem, { ...dt0, ahead, memoryBudgetBytes }, cts);
           assert.equal(result.stats.status, every.stats.status);
           for (const [name, g] of Object.entries(every.gradients)) assertBitEqual(result.gradients[name]!, g, name);
