@@ -131,6 +131,7 @@ export {
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
 // Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
+export type { FeatureSpread, ResponseShares } from "./models/classifier/responses.ts";
 export {
   type ActivityProbe,
   type BatchResult,
@@ -144,29 +145,33 @@ export {
   type NetworkClassifier,
   type ReadoutOptions,
 } from "./models/classifier.ts";
+export type { ConnectomeNetwork } from "./models/connectomeNetwork.ts";
 export {
   ConnectomeODERNN,
   type ConnectomeODERNNOptions,
   type EvaluationOptions,
-  type FailurePolicy,
   type SolveOptions,
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
 export type { Constraint } from "./models/constraint.ts";
+export type { FailurePolicy } from "./models/failures.ts";
 export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
 export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
+  ChunkBuffers,
   ChunkGradients,
   ChunkStates,
-  ConnectomeNetwork,
+  InputCotangent,
   NetworkChunk,
-  NetworkOutputs,
-  RunPurpose,
   SettledChunk,
   StartedChunk,
-} from "./models/network.ts";
+} from "./models/network/chunks.ts";
+export type { RunPurpose } from "./models/network/evolution.ts";
+export type { NetworkOutputs } from "./models/network/hostBatch.ts";
+export type { Evaluated, Network } from "./models/network/network.ts";
+export type { NetworkParameters } from "./models/network/parameters.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
   ConnectomeNetworkOptions,
@@ -177,8 +182,17 @@ export type {
   ModelInput,
   SharedWeights,
 } from "./models/options.ts";
-export { type Parameter, type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters.ts";
-export type { FeatureSpread, ResponseShares } from "./models/probe.ts";
+export type {
+  DrawnValues,
+  GivenValues,
+  Parameter,
+  ParameterElement,
+  ParameterFacts,
+  ParameterRole,
+  ParameterSpec,
+  SharedValues,
+} from "./models/parameters/parameter.ts";
+export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
   type SelectedStates,
@@ -284,7 +298,6 @@ export {
   type ExchangedNetwork,
   exportStateDict,
   importStateDict,
-  type NetworkFacts,
 } from "./train/stateDict.ts";
 export {
   type Evaluation,

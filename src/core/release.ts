@@ -1,12 +1,8 @@
-// Things that hold more than host memory, and what becomes of them when making something else fails.
+// What becomes of things made half-way.
 
-/** Something that holds more than host memory. */
-export interface Releasable {
-  /** Idempotent. */
-  release(): void;
-}
+import type { Releasable } from "./roundCache.ts";
 
-/** The result of `make`. If it throws, `owner` is released first: nobody else could. */
+/** The result of `make`. If it throws, `owner` is released first, as nothing else could release it any more. */
 export function orRelease<T>(owner: Releasable, make: () => T): T {
   try {
     return make();

@@ -2,7 +2,7 @@
 
 import type { Device } from "../backend/select.ts";
 import type { DType } from "../core/dtype.ts";
-import type { FailurePolicy } from "../models/connectomeOdeRnn.ts";
+import type { FailurePolicy } from "../models/failures.ts";
 
 export const WEIGHTS = ["abs", "signed"] as const;
 export const WIRINGS = ["real", "shuffled", "random", "none"] as const;

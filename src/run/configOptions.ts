@@ -4,7 +4,7 @@
 import { DEVICES } from "../backend/select.ts";
 import { defaultThreads } from "../backend/wasm/threads.ts";
 import { DTYPES } from "../core/dtype.ts";
-import { FAILURE_POLICIES } from "../models/connectomeOdeRnn.ts";
+import { FAILURE_POLICIES } from "../models/failures.ts";
 import {
   CONTROLLERS,
   INPUTS,

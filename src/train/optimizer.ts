@@ -10,7 +10,8 @@ import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
 import { checkNames } from "../core/optionNames.ts";
-import type { Parameter, ParameterSet } from "../models/parameters.ts";
+import type { Parameter } from "../models/parameters/parameter.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
 

@@ -10,8 +10,8 @@ import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import type { ImageSet } from "../data/imageSet.ts";
 import { type Batch, batchCount, batches } from "../data/loader.ts";
 import type { BatchResult, ClassifierEvaluation, GradientResult, NetworkClassifier } from "../models/classifier.ts";
+import type { ConnectomeNetwork } from "../models/connectomeNetwork.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
-import type { ConnectomeNetwork } from "../models/network.ts";
 import type { ModelInput } from "../models/options.ts";
 import type { SolveStats } from "../ode/solve.ts";
 import type { TapePlan } from "../ode/tape.ts";
@@ -292,7 +292,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     const result = await this.#gradients(input, batch.labels, step);
     const squares = result.measured[0]![0]!;
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
-      const worst = await findWorst("gradient", this.model.parameters, this.model.rnn.options);
+      const worst = await findWorst("gradient", this.model.parameters);
       // The squares of large gradients overflow earlier than the gradients do.
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
     }
@@ -307,7 +307,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     try {
       return await model.gradients(input, labels, step, this.#evaluation, () => [optimizer.sumSquares()]);
     } catch (error) {
-      throw await stateError(step, error, model.parameters, model.rnn.options);
+      throw await stateError(step, error, model.parameters);
     }
   }
 

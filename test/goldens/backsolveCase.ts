@@ -1,7 +1,7 @@
 // The kinds `backsolve` and `joint_backsolve`: gradients of the rate model by solving the adjoint equations backwards.
 
 import type { Backend, Bindable } from "../../src/backend/backend.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { Backsolve } from "../../src/ode/backsolve.ts";
 import type { SolveStats } from "../../src/ode/solve.ts";
 import { tableauByName } from "../../src/ode/tableaus/index.ts";

@@ -7,7 +7,7 @@ import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
 import type { PanelLayout } from "../../src/backend/program.ts";
 import { floatArray } from "../../src/core/dtype.ts";
 import { activation } from "../../src/models/activation.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import type { Controller, OdeSystem } from "../../src/ode/method.ts";
 import { assertSolved, failedSamples, OdeSolver, type SolveStats } from "../../src/ode/solve.ts";
 import { tableauByName } from "../../src/ode/tableaus/index.ts";

@@ -10,7 +10,7 @@ import { csrFromCoo } from "../../src/core/csr.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { SparseLinear } from "../../src/models/sparse.ts";
 import { Backsolve } from "../../src/ode/backsolve.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";

@@ -153,9 +153,10 @@ export class NetworkParameters {
     this.input = ofRole("input")[0] ?? null;
     this.output = ofRole("output");
     this.#desk = new Desk(backend, backend.layoutFor(1), "ConnectomeNetwork");
-    const row = (name: string, values: Float64Array | null) =>
-      values ? { [name]: this.#desk.upload(`neuron ${name}`, values) } : {};
-    this.#rows = orRelease(this.#desk, () => ({ ...row("sign", signs), ...row("nonlinearity", nonlinearityIdx) }));
+    this.#rows = orRelease(this.#desk, () => ({
+      ...this.#row("sign", signs),
+      ...this.#row("nonlinearity", nonlinearityIdx),
+    }));
     this.#shape = {
       nNeurons: n,
       nnz: connectome.nnz,
@@ -164,6 +165,13 @@ export class NetworkParameters {
       bias: hasBias(options),
       dynamics,
     };
+  }
+
+  #row(name: string, values: Float64Array | null): Record<string, DeviceBuffer> {
+    if (!values) return {};
+    const buffer = this.#desk.vector(`neuron ${name}`, values.length);
+    this.backend.upload(buffer, values);
+    return { [name]: buffer };
   }
 
   /** The rate model's shape for a sequence of `steps` inputs. */

@@ -46,7 +46,7 @@ function make(desk: Desk, spec: ParameterSpec): DeviceParameter {
   return {
     name,
     role: spec.role ?? "other",
-    of: spec.of ?? "elements",
+    of: spec.of ?? (holdsMatrix ? "connections" : "elements"),
     leaf: spec.leaf ?? name,
     size: value.length,
     shape: spec.shape ?? [value.length],

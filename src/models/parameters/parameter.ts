@@ -39,7 +39,7 @@ export interface ParameterFacts {
   readonly name: string;
   /** Default "other". */
   readonly role?: ParameterRole;
-  /** Default "elements". */
+  /** Default "elements"; of a sparse matrix "connections". */
   readonly of?: ParameterElement;
   /** Its name as a leaf of graphs; default `name`. */
   readonly leaf?: string;

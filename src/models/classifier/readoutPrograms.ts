@@ -1,11 +1,11 @@
 // Read-outs as graphs: state of the output neurons → logits → cross-entropy, and, in the same program, all their gradients.
 
-import { Graph } from "../autodiff/graph.ts";
-import { lower } from "../autodiff/lower.ts";
-import { type GradTarget, pullBack } from "../autodiff/vjp.ts";
-import type { Program } from "../backend/program.ts";
-import type { Ops } from "../ops/op.ts";
-import type { Value } from "../ops/value.ts";
+import { Graph } from "../../autodiff/graph.ts";
+import { lower } from "../../autodiff/lower.ts";
+import { type GradTarget, pullBack } from "../../autodiff/vjp.ts";
+import type { Program } from "../../backend/program.ts";
+import type { Ops } from "../../ops/op.ts";
+import type { Value } from "../../ops/value.ts";
 
 export interface ReadoutShape {
   /** Rows of the features. */

@@ -1,6 +1,6 @@
 // Measures of activity on a few inputs: neurons that no longer respond, and features that do not tell inputs apart.
 
-import type { FloatArray } from "../core/dtype.ts";
+import type { FloatArray } from "../../core/dtype.ts";
 
 /** A nonlinearity with a smaller slope passes nearly no gradient: for a sigmoid, beyond ±4.6. */
 const FLAT = 0.01;
