@@ -270,7 +270,14 @@ export {
   saveCheckpoint,
   type Trained,
 } from "./train/checkpoint.ts";
-export { type Diagnosis, describeDiagnosis, type Fault, type Finding, type GradientGroup } from "./train/diagnosis.ts";
+export {
+  type Diagnosis,
+  describeDiagnosis,
+  type Fault,
+  type Finding,
+  type GradientGroup,
+  type Remedy,
+} from "./train/diagnosis.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,

@@ -6,6 +6,7 @@ import { EngineError } from "../core/errors.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment, Materials } from "../run/experiment.ts";
+import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import {
@@ -276,7 +277,7 @@ class Run {
   /** Looks whether the training can work, and says so once of each thing that keeps it from working. */
   async diagnose(): Promise<void> {
     const { console, experiment } = this.#parts;
-    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null);
+    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null, inFlags);
     if (!diagnosis) return;
     await this.record({ event: "diagnosis", ...diagnosis });
     const news = diagnosis.findings.filter(({ fault }) => !this.#faults.has(fault));

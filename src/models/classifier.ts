@@ -23,14 +23,16 @@ import {
   type Measurement,
   runBatch,
 } from "./classifier/passes.ts";
-import { Readout } from "./classifier/readout.ts";
+import { Readout, readoutParameters, readoutShape } from "./classifier/readout.ts";
 import type { ConnectomeNetwork } from "./connectomeNetwork.ts";
 import { ConnectomeODERNN } from "./connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "./connectomeRnn.ts";
 import type { Evaluated } from "./network/network.ts";
 import type { EvaluationOptions } from "./network/odeEvolution.ts";
+import { networkParameters } from "./network/parameters.ts";
 import type { StepOptions } from "./network/stepEvolution.ts";
-import type { ModelInput } from "./options.ts";
+import { type ModelInput, resolveNeurons } from "./options.ts";
+import type { ParameterSpec } from "./parameters/parameter.ts";
 import { ParameterSet } from "./parameters/parameterSet.ts";
 
 export type { ActivityProbe } from "./classifier/features.ts";
@@ -220,6 +222,15 @@ export class ConnectomeClassifier extends NetworkClassifier<StepOptions, Connect
   constructor(backend: Backend, options: ConnectomeClassifierOptions) {
     super(backend, options, (parameters) => new ConnectomeRNN(backend, options.rnn, parameters));
   }
+}
+
+/** The parameters of a classifier, in the order in which files have them. */
+export function classifierParameters({
+  rnn,
+  ...options
+}: ConnectomeODEClassifierOptions | ConnectomeClassifierOptions): ParameterSpec[] {
+  const shape = readoutShape(options, rnn.outputProjection?.nRows ?? rnn.numNeurons);
+  return [...networkParameters(rnn, resolveNeurons(rnn)), ...readoutParameters(shape, options.seed ?? 0)];
 }
 
 /** A batch and what its network takes of an evaluation. */

@@ -15,7 +15,7 @@ import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../models/options.ts";
 import type { SolveStats } from "../ode/solve.ts";
 import type { TapePlan } from "../ode/tape.ts";
-import { type Diagnosis, diagnose } from "./diagnosis.ts";
+import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { constant, type Schedule } from "./schedule.ts";
@@ -315,18 +315,19 @@ export class Trainer<E extends object = EvaluationOptions> {
    * Measures, on a few training images, whether the training can work. Training is not affected.
    *
    * @param meanLoss  of the last steps; null before the first one
+   * @param say  how a remedy is told; default: in the options of the library
    * @returns null where there is one image only, or the network cannot be solved for these, of which the next step tells more
    */
-  async diagnose(meanLoss: number | null): Promise<Diagnosis | null> {
+  async diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
     try {
-      return await this.#diagnose(meanLoss);
+      return await this.#diagnose(meanLoss, say);
     } catch (error) {
       if (error instanceof SolverError) return null;
       throw error;
     }
   }
 
-  async #diagnose(meanLoss: number | null): Promise<Diagnosis | null> {
+  async #diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
     const { least, most } = PROBED_IMAGES;
     const images = Math.min(this.#train.count, Math.max(least, Math.min(most, this.#batchSize)));
     // Differences between images need two.
@@ -334,13 +335,16 @@ export class Trainer<E extends object = EvaluationOptions> {
     const [batch] = batches(this.#train, { batchSize: images });
     const probe = await this.model.probe({ data: batch!.images, batch: batch!.size }, this.#evaluation);
     const { step } = this.#position;
-    return diagnose(probe, {
+    const norms = step === 0 ? null : await this.optimizer.gradientNorms();
+    const roleOf = (name: string) => this.model.parameters.get(name).role;
+    const state = {
       step,
       meanLoss,
       classes: this.#train.classes,
-      gradientNorms: step === 0 ? null : await this.optimizer.gradientNorms(),
+      gradientNorms: norms && Object.entries(norms).map(([name, norm]) => [roleOf(name), norm] as const),
       standardised: this.model.options.standardise ?? false,
-    });
+    };
+    return diagnose(probe, state, say);
   }
 
   #until(signal: AbortSignal | undefined): ClassifierEvaluation<E> | undefined {

@@ -70,8 +70,8 @@ export async function runBatch<E>(
     ...result,
     failed: all.failed,
     stats: all.stats,
-    x: spread(result.x, all.x && all.x.fill(0), network.inputRows(input)),
-    logits: spread(result.logits, all.logits && all.logits.fill(Number.NaN), logitRows(network, readout, batch)),
+    x: spread(result.x, all.x?.fill(0) ?? null, network.inputRows(input)),
+    logits: spread(result.logits, all.logits?.fill(Number.NaN) ?? null, logitRows(network, readout, batch)),
   };
 }
 
