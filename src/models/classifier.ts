@@ -12,7 +12,7 @@ import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts";
-import { assertSolved, type SolveStats } from "../ode/solve.ts";
+import { assertSolved, type SolveStats } from "../ode/solveStats.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions, type EvaluationOptions } from "./connectomeOdeRnn.ts";
 import { ConnectomeRNN, type StepOptions } from "./connectomeRnn.ts";
 import {

@@ -20,7 +20,7 @@ import {
 import type { SampleLoss } from "../../src/models/lossCotangents.ts";
 import type { ModelInput } from "../../src/models/options.ts";
 import type { ParameterSet } from "../../src/models/parameters.ts";
-import type { SolveStatus } from "../../src/ode/solve.ts";
+import type { SolveStatus } from "../../src/ode/solveStats.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
