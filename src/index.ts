@@ -224,16 +224,9 @@ export type {
   ReplayController,
 } from "./ode/method.ts";
 export type { ReverseOptions, ReversePrograms, SolverPrograms } from "./ode/programs.ts";
-export {
-  assertSolved,
-  failedSamples,
-  OdeSolver,
-  type SolveRequest,
-  type SolverOptions,
-  type SolveStats,
-  type SolveStatus,
-  type StartedSolve,
-} from "./ode/solve.ts";
+export type { SolveRequest, SolverOptions, StartedSolve } from "./ode/request.ts";
+export { OdeSolver } from "./ode/solve.ts";
+export { assertSolved, failedSamples, type SolveStats, type SolveStatus } from "./ode/solveStats.ts";
 export { type StepValues, type Tableau, type TableauData, tableau } from "./ode/tableau.ts";
 export {
   bosh3,

@@ -104,6 +104,16 @@ export class Desk {
     return thing;
   }
 
+  /** What `make` makes on this desk; if that fails half-way, the desk is released. */
+  make<T>(make: (desk: Desk) => T): T {
+    try {
+      return make(this);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
   // ---- transfer ----------------------------------------------------------------------------------------------------------
 
   /**

@@ -1,7 +1,7 @@
 // Samples that do not reach their end: what they mean for their batch.
 
 import type { FloatArray } from "../core/dtype.ts";
-import { assertSolved, failedSamples, type SolveStats } from "../ode/solve.ts";
+import { assertSolved, failedSamples, type SolveStats } from "../ode/solveStats.ts";
 import type { RunPurpose } from "./network/evolution.ts";
 import type { Evaluated, Network } from "./network/network.ts";
 import { rowAt, type SampleRows } from "./samples.ts";

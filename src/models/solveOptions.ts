@@ -3,7 +3,7 @@
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Controller } from "../ode/method.ts";
-import type { SolverOptions } from "../ode/solve.ts";
+import type { SolverOptions } from "../ode/request.ts";
 import type { Tableau } from "../ode/tableau.ts";
 import { tableauByName } from "../ode/tableaus/index.ts";
 import { FAILURE_POLICIES, type FailurePolicy } from "./failures.ts";

@@ -20,7 +20,7 @@ import {
 } from "./adjointField.ts";
 import { ExternalSolver } from "./externalSolver.ts";
 import { dependsOnTime, type Method, type OdeSystem } from "./method.ts";
-import type { SolveStats } from "./solve.ts";
+import type { SolveStats } from "./solveStats.ts";
 import { checkTimes, Timeline } from "./timeline.ts";
 
 /** How `Backsolve` solves, forward and backward. */

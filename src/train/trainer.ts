@@ -13,7 +13,7 @@ import type { BatchResult, ClassifierEvaluation, GradientResult, NetworkClassifi
 import type { ConnectomeNetwork } from "../models/connectomeNetwork.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../models/options.ts";
-import type { SolveStats } from "../ode/solve.ts";
+import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";

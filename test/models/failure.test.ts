@@ -16,7 +16,7 @@ import type { FailurePolicy } from "../../src/models/failures.ts";
 import type { SampleLoss } from "../../src/models/lossCotangents.ts";
 import type { ModelInput } from "../../src/models/options.ts";
 import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
-import type { SolveStatus } from "../../src/ode/solve.ts";
+import type { SolveStatus } from "../../src/ode/solveStats.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";

@@ -4,7 +4,8 @@
 import * as assert from "uvu/assert";
 import { ArgumentError, SolverError } from "../../src/core/errors.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
-import { assertSolved, OdeSolver } from "../../src/ode/solve.ts";
+import { OdeSolver } from "../../src/ode/solve.ts";
+import { assertSolved } from "../../src/ode/solveStats.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { forEachBackend, variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";

@@ -1,7 +1,7 @@
 // What a network's features are like on some inputs: the statistics that standardise them, and whether a read-out can learn from them.
 
 import { ArgumentError } from "../../core/errors.ts";
-import type { SolveStats } from "../../ode/solve.ts";
+import type { SolveStats } from "../../ode/solveStats.ts";
 import { type Outcome, resultWithoutFailed } from "../failures.ts";
 import type { NetworkChunk } from "../network/chunks.ts";
 import type { Evaluated, Network } from "../network/network.ts";

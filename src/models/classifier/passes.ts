@@ -2,7 +2,7 @@
 
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import { type FloatArray, floatArray } from "../../core/dtype.ts";
-import type { SolveStats } from "../../ode/solve.ts";
+import type { SolveStats } from "../../ode/solveStats.ts";
 import { resultWithoutFailed } from "../failures.ts";
 import { type ChunkGradients, type SettledChunk, type StartedChunk, settled } from "../network/chunks.ts";
 import type { Evaluated, Network } from "../network/network.ts";

@@ -3,7 +3,7 @@
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { Desk } from "../../backend/desk.ts";
 import type { PanelLayout } from "../../backend/program.ts";
-import type { SolveStats } from "../../ode/solve.ts";
+import type { SolveStats } from "../../ode/solveStats.ts";
 import type { NetworkParameters } from "./parameters.ts";
 
 /** A chunk of a batch: its states, and room for their cotangents. */

@@ -1,7 +1,8 @@
 // How the state of a network goes on: an ODE that is solved, or steps in discrete time. A network is given one; it knows no other.
 
 import type { DeviceBuffer } from "../../backend/backend.ts";
-import type { SolveStats, StartedSolve } from "../../ode/solve.ts";
+import type { StartedSolve } from "../../ode/request.ts";
+import type { SolveStats } from "../../ode/solveStats.ts";
 import type { ModelInput } from "../options.ts";
 import type { ChunkBuffers } from "./chunks.ts";
 

@@ -4,7 +4,7 @@ import { callsOf } from "../../core/callQueue.ts";
 import { type FloatArray, floatArray } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { checkFinite } from "../../core/finite.ts";
-import type { SolveStats } from "../../ode/solve.ts";
+import type { SolveStats } from "../../ode/solveStats.ts";
 import { type Outcome, withoutFailed } from "../failures.ts";
 import { type Cotangents, cotangentsOfLoss, type SampleLoss } from "../lossCotangents.ts";
 import type { InputGradients } from "../options.ts";

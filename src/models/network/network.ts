@@ -9,7 +9,7 @@ import type { FloatArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError, SolverError } from "../../core/errors.ts";
 import { findNonFinite } from "../../core/finite.ts";
 import { orRelease } from "../../core/release.ts";
-import { failedSamples } from "../../ode/solve.ts";
+import { failedSamples } from "../../ode/solveStats.ts";
 import type { ConnectomeNetworkOptions, ModelInput } from "../options.ts";
 import { ParameterSet } from "../parameters/parameterSet.ts";
 import { responseProgram } from "../rateDynamics.ts";

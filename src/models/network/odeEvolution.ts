@@ -3,7 +3,8 @@
 import type { Abortable } from "../../core/abort.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { checkNames } from "../../core/optionNames.ts";
-import { OdeSolver, type StartedSolve } from "../../ode/solve.ts";
+import type { StartedSolve } from "../../ode/request.ts";
+import { OdeSolver } from "../../ode/solve.ts";
 import { evaluationSchedule } from "../evaluationTimes.ts";
 import { checkFailures } from "../failures.ts";
 import { type InitialStateOptions, initialState } from "../initialState.ts";
