@@ -213,6 +213,15 @@ export {
 export type { FieldInputs, FieldOptions } from "./ode/adjointField.ts";
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
 export type {
+  HostGradients,
+  HostInput,
+  HostProblem,
+  HostSolution,
+  HostTimes,
+  SampleCotangents,
+  StateCotangents,
+} from "./ode/hostProblem.ts";
+export type {
   AdaptiveController,
   Controller,
   EvaluationTime,

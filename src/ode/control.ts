@@ -45,8 +45,11 @@ export type ControlName = (typeof NUMBERS)[number]["name"];
 
 export const CONTROL: readonly ControlNumber[] = NUMBERS;
 
+/** The numbers in a graph, those that it has. */
+export type ControlValues = Readonly<Partial<Record<ControlName, Value>> & Record<"t" | "dt" | "running", Value>>;
+
 /** What an attempt starts from: leaves of its graph, with the prefix `ode.`. */
-export type StartValues = Readonly<Partial<Record<ControlName, Value>> & Record<"t" | "dt" | "running", Value>> & {
+export type StartValues = ControlValues & {
   readonly y: Value;
   /** The first stage, where it is the last one of the step before. */
   readonly k1: Value | null;
@@ -63,15 +66,15 @@ export const GRADIENT_NUMBERS: readonly ControlName[] = CONTROL.flatMap((c) => (
 /** Names of the numbers that a solve reports. */
 export const REPORTED_NUMBERS: readonly ControlName[] = CONTROL.flatMap((c) => (c.isReported ? [c.name] : []));
 
-/** Start values in the order of the table, given those that are computed. What is computed for no row is left out. */
-export function startOf<Computed extends Partial<Record<ControlName, Value>>>(
+/** Start values of these numbers, given the computed ones. */
+export function startOf(
   g: Graph,
   numbers: readonly ControlNumber[],
-  computed: Computed,
-): Computed & { readonly t: Value } {
-  const valueOf = ({ name, start }: ControlNumber): Value =>
-    typeof start === "number" ? g.ops.constant(start) : typeof start === "string" ? g.sample(start) : computed[name]!;
-  return Object.fromEntries(numbers.map((number) => [number.name, valueOf(number)])) as Computed & {
-    readonly t: Value;
-  };
+  computed: Readonly<Partial<Record<ControlName, Value>>>,
+): ControlValues {
+  const values = numbers.map(({ name, start }): [ControlName, Value] => {
+    if (start === null) return [name, computed[name]!];
+    return [name, typeof start === "number" ? g.ops.constant(start) : g.sample(start)];
+  });
+  return Object.fromEntries(values) as ControlValues;
 }

@@ -4,9 +4,10 @@ import type { Backend, Bindable, DeviceBuffer } from "../backend/backend.ts";
 import { Desk } from "../backend/desk.ts";
 import { layoutKey } from "../backend/layout.ts";
 import type { PanelLayout } from "../backend/program.ts";
-import { turnUnlessAborted } from "../core/abort.ts";
 import { callsOf } from "../core/callQueue.ts";
 import { ArgumentError, SolverError } from "../core/errors.ts";
+import type { HostGradients, HostProblem, HostSolution, SampleCotangents, StateCotangents } from "./hostProblem.ts";
+import { completed, HostSolver } from "./hostSolver.ts";
 import { dependsOnTime, type Method, type OdeSystem } from "./method.ts";
 import { type SolverPrograms, solverPrograms } from "./programs.ts";
 import { type SolveRequest, type SolverOptions, type StartedSolve, scheduleOf } from "./request.ts";
@@ -29,6 +30,7 @@ export class OdeSolver {
   readonly #dependsOnTime: boolean;
   /** By layout and number of segments. */
   readonly #solvers = new Map<string, SolverForLayout>();
+  readonly #host: HostSolver;
   #last: SolverForLayout | null = null;
 
   constructor(backend: Backend, system: OdeSystem, options: SolverOptions) {
@@ -48,6 +50,10 @@ export class OdeSolver {
     this.#options = options;
     this.#dependsOnTime = dependsOnTime(system);
     this.#programsFor(0);
+    this.#host = new HostSolver(backend, system, options.reverse?.wrt ?? [], {
+      start: (request) => this.#start(request),
+      reverse: (cotangents) => this.#last!.reverse(cotangents),
+    });
   }
 
   /** Programs of solves without jump times. */
@@ -65,16 +71,36 @@ export class OdeSolver {
     return programs;
   }
 
-  /** Solves; with `record`, a later `reverse` goes back through this solve. Failed samples are told by `stats.status`. */
-  async forward(request: SolveRequest): Promise<SolveStats> {
-    return callsOf(this).run("forward", async () => {
-      const solve = await this.#start(request);
-      for (;;) {
-        await turnUnlessAborted(request.signal);
-        const stats = await solve.poll(await this.#backend.downloadAll(solve.record()));
-        if (stats) return stats;
-      }
+  /**
+   * Solves a problem on host arrays, in chunks of as many samples as the device takes at once. `assertSolved(stats)` throws for a sample
+   * that failed.
+   *
+   * @throws {ShapeError | ArgumentError} a wrong length, a number that is not finite, an input that is missing or not read
+   */
+  async solve(problem: HostProblem): Promise<HostSolution> {
+    return callsOf(this).run("solve", () => this.#host.solve(problem));
+  }
+
+  /**
+   * Solves a problem on host arrays and pulls cotangents of the states back: the gradients of Σ ct·y over evaluation points, samples and
+   * rows, for a solver made with `reverse`. Cotangents are [evaluation point], each [batch, rows]; or a function of a sample's states, called
+   * once per sample, for the gradient of a loss: dL/dy.
+   *
+   * @throws {SolverError} a sample that is not finite: solve the others without it
+   * @throws {ShapeError | ArgumentError} as `solve`
+   */
+  async vjp(problem: HostProblem, cotangents: StateCotangents | SampleCotangents): Promise<HostGradients> {
+    const calls = callsOf(this);
+    return calls.run("vjp", async () => {
+      if (!this.#options.reverse) throw new ArgumentError("vjp", "reverse", "a solver made with `reverse`", "null");
+      if (typeof cotangents !== "function") return this.#host.vjp(problem, cotangents);
+      return this.#host.vjp(problem, (s, ys) => calls.callback("the cotangents", () => cotangents(s, ys)));
     });
+  }
+
+  /** Solves a request on the device; with `record`, a later `reverse` goes back through this solve. `stats.status` names failed samples. */
+  async forward(request: SolveRequest): Promise<SolveStats> {
+    return callsOf(this).run("forward", async () => completed(this.#backend, await this.#start(request), request));
   }
 
   /**
@@ -121,7 +147,7 @@ export class OdeSolver {
     ctY0: DeviceBuffer | null,
   ): void {
     callsOf(this).check("reverse");
-    callsOf(this).refuseDuring("reverse", ["forward", "start", "poll"]);
+    callsOf(this).refuseDuring("reverse", ["solve", "vjp", "forward", "start", "poll"]);
     if (!this.#last)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
     this.#last.reverse({ ctYs, grads, ctY0 });
@@ -132,6 +158,7 @@ export class OdeSolver {
     callsOf(this).end(() => {
       for (const solver of this.#solvers.values()) solver.release();
       this.#solvers.clear();
+      this.#host.release();
       this.#last = null;
     });
   }

@@ -21,6 +21,7 @@ export interface SolveStats {
   /** Time (absolute, in double precision) and step size at which each sample stands: its end, or where it failed. */
   readonly t: number[];
   readonly dt: number[];
+  /** null: nothing was recorded, or the batch was solved in several parts. */
   readonly plan: TapePlan | null;
 }
 
@@ -40,6 +41,22 @@ export function statsFrom(
     t: t.map((time, s) => timeline.absolute(time, s)),
     dt: [...dt],
     ...host,
+  };
+}
+
+/** Statistics of a batch that was solved in parts. Evaluations of the right-hand side are those of the part with most. */
+export function joinedStats(parts: readonly SolveStats[]): SolveStats {
+  if (parts.length === 1) return parts[0]!;
+  const isKnown = parts.every(({ steps }) => steps !== null);
+  return {
+    nSteps: parts.flatMap((p) => p.nSteps),
+    nAccepted: parts.flatMap((p) => p.nAccepted),
+    steps: isKnown ? parts.flatMap(({ steps }) => steps!) : null,
+    nFEvals: Math.max(...parts.map((p) => p.nFEvals)),
+    status: parts.flatMap((p) => p.status),
+    t: parts.flatMap((p) => p.t),
+    dt: parts.flatMap((p) => p.dt),
+    plan: null,
   };
 }
 
