@@ -19,7 +19,7 @@ import {
   type Evaluation,
   INITIAL_STATE,
   INPUT,
-  type Session,
+  type OpenSubject,
   type StepSizes,
   type Subject,
 } from "./subject.ts";
@@ -58,7 +58,7 @@ export function classifierSubject(name: string, csr: Csr, seed: number): Subject
       tableau: dopri5,
       samples: BATCH * TIMES,
     },
-    open: (backend, steps) => new ClassifierSession(backend, options, labels, steps),
+    open: (backend, steps) => new OpenClassifier(backend, options, labels, steps),
   };
 }
 
@@ -105,7 +105,7 @@ function modelOptions(csr: Csr, stream: RandomStream): ConnectomeODEClassifierOp
   };
 }
 
-class ClassifierSession implements Session {
+class OpenClassifier implements OpenSubject {
   readonly #model: ConnectomeODEClassifier;
   readonly #labels: Uint8Array;
 

@@ -11,7 +11,7 @@ import { assertSolved } from "../ode/solveStats.ts";
 import { tsit5 } from "../ode/tableaus/index.ts";
 import { longestSum } from "./degrees.ts";
 import { normals, type Point, representable, streamOf } from "./point.ts";
-import { END_TIME, type Evaluation, INITIAL_STATE, type Session, type StepSizes, type Subject } from "./subject.ts";
+import { END_TIME, type Evaluation, INITIAL_STATE, type OpenSubject, type StepSizes, type Subject } from "./subject.ts";
 
 /** A panel of eight with two unused lanes. */
 const BATCH = 6;
@@ -61,11 +61,11 @@ export function voltageSubject(name: string, csr: Csr, seed: number): Subject {
       tableau: tsit5,
       samples: BATCH * MOMENTS.length,
     },
-    open: (backend, steps) => new VoltageSession(backend, csr, cotangents, steps),
+    open: (backend, steps) => new OpenVoltages(backend, csr, cotangents, steps),
   };
 }
 
-class VoltageSession implements Session {
+class OpenVoltages implements OpenSubject {
   readonly #backend: Backend;
   readonly #solver: OdeSolver;
   readonly #matrix: DeviceSparse;
