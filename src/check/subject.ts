@@ -13,7 +13,7 @@ export interface Evaluation {
   readonly loss: number;
   /** By name of the point's arrays, for those with a gradient; empty unless asked for. */
   readonly gradients: Point;
-  /** The steps taken; null where the device does not tell. */
+  /** The steps taken; null where the device does not report them. */
   readonly steps: StepSizes | null;
 }
 

@@ -120,7 +120,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
         const { logits: _, ...result } = await runBatch(this.rnn.network, this.#readout, checked, measure);
         return result;
       } catch (error) {
-        // No part of a sum is left for an optimiser to take for the whole.
+        // An optimiser must not take a part of a sum for the whole.
         this.parameters.clearGradients();
         throw error;
       }
@@ -148,8 +148,8 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
   }
 
   /**
-   * How network and read-out respond to some inputs, without dropout: what tells whether they can learn. Nothing is changed. Samples
-   * that fail are left out.
+   * Measures how network and read-out respond to some inputs, without dropout: whether they can learn from them. Changes nothing.
+   * Samples that fail are left out.
    */
   async probe(
     input: ModelInput,

@@ -1,4 +1,4 @@
-// What every connectome network has, whatever the evolution of its state.
+// The common part of connectome networks, whatever the evolution of their state.
 
 import type { Backend } from "../backend/backend.ts";
 import type { Network } from "./network/network.ts";
@@ -6,7 +6,7 @@ import type { NeuronTypes } from "./neuronTypes.ts";
 import type { ConnectomeNetworkOptions } from "./options.ts";
 import type { ParameterSet } from "./parameters/parameterSet.ts";
 
-/** ConnectomeODERNN or ConnectomeRNN. `E` says how a run is evaluated (times, initial state). */
+/** ConnectomeODERNN or ConnectomeRNN. `E`: how a run is evaluated (times, initial state). */
 export class ConnectomeNetwork<E> {
   /** For read-outs: runs of batches chunk by chunk, on the device. */
   readonly network: Network<E>;

@@ -1,4 +1,4 @@
-// Samples that do not reach their end: what they mean for their batch.
+// Samples that do not reach their end, and their consequences for the batch.
 
 import type { FloatArray } from "../core/dtype.ts";
 import { assertSolved, failedSamples, type SolveStats } from "../ode/solveStats.ts";
@@ -7,7 +7,7 @@ import type { Evaluated, Network } from "./network/network.ts";
 import { rowAt, type SampleRows } from "./samples.ts";
 
 /**
- * What a sample that does not reach its end (too many steps, too small ones, numbers that are not finite) means for its batch:
+ * The consequence, for its batch, of a sample that does not reach its end (too many steps, too small ones, numbers that are not finite):
  *
  * - "throw": a SolverError that names it;
  * - "mask": the others are solved as if it were not there. Its states are NaN from where it failed on, `stats.status` says why; it has no
@@ -24,7 +24,7 @@ export function checkFailures(policy: FailurePolicy, stats: SolveStats, first: n
   if (policy === "throw" || (policy === "stop" && purpose !== "states")) assertSolved(stats, first);
 }
 
-/** What a pass over a batch came to. */
+/** Common part of the results of passes over a batch. */
 export interface Outcome {
   /** Samples that failed. */
   readonly failed: readonly number[];

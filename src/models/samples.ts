@@ -1,4 +1,4 @@
-// Some samples of a batch: their part of an array, and its way back.
+// Some samples of a batch: their part of an array, taken out and written back.
 
 import type { Part } from "../backend/desk.ts";
 import type { FloatArray } from "../core/dtype.ts";

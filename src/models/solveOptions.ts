@@ -16,7 +16,7 @@ const STEPS_PER_FRAME = 10;
 export interface SolveOptions {
   /** A method by its name, e.g. "tsit5"; default "dopri5". "exponentialEuler" takes fixed steps dt0. */
   readonly method?: string;
-  /** Instead of `method`: one of your own. */
+  /** A custom method, instead of `method`. */
   readonly tableau?: Tableau;
   /** Default: the integral controller with atol and rtol. */
   readonly controller?: Controller;
@@ -41,7 +41,7 @@ export interface SolveOptions {
   /**
    * Gradients flow through the step-size control; default true, as in torchode. true: the exact derivative of the numbers computed.
    * false: step sizes count as constants. Both tend to the gradient of the exact solution as the tolerance shrinks, provided that the
-   * right-hand side jumps inside no step; where it does (`stepsEndAtFrames: false`, a jump of your own without jump times), only false
+   * right-hand side jumps inside no step; where it does (`stepsEndAtFrames: false`, a custom jump without jump times), only false
    * does.
    */
   readonly backpropThroughStepSizeControl?: boolean;

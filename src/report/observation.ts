@@ -1,4 +1,4 @@
-// What a report shows of the network itself: its answers, its activity, and how training changed its parameters.
+// The part of a report about the network: its answers, its activity, and how training changed its parameters.
 
 import type { FloatArray } from "../core/dtype.ts";
 import { type ImageSet, subset } from "../data/imageSet.ts";
@@ -117,7 +117,7 @@ export async function findExamples(
   return [...recognised, ...mistaken.slice(0, MISTAKEN)];
 }
 
-/** Activity while the network looks at one image of each of several classes. */
+/** Activity of the network on one image of each of several classes. */
 export async function recordActivity(
   model: ConnectomeODEClassifier,
   set: ImageSet,

@@ -59,7 +59,7 @@ export interface CheckpointClassifier {
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
 }
 
-/** A classifier, or a network by itself. */
+/** A classifier, or a network without a read-out. */
 export type CheckpointModel = CheckpointClassifier | CheckpointNetwork;
 
 /** The parts of a run that a checkpoint holds. */

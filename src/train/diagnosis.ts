@@ -18,7 +18,7 @@ const GROUPS: readonly GradientGroup[] = [
   "other",
 ];
 
-/** What a look into a model says about its training: activity, gradients, steps of the solver, and what is wrong. */
+/** Measures of a training: activity, gradients, steps of the solver; and what is wrong. */
 export interface Diagnosis extends Omit<ActivityProbe, "stats"> {
   /** Training steps done before it. */
   readonly step: number;
@@ -80,7 +80,7 @@ export interface TrainingState {
   readonly standardised: boolean;
 }
 
-/** Hidden units, or features, of which so few are left cannot come back. */
+/** From this share of dead hidden units on, they do not recover. */
 const MOST_DEAD = 0.9;
 /** Neurons without slope, from which a network counts as saturated. */
 const MUCH_SATURATED = 0.5;
@@ -89,7 +89,7 @@ const NOTHING_LEARNED = 0.05;
 /** A healthy training has left guessing behind by then, an unhealthy one not. */
 const PATIENCE = { saturated: 20, stalled: 200 } as const;
 
-/** @param say  how a remedy is told; default: in the options of the library */
+/** @param say  puts a remedy into words; default: in the options of the library */
 export function diagnose(
   { stats, ...probe }: ActivityProbe,
   state: TrainingState,

@@ -26,7 +26,7 @@ export interface Exchanged {
   readonly parameters: ParameterSet;
 }
 
-/** A classifier, or a network by itself, whose names then lack the prefix "rnn." as in torch-biopl. */
+/** A classifier, or a network without a read-out: its names lack the prefix "rnn.", as in torch-biopl. */
 export type ExchangedModel = Exchanged & (ExchangedNetwork | { readonly rnn: ExchangedNetwork });
 
 /**
@@ -39,8 +39,8 @@ export type ExchangedModel = Exchanged & (ExchangedNetwork | { readonly rnn: Exc
  *     state = {name: t.contiguous() for name, t in model.state_dict().items()}
  *     save_file(state, "model.safetensors")                       # to axograd
  *
- * Parameters that synapses or neurons share, which torch-biopl does not have, are written twice: spread over synapses or neurons under
- * its names, and by themselves as `rnn.hh.strength` and `rnn.hh.type_bias`, which Python has to leave out.
+ * torch-biopl does not share strengths or biases. Those that are shared here are written twice: once per connection or neuron under its
+ * names, and once per group or type as `rnn.hh.strength` and `rnn.hh.type_bias`, which Python has to leave out.
  */
 export async function exportStateDict(model: ExchangedModel, file: string): Promise<void> {
   // In its turn: no step comes between the pieces.
@@ -227,7 +227,7 @@ function networkOf(model: ExchangedModel): ExchangedNetwork {
   return "rnn" in model ? model.rnn : model;
 }
 
-/** The name in files: a network by itself has no prefix there. */
+/** The name in files: without a read-out there is no prefix. */
 function foreignName(model: ExchangedModel, name: string): string {
   return "rnn" in model ? name : name.slice(NETWORK_PREFIX.length);
 }

@@ -1,5 +1,5 @@
 // The training loop: batches in a reproducible order, gradients, an optimiser's step, and what came of it. It prints and writes
-// nothing; whoever iterates decides what to do with the metrics.
+// nothing; its caller decides what to do with the metrics.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend, Traffic } from "../backend/backend.ts";
@@ -138,7 +138,7 @@ function worstPlan(stats: readonly SolveStats[]): TapePlan | null {
 }
 
 /**
- * Trains a classifier on images. It prints and writes nothing; whoever iterates over `fit` decides what to do with the metrics.
+ * Trains a classifier on images. It prints and writes nothing; the caller of `fit` decides what to do with the metrics.
  * Model and optimiser stay their owner's.
  */
 export class Trainer<E extends object = EvaluationOptions> {
@@ -315,8 +315,8 @@ export class Trainer<E extends object = EvaluationOptions> {
    * Measures, on a few training images, whether the training can work. Training is not affected.
    *
    * @param meanLoss  of the last steps; null before the first one
-   * @param say  how a remedy is told; default: in the options of the library
-   * @returns null where there is one image only, or the network cannot be solved for these, of which the next step tells more
+   * @param say  puts a remedy into words; default: in the options of the library
+   * @returns null with a single image, or if the network cannot be solved for these images (the next step reports why)
    */
   async diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
     try {

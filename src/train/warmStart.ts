@@ -1,4 +1,4 @@
-// A warm start: parameters of a model from a file that may be of another one. What fits is taken, the rest is told.
+// A warm start: parameters of a model from a file that may be another model's. Those that fit are taken, the others reported.
 
 import { FileFormatError } from "../core/errors.ts";
 import { readSafetensors, type SafeTensor } from "../io/safetensors.ts";

@@ -182,6 +182,9 @@ function failAtEach(backend: Backend, make: Maker, check: (at: number) => void):
   }
 }
 
+/** More than the uniforms of 256 bytes in a slab of 4 MiB. */
+const MANY_PROGRAMS = 16_500;
+
 /** Everything that a backend counts as held. */
 function held(backend: Backend): Readonly<Record<string, number>> {
   const { bytes, liveBuffers, livePrograms } = backend.memory();
@@ -218,6 +221,20 @@ function leakTests(name: string, share: number, open: () => Promise<Backend>): v
       assert.equal(held(backend), before);
     });
   }
+  test(`${MANY_PROGRAMS} programs, bound one after another, take no second slab of uniforms`, async ({ backend }) => {
+    const life = (): void => {
+      const parameters = new ParameterSet(backend);
+      parameters.addVector("least", [1, 2, 3], { trainable: true, constraint: { min: 0 } });
+      parameters.refresh();
+      parameters.dispose();
+    };
+    life();
+    await backend.finish();
+    const before = held(backend);
+    for (let i = 1; i < MANY_PROGRAMS; i++) life();
+    await backend.finish();
+    assert.equal(held(backend), before);
+  });
   test("an optimiser that cannot be made leaves the parameters as they are", async ({ backend }) => {
     const parameters = parametersOf(backend);
     const make: Maker = (flawed) => new Adam(flawed, parameters, { clipNorm: 1 });

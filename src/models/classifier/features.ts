@@ -1,4 +1,4 @@
-// What a network's features are like on some inputs: the statistics that standardise them, and whether a read-out can learn from them.
+// Features of a network on some inputs: the statistics that standardise them, and measures of how much they say about the input.
 
 import { ArgumentError } from "../../core/errors.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
@@ -14,7 +14,7 @@ import {
   type ResponseShares,
 } from "./responses.ts";
 
-/** What a network and its read-out do with some inputs, at the last output time. */
+/** Responses of a network and its read-out to some inputs, at the last output time. */
 export interface ActivityProbe extends ResponseShares, FeatureSpread {
   /** Share of the hidden units of the read-out that fire for none of the inputs; null for a linear one. */
   readonly deadUnits: number | null;

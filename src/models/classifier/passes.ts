@@ -25,11 +25,11 @@ export interface BatchResult {
 export interface GradientResult extends BatchResult {
   /** Gradient with respect to the input, in its layout; null unless `rnn.inputGradient`. */
   readonly x: FloatArray | null;
-  /** Numbers of the buffers that `measure` named. */
+  /** Numbers of the buffers that `measure` returned. */
   readonly measured: readonly ArrayLike<number>[];
 }
 
-/** Enqueues work on the gradients; what it names is read along with the loss. It may be called again: the gradients were not complete. */
+/** Enqueues work on the gradients and returns buffers to read along with the loss. Called again if the gradients were not complete. */
 export type Measurement = () => readonly DeviceBuffer[];
 
 /** A batch with its labels. */
@@ -39,7 +39,7 @@ export interface Labelled<E> extends Evaluated<E> {
   readonly lossAllTimesteps: boolean;
 }
 
-/** What a pass comes to. */
+/** The result of a pass. */
 type Pass = GradientResult & { readonly logits: FloatArray | null };
 
 /**

@@ -1,4 +1,4 @@
-// Measures of activity on a few inputs: neurons that no longer respond, and features that do not tell inputs apart.
+// Measures of activity on a few inputs: neurons that no longer respond, and features that do not differ between inputs.
 
 import type { FloatArray } from "../../core/dtype.ts";
 
@@ -30,7 +30,7 @@ export class ResponseCount {
     const n = this.#fires.length;
     for (let k = 0; k < rate.length; k++) {
       if (rate[k] !== 0) this.#fires[k % n] = 1;
-      // What is no number responds, too: another check tells it.
+      // NaN counts as a response: another check reports it.
       if (!(Math.abs(slope[k]!) < FLAT)) this.#responds[k % n] = 1;
     }
   }

@@ -1,4 +1,4 @@
-// How the state of a network goes on: an ODE that is solved, or steps in discrete time. A network is given one; it knows no other.
+// The evolution of a network's state: an ODE that is solved, or steps in discrete time. A network gets one and depends on neither.
 
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { StartedSolve } from "../../ode/request.ts";
@@ -6,7 +6,7 @@ import type { SolveStats } from "../../ode/solveStats.ts";
 import type { ModelInput } from "../options.ts";
 import type { ChunkBuffers } from "./chunks.ts";
 
-/** What a run is for: states alone; or a loss, or its gradients (recorded for the reverse pass), which need every sample or its mask. */
+/** The purpose of a run: states alone; or a loss, or its gradients (recorded for the reverse pass), which need every sample or its mask. */
 export type RunPurpose = "states" | "loss" | "gradients";
 
 /** Initial state [batch, numNeurons] (null: zeros), made when it is needed, and number of output times of a run. */
@@ -15,11 +15,11 @@ export interface RunShape {
   readonly times: number;
 }
 
-/** `E` says how a run is evaluated (times, initial state). */
+/** `E`: how a run is evaluated (times, initial state). */
 export interface Evolution<E> {
   /** Whether a sample with numbers that are not finite is an error, rather than a sample that fails. */
   readonly refusesNonFinite: boolean;
-  /** Output times of a run and its initial state. @throws {ArgumentError | ShapeError} an evaluation that makes no sense */
+  /** Output times of a run and its initial state. @throws {ArgumentError | ShapeError} naming the option of the evaluation */
   shapeOf(input: ModelInput, evaluation: E): RunShape;
   /**
    * Enqueues the evolution of a chunk of `count` samples from `y0` under `drive` into `hs`. For gradients, `reverse` will follow.

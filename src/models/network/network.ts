@@ -34,7 +34,7 @@ export interface Evaluated<E> {
   readonly evaluation: E;
 }
 
-/** `E` says how a run is evaluated (times, initial state). Read-outs use it; ConnectomeODERNN and ConnectomeRNN have one. */
+/** A network for read-outs, on the device. `E`: how a run is evaluated (times, initial state). ConnectomeODERNN and ConnectomeRNN hold one. */
 export class Network<E> {
   readonly backend: Backend;
   readonly options: ConnectomeNetworkOptions;
@@ -71,9 +71,9 @@ export class Network<E> {
     this.#always = always;
   }
 
-  // ---- what a call says ------------------------------------------------------------------------------------------------
+  // ---- batches ---------------------------------------------------------------------------------------------------------
 
-  /** Number of output times of a run. @throws {ArgumentError} what the evaluation asks for makes no sense */
+  /** Number of output times of a run. @throws {ArgumentError} naming the option of the evaluation */
   outputTimes({ input, evaluation }: Evaluated<E>): number {
     return this.#evolution.shapeOf(input, evaluation).times;
   }

@@ -15,7 +15,7 @@ import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
 
 /**
- * At which times a network in continuous time is evaluated, and from which state.
+ * The times at which a network in continuous time is evaluated, and its initial state.
  *
  * A sequence of T frames fills the interval: frame k holds from startTime + k·(endTime − startTime)/T up to the next one, the last one up to
  * endTime. The interval may lie anywhere in time and run backwards. See `SolveOptions.stepsEndAtFrames`.
@@ -32,7 +32,7 @@ export interface EvaluationOptions extends Abortable, InitialStateOptions {
 }
 
 const WHERE = "ConnectomeODERNN";
-/** Single precision still tells the borders of so many frames apart. */
+/** Single precision can distinguish the borders of this many frames. */
 const MOST_FRAMES = 2 ** 20;
 
 /** Every option of an evaluation. */

@@ -35,15 +35,15 @@ const DYNAMICS: readonly ParameterRole[] = ["weights", "time constants", "biases
 
 /** The parameters of a network, in the order in which files have them. */
 export function networkParameters(o: ConnectomeNetworkOptions, { tau, bias }: ResolvedNeurons): ParameterSpec[] {
-  const { trainConnectome = true, outputProjection: H } = o;
-  const hasOutputBias = H && (o.outputProjectionBias ?? true);
+  const { trainConnectome = true, trainInputProjection = true, trainOutputProjection = true, trainTau = true } = o;
+  const { inputProjection: U, outputProjection: H, connectomeBias = true, outputProjectionBias = true } = o;
   return [
     connections(o, trainConnectome),
-    ...(hasBias(o) ? [biases(o, bias, trainConnectome)] : []),
-    ...(o.inputProjection ? [projection("ih", "input", o.inputProjection, trainsInput(o))] : []),
-    ...(H ? [projection("ho", "output", H, trainsOutput(o))] : []),
-    ...(hasOutputBias ? [outputBias(H, trainsOutput(o))] : []),
-    ...(isPlain(o) ? [] : [timeConstants(o, tau)]),
+    ...(connectomeBias ? [biases(bias, trainConnectome)] : []),
+    ...(U ? [projection("ih", "input", U, trainInputProjection)] : []),
+    ...(H ? [projection("ho", "output", H, trainOutputProjection)] : []),
+    ...(H && outputProjectionBias ? [outputBias(H, trainOutputProjection)] : []),
+    ...(o.dynamics === "plain" ? [] : [timeConstants(tau, trainTau)]),
   ];
 }
 
@@ -62,13 +62,13 @@ function connections(o: ConnectomeNetworkOptions, trainable: boolean): Parameter
   };
 }
 
-function biases(_: ConnectomeNetworkOptions, bias: PerNeuronOrType, trainable: boolean): ParameterSpec {
+function biases(bias: PerNeuronOrType, trainable: boolean): ParameterSpec {
   const name = `${NETWORK_PREFIX}hh.bias`;
   const dictionary = { own: `${NETWORK_PREFIX}hh.type_bias`, spread: name };
   return { name, role: "biases", leaf: "bias", trainable, ...perNeuron(bias, dictionary) };
 }
 
-function timeConstants({ trainTau: trainable = true }: ConnectomeNetworkOptions, tau: PerNeuronOrType): ParameterSpec {
+function timeConstants(tau: PerNeuronOrType, trainable: boolean): ParameterSpec {
   const name = `${NETWORK_PREFIX}tau`;
   // torch-biopl shares time constants as well.
   return { name, role: "time constants", leaf: "tau", trainable, constraint: { min: 1 }, ...perNeuron(tau, null) };
@@ -100,22 +100,6 @@ function outputBias(H: Projection, trainable: boolean): ParameterSpec {
     shape: isSparse(H) ? [nRows, 1] : [nRows],
     values: new Float64Array(nRows),
   };
-}
-
-function hasBias({ connectomeBias = true }: ConnectomeNetworkOptions): boolean {
-  return connectomeBias;
-}
-
-function isPlain({ dynamics }: ConnectomeNetworkOptions): boolean {
-  return dynamics === "plain";
-}
-
-function trainsInput({ trainInputProjection = true }: ConnectomeNetworkOptions): boolean {
-  return trainInputProjection;
-}
-
-function trainsOutput({ trainOutputProjection = true }: ConnectomeNetworkOptions): boolean {
-  return trainOutputProjection;
 }
 
 /** A network's options, parameters and facts of neurons on a device; its programs bind them. */
@@ -162,7 +146,7 @@ export class NetworkParameters {
       nnz: connectome.nnz,
       nonlinearities,
       signed: signs !== null,
-      bias: hasBias(options),
+      bias: ofRole("biases").length > 0,
       dynamics,
     };
   }

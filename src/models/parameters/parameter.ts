@@ -1,4 +1,4 @@
-// What a parameter is: its role in a model, what it has a value for, its shape and order in files, and what it is on the device.
+// Parameters and their facts: role in a model, the elements that have a value, shape and order in files, buffers on the device.
 
 import type { Bindable, DeviceBuffer, DeviceSparse } from "../../backend/backend.ts";
 import type { Csr } from "../../core/csr.ts";
@@ -8,7 +8,7 @@ import type { Constraint } from "../constraint.ts";
 /** The part of a model that a parameter belongs to. "other": a parameter of a model that axograd does not know. */
 export type ParameterRole = "weights" | "biases" | "time constants" | "input" | "output" | "read-out" | "other";
 
-/** What a parameter has one value for. A dense matrix has all connections. */
+/** The elements of a model that have one value each. A dense matrix has all connections. */
 export type ParameterElement =
   | "connections"
   | "groups of connections"
@@ -34,7 +34,7 @@ export interface SharedValues {
 /** A parameter before it is on a device. */
 export type ParameterSpec = ParameterFacts & (GivenValues | DrawnValues);
 
-/** What a parameter is, values aside. */
+/** A parameter without its values. */
 export interface ParameterFacts {
   readonly name: string;
   /** Default "other". */
@@ -85,7 +85,7 @@ export interface Parameter {
   /** Where programs add its gradient: `grad`, or the gradient before it is summed over what shares the parameter. */
   readonly gradTarget: DeviceBuffer | null;
   readonly sparse: DeviceSparse | null;
-  /** The matrix on the host of which it has the stored values or their strengths; null: none, or a dense one. */
+  /** The sparse matrix (on the host) whose stored values or strengths it has; null: none, or a dense one. */
   readonly matrix: Csr | null;
   /** null: every element has a value of its own. */
   readonly shared: SharedValues | null;
@@ -114,7 +114,7 @@ export function inDeviceOrder<T extends ArrayLike<number>>(
   return ordered;
 }
 
-/** What programs bind for parameters: each under the name of its leaf, and where its gradient goes. */
+/** Bindings of programs: each parameter under its leaf, its gradient under `grad.` and its leaf. */
 export function bindingsOf(parameters: readonly Parameter[]): Record<string, Bindable> {
   const bindings: Record<string, Bindable> = {};
   for (const { leaf, bindable, gradTarget } of parameters) {

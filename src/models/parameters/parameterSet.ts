@@ -18,7 +18,7 @@ export interface ParameterOptions {
   readonly constraint?: Constraint;
 }
 
-/** How values are taken that contradict the constraint of their parameter. */
+/** Treatment of values that contradict the constraint of their parameter. */
 export interface SetOptions {
   /** true: the next pass puts them right, as torch-biopl does silently; default: as the constraint says, else false. */
   readonly clamp?: boolean;
@@ -123,7 +123,7 @@ export class ParameterSet {
     throw new ArgumentError("parameters", name, `${near ? `${near}? one of ` : "one of "}${known}`, `"${name}"`);
   }
 
-  /** Tells that values changed on the device (an optimiser's step): constraints and copies are restored before the next use. */
+  /** Marks values as changed on the device (by an optimiser's step): constraints and copies are restored before the next use. */
   touch(): void {
     this.#stale = true;
   }
@@ -139,7 +139,7 @@ export class ParameterSet {
     callsOf(this).change("zeroGradients", () => this.clearGradients());
   }
 
-  /** `zeroGradients` at once; for what runs in the turn of a call. */
+  /** `zeroGradients` at once, for code that runs in the turn of a call. */
   clearGradients(): void {
     for (const p of this.#parameters.values()) {
       if (p.grad) this.#backend.fill(p.grad, 0);
@@ -169,8 +169,8 @@ export class ParameterSet {
   }
 
   /**
-   * Values or gradient at once; for what runs in the turn of a call. After an optimiser's step the constraint of values is yet to be
-   * restored, as in torch-biopl.
+   * Values or gradient at once, for code that runs in the turn of a call. After an optimiser's step values may violate their
+   * constraint until the next pass, as in torch-biopl.
    */
   async read(name: string, of: "value" | "gradient"): Promise<FloatArray> {
     const p = this.#get(name);
@@ -194,7 +194,7 @@ export class ParameterSet {
     calls.check("set");
     const given = [...all];
     this.checkAll(given, options);
-    // Those that wait for their turn are not the caller's any more.
+    // The caller may change its array while these wait for their turn.
     const own = given.map(
       ([name, values]) => [this.#get(name), calls.isBusy ? Float64Array.from(values) : values] as const,
     );
