@@ -30,12 +30,15 @@ export interface TableauData {
   /** The step follows the system's linear leak exactly (see `exponentialStep`); one stage, and the system must say its leak. */
   readonly exponential?: boolean;
   readonly interpolant: (ops: Ops, step: StepValues) => Value;
+  /** Order of the interpolant between the ends of a step; default: that of the method. */
+  readonly denseOrder?: number;
   readonly source: string;
 }
 
 /** A Runge–Kutta method that has been checked; see `tableau`. */
 export interface Tableau extends TableauData {
   readonly stages: number;
+  readonly denseOrder: number;
   /** The solution is the argument of the last stage. */
   readonly ssal: boolean;
   /** First same as last: the last stage of an accepted step is the first of the next. */
@@ -66,7 +69,7 @@ export function tableau(data: TableauData): Tableau {
   if (bErr) check("bErr", total(bErr), 0);
   const last = a[s - 2] ?? [];
   const ssal = s > 1 && b[s - 1] === 0 && last.every((x, j) => x === b[j]);
-  return { ...data, stages: s, ssal, fsal: ssal && c[s - 1] === 1 };
+  return { ...data, stages: s, denseOrder: data.denseOrder ?? data.order, ssal, fsal: ssal && c[s - 1] === 1 };
 }
 
 /** Σ weights[j]·k[j], zero weights left out, summed from the left; null when all are zero. */

@@ -19,8 +19,9 @@ import {
   WIRINGS,
 } from "./config.ts";
 import { choice, flag, type Kind, nonlinearities, orNull, pathKind, real, sizeOfNetwork, whole } from "./kinds.ts";
+import { hyphenated } from "./names.ts";
 import { PRESETS } from "./presets.ts";
-import { hasFixedSteps } from "./solver.ts";
+import { hasFixedSteps, tableauOf } from "./solver.ts";
 
 export type Key = keyof TrainConfig;
 
@@ -50,6 +51,7 @@ export interface ConfigOption<T> {
 
 const PRESET_NAMES = Object.keys(PRESETS);
 const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${name}: ${summary}`);
+const fixedStepSolvers = SOLVERS.filter((solver) => tableauOf({ solver }).bErr === null);
 const positive: Kind<number> = real({ above: 0 });
 
 const SYNAPSES: Need = {
@@ -204,7 +206,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   dt: {
     group: "Solver",
     placeholder: "<t>",
-    help: "size of fixed steps, or of the first adaptive one; euler, rk4 and exponential-euler need it",
+    help: `size of fixed steps, or of the first adaptive one; needed by ${fixedStepSolvers.join(", ")}`,
     kind: orNull(positive),
   },
   endTime: {
@@ -409,5 +411,5 @@ export function defaults(): Omit<TrainConfig, keyof Recipe | "preset"> {
 
 /** `batchSize` → `--batch-size`. */
 export function optionName(key: Key): string {
-  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  return `--${hyphenated(key)}`;
 }
