@@ -17,6 +17,7 @@ export type {
   MemoryStats,
   Traffic,
 } from "./backend/backend.ts";
+export type { Bindings, Desk, Part, UnusedLanes } from "./backend/desk.ts";
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
 export type {
   Binding,
@@ -56,6 +57,7 @@ export {
 } from "./core/errors.ts";
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
+export type { Releasable } from "./core/roundCache.ts";
 // Connectomes and images.
 export type { Components } from "./data/components.ts";
 export {
@@ -168,7 +170,7 @@ export type {
   SettledChunk,
   StartedChunk,
 } from "./models/network/chunks.ts";
-export type { RunPurpose } from "./models/network/evolution.ts";
+export type { Evolution, RunPurpose, RunShape } from "./models/network/evolution.ts";
 export type { NetworkOutputs } from "./models/network/hostBatch.ts";
 export type { Evaluated, Network } from "./models/network/network.ts";
 export type { NetworkParameters } from "./models/network/parameters.ts";
@@ -193,6 +195,7 @@ export type {
   SharedValues,
 } from "./models/parameters/parameter.ts";
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
+export type { RateShape } from "./models/rateDynamics.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
   type SelectedStates,

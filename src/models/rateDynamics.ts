@@ -9,6 +9,7 @@ import type { Value } from "../ops/value.ts";
 import { activation } from "./activation.ts";
 import type { Dynamics } from "./options.ts";
 
+/** Sizes and variants of the rate model: its graph follows from them. */
 export interface RateShape {
   readonly nNeurons: number;
   readonly nnz: number;
