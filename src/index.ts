@@ -17,6 +17,7 @@ export type {
   MemoryStats,
   Traffic,
 } from "./backend/backend.ts";
+export type { Bindings, Desk, Part, UnusedLanes } from "./backend/desk.ts";
 export type { PhaseKind } from "./backend/kinds.ts";
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
 export type {
@@ -58,6 +59,7 @@ export {
 } from "./core/errors.ts";
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
+export type { Releasable } from "./core/roundCache.ts";
 // Connectomes and images.
 export type { Components } from "./data/components.ts";
 export {
@@ -143,6 +145,7 @@ export {
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
 // Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
+export type { FeatureSpread, ResponseShares } from "./models/classifier/responses.ts";
 export {
   type ActivityProbe,
   type BatchResult,
@@ -156,29 +159,33 @@ export {
   type NetworkClassifier,
   type ReadoutOptions,
 } from "./models/classifier.ts";
+export type { ConnectomeNetwork } from "./models/connectomeNetwork.ts";
 export {
   ConnectomeODERNN,
   type ConnectomeODERNNOptions,
   type EvaluationOptions,
-  type FailurePolicy,
   type SolveOptions,
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
 export type { Constraint } from "./models/constraint.ts";
+export type { FailurePolicy } from "./models/failures.ts";
 export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
 export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
+  ChunkBuffers,
   ChunkGradients,
   ChunkStates,
-  ConnectomeNetwork,
+  InputCotangent,
   NetworkChunk,
-  NetworkOutputs,
-  RunPurpose,
   SettledChunk,
   StartedChunk,
-} from "./models/network.ts";
+} from "./models/network/chunks.ts";
+export type { Evolution, RunPurpose, RunShape } from "./models/network/evolution.ts";
+export type { NetworkOutputs } from "./models/network/hostBatch.ts";
+export type { Evaluated, Network } from "./models/network/network.ts";
+export type { NetworkParameters } from "./models/network/parameters.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
   ConnectomeNetworkOptions,
@@ -189,8 +196,18 @@ export type {
   ModelInput,
   SharedWeights,
 } from "./models/options.ts";
-export { type Parameter, type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters.ts";
-export type { FeatureSpread, ResponseShares } from "./models/probe.ts";
+export type {
+  DrawnValues,
+  GivenValues,
+  Parameter,
+  ParameterElement,
+  ParameterFacts,
+  ParameterRole,
+  ParameterSpec,
+  SharedValues,
+} from "./models/parameters/parameter.ts";
+export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
+export type { RateShape } from "./models/rateDynamics.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
   type SelectedStates,
@@ -211,6 +228,15 @@ export {
 export type { FieldInputs, FieldOptions } from "./ode/adjointField.ts";
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
 export type {
+  HostGradients,
+  HostInput,
+  HostProblem,
+  HostSolution,
+  HostTimes,
+  SampleCotangents,
+  StateCotangents,
+} from "./ode/hostProblem.ts";
+export type {
   AdaptiveController,
   Controller,
   EvaluationTime,
@@ -222,16 +248,9 @@ export type {
   ReplayController,
 } from "./ode/method.ts";
 export type { ReverseOptions, ReversePrograms, SolverPrograms } from "./ode/programs.ts";
-export {
-  assertSolved,
-  failedSamples,
-  OdeSolver,
-  type SolveRequest,
-  type SolverOptions,
-  type SolveStats,
-  type SolveStatus,
-  type StartedSolve,
-} from "./ode/solve.ts";
+export type { SolveRequest, SolverOptions, StartedSolve } from "./ode/request.ts";
+export { OdeSolver } from "./ode/solve.ts";
+export { assertSolved, failedSamples, type SolveStats, type SolveStatus } from "./ode/solveStats.ts";
 export { type StepValues, type Tableau, type TableauData, tableau } from "./ode/tableau.ts";
 export {
   bosh3,
@@ -267,7 +286,14 @@ export {
   saveCheckpoint,
   type Trained,
 } from "./train/checkpoint.ts";
-export { type Diagnosis, describeDiagnosis, type Fault, type Finding, type GradientGroup } from "./train/diagnosis.ts";
+export {
+  type Diagnosis,
+  describeDiagnosis,
+  type Fault,
+  type Finding,
+  type GradientGroup,
+  type Remedy,
+} from "./train/diagnosis.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,
@@ -294,7 +320,6 @@ export {
   type ExchangedNetwork,
   exportStateDict,
   importStateDict,
-  type NetworkFacts,
 } from "./train/stateDict.ts";
 export {
   type Evaluation,

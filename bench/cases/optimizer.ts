@@ -2,7 +2,7 @@
 
 import type { Backend } from "../../src/backend/backend.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { Adam } from "../../src/train/optimizer.ts";
 import { gamma } from "../../test/support/close.ts";
 import { uniformArray } from "../arrays.ts";

@@ -44,7 +44,7 @@ class Solving {
 
   async run(): Promise<void> {
     this.rhsEvaluations = 0;
-    for await (const { stats } of this.#model.chunks(this.#input, {}, "states")) {
+    for await (const { stats } of this.#model.network.chunks({ input: this.#input, evaluation: {} }, "states")) {
       this.rhsEvaluations = Math.max(this.rhsEvaluations, stats?.nFEvals ?? 0);
     }
     await this.#backend.finish();
@@ -54,7 +54,10 @@ class Solving {
   async endState(): Promise<Float64Array> {
     const { batch } = this.#input;
     const end = new Float64Array(this.#neurons * batch);
-    for await (const { first, count, layout, hs } of this.#model.chunks(this.#input, {}, "states")) {
+    for await (const { first, count, layout, hs } of this.#model.network.chunks(
+      { input: this.#input, evaluation: {} },
+      "states",
+    )) {
       const state = await this.#backend.download(hs.at(-1)!);
       unpackState(state, end, (sample, row) => row * batch + first + sample, count, this.#neurons, layout);
     }

@@ -90,8 +90,8 @@ export interface Backend {
    * device has them: see `buffersIfRoom`.
    */
   readonly tapeBudgetBytes: number;
-  /** Whether enqueued work may still be under way (webgpu), so that looking at results means waiting; wasm: never. */
-  readonly runsAhead: boolean;
+  /** true: work runs behind the host, and reading a result waits for it (webgpu); false: work is done when the call returns (wasm). */
+  readonly isAsynchronous: boolean;
 
   /** The panel layout for `lanes` ≤ maxLanes samples. */
   layoutFor(lanes: number): PanelLayout;

@@ -10,6 +10,11 @@ export function lanesOf(layout: PanelLayout): number {
   return layout.panel * layout.panels;
 }
 
+/** Tells layouts apart: "8x2" is two panels of eight lanes. */
+export function layoutKey({ panel, panels }: PanelLayout): string {
+  return `${panel}x${panels}`;
+}
+
 /**
  * Copies `samples` samples of `rows` numbers into device order. Lanes without a sample repeat the last one: they take the same
  * steps as a real sample, so they never prolong a solve and never make a NaN of their own.

@@ -5,7 +5,12 @@ import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import type { RandomStream } from "../core/random.ts";
 import { createSparseProjection } from "../data/connectomes.ts";
-import { ConnectomeODEClassifier, type ConnectomeODEClassifierOptions } from "../models/classifier.ts";
+import {
+  ConnectomeODEClassifier,
+  type ConnectomeODEClassifierOptions,
+  classifierParameters,
+} from "../models/classifier.ts";
+import type { ParameterSpec } from "../models/parameters/parameter.ts";
 import { dopri5 } from "../ode/tableaus/index.ts";
 import { longestSum } from "./degrees.ts";
 import { normals, type Point, representable, streamOf } from "./point.ts";
@@ -14,7 +19,7 @@ import {
   type Evaluation,
   INITIAL_STATE,
   INPUT,
-  type Session,
+  type OpenSubject,
   type StepSizes,
   type Subject,
 } from "./subject.ts";
@@ -39,16 +44,7 @@ export function classifierSubject(name: string, csr: Csr, seed: number): Subject
   const options = modelOptions(csr, stream);
   const labels = Uint8Array.from({ length: BATCH }, (_, s) => s % CLASSES);
   const point = representable({
-    "rnn.hh.values": Float64Array.from(csr.values),
-    "rnn.hh.bias": normals(stream, n, 0.3),
-    "rnn.ih.values": normals(stream, PIXELS, 0.5, 1),
-    "rnn.ho.values": normals(stream, OUTPUTS, 0.5, 1),
-    "rnn.ho.bias": normals(stream, OUTPUTS, 0.2),
-    "rnn.tau": Float64Array.of(1.5, 2, 3),
-    "out_layer.1.weight": normals(stream, HIDDEN * OUTPUTS, 1 / Math.sqrt(OUTPUTS)),
-    "out_layer.1.bias": normals(stream, HIDDEN, 0.2),
-    "out_layer.4.weight": normals(stream, CLASSES * HIDDEN, 1 / Math.sqrt(HIDDEN)),
-    "out_layer.4.bias": normals(stream, CLASSES, 0.2),
+    ...parametersAt(options, stream),
     [INPUT]: normals(stream, BATCH * PIXELS),
     [INITIAL_STATE]: normals(stream, BATCH * n, 0.3, 0.5),
     [END_TIME]: Float64Array.of(DURATION),
@@ -62,8 +58,24 @@ export function classifierSubject(name: string, csr: Csr, seed: number): Subject
       tableau: dopri5,
       samples: BATCH * TIMES,
     },
-    open: (backend, steps) => new ClassifierSession(backend, options, labels, steps),
+    open: (backend, steps) => new OpenClassifier(backend, options, labels, steps),
   };
+}
+
+/** Where the parameters of the model are checked, by name, drawn in the order of the parameters. */
+function parametersAt(options: ConnectomeODEClassifierOptions, stream: RandomStream): Record<string, Float64Array> {
+  return Object.fromEntries(classifierParameters(options).map((spec) => [spec.name, valuesOf(spec, stream)]));
+}
+
+/** Weights and time constants as the options have them; projections near 1, dense layers of size 1/√columns. */
+function valuesOf(spec: ParameterSpec, stream: RandomStream): Float64Array {
+  const { role, of, shape } = spec;
+  const size = "draw" in spec ? spec.size : spec.values.length;
+  if (role === "biases") return normals(stream, size, 0.3);
+  if (of === "outputs" || of === "units") return normals(stream, size, 0.2);
+  if (role === "read-out") return normals(stream, size, 1 / Math.sqrt(shape!.at(-1)!));
+  if (role === "input" || role === "output") return normals(stream, size, 0.5, 1);
+  return "draw" in spec ? new Float64Array(size) : Float64Array.from(spec.values);
 }
 
 function modelOptions(csr: Csr, stream: RandomStream): ConnectomeODEClassifierOptions {
@@ -93,7 +105,7 @@ function modelOptions(csr: Csr, stream: RandomStream): ConnectomeODEClassifierOp
   };
 }
 
-class ClassifierSession implements Session {
+class OpenClassifier implements OpenSubject {
   readonly #model: ConnectomeODEClassifier;
   readonly #labels: Uint8Array;
 

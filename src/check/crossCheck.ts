@@ -5,7 +5,7 @@ import { unitRoundoff } from "../core/dtype.ts";
 import { type Comparison, compareArrays, type Verdict, verdictOf } from "./comparison.ts";
 import { compareWithDifferences, KINKED_STEP, SMOOTH_STEP } from "./differences.ts";
 import { type BoundedEvaluation, boundedEvaluation } from "./rounding.ts";
-import type { Evaluation, Session, StepSizes, Subject } from "./subject.ts";
+import type { Evaluation, OpenSubject, StepSizes, Subject } from "./subject.ts";
 
 /** Beyond this, differences through the step-size control are left out. */
 const MOST_KINKS = 0.002;
@@ -42,11 +42,11 @@ export async function crossCheck(
   try {
     const free = await adaptive.evaluate(subject.point, { gradients: true });
     const steps = replayable(free.steps);
-    const session = subject.open(reference.backend, steps);
+    const opened = subject.open(reference.backend, steps);
     try {
-      const bounded = await boundedEvaluation(session, subject.point, steps, subject.roundings, seed);
+      const bounded = await boundedEvaluation(opened, subject.point, steps, subject.roundings, seed);
       const comparisons = [
-        ...(await comparedWithDifferences(subject, session, adaptive, free, bounded, seed)),
+        ...(await comparedWithDifferences(subject, opened, adaptive, free, bounded, seed)),
         ...(await comparedWithSingles(subject, reference, singles, steps, bounded)),
       ];
       return {
@@ -56,7 +56,7 @@ export async function crossCheck(
         comparisons: comparisons.map((comparison) => ({ ...comparison, verdict: verdictOf(comparison) })),
       };
     } finally {
-      session.dispose();
+      opened.dispose();
     }
   } finally {
     adaptive.dispose();
@@ -80,8 +80,8 @@ function replayable(steps: StepSizes | null): StepSizes {
  */
 async function comparedWithDifferences(
   { point }: Subject,
-  session: Session,
-  adaptive: Session,
+  opened: OpenSubject,
+  adaptive: OpenSubject,
   free: Evaluation,
   { reference, bounds }: BoundedEvaluation,
   seed: number,
@@ -96,7 +96,7 @@ async function comparedWithDifferences(
       gradient: reference.gradients,
       step: SMOOTH_STEP,
     };
-    comparisons.push(await compareWithDifferences(along, session, point, lossRounding, seed));
+    comparisons.push(await compareWithDifferences(along, opened, point, lossRounding, seed));
   }
   if (expectedKinks(free) <= MOST_KINKS) {
     const quantity = "gradient through step control";
@@ -127,11 +127,11 @@ async function comparedWithSingles(
 }
 
 async function replayed(subject: Subject, backend: Backend, steps: StepSizes): Promise<Evaluation> {
-  const session = subject.open(backend, steps);
+  const opened = subject.open(backend, steps);
   try {
-    return await session.evaluate(subject.point, { gradients: true });
+    return await opened.evaluate(subject.point, { gradients: true });
   } finally {
-    session.dispose();
+    opened.dispose();
   }
 }
 

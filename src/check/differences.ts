@@ -3,7 +3,7 @@
 import { unitRoundoff } from "../core/dtype.ts";
 import type { Comparison } from "./comparison.ts";
 import { type Point, rootMeanSquare, streamOf } from "./point.ts";
-import type { Session } from "./subject.ts";
+import type { OpenSubject } from "./subject.ts";
 
 /** Steps of size ∛u balance truncation and rounding of a central difference; a solve's rounding errors are larger than u. */
 export const SMOOTH_STEP: number = 8 * Math.cbrt(unitRoundoff("f64"));
@@ -32,7 +32,7 @@ export interface Claim {
  */
 export async function compareWithDifferences(
   { quantity, names, gradient, step: h }: Claim,
-  session: Session,
+  opened: OpenSubject,
   point: Point,
   lossRounding: number,
   seed: number,
@@ -42,7 +42,7 @@ export async function compareWithDifferences(
     const moved = Object.fromEntries(
       names.map((name) => [name, point[name]!.map((x, i) => x + step * direction[name]![i]!)]),
     );
-    return (await session.evaluate({ ...point, ...moved }, { gradients: false })).loss;
+    return (await opened.evaluate({ ...point, ...moved }, { gradients: false })).loss;
   };
   const near = ((await lossAt(h)) - (await lossAt(-h))) / (2 * h);
   const far = ((await lossAt(2 * h)) - (await lossAt(-2 * h))) / (4 * h);

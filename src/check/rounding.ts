@@ -16,7 +16,14 @@
 import { unitRoundoff } from "../core/dtype.ts";
 import { interpolationRoundings } from "./interpolation.ts";
 import { mapPoint, type Point, rootMeanSquare, streamOf } from "./point.ts";
-import { END_TIME, type Evaluation, INITIAL_STATE, type Roundings, type Session, type StepSizes } from "./subject.ts";
+import {
+  END_TIME,
+  type Evaluation,
+  INITIAL_STATE,
+  type OpenSubject,
+  type Roundings,
+  type StepSizes,
+} from "./subject.ts";
 
 const PROBES = 6;
 
@@ -32,15 +39,15 @@ export function gamma(k: number): number {
   return ku / (1 - ku);
 }
 
-/** @param session f64, with the same steps */
+/** @param opened f64, with the same steps */
 export async function boundedEvaluation(
-  session: Session,
+  opened: OpenSubject,
   point: Point,
   steps: StepSizes,
   roundings: Roundings,
   seed: number,
 ): Promise<BoundedEvaluation> {
-  const reference = await session.evaluate(point, { gradients: true });
+  const reference = await opened.evaluate(point, { gradients: true });
   const nSteps = Math.max(...steps.map((ofSample) => ofSample.length));
   const { tableau, samples, perEvaluation } = roundings;
   const stateRoundings = nSteps * (tableau.stages + 1) + interpolationRoundings(tableau);
@@ -52,7 +59,7 @@ export async function boundedEvaluation(
   };
   for (let probe = 0; probe < PROBES; probe++) {
     const moved = movedPoint(point, nSteps, stateRoundings, roundings, seed, probe);
-    const { trajectory, loss, gradients } = await session.evaluate(moved, { gradients: true });
+    const { trajectory, loss, gradients } = await opened.evaluate(moved, { gradients: true });
     deviation.trajectory.add(trajectory);
     deviation.loss.add([loss]);
     for (const [name, of] of deviation.gradients) of.add(gradients[name]!);

@@ -13,7 +13,7 @@ export interface Evaluation {
   readonly loss: number;
   /** By name of the point's arrays, for those with a gradient; empty unless asked for. */
   readonly gradients: Point;
-  /** The steps taken; null where the device does not tell. */
+  /** The steps taken; null where the device does not report them. */
   readonly steps: StepSizes | null;
 }
 
@@ -28,7 +28,7 @@ export interface Roundings {
 }
 
 /** A subject made ready on a backend, with steps to replay, or (null) its own step-size control. */
-export interface Session {
+export interface OpenSubject {
   evaluate(point: Point, want: { readonly gradients: boolean }): Promise<Evaluation>;
   dispose(): void;
 }
@@ -40,7 +40,7 @@ export interface Subject {
   /** Where it is checked. */
   readonly point: Point;
   readonly roundings: Roundings;
-  open(backend: Backend, steps: StepSizes | null): Session;
+  open(backend: Backend, steps: StepSizes | null): OpenSubject;
 }
 
 /** Arrays of a point with a meaning of their own. */

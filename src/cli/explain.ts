@@ -108,7 +108,7 @@ async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise
   const inputs = await loadRunInputs(config);
   const threads = Math.min(config.threads, mostThreads());
   const inner = await createWasmBackend({ dtype: config.dtype, threads });
-  const recorder = new ProgramRecorder(inner, { runsAhead: device === "webgpu" });
+  const recorder = new ProgramRecorder(inner, { isAsynchronous: device === "webgpu" });
   const experiment = createExperiment(recorder.backend, config, inputs);
   try {
     const { model, trainer } = experiment;

@@ -8,7 +8,7 @@ import { formatCount, formatNumber } from "../core/format.ts";
 import { plural, printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
-import { SOLVERS } from "../run/config.ts";
+import { SOLVERS, type SolverName } from "../run/config.ts";
 import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { writeJson, writeText } from "./console.ts";
@@ -21,7 +21,7 @@ interface GivenOptions extends GivenReadOptions {
   readonly nonlinearity: string;
   readonly rate?: number;
   readonly batchSize: number;
-  readonly method: (typeof SOLVERS)[number];
+  readonly method: SolverName;
   readonly dtype: DType;
   readonly attempts: number;
   readonly memoryBudget: number;

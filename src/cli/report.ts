@@ -6,7 +6,13 @@ import type { Backend } from "../backend/backend.ts";
 import { FileFormatError, SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
 import { groupsByProjections, groupsByType, type NeuronGroup, rolesByProjections } from "../report/groups.ts";
-import { dynamicsParameters, findExamples, parameterChanges, recordActivity } from "../report/observation.ts";
+import {
+  type DynamicsParameters,
+  dynamicsParameters,
+  findExamples,
+  parameterChanges,
+  recordActivity,
+} from "../report/observation.ts";
 import { assertPng } from "../report/raster.ts";
 import { buildReport, type Observations, type Responses, writeReport } from "../report/report.ts";
 import { type RunRecord, readRunRecord } from "../report/runRecord.ts";
@@ -164,10 +170,7 @@ async function observe(
 }
 
 /** Empty if the file that they were taken from no longer exists. */
-async function parametersAtStart(
-  { model }: Experiment,
-  config: TrainConfig,
-): Promise<Awaited<ReturnType<typeof dynamicsParameters>>> {
+async function parametersAtStart({ model }: Experiment, config: TrainConfig): Promise<DynamicsParameters> {
   try {
     await warmStart(model, config);
   } catch (error) {

@@ -8,6 +8,7 @@ import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment, RunInputs } from "../run/experiment.ts";
+import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
 import {
@@ -277,7 +278,7 @@ class RunRecorder {
   /** Diagnoses whether the training can work, and reports each fault once. */
   async diagnose(): Promise<void> {
     const { console, experiment } = this.#parts;
-    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null);
+    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null, inFlags);
     if (!diagnosis) return;
     await this.record({ event: "diagnosis", ...diagnosis });
     const news = diagnosis.findings.filter(({ fault }) => !this.#faults.has(fault));

@@ -1,7 +1,8 @@
 // Values that are kept as long as they are used.
 
 /** Something that holds more than memory of the host. */
-interface Releasable {
+export interface Releasable {
+  /** Idempotent. */
   release(): void;
 }
 

@@ -26,13 +26,13 @@ export class ProgramRecorder {
   readonly #recorded = new Map<string, { readonly program: Program; runs: number }>();
   readonly #keys = new WeakMap<Program, string>();
 
-  /** @param runsAhead  what `Backend.runsAhead` says: true has the programs bound that a GPU needs; default: what `inner` says */
-  constructor(inner: Backend, { runsAhead = inner.runsAhead }: { readonly runsAhead?: boolean } = {}) {
+  /** @param isAsynchronous  what `Backend.isAsynchronous` says: true has the programs bound that a GPU needs; default: what `inner` says */
+  constructor(inner: Backend, { isAsynchronous = inner.isAsynchronous }: { readonly isAsynchronous?: boolean } = {}) {
     const observer: Observer = {
       bound: ({ executable }) => void this.#entryOf(executable.program),
       ran: ({ executable }) => void this.#entryOf(executable.program).runs++,
     };
-    this.backend = observed(inner, observer, { runsAhead });
+    this.backend = observed(inner, observer, { isAsynchronous });
   }
 
   /** What was bound so far. */

@@ -3,15 +3,15 @@
 import { ArgumentError } from "../core/errors.ts";
 
 /**
- * What the values must satisfy; they are projected onto it before each forward pass, in place, and the gradient is that at the
- * projected value, not masked. "sign": no weight may change the sign it started with (0 may become either).
+ * A condition on the values. They are projected onto it before each forward pass, in place; the gradient is that at the projected
+ * value, not masked. "sign": no weight may change the sign it started with (0 may become either).
  *
  * Values that are given (at the start, by `set`, from a file) and contradict it are refused. `clamp: true` takes those below `min` and
- * sets them to it, as torch-biopl does without a word.
+ * sets them to it, as torch-biopl does silently.
  */
 export type Constraint = "none" | "sign" | { readonly min: number; readonly clamp?: boolean };
 
-/** The ways on where weights of both signs have to be at least `min`. */
+/** Remedies where weights of both signs have to be at least `min`. */
 const WEIGHTS = {
   what: "weights",
   ways:
@@ -20,8 +20,8 @@ const WEIGHTS = {
 };
 
 /**
- * @param of  what the values are, and what to do about those below, for the message
- * @throws {ArgumentError} values below a minimum that is not to be made by clamping: how many, and the least
+ * @param of  for the message: the kind of values, and remedies for those below
+ * @throws {ArgumentError} values below a minimum without `clamp`: how many, and the least
  */
 export function checkMinimum(
   where: string,

@@ -1,4 +1,4 @@
-// A loss of one's own in a reverse pass: what a function says of each sample's outputs and states becomes cotangents.
+// A custom loss in a reverse pass: a function of each sample's outputs and states gives their cotangents.
 
 import { type DType, type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
@@ -6,7 +6,7 @@ import { checkFinite } from "../core/finite.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { gatherSamples, type SampleRows, scatterSamples } from "./samples.ts";
 
-/** What a loss is told of one sample. */
+/** Argument of a loss: outputs and states of one sample. */
 export interface SampleOutputs {
   /** Its number in the batch. */
   readonly sample: number;
@@ -42,7 +42,7 @@ export interface Cotangents {
 
 const RESULT: Readonly<Record<keyof LossAndCotangents, true>> = { loss: true, ctOuts: true, ctHs: true };
 
-/** Cotangents that a loss gives, sample by sample, and the sum of what it said. */
+/** Cotangents that a loss gives, sample by sample, and the sum of its values. */
 export function cotangentsOfLoss(
   ofOuts: SampleRows,
   ofStates: SampleRows,
@@ -55,8 +55,8 @@ export function cotangentsOfLoss(
     ...ct,
     loss: () => total,
     ofSample: (sample, outs, hs) => {
-      const told = (data: FloatArray, rows: SampleRows) => floats(gatherSamples(data, rows, [sample]), dtype);
-      const result = loss({ sample, outs: told(outs, ofOuts), hs: told(hs, ofStates) });
+      const own = (data: FloatArray, rows: SampleRows) => floats(gatherSamples(data, rows, [sample]), dtype);
+      const result = loss({ sample, outs: own(outs, ofOuts), hs: own(hs, ofStates) });
       checkResult(result, sample);
       total += result.loss;
       for (const [name, given, into, rows] of [

@@ -120,7 +120,7 @@ export interface InputGradients {
   readonly h0: FloatArray;
 }
 
-/** What the options come to, per neuron. */
+/** The options, resolved for each neuron. */
 export interface ResolvedNeurons {
   readonly types: NeuronTypes | null;
   readonly signs: Float64Array | null;
@@ -177,7 +177,7 @@ export function weightConstraintOf({ weightConstraint }: ConnectomeNetworkOption
   return weightConstraint ?? { min: 0 };
 }
 
-/** Options of torch-biopl that say what a projection here says by itself. */
+/** Options of torch-biopl for facts that a projection has here. */
 const SAID_OTHERWISE: Readonly<Record<string, string>> = {
   outputSize: "outputs are the rows of outputProjection, or the neurons",
   useDenseInputProjection: "a dense matrix as inputProjection is a dense projection",
@@ -256,7 +256,7 @@ function resolveNonlinearity(
   const isOne = spec === null || typeof spec === "string";
   const perNeuron = isOne ? [spec] : spread<string | null>("neuronNonlinearity", spec, o.numNeurons, types, true);
   const nonlinearities = [...new Set(perNeuron)];
-  // Here, and not only where the equations are written down: unknown names are told at once.
+  // Here too, not only in the equations, so that unknown names are refused at once.
   for (const name of nonlinearities) activation(name);
   const position = new Map(nonlinearities.map((name, i) => [name, i]));
   const nonlinearityIdx = nonlinearities.length > 1 ? Float64Array.from(perNeuron, (f) => position.get(f)!) : null;

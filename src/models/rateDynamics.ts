@@ -9,6 +9,7 @@ import type { Value } from "../ops/value.ts";
 import { activation } from "./activation.ts";
 import type { Dynamics } from "./options.ts";
 
+/** Sizes and variants of the rate model: its graph follows from them. */
 export interface RateShape {
   readonly nNeurons: number;
   readonly nnz: number;
@@ -26,7 +27,7 @@ export interface RateShape {
 }
 
 /**
- * What a neuron's state is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for plain
+ * The state that a neuron is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for plain
  * networks φ(u).
  *
  * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `nonlinearity` (index of φ, if there are several).
@@ -93,8 +94,7 @@ export function discreteStep(g: Graph, shape: RateShape): Value {
 }
 
 /**
- * How neurons respond where they are: stores `rate`, what their nonlinearities put out in state `h`, and `slope`, the derivative of
- * that. Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
+ * Responses of neurons in state `h`: stores `rate`, the outputs of their nonlinearities, and `slope`, the derivatives of these. Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
  */
 export function responseProgram(shape: RateShape): Program {
   const g = new Graph();
@@ -107,7 +107,7 @@ export function responseProgram(shape: RateShape): Program {
       ? transfer(g, shape, ops.add(h, offset))
       : target(g, shape, ops.add(driveAtStep(g, nNeurons, steps), offset), h);
   g.store("rate", rate);
-  // A one for every neuron and sample, of which the slope keeps the shape.
+  // A one for every neuron and sample: the slope gets its shape.
   const ones = ops.add(offset, 1);
   pullBack(g, g, [[rate, ones]], new Map([["offset", { binding: "slope", accumulate: false }]]), (v) => v);
   return lower(g, "response", "forward");

@@ -1,5 +1,6 @@
-// Some samples of a batch: their part of an array, and its way back.
+// Some samples of a batch: their part of an array, taken out and written back.
 
+import type { Part } from "../backend/desk.ts";
 import type { FloatArray } from "../core/dtype.ts";
 
 /** Rows of samples in a host array: [batch, times, width], or [times, batch, width] when time comes first. */
@@ -45,4 +46,13 @@ export function scatterSamples(data: FloatArray, into: FloatArray, rows: SampleR
       into.set(data.subarray(from, from + width), rowAt(rows, sample, k));
     }
   });
+}
+
+/** The samples first … first + count − 1 at one time, for a desk. */
+export function partOf(
+  rows: SampleRows,
+  { first, count }: { readonly first: number; readonly count: number },
+  time: number,
+): Part {
+  return { first, count, at: (sample, row) => rowAt(rows, sample, time) + row };
 }

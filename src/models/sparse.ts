@@ -2,22 +2,22 @@
 // no rectification. The equations are those of torch-biopl's SparseLinear, SparseRNN and SparseODERNN.
 
 import type { Graph } from "../autodiff/graph.ts";
-import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
-import { compileAndBind } from "../backend/bind.ts";
-import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
-import type { PanelLayout, Program } from "../backend/program.ts";
+import type { Backend } from "../backend/backend.ts";
+import { Desks } from "../backend/desk.ts";
 import { callsOf } from "../core/callQueue.ts";
 import type { Csr } from "../core/csr.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
+import { orRelease } from "../core/release.ts";
 import { ConnectomeODERNN, type SolveOptions } from "./connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "./connectomeRnn.ts";
 import type { Constraint } from "./constraint.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
+import { outputProgram, outputReverseProgram, outputValue } from "./network/projectionPrograms.ts";
 import type { ConnectomeNetworkOptions } from "./options.ts";
-import { ParameterSet } from "./parameters.ts";
-import { outputProgram, outputReverseProgram, outputValue } from "./projection.ts";
+import { bindingsOf, trainedLeaves } from "./parameters/parameter.ts";
+import { ParameterSet } from "./parameters/parameterSet.ts";
 
 /** A plain network in discrete time. */
 export interface SparseRNNOptions {
@@ -97,16 +97,20 @@ export class SparseLinear {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
   readonly options: SparseLinearOptions;
-  readonly #sessions = new Map<string, Session>();
+  readonly #desks: Desks;
 
   constructor(backend: Backend, options: SparseLinearOptions) {
     const { inFeatures, outFeatures, connectivity, bias = true, trainable = true } = options;
     checkMatrix("SparseLinear", "connectivity", connectivity, outFeatures, inFeatures);
     this.backend = backend;
     this.options = options;
-    this.parameters = new ParameterSet(backend);
-    this.parameters.addSparse("values", connectivity, { trainable });
-    if (bias) this.parameters.addVector("bias", new Float64Array(outFeatures), { trainable });
+    this.#desks = new Desks(backend, "SparseLinear");
+    const parameters = new ParameterSet(backend);
+    this.parameters = parameters;
+    orRelease({ release: () => parameters.dispose() }, () => {
+      parameters.add({ name: "values", leaf: "ho", matrix: connectivity, values: connectivity.values, trainable });
+      if (bias) parameters.add({ name: "bias", leaf: "ho.bias", values: new Float64Array(outFeatures), trainable });
+    });
   }
 
   /** @param x [batch, inFeatures] @returns [batch, outFeatures] */
@@ -124,7 +128,7 @@ export class SparseLinear {
 
   async #run(x: ArrayLike<number>, ctY: ArrayLike<number> | null): Promise<{ y: FloatArray; ctX: FloatArray | null }> {
     const { backend, parameters } = this;
-    const { inFeatures: nIn, outFeatures: nOut } = this.options;
+    const { inFeatures: nIn, outFeatures: nOut, connectivity, bias = true } = this.options;
     const batch = x.length / nIn;
     if (batch < 1 || !Number.isInteger(batch))
       throw new ShapeError("SparseLinear", "x", `a whole number of samples of ${nIn} features`, `${x.length} numbers`);
@@ -137,86 +141,40 @@ export class SparseLinear {
     const ctX = ctY && floatArray(backend.dtype, x.length);
     const lanes = backend.lanesFor(Math.max(nIn, nOut));
     for (let first = 0; first < batch; first += lanes) {
-      const count = Math.min(lanes, batch - first);
-      await this.#chunk(x, y, ctY, ctX, first, count);
+      const part = { first, count: Math.min(lanes, batch - first) };
+      const desk = this.#desks.of(backend.layoutFor(part.count));
+      const bindings = {
+        ...bindingsOf(parameters.all()),
+        h: desk.put(desk.state("x", nIn), x, part),
+        out: desk.state("y", nOut),
+      };
+      const output = (g: Graph) => outputValue(g, connectivity, nIn, bias);
+      desk.run(
+        desk.program("forward", () => outputProgram(output)),
+        bindings,
+      );
+      await desk.take(bindings.out, y, part);
+      if (!ctY || !ctX) continue;
+      const cotangents = {
+        "ct.out": desk.put(desk.state("ct y", nOut), ctY, part, "zero"),
+        "ct.h": desk.state("ct x", nIn),
+      };
+      desk.run(
+        desk.program("reverse", () => outputReverseProgram(output, trainedLeaves(parameters.all()))),
+        { ...bindings, ...cotangents },
+      );
+      await desk.take(cotangents["ct.h"], ctX, part);
     }
     return { y, ctX };
   }
 
-  /** Samples first … first + count − 1. */
-  async #chunk(
-    x: ArrayLike<number>,
-    y: FloatArray,
-    ctY: ArrayLike<number> | null,
-    ctX: FloatArray | null,
-    first: number,
-    count: number,
-  ): Promise<void> {
-    const { backend } = this;
-    const { inFeatures: nIn, outFeatures: nOut } = this.options;
-    const { layout, buffers, forward, reverse } = this.#session(backend.layoutFor(count));
-    const at = (width: number) => (s: number, row: number) => (first + s) * width + row;
-    const pack = (data: ArrayLike<number>, rows: number) =>
-      packState(data, at(rows), count, rows, layout, floatArray(backend.dtype, rows * lanesOf(layout)));
-    backend.upload(buffers.h, pack(x, nIn));
-    backend.run(forward);
-    unpackState(await backend.download(buffers.out), y, at(nOut), count, nOut, layout);
-    if (!ctY || !ctX) return;
-    const cotangent = pack(ctY, nOut);
-    clearUnusedLanes(cotangent, count, nOut, layout);
-    backend.upload(buffers["ct.out"], cotangent);
-    backend.run(reverse);
-    unpackState(await backend.download(buffers["ct.h"]), ctX, at(nIn), count, nIn, layout);
-  }
-
-  #session(layout: PanelLayout): Session {
-    const key = `${layout.panel}x${layout.panels}`;
-    const known = this.#sessions.get(key);
-    if (known) return known;
-    const { backend, parameters } = this;
-    const { inFeatures, outFeatures, connectivity } = this.options;
-    const lanes = lanesOf(layout);
-    const buffers = {
-      h: backend.buffer("x", inFeatures * lanes),
-      "ct.h": backend.buffer("ct x", inFeatures * lanes),
-      out: backend.buffer("y", outFeatures * lanes),
-      "ct.out": backend.buffer("ct y", outFeatures * lanes),
-    };
-    const leaves = parameters.all().map((p) => [p.name === "bias" ? "ho.bias" : "ho", p] as const);
-    const bindings: Record<string, Bindable> = { ...buffers };
-    for (const [leaf, { bindable, gradTarget }] of leaves) {
-      bindings[leaf] = bindable;
-      if (gradTarget) bindings[`grad.${leaf}`] = gradTarget;
-    }
-    const output = (g: Graph) => outputValue(g, connectivity, inFeatures, leaves.length > 1);
-    const trained = leaves.flatMap(([leaf, p]) => (p.trainable ? [leaf] : []));
-    const bind = (program: Program) => compileAndBind(backend, program, layout, bindings);
-    const forward = bind(outputProgram(output));
-    const reverse = bind(outputReverseProgram(output, trained));
-    const session = { layout, buffers, forward, reverse };
-    this.#sessions.set(key, session);
-    return session;
-  }
-
   /** Releases everything when the calls before it have ended; calls after it are refused. */
   dispose(): void {
-    callsOf(this.parameters).end(() => {
-      for (const { buffers, forward, reverse } of this.#sessions.values())
-        for (const part of [...Object.values(buffers), forward, reverse]) part.release();
-      this.#sessions.clear();
-    });
+    callsOf(this.parameters).end(() => this.#desks.release());
     this.parameters.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
-}
-
-/** Buffers and programs of a layer for one panel layout, by the leaves of the output projection's graph. */
-interface Session {
-  readonly layout: PanelLayout;
-  readonly buffers: Readonly<Record<"h" | "ct.h" | "out" | "ct.out", DeviceBuffer>>;
-  readonly forward: BoundProgram;
-  readonly reverse: BoundProgram;
 }

@@ -3,10 +3,9 @@
 import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
 import { checkWrt, type GradTarget, pullBack } from "../autodiff/vjp.ts";
-import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
-import { compileAndBind } from "../backend/bind.ts";
-import { clearUnusedLanes, lanesOf, packState, unpackState } from "../backend/layout.ts";
-import type { PanelLayout, Program } from "../backend/program.ts";
+import type { Backend, Bindable, DeviceBuffer } from "../backend/backend.ts";
+import { Desk } from "../backend/desk.ts";
+import type { Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import type { HostRhs } from "./externalSolver.ts";
 import { type OdeSystem, slopeOfLeaves } from "./method.ts";
@@ -73,7 +72,7 @@ export class AdjointField {
   readonly #parameters: readonly { readonly name: string; readonly size: number; readonly order: Uint32Array | null }[];
   readonly #nParameters: number;
   readonly #tStart: readonly number[];
-  readonly #groups: readonly Group[];
+  readonly #groups: Group[] = [];
 
   constructor(
     backend: Backend,
@@ -97,15 +96,19 @@ export class AdjointField {
     this.#nParameters = this.#parameters.reduce((sum, { size }) => sum + size, 0);
     const widths = Object.values(inputs.states).map((data) => data.length / samples);
     const groupSize = Math.min(this.#samplesPerUnit, backend.lanesFor(Math.max(rows, ...widths)));
-    const groups: Group[] = [];
-    for (let unit = 0; unit < this.#units; unit++) {
-      const end = (unit + 1) * this.#samplesPerUnit;
-      for (let first = unit * this.#samplesPerUnit; first < end; first += groupSize) {
-        const count = Math.min(groupSize, end - first);
-        groups.push(new Group(backend, program, rows, unit, first, count, inputs, this.#parameters));
+    try {
+      for (let unit = 0; unit < this.#units; unit++) {
+        const end = (unit + 1) * this.#samplesPerUnit;
+        for (let first = unit * this.#samplesPerUnit; first < end; first += groupSize) {
+          const part = { unit, first, count: Math.min(groupSize, end - first) };
+          const desk = new Desk(backend, backend.layoutFor(part.count), "backsolve");
+          this.#groups.push(desk.make(() => new Group(desk, program, rows, part, inputs, this.#parameters)));
+        }
       }
+    } catch (error) {
+      this.dispose();
+      throw error;
     }
-    this.#groups = groups;
   }
 
   /** dy/dt. */
@@ -192,7 +195,7 @@ export class AdjointField {
   }
 
   dispose(): void {
-    for (const group of this.#groups) group.dispose();
+    for (const group of this.#groups) group.release();
   }
 
   #width(): number {
@@ -233,49 +236,38 @@ export class AdjointField {
   }
 }
 
-/** Samples of one unit that the device evaluates at once; buffers and the bound program for them. */
+/** Samples of one unit that the device evaluates at once. Buffers have the names of the program's bindings. */
 class Group {
   readonly unit: number;
   readonly first: number;
   readonly count: number;
-  readonly #backend: Backend;
+  readonly #desk: Desk;
+  readonly #program: Program;
   readonly #rows: number;
-  readonly #layout: PanelLayout;
-  readonly #buffers: Record<string, DeviceBuffer> = {};
+  readonly #parameters: FieldInputs["parameters"];
   readonly #gradients: readonly DeviceBuffer[];
-  readonly #bound: BoundProgram;
 
   constructor(
-    backend: Backend,
+    desk: Desk,
     program: Program,
     rows: number,
-    unit: number,
-    first: number,
-    count: number,
+    { unit, first, count }: Pick<Group, "unit" | "first" | "count">,
     { states, samples, parameters }: FieldInputs,
     wanted: readonly { readonly name: string; readonly size: number }[],
   ) {
     this.unit = unit;
     this.first = first;
     this.count = count;
-    this.#backend = backend;
+    this.#desk = desk;
+    this.#program = program;
     this.#rows = rows;
-    this.#layout = backend.layoutFor(count);
-    const lanes = lanesOf(this.#layout);
-    const buffers = this.#buffers;
-    for (const name of ["ode.y", "ct.k", "k", "ct.y"]) buffers[name] = backend.buffer(name, rows * lanes);
-    for (const name of ["ode.t", "ode.elapsed", "ode.segment", "ct.t", "ct.elapsed"])
-      buffers[name] = backend.buffer(name, lanes);
-    for (const [name, data] of Object.entries(states)) {
-      const width = data.length / samples;
-      buffers[name] = backend.buffer(name, width * lanes);
-      this.#uploadState(name, data, width, first);
-    }
-    this.#gradients = wanted.map(({ name, size }) => backend.buffer(gradName(name), size));
-    wanted.forEach(({ name }, i) => {
-      buffers[gradName(name)] = this.#gradients[i]!;
-    });
-    this.#bound = compileAndBind(backend, program, this.#layout, { ...parameters, ...buffers });
+    this.#parameters = parameters;
+    for (const name of ["ode.y", "ct.k", "k", "ct.y"]) desk.state(name, rows);
+    for (const name of ["ode.t", "ode.elapsed", "ode.segment", "ct.t", "ct.elapsed"]) desk.sample(name);
+    for (const [name, data] of Object.entries(states))
+      desk.put(desk.state(name, data.length / samples), data, { first, count });
+    this.#gradients = wanted.map(({ name, size }) => desk.vector(gradName(name), size));
+    desk.bind(program, parameters);
   }
 
   /** f at these times and y, and its products with the cotangents `ct` [count, rows]; those of the parameters behind one another. */
@@ -284,15 +276,16 @@ class Group {
     y: ArrayLike<number>,
     ct: FloatArray,
   ): Promise<{ k: FloatArray; ctT: FloatArray; ctY: FloatArray; ctP: FloatArray }> {
-    const backend = this.#backend;
-    const n = this.#rows;
-    this.#uploadState("ode.t", t, 1);
-    this.#uploadState("ode.elapsed", elapsed, 1);
-    this.#uploadState("ode.y", y, n);
-    // Lanes without a sample repeat the last one, but must not count in the gradients of the parameters.
-    this.#uploadState("ct.k", ct, n, 0, "zero");
+    const desk = this.#desk;
+    const { backend } = desk;
+    const { count } = this;
+    const state = (name: string) => desk.state(name, this.#rows);
+    desk.put(desk.sample("ode.t"), t, { count });
+    desk.put(desk.sample("ode.elapsed"), elapsed, { count });
+    desk.put(state("ode.y"), y, { count });
+    desk.put(state("ct.k"), ct, { count }, "zero");
     for (const gradient of this.#gradients) backend.fill(gradient, 0);
-    backend.run(this.#bound);
+    desk.run(this.#program, this.#parameters);
     const ctP = floatArray(
       backend.dtype,
       this.#gradients.reduce((sum, { length }) => sum + length, 0),
@@ -302,39 +295,19 @@ class Group {
       ctP.set(await backend.download(gradient), offset);
       offset += gradient.length;
     }
-    const [byTime, byElapsed] = [await this.#download("ct.t", 1), await this.#download("ct.elapsed", 1)];
+    const [byTime, byElapsed] = [
+      await desk.read(desk.sample("ct.t"), count),
+      await desk.read(desk.sample("ct.elapsed"), count),
+    ];
     return {
-      k: await this.#download("k", n),
+      k: await desk.read(state("k"), count),
       ctT: byTime.map((ct, s) => ct + byElapsed[s]!),
-      ctY: await this.#download("ct.y", n),
+      ctY: await desk.read(state("ct.y"), count),
       ctP,
     };
   }
 
-  dispose(): void {
-    this.#bound.release();
-    for (const buffer of Object.values(this.#buffers)) buffer.release();
-  }
-
-  /** @param first  sample of `data` that the first lane takes */
-  #uploadState(
-    name: string,
-    data: ArrayLike<number>,
-    rows: number,
-    first = 0,
-    unused: "repeat" | "zero" = "repeat",
-  ): void {
-    const layout = this.#layout;
-    const packed = floatArray(this.#backend.dtype, rows * lanesOf(layout));
-    packState(data, (s, row) => (first + s) * rows + row, this.count, rows, layout, packed);
-    if (unused === "zero") clearUnusedLanes(packed, this.count, rows, layout);
-    this.#backend.upload(this.#buffers[name]!, packed);
-  }
-
-  async #download(name: string, rows: number): Promise<FloatArray> {
-    const values = floatArray(this.#backend.dtype, this.count * rows);
-    const state = await this.#backend.download(this.#buffers[name]!);
-    unpackState(state, values, (s, row) => s * rows + row, this.count, rows, this.#layout);
-    return values;
+  release(): void {
+    this.#desk.release();
   }
 }

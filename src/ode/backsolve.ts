@@ -20,7 +20,8 @@ import {
 } from "./adjointField.ts";
 import { ExternalSolver } from "./externalSolver.ts";
 import { dependsOnTime, type Method, type OdeSystem } from "./method.ts";
-import type { SolveStats } from "./solve.ts";
+import { checkFirstSteps } from "./request.ts";
+import { joinedStats, type SolveStats } from "./solveStats.ts";
 import { checkTimes, Timeline } from "./timeline.ts";
 
 /** How `Backsolve` solves, forward and backward. */
@@ -215,7 +216,7 @@ export class Backsolve {
         stats[unit] = statsOf(solution.stats, i);
       });
     }
-    return { ys, stats: joined(stats) };
+    return { ys, stats: joinedStats(stats) };
   }
 
   #solverFor(rows: number, dt0Given: boolean): ExternalSolver {
@@ -273,20 +274,6 @@ function statsOf({ nSteps, nAccepted, nFEvals, status, t, dt }: SolveStats, i: n
   };
 }
 
-/** Statistics of samples that were solved in parts. */
-function joined(parts: readonly SolveStats[]): SolveStats {
-  return {
-    nSteps: parts.flatMap((p) => p.nSteps),
-    nAccepted: parts.flatMap((p) => p.nAccepted),
-    nFEvals: Math.max(...parts.map((p) => p.nFEvals)),
-    status: parts.flatMap((p) => p.status),
-    t: parts.flatMap((p) => p.t),
-    dt: parts.flatMap((p) => p.dt),
-    steps: null,
-    plan: null,
-  };
-}
-
 function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: BacksolveOptions, dtype: DType): void {
   const where = "Backsolve";
   const { samples, y0, states, parameters, tStart, tEnd, tEval } = problem;
@@ -301,10 +288,7 @@ function checkProblem(problem: BacksolveProblem, rows: number, { wrt, joint }: B
   const times = tEval ?? [tStart, tEnd];
   checkTimes(where, samples, { tStart, tEnd }, times);
   const dt0 = firstSteps(problem);
-  if (dt0 && dt0.length !== samples)
-    throw new ShapeError(where, "dt0", `${samples} step sizes, one per sample`, `${dt0.length}`);
-  const bad = dt0?.find((h) => !(Math.abs(h) > 0 && Number.isFinite(h)));
-  if (bad !== undefined) throw new ArgumentError(where, "dt0", "finite steps other than 0", `${bad}`);
+  if (dt0) checkFirstSteps(where, dt0, samples);
   if (times.length < 2) throw new ArgumentError(where, "tEval", "at least 2 evaluation points", `${times.length}`);
   for (let s = 0; s < samples; s++) {
     if (times.at(-1)![s] !== tEnd[s])

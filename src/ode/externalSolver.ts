@@ -3,16 +3,21 @@
 
 import type { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
-import type { Backend, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
-import { compileAndBind } from "../backend/bind.ts";
-import { lanesOf, packState, unpackState } from "../backend/layout.ts";
-import type { PanelLayout, Program } from "../backend/program.ts";
+import type { Backend, DeviceBuffer } from "../backend/backend.ts";
+import { Desk } from "../backend/desk.ts";
+import type { BindingKind, Program } from "../backend/program.ts";
 import { type Abortable, yieldToEventLoop } from "../core/abort.ts";
-import { type FloatArray, floatArray } from "../core/dtype.ts";
+import type { FloatArray } from "../core/dtype.ts";
 import type { Value } from "../ops/value.ts";
-import { attemptGraph, denseGraph, initGraph, type Method, type OdeSystem, STATUS, stageName } from "./method.ts";
-import { assertSolved, type SolveStats, statusName } from "./solve.ts";
+import { type ControlName, REPORTED_NUMBERS } from "./control.ts";
+import { attemptGraph, denseGraph, initGraph, type Method, type OdeSystem } from "./method.ts";
+import { storeNext, storeStages } from "./programs.ts";
+import { assertSolved, type SolveStats, statsFrom } from "./solveStats.ts";
 import { Timeline } from "./timeline.ts";
+
+/** Prefix of what an attempt stores for the next one, and the scalar among it: how many samples still run. */
+const NEXT = "next.";
+const ACTIVE = "next.active";
 
 /** dy/dt of all samples: the time since tStart is [samples], y and the result are [samples, rows]. */
 export type HostRhs = (elapsed: FloatArray, y: FloatArray) => Promise<FloatArray>;
@@ -44,8 +49,6 @@ interface Pieces {
   readonly result: Program;
 }
 
-const PER_SAMPLE = ["t", "dt", "running", "nSteps", "nAccepted", "status", "ratio1", "ratio2"] as const;
-
 /**
  * Solves dy/dt = rhs(t, y), each sample with its own steps: the same numbers as OdeSolver, without gradients. The right-hand side
  * is called for all samples until the last has finished.
@@ -61,19 +64,18 @@ export class ExternalSolver {
     this.#backend = backend;
     this.#rows = rows;
     this.#init = cut("external.init", rows, (system) => {
-      const { graph, k1, dt, finite } = initGraph(system, method, dt0Given);
-      const status = graph.ops.select(finite, STATUS.ok, STATUS.nonFinite);
-      return { graph, results: { "next.k1": k1, "next.dt": dt, "next.running": finite, "next.status": status } };
+      const { graph, next } = initGraph(system, method, dt0Given);
+      return { graph, store: () => storeNext(graph, next) };
     });
     this.#attempt = cut("external.attempt", rows, (system) => {
       const { graph, next, stages } = attemptGraph(system, method);
-      const results: Record<string, Value | null> = { "stage.y1": stages.y1 };
-      for (const [name, value] of Object.entries(next)) results[`next.${name}`] = value;
-      // The first stage of an FSAL method is where it was before: `ode.k1`.
-      stages.k.forEach((k, i) => {
-        if (i > 0 || !method.tableau.fsal) results[stageName(i)] = k;
-      });
-      return { graph, results };
+      return {
+        graph,
+        store: () => {
+          storeNext(graph, next);
+          storeStages(graph, stages, method.tableau.fsal);
+        },
+      };
     });
     const dense = denseGraph(externalSystem(rows, []), method.tableau);
     dense.graph.store("ys", dense.value, { accumulate: true });
@@ -82,32 +84,25 @@ export class ExternalSolver {
 
   /** @throws {SolverError} for the first sample that does not reach its end */
   async solve(problem: ExternalProblem): Promise<ExternalSolution> {
-    const run = new Run(this.#backend, this.#rows, this.#backend.layoutFor(problem.samples), problem);
+    const backend = this.#backend;
+    const desk = new Desk(backend, backend.layoutFor(problem.samples), "ExternalSolver");
     try {
-      await run.compute(this.#init);
-      run.adopt(["k1", "dt", "running", "status"]);
+      const solve = new ExternalSolve(desk, this.#rows, problem);
+      await solve.compute(this.#init);
+      solve.adopt(this.#init);
       let calls = this.#init.arguments.length;
-      while (await run.isActive()) {
+      while (await solve.isActive()) {
         await yieldToEventLoop(problem.signal);
-        await run.compute(this.#attempt);
+        await solve.compute(this.#attempt);
         calls += this.#attempt.arguments.length;
-        run.interpolate(this.#dense);
-        run.adopt(["y", "k1", ...PER_SAMPLE]);
+        solve.interpolate(this.#dense);
+        solve.adopt(this.#attempt);
       }
-      const stats: SolveStats = {
-        nSteps: await run.perSample("nSteps"),
-        nAccepted: await run.perSample("nAccepted"),
-        nFEvals: calls,
-        status: (await run.perSample("status")).map(statusName),
-        t: await run.times(),
-        dt: await run.perSample("dt"),
-        steps: null,
-        plan: null,
-      };
+      const stats = await solve.stats(calls);
       assertSolved(stats);
-      return { ys: await run.evaluations(), stats };
+      return { ys: await solve.evaluations(), stats };
     } finally {
-      run.dispose();
+      desk.release();
     }
   }
 }
@@ -127,54 +122,42 @@ function externalSystem(rows: number, calls: (readonly [elapsed: Value, y: Value
 function cut(
   name: string,
   rows: number,
-  build: (system: OdeSystem) => { graph: Graph; results: Readonly<Record<string, Value | null>> },
+  build: (system: OdeSystem) => { readonly graph: Graph; readonly store: () => void },
 ): Pieces {
   const calls: (readonly [Value, Value])[] = [];
-  const { graph, results } = build(externalSystem(rows, calls));
-  for (const [binding, value] of Object.entries(results)) if (value) store(graph, binding, value);
+  const { graph, store } = build(externalSystem(rows, calls));
+  store();
   const pieces = calls.map((_, i) => {
     const own: (readonly [Value, Value])[] = [];
     const piece = build(externalSystem(rows, own)).graph;
     const [elapsed, y] = own[i]!;
-    store(piece, "call.elapsed", elapsed);
-    store(piece, "call.y", y);
+    piece.store("call.elapsed", elapsed, { as: { kind: "sample", rows: 1 } });
+    piece.store("call.y", y);
     return lower(piece, `${name}.argument${i}`, "forward");
   });
   return { arguments: pieces, result: lower(graph, name, "forward") };
 }
 
-/** Buffers hold a number per sample at least, so what is the same for all of them is spread. */
-function store(g: Graph, binding: string, value: Value): void {
-  g.store(binding, value, { as: { kind: value.kind === "scalar" ? "sample" : value.kind, rows: value.rows } });
-}
-
-/** Buffers and bound programs of one solve. */
-class Run {
-  readonly #backend: Backend;
+/** One solve. Buffers have the names of the bindings. */
+class ExternalSolve {
+  readonly #desk: Desk;
   readonly #rows: number;
-  readonly #layout: PanelLayout;
   readonly #problem: ExternalProblem;
-  readonly #buffers: Record<string, DeviceBuffer> = {};
-  readonly #bound = new Map<string, BoundProgram>();
-  readonly #staging: FloatArray;
   readonly #timeline: Timeline;
 
-  constructor(backend: Backend, rows: number, layout: PanelLayout, problem: ExternalProblem) {
-    this.#backend = backend;
+  constructor(desk: Desk, rows: number, problem: ExternalProblem) {
+    this.#desk = desk;
     this.#rows = rows;
-    this.#layout = layout;
     this.#problem = problem;
-    this.#staging = floatArray(backend.dtype, rows * lanesOf(layout));
-    this.#timeline = new Timeline(backend.dtype, problem);
+    this.#timeline = new Timeline(desk.backend.dtype, problem);
     const { y0, tStart, tEnd, tEval, dt0 } = problem;
-    const { origin } = this.#timeline;
     const device = (times: readonly number[]) => times.map((t, s) => this.#timeline.device(t, s));
     const [start, end] = [device(tStart), device(tEnd)];
     const dir = tEnd.map((t, s) => (t > tStart[s]! ? 1 : -1));
-    this.#uploadState("ode.y", y0);
+    this.#put("state", "ode.y", y0);
     const perSample: Readonly<Record<string, readonly number[]>> = {
       t: start,
-      origin,
+      origin: this.#timeline.origin,
       tStart: start,
       tEnd: end,
       tMin: start.map((t, s) => Math.min(t, end[s]!)),
@@ -182,29 +165,22 @@ class Run {
       dir,
       ...(dt0 ? { dt0: dt0.map((h, s) => dir[s]! * Math.abs(h)) } : {}),
     };
-    for (const [name, values] of Object.entries(perSample)) this.#uploadPerSample(`ode.${name}`, values);
-    for (const name of ["ratio1", "ratio2"]) backend.fill(this.#perSample(`ode.${name}`), 1);
-    for (const name of ["nSteps", "nAccepted"]) backend.fill(this.#perSample(`ode.${name}`), 0);
+    for (const [name, values] of Object.entries(perSample)) this.#put("sample", `ode.${name}`, values);
     tEval.forEach((t, j) => {
-      this.#uploadPerSample(`tEval${j}`, device(t));
+      this.#put("sample", `tEval${j}`, device(t));
       // Dense output adds to it in the step that passes the point; no step does at the start.
       const isAtStart = (s: number) => t[s] === tStart[s];
-      this.#uploadState(
-        `ys${j}`,
-        Array.from(y0, (v, i) => (isAtStart(Math.floor(i / rows)) ? v : 0)),
-      );
+      const first = Array.from(y0, (v, i) => (isAtStart(Math.floor(i / rows)) ? v : 0));
+      this.#put("state", `ys${j}`, first);
     });
   }
 
   /** Runs the pieces, with the right-hand side in between. */
   async compute({ arguments: pieces, result }: Pieces): Promise<void> {
-    const { samples, rhs } = this.#problem;
     for (const [i, piece] of pieces.entries()) {
       this.#run(piece);
-      const elapsed = floatArray(this.#backend.dtype, samples);
-      const called = await this.#backend.download(this.#perSample("call.elapsed"));
-      unpackState(called, elapsed, (s) => s, samples, 1, this.#layout);
-      this.#uploadState(`call.k${i}`, await rhs(elapsed, await this.#download("call.y")));
+      const elapsed = await this.#read("sample", "call.elapsed");
+      this.#put("state", `call.k${i}`, await this.#problem.rhs(elapsed, await this.#read("state", "call.y")));
     }
     this.#run(result);
   }
@@ -216,97 +192,49 @@ class Run {
     });
   }
 
-  /** What an attempt (or the start) has stored is what the next one starts from. */
-  adopt(names: readonly string[]): void {
-    for (const name of names) {
-      const next = this.#buffers[`next.${name}`];
-      if (next) this.#backend.copy(this.#sized(`ode.${name}`, next.length), next);
+  /** The next attempt starts from what the pieces have stored. */
+  adopt({ result }: Pieces): void {
+    for (const { name, kind } of result.bindings) {
+      if (!name.startsWith(NEXT) || name === ACTIVE) continue;
+      this.#desk.backend.copy(this.#buffer(kind, `ode.${name.slice(NEXT.length)}`), this.#buffer(kind, name));
     }
   }
 
-  /** Whether a sample has not come to its end, and has not failed. */
+  /** Whether a sample has neither reached its end nor failed. */
   async isActive(): Promise<boolean> {
-    return (await this.perSample("running")).some((running) => running > 0);
+    return (await this.#desk.backend.download(this.#buffer("scalar", ACTIVE)))[0]! > 0;
   }
 
-  /** Absolute times at which the samples stand. */
-  async times(): Promise<number[]> {
-    return (await this.perSample("t")).map((t, s) => this.#timeline.absolute(t, s));
-  }
-
-  async perSample(name: (typeof PER_SAMPLE)[number]): Promise<number[]> {
-    const values = await this.#backend.download(this.#perSample(`ode.${name}`));
-    return Array.from(values).slice(0, this.#problem.samples);
+  async stats(nFEvals: number): Promise<SolveStats> {
+    const reported: Partial<Record<ControlName, number[]>> = {};
+    for (const name of REPORTED_NUMBERS) reported[name] = Array.from(await this.#read("sample", `ode.${name}`));
+    return statsFrom(reported, this.#timeline, { nFEvals, steps: null, plan: null });
   }
 
   async evaluations(): Promise<FloatArray[]> {
     const ys: FloatArray[] = [];
-    for (const j of this.#problem.tEval.keys()) ys.push(await this.#download(`ys${j}`));
+    for (const j of this.#problem.tEval.keys()) ys.push(await this.#read("state", `ys${j}`));
     return ys;
   }
 
-  dispose(): void {
-    for (const bound of this.#bound.values()) bound.release();
-    for (const buffer of Object.values(this.#buffers)) buffer.release();
-  }
-
-  /** @param others  bindings that are not called as their buffers */
+  /** @param others  buffers of bindings that are not called as they are */
   #run(program: Program, others: Readonly<Record<string, string>> = {}): void {
-    const key = [program.name, ...Object.values(others)].join(" ");
-    let bound = this.#bound.get(key);
-    if (!bound) {
-      const available: Record<string, DeviceBuffer> = {};
-      for (const { name, kind, temp } of program.bindings) {
-        if (temp) continue;
-        const buffer = others[name] ?? name;
-        available[name] = kind === "state" ? this.#state(buffer) : this.#perSample(buffer);
-      }
-      bound = compileAndBind(this.#backend, program, this.#layout, available);
-      this.#bound.set(key, bound);
-    }
-    this.#backend.run(bound);
+    const given: Record<string, DeviceBuffer> = {};
+    for (const { name, kind, temp } of program.bindings)
+      if (!temp) given[name] = this.#buffer(kind, others[name] ?? name);
+    this.#desk.run(program, given);
   }
 
-  #state(name: string): DeviceBuffer {
-    return this.#sized(name, this.#staging.length);
+  #buffer(kind: BindingKind, name: string): DeviceBuffer {
+    if (kind === "scalar") return this.#desk.vector(name, 1);
+    return kind === "state" ? this.#desk.state(name, this.#rows) : this.#desk.sample(name);
   }
 
-  #perSample(name: string): DeviceBuffer {
-    return this.#sized(name, lanesOf(this.#layout));
+  #put(kind: "state" | "sample", name: string, values: ArrayLike<number>): void {
+    this.#desk.put(this.#buffer(kind, name), values, { count: this.#problem.samples });
   }
 
-  #sized(name: string, length: number): DeviceBuffer {
-    this.#buffers[name] ??= this.#backend.buffer(`external ${name}`, length);
-    return this.#buffers[name];
-  }
-
-  #uploadState(name: string, values: ArrayLike<number>): void {
-    const rows = this.#rows;
-    packState(values, (s, row) => s * rows + row, this.#problem.samples, rows, this.#layout, this.#staging);
-    this.#backend.upload(this.#state(name), this.#staging);
-  }
-
-  #uploadPerSample(name: string, values: readonly number[]): void {
-    const lanes = lanesOf(this.#layout);
-    const last = this.#problem.samples - 1;
-    this.#backend.upload(
-      this.#perSample(name),
-      Array.from({ length: lanes }, (_, lane) => values[Math.min(lane, last)]!),
-    );
-  }
-
-  async #download(name: string): Promise<FloatArray> {
-    const { samples } = this.#problem;
-    const rows = this.#rows;
-    const values = floatArray(this.#backend.dtype, samples * rows);
-    unpackState(
-      await this.#backend.download(this.#state(name)),
-      values,
-      (s, row) => s * rows + row,
-      samples,
-      rows,
-      this.#layout,
-    );
-    return values;
+  #read(kind: "state" | "sample", name: string): Promise<FloatArray> {
+    return this.#desk.read(this.#buffer(kind, name), this.#problem.samples);
   }
 }

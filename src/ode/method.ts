@@ -9,8 +9,9 @@ import { Graph } from "../autodiff/graph.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Value } from "../ops/value.ts";
 import type { Operand, Ops } from "../ops/vocabulary.ts";
+import { controlNumbers, STATUS, type StartValues, startOf } from "./control.ts";
 import { Segments, type TimeAxis } from "./segments.ts";
-import { relax, type Tableau, weightedSum } from "./tableau.ts";
+import { exponentialStep, type Tableau, weightedSum } from "./tableau.ts";
 
 /** More about the time of an evaluation than its `t`, per sample. */
 export interface EvaluationTime {
@@ -97,9 +98,6 @@ export interface Method {
   readonly maxSteps: number;
 }
 
-/** Outcome of a sample, as numbers on the device. */
-export const STATUS = { ok: 0, dtMin: 2, maxSteps: 3, nonFinite: 4 } as const;
-
 /** Scaled error norms below this count as this: keeps r^(−1/order) finite. The smallest normal number of f32: devices may flush less. */
 const SMALLEST_RATIO = 2 ** -126;
 /** What the initial-step heuristic uses when it cannot tell (Hairer, Nørsett, Wanner, II.4). */
@@ -108,16 +106,8 @@ const TINY_STEP = 1e-6;
 /** Leaves and results of one attempt. */
 export interface AttemptGraph {
   readonly graph: Graph;
-  /** What the next attempt starts from, by the name of its leaf without the prefix. */
-  readonly next: Readonly<Record<"y" | "t" | "dt" | "running" | "nSteps" | "nAccepted" | "status", Value>> & {
-    readonly k1: Value | null;
-    readonly ratio1?: Value;
-    readonly ratio2?: Value;
-    readonly asked?: Value;
-    readonly segment?: Value;
-    readonly segmentEnd?: Value;
-    readonly voids?: Value;
-  };
+  /** What the next attempt starts from. */
+  readonly next: StartValues;
   readonly stages: StageValues;
   readonly errorRatio: Value | null;
   readonly accept: Value;
@@ -173,7 +163,7 @@ function stagesOf(
     argument = advance(ops, y, dt, weightedSum(ops, row, k));
     k.push(slope(ops.add(t, ops.mul(tableau.c[i + 1]!, dt)), argument));
   });
-  if (tableau.exponential) return { y, t, dt, k, y1: relax(ops, y, k[0]!, leakOf(g, system, tableau), dt) };
+  if (tableau.exponential) return { y, t, dt, k, y1: exponentialStep(ops, y, k[0]!, leakOf(g, system, tableau), dt) };
   const y1 = tableau.ssal ? argument : advance(ops, y, dt, weightedSum(ops, tableau.b, k));
   return { y, t, dt, k, y1 };
 }
@@ -388,15 +378,11 @@ function clamp(ops: Ops, x: Value, low: number, high: number): Value {
   return ops.select(ops.lt(x, low), low, ops.select(ops.lt(high, x), high, x));
 }
 
-/** What the first attempt starts from besides y₀. */
+/** The start of a solve. */
 export interface StartGraph {
   readonly graph: Graph;
-  readonly k1: Value | null;
-  readonly dt: Value;
-  /** As asked for, before it was cut at the first jump time; null without jump times. */
-  readonly asked: Value | null;
-  /** 0 for samples that cannot even start: their state or slope is not finite. */
-  readonly finite: Value;
+  /** What the first attempt starts from. `running` is 0 for samples that cannot even start: their state or slope is not finite. */
+  readonly next: StartValues;
   /** See AttemptGraph. */
   readonly isVoid: Value | null;
 }
@@ -421,14 +407,14 @@ export function initGraph(
   const t0 = g.sample("ode.t");
   const y0 = g.state("ode.y", system.rows);
   const known = options.tracksVoids ? g.sample("ode.void") : null;
-  const start = (k1: Value | null, asked: Value, checked: Value, isVoid: Value | null): StartGraph => ({
-    graph: g,
-    k1: tableau.fsal ? k1 : null,
-    dt: segments ? segments.cut(asked, segments.first, t0) : clampToInterval(g, asked, t0),
-    asked: segments && asked,
-    finite: ops.isFinite(ops.reduceRows(checked, "max")),
-    isVoid,
-  });
+  const start = (slope: Value | null, asked: Value, checked: Value, isVoid: Value | null): StartGraph => {
+    const dt = segments ? segments.cut(asked, segments.first, t0) : clampToInterval(g, asked, t0);
+    const running = ops.isFinite(ops.reduceRows(checked, "max"));
+    const status = ops.select(running, STATUS.ok, STATUS.nonFinite);
+    const computed = { dt, running, status, ...(segments ? { asked } : {}), ...(isVoid ? { voids: isVoid } : {}) };
+    const numbers = controlNumbers(segments !== null, known !== null);
+    return { graph: g, isVoid, next: { y: y0, k1: tableau.fsal ? slope : null, ...startOf(g, numbers, computed) } };
+  };
   if (dt0Given || controller.type === "fixed" || controller.type === "replay") {
     const first =
       controller.type === "replay" ? replayedStep(g, controller, g.sample("ode.nSteps")) : g.sample("ode.dt0");

@@ -5,15 +5,17 @@ import { type GuardNames, lower } from "../autodiff/lower.ts";
 import { checkWrt, type GradTarget, pullBack, rebuilder, reverseGraph, saveName } from "../autodiff/vjp.ts";
 import type { Program } from "../backend/program.ts";
 import type { Value } from "../ops/value.ts";
+import { GRADIENT_NUMBERS, type StartValues } from "./control.ts";
 import {
+  type AttemptGraph,
   attemptGraph,
   denseGraph,
   type GraphOptions,
   initGraph,
   type Method,
   type OdeSystem,
-  STATUS,
   type StageValues,
+  type StartGraph,
   slopeOfLeaves,
   stageName,
 } from "./method.ts";
@@ -40,7 +42,7 @@ export interface ReversePrograms {
   /** The same, with cotangents of the stages from dense output. */
   readonly attemptReverseDense: Program;
   /** The stages again, from what was recorded. */
-  readonly restage: Program;
+  readonly rebuildStages: Program;
   /** Adds to the cotangents of the stages. */
   readonly denseReverse: Program;
   /** Sets them to zero again. */
@@ -62,9 +64,6 @@ export interface ReverseOptions {
    */
   readonly throughStepSizeControl: boolean;
 }
-
-/** Per-sample quantities of step-size control that carry gradients from one attempt to the one before. */
-export const CONTROL_LEAVES = ["t", "dt", "ratio1", "ratio2", "asked"] as const;
 
 /**
  * Where the host runs ahead of the device, it enqueues attempts that start when every sample has finished. They pass on the per-sample
@@ -93,10 +92,9 @@ export function solverPrograms(
 ): SolverPrograms {
   const options: GraphOptions = { segments, tracksVoids: reverse !== null };
   const attempt = attemptGraph(system, method, options);
-  storeNext(attempt.graph, attempt);
-  storeStages(attempt.graph, attempt.stages, method.tableau.fsal);
+  storeAttempt(attempt, method.tableau.fsal);
   const init = initGraph(system, method, dt0Given, options);
-  storeInit(system, init);
+  storeStart(init);
   const dense = denseGraph(system, method.tableau);
   dense.graph.store("ys", dense.value, { accumulate: true });
   dense.graph.store("due", dense.graph.ops.reduceLanes(dense.due));
@@ -109,24 +107,35 @@ export function solverPrograms(
   };
 }
 
-function storeNext(g: Graph, { next, errorRatio, accept, isVoid }: ReturnType<typeof attemptGraph>): void {
-  for (const [name, value] of Object.entries(next)) {
-    if (value !== null)
-      g.store(`next.${name}`, value, {
-        as: { kind: value.kind === "scalar" ? "sample" : value.kind, rows: value.rows },
-      });
-  }
+/** Stores what the next attempt starts from, and whether any sample still runs, which is the result. */
+export function storeNext(g: Graph, next: StartValues): Value {
+  for (const [name, value] of Object.entries(next)) if (value !== null) storePerSample(g, `next.${name}`, value);
   const active = g.ops.reduceLanes(next.running);
   g.store("next.active", active);
-  g.store("active", active);
+  return active;
+}
+
+/** Buffers hold a number per sample at least, so scalars are spread. */
+function storePerSample(g: Graph, binding: string, value: Value): void {
+  g.store(binding, value, { as: { kind: value.kind === "scalar" ? "sample" : value.kind, rows: value.rows } });
+}
+
+function storeStart({ graph: g, next, isVoid }: StartGraph): void {
+  storeNext(g, next);
+  if (isVoid) storePerSample(g, "isVoid", isVoid);
+}
+
+function storeAttempt({ graph: g, next, stages, errorRatio, accept, isVoid }: AttemptGraph, fsal: boolean): void {
+  g.store("active", storeNext(g, next));
   g.store("accept", accept);
   if (errorRatio) g.store("errorRatio", errorRatio);
   if (isVoid) g.store("isVoid", isVoid);
   if (next.voids) g.store("voids", g.ops.reduceLanes(next.voids));
+  storeStages(g, stages, fsal);
 }
 
 /** Stores the stages where dense output reads them; the first one of an FSAL method is there already. */
-function storeStages(g: Graph, { k, y1 }: StageValues, fsal: boolean): void {
+export function storeStages(g: Graph, { k, y1 }: StageValues, fsal: boolean): void {
   k.forEach((stage, i) => {
     if (i > 0 || !fsal) g.store(stageName(i), stage);
   });
@@ -137,34 +146,6 @@ function completionProgram(): Program {
   const g = new Graph();
   g.store("complete", g.ops.mul(g.ops.eq(g.scalar("active"), 0), g.ops.eq(g.scalar("voids"), 0)));
   return lower(g, "completion", "forward");
-}
-
-/** What the first attempt starts from. */
-function storeInit({ rows }: OdeSystem, start: ReturnType<typeof initGraph>): void {
-  const { graph: g, k1, dt, asked, finite, isVoid } = start;
-  const { ops } = g;
-  g.store("next.y", g.state("ode.y", rows));
-  if (k1) g.store("next.k1", k1);
-  g.store("next.t", g.sample("ode.t"));
-  g.store("next.dt", dt);
-  const status = ops.select(finite, STATUS.ok, STATUS.nonFinite);
-  const constants = Object.entries({ ratio1: 1, ratio2: 1, nSteps: 0, nAccepted: 0 });
-  const all: [string, Value][] = [
-    ["running", finite],
-    ["status", status],
-    ...constants.map(([name, value]): [string, Value] => [name, ops.constant(value)]),
-    ...(asked
-      ? ([
-          ["asked", asked],
-          ["segment", ops.constant(0)],
-          ["segmentEnd", g.sample("ode.firstEnd")],
-        ] as [string, Value][])
-      : []),
-    ...(isVoid ? ([["voids", isVoid]] as [string, Value][]) : []),
-  ];
-  for (const [name, value] of all) g.store(`next.${name}`, value, { as: { kind: "sample", rows: 1 } });
-  g.store("next.active", ops.reduceLanes(finite));
-  if (isVoid) g.store("isVoid", isVoid, { as: { kind: "sample", rows: 1 } });
 }
 
 function reversePrograms(
@@ -179,7 +160,7 @@ function reversePrograms(
     name,
     { binding: gradName(name), accumulate: true },
   ]);
-  const stepLeaves = throughStepSizeControl ? ["y", "k1", ...CONTROL_LEAVES] : ["y", "k1"];
+  const stepLeaves = throughStepSizeControl ? ["y", "k1", ...GRADIENT_NUMBERS] : ["y", "k1"];
 
   // An attempt: cotangents of what the next attempt starts from → cotangents of what this one started from.
   const attempt = attemptGraph(system, method, options);
@@ -188,7 +169,7 @@ function reversePrograms(
   const outputs = new Map<Value, string>([[next.y, "ct.next.y"]]);
   if (next.k1) outputs.set(next.k1, "ct.next.k1");
   if (throughStepSizeControl) {
-    for (const name of CONTROL_LEAVES) if (next[name]) outputs.set(next[name], `ct.next.${name}`);
+    for (const name of GRADIENT_NUMBERS) if (next[name]) outputs.set(next[name], `ct.next.${name}`);
   }
   const wrt = new Map([
     ...parameters,
@@ -209,13 +190,12 @@ function reversePrograms(
   );
   pullBack(attempt.graph, withStages, seeds, wrt, rebuilder(attempt.graph, withStages, plain.isSaved, keep));
 
-  const restage = new Graph();
+  const rebuildStages = new Graph();
   // The step size of the trial is saved, lest it take a phase of its own.
-  const rebuild = rebuilder(attempt.graph, restage, (v) => v === stages.dt || plain.isSaved(v), keep);
-  storeStages(restage, { ...stages, k: stages.k.map(rebuild), y1: rebuild(stages.y1) }, tableau.fsal);
+  const rebuild = rebuilder(attempt.graph, rebuildStages, (v) => v === stages.dt || plain.isSaved(v), keep);
+  storeStages(rebuildStages, { ...stages, k: stages.k.map(rebuild), y1: rebuild(stages.y1) }, tableau.fsal);
 
-  storeNext(attempt.graph, attempt);
-  storeStages(attempt.graph, stages, tableau.fsal);
+  storeAttempt(attempt, tableau.fsal);
   for (const [name, v] of saves) attempt.graph.store(name, v);
 
   // Dense output: cotangents of its value → of the step's values, and of the leak that an exponential method follows.
@@ -232,17 +212,17 @@ function reversePrograms(
   // The start.
   const init = initGraph(system, method, dt0Given, options);
   const initOutputs = new Map<Value, string>();
-  if (init.k1) initOutputs.set(init.k1, "ct.next.k1");
+  if (init.next.k1) initOutputs.set(init.next.k1, "ct.next.k1");
   if (throughStepSizeControl) {
-    initOutputs.set(init.dt, "ct.next.dt");
-    if (init.asked) initOutputs.set(init.asked, "ct.next.asked");
+    initOutputs.set(init.next.dt, "ct.next.dt");
+    if (init.next.asked) initOutputs.set(init.next.asked, "ct.next.asked");
   }
   const initReverse = reverseGraph(
     init.graph,
     initOutputs,
     new Map([...parameters, ["ode.y", { binding: "ct.y", accumulate: true }] as [string, GradTarget]]),
   );
-  storeInit(system, init);
+  storeStart(init);
   for (const [name, v] of initReverse.saves) init.graph.store(name, v);
 
   return {
@@ -251,7 +231,7 @@ function reversePrograms(
     attemptRecorded: lower(attempt.graph, "attempt.recorded", "forward", ATTEMPT),
     attemptReverse: lower(plain.graph, "attempt.reverse", "reverse", REVERSE),
     attemptReverseDense: lower(withStages, "attempt.reverse.dense", "reverse", REVERSE),
-    restage: lower(restage, "restage", "reverse", DENSE_REVERSE),
+    rebuildStages: lower(rebuildStages, "rebuildStages", "reverse", DENSE_REVERSE),
     denseReverse: lower(denseReverse.graph, "dense.reverse", "reverse", DENSE_REVERSE),
     clearStages: clearProgram(dense.stages, tableau.fsal),
     attemptSaves: saves,

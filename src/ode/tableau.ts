@@ -27,15 +27,18 @@ export interface TableauData {
   readonly b: readonly number[];
   /** b minus the embedded weights; null: no error estimate. */
   readonly bErr: readonly number[] | null;
-  /** The step follows the system's linear leak exactly (see `relax`); one stage, and the system must say its leak. */
+  /** The step follows the system's linear leak exactly (see `exponentialStep`); one stage, and the system must say its leak. */
   readonly exponential?: boolean;
   readonly interpolant: (ops: Ops, step: StepValues) => Value;
+  /** Order of the interpolant between the ends of a step; default: that of the method. */
+  readonly denseOrder?: number;
   readonly source: string;
 }
 
 /** A Runge–Kutta method that has been checked; see `tableau`. */
 export interface Tableau extends TableauData {
   readonly stages: number;
+  readonly denseOrder: number;
   /** The solution is the argument of the last stage. */
   readonly ssal: boolean;
   /** First same as last: the last stage of an accepted step is the first of the next. */
@@ -66,7 +69,7 @@ export function tableau(data: TableauData): Tableau {
   if (bErr) check("bErr", total(bErr), 0);
   const last = a[s - 2] ?? [];
   const ssal = s > 1 && b[s - 1] === 0 && last.every((x, j) => x === b[j]);
-  return { ...data, stages: s, ssal, fsal: ssal && c[s - 1] === 1 };
+  return { ...data, stages: s, denseOrder: data.denseOrder ?? data.order, ssal, fsal: ssal && c[s - 1] === 1 };
 }
 
 /** Σ weights[j]·k[j], zero weights left out, summed from the left; null when all are zero. */
@@ -87,7 +90,7 @@ export function weightedSum(ops: Ops, weights: readonly number[], k: readonly Va
  *
  * 1 − e^(−z) is computed as 2s/(1 + s) with s = tanh(z/2), which loses no digits for small z.
  */
-export function relax(ops: Ops, y0: Value, k: Value, leak: Value, dt: Value): Value {
+export function exponentialStep(ops: Ops, y0: Value, k: Value, leak: Value, dt: Value): Value {
   const s = ops.tanh(ops.mul(0.5, ops.mul(leak, dt)));
   const decay = ops.div(ops.mul(2, s), ops.add(1, s));
   return ops.add(y0, ops.mul(ops.div(decay, leak), k));

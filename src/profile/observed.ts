@@ -13,7 +13,11 @@ export interface Observer {
 }
 
 /** @param facts  what the watched backend says of itself in place of the inner one */
-export function observed(inner: Backend, observer: Observer, facts: Partial<Pick<Backend, "runsAhead">> = {}): Backend {
+export function observed(
+  inner: Backend,
+  observer: Observer,
+  facts: Partial<Pick<Backend, "isAsynchronous">> = {},
+): Backend {
   const timed = (work: () => void): number => {
     const start = performance.now();
     work();

@@ -1,9 +1,10 @@
-// What a report shows of the network itself: its answers, its activity, and how training changed its parameters.
+// The part of a report about the network: its answers, its activity, and how training changed its parameters.
 
 import type { FloatArray } from "../core/dtype.ts";
 import { type ImageSet, subset } from "../data/imageSet.ts";
 import { batches } from "../data/loader.ts";
 import type { ClassifierEvaluation, ConnectomeODEClassifier } from "../models/classifier.ts";
+import type { ParameterElement, ParameterRole } from "../models/parameters/parameter.ts";
 import type { NeuronGroup } from "./groups.ts";
 
 /** One image and the network's answer to it. */
@@ -39,10 +40,10 @@ export interface Activity {
 
 /** Values of one kind of parameter before training and after it. */
 export interface ParameterChange {
-  /** "weights", "bias" or "tau". */
+  /** "weights", "strengths", "bias" or "tau". */
   readonly name: string;
-  /** What there is one of: "synapses", "neurons". */
-  readonly of: string;
+  /** What there is one of. */
+  readonly of: ParameterElement;
   readonly before: FloatArray;
   readonly after: FloatArray;
 }
@@ -56,33 +57,32 @@ const ACTIVITY_INPUTS = 5;
 const ACTIVITY_NUMBERS = 500_000;
 const ACTIVITY_TIMES = 24;
 
-const PARAMETERS = [
-  ["rnn.hh.values", "weights", "synapses"],
-  ["rnn.hh.strength", "strengths", "groups of synapses"],
-  ["rnn.hh.bias", "bias", "neurons"],
-  ["rnn.tau", "tau", "neurons"],
-] as const;
+/** Parameters of the dynamics, as they are called on the page. */
+const LABELS: Readonly<Partial<Record<ParameterRole, string>>> = {
+  weights: "weights",
+  biases: "bias",
+  "time constants": "tau",
+};
 
-/** The parameters of the dynamics that a model has, by name. */
-export async function dynamicsParameters({ parameters }: ConnectomeODEClassifier): Promise<Map<string, FloatArray>> {
-  const names = new Set(parameters.all().map((p) => p.name));
-  // Constraints hold in what is shown, as they do in a forward pass.
-  parameters.refresh();
-  const values = new Map<string, FloatArray>();
-  for (const [parameter] of PARAMETERS) {
-    if (names.has(parameter)) values.set(parameter, await parameters.values(parameter));
+/** Values of the parameters of a network's dynamics, by label. */
+export type DynamicsParameters = ReadonlyMap<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>;
+
+/** The parameters of the dynamics that a model has. */
+export async function dynamicsParameters({ parameters }: ConnectomeODEClassifier): Promise<DynamicsParameters> {
+  const known = new Map<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>();
+  for (const { name, role, of } of parameters.all()) {
+    const label = of === "groups of connections" ? "strengths" : LABELS[role];
+    // Constraints hold in what is shown, as they do in a forward pass.
+    if (label) known.set(label, { of, values: await parameters.values(name) });
   }
-  return values;
+  return known;
 }
 
-/** Pairs up two results of `dynamicsParameters`. */
-export function parameterChanges(
-  before: ReadonlyMap<string, FloatArray>,
-  after: ReadonlyMap<string, FloatArray>,
-): ParameterChange[] {
-  return PARAMETERS.flatMap(([parameter, name, of]) => {
-    const [first, last] = [before.get(parameter), after.get(parameter)];
-    return first && last ? [{ name, of, before: first, after: last }] : [];
+/** Pairs up the values before training and after it. */
+export function parameterChanges(before: DynamicsParameters, after: DynamicsParameters): ParameterChange[] {
+  return [...after].flatMap(([name, { of, values }]) => {
+    const first = before.get(name);
+    return first ? [{ name, of, before: first.values, after: values }] : [];
   });
 }
 
@@ -117,7 +117,7 @@ export async function findExamples(
   return [...recognised, ...mistaken.slice(0, MISTAKEN)];
 }
 
-/** Activity while the network looks at one image of each of several classes. */
+/** Activity of the network on one image of each of several classes. */
 export async function recordActivity(
   model: ConnectomeODEClassifier,
   set: ImageSet,

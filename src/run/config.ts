@@ -2,14 +2,22 @@
 
 import type { Device } from "../backend/select.ts";
 import type { DType } from "../core/dtype.ts";
-import type { FailurePolicy } from "../models/connectomeOdeRnn.ts";
+import type { FailurePolicy } from "../models/failures.ts";
+import { METHODS, type MethodName } from "../ode/tableaus/index.ts";
+import { hyphenated } from "./names.ts";
 
 export const WEIGHTS = ["abs", "signed"] as const;
 export const WIRINGS = ["real", "shuffled", "random", "none"] as const;
 export const NORMALISATIONS = ["rows", "none"] as const;
 export const INPUTS = ["auto", "retinotopic", "random"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
-export const SOLVERS = ["dopri5", "tsit5", "bosh3", "heun", "euler", "rk4", "exponential-euler"] as const;
+/** "exponential-euler" for exponentialEuler. */
+type Hyphenated<Name extends string> = Name extends `${infer Letter}${infer Rest}`
+  ? `${Lowercase<Letter>}${Rest extends Uncapitalize<Rest> ? "" : "-"}${Hyphenated<Rest>}`
+  : Name;
+export type SolverName = Hyphenated<MethodName>;
+/** The methods, those of highest order first. */
+export const SOLVERS: readonly SolverName[] = [...METHODS].reverse().map(({ name }) => hyphenated(name) as SolverName);
 export const CONTROLLERS = ["integral", "pi", "fixed"] as const;
 export const SCHEDULES = ["constant", "step", "cosine", "one-cycle"] as const;
 export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
@@ -52,7 +60,7 @@ export interface TrainConfig {
   /** Hidden units of the read-out; null: a linear read-out. */
   readonly fcDim: number | null;
   readonly dropout: number;
-  readonly solver: (typeof SOLVERS)[number];
+  readonly solver: SolverName;
   /** null: fixed steps where `dt` is given, else the integral controller. */
   readonly controller: (typeof CONTROLLERS)[number] | null;
   /** Size of fixed steps, or of the first adaptive step; null: chosen by a heuristic. */

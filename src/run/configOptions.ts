@@ -4,7 +4,7 @@
 import { DEVICES } from "../backend/select.ts";
 import { defaultThreads } from "../backend/wasm/threads.ts";
 import { DTYPES } from "../core/dtype.ts";
-import { FAILURE_POLICIES } from "../models/connectomeOdeRnn.ts";
+import { FAILURE_POLICIES } from "../models/failures.ts";
 import {
   CONTROLLERS,
   INPUTS,
@@ -17,6 +17,7 @@ import {
   WEIGHTS,
   WIRINGS,
 } from "./config.ts";
+import { hyphenated } from "./names.ts";
 import { PRESETS } from "./presets.ts";
 import {
   choice,
@@ -29,7 +30,7 @@ import {
   sizeOfNetwork,
   whole,
 } from "./settingTypes.ts";
-import { hasFixedSteps } from "./solver.ts";
+import { hasFixedSteps, tableauOf } from "./solver.ts";
 
 export type Key = keyof TrainConfig;
 
@@ -61,6 +62,7 @@ export interface ConfigOption<T> {
 
 const PRESET_NAMES = Object.keys(PRESETS);
 const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${name}: ${summary}`);
+const fixedStepSolvers = SOLVERS.filter((solver) => tableauOf({ solver }).bErr === null);
 const positive: SettingType<number> = real({ above: 0 });
 
 const SYNAPSES: Need = {
@@ -251,7 +253,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   dt: {
     group: "Solver",
     placeholder: "<t>",
-    help: "size of fixed steps, or of the first adaptive step; required by euler, rk4 and exponential-euler",
+    help: `size of fixed steps, or of the first adaptive step; required by ${fixedStepSolvers.join(", ")}`,
     type: orNull(positive),
     default: null,
   },
@@ -505,5 +507,5 @@ export function hasFixedDefault(key: Key): boolean {
 
 /** `batchSize` → `--batch-size`. */
 export function optionName(key: Key): string {
-  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  return `--${hyphenated(key)}`;
 }

@@ -8,18 +8,10 @@ import { EngineError, FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
 import type { NumberArray } from "../io/numbers.ts";
 import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
-import type { Parameter, ParameterSet } from "../models/parameters.ts";
+import { inDeviceOrder, indicesName, type Parameter } from "../models/parameters/parameter.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { Optimizer } from "./optimizer.ts";
-import {
-  downloaded,
-  floatTensor,
-  indicesName,
-  indicesOf,
-  type NetworkFacts,
-  parameterTensors,
-  permuted,
-  shapeOf,
-} from "./stateDict.ts";
+import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import type { TrainingPosition } from "./trainer.ts";
 import { VERSION } from "./version.ts";
 
@@ -51,8 +43,8 @@ export interface Checkpoint extends CheckpointState {
   readonly file: string;
 }
 
-/** What a checkpoint needs of a network by itself; any connectome network has it. */
-export interface CheckpointNetwork extends NetworkFacts {
+/** What a checkpoint needs of a network without a read-out; any connectome network has it. */
+export interface CheckpointNetwork {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
 }
@@ -62,12 +54,12 @@ export interface CheckpointClassifier {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
   readonly options: { readonly standardise?: boolean };
-  readonly rnn: NetworkFacts;
+  readonly rnn: { readonly nOutputs: number };
   readFeatureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
 }
 
-/** A classifier, or a network by itself. */
+/** A classifier, or a network without a read-out. */
 export type CheckpointModel = CheckpointClassifier | CheckpointNetwork;
 
 /** The parts of a run that a checkpoint holds. */
@@ -95,20 +87,18 @@ export async function saveCheckpoint(
 
 async function save(file: string, { model, optimizer }: Trained, state: CheckpointState): Promise<string[]> {
   const { parameters } = model;
-  const facts = factsOf(model);
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
   const { backend } = model;
   const tensors = new Map<string, SafeTensor | StreamedTensor>();
   for (const p of parameters.all()) {
-    for (const [name, tensor] of parameterTensors(p, parameters, facts, backend)) {
+    for (const [name, tensor] of parameterTensors(p, backend)) {
       tensors.set(name, finite(name, tensor, state.position.step));
     }
   }
   for (const [name, buffer] of optimizer?.moments() ?? []) {
     const p = parameters.get(parameterOf(name));
-    const pieces = () => rowMajor(backend, buffer, p);
-    const tensor = floatTensor(backend, shapeOf(p, parameters, facts), pieces);
+    const tensor = floatTensor(backend, p.shape, () => inFileOrder(backend, buffer, p));
     tensors.set(OPTIMIZER + name, finite(OPTIMIZER + name, tensor, state.position.step));
   }
   const features = isClassifier(model) ? await model.readFeatureStatistics() : null;
@@ -160,7 +150,6 @@ export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsP
  */
 export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: Trained): void {
   const { parameters } = model;
-  const facts = factsOf(model);
   const { file, tensors } = checkpoint;
   const take = (name: string, shape: readonly number[]): FloatArray => {
     const tensor = tensors.get(name);
@@ -173,7 +162,7 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
   };
   // All is checked before anything is changed.
   for (const p of parameters.all()) {
-    const indices = indicesOf(p, facts);
+    const indices = indicesOf(p);
     const found = indices && take(indicesName(p), tensors.get(indicesName(p))?.shape ?? [indices.length]);
     if (found && found.length !== indices.length) {
       throw new FileFormatError(file, `"${indicesName(p)}" of ${indices.length} numbers`, `${found.length}`);
@@ -182,16 +171,16 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
       throw new FileFormatError(file, `the connections of ${p.name}`, "those of another network");
     }
   }
-  const values = parameters.all().map((p) => [p.name, take(p.name, shapeOf(p, parameters, facts))] as const);
+  const values = parameters.all().map((p) => [p.name, take(p.name, p.shape)] as const);
   const moments = [...(optimizer ? tensors.keys() : [])]
     .filter((name) => name.startsWith(OPTIMIZER))
     .map((name) => {
       const moment = name.slice(OPTIMIZER.length);
       const p = parameters.get(parameterOf(moment));
-      return [moment, deviceOrder(take(name, shapeOf(p, parameters, facts)), p)] as const;
+      return [moment, inDeviceOrder(take(name, p.shape), p)] as const;
     });
   const features = (["mean", "scale"] as const).map((name) =>
-    isClassifier(model) && model.options.standardise ? take(FEATURES + name, [facts.nOutputs]) : null,
+    isClassifier(model) && model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
   parameters.checkAll(values);
   optimizer?.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
@@ -202,10 +191,6 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
 
 function isClassifier(model: CheckpointModel): model is CheckpointClassifier {
   return "rnn" in model;
-}
-
-function factsOf(model: CheckpointModel): NetworkFacts {
-  return isClassifier(model) ? model.rnn : model;
 }
 
 function stateOf(optimizer: Optimizer | undefined): CheckpointState {
@@ -255,19 +240,14 @@ function parameterOf(moment: string): string {
   return moment.slice(moment.indexOf(".") + 1);
 }
 
-/** The order of files from that of the device, which keeps the values of a sparse matrix column by column. */
-async function* rowMajor(backend: Backend, buffer: DeviceBuffer, p: Parameter): AsyncGenerator<FloatArray> {
-  const { sparse, value } = p;
-  if (sparse?.valuesCsc !== value) yield* downloaded(backend, buffer);
-  else yield* permuted((await backend.download(buffer)) as FloatArray, sparse.cscOfCsrHost);
-}
-
-/** The inverse of `rowMajor`. */
-function deviceOrder(values: FloatArray, { sparse, value }: Parameter): FloatArray {
-  if (sparse?.valuesCsc !== value) return values;
-  const out = values.slice();
-  for (let k = 0; k < values.length; k++) out[sparse.cscOfCsrHost[k]!] = values[k]!;
-  return out;
+/** A buffer in the order in which files have the values of a parameter, piece by piece. */
+async function* inFileOrder(
+  backend: Backend,
+  buffer: DeviceBuffer,
+  { fileOrder }: Parameter,
+): AsyncGenerator<FloatArray> {
+  if (!fileOrder) yield* downloaded(backend, buffer);
+  else yield* permuted((await backend.download(buffer)) as FloatArray, fileOrder);
 }
 
 function floats(data: NumberArray): FloatArray {

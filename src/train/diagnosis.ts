@@ -1,22 +1,24 @@
 // Whether a training can work: measures of network, read-out, gradients and solver, and what they mean in plain words.
 
 import type { ActivityProbe } from "../models/classifier.ts";
+import type { ParameterRole } from "../models/parameters/parameter.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 
-/** Groups of parameters, by how their names begin. */
-const GROUPS: Readonly<Record<GradientGroup, readonly string[]>> = {
-  weights: ["rnn.hh.values", "rnn.hh.strength"],
-  biases: ["rnn.hh.bias"],
-  "time constants": ["rnn.tau"],
-  input: ["rnn.ih."],
-  output: ["rnn.ho."],
-  "read-out": ["out_layer."],
-};
+/** Parameters whose gradients are taken together: those of one role. */
+export type GradientGroup = ParameterRole;
 
-/** Parameters whose gradients are looked at together. */
-export type GradientGroup = "weights" | "biases" | "time constants" | "input" | "output" | "read-out";
+/** The groups, in the order in which they are shown. */
+const GROUPS: readonly GradientGroup[] = [
+  "weights",
+  "biases",
+  "time constants",
+  "input",
+  "output",
+  "read-out",
+  "other",
+];
 
-/** What a look into a model says about its training: activity, gradients, steps of the solver, and what is wrong. */
+/** Measures of a training: activity, gradients, steps of the solver; and what is wrong. */
 export interface Diagnosis extends Omit<ActivityProbe, "stats"> {
   /** Training steps done before it. */
   readonly step: number;
@@ -36,17 +38,49 @@ export interface Finding {
   readonly message: string;
 }
 
+/** What may help. */
+export type Remedy =
+  | "smaller learning rate"
+  | "other learning rate"
+  | "linear read-out"
+  | "linear read-out, smaller learning rate"
+  | "standardised features"
+  | "longer time"
+  | "larger weights"
+  | "smaller weights"
+  | "other outputs"
+  | "signed rows of equal norm"
+  | "rectifier"
+  | "known set-up";
+
+/** In the options of the library. */
+const REMEDIES: Readonly<Record<Remedy, string>> = {
+  "smaller learning rate": "a smaller lr",
+  "other learning rate": "another lr",
+  "linear read-out": "fcDim: null",
+  "linear read-out, smaller learning rate": "fcDim: null with a smaller lr",
+  "standardised features": "standardise: true",
+  "longer time": "a longer endTime",
+  "larger weights": "larger weights",
+  "smaller weights": "smaller weights",
+  "other outputs": "an outputProjection of other neurons",
+  "signed rows of equal norm": "weights of both signs after normaliseRows",
+  rectifier: 'neuronNonlinearity: "ReLU"',
+  "known set-up": "a set-up that is known to learn (docs/learning.md)",
+};
+
 /** What is known of the training besides the probe. */
 export interface TrainingState {
   readonly step: number;
   /** Of the last steps; null before the first one. */
   readonly meanLoss: number | null;
   readonly classes: number;
-  readonly gradientNorms: Readonly<Record<string, number>> | null;
+  /** 2-norm of the gradient of each parameter, by role. */
+  readonly gradientNorms: readonly (readonly [role: ParameterRole, norm: number])[] | null;
   readonly standardised: boolean;
 }
 
-/** Hidden units, or features, of which so few are left cannot come back. */
+/** From this share of dead hidden units on, they do not recover. */
 const MOST_DEAD = 0.9;
 /** Neurons without slope, from which a network counts as saturated. */
 const MUCH_SATURATED = 0.5;
@@ -55,16 +89,21 @@ const NOTHING_LEARNED = 0.05;
 /** A healthy training has left guessing behind by then, an unhealthy one not. */
 const PATIENCE = { saturated: 20, stalled: 200 } as const;
 
-export function diagnose({ stats, ...probe }: ActivityProbe, state: TrainingState): Diagnosis {
+/** @param say  puts a remedy into words; default: in the options of the library */
+export function diagnose(
+  { stats, ...probe }: ActivityProbe,
+  state: TrainingState,
+  say: (remedy: Remedy) => string = (remedy) => REMEDIES[remedy],
+): Diagnosis {
   const gradients = state.gradientNorms && groupNorms(state.gradientNorms);
   const measures = { ...probe, step: state.step, gradients, solver: solverMetrics(stats) };
-  return { ...measures, findings: findingsOf(measures, state) };
+  return { ...measures, findings: findingsOf(measures, state, say) };
 }
 
-function groupNorms(norms: Readonly<Record<string, number>>): Diagnosis["gradients"] {
-  const groups = Object.entries(GROUPS).flatMap(([group, prefixes]) => {
-    const own = Object.entries(norms).filter(([name]) => prefixes.some((prefix) => name.startsWith(prefix)));
-    return own.length === 0 ? [] : [[group, Math.hypot(...own.map(([, norm]) => norm))] as const];
+function groupNorms(norms: NonNullable<TrainingState["gradientNorms"]>): Diagnosis["gradients"] {
+  const groups = GROUPS.flatMap((group) => {
+    const own = norms.flatMap(([role, norm]) => (role === group ? [norm] : []));
+    return own.length === 0 ? [] : [[group, Math.hypot(...own)] as const];
   });
   return Object.fromEntries(groups);
 }
@@ -75,10 +114,11 @@ type Measures = Omit<Diagnosis, "findings">;
 interface Reason {
   readonly fault: Fault;
   readonly reason: string;
-  readonly advice: string;
+  /** One of them. */
+  readonly remedies: readonly Remedy[];
 }
 
-function findingsOf(measures: Measures, state: TrainingState): Finding[] {
+function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Remedy) => string): Finding[] {
   if (state.step === 0) return [];
   const chance = Math.log(state.classes);
   const isGuessing = state.meanLoss === null || !(state.meanLoss < chance - NOTHING_LEARNED);
@@ -91,17 +131,26 @@ function findingsOf(measures: Measures, state: TrainingState): Finding[] {
   const last = isGuessing && structural.every((reason) => reason === null) ? stalledLoss(state) : null;
   const reasons = [...structural, last].filter((reason) => reason !== null);
   const heading = `this run is heading for a loss of ln ${state.classes} = ${chance.toFixed(3)}, which is guessing`;
-  return reasons.map(({ fault, reason, advice }) => ({ fault, message: `${heading}: ${reason}. Try ${advice}` }));
+  return reasons.map(({ fault, reason, remedies }) => ({
+    fault,
+    message: `${heading}: ${reason}. Try ${alternatives(remedies.map(say))}`,
+  }));
+}
+
+/** "a, b, or c". */
+function alternatives(all: readonly string[]): string {
+  return `${all.slice(0, -1).join(", ")}, or ${all.at(-1)}`;
 }
 
 function deadReadout({ deadUnits, featureSpread }: Measures, { standardised }: TrainingState): Reason | null {
   if (deadUnits === null || deadUnits < MOST_DEAD) return null;
   const dead = `${percent(deadUnits)} of the read-out's hidden units fire for no image, so that its answer hardly depends on the image`;
   const fault = "dead-read-out";
-  if (standardised) return { fault, reason: dead, advice: "a smaller --lr, or --fc-dim none" };
+  if (standardised) return { fault, reason: dead, remedies: ["smaller learning rate", "linear read-out"] };
   const spread =
     featureSpread === null ? "" : `; features differ between images by ${percent(featureSpread)} of their size`;
-  return { fault, reason: `${dead}${spread}`, advice: "--standardise, or --fc-dim none with a smaller --lr" };
+  const remedies = ["standardised features", "linear read-out, smaller learning rate"] as const;
+  return { fault, reason: `${dead}${spread}`, remedies };
 }
 
 function constantFeatures(measures: Measures): Reason | null {
@@ -109,7 +158,7 @@ function constantFeatures(measures: Measures): Reason | null {
   return {
     fault: "constant-features",
     reason: "what is read out is the same for every image",
-    advice: "a longer --end-time, a larger --gain, or other neurons to --readout",
+    remedies: ["longer time", "larger weights", "other outputs"],
   };
 }
 
@@ -123,7 +172,7 @@ function saturatedNetwork({ saturated, gradients, step }: Measures): Reason | nu
   return {
     fault: "saturated",
     reason: `${percent(saturated)} of the neurons are saturated, and pass neither differences between images nor gradients${ratio}`,
-    advice: "--weights signed --normalise rows, a smaller --gain, or --nonlinearity ReLU",
+    remedies: ["signed rows of equal norm", "smaller weights", "rectifier"],
   };
 }
 
@@ -132,7 +181,7 @@ function stalledLoss({ step, meanLoss }: TrainingState): Reason | null {
   return {
     fault: "stalled",
     reason: `the loss has not fallen below ${meanLoss.toFixed(3)} in ${step} steps`,
-    advice: "another --lr, --standardise, or --preset retina, which is known to learn",
+    remedies: ["other learning rate", "standardised features", "known set-up"],
   };
 }
 

@@ -1,11 +1,9 @@
 // What went wrong when a loss, a gradient or a state is not finite: the parameter, and the rows where it is worst.
 
-import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, SolverError } from "../core/errors.ts";
-import { isSparse } from "../models/matrix.ts";
-import type { ConnectomeNetworkOptions } from "../models/options.ts";
-import type { Parameter, ParameterSet } from "../models/parameters.ts";
+import type { Parameter } from "../models/parameters/parameter.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 
 /** Numbers of a training step are not finite; the parameters are those before it. Another batch may do better. */
 export class TrainingError extends EngineError {}
@@ -17,7 +15,7 @@ export interface Worst {
   /** How many of them are not finite. */
   readonly nonFinite: number;
   readonly size: number;
-  /** What its rows are: those of what belongs to the network and has one per neuron are neurons. */
+  /** What its rows are: those of the weights and of the input projection are the receiving neurons. */
   readonly rowsAre: "neurons" | "rows";
   /** Rows of a matrix, elements of a vector, worst first; those that are not finite before all others. */
   readonly rows: readonly { readonly row: number; readonly value: number }[];
@@ -28,19 +26,13 @@ const NAMED = 5;
 const ADVICE = "Try a smaller learning rate, a smaller gain, or tighter solver tolerances";
 
 /** The worst gradient, or value, of the trained parameters. */
-export async function findWorst(
-  of: Worst["of"],
-  parameters: ParameterSet,
-  network: ConnectomeNetworkOptions,
-): Promise<Worst> {
+export async function findWorst(of: Worst["of"], parameters: ParameterSet): Promise<Worst> {
   let found: Worst = { parameter: "none", of, nonFinite: 0, size: 0, rowsAre: "rows", rows: [] };
   for (const parameter of parameters.trainable()) {
     const { name, size } = parameter;
     const values = await (of === "gradient" ? parameters.gradient(name) : parameters.values(name));
-    const split = rowsOf(parameter, parameters, network);
-    const isPerNeuron = name.startsWith("rnn.") && split.count === network.connectome.nRows;
-    const rowsAre: Worst["rowsAre"] = isPerNeuron ? "neurons" : "rows";
-    const sorted = largestOfRows(values, split).sort((a, b) => severity(b.value) - severity(a.value));
+    const rowsAre: Worst["rowsAre"] = hasRowsOfNeurons(parameter) ? "neurons" : "rows";
+    const sorted = largestOfRows(values, rowsOf(parameter)).sort((a, b) => severity(b.value) - severity(a.value));
     const rows = sorted.slice(0, NAMED);
     const worst = { parameter: name, of, nonFinite: countNonFinite(values), size, rowsAre, rows };
     if (worst.nonFinite > 0) return worst;
@@ -57,14 +49,9 @@ export function nonFiniteError(step: number, loss: number, worst: Worst): Traini
 }
 
 /** The error of a step whose solve came upon numbers that are not finite; other errors stay as they are. */
-export async function stateError(
-  step: number,
-  error: unknown,
-  parameters: ParameterSet,
-  network: ConnectomeNetworkOptions,
-): Promise<unknown> {
+export async function stateError(step: number, error: unknown, parameters: ParameterSet): Promise<unknown> {
   if (!(error instanceof SolverError) || error.code !== "nonFinite") return error;
-  const worst = await findWorst("value", parameters, network);
+  const worst = await findWorst("value", parameters);
   return stepError("non-finite-state", step, `in step ${step}, ${error.message}`, worst, error.facts);
 }
 
@@ -92,19 +79,14 @@ interface Rows {
   readonly first: (row: number) => number;
 }
 
-function rowsOf({ name, size, sparse }: Parameter, parameters: ParameterSet, network: ConnectomeNetworkOptions): Rows {
-  const csr = sparse && csrOf(name, network);
-  if (csr?.nnz === size) return { count: csr.nRows, first: (row) => csr.rowPtr[row]! };
-  // A dense matrix has as many rows as its bias has elements.
-  const bias = name.endsWith(".weight") && name.replace(/weight$/, "bias");
-  const count = parameters.all().find((p) => p.name === bias)?.size ?? size;
+function rowsOf({ size, shape, of, matrix }: Parameter): Rows {
+  if (matrix && of === "connections") return { count: matrix.nRows, first: (row) => matrix.rowPtr[row]! };
+  const [count] = shape as [number];
   return { count, first: (row) => (row * size) / count };
 }
 
-function csrOf(name: string, { connectome, inputProjection, outputProjection }: ConnectomeNetworkOptions): Csr | null {
-  if (name.startsWith("rnn.hh.")) return connectome;
-  const projection = name.startsWith("rnn.ih.") ? inputProjection : outputProjection;
-  return projection && isSparse(projection) ? projection : null;
+function hasRowsOfNeurons({ of, role }: Parameter): boolean {
+  return of === "neurons" || (of === "connections" && (role === "weights" || role === "input"));
 }
 
 /** Of each row the number that is worst. */

@@ -3,14 +3,16 @@
 import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
 import type { Backend, BoundProgram, DeviceBuffer } from "../backend/backend.ts";
-import { compileAndBind } from "../backend/bind.ts";
+import { Desk } from "../backend/desk.ts";
 import type { Program } from "../backend/program.ts";
 import { type CallQueue, callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
 import { checkNames } from "../core/optionNames.ts";
-import type { Parameter, ParameterSet } from "../models/parameters.ts";
+import { orRelease } from "../core/release.ts";
+import type { Parameter } from "../models/parameters/parameter.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { Value } from "../ops/value.ts";
 import type { Ops } from "../ops/vocabulary.ts";
 
@@ -46,15 +48,23 @@ interface Rule {
   ) => { readonly p: Value; readonly moments: readonly Value[] };
 }
 
-/** Σg² over all gradients. */
-interface NormState {
-  readonly squares: DeviceBuffer;
-  readonly sums: readonly BoundProgram[];
+/** A parameter that is trained, its moments, and the programs of a step. */
+interface Slot {
+  readonly parameter: Parameter;
+  readonly moments: readonly DeviceBuffer[];
+  readonly step: BoundProgram;
+  /** Adds the squares of its gradient to their sum. */
+  readonly addSquares: BoundProgram;
 }
 
-interface ClipState {
-  readonly scale: DeviceBuffer;
-  readonly finish: BoundProgram;
+/** What an optimiser has on its device. */
+interface State {
+  readonly scalars: readonly DeviceBuffer[];
+  /** Σg² over all gradients. */
+  readonly squares: DeviceBuffer;
+  /** Makes the scale of clipNorm from the squares; null: without it. */
+  readonly clip: BoundProgram | null;
+  readonly slots: readonly Slot[];
 }
 
 /** Keeps a total gradient norm from being divided by zero; the constant of clip_grad_norm_. */
@@ -69,10 +79,8 @@ export abstract class Optimizer {
   readonly #backend: Backend;
   readonly #parameters: ParameterSet;
   readonly #rule: Rule;
-  readonly #scalars: readonly DeviceBuffer[];
-  readonly #slots: { parameter: Parameter; moments: readonly DeviceBuffer[]; step: BoundProgram }[] = [];
-  readonly #norm: NormState;
-  readonly #clip: ClipState | null;
+  readonly #desk: Desk;
+  readonly #state: State;
   readonly #calls: CallQueue;
   lr: number;
   #step = 0;
@@ -87,27 +95,8 @@ export abstract class Optimizer {
     this.#rule = rule;
     this.#calls = callsOf(parameters);
     this.lr = lr;
-    this.#scalars = rule.scalars.map((name) => backend.buffer(`${rule.name} ${name}`, 1));
-    this.#norm = this.#normPrograms();
-    this.#clip = clip.clipNorm === undefined ? null : this.#clipPrograms(clip.clipNorm);
-    const layout = backend.layoutFor(1);
-    const programs = new Map<number, Program>();
-    for (const parameter of this.#trained()) {
-      const { size } = parameter;
-      const program = programs.get(size) ?? stepProgram(rule, size, clip);
-      programs.set(size, program);
-      const moments = rule.moments.map((name) => backend.buffer(`${parameter.name} ${name}`, size));
-      const named = (names: readonly string[], buffers: readonly DeviceBuffer[]) =>
-        Object.fromEntries(names.map((name, i) => [name, buffers[i]!]));
-      const step = compileAndBind(backend, program, layout, {
-        p: parameter.value,
-        g: parameter.grad!,
-        ...named(rule.moments, moments),
-        ...named(rule.scalars, this.#scalars),
-        "clip.scale": this.#clip?.scale,
-      });
-      this.#slots.push({ parameter, moments, step });
-    }
+    this.#desk = new Desk(backend, backend.layoutFor(1), rule.name);
+    this.#state = orRelease(this.#desk, () => stateOf(this.#desk, parameters, rule, clip));
   }
 
   /** Steps taken. */
@@ -135,21 +124,24 @@ export abstract class Optimizer {
 
   #takeStep(scalars: readonly number[]): void {
     const backend = this.#backend;
+    const { clip, slots } = this.#state;
     scalars.forEach((value, i) => {
-      backend.upload(this.#scalars[i]!, [value]);
+      backend.upload(this.#state.scalars[i]!, [value]);
     });
-    if (this.#clip) {
-      this.#sumSquares();
-      backend.run(this.#clip.finish);
+    if (clip) {
+      this.sumSquares();
+      backend.run(clip);
     }
-    for (const { step } of this.#slots) backend.run(step);
+    for (const { step } of slots) backend.run(step);
     this.#parameters.touch();
   }
 
   /** Enqueues the sum of the squares of all gradients, before clipping. @returns where it will be: a scalar on the device */
   sumSquares(): DeviceBuffer {
-    this.#sumSquares();
-    return this.#norm.squares;
+    const { squares, slots } = this.#state;
+    this.#backend.fill(squares, 0);
+    for (const { addSquares } of slots) this.#backend.run(addSquares);
+    return squares;
   }
 
   /** 2-norm over all gradients as they are now, before clipping. */
@@ -164,11 +156,11 @@ export abstract class Optimizer {
   async gradientNorms(): Promise<Readonly<Record<string, number>>> {
     return this.#calls.run("gradientNorms", async () => {
       this.#checkInUse("gradientNorms");
-      const { squares, sums } = this.#norm;
+      const { squares, slots } = this.#state;
       const norms: Record<string, number> = {};
-      for (const [i, { parameter }] of this.#slots.entries()) {
+      for (const { parameter, addSquares } of slots) {
         this.#backend.fill(squares, 0);
-        this.#backend.run(sums[i]!);
+        this.#backend.run(addSquares);
         norms[parameter.name] = Math.sqrt((await this.#backend.download(squares))[0]!);
       }
       return norms;
@@ -212,24 +204,11 @@ export abstract class Optimizer {
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    this.#calls.afterwards(() => {
-      this.#releasePrograms();
-      for (const [, buffer] of this.moments()) buffer.release();
-      this.#slots.length = 0;
-      for (const s of this.#scalars) s.release();
-      this.#norm.squares.release();
-      this.#clip?.scale.release();
-    });
+    this.#calls.afterwards(() => this.#desk.release());
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  #releasePrograms(): void {
-    for (const { step } of this.#slots) step.release();
-    for (const sum of this.#norm.sums) sum.release();
-    this.#clip?.finish.release();
   }
 
   #checkInUse(name: string): void {
@@ -242,38 +221,43 @@ export abstract class Optimizer {
 
   /** Buffers of the moments by name, as in `state`. */
   *moments(): Generator<[string, DeviceBuffer]> {
-    for (const { parameter, moments } of this.#slots) {
+    for (const { parameter, moments } of this.#state.slots) {
       for (const [i, name] of this.#rule.moments.entries()) yield [`${name}.${parameter.name}`, moments[i]!];
     }
   }
+}
 
-  /** A matrix without entries has nothing to train. */
-  #trained(): readonly Parameter[] {
-    return this.#parameters.trainable().filter(({ size }) => size > 0);
-  }
+function stateOf(desk: Desk, parameters: ParameterSet, rule: Rule, clip: ClipOptions): State {
+  const { clipNorm } = clip;
+  const scalars = desk.vectors(rule.name, lengthsOf(rule.scalars, 1));
+  const squares = desk.vector("gradient squares", 1);
+  const scale = clipNorm === undefined ? null : desk.vector("gradient scale", 1);
+  // A matrix without entries has nothing to train.
+  const trained = parameters.trainable().filter(({ size }) => size > 0);
+  const slots = trained.map((parameter): Slot => {
+    const { name, size, value: p, grad: g } = parameter;
+    const moments = desk.vectors(name, lengthsOf(rule.moments, size));
+    const program = desk.program(`step ${size}`, () => stepProgram(rule, size, clip));
+    return {
+      parameter,
+      moments: Object.values(moments),
+      step: desk.bind(program, { p, g, ...moments, ...scalars, "clip.scale": scale }),
+      addSquares: desk.bind(
+        desk.program(`squares ${size}`, () => squaresProgram(size)),
+        { g, squares },
+      ),
+    };
+  });
+  return {
+    scalars: Object.values(scalars),
+    squares,
+    clip: scale && desk.bind(clipScaleProgram(clipNorm!), { squares, scale }),
+    slots,
+  };
+}
 
-  #sumSquares(): void {
-    this.#backend.fill(this.#norm.squares, 0);
-    for (const sum of this.#norm.sums) this.#backend.run(sum);
-  }
-
-  #normPrograms(): NormState {
-    const backend = this.#backend;
-    const layout = backend.layoutFor(1);
-    const squares = backend.buffer("gradient squares", 1);
-    const sums = this.#trained().map((p) =>
-      compileAndBind(backend, squaresProgram(p.size), layout, { g: p.grad!, squares }),
-    );
-    return { squares, sums };
-  }
-
-  #clipPrograms(clipNorm: number): ClipState {
-    const backend = this.#backend;
-    const scale = backend.buffer("gradient scale", 1);
-    const { squares } = this.#norm;
-    const finish = compileAndBind(backend, clipScaleProgram(clipNorm), backend.layoutFor(1), { squares, scale });
-    return { scale, finish };
-  }
+function lengthsOf(names: readonly string[], length: number): Record<string, number> {
+  return Object.fromEntries(names.map((name) => [name, length]));
 }
 
 /** Constants of Adam and AdamW. */

@@ -1,6 +1,6 @@
 // The work of the solver in numbers.
 
-import { failedSamples, type SolveStats } from "../ode/solve.ts";
+import { failedSamples, type SolveStats } from "../ode/solveStats.ts";
 
 /** The work of the solver in one training step. */
 export interface SolverMetrics {

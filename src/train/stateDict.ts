@@ -7,19 +7,15 @@ import type { FloatArray } from "../core/dtype.ts";
 import { FileFormatError } from "../core/errors.ts";
 import type { NumberArray } from "../io/numbers.ts";
 import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
-import { isSparse } from "../models/matrix.ts";
+import { NETWORK_PREFIX } from "../models/network/parameters.ts";
 import type { NeuronTypes } from "../models/neuronTypes.ts";
 import type { ConnectomeNetworkOptions } from "../models/options.ts";
-import type { Parameter, ParameterSet, SetOptions } from "../models/parameters.ts";
+import { indicesName, type Parameter, type SharedValues } from "../models/parameters/parameter.ts";
+import type { ParameterSet, SetOptions } from "../models/parameters/parameterSet.ts";
 
-/** What names and shapes depend on; any connectome network has it. */
-export interface NetworkFacts {
-  readonly options: ConnectomeNetworkOptions;
-  readonly nOutputs: number;
-}
-
-/** What state dictionaries need of a network. */
-export interface ExchangedNetwork extends NetworkFacts {
+/** What state dictionaries need of a network; any connectome network has it. */
+export interface ExchangedNetwork {
+  readonly options: Pick<ConnectomeNetworkOptions, "numNeurons" | "dynamics">;
   readonly types: NeuronTypes | null;
   readonly signs: Float64Array | null;
 }
@@ -30,11 +26,8 @@ export interface Exchanged {
   readonly parameters: ParameterSet;
 }
 
-/** A classifier, or a network by itself, whose names then lack the prefix "rnn." as in torch-biopl. */
+/** A classifier, or a network without a read-out: its names lack the prefix "rnn.", as in torch-biopl. */
 export type ExchangedModel = Exchanged & (ExchangedNetwork | { readonly rnn: ExchangedNetwork });
-
-/** Before the names of a network's parameters, here and in a torch-biopl classifier. */
-const PREFIX = "rnn.";
 
 /**
  * Writes the parameters of a model as torch-biopl has them: names, shapes ([N, 1] for biases and τ), connections as
@@ -46,8 +39,8 @@ const PREFIX = "rnn.";
  *     state = {name: t.contiguous() for name, t in model.state_dict().items()}
  *     save_file(state, "model.safetensors")                       # to axograd
  *
- * Parameters that synapses or neurons share, which torch-biopl does not have, are written twice: spread over synapses or neurons under
- * its names, and by themselves as `rnn.hh.strength` and `rnn.hh.type_bias`, which Python has to leave out.
+ * torch-biopl does not share strengths or biases. Those that are shared here are written twice: once per connection or neuron under its
+ * names, and once per group or type as `rnn.hh.strength` and `rnn.hh.type_bias`, which Python has to leave out.
  */
 export async function exportStateDict(model: ExchangedModel, file: string): Promise<void> {
   // In its turn: no step comes between the pieces.
@@ -61,8 +54,8 @@ async function write(model: ExchangedModel, file: string): Promise<void> {
   parameters.refresh();
   const tensors = new Map<string, SafeTensor | StreamedTensor>(frozenTensors(network));
   for (const p of parameters.all()) {
-    const sharing = sharingOf(p, network);
-    for (const [name, tensor] of parameterTensors(p, parameters, network, backend)) {
+    const sharing = sharingOf(p);
+    for (const [name, tensor] of parameterTensors(p, backend)) {
       tensors.set(sharing && name === p.name ? sharing.name : name, tensor);
     }
     if (!sharing) continue;
@@ -103,8 +96,8 @@ export async function importStateDict(model: ExchangedModel, file: string, optio
   };
   const values: [string, ArrayLike<number>][] = [];
   for (const p of parameters.all()) {
-    const sharing = sharingOf(p, network);
-    const shape = shapeOf(p, parameters, network);
+    const sharing = sharingOf(p);
+    const { shape } = p;
     if (!sharing) {
       values.push([p.name, take(p.name, shape)]);
       continue;
@@ -123,7 +116,7 @@ export async function importStateDict(model: ExchangedModel, file: string, optio
   }
   const facts = new Map(frozenTensors(network));
   for (const p of parameters.all()) {
-    const indices = indicesOf(p, network);
+    const indices = indicesOf(p);
     if (indices) facts.set(indicesName(p), indicesTensor(indices));
   }
   for (const [name, { shape, data }] of facts) {
@@ -147,17 +140,11 @@ export async function importStateDict(model: ExchangedModel, file: string, optio
 const PIECE = 2 ** 20;
 
 /** Values of a refreshed parameter and, if it is sparse, its connections. */
-export function parameterTensors(
-  p: Parameter,
-  parameters: ParameterSet,
-  network: NetworkFacts,
-  backend: Backend,
-): [string, StreamedTensor][] {
-  const { sparse, value } = p;
+export function parameterTensors(p: Parameter, backend: Backend): [string, StreamedTensor][] {
+  const { fileOrder, sparse, value, matrix } = p;
   // The copy of a sparse matrix's values that its product reads has the order of files.
-  const source = sparse?.valuesCsc === value ? sparse.valuesCsr : value;
-  const values = floatTensor(backend, shapeOf(p, parameters, network), () => downloaded(backend, source));
-  const matrix = matrixOf(p, network);
+  const source = fileOrder ? sparse!.valuesCsr : value;
+  const values = floatTensor(backend, p.shape, () => downloaded(backend, source));
   if (!matrix) return [[p.name, values]];
   const indices: StreamedTensor = { dtype: "I64", shape: [2, matrix.nnz], pieces: () => indexPieces(matrix) };
   return [
@@ -208,46 +195,14 @@ function indicesTensor(indices: Uint32Array): SafeTensor {
   return { dtype: "I64", shape: [2, indices.length / 2], data: indices };
 }
 
-/** `rnn.hh.values` → `rnn.hh.indices`. */
-export function indicesName({ name }: Parameter): string {
-  return name.replace(/[^.]*$/, "indices");
-}
-
 /** Coordinates [2, nnz] of a sparse parameter, all rows, then all columns, in row-major order; null for a dense one. */
-export function indicesOf(p: Parameter, network: NetworkFacts): Uint32Array | null {
-  const matrix = matrixOf(p, network);
+export function indicesOf({ matrix }: Parameter): Uint32Array | null {
   if (!matrix) return null;
   const { nRows, nnz, rowPtr, colIdx } = matrix;
   const indices = new Uint32Array(2 * nnz);
   for (let i = 0; i < nRows; i++) indices.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
   indices.set(colIdx, nnz);
   return indices;
-}
-
-/** The matrix whose stored values a parameter is; null for a dense one. */
-function matrixOf({ name, sparse }: Parameter, { options }: NetworkFacts): Csr | null {
-  if (!sparse) return null;
-  const { connectome, inputProjection, outputProjection } = options;
-  const matrix = name.startsWith("rnn.ih.")
-    ? inputProjection
-    : name.startsWith("rnn.ho.")
-      ? outputProjection
-      : connectome;
-  return matrix && isSparse(matrix) ? matrix : null;
-}
-
-/** torch's shape: [nOut, nIn] for a dense matrix, [n, 1] for τ and biases beside sparse matrices, else a vector. */
-export function shapeOf(
-  { name, size }: Parameter,
-  parameters: ParameterSet,
-  { options, nOutputs }: NetworkFacts,
-): number[] {
-  const dense = options.outputProjection && !isSparse(options.outputProjection);
-  if (/^rnn\..*(bias|tau)$/.test(name) && !(dense && name === "rnn.ho.bias")) return [size, 1];
-  if (!name.endsWith(".weight")) return [size];
-  const rows: Readonly<Record<string, number>> = { "rnn.ih.weight": options.numNeurons, "rnn.ho.weight": nOutputs };
-  const nOut = rows[name] ?? parameters.get(name.replace(/weight$/, "bias")).size;
-  return [nOut, size / nOut];
 }
 
 /** What torch-biopl keeps as frozen parameters and axograd as facts of the network. */
@@ -272,36 +227,28 @@ function networkOf(model: ExchangedModel): ExchangedNetwork {
   return "rnn" in model ? model.rnn : model;
 }
 
-/** The name in files: a network by itself has no prefix there. */
+/** The name in files: without a read-out there is no prefix. */
 function foreignName(model: ExchangedModel, name: string): string {
-  return "rnn" in model ? name : name.slice(PREFIX.length);
+  return "rnn" in model ? name : name.slice(NETWORK_PREFIX.length);
 }
 
-/** A parameter that several synapses or neurons share. */
-interface Sharing {
-  /** What it is called in files, by itself. */
+/** A parameter that connections or neurons share, where torch-biopl has one number for each of them. */
+interface Sharing extends SharedValues {
+  /** Its own name in files. */
   readonly name: string;
-  /** What torch-biopl has instead: spread[i] = factor[i]·shared[by[i]]. */
+  /** Name and shape of what torch-biopl has instead. */
   readonly spreadName: string;
   readonly spreadShape: readonly number[];
-  readonly by: ArrayLike<number>;
-  /** null: 1. */
-  readonly factor: ArrayLike<number> | null;
 }
 
 /** Relative difference between spread numbers and the product that gives them: a few roundings of f32. */
 const SPREAD_TOLERANCE = 1e-6;
 
-/** null: every synapse or neuron has its own; and τ by types, which torch-biopl has as well. */
-function sharingOf({ name }: Parameter, { options, types }: ExchangedNetwork): Sharing | null {
-  const { sharedWeights, connectome, numNeurons, biasMode } = options;
-  if (name === `${PREFIX}hh.strength`) {
-    const { values, nnz } = connectome;
-    return { name, spreadName: `${PREFIX}hh.values`, spreadShape: [nnz], by: sharedWeights!.group, factor: values };
-  }
-  if (name !== `${PREFIX}hh.bias` || biasMode !== "perNeuronType") return null;
-  const shape = [numNeurons, 1];
-  return { name: `${PREFIX}hh.type_bias`, spreadName: name, spreadShape: shape, by: types!.typeIdx, factor: null };
+/** null: torch-biopl has the same numbers. */
+function sharingOf({ shared, shape }: Parameter): Sharing | null {
+  if (!shared?.dictionary) return null;
+  const { own, spread } = shared.dictionary;
+  return { ...shared, name: own, spreadName: spread, spreadShape: [shared.by.length, ...shape.slice(1)] };
 }
 
 function spreadOf({ by, factor }: Sharing, shared: ArrayLike<number>): Float64Array {

@@ -1,5 +1,5 @@
 // The training loop: batches in a reproducible order, gradients, an optimiser's step, and what came of it. It prints and writes
-// nothing; whoever iterates decides what to do with the metrics.
+// nothing; its caller decides what to do with the metrics.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend, Traffic } from "../backend/backend.ts";
@@ -10,12 +10,12 @@ import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import type { ImageSet } from "../data/imageSet.ts";
 import { type Batch, batchCount, batches } from "../data/loader.ts";
 import type { BatchResult, ClassifierEvaluation, GradientResult, NetworkClassifier } from "../models/classifier.ts";
+import type { ConnectomeNetwork } from "../models/connectomeNetwork.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
-import type { ConnectomeNetwork } from "../models/network.ts";
 import type { ModelInput } from "../models/options.ts";
-import type { SolveStats } from "../ode/solve.ts";
+import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
-import { type Diagnosis, diagnose } from "./diagnosis.ts";
+import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { constant, type Schedule } from "./schedule.ts";
@@ -138,7 +138,7 @@ function worstPlan(stats: readonly SolveStats[]): TapePlan | null {
 }
 
 /**
- * Trains a classifier on images. It prints and writes nothing; whoever iterates over `fit` decides what to do with the metrics.
+ * Trains a classifier on images. It prints and writes nothing; the caller of `fit` decides what to do with the metrics.
  * Model and optimiser stay their owner's.
  */
 export class Trainer<E extends object = EvaluationOptions> {
@@ -292,7 +292,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     const result = await this.#gradients(input, batch.labels, step);
     const squares = result.measured[0]![0]!;
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
-      const worst = await findWorst("gradient", this.model.parameters, this.model.rnn.options);
+      const worst = await findWorst("gradient", this.model.parameters);
       // The squares of large gradients overflow earlier than the gradients do.
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
     }
@@ -307,7 +307,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     try {
       return await model.gradients(input, labels, step, this.#evaluation, () => [optimizer.sumSquares()]);
     } catch (error) {
-      throw await stateError(step, error, model.parameters, model.rnn.options);
+      throw await stateError(step, error, model.parameters);
     }
   }
 
@@ -315,18 +315,19 @@ export class Trainer<E extends object = EvaluationOptions> {
    * Measures, on a few training images, whether the training can work. Training is not affected.
    *
    * @param meanLoss  of the last steps; null before the first one
-   * @returns null where there is one image only, or the network cannot be solved for these, of which the next step tells more
+   * @param say  puts a remedy into words; default: in the options of the library
+   * @returns null with a single image, or if the network cannot be solved for these images (the next step reports why)
    */
-  async diagnose(meanLoss: number | null): Promise<Diagnosis | null> {
+  async diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
     try {
-      return await this.#diagnose(meanLoss);
+      return await this.#diagnose(meanLoss, say);
     } catch (error) {
       if (error instanceof SolverError) return null;
       throw error;
     }
   }
 
-  async #diagnose(meanLoss: number | null): Promise<Diagnosis | null> {
+  async #diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
     const { least, most } = PROBED_IMAGES;
     const images = Math.min(this.#train.count, Math.max(least, Math.min(most, this.#batchSize)));
     // Differences between images need two.
@@ -334,13 +335,16 @@ export class Trainer<E extends object = EvaluationOptions> {
     const [batch] = batches(this.#train, { batchSize: images });
     const probe = await this.model.probe({ data: batch!.images, batch: batch!.size }, this.#evaluation);
     const { step } = this.#position;
-    return diagnose(probe, {
+    const norms = step === 0 ? null : await this.optimizer.gradientNorms();
+    const roleOf = (name: string) => this.model.parameters.get(name).role;
+    const state = {
       step,
       meanLoss,
       classes: this.#train.classes,
-      gradientNorms: step === 0 ? null : await this.optimizer.gradientNorms(),
+      gradientNorms: norms && Object.entries(norms).map(([name, norm]) => [roleOf(name), norm] as const),
       standardised: this.model.options.standardise ?? false,
-    });
+    };
+    return diagnose(probe, state, say);
   }
 
   #until(signal: AbortSignal | undefined): ClassifierEvaluation<E> | undefined {

@@ -1,12 +1,16 @@
-// A warm start: parameters of a model from a file that may be of another one. What fits is taken, the rest is told.
+// A warm start: parameters of a model from a file that may be another model's. Those that fit are taken, the others reported.
 
 import { FileFormatError } from "../core/errors.ts";
 import { readSafetensors, type SafeTensor } from "../io/safetensors.ts";
-import type { Parameter, ParameterSet } from "../models/parameters.ts";
-import { indicesName, indicesOf, type NetworkFacts } from "./stateDict.ts";
+import { NETWORK_PREFIX } from "../models/network/parameters.ts";
+import { indicesName, type Parameter } from "../models/parameters/parameter.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import { indicesOf } from "./stateDict.ts";
 
-/** What parameters are taken into: a classifier, or a network by itself. */
-export type InitialisedModel = { readonly parameters: ParameterSet } & (NetworkFacts | { readonly rnn: NetworkFacts });
+/** What parameters are taken into: a classifier, or a network without a read-out. */
+export interface InitialisedModel {
+  readonly parameters: ParameterSet;
+}
 
 /** A parameter of the model that stayed as it was, and why. */
 export interface Unmatched {
@@ -27,8 +31,6 @@ export interface WarmStart {
 
 /** Tensors that are no parameters: of optimisers, of feature statistics, and what torch-biopl keeps of neurons. */
 const OTHERS = /^optimizer\.|^features\.|(^|\.)neuron_(sign_mask|type_mask|type_indices\.\d+)$|(^|\.)indices$/;
-/** Before the names of a network's parameters; the file of a network by itself lacks it. */
-const PREFIX = /^rnn\./;
 
 /**
  * Takes the parameters of a model from a checkpoint or a state dictionary (`exportStateDict`, or Python's `save_file`), by name: those
@@ -40,15 +42,16 @@ const PREFIX = /^rnn\./;
  */
 export async function initialiseFrom(model: InitialisedModel, file: string): Promise<WarmStart> {
   const { parameters } = model;
-  const facts = "rnn" in model ? model.rnn : model;
   const { tensors } = await readSafetensors(file);
   const read = new Set<string>();
   const unmatched: Unmatched[] = [];
   const taken: { readonly name: string; readonly data: ArrayLike<number> }[] = [];
   for (const p of parameters.all()) {
-    const found = tensorOf(p.name, tensors, p.size);
+    const own = p.shared?.dictionary?.own;
+    // In state dictionaries `p.name` may be what a shared parameter is spread over.
+    const found = tensorOf(own ? [p.name, own] : [p.name], tensors, p.size);
     if (found) read.add(found.name);
-    const reason = found ? mismatchOf(p, found.tensor, tensors, facts) : "not in the file";
+    const reason = found ? mismatchOf(p, found.tensor, tensors) : "not in the file";
     if (reason === null) taken.push({ name: p.name, data: found!.tensor.data });
     else unmatched.push({ name: p.name, reason });
   }
@@ -69,15 +72,15 @@ export function describeWarmStart({ file, matched, unmatched, unused }: WarmStar
   return [some, ...unmatched.map(({ name, reason }) => `${name} stays as it is: ${reason}`), ...rest];
 }
 
-/** What a file has under the name of a parameter, preferably of its size. */
+/** What a file has under one of the names, preferably of this size. */
 function tensorOf(
-  own: string,
+  names: readonly string[],
   tensors: ReadonlyMap<string, SafeTensor>,
   size: number,
 ): { readonly name: string; readonly tensor: SafeTensor } | null {
-  // A bias per type is \`type_bias\` in state dictionaries, where \`bias\` is what it is spread over.
-  const names = [own, own.replace(/hh\.bias$/, "hh.type_bias")];
-  const found = [...names, ...names.map((name) => name.replace(PREFIX, ""))].flatMap((name) => {
+  // Files of a network without a read-out lack the prefix.
+  const bare = names.map((name) => (name.startsWith(NETWORK_PREFIX) ? name.slice(NETWORK_PREFIX.length) : name));
+  const found = [...names, ...bare].flatMap((name) => {
     const tensor = tensors.get(name);
     return tensor ? [{ name, tensor }] : [];
   });
@@ -89,12 +92,11 @@ function mismatchOf(
   p: Parameter,
   { data, shape }: SafeTensor,
   tensors: ReadonlyMap<string, SafeTensor>,
-  facts: NetworkFacts,
 ): string | null {
   if (data.length !== p.size) return `expected ${p.size} numbers, got [${shape.join(", ")}]`;
-  const indices = indicesOf(p, facts);
+  const indices = indicesOf(p);
   if (!indices) return null;
-  const found = tensorOf(indicesName(p), tensors, indices.length)?.tensor.data;
+  const found = tensorOf([indicesName(p)], tensors, indices.length)?.tensor.data;
   return found && found.length === indices.length && indices.every((index, k) => index === Number(found[k]))
     ? null
     : "the file's connections are others";

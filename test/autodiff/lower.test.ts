@@ -24,8 +24,15 @@ function programsOf(tableau: Tableau, controller: Controller, steps: number): So
 }
 
 function allPrograms(p: SolverPrograms): Program[] {
-  const { initRecorded, initReverse, attemptRecorded, attemptReverse, attemptReverseDense, restage, denseReverse } =
-    p.reverse!;
+  const {
+    initRecorded,
+    initReverse,
+    attemptRecorded,
+    attemptReverse,
+    attemptReverseDense,
+    rebuildStages,
+    denseReverse,
+  } = p.reverse!;
   return [
     p.init,
     p.attempt,
@@ -35,7 +42,7 @@ function allPrograms(p: SolverPrograms): Program[] {
     attemptRecorded,
     attemptReverse,
     attemptReverseDense,
-    restage,
+    rebuildStages,
     denseReverse,
   ];
 }
@@ -50,8 +57,8 @@ test("an attempt of Dopri5 takes one phase per new stage and four more; its reve
   assert.is(reverse!.attemptReverse.phases.filter(contracts).length, 6);
   assert.is(reverse!.attemptReverse.phases.length, 6 + 3);
   assert.is(reverse!.attemptReverseDense.phases.length, 6 + 3);
-  assert.is(reverse!.restage.phases.length, 1, "stages come back from what was saved without a product");
-  assert.not.ok(reverse!.restage.phases.some(contracts));
+  assert.is(reverse!.rebuildStages.phases.length, 1, "stages come back from what was saved without a product");
+  assert.not.ok(reverse!.rebuildStages.phases.some(contracts));
 });
 
 test("a right-hand side is one phase: what surrounds the product is its prologue and epilogue", () => {

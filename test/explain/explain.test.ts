@@ -134,9 +134,9 @@ test("an instruction that the disassembler does not know is refused", () => {
 
 test("a recorder counts runs, and equal programs once", async () => {
   const inner = await createWasmBackend({ threads: 1 });
-  const recorder = new ProgramRecorder(inner, { runsAhead: true });
+  const recorder = new ProgramRecorder(inner, { isAsynchronous: true });
   const { backend } = recorder;
-  assert.equal([backend.runsAhead, inner.runsAhead], [true, false]);
+  assert.equal([backend.isAsynchronous, inner.isAsynchronous], [true, false]);
   const bind = (program: Program) =>
     backend.bind(backend.compile(program, backend.layoutFor(4)), bindingsFor(backend, program, 4));
   const [first, second] = [bind(rightHandSide()), bind(rightHandSide())];

@@ -4,7 +4,7 @@ import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import { FileFormatError } from "../../src/core/errors.ts";
 import type { NpyArray } from "../../src/io/npy.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
-import type { SolveStats } from "../../src/ode/solve.ts";
+import type { SolveStats } from "../../src/ode/solveStats.ts";
 import type { CaseArrays, GoldenCase } from "./format.ts";
 
 export type Inputs = CaseArrays["inputs"];

@@ -1,9 +1,9 @@
 // The kinds `backsolve` and `joint_backsolve`: gradients of the rate model by solving the adjoint equations backwards.
 
 import type { Backend, Bindable } from "../../src/backend/backend.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { Backsolve } from "../../src/ode/backsolve.ts";
-import type { SolveStats } from "../../src/ode/solve.ts";
+import type { SolveStats } from "../../src/ode/solveStats.ts";
 import { tableauByName } from "../../src/ode/tableaus/index.ts";
 import { dataOf, dot, type Inputs, stepCounts } from "./arrays.ts";
 import type { Outputs } from "./compare.ts";

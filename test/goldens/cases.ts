@@ -11,7 +11,7 @@ import {
 import { ConnectomeRNN, type StepOptions } from "../../src/models/connectomeRnn.ts";
 import type { Projection } from "../../src/models/matrix.ts";
 import type { ModelInput } from "../../src/models/options.ts";
-import type { ParameterSet } from "../../src/models/parameters.ts";
+import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { Adam, AdamW, type Optimizer, SGD } from "../../src/train/optimizer.ts";
 import { arrayOf, dataOf, dot, type Inputs, numNeuronsOf, pairs, sparseOf, stepCounts, unsortedOf } from "./arrays.ts";

@@ -3,13 +3,12 @@
 
 import type { Graph } from "../../src/autodiff/graph.ts";
 import type { Backend, Bindable, DeviceBuffer } from "../../src/backend/backend.ts";
-import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
-import type { PanelLayout } from "../../src/backend/program.ts";
-import { floatArray } from "../../src/core/dtype.ts";
+import { Desks } from "../../src/backend/desk.ts";
 import { activation } from "../../src/models/activation.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import type { Controller, OdeSystem } from "../../src/ode/method.ts";
-import { assertSolved, failedSamples, OdeSolver, type SolveStats } from "../../src/ode/solve.ts";
+import { OdeSolver } from "../../src/ode/solve.ts";
+import { assertSolved, failedSamples, type SolveStats } from "../../src/ode/solveStats.ts";
 import { tableauByName } from "../../src/ode/tableaus/index.ts";
 import type { Value } from "../../src/ops/value.ts";
 import { arrayOf, dataOf, dot, type Inputs, numNeuronsOf, sparseOf, stepCounts } from "./arrays.ts";
@@ -161,7 +160,7 @@ export function rateModel({ golden, steps, inputSize, nNeurons }: Problem, param
   };
 }
 
-/** Buffers of one run, reused by its chunks, and what it has yielded so far, sample-major. */
+/** One run, chunk by chunk, and what it has yielded so far, sample-major. */
 class SolverRun {
   readonly ys: Float64Array;
   readonly gradX: Float64Array;
@@ -170,7 +169,7 @@ class SolverRun {
   readonly #problem: Problem;
   readonly #parameters: ParameterSet;
   readonly #maxSteps: number;
-  readonly #owned: DeviceBuffer[] = [];
+  readonly #desks: Desks;
   #solver: OdeSolver;
 
   constructor(backend: Backend, problem: Problem, parameters: ParameterSet, maxSteps: number) {
@@ -178,6 +177,7 @@ class SolverRun {
     this.#problem = problem;
     this.#parameters = parameters;
     this.#maxSteps = maxSteps;
+    this.#desks = new Desks(backend, "solver case");
     this.#solver = this.#solverOf(maxSteps);
     const { batch, tEval, nNeurons, steps, inputSize } = problem;
     this.ys = new Float64Array(batch * tEval.length * nNeurons);
@@ -224,39 +224,36 @@ class SolverRun {
 
   /** Solves samples first … first + count − 1, forward and back. */
   async #chunk(first: number, count: number): Promise<SolveStats> {
-    const { golden, inputs, nNeurons, steps, inputSize, tEval, tStart, tEnd } = this.#problem;
-    const { dt0, fails } = golden.options.solver;
+    const { golden, inputs, batch, nNeurons, steps, inputSize, tEval, tStart, tEnd } = this.#problem;
+    const { batchFirst, solver: options } = golden.options;
+    const { dt0, fails } = options;
     const backend = this.#backend;
-    const layout = backend.layoutFor(count);
-    const { batch } = this.#problem;
-    const { batchFirst } = golden.options;
-    const atX = (k: number) => (s: number, row: number) =>
-      (batchFirst ? (first + s) * steps + k : k * batch + first + s) * inputSize + row;
-    const atH = (s: number, row: number) => (first + s) * nNeurons + row;
-    const atY = (j: number) => (s: number, row: number) => ((first + s) * tEval.length + j) * nNeurons + row;
+    const desk = this.#desks.of(backend.layoutFor(count));
+    const part = { first, count };
+    const frames = Array.from({ length: steps }, (_, k) => ({
+      ...part,
+      at: (s: number, row: number) => (batchFirst ? s * steps + k : k * batch + s) * inputSize + row,
+      frame: { index: k, rows: inputSize },
+    }));
+    const points = tEval.map((_, j) => ({
+      ...part,
+      at: (s: number, row: number) => (s * tEval.length + j) * nNeurons + row,
+    }));
     const own = (times: readonly number[]) => times.slice(first, first + count);
 
-    const x = this.#buffer("x", inputSize * steps, layout);
-    const gradX = this.#buffer("grad x", inputSize * steps, layout);
-    for (let k = 0; k < steps; k++) {
-      const packed = packState(
-        dataOf(golden, inputs, "x"),
-        atX(k),
-        count,
-        inputSize,
-        layout,
-        this.#host(inputSize, layout),
-      );
-      backend.upload(x, packed, k * packed.length);
-    }
+    const x = desk.state("x", inputSize * steps);
+    const gradX = desk.state("grad x", inputSize * steps);
+    backend.fill(gradX, 0);
+    for (const frame of frames) desk.put(x, dataOf(golden, inputs, "x"), frame);
+    const sample = desk.sample("sample");
+    desk.set(sample, (lane) => first + lane);
     const h0 = inputs.get("h0")?.data ?? new Float64Array(this.gradH0.length);
-    const y0 = this.#state(h0, atH, count, layout);
-    const ys = tEval.map((_, j) => this.#buffer(`y ${j}`, nNeurons, layout));
+    const ys = tEval.map((_, j) => desk.state(`y ${j}`, nNeurons));
     const stats = await this.#solver.forward({
-      layout,
+      layout: desk.layout,
       samples: count,
-      inputs: { x, sample: this.#sampleIds(first, layout), ...this.#bindables() },
-      y0,
+      inputs: { x, sample, ...this.#bindables() },
+      y0: desk.put(desk.state("y0", nNeurons), h0, part),
       tStart: own(tStart),
       tEnd: own(tEnd),
       tEval: tEval.map(own),
@@ -264,33 +261,21 @@ class SolverRun {
       ...(typeof dt0 === "object" && dt0 !== null ? { dt0: own(dt0) } : {}),
       record: true,
     });
-    for (const [j, y] of ys.entries()) unpackState(await backend.download(y), this.ys, atY(j), count, nNeurons, layout);
+    for (const [j, y] of ys.entries()) await desk.take(y, this.ys, points[j]!);
     if (fails) return stats;
-    const cotangents = tEval.map((_, j) => this.#state(dataOf(golden, inputs, "cot"), atY(j), count, layout, 0));
-    const ctY0 = this.#buffer("ct y0", nNeurons, layout);
-    this.#solver.reverse(cotangents, { x: gradX, ...this.#gradients() }, ctY0);
-
-    unpackState(await backend.download(ctY0), this.gradH0, atH, count, nNeurons, layout);
-    const length = inputSize * lanesOf(layout);
-    for (let k = 0; k < steps; k++) {
-      unpackState(await backend.download(gradX, k * length, length), this.gradX, atX(k), count, inputSize, layout);
-    }
-    return stats;
-  }
-
-  #sampleIds(first: number, layout: PanelLayout): DeviceBuffer {
-    const ids = this.#buffer("sample", 1, layout);
-    this.#backend.upload(
-      ids,
-      Array.from({ length: lanesOf(layout) }, (_, lane) => first + lane),
+    const cotangents = points.map((point, j) =>
+      desk.put(desk.state(`ct ${j}`, nNeurons), dataOf(golden, inputs, "cot"), point, "zero"),
     );
-    return ids;
+    const ctY0 = desk.state("ct y0", nNeurons);
+    this.#solver.reverse(cotangents, { x: gradX, ...this.#gradients() }, ctY0);
+    await desk.take(ctY0, this.gradH0, part);
+    for (const frame of frames) await desk.take(gradX, this.gradX, frame);
+    return stats;
   }
 
   dispose(): void {
     this.#solver.dispose();
-    for (const b of this.#owned) b.release();
-    this.#owned.length = 0;
+    this.#desks.release();
   }
 
   #bindables(): Record<string, Bindable> {
@@ -299,38 +284,5 @@ class SolverRun {
 
   #gradients(): Record<string, DeviceBuffer> {
     return Object.fromEntries(this.#parameters.trainable().map((p) => [p.name, p.gradTarget!]));
-  }
-
-  #host(rows: number, layout: PanelLayout): Float32Array | Float64Array {
-    return floatArray(this.#backend.dtype, rows * lanesOf(layout));
-  }
-
-  /** A buffer for `rows` numbers per lane, zero. */
-  #buffer(label: string, rows: number, layout: PanelLayout): DeviceBuffer {
-    const buffer = this.#backend.buffer(label, rows * lanesOf(layout));
-    this.#owned.push(buffer);
-    this.#backend.fill(buffer, 0);
-    return buffer;
-  }
-
-  /** Uploads a state; lanes without a sample repeat the last one, or hold `unused`. */
-  #state(
-    data: ArrayLike<number>,
-    at: (sample: number, row: number) => number,
-    count: number,
-    layout: PanelLayout,
-    unused?: number,
-  ): DeviceBuffer {
-    const { nNeurons } = this.#problem;
-    const packed = packState(data, at, count, nNeurons, layout, this.#host(nNeurons, layout));
-    if (unused !== undefined) {
-      const { panel } = layout;
-      for (let i = 0; i < packed.length; i++) {
-        if (Math.floor(i / (panel * nNeurons)) * panel + (i % panel) >= count) packed[i] = unused;
-      }
-    }
-    const buffer = this.#buffer("state", nNeurons, layout);
-    this.#backend.upload(buffer, packed);
-    return buffer;
   }
 }

@@ -10,7 +10,7 @@ import { ArgumentError } from "../../src/core/errors.ts";
 import { absolute } from "../../src/data/connectomes.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { SparseODERNN, SparseRNN } from "../../src/models/sparse.ts";
 import { SGD } from "../../src/train/optimizer.ts";
 import { exportStateDict, importStateDict } from "../../src/train/stateDict.ts";

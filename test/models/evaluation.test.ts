@@ -9,7 +9,7 @@ import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
 import type { SampleLoss } from "../../src/models/lossCotangents.ts";
-import type { ParameterSet } from "../../src/models/parameters.ts";
+import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";

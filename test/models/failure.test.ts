@@ -11,16 +11,12 @@ import {
   type ConnectomeODEClassifierOptions,
   type GradientResult,
 } from "../../src/models/classifier.ts";
-import {
-  ConnectomeODERNN,
-  type ConnectomeODERNNOptions,
-  type FailurePolicy,
-  type Trajectory,
-} from "../../src/models/connectomeOdeRnn.ts";
+import { ConnectomeODERNN, type ConnectomeODERNNOptions, type Trajectory } from "../../src/models/connectomeOdeRnn.ts";
+import type { FailurePolicy } from "../../src/models/failures.ts";
 import type { SampleLoss } from "../../src/models/lossCotangents.ts";
 import type { ModelInput } from "../../src/models/options.ts";
-import type { ParameterSet } from "../../src/models/parameters.ts";
-import type { SolveStatus } from "../../src/ode/solve.ts";
+import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
+import type { SolveStatus } from "../../src/ode/solveStats.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";

@@ -7,10 +7,11 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
+import { BackendError } from "../../src/core/errors.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { SparseLinear } from "../../src/models/sparse.ts";
 import { Backsolve } from "../../src/ode/backsolve.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
@@ -121,6 +122,69 @@ const LIVES: Readonly<Record<string, readonly [count: number, life: Life]>> = {
   ],
 };
 
+const SHARED = { group: [0, 0, 1, 1], nGroups: 2 };
+const TYPED = { neuronType: ["a", "b", "b", "a"], neuronTauMode: "perNeuronType", biasMode: "perNeuronType" } as const;
+const PROJECTED = {
+  ...NETWORK,
+  ...TYPED,
+  sharedWeights: SHARED,
+  inputProjection: RING,
+  outputProjection: { nRows: 2, nCols: 4, values: [1, 2, 3, 4, 5, 6, 7, 8] },
+  neuronNonlinearity: ["Sigmoid", "Tanh"],
+  neuronClass: [1, -1, 1, 1],
+} as const;
+
+/** Makes something that has to be disposed of. */
+type Maker = (backend: Backend) => { dispose(): void };
+
+const MAKERS: Readonly<Record<string, Maker>> = {
+  "a parameter set": (backend) => new ParameterSet(backend),
+  "a layer": (backend) => new SparseLinear(backend, { inFeatures: 4, outFeatures: 4, connectivity: RING }),
+  "a network in discrete time": (backend) => new ConnectomeRNN(backend, PROJECTED),
+  "a network in continuous time": (backend) => new ConnectomeODERNN(backend, PROJECTED),
+  "a classifier": (backend) =>
+    new ConnectomeODEClassifier(backend, { rnn: PROJECTED, numClasses: 3, fcDim: 4, standardise: true }),
+};
+
+/** Calls that take memory, or use it. */
+const CALLS: readonly string[] = ["buffer", "sparse", "upload", "fill", "bind"];
+
+/** The same backend, whose call number `last` (from 0) of those above fails; and how many there have been. */
+function failing(backend: Backend, last: number): { readonly backend: Backend; readonly calls: () => number } {
+  let calls = 0;
+  const proxy = new Proxy(backend, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value !== "function") return value;
+      if (!CALLS.includes(String(key))) return value.bind(target);
+      return (...given: readonly unknown[]) => {
+        if (calls++ === last) throw new BackendError("limit", "no memory left");
+        return value.apply(target, given);
+      };
+    },
+  });
+  return { backend: proxy, calls: () => calls };
+}
+
+/** Makes something once for each call that it takes, which fails. @returns how many calls it takes */
+function failAtEach(backend: Backend, make: Maker, check: (at: number) => void): number {
+  for (let at = 0; ; at++) {
+    const flawed = failing(backend, at);
+    let made: { dispose(): void } | null = null;
+    try {
+      made = make(flawed.backend);
+    } catch (error) {
+      assert.instance(error, BackendError);
+    }
+    made?.dispose();
+    if (made) return flawed.calls();
+    check(at);
+  }
+}
+
+/** More than the uniforms of 256 bytes in a slab of 4 MiB. */
+const MANY_PROGRAMS = 16_500;
+
 /** Everything that a backend counts as held. */
 function held(backend: Backend): Readonly<Record<string, number>> {
   const { bytes, liveBuffers, livePrograms } = backend.memory();
@@ -147,9 +211,58 @@ function leakTests(name: string, share: number, open: () => Promise<Backend>): v
       assert.equal(held(backend), before);
     });
   }
+  for (const [what, make] of Object.entries(MAKERS)) {
+    test(`${what} that cannot be made leaves nothing behind, wherever it fails`, async ({ backend }) => {
+      make(backend).dispose();
+      await backend.finish();
+      const before = held(backend);
+      const calls = failAtEach(backend, make, (at) => assert.equal(held(backend), before, `call ${at}`));
+      assert.ok(calls >= 2, `${calls} calls`);
+      assert.equal(held(backend), before);
+    });
+  }
+  test(`${MANY_PROGRAMS} programs, bound one after another, take no second slab of uniforms`, async ({ backend }) => {
+    const life = (): void => {
+      const parameters = new ParameterSet(backend);
+      parameters.addVector("least", [1, 2, 3], { trainable: true, constraint: { min: 0 } });
+      parameters.refresh();
+      parameters.dispose();
+    };
+    life();
+    await backend.finish();
+    const before = held(backend);
+    for (let i = 1; i < MANY_PROGRAMS; i++) life();
+    await backend.finish();
+    assert.equal(held(backend), before);
+  });
+  test("an optimiser that cannot be made leaves the parameters as they are", async ({ backend }) => {
+    const parameters = parametersOf(backend);
+    const make: Maker = (flawed) => new Adam(flawed, parameters, { clipNorm: 1 });
+    make(backend).dispose();
+    const before = held(backend);
+    const calls = failAtEach(backend, make, (at) => assert.equal(held(backend), before, `call ${at}`));
+    assert.ok(calls > 20, `${calls} calls`);
+    parameters.dispose();
+  });
+  test("sums of shared gradients keep no program for solves that are over", async ({ backend }) => {
+    const parameters = parametersOf(backend);
+    const fold = (times: number): number => {
+      for (let i = 0; i < times; i++) {
+        const complete = backend.buffer("complete", 1);
+        parameters.foldGradients(complete);
+        complete.release();
+      }
+      return held(backend).livePrograms!;
+    };
+    const [early, late] = [fold(256), fold(256)];
+    assert.is(late, early);
+    parameters.dispose();
+    assert.is(held(backend).livePrograms, 0);
+  });
   test("what is not disposed of is seen", async ({ backend }) => {
     const before = held(backend);
     const parameters = parametersOf(backend);
+    parameters.refresh();
     const { livePrograms, liveBuffers, bytes } = held(backend);
     assert.ok(livePrograms! > 0 && liveBuffers! > 0 && bytes! > before.bytes!);
     parameters.dispose();

@@ -13,7 +13,7 @@ import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
 import type { InitialStateOptions } from "../../src/models/initialState.ts";
 import type { ModelInput } from "../../src/models/options.ts";
-import type { ParameterSet } from "../../src/models/parameters.ts";
+import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";

@@ -11,7 +11,7 @@ import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
 import type { ModelInput } from "../../src/models/options.ts";
-import type { ParameterSet } from "../../src/models/parameters.ts";
+import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { SparseLinear } from "../../src/models/sparse.ts";
 import { Adam } from "../../src/train/optimizer.ts";
 import { normals } from "../ode/harness.ts";

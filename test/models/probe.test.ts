@@ -3,10 +3,10 @@
 import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { featureSpread, ResponseCount } from "../../src/models/classifier/responses.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../../src/models/options.ts";
-import { featureSpread, ResponseCount } from "../../src/models/probe.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { randomSparse } from "../support/matrices.ts";
@@ -61,8 +61,8 @@ function defineProbes(test: Test<WithBackend>): void {
       const data = normals(`input ${steps}`, BATCH * steps * N);
       const input: ModelInput = steps === 1 ? { data, batch: BATCH } : { data, batch: BATCH, steps };
       const { hs } = await rnn.forward(input);
-      for await (const chunk of rnn.chunks(input, {}, "states")) {
-        const { rate, slope } = await rnn.responsesOf(chunk);
+      for await (const chunk of rnn.network.chunks({ input, evaluation: {} }, "states")) {
+        const { rate, slope } = await rnn.network.responsesOf(chunk);
         for (let s = 0; s < chunk.count; s++) {
           const sample = chunk.first + s;
           const h = (j: number): number => hs[(sample * 2 + 1) * N + j]!;

@@ -8,7 +8,7 @@ import { absolute } from "../../src/data/connectomes.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
-import type { ParameterSet } from "../../src/models/parameters.ts";
+import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { SparseLinear } from "../../src/models/sparse.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";

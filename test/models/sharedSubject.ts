@@ -8,7 +8,7 @@ import {
   type Evaluation,
   INITIAL_STATE,
   INPUT,
-  type Session,
+  type OpenSubject,
   type StepSizes,
   type Subject,
 } from "../../src/check/subject.ts";
@@ -73,7 +73,7 @@ export function sharedSubject(name: string, csr: Csr, neurons: TypedNeurons, sca
       tableau: dopri5,
       samples: BATCH * NUM_EVALS,
     },
-    open: (backend, steps) => new SharedSession(backend, options, cotangent, steps),
+    open: (backend, steps) => new OpenShared(backend, options, cotangent, steps),
   };
 }
 
@@ -83,7 +83,7 @@ function membersOf({ types, typeIdx }: TypedNeurons): number[] {
   return counts;
 }
 
-class SharedSession implements Session {
+class OpenShared implements OpenSubject {
   readonly #model: ConnectomeODERNN;
   readonly #cotangent: Float64Array;
 

@@ -11,7 +11,7 @@ import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
-import type { ParameterSet } from "../../src/models/parameters.ts";
+import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { SparseLinear, SparseODERNN, SparseRNN } from "../../src/models/sparse.ts";
 import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { Adam, SGD } from "../../src/train/optimizer.ts";

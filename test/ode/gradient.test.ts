@@ -4,7 +4,7 @@
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { type Csr, withValues } from "../../src/core/csr.ts";
-import type { SolverOptions } from "../../src/ode/solve.ts";
+import type { SolverOptions } from "../../src/ode/request.ts";
 import { dopri5, TABLEAUS } from "../../src/ode/tableaus/index.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { assertClose } from "../support/close.ts";

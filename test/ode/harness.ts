@@ -1,14 +1,14 @@
 // Solves on host data: uploads a problem, runs the solver forward and, with cotangents, back, and downloads everything.
 
 import type { Graph } from "../../src/autodiff/graph.ts";
-import type { Backend, Bindable, BoundProgram, DeviceBuffer } from "../../src/backend/backend.ts";
-import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
+import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { type Csr, withValues } from "../../src/core/csr.ts";
-import { floatArray } from "../../src/core/dtype.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import type { IntegralController, OdeSystem } from "../../src/ode/method.ts";
 import { systemInputs } from "../../src/ode/programs.ts";
-import { OdeSolver, type SolverOptions, type SolveStats } from "../../src/ode/solve.ts";
+import type { SolverOptions } from "../../src/ode/request.ts";
+import { OdeSolver } from "../../src/ode/solve.ts";
+import type { SolveStats } from "../../src/ode/solveStats.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import type { Value } from "../../src/ops/value.ts";
 import { variant } from "../support/backends.ts";
@@ -53,7 +53,7 @@ export const INTEGRAL: IntegralController = {
   factorMax: 10,
 };
 
-/** How a problem is solved; `ahead`: the reverse pass is enqueued behind the solve before anybody knows whether it is complete. */
+/** How a problem is solved; `ahead`: the reverse pass is enqueued behind the solve before the host knows whether it is complete. */
 export type HostOptions = Partial<SolverOptions> & {
   readonly throughStepSizeControl?: boolean;
   readonly ahead?: boolean;
@@ -68,114 +68,27 @@ export async function solveOnHost(
   options: HostOptions = {},
   ctYs?: readonly (ArrayLike<number> | null)[],
 ): Promise<HostSolution> {
-  const { system, samples, y0, states = {}, rows = {}, matrices = {}, indices = {} } = problem;
-  const { tStart, tEnd, tEval, jumpTimes } = problem;
-  const { throughStepSizeControl = true, ahead = false, ...rest } = options;
+  const { system, samples, states = {}, rows = {}, matrices = {}, indices = {}, ...rest } = problem;
+  const { throughStepSizeControl = true, ahead = false, ...given } = options;
   const leaves = [...Object.keys(states), ...Object.keys(rows), ...Object.keys(matrices)];
-  const solver = new OdeSolver(backend, system, {
+  using solver = new OdeSolver(backend, system, {
     tableau: dopri5,
     controller: INTEGRAL,
     maxSteps: 1000,
     reverse: ctYs ? { wrt: leaves, throughStepSizeControl } : null,
-    ...rest,
+    ...given,
   });
-  const layout = backend.layoutFor(samples);
-  const lanes = lanesOf(layout);
-  const owned: { release(): void }[] = [];
-  const own = <T extends { release(): void }>(b: T): T => {
-    owned.push(b);
-    return b;
-  };
-  const buffer = (label: string, length: number): DeviceBuffer => {
-    const b = own(backend.buffer(label, length));
-    backend.fill(b, 0);
-    return b;
-  };
-  const upload = (label: string, data: ArrayLike<number>, unused: "repeat" | "zero"): DeviceBuffer => {
-    const n = data.length / samples;
-    const packed = packState(data, (s, row) => s * n + row, samples, n, layout, floatArray(backend.dtype, n * lanes));
-    if (unused === "zero") {
-      const { panel } = layout;
-      for (let i = 0; i < packed.length; i++)
-        if (Math.floor(i / (panel * n)) * panel + (i % panel) >= samples) packed[i] = 0;
-    }
-    const b = own(backend.buffer(label, packed.length));
-    backend.upload(b, packed);
-    return b;
-  };
-  const download = async (b: DeviceBuffer, n: number): Promise<Float64Array> => {
-    const host = new Float64Array(samples * n);
-    unpackState(await backend.download(b), host, (s, row) => s * n + row, samples, n, layout);
-    return host;
-  };
-  try {
-    const inputs: Record<string, Bindable> = {};
-    const grads: Record<string, DeviceBuffer> = {};
-    for (const [name, data] of Object.entries(states)) {
-      inputs[name] = upload(name, data, "repeat");
-      grads[name] = buffer(`grad ${name}`, (data.length / samples) * lanes);
-    }
-    for (const [name, data] of Object.entries(rows)) {
-      const b = own(backend.buffer(name, data.length));
-      backend.upload(b, data);
-      inputs[name] = b;
-      grads[name] = buffer(`grad ${name}`, data.length);
-    }
-    for (const [name, csr] of Object.entries(matrices)) {
-      inputs[name] = own(backend.sparse(name, csr));
-      grads[name] = buffer(`grad ${name}`, csr.nnz);
-    }
-    for (const [name, data] of Object.entries(indices)) {
-      const b = own(backend.buffer(name, data.length, "u32"));
-      backend.upload(b, data);
-      inputs[name] = b;
-    }
-    const ys = tEval.map((_, j) => buffer(`y ${j}`, system.rows * lanes));
-    const request = {
-      layout,
-      samples,
-      inputs,
-      y0: upload("y0", y0, "repeat"),
-      tStart,
-      tEnd,
-      tEval,
-      ys,
-      record: ctYs !== undefined,
-      ...(jumpTimes ? { jumpTimes } : {}),
-    };
-    const ctY0 = buffer("ct y0", system.rows * lanes);
-    const cts = ctYs?.map((ct, j) => ct && upload(`ct ${j}`, ct, "zero"));
-    const pull = () => cts && solver.reverse(cts, grads, ctY0);
-    let stats: SolveStats | null = null;
-    if (ahead) {
-      const solve = await solver.start(request);
-      while (!stats) {
-        pull();
-        stats = await solve.conclude(await backend.downloadAll(solve.record()));
-      }
-    } else {
-      stats = await solver.forward(request);
-      pull();
-    }
-    const gradients: Record<string, Float64Array> = {};
-    if (ctYs) {
-      gradients.y0 = await download(ctY0, system.rows);
-      for (const [name, data] of Object.entries(states))
-        gradients[name] = await download(grads[name]!, data.length / samples);
-      for (const name of Object.keys(rows)) gradients[name] = Float64Array.from(await backend.download(grads[name]!));
-      for (const name of Object.keys(matrices)) {
-        const csc = await backend.download(grads[name]!);
-        const { cscOfCsrHost } = inputs[name] as ReturnType<Backend["sparse"]>;
-        gradients[name] = Float64Array.from(cscOfCsrHost, (at) => csc[at]!);
-      }
-    }
-    const host: Float64Array[] = [];
-    for (const y of ys) host.push(await download(y, system.rows));
-    return { ys: host, stats, gradients };
-  } finally {
-    solver.dispose();
-    for (const b of owned) b.release();
+  const host = { ...rest, inputs: { ...states, ...rows, ...matrices, ...indices } };
+  const doubles = (values: ArrayLike<number>) => Float64Array.from(values);
+  if (!ctYs) {
+    const { ys, stats } = await solver.solve(host);
+    return { ys: ys.map(doubles), stats, gradients: {} };
   }
+  const n = system.rows;
+  const ofSample = (s: number) => ctYs.map((ct) => ct && doubles(ct).subarray(s * n, (s + 1) * n));
+  const { ys, stats, gradients } = await solver.vjp(host, ahead ? ctYs : ofSample);
+  const all = Object.entries({ y0: gradients.y0, ...gradients.inputs }).map(([name, g]) => [name, doubles(g)]);
+  return { ys: ys.map(doubles), stats, gradients: Object.fromEntries(all) };
 }
 
 /** A backend that counts how often attempts are run; in each solve, `n` forward and the others for its reverse pass. */

@@ -181,7 +181,7 @@ forEachBackend("jump times", ["f64", "f32"], (test) => {
       assert.is(Math.max(...every.stats.nSteps) > 12, "dt0" in options, `${every.stats.nSteps}`);
       for (const memoryBudgetBytes of [2 ** 28, 3 * every.stats.plan!.bytesPerStart]) {
         for (const ahead of [false, true]) {
-          const host = variant(backend, { runsAhead: ahead });
+          const host = variant(backend, { isAsynchronous: ahead });
           const result = await solveOnHost(host, batch, { ...options, ahead, memoryBudgetBytes }, cts);
           assert.equal(result.stats.nSteps, every.stats.nSteps);
           assert.is(result.stats.nFEvals, every.stats.nFEvals);

@@ -4,7 +4,8 @@
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
-import { OdeSolver, type SolveRequest } from "../../src/ode/solve.ts";
+import type { SolveRequest } from "../../src/ode/request.ts";
+import { OdeSolver } from "../../src/ode/solve.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";

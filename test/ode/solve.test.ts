@@ -4,7 +4,8 @@
 import * as assert from "uvu/assert";
 import { ArgumentError, SolverError } from "../../src/core/errors.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
-import { assertSolved, OdeSolver } from "../../src/ode/solve.ts";
+import { OdeSolver } from "../../src/ode/solve.ts";
+import { assertSolved } from "../../src/ode/solveStats.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { forEachBackend, variant } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";
@@ -72,7 +73,7 @@ forEachBackend("solver", ["f64", "f32"], (test) => {
       for (const memoryBudgetBytes of [2 ** 28, 8 * every.stats.plan!.bytesPerStart]) {
         for (const ahead of [false, true]) {
           const options = { ahead, memoryBudgetBytes };
-          const result = await solveOnHost(variant(backend, { runsAhead: true }), batch, options, cts);
+          const result = await solveOnHost(variant(backend, { isAsynchronous: true }), batch, options, cts);
           assert.equal(result.stats.nSteps, every.stats.nSteps);
           assert.is(result.stats.nFEvals, every.stats.nFEvals);
           every.ys.forEach((y, j) => {
@@ -123,7 +124,7 @@ forEachBackend("solver", ["f64", "f32"], (test) => {
       for (const count of [0, 5, 12, 20]) {
         const counting = countingAttempts(refusingAfter(backend, count));
         const options = { ahead };
-        const full = await solveOnHost(variant(counting.backend, { runsAhead: ahead }), batch, options, cts);
+        const full = await solveOnHost(variant(counting.backend, { isAsynchronous: ahead }), batch, options, cts);
         const { attemptsRecomputed, limitedBy, budgetBytes } = full.stats.plan!;
         const where = `${count} sets${ahead ? ", ahead" : ""}`;
         assert.is(limitedBy, "device", where);

@@ -3,8 +3,19 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ArgumentError } from "../../src/core/errors.ts";
-import { type TableauData, tableau } from "../../src/ode/tableau.ts";
-import { dopri5, TABLEAUS, tableauByName } from "../../src/ode/tableaus/index.ts";
+import { type Tableau, type TableauData, tableau } from "../../src/ode/tableau.ts";
+import * as exported from "../../src/ode/tableaus/index.ts";
+import {
+  bosh3,
+  dopri5,
+  euler,
+  heun,
+  METHODS,
+  rk4,
+  TABLEAUS,
+  tableauByName,
+  tsit5,
+} from "../../src/ode/tableaus/index.ts";
 
 const test = suite("tableaus");
 
@@ -70,15 +81,15 @@ for (const t of TABLEAUS) {
 }
 
 test("structure follows from coefficients", () => {
-  const facts = TABLEAUS.map((t) => [t.name, t.stages, t.ssal, t.fsal]);
-  assert.equal(facts, [
-    ["euler", 1, false, false],
-    ["heun", 2, false, false],
-    ["bosh3", 4, true, true],
-    ["rk4", 4, false, false],
-    ["tsit5", 7, true, true],
-    ["dopri5", 7, true, true],
-  ]);
+  const facts: readonly (readonly [Tableau, number, boolean, boolean])[] = [
+    [euler, 1, false, false],
+    [heun, 2, false, false],
+    [bosh3, 4, true, true],
+    [rk4, 4, false, false],
+    [tsit5, 7, true, true],
+    [dopri5, 7, true, true],
+  ];
+  for (const [{ name, stages, ssal, fsal }, ...expected] of facts) assert.equal([stages, ssal, fsal], expected, name);
 });
 
 /** Dopri5 with a change. */
@@ -101,7 +112,12 @@ test("a wrong coefficient is refused, naming its row", () => {
   changed({})();
 });
 
-test("methods are found by name, and a wrong name suggests the nearest", () => {
+test("methods are found by the name under which they are exported, and a wrong name suggests the nearest", () => {
+  const methods = Object.entries(exported).filter(
+    (entry): entry is [string, Tableau] => "interpolant" in Object(entry[1]),
+  );
+  assert.equal(methods.map(([, t]) => t.name).sort(), METHODS.map((t) => t.name).sort());
+  for (const [name, t] of methods) assert.is(tableauByName(name), t);
   assert.is(tableauByName("Dopri5"), dopri5);
   assert.throws(() => tableauByName("dopri6"), /dopri5\?/);
 });

@@ -89,7 +89,7 @@ export function exampleParts(): ReportParts {
         },
       },
       changes: [
-        { name: "weights", of: "synapses", before, after: before.map((w) => w * 1.1 - 0.05) },
+        { name: "weights", of: "connections", before, after: before.map((w) => w * 1.1 - 0.05) },
         { name: "bias", of: "neurons", before: new Float64Array(N), after: uniform(N) },
         { name: "tau", of: "neurons", before: new Float64Array(N).fill(1), after: new Float64Array(N).fill(1) },
       ],

@@ -27,7 +27,7 @@ class OracleBackend implements Backend {
   readonly dtype = "f64";
   readonly description = "oracle f64, plain loops";
   readonly tapeBudgetBytes: number = 2 ** 28;
-  readonly runsAhead = false;
+  readonly isAsynchronous = false;
   readonly maxLanes: number;
   readonly #ledger = new Ledger();
 
@@ -116,7 +116,10 @@ class OracleBackend implements Backend {
     const bound = program.bindings.map((b) => this.#resolve(program, b, layout, bindings[b.name]));
     checkAliases(program, bound);
     this.#ledger.livePrograms++;
-    return new OracleBound(executable, bound, () => this.#ledger.livePrograms--);
+    return new OracleBound(executable, bound, () => {
+      this.#ledger.livePrograms--;
+      for (const b of bound) if (b instanceof Float64Array) this.#ledger.removeTemporary(b);
+    });
   }
 
   run(bound: BoundProgram): void {
@@ -323,6 +326,10 @@ class Ledger {
     this.#bytes += byteLength;
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
     this.#largestBytes = Math.max(this.#largestBytes, byteLength);
+  }
+
+  removeTemporary({ byteLength }: Float64Array): void {
+    this.#bytes -= byteLength;
   }
 
   holds(buffer: OracleBuffer): boolean {

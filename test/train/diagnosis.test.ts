@@ -2,6 +2,7 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { inFlags } from "../../src/run/remedies.ts";
 import { describeDiagnosis, diagnose, type TrainingState } from "../../src/train/diagnosis.ts";
 
 const test = suite("diagnosis");
@@ -19,7 +20,12 @@ const STATE: TrainingState = {
   step: 50,
   meanLoss: 1.5,
   classes: 10,
-  gradientNorms: { "rnn.hh.values": 3, "rnn.hh.bias": 1, "out_layer.1.weight": 3, "out_layer.1.bias": 4 },
+  gradientNorms: [
+    ["weights", 3],
+    ["biases", 1],
+    ["read-out", 3],
+    ["read-out", 4],
+  ],
   standardised: false,
 };
 
@@ -53,11 +59,25 @@ test("a loss that stays at chance is told after 200 steps, unless a reason is", 
   assert.equal(faults({}, { meanLoss: 1.2, classes: 4, step: 200 }), []);
 });
 
-test("messages say where the loss goes, why, and what to change", () => {
-  const { findings } = diagnose({ ...HEALTHY, deadUnits: 0.953, saturated: 0.87 }, { ...STATE, meanLoss: 2.3 });
+test("messages say where the loss goes, why, and what to change, in options or as the caller says", () => {
+  const ill = [
+    { ...HEALTHY, deadUnits: 0.953, saturated: 0.87 },
+    { ...STATE, meanLoss: 2.3 },
+  ] as const;
+  const { findings } = diagnose(...ill);
   assert.match(findings[0]!.message, /heading for a loss of ln 10 = 2\.303, which is guessing: 95 % of the read-out's/);
-  assert.match(findings[0]!.message, /differ between images by 80 % .*Try --standardise/);
-  assert.match(findings[1]!.message, /87 % of the neurons are saturated.* 6e-1 of the read-out's.*--weights signed/);
+  assert.match(
+    findings[0]!.message,
+    /differ between images by 80 % .*Try standardise: true, or fcDim: null with a smaller lr$/,
+  );
+  assert.match(
+    findings[1]!.message,
+    /87 % of the neurons are saturated.* 6e-1 of the read-out's.*neuronNonlinearity: "ReLU"$/,
+  );
+  for (const { message } of findings) assert.not.match(message, /--/, "flags mean nothing to a program");
+  const [first, second] = diagnose(...ill, inFlags).findings;
+  assert.match(first!.message, /Try --standardise, or --fc-dim none with a smaller --lr$/);
+  assert.match(second!.message, /Try --weights signed --normalise rows, a smaller --gain, or --nonlinearity ReLU$/);
 });
 
 test("gradients are summed up by group, and the line for people has every measure", () => {

@@ -4,7 +4,7 @@ import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
-import { ParameterSet } from "../../src/models/parameters.ts";
+import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { Adam, type AdamOptions, AdamW, type ClipOptions, SGD, type SgdOptions } from "../../src/train/optimizer.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";

@@ -9,7 +9,7 @@ import { compareArrays, verdictOf } from "../../src/check/comparison.ts";
 import { longestSum } from "../../src/check/degrees.ts";
 import { normals, type Point, representable, streamOf } from "../../src/check/point.ts";
 import { boundedEvaluation } from "../../src/check/rounding.ts";
-import { END_TIME, type Evaluation, INITIAL_STATE, INPUT, type Session } from "../../src/check/subject.ts";
+import { END_TIME, type Evaluation, INITIAL_STATE, INPUT, type OpenSubject } from "../../src/check/subject.ts";
 import type { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { dopri5 } from "../../src/ode/tableaus/index.ts";
 import { assertBitEqual } from "../support/close.ts";
@@ -51,7 +51,7 @@ const STEPS = [0.25, 0.25];
 const POINTWISE_ROUNDINGS = 30;
 
 /** The tiny classifier at a point, for a batch of any size. */
-class BatchSession implements Session {
+class BatchSession implements OpenSubject {
   readonly #model: ConnectomeODEClassifier;
   readonly #batch: number;
 

@@ -126,7 +126,7 @@ class WasmBackend implements Backend {
   readonly description: string;
   readonly maxLanes: number = MAX_LANES;
   readonly tapeBudgetBytes: number = HOST_TAPE_BYTES;
-  readonly runsAhead = false;
+  readonly isAsynchronous = false;
   readonly #parts: Parts;
   readonly #space: BufferSpace;
   readonly #workspace: Workspace;

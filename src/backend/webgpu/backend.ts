@@ -125,7 +125,7 @@ interface Settings {
 class DawnBackend implements WebGpuBackend {
   readonly name = "webgpu";
   readonly dtype = "f32";
-  readonly runsAhead = true;
+  readonly isAsynchronous = true;
   readonly maxLanes: number;
   readonly #device: Device;
   readonly #queue: CommandQueue;

@@ -46,5 +46,6 @@ export const dopri5: Tableau = tableau({
     const a2 = sum([1, f1], [-4, f0], [-11, y0], [-5, y1], [16, mid]);
     return horner(ops, x, [y0, f0, a2, a3, a4]);
   },
+  denseOrder: 4,
   source: "Dormand & Prince 1980; error weights as in torchode",
 });

@@ -1,6 +1,6 @@
 // Exponential Euler for systems with a linear leak, dy/dt = λ·(target(t, y) − y).
 
-import { relax, type Tableau, tableau } from "../tableau.ts";
+import { exponentialStep, type Tableau, tableau } from "../tableau.ts";
 
 /**
  * y₁ = y₀ + (1 − e^(−λ·dt))·(target − y₀): the target is held for the step, the leak is exact. Order 1, one evaluation per step; each
@@ -17,6 +17,6 @@ export const exponentialEuler: Tableau = tableau({
   b: [1],
   bErr: null,
   exponential: true,
-  interpolant: (ops, { y0, k, dt, x, leak }) => relax(ops, y0, k[0]!, leak!, ops.mul(x, dt)),
+  interpolant: (ops, { y0, k, dt, x, leak }) => exponentialStep(ops, y0, k[0]!, leak!, ops.mul(x, dt)),
   source: "Hochbruck & Ostermann 2010",
 });

@@ -2,17 +2,20 @@
 
 import { ArgumentError, nearestName } from "../../core/errors.ts";
 import type { Tableau } from "../tableau.ts";
-import { dopri5 } from "./dopri5.ts";
-import { exponentialEuler } from "./exponentialEuler.ts";
-import { bosh3, euler, heun, rk4 } from "./simple.ts";
-import { tsit5 } from "./tsit5.ts";
+import * as methods from "./methods.ts";
 
-export { bosh3, dopri5, euler, exponentialEuler, heun, rk4, tsit5 };
+export * from "./methods.ts";
 
-/** Explicit Runge–Kutta methods. */
-export const TABLEAUS: readonly Tableau[] = [euler, heun, bosh3, rk4, tsit5, dopri5];
+/** Names of the methods. */
+export type MethodName = keyof typeof methods;
 
-const METHODS: readonly Tableau[] = [...TABLEAUS, exponentialEuler];
+/** All methods, by order, number of stages and name. */
+export const METHODS: readonly Tableau[] = Object.values(methods).sort(
+  (a, b) => a.order - b.order || a.stages - b.stages || (a.name < b.name ? -1 : 1),
+);
+
+/** The explicit Runge–Kutta methods among them. */
+export const TABLEAUS: readonly Tableau[] = METHODS.filter(({ exponential }) => !exponential);
 
 /** Any method; upper and lower case are the same. @throws {ArgumentError} with the nearest known name */
 export function tableauByName(name: string): Tableau {

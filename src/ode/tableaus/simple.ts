@@ -59,5 +59,6 @@ export const rk4: Tableau = tableau({
     );
     return ops.add(y0, ops.mul(dt, slope));
   },
+  denseOrder: 3,
   source: "Kutta 1901",
 });

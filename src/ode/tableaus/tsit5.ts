@@ -46,5 +46,6 @@ export const tsit5: Tableau = tableau({
     const term = (w: readonly number[]) => ops.mul(dt, weightedSum(ops, w, k)!);
     return horner(ops, x, [y0, ops.mul(dt, k[0]!), term(W2), term(W3), term(W4)]);
   },
+  denseOrder: 4,
   source: "Tsitouras 2011",
 });

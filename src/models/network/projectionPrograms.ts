@@ -1,11 +1,11 @@
 // The programs of input and output projections, sparse or dense, and their reverses.
 
-import { Graph } from "../autodiff/graph.ts";
-import { lower } from "../autodiff/lower.ts";
-import { type GradTarget, reverseGraph } from "../autodiff/vjp.ts";
-import type { Program } from "../backend/program.ts";
-import type { Value } from "../ops/value.ts";
-import { matrixLeaf, type Projection } from "./matrix.ts";
+import { Graph } from "../../autodiff/graph.ts";
+import { lower } from "../../autodiff/lower.ts";
+import { type GradTarget, reverseGraph } from "../../autodiff/vjp.ts";
+import type { Program } from "../../backend/program.ts";
+import type { Value } from "../../ops/value.ts";
+import { matrixLeaf, type Projection } from "../matrix.ts";
 
 /** drive = U·x; into state number `index` of a table when the input is a sequence. */
 export function projectProgram(U: Projection, steps: number): Program {

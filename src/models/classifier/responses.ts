@@ -1,6 +1,6 @@
-// Measures of activity on a few inputs: neurons that no longer respond, and features that do not tell inputs apart.
+// Measures of activity on a few inputs: neurons that no longer respond, and features that do not differ between inputs.
 
-import type { FloatArray } from "../core/dtype.ts";
+import type { FloatArray } from "../../core/dtype.ts";
 
 /** A nonlinearity with a smaller slope passes nearly no gradient: for a sigmoid, beyond ±4.6. */
 const FLAT = 0.01;
@@ -30,7 +30,7 @@ export class ResponseCount {
     const n = this.#fires.length;
     for (let k = 0; k < rate.length; k++) {
       if (rate[k] !== 0) this.#fires[k % n] = 1;
-      // What is no number responds, too: another check tells it.
+      // NaN counts as a response: another check reports it.
       if (!(Math.abs(slope[k]!) < FLAT)) this.#responds[k % n] = 1;
     }
   }

@@ -1,11 +1,11 @@
 // Read-outs as graphs: state of the output neurons → logits → cross-entropy, and, in the same program, all their gradients.
 
-import { Graph } from "../autodiff/graph.ts";
-import { lower } from "../autodiff/lower.ts";
-import { type GradTarget, pullBack } from "../autodiff/vjp.ts";
-import type { Program } from "../backend/program.ts";
-import type { Value } from "../ops/value.ts";
-import type { Ops } from "../ops/vocabulary.ts";
+import { Graph } from "../../autodiff/graph.ts";
+import { lower } from "../../autodiff/lower.ts";
+import { type GradTarget, pullBack } from "../../autodiff/vjp.ts";
+import type { Program } from "../../backend/program.ts";
+import type { Value } from "../../ops/value.ts";
+import type { Ops } from "../../ops/vocabulary.ts";
 
 export interface ReadoutShape {
   /** Rows of the features. */
@@ -85,7 +85,7 @@ export function readoutProgram(
   g.store("correct", ops.reduceLanes(ops.mul(correct, ops.lt(0, weight))), { accumulate: true });
   // The loss does not depend on what is subtracted first.
   if (wrt) pullBack(g, g, [[weighted, ops.constant(1)]], wrt, (v) => v, new Set([max]));
-  if (!wrt) return lower(g, "readout", "readout");
+  if (!wrt) return lower(g, "readout");
   return lower(g, "readout.train", "readout", { scalars: ["complete"], skips: "everything" });
 }
 

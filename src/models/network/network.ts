@@ -1,0 +1,273 @@
+// A connectome network: parameters, and an evolution of its state, run over the chunks of a batch. Batches of any size run in chunks of
+// as many lanes as the device takes at once, so that memory does not grow with the batch.
+
+import type { Backend, DeviceBuffer } from "../../backend/backend.ts";
+import { Desk, Desks } from "../../backend/desk.ts";
+import { type Abortable, yieldToEventLoop } from "../../core/abort.ts";
+import { callsOf } from "../../core/callQueue.ts";
+import type { FloatArray } from "../../core/dtype.ts";
+import { ArgumentError, ShapeError, SolverError } from "../../core/errors.ts";
+import { findNonFinite } from "../../core/finite.ts";
+import { orRelease } from "../../core/release.ts";
+import { failedSamples } from "../../ode/solveStats.ts";
+import type { ConnectomeNetworkOptions, ModelInput } from "../options.ts";
+import { ParameterSet } from "../parameters/parameterSet.ts";
+import { responseProgram } from "../rateDynamics.ts";
+import { gatherSamples, partOf, type SampleRows, sampleAt } from "../samples.ts";
+import {
+  type ChunkBuffers,
+  type ChunkGradients,
+  type ChunkStates,
+  chunkBuffers,
+  type NetworkChunk,
+  type SettledChunk,
+  type StartedChunk,
+  settled,
+} from "./chunks.ts";
+import type { Evolution, RunPurpose } from "./evolution.ts";
+import { NetworkParameters } from "./parameters.ts";
+import { outputsOf, pullInput, uploadInput } from "./projections.ts";
+
+/** A batch, and how it is evaluated. */
+export interface Evaluated<E> {
+  readonly input: ModelInput;
+  readonly evaluation: E;
+}
+
+/** A network for read-outs, on the device. `E`: how a run is evaluated (times, initial state). ConnectomeODERNN and ConnectomeRNN hold one. */
+export class Network<E> {
+  readonly backend: Backend;
+  readonly options: ConnectomeNetworkOptions;
+  readonly parameters: ParameterSet;
+  readonly model: NetworkParameters;
+  readonly #ownsParameters: boolean;
+  readonly #evolution: Evolution<E>;
+  readonly #desks: Desks;
+  readonly #desk: Desk;
+  readonly #chunks = new Map<Desk, ChunkBuffers>();
+  readonly #always: DeviceBuffer;
+
+  /** @param parameters  where to register the parameters (a classifier shares one set); default: an own set */
+  constructor(
+    backend: Backend,
+    options: ConnectomeNetworkOptions,
+    evolution: (model: NetworkParameters) => Evolution<E>,
+    parameters?: ParameterSet,
+  ) {
+    this.backend = backend;
+    this.options = options;
+    this.#ownsParameters = parameters === undefined;
+    this.parameters = parameters ?? new ParameterSet(backend);
+    this.#desks = new Desks(backend, "ConnectomeNetwork");
+    this.#desk = new Desk(backend, backend.layoutFor(1), "ConnectomeNetwork");
+    const { model, own, always } = orRelease({ release: () => this.#releaseAll() }, () => {
+      const made = this.#desk.own(new NetworkParameters(backend, options, this.parameters));
+      const scalar = this.#desk.vector("always", 1);
+      backend.fill(scalar, 1);
+      return { model: made, own: this.#desk.own(evolution(made)), always: scalar };
+    });
+    this.model = model;
+    this.#evolution = own;
+    this.#always = always;
+  }
+
+  // ---- batches ---------------------------------------------------------------------------------------------------------
+
+  /** Number of output times of a run. @throws {ArgumentError} naming the option of the evaluation */
+  outputTimes({ input, evaluation }: Evaluated<E>): number {
+    return this.#evolution.shapeOf(input, evaluation).times;
+  }
+
+  /** The evaluation with its initial state as numbers. @throws {ArgumentError | ShapeError | SolverError} input or evaluation cannot be taken */
+  checked({ input, evaluation }: Evaluated<E>): E {
+    this.#checkInput(input);
+    const h0 = this.#initialState({ input, evaluation });
+    return h0 ? { ...evaluation, h0 } : evaluation;
+  }
+
+  /** The samples `kept` of a batch, as a batch of their own. */
+  selectSamples({ input, evaluation }: Evaluated<E>, kept: readonly number[]): Evaluated<E> {
+    const h0 = this.#evolution.shapeOf(input, evaluation).h0();
+    const data = gatherSamples(input.data, this.inputRows(input), kept);
+    return {
+      input: { ...input, data, batch: kept.length },
+      evaluation: h0 ? { ...evaluation, h0: gatherSamples(h0, this.stateRows(input.batch), kept) } : evaluation,
+    };
+  }
+
+  /** How the samples lie in an input. */
+  inputRows({ batch, steps = 1 }: ModelInput): SampleRows {
+    return this.rowsOf(batch, steps, this.options.inputSize);
+  }
+
+  /** How the samples lie in initial states. */
+  stateRows(batch: number): SampleRows {
+    return { batch, times: 1, width: this.options.numNeurons, batchFirst: true };
+  }
+
+  /** How the samples lie in states, outputs and inputs on the host. */
+  rowsOf(batch: number, times: number, width: number): SampleRows {
+    return { batch, times, width, batchFirst: this.options.batchFirst ?? true };
+  }
+
+  // ---- chunk by chunk --------------------------------------------------------------------------------------------------
+
+  /** Runs the batch chunk by chunk; for "gradients", `reverseChunk` is to be called on each chunk before the next one. */
+  async *chunks(batch: Evaluated<E>, purpose: RunPurpose): AsyncGenerator<NetworkChunk> {
+    for await (const chunk of this.startedChunks(batch, purpose)) {
+      const { stats, failed } = await settled(chunk);
+      yield { ...chunk, stats, failed };
+    }
+  }
+
+  /** `chunks` without waiting for the device. */
+  async *startedChunks({ input, evaluation }: Evaluated<E>, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
+    const { backend } = this;
+    const { numNeurons, inputSize } = this.options;
+    const steps = this.#checkInput(input);
+    const { times } = this.#evolution.shapeOf(input, evaluation);
+    const h0 = this.#initialState({ input, evaluation });
+    this.parameters.refresh();
+    // The drive of a sequence is one array.
+    const lanes = backend.lanesFor(Math.max(steps * numNeurons, inputSize, this.model.nOutputs));
+    const { signal } = evaluation as Abortable;
+    for (let first = 0; first < input.batch; first += lanes) {
+      await yieldToEventLoop(signal);
+      const count = Math.min(lanes, input.batch - first);
+      const desk = this.#desks.of(backend.layoutFor(count), steps, times);
+      const chunk = this.#chunks.get(desk) ?? chunkBuffers(this.model, desk, steps, times);
+      this.#chunks.set(desk, chunk);
+      uploadInput(this.model, chunk, { first, count }, input, this.inputRows(input), h0);
+      const solve = await this.#evolution.evolve(chunk, count, evaluation, purpose);
+      const poll = async (more: readonly DeviceBuffer[]): Promise<SettledChunk | null> => {
+        const record = solve?.record() ?? [];
+        const all = await backend.downloadAll([...record, ...more]);
+        const stats = solve ? await solve.poll(all.slice(0, record.length)) : null;
+        if (solve && !stats) return null;
+        if (stats) this.#evolution.checkSolved(stats, first, purpose);
+        return { stats, failed: stats ? failedSamples([stats]) : [], values: all.slice(record.length) };
+      };
+      const { hs, ctHs } = chunk;
+      yield { first, count, layout: desk.layout, desk, hs, ctHs, complete: solve?.complete ?? this.#always, poll };
+    }
+  }
+
+  /** Cotangents of the chunk's states → gradients of the parameters (added); call it after the chunk's recorded run. */
+  reverseChunk(chunk: ChunkStates, ctHs: readonly (DeviceBuffer | null)[]): ChunkGradients {
+    const buffers = this.#buffersOf(chunk);
+    const { ctDrive, ctY0 } = buffers;
+    const grads = this.model.dynamicsGradients();
+    if (ctDrive) {
+      this.backend.fill(ctDrive, 0);
+      grads.drive = ctDrive;
+    }
+    this.#evolution.reverse(buffers, ctHs, grads);
+    return { ctY0, ctX: pullInput(this.model, buffers) };
+  }
+
+  /** outs = H·h + b for each output time of a chunk, or the states themselves. */
+  outputsOf(chunk: ChunkStates): readonly DeviceBuffer[] {
+    return outputsOf(this.model, chunk);
+  }
+
+  /** What each neuron puts out at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */
+  async responsesOf(chunk: NetworkChunk): Promise<{ readonly rate: FloatArray; readonly slope: FloatArray }> {
+    const { drive, stepIndex, steps } = this.#buffersOf(chunk);
+    const { desk, count, hs } = chunk;
+    const state = (name: string): DeviceBuffer => desk.state(name, this.options.numNeurons);
+    const [rate, slope] = [state("rate"), state("slope")];
+    desk.run(
+      desk.program("response", () => responseProgram(this.model.rateShape(steps))),
+      {
+        ...this.model.dynamicsInputs(),
+        drive,
+        // Nothing writes to it: it stays 0.
+        offset: state("offset"),
+        rate,
+        slope,
+        h: hs.at(-1),
+        index: stepIndex.at(-1),
+      },
+    );
+    return { rate: await desk.read(rate, count), slope: await desk.read(slope, count) };
+  }
+
+  /** Writes a chunk's part of the gradient with respect to the input into `target`, in the layout of the input. */
+  async readInputGradient(
+    chunk: ChunkStates,
+    { ctX }: ChunkGradients,
+    input: ModelInput,
+    target: FloatArray,
+  ): Promise<void> {
+    const { inputSize: rows } = this.options;
+    for (const [k, { buffer, index }] of ctX.entries()) {
+      await chunk.desk.take(buffer, target, { ...partOf(this.inputRows(input), chunk, k), frame: { index, rows } });
+    }
+  }
+
+  #buffersOf({ desk }: ChunkStates): ChunkBuffers {
+    const buffers = this.#chunks.get(desk);
+    if (!buffers) throw new ArgumentError("ConnectomeNetwork", "chunk", "a chunk of this model", "another");
+    return buffers;
+  }
+
+  // ---- checks ----------------------------------------------------------------------------------------------------------
+
+  #initialState({ input, evaluation }: Evaluated<E>): ArrayLike<number> | null {
+    const h0 = this.#evolution.shapeOf(input, evaluation).h0();
+    if (h0) this.#checkNumbers("h0", h0, this.stateRows(input.batch));
+    return h0;
+  }
+
+  /** @returns the number of steps */
+  #checkInput(input: ModelInput): number {
+    const { data, batch, steps = 1 } = input;
+    const { inputSize } = this.options;
+    const where = "ConnectomeNetwork";
+    for (const [name, v] of Object.entries({ batch, steps })) {
+      if (!Number.isInteger(v) || v < 1) throw new ArgumentError(where, name, "a whole number of at least 1", `${v}`);
+    }
+    const expected = batch * steps * inputSize;
+    if (data.length !== expected) {
+      throw new ShapeError(where, "data", `${batch} × ${steps} × ${inputSize} = ${expected} numbers`, `${data.length}`);
+    }
+    this.#checkNumbers("data", data, this.inputRows(input));
+    return steps;
+  }
+
+  /** @throws {SolverError} numbers that are not finite, where a sample must not fail */
+  #checkNumbers(argument: string, data: ArrayLike<number>, rows: SampleRows): void {
+    if (!this.#evolution.refusesNonFinite) return;
+    const index = findNonFinite(data, this.backend.dtype);
+    if (index < 0) return;
+    const sample = sampleAt(rows, index);
+    throw new SolverError(
+      "nonFinite",
+      `ConnectomeNetwork: expected finite numbers, got ${data[index]} at ${index}, in sample ${sample} (${argument})`,
+      { argument, index, sample },
+    );
+  }
+
+  // ---- the end ---------------------------------------------------------------------------------------------------------
+
+  /** Releases everything when the calls before it have ended; calls after it are refused. */
+  dispose(): void {
+    callsOf(this.parameters).end(() => this.#release());
+    if (this.#ownsParameters) this.parameters.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #release(): void {
+    this.#desks.release();
+    this.#desk.release();
+    this.#chunks.clear();
+  }
+
+  #releaseAll(): void {
+    this.#release();
+    if (this.#ownsParameters) this.parameters.dispose();
+  }
+}
