@@ -229,7 +229,7 @@ testOrSkip(
       const args = ["train", "--resume", "apart", "--no-report"];
       const { code, stderr } = apart ? await startApart(args).finished : await axograd(args, { cwd: dir });
       assert.is(code, 2, stderr);
-      assert.match(stderr, /apart is in use by process 1 on .*: watching/);
+      assert.match(stderr, /apart is in use by process 1 on .*: waiting/);
       assert.match(stderr, /apart to be free, got one that is in use by process 1 on .* it is alive/);
     }
     child.kill("SIGKILL");

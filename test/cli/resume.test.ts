@@ -190,7 +190,7 @@ test("a second process on the same folder is refused; the lock of one that is go
   await writeFile(join(dir, "busy", "run.lock"), JSON.stringify(elsewhere));
   const { code, stderr } = await axograd(["train", "--resume", "busy"], { cwd: dir });
   assert.is(code, 2);
-  assert.match(stderr, /process 1 on another\.machine since then; if it is gone, delete .*run\.lock/);
+  assert.match(stderr, /process 1 on another\.machine since then; if it has ended, delete .*run\.lock/);
 });
 
 test.run();

@@ -114,7 +114,7 @@ test("a heartbeat that stands still is one that has ended, however old the lock 
   const waits: string[] = [];
   const lock = await RunLock.take(path, { ...QUICK, onWait: (text) => waits.push(text) });
   assert.is(waits.length, 1);
-  assert.match(waits[0]!, /still is in use by process 42 on node-17: watching/);
+  assert.match(waits[0]!, /still is in use by process 42 on node-17: waiting/);
   assert.is(parseHolder(await readFile(lockOf(path), "utf8"))!.pid, process.pid);
   await lock.release();
   assert.equal(await readdir(path), []);

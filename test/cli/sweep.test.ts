@@ -278,7 +278,7 @@ test("a run whose process nobody can ask is not taken for running for ever: the 
   assert.match(stderr, /got 1 that did not; the same command tries them again:\n {2}seed=0: running\n$/);
   assert.match(
     stderr,
-    /seed=0 {2}running {2}.*process 1 on another\.machine since then; if it is gone, delete .*run\.lock or give/,
+    /seed=0 {2}running {2}.*process 1 on another\.machine since then; if it has ended, delete .*run\.lock or give/,
   );
   const taken = await sweep("unknown.yaml", "--take-over");
   assert.is(taken.code, 0, taken.stderr);
