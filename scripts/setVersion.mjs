@@ -11,7 +11,6 @@ const { version } = JSON.parse(readFileSync(file("package.json"), "utf8"));
 const today = new Date().toISOString().slice(0, 10);
 
 change("CITATION.cff", /^version: (.*)$/m, () => `version: ${version}`);
-change("README.md", /^ {2}version = \{(.*)\},$/m, () => `  version = {${version}},`);
 change("CHANGELOG.md", /^## (\S+) \((.*)\)$/m, (section, latest, state) => {
   if (latest === version) return `## ${version} (${state === "unreleased" ? today : state})`;
   const heading = `## ${version} (unreleased)`;

@@ -18,7 +18,6 @@ function text(name: string): string {
 const COPIES: Readonly<Record<string, RegExp>> = {
   "package-lock.json": /^{\s*"name": "axograd",\s*"version": "(.*)"/,
   "CITATION.cff": /^version: (.*)$/m,
-  "README.md": /^ {2}version = \{(.*)\},$/m,
   "CHANGELOG.md": /^## (\S+) \((?:unreleased|\d{4}-\d\d-\d\d)\)$/m,
 };
 

@@ -1,4 +1,4 @@
-// Generated code: a run of pointwise operations as one WebAssembly function, so that the values between them stay in registers. The
+// Generated code: a block of pointwise operations as one WebAssembly function, so that the values between them stay in registers. The
 // instructions of each operation stand in ../pointwise.ts.
 //
 // A function has four arguments: the address of its operand table (pairs of words as in isa.ts: an address and its stride in bytes per
@@ -9,21 +9,21 @@ import { BackendError } from "../../core/errors.ts";
 import { POINTWISE_CODE, type VectorInstr } from "../pointwise.ts";
 import type { PointwiseOp } from "../program.ts";
 
-/** A number of a run, for every row and lane of a tile. */
-export type RunValue =
+/** A number of a block, for every row and lane of a tile. */
+export type BlockValue =
   /** What an operand holds; of a `splat` operand the one number of the row. */
   | { readonly op: "load" | "splat"; readonly operand: number }
   /** An operation on values before it. */
   | { readonly op: PointwiseOp; readonly args: readonly number[] };
 
 /** What a function does, tile by tile. */
-export interface Run {
+export interface FusedBlock {
   readonly dtype: DType;
   /** Bytes of one row of a full value. */
   readonly width: number;
   /** Whether an operand lies in the thread's registers; else it is the tile's part of an array. */
   readonly operands: readonly { readonly register: boolean }[];
-  readonly values: readonly RunValue[];
+  readonly values: readonly BlockValue[];
   /** Written at the end, after everything has been read. */
   readonly stores: readonly { readonly operand: number; readonly value: number }[];
 }
@@ -103,16 +103,16 @@ const BYTES = 3;
 const N_ARGUMENTS = 4;
 
 /**
- * The function of a run, as it stands in a code section.
+ * The function of a block, as it stands in a code section.
  *
  * @param firstAddress if given, the function traps where an operand does not lie between this address and the end of memory
  */
-export function functionOf(run: Run, firstAddress: number | null): Uint8Array {
-  return new FunctionWriter(run).write(firstAddress);
+export function functionOf(block: FusedBlock, firstAddress: number | null): Uint8Array {
+  return new FunctionWriter(block).write(firstAddress);
 }
 
 class FunctionWriter {
-  readonly #run: Run;
+  readonly #block: FusedBlock;
   readonly #code: number[] = [];
   /** Local variables: addresses of operands, bytes into the tile, what a row's numbers lie beyond them, values, and the constants ±1. */
   readonly #offset: number;
@@ -124,21 +124,21 @@ class FunctionWriter {
   readonly #rowShift: number;
   readonly #numberShift: number;
 
-  constructor(run: Run) {
-    this.#run = run;
-    const nOperands = run.operands.length;
+  constructor(block: FusedBlock) {
+    this.#block = block;
+    const nOperands = block.operands.length;
     this.#offset = N_ARGUMENTS + nOperands;
     this.#rowOffset = this.#offset + 1;
     this.#values = this.#rowOffset + 1;
-    this.#one = this.#values + run.values.length;
+    this.#one = this.#values + block.values.length;
     this.#minusOne = this.#one + 1;
-    this.#nLocals = { i32: nOperands + 2, v128: run.values.length + 2 };
-    this.#rowShift = Math.log2(run.width);
-    this.#numberShift = Math.log2(bytesOf(run.dtype));
+    this.#nLocals = { i32: nOperands + 2, v128: block.values.length + 2 };
+    this.#rowShift = Math.log2(block.width);
+    this.#numberShift = Math.log2(bytesOf(block.dtype));
   }
 
   write(firstAddress: number | null): Uint8Array {
-    const { operands, values } = this.#run;
+    const { operands, values } = this.#block;
     operands.forEach((operand, i) => {
       this.#findOperand(i, operand.register);
     });
@@ -178,7 +178,7 @@ class FunctionWriter {
   }
 
   #checkOperands(firstAddress: number): void {
-    const { operands, values } = this.#run;
+    const { operands, values } = this.#block;
     for (const i of operands.keys()) {
       const splat = values.some((v) => v.op === "splat" && v.operand === i);
       this.#get(N_ARGUMENTS + i);
@@ -205,7 +205,7 @@ class FunctionWriter {
 
   /** All values and stores of vector number `vector` from the present place on. */
   #vector(vector: number): void {
-    const { values, stores, dtype } = this.#run;
+    const { values, stores, dtype } = this.#block;
     const bytes = 16 * vector;
     const row = bytes >> this.#rowShift;
     const sameRow = vector > 0 && row === (bytes - 16) >> this.#rowShift;
@@ -242,13 +242,13 @@ class FunctionWriter {
       else if (step === 0) this.#constant(0);
       else if (step === 1) this.#get(this.#one);
       else if (step === -1) this.#get(this.#minusOne);
-      else this.#vectorOp(VECTOR_OPS[this.#run.dtype][step]);
+      else this.#vectorOp(VECTOR_OPS[this.#block.dtype][step]);
     }
   }
 
   /** A vector of a constant. */
   #constant(x: number): void {
-    const numbers = this.#run.dtype === "f32" ? new Float32Array(4).fill(x) : new Float64Array(2).fill(x);
+    const numbers = this.#block.dtype === "f32" ? new Float32Array(4).fill(x) : new Float64Array(2).fill(x);
     this.#vectorOp(V128_CONST, ...new Uint8Array(numbers.buffer));
   }
 

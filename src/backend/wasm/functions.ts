@@ -1,5 +1,5 @@
 // The functions that programs of a backend call: kernels, and generated code, which is made when a program is compiled, kept as long as
-// the backend, the same for equal runs.
+// the backend, the same for equal blocks.
 
 import type { DType } from "../../core/dtype.ts";
 import type { PointwiseOp } from "../program.ts";

@@ -1,10 +1,10 @@
-// Pointwise instructions become calls: kernels one by one, runs of the others as generated functions. Within a run a value is a local variable; it passes through
-// memory only where an instruction outside reads it.
+// Pointwise instructions become calls: kernels one by one, runs of the others as generated functions. Within such a block a value is a local variable; it passes
+// through memory only where an instruction outside reads it.
 
 import type { DType } from "../../core/dtype.ts";
 import { POINTWISE_CODE } from "../pointwise.ts";
 import type { PointwiseOp } from "../program.ts";
-import { functionOf, type Run, type RunValue } from "./codegen.ts";
+import { type BlockValue, type FusedBlock, functionOf } from "./codegen.ts";
 import * as isa from "./isa.ts";
 import {
   isFusable,
@@ -41,7 +41,7 @@ export function fuse(
 ): readonly MachineInstr[] {
   const fused: MachineInstr[] = [];
   for (let begin = 0; begin < code.length; ) {
-    const end = endOfRun(code, begin);
+    const end = endOfBlock(code, begin);
     if (end === begin) fused.push(withKernel(code[begin++]!, functions));
     else {
       const later = new Set(code.slice(end).flatMap(registersRead));
@@ -53,7 +53,7 @@ export function fuse(
   return fused;
 }
 
-function endOfRun(code: readonly MachineInstr[], begin: number): number {
+function endOfBlock(code: readonly MachineInstr[], begin: number): number {
   let end = begin;
   while (end < code.length && isFusable(code[end]!) && code[end]!.width === code[begin]!.width) end++;
   return end;
@@ -75,14 +75,14 @@ function call(code: readonly MachineInstr[], live: (register: number) => boolean
   for (const instr of code) builder.add(instr);
   const { operands, values, stores } = builder.finish(live);
   const places = operands.map(({ slot }) => ({ register: registerOf(slot) !== null }));
-  const run: Run = { dtype, width, operands: places, values, stores };
-  return machineInstr(isa.OP_CALL, width, { e: functions.place(functionOf(run, firstAddress)), operands });
+  const block: FusedBlock = { dtype, width, operands: places, values, stores };
+  return machineInstr(isa.OP_CALL, width, { e: functions.place(functionOf(block, firstAddress)), operands });
 }
 
 class RunBuilder {
   readonly #operands: { readonly slot: Slot; written: boolean }[] = [];
   readonly #operandOf = new Map<string, number>();
-  readonly #values: RunValue[] = [];
+  readonly #values: BlockValue[] = [];
   /** By place: the value that is (or will be) there. */
   readonly #known = new Map<string, number>();
   /** By place: the number of its row. */
@@ -99,7 +99,7 @@ class RunBuilder {
 
   finish(
     live: (register: number) => boolean,
-  ): Pick<Run, "values" | "stores"> & { readonly operands: readonly Operand[] } {
+  ): Pick<FusedBlock, "values" | "stores"> & { readonly operands: readonly Operand[] } {
     const stores: { operand: number; value: number }[] = [];
     for (const { slot, value } of this.#results.values()) {
       const register = registerOf(slot);
@@ -137,7 +137,7 @@ class RunBuilder {
     return value;
   }
 
-  #value(value: RunValue): number {
+  #value(value: BlockValue): number {
     return this.#values.push(value) - 1;
   }
 

@@ -1,4 +1,4 @@
-// Machine code of the interpreter before its addresses are known: what lower.ts makes, allocate.ts completes and link.ts places.
+// Machine code of the interpreter before its addresses are known: what phaseLowering.ts makes, allocate.ts completes and link.ts places.
 
 import { isPointwise, type Kernel, kernelOf } from "../pointwise.ts";
 import type { BindingId, PointwiseOp } from "../program.ts";
