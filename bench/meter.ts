@@ -1,12 +1,13 @@
-// A backend that keeps books: what each program cost by formula and how long its runs took. It is how a training step is split
+// A backend that keeps books: what programs cost by formula and how long its runs took. It is how a training step is split
 // into its parts without touching the model.
 
 import type { Backend, BoundProgram } from "../src/backend/backend.ts";
+import type { Purpose } from "../src/backend/program.ts";
 import { bytesOf } from "../src/core/dtype.ts";
 import { addCosts, type Cost, NO_COST, programCost, storedEntriesOf } from "../src/profile/cost.ts";
 import { observed } from "../src/profile/observed.ts";
 
-/** What the runs of one program added up to. */
+/** What the runs of programs of one purpose added up to. */
 export interface Account {
   readonly cost: Cost;
   /** Meaningful where `run` returns when the work is done, that is on the CPU. */
@@ -22,7 +23,7 @@ export class Meter {
   /** Counting costs microseconds per run; without it nothing is added up. */
   recording = true;
   readonly #costs = new WeakMap<BoundProgram, Cost>();
-  #accounts = new Map<string, Account>();
+  #accounts = new Map<Purpose | undefined, Account>();
 
   constructor(inner: Backend) {
     const element = bytesOf(inner.dtype);
@@ -37,17 +38,17 @@ export class Meter {
     });
   }
 
-  /** Accounts by program name since the last call. */
-  take(): ReadonlyMap<string, Account> {
+  /** Accounts by purpose since the last call; of programs without one together. */
+  take(): ReadonlyMap<Purpose | undefined, Account> {
     const accounts = this.#accounts;
     this.#accounts = new Map();
     return accounts;
   }
 
   #count(bound: BoundProgram, seconds: number): void {
-    const { name } = bound.executable.program;
-    const account = this.#accounts.get(name) ?? EMPTY;
-    this.#accounts.set(name, {
+    const { purpose } = bound.executable.program;
+    const account = this.#accounts.get(purpose) ?? EMPTY;
+    this.#accounts.set(purpose, {
       cost: addCosts([account.cost, this.#costs.get(bound) ?? NO_COST]),
       seconds: account.seconds + seconds,
       runs: account.runs + 1,

@@ -3,7 +3,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 // Graphs and gradients, for dynamics of one's own.
-export { type Effect, Graph } from "./autodiff/graph.ts";
+export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";
 export { type GradTarget, pullBack, type ReverseGraph, reverseGraph, type Wrt } from "./autodiff/vjp.ts";
 // Devices.
@@ -17,6 +17,7 @@ export type {
   MemoryStats,
   Traffic,
 } from "./backend/backend.ts";
+export type { PhaseKind } from "./backend/kinds.ts";
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
 export type {
   Binding,
@@ -28,6 +29,7 @@ export type {
   PanelLayout,
   Phase,
   Program,
+  Purpose,
 } from "./backend/program.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
 // Sparse matrices and numbers.
@@ -102,6 +104,16 @@ export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
+export {
+  type ExplainedBinding,
+  type ExplainedDispatch,
+  type ExplainedPhase,
+  type ExplainForm,
+  type ExplainOptions,
+  explainProgram,
+  type ProgramExplanation,
+} from "./explain/explain.ts";
+export { ProgramRecorder, type RecordedProgram } from "./explain/recorder.ts";
 // Files.
 export {
   CONNECTOME_EXTENSIONS,
@@ -233,9 +245,9 @@ export {
   tsit5,
 } from "./ode/tableaus/index.ts";
 export type { TapePlan } from "./ode/tape.ts";
-// Operations.
-export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/op.ts";
 export type { Matrix, Op, Shape, Table, Value } from "./ops/value.ts";
+// Operations.
+export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops/vocabulary.ts";
 // Runs of the command line.
 export type {
   NetworkSize,

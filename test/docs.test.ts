@@ -16,6 +16,7 @@ const DOCUMENTS = [
   "CONTRIBUTING.md",
   "bench/README.md",
   "docs/connectome-files.md",
+  "docs/explain.md",
   "docs/learning.md",
   "docs/python.md",
   "examples/README.md",

@@ -1,6 +1,7 @@
 // One whole training step of the tutorial's classifier, and its parts: forward solve, backward pass, read-out, optimiser.
 
 import type { Backend } from "../../src/backend/backend.ts";
+import type { Purpose } from "../../src/backend/program.ts";
 import { deriveKey, keyOfSeed } from "../../src/core/random.ts";
 import { createSparseProjection, randomIndices } from "../../src/data/connectomes.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
@@ -160,14 +161,17 @@ type Part = (typeof PARTS)[number];
 type Split = Readonly<Record<Part | "host", number>>;
 
 /** Attempts that the tape recomputes during the reverse pass count as forward. */
-function partOf(program: string): Part {
-  if (program.startsWith("readout")) return "readout";
-  if (program.endsWith(".reverse") || /^(attempt\.reverse|restage|add)/.test(program)) return "backward";
-  return /^(init|attempt|dense|project|output|step)/.test(program) ? "forward" : "optimiser";
-}
+const PART_OF: Readonly<Record<Purpose, Part>> = {
+  forward: "forward",
+  reverse: "backward",
+  readout: "readout",
+  parameters: "optimiser",
+  optimiser: "optimiser",
+};
 
-function costOf(accounts: ReadonlyMap<string, Account>, part: Part): Cost {
-  return addCosts([...accounts].filter(([name]) => partOf(name) === part).map(([, account]) => account.cost));
+function costOf(accounts: ReadonlyMap<Purpose | undefined, Account>, part: Part): Cost {
+  const ofPart = [...accounts].filter(([purpose]) => purpose && PART_OF[purpose] === part);
+  return addCosts(ofPart.map(([, account]) => account.cost));
 }
 
 async function split({ meter, backend }: Session, training: Training): Promise<Split> {
@@ -177,7 +181,7 @@ async function split({ meter, backend }: Session, training: Training): Promise<S
   await backend.finish();
   const total = (performance.now() - start) / 1000;
   const seconds = { forward: 0, backward: 0, readout: 0, optimiser: 0 };
-  for (const [name, account] of meter.take()) seconds[partOf(name)] += account.seconds;
+  for (const [purpose, account] of meter.take()) if (purpose) seconds[PART_OF[purpose]] += account.seconds;
   return { ...seconds, host: total - PARTS.reduce((sum, part) => sum + seconds[part], 0) };
 }
 

@@ -3,10 +3,18 @@
 
 import { isPerLane } from "../backend/layout.ts";
 import { POINTWISE_CODE, POINTWISE_OPS } from "../backend/pointwise.ts";
-import type { Kind, PointwiseOp } from "../backend/program.ts";
+import type { BindingKind, Kind, PointwiseOp } from "../backend/program.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
-import type { Operand, Ops } from "../ops/op.ts";
 import { isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
+import type { Operand, Ops } from "../ops/vocabulary.ts";
+import { simplify } from "./simplify.ts";
+
+/** What an input of a graph is bound to. */
+export interface GraphInput {
+  readonly kind: BindingKind;
+  /** For messages, with its size. */
+  readonly what: string;
+}
 
 /** What a program does besides computing: write a named binding. */
 export type Effect =
@@ -59,7 +67,7 @@ export class Graph {
   readonly ops: Ops;
   readonly #interned = new Map<string, Value>();
   /** What each name is bound to: one thing only. */
-  readonly #bound = new Map<string, string>();
+  readonly #bound = new Map<string, GraphInput>();
 
   constructor() {
     this.ops = {
@@ -81,7 +89,7 @@ export class Graph {
 
   /** A named input of the given kind; `rows` is 1 for samples and scalars. */
   leaf(name: string, kind: Kind, rows = 1): Value {
-    this.#claim("leaf", name, `${kind} of ${rows} rows`);
+    this.#claim("leaf", name, kind, `${kind} of ${rows} rows`);
     return this.#intern(`leaf ${name}`, { type: "leaf", name }, [], kind, rows);
   }
 
@@ -117,7 +125,7 @@ export class Graph {
 
   #matrix(matrix: Matrix): Matrix {
     const { name, form, rows, cols, stored } = matrix;
-    this.#claim("matrix", name, `${form} [${rows}, ${cols}] with ${stored} entries`);
+    this.#claim("matrix", name, form, `${form} [${rows}, ${cols}] with ${stored} entries`);
     const known = this.matrices.get(name) ?? matrix;
     this.matrices.set(name, known);
     return known;
@@ -125,7 +133,7 @@ export class Graph {
 
   /** `depth` states of `rows` rows behind one another. */
   table(name: string, rows: number, depth: number): Table {
-    this.#claim("table", name, `table [${depth}, ${rows}]`);
+    this.#claim("table", name, "table", `table [${depth}, ${rows}]`);
     const known = this.tables.get(name) ?? { name, rows, depth };
     this.tables.set(name, known);
     return known;
@@ -142,7 +150,7 @@ export class Graph {
    */
   random(key: string, rows: number, sampleId: Value): Value {
     if (isPerRow(sampleId)) throw new ShapeError("random", "sampleId", "a sample or scalar value", sampleId.kind);
-    this.#claim("random", key, "key");
+    this.#claim("random", key, "key", "key");
     return this.#intern(`random ${key} ${rows} ${sampleId.id}`, { type: "random", key }, [sampleId], "state", rows);
   }
 
@@ -157,19 +165,19 @@ export class Graph {
   }
 
   /** What each input is bound to: a leaf, matrix or table, or an index or key of whole numbers. */
-  get inputs(): ReadonlyMap<string, string> {
+  get inputs(): ReadonlyMap<string, GraphInput> {
     return this.#bound;
   }
 
   /** A name means one binding: what is asked for twice must be the same. */
-  #claim(where: string, name: string, what: string): void {
-    const known = this.#bound.get(name) ?? what;
-    if (known !== what) throw new ShapeError(where, name, `${known}, as before`, what);
+  #claim(where: string, name: string, kind: BindingKind, what: string): void {
+    const known = this.#bound.get(name) ?? { kind, what };
+    if (known.what !== what) throw new ShapeError(where, name, `${known.what}, as before`, what);
     this.#bound.set(name, known);
   }
 
   #index(where: string, name: string, length: number): void {
-    this.#claim(where, name, `index of ${length} numbers`);
+    this.#claim(where, name, "index", `index of ${length} numbers`);
   }
 
   // ---- effects ---------------------------------------------------------------------------------------------------------
@@ -217,7 +225,7 @@ export class Graph {
   #pointwise(fn: PointwiseOp, operands: readonly Operand[]): Value {
     const args = operands.map((a) => this.#value(a));
     const { kind, rows } = broadcast(fn, args);
-    const simpler = simplify(fn, args) ?? (fn === "pow" ? wholePower(this.ops, args[0]!, args[1]!) : null);
+    const simpler = simplify(this.ops, fn, args);
     if (simpler !== null) return this.#broadcast(this.#value(simpler), { kind, rows });
     return this.#intern(`${fn} ${args.map((a) => a.id).join(" ")}`, { type: "pointwise", fn }, args, kind, rows);
   }
@@ -347,46 +355,4 @@ function broadcast(fn: string, args: readonly Value[]): { kind: Kind; rows: numb
     perLane ||= isPerLane(a);
   }
   return { kind: perRow ? (perLane ? "state" : "row") : perLane ? "sample" : "scalar", rows };
-}
-
-/** Exact simplifications only: constants folded, x·1, x + 0, x − 0, x / 1, −(−x), select of a known condition. */
-function simplify(fn: PointwiseOp, args: readonly Value[]): Value | number | null {
-  const c = args.map((a) => (a.op.type === "const" ? a.op.value : null));
-  const [a, b] = args;
-  const [x, y] = [c[0] ?? null, c[1] ?? null];
-  switch (fn) {
-    case "add":
-      return x !== null && y !== null ? x + y : x === 0 ? b! : y === 0 ? a! : null;
-    case "sub":
-      return x !== null && y !== null ? x - y : y === 0 ? a! : null;
-    case "mul":
-      return x !== null && y !== null ? x * y : x === 1 ? b! : y === 1 ? a! : null;
-    case "div":
-      return x !== null && y !== null ? x / y : y === 1 ? a! : null;
-    case "neg":
-      if (x !== null) return -x;
-      return a!.op.type === "pointwise" && a!.op.fn === "neg" ? a!.args[0]! : null;
-    case "select":
-      if (x !== null) return x !== 0 ? b! : args[2]!;
-      return b === args[2] ? b! : null;
-    default:
-      return null;
-  }
-}
-
-/** A constant whole exponent up to this size becomes products, whose rounding is less than that of the function. */
-const LARGEST_PRODUCT = 8;
-
-/** aᵇ for a small constant whole b, by products of squares; null for any other. */
-function wholePower(ops: Ops, base: Value, { op }: Value): Value | null {
-  const exponent = op.type === "const" ? op.value : Number.NaN;
-  if (!Number.isInteger(exponent) || Math.abs(exponent) > LARGEST_PRODUCT) return null;
-  const product = (n: number): Value => {
-    if (n < 2) return n === 0 ? ops.constant(1) : base;
-    const half = product(Math.floor(n / 2));
-    const square = ops.mul(half, half);
-    return n % 2 === 0 ? square : ops.mul(square, base);
-  };
-  const power = product(Math.abs(exponent));
-  return exponent < 0 ? ops.div(1, power) : power;
 }

@@ -2,18 +2,18 @@
 //
 // Saved for the reverse pass: contraction outputs (products and reductions) and leaves. Recomputed: every pointwise value. So
 // `reverseGraph` says which contraction outputs the forward program must keep, and rebuilds the rest from them. Where it takes no more
-// memory, the results of dear functions are kept in place of what they are computed from: a sigmoid's slope needs the sigmoid only.
+// memory, the results of expensive functions are kept in place of what they are computed from: a sigmoid's slope needs the sigmoid only.
 
 import { isPerLane } from "../backend/layout.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { vjpRuleOf } from "../ops/index.ts";
-import type { VjpContext } from "../ops/op.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
 import { broadcasts, isContraction, isExtremum, isPerRow, type Matrix, type Table, type Value } from "../ops/value.ts";
-import { Graph } from "./graph.ts";
+import type { VjpContext } from "../ops/vocabulary.ts";
+import { Graph, type GraphInput } from "./graph.ts";
 
-/** Additions from which on a function is dear: those computed by polynomials. */
-const DEAR_COST = 8;
+/** Additions from which on a function is expensive: those computed by polynomials. */
+const EXPENSIVE_COST = 8;
 
 /** Where the gradient of a named leaf, matrix or table goes. */
 export interface GradTarget {
@@ -30,17 +30,13 @@ export type Wrt = ReadonlyMap<string, GradTarget>;
  *
  * @throws {ArgumentError} with the names that have one
  */
-export function checkWrt(where: string, wrt: Iterable<string>, inputs: ReadonlyMap<string, string>): void {
-  const known = [...inputs].filter(([, what]) => !isWhole(what)).map(([name]) => name);
+export function checkWrt(where: string, wrt: Iterable<string>, inputs: ReadonlyMap<string, GraphInput>): void {
+  const known = [...inputs].filter(([, { kind }]) => kind !== "index" && kind !== "key").map(([name]) => name);
   for (const name of wrt) {
     if (known.includes(name)) continue;
-    const got = inputs.has(name) ? `"${name}", ${inputs.get(name)}` : `"${name}", which is not read`;
+    const got = inputs.has(name) ? `"${name}", ${inputs.get(name)!.what}` : `"${name}", which is not read`;
     throw new ArgumentError(where, "wrt", `leaves, matrices or tables that are read (${known.join(", ")})`, got);
   }
-}
-
-function isWhole(what: string): boolean {
-  return what.startsWith("index") || what === "key";
 }
 
 /**
@@ -135,9 +131,9 @@ export function reverseGraph(forward: Graph, outputs: ReadonlyMap<Value, string>
   // What a maximum was taken of must have the same bits again, to be found equal to it: devices may round otherwise the second time.
   const compared = new Set(forward.values.flatMap((v) => (isExtremum(v) ? v.args : [])));
   const isKept = (v: Value) => isContraction(v) || (compared.has(v) && v.op.type === "pointwise");
-  const lean = reverseWith(forward, outputs, wrt, isKept);
-  const fast = reverseWith(forward, outputs, wrt, (v) => isKept(v) || isDear(v));
-  return numbersIn(fast.saves) <= numbersIn(lean.saves) ? fast : lean;
+  const fewestSaves = reverseWith(forward, outputs, wrt, isKept);
+  const expensiveSaved = reverseWith(forward, outputs, wrt, (v) => isKept(v) || isExpensive(v));
+  return numbersIn(expensiveSaved.saves) <= numbersIn(fewestSaves.saves) ? expensiveSaved : fewestSaves;
 }
 
 function reverseWith(
@@ -159,8 +155,8 @@ function reverseWith(
 }
 
 /** Pointwise functions of states that take many operations: worth keeping rather than computing again. */
-function isDear({ op, kind }: Value): boolean {
-  return op.type === "pointwise" && kind === "state" && POINTWISE[op.fn].cost >= DEAR_COST;
+function isExpensive({ op, kind }: Value): boolean {
+  return op.type === "pointwise" && kind === "state" && POINTWISE[op.fn].cost >= EXPENSIVE_COST;
 }
 
 function numbersIn(saves: ReadonlyMap<string, Value>): number {

@@ -13,6 +13,7 @@ export const PHASE_KINDS = [
   "sample", //    other phases of one row
 ] as const;
 
+/** What kind of work a phase is: its first product, else a reduction, else by its space. */
 export type PhaseKind = (typeof PHASE_KINDS)[number];
 
 /** The kind of `program.phases[phaseIdx]`: of its first contraction, if it has one. */

@@ -166,10 +166,20 @@ export interface Guard {
   readonly skips: "everything" | "states";
 }
 
+/** What a program is for: profiles and benchmarks add up by it. */
+export type Purpose =
+  | "forward" //    solving, and the projections before and after it
+  | "reverse" //    pulling cotangents back through what is forward
+  | "readout" //    read-out and loss, with their gradients
+  | "parameters" // what follows a change of parameters: constraints, copies, values that synapses share, and the reverse of these
+  | "optimiser"; // updates, norms of gradients
+
 /** What a device runs: bindings, and phases one after another. `lower` makes it of a graph. */
 export interface Program {
-  /** For messages and profiles, e.g. "attempt", "attempt.reverse". */
+  /** For messages, e.g. "attempt", "attempt.reverse". */
   readonly name: string;
+  /** Absent: profiles know only the kinds of its phases. */
+  readonly purpose?: Purpose;
   readonly bindings: readonly Binding[];
   readonly phases: readonly Phase[];
   readonly guard?: Guard;

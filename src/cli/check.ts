@@ -11,7 +11,7 @@ import { type Csr, mapValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
-import { plural } from "../core/text.ts";
+import { alignColumns, plural } from "../core/text.ts";
 import { logNormalConnectome, spectralRadiusOfAbsolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readConnectome } from "../io/connectome.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
@@ -133,15 +133,7 @@ export function textOf(reports: readonly SubjectReport[]): string {
       c.verdict,
     ]);
     const table = [["quantity", "of", "against", "size", "error", "bound", "verdict"], ...rows];
-    const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-    for (const row of table)
-      lines.push(
-        `  ${row
-          .map((cell, i) => cell.padEnd(widths[i]!))
-          .join("  ")
-          .trimEnd()}`,
-      );
-    lines.push("");
+    lines.push(...alignColumns(table).map((line) => `  ${line}`), "");
   }
   const all = reports.flatMap(({ comparisons }) => comparisons.map(({ verdict }) => verdict));
   const count = (verdict: string): number => all.filter((v) => v === verdict).length;

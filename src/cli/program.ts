@@ -16,6 +16,7 @@ import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";
 import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
+import { register as registerExplain } from "./explain.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { endWithReader } from "./interruption.ts";
@@ -47,6 +48,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerConvert,
   registerDoctor,
   registerCheck,
+  registerExplain,
 ];
 
 /** Runs the command that the words after `axograd` are; its exit code is left in `process.exitCode`. */

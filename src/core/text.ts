@@ -114,3 +114,11 @@ export function shellWord(text: string): string {
 export function plural(n: number, noun: string, nouns = `${noun}s`): string {
   return `${n.toLocaleString("en")} ${n === 1 ? noun : nouns}`;
 }
+
+/** A table as lines: columns two spaces apart, those of `right` with their ends below one another. */
+export function alignColumns(rows: readonly (readonly string[])[], right: readonly number[] = []): readonly string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const cell = (text: string, column: number): string =>
+    right.includes(column) ? text.padStart(widths[column]!) : text.padEnd(widths[column]!);
+  return rows.map((row) => row.map(cell).join("  ").trimEnd());
+}

@@ -1,8 +1,8 @@
 // Nonlinearities by the names of torch.nn modules with their default arguments, case-insensitive; "A, B" applies A, then B.
 
 import { ArgumentError, nearestName } from "../core/errors.ts";
-import type { Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
+import type { Ops } from "../ops/vocabulary.ts";
 
 /** A nonlinearity as a function of a value of a graph. */
 export type Activation = (ops: Ops, x: Value) => Value;

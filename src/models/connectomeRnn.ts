@@ -199,15 +199,15 @@ function stepPrograms(step: (g: Graph) => Value, wrt: readonly string[]): StepPr
   const g = new Graph();
   const next = step(g);
   g.store("next", next);
-  const plain = lower(g, "step");
+  const plain = lower(g, "step", "forward");
   const targets = new Map<string, GradTarget>([["h", { binding: "ct.h", accumulate: false }]]);
   for (const leaf of wrt) targets.set(leaf, { binding: `grad.${leaf}`, accumulate: true });
   const reverse = reverseGraph(g, new Map([[next, "ct.next"]]), targets);
   for (const [name, v] of reverse.saves) g.store(name, v);
   return {
     step: plain,
-    recorded: lower(g, "step.recorded"),
-    reverse: lower(reverse.graph, "step.reverse"),
+    recorded: lower(g, "step.recorded", "forward"),
+    reverse: lower(reverse.graph, "step.reverse", "reverse"),
     saves: reverse.saves,
   };
 }
@@ -215,5 +215,5 @@ function stepPrograms(step: (g: Graph) => Value, wrt: readonly string[]): StepPr
 function sumProgram(rows: number): Program {
   const g = new Graph();
   g.store("sum", g.ops.add(g.state("a", rows), g.state("b", rows)));
-  return lower(g, "sum");
+  return lower(g, "sum", "reverse");
 }

@@ -437,14 +437,14 @@ function minProgram(size: number, min: number): Program {
   const g = new Graph();
   const value = g.row("value", size);
   g.store("value", g.ops.select(g.ops.lt(value, min), min, value));
-  return lower(g, "constrain.min");
+  return lower(g, "constrain.min", "parameters");
 }
 
 function signProgram(size: number): Program {
   const g = new Graph();
   const value = g.row("value", size);
   g.store("value", g.ops.select(g.ops.lt(g.ops.mul(value, g.row("sign", size)), 0), 0, value));
-  return lower(g, "constrain.sign");
+  return lower(g, "constrain.sign", "parameters");
 }
 
 /** spread[i] = value[index[i]], times magnitude[i] for shared weights. */
@@ -452,7 +452,7 @@ function spreadProgram(size: number, n: number, weighted: boolean): Program {
   const g = new Graph();
   const spread = g.gather(g.row("value", size), "index", n);
   g.store("spread", weighted ? g.ops.mul(g.row("magnitude", n), spread) : spread);
-  return lower(g, "spread");
+  return lower(g, "spread", "parameters");
 }
 
 const WHEN_COMPLETE: GuardNames = { scalars: ["complete"], skips: "everything" };
@@ -460,7 +460,7 @@ const WHEN_COMPLETE: GuardNames = { scalars: ["complete"], skips: "everything" }
 function clearProgram(n: number): Program {
   const g = new Graph();
   g.store("ct", g.ops.constant(0), { as: { kind: "row", rows: n } });
-  return lower(g, "spread.clear", WHEN_COMPLETE);
+  return lower(g, "spread.clear", "parameters", WHEN_COMPLETE);
 }
 
 /** The transpose of `spreadProgram`: grad[s] += Σ of the cotangents (times magnitude) of what shares value s. */
@@ -469,11 +469,11 @@ function foldProgram(size: number, n: number, weighted: boolean): Program {
   const ct = g.row("ct", n);
   const summed = g.segmentSum(weighted ? g.ops.mul(g.row("magnitude", n), ct) : ct, "offsets", "members", size);
   g.store("grad", summed, { accumulate: true });
-  return lower(g, "spread.reverse", WHEN_COMPLETE);
+  return lower(g, "spread.reverse", "parameters", WHEN_COMPLETE);
 }
 
 function csrCopyProgram(nnz: number): Program {
   const g = new Graph();
   g.store("csr", g.gather(g.row("csc", nnz), "cscOfCsr", nnz));
-  return lower(g, "csr.copy");
+  return lower(g, "csr.copy", "parameters");
 }

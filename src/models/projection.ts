@@ -13,7 +13,7 @@ export function projectProgram(U: Projection, steps: number): Program {
   const drive = g.ops.matmul(matrixLeaf(g, "ih", U), g.state("x", U.nCols));
   if (steps === 1) g.store("drive", drive);
   else g.scatter("drive", g.table("drive", U.nRows, steps), g.sample("index"), drive);
-  return lower(g, "project");
+  return lower(g, "project", "forward");
 }
 
 /** Cotangent of the drive → gradient of U (if trained) and cotangent of x (if wanted). */
@@ -24,7 +24,7 @@ export function unprojectProgram(U: Projection, steps: number, trained: boolean,
   const ih = matrixLeaf(g, "ih", U);
   const ctX = trained ? g.ops.matmulT(ih, ct, { x: g.state("x", U.nCols), binding: "grad.ih" }) : g.ops.matmulT(ih, ct);
   if (inputGradient) g.store("ct.x", ctX);
-  return lower(g, "project.reverse");
+  return lower(g, "project.reverse", "reverse");
 }
 
 /** out = H·h + b as a function of the state leaf `h`, or h itself. Leaves: `ho`, `ho.bias`. */
@@ -38,7 +38,7 @@ export function outputValue(g: Graph, H: Projection | null, numNeurons: number, 
 export function outputProgram(output: (g: Graph) => Value): Program {
   const g = new Graph();
   g.store("out", output(g));
-  return lower(g, "output");
+  return lower(g, "output", "forward");
 }
 
 /** Cotangent `ct.out` → cotangent `ct.h` of the state and gradients of the named leaves. */
@@ -47,5 +47,5 @@ export function outputReverseProgram(output: (g: Graph) => Value, trainedLeaves:
   const out = output(g);
   const wrt = new Map<string, GradTarget>([["h", { binding: "ct.h", accumulate: false }]]);
   for (const leaf of trainedLeaves) wrt.set(leaf, { binding: `grad.${leaf}`, accumulate: true });
-  return lower(reverseGraph(g, new Map([[out, "ct.out"]]), wrt).graph, "output.reverse");
+  return lower(reverseGraph(g, new Map([[out, "ct.out"]]), wrt).graph, "output.reverse", "reverse");
 }

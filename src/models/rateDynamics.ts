@@ -110,7 +110,7 @@ export function responseProgram(shape: RateShape): Program {
   // A one for every neuron and sample, of which the slope keeps the shape.
   const ones = ops.add(offset, 1);
   pullBack(g, g, [[rate, ones]], new Map([["offset", { binding: "slope", accumulate: false }]]), (v) => v);
-  return lower(g, "response");
+  return lower(g, "response", "forward");
 }
 
 function tauOf(g: Graph, { dynamics, nNeurons }: RateShape): Value {

@@ -4,8 +4,8 @@ import { Graph } from "../autodiff/graph.ts";
 import { lower } from "../autodiff/lower.ts";
 import { type GradTarget, pullBack } from "../autodiff/vjp.ts";
 import type { Program } from "../backend/program.ts";
-import type { Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
+import type { Ops } from "../ops/vocabulary.ts";
 
 export interface ReadoutShape {
   /** Rows of the features. */
@@ -85,8 +85,8 @@ export function readoutProgram(
   g.store("correct", ops.reduceLanes(ops.mul(correct, ops.lt(0, weight))), { accumulate: true });
   // The loss does not depend on what is subtracted first.
   if (wrt) pullBack(g, g, [[weighted, ops.constant(1)]], wrt, (v) => v, new Set([max]));
-  if (!wrt) return lower(g, "readout");
-  return lower(g, "readout.train", { scalars: ["complete"], skips: "everything" });
+  if (!wrt) return lower(g, "readout", "readout");
+  return lower(g, "readout.train", "readout", { scalars: ["complete"], skips: "everything" });
 }
 
 /** Stores in `firing`, for each of `fcDim` hidden units, for how many lanes it is above 0. Leaves: `h`, those of the first layer. */
@@ -94,5 +94,5 @@ export function firingProgram(features: FeatureGraph, shape: ReadoutShape, fcDim
   const g = new Graph();
   const hidden = linear(g, "fc1", standardisedOf(g, features(g), shape), fcDim);
   g.store("firing", g.ops.reduceLanes(g.ops.lt(0, hidden)));
-  return lower(g, "readout.firing");
+  return lower(g, "readout.firing", "readout");
 }

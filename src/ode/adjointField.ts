@@ -58,7 +58,7 @@ export function vjpProgram(system: OdeSystem, wrt: readonly string[]): Program {
   ]);
   for (const name of wrt) targets.set(name, { binding: gradName(name), accumulate: true });
   pullBack(g, g, [[k, g.state("ct.k", system.rows)]], targets, (v) => v);
-  return lower(g, "backsolve.vjp");
+  return lower(g, "backsolve.vjp", "reverse");
 }
 
 /**

@@ -77,7 +77,7 @@ export class ExternalSolver {
     });
     const dense = denseGraph(externalSystem(rows, []), method.tableau);
     dense.graph.store("ys", dense.value, { accumulate: true });
-    this.#dense = lower(dense.graph, "external.dense");
+    this.#dense = lower(dense.graph, "external.dense", "forward");
   }
 
   /** @throws {SolverError} for the first sample that does not reach its end */
@@ -138,9 +138,9 @@ function cut(
     const [elapsed, y] = own[i]!;
     store(piece, "call.elapsed", elapsed);
     store(piece, "call.y", y);
-    return lower(piece, `${name}.argument${i}`);
+    return lower(piece, `${name}.argument${i}`, "forward");
   });
-  return { arguments: pieces, result: lower(graph, name) };
+  return { arguments: pieces, result: lower(graph, name, "forward") };
 }
 
 /** Buffers hold a number per sample at least, so what is the same for all of them is spread. */

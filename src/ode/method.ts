@@ -7,8 +7,8 @@
 
 import { Graph } from "../autodiff/graph.ts";
 import { ArgumentError } from "../core/errors.ts";
-import type { Operand, Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
+import type { Operand, Ops } from "../ops/vocabulary.ts";
 import { Segments, type TimeAxis } from "./segments.ts";
 import { relax, type Tableau, weightedSum } from "./tableau.ts";
 

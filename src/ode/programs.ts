@@ -1,6 +1,6 @@
 // The programs a solver runs, made from the graphs of method.ts: forward ones and, by the general reverse mode, their reverses.
 
-import { Graph } from "../autodiff/graph.ts";
+import { Graph, type GraphInput } from "../autodiff/graph.ts";
 import { type GuardNames, lower } from "../autodiff/lower.ts";
 import { checkWrt, type GradTarget, pullBack, rebuilder, reverseGraph, saveName } from "../autodiff/vjp.ts";
 import type { Program } from "../backend/program.ts";
@@ -101,9 +101,9 @@ export function solverPrograms(
   dense.graph.store("ys", dense.value, { accumulate: true });
   dense.graph.store("due", dense.graph.ops.reduceLanes(dense.due));
   return {
-    init: lower(init.graph, "init"),
-    attempt: lower(attempt.graph, "attempt", ATTEMPT),
-    dense: lower(dense.graph, "dense", DENSE),
+    init: lower(init.graph, "init", "forward"),
+    attempt: lower(attempt.graph, "attempt", "forward", ATTEMPT),
+    dense: lower(dense.graph, "dense", "forward", DENSE),
     completion: completionProgram(),
     reverse: reverse && reversePrograms(system, method, dt0Given, reverse, options),
   };
@@ -136,7 +136,7 @@ function storeStages(g: Graph, { k, y1 }: StageValues, fsal: boolean): void {
 function completionProgram(): Program {
   const g = new Graph();
   g.store("complete", g.ops.mul(g.ops.eq(g.scalar("active"), 0), g.ops.eq(g.scalar("voids"), 0)));
-  return lower(g, "completion");
+  return lower(g, "completion", "forward");
 }
 
 /** What the first attempt starts from. */
@@ -246,13 +246,13 @@ function reversePrograms(
   for (const [name, v] of initReverse.saves) init.graph.store(name, v);
 
   return {
-    initRecorded: lower(init.graph, "init"),
-    initReverse: lower(initReverse.graph, "init.reverse", REVERSE_START),
-    attemptRecorded: lower(attempt.graph, "attempt.recorded", ATTEMPT),
-    attemptReverse: lower(plain.graph, "attempt.reverse", REVERSE),
-    attemptReverseDense: lower(withStages, "attempt.reverse.dense", REVERSE),
-    restage: lower(restage, "restage", DENSE_REVERSE),
-    denseReverse: lower(denseReverse.graph, "dense.reverse", DENSE_REVERSE),
+    initRecorded: lower(init.graph, "init.recorded", "forward"),
+    initReverse: lower(initReverse.graph, "init.reverse", "reverse", REVERSE_START),
+    attemptRecorded: lower(attempt.graph, "attempt.recorded", "forward", ATTEMPT),
+    attemptReverse: lower(plain.graph, "attempt.reverse", "reverse", REVERSE),
+    attemptReverseDense: lower(withStages, "attempt.reverse.dense", "reverse", REVERSE),
+    restage: lower(restage, "restage", "reverse", DENSE_REVERSE),
+    denseReverse: lower(denseReverse.graph, "dense.reverse", "reverse", DENSE_REVERSE),
     clearStages: clearProgram(dense.stages, tableau.fsal),
     attemptSaves: saves,
     initSaves: initReverse.saves,
@@ -260,7 +260,7 @@ function reversePrograms(
 }
 
 /** What a system reads besides t and y: its own inputs. */
-export function systemInputs(system: OdeSystem): ReadonlyMap<string, string> {
+export function systemInputs(system: OdeSystem): ReadonlyMap<string, GraphInput> {
   const g = new Graph();
   slopeOfLeaves(g, system);
   system.leak?.(g);
@@ -271,14 +271,14 @@ export function systemInputs(system: OdeSystem): ReadonlyMap<string, string> {
 export function addProgram(rows: number): Program {
   const g = new Graph();
   g.store("sum", g.state("term", rows), { accumulate: true });
-  return lower(g, "add");
+  return lower(g, "add", "reverse");
 }
 
 function clearProgram(stages: StageValues, fsal: boolean): Program {
   const g = new Graph();
   for (const [{ kind, rows }, name] of stageCotangents(stages, fsal, true))
     g.store(name, g.ops.constant(0), { as: { kind, rows } });
-  return lower(g, "dense.clear", DENSE_REVERSE);
+  return lower(g, "dense.clear", "reverse", DENSE_REVERSE);
 }
 
 /** The values dense output reads, with the names of their cotangents. */

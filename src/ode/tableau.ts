@@ -1,8 +1,8 @@
 // Explicit Runge–Kutta methods as data: a tableau, an error estimate and an interpolant. Checked when they are made.
 
 import { ArgumentError } from "../core/errors.ts";
-import type { Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
+import type { Ops } from "../ops/vocabulary.ts";
 
 /** What an interpolant may use of one step: y(x) for x = (t − t0)/dt in [0, 1]. */
 export interface StepValues {

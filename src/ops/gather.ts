@@ -1,6 +1,6 @@
 // Row vectors read through bound indices, and sums over them. Each op is linear, and its reverse is another of the three.
 
-import type { VjpRule } from "./op.ts";
+import type { VjpRule } from "./vocabulary.ts";
 
 /** y[row] = source[index[row]]: every row gives its cotangent to the number that it read. */
 export const gatherVjp: VjpRule = (c) => {

@@ -2,10 +2,10 @@
 
 import { gatherTVjp, gatherVjp, segmentSumVjp } from "./gather.ts";
 import { matmulTVjp, matmulVjp } from "./matmul.ts";
-import type { VjpRule } from "./op.ts";
 import { POINTWISE } from "./pointwise.ts";
 import { broadcastVjp, lookupVjp, reduceLanesVjp, reduceRowsVjp } from "./reduce.ts";
 import type { Value } from "./value.ts";
+import type { VjpRule } from "./vocabulary.ts";
 
 /** The rule of a value's op, or null when nothing flows back through it. */
 export function vjpRuleOf(v: Value): VjpRule | null {

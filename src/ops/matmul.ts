@@ -1,7 +1,7 @@
 // Products with a matrix, sparse or dense: Y = W·X. The reverse is one walk over the columns of W that gives both Wᵀ·G and
 // the gradient of every stored weight, dW = (G·Xᵀ) at the pattern of W (sddmm): nnz numbers, never N×N.
 
-import type { VjpRule } from "./op.ts";
+import type { VjpRule } from "./vocabulary.ts";
 
 export const matmulVjp: VjpRule = (c) => {
   if (c.value.op.type !== "matmul") throw new TypeError("matmulVjp: not a matmul");

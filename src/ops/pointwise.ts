@@ -4,8 +4,8 @@
 // One table rather than one file per op: side by side the rows can be checked at a glance.
 
 import type { PointwiseOp } from "../backend/program.ts";
-import type { VjpContext, VjpRule } from "./op.ts";
 import type { Value } from "./value.ts";
+import type { VjpContext, VjpRule } from "./vocabulary.ts";
 
 export interface PointwiseSpec {
   /** Rough cost in additions, for the choice between recomputing and storing. */

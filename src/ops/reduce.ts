@@ -1,6 +1,6 @@
 // Reductions over rows and over lanes, broadcasting, and table lookup.
 
-import type { VjpRule } from "./op.ts";
+import type { VjpRule } from "./vocabulary.ts";
 
 /** sum: the cotangent is broadcast back (operands broadcast by themselves). max, min: the rows that tie share it equally. */
 export const reduceRowsVjp: VjpRule = (c) => {

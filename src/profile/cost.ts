@@ -82,8 +82,13 @@ export function storedEntriesOf(bindings: Readonly<Record<string, Bindable>>): (
   return ({ name }) => {
     const bound = bindings[name];
     if (!bound || !("nnz" in bound)) throw new TypeError(`cost: expected a sparse matrix (${name})`);
-    return { nnz: bound.nnz, indexBytes: Math.max(bound.nRows, bound.nCols) <= 65536 ? 2 : 4 };
+    return storedEntries(bound.nnz, bound.nRows, bound.nCols);
   };
+}
+
+/** Of a matrix [rows, cols] with `nnz` entries. */
+export function storedEntries(nnz: number, rows: number, cols: number): StoredEntries {
+  return { nnz, indexBytes: Math.max(rows, cols) <= 65536 ? 2 : 4 };
 }
 
 function costOf(

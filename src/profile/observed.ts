@@ -12,7 +12,8 @@ export interface Observer {
   waited?(ms: number): void;
 }
 
-export function observed(inner: Backend, observer: Observer): Backend {
+/** @param facts  what the watched backend says of itself in place of the inner one */
+export function observed(inner: Backend, observer: Observer, facts: Partial<Pick<Backend, "runsAhead">> = {}): Backend {
   const timed = (work: () => void): number => {
     const start = performance.now();
     work();
@@ -29,6 +30,7 @@ export function observed(inner: Backend, observer: Observer): Backend {
     }
   };
   const watched: Partial<Backend> = {
+    ...facts,
     bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>) {
       const bound = inner.bind(executable, bindings);
       observer.bound?.(bound, bindings);

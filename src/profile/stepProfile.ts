@@ -2,6 +2,7 @@
 
 import type { Backend, BoundProgram } from "../backend/backend.ts";
 import { type PhaseKind, phaseKind } from "../backend/kinds.ts";
+import type { Purpose } from "../backend/program.ts";
 import { bytesOf } from "../core/dtype.ts";
 import { phaseCosts, storedEntriesOf, totalBytes } from "./cost.ts";
 import { observed } from "./observed.ts";
@@ -61,6 +62,8 @@ export class StepProfiler {
   readonly backend: Backend;
   readonly #inner: Backend;
   readonly #phases = new WeakMap<BoundProgram, readonly Phases[]>();
+  /** By program name, which is what a GPU labels times with. */
+  readonly #purposes = new Map<string, Purpose>();
   #rows = new Map<RowName, Tally>();
   #waitedMs = 0;
   #deviceMs = 0;
@@ -78,6 +81,7 @@ export class StepProfiler {
           bytes: totalBytes(costs[i]!),
         }));
         this.#phases.set(bound, phases);
+        if (program.purpose) this.#purposes.set(program.name, program.purpose);
       },
       ran: (bound) => this.#ran(bound),
       moved: (elements, ms) => {
@@ -96,8 +100,9 @@ export class StepProfiler {
   async take(hostMs: number): Promise<StepProfile> {
     const ms = hostMs + (await this.#finished());
     for (const [label, { ms: kernelMs }] of Object.entries(this.#inner.profile())) {
-      const [program = "", kernel = ""] = label.split(": ");
-      this.#row(rowOf(program, KERNEL_KINDS[kernel] ?? "pointwise")).ms += kernelMs;
+      const cut = label.lastIndexOf(": ");
+      const purpose = this.#purposes.get(label.slice(0, cut));
+      this.#row(rowOf(purpose, KERNEL_KINDS[label.slice(cut + 2)] ?? "pointwise")).ms += kernelMs;
       this.#deviceMs += kernelMs;
       this.#kernelsTimed = true;
     }
@@ -137,9 +142,9 @@ export class StepProfiler {
   }
 
   #ran(bound: BoundProgram): void {
-    const { name } = bound.executable.program;
+    const { name, purpose } = bound.executable.program;
     for (const { kind, bytes } of this.#phases.get(bound) ?? []) {
-      const row = this.#row(rowOf(name, kind));
+      const row = this.#row(rowOf(purpose, kind));
       row.runs++;
       row.bytes += bytes;
       row.programs.add(name);
@@ -147,7 +152,7 @@ export class StepProfiler {
     if (this.#inner.name !== "wasm") return;
     this.#kernelsTimed = true;
     for (const [kind, { ms }] of Object.entries(this.#inner.profile())) {
-      this.#row(kind === "barrier" ? "waiting" : rowOf(name, kind as PhaseKind)).ms += ms;
+      this.#row(kind === "barrier" ? "waiting" : rowOf(purpose, kind as PhaseKind)).ms += ms;
     }
   }
 
@@ -172,15 +177,19 @@ const KERNEL_KINDS: Readonly<Record<string, PhaseKind>> = {
   tail: "sample",
 };
 
+/** The rows of programs whose phases do not count by their kind. */
+const ROW_OF_PURPOSE: Readonly<Partial<Record<Purpose, RowName>>> = {
+  readout: "read-out",
+  parameters: "refresh",
+  optimiser: "optimiser",
+};
+
 /** A program's phase of some kind belongs to its product, else to what the program is for, else to its kind. */
-function rowOf(program: string, kind: PhaseKind): RowName {
+function rowOf(purpose: Purpose | undefined, kind: PhaseKind): RowName {
   if (kind === "matmul sparse") return "spmm";
   if (kind === "matmulT sparse") return "fused backward";
   if (kind === "matmul dense" || kind === "matmulT dense") return "gemm";
-  if (/^(adamw?|sgd|gradient\.)/.test(program)) return "optimiser";
-  if (/^(constrain\.|csr\.copy|spread)/.test(program)) return "refresh";
-  if (program.startsWith("readout")) return "read-out";
-  return kind === "reduction" ? "reductions" : "pointwise";
+  return (purpose && ROW_OF_PURPOSE[purpose]) ?? (kind === "reduction" ? "reductions" : "pointwise");
 }
 
 /** The table for people. */

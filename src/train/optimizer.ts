@@ -11,8 +11,8 @@ import { ArgumentError, EngineError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Parameter, ParameterSet } from "../models/parameters.ts";
-import type { Ops } from "../ops/op.ts";
 import type { Value } from "../ops/value.ts";
+import type { Ops } from "../ops/vocabulary.ts";
 
 /** State that a checkpoint keeps. */
 export interface OptimizerState {
@@ -397,14 +397,14 @@ function stepProgram(rule: Rule, size: number, clip: ClipOptions): Program {
     g.store(name, next.moments[i]!);
   });
   g.store("p", next.p);
-  return lower(g, rule.name.toLowerCase());
+  return lower(g, rule.name.toLowerCase(), "optimiser");
 }
 
 function squaresProgram(size: number): Program {
   const g = new Graph();
   const gradient = g.row("g", size);
   g.store("squares", g.ops.reduceRows(g.ops.mul(gradient, gradient)), { accumulate: true });
-  return lower(g, "gradient.squares");
+  return lower(g, "gradient.squares", "optimiser");
 }
 
 function clipScaleProgram(clipNorm: number): Program {
@@ -412,7 +412,7 @@ function clipScaleProgram(clipNorm: number): Program {
   const { ops } = g;
   const norm = ops.sqrt(g.scalar("squares"));
   g.store("scale", ops.min(1, ops.div(clipNorm, ops.add(norm, CLIP_EPS))));
-  return lower(g, "gradient.scale");
+  return lower(g, "gradient.scale", "optimiser");
 }
 
 function positive(where: string, name: string, value: number): void {

@@ -4,6 +4,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
+import { hasEffect, valuesOf } from "../../src/backend/instr.ts";
 import type { BindingId, Instr, Phase, Program } from "../../src/backend/program.ts";
 import type { Controller } from "../../src/ode/method.ts";
 import { type SolverPrograms, solverPrograms } from "../../src/ode/programs.ts";
@@ -248,6 +249,25 @@ test("temporaries are written before they are read, gathered only in later phase
     }
   }
   assert.ok(checked > 500, "programs with temporaries were checked");
+});
+
+test("no phase loads or computes anything twice, or for nothing", () => {
+  let checked = 0;
+  for (const [name, controller] of METHODS) {
+    const tableau = TABLEAUS.find((t) => t.name === name)!;
+    for (const program of [1, 3].flatMap((steps) => allPrograms(programsOf(tableau, controller, steps)))) {
+      for (const [phase, { instrs }] of program.phases.entries()) {
+        const label = `${name}, ${controller.type}, ${program.name}, phase ${phase}`;
+        const values = instrs.filter((instr) => !hasEffect(instr)).map((instr) => JSON.stringify(instr));
+        assert.equal(values, [...new Set(values)], `${label}: twice`);
+        const used = new Set(instrs.flatMap(valuesOf));
+        const idle = instrs.filter((instr, i) => !hasEffect(instr) && !used.has(i));
+        assert.equal(idle, [], `${label}: for nothing`);
+        checked += values.length;
+      }
+    }
+  }
+  assert.ok(checked > 10_000, `${checked} values were checked`);
 });
 
 test("the reverse of an attempt multiplies with Wᵀ only, each product giving the weight gradient in the same walk", () => {

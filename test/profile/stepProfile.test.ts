@@ -57,6 +57,7 @@ function checkWhole({ profile, ran }: Profiled): void {
   );
   const programs = new Set(ran.map(({ executable }) => executable.program.name));
   assert.equal([...new Set(kernels.flatMap((r) => r.programs))].sort(), [...programs].sort());
+  for (const { executable } of ran) assert.ok(executable.program.purpose, `${executable.program.name} has a purpose`);
   for (const name of ["spmm", "fused backward", "gemm", "pointwise", "reductions", "refresh", "optimiser"]) {
     const { runs, bytes } = row(profile, name);
     assert.ok(runs > 0 && bytes! > 0, name);

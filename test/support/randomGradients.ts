@@ -3,6 +3,7 @@
 import { lower } from "../../src/autodiff/lower.ts";
 import { type GradTarget, pullBack, reverseGraph } from "../../src/autodiff/vjp.ts";
 import type { Backend } from "../../src/backend/backend.ts";
+import type { BindingKind } from "../../src/backend/program.ts";
 import { cscOf, withValues } from "../../src/core/csr.ts";
 import { unitRoundoff } from "../../src/core/dtype.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
@@ -49,7 +50,7 @@ export function problemOf(seed: number): Problem {
 export async function runProblem(backend: Backend, problem: Problem, together: boolean): Promise<DeviceResult> {
   const { graph, inputs, outputs, cotangents, wrt, seed } = problem;
   const targets = new Map(
-    wrt.map((name, i): [string, GradTarget] => [name, targetOf(name, graph.inputs.get(name)!, i)]),
+    wrt.map((name, i): [string, GradTarget] => [name, targetOf(name, graph.inputs.get(name)!.kind, i)]),
   );
   const cts = Object.fromEntries(cotangents.map((ct, k) => [`ct.${k}`, ct]));
   const run = async (name: string, g: RandomGraph["graph"], given: Readonly<Record<string, GraphInput>>) => {
@@ -79,8 +80,8 @@ export async function runProblem(backend: Backend, problem: Problem, together: b
 }
 
 /** Gradients of matrices and tables are added up; of leaves now and then. */
-function targetOf(name: string, what: string, i: number): GradTarget {
-  return { binding: `grad.${name}`, accumulate: /^(sparse|dense|table)/.test(what) || i % 2 === 0 };
+function targetOf(name: string, kind: BindingKind, i: number): GradTarget {
+  return { binding: `grad.${name}`, accumulate: ["sparse", "dense", "table"].includes(kind) || i % 2 === 0 };
 }
 
 function gradientOf(input: GraphInput, data: ArrayLike<number> | undefined): ArrayLike<number> {

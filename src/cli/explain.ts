@@ -1,0 +1,221 @@
+// axograd explain: the programs that a training runs, from their graphs to the code that a device gets.
+
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import type { Purpose } from "../backend/program.ts";
+import { createWasmBackend } from "../backend/wasm/backend.ts";
+import { mostThreads } from "../backend/wasm/threads.ts";
+import { ArgumentError, nearestName } from "../core/errors.ts";
+import { alignColumns } from "../core/text.ts";
+import { subset } from "../data/imageSet.ts";
+import { type ExplainForm, explainProgram, FORMS, type ProgramExplanation } from "../explain/explain.ts";
+import { ProgramRecorder, type RecordedProgram } from "../explain/recorder.ts";
+import { replaceFile } from "../io/durable.ts";
+import type { TrainConfig } from "../run/config.ts";
+import { resolveConfig, type Settings } from "../run/configLayers.ts";
+import { CONFIG_KEYS } from "../run/configOptions.ts";
+import { openDevice } from "../run/device.ts";
+import { createExperiment, loadMaterials } from "../run/experiment.ts";
+import { readBegun } from "../run/runStart.ts";
+import { writeJson, writeText } from "./console.ts";
+import { addSettings, configOf, type SettingOptions, settingsAmong } from "./trainOptions.ts";
+import { path } from "./values.ts";
+
+type GivenOptions = SettingOptions & {
+  readonly program?: readonly string[];
+  readonly show?: readonly ExplainForm[];
+  readonly out?: string;
+  readonly subgroups: boolean;
+  readonly json?: boolean;
+};
+
+/** A program under a name that no other has, with what a step makes of it. */
+interface Explained extends ProgramExplanation {
+  readonly id: string;
+  /** In one training step of as many samples as the CPU takes at once. */
+  readonly runs: number;
+}
+
+/** The samples of the step that is recorded: which programs there are does not depend on them. */
+const MOST_LANES = 16;
+
+const EXAMPLES = `
+Examples:
+  npx axograd explain                                        the programs of the demo, with their work and traffic
+  npx axograd explain --program attempt                      its instructions, phase by phase
+  npx axograd explain --program attempt --show code --device webgpu
+                                                             its WGSL; no GPU is needed
+  npx axograd explain --program reverse --show graph,phases  all programs of the reverse pass
+  npx axograd explain runs/a --out explained                 everything about the programs of a run, as files
+
+Settings are those of npx axograd train. One step of at most 16 samples is computed on the CPU, to see which programs run.
+docs/explain.md says how to read it.
+`;
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  const command = program
+    .command("explain")
+    .description("show the programs of a training: graph, phases, buffers, WebAssembly or WGSL, work and traffic")
+    .argument("[run]", "folder of a run, whose settings are taken")
+    .option("--program <names>", "these, by name or purpose (forward, reverse, readout, parameters, optimiser)", list)
+    .option("--show <forms>", `what of them: ${FORMS.join(", ")} (default: phases)`, forms)
+    .option("--out <dir>", "write a file for each program and form, and programs.json, into this folder", path("--out"))
+    .option("--no-subgroups", "WGSL for adapters without the feature subgroups")
+    .option("--json", "everything asked for as one JSON object");
+  addSettings(command).addHelpText("after", EXAMPLES).action(explain);
+}
+
+async function explain(folder: string | undefined, given: GivenOptions): Promise<void> {
+  const config = await configOfRun(folder, given);
+  const device = await deviceOf(config);
+  const recorded = await recordStep(config, device);
+  const lanes = device === "wasm" ? Math.min(config.batchSize, MOST_LANES) : config.batchSize;
+  const options = { device, dtype: config.dtype, lanes, subgroups: given.subgroups };
+  const all = named(inOrder(recorded)).map(
+    ({ id, program, runs }): Explained => ({ id, runs, ...explainProgram(program, options) }),
+  );
+  const chosen = chosenOf(all, given.program);
+  const shown = given.show ?? (given.program ? (["phases"] as const) : []);
+  if (given.out !== undefined) await writeFiles(given.out, chosen, given.show ?? FORMS);
+  if (given.json) writeJson({ device, dtype: config.dtype, lanes, programs: chosen.map((e) => withForms(e, shown)) });
+  else if (given.out !== undefined) writeText(`${chosen.length} programs in ${given.out}\n`);
+  else if (shown.length > 0) writeText(chosen.flatMap((e) => shown.map((form) => e.text[form])).join("\n"));
+  else writeText(tableOf(chosen, options));
+}
+
+async function configOfRun(folder: string | undefined, given: GivenOptions): Promise<TrainConfig> {
+  if (folder === undefined) return configOf(given);
+  if (given.config !== undefined)
+    throw new ArgumentError("explain", "--config", "either a run or a file of settings", "both");
+  const options: Settings = settingsAmong(CONFIG_KEYS, given);
+  return resolveConfig([(await readBegun(folder)).config, options]);
+}
+
+/** What "auto" comes to here; only then a device is opened. */
+async function deviceOf(config: TrainConfig): Promise<"wasm" | "webgpu"> {
+  if (config.device !== "auto") return config.device;
+  const backend = await openDevice(config);
+  await backend.dispose();
+  return backend.name;
+}
+
+/** The programs of one training step and one evaluation. */
+async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise<readonly RecordedProgram[]> {
+  const few = Math.min(full.batchSize, MOST_LANES);
+  const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few) };
+  const materials = await loadMaterials(config);
+  const threads = Math.min(config.threads, mostThreads());
+  const inner = await createWasmBackend({ dtype: config.dtype, threads });
+  const recorder = new ProgramRecorder(inner, { runsAhead: device === "webgpu" });
+  const experiment = createExperiment(recorder.backend, config, materials);
+  try {
+    const { model, trainer } = experiment;
+    if (model.options.standardise) await trainer.calibrate(config.calibration);
+    const { train } = materials.digits;
+    await trainer.evaluate(
+      subset(
+        train,
+        Array.from({ length: Math.min(few, train.count) }, (_, i) => i),
+      ),
+    );
+    recorder.resetRuns();
+    for await (const _ of trainer.fit({ steps: 1 })) break;
+    return recorder.programs();
+  } finally {
+    experiment.dispose();
+    await inner.dispose();
+  }
+}
+
+const ORDER: readonly (Purpose | undefined)[] = ["forward", "readout", "reverse", "optimiser", "parameters", undefined];
+
+/** By purpose, as they follow one another in a step. */
+function inOrder(recorded: readonly RecordedProgram[]): readonly RecordedProgram[] {
+  const place = ({ program }: RecordedProgram): number => ORDER.indexOf(program.purpose);
+  return [...recorded].sort((a, b) => place(a) - place(b));
+}
+
+/** Programs of one name (for arrays of other sizes) get numbers. */
+function named(recorded: readonly RecordedProgram[]): readonly (RecordedProgram & { readonly id: string })[] {
+  const count = new Map<string, number>();
+  return recorded.map(({ program, runs }) => {
+    const { name } = program;
+    const n = (count.get(name) ?? 0) + 1;
+    count.set(name, n);
+    return { id: n === 1 ? name : `${name}-${n}`, program, runs };
+  });
+}
+
+/** @throws {ArgumentError} no program has such a name or purpose */
+function chosenOf(all: readonly Explained[], wanted: readonly string[] | undefined): readonly Explained[] {
+  if (!wanted) return all;
+  const isMeant = (e: Explained, name: string): boolean => [e.id, e.name, e.purpose].includes(name);
+  const names = [...new Set(all.flatMap(({ id, purpose }) => (purpose ? [id, purpose] : [id])))];
+  for (const name of wanted) {
+    if (all.some((e) => isMeant(e, name))) continue;
+    const near = nearestName(name, names);
+    const got = `${name}${near ? ` (did you mean ${near}?)` : ""}`;
+    throw new ArgumentError("explain", "--program", `some of ${names.join(", ")}`, got);
+  }
+  return all.filter((e) => wanted.some((name) => isMeant(e, name)));
+}
+
+function withForms({ text, ...facts }: Explained, shown: readonly ExplainForm[]): object {
+  return { ...facts, text: Object.fromEntries(shown.map((form) => [form, text[form]])) };
+}
+
+async function writeFiles(folder: string, chosen: readonly Explained[], shown: readonly ExplainForm[]): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const { id, device, text } of chosen) {
+    for (const form of shown) {
+      const ending = form !== "code" ? `${form}.txt` : device === "wasm" ? "wat" : "wgsl";
+      await replaceFile(join(folder, `${id}.${ending}`), [text[form]]);
+    }
+  }
+  const facts = chosen.map((e) => withForms(e, []));
+  await replaceFile(join(folder, "programs.json"), [`${JSON.stringify(facts, null, 1)}\n`]);
+}
+
+function tableOf(
+  chosen: readonly Explained[],
+  { device, dtype, lanes }: { readonly device: string; readonly dtype: string; readonly lanes: number },
+): string {
+  const unit = device === "wasm" ? "functions" : "dispatches";
+  const rows = chosen.map((e) => [
+    e.id,
+    e.purpose ?? "",
+    e.runs > 0 ? `${e.runs}` : "-",
+    `${e.phases.length}`,
+    `${e.phases.reduce((sum, { instructions }) => sum + instructions, 0)}`,
+    `${device === "wasm" ? e.functions : e.dispatches!.length}`,
+    ...[e.flops, e.bytes].map((n) => (n === null ? "?" : (n / 1e6).toFixed(3))),
+    (e.temporaryBytes / 2 ** 20).toFixed(2),
+  ]);
+  const heading = ["program", "purpose", "runs", "phases", "instructions", unit, "MFLOP", "MB moved", "MiB temporary"];
+  return [
+    `${device} ${dtype}, ${lanes} samples at once`,
+    "",
+    ...alignColumns([heading, ...rows], [2, 3, 4, 5, 6, 7, 8]),
+    "",
+    "runs: in a training step of at most 16 samples, computed on the CPU; -: only before it or in an evaluation. MFLOP, MB: by formula, of one run.",
+    "Look further: --program NAME or a purpose, --show graph,phases,buffers,code; --out DIR for all of it as files.",
+    "",
+  ].join("\n");
+}
+
+function list(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim());
+  if (names.includes(""))
+    throw new ArgumentError("command line", "--program", "names, separated by commas", `"${text}"`);
+  return names;
+}
+
+function forms(text: string): readonly ExplainForm[] {
+  const known: readonly string[] = FORMS;
+  const names = text === "all" ? FORMS : text.split(",").map((name) => name.trim());
+  const bad = names.find((name) => !known.includes(name));
+  if (bad !== undefined) throw new ArgumentError("command line", "--show", `${FORMS.join(", ")} or all`, `"${bad}"`);
+  return names as readonly ExplainForm[];
+}
