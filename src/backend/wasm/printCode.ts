@@ -37,8 +37,8 @@ export function printCode(program: Program, layout: PanelLayout, dtype: DType): 
     places.set(key, known);
     return known;
   };
-  // Places of kernels are below those of generated functions.
-  const kernel = (op: PointwiseOp): number => KERNEL_OPS.indexOf(op) - KERNEL_OPS.length;
+  // Kernels have places below 0.
+  const kernel = (op: PointwiseOp): number => -1 - KERNEL_OPS.indexOf(op);
   const executable = new WasmExecutable(program, layout, { dtype, firstAddress: null, place, kernel });
   const printer = new StepPrinter(program);
   const steps = executable.phases.flatMap(({ prologue, body, rows, tileRows }, i) => [
@@ -66,14 +66,18 @@ class StepPrinter {
   textOf(instr: MachineInstr): string {
     const { op, d, a, b, c, e, f, operands } = instr;
     if (op === isa.OP_CALL) {
-      const named = operands.map(({ slot, written }) => `${written ? "→ " : ""}${this.#slot(slot)}`);
-      return `call ${nameOfFunction(Number(e))}(${named.join(", ")})`;
+      const place = Number(e);
+      if (place >= 0) {
+        const named = operands.map(({ slot, written }) => `${written ? "→ " : ""}${this.#slot(slot)}`);
+        return `call $f${place}(${named.join(", ")})`;
+      }
+      const places = operands.map(({ slot }) => this.#slot(slot));
+      return `${places.at(-1)} = ${KERNEL_OPS[-1 - place]}(${places.slice(0, -1).join(", ")})`;
     }
     if (op === isa.OP_CONST) return `${this.#slot(d)} = ${numberOf(a)}`;
-    const name = typeof op === "number" ? NAMES.get(op) : op;
     const words = [...a, ...b, ...c, e, f].flatMap((word) => (typeof word === "object" ? [this.#word(word)] : []));
     const registers = [a, b, c].flatMap((slot) => (isRegister(slot) ? [this.#slot(slot)] : []));
-    return `${this.#slot(d)} ${isEffect(instr) ? "→" : "="} ${name}(${[...words, ...registers].join(", ")})`;
+    return `${this.#slot(d)} ${isEffect(instr) ? "→" : "="} ${NAMES.get(Number(op)) ?? `op ${op}`}(${[...words, ...registers].join(", ")})`;
   }
 
   #slot([word]: Slot): string {
@@ -89,10 +93,6 @@ class StepPrinter {
     if ("partials" in word) return `partial results ${word.partials}`;
     return `r${word.register}`;
   }
-}
-
-function nameOfFunction(place: number): string {
-  return place < 0 ? KERNEL_OPS.at(place)! : `$f${place}`;
 }
 
 /** A register other than the first, which looks like a slot that is not used. */
