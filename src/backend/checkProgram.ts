@@ -21,11 +21,14 @@ export function checkProgram(program: Program): void {
   for (const phaseIdx of program.phases.keys()) new PhaseCheck(program, phaseIdx, holds).check();
 }
 
-/** @throws {BackendError} "layout" */
+/** @throws {BackendError} "layout" unless there are 1 to `mostPanels` panels of a width that kernels know */
 export function checkLayout({ name }: Program, { panel, panels }: PanelLayout, mostPanels: number): void {
   if ([4, 8, 16].includes(panel) && Number.isInteger(panels) && panels >= 1 && panels <= mostPanels) return;
-  const most = mostPanels === 1 ? "one panel" : `1 to ${mostPanels} panels`;
-  throw new BackendError("layout", `${name}: expected ${most} of 4, 8 or 16 lanes, got ${panels} of ${panel} (layout)`);
+  const expected = mostPanels === 1 ? "one panel" : "one or more panels";
+  throw new BackendError(
+    "layout",
+    `${name}: expected ${expected} of 4, 8 or 16 lanes, got ${panels} of ${panel} (layout)`,
+  );
 }
 
 function checkBinding(program: Program, binding: Binding): void {

@@ -1,5 +1,6 @@
 // What kind of work a phase is: the rows of profiles, on every device.
 
+import { hasRole } from "./instr.ts";
 import type { Phase, Program } from "./program.ts";
 
 export const PHASE_KINDS = [
@@ -22,6 +23,6 @@ export function phaseKind({ bindings }: Program, { instrs, rows, lanes }: Phase)
     if (instr.op !== "matmul" && instr.op !== "matmulT") continue;
     return `${instr.op} ${bindings[instr.matrix]?.kind === "dense" ? "dense" : "sparse"}`;
   }
-  if (instrs.some(({ op }) => op === "reduceRows" || op === "reduceLanes")) return "reduction";
+  if (instrs.some(({ op }) => hasRole(op, "reduce"))) return "reduction";
   return lanes === "none" ? "vector" : rows === 1 ? "sample" : "pointwise";
 }

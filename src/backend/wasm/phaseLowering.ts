@@ -43,9 +43,7 @@ type StoreInstr = Extract<Instr, { op: "store" }>;
 
 const HOW = { sum: isa.HOW_SUM, max: isa.HOW_MAX, min: isa.HOW_MIN } as const;
 
-/**
- * Machine code of one of the phases of `program`.
- */
+/** Machine code of one of the phases of `program`, which keeps the rules of program.ts. */
 export function lowerPhase(program: Program, phase: Phase, layout: PanelLayout, functions: Functions): MachinePhase {
   return new PhaseLowering(program, phase, layout, functions).lower();
 }
@@ -81,7 +79,7 @@ class PhaseLowering {
     this.#functions = functions;
     this.#program = program;
     this.#phase = phase;
-    this.#batch = this.#phase.lanes === "batch";
+    this.#batch = phase.lanes === "batch";
     this.#size = bytesOf(functions.dtype);
     this.#width = this.#size * (this.#batch ? layout.panel : 1);
     this.#tileRows = !this.#batch ? this.#plainTile() : this.#walksDenseColumns() ? WIDE_TILE_ROWS : TILE_ROWS;
