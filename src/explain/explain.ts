@@ -59,6 +59,7 @@ export interface ExplainedPhase {
   readonly bytes: number | null;
 }
 
+/** What a program is on a device, and what one run of it costs. */
 export interface ProgramExplanation {
   readonly name: string;
   readonly purpose: Purpose | null;
