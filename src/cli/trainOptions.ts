@@ -118,7 +118,7 @@ export function addSetting(command: Command, key: Key): void {
 function addSources(command: Command): void {
   addTo(command, "Recipe:")(
     "--config <file>",
-    "settings from a YAML or JSON file: one that npx axograd init wrote, or the config.json of a run",
+    "settings from YAML or JSON: a file of npx axograd init, or the config.json of a run",
     path("--config"),
   );
   const collect = (text: string, earlier: readonly string[] = []): readonly string[] => [...earlier, text];

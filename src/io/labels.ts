@@ -169,7 +169,7 @@ class LabelColumn {
     const isHeader = neurons === undefined ? onlyNumbersFollow : this.length === neurons + 1;
     if (!isHeader && this.length !== neurons) {
       const expected =
-        "the option header (true or false), as it is unclear whether the first line holds names, or the name of the column";
+        "the option header: true or false, as it is unclear whether the first line holds names, or the name of the column";
       throw new FileFormatError(this.#placeOf(0, this.place), expected, quoteText(this.#texts[0]!));
     }
     if (isHeader) for (const list of [this.#texts, this.#numbers, this.#ids, this.#lines]) list.shift();

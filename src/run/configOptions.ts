@@ -246,7 +246,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   controller: {
     group: "Solver",
     placeholder: "<name>",
-    help: "of the step size: integral, pi, or fixed steps (default: fixed with --dt, else integral)",
+    help: "step-size control: integral, pi, or fixed steps (default: fixed with --dt, else integral)",
     type: orNull(choice(CONTROLLERS)),
     default: null,
   },
@@ -292,7 +292,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   onFailure: {
     group: "Solver",
     placeholder: "<what>",
-    help: "if the solve of a sample fails: throw an error; mask, train without the sample; stop, end the whole batch there",
+    help: "if the solve of a sample fails: throw (an error), mask (leave the sample out) or stop (end the whole batch there)",
     type: choice(FAILURE_POLICIES),
     default: "throw",
     changeableOnResume: true,
@@ -319,7 +319,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   schedule: {
     group: "Training",
     placeholder: "<name>",
-    help: "of the learning rate, until the last step: constant; step: reductions; cosine: down to 0; one-cycle: up, then down",
+    help: "of the learning rate, until the last step: constant, step (reductions), cosine (down to 0), one-cycle (up, then down)",
     type: choice(SCHEDULES),
     default: "constant",
   },
@@ -349,7 +349,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   weightDecay: {
     group: "Training",
     placeholder: "<x>",
-    help: "decoupled, of all parameters (AdamW); 0: Adam",
+    help: "decoupled weight decay of all parameters (AdamW); 0: Adam",
     type: real({ least: 0 }),
     default: 0,
   },
@@ -377,7 +377,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   seed: {
     group: "Training",
     placeholder: "<n>",
-    help: "of the initial values, the order of images, dropout and random wiring",
+    help: "seed of initial values, order of images, dropout and random wiring",
     type: whole(0),
     default: 0,
   },
@@ -421,7 +421,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   onNonfinite: {
     group: "Training",
     placeholder: "<what>",
-    help: "if a loss or gradient is not finite: stop; skip the batch; or rollback to the last checkpoint and skip the batch",
+    help: "if a loss or gradient is not finite: stop, skip (the batch), or rollback (to the last checkpoint, and skip the batch)",
     type: choice(NON_FINITE_ACTIONS),
     default: "stop",
     changeableOnResume: true,
