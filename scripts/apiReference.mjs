@@ -88,11 +88,11 @@ function declarationOf(name, file) {
   const lines = declarationsOf(file).split("\n");
   const start = lines.findIndex((line) => new RegExp(`^export (declare )?[\\w ]*\\b${name}\\b(?=[ <(:=;])`).test(line));
   if (start < 0) {
-    const passed = lines
-      .join("\n")
-      .match(new RegExp(`\\{[^}]*\\b${name}\\b[^}]*\\} from "(\\./|\\.\\./)([^"]+)\\.ts"`));
-    if (!passed) throw new Error(`${file}: no declaration of ${name}`);
-    return declarationOf(name, join(file, "..", passed[1], passed[2]));
+    const text = lines.join("\n");
+    const passed = new RegExp(`\\{[^}]*\\b${name}\\b[^}]*\\} from "(\\.[^"]+)\\.ts"`).exec(text);
+    const from = passed ?? /^export \* from "(\.[^"]+)\.ts"/m.exec(text);
+    if (!from) throw new Error(`${file}: no declaration of ${name}`);
+    return declarationOf(name, join(file, "..", from[1]));
   }
   // Overloads are adjacent.
   let end = start + 1;

@@ -17,7 +17,7 @@ import { INTEGRAL } from "./harness.ts";
 
 const test = suite("printed programs");
 
-const PRINTED = ["init", "attempt", "dense", "init.reverse", "attempt.reverse", "dense.reverse", "restage"];
+const PRINTED = ["init", "attempt", "dense", "init.reverse", "attempt.reverse", "dense.reverse", "rebuildStages"];
 
 /** Of the rate model with six neurons and nine synapses. */
 function programsOf(tableau: Tableau, controller: Controller): readonly Program[] {
@@ -28,7 +28,8 @@ function programsOf(tableau: Tableau, controller: Controller): readonly Program[
   const wrt = { wrt: ["hh", "tau", "bias", "drive"], throughStepSizeControl: false };
   const { reverse, ...forward } = solverPrograms(system, { tableau, controller, maxSteps: 100 }, true, wrt);
   const { attemptSaves: _, initSaves: __, ...backward } = reverse!;
-  return [...Object.values(forward), ...Object.values(backward)].filter(({ name }) => PRINTED.includes(name));
+  const programs: readonly Program[] = [...Object.values(forward), ...Object.values(backward)];
+  return PRINTED.map((name) => programs.find((program) => program.name === name)!);
 }
 
 for (const [tableau, controller] of [
