@@ -187,7 +187,7 @@ test("a folder that is deleted or moved in mid-run: no checkpoint is named that 
     // At the look before a write, or at the write itself.
     assert.match(
       stderr,
-      /expected to have the folder of the run, got it deleted or moved; |got no such folder; /,
+      /expected to hold the folder of the run, got it deleted or moved; |got no such folder; /,
       stderr,
     );
     assert.match(stderr, /the checkpoint of step \d+ is no longer there\n$/);
@@ -251,7 +251,7 @@ testOrSkip(
     });
     const { code, stderr } = await old.finished;
     assert.is(code, 1, stderr);
-    assert.match(stderr, /over: expected to have the folder of the run, got it taken over by process \d+ on /);
+    assert.match(stderr, /over: expected to hold the folder of the run, got it taken over by process \d+ on /);
     assert.is(taken.code, 0, taken.stderr);
     const recorded = jsonLines(await readFile(path("over", "metrics.jsonl"), "utf8")).flatMap(({ event, step }) =>
       event === "step" ? [step] : [],
