@@ -3,8 +3,7 @@
 
 import { Graph } from "../../dist/src/autodiff/graph.js";
 import { lower } from "../../dist/src/autodiff/lower.js";
-import { compileAndBind } from "../../dist/src/backend/bind.js";
-import { lanesOf } from "../../dist/src/backend/layout.js";
+import { Desk } from "../../dist/src/backend/desk.js";
 
 /** Operands, rounded as the device has them. */
 export const X = (neuron, sample) => Math.fround(Math.sin(neuron * 1.7 + sample * 0.9));
@@ -33,40 +32,35 @@ export function addressOf(neurons, neuron, sample, { panel }) {
 /** The products of one batch on one backend, ready to run. */
 export function sparseProducts(backend, csr, batch) {
   const n = csr.nRows;
-  const layout = backend.layoutFor(batch);
-  const state = (label, formula) => {
-    const buffer = backend.buffer(label, n * lanesOf(layout));
-    if (formula === undefined) return buffer;
-    const values = new Float32Array(n * lanesOf(layout));
-    for (let neuron = 0; neuron < n; neuron++) {
-      for (let sample = 0; sample < batch; sample++) {
-        values[addressOf(n, neuron, sample, layout)] = formula(neuron, sample);
-      }
-    }
-    backend.upload(buffer, values);
-    return buffer;
-  };
-  const W = backend.sparse("W", csr);
-  const buffers = { x: state("x", X), g: state("g", G), y: state("y"), ct: state("ct") };
-  const grad = backend.buffer("grad", csr.nnz);
+  const desk = new Desk(backend, backend.layoutFor(batch), "sparse products");
+  const W = desk.own(backend.sparse("W", csr));
+  for (const [name, formula] of [
+    ["x", X],
+    ["g", G],
+  ]) {
+    const values = Float32Array.from({ length: batch * n }, (_, i) => formula(i % n, Math.floor(i / n)));
+    desk.put(desk.state(name, n), values, { count: batch }, "zero");
+  }
+  const [y, ct] = ["y", "ct"].map((name) => desk.state(name, n));
+  const grad = desk.vector("grad", csr.nnz);
   const works = PRODUCTS.map(({ name, operations, build }) => {
     const graph = new Graph();
     build(graph, n, csr.nnz);
-    const bound = compileAndBind(backend, lower(graph, name), layout, { W, ...buffers, grad });
+    const bound = desk.bind(lower(graph, name), { W });
     return { name, operations: operations * csr.nnz * batch, run: () => backend.run(bound) };
   });
   return {
-    layout,
+    layout: desk.layout,
     works,
     /** Results of one run of both, from a gradient of zero. */
     async results() {
       backend.fill(grad, 0);
       for (const { run } of works) run();
-      const [y, ct, gradient] = await backend.downloadAll([buffers.y, buffers.ct, grad]);
-      return { y, ct, grad: gradient };
+      const [products, cotangents, gradient] = await backend.downloadAll([y, ct, grad]);
+      return { y: products, ct: cotangents, grad: gradient };
     },
     release() {
-      for (const buffer of [...Object.values(buffers), grad, W]) buffer.release();
+      desk.release();
     },
   };
 }
