@@ -1,5 +1,5 @@
-// What is disposed of leaves nothing behind: after a thousand parameter sets, hundreds of optimisers and layers, and some models,
-// memory, buffers and bound programs are as they were. A software adapter takes its time, and gets fewer of each.
+// Disposal leaves nothing behind: after a thousand parameter sets, hundreds of optimisers and layers, and some models, memory, buffers and
+// bound programs are as they were; so they are after a constructor that fails half-way. A software adapter is slow, and gets fewer of each.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
