@@ -88,11 +88,12 @@ function declarationOf(name, file) {
   const lines = declarationsOf(file).split("\n");
   const start = lines.findIndex((line) => new RegExp(`^export (declare )?[\\w ]*\\b${name}\\b(?=[ <(:=;])`).test(line));
   if (start < 0) {
-    const passed = lines
-      .join("\n")
-      .match(new RegExp(`\\{[^}]*\\b${name}\\b[^}]*\\} from "(\\./|\\.\\./)([^"]+)\\.ts"`));
-    if (!passed) throw new Error(`${file}: no declaration of ${name}`);
-    return declarationOf(name, join(file, "..", passed[1], passed[2]));
+    const all = lines.join("\n");
+    const passed = all.match(new RegExp(`\\{[^}]*\\b${name}\\b[^}]*\\} from "(\\.[^"]+)\\.ts"`));
+    const others = [...all.matchAll(/^export \* from "(\.[^"]+)\.ts"/gm)].map(([, from]) => from);
+    const from = passed?.[1] ?? others.find((other) => declarationsOf(join(file, "..", other)).includes(name));
+    if (!from) throw new Error(`${file}: no declaration of ${name}`);
+    return declarationOf(name, join(file, "..", from));
   }
   // Overloads follow one another.
   let end = start + 1;
