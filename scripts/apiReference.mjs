@@ -88,11 +88,12 @@ function declarationOf(name, file) {
   const lines = declarationsOf(file).split("\n");
   const start = lines.findIndex((line) => new RegExp(`^export (declare )?[\\w ]*\\b${name}\\b(?=[ <(:=;])`).test(line));
   if (start < 0) {
-    const text = lines.join("\n");
-    const passed = new RegExp(`\\{[^}]*\\b${name}\\b[^}]*\\} from "(\\.[^"]+)\\.ts"`).exec(text);
-    const from = passed ?? /^export \* from "(\.[^"]+)\.ts"/m.exec(text);
+    const all = lines.join("\n");
+    const passed = all.match(new RegExp(`\\{[^}]*\\b${name}\\b[^}]*\\} from "(\\.[^"]+)\\.ts"`));
+    const others = [...all.matchAll(/^export \* from "(\.[^"]+)\.ts"/gm)].map(([, from]) => from);
+    const from = passed?.[1] ?? others.find((other) => declarationsOf(join(file, "..", other)).includes(name));
     if (!from) throw new Error(`${file}: no declaration of ${name}`);
-    return declarationOf(name, join(file, "..", from[1]));
+    return declarationOf(name, join(file, "..", from));
   }
   // Overloads are adjacent.
   let end = start + 1;

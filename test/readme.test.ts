@@ -28,8 +28,9 @@ declare const backend: Backend;
   run: `import { openRun } from "axograd";
 declare const images: Float32Array;
 `,
-  dynamics: `import { type Backend, dopri5, OdeSolver, type OdeSystem } from "axograd";
+  dynamics: `import { type Backend, type Csr, dopri5, OdeSolver, type OdeSystem } from "axograd";
 declare const n: number, nnz: number, backend: Backend;
+declare const y0: Float64Array, W: Csr, b: Float64Array, tau: Float64Array, input: Float64Array;
 `,
 };
 
