@@ -9,8 +9,9 @@ import type { Csr } from "../core/csr.ts";
 import type { DType, FloatArray } from "../core/dtype.ts";
 import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
-import { type OdeSystem, slopeOfLeaves } from "./method.ts";
+import { dependsOnTime, type OdeSystem, slopeOfLeaves } from "./method.ts";
 import { systemInputs } from "./programs.ts";
+import { checkFirstSteps, timelineOf } from "./request.ts";
 import type { SolveStats } from "./solveStats.ts";
 
 /** A time for all samples, or one per sample. */
@@ -116,7 +117,7 @@ export function checkProblem(
   bindings: readonly Binding[],
   dtype: DType,
 ): CheckedProblem {
-  const { y0, inputs = {}, tEval, tStart = 0, tEnd = tEval.at(-1) } = problem;
+  const { y0, inputs = {}, tEval, tStart = 0, tEnd = tEval.at(-1), dt0, jumpTimes = [] } = problem;
   const batch = y0.length / system.rows;
   if (batch < 1 || !Number.isInteger(batch))
     throw new ShapeError("solve", "y0", `a whole number of samples of ${system.rows} numbers`, `${y0.length}`);
@@ -132,12 +133,22 @@ export function checkProblem(
   }
   for (const binding of bindings) checkInput(binding, inputs[binding.name], batch, dtype);
   const perSample = (times: HostTimes) => (typeof times === "number" ? new Array<number>(batch).fill(times) : times);
-  return { ...problem, batch, inputs, tStart: perSample(tStart), tEnd: perSample(tEnd), tEval: tEval.map(perSample) };
+  const times = { tStart: perSample(tStart), tEnd: perSample(tEnd), tEval: tEval.map(perSample) };
+  // The chunks of the batch are checked as well, but each sees its own samples only.
+  timelineOf({ samples: batch, ...times, jumpTimes }, dtype, dependsOnTime(system));
+  if (dt0) checkFirstSteps("solve", dt0, batch);
+  return { ...problem, ...times, batch, inputs };
 }
 
 function checkInput(binding: Binding, input: HostInput | undefined, batch: number, dtype: DType): void {
   const { name, kind, rows, cols = 1 } = binding;
-  if (input === undefined) throw new ArgumentError("solve", name, `a ${kind} for the right-hand side`, "nothing");
+  if (typeof input !== "object" || input === null)
+    throw new ArgumentError(
+      "solve",
+      name,
+      `a ${kind} for the right-hand side`,
+      input === undefined ? "nothing" : `${input}`,
+    );
   const width = widthOf(binding);
   // What is on the device is checked where it is bound.
   if (width === 0 && isOnDevice(input)) return;

@@ -226,20 +226,19 @@ export class HostSolver {
     const grads = Object.fromEntries(own.map((b) => [b.name, desk.state(`gradient of ${b.name}`, widthOf(b))]));
     const ctY0 = desk.state("gradient of y0", n);
     for (const buffer of Object.values(grads)) this.#backend.fill(buffer, 0);
-    const put = (ct: ArrayLike<number> | null, j: number) =>
-      ct && desk.put(desk.state(`ct ${j}`, n), ct, chunk, "zero");
-    const known = typeof cotangents === "function" ? null : cotangents.map(put);
-    const fromSamples = (ys: readonly FloatArray[], of: SampleCotangents): (DeviceBuffer | null)[] => {
-      const cts = tEval.map(() => floatArray(this.#backend.dtype, y0.length));
+    const put = (ct: ArrayLike<number>, j: number, part: Part) => desk.put(desk.state(`ct ${j}`, n), ct, part, "zero");
+    const known = typeof cotangents === "function" ? null : cotangents.map((ct, j) => ct && put(ct, j, chunk));
+    const fromSamples = (ys: readonly FloatArray[], of: SampleCotangents): DeviceBuffer[] => {
+      const cts = tEval.map(() => floatArray(this.#backend.dtype, count * n));
       for (let s = first; s < first + count; s++) {
         const given = of(
           s,
           ys.map((y) => y.subarray(s * n, (s + 1) * n)),
         );
         checkCotangents(`cotangents of sample ${s}`, given, tEval.length, 1, n, this.#backend.dtype);
-        for (const [j, ct] of given.entries()) if (ct) cts[j]!.set(ct, s * n);
+        for (const [j, ct] of given.entries()) if (ct) cts[j]!.set(ct, (s - first) * n);
       }
-      return cts.map(put);
+      return cts.map((ct, j) => put(ct, j, { count }));
     };
     return {
       enqueue: (ys: readonly FloatArray[]) => {

@@ -81,19 +81,32 @@ export interface StartedSolve {
   poll(record: readonly ArrayLike<number>[]): Promise<SolveStats | null>;
 }
 
-/** The times of a request as the device is told them. */
+/** The times of a request in the numbers of the device. */
 export interface Schedule {
   readonly timeline: Timeline;
   /** null: there are no jump times. */
   readonly jumps: Jumps | null;
 }
 
-/** @param seesTime  the right-hand side depends on absolute time, so the device must tell its values apart */
-export function scheduleOf(
-  { samples, tStart, tEnd, tEval, jumpTimes = [] }: SolveRequest,
+/** The times of a request. */
+type Times = Pick<SolveRequest, "samples" | "tStart" | "tEnd" | "tEval" | "jumpTimes">;
+
+/** @throws as `timelineOf` */
+export function scheduleOf(times: Times, dtype: DType, seesTime: boolean): Schedule {
+  const timeline = timelineOf(times, dtype, seesTime);
+  const { jumpTimes = [] } = times;
+  return { timeline, jumps: jumpTimes.length > 0 ? new Jumps(timeline, jumpTimes) : null };
+}
+
+/**
+ * @param seesTime  the right-hand side depends on absolute time, so the device must tell its values apart
+ * @throws {ShapeError | ArgumentError} times that are not finite, in another order or not one per sample
+ */
+export function timelineOf(
+  { samples, tStart, tEnd, tEval, jumpTimes = [] }: Times,
   dtype: DType,
   seesTime: boolean,
-): Schedule {
+): Timeline {
   checkTimes("solve", samples, { tStart, tEnd }, tEval);
   const timeline = new Timeline(dtype, { tStart, tEnd });
   if (seesTime) timeline.checkAbsolute();
@@ -101,7 +114,7 @@ export function scheduleOf(
     throw new ShapeError("solve", "jumpTimes", `a list for each of ${samples} samples`, `${jumpTimes.length}`);
   const bad = jumpTimes.findIndex((times) => !times.every(Number.isFinite));
   if (bad >= 0) throw new ArgumentError("solve", "jumpTimes", "finite times", `[${jumpTimes[bad]}] for sample ${bad}`);
-  return { timeline, jumps: jumpTimes.length > 0 ? new Jumps(timeline, jumpTimes) : null };
+  return timeline;
 }
 
 /** @throws {ArgumentError | ShapeError} the request does not fit the solver, or itself */
