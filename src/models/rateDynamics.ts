@@ -94,7 +94,8 @@ export function discreteStep(g: Graph, shape: RateShape): Value {
 }
 
 /**
- * Responses of neurons in state `h`: stores `rate`, the outputs of their nonlinearities, and `slope`, the derivatives of these. Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
+ * Responses of neurons in state `h`: stores `rate`, the outputs of their nonlinearities, and `slope`, the derivatives of these.
+ * Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
  */
 export function responseProgram(shape: RateShape): Program {
   const g = new Graph();

@@ -87,14 +87,20 @@ export function isOnDevice(input: HostInput): input is Bindable {
   return "release" in input;
 }
 
+/** An input of the right-hand side. */
+export interface InputBinding extends Binding {
+  /** Stored values of a sparse matrix; else null. */
+  readonly nnz: number | null;
+}
+
 /** Numbers per sample of an input; 0: the samples share it. */
 export function widthOf({ kind, rows, cols = 1 }: Binding): number {
   return kind === "state" || kind === "sample" || kind === "table" ? rows * cols : 0;
 }
 
-/** Numbers of an input that the samples share. */
-export function sharedLengthOf({ kind, rows, cols = 1 }: Binding): number {
-  return kind === "key" ? 2 : rows * cols;
+/** Numbers of an input that the samples share; of a sparse matrix those that it stores. */
+export function sharedLengthOf({ kind, rows, cols = 1, nnz }: InputBinding): number {
+  return kind === "key" ? 2 : (nnz ?? rows * cols);
 }
 
 /** Whole numbers on the device. */
@@ -103,18 +109,20 @@ export function isWhole({ kind }: Binding): boolean {
 }
 
 /** What the right-hand side and the leak of a system bind. */
-export function inputBindings(system: OdeSystem): readonly Binding[] {
+export function inputBindings(system: OdeSystem): readonly InputBinding[] {
   const g = new Graph();
   g.store("ode.slope", slopeOfLeaves(g, system));
   if (system.leak) g.store("ode.leak", system.leak(g));
-  return lower(g, "inputs").bindings.filter(({ name, temp }) => !temp && !name.startsWith("ode."));
+  const { bindings } = lower(g, "inputs");
+  const nnzOf = ({ kind, name }: Binding) => (kind === "sparse" ? g.matrices.get(name)!.stored : null);
+  return bindings.flatMap((b) => (b.temp || b.name.startsWith("ode.") ? [] : [{ ...b, nnz: nnzOf(b) }]));
 }
 
 /** @throws {ShapeError | ArgumentError} naming the argument */
 export function checkProblem(
   problem: HostProblem,
   system: OdeSystem,
-  bindings: readonly Binding[],
+  bindings: readonly InputBinding[],
   dtype: DType,
 ): CheckedProblem {
   const { y0, inputs = {}, tEval, tStart = 0, tEnd = tEval.at(-1), dt0, jumpTimes = [] } = problem;
@@ -140,8 +148,8 @@ export function checkProblem(
   return { ...problem, ...times, batch, inputs };
 }
 
-function checkInput(binding: Binding, input: HostInput | undefined, batch: number, dtype: DType): void {
-  const { name, kind, rows, cols = 1 } = binding;
+function checkInput(binding: InputBinding, input: HostInput | undefined, batch: number, dtype: DType): void {
+  const { name, kind, rows, cols = 1, nnz } = binding;
   if (typeof input !== "object" || input === null)
     throw new ArgumentError(
       "solve",
@@ -153,9 +161,9 @@ function checkInput(binding: Binding, input: HostInput | undefined, batch: numbe
   // What is on the device is checked where it is bound.
   if (width === 0 && isOnDevice(input)) return;
   if (kind === "sparse") {
-    const shape = isCsr(input) ? `${input.nRows} × ${input.nCols}` : "an array";
-    if (shape !== `${rows} × ${cols}`)
-      throw new ShapeError("solve", name, `a sparse matrix of ${rows} × ${cols}`, shape);
+    const got = isCsr(input) ? `${input.nRows} × ${input.nCols} with ${input.nnz} entries` : "an array";
+    const expected = `${rows} × ${cols} with ${nnz} entries`;
+    if (got !== expected) throw new ShapeError("solve", name, `a sparse matrix of ${expected}`, got);
     return;
   }
   if (isCsr(input) || isOnDevice(input))

@@ -12,6 +12,7 @@ import {
   type HostGradients,
   type HostProblem,
   type HostSolution,
+  type InputBinding,
   inputBindings,
   isCsr,
   isOnDevice,
@@ -68,8 +69,8 @@ interface HostReverse {
 export class HostSolver {
   readonly #backend: Backend;
   readonly #system: OdeSystem;
-  readonly #bindings: readonly Binding[];
-  readonly #wanted: readonly Binding[];
+  readonly #bindings: readonly InputBinding[];
+  readonly #wanted: readonly InputBinding[];
   readonly #solver: DeviceSolver;
   readonly #lanes: number;
   /** What the samples share. */
@@ -99,7 +100,7 @@ export class HostSolver {
     if (typeof cotangents !== "function")
       checkCotangents("cotangents", cotangents, tEval.length, batch, this.#system.rows, dtype);
     return this.#withShared(checked, async (shared) => {
-      const summed = this.#sharedGradients(shared);
+      const summed = this.#sharedGradients();
       for (const buffer of Object.values(summed)) this.#backend.fill(buffer, 0);
       const own = this.#wanted.filter((b) => widthOf(b) > 0);
       const inputs = Object.fromEntries(own.map((b) => [b.name, floatArray(dtype, batch * widthOf(b))]));
@@ -145,11 +146,11 @@ export class HostSolver {
   }
 
   /** Gradients of shared inputs; of a sparse matrix those of its values. */
-  #sharedGradients(shared: Inputs): Readonly<Record<string, DeviceBuffer>> {
+  #sharedGradients(): Readonly<Record<string, DeviceBuffer>> {
     const wanted = this.#wanted.filter((b) => widthOf(b) === 0);
-    const lengthOf = (b: Binding, input: Bindable) => ("nnz" in input ? input.nnz : sharedLengthOf(b));
-    const vector = (b: Binding) => this.#shared.vector(`gradient of ${b.name}`, lengthOf(b, shared[b.name]!));
-    return Object.fromEntries(wanted.map((b) => [b.name, vector(b)]));
+    return Object.fromEntries(
+      wanted.map((b) => [b.name, this.#shared.vector(`gradient of ${b.name}`, sharedLengthOf(b))]),
+    );
   }
 
   // ---- chunks ------------------------------------------------------------------------------------------------------------

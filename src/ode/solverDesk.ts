@@ -50,6 +50,8 @@ export class SolverDesk {
   /** For the replay controller. */
   readonly #steps: DeviceBuffer | null;
   readonly #tables: BufferSet;
+  /** Time of each evaluation point. */
+  readonly #tEval: DeviceBuffer[] = [];
   /** What every program may read besides what the attempt before left. */
   readonly leaves: BufferSet;
   readonly stages: BufferSet;
@@ -117,7 +119,7 @@ export class SolverDesk {
 
   /** Time of evaluation point j. */
   tEval(j: number): DeviceBuffer {
-    return this.desk.sample(`tEval ${j}`);
+    return this.#tEval[j]!;
   }
 
   /** Scalar: whether some sample passes evaluation point j in an attempt. */
@@ -153,7 +155,8 @@ export class SolverDesk {
     if (dt0 !== undefined) set(common.dt0, (s) => dir(s) * Math.abs(dt0 === "perSample" ? firstSteps![s]! : dt0));
     if (jumps) this.#uploadSegments(samples, jumps);
     tEval.forEach((times, j) => {
-      set(this.tEval(j), (s) => timeline.device(times[s]!, s));
+      this.#tEval[j] ??= this.desk.sample(`tEval ${j}`);
+      set(this.#tEval[j], (s) => timeline.device(times[s]!, s));
     });
   }
 

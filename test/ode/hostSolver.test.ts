@@ -206,7 +206,9 @@ function define(test: Test<WithBackend>): void {
     await fails(() => with_({ b: [1, Number.NaN] }), "argument", /NaN at 1 \(b\)/);
     await fails(() => with_({ b: W }), "argument", /array of numbers .*got a matrix \(b\)/);
     await fails(() => with_({ type: [0, 1.5, 0] }), "argument", /whole numbers .*1\.5 at 1 \(type\)/);
-    await fails(() => with_({ W: { ...W, nRows: 4 } }), "shape", /3 × 3, got 4 × 3 \(W\)/);
+    await fails(() => with_({ W: { ...W, nRows: 4 } }), "shape", /3 × 3 .* got 4 × 3 .*\(W\)/);
+    const fewer = csrFromCoo({ nRows: ROWS, nCols: ROWS, rows: [0], cols: [1], values: [1] });
+    await fails(() => with_({ W: fewer }), "shape", /with 4 entries, got .* with 1 entries \(W\)/);
     await fails(() => with_({ W: [1, 2, 3, 4] }), "shape", /got an array \(W\)/);
     await fails(() => solver.solve({ ...problem, tEval: [] }), "argument", /tEnd/);
     await fails(() => solver.solve({ ...problem, tEnd: [1] }), "shape", /tEnd/);
