@@ -104,16 +104,6 @@ export class Desk {
     return thing;
   }
 
-  /** What `make` makes on this desk; if that fails half-way, the desk is released. */
-  make<T>(make: (desk: Desk) => T): T {
-    try {
-      return make(this);
-    } catch (error) {
-      this.release();
-      throw error;
-    }
-  }
-
   // ---- transfer ----------------------------------------------------------------------------------------------------------
 
   /**
@@ -172,18 +162,21 @@ export class Desk {
     return program;
   }
 
-  /** Runs a program on those of the given buffers that it names; a name that is not given is that of a buffer of the desk. */
-  run(program: Program, given: Bindings = {}): void {
-    this.backend.run(this.bind(program, given));
+  /**
+   * Runs a program on those of the given buffers that it names; a name that is not given is looked up in `others`, then among the
+   * buffers of the desk.
+   */
+  run(program: Program, given: Bindings = {}, others: Bindings = {}): void {
+    this.backend.run(this.bind(program, given, others));
   }
 
   /** Compiles and binds a program, once for each set of buffers. The desk releases it. */
-  bind(program: Program, given: Bindings = {}): BoundProgram {
+  bind(program: Program, given: Bindings = {}, others: Bindings = {}): BoundProgram {
     let key = `${this.#idOf(program)}`;
     const bindings: Record<string, Bindable> = {};
     for (const { name, kind, temp } of program.bindings) {
       if (temp) continue;
-      const bindable = given[name] ?? this.#buffers.get(name);
+      const bindable = given[name] ?? others[name] ?? this.#buffers.get(name);
       if (!bindable) throw new ArgumentError(this.#owner, name, `a ${kind} for ${program.name}`, "nothing");
       bindings[name] = bindable;
       key += ` ${this.#idOf(bindable)}`;

@@ -27,7 +27,7 @@ export function verdictOf({ error, bound, size }: Comparison): Verdict {
   return bound <= SHARPNESS * size || size === 0 ? "ok" : "blunt";
 }
 
-/** Compares two arrays element by element and tells of the worst one. */
+/** Compares two arrays element by element and reports the worst one. */
 export function compareArrays(
   names: Pick<Comparison, "quantity" | "reference" | "compared">,
   reference: ArrayLike<number>,

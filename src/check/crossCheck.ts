@@ -29,7 +29,7 @@ export interface SubjectReport {
 }
 
 /**
- * @param reference a backend in double precision that tells its steps
+ * @param reference a backend in double precision that reports its steps
  * @param singles   the f32 backends to be compared with it
  */
 export async function crossCheck(
@@ -70,7 +70,7 @@ export function passed(reports: readonly SubjectReport[]): boolean {
 
 /** Steps rounded to f32, so that every witness can take them exactly. */
 function replayable(steps: StepSizes | null): StepSizes {
-  if (!steps) throw new TypeError("cross-check: expected a reference that tells its steps, got one that does not");
+  if (!steps) throw new TypeError("cross-check: expected a reference that reports its steps, got one that does not");
   return steps.map((ofSample) => ofSample.map(Math.fround));
 }
 

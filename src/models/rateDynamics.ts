@@ -81,7 +81,8 @@ export function driveAtStep(g: Graph, nNeurons: number, steps: number): Value {
 }
 
 /**
- * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics. Source: torch-biopl's ConnectomeRNN.
+ * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics.
+ * Source: torch-biopl's ConnectomeRNN.
  */
 export function discreteStep(g: Graph, shape: RateShape): Value {
   const { nNeurons, steps } = shape;
@@ -94,7 +95,8 @@ export function discreteStep(g: Graph, shape: RateShape): Value {
 }
 
 /**
- * Responses of neurons in state `h`: stores `rate`, the outputs of their nonlinearities, and `slope`, the derivatives of these. Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
+ * Responses of neurons in state `h`: stores `rate`, the outputs of their nonlinearities, and `slope`, the derivatives of these.
+ * Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
  */
 export function responseProgram(shape: RateShape): Program {
   const g = new Graph();

@@ -7,9 +7,10 @@ import type { Backend, Bindable, DeviceBuffer } from "../backend/backend.ts";
 import { Desk } from "../backend/desk.ts";
 import type { Program } from "../backend/program.ts";
 import { type FloatArray, floatArray } from "../core/dtype.ts";
+import { orRelease } from "../core/release.ts";
 import type { HostRhs } from "./externalSolver.ts";
 import { type OdeSystem, slopeOfLeaves } from "./method.ts";
-import { gradName, systemInputs } from "./programs.ts";
+import { checkInputNames, gradName, systemInputs } from "./programs.ts";
 
 /** What the right-hand side depends on besides t and y. */
 export interface FieldInputs {
@@ -48,7 +49,8 @@ export type TimedField = (span: Span, units: readonly number[]) => HostRhs;
 export function vjpProgram(system: OdeSystem, wrt: readonly string[]): Program {
   const g = new Graph();
   const k = slopeOfLeaves(g, system);
-  checkWrt("backsolve", wrt, systemInputs(system));
+  const inputs = systemInputs(system);
+  checkWrt("backsolve", wrt, inputs);
   g.store("k", k);
   const targets = new Map<string, GradTarget>([
     ["ode.t", { binding: "ct.t", accumulate: false }],
@@ -57,7 +59,9 @@ export function vjpProgram(system: OdeSystem, wrt: readonly string[]): Program {
   ]);
   for (const name of wrt) targets.set(name, { binding: gradName(name), accumulate: true });
   pullBack(g, g, [[k, g.state("ct.k", system.rows)]], targets, (v) => v);
-  return lower(g, "backsolve.vjp", "reverse");
+  const program = lower(g, "backsolve.vjp", "reverse");
+  checkInputNames("backsolve", inputs, [program]);
+  return program;
 }
 
 /**
@@ -96,19 +100,16 @@ export class AdjointField {
     this.#nParameters = this.#parameters.reduce((sum, { size }) => sum + size, 0);
     const widths = Object.values(inputs.states).map((data) => data.length / samples);
     const groupSize = Math.min(this.#samplesPerUnit, backend.lanesFor(Math.max(rows, ...widths)));
-    try {
+    orRelease({ release: () => this.dispose() }, () => {
       for (let unit = 0; unit < this.#units; unit++) {
         const end = (unit + 1) * this.#samplesPerUnit;
         for (let first = unit * this.#samplesPerUnit; first < end; first += groupSize) {
           const part = { unit, first, count: Math.min(groupSize, end - first) };
           const desk = new Desk(backend, backend.layoutFor(part.count), "backsolve");
-          this.#groups.push(desk.make(() => new Group(desk, program, rows, part, inputs, this.#parameters)));
+          this.#groups.push(orRelease(desk, () => new Group(desk, program, rows, part, inputs, this.#parameters)));
         }
       }
-    } catch (error) {
-      this.dispose();
-      throw error;
-    }
+    });
   }
 
   /** dy/dt. */

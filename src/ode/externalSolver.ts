@@ -9,15 +9,11 @@ import type { BindingKind, Program } from "../backend/program.ts";
 import { type Abortable, yieldToEventLoop } from "../core/abort.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import type { Value } from "../ops/value.ts";
-import { type ControlName, REPORTED_NUMBERS } from "./control.ts";
+import { type ControlName, REPORTED_NUMBERS, type StartValues } from "./control.ts";
 import { attemptGraph, denseGraph, initGraph, type Method, type OdeSystem } from "./method.ts";
 import { storeNext, storeStages } from "./programs.ts";
 import { assertSolved, type SolveStats, statsFrom } from "./solveStats.ts";
 import { Timeline } from "./timeline.ts";
-
-/** Prefix of what an attempt stores for the next one, and the scalar among it: how many samples still run. */
-const NEXT = "next.";
-const ACTIVE = "next.active";
 
 /** dy/dt of all samples: the time since tStart is [samples], y and the result are [samples, rows]. */
 export type HostRhs = (elapsed: FloatArray, y: FloatArray) => Promise<FloatArray>;
@@ -47,6 +43,15 @@ interface Pieces {
   readonly arguments: readonly Program[];
   /** Stores what the whole graph is for. */
   readonly result: Program;
+  /** What it stores for the next attempt. */
+  readonly next: readonly { readonly name: string; readonly kind: "state" | "sample" }[];
+}
+
+/** A whole graph, before its effects. */
+interface Whole {
+  readonly graph: Graph;
+  readonly next: StartValues;
+  readonly store: () => void;
 }
 
 /**
@@ -65,12 +70,13 @@ export class ExternalSolver {
     this.#rows = rows;
     this.#init = cut("external.init", rows, (system) => {
       const { graph, next } = initGraph(system, method, dt0Given);
-      return { graph, store: () => storeNext(graph, next) };
+      return { graph, next, store: () => storeNext(graph, next) };
     });
     this.#attempt = cut("external.attempt", rows, (system) => {
       const { graph, next, stages } = attemptGraph(system, method);
       return {
         graph,
+        next,
         store: () => {
           storeNext(graph, next);
           storeStages(graph, stages, method.tableau.fsal);
@@ -119,13 +125,9 @@ function externalSystem(rows: number, calls: (readonly [elapsed: Value, y: Value
 }
 
 /** Programs of a graph, cut at its calls of the right-hand side. A graph holds the effects of one program, so each has its own. */
-function cut(
-  name: string,
-  rows: number,
-  build: (system: OdeSystem) => { readonly graph: Graph; readonly store: () => void },
-): Pieces {
+function cut(name: string, rows: number, build: (system: OdeSystem) => Whole): Pieces {
   const calls: (readonly [Value, Value])[] = [];
-  const { graph, store } = build(externalSystem(rows, calls));
+  const { graph, next, store } = build(externalSystem(rows, calls));
   store();
   const pieces = calls.map((_, i) => {
     const own: (readonly [Value, Value])[] = [];
@@ -135,7 +137,10 @@ function cut(
     piece.store("call.y", y);
     return lower(piece, `${name}.argument${i}`, "forward");
   });
-  return { arguments: pieces, result: lower(graph, name, "forward") };
+  const passedOn = Object.entries(next).flatMap(([of, value]): Pieces["next"] =>
+    value ? [{ name: of, kind: value.kind === "state" ? "state" : "sample" }] : [],
+  );
+  return { arguments: pieces, result: lower(graph, name, "forward"), next: passedOn };
 }
 
 /** One solve. Buffers have the names of the bindings. */
@@ -193,16 +198,14 @@ class ExternalSolve {
   }
 
   /** The next attempt starts from what the pieces have stored. */
-  adopt({ result }: Pieces): void {
-    for (const { name, kind } of result.bindings) {
-      if (!name.startsWith(NEXT) || name === ACTIVE) continue;
-      this.#desk.backend.copy(this.#buffer(kind, `ode.${name.slice(NEXT.length)}`), this.#buffer(kind, name));
-    }
+  adopt({ next }: Pieces): void {
+    for (const { name, kind } of next)
+      this.#desk.backend.copy(this.#buffer(kind, `ode.${name}`), this.#buffer(kind, `next.${name}`));
   }
 
   /** Whether a sample has neither reached its end nor failed. */
   async isActive(): Promise<boolean> {
-    return (await this.#desk.backend.download(this.#buffer("scalar", ACTIVE)))[0]! > 0;
+    return (await this.#desk.backend.download(this.#buffer("scalar", "next.active")))[0]! > 0;
   }
 
   async stats(nFEvals: number): Promise<SolveStats> {

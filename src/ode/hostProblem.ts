@@ -9,8 +9,9 @@ import type { Csr } from "../core/csr.ts";
 import type { DType, FloatArray } from "../core/dtype.ts";
 import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
 import { checkFinite } from "../core/finite.ts";
-import { type OdeSystem, slopeOfLeaves } from "./method.ts";
+import { dependsOnTime, type OdeSystem, slopeOfLeaves } from "./method.ts";
 import { systemInputs } from "./programs.ts";
+import { checkFirstSteps, timelineOf } from "./request.ts";
 import type { SolveStats } from "./solveStats.ts";
 
 /** A time for all samples, or one per sample. */
@@ -86,14 +87,20 @@ export function isOnDevice(input: HostInput): input is Bindable {
   return "release" in input;
 }
 
+/** An input of the right-hand side. */
+export interface InputBinding extends Binding {
+  /** Stored values of a sparse matrix; else null. */
+  readonly nnz: number | null;
+}
+
 /** Numbers per sample of an input; 0: the samples share it. */
 export function widthOf({ kind, rows, cols = 1 }: Binding): number {
   return kind === "state" || kind === "sample" || kind === "table" ? rows * cols : 0;
 }
 
-/** Numbers of an input that the samples share. */
-export function sharedLengthOf({ kind, rows, cols = 1 }: Binding): number {
-  return kind === "key" ? 2 : rows * cols;
+/** Numbers of an input that the samples share; of a sparse matrix those that it stores. */
+export function sharedLengthOf({ kind, rows, cols = 1, nnz }: InputBinding): number {
+  return kind === "key" ? 2 : (nnz ?? rows * cols);
 }
 
 /** Whole numbers on the device. */
@@ -102,21 +109,23 @@ export function isWhole({ kind }: Binding): boolean {
 }
 
 /** What the right-hand side and the leak of a system bind. */
-export function inputBindings(system: OdeSystem): readonly Binding[] {
+export function inputBindings(system: OdeSystem): readonly InputBinding[] {
   const g = new Graph();
   g.store("ode.slope", slopeOfLeaves(g, system));
   if (system.leak) g.store("ode.leak", system.leak(g));
-  return lower(g, "inputs").bindings.filter(({ name, temp }) => !temp && !name.startsWith("ode."));
+  const { bindings } = lower(g, "inputs");
+  const nnzOf = ({ kind, name }: Binding) => (kind === "sparse" ? g.matrices.get(name)!.stored : null);
+  return bindings.flatMap((b) => (b.temp || b.name.startsWith("ode.") ? [] : [{ ...b, nnz: nnzOf(b) }]));
 }
 
 /** @throws {ShapeError | ArgumentError} naming the argument */
 export function checkProblem(
   problem: HostProblem,
   system: OdeSystem,
-  bindings: readonly Binding[],
+  bindings: readonly InputBinding[],
   dtype: DType,
 ): CheckedProblem {
-  const { y0, inputs = {}, tEval, tStart = 0, tEnd = tEval.at(-1) } = problem;
+  const { y0, inputs = {}, tEval, tStart = 0, tEnd = tEval.at(-1), dt0, jumpTimes = [] } = problem;
   const batch = y0.length / system.rows;
   if (batch < 1 || !Number.isInteger(batch))
     throw new ShapeError("solve", "y0", `a whole number of samples of ${system.rows} numbers`, `${y0.length}`);
@@ -132,19 +141,29 @@ export function checkProblem(
   }
   for (const binding of bindings) checkInput(binding, inputs[binding.name], batch, dtype);
   const perSample = (times: HostTimes) => (typeof times === "number" ? new Array<number>(batch).fill(times) : times);
-  return { ...problem, batch, inputs, tStart: perSample(tStart), tEnd: perSample(tEnd), tEval: tEval.map(perSample) };
+  const times = { tStart: perSample(tStart), tEnd: perSample(tEnd), tEval: tEval.map(perSample) };
+  // The chunks of the batch are checked as well, but each sees its own samples only.
+  timelineOf({ samples: batch, ...times, jumpTimes }, dtype, dependsOnTime(system));
+  if (dt0) checkFirstSteps("solve", dt0, batch);
+  return { ...problem, ...times, batch, inputs };
 }
 
-function checkInput(binding: Binding, input: HostInput | undefined, batch: number, dtype: DType): void {
-  const { name, kind, rows, cols = 1 } = binding;
-  if (input === undefined) throw new ArgumentError("solve", name, `a ${kind} for the right-hand side`, "nothing");
+function checkInput(binding: InputBinding, input: HostInput | undefined, batch: number, dtype: DType): void {
+  const { name, kind, rows, cols = 1, nnz } = binding;
+  if (typeof input !== "object" || input === null)
+    throw new ArgumentError(
+      "solve",
+      name,
+      `a ${kind} for the right-hand side`,
+      input === undefined ? "nothing" : `${input}`,
+    );
   const width = widthOf(binding);
   // What is on the device is checked where it is bound.
   if (width === 0 && isOnDevice(input)) return;
   if (kind === "sparse") {
-    const shape = isCsr(input) ? `${input.nRows} × ${input.nCols}` : "an array";
-    if (shape !== `${rows} × ${cols}`)
-      throw new ShapeError("solve", name, `a sparse matrix of ${rows} × ${cols}`, shape);
+    const got = isCsr(input) ? `${input.nRows} × ${input.nCols} with ${input.nnz} entries` : "an array";
+    const expected = `${rows} × ${cols} with ${nnz} entries`;
+    if (got !== expected) throw new ShapeError("solve", name, `a sparse matrix of ${expected}`, got);
     return;
   }
   if (isCsr(input) || isOnDevice(input))

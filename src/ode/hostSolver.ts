@@ -12,6 +12,7 @@ import {
   type HostGradients,
   type HostProblem,
   type HostSolution,
+  type InputBinding,
   inputBindings,
   isCsr,
   isOnDevice,
@@ -68,8 +69,8 @@ interface HostReverse {
 export class HostSolver {
   readonly #backend: Backend;
   readonly #system: OdeSystem;
-  readonly #bindings: readonly Binding[];
-  readonly #wanted: readonly Binding[];
+  readonly #bindings: readonly InputBinding[];
+  readonly #wanted: readonly InputBinding[];
   readonly #solver: DeviceSolver;
   readonly #lanes: number;
   /** What the samples share. */
@@ -99,7 +100,7 @@ export class HostSolver {
     if (typeof cotangents !== "function")
       checkCotangents("cotangents", cotangents, tEval.length, batch, this.#system.rows, dtype);
     return this.#withShared(checked, async (shared) => {
-      const summed = this.#sharedGradients(shared);
+      const summed = this.#sharedGradients();
       for (const buffer of Object.values(summed)) this.#backend.fill(buffer, 0);
       const own = this.#wanted.filter((b) => widthOf(b) > 0);
       const inputs = Object.fromEntries(own.map((b) => [b.name, floatArray(dtype, batch * widthOf(b))]));
@@ -145,11 +146,11 @@ export class HostSolver {
   }
 
   /** Gradients of shared inputs; of a sparse matrix those of its values. */
-  #sharedGradients(shared: Inputs): Readonly<Record<string, DeviceBuffer>> {
+  #sharedGradients(): Readonly<Record<string, DeviceBuffer>> {
     const wanted = this.#wanted.filter((b) => widthOf(b) === 0);
-    const lengthOf = (b: Binding, input: Bindable) => ("nnz" in input ? input.nnz : sharedLengthOf(b));
-    const vector = (b: Binding) => this.#shared.vector(`gradient of ${b.name}`, lengthOf(b, shared[b.name]!));
-    return Object.fromEntries(wanted.map((b) => [b.name, vector(b)]));
+    return Object.fromEntries(
+      wanted.map((b) => [b.name, this.#shared.vector(`gradient of ${b.name}`, sharedLengthOf(b))]),
+    );
   }
 
   // ---- chunks ------------------------------------------------------------------------------------------------------------
@@ -226,20 +227,19 @@ export class HostSolver {
     const grads = Object.fromEntries(own.map((b) => [b.name, desk.state(`gradient of ${b.name}`, widthOf(b))]));
     const ctY0 = desk.state("gradient of y0", n);
     for (const buffer of Object.values(grads)) this.#backend.fill(buffer, 0);
-    const put = (ct: ArrayLike<number> | null, j: number) =>
-      ct && desk.put(desk.state(`ct ${j}`, n), ct, chunk, "zero");
-    const known = typeof cotangents === "function" ? null : cotangents.map(put);
-    const fromSamples = (ys: readonly FloatArray[], of: SampleCotangents): (DeviceBuffer | null)[] => {
-      const cts = tEval.map(() => floatArray(this.#backend.dtype, y0.length));
+    const put = (ct: ArrayLike<number>, j: number, part: Part) => desk.put(desk.state(`ct ${j}`, n), ct, part, "zero");
+    const known = typeof cotangents === "function" ? null : cotangents.map((ct, j) => ct && put(ct, j, chunk));
+    const fromSamples = (ys: readonly FloatArray[], of: SampleCotangents): DeviceBuffer[] => {
+      const cts = tEval.map(() => floatArray(this.#backend.dtype, count * n));
       for (let s = first; s < first + count; s++) {
         const given = of(
           s,
           ys.map((y) => y.subarray(s * n, (s + 1) * n)),
         );
         checkCotangents(`cotangents of sample ${s}`, given, tEval.length, 1, n, this.#backend.dtype);
-        for (const [j, ct] of given.entries()) if (ct) cts[j]!.set(ct, s * n);
+        for (const [j, ct] of given.entries()) if (ct) cts[j]!.set(ct, (s - first) * n);
       }
-      return cts.map(put);
+      return cts.map((ct, j) => put(ct, j, { count }));
     };
     return {
       enqueue: (ys: readonly FloatArray[]) => {

@@ -3,7 +3,7 @@
 //
 // Names with the prefix `ode.` are the solver's own leaves; everything else belongs to the user's right-hand side.
 //
-// Times are device times, counted from an origin per sample (timeline.ts); only the right-hand side is told absolute ones.
+// Times are device times, counted from an origin per sample (timeline.ts); only the right-hand side gets absolute ones.
 
 import { Graph } from "../autodiff/graph.ts";
 import { ArgumentError } from "../core/errors.ts";
@@ -28,7 +28,7 @@ export interface EvaluationTime {
  * dy/dt = rhs(t, y) for a state of `rows` numbers per sample. `t` is per sample. Inputs and parameters are leaves of `g`. A right-hand
  * side of another kind (row, sample, scalar) is broadcast.
  *
- * Single precision tells times far from 0 hardly apart. A right-hand side that depends on `t` is refused there; one that depends on
+ * Single precision hardly distinguishes times far from 0. A right-hand side that depends on `t` is refused there; one that depends on
  * `time.elapsed` or on no time is solved as if its interval started at 0.
  */
 export interface OdeSystem {
@@ -173,7 +173,7 @@ function slopeOf(g: Graph, { rows, rhs }: OdeSystem, t: Value, y: Value, time: E
   return g.ops.broadcast(rhs(g, t, y, time), { kind: "state", rows });
 }
 
-/** The right-hand side of the leaves `ode.t`, `ode.y`, `ode.elapsed` and `ode.segment`, for graphs that evaluate it by itself. */
+/** The right-hand side of the leaves `ode.t`, `ode.y`, `ode.elapsed` and `ode.segment`, for graphs that evaluate nothing else. */
 export function slopeOfLeaves(g: Graph, system: OdeSystem): Value {
   return slopeOf(g, system, g.sample("ode.t"), g.state("ode.y", system.rows), {
     elapsed: g.sample("ode.elapsed"),
@@ -276,7 +276,7 @@ interface ControlledStep {
   readonly memory: (counts: Value) => { ratio1?: Value; ratio2?: Value };
 }
 
-/** What the control of an attempt looks at besides the method. */
+/** What the control of an attempt depends on besides the method. */
 interface Trial {
   readonly stages: StageValues;
   /** The step size; that of the stages is 0 for samples whose trial is known to be void. */

@@ -3,7 +3,9 @@
 import { Graph, type GraphInput } from "../autodiff/graph.ts";
 import { type GuardNames, lower } from "../autodiff/lower.ts";
 import { checkWrt, type GradTarget, pullBack, rebuilder, reverseGraph, saveName } from "../autodiff/vjp.ts";
+import { accessesOf, isWrite } from "../backend/instr.ts";
 import type { Program } from "../backend/program.ts";
+import { ArgumentError } from "../core/errors.ts";
 import type { Value } from "../ops/value.ts";
 import { GRADIENT_NUMBERS, type StartValues } from "./control.ts";
 import {
@@ -27,7 +29,7 @@ export interface SolverPrograms {
   /** One attempt that keeps nothing for a reverse pass. */
   readonly attempt: Program;
   readonly dense: Program;
-  /** Whether nobody was active after the last attempt, and the reverse pass can go back through the record as it is. */
+  /** Whether no sample was active after the last attempt, and the reverse pass can go back through the record as it is. */
   readonly completion: Program;
   readonly reverse: ReversePrograms | null;
 }
@@ -67,7 +69,7 @@ export interface ReverseOptions {
 
 /**
  * Where the host runs ahead of the device, it enqueues attempts that start when every sample has finished. They pass on the per-sample
- * numbers; nobody reads what their stages compute, and there is nothing to interpolate.
+ * numbers; what their stages compute is never read, and there is nothing to interpolate.
  */
 const ATTEMPT: GuardNames = { scalars: ["ode.active"], skips: "states" };
 const DENSE: GuardNames = { scalars: ["ode.active"], skips: "everything" };
@@ -98,13 +100,29 @@ export function solverPrograms(
   const dense = denseGraph(system, method.tableau);
   dense.graph.store("ys", dense.value, { accumulate: true });
   dense.graph.store("due", dense.graph.ops.reduceLanes(dense.due));
-  return {
+  const forward = {
     init: lower(init.graph, "init", "forward"),
     attempt: lower(attempt.graph, "attempt", "forward", ATTEMPT),
     dense: lower(dense.graph, "dense", "forward", DENSE),
-    completion: completionProgram(),
-    reverse: reverse && reversePrograms(system, method, dt0Given, reverse, options),
   };
+  const back = reverse && reversePrograms(system, method, dt0Given, reverse, options);
+  const all = [...Object.values(forward), ...Object.values(back ?? {}).filter((p) => "phases" in p)];
+  checkInputNames("solver", systemInputs(system), all);
+  return { ...forward, completion: completionProgram(), reverse: back };
+}
+
+/** @throws {ArgumentError} an input of the right-hand side has the name of a result: programs could not tell them apart */
+export function checkInputNames(
+  where: string,
+  inputs: ReadonlyMap<string, GraphInput>,
+  programs: readonly Program[],
+): void {
+  for (const { bindings, phases } of programs)
+    for (const access of phases.flatMap((phase) => phase.instrs).flatMap(accessesOf)) {
+      const { name } = bindings[access.binding]!;
+      if (isWrite(access) && inputs.has(name))
+        throw new ArgumentError(where, "rhs", "inputs with other names than the solver's results", `"${name}"`);
+    }
 }
 
 /** Stores what the next attempt starts from, and whether any sample still runs, which is the result. */

@@ -18,7 +18,7 @@ export interface SolverOptions extends Method {
   readonly reverse: ReverseOptions | null;
   /**
    * Most bytes that the record for the reverse pass may take; default: the device's `Backend.tapeBudgetBytes`. Attempts beyond it, or beyond
-   * what the device has, are recomputed, to the same bits; `stats.plan` tells.
+   * what the device has, are recomputed, to the same bits; `stats.plan` reports it.
    */
   readonly memoryBudgetBytes?: number;
   /** First step size; "perSample": given with each request; absent: found by the heuristic. Required by the fixed controller. */
@@ -26,7 +26,7 @@ export interface SolverOptions extends Method {
   /**
    * When a sample fails (maxSteps attempts; a step below dtMin, or too short to move its time; a state that is not finite, or no numbers
    * after it however short the step): "mask" (default) lets the others finish; "stop" ends the solve for all at
-   * that attempt, as torchode does. Either way `stats.status` tells; see assertSolved. A solve with a sample that is not finite has
+   * that attempt, as torchode does. Either way `stats.status` says so; see assertSolved. A solve with a sample that is not finite has
    * no reverse: solve the others again without it.
    */
   readonly onFailure?: "mask" | "stop";
@@ -81,19 +81,32 @@ export interface StartedSolve {
   poll(record: readonly ArrayLike<number>[]): Promise<SolveStats | null>;
 }
 
-/** The times of a request as the device is told them. */
+/** The times of a request in the numbers of the device. */
 export interface Schedule {
   readonly timeline: Timeline;
   /** null: there are no jump times. */
   readonly jumps: Jumps | null;
 }
 
-/** @param seesTime  the right-hand side depends on absolute time, so the device must tell its values apart */
-export function scheduleOf(
-  { samples, tStart, tEnd, tEval, jumpTimes = [] }: SolveRequest,
+/** The times of a request. */
+type Times = Pick<SolveRequest, "samples" | "tStart" | "tEnd" | "tEval" | "jumpTimes">;
+
+/** @throws as `timelineOf` */
+export function scheduleOf(times: Times, dtype: DType, seesTime: boolean): Schedule {
+  const timeline = timelineOf(times, dtype, seesTime);
+  const { jumpTimes = [] } = times;
+  return { timeline, jumps: jumpTimes.length > 0 ? new Jumps(timeline, jumpTimes) : null };
+}
+
+/**
+ * @param seesTime  the right-hand side depends on absolute time, so the device must tell its values apart
+ * @throws {ShapeError | ArgumentError} times that are not finite, in another order or not one per sample
+ */
+export function timelineOf(
+  { samples, tStart, tEnd, tEval, jumpTimes = [] }: Times,
   dtype: DType,
   seesTime: boolean,
-): Schedule {
+): Timeline {
   checkTimes("solve", samples, { tStart, tEnd }, tEval);
   const timeline = new Timeline(dtype, { tStart, tEnd });
   if (seesTime) timeline.checkAbsolute();
@@ -101,7 +114,7 @@ export function scheduleOf(
     throw new ShapeError("solve", "jumpTimes", `a list for each of ${samples} samples`, `${jumpTimes.length}`);
   const bad = jumpTimes.findIndex((times) => !times.every(Number.isFinite));
   if (bad >= 0) throw new ArgumentError("solve", "jumpTimes", "finite times", `[${jumpTimes[bad]}] for sample ${bad}`);
-  return { timeline, jumps: jumpTimes.length > 0 ? new Jumps(timeline, jumpTimes) : null };
+  return timeline;
 }
 
 /** @throws {ArgumentError | ShapeError} the request does not fit the solver, or itself */

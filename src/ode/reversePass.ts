@@ -6,7 +6,7 @@ import { GRADIENT_NUMBERS } from "./control.ts";
 import { type OdeSystem, stageName } from "./method.ts";
 import { addProgram, gradName, type ReversePrograms } from "./programs.ts";
 import type { SolveRequest, SolverOptions } from "./request.ts";
-import { eachOf, prefixed, type SolverDesk } from "./solverDesk.ts";
+import { eachOf, prefixed, type SolverDesk, VOIDS, type Voids } from "./solverDesk.ts";
 import type { BufferSet, Shapes, Tape } from "./tape.ts";
 
 /** What the reverse pass needs to know of a solve. */
@@ -58,6 +58,7 @@ export class ReversePass {
   }
 
   #buffers(): ReverseState {
+    if (this.#state) return this.#state;
     const { desk } = this.#solver;
     const { tableau } = this.#options;
     const n = this.#system.rows * desk.lanes;
@@ -70,7 +71,7 @@ export class ReversePass {
         n,
       ),
     };
-    this.#state ??= {
+    this.#state = {
       cts: [desk.vectors("ct a", ct), desk.vectors("ct b", ct)],
       stages: prefixed("ct.", desk.vectors("ct stages", stages)),
     };
@@ -80,6 +81,8 @@ export class ReversePass {
   run(solve: RecordedSolve, { ctYs, grads, ctY0 }: Cotangents): void {
     const { desk, leaves, none, void: found } = this.#solver;
     const { request, pending, attempts, hasVoids } = solve;
+    const rerun = (start: BufferSet, next: BufferSet, saves: BufferSet, voids?: Voids) =>
+      this.#solver.attempt(request, start, next, saves, voids);
     const { cts, stages } = this.#buffers();
     const gradients = Object.fromEntries(Object.entries(grads).map(([name, buffer]) => [gradName(name), buffer]));
     const inputs = { ...request.inputs, ...gradients };
@@ -88,7 +91,9 @@ export class ReversePass {
     for (const set of cts) for (const buffer of Object.values(set)) desk.backend.fill(buffer, 0);
     for (let i = attempts - 1; i >= 0; i--) {
       const [ct, ctNext] = i % 2 === 0 ? cts : [cts[1], cts[0]];
-      const { start, next, saves } = this.#recall(solve, i);
+      const { start, next, saves } = this.#tape.recall(i, rerun);
+      // Void trial steps leave no numbers in the record: it is made again without them.
+      if (hasVoids) for (const voids of VOIDS) rerun(start, next, saves, voids);
       const values = { ...common, ...prefixed("ode.", start), ...saves };
       const wanted = solve.due[i]!.filter((j) => ctYs[j] != null);
       const dense = wanted.length === 0 ? null : { ...values, ...stages, "ode.due": this.#anyDue(i, wanted) };
@@ -109,18 +114,6 @@ export class ReversePass {
     ctYs.forEach((term, j) => {
       if (term && !pending.includes(j)) desk.run(add, { sum: ctY0, term });
     });
-  }
-
-  /** The record of an attempt, run again where the tape kept none, and a second time where void trial steps would spoil it. */
-  #recall({ request, hasVoids }: RecordedSolve, i: number): { start: BufferSet; next: BufferSet; saves: BufferSet } {
-    const rerun = (start: BufferSet, next: BufferSet, saves: BufferSet) =>
-      this.#solver.attempt(request, start, next, saves);
-    const record = this.#tape.recall(i, rerun);
-    if (hasVoids) {
-      rerun(record.start, record.next, record.saves);
-      this.#solver.attempt(request, record.start, record.next, record.saves, "known");
-    }
-    return record;
   }
 
   /** Guard for several evaluation points: that of one of them does not speak for the others. */
@@ -160,10 +153,7 @@ export class ReversePass {
   ): void {
     const solver = this.#solver;
     const first = this.#tape.first();
-    if (hasVoids) {
-      solver.init(request, first);
-      solver.init(request, first, "known");
-    }
+    if (hasVoids) for (const voids of VOIDS) solver.init(request, first, voids);
     solver.run(this.#programs.initReverse, inputs, {
       ...prefixed("ode.", first),
       ...common,

@@ -6,7 +6,7 @@ import type { Value } from "../ops/value.ts";
 /** A step that would come so near to the end of its segment goes there: no step is left that only rounding asks for. */
 const STRETCH = 1 + 2 ** -10;
 
-/** The two times that a right-hand side is told. */
+/** The two times that a right-hand side gets. */
 export type TimeAxis = "t" | "elapsed";
 
 /** The table of a bound of the segments on one of the axes: its smallest or largest time. */

@@ -6,6 +6,7 @@ import { layoutKey } from "../backend/layout.ts";
 import type { PanelLayout } from "../backend/program.ts";
 import { callsOf } from "../core/callQueue.ts";
 import { ArgumentError, SolverError } from "../core/errors.ts";
+import { orRelease } from "../core/release.ts";
 import type { HostGradients, HostProblem, HostSolution, SampleCotangents, StateCotangents } from "./hostProblem.ts";
 import { completed, HostSolver } from "./hostSolver.ts";
 import { dependsOnTime, type Method, type OdeSystem } from "./method.ts";
@@ -30,7 +31,7 @@ export class OdeSolver {
   readonly #dependsOnTime: boolean;
   /** By layout and number of segments. */
   readonly #solvers = new Map<string, SolverForLayout>();
-  readonly #host: HostSolver;
+  #host: HostSolver | null = null;
   #last: SolverForLayout | null = null;
 
   constructor(backend: Backend, system: OdeSystem, options: SolverOptions) {
@@ -50,10 +51,6 @@ export class OdeSolver {
     this.#options = options;
     this.#dependsOnTime = dependsOnTime(system);
     this.#programsFor(0);
-    this.#host = new HostSolver(backend, system, options.reverse?.wrt ?? [], {
-      start: (request) => this.#start(request),
-      reverse: (cotangents) => this.#last!.reverse(cotangents),
-    });
   }
 
   /** Programs of solves without jump times. */
@@ -71,6 +68,15 @@ export class OdeSolver {
     return programs;
   }
 
+  /** Models that solve on the device have no use for it. */
+  get #hostSolver(): HostSolver {
+    this.#host ??= new HostSolver(this.#backend, this.#system, this.#options.reverse?.wrt ?? [], {
+      start: (request) => this.#start(request),
+      reverse: (cotangents) => this.#last!.reverse(cotangents),
+    });
+    return this.#host;
+  }
+
   /**
    * Solves a problem on host arrays, in chunks of as many samples as the device takes at once. `assertSolved(stats)` throws for a sample
    * that failed.
@@ -78,7 +84,7 @@ export class OdeSolver {
    * @throws {ShapeError | ArgumentError} a wrong length, a number that is not finite, an input that is missing or not read
    */
   async solve(problem: HostProblem): Promise<HostSolution> {
-    return callsOf(this).run("solve", () => this.#host.solve(problem));
+    return callsOf(this).run("solve", () => this.#hostSolver.solve(problem));
   }
 
   /**
@@ -93,8 +99,8 @@ export class OdeSolver {
     const calls = callsOf(this);
     return calls.run("vjp", async () => {
       if (!this.#options.reverse) throw new ArgumentError("vjp", "reverse", "a solver made with `reverse`", "null");
-      if (typeof cotangents !== "function") return this.#host.vjp(problem, cotangents);
-      return this.#host.vjp(problem, (s, ys) => calls.callback("the cotangents", () => cotangents(s, ys)));
+      if (typeof cotangents !== "function") return this.#hostSolver.vjp(problem, cotangents);
+      return this.#hostSolver.vjp(problem, (s, ys) => calls.callback("the cotangents", () => cotangents(s, ys)));
     });
   }
 
@@ -127,9 +133,8 @@ export class OdeSolver {
     if (known) return known;
     const options = { ...this.#options, ...methodFor(this.#options, segments) };
     const programs = this.#programsFor(segments);
-    const made = new Desk(this.#backend, layout, "solve").make(
-      (desk) => new SolverForLayout(desk, this.#system, options, programs, segments),
-    );
+    const desk = new Desk(this.#backend, layout, "solve");
+    const made = orRelease(desk, () => new SolverForLayout(desk, this.#system, options, programs, segments));
     this.#solvers.set(key, made);
     return made;
   }
@@ -158,7 +163,7 @@ export class OdeSolver {
     callsOf(this).end(() => {
       for (const solver of this.#solvers.values()) solver.release();
       this.#solvers.clear();
-      this.#host.release();
+      this.#host?.release();
       this.#last = null;
     });
   }

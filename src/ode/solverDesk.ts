@@ -32,8 +32,10 @@ const PER_SAMPLE = [
 /** Over all samples. */
 const SCALARS = ["complete", "stillActive", "always", "noVoids"] as const;
 
-/** Whether the void trial steps of a run are still to be found, or known from the run before. */
-type Voids = "unknown" | "known";
+/** Void trial steps are found by one run and known in the next: two runs, in this order, leave a record without them. */
+export const VOIDS = ["unknown", "known"] as const;
+
+export type Voids = (typeof VOIDS)[number];
 
 export class SolverDesk {
   readonly desk: Desk;
@@ -48,6 +50,8 @@ export class SolverDesk {
   /** For the replay controller. */
   readonly #steps: DeviceBuffer | null;
   readonly #tables: BufferSet;
+  /** Time of each evaluation point. */
+  readonly #tEval: DeviceBuffer[] = [];
   /** What every program may read besides what the attempt before left. */
   readonly leaves: BufferSet;
   readonly stages: BufferSet;
@@ -69,7 +73,7 @@ export class SolverDesk {
     this.savesLengths = reverse ? lengths(reverse.attemptSaves, lanes) : {};
     this.#common = desk.vectors("solve", { ...eachOf(PER_SAMPLE, lanes), ...eachOf(SCALARS, 1) });
     this.#voids = reverse ? desk.vectors("solve", { ...eachOf(["void", "voidAgain"], lanes), voids: 1 }) : null;
-    this.#steps = controller.type === "replay" ? desk.vector("steps", lanes * replayDepth(controller)) : null;
+    this.#steps = controller.type === "replay" ? desk.vector("solve steps", lanes * replayDepth(controller)) : null;
     const bounds = AXES.flatMap((axis) => BOUNDS.map((which) => boundName(which, axis)));
     this.#tables = desk.vectors(
       "segments",
@@ -115,7 +119,7 @@ export class SolverDesk {
 
   /** Time of evaluation point j. */
   tEval(j: number): DeviceBuffer {
-    return this.desk.sample(`tEval ${j}`);
+    return this.#tEval[j]!;
   }
 
   /** Scalar: whether some sample passes evaluation point j in an attempt. */
@@ -151,7 +155,8 @@ export class SolverDesk {
     if (dt0 !== undefined) set(common.dt0, (s) => dir(s) * Math.abs(dt0 === "perSample" ? firstSteps![s]! : dt0));
     if (jumps) this.#uploadSegments(samples, jumps);
     tEval.forEach((times, j) => {
-      set(this.tEval(j), (s) => timeline.device(times[s]!, s));
+      this.#tEval[j] ??= this.desk.sample(`tEval ${j}`);
+      set(this.#tEval[j], (s) => timeline.device(times[s]!, s));
     });
   }
 
@@ -231,13 +236,22 @@ export class SolverDesk {
 
   /** Runs a program on whichever of the buffers it names, the solver's own before the inputs of the right-hand side. */
   run(program: Program, inputs: Readonly<Record<string, Bindable>>, own: Bindings): void {
-    this.desk.run(program, { ...inputs, ...own });
+    this.desk.run(program, own, inputs);
   }
 }
 
+/** Results of `prefixed` by set and prefix: attempts use the same sets again and again. */
+const renamed = new WeakMap<BufferSet, Map<string, BufferSet>>();
+
 /** The same buffers by their names as bindings. */
 export function prefixed(prefix: string, set: BufferSet): BufferSet {
-  return Object.fromEntries(Object.entries(set).map(([name, buffer]) => [prefix + name, buffer]));
+  const ofSet = renamed.get(set) ?? new Map<string, BufferSet>();
+  renamed.set(set, ofSet);
+  const known = ofSet.get(prefix);
+  if (known) return known;
+  const made = Object.fromEntries(Object.entries(set).map(([name, buffer]) => [prefix + name, buffer]));
+  ofSet.set(prefix, made);
+  return made;
 }
 
 /** The same length for each name. */

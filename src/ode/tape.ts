@@ -44,7 +44,7 @@ export interface TapeShape {
   readonly stride: number;
 }
 
-/** Part of what a device gave before it was full; the rest is for whoever asks next and cannot do without. */
+/** Part of what a device gave before it was full; the rest is left to other users of the device. */
 const SHARE_WHERE_FULL = 0.75;
 
 /** Numbers of starting states, and of what attempts leave. */
@@ -327,7 +327,7 @@ export class Tape {
     this.#firstBare = last;
   }
 
-  /** Drops what was opened after attempt `n` − 1 (attempts enqueued after everybody had finished). */
+  /** Drops what was opened after attempt `n` − 1 (attempts enqueued after every sample had finished). */
   truncate(n: number): void {
     for (const e of this.#entries.splice(n + 1)) this.#free(e);
   }

@@ -11,11 +11,11 @@ export interface Interval {
 }
 
 /**
- * The device counts from 0 where it tells so many times in the interval apart, else from the start of the interval. Double precision does
+ * The device counts from 0 where it distinguishes so many times in the interval, else from the start of the interval. Double precision does
  * in all but distant intervals; single precision, of 2^24 times at most, never does.
  */
 const ABSOLUTE_TIMES = 2 ** 40;
-/** A right-hand side that depends on absolute time needs so many times told apart. */
+/** A right-hand side that depends on absolute time needs so many distinct times. */
 const TIMES_NEEDED = 2 ** 10;
 /** Smallest normal number by precision: devices may take less for 0. */
 const SMALLEST: Readonly<Record<DType, number>> = { f32: 2 ** -126, f64: 2 ** -1022 };
@@ -33,7 +33,7 @@ export class Timeline implements Interval {
     this.#dtype = dtype;
     this.tStart = tStart;
     this.tEnd = tEnd;
-    this.origin = tStart.map((t, s) => (timesTold(dtype, t, tEnd[s]!) < ABSOLUTE_TIMES ? t : 0));
+    this.origin = tStart.map((t, s) => (distinctTimes(dtype, t, tEnd[s]!) < ABSOLUTE_TIMES ? t : 0));
     tStart.forEach((t, s) => {
       const length = Math.abs(tEnd[s]! - t);
       if (length >= SMALLEST[dtype] && Number.isFinite(this.round(length))) return;
@@ -66,21 +66,21 @@ export class Timeline implements Interval {
   /** @throws {ArgumentError} where a right-hand side that depends on absolute time would see too few of them */
   checkAbsolute(): void {
     this.tStart.forEach((t, s) => {
-      const told = timesTold(this.#dtype, t, this.tEnd[s]!);
-      if (told >= TIMES_NEEDED) return;
+      const times = distinctTimes(this.#dtype, t, this.tEnd[s]!);
+      if (times >= TIMES_NEEDED) return;
       throw new ArgumentError(
         "solve",
         "tStart",
-        `an interval in which ${this.#dtype} tells ${TIMES_NEEDED} times apart, as the right-hand side depends on t; ` +
+        `an interval in which ${this.#dtype} distinguishes ${TIMES_NEEDED} times, as the right-hand side depends on t; ` +
           "count time from nearer to 0, use time.elapsed in the right-hand side, or f64",
-        `${t} to ${this.tEnd[s]} (sample ${s}), where it tells ${Math.floor(told)}`,
+        `${t} to ${this.tEnd[s]} (sample ${s}), where it distinguishes ${Math.floor(times)}`,
       );
     });
   }
 }
 
-/** How many times a precision tells apart in an interval. */
-function timesTold(dtype: DType, tStart: number, tEnd: number): number {
+/** How many times a precision distinguishes in an interval. */
+function distinctTimes(dtype: DType, tStart: number, tEnd: number): number {
   return Math.abs(tEnd - tStart) / spacing(dtype, Math.max(Math.abs(tStart), Math.abs(tEnd)));
 }
 

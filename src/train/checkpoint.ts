@@ -98,7 +98,7 @@ async function save(file: string, { model, optimizer }: Trained, state: Checkpoi
   }
   for (const [name, buffer] of optimizer?.moments() ?? []) {
     const p = parameters.get(parameterOf(name));
-    const tensor = floatTensor(backend, p.shape, () => inFileOrder(backend, buffer, p));
+    const tensor = floatTensor(backend, p.shape, () => piecesOf(backend, buffer, p));
     tensors.set(OPTIMIZER + name, finite(OPTIMIZER + name, tensor, state.position.step));
   }
   const features = isClassifier(model) ? await model.readFeatureStatistics() : null;
@@ -241,11 +241,7 @@ function parameterOf(moment: string): string {
 }
 
 /** A buffer in the order in which files have the values of a parameter, piece by piece. */
-async function* inFileOrder(
-  backend: Backend,
-  buffer: DeviceBuffer,
-  { fileOrder }: Parameter,
-): AsyncGenerator<FloatArray> {
+async function* piecesOf(backend: Backend, buffer: DeviceBuffer, { fileOrder }: Parameter): AsyncGenerator<FloatArray> {
   if (!fileOrder) yield* downloaded(backend, buffer);
   else yield* permuted((await backend.download(buffer)) as FloatArray, fileOrder);
 }

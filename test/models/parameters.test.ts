@@ -107,6 +107,39 @@ forEachBackend("what parameters are", ["f64"], (test) => {
     assert.equal([...inFileOrder(Float64Array.of(7, 8), vector)], [7, 8]);
   });
 
+  test("values given with a sparse matrix replace its own", async ({ backend }) => {
+    using parameters = new ParameterSet(backend);
+    const { sparse } = parameters.add({ name: "w", matrix: W, values: [6, 7, 8, 9, 10], trainable: true });
+    assert.equal([...(await parameters.values("w"))], [6, 7, 8, 9, 10]);
+    const onDevice = async (buffer: Parameter["value"]) => [...(await backend.download(buffer))];
+    assert.equal(await onDevice(sparse!.valuesCsc), [8, 9, 6, 10, 7]);
+    assert.equal(await onDevice(sparse!.valuesCsr), [6, 7, 8, 9, 10]);
+  });
+
+  test("values that do not fit their matrix, or the elements that share them, are refused", ({ backend }) => {
+    using parameters = new ParameterSet(backend);
+    const trainable = true;
+    const { liveBuffers } = backend.memory();
+    const refused = (add: () => unknown, message: RegExp) => assert.throws(add, message);
+    refused(
+      () => parameters.add({ name: "w", matrix: W, values: [1, 2], trainable }),
+      /5 numbers.*got 2 \(w, values\)/,
+    );
+    const shared = (by: number[], factor = W.values.slice()) => ({
+      ...{ name: "s", matrix: W, values: [1, 2], trainable },
+      shared: { by, factor, dictionary: null },
+    });
+    const groups = [0, 1, 0, 1, 1];
+    refused(() => parameters.add(shared([0, 1])), /5 numbers, one per element, got 2 \(s, by\)/);
+    refused(() => parameters.add(shared(groups, new Float64Array(4))), /got 4 \(s, factor\)/);
+    refused(() => parameters.add(shared(groups, new Float64Array(5).fill(Number.NaN))), /finite .*NaN at 0 \(s\)/);
+    for (const wrong of [2, -1, 0.5])
+      refused(() => parameters.add(shared([0, 1, wrong, 1, 1])), /from 0 to 1, got .* at 2 \(s, by\)/);
+    refused(() => parameters.addVector("v", [1], { trainable, spreadBy: [0, 1] }), /from 0 to 0, got 1 at 1 \(v, by\)/);
+    assert.is(backend.memory().liveBuffers, liveBuffers);
+    parameters.add(shared(groups));
+  });
+
   test("a parameter that joins later is put in order before it is used, too", async ({ backend }) => {
     using parameters = new ParameterSet(backend);
     parameters.addVector("first", [1], { trainable: true });

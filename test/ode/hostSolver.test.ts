@@ -6,6 +6,7 @@ import type { Backend, Bindable } from "../../src/backend/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
+import { Backsolve } from "../../src/ode/backsolve.ts";
 import type { HostInput, HostProblem } from "../../src/ode/hostProblem.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
 import { OdeSolver } from "../../src/ode/solve.ts";
@@ -198,13 +199,16 @@ function define(test: Test<WithBackend>): void {
     const { b: _, ...rest } = problem.inputs!;
     await fails(() => solver.solve({ ...problem, inputs: rest }), "argument", /a row .* got nothing \(b\)/);
     await fails(() => with_({ inptu: [1] }), "argument", /\(input\?\), got "inptu"/);
+    await fails(() => with_({ shift: 1 as never }), "argument", /a scalar .* got 1 \(shift\)/);
     await fails(() => with_({ input: [1, 2] }), "shape", /6 numbers \(state for 2 samples\), got 2 \(input\)/);
     await fails(() => with_({ frames: new Float64Array(6) }), "shape", /12 numbers .*\(frames\)/);
     await fails(() => with_({ gain: [1, Number.POSITIVE_INFINITY] }), "argument", /Infinity at 1 \(gain\)/);
     await fails(() => with_({ b: [1, Number.NaN] }), "argument", /NaN at 1 \(b\)/);
     await fails(() => with_({ b: W }), "argument", /array of numbers .*got a matrix \(b\)/);
     await fails(() => with_({ type: [0, 1.5, 0] }), "argument", /whole numbers .*1\.5 at 1 \(type\)/);
-    await fails(() => with_({ W: { ...W, nRows: 4 } }), "shape", /3 × 3, got 4 × 3 \(W\)/);
+    await fails(() => with_({ W: { ...W, nRows: 4 } }), "shape", /3 × 3 .* got 4 × 3 .*\(W\)/);
+    const fewer = csrFromCoo({ nRows: ROWS, nCols: ROWS, rows: [0], cols: [1], values: [1] });
+    await fails(() => with_({ W: fewer }), "shape", /with 4 entries, got .* with 1 entries \(W\)/);
     await fails(() => with_({ W: [1, 2, 3, 4] }), "shape", /got an array \(W\)/);
     await fails(() => solver.solve({ ...problem, tEval: [] }), "argument", /tEnd/);
     await fails(() => solver.solve({ ...problem, tEnd: [1] }), "shape", /tEnd/);
@@ -217,6 +221,64 @@ function define(test: Test<WithBackend>): void {
     await fails(() => plain.vjp(problem, [null, null, null]), "argument", /vjp: .*reverse/);
     const { stats } = await solver.solve(problem);
     assert.equal(stats.status, ["success", "success"], "the solver stays usable");
+  });
+
+  test("times and first steps are checked for the whole batch, before any chunk", async ({ backend }) => {
+    const options = { tableau: dopri5, controller: INTEGRAL, maxSteps: 1000, dt0: "perSample", reverse: null } as const;
+    const idle = () => assert.unreachable("nothing is solved");
+    using solver = new OdeSolver(variant(backend, { lanesFor: () => 4, run: idle }), SYSTEM, options);
+    const batch = 6;
+    const dt0 = new Array<number>(batch).fill(0.1);
+    const refused = (wrong: Partial<HostProblem>, code: "argument" | "shape", message: RegExp) =>
+      fails(() => solver.solve({ ...problemOf(batch), dt0, ...wrong }), code, message);
+    for (const n of [batch - 1, batch + 1]) {
+      const times = new Array<number>(n).fill(0);
+      await refused({ tStart: times }, "shape", new RegExp(`6 times, one per sample, got ${n} \\(tStart`));
+      await refused({ tEval: [times, 2] }, "shape", new RegExp(`got ${n} \\(tEval\\[0\\]`));
+      await refused(
+        { dt0: times.map(() => 0.1) },
+        "shape",
+        new RegExp(`6 step sizes, one per sample, got ${n} \\(dt0`),
+      );
+      await refused(
+        { jumpTimes: times.map(() => []) },
+        "shape",
+        new RegExp(`each of 6 samples, got ${n} \\(jumpTimes`),
+      );
+    }
+    const last = (value: number) => dt0.map((x, s) => (s === batch - 1 ? value : x));
+    await refused({ dt0: last(0) }, "argument", /0 for sample 5 \(dt0\)/);
+    await refused({ tEnd: last(0).map((t) => 20 * t) }, "argument", /for sample 5, got 0 \(tEnd\)/);
+    await refused({ tStart: last(Number.NaN) }, "argument", /NaN for sample 5 \(tStart\)/);
+  });
+
+  test("an input cannot have the name of a result of the solver, but that of a result which the solver lacks", async ({
+    backend,
+  }) => {
+    const method = { tableau: dopri5, controller: INTEGRAL, maxSteps: 1000 };
+    const named = (name: string): OdeSystem => ({ rows: 1, rhs: (g, _, y) => g.ops.mul(g.sample(name), y) });
+    const reverse = { wrt: [], throughStepSizeControl: true };
+    for (const name of ["accept", "errorRatio", "stage.k2", "next.t", "ys"])
+      await fails(
+        () => new OdeSolver(backend, named(name), { ...method, reverse: null }),
+        "argument",
+        new RegExp(name),
+      );
+    for (const name of ["isVoid", "ct.y"])
+      await fails(() => new OdeSolver(backend, named(name), { ...method, reverse }), "argument", new RegExp(name));
+    const gradient = { ...method, reverse: { ...reverse, wrt: ["grad.a"] } };
+    const twice: OdeSystem = { rows: 1, rhs: (g) => g.ops.add(g.row("grad.grad.a", 1), g.row("grad.a", 1)) };
+    await fails(() => new OdeSolver(backend, twice, gradient), "argument", /grad\.grad\.a/);
+    const backsolve = { ...method, wrt: [], joint: false };
+    for (const name of ["k", "ct.y"])
+      await fails(() => new Backsolve(backend, named(name), backsolve), "argument", new RegExp(name));
+    const ys: FloatArray[] = [];
+    for (const name of ["rate", "voids", "steps"]) {
+      using solver = new OdeSolver(backend, named(name), { ...method, reverse: null });
+      const solution = await solver.solve({ y0: [1], inputs: { [name]: [-0.5] }, tEval: [1] });
+      ys.push(solution.ys[0]!);
+    }
+    for (const y of ys) assertBitEqual(y, ys[0]!, "the name of an input does not matter");
   });
 
   test("gradients of a sample that is not finite are refused, counted from the start of the batch", async ({

@@ -164,7 +164,7 @@ export class Readout {
     await chunk.desk.take(outputsOf(this.#model, chunk).at(-1)!, features, chunk);
   }
 
-  /** For how many samples of a chunk each hidden unit is above 0; none for a linear read-out. */
+  /** For how many lanes of a chunk each hidden unit is above 0; none for a linear read-out. */
   async firing({ desk, hs }: ChunkStates): Promise<ArrayLike<number>> {
     const { fcDim } = this.shape;
     if (fcDim === null) return [];

@@ -33,12 +33,14 @@ export function deviceParameter(backend: Backend, spec: ParameterSpec): DevicePa
 
 function make(desk: Desk, spec: ParameterSpec): DeviceParameter {
   const { name, trainable, matrix = null, shared = null } = spec;
+  const { constraint = "none", values } = "draw" in spec ? { values: [] } : spec;
   const sparse = matrix && desk.own(desk.backend.sparse(name, matrix));
   const holdsMatrix = sparse !== null && shared === null;
   const value = holdsMatrix ? sparse.valuesCsc : vectorOf(desk, spec);
   const fileOrder = holdsMatrix ? sparse.cscOfCsrHost : null;
+  // The refresh before the first use copies them to the other order.
+  if (holdsMatrix && values !== matrix?.values) desk.backend.upload(value, inDeviceOrder(values, { fileOrder }));
   const grad = trainable ? desk.vector(`${name} gradient`, value.length) : null;
-  const { constraint = "none", values } = "draw" in spec ? { values: [] } : spec;
   const initial = constraint === "sign" ? inDeviceOrder(values, { fileOrder }) : null;
   const signs = initial && Int8Array.from(initial, Math.sign);
   const spread = shared && spreadOf(desk, value, grad, shared, sparse);

@@ -51,14 +51,15 @@ export interface ParameterFacts {
   readonly shared?: SharedValues;
 }
 
-/** Values in the order of files, and their constraint (default "none"). For the stored values of `matrix` they are its values. */
+/** Values in the order of files, and their constraint (default "none"). Those of `matrix` count only through them. */
 export interface GivenValues {
   readonly values: ArrayLike<number>;
   readonly constraint?: Constraint;
 }
 
-/** Values that are drawn in the order of files; the host never holds all of them. */
+/** Values that are drawn in the order of files; the host never holds all of them. The host holds those of a sparse matrix. */
 export interface DrawnValues {
+  readonly matrix?: never;
   readonly size: number;
   readonly draw: () => number;
 }

@@ -44,12 +44,14 @@ export class ParameterSet {
   /**
    * Puts a parameter on the device.
    * @throws {ArgumentError} a name that is taken; values that are not finite or contradict the constraint
+   * @throws {ShapeError | ArgumentError} values that do not fit the matrix or what shares them
    */
   add(spec: ParameterSpec): Parameter {
-    const { name, matrix } = spec;
+    const { name, shared } = spec;
     const { dtype } = this.#backend;
     if (this.#parameters.has(name)) throw new ArgumentError("parameters", name, "a new name", "one that is taken");
-    if (matrix) checkFinite("parameters", name, matrix.values, dtype);
+    checkSizes(spec);
+    if (shared?.factor) checkFinite("parameters", name, shared.factor, dtype);
     if (!("draw" in spec)) {
       checkFinite("parameters", name, spec.values, dtype);
       checkMinimum("parameters", name, spec.values, spec.constraint ?? "none");
@@ -230,5 +232,21 @@ export class ParameterSet {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+}
+
+function checkSizes(spec: ParameterSpec): void {
+  const { name, matrix, shared } = spec;
+  const size = "draw" in spec ? spec.size : spec.values.length;
+  const elements = matrix?.nnz ?? shared?.by.length ?? size;
+  const perElement = shared ? { by: shared.by.length, factor: shared.factor?.length } : { values: size };
+  for (const [part, length = elements] of Object.entries(perElement)) {
+    if (length === elements) continue;
+    throw new ShapeError("parameters", `${name}, ${part}`, `${elements} numbers, one per element`, `${length}`);
+  }
+  const { by = [] } = shared ?? {};
+  for (let i = 0; i < by.length; i++) {
+    if (Number.isInteger(by[i]) && by[i]! >= 0 && by[i]! < size) continue;
+    throw new ArgumentError("parameters", `${name}, by`, `whole numbers from 0 to ${size - 1}`, `${by[i]} at ${i}`);
   }
 }
