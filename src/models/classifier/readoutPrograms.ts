@@ -85,7 +85,7 @@ export function readoutProgram(
   g.store("correct", ops.reduceLanes(ops.mul(correct, ops.lt(0, weight))), { accumulate: true });
   // The loss does not depend on what is subtracted first.
   if (wrt) pullBack(g, g, [[weighted, ops.constant(1)]], wrt, (v) => v, new Set([max]));
-  if (!wrt) return lower(g, "readout");
+  if (!wrt) return lower(g, "readout", "readout");
   return lower(g, "readout.train", "readout", { scalars: ["complete"], skips: "everything" });
 }
 
