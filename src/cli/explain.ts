@@ -29,11 +29,11 @@ type GivenOptions = SettingOptions & {
 /** A program under a name that no other has, with what a step makes of it. */
 interface Explained extends ProgramExplanation {
   readonly id: string;
-  /** In one training step of as many samples as the CPU takes at once. */
+  /** In one training step of at most `MOST_LANES` samples. */
   readonly runs: number;
 }
 
-/** The samples of the step that is recorded: which programs there are does not depend on them. */
+/** Most samples of a recorded step: which programs there are does not depend on them. */
 const MOST_LANES = 16;
 
 const EXAMPLES = `
@@ -45,7 +45,7 @@ Examples:
   npx axograd explain --program reverse --show graph,phases  all programs of the reverse pass
   npx axograd explain runs/a --out explained                 everything about the programs of a run, as files
 
-Settings are those of npx axograd train. One step of at most 16 samples is computed on the CPU, to see which programs run.
+Settings are those of npx axograd train. An evaluation and two steps of at most 16 samples are computed on the CPU, to see which programs run.
 docs/explain.md says how to read it.
 `;
 
@@ -103,7 +103,7 @@ async function deviceOf(config: TrainConfig): Promise<"wasm" | "webgpu"> {
   return backend.name;
 }
 
-/** The programs of one training step and one evaluation. */
+/** The programs of one evaluation and of training steps; runs are those of one step. */
 async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise<readonly RecordedProgram[]> {
   const few = Math.min(full.batchSize, MOST_LANES);
   const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few) };
@@ -115,8 +115,8 @@ async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise
     if (model.options.standardise) await trainer.calibrate(config.calibration);
     const { train } = inputs.images;
     await trainer.evaluate(subset(train, [...Array(Math.min(few, train.count)).keys()]));
-    recorder.resetRuns();
-    for await (const _ of trainer.fit({ steps: 1 })) break;
+    // The second step: what follows an update of the parameters runs in the step after it.
+    for await (const { step } of trainer.fit({ steps: 2 })) if (step === 1) recorder.resetRuns();
     return recorder.programs();
   } finally {
     await inner.dispose();
@@ -150,11 +150,11 @@ function chosenOf(all: readonly Explained[], wanted: readonly string[] | undefin
   const isMeant = (e: Explained, name: string): boolean => [e.id, e.name, e.purpose].includes(name);
   for (const name of wanted) {
     if (all.some((e) => isMeant(e, name))) continue;
-    const ids = all.map(({ id }) => id);
+    const names = [...new Set(all.map((e) => e.name))];
     const purposes = ORDER.filter((purpose) => all.some((e) => e.purpose === purpose));
-    const near = nearestName(name, [...ids, ...purposes]);
+    const near = nearestName(name, [...all.map(({ id }) => id), ...purposes]);
     const got = `${name}${near ? ` (did you mean ${near}?)` : ""}`;
-    throw new ArgumentError("explain", "--program", `${ids.join(", ")}, or a purpose: ${purposes.join(", ")}`, got);
+    throw new ArgumentError("explain", "--program", `${names.join(", ")}, or a purpose (${purposes.join(", ")})`, got);
   }
   return all.filter((e) => wanted.some((name) => isMeant(e, name)));
 }

@@ -82,6 +82,7 @@ test("as JSON: purposes, runs and costs of all programs; recorded attempts are t
   assert.ok(runsOf("attempt.recorded") > 0);
   assert.is(runsOf("attempt.recorded"), runsOf("attempt.reverse"));
   assert.is(runsOf("attempt"), 0, "a step records its attempts");
+  assert.is(runsOf("csr.copy"), 1, "what follows an update is part of a step");
 });
 
 test("WGSL needs no GPU, and what a GPU needs beside is there", async () => {
