@@ -12,7 +12,7 @@ import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { checkEffects, layer, resolveConfig } from "../run/configLayers.ts";
 import { openDevice } from "../run/device.ts";
-import { createExperiment, loadRunInputs } from "../run/experiment.ts";
+import { beginExperiment, createExperiment, loadRunInputs } from "../run/experiment.ts";
 import { readBegun } from "../run/runStart.ts";
 import { writeJson, writeText } from "./console.ts";
 import { addSettings, configOf, type SettingOptions, settingsGiven } from "./trainOptions.ts";
@@ -26,7 +26,7 @@ type GivenOptions = SettingOptions & {
   readonly json?: boolean;
 };
 
-/** A program under a name that no other has, with what a step makes of it. */
+/** A program with a unique name and its runs. */
 interface Explained extends ProgramExplanation {
   readonly id: string;
   /** In one training step of at most `MOST_LANES` samples. */
@@ -53,13 +53,19 @@ docs/explain.md says how to read it.
 export function register(program: Command): void {
   const command = program
     .command("explain")
-    .description("show the programs of a training: graph, phases, buffers, WebAssembly or WGSL, work and traffic")
-    .argument("[run]", "folder of a run, whose settings are taken")
-    .option("--program <names>", "these, by name or purpose (forward, reverse, readout, parameters, optimiser)", list)
-    .option("--show <forms>", `what of them: ${FORMS.join(", ")} (default: phases)`, forms)
+    .description(
+      "show the programs that a training runs: graph, phases, buffers, WebAssembly or WGSL, work and traffic",
+    )
+    .argument("[run]", "folder of a run, whose settings are used")
+    .option(
+      "--program <names>",
+      "programs to show, by name or purpose (forward, reverse, readout, parameters, optimiser)",
+      list,
+    )
+    .option("--show <forms>", `forms to show: ${FORMS.join(", ")}, or all (default: phases)`, forms)
     .option("--out <dir>", "write a file for each program and form, and programs.json, into this folder", path("--out"))
     .option("--no-subgroups", "WGSL for adapters without the feature subgroups")
-    .option("--json", "everything asked for as one JSON object");
+    .option("--json", "print facts and forms as one JSON object");
   addSettings(command).addHelpText("after", EXAMPLES).action(explain);
 }
 
@@ -95,7 +101,7 @@ async function configOfRun(folder: string | undefined, given: GivenOptions): Pro
   return config;
 }
 
-/** What "auto" comes to here; only then a device is opened. */
+/** The device that a training would use. Opens a device only to resolve "auto". */
 async function deviceOf(config: TrainConfig): Promise<"wasm" | "webgpu"> {
   if (config.device !== "auto") return config.device;
   const backend = await openDevice(config);
@@ -106,13 +112,14 @@ async function deviceOf(config: TrainConfig): Promise<"wasm" | "webgpu"> {
 /** The programs of one evaluation and of training steps; runs are those of one step. */
 async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise<readonly RecordedProgram[]> {
   const few = Math.min(full.batchSize, MOST_LANES);
-  const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few) };
+  const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few), initFrom: null };
   const inputs = await loadRunInputs(config);
   const inner = await openDevice({ ...config, device: "wasm" });
   try {
     const recorder = new ProgramRecorder(inner, { isAsynchronous: device === "webgpu" });
-    const { model, trainer } = createExperiment(recorder.backend, config, inputs);
-    if (model.options.standardise) await trainer.calibrate(config.calibration);
+    const experiment = createExperiment(recorder.backend, config, inputs);
+    await beginExperiment(experiment, config);
+    const { trainer } = experiment;
     const { train } = inputs.images;
     await trainer.evaluate(subset(train, [...Array(Math.min(few, train.count)).keys()]));
     // The second step: what follows an update of the parameters runs in the step after it.
@@ -133,7 +140,7 @@ function inOrder(recorded: readonly RecordedProgram[]): readonly RecordedProgram
   return [...recorded].sort((a, b) => place(a) - place(b));
 }
 
-/** Programs of one name (for arrays of other sizes) get numbers. */
+/** Numbers programs that share a name, as for arrays of several sizes. */
 function named(recorded: readonly RecordedProgram[]): readonly (RecordedProgram & { readonly id: string })[] {
   const count = new Map<string, number>();
   return recorded.map(({ program, runs }) => {

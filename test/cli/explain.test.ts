@@ -139,7 +139,7 @@ test("--program takes names and purposes, --show forms", async () => {
     "--show",
     "all",
   );
-  assert.match(several, /^# adam: graph\n\nexp_avg : row 300\n(.|\n)*\n# adam-2: code\n\n;; adam: /);
+  assert.match(several, /^# adam: graph\n\n(.|\n)*\nexp_avg : row 300\n(.|\n)*\n# adam-2: code\n\n;; adam: /);
   assert.match(text, /\nphase 1: matmul sparse, 60 rows × lanes\n {2}v0 = matmul\(matrix: hh, x: ode.y\)\n/);
 });
 
