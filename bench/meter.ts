@@ -1,5 +1,5 @@
-// A backend that keeps books: what programs cost by formula and how long its runs took. It is how a training step is split
-// into its parts without touching the model.
+// A backend that keeps books: what programs cost by formula, and how long their runs took. So a training step is split into
+// its parts without touching the model.
 
 import type { Backend, BoundProgram } from "../src/backend/backend.ts";
 import type { Purpose } from "../src/backend/program.ts";

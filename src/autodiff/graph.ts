@@ -39,18 +39,15 @@ export type Effect =
 
 /** The pointwise methods of Ops. */
 function pointwiseMethods(make: (fn: PointwiseOp, args: readonly Operand[]) => Value): Pick<Ops, PointwiseOp> {
-  const methods = POINTWISE_OPS.map((fn) => {
+  const methods: Partial<Record<PointwiseOp, (...operands: Operand[]) => Value>> = {};
+  for (const fn of POINTWISE_OPS) {
     const { arity } = POINTWISE_CODE[fn];
-    return [
-      fn,
-      (...operands: Operand[]) =>
-        make(
-          fn,
-          Array.from({ length: arity }, (_, i) => operands[i]!),
-        ),
-    ] as const;
-  });
-  return Object.fromEntries(methods) as Pick<Ops, PointwiseOp>;
+    methods[fn] = (...operands) => {
+      if (operands.length < arity) throw new ArgumentError(fn, "operands", `${arity}`, `${operands.length}`);
+      return make(fn, operands.slice(0, arity));
+    };
+  }
+  return methods as Pick<Ops, PointwiseOp>;
 }
 
 /**

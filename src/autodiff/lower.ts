@@ -214,6 +214,7 @@ class Lowering {
     if (!stored) throw new TypeError(`lower: value ${v.id} (${v.op.type}) is not available where it is read`);
     return this.#binding(stored.name, v.kind, v.rows, "read", stored.temp);
   }
+
   // ---- bindings --------------------------------------------------------------------------------------------------------
 
   #binding(
@@ -257,6 +258,7 @@ class Lowering {
     );
   }
 }
+
 /** The instructions of one phase, growing. */
 class PhaseEmitter {
   readonly key: string;

@@ -135,14 +135,8 @@ export class Placement {
     const gathered = new Set<number>();
     for (const e of effects) {
       const phase = this.phaseOf(e);
-      if (e.type === "store") {
-        if (this.fusedReduction(e) === null) demand[e.value.id]!.add(phase);
-        else demand[e.value.id]!.add(this.#homeOf(e.value));
-      } else if (e.type === "matrixGrad") demand[e.value.id]!.add(phase);
-      else {
-        demand[e.value.id]!.add(phase);
-        demand[e.index.id]!.add(phase);
-      }
+      demand[e.value.id]!.add(phase);
+      if (e.type === "scatter") demand[e.index.id]!.add(phase);
     }
     for (let id = values.length - 1; id >= 0; id--) {
       const v = values[id]!;

@@ -45,7 +45,7 @@ function constantOf(v: Value | undefined): number | null {
   return v?.op.type === "const" ? v.op.value : null;
 }
 
-/** x of a value fn(x); null for any other value. */
+/** The first argument of a value fn(x, …); null for any other value. */
 function argumentOf(fn: PointwiseOp, v: Value): Value | null {
   return v.op.type === "pointwise" && v.op.fn === fn ? v.args[0]! : null;
 }
@@ -64,8 +64,9 @@ function scaled(ops: Ops, a: Value, factor: number | null): Value | null {
 
 /** (c ? p : 0) + (c ? 0 : q) = c ? p : q, as the cotangents of two branches add up where the branches meet. */
 function eitherOf(ops: Ops, a: Value, b: Value): Value | null {
-  if (argumentOf("select", a) === null || argumentOf("select", a) !== argumentOf("select", b)) return null;
-  const [condition, p, q] = a.args as readonly [Value, Value, Value];
+  const condition = argumentOf("select", a);
+  if (condition === null || condition !== argumentOf("select", b)) return null;
+  const [, p, q] = a.args as readonly [Value, Value, Value];
   const [, r, s] = b.args as readonly [Value, Value, Value];
   if (constantOf(q) === 0 && constantOf(r) === 0) return ops.select(condition, p, s);
   return constantOf(p) === 0 && constantOf(s) === 0 ? ops.select(condition, r, q) : null;

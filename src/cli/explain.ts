@@ -1,25 +1,21 @@
 // axograd explain: the programs that a training runs, from their graphs to the code that a device gets.
 
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Purpose } from "../backend/program.ts";
-import { createWasmBackend } from "../backend/wasm/backend.ts";
-import { mostThreads } from "../backend/wasm/threads.ts";
 import { ArgumentError, nearestName } from "../core/errors.ts";
 import { alignColumns } from "../core/text.ts";
 import { subset } from "../data/imageSet.ts";
 import { type ExplainForm, explainProgram, FORMS, type ProgramExplanation } from "../explain/explain.ts";
 import { ProgramRecorder, type RecordedProgram } from "../explain/recorder.ts";
-import { replaceFile } from "../io/durable.ts";
+import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { TrainConfig } from "../run/config.ts";
-import { resolveConfig, type Settings } from "../run/configLayers.ts";
-import { CONFIG_KEYS } from "../run/configOptions.ts";
+import { checkEffects, layer, resolveConfig } from "../run/configLayers.ts";
 import { openDevice } from "../run/device.ts";
-import { createExperiment, loadRunInputs } from "../run/experiment.ts";
+import { beginExperiment, createExperiment, loadRunInputs } from "../run/experiment.ts";
 import { readBegun } from "../run/runStart.ts";
 import { writeJson, writeText } from "./console.ts";
-import { addSettings, configOf, type SettingOptions, settingsAmong } from "./trainOptions.ts";
+import { addSettings, configOf, type SettingOptions, settingsGiven } from "./trainOptions.ts";
 import { path } from "./values.ts";
 
 type GivenOptions = SettingOptions & {
@@ -30,14 +26,14 @@ type GivenOptions = SettingOptions & {
   readonly json?: boolean;
 };
 
-/** A program under a name that no other has, with what a step makes of it. */
+/** A program with a unique name and its runs. */
 interface Explained extends ProgramExplanation {
   readonly id: string;
-  /** In one training step of as many samples as the CPU takes at once. */
+  /** In one training step of at most `MOST_LANES` samples. */
   readonly runs: number;
 }
 
-/** The samples of the step that is recorded: which programs there are does not depend on them. */
+/** Most samples of a recorded step: which programs there are does not depend on them. */
 const MOST_LANES = 16;
 
 const EXAMPLES = `
@@ -49,7 +45,7 @@ Examples:
   npx axograd explain --program reverse --show graph,phases  all programs of the reverse pass
   npx axograd explain runs/a --out explained                 everything about the programs of a run, as files
 
-Settings are those of npx axograd train. One step of at most 16 samples is computed on the CPU, to see which programs run.
+Settings are those of npx axograd train. An evaluation and two steps of at most 16 samples are computed on the CPU, to see which programs run.
 docs/explain.md says how to read it.
 `;
 
@@ -57,13 +53,19 @@ docs/explain.md says how to read it.
 export function register(program: Command): void {
   const command = program
     .command("explain")
-    .description("show the programs of a training: graph, phases, buffers, WebAssembly or WGSL, work and traffic")
-    .argument("[run]", "folder of a run, whose settings are taken")
-    .option("--program <names>", "these, by name or purpose (forward, reverse, readout, parameters, optimiser)", list)
-    .option("--show <forms>", `what of them: ${FORMS.join(", ")} (default: phases)`, forms)
+    .description(
+      "show the programs that a training runs: graph, phases, buffers, WebAssembly or WGSL, work and traffic",
+    )
+    .argument("[run]", "folder of a run, whose settings are used")
+    .option(
+      "--program <names>",
+      "programs to show, by name or purpose (forward, reverse, readout, parameters, optimiser)",
+      list,
+    )
+    .option("--show <forms>", `forms to show: ${FORMS.join(", ")}, or all (default: phases)`, forms)
     .option("--out <dir>", "write a file for each program and form, and programs.json, into this folder", path("--out"))
     .option("--no-subgroups", "WGSL for adapters without the feature subgroups")
-    .option("--json", "everything asked for as one JSON object");
+    .option("--json", "print facts and forms as one JSON object");
   addSettings(command).addHelpText("after", EXAMPLES).action(explain);
 }
 
@@ -81,19 +83,25 @@ async function explain(folder: string | undefined, given: GivenOptions): Promise
   if (given.out !== undefined) await writeFiles(given.out, chosen, given.show ?? FORMS);
   if (given.json) writeJson({ device, dtype: config.dtype, lanes, programs: chosen.map((e) => withForms(e, shown)) });
   else if (given.out !== undefined) writeText(`${chosen.length} programs in ${given.out}\n`);
-  else if (shown.length > 0) writeText(chosen.flatMap((e) => shown.map((form) => e.text[form])).join("\n"));
+  else if (shown.length > 0) writeText(textOf(chosen, shown));
   else writeText(tableOf(chosen, options));
 }
 
 async function configOfRun(folder: string | undefined, given: GivenOptions): Promise<TrainConfig> {
   if (folder === undefined) return configOf(given);
-  if (given.config !== undefined)
-    throw new ArgumentError("explain", "--config", "either a run or a file of settings", "both");
-  const options: Settings = settingsAmong(CONFIG_KEYS, given);
-  return resolveConfig([(await readBegun(folder)).config, options]);
+  const refuse = (option: string): never => {
+    throw new ArgumentError("explain", option, "a run's folder or a recipe", "both");
+  };
+  if (given.config !== undefined) refuse("--config");
+  const { config: saved } = await readBegun(folder);
+  const typed = (await settingsGiven(given, saved)).reduce(layer, {});
+  if (typed.preset !== undefined) refuse("--preset");
+  const config = resolveConfig([saved, typed]);
+  checkEffects("explain", typed, [config]);
+  return config;
 }
 
-/** What "auto" comes to here; only then a device is opened. */
+/** The device that a training would use. Opens a device only to resolve "auto". */
 async function deviceOf(config: TrainConfig): Promise<"wasm" | "webgpu"> {
   if (config.device !== "auto") return config.device;
   const backend = await openDevice(config);
@@ -101,43 +109,38 @@ async function deviceOf(config: TrainConfig): Promise<"wasm" | "webgpu"> {
   return backend.name;
 }
 
-/** The programs of one training step and one evaluation. */
+/** The programs of one evaluation and of training steps; runs are those of one step. */
 async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise<readonly RecordedProgram[]> {
   const few = Math.min(full.batchSize, MOST_LANES);
-  const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few) };
+  const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few), initFrom: null };
   const inputs = await loadRunInputs(config);
-  const threads = Math.min(config.threads, mostThreads());
-  const inner = await createWasmBackend({ dtype: config.dtype, threads });
-  const recorder = new ProgramRecorder(inner, { isAsynchronous: device === "webgpu" });
-  const experiment = createExperiment(recorder.backend, config, inputs);
+  const inner = await openDevice({ ...config, device: "wasm" });
   try {
-    const { model, trainer } = experiment;
-    if (model.options.standardise) await trainer.calibrate(config.calibration);
+    const recorder = new ProgramRecorder(inner, { isAsynchronous: device === "webgpu" });
+    const experiment = createExperiment(recorder.backend, config, inputs);
+    await beginExperiment(experiment, config);
+    const { trainer } = experiment;
     const { train } = inputs.images;
-    await trainer.evaluate(
-      subset(
-        train,
-        Array.from({ length: Math.min(few, train.count) }, (_, i) => i),
-      ),
-    );
-    recorder.resetRuns();
-    for await (const _ of trainer.fit({ steps: 1 })) break;
+    await trainer.evaluate(subset(train, [...Array(Math.min(few, train.count)).keys()]));
+    // The second step: what follows an update of the parameters runs in the step after it.
+    for await (const { step } of trainer.fit({ steps: 2 })) if (step === 1) recorder.resetRuns();
     return recorder.programs();
   } finally {
-    experiment.dispose();
     await inner.dispose();
   }
 }
 
-const ORDER: readonly (Purpose | undefined)[] = ["forward", "readout", "reverse", "optimiser", "parameters", undefined];
+/** As they follow one another in a step. */
+const ORDER: readonly Purpose[] = ["forward", "readout", "reverse", "optimiser", "parameters"];
 
-/** By purpose, as they follow one another in a step. */
+/** By purpose; programs without one come last. */
 function inOrder(recorded: readonly RecordedProgram[]): readonly RecordedProgram[] {
-  const place = ({ program }: RecordedProgram): number => ORDER.indexOf(program.purpose);
+  const place = ({ program: { purpose } }: RecordedProgram): number =>
+    purpose === undefined ? ORDER.length : ORDER.indexOf(purpose);
   return [...recorded].sort((a, b) => place(a) - place(b));
 }
 
-/** Programs of one name (for arrays of other sizes) get numbers. */
+/** Numbers programs that share a name, as for arrays of several sizes. */
 function named(recorded: readonly RecordedProgram[]): readonly (RecordedProgram & { readonly id: string })[] {
   const count = new Map<string, number>();
   return recorded.map(({ program, runs }) => {
@@ -152,14 +155,21 @@ function named(recorded: readonly RecordedProgram[]): readonly (RecordedProgram 
 function chosenOf(all: readonly Explained[], wanted: readonly string[] | undefined): readonly Explained[] {
   if (!wanted) return all;
   const isMeant = (e: Explained, name: string): boolean => [e.id, e.name, e.purpose].includes(name);
-  const names = [...new Set(all.flatMap(({ id, purpose }) => (purpose ? [id, purpose] : [id])))];
   for (const name of wanted) {
     if (all.some((e) => isMeant(e, name))) continue;
-    const near = nearestName(name, names);
+    const names = [...new Set(all.map((e) => e.name))];
+    const purposes = ORDER.filter((purpose) => all.some((e) => e.purpose === purpose));
+    const near = nearestName(name, [...all.map(({ id }) => id), ...purposes]);
     const got = `${name}${near ? ` (did you mean ${near}?)` : ""}`;
-    throw new ArgumentError("explain", "--program", `some of ${names.join(", ")}`, got);
+    throw new ArgumentError("explain", "--program", `${names.join(", ")}, or a purpose (${purposes.join(", ")})`, got);
   }
   return all.filter((e) => wanted.some((name) => isMeant(e, name)));
+}
+
+/** The forms of the programs one after another, under headings where there are several. */
+function textOf(chosen: readonly Explained[], shown: readonly ExplainForm[]): string {
+  const texts = chosen.flatMap(({ id, text }) => shown.map((form) => [`# ${id}: ${form}`, text[form]] as const));
+  return texts.map(([heading, text]) => (texts.length > 1 ? `${heading}\n\n${text}` : text)).join("\n");
 }
 
 function withForms({ text, ...facts }: Explained, shown: readonly ExplainForm[]): object {
@@ -167,7 +177,7 @@ function withForms({ text, ...facts }: Explained, shown: readonly ExplainForm[])
 }
 
 async function writeFiles(folder: string, chosen: readonly Explained[], shown: readonly ExplainForm[]): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   for (const { id, device, text } of chosen) {
     for (const form of shown) {
       const ending = form !== "code" ? `${form}.txt` : device === "wasm" ? "wat" : "wgsl";
@@ -188,19 +198,22 @@ function tableOf(
     e.purpose ?? "",
     e.runs > 0 ? `${e.runs}` : "-",
     `${e.phases.length}`,
+    `${Math.max(0, ...e.phases.map(({ rows }) => rows))}`,
     `${e.phases.reduce((sum, { instructions }) => sum + instructions, 0)}`,
     `${device === "wasm" ? e.functions : e.dispatches!.length}`,
     ...[e.flops, e.bytes].map((n) => (n === null ? "?" : (n / 1e6).toFixed(3))),
     (e.temporaryBytes / 2 ** 20).toFixed(2),
   ]);
-  const heading = ["program", "purpose", "runs", "phases", "instructions", unit, "MFLOP", "MB moved", "MiB temporary"];
+  const heading = ["program", "purpose", "runs", "phases", "rows", "instructions", unit];
+  const costs = ["MFLOP", "MB moved", "MiB temporary"];
   return [
     `${device} ${dtype}, ${lanes} samples at once`,
     "",
-    ...alignColumns([heading, ...rows], [2, 3, 4, 5, 6, 7, 8]),
+    ...alignColumns([[...heading, ...costs], ...rows], [2, 3, 4, 5, 6, 7, 8, 9]),
     "",
-    "runs: in a training step of at most 16 samples, computed on the CPU; -: only before it or in an evaluation. MFLOP, MB: by formula, of one run.",
-    "Look further: --program NAME or a purpose, --show graph,phases,buffers,code; --out DIR for all of it as files.",
+    "runs: how often a training step ran it (computed here, on the CPU); -: only an evaluation or the preparations did.",
+    "rows: of its longest phase. MFLOP, MB moved: of one run, by formula.",
+    "More: --program NAME or PURPOSE, --show graph,phases,buffers,code; --out DIR writes everything to files.",
     "",
   ].join("\n");
 }

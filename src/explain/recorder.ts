@@ -1,4 +1,4 @@
-// Which programs something runs: a backend that keeps what is bound on it.
+// A backend that records the programs that are bound on it, and how often each runs.
 
 import type { Backend } from "../backend/backend.ts";
 import type { Program } from "../backend/program.ts";
@@ -12,8 +12,8 @@ export interface RecordedProgram {
 }
 
 /**
- * Records the programs that are bound on `backend`, in the order in which they came. Equal programs (one for each of two arrays of a size)
- * count as one.
+ * Records the programs that are bound on `backend`, in the order in which they came. Equal programs (as for two arrays of one size) count
+ * as one.
  *
  *     const recorder = new ProgramRecorder(await createBackend());
  *     const solver = new OdeSolver(recorder.backend, system, options);
@@ -26,7 +26,7 @@ export class ProgramRecorder {
   readonly #recorded = new Map<string, { readonly program: Program; runs: number }>();
   readonly #keys = new WeakMap<Program, string>();
 
-  /** @param isAsynchronous  what `Backend.isAsynchronous` says: true has the programs bound that a GPU needs; default: what `inner` says */
+  /** @param isAsynchronous  `Backend.isAsynchronous` of `backend`; true: the programs that a GPU needs are bound; default: that of `inner` */
   constructor(inner: Backend, { isAsynchronous = inner.isAsynchronous }: { readonly isAsynchronous?: boolean } = {}) {
     const observer: Observer = {
       bound: ({ executable }) => void this.#entryOf(executable.program),
@@ -46,10 +46,16 @@ export class ProgramRecorder {
   }
 
   #entryOf(program: Program): { readonly program: Program; runs: number } {
-    const key = this.#keys.get(program) ?? JSON.stringify(program);
+    const key = this.#keys.get(program) ?? JSON.stringify(program, distinct);
     this.#keys.set(program, key);
     const known = this.#recorded.get(key) ?? { program, runs: 0 };
     this.#recorded.set(key, known);
     return known;
   }
+}
+
+/** JSON has null for NaN and both infinities, and 0 for −0. */
+function distinct(_key: string, value: unknown): unknown {
+  if (Object.is(value, -0)) return "-0";
+  return typeof value === "number" && !Number.isFinite(value) ? `${value}` : value;
 }

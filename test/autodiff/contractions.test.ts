@@ -329,6 +329,17 @@ misuse("values of another graph are refused", () => {
   for (const use of uses) assert.throws(use, (e: unknown) => e instanceof ArgumentError);
 });
 
+misuse("missing operands are refused, further arguments are none", () => {
+  const g = new Graph();
+  const add = g.ops.add as (...operands: Value[]) => Value;
+  const [a, b] = [g.sample("a"), g.sample("b")];
+  assert.throws(
+    () => add(a),
+    (e: unknown) => e instanceof ArgumentError && e.message === "add: expected 2, got 1 (operands)",
+  );
+  assert.is(add(a, b, a), add(a, b));
+});
+
 misuse("a name stands for one binding, whatever asks for it", () => {
   const g = new Graph();
   const source = g.row("a", 5);

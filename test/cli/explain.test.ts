@@ -51,7 +51,10 @@ test("the table has every program of a step, with its work and where to look fur
   const text = await runCommand(register, ...TINY, "--device", "wasm");
   const lines = text.split("\n");
   assert.is(lines[0], "wasm f32, 4 samples at once");
-  assert.match(lines[2]!, /^program +purpose +runs +phases +instructions +functions +MFLOP +MB moved +MiB temporary$/);
+  assert.match(
+    lines[2]!,
+    /^program +purpose +runs +phases +rows +instructions +functions +MFLOP +MB moved +MiB temporary$/,
+  );
   for (const name of ["attempt", "attempt.recorded", "attempt.reverse", "readout", "readout.train", "adam", "csr.copy"])
     assert.ok(
       lines.some((line) => line.startsWith(`${name} `)),
@@ -79,6 +82,7 @@ test("as JSON: purposes, runs and costs of all programs; recorded attempts are t
   assert.ok(runsOf("attempt.recorded") > 0);
   assert.is(runsOf("attempt.recorded"), runsOf("attempt.reverse"));
   assert.is(runsOf("attempt"), 0, "a step records its attempts");
+  assert.is(runsOf("csr.copy"), 1, "what follows an update is part of a step");
 });
 
 test("WGSL needs no GPU, and what a GPU needs beside is there", async () => {
@@ -124,6 +128,18 @@ test("--program takes names and purposes, --show forms", async () => {
   }
   const text = await runCommand(register, ...TINY_EXPLICIT, "--device", "wasm", "--program", "attempt");
   assert.match(text, /^program attempt, forward\n/);
+  assert.not.match(text, /^# /m, "one text has no heading");
+  const several = await runCommand(
+    register,
+    ...TINY_EXPLICIT,
+    "--device",
+    "wasm",
+    "--program",
+    "adam",
+    "--show",
+    "all",
+  );
+  assert.match(several, /^# adam: graph\n\n(.|\n)*\nexp_avg : row 300\n(.|\n)*\n# adam-2: code\n\n;; adam: /);
   assert.match(text, /\nphase 1: matmul sparse, 60 rows × lanes\n {2}v0 = matmul\(matrix: hh, x: ode.y\)\n/);
 });
 
@@ -188,7 +204,22 @@ test("the settings of a run are taken", async () => {
       "1",
     );
     assert.ok(products > euler.programs[0]!.phases.length, "options come before the settings of the run");
+    const assigned = await explained(
+      "explain",
+      run,
+      "--device",
+      "wasm",
+      "--program",
+      "attempt",
+      "--set",
+      "solver=bosh3",
+    );
+    assert.ok(products < assigned.programs[0]!.phases.length, "so do assignments");
     await assertRefused(["explain", run, "--config", "mine.yaml"], /--config/);
+    await assertRefused(["explain", run, "--preset", "retina"], /--preset/);
+    await assertRefused(["explain", run, "--neuron-table", "X.csv"], /--neuron-table/);
+    const through = join(run, "config.json", "out");
+    await assertRefused(["explain", run, "--device", "wasm", "--program", "adam", "--out", through], /config\.json/);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }

@@ -178,4 +178,17 @@ if (adapter) {
   });
 }
 
+test("programs that differ in a number that JSON does not have are recorded apart", async () => {
+  const recorder = new ProgramRecorder(await createWasmBackend({ dtype: "f64", threads: 1 }));
+  const { backend } = recorder;
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, -0, 0]) {
+    const g = new Graph();
+    g.store("y", g.ops.constant(value), { as: { kind: "row", rows: 4 } });
+    const executable = backend.compile(lower(g, "same"), backend.layoutFor(1));
+    backend.bind(executable, { y: backend.buffer("y", 4) });
+  }
+  assert.is(recorder.programs().length, 5);
+  await backend.dispose();
+});
+
 test.run();
