@@ -15,6 +15,7 @@ export const READOUTS = ["auto", "all", "output", "no-input"] as const;
 type Hyphenated<Name extends string> = Name extends `${infer Letter}${infer Rest}`
   ? `${Lowercase<Letter>}${Rest extends Uncapitalize<Rest> ? "" : "-"}${Hyphenated<Rest>}`
   : Name;
+/** Names of the methods on the command line. */
 export type SolverName = Hyphenated<MethodName>;
 /** The methods, those of highest order first. */
 export const SOLVERS: readonly SolverName[] = [...METHODS].reverse().map(({ name }) => hyphenated(name) as SolverName);

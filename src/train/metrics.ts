@@ -32,7 +32,7 @@ export type RunEvent =
       readonly event: "error";
       readonly code: string;
       readonly message: string;
-      readonly facts: Facts;
+      readonly facts: Readonly<Record<string, unknown>>;
     };
 
 /** The images of an evaluation. */
