@@ -69,7 +69,7 @@ export class SolverDesk {
     this.savesLengths = reverse ? lengths(reverse.attemptSaves, lanes) : {};
     this.#common = desk.vectors("solve", { ...eachOf(PER_SAMPLE, lanes), ...eachOf(SCALARS, 1) });
     this.#voids = reverse ? desk.vectors("solve", { ...eachOf(["void", "voidAgain"], lanes), voids: 1 }) : null;
-    this.#steps = controller.type === "replay" ? desk.vector("steps", lanes * replayDepth(controller)) : null;
+    this.#steps = controller.type === "replay" ? desk.vector("solve steps", lanes * replayDepth(controller)) : null;
     const bounds = AXES.flatMap((axis) => BOUNDS.map((which) => boundName(which, axis)));
     this.#tables = desk.vectors(
       "segments",
@@ -231,7 +231,7 @@ export class SolverDesk {
 
   /** Runs a program on whichever of the buffers it names, the solver's own before the inputs of the right-hand side. */
   run(program: Program, inputs: Readonly<Record<string, Bindable>>, own: Bindings): void {
-    this.desk.run(program, { ...inputs, ...own });
+    this.desk.run(program, own, inputs);
   }
 }
 
