@@ -147,7 +147,7 @@ const SLOW: Readonly<Record<number, number>> = {
 };
 const FAST = 0.25;
 
-/** Nanoseconds per 16 bytes: for deciding who works, not for predicting how long. */
+/** Nanoseconds per 16 bytes: good enough to share work among threads, not to predict times. */
 export function vectorCost(instr: MachineInstr): number {
   return (typeof instr.op === "number" ? SLOW[instr.op] : kernelCalled(instr)?.nsPerVector) ?? FAST;
 }
