@@ -122,7 +122,6 @@ export class Desk {
     const length = rows * this.lanes;
     const staging = this.#staging.get(length) ?? floatArray(this.backend.dtype, length);
     this.#staging.set(length, staging);
-    this.#checkPart(part);
     packState(data, positions(part, rows), part.count, rows, this.layout, staging);
     if (unused === "zero") clearUnusedLanes(staging, part.count, rows, this.layout);
     this.backend.upload(target, staging, (part.frame?.index ?? 0) * length);
@@ -141,7 +140,6 @@ export class Desk {
 
   /** The same for a state that has been downloaded already. */
   unpack<T extends FloatArray>(state: ArrayLike<number>, target: T, part: Part): T {
-    this.#checkPart(part);
     const rows = state.length / this.lanes;
     unpackState(state, target, positions(part, rows), part.count, rows, this.layout);
     return target;
@@ -231,11 +229,6 @@ export class Desk {
       this.#ids.set(thing, id);
     }
     return id;
-  }
-
-  #checkPart({ count }: Part): void {
-    if (count >= 1 && count <= this.lanes) return;
-    throw new ShapeError(this.#owner, "count", `1 to ${this.lanes} samples`, `${count}`);
   }
 
   #checkLive(): void {

@@ -154,8 +154,8 @@ function define(test: Test<WithBackend>): void {
     const x = desk.state("x", ROWS);
     const data = new Float64Array((desk.lanes + 1) * ROWS);
     for (const count of [0, desk.lanes + 1]) {
-      await fails(() => desk.put(x, data, { count }), "shape", /test: expected 1 to 4 samples, got \d \(count\)/);
-      await fails(() => desk.take(x, data, { count }), "shape", /count/);
+      await fails(() => desk.put(x, data, { count }), "shape", /packState: expected 1 to 4, got \d \(samples\)/);
+      await fails(() => desk.take(x, data, { count }), "shape", /unpackState: .*samples/);
     }
     desk.release();
   });
