@@ -28,13 +28,12 @@ export function waitWhile(address: usize, old: u32): void {
 }
 
 /**
- * Why nobody sleeps through its waking: the word changes before it is notified, both in one total order with all other atomic
- * accesses, and going to sleep compares the word once more. A thread that reads the old word is therefore asleep, and
- * notified, or finds the new one. The plain stores of the last to arrive come before its change of the generation, which everyone
- * else reads before going on.
+ * Waits for all threads; the last to arrive resets the shares taken, for the next phase. False when a thread has failed: it sets
+ * CONTROL_FAILED, then changes the generation, so that no thread waits in vain.
  *
- * Waits for all threads; the last to arrive lets the shares of the next phase begin untaken. False when a thread has failed: it sets
- * CONTROL_FAILED, then changes the generation, so nobody waits for what will never come.
+ * No thread misses its wake-up: the word changes before the notification, both in one total order with all other atomic accesses, and
+ * going to sleep compares the word once more. So a thread that reads the old word is either asleep, and notified, or finds the new one.
+ * The plain stores of the last thread to arrive precede its change of the generation, which all others read before they continue.
  */
 export function barrier(control: usize): bool {
   const generation = atomic.load<u32>(control, CONTROL_GENERATION);

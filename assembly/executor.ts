@@ -81,9 +81,9 @@ function runAlone<T>(image: usize, step: usize, scratch: usize): void {
 }
 
 /**
- * A phase on all threads. A thread takes its own share in pieces, then pieces of the others' shares: a thread that was late, because
- * its core had other work, holds nobody up for long. Pieces are an eighth of what is left, so that in the end nobody waits for more
- * than a tile. Who computes a tile does not change what is computed.
+ * A phase on all threads. A thread takes its own share in pieces, then pieces of the others' shares, so a thread that is late because its
+ * core had other work delays the others little. Pieces are an eighth of what is left, so that in the end no thread waits for more than a
+ * tile. Results do not depend on which thread computes a tile.
  */
 function runShared<T>(control: usize, image: usize, step: usize, thread: usize, scratch: usize): void {
   const threads = <usize>load<u32>(control, isa.CONTROL_THREADS);

@@ -59,7 +59,7 @@ export {
 } from "./core/errors.ts";
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
-export type { Releasable } from "./core/roundCache.ts";
+export type { Releasable } from "./core/release.ts";
 // Connectomes and images.
 export type { Components } from "./data/components.ts";
 export {

@@ -1,8 +1,8 @@
-// What the rest of axograd knows of a device: buffers and programs. Implemented by backend/wasm and backend/webgpu.
+// The interface of a device: buffers and programs. backend/wasm and backend/webgpu implement it.
 //
-// Contract. Work is enqueued in order: upload, fill, copy and run take effect as if executed one after another. A WASM
-// backend does so at once; a WebGPU backend may return earlier. Only `download`, `downloadAll`, `finish` and, where memory has to be asked
-// for, `buffersIfRoom` wait. A backend never knows models, ops or solvers. Nothing is allocated by `run`. Errors are BackendError.
+// Contract. Work takes effect in the order of the calls. WASM does it before a call returns; WebGPU may return earlier. Only `download`,
+// `downloadAll`, `finish` and `buffersIfRoom` wait. `run` allocates nothing. A backend knows no models, ops or solvers. Errors are
+// BackendError.
 
 import type { Csr } from "../core/csr.ts";
 import type { DType, FloatArray } from "../core/dtype.ts";
@@ -69,13 +69,10 @@ export interface Traffic {
   readonly downloadedBytes: number;
 }
 
-/** `buffersIfRoom` leaves room for so many arrays of the size of its largest, of others who cannot do without. */
+/** `buffersIfRoom` leaves room for this many arrays of the size of its largest, for callers that cannot do without theirs. */
 export const SPARED_ARRAYS = 16;
 
-/**
- * A device: its buffers, and programs that run on them. Work is done in the order in which it is asked for; only `download`, `downloadAll`,
- * `finish` and `buffersIfRoom` wait.
- */
+/** A device: its buffers, and programs that run on them, in the order of the calls. */
 export interface Backend {
   readonly name: "wasm" | "webgpu";
   readonly dtype: DType;
@@ -86,8 +83,8 @@ export interface Backend {
   /** The same for runs with up to `numbers` numbers per lane in one array: fewer where a device limits the size of arrays. */
   lanesFor(numbers: number): number;
   /**
-   * Bytes that the record of a solve for its reverse pass (ode/tape.ts) may take where nobody says how many. It is no promise that the
-   * device has them: see `buffersIfRoom`.
+   * Default of the bytes that the record of a solve for its reverse pass (ode/tape.ts) may take. The device may have fewer: see
+   * `buffersIfRoom`.
    */
   readonly tapeBudgetBytes: number;
   /** true: work runs behind the host, and reading a result waits for it (webgpu); false: work is done when the call returns (wasm). */
@@ -99,8 +96,8 @@ export interface Backend {
   /** Memory of zeros. */
   buffer(label: string, length: number, type?: "float" | "u32"): DeviceBuffer;
   /**
-   * A set of buffers that programs use together and that can be done without, by name; zeros. null where the device has no memory for them, or
-   * little more than that. May wait for the device's answer.
+   * A set of optional buffers that programs use together, by name; zeros. null if the device has no memory for them, or little more than
+   * that. May wait for the device's answer.
    *
    * @param kind  what sets that are alike have in common; default: the label. WebGPU puts a set together, and kinds apart from each other
    *   and from single buffers, since which of its buffers lie together decides a shader's text

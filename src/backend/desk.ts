@@ -3,11 +3,12 @@
 
 import { type FloatArray, floatArray } from "../core/dtype.ts";
 import { ArgumentError, BackendError, ShapeError } from "../core/errors.ts";
-import { type Releasable, RoundCache } from "../core/roundCache.ts";
+import type { Releasable } from "../core/release.ts";
+import { RoundCache } from "../core/roundCache.ts";
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "./backend.ts";
 import { Constants } from "./constants.ts";
 import { clearUnusedLanes, lanesOf, layoutKey, packState, unpackState } from "./layout.ts";
-import type { PanelLayout, Program } from "./program.ts";
+import type { Binding, PanelLayout, Program } from "./program.ts";
 
 /** The samples of a batch that the lanes hold, and where a host array has their numbers. */
 export interface Part {
@@ -109,6 +110,7 @@ export class Desk {
   /**
    * Uploads samples into the lanes of a state.
    * @returns the target
+   * @throws {ShapeError} the part has no sample, or more than there are lanes
    */
   put(target: DeviceBuffer, data: ArrayLike<number>, part: Part, unused: UnusedLanes = "repeat"): DeviceBuffer {
     const rows = part.frame?.rows ?? target.length / this.lanes;
@@ -124,6 +126,7 @@ export class Desk {
   /**
    * Downloads the samples of a state into their places in a host array.
    * @returns the target
+   * @throws {ShapeError} as `put`
    */
   async take<T extends FloatArray>(source: DeviceBuffer, target: T, part: Part): Promise<T> {
     const length = part.frame ? part.frame.rows * this.lanes : source.length;
@@ -163,30 +166,40 @@ export class Desk {
   }
 
   /**
-   * Runs a program on those of the given buffers that it names; a name that is not given is looked up in `others`, then among the
-   * buffers of the desk.
+   * Runs a program on the buffers that it names: the first of that name in `given`, else the desk's own.
+   * @throws {ArgumentError} neither has the name
+   * @throws {BackendError} the device refuses the program or a buffer; the desk is released
    */
-  run(program: Program, given: Bindings = {}, others: Bindings = {}): void {
-    this.backend.run(this.bind(program, given, others));
+  run(program: Program, ...given: readonly Bindings[]): void {
+    this.backend.run(this.bind(program, ...given));
   }
 
-  /** Compiles and binds a program, once for each set of buffers. The desk releases it. */
-  bind(program: Program, given: Bindings = {}, others: Bindings = {}): BoundProgram {
+  /** Compiles and binds a program, once for each set of buffers. The desk releases it. Errors: as `run`. */
+  bind(program: Program, ...given: readonly Bindings[]): BoundProgram {
+    // Runs for every program of every attempt of a solve.
     let key = `${this.#idOf(program)}`;
-    const bindings: Record<string, Bindable> = {};
-    for (const { name, kind, temp } of program.bindings) {
-      if (temp) continue;
-      const bindable = given[name] ?? others[name] ?? this.#buffers.get(name);
-      if (!bindable) throw new ArgumentError(this.#owner, name, `a ${kind} for ${program.name}`, "nothing");
-      bindings[name] = bindable;
-      key += ` ${this.#idOf(bindable)}`;
+    for (const binding of program.bindings) {
+      if (!binding.temp) key += ` ${this.#idOf(this.#find(program, binding, given))}`;
     }
     const known = this.#bound.get(key);
     if (known) return known;
     this.#checkLive();
+    const named = program.bindings.filter(({ temp }) => !temp);
+    const bindings = Object.fromEntries(named.map((b) => [b.name, this.#find(program, b, given)]));
     const bound = this.backend.bind(this.executable(program), bindings);
     this.#bound.set(key, bound);
     return bound;
+  }
+
+  #find(program: Program, { name, kind }: Binding, given: readonly Bindings[]): Bindable {
+    for (const bindings of given) {
+      const bindable = bindings[name];
+      if (bindable) return bindable;
+    }
+    const own = this.#buffers.get(name);
+    if (own) return own;
+    this.#checkLive();
+    throw new ArgumentError(this.#owner, name, `a ${kind} for ${program.name}`, "nothing");
   }
 
   /** The program compiled for this layout, once. */

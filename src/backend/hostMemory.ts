@@ -1,8 +1,8 @@
-// The memory of the machine that the process runs on, and how much of it a tape may take.
+// The machine's memory, and the part of it that a tape may take.
 
 import { totalmem } from "node:os";
 
-/** Bytes that the process may use: what the machine has, or the limit of its control group. */
+/** Bytes that the process may use: those of the machine, or the limit of its control group. */
 export function machineMemory(): number {
   // 0 or a huge number where no control group limits the process.
   const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
@@ -10,7 +10,7 @@ export function machineMemory(): number {
 }
 
 /**
- * Bytes of a tape in the memory of the CPU (the wasm backend, software adapters), where nobody says how many: little on any machine of
- * today, and enough for the 16 samples that run at once.
+ * Default bytes of a tape in the CPU's memory (the wasm backend, software adapters): little on any machine of today, and enough for the 16
+ * samples that run at once.
  */
 export const HOST_TAPE_BYTES: number = 384 * 2 ** 20;

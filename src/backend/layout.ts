@@ -15,11 +15,17 @@ export function layoutKey({ panel, panels }: PanelLayout): string {
   return `${panel}x${panels}`;
 }
 
+function checkSamples(where: string, samples: number, layout: PanelLayout): void {
+  if (samples >= 1 && samples <= lanesOf(layout)) return;
+  throw new ShapeError(where, "samples", `1 to ${lanesOf(layout)}`, `${samples}`);
+}
+
 /**
  * Copies `samples` samples of `rows` numbers into device order. Lanes without a sample repeat the last one: they take the same
  * steps as a real sample, so they never prolong a solve and never make a NaN of their own.
  *
  * @param at  position in `source` of (sample, row)
+ * @throws {ShapeError} no sample, more than there are lanes, or a target of another length
  */
 export function packState(
   source: ArrayLike<number>,
@@ -30,6 +36,7 @@ export function packState(
   target: FloatArray,
 ): FloatArray {
   const { panel, panels } = layout;
+  checkSamples("packState", samples, layout);
   if (target.length !== rows * lanesOf(layout)) {
     throw new ShapeError("packState", "target", `${rows * lanesOf(layout)} numbers`, `${target.length}`);
   }
@@ -46,6 +53,7 @@ export function packState(
  * The inverse: writes the real samples of a device state into `target`.
  *
  * @param at  position in `target` of (sample, row)
+ * @throws {ShapeError} no sample, or more than there are lanes
  */
 export function unpackState(
   state: ArrayLike<number>,
@@ -56,6 +64,7 @@ export function unpackState(
   layout: PanelLayout,
 ): void {
   const { panel } = layout;
+  checkSamples("unpackState", samples, layout);
   for (let sample = 0; sample < samples; sample++) {
     const p = Math.floor(sample / panel);
     const lane = sample % panel;

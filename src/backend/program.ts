@@ -64,10 +64,7 @@ export type UnaryOp =
   | "softplus" // log(1 + e^x), x itself above 20 (as torch)
   | "erf" //      2/√π · ∫ e^(−s²) ds from 0 to x
   | "isFinite"; // 1 for a finite number, 0 for ±Infinity and NaN
-/**
- * Lane-by-lane functions of two numbers a, b. Comparisons give 1 or 0. Of three there is `select(c, a, b)`: a where c ≠ 0, else b (the
- * unused branch may be NaN).
- */
+/** Lane-by-lane functions of two numbers a, b. Comparisons give 1 or 0. */
 export type BinaryOp =
   | "add" // a + b
   | "sub" // a − b
@@ -79,6 +76,7 @@ export type BinaryOp =
   | "le"
   | "eq"
   | "pow"; //  a^b; NaN for a < 0 unless b is whole; a^0 = 1, also of NaN
+/** `select(c, a, b)`: a where c ≠ 0, else b; the unused branch may be NaN. */
 export type TernaryOp = "select";
 export type PointwiseOp = UnaryOp | BinaryOp | TernaryOp;
 
@@ -155,7 +153,7 @@ export interface Phase {
   readonly instrs: readonly Instr[];
 }
 
-/** When a program need not run: for work that is enqueued before the host knows whether anybody needs it. */
+/** When a program need not run: for work that is enqueued before the host knows whether it is needed. */
 export interface Guard {
   /** Scalars that the program only reads. It is idle where one of them is 0. */
   readonly scalars: readonly BindingId[];

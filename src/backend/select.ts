@@ -1,4 +1,4 @@
-// From the name of a device to its backend. Only the one that is used is loaded.
+// Opens a backend by the name of its device. Loads only the one that is used.
 
 import { DTYPES, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
@@ -46,7 +46,7 @@ const OPTIONS: Readonly<Record<keyof BackendSelection, true>> = {
 const GPU_OPTIONS = ["adapter", "dawnToggles"] as const;
 
 /**
- * Opens a device. What came of "auto" is told by the backend's `description`.
+ * Opens a device. The backend's `description` says what "auto" chose.
  *
  * @throws {BackendError} the device is not available, or cannot do what was asked
  * @throws {ArgumentError} an unknown device, precision, option or toggle; an adapter or toggles together with what only the CPU does

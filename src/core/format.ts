@@ -10,14 +10,14 @@ export function formatNumber(value: number): string {
   return Number.isFinite(value) ? `${Number(value.toPrecision(4))}` : "–";
 }
 
-/** As short as the ticks of an axis need it: 1,000, 0.05, 1e−5. */
+/** As short as the ticks of an axis need it, in four significant digits at most: 1,000, 0.05, 1.5e−5; "–" unless finite. */
 export function formatTick(value: number): string {
   if (value === 0) return "0";
   if (!Number.isFinite(value)) return "–";
-  const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e7)
-    return value.toExponential(0).replace("e+", "e").replace("-", "−").replace("e-", "e−");
-  return Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 6 }).replace("-", "−");
+  const [size, rounded] = [Math.abs(value), Number(value.toPrecision(4))];
+  const isPlain = size >= 1e-3 && size < 1e7;
+  const text = isPlain ? rounded.toLocaleString("en", { maximumFractionDigits: 6 }) : rounded.toExponential();
+  return text.replace("e+", "e").replaceAll("-", "−");
 }
 
 /** 0.974 → "97.4 %". */

@@ -1,8 +1,12 @@
-// What becomes of things made half-way.
+// Things that hold more than memory of the host, and their fate when they are made half-way.
 
-import type { Releasable } from "./roundCache.ts";
+/** Something that must be given back. */
+export interface Releasable {
+  /** Idempotent. */
+  release(): void;
+}
 
-/** The result of `make`. If it throws, `owner` is released first, as nothing else could release it any more. */
+/** The result of `make`. If that throws, `owner` is released first, because nothing else could release it any more. */
 export function orRelease<T>(owner: Releasable, make: () => T): T {
   try {
     return make();

@@ -1,24 +1,20 @@
 // Values that are kept as long as they are used.
 
-/** Something that holds more than memory of the host. */
-export interface Releasable {
-  /** Idempotent. */
-  release(): void;
-}
+import type { Releasable } from "./release.ts";
 
 interface Entry<V> {
   readonly value: V;
-  /** In which it was used last. */
+  /** Round of the last use. */
   round: number;
 }
 
-/** Values by key. Those that were not asked for during some rounds are released, so that keys that never come again cost nothing. */
+/** Values by key. Those not used for some rounds are released, so keys that never come again cost nothing. */
 export class RoundCache<V extends Releasable> {
   readonly #keep: number;
   readonly #entries = new Map<string, Entry<V>>();
   #round = 0;
 
-  /** @param keep  rounds that a value outlives its last use by, and at most twice as many */
+  /** @param keep  a value outlives its last use by this many rounds, and at most by twice as many */
   constructor(keep: number) {
     this.#keep = keep;
   }

@@ -3,6 +3,7 @@
 
 import { sourceOf } from "../autodiff/lower.ts";
 import { printGraph } from "../autodiff/printGraph.ts";
+import { checkProgram } from "../backend/checkProgram.ts";
 import { type PhaseKind, phaseKind } from "../backend/kinds.ts";
 import { elementTypeOf, layoutFor, lengthOf } from "../backend/layout.ts";
 import { printProgram, shapeOf } from "../backend/printProgram.ts";
@@ -104,6 +105,7 @@ export function explainProgram(program: Program, options: ExplainOptions): Progr
     throw new ArgumentError("explainProgram", "device", '"wasm" or "webgpu"', `"${device}"`);
   if (device === "webgpu" && dtype === "f64")
     throw new ArgumentError("explainProgram", "dtype", '"f32" on webgpu', '"f64"');
+  checkProgram(program);
   const layout = layoutFor(lanes, device === "wasm" ? 16 : Number.POSITIVE_INFINITY);
   const source = sourceOf(program);
   const code = device === "wasm" ? cpuCode(program, layout, dtype) : gpuCode(program, layout, subgroups);

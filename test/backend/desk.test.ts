@@ -127,10 +127,36 @@ function define(test: Test<WithBackend>): void {
     desk.release();
   });
 
-  test("a binding that nobody has is named", async ({ backend }) => {
+  test("a binding without a buffer is named", async ({ backend }) => {
     const desk = deskOf(backend);
     desk.state("x", ROWS);
     await fails(() => desk.run(scaling()), "argument", /test: expected a row for scaling, got nothing \(scale\)/);
+    desk.release();
+    await fails(() => desk.run(scaling()), "released", /test/);
+  });
+
+  test("the first buffer of a name is bound: of those given, then of the desk", async ({ backend }) => {
+    const desk = deskOf(backend);
+    backend.fill(desk.vector("scale", ROWS), 2);
+    backend.fill(desk.vector("other scale", ROWS), 3);
+    backend.fill(desk.state("x", ROWS), 1);
+    desk.vector("total", 1);
+    const [y, z] = [desk.state("y", ROWS), desk.state("z", ROWS)];
+    const program = desk.program("scaling", scaling);
+    desk.run(program, { y: z, scale: null }, { y, scale: desk.vector("other scale", ROWS) });
+    assert.equal([...(await desk.read(z, 1))], [3, 3, 3]);
+    assert.equal([...(await desk.read(y, 1))], [0, 0, 0]);
+    desk.release();
+  });
+
+  test("a part has as many samples as there are lanes at most", async ({ backend }) => {
+    const desk = deskOf(backend);
+    const x = desk.state("x", ROWS);
+    const data = new Float64Array((desk.lanes + 1) * ROWS);
+    for (const count of [0, desk.lanes + 1]) {
+      await fails(() => desk.put(x, data, { count }), "shape", /packState: expected 1 to 4, got \d \(samples\)/);
+      await fails(() => desk.take(x, data, { count }), "shape", /unpackState: .*samples/);
+    }
     desk.release();
   });
 

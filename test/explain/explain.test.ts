@@ -116,6 +116,17 @@ test("wrong options are refused", () => {
   wrong({ device: "wasm", lane: 8 }, /lane/);
 });
 
+test("a program that breaks a rule of the format is refused, as by the device", () => {
+  const builder = new ProgramBuilder("bad");
+  const y = builder.output("y", "state", { rows: N });
+  const bad = builder.phase(N, (phase) => phase.store(y, 3)).build();
+  for (const device of ["wasm", "webgpu"] as const)
+    assert.throws(
+      () => explainProgram(bad, { device }),
+      /^bad: phase 0, %0 store: expected a value made before its use/,
+    );
+});
+
 test("subgroups are an assumption that the text follows", () => {
   const g = new Graph();
   const h = g.state("h", N);

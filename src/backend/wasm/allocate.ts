@@ -25,7 +25,7 @@ export function allocateRegisters(
   let nUsed = 0;
   const place = (slot: Slot): Slot => {
     const register = registerOf(slot);
-    return register === null ? slot : [offsets.get(register)!, 0];
+    return register === null ? slot : [{ register: offsets.get(register)! }, 0];
   };
   const allocated = code.map((instr, at) => {
     // The result may take the place of an operand that is read for the last time.

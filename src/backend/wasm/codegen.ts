@@ -31,43 +31,21 @@ export interface FusedBlock {
 const I32 = 0x7f;
 const V128 = 0x7b;
 
-/** Of both precisions, on bits. */
-const BIT_OPS = { and: 0x4e, bitselect: 0x52 };
 /** Opcodes behind the prefix 0xfd. */
 const VECTOR_OPS: Readonly<Record<DType, Readonly<Record<VectorInstr | "loadSplat", number>>>> = {
-  f32: {
-    ...{
-      abs: 0xe0,
-      neg: 0xe1,
-      sqrt: 0xe3,
-      add: 0xe4,
-      sub: 0xe5,
-      mul: 0xe6,
-      div: 0xe7,
-      min: 0xe8,
-      max: 0xe9,
-      pmax: 0xeb,
-    },
-    ...{ eq: 0x41, lt: 0x43, gt: 0x44, le: 0x45, floor: 0x68, loadSplat: 0x09 },
-    ...BIT_OPS,
-  },
-  f64: {
-    ...{
-      abs: 0xec,
-      neg: 0xed,
-      sqrt: 0xef,
-      add: 0xf0,
-      sub: 0xf1,
-      mul: 0xf2,
-      div: 0xf3,
-      min: 0xf4,
-      max: 0xf5,
-      pmax: 0xf7,
-    },
-    ...{ eq: 0x47, lt: 0x49, gt: 0x4a, le: 0x4b, floor: 0x75, loadSplat: 0x0a },
-    ...BIT_OPS,
-  },
+  f32: { ...laneOps(0x41, 0xe0), floor: 0x68, loadSplat: 0x09 },
+  f64: { ...laneOps(0x47, 0xec), floor: 0x75, loadSplat: 0x0a },
 };
+
+/** Comparisons and arithmetic have the same order in both precisions; `and` and `bitselect` work on bits. */
+function laneOps(eq: number, abs: number): Readonly<Record<Exclude<VectorInstr, "floor">, number>> {
+  return {
+    ...{ eq, lt: eq + 2, gt: eq + 3, le: eq + 4 },
+    ...{ abs, neg: abs + 1, sqrt: abs + 3, add: abs + 4, sub: abs + 5, mul: abs + 6, div: abs + 7 },
+    ...{ min: abs + 8, max: abs + 9, pmax: abs + 11, and: 0x4e, bitselect: 0x52 },
+  };
+}
+
 const V128_LOAD = 0x00;
 const V128_STORE = 0x0b;
 const V128_CONST = 0x0c;

@@ -1,5 +1,5 @@
-// Pointwise instructions become calls: kernels one by one, runs of the others as generated functions. Within such a block a value is a local variable; it passes
-// through memory only where an instruction outside reads it.
+// Pointwise instructions become calls: of a kernel each, or, for a block of others in a row, of a generated function. Within a block a value
+// is a local variable; it passes through memory only where an instruction outside reads it.
 
 import type { DType } from "../../core/dtype.ts";
 import { POINTWISE_CODE } from "../pointwise.ts";
@@ -71,7 +71,7 @@ function withKernel(instr: MachineInstr, functions: Functions): MachineInstr {
 function call(code: readonly MachineInstr[], live: (register: number) => boolean, functions: Functions): MachineInstr {
   const { dtype, firstAddress } = functions;
   const { width } = code[0]!;
-  const builder = new RunBuilder();
+  const builder = new BlockBuilder();
   for (const instr of code) builder.add(instr);
   const { operands, values, stores } = builder.finish(live);
   const places = operands.map(({ slot }) => ({ register: registerOf(slot) !== null }));
@@ -79,7 +79,7 @@ function call(code: readonly MachineInstr[], live: (register: number) => boolean
   return machineInstr(isa.OP_CALL, width, { e: functions.place(functionOf(block, firstAddress)), operands });
 }
 
-class RunBuilder {
+class BlockBuilder {
   readonly #operands: { readonly slot: Slot; written: boolean }[] = [];
   readonly #operandOf = new Map<string, number>();
   readonly #values: BlockValue[] = [];

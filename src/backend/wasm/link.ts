@@ -194,7 +194,7 @@ class Linker {
     if ("binding" in word) return this.#address(word.binding, word.part);
     if ("partials" in word) return this.#bases.shared + this.#executable.partials[phaseIdx]![word.partials]!;
     if ("indexBytes" in word) return (this.#bound[word.indexBytes] as WasmSparse)[word.part].bytesPerIndex;
-    throw new TypeError(`register ${word.register} has not been allocated`);
+    return word.register;
   }
 
   #address(binding: BindingId, part: Part): number {

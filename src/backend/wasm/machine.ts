@@ -112,6 +112,15 @@ export function machineInstr(
   return { op, width, ...nothing, ...fields };
 }
 
+const OPCODE_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(isa).flatMap(([name, code]) => (name.startsWith("OP_") ? [[code, name.slice(3).toLowerCase()]] : [])),
+);
+
+/** "gemm_t" for OP_GEMM_T. */
+export function nameOfOpcode(op: number): string | undefined {
+  return OPCODE_NAMES.get(op);
+}
+
 /** The kernel that an instruction calls, or null. */
 function kernelCalled({ op }: MachineInstr): Kernel | null {
   return typeof op === "string" && isPointwise(op) ? kernelOf(op) : null;
@@ -138,7 +147,7 @@ const SLOW: Readonly<Record<number, number>> = {
 };
 const FAST = 0.25;
 
-/** Nanoseconds per 16 bytes: for deciding who works, not for predicting how long. */
+/** Nanoseconds per 16 bytes: good enough to share work among threads, not to predict times. */
 export function vectorCost(instr: MachineInstr): number {
   return (typeof instr.op === "number" ? SLOW[instr.op] : kernelCalled(instr)?.nsPerVector) ?? FAST;
 }

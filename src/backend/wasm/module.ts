@@ -6,7 +6,7 @@ import { BackendError } from "../../core/errors.ts";
 import { KERNEL_OPS } from "../pointwise.ts";
 import type { PointwiseOp } from "../program.ts";
 import { addressSpaceLeft, memorySpace, RESERVED_BYTES } from "./addressSpace.ts";
-import * as isa from "./isa.ts";
+import { nameOfOpcode } from "./machine.ts";
 
 /** 64 KiB, the unit of growth; 65,536 pages are all that 32-bit addresses reach. */
 export const PAGE_BYTES = 65536;
@@ -206,7 +206,7 @@ function sleeper(memory: WasmMemory, patienceMs: number): (address: number, old:
 
 /** The import of assembly/interpreter.ts. */
 export function unknownOpcode(op: number): never {
-  const name = Object.entries(isa).find(([key, value]) => key.startsWith("OP_") && value === op)?.[0];
+  const name = nameOfOpcode(op);
   throw new Error(`expected an opcode that the interpreter knows here, got ${op}${name ? ` (${name})` : ""}`);
 }
 

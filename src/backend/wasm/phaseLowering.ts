@@ -197,7 +197,7 @@ class PhaseLowering {
     }
   }
 
-  /** Lets a value be computed where it is stored, if nobody still needs what was there. */
+  /** Lets a value be computed where it is stored, if the old content is no longer needed. */
   #forwardStores(): void {
     for (const [i, instr] of this.#phase.instrs.entries()) {
       if (instr.op !== "store" || instr.accumulate) continue;

@@ -1,5 +1,4 @@
-// What the CPU runs of a program, as text: the interpreter's instructions phase by phase, and the functions that it calls. No device is
-// needed for it.
+// A program as text, as the CPU runs it: the interpreter's instructions phase by phase, and the functions that they call. Needs no device.
 
 import type { DType } from "../../core/dtype.ts";
 import { KERNEL_OPS } from "../pointwise.ts";
@@ -7,7 +6,7 @@ import type { PanelLayout, PointwiseOp, Program } from "../program.ts";
 import { WasmExecutable } from "./compile.ts";
 import { disassemble } from "./disassemble.ts";
 import * as isa from "./isa.ts";
-import { isEffect, type MachineInstr, type Slot, type Word } from "./machine.ts";
+import { isEffect, type MachineInstr, NO_SLOT, nameOfOpcode, type Slot, type Word } from "./machine.ts";
 
 /** The code of a program for the CPU. */
 export interface PrintedCode {
@@ -18,14 +17,6 @@ export interface PrintedCode {
   /** Bytes of temporaries and partial results, which all programs share, and of one thread's registers. */
   readonly temporaryBytes: number;
   readonly registerBytes: number;
-}
-
-const NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(isa).flatMap(([name, code]) => (name.startsWith("OP_") ? [[code, nameOfOpcode(name)]] : [])),
-);
-
-function nameOfOpcode(constant: string): string {
-  return constant.slice(3).toLowerCase();
 }
 
 export function printCode(program: Program, layout: PanelLayout, dtype: DType): PrintedCode {
@@ -62,7 +53,7 @@ class StepPrinter {
     this.#program = program;
   }
 
-  /** Reads what it names; a register is r and its offset in bytes. */
+  /** A result, and in brackets what the instruction uses, in the order of its fields; a register is r and its offset in bytes. */
   textOf(instr: MachineInstr): string {
     const { op, d, a, b, c, e, f, operands } = instr;
     if (op === isa.OP_CALL) {
@@ -76,12 +67,12 @@ class StepPrinter {
     }
     if (op === isa.OP_CONST) return `${this.#slot(d)} = ${numberOf(a)}`;
     const words = [...a, ...b, ...c, e, f].flatMap((word) => (typeof word === "object" ? [this.#word(word)] : []));
-    const registers = [a, b, c].flatMap((slot) => (isRegister(slot) ? [this.#slot(slot)] : []));
-    return `${this.#slot(d)} ${isEffect(instr) ? "→" : "="} ${NAMES.get(Number(op)) ?? `op ${op}`}(${[...words, ...registers].join(", ")})`;
+    const text = `${nameOfOpcode(Number(op))}(${words.join(", ")})`;
+    return d === NO_SLOT ? text : `${this.#slot(d)} ${isEffect(instr) ? "→" : "="} ${text}`;
   }
 
   #slot([word]: Slot): string {
-    return typeof word === "number" ? `r${word}` : this.#word(word);
+    return typeof word === "number" ? `${word}` : this.#word(word);
   }
 
   #word(word: Exclude<Word, number>): string {
@@ -93,11 +84,6 @@ class StepPrinter {
     if ("partials" in word) return `partial results ${word.partials}`;
     return `r${word.register}`;
   }
-}
-
-/** A register other than the first, which looks like a slot that is not used. */
-function isRegister([word, stride]: Slot): boolean {
-  return typeof word === "number" && word > 0 && stride === 0;
 }
 
 /** A constant: the bits of a double, low word first. */

@@ -24,7 +24,7 @@ import {
   resolveBindings,
 } from "../checkBuffers.ts";
 import { checkLayout, checkProgram } from "../checkProgram.ts";
-import { layoutFor } from "../layout.ts";
+import { layoutFor, layoutKey } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
 import type { AdapterInfo } from "./dawn.ts";
 import { Device, type ObjectCounts } from "./device.ts";
@@ -251,7 +251,7 @@ class DawnBackend implements WebGpuBackend {
     this.#check();
     const known = this.#executables.get(program) ?? new Map<string, GpuExecutable>();
     this.#executables.set(program, known);
-    const key = `${layout.panel} × ${layout.panels}`;
+    const key = layoutKey(layout);
     const compiled = known.get(key);
     if (compiled) return compiled;
     checkProgram(program);

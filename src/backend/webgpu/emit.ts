@@ -200,7 +200,7 @@ export class PhasePrinter {
   #store(id: BindingId, value: string, accumulate: boolean): string {
     const slab = this.#memory.slab(id);
     if (this.#phase.lanes === "none" && this.#phase.rows === 1) {
-      // One number: the rest of its vec4 belongs to nobody, but a wider store would race with nothing gained.
+      // One number: the rest of its vec4 is padding, but a wider store would race and gain nothing.
       const old = accumulate ? `bitcast<f32>(${this.#word(id, "0u")}) + ` : "";
       return `setWord${slab}(4u * ${this.#memory.at(id)}, bitcast<u32>(${old}${value}.x));`;
     }

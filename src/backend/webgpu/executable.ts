@@ -1,5 +1,5 @@
-// A program made ready for a layout: its dispatches, the memory of its temporaries, and its shaders, which depend on how the bound
-// buffers are spread over slabs and are therefore made when that is known.
+// A program made ready for a layout: its dispatches, the memory of its temporaries, and its shaders. Shaders depend on the slabs that the
+// bound buffers lie in, so they are made when a program is bound.
 
 import type { Executable } from "../backend.ts";
 import type { BindingId, PanelLayout, Program } from "../program.ts";

@@ -123,7 +123,7 @@ class Planner {
       this.#tail.push(piece);
       return;
     }
-    // Reductions may wait: several of them share a last step as long as nobody needs their results.
+    // Reductions may wait: several of them share a last step as long as nothing needs their results.
     if (this.#tail.length > 0 || this.#needsReductions(piece)) this.#flush(at);
     for (const { target } of this.#combines) this.#deferredTargets.add(target);
     const guards = this.#guardsOf(piece.rows);

@@ -1,5 +1,5 @@
-// A shader without what its entry point never reaches: the shared functions come whole into every kernel, and a compiler reads, checks
-// and translates each of them before it finds out that nobody calls it.
+// A shader without the declarations that its entry point never reaches. Kernels import all shared functions, and a compiler reads, checks
+// and translates each of them before it finds that nothing calls it.
 
 /** A declaration of a module; `names` are all identifiers in it, its own name among them. */
 export interface Declaration {

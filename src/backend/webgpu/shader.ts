@@ -123,7 +123,7 @@ export class ShaderWriter implements Memory {
     return this.#slabOf(id);
   }
 
-  /** The shader of `kernel`; `constants` become WGSL constants ahead of the declarations. `hooks`: all but these. */
+  /** The shader of `kernel`. `constants` become WGSL constants. `hooks`: WGSL for each hook but "declarations". */
   finish(
     kernel: KernelName,
     constants: Readonly<Record<string, number | boolean>>,

@@ -1,5 +1,5 @@
-// Memory of temporaries. Within a program, those share it whose lives do not overlap; and since a temporary holds nothing from one run
-// to the next, programs share it, too.
+// Memory of temporaries. Within a program, temporaries whose lives do not overlap share it. All programs share it, because a temporary
+// holds nothing from one run to the next.
 
 import { lengthOf } from "../layout.ts";
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
@@ -12,7 +12,7 @@ export interface SharedMemory {
   readonly members: readonly BindingId[];
 }
 
-/** First fit, largest first: each temporary joins the first group in which nobody lives at the same time. */
+/** First fit, largest first: each temporary joins the first group whose members are all dead while it lives. */
 export function shareTemporaries(bindings: readonly Binding[], layout: PanelLayout): readonly SharedMemory[] {
   const temporaries = bindings.flatMap((b, id) => (b.temp ? [{ id, length: lengthOf(b, layout) }] : []));
   temporaries.sort((a, b) => b.length - a.length || a.id - b.id);
