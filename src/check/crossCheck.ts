@@ -29,7 +29,7 @@ export interface SubjectReport {
 }
 
 /**
- * @param reference a backend in double precision that tells its steps
+ * @param reference a backend in double precision that reports its steps
  * @param singles   the f32 backends to be compared with it
  */
 export async function crossCheck(

@@ -3,7 +3,7 @@
 //
 // Names with the prefix `ode.` are the solver's own leaves; everything else belongs to the user's right-hand side.
 //
-// Times are device times, counted from an origin per sample (timeline.ts); only the right-hand side is told absolute ones.
+// Times are device times, counted from an origin per sample (timeline.ts); only the right-hand side gets absolute ones.
 
 import { Graph } from "../autodiff/graph.ts";
 import { ArgumentError } from "../core/errors.ts";
@@ -28,7 +28,7 @@ export interface EvaluationTime {
  * dy/dt = rhs(t, y) for a state of `rows` numbers per sample. `t` is per sample. Inputs and parameters are leaves of `g`. A right-hand
  * side of another kind (row, sample, scalar) is broadcast.
  *
- * Single precision tells times far from 0 hardly apart. A right-hand side that depends on `t` is refused there; one that depends on
+ * Single precision can hardly distinguish times far from 0. A right-hand side that depends on `t` is refused there; one that depends on
  * `time.elapsed` or on no time is solved as if its interval started at 0.
  */
 export interface OdeSystem {

@@ -27,7 +27,7 @@ export interface SolverPrograms {
   /** One attempt that keeps nothing for a reverse pass. */
   readonly attempt: Program;
   readonly dense: Program;
-  /** Whether nobody was active after the last attempt, and the reverse pass can go back through the record as it is. */
+  /** Whether no sample was active after the last attempt, and the reverse pass can use the record as it is. */
   readonly completion: Program;
   readonly reverse: ReversePrograms | null;
 }
@@ -67,7 +67,7 @@ export interface ReverseOptions {
 
 /**
  * Where the host runs ahead of the device, it enqueues attempts that start when every sample has finished. They pass on the per-sample
- * numbers; nobody reads what their stages compute, and there is nothing to interpolate.
+ * numbers; their stages are never read, and there is nothing to interpolate.
  */
 const ATTEMPT: GuardNames = { scalars: ["ode.active"], skips: "states" };
 const DENSE: GuardNames = { scalars: ["ode.active"], skips: "everything" };

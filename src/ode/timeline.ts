@@ -11,11 +11,11 @@ export interface Interval {
 }
 
 /**
- * The device counts from 0 where it tells so many times in the interval apart, else from the start of the interval. Double precision does
- * in all but distant intervals; single precision, of 2^24 times at most, never does.
+ * The device counts from 0 if it can distinguish this many times in the interval, else from the start of the interval. Double precision
+ * can, except in distant intervals; single precision, with at most 2^24 times, never can.
  */
 const ABSOLUTE_TIMES = 2 ** 40;
-/** A right-hand side that depends on absolute time needs so many times told apart. */
+/** A right-hand side that depends on absolute time needs this many distinct times. */
 const TIMES_NEEDED = 2 ** 10;
 /** Smallest normal number by precision: devices may take less for 0. */
 const SMALLEST: Readonly<Record<DType, number>> = { f32: 2 ** -126, f64: 2 ** -1022 };
@@ -28,12 +28,12 @@ export class Timeline implements Interval {
   readonly origin: readonly number[];
   readonly #dtype: DType;
 
-  /** @throws {ArgumentError} an interval that the device takes for a point, or for endless */
+  /** @throws {ArgumentError} an interval whose length is 0 or infinite on the device */
   constructor(dtype: DType, { tStart, tEnd }: Interval) {
     this.#dtype = dtype;
     this.tStart = tStart;
     this.tEnd = tEnd;
-    this.origin = tStart.map((t, s) => (timesTold(dtype, t, tEnd[s]!) < ABSOLUTE_TIMES ? t : 0));
+    this.origin = tStart.map((t, s) => (distinctTimes(dtype, t, tEnd[s]!) < ABSOLUTE_TIMES ? t : 0));
     tStart.forEach((t, s) => {
       const length = Math.abs(tEnd[s]! - t);
       if (length >= SMALLEST[dtype] && Number.isFinite(this.round(length))) return;
@@ -63,24 +63,24 @@ export class Timeline implements Interval {
     return this.round(x + Math.sign(other - x) * step);
   }
 
-  /** @throws {ArgumentError} where a right-hand side that depends on absolute time would see too few of them */
+  /** @throws {ArgumentError} too few distinct times for a right-hand side that depends on absolute time */
   checkAbsolute(): void {
     this.tStart.forEach((t, s) => {
-      const told = timesTold(this.#dtype, t, this.tEnd[s]!);
-      if (told >= TIMES_NEEDED) return;
+      const times = distinctTimes(this.#dtype, t, this.tEnd[s]!);
+      if (times >= TIMES_NEEDED) return;
       throw new ArgumentError(
         "solve",
         "tStart",
-        `an interval in which ${this.#dtype} tells ${TIMES_NEEDED} times apart, as the right-hand side depends on t; ` +
+        `an interval in which ${this.#dtype} can distinguish ${TIMES_NEEDED} times, as the right-hand side depends on t; ` +
           "count time from nearer to 0, use time.elapsed in the right-hand side, or f64",
-        `${t} to ${this.tEnd[s]} (sample ${s}), where it tells ${Math.floor(told)}`,
+        `${t} to ${this.tEnd[s]} (sample ${s}), where it can distinguish ${Math.floor(times)}`,
       );
     });
   }
 }
 
-/** How many times a precision tells apart in an interval. */
-function timesTold(dtype: DType, tStart: number, tEnd: number): number {
+/** How many times in an interval a precision can distinguish. */
+function distinctTimes(dtype: DType, tStart: number, tEnd: number): number {
   return Math.abs(tEnd - tStart) / spacing(dtype, Math.max(Math.abs(tStart), Math.abs(tEnd)));
 }
 
