@@ -70,7 +70,7 @@ export function passed(reports: readonly SubjectReport[]): boolean {
 
 /** Steps rounded to f32, so that every witness can take them exactly. */
 function replayable(steps: StepSizes | null): StepSizes {
-  if (!steps) throw new TypeError("cross-check: expected a reference that tells its steps, got one that does not");
+  if (!steps) throw new TypeError("cross-check: expected a reference that reports its steps, got one that does not");
   return steps.map((ofSample) => ofSample.map(Math.fround));
 }
 

@@ -100,7 +100,7 @@ export interface Method {
 
 /** Scaled error norms below this count as this: keeps r^(−1/order) finite. The smallest normal number of f32: devices may flush less. */
 const SMALLEST_RATIO = 2 ** -126;
-/** What the initial-step heuristic uses when it cannot tell (Hairer, Nørsett, Wanner, II.4). */
+/** Fallback of the initial-step heuristic (Hairer, Nørsett, Wanner, II.4). */
 const TINY_STEP = 1e-6;
 
 /** Leaves and results of one attempt. */
@@ -130,7 +130,7 @@ export interface GraphOptions {
   /**
    * true: void trial steps, whose stages, error or result are not finite, are counted (`voids`), and the leaf `ode.void` says for which
    * samples the trial is known to be void, or of no interest. Their stages are then those of a step of length 0: numbers, so that a
-   * cotangent of zero stays zero in the reverse. What the attempt comes to is the same.
+   * cotangent of zero stays zero in the reverse. The result of the attempt is the same.
    */
   readonly tracksVoids?: boolean;
 }
@@ -173,7 +173,7 @@ function slopeOf(g: Graph, { rows, rhs }: OdeSystem, t: Value, y: Value, time: E
   return g.ops.broadcast(rhs(g, t, y, time), { kind: "state", rows });
 }
 
-/** The right-hand side of the leaves `ode.t`, `ode.y`, `ode.elapsed` and `ode.segment`, for graphs that evaluate it by itself. */
+/** The right-hand side of the leaves `ode.t`, `ode.y`, `ode.elapsed` and `ode.segment`, for graphs that evaluate it alone. */
 export function slopeOfLeaves(g: Graph, system: OdeSystem): Value {
   return slopeOf(g, system, g.sample("ode.t"), g.state("ode.y", system.rows), {
     elapsed: g.sample("ode.elapsed"),
@@ -276,7 +276,7 @@ interface ControlledStep {
   readonly memory: (counts: Value) => { ratio1?: Value; ratio2?: Value };
 }
 
-/** What the control of an attempt looks at besides the method. */
+/** The input of an attempt's control besides the method. */
 interface Trial {
   readonly stages: StageValues;
   /** The step size; that of the stages is 0 for samples whose trial is known to be void. */

@@ -18,7 +18,7 @@ export interface SolverOptions extends Method {
   readonly reverse: ReverseOptions | null;
   /**
    * Most bytes that the record for the reverse pass may take; default: the device's `Backend.tapeBudgetBytes`. Attempts beyond it, or beyond
-   * what the device has, are recomputed, to the same bits; `stats.plan` tells.
+   * what the device has, are recomputed, to the same bits; see `stats.plan`.
    */
   readonly memoryBudgetBytes?: number;
   /** First step size; "perSample": given with each request; absent: found by the heuristic. Required by the fixed controller. */
@@ -26,7 +26,7 @@ export interface SolverOptions extends Method {
   /**
    * When a sample fails (maxSteps attempts; a step below dtMin, or too short to move its time; a state that is not finite, or no numbers
    * after it however short the step): "mask" (default) lets the others finish; "stop" ends the solve for all at
-   * that attempt, as torchode does. Either way `stats.status` tells; see assertSolved. A solve with a sample that is not finite has
+   * that attempt, as torchode does. Either way `stats.status` names it; see assertSolved. A solve with a sample that is not finite has
    * no reverse: solve the others again without it.
    */
   readonly onFailure?: "mask" | "stop";
@@ -88,7 +88,7 @@ export interface Schedule {
   readonly jumps: Jumps | null;
 }
 
-/** @param seesTime  the right-hand side depends on absolute time, so the device must tell its values apart */
+/** @param seesTime  the right-hand side depends on absolute time, so the device must distinguish its values */
 export function scheduleOf(
   { samples, tStart, tEnd, tEval, jumpTimes = [] }: SolveRequest,
   dtype: DType,

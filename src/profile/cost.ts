@@ -19,7 +19,7 @@ import { elementTypeOf, lanesOf, lengthOf } from "../backend/layout.ts";
 import type { Binding, Instr, PanelLayout, Phase, Program } from "../backend/program.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
 
-/** Bytes that come from a working set of a given size: its size tells which cache can hold it. */
+/** Bytes that come from a working set, whose size determines which cache can hold it. */
 export interface Traffic {
   readonly bytes: number;
   readonly workingSet: number;
@@ -67,7 +67,7 @@ export function programCost(
   return costOf(program, program.phases, layout, elementBytes, entriesOf);
 }
 
-/** Cost of each phase by itself. */
+/** Cost of each phase alone. */
 export function phaseCosts(
   program: Program,
   layout: PanelLayout,
