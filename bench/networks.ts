@@ -19,9 +19,9 @@ export interface Network {
 type Maker = () => Promise<Csr | null> | Csr;
 
 const generated =
-  (neurons: number, synapses: number): Maker =>
+  (neurons: number, connections: number): Maker =>
   () =>
-    logNormalConnectome({ neurons, synapses, seed: 1 });
+    logNormalConnectome({ neurons, connections, seed: 1 });
 
 const NAMED: Readonly<Record<string, Maker>> = {
   tiny: generated(500, 10_000),
@@ -35,7 +35,7 @@ const NAMED: Readonly<Record<string, Maker>> = {
 };
 
 /**
- * A network by name, or generated as "2000x100000" (neurons x synapses).
+ * A network by name, or generated as "2000x100000" (neurons x connections).
  *
  * @returns null if the network's file is missing
  * @throws {ArgumentError} another name, or counts out of range
@@ -77,7 +77,7 @@ export function storeNetwork(folder: string, { name, csr }: Network): void {
   writeRaw(path(FILES.colPtr), csc.colPtr);
   writeRaw(path(FILES.rowIdx), Uint32Array.from(csc.rowIdx));
   writeRaw(path(FILES.valuesCsc), valuesCsc);
-  writeFileSync(path("network.json"), JSON.stringify({ name, neurons: csr.nRows, synapses: csr.nnz }));
+  writeFileSync(path("network.json"), JSON.stringify({ name, neurons: csr.nRows, connections: csr.nnz }));
 }
 
 export function loadNetwork(folder: string): Network {

@@ -26,7 +26,7 @@ export interface BenchOptions {
 export const USAGE: string = `npm run bench -- [options]
 
   --suite <names>     ${SUITES.join(", ")} or all (all)
-  --sizes <names>     tiny, default, tutorial, flyvis15, brain, or neurons x synapses as 2000x100000 (tiny,default,tutorial)
+  --sizes <names>     tiny, default, tutorial, flyvis15, brain, or neurons x connections as 2000x100000 (tiny,default,tutorial)
   --batch <numbers>   samples per run (8,16,64)
   --threads <numbers> threads of the CPU path (1 and as many as the machine has)
   --dtype <name>      f32 or f64 (f32)

@@ -13,7 +13,7 @@ export type PeerName = (typeof PEERS)[number];
 
 export interface Dims {
   readonly neurons: number;
-  readonly synapses: number;
+  readonly connections: number;
   /** Samples per run; 0 if the work does not depend on it. */
   readonly batch: number;
 }
@@ -88,7 +88,7 @@ export interface RooflineLevel {
 /** A power law t = c·x^exponent, fitted to medians. */
 export interface Fit {
   readonly op: string;
-  readonly against: "synapses" | "batch";
+  readonly against: "connections" | "batch";
   /** The fixed parameters, e.g. "batch 8, 2 threads". */
   readonly at: string;
   readonly exponent: number;

@@ -134,7 +134,7 @@ export class BenchSession {
       op,
       network: name,
       dtype,
-      dims: { neurons: csr.nRows, synapses: csr.nnz, batch },
+      dims: { neurons: csr.nRows, connections: csr.nnz, batch },
       medianS,
       minS,
       rmePct,

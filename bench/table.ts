@@ -18,7 +18,9 @@ if (positionals.length === 0) {
   );
   process.exitCode = 2;
 } else {
-  const reports = positionals.map((file) => JSON.parse(readFileSync(file, "utf8")) as Report);
+  // Results before 0.2.0 call connections synapses.
+  const renamed = (key: string, value: unknown) => (key === "against" && value === "synapses" ? "connections" : value);
+  const reports = positionals.map((file) => JSON.parse(readFileSync(file, "utf8"), renamed) as Report);
   const all = reports.map(reportTable).join("\n\n");
   if (values.write) {
     writeTable("README.md", reports.map(summaryTable).join("\n\n"));

@@ -15,12 +15,12 @@ import {
 
 const repetitions = Number(process.argv[2] ?? 9);
 const NEURONS = 4000;
-const connectome = normaliseRows(logNormalConnectome({ neurons: NEURONS, synapses: 120_000, seed: 1 }));
+const connectome = normaliseRows(logNormalConnectome({ neurons: NEURONS, connections: 120_000, seed: 1 }));
 const key = keyOfSeed(0);
 const indices = randomIndices(784, NEURONS, key);
 
 const backend = await createBackend();
-console.log(`${backend.description}; ${NEURONS} neurons, ${connectome.nnz} synapses`);
+console.log(`${backend.description}; ${NEURONS} neurons, ${connectome.nnz} connections`);
 for (const batchSize of [1, 8, 32]) {
   const model = new ConnectomeODEClassifier(backend, {
     rnn: {

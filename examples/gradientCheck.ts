@@ -21,7 +21,7 @@ const model = new ConnectomeODEClassifier(backend, {
   rnn: {
     inputSize: NEURONS,
     numNeurons: NEURONS,
-    connectome: normaliseRows(logNormalConnectome({ neurons: NEURONS, synapses: 160, seed: 1 })),
+    connectome: normaliseRows(logNormalConnectome({ neurons: NEURONS, connections: 160, seed: 1 })),
     weightConstraint: "none",
     // Smooth: at a kink, differences and derivatives disagree.
     neuronNonlinearity: "Sigmoid",

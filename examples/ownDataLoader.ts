@@ -51,7 +51,7 @@ const model = new ConnectomeODEClassifier(backend, {
   rnn: {
     inputSize,
     numNeurons: NEURONS,
-    connectome: normaliseRows(logNormalConnectome({ neurons: NEURONS, synapses: 12_000, seed: 1 })),
+    connectome: normaliseRows(logNormalConnectome({ neurons: NEURONS, connections: 12_000, seed: 1 })),
     weightConstraint: "none",
     inputProjection: createSparseProjection({ size: inputSize, numNeurons: NEURONS, indices, mode: "ih" }),
     neuronNonlinearity: "ReLU",

@@ -80,7 +80,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
 
     const cwd = tempDir();
     // Weights of both signs, as those of the file.
-    const connectome = mapValues(logNormalConnectome({ neurons: 300, synapses: 3000, seed: 1 }), (w, _, pre) =>
+    const connectome = mapValues(logNormalConnectome({ neurons: 300, connections: 3000, seed: 1 }), (w, _, pre) =>
       pre % 3 === 0 ? -w : w,
     );
     await writeSparseNpz(join(cwd, "flyvis_e6_csr.npz"), connectome);

@@ -3,8 +3,8 @@
 import type { Fit, Row } from "../row.ts";
 import { fittedExponent } from "../stats.ts";
 
-/** Operations whose work is per synapse; the others depend on the neurons. */
-const PER_SYNAPSE = [
+/** Operations whose work is per connection; the others depend on the neurons. */
+const PER_CONNECTION = [
   "spmm",
   "spmmT+grad",
   "rhs",
@@ -20,13 +20,13 @@ const PER_SYNAPSE = [
 /** Any two points lie on a power law. */
 const MIN_POINTS = 3;
 
-/** Exponents of time against synapses (same batch) and against batch (same network), for every operation with enough points. */
+/** Exponents of time against connections (same batch) and against batch (same network), for every operation with enough points. */
 export function fitsOf(rows: readonly Row[]): Fit[] {
   const own = rows.filter((row) => row.peer === null && !row.op.startsWith("step."));
   return [
     ...fits(
-      own.filter((row) => PER_SYNAPSE.includes(row.op)),
-      "synapses",
+      own.filter((row) => PER_CONNECTION.includes(row.op)),
+      "connections",
       ({ dims, threads }) => `${dims.batch > 0 ? `batch ${dims.batch}, ` : ""}${threads} threads`,
     ),
     ...fits(

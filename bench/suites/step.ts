@@ -219,7 +219,7 @@ interface Expected {
   readonly gradient: ArrayLike<number>;
 }
 
-/** Products of numbers in one training step, per synapse and sample: forward and backward of about 45 right-hand sides. */
+/** Products of numbers in one training step, per connection and sample: forward and backward of about 45 right-hand sides. */
 const PRODUCTS_PER_STEP = 45 * 3;
 
 async function expectedOf({ network, job }: BenchSession, batch: number): Promise<Expected> {

@@ -26,12 +26,12 @@ export function lower(graph: Graph, name: string, purpose?: Purpose, guard?: Gua
   return program;
 }
 
-/** What a program was made of; effects that its graph got later are not among it. */
+/** The values, matrices and effects that a program was made of, without effects that its graph got later. */
 export type ProgramSource = Pick<Graph, "values" | "matrices" | "effects">;
 
 const sources = new WeakMap<Program, ProgramSource>();
 
-/** The graph of a program, for those who want to read it; null: `lower` has not made it. */
+/** The graph of a program that `lower` has made; null for any other. */
 export function sourceOf(program: Program): ProgramSource | null {
   return sources.get(program) ?? null;
 }

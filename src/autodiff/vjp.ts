@@ -128,7 +128,7 @@ export interface ReverseGraph {
  * @param outputs  primal value → name of the leaf that holds its cotangent
  */
 export function reverseGraph(forward: Graph, outputs: ReadonlyMap<Value, string>, wrt: Wrt): ReverseGraph {
-  // What a maximum was taken of must have the same bits again, to be found equal to it: devices may round otherwise the second time.
+  // The reverse finds the operands of a maximum that equal it, so they must have the same bits: recomputed, they might be rounded otherwise.
   const compared = new Set(forward.values.flatMap((v) => (isExtremum(v) ? v.args : [])));
   const isKept = (v: Value) => isContraction(v) || (compared.has(v) && v.op.type === "pointwise");
   const fewestSaves = reverseWith(forward, outputs, wrt, isKept);

@@ -169,7 +169,7 @@ export type Purpose =
   | "forward" //    solving, and the projections before and after it
   | "reverse" //    pulling cotangents back through what is forward
   | "readout" //    read-out and loss, with their gradients
-  | "parameters" // what follows a change of parameters: constraints, copies, values that synapses share, and the reverse of these
+  | "parameters" // what follows a change of parameters: constraints, copies, values that connections share, and the reverse of these
   | "optimiser"; // updates, norms of gradients
 
 /** What a device runs: bindings, and phases one after another. `lower` makes it of a graph. */

@@ -51,7 +51,7 @@ export function classifierSubject(name: string, csr: Csr, seed: number): Subject
   });
   return {
     name,
-    description: `classifier: ${n} neurons, ${csr.nnz} synapses, batch ${BATCH}`,
+    description: `classifier: ${n} neurons, ${csr.nnz} connections, batch ${BATCH}`,
     point,
     roundings: {
       perEvaluation: POINTWISE_ROUNDINGS + Math.max(longestSum(csr), PIXELS, HIDDEN),

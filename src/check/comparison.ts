@@ -8,7 +8,7 @@ export interface Comparison {
   /** The stronger witness, and the one that is compared with it. */
   readonly reference: string;
   readonly compared: string;
-  /** Size of the quantity: what errors and bounds are to be seen against. */
+  /** Size of the quantity, the scale for errors and bounds. */
   readonly size: number;
   /** Of the element with the largest error relative to its bound. */
   readonly error: number;

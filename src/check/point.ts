@@ -4,7 +4,7 @@ import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts"
 
 export type Point = Readonly<Record<string, Float64Array>>;
 
-/** A stream of its own for every purpose. */
+/** A separate stream for every purpose. */
 export function streamOf(seed: number, ...labels: readonly (string | number)[]): RandomStream {
   return new RandomStream(labels.reduce<Key>((key, label) => deriveKey(key, label), keyOfSeed(seed)));
 }

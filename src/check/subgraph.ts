@@ -4,8 +4,8 @@ import { type Csr, cscOf, csrFromCoo } from "../core/csr.ts";
 import { streamOf } from "./point.ts";
 
 /**
- * The subgraph that the first `size` neurons of a breadth-first walk induce: along synapses in both directions, from a random
- * neuron, and from another one where a component ends. Neurons keep their order. The connectome itself when it is no larger. O(synapses).
+ * The subgraph that the first `size` neurons of a breadth-first walk induce: along connections in both directions, from a random
+ * neuron, and from another one where a component ends. Neurons keep their order. The connectome itself when it is no larger. O(connections).
  */
 export function inducedSubgraph(csr: Csr, size: number, seed: number): Csr {
   if (csr.nRows <= size) return csr;

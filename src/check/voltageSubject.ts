@@ -54,7 +54,7 @@ export function voltageSubject(name: string, csr: Csr, seed: number): Subject {
   const cotangents = MOMENTS.map(() => normals(stream, BATCH * n, 1 / Math.sqrt(BATCH * n)));
   return {
     name,
-    description: `user-defined voltage dynamics: ${n} neurons, ${csr.nnz} synapses, batch ${BATCH}`,
+    description: `user-defined voltage dynamics: ${n} neurons, ${csr.nnz} connections, batch ${BATCH}`,
     point,
     roundings: {
       perEvaluation: POINTWISE_ROUNDINGS + longestSum(csr),

@@ -41,7 +41,7 @@ interface CheckResult {
 
 /** Neurons of a user's connectome that are checked without --full. */
 const MOST_NEURONS = 1000;
-const BUILT_IN = { neurons: 96, synapses: 900 };
+const BUILT_IN = { neurons: 96, connections: 900 };
 const EXIT_FAILURE = 1;
 
 /**

@@ -26,8 +26,8 @@ const DEFAULT_SEEDS = 3;
 
 const HELP = `
 Five networks are trained for each seed, from --seed on: the connectome; the connectome frozen, so that only the read-out (and the
-input weights, where they are) is trained; one with every neuron's degrees but other partners; one with as many synapses between
-random neurons; and none, W = 0. Without synapses nothing reaches output neurons, so that the last one must be at chance.
+input weights, where they are) is trained; one with every neuron's degrees but other partners; one with as many connections between
+random neurons; and none, W = 0. Without connections nothing reaches output neurons, so that the last one must be at chance.
 
 It is a sweep over --wiring and --train-connectome: see npx axograd sweep --help for the folder, and for how it is continued.
 

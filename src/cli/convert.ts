@@ -69,7 +69,7 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
       output,
       nRows,
       nCols,
-      synapses: nnz,
+      connections: nnz,
       duplicatesSummed,
       dtype: type,
       labels: labels?.length ?? null,
@@ -80,7 +80,7 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
   const summed = duplicatesSummed > 0 ? `, ${duplicatesSummed} repeated entries summed` : "";
   const named = describeLabels(labels);
   const kept = labelsFile === undefined ? "--labels FILE keeps them" : `kept in ${labelsFile}`;
-  writeLine(`${output}: ${nRows} × ${nCols}, ${nnz} synapses, ${type}${summed}`);
+  writeLine(`${output}: ${nRows} × ${nCols}, ${nnz} connections, ${type}${summed}`);
   if (named !== "") writeLine(`${named} (${kept})`);
 }
 

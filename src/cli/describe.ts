@@ -31,7 +31,7 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     `axograd ${VERSION}, preset ${config.preset}, seed ${config.seed}`,
     row(
       "network",
-      `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} synapses (${source}${cellTypes})${made}`,
+      `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source}${cellTypes})${made}`,
     ),
     row("weights", describeWeights(config)),
     row(

@@ -87,7 +87,7 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
       "neurons",
       rows === columns ? formatCount(rows) : `${formatCount(rows)} post × ${formatCount(columns)} pre (not square)`,
     ],
-    ["synapses", `${formatCount(it.synapses)}, ${percent(it.density)} of all pairs`],
+    ["connections", `${formatCount(it.connections)}, ${percent(it.density)} of all pairs`],
     ["repeated", `${plural(it.duplicatesSummed, "entry", "entries")} summed into others`],
     ["self loops", formatCount(it.selfLoops)],
     ["without input", plural(it.emptyRows, "neuron")],
@@ -95,7 +95,7 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
     ["in-degree", range(it.inDegree)],
     ["out-degree", range(it.outDegree)],
     ["weights", range(weights)],
-    ["inhibitory", `${percent(weights.shareInhibitory)} of the synapses (${formatCount(weights.zero)} are zero)`],
+    ["inhibitory", `${percent(weights.shareInhibitory)} of the connections (${formatCount(weights.zero)} are zero)`],
     [
       "Dale's law",
       columnSigns.mixed === 0

@@ -28,7 +28,7 @@ export interface Bin {
 
 export interface Inspection {
   readonly neurons: readonly [rows: number, columns: number];
-  readonly synapses: number;
+  readonly connections: number;
   readonly density: number;
   readonly duplicatesSummed: number;
   readonly selfLoops: number;
@@ -88,7 +88,7 @@ export function inspect(csr: Csr, options: InspectionOptions): Inspection {
   const square = csr.nRows === csr.nCols;
   return {
     neurons: [s.nRows, s.nCols],
-    synapses: s.synapses,
+    connections: s.connections,
     density: s.density,
     duplicatesSummed: s.duplicatesSummed,
     selfLoops: s.selfLoops,
@@ -101,7 +101,7 @@ export function inspect(csr: Csr, options: InspectionOptions): Inspection {
       positive: s.positive,
       negative: s.negative,
       zero: s.zero,
-      shareInhibitory: s.synapses === 0 ? 0 : s.negative / s.synapses,
+      shareInhibitory: s.connections === 0 ? 0 : s.negative / s.connections,
       histogram: binsOf(csr.values.map(Math.abs)),
     },
     columnSigns: s.columnSigns,

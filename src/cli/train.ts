@@ -132,8 +132,8 @@ async function trainWith(
 ): Promise<number> {
   const console = new Console(options);
   if (config.generate) {
-    const { neurons, synapses } = config.generate;
-    console.status(`making a network of ${formatCount(neurons)} neurons and ${formatCount(synapses)} synapses`);
+    const { neurons, connections } = config.generate;
+    console.status(`making a network of ${formatCount(neurons)} neurons and ${formatCount(connections)} connections`);
   }
   const inputs = await loadRunInputs(config);
   const opened = await openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) });

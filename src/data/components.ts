@@ -12,7 +12,7 @@ export interface Components {
 }
 
 /**
- * Components whose neurons are connected when the direction of synapses does not count. Near O(nnz).
+ * Components whose neurons are connected when directions are ignored. Near O(nnz).
  * Source: Tarjan, van Leeuwen, "Worst-case analysis of set union algorithms", J. ACM 31(2), 1984 (path halving).
  */
 export function weaklyConnectedComponents({ nRows, rowPtr, colIdx }: Csr): Components {
@@ -43,7 +43,7 @@ export function weaklyConnectedComponents({ nRows, rowPtr, colIdx }: Csr): Compo
 }
 
 /**
- * Components within which every neuron reaches every other one along synapses. O(neurons + nnz), without recursion.
+ * Components within which every neuron reaches every other one along connections. O(neurons + nnz), without recursion.
  * Source: Tarjan, "Depth-first search and linear graph algorithms", SIAM J. Computing 1(2), 1972.
  */
 export function stronglyConnectedComponents({ nRows, rowPtr, colIdx }: Csr): Components {

@@ -9,7 +9,7 @@ import { shuffle } from "./sampling.ts";
 /** How a connectome is shuffled. */
 export interface DegreeShuffleOptions {
   /**
-   * Whose weights stay together. "source" (default): each presynaptic neuron keeps the weights of its synapses, and so its sign
+   * Whose weights stay together. "source" (default): each presynaptic neuron keeps the weights of its connections, and so its sign
    * (Dale's law). "target": each postsynaptic neuron keeps them, and so its total input.
    */
   readonly keep?: "source" | "target";
@@ -23,7 +23,7 @@ export interface DegreeShuffleOptions {
  * partners in random pairs: what only one of the two has is pooled, shuffled and dealt out again, as many to each as before (global
  * curveball). Entries on the diagonal keep their places and weights, and none are added. The weights that stay together are dealt out
  * anew among the neuron's new partners. All such connectomes can be reached, except that an isolated cycle of three neurons cannot be
- * reversed. O(sweeps · synapses) time, O(synapses) memory.
+ * reversed. O(sweeps · connections) time, O(connections) memory.
  *
  * @throws {ArgumentError} a matrix that is not square, sweeps out of range
  * Sources: Strona et al., "A fast and unbiased procedure to randomize ecological binary matrices with fixed row and column totals",

@@ -29,7 +29,7 @@ const MAX_SPREAD = 1;
 /**
  * A connectome [post, pre], weights 1 in f32: each ordered pair of neurons is connected with probability peakProbability ·
  * exp(−distance / lengthConstant), independently. Neurons are sorted into boxes; of a pair of boxes, candidates are drawn with the
- * probability at their nearest corners, then thinned to the exact one. About O((synapses + neurons) log neurons), never O(neurons²).
+ * probability at their nearest corners, then thinned to the exact one. About O((connections + neurons) log neurons), never O(neurons²).
  *
  * @throws {ShapeError} positions that are not whole points
  * @throws {ArgumentError} a length or probability out of range

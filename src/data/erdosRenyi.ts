@@ -10,27 +10,27 @@ import { distinctCells, shuffle } from "./sampling.ts";
 export interface ErdosRenyiOptions {
   readonly neurons: number;
   /** Stored entries, exactly. */
-  readonly synapses: number;
+  readonly connections: number;
   /** Whether a neuron may connect to itself. Default false. */
   readonly selfLoops?: boolean;
   readonly seed: number;
 }
 
 /**
- * The random graph G(n, m) [post, pre]: all sets of `synapses` different pairs are equally likely; weights 1 in f32. O(synapses).
+ * The random graph G(n, m) [post, pre]: all sets of `connections` different pairs are equally likely; weights 1 in f32. O(connections).
  *
- * @throws {ArgumentError} more synapses than pairs
+ * @throws {ArgumentError} more connections than pairs
  * Source: Erdős, Rényi, "On random graphs I", Publicationes Mathematicae 6, 290–297 (1959).
  */
-export function erdosRenyi({ neurons, synapses, selfLoops = false, seed }: ErdosRenyiOptions): Csr {
-  const values = new Float32Array(synapses).fill(1);
+export function erdosRenyi({ neurons, connections, selfLoops = false, seed }: ErdosRenyiOptions): Csr {
+  const values = new Float32Array(connections).fill(1);
   const stream = new RandomStream(deriveKey(keyOfSeed(seed), "erdosRenyi"));
   return randomPattern(neurons, values, selfLoops, stream);
 }
 
 /**
- * The control of equal density: as many neurons, as many synapses and the same weights as `csr`, between pairs drawn at random. Self
- * loops are drawn only if `csr` has any. O(synapses).
+ * The control of equal density: as many neurons, as many connections and the same weights as `csr`, between pairs drawn at random. Self
+ * loops are drawn only if `csr` has any. O(connections).
  *
  * @throws {ArgumentError} a matrix that is not square
  */
@@ -48,7 +48,7 @@ function randomPattern(neurons: number, values: Csr["values"], selfLoops: boolea
   const where = "erdosRenyi";
   checkWhole(where, "neurons", neurons, 1, MAX_NEURONS);
   const perRow = selfLoops ? neurons : neurons - 1;
-  checkWhole(where, "synapses", values.length, 0, neurons * perRow);
+  checkWhole(where, "connections", values.length, 0, neurons * perRow);
   const rows = new Uint32Array(values.length);
   const cols = new Uint32Array(values.length);
   distinctCells(neurons * perRow, values.length, stream).forEach((cell, k) => {

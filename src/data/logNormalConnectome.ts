@@ -16,7 +16,7 @@ export interface LogNormalOptions {
   /** Rows and columns, ≥ 4. */
   readonly neurons: number;
   /** Stored entries, at most neurons · ⌊neurons / 4⌋. */
-  readonly synapses: number;
+  readonly connections: number;
   readonly seed: number;
   /** Spread of the logarithm of in-degrees, 0 to 3. Default 1. */
   readonly sigmaIn?: number;
@@ -25,21 +25,21 @@ export interface LogNormalOptions {
 }
 
 /**
- * A connectome [post, pre] with exactly `synapses` entries, all different and positive (f32, exp(0.5 z), z normal); a neuron may
+ * A connectome [post, pre] with exactly `connections` entries, all different and positive (f32, exp(0.5 z), z normal); a neuron may
  * connect to itself. In-degrees are proportional to exp(sigmaIn z) and capped at a quarter of the neurons; the columns of a row
- * are drawn without repetition with weights exp(sigmaOut z). O(synapses).
+ * are drawn without repetition with weights exp(sigmaOut z). O(connections).
  *
  * @throws {ArgumentError} counts or spreads out of range
  */
 export function logNormalConnectome(options: LogNormalOptions): Csr {
-  const { neurons, synapses, seed, sigmaIn = 1, sigmaOut = 1 } = options;
+  const { neurons, connections, seed, sigmaIn = 1, sigmaOut = 1 } = options;
   const where = "logNormalConnectome";
   if (!Number.isSafeInteger(neurons) || neurons < 4) {
     throw new ArgumentError(where, "neurons", "a whole number ≥ 4", `${neurons}`);
   }
   const cap = Math.floor(neurons * MAX_ROW_SHARE);
-  if (!Number.isSafeInteger(synapses) || synapses < 0 || synapses > neurons * cap) {
-    throw new ArgumentError(where, "synapses", `a whole number from 0 to ${neurons * cap}`, `${synapses}`);
+  if (!Number.isSafeInteger(connections) || connections < 0 || connections > neurons * cap) {
+    throw new ArgumentError(where, "connections", `a whole number from 0 to ${neurons * cap}`, `${connections}`);
   }
   for (const [name, sigma] of [
     ["sigmaIn", sigmaIn],
@@ -48,10 +48,10 @@ export function logNormalConnectome(options: LogNormalOptions): Csr {
     if (!(sigma >= 0 && sigma <= 3)) throw new ArgumentError(where, name, "a number from 0 to 3", `${sigma}`);
   }
   const key = deriveKey(keyOfSeed(seed), where);
-  const rowPtr = drawRowPtr(logNormals(neurons, sigmaIn, new RandomStream(deriveKey(key, "in"))), synapses, cap);
+  const rowPtr = drawRowPtr(logNormals(neurons, sigmaIn, new RandomStream(deriveKey(key, "in"))), connections, cap);
   const table = aliasTable(logNormals(neurons, sigmaOut, new RandomStream(deriveKey(key, "out"))));
   const colIdx = drawColumns(rowPtr, table, new RandomStream(deriveKey(key, "columns")));
-  const values = Float32Array.from(logNormals(synapses, WEIGHT_SIGMA, new RandomStream(deriveKey(key, "weights"))));
+  const values = Float32Array.from(logNormals(connections, WEIGHT_SIGMA, new RandomStream(deriveKey(key, "weights"))));
   return csrFromParts({ nRows: neurons, nCols: neurons, rowPtr, colIdx, values }, where);
 }
 

@@ -85,9 +85,9 @@ export interface RetinotopicConnectome extends PlacedNeurons {
 }
 
 /**
- * Builds the network. Each pair of connected types draws its offsets once, and they serve every column; the count of each synapse
- * then varies a little. Photoreceptors receive nothing; they do not connect to outputs. Neurons are numbered by type, then by
- * row of the grid, then by column. O(synapses).
+ * Builds the network. Each pair of connected types draws its offsets once, and they serve every column; the synapse count of each
+ * connection then varies a little. Photoreceptors receive nothing; they do not connect to outputs. Neurons are numbered by type, then by
+ * row of the grid, then by column. O(connections).
  *
  * @throws {ArgumentError} a grid side below 2 or above 512, a seed that is no whole number
  */

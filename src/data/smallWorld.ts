@@ -19,7 +19,7 @@ export interface SmallWorldOptions {
 /**
  * The directed small-world network [post, pre], weights 1 in f32. Each neuron receives from its `neighbours` nearest ones; each of
  * these inputs is replaced with probability `rewiring` by one from a neuron drawn at random that is neither itself nor an input
- * already, so in-degrees stay equal. O(synapses).
+ * already, so in-degrees stay equal. O(connections).
  *
  * @throws {ArgumentError} neighbours odd, or more than half of the neurons (others to rewire to must be easy to find)
  * Source: Watts, Strogatz, "Collective dynamics of 'small-world' networks", Nature 393, 440–442 (1998), made directed.

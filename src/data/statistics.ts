@@ -14,7 +14,7 @@ export interface Distribution {
 export interface ConnectomeStatistics {
   readonly nRows: number;
   readonly nCols: number;
-  readonly synapses: number;
+  readonly connections: number;
   /** Stored entries over all pairs. */
   readonly density: number;
   readonly duplicatesSummed: number;
@@ -69,7 +69,7 @@ export function connectomeStatistics(csr: Csr): ConnectomeStatistics {
   return {
     nRows,
     nCols,
-    synapses: nnz,
+    connections: nnz,
     density: nnz / (nRows * nCols),
     duplicatesSummed,
     selfLoops,

@@ -1,4 +1,4 @@
-// Synapses grouped by the types of the neurons they connect: networks whose parameters belong to cell types, not to single cells.
+// Connections grouped by the types of the neurons they connect: networks whose parameters belong to cell types, not to single cells.
 
 import { type Csr, withValues } from "../core/csr.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
@@ -11,18 +11,18 @@ export interface TypedNeurons {
   readonly typeIdx: ArrayLike<number>;
 }
 
-/** The synapses from neurons of one type to those of another. */
+/** The connections from neurons of one type to those of another. */
 export interface TypePair {
   readonly pre: string | number;
   readonly post: string | number;
-  readonly synapses: number;
+  readonly connections: number;
   /** Mean of their |weights|: the synapse count of a connection, where weights are counts. */
   readonly meanWeight: number;
 }
 
 /** Value for `sharedWeights` of a network, with a description of its groups. */
 export interface SharedByTypePair {
-  /** [synapses], row-major. */
+  /** [connections], row-major. */
   readonly group: Uint32Array;
   readonly nGroups: number;
   readonly strengthInit: Float64Array;
@@ -31,7 +31,7 @@ export interface SharedByTypePair {
 }
 
 /**
- * One group per pair of types (pre → post) with synapses between them: weight = magnitude · strength of the pair, as in flyvis.
+ * One group per pair of types (pre → post) with connections between them: weight = magnitude · strength of the pair, as in flyvis.
  *
  * @param options.scale  initial strengths are scale / mean |weight| of the pair (flyvis: 0.01); absent: 1
  * @throws {ShapeError} another number of types than neurons
@@ -52,10 +52,10 @@ export function sharedByTypePair(
   const position = new Map(distinct.map((key, g) => [key, g]));
   const group = Uint32Array.from(keys, (key) => position.get(key)!);
   const nGroups = distinct.length;
-  const synapses = new Uint32Array(nGroups);
+  const connections = new Uint32Array(nGroups);
   const total = new Float64Array(nGroups);
   group.forEach((g, k) => {
-    synapses[g]!++;
+    connections[g]!++;
     total[g]! += Math.abs(csr.values[k]!);
   });
   const pairs = distinct.map((key, g): TypePair => {
@@ -63,8 +63,8 @@ export function sharedByTypePair(
     return {
       pre: types[pre]!,
       post: types[key - pre * types.length]!,
-      synapses: synapses[g]!,
-      meanWeight: total[g]! / synapses[g]!,
+      connections: connections[g]!,
+      meanWeight: total[g]! / connections[g]!,
     };
   });
   // A pair without any weight is as strong as it likes.
@@ -74,10 +74,10 @@ export function sharedByTypePair(
 }
 
 /**
- * |w| with the sign that the table of connections between types gives to each: of neurons whose synapses carry both signs, too.
+ * |w| with the sign that the table of connections between types gives to each, also where a neuron's connections have both signs.
  *
  * @throws {ShapeError} another number of types than neurons
- * @throws {ArgumentError} synapses between types that the table does not have
+ * @throws {ArgumentError} connections between types that the table does not have
  */
 export function signByTypePair(csr: Csr, neurons: TypedNeurons, edges: readonly TypeEdge[]): Csr {
   const where = "signByTypePair";
@@ -107,7 +107,7 @@ export function typeLabels({ types, typeIdx }: TypedNeurons): (string | number)[
   return Array.from(typeIdx, (t) => types[t]!);
 }
 
-/** pre·types + post of every synapse, row-major. */
+/** pre·types + post of every connection, row-major. */
 function pairKeys({ nRows, rowPtr, colIdx, nnz }: Csr, { types, typeIdx }: TypedNeurons): Float64Array {
   const keys = new Float64Array(nnz);
   for (let post = 0; post < nRows; post++) {

@@ -33,7 +33,7 @@ export interface TypedConnectome {
 }
 
 /**
- * A connectome of typed neurons, as torch-biopl's `create_neuron_typed_connectome` makes it; but in time and memory O(synapses +
+ * A connectome of typed neurons, as torch-biopl's `create_neuron_typed_connectome` makes it; but in time and memory O(connections +
  * neurons + types²) instead of O(neurons²), and with probabilities by [post][pre] as the matrix is (the reference calls the
  * rows sources there and targets in its models; its matrices are the same).
  *
@@ -52,7 +52,7 @@ export function typedConnectome(options: TypedOptions): TypedConnectome {
   for (let post = 0; post < types; post++) {
     for (let pre = 0; pre < types; pre++) {
       const [targets, sources] = [members[post]!, members[pre]!];
-      // A stream per block: the synapses of one do not change with the probabilities of another.
+      // A stream per block: the connections of one do not change with the probabilities of another.
       const stream = new RandomStream(deriveKey(deriveKey(key, post), pre));
       const p = connectivity[post]![pre]!;
       for (const cell of bernoulliCells(targets.length * sources.length, p, stream)) {

@@ -5,7 +5,7 @@ import { quoteText } from "../core/text.ts";
 import { type Column, columnIndex, firstLineIsHeader, forEachRow, type Row, type TableFormat } from "./delimited.ts";
 import { hasInvisible, isMissing } from "./neuronIds.ts";
 
-/** Synapses from neurons of type `pre` to those of type `post`. */
+/** Connections from neurons of type `pre` to those of type `post`. */
 export interface TypeEdge {
   readonly pre: string;
   readonly post: string;

@@ -183,7 +183,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     return callsOf(this.parameters).run("featureStatistics", () => this.readFeatureStatistics());
   }
 
-  /** `featureStatistics` at once; for what runs in the turn of a call. */
+  /** `featureStatistics` at once, for code that runs in the turn of a call. */
   async readFeatureStatistics(): Promise<{ mean: FloatArray; scale: FloatArray } | null> {
     return this.#readout.statistics();
   }

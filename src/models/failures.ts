@@ -29,14 +29,14 @@ export interface Outcome {
   /** Samples that failed. */
   readonly failed: readonly number[];
   readonly stats: readonly SolveStats[];
-  /** So many samples at the start of the batch need no other pass; default 0. */
+  /** This many samples at the start of the batch need no second pass; default 0. */
   readonly done?: number;
 }
 
 /** A pass over a batch, and where samples failed, the pass over the others. */
 export interface Passes<R> {
   readonly all: R;
-  /** null: no sample failed, or no other needs it. */
+  /** null: no sample failed, or no other one needs a second pass. */
   readonly rest: { readonly kept: readonly number[]; readonly result: R } | null;
 }
 
@@ -44,7 +44,7 @@ export interface Passes<R> {
  * Makes a pass over a batch and, where samples failed, another one over the batch without them: its numbers are those of a batch that
  * never had them, to the bit.
  *
- * @param pass  the samples of the second pass, of the first batch, are `kept`
+ * @param pass  of the second pass: `kept` are its samples, by their numbers in the first batch
  */
 export async function withoutFailed<E, R extends Outcome>(
   network: Network<E>,

@@ -25,11 +25,11 @@ export function matrixLeaf(g: Graph, name: string, m: Projection): Matrix {
 }
 
 /**
- * @throws {ShapeError} when the shape is not [rows, cols] (null: any), or a dense matrix has another number of values
+ * @throws {ShapeError} another shape than [rows, cols] (null: any), or another number of values of a dense matrix
  * @throws {ArgumentError} none, or several
  */
 export function checkMatrix(where: string, name: string, m: Projection, rows: number | null, cols: number): void {
-  // A program without types may have forgotten it.
+  // A JavaScript caller may have left it out.
   if (typeof m !== "object" || m === null) throw new ArgumentError(where, name, "a matrix, sparse or dense", String(m));
   if (Array.isArray(m))
     throw new ArgumentError(where, name, "one matrix, sparse or dense (drop the others)", "several");

@@ -45,8 +45,8 @@ export interface ConnectomeNetworkOptions {
   /** W, [numNeurons, numNeurons], row = post. */
   readonly connectome: Csr;
   /**
-   * Weights shared by synapses: weight = magnitude · strength[group], the magnitudes being the connectome's values (with their signs)
-   * and one trained strength per group; `group` is row-major, one per synapse. The strengths replace the weights as parameter.
+   * Weights shared by connections: weight = magnitude · strength[group], the magnitudes being the connectome's values (with their signs)
+   * and one trained strength per group; `group` is row-major, one per connection. The strengths replace the weights as parameter.
    */
   readonly sharedWeights?: SharedWeights;
   /** U, [numNeurons, inputSize], sparse or dense; null: the input is the drive itself (inputSize = numNeurons). */
@@ -91,7 +91,7 @@ export interface ConnectomeNetworkOptions {
   readonly inputGradient?: boolean;
 }
 
-/** Which synapses share a strength. */
+/** Which connections share a strength. */
 export interface SharedWeights {
   /** Group of each stored entry, row-major. */
   readonly group: ArrayLike<number>;
@@ -296,12 +296,17 @@ function checkConnections(o: ConnectomeNetworkOptions): void {
   }
   const { group, nGroups, strengthInit = 1 } = shared;
   if (group.length !== connectome.nnz) {
-    throw new ShapeError(where, "sharedWeights.group", `${connectome.nnz} groups, one per synapse`, `${group.length}`);
+    throw new ShapeError(
+      where,
+      "sharedWeights.group",
+      `${connectome.nnz} groups, one per connection`,
+      `${group.length}`,
+    );
   }
   for (let k = 0; k < group.length; k++) {
     const g = group[k]!;
     if (!Number.isInteger(g) || g < 0 || g >= nGroups) {
-      throw new ArgumentError(where, "sharedWeights.group", `groups 0 to ${nGroups - 1}`, `${g} at synapse ${k}`);
+      throw new ArgumentError(where, "sharedWeights.group", `groups 0 to ${nGroups - 1}`, `${g} at connection ${k}`);
     }
   }
   const name = "sharedWeights.strengthInit";

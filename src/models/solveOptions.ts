@@ -65,7 +65,7 @@ const SOLVE_OPTIONS: Readonly<Record<keyof SolveOptions, true>> = {
   memoryBudgetBytes: true,
 };
 
-/** Options that have been checked, and the method that they come to. */
+/** Checked options, and the method that they describe. */
 export interface ResolvedSolve {
   readonly options: SolveOptions;
   readonly tableau: Tableau;

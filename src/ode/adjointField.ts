@@ -30,7 +30,7 @@ export interface FieldOptions {
   readonly joint: boolean;
 }
 
-/** Times per sample between which one solve goes. */
+/** Start and end of one solve, per sample. */
 export interface Span {
   readonly from: readonly number[];
   readonly to: readonly number[];
@@ -212,7 +212,7 @@ export class AdjointField {
     });
   }
 
-  /** Own times of a group's samples when so much time of its unit has passed, and how fast they pass. */
+  /** Times of a group's samples when this much time of its unit has passed, and how fast they pass. */
   #clock(
     { unit, first, count }: Group,
     { from, to }: Span,

@@ -255,7 +255,7 @@ interface Forward {
   readonly nOutputs: number;
 }
 
-/** Statistics of a sample that has no way to go. */
+/** Statistics of a sample whose span is a point. */
 function stillStats(t: number): SolveStats {
   return { nSteps: [0], nAccepted: [0], nFEvals: 0, status: ["success"], t: [t], dt: [0], steps: null, plan: null };
 }

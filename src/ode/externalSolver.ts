@@ -28,7 +28,7 @@ export interface ExternalProblem extends Abortable {
   readonly tEnd: readonly number[];
   /** [evaluation point][sample]; a sample whose point is at the start gets y0. */
   readonly tEval: readonly (readonly number[])[];
-  /** First step size per sample, for a solver that is to be given it. */
+  /** First step size per sample, for a solver made with `dt0Given`. */
   readonly dt0?: readonly number[];
 }
 

@@ -100,7 +100,7 @@ export interface Method {
 
 /** Scaled error norms below this count as this: keeps r^(−1/order) finite. The smallest normal number of f32: devices may flush less. */
 const SMALLEST_RATIO = 2 ** -126;
-/** What the initial-step heuristic uses when it cannot tell (Hairer, Nørsett, Wanner, II.4). */
+/** Fallback of the initial-step heuristic (Hairer, Nørsett, Wanner, II.4). */
 const TINY_STEP = 1e-6;
 
 /** Leaves and results of one attempt. */
@@ -130,7 +130,7 @@ export interface GraphOptions {
   /**
    * true: void trial steps, whose stages, error or result are not finite, are counted (`voids`), and the leaf `ode.void` says for which
    * samples the trial is known to be void, or of no interest. Their stages are then those of a step of length 0: numbers, so that a
-   * cotangent of zero stays zero in the reverse. What the attempt comes to is the same.
+   * cotangent of zero stays zero in the reverse. The result of the attempt is the same.
    */
   readonly tracksVoids?: boolean;
 }

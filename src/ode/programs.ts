@@ -209,7 +209,7 @@ function reversePrograms(
   pullBack(attempt.graph, withStages, seeds, wrt, rebuilder(attempt.graph, withStages, plain.isSaved, keep));
 
   const rebuildStages = new Graph();
-  // The step size of the trial is saved, lest it take a phase of its own.
+  // The step size of the trial is saved: recomputing it would take an extra phase.
   const rebuild = rebuilder(attempt.graph, rebuildStages, (v) => v === stages.dt || plain.isSaved(v), keep);
   storeStages(rebuildStages, { ...stages, k: stages.k.map(rebuild), y1: rebuild(stages.y1) }, tableau.fsal);
 

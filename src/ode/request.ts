@@ -72,10 +72,10 @@ export interface StartedSolve {
    * behind the solve (see Guard).
    */
   readonly complete: DeviceBuffer;
-  /** Small buffers that `poll` has to know, as they are now. */
+  /** Small buffers whose present contents `poll` needs. */
   record(): readonly DeviceBuffer[];
   /**
-   * From the numbers of `record`: what came of the solve. null: some samples still run and more attempts have been enqueued, or the
+   * The outcome of the solve, from the contents of `record`. null: some samples still run and more attempts have been enqueued, or the
    * reverse pass has to mend the record; enqueue again what depends on the solve, read the record again.
    */
   poll(record: readonly ArrayLike<number>[]): Promise<SolveStats | null>;

@@ -3,7 +3,7 @@
 import type { Graph } from "../autodiff/graph.ts";
 import type { Value } from "../ops/value.ts";
 
-/** A step that would come so near to the end of its segment goes there: no step is left that only rounding asks for. */
+/** A step that would end this close to the end of its segment goes there, so that rounding leaves no tiny last step. */
 const STRETCH = 1 + 2 ** -10;
 
 /** The two times that a right-hand side gets. */
@@ -18,7 +18,7 @@ export function boundName(which: "low" | "high", axis: TimeAxis): string {
 export class Segments {
   readonly #g: Graph;
   readonly #depth: number;
-  /** Number of the segment, which is that of the jump times that lie behind. */
+  /** Number of the segment: how many jump times lie behind. */
   readonly index: Value;
   /** Step size that the controller asked for, before it was cut. */
   readonly asked: Value;

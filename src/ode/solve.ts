@@ -111,7 +111,7 @@ export class OdeSolver {
 
   /**
    * `forward` without waiting for the device; `reverse` may follow at once, and again when the solve was not complete. Once another solve
-   * has begun, what came of this one cannot be read any more: SolverError "superseded".
+   * has begun, the outcome of this one can no longer be read: SolverError "superseded".
    */
   async start(request: SolveRequest): Promise<StartedSolve> {
     return callsOf(this).run("start", async () => {

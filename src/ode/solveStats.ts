@@ -1,4 +1,4 @@
-// What came of a solve, per sample, and the error for samples that did not reach their end.
+// The outcome of a solve, per sample, and the error for samples that did not reach their end.
 
 import { SolverError } from "../core/errors.ts";
 import { type ControlName, STATUS } from "./control.ts";

@@ -193,7 +193,7 @@ export class SolverForLayout {
       return null;
     }
     const used = Math.max(1, ...reported.nSteps!);
-    // Rises at once and falls slowly: an attempt too few costs a wait, one too many next to nothing.
+    // Rises at once and falls slowly: one attempt too few costs a wait, one too many next to nothing.
     this.#expected = used + Math.max(0, Math.floor((this.#expected - used) / 2));
     // The attempts after the last needed one changed nothing, and their reverse would add nothing.
     if (request.record) this.#tape.truncate(used);
@@ -222,7 +222,7 @@ export class SolverForLayout {
     const solve = this.#current;
     if (!solve?.request.record || !this.#reversePass)
       throw new SolverError("not-recorded", "reverse: expected a recorded solve before it, got none (record)", {});
-    // Its numbers times a cotangent of zero would be NaN, and that in the sums over all samples.
+    // Its numbers times a cotangent of zero are NaN, which would spoil the sums over all samples.
     if (solve.stats?.status.includes("nonFinite")) assertSolved(solve.stats);
     this.#reversePass.run(solve, cotangents);
   }

@@ -1,8 +1,8 @@
 // What the reverse pass remembers: for each attempt the state it started from and the contraction outputs of its stages, as
-// much of it as a memory budget allows. The rest is recomputed, to the same bits, from the nearest state that was kept.
+// far as a memory budget allows. The rest is recomputed, to the same bits, from the nearest state that was kept.
 //
 // As the solve grows: store everything; then only starting states of further attempts; then every 2nd, 4th, … of these; then fewer attempts
-// whole. A device that has less memory than the budget says so; the tape then keeps to less than it got.
+// whole. A device with less memory than the budget refuses; the tape then keeps to less than it got.
 
 import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 
@@ -18,17 +18,17 @@ export interface TapePlan {
   readonly attempts: number;
   readonly attemptsStored: number;
   /**
-   * Attempts that the reverse pass runs again, each once, because there was no room for what they left. (Void trial steps make it run attempts
-   * again, too, wherever they are kept; these do not count here.)
+   * Attempts that the reverse pass runs again, once each, because there was no room for their records. Attempts with void trial steps, which
+   * it always runs again, do not count.
    */
   readonly attemptsRecomputed: number;
-  /** Every how many attempts a starting state is kept once storing has stopped. */
+  /** Every `stride`-th attempt that is not stored whole keeps its starting state. */
   readonly stride: number;
   readonly bytesPerStart: number;
   readonly bytesPerSaves: number;
   /**
-   * What the tape keeps to: what was asked for, else the device's `tapeBudgetBytes`; less where the device had less. It takes more only where
-   * less is not possible, or a solve needs more attempts than the one before.
+   * The budget: as requested, else the device's `tapeBudgetBytes`; less where the device had less. The tape exceeds it only where it
+   * cannot take less, or a solve needs more attempts than the one before.
    */
   readonly budgetBytes: number;
   /** "device": it refused memory within the budget, which was lowered to less than it gave. */
@@ -38,7 +38,7 @@ export interface TapePlan {
 /** What a tape has to keep, and the most bytes that it may take. */
 export type TapeSizes = Pick<TapePlan, "bytesPerStart" | "bytesPerSaves" | "budgetBytes">;
 
-/** How many attempts are stored whole, and every how many of the others one keeps its starting state. */
+/** How many attempts are stored whole; every `stride`-th of the others keeps its starting state. */
 export interface TapeShape {
   readonly stored: number;
   readonly stride: number;
@@ -53,7 +53,7 @@ interface Sets {
   readonly saves: number;
 }
 
-/** What is kept of so many attempts, and a stretch between two starting states that has been run again. */
+/** The sets kept for this many attempts, and for one stretch between two starting states that has been run again. */
 function setsOf(attempts: number, { stored, stride }: TapeShape): Sets {
   const bare = attempts - stored;
   const stretch = Math.min(stride, bare);
@@ -64,19 +64,19 @@ function bytesOf({ starts, saves }: Sets, { bytesPerStart, bytesPerSaves }: Tape
   return starts * bytesPerStart + saves * bytesPerSaves;
 }
 
-/** The most that the tape of so many attempts takes. */
+/** Most bytes of a tape of this many attempts. */
 export function tapeBytes(attempts: number, shape: TapeShape, sizes: TapeSizes): number {
   return bytesOf(setsOf(attempts, shape), sizes);
 }
 
-/** Whether so many attempts may all be stored whole. */
+/** Whether this many attempts may all be stored whole. */
 function fits(attempts: number, sizes: TapeSizes): boolean {
   return tapeBytes(attempts, { stored: attempts, stride: 1 }, sizes) <= sizes.budgetBytes;
 }
 
 /**
- * Gives way until so many attempts fit into the budget: longer strides as long as they take less memory, then fewer attempts stored whole.
- * Where nothing fits, what takes least.
+ * Gives way until this many attempts fit into the budget: longer strides as long as they take less memory, then fewer attempts stored whole.
+ * If nothing fits, the shape that takes least.
  */
 function giveWay(attempts: number, shape: TapeShape, sizes: TapeSizes): TapeShape {
   let { stored, stride } = shape;
@@ -89,7 +89,7 @@ function giveWay(attempts: number, shape: TapeShape, sizes: TapeSizes): TapeShap
   return { stored, stride };
 }
 
-/** What a tape will come to for a solve of so many attempts, where the device has the memory. */
+/** The shape of a tape for a solve of this many attempts, if the device has the memory. */
 export function plannedTape(attempts: number, sizes: TapeSizes): TapeShape {
   let shape: TapeShape = { stored: 0, stride: 1 };
   for (let n = 1; n <= attempts; n++) {
@@ -154,7 +154,7 @@ class Pool {
     return this.#make();
   }
 
-  /** A set that cannot be done without. */
+  /** Makes a set; without room for it, the device's error. */
   #make(): BufferSet {
     const made: Record<string, DeviceBuffer> = {};
     try {
@@ -213,7 +213,7 @@ export class Tape {
   /**
    * Forgets the last solve.
    *
-   * @param expected attempts that this one may take: what they leave no room for is not stored to begin with
+   * @param expected attempts that this one may take: what will not fit is not stored in the first place
    * @returns the record that attempt 0 starts from
    */
   async begin(expected: number): Promise<BufferSet> {
@@ -224,7 +224,7 @@ export class Tape {
     const { stored, stride } = plannedTape(expected, this.#sizes);
     this.#mostStored = stored === expected ? Number.POSITIVE_INFINITY : stored;
     const needed = setsOf(expected, { stored, stride });
-    // A solve of other attempts than expected may have left sets that are of no use, and would be too many.
+    // A solve with another number of attempts than expected may have left more sets than the budget allows.
     const starts = Math.max(needed.starts, this.#starts.size);
     const saves = Math.max(needed.saves, this.#saves.size);
     if (bytesOf({ starts, saves }, this.#sizes) > this.#sizes.budgetBytes) {
@@ -256,7 +256,7 @@ export class Tape {
     return false;
   }
 
-  /** Call when attempt i is done: starting states that the budget has no room for are dropped, and what the reverse pass needs is got. */
+  /** Call when attempt i is done: drops starting states that the budget has no room for, and allocates what the reverse pass needs. */
   async close(i: number): Promise<void> {
     if (this.#firstBare < 0) return;
     this.#giveWay(i + 1);
@@ -282,7 +282,7 @@ export class Tape {
     }
   }
 
-  /** Most attempts that follow one another without a starting state but the first's. */
+  /** Longest run of attempts of which only the first has kept its starting state. */
   #longestRun(last: number): number {
     let longest = 0;
     for (let j = this.#firstBare, kept = j; j <= last; j++) {
@@ -292,7 +292,7 @@ export class Tape {
     return longest;
   }
 
-  /** Sees to it that a pool has `count` free sets. Where all else fails the taking of them does, with the device's reason. */
+  /** Gets `count` free sets into a pool. If the device has no room even so, `take` fails with its reason. */
   async #provide(pool: Pool, count: number): Promise<void> {
     while (pool.free < count) {
       if (await pool.grow()) continue;

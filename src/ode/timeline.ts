@@ -11,11 +11,11 @@ export interface Interval {
 }
 
 /**
- * The device counts from 0 where it distinguishes so many times in the interval, else from the start of the interval. Double precision does
- * in all but distant intervals; single precision, of 2^24 times at most, never does.
+ * The device counts from 0 if it can distinguish this many times in the interval, else from the start of the interval. Double precision
+ * can, except in distant intervals; single precision, with at most 2^24 times, never can.
  */
 const ABSOLUTE_TIMES = 2 ** 40;
-/** A right-hand side that depends on absolute time needs so many distinct times. */
+/** A right-hand side that depends on absolute time needs this many distinct times. */
 const TIMES_NEEDED = 2 ** 10;
 /** Smallest normal number by precision: devices may take less for 0. */
 const SMALLEST: Readonly<Record<DType, number>> = { f32: 2 ** -126, f64: 2 ** -1022 };
@@ -28,7 +28,7 @@ export class Timeline implements Interval {
   readonly origin: readonly number[];
   readonly #dtype: DType;
 
-  /** @throws {ArgumentError} an interval that the device takes for a point, or for endless */
+  /** @throws {ArgumentError} an interval whose length is 0 or infinite on the device */
   constructor(dtype: DType, { tStart, tEnd }: Interval) {
     this.#dtype = dtype;
     this.tStart = tStart;
@@ -63,7 +63,7 @@ export class Timeline implements Interval {
     return this.round(x + Math.sign(other - x) * step);
   }
 
-  /** @throws {ArgumentError} where a right-hand side that depends on absolute time would see too few of them */
+  /** @throws {ArgumentError} too few distinct times for a right-hand side that depends on absolute time */
   checkAbsolute(): void {
     this.tStart.forEach((t, s) => {
       const times = distinctTimes(this.#dtype, t, this.tEnd[s]!);

@@ -15,7 +15,7 @@ export const segmentSumVjp: VjpRule = (c) => {
   return [c.ops.gatherT(c.ct, members, c.value.args[0]!.rows, offsets)];
 };
 
-/** The reverse of a transpose is what it is the transpose of. */
+/** y = Aᵀ·source, A a gather or (given offsets) a segmentSum: the cotangent goes through A itself. */
 export const gatherTVjp: VjpRule = (c) => {
   if (c.value.op.type !== "gatherT") throw new TypeError("gatherTVjp: not a gatherT");
   const { index, offsets } = c.value.op;

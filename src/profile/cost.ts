@@ -19,7 +19,7 @@ import { elementTypeOf, lanesOf, lengthOf } from "../backend/layout.ts";
 import type { Binding, Instr, PanelLayout, Phase, Program } from "../backend/program.ts";
 import { POINTWISE } from "../ops/pointwise.ts";
 
-/** Bytes that come from a working set of a given size: its size tells which cache can hold it. */
+/** Bytes that come from a working set, whose size determines which cache can hold it. */
 export interface Traffic {
   readonly bytes: number;
   readonly workingSet: number;
@@ -67,7 +67,7 @@ export function programCost(
   return costOf(program, program.phases, layout, elementBytes, entriesOf);
 }
 
-/** Cost of each phase by itself. */
+/** Cost of each phase alone. */
 export function phaseCosts(
   program: Program,
   layout: PanelLayout,
@@ -77,7 +77,7 @@ export function phaseCosts(
   return program.phases.map((phase) => costOf(program, [phase], layout, elementBytes, entriesOf));
 }
 
-/** What programCost's `entriesOf` is for the operands of a bound program. */
+/** `entriesOf` of programCost, for the operands of a bound program. */
 export function storedEntriesOf(bindings: Readonly<Record<string, Bindable>>): (binding: Binding) => StoredEntries {
   return ({ name }) => {
     const bound = bindings[name];
@@ -121,7 +121,7 @@ class Counter {
     this.#entriesOf = entriesOf;
   }
 
-  /** What is read in order has all the program's bindings for its working set: by the next run they all have passed. */
+  /** The working set of reads in order is all bindings of the program: all of them pass before the next run. */
   cost(): Cost {
     const workingSet = this.#bindings.reduce((sum, b) => sum + this.#bytesOf(b), 0);
     return addCosts([

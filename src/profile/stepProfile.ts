@@ -39,7 +39,7 @@ export interface StepProfile {
   readonly device: string;
   /** From one end of the step to the other, until the device has done its work. */
   readonly ms: number;
-  /** A GPU without timestamps cannot tell what its time went to: it is all in "waiting". */
+  /** false for a GPU without timestamps: all its time is in "waiting". */
   readonly kernelsTimed: boolean;
   readonly rows: readonly ProfileRow[];
 }
@@ -125,7 +125,7 @@ export class StepProfiler {
     this.#reset();
   }
 
-  /** Waits for a GPU to end what is enqueued; its timestamps arrive then. Nothing is left to do on the CPU. */
+  /** Waits until a GPU has done all work that is enqueued and its timestamps are there. The CPU has nothing left to do. */
   async #finished(): Promise<number> {
     if (this.#inner.name === "wasm") return 0;
     const start = performance.now();

@@ -251,7 +251,7 @@ function keyNumbersOf(run: RunRecord): KeyNumber[] {
     ...(quality ? [quality] : []),
     ...(loss ? [loss] : []),
     { value: formatCount(start.network.neurons), name: "neurons" },
-    { value: formatCount(start.network.synapses), name: "synapses" },
+    { value: formatCount(start.network.connections), name: "connections" },
     { value: formatCount(last?.step ?? 0), name: "training steps" },
     { value: seconds(total(steps)), name: "training time" },
   ];

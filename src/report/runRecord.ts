@@ -25,7 +25,7 @@ export interface RunStartFacts extends Facts {
   readonly network: Facts & {
     readonly source: string;
     readonly neurons: number;
-    readonly synapses: number;
+    readonly connections: number;
   };
   readonly data: Facts & { readonly source: string; readonly train: number; readonly classes: number };
   readonly device: string;
@@ -97,15 +97,17 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
   for (const name of ["input", "readout"]) network.text(name);
   for (const name of ["inputNeurons", "readoutNeurons"]) network.count(name);
   data.count("validation");
+  // Before 0.2.0 connections were recorded as "synapses".
+  const { synapses, ...networkFacts } = network.all;
   return {
     ...parts.all,
     version: parts.text("version"),
     config: parts.object("config").all,
     network: {
-      ...network.all,
+      ...networkFacts,
       source: network.text("source"),
       neurons: network.count("neurons", 1),
-      synapses: network.count("synapses"),
+      connections: network.count(synapses === undefined ? "connections" : "synapses"),
     },
     data: {
       ...data.all,

@@ -26,7 +26,7 @@ export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
 /** Size of a random network. */
 export interface NetworkSize {
   readonly neurons: number;
-  readonly synapses: number;
+  readonly connections: number;
 }
 
 /** Everything that determines a run. The comments say what a value means; help texts, types and defaults are in `configOptions.ts`. */
@@ -34,10 +34,10 @@ export interface TrainConfig {
   readonly preset: string;
   /**
    * "real", or a control: "shuffled" has the same degrees and "random" the same density, between neurons drawn by `seed`; "none" has no
-   * synapses, W = 0.
+   * connections, W = 0.
    */
   readonly wiring: (typeof WIRINGS)[number];
-  /** Train weights, biases and time constants of the network. A network without synapses is never trained. */
+  /** Train weights, biases and time constants of the network. A network without connections is never trained. */
   readonly trainConnectome: boolean;
   /** "abs": absolute values, kept ≥ 0 in training; "signed": weights with their signs. */
   readonly weights: (typeof WEIGHTS)[number];

@@ -65,8 +65,8 @@ const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${
 const fixedStepSolvers = SOLVERS.filter((solver) => tableauOf({ solver }).bErr === null);
 const positive: SettingType<number> = real({ above: 0 });
 
-const SYNAPSES: Need = {
-  expected: "a wiring with synapses, as --wiring none has W = 0 and trains no weights",
+const CONNECTIONS: Need = {
+  expected: "a wiring with connections, as --wiring none has W = 0 and trains no weights",
   met: ({ wiring }) => wiring !== "none",
   got: () => "--wiring none",
 };
@@ -108,8 +108,8 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   },
   generate: {
     group: "Network",
-    placeholder: "<NxS>",
-    help: "random network of N neurons and S synapses, like 47521x4623254",
+    placeholder: "<NxC>",
+    help: "random network of N neurons and C connections, like 47521x4623254",
     type: orNull(sizeOfNetwork()),
     default: null,
   },
@@ -126,7 +126,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "abs: absolute values; signed: as they are",
     type: choice(WEIGHTS),
     default: "signed",
-    needs: SYNAPSES,
+    needs: CONNECTIONS,
   },
   normalise: {
     group: "Network",
@@ -134,7 +134,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "rows: divide each row by its sum of |w|; none: leave weights as they are",
     type: choice(NORMALISATIONS),
     default: "rows",
-    needs: SYNAPSES,
+    needs: CONNECTIONS,
   },
   gain: {
     group: "Network",
@@ -142,7 +142,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "factor on all weights",
     type: positive,
     default: 2,
-    needs: SYNAPSES,
+    needs: CONNECTIONS,
   },
   keepSigns: {
     group: "Network",
@@ -164,7 +164,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     negated: "freeze them",
     type: flag(),
     default: true,
-    needs: { ...SYNAPSES, met: (config) => !config.trainConnectome || SYNAPSES.met(config) },
+    needs: { ...CONNECTIONS, met: (config) => !config.trainConnectome || CONNECTIONS.met(config) },
   },
   nonlinearity: {
     group: "Network",

@@ -64,7 +64,7 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
     fcDim: config.fcDim,
     dropout: config.dropout,
     seed: config.seed,
-    // Without synapses the features of undriven neurons are the same for all images and cannot be standardised.
+    // Without connections the features of undriven neurons are the same for all images and cannot be standardised.
     standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
   });
   const { lr, weightDecay, clipNorm } = config;
@@ -155,7 +155,7 @@ export async function experimentAt(
   }
 }
 
-/** A network without synapses must stay one: training would grow them. */
+/** A network without connections must stay one: training would grow them. */
 export function isConnectomeTrained({ trainConnectome, wiring }: TrainConfig): boolean {
   return trainConnectome && wiring !== "none";
 }

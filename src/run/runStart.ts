@@ -21,7 +21,7 @@ export interface BegunWith {
 }
 
 /** Facts of network and data on which training depends. */
-const NETWORK_FACTS = ["neurons", "synapses", "input", "inputNeurons", "readout", "readoutNeurons"] as const;
+const NETWORK_FACTS = ["neurons", "connections", "input", "inputNeurons", "readout", "readoutNeurons"] as const;
 const DATA_FACTS = ["train", "validation", "classes"] as const;
 
 /**
@@ -58,7 +58,7 @@ export interface InputFacts {
     readonly source: string;
     readonly neuronTable: string | null;
     readonly neurons: number;
-    readonly synapses: number;
+    readonly connections: number;
     readonly duplicatesSummed: number;
     readonly input: string;
     readonly inputNeurons: number;
@@ -75,7 +75,7 @@ export function factsOf({ connectome, projections, images }: RunInputs): InputFa
       source,
       neuronTable: tableFile,
       neurons: csr.nRows,
-      synapses: csr.nnz,
+      connections: csr.nnz,
       duplicatesSummed: csr.duplicatesSummed,
       input: projections.input,
       inputNeurons: projections.nDriven,

@@ -110,21 +110,26 @@ export function nonlinearities(): SettingType<string> {
   };
 }
 
-/** NEURONSxSYNAPSES, or an object with both numbers. */
+/** NEURONSxCONNECTIONS, or an object with both numbers. */
 export function sizeOfNetwork(): SettingType<NetworkSize> {
   const count = whole(1);
   const parts = (data: unknown): Readonly<Record<string, unknown>> | null => {
     const match = typeof data === "string" ? /^(\d+)x(\d+)$/i.exec(data) : null;
-    if (match) return { neurons: Number(match[1]), synapses: Number(match[2]) };
-    return isObject(data) ? data : null;
+    if (match) return { neurons: Number(match[1]), connections: Number(match[2]) };
+    if (!isObject(data)) return null;
+    // Before 0.2.0 connections were "synapses". Both names at once are refused.
+    const { synapses, ...others } = data;
+    if (synapses === undefined) return data;
+    return "connections" in others ? null : { ...others, connections: synapses };
   };
   return {
-    expected: "NEURONSxSYNAPSES, like 47521x4623254",
+    expected: "NEURONSxCONNECTIONS, like 47521x4623254",
     read: (data) => {
-      const { neurons, synapses, ...others } = parts(data) ?? {};
-      const size = { neurons: count.read(neurons), synapses: count.read(synapses) };
-      if (size.neurons === undefined || size.synapses === undefined || Object.keys(others).length > 0) return undefined;
-      return { neurons: size.neurons, synapses: size.synapses };
+      const { neurons, connections, ...others } = parts(data) ?? {};
+      const size = { neurons: count.read(neurons), connections: count.read(connections) };
+      if (size.neurons === undefined || size.connections === undefined || Object.keys(others).length > 0)
+        return undefined;
+      return { neurons: size.neurons, connections: size.connections };
     },
     fromText: asIs,
     got: quoteValue,
@@ -132,8 +137,8 @@ export function sizeOfNetwork(): SettingType<NetworkSize> {
       anyOf: [
         {
           type: "object",
-          properties: { neurons: count.schema, synapses: count.schema },
-          required: ["neurons", "synapses"],
+          properties: { neurons: count.schema, connections: count.schema },
+          required: ["neurons", "connections"],
           additionalProperties: false,
         },
         { type: "string", pattern: "^[0-9]+[xX][0-9]+$" },

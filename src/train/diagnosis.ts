@@ -82,7 +82,7 @@ export interface TrainingState {
 
 /** From this share of dead hidden units on, they do not recover. */
 const MOST_DEAD = 0.9;
-/** Neurons without slope, from which a network counts as saturated. */
+/** Share of neurons without slope from which on a network counts as saturated. */
 const MUCH_SATURATED = 0.5;
 /** Nearer to guessing than this, in nats, nothing has been learned. */
 const NOTHING_LEARNED = 0.05;

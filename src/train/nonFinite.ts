@@ -75,7 +75,7 @@ function stepError(
 
 interface Rows {
   readonly count: number;
-  /** The first element of a row; of row `count` the end. */
+  /** The first element of a row; of row `count`: the end. */
   readonly first: (row: number) => number;
 }
 
@@ -89,7 +89,7 @@ function hasRowsOfNeurons({ of, role }: Parameter): boolean {
   return of === "neurons" || (of === "connections" && (role === "weights" || role === "input"));
 }
 
-/** Of each row the number that is worst. */
+/** The worst number of each row. */
 function largestOfRows(values: FloatArray, { count, first }: Rows): { row: number; value: number }[] {
   return Array.from({ length: count }, (_, row) => {
     let worst = 0;

@@ -9,11 +9,11 @@ import type { Diagnosis } from "./diagnosis.ts";
 import type { EvaluationRecord, RunEvent } from "./metrics.ts";
 import type { StepMetrics } from "./trainer.ts";
 
-/** TensorBoard looks for this in the names of files. */
+/** TensorBoard finds event files by this part of their names. */
 const PREFIX = "events.out.tfevents.";
 const FILE_VERSION = "brain.Event:2";
 
-/** Values by tag; TensorBoard groups tags by what is before the slash. */
+/** Values by tag; TensorBoard groups tags by the part before the slash. */
 export type Scalars = Readonly<Record<string, number>>;
 
 /** An event file that grows record by record; what is written can be seen at once. */
@@ -30,7 +30,7 @@ export class EventFile {
    * Begins a file in `folder`. Files of an earlier run are removed, unless it is continued: TensorBoard reads all files of a folder
    * as one run, in the order of their names.
    *
-   * @param from  of a continued run: the first step that is recorded anew. What earlier files have from there on is not shown
+   * @param from  of a continued run: the first step that is recorded anew. Later steps of earlier files are not shown
    */
   static async create(
     folder: string,

@@ -1,4 +1,4 @@
-// The training loop: batches in a reproducible order, gradients, an optimiser's step, and what came of it. It prints and writes
+// The training loop: batches in a reproducible order, gradients, an optimiser's step, and its metrics. It prints and writes
 // nothing; its caller decides what to do with the metrics.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -34,7 +34,7 @@ export interface TrainingPosition {
   readonly step: number;
 }
 
-/** What one training step came to. */
+/** The result of one training step. */
 export interface StepMetrics {
   /** From 1. */
   readonly step: number;

@@ -7,7 +7,7 @@ import { indicesName, type Parameter } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import { indicesOf } from "./stateDict.ts";
 
-/** What parameters are taken into: a classifier, or a network without a read-out. */
+/** The model that takes parameters: a classifier, or a network without a read-out. */
 export interface InitialisedModel {
   readonly parameters: ParameterSet;
 }
@@ -18,7 +18,7 @@ export interface Unmatched {
   readonly reason: string;
 }
 
-/** What came of a warm start. */
+/** The outcome of a warm start. */
 export interface WarmStart {
   readonly file: string;
   /** Parameters that were taken from the file. */

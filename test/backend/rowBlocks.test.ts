@@ -60,7 +60,7 @@ test("a row is in the table once, among rows of its kind", () => {
 });
 
 test("windows sort rows by length, and threads in step wait less", () => {
-  const csr = logNormalConnectome({ neurons: 6000, synapses: 300_000, seed: 1 });
+  const csr = logNormalConnectome({ neurons: 6000, connections: 300_000, seed: 1 });
   const shareOf = (window: number): number => {
     const made = rowBlocks(csr.rowPtr, csr.colIdx, { ...SPARSE_TUNING, window });
     return activeShare(made.words, made.tripsAt, kindsOf(made));

@@ -62,7 +62,7 @@ function assertApart(pieces: readonly Piece[]): void {
 }
 
 const NEURONS = 47_521;
-const SYNAPSES = 4_623_254;
+const CONNECTIONS = 4_623_254;
 
 /** The tutorial's training as its arrays are asked for: parameters with gradients and moments, states, then a tape that grows. */
 async function tutorial(lanes: number, attempts: number) {
@@ -76,7 +76,7 @@ async function tutorial(lanes: number, attempts: number) {
   };
   const array = (length: number) => keep([slabs.allocate("array", 4 * length)])[0]!;
   const state = NEURONS * lanes;
-  for (const length of [SYNAPSES, NEURONS, NEURONS, 256 * NEURONS]) for (let k = 0; k < 4; k++) array(length);
+  for (const length of [CONNECTIONS, NEURONS, NEURONS, 256 * NEURONS]) for (let k = 0; k < 4; k++) array(length);
   const fixed = Array.from({ length: 20 }, () => array(state));
   const start = async () => keep(await setOf(slabs, "start", [state, state, lanes, lanes, lanes]));
   const starts = [await start()];

@@ -50,7 +50,7 @@ test("rows hold times, work by formula, and where they come from", () => {
   for (const row of report.rows) {
     assert.ok(row.minS > 0 && row.medianS >= row.minS, `${row.op}: times`);
     assert.ok(row.samples >= 1 && row.node === process.version && row.cpu !== "", `${row.op}: facts`);
-    assert.equal([row.dims.neurons, row.dims.synapses], [500, 10_000]);
+    assert.equal([row.dims.neurons, row.dims.connections], [500, 10_000]);
     if (row.gflops !== null) assert.ok(row.gflops > 0 && row.gbps! > 0 && row.fractionOfRoofline! > 0, row.op);
   }
   const { gflops, medianS, bytes } = rowsOf("spmm").find((row) => row.dims.batch === 4)!;
@@ -74,21 +74,21 @@ test("profiles: one per batch and thread count, and each adds up", () => {
   }
 });
 
-test("exponents are fitted to three points or more, against synapses only where the work is per synapse", () => {
+test("exponents are fitted to three points or more, against connections only where the work is per connection", () => {
   assert.equal(report.fits, []);
   const [base] = rowsOf("spmm");
-  const grown = (op: string, synapses: number): Row => ({
+  const grown = (op: string, connections: number): Row => ({
     ...base!,
     op,
-    network: `${synapses}`,
-    dims: { ...base!.dims, synapses },
-    medianS: 1e-9 * synapses ** 1.25,
+    network: `${connections}`,
+    dims: { ...base!.dims, connections },
+    medianS: 1e-9 * connections ** 1.25,
   });
-  const rows = [10, 100, 1000].flatMap((synapses) => [grown("spmm", synapses), grown("gemm", synapses)]);
+  const rows = [10, 100, 1000].flatMap((connections) => [grown("spmm", connections), grown("gemm", connections)]);
   const [fit, ...others] = fitsOf(rows);
   assert.equal(others, []);
   assert.ok(Math.abs(fit!.exponent - 1.25) < 1e-9);
-  assert.equal([fit!.op, fit!.against, fit!.points], ["spmm", "synapses", 3]);
+  assert.equal([fit!.op, fit!.against, fit!.points], ["spmm", "connections", 3]);
 });
 
 test("measured rates are positive, one roofline per thread count", () => {

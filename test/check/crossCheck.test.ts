@@ -19,7 +19,7 @@ import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import { withFlippedWeight, withWrongInstruction, wrongCoefficient, wrongSign } from "./wrong.ts";
 
 const SEED = 3;
-const NETWORK = mapValues(logNormalConnectome({ neurons: 40, synapses: 250, seed: SEED }), (w) => 0.2 * w);
+const NETWORK = mapValues(logNormalConnectome({ neurons: 40, connections: 250, seed: SEED }), (w) => 0.2 * w);
 const CLASSIFIER = classifierSubject("classifier", NETWORK, SEED);
 const VOLTAGE = voltageSubject("voltage", NETWORK, SEED);
 const hasAdapter = (await requireTestAdapter()) !== null;
@@ -116,12 +116,12 @@ test("interpolants with large coefficients round more", () => {
   assert.ok(interpolationRoundings(dopri5) > 100);
 });
 
-test("a subgraph is induced: its synapses are those among its neurons, and a small network stays whole", () => {
-  const whole = logNormalConnectome({ neurons: 200, synapses: 900, seed: SEED });
+test("a subgraph is induced: its connections are those among its neurons, and a small network stays whole", () => {
+  const whole = logNormalConnectome({ neurons: 200, connections: 900, seed: SEED });
   assert.is(inducedSubgraph(whole, 200, SEED), whole);
   const part = inducedSubgraph(whole, 50, SEED);
   assert.equal([part.nRows, part.nCols], [50, 50]);
-  assert.ok(part.nnz > 50, "a walk along synapses keeps many of them");
+  assert.ok(part.nnz > 50, "a walk along connections keeps many of them");
   assert.ok(part.values.every((w) => whole.values.includes(w)));
   assert.equal(inducedSubgraph(whole, 50, SEED), part);
 });

@@ -94,8 +94,8 @@ test("numbers out of range are refused", async () => {
     ["--num-evals", "1", /at least 2/],
     ["--fc-dim", "0", /at least 1/],
     ["--gain", "", /above 0/],
-    ["--generate", "100", /NEURONSxSYNAPSES/],
-    ["--generate", "100x99999999", /synapses/],
+    ["--generate", "100", /NEURONSxCONNECTIONS/],
+    ["--generate", "100x99999999", /connections/],
     ["--memory-budget", "0x10", /whole number/],
   ];
   for (const [option, value, expected] of cases) {

@@ -48,11 +48,14 @@ test("a wrong kernel makes it fail with exit code 1 and a table that names what 
 
 test("a user's connectome is checked too, a part of it where it is large", async () => {
   const file = join(tempDir(), "large.npz");
-  await writeConnectome(file, logNormalConnectome({ neurons: 1500, synapses: 3000, seed: 1 }));
+  await writeConnectome(file, logNormalConnectome({ neurons: 1500, connections: 3000, seed: 1 }));
   const options = ["check", "--device", "wasm", "--dtype", "f64", "--connectome", file];
   const part = await runCommand(register, ...options);
   assert.match(part, /large\.npz, classifier: 1000 neurons/);
-  assert.match(await runCommand(register, ...options, "--full"), /large\.npz, classifier: 1500 neurons, 3000 synapses/);
+  assert.match(
+    await runCommand(register, ...options, "--full"),
+    /large\.npz, classifier: 1500 neurons, 3000 connections/,
+  );
   assert.is(takeExitCode(), 0);
 });
 

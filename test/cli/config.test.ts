@@ -38,7 +38,7 @@ test("preset, file, --set and options take precedence in this order", async () =
 test("a limit, or a network, replaces the other kind of the layers below", async () => {
   const config = await file("limits.yaml", "epochs: 3\ngenerate: 900x5000\n");
   const plain = await configOf({ config });
-  assert.equal([plain.epochs, plain.steps, plain.generate], [3, null, { neurons: 900, synapses: 5000 }]);
+  assert.equal([plain.epochs, plain.steps, plain.generate], [3, null, { neurons: 900, connections: 5000 }]);
   const other = await configOf({ config, steps: 5, connectome: "a.npz" });
   assert.equal([other.epochs, other.steps, other.generate, other.connectome], [null, 5, null, "a.npz"]);
   const both = await configOf({ config, steps: 5, epochs: 2 });
@@ -74,7 +74,7 @@ test("a solver without an error estimate needs fixed steps, and fixed steps a si
 });
 
 test("--set takes numbers, switches, null, and parts of a value", async () => {
-  const set = (...texts: string[]) => settingsOfAssignments(texts, { generate: { neurons: 1, synapses: 2 } });
+  const set = (...texts: string[]) => settingsOfAssignments(texts, { generate: { neurons: 1, connections: 2 } });
   assert.equal(set("lr=1e-2", "standardise=false", "fcDim=null", "data=null", "connectome=12"), {
     lr: 0.01,
     standardise: false,
@@ -82,8 +82,8 @@ test("--set takes numbers, switches, null, and parts of a value", async () => {
     data: null,
     connectome: "12",
   });
-  assert.equal(set("generate.synapses=30"), { generate: { neurons: 1, synapses: 30 } });
-  await fails(() => set("generate.size=30"), "argument", /NEURONSxSYNAPSES/);
+  assert.equal(set("generate.connections=30"), { generate: { neurons: 1, connections: 30 } });
+  await fails(() => set("generate.size=30"), "argument", /NEURONSxCONNECTIONS/);
   await fails(() => set("lr.a=30"), "argument", /without parts/);
   await fails(() => set("lr"), "argument", /key=value/);
   await fails(() => set("leaning=3"), "argument", /"leaning"/);
@@ -110,8 +110,8 @@ test("unknown keys are refused with line and nearest name, wrong values with key
 });
 
 test("JSON is read as YAML is, and so is an empty file", async () => {
-  const json = await file("a.json", '{"$schema": "x.json", "lr": 0.5, "generate": {"neurons": 3, "synapses": 4}}');
-  assert.equal(await readConfigFile(json), { lr: 0.5, generate: { neurons: 3, synapses: 4 } });
+  const json = await file("a.json", '{"$schema": "x.json", "lr": 0.5, "generate": {"neurons": 3, "connections": 4}}');
+  assert.equal(await readConfigFile(json), { lr: 0.5, generate: { neurons: 3, connections: 4 } });
   assert.equal(await readConfigFile(await file("empty.yaml", "# nothing\n")), {});
 });
 

@@ -1,4 +1,4 @@
-// axograd controls: what it trains and takes up again; and that without synapses nothing comes through.
+// axograd controls: what it trains and takes up again; and that without connections nothing comes through.
 
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ interface Results {
   readonly groups: readonly { readonly options: (typeof CONTROLS)[number]; readonly finished: number }[];
 }
 
-test("without synapses the read-out of output neurons is at chance, with the real ones it is not", async () => {
+test("without connections the read-out of output neurons is at chance, with the real ones it is not", async () => {
   const { csr } = await writeNetwork(dir, 6);
   const args = ["controls", "--connectome", "net_csr.npz", ...LEARNS, "--seeds", "1", "--json", "--out", "chance"];
   const { code, stdout, stderr } = await axograd(args, { cwd: dir });

@@ -17,7 +17,7 @@ const convert = (...args: readonly string[]): Promise<string> => runCommand(regi
 test("a matrix goes through all formats and comes back unchanged", async () => {
   await writeFile(edges, "pre,post,weight\n0,1,0.5\n2,0,-3\n0,1,0.25\n");
   const text = await convert(edges, at("a.npz"));
-  assert.match(text, /a\.npz: 3 × 3, 2 synapses, f64, 1 repeated entries summed/);
+  assert.match(text, /a\.npz: 3 × 3, 2 connections, f64, 1 repeated entries summed/);
   await convert(at("a.npz"), at("a.mtx"));
   await convert(at("a.mtx"), at("a.safetensors"));
   await convert(at("a.safetensors"), at("a.tsv"));
@@ -33,7 +33,7 @@ test("options choose columns, signs, precision and size", async () => {
     output: at("b.npz"),
     nRows: 5,
     nCols: 5,
-    synapses: 1,
+    connections: 1,
     duplicatesSummed: 0,
     dtype: "f32",
     labels: null,

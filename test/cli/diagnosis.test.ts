@@ -67,7 +67,7 @@ test("presets that learn are left alone: demo and retina", async () => {
   }
 });
 
-test("a network without synapses is found out: nothing tells one image from another", async () => {
+test("a network without connections is found out: nothing tells one image from another", async () => {
   const args = ["--preset", "demo", "--connectome", "net_csr.npz", "--wiring", "none", "--steps", "11"];
   const { faults, stderr } = await train(...args, "--out", "none");
   assert.equal(faults, ["constant-features"]);

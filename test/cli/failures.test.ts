@@ -21,7 +21,7 @@ const test = suite("runs that fail");
 const dir = tempDir();
 
 const TINY: Settings = {
-  generate: { neurons: 900, synapses: 5000 },
+  generate: { neurons: 900, connections: 5000 },
   trainSamples: 64,
   validationSamples: 0,
   testSamples: 0,

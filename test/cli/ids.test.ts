@@ -28,7 +28,7 @@ const EDGES = "pre,post,weight\n30,9000,1\n9000,20000,2\n20000,30,3\n";
 test("body ids become a matrix of their neurons, and it is said", async () => {
   await writeFile(at("bodies.csv"), EDGES);
   const report = await convert(at("bodies.csv"), at("bodies.npz"));
-  assert.match(report, /bodies\.npz: 3 × 3, 3 synapses/);
+  assert.match(report, /bodies\.npz: 3 × 3, 3 connections/);
   assert.match(report, /rows are numbered by label, "30" … "20000" \(--labels FILE keeps them\)/);
   const kept = await convert(at("bodies.csv"), at("bodies.mtx"), "--labels", at("ids.csv"));
   assert.match(kept, /kept in .*ids\.csv/);

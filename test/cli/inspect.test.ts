@@ -29,7 +29,7 @@ const matrix = (n: number, ...entries: readonly (readonly [post: number, pre: nu
     values: entries.map((e) => e[2]),
   });
 
-/** A ring 0 → 1 → 2 → 0 of weight 2, one synapse −8 from 3 to 0, a self loop at 4, neuron 5 alone. */
+/** A ring 0 → 1 → 2 → 0 of weight 2, one connection −8 from 3 to 0, a self loop at 4, neuron 5 alone. */
 const small = matrix(6, [1, 0, 2], [2, 1, 2], [0, 2, 2], [0, 3, -8], [4, 4, 1]);
 
 async function inspected(csr: Csr, ...args: readonly string[]): Promise<Inspection> {
@@ -40,7 +40,7 @@ async function inspected(csr: Csr, ...args: readonly string[]): Promise<Inspecti
 test("sizes, degrees, weights and signs are counted", async () => {
   const it = await inspected(small);
   assert.equal(it.neurons, [6, 6]);
-  assert.is(it.synapses, 5);
+  assert.is(it.connections, 5);
   assert.is(it.density, 5 / 36);
   assert.is(it.selfLoops, 1);
   assert.is(it.emptyRows, 2);
@@ -117,7 +117,7 @@ async function measured(
 }
 
 test("the memory that is planned for the device is what training takes, and host and device are all", async () => {
-  const csr = logNormalConnectome({ neurons: 6000, synapses: 120_000, seed: 1 });
+  const csr = logNormalConnectome({ neurons: 6000, connections: 120_000, seed: 1 });
   const cases: readonly (readonly [method: string, batch: number, dtype: DType, budget?: number])[] = [
     ["dopri5", 16, "f32"],
     ["dopri5", 16, "f32", 9e6],
@@ -187,7 +187,7 @@ test("the report for people has every line and aligned columns", async () => {
   const text = await runCommand(register, "inspect", file);
   for (const part of [
     "neurons",
-    "synapses",
+    "connections",
     "Dale's law",
     "strongly",
     "radius of |W|",
@@ -203,13 +203,13 @@ test("the report for people has every line and aligned columns", async () => {
 
 test("degenerate matrices have a report too", async () => {
   const empty = await inspected(matrix(3));
-  assert.is(empty.synapses, 0);
+  assert.is(empty.connections, 0);
   assert.is(empty.spectralRadius!.absolute, 0);
   await writeConnectome(file, { ...matrix(2, [0, 1, 1]), nCols: 9 });
   const wide = await runCommand(register, "inspect", file);
   assert.match(wide, /2 post × 9 pre/);
   await writeConnectome(file, matrix(3));
-  assert.match(await runCommand(register, "inspect", file), /synapses/);
+  assert.match(await runCommand(register, "inspect", file), /connections/);
 });
 
 test("wrong options are named", async () => {
@@ -220,7 +220,7 @@ test("wrong options are named", async () => {
 
 testWithData(test, ["flyvis/flyvis_e2_csr.npz"], "the fly's connectome is as its table says", async (path) => {
   const it = JSON.parse(await runCommand(register, "inspect", path, "--json")) as Inspection;
-  assert.equal([it.neurons[0], it.synapses], [1203, 28904]);
+  assert.equal([it.neurons[0], it.connections], [1203, 28904]);
   assert.ok(Math.abs(it.weights.shareInhibitory - 0.3524) < 5e-5);
   assert.is(it.columnSigns.excitatory + it.columnSigns.inhibitory + it.columnSigns.mixed + it.emptyColumns, 1203);
 });

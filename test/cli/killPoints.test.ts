@@ -23,7 +23,7 @@ const dir = tempDir();
 
 /** Diagnoses before, at and after checkpoints; an epoch that ends in between; dropout, a schedule, clipping, shifts. */
 const SETTINGS: Settings = {
-  generate: { neurons: 900, synapses: 5000 },
+  generate: { neurons: 900, connections: 5000 },
   ...{ trainSamples: 40, validationSamples: 16, testSamples: 16, batchSize: 16, calibration: 32 },
   ...{ steps: 6, checkpointEvery: 2, diagnoseEvery: 2, evalEvery: 4, keepCheckpoints: 2 },
   ...{ fcDim: 8, dropout: 0.3, schedule: "one-cycle", weightDecay: 0.01, clipNorm: 1, shift: 1, seed: 3 },

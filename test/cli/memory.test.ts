@@ -25,7 +25,7 @@ const PAGE_BYTES = 96 * 2 ** 20;
 
 test("what the page takes counts, on the device and in the process, in summary.json and in the metrics", async () => {
   const config = resolveConfig([
-    { generate: { neurons: 900, synapses: 5000 }, trainSamples: 32, validationSamples: 0, testSamples: 0 },
+    { generate: { neurons: 900, connections: 5000 }, trainSamples: 32, validationSamples: 0, testSamples: 0 },
     { batchSize: 16, standardise: false, steps: 1, threads: 1, device: "wasm", diagnoseEvery: 0 },
   ]);
   const inputs = await loadRunInputs(config);
@@ -61,7 +61,7 @@ test("what the page takes counts, on the device and in the process, in summary.j
 /** The events of a run of two steps on the CPU, and what it says. */
 async function runWithBudget(memoryBudget: number | null): Promise<{ events: readonly RunEvent[]; said: string }> {
   const config = resolveConfig([
-    { generate: { neurons: 900, synapses: 5000 }, trainSamples: 32, validationSamples: 0, testSamples: 0 },
+    { generate: { neurons: 900, connections: 5000 }, trainSamples: 32, validationSamples: 0, testSamples: 0 },
     { batchSize: 16, standardise: false, steps: 2, threads: 1, device: "wasm", diagnoseEvery: 0, memoryBudget },
   ]);
   const inputs = await loadRunInputs(config);

@@ -29,7 +29,7 @@ test("a run says what it does, reports the test, and leaves its files", async ()
   for (const label of ["network", "weights", "input", "read-out", "data", "device", "solver", "training", "memory"]) {
     assert.match(stdout, new RegExp(`^${label} `, "m"));
   }
-  assert.match(stdout, /900 neurons, 5,000 synapses/);
+  assert.match(stdout, /900 neurons, 5,000 connections/);
   assert.match(stdout, /^test {2,}\d+\.\d\d % of 24 images/m);
   assert.match(stderr, /^making a network of 900 neurons/m);
   assert.match(stderr, /^step 5\/5 {2}loss \d/m);
@@ -182,7 +182,7 @@ test("a connectome from a file is read with the table beside it, and wired by th
     source: "net_csr.npz",
     neuronTable: "net_neurons.csv",
     neurons: count,
-    synapses: csr.nnz,
+    connections: csr.nnz,
     duplicatesSummed: 0,
     input: "retinotopic",
     inputNeurons: 72,

@@ -142,7 +142,7 @@ if (adapter) {
   });
 
   test("the demo's first 20 losses are those of WASM, but for rounding and what training makes of it", (devices) =>
-    assertLosses({ generate: { neurons: 400, synapses: 2000 }, ...SIZES }, devices));
+    assertLosses({ generate: { neurons: 400, connections: 2000 }, ...SIZES }, devices));
 
   test("a run tells what went over the border in each step", async () => {
     const args = ["train", ...SHORT, "--json", "--steps", "2", "--no-report", "--out", "traffic"];

@@ -104,7 +104,7 @@ test("names that objects of JavaScript have are unknown settings like others", a
     assert.is(code, 2);
     assert.match(stderr, /^axograd: --set: expected the name of a setting, got .*\n$/);
   }
-  await refused("generate: {neurons: 1, synapses: 2, __proto__: 3}\n", /NEURONSxSYNAPSES/, "argument");
+  await refused("generate: {neurons: 1, connections: 2, __proto__: 3}\n", /NEURONSxCONNECTIONS/, "argument");
 });
 
 test("files are UTF-8: others are refused, not read with other letters", async () => {

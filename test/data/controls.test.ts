@@ -47,7 +47,7 @@ test("a shuffle keeps all degrees, the diagonal, and the weights of each source 
 });
 
 test("a shuffle leaves no more common pairs than chance, and repeats with its seed", () => {
-  const csr = logNormalConnectome({ neurons: 1000, synapses: 20_000, seed: 1, sigmaIn: 0, sigmaOut: 0 });
+  const csr = logNormalConnectome({ neurons: 1000, connections: 20_000, seed: 1, sigmaIn: 0, sigmaOut: 0 });
   const shuffled = degreePreservingShuffle(csr, { seed: 1 });
   assert.equal(degreePreservingShuffle(csr, { seed: 1 }), shuffled);
   assert.not.equal(degreePreservingShuffle(csr, { seed: 2 }).colIdx, shuffled.colIdx);
@@ -79,27 +79,27 @@ test("nothing happens without sweeps, and matrices that are not square are refus
   await fails(() => erdosRenyiLike(wide, { seed: 1 }), "argument", /1 × 2/);
 });
 
-test("a shuffle takes time in proportion to the synapses", () => {
-  const csr = logNormalConnectome({ neurons: 20_000, synapses: 300_000, seed: 1 });
+test("a shuffle takes time in proportion to the connections", () => {
+  const csr = logNormalConnectome({ neurons: 20_000, connections: 300_000, seed: 1 });
   const start = performance.now();
   degreePreservingShuffle(csr, { seed: 1 });
   const seconds = (performance.now() - start) / 1000;
-  note(`degree-preserving shuffle: 300,000 synapses, 20 sweeps in ${seconds.toFixed(2)} s`);
+  note(`degree-preserving shuffle: 300,000 connections, 20 sweeps in ${seconds.toFixed(2)} s`);
 });
 
-test("Erdős–Rényi has exactly the synapses asked for, and all pairs are alike", () => {
-  for (const [neurons, synapses, selfLoops] of [
+test("Erdős–Rényi has exactly the connections asked for, and all pairs are alike", () => {
+  for (const [neurons, connections, selfLoops] of [
     [300, 9000, false],
     [40, 1600, true],
     [40, 1560, false],
     [1, 0, false],
   ] as const) {
-    const csr = erdosRenyi({ neurons, synapses, selfLoops, seed: 1 });
-    assert.is(csr.nnz, synapses);
+    const csr = erdosRenyi({ neurons, connections, selfLoops, seed: 1 });
+    assert.is(csr.nnz, connections);
     assert.is(csr.duplicatesSummed, 0);
     forEachEntry(csr, (i, j) => assert.ok(selfLoops || i !== j));
   }
-  const csr = erdosRenyi({ neurons: 1000, synapses: 50_000, seed: 2 });
+  const csr = erdosRenyi({ neurons: 1000, connections: 50_000, seed: 2 });
   for (const degrees of [inDegrees(csr), outDegrees(csr)]) {
     const variance = degrees.reduce((sum, d) => sum + (d - 50) ** 2, 0) / 1000;
     // Binomial: 50 · 0.95, known to about 5 % from a thousand.
@@ -107,8 +107,8 @@ test("Erdős–Rényi has exactly the synapses asked for, and all pairs are alik
   }
 });
 
-test("the control of equal density keeps size, synapses and weights", () => {
-  const csr = logNormalConnectome({ neurons: 200, synapses: 3000, seed: 1 });
+test("the control of equal density keeps size, connections and weights", () => {
+  const csr = logNormalConnectome({ neurons: 200, connections: 3000, seed: 1 });
   const control = erdosRenyiLike(csr, { seed: 1 });
   assert.is(control.nnz, csr.nnz);
   assert.equal(control.values.slice().sort(), csr.values.slice().sort());
@@ -116,8 +116,8 @@ test("the control of equal density keeps size, synapses and weights", () => {
   assert.not.equal(inDegrees(control), inDegrees(csr));
 });
 
-test("too many synapses are refused with the most that fit", async () => {
-  await fails(() => erdosRenyi({ neurons: 5, synapses: 21, seed: 1 }), "argument", /0 to 20, got 21/);
+test("too many connections are refused with the most that fit", async () => {
+  await fails(() => erdosRenyi({ neurons: 5, connections: 21, seed: 1 }), "argument", /0 to 20, got 21/);
 });
 
 test("a small world without rewiring is a ring of nearest neighbours", () => {
@@ -176,7 +176,7 @@ test("distance decay works in one and three dimensions, for points in one place,
   assert.is(distanceDecay({ ...same, selfLoops: true }).nnz, 400);
 });
 
-test("large sheets cost time for their synapses, not for their pairs", () => {
+test("large sheets cost time for their connections, not for their pairs", () => {
   const side = 200;
   const positions = Float64Array.from({ length: 2 * side * side }, (_, k) =>
     k % 2 === 0 ? Math.floor(k / 2 / side) : (k >> 1) % side,
@@ -186,7 +186,7 @@ test("large sheets cost time for their synapses, not for their pairs", () => {
   const seconds = (performance.now() - start) / 1000;
   // Σ 0.5 exp(−d) over the sheet is about π minus the centre.
   assert.ok(Math.abs(csr.nnz / (side * side) - 2.7) < 0.3, `${csr.nnz}`);
-  note(`distance decay: ${side * side} neurons, ${csr.nnz} synapses in ${seconds.toFixed(2)} s`);
+  note(`distance decay: ${side * side} neurons, ${csr.nnz} connections in ${seconds.toFixed(2)} s`);
 });
 
 test("positions that are no points are refused", async () => {

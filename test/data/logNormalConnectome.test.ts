@@ -6,13 +6,13 @@ import { fails } from "../io/fixtures.ts";
 const test = suite("logNormalConnectome");
 
 test("the same seed gives the same matrix, another seed another one", () => {
-  const options = { neurons: 200, synapses: 3000, seed: 1 } as const;
+  const options = { neurons: 200, connections: 3000, seed: 1 } as const;
   assert.equal(logNormalConnectome(options), logNormalConnectome(options));
   assert.not.equal(logNormalConnectome({ ...options, seed: 2 }).colIdx, logNormalConnectome(options).colIdx);
 });
 
-test("it has exactly the synapses asked for, distinct, positive, within a quarter of the neurons per row", () => {
-  const csr = logNormalConnectome({ neurons: 500, synapses: 20_000, seed: 3 });
+test("it has exactly the connections asked for, distinct, positive, within a quarter of the neurons per row", () => {
+  const csr = logNormalConnectome({ neurons: 500, connections: 20_000, seed: 3 });
   assert.is(csr.nnz, 20_000);
   assert.is(csr.duplicatesSummed, 0);
   assert.ok(csr.values.every((w) => w > 0));
@@ -23,14 +23,14 @@ test("it has exactly the synapses asked for, distinct, positive, within a quarte
 });
 
 test("a full matrix, an empty one and the smallest one can be made", () => {
-  assert.is(logNormalConnectome({ neurons: 40, synapses: 400, seed: 1 }).nnz, 400);
-  assert.is(logNormalConnectome({ neurons: 40, synapses: 0, seed: 1 }).nnz, 0);
-  assert.is(logNormalConnectome({ neurons: 4, synapses: 4, seed: 1 }).nnz, 4);
+  assert.is(logNormalConnectome({ neurons: 40, connections: 400, seed: 1 }).nnz, 400);
+  assert.is(logNormalConnectome({ neurons: 40, connections: 0, seed: 1 }).nnz, 0);
+  assert.is(logNormalConnectome({ neurons: 4, connections: 4, seed: 1 }).nnz, 4);
 });
 
 test("degrees and weights are as skewed as their spreads say", () => {
   const neurons = 20_000;
-  const csr = logNormalConnectome({ neurons, synapses: 50 * neurons, seed: 4 });
+  const csr = logNormalConnectome({ neurons, connections: 50 * neurons, seed: 4 });
   const inDegrees = Float64Array.from({ length: neurons }, (_, i) => csr.rowPtr[i + 1]! - csr.rowPtr[i]!).sort();
   // Median over mean of a log-normal is exp(−σ²/2) = 0.607; its standard error here is below 1 %.
   assert.ok(Math.abs(inDegrees[neurons / 2]! / 50 - 0.607) < 0.03);
@@ -44,7 +44,7 @@ test("degrees and weights are as skewed as their spreads say", () => {
 });
 
 test("without spread the rows are equal and the columns uniform", () => {
-  const csr = logNormalConnectome({ neurons: 1000, synapses: 50_000, seed: 5, sigmaIn: 0, sigmaOut: 0 });
+  const csr = logNormalConnectome({ neurons: 1000, connections: 50_000, seed: 5, sigmaIn: 0, sigmaOut: 0 });
   for (let i = 0; i < 1000; i++) assert.is(csr.rowPtr[i + 1]! - csr.rowPtr[i]!, 50);
   const outDegrees = new Float64Array(1000);
   for (const column of csr.colIdx) outDegrees[column]!++;
@@ -53,9 +53,9 @@ test("without spread the rows are equal and the columns uniform", () => {
 });
 
 test("counts and spreads out of range are refused", async () => {
-  const good = { neurons: 100, synapses: 100, seed: 1 } as const;
+  const good = { neurons: 100, connections: 100, seed: 1 } as const;
   await fails(() => logNormalConnectome({ ...good, neurons: 3 }), "argument", /neurons/);
-  await fails(() => logNormalConnectome({ ...good, synapses: 2501 }), "argument", /0 to 2500, got 2501/);
+  await fails(() => logNormalConnectome({ ...good, connections: 2501 }), "argument", /0 to 2500, got 2501/);
   await fails(() => logNormalConnectome({ ...good, seed: -1 }), "argument", /seed/);
   await fails(() => logNormalConnectome({ ...good, sigmaOut: 4 }), "argument", /sigmaOut/);
 });

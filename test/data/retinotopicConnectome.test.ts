@@ -8,7 +8,7 @@ const test = suite("retinotopicConnectome");
 const network = retinotopicConnectome();
 const { csr, count, role } = network;
 
-test("the default is a network for a demo: a few thousand neurons, about a hundred thousand synapses", () => {
+test("the default is a network for a demo: a few thousand neurons, about a hundred thousand connections", () => {
   assert.is(count, 4046);
   assert.is(csr.nRows, count);
   assert.is(csr.nCols, count);

@@ -1,4 +1,4 @@
-// Groups of synapses by pairs of types: by hand on a small network, and what does not fit.
+// Groups of connections by pairs of types: by hand on a small network, and what does not fit.
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -8,7 +8,7 @@ import { sharedByTypePair, signByTypePair, typeLabels } from "../../src/data/con
 
 const test = suite("typePairs");
 
-/** Neurons a, a, b, c; synapses a→b (3 and 5), b→a (−2), a→a (1), c→b (−4). */
+/** Neurons a, a, b, c; connections a→b (3 and 5), b→a (−2), a→a (1), c→b (−4). */
 const CSR = csrFromCoo({
   nRows: 4,
   nCols: 4,
@@ -21,10 +21,10 @@ const NEURONS = { types: ["a", "b", "c"], typeIdx: [0, 0, 1, 2] };
 test("a group per pair of connected types, by sender, then receiver; strengths from mean weights", () => {
   const { group, nGroups, pairs, strengthInit } = sharedByTypePair(CSR, NEURONS, { scale: 0.1 });
   assert.equal(pairs, [
-    { pre: "a", post: "a", synapses: 1, meanWeight: 1 },
-    { pre: "a", post: "b", synapses: 2, meanWeight: 4 },
-    { pre: "b", post: "a", synapses: 1, meanWeight: 2 },
-    { pre: "c", post: "b", synapses: 1, meanWeight: 4 },
+    { pre: "a", post: "a", connections: 1, meanWeight: 1 },
+    { pre: "a", post: "b", connections: 2, meanWeight: 4 },
+    { pre: "b", post: "a", connections: 1, meanWeight: 2 },
+    { pre: "c", post: "b", connections: 1, meanWeight: 4 },
   ]);
   // Row-major: b→a, a→a, then the three to neuron 2.
   assert.equal(group, Uint32Array.of(2, 0, 1, 1, 3));

@@ -73,7 +73,7 @@ test("a seed repeats the network, and blocks do not depend on one another", () =
   assert.equal(last(sparse), last(dense));
 });
 
-test("a hundred thousand neurons take memory for their synapses, not for their pairs", () => {
+test("a hundred thousand neurons take memory for their connections, not for their pairs", () => {
   const { csr } = typedConnectome({ typeCounts: [60_000, 40_000], connectivity: square(2, 1e-5), seed: 4 });
   assert.ok(Math.abs(csr.nnz - 100_000) < 5 * Math.sqrt(100_000));
 });

@@ -266,7 +266,7 @@ test("what is malformed fails and says where", async () => {
   }
 });
 
-test("triples out of order fail: values and gradients would belong to other synapses", async () => {
+test("triples out of order fail: values and gradients would belong to other connections", async () => {
   const { inputs } = arrays.get("solver_euler_fixed_end_only")!;
   const reversed = [...inputs].map(([name, { shape, data }]) => {
     const turned = name.startsWith("hh_") && !name.endsWith("bias") ? data.slice().reverse() : data;

@@ -80,7 +80,7 @@ test("random matrices go through every format that is written and come back to t
     for (const extension of WRITABLE_EXTENSIONS) {
       const file = join(dir, `round${extension}`);
       await writeConnectome(file, csr);
-      // Text does not say how many neurons without synapses come after the last one with some.
+      // Text does not say how many neurons without connections come after the last one with some.
       const back = await readConnectome(file, /[ct]sv$/.test(extension) ? { neurons: n } : {});
       // Text has no precision of its own, so it is read in double; the numbers are the same.
       const expected =

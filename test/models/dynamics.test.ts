@@ -22,8 +22,8 @@ const voltage: OdeSystem = {
   rows: N,
   rhs: (g, _, v) => {
     const { ops } = g;
-    const synapses = ops.matmul(g.sparse("w", N, N, WEIGHTS.nnz), ops.relu(v));
-    const drive = ops.add(ops.add(synapses, g.row("bias", N)), g.state("x", N));
+    const input = ops.matmul(g.sparse("w", N, N, WEIGHTS.nnz), ops.relu(v));
+    const drive = ops.add(ops.add(input, g.row("bias", N)), g.state("x", N));
     return ops.div(ops.sub(drive, v), g.row("tau", N));
   },
 };

@@ -102,7 +102,7 @@ forEachBackend("gradients of classifiers", ["f64"], (test) => {
     model.dispose();
   });
 
-  test("weights shared by groups of synapses, dense projections", async ({ backend }) => {
+  test("weights shared by groups of connections, dense projections", async ({ backend }) => {
     const dense = (nRows: number, nCols: number) => ({
       nRows,
       nCols,

@@ -142,7 +142,7 @@ test("generated: a wrong reverse pass fails", async ({ f64 }) => {
   assert.match(message, /differences/);
 });
 
-test("generated: the network computes what the same one with a weight per synapse does", async ({ f64 }) => {
+test("generated: the network computes what the same one with a weight per connection does", async ({ f64 }) => {
   const { csr, neurons } = generated();
   const options = sharedNetwork(csr, neurons, 0.3);
   const shared = new ConnectomeODERNN(f64, options);
@@ -195,13 +195,13 @@ const withFlyvis = (name: string, body: (context: Context) => Promise<void>) =>
 withFlyvis("flyvis, extent 2: gradients of strengths, bias and tau, on all devices", async (context) => {
   const { csr, neurons } = await flyvis(2);
   const subject = sharedSubject("flyvis", csr, neurons, 0.01, SEED);
-  assert.match(subject.description, /1203 neurons of 65 types, 28904 synapses, 6\d\d strengths/);
+  assert.match(subject.description, /1203 neurons of 65 types, 28904 connections, 6\d\d strengths/);
   await checkDevices(subject, context);
   await checkEntries(subject, context.f64);
 });
 
 withFlyvis(
-  "flyvis: the table of connections between types gives the signs of all synapses, mixed neurons' too",
+  "flyvis: the table of connections between types gives the signs of all weights, mixed neurons' too",
   async () => {
     const { csr, neurons } = await flyvis(2);
     const edges = await readTypeEdges(inFlyvis("type_edges.csv"));

@@ -62,11 +62,11 @@ export function sharedSubject(name: string, csr: Csr, neurons: TypedNeurons, sca
   });
   // Of size 1/√N, so that the loss is of the order of the states.
   const cotangent = normals(stream, BATCH * NUM_EVALS * n, 1 / Math.sqrt(BATCH * n));
-  // Strengths sum the gradients of their synapses, biases and τ those of their neurons.
-  const largestGroup = Math.max(...pairs.map((pair) => pair.synapses), ...membersOf(neurons));
+  // Strengths sum the gradients of their connections, biases and τ those of their neurons.
+  const largestGroup = Math.max(...pairs.map((pair) => pair.connections), ...membersOf(neurons));
   return {
     name,
-    description: `${n} neurons of ${nTypes} types, ${csr.nnz} synapses, ${pairs.length} strengths, batch ${BATCH}`,
+    description: `${n} neurons of ${nTypes} types, ${csr.nnz} connections, ${pairs.length} strengths, batch ${BATCH}`,
     point,
     roundings: {
       perEvaluation: POINTWISE_ROUNDINGS + Math.max(longestSum(csr), largestGroup),

@@ -19,7 +19,7 @@ const test = suite("printed programs");
 
 const PRINTED = ["init", "attempt", "dense", "init.reverse", "attempt.reverse", "dense.reverse", "rebuildStages"];
 
-/** Of the rate model with six neurons and nine synapses. */
+/** Of the rate model with six neurons and nine connections. */
 function programsOf(tableau: Tableau, controller: Controller): readonly Program[] {
   const system = rateDynamics({
     ...{ nNeurons: 6, nnz: 9, nonlinearities: ["ReLU"] },

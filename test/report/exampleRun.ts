@@ -50,7 +50,7 @@ export function exampleParts(): ReportParts {
       start: {
         version: "0.0.0",
         config: { preset: "demo", batchSize: 8, lr: 1e-3, data: null, standardise: true },
-        network: { source: "made up", neurons: N, synapses: weights.nnz },
+        network: { source: "made up", neurons: N, connections: weights.nnz },
         data: { source: "generated <digits>", train: 80, validation: 20, test: 50, classes: 10 },
         device: "wasm f32, 1 thread",
         stepsPerEpoch: 10,

@@ -75,7 +75,7 @@ forEachBackend("state dictionaries", ["f32", "f64"], (test) => {
     model.dispose();
   });
 
-  test("what synapses and neurons share is there by itself and spread under torch-biopl's names; both ways back", async ({
+  test("what connections and neurons share is there by itself and spread under torch-biopl's names; both ways back", async ({
     backend,
   }) => {
     const connectome = sparseMatrix();

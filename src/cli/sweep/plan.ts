@@ -62,7 +62,7 @@ function nameOf(varying: Readonly<Record<string, unknown>>): string {
 
 /** A value for people. */
 export function textOf(value: unknown): string {
-  if (isSize(value)) return `${value.neurons}x${value.synapses}`;
+  if (isSize(value)) return `${value.neurons}x${value.connections}`;
   return value === null ? "none" : printable(String(value));
 }
 
@@ -71,7 +71,7 @@ function fileText(text: string): string {
   return text.replace(/[^\w.+-]+/g, "-").replace(/^-+|-+$/g, "");
 }
 
-function isSize(value: unknown): value is { neurons: number; synapses: number } {
+function isSize(value: unknown): value is { neurons: number; connections: number } {
   return typeof value === "object" && value !== null && "neurons" in value;
 }
 

@@ -1,4 +1,4 @@
-// Chunks: the parts of a batch that a device takes at once, their buffers, and what comes of them.
+// Chunks: the parts of a batch that a device takes at once, their buffers, and their outcomes.
 
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { Desk } from "../../backend/desk.ts";
@@ -24,13 +24,13 @@ export interface StartedChunk extends ChunkStates {
   /** Scalar on the device: 1 once the states are complete. Guards what is enqueued on them before `poll` (see Guard). */
   readonly complete: DeviceBuffer;
   /**
-   * Waits for the states, and reads small buffers along with what it has to know. null: the states were not complete but will be;
+   * Waits for the states, and reads small buffers (`more`) in the same round trip. null: the states were not complete but will be;
    * enqueue again what depends on them, and poll again.
    */
   poll(more: readonly DeviceBuffer[]): Promise<SettledChunk | null>;
 }
 
-/** What came of a chunk. */
+/** The outcome of a chunk. */
 export interface SettledChunk {
   /** Solver statistics; null for a discrete model. */
   readonly stats: SolveStats | null;

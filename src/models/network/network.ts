@@ -170,7 +170,7 @@ export class Network<E> {
     return outputsOf(this.model, chunk);
   }
 
-  /** What each neuron puts out at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */
+  /** The output of each neuron at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */
   async responsesOf(chunk: NetworkChunk): Promise<{ readonly rate: FloatArray; readonly slope: FloatArray }> {
     const { drive, stepIndex, steps } = this.#buffersOf(chunk);
     const { desk, count, hs } = chunk;

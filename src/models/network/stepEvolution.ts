@@ -88,7 +88,7 @@ export function stepEvolution(model: NetworkParameters): Evolution<StepOptions> 
       const { reverse, saves } = programsFor(chunk.steps);
       const join = desk.program("join", () => sumProgram(numNeurons));
       const gradBindings = Object.fromEntries(Object.entries(grads).map(([leaf, b]) => [`grad.${leaf}`, b]));
-      // The cotangent of the state that a step leads to: what comes from later steps plus that of its own output.
+      // The cotangent of the state after a step: from later steps, plus that of the step's output.
       const total = desk.state("ct total", numNeurons);
       model.backend.fill(ctY0, 0);
       for (let k = hs.length - 1; k >= 0; k--) {

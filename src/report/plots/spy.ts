@@ -13,15 +13,15 @@ const RESOLUTION = 200;
 const LEFT = 82;
 const TOP = 30;
 const BOTTOM = 34;
-/** The faintest synapse still shows. */
+/** The faintest connection still shows. */
 const FAINTEST = 0.22;
 const LABEL_GAP = 12;
 const NAME_LENGTH = 11;
 
 interface Density {
   readonly size: number;
-  /** [size, size] synapses per cell. */
-  readonly synapses: Uint32Array;
+  /** [size, size] connections per cell. */
+  readonly connections: Uint32Array;
   /** [size, size] excitatory minus inhibitory ones. */
   readonly balance: Int32Array;
 }
@@ -32,7 +32,7 @@ export function spyFigure(csr: Csr, groups: readonly NeuronGroup[]): Figure {
   return {
     id: "spy",
     title: "Connectivity",
-    caption: `${formatCount(csr.nnz)} synapses: row, the receiving neuron; column, the sending one; both by cell type. Blue: mostly positive weights; orange: mostly negative; stronger: more synapses.`,
+    caption: `${formatCount(csr.nnz)} connections: row, the receiving neuron; column, the sending one; both by cell type. Blue: mostly positive weights; orange: mostly negative; stronger: more connections.`,
     span: "half",
     draw: (width, uid) => draw(density, groups, width, uid),
     table: tableOf(csr, groups),
@@ -49,31 +49,31 @@ function placesOf(groups: readonly NeuronGroup[], n: number): Uint32Array {
 
 function densityOf({ nRows, rowPtr, colIdx, values }: Csr, place: Uint32Array): Density {
   const size = Math.min(RESOLUTION, nRows);
-  const synapses = new Uint32Array(size * size);
+  const connections = new Uint32Array(size * size);
   const balance = new Int32Array(size * size);
   const binOf = (i: number) => Math.floor((place[i]! * size) / nRows);
   for (let i = 0; i < nRows; i++) {
     const row = binOf(i) * size;
     for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) {
       const cell = row + binOf(colIdx[k]!);
-      synapses[cell]!++;
+      connections[cell]!++;
       balance[cell]! += Math.sign(values[k]!);
     }
   }
-  return { size, synapses, balance };
+  return { size, connections, balance };
 }
 
 function draw(
-  { size, synapses, balance }: Density,
+  { size, connections, balance }: Density,
   groups: readonly NeuronGroup[],
   fullWidth: number,
   uid: string,
 ): Drawing {
   const side = Math.min(fullWidth - LEFT - 8, 420);
-  const most = Math.log1p(synapses.reduce((a, b) => Math.max(a, b), 1));
+  const most = Math.log1p(connections.reduce((a, b) => Math.max(a, b), 1));
   const picture = (belongs: (balance: number) => boolean) =>
     greyImage(size, size, (x, y) => {
-      const n = synapses[y * size + x]!;
+      const n = connections[y * size + x]!;
       if (n === 0 || !belongs(balance[y * size + x]!)) return 0;
       return FAINTEST + (1 - FAINTEST) * (Math.log1p(n) / most);
     });
@@ -102,7 +102,7 @@ function draw(
   return { height: TOP + side + BOTTOM, body: at(LEFT, TOP, ...body) };
 }
 
-/** Synapses between roles. */
+/** Connections between roles. */
 function tableOf({ nRows, rowPtr, colIdx }: Csr, groups: readonly NeuronGroup[]): Figure["table"] {
   const roles = [...new Set(groups.map((g) => g.role))];
   const roleOf = new Uint8Array(nRows);
@@ -112,7 +112,7 @@ function tableOf({ nRows, rowPtr, colIdx }: Csr, groups: readonly NeuronGroup[])
     for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) counts[roleOf[i]!]![roleOf[colIdx[k]!]!]!++;
   }
   return {
-    columns: ["synapses to", ...roles.map((role) => `from ${role}`)],
+    columns: ["connections to", ...roles.map((role) => `from ${role}`)],
     rows: roles.map((role, r) => [role, ...counts[r]!.map(formatCount)]),
   };
 }
