@@ -258,6 +258,7 @@ export {
   euler,
   exponentialEuler,
   heun,
+  type MethodName,
   rk4,
   TABLEAUS,
   tableauByName,
@@ -271,7 +272,7 @@ export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops
 export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
-export type { NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
+export type { Hyphenated, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
 export type { ImageSplits } from "./run/imageSplits.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 // Training.

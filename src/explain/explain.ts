@@ -20,7 +20,7 @@ import { phaseCosts, type StoredEntries, storedEntries, totalBytes } from "../pr
 export const FORMS = ["graph", "phases", "buffers", "code"] as const;
 
 /**
- * `graph`: the values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`: what the
+ * What to show of a program. `graph`: the values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`: what the
  * device runs, WebAssembly text or WGSL.
  */
 export type ExplainForm = (typeof FORMS)[number];

@@ -12,7 +12,7 @@ export const NORMALISATIONS = ["rows", "none"] as const;
 export const INPUTS = ["auto", "retinotopic", "random"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
 /** "exponential-euler" for exponentialEuler. */
-type Hyphenated<Name extends string> = Name extends `${infer Letter}${infer Rest}`
+export type Hyphenated<Name extends string> = Name extends `${infer Letter}${infer Rest}`
   ? `${Lowercase<Letter>}${Rest extends Uncapitalize<Rest> ? "" : "-"}${Hyphenated<Rest>}`
   : Name;
 /** Names of the methods on the command line. */

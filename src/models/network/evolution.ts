@@ -15,7 +15,7 @@ export interface RunShape {
   readonly times: number;
 }
 
-/** `E`: how a run is evaluated (times, initial state). */
+/** How the states of a network evolve in one run. `E`: how a run is evaluated (times, initial state). */
 export interface Evolution<E> {
   /** Whether a sample with numbers that are not finite is an error, rather than a sample that fails. */
   readonly refusesNonFinite: boolean;
