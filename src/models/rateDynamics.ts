@@ -75,7 +75,7 @@ export function rateDynamics(shape: RateShape): OdeSystem {
 }
 
 /** The input at step `index` (a per-sample leaf) of a sequence, or the constant one. */
-export function driveAtStep(g: Graph, nNeurons: number, steps: number): Value {
+function driveAtStep(g: Graph, nNeurons: number, steps: number): Value {
   if (steps === 1) return g.state("drive", nNeurons);
   return g.ops.lookup(g.table("drive", nNeurons, steps), g.sample("index"));
 }
