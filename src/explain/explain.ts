@@ -11,6 +11,7 @@ import { printCode } from "../backend/wasm/printCode.ts";
 import { printShaders } from "../backend/webgpu/printShaders.ts";
 import { bytesOf, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { formatCount } from "../core/format.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { alignColumns } from "../core/text.ts";
 import { phaseCosts, type StoredEntries, storedEntries, totalBytes } from "../profile/cost.ts";
@@ -201,10 +202,10 @@ function printBuffers(bindings: readonly ExplainedBinding[], temporaryBytes: num
     b.name,
     shapeOf(b),
     b.temporary ? "temporary" : b.access,
-    b.bytes === null ? "unknown" : b.bytes.toLocaleString("en"),
+    b.bytes === null ? "unknown" : formatCount(b.bytes),
   ]);
   const table = alignColumns([["binding", "shape", "use", "bytes"], ...rows], [3]);
-  const total = `temporaries, which share memory where they can: ${temporaryBytes.toLocaleString("en")} bytes`;
+  const total = `temporaries, which share memory where they can: ${formatCount(temporaryBytes)} bytes`;
   return [...table, "", total, ""].join("\n");
 }
 
