@@ -26,12 +26,12 @@ export function lower(graph: Graph, name: string, purpose?: Purpose, guard?: Gua
   return program;
 }
 
-/** What a program was made of; effects that its graph got later are not among it. */
+/** The graph of a program, without effects that were added after lowering. */
 export type ProgramSource = Pick<Graph, "values" | "matrices" | "effects">;
 
 const sources = new WeakMap<Program, ProgramSource>();
 
-/** The graph of a program, for those who want to read it; null: `lower` has not made it. */
+/** The graph of a program, to be printed; null: `lower` did not make it. */
 export function sourceOf(program: Program): ProgramSource | null {
   return sources.get(program) ?? null;
 }

@@ -1,5 +1,5 @@
-// A program as what it is on a device: its graph, phases, buffers, generated code, and what it costs by formula. Everything follows from
-// the program; no device is opened.
+// Explains a program on a device: its graph, phases, buffers and generated code, and its cost by formula. Everything follows from the
+// program, so no device is opened.
 
 import { sourceOf } from "../autodiff/lower.ts";
 import { printGraph } from "../autodiff/printGraph.ts";
@@ -16,16 +16,16 @@ import { checkNames } from "../core/optionNames.ts";
 import { alignColumns } from "../core/text.ts";
 import { phaseCosts, type StoredEntries, storedEntries, totalBytes } from "../profile/cost.ts";
 
-/** What can be shown of a program: files have these names. */
+/** The forms in which a program is shown; files are named after them. */
 export const FORMS = ["graph", "phases", "buffers", "code"] as const;
 
 /**
- * `graph`: the values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`: what the
- * device runs, WebAssembly text or WGSL.
+ * `graph`: the inputs, values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`:
+ * what the device runs, WebAssembly text or WGSL.
  */
 export type ExplainForm = (typeof FORMS)[number];
 
-/** For which device a program is explained. */
+/** The device of an explanation. */
 export interface ExplainOptions {
   readonly device: "wasm" | "webgpu";
   /** Default "f32", which is all that WebGPU has. */
@@ -60,7 +60,7 @@ export interface ExplainedPhase {
   readonly bytes: number | null;
 }
 
-/** What a program is on a device, and what one run of it costs. */
+/** A program on a device, and the cost of one run. */
 export interface ProgramExplanation {
   readonly name: string;
   readonly purpose: Purpose | null;
@@ -76,9 +76,9 @@ export interface ProgramExplanation {
   readonly temporaryBytes: number;
   /** webgpu: the kernels of a run, one after another; wasm: null, as one call runs all phases. */
   readonly dispatches: readonly ExplainedDispatch[] | null;
-  /** wasm: how many functions are generated for it; webgpu: null. */
+  /** wasm: number of generated functions; webgpu: null. */
   readonly functions: number | null;
-  /** `graph` is empty where `lower` has not made the program. */
+  /** `graph` is empty if `lower` did not make the program. */
   readonly text: Readonly<Record<ExplainForm, string>>;
 }
 

@@ -1,4 +1,4 @@
-// A backend that is watched: it behaves as the one inside, and tells an observer what is done with it and how long that took.
+// A watched backend: it behaves like the inner one, and reports each use and its duration to an observer.
 
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
 
@@ -12,7 +12,7 @@ export interface Observer {
   waited?(ms: number): void;
 }
 
-/** @param facts  what the watched backend says of itself in place of the inner one */
+/** @param facts  properties that replace those of `inner` */
 export function observed(
   inner: Backend,
   observer: Observer,
