@@ -26,12 +26,12 @@ export function lower(graph: Graph, name: string, purpose?: Purpose, guard?: Gua
   return program;
 }
 
-/** The graph of a program, without effects that were added after lowering. */
+/** What a program was made of; effects that its graph got later are not among it. */
 export type ProgramSource = Pick<Graph, "values" | "matrices" | "effects">;
 
 const sources = new WeakMap<Program, ProgramSource>();
 
-/** The graph of a program, to be printed; null: `lower` did not make it. */
+/** The graph of a program, for those who want to read it; null: `lower` has not made it. */
 export function sourceOf(program: Program): ProgramSource | null {
   return sources.get(program) ?? null;
 }
@@ -214,7 +214,6 @@ class Lowering {
     if (!stored) throw new TypeError(`lower: value ${v.id} (${v.op.type}) is not available where it is read`);
     return this.#binding(stored.name, v.kind, v.rows, "read", stored.temp);
   }
-
   // ---- bindings --------------------------------------------------------------------------------------------------------
 
   #binding(
@@ -258,7 +257,6 @@ class Lowering {
     );
   }
 }
-
 /** The instructions of one phase, growing. */
 class PhaseEmitter {
   readonly key: string;

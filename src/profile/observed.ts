@@ -1,4 +1,4 @@
-// A watched backend: it behaves like the inner one, and reports each use and its duration to an observer.
+// A backend that is watched: it behaves as the one inside, and tells an observer what is done with it and how long that took.
 
 import type { Backend, Bindable, BoundProgram, DeviceBuffer, Executable } from "../backend/backend.ts";
 
@@ -12,7 +12,7 @@ export interface Observer {
   waited?(ms: number): void;
 }
 
-/** @param facts  properties that replace those of `inner` */
+/** @param facts  what the watched backend says of itself in place of the inner one */
 export function observed(
   inner: Backend,
   observer: Observer,
