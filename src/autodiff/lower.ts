@@ -214,7 +214,6 @@ class Lowering {
     if (!stored) throw new TypeError(`lower: value ${v.id} (${v.op.type}) is not available where it is read`);
     return this.#binding(stored.name, v.kind, v.rows, "read", stored.temp);
   }
-
   // ---- bindings --------------------------------------------------------------------------------------------------------
 
   #binding(
@@ -258,7 +257,6 @@ class Lowering {
     );
   }
 }
-
 /** The instructions of one phase, growing. */
 class PhaseEmitter {
   readonly key: string;

@@ -8,6 +8,7 @@ import { createMemory, MAX_PAGES, PAGE_BYTES, webAssembly } from "../backend/was
 import { mostThreads } from "../backend/wasm/threads.ts";
 import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
 import { togglesText } from "../backend/webgpu/toggles.ts";
+import { formatBytes } from "../core/format.ts";
 import { VERSION } from "../train/version.ts";
 import { writeJson, writeText } from "./console.ts";
 
@@ -204,7 +205,7 @@ export function textOf(it: Diagnosis): string {
     ["node", it.node],
     ["system", `${system.platform} ${system.release}, ${system.arch}`],
     ["cpu", `${cpu.model}, ${cpu.cores} threads`],
-    ["memory", `${bytes(memory.totalBytes)}, ${bytes(memory.freeBytes)} free`],
+    ["memory", `${formatBytes(memory.totalBytes)}, ${formatBytes(memory.freeBytes)} free`],
     ["wasm", wasmText(wasm)],
     ["vulkan", `loader ${loader}, drivers: ${vulkan.drivers.join(", ") || "none found"}`],
     ["adapters", adapters.length === 0 ? (it.adapterError ?? "none") : `${adapters.length}`],
@@ -224,7 +225,7 @@ export function textOf(it: Diagnosis): string {
 function wasmText({ simd, threads, memoryBytes, mostThreads: most, error }: WasmReport): string {
   const parts = `SIMD ${yesNo(simd)}, threads ${yesNo(threads)}`;
   return error === null
-    ? `${parts} (${most} at most), up to ${bytes(memoryBytes)} of memory`
+    ? `${parts} (${most} at most), up to ${formatBytes(memoryBytes)} of memory`
     : `${parts}; cannot be used`;
 }
 
@@ -252,13 +253,7 @@ function adapterLines({
 }
 
 function amount(limit: string, value: number): string {
-  return limit.endsWith("Size") ? bytes(value) : `${value}`;
-}
-
-function bytes(n: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, n)) / 10));
-  return `${Number((n / 1024 ** unit).toPrecision(3))} ${units[unit]}`;
+  return limit.endsWith("Size") ? formatBytes(value) : `${value}`;
 }
 
 function yesNo(is: boolean): string {

@@ -4,8 +4,8 @@ import type { Command } from "commander";
 import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
-import { formatCount, formatNumber } from "../core/format.ts";
-import { plural, printable } from "../core/text.ts";
+import { formatBytes, formatCount, formatNumber } from "../core/format.ts";
+import { alignColumns, plural, printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { SOLVERS, type SolverName } from "../run/config.ts";
@@ -127,23 +127,22 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
   if (memory !== null) {
     const chunks = memory.chunks === 1 ? "" : `, ${memory.chunks} panels one after another`;
     lines.push(
-      ["state", `${bytes(memory.state)} for ${memory.panel} samples in ${memory.dtype}${chunks}`],
-      ["matrix", `${bytes(memory.matrix)}, ${bytes(memory.matrixTraining)} more to train it with Adam`],
-      ["solver", `${bytes(memory.working)} of stages, cotangents and drives`],
+      ["state", `${formatBytes(memory.state)} for ${memory.panel} samples in ${memory.dtype}${chunks}`],
+      ["matrix", `${formatBytes(memory.matrix)}, ${formatBytes(memory.matrixTraining)} more to train it with Adam`],
+      ["solver", `${formatBytes(memory.working)} of stages, cotangents and drives`],
       [
         "tape",
-        `${bytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}: ${storedText(memory)} (budget ${bytes(memory.tapeBudget)})`,
+        `${formatBytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}: ${storedText(memory)} (budget ${formatBytes(memory.tapeBudget)})`,
       ],
       [
         "in all",
-        `about ${bytes(memory.total)} to train it on the CPU: ${bytes(memory.device)} on the device, ${bytes(memory.host)} for Node.js and the file's content; a read-out comes on top`,
+        `about ${formatBytes(memory.total)} to train it on the CPU: ${formatBytes(memory.device)} on the device, ${formatBytes(memory.host)} for Node.js and the file's content; a read-out comes on top`,
       ],
     );
   }
-  const width = Math.max(...lines.map(([label]) => label.length));
   return [
     file,
-    ...lines.map(([label, text]) => `  ${label.padEnd(width)}  ${text}`),
+    ...alignColumns(lines).map((line) => `  ${line}`),
     ...histogram("in-degree", it.inDegree.histogram),
     ...histogram("out-degree", it.outDegree.histogram),
     ...histogram("|weight|", weights.histogram),
@@ -192,10 +191,4 @@ function range({ min, median, mean, max }: Inspection["inDegree"] | Inspection["
 
 function percent(share: number): string {
   return `${Number((100 * share).toPrecision(3))} %`;
-}
-
-function bytes(n: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, n)) / 10));
-  return `${Number((n / 1024 ** unit).toPrecision(3))} ${units[unit]}`;
 }

@@ -29,3 +29,10 @@ export function formatPercent(share: number): string {
 export function formatMebibytes(bytes: number): string {
   return `${formatCount(Math.round(bytes / 2 ** 20))} MiB`;
 }
+
+/** In the largest unit that leaves at least 1: 1536 → "1.5 KiB". */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const unit = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${Number((bytes / 1024 ** unit).toPrecision(3))} ${units[unit]}`;
+}

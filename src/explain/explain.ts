@@ -1,5 +1,5 @@
-// A program as what it is on a device: its graph, phases, buffers, generated code, and what it costs by formula. Everything follows from
-// the program; no device is opened.
+// Explains a program on a device: its graph, phases, buffers and generated code, and its cost by formula. Everything follows from the
+// program, so no device is opened.
 
 import { sourceOf } from "../autodiff/lower.ts";
 import { printGraph } from "../autodiff/printGraph.ts";
@@ -12,20 +12,26 @@ import { printCode } from "../backend/wasm/printCode.ts";
 import { printShaders } from "../backend/webgpu/printShaders.ts";
 import { bytesOf, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { formatCount } from "../core/format.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { alignColumns } from "../core/text.ts";
 import { phaseCosts, type StoredEntries, storedEntries, totalBytes } from "../profile/cost.ts";
 
-/** What can be shown of a program: files have these names. */
+/** The forms in which a program is shown; files are named after them. */
 export const FORMS = ["graph", "phases", "buffers", "code"] as const;
 
 /**
+<<<<<<< HEAD
  * What to show of a program. `graph`: the values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`: what the
  * device runs, WebAssembly text or WGSL.
+=======
+ * `graph`: the inputs, values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`:
+ * what the device runs, WebAssembly text or WGSL.
+>>>>>>> w-rd3
  */
 export type ExplainForm = (typeof FORMS)[number];
 
-/** For which device a program is explained. */
+/** The device of an explanation. */
 export interface ExplainOptions {
   readonly device: "wasm" | "webgpu";
   /** Default "f32", which is all that WebGPU has. */
@@ -60,7 +66,7 @@ export interface ExplainedPhase {
   readonly bytes: number | null;
 }
 
-/** What a program is on a device, and what one run of it costs. */
+/** A program on a device, and the cost of one run. */
 export interface ProgramExplanation {
   readonly name: string;
   readonly purpose: Purpose | null;
@@ -76,9 +82,9 @@ export interface ProgramExplanation {
   readonly temporaryBytes: number;
   /** webgpu: the kernels of a run, one after another; wasm: null, as one call runs all phases. */
   readonly dispatches: readonly ExplainedDispatch[] | null;
-  /** wasm: how many functions are generated for it; webgpu: null. */
+  /** wasm: number of generated functions; webgpu: null. */
   readonly functions: number | null;
-  /** `graph` is empty where `lower` has not made the program. */
+  /** `graph` is empty if `lower` did not make the program. */
   readonly text: Readonly<Record<ExplainForm, string>>;
 }
 
@@ -203,10 +209,10 @@ function printBuffers(bindings: readonly ExplainedBinding[], temporaryBytes: num
     b.name,
     shapeOf(b),
     b.temporary ? "temporary" : b.access,
-    b.bytes === null ? "unknown" : b.bytes.toLocaleString("en"),
+    b.bytes === null ? "unknown" : formatCount(b.bytes),
   ]);
   const table = alignColumns([["binding", "shape", "use", "bytes"], ...rows], [3]);
-  const total = `temporaries, which share memory where they can: ${temporaryBytes.toLocaleString("en")} bytes`;
+  const total = `temporaries, which share memory where they can: ${formatCount(temporaryBytes)} bytes`;
   return [...table, "", total, ""].join("\n");
 }
 

@@ -4,6 +4,8 @@ import type { Backend, BoundProgram } from "../backend/backend.ts";
 import { type PhaseKind, phaseKind } from "../backend/kinds.ts";
 import type { Purpose } from "../backend/program.ts";
 import { bytesOf } from "../core/dtype.ts";
+import { formatPercent } from "../core/format.ts";
+import { alignColumns } from "../core/text.ts";
 import { phaseCosts, storedEntriesOf, totalBytes } from "./cost.ts";
 import { observed } from "./observed.ts";
 
@@ -194,21 +196,21 @@ function rowOf(purpose: Purpose | undefined, kind: PhaseKind): RowName {
 
 /** The table for people. */
 export function describeProfile({ device, ms, kernelsTimed, rows }: StepProfile): string[] {
-  const line = (name: string, own: number, runs: number | null, bytes: number | null): string => {
-    const cells = [
-      name.padEnd(15),
-      own.toFixed(1).padStart(9),
-      `${((100 * own) / ms).toFixed(1)} %`.padStart(8),
-      `${runs ?? ""}`.padStart(7),
-      (bytes === null ? "" : (bytes / 2 ** 20).toFixed(1)).padStart(10),
-    ];
-    return cells.join(" ").trimEnd();
-  };
+  const cells = (name: string, own: number, runs: number, bytes: number | null): readonly string[] => [
+    name,
+    own.toFixed(1),
+    formatPercent(own / ms),
+    runs === 0 ? "" : `${runs}`,
+    bytes === null ? "" : (bytes / 2 ** 20).toFixed(1),
+  ];
   const bytes = rows.reduce((sum, row) => sum + (row.bytes ?? 0), 0);
+  const table = [
+    ["", "ms", "share", "runs", "MiB"],
+    ...rows.map((row) => cells(row.name, row.ms, row.runs, row.bytes)),
+    cells("whole step", ms, 0, bytes),
+  ];
   return [
     `profile of one step, ${device}${kernelsTimed ? "" : "; this device does not time its kernels"}`,
-    `${"".padEnd(15)} ${"ms".padStart(9)} ${"share".padStart(8)} ${"runs".padStart(7)} ${"MiB".padStart(10)}`,
-    ...rows.map((row) => line(row.name, row.ms, row.runs || null, row.bytes)),
-    line("whole step", ms, null, bytes),
+    ...alignColumns(table, [1, 2, 3, 4]),
   ];
 }

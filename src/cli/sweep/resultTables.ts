@@ -1,7 +1,7 @@
 // Results of a sweep as CSV, as Markdown, and as text with a plot for a terminal.
 
 import { formatPercent } from "../../core/format.ts";
-import { csvCell, escapeMarkdown, printable } from "../../core/text.ts";
+import { alignColumns, csvCell, escapeMarkdown, printable } from "../../core/text.ts";
 import { textOf } from "./plan.ts";
 import { type GroupResult, MEASURES, type Measure, type RunResult, type Spread, type SweepResults } from "./results.ts";
 
@@ -110,15 +110,10 @@ function markdownTable({ columns, rows }: TextTable): string {
 /** The groups with a plot of their accuracies, for a terminal. */
 export function resultsText(results: SweepResults): string {
   const { columns, rows } = groupTable(results);
-  const widths = columns.map((name, c) => Math.max(name.length, ...rows.map((row) => row[c]!.length)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, c) => cell.padEnd(widths[c]!))
-      .join("  ")
-      .trimEnd();
-  const table = [line(columns), ...rows.map(line)];
   const plot = textPlot(results);
-  return [...table, ...(plot.length > 0 ? ["", ...plot] : [])].map((text) => `${text}\n`).join("");
+  return [...alignColumns([columns, ...rows]), ...(plot.length > 0 ? ["", ...plot] : [])]
+    .map((text) => `${text}\n`)
+    .join("");
 }
 
 const PLOT_WIDTH = 50;
