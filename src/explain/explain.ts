@@ -21,13 +21,8 @@ import { phaseCosts, type StoredEntries, storedEntries, totalBytes } from "../pr
 export const FORMS = ["graph", "phases", "buffers", "code"] as const;
 
 /**
-<<<<<<< HEAD
- * What to show of a program. `graph`: the values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`: what the
- * device runs, WebAssembly text or WGSL.
-=======
- * `graph`: the inputs, values and effects that it was made of. `phases`: its instructions. `buffers`: its bindings and their bytes. `code`:
- * what the device runs, WebAssembly text or WGSL.
->>>>>>> w-rd3
+ * What to show of a program. `graph`: the inputs, values and effects that it was made of. `phases`: its instructions. `buffers`: its
+ * bindings and their bytes. `code`: the code that the device runs, WebAssembly text or WGSL.
  */
 export type ExplainForm = (typeof FORMS)[number];
 
