@@ -30,7 +30,7 @@ export interface TableauData {
   /** The step follows the system's linear leak exactly (see `exponentialStep`); one stage, and the system must say its leak. */
   readonly exponential?: boolean;
   readonly interpolant: (ops: Ops, step: StepValues) => Value;
-  /** Order of the interpolant between the ends of a step; default: that of the method. */
+  /** Order p of the interpolant: between the ends of a step it adds an error of order dt^(p+1). Default: that of the method. */
   readonly denseOrder?: number;
   readonly source: string;
 }

@@ -2,6 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
+import { orRelease } from "../core/release.ts";
 import { ConnectomeODEClassifier } from "../models/classifier.ts";
 import type { Constraint } from "../models/constraint.ts";
 import { type Checkpoint, loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
@@ -41,6 +42,7 @@ export async function loadRunInputs(config: TrainConfig): Promise<RunInputs> {
   return { connectome, weights: initialWeights(connectome.csr, config), projections, images };
 }
 
+/** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */
 export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
   const { weights, projections, images } = inputs;
   const { train } = images;
@@ -69,24 +71,29 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
   });
   const { lr, weightDecay, clipNorm } = config;
   const adam = { lr, ...(clipNorm !== null && { clipNorm }) };
-  const optimizer =
+  const optimizer = orRelease({ release: () => model.dispose() }, () =>
     weightDecay > 0
       ? new AdamW(backend, model.parameters, { ...adam, weightDecay })
-      : new Adam(backend, model.parameters, adam);
-  const trainer = new Trainer({
-    model,
-    optimizer,
-    train,
-    batchSize: config.batchSize,
-    seed: config.seed,
-    shift: config.shift,
-    schedule: (lastStep) => scheduleOf(config, lastStep),
-    evaluation: { numEvals: config.numEvals, endTime: config.endTime },
-  });
+      : new Adam(backend, model.parameters, adam),
+  );
   const dispose = () => {
     optimizer.dispose();
     model.dispose();
   };
+  const trainer = orRelease(
+    { release: dispose },
+    () =>
+      new Trainer({
+        model,
+        optimizer,
+        train,
+        batchSize: config.batchSize,
+        seed: config.seed,
+        shift: config.shift,
+        schedule: (lastStep) => scheduleOf(config, lastStep),
+        evaluation: { numEvals: config.numEvals, endTime: config.endTime },
+      }),
+  );
   return { model, optimizer, trainer, dispose };
 }
 

@@ -1,12 +1,14 @@
 // The VJP of every pointwise op: against central differences where it is smooth, against the stated convention where it is not,
 // and its sums over what was broadcast.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { type GradTarget, reverseGraph } from "../../src/autodiff/vjp.ts";
 import type { Backend } from "../../src/backend/backend.ts";
-import { POINTWISE_CODE, POINTWISE_OPS } from "../../src/backend/pointwise.ts";
+import { KERNEL_OPS, POINTWISE_CODE, POINTWISE_OPS } from "../../src/backend/pointwise.ts";
 import type { Kind, PointwiseOp } from "../../src/backend/program.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { POINTWISE } from "../../src/ops/pointwise.ts";
@@ -16,7 +18,8 @@ import { forEachBackend } from "../support/backends.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { LANES, runGraph } from "../support/graphs.ts";
 import { DEFAULT_SEED } from "../support/matrices.ts";
-import { DRAWS, type Draw, POINTWISE_TESTS } from "../support/pointwise.ts";
+import { BOUNDED_OPS, DRAWS, type Draw, POINTWISE_TESTS } from "../support/pointwise.ts";
+import { repositoryRoot } from "../support/shared.ts";
 
 const ROWS = 5;
 const LENGTHS: Readonly<Record<Kind, number>> = { state: ROWS * LANES, row: ROWS, sample: LANES, scalar: 1 };
@@ -100,6 +103,36 @@ tables("the graph has a method for every op, and the tests' formulas have as man
     assert.type(ops[op], "function", op);
     assert.is(POINTWISE_CODE[op].arity, POINTWISE_TESTS[op].f.length, op);
   }
+});
+
+tables("an op without a VJP is declared constant, and no other", () => {
+  for (const op of POINTWISE_OPS) {
+    const { isConstant = false } = POINTWISE_TESTS[op];
+    assert.is(POINTWISE[op].vjp === null, isConstant, `${op}: its VJP in src/ops/pointwise.ts against isConstant`);
+  }
+});
+
+tables("every kernel has error bounds; those of pow depend on both operands and have tests of their own", () => {
+  const bounded: readonly PointwiseOp[] = BOUNDED_OPS;
+  assert.equal(
+    KERNEL_OPS.filter((op) => !bounded.includes(op)),
+    ["pow"],
+  );
+});
+
+/** The functions that an op calls in WGSL and `source` lacks. */
+function missingInWgsl(op: PointwiseOp, source: string): string[] {
+  const called = POINTWISE_CODE[op].wgsl("a", "b", "c").matchAll(/(\w+Of)\(/g);
+  return Array.from(called, ([, name]) => name!).filter((name) => !source.includes(`fn ${name}(`));
+}
+
+tables("every function that an op calls in WGSL is in kernels/shared/math.wgsl", () => {
+  const source = readFileSync(join(repositoryRoot(), "kernels/shared/math.wgsl"), "utf8");
+  assert.equal(
+    POINTWISE_OPS.flatMap((op) => missingInWgsl(op, source)),
+    [],
+  );
+  assert.equal(missingInWgsl("tanh", source.replace("fn tanhOf(", "fn tanOf(")), ["tanhOf"]);
 });
 
 tables.run();
@@ -201,13 +234,12 @@ forEachBackend("slopes at kinks", ["f64", "f32"], (test) => {
     assert.equal(Array.from(gradient.a!).slice(0, 5), [0, 1, 1, 1, 0]);
   });
 
-  test("comparisons, floor and sign stop the cotangent", async ({ backend }) => {
-    const formula: Formula = {
-      leaves: { a: "state" },
-      build: (ops, { a }) => ops.add(ops.add(ops.floor(a!), ops.sign(a!)), ops.add(ops.lt(a!, 0), ops.isFinite(a!))),
-    };
-    const a = Float64Array.from({ length: LENGTHS.state }, (_, i) => i - 7.25);
-    const gradient = await gradientOf(backend, formula, { a }, new Float64Array(LENGTHS.state).fill(1));
-    assert.equal(Array.from(gradient.a!), new Array(LENGTHS.state).fill(0));
-  });
+  for (const fn of POINTWISE_OPS.filter((op) => POINTWISE_TESTS[op].isConstant)) {
+    test(`${fn} stops the cotangent`, async ({ backend }) => {
+      const formula = single(fn, new Array<Kind>(POINTWISE_TESTS[fn].f.length).fill("state"));
+      const point = draw(fn, formula.leaves);
+      const gradient = await gradientOf(backend, formula, point, new Float64Array(LENGTHS.state).fill(1));
+      for (const leaf of Object.values(gradient)) assert.equal(Array.from(leaf), new Array(LENGTHS.state).fill(0));
+    });
+  }
 });

@@ -10,7 +10,7 @@ import { createBackend } from "../../src/backend/select.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import type { WasmExecutable } from "../../src/backend/wasm/compile.ts";
 import { OP_GEMM } from "../../src/backend/wasm/isa.ts";
-import { unknownOpcode } from "../../src/backend/wasm/module.ts";
+import { addKernels, unknownOpcode } from "../../src/backend/wasm/module.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
 import { ArgumentError, BackendError, SparseFormatError } from "../../src/core/errors.ts";
@@ -408,6 +408,13 @@ test("an opcode that the interpreter does not know is told, by its name if it ha
     });
   }
   assert.throws(() => unknownOpcode(OP_GEMM), /got 68 \(gemm\)/);
+});
+
+test("a kernel that the module lacks is named, with the place to export it from", () => {
+  const table = { length: 0, grow: () => 0, set: () => {} };
+  const none = { expF32: () => {}, logF32: () => {} };
+  assert.throws(() => addKernels(table, none, "F32"), /got none; export it from assembly\/elementary\.ts, or run/);
+  assert.throws(() => addKernels(table, none, "F32"), /the kernel log1pF32,/);
 });
 
 test("a process ends by itself although its backend was not disposed of", () => {

@@ -7,7 +7,7 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
-import { BackendError } from "../../src/core/errors.ts";
+import { ArgumentError, BackendError } from "../../src/core/errors.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
@@ -16,6 +16,8 @@ import { SparseLinear } from "../../src/models/sparse.ts";
 import { Backsolve } from "../../src/ode/backsolve.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
 import { dopri5 } from "../../src/ode/tableaus/index.ts";
+import { resolveConfig } from "../../src/run/configLayers.ts";
+import { createExperiment, loadRunInputs } from "../../src/run/experiment.ts";
 import { Adam, SGD } from "../../src/train/optimizer.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 
@@ -134,6 +136,12 @@ const PROJECTED = {
   neuronClass: [1, -1, 1, 1],
 } as const;
 
+const RUN = resolveConfig([
+  { generate: { neurons: 16, connections: 40 }, trainSamples: 4, validationSamples: 0, testSamples: 0 },
+  { batchSize: 2, fcDim: 4, weightDecay: 0.1, clipNorm: 1, readout: "all" },
+]);
+const RUN_INPUTS = await loadRunInputs(RUN);
+
 /** Makes something that has to be disposed of. */
 type Maker = (backend: Backend) => { dispose(): void };
 
@@ -144,6 +152,7 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   "a network in continuous time": (backend) => new ConnectomeODERNN(backend, PROJECTED),
   "a classifier": (backend) =>
     new ConnectomeODEClassifier(backend, { rnn: PROJECTED, numClasses: 3, fcDim: 4, standardise: true }),
+  "an experiment": (backend) => createExperiment(backend, RUN, RUN_INPUTS),
 };
 
 /** Calls that take memory, or use it. */
@@ -243,6 +252,16 @@ function leakTests(name: string, share: number, open: () => Promise<Backend>): v
     const calls = failAtEach(backend, make, (at) => assert.equal(held(backend), before, `call ${at}`));
     assert.ok(calls > 20, `${calls} calls`);
     parameters.dispose();
+  });
+  test("an experiment whose optimiser or trainer refuses its options leaves nothing behind", ({ backend }) => {
+    const before = held(backend);
+    for (const wrong of [{ lr: -1 }, { batchSize: 0 }]) {
+      assert.throws(
+        () => createExperiment(backend, { ...RUN, ...wrong }, RUN_INPUTS),
+        (error: unknown) => error instanceof ArgumentError && error.message.includes(Object.keys(wrong)[0]!),
+      );
+      assert.equal(held(backend), before);
+    }
   });
   test("sums of shared gradients keep no program for solves that are over", async ({ backend }) => {
     const parameters = parametersOf(backend);

@@ -112,7 +112,8 @@ forEachBackend("gradient of a solve", ["f64"], (test) => {
     });
   }
 
-  // Norm and limits belong to the controller, so a few methods show them. The maximum has kinks: at this point these methods meet none.
+  // Norm and limits belong to the controller, so a few methods show them. The maximum has kinks, and another method may meet one: hence
+  // not all of TABLEAUS.
   for (const tableau of [heun, bosh3, tsit5, dopri5]) {
     test(`with ${tableau.name}, the maximum norm and limited steps`, ({ backend }) => {
       const controller = { ...INTEGRAL, norm: "max", dtMin: 1e-5, dtMax: 0.5 } as const;

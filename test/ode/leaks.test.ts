@@ -11,7 +11,7 @@ import { AdjointField, vjpProgram } from "../../src/ode/adjointField.ts";
 import { ExternalSolver } from "../../src/ode/externalSolver.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
 import { OdeSolver } from "../../src/ode/solve.ts";
-import { euler } from "../../src/ode/tableaus/simple.ts";
+import { euler } from "../../src/ode/tableaus/index.ts";
 import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 

@@ -1,21 +1,17 @@
-// Tableaus as data: Runge–Kutta order conditions by rooted trees, derived structure, and refusal of wrong ones.
+// Tableaus as data: Runge–Kutta order conditions of steps and interpolants by rooted trees, derived structure, and refusal of wrong ones.
 
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Graph } from "../../src/autodiff/graph.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
 import { type Tableau, type TableauData, tableau } from "../../src/ode/tableau.ts";
 import * as exported from "../../src/ode/tableaus/index.ts";
-import {
-  bosh3,
-  dopri5,
-  euler,
-  heun,
-  METHODS,
-  rk4,
-  TABLEAUS,
-  tableauByName,
-  tsit5,
-} from "../../src/ode/tableaus/index.ts";
+import { dopri5, euler, heun, METHODS, rk4, TABLEAUS, tableauByName } from "../../src/ode/tableaus/index.ts";
+import { GraphInterpreter } from "../support/graphInterpreter.ts";
+import { repositoryRoot } from "../support/shared.ts";
+import { type HostRhs, step } from "./reference.ts";
 
 const test = suite("tableaus");
 
@@ -53,6 +49,37 @@ function elementaryWeight({ a, b }: TableauData, weights: readonly number[], t: 
   return stages(t).reduce((sum, phi, i) => sum + weights[i]! * phi, 0);
 }
 
+/**
+ * The weights b(x) of an interpolant y₀ + dt·Σ bᵢ(x)·kᵢ: its values for y₀ = 0 and dt = 1, where one slope is 1 and the others are 0,
+ * so that y₁ is a weight of the step.
+ */
+function weightsAt({ b, interpolant }: TableauData, x: number): number[] {
+  return b.map((y1, i) => {
+    const { ops } = new Graph();
+    const number = (value: number) => ops.constant(value);
+    const k = b.map((_, j) => number(i === j ? 1 : 0));
+    const value = interpolant(ops, { y0: number(0), y1: number(y1), k, dt: number(1), x: number(x) });
+    return new GraphInterpreter({}).valueOf(value)[0]!;
+  });
+}
+
+/** Abscissas at which no interpolant meets a condition by chance. */
+const ABSCISSAS = [0.19, 0.43, 0.71];
+
+/** The largest error of an interpolant in the conditions of order n: Σ bᵢ(x)Φᵢ(t) = xⁿ/γ(t) (Hairer, Nørsett, Wanner, II.6). */
+function denseDefect(t: TableauData, n: number): number {
+  const errors = ABSCISSAS.flatMap((x) => {
+    const weights = weightsAt(t, x);
+    return trees(n).map((tree) => Math.abs(elementaryWeight(t, weights, tree) - x ** n / density(tree)));
+  });
+  return Math.max(...errors);
+}
+
+/** The order of an interpolant. */
+function denseOrderOf(t: TableauData): number {
+  for (let n = 1; ; n++) if (!(denseDefect(t, n) < ROUNDING)) return n - 1;
+}
+
 /** Rounding of coefficients with 16 digits in sums of a few products. */
 const ROUNDING = 2e-13;
 
@@ -71,6 +98,19 @@ for (const t of TABLEAUS) {
     assert.ok(defect(t.order + 1) > 1e-6);
   });
 
+  test(`the interpolant of ${t.name} is of order ${t.denseOrder}, and meets the ends of the step`, () => {
+    assert.is(denseOrderOf(t), t.denseOrder);
+    assert.ok(denseDefect(t, t.denseOrder + 1) > 1e-6);
+    for (const [x, ends] of [
+      [0, t.b.map(() => 0)],
+      [1, t.b],
+    ] as const) {
+      weightsAt(t, x).forEach((w, i) => {
+        assert.ok(Math.abs(w - ends[i]!) < ROUNDING, `b${i + 1}(${x}) = ${w}`);
+      });
+    }
+  });
+
   if (t.bErr === null) continue;
   const { bErr } = t;
   test(`the error estimate of ${t.name} is of the order below`, () => {
@@ -80,16 +120,21 @@ for (const t of TABLEAUS) {
   });
 }
 
-test("structure follows from coefficients", () => {
-  const facts: readonly (readonly [Tableau, number, boolean, boolean])[] = [
-    [euler, 1, false, false],
-    [heun, 2, false, false],
-    [bosh3, 4, true, true],
-    [rk4, 4, false, false],
-    [tsit5, 7, true, true],
-    [dopri5, 7, true, true],
-  ];
-  for (const [{ name, stages, ssal, fsal }, ...expected] of facts) assert.equal([stages, ssal, fsal], expected, name);
+test("an interpolant of a lower order than its method claims is found out", () => {
+  const { interpolant } = euler;
+  for (const t of [heun, rk4, dopri5]) assert.is(denseOrderOf({ ...t, interpolant }), 1, `${t.name}, linear`);
+  const { denseOrder: _, ...silent } = rk4;
+  assert.not.equal(denseOrderOf(rk4), tableau(silent).denseOrder, "rk4 without denseOrder");
+});
+
+test("the last stage is at the end of the step exactly where structure says so", () => {
+  const rhs: HostRhs = (t, [y]) => [Math.sin(1 + t) * y! * (2 - y!)];
+  for (const t of TABLEAUS) {
+    const { k, y1 } = step(t, rhs, 0, 0.3, [0.7]);
+    assert.is(t.stages, k.length, t.name);
+    assert.is(t.ssal && t.fsal, k.at(-1)![0] === rhs(0.3, y1)[0], t.name);
+  }
+  assert.ok(dopri5.fsal && !heun.fsal);
 });
 
 /** Dopri5 with a change. */
@@ -110,6 +155,15 @@ test("a wrong coefficient is refused, naming its row", () => {
   refuses(/stages/, { c: dopri5.c.slice(1) });
   refuses(/sum/, { c: nudged(dopri5.c, 4) });
   changed({})();
+});
+
+test("every file of a tableau is listed in methods.ts", () => {
+  const folder = join(repositoryRoot(), "src/ode/tableaus");
+  const files = readdirSync(folder).map((file) => file.replace(/\.ts$/, ""));
+  assert.equal(
+    files.filter((file) => file !== "index" && file !== "methods").sort(),
+    METHODS.map(({ name }) => name).sort(),
+  );
 });
 
 test("methods are found by the name under which they are exported, and a wrong name suggests the nearest", () => {

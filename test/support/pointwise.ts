@@ -51,9 +51,12 @@ interface Row<F> {
   readonly tolerance: Tolerance;
   /** Where gradients are checked. Default: anywhere. */
   readonly domain?: PerOperand<F, Draw>;
-  /** Derivatives at kinks and ends of the domain. */
+  /** Derivatives at kinks and ends of the domain, which f32 and f64 must give exactly. */
   readonly slopes?: readonly Slopes[];
+  /** Needed by a kernel of one operand. */
   readonly ulps?: Ulps;
+  /** The op has no derivative, so that the cotangent stops. */
+  readonly isConstant?: true;
 }
 
 /** A row of the table. */
@@ -84,7 +87,7 @@ const UNARY: Readonly<Record<UnaryOp, Row<(x: number) => number>>> = {
     domain: ["awayFrom0"],
     slopes: [{ name: "abs has slope 0 at 0", at: [0], slopes: [0] }],
   },
-  sign: { f: Math.sign, inputs: SIGNED, tolerance: EXACT },
+  sign: { f: Math.sign, inputs: SIGNED, tolerance: EXACT, isConstant: true },
   exp: {
     f: Math.exp,
     inputs: [uniform(-20, 20, [0, 1, -1, 80, -80, -1000])],
@@ -173,6 +176,7 @@ const UNARY: Readonly<Record<UnaryOp, Row<(x: number) => number>>> = {
     f: Math.floor,
     inputs: [uniform(-50, 50, [0, 1, -1, 0.5, -0.5, 7, -7, 16777215, -16777215, 1e20])],
     tolerance: EXACT,
+    isConstant: true,
   },
   relu: {
     f: (x) => Math.max(x, 0),
@@ -221,7 +225,7 @@ const UNARY: Readonly<Record<UnaryOp, Row<(x: number) => number>>> = {
       ],
     },
   },
-  isFinite: { f: (x) => Number(Number.isFinite(x)), inputs: SIGNED, tolerance: EXACT },
+  isFinite: { f: (x) => Number(Number.isFinite(x)), inputs: SIGNED, tolerance: EXACT, isConstant: true },
 };
 
 const COMPARED: readonly [Input, Input] = [cycle([-1, 0, 1, 2]), cycle([0, 0, 0, 2, 3])];
@@ -254,9 +258,9 @@ const BINARY: Readonly<Record<BinaryOp, Row<(a: number, b: number) => number>>> 
       { name: "max gives all to the larger", at: [2, 3], slopes: [0, 1] },
     ],
   },
-  lt: { f: (a, b) => Number(a < b), inputs: COMPARED, tolerance: EXACT },
-  le: { f: (a, b) => Number(a <= b), inputs: COMPARED, tolerance: EXACT },
-  eq: { f: (a, b) => Number(a === b), inputs: COMPARED, tolerance: EXACT },
+  lt: { f: (a, b) => Number(a < b), inputs: COMPARED, tolerance: EXACT, isConstant: true },
+  le: { f: (a, b) => Number(a <= b), inputs: COMPARED, tolerance: EXACT, isConstant: true },
+  eq: { f: (a, b) => Number(a === b), inputs: COMPARED, tolerance: EXACT, isConstant: true },
   pow: {
     f: (a, b) => a ** b,
     inputs: [uniform(0.25, 4, [1, 1, 1, 1]), uniform(-2.8, 2.8, [0, 1, -1, 2])],

@@ -97,8 +97,12 @@ export function extendTable(table: Table, module: WasmModule, nFunctions: number
   for (let i = 0; i < nFunctions; i++) table.set(first + i, exports[`${i}`]);
 }
 
-/** Puts the kernels at the end of a thread's table. */
-function addKernels(
+/**
+ * Puts the kernels at the end of a thread's table.
+ *
+ * @throws {BackendError} "not-built" if one is not among the exports
+ */
+export function addKernels(
   table: Table,
   exports: Readonly<Record<string, unknown>>,
   suffix: string,
@@ -107,7 +111,10 @@ function addKernels(
   KERNEL_OPS.forEach((op, i) => {
     const kernel = exports[op + suffix];
     if (!kernel)
-      throw new BackendError("not-built", `wasm: expected the kernel ${op}${suffix}, got none; run npm run build`);
+      throw new BackendError(
+        "not-built",
+        `wasm: expected the kernel ${op}${suffix}, got none; export it from assembly/elementary.ts, or run npm run build`,
+      );
     table.set(first + i, kernel);
   });
   return new Map(KERNEL_OPS.map((op, i) => [op, first + i]));
