@@ -106,9 +106,13 @@ export function solverPrograms(
     dense: lower(dense.graph, "dense", "forward", DENSE),
   };
   const back = reverse && reversePrograms(system, method, dt0Given, reverse, options);
-  const all = [...Object.values(forward), ...Object.values(back ?? {}).filter((p) => "phases" in p)];
-  checkInputNames("solver", systemInputs(system), all);
+  checkInputNames("solver", systemInputs(system), [...programsIn(forward), ...programsIn(back ?? {})]);
   return { ...forward, completion: completionProgram(), reverse: back };
+}
+
+/** The programs of a set; its other entries describe what they store. */
+export function programsIn(set: object): readonly Program[] {
+  return Object.values(set).filter((entry): entry is Program => entry !== null && "phases" in entry);
 }
 
 /** @throws {ArgumentError} an input of the right-hand side has the name of a result: programs could not tell them apart */

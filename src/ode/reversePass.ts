@@ -4,7 +4,7 @@ import type { Bindable, DeviceBuffer } from "../backend/backend.ts";
 import type { Bindings } from "../backend/desk.ts";
 import { GRADIENT_NUMBERS } from "./control.ts";
 import { type OdeSystem, stageName } from "./method.ts";
-import { addProgram, gradName, type ReversePrograms } from "./programs.ts";
+import { addProgram, gradName, programsIn, type ReversePrograms } from "./programs.ts";
 import type { SolveRequest, SolverOptions } from "./request.ts";
 import { eachOf, prefixed, type SolverDesk, VOIDS, type Voids } from "./solverDesk.ts";
 import type { BufferSet, Shapes, Tape } from "./tape.ts";
@@ -54,7 +54,7 @@ export class ReversePass {
   /** Gets the memory that the pass works in, before the tape takes what there is. */
   prepare(): void {
     this.#buffers();
-    for (const program of Object.values(this.#programs)) if ("phases" in program) this.#solver.desk.executable(program);
+    for (const program of programsIn(this.#programs)) this.#solver.desk.executable(program);
   }
 
   #buffers(): ReverseState {

@@ -7,7 +7,7 @@ import { lower } from "../../src/autodiff/lower.ts";
 import { hasEffect, valuesOf } from "../../src/backend/instr.ts";
 import type { BindingId, Instr, Phase, Program } from "../../src/backend/program.ts";
 import type { Controller } from "../../src/ode/method.ts";
-import { type SolverPrograms, solverPrograms } from "../../src/ode/programs.ts";
+import { programsIn, type SolverPrograms, solverPrograms } from "../../src/ode/programs.ts";
 import type { Tableau } from "../../src/ode/tableau.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { TABLEAUS } from "../../src/ode/tableaus/index.ts";
@@ -23,28 +23,8 @@ function programsOf(tableau: Tableau, controller: Controller, steps: number): So
   return solverPrograms(system, { tableau, controller, maxSteps: 100 }, controller.type === "fixed", reverse);
 }
 
-function allPrograms(p: SolverPrograms): Program[] {
-  const {
-    initRecorded,
-    initReverse,
-    attemptRecorded,
-    attemptReverse,
-    attemptReverseDense,
-    rebuildStages,
-    denseReverse,
-  } = p.reverse!;
-  return [
-    p.init,
-    p.attempt,
-    p.dense,
-    initRecorded,
-    initReverse,
-    attemptRecorded,
-    attemptReverse,
-    attemptReverseDense,
-    rebuildStages,
-    denseReverse,
-  ];
+function allPrograms(p: SolverPrograms): readonly Program[] {
+  return [...programsIn(p), ...programsIn(p.reverse!)];
 }
 
 const contracts = ({ instrs }: Phase) => instrs.some((i) => i.op === "matmul" || i.op === "matmulT");

@@ -9,7 +9,7 @@ import { printProgram } from "../../src/backend/printProgram.ts";
 import type { Program } from "../../src/backend/program.ts";
 import { rateDynamics } from "../../src/models/rateDynamics.ts";
 import type { Controller } from "../../src/ode/method.ts";
-import { solverPrograms } from "../../src/ode/programs.ts";
+import { programsIn, solverPrograms } from "../../src/ode/programs.ts";
 import type { Tableau } from "../../src/ode/tableau.ts";
 import { dopri5, euler } from "../../src/ode/tableaus/index.ts";
 import { assertGoldenText } from "../support/goldenText.ts";
@@ -26,9 +26,8 @@ function programsOf(tableau: Tableau, controller: Controller): readonly Program[
     ...{ signed: false, bias: true, steps: 1 },
   });
   const wrt = { wrt: ["hh", "tau", "bias", "drive"], throughStepSizeControl: false };
-  const { reverse, ...forward } = solverPrograms(system, { tableau, controller, maxSteps: 100 }, true, wrt);
-  const { attemptSaves: _, initSaves: __, ...backward } = reverse!;
-  const programs: readonly Program[] = [...Object.values(forward), ...Object.values(backward)];
+  const all = solverPrograms(system, { tableau, controller, maxSteps: 100 }, true, wrt);
+  const programs = [...programsIn(all), ...programsIn(all.reverse!)];
   return PRINTED.map((name) => programs.find((program) => program.name === name)!);
 }
 

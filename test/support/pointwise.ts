@@ -74,6 +74,19 @@ const nearZero = (scale: number): Tolerance => ({ kind: "ulps", absoluteBelow: s
 const SIGNS = [0, -0, 1, -1, 0.5, -0.5, 1e-20, -1e-20, 1e20, -1e20];
 const SIGNED: readonly [Input] = [uniform(-5, 5, SIGNS)];
 const ANGLES = [0, 1e-4, Math.PI, -Math.PI / 2, 11, 3215.5, 3216.5, -1e5, 1e10, -3e38];
+/** The rows of sin and cos but for their formulas. Below 3216 their arguments are reduced in another way than beyond. */
+const TRIGONOMETRIC: Omit<Row<(x: number) => number>, "f"> = {
+  inputs: [uniform(-20, 20, ANGLES)],
+  tolerance: { kind: "ulps", ulps: 6 },
+  ulps: {
+    f32: 3,
+    f64: 4,
+    ranges: [
+      [-3216, 3216],
+      [-3e38, 3e38],
+    ],
+  },
+};
 
 /** Above this softplus is the identity, as in torch.nn.functional.softplus (threshold 20). */
 const SOFTPLUS_LINEAR_ABOVE = 20;
@@ -139,32 +152,8 @@ const UNARY: Readonly<Record<UnaryOp, Row<(x: number) => number>>> = {
       ],
     },
   },
-  sin: {
-    f: Math.sin,
-    inputs: [uniform(-20, 20, ANGLES)],
-    tolerance: { kind: "ulps", ulps: 6 },
-    ulps: {
-      f32: 3,
-      f64: 4,
-      ranges: [
-        [-3216, 3216],
-        [-3e38, 3e38],
-      ],
-    },
-  },
-  cos: {
-    f: Math.cos,
-    inputs: [uniform(-20, 20, ANGLES)],
-    tolerance: { kind: "ulps", ulps: 6 },
-    ulps: {
-      f32: 3,
-      f64: 4,
-      ranges: [
-        [-3216, 3216],
-        [-3e38, 3e38],
-      ],
-    },
-  },
+  sin: { f: Math.sin, ...TRIGONOMETRIC },
+  cos: { f: Math.cos, ...TRIGONOMETRIC },
   sqrt: {
     f: Math.sqrt,
     inputs: [uniform(0, 100, [0, 1, 4, 1e-20, 1e20])],
