@@ -60,6 +60,7 @@ export {
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
+export type { NeuronColumn, SelectorPlace } from "./core/selector.ts";
 // Connectomes and images.
 export type { Components } from "./data/components.ts";
 export {
@@ -100,6 +101,7 @@ export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts"
 export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
+export { countTypes, type SelectableNeurons, selectNeurons, type TypeCount } from "./data/selectors.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
