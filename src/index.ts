@@ -171,11 +171,14 @@ export {
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
 export type { Constraint } from "./models/constraint.ts";
+export type { Schedule } from "./models/evaluationTimes.ts";
 export type { FailurePolicy } from "./models/failures.ts";
 export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
+export type { Clamp, DrivenNeurons, Intervened, Interventions } from "./models/interventions.ts";
 export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
 export type {
+  ActiveInterventions,
   ChunkBuffers,
   ChunkGradients,
   ChunkStates,
@@ -188,6 +191,7 @@ export type { Evolution, RunPurpose, RunShape } from "./models/network/evolution
 export type { NetworkOutputs } from "./models/network/hostBatch.ts";
 export type { Evaluated, Network } from "./models/network/network.ts";
 export type { NetworkParameters } from "./models/network/parameters.ts";
+export type { ChoosableNeurons, NeuronChoice } from "./models/neuronChoice.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
   ConnectomeNetworkOptions,
@@ -210,6 +214,7 @@ export type {
 } from "./models/parameters/parameter.ts";
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
+export { type RecordedActivity, type RecordOptions, recordActivity } from "./models/recordActivity.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
   type SelectedStates,

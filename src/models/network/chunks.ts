@@ -57,8 +57,17 @@ export interface InputCotangent {
   readonly index: number;
 }
 
+/** Interventions that the dynamics of a run has, and the rows that it binds for them. */
+export interface ActiveInterventions {
+  readonly held: boolean;
+  readonly muted: boolean;
+  readonly rows: Readonly<Record<string, DeviceBuffer>>;
+}
+
 /** Device buffers for chunks of one shape. */
 export interface ChunkBuffers {
+  /** Of the last run; null: none in its dynamics. */
+  active: ActiveInterventions | null;
   readonly desk: Desk;
   readonly steps: number;
   readonly x: readonly DeviceBuffer[];
@@ -74,6 +83,11 @@ export interface ChunkBuffers {
   readonly ctX: readonly DeviceBuffer[] | null;
 }
 
+/** The variant of the dynamics that a chunk's run has, as a key. */
+export function variantOf({ steps, active }: ChunkBuffers): string {
+  return `${steps}${active?.held ? " held" : ""}${active?.muted ? " muted" : ""}`;
+}
+
 /** The buffers of a chunk with `steps` inputs and `times` outputs; made at the first use of its desk. */
 export function chunkBuffers(
   { options, needsDrive }: NetworkParameters,
@@ -84,6 +98,7 @@ export function chunkBuffers(
   const { numNeurons: n, inputSize, inputProjection, inputGradient = false } = options;
   const each = <T>(count: number, f: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => f(i));
   const buffers: ChunkBuffers = {
+    active: null,
     desk,
     steps,
     x: inputProjection ? each(steps, (k) => desk.state(`x ${k}`, inputSize)) : [],

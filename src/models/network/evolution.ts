@@ -3,16 +3,21 @@
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { StartedSolve } from "../../ode/request.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
+import type { Schedule } from "../evaluationTimes.ts";
 import type { ModelInput } from "../options.ts";
 import type { ChunkBuffers } from "./chunks.ts";
 
 /** The purpose of a run: states alone; or a loss, or its gradients (recorded for the reverse pass), which need every sample or its mask. */
 export type RunPurpose = "states" | "loss" | "gradients";
 
-/** Initial state [batch, numNeurons] (null: zeros), made when it is needed, and number of output times of a run. */
+/** Initial state and output times of a run. */
 export interface RunShape {
+  /** [batch, numNeurons], made when it is needed; null: zeros. */
   readonly h0: () => ArrayLike<number> | null;
+  /** Number of output times. */
   readonly times: number;
+  /** The times themselves; null: those after each step of a network in discrete time. */
+  readonly schedule: Schedule | null;
 }
 
 /** How the states of a network evolve in one run. `E`: how a run is evaluated (times, initial state). */

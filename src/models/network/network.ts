@@ -10,9 +10,10 @@ import { ArgumentError, ShapeError, SolverError } from "../../core/errors.ts";
 import { findNonFinite } from "../../core/finite.ts";
 import { orRelease } from "../../core/release.ts";
 import { failedSamples } from "../../ode/solveStats.ts";
+import { type Intervened, interventionsOfSamples, resolveInterventions } from "../interventions.ts";
 import type { ConnectomeNetworkOptions, ModelInput } from "../options.ts";
 import { ParameterSet } from "../parameters/parameterSet.ts";
-import { responseProgram } from "../rateDynamics.ts";
+import { responseProgram, signalProgram } from "../rateDynamics.ts";
 import { gatherSamples, partOf, type SampleRows, sampleAt } from "../samples.ts";
 import {
   type ChunkBuffers,
@@ -24,7 +25,8 @@ import {
   type StartedChunk,
   settled,
 } from "./chunks.ts";
-import type { Evolution, RunPurpose } from "./evolution.ts";
+import type { Evolution, RunPurpose, RunShape } from "./evolution.ts";
+import { intervene, pullHeld } from "./intervene.ts";
 import { NetworkParameters } from "./parameters.ts";
 import { outputsOf, pullInput, uploadInput } from "./projections.ts";
 
@@ -74,13 +76,19 @@ export class Network<E> {
   // ---- batches ---------------------------------------------------------------------------------------------------------
 
   /** Number of output times of a run. @throws {ArgumentError} naming the option of the evaluation */
-  outputTimes({ input, evaluation }: Evaluated<E>): number {
-    return this.#evolution.shapeOf(input, evaluation).times;
+  outputTimes(batch: Evaluated<E>): number {
+    return this.shapeOf(batch).times;
+  }
+
+  /** Initial state and output times of a run. @throws {ArgumentError} naming the option of the evaluation */
+  shapeOf({ input, evaluation }: Evaluated<E>): RunShape {
+    return this.#evolution.shapeOf(input, evaluation);
   }
 
   /** The evaluation with its initial state as numbers. @throws {ArgumentError | ShapeError | SolverError} input or evaluation cannot be taken */
   checked({ input, evaluation }: Evaluated<E>): E {
     this.#checkInput(input);
+    resolveInterventions(this.model, evaluation as Intervened, input);
     const h0 = this.#initialState({ input, evaluation });
     return h0 ? { ...evaluation, h0 } : evaluation;
   }
@@ -89,9 +97,14 @@ export class Network<E> {
   selectSamples({ input, evaluation }: Evaluated<E>, kept: readonly number[]): Evaluated<E> {
     const h0 = this.#evolution.shapeOf(input, evaluation).h0();
     const data = gatherSamples(input.data, this.inputRows(input), kept);
+    const { interventions } = evaluation as Intervened;
     return {
       input: { ...input, data, batch: kept.length },
-      evaluation: h0 ? { ...evaluation, h0: gatherSamples(h0, this.stateRows(input.batch), kept) } : evaluation,
+      evaluation: {
+        ...evaluation,
+        ...(h0 && { h0: gatherSamples(h0, this.stateRows(input.batch), kept) }),
+        ...(interventions && { interventions: interventionsOfSamples(interventions, input, kept) }),
+      },
     };
   }
 
@@ -127,6 +140,7 @@ export class Network<E> {
     const steps = this.#checkInput(input);
     const { times } = this.#evolution.shapeOf(input, evaluation);
     const h0 = this.#initialState({ input, evaluation });
+    const interventions = resolveInterventions(this.model, evaluation as Intervened, input);
     this.parameters.refresh();
     // The drive of a sequence is one array.
     const lanes = backend.lanesFor(Math.max(steps * numNeurons, inputSize, this.model.nOutputs));
@@ -138,6 +152,7 @@ export class Network<E> {
       const chunk = this.#chunks.get(desk) ?? chunkBuffers(this.model, desk, steps, times);
       this.#chunks.set(desk, chunk);
       uploadInput(this.model, chunk, { first, count }, input, this.inputRows(input), h0);
+      chunk.active = interventions && intervene(chunk, { first, count }, interventions);
       const solve = await this.#evolution.evolve(chunk, count, evaluation, purpose);
       const poll = async (more: readonly DeviceBuffer[]): Promise<SettledChunk | null> => {
         const record = solve?.record() ?? [];
@@ -162,12 +177,27 @@ export class Network<E> {
       grads.drive = ctDrive;
     }
     this.#evolution.reverse(buffers, ctHs, grads);
+    pullHeld(buffers);
     return { ctY0, ctX: pullInput(this.model, buffers) };
   }
 
   /** outs = H·h + b for each output time of a chunk, or the states themselves. */
   outputsOf(chunk: ChunkStates): readonly DeviceBuffer[] {
     return outputsOf(this.model, chunk);
+  }
+
+  /** What each neuron of a chunk sends at output time j, before its sign: its state, or of voltages φ(h); 0 where it is silenced. */
+  signalOf(chunk: ChunkStates, j: number): DeviceBuffer {
+    const h = chunk.hs[j]!;
+    if (this.model.options.dynamics !== "voltage") return h;
+    const { active, steps } = this.#buffersOf(chunk);
+    const muted = active?.muted ?? false;
+    const signal = chunk.desk.state("signal", this.options.numNeurons);
+    const program = chunk.desk.program(`signal${muted ? " muted" : ""}`, () =>
+      signalProgram(this.model.rateShape(steps, active)),
+    );
+    chunk.desk.run(program, { ...this.model.dynamicsInputs(), ...active?.rows, h, signal });
+    return signal;
   }
 
   /** The output of each neuron at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */

@@ -8,9 +8,10 @@ import { OdeSolver } from "../../ode/solve.ts";
 import { evaluationSchedule } from "../evaluationTimes.ts";
 import { checkFailures } from "../failures.ts";
 import { type InitialStateOptions, initialState } from "../initialState.ts";
+import type { Intervened } from "../interventions.ts";
 import { rateDynamics } from "../rateDynamics.ts";
 import { type ResolvedSolve, solverOptionsOf } from "../solveOptions.ts";
-import type { ChunkBuffers } from "./chunks.ts";
+import { type ChunkBuffers, variantOf } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
 
@@ -20,7 +21,7 @@ import type { NetworkParameters } from "./parameters.ts";
  * A sequence of T frames fills the interval: frame k holds from startTime + k·(endTime − startTime)/T up to the next one, the last one up to
  * endTime. The interval may lie anywhere in time and run backwards. See `SolveOptions.stepsEndAtFrames`.
  */
-export interface EvaluationOptions extends Abortable, InitialStateOptions {
+export interface EvaluationOptions extends Abortable, InitialStateOptions, Intervened {
   /** Evaluation times, equally spaced from start to end, both included; default 2. */
   readonly numEvals?: number;
   /** Instead of `numEvals`: evaluation times in the order of integration, from startTime to endTime; at least one. */
@@ -43,6 +44,7 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
   endTime: true,
   h0: true,
   h0Seed: true,
+  interventions: true,
   signal: true,
 };
 
@@ -50,14 +52,16 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
 export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Evolution<EvaluationOptions> {
   const { backend, options } = model;
   const { onFailure = "throw", stepsEndAtFrames = true } = solve.options;
-  const solvers = new Map<number, OdeSolver>();
+  const solvers = new Map<string, OdeSolver>();
 
-  const solverFor = (steps: number): OdeSolver => {
-    const known = solvers.get(steps);
+  const solverFor = (chunk: ChunkBuffers): OdeSolver => {
+    const { steps, active } = chunk;
+    const variant = variantOf(chunk);
+    const known = solvers.get(variant);
     if (known) return known;
-    const system = rateDynamics({ ...model.rateShape(steps), stepsEndAtFrames });
+    const system = rateDynamics({ ...model.rateShape(steps, active), stepsEndAtFrames });
     const solver = new OdeSolver(backend, system, solverOptionsOf(solve, steps, model.trainedLeaves()));
-    solvers.set(steps, solver);
+    solvers.set(variant, solver);
     return solver;
   };
 
@@ -69,11 +73,12 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
   };
 
   const start = async (
-    { desk, steps, drive, y0, hs }: ChunkBuffers,
+    chunk: ChunkBuffers,
     count: number,
     evaluation: EvaluationOptions,
     record: boolean,
   ): Promise<StartedSolve> => {
+    const { desk, steps, drive, y0, hs, active } = chunk;
     const { ts, startTime, endTime } = evaluationSchedule(WHERE, evaluation);
     const length = endTime - startTime;
     // endTime − startTime on the device, per sample.
@@ -82,10 +87,10 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     const borders = frameBorders(steps, length);
     const all = (value: number) => new Array<number>(count).fill(value);
     // Time counts from the start: far from 0 there are not enough numbers for the borders of frames.
-    const started = await solverFor(steps).start({
+    const started = await solverFor(chunk).start({
       layout: desk.layout,
       samples: count,
-      inputs: { ...model.dynamicsInputs(), drive, duration },
+      inputs: { ...model.dynamicsInputs(), ...active?.rows, drive, duration },
       y0,
       tStart: all(0),
       tEnd: all(length),
@@ -109,12 +114,13 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     refusesNonFinite: onFailure === "throw",
     shapeOf: ({ batch }, evaluation) => {
       checkNames(WHERE, evaluation, EVALUATION_OPTIONS);
-      const { ts } = evaluationSchedule(WHERE, evaluation);
-      return { h0: () => initialState(WHERE, evaluation, batch, options.numNeurons), times: ts.length };
+      const schedule = evaluationSchedule(WHERE, evaluation);
+      const h0 = () => initialState(WHERE, evaluation, batch, options.numNeurons);
+      return { h0, times: schedule.ts.length, schedule };
     },
     evolve: (chunk, count, evaluation, purpose) => start(chunk, count, evaluation, purpose === "gradients"),
     checkSolved: (stats, first, purpose) => checkFailures(onFailure, stats, first, purpose),
-    reverse: ({ steps, ctY0 }, ctHs, grads) => solverFor(steps).reverse(ctHs, grads, ctY0),
+    reverse: (chunk, ctHs, grads) => solverFor(chunk).reverse(ctHs, grads, chunk.ctY0),
     release: () => {
       for (const solver of solvers.values()) solver.dispose();
       solvers.clear();

@@ -10,13 +10,14 @@ import { ArgumentError } from "../../core/errors.ts";
 import { checkNames } from "../../core/optionNames.ts";
 import type { Value } from "../../ops/value.ts";
 import { type InitialStateOptions, initialState } from "../initialState.ts";
+import type { Intervened } from "../interventions.ts";
 import { discreteStep } from "../rateDynamics.ts";
-import type { ChunkBuffers } from "./chunks.ts";
+import { type ChunkBuffers, variantOf } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
 
 /** How many steps a network in discrete time takes, and from which state. */
-export interface StepOptions extends Abortable, InitialStateOptions {
+export interface StepOptions extends Abortable, InitialStateOptions, Intervened {
   /** Steps with the same input; for a sequence it is the length of the sequence, and may be left out. */
   readonly numSteps?: number;
 }
@@ -28,6 +29,7 @@ const STEP_OPTIONS: Readonly<Record<keyof StepOptions, true>> = {
   numSteps: true,
   h0: true,
   h0Seed: true,
+  interventions: true,
   signal: true,
 };
 
@@ -43,23 +45,26 @@ interface StepPrograms {
 /** h ← discreteStep, from the initial state; the outputs are the states after each step. Steps do not fail. */
 export function stepEvolution(model: NetworkParameters): Evolution<StepOptions> {
   const { numNeurons } = model.options;
-  const known = new Map<number, StepPrograms>();
+  const known = new Map<string, StepPrograms>();
 
-  const programsFor = (steps: number): StepPrograms => {
+  const programsFor = (chunk: ChunkBuffers): StepPrograms => {
+    const { steps, active } = chunk;
+    const variant = variantOf(chunk);
     const programs =
-      known.get(steps) ?? stepPrograms((g) => discreteStep(g, model.rateShape(steps)), model.trainedLeaves());
-    known.set(steps, programs);
+      known.get(variant) ?? stepPrograms((g) => discreteStep(g, model.rateShape(steps, active)), model.trainedLeaves());
+    known.set(variant, programs);
     return programs;
   };
 
   /** What step k binds, and with `saves` its record. */
   const bindingsAt = (
-    { desk, drive, y0, hs, stepIndex }: ChunkBuffers,
+    { desk, drive, y0, hs, stepIndex, active }: ChunkBuffers,
     k: number,
     saves: StepPrograms["saves"] | null,
   ) => {
     const bindings: Record<string, Bindable | undefined> = {
       ...model.dynamicsInputs(),
+      ...active?.rows,
       drive,
       h: hs[k - 1] ?? y0,
       index: stepIndex[k],
@@ -73,10 +78,10 @@ export function stepEvolution(model: NetworkParameters): Evolution<StepOptions> 
     shapeOf: (input, evaluation) => {
       checkNames(WHERE, evaluation, STEP_OPTIONS);
       const times = timesOf(input.steps, evaluation.numSteps);
-      return { h0: () => initialState(WHERE, evaluation, input.batch, numNeurons), times };
+      return { h0: () => initialState(WHERE, evaluation, input.batch, numNeurons), times, schedule: null };
     },
     evolve: async (chunk, _count, _evaluation, purpose) => {
-      const { step, recorded, saves } = programsFor(chunk.steps);
+      const { step, recorded, saves } = programsFor(chunk);
       const record = purpose === "gradients";
       for (const [k, next] of chunk.hs.entries())
         chunk.desk.run(record ? recorded : step, { ...bindingsAt(chunk, k, record ? saves : null), next });
@@ -85,7 +90,7 @@ export function stepEvolution(model: NetworkParameters): Evolution<StepOptions> 
     checkSolved: () => {},
     reverse: (chunk, ctHs, grads) => {
       const { desk, hs, ctY0 } = chunk;
-      const { reverse, saves } = programsFor(chunk.steps);
+      const { reverse, saves } = programsFor(chunk);
       const join = desk.program("join", () => sumProgram(numNeurons));
       const gradBindings = Object.fromEntries(Object.entries(grads).map(([leaf, b]) => [`grad.${leaf}`, b]));
       // The cotangent of the state after a step: from later steps, plus that of the step's output.
