@@ -132,7 +132,7 @@ export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.t
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
 export type { ExtentOptions } from "./io/limits.ts";
 export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
-export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";
+export { type NpyArray, type NpyInput, type NpyTexts, readNpy, writeNpy } from "./io/npy.ts";
 export { type ReadNpzOptions, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
 export type { NumberArray, NumberType } from "./io/numbers.ts";
 export { type ReadPtOptions, readSparsePt } from "./io/pt.ts";
@@ -171,7 +171,7 @@ export {
 } from "./models/connectomeOdeRnn.ts";
 export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
 export type { Constraint } from "./models/constraint.ts";
-export type { Schedule } from "./models/evaluationTimes.ts";
+export type { EvaluationSchedule } from "./models/evaluationTimes.ts";
 export type { FailurePolicy } from "./models/failures.ts";
 export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
 export type { Clamp, DrivenNeurons, Intervened, Interventions } from "./models/interventions.ts";

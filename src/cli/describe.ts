@@ -87,13 +87,14 @@ function describeReadout(
   { projections, weights, images }: RunInputs,
 ): string {
   const n = projections.outputProjection?.nRows ?? weights.nRows;
-  const which = {
+  const which: Readonly<Record<string, string>> = {
     all: "neurons, all there are",
     output: "output neurons, which get no input",
     "no-input": "neurons that get no input",
   };
+  const neurons = which[projections.readout] ?? `neurons, ${projections.readout}`;
   const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
-  return `${formatCount(n)} ${which[projections.readout]}, to ${images.train.classes} classes: ${layers}${standardise ? ", standardised" : ""}`;
+  return `${formatCount(n)} ${neurons}, to ${images.train.classes} classes: ${layers}${standardise ? ", standardised" : ""}`;
 }
 
 /** The memory plan of the tape, known after the first step. */

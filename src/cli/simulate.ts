@@ -1,17 +1,20 @@
 // `axograd simulate`: runs a trained or untrained model on chosen inputs and writes the trajectories of its neurons.
 
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { plural, quoteText } from "../core/text.ts";
 import { type ImageSet, subset } from "../data/imageSet.ts";
 import { batches } from "../data/loader.ts";
+import { type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import { replaceFile } from "../io/durable.ts";
 import { readNpy } from "../io/npy.ts";
-import { writeNpz } from "../io/npz.ts";
-import type { Trajectory } from "../models/connectomeOdeRnn.ts";
+import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { Interventions } from "../models/interventions.ts";
 import type { ModelInput } from "../models/options.ts";
+import { type RecordedActivity, recordActivity } from "../models/recordActivity.ts";
 import { standaloneSvg } from "../report/figure.ts";
-import type { NeuronGroup } from "../report/groups.ts";
+import { type NeuronGroup, rolesByProjections } from "../report/groups.ts";
 import { type ShownInput, shownImages } from "../report/observation.ts";
 import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
@@ -20,11 +23,17 @@ import { resolveConfig, type Settings } from "../run/configLayers.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type Key } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
 import { createExperiment, loadRunInputs, type RunInputs, restoreModel } from "../run/experiment.ts";
+import { selectable } from "../run/network.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
+import { numberOf } from "../run/settingTypes.ts";
+import { StatusLine } from "../train/progress.ts";
+import { ACTIVITY_EXTENSIONS, writeActivity } from "./activityFiles.ts";
 import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
+import { refuseExisting } from "./newFile.ts";
 import { neuronGroups } from "./report.ts";
+import { countSelection, describeSelection } from "./selections.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path, wholeNumber } from "./values.ts";
 
@@ -36,11 +45,20 @@ Inputs:
   constant:0.5   the same value at every input, for all time
   FILE.npy       [samples, inputs], constant in time, or [samples, steps, inputs]
 
+Neurons: a selector, by any column of the neuron table (docs/simulate.md):
+  T4a,T5a        types          type:T4* & side:left   both          index:0-99   by index
+  output         a role         !input                 all others    @ids.txt     a file of ids
+
+Interventions hold from the start to the end. A silenced neuron sends 0, also to the read-out; the state of a clamped one is held; a driven one
+gets a current in addition to its input: a number, or a file [steps] or [samples, steps]. With a run and labelled inputs, the accuracy without and
+with interventions is reported.
+
 Examples:
   npx axograd simulate runs/a --input digits:0-7 --out trajectories.npz --plot trajectories.svg
-  npx axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --neurons T4a,T5a --out t4.npz
+  npx axograd simulate runs/a --input digits:0-99 --silence "type:T4*" --record output --out silenced.csv
+  npx axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --record T4a,T5a --out t4.npz
 
-In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["labels"]
+In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["types"], z["labels"]
 `;
 
 /** Settings that a simulation does not need, or has its own options for. */
@@ -53,11 +71,19 @@ const KEYS: readonly Key[] = CONFIG_KEYS.filter(
 
 type GivenOptions = Settings & {
   readonly input: string;
-  readonly times: number;
+  readonly times?: number;
+  readonly at?: Float64Array;
   readonly out: string;
   readonly plot?: string;
+  readonly record?: string;
+  /** Earlier name of `record`. */
   readonly neurons?: string;
+  readonly rates?: boolean;
+  readonly silence?: readonly string[];
+  readonly clamp?: readonly string[];
+  readonly drive?: readonly string[];
   readonly config?: string;
+  readonly overwrite?: boolean;
   readonly json?: boolean;
 };
 
@@ -65,54 +91,194 @@ type GivenOptions = Settings & {
 export function register(program: Command): void {
   const command = program
     .command("simulate")
-    .description("run a trained or untrained model on inputs and write the trajectories of its neurons")
+    .description("run a trained or untrained model on inputs and write the activity of its neurons")
     .argument("[run]", "folder of a run, whose checkpoint is used; without it, an untrained model")
     .requiredOption("--input <what>", "digits:A-B, constant:X or FILE.npy", path("--input"))
-    .requiredOption("--out <file>", "trajectories as .npz: hs [samples, times, neurons], ts, neurons, labels", npz)
-    .option("--times <n>", "evaluation times, from 0 to --end-time", wholeNumber("--times", 2), DEFAULT_TIMES)
-    .option("--neurons <which>", "cell types, roles, indices and ranges, like T4a,output,0-99 (default: all)")
+    .requiredOption("--out <file>", "the activity, as .npz or .csv", outFile)
+    .option("--record <neurons>", "neurons to record, as a selector (default: all)")
+    .addOption(new Option("--neurons <selector>").hideHelp())
+    .option("--rates", "record what neurons send instead of their states (the same, unless states are voltages)")
+    .option(
+      "--times <n>",
+      `evaluation times, from 0 to --end-time (default: ${DEFAULT_TIMES})`,
+      wholeNumber("--times", 2),
+    )
+    .option("--at <times>", "evaluation times as a list, like 0.5,1,3, up to --end-time", timeList)
+    .option("--silence <neurons>", "neurons that send nothing; repeatable", collect)
+    .option("--clamp <neurons=state>", "neurons whose state is held, like T4a=0.5; repeatable", collect)
+    .option(
+      "--drive <neurons=current>",
+      "neurons with an additional input, like T4a=0.5 or T4a=FILE.npy (see below); repeatable",
+      collect,
+    )
     .option("--config <file>", "settings of an untrained model, from a YAML or JSON file", path("--config"))
     .option("--plot <file>", "write a picture of the activity: .svg, or .png (needs the package sharp)", plotFile)
-    .option("--json", "report the written files as JSON");
+    .option("--overwrite", "replace files that exist")
+    .option("--json", "report as JSON what was done and written");
   for (const key of KEYS) addSetting(command, key);
   command.addHelpText("after", EXAMPLES).action(run);
 }
 
 async function run(folder: string | undefined, given: GivenOptions): Promise<void> {
+  checkOptions(given);
+  if (!given.overwrite) for (const file of [given.out, given.plot]) if (file !== undefined) await refuseExisting(file);
   if (given.plot?.endsWith(".png")) await assertPng();
   const config = await configOf(folder, given);
   const inputs = await loadRunInputs(config);
-  const groups = neuronGroups(inputs);
-  const neurons = selectNeurons(given.neurons, groups, inputs.weights.nRows);
+  const subject = selectableNeurons(inputs);
+  const acted = await readInterventions(given, subject);
+  const recorded = select(subject, given.record ?? given.neurons ?? "all", given.neurons ? "--neurons" : "--record");
   const stimulus = await readStimulus(given.input, inputs);
-  const trajectory = await simulate(folder, config, inputs, stimulus.model, given.times);
-  const { hs, ts } = trajectory;
-  const { batch } = stimulus.model;
-  await writeNpz(given.out, {
-    hs: { shape: [batch, ts.length, neurons.length], data: columnsOf(hs, inputs.weights.nRows, neurons) },
-    ts: { shape: [ts.length], data: ts },
-    neurons: { shape: [neurons.length], data: neurons },
-    ...(stimulus.labels ? { labels: { shape: [batch], data: stimulus.labels } } : {}),
+  const { activity, accuracy } = await simulate(folder, config, inputs, given, { stimulus, recorded, acted });
+  const { neurons, shape } = activity;
+  await writeActivity(given.out, {
+    activity,
+    name: given.rates ? "rates" : "hs",
+    ids: subject.ids ? Array.from(neurons, (i) => String(subject.ids![i])) : null,
+    types: subject.types ? Array.from(neurons, (i) => subject.types![subject.typeIdx![i]!]!) : null,
+    labels: stimulus.labels,
   });
-  if (given.plot) {
-    const chosen = new Set(neurons);
-    const shown = groups
-      .map((group) => ({ ...group, neurons: group.neurons.filter((i) => chosen.has(i)) }))
-      .filter((group) => group.neurons.length > 0);
-    const figure = activityFigure({
-      inputs: stimulus.shown,
-      ts: [...ts],
-      numNeurons: inputs.weights.nRows,
-      hs,
-      groups: shown,
+  if (given.plot) await drawActivity(given.plot, stimulus, activity, neuronGroups(inputs));
+  const [samples, times] = shape;
+  if (given.json) {
+    writeJson({
+      ...{ out: given.out, plot: given.plot ?? null, samples, times, neurons: neurons.length },
+      recorded: countSelection(subject, neurons),
+      interventions: acted.list.map(({ kind, selector, indices, value }) => ({
+        ...{ kind, selector, value },
+        ...countSelection(subject, indices),
+      })),
+      accuracy,
     });
-    const svg = standaloneSvg(figure);
-    await replaceFile(given.plot, [given.plot.endsWith(".png") ? await pngOfSvg(svg) : svg]);
+    return;
   }
-  const written = { out: given.out, plot: given.plot ?? null };
-  const summary = { ...written, samples: batch, times: ts.length, neurons: neurons.length };
-  if (given.json) writeJson(summary);
-  else writeLine(`${given.out}: hs [${batch}, ${ts.length}, ${neurons.length}]${given.plot ? `; ${given.plot}` : ""}`);
+  for (const { done, indices } of acted.list) writeLine(`${done} ${describeSelection(subject, indices)}`);
+  if (accuracy) writeLine(accuracyLine(accuracy));
+  writeLine(`recorded ${describeSelection(subject, neurons)}`);
+  const files = `${given.out}: ${given.rates ? "rates" : "hs"} [${shape.join(", ")}]`;
+  writeLine(`${files}${given.plot ? `; ${given.plot}` : ""}`);
+}
+
+/** @throws {ArgumentError} options that contradict each other */
+function checkOptions({ times, at, record, neurons }: GivenOptions): void {
+  if (times !== undefined && at) throw new ArgumentError("simulate", "--at", "it dropped, or no --times", "both");
+  if (record !== undefined && neurons !== undefined)
+    throw new ArgumentError("simulate", "--neurons", "it dropped, as --record is its new name", "both");
+}
+
+/** Neurons by the columns of the table; without roles there, by their projections. */
+function selectableNeurons({ connectome, projections }: RunInputs): SelectableNeurons {
+  const { inputProjection, outputProjection } = projections;
+  const read = new Set(outputProjection?.colIdx);
+  const isDriven = (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
+  const isRead = (i: number) => outputProjection === null || read.has(i);
+  return selectable(connectome, rolesByProjections(connectome.csr.nRows, isDriven, isRead));
+}
+
+function select(neurons: SelectableNeurons, selector: string, argument: string): Uint32Array {
+  return selectNeurons(neurons, selector, { where: "simulate", argument });
+}
+
+/** One option that acts on neurons. */
+interface Act {
+  readonly kind: "silence" | "clamp" | "drive";
+  /** In the past tense, for people. */
+  readonly done: string;
+  readonly selector: string;
+  readonly indices: Uint32Array;
+  /** State or current; a file of currents; null: none. */
+  readonly value: number | string | null;
+}
+
+interface Acts {
+  readonly list: readonly Act[];
+  /** null: none. */
+  readonly interventions: Interventions | null;
+}
+
+async function readInterventions(
+  { silence = [], clamp = [], drive = [] }: GivenOptions,
+  subject: SelectableNeurons,
+): Promise<Acts> {
+  const silenced = silence.map((selector): Act => {
+    const indices = select(subject, selector, "--silence");
+    return { kind: "silence", done: "silenced", selector, indices, value: null };
+  });
+  const clamped = clamp.map((text): Act & { readonly value: number } => {
+    const [selector, right] = splitAssignment(text, "--clamp", "NEURONS=STATE, like T4a=0.5");
+    const value = numberOf(right);
+    if (typeof value !== "number") {
+      throw new ArgumentError("simulate", "--clamp", "a number behind the last =", quoteText(right));
+    }
+    const indices = select(subject, selector, "--clamp");
+    return { kind: "clamp", done: `clamped at ${value}:`, selector, indices, value };
+  });
+  const driven: (Act & { readonly current: number | ArrayLike<number> })[] = [];
+  for (const text of drive) {
+    const [selector, right] = splitAssignment(text, "--drive", "NEURONS=CURRENT, like T4a=0.5");
+    const value = numberOf(right) as number | string;
+    const current = typeof value === "number" ? value : await readCurrents(value);
+    const indices = select(subject, selector, "--drive");
+    driven.push({ kind: "drive", done: `driven by ${value}:`, selector, indices, value, current });
+  }
+  const list = [...silenced, ...clamped, ...driven];
+  if (list.length === 0) return { list, interventions: null };
+  const all = new Set(silenced.flatMap(({ indices }) => [...indices]));
+  return {
+    list,
+    interventions: {
+      ...(all.size > 0 && { silence: [...all] }),
+      clamp: clamped.map(({ indices, value }) => ({ neurons: indices, value })),
+      drive: driven.map(({ indices, current }) => ({ neurons: indices, current })),
+    },
+  };
+}
+
+/** A selector may hold = in quotes: the last one counts. */
+function splitAssignment(text: string, option: string, expected: string): readonly [selector: string, value: string] {
+  const at = text.lastIndexOf("=");
+  if (at < 0) throw new ArgumentError("simulate", option, expected, quoteText(text));
+  return [text.slice(0, at), text.slice(at + 1).trim()];
+}
+
+/** [steps], [samples] or [samples, steps]: which fits the input is checked with it. */
+async function readCurrents(file: string): Promise<Float64Array> {
+  if (!file.endsWith(".npy")) {
+    throw new ArgumentError("simulate", "--drive", "a number or FILE.npy behind the last =", quoteText(file));
+  }
+  const { shape, data, fortranOrder } = await readNpy(file);
+  if (shape.length < 1 || shape.length > 2 || fortranOrder) {
+    const got = `[${shape.join(", ")}]${fortranOrder ? " in Fortran order" : ""}`;
+    throw new ShapeError("simulate", file, "[steps] or [samples, steps] in C order", got);
+  }
+  return Float64Array.from(data, Number);
+}
+
+/** Share of correct answers without and with interventions. */
+interface Accuracy {
+  readonly intact: number;
+  readonly intervened: number;
+  readonly samples: number;
+}
+
+function accuracyLine({ intact, intervened, samples }: Accuracy): string {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  return `accuracy ${percent(intact)} → ${percent(intervened)} of ${plural(samples, "sample")}, intact → with interventions`;
+}
+
+async function drawActivity(
+  file: string,
+  { shown }: Stimulus,
+  { data, ts, neurons }: RecordedActivity,
+  groups: readonly NeuronGroup[],
+): Promise<void> {
+  const places = new Map(Array.from(neurons, (i, c) => [i, c]));
+  const recorded = groups
+    .map((group) => ({ ...group, neurons: group.neurons.filter((i) => places.has(i)).map((i) => places.get(i)!) }))
+    .filter((group) => group.neurons.length > 0);
+  const figure = activityFigure({ inputs: shown, ts: [...ts], numNeurons: neurons.length, hs: data, groups: recorded });
+  const svg = standaloneSvg(figure);
+  await replaceFile(file, [file.endsWith(".png") ? await pngOfSvg(svg) : svg]);
 }
 
 /** The settings of a run or a file, overridden by the given options. */
@@ -125,20 +291,41 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
   return resolveConfig([given.config === undefined ? {} : await readConfigFile(given.config), options]);
 }
 
+/** Activity with the interventions; where a trained network sees labelled inputs, its accuracy without and with them, too. */
 async function simulate(
   folder: string | undefined,
   config: TrainConfig,
   inputs: RunInputs,
-  input: ModelInput,
-  numEvals: number,
-): Promise<Trajectory> {
+  { times = DEFAULT_TIMES, at, rates = false, json = false }: GivenOptions,
+  { stimulus, recorded, acted }: { readonly stimulus: Stimulus; readonly recorded: Uint32Array; readonly acted: Acts },
+): Promise<{ readonly activity: RecordedActivity; readonly accuracy: Accuracy | null }> {
   const checkpoint = folder === undefined ? null : join(folder, RUN_FILES.checkpoint);
+  const { endTime } = config;
+  const { interventions } = acted;
+  const line = json && !process.stderr.isTTY ? null : new StatusLine(process.stderr);
   const backend = await openDevice(config, { warn: warnUser });
   try {
     const experiment = createExperiment(backend, config, inputs);
     try {
-      if (checkpoint) await restoreModel(experiment.model, checkpoint, warnUser);
-      return await experiment.model.rnn.forward(input, { numEvals, endTime: config.endTime });
+      const { model } = experiment;
+      if (checkpoint) await restoreModel(model, checkpoint, warnUser);
+      const activity = await recordActivity(model.rnn, stimulus.model, {
+        evaluation: { ...(at ? { times: at } : { numEvals: times }), endTime, interventions },
+        neurons: recorded,
+        rates,
+        onProgress: (done, samples) => {
+          if (done < samples) line?.show(() => `recorded ${done} of ${plural(samples, "sample")}`);
+        },
+      });
+      line?.clear();
+      const { labels } = stimulus;
+      if (!checkpoint || !labels || !interventions) return { activity, accuracy: null };
+      const share = async (own: EvaluationOptions): Promise<number> => {
+        const { correct, count } = await model.evaluate(stimulus.model, labels, { endTime, ...own });
+        return correct / count;
+      };
+      const accuracy = { intact: await share({}), intervened: await share({ interventions }), samples: labels.length };
+      return { activity, accuracy };
     } finally {
       experiment.dispose();
     }
@@ -197,41 +384,25 @@ async function arrayInputs(file: string, inputSize: number): Promise<Stimulus> {
   return { model: { data: values, batch, ...(steps === undefined ? {} : { steps }) }, shown, labels: null };
 }
 
-/** Neurons by cell type, role, index or range of indices, in ascending order; all neurons by default. */
-function selectNeurons(text: string | undefined, groups: readonly NeuronGroup[], numNeurons: number): Uint32Array {
-  if (text === undefined) return Uint32Array.from({ length: numNeurons }, (_, i) => i);
-  const chosen = text.split(",").flatMap((part) => {
-    const named = groups.filter(({ name, role }) => name === part || role === part);
-    if (named.length > 0) return named.flatMap(({ neurons }) => [...neurons]);
-    const range = /^(\d+)(?:-(\d+))?$/.exec(part);
-    const [first, last] = range ? [Number(range[1]), Number(range[2] ?? range[1])] : [1, 0];
-    if (!(first <= last && last < numNeurons)) {
-      const known = `cell types, roles, or indices from 0 to ${numNeurons - 1}`;
-      throw new ArgumentError("simulate", "--neurons", known, JSON.stringify(part));
-    }
-    return Array.from({ length: last - first + 1 }, (_, k) => first + k);
-  });
-  return Uint32Array.from(new Set(chosen)).sort();
-}
-
-/** [rows, columns] of a row-major array with `width` columns. */
-function columnsOf(values: Trajectory["hs"], width: number, columns: Uint32Array): Trajectory["hs"] {
-  const rows = values.length / width;
-  const picked = values.slice(0, rows * columns.length);
-  for (let r = 0; r < rows; r++) {
-    columns.forEach((column, c) => {
-      picked[r * columns.length + c] = values[r * width + column]!;
-    });
-  }
-  return picked;
-}
-
 function plotFile(text: string): string {
   if (/\.(svg|png)$/.test(text)) return text;
   throw new ArgumentError("command line", "--plot", "a file that ends with .svg or .png", JSON.stringify(text));
 }
 
-function npz(text: string): string {
-  if (text.endsWith(".npz")) return text;
-  throw new ArgumentError("command line", "--out", "a file that ends with .npz", JSON.stringify(text));
+function outFile(text: string): string {
+  if (ACTIVITY_EXTENSIONS.some((extension) => text.endsWith(extension))) return text;
+  const expected = `a file that ends with ${ACTIVITY_EXTENSIONS.join(" or ")}`;
+  throw new ArgumentError("command line", "--out", expected, JSON.stringify(text));
+}
+
+/** Ascending numbers; their order and range are checked with the end of the solve. */
+function timeList(text: string): Float64Array {
+  const times = text.split(",").map((part) => numberOf(part.trim()));
+  const bad = times.find((t) => typeof t !== "number");
+  if (bad !== undefined) throw new ArgumentError("command line", "--at", "times like 0.5,1,3", quoteText(String(bad)));
+  return Float64Array.from(times as number[]);
+}
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
 }

@@ -180,6 +180,34 @@ export function encodeNpy({ shape, data }: NpyInput): Uint8Array {
   return withHeader(`${data.BYTES_PER_ELEMENT === 1 ? "|" : "<"}${kind}${data.BYTES_PER_ELEMENT}`, shape, bytes);
 }
 
+/** Texts to write, in C order; they become fixed-width strings (NumPy type U). */
+export interface NpyTexts {
+  readonly shape: readonly number[];
+  readonly texts: readonly string[];
+}
+
+/**
+ * Bytes of a .npy file with an array of strings, as `encodeNpy`. NumPy drops zeros at the end of a string.
+ *
+ * @throws {ShapeError} when there are not as many texts as `shape` says
+ */
+export function encodeNpyTexts({ shape, texts }: NpyTexts): Uint8Array {
+  const count = countOf(shape);
+  if (count !== texts.length) {
+    throw new ShapeError("encodeNpyTexts", "texts", `${count} for shape ${shapeText(shape)}`, `${texts.length}`);
+  }
+  // NumPy writes strings without characters as wide as one.
+  let width = 1;
+  for (const text of texts) width = Math.max(width, [...text].length);
+  const codes = new Uint32Array(count * width);
+  texts.forEach((text, i) => {
+    [...text].forEach((character, k) => {
+      codes[i * width + k] = character.codePointAt(0)!;
+    });
+  });
+  return withHeader(`<U${width}`, shape, littleEndianBytes(codes).bytes);
+}
+
 /** Bytes of a .npy file with one byte string (NumPy type S); `text` is ASCII. */
 export function encodeNpyString(text: string): Uint8Array {
   return withHeader(`|S${text.length}`, [], new TextEncoder().encode(text));

@@ -2,7 +2,7 @@
 
 import type { DType, FloatArray } from "../core/dtype.ts";
 import { assertSolved, failedSamples, type SolveStats } from "../ode/solveStats.ts";
-import type { Schedule } from "./evaluationTimes.ts";
+import type { EvaluationSchedule } from "./evaluationTimes.ts";
 import type { RunPurpose } from "./network/evolution.ts";
 import type { Evaluated, Network } from "./network/network.ts";
 import { rowAt, type SampleRows } from "./samples.ts";
@@ -76,7 +76,7 @@ export async function resultWithoutFailed<E, R extends Outcome>(
 /** Sets the rows that samples which failed did not reach to NaN. */
 export function clearUnreached(
   stats: readonly SolveStats[],
-  { ts, startTime, endTime }: Schedule,
+  { ts, startTime, endTime }: EvaluationSchedule,
   dtype: DType,
   arrays: readonly (readonly [array: FloatArray, rows: SampleRows])[],
 ): void {

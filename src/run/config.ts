@@ -11,6 +11,12 @@ export const WIRINGS = ["real", "shuffled", "random", "none"] as const;
 export const NORMALISATIONS = ["rows", "none"] as const;
 export const INPUTS = ["auto", "retinotopic", "random"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
+
+/** Whether a read-out is one of these names, rather than a selector. */
+export function isReadoutName(readout: string): readout is (typeof READOUTS)[number] {
+  return (READOUTS as readonly string[]).includes(readout);
+}
+
 /** "exponential-euler" for exponentialEuler. */
 export type Hyphenated<Name extends string> = Name extends `${infer Letter}${infer Rest}`
   ? `${Lowercase<Letter>}${Rest extends Uncapitalize<Rest> ? "" : "-"}${Hyphenated<Rest>}`
@@ -53,8 +59,11 @@ export interface TrainConfig {
   readonly input: (typeof INPUTS)[number];
   /** Train the weights of the input projection. */
   readonly trainInput: boolean;
-  /** Neurons that are read out. "auto": output neurons with a neuron table, else all without input. */
-  readonly readout: (typeof READOUTS)[number];
+  /**
+   * Neurons that are read out. "auto": output neurons with a neuron table, else all without input; "output" and "no-input" leave out those
+   * with input. Or a selector: exactly its neurons.
+   */
+  readonly readout: string;
   /** Standardise features with fixed statistics of the first `calibration` training images. */
   readonly standardise: boolean;
   readonly calibration: number;

@@ -27,6 +27,7 @@ import {
   orNull,
   real,
   type SettingType,
+  selector,
   sizeOfNetwork,
   whole,
 } from "./settingTypes.ts";
@@ -192,8 +193,8 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   readout: {
     group: "Read-out",
     placeholder: "<neurons>",
-    help: "neurons to read out: all, output (by their role), no-input, or auto",
-    type: choice(READOUTS),
+    help: 'neurons to read out: all, output (by their role), no-input, auto, or a selector like "type:T4*,T5* & side:left"',
+    type: selector(READOUTS),
     default: "auto",
   },
   fcDim: {

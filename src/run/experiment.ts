@@ -67,7 +67,7 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
     dropout: config.dropout,
     seed: config.seed,
     // Without connections the features of undriven neurons are the same for all images and cannot be standardised.
-    standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
+    standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
   });
   const { lr, weightDecay, clipNorm } = config;
   const adam = { lr, ...(clipNorm !== null && { clipNorm }) };

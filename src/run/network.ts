@@ -15,10 +15,13 @@ import {
   retinotopicConnectome,
   retinotopicProjection,
 } from "../data/connectomes.ts";
+import { type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
+import type { EdgeList } from "../io/edgeListBuilder.ts";
 import { exists } from "../io/files.ts";
-import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
-import type { TrainConfig } from "./config.ts";
+import { type NeuronRole, type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
+import { rolesByProjections } from "../report/groups.ts";
+import { isReadoutName, type TrainConfig } from "./config.ts";
 
 /** A network as read or generated. */
 export interface Connectome {
@@ -28,6 +31,8 @@ export interface Connectome {
   readonly source: string;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;
+  /** Ids of the neurons; null: they are their indices, or in the table. */
+  readonly ids: readonly (string | number)[] | null;
 }
 
 /** Generated networks replace files, so they do not depend on the seed of a run. */
@@ -40,23 +45,30 @@ export async function loadConnectome(
   if (connectome !== null) return readFiles(connectome, config.neuronTable);
   if (generate !== null) {
     const csr = logNormalConnectome({ ...generate, seed: NETWORK_SEED });
-    return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null };
+    return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null, ids: null };
   }
   const { csr, ...table } = retinotopicConnectome({ seed: NETWORK_SEED });
-  return { csr, table, source: "made-up visual system", tableFile: null };
+  return { csr, table, source: "made-up visual system", tableFile: null, ids: null };
 }
 
-/** Joins the table by id if the connectome has ids, else by position. */
 async function readFiles(file: string, tableFile: string | null): Promise<Connectome> {
-  const { csr, labels } = await readLabelledConnectome(file);
+  return withTable(file, await readLabelledConnectome(file), tableFile);
+}
+
+/** A connectome that has been read, with its table: the given one, or X_neurons.csv beside the file. Joined by id if there are ids. */
+export async function withTable(
+  file: string,
+  { csr, labels }: EdgeList,
+  tableFile: string | null,
+): Promise<Connectome> {
   const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, source, tableFile: null };
+  if (found === null) return { csr, table: null, source, tableFile: null, ids: labels };
   const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, source, tableFile: found };
+  return { csr, table, source, tableFile: found, ids: labels };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */
@@ -98,19 +110,23 @@ export interface Projections {
   readonly inputProjection: Csr;
   /** Neurons that pixels drive. */
   readonly nDriven: number;
-  readonly readout: "all" | "output" | "no-input";
+  /** "all", "output", "no-input", or the selector of the neurons that are read out. */
+  readonly readout: string;
+  /** Whether neurons with input are among those that are read out. */
+  readonly readsDriven: boolean;
   /** [features, neurons], one 1 per row; null: all neurons are read out. */
   readonly outputProjection: Csr | null;
 }
 
 /**
- * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons
+ * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; a selector of none
  */
 export function chooseProjections(
-  { csr, table }: Connectome,
+  connectome: Connectome,
   image: { readonly height: number; readonly width: number },
   config: Pick<TrainConfig, "input" | "readout" | "seed">,
 ): Projections {
+  const { csr, table } = connectome;
   const needTable = (option: string): NeuronTable => {
     if (table) return table;
     throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
@@ -127,7 +143,17 @@ export function chooseProjections(
   if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
 
   const readout = config.readout === "auto" ? (table?.role ? "output" : "no-input") : config.readout;
-  if (readout === "all") return { input, inputProjection, nDriven, readout, outputProjection: null };
+  const facts = { input, inputProjection, nDriven, readout } as const;
+  if (readout === "all") return { ...facts, readsDriven: true, outputProjection: null };
+  const read = (indices: Uint32Array): Projections => ({
+    ...facts,
+    readsDriven: indices.some(driven),
+    outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
+  });
+  if (!isReadoutName(readout)) {
+    const roles = rolesByProjections(numNeurons, driven, () => false);
+    return read(selectNeurons(selectable(connectome, roles), readout, { where: "train", argument: "--readout" }));
+  }
   // Neurons with input are not read out: the signal must cross the network.
   const candidates = readout === "output" ? neuronsOfRole(needTable("--readout"), "output") : everyone;
   const indices = candidates.filter((i) => !driven(i));
@@ -139,8 +165,12 @@ export function chooseProjections(
       "none; --readout all takes those with input, too",
     );
   }
-  const outputProjection = createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" });
-  return { input, inputProjection, nDriven, readout, outputProjection };
+  return read(indices);
+}
+
+/** What the neurons of a run are selected by. @param roles  of a network whose table has none */
+export function selectable({ csr, table, ids }: Connectome, roles: readonly NeuronRole[]): SelectableNeurons {
+  return { ...table, count: csr.nRows, ids, role: table?.role ?? roles };
 }
 
 /** Each pixel drives one random neuron with weight 1, as in the tutorial. */

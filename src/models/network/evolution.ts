@@ -3,7 +3,7 @@
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { StartedSolve } from "../../ode/request.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
-import type { Schedule } from "../evaluationTimes.ts";
+import type { EvaluationSchedule } from "../evaluationTimes.ts";
 import type { ModelInput } from "../options.ts";
 import type { ChunkBuffers } from "./chunks.ts";
 
@@ -17,7 +17,7 @@ export interface RunShape {
   /** Number of output times. */
   readonly times: number;
   /** The times themselves; null: those after each step of a network in discrete time. */
-  readonly schedule: Schedule | null;
+  readonly schedule: EvaluationSchedule | null;
 }
 
 /** How the states of a network evolve in one run. `E`: how a run is evaluated (times, initial state). */
