@@ -70,6 +70,7 @@ const DEEPEST = 100;
 const HINT_NAMES = 20_000;
 
 const ROLES: readonly string[] = ["input", "hidden", "output"];
+const KEYWORDS: readonly string[] = ["all", ...ROLES];
 const INDEX = /^(\d{1,15})(?:-(\d{1,15}))?$/;
 const SPACE = /\s/;
 const SPECIAL = new Set('&|,!():@"');
@@ -450,19 +451,30 @@ class Evaluation {
     }
   }
 
-  #noColumn(span: Span, column: string): ArgumentError {
+  #noColumn(element: Element & { kind: "value" }, column: string): ArgumentError {
     const names = ["index", "id", ...this.#neurons.columns.keys()];
     const known = [...new Set(names)].map((name) => quoteText(name, 40)).join(", ");
     const near = nearestName(column, names);
+    if (element.column === null && column === "type") {
+      const word = nearestName(element.pattern.join("*"), KEYWORDS);
+      const hint = word === null ? "" : `${quoteText(word)}? `;
+      return this.#error(element, `${hint}all, a role, indices, or a value of a column that the neurons have (${known})`);
+    }
     const hint = near === null ? "" : `${quoteText(near)}? `;
-    return this.#error(span, `${hint}a column that the neurons have (${known})`, quoteText(column));
+    return this.#error(element, `${hint}a column that the neurons have (${known})`, quoteText(column));
   }
 
-  #noValue(span: Span, column: string, word: string, known: ReadonlyMap<string, unknown>): ArgumentError {
-    const near = known.size > HINT_NAMES ? null : nearestName(word, known.keys());
+  #noValue(
+    element: Element & { kind: "value" },
+    column: string,
+    word: string,
+    known: ReadonlyMap<string, unknown>,
+  ): ArgumentError {
+    const candidates = [...known.keys(), ...(element.column === null ? KEYWORDS : [])];
+    const near = known.size > HINT_NAMES ? null : nearestName(word, candidates);
     const few = [...known.keys()].slice(0, 5).map((value) => quoteText(value, 40));
     const examples = near !== null ? quoteText(near) : `${few.join(", ")}${known.size > few.length ? ", …" : ""}`;
-    return this.#error(span, `a ${column} that a neuron has (${near !== null ? "nearest " : ""}${examples})`);
+    return this.#error(element, `a ${column} that a neuron has (${near !== null ? "nearest " : ""}${examples})`);
   }
 
   #error(span: Span, expected: string, got: string = this.#quote(span)): ArgumentError {
