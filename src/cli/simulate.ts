@@ -6,7 +6,7 @@ import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { plural, quoteText } from "../core/text.ts";
 import { type ImageSet, subset } from "../data/imageSet.ts";
 import { batches } from "../data/loader.ts";
-import { type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
+import { hasIds, idOf, type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import { replaceFile } from "../io/durable.ts";
 import { readNpy } from "../io/npy.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
@@ -134,7 +134,7 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
   await writeActivity(given.out, {
     activity,
     name: given.rates ? "rates" : "hs",
-    ids: subject.ids ? Array.from(neurons, (i) => String(subject.ids![i])) : null,
+    ids: hasIds(subject) ? Array.from(neurons, (i) => idOf(subject, i)) : null,
     types: subject.types ? Array.from(neurons, (i) => subject.types![subject.typeIdx![i]!]!) : null,
     labels: stimulus.labels,
   });

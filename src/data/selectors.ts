@@ -60,6 +60,18 @@ export function selectNeurons(neurons: SelectableNeurons, selector: string, plac
   return neuronsOfSelector(parseSelector(selector, place), columnsOf(neurons), place, readIdList);
 }
 
+/** Whether neurons have ids other than their indices. */
+export function hasIds({ ids, columns }: SelectableNeurons): boolean {
+  return ids != null || (columns?.has("id") ?? false);
+}
+
+/** The id of a neuron, as lists of ids have it (@FILE): its own, that of the table's column id, or its index. */
+export function idOf({ ids, columns }: SelectableNeurons, index: number): string {
+  const column = columns?.get("id");
+  if (ids) return String(ids[index]);
+  return column ? column.values[column.valueIdx[index]!]! : String(index);
+}
+
 /** How many of some neurons have which type, in the order of the types; one entry without a name where types are not known. */
 export function countTypes(
   { types, typeIdx }: Pick<SelectableNeurons, "types" | "typeIdx">,

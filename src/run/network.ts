@@ -168,8 +168,8 @@ export function chooseProjections(
   return read(indices);
 }
 
-/** What the neurons of a run are selected by. @param roles  of a network whose table has none */
-export function selectable({ csr, table, ids }: Connectome, roles: readonly NeuronRole[]): SelectableNeurons {
+/** What the neurons of a connectome are selected by. @param roles  of one whose table has none; null: unknown */
+export function selectable({ csr, table, ids }: Connectome, roles: readonly NeuronRole[] | null): SelectableNeurons {
   return { ...table, count: csr.nRows, ids, role: table?.role ?? roles };
 }
 
