@@ -75,7 +75,11 @@ export function register(program: Command): void {
       "with --select: CSV with the columns to select by (default: X_neurons.csv beside the connectome)",
       path("--neuron-table"),
     )
-    .option("--out <file>", "with --select: write their ids, one per line, as selectors read them (@FILE)", path("--out"))
+    .option(
+      "--out <file>",
+      "with --select: write their ids, one per line, as selectors read them (@FILE)",
+      path("--out"),
+    )
     .option("--overwrite", "with --out: replace a file that exists")
     .option("--json", "print everything as one JSON object")
     .addHelpText("after", EXAMPLES)
@@ -104,7 +108,11 @@ async function inspectSelection(file: string, selector: string, given: GivenOpti
   const connectome = await withTable(file, await readLabelledConnectome(file, readOptionsOf(given)), neuronTable);
   const neurons = selectable(connectome, null);
   const indices = selectNeurons(neurons, selector, { where: "inspect", argument: "--select" });
-  if (out !== undefined) await writeIdList(out, Array.from(indices, (i) => idOf(neurons, i)));
+  if (out !== undefined)
+    await writeIdList(
+      out,
+      Array.from(indices, (i) => idOf(neurons, i)),
+    );
   if (json) writeJson({ file, selector, of: neurons.count, ...countSelection(neurons, indices), out: out ?? null });
   else {
     writeLine(`${selector}: ${describeSelection(neurons, indices)}, of ${formatCount(neurons.count)}`);

@@ -458,7 +458,10 @@ class Evaluation {
     if (element.column === null && column === "type") {
       const word = nearestName(element.pattern.join("*"), KEYWORDS);
       const hint = word === null ? "" : `${quoteText(word)}? `;
-      return this.#error(element, `${hint}all, a role, indices, or a value of a column that the neurons have (${known})`);
+      return this.#error(
+        element,
+        `${hint}all, a role, indices, or a value of a column that the neurons have (${known})`,
+      );
     }
     const hint = near === null ? "" : `${quoteText(near)}? `;
     return this.#error(element, `${hint}a column that the neurons have (${known})`, quoteText(column));

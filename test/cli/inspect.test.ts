@@ -244,7 +244,11 @@ test("--select counts neurons by type and writes their ids, which a selector rea
   assert.match(await select(`!@"${ids}"`), /1 neuron: 1 T4, of 3/);
   await fails(() => select("all", "--out", ids), "file-exists", /--overwrite, got an existing one/);
   await fails(() => select("type:T6"), "argument", /nearest "T4".*\(--select\)/);
-  await fails(() => runCommand(register, "inspect", edges, "--out", ids), "argument", /expected --select, got none \(--out\)/);
+  await fails(
+    () => runCommand(register, "inspect", edges, "--out", ids),
+    "argument",
+    /expected --select, got none \(--out\)/,
+  );
 });
 
 test.run();

@@ -235,7 +235,10 @@ test("a property of another length is refused, and so is a role without roles", 
     () => selectNeurons({ count: 2 }, "output"),
     /a column that the neurons have \("index", "id"\), got "role"/,
   );
-  assert.throws(() => selectNeurons({ count: 2 }, "T4a"), /indices, or a value of a column that the neurons have \("index", "id"\), got "T4a"/);
+  assert.throws(
+    () => selectNeurons({ count: 2 }, "T4a"),
+    /indices, or a value of a column that the neurons have \("index", "id"\), got "T4a"/,
+  );
   assert.throws(() => selectNeurons({ count: 2 }, "outputs"), /expected "output"\? all, a role, indices/);
   assert.throws(() => select("outputs"), /nearest "output"/);
 });

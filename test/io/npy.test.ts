@@ -124,7 +124,10 @@ test("a missing file is named", async () => {
 test("texts are written as NumPy stores them, characters beyond 16 bits too", async () => {
   const texts = ["T4a", "", "α′", "😀x"];
   const bytes = encodeNpyTexts({ shape: [2, 2], texts });
-  assert.match(new TextDecoder("latin1").decode(bytes), /'descr': '<U3', 'fortran_order': False, 'shape': \(2, 2\), \}/);
+  assert.match(
+    new TextDecoder("latin1").decode(bytes),
+    /'descr': '<U3', 'fortran_order': False, 'shape': \(2, 2\), \}/,
+  );
   assert.equal(decodeNpyStrings(bytes, "texts"), texts);
   assert.equal(decodeNpyStrings(encodeNpyTexts({ shape: [1], texts: [""] }), "empty"), [""]);
   await fails(() => encodeNpyTexts({ shape: [3], texts }), "shape", /3 for shape \(3,\), got 4/);
