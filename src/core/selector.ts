@@ -296,7 +296,10 @@ function factsOf(column: NeuronColumn): ColumnFacts {
   for (let i = 0; i < valueIdx.length; i++) used[valueIdx[i]!] = 1;
   const byText = new Map<string, number[]>();
   values.forEach((text, v) => {
-    if (used[v]) byText.set(text, [...(byText.get(text) ?? []), v]);
+    if (!used[v]) return;
+    const known = byText.get(text);
+    if (known) known.push(v);
+    else byText.set(text, [v]);
   });
   const facts = { byText };
   factsOfColumns.set(column, facts);
