@@ -96,9 +96,18 @@ export {
 export type { DegreeShuffleOptions } from "./data/degreePreservingShuffle.ts";
 export type { DistanceDecayOptions } from "./data/distanceDecay.ts";
 export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
+export { type ImageSampleOptions, imageSamples } from "./data/imageSamples.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
-export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
-export { MNIST_MEAN, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export {
+  type Batch,
+  type BatchOptions,
+  batchCount,
+  batches,
+  firstSamples,
+  type StreamBatch,
+  streamBatches,
+} from "./data/loader.ts";
+export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
@@ -273,8 +282,8 @@ export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
 export type { Hyphenated, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
-export type { ImageSplits } from "./run/imageSplits.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
+export type { SampleSplits } from "./run/samples.ts";
 // Training.
 export {
   type Checkpoint,

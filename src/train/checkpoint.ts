@@ -6,12 +6,15 @@ import { callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
+import { JsonParts } from "../io/jsonParts.ts";
 import type { NumberArray } from "../io/numbers.ts";
 import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
 import { inDeviceOrder, indicesName, type Parameter } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import type { Task } from "../models/task/task.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
+import { describeTask, readTaskDescription, type TaskDescription } from "./taskDescription.ts";
 import type { TrainingPosition } from "./trainer.ts";
 import { VERSION } from "./version.ts";
 
@@ -36,6 +39,8 @@ export interface Checkpoint extends CheckpointState {
   /** The axograd that wrote it. */
   readonly version: string;
   readonly optimizerStep: number;
+  /** How the model is judged; null: the file does not say. */
+  readonly task: TaskDescription | null;
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   /** It has checksums, which are right. Earlier versions wrote none: damage can pass unnoticed. */
   readonly verified: boolean;
@@ -54,6 +59,7 @@ export interface CheckpointClassifier {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
   readonly options: { readonly standardise?: boolean };
+  readonly task?: Task;
   readonly rnn: { readonly nOutputs: number };
   readFeatureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
@@ -105,7 +111,8 @@ async function save(file: string, { model, optimizer }: Trained, state: Checkpoi
   for (const [name, data] of Object.entries(features ?? {})) {
     tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }
-  const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer?.stepCount ?? 0, ...state };
+  const task = isClassifier(model) && model.task ? { task: describeTask(model.task) } : {};
+  const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer?.stepCount ?? 0, ...state, ...task };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) }, { checksums: true });
   const readable = file.replace(/(\.safetensors)?$/, ".json");
   await replaceFile(readable, [`${JSON.stringify(description, null, 2)}\n`]);
@@ -133,7 +140,9 @@ export async function loadCheckpoint(file: string): Promise<Checkpoint> {
  */
 export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsPerEpoch: number): TrainingPosition {
   const { epoch, batch, step } = position;
-  if (batch >= stepsPerEpoch || epoch * stepsPerEpoch + batch !== step) {
+  // A stream has one epoch, without an end.
+  const before = epoch === 0 ? 0 : epoch * stepsPerEpoch;
+  if (batch >= stepsPerEpoch || before + batch !== step) {
     const expected = `step ${step} as the position, in epochs of ${stepsPerEpoch} steps`;
     throw new FileFormatError(file, expected, `batch ${batch} of epoch ${epoch}`);
   }
@@ -260,7 +269,7 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
       `format ${state.format}, written by axograd ${state.version}`,
     );
   }
-  const { version, optimizerStep, position, seed, config } = state;
+  const { version, optimizerStep, position, seed, config, task } = state;
   const counts = [optimizerStep, seed, position?.epoch, position?.batch, position?.step];
   if (!counts.every((n) => Number.isSafeInteger(n) && n! >= 0)) {
     throw new FileFormatError(
@@ -269,7 +278,9 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
       JSON.stringify({ position, seed, optimizerStep }),
     );
   }
-  return { version, optimizerStep, position, seed, config };
+  const description =
+    task && readTaskDescription(JsonParts.parse(file, JSON.stringify({ task }), "a checkpoint").object("task"));
+  return { version, optimizerStep, position, seed, config, task: description ?? null };
 }
 
 type SavedState = { format: number } & Omit<Checkpoint, "tensors" | "verified" | "file">;

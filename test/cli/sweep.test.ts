@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { planRuns } from "../../src/cli/sweep/plan.ts";
-import { spread } from "../../src/cli/sweep/results.ts";
+import { collectResults, spread } from "../../src/cli/sweep/results.ts";
 import { resultsCsv, resultsMarkdown, resultsText } from "../../src/cli/sweep/resultTables.ts";
 import { slurmOption, slurmScript } from "../../src/cli/sweep/slurm.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
@@ -127,12 +127,18 @@ test("tables quote what needs it, and the plot has a line per combination", () =
     const measures = { ...none, testAccuracy: { mean: testAccuracy, sd: 0.05 }, steps: null, seconds: null };
     return { options, finished: 1, runs: 2, measures };
   });
-  const csv = resultsCsv({ runs, groups }).split("\r\n");
+  const { measures } = collectResults([]);
+  const accuracies = (["validation", "test"] as const).map((set) => ({
+    ...{ key: `${set}Accuracy` as const, name: `${set} accuracy` },
+    ...({ format: "share", range: [0, 1], better: "higher" } as const),
+  }));
+  const results = { measures: [...accuracies, ...measures], runs, groups };
+  const csv = resultsCsv(results).split("\r\n");
   assert.is(csv[1], 'run 0,"ReLU,Tanh",0,finished,,0.5,,,,5,1,"said ""no"""');
-  const markdown = resultsMarkdown({ runs, groups });
+  const markdown = resultsMarkdown(results);
   assert.match(markdown, "| a\\|b | 1 of 2 | 75.00 ± 5.00 |");
   assert.match(markdown, '- `run 0`: said "no"');
-  const plot = resultsText({ runs, groups }).split("\n").slice(-4);
+  const plot = resultsText(results).split("\n").slice(-4);
   assert.match(plot[0]!, /^nonlinearity=ReLU,Tanh {2}├─+●─+┤$/);
   assert.match(plot[1]!, /^nonlinearity=a\|b {8}/);
   assert.match(plot[2]!, /^ +45\.0 % +80\.0 % {2}test accuracy$/);
@@ -371,7 +377,15 @@ test("runs that Slurm has in its queue are not submitted again", async () => {
 test("names with quotes and spaces stay whole in the script", async () => {
   const runs = await plan("grid:\n  lr: [1]\n");
   const folder = new SweepFolder("/a b/it's");
-  const state = { run: runs[0]!, status: "waiting" as const, begun: false, pageDue: false, summary: null, error: null };
+  const state = {
+    run: runs[0]!,
+    status: "waiting" as const,
+    begun: false,
+    pageDue: false,
+    task: null,
+    summary: null,
+    error: null,
+  };
   const script = slurmScript(folder, [state], { options: [], parallel: null });
   assert.match(script, "sweep='/a b/it'\\''s'\n");
   assert.match(script, "#SBATCH --job-name=axograd-it-s\n#SBATCH --array=0-0\n");
@@ -381,7 +395,15 @@ test("nothing in the name of a sweep becomes a command or an option of sbatch", 
   const [run] = await plan("grid:\n  lr: [1]\n");
   const path = join(dir, "a\n#SBATCH --mem=0\ntouch pwned\n$(touch pwned)'`touch pwned`");
   await mkdir(path, { recursive: true });
-  const state = { run: run!, status: "waiting" as const, begun: false, pageDue: false, summary: null, error: null };
+  const state = {
+    run: run!,
+    status: "waiting" as const,
+    begun: false,
+    pageDue: false,
+    task: null,
+    summary: null,
+    error: null,
+  };
   const script = slurmScript(new SweepFolder(path), [state], { options: ["comment=$(touch pwned)"], parallel: null });
   // sbatch reads its options up to the first command.
   const [head = ""] = script.split("\nnames=(");

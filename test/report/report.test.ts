@@ -11,6 +11,7 @@ import { smoothed, thinned } from "../../src/report/series.ts";
 import { plotCurves } from "../../src/report/trainingCurves.ts";
 import type { Finding } from "../../src/train/diagnosis.ts";
 import type { RunEvent } from "../../src/train/metrics.ts";
+import { classificationTask } from "../../src/train/taskDescription.ts";
 import { exampleParts } from "./exampleRun.ts";
 
 const test = suite("report");
@@ -125,14 +126,14 @@ test("curves are one self-contained picture, light and dark, with axes, legend a
   const training = Array.from({ length: 3000 }, (_, i) => ({
     step: i + 1,
     loss: 2.3 / (1 + i / 50),
-    accuracy: i / 3000,
+    metrics: { accuracy: i / 3000 },
   }));
   const evaluations = [
-    { set: "validation", step: 1500, loss: 0.2, accuracy: 0.6 },
-    { set: "validation", step: 3000, loss: 0.1, accuracy: 0.9 },
-    { set: "test", step: 3000, loss: 0.12, accuracy: 0.88 },
+    { set: "validation", step: 1500, loss: 0.2, metrics: { accuracy: 0.6 } },
+    { set: "validation", step: 3000, loss: 0.1, metrics: { accuracy: 0.9 } },
+    { set: "test", step: 3000, loss: 0.12, metrics: { accuracy: 0.88 } },
   ] as const;
-  const svg = plotCurves({ title: "a <b> & c", training, evaluations, classes: 10 });
+  const svg = plotCurves({ title: "a <b> & c", training, evaluations, task: classificationTask(10) });
   assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
   assert.match(svg, /prefers-color-scheme: dark/);
   assert.match(svg, /a &#60;b&#62; &#38; c/);
@@ -150,9 +151,9 @@ test("curves are one self-contained picture, light and dark, with axes, legend a
 });
 
 test("a run of one step, or none, has curves too", () => {
-  const point = { step: 1, loss: 2.3, accuracy: 0.1 };
+  const point = { step: 1, loss: 2.3, metrics: { accuracy: 0.1 } };
   for (const training of [[], [point], [{ ...point, loss: Number.NaN }]]) {
-    const svg = plotCurves({ title: "short", training, evaluations: [], classes: 10 });
+    const svg = plotCurves({ title: "short", training, evaluations: [], task: classificationTask(10) });
     assert.not.match(svg, /NaN|undefined|Infinity/);
   }
 });

@@ -4,10 +4,12 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { evaluationRecord, jsonLine, MetricsFile, parseEvent, type RunEvent } from "../../src/train/metrics.ts";
 import { duration, Progress, progressLine } from "../../src/train/progress.ts";
+import { classificationTask } from "../../src/train/taskDescription.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 
 const test = suite("metrics and progress");
+const [ACCURACY] = classificationTask(10).metrics;
 const dir = tempDir();
 
 function metricsOf(step: number, lastStep = 100): StepMetrics {
@@ -15,9 +17,9 @@ function metricsOf(step: number, lastStep = 100): StepMetrics {
     step,
     epoch: 0,
     loss: 2.3 / step,
-    accuracy: 0.5,
+    metrics: { accuracy: 0.5 },
     meanLoss: 2.3 / step,
-    meanAccuracy: 0.5,
+    meanMetrics: { accuracy: 0.5 },
     learningRate: 1e-3,
     solver: { rhsEvaluations: 26, steps: { min: 4, mean: 4.2, max: 5 }, rejected: 0, failed: 0 },
     seconds: 0.1,
@@ -56,7 +58,14 @@ test("a full disk is an error in plain words", async () => {
 
 test("a file is continued after a step: what followed it, and a line that was cut off, are gone", async () => {
   const file = join(dir, "resumed.jsonl");
-  const evaluation = { loss: 1, accuracy: 0.5, count: 1, failed: 0, seconds: 1, confusion: new Uint32Array(1) };
+  const evaluation = {
+    loss: 1,
+    metrics: { accuracy: 0.5 },
+    count: 1,
+    failed: 0,
+    seconds: 1,
+    confusion: new Uint32Array(1),
+  };
   const events: RunEvent[] = [
     { event: "config" },
     { event: "step", ...metricsOf(1) },
@@ -155,7 +164,14 @@ test("numbers that JSON lacks become null", () => {
 
 test("a confusion matrix is written row by row", () => {
   const confusion = Uint32Array.of(1, 2, 3, 4);
-  const record = evaluationRecord("test", 7, { loss: 1, accuracy: 0.5, count: 10, failed: 0, seconds: 0.1, confusion });
+  const record = evaluationRecord("test", 7, {
+    loss: 1,
+    metrics: { accuracy: 0.5 },
+    count: 10,
+    failed: 0,
+    seconds: 0.1,
+    confusion,
+  });
   assert.equal(record.confusion, [
     [1, 2],
     [3, 4],
@@ -163,8 +179,10 @@ test("a confusion matrix is written row by row", () => {
 });
 
 test("the progress line has loss, accuracy, speed, work and time left", () => {
-  const line = progressLine(metricsOf(40));
-  assert.is(line, "step 40/100  loss 0.0575  acc 50.0 %  10.0 steps/s  26 RHS/step  0:06 left");
+  const line = progressLine(metricsOf(40), ACCURACY);
+  assert.is(line, "step 40/100  loss 0.0575  accuracy 50.0 %  10.0 steps/s  26 RHS/step  0:06 left");
+  const endless = progressLine({ ...metricsOf(40), lastStep: Number.POSITIVE_INFINITY });
+  assert.is(endless, "step 40  loss 0.0575  10.0 steps/s  26 RHS/step");
   assert.equal([duration(7.4), duration(725), duration(3723)], ["0:07", "12:05", "1:02:03"]);
 });
 

@@ -26,6 +26,10 @@ export interface Loss {
   weightOf?(target: number): number;
   /** Whether a target may be asked for (0 or 1, a count, …), in words; null: it may. Checked on the host before the first step. */
   refuses?(target: number): string | null;
+  /** Of its values, such as "nats"; absent: none. */
+  readonly unit?: string;
+  /** Loss without knowledge of the inputs (ln classes), for axes and findings; null: unknown. */
+  chance?(shape: TargetShape): number | null;
   /** Metrics that go with it where the user names none; the first one decides which checkpoint is best. */
   readonly metrics: readonly string[];
 }
