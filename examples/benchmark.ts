@@ -40,8 +40,7 @@ for (const batchSize of [1, 8, 32]) {
   const samples = imageSamples(syntheticDigits(batchSize * (repetitions + 1), key));
   for await (const batch of batches(samples, { batchSize })) {
     const start = performance.now();
-    const targets = { values: batch.targets, weights: batch.weights };
-    await model.gradients({ data: batch.inputs, batch: batch.size }, targets, batch.index + 1);
+    await model.gradients({ data: batch.inputs, batch: batch.size }, batch.targets, batch.index + 1);
     adam.step();
     await backend.finish();
     milliseconds.push(performance.now() - start);

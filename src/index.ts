@@ -60,6 +60,7 @@ export {
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
+export type { TargetShape } from "./core/targets.ts";
 // Connectomes and images.
 export type { Components } from "./data/components.ts";
 export {
@@ -107,6 +108,7 @@ export {
   type StreamBatch,
   streamBatches,
 } from "./data/loader.ts";
+export { type SampleSet, type SampleShape, type SampleStream, type Samples, subsetOfSamples } from "./data/sampleSet.ts";
 export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
@@ -322,6 +324,13 @@ export {
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
+export {
+  describeTask,
+  type LossDescription,
+  type MetricDescription,
+  type MetricValues,
+  type TaskDescription,
+} from "./train/taskDescription.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {

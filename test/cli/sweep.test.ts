@@ -9,12 +9,15 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { planRuns } from "../../src/cli/sweep/plan.ts";
 import { collectResults, spread } from "../../src/cli/sweep/results.ts";
-import { resultsCsv, resultsMarkdown, resultsText } from "../../src/cli/sweep/resultTables.ts";
+import { groupName, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "../../src/cli/sweep/resultTables.ts";
 import { slurmOption, slurmScript } from "../../src/cli/sweep/slurm.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
-import { SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
+import { type RunState, SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
 import { sweepSchemaText } from "../../src/cli/sweep/sweepSchema.ts";
+import { standaloneSvg } from "../../src/report/figure.ts";
+import { comparisonFigure } from "../../src/report/plots/comparison.ts";
 import { CONFIG_KEYS } from "../../src/run/configOptions.ts";
+import type { TaskDescription } from "../../src/train/taskDescription.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { repositoryRoot } from "../support/shared.ts";
 import { axograd, type Finished, start } from "./process.ts";
@@ -142,6 +145,47 @@ test("tables quote what needs it, and the plot has a line per combination", () =
   assert.match(plot[0]!, /^nonlinearity=ReLU,Tanh {2}├─+●─+┤$/);
   assert.match(plot[1]!, /^nonlinearity=a\|b {8}/);
   assert.match(plot[2]!, /^ +45\.0 % +80\.0 % {2}test accuracy$/);
+});
+
+test("the metrics of any task are collected, and the first one compares the combinations", async () => {
+  const runs = await plan("grid:\n  lr: [1, 2]\n");
+  const number = { format: "number", chance: null } as const;
+  const task: TaskDescription = {
+    loss: { name: "squared", unit: null, chance: null },
+    metrics: [
+      { ...number, name: "mean-error", better: "lower", range: [0, null] },
+      { ...number, name: "r2", better: "higher", range: [null, 1] },
+    ],
+    target: { kind: "numbers", width: 2, classes: null, times: null },
+  };
+  const states = runs.map((run, k): RunState => {
+    const test = { set: "test" as const, loss: 0.5 + k, metrics: { "mean-error": 120 + 30 * k, r2: k === 0 ? 0.25 : Number.NaN } };
+    const memory = { peakMemoryBytes: 1, deviceMemory: { peakBytes: 1, largestBytes: 1 } };
+    const work = { steps: 5, seconds: 1, stepsPerSecond: 5, trainingLoss: 1, interrupted: null };
+    const summary = { ...work, ...memory, validation: null, test };
+    return { run, status: "finished", begun: true, pageDue: false, task, summary, error: null };
+  });
+  const results = collectResults(states);
+  assert.equal(
+    results.measures.map(({ key }) => key),
+    [
+      ...(["validationMeanError", "testMeanError", "validationR2", "testR2", "validationLoss", "testLoss"] as const),
+      ...(["trainingLoss", "steps", "seconds"] as const),
+    ],
+  );
+  assert.equal([results.runs[0]!.testMeanError, results.runs[0]!.testR2, results.runs[1]!.testR2], [120, 0.25, null]);
+  assert.is(plottedMeasure(results)!.name, "test mean-error");
+  assert.match(resultsMarkdown(results), "| lr | runs | test mean-error | test r2 | test loss |");
+  const plot = resultsText(results).split("\n");
+  assert.match(plot.at(-2)!, /^ +120 +150 {2}test mean-error$/);
+  const svg = standaloneSvg(
+    comparisonFigure(
+      results.groups.map((group) => ({ name: groupName(group), values: [], mean: group.measures.testMeanError!.mean, sd: null })),
+      plottedMeasure(results)!,
+    ),
+  );
+  assert.match(svg, />150</);
+  assert.not.match(svg, /%</);
 });
 
 test("one failed run does not stop the others; the same command goes on with what is left", async () => {

@@ -4,7 +4,8 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { evaluationRecord, jsonLine, MetricsFile, parseEvent, type RunEvent } from "../../src/train/metrics.ts";
 import { duration, Progress, progressLine } from "../../src/train/progress.ts";
-import { classificationTask } from "../../src/train/taskDescription.ts";
+import { JsonParts } from "../../src/io/jsonParts.ts";
+import { classificationTask, isBetter, readTaskDescription } from "../../src/train/taskDescription.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 
@@ -156,6 +157,52 @@ test("the facts of an error are read under their name, and under the one that ea
   assert.equal(parseEvent("", jsonLine({ ...error, facts })), { ...error, facts });
   assert.equal(parseEvent("", JSON.stringify({ ...error, details: facts })), { ...error, facts });
   assert.equal(parseEvent("", JSON.stringify(error)), { ...error, facts: {} });
+});
+
+test("lines of 0.2 and before have their accuracy among the metrics", () => {
+  const step = `{"event":"step","step":1,"epoch":0,"loss":2.5,"accuracy":0.125,"meanLoss":2.5,"meanAccuracy":0.125,"learningRate":0.001,"solver":{"rhsEvaluations":47,"steps":{"min":7,"mean":7.25,"max":8},"rejected":0,"failed":0},"seconds":0.45,"stepsPerSecond":2.2,"eta":4.9,"lastStep":12}`;
+  const parsed = parseEvent("", step) as Extract<RunEvent, { event: "step" }>;
+  assert.equal([parsed.metrics, parsed.meanMetrics], [{ accuracy: 0.125 }, { accuracy: 0.125 }]);
+  assert.not.ok("accuracy" in parsed || "meanAccuracy" in parsed);
+  const evaluation = `{"event":"evaluation","set":"test","step":12,"loss":1.5,"accuracy":0.4375,"count":16,"seconds":0.05,"confusion":[[1,0],[2,3]]}`;
+  assert.equal(parseEvent("", evaluation), {
+    ...{ event: "evaluation", set: "test", step: 12, loss: 1.5, metrics: { accuracy: 0.4375 }, count: 16, failed: 0 },
+    ...{ seconds: 0.05, confusion: [[1, 0], [2, 3]] },
+  });
+  for (const wrong of [step.replace('"accuracy":0.125', '"accuracy":1.5'), step.replace('"accuracy":0.125,', "")])
+    assert.throws(() => parseEvent("line 1", wrong), /line 1/);
+});
+
+test("the better of two evaluations is that of the first metric, then of the loss; NaN is worse than any number", () => {
+  const metric = (better: "higher" | "lower") => ({ ...ACCURACY!, name: "m", better });
+  const judged = (m: number, loss = 1) => ({ loss, metrics: { m } });
+  for (const [better, best, worse] of [
+    ["higher", 2, 1],
+    ["lower", 1, 2],
+  ] as const) {
+    const task = { metrics: [metric(better)] };
+    assert.equal([isBetter(task, judged(best), judged(worse)), isBetter(task, judged(worse), judged(best))], [true, false]);
+    assert.equal([isBetter(task, judged(1, 0.5), judged(1)), isBetter(task, judged(1), judged(1))], [true, false]);
+    assert.equal([isBetter(task, judged(1), judged(Number.NaN)), isBetter(task, judged(Number.NaN), judged(1))], [true, false]);
+  }
+  const none = { metrics: [] };
+  assert.equal([isBetter(none, judged(0, 0.5), judged(9)), isBetter(none, judged(9), judged(0, 0.5))], [true, false]);
+  assert.ok(isBetter(none, judged(0), judged(0, Number.NaN)));
+});
+
+test("a description of a task is read as it was written; what is wrong with one is named", () => {
+  const task = classificationTask(10);
+  const parts = (value: unknown) => JsonParts.parse("config.json", JSON.stringify(value), "a task");
+  assert.equal(readTaskDescription(parts(task)), task);
+  const [metric] = task.metrics;
+  for (const [wrong, place] of [
+    [{ ...task, loss: { ...task.loss, name: 3 } }, "text at loss.name"],
+    [{ ...task, metrics: [{ ...metric, better: "more" }] }, '"higher" or "lower" at metrics.0.better'],
+    [{ ...task, metrics: [{ ...metric, range: [0] }] }, "two numbers, or null for either at metrics.0.range"],
+    [{ ...task, target: { ...task.target, width: 0 } }, "at target.width"],
+  ] as const) {
+    assert.throws(() => readTaskDescription(parts(wrong)), (error: Error) => error.message.includes(place));
+  }
 });
 
 test("numbers that JSON lacks become null", () => {
