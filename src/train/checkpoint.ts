@@ -53,7 +53,7 @@ export interface CheckpointNetwork {
 export interface CheckpointClassifier {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
-  readonly options: { readonly standardise?: boolean };
+  readonly standardised: boolean;
   readonly rnn: { readonly nOutputs: number };
   readFeatureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
@@ -180,7 +180,7 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
       return [moment, inDeviceOrder(take(name, p.shape), p)] as const;
     });
   const features = (["mean", "scale"] as const).map((name) =>
-    isClassifier(model) && model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
+    isClassifier(model) && model.standardised ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
   parameters.checkAll(values);
   optimizer?.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });

@@ -342,7 +342,7 @@ export class Trainer<E extends object = EvaluationOptions> {
       meanLoss,
       classes: this.#train.classes,
       gradientNorms: norms && Object.entries(norms).map(([name, norm]) => [roleOf(name), norm] as const),
-      standardised: this.model.options.standardise ?? false,
+      standardised: this.model.standardised,
     };
     return diagnose(probe, state, say);
   }
