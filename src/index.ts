@@ -156,19 +156,17 @@ export {
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
 // Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
-export type { FeatureSpread, ResponseShares } from "./models/classifier/responses.ts";
 export {
-  type ActivityProbe,
   type BatchResult,
   type ClassifierEvaluation,
+  type ClassifierOptions,
   ConnectomeClassifier,
   type ConnectomeClassifierOptions,
   ConnectomeODEClassifier,
   type ConnectomeODEClassifierOptions,
   type GradientResult,
-  type Measurement,
-  type NetworkClassifier,
-  type ReadoutOptions,
+  type Labels,
+  NetworkClassifier,
 } from "./models/classifier.ts";
 export type { ConnectomeNetwork } from "./models/connectomeNetwork.ts";
 export {
@@ -197,6 +195,15 @@ export type { Evolution, RunPurpose, RunShape } from "./models/network/evolution
 export type { NetworkOutputs } from "./models/network/hostBatch.ts";
 export type { Evaluated, Network } from "./models/network/network.ts";
 export type { NetworkParameters } from "./models/network/parameters.ts";
+export {
+  ConnectomeModel,
+  type ConnectomeModelOptions,
+  ConnectomeODEModel,
+  type ConnectomeODEModelOptions,
+  type ModelOptions,
+  NetworkModel,
+  type Reading,
+} from "./models/networkModel.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
   ConnectomeNetworkOptions,
@@ -219,6 +226,17 @@ export type {
 } from "./models/parameters/parameter.ts";
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
+export type { ActivityProbe } from "./models/readout/features.ts";
+export type {
+  DropoutLayer,
+  LinearLayer,
+  ReadoutLayer,
+  ReadoutOptions,
+  ReluLayer,
+  SparseLayer,
+} from "./models/readout/layers.ts";
+export type { FeatureSpread, ResponseShares } from "./models/readout/responses.ts";
+export type { ReadoutTimes } from "./models/readout/times.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
   type SelectedStates,
@@ -235,6 +253,26 @@ export {
   SparseRNN,
   type SparseRNNOptions,
 } from "./models/sparse.ts";
+// Tasks.
+export type { BinaryCrossEntropyOptions } from "./models/task/losses/binaryCrossEntropy.ts";
+export type { CrossEntropyOptions } from "./models/task/losses/crossEntropy.ts";
+export type { HuberOptions } from "./models/task/losses/huber.ts";
+export { LOSS_NAMES, LOSSES, type LossName, lossByName } from "./models/task/losses/index.ts";
+export { classification, makeTask, type TaskOptions } from "./models/task/makeTask.ts";
+export { METRIC_NAMES, METRICS, metricByName } from "./models/task/metrics/index.ts";
+export type { Measurement, TaskGradients, TaskResult } from "./models/task/passes.ts";
+export {
+  type Activity,
+  type ActivityPenalty,
+  activityPenalty,
+  type PenaltyOptions,
+  rateL1,
+  rateL2,
+} from "./models/task/penalties.ts";
+export { classOf } from "./models/task/predictedClass.ts";
+export { addSums, emptySums, type MetricSums, metricValues, perOutput } from "./models/task/sums.ts";
+export type { TargetBatch } from "./models/task/targets.ts";
+export type { Judged, Loss, Metric, Prediction, Task } from "./models/task/task.ts";
 // Ordinary differential equations.
 export type { FieldInputs, FieldOptions } from "./ode/adjointField.ts";
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";

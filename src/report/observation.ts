@@ -3,11 +3,14 @@
 import type { FloatArray } from "../core/dtype.ts";
 import { firstSamples } from "../data/loader.ts";
 import type { SampleSet, Samples } from "../data/sampleSet.ts";
-import type { ConnectomeODEClassifier } from "../models/classifier.ts";
-import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { ConnectomeODERNN, EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { NetworkModel } from "../models/networkModel.ts";
 import type { ParameterElement, ParameterRole } from "../models/parameters/parameter.ts";
 import { inputOf } from "../train/trainable.ts";
 import type { NeuronGroup } from "./groups.ts";
+
+/** A model in continuous time, with any task. */
+type ObservedModel = NetworkModel<EvaluationOptions, ConnectomeODERNN>;
 
 /** A picture and the network's answer to it. */
 export interface Example {
@@ -70,7 +73,7 @@ const LABELS: Readonly<Partial<Record<ParameterRole, string>>> = {
 export type DynamicsParameters = ReadonlyMap<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>;
 
 /** The parameters of the dynamics that a model has. */
-export async function dynamicsParameters({ parameters }: ConnectomeODEClassifier): Promise<DynamicsParameters> {
+export async function dynamicsParameters({ parameters }: ObservedModel): Promise<DynamicsParameters> {
   const known = new Map<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>();
   for (const { name, role, of } of parameters.all()) {
     const label = of === "groups of connections" ? "strengths" : LABELS[role];
@@ -89,7 +92,7 @@ export function parameterChanges(before: DynamicsParameters, after: DynamicsPara
 }
 
 /** Whether the answers of a model to samples of a set can be shown: one class each, and pictures. */
-export function hasExamples({ task }: Pick<ConnectomeODEClassifier, "task">, { picture }: SampleSet): boolean {
+export function hasExamples({ task }: Pick<ObservedModel, "task">, { picture }: SampleSet): boolean {
   const { classes, times } = task.target;
   return picture !== undefined && classes !== null && times === null && task.loss.outputs(task.target) === classes;
 }
@@ -98,16 +101,17 @@ export function hasExamples({ task }: Pick<ConnectomeODEClassifier, "task">, { p
  * Answers to the first samples of a set that has pictures and classes: one recognised sample of each class or more, and the surest mistakes.
  */
 export async function findExamples(
-  model: ConnectomeODEClassifier,
+  model: ObservedModel,
   set: SampleSet,
   evaluation: EvaluationOptions,
 ): Promise<Example[]> {
   const samples = await firstSamples(set, SEARCHED);
   const outputs = await model.forward(inputOf(set, samples), evaluation);
-  const classes = outputs.length / samples.size;
+  const { classes } = model.task.target;
+  const width = outputs.length / samples.size;
   const pictures = picturesOf(set, samples);
   const all = pictures.map((picture, index): Example => {
-    const own = softmax(outputs.subarray(index * classes, (index + 1) * classes));
+    const own = softmax(outputs.subarray((index + 1) * width - classes!, (index + 1) * width));
     const probability = Math.max(...own);
     return { index, ...picture, label: samples.targets[index]!, answer: own.indexOf(probability), probability };
   });
@@ -122,7 +126,7 @@ export async function findExamples(
 
 /** Activity of the network on some of the first samples: where they have classes, one of each of several classes. */
 export async function recordActivity(
-  model: ConnectomeODEClassifier,
+  model: ObservedModel,
   set: SampleSet,
   groups: readonly NeuronGroup[],
   evaluation: EvaluationOptions,

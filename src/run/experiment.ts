@@ -133,7 +133,7 @@ async function readCheckpoint(file: string, warn: Warn = () => {}): Promise<Chec
  */
 export async function beginExperiment({ model, trainer }: Experiment, config: TrainConfig): Promise<WarmStart | null> {
   const init = await warmStart(model, config);
-  if (model.options.standardise) await trainer.calibrate(config.calibration);
+  if (model.standardised) await trainer.calibrate(config.calibration);
   return init;
 }
 

@@ -58,8 +58,8 @@ export interface CheckpointNetwork {
 export interface CheckpointClassifier {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
-  readonly options: { readonly standardise?: boolean };
-  readonly task?: Task;
+  readonly standardised: boolean;
+  readonly task: Task;
   readonly rnn: { readonly nOutputs: number };
   readFeatureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
@@ -111,7 +111,7 @@ async function save(file: string, { model, optimizer }: Trained, state: Checkpoi
   for (const [name, data] of Object.entries(features ?? {})) {
     tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }
-  const task = isClassifier(model) && model.task ? { task: describeTask(model.task) } : {};
+  const task = isClassifier(model) ? { task: describeTask(model.task) } : {};
   const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer?.stepCount ?? 0, ...state, ...task };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) }, { checksums: true });
   const readable = file.replace(/(\.safetensors)?$/, ".json");
@@ -189,7 +189,7 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
       return [moment, inDeviceOrder(take(name, p.shape), p)] as const;
     });
   const features = (["mean", "scale"] as const).map((name) =>
-    isClassifier(model) && model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
+    isClassifier(model) && model.standardised ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
   parameters.checkAll(values);
   optimizer?.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });

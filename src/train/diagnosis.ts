@@ -1,7 +1,7 @@
 // Whether a training can work: measures of network, read-out, gradients and solver, and what they mean in plain words.
 
-import type { ActivityProbe } from "../models/classifier.ts";
 import type { ParameterRole } from "../models/parameters/parameter.ts";
+import type { ActivityProbe } from "../models/readout/features.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 
 /** Parameters whose gradients are taken together: those of one role. */

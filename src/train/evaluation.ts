@@ -2,9 +2,11 @@
 
 import type { FloatArray } from "../core/dtype.ts";
 import type { Samples } from "../data/sampleSet.ts";
+import type { TaskResult } from "../models/task/passes.ts";
+import { classOf } from "../models/task/predictedClass.ts";
+import { addSums, emptySums, type MetricSums, metricValues, perOutput } from "../models/task/sums.ts";
 import type { Task } from "../models/task/task.ts";
 import type { MetricValues } from "./taskDescription.ts";
-import { type MetricSums, metricValues, type TaskResult } from "./trainable.ts";
 
 /** Result of a pass over a set of samples. */
 export interface Evaluation {
@@ -17,7 +19,7 @@ export interface Evaluation {
   readonly count: number;
   /** Samples whose solve failed, left out of all of the above and below (`solve.onFailure: "mask"`). */
   readonly failed: number;
-  /** [classes, classes], row = label, column = prediction; where a sample has one class, and the network one output for each. */
+  /** [classes, classes], row = label, column = prediction at the last time of the read-out; where a sample has one class. */
   readonly confusion?: Uint32Array;
   readonly seconds: number;
 }
@@ -28,21 +30,21 @@ export class EvaluationSums {
   readonly #confusion: Uint32Array | null;
   #loss = 0;
   #lossWeight = 0;
-  #metrics: MetricSums | null = null;
+  readonly #metrics: MetricSums;
   #count = 0;
   #failed = 0;
 
   constructor(task: Task) {
     this.#task = task;
+    this.#metrics = emptySums(task);
     const { classes, times } = task.target;
-    const isConfusable = classes !== null && times === null && task.loss.outputs(task.target) === classes;
-    this.#confusion = isConfusable ? new Uint32Array(classes ** 2) : null;
+    this.#confusion = classes !== null && times === null ? new Uint32Array(classes ** 2) : null;
   }
 
   add(batch: Samples, result: TaskResult & { readonly outputs: FloatArray }): void {
     if (result.lossWeight > 0) this.#loss += result.loss * result.lossWeight;
     this.#lossWeight += result.lossWeight;
-    this.#metrics = this.#metrics ? added(this.#metrics, result.metrics) : result.metrics;
+    addSums(this.#metrics, result.metrics);
     this.#failed += result.failed.length;
     this.#count += batch.size - result.failed.length;
     if (this.#confusion) this.#confuse(batch, result, this.#confusion);
@@ -53,18 +55,21 @@ export class EvaluationSums {
     { outputs, failed }: { readonly outputs: FloatArray; readonly failed: readonly number[] },
     confusion: Uint32Array,
   ): void {
-    const classes = Math.sqrt(confusion.length);
+    const { loss, target } = this.#task;
+    const [classes, rows] = [target.classes!, loss.outputs(target)];
+    const stride = outputs.length / size;
     for (let b = 0; b < size; b++) {
       if (failed.includes(b) || weights?.[b] === 0) continue;
-      const answer = indexOfMax(outputs.subarray(b * classes, (b + 1) * classes));
+      // At the last time of the read-out.
+      const answer = classOf(outputs.subarray((b + 1) * stride - rows, (b + 1) * stride), loss.prediction);
       confusion[targets[b]! * classes + answer]!++;
     }
   }
 
   /** @param seconds  that the evaluation took */
   result(seconds: number): Evaluation {
-    const metrics = metricValues(this.#task, this.#metrics!);
-    const perOutput = valuesPerOutput(this.#task, this.#metrics!);
+    const metrics = metricValues(this.#task, this.#metrics);
+    const perOutput = valuesPerOutput(this.#task, this.#metrics);
     return {
       loss: this.#loss / this.#lossWeight,
       metrics,
@@ -77,31 +82,8 @@ export class EvaluationSums {
   }
 }
 
-function added(a: MetricSums, b: MetricSums): MetricSums {
-  const plus = (x: Float64Array, y: Float64Array) => x.map((value, k) => value + y[k]!);
-  const sums = Object.entries(a.sums).map(([metric, own]) => {
-    const terms = Object.entries(own).map(([name, values]) => [name, plus(values, b.sums[metric]![name]!)]);
-    return [metric, Object.fromEntries(terms)];
-  });
-  return { sums: Object.fromEntries(sums), weights: plus(a.weights, b.weights) };
-}
-
-/** null: there is one output. */
-function valuesPerOutput({ metrics }: Task, { sums, weights }: MetricSums): Evaluation["perOutput"] | null {
-  const { length } = weights;
-  if (length < 2) return null;
-  const values = metrics
-    .filter(({ name }) => Object.values(sums[name]!).every((own) => own.length === length))
-    .map(({ name, value }) => {
-      const of = (k: number) =>
-        Object.fromEntries(Object.entries(sums[name]!).map(([term, own]) => [term, own.subarray(k, k + 1)]));
-      return [name, Array.from(weights, (_, k) => value(of(k), weights.subarray(k, k + 1)))];
-    });
-  return values.length > 0 ? Object.fromEntries(values) : null;
-}
-
-function indexOfMax(values: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
+/** null: there is one output, or a class. */
+function valuesPerOutput(task: Task, sums: MetricSums): Evaluation["perOutput"] | null {
+  if (task.target.kind === "class" || task.target.width === 1) return null;
+  return Object.fromEntries(task.metrics.map((metric) => [metric.name, [...perOutput(task, metric, sums)]]));
 }

@@ -5,38 +5,13 @@ import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { isStream } from "../data/loader.ts";
 import type { SampleSet, SampleShape, SampleStream, Samples } from "../data/sampleSet.ts";
-import type { ActivityProbe, Measurement } from "../models/classifier.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../models/options.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import type { ActivityProbe } from "../models/readout/features.ts";
+import type { Measurement, TaskGradients, TaskResult } from "../models/task/passes.ts";
+import type { TargetBatch } from "../models/task/targets.ts";
 import type { Task } from "../models/task/task.ts";
-import type { SolveStats } from "../ode/solveStats.ts";
-
-// ---- until the models bring them
-export interface TargetBatch {
-  readonly values: ArrayLike<number>;
-  readonly weights: ArrayLike<number> | null;
-}
-export interface MetricSums {
-  readonly sums: Readonly<Record<string, Readonly<Record<string, Float64Array>>>>;
-  readonly weights: Float64Array;
-}
-export interface TaskResult {
-  readonly loss: number;
-  readonly penalties: Readonly<Record<string, number>>;
-  readonly lossWeight: number;
-  readonly metrics: MetricSums;
-  readonly count: number;
-  readonly stats: readonly SolveStats[];
-  readonly failed: readonly number[];
-}
-export function metricValues(task: Task, { sums, weights }: MetricSums): Record<string, number> {
-  return Object.fromEntries(task.metrics.map((m) => [m.name, m.value(sums[m.name]!, weights)]));
-}
-// ----
-
-/** Gradients are left in the parameters. */
-export type TaskGradients = TaskResult & { readonly measured: readonly ArrayLike<number>[] };
 
 /** A model that a trainer can train: any NetworkModel is one. It is evaluated with options E. */
 export interface TrainableModel<E extends object = EvaluationOptions> {
@@ -44,7 +19,8 @@ export interface TrainableModel<E extends object = EvaluationOptions> {
   readonly parameters: ParameterSet;
   readonly task: Task;
   readonly rnn: { readonly options: { readonly inputSize: number } };
-  readonly options: { readonly standardise?: boolean };
+  /** Whether the features need `calibrate` before training. */
+  readonly standardised: boolean;
   gradients(
     input: ModelInput,
     targets: TargetBatch,

@@ -10,6 +10,8 @@ import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import { batchCount, batches, firstSamples, isStream, streamBatches } from "../data/loader.ts";
 import type { SampleSet, SampleStream, Samples } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { TaskGradients, TaskResult } from "../models/task/passes.ts";
+import { metricValues } from "../models/task/sums.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
@@ -19,15 +21,7 @@ import type { Optimizer } from "./optimizer.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 import { describeTask, type MetricValues, type TaskDescription } from "./taskDescription.ts";
-import {
-  checkSamples,
-  inputOf,
-  metricValues,
-  type TaskGradients,
-  type TaskResult,
-  type TrainableModel,
-  targetsOf,
-} from "./trainable.ts";
+import { checkSamples, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
 
 export type { Evaluation } from "./evaluation.ts";
 export { TrainingError } from "./nonFinite.ts";
@@ -50,7 +44,7 @@ export interface StepMetrics {
   readonly step: number;
   /** From 0: the epoch of this step's batch. */
   readonly epoch: number;
-  /** Mean loss of the batch before the step, without penalties. */
+  /** Of the batch before the step: its mean loss and the penalties, which is what is minimised. */
   readonly loss: number;
   /** Of the batch before the step. */
   readonly metrics: MetricValues;
@@ -58,7 +52,7 @@ export interface StepMetrics {
   readonly meanLoss: number;
   /** Likewise, over those steps on which the metric was a number. */
   readonly meanMetrics: MetricValues;
-  /** Terms of what was minimised, besides the loss; absent: there are none. */
+  /** What each penalty adds to `loss`; absent: there are none. */
   readonly penalties?: Readonly<Record<string, number>>;
   readonly learningRate: number;
   /** null for a model in discrete time. */
@@ -344,7 +338,7 @@ export class Trainer<E extends object = EvaluationOptions> {
       chance: this.task.loss.chance,
       classes: this.model.task.target.classes,
       gradientNorms: norms && Object.entries(norms).map(([name, norm]) => [roleOf(name), norm] as const),
-      standardised: this.model.options.standardise ?? false,
+      standardised: this.model.standardised,
     };
     return diagnose(probe, state, say);
   }

@@ -112,7 +112,13 @@ export function tinyTraining(
 }
 
 /** All parameters, as their constraints want them, and moments; for comparison bit by bit. */
-export async function stateOf({ model, optimizer }: Pick<Tiny, "model" | "optimizer">): Promise<Map<string, unknown>> {
+export async function stateOf({
+  model,
+  optimizer,
+}: {
+  readonly model: Pick<Tiny["model"], "parameters">;
+  readonly optimizer: Adam;
+}): Promise<Map<string, unknown>> {
   const state = new Map<string, unknown>();
   model.parameters.refresh();
   for (const { name } of model.parameters.all()) state.set(name, await model.parameters.values(name));

@@ -5,7 +5,7 @@ import { imageSamples } from "../../src/data/imageSamples.ts";
 import { ConnectomeClassifier } from "../../src/models/classifier.ts";
 import type { SolveOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { SGD } from "../../src/train/optimizer.ts";
-import { metricValues } from "../../src/train/trainable.ts";
+import { metricValues } from "../../src/models/task/sums.ts";
 import { type StepMetrics, Trainer, TrainingError } from "../../src/train/trainer.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
