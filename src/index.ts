@@ -108,9 +108,15 @@ export {
   type StreamBatch,
   streamBatches,
 } from "./data/loader.ts";
-export { type SampleSet, type SampleShape, type SampleStream, type Samples, subsetOfSamples } from "./data/sampleSet.ts";
 export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
+export {
+  type SampleSet,
+  type SampleShape,
+  type SampleStream,
+  type Samples,
+  subsetOfSamples,
+} from "./data/sampleSet.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
@@ -362,13 +368,6 @@ export {
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
-export {
-  describeTask,
-  type LossDescription,
-  type MetricDescription,
-  type MetricValues,
-  type TaskDescription,
-} from "./train/taskDescription.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {
@@ -378,6 +377,13 @@ export {
   exportStateDict,
   importStateDict,
 } from "./train/stateDict.ts";
+export {
+  describeTask,
+  type LossDescription,
+  type MetricDescription,
+  type MetricValues,
+  type TaskDescription,
+} from "./train/taskDescription.ts";
 export {
   type Evaluation,
   type FitOptions,

@@ -9,7 +9,13 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { planRuns } from "../../src/cli/sweep/plan.ts";
 import { collectResults, spread } from "../../src/cli/sweep/results.ts";
-import { groupName, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "../../src/cli/sweep/resultTables.ts";
+import {
+  groupName,
+  plottedMeasure,
+  resultsCsv,
+  resultsMarkdown,
+  resultsText,
+} from "../../src/cli/sweep/resultTables.ts";
 import { slurmOption, slurmScript } from "../../src/cli/sweep/slurm.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
 import { type RunState, SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
@@ -159,7 +165,11 @@ test("the metrics of any task are collected, and the first one compares the comb
     target: { kind: "numbers", width: 2, classes: null, times: null },
   };
   const states = runs.map((run, k): RunState => {
-    const test = { set: "test" as const, loss: 0.5 + k, metrics: { "mean-error": 120 + 30 * k, r2: k === 0 ? 0.25 : Number.NaN } };
+    const test = {
+      set: "test" as const,
+      loss: 0.5 + k,
+      metrics: { "mean-error": 120 + 30 * k, r2: k === 0 ? 0.25 : Number.NaN },
+    };
     const memory = { peakMemoryBytes: 1, deviceMemory: { peakBytes: 1, largestBytes: 1 } };
     const work = { steps: 5, seconds: 1, stepsPerSecond: 5, trainingLoss: 1, interrupted: null };
     const summary = { ...work, ...memory, validation: null, test };
@@ -180,7 +190,12 @@ test("the metrics of any task are collected, and the first one compares the comb
   assert.match(plot.at(-2)!, /^ +120 +150 {2}test mean-error$/);
   const svg = standaloneSvg(
     comparisonFigure(
-      results.groups.map((group) => ({ name: groupName(group), values: [], mean: group.measures.testMeanError!.mean, sd: null })),
+      results.groups.map((group) => ({
+        name: groupName(group),
+        values: [],
+        mean: group.measures.testMeanError!.mean,
+        sd: null,
+      })),
       plottedMeasure(results)!,
     ),
   );

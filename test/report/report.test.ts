@@ -4,9 +4,9 @@ import * as assert from "uvu/assert";
 import { logTicks, spreadOut } from "../../src/report/axes.ts";
 import { standaloneSvg } from "../../src/report/figure.ts";
 import { groupsByType } from "../../src/report/groups.ts";
-import { encodePng } from "../../src/report/png.ts";
 import { metricFigure } from "../../src/report/plots/metric.ts";
-import { type ReportParts, type Responses, buildReport } from "../../src/report/report.ts";
+import { encodePng } from "../../src/report/png.ts";
+import { buildReport, type ReportParts, type Responses } from "../../src/report/report.ts";
 import { historyOf } from "../../src/report/runRecord.ts";
 import { smoothed, thinned } from "../../src/report/series.ts";
 import { plotCurves } from "../../src/report/trainingCurves.ts";
@@ -64,7 +64,10 @@ function numbersParts(): ReportParts {
       ...parts.run,
       start: { ...start, task, data: { ...start.data, classes: null } },
       steps: steps.map((step) => ({ ...step, metrics: values(step.step), meanMetrics: values(step.step) })),
-      evaluations: evaluations.map(({ confusion: _, ...evaluation }) => ({ ...evaluation, metrics: values(evaluation.step) })),
+      evaluations: evaluations.map(({ confusion: _, ...evaluation }) => ({
+        ...evaluation,
+        metrics: values(evaluation.step),
+      })),
       summary: { ...summary!, test: null, validation: null },
     },
     observations: { ...parts.observations!, responses: { ...responses, examples: null } },
@@ -89,7 +92,11 @@ test("targets that are numbers have a figure per metric, and none of classes", (
 });
 
 test("a far outlier leaves the picture of a metric without limits, instead of flattening the rest", () => {
-  const steps = Array.from({ length: 100 }, (_, i) => ({ step: i + 1, loss: 1, metrics: { r2: i === 0 ? -1e6 : i / 200 } }));
+  const steps = Array.from({ length: 100 }, (_, i) => ({
+    step: i + 1,
+    loss: 1,
+    metrics: { r2: i === 0 ? -1e6 : i / 200 },
+  }));
   const [, r2] = numbersParts().run.start.task.metrics;
   const drawn = metricFigure({ steps, evaluations: [] }, { ...r2!, name: "r2" }).draw(520, "a").body;
   const texts = [...drawn.matchAll(/<text[^>]*>([^<]*)</g)].map((m) => m[1]!);

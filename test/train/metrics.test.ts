@@ -2,9 +2,9 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { JsonParts } from "../../src/io/jsonParts.ts";
 import { evaluationRecord, jsonLine, MetricsFile, parseEvent, type RunEvent } from "../../src/train/metrics.ts";
 import { duration, Progress, progressLine } from "../../src/train/progress.ts";
-import { JsonParts } from "../../src/io/jsonParts.ts";
 import { classificationTask, isBetter, readTaskDescription } from "../../src/train/taskDescription.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
@@ -167,7 +167,13 @@ test("lines of 0.2 and before have their accuracy among the metrics", () => {
   const evaluation = `{"event":"evaluation","set":"test","step":12,"loss":1.5,"accuracy":0.4375,"count":16,"seconds":0.05,"confusion":[[1,0],[2,3]]}`;
   assert.equal(parseEvent("", evaluation), {
     ...{ event: "evaluation", set: "test", step: 12, loss: 1.5, metrics: { accuracy: 0.4375 }, count: 16, failed: 0 },
-    ...{ seconds: 0.05, confusion: [[1, 0], [2, 3]] },
+    ...{
+      seconds: 0.05,
+      confusion: [
+        [1, 0],
+        [2, 3],
+      ],
+    },
   });
   for (const wrong of [step.replace('"accuracy":0.125', '"accuracy":1.5'), step.replace('"accuracy":0.125,', "")])
     assert.throws(() => parseEvent("line 1", wrong), /line 1/);
@@ -181,9 +187,15 @@ test("the better of two evaluations is that of the first metric, then of the los
     ["lower", 1, 2],
   ] as const) {
     const task = { metrics: [metric(better)] };
-    assert.equal([isBetter(task, judged(best), judged(worse)), isBetter(task, judged(worse), judged(best))], [true, false]);
+    assert.equal(
+      [isBetter(task, judged(best), judged(worse)), isBetter(task, judged(worse), judged(best))],
+      [true, false],
+    );
     assert.equal([isBetter(task, judged(1, 0.5), judged(1)), isBetter(task, judged(1), judged(1))], [true, false]);
-    assert.equal([isBetter(task, judged(1), judged(Number.NaN)), isBetter(task, judged(Number.NaN), judged(1))], [true, false]);
+    assert.equal(
+      [isBetter(task, judged(1), judged(Number.NaN)), isBetter(task, judged(Number.NaN), judged(1))],
+      [true, false],
+    );
   }
   const none = { metrics: [] };
   assert.equal([isBetter(none, judged(0, 0.5), judged(9)), isBetter(none, judged(9), judged(0, 0.5))], [true, false]);
@@ -201,7 +213,10 @@ test("a description of a task is read as it was written; what is wrong with one 
     [{ ...task, metrics: [{ ...metric, range: [0] }] }, "two numbers, or null for either at metrics.0.range"],
     [{ ...task, target: { ...task.target, width: 0 } }, "at target.width"],
   ] as const) {
-    assert.throws(() => readTaskDescription(parts(wrong)), (error: Error) => error.message.includes(place));
+    assert.throws(
+      () => readTaskDescription(parts(wrong)),
+      (error: Error) => error.message.includes(place),
+    );
   }
 });
 

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
-import type { Samples, SampleSet, SampleStream } from "../../src/data/sampleSet.ts";
+import { createSparseProjection } from "../../src/data/projection.ts";
+import type { SampleSet, SampleStream, Samples } from "../../src/data/sampleSet.ts";
 import { ConnectomeODEModel } from "../../src/models/networkModel.ts";
 import { makeTask } from "../../src/models/task/makeTask.ts";
 import { loadCheckpoint, positionOf, saveCheckpoint } from "../../src/train/checkpoint.ts";
@@ -58,12 +59,32 @@ function slow(set: SampleSet): SampleSet {
 
 function training(backend: Backend, train: SampleSet | SampleStream, options: Partial<TrainerOptions> = {}) {
   const model = new ConnectomeODEModel(backend, {
-    rnn: { inputSize: INPUTS, numNeurons: NEURONS, connectome: sparseMatrix(), neuronNonlinearity: "Tanh", weightConstraint: "none" },
+    rnn: {
+      inputSize: INPUTS,
+      numNeurons: NEURONS,
+      connectome: sparseMatrix(),
+      inputProjection: createSparseProjection({
+        size: INPUTS,
+        numNeurons: NEURONS,
+        indices: [0, 3, 5, 9, 14, 20],
+        mode: "ih",
+      }),
+      neuronNonlinearity: "Tanh",
+      weightConstraint: "none",
+    },
     task: TASK,
     readout: { fcDim: null },
   });
   const optimizer = new Adam(backend, model.parameters, { lr: 3e-2 });
-  const trainer = new Trainer({ model, optimizer, train, batchSize: 8, seed: 3, evaluation: { endTime: 1 }, ...options });
+  const trainer = new Trainer({
+    model,
+    optimizer,
+    train,
+    batchSize: 8,
+    seed: 3,
+    evaluation: { endTime: 1 },
+    ...options,
+  });
   const dispose = (): void => {
     optimizer.dispose();
     model.dispose();
@@ -77,7 +98,8 @@ async function steps(trainer: Trainer, until: number) {
   return all;
 }
 
-const bitsOf = (all: Awaited<ReturnType<typeof steps>>) => all.map(({ step, loss, metrics }) => ({ step, loss, metrics }));
+const bitsOf = (all: Awaited<ReturnType<typeof steps>>) =>
+  all.map(({ step, loss, metrics }) => ({ step, loss, metrics }));
 
 forEachBackend("training on numbers", ["f32"], (test) => {
   test("loss and metrics improve, each its own way, and an evaluation is that of all samples at once", async ({
@@ -97,7 +119,8 @@ forEachBackend("training on numbers", ["f32"], (test) => {
     const known = errors.filter((e) => e !== null);
     const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
     // Sums of some hundred numbers in single precision.
-    const near = (got: number, expected: number) => assert.ok(Math.abs(got - expected) < 1e-4 * Math.abs(expected), `${got}, ${expected}`);
+    const near = (got: number, expected: number) =>
+      assert.ok(Math.abs(got - expected) < 1e-4 * Math.abs(expected), `${got}, ${expected}`);
     near(loss, mean(known.map((e) => e * e)));
     near(metrics.mae!, mean(known.map(Math.abs)));
     for (const k of [0, 1]) {
@@ -124,7 +147,11 @@ forEachBackend("training on numbers", ["f32"], (test) => {
       ...SHAPE,
       async *batches(first) {
         asked.push(first);
-        for (let k = first; ; k++) yield await set.read(Array.from({ length: 8 }, (_, b) => (8 * k + b) % 80), null);
+        for (let k = first; ; k++)
+          yield await set.read(
+            Array.from({ length: 8 }, (_, b) => (8 * k + b) % 80),
+            null,
+          );
       },
     };
     const whole = training(backend, stream);
@@ -178,7 +205,11 @@ forEachBackend("training on numbers", ["f32"], (test) => {
       assert.equal(parseEvent("", jsonLine(event), trainer.task), event);
     }
     const outOfRange = jsonLine({ event: "evaluation", ...record, metrics: { ...record.metrics, r2: 2 } });
-    await fails(() => parseEvent("line 3", outOfRange, trainer.task), "file-format", /line 3.*at most 1 at metrics\.r2/);
+    await fails(
+      () => parseEvent("line 3", outOfRange, trainer.task),
+      "file-format",
+      /line 3.*at most 1 at metrics\.r2/,
+    );
     await fails(() => parseEvent("", outOfRange.replace('"metrics"', '"values"')), "file-format", /metrics/);
 
     const events = await EventFile.create(dir);
