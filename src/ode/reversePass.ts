@@ -91,7 +91,7 @@ export class ReversePass {
     for (const set of cts) for (const buffer of Object.values(set)) desk.backend.fill(buffer, 0);
     for (let i = attempts - 1; i >= 0; i--) {
       const [ct, ctNext] = i % 2 === 0 ? cts : [cts[1], cts[0]];
-      const { start, next, saves } = this.#tape.recall(i, rerun);
+      const { start, next, saves } = this.#tape.recall(i, (from, to, record) => rerun(from, to, record));
       // Void trial steps leave no numbers in the record: it is made again without them.
       if (hasVoids) for (const voids of VOIDS) rerun(start, next, saves, voids);
       const values = { ...common, ...prefixed("ode.", start), ...saves };

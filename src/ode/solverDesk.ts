@@ -260,7 +260,7 @@ export function eachOf<Name extends string>(names: readonly Name[], length: numb
 }
 
 /** Buffer lengths of values by binding name. */
-function lengths(values: ReadonlyMap<string, Value>, lanes: number): Shapes {
+export function lengths(values: ReadonlyMap<string, Value>, lanes: number): Shapes {
   const shapes: Record<string, number> = {};
   for (const [name, v] of values) shapes[name] = v.rows * (v.kind === "state" || v.kind === "sample" ? lanes : 1);
   return shapes;

@@ -93,8 +93,9 @@ async function readFeatures<E>(
   const features = new Float64Array(size * readout.shape.nFeatures);
   const failed: number[] = [];
   const stats: SolveStats[] = [];
-  for await (const chunk of network.chunks(batch, "loss")) {
-    if (chunk.stats) stats.push(chunk.stats);
+  const last = network.outputTimes(batch) - 1;
+  for await (const chunk of network.chunks({ ...batch, at: [last] }, "loss")) {
+    stats.push(chunk.stats);
     failed.push(...chunk.failed.map((s) => chunk.first + s));
     await visit(chunk);
     await readout.readFeatures(chunk, features);

@@ -3,8 +3,8 @@
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { checkNames } from "../../core/optionNames.ts";
 import type { ConnectomeODERNNOptions } from "../connectomeOdeRnn.ts";
+import type { ConnectomeRNNOptions } from "../connectomeRnn.ts";
 import type { EvaluationOptions } from "../network/odeEvolution.ts";
-import type { ConnectomeNetworkOptions } from "../options.ts";
 
 /** The layers behind a network that turn its features into classes. */
 export interface ReadoutOptions {
@@ -26,7 +26,7 @@ export interface ConnectomeODEClassifierOptions extends ReadoutOptions {
 
 /** A network in discrete time, and the read-out on it. */
 export interface ConnectomeClassifierOptions extends ReadoutOptions {
-  readonly rnn: ConnectomeNetworkOptions;
+  readonly rnn: ConnectomeRNNOptions;
 }
 
 /** How a classifier's network is evaluated, and which output times the loss takes. */

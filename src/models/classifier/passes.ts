@@ -85,8 +85,8 @@ async function lossPass<E>(network: Network<E>, readout: Readout, batch: Labelle
   const stats: SolveStats[] = [];
   const failed: number[] = [];
   readout.clearSums();
-  for await (const chunk of network.chunks(batch, "loss")) {
-    if (chunk.stats) stats.push(chunk.stats);
+  for await (const chunk of network.chunks({ ...batch, at: times }, "loss")) {
+    stats.push(chunk.stats);
     failed.push(...chunk.failed.map((s) => chunk.first + s));
     if (failed.length > 0) continue;
     readout.label(chunk, batch.labels, 1 / count);
@@ -114,19 +114,18 @@ async function gradientPass<E>(
   const failed: number[] = [];
   let record: readonly ArrayLike<number>[] = [];
   readout.clearSums();
-  for await (const chunk of network.startedChunks(batch, "gradients")) {
+  for await (const chunk of network.startedChunks({ ...batch, at: times }, "gradients")) {
     readout.label(chunk, labels, 1 / count);
-    const ctHs = chunk.ctHs.map((ct, j) => (times.includes(j) ? ct : null));
     let back: ChunkGradients | null = null;
     const work = (): readonly DeviceBuffer[] => {
       for (const j of times) readout.run(chunk, j, chunk.complete);
-      back = network.reverseChunk(chunk, ctHs);
+      back = network.reverseChunk(chunk, chunk.ctHs);
       const isLast = chunk.first + chunk.count === input.batch;
       if (isLast) network.parameters.foldGradients(chunk.complete);
       return [...readout.sums, ...(isLast ? measure() : [])];
     };
     const known = await pollWith(network, chunk, failed.length > 0 ? () => [] : work);
-    if (known.stats) stats.push(known.stats);
+    stats.push(known.stats);
     failed.push(...known.failed.map((s) => chunk.first + s));
     record = known.values;
     if (failed.length === 0 && x) await network.readInputGradient(chunk, back!, input, x);

@@ -7,7 +7,7 @@ import type { StartedSolve } from "../../ode/request.ts";
 import { OdeSolver } from "../../ode/solve.ts";
 import { evaluationSchedule } from "../evaluationTimes.ts";
 import { checkFailures } from "../failures.ts";
-import { type InitialStateOptions, initialState } from "../initialState.ts";
+import { type InitialStateOptions, initialStateOf, restOf } from "../initialState.ts";
 import { rateDynamics } from "../rateDynamics.ts";
 import { type ResolvedSolve, solverOptionsOf } from "../solveOptions.ts";
 import type { ChunkBuffers } from "./chunks.ts";
@@ -69,7 +69,7 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
   };
 
   const start = async (
-    { desk, steps, drive, y0, hs }: ChunkBuffers,
+    { desk, input, y0, hs }: ChunkBuffers,
     count: number,
     evaluation: EvaluationOptions,
     record: boolean,
@@ -79,19 +79,21 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     // endTime − startTime on the device, per sample.
     const duration = desk.sample("duration");
     desk.set(duration, () => length);
-    const borders = frameBorders(steps, length);
+    const { frames } = input;
+    const borders = frameBorders(frames, length);
+    const wanted = wantedTimes(hs);
     const all = (value: number) => new Array<number>(count).fill(value);
     // Time counts from the start: far from 0 there are not enough numbers for the borders of frames.
-    const started = await solverFor(steps).start({
+    const started = await solverFor(frames).start({
       layout: desk.layout,
       samples: count,
-      inputs: { ...model.dynamicsInputs(), drive, duration },
+      inputs: { ...model.dynamicsInputs(), drive: input.drive(0), duration },
       y0,
       tStart: all(0),
       tEnd: all(length),
-      tEval: Array.from(ts, (t) => all(t - startTime)),
+      tEval: wanted.map((j) => all(ts[j]! - startTime)),
       ...(borders.length > 0 ? { jumpTimes: Array.from({ length: count }, () => borders) } : {}),
-      ys: hs,
+      ys: wanted.map((j) => hs[j]!),
       record,
       ...(evaluation.signal ? { signal: evaluation.signal } : {}),
     });
@@ -107,17 +109,38 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
 
   return {
     refusesNonFinite: onFailure === "throw",
+    readsAnyFrame: true,
     shapeOf: ({ batch }, evaluation) => {
       checkNames(WHERE, evaluation, EVALUATION_OPTIONS);
       const { ts } = evaluationSchedule(WHERE, evaluation);
-      return { h0: () => initialState(WHERE, evaluation, batch, options.numNeurons), times: ts.length };
+      const rest = restOf(WHERE, evaluation.h0, options.inputSize, "time");
+      return {
+        h0: () => initialStateOf(WHERE, evaluation, batch, options.numNeurons),
+        rest: rest && { input: rest.input, evaluation: restEvaluation(rest.length, evaluation) },
+        times: ts.length,
+      };
     },
     evolve: (chunk, count, evaluation, purpose) => start(chunk, count, evaluation, purpose === "gradients"),
     checkSolved: (stats, first, purpose) => checkFailures(onFailure, stats, first, purpose),
-    reverse: ({ steps, ctY0 }, ctHs, grads) => solverFor(steps).reverse(ctHs, grads, ctY0),
+    reverse: ({ input, hs, ctY0 }, ctHs, grads) => {
+      const drive = input.cotangent(0);
+      const cotangents = wantedTimes(hs).map((j) => ctHs[j] ?? null);
+      solverFor(input.frames).reverse(cotangents, drive ? { ...grads, drive } : grads, ctY0);
+      for (let k = 0; k < input.frames; k++) input.pull(k);
+    },
     release: () => {
       for (const solver of solvers.values()) solver.dispose();
       solvers.clear();
     },
   };
+}
+
+/** The output times whose states are wanted. */
+function wantedTimes(hs: ChunkBuffers["hs"]): number[] {
+  return [...hs.keys()].filter((j) => hs[j] !== undefined);
+}
+
+/** Evaluation of a run to rest: its only output is the last state. */
+function restEvaluation(endTime: number, { signal }: EvaluationOptions): EvaluationOptions {
+  return { times: [endTime], endTime, ...(signal ? { signal } : {}) };
 }
