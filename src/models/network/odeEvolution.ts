@@ -13,6 +13,7 @@ import { type ResolvedSolve, solverOptionsOf } from "../solveOptions.ts";
 import type { ChunkBuffers } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
+import { checkWindow } from "./steps.ts";
 
 /**
  * The times at which a network in continuous time is evaluated, and its initial state.
@@ -29,6 +30,11 @@ export interface EvaluationOptions extends Abortable, InitialStateOptions {
   readonly startTime?: number;
   /** Where it ends; default the last of `times`, else 1. */
   readonly endTime?: number;
+  /**
+   * Truncated back-propagation: frames after which the gradient ends. The state goes on from window to window, its cotangent does not go
+   * back, nor does that of a step size. Default: all frames, the whole gradient. Needs steps that end at frames.
+   */
+  readonly window?: number;
 }
 
 const WHERE = "ConnectomeODERNN";
@@ -41,6 +47,7 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
   times: true,
   startTime: true,
   endTime: true,
+  window: true,
   h0: true,
   h0Seed: true,
   signal: true,
@@ -92,6 +99,7 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
       tStart: all(0),
       tEnd: all(length),
       tEval: wanted.map((j) => all(ts[j]! - startTime)),
+      ...windowOf(frames, evaluation.window),
       ...(borders.length > 0 ? { jumpTimes: Array.from({ length: count }, () => borders) } : {}),
       ys: wanted.map((j) => hs[j]!),
       record,
@@ -112,6 +120,9 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     readsAnyFrame: true,
     shapeOf: ({ batch }, evaluation) => {
       checkNames(WHERE, evaluation, EVALUATION_OPTIONS);
+      checkWindow(WHERE, evaluation.window);
+      if (evaluation.window !== undefined && !stepsEndAtFrames)
+        throw new ArgumentError(WHERE, "window", "it dropped, or solve.stepsEndAtFrames: true", "both");
       const { ts } = evaluationSchedule(WHERE, evaluation);
       const rest = restOf(WHERE, evaluation.h0, options.inputSize, "time");
       return {
@@ -133,6 +144,11 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
       solvers.clear();
     },
   };
+}
+
+/** Windows shorter than the sequence: their borders are jump times. */
+function windowOf(frames: number, window: number | undefined): { readonly window?: number } {
+  return window !== undefined && window < frames ? { window } : {};
 }
 
 /** The output times whose states are wanted. */
