@@ -182,12 +182,18 @@ export {
   type SolveOptions,
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
-export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
+export {
+  ConnectomeRNN,
+  type ConnectomeRNNOptions,
+  type StepOptions,
+  type StepSettings,
+} from "./models/connectomeRnn.ts";
 export type { Constraint } from "./models/constraint.ts";
 export type { FailurePolicy } from "./models/failures.ts";
-export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
+export type { InitialState, InitialStateOptions, RestState } from "./models/initialState.ts";
 export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
+export type { ChunkInput } from "./models/network/chunkInput.ts";
 export type {
   ChunkBuffers,
   ChunkGradients,

@@ -6,11 +6,11 @@ import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { ConnectomeNetwork } from "./connectomeNetwork.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "./connectomeOdeRnn.ts";
-import { ConnectomeRNN } from "./connectomeRnn.ts";
+import { ConnectomeRNN, type ConnectomeRNNOptions } from "./connectomeRnn.ts";
 import type { EvaluationOptions } from "./network/odeEvolution.ts";
 import type { StepOptions } from "./network/stepEvolution.ts";
 import { type ModelOptions, modelParameters, NetworkModel, type Reading } from "./networkModel.ts";
-import type { ConnectomeNetworkOptions, ModelInput } from "./options.ts";
+import type { ModelInput } from "./options.ts";
 import type { ParameterSpec } from "./parameters/parameter.ts";
 import type { ParameterSet } from "./parameters/parameterSet.ts";
 import type { ReadoutOptions } from "./readout/layers.ts";
@@ -31,7 +31,7 @@ export interface ConnectomeODEClassifierOptions extends ClassifierOptions {
 
 /** A network in discrete time, and the read-out on it. */
 export interface ConnectomeClassifierOptions extends ClassifierOptions {
-  readonly rnn: ConnectomeNetworkOptions;
+  readonly rnn: ConnectomeRNNOptions;
 }
 
 /** How a classifier's network is evaluated, and which output times the loss takes. */

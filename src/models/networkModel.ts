@@ -9,11 +9,11 @@ import { checkNames } from "../core/optionNames.ts";
 import { orRelease } from "../core/release.ts";
 import type { ConnectomeNetwork } from "./connectomeNetwork.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "./connectomeOdeRnn.ts";
-import { ConnectomeRNN } from "./connectomeRnn.ts";
+import { ConnectomeRNN, type ConnectomeRNNOptions } from "./connectomeRnn.ts";
 import type { EvaluationOptions } from "./network/odeEvolution.ts";
 import { networkParameters } from "./network/parameters.ts";
 import type { StepOptions } from "./network/stepEvolution.ts";
-import { type ConnectomeNetworkOptions, type ModelInput, resolveNeurons } from "./options.ts";
+import { type ModelInput, resolveNeurons } from "./options.ts";
 import type { ParameterSpec } from "./parameters/parameter.ts";
 import { ParameterSet } from "./parameters/parameterSet.ts";
 import { type ActivityProbe, featureStatistics, probeActivity } from "./readout/features.ts";
@@ -41,7 +41,7 @@ export interface ConnectomeODEModelOptions extends ModelOptions {
 
 /** A network in discrete time with a read-out and a task. */
 export interface ConnectomeModelOptions extends ModelOptions {
-  readonly rnn: ConnectomeNetworkOptions;
+  readonly rnn: ConnectomeRNNOptions;
 }
 
 const OPTIONS: Readonly<Record<keyof ModelOptions | "rnn", true>> = {

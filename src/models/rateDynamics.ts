@@ -27,8 +27,8 @@ export interface RateShape {
 }
 
 /**
- * The state that a neuron is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for plain
- * networks φ(u).
+ * The state that a neuron is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for leaky and
+ * plain networks φ(u).
  *
  * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `nonlinearity` (index of φ, if there are several).
  */
@@ -41,7 +41,7 @@ export function target(g: Graph, shape: RateShape, drive: Value, h: Value): Valu
   const u = shape.bias ? ops.add(synaptic, g.row("bias", nNeurons)) : synaptic;
   if (dynamics === "voltage") return u;
   const phi = transfer(g, shape, u);
-  return dynamics === "plain" ? phi : ops.relu(phi);
+  return dynamics === "plain" || dynamics === "leaky" ? phi : ops.relu(phi);
 }
 
 /** What neurons in state h send to others, without their sign: h, or for voltages φ(h). */
@@ -79,45 +79,46 @@ export function rateDynamics(shape: RateShape): OdeSystem {
   };
 }
 
-/** The input at step `index` (a per-sample leaf) of a sequence, or the constant one. */
-function driveAtStep(g: Graph, nNeurons: number, steps: number): Value {
-  if (steps === 1) return g.state("drive", nNeurons);
-  return g.ops.lookup(g.table("drive", nNeurons, steps), g.sample("index"));
-}
-
 /**
- * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics.
+ * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics. Leaves: those of
+ * `target`, `tau` (τ), the state `h` and its input `drive`.
  * Source: torch-biopl's ConnectomeRNN.
  */
-export function discreteStep(g: Graph, shape: RateShape): Value {
-  const { nNeurons, steps } = shape;
+export function discreteStep(g: Graph, shape: Omit<RateShape, "steps">): Value {
+  const { nNeurons, dynamics } = shape;
   const { ops } = g;
   const h = g.state("h", nNeurons);
-  const goal = target(g, shape, driveAtStep(g, nNeurons, steps), h);
-  if (shape.dynamics === "plain") return goal;
-  const leak = ops.div(1, tauOf(g, shape));
+  const goal = target(g, { ...shape, steps: 1 }, g.state("drive", nNeurons), h);
+  if (dynamics === "plain") return goal;
+  const leak = ops.div(1, tauOf(g, { ...shape, steps: 1 }));
   return ops.add(ops.mul(leak, goal), ops.mul(ops.sub(1, leak), h));
 }
 
 /**
  * Responses of neurons in state `h`: stores `rate`, the outputs of their nonlinearities, and `slope`, the derivatives of these.
- * Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
+ * Leaves: those of `target`, `h`, `offset`, a state of zeros, and the input: `drive`, of a sequence a table, with the per-sample leaf `index`.
  */
 export function responseProgram(shape: RateShape): Program {
   const g = new Graph();
   const { ops } = g;
-  const { nNeurons, steps } = shape;
+  const { nNeurons } = shape;
   const h = g.state("h", nNeurons);
   const offset = g.state("offset", nNeurons);
   const rate =
     shape.dynamics === "voltage"
       ? transfer(g, shape, ops.add(h, offset))
-      : target(g, shape, ops.add(driveAtStep(g, nNeurons, steps), offset), h);
+      : target(g, shape, ops.add(driveOfFrame(g, shape), offset), h);
   g.store("rate", rate);
   // A one for every neuron and sample: the slope gets its shape.
   const ones = ops.add(offset, 1);
   pullBack(g, g, [[rate, ones]], new Map([["offset", { binding: "slope", accumulate: false }]]), (v) => v);
   return lower(g, "response", "forward");
+}
+
+/** The constant input, or frame `index` of a sequence. */
+function driveOfFrame(g: Graph, { nNeurons, steps }: RateShape): Value {
+  if (steps === 1) return g.state("drive", nNeurons);
+  return g.ops.lookup(g.table("drive", nNeurons, steps), g.sample("index"));
 }
 
 function tauOf(g: Graph, { dynamics, nNeurons }: RateShape): Value {

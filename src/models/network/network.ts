@@ -14,6 +14,7 @@ import type { ConnectomeNetworkOptions, ModelInput } from "../options.ts";
 import { ParameterSet } from "../parameters/parameterSet.ts";
 import { responseProgram } from "../rateDynamics.ts";
 import { gatherSamples, partOf, type SampleRows, sampleAt } from "../samples.ts";
+import { ChunkInput } from "./chunkInput.ts";
 import {
   type ChunkBuffers,
   type ChunkGradients,
@@ -26,12 +27,15 @@ import {
 } from "./chunks.ts";
 import type { Evolution, RunPurpose } from "./evolution.ts";
 import { NetworkParameters } from "./parameters.ts";
-import { outputsOf, pullInput, uploadInput } from "./projections.ts";
+import { outputsOf } from "./projections.ts";
+import { RestingState } from "./restingState.ts";
 
 /** A batch, and how it is evaluated. */
 export interface Evaluated<E> {
   readonly input: ModelInput;
   readonly evaluation: E;
+  /** Output times, by index, whose states are wanted; the others take no memory. Default: all. */
+  readonly at?: readonly number[];
 }
 
 /** A network for read-outs, on the device. `E`: how a run is evaluated (times, initial state). ConnectomeODERNN and ConnectomeRNN hold one. */
@@ -45,7 +49,7 @@ export class Network<E> {
   readonly #desks: Desks;
   readonly #desk: Desk;
   readonly #chunks = new Map<Desk, ChunkBuffers>();
-  readonly #always: DeviceBuffer;
+  readonly #rest: RestingState<E>;
 
   /** @param parameters  where to register the parameters (a classifier shares one set); default: an own set */
   constructor(
@@ -60,15 +64,13 @@ export class Network<E> {
     this.parameters = parameters ?? new ParameterSet(backend);
     this.#desks = new Desks(backend, "ConnectomeNetwork");
     this.#desk = new Desk(backend, backend.layoutFor(1), "ConnectomeNetwork");
-    const { model, own, always } = orRelease({ release: () => this.#releaseAll() }, () => {
+    const { model, own } = orRelease({ release: () => this.#releaseAll() }, () => {
       const made = this.#desk.own(new NetworkParameters(backend, options, this.parameters));
-      const scalar = this.#desk.vector("always", 1);
-      backend.fill(scalar, 1);
-      return { model: made, own: this.#desk.own(evolution(made)), always: scalar };
+      return { model: made, own: this.#desk.own(evolution(made)) };
     });
     this.model = model;
     this.#evolution = own;
-    this.#always = always;
+    this.#rest = new RestingState<E>(this.#desk, options.numNeurons);
   }
 
   // ---- batches ---------------------------------------------------------------------------------------------------------
@@ -86,10 +88,11 @@ export class Network<E> {
   }
 
   /** The samples `kept` of a batch, as a batch of their own. */
-  selectSamples({ input, evaluation }: Evaluated<E>, kept: readonly number[]): Evaluated<E> {
+  selectSamples({ input, evaluation, ...rest }: Evaluated<E>, kept: readonly number[]): Evaluated<E> {
     const h0 = this.#evolution.shapeOf(input, evaluation).h0();
     const data = gatherSamples(input.data, this.inputRows(input), kept);
     return {
+      ...rest,
       input: { ...input, data, batch: kept.length },
       evaluation: h0 ? { ...evaluation, h0: gatherSamples(h0, this.stateRows(input.batch), kept) } : evaluation,
     };
@@ -121,58 +124,65 @@ export class Network<E> {
   }
 
   /** `chunks` without waiting for the device. */
-  async *startedChunks({ input, evaluation }: Evaluated<E>, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
+  async *startedChunks({ input, evaluation, at }: Evaluated<E>, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
     const { backend } = this;
     const { numNeurons, inputSize } = this.options;
-    const steps = this.#checkInput(input);
-    const { times } = this.#evolution.shapeOf(input, evaluation);
+    const evolution = this.#evolution;
+    const frames = this.#checkInput(input);
+    const { times, rest } = evolution.shapeOf(input, evaluation);
+    const wanted = checkedTimes(at, times);
     const h0 = this.#initialState({ input, evaluation });
     this.parameters.refresh();
-    // The drive of a sequence is one array.
-    const lanes = backend.lanesFor(Math.max(steps * numNeurons, inputSize, this.model.nOutputs));
+    if (rest) await this.#rest.find(this, rest);
+    // Where any frame may be read, the drive of a sequence is one array.
+    const widest = evolution.readsAnyFrame ? frames * numNeurons : numNeurons;
+    const lanes = backend.lanesFor(Math.max(widest, inputSize, this.model.nOutputs));
     const { signal } = evaluation as Abortable;
     for (let first = 0; first < input.batch; first += lanes) {
       await yieldToEventLoop(signal);
       const count = Math.min(lanes, input.batch - first);
-      const desk = this.#desks.of(backend.layoutFor(count), steps, times);
-      const chunk = this.#chunks.get(desk) ?? chunkBuffers(this.model, desk, steps, times);
+      const desk = this.#desks.of(backend.layoutFor(count), frames, times);
+      const chunk = chunkBuffers(this.model, this.#inputOf(desk, frames), times, wanted);
       this.#chunks.set(desk, chunk);
-      uploadInput(this.model, chunk, { first, count }, input, this.inputRows(input), h0);
-      const solve = await this.#evolution.evolve(chunk, count, evaluation, purpose);
+      chunk.input.upload({ first, count }, input, this.inputRows(input));
+      if (rest) this.#rest.spread(desk, chunk.y0);
+      else if (h0) desk.put(chunk.y0, h0, { first, count });
+      else backend.fill(chunk.y0, 0);
+      const solve = await evolution.evolve(chunk, count, evaluation, purpose);
       const poll = async (more: readonly DeviceBuffer[]): Promise<SettledChunk | null> => {
-        const record = solve?.record() ?? [];
+        const record = solve.record();
         const all = await backend.downloadAll([...record, ...more]);
-        const stats = solve ? await solve.poll(all.slice(0, record.length)) : null;
-        if (solve && !stats) return null;
-        if (stats) this.#evolution.checkSolved(stats, first, purpose);
-        return { stats, failed: stats ? failedSamples([stats]) : [], values: all.slice(record.length) };
+        const stats = await solve.poll(all.slice(0, record.length));
+        if (!stats) return null;
+        evolution.checkSolved(stats, first, purpose);
+        return { stats, failed: failedSamples([stats]), values: all.slice(record.length) };
       };
       const { hs, ctHs } = chunk;
-      yield { first, count, layout: desk.layout, desk, hs, ctHs, complete: solve?.complete ?? this.#always, poll };
+      yield { first, count, layout: desk.layout, desk, hs, ctHs, complete: solve.complete, poll };
     }
+  }
+
+  #inputOf(desk: Desk, frames: number): ChunkInput {
+    const known = this.#chunks.get(desk)?.input;
+    return known ?? new ChunkInput(this.model, desk, frames, this.#evolution.readsAnyFrame);
   }
 
   /** Cotangents of the chunk's states → gradients of the parameters (added); call it after the chunk's recorded run. */
-  reverseChunk(chunk: ChunkStates, ctHs: readonly (DeviceBuffer | null)[]): ChunkGradients {
+  reverseChunk(chunk: ChunkStates, ctHs: readonly (DeviceBuffer | null | undefined)[]): ChunkGradients {
     const buffers = this.#buffersOf(chunk);
-    const { ctDrive, ctY0 } = buffers;
-    const grads = this.model.dynamicsGradients();
-    if (ctDrive) {
-      this.backend.fill(ctDrive, 0);
-      grads.drive = ctDrive;
-    }
-    this.#evolution.reverse(buffers, ctHs, grads);
-    return { ctY0, ctX: pullInput(this.model, buffers) };
+    const { input, ctY0 } = buffers;
+    this.#evolution.reverse(buffers, ctHs, this.model.dynamicsGradients());
+    return { ctY0, ctX: input.cotangents };
   }
 
-  /** outs = H·h + b for each output time of a chunk, or the states themselves. */
+  /** outs = H·h + b for each output time of a chunk that was asked for, or the states themselves. */
   outputsOf(chunk: ChunkStates): readonly DeviceBuffer[] {
     return outputsOf(this.model, chunk);
   }
 
   /** The output of each neuron at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */
   async responsesOf(chunk: NetworkChunk): Promise<{ readonly rate: FloatArray; readonly slope: FloatArray }> {
-    const { drive, stepIndex, steps } = this.#buffersOf(chunk);
+    const { steps, bindings } = this.#buffersOf(chunk).input.lastFrame();
     const { desk, count, hs } = chunk;
     const state = (name: string): DeviceBuffer => desk.state(name, this.options.numNeurons);
     const [rate, slope] = [state("rate"), state("slope")];
@@ -180,13 +190,12 @@ export class Network<E> {
       desk.program("response", () => responseProgram(this.model.rateShape(steps))),
       {
         ...this.model.dynamicsInputs(),
-        drive,
+        ...bindings,
         // Nothing writes to it: it stays 0.
         offset: state("offset"),
         rate,
         slope,
         h: hs.at(-1),
-        index: stepIndex.at(-1),
       },
     );
     return { rate: await desk.read(rate, count), slope: await desk.read(slope, count) };
@@ -270,4 +279,12 @@ export class Network<E> {
     this.#release();
     if (this.#ownsParameters) this.parameters.dispose();
   }
+}
+
+/** The output times that are wanted. @throws {ArgumentError} there is no such time */
+function checkedTimes(at: readonly number[] | undefined, times: number): readonly number[] {
+  const wanted = at ?? Array.from({ length: times }, (_, j) => j);
+  const bad = wanted.find((j) => !(Number.isInteger(j) && j >= 0 && j < times));
+  if (bad === undefined) return wanted;
+  throw new ArgumentError("ConnectomeNetwork", "at", `indices of ${times} output times`, `${bad}`);
 }

@@ -7,12 +7,13 @@ import type { StartedSolve } from "../../ode/request.ts";
 import { OdeSolver } from "../../ode/solve.ts";
 import { evaluationSchedule } from "../evaluationTimes.ts";
 import { checkFailures } from "../failures.ts";
-import { type InitialStateOptions, initialState } from "../initialState.ts";
+import { type InitialStateOptions, initialStateOf, restOf } from "../initialState.ts";
 import { rateDynamics } from "../rateDynamics.ts";
 import { type ResolvedSolve, solverOptionsOf } from "../solveOptions.ts";
 import type { ChunkBuffers } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
+import { checkWindow } from "./steps.ts";
 
 /**
  * The times at which a network in continuous time is evaluated, and its initial state.
@@ -29,6 +30,11 @@ export interface EvaluationOptions extends Abortable, InitialStateOptions {
   readonly startTime?: number;
   /** Where it ends; default the last of `times`, else 1. */
   readonly endTime?: number;
+  /**
+   * Truncated back-propagation: frames after which the gradient ends. The state goes on from window to window, its cotangent does not go
+   * back, nor does that of a step size. Default: all frames, the whole gradient. Needs steps that end at frames.
+   */
+  readonly window?: number;
 }
 
 const WHERE = "ConnectomeODERNN";
@@ -41,6 +47,7 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
   times: true,
   startTime: true,
   endTime: true,
+  window: true,
   h0: true,
   h0Seed: true,
   signal: true,
@@ -69,7 +76,7 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
   };
 
   const start = async (
-    { desk, steps, drive, y0, hs }: ChunkBuffers,
+    { desk, input, y0, hs }: ChunkBuffers,
     count: number,
     evaluation: EvaluationOptions,
     record: boolean,
@@ -79,19 +86,22 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     // endTime − startTime on the device, per sample.
     const duration = desk.sample("duration");
     desk.set(duration, () => length);
-    const borders = frameBorders(steps, length);
+    const { frames } = input;
+    const borders = frameBorders(frames, length);
+    const wanted = wantedTimes(hs);
     const all = (value: number) => new Array<number>(count).fill(value);
     // Time counts from the start: far from 0 there are not enough numbers for the borders of frames.
-    const started = await solverFor(steps).start({
+    const started = await solverFor(frames).start({
       layout: desk.layout,
       samples: count,
-      inputs: { ...model.dynamicsInputs(), drive, duration },
+      inputs: { ...model.dynamicsInputs(), drive: input.drive(0), duration },
       y0,
       tStart: all(0),
       tEnd: all(length),
-      tEval: Array.from(ts, (t) => all(t - startTime)),
+      tEval: wanted.map((j) => all(ts[j]! - startTime)),
+      ...windowOf(frames, evaluation.window),
       ...(borders.length > 0 ? { jumpTimes: Array.from({ length: count }, () => borders) } : {}),
-      ys: hs,
+      ys: wanted.map((j) => hs[j]!),
       record,
       ...(evaluation.signal ? { signal: evaluation.signal } : {}),
     });
@@ -107,17 +117,46 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
 
   return {
     refusesNonFinite: onFailure === "throw",
+    readsAnyFrame: true,
     shapeOf: ({ batch }, evaluation) => {
       checkNames(WHERE, evaluation, EVALUATION_OPTIONS);
+      checkWindow(WHERE, evaluation.window);
+      if (evaluation.window !== undefined && !stepsEndAtFrames)
+        throw new ArgumentError(WHERE, "window", "it dropped, or solve.stepsEndAtFrames: true", "both");
       const { ts } = evaluationSchedule(WHERE, evaluation);
-      return { h0: () => initialState(WHERE, evaluation, batch, options.numNeurons), times: ts.length };
+      const rest = restOf(WHERE, evaluation.h0, options.inputSize, "time");
+      return {
+        h0: () => initialStateOf(WHERE, evaluation, batch, options.numNeurons),
+        rest: rest && { input: rest.input, evaluation: restEvaluation(rest.length, evaluation) },
+        times: ts.length,
+      };
     },
     evolve: (chunk, count, evaluation, purpose) => start(chunk, count, evaluation, purpose === "gradients"),
     checkSolved: (stats, first, purpose) => checkFailures(onFailure, stats, first, purpose),
-    reverse: ({ steps, ctY0 }, ctHs, grads) => solverFor(steps).reverse(ctHs, grads, ctY0),
+    reverse: ({ input, hs, ctY0 }, ctHs, grads) => {
+      const drive = input.cotangent(0);
+      const cotangents = wantedTimes(hs).map((j) => ctHs[j] ?? null);
+      solverFor(input.frames).reverse(cotangents, drive ? { ...grads, drive } : grads, ctY0);
+      for (let k = 0; k < input.frames; k++) input.pull(k);
+    },
     release: () => {
       for (const solver of solvers.values()) solver.dispose();
       solvers.clear();
     },
   };
+}
+
+/** Windows shorter than the sequence: their borders are jump times. */
+function windowOf(frames: number, window: number | undefined): { readonly window?: number } {
+  return window !== undefined && window < frames ? { window } : {};
+}
+
+/** The output times whose states are wanted. */
+function wantedTimes(hs: ChunkBuffers["hs"]): number[] {
+  return [...hs.keys()].filter((j) => hs[j] !== undefined);
+}
+
+/** Evaluation of a run to rest: its only output is the last state. */
+function restEvaluation(endTime: number, { signal }: EvaluationOptions): EvaluationOptions {
+  return { times: [endTime], endTime, ...(signal ? { signal } : {}) };
 }

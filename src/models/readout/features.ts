@@ -109,8 +109,10 @@ async function readFeatures<E>(
   const times = readTimesOf(batch.times, network.outputTimes(batch));
   const failed: number[] = [];
   const stats: SolveStats[] = [];
-  for await (const chunk of network.chunks(batch, "loss")) {
-    if (chunk.stats) stats.push(chunk.stats);
+  // The responses of neurons are those at the last output time.
+  const at = [...new Set([...times, network.outputTimes(batch) - 1])];
+  for await (const chunk of network.chunks({ ...batch, at }, "loss")) {
+    stats.push(chunk.stats);
     failed.push(...chunk.failed.map((s) => chunk.first + s));
     await visit(chunk);
     await readout.readFeatures(chunk, times, features);

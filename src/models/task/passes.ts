@@ -114,8 +114,8 @@ class BatchRun<E> {
     this.#network = network;
     this.#readout = readout;
     this.#penalties = penalties;
-    this.#batch = batch;
     this.#times = readTimesOf(batch.times, network.outputTimes(batch));
+    this.#batch = { ...batch, at: this.#times };
     const { dtype } = network.backend;
     this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
   }
@@ -142,7 +142,7 @@ class BatchRun<E> {
   }
 
   #note(first: number, { stats, failed }: Pick<SettledChunk, "stats" | "failed">): void {
-    if (stats) this.#stats.push(stats);
+    this.#stats.push(stats);
     this.#failed.push(...failed.map((s) => first + s));
   }
 
@@ -172,21 +172,19 @@ class BatchRun<E> {
     const network = this.#network;
     const { input } = this.#batch;
     const targets = this.#targets!;
-    const isRead = new Set(this.#times);
     const x = network.options.inputGradient ? floatArray(network.backend.dtype, input.data.length) : null;
     let record: readonly ArrayLike<number>[] = [];
     this.#begin();
     for await (const chunk of network.startedChunks(this.#batch, "gradients")) {
       this.#beginChunk(chunk);
       const { complete } = chunk;
-      const ctHs = chunk.ctHs.map((ct, j) => (isRead.has(j) ? ct : null));
       let back: ChunkGradients | null = null;
       const work = (): readonly DeviceBuffer[] => {
         const readings = this.#readout.readings(chunk, this.#times);
         for (const [k, reading] of readings.entries()) this.#readout.judge(chunk, reading, k, targets, complete);
         this.#readout.spreadCotangents(chunk, readings, this.#times);
         this.#penalties.add(chunk, this.#times, complete);
-        back = network.reverseChunk(chunk, ctHs);
+        back = network.reverseChunk(chunk, chunk.ctHs);
         const isLast = chunk.first + chunk.count === input.batch;
         if (isLast) network.parameters.foldGradients(complete);
         return [...this.#sums, ...(isLast ? measure() : [])];
