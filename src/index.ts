@@ -61,6 +61,7 @@ export {
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
 // Connectomes and images.
+export { arraySamples, type SampleArraysInput } from "./data/arraySamples.ts";
 export type { Components } from "./data/components.ts";
 export {
   absolute,
@@ -99,13 +100,20 @@ export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
 export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export { type OpenedSamples, type OpenSamplesOptions, openSamples } from "./data/openSamples.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
+export type { PartName } from "./data/sampleArrays.ts";
+export { constantLoss, type SampleStatistics, type Spread } from "./data/sampleChecks.ts";
+export type { SampleSet, SampleShape, SampleStream, Samples } from "./data/sampleSet.ts";
+export type { SampleSets, SampleSetsOptions } from "./data/sampleSets.ts";
+export { type SampleStreamOptions, sampleStream } from "./data/sampleStream.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
+export { writeSamples } from "./data/writeSamples.ts";
 export {
   type ExplainedBinding,
   type ExplainedDispatch,
@@ -127,6 +135,7 @@ export {
 export type { Column, TableFormat } from "./io/delimited.ts";
 export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
 export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
+export { type FileHash, hashOf } from "./io/hash.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
 export type { ExtentOptions } from "./io/limits.ts";
 export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
@@ -143,6 +152,7 @@ export {
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
+export { type ArrayToWrite, type WriteArraysOptions, writeArrays } from "./io/writeArrays.ts";
 // Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
 export type { FeatureSpread, ResponseShares } from "./models/classifier/responses.ts";

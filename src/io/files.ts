@@ -1,6 +1,6 @@
 // Reads files, whole or in parts: failures of the file system become typed errors, gzip is unpacked. Knows no formats; durable.ts writes.
 
-import { access, open, readFile, stat } from "node:fs/promises";
+import { access, type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { constants, gunzip, gunzipSync } from "node:zlib";
 import { EngineError, FileFormatError } from "../core/errors.ts";
@@ -73,6 +73,52 @@ export interface ByteSource {
   read(begin: number, end: number): Promise<Uint8Array>;
 }
 
+/** A file that stays open, and must stay as it is. */
+export interface OpenFile extends ByteSource {
+  readonly file: string;
+  /** Idempotent; reading afterwards fails. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a file for reads at any place, now and later.
+ *
+ * @throws {FileFormatError} as `readBytes`. Reads throw "file-changed" once the file was written to after it was opened, and
+ *   "file-truncated" where it ends too early
+ */
+export async function openFile(file: string, expected: string): Promise<OpenFile> {
+  let handle: FileHandle;
+  try {
+    handle = await open(file, "r");
+  } catch (cause) {
+    throw fileError(file, expected, cause);
+  }
+  try {
+    const before = await handle.stat({ bigint: true });
+    if (before.isDirectory()) throw new FileFormatError(file, expected, "a directory", "file-is-directory");
+    const read = async (begin: number, end: number): Promise<Uint8Array> => {
+      try {
+        const bytes = await readAt(handle, file, begin, end);
+        // Afterwards: a change during the read counts, too.
+        const now = await handle.stat({ bigint: true });
+        if (now.size === before.size && now.mtimeNs === before.mtimeNs) return bytes;
+      } catch (cause) {
+        throw fileError(file, expected, cause);
+      }
+      throw new FileFormatError(file, "a file that stays as it is while it is in use", "a changed one", "file-changed");
+    };
+    let closing: Promise<void> | null = null;
+    const close = (): Promise<void> => {
+      closing ??= handle.close();
+      return closing;
+    };
+    return { file, length: Number(before.size), read, close };
+  } catch (cause) {
+    await handle.close();
+    throw fileError(file, expected, cause);
+  }
+}
+
 /**
  * Opens a file for `use`, and returns its result. Unlike `readBytes`, takes files of any size.
  *
@@ -82,16 +128,7 @@ export async function withFile<T>(file: string, expected: string, use: (source: 
   try {
     const handle = await open(file, "r");
     try {
-      const read = async (begin: number, end: number): Promise<Uint8Array> => {
-        const bytes = new Uint8Array(end - begin);
-        for (let got = 0; got < bytes.length; ) {
-          const length = Math.min(bytes.length - got, MOST_AT_ONCE);
-          const { bytesRead } = await handle.read(bytes, got, length, begin + got);
-          if (bytesRead === 0) throw new FileFormatError(file, `${end} bytes`, `${begin + got}`, "file-truncated");
-          got += bytesRead;
-        }
-        return bytes;
-      };
+      const read = (begin: number, end: number): Promise<Uint8Array> => readAt(handle, file, begin, end);
       return await use({ length: (await handle.stat()).size, read });
     } finally {
       await handle.close();
@@ -99,6 +136,17 @@ export async function withFile<T>(file: string, expected: string, use: (source: 
   } catch (cause) {
     throw fileError(file, expected, cause);
   }
+}
+
+async function readAt(handle: FileHandle, file: string, begin: number, end: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(end - begin);
+  for (let got = 0; got < bytes.length; ) {
+    const length = Math.min(bytes.length - got, MOST_AT_ONCE);
+    const { bytesRead } = await handle.read(bytes, got, length, begin + got);
+    if (bytesRead === 0) throw new FileFormatError(file, `${end} bytes`, `${begin + got}`, "file-truncated");
+    got += bytesRead;
+  }
+  return bytes;
 }
 
 /** The first `length` bytes of a file, fewer if it is shorter. */
