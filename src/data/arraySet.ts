@@ -54,9 +54,9 @@ export class ArraySet implements SampleSet {
   readonly count: number;
   readonly source: string;
   readonly times: Float64Array | null;
-  readonly picture?: { readonly width: number; readonly height: number };
-  readonly classNames?: readonly string[];
-  readonly outputNames?: readonly string[];
+  declare readonly picture?: { readonly width: number; readonly height: number };
+  declare readonly classNames?: readonly string[];
+  declare readonly outputNames?: readonly string[];
   readonly #arrays: SampleArrays;
   readonly #rows: Uint32Array | null;
   readonly #normalisation: Spread | null;

@@ -6,10 +6,12 @@ import { SequentialBytes, type StoredArray } from "../io/arrayFiles.ts";
 import { countOf } from "../io/npy.ts";
 import { decodedBytes, decodeNumbers, type NumberArray, type NumberType, numberArray } from "../io/numbers.ts";
 
-/** Bytes of a block in a file; a longer row is a block of its own. */
-const BLOCK_BYTES = 1 << 16;
+/** Bytes of a block in a file; a longer row is a block of its own. Short, as samples are mostly read in random order. */
+const BLOCK_BYTES = 1 << 14;
 /** Neighbouring blocks are read at once up to this many bytes. */
 const RUN_BYTES = 1 << 20;
+/** Bytes that are read before it is checked that the file has not changed. */
+const UNCHECKED_BYTES = 1 << 23;
 
 /** Rows of numbers of equal width. */
 export interface Rows {
@@ -235,33 +237,48 @@ export class FileRows implements Rows {
         into.set(data.subarray(from, from + this.width), k * this.width);
       }
     };
-    let run: number[] = [];
     const most = Math.max(1, Math.floor(RUN_BYTES / (this.#rowsPerBlock * this.#rowBytes)));
+    let run: number[] = [];
+    const loaded = new Map<number, NumberArray>();
+    let unchecked = 0;
+    const load = async (): Promise<void> => {
+      for (const [block, data] of await this.#load(run)) {
+        copy(block, data);
+        loaded.set(block, data);
+        unchecked += data.byteLength;
+      }
+      run = [];
+      if (unchecked >= UNCHECKED_BYTES) await check();
+    };
+    // Only what is checked may stay.
+    const check = async (): Promise<void> => {
+      await this.#array.data.check();
+      for (const [block, data] of loaded) this.#cache.add(this.#firstBlock + block, data);
+      loaded.clear();
+      unchecked = 0;
+    };
     for (const block of blocks.keys()) {
       const cached = this.#cache.get(this.#firstBlock + block);
       if (cached) {
         copy(block, cached);
         continue;
       }
-      if (run.length === most || (run.length > 0 && block !== run.at(-1)! + 1)) {
-        await this.#load(run, copy);
-        run = [];
-      }
+      if (run.length === most || (run.length > 0 && block !== run.at(-1)! + 1)) await load();
       run.push(block);
     }
-    if (run.length > 0) await this.#load(run, copy);
+    if (run.length > 0) await load();
+    if (loaded.size > 0) await check();
   }
 
   /** Reads neighbouring blocks. */
-  async #load(run: readonly number[], use: (block: number, data: NumberArray) => void): Promise<void> {
+  async #load(run: readonly number[]): Promise<[block: number, data: NumberArray][]> {
     const begin = run[0]! * this.#rowsPerBlock;
     const bytes = await this.#array.data.read(begin * this.#rowBytes, this.#end(run.at(-1)!) * this.#rowBytes);
-    for (const block of run) {
+    return run.map((block) => {
       const from = block * this.#rowsPerBlock - begin;
-      const data = this.#decode(bytes.subarray(from * this.#rowBytes, (this.#end(block) - begin) * this.#rowBytes));
-      use(block, data);
-      this.#cache.add(this.#firstBlock + block, data);
-    }
+      const end = (this.#end(block) - begin) * this.#rowBytes;
+      return [block, this.#decode(bytes.subarray(from * this.#rowBytes, end))];
+    });
   }
 
   /** The row behind a block. */

@@ -375,7 +375,7 @@ class Examination {
         throw arrays.refuse(arrays.weightsName, `a target that counts in the part "${name}"`, "none");
       }
       if (of.withoutTargets > 0) {
-        notes.push(`${plural(of.withoutTargets, "sample")} of the part ${name} have no target that counts.`);
+        notes.push(`Part "${name}": ${plural(of.withoutTargets, "sample")} without a target that counts.`);
       }
     }
     const missing =
@@ -444,6 +444,6 @@ function notesOf(
     }
   }
   const constant = normalisation ? inputs.std.filter((std) => std === 0).length : 0;
-  if (constant > 0) notes.push(`${plural(constant, "input")} do not vary and become 0.`);
+  if (constant > 0) notes.push(`${plural(constant, "constant input")}, always 0 once standardised.`);
   return notes;
 }

@@ -12,6 +12,12 @@ import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType } from 
 import { readSafetensorsHeader } from "./safetensors.ts";
 import { openZip } from "./zip.ts";
 
+/** Bytes, and whether they are still those of the file when it was opened. */
+export interface CheckedSource extends ByteSource {
+  /** @throws {FileFormatError} "file-changed": what has been read does not count */
+  check(): Promise<void>;
+}
+
 /** An array in a file. */
 export interface StoredArray {
   /** File and array, for messages: "data.npz[inputs]". */
@@ -24,7 +30,7 @@ export interface StoredArray {
   readonly fortranOrder: boolean;
   readonly shape: readonly number[];
   /** Its data, counted from their first byte. */
-  readonly data: ByteSource;
+  readonly data: CheckedSource;
   /** The data were unpacked and are in memory. */
   readonly resident: boolean;
   /** CRC-32 that the data must have after bytes with the CRC-32 `before`; null: unknown, or compared already. */
@@ -171,7 +177,7 @@ async function orClose(
   }
 }
 
-async function npyArray(file: ByteSource, label: string, crc: number | null): Promise<StoredArray> {
+async function npyArray(file: CheckedSource, label: string, crc: number | null): Promise<StoredArray> {
   const head = await file.read(0, Math.min(NPY_HEAD_BYTES, file.length));
   const header = parseNpyHeader(head, label);
   checkLength(header, file.length, label);
@@ -186,7 +192,7 @@ async function npyArray(file: ByteSource, label: string, crc: number | null): Pr
 /**
  * The bytes of an array from first to last, which are compared with their checksum at the end.
  *
- * @throws {FileFormatError} "file-damaged": another checksum
+ * @throws {FileFormatError} "file-damaged": another checksum; "file-changed"
  */
 export class SequentialBytes {
   readonly #array: StoredArray;
@@ -203,6 +209,7 @@ export class SequentialBytes {
     const { data, checksum, label } = this.#array;
     const bytes = await data.read(this.#at, this.#at + length);
     this.#at += length;
+    await data.check();
     if (checksum === null) return bytes;
     this.#sum = crc32(bytes, this.#sum);
     if (this.#at === data.length && this.#sum !== checksum.expected) {
@@ -228,10 +235,11 @@ function labelOf(file: string, name: string): string {
   return `${file}[${name}]`;
 }
 
-function partOf(source: ByteSource, begin: number, end: number): ByteSource {
-  return { length: end - begin, read: (from, to) => source.read(begin + from, begin + to) };
+function partOf(source: CheckedSource, begin: number, end: number): CheckedSource {
+  const read = (from: number, to: number): Promise<Uint8Array> => source.read(begin + from, begin + to);
+  return { length: end - begin, read, check: () => source.check() };
 }
 
-function inMemory(bytes: Uint8Array): ByteSource {
-  return { length: bytes.length, read: async (begin, end) => bytes.subarray(begin, end) };
+function inMemory(bytes: Uint8Array): CheckedSource {
+  return { length: bytes.length, read: async (begin, end) => bytes.subarray(begin, end), check: async () => {} };
 }

@@ -76,6 +76,12 @@ export interface ByteSource {
 /** A file that stays open, and must stay as it is. */
 export interface OpenFile extends ByteSource {
   readonly file: string;
+  /**
+   * What has been read is the content that the file had when it was opened.
+   *
+   * @throws {FileFormatError} "file-changed"
+   */
+  check(): Promise<void>;
   /** Idempotent; reading afterwards fails. */
   close(): Promise<void>;
 }
@@ -83,8 +89,7 @@ export interface OpenFile extends ByteSource {
 /**
  * Opens a file for reads at any place, now and later.
  *
- * @throws {FileFormatError} as `readBytes`. Reads throw "file-changed" once the file was written to after it was opened, and
- *   "file-truncated" where it ends too early
+ * @throws {FileFormatError} as `readBytes`; reads throw "file-truncated" where it ends too early
  */
 export async function openFile(file: string, expected: string): Promise<OpenFile> {
   let handle: FileHandle;
@@ -96,23 +101,27 @@ export async function openFile(file: string, expected: string): Promise<OpenFile
   try {
     const before = await handle.stat({ bigint: true });
     if (before.isDirectory()) throw new FileFormatError(file, expected, "a directory", "file-is-directory");
-    const read = async (begin: number, end: number): Promise<Uint8Array> => {
-      try {
-        const bytes = await readAt(handle, file, begin, end);
-        // Afterwards: a change during the read counts, too.
-        const now = await handle.stat({ bigint: true });
-        if (now.size === before.size && now.mtimeNs === before.mtimeNs) return bytes;
-      } catch (cause) {
-        throw fileError(file, expected, cause);
-      }
-      throw new FileFormatError(file, "a file that stays as it is while it is in use", "a changed one", "file-changed");
-    };
     let closing: Promise<void> | null = null;
-    const close = (): Promise<void> => {
-      closing ??= handle.close();
-      return closing;
+    return {
+      ...{ file, length: Number(before.size) },
+      async read(begin, end) {
+        try {
+          return await readAt(handle, file, begin, end);
+        } catch (cause) {
+          throw fileError(file, expected, cause);
+        }
+      },
+      async check() {
+        const { size, mtimeNs } = await handle.stat({ bigint: true });
+        if (size === before.size && mtimeNs === before.mtimeNs) return;
+        const wanted = "a file that stays as it is while it is in use";
+        throw new FileFormatError(file, wanted, "one that was written to", "file-changed");
+      },
+      close() {
+        closing ??= handle.close();
+        return closing;
+      },
     };
-    return { file, length: Number(before.size), read, close };
   } catch (cause) {
     await handle.close();
     throw fileError(file, expected, cause);
