@@ -357,13 +357,6 @@ class Examination {
     const isClass = train.shape.target.kind === "class";
     const largest = Math.max(...[...this.#builders.values()].map((builder) => builder.classes));
     const classes = this.#classes ?? largest;
-    if (isClass && classes < 2) {
-      throw train.refuse(
-        "targets",
-        "at least two classes (`classes` says how many there are)",
-        `only class ${classes - 1}`,
-      );
-    }
     const finished = (name: PartName): SampleStatistics | null => this.#builders.get(name)?.finish(classes) ?? null;
     const statistics = { train: finished("train")!, validation: finished("validation"), test: finished("test") };
     const notes: string[] = [];
@@ -378,14 +371,18 @@ class Examination {
         notes.push(`Part "${name}": ${plural(of.withoutTargets, "sample")} without a target that counts.`);
       }
     }
+    if (isClass && classes < 2) {
+      throw train.refuse(
+        "targets",
+        "at least two classes (`classes` says how many there are)",
+        `only class ${classes - 1}`,
+      );
+    }
     const missing =
       isClass && !train.unlabelled
         ? [...statistics.train.weights.keys()].filter((c) => statistics.train.weights[c] === 0)
         : [];
-    if (missing.length > 0)
-      notes.push(
-        `No sample to train on has ${plural(missing.length, "class", "classes")} ${listOf(missing.map(String))}.`,
-      );
+    if (missing.length > 0) notes.push(`Classes without a sample to train on: ${listOf(missing.map(String))}.`);
     if (this.#couldBeClasses) {
       notes.push(
         'The targets are whole numbers in a floating-point type and count as numbers; kind "class" makes them classes.',

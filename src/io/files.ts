@@ -94,6 +94,9 @@ export interface OpenFile extends ByteSource {
 export async function openFile(file: string, expected: string): Promise<OpenFile> {
   let handle: FileHandle;
   try {
+    // To open a pipe would wait for a writer.
+    const kind = await stat(file);
+    if (!kind.isFile() && !kind.isDirectory()) throw new FileFormatError(file, expected, "a pipe or device");
     handle = await open(file, "r");
   } catch (cause) {
     throw fileError(file, expected, cause);
