@@ -62,6 +62,7 @@ export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
 export type { TargetShape } from "./core/targets.ts";
 // Connectomes and images.
+export { arraySamples, type SampleArraysInput } from "./data/arraySamples.ts";
 export type { Components } from "./data/components.ts";
 export {
   absolute,
@@ -112,7 +113,10 @@ export {
   streamBatches,
 } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export { type OpenedSamples, type OpenSamplesOptions, openSamples } from "./data/openSamples.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
+export type { PartName } from "./data/sampleArrays.ts";
+export { constantLoss, type SampleStatistics, type Spread } from "./data/sampleChecks.ts";
 export {
   type SampleSet,
   type SampleShape,
@@ -120,6 +124,8 @@ export {
   type Samples,
   subsetOfSamples,
 } from "./data/sampleSet.ts";
+export type { SampleSets, SampleSetsOptions } from "./data/sampleSets.ts";
+export { type SampleStreamOptions, sampleStream } from "./data/sampleStream.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
@@ -137,6 +143,7 @@ export type {
 } from "./data/tasks/taskSet.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
+export { writeSamples } from "./data/writeSamples.ts";
 export {
   type ExplainedBinding,
   type ExplainedDispatch,
@@ -158,6 +165,7 @@ export {
 export type { Column, TableFormat } from "./io/delimited.ts";
 export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
 export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
+export { type FileHash, hashOf } from "./io/hash.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
 export type { ExtentOptions } from "./io/limits.ts";
 export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
@@ -174,6 +182,7 @@ export {
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
+export { type ArrayToWrite, type WriteArraysOptions, writeArrays } from "./io/writeArrays.ts";
 // Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
 export {

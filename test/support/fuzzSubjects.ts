@@ -1,7 +1,7 @@
 // What is fuzzed: for each kind of file small valid samples and the reader. Where an archive has checksums, its content is damaged, and
 // then packed; damage to the archive itself is a subject of its own.
 
-import { readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
@@ -9,12 +9,14 @@ import { createBackend } from "../../src/backend/select.ts";
 import { readConfigFile } from "../../src/cli/configFile.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
 import { readImageSet } from "../../src/data/mnist.ts";
+import { openSamples } from "../../src/data/openSamples.ts";
 import { readLabelledConnectome, writeConnectome } from "../../src/io/connectome.ts";
 import { readLabels } from "../../src/io/labels.ts";
 import { readNeuronTable } from "../../src/io/neuronTable.ts";
-import { encodeNpy, encodeNpyString, readNpy } from "../../src/io/npy.ts";
+import { encodeNpy, encodeNpyString, readNpy, writeNpy } from "../../src/io/npy.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
 import { readTypeEdges } from "../../src/io/typeEdges.ts";
+import { writeArrays } from "../../src/io/writeArrays.ts";
 import { encodeZip } from "../../src/io/zip.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { idx } from "../data/fixtures.ts";
@@ -252,6 +254,9 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   images: images("images", false),
   "images, packed": images("images", true),
   "labels of images": images("labels", false),
+  "samples npz": samples("npz"),
+  "samples npy": samples("npy"),
+  "samples safetensors": samples("safetensors"),
   checkpoint: { extension: ".safetensors", make: checkpoint, read: loadCheckpoint },
   configuration: { extension: ".yaml", make: only(text(CONFIG)), read: readConfigFile },
 };
@@ -264,6 +269,47 @@ function npyOfTexts(): Uint8Array {
 
 function labels(file: string): Promise<unknown> {
   return readLabels(file);
+}
+
+/** Samples of two parts, read in blocks and in memory; of a folder one file is damaged. */
+function samples(kind: "npz" | "npy" | "safetensors"): FuzzSubject {
+  const arrays = {
+    inputs: { shape: [3, 2], data: Float32Array.of(0, 1, 2, 3, 4, 5) },
+    targets: { shape: [3, 2], data: Int32Array.of(0, 1, 1, 0, 1, 1) },
+    mask: { shape: [3, 2], data: Uint8Array.of(1, 0, 1, 1, 0, 1) },
+    times: { shape: [2], data: Float64Array.of(0.5, 1) },
+    split: ["train", "test", "train"],
+  };
+  const { split: _, ...numeric } = arrays;
+  const read = async (path: string): Promise<unknown> => {
+    const blocks = await openSamples(path, { memoryBytes: 0 });
+    const [first] = [await blocks.train.read([0], null)];
+    await blocks.release();
+    return [first, await openSamples(path)];
+  };
+  if (kind === "npy") {
+    const make = only(encodeNpy(arrays.inputs));
+    const file = (path: string): string => join(path, "..", "samples.npy.folder");
+    return {
+      extension: ".npy",
+      make,
+      async read(path) {
+        await mkdir(file(path), { recursive: true });
+        await writeNpy(join(file(path), "targets.npy"), arrays.targets);
+        await copyFile(path, join(file(path), "inputs.npy"));
+        return read(file(path));
+      },
+    };
+  }
+  return {
+    extension: `.${kind}`,
+    async make(dir) {
+      const path = join(dir, `whole.${kind}`);
+      await writeArrays(path, kind === "npz" ? arrays : numeric);
+      return { samples: [await readFile(path)] };
+    },
+    read,
+  };
 }
 
 /** Readers with faults, which must be found. */
