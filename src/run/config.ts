@@ -3,14 +3,23 @@
 import type { Device } from "../backend/select.ts";
 import type { DType } from "../core/dtype.ts";
 import type { FailurePolicy } from "../models/failures.ts";
+import type { Dynamics } from "../models/options.ts";
+import { LOSS_NAMES, type LossName } from "../models/task/losses/index.ts";
 import { METHODS, type MethodName } from "../ode/tableaus/index.ts";
 import { hyphenated } from "./names.ts";
 
 export const WEIGHTS = ["abs", "signed"] as const;
 export const WIRINGS = ["real", "shuffled", "random", "none"] as const;
 export const NORMALISATIONS = ["rows", "none"] as const;
-export const INPUTS = ["auto", "retinotopic", "random"] as const;
+export const INPUTS = ["auto", "retinotopic", "random", "groups", "direct"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
+export const HEADS = ["layers", "states", "groups"] as const;
+export const TIMES = ["continuous", "discrete"] as const;
+export const DYNAMICS: readonly Dynamics[] = ["rate", "leaky", "voltage", "plain"];
+export const LOSS_CHOICES: readonly ("auto" | LossName)[] = ["auto", ...LOSS_NAMES];
+export const CLASS_WEIGHTS = ["none", "balanced"] as const;
+export const INPUT_SCALINGS = ["none", "standardise"] as const;
+export const TARGET_KINDS = ["auto", "class", "numbers"] as const;
 /** "exponential-euler" for exponentialEuler. */
 export type Hyphenated<Name extends string> = Name extends `${infer Letter}${infer Rest}`
   ? `${Lowercase<Letter>}${Rest extends Uncapitalize<Rest> ? "" : "-"}${Hyphenated<Rest>}`
@@ -29,9 +38,38 @@ export interface NetworkSize {
   readonly connections: number;
 }
 
+/** "auto", "last", "all", or the last k as "last:k". */
+export type ReadoutTimes = "auto" | "last" | "all" | `last:${number}`;
+
 /** Everything that determines a run. The comments say what a value means; help texts, types and defaults are in `configOptions.ts`. */
 export interface TrainConfig {
   readonly preset: string;
+  /** Loss; "auto": cross-entropy of classes, squared error of numbers. */
+  readonly loss: (typeof LOSS_CHOICES)[number];
+  /** Metrics, the first of which decides which checkpoint is best; null: those that go with the loss. */
+  readonly metrics: readonly string[] | null;
+  /** Part of a class target that is spread evenly over all classes. */
+  readonly labelSmoothing: number;
+  /** "balanced": a class counts in inverse proportion to its samples in the training set. */
+  readonly classWeights: (typeof CLASS_WEIGHTS)[number];
+  /** Where Huber's loss passes from a square to a line. */
+  readonly huberDelta: number;
+  /** Weight of the mean of (rate − activityBaseline)² over all neurons in the loss. */
+  readonly activityPenalty: number;
+  readonly activityBaseline: number;
+  /** "continuous": an ODE that is solved; "discrete": steps from state to state. */
+  readonly time: (typeof TIMES)[number];
+  readonly dynamics: Dynamics;
+  /** Initial time constant of all neurons. */
+  readonly tau: number;
+  /** Steps that a network in discrete time takes with each frame of its input. */
+  readonly recurrences: number;
+  /** Frames after which the gradient ends; null: it goes through the whole sequence. */
+  readonly window: number | null;
+  /** Input under which the network comes to rest before a run; null: it starts from zeros. */
+  readonly rest: number | null;
+  /** Time, or steps in discrete time, that it is given to come to rest. */
+  readonly restTime: number;
   /**
    * "real", or a control: "shuffled" has the same degrees and "random" the same density, between neurons drawn by `seed`; "none" has no
    * connections, W = 0.
@@ -49,12 +87,23 @@ export interface TrainConfig {
   readonly keepSigns: boolean;
   /** Names of torch.nn modules, separated by commas. */
   readonly nonlinearity: string;
-  /** Neurons that get the pixels. "auto": retinotopic with a neuron table, else one random neuron per pixel. */
+  /**
+   * Neurons that get the inputs. "auto": pixels retinotopically with a neuron table, else one random neuron per input; "groups": `groupSize`
+   * random neurons per input; "direct": input i drives neuron i.
+   */
   readonly input: (typeof INPUTS)[number];
   /** Train the weights of the input projection. */
   readonly trainInput: boolean;
   /** Neurons that are read out. "auto": output neurons with a neuron table, else all without input. */
   readonly readout: (typeof READOUTS)[number];
+  /** "layers": linear, or with hidden units; "states": states are the outputs; "groups": an output is the mean of `groupSize` random neurons. */
+  readonly head: (typeof HEADS)[number];
+  /** Neurons of each group of `input` and `head` "groups". Groups are disjoint. */
+  readonly groupSize: number;
+  /** Output times that are read out; "auto": all if targets have times, else the last one. */
+  readonly readoutTimes: ReadoutTimes;
+  /** Read out the mean over these times. */
+  readonly readoutAverage: boolean;
   /** Standardise features with fixed statistics of the first `calibration` training images. */
   readonly standardise: boolean;
   readonly calibration: number;
@@ -107,8 +156,16 @@ export interface TrainConfig {
   readonly neuronTable: string | null;
   /** Generate a random network of this size instead of the made-up visual system. */
   readonly generate: NetworkSize | null;
-  /** Folder with MNIST, or another data set of its format; null: generated digits. */
+  /** File or folder with samples, or the name of generated samples; null: generated digits. */
   readonly data: string | null;
+  /** Options of generated samples, by name. */
+  readonly dataOptions: Readonly<Record<string, number | string>>;
+  /** "standardise": inputs of sample files are standardised with the statistics of the training part. */
+  readonly scaleInputs: (typeof INPUT_SCALINGS)[number];
+  /** Meaning of the targets in sample files; "auto": whole-number types are classes, others are numbers. */
+  readonly targets: (typeof TARGET_KINDS)[number];
+  /** Most memory for samples, in MiB; larger sets are read in blocks. */
+  readonly dataMemory: number;
   /** Folder of a run, checkpoint or state dictionary with the initial parameters; null: those of the recipe. */
   readonly initFrom: string | null;
   readonly seed: number;

@@ -3,18 +3,26 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { orRelease } from "../core/release.ts";
-import { ConnectomeODEClassifier } from "../models/classifier.ts";
+import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { StepOptions } from "../models/connectomeRnn.ts";
 import type { Constraint } from "../models/constraint.ts";
+import { ConnectomeModel, ConnectomeODEModel } from "../models/networkModel.ts";
+import type { ConnectomeNetworkOptions } from "../models/options.ts";
+import type { ReadoutOptions } from "../models/readout/layers.ts";
+import type { Task } from "../models/task/task.ts";
 import { type Checkpoint, loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
 import { Adam, AdamW, type Optimizer } from "../train/optimizer.ts";
 import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";
 import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
-import { type Connectome, chooseProjections, initialWeights, loadConnectome, type Projections } from "./network.ts";
+import { evaluationOf, readTimesOf } from "./evaluation.ts";
+import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
+import { chooseProjections, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
-import { loadSamples, type SampleSplits } from "./samples.ts";
+import { type LoadOptions, loadSamples, type SampleSplits } from "./samples.ts";
 import { solveOptionsOf } from "./solver.ts";
+import { penaltiesOf, taskOf } from "./task.ts";
 
 /** The input of a run, read and checked. */
 export interface RunInputs {
@@ -23,52 +31,88 @@ export interface RunInputs {
   readonly weights: Csr;
   readonly projections: Projections;
   readonly samples: SampleSplits;
+  readonly task: Task;
 }
 
+/** The model of a run, in continuous or discrete time. */
+export type RunModel = ConnectomeODEModel | ConnectomeModel;
+
+/** How the model of a run is evaluated: as its kind of time says. */
+export type RunEvaluation = EvaluationOptions | StepOptions;
+
 export interface Experiment {
-  readonly model: ConnectomeODEClassifier;
+  readonly model: RunModel;
   readonly optimizer: Optimizer;
-  readonly trainer: Trainer;
+  readonly trainer: Trainer<RunEvaluation>;
   dispose(): void;
 }
 
 /** Shows a warning to the user. */
 type Warn = (message: string) => void;
 
-export async function loadRunInputs(config: TrainConfig): Promise<RunInputs> {
+export async function loadRunInputs(config: TrainConfig, options: LoadOptions = {}): Promise<RunInputs> {
   const connectome = await loadConnectome(config);
-  const samples = await loadSamples(config);
-  const projections = chooseProjections(connectome, samples.train, config);
-  return { connectome, weights: initialWeights(connectome.csr, config), projections, samples };
+  const samples = await loadSamples(config, options);
+  try {
+    const { train } = samples;
+    const task = await taskOf(config, train);
+    const ends = { ...train, outputs: task.loss.outputs(task.target) };
+    const projections = chooseProjections(connectome, ends, config);
+    return { connectome, weights: initialWeights(connectome.csr, config), projections, samples, task };
+  } catch (error) {
+    await samples.release();
+    throw error;
+  }
+}
+
+function modelOf(backend: Backend, config: TrainConfig, inputs: RunInputs): RunModel {
+  const { time, memoryBudget } = config;
+  const { task } = inputs;
+  const common = { task, readout: readoutOf(config, inputs), penalties: penaltiesOf(config) };
+  const rnn = networkOf(config, inputs);
+  if (time === "continuous")
+    return new ConnectomeODEModel(backend, { ...common, rnn: { ...rnn, solve: solveOptionsOf(config) } });
+  const budget = memoryBudget === null ? {} : { memoryBudgetBytes: memoryBudget * 2 ** 20 };
+  return new ConnectomeModel(backend, { ...common, rnn: { ...rnn, ...budget } });
+}
+
+function networkOf(config: TrainConfig, { weights, projections, samples }: RunInputs): ConnectomeNetworkOptions {
+  const { dynamics, tau } = config;
+  const hasTau = dynamics !== "plain";
+  return {
+    inputSize: samples.train.inputSize,
+    numNeurons: weights.nRows,
+    connectome: weights,
+    inputProjection: projections.inputProjection,
+    trainInputProjection: config.trainInput && projections.inputProjection !== null,
+    trainConnectome: isConnectomeTrained(config),
+    outputProjection: projections.outputProjection,
+    ...(projections.outputProjection && { outputProjectionBias: false }),
+    trainOutputProjection: false,
+    dynamics,
+    ...(hasTau && { neuronTau: tau, trainTau: isConnectomeTrained(config) }),
+    neuronNonlinearity: config.nonlinearity,
+    weightConstraint: constraintOf(config),
+  };
+}
+
+function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): ReadoutOptions {
+  const { fcDim, dropout, seed, head, readoutAverage: average } = config;
+  const layers = head === "layers" ? { fcDim, dropout } : { layers: [] };
+  return {
+    ...layers,
+    seed,
+    times: readTimesOf(config, samples.train),
+    average,
+    // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
+    standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
+  };
 }
 
 /** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */
 export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
-  const { weights, projections, samples } = inputs;
-  const { train } = samples;
-  const model = new ConnectomeODEClassifier(backend, {
-    rnn: {
-      inputSize: train.inputSize,
-      numNeurons: weights.nRows,
-      connectome: weights,
-      inputProjection: projections.inputProjection,
-      trainInputProjection: config.trainInput,
-      trainConnectome: isConnectomeTrained(config),
-      trainTau: isConnectomeTrained(config),
-      outputProjection: projections.outputProjection,
-      outputProjectionBias: false,
-      trainOutputProjection: false,
-      neuronNonlinearity: config.nonlinearity,
-      weightConstraint: constraintOf(config),
-      solve: solveOptionsOf(config),
-    },
-    numClasses: train.target.classes!,
-    fcDim: config.fcDim,
-    dropout: config.dropout,
-    seed: config.seed,
-    // Without connections the features of undriven neurons are the same for all images and cannot be standardised.
-    standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
-  });
+  const { train } = inputs.samples;
+  const model = modelOf(backend, config, inputs);
   const { lr, weightDecay, clipNorm } = config;
   const adam = { lr, ...(clipNorm !== null && { clipNorm }) };
   const optimizer = orRelease({ release: () => model.dispose() }, () =>
@@ -83,14 +127,14 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
   const trainer = orRelease(
     { release: dispose },
     () =>
-      new Trainer({
+      new Trainer<RunEvaluation>({
         model,
         optimizer,
         train,
         batchSize: config.batchSize,
         seed: config.seed,
         schedule: (lastStep) => scheduleOf(config, lastStep),
-        evaluation: { numEvals: config.numEvals, endTime: config.endTime },
+        evaluation: evaluationOf(config, train),
       }),
   );
   return { model, optimizer, trainer, dispose };

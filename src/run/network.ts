@@ -1,21 +1,15 @@
-// The network of a run: read or generated, with scaled weights, an input projection from the pixels, and a projection to the read-out.
+// The connectome of a run: read or generated, and its initial weights.
 
 import { type Csr, mapValues } from "../core/csr.ts";
-import { ArgumentError, FileFormatError } from "../core/errors.ts";
-import { deriveKey, keyOfSeed } from "../core/random.ts";
+import { FileFormatError } from "../core/errors.ts";
 import {
   absolute,
-  createSparseProjection,
   degreePreservingShuffle,
   erdosRenyiLike,
   logNormalConnectome,
-  neuronsOfRole,
   normaliseRows,
-  randomIndices,
   retinotopicConnectome,
-  retinotopicProjection,
 } from "../data/connectomes.ts";
-import type { SampleSet } from "../data/sampleSet.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { exists } from "../io/files.ts";
 import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
@@ -90,67 +84,4 @@ function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed"
     case "none":
       return mapValues(csr, () => 0);
   }
-}
-
-/** Inputs to neurons, neurons to the read-out. */
-export interface Projections {
-  readonly input: "retinotopic" | "random";
-  /** [neurons, inputs] */
-  readonly inputProjection: Csr;
-  /** Neurons that inputs drive. */
-  readonly nDriven: number;
-  readonly readout: "all" | "output" | "no-input";
-  /** [features, neurons], one 1 per row; null: all neurons are read out. */
-  readonly outputProjection: Csr | null;
-}
-
-/**
- * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons
- */
-export function chooseProjections(
-  { csr, table }: Connectome,
-  { picture, inputSize }: Pick<SampleSet, "picture" | "inputSize">,
-  config: Pick<TrainConfig, "input" | "readout" | "seed">,
-): Projections {
-  const needTable = (option: string): NeuronTable => {
-    if (table) return table;
-    throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
-  };
-  const { nRows: numNeurons } = csr;
-  const needPicture = (option: string): NonNullable<typeof picture> => {
-    if (picture) return picture;
-    throw new ArgumentError("train", option, "inputs that are pictures", `inputs of ${inputSize} numbers`);
-  };
-  const isRetina = picture !== undefined && table?.role && table.x;
-  const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
-  const inputProjection =
-    input === "retinotopic"
-      ? retinotopicProjection(needTable("--input"), needPicture("--input"))
-      : randomProjection(inputSize, numNeurons, config.seed);
-  const driven = (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
-  const everyone = Uint32Array.from({ length: numNeurons }, (_, i) => i);
-  const nDriven = everyone.filter(driven).length;
-  if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
-
-  const readout = config.readout === "auto" ? (table?.role ? "output" : "no-input") : config.readout;
-  if (readout === "all") return { input, inputProjection, nDriven, readout, outputProjection: null };
-  // Neurons with input are not read out: the signal must cross the network.
-  const candidates = readout === "output" ? neuronsOfRole(needTable("--readout"), "output") : everyone;
-  const indices = candidates.filter((i) => !driven(i));
-  if (indices.length === 0) {
-    throw new ArgumentError(
-      "train",
-      "--readout",
-      `neurons without input to read out (${readout})`,
-      "none; --readout all takes those with input, too",
-    );
-  }
-  const outputProjection = createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" });
-  return { input, inputProjection, nDriven, readout, outputProjection };
-}
-
-/** Each pixel drives one random neuron with weight 1, as in the tutorial. */
-function randomProjection(size: number, numNeurons: number, seed: number): Csr {
-  const indices = randomIndices(size, numNeurons, deriveKey(keyOfSeed(seed), "input projection"));
-  return createSparseProjection({ size, numNeurons, indices, mode: "ih" });
 }

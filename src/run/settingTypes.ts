@@ -4,7 +4,7 @@ import { nearestName } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
 import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
-import type { NetworkSize } from "./config.ts";
+import type { NetworkSize, ReadoutTimes } from "./config.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -144,6 +144,51 @@ export function sizeOfNetwork(): SettingType<NetworkSize> {
         { type: "string", pattern: "^[0-9]+[xX][0-9]+$" },
       ],
     },
+  };
+}
+
+/** Some of a few names, separated by commas; each once. */
+export function namesOf(names: readonly string[]): SettingType<readonly string[]> {
+  const unknown = (list: readonly unknown[]) => list.find((name) => !names.includes(name as string));
+  return {
+    expected: `names among ${names.join(", ")}, each once`,
+    read: (data) => {
+      if (!Array.isArray(data) || data.length === 0 || unknown(data) !== undefined) return undefined;
+      return new Set(data).size === data.length ? (data as string[]) : undefined;
+    },
+    fromText: (text) => text.split(",").map((name) => name.trim()),
+    got: (data) => suggestion(Array.isArray(data) ? (unknown(data) ?? data) : data, names),
+    schema: { type: "array", items: { type: "string", enum: names }, minItems: 1, uniqueItems: true },
+  };
+}
+
+/** Numbers and words by name; on a command line name=value, separated by commas. */
+export function namedValues(): SettingType<Readonly<Record<string, number | string>>> {
+  const isValue = (value: unknown) => typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
+  return {
+    expected: "values by name, like digits=2,wait=8",
+    read: (data) =>
+      isObject(data) && Object.values(data).every(isValue) ? (data as Record<string, number | string>) : undefined,
+    fromText: (text) => {
+      const pairs = text === "" ? [] : text.split(",").map((part) => part.split("="));
+      const isWhole = pairs.every(([name, value, ...more]) => name && value !== undefined && more.length === 0);
+      if (!isWhole || new Set(pairs.map(([name]) => name)).size < pairs.length) return text;
+      return Object.fromEntries(pairs.map(([name, value]) => [name!.trim(), numberOf(value!)]));
+    },
+    got: quoteValue,
+    schema: { type: "object", additionalProperties: { type: ["number", "string"] } },
+  };
+}
+
+/** "auto", "last", "all" or "last:k". */
+export function readoutTimes(): SettingType<ReadoutTimes> {
+  const pattern = "^(auto|last|all|last:[1-9][0-9]*)$";
+  return {
+    expected: "auto, last, all, or last:k for the last k",
+    read: (data) => (typeof data === "string" && new RegExp(pattern).test(data) ? (data as ReadoutTimes) : undefined),
+    fromText: asIs,
+    got: quoteValue,
+    schema: { type: "string", pattern },
   };
 }
 
