@@ -38,7 +38,7 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     row("weights", describeWeights(config)),
     row(
       "input",
-      `${formatCount(projections.inputProjection.nCols)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
+      `${formatCount(samples.train.inputSize)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
     ),
     row("read-out", describeReadout(config, inputs)),
     row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
@@ -93,6 +93,7 @@ function describeReadout(
     all: "neurons, all there are",
     output: "output neurons, which get no input",
     "no-input": "neurons that get no input",
+    groups: "groups of neurons that get no input, their means",
   };
   const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
   return `${formatCount(n)} ${which[projections.readout]}, to ${describeTarget(samples.train.target)}: ${layers}${standardise ? ", standardised" : ""}`;

@@ -7,7 +7,6 @@ import type { SampleSet } from "../data/sampleSet.ts";
 import { replaceFile } from "../io/durable.ts";
 import { readNpy } from "../io/npy.ts";
 import { writeNpz } from "../io/npz.ts";
-import type { Trajectory } from "../models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../models/options.ts";
 import { standaloneSvg } from "../report/figure.ts";
 import type { NeuronGroup } from "../report/groups.ts";
@@ -21,6 +20,7 @@ import { openDevice } from "../run/device.ts";
 import { createExperiment, loadRunInputs, type RunInputs, restoreModel } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
+import { type RunTrajectory, trajectoryOf } from "../run/trajectory.ts";
 import { inputOf } from "../train/trainable.ts";
 import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
@@ -131,14 +131,14 @@ async function simulate(
   inputs: RunInputs,
   input: ModelInput,
   numEvals: number,
-): Promise<Trajectory> {
+): Promise<RunTrajectory> {
   const checkpoint = folder === undefined ? null : join(folder, RUN_FILES.checkpoint);
   const backend = await openDevice(config, { warn: warnUser });
   try {
     const experiment = createExperiment(backend, config, inputs);
     try {
       if (checkpoint) await restoreModel(experiment.model, checkpoint, warnUser);
-      return await experiment.model.rnn.forward(input, { numEvals, endTime: config.endTime });
+      return await trajectoryOf(experiment.model, config, inputs.samples.train, input, numEvals);
     } finally {
       experiment.dispose();
     }
@@ -155,8 +155,8 @@ interface Stimulus {
 }
 
 /** @throws {ArgumentError | ShapeError | FileFormatError} an --input of another form or shape */
-async function readStimulus(text: string, { samples, projections }: RunInputs): Promise<Stimulus> {
-  const inputSize = projections.inputProjection.nCols;
+async function readStimulus(text: string, { samples }: RunInputs): Promise<Stimulus> {
+  const { inputSize } = samples.train;
   const range = /^digits:(\d+)(?:-(\d+))?$/.exec(text);
   if (range) return digitInputs(samples.test ?? samples.validation ?? samples.train, range[1]!, range[2] ?? range[1]!);
   const constant = /^constant:(.+)$/.exec(text);
@@ -214,7 +214,7 @@ function selectNeurons(text: string | undefined, groups: readonly NeuronGroup[],
 }
 
 /** [rows, columns] of a row-major array with `width` columns. */
-function columnsOf(values: Trajectory["hs"], width: number, columns: Uint32Array): Trajectory["hs"] {
+function columnsOf(values: RunTrajectory["hs"], width: number, columns: Uint32Array): RunTrajectory["hs"] {
   const rows = values.length / width;
   const picked = values.slice(0, rows * columns.length);
   for (let r = 0; r < rows; r++) {

@@ -3,14 +3,23 @@
 import type { FloatArray } from "../core/dtype.ts";
 import { firstSamples } from "../data/loader.ts";
 import type { SampleSet, Samples } from "../data/sampleSet.ts";
-import type { ConnectomeODERNN, EvaluationOptions } from "../models/connectomeOdeRnn.ts";
-import type { NetworkModel } from "../models/networkModel.ts";
+import type { ModelInput } from "../models/options.ts";
 import type { ParameterElement, ParameterRole } from "../models/parameters/parameter.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import type { Task } from "../models/task/task.ts";
 import { inputOf } from "../train/trainable.ts";
 import type { NeuronGroup } from "./groups.ts";
 
-/** A model in continuous time, with any task. */
-type ObservedModel = NetworkModel<EvaluationOptions, ConnectomeODERNN>;
+/** A model with any task, in continuous or discrete time, and how it is run. */
+export interface ObservedModel {
+  readonly parameters: ParameterSet;
+  readonly task: Task;
+  readonly numNeurons: number;
+  /** Outputs [batch, times of the read-out, rows]. */
+  outputs(input: ModelInput): Promise<FloatArray>;
+  /** States [batch, times, numNeurons] at no more than `numTimes` times. */
+  trajectory(input: ModelInput, numTimes: number): Promise<Pick<Activity, "hs"> & { readonly ts: ArrayLike<number> }>;
+}
 
 /** A picture and the network's answer to it. */
 export interface Example {
@@ -73,7 +82,9 @@ const LABELS: Readonly<Partial<Record<ParameterRole, string>>> = {
 export type DynamicsParameters = ReadonlyMap<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>;
 
 /** The parameters of the dynamics that a model has. */
-export async function dynamicsParameters({ parameters }: ObservedModel): Promise<DynamicsParameters> {
+export async function dynamicsParameters({
+  parameters,
+}: Pick<ObservedModel, "parameters">): Promise<DynamicsParameters> {
   const known = new Map<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>();
   for (const { name, role, of } of parameters.all()) {
     const label = of === "groups of connections" ? "strengths" : LABELS[role];
@@ -100,13 +111,9 @@ export function hasExamples({ task }: Pick<ObservedModel, "task">, { picture }: 
 /**
  * Answers to the first samples of a set that has pictures and classes: one recognised sample of each class or more, and the surest mistakes.
  */
-export async function findExamples(
-  model: ObservedModel,
-  set: SampleSet,
-  evaluation: EvaluationOptions,
-): Promise<Example[]> {
+export async function findExamples(model: ObservedModel, set: SampleSet): Promise<Example[]> {
   const samples = await firstSamples(set, SEARCHED);
-  const outputs = await model.forward(inputOf(set, samples), evaluation);
+  const outputs = await model.outputs(inputOf(set, samples));
   const { classes } = model.task.target;
   const width = outputs.length / samples.size;
   const pictures = picturesOf(set, samples);
@@ -129,13 +136,12 @@ export async function recordActivity(
   model: ObservedModel,
   set: SampleSet,
   groups: readonly NeuronGroup[],
-  evaluation: EvaluationOptions,
 ): Promise<Activity> {
   const samples = await set.read(await shownIndices(set), null);
-  const { numNeurons } = model.rnn.options;
-  const numEvals = Math.max(2, Math.min(ACTIVITY_TIMES, Math.floor(ACTIVITY_NUMBERS / numNeurons)));
-  const { hs, ts } = await model.rnn.forward(inputOf(set, samples), { ...evaluation, numEvals });
-  return { inputs: shownSamples(set, samples), ts: [...ts], numNeurons, hs, groups };
+  const { numNeurons } = model;
+  const numTimes = Math.max(2, Math.min(ACTIVITY_TIMES, Math.floor(ACTIVITY_NUMBERS / numNeurons)));
+  const { hs, ts } = await model.trajectory(inputOf(set, samples), numTimes);
+  return { inputs: shownSamples(set, samples), ts: Array.from(ts), numNeurons, hs, groups };
 }
 
 async function shownIndices(set: SampleSet): Promise<number[]> {

@@ -110,7 +110,7 @@ const SAMPLE_FILES: Need = {
 const ADAPTIVE_STEPS: Need = {
   expected: "adaptive steps",
   met: (config) => CONTINUOUS.met(config) && !hasFixedSteps(config),
-  got: (config) => !CONTINUOUS.met(config) ? CONTINUOUS.got(config) : `fixed steps of --dt ${config.dt}`,
+  got: (config) => (!CONTINUOUS.met(config) ? CONTINUOUS.got(config) : `fixed steps of --dt ${config.dt}`),
 };
 
 const TASK_NAMES = Object.keys(TASK_SETS);
@@ -465,7 +465,14 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     default: 3,
     needs: CONTINUOUS,
   },
-  numEvals: { group: "Solver", placeholder: "<n>", help: "evaluation times", type: whole(2), default: 2, needs: CONTINUOUS },
+  numEvals: {
+    group: "Solver",
+    placeholder: "<n>",
+    help: "evaluation times",
+    type: whole(2),
+    default: 2,
+    needs: CONTINUOUS,
+  },
   rtol: {
     group: "Solver",
     placeholder: "<x>",

@@ -34,7 +34,10 @@ export function evaluationOf(config: EvaluationConfig, samples: SampleShape): Ev
 }
 
 /** Output times that are read out. */
-export function readTimesOf({ readoutTimes }: Pick<TrainConfig, "readoutTimes">, { target }: SampleShape): ReadoutTimes {
+export function readTimesOf(
+  { readoutTimes }: Pick<TrainConfig, "readoutTimes">,
+  { target }: SampleShape,
+): ReadoutTimes {
   if (readoutTimes === "auto") return target.times === null ? "last" : "all";
   if (readoutTimes === "last" || readoutTimes === "all") return readoutTimes;
   return { last: Number(readoutTimes.slice("last:".length)) };

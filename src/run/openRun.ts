@@ -8,15 +8,21 @@ import { checkNames } from "../core/optionNames.ts";
 import { quoteValue } from "../core/text.ts";
 import { exists } from "../io/files.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
-import type { ConnectomeODEClassifier } from "../models/classifier.ts";
-import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import { saveCheckpoint } from "../train/checkpoint.ts";
 import type { Optimizer } from "../train/optimizer.ts";
 import type { Trainer } from "../train/trainer.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, settingsOf } from "./configLayers.ts";
 import { openDevice } from "./device.ts";
-import { type Experiment, experimentAt, loadRunInputs, type RunInputs } from "./experiment.ts";
+import { evaluationOf } from "./evaluation.ts";
+import {
+  type Experiment,
+  experimentAt,
+  loadRunInputs,
+  type RunEvaluation,
+  type RunInputs,
+  type RunModel,
+} from "./experiment.ts";
 import { RUN_FILES } from "./runFiles.ts";
 import { type BegunWith, checkSameInputs, readBegun } from "./runStart.ts";
 import type { SampleSplits } from "./samples.ts";
@@ -42,10 +48,11 @@ export interface OpenedRun {
   /** All settings of the run. */
   readonly config: TrainConfig;
   readonly backend: Backend;
-  readonly model: ConnectomeODEClassifier;
+  /** A ConnectomeODEModel, or with `--time discrete` a ConnectomeModel. */
+  readonly model: RunModel;
   readonly optimizer: Optimizer;
   /** Stands at the checkpoint: `trainer.fit({ steps: step + 100 })` continues with the same numbers as `--resume`. */
-  readonly trainer: Trainer;
+  readonly trainer: Trainer<RunEvaluation>;
   /** Samples for training, validation and test. */
   readonly data: SampleSplits;
   /** The weights that training started from, [post, pre]. */
@@ -53,7 +60,7 @@ export interface OpenedRun {
   /** Cell types, roles and positions; null: no table. */
   readonly neurons: NeuronTable | null;
   /** Evaluation times of the run, for `model.forward`, `model.evaluate` and `model.rnn.forward`. */
-  readonly evaluation: EvaluationOptions;
+  readonly evaluation: RunEvaluation;
   /** The file; null: the run is at its beginning. */
   readonly checkpoint: string | null;
   /** Training steps done. */
@@ -151,7 +158,7 @@ function opened({ inputs, experiment, close, ...parts }: Parts): OpenedRun {
     data: inputs.samples,
     connectome: inputs.weights,
     neurons: inputs.connectome.table,
-    evaluation: { numEvals: config.numEvals, endTime: config.endTime },
+    evaluation: evaluationOf(config, inputs.samples.train),
     get step() {
       return trainer.position.step;
     },

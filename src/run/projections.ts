@@ -140,7 +140,12 @@ function disjointGroups(
   if (groups * size > length) {
     const most = Math.floor(length / groups);
     const expected = `at most ${most}, for ${groups} ${end} groups among ${length} neurons`;
-    throw new ArgumentError("train", "--group-size", most > 0 ? expected : `fewer ${end}s than ${length} neurons`, `${size}`);
+    throw new ArgumentError(
+      "train",
+      "--group-size",
+      most > 0 ? expected : `fewer ${end}s than ${length} neurons`,
+      `${size}`,
+    );
   }
   const drawn = randomGroups({ numNeurons: length, groups, size }, deriveKey(keyOfSeed(seed), `${end} groups`));
   return drawn.map((group) => group.map((k) => among[k]!));

@@ -111,7 +111,10 @@ async function hasIdxFiles(path: string): Promise<boolean> {
   }
 }
 
-async function readImages(dir: string, { trainSamples, validationSamples, testSamples }: DataConfig): Promise<ImageSplits> {
+async function readImages(
+  dir: string,
+  { trainSamples, validationSamples, testSamples }: DataConfig,
+): Promise<ImageSplits> {
   const { train: all, test } = await readMnist(dir);
   if (validationSamples >= all.count) {
     throw new ArgumentError(
@@ -148,7 +151,8 @@ const VALIDATION_SHARE = 0.1;
 
 async function readArrays(path: string, config: DataConfig, { onProgress }: LoadOptions): Promise<SampleSplits> {
   const { targets, scaleInputs, dataMemory, dtype } = config;
-  if (config.shift > 0) throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${config.shift}`);
+  if (config.shift > 0)
+    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${config.shift}`);
   const opened = await openSamples(path, {
     ...(targets === "auto" ? {} : { kind: targets }),
     normalise: scaleInputs,

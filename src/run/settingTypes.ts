@@ -164,7 +164,8 @@ export function namesOf(names: readonly string[]): SettingType<readonly string[]
 
 /** Numbers and words by name; on a command line name=value, separated by commas. */
 export function namedValues(): SettingType<Readonly<Record<string, number | string>>> {
-  const isValue = (value: unknown) => typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
+  const isValue = (value: unknown) =>
+    typeof value === "string" || (typeof value === "number" && Number.isFinite(value));
   return {
     expected: "values by name, like digits=2,wait=8",
     read: (data) =>

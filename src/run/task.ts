@@ -2,10 +2,10 @@
 
 import { batches } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
-import { makeTask } from "../models/task/makeTask.ts";
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
 import { huber } from "../models/task/losses/huber.ts";
 import { type LossName, lossByName } from "../models/task/losses/index.ts";
+import { makeTask } from "../models/task/makeTask.ts";
 import { type ActivityPenalty, activityPenalty } from "../models/task/penalties.ts";
 import type { Loss, Task } from "../models/task/task.ts";
 import type { TrainConfig } from "./config.ts";
@@ -56,7 +56,10 @@ async function balanced(set: SampleSet): Promise<Float64Array> {
 async function centreOf(set: SampleSet): Promise<Float64Array> {
   const { width } = set.target;
   const size = Math.min(set.count, CENTRE_SAMPLES);
-  const { targets, weights } = await set.read(Uint32Array.from({ length: size }, (_, i) => i), null);
+  const { targets, weights } = await set.read(
+    Uint32Array.from({ length: size }, (_, i) => i),
+    null,
+  );
   const [sums, total] = [new Float64Array(width), new Float64Array(width)];
   targets.forEach((value, i) => {
     const weight = weights?.[i] ?? 1;
