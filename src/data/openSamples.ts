@@ -122,8 +122,10 @@ async function run(
 ): Promise<SampleSets> {
   let step = making.next();
   while (!step.done) {
+    const chunk = await Promise.all(step.value);
+    // Nothing is being read when the signal ends the pass.
     await yieldToEventLoop(signal);
-    step = making.next(await Promise.all(step.value));
+    step = making.next(chunk);
   }
   return step.value;
 }
