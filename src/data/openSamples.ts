@@ -71,7 +71,7 @@ export interface OpenedSamples extends SampleSets {
 export async function openSamples(path: string, options: OpenSamplesOptions = {}): Promise<OpenedSamples> {
   const { validation, test, memoryBytes = DEFAULT_MEMORY_BYTES, onProgress, signal, ...rest } = options;
   const setsOptions = typeof validation === "number" ? { ...rest, validation } : rest;
-  checkOptions(WHERE, setsOptions);
+  checkOptions(WHERE, setsOptions, { test: true, memoryBytes: true, onProgress: true, signal: true });
   if (!(memoryBytes >= 0)) throw new ArgumentError(WHERE, "memoryBytes", "a number ≥ 0", `${memoryBytes}`);
   const paths = await pathsOf(path, typeof validation === "string" ? validation : undefined, test);
 
