@@ -60,8 +60,8 @@ export {
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
+// Connectomes and samples.
 export type { TargetShape } from "./core/targets.ts";
-// Connectomes and images.
 export { arraySamples, type SampleArraysInput } from "./data/arraySamples.ts";
 export type { Components } from "./data/components.ts";
 export {

@@ -71,7 +71,7 @@ export interface OpenedSamples extends SampleSets {
 export async function openSamples(path: string, options: OpenSamplesOptions = {}): Promise<OpenedSamples> {
   const { validation, test, memoryBytes = DEFAULT_MEMORY_BYTES, onProgress, signal, ...rest } = options;
   const setsOptions = typeof validation === "number" ? { ...rest, validation } : rest;
-  checkOptions(WHERE, setsOptions);
+  checkOptions(WHERE, setsOptions, { test: true, memoryBytes: true, onProgress: true, signal: true });
   if (!(memoryBytes >= 0)) throw new ArgumentError(WHERE, "memoryBytes", "a number ≥ 0", `${memoryBytes}`);
   const paths = await pathsOf(path, typeof validation === "string" ? validation : undefined, test);
 
@@ -122,8 +122,10 @@ async function run(
 ): Promise<SampleSets> {
   let step = making.next();
   while (!step.done) {
+    const chunk = await Promise.all(step.value);
+    // Nothing is being read when the signal ends the pass.
     await yieldToEventLoop(signal);
-    step = making.next(await Promise.all(step.value));
+    step = making.next(chunk);
   }
   return step.value;
 }

@@ -65,14 +65,19 @@ const OPTIONS: Readonly<Record<keyof SampleSetsOptions, true>> = {
   ...{ validation: true, key: true, normalise: true, dtype: true, unlabelled: true },
 };
 
-/** @throws {ArgumentError} an option that does not exist or has another value */
+/**
+ * Checks options by themselves.
+ *
+ * @param more  names of further options
+ * @throws {ArgumentError} an option that does not exist or has another value
+ */
 export function checkOptions(
   where: string,
   options: SampleSetsOptions,
   more: Readonly<Record<string, true>> = {},
 ): void {
   checkNames(where, options, { ...OPTIONS, ...more });
-  const { kind, classes, normalise = "none", dtype = "f64", validation, key } = options;
+  const { kind, classes, normalise = "none", dtype = "f64", validation, key, unlabelled } = options;
   const bad = (name: string, expected: string, got: unknown): ArgumentError =>
     new ArgumentError(where, name, expected, String(got));
   if (kind !== undefined && kind !== "class" && kind !== "numbers") throw bad("kind", '"class" or "numbers"', kind);
@@ -85,6 +90,9 @@ export function checkOptions(
   if (dtype !== "f32" && dtype !== "f64") throw bad("dtype", '"f32" or "f64"', dtype);
   if (validation !== undefined && !(Number.isSafeInteger(validation) && validation >= 0)) {
     throw bad("validation", "a whole number ≥ 0", validation);
+  }
+  if (unlabelled?.kind === "class" && !((unlabelled.classes ?? 0) >= 2)) {
+    throw bad("unlabelled.classes", "2 or more", unlabelled.classes);
   }
   if (validation && !key) throw bad("key", "a key, to draw the samples for validation", "none");
 }

@@ -249,6 +249,17 @@ test("a second file is the part for validation or test, and must have the same s
   );
 });
 
+test("a draw for validation takes the same samples from a file as from memory", async () => {
+  const { split: _, times, ...arrays } = MANY;
+  const options = { validation: 37, key: keyOfSeed(5) };
+  const expected = arraySamples({ ...arrays, times: times.data }, options);
+  const opened = await openSamples(await npz({ ...arrays, times }), { ...options, memoryBytes: 30_000 });
+  await assertSameSamples(opened.train, expected.train);
+  await assertSameSamples(opened.validation!, expected.validation!);
+  assert.equal(opened.statistics, expected.statistics);
+  await opened.release();
+});
+
 test("output times must be those of the first file", async () => {
   const timed = (...times: number[]): Arrays => ({
     inputs: normals(1, 4, 2),
@@ -550,6 +561,9 @@ test("options that do not fit are refused before any file is read", async () => 
   await fails(() => openSamples(nowhere, { memoryBytes: Number.NaN }), "argument", /memoryBytes/);
   await fails(() => openSamples(nowhere, { validation: 3 }), "argument", /key/);
   await fails(() => openSamples(nowhere, { valdation: 3 } as never), "argument", /validation/);
+  await fails(() => openSamples(nowhere, { memorybytes: 3 } as never), "argument", /memoryBytes/);
+  const unlabelled = { kind: "class", width: 1, classes: null, times: null } as const;
+  await fails(() => openSamples(nowhere, { unlabelled }), "argument", /unlabelled\.classes/);
   const folder = fresh("");
   await writeFolder(join(folder, "train"), part(1, 4));
   await writeFolder(join(folder, "test"), part(1, 4));

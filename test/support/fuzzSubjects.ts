@@ -13,7 +13,7 @@ import { openSamples } from "../../src/data/openSamples.ts";
 import { readLabelledConnectome, writeConnectome } from "../../src/io/connectome.ts";
 import { readLabels } from "../../src/io/labels.ts";
 import { readNeuronTable } from "../../src/io/neuronTable.ts";
-import { encodeNpy, encodeNpyString, readNpy, writeNpy } from "../../src/io/npy.ts";
+import { encodeNpy, encodeNpyString, encodeNpyStrings, readNpy, writeNpy } from "../../src/io/npy.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
 import { readTypeEdges } from "../../src/io/typeEdges.ts";
 import { writeArrays } from "../../src/io/writeArrays.ts";
@@ -255,6 +255,7 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   "images, packed": images("images", true),
   "labels of images": images("labels", false),
   "samples npz": samples("npz"),
+  "samples npz split": samples("split"),
   "samples npy": samples("npy"),
   "samples safetensors": samples("safetensors"),
   checkpoint: { extension: ".safetensors", make: checkpoint, read: loadCheckpoint },
@@ -271,41 +272,44 @@ function labels(file: string): Promise<unknown> {
   return readLabels(file);
 }
 
-/** Samples of two parts, read in blocks and in memory; of a folder one file is damaged. */
-function samples(kind: "npz" | "npy" | "safetensors"): FuzzSubject {
-  const arrays = {
+/** Samples of two parts, read in blocks and in memory. Damaged are a file, one file of a folder, or the split in a .npz file. */
+function samples(damaged: "npz" | "npy" | "safetensors" | "split"): FuzzSubject {
+  const numeric = {
     inputs: { shape: [3, 2], data: Float32Array.of(0, 1, 2, 3, 4, 5) },
     targets: { shape: [3, 2], data: Int32Array.of(0, 1, 1, 0, 1, 1) },
     mask: { shape: [3, 2], data: Uint8Array.of(1, 0, 1, 1, 0, 1) },
     times: { shape: [2], data: Float64Array.of(0.5, 1) },
-    split: ["train", "test", "train"],
   };
-  const { split: _, ...numeric } = arrays;
+  const split = ["train", "test", "train"];
   const read = async (path: string): Promise<unknown> => {
     const blocks = await openSamples(path, { memoryBytes: 0 });
-    const [first] = [await blocks.train.read([0], null)];
+    const first = await blocks.train.read([0], null);
     await blocks.release();
     return [first, await openSamples(path)];
   };
-  if (kind === "npy") {
-    const make = only(encodeNpy(arrays.inputs));
-    const file = (path: string): string => join(path, "..", "samples.npy.folder");
+  if (damaged === "split") {
+    const whole = Object.entries(numeric).map(([name, array]) => ({ name: `${name}.npy`, bytes: encodeNpy(array) }));
+    const wrap = (bytes: Uint8Array): Uint8Array => encodeZip([...whole, { name: "split.npy", bytes }]);
+    return { extension: ".npz", make: () => ({ samples: [encodeNpyStrings(split)], wrap }), read };
+  }
+  if (damaged === "npy") {
     return {
       extension: ".npy",
-      make,
+      make: only(encodeNpy(numeric.inputs)),
       async read(path) {
-        await mkdir(file(path), { recursive: true });
-        await writeNpy(join(file(path), "targets.npy"), arrays.targets);
-        await copyFile(path, join(file(path), "inputs.npy"));
-        return read(file(path));
+        const folder = `${path}.folder`;
+        await mkdir(folder, { recursive: true });
+        await writeNpy(join(folder, "targets.npy"), numeric.targets);
+        await copyFile(path, join(folder, "inputs.npy"));
+        return read(folder);
       },
     };
   }
   return {
-    extension: `.${kind}`,
+    extension: `.${damaged}`,
     async make(dir) {
-      const path = join(dir, `whole.${kind}`);
-      await writeArrays(path, kind === "npz" ? arrays : numeric);
+      const path = join(dir, `whole.${damaged}`);
+      await writeArrays(path, damaged === "npz" ? { ...numeric, split } : numeric);
       return { samples: [await readFile(path)] };
     },
     read,
