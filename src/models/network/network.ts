@@ -142,7 +142,8 @@ export class Network<E> {
       await yieldToEventLoop(signal);
       const count = Math.min(lanes, input.batch - first);
       const desk = this.#desks.of(backend.layoutFor(count), frames, times);
-      const chunk = chunkBuffers(this.model, this.#inputOf(desk, frames), times, wanted);
+      const own = this.#inputOf(desk, frames);
+      const chunk = chunkBuffers(this.model, own, times, wanted, purpose === "gradients");
       this.#chunks.set(desk, chunk);
       chunk.input.upload({ first, count }, input, this.inputRows(input));
       if (rest) this.#rest.spread(desk, chunk.y0);
