@@ -12,7 +12,7 @@ import { ArgumentError } from "../../core/errors.ts";
  * @throws {ArgumentError} a group out of range, or one without a neuron
  */
 export function groupMeans(group: ArrayLike<number>, nGroups?: number): Csr {
-  const n = nGroups ?? Array.from(group).reduce((most, k) => Math.max(most, k + 1), 0);
+  const n = nGroups ?? Array.from(group).reduce((most, k) => Math.max(most, Math.floor(k) + 1), 0);
   if (!Number.isInteger(n) || n < 1)
     throw new ArgumentError("groupMeans", "nGroups", "a whole number of at least 1", `${n}`);
   const members = Array.from({ length: n }, (): number[] => []);
