@@ -242,9 +242,12 @@ export class Trainer<E extends object = EvaluationOptions> {
         const start = performance.now();
         const before = this.model.backend.traffic();
         const factor = schedule(this.#position.step);
-        const { loss, penalties, metrics: sums, stats } = hasTargets(batch)
-          ? await this.#step(batch, factor)
-          : this.#stepWithoutTargets();
+        const {
+          loss,
+          penalties,
+          metrics: sums,
+          stats,
+        } = hasTargets(batch) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
         const seconds = (performance.now() - start) / 1000;
         const metrics = metricValues(this.model.task, sums);
         recent.add({ loss, metrics, seconds });
