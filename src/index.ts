@@ -237,7 +237,7 @@ export {
   type ConnectomeODEModelOptions,
   type ModelOptions,
   NetworkModel,
-  type Reading,
+  type ReadPlan,
 } from "./models/networkModel.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
@@ -262,6 +262,7 @@ export type {
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
 export type { ActivityProbe } from "./models/readout/features.ts";
+export { groupMeans } from "./models/readout/groupMeans.ts";
 export type {
   DropoutLayer,
   LinearLayer,
