@@ -207,6 +207,7 @@ export type {
   SharedValues,
 } from "./models/parameters/parameter.ts";
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
+export type { ParameterPattern } from "./models/parameters/pattern.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
@@ -309,7 +310,11 @@ export {
   AdamW,
   type ClipOptions,
   Optimizer,
+  type OptimizerOptions,
   type OptimizerState,
+  type ParameterGroup,
+  RMSprop,
+  type RmspropOptions,
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";

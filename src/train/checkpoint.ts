@@ -10,6 +10,7 @@ import type { NumberArray } from "../io/numbers.ts";
 import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
 import { inDeviceOrder, indicesName, type Parameter } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import { isMeanOfSquares } from "./optimizer/rule.ts";
 import type { Optimizer } from "./optimizer.ts";
 import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import type { TrainingPosition } from "./trainer.ts";
@@ -20,8 +21,6 @@ const FORMAT = 1;
 /** Prefixes of tensors that are no parameters. */
 const OPTIMIZER = "optimizer.";
 const FEATURES = "features.";
-/** Moments that are means of squares. */
-const SQUARES = `${OPTIMIZER}exp_avg_sq.`;
 
 /** What a checkpoint says besides its tensors. */
 export interface CheckpointState {
@@ -35,6 +34,8 @@ export interface CheckpointState {
 export interface Checkpoint extends CheckpointState {
   /** The axograd that wrote it. */
   readonly version: string;
+  /** Name of the optimiser; null: none, or an earlier version wrote the file. */
+  readonly optimizer: string | null;
   readonly optimizerStep: number;
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   /** It has checksums, which are right. Earlier versions wrote none: damage can pass unnoticed. */
@@ -105,7 +106,8 @@ async function save(file: string, { model, optimizer }: Trained, state: Checkpoi
   for (const [name, data] of Object.entries(features ?? {})) {
     tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }
-  const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer?.stepCount ?? 0, ...state };
+  const { kind = null, stepCount = 0 } = optimizer ?? {};
+  const description = { format: FORMAT, version: VERSION, optimizer: kind, optimizerStep: stepCount, ...state };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) }, { checksums: true });
   const readable = file.replace(/(\.safetensors)?$/, ".json");
   await replaceFile(readable, [`${JSON.stringify(description, null, 2)}\n`]);
@@ -183,7 +185,9 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
     isClassifier(model) && model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
   parameters.checkAll(values);
-  optimizer?.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
+  const kind = checkpoint.optimizer ?? undefined;
+  const step = checkpoint.optimizerStep;
+  optimizer?.restore({ ...(kind && { kind }), step, moments: Object.fromEntries(moments) });
   parameters.setAll(values);
   const [mean, scale] = features;
   if (mean && scale && isClassifier(model)) model.setFeatureStatistics(mean, scale);
@@ -218,7 +222,7 @@ function finite(parameter: string, tensor: StreamedTensor, step: number): Stream
 
 /** @throws {FileFormatError} a number that no training leaves */
 function checkNumbers(file: string, name: string, data: FloatArray): void {
-  const isSquare = name.startsWith(SQUARES);
+  const isSquare = name.startsWith(OPTIMIZER) && isMeanOfSquares(name.slice(OPTIMIZER.length));
   const at = firstOutside(data, isSquare ? 0 : Number.NEGATIVE_INFINITY);
   if (at < 0) return;
   const expected = `finite values of "${name}"${isSquare ? ", 0 or above" : ""}`;
@@ -260,7 +264,7 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
       `format ${state.format}, written by axograd ${state.version}`,
     );
   }
-  const { version, optimizerStep, position, seed, config } = state;
+  const { version, optimizer = null, optimizerStep, position, seed, config } = state;
   const counts = [optimizerStep, seed, position?.epoch, position?.batch, position?.step];
   if (!counts.every((n) => Number.isSafeInteger(n) && n! >= 0)) {
     throw new FileFormatError(
@@ -269,7 +273,9 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
       JSON.stringify({ position, seed, optimizerStep }),
     );
   }
-  return { version, optimizerStep, position, seed, config };
+  if (optimizer !== null && typeof optimizer !== "string")
+    throw new FileFormatError(file, "the name of the optimiser", JSON.stringify(optimizer));
+  return { version, optimizer, optimizerStep, position, seed, config };
 }
 
 type SavedState = { format: number } & Omit<Checkpoint, "tensors" | "verified" | "file">;

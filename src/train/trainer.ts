@@ -292,7 +292,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     const result = await this.#gradients(input, batch.labels, step);
     const squares = result.measured[0]![0]!;
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
-      const worst = await findWorst("gradient", this.model.parameters);
+      const worst = await findWorst("gradient", this.model.parameters, this.optimizer.trained);
       // The squares of large gradients overflow earlier than the gradients do.
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
     }
