@@ -318,6 +318,13 @@ export {
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
+export {
+  PENALTY_KINDS,
+  Penalties,
+  type PenaltyGraph,
+  type PenaltyKind,
+  type PenaltyTerm,
+} from "./train/penalties.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {

@@ -12,6 +12,7 @@ import { inDeviceOrder, indicesName, type Parameter } from "../models/parameters
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import { isMeanOfSquares } from "./optimizer/rule.ts";
 import type { Optimizer } from "./optimizer.ts";
+import type { Penalties } from "./penalties.ts";
 import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import type { TrainingPosition } from "./trainer.ts";
 import { VERSION } from "./version.ts";
@@ -21,6 +22,7 @@ const FORMAT = 1;
 /** Prefixes of tensors that are no parameters. */
 const OPTIMIZER = "optimizer.";
 const FEATURES = "features.";
+const STARTS = "start.";
 
 /** What a checkpoint says besides its tensors. */
 export interface CheckpointState {
@@ -68,6 +70,8 @@ export interface Trained {
   readonly model: CheckpointModel;
   /** Absent: none is saved, and that of a checkpoint is left alone. */
   readonly optimizer?: Optimizer;
+  /** The values at the beginning of training that penalties read are saved and restored. */
+  readonly penalties?: Penalties;
 }
 
 /**
@@ -86,7 +90,7 @@ export async function saveCheckpoint(
   return callsOf(trained.model.parameters).run("saveCheckpoint", () => save(file, trained, state));
 }
 
-async function save(file: string, { model, optimizer }: Trained, state: CheckpointState): Promise<string[]> {
+async function save(file: string, { model, optimizer, penalties }: Trained, state: CheckpointState): Promise<string[]> {
   const { parameters } = model;
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
@@ -101,6 +105,10 @@ async function save(file: string, { model, optimizer }: Trained, state: Checkpoi
     const p = parameters.get(parameterOf(name));
     const tensor = floatTensor(backend, p.shape, () => piecesOf(backend, buffer, p));
     tensors.set(OPTIMIZER + name, finite(OPTIMIZER + name, tensor, state.position.step));
+  }
+  for (const [p, buffer] of penalties?.starts() ?? []) {
+    const tensor = floatTensor(backend, p.shape, () => piecesOf(backend, buffer, p));
+    tensors.set(STARTS + p.name, finite(STARTS + p.name, tensor, state.position.step));
   }
   const features = isClassifier(model) ? await model.readFeatureStatistics() : null;
   for (const [name, data] of Object.entries(features ?? {})) {
@@ -150,7 +158,7 @@ export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsP
  *
  * @throws {FileFormatError} a checkpoint of another network: a tensor is missing, has another size or other connections
  */
-export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: Trained): void {
+export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer, penalties }: Trained): void {
   const { parameters } = model;
   const { file, tensors } = checkpoint;
   const take = (name: string, shape: readonly number[]): FloatArray => {
@@ -181,6 +189,7 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
       const p = parameters.get(parameterOf(moment));
       return [moment, inDeviceOrder(take(name, p.shape), p)] as const;
     });
+  const starts = (penalties?.keptParameters ?? []).map((p) => [p.name, take(STARTS + p.name, p.shape)] as const);
   const features = (["mean", "scale"] as const).map((name) =>
     isClassifier(model) && model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
@@ -189,6 +198,7 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
   const step = checkpoint.optimizerStep;
   optimizer?.restore({ ...(kind && { kind }), step, moments: Object.fromEntries(moments) });
   parameters.setAll(values);
+  penalties?.restore(new Map(starts));
   const [mean, scale] = features;
   if (mean && scale && isClassifier(model)) model.setFeatureStatistics(mean, scale);
 }

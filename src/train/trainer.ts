@@ -18,6 +18,7 @@ import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
+import type { Penalties } from "./penalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 
@@ -40,8 +41,10 @@ export interface StepMetrics {
   readonly step: number;
   /** From 0: the epoch of this step's batch. */
   readonly epoch: number;
-  /** Mean cross-entropy of the batch, in nats, before the step. */
+  /** Mean cross-entropy of the batch, in nats, before the step, and all penalties. */
   readonly loss: number;
+  /** The penalties on parameters before the step, by name; absent without any. */
+  readonly penalties?: Readonly<Record<string, number>>;
   /** Share of the batch whose largest logit was the label's. */
   readonly accuracy: number;
   /** Means over the last steps, at most 50. */
@@ -93,7 +96,12 @@ export interface TrainerOptions<E extends object = EvaluationOptions> {
   readonly schedule?: (lastStep: number) => Schedule;
   /** Evaluation times, end time and so on, of training and of evaluation. */
   readonly evaluation?: ClassifierEvaluation<E>;
+  /** On the parameters of the model: terms of the loss of training, not of evaluations. They stay their owner's. */
+  readonly penalties?: Penalties;
 }
+
+/** Loss and penalties of one step. */
+type StepResult = BatchResult & { readonly penalties: Readonly<Record<string, number>> | null };
 
 /** How long to train. */
 export interface FitOptions {
@@ -117,6 +125,7 @@ const TRAINER_OPTIONS: Readonly<Record<keyof TrainerOptions, true>> = {
   shift: true,
   schedule: true,
   evaluation: true,
+  penalties: true,
 };
 const FIT_OPTIONS: Readonly<Record<keyof FitOptions, true>> = { epochs: true, steps: true, signal: true, recent: true };
 
@@ -150,6 +159,7 @@ export class Trainer<E extends object = EvaluationOptions> {
   readonly #shift: number;
   readonly #schedule: (lastStep: number) => Schedule;
   readonly #evaluation: ClassifierEvaluation<E> | undefined;
+  readonly #penalties: Penalties | null;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
   #isStepping = false;
@@ -169,6 +179,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#shift = options.shift ?? 0;
     this.#schedule = options.schedule ?? (() => constant);
     this.#evaluation = evaluation;
+    this.#penalties = options.penalties ?? null;
+    this.#penalties?.checkTrained(optimizer.trained);
   }
 
   get position(): TrainingPosition {
@@ -261,6 +273,7 @@ export class Trainer<E extends object = EvaluationOptions> {
           step,
           epoch,
           loss: result.loss,
+          ...(result.penalties && { penalties: result.penalties }),
           accuracy,
           meanLoss: recent.mean("loss"),
           meanAccuracy: recent.mean("accuracy"),
@@ -276,7 +289,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
-  async #step(batch: Batch, factor: number): Promise<BatchResult> {
+  async #step(batch: Batch, factor: number): Promise<StepResult> {
     if (this.#isStepping) throw new EngineError("busy", "fit: expected one loop at a time, got another one's step");
     this.#isStepping = true;
     try {
@@ -286,7 +299,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
-  async #takeStep(batch: Batch, factor: number): Promise<BatchResult> {
+  async #takeStep(batch: Batch, factor: number): Promise<StepResult> {
     const step = this.#position.step + 1;
     const input = { data: batch.images, batch: batch.size };
     const result = await this.#gradients(input, batch.labels, step);
@@ -302,10 +315,21 @@ export class Trainer<E extends object = EvaluationOptions> {
     return result;
   }
 
-  async #gradients(input: ModelInput, labels: ArrayLike<number>, step: number): Promise<GradientResult> {
+  async #gradients(
+    input: ModelInput,
+    labels: ArrayLike<number>,
+    step: number,
+  ): Promise<GradientResult & Pick<StepResult, "penalties">> {
     const { model, optimizer } = this;
     try {
-      return await model.gradients(input, labels, step, this.#evaluation, () => [optimizer.sumSquares()]);
+      const result = await model.gradients(input, labels, step, this.#evaluation, (complete) => {
+        // Their gradients count in the squares.
+        const values = this.#penalties?.add(complete) ?? [];
+        return [optimizer.sumSquares(), ...values];
+      });
+      const penalties = this.#penalties?.read(result.measured.slice(1)) ?? null;
+      const loss = Object.values(penalties ?? {}).reduce((sum, value) => sum + value, result.loss);
+      return { ...result, loss, penalties };
     } catch (error) {
       throw await stateError(step, error, model.parameters);
     }

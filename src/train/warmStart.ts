@@ -29,8 +29,8 @@ export interface WarmStart {
   readonly unused: readonly string[];
 }
 
-/** Tensors that are no parameters: of optimisers, of feature statistics, and what torch-biopl keeps of neurons. */
-const OTHERS = /^optimizer\.|^features\.|(^|\.)neuron_(sign_mask|type_mask|type_indices\.\d+)$|(^|\.)indices$/;
+/** Tensors that are no parameters: of optimisers, penalties and feature statistics, and what torch-biopl keeps of neurons. */
+const OTHERS = /^(optimizer|start|features)\.|(^|\.)neuron_(sign_mask|type_mask|type_indices\.\d+)$|(^|\.)indices$/;
 
 /**
  * Takes the parameters of a model from a checkpoint or a state dictionary (`exportStateDict`, or Python's `save_file`), by name: those

@@ -7,7 +7,7 @@ import type { ImageSet } from "../../src/data/imageSet.ts";
 import { createSparseProjection } from "../../src/data/projection.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import type { SolveOptions } from "../../src/models/connectomeOdeRnn.ts";
-import { Adam } from "../../src/train/optimizer.ts";
+import { Adam, type Optimizer } from "../../src/train/optimizer.ts";
 import { Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
 
 export const NEURONS = 24;
@@ -104,7 +104,13 @@ export function tinyTraining(
 }
 
 /** All parameters, as their constraints want them, and moments; for comparison bit by bit. */
-export async function stateOf({ model, optimizer }: Pick<Tiny, "model" | "optimizer">): Promise<Map<string, unknown>> {
+export async function stateOf({
+  model,
+  optimizer,
+}: {
+  readonly model: Tiny["model"];
+  readonly optimizer: Optimizer;
+}): Promise<Map<string, unknown>> {
   const state = new Map<string, unknown>();
   model.parameters.refresh();
   for (const { name } of model.parameters.all()) state.set(name, await model.parameters.values(name));

@@ -29,8 +29,12 @@ export interface GradientResult extends BatchResult {
   readonly measured: readonly ArrayLike<number>[];
 }
 
-/** Enqueues work on the gradients and returns buffers to read along with the loss. Called again if the gradients were not complete. */
-export type Measurement = () => readonly DeviceBuffer[];
+/**
+ * Enqueues work on the gradients and returns buffers to read along with the loss. Called again if the gradients were not complete.
+ *
+ * @param complete  scalar on the device: 1 where the gradients are complete. Guards what is added to them (see Guard)
+ */
+export type Measurement = (complete: DeviceBuffer) => readonly DeviceBuffer[];
 
 /** A batch with its labels. */
 export interface Labelled<E> extends Evaluated<E> {
@@ -123,7 +127,7 @@ async function gradientPass<E>(
       back = network.reverseChunk(chunk, ctHs);
       const isLast = chunk.first + chunk.count === input.batch;
       if (isLast) network.parameters.foldGradients(chunk.complete);
-      return [...readout.sums, ...(isLast ? measure() : [])];
+      return [...readout.sums, ...(isLast ? measure(chunk.complete) : [])];
     };
     const known = await pollWith(network, chunk, failed.length > 0 ? () => [] : work);
     if (known.stats) stats.push(known.stats);
