@@ -296,6 +296,7 @@ export {
   type GradientGroup,
   type Remedy,
 } from "./train/diagnosis.ts";
+export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } from "./train/earlyStopping.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,
@@ -319,12 +320,12 @@ export {
   type SgdOptions,
 } from "./train/optimizer.ts";
 export {
+  ParameterPenalties,
+  type ParameterPenalty,
   PENALTY_KINDS,
-  Penalties,
   type PenaltyGraph,
   type PenaltyKind,
-  type PenaltyTerm,
-} from "./train/penalties.ts";
+} from "./train/parameterPenalties.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {

@@ -12,7 +12,7 @@ import { inDeviceOrder, indicesName, type Parameter } from "../models/parameters
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import { isMeanOfSquares } from "./optimizer/rule.ts";
 import type { Optimizer } from "./optimizer.ts";
-import type { Penalties } from "./penalties.ts";
+import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import type { TrainingPosition } from "./trainer.ts";
 import { VERSION } from "./version.ts";
@@ -71,7 +71,7 @@ export interface Trained {
   /** Absent: none is saved, and that of a checkpoint is left alone. */
   readonly optimizer?: Optimizer;
   /** The values at the beginning of training that penalties read are saved and restored. */
-  readonly penalties?: Penalties;
+  readonly penalties?: ParameterPenalties;
 }
 
 /**

@@ -18,7 +18,7 @@ import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
-import type { Penalties } from "./penalties.ts";
+import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 
@@ -97,7 +97,7 @@ export interface TrainerOptions<E extends object = EvaluationOptions> {
   /** Evaluation times, end time and so on, of training and of evaluation. */
   readonly evaluation?: ClassifierEvaluation<E>;
   /** On the parameters of the model: terms of the loss of training, not of evaluations. They stay their owner's. */
-  readonly penalties?: Penalties;
+  readonly penalties?: ParameterPenalties;
 }
 
 /** Loss and penalties of one step. */
@@ -159,7 +159,7 @@ export class Trainer<E extends object = EvaluationOptions> {
   readonly #shift: number;
   readonly #schedule: (lastStep: number) => Schedule;
   readonly #evaluation: ClassifierEvaluation<E> | undefined;
-  readonly #penalties: Penalties | null;
+  readonly #penalties: ParameterPenalties | null;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
   #isStepping = false;

@@ -19,7 +19,7 @@ import { dopri5 } from "../../src/ode/tableaus/index.ts";
 import { resolveConfig } from "../../src/run/configLayers.ts";
 import { createExperiment, loadRunInputs } from "../../src/run/experiment.ts";
 import { Adam, RMSprop, SGD } from "../../src/train/optimizer.ts";
-import { Penalties } from "../../src/train/penalties.ts";
+import { ParameterPenalties } from "../../src/train/parameterPenalties.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 
 const RING = csrFromCoo({ nRows: 4, nCols: 4, rows: [1, 2, 3, 0], cols: [0, 1, 2, 3], values: [1, 2, 3, 4] });
@@ -62,7 +62,7 @@ const LIVES: Readonly<Record<string, readonly [count: number, life: Life]>> = {
         optimizer.step();
         optimizer.dispose();
       }
-      const penalties = new Penalties(backend, parameters, [
+      const penalties = new ParameterPenalties(backend, parameters, [
         { name: "stay", parameters: "*", kind: "distance", weight: 1 },
       ]);
       penalties.add();

@@ -29,7 +29,7 @@ export type PenaltyGraph = (g: Graph, w: Value, start: Value) => Value;
 export type PenaltyKind = "l1" | "l2" | "distance";
 
 /** A term: `weight` times the sum of its kind over all parameters that match. */
-export interface PenaltyTerm {
+export interface ParameterPenalty {
   /** As results and files have it; unique. */
   readonly name: string;
   /** Shared values count once, however many connections or neurons share them. */
@@ -52,7 +52,7 @@ const KINDS: Readonly<Record<PenaltyKind, PenaltyGraph>> = {
 /** Names of the ready-made penalties. */
 export const PENALTY_KINDS: readonly PenaltyKind[] = Object.keys(KINDS) as PenaltyKind[];
 
-const TERM_OPTIONS: Readonly<Record<keyof PenaltyTerm, true>> = {
+const TERM_OPTIONS: Readonly<Record<keyof ParameterPenalty, true>> = {
   name: true,
   parameters: true,
   kind: true,
@@ -76,10 +76,10 @@ interface Penalised {
  *     const total = loss + Object.values(penalties.read(measured)).reduce((sum, x) => sum + x, 0);
  *     optimizer.step();
  */
-export class Penalties {
+export class ParameterPenalties {
   readonly #backend: Backend;
   readonly #parameters: ParameterSet;
-  readonly #terms: readonly PenaltyTerm[];
+  readonly #terms: readonly ParameterPenalty[];
   readonly #desk: Desk;
   readonly #penalised: readonly Penalised[];
   readonly #values: readonly DeviceBuffer[];
@@ -92,14 +92,14 @@ export class Penalties {
    *   above 0; a kind that does not exist; a graph that does not depend on the parameter
    * @throws {ShapeError} a graph whose result is neither one number per number of the parameter nor a scalar
    */
-  constructor(backend: Backend, parameters: ParameterSet, terms: readonly PenaltyTerm[]) {
+  constructor(backend: Backend, parameters: ParameterSet, terms: readonly ParameterPenalty[]) {
     terms.forEach((term, i) => {
       check(term, i, terms);
     });
     this.#backend = backend;
     this.#parameters = parameters;
     this.#terms = terms.map((term) => ({ ...term }));
-    this.#desk = new Desk(backend, backend.layoutFor(1), "Penalties");
+    this.#desk = new Desk(backend, backend.layoutFor(1), "ParameterPenalties");
     const { penalised, values, always } = orRelease(this.#desk, () => {
       const scalar = this.#desk.vector("always", 1);
       backend.fill(scalar, 1);
@@ -191,9 +191,11 @@ export class Penalties {
     const all = kept.map(({ parameter, start }) => {
       const { name, size } = parameter;
       const values = starts.get(name);
-      if (!values) throw new ArgumentError("Penalties", name, "its values at the beginning of training", "nothing");
-      if (values.length !== size) throw new ShapeError("Penalties", name, `${size} values`, `${values.length}`);
-      checkFinite("Penalties", name, values, this.#backend.dtype);
+      if (!values)
+        throw new ArgumentError("ParameterPenalties", name, "its values at the beginning of training", "nothing");
+      if (values.length !== size)
+        throw new ShapeError("ParameterPenalties", name, `${size} values`, `${values.length}`);
+      checkFinite("ParameterPenalties", name, values, this.#backend.dtype);
       return [start!, inDeviceOrder(calls.isBusy ? Float64Array.from(values) : values, parameter)] as const;
     });
     calls.change("restore", () => {
@@ -207,7 +209,12 @@ export class Penalties {
     this.#terms.forEach((term, i) => {
       if (this.#penalised.some(({ parameter, terms }) => terms.includes(i) && trained.includes(parameter))) return;
       const got = `"${term.parameters}", all frozen`;
-      throw new ArgumentError("Penalties", `${term.name}.parameters`, "a parameter that the optimiser trains", got);
+      throw new ArgumentError(
+        "ParameterPenalties",
+        `${term.name}.parameters`,
+        "a parameter that the optimiser trains",
+        got,
+      );
     });
   }
 
@@ -224,18 +231,18 @@ export class Penalties {
 
   #checkInUse(name: string): void {
     if (!this.#isDisposed) return;
-    const where = `Penalties.${name}`;
+    const where = `ParameterPenalties.${name}`;
     throw new EngineError("disposed", `${where}: expected penalties in use, got some that have been disposed of`, {
       where,
     });
   }
 }
 
-function check(term: PenaltyTerm, i: number, all: readonly PenaltyTerm[]): void {
-  const where = "Penalties";
+function check(term: ParameterPenalty, i: number, all: readonly ParameterPenalty[]): void {
+  const where = "ParameterPenalties";
   checkNames(where, term, TERM_OPTIONS, `terms[${i}].`);
   const { name, parameters, kind, weight } = term;
-  const refuse = (option: keyof PenaltyTerm, expected: string, got: unknown): never => {
+  const refuse = (option: keyof ParameterPenalty, expected: string, got: unknown): never => {
     throw new ArgumentError(where, `terms[${i}].${option}`, expected, `${got}`);
   };
   if (typeof name !== "string" || name === "") refuse("name", "a name", name);
@@ -246,10 +253,10 @@ function check(term: PenaltyTerm, i: number, all: readonly PenaltyTerm[]): void 
   if (!(weight > 0 && Number.isFinite(weight))) refuse("weight", "a finite number above 0", weight);
 }
 
-function penalisedOf(desk: Desk, parameters: ParameterSet, terms: readonly PenaltyTerm[]): Penalised[] {
+function penalisedOf(desk: Desk, parameters: ParameterSet, terms: readonly ParameterPenalty[]): Penalised[] {
   const all = parameters.all();
   const matched = terms.map(({ name, parameters: pattern }) =>
-    matchingTrainable("Penalties", `${name}.parameters`, pattern, all),
+    matchingTrainable("ParameterPenalties", `${name}.parameters`, pattern, all),
   );
   return all.flatMap((parameter): Penalised[] => {
     const { name, size } = parameter;
@@ -271,7 +278,7 @@ function valueName(term: number): string {
 }
 
 /** Adds the terms of a parameter to their values, and their gradients to its gradient. Leaves: `w`, `start`. */
-function penaltyProgram(size: number, terms: readonly (readonly [value: string, term: PenaltyTerm])[]): Program {
+function penaltyProgram(size: number, terms: readonly (readonly [value: string, term: ParameterPenalty])[]): Program {
   const g = new Graph();
   const { ops } = g;
   const w = g.row("w", size);
@@ -281,10 +288,15 @@ function penaltyProgram(size: number, terms: readonly (readonly [value: string, 
     const isSum = term.kind === "row" && term.rows === size;
     if (!isSum && term.kind !== "scalar") {
       const got = `${term.kind} of ${term.rows}`;
-      throw new ShapeError("Penalties", name, `a row vector of ${size} numbers, or a scalar`, got);
+      throw new ShapeError("ParameterPenalties", name, `a row vector of ${size} numbers, or a scalar`, got);
     }
     if (!dependsOn(term, w))
-      throw new ArgumentError("Penalties", name, "a function of the parameter", "one that does not depend on it");
+      throw new ArgumentError(
+        "ParameterPenalties",
+        name,
+        "a function of the parameter",
+        "one that does not depend on it",
+      );
     g.store(value, ops.mul(weight, isSum ? ops.reduceRows(term) : term), { accumulate: true });
     return [term, ops.constant(weight)] as const;
   });

@@ -9,7 +9,7 @@ import { unitRoundoff } from "../../src/core/dtype.ts";
 import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { SGD, type SgdOptions } from "../../src/train/optimizer.ts";
-import { Penalties, type PenaltyTerm } from "../../src/train/penalties.ts";
+import { ParameterPenalties, type ParameterPenalty } from "../../src/train/parameterPenalties.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { normals } from "../ode/harness.ts";
@@ -48,7 +48,7 @@ function parametersOn(backend: Backend): ParameterSet {
   return parameters;
 }
 
-const TERMS: readonly PenaltyTerm[] = [
+const TERMS: readonly ParameterPenalty[] = [
   { name: "lasso", parameters: "s*", kind: "l1", weight: 0.5 },
   { name: "ridge", parameters: "*", kind: "l2", weight: 0.25 },
   { name: "stay", parameters: "!shared", kind: "distance", weight: 3 },
@@ -99,12 +99,12 @@ function expected(): { readonly values: Record<string, number>; readonly gradien
 /** Values of all terms at a point, and the gradients with what was there before, `before` everywhere. */
 async function evaluated(
   backend: Backend,
-  terms: readonly PenaltyTerm[],
+  terms: readonly ParameterPenalty[],
   point: Point,
   before = 0,
 ): Promise<{ values: Record<string, number>; gradient: Record<string, ArrayLike<number>> }> {
   const parameters = parametersOn(backend);
-  const penalties = new Penalties(backend, parameters, terms);
+  const penalties = new ParameterPenalties(backend, parameters, terms);
   penalties.begin();
   parameters.setAll(Object.entries(point));
   for (const p of parameters.trainable()) backend.fill(p.grad!, before);
@@ -141,7 +141,7 @@ function define(test: Test<WithBackend>): void {
 
   test("where work is not complete nothing is added", async ({ backend }) => {
     const parameters = parametersOn(backend);
-    const penalties = new Penalties(backend, parameters, TERMS);
+    const penalties = new ParameterPenalties(backend, parameters, TERMS);
     const complete = backend.buffer("complete", 1);
     const sums = async () => (await backend.downloadAll(penalties.add(complete))).map((value) => value[0]!);
     assert.equal(
@@ -160,7 +160,7 @@ function define(test: Test<WithBackend>): void {
     backend,
   }) => {
     const decay = 2 ** -4;
-    const terms: PenaltyTerm[] = [{ name: "ridge", parameters: "*", kind: "l2", weight: decay }];
+    const terms: ParameterPenalty[] = [{ name: "ridge", parameters: "*", kind: "l2", weight: decay }];
     const penalised = training(backend, terms);
     const decayed = training(backend, null, { weightDecay: decay });
     // One step: from the second one on, the steps of the solver differ with the last digits of the parameters.
@@ -182,7 +182,7 @@ function define(test: Test<WithBackend>): void {
   test("terms that make no sense are refused by name", async ({ backend }) => {
     const parameters = parametersOn(backend);
     const refused = (change: object, message: RegExp, code = "argument") =>
-      fails(() => new Penalties(backend, parameters, [{ ...TERMS[0]!, ...change }]), code, message);
+      fails(() => new ParameterPenalties(backend, parameters, [{ ...TERMS[0]!, ...change }]), code, message);
     await refused({ parameters: "vektor" }, /expected vector\? .*\(lasso\.parameters\)/);
     await refused({ parameters: "held" }, /frozen by the model itself/);
     await refused({ weight: 0 }, /a finite number above 0, got 0 \(terms\[0\]\.weight\)/);
@@ -195,18 +195,18 @@ function define(test: Test<WithBackend>): void {
       { kind: ({ ops }: { ops: { constant(x: number): unknown } }) => ops.constant(1) },
       /does not depend on it/,
     );
-    const lanes: PenaltyTerm["kind"] = (g, w) => g.ops.mul(w, g.sample("t"));
+    const lanes: ParameterPenalty["kind"] = (g, w) => g.ops.mul(w, g.sample("t"));
     await refused(
       { kind: lanes, parameters: "vector" },
       /a row vector of 70 numbers, or a scalar, got state of 70/,
       "shape",
     );
     await fails(
-      () => new Penalties(backend, parameters, [TERMS[0]!, TERMS[0]!]),
+      () => new ParameterPenalties(backend, parameters, [TERMS[0]!, TERMS[0]!]),
       "argument",
       /a new name, got "lasso", which is taken \(terms\[1\]\.name\)/,
     );
-    const penalties = new Penalties(backend, parameters, TERMS);
+    const penalties = new ParameterPenalties(backend, parameters, TERMS);
     const starts = new Map<string, ArrayLike<number>>(Object.entries(START));
     const restore = (name: string, values: ArrayLike<number> | null) => () => {
       const given = new Map(starts);
@@ -221,7 +221,7 @@ function define(test: Test<WithBackend>): void {
     restore("shared", null)();
     penalties.dispose();
     penalties.dispose();
-    await fails(() => penalties.add(), "disposed", /Penalties\.add/);
+    await fails(() => penalties.add(), "disposed", /ParameterPenalties\.add/);
     parameters.dispose();
   });
 }
@@ -230,19 +230,19 @@ interface Training {
   readonly model: ReturnType<typeof tinyClassifier>;
   readonly optimizer: SGD;
   readonly trainer: Trainer;
-  readonly penalties?: Penalties;
+  readonly penalties?: ParameterPenalties;
   dispose(): void;
 }
 
 function training(
   backend: Backend,
-  terms: readonly PenaltyTerm[] | null,
+  terms: readonly ParameterPenalty[] | null,
   options: SgdOptions = {},
   endTime = 0.1,
 ): Training {
   const model = tinyClassifier(backend);
   const optimizer = new SGD(backend, model.parameters, { lr: 2 ** -5, ...options });
-  const penalties = terms && { penalties: new Penalties(backend, model.parameters, terms) };
+  const penalties = terms && { penalties: new ParameterPenalties(backend, model.parameters, terms) };
   const evaluation = { endTime };
   const trainer = new Trainer({
     model,
@@ -261,7 +261,7 @@ function training(
   return { model, optimizer, trainer, dispose, ...penalties };
 }
 
-const STAY: readonly PenaltyTerm[] = [
+const STAY: readonly ParameterPenalty[] = [
   { name: "wiring", parameters: "weights", kind: "distance", weight: 2 },
   { name: "tau", parameters: "time constants", kind: "l1", weight: 0.01 },
 ];
@@ -361,7 +361,7 @@ forEachBackend("penalties in training", ["f32", "f64"], (test) => {
   });
 
   test("a penalty that is not finite stops the training before the step", async ({ backend }) => {
-    const broken: PenaltyTerm = {
+    const broken: ParameterPenalty = {
       name: "broken",
       parameters: "weights",
       kind: ({ ops }, w) => ops.log(ops.mul(0, w)),
