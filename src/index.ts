@@ -60,6 +60,7 @@ export {
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
+export type { TargetShape } from "./core/targets.ts";
 // Connectomes and images.
 export type { Components } from "./data/components.ts";
 export {
@@ -96,10 +97,26 @@ export {
 export type { DegreeShuffleOptions } from "./data/degreePreservingShuffle.ts";
 export type { DistanceDecayOptions } from "./data/distanceDecay.ts";
 export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
+export { type ImageSampleOptions, imageSamples } from "./data/imageSamples.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
-export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
-export { MNIST_MEAN, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export {
+  type Batch,
+  type BatchOptions,
+  batchCount,
+  batches,
+  firstSamples,
+  type StreamBatch,
+  streamBatches,
+} from "./data/loader.ts";
+export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
+export {
+  type SampleSet,
+  type SampleShape,
+  type SampleStream,
+  type Samples,
+  subsetOfSamples,
+} from "./data/sampleSet.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
@@ -145,19 +162,17 @@ export {
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
 // Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
-export type { FeatureSpread, ResponseShares } from "./models/classifier/responses.ts";
 export {
-  type ActivityProbe,
   type BatchResult,
   type ClassifierEvaluation,
+  type ClassifierOptions,
   ConnectomeClassifier,
   type ConnectomeClassifierOptions,
   ConnectomeODEClassifier,
   type ConnectomeODEClassifierOptions,
   type GradientResult,
-  type Measurement,
-  type NetworkClassifier,
-  type ReadoutOptions,
+  type Labels,
+  NetworkClassifier,
 } from "./models/classifier.ts";
 export type { ConnectomeNetwork } from "./models/connectomeNetwork.ts";
 export {
@@ -186,6 +201,15 @@ export type { Evolution, RunPurpose, RunShape } from "./models/network/evolution
 export type { NetworkOutputs } from "./models/network/hostBatch.ts";
 export type { Evaluated, Network } from "./models/network/network.ts";
 export type { NetworkParameters } from "./models/network/parameters.ts";
+export {
+  ConnectomeModel,
+  type ConnectomeModelOptions,
+  ConnectomeODEModel,
+  type ConnectomeODEModelOptions,
+  type ModelOptions,
+  NetworkModel,
+  type Reading,
+} from "./models/networkModel.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
   ConnectomeNetworkOptions,
@@ -209,6 +233,17 @@ export type {
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
 export type { ParameterPattern } from "./models/parameters/pattern.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
+export type { ActivityProbe } from "./models/readout/features.ts";
+export type {
+  DropoutLayer,
+  LinearLayer,
+  ReadoutLayer,
+  ReadoutOptions,
+  ReluLayer,
+  SparseLayer,
+} from "./models/readout/layers.ts";
+export type { FeatureSpread, ResponseShares } from "./models/readout/responses.ts";
+export type { ReadoutTimes } from "./models/readout/times.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
   type SelectedStates,
@@ -225,6 +260,26 @@ export {
   SparseRNN,
   type SparseRNNOptions,
 } from "./models/sparse.ts";
+// Tasks.
+export type { BinaryCrossEntropyOptions } from "./models/task/losses/binaryCrossEntropy.ts";
+export type { CrossEntropyOptions } from "./models/task/losses/crossEntropy.ts";
+export type { HuberOptions } from "./models/task/losses/huber.ts";
+export { LOSS_NAMES, LOSSES, type LossName, lossByName } from "./models/task/losses/index.ts";
+export { classification, makeTask, type TaskOptions } from "./models/task/makeTask.ts";
+export { METRIC_NAMES, METRICS, metricByName } from "./models/task/metrics/index.ts";
+export type { Measurement, TaskGradients, TaskResult } from "./models/task/passes.ts";
+export {
+  type Activity,
+  type ActivityPenalty,
+  activityPenalty,
+  type PenaltyOptions,
+  rateL1,
+  rateL2,
+} from "./models/task/penalties.ts";
+export { classOf } from "./models/task/predictedClass.ts";
+export { addSums, emptySums, type MetricSums, metricValues, perOutput } from "./models/task/sums.ts";
+export type { TargetBatch } from "./models/task/targets.ts";
+export type { Judged, Loss, Metric, Prediction, Task } from "./models/task/task.ts";
 // Ordinary differential equations.
 export type { FieldInputs, FieldOptions } from "./ode/adjointField.ts";
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
@@ -274,8 +329,8 @@ export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
 export type { Hyphenated, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
-export type { ImageSplits } from "./run/imageSplits.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
+export type { SampleSplits } from "./run/samples.ts";
 // Training.
 export {
   type Checkpoint,
@@ -335,6 +390,13 @@ export {
   exportStateDict,
   importStateDict,
 } from "./train/stateDict.ts";
+export {
+  describeTask,
+  type LossDescription,
+  type MetricDescription,
+  type MetricValues,
+  type TaskDescription,
+} from "./train/taskDescription.ts";
 export {
   type Evaluation,
   type FitOptions,

@@ -10,6 +10,7 @@ import {
   type DynamicsParameters,
   dynamicsParameters,
   findExamples,
+  hasExamples,
   parameterChanges,
   recordActivity,
 } from "../report/observation.ts";
@@ -146,17 +147,17 @@ async function observe(
     const before = await parametersAtStart(experiment, config);
     await restoreExperiment(experiment, file, warnUser);
     const changes = parameterChanges(before, await dynamicsParameters(model));
-    const { train, validation, test } = inputs.images;
-    const [imageSet, images] = test
+    const { train, validation, test } = inputs.samples;
+    const [sampleSet, samples] = test
       ? (["test", test] as const)
       : validation
         ? (["validation", validation] as const)
         : (["training", train] as const);
     const evaluation = { numEvals: config.numEvals, endTime: config.endTime };
     const respond = async (): Promise<Responses> => ({
-      examples: await findExamples(model, images, evaluation),
-      imageSet,
-      activity: await recordActivity(model, images, groups, evaluation),
+      examples: hasExamples(model, samples) ? await findExamples(model, samples, evaluation) : null,
+      sampleSet,
+      activity: await recordActivity(model, samples, groups, evaluation),
     });
     // A run that diverged gets a page, too.
     const responses = await respond().catch((error: unknown) => {

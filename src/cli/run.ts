@@ -24,7 +24,7 @@ import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
-import { describeEvaluation, describeRecomputed, describeSummary, describeTape } from "./describe.ts";
+import { describeEvaluation, describeRecomputed, describeSummary, describeTape, nounOf } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
@@ -147,7 +147,8 @@ class RunRecorder {
     this.#earlier = earlier;
     const lastStep = resumed?.checkpoint ? experiment.trainer.position.step : null;
     this.#checkpoints = new Checkpoints(experiment, config, folder, lastStep);
-    this.#progress = console.showsProgress ? new Progress(process.stderr) : null;
+    const [metric = null] = experiment.trainer.task.metrics;
+    this.#progress = console.showsProgress ? new Progress(process.stderr, { metric }) : null;
     for (const event of earlier) {
       if (event.event === "diagnosis") for (const { fault } of event.findings) this.#faults.add(fault);
       if (event.event === "step") this.#steps.push(event);
@@ -291,21 +292,23 @@ class RunRecorder {
     }
   }
 
-  /** Evaluates, unless there are no images, or a signal interrupts. */
+  /** Evaluates, unless there are no samples, or a signal interrupts. */
   async evaluate(set: EvaluationSet): Promise<void> {
     const { console, experiment, inputs } = this.#parts;
     const { signal } = this.#interruption;
-    const images = inputs.images[set];
-    if (!images || signal.aborted) return;
+    const samples = inputs.samples[set];
+    if (!samples || signal.aborted) return;
     try {
-      const result = await experiment.trainer.evaluate(images, { signal });
-      const evaluation = evaluationRecord(set, experiment.trainer.position.step, result);
+      const { trainer } = experiment;
+      const result = await trainer.evaluate(samples, { signal });
+      const evaluation = evaluationRecord(set, trainer.position.step, result);
       await this.#checkpoints.saveIfBest(evaluation, this.#evaluations);
       this.#evaluations.push(evaluation);
       await this.record({ event: "evaluation", ...evaluation });
       this.#progress?.clear();
-      if (set === "test") console.result(describeEvaluation(evaluation));
-      else console.info(describeEvaluation(evaluation));
+      const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
+      if (set === "test") console.result(line);
+      else console.info(line);
     } catch (error) {
       if (!signal.aborted) throw error;
     }
@@ -348,10 +351,10 @@ class RunRecorder {
       console.result(`stopped by ${cause} after step ${formatCount(step)}; the checkpoint is complete`);
     }
     const curves = plotCurves({
-      title: `axograd ${config.preset}: ${formatCount(inputs.weights.nRows)} neurons, ${inputs.images.source}`,
+      title: `axograd ${config.preset}: ${formatCount(inputs.weights.nRows)} neurons, ${inputs.samples.source}`,
       training: this.#steps,
       evaluations: this.#evaluations,
-      classes: inputs.images.train.classes,
+      task: experiment.trainer.task,
     });
     await folder.writeText("curves", curves);
     const page = cause === null ? this.#parts.page : null;

@@ -3,8 +3,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
-import { type ImageSet, subset } from "../data/imageSet.ts";
-import { batches } from "../data/loader.ts";
+import type { SampleSet } from "../data/sampleSet.ts";
 import { replaceFile } from "../io/durable.ts";
 import { readNpy } from "../io/npy.ts";
 import { writeNpz } from "../io/npz.ts";
@@ -12,7 +11,7 @@ import type { Trajectory } from "../models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../models/options.ts";
 import { standaloneSvg } from "../report/figure.ts";
 import type { NeuronGroup } from "../report/groups.ts";
-import { type ShownInput, shownImages } from "../report/observation.ts";
+import { type ShownInput, shownSamples } from "../report/observation.ts";
 import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
 import type { TrainConfig } from "../run/config.ts";
@@ -22,6 +21,7 @@ import { openDevice } from "../run/device.ts";
 import { createExperiment, loadRunInputs, type RunInputs, restoreModel } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
+import { inputOf } from "../train/trainable.ts";
 import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import { neuronGroups } from "./report.ts";
@@ -150,15 +150,15 @@ async function simulate(
 interface Stimulus {
   readonly model: ModelInput;
   readonly shown: readonly ShownInput[];
-  /** The pictures that the inputs show, if any. */
+  /** The classes of the inputs, if they have any. */
   readonly labels: Uint8Array | null;
 }
 
 /** @throws {ArgumentError | ShapeError | FileFormatError} an --input of another form or shape */
-async function readStimulus(text: string, { images, projections }: RunInputs): Promise<Stimulus> {
+async function readStimulus(text: string, { samples, projections }: RunInputs): Promise<Stimulus> {
   const inputSize = projections.inputProjection.nCols;
   const range = /^digits:(\d+)(?:-(\d+))?$/.exec(text);
-  if (range) return digitInputs(images.test ?? images.validation ?? images.train, range[1]!, range[2] ?? range[1]!);
+  if (range) return digitInputs(samples.test ?? samples.validation ?? samples.train, range[1]!, range[2] ?? range[1]!);
   const constant = /^constant:(.+)$/.exec(text);
   if (constant) {
     const value = Number(constant[1]);
@@ -172,17 +172,16 @@ async function readStimulus(text: string, { images, projections }: RunInputs): P
   return arrayInputs(text, inputSize);
 }
 
-function digitInputs(set: ImageSet, from: string, to: string): Stimulus {
+async function digitInputs(set: SampleSet, from: string, to: string): Promise<Stimulus> {
   const [first, last] = [Number(from), Number(to)];
   if (!(first <= last && last < set.count)) {
     throw new ArgumentError("simulate", "--input", `images from 0 to ${set.count - 1}`, `digits:${from}-${to}`);
   }
-  const images = subset(
-    set,
-    Uint32Array.from({ length: last - first + 1 }, (_, k) => first + k),
-  );
-  const [batch] = batches(images, { batchSize: images.count });
-  return { model: { data: batch!.images, batch: images.count }, shown: shownImages(images), labels: images.labels };
+  const indices = Uint32Array.from({ length: last - first + 1 }, (_, k) => first + k);
+  const samples = await set.read(indices, null);
+  const { kind, times } = set.target;
+  const labels = kind === "class" && times === null ? Uint8Array.from(samples.targets) : null;
+  return { model: inputOf(set, samples), shown: shownSamples(set, samples), labels };
 }
 
 async function arrayInputs(file: string, inputSize: number): Promise<Stimulus> {

@@ -30,7 +30,7 @@ import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
-  const command = program.command("train").description("train a classifier of digits and report its accuracy");
+  const command = program.command("train").description("train a network on samples and report how good it is");
   addTrainOptions(command).action(async (given: GivenOptions) => {
     const {
       out = null,

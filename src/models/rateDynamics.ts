@@ -36,12 +36,17 @@ export function target(g: Graph, shape: RateShape, drive: Value, h: Value): Valu
   const { nNeurons, nnz, dynamics } = shape;
   const { ops } = g;
   const w = g.sparse("hh", nNeurons, nNeurons, nnz);
-  const sent = dynamics === "voltage" ? transfer(g, shape, h) : h;
+  const sent = rates(g, shape, h);
   const synaptic = ops.add(drive, ops.matmul(w, shape.signed ? ops.mul(g.row("sign", nNeurons), sent) : sent));
   const u = shape.bias ? ops.add(synaptic, g.row("bias", nNeurons)) : synaptic;
   if (dynamics === "voltage") return u;
   const phi = transfer(g, shape, u);
   return dynamics === "plain" ? phi : ops.relu(phi);
+}
+
+/** What neurons in state h send to others, without their sign: h, or for voltages φ(h). */
+export function rates(g: Graph, shape: RateShape, h: Value): Value {
+  return shape.dynamics === "voltage" ? transfer(g, shape, h) : h;
 }
 
 /** φ, each neuron's own. */

@@ -11,9 +11,9 @@ import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "..
 import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
-import { type ImageSplits, loadImages } from "./imageSplits.ts";
 import { type Connectome, chooseProjections, initialWeights, loadConnectome, type Projections } from "./network.ts";
 import { checkpointOf } from "./runFiles.ts";
+import { loadSamples, type SampleSplits } from "./samples.ts";
 import { solveOptionsOf } from "./solver.ts";
 
 /** The input of a run, read and checked. */
@@ -22,7 +22,7 @@ export interface RunInputs {
   /** The connectome with the weights that training starts from. */
   readonly weights: Csr;
   readonly projections: Projections;
-  readonly images: ImageSplits;
+  readonly samples: SampleSplits;
 }
 
 export interface Experiment {
@@ -37,18 +37,18 @@ type Warn = (message: string) => void;
 
 export async function loadRunInputs(config: TrainConfig): Promise<RunInputs> {
   const connectome = await loadConnectome(config);
-  const images = await loadImages(config);
-  const projections = chooseProjections(connectome, images.train, config);
-  return { connectome, weights: initialWeights(connectome.csr, config), projections, images };
+  const samples = await loadSamples(config);
+  const projections = chooseProjections(connectome, samples.train, config);
+  return { connectome, weights: initialWeights(connectome.csr, config), projections, samples };
 }
 
 /** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */
 export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
-  const { weights, projections, images } = inputs;
-  const { train } = images;
+  const { weights, projections, samples } = inputs;
+  const { train } = samples;
   const model = new ConnectomeODEClassifier(backend, {
     rnn: {
-      inputSize: train.height * train.width,
+      inputSize: train.inputSize,
       numNeurons: weights.nRows,
       connectome: weights,
       inputProjection: projections.inputProjection,
@@ -62,7 +62,7 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
       weightConstraint: constraintOf(config),
       solve: solveOptionsOf(config),
     },
-    numClasses: train.classes,
+    numClasses: train.target.classes!,
     fcDim: config.fcDim,
     dropout: config.dropout,
     seed: config.seed,
@@ -89,7 +89,6 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
         train,
         batchSize: config.batchSize,
         seed: config.seed,
-        shift: config.shift,
         schedule: (lastStep) => scheduleOf(config, lastStep),
         evaluation: { numEvals: config.numEvals, endTime: config.endTime },
       }),
@@ -134,7 +133,7 @@ async function readCheckpoint(file: string, warn: Warn = () => {}): Promise<Chec
  */
 export async function beginExperiment({ model, trainer }: Experiment, config: TrainConfig): Promise<WarmStart | null> {
   const init = await warmStart(model, config);
-  if (model.options.standardise) await trainer.calibrate(config.calibration);
+  if (model.standardised) await trainer.calibrate(config.calibration);
   return init;
 }
 

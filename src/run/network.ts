@@ -15,6 +15,7 @@ import {
   retinotopicConnectome,
   retinotopicProjection,
 } from "../data/connectomes.ts";
+import type { SampleSet } from "../data/sampleSet.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { exists } from "../io/files.ts";
 import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
@@ -91,12 +92,12 @@ function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed"
   }
 }
 
-/** Pixels to neurons, neurons to the read-out. */
+/** Inputs to neurons, neurons to the read-out. */
 export interface Projections {
   readonly input: "retinotopic" | "random";
-  /** [neurons, pixels] */
+  /** [neurons, inputs] */
   readonly inputProjection: Csr;
-  /** Neurons that pixels drive. */
+  /** Neurons that inputs drive. */
   readonly nDriven: number;
   readonly readout: "all" | "output" | "no-input";
   /** [features, neurons], one 1 per row; null: all neurons are read out. */
@@ -108,7 +109,7 @@ export interface Projections {
  */
 export function chooseProjections(
   { csr, table }: Connectome,
-  image: { readonly height: number; readonly width: number },
+  { picture, inputSize }: Pick<SampleSet, "picture" | "inputSize">,
   config: Pick<TrainConfig, "input" | "readout" | "seed">,
 ): Projections {
   const needTable = (option: string): NeuronTable => {
@@ -116,11 +117,16 @@ export function chooseProjections(
     throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
   };
   const { nRows: numNeurons } = csr;
-  const input = config.input === "auto" ? (table?.role && table.x ? "retinotopic" : "random") : config.input;
+  const needPicture = (option: string): NonNullable<typeof picture> => {
+    if (picture) return picture;
+    throw new ArgumentError("train", option, "inputs that are pictures", `inputs of ${inputSize} numbers`);
+  };
+  const isRetina = picture !== undefined && table?.role && table.x;
+  const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
   const inputProjection =
     input === "retinotopic"
-      ? retinotopicProjection(needTable("--input"), image)
-      : randomProjection(image.height * image.width, numNeurons, config.seed);
+      ? retinotopicProjection(needTable("--input"), needPicture("--input"))
+      : randomProjection(inputSize, numNeurons, config.seed);
   const driven = (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
   const everyone = Uint32Array.from({ length: numNeurons }, (_, i) => i);
   const nDriven = everyone.filter(driven).length;

@@ -17,9 +17,9 @@ import type { TrainConfig } from "./config.ts";
 import { resolveConfig, settingsOf } from "./configLayers.ts";
 import { openDevice } from "./device.ts";
 import { type Experiment, experimentAt, loadRunInputs, type RunInputs } from "./experiment.ts";
-import type { ImageSplits } from "./imageSplits.ts";
 import { RUN_FILES } from "./runFiles.ts";
 import { type BegunWith, checkSameInputs, readBegun } from "./runStart.ts";
+import type { SampleSplits } from "./samples.ts";
 
 /** Settings that may differ from the run's: the places of its files, and the device. */
 export type RunPlace = Partial<
@@ -31,7 +31,7 @@ export interface OpenRunOptions extends RunPlace {
   /** An open device, which the caller keeps. Default: a new device, disposed of with the run. */
   readonly backend?: Backend;
   /**
-   * "last" (default); "best": the best on the validation images; "none": the run at its beginning; or the file of a checkpoint of this run.
+   * "last" (default); "best": the best on the validation samples; "none": the run at its beginning; or the file of a checkpoint of this run.
    */
   readonly checkpoint?: "last" | "best" | "none" | { readonly file: string };
 }
@@ -46,8 +46,8 @@ export interface OpenedRun {
   readonly optimizer: Optimizer;
   /** Stands at the checkpoint: `trainer.fit({ steps: step + 100 })` continues with the same numbers as `--resume`. */
   readonly trainer: Trainer;
-  /** Images for training, validation and test. */
-  readonly data: ImageSplits;
+  /** Samples for training, validation and test. */
+  readonly data: SampleSplits;
   /** The weights that training started from, [post, pre]. */
   readonly connectome: Csr;
   /** Cell types, roles and positions; null: no table. */
@@ -80,7 +80,7 @@ const OPTIONS: Readonly<Record<keyof OpenRunOptions, true>> = { ...PLACE, backen
  * state. Locks nothing and writes nothing.
  *
  *     await using run = await openRun("runs/a", { checkpoint: "best" });
- *     const { accuracy } = await run.trainer.evaluate(run.data.test);
+ *     const { metrics } = await run.trainer.evaluate(run.data.test);
  *
  * @throws {ArgumentError} the folder holds no run or no such checkpoint, or network or data differ from those of the run
  * @throws {FileFormatError} a file that is missing or damaged
@@ -148,7 +148,7 @@ function opened({ inputs, experiment, close, ...parts }: Parts): OpenedRun {
   return {
     ...parts,
     ...{ model, optimizer, trainer },
-    data: inputs.images,
+    data: inputs.samples,
     connectome: inputs.weights,
     neurons: inputs.connectome.table,
     evaluation: { numEvals: config.numEvals, endTime: config.endTime },

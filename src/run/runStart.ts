@@ -65,10 +65,14 @@ export interface InputFacts {
     readonly readout: string;
     readonly readoutNeurons: number;
   };
-  readonly data: Readonly<Record<"train" | "validation" | "test" | "classes", number>> & { readonly source: string };
+  readonly data: Readonly<Record<"train" | "validation" | "test", number>> & {
+    readonly source: string;
+    /** null: targets are numbers. */
+    readonly classes: number | null;
+  };
 }
 
-export function factsOf({ connectome, projections, images }: RunInputs): InputFacts {
+export function factsOf({ connectome, projections, samples }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
   return {
     network: {
@@ -83,11 +87,11 @@ export function factsOf({ connectome, projections, images }: RunInputs): InputFa
       readoutNeurons: projections.outputProjection?.nRows ?? csr.nRows,
     },
     data: {
-      source: images.source,
-      train: images.train.count,
-      validation: images.validation?.count ?? 0,
-      test: images.test?.count ?? 0,
-      classes: images.train.classes,
+      source: samples.source,
+      train: samples.train.count,
+      validation: samples.validation?.count ?? 0,
+      test: samples.test?.count ?? 0,
+      classes: samples.train.target.classes,
     },
   };
 }

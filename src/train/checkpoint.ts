@@ -6,14 +6,17 @@ import { callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { replaceFile } from "../io/durable.ts";
+import { JsonParts } from "../io/jsonParts.ts";
 import type { NumberArray } from "../io/numbers.ts";
 import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
 import { inDeviceOrder, indicesName, type Parameter } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import type { Task } from "../models/task/task.ts";
 import { isMeanOfSquares } from "./optimizer/rule.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
+import { describeTask, readTaskDescription, type TaskDescription } from "./taskDescription.ts";
 import type { TrainingPosition } from "./trainer.ts";
 import { VERSION } from "./version.ts";
 
@@ -39,6 +42,8 @@ export interface Checkpoint extends CheckpointState {
   /** Name of the optimiser; null: none, or an earlier version wrote the file. */
   readonly optimizer: string | null;
   readonly optimizerStep: number;
+  /** How the model is judged; null: the file does not say. */
+  readonly task: TaskDescription | null;
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   /** It has checksums, which are right. Earlier versions wrote none: damage can pass unnoticed. */
   readonly verified: boolean;
@@ -56,7 +61,8 @@ export interface CheckpointNetwork {
 export interface CheckpointClassifier {
   readonly backend: Backend;
   readonly parameters: ParameterSet;
-  readonly options: { readonly standardise?: boolean };
+  readonly standardised: boolean;
+  readonly task: Task;
   readonly rnn: { readonly nOutputs: number };
   readFeatureStatistics(): Promise<{ readonly mean: FloatArray; readonly scale: FloatArray } | null>;
   setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void;
@@ -115,7 +121,9 @@ async function save(file: string, { model, optimizer, penalties }: Trained, stat
     tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }
   const { kind = null, stepCount = 0 } = optimizer ?? {};
-  const description = { format: FORMAT, version: VERSION, optimizer: kind, optimizerStep: stepCount, ...state };
+  const task = isClassifier(model) ? { task: describeTask(model.task) } : {};
+  const steps = { optimizer: kind, optimizerStep: stepCount };
+  const description = { format: FORMAT, version: VERSION, ...steps, ...state, ...task };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) }, { checksums: true });
   const readable = file.replace(/(\.safetensors)?$/, ".json");
   await replaceFile(readable, [`${JSON.stringify(description, null, 2)}\n`]);
@@ -143,7 +151,9 @@ export async function loadCheckpoint(file: string): Promise<Checkpoint> {
  */
 export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsPerEpoch: number): TrainingPosition {
   const { epoch, batch, step } = position;
-  if (batch >= stepsPerEpoch || epoch * stepsPerEpoch + batch !== step) {
+  // A stream has one epoch, without an end.
+  const before = epoch === 0 ? 0 : epoch * stepsPerEpoch;
+  if (batch >= stepsPerEpoch || before + batch !== step) {
     const expected = `step ${step} as the position, in epochs of ${stepsPerEpoch} steps`;
     throw new FileFormatError(file, expected, `batch ${batch} of epoch ${epoch}`);
   }
@@ -191,7 +201,7 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer, pe
     });
   const starts = (penalties?.keptParameters ?? []).map((p) => [p.name, take(STARTS + p.name, p.shape)] as const);
   const features = (["mean", "scale"] as const).map((name) =>
-    isClassifier(model) && model.options.standardise ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
+    isClassifier(model) && model.standardised ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
   parameters.checkAll(values);
   const kind = checkpoint.optimizer ?? undefined;
@@ -274,7 +284,7 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
       `format ${state.format}, written by axograd ${state.version}`,
     );
   }
-  const { version, optimizer = null, optimizerStep, position, seed, config } = state;
+  const { version, optimizer = null, optimizerStep, position, seed, config, task } = state;
   const counts = [optimizerStep, seed, position?.epoch, position?.batch, position?.step];
   if (!counts.every((n) => Number.isSafeInteger(n) && n! >= 0)) {
     throw new FileFormatError(
@@ -285,7 +295,9 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
   }
   if (optimizer !== null && typeof optimizer !== "string")
     throw new FileFormatError(file, "the name of the optimiser", JSON.stringify(optimizer));
-  return { version, optimizer, optimizerStep, position, seed, config };
+  const description =
+    task && readTaskDescription(JsonParts.parse(file, JSON.stringify({ task }), "a checkpoint").object("task"));
+  return { version, optimizer, optimizerStep, position, seed, config, task: description ?? null };
 }
 
 type SavedState = { format: number } & Omit<Checkpoint, "tensors" | "verified" | "file">;

@@ -144,6 +144,23 @@ export class ParameterPenalties {
     return Object.fromEntries(this.#terms.map(({ name }, i) => [name, values[i]![0]!]));
   }
 
+  /**
+   * A result of training with the terms in its loss and among its penalties.
+   *
+   * @throws {ArgumentError} the result has a penalty of the same name
+   */
+  addedTo<R extends { readonly loss: number; readonly penalties: Readonly<Record<string, number>> }>(
+    result: R,
+    values: readonly ArrayLike<number>[],
+  ): R {
+    const own = this.read(values);
+    const taken = this.names.find((name) => Object.hasOwn(result.penalties, name));
+    if (taken !== undefined)
+      throw new ArgumentError("ParameterPenalties", taken, "a name that no penalty of the model has", `"${taken}"`);
+    const loss = Object.values(own).reduce((sum, value) => sum + value, result.loss);
+    return { ...result, loss, penalties: { ...result.penalties, ...own } };
+  }
+
   /** Makes the present values of the parameters those at the beginning of training. */
   begin(): void {
     this.#checkInUse("begin");

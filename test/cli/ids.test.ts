@@ -105,7 +105,7 @@ test("without ids a table has the order of the connectome and its length", async
 
 test("a table without roles or places wires as no table does, unless they are asked for", async () => {
   const connectome = await load("pre,post,weight\n0,1,1\n1,2,2\n2,0,1\n", "cell_type\nA\nB\nC\n");
-  const image = { height: 1, width: 1 };
+  const image = { picture: { height: 1, width: 1 }, inputSize: 1 };
   const projections = chooseProjections(connectome, image, { input: "auto", readout: "auto", seed: 0 });
   assert.equal([projections.input, projections.readout], ["random", "no-input"]);
   const asked = (config: { input: "auto" | "retinotopic"; readout: "auto" | "output" }) => () =>

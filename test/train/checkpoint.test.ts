@@ -17,7 +17,7 @@ import { Adam, type AdamOptions, AdamW, type Optimizer } from "../../src/train/o
 import { Trainer } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
-import { patches, sparseMatrix, stateOf, type Tiny, tinyTraining, train } from "./fixtures.ts";
+import { patchSamples, sparseMatrix, stateOf, type Tiny, tinyTraining, train } from "./fixtures.ts";
 
 const dir = tempDir();
 
@@ -85,7 +85,7 @@ forEachBackend("checkpoint", ["f32", "f64"], (test) => {
       const trainer = new Trainer({
         model,
         optimizer,
-        train: patches(40),
+        train: patchSamples(40),
         batchSize: 12,
         evaluation: { endTime: 0.5 },
       });

@@ -20,6 +20,7 @@ const STATE: TrainingState = {
   step: 50,
   meanLoss: 1.5,
   classes: 10,
+  chance: Math.log(10),
   gradientNorms: [
     ["weights", 3],
     ["biases", 1],
@@ -68,7 +69,7 @@ test("messages say where the loss goes, why, and what to change, in options or a
   assert.match(findings[0]!.message, /heading for a loss of ln 10 = 2\.303, which is guessing: 95 % of the read-out's/);
   assert.match(
     findings[0]!.message,
-    /differ between images by 80 % .*Try standardise: true, or fcDim: null with a smaller lr$/,
+    /differ between samples by 80 % .*Try standardise: true, or fcDim: null with a smaller lr$/,
   );
   assert.match(
     findings[1]!.message,

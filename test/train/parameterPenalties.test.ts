@@ -17,7 +17,7 @@ import { forEachBackend, variant, type WithBackend } from "../support/backends.t
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { patches, sparseMatrix, tinyClassifier, train } from "./fixtures.ts";
+import { patchSamples, sparseMatrix, tinyClassifier, train } from "./fixtures.ts";
 
 const dir = tempDir();
 
@@ -247,7 +247,7 @@ function training(
   const trainer = new Trainer({
     model,
     optimizer,
-    train: patches(40),
+    train: patchSamples(40),
     batchSize: 20,
     seed: 3,
     evaluation,

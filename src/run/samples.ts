@@ -1,19 +1,21 @@
-// The images of a run: MNIST or another data set of its format from a folder, or generated digits.
+// The samples of a run: images of MNIST or another data set of its format from a folder, or generated digits.
 
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed } from "../core/random.ts";
+import { imageSamples } from "../data/imageSamples.ts";
 import { type ImageSet, splitTrainValidation, subset } from "../data/imageSet.ts";
 import { readMnist } from "../data/mnist.ts";
+import type { SampleSet } from "../data/sampleSet.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import type { TrainConfig } from "./config.ts";
 
-/** The images of a run: training, validation and test. */
-export interface ImageSplits {
-  readonly train: ImageSet;
-  /** null: no image was set aside. */
-  readonly validation: ImageSet | null;
+/** The samples of a run: training, validation and test. */
+export interface SampleSplits {
+  readonly train: SampleSet;
+  /** null: no sample was set aside. */
+  readonly validation: SampleSet | null;
   /** null: no test is wanted. */
-  readonly test: ImageSet | null;
+  readonly test: SampleSet | null;
   /** Their source, for people. */
   readonly source: string;
 }
@@ -26,8 +28,22 @@ const DATA_SEED = 1;
 const VALIDATION_FIRST = 1e9;
 const TEST_FIRST = 2e9;
 
-export async function loadImages(sizes: Sizes): Promise<ImageSplits> {
-  return sizes.data === null ? generate(sizes) : read(sizes.data, sizes);
+export async function loadSamples(config: Sizes & Pick<TrainConfig, "shift">): Promise<SampleSplits> {
+  const { train, validation, test, source } = config.data === null ? generate(config) : await read(config.data, config);
+  const samples = (images: ImageSet | null) => images && imageSamples(images, { source });
+  return {
+    train: imageSamples(train, { source, shift: config.shift }),
+    validation: samples(validation),
+    test: samples(test),
+    source,
+  };
+}
+
+interface ImageSplits {
+  readonly train: ImageSet;
+  readonly validation: ImageSet | null;
+  readonly test: ImageSet | null;
+  readonly source: string;
 }
 
 function generate({ trainSamples, validationSamples, testSamples }: Sizes): ImageSplits {
