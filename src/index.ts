@@ -415,4 +415,5 @@ export {
   initialiseFrom,
   type Unmatched,
   type WarmStart,
+  type WarmStartOptions,
 } from "./train/warmStart.ts";

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { hashOf } from "../../src/io/hash.ts";
 import { openRun } from "../../src/run/openRun.ts";
 import { exportStateDict } from "../../src/train/stateDict.ts";
 import { tempDir } from "../io/fixtures.ts";
@@ -38,7 +39,9 @@ test("a run, its checkpoint and its state dictionary begin the same training, wh
     assert.equal(losses((await train(`warm-${file === dictionary}`, "--init-from", file)).lines), warm);
   const { config, init } = JSON.parse(await readFile(join(dir, "warm", "config.json"), "utf8"));
   assert.is(config.initFrom, "first");
-  assert.equal(init, { file: join("first", "checkpoint.safetensors"), matched: all, unmatched: [], unused: [] });
+  const file = join("first", "checkpoint.safetensors");
+  const { sha256, bytes } = await hashOf(join(dir, file));
+  assert.equal(init, { file, sha256, bytes, matched: all, unmatched: [], left: [], unused: [] });
   const start = lines.find(({ event }) => event === "config")!;
   assert.equal(start.init, init);
 });
