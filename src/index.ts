@@ -208,7 +208,7 @@ export {
   type ConnectomeODEModelOptions,
   type ModelOptions,
   NetworkModel,
-  type Reading,
+  type ReadPlan,
 } from "./models/networkModel.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
@@ -234,6 +234,7 @@ export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/p
 export type { ParameterPattern } from "./models/parameters/pattern.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
 export type { ActivityProbe } from "./models/readout/features.ts";
+export { groupMeans } from "./models/readout/groupMeans.ts";
 export type {
   DropoutLayer,
   LinearLayer,

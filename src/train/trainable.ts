@@ -47,6 +47,11 @@ export function targetsOf({ targets, weights }: Samples): TargetBatch {
   return { values: targets, weights };
 }
 
+/** Whether any target counts. */
+export function hasTargets({ weights }: Samples): boolean {
+  return weights === null || !weights.every((weight) => weight === 0);
+}
+
 /** @throws {ArgumentError} no samples, or samples that do not fit the model or its task; names what does not */
 export function checkSamples<E extends object>(
   where: string,

@@ -11,7 +11,7 @@ import { batchCount, batches, firstSamples, isStream, joinedBatches } from "../d
 import type { SampleSet, SampleStream, Samples } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { TaskGradients, TaskResult } from "../models/task/passes.ts";
-import { metricValues } from "../models/task/sums.ts";
+import { emptySums, metricValues } from "../models/task/sums.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
@@ -22,7 +22,7 @@ import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 import { describeTask, type MetricValues, type TaskDescription } from "./taskDescription.ts";
-import { checkSamples, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
+import { checkSamples, hasTargets, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
 
 export type { Evaluation } from "./evaluation.ts";
 export { TrainingError } from "./nonFinite.ts";
@@ -45,13 +45,16 @@ export interface StepMetrics {
   readonly step: number;
   /** From 0: the epoch of this step's batch. */
   readonly epoch: number;
-  /** Of the batch before the step: its mean loss and the penalties, which is what is minimised. */
+  /**
+   * Of the batch before the step: its mean loss and the penalties, which is what is minimised. NaN: none of its targets counts; the parameters
+   * stayed as they were.
+   */
   readonly loss: number;
   /** Of the batch before the step. */
   readonly metrics: MetricValues;
-  /** Means over the last steps, at most 50. */
+  /** Mean over the last steps, at most 50, of those on which it was a number. */
   readonly meanLoss: number;
-  /** Likewise, over those steps on which the metric was a number. */
+  /** Likewise. */
   readonly meanMetrics: MetricValues;
   /** What each penalty adds to `loss`; absent: there are none. */
   readonly penalties?: Readonly<Record<string, number>>;
@@ -259,7 +262,12 @@ export class Trainer<E extends object = EvaluationOptions> {
         const start = performance.now();
         const before = this.model.backend.traffic();
         const factor = schedule(this.#position.step);
-        const { loss, penalties, metrics: sums, stats } = await this.#step(batch, factor);
+        const {
+          loss,
+          penalties,
+          metrics: sums,
+          stats,
+        } = hasTargets(batch) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
         const seconds = (performance.now() - start) / 1000;
         const metrics = metricValues(this.model.task, sums);
         recent.add({ loss, metrics, seconds });
@@ -299,6 +307,12 @@ export class Trainer<E extends object = EvaluationOptions> {
     } finally {
       this.#isStepping = false;
     }
+  }
+
+  /** There is nothing to learn from such a batch, and a model refuses it. */
+  #stepWithoutTargets(): Pick<TaskResult, "loss" | "penalties" | "metrics" | "stats"> {
+    this.skip();
+    return { loss: Number.NaN, penalties: {}, metrics: emptySums(this.model.task), stats: [] };
   }
 
   async #takeStep(batch: Samples, factor: number): Promise<TaskResult> {
@@ -372,7 +386,9 @@ export class Trainer<E extends object = EvaluationOptions> {
   #evaluationOf(samples: SampleSet | SampleStream, signal: AbortSignal | undefined): E | undefined {
     const times = isStream(samples) ? null : (samples.times ?? null);
     if (times === null && signal === undefined) return this.#evaluation;
-    return { ...this.#evaluation, ...(times && { times }), ...(signal && { signal }) } as E;
+    const { numEvals, ...rest }: E & { readonly numEvals?: number } = this.#evaluation ?? ({} as E);
+    const own = times ? { times } : numEvals === undefined ? {} : { numEvals };
+    return { ...rest, ...own, ...(signal && { signal }) } as unknown as E;
   }
 
   /** Goes past the next batch without training on it; it counts as a step. */
@@ -395,8 +411,10 @@ export class Trainer<E extends object = EvaluationOptions> {
     const evaluation = this.#evaluationOf(set, signal);
     for await (const batch of batches(set, { batchSize: EVALUATION_BATCH, ...(signal && { signal }) })) {
       await nextTurn();
+      if (!hasTargets(batch)) continue;
       sums.add(batch, await model.evaluate(inputOf(set, batch), targetsOf(batch), evaluation));
     }
+    if (sums.isEmpty) throw new ArgumentError("evaluate", "set.weights", "at least one target that counts", "none");
     return sums.result((performance.now() - start) / 1000);
   }
 }
@@ -425,11 +443,11 @@ class Window {
 
   means(): Pick<StepMetrics, "meanLoss" | "meanMetrics"> {
     const names = Object.keys(this.#steps.at(-1)!.metrics);
-    const values = (name: string): number[] =>
-      this.#steps.map(({ metrics }) => metrics[name] ?? Number.NaN).filter((value) => !Number.isNaN(value));
+    const meanOf = (value: (step: Measured) => number | undefined): number =>
+      mean(this.#steps.map((step) => value(step) ?? Number.NaN).filter((x) => !Number.isNaN(x)));
     return {
-      meanLoss: mean(this.#steps.map(({ loss }) => loss)),
-      meanMetrics: Object.fromEntries(names.map((name) => [name, mean(values(name))])),
+      meanLoss: meanOf(({ loss }) => loss),
+      meanMetrics: Object.fromEntries(names.map((name) => [name, meanOf(({ metrics }) => metrics[name])])),
     };
   }
 }

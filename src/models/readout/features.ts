@@ -82,8 +82,8 @@ async function probePass<E>(
     const { rate, slope } = await network.responsesOf(chunk);
     responses.add(rate, slope);
     const lanes = await readout.firing(chunk, times);
-    const now = lanes && lanes.flatMap((ofRelu) => Array.from(ofRelu, (n) => n !== 0));
-    fires = now && now.map((fired, unit) => fired || (fires?.[unit] ?? false));
+    const now = lanes?.flatMap((ofRelu) => Array.from(ofRelu, (n) => n !== 0));
+    fires = now?.map((fired, unit) => fired || (fires?.[unit] ?? false)) ?? null;
   });
   const probe = {
     ...responses.shares(),

@@ -271,29 +271,32 @@ export function layersGraph(
   training: boolean,
   beforeRelu: (x: Value) => void = () => {},
 ): Value {
+  let x = standardised(g, features, shape);
+  for (const layer of shape.layers) {
+    if (layer.type === "relu") beforeRelu(x);
+    x = layerGraph(g, x, layer, training);
+  }
+  return x;
+}
+
+function layerGraph(g: Graph, x: Value, layer: SizedLayer, training: boolean): Value {
   const { ops } = g;
-  return shape.layers.reduce(
-    (x, layer) => {
-      switch (layer.type) {
-        case "linear":
-          return product(g, layer.leaf, g.dense(`${layer.leaf}.weight`, layer.nOut, layer.nIn), x, true);
-        case "sparse": {
-          const { matrix, bias = true } = layer.layer;
-          const W = g.sparse(`${layer.leaf}.weight`, matrix.nRows, matrix.nCols, matrix.nnz);
-          return product(g, layer.leaf, W, x, bias !== false);
-        }
-        case "relu":
-          beforeRelu(x);
-          return ops.relu(x);
-        case "dropout": {
-          if (!training || layer.p === 0) return x;
-          const keep = ops.le(layer.p, g.random(layer.key, x.rows, g.sample("sampleId")));
-          return ops.select(keep, ops.mul(x, 1 / (1 - layer.p)), 0);
-        }
-      }
-    },
-    standardised(g, features, shape),
-  );
+  switch (layer.type) {
+    case "linear":
+      return product(g, layer.leaf, g.dense(`${layer.leaf}.weight`, layer.nOut, layer.nIn), x, true);
+    case "sparse": {
+      const { matrix, bias = true } = layer.layer;
+      const W = g.sparse(`${layer.leaf}.weight`, matrix.nRows, matrix.nCols, matrix.nnz);
+      return product(g, layer.leaf, W, x, bias !== false);
+    }
+    case "relu":
+      return ops.relu(x);
+    case "dropout": {
+      if (!training || layer.p === 0) return x;
+      const keep = ops.le(layer.p, g.random(layer.key, x.rows, g.sample("sampleId")));
+      return ops.select(keep, ops.mul(x, 1 / (1 - layer.p)), 0);
+    }
+  }
 }
 
 /** W·x + b. */
