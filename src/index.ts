@@ -260,6 +260,7 @@ export type {
   SharedValues,
 } from "./models/parameters/parameter.ts";
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
+export type { ParameterPattern } from "./models/parameters/pattern.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
 export type { ActivityProbe } from "./models/readout/features.ts";
 export { groupMeans } from "./models/readout/groupMeans.ts";
@@ -380,6 +381,7 @@ export {
   type GradientGroup,
   type Remedy,
 } from "./train/diagnosis.ts";
+export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } from "./train/earlyStopping.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,
@@ -394,10 +396,21 @@ export {
   AdamW,
   type ClipOptions,
   Optimizer,
+  type OptimizerOptions,
   type OptimizerState,
+  type ParameterGroup,
+  RMSprop,
+  type RmspropOptions,
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
+export {
+  ParameterPenalties,
+  type ParameterPenalty,
+  PENALTY_KINDS,
+  type PenaltyGraph,
+  type PenaltyKind,
+} from "./train/parameterPenalties.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {
@@ -432,4 +445,5 @@ export {
   initialiseFrom,
   type Unmatched,
   type WarmStart,
+  type WarmStartOptions,
 } from "./train/warmStart.ts";

@@ -5,6 +5,7 @@ import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
 import { type Facts, nullIfMissing, readRunStart } from "../report/runRecord.ts";
 import { VERSION } from "../train/version.ts";
+import type { WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
@@ -94,6 +95,13 @@ export function factsOf({ connectome, projections, samples }: RunInputs): InputF
       classes: samples.train.target.classes,
     },
   };
+}
+
+/** @throws {ArgumentError} the initial parameters are no longer those that the run began with */
+export function checkSameInit(where: string, { init }: BegunWith, { file, sha256 }: WarmStart): void {
+  // Earlier versions recorded no hash.
+  if (init?.sha256 === undefined || init.sha256 === sha256) return;
+  throw new ArgumentError(where, "--init-from", `${file} as the run began with it`, "a file that has changed since");
 }
 
 /** @throws {ArgumentError} network or data differ from those of the run */

@@ -7,7 +7,7 @@ import type { Abortable } from "../core/abort.ts";
 import { ArgumentError, EngineError, SolverError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
-import { batchCount, batches, firstSamples, isStream, streamBatches } from "../data/loader.ts";
+import { batchCount, batches, firstSamples, isStream, joinedBatches } from "../data/loader.ts";
 import type { SampleSet, SampleStream, Samples } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { TaskGradients, TaskResult } from "../models/task/passes.ts";
@@ -18,6 +18,7 @@ import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { type Evaluation, EvaluationSums } from "./evaluation.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
+import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 import { describeTask, type MetricValues, type TaskDescription } from "./taskDescription.ts";
@@ -32,7 +33,7 @@ export type { TrainableModel } from "./trainable.ts";
 export interface TrainingPosition {
   /** From 0. */
   readonly epoch: number;
-  /** The next batch of that epoch, from 0. */
+  /** The next batch of that epoch, from 0; with `accumulate` the next group of batches. */
   readonly batch: number;
   /** Steps done. */
   readonly step: number;
@@ -80,12 +81,19 @@ export interface TrainerOptions<E extends object = EvaluationOptions> {
   readonly train: SampleSet | SampleStream;
   /** Default 64. The batches of a stream have the sizes that it gives them. */
   readonly batchSize?: number;
+  /**
+   * Batches per step; default 1. The gradients are those of one batch of all their samples: means over all their targets, also where the last
+   * batch of an epoch is smaller. What the device holds does not grow with it. Steps, schedules and positions count steps, not batches.
+   */
+  readonly accumulate?: number;
   /** The order of the samples and their random changes are functions of it; default 0. */
   readonly seed?: number;
   /** The factor on the optimiser's learning rate, for a training until `lastStep`; default constant. */
   readonly schedule?: (lastStep: number) => Schedule;
   /** Evaluation times, end time and so on, of training and of evaluation. */
   readonly evaluation?: E;
+  /** On parameters: terms of the loss of training, not of evaluations. They stay their owner's. */
+  readonly penalties?: ParameterPenalties;
 }
 
 /** How long to train. */
@@ -106,9 +114,11 @@ const TRAINER_OPTIONS: Readonly<Record<keyof TrainerOptions, true>> = {
   optimizer: true,
   train: true,
   batchSize: true,
+  accumulate: true,
   seed: true,
   schedule: true,
   evaluation: true,
+  penalties: true,
 };
 const FIT_OPTIONS: Readonly<Record<keyof FitOptions, true>> = { epochs: true, steps: true, signal: true, recent: true };
 
@@ -138,28 +148,34 @@ export class Trainer<E extends object = EvaluationOptions> {
   readonly optimizer: Optimizer;
   readonly #train: SampleSet | SampleStream;
   readonly #batchSize: number;
+  readonly #accumulate: number;
   readonly #key: Key;
   readonly #schedule: (lastStep: number) => Schedule;
   readonly #evaluation: E | undefined;
+  readonly #penalties: ParameterPenalties | null;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
   #isStepping = false;
 
   /** @throws {ArgumentError} a wrong option, or samples that do not fit the model or its task; names what does not */
   constructor(options: TrainerOptions<E>) {
-    const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation } = options;
+    const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, accumulate = 1, seed = 0, evaluation } = options;
     checkNames("Trainer", options, TRAINER_OPTIONS);
-    if (!Number.isInteger(batchSize) || batchSize < 1) {
-      throw new ArgumentError("Trainer", "batchSize", "a whole number of at least 1", `${batchSize}`);
+    for (const [name, value] of Object.entries({ batchSize, accumulate })) {
+      if (!Number.isSafeInteger(value) || value < 1)
+        throw new ArgumentError("Trainer", name, "a whole number of at least 1", `${value}`);
     }
     checkSamples("Trainer", "train", train, model);
     this.model = model;
     this.optimizer = optimizer;
     this.#train = train;
     this.#batchSize = batchSize;
+    this.#accumulate = accumulate;
     this.#key = deriveKey(keyOfSeed(seed), "order");
     this.#schedule = options.schedule ?? (() => constant);
     this.#evaluation = evaluation;
+    this.#penalties = options.penalties ?? null;
+    this.#penalties?.checkTrained(optimizer.trained);
   }
 
   get position(): TrainingPosition {
@@ -171,9 +187,13 @@ export class Trainer<E extends object = EvaluationOptions> {
     return describeTask(this.model.task);
   }
 
+  get #samplesPerStep(): number {
+    return this.#batchSize * this.#accumulate;
+  }
+
   /** Infinity on a stream. */
   get stepsPerEpoch(): number {
-    return isStream(this.#train) ? Number.POSITIVE_INFINITY : batchCount(this.#train.count, this.#batchSize);
+    return isStream(this.#train) ? Number.POSITIVE_INFINITY : batchCount(this.#train.count, this.#samplesPerStep);
   }
 
   /**
@@ -274,8 +294,8 @@ export class Trainer<E extends object = EvaluationOptions> {
   }
 
   #batches(epoch: number, firstBatch: number): AsyncGenerator<Samples, void, undefined> {
-    if (isStream(this.#train)) return streamBatches(this.#train, { firstBatch });
-    const options = { batchSize: this.#batchSize, shuffle: true, key: this.#key, epoch, firstBatch };
+    if (isStream(this.#train)) return joinedBatches(this.#train, this.#accumulate, { firstBatch });
+    const options = { batchSize: this.#samplesPerStep, shuffle: true, key: this.#key, epoch, firstBatch };
     return batches(this.#train, options);
   }
 
@@ -300,7 +320,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     const result = await this.#gradients(batch, step);
     const squares = result.measured[0]![0]!;
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
-      const worst = await findWorst("gradient", this.model.parameters);
+      const worst = await findWorst("gradient", this.model.parameters, this.optimizer.trained);
       // The squares of large gradients overflow earlier than the gradients do.
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
     }
@@ -315,7 +335,12 @@ export class Trainer<E extends object = EvaluationOptions> {
     const input = inputOf(this.#train, batch);
     const evaluation = this.#evaluationOf(this.#train, undefined);
     try {
-      return await model.gradients(input, targetsOf(batch), step, evaluation, () => [optimizer.sumSquares()]);
+      const result = await model.gradients(input, targetsOf(batch), step, evaluation, (complete) => {
+        // Their gradients count in the squares.
+        const values = this.#penalties?.add(complete) ?? [];
+        return [optimizer.sumSquares(), ...values];
+      });
+      return this.#penalties?.addedTo(result, result.measured.slice(1)) ?? result;
     } catch (error) {
       throw await stateError(step, error, model.parameters);
     }

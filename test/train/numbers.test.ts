@@ -102,6 +102,43 @@ const bitsOf = (all: Awaited<ReturnType<typeof steps>>) =>
   all.map(({ step, loss, metrics }) => ({ step, loss, metrics }));
 
 forEachBackend("training on numbers", ["f32"], (test) => {
+  test("batches that are accumulated are one step: the bits of one large batch, of a set and of a stream", async ({
+    backend,
+  }) => {
+    // 5 batches of 8, the last one with 4 samples: steps of 24 and 12 samples, with weights of 0 in them.
+    const { set } = sums(36);
+    const large = training(backend, set, { batchSize: 24 });
+    const expected = bitsOf(await steps(large.trainer, 5));
+    const accumulated = training(backend, set, { batchSize: 8, accumulate: 3 });
+    assert.is(accumulated.trainer.stepsPerEpoch, 2);
+    assert.is(accumulated.trainer.lastStep({ epochs: 3 }), 6);
+    assert.equal(bitsOf(await steps(accumulated.trainer, 5)), expected);
+    assert.equal(accumulated.trainer.position, { epoch: 2, batch: 1, step: 5 });
+    assert.equal(await stateOf(accumulated), await stateOf(large));
+
+    const asked: number[] = [];
+    const streamOf = (size: number): SampleStream => ({
+      ...SHAPE,
+      *batches(first) {
+        asked.push(first);
+        for (let k = first; ; k++)
+          yield set.read(
+            Uint32Array.from({ length: size }, (_, i) => (k * size + i) % 36),
+            null,
+          ) as Samples;
+      },
+    });
+    const whole = training(backend, streamOf(24));
+    const joined = training(backend, streamOf(8), { accumulate: 3 });
+    const wanted = bitsOf(await steps(whole.trainer, 3));
+    assert.equal(bitsOf(await steps(joined.trainer, 2)), wanted.slice(0, 2));
+    assert.equal(bitsOf(await steps(joined.trainer, 3)), wanted.slice(2));
+    assert.is(asked.at(-1), 6);
+    const wrong = { accumulate: 0 };
+    await fails(() => training(backend, set, wrong), "argument", /whole number of at least 1, got 0 \(accumulate\)/);
+    for (const each of [large, accumulated, whole, joined]) each.dispose();
+  });
+
   test("loss and metrics improve, each its own way, and an evaluation is that of all samples at once", async ({
     backend,
   }) => {
