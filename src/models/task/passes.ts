@@ -119,7 +119,7 @@ class BatchRun<E> {
     this.#readout = readout;
     this.#penalties = penalties;
     this.#times = readTimesOf(batch.times, network.outputTimes(batch));
-    this.#batch = { ...batch, at: this.#times };
+    this.#batch = { ...batch, at: this.#times, widest: readout.shape.widest };
     const { dtype } = network.backend;
     this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
   }
