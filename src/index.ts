@@ -70,6 +70,8 @@ export {
   distanceDecay,
   erdosRenyi,
   erdosRenyiLike,
+  groupInput,
+  groupReadout,
   growthRate,
   type LogNormalOptions,
   logNormalConnectome,
@@ -77,6 +79,7 @@ export {
   normaliseRows,
   type RetinotopicConnectome,
   type RetinotopicOptions,
+  randomGroups,
   randomIndices,
   retinotopicConnectome,
   retinotopicProjection,
@@ -104,6 +107,17 @@ export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
+export { TASK_SETS } from "./data/tasks/index.ts";
+export type {
+  GeneratedTask,
+  KnownAnswer,
+  TaskChoice,
+  TaskNumber,
+  TaskOption,
+  TaskParts,
+  TaskRequest,
+  TaskSet,
+} from "./data/tasks/taskSet.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
 export {

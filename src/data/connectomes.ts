@@ -5,7 +5,15 @@ export { type DegreeShuffleOptions, degreePreservingShuffle } from "./degreePres
 export { type DistanceDecayOptions, distanceDecay } from "./distanceDecay.ts";
 export { type ErdosRenyiOptions, erdosRenyi, erdosRenyiLike } from "./erdosRenyi.ts";
 export { type LogNormalOptions, logNormalConnectome } from "./logNormalConnectome.ts";
-export { createSparseProjection, neuronsOfRole, randomIndices, retinotopicProjection } from "./projection.ts";
+export {
+  createSparseProjection,
+  groupInput,
+  groupReadout,
+  neuronsOfRole,
+  randomGroups,
+  randomIndices,
+  retinotopicProjection,
+} from "./projection.ts";
 export {
   type RetinotopicConnectome,
   type RetinotopicOptions,
