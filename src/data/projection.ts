@@ -85,10 +85,10 @@ export function randomGroups(
 }
 
 /**
- * Input j drives every neuron of group j with weight 1; the other neurons get nothing.
+ * Input j drives every neuron of group j with weight 1; a neuron of several groups gets the sum.
  *
  * @returns [numNeurons, groups], f32
- * @throws {SparseFormatError} a neuron that there is not, or that is twice in a group
+ * @throws {SparseFormatError} a neuron that there is not
  */
 export function groupInput(numNeurons: number, groups: readonly ArrayLike<number>[]): Csr {
   const { neurons, group } = members(groups);
@@ -97,10 +97,10 @@ export function groupInput(numNeurons: number, groups: readonly ArrayLike<number
 }
 
 /**
- * Output j is the mean over the neurons of group j.
+ * Output j is the mean over the neurons of group j; one that is listed twice counts twice.
  *
  * @returns [groups, numNeurons], f32
- * @throws {SparseFormatError} a neuron that there is not, or that is twice in a group
+ * @throws {SparseFormatError} a neuron that there is not
  */
 export function groupReadout(numNeurons: number, groups: readonly ArrayLike<number>[]): Csr {
   const { neurons, group } = members(groups);

@@ -17,14 +17,19 @@ export interface MarkovChain {
 
 /** A chain whose rows P(· | state) are independent draws of a symmetric Dirichlet distribution, parameter `concentration` > 0. */
 export function drawMarkovChain(symbols: number, order: number, concentration: number, key: Key): MarkovChain {
-  const states = symbols ** order;
   const stream = new RandomStream(key);
-  const next = Float64Array.from({ length: states * symbols }, () => gamma(concentration, stream));
-  for (let s = 0; s < states; s++) {
-    const row = next.subarray(s * symbols, (s + 1) * symbols);
+  const next = Float64Array.from({ length: symbols ** (order + 1) }, () => gamma(concentration, stream));
+  for (let from = 0; from < next.length; from += symbols) {
+    const row = next.subarray(from, from + symbols);
     const sum = row.reduce((total, x) => total + x, 0);
     for (let c = 0; c < symbols; c++) row[c]! /= sum;
   }
+  return markovChain(symbols, order, next);
+}
+
+/** The chain with the probabilities `next` > 0; see MarkovChain. */
+export function markovChain(symbols: number, order: number, next: Float64Array): MarkovChain {
+  const states = symbols ** order;
   return { symbols, order, states, next, stationary: stationaryDistribution(states, symbols, next) };
 }
 
