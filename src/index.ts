@@ -73,8 +73,15 @@ export {
   groupInput,
   groupReadout,
   growthRate,
+  HexagonalEye,
+  type HexagonalOffset,
+  hexagonalOffsets,
+  hexConvolution,
   type LogNormalOptions,
   logNormalConnectome,
+  type MotionConnectome,
+  type MotionConnectomeOptions,
+  motionConnectome,
   neuronsOfRole,
   normaliseRows,
   type RetinotopicConnectome,
@@ -84,6 +91,7 @@ export {
   retinotopicConnectome,
   retinotopicProjection,
   type SharedByTypePair,
+  type SharedPattern,
   sharedByTypePair,
   signByTypePair,
   smallWorld,
@@ -112,12 +120,14 @@ export type {
   GeneratedTask,
   KnownAnswer,
   TaskChoice,
+  TaskNetwork,
   TaskNumber,
   TaskOption,
   TaskParts,
   TaskRequest,
   TaskSet,
 } from "./data/tasks/taskSet.ts";
+export { type Recovery, recovery, type Teacher } from "./data/tasks/teacherNetwork.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
 export {

@@ -7,8 +7,8 @@ import { type Csr, mapValues } from "../core/csr.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
 import type { NeuronRole } from "../io/neuronTable.ts";
 import { checkWhole } from "./checks.ts";
+import { HexagonalEye, type HexagonalOffset, hexagonalOffsets } from "./hexagon.ts";
 import { type ChannelConnection, connectChannels } from "./hexConvolution.ts";
-import { HexagonalEye, hexagonalOffsets } from "./hexagon.ts";
 import type { PlacedNeurons } from "./retinotopicConnectome.ts";
 
 interface CellType {
@@ -19,39 +19,65 @@ interface CellType {
   readonly tau: number;
   /** Initial resting potential. */
   readonly rest: number;
-  /** Types that it gets input from, from how many columns around its own, and how strong all of it is together. */
-  readonly from: readonly string[];
-  readonly radius: number;
-  readonly strength: number;
+  readonly inputs: readonly Input[];
 }
 
-const DETECTORS = 4;
+/** Connections from a type, at the offsets of the sending columns, and how strong all of them are together at first. */
+interface Input {
+  readonly from: string;
+  readonly strength: number;
+  readonly offsets: readonly HexagonalOffset[];
+}
 
-/** Relays of both pathways: fast and slow ones, excitatory and inhibitory. */
-const RELAYS = ["OnFast", "OnSlow", "OnInhibitory", "OffFast", "OffSlow", "OffInhibitory"];
+const HERE = hexagonalOffsets(0);
+/** The six neighbours, in order around. */
+const AROUND = hexagonalOffsets(1).slice(1);
+/** Gain of the relays, which carry changes only. */
+const GAIN = 3;
 
-const RELAY_GAIN = 3;
+const fromHere = (from: string, strength: number): Input => ({ from, strength, offsets: HERE });
 
+/** Relays of a pathway get more input when the light rises (On) or falls (Off), relative to its slow average. */
+function pathway(name: "On" | "Off"): CellType[] {
+  const rest = name === "On" ? GAIN / 2 : -GAIN / 2;
+  const inputs = [fromHere(`L${name}`, GAIN)];
+  return [
+    { name: `${name}Fast`, role: "hidden", sign: 1, tau: 1.2, rest, inputs },
+    { name: `${name}Slow`, role: "hidden", sign: 1, tau: 4, rest, inputs },
+    { name: `${name}Inhibitory`, role: "hidden", sign: -1, tau: 4, rest, inputs },
+  ];
+}
+
+/**
+ * A detector for each of the six directions to a neighbour: excited fast by its own column and slowly by the three from where its
+ * preferred motion comes, inhibited by the three where that goes.
+ */
+function detectors(name: string, path: "On" | "Off"): CellType[] {
+  return AROUND.map((_, d) => {
+    const three = (middle: number): HexagonalOffset[] => [5, 0, 1].map((turn) => AROUND[(middle + turn) % 6]!);
+    const inputs = [
+      fromHere(`${path}Fast`, 1),
+      { from: `${path}Slow`, strength: 1, offsets: three(d + 3) },
+      { from: `${path}Inhibitory`, strength: 1, offsets: three(d) },
+    ];
+    return { name: `${name}${"abcdef"[d]}`, role: "output", sign: 1, tau: 1.5, rest: 0, inputs };
+  });
+}
+
+/** Numbers follow this order, type by type. */
 const CELL_TYPES: readonly CellType[] = [
-  { name: "R", role: "input", sign: -1, tau: 1, rest: 0, from: [], radius: 0, strength: 0 },
-  { name: "C", role: "input", sign: 1, tau: 5, rest: 0, from: [], radius: 0, strength: 0 },
-  { name: "LOn", role: "hidden", sign: -1, tau: 1, rest: 0.5, from: ["R", "C"], radius: 0, strength: 1 },
-  { name: "LOff", role: "hidden", sign: 1, tau: 1, rest: 0.5, from: ["R", "C"], radius: 0, strength: 1 },
-  ...RELAYS.map((name): CellType => ({
-    name,
-    role: "hidden",
-    sign: name.endsWith("Inhibitory") ? -1 : 1,
-    tau: name.endsWith("Fast") ? 1.2 : 4,
-    rest: 0.5 * RELAY_GAIN * (name.startsWith("On") ? 1 : -1),
-    from: [name.startsWith("On") ? "LOn" : "LOff"],
-    radius: 0,
-    strength: RELAY_GAIN,
-  })),
-  ...Array.from({ length: 2 * DETECTORS }, (_, d): CellType => {
-    const name = `${d < DETECTORS ? "T4" : "T5"}${"abcdef"[d % DETECTORS]}`;
-    return { name, role: "output", sign: 1, tau: 1.5, rest: 0, from: RELAYS, radius: 1, strength: 1 };
-  }),
+  { name: "R", role: "input", sign: -1, tau: 1, rest: 0, inputs: [] },
+  { name: "C", role: "input", sign: 1, tau: 5, rest: 0, inputs: [] },
+  { name: "LOn", role: "hidden", sign: -1, tau: 1, rest: 0.5, inputs: [fromHere("R", 1), fromHere("C", 1)] },
+  { name: "LOff", role: "hidden", sign: 1, tau: 1, rest: 0.5, inputs: [fromHere("R", 1), fromHere("C", 1)] },
+  ...pathway("On"),
+  ...pathway("Off"),
+  ...detectors("T4", "On"),
+  ...detectors("T5", "Off"),
 ];
+
+/** Standard deviation of the logarithm of a strength. */
+const SPREAD = 0.3;
 
 /** Options of `motionConnectome`. */
 export interface MotionConnectomeOptions {
@@ -80,13 +106,12 @@ export function motionConnectome({ extent = 5, seed = 1 }: MotionConnectomeOptio
   const number = new Map(CELL_TYPES.map(({ name }, t) => [name, t]));
   const connections: ChannelConnection[] = [];
   const strengths: number[] = [];
-  CELL_TYPES.forEach(({ from, radius, strength }, to) => {
-    for (const name of from) {
-      const offsets = hexagonalOffsets(radius);
-      connections.push({ from: number.get(name)!, to, offsets });
-      // Exponential: most offsets weak, few strong, which breaks the symmetry between directions.
-      for (const _ of offsets)
-        strengths.push(offsets.length === 1 ? strength : (-Math.log(1 - stream.uniform()) * strength) / offsets.length);
+  CELL_TYPES.forEach(({ inputs }, to) => {
+    for (const { from, strength, offsets } of inputs) {
+      connections.push({ from: number.get(from)!, to, offsets });
+      // Connections within a column are balanced: they differ by their signs only.
+      const spread = offsets.length > 1 ? SPREAD : 0;
+      for (const _ of offsets) strengths.push((strength / offsets.length) * Math.exp(spread * stream.normal()));
     }
   });
   const types = CELL_TYPES.length;
