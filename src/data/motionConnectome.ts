@@ -17,7 +17,7 @@ interface CellType {
   readonly sign: 1 | -1;
   /** Initial time constant, in frames. */
   readonly tau: number;
-  /** Initial resting potential. */
+  /** Initial bias. */
   readonly rest: number;
   readonly inputs: readonly Input[];
 }
@@ -56,11 +56,11 @@ function detectors(name: string, path: "On" | "Off"): CellType[] {
   return AROUND.map((_, d) => {
     const three = (middle: number): HexagonalOffset[] => [5, 0, 1].map((turn) => AROUND[(middle + turn) % 6]!);
     const inputs = [
-      fromHere(`${path}Fast`, 1),
+      fromHere(`${path}Fast`, 2),
       { from: `${path}Slow`, strength: 1, offsets: three(d + 3) },
-      { from: `${path}Inhibitory`, strength: 1, offsets: three(d) },
+      { from: `${path}Inhibitory`, strength: 3, offsets: three(d) },
     ];
-    return { name: `${name}${"abcdef"[d]}`, role: "output", sign: 1, tau: 1.5, rest: 0, inputs };
+    return { name: `${name}${"abcdef"[d]}`, role: "output", sign: 1, tau: 4, rest: -0.2, inputs };
   });
 }
 
@@ -94,11 +94,20 @@ export interface MotionConnectome extends PlacedNeurons {
   readonly csr: Csr;
   /** Value for `sharedWeights` of a network: one strength per pair of types and offset. */
   readonly shared: { readonly group: Uint32Array; readonly nGroups: number; readonly strengthInit: Float64Array };
-  /** [types] initial time constants, in frames, and resting potentials. */
+  /** [types] initial time constants, in frames. */
   readonly tau: Float64Array;
+  /** [types] initial biases. */
   readonly rest: Float64Array;
 }
 
+/**
+ * Builds the network, of rates: h ← h + (relu(W·h + b + input) − h)/τ. Every column has an input cell R and a slower one C, both driven by
+ * its luminance; cells LOn and LOff, whose input is the difference; fast, slow and inhibitory relays for rising (On) and falling (Off)
+ * light; and detectors T4a … T4f (On) and T5a … T5f (Off), one for the direction to each neighbour, which are the outputs. Connections
+ * repeat in every column. Initial strengths of the detectors' lateral inputs vary with the seed. O(connections).
+ *
+ * @throws {ArgumentError} an extent or seed that is no whole number in range
+ */
 export function motionConnectome({ extent = 5, seed = 1 }: MotionConnectomeOptions = {}): MotionConnectome {
   checkWhole("motionConnectome", "extent", extent, 1, 64);
   const eye = new HexagonalEye(extent);
