@@ -35,6 +35,10 @@ const AROUND = hexagonalOffsets(1).slice(1);
 /** Gain of the relays, which carry changes only. */
 const GAIN = 3;
 
+const RELAYS = ["OnFast", "OnSlow", "OnInhibitory", "OffFast", "OffSlow", "OffInhibitory"] as const;
+/** Strength of all weak connections from a type together. */
+const WEAK = 0.1;
+
 const fromHere = (from: string, strength: number): Input => ({ from, strength, offsets: HERE });
 
 /** Relays of a pathway get more input when the light rises (On) or falls (Off), relative to its slow average. */
@@ -50,16 +54,23 @@ function pathway(name: "On" | "Off"): CellType[] {
 
 /**
  * A detector for each of the six directions to a neighbour: excited fast by its own column and slowly by the three from where its
- * preferred motion comes, inhibited by the three where that goes.
+ * preferred motion comes, inhibited by the three where that goes. All other connections from relays of its column and the neighbours
+ * exist, but are weak.
  */
 function detectors(name: string, path: "On" | "Off"): CellType[] {
   return AROUND.map((_, d) => {
     const three = (middle: number): HexagonalOffset[] => [5, 0, 1].map((turn) => AROUND[(middle + turn) % 6]!);
-    const inputs = [
+    const strong: readonly Input[] = [
       fromHere(`${path}Fast`, 2),
       { from: `${path}Slow`, strength: 1, offsets: three(d + 3) },
       { from: `${path}Inhibitory`, strength: 3, offsets: three(d) },
     ];
+    const weak = RELAYS.map((from): Input => {
+      const taken = strong.find((input) => input.from === from)?.offsets ?? [];
+      const offsets = [...HERE, ...AROUND].filter((offset) => !taken.includes(offset));
+      return { from, strength: WEAK, offsets };
+    });
+    const inputs = [...strong, ...weak];
     return { name: `${name}${"abcdef"[d]}`, role: "output", sign: 1, tau: 4, rest: -0.2, inputs };
   });
 }

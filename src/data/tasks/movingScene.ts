@@ -26,8 +26,8 @@ interface TextureKind {
  */
 const KINDS: Readonly<Record<Texture, TextureKind>> = {
   noise: { waves: [4, 8], gain: 1 },
-  natural: { waves: [4, 32], gain: 1 },
-  edges: { waves: [8, 16], gain: 5 },
+  natural: { waves: [4, 16], gain: 1 },
+  edges: { waves: [6, 12], gain: 3 },
 };
 
 /** Lengths of the waves whose zeros are the outline of the nearer texture. */
