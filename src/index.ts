@@ -74,8 +74,11 @@ export {
   groupReadout,
   growthRate,
   HexagonalEye,
+  type HexagonalNeurons,
   type HexagonalOffset,
+  hexagonalInput,
   hexagonalOffsets,
+  hexagonalReadout,
   hexConvolution,
   type LogNormalOptions,
   logNormalConnectome,
@@ -127,7 +130,7 @@ export type {
   TaskRequest,
   TaskSet,
 } from "./data/tasks/taskSet.ts";
-export { type Recovery, recovery, type Teacher } from "./data/tasks/teacherNetwork.ts";
+export { type Recovery, recovery, type Teacher, type TeacherDynamics } from "./data/tasks/teacherNetwork.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
 export {

@@ -1,6 +1,6 @@
 // Connections and read-outs that repeat in every column of a hexagonal eye: one weight per pair of channels and offset.
 
-import { type Csr, csrFromCoo, withValues } from "../core/csr.ts";
+import { type Coo, type Csr, csrFromCoo, withValues } from "../core/csr.ts";
 import { checkWhole } from "./checks.ts";
 import { type HexagonalEye, type HexagonalOffset, hexagonalOffsets } from "./hexagon.ts";
 
@@ -73,14 +73,17 @@ export function connectChannels(
       group++;
     }
   }
-  // The groups are sorted as the values of the matrix are.
-  const sorted = csrFromCoo(
-    { nRows: channelsOut * eye.count, nCols: channelsIn * eye.count, rows, cols, values: groups },
-    "connectChannels",
-  );
+  const shape = { nRows: channelsOut * eye.count, nCols: channelsIn * eye.count };
+  return sharedPattern({ ...shape, rows, cols, values: groups }, group, "connectChannels");
+}
+
+/** The pattern of entries whose values are their groups; no place may occur twice. */
+export function sharedPattern(groups: Coo, nGroups: number, where: string): SharedPattern {
+  // The groups are sorted as the values of a matrix are.
+  const sorted = csrFromCoo(groups, where);
   return {
     csr: withValues(sorted, new Float32Array(sorted.nnz).fill(1)),
     group: Uint32Array.from(sorted.values),
-    nGroups: group,
+    nGroups,
   };
 }

@@ -139,8 +139,9 @@ export function motionConnectome({ extent = 5, seed = 1 }: MotionConnectomeOptio
   const count = types * eye.count;
   const typeOf = (i: number) => CELL_TYPES[Math.floor(i / eye.count)]!;
   const index = Array.from({ length: count }, (_, i) => i);
-  const place = (coordinate: Float64Array) =>
-    Float64Array.from(index, (i) => 0.5 + coordinate[i % eye.count]! / (2 * extent + 1));
+  /** The eye fills the unit square, as in neuron tables. */
+  const place = (coordinate: Float64Array, half: number) =>
+    Float64Array.from(index, (i) => 0.5 + coordinate[i % eye.count]! / (2 * half));
   return {
     eye,
     csr: mapValues(csr, (_, __, pre) => typeOf(pre).sign),
@@ -152,7 +153,7 @@ export function motionConnectome({ extent = 5, seed = 1 }: MotionConnectomeOptio
     typeIdx: Uint32Array.from(index, (i) => Math.floor(i / eye.count)),
     role: index.map((i) => typeOf(i).role),
     sign: Int8Array.from(index, (i) => typeOf(i).sign),
-    x: place(eye.x),
-    y: place(eye.y),
+    x: place(eye.x, (Math.sqrt(3) / 2) * extent),
+    y: place(eye.y, extent),
   };
 }

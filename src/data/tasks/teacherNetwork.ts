@@ -4,7 +4,9 @@ import type { Csr } from "../../core/csr.ts";
 import { ShapeError } from "../../core/errors.ts";
 
 /** Equations of the teacher, in the names of networks: h ← h + (relu(φ(x + W·h + b)) − h)/τ, or h ← h + (x + W·φ(h) + b − h)/τ. */
-export const TEACHER_DYNAMICS = ["rate", "voltage"] as const;
+export type TeacherDynamics = "rate" | "voltage";
+
+export const TEACHER_DYNAMICS: readonly TeacherDynamics[] = ["rate", "voltage"];
 
 /** φ by its name in torch.nn. */
 export const TEACHER_NONLINEARITIES: Readonly<Record<string, (u: number) => number>> = {
@@ -16,7 +18,7 @@ export const TEACHER_NONLINEARITIES: Readonly<Record<string, (u: number) => numb
 
 /** A network with known parameters. */
 export interface Teacher {
-  readonly dynamics: (typeof TEACHER_DYNAMICS)[number];
+  readonly dynamics: TeacherDynamics;
   /** Name of φ. */
   readonly nonlinearity: string;
   /** W, [neurons, neurons], row = post. */
