@@ -75,8 +75,18 @@ export {
   groupInput,
   groupReadout,
   growthRate,
+  HexagonalEye,
+  type HexagonalNeurons,
+  type HexagonalOffset,
+  hexagonalInput,
+  hexagonalOffsets,
+  hexagonalReadout,
+  hexConvolution,
   type LogNormalOptions,
   logNormalConnectome,
+  type MotionConnectome,
+  type MotionConnectomeOptions,
+  motionConnectome,
   neuronsOfRole,
   normaliseRows,
   type RetinotopicConnectome,
@@ -86,6 +96,7 @@ export {
   retinotopicConnectome,
   retinotopicProjection,
   type SharedByTypePair,
+  type SharedPattern,
   sharedByTypePair,
   signByTypePair,
   smallWorld,
@@ -135,12 +146,14 @@ export type {
   GeneratedTask,
   KnownAnswer,
   TaskChoice,
+  TaskNetwork,
   TaskNumber,
   TaskOption,
   TaskParts,
   TaskRequest,
   TaskSet,
 } from "./data/tasks/taskSet.ts";
+export { type Recovery, recovery, type Teacher, type TeacherDynamics } from "./data/tasks/teacherNetwork.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
 export { writeSamples } from "./data/writeSamples.ts";
