@@ -19,8 +19,8 @@ export interface ChannelConnection {
   readonly offsets: readonly HexagonalOffset[];
 }
 
-/** Most rows and columns of a matrix. */
-const MAX_CHANNELS = 2 ** 20;
+/** Most channels of a convolution. */
+export const MAX_CHANNELS: number = 2 ** 20;
 
 /**
  * A convolution over the columns of an eye: out[o, c] = Σ_i Σ_d w[o, i, d]·in[i, c + d] over the offsets d within the radius; columns

@@ -5,7 +5,7 @@ import { ArgumentError } from "../core/errors.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 import { checkWhole } from "./checks.ts";
 import { type HexagonalEye, hexagonalOffsets } from "./hexagon.ts";
-import { type SharedPattern, sharedPattern } from "./hexConvolution.ts";
+import { MAX_CHANNELS, type SharedPattern, sharedPattern } from "./hexConvolution.ts";
 import { neuronsOfRole } from "./projection.ts";
 
 /** Neurons with their types, roles and places: x from 0 (left border of the eye) to 1 (right), y from 0 (top) to 1 (bottom). */
@@ -44,7 +44,7 @@ export function hexagonalReadout(
   channelsOut: number,
 ): SharedPattern {
   const where = "hexagonalReadout";
-  checkWhole(where, "channelsOut", channelsOut, 1, 2 ** 20);
+  checkWhole(where, "channelsOut", channelsOut, 1, MAX_CHANNELS);
   const offsets = hexagonalOffsets(kernelRadius);
   const outputs = neuronsOfRole(neurons, "output");
   if (outputs.length === 0) throw new ArgumentError(where, "neurons.role", "output neurons", "none");
