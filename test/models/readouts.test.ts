@@ -1,6 +1,7 @@
 // Read-outs and penalties: gradients of every kind by central differences, then in single precision on both devices; times, averages,
 // shared weights, and what is refused.
 
+import { join } from "node:path";
 import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
@@ -24,6 +25,9 @@ import type { TaskGradients } from "../../src/models/task/passes.ts";
 import { type ActivityPenalty, activityPenalty, rateL1, rateL2 } from "../../src/models/task/penalties.ts";
 import type { TargetBatch } from "../../src/models/task/targets.ts";
 import type { Task } from "../../src/models/task/task.ts";
+import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
+import { exportStateDict, importStateDict } from "../../src/train/stateDict.ts";
+import { tempDir } from "../io/fixtures.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";
@@ -493,6 +497,27 @@ forEachBackend("read-outs", ["f64", "f32"], (test) => {
     const expected = one.map((_, i) => one[(i + 2) % FEATURES]!);
     assertClose(other, expected, backend.dtype === "f64" ? 1e-14 : 4e-6, "turned");
     ring.dispose();
+  });
+});
+
+forEachBackend("read-outs in files", ["f32"], (test) => {
+  test("shared weights go through checkpoints and state dictionaries", async ({ backend }) => {
+    const of = CASES["shared weights, then linear"]!;
+    const model = modelOf(backend, of);
+    const other = () => modelOf(backend, { ...of, readout: { ...of.readout, seed: 9 } });
+    const [restored, imported] = [other(), other()];
+    model.parameters.set("out_layer.1.strength", normals("trained", 12));
+    const folder = tempDir();
+    await saveCheckpoint(join(folder, "model.safetensors"), { model });
+    restoreCheckpoint(await loadCheckpoint(join(folder, "model.safetensors")), { model: restored });
+    await exportStateDict(model, join(folder, "state.safetensors"));
+    await importStateDict(imported, join(folder, "state.safetensors"));
+    const expected = await model.forward(INPUT, EVALUATION);
+    const untouched = other();
+    assert.not.equal([...(await untouched.forward(INPUT, EVALUATION))], [...expected]);
+    assertBitEqual(await restored.forward(INPUT, EVALUATION), expected, "checkpoint");
+    assertBitEqual(await imported.forward(INPUT, EVALUATION), expected, "state dictionary");
+    for (const m of [model, restored, imported, untouched]) m.dispose();
   });
 });
 
