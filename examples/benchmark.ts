@@ -6,6 +6,7 @@ import {
   ConnectomeODEClassifier,
   createBackend,
   createSparseProjection,
+  imageSamples,
   keyOfSeed,
   logNormalConnectome,
   normaliseRows,
@@ -36,9 +37,10 @@ for (const batchSize of [1, 8, 32]) {
   });
   const adam = new Adam(backend, model.parameters, { lr: 1e-3 });
   const milliseconds: number[] = [];
-  for (const batch of batches(syntheticDigits(batchSize * (repetitions + 1), key), { batchSize })) {
+  const samples = imageSamples(syntheticDigits(batchSize * (repetitions + 1), key));
+  for await (const batch of batches(samples, { batchSize })) {
     const start = performance.now();
-    await model.gradients({ data: batch.images, batch: batch.size }, batch.labels, batch.index + 1);
+    await model.gradients({ data: batch.inputs, batch: batch.size }, batch.targets, batch.index + 1);
     adam.step();
     await backend.finish();
     milliseconds.push(performance.now() - start);

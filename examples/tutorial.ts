@@ -6,6 +6,7 @@ import {
   ConnectomeODEClassifier,
   createBackend,
   createSparseProjection,
+  imageSamples,
   keyOfSeed,
   neuronsOfRole,
   normaliseRows,
@@ -17,8 +18,8 @@ import {
 
 const steps = Number(process.argv[2] ?? 100);
 const { csr, ...neurons } = retinotopicConnectome();
-const train = syntheticDigits(2000, keyOfSeed(1));
-const test = syntheticDigits(500, keyOfSeed(2));
+const train = imageSamples(syntheticDigits(2000, keyOfSeed(1)));
+const test = imageSamples(syntheticDigits(500, keyOfSeed(2)));
 const outputs = neuronsOfRole(neurons, "output");
 
 const backend = await createBackend();
@@ -47,9 +48,10 @@ const model = new ConnectomeODEClassifier(backend, {
 const optimizer = new Adam(backend, model.parameters, { lr: 1e-3 });
 const trainer = new Trainer({ model, optimizer, train, batchSize: 32, evaluation: { endTime: 3 } });
 await trainer.calibrate(256);
-for await (const { step, meanLoss, meanAccuracy } of trainer.fit({ steps })) {
-  if (step % 10 === 0) console.log(`step ${step}  loss ${meanLoss.toFixed(3)}  accuracy ${meanAccuracy.toFixed(3)}`);
+for await (const { step, meanLoss, meanMetrics } of trainer.fit({ steps })) {
+  const accuracy = meanMetrics.accuracy!.toFixed(3);
+  if (step % 10 === 0) console.log(`step ${step}  loss ${meanLoss.toFixed(3)}  accuracy ${accuracy}`);
 }
-const { accuracy, count } = await trainer.evaluate(test);
-console.log(`${(100 * accuracy).toFixed(1)} % of ${count} new digits are recognised`);
+const { metrics, count } = await trainer.evaluate(test);
+console.log(`${(100 * metrics.accuracy!).toFixed(1)} % of ${count} new digits are recognised`);
 await backend.dispose();

@@ -61,7 +61,9 @@ export {
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
 export type { NeuronColumn, SelectorPlace } from "./core/selector.ts";
-// Connectomes and images.
+// Connectomes and samples.
+export type { TargetShape } from "./core/targets.ts";
+export { arraySamples, type SampleArraysInput } from "./data/arraySamples.ts";
 export type { Components } from "./data/components.ts";
 export {
   absolute,
@@ -71,17 +73,31 @@ export {
   distanceDecay,
   erdosRenyi,
   erdosRenyiLike,
+  groupInput,
+  groupReadout,
   growthRate,
+  HexagonalEye,
+  type HexagonalNeurons,
+  type HexagonalOffset,
+  hexagonalInput,
+  hexagonalOffsets,
+  hexagonalReadout,
+  hexConvolution,
   type LogNormalOptions,
   logNormalConnectome,
+  type MotionConnectome,
+  type MotionConnectomeOptions,
+  motionConnectome,
   neuronsOfRole,
   normaliseRows,
   type RetinotopicConnectome,
   type RetinotopicOptions,
+  randomGroups,
   randomIndices,
   retinotopicConnectome,
   retinotopicProjection,
   type SharedByTypePair,
+  type SharedPattern,
   sharedByTypePair,
   signByTypePair,
   smallWorld,
@@ -97,17 +113,52 @@ export {
 export type { DegreeShuffleOptions } from "./data/degreePreservingShuffle.ts";
 export type { DistanceDecayOptions } from "./data/distanceDecay.ts";
 export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
+export { type ImageSampleOptions, imageSamples } from "./data/imageSamples.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
-export { type Batch, type BatchOptions, batchCount, batches } from "./data/loader.ts";
-export { MNIST_MEAN, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export {
+  type Batch,
+  type BatchOptions,
+  batchCount,
+  batches,
+  firstSamples,
+  type StreamBatch,
+  streamBatches,
+} from "./data/loader.ts";
+export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export { type OpenedSamples, type OpenSamplesOptions, openSamples } from "./data/openSamples.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
+export type { PartName } from "./data/sampleArrays.ts";
+export { constantLoss, type SampleStatistics, type Spread } from "./data/sampleChecks.ts";
+export {
+  type SampleSet,
+  type SampleShape,
+  type SampleStream,
+  type Samples,
+  subsetOfSamples,
+} from "./data/sampleSet.ts";
+export type { SampleSets, SampleSetsOptions } from "./data/sampleSets.ts";
+export { type SampleStreamOptions, sampleStream } from "./data/sampleStream.ts";
 export { countTypes, type SelectableNeurons, selectNeurons, type TypeCount } from "./data/selectors.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
+export { TASK_SETS } from "./data/tasks/index.ts";
+export type {
+  GeneratedTask,
+  KnownAnswer,
+  TaskChoice,
+  TaskNetwork,
+  TaskNumber,
+  TaskOption,
+  TaskParts,
+  TaskRequest,
+  TaskSet,
+} from "./data/tasks/taskSet.ts";
+export { type Recovery, recovery, type Teacher, type TeacherDynamics } from "./data/tasks/teacherNetwork.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
+export { writeSamples } from "./data/writeSamples.ts";
 export {
   type ExplainedBinding,
   type ExplainedDispatch,
@@ -129,10 +180,11 @@ export {
 export type { Column, TableFormat } from "./io/delimited.ts";
 export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
 export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
+export { type FileHash, hashOf } from "./io/hash.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
 export type { ExtentOptions } from "./io/limits.ts";
 export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
-export { type NpyArray, type NpyInput, type NpyTexts, readNpy, writeNpy } from "./io/npy.ts";
+export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";
 export { type ReadNpzOptions, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
 export type { NumberArray, NumberType } from "./io/numbers.ts";
 export { type ReadPtOptions, readSparsePt } from "./io/pt.ts";
@@ -145,21 +197,20 @@ export {
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
+export { type ArrayToWrite, type WriteArraysOptions, writeArrays } from "./io/writeArrays.ts";
 // Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
-export type { FeatureSpread, ResponseShares } from "./models/classifier/responses.ts";
 export {
-  type ActivityProbe,
   type BatchResult,
   type ClassifierEvaluation,
+  type ClassifierOptions,
   ConnectomeClassifier,
   type ConnectomeClassifierOptions,
   ConnectomeODEClassifier,
   type ConnectomeODEClassifierOptions,
   type GradientResult,
-  type Measurement,
-  type NetworkClassifier,
-  type ReadoutOptions,
+  type Labels,
+  NetworkClassifier,
 } from "./models/classifier.ts";
 export type { ConnectomeNetwork } from "./models/connectomeNetwork.ts";
 export {
@@ -169,14 +220,20 @@ export {
   type SolveOptions,
   type Trajectory,
 } from "./models/connectomeOdeRnn.ts";
-export { ConnectomeRNN, type StepOptions } from "./models/connectomeRnn.ts";
+export {
+  ConnectomeRNN,
+  type ConnectomeRNNOptions,
+  type StepOptions,
+  type StepSettings,
+} from "./models/connectomeRnn.ts";
 export type { Constraint } from "./models/constraint.ts";
 export type { EvaluationSchedule } from "./models/evaluationTimes.ts";
 export type { FailurePolicy } from "./models/failures.ts";
-export type { InitialState, InitialStateOptions } from "./models/initialState.ts";
+export type { InitialState, InitialStateOptions, RestState } from "./models/initialState.ts";
 export type { Clamp, DrivenNeurons, Intervened, Interventions } from "./models/interventions.ts";
 export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
+export type { AdjustDrive, ChunkInput } from "./models/network/chunkInput.ts";
 export type {
   ActiveInterventions,
   ChunkBuffers,
@@ -191,6 +248,15 @@ export type { Evolution, RunPurpose, RunShape } from "./models/network/evolution
 export type { NetworkOutputs } from "./models/network/hostBatch.ts";
 export type { Evaluated, Network } from "./models/network/network.ts";
 export type { NetworkParameters } from "./models/network/parameters.ts";
+export {
+  ConnectomeModel,
+  type ConnectomeModelOptions,
+  ConnectomeODEModel,
+  type ConnectomeODEModelOptions,
+  type ModelOptions,
+  NetworkModel,
+  type ReadPlan,
+} from "./models/networkModel.ts";
 export type { ChoosableNeurons, NeuronChoice } from "./models/neuronChoice.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
@@ -213,7 +279,20 @@ export type {
   SharedValues,
 } from "./models/parameters/parameter.ts";
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
+export type { ParameterPattern } from "./models/parameters/pattern.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
+export type { ActivityProbe } from "./models/readout/features.ts";
+export { groupMeans } from "./models/readout/groupMeans.ts";
+export type {
+  DropoutLayer,
+  LinearLayer,
+  ReadoutLayer,
+  ReadoutOptions,
+  ReluLayer,
+  SparseLayer,
+} from "./models/readout/layers.ts";
+export type { FeatureSpread, ResponseShares } from "./models/readout/responses.ts";
+export type { ReadoutTimes } from "./models/readout/times.ts";
 export { type RecordedActivity, type RecordOptions, recordActivity } from "./models/recordActivity.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
@@ -231,6 +310,30 @@ export {
   SparseRNN,
   type SparseRNNOptions,
 } from "./models/sparse.ts";
+// Tasks.
+export { absoluteError } from "./models/task/losses/absolute.ts";
+export { type BinaryCrossEntropyOptions, binaryCrossEntropy } from "./models/task/losses/binaryCrossEntropy.ts";
+export { type CrossEntropyOptions, crossEntropy } from "./models/task/losses/crossEntropy.ts";
+export { type HuberOptions, huber } from "./models/task/losses/huber.ts";
+export { LOSS_NAMES, LOSSES, type LossName, lossByName } from "./models/task/losses/index.ts";
+export { ordinal } from "./models/task/losses/ordinal.ts";
+export { poisson } from "./models/task/losses/poisson.ts";
+export { squaredError } from "./models/task/losses/squared.ts";
+export { classification, makeTask, type TaskOptions } from "./models/task/makeTask.ts";
+export { METRIC_NAMES, METRICS, metricByName } from "./models/task/metrics/index.ts";
+export type { Measurement, TaskGradients, TaskResult } from "./models/task/passes.ts";
+export {
+  type Activity,
+  type ActivityPenalty,
+  activityPenalty,
+  type PenaltyOptions,
+  rateL1,
+  rateL2,
+} from "./models/task/penalties.ts";
+export { classOf } from "./models/task/predictedClass.ts";
+export { addSums, emptySums, type MetricSums, metricValues, perOutput } from "./models/task/sums.ts";
+export type { TargetBatch } from "./models/task/targets.ts";
+export type { Judged, Loss, Metric, Prediction, Task } from "./models/task/task.ts";
 // Ordinary differential equations.
 export type { FieldInputs, FieldOptions } from "./ode/adjointField.ts";
 export { Backsolve, type BacksolveGradients, type BacksolveOptions, type BacksolveProblem } from "./ode/backsolve.ts";
@@ -280,8 +383,8 @@ export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
 export type { Hyphenated, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
-export type { ImageSplits } from "./run/imageSplits.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
+export type { SampleSplits } from "./run/samples.ts";
 // Training.
 export {
   type Checkpoint,
@@ -302,6 +405,7 @@ export {
   type GradientGroup,
   type Remedy,
 } from "./train/diagnosis.ts";
+export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } from "./train/earlyStopping.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,
@@ -316,10 +420,21 @@ export {
   AdamW,
   type ClipOptions,
   Optimizer,
+  type OptimizerOptions,
   type OptimizerState,
+  type ParameterGroup,
+  RMSprop,
+  type RmspropOptions,
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
+export {
+  ParameterPenalties,
+  type ParameterPenalty,
+  PENALTY_KINDS,
+  type PenaltyGraph,
+  type PenaltyKind,
+} from "./train/parameterPenalties.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {
@@ -329,6 +444,13 @@ export {
   exportStateDict,
   importStateDict,
 } from "./train/stateDict.ts";
+export {
+  describeTask,
+  type LossDescription,
+  type MetricDescription,
+  type MetricValues,
+  type TaskDescription,
+} from "./train/taskDescription.ts";
 export {
   type Evaluation,
   type FitOptions,
@@ -347,4 +469,5 @@ export {
   initialiseFrom,
   type Unmatched,
   type WarmStart,
+  type WarmStartOptions,
 } from "./train/warmStart.ts";

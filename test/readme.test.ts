@@ -60,7 +60,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
   try {
     writeFileSync(join(dir, "tutorial.ts"), tutorial!);
     writeFileSync(join(dir, "types.ts"), `${GIVEN.types}${types!}\nexport { network };\n`);
-    writeFileSync(join(dir, "run.ts"), `${GIVEN.run}${run!}\nexport { logits, accuracy };\n`);
+    writeFileSync(join(dir, "run.ts"), `${GIVEN.run}${run!}\nexport { logits, loss, metrics };\n`);
     writeFileSync(join(dir, "dynamics.ts"), `${GIVEN.dynamics}${dynamics!}${solver!}\nexport { solver };\n`);
     const options = [
       "--ignoreConfig",

@@ -61,6 +61,8 @@ export class Graph {
   readonly effects: Effect[] = [];
   readonly matrices: Map<string, Matrix> = new Map();
   readonly tables: Map<string, Table> = new Map();
+  /** Values through which nothing flows back; see `detach`. */
+  readonly detached: Set<Value> = new Set();
   readonly ops: Ops;
   readonly #interned = new Map<string, Value>();
   /** What each name is bound to: one thing only. */
@@ -159,6 +161,14 @@ export class Graph {
   /** `ops.segmentSum`: sums of segments of a row vector. */
   segmentSum(source: Value, offsets: string, members: string, segments: number): Value {
     return this.ops.segmentSum(source, offsets, members, segments);
+  }
+
+  /** `v` as a constant of reverse mode: nothing flows back through it (torch's detach). */
+  detach(v: Value): Value {
+    const { kind, rows } = this.#value(v);
+    const constant = this.#intern(`detach ${v.id}`, { type: "broadcast" }, [v], kind, rows);
+    this.detached.add(constant);
+    return constant;
   }
 
   /** What each input is bound to: a leaf, matrix or table, or an index or key of whole numbers. */

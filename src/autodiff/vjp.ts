@@ -45,7 +45,6 @@ export function checkWrt(where: string, wrt: Iterable<string>, inputs: ReadonlyM
  * @param source  graph that holds the primal values; values are visited in reverse order of their ids
  * @param seeds   primal value and its cotangent (a value of `target`); several seeds of one value add up
  * @param primal  the value of `target` that equals a value of `source` (identity when both are one graph)
- * @param constants  values of `source` through which nothing flows back
  * @throws {ArgumentError} `wrt` names an index or a key of `source`
  */
 export function pullBack(
@@ -54,7 +53,6 @@ export function pullBack(
   seeds: readonly (readonly [Value, Value])[],
   wrt: Wrt,
   primal: (v: Value) => Value,
-  constants: ReadonlySet<Value> = new Set(),
 ): void {
   checkWrt(
     "pullBack",
@@ -63,7 +61,7 @@ export function pullBack(
   );
   const { ops } = target;
   const nPrimal = seeds.reduce((n, [v]) => Math.max(n, v.id + 1), 0);
-  const wanted = wantedValues(source, nPrimal, wrt, constants);
+  const wanted = wantedValues(source, nPrimal, wrt);
   const contributions = new Map<number, Value[]>();
   const contribute = (v: Value, ct: Value): void => {
     const list = contributions.get(v.id);
@@ -216,7 +214,7 @@ export function rebuilder(
 }
 
 /** 1 for each value (up to id n) through which a cotangent can reach something in `wrt`. */
-function wantedValues(source: Graph, n: number, wrt: Wrt, constants: ReadonlySet<Value>): Uint8Array {
+function wantedValues(source: Graph, n: number, wrt: Wrt): Uint8Array {
   const wanted = new Uint8Array(n);
   for (let id = 0; id < n; id++) {
     const v = source.values[id]!;
@@ -226,7 +224,7 @@ function wantedValues(source: Graph, n: number, wrt: Wrt, constants: ReadonlySet
       ((op.type === "matmul" || op.type === "matmulT") && wrt.has(op.matrix.name)) ||
       (op.type === "lookup" && wrt.has(op.table.name));
     const leads = named || (vjpRuleOf(v) !== null && v.args.some((a) => wanted[a.id]));
-    if (leads && !constants.has(v)) wanted[id] = 1;
+    if (leads && !source.detached.has(v)) wanted[id] = 1;
   }
   return wanted;
 }

@@ -1,10 +1,11 @@
-// The checkpoints of a run: the last ones, and the best on the validation images.
+// The checkpoints of a run: the last ones, and the best on the validation samples.
 
 import { exists } from "../io/files.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment } from "../run/experiment.ts";
 import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
+import { isBetter } from "../train/taskDescription.ts";
 import type { RunFolder } from "./runFolder.ts";
 
 export class Checkpoints {
@@ -45,7 +46,8 @@ export class Checkpoints {
   /** Saves the current parameters as the best if `evaluation` beats all earlier ones. */
   async saveIfBest(evaluation: EvaluationRecord, earlier: readonly EvaluationRecord[]): Promise<void> {
     const rivals = earlier.filter(({ set }) => set === "validation");
-    if (evaluation.set === "validation" && rivals.every((rival) => isBetter(evaluation, rival))) {
+    const { task } = this.#experiment.trainer;
+    if (evaluation.set === "validation" && rivals.every((rival) => isBetter(task, evaluation, rival))) {
       await this.#write(this.#folder.file("best"));
     }
   }
@@ -60,9 +62,4 @@ export class Checkpoints {
     const { position } = this.#experiment.trainer;
     await saveCheckpoint(file, this.#experiment, { position, seed: this.#config.seed, config: this.#config });
   }
-}
-
-/** By accuracy, then by loss. */
-function isBetter(a: EvaluationRecord, b: EvaluationRecord): boolean {
-  return a.accuracy === b.accuracy ? a.loss < b.loss : a.accuracy > b.accuracy;
 }

@@ -42,7 +42,7 @@ type GivenOptions = SettingOptions & GivenSweepOptions & { readonly seeds: numbe
 export function register(program: Command): void {
   const command = program
     .command("controls")
-    .description("train on a connectome and on its controls, with several seeds, and compare accuracies");
+    .description("train on a connectome and on its controls, with several seeds, and compare the first metric");
   addSettings(command).option("--seeds <n>", "runs of each network", wholeNumber("--seeds", 1, 1000), DEFAULT_SEEDS);
   addSweepOptions(command.option("--out <dir>", "folder of the runs (default: runs/<time>-controls)", path("--out")))
     .addHelpText("after", HELP)

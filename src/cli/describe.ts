@@ -1,13 +1,15 @@
 // A run in words: its settings as resolved at the start, and its results.
 
 import { formatCount, formatMebibytes } from "../core/format.ts";
-import { plural } from "../core/text.ts";
+import { plural, quoteText } from "../core/text.ts";
+import type { SampleSet } from "../data/sampleSet.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
-import type { TrainConfig } from "../run/config.ts";
+import type { Assignments, TrainConfig } from "../run/config.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
+import { metricText, type TaskDescription } from "../train/taskDescription.ts";
 import { VERSION } from "../train/version.ts";
 import type { RunSummary } from "./summary.ts";
 
@@ -17,16 +19,16 @@ function row(label: string, text: string): string {
 
 /** The first lines of a run. */
 export function describeRun(config: TrainConfig, inputs: RunInputs, device: string, lastStep: number): string[] {
-  const { connectome, projections, images } = inputs;
+  const { connectome, projections, samples } = inputs;
   const { csr, table, tableFile, source } = connectome;
   const made =
     csr.duplicatesSummed > 0 ? `; ${plural(csr.duplicatesSummed, "duplicate entry", "duplicate entries")} summed` : "";
   const cellTypes = table ? `, ${table.types.length} cell types${tableFile ? ` from ${tableFile}` : ""}` : "";
   const parts = [
-    images.validation && `${formatCount(images.validation.count)} validation`,
-    images.test && `${formatCount(images.test.count)} test`,
+    samples.validation && `${formatCount(samples.validation.count)} validation`,
+    samples.test && `${formatCount(samples.test.count)} test`,
   ];
-  const counts = [`${formatCount(images.train.count)} training`, ...parts.filter((part) => part !== null)].join(", ");
+  const counts = [`${formatCount(samples.train.count)} training`, ...parts.filter((part) => part !== null)].join(", ");
   return [
     `axograd ${VERSION}, preset ${config.preset}, seed ${config.seed}`,
     row(
@@ -36,10 +38,10 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     row("weights", describeWeights(config)),
     row(
       "input",
-      `${formatCount(projections.inputProjection.nCols)} pixels to ${plural(projections.nDriven, "neuron")}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
+      `${formatCount(samples.train.inputSize)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
     ),
     row("read-out", describeReadout(config, inputs)),
-    row("data", `${images.source}: ${counts} images`),
+    row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
     row("device", `${device}`),
     row("solver", `${describeSolver(config)}, read out at the last of ${config.numEvals} times`),
     row("training", describeTraining(config, lastStep)),
@@ -47,14 +49,22 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
 }
 
 function describeTraining(config: TrainConfig, lastStep: number): string {
-  const { lr, warmUp, weightDecay, clipNorm, shift, batchSize } = config;
+  const { optimizer, momentum, lr, lrOf, warmUp, weightDecay, decayOf, freeze, penalty } = config;
+  const { clipNorm, shift, batchSize, accumulate } = config;
+  const decays = weightDecay > 0 || decayOf !== null;
+  const name = { adam: decays ? "AdamW" : "Adam", sgd: "SGD", rmsprop: "RMSprop" }[optimizer];
+  const some = (numbers: Assignments | null) =>
+    Object.entries(numbers ?? {}).map(([pattern, x]) => `, ${x} for ${quoteText(pattern)}`);
   const parts = [
-    weightDecay > 0 ? `AdamW, weight decay ${weightDecay}` : "Adam",
-    `learning rate ${lr}`,
+    ...(momentum > 0 ? [`${name} with momentum ${momentum}`] : [name]),
+    ...(decays ? [`weight decay ${weightDecay}${some(decayOf).join("")}`] : []),
+    `learning rate ${lr}${some(lrOf).join("")}`,
+    ...(freeze ?? []).map((pattern) => `${quoteText(pattern)} frozen`),
+    ...Object.entries(penalty ?? {}).map(([term, weight]) => `penalty ${weight} · ${quoteText(term)}`),
     ...describeSchedule(config),
     ...(warmUp > 0 ? [`after a rise over ${plural(warmUp, "step")}`] : []),
     ...(clipNorm === null ? [] : [`gradients of norm ${clipNorm} at most`]),
-    `batches of ${batchSize}`,
+    accumulate === 1 ? `batches of ${batchSize}` : `${accumulate} batches of ${batchSize} per step`,
     ...(shift > 0 ? [`shifted by up to ${plural(shift, "pixel")}`] : []),
     plural(lastStep, "step"),
   ];
@@ -84,17 +94,28 @@ function describeWeights(config: TrainConfig): string {
 
 function describeReadout(
   { fcDim, dropout, standardise }: TrainConfig,
-  { projections, weights, images }: RunInputs,
+  { projections, weights, samples }: RunInputs,
 ): string {
   const n = projections.outputProjection?.nRows ?? weights.nRows;
   const which: Readonly<Record<string, string>> = {
     all: "neurons, all there are",
     output: "output neurons, which get no input",
     "no-input": "neurons that get no input",
+    groups: "groups of neurons that get no input, their means",
   };
   const neurons = which[projections.readout] ?? `neurons, ${projections.readout}`;
   const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
-  return `${formatCount(n)} ${neurons}, to ${images.train.classes} classes: ${layers}${standardise ? ", standardised" : ""}`;
+  return `${formatCount(n)} ${neurons}, to ${describeTarget(samples.train.target)}: ${layers}${standardise ? ", standardised" : ""}`;
+}
+
+function describeTarget({ classes, width, times }: SampleSet["target"]): string {
+  const each = classes === null ? plural(width, "number") : `${formatCount(classes)} classes`;
+  return times === null ? each : `${each} at ${plural(times, "time")}`;
+}
+
+/** What the samples of a set are called. */
+export function nounOf({ picture }: SampleSet): "images" | "samples" {
+  return picture ? "images" : "samples";
 }
 
 /** The memory plan of the tape, known after the first step. */
@@ -123,13 +144,29 @@ export function describeRecomputed({ attemptsRecomputed, limitedBy }: TapePlan):
   return `the reverse pass runs ${plural(attemptsRecomputed, "attempt")} again: ${advice}`;
 }
 
-/** One evaluation. */
-export function describeEvaluation({ set, step, loss, accuracy, count: n, failed }: EvaluationRecord): string {
+/** "accuracy 98.60 %, loss 0.0432": the metrics of an evaluation, and its loss. */
+export function describeValues(
+  { loss, metrics }: Pick<EvaluationRecord, "loss" | "metrics">,
+  { metrics: known }: Pick<TaskDescription, "metrics">,
+): string {
+  const values = known.map((metric) => `${metric.name} ${metricText(metric, metrics[metric.name] ?? Number.NaN)}`);
+  return [...values, `loss ${loss.toFixed(4)}`].join(", ");
+}
+
+/**
+ * One evaluation.
+ *
+ * @param noun  what the samples are called
+ */
+export function describeEvaluation(
+  evaluation: EvaluationRecord,
+  task: Pick<TaskDescription, "metrics">,
+  noun: "images" | "samples" = "samples",
+): string {
+  const { set, step, count, failed } = evaluation;
   const without = failed > 0 ? `, without ${formatCount(failed)} whose solve failed` : "";
-  return row(
-    set,
-    `${(100 * accuracy).toFixed(2)} % of ${formatCount(n)} images${without}, loss ${loss.toFixed(4)} after step ${formatCount(step)}`,
-  );
+  const of = `${formatCount(count)} ${noun}${without}`;
+  return row(set, `${describeValues(evaluation, task)} on ${of} after step ${formatCount(step)}`);
 }
 
 /** The last lines of a run. */

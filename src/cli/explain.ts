@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { Purpose } from "../backend/program.ts";
 import { ArgumentError, nearestName } from "../core/errors.ts";
 import { alignColumns } from "../core/text.ts";
-import { subset } from "../data/imageSet.ts";
+import { subsetOfSamples } from "../data/sampleSet.ts";
 import { type ExplainForm, explainProgram, FORMS, type ProgramExplanation } from "../explain/explain.ts";
 import { ProgramRecorder, type RecordedProgram } from "../explain/recorder.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
@@ -120,8 +120,8 @@ async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise
     const experiment = createExperiment(recorder.backend, config, inputs);
     await beginExperiment(experiment, config);
     const { trainer } = experiment;
-    const { train } = inputs.images;
-    await trainer.evaluate(subset(train, [...Array(Math.min(few, train.count)).keys()]));
+    const { train } = inputs.samples;
+    await trainer.evaluate(subsetOfSamples(train, [...Array(Math.min(few, train.count)).keys()]));
     // The second step: what follows an update of the parameters runs in the step after it.
     for await (const { step } of trainer.fit({ steps: 2 })) if (step === 1) recorder.resetRuns();
     return recorder.programs();

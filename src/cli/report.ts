@@ -10,6 +10,8 @@ import {
   type DynamicsParameters,
   dynamicsParameters,
   findExamples,
+  hasExamples,
+  type ObservedModel,
   parameterChanges,
   recordActivity,
 } from "../report/observation.ts";
@@ -20,6 +22,7 @@ import type { TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
 import type { Key } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
+import { evaluationOf } from "../run/evaluation.ts";
 import {
   createExperiment,
   type Experiment,
@@ -30,6 +33,7 @@ import {
 } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { checkSameInputs, readBegun } from "../run/runStart.ts";
+import { trajectoryOf } from "../run/trajectory.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import { openPage } from "./openPage.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
@@ -122,7 +126,7 @@ export function neuronGroups({ connectome, weights, projections }: RunInputs): N
   const read = new Set(outputProjection?.colIdx);
   const wired = [
     weights.nRows,
-    (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
+    (i: number) => inputProjection === null || inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
     (i: number) => outputProjection === null || read.has(i),
   ] as const;
   return table
@@ -146,17 +150,24 @@ async function observe(
     const before = await parametersAtStart(experiment, config);
     await restoreExperiment(experiment, file, warnUser);
     const changes = parameterChanges(before, await dynamicsParameters(model));
-    const { train, validation, test } = inputs.images;
-    const [imageSet, images] = test
+    const { train, validation, test } = inputs.samples;
+    const [sampleSet, samples] = test
       ? (["test", test] as const)
       : validation
         ? (["validation", validation] as const)
         : (["training", train] as const);
-    const evaluation = { numEvals: config.numEvals, endTime: config.endTime };
+    const evaluation = evaluationOf(config, train);
+    const observed: ObservedModel = {
+      parameters: model.parameters,
+      task: model.task,
+      numNeurons: model.rnn.options.numNeurons,
+      outputs: (input) => model.forward(input, evaluation),
+      trajectory: (input, numTimes) => trajectoryOf(model, config, train, input, { numTimes }),
+    };
     const respond = async (): Promise<Responses> => ({
-      examples: await findExamples(model, images, evaluation),
-      imageSet,
-      activity: await recordActivity(model, images, groups, evaluation),
+      examples: hasExamples(model, samples) ? await findExamples(observed, samples) : null,
+      sampleSet,
+      activity: await recordActivity(observed, samples, groups),
     });
     // A run that diverged gets a page, too.
     const responses = await respond().catch((error: unknown) => {

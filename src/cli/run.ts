@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
+import { plural } from "../core/text.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
@@ -11,6 +12,7 @@ import type { Experiment, RunInputs } from "../run/experiment.ts";
 import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
+import { EarlyStopping } from "../train/earlyStopping.ts";
 import {
   type EvaluationRecord,
   type EvaluationSet,
@@ -24,7 +26,7 @@ import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
-import { describeEvaluation, describeRecomputed, describeSummary, describeTape } from "./describe.ts";
+import { describeEvaluation, describeRecomputed, describeSummary, describeTape, nounOf } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
@@ -133,6 +135,8 @@ class RunRecorder {
   readonly #earlier: readonly RunEvent[];
   readonly #steps: StepMetrics[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
+  /** null: the run goes on to its last step in any case. */
+  readonly #stopping: EarlyStopping | null;
   /** Faults that were reported. */
   readonly #faults = new Set<Fault>();
   #stepsProfiled = 0;
@@ -147,12 +151,23 @@ class RunRecorder {
     this.#earlier = earlier;
     const lastStep = resumed?.checkpoint ? experiment.trainer.position.step : null;
     this.#checkpoints = new Checkpoints(experiment, config, folder, lastStep);
-    this.#progress = console.showsProgress ? new Progress(process.stderr) : null;
+    const [metric = null] = experiment.trainer.task.metrics;
+    this.#progress = console.showsProgress ? new Progress(process.stderr, { metric }) : null;
+    const { patience } = config;
+    this.#stopping = patience === null ? null : new EarlyStopping({ patience, better: metric?.better ?? "lower" });
     for (const event of earlier) {
       if (event.event === "diagnosis") for (const { fault } of event.findings) this.#faults.add(fault);
       if (event.event === "step") this.#steps.push(event);
-      if (event.event === "evaluation") this.#evaluations.push(event);
+      if (event.event === "evaluation") this.#keep(event);
     }
+  }
+
+  #keep(evaluation: EvaluationRecord): void {
+    this.#evaluations.push(evaluation);
+    if (evaluation.set !== "validation") return;
+    const [metric] = this.#parts.experiment.trainer.task.metrics;
+    const { step, loss, metrics } = evaluation;
+    this.#stopping?.isOver(step, metric ? (metrics[metric.name] ?? Number.NaN) : loss);
   }
 
   /**
@@ -215,6 +230,7 @@ class RunRecorder {
     const { config, console, experiment } = this.#parts;
     const { trainer } = experiment;
     const { signal } = this.#interruption;
+    if (this.#stopsEarly()) return;
     await this.#parts.profiler?.discard();
     for await (const metrics of trainer.fit({ ...limitsOf(config), signal, recent: this.#steps })) {
       stepDone();
@@ -227,8 +243,19 @@ class RunRecorder {
       await this.#profile(metrics);
       this.#progress?.update(metrics);
       await this.#followUp(metrics.step);
+      if (this.#stopsEarly()) return;
       await this.#parts.profiler?.discard();
     }
+  }
+
+  /** Whether patience is at its end, which is reported. */
+  #stopsEarly(): boolean {
+    if (!this.#stopping?.isExhausted) return false;
+    const { best, waited } = this.#stopping.state;
+    const since = best ? ` since step ${formatCount(best.step)}` : "";
+    this.#progress?.clear();
+    this.#parts.console.info(`ends early: no improvement${since}, in ${plural(waited, "evaluation")}`);
+    return true;
   }
 
   /** Records the profile of one step. */
@@ -291,21 +318,26 @@ class RunRecorder {
     }
   }
 
-  /** Evaluates, unless there are no images, or a signal interrupts. */
+  /** Evaluates, unless there are no samples, or a signal interrupts. */
   async evaluate(set: EvaluationSet): Promise<void> {
     const { console, experiment, inputs } = this.#parts;
     const { signal } = this.#interruption;
-    const images = inputs.images[set];
-    if (!images || signal.aborted) return;
+    const samples = inputs.samples[set];
+    if (!samples || signal.aborted) return;
+    const { step: now } = experiment.trainer.position;
+    // A run that ends early has been evaluated after its last step.
+    if (set === "validation" && this.#evaluations.some((e) => e.set === set && e.step === now)) return;
     try {
-      const result = await experiment.trainer.evaluate(images, { signal });
-      const evaluation = evaluationRecord(set, experiment.trainer.position.step, result);
+      const { trainer } = experiment;
+      const result = await trainer.evaluate(samples, { signal });
+      const evaluation = evaluationRecord(set, trainer.position.step, result);
       await this.#checkpoints.saveIfBest(evaluation, this.#evaluations);
-      this.#evaluations.push(evaluation);
+      this.#keep(evaluation);
       await this.record({ event: "evaluation", ...evaluation });
       this.#progress?.clear();
-      if (set === "test") console.result(describeEvaluation(evaluation));
-      else console.info(describeEvaluation(evaluation));
+      const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
+      if (set === "test") console.result(line);
+      else console.info(line);
     } catch (error) {
       if (!signal.aborted) throw error;
     }
@@ -348,10 +380,10 @@ class RunRecorder {
       console.result(`stopped by ${cause} after step ${formatCount(step)}; the checkpoint is complete`);
     }
     const curves = plotCurves({
-      title: `axograd ${config.preset}: ${formatCount(inputs.weights.nRows)} neurons, ${inputs.images.source}`,
+      title: `axograd ${config.preset}: ${formatCount(inputs.weights.nRows)} neurons, ${inputs.samples.source}`,
       training: this.#steps,
       evaluations: this.#evaluations,
-      classes: inputs.images.train.classes,
+      task: experiment.trainer.task,
     });
     await folder.writeText("curves", curves);
     const page = cause === null ? this.#parts.page : null;

@@ -7,6 +7,7 @@ import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
 import { factsOf, type InputFacts } from "../run/runStart.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
+import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
 import { VERSION } from "../train/version.ts";
 import type { WarmStart } from "../train/warmStart.ts";
@@ -16,6 +17,8 @@ import type { StopSignal } from "./signals.ts";
 export interface RunStart extends InputFacts {
   readonly version: string;
   readonly config: TrainConfig;
+  /** Which loss and metrics there are. */
+  readonly task: TaskDescription;
   readonly device: string;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
@@ -28,6 +31,7 @@ export function describeStart(config: TrainConfig, inputs: RunInputs, backend: B
   return {
     version: VERSION,
     config,
+    task: trainer.task,
     ...factsOf(inputs),
     device: backend.description,
     stepsPerEpoch: trainer.stepsPerEpoch,
@@ -53,7 +57,7 @@ export interface RunSummary {
   readonly failedSamples: number;
   /** Running mean of the last steps; null before the first step. */
   readonly trainingLoss: number | null;
-  readonly trainingAccuracy: number | null;
+  readonly trainingMetrics: MetricValues | null;
   readonly validation: EvaluationRecord | null;
   readonly test: EvaluationRecord | null;
   /** Largest resident size of the process, the page about the run included. */
@@ -91,7 +95,7 @@ export function summarise(
     rhsEvaluationsPerStep: sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),
     failedSamples: sum((m) => m.solver?.failed ?? 0),
     trainingLoss: steps.at(-1)?.meanLoss ?? null,
-    trainingAccuracy: steps.at(-1)?.meanAccuracy ?? null,
+    trainingMetrics: steps.at(-1)?.meanMetrics ?? null,
     validation: last("validation"),
     test: last("test"),
     ...memory,

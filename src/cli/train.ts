@@ -17,7 +17,7 @@ import {
 } from "../run/experiment.ts";
 import { PRESETS } from "../run/presets.ts";
 import { checkpointOf } from "../run/runFiles.ts";
-import { checkSameInputs } from "../run/runStart.ts";
+import { checkSameInit, checkSameInputs } from "../run/runStart.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { describeRun } from "./describe.ts";
@@ -30,7 +30,7 @@ import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts"
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
-  const command = program.command("train").description("train a classifier of digits and report its accuracy");
+  const command = program.command("train").description("train a network on samples and report how good it is");
   addTrainOptions(command).action(async (given: GivenOptions) => {
     const {
       out = null,
@@ -163,6 +163,7 @@ async function trainOn(
     if (warning) console.warn(warning);
     if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint, (message) => console.warn(message));
     const begins = begun?.checkpoint ? null : await beginExperiment(experiment, config);
+    if (begins && begun) checkSameInit("train --resume", begun, begins);
     if (begins) tellWarmStart(begins, console);
     const init = begins ?? begun?.init;
     const resumed = begun && { checkpoint: begun.checkpoint !== null };

@@ -13,6 +13,8 @@ export interface ImageSet {
   readonly height: number;
   readonly width: number;
   readonly classes: number;
+  /** Mean and standard deviation of the pixels, scaled to [0, 1], of the data set that the images belong to. */
+  readonly normalisation?: { readonly mean: number; readonly std: number };
 }
 
 /**

@@ -1,42 +1,38 @@
-// Batches of images for training: shuffled reproducibly, normalised, and resumable at any batch.
+// Batches of samples for training: in a reproducible order, read ahead where reading takes time, and resumable at any batch.
 
-import { ArgumentError } from "../core/errors.ts";
+import { ArgumentError, EngineError, ShapeError } from "../core/errors.ts";
 import { deriveKey, type Key, RandomStream } from "../core/random.ts";
-import type { ImageSet } from "./imageSet.ts";
-import { MNIST_MEAN, MNIST_STD } from "./mnist.ts";
+import type { SampleSet, SampleShape, SampleStream, Samples } from "./sampleSet.ts";
 
-/** Some images ready for a network; owned by the receiver. */
-export interface Batch {
+/** Some samples of a set; owned by the receiver. */
+export interface Batch extends Samples {
   /** Position in the epoch, from 0. */
   readonly index: number;
-  /** [size, height · width], row-major, (pixel / 255 − mean) / std. */
-  readonly images: Float32Array;
-  /** [size] */
-  readonly labels: Uint8Array;
-  /** [size], which images of the set these are; also the sample ids of random draws. */
+  /** [size], which samples of the set these are. */
   readonly indices: Uint32Array;
-  readonly size: number;
+}
+
+/** A batch of a stream; owned by the receiver. */
+export interface StreamBatch extends Samples {
+  /** Position in the stream, from 0. */
+  readonly index: number;
 }
 
 /** How an epoch is cut into batches. */
 export interface BatchOptions {
-  /** Images per batch, ≥ 1; the last batch of an epoch may be smaller. */
+  /** Samples per batch, ≥ 1; the last batch of an epoch may be smaller. */
   readonly batchSize: number;
   /** Default false: the order of the set. */
   readonly shuffle?: boolean;
-  /** Needed to shuffle: the order is a function of this key and the epoch. */
+  /**
+   * Needed to shuffle: the order is a function of this key and the epoch. So are random changes of the samples (shifted pictures, noise), which
+   * there are none of without it.
+   */
   readonly key?: Key;
   /** Default 0. */
   readonly epoch?: number;
   /** Leave out a last batch that is not full. Default false. */
   readonly dropLast?: boolean;
-  /** Of pixels scaled to [0, 1]; default that of MNIST. */
-  readonly normalise?: { readonly mean: number; readonly std: number };
-  /**
-   * Move each image by up to this many pixels to either side and up or down; what comes in is background. The move is a function of
-   * `key`, the epoch and the image. Default 0.
-   */
-  readonly shift?: number;
   /** Begin at this batch of the epoch, to resume. Default 0. */
   readonly firstBatch?: number;
   /** Iteration throws the signal's reason at the first batch after the abort. */
@@ -49,78 +45,210 @@ export function batchCount(count: number, batchSize: number, dropLast = false): 
 }
 
 /**
- * The order in which an epoch visits `count` images: a permutation that depends on (key, epoch) only, so that any epoch can be
+ * The order in which an epoch visits `count` samples: a permutation that depends on (key, epoch) only, so that any epoch can be
  * repeated or resumed alone.
  */
 export function epochOrder(count: number, key: Key, epoch: number): Uint32Array {
   return new RandomStream(deriveKey(deriveKey(key, "epoch"), epoch)).permutation(count);
 }
 
+/** The key of an epoch's random changes. Its label is that of the first such change: runs that began earlier keep their bits. */
+function variationOf(key: Key, epoch: number): Key {
+  return deriveKey(deriveKey(key, "shift"), epoch);
+}
+
 /**
- * Iterates over the batches of one epoch. Options are checked at once, before the first batch is asked for.
+ * Iterates over the batches of one epoch. Options are checked at once, before the first batch is asked for. A set that takes time to read
+ * reads the next batch while its caller works on this one; an error of reading is thrown when its batch is due. Ending the iteration waits
+ * for a reading in progress, so that the set can be released then.
  *
- * @throws {ArgumentError} a batch size below 1, shuffling without a key, a std that is not positive
+ * @throws {ArgumentError} a batch size below 1, shuffling without a key
+ * @throws {ShapeError} the set returns arrays of another length than it says
  */
-export function batches(set: ImageSet, options: BatchOptions): IterableIterator<Batch> {
-  const { batchSize, shuffle = false, key, epoch = 0, firstBatch = 0, shift = 0 } = options;
-  const { mean, std } = options.normalise ?? { mean: MNIST_MEAN, std: MNIST_STD };
+export function batches(set: SampleSet, options: BatchOptions): AsyncGenerator<Batch, void, undefined> {
+  const { batchSize, shuffle = false, key, epoch = 0, dropLast = false, firstBatch = 0, signal } = options;
   checkWhole("batchSize", batchSize, 1);
   checkWhole("epoch", epoch, 0);
   checkWhole("firstBatch", firstBatch, 0);
-  checkWhole("shift", shift, 0);
-  if (!Number.isFinite(mean)) throw new ArgumentError("batches", "normalise.mean", "a finite number", `${mean}`);
-  if (!(std > 0 && Number.isFinite(std))) {
-    throw new ArgumentError("batches", "normalise.std", "a number > 0", `${std}`);
-  }
-  if ((shuffle || shift > 0) && !key) {
-    throw new ArgumentError("batches", "key", `a key, to ${shuffle ? "shuffle" : "shift"}`, "none");
-  }
-  // A pixel has 256 values: the normalisation is a table.
-  const normalised = Float32Array.from({ length: 256 }, (_, pixel) => (pixel / 255 - mean) / std);
-  const order =
-    shuffle && key ? epochOrder(set.count, key, epoch) : Uint32Array.from({ length: set.count }, (_, i) => i);
-  const moves = key && shift > 0 ? deriveKey(deriveKey(key, "shift"), epoch) : null;
-  return iterate(set, order, normalised, moves, options);
-}
-
-function* iterate(
-  set: ImageSet,
-  order: Uint32Array,
-  normalised: Float32Array,
-  moves: Key | null,
-  { batchSize, dropLast = false, firstBatch = 0, shift = 0, signal }: BatchOptions,
-): Generator<Batch, void, undefined> {
-  const pixels = set.height * set.width;
+  if (shuffle && !key) throw new ArgumentError("batches", "key", "a key, to shuffle", "none");
+  const order = shuffle && key ? epochOrder(set.count, key, epoch) : null;
+  const variation = key ? variationOf(key, epoch) : null;
   const end = batchCount(set.count, batchSize, dropLast);
-  for (let index = firstBatch; index < end; index++) {
-    signal?.throwIfAborted();
-    const indices = order.slice(index * batchSize, (index + 1) * batchSize);
-    const size = indices.length;
-    const images = new Float32Array(size * pixels);
-    const labels = new Uint8Array(size);
-    for (let b = 0; b < size; b++) {
-      const from = indices[b]! * pixels;
-      const to = b * pixels;
-      const [dx, dy] = moves ? moveOf(moves, indices[b]!, shift) : [0, 0];
-      for (let p = 0; p < pixels; p++) images[to + p] = normalised[pixelAt(set, from, p, dx, dy)]!;
-      labels[b] = set.labels[indices[b]!]!;
+  const read = (index: number): Batch | Promise<Batch> | null => {
+    if (index >= end) return null;
+    const first = index * batchSize;
+    const size = Math.min(batchSize, set.count - first);
+    const indices = order?.slice(first, first + size) ?? Uint32Array.from({ length: size }, (_, k) => first + k);
+    const samples = set.read(indices, variation);
+    const batch = (own: Samples): Batch => ({ ...checked(set, own, size), index, indices });
+    return isPromise(samples) ? samples.then(batch) : batch(samples);
+  };
+  return inTurn(read, firstBatch, signal);
+}
+
+/**
+ * The first samples of a set or stream, unchanged; fewer if there are fewer.
+ *
+ * @throws {ShapeError} arrays of another length than the set says
+ */
+export async function firstSamples(source: SampleSet | SampleStream, count: number): Promise<Samples> {
+  if (!isStream(source)) {
+    const size = Math.min(count, source.count);
+    return checked(
+      source,
+      await source.read(
+        Uint32Array.from({ length: size }, (_, k) => k),
+        null,
+      ),
+      size,
+    );
+  }
+  const parts: Samples[] = [];
+  let size = 0;
+  for await (const batch of streamBatches(source)) {
+    parts.push(batch);
+    size += batch.size;
+    if (size >= count) break;
+  }
+  return joined(parts, source, Math.min(size, count));
+}
+
+/**
+ * Iterates over the batches of a stream, from number `firstBatch` on. Reads ahead as `batches` does.
+ *
+ * @throws {EngineError} "stream-ended"
+ * @throws {ShapeError} a batch with arrays of another length than the stream says
+ */
+export async function* streamBatches(
+  stream: SampleStream,
+  { firstBatch = 0, signal }: Pick<BatchOptions, "firstBatch" | "signal"> = {},
+): AsyncGenerator<StreamBatch, void, undefined> {
+  checkWhole("firstBatch", firstBatch, 0);
+  const source = stream.batches(firstBatch);
+  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  const take = (index: number, { done, value }: IteratorResult<Samples, unknown>): StreamBatch => {
+    if (done) {
+      const expected = `batch ${index} of ${stream.source}, a stream without an end`;
+      throw new EngineError("stream-ended", `batches: expected ${expected}, got its end`, { batch: index });
     }
-    yield { index, images, labels, indices, size };
+    const own = value as Samples;
+    return { ...checked(stream, own, own.size), index };
+  };
+  const read = (index: number): StreamBatch | Promise<StreamBatch> => {
+    const result = iterator.next();
+    return isPromise(result) ? result.then((own) => take(index, own)) : take(index, result);
+  };
+  try {
+    yield* inTurn(read, firstBatch, signal);
+  } finally {
+    await iterator.return?.();
   }
 }
 
-/** Pixels to the right and down for image `index`, each from −shift to shift. */
-function moveOf(key: Key, index: number, shift: number): readonly [dx: number, dy: number] {
-  const stream = new RandomStream(deriveKey(key, index));
-  return [stream.below(2 * shift + 1) - shift, stream.below(2 * shift + 1) - shift];
+/**
+ * Iterates over a stream, `count` batches at a time as one, from group number `firstBatch` on: batches firstBatch·count … of the stream.
+ *
+ * @throws as `streamBatches`
+ */
+export async function* joinedBatches(
+  stream: SampleStream,
+  count: number,
+  { firstBatch = 0, signal }: Pick<BatchOptions, "firstBatch" | "signal"> = {},
+): AsyncGenerator<StreamBatch, void, undefined> {
+  checkWhole("count", count, 1);
+  checkWhole("firstBatch", firstBatch, 0);
+  let parts: Samples[] = [];
+  let index = firstBatch;
+  for await (const batch of streamBatches(stream, { firstBatch: firstBatch * count, ...(signal && { signal }) })) {
+    parts.push(batch);
+    if (parts.length < count) continue;
+    const size = parts.reduce((sum, part) => sum + part.size, 0);
+    yield { ...(count === 1 ? batch : joined(parts, stream, size)), index: index++ };
+    parts = [];
+  }
 }
 
-/** Pixel p of the image that begins at `from`, moved by (dx, dy). */
-function pixelAt({ images, width, height }: ImageSet, from: number, p: number, dx: number, dy: number): number {
-  if (dx === 0 && dy === 0) return images[from + p]!;
-  const row = Math.floor(p / width) - dy;
-  const col = (p % width) - dx;
-  return row >= 0 && row < height && col >= 0 && col < width ? images[from + row * width + col]! : 0;
+/** Whether samples come without random access and without an end. */
+export function isStream(source: SampleSet | SampleStream): source is SampleStream {
+  return "batches" in source;
+}
+
+/** What `read` gives for one index after the other, until it gives null. Where that takes time, the next one is asked for ahead. */
+async function* inTurn<B>(
+  read: (index: number) => B | Promise<B> | null,
+  first: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<B, void, undefined> {
+  let ahead: Promise<B | null> | null = null;
+  try {
+    for (let index = first; ; index++) {
+      signal?.throwIfAborted();
+      const reading: B | Promise<B | null> | null = ahead ?? read(index);
+      ahead = null;
+      const batch = await reading;
+      if (batch === null) return;
+      // What is in memory would only be copied earlier.
+      if (isPromise(reading)) ahead = readAhead(read, index + 1);
+      yield batch;
+    }
+  } finally {
+    await ahead?.catch(() => {});
+  }
+}
+
+/** The next batch; an error waits until it is due. */
+function readAhead<B>(read: (index: number) => B | Promise<B> | null, index: number): Promise<B | null> {
+  const next = (async () => read(index))();
+  next.catch(() => {});
+  return next;
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as Partial<Promise<T>> | null)?.then === "function";
+}
+
+/** @throws {ShapeError} arrays of other lengths than the shape asks for */
+function checked(shape: SampleShape & { readonly source: string }, samples: Samples, size: number): Samples {
+  const { inputSize, steps, target, weighted, source } = shape;
+  const targets = [size, target.times ?? 1, target.width];
+  const expected: Readonly<Record<string, readonly number[]>> = {
+    inputs: [size, steps ?? 1, inputSize],
+    targets,
+    ...(weighted ? { weights: targets } : {}),
+  };
+  if (!Number.isSafeInteger(samples.size) || samples.size < 1 || samples.size !== size)
+    throw new ShapeError(source, "size", `${size >= 1 ? size : "at least 1"} samples`, `${samples.size}`);
+  for (const [name, shapeOf] of Object.entries(expected)) {
+    const array = samples[name as "inputs" | "targets" | "weights"];
+    const length = shapeOf.reduce((product, extent) => product * extent, 1);
+    if (array?.length === length) continue;
+    throw new ShapeError(source, name, `[${shapeOf.join(", ")}], ${length} numbers`, `${array?.length ?? "none"}`);
+  }
+  if (!weighted && samples.weights !== null)
+    throw new ShapeError(source, "weights", "null, as targets have no weights", `${samples.weights.length} numbers`);
+  return samples;
+}
+
+/** The first `size` samples of several batches. */
+function joined(parts: readonly Samples[], { inputSize, steps, target, weighted }: SampleShape, size: number): Samples {
+  const [first] = parts;
+  const row = (target.times ?? 1) * target.width;
+  const join = (name: "inputs" | "targets" | "weights", width: number) => {
+    const whole = new (first!.inputs instanceof Float64Array ? Float64Array : Float32Array)(size * width);
+    let at = 0;
+    for (const part of parts) {
+      const room = whole.length - at;
+      whole.set(part[name]!.subarray(0, room), at);
+      at += Math.min(room, part[name]!.length);
+    }
+    return whole;
+  };
+  return {
+    size,
+    inputs: join("inputs", (steps ?? 1) * inputSize),
+    targets: join("targets", row),
+    weights: weighted ? join("weights", row) : null,
+  };
 }
 
 function checkWhole(name: string, value: number, least: number): void {

@@ -16,6 +16,11 @@ const CLASSES = 10;
 export const MNIST_MEAN = 0.1307;
 /** Standard deviation of the pixels of MNIST's training images, scaled to [0, 1]. */
 export const MNIST_STD = 0.3081;
+/** Also of data sets in its form: one recipe for all of them. */
+export const MNIST_NORMALISATION: { readonly mean: number; readonly std: number } = {
+  mean: MNIST_MEAN,
+  std: MNIST_STD,
+};
 
 /**
  * Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte` from `dir`,
@@ -62,7 +67,7 @@ async function readPart(dir: string, part: "train" | "t10k"): Promise<ImageSet> 
   if (set.height !== SIDE || set.width !== SIDE) {
     throw new FileFormatError(imagesFile, `images of ${SIDE} × ${SIDE} pixels`, `${set.height} × ${set.width}`);
   }
-  return set;
+  return { ...set, normalisation: MNIST_NORMALISATION };
 }
 
 /** The file among those of its names that there is. */

@@ -1,9 +1,10 @@
-// Sparse projections between pixels and neurons: which pixels drive a neuron, which neurons are read out.
+// Sparse projections between numbers outside of a network and its neurons: which inputs drive a neuron, which neurons are read out.
 
 import { type Csr, csrFromCoo } from "../core/csr.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { type Key, RandomStream } from "../core/random.ts";
 import type { NeuronRole, NeuronTable } from "../io/neuronTable.ts";
+import { checkWhole, MAX_NEURONS } from "./checks.ts";
 
 /**
  * One weight per input or output channel, as torch-biopl's `create_sparse_projection` makes it: mode "ih" lets input j drive
@@ -40,6 +41,79 @@ export function randomIndices(size: number, numNeurons: number, key: Key): Uint3
   }
   const stream = new RandomStream(key);
   return Uint32Array.from({ length: size }, () => stream.below(numNeurons));
+}
+
+/**
+ * Disjoint groups of neurons, drawn at random without repetition, each ascending.
+ *
+ * @param spec.groups  how many groups
+ * @param spec.size    neurons of each
+ * @param spec.except  neurons that belong to no group, such as those of other groups
+ * @throws {ArgumentError} too few neurons, or a neuron of `except` that there is not
+ */
+export function randomGroups(
+  spec: {
+    readonly numNeurons: number;
+    readonly groups: number;
+    readonly size: number;
+    readonly except?: Iterable<number>;
+  },
+  key: Key,
+): Uint32Array[] {
+  const where = "randomGroups";
+  const { numNeurons, groups, size, except = [] } = spec;
+  checkWhole(where, "numNeurons", numNeurons, 1, MAX_NEURONS);
+  checkWhole(where, "groups", groups, 1, MAX_NEURONS);
+  checkWhole(where, "size", size, 1, MAX_NEURONS);
+  const excluded = new Set<number>();
+  for (const neuron of except) {
+    checkWhole(where, "except", neuron, 0, numNeurons - 1);
+    excluded.add(neuron);
+  }
+  const free = Uint32Array.from({ length: numNeurons }, (_, i) => i).filter((i) => !excluded.has(i));
+  if (groups * size > free.length) {
+    const got = `${groups} groups of ${size}: ${groups * size}`;
+    throw new ArgumentError(where, "groups, size", `at most the ${free.length} neurons that there are`, got);
+  }
+  const order = new RandomStream(key).permutation(free.length);
+  return Array.from({ length: groups }, (_, group) =>
+    order
+      .slice(group * size, (group + 1) * size)
+      .map((at) => free[at]!)
+      .sort(),
+  );
+}
+
+/**
+ * Input j drives every neuron of group j with weight 1; a neuron of several groups gets the sum.
+ *
+ * @returns [numNeurons, groups], f32
+ * @throws {SparseFormatError} a neuron that there is not
+ */
+export function groupInput(numNeurons: number, groups: readonly ArrayLike<number>[]): Csr {
+  const { neurons, group } = members(groups);
+  const values = new Float32Array(neurons.length).fill(1);
+  return csrFromCoo({ nRows: numNeurons, nCols: groups.length, rows: neurons, cols: group, values }, "groupInput");
+}
+
+/**
+ * Output j is the mean over the neurons of group j; one that is listed twice counts twice.
+ *
+ * @returns [groups, numNeurons], f32
+ * @throws {SparseFormatError} a neuron that there is not
+ */
+export function groupReadout(numNeurons: number, groups: readonly ArrayLike<number>[]): Csr {
+  const { neurons, group } = members(groups);
+  const values = Float32Array.from(group, (j) => 1 / groups[j]!.length);
+  return csrFromCoo({ nRows: groups.length, nCols: numNeurons, rows: group, cols: neurons, values }, "groupReadout");
+}
+
+/** All members of all groups, and the group of each. */
+function members(groups: readonly ArrayLike<number>[]): { neurons: number[]; group: number[] } {
+  return {
+    neurons: groups.flatMap((group) => Array.from(group)),
+    group: groups.flatMap((group, j) => new Array<number>(group.length).fill(j)),
+  };
 }
 
 /**

@@ -54,3 +54,17 @@ export interface SampleStream extends SampleShape {
   /** The batches from number `first` (from 0) on; the same batches each time, if a run is to be repeated or resumed. */
   batches(first: number): AsyncIterable<Samples> | Iterable<Samples>;
 }
+
+/** The samples at `indices` as a set; they are read when they are needed, and an index may occur more than once. */
+export function subsetOfSamples(set: SampleSet, indices: ArrayLike<number>): SampleSet {
+  const own = Uint32Array.from(indices);
+  return {
+    ...set,
+    count: own.length,
+    read: (chosen, variation) =>
+      set.read(
+        Array.from(chosen, (k) => own[k]!),
+        variation,
+      ),
+  };
+}

@@ -1,4 +1,4 @@
-// Random subsets of many cells (pairs of neurons) in time proportional to what is drawn, not to what there is.
+// Draws for generators: subsets of many cells (pairs of neurons) in time proportional to what is drawn, not to what there is; distributions.
 
 import type { RandomStream } from "../core/random.ts";
 
@@ -6,6 +6,22 @@ import type { RandomStream } from "../core/random.ts";
 export function uniform53(stream: RandomStream): number {
   const high = stream.bits();
   return (high * 2 ** 21 + (stream.bits() >>> 11)) * 2 ** -53;
+}
+
+/**
+ * The gamma distribution with density x^(shape − 1)·e^(−x)/Γ(shape), shape > 0, scale 1.
+ * Source: Marsaglia, Tsang, "A simple method for generating gamma variables", ACM Transactions on Mathematical Software 26(3), 363–372 (2000).
+ */
+export function gamma(shape: number, stream: RandomStream): number {
+  // A shape below 1 is one above it, times a power of a uniform (§6 there).
+  if (shape < 1) return gamma(shape + 1, stream) * (1 - uniform53(stream)) ** (1 / shape);
+  const d = shape - 1 / 3;
+  const c = 1 / Math.sqrt(9 * d);
+  for (;;) {
+    const x = stream.normal();
+    const v = (1 + c * x) ** 3;
+    if (v > 0 && Math.log(1 - uniform53(stream)) < (x * x) / 2 + d - d * v + d * Math.log(v)) return d * v;
+  }
 }
 
 /**

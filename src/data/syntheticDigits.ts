@@ -5,6 +5,7 @@ import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, type Key, RandomStream } from "../core/random.ts";
 import { DIGIT_STYLES, type Point } from "./digitStrokes.ts";
 import type { ImageSet } from "./imageSet.ts";
+import { MNIST_NORMALISATION } from "./mnist.ts";
 
 const SIDE = 28;
 /** MNIST scales a digit into a box of 20 pixels; the pen adds to what the middle of the stroke spans. */
@@ -53,7 +54,8 @@ export function syntheticDigits(count: number, key: Key, { first = 0 }: { readon
   for (let i = 0; i < count; i++) {
     labels[i] = drawDigit(deriveKey(key, first + i), images.subarray(i * SIDE * SIDE, (i + 1) * SIDE * SIDE));
   }
-  return { images, labels, count, height: SIDE, width: SIDE, classes: DIGIT_STYLES.length };
+  const classes = DIGIT_STYLES.length;
+  return { images, labels, count, height: SIDE, width: SIDE, classes, normalisation: MNIST_NORMALISATION };
 }
 
 /** Draws one random digit on a black image and returns which. */

@@ -1,6 +1,6 @@
 // Reads files, whole or in parts: failures of the file system become typed errors, gzip is unpacked. Knows no formats; durable.ts writes.
 
-import { access, open, readFile, stat } from "node:fs/promises";
+import { access, type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { constants, gunzip, gunzipSync } from "node:zlib";
 import { EngineError, FileFormatError } from "../core/errors.ts";
@@ -73,6 +73,64 @@ export interface ByteSource {
   read(begin: number, end: number): Promise<Uint8Array>;
 }
 
+/** A file that stays open, and must stay as it is. */
+export interface OpenFile extends ByteSource {
+  readonly file: string;
+  /**
+   * What has been read is the content that the file had when it was opened.
+   *
+   * @throws {FileFormatError} "file-changed"
+   */
+  check(): Promise<void>;
+  /** Idempotent; reading afterwards fails. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a file for reads at any place, now and later.
+ *
+ * @throws {FileFormatError} as `readBytes`; reads throw "file-truncated" where it ends too early
+ */
+export async function openFile(file: string, expected: string): Promise<OpenFile> {
+  let handle: FileHandle;
+  try {
+    // To open a pipe would wait for a writer.
+    const kind = await stat(file);
+    if (!kind.isFile() && !kind.isDirectory()) throw new FileFormatError(file, expected, "a pipe or device");
+    handle = await open(file, "r");
+  } catch (cause) {
+    throw fileError(file, expected, cause);
+  }
+  try {
+    const before = await handle.stat({ bigint: true });
+    if (before.isDirectory()) throw new FileFormatError(file, expected, "a directory", "file-is-directory");
+    let closing: Promise<void> | null = null;
+    return {
+      ...{ file, length: Number(before.size) },
+      async read(begin, end) {
+        try {
+          return await readAt(handle, file, begin, end);
+        } catch (cause) {
+          throw fileError(file, expected, cause);
+        }
+      },
+      async check() {
+        const { size, mtimeNs } = await handle.stat({ bigint: true });
+        if (size === before.size && mtimeNs === before.mtimeNs) return;
+        const wanted = "a file that stays as it is while it is in use";
+        throw new FileFormatError(file, wanted, "one that was written to", "file-changed");
+      },
+      close() {
+        closing ??= handle.close();
+        return closing;
+      },
+    };
+  } catch (cause) {
+    await handle.close();
+    throw fileError(file, expected, cause);
+  }
+}
+
 /**
  * Opens a file for `use`, and returns its result. Unlike `readBytes`, takes files of any size.
  *
@@ -82,16 +140,7 @@ export async function withFile<T>(file: string, expected: string, use: (source: 
   try {
     const handle = await open(file, "r");
     try {
-      const read = async (begin: number, end: number): Promise<Uint8Array> => {
-        const bytes = new Uint8Array(end - begin);
-        for (let got = 0; got < bytes.length; ) {
-          const length = Math.min(bytes.length - got, MOST_AT_ONCE);
-          const { bytesRead } = await handle.read(bytes, got, length, begin + got);
-          if (bytesRead === 0) throw new FileFormatError(file, `${end} bytes`, `${begin + got}`, "file-truncated");
-          got += bytesRead;
-        }
-        return bytes;
-      };
+      const read = (begin: number, end: number): Promise<Uint8Array> => readAt(handle, file, begin, end);
       return await use({ length: (await handle.stat()).size, read });
     } finally {
       await handle.close();
@@ -99,6 +148,17 @@ export async function withFile<T>(file: string, expected: string, use: (source: 
   } catch (cause) {
     throw fileError(file, expected, cause);
   }
+}
+
+async function readAt(handle: FileHandle, file: string, begin: number, end: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(end - begin);
+  for (let got = 0; got < bytes.length; ) {
+    const length = Math.min(bytes.length - got, MOST_AT_ONCE);
+    const { bytesRead } = await handle.read(bytes, got, length, begin + got);
+    if (bytesRead === 0) throw new FileFormatError(file, `${end} bytes`, `${begin + got}`, "file-truncated");
+    got += bytesRead;
+  }
+  return bytes;
 }
 
 /** The first `length` bytes of a file, fewer if it is shorter. */

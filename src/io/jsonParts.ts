@@ -83,6 +83,23 @@ export class JsonParts {
     return this.#part(name, `a whole number of at least ${least}`, fits);
   }
 
+  countOrNull(name: string, least = 0): number | null {
+    return this.#at(name) === null ? null : this.count(name, least);
+  }
+
+  /** One of some texts. */
+  oneOf<T extends string>(name: string, known: readonly T[]): T {
+    const fits = (x: unknown): x is T => (known as readonly unknown[]).includes(x);
+    return this.#part(name, known.map((text) => JSON.stringify(text)).join(" or "), fits);
+  }
+
+  /** Two numbers, either of which may be null. */
+  pairOfNumbersOrNull(name: string): readonly [number | null, number | null] {
+    const fits = (x: unknown): x is [number | null, number | null] =>
+      Array.isArray(x) && x.length === 2 && x.every((end) => end === null || isNumber(end));
+    return this.#part(name, "two numbers, or null for either", fits);
+  }
+
   /** A square table of whole numbers. */
   squareOfCounts(name: string): readonly (readonly number[])[] {
     const isCount = (x: unknown): boolean => Number.isSafeInteger(x) && (x as number) >= 0;
@@ -91,6 +108,13 @@ export class JsonParts {
       rows.every((row) => Array.isArray(row) && row.length === rows.length && row.every(isCount)) &&
       rows.length > 0;
     return this.#part(name, "a square table of whole numbers", fits);
+  }
+
+  /** A list of numbers; null: NaN. */
+  numbersOrNaN(name: string): number[] {
+    const fits = (list: unknown): list is (number | null)[] =>
+      Array.isArray(list) && list.every((x) => x === null || isNumber(x));
+    return this.#part(name, "a list of numbers", fits).map((x) => x ?? Number.NaN);
   }
 
   /** A list of texts. */

@@ -7,11 +7,13 @@ import { quoteText } from "../core/text.ts";
 import { checkDense, csrFromDense } from "./dense.ts";
 import { replaceFile } from "./durable.ts";
 import { readBytes, readHead, readPieces, sizeOf } from "./files.ts";
-import { decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
+import { decodeNumbers, type NumberArray, type NumberType, numberTypeOf } from "./numbers.ts";
 
 const MAGIC = "\x93NUMPY";
 /** Headers are a hundred bytes or so; NumPy's own reader refuses more than 10,000. */
 const MAX_HEADER_BYTES = 65536;
+/** Bytes that hold the whole header of any file that is read. */
+export const NPY_HEAD_BYTES: number = 12 + MAX_HEADER_BYTES;
 const MOST_ARGUMENTS = 4096;
 /** More are not listed in messages. */
 const MOST_DIMENSIONS = 8;
@@ -110,9 +112,16 @@ export function decodeNpyString(bytes: Uint8Array, file: string): string {
  */
 export function decodeNpyStrings(bytes: Uint8Array, file: string): string[] {
   const header = parseNpyHeader(bytes, file);
-  const { type, shape, itemBytes, littleEndian } = header;
+  return decodeStrings(npyData(bytes, header, file), header, file);
+}
+
+/** The same from the data behind a header. */
+export function decodeStrings(
+  data: Uint8Array,
+  { type, shape, itemBytes, littleEndian }: Omit<NpyHeader, "dataOffset">,
+  file: string,
+): string[] {
   if (type !== "S" && type !== "U") throw new FileFormatError(file, "an array of strings", `an array of type ${type}`);
-  const data = npyData(bytes, header, file);
   const codes = type === "S" ? data : decodeNumbers(data, "u4", littleEndian, file);
   const width = type === "S" ? itemBytes : itemBytes / 4;
   // Any number of strings without width takes no byte.
@@ -146,7 +155,7 @@ function isCharacter(code: number): boolean {
  */
 export async function readDenseNpy(file: string): Promise<Csr> {
   const expected = "a .npy file";
-  const header = parseNpyHeader(await readHead(file, 12 + MAX_HEADER_BYTES, expected), file);
+  const header = parseNpyHeader(await readHead(file, NPY_HEAD_BYTES, expected), file);
   const { type, shape, dataOffset } = header;
   if (type === "S" || type === "U") throw new FileFormatError(file, "an array of numbers", "an array of strings");
   const matrix = { shape, type, littleEndian: header.littleEndian, columnMajor: header.fortranOrder };
@@ -176,41 +185,21 @@ export function encodeNpy({ shape, data }: NpyInput): Uint8Array {
   if (count !== data.length) {
     throw new ShapeError("encodeNpy", "data", `${count} elements for shape ${shapeText(shape)}`, `${data.length}`);
   }
-  const { kind, bytes } = littleEndianBytes(data);
-  return withHeader(`${data.BYTES_PER_ELEMENT === 1 ? "|" : "<"}${kind}${data.BYTES_PER_ELEMENT}`, shape, bytes);
-}
-
-/** Texts to write, in C order; they become fixed-width strings (NumPy type U). */
-export interface NpyTexts {
-  readonly shape: readonly number[];
-  readonly texts: readonly string[];
-}
-
-/**
- * Bytes of a .npy file with an array of strings, as `encodeNpy`. NumPy drops zeros at the end of a string.
- *
- * @throws {ShapeError} when there are not as many texts as `shape` says
- */
-export function encodeNpyTexts({ shape, texts }: NpyTexts): Uint8Array {
-  const count = countOf(shape);
-  if (count !== texts.length) {
-    throw new ShapeError("encodeNpyTexts", "texts", `${count} for shape ${shapeText(shape)}`, `${texts.length}`);
-  }
-  // NumPy writes strings without characters as wide as one.
-  let width = 1;
-  for (const text of texts) width = Math.max(width, [...text].length);
-  const codes = new Uint32Array(count * width);
-  texts.forEach((text, i) => {
-    [...text].forEach((character, k) => {
-      codes[i * width + k] = character.codePointAt(0)!;
-    });
-  });
-  return withHeader(`<U${width}`, shape, littleEndianBytes(codes).bytes);
+  return withHeader(`${data.BYTES_PER_ELEMENT === 1 ? "|" : "<"}${numberTypeOf(data)}`, shape, bytesOf(data));
 }
 
 /** Bytes of a .npy file with one byte string (NumPy type S); `text` is ASCII. */
 export function encodeNpyString(text: string): Uint8Array {
   return withHeader(`|S${text.length}`, [], new TextEncoder().encode(text));
+}
+
+/** Bytes of a .npy file with a list of texts (NumPy type U); zeros at their ends get lost. */
+export function encodeNpyStrings(texts: readonly string[]): Uint8Array {
+  const codes = texts.map((text) => Array.from(text, (character) => character.codePointAt(0)!));
+  const width = codes.reduce((widest, { length }) => Math.max(widest, length), 1);
+  const data = new Uint32Array(width * texts.length);
+  for (const [i, code] of codes.entries()) data.set(code, i * width);
+  return withHeader(`<U${width}`, [texts.length], bytesOf(data));
 }
 
 /** Writes `encodeNpy(array)`, atomically. */
@@ -260,7 +249,13 @@ export function npyData(bytes: Uint8Array, header: NpyHeader, file: string): Uin
   return bytes.subarray(header.dataOffset);
 }
 
-function checkLength({ shape, itemBytes, dataOffset }: NpyHeader, fileBytes: number, file: string): void {
+/**
+ * Checks the length of the data behind a header.
+ *
+ * @param fileBytes of header and data
+ * @throws {FileFormatError} fewer or more than the header says
+ */
+export function checkLength({ shape, itemBytes, dataOffset }: NpyHeader, fileBytes: number, file: string): void {
   const needed = countOf(shape) * itemBytes;
   const found = fileBytes - dataOffset;
   if (found < needed) throw truncated(file, `${needed} bytes of data for shape ${shapeText(shape)}`, found);
@@ -282,17 +277,13 @@ function withHeader(descr: string, shape: readonly number[], data: Uint8Array): 
   return out;
 }
 
-/** Kind letter and memory of typed data; like WebAssembly, axograd runs on little-endian machines. */
-function littleEndianBytes(data: NumberArray): { kind: "f" | "i" | "u"; bytes: Uint8Array } {
-  const float = data instanceof Float32Array || data instanceof Float64Array;
-  const signed = data instanceof Int8Array || data instanceof Int16Array || data instanceof Int32Array;
-  return {
-    kind: float ? "f" : signed ? "i" : "u",
-    bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-  };
+/** Memory of typed data; like WebAssembly, axograd runs on little-endian machines. */
+function bytesOf(data: NumberArray): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-function countOf(shape: readonly number[]): number {
+/** Elements of an array of this shape. */
+export function countOf(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }
 

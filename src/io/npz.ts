@@ -10,11 +10,9 @@ import {
   decodeNpyString,
   encodeNpy,
   encodeNpyString,
-  encodeNpyTexts,
   type NpyArray,
   type NpyHeader,
   type NpyInput,
-  type NpyTexts,
   npyData,
   parseNpyHeader,
   shapeText,
@@ -106,13 +104,10 @@ export async function readNpz(file: string, names?: readonly string[]): Promise<
 }
 
 /** Writes arrays as an uncompressed .npz file that `numpy.load` reads, atomically. */
-export async function writeNpz(file: string, arrays: Readonly<Record<string, NpyInput | NpyTexts>>): Promise<void> {
+export async function writeNpz(file: string, arrays: Readonly<Record<string, NpyInput>>): Promise<void> {
   await writeZip(
     file,
-    Object.entries(arrays).map(([name, array]) => ({
-      name: `${name}.npy`,
-      bytes: "texts" in array ? encodeNpyTexts(array) : encodeNpy(array),
-    })),
+    Object.entries(arrays).map(([name, array]) => ({ name: `${name}.npy`, bytes: encodeNpy(array) })),
   );
 }
 

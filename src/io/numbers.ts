@@ -21,6 +21,30 @@ export function bytesOfNumber(type: NumberType): number {
   return type === "bf2" ? 2 : Number(type[1]);
 }
 
+/** The type of the elements of a typed array. */
+export function numberTypeOf(data: NumberArray): NumberType {
+  const float = data instanceof Float32Array || data instanceof Float64Array;
+  const signed = data instanceof Int8Array || data instanceof Int16Array || data instanceof Int32Array;
+  return `${float ? "f" : signed ? "i" : "u"}${data.BYTES_PER_ELEMENT}` as NumberType;
+}
+
+/** A zeroed array of the kind that `decodeNumbers` makes of a type. */
+export function numberArray(type: NumberType, length: number): NumberArray {
+  return new ARRAYS[type](length);
+}
+
+/** Bytes of one decoded element. */
+export function decodedBytes(type: NumberType): number {
+  return ARRAYS[type].BYTES_PER_ELEMENT;
+}
+
+const ARRAYS: Readonly<Record<NumberType, { new (length: number): NumberArray; readonly BYTES_PER_ELEMENT: number }>> =
+  {
+    ...{ f2: Float32Array, bf2: Float32Array, f4: Float32Array, f8: Float64Array },
+    ...{ i1: Int8Array, i2: Int16Array, i4: Int32Array, i8: Float64Array },
+    ...{ u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, u8: Float64Array, b1: Uint8Array },
+  };
+
 /**
  * Numbers from their bytes: f2 and bf2 widen to f32, i8 and u8 to f64, b1 to 0 and 1 in u8; the rest keep their type. The
  * result owns its memory.

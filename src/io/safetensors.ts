@@ -10,7 +10,8 @@ import { quoteText, quoteValue } from "../core/text.ts";
 import { crc32 } from "./crc32.ts";
 import { replaceFile } from "./durable.ts";
 import { type ByteSource, withFile } from "./files.ts";
-import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType } from "./numbers.ts";
+import { countOf } from "./npy.ts";
+import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType, numberTypeOf } from "./numbers.ts";
 
 /** Element types of the format that are read. */
 export type SafetensorsType =
@@ -72,13 +73,35 @@ const METADATA = "__metadata__";
 /** The metadata with the checksums: CRC-32 of the bytes of every tensor by its name, and of the rest of the header. */
 const CHECKSUMS = "axograd.crc32";
 
+/** Where a tensor lies in its file. */
+export interface TensorPlace {
+  readonly name: string;
+  readonly type: NumberType;
+  readonly dtype: SafetensorsType;
+  readonly shape: readonly number[];
+  /** Bytes of the file, from `begin` to before `end`. */
+  readonly begin: number;
+  readonly end: number;
+  /** CRC-32 that its bytes must have; null if the file says none. */
+  readonly crc32: number | null;
+}
+
+/** What the header of a safetensors file says. */
+export interface SafetensorsHeader {
+  /** In the order of the file. */
+  readonly places: readonly TensorPlace[];
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The file has checksums, and the header has its own. */
+  readonly verified: boolean;
+}
+
 /**
- * Tensors and metadata from the bytes of a file; holds at most one raw tensor in memory besides the result.
+ * The header of a safetensors file, compared with the length of the file.
  *
  * @throws {FileFormatError} cut off, no JSON header, an unknown type, a size that does not fit the shape, gaps, overlaps, bytes left over;
- *   "file-damaged": what a checksum is not of
+ *   "file-damaged": a header that has another checksum
  */
-export async function decodeSafetensors(source: ByteSource, file: string): Promise<SafetensorsFile> {
+export async function readSafetensorsHeader(source: ByteSource, file: string): Promise<SafetensorsHeader> {
   if (source.length < 8) throw truncated(file, "a header length of 8 bytes", source.length);
   const words = await source.read(0, 8);
   const headerBytes = Number(new DataView(words.buffer, words.byteOffset, 8).getBigUint64(0, true));
@@ -104,14 +127,29 @@ export async function decodeSafetensors(source: ByteSource, file: string): Promi
   }
   const { [CHECKSUMS]: text, ...metadata } = header.metadata;
   const sums = text === undefined ? null : parseChecksums(text, file);
-  if (sums) checkSum(file, METADATA, sums, headerText(entries, metadata));
+  if (sums) checkSum(file, METADATA, hex(crc32(headerText(entries, metadata))), sumOf(sums, METADATA));
+  const places = entries.map(({ name, dtype, shape, begin, end }) => {
+    const type = TYPES[dtype];
+    const sum = sums && checkedSum(file, name, sumOf(sums, name));
+    return { name, type, dtype, shape, begin: start + begin, end: start + end, crc32: sum };
+  });
+  return { places, metadata, verified: sums !== null };
+}
+
+/**
+ * Tensors and metadata from the bytes of a file; holds at most one raw tensor in memory besides the result.
+ *
+ * @throws {FileFormatError} as `readSafetensorsHeader`; "file-damaged": a tensor that has another checksum
+ */
+export async function decodeSafetensors(source: ByteSource, file: string): Promise<SafetensorsFile> {
+  const { places, metadata, verified } = await readSafetensorsHeader(source, file);
   const tensors = new Map<string, SafeTensor>();
-  for (const { name, dtype, shape, begin, end } of entries) {
-    const bytes = await source.read(start + begin, start + end);
-    if (sums) checkSum(file, name, sums, bytes);
-    tensors.set(name, { dtype, shape, data: decodeNumbers(bytes, TYPES[dtype], true, `${file}: ${quoteText(name)}`) });
+  for (const { name, dtype, shape, type, begin, end, crc32: sum } of places) {
+    const bytes = await source.read(begin, end);
+    if (sum !== null) checkSum(file, name, hex(crc32(bytes)), hex(sum));
+    tensors.set(name, { dtype, shape, data: decodeNumbers(bytes, type, true, `${file}: ${quoteText(name)}`) });
   }
-  return { tensors, metadata, verified: sums !== null };
+  return { tensors, metadata, verified };
 }
 
 /** Reads a file. Errors as `decodeSafetensors`, and a missing or unreadable file. */
@@ -224,16 +262,22 @@ function parseChecksums(text: string, file: string): Readonly<Record<string, unk
   throw new FileFormatError(file, `checksums in ${CHECKSUMS}`, "something else: the file is damaged", "file-damaged");
 }
 
-function checkSum(file: string, name: string, sums: Readonly<Record<string, unknown>>, bytes: Uint8Array): void {
-  const got = hex(crc32(bytes));
-  const expected = Object.hasOwn(sums, name) ? sums[name] : "none";
-  if (got === expected) return;
-  throw new FileFormatError(
-    file,
-    `"${name}" with the checksum ${expected}`,
-    `${got}: the file is damaged`,
-    "file-damaged",
-  );
+function sumOf(sums: Readonly<Record<string, unknown>>, name: string): unknown {
+  return Object.hasOwn(sums, name) ? sums[name] : "none";
+}
+
+/** The checksum as a number. */
+function checkedSum(file: string, name: string, sum: unknown): number {
+  if (typeof sum === "string" && /^[0-9a-f]{8}$/.test(sum)) return Number.parseInt(sum, 16);
+  throw damaged(file, `${quoteText(name)} with a checksum`, `${quoteValue(sum)}: the file is damaged`);
+}
+
+function checkSum(file: string, name: string, got: string, expected: unknown): void {
+  if (got !== expected) throw damaged(file, `"${name}" with the checksum ${expected}`, `${got}: the file is damaged`);
+}
+
+function damaged(file: string, expected: string, got: string): FileFormatError {
+  return new FileFormatError(file, expected, got, "file-damaged");
 }
 
 interface Entry {
@@ -291,7 +335,7 @@ function checkCount(name: string, shape: readonly number[], got: number): void {
 function bytesOfNumbers(name: string, dtype: SafetensorsType, data: NumberArray): Uint8Array {
   const wide = dtype === "I64" || dtype === "U64";
   const own = wide ? wideWords(data) : data;
-  if (!wide && typeOf(data) !== TYPES[dtype] && !(dtype === "BOOL" && data instanceof Uint8Array)) {
+  if (!wide && numberTypeOf(data) !== TYPES[dtype] && !(dtype === "BOOL" && data instanceof Uint8Array)) {
     throw new ShapeError("writeSafetensors", name, `an array of type ${dtype}`, data.constructor.name);
   }
   return new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
@@ -307,22 +351,12 @@ function wideWords(values: NumberArray): Uint32Array {
   return words;
 }
 
-function typeOf(data: NumberArray): NumberType {
-  const float = data instanceof Float32Array || data instanceof Float64Array;
-  const signed = data instanceof Int8Array || data instanceof Int16Array || data instanceof Int32Array;
-  return `${float ? "f" : signed ? "i" : "u"}${data.BYTES_PER_ELEMENT}` as NumberType;
-}
-
 function isType(name: unknown): name is SafetensorsType {
   return typeof name === "string" && Object.hasOwn(TYPES, name);
 }
 
 function isCounts(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
-}
-
-function countOf(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1);
 }
 
 function truncated(file: string, expected: string, bytes: number): FileFormatError {

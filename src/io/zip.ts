@@ -18,12 +18,23 @@ interface ZipEntry {
   readonly uncompressedSize: number;
   readonly compressedSize: number;
   readonly crc32: number;
+  isCompressed(): boolean;
+  isEncrypted(): boolean;
+}
+
+/** An entry that lies in the file as it is. */
+export interface StoredEntry {
+  /** Its first byte in the file. */
+  readonly begin: number;
+  readonly bytes: number;
+  readonly crc32: number;
 }
 
 /** The part of yauzl's ZipFile in use; its types are not installed with this package. */
 interface OpenZip {
   readonly fileSize: number;
   openReadStreamPromise(entry: ZipEntry): Promise<AsyncIterable<Uint8Array>>;
+  readLocalFileHeaderPromise(entry: ZipEntry, options: { minimal: true }): Promise<{ fileDataStart: number }>;
   close(): void;
 }
 
@@ -54,16 +65,34 @@ export class ZipArchive {
     return this.#entries.has(name);
   }
 
+  /** Bytes of an entry when it is unpacked, as the directory says. */
+  sizeOf(name: string): number {
+    return this.#entry(name).uncompressedSize;
+  }
+
+  /**
+   * Where an entry lies in the file; null if it is packed or encrypted. Nothing has been compared with its checksum yet.
+   *
+   * @throws {FileFormatError} no such entry, no header where the directory says
+   */
+  async locate(name: string): Promise<StoredEntry | null> {
+    const entry = this.#entry(name);
+    if (entry.isCompressed() || entry.isEncrypted()) return null;
+    try {
+      const { fileDataStart } = await this.#zip.readLocalFileHeaderPromise(entry, { minimal: true });
+      return { begin: fileDataStart, bytes: entry.uncompressedSize, crc32: entry.crc32 };
+    } catch (cause) {
+      throw new FileFormatError(this.file, `a readable entry "${name}"`, messageOf(cause));
+    }
+  }
+
   /**
    * The unpacked bytes of one entry, owned by the caller.
    *
    * @throws {FileFormatError} no such entry, encrypted, damaged; with the others more than `unpackLimit` grants ("file-limit")
    */
   async read(name: string): Promise<Uint8Array> {
-    const entry = this.#entries.get(name);
-    if (!entry) {
-      throw new FileFormatError(this.file, `an entry "${name}"`, `entries ${listOf(this.names)}`);
-    }
+    const entry = this.#entry(name);
     const { uncompressedSize, compressedSize } = entry;
     if (uncompressedSize > compressedSize * MAX_DEFLATE_RATIO + 64) {
       throw new FileFormatError(this.file, `entry "${name}" of a credible size`, `${uncompressedSize} bytes`);
@@ -92,6 +121,12 @@ export class ZipArchive {
       throw new FileFormatError(this.file, `entry "${name}" to match its checksum`, "damaged data", "file-damaged");
     }
     return bytes;
+  }
+
+  #entry(name: string): ZipEntry {
+    const entry = this.#entries.get(name);
+    if (entry) return entry;
+    throw new FileFormatError(this.file, `an entry "${name}"`, `entries ${listOf(this.names)}`);
   }
 
   /** Releases the file; reading afterwards fails. */

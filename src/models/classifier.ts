@@ -1,77 +1,89 @@
-// Classifiers: a connectome network with a read-out, its loss and the gradients of both, batch by batch.
+// Classifiers: models whose task is one class per sample, judged by cross-entropy and accuracy.
 
 import type { Backend } from "../backend/backend.ts";
-import { callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
-import { checkFinite } from "../core/finite.ts";
-import { orRelease } from "../core/release.ts";
-import { type ActivityProbe, featureStatistics, probeActivity } from "./classifier/features.ts";
-import {
-  type ClassifierEvaluation,
-  type ConnectomeClassifierOptions,
-  type ConnectomeODEClassifierOptions,
-  checkLabels,
-  checkOptions,
-  type ReadoutOptions,
-  splitEvaluation,
-} from "./classifier/options.ts";
-import {
-  type BatchResult,
-  type GradientResult,
-  type Labelled,
-  type Measurement,
-  runBatch,
-} from "./classifier/passes.ts";
-import { Readout, readoutParameters, readoutShape } from "./classifier/readout.ts";
+import { checkNames } from "../core/optionNames.ts";
 import type { ConnectomeNetwork } from "./connectomeNetwork.ts";
-import { ConnectomeODERNN } from "./connectomeOdeRnn.ts";
-import { ConnectomeRNN } from "./connectomeRnn.ts";
-import type { Evaluated } from "./network/network.ts";
+import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "./connectomeOdeRnn.ts";
+import { ConnectomeRNN, type ConnectomeRNNOptions } from "./connectomeRnn.ts";
 import type { EvaluationOptions } from "./network/odeEvolution.ts";
-import { networkParameters } from "./network/parameters.ts";
 import type { StepOptions } from "./network/stepEvolution.ts";
-import { type ModelInput, resolveNeurons } from "./options.ts";
+import { type ModelOptions, modelParameters, NetworkModel, type ReadPlan } from "./networkModel.ts";
+import type { ModelInput } from "./options.ts";
 import type { ParameterSpec } from "./parameters/parameter.ts";
-import { ParameterSet } from "./parameters/parameterSet.ts";
+import type { ParameterSet } from "./parameters/parameterSet.ts";
+import type { ReadoutOptions } from "./readout/layers.ts";
+import { rowAt } from "./samples.ts";
+import { classification } from "./task/makeTask.ts";
+import type { Measurement, TaskGradients, TaskResult } from "./task/passes.ts";
+import type { TargetBatch } from "./task/targets.ts";
 
-export type { ActivityProbe } from "./classifier/features.ts";
-export type {
-  ClassifierEvaluation,
-  ConnectomeClassifierOptions,
-  ConnectomeODEClassifierOptions,
-  ReadoutOptions,
-} from "./classifier/options.ts";
-export type { BatchResult, GradientResult, Measurement } from "./classifier/passes.ts";
+/** Classes, and the layers behind a network that turn its features into them. */
+export interface ClassifierOptions extends Pick<ReadoutOptions, "fcDim" | "dropout" | "seed" | "standardise"> {
+  readonly numClasses: number;
+}
+
+/** A network in continuous time, and the read-out on it. */
+export interface ConnectomeODEClassifierOptions extends ClassifierOptions {
+  readonly rnn: ConnectomeODERNNOptions;
+}
+
+/** A network in discrete time, and the read-out on it. */
+export interface ConnectomeClassifierOptions extends ClassifierOptions {
+  readonly rnn: ConnectomeRNNOptions;
+}
+
+/** How a classifier's network is evaluated, and which output times the loss takes. */
+export type ClassifierEvaluation<E = EvaluationOptions> = E & {
+  /** Mean of the loss over all output times instead of the last one; default false. */
+  readonly lossAllTimesteps?: boolean;
+};
+
+/** Loss and counts of one batch. */
+export interface BatchResult extends TaskResult {
+  /** Samples (× evaluation times with `lossAllTimesteps`) whose largest logit is the label's. */
+  readonly correct: number;
+}
+
+/** What a reverse pass yields besides the gradients of `parameters`. */
+export interface GradientResult extends TaskGradients {
+  readonly correct: number;
+}
+
+/** Labels of a batch: a class per sample, or targets. */
+export type Labels = ArrayLike<number> | TargetBatch;
+
+const OPTIONS: Readonly<Record<keyof ClassifierOptions | "rnn", true>> = {
+  rnn: true,
+  numClasses: true,
+  fcDim: true,
+  dropout: true,
+  seed: true,
+  standardise: true,
+};
+const WHERE = "classifier";
 
 /** Use ConnectomeODEClassifier or ConnectomeClassifier. Calls that overlap in time run one after another, in the order of the calls. */
-export abstract class NetworkClassifier<E extends object, N extends ConnectomeNetwork<E>> {
-  readonly backend: Backend;
-  readonly parameters: ParameterSet;
-  readonly rnn: N;
-  readonly options: ReadoutOptions;
-  readonly #readout: Readout;
+export abstract class NetworkClassifier<E extends object, N extends ConnectomeNetwork<E>> extends NetworkModel<E, N> {
+  readonly numClasses: number;
 
-  protected constructor(backend: Backend, options: ReadoutOptions, network: (parameters: ParameterSet) => N) {
-    checkOptions(options);
-    const parameters = new ParameterSet(backend);
-    const rnn = orRelease({ release: () => parameters.dispose() }, () => network(parameters));
-    const release = () => {
-      rnn.dispose();
-      parameters.dispose();
-    };
-    this.backend = backend;
-    this.options = options;
-    this.parameters = parameters;
-    this.rnn = rnn;
-    this.#readout = orRelease({ release }, () => new Readout(rnn.network.model, options));
+  protected constructor(backend: Backend, options: ClassifierOptions, network: (parameters: ParameterSet) => N) {
+    super(backend, modelOptions(options), network);
+    this.numClasses = options.numClasses;
+  }
+
+  protected override planOf({ lossAllTimesteps = false, ...evaluation }: ClassifierEvaluation<E>): ReadPlan<E> {
+    if (typeof lossAllTimesteps !== "boolean")
+      throw new ArgumentError(WHERE, "lossAllTimesteps", "true or false", `${lossAllTimesteps}`);
+    return { evaluation: evaluation as unknown as E, times: lossAllTimesteps ? "all" : "last" };
   }
 
   /**
    * Logits [batch, classes] at the last evaluation time, or with `lossAllTimesteps` [times, batch, classes]; no dropout. Those of samples
    * that failed are NaN.
    */
-  async forward(
+  override async forward(
     input: ModelInput,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
   ): Promise<FloatArray> {
@@ -79,17 +91,16 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     return logits;
   }
 
-  /** Loss, correct predictions and logits (as of `forward`) without gradients. Without labels the loss means nothing. */
-  async evaluate(
+  /** Loss, correct predictions and logits (as of `forward`) without gradients. Without labels there is no loss (NaN). */
+  override async evaluate(
     input: ModelInput,
-    labels: ArrayLike<number> | null,
+    labels: Labels | null,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
-  ): Promise<BatchResult & { logits: FloatArray }> {
-    return callsOf(this.parameters).run("evaluate", async () => {
-      const batch = this.#labelled(input, labels ?? new Uint8Array(input.batch), evaluation);
-      const { x: _, measured: __, logits, ...result } = await runBatch(this.rnn.network, this.#readout, batch, null);
-      return { ...result, logits: logits! };
-    });
+  ): Promise<BatchResult & { readonly outputs: FloatArray; readonly logits: FloatArray }> {
+    const targets = labels && this.#targets(labels, input.batch);
+    const result = await super.evaluate(input, targets, evaluation);
+    const { outputs } = result;
+    return { ...result, correct: correctOf(result), logits: timeFirst(outputs, input.batch, this.numClasses) };
   }
 
   /**
@@ -100,113 +111,22 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
    * @param step     number of the training step: dropout draws from (seed, step, sample, unit)
    * @param measure  what to measure of the gradients, read with the record
    */
-  async gradients(
+  override async gradients(
     input: ModelInput,
-    labels: ArrayLike<number>,
+    labels: Labels,
     step: number,
     evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
     measure: Measurement = () => [],
   ): Promise<GradientResult> {
-    return callsOf(this.parameters).run("gradients", async () => {
-      if (!this.#readout.isCalibrated)
-        throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
-      if (!Number.isSafeInteger(step) || step < 0)
-        throw new ArgumentError("gradients", "step", "a whole number of at least 0", `${step}`);
-      const batch = this.#labelled(input, labels, evaluation);
-      const checked = { ...batch, evaluation: this.rnn.network.checked(batch) };
-      this.#readout.beginStep(step);
-      this.parameters.clearGradients();
-      try {
-        const { logits: _, ...result } = await runBatch(this.rnn.network, this.#readout, checked, measure);
-        return result;
-      } catch (error) {
-        // An optimiser must not take a part of a sum for the whole.
-        this.parameters.clearGradients();
-        throw error;
-      }
-    });
+    const result = await super.gradients(input, this.#targets(labels, input.batch), step, evaluation, measure);
+    return { ...result, correct: correctOf(result) };
   }
 
-  /**
-   * Sets the fixed statistics of the features from a batch: mean and standard deviation of each feature over the samples, so that
-   * z = c·(h − mean)/(std + 0.1·rms(std)) with c = min(1, 6.5/√F). Nothing is differentiated through them.
-   */
-  async calibrate(
-    input: ModelInput,
-    evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
-  ): Promise<{ mean: Float64Array; std: Float64Array }> {
-    return callsOf(this.parameters).run("calibrate", async () => {
-      this.#checkStandardised("calibrate");
-      const { mean, std, scale } = await featureStatistics(
-        this.rnn.network,
-        this.#readout,
-        evaluated(input, evaluation),
-      );
-      this.#readout.setStatistics(mean, scale);
-      return { mean, std };
-    });
-  }
-
-  /**
-   * Measures how network and read-out respond to some inputs, without dropout: whether they can learn from them. Changes nothing.
-   * Samples that fail are left out.
-   */
-  async probe(
-    input: ModelInput,
-    evaluation: ClassifierEvaluation<E> = {} as ClassifierEvaluation<E>,
-  ): Promise<ActivityProbe> {
-    return callsOf(this.parameters).run("probe", () =>
-      probeActivity(this.rnn.network, this.#readout, evaluated(input, evaluation)),
-    );
-  }
-
-  /**
-   * Restores what `calibrate` set (from a checkpoint): features become (h − mean)·scale.
-   *
-   * @throws {ShapeError | ArgumentError} other than one finite number per feature
-   */
-  setFeatureStatistics(mean: ArrayLike<number>, scale: ArrayLike<number>): void {
-    const where = "setFeatureStatistics";
-    this.#checkStandardised(where);
-    const { nFeatures } = this.#readout.shape;
-    for (const [name, values] of Object.entries({ mean, scale })) {
-      if (values.length !== nFeatures)
-        throw new ShapeError(where, name, `${nFeatures} numbers, one per feature`, `${values.length}`);
-      checkFinite(where, name, values, this.backend.dtype);
-    }
-    const [ownMean, ownScale] = [Float64Array.from(mean), Float64Array.from(scale)];
-    callsOf(this.parameters).change(where, () => this.#readout.setStatistics(ownMean, ownScale));
-  }
-
-  /** The fixed statistics in use; null without standardisation. */
-  async featureStatistics(): Promise<{ mean: FloatArray; scale: FloatArray } | null> {
-    return callsOf(this.parameters).run("featureStatistics", () => this.readFeatureStatistics());
-  }
-
-  /** `featureStatistics` at once, for code that runs in the turn of a call. */
-  async readFeatureStatistics(): Promise<{ mean: FloatArray; scale: FloatArray } | null> {
-    return this.#readout.statistics();
-  }
-
-  /** Releases everything when the calls before it have ended; calls after it are refused. */
-  dispose(): void {
-    this.rnn.dispose();
-    callsOf(this.parameters).end(() => this.#readout.release());
-    this.parameters.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  #labelled(input: ModelInput, labels: ArrayLike<number>, given: ClassifierEvaluation<E>): Labelled<E> {
-    checkLabels(labels, input.batch, this.options.numClasses);
-    return { input, labels, ...splitEvaluation(given) };
-  }
-
-  #checkStandardised(where: string): void {
-    if (this.#readout.shape.standardised) return;
-    throw new ArgumentError(where, "standardise", "true in the classifier's options", "false");
+  #targets(labels: Labels, batch: number): TargetBatch {
+    if ("values" in labels && "weights" in labels) return labels;
+    const values = labels as ArrayLike<number>;
+    checkLabels(values, batch, this.numClasses);
+    return { values, weights: null };
   }
 }
 
@@ -229,11 +149,47 @@ export function classifierParameters({
   rnn,
   ...options
 }: ConnectomeODEClassifierOptions | ConnectomeClassifierOptions): ParameterSpec[] {
-  const shape = readoutShape(options, rnn.outputProjection?.nRows ?? rnn.numNeurons);
-  return [...networkParameters(rnn, resolveNeurons(rnn)), ...readoutParameters(shape, options.seed ?? 0)];
+  return modelParameters({ rnn, ...modelOptions(options) });
 }
 
-/** A batch and what its network takes of an evaluation. */
-function evaluated<E extends object>(input: ModelInput, given: ClassifierEvaluation<E>): Evaluated<E> {
-  return { input, evaluation: splitEvaluation(given).evaluation };
+/** @throws {ArgumentError} naming the option */
+function modelOptions(options: ClassifierOptions): ModelOptions {
+  checkNames(WHERE, options, OPTIONS);
+  const { numClasses, fcDim, dropout, seed, standardise } = options;
+  if (!Number.isInteger(numClasses) || numClasses < 2)
+    throw new ArgumentError(WHERE, "numClasses", "a whole number of at least 2", `${numClasses}`);
+  const readout = { fcDim, dropout, seed, standardise };
+  const given = Object.fromEntries(Object.entries(readout).filter(([, value]) => value !== undefined));
+  return { task: classification(numClasses), readout: given };
+}
+
+/** @throws {ShapeError | ArgumentError} other than one class per sample */
+function checkLabels(labels: ArrayLike<number>, batch: number, nClasses: number): void {
+  if (labels.length !== batch)
+    throw new ShapeError(WHERE, "labels", `${batch} labels, one per sample`, `${labels.length}`);
+  for (let i = 0; i < batch; i++) {
+    const label = labels[i]!;
+    if (!Number.isInteger(label) || label < 0 || label >= nClasses) {
+      throw new ArgumentError(WHERE, "labels", `classes 0 to ${nClasses - 1}`, `${label} for sample ${i}`);
+    }
+  }
+}
+
+function correctOf({ metrics }: TaskResult): number {
+  return metrics.sums.accuracy!.correct![0]!;
+}
+
+/** [batch, times, width] as [times, batch, width]. */
+function timeFirst(outputs: FloatArray, batch: number, width: number): FloatArray {
+  const times = outputs.length / (batch * width);
+  if (times === 1) return outputs;
+  const rows = { batch, times, width, batchFirst: true };
+  const turned = outputs.slice();
+  for (let s = 0; s < batch; s++) {
+    for (let j = 0; j < times; j++) {
+      const from = rowAt(rows, s, j);
+      turned.set(outputs.subarray(from, from + width), rowAt({ ...rows, batchFirst: false }, s, j));
+    }
+  }
+  return turned;
 }

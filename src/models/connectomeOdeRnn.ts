@@ -1,6 +1,7 @@
 // ConnectomeODERNN: the connectome rate model in continuous time.
 
 import type { Backend } from "../backend/backend.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { ConnectomeNetwork } from "./connectomeNetwork.ts";
 import { evaluationSchedule } from "./evaluationTimes.ts";
 import { clearUnreached } from "./failures.ts";
@@ -30,6 +31,8 @@ export interface Trajectory extends NetworkOutputs {
 export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   /** @param parameters where to register the parameters (a classifier shares one set); default: an own set */
   constructor(backend: Backend, options: ConnectomeODERNNOptions, parameters?: ParameterSet) {
+    if ("memoryBudgetBytes" in options)
+      throw new ArgumentError("ConnectomeODERNN", "memoryBudgetBytes", "it in solve", "it beside solve");
     const solve = resolveSolve(options.solve ?? {});
     super(new Network(backend, options, (model) => odeEvolution(model, solve), parameters));
   }

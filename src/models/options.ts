@@ -25,10 +25,11 @@ export type ListMode = "perNeuron" | "perNeuronType";
  * Equations of a network, φ being the nonlinearity, s the signs of neurons, U·x the projected input:
  *
  * - "rate": τ dh/dt = relu(φ(U·x + W·(s ⊙ h) + b)) − h, as in torch-biopl;
+ * - "leaky": τ dh/dt = φ(U·x + W·(s ⊙ h) + b) − h; in discrete time h ← (1 − α)·h + α·φ(U·x + W·(s ⊙ h) + b) with α = 1/τ;
  * - "voltage": τ dh/dt = U·x + W·(s ⊙ φ(h)) + b − h: states are potentials, b those at rest, φ turns them into rates (as in flyvis);
  * - "plain": dh/dt = φ(U·x + W·(s ⊙ h) + b) − h; see sparse.ts.
  */
-export type Dynamics = "rate" | "voltage" | "plain";
+export type Dynamics = "rate" | "leaky" | "voltage" | "plain";
 
 /** One number for all, a list, numbers by the labels of types, or a function that makes a list of `count` (neurons or types). */
 export type InitialNumbers =
@@ -59,7 +60,7 @@ export interface ConnectomeNetworkOptions {
   readonly dynamics?: Dynamics;
   /** A label per neuron: strings or numbers. */
   readonly neuronType?: ArrayLike<Label>;
-  /** A torch.nn module's name, or several joined by commas; a list or mapping: one per type. Default "Sigmoid"; of voltages "ReLU". */
+  /** A torch.nn module's name, or several joined by commas; a list or mapping: one per type. Default "Sigmoid"; of voltages "ReLU", of leaky networks "Tanh". */
   readonly neuronNonlinearity?: string | null | readonly (string | null)[] | Readonly<Record<string, string | null>>;
   /** Sign of a neuron's synapses (Dale's law); multiplies the state of the *sending* neuron. Default "excitatory". */
   readonly neuronClass?: PerNeuron<NeuronClassName>;
@@ -67,6 +68,11 @@ export interface ConnectomeNetworkOptions {
   readonly neuronClassMode?: ListMode;
   /** Time constants, each ≥ 1: one for all, or as neuronTauMode says. Default 1. */
   readonly neuronTau?: InitialNumbers;
+  /**
+   * In place of neuronTau: leaks α = 1/τ, each above 0 and at most 1. The parameter that is trained, stored and reported is τ; its limit
+   * τ ≥ 1 keeps α within its range.
+   */
+  readonly neuronAlpha?: InitialNumbers;
   /** "perNeuron" (default): one τ per neuron; "perNeuronType": one per type, with summed gradient. */
   readonly neuronTauMode?: ListMode;
   /** Default true. */
@@ -107,7 +113,7 @@ export interface ModelInput {
   /**
    * Length S of a sequence; absent: the input is constant in time. In continuous time frame k holds for
    * start + k·(end − start)/S ≤ t < start + (k + 1)·(end − start)/S, the last one also at t = end, whatever the evaluation times. In
-   * discrete time frame k is the input of step k.
+   * discrete time frame k is the input of step k, or of the K steps that `recurrences: K` takes with each frame.
    */
   readonly steps?: number;
 }
@@ -139,10 +145,15 @@ export interface PerNeuronOrType {
   readonly typeIdx: Uint32Array | null;
 }
 
-const DEFAULT_NONLINEARITY: Readonly<Record<Dynamics, string>> = { rate: "Sigmoid", voltage: "ReLU", plain: "Sigmoid" };
+const DEFAULT_NONLINEARITY: Readonly<Record<Dynamics, string>> = {
+  rate: "Sigmoid",
+  leaky: "Tanh",
+  voltage: "ReLU",
+  plain: "Sigmoid",
+};
 
-/** Every option. */
-const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve", true>> = {
+/** Every option, those of the network's evolution included. */
+const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memoryBudgetBytes", true>> = {
   inputSize: true,
   numNeurons: true,
   connectome: true,
@@ -156,6 +167,7 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve", true>> 
   neuronClass: true,
   neuronClassMode: true,
   neuronTau: true,
+  neuronAlpha: true,
   neuronTauMode: true,
   connectomeBias: true,
   biasInit: true,
@@ -168,6 +180,7 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve", true>> 
   batchFirst: true,
   inputGradient: true,
   solve: true,
+  memoryBudgetBytes: true,
 };
 
 const MIN_OPTIONS = { min: true, clamp: true } as const;
@@ -210,8 +223,12 @@ function checkConflicts(o: ConnectomeNetworkOptions): void {
     const given = (["biasInit", "biasMode"] as const).find((name) => o[name] !== undefined);
     if (given) throw new ArgumentError(where, given, "it dropped, or connectomeBias: true", "connectomeBias: false");
   }
+  if (o.neuronTau !== undefined && o.neuronAlpha !== undefined)
+    throw new ArgumentError(where, "neuronAlpha", "it dropped, or no neuronTau (α = 1/τ)", "both");
   if (o.dynamics === "plain") {
-    const given = (["neuronTau", "neuronTauMode", "trainTau"] as const).find((name) => o[name] !== undefined);
+    const given = (["neuronTau", "neuronAlpha", "neuronTauMode", "trainTau"] as const).find(
+      (name) => o[name] !== undefined,
+    );
     const expected = 'it dropped, or other dynamics than "plain", whose time constants are 1';
     if (given) throw new ArgumentError(where, given, expected, "both");
   }
@@ -232,15 +249,11 @@ export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
   checkConnections(o);
   const types = o.neuronType === undefined ? null : neuronTypes(o.neuronType, n);
   const signs = signVector(o.neuronClass ?? "excitatory", n, types, o.neuronClassMode === "perNeuronType");
-  const atLeast1 = (x: number) => Number.isFinite(x) && x >= 1;
   return {
     types,
     signs,
     ...resolveNonlinearity(o, types),
-    tau: resolveNumbers(["neuronTau", o.neuronTau ?? 1], ["neuronTauMode", o.neuronTauMode], n, types, {
-      ok: atLeast1,
-      expected: "time constants of at least 1",
-    }),
+    tau: resolveTau(o, types),
     bias: resolveNumbers(["biasInit", o.biasInit ?? 0], ["biasMode", o.biasMode], n, types, {
       ok: Number.isFinite,
       expected: "finite numbers",
@@ -261,6 +274,17 @@ function resolveNonlinearity(
   const position = new Map(nonlinearities.map((name, i) => [name, i]));
   const nonlinearityIdx = nonlinearities.length > 1 ? Float64Array.from(perNeuron, (f) => position.get(f)!) : null;
   return { nonlinearities, nonlinearityIdx };
+}
+
+function resolveTau(o: ConnectomeNetworkOptions, types: NeuronTypes | null): PerNeuronOrType {
+  const mode = ["neuronTauMode", o.neuronTauMode] as const;
+  if (o.neuronAlpha === undefined) {
+    const atLeast1 = { ok: (x: number) => Number.isFinite(x) && x >= 1, expected: "time constants of at least 1" };
+    return resolveNumbers(["neuronTau", o.neuronTau ?? 1], mode, o.numNeurons, types, atLeast1);
+  }
+  const leak = { ok: (x: number) => x > 0 && x <= 1, expected: "leaks above 0 and at most 1" };
+  const { values, typeIdx } = resolveNumbers(["neuronAlpha", o.neuronAlpha], mode, o.numNeurons, types, leak);
+  return { values: values.map((alpha) => 1 / alpha), typeIdx };
 }
 
 /** @throws {ShapeError | ArgumentError} naming the option */

@@ -32,8 +32,8 @@ export interface RateShape {
 }
 
 /**
- * The state that a neuron is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for plain
- * networks φ(u).
+ * The state that a neuron is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for leaky and
+ * plain networks φ(u).
  *
  * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `nonlinearity` (index of φ, if there are several), `muted` (1
  * for neurons that send 0).
@@ -42,16 +42,16 @@ export function target(g: Graph, shape: RateShape, drive: Value, h: Value): Valu
   const { nNeurons, nnz, dynamics } = shape;
   const { ops } = g;
   const w = g.sparse("hh", nNeurons, nNeurons, nnz);
-  const sent = signal(g, shape, h);
+  const sent = rates(g, shape, h);
   const synaptic = ops.add(drive, ops.matmul(w, shape.signed ? ops.mul(g.row("sign", nNeurons), sent) : sent));
   const u = shape.bias ? ops.add(synaptic, g.row("bias", nNeurons)) : synaptic;
   if (dynamics === "voltage") return u;
   const phi = transfer(g, shape, u);
-  return dynamics === "plain" ? phi : ops.relu(phi);
+  return dynamics === "plain" || dynamics === "leaky" ? phi : ops.relu(phi);
 }
 
 /** What neurons in state `h` send, before their sign: h, or of voltages φ(h); 0 where they are muted. */
-function signal(g: Graph, shape: RateShape, h: Value): Value {
+export function rates(g: Graph, shape: RateShape, h: Value): Value {
   const sent = shape.dynamics === "voltage" ? transfer(g, shape, h) : h;
   return shape.muted ? g.ops.select(g.row("muted", shape.nNeurons), 0, sent) : sent;
 }
@@ -59,7 +59,7 @@ function signal(g: Graph, shape: RateShape, h: Value): Value {
 /** Stores `signal`, what neurons in state `h` send. Leaves: `h`, `nonlinearity`, `muted`. */
 export function signalProgram(shape: RateShape): Program {
   const g = new Graph();
-  g.store("signal", signal(g, shape, g.state("h", shape.nNeurons)));
+  g.store("signal", rates(g, shape, g.state("h", shape.nNeurons)));
   return lower(g, "signal", "readout");
 }
 
@@ -100,14 +100,9 @@ export function rateDynamics(shape: RateShape): OdeSystem {
   };
 }
 
-/** The input at step `index` (a per-sample leaf) of a sequence, or the constant one. */
-function driveAtStep(g: Graph, nNeurons: number, steps: number): Value {
-  if (steps === 1) return g.state("drive", nNeurons);
-  return g.ops.lookup(g.table("drive", nNeurons, steps), g.sample("index"));
-}
-
 /**
- * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics; h ← h where it is held.
+ * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics; h ← h where it is
+ * held. Leaves: those of `target`, `tau` (τ), `held`, the state `h` and its input `drive`.
  * Source: torch-biopl's ConnectomeRNN.
  */
 export function discreteStep(g: Graph, shape: RateShape): Value {
@@ -116,33 +111,39 @@ export function discreteStep(g: Graph, shape: RateShape): Value {
 }
 
 function freeStep(g: Graph, shape: RateShape, h: Value): Value {
-  const { nNeurons, steps } = shape;
+  const { nNeurons, dynamics } = shape;
   const { ops } = g;
-  const goal = target(g, shape, driveAtStep(g, nNeurons, steps), h);
-  if (shape.dynamics === "plain") return goal;
+  const goal = target(g, shape, g.state("drive", nNeurons), h);
+  if (dynamics === "plain") return goal;
   const leak = ops.div(1, tauOf(g, shape));
   return ops.add(ops.mul(leak, goal), ops.mul(ops.sub(1, leak), h));
 }
 
 /**
  * Responses of neurons in state `h`: stores `rate`, the outputs of their nonlinearities, and `slope`, the derivatives of these.
- * Leaves: those of `target`, `h`, the input of a step, and `offset`, a state of zeros.
+ * Leaves: those of `target`, `h`, `offset`, a state of zeros, and the input: `drive`, of a sequence a table, with the per-sample leaf `index`.
  */
 export function responseProgram(shape: RateShape): Program {
   const g = new Graph();
   const { ops } = g;
-  const { nNeurons, steps } = shape;
+  const { nNeurons } = shape;
   const h = g.state("h", nNeurons);
   const offset = g.state("offset", nNeurons);
   const rate =
     shape.dynamics === "voltage"
       ? transfer(g, shape, ops.add(h, offset))
-      : target(g, shape, ops.add(driveAtStep(g, nNeurons, steps), offset), h);
+      : target(g, shape, ops.add(driveOfFrame(g, shape), offset), h);
   g.store("rate", rate);
   // A one for every neuron and sample: the slope gets its shape.
   const ones = ops.add(offset, 1);
   pullBack(g, g, [[rate, ones]], new Map([["offset", { binding: "slope", accumulate: false }]]), (v) => v);
   return lower(g, "response", "forward");
+}
+
+/** The constant input, or frame `index` of a sequence. */
+function driveOfFrame(g: Graph, { nNeurons, steps }: RateShape): Value {
+  if (steps === 1) return g.state("drive", nNeurons);
+  return g.ops.lookup(g.table("drive", nNeurons, steps), g.sample("index"));
 }
 
 function tauOf(g: Graph, { dynamics, nNeurons }: RateShape): Value {

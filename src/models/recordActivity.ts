@@ -1,7 +1,7 @@
 // The activity of some neurons over time, of batches of any size: only what is recorded stays on the host.
 
 import { callsOf } from "../core/callQueue.ts";
-import { type FloatArray, floatArray } from "../core/dtype.ts";
+import { bytesOf, type FloatArray, floatArray } from "../core/dtype.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
 import type { ConnectomeNetwork } from "./connectomeNetwork.ts";
 import { clearUnreached } from "./failures.ts";
@@ -31,14 +31,17 @@ export interface RecordedActivity {
   readonly shape: readonly [samples: number, times: number, neurons: number];
   /** Indices of the neurons. */
   readonly neurons: Uint32Array;
-  /** The recorded times, in double precision; of a network in discrete time the numbers of the steps, from 1. */
+  /** The recorded times, in double precision; of a network in discrete time numbers of steps done. */
   readonly ts: Float64Array;
   readonly stats: readonly SolveStats[];
 }
 
+/** The states of a chunk at the recorded times take so many bytes on the device, or are those of one sample. */
+const STATE_BYTES = 2 ** 28;
+
 /**
- * Runs a batch and records the activity of chosen neurons, chunk by chunk: takes memory for what is recorded, and for the states of all
- * neurons of one chunk at one time.
+ * Runs a batch and records the activity of chosen neurons, chunk by chunk: takes memory for what is recorded, and on the device for the
+ * states of a chunk at the recorded times. With many times chunks have fewer samples; the numbers are the same.
  *
  * @throws {ArgumentError | ShapeError} unknown neurons or times, an input or evaluation that the network does not take
  * @throws {SolverError} a sample that fails, unless the network allows it
@@ -62,14 +65,16 @@ async function record<E extends object>(
   const { batch } = input;
   const { numNeurons } = network.options;
   const neurons = chosenNeurons(where, "neurons", model, choice);
-  const { times: nTimes, schedule } = network.shapeOf({ input, evaluation });
-  const taken = checkedIndices(where, "times", times ?? Array.from({ length: nTimes }, (_, j) => j), nTimes);
+  const { ts: all, schedule } = network.shapeOf({ input, evaluation });
+  const taken = checkedIndices(where, "times", times ?? Array.from(all.keys()), all.length);
+  const { dtype } = network.backend;
+  const mostSamples = Math.max(1, Math.floor(STATE_BYTES / (taken.length * numNeurons * bytesOf(dtype))));
   const rows: SampleRows = { batch, times: taken.length, width: neurons.length, batchFirst: true };
-  const data = floatArray(network.backend.dtype, batch * taken.length * neurons.length);
+  const data = floatArray(dtype, batch * taken.length * neurons.length);
   const stats: SolveStats[] = [];
-  for await (const chunk of network.chunks({ input, evaluation }, "states")) {
+  for await (const chunk of network.chunks({ input, evaluation, at: taken, mostSamples }, "states")) {
     const { first, count, desk } = chunk;
-    if (chunk.stats) stats.push(chunk.stats);
+    stats.push(chunk.stats);
     for (const [k, j] of taken.entries()) {
       const states = await desk.read(rates ? network.signalOf(chunk, j) : chunk.hs[j]!, count);
       for (let s = 0; s < count; s++) {
@@ -81,7 +86,7 @@ async function record<E extends object>(
     }
     onProgress(first + count, batch);
   }
-  const ts = Float64Array.from(taken, (j) => (schedule ? schedule.ts[j]! : j + 1));
-  if (schedule) clearUnreached(stats, { ...schedule, ts }, network.backend.dtype, [[data, rows]]);
+  const ts = Float64Array.from(taken, (j) => all[j]!);
+  if (schedule) clearUnreached(stats, { ...schedule, ts }, dtype, [[data, rows]]);
   return { data, shape: [batch, taken.length, neurons.length], neurons, ts, stats };
 }

@@ -15,12 +15,13 @@ import { ConnectomeRNN } from "./connectomeRnn.ts";
 import type { Constraint } from "./constraint.ts";
 import { checkMatrix, type Projection } from "./matrix.ts";
 import { outputProgram, outputReverseProgram, outputValue } from "./network/projectionPrograms.ts";
+import type { StepSettings } from "./network/stepEvolution.ts";
 import type { ConnectomeNetworkOptions } from "./options.ts";
 import { bindingsOf, trainedLeaves } from "./parameters/parameter.ts";
 import { ParameterSet } from "./parameters/parameterSet.ts";
 
 /** A plain network in discrete time. */
-export interface SparseRNNOptions {
+export interface SparseRNNOptions extends StepSettings {
   /** Numbers per sample and time step. */
   readonly inputSize: number;
   readonly hiddenSize: number;
@@ -43,14 +44,15 @@ export interface SparseRNNOptions {
 }
 
 /** A plain network in continuous time. */
-export interface SparseODERNNOptions extends SparseRNNOptions {
+export interface SparseODERNNOptions extends Omit<SparseRNNOptions, keyof StepSettings> {
   readonly solve?: SolveOptions;
 }
 
 /** h ← φ( U·x_k + W·h + b ); outputs are the states after each step. Parameters: rnn.hh.values, rnn.hh.bias, rnn.ih.*. */
 export class SparseRNN extends ConnectomeRNN {
   constructor(backend: Backend, options: SparseRNNOptions) {
-    super(backend, networkOptions(options));
+    const { memoryBudgetBytes } = options;
+    super(backend, { ...networkOptions(options), ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }) });
   }
 }
 

@@ -269,6 +269,22 @@ export function systemInputs(system: OdeSystem): ReadonlyMap<string, GraphInput>
   return new Map([...g.inputs].filter(([name]) => !name.startsWith("ode.")));
 }
 
+/**
+ * Sets the cotangents of what an attempt led to to zero, in place, where it ended a window: where it went on to a segment whose number is a
+ * multiple of `ode.window`. See `SolveRequest.window`.
+ */
+export function windowProgram(rows: number): Program {
+  const g = new Graph();
+  const { ops } = g;
+  const [from, to, window] = [g.sample("ode.segment"), g.sample("next.segment"), g.sample("ode.window")];
+  const isBorder = ops.eq(to, ops.mul(window, ops.floor(ops.div(to, window))));
+  const ends = ops.mul(ops.lt(from, to), isBorder);
+  const cut = (name: string, ct: Value) => g.store(`ct.next.${name}`, ops.select(ends, 0, ct));
+  cut("y", g.state("ct.next.y", rows));
+  for (const name of GRADIENT_NUMBERS) cut(name, g.sample(`ct.next.${name}`));
+  return lower(g, "attempt.reverse.window", "reverse");
+}
+
 /** sum += term, for states. */
 export function addProgram(rows: number): Program {
   const g = new Graph();

@@ -54,6 +54,11 @@ export interface SolveRequest extends Abortable {
    * sample whose list is empty gets the bits that it gets alone with an empty list.
    */
   readonly jumpTimes?: readonly (readonly number[])[];
+  /**
+   * Truncated back-propagation: the reverse pass drops all cotangents, those of step sizes included, at every `window`-th jump time of a
+   * sample, counted from the start. The state itself goes on. Default: none is dropped.
+   */
+  readonly window?: number;
   /** [evaluation point][sample]; points at the start give y0. */
   readonly tEval: readonly (readonly number[])[];
   /** One state per evaluation point, overwritten. */
@@ -125,6 +130,9 @@ export function checkRequest(request: SolveRequest, { controller, dt0, reverse }
   if (samples < 1 || samples > lanes) throw new ShapeError("solve", "samples", `1 to ${lanes}`, `${samples}`);
   if (controller.type === "replay" && controller.steps.length !== samples)
     throw new ShapeError("solve", "steps", `steps of ${samples} samples to replay`, `${controller.steps.length}`);
+  const { window = 1 } = request;
+  if (!Number.isInteger(window) || window < 1)
+    throw new ArgumentError("solve", "window", "a whole number of jump times, at least 1", `${window}`);
   if (dt0 === "perSample") checkFirstSteps("solve", firstSteps, samples);
   if (ys.length !== tEval.length)
     throw new ShapeError("solve", "ys", `${tEval.length} states, one per evaluation point`, `${ys.length}`);

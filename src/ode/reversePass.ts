@@ -4,7 +4,7 @@ import type { Bindable, DeviceBuffer } from "../backend/backend.ts";
 import type { Bindings } from "../backend/desk.ts";
 import { GRADIENT_NUMBERS } from "./control.ts";
 import { type OdeSystem, stageName } from "./method.ts";
-import { addProgram, gradName, programsIn, type ReversePrograms } from "./programs.ts";
+import { addProgram, gradName, programsIn, type ReversePrograms, windowProgram } from "./programs.ts";
 import type { SolveRequest, SolverOptions } from "./request.ts";
 import { eachOf, prefixed, type SolverDesk, VOIDS, type Voids } from "./solverDesk.ts";
 import type { BufferSet, Shapes, Tape } from "./tape.ts";
@@ -91,9 +91,10 @@ export class ReversePass {
     for (const set of cts) for (const buffer of Object.values(set)) desk.backend.fill(buffer, 0);
     for (let i = attempts - 1; i >= 0; i--) {
       const [ct, ctNext] = i % 2 === 0 ? cts : [cts[1], cts[0]];
-      const { start, next, saves } = this.#tape.recall(i, rerun);
+      const { start, next, saves } = this.#tape.recall(i, (from, to, record) => rerun(from, to, record));
       // Void trial steps leave no numbers in the record: it is made again without them.
       if (hasVoids) for (const voids of VOIDS) rerun(start, next, saves, voids);
+      if (request.window) this.#cutWindow(start, next, ctNext);
       const values = { ...common, ...prefixed("ode.", start), ...saves };
       const wanted = solve.due[i]!.filter((j) => ctYs[j] != null);
       const dense = wanted.length === 0 ? null : { ...values, ...stages, "ode.due": this.#anyDue(i, wanted) };
@@ -113,6 +114,19 @@ export class ReversePass {
     const add = desk.program("add", () => addProgram(this.#system.rows));
     ctYs.forEach((term, j) => {
       if (term && !pending.includes(j)) desk.run(add, { sum: ctY0, term });
+    });
+  }
+
+  /** Drops the cotangents of what an attempt led to, for samples that ended a window with it. */
+  #cutWindow(start: BufferSet, next: BufferSet, ctNext: BufferSet): void {
+    const { desk, segments, window } = this.#solver;
+    if (segments === 0) return;
+    const program = desk.program("window", () => windowProgram(this.#system.rows));
+    desk.run(program, {
+      "ode.segment": start.segment,
+      "next.segment": next.segment,
+      "ode.window": window,
+      ...prefixed("ct.next.", ctNext),
     });
   }
 

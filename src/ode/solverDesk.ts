@@ -40,6 +40,8 @@ export type Voids = (typeof VOIDS)[number];
 export class SolverDesk {
   readonly desk: Desk;
   readonly programs: SolverPrograms;
+  /** Most segments between jump times; 0: there are no jump times. */
+  readonly segments: number;
   /** Lengths of the buffers that an attempt starts from, and of those that a recorded one leaves for its reverse. */
   readonly startLengths: Shapes;
   readonly savesLengths: Shapes;
@@ -63,6 +65,7 @@ export class SolverDesk {
   constructor(desk: Desk, system: OdeSystem, options: SolverOptions, programs: SolverPrograms, segments: number) {
     this.desk = desk;
     this.programs = programs;
+    this.segments = segments;
     this.#options = options;
     const { lanes } = desk;
     const { reverse } = programs;
@@ -117,6 +120,11 @@ export class SolverDesk {
     return this.#common.always;
   }
 
+  /** Per sample: jump times from one border of a window to the next. */
+  get window(): DeviceBuffer {
+    return this.desk.sample("window");
+  }
+
   /** Time of evaluation point j. */
   tEval(j: number): DeviceBuffer {
     return this.#tEval[j]!;
@@ -135,7 +143,7 @@ export class SolverDesk {
   // ---- what a solve starts with ------------------------------------------------------------------------------------------
 
   upload(request: SolveRequest, { timeline, jumps }: Schedule): void {
-    const { samples, tStart, tEnd, tEval, dt0: firstSteps } = request;
+    const { samples, tStart, tEnd, tEval, dt0: firstSteps, window } = request;
     const { dt0, controller } = this.#options;
     const common = this.#common;
     const set = (target: DeviceBuffer, value: (s: number) => number) => this.desk.setSamples(target, samples, value);
@@ -154,6 +162,7 @@ export class SolverDesk {
     }
     if (dt0 !== undefined) set(common.dt0, (s) => dir(s) * Math.abs(dt0 === "perSample" ? firstSteps![s]! : dt0));
     if (jumps) this.#uploadSegments(samples, jumps);
+    if (window) set(this.window, () => window);
     tEval.forEach((times, j) => {
       this.#tEval[j] ??= this.desk.sample(`tEval ${j}`);
       set(this.#tEval[j], (s) => timeline.device(times[s]!, s));
@@ -260,7 +269,7 @@ export function eachOf<Name extends string>(names: readonly Name[], length: numb
 }
 
 /** Buffer lengths of values by binding name. */
-function lengths(values: ReadonlyMap<string, Value>, lanes: number): Shapes {
+export function lengths(values: ReadonlyMap<string, Value>, lanes: number): Shapes {
   const shapes: Record<string, number> = {};
   for (const [name, v] of values) shapes[name] = v.rows * (v.kind === "state" || v.kind === "sample" ? lanes : 1);
   return shapes;

@@ -1,6 +1,8 @@
 // What the reverse pass remembers: for each attempt the state it started from and the contraction outputs of its stages, as
 // far as a memory budget allows. The rest is recomputed, to the same bits, from the nearest state that was kept.
 //
+// It serves the attempts of a solver and the steps of a network in discrete time alike; here both are called attempts.
+//
 // As the solve grows: store everything; then only starting states of further attempts; then every 2nd, 4th, … of these; then fewer attempts
 // whole. A device with less memory than the budget refuses; the tape then keeps to less than it got.
 
@@ -334,11 +336,11 @@ export class Tape {
 
   /**
    * The records of attempt i for its reverse, recomputed where they were not kept.
-   * @param rerun runs attempt j again: from `start`, into `next` and `saves`
+   * @param rerun runs an attempt again: from `start`, into `next` and `saves`
    */
   recall(
     i: number,
-    rerun: (start: BufferSet, next: BufferSet, saves: BufferSet) => void,
+    rerun: (start: BufferSet, next: BufferSet, saves: BufferSet, attempt: number) => void,
   ): { start: BufferSet; next: BufferSet; saves: BufferSet } {
     let from = i;
     while (!this.#entries[from]!.start) from--;
@@ -352,7 +354,7 @@ export class Tape {
       }
       e.saves = this.#saves.take();
       e.recomputed.saves = true;
-      rerun(e.start!, after.start, e.saves);
+      rerun(e.start!, after.start, e.saves, j);
     }
     const { start, saves } = this.#entries[i]!;
     return { start: start!, next: this.#entries[i + 1]!.start!, saves: saves! };

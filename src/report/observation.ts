@@ -1,13 +1,28 @@
 // The part of a report about the network: its answers, its activity, and how training changed its parameters.
 
 import type { FloatArray } from "../core/dtype.ts";
-import { type ImageSet, subset } from "../data/imageSet.ts";
-import { batches } from "../data/loader.ts";
-import type { ClassifierEvaluation, ConnectomeODEClassifier } from "../models/classifier.ts";
+import { firstSamples } from "../data/loader.ts";
+import type { SampleSet, Samples } from "../data/sampleSet.ts";
+import type { ModelInput } from "../models/options.ts";
 import type { ParameterElement, ParameterRole } from "../models/parameters/parameter.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import type { RecordedActivity } from "../models/recordActivity.ts";
+import type { Task } from "../models/task/task.ts";
+import { inputOf } from "../train/trainable.ts";
 import type { NeuronGroup } from "./groups.ts";
 
-/** One image and the network's answer to it. */
+/** A model with any task, in continuous or discrete time, and how it is run. */
+export interface ObservedModel {
+  readonly parameters: ParameterSet;
+  readonly task: Task;
+  readonly numNeurons: number;
+  /** Outputs [batch, times of the read-out, rows]. */
+  outputs(input: ModelInput): Promise<FloatArray>;
+  /** States of all neurons at no more than `numTimes` times. */
+  trajectory(input: ModelInput, numTimes: number): Promise<Pick<RecordedActivity, "data" | "ts">>;
+}
+
+/** A picture and the network's answer to it. */
 export interface Example {
   /** In its set. */
   readonly index: number;
@@ -48,7 +63,7 @@ export interface ParameterChange {
   readonly after: FloatArray;
 }
 
-/** Images that are looked at in search of examples. */
+/** Samples that are searched for examples. */
 const SEARCHED = 128;
 const RECOGNISED = 14;
 const MISTAKEN = 7;
@@ -68,7 +83,9 @@ const LABELS: Readonly<Partial<Record<ParameterRole, string>>> = {
 export type DynamicsParameters = ReadonlyMap<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>;
 
 /** The parameters of the dynamics that a model has. */
-export async function dynamicsParameters({ parameters }: ConnectomeODEClassifier): Promise<DynamicsParameters> {
+export async function dynamicsParameters({
+  parameters,
+}: Pick<ObservedModel, "parameters">): Promise<DynamicsParameters> {
   const known = new Map<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>();
   for (const { name, role, of } of parameters.all()) {
     const label = of === "groups of connections" ? "strengths" : LABELS[role];
@@ -86,27 +103,25 @@ export function parameterChanges(before: DynamicsParameters, after: DynamicsPara
   });
 }
 
-/** Answers to the first images of a set: one recognised image of each class or more, and the surest mistakes. */
-export async function findExamples(
-  model: ConnectomeODEClassifier,
-  set: ImageSet,
-  evaluation: ClassifierEvaluation,
-): Promise<Example[]> {
-  const [batch] = batches(set, { batchSize: Math.min(SEARCHED, set.count) });
-  const logits = await model.forward({ data: batch!.images, batch: batch!.size }, evaluation);
-  const size = set.width * set.height;
-  const all = Array.from({ length: batch!.size }, (_, index): Example => {
-    const own = softmax(logits.subarray(index * set.classes, (index + 1) * set.classes));
+/** Whether the answers of a model to samples of a set can be shown: one class each, and pictures. */
+export function hasExamples({ task }: Pick<ObservedModel, "task">, { picture }: SampleSet): boolean {
+  const { classes, times } = task.target;
+  return picture !== undefined && classes !== null && times === null && task.loss.outputs(task.target) === classes;
+}
+
+/**
+ * Answers to the first samples of a set that has pictures and classes: one recognised sample of each class or more, and the surest mistakes.
+ */
+export async function findExamples(model: ObservedModel, set: SampleSet): Promise<Example[]> {
+  const samples = await firstSamples(set, SEARCHED);
+  const outputs = await model.outputs(inputOf(set, samples));
+  const { classes } = model.task.target;
+  const width = outputs.length / samples.size;
+  const pictures = picturesOf(set, samples);
+  const all = pictures.map((picture, index): Example => {
+    const own = softmax(outputs.subarray((index + 1) * width - classes!, (index + 1) * width));
     const probability = Math.max(...own);
-    return {
-      index,
-      pixels: set.images.subarray(index * size, (index + 1) * size),
-      width: set.width,
-      height: set.height,
-      label: set.labels[index]!,
-      answer: own.indexOf(probability),
-      probability,
-    };
+    return { index, ...picture, label: samples.targets[index]!, answer: own.indexOf(probability), probability };
   });
   const answered = all.filter((e) => !Number.isNaN(e.probability));
   const right = answered.filter((e) => e.answer === e.label);
@@ -117,31 +132,59 @@ export async function findExamples(
   return [...recognised, ...mistaken.slice(0, MISTAKEN)];
 }
 
-/** Activity of the network on one image of each of several classes. */
+/** Activity of the network on some of the first samples: where they have classes, one of each of several classes. */
 export async function recordActivity(
-  model: ConnectomeODEClassifier,
-  set: ImageSet,
+  model: ObservedModel,
+  set: SampleSet,
   groups: readonly NeuronGroup[],
-  evaluation: ClassifierEvaluation,
 ): Promise<Activity> {
-  const firsts = Array.from({ length: set.classes }, (_, c) => set.labels.indexOf(c)).filter((index) => index >= 0);
-  const stride = firsts.length / Math.min(ACTIVITY_INPUTS, firsts.length);
-  const chosen = firsts.filter((_, k) => Math.floor(k / stride) !== Math.floor((k - 1) / stride));
-  const images = subset(set, chosen);
-  const [batch] = batches(images, { batchSize: images.count });
-  const { numNeurons } = model.rnn.options;
-  const numEvals = Math.max(2, Math.min(ACTIVITY_TIMES, Math.floor(ACTIVITY_NUMBERS / numNeurons)));
-  const { hs, ts } = await model.rnn.forward({ data: batch!.images, batch: images.count }, { ...evaluation, numEvals });
-  return { inputs: shownImages(images), ts: [...ts], numNeurons, hs, groups };
+  const samples = await set.read(await shownIndices(set), null);
+  const { numNeurons } = model;
+  const numTimes = Math.max(2, Math.min(ACTIVITY_TIMES, Math.floor(ACTIVITY_NUMBERS / numNeurons)));
+  const { data, ts } = await model.trajectory(inputOf(set, samples), numTimes);
+  return { inputs: shownSamples(set, samples), ts: Array.from(ts), numNeurons, hs: data, groups };
 }
 
-/** The images of a set as inputs, named by their labels. */
-export function shownImages({ images, labels, width, height }: ImageSet): ShownInput[] {
-  const size = width * height;
-  return Array.from(labels, (label, k) => ({
-    name: `digit ${label}`,
-    picture: { pixels: images.subarray(k * size, (k + 1) * size), width, height },
-  }));
+async function shownIndices(set: SampleSet): Promise<number[]> {
+  const { size, targets } = await firstSamples(set, SEARCHED);
+  const all = Array.from({ length: size }, (_, index) => index);
+  if (!hasClass(set)) return all.slice(0, ACTIVITY_INPUTS);
+  const firsts = all
+    .filter((index) => targets.indexOf(targets[index]!) === index)
+    .sort((a, b) => targets[a]! - targets[b]!);
+  const stride = firsts.length / Math.min(ACTIVITY_INPUTS, firsts.length);
+  return firsts.filter((_, k) => Math.floor(k / stride) !== Math.floor((k - 1) / stride));
+}
+
+function hasClass({ target }: SampleSet): boolean {
+  return target.kind === "class" && target.times === null;
+}
+
+/** Samples as inputs, named by their classes, if each has one. */
+export function shownSamples(set: SampleSet, samples: Samples): ShownInput[] {
+  const pictures = set.picture ? picturesOf(set, samples) : null;
+  return Array.from({ length: samples.size }, (_, k) => {
+    const target = samples.targets[k]!;
+    const name = hasClass(set) ? (set.classNames?.[target] ?? `class ${target}`) : `sample ${k}`;
+    return { name, picture: pictures?.[k] ?? null };
+  });
+}
+
+/** The inputs of samples as grey pictures, on one scale for all; of sequences the first frame. */
+function picturesOf(
+  { picture, steps }: SampleSet,
+  { inputs, size }: Samples,
+): Pick<Example, "pixels" | "width" | "height">[] {
+  const { width, height } = picture!;
+  const pixels = width * height;
+  const stride = pixels * (steps ?? 1);
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const x of inputs) [least, most] = [Math.min(least, x), Math.max(most, x)];
+  const range = most - least || 1;
+  return Array.from({ length: size }, (_, k) => {
+    const own = inputs.subarray(k * stride, k * stride + pixels);
+    return { pixels: Uint8Array.from(own, (x) => Math.round((255 * (x - least)) / range)), width, height };
+  });
 }
 
 function softmax(logits: FloatArray): number[] {

@@ -2,16 +2,16 @@
 
 import { basename, join, resolve } from "node:path";
 import type { Csr } from "../core/csr.ts";
-import { formatCount, formatMebibytes, formatNumber, formatPercent } from "../core/format.ts";
+import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { connectomeStatistics } from "../data/statistics.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
-
+import { lossLabel, metricText } from "../train/taskDescription.ts";
 import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
 import type { NeuronGroup } from "./groups.ts";
+import { capitalised } from "./names.ts";
 import type { Activity, Example, ParameterChange } from "./observation.ts";
 import { type KeyNumber, page } from "./page.ts";
-import { accuracyFigure } from "./plots/accuracy.ts";
 import { activityFigure } from "./plots/activity.ts";
 import { barsFigure } from "./plots/bars.ts";
 import { confusionFigure } from "./plots/confusion.ts";
@@ -19,6 +19,7 @@ import { degreesFigure } from "./plots/degrees.ts";
 import { distributionFigure } from "./plots/distribution.ts";
 import { examplesFigure } from "./plots/examples.ts";
 import { lossFigure } from "./plots/loss.ts";
+import { figureId, metricFigure } from "./plots/metric.ts";
 import { solverStepsFigure } from "./plots/solverSteps.ts";
 import { spyFigure } from "./plots/spy.ts";
 import { pngOfSvg } from "./raster.ts";
@@ -35,15 +36,16 @@ export interface Observations {
   /** Training steps done at the checkpoint. */
   readonly step: number;
   readonly changes: readonly ParameterChange[];
-  /** Responses to images, or why the network cannot be solved. */
+  /** Responses to samples, or why the network cannot be solved. */
   readonly responses: Responses | { readonly failure: string };
 }
 
-/** Answers and activity of a network, given images. */
+/** Answers and activity of a network, given samples. */
 export interface Responses {
-  readonly examples: readonly Example[];
-  /** The images from which the examples are taken. */
-  readonly imageSet: string;
+  /** null: the samples are no pictures, or have no classes. */
+  readonly examples: readonly Example[] | null;
+  /** The samples from which the examples are taken. */
+  readonly sampleSet: string;
   readonly activity: Activity;
 }
 
@@ -67,7 +69,8 @@ export interface Report {
 /** Makes the page and its figures; writes nothing. */
 export function buildReport(parts: ReportParts): Report {
   const { run } = parts;
-  const sections = [learning(run), answers(parts), activity(parts), parameters(parts), connectome(parts), work(run)];
+  const all = [learning(run), answers(parts), activity(parts), parameters(parts), connectome(parts), work(run)];
+  const sections = withOwnIds(all.filter(({ figures }) => figures.length > 0));
   const html = page({
     title: `${run.start.config.preset}: ${formatCount(run.start.network.neurons)} neurons, ${run.start.data.source}`,
     subtitle: `run ${basename(resolve(run.folder))}`,
@@ -76,7 +79,7 @@ export function buildReport(parts: ReportParts): Report {
     sections,
     facts: [
       { title: "Environment", facts: environmentOf(run) },
-      { title: "Network and data", facts: { ...run.start.network, ...prefixed("images", run.start.data) } },
+      { title: "Network and data", facts: { ...run.start.network, ...prefixed("samples", run.start.data) } },
       { title: "Configuration", facts: run.start.config },
     ],
   });
@@ -107,33 +110,46 @@ export async function writeReport(
   return written;
 }
 
+/** Names of metrics are the user's, and may be those of other figures: the later one gets a number. */
+function withOwnIds(sections: readonly Section[]): Section[] {
+  const taken = new Set<string>();
+  const own = <F extends Figure | MissingFigure>(figure: F): F => {
+    let { id } = figure;
+    for (let n = 2; taken.has(id); n++) id = `${figure.id}-${n}`;
+    taken.add(id);
+    return id === figure.id ? figure : { ...figure, id };
+  };
+  return sections.map((section) => ({ ...section, figures: section.figures.map(own) }));
+}
+
 function learning({ steps, evaluations, start }: RunRecord): Section {
-  const { classes } = start.data;
+  const { loss, metrics } = start.task;
+  const run = { steps, evaluations };
   const missing = "No training step has been recorded yet.";
   const figures =
     steps.length + evaluations.length === 0
-      ? [
-          { id: "loss", title: "Loss", missing },
-          { id: "accuracy", title: "Accuracy", missing },
-        ]
-      : [lossFigure({ steps, evaluations }, classes), accuracyFigure({ steps, evaluations }, classes)];
+      ? ["loss", ...metrics.map(({ name }) => name)].map((name) => ({
+          id: figureId(name),
+          title: capitalised(name),
+          missing,
+        }))
+      : [lossFigure(run, loss), ...metrics.map((metric) => metricFigure(run, metric))];
   return { title: "Learning", figures };
 }
 
+/** Where the targets are classes: which were taken for which; where the inputs are pictures, too: some of them. */
 function answers({ run, observations }: ReportParts): Section {
   const evaluation = lastEvaluation(run);
+  const { kind, times } = run.start.task.target;
   const responses = responsesOf(observations);
-  return {
-    title: "Answers",
-    figures: [
-      evaluation
-        ? confusionFigure(evaluation)
-        : { id: "confusion", title: "Confusion", missing: "No evaluation has been recorded yet." },
-      "missing" in responses
-        ? { id: "examples", title: "Examples", ...responses }
-        : examplesFigure(responses.examples, responses.imageSet),
-    ],
-  };
+  const figures: (Figure | MissingFigure)[] = [];
+  if (evaluation?.confusion) figures.push(confusionFigure(evaluation.confusion, evaluation.set));
+  else if (!evaluation && kind === "class" && times === null)
+    figures.push({ id: "confusion", title: "Confusion", missing: "No evaluation has been recorded yet." });
+  if ("missing" in responses) {
+    if (kind === "class") figures.push({ id: "examples", title: "Examples", ...responses });
+  } else if (responses.examples) figures.push(examplesFigure(responses.examples, responses.sampleSet));
+  return { title: "Answers", figures };
 }
 
 function activity({ observations }: ReportParts): Section {
@@ -239,21 +255,28 @@ function notesOf({ run, observations }: ReportParts): string[] {
 
 function keyNumbersOf(run: RunRecord): KeyNumber[] {
   const { steps, start } = run;
-  const evaluation = lastEvaluation(run);
   const last = steps.at(-1);
-  const quality = evaluation
-    ? { value: formatPercent(evaluation.accuracy), name: `${evaluation.set} accuracy` }
-    : last && { value: formatPercent(last.meanAccuracy), name: "training accuracy" };
-  const loss = evaluation
-    ? { value: formatNumber(evaluation.loss), name: `${evaluation.set} loss (nats)` }
-    : last && { value: formatNumber(last.meanLoss), name: "training loss (nats)" };
   return [
-    ...(quality ? [quality] : []),
-    ...(loss ? [loss] : []),
+    ...qualitiesOf(run),
     { value: formatCount(start.network.neurons), name: "neurons" },
     { value: formatCount(start.network.connections), name: "connections" },
     { value: formatCount(last?.step ?? 0), name: "training steps" },
     { value: seconds(total(steps)), name: "training time" },
+  ];
+}
+
+/** Metrics and loss of the last evaluation, or of the last steps. */
+function qualitiesOf(run: RunRecord): KeyNumber[] {
+  const { loss, metrics } = run.start.task;
+  const [evaluation, last] = [lastEvaluation(run), run.steps.at(-1)];
+  const found = evaluation ?? (last && { set: "training", loss: last.meanLoss, metrics: last.meanMetrics });
+  if (!found) return [];
+  return [
+    ...metrics.map((metric) => ({
+      value: metricText(metric, found.metrics[metric.name] ?? Number.NaN, 1),
+      name: `${found.set} ${metric.name}`,
+    })),
+    { value: formatNumber(found.loss), name: `${found.set} ${lossLabel(loss)}` },
   ];
 }
 

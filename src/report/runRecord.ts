@@ -6,14 +6,13 @@ import { readBytes } from "../io/files.ts";
 import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import { readTextFile } from "../io/textFile.ts";
 import type { Finding } from "../train/diagnosis.ts";
+import { type EvaluationRecord, type EvaluationSet, parseEvent, type RunEvent, wholeLines } from "../train/metrics.ts";
 import {
-  type EvaluationRecord,
-  type EvaluationSet,
-  parseEvent,
-  type RunEvent,
-  SHARE,
-  wholeLines,
-} from "../train/metrics.ts";
+  classificationTask,
+  readMetricValues,
+  readTaskDescription,
+  type TaskDescription,
+} from "../train/taskDescription.ts";
 import type { StepMetrics } from "../train/trainer.ts";
 
 export type { Facts } from "../io/jsonParts.ts";
@@ -22,12 +21,14 @@ export type { Facts } from "../io/jsonParts.ts";
 export interface RunStartFacts extends Facts {
   readonly version: string;
   readonly config: Facts;
+  /** Which loss and metrics there are. */
+  readonly task: TaskDescription;
   readonly network: Facts & {
     readonly source: string;
     readonly neurons: number;
     readonly connections: number;
   };
-  readonly data: Facts & { readonly source: string; readonly train: number; readonly classes: number };
+  readonly data: Facts & { readonly source: string; readonly train: number; readonly classes: number | null };
   readonly device: string;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
@@ -35,7 +36,7 @@ export interface RunStartFacts extends Facts {
 }
 
 /** An evaluation in summary.json. */
-export type EvaluationSummary = Pick<EvaluationRecord, "set" | "accuracy" | "loss">;
+export type EvaluationSummary = Pick<EvaluationRecord, "set" | "metrics" | "loss">;
 
 /** summary.json: the results of the run. */
 export interface RunSummaryFacts extends Facts {
@@ -78,7 +79,7 @@ export interface RunRecord extends RunHistory {
 export async function readRunRecord(folder: string): Promise<RunRecord> {
   const start = await readRunStart(join(folder, "config.json"));
   const summary = await readRunSummary(join(folder, "summary.json"));
-  const events = await readRunEvents(join(folder, "metrics.jsonl"));
+  const events = await readRunEvents(join(folder, "metrics.jsonl"), start.task);
   return { folder, start, ...historyOf(events), summary };
 }
 
@@ -99,10 +100,12 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
   data.count("validation");
   // Before 0.2.0 connections were recorded as "synapses".
   const { synapses, ...networkFacts } = network.all;
+  const classes = data.countOrNull("classes", 2);
   return {
     ...parts.all,
     version: parts.text("version"),
     config: parts.object("config").all,
+    task: taskOf(parts, data, classes),
     network: {
       ...networkFacts,
       source: network.text("source"),
@@ -113,13 +116,20 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
       ...data.all,
       source: data.text("source"),
       train: data.count("train", 1),
-      classes: data.count("classes", 2),
+      classes,
     },
     device: parts.text("device"),
-    stepsPerEpoch: parts.count("stepsPerEpoch", 1),
-    lastStep: parts.count("lastStep"),
+    stepsPerEpoch: parts.countOrNull("stepsPerEpoch", 1) ?? Number.POSITIVE_INFINITY,
+    lastStep: parts.countOrNull("lastStep") ?? Number.POSITIVE_INFINITY,
     environment: parts.object("environment").all,
   };
+}
+
+/** Before 0.3.0 images were classified, and nothing else. */
+function taskOf(parts: JsonParts, data: JsonParts, classes: number | null): TaskDescription {
+  if (parts.has("task")) return readTaskDescription(parts.object("task"));
+  if (classes === null) throw data.error("classes", "a number of classes");
+  return classificationTask(classes);
 }
 
 /**
@@ -134,7 +144,7 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
   const memory = parts.object("deviceMemory");
   const evaluation = (set: EvaluationSet): EvaluationSummary | null => {
     const own = parts.objectOrNull(set);
-    return own && { set, accuracy: own.numberOrNaN("accuracy", SHARE), loss: own.numberOrNaN("loss") };
+    return own && { set, metrics: readMetricValues(own, "metrics", null), loss: own.numberOrNaN("loss") };
   };
   return {
     ...parts.all,
@@ -156,11 +166,12 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
 /**
  * The lines of metrics.jsonl that a page shows; none without the file.
  *
+ * @param task  of the run, to check the values of its metrics
  * @throws {FileFormatError} a line that is damaged, or lacks a part, with file and line
  */
-export async function readRunEvents(file: string): Promise<RunEvent[]> {
+export async function readRunEvents(file: string, task: TaskDescription): Promise<RunEvent[]> {
   const bytes = (await nullIfMissing(readBytes(file, "the metrics of a run"))) ?? new Uint8Array();
-  return Array.from(wholeLines(bytes), ({ number, text }) => parseEvent(`${file}:${number}`, text));
+  return Array.from(wholeLines(bytes), ({ number, text }) => parseEvent(`${file}:${number}`, text, task));
 }
 
 /**

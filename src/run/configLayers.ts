@@ -48,7 +48,7 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
     throw new ArgumentError("train", "--dtype", "f32, as WebGPU has no other, or --device wasm", "f64");
   }
   // Checks the settings of the solver before anything is read or made.
-  solveOptionsOf(config);
+  if (config.time === "continuous") solveOptionsOf(config);
   return config;
 }
 

@@ -3,18 +3,28 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { orRelease } from "../core/release.ts";
-import { ConnectomeODEClassifier } from "../models/classifier.ts";
+import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { StepOptions } from "../models/connectomeRnn.ts";
 import type { Constraint } from "../models/constraint.ts";
+import { ConnectomeModel, ConnectomeODEModel } from "../models/networkModel.ts";
+import type { ConnectomeNetworkOptions } from "../models/options.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import type { ReadoutOptions } from "../models/readout/layers.ts";
+import type { Task } from "../models/task/task.ts";
 import { type Checkpoint, loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
-import { Adam, AdamW, type Optimizer } from "../train/optimizer.ts";
+import { Adam, AdamW, type Optimizer, type ParameterGroup, RMSprop, SGD } from "../train/optimizer.ts";
+import { ParameterPenalties, type ParameterPenalty, type PenaltyKind } from "../train/parameterPenalties.ts";
 import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";
 import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
-import { type ImageSplits, loadImages } from "./imageSplits.ts";
-import { type Connectome, chooseProjections, initialWeights, loadConnectome, type Projections } from "./network.ts";
+import { evaluationOf, readTimesOf } from "./evaluation.ts";
+import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
+import { chooseProjections, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
+import { type LoadOptions, loadSamples, type SampleSplits } from "./samples.ts";
 import { solveOptionsOf } from "./solver.ts";
+import { activityPenaltiesOf, taskOf } from "./task.ts";
 
 /** The input of a run, read and checked. */
 export interface RunInputs {
@@ -22,79 +32,148 @@ export interface RunInputs {
   /** The connectome with the weights that training starts from. */
   readonly weights: Csr;
   readonly projections: Projections;
-  readonly images: ImageSplits;
+  readonly samples: SampleSplits;
+  readonly task: Task;
 }
 
+/** The model of a run, in continuous or discrete time. */
+export type RunModel = ConnectomeODEModel | ConnectomeModel;
+
+/** How the model of a run is evaluated: as its kind of time says. */
+export type RunEvaluation = EvaluationOptions | StepOptions;
+
 export interface Experiment {
-  readonly model: ConnectomeODEClassifier;
+  readonly model: RunModel;
   readonly optimizer: Optimizer;
-  readonly trainer: Trainer;
+  /** Absent: none. */
+  readonly penalties?: ParameterPenalties;
+  readonly trainer: Trainer<RunEvaluation>;
   dispose(): void;
 }
 
 /** Shows a warning to the user. */
 type Warn = (message: string) => void;
 
-export async function loadRunInputs(config: TrainConfig): Promise<RunInputs> {
+export async function loadRunInputs(config: TrainConfig, options: LoadOptions = {}): Promise<RunInputs> {
   const connectome = await loadConnectome(config);
-  const images = await loadImages(config);
-  const projections = chooseProjections(connectome, images.train, config);
-  return { connectome, weights: initialWeights(connectome.csr, config), projections, images };
+  const samples = await loadSamples(config, options);
+  try {
+    const { train } = samples;
+    const task = await taskOf(config, train);
+    const ends = { ...train, outputs: task.loss.outputs(task.target) };
+    const projections = chooseProjections(connectome, ends, config);
+    return { connectome, weights: initialWeights(connectome.csr, config), projections, samples, task };
+  } catch (error) {
+    await samples.release();
+    throw error;
+  }
+}
+
+function modelOf(backend: Backend, config: TrainConfig, inputs: RunInputs): RunModel {
+  const { time, memoryBudget } = config;
+  const { task } = inputs;
+  const common = { task, readout: readoutOf(config, inputs), penalties: activityPenaltiesOf(config) };
+  const rnn = networkOf(config, inputs);
+  if (time === "continuous")
+    return new ConnectomeODEModel(backend, { ...common, rnn: { ...rnn, solve: solveOptionsOf(config) } });
+  const budget = memoryBudget === null ? {} : { memoryBudgetBytes: memoryBudget * 2 ** 20 };
+  return new ConnectomeModel(backend, { ...common, rnn: { ...rnn, ...budget } });
+}
+
+function networkOf(config: TrainConfig, { weights, projections, samples }: RunInputs): ConnectomeNetworkOptions {
+  const { dynamics, tau } = config;
+  const hasTau = dynamics !== "plain";
+  return {
+    inputSize: samples.train.inputSize,
+    numNeurons: weights.nRows,
+    connectome: weights,
+    inputProjection: projections.inputProjection,
+    trainInputProjection: config.trainInput && projections.inputProjection !== null,
+    trainConnectome: isConnectomeTrained(config),
+    outputProjection: projections.outputProjection,
+    ...(projections.outputProjection && { outputProjectionBias: false }),
+    trainOutputProjection: false,
+    dynamics,
+    ...(hasTau && { neuronTau: tau, trainTau: isConnectomeTrained(config) }),
+    neuronNonlinearity: config.nonlinearity,
+    weightConstraint: constraintOf(config),
+  };
+}
+
+function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): ReadoutOptions {
+  const { fcDim, dropout, seed, head, readoutAverage: average } = config;
+  const layers = head === "layers" ? { fcDim, dropout } : { layers: [] };
+  return {
+    ...layers,
+    seed,
+    times: readTimesOf(config, samples.train),
+    average,
+    // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
+    standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
+  };
 }
 
 /** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */
 export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
-  const { weights, projections, images } = inputs;
-  const { train } = images;
-  const model = new ConnectomeODEClassifier(backend, {
-    rnn: {
-      inputSize: train.height * train.width,
-      numNeurons: weights.nRows,
-      connectome: weights,
-      inputProjection: projections.inputProjection,
-      trainInputProjection: config.trainInput,
-      trainConnectome: isConnectomeTrained(config),
-      trainTau: isConnectomeTrained(config),
-      outputProjection: projections.outputProjection,
-      outputProjectionBias: false,
-      trainOutputProjection: false,
-      neuronNonlinearity: config.nonlinearity,
-      weightConstraint: constraintOf(config),
-      solve: solveOptionsOf(config),
-    },
-    numClasses: train.classes,
-    fcDim: config.fcDim,
-    dropout: config.dropout,
-    seed: config.seed,
-    // Without connections the features of undriven neurons are the same for all images and cannot be standardised.
-    standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
-  });
-  const { lr, weightDecay, clipNorm } = config;
-  const adam = { lr, ...(clipNorm !== null && { clipNorm }) };
-  const optimizer = orRelease({ release: () => model.dispose() }, () =>
-    weightDecay > 0
-      ? new AdamW(backend, model.parameters, { ...adam, weightDecay })
-      : new Adam(backend, model.parameters, adam),
-  );
-  const dispose = () => {
+  const { train } = inputs.samples;
+  const model = modelOf(backend, config, inputs);
+  const optimizer = orRelease({ release: () => model.dispose() }, () => optimizerOf(backend, model.parameters, config));
+  const disposeOfBoth = () => {
     optimizer.dispose();
     model.dispose();
+  };
+  const penalties = orRelease({ release: disposeOfBoth }, () => penaltiesOf(backend, model.parameters, config));
+  const dispose = () => {
+    penalties?.dispose();
+    disposeOfBoth();
   };
   const trainer = orRelease(
     { release: dispose },
     () =>
-      new Trainer({
+      new Trainer<RunEvaluation>({
         model,
         optimizer,
         train,
         batchSize: config.batchSize,
+        accumulate: config.accumulate,
         seed: config.seed,
-        shift: config.shift,
         schedule: (lastStep) => scheduleOf(config, lastStep),
-        evaluation: { numEvals: config.numEvals, endTime: config.endTime },
+        evaluation: evaluationOf(config, train),
+        ...(penalties && { penalties }),
       }),
   );
-  return { model, optimizer, trainer, dispose };
+  return { model, optimizer, trainer, ...(penalties && { penalties }), dispose };
+}
+
+function optimizerOf(backend: Backend, parameters: ParameterSet, config: TrainConfig): Optimizer {
+  const { lr, lrOf, decayOf, freeze, weightDecay, clipNorm, momentum } = config;
+  const groups: ParameterGroup[] = [
+    ...Object.entries(lrOf ?? {}).map(([pattern, own]) => ({ parameters: pattern, lr: own })),
+    ...Object.entries(decayOf ?? {}).map(([pattern, own]) => ({ parameters: pattern, weightDecay: own })),
+    ...(freeze ?? []).map((pattern) => ({ parameters: pattern, frozen: true })),
+  ];
+  const options = { lr, groups, ...(clipNorm !== null && { clipNorm }) };
+  switch (config.optimizer) {
+    case "adam":
+      return weightDecay > 0 || decayOf !== null
+        ? new AdamW(backend, parameters, { ...options, weightDecay })
+        : new Adam(backend, parameters, options);
+    case "sgd":
+      return new SGD(backend, parameters, { ...options, weightDecay, momentum });
+    case "rmsprop":
+      return new RMSprop(backend, parameters, { ...options, weightDecay, momentum });
+  }
+}
+
+/** null: none. Their names are those of the settings: "l2:weights". */
+function penaltiesOf(backend: Backend, parameters: ParameterSet, { penalty }: TrainConfig): ParameterPenalties | null {
+  if (penalty === null) return null;
+  const terms = Object.entries(penalty).map(([name, weight]): ParameterPenalty => {
+    const colon = name.indexOf(":");
+    const kind = name.slice(0, colon) as PenaltyKind;
+    return { name, kind, parameters: name.slice(colon + 1), weight };
+  });
+  return new ParameterPenalties(backend, parameters, terms);
 }
 
 /**
@@ -134,13 +213,17 @@ async function readCheckpoint(file: string, warn: Warn = () => {}): Promise<Chec
  */
 export async function beginExperiment({ model, trainer }: Experiment, config: TrainConfig): Promise<WarmStart | null> {
   const init = await warmStart(model, config);
-  if (model.options.standardise) await trainer.calibrate(config.calibration);
+  if (model.standardised) await trainer.calibrate(config.calibration);
   return init;
 }
 
 /** Sets the initial parameters of a run; null: they are those of the recipe. */
-export async function warmStart(model: Experiment["model"], { initFrom }: TrainConfig): Promise<WarmStart | null> {
-  return initFrom === null ? null : initialiseFrom(model, await checkpointOf(initFrom));
+export async function warmStart(
+  model: Experiment["model"],
+  { initFrom, initOnly }: TrainConfig,
+): Promise<WarmStart | null> {
+  if (initFrom === null) return null;
+  return initialiseFrom(model, await checkpointOf(initFrom), initOnly === null ? {} : { only: initOnly });
 }
 
 /** The experiment of a configuration, restored from the checkpoint `file`; null: at its beginning. */

@@ -1,27 +1,21 @@
-// The network of a run: read or generated, with scaled weights, an input projection from the pixels, and a projection to the read-out.
+// The connectome of a run: read or generated, and its initial weights.
 
 import { type Csr, mapValues } from "../core/csr.ts";
-import { ArgumentError, FileFormatError } from "../core/errors.ts";
-import { deriveKey, keyOfSeed } from "../core/random.ts";
+import { FileFormatError } from "../core/errors.ts";
 import {
   absolute,
-  createSparseProjection,
   degreePreservingShuffle,
   erdosRenyiLike,
   logNormalConnectome,
-  neuronsOfRole,
   normaliseRows,
-  randomIndices,
   retinotopicConnectome,
-  retinotopicProjection,
 } from "../data/connectomes.ts";
-import { type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
+import type { SelectableNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import type { EdgeList } from "../io/edgeListBuilder.ts";
 import { exists } from "../io/files.ts";
 import { type NeuronRole, type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
-import { rolesByProjections } from "../report/groups.ts";
-import { isReadoutName, type TrainConfig } from "./config.ts";
+import type { TrainConfig } from "./config.ts";
 
 /** A network as read or generated. */
 export interface Connectome {
@@ -103,78 +97,7 @@ function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed"
   }
 }
 
-/** Pixels to neurons, neurons to the read-out. */
-export interface Projections {
-  readonly input: "retinotopic" | "random";
-  /** [neurons, pixels] */
-  readonly inputProjection: Csr;
-  /** Neurons that pixels drive. */
-  readonly nDriven: number;
-  /** "all", "output", "no-input", or the selector of the neurons that are read out. */
-  readonly readout: string;
-  /** Whether neurons with input are among those that are read out. */
-  readonly readsDriven: boolean;
-  /** [features, neurons], one 1 per row; null: all neurons are read out. */
-  readonly outputProjection: Csr | null;
-}
-
-/**
- * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; a selector of none
- */
-export function chooseProjections(
-  connectome: Connectome,
-  image: { readonly height: number; readonly width: number },
-  config: Pick<TrainConfig, "input" | "readout" | "seed">,
-): Projections {
-  const { csr, table } = connectome;
-  const needTable = (option: string): NeuronTable => {
-    if (table) return table;
-    throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
-  };
-  const { nRows: numNeurons } = csr;
-  const input = config.input === "auto" ? (table?.role && table.x ? "retinotopic" : "random") : config.input;
-  const inputProjection =
-    input === "retinotopic"
-      ? retinotopicProjection(needTable("--input"), image)
-      : randomProjection(image.height * image.width, numNeurons, config.seed);
-  const driven = (i: number) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
-  const everyone = Uint32Array.from({ length: numNeurons }, (_, i) => i);
-  const nDriven = everyone.filter(driven).length;
-  if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
-
-  const readout = config.readout === "auto" ? (table?.role ? "output" : "no-input") : config.readout;
-  const facts = { input, inputProjection, nDriven, readout } as const;
-  if (readout === "all") return { ...facts, readsDriven: true, outputProjection: null };
-  const read = (indices: Uint32Array): Projections => ({
-    ...facts,
-    readsDriven: indices.some(driven),
-    outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
-  });
-  if (!isReadoutName(readout)) {
-    const roles = rolesByProjections(numNeurons, driven, () => false);
-    return read(selectNeurons(selectable(connectome, roles), readout, { where: "train", argument: "--readout" }));
-  }
-  // Neurons with input are not read out: the signal must cross the network.
-  const candidates = readout === "output" ? neuronsOfRole(needTable("--readout"), "output") : everyone;
-  const indices = candidates.filter((i) => !driven(i));
-  if (indices.length === 0) {
-    throw new ArgumentError(
-      "train",
-      "--readout",
-      `neurons without input to read out (${readout})`,
-      "none; --readout all takes those with input, too",
-    );
-  }
-  return read(indices);
-}
-
 /** What the neurons of a connectome are selected by. @param roles  of one whose table has none; null: unknown */
 export function selectable({ csr, table, ids }: Connectome, roles: readonly NeuronRole[] | null): SelectableNeurons {
   return { ...table, count: csr.nRows, ids, role: table?.role ?? roles };
-}
-
-/** Each pixel drives one random neuron with weight 1, as in the tutorial. */
-function randomProjection(size: number, numNeurons: number, seed: number): Csr {
-  const indices = randomIndices(size, numNeurons, deriveKey(keyOfSeed(seed), "input projection"));
-  return createSparseProjection({ size, numNeurons, indices, mode: "ih" });
 }

@@ -8,18 +8,24 @@ import { checkNames } from "../core/optionNames.ts";
 import { quoteValue } from "../core/text.ts";
 import { exists } from "../io/files.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
-import type { ConnectomeODEClassifier } from "../models/classifier.ts";
-import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import { saveCheckpoint } from "../train/checkpoint.ts";
 import type { Optimizer } from "../train/optimizer.ts";
 import type { Trainer } from "../train/trainer.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, settingsOf } from "./configLayers.ts";
 import { openDevice } from "./device.ts";
-import { type Experiment, experimentAt, loadRunInputs, type RunInputs } from "./experiment.ts";
-import type { ImageSplits } from "./imageSplits.ts";
+import { evaluationOf } from "./evaluation.ts";
+import {
+  type Experiment,
+  experimentAt,
+  loadRunInputs,
+  type RunEvaluation,
+  type RunInputs,
+  type RunModel,
+} from "./experiment.ts";
 import { RUN_FILES } from "./runFiles.ts";
 import { type BegunWith, checkSameInputs, readBegun } from "./runStart.ts";
+import type { SampleSplits } from "./samples.ts";
 
 /** Settings that may differ from the run's: the places of its files, and the device. */
 export type RunPlace = Partial<
@@ -31,7 +37,7 @@ export interface OpenRunOptions extends RunPlace {
   /** An open device, which the caller keeps. Default: a new device, disposed of with the run. */
   readonly backend?: Backend;
   /**
-   * "last" (default); "best": the best on the validation images; "none": the run at its beginning; or the file of a checkpoint of this run.
+   * "last" (default); "best": the best on the validation samples; "none": the run at its beginning; or the file of a checkpoint of this run.
    */
   readonly checkpoint?: "last" | "best" | "none" | { readonly file: string };
 }
@@ -42,18 +48,19 @@ export interface OpenedRun {
   /** All settings of the run. */
   readonly config: TrainConfig;
   readonly backend: Backend;
-  readonly model: ConnectomeODEClassifier;
+  /** A ConnectomeODEModel, or with `--time discrete` a ConnectomeModel. */
+  readonly model: RunModel;
   readonly optimizer: Optimizer;
   /** Stands at the checkpoint: `trainer.fit({ steps: step + 100 })` continues with the same numbers as `--resume`. */
-  readonly trainer: Trainer;
-  /** Images for training, validation and test. */
-  readonly data: ImageSplits;
+  readonly trainer: Trainer<RunEvaluation>;
+  /** Samples for training, validation and test. */
+  readonly data: SampleSplits;
   /** The weights that training started from, [post, pre]. */
   readonly connectome: Csr;
   /** Cell types, roles and positions; null: no table. */
   readonly neurons: NeuronTable | null;
   /** Evaluation times of the run, for `model.forward`, `model.evaluate` and `model.rnn.forward`. */
-  readonly evaluation: EvaluationOptions;
+  readonly evaluation: RunEvaluation;
   /** The file; null: the run is at its beginning. */
   readonly checkpoint: string | null;
   /** Training steps done. */
@@ -80,7 +87,7 @@ const OPTIONS: Readonly<Record<keyof OpenRunOptions, true>> = { ...PLACE, backen
  * state. Locks nothing and writes nothing.
  *
  *     await using run = await openRun("runs/a", { checkpoint: "best" });
- *     const { accuracy } = await run.trainer.evaluate(run.data.test);
+ *     const { metrics } = await run.trainer.evaluate(run.data.test);
  *
  * @throws {ArgumentError} the folder holds no run or no such checkpoint, or network or data differ from those of the run
  * @throws {FileFormatError} a file that is missing or damaged
@@ -148,10 +155,10 @@ function opened({ inputs, experiment, close, ...parts }: Parts): OpenedRun {
   return {
     ...parts,
     ...{ model, optimizer, trainer },
-    data: inputs.images,
+    data: inputs.samples,
     connectome: inputs.weights,
     neurons: inputs.connectome.table,
-    evaluation: { numEvals: config.numEvals, endTime: config.endTime },
+    evaluation: evaluationOf(config, inputs.samples.train),
     get step() {
       return trainer.position.step;
     },

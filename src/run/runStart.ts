@@ -5,6 +5,7 @@ import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
 import { type Facts, nullIfMissing, readRunStart } from "../report/runRecord.ts";
 import { VERSION } from "../train/version.ts";
+import type { WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
@@ -65,10 +66,14 @@ export interface InputFacts {
     readonly readout: string;
     readonly readoutNeurons: number;
   };
-  readonly data: Readonly<Record<"train" | "validation" | "test" | "classes", number>> & { readonly source: string };
+  readonly data: Readonly<Record<"train" | "validation" | "test", number>> & {
+    readonly source: string;
+    /** null: targets are numbers. */
+    readonly classes: number | null;
+  };
 }
 
-export function factsOf({ connectome, projections, images }: RunInputs): InputFacts {
+export function factsOf({ connectome, projections, samples }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
   return {
     network: {
@@ -83,13 +88,20 @@ export function factsOf({ connectome, projections, images }: RunInputs): InputFa
       readoutNeurons: projections.outputProjection?.nRows ?? csr.nRows,
     },
     data: {
-      source: images.source,
-      train: images.train.count,
-      validation: images.validation?.count ?? 0,
-      test: images.test?.count ?? 0,
-      classes: images.train.classes,
+      source: samples.source,
+      train: samples.train.count,
+      validation: samples.validation?.count ?? 0,
+      test: samples.test?.count ?? 0,
+      classes: samples.train.target.classes,
     },
   };
+}
+
+/** @throws {ArgumentError} the initial parameters are no longer those that the run began with */
+export function checkSameInit(where: string, { init }: BegunWith, { file, sha256 }: WarmStart): void {
+  // Earlier versions recorded no hash.
+  if (init?.sha256 === undefined || init.sha256 === sha256) return;
+  throw new ArgumentError(where, "--init-from", `${file} as the run began with it`, "a file that has changed since");
 }
 
 /** @throws {ArgumentError} network or data differ from those of the run */

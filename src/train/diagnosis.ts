@@ -1,7 +1,7 @@
 // Whether a training can work: measures of network, read-out, gradients and solver, and what they mean in plain words.
 
-import type { ActivityProbe } from "../models/classifier.ts";
 import type { ParameterRole } from "../models/parameters/parameter.ts";
+import type { ActivityProbe } from "../models/readout/features.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 
 /** Parameters whose gradients are taken together: those of one role. */
@@ -24,7 +24,7 @@ export interface Diagnosis extends Omit<ActivityProbe, "stats"> {
   readonly step: number;
   /** 2-norms of the gradients of the last step, by group of parameters; null before the first one. */
   readonly gradients: Readonly<Partial<Record<GradientGroup, number>>> | null;
-  /** For the images it was made with; null for a model in discrete time. */
+  /** For the samples it was made with; null for a model in discrete time. */
   readonly solver: SolverMetrics | null;
   readonly findings: readonly Finding[];
 }
@@ -74,7 +74,10 @@ export interface TrainingState {
   readonly step: number;
   /** Of the last steps; null before the first one. */
   readonly meanLoss: number | null;
-  readonly classes: number;
+  /** Loss without knowledge of the inputs; null: unknown. */
+  readonly chance: number | null;
+  /** null: targets are numbers. */
+  readonly classes: number | null;
   /** 2-norm of the gradient of each parameter, by role. */
   readonly gradientNorms: readonly (readonly [role: ParameterRole, norm: number])[] | null;
   readonly standardised: boolean;
@@ -120,8 +123,8 @@ interface Reason {
 
 function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Remedy) => string): Finding[] {
   if (state.step === 0) return [];
-  const chance = Math.log(state.classes);
-  const isGuessing = state.meanLoss === null || !(state.meanLoss < chance - NOTHING_LEARNED);
+  const { chance, meanLoss } = state;
+  const isGuessing = chance !== null && (meanLoss === null || !(meanLoss < chance - NOTHING_LEARNED));
   const structural = [
     deadReadout(measures, state),
     constantFeatures(measures),
@@ -130,11 +133,20 @@ function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Reme
   // Without any other reason.
   const last = isGuessing && structural.every((reason) => reason === null) ? stalledLoss(state) : null;
   const reasons = [...structural, last].filter((reason) => reason !== null);
-  const heading = `this run is heading for a loss of ln ${state.classes} = ${chance.toFixed(3)}, which is guessing`;
+  const heading =
+    chance === null
+      ? "this run can hardly learn"
+      : `this run is heading for a loss of ${levelOf(chance, state.classes)}, which is guessing`;
   return reasons.map(({ fault, reason, remedies }) => ({
     fault,
     message: `${heading}: ${reason}. Try ${alternatives(remedies.map(say))}`,
   }));
+}
+
+/** "ln 10 = 2.303". */
+function levelOf(chance: number, classes: number | null): string {
+  const formula = classes !== null && chance === Math.log(classes) ? `ln ${classes} = ` : "";
+  return `${formula}${chance.toFixed(3)}`;
 }
 
 /** "a, b, or c". */
@@ -144,11 +156,11 @@ function alternatives(all: readonly string[]): string {
 
 function deadReadout({ deadUnits, featureSpread }: Measures, { standardised }: TrainingState): Reason | null {
   if (deadUnits === null || deadUnits < MOST_DEAD) return null;
-  const dead = `${percent(deadUnits)} of the read-out's hidden units fire for no image, so that its answer hardly depends on the image`;
+  const dead = `${percent(deadUnits)} of the read-out's hidden units fire for no sample, so that its answer hardly depends on the input`;
   const fault = "dead-read-out";
   if (standardised) return { fault, reason: dead, remedies: ["smaller learning rate", "linear read-out"] };
   const spread =
-    featureSpread === null ? "" : `; features differ between images by ${percent(featureSpread)} of their size`;
+    featureSpread === null ? "" : `; features differ between samples by ${percent(featureSpread)} of their size`;
   const remedies = ["standardised features", "linear read-out, smaller learning rate"] as const;
   return { fault, reason: `${dead}${spread}`, remedies };
 }
@@ -157,7 +169,7 @@ function constantFeatures(measures: Measures): Reason | null {
   if (measures.constantFeatures < 1) return null;
   return {
     fault: "constant-features",
-    reason: "what is read out is the same for every image",
+    reason: "what is read out is the same for every sample",
     remedies: ["longer time", "larger weights", "other outputs"],
   };
 }
@@ -171,7 +183,7 @@ function saturatedNetwork({ saturated, gradients, step }: Measures): Reason | nu
       : "";
   return {
     fault: "saturated",
-    reason: `${percent(saturated)} of the neurons are saturated, and pass neither differences between images nor gradients${ratio}`,
+    reason: `${percent(saturated)} of the neurons are saturated, and pass neither differences between samples nor gradients${ratio}`,
     remedies: ["signed rows of equal norm", "smaller weights", "rectifier"],
   };
 }
@@ -196,7 +208,7 @@ export function describeDiagnosis(diagnosis: Diagnosis): string {
       : `features vary by ${percent(featureSpread)} of their size, ${percent(constantFeatures)} not at all`,
     ...(deadUnits === null ? [] : [`${percent(deadUnits)} of hidden units dead`]),
     ...(norms.length === 0 ? [] : [`gradients ${norms.join(", ")}`]),
-    ...(solver ? [`solver ${solver.steps.mean.toFixed(1)} steps per image, ${solver.rejected} rejected`] : []),
+    ...(solver ? [`solver ${solver.steps.mean.toFixed(1)} steps per sample, ${solver.rejected} rejected`] : []),
   ].join("; ");
 }
 

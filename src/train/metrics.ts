@@ -7,6 +7,7 @@ import { replaceFile, writeError } from "../io/durable.ts";
 import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import type { Diagnosis, Fault, Finding } from "./diagnosis.ts";
 import type { SolverMetrics } from "./solverMetrics.ts";
+import { type MetricValues, readMetricValues, type TaskDescription, withoutEarlier } from "./taskDescription.ts";
 import type { Evaluation, StepMetrics } from "./trainer.ts";
 
 /** One line of metrics. */
@@ -35,7 +36,7 @@ export type RunEvent =
       readonly facts: Readonly<Record<string, unknown>>;
     };
 
-/** The images of an evaluation. */
+/** The samples of an evaluation. */
 export type EvaluationSet = "validation" | "test";
 
 /** An evaluation as it is written. */
@@ -44,21 +45,26 @@ export interface EvaluationRecord {
   /** Training steps done before the evaluation. */
   readonly step: number;
   readonly loss: number;
-  readonly accuracy: number;
+  readonly metrics: MetricValues;
+  /** Metrics of each output, where targets are several numbers. */
+  readonly perOutput?: Readonly<Record<string, readonly number[]>>;
   readonly count: number;
-  /** Images whose solve failed, left out (`--on-failure mask`). */
+  /** Samples whose solve failed, left out (`--on-failure mask`). */
   readonly failed: number;
   readonly seconds: number;
-  /** One row per label, one column per prediction. */
-  readonly confusion: readonly (readonly number[])[];
+  /** One row per label, one column per prediction; where a sample has one class. */
+  readonly confusion?: readonly (readonly number[])[];
 }
 
 /** An evaluation as it is written: plain JSON, with the confusion matrix as rows. */
 export function evaluationRecord(set: EvaluationSet, step: number, evaluation: Evaluation): EvaluationRecord {
-  const { confusion, loss, accuracy, count, failed, seconds } = evaluation;
+  const { confusion, ...rest } = evaluation;
+  return { set, step, ...rest, ...(confusion && { confusion: rowsOf(confusion) }) };
+}
+
+function rowsOf(confusion: Uint32Array): number[][] {
   const classes = Math.sqrt(confusion.length);
-  const rows = Array.from({ length: classes }, (_, c) => [...confusion.subarray(c * classes, (c + 1) * classes)]);
-  return { set, step, loss, accuracy, count, failed, seconds, confusion: rows };
+  return Array.from({ length: classes }, (_, c) => [...confusion.subarray(c * classes, (c + 1) * classes)]);
 }
 
 /** One event as a line of JSON, with its line end. Numbers that are not finite become null. Control characters are escaped. */
@@ -243,9 +249,6 @@ function nothingIfMissing(error: NodeJS.ErrnoException): null {
   throw error;
 }
 
-/** Limits of an accuracy. */
-export const SHARE = { least: 0, most: 1 } as const;
-
 type Diagnosed = Extract<RunEvent, { readonly event: "diagnosis" }>;
 type PassedOver = Extract<RunEvent, { readonly event: "nonfinite" }>;
 
@@ -253,16 +256,17 @@ type PassedOver = Extract<RunEvent, { readonly event: "nonfinite" }>;
  * The event of a line. Checks the parts that a page or a resumed run reads.
  *
  * @param where  file and line
+ * @param task   of the run, to check the values of its metrics; null: unknown
  * @throws {FileFormatError} the line is damaged, or lacks a part
  */
-export function parseEvent(where: string, line: string): RunEvent {
+export function parseEvent(where: string, line: string, task: TaskDescription | null = null): RunEvent {
   const parts = JsonParts.parse(where, line, "an event of a run");
   const name = parts.text("event");
   switch (name) {
     case "step":
-      return { event: name, ...stepOf(parts) };
+      return { event: name, ...stepOf(parts, task) };
     case "evaluation":
-      return { event: name, ...evaluationOf(parts) };
+      return { event: name, ...evaluationOf(parts, task) };
     case "diagnosis":
       return {
         ...(parts.all as unknown as Diagnosed),
@@ -285,22 +289,22 @@ function errorFacts(parts: JsonParts): Facts {
   return parts.has(name) ? parts.object(name).all : {};
 }
 
-function stepOf(parts: JsonParts): StepMetrics {
+function stepOf(parts: JsonParts, task: TaskDescription | null): StepMetrics {
   const positive = { least: 0 };
   return {
-    ...(parts.all as unknown as StepMetrics),
+    ...(withoutEarlier(parts.all) as unknown as StepMetrics),
     step: parts.count("step", 1),
     epoch: parts.count("epoch"),
     loss: parts.numberOrNaN("loss"),
-    accuracy: parts.numberOrNaN("accuracy", SHARE),
+    metrics: readMetricValues(parts, "metrics", task),
     meanLoss: parts.numberOrNaN("meanLoss"),
-    meanAccuracy: parts.numberOrNaN("meanAccuracy", SHARE),
+    meanMetrics: readMetricValues(parts, "meanMetrics", task),
     learningRate: parts.number("learningRate", positive),
     solver: solverOf(parts.objectOrNull("solver")),
     seconds: parts.number("seconds", positive),
     stepsPerSecond: parts.numberOrNaN("stepsPerSecond", positive),
     eta: parts.numberOrNaN("eta", positive),
-    lastStep: parts.count("lastStep"),
+    lastStep: parts.countOrNull("lastStep") ?? Number.POSITIVE_INFINITY,
   };
 }
 
@@ -315,19 +319,24 @@ function solverOf(parts: JsonParts | null): SolverMetrics | null {
   };
 }
 
-function evaluationOf(parts: JsonParts): EvaluationRecord {
+function evaluationOf(parts: JsonParts, task: TaskDescription | null): EvaluationRecord {
   const set = parts.text("set");
   if (set !== "validation" && set !== "test") throw parts.error("set", "validation or test");
   return {
     set,
     step: parts.count("step"),
     loss: parts.numberOrNaN("loss"),
-    accuracy: parts.numberOrNaN("accuracy", SHARE),
+    metrics: readMetricValues(parts, "metrics", task),
+    ...(parts.has("perOutput") && { perOutput: perOutputOf(parts.object("perOutput")) }),
     count: parts.count("count"),
     failed: failedOf(parts),
     seconds: parts.number("seconds", { least: 0 }),
-    confusion: parts.squareOfCounts("confusion"),
+    ...(parts.has("confusion") && { confusion: parts.squareOfCounts("confusion") }),
   };
+}
+
+function perOutputOf(parts: JsonParts): Readonly<Record<string, readonly number[]>> {
+  return Object.fromEntries(Object.keys(parts.all).map((metric) => [metric, parts.numbersOrNaN(metric)]));
 }
 
 /** Earlier runs did not record it. */

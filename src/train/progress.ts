@@ -1,6 +1,7 @@
 // The progress of training for people: one line on a terminal that is rewritten in place, or a plain line now and then elsewhere.
 
 import { printable } from "../core/text.ts";
+import { type MetricDescription, metricText } from "./taskDescription.ts";
 import type { StepMetrics } from "./trainer.ts";
 
 /** What is written to; `process.stderr` is one. */
@@ -12,6 +13,8 @@ export interface ProgressStream {
 
 /** How progress is shown. */
 export interface ProgressOptions {
+  /** The metric that is shown; default: none. */
+  readonly metric?: MetricDescription | null;
   /** Default: on a terminal, unless the environment has NO_COLOR (https://no-color.org). */
   readonly colour?: boolean;
   /** Seconds between lines: default 0.1 on a terminal, else 10. */
@@ -65,14 +68,16 @@ export class StatusLine {
 /** The progress of a training. */
 export class Progress {
   readonly #line: StatusLine;
+  readonly #metric: MetricDescription | null;
 
-  constructor(stream: ProgressStream, options: ProgressOptions = {}) {
+  constructor(stream: ProgressStream, { metric = null, ...options }: ProgressOptions = {}) {
     this.#line = new StatusLine(stream, options);
+    this.#metric = metric;
   }
 
   /** Shows the state after a step, unless the last time was just now. The last step is always shown. */
   update(metrics: StepMetrics): void {
-    this.#line.show(() => progressLine(metrics), { always: metrics.step >= metrics.lastStep });
+    this.#line.show(() => progressLine(metrics, this.#metric), { always: metrics.step >= metrics.lastStep });
   }
 
   /** Removes the line from a terminal, before something else is written there. */
@@ -81,16 +86,17 @@ export class Progress {
   }
 }
 
-/** "step 120/250  loss 0.4123  acc 88.3 %  12.1 steps/s  26 RHS/step  0:11 left"; loss and accuracy are running means. */
-export function progressLine(m: StepMetrics): string {
+/** "step 120/250  loss 0.4123  accuracy 88.3 %  12.1 steps/s  26 RHS/step  0:11 left"; loss and metric are running means. */
+export function progressLine(m: StepMetrics, metric: MetricDescription | null = null): string {
+  const isEndless = m.lastStep === Number.POSITIVE_INFINITY;
   return [
-    `step ${m.step}/${m.lastStep}`,
+    isEndless ? `step ${m.step}` : `step ${m.step}/${m.lastStep}`,
     `loss ${m.meanLoss.toFixed(4)}`,
-    `acc ${(100 * m.meanAccuracy).toFixed(1)} %`,
+    ...(metric ? [`${metric.name} ${metricText(metric, m.meanMetrics[metric.name] ?? Number.NaN, 1)}`] : []),
     `${m.stepsPerSecond.toPrecision(3)} steps/s`,
     ...(m.solver ? [`${m.solver.rhsEvaluations} RHS/step`] : []),
     ...(m.solver?.failed ? [`${m.solver.failed} failed`] : []),
-    `${duration(m.eta)} left`,
+    ...(isEndless ? [] : [`${duration(m.eta)} left`]),
   ].join("  ");
 }
 

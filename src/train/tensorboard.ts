@@ -100,35 +100,40 @@ export async function eventFiles(folder: string): Promise<string[]> {
 }
 
 /** What TensorBoard shows of a training step. */
-export function stepScalars({ loss, accuracy, learningRate, stepsPerSecond, solver }: StepMetrics): Scalars {
+export function stepScalars(step: StepMetrics): Scalars {
+  const { loss, metrics, penalties = {}, learningRate, stepsPerSecond, solver } = step;
   return {
     "training/loss": loss,
-    "training/accuracy": accuracy,
+    ...tagged("training", metrics),
+    ...tagged("penalty", penalties),
     "training/learning rate": learningRate,
     "speed/steps per second": stepsPerSecond,
     ...(solver && {
       "solver/RHS evaluations per step": solver.rhsEvaluations,
-      "solver/attempts per image": solver.steps.mean,
-      "solver/failed images": solver.failed,
+      "solver/attempts per sample": solver.steps.mean,
+      "solver/failed samples": solver.failed,
     }),
   };
 }
 
 /** What TensorBoard shows of a diagnosis. */
 export function diagnosisScalars({ saturated, silent, featureSpread, deadUnits, gradients }: Diagnosis): Scalars {
-  const norms = Object.entries(gradients ?? {}).map(([group, norm]) => [`gradient norm/${group}`, norm]);
   return {
     "diagnosis/saturated neurons": saturated,
     "diagnosis/silent neurons": silent,
     ...(featureSpread !== null && { "diagnosis/spread of features": featureSpread }),
     ...(deadUnits !== null && { "diagnosis/dead hidden units": deadUnits }),
-    ...Object.fromEntries(norms),
+    ...tagged("gradient norm", gradients ?? {}),
   };
 }
 
 /** What TensorBoard shows of an evaluation. */
-export function evaluationScalars({ set, loss, accuracy }: EvaluationRecord): Scalars {
-  return { [`${set}/loss`]: loss, [`${set}/accuracy`]: accuracy };
+export function evaluationScalars({ set, loss, metrics }: EvaluationRecord): Scalars {
+  return { [`${set}/loss`]: loss, ...tagged(set, metrics) };
+}
+
+function tagged(group: string, values: Scalars): Scalars {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${group}/${name}`, value]));
 }
 
 // ---- records -----------------------------------------------------------------------------------------------------------

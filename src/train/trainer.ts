@@ -7,28 +7,33 @@ import type { Abortable } from "../core/abort.ts";
 import { ArgumentError, EngineError, SolverError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
-import type { ImageSet } from "../data/imageSet.ts";
-import { type Batch, batchCount, batches } from "../data/loader.ts";
-import type { BatchResult, ClassifierEvaluation, GradientResult, NetworkClassifier } from "../models/classifier.ts";
-import type { ConnectomeNetwork } from "../models/connectomeNetwork.ts";
+import { batchCount, batches, firstSamples, isStream, joinedBatches } from "../data/loader.ts";
+import type { SampleSet, SampleStream, Samples } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
-import type { ModelInput } from "../models/options.ts";
+import type { TaskGradients, TaskResult } from "../models/task/passes.ts";
+import { emptySums, metricValues } from "../models/task/sums.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
+import { type Evaluation, EvaluationSums } from "./evaluation.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
+import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
+import { describeTask, type MetricValues, type TaskDescription } from "./taskDescription.ts";
+import { checkSamples, hasTargets, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
 
+export type { Evaluation } from "./evaluation.ts";
 export { TrainingError } from "./nonFinite.ts";
 export type { SolverMetrics } from "./solverMetrics.ts";
+export type { TrainableModel } from "./trainable.ts";
 
 /** Where training stands. Together with the parameters and the optimiser's state it continues a run exactly. */
 export interface TrainingPosition {
   /** From 0. */
   readonly epoch: number;
-  /** The next batch of that epoch, from 0. */
+  /** The next batch of that epoch, from 0; with `accumulate` the next group of batches. */
   readonly batch: number;
   /** Steps done. */
   readonly step: number;
@@ -40,13 +45,19 @@ export interface StepMetrics {
   readonly step: number;
   /** From 0: the epoch of this step's batch. */
   readonly epoch: number;
-  /** Mean cross-entropy of the batch, in nats, before the step. */
+  /**
+   * Of the batch before the step: its mean loss and the penalties, which is what is minimised. NaN: none of its targets counts; the parameters
+   * stayed as they were.
+   */
   readonly loss: number;
-  /** Share of the batch whose largest logit was the label's. */
-  readonly accuracy: number;
-  /** Means over the last steps, at most 50. */
+  /** Of the batch before the step. */
+  readonly metrics: MetricValues;
+  /** Mean over the last steps, at most 50, of those on which it was a number. */
   readonly meanLoss: number;
-  readonly meanAccuracy: number;
+  /** Likewise. */
+  readonly meanMetrics: MetricValues;
+  /** What each penalty adds to `loss`; absent: there are none. */
+  readonly penalties?: Readonly<Record<string, number>>;
   readonly learningRate: number;
   /** null for a model in discrete time. */
   readonly solver: SolverMetrics | null;
@@ -58,41 +69,31 @@ export interface StepMetrics {
   readonly stepsPerSecond: number;
   /** Seconds that the remaining steps will take at this speed. */
   readonly eta: number;
-  /** The step that this run ends with. */
+  /** The step that this run ends with; Infinity: it has no end. */
   readonly lastStep: number;
 }
-
-/** Result of a pass over a set of images. */
-export interface Evaluation {
-  readonly loss: number;
-  readonly accuracy: number;
-  /** Images that were classified. */
-  readonly count: number;
-  /** Images whose solve failed, left out of all of the above and below (`solve.onFailure: "mask"`). */
-  readonly failed: number;
-  /** [classes, classes], row = label, column = prediction. */
-  readonly confusion: Uint32Array;
-  readonly seconds: number;
-}
-
-/** A classifier on a network that is evaluated with options E. */
-export type TrainableModel<E extends object> = NetworkClassifier<E, ConnectomeNetwork<E>>;
 
 /** What is trained, on what, and how. */
 export interface TrainerOptions<E extends object = EvaluationOptions> {
   readonly model: TrainableModel<E>;
   readonly optimizer: Optimizer;
-  readonly train: ImageSet;
-  /** Default 64. */
+  /** A set is visited in epochs, in random order; a stream batch by batch, in one epoch without an end. */
+  readonly train: SampleSet | SampleStream;
+  /** Default 64. The batches of a stream have the sizes that it gives them. */
   readonly batchSize?: number;
-  /** The order of the images is a function of it; default 0. */
+  /**
+   * Batches per step; default 1. The gradients are those of one batch of all their samples: means over all their targets, also where the last
+   * batch of an epoch is smaller. What the device holds does not grow with it. Steps, schedules and positions count steps, not batches.
+   */
+  readonly accumulate?: number;
+  /** The order of the samples and their random changes are functions of it; default 0. */
   readonly seed?: number;
-  /** Training images are moved by up to this many pixels each way, at random; default 0. */
-  readonly shift?: number;
   /** The factor on the optimiser's learning rate, for a training until `lastStep`; default constant. */
   readonly schedule?: (lastStep: number) => Schedule;
   /** Evaluation times, end time and so on, of training and of evaluation. */
-  readonly evaluation?: ClassifierEvaluation<E>;
+  readonly evaluation?: E;
+  /** On parameters: terms of the loss of training, not of evaluations. They stay their owner's. */
+  readonly penalties?: ParameterPenalties;
 }
 
 /** How long to train. */
@@ -104,7 +105,7 @@ export interface FitOptions {
   /** Ends the loop after the step in progress. */
   readonly signal?: AbortSignal;
   /** Steps before the current position, for running means and speed to continue from. */
-  readonly recent?: readonly Pick<StepMetrics, "loss" | "accuracy" | "seconds">[];
+  readonly recent?: readonly Measured[];
 }
 
 /** Every option of a trainer, and of `fit`. */
@@ -113,19 +114,20 @@ const TRAINER_OPTIONS: Readonly<Record<keyof TrainerOptions, true>> = {
   optimizer: true,
   train: true,
   batchSize: true,
+  accumulate: true,
   seed: true,
-  shift: true,
   schedule: true,
   evaluation: true,
+  penalties: true,
 };
 const FIT_OPTIONS: Readonly<Record<keyof FitOptions, true>> = { epochs: true, steps: true, signal: true, recent: true };
 
 const DEFAULT_BATCH_SIZE = 64;
 /** Running means and speed cover this many steps. */
 const WINDOW = 50;
-/** Images that a diagnosis is made with: at most one panel of the CPU, and where batches are small the buffers of one. */
-const PROBED_IMAGES = { least: 8, most: 16 } as const;
-/** Images per pass of an evaluation or calibration; bounds memory only. */
+/** Samples that a diagnosis is made with: at most one panel of the CPU, and where batches are small the buffers of one. */
+const PROBED_SAMPLES = { least: 8, most: 16 } as const;
+/** Samples per pass of an evaluation; bounds memory only. */
 const EVALUATION_BATCH = 256;
 
 /** Of equal ones, the last. */
@@ -138,45 +140,60 @@ function worstPlan(stats: readonly SolveStats[]): TapePlan | null {
 }
 
 /**
- * Trains a classifier on images. It prints and writes nothing; the caller of `fit` decides what to do with the metrics.
- * Model and optimiser stay their owner's.
+ * Trains a model on samples. It prints and writes nothing; the caller of `fit` decides what to do with the metrics.
+ * Model, optimiser and samples stay their owner's.
  */
 export class Trainer<E extends object = EvaluationOptions> {
   readonly model: TrainableModel<E>;
   readonly optimizer: Optimizer;
-  readonly #train: ImageSet;
+  readonly #train: SampleSet | SampleStream;
   readonly #batchSize: number;
+  readonly #accumulate: number;
   readonly #key: Key;
-  readonly #shift: number;
   readonly #schedule: (lastStep: number) => Schedule;
-  readonly #evaluation: ClassifierEvaluation<E> | undefined;
+  readonly #evaluation: E | undefined;
+  readonly #penalties: ParameterPenalties | null;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
   #isStepping = false;
 
+  /** @throws {ArgumentError} a wrong option, or samples that do not fit the model or its task; names what does not */
   constructor(options: TrainerOptions<E>) {
-    const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation } = options;
+    const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, accumulate = 1, seed = 0, evaluation } = options;
     checkNames("Trainer", options, TRAINER_OPTIONS);
-    if (!Number.isInteger(batchSize) || batchSize < 1) {
-      throw new ArgumentError("Trainer", "batchSize", "a whole number of at least 1", `${batchSize}`);
+    for (const [name, value] of Object.entries({ batchSize, accumulate })) {
+      if (!Number.isSafeInteger(value) || value < 1)
+        throw new ArgumentError("Trainer", name, "a whole number of at least 1", `${value}`);
     }
-    if (train.count === 0) throw new ArgumentError("Trainer", "train", "at least one image", "none");
+    checkSamples("Trainer", "train", train, model);
     this.model = model;
     this.optimizer = optimizer;
     this.#train = train;
     this.#batchSize = batchSize;
+    this.#accumulate = accumulate;
     this.#key = deriveKey(keyOfSeed(seed), "order");
-    this.#shift = options.shift ?? 0;
     this.#schedule = options.schedule ?? (() => constant);
     this.#evaluation = evaluation;
+    this.#penalties = options.penalties ?? null;
+    this.#penalties?.checkTrained(optimizer.trained);
   }
 
   get position(): TrainingPosition {
     return this.#position;
   }
 
+  /** How the model is judged, for files and pages. */
+  get task(): TaskDescription {
+    return describeTask(this.model.task);
+  }
+
+  get #samplesPerStep(): number {
+    return this.#batchSize * this.#accumulate;
+  }
+
+  /** Infinity on a stream. */
   get stepsPerEpoch(): number {
-    return batchCount(this.#train.count, this.#batchSize);
+    return isStream(this.#train) ? Number.POSITIVE_INFINITY : batchCount(this.#train.count, this.#samplesPerStep);
   }
 
   /**
@@ -200,13 +217,13 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#position = { ...position };
   }
 
-  /** Fixes the feature statistics of a standardised read-out from the first `count` training images, or all where there are fewer. */
+  /** Fixes the feature statistics of a standardised read-out from the first `count` training samples, or all where there are fewer. */
   async calibrate(count: number, { signal }: Abortable = {}): Promise<void> {
-    const [batch] = batches(this.#train, { batchSize: Math.min(count, this.#train.count) });
-    await this.model.calibrate({ data: batch!.images, batch: batch!.size }, this.#until(signal));
+    const samples = await firstSamples(this.#train, count);
+    await this.model.calibrate(inputOf(this.#train, samples), this.#evaluationOf(this.#train, signal));
   }
 
-  /** The step after which `fit` with these limits ends. */
+  /** The step after which `fit` with these limits ends; Infinity: epochs of a stream, which has no end. */
   lastStep(options: FitOptions): number {
     checkNames("fit", options, FIT_OPTIONS);
     const { epochs, steps } = options;
@@ -215,7 +232,8 @@ export class Trainer<E extends object = EvaluationOptions> {
         throw new ArgumentError("fit", name, "a whole number of at least 0", `${limit}`);
       }
     }
-    const byEpochs = (epochs ?? (steps === undefined ? 1 : Number.POSITIVE_INFINITY)) * this.stepsPerEpoch;
+    const wanted = epochs ?? (steps === undefined ? 1 : Number.POSITIVE_INFINITY);
+    const byEpochs = wanted === 0 ? 0 : wanted * this.stepsPerEpoch;
     return Math.min(byEpochs, steps ?? Number.POSITIVE_INFINITY);
   }
 
@@ -224,7 +242,7 @@ export class Trainer<E extends object = EvaluationOptions> {
    * through. Leaving the loop at any step leaves a position to continue from. The model may be asked for other things meanwhile: calls take
    * turns.
    *
-   * @throws {EngineError} "busy" when another loop moves on, or computes gradients of the same model
+   * @throws {EngineError} "busy" when another loop moves on, or computes gradients of the same model; "stream-ended"
    * @throws {TrainingError} "non-finite-loss", "non-finite-gradient" or "non-finite-state"; the step was not taken, and `skip` passes over its batch
    * @throws {SolverError} for another reason a sample's solve did not reach its end; the step was not taken
    */
@@ -232,19 +250,11 @@ export class Trainer<E extends object = EvaluationOptions> {
     const lastStep = this.lastStep(options);
     const schedule = this.#schedule(lastStep);
     const recent = new Window(WINDOW);
-    for (const { loss, accuracy, seconds } of options.recent?.slice(-WINDOW) ?? [])
-      recent.add({ loss, accuracy, seconds });
+    for (const measured of options.recent?.slice(-WINDOW) ?? []) recent.add(measured);
     while (this.#position.step < lastStep) {
       const { epoch, batch: firstBatch } = this.#position;
       let next = firstBatch;
-      for (const batch of batches(this.#train, {
-        batchSize: this.#batchSize,
-        shuffle: true,
-        key: this.#key,
-        epoch,
-        firstBatch,
-        shift: this.#shift,
-      })) {
+      for await (const batch of this.#batches(epoch, firstBatch)) {
         await nextTurn();
         if (options.signal?.aborted || this.#position.step >= lastStep) return;
         // Moved by `skip`, `seek` or another loop: on from there.
@@ -252,31 +262,44 @@ export class Trainer<E extends object = EvaluationOptions> {
         const start = performance.now();
         const before = this.model.backend.traffic();
         const factor = schedule(this.#position.step);
-        const result = await this.#step(batch, factor);
+        const {
+          loss,
+          penalties,
+          metrics: sums,
+          stats,
+        } = hasTargets(batch) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
         const seconds = (performance.now() - start) / 1000;
-        const accuracy = result.correct / result.count;
-        recent.add({ loss: result.loss, accuracy, seconds });
+        const metrics = metricValues(this.model.task, sums);
+        recent.add({ loss, metrics, seconds });
         const { step } = this.#position;
         yield {
           step,
           epoch,
-          loss: result.loss,
-          accuracy,
-          meanLoss: recent.mean("loss"),
-          meanAccuracy: recent.mean("accuracy"),
+          loss,
+          metrics,
+          ...recent.means(),
+          ...(Object.keys(penalties).length > 0 && { penalties }),
           learningRate: this.optimizer.lr * factor,
-          solver: solverMetrics(result.stats),
+          solver: solverMetrics(stats),
           ...trafficSince(before, this.model.backend),
           seconds,
-          stepsPerSecond: 1 / recent.mean("seconds"),
-          eta: (lastStep - step) * recent.mean("seconds"),
+          stepsPerSecond: 1 / recent.seconds,
+          eta: (lastStep - step) * recent.seconds,
           lastStep,
         };
+        // Without another look at the set, which would begin to read a batch for nothing.
+        if (step >= lastStep) return;
       }
     }
   }
 
-  async #step(batch: Batch, factor: number): Promise<BatchResult> {
+  #batches(epoch: number, firstBatch: number): AsyncGenerator<Samples, void, undefined> {
+    if (isStream(this.#train)) return joinedBatches(this.#train, this.#accumulate, { firstBatch });
+    const options = { batchSize: this.#samplesPerStep, shuffle: true, key: this.#key, epoch, firstBatch };
+    return batches(this.#train, options);
+  }
+
+  async #step(batch: Samples, factor: number): Promise<TaskResult> {
     if (this.#isStepping) throw new EngineError("busy", "fit: expected one loop at a time, got another one's step");
     this.#isStepping = true;
     try {
@@ -286,13 +309,18 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
-  async #takeStep(batch: Batch, factor: number): Promise<BatchResult> {
+  /** There is nothing to learn from such a batch, and a model refuses it. */
+  #stepWithoutTargets(): Pick<TaskResult, "loss" | "penalties" | "metrics" | "stats"> {
+    this.skip();
+    return { loss: Number.NaN, penalties: {}, metrics: emptySums(this.model.task), stats: [] };
+  }
+
+  async #takeStep(batch: Samples, factor: number): Promise<TaskResult> {
     const step = this.#position.step + 1;
-    const input = { data: batch.images, batch: batch.size };
-    const result = await this.#gradients(input, batch.labels, step);
+    const result = await this.#gradients(batch, step);
     const squares = result.measured[0]![0]!;
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
-      const worst = await findWorst("gradient", this.model.parameters);
+      const worst = await findWorst("gradient", this.model.parameters, this.optimizer.trained);
       // The squares of large gradients overflow earlier than the gradients do.
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
     }
@@ -302,21 +330,28 @@ export class Trainer<E extends object = EvaluationOptions> {
     return result;
   }
 
-  async #gradients(input: ModelInput, labels: ArrayLike<number>, step: number): Promise<GradientResult> {
+  async #gradients(batch: Samples, step: number): Promise<TaskGradients> {
     const { model, optimizer } = this;
+    const input = inputOf(this.#train, batch);
+    const evaluation = this.#evaluationOf(this.#train, undefined);
     try {
-      return await model.gradients(input, labels, step, this.#evaluation, () => [optimizer.sumSquares()]);
+      const result = await model.gradients(input, targetsOf(batch), step, evaluation, (complete) => {
+        // Their gradients count in the squares.
+        const values = this.#penalties?.add(complete) ?? [];
+        return [optimizer.sumSquares(), ...values];
+      });
+      return this.#penalties?.addedTo(result, result.measured.slice(1)) ?? result;
     } catch (error) {
       throw await stateError(step, error, model.parameters);
     }
   }
 
   /**
-   * Measures, on a few training images, whether the training can work. Training is not affected.
+   * Measures, on a few training samples, whether the training can work. Training is not affected.
    *
    * @param meanLoss  of the last steps; null before the first one
    * @param say  puts a remedy into words; default: in the options of the library
-   * @returns null with a single image, or if the network cannot be solved for these images (the next step reports why)
+   * @returns null with a single sample, or if the network cannot be solved for these samples (the next step reports why)
    */
   async diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
     try {
@@ -328,28 +363,32 @@ export class Trainer<E extends object = EvaluationOptions> {
   }
 
   async #diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
-    const { least, most } = PROBED_IMAGES;
-    const images = Math.min(this.#train.count, Math.max(least, Math.min(most, this.#batchSize)));
-    // Differences between images need two.
-    if (images < 2) return null;
-    const [batch] = batches(this.#train, { batchSize: images });
-    const probe = await this.model.probe({ data: batch!.images, batch: batch!.size }, this.#evaluation);
+    const { least, most } = PROBED_SAMPLES;
+    const samples = await firstSamples(this.#train, Math.max(least, Math.min(most, this.#batchSize)));
+    // Differences between samples need two.
+    if (samples.size < 2) return null;
+    const probe = await this.model.probe(inputOf(this.#train, samples), this.#evaluationOf(this.#train, undefined));
     const { step } = this.#position;
     const norms = step === 0 ? null : await this.optimizer.gradientNorms();
     const roleOf = (name: string) => this.model.parameters.get(name).role;
     const state = {
       step,
       meanLoss,
-      classes: this.#train.classes,
+      chance: this.task.loss.chance,
+      classes: this.model.task.target.classes,
       gradientNorms: norms && Object.entries(norms).map(([name, norm]) => [roleOf(name), norm] as const),
-      standardised: this.model.options.standardise ?? false,
+      standardised: this.model.standardised,
     };
     return diagnose(probe, state, say);
   }
 
-  #until(signal: AbortSignal | undefined): ClassifierEvaluation<E> | undefined {
-    const evaluation = this.#evaluation ?? ({} as ClassifierEvaluation<E>);
-    return signal ? { ...evaluation, signal } : this.#evaluation;
+  /** Output times are those of the samples, if they have any. */
+  #evaluationOf(samples: SampleSet | SampleStream, signal: AbortSignal | undefined): E | undefined {
+    const times = isStream(samples) ? null : (samples.times ?? null);
+    if (times === null && signal === undefined) return this.#evaluation;
+    const { numEvals, ...rest }: E & { readonly numEvals?: number } = this.#evaluation ?? ({} as E);
+    const own = times ? { times } : numEvals === undefined ? {} : { numEvals };
+    return { ...rest, ...own, ...(signal && { signal }) } as unknown as E;
   }
 
   /** Goes past the next batch without training on it; it counts as a step. */
@@ -359,51 +398,63 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#position = { epoch: done ? epoch + 1 : epoch, batch: done ? 0 : batch + 1, step: step + 1 };
   }
 
-  /** Loss, accuracy and confusion matrix on a set, without dropout; training is not affected. */
-  async evaluate(set: ImageSet, { signal }: Abortable = {}): Promise<Evaluation> {
-    if (set.count === 0) throw new ArgumentError("evaluate", "set", "at least one image", "none");
+  /**
+   * Loss and metrics on a set, without dropout; training is not affected.
+   *
+   * @throws {ArgumentError} samples that do not fit the model or its task; names what does not
+   */
+  async evaluate(set: SampleSet, { signal }: Abortable = {}): Promise<Evaluation> {
+    const { model } = this;
+    checkSamples("evaluate", "set", set, model);
     const start = performance.now();
-    const confusion = new Uint32Array(set.classes ** 2);
-    let totalLoss = 0;
-    let failed = 0;
-    for (const batch of batches(set, { batchSize: EVALUATION_BATCH, ...(signal ? { signal } : {}) })) {
+    const sums = new EvaluationSums(model.task);
+    const evaluation = this.#evaluationOf(set, signal);
+    for await (const batch of batches(set, { batchSize: EVALUATION_BATCH, ...(signal && { signal }) })) {
       await nextTurn();
-      const input = { data: batch.images, batch: batch.size };
-      const result = await this.model.evaluate(input, batch.labels, this.#until(signal));
-      totalLoss += result.loss * (batch.size - result.failed.length);
-      failed += result.failed.length;
-      const width = result.logits.length / batch.size;
-      for (let b = 0; b < batch.size; b++) {
-        if (result.failed.includes(b)) continue;
-        const predicted = indexOfMax(result.logits.subarray(b * width, (b + 1) * width));
-        confusion[batch.labels[b]! * set.classes + predicted]!++;
-      }
+      if (!hasTargets(batch)) continue;
+      sums.add(batch, await model.evaluate(inputOf(set, batch), targetsOf(batch), evaluation));
     }
-    let correct = 0;
-    for (let c = 0; c < set.classes; c++) correct += confusion[c * (set.classes + 1)]!;
-    const seconds = (performance.now() - start) / 1000;
-    const count = set.count - failed;
-    return { loss: totalLoss / count, accuracy: correct / count, count, failed, confusion, seconds };
+    if (sums.isEmpty) throw new ArgumentError("evaluate", "set.weights", "at least one target that counts", "none");
+    return sums.result((performance.now() - start) / 1000);
   }
 }
 
-/** The last values of what is averaged. */
+/** The values of a step that running means are made of. */
+type Measured = Pick<StepMetrics, "loss" | "metrics" | "seconds">;
+
+/** The last steps. */
 class Window {
   readonly #size: number;
-  readonly #values: { loss: number; accuracy: number; seconds: number }[] = [];
+  readonly #steps: Measured[] = [];
 
   constructor(size: number) {
     this.#size = size;
   }
 
-  add(values: { loss: number; accuracy: number; seconds: number }): void {
-    this.#values.push(values);
-    if (this.#values.length > this.#size) this.#values.shift();
+  add(step: Measured): void {
+    this.#steps.push(step);
+    if (this.#steps.length > this.#size) this.#steps.shift();
   }
 
-  mean(name: "loss" | "accuracy" | "seconds"): number {
-    return this.#values.reduce((sum, values) => sum + values[name], 0) / this.#values.length;
+  /** Mean duration. */
+  get seconds(): number {
+    return mean(this.#steps.map(({ seconds }) => seconds));
   }
+
+  means(): Pick<StepMetrics, "meanLoss" | "meanMetrics"> {
+    const names = Object.keys(this.#steps.at(-1)!.metrics);
+    const meanOf = (value: (step: Measured) => number | undefined): number =>
+      mean(this.#steps.map((step) => value(step) ?? Number.NaN).filter((x) => !Number.isNaN(x)));
+    return {
+      meanLoss: meanOf(({ loss }) => loss),
+      meanMetrics: Object.fromEntries(names.map((name) => [name, meanOf(({ metrics }) => metrics[name])])),
+    };
+  }
+}
+
+/** NaN of nothing. */
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function trafficSince(before: Traffic | null, backend: Backend): { readonly traffic?: Traffic } {
@@ -418,10 +469,4 @@ function trafficSince(before: Traffic | null, backend: Backend): { readonly traf
       downloadedBytes: since("downloadedBytes"),
     },
   };
-}
-
-function indexOfMax(values: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
-  return best;
 }

@@ -11,8 +11,9 @@ import { RunFolder } from "../../src/cli/runFolder.ts";
 import { describeStart } from "../../src/cli/summary.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { resolveConfig, type Settings } from "../../src/run/configLayers.ts";
-import { createExperiment, type Experiment, loadRunInputs } from "../../src/run/experiment.ts";
+import { createExperiment, loadRunInputs, type RunEvaluation } from "../../src/run/experiment.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import type { TrainableModel } from "../../src/train/trainable.ts";
 import type { SolverMetrics } from "../../src/train/trainer.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { jsonLines, type Line } from "./process.ts";
@@ -37,7 +38,11 @@ const TINY: Settings = {
 type Incident = (step: number) => Promise<boolean>;
 
 /** Lets incidents happen; `seen` gets the recurrent weights that each step starts from. */
-function sabotage({ model }: Experiment, incident: Incident, seen: Map<number, unknown>): void {
+function sabotage(
+  { model }: { model: TrainableModel<RunEvaluation> },
+  incident: Incident,
+  seen: Map<number, unknown>,
+): void {
   const gradients = model.gradients.bind(model);
   model.gradients = async (input, labels, step, ...others) => {
     const result = await gradients(input, labels, step, ...others);

@@ -8,7 +8,8 @@ import { register as registerConvert } from "../../src/cli/convert.ts";
 import { register as registerInspect } from "../../src/cli/inspect.ts";
 import { readConnectome, readLabelledConnectome } from "../../src/io/connectome.ts";
 import { readLabels } from "../../src/io/labels.ts";
-import { chooseProjections, loadConnectome } from "../../src/run/network.ts";
+import { loadConnectome } from "../../src/run/network.ts";
+import { chooseProjections } from "../../src/run/projections.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { runCommand } from "./command.ts";
 
@@ -105,11 +106,12 @@ test("without ids a table has the order of the connectome and its length", async
 
 test("a table without roles or places wires as no table does, unless they are asked for", async () => {
   const connectome = await load("pre,post,weight\n0,1,1\n1,2,2\n2,0,1\n", "cell_type\nA\nB\nC\n");
-  const image = { height: 1, width: 1 };
-  const projections = chooseProjections(connectome, image, { input: "auto", readout: "auto", seed: 0 });
+  const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
+  const given = { head: "layers", groupSize: 1, seed: 0 } as const;
+  const projections = chooseProjections(connectome, image, { input: "auto", readout: "auto", ...given });
   assert.equal([projections.input, projections.readout], ["random", "no-input"]);
   const asked = (config: { input: "auto" | "retinotopic"; readout: "auto" | "output" }) => () =>
-    chooseProjections(connectome, image, { ...config, seed: 0 });
+    chooseProjections(connectome, image, { ...config, ...given });
   await fails(asked({ input: "retinotopic", readout: "auto" }), "argument", /columns u and v/);
   await fails(asked({ input: "auto", readout: "output" }), "argument", /a column role/);
 });
@@ -117,10 +119,11 @@ test("a table without roles or places wires as no table does, unless they are as
 test("a read-out by selector takes exactly the neurons that it names, with input or without", async () => {
   const table = "id,cell_type,side\n9000,A,left\n30,B,left\n20000,B,right\n";
   const connectome = await load(EDGES, table);
-  const image = { height: 1, width: 1 };
-  const choose = (readout: string) => chooseProjections(connectome, image, { input: "auto", readout, seed: 0 });
+  const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
+  const given = { input: "auto", head: "layers", groupSize: 1, seed: 0 } as const;
+  const choose = (readout: string) => chooseProjections(connectome, image, { ...given, readout });
   const { inputProjection } = choose("all");
-  const driven = [0, 1, 2].filter((i) => inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!);
+  const driven = [0, 1, 2].filter((i) => inputProjection!.rowPtr[i + 1]! > inputProjection!.rowPtr[i]!);
   assert.is(driven.length, 1);
   for (const [selector, expected] of [
     ["side:left", [0, 1]],

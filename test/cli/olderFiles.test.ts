@@ -1,4 +1,5 @@
-// Files written before 0.2.0, where connections were called synapses: runs and sweeps with that name are read as those of today.
+// Files of earlier versions are read as those of today: before 0.2.0 connections were called synapses; before 0.3.0 accuracy was the only
+// metric, and no file described the task.
 
 import { cp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -35,6 +36,35 @@ async function older(name: string): Promise<string> {
     replaced++;
   }
   assert.ok(replaced >= 3, `${replaced} files`);
+  return copy;
+}
+
+/** Facts as 0.2 wrote them: the accuracy beside the loss, and no description of the task. */
+function withAccuracy(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withAccuracy);
+  if (typeof value !== "object" || value === null) return value;
+  const names = { metrics: "accuracy", meanMetrics: "meanAccuracy", trainingMetrics: "trainingAccuracy" };
+  const parts = Object.entries(value).flatMap(([name, part]) => {
+    if (name === "task") return [];
+    const before = names[name as keyof typeof names];
+    return [before ? [before, (part as { accuracy: number } | null)?.accuracy ?? null] : [name, withAccuracy(part)]];
+  });
+  return Object.fromEntries(parts);
+}
+
+/** A copy of a folder in which accuracy is the only metric. */
+async function withoutTask(name: string): Promise<string> {
+  const copy = `accuracy-${name}`;
+  await cp(at(name), at(copy), { recursive: true });
+  for (const file of await readdir(at(copy), { recursive: true })) {
+    if (!/(config|summary|metrics)\.jsonl?$/.test(file)) continue;
+    const text = await readFile(at(copy, file), "utf8");
+    const objects = file.endsWith("l") ? text.trim().split("\n") : [text];
+    const old = objects.map((object) => `${JSON.stringify(withAccuracy(JSON.parse(object)))}\n`).join("");
+    assert.match(old, file.includes("config") ? /"classes"/ : /"accuracy":/);
+    assert.not.match(old, /"(task|metrics|meanMetrics)":/);
+    await writeFile(at(copy, file), old);
+  }
   return copy;
 }
 
@@ -86,6 +116,42 @@ test("a network with other connections than the old record's is refused", async 
     "argument",
     /4999, as the run began with, got 5000 \(network\.connections\)/,
   );
+});
+
+test("a run whose files have accuracies is resumed, reported and opened, and its numbers are the same", async () => {
+  await done("train", ...TINY, "--no-report", "--out", "judged");
+  const old = await withoutTask("judged");
+  const [before, now] = [await readRunRecord(at(old)), await readRunRecord(at("judged"))];
+  assert.equal(before.start.task, now.start.task);
+  assert.equal([before.steps, before.evaluations], [now.steps, now.evaluations]);
+  assert.ok(before.steps[0]!.metrics.accuracy! >= 0);
+  assert.equal(before.summary!.test!.metrics, now.summary!.test!.metrics);
+  for (const folder of ["judged", old]) await done("train", "--resume", folder, "--steps", "8", "--no-report");
+  const record = async (folder: string) => {
+    const { steps, evaluations } = await readRunRecord(at(folder));
+    const bits = steps.map(({ step, loss, meanLoss, metrics, meanMetrics }) => ({
+      ...{ step, loss, meanLoss, metrics, meanMetrics },
+    }));
+    return [bits, evaluations.map(({ seconds: _, ...evaluation }) => evaluation)];
+  };
+  assert.equal(await record(old), await record("judged"));
+  await done("report", old);
+  assert.match(await readFile(at(old, "report.html"), "utf8"), /id="figure-accuracy"/);
+  await using opened = await openRun(at(old));
+  assert.is(opened.step, 8);
+});
+
+test("a sweep whose runs have accuracies is collected with the same results", async () => {
+  await writeFile(
+    at("rates.yaml"),
+    `base:\n  generate: 900x5000\n  trainSamples: 64\n  validationSamples: 16\n  testSamples: 16\n  batchSize: 16\n  calibration: 32\n  device: wasm\n  threads: 1\n  steps: 2\ngrid:\n  lr: [1e-3, 1e-2]\n`,
+  );
+  await done("sweep", "rates.yaml", "--out", "rates");
+  const old = await withoutTask("rates");
+  const { measures, runs, groups } = JSON.parse(await done("collect", old, "--json"));
+  const results = JSON.parse(await done("collect", "rates", "--json"));
+  assert.equal([measures, runs, groups], [results.measures, results.runs, results.groups]);
+  assert.ok(runs[0].testAccuracy >= 0 && groups[0].measures.testAccuracy.mean === runs[0].testAccuracy);
 });
 
 test("a sweep is collected with the same results", async () => {

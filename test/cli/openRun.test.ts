@@ -28,8 +28,8 @@ async function state(): Promise<unknown> {
 }
 
 async function lossOf(opened: OpenedRun): Promise<readonly [loss: number, accuracy: number]> {
-  const { loss, accuracy } = await opened.trainer.evaluate(opened.data.test!);
-  return [loss, accuracy];
+  const { loss, metrics } = await opened.trainer.evaluate(opened.data.test!);
+  return [loss, metrics.accuracy!];
 }
 
 test.before(async () => {
@@ -40,8 +40,8 @@ test.before(async () => {
 test("the last checkpoint gives the test result of the run; nothing in its folder changes", async () => {
   const before = await state();
   await using opened = await openRun(run);
-  const { loss, accuracy } = (await recorded()).findLast(({ set }) => set === "test")!;
-  assert.equal(await lossOf(opened), [loss, accuracy]);
+  const { loss, metrics } = (await recorded()).findLast(({ set }) => set === "test")!;
+  assert.equal(await lossOf(opened), [loss, (metrics as Record<string, number>).accuracy]);
   assert.is(opened.step, 5);
   assert.is(opened.optimizer.stepCount, 5);
   assert.is(opened.checkpoint, join(run, "checkpoint.safetensors"));

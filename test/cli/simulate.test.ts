@@ -123,7 +123,7 @@ test("--plot draws the activity, --json says what was written", async ({ folder,
   const recorded = { neurons: 900, types: null };
   assert.equal(said, {
     ...{ out, plot, samples: 2, times: 25, neurons: 900 },
-    ...{ recorded, interventions: [], accuracy: null },
+    ...{ recorded, interventions: [], comparison: null },
   });
   const svg = await readFile(plot, "utf8");
   assert.match(svg, /^<svg/);
@@ -165,8 +165,9 @@ test("neurons are silenced, clamped and driven, and the accuracy of the intact r
   assert.match(text, /^silenced \d+ neurons\naccuracy \d+\.\d % → \d+\.\d % of 10 samples, .*\nrecorded 10 neurons\n/);
   const said = JSON.parse(await runCommand(registerSimulate, ...command, "--json"));
   assert.is(said.interventions[0].kind, "silence");
-  assert.is(said.accuracy.samples, 10);
-  assert.ok(said.accuracy.intervened <= said.accuracy.intact);
+  assert.is(said.comparison.samples, 10);
+  const { intact: before, intervened: after } = said.comparison.metrics.accuracy;
+  assert.ok(after <= before);
 });
 
 test("an existing file is replaced on request only", async ({ run, out }) => {

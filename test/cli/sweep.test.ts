@@ -8,13 +8,22 @@ import { promisify } from "node:util";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { planRuns } from "../../src/cli/sweep/plan.ts";
-import { spread } from "../../src/cli/sweep/results.ts";
-import { resultsCsv, resultsMarkdown, resultsText } from "../../src/cli/sweep/resultTables.ts";
+import { collectResults, spread } from "../../src/cli/sweep/results.ts";
+import {
+  groupName,
+  plottedMeasure,
+  resultsCsv,
+  resultsMarkdown,
+  resultsText,
+} from "../../src/cli/sweep/resultTables.ts";
 import { slurmOption, slurmScript } from "../../src/cli/sweep/slurm.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
-import { SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
+import { type RunState, SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
 import { sweepSchemaText } from "../../src/cli/sweep/sweepSchema.ts";
+import { standaloneSvg } from "../../src/report/figure.ts";
+import { comparisonFigure } from "../../src/report/plots/comparison.ts";
 import { CONFIG_KEYS } from "../../src/run/configOptions.ts";
+import type { TaskDescription } from "../../src/train/taskDescription.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { repositoryRoot } from "../support/shared.ts";
 import { axograd, type Finished, start } from "./process.ts";
@@ -127,15 +136,71 @@ test("tables quote what needs it, and the plot has a line per combination", () =
     const measures = { ...none, testAccuracy: { mean: testAccuracy, sd: 0.05 }, steps: null, seconds: null };
     return { options, finished: 1, runs: 2, measures };
   });
-  const csv = resultsCsv({ runs, groups }).split("\r\n");
+  const { measures } = collectResults([]);
+  const accuracies = (["validation", "test"] as const).map((set) => ({
+    ...{ key: `${set}Accuracy` as const, name: `${set} accuracy` },
+    ...({ format: "share", range: [0, 1], better: "higher" } as const),
+  }));
+  const results = { measures: [...accuracies, ...measures], runs, groups };
+  const csv = resultsCsv(results).split("\r\n");
   assert.is(csv[1], 'run 0,"ReLU,Tanh",0,finished,,0.5,,,,5,1,"said ""no"""');
-  const markdown = resultsMarkdown({ runs, groups });
+  const markdown = resultsMarkdown(results);
   assert.match(markdown, "| a\\|b | 1 of 2 | 75.00 ± 5.00 |");
   assert.match(markdown, '- `run 0`: said "no"');
-  const plot = resultsText({ runs, groups }).split("\n").slice(-4);
+  const plot = resultsText(results).split("\n").slice(-4);
   assert.match(plot[0]!, /^nonlinearity=ReLU,Tanh {2}├─+●─+┤$/);
   assert.match(plot[1]!, /^nonlinearity=a\|b {8}/);
   assert.match(plot[2]!, /^ +45\.0 % +80\.0 % {2}test accuracy$/);
+});
+
+test("the metrics of any task are collected, and the first one compares the combinations", async () => {
+  const runs = await plan("grid:\n  lr: [1, 2]\n");
+  const number = { format: "number", chance: null } as const;
+  const task: TaskDescription = {
+    loss: { name: "squared", unit: null, chance: null },
+    metrics: [
+      { ...number, name: "mean-error", better: "lower", range: [0, null] },
+      { ...number, name: "r2", better: "higher", range: [null, 1] },
+    ],
+    target: { kind: "numbers", width: 2, classes: null, times: null },
+  };
+  const states = runs.map((run, k): RunState => {
+    const test = {
+      set: "test" as const,
+      loss: 0.5 + k,
+      metrics: { "mean-error": 120 + 30 * k, r2: k === 0 ? 0.25 : Number.NaN },
+    };
+    const memory = { peakMemoryBytes: 1, deviceMemory: { peakBytes: 1, largestBytes: 1 } };
+    const work = { steps: 5, seconds: 1, stepsPerSecond: 5, trainingLoss: 1, interrupted: null };
+    const summary = { ...work, ...memory, validation: null, test };
+    return { run, status: "finished", begun: true, pageDue: false, task, summary, error: null };
+  });
+  const results = collectResults(states);
+  assert.equal(
+    results.measures.map(({ key }) => key),
+    [
+      ...(["validationMeanError", "testMeanError", "validationR2", "testR2", "validationLoss", "testLoss"] as const),
+      ...(["trainingLoss", "steps", "seconds"] as const),
+    ],
+  );
+  assert.equal([results.runs[0]!.testMeanError, results.runs[0]!.testR2, results.runs[1]!.testR2], [120, 0.25, null]);
+  assert.is(plottedMeasure(results)!.name, "test mean-error");
+  assert.match(resultsMarkdown(results), "| lr | runs | test mean-error | test r2 | test loss |");
+  const plot = resultsText(results).split("\n");
+  assert.match(plot.at(-2)!, /^ +120 +150 {2}test mean-error$/);
+  const svg = standaloneSvg(
+    comparisonFigure(
+      results.groups.map((group) => ({
+        name: groupName(group),
+        values: [],
+        mean: group.measures.testMeanError!.mean,
+        sd: null,
+      })),
+      plottedMeasure(results)!,
+    ),
+  );
+  assert.match(svg, />150</);
+  assert.not.match(svg, /%</);
 });
 
 test("one failed run does not stop the others; the same command goes on with what is left", async () => {
@@ -371,7 +436,15 @@ test("runs that Slurm has in its queue are not submitted again", async () => {
 test("names with quotes and spaces stay whole in the script", async () => {
   const runs = await plan("grid:\n  lr: [1]\n");
   const folder = new SweepFolder("/a b/it's");
-  const state = { run: runs[0]!, status: "waiting" as const, begun: false, pageDue: false, summary: null, error: null };
+  const state = {
+    run: runs[0]!,
+    status: "waiting" as const,
+    begun: false,
+    pageDue: false,
+    task: null,
+    summary: null,
+    error: null,
+  };
   const script = slurmScript(folder, [state], { options: [], parallel: null });
   assert.match(script, "sweep='/a b/it'\\''s'\n");
   assert.match(script, "#SBATCH --job-name=axograd-it-s\n#SBATCH --array=0-0\n");
@@ -381,7 +454,15 @@ test("nothing in the name of a sweep becomes a command or an option of sbatch", 
   const [run] = await plan("grid:\n  lr: [1]\n");
   const path = join(dir, "a\n#SBATCH --mem=0\ntouch pwned\n$(touch pwned)'`touch pwned`");
   await mkdir(path, { recursive: true });
-  const state = { run: run!, status: "waiting" as const, begun: false, pageDue: false, summary: null, error: null };
+  const state = {
+    run: run!,
+    status: "waiting" as const,
+    begun: false,
+    pageDue: false,
+    task: null,
+    summary: null,
+    error: null,
+  };
   const script = slurmScript(new SweepFolder(path), [state], { options: ["comment=$(touch pwned)"], parallel: null });
   // sbatch reads its options up to the first command.
   const [head = ""] = script.split("\nnames=(");

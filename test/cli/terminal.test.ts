@@ -4,7 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { SweepResults } from "../../src/cli/sweep/results.ts";
+import { collectResults, type SweepResults } from "../../src/cli/sweep/results.ts";
 import { resultsCsv, resultsMarkdown, resultsText } from "../../src/cli/sweep/resultTables.ts";
 import { tempDir } from "../io/fixtures.ts";
 import { axograd, jsonLines, TINY } from "./process.ts";
@@ -82,6 +82,7 @@ test("a sweep's tables take any text of an option or an error", () => {
   };
   const options = { connectome: HOSTILE };
   const results: SweepResults = {
+    measures: collectResults([]).measures,
     runs: [{ run: "a", options, seed: 0, status: "failed", ...none, steps: null, seconds: null, error }],
     groups: [{ options, finished: 0, runs: 1, measures: { ...none, steps: null, seconds: null } }],
   };

@@ -3,7 +3,10 @@ import * as assert from "uvu/assert";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import {
   createSparseProjection,
+  groupInput,
+  groupReadout,
   neuronsOfRole,
+  randomGroups,
   randomIndices,
   retinotopicProjection,
 } from "../../src/data/projection.ts";
@@ -118,6 +121,64 @@ testWithData(test, ["flyvis/flyvis_e6_neurons.csv"], "the published photorecepto
     const sum = row(csr, i).reduce((total, [, weight]) => total + weight, 0);
     assert.ok(Math.abs(sum - 1) < 1e-6);
   }
+});
+
+test("random groups are disjoint, ascending, as large as asked for, and a function of their key", () => {
+  const except = [0, 7, 7, 19];
+  const groups = randomGroups({ numNeurons: 20, groups: 3, size: 5, except }, [1, 2]);
+  assert.equal(
+    groups.map((group) => group.length),
+    [5, 5, 5],
+  );
+  for (const group of groups) assert.equal(group, group.slice().sort());
+  const members = new Set(groups.flatMap((group) => [...group]));
+  assert.is(members.size, 15);
+  assert.ok(except.every((i) => !members.has(i)));
+  assert.equal(randomGroups({ numNeurons: 20, groups: 3, size: 5, except }, [1, 2]), groups);
+  assert.not.equal(randomGroups({ numNeurons: 20, groups: 3, size: 5, except }, [1, 3]), groups);
+});
+
+test("every neuron is equally likely to be in each group", () => {
+  const counts = [new Float64Array(10), new Float64Array(10)];
+  for (let k = 0; k < 5000; k++) {
+    randomGroups({ numNeurons: 10, groups: 2, size: 3 }, [9, k]).forEach((group, g) => {
+      for (const i of group) counts[g]![i]!++;
+    });
+  }
+  // Binomial with p = 0.3: 1500 ± 32; five standard deviations.
+  for (const count of counts.flatMap((c) => [...c])) assert.ok(Math.abs(count - 1500) < 162, `${count}`);
+});
+
+test("an input drives its whole group, an output is the mean of its group", () => {
+  const groups = [
+    [1, 4],
+    [0, 2, 3],
+  ];
+  const input = groupInput(6, groups);
+  assert.equal([input.nRows, input.nCols, input.nnz], [6, 2, 5]);
+  assert.equal(row(input, 4), [[0, 1]]);
+  assert.equal(row(input, 5), []);
+  const readout = groupReadout(6, groups);
+  assert.equal([readout.nRows, readout.nCols, readout.nnz], [2, 6, 5]);
+  assert.equal(row(readout, 0), [
+    [1, 0.5],
+    [4, 0.5],
+  ]);
+  assert.equal(
+    row(readout, 1).map(([i]) => i),
+    [0, 2, 3],
+  );
+  assert.is(row(readout, 1)[0]![1], Math.fround(1 / 3));
+});
+
+test("groups for which there are too few neurons are refused", async () => {
+  const spec = { numNeurons: 10, groups: 2, size: 4 };
+  assert.is(randomGroups({ ...spec, except: [1, 2] }, [0, 0]).length, 2);
+  await fails(() => randomGroups({ ...spec, except: [1, 2, 3] }, [0, 0]), "argument", /7 neurons/);
+  await fails(() => randomGroups({ ...spec, except: [10] }, [0, 0]), "argument", /except/);
+  await fails(() => randomGroups({ ...spec, size: 0 }, [0, 0]), "argument", /size/);
+  await fails(() => groupInput(4, [[1, 4]]), "sparse-format", /groupInput/);
+  await fails(() => groupReadout(4, [[4]]), "sparse-format", /groupReadout/);
 });
 
 test.run();

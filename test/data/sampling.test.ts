@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
-import { bernoulliCells, distinctCells, shuffle, uniform53 } from "../../src/data/sampling.ts";
+import { bernoulliCells, distinctCells, gamma, shuffle, uniform53 } from "../../src/data/sampling.ts";
 
 const test = suite("sampling");
 
@@ -63,6 +63,27 @@ test("a shuffle keeps the elements, and fine uniforms stay below one", () => {
   assert.is.not(array.join(), "1,2,3,4,5,6,7,8,9");
   assert.is(array.sort().join(), "1,2,3,4,5,6,7,8,9");
   for (let k = 0; k < 10_000; k++) assert.ok(uniform53(stream) < 1);
+});
+
+test("gamma draws have their mean, their variance, and the mean of their logarithm", () => {
+  // ψ(shape): −γ − 2 ln 2 at 1/2, 1 − γ at 2; γ is Euler's constant.
+  const euler = 0.5772156649015329;
+  for (const [shape, digamma] of [
+    [0.5, -euler - 2 * Math.LN2],
+    [2, 1 - euler],
+  ] as const) {
+    const stream = new RandomStream(keyOfSeed(31));
+    const n = 50_000;
+    const draws = Array.from({ length: n }, () => gamma(shape, stream));
+    // Five standard errors: the variance of a draw is the shape, of its square 4·shape³ + 10·shape² + 6·shape; of its logarithm ψ′ ≤ 5.
+    const near = (f: (x: number) => number, expected: number, variance: number) => {
+      const mean = draws.reduce((sum, x) => sum + f(x), 0) / n;
+      assert.ok(Math.abs(mean - expected) < 5 * Math.sqrt(variance / n), `${mean} instead of ${expected}`);
+    };
+    near((x) => x, shape, shape);
+    near((x) => x * x, shape * (shape + 1), 4 * shape ** 3 + 10 * shape ** 2 + 6 * shape);
+    near(Math.log, digamma, Math.PI ** 2 / 2);
+  }
 });
 
 test.run();

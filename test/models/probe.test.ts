@@ -3,10 +3,10 @@
 import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { featureSpread, ResponseCount } from "../../src/models/classifier/responses.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../../src/models/options.ts";
+import { featureSpread, ResponseCount } from "../../src/models/readout/responses.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { randomSparse } from "../support/matrices.ts";

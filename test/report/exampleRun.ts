@@ -2,11 +2,14 @@
 
 import { csrFromCoo } from "../../src/core/csr.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { imageSamples } from "../../src/data/imageSamples.ts";
+import type { Samples } from "../../src/data/sampleSet.ts";
 import { syntheticDigits } from "../../src/data/syntheticDigits.ts";
 import { groupsByProjections } from "../../src/report/groups.ts";
-import { shownImages } from "../../src/report/observation.ts";
+import { shownSamples } from "../../src/report/observation.ts";
 import type { ReportParts } from "../../src/report/report.ts";
 import type { EvaluationRecord } from "../../src/train/metrics.ts";
+import { classificationTask } from "../../src/train/taskDescription.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
 
 const N = 60;
@@ -34,6 +37,7 @@ export function exampleParts(): ReportParts {
     (i) => i >= 40,
   );
   const images = syntheticDigits(12, keyOfSeed(1));
+  const samples = imageSamples(images);
   const examples = Array.from({ length: images.count }, (_, index) => ({
     index,
     pixels: images.images.subarray(index * 784, (index + 1) * 784),
@@ -49,6 +53,7 @@ export function exampleParts(): ReportParts {
       folder: "runs/example",
       start: {
         version: "0.0.0",
+        task: classificationTask(10),
         config: { preset: "demo", batchSize: 8, lr: 1e-3, data: null, standardise: true },
         network: { source: "made up", neurons: N, connections: weights.nnz },
         data: { source: "generated <digits>", train: 80, validation: 20, test: 50, classes: 10 },
@@ -66,8 +71,8 @@ export function exampleParts(): ReportParts {
         steps: STEPS,
         seconds: 20,
         trainingLoss: 0.3,
-        validation: { set: "validation", accuracy: 0.91, loss: 0.4 },
-        test: { set: "test", accuracy: 0.91, loss: 0.4 },
+        validation: { set: "validation", metrics: { accuracy: 0.91 }, loss: 0.4 },
+        test: { set: "test", metrics: { accuracy: 0.91 }, loss: 0.4 },
         peakMemoryBytes: 2e8,
         deviceMemory: { peakBytes: 5e7, largestBytes: 9e6 },
         interrupted: null,
@@ -79,9 +84,9 @@ export function exampleParts(): ReportParts {
       step: STEPS,
       responses: {
         examples,
-        imageSet: "test",
+        sampleSet: "test",
         activity: {
-          inputs: shownImages(images).slice(0, 4),
+          inputs: shownSamples(samples, samples.read([0, 1, 2, 3], null) as Samples),
           ts: Array.from({ length: TIMES }, (_, k) => k / (TIMES - 1)),
           numNeurons: N,
           hs: uniform(4 * TIMES * N),
@@ -103,9 +108,9 @@ function stepMetrics(step: number): StepMetrics {
     step,
     epoch: Math.floor((step - 1) / 10),
     loss,
-    accuracy: 1 - loss / 2.4,
+    metrics: { accuracy: 1 - loss / 2.4 },
     meanLoss: loss,
-    meanAccuracy: 1 - loss / 2.4,
+    meanMetrics: { accuracy: 1 - loss / 2.4 },
     learningRate: 1e-3,
     solver: { rhsEvaluations: 44, steps: { min: 6, mean: 7.2, max: 9 }, rejected: step % 5, failed: 0 },
     seconds: 0.5,
@@ -119,5 +124,5 @@ function evaluation(set: EvaluationRecord["set"], step: number): EvaluationRecor
   const confusion = Array.from({ length: 10 }, (_, i) =>
     Array.from({ length: 10 }, (_, j) => (i === j ? 97 : (i * 7 + j * 3) % 5)),
   );
-  return { set, step, loss: 0.4, accuracy: 0.91, count: 1200, failed: 0, seconds: 3, confusion };
+  return { set, step, loss: 0.4, metrics: { accuracy: 0.91 }, count: 1200, failed: 0, seconds: 3, confusion };
 }

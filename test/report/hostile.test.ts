@@ -7,10 +7,13 @@ import { comparisonFigure } from "../../src/report/plots/comparison.ts";
 import { pngOfSvg } from "../../src/report/raster.ts";
 import { buildReport, type ReportParts } from "../../src/report/report.ts";
 import { plotCurves } from "../../src/report/trainingCurves.ts";
+import { classificationTask } from "../../src/train/taskDescription.ts";
 import { xmlFault } from "../support/xml.ts";
 import { exampleParts } from "./exampleRun.ts";
 
 const test = suite("hostile text");
+const task = classificationTask(10);
+const [metric] = task.metrics;
 
 const TEXTS: readonly string[] = [
   `<script>alert(1)</script>`,
@@ -52,7 +55,7 @@ function partsWith(text: string): ReportParts {
     network: { ...network, groups },
     observations: {
       ...observations!,
-      responses: { ...responses, imageSet: text, activity: { ...activity, inputs, groups } },
+      responses: { ...responses, sampleSet: text, activity: { ...activity, inputs, groups } },
     },
   };
 }
@@ -60,16 +63,16 @@ function partsWith(text: string): ReportParts {
 test("every plot is well-formed XML, whatever its words are", () => {
   for (const text of TEXTS) {
     const { figures } = buildReport(partsWith(text));
-    const named = comparisonFigure([{ name: text, values: [0.5], mean: 0.5, sd: null }], text);
+    const named = comparisonFigure([{ name: text, values: [0.5], mean: 0.5, sd: null }], { ...metric!, name: text });
     const plots = [...figures, named].map((figure) => standaloneSvg(figure));
-    const curves = plotCurves({ title: text, training: [], evaluations: [], classes: 10 });
+    const curves = plotCurves({ title: text, training: [], evaluations: [], task });
     for (const svg of [...plots, curves]) assert.is(xmlFault(svg), null, JSON.stringify(text.slice(0, 40)));
   }
 });
 
 test("a renderer takes plots with such words", async () => {
   for (const text of TEXTS) {
-    const svg = plotCurves({ title: text, training: [], evaluations: [], classes: 10 });
+    const svg = plotCurves({ title: text, training: [], evaluations: [], task });
     assert.match(Buffer.from(await pngOfSvg(svg)).toString("latin1", 0, 4), /PNG/);
   }
 });

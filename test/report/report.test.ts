@@ -4,13 +4,15 @@ import * as assert from "uvu/assert";
 import { logTicks, spreadOut } from "../../src/report/axes.ts";
 import { standaloneSvg } from "../../src/report/figure.ts";
 import { groupsByType } from "../../src/report/groups.ts";
+import { metricFigure } from "../../src/report/plots/metric.ts";
 import { encodePng } from "../../src/report/png.ts";
-import { buildReport } from "../../src/report/report.ts";
+import { buildReport, type ReportParts, type Responses } from "../../src/report/report.ts";
 import { historyOf } from "../../src/report/runRecord.ts";
 import { smoothed, thinned } from "../../src/report/series.ts";
 import { plotCurves } from "../../src/report/trainingCurves.ts";
 import type { Finding } from "../../src/train/diagnosis.ts";
 import type { RunEvent } from "../../src/train/metrics.ts";
+import { classificationTask, type MetricValues, type TaskDescription } from "../../src/train/taskDescription.ts";
 import { exampleParts } from "./exampleRun.ts";
 
 const test = suite("report");
@@ -39,6 +41,66 @@ test("a finished run has every figure, each with the numbers behind it", () => {
     assert.ok(table.rows.length > 0, id);
     for (const row of table.rows) assert.is(row.length, table.columns.length, id);
   }
+});
+
+/** The example as a run whose targets are numbers, judged by two metrics; one is called like another figure. */
+function numbersParts(): ReportParts {
+  const parts = exampleParts();
+  const { start, steps, evaluations, summary } = parts.run;
+  const metric = { format: "number", chance: null } as const;
+  const task: TaskDescription = {
+    loss: { name: "squared", unit: null, chance: null },
+    metrics: [
+      { ...metric, name: "Mean error (°)", better: "lower", range: [0, null] },
+      { ...metric, name: "time", better: "higher", range: [null, 1], chance: 0 },
+    ],
+    target: { kind: "numbers", width: 2, classes: null, times: null },
+  };
+  const values = (step: number): MetricValues => ({ "Mean error (°)": 40 / step, time: 1 - 3 / step });
+  const responses = parts.observations!.responses as Responses;
+  return {
+    ...parts,
+    run: {
+      ...parts.run,
+      start: { ...start, task, data: { ...start.data, classes: null } },
+      steps: steps.map((step) => ({ ...step, metrics: values(step.step), meanMetrics: values(step.step) })),
+      evaluations: evaluations.map(({ confusion: _, ...evaluation }) => ({
+        ...evaluation,
+        metrics: values(evaluation.step),
+      })),
+      summary: { ...summary!, test: null, validation: null },
+    },
+    observations: { ...parts.observations!, responses: { ...responses, examples: null } },
+  };
+}
+
+test("targets that are numbers have a figure per metric, and none of classes", () => {
+  const { html, figures } = buildReport(numbersParts());
+  assert.equal(
+    figures.map((f) => f.id).filter((id) => !id.startsWith("distribution")),
+    ["loss", "mean-error-", "time", "activity", "spy", "degrees", "solver-steps", "time-2", "memory"],
+  );
+  assert.not.match(html, /NaN|undefined|Infinity|accuracy|id="answers"/);
+  assert.match(html, /<dt>test Mean error \(°\)<\/dt><dd>1<\/dd>/);
+  assert.match(html, /<dt>test time<\/dt><dd>0\.925<\/dd>/);
+  assert.match(html, /<dt>test loss<\/dt>/);
+  const svg = plotCurves({
+    ...{ title: "numbers", training: numbersParts().run.steps, evaluations: [], task: numbersParts().run.start.task },
+  });
+  assert.match(svg, />chance 0</);
+  assert.match(svg, />Mean error \(°\)</);
+});
+
+test("a far outlier leaves the picture of a metric without limits, instead of flattening the rest", () => {
+  const steps = Array.from({ length: 100 }, (_, i) => ({
+    step: i + 1,
+    loss: 1,
+    metrics: { r2: i === 0 ? -1e6 : i / 200 },
+  }));
+  const [, r2] = numbersParts().run.start.task.metrics;
+  const drawn = metricFigure({ steps, evaluations: [] }, { ...r2!, name: "r2" }).draw(520, "a").body;
+  const texts = [...drawn.matchAll(/<text[^>]*>([^<]*)</g)].map((m) => m[1]!);
+  assert.ok(texts.includes("0.5") && texts.every((text) => !text.includes("000")), texts.join());
 });
 
 test("the page asks nothing of any server and runs no script", () => {
@@ -125,14 +187,14 @@ test("curves are one self-contained picture, light and dark, with axes, legend a
   const training = Array.from({ length: 3000 }, (_, i) => ({
     step: i + 1,
     loss: 2.3 / (1 + i / 50),
-    accuracy: i / 3000,
+    metrics: { accuracy: i / 3000 },
   }));
   const evaluations = [
-    { set: "validation", step: 1500, loss: 0.2, accuracy: 0.6 },
-    { set: "validation", step: 3000, loss: 0.1, accuracy: 0.9 },
-    { set: "test", step: 3000, loss: 0.12, accuracy: 0.88 },
+    { set: "validation", step: 1500, loss: 0.2, metrics: { accuracy: 0.6 } },
+    { set: "validation", step: 3000, loss: 0.1, metrics: { accuracy: 0.9 } },
+    { set: "test", step: 3000, loss: 0.12, metrics: { accuracy: 0.88 } },
   ] as const;
-  const svg = plotCurves({ title: "a <b> & c", training, evaluations, classes: 10 });
+  const svg = plotCurves({ title: "a <b> & c", training, evaluations, task: classificationTask(10) });
   assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
   assert.match(svg, /prefers-color-scheme: dark/);
   assert.match(svg, /a &#60;b&#62; &#38; c/);
@@ -150,9 +212,9 @@ test("curves are one self-contained picture, light and dark, with axes, legend a
 });
 
 test("a run of one step, or none, has curves too", () => {
-  const point = { step: 1, loss: 2.3, accuracy: 0.1 };
+  const point = { step: 1, loss: 2.3, metrics: { accuracy: 0.1 } };
   for (const training of [[], [point], [{ ...point, loss: Number.NaN }]]) {
-    const svg = plotCurves({ title: "short", training, evaluations: [], classes: 10 });
+    const svg = plotCurves({ title: "short", training, evaluations: [], task: classificationTask(10) });
     assert.not.match(svg, /NaN|undefined|Infinity/);
   }
 });

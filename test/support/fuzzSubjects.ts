@@ -1,7 +1,7 @@
 // What is fuzzed: for each kind of file small valid samples and the reader. Where an archive has checksums, its content is damaged, and
 // then packed; damage to the archive itself is a subject of its own.
 
-import { readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
@@ -9,13 +9,15 @@ import { createBackend } from "../../src/backend/select.ts";
 import { readConfigFile } from "../../src/cli/configFile.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
 import { readImageSet } from "../../src/data/mnist.ts";
+import { openSamples } from "../../src/data/openSamples.ts";
 import { readLabelledConnectome, writeConnectome } from "../../src/io/connectome.ts";
 import { readIdList } from "../../src/io/idList.ts";
 import { readLabels } from "../../src/io/labels.ts";
 import { readNeuronTable } from "../../src/io/neuronTable.ts";
-import { encodeNpy, encodeNpyString, readNpy } from "../../src/io/npy.ts";
+import { encodeNpy, encodeNpyString, encodeNpyStrings, readNpy, writeNpy } from "../../src/io/npy.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
 import { readTypeEdges } from "../../src/io/typeEdges.ts";
+import { writeArrays } from "../../src/io/writeArrays.ts";
 import { encodeZip } from "../../src/io/zip.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { idx } from "../data/fixtures.ts";
@@ -258,6 +260,10 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   images: images("images", false),
   "images, packed": images("images", true),
   "labels of images": images("labels", false),
+  "samples npz": samples("npz"),
+  "samples npz split": samples("split"),
+  "samples npy": samples("npy"),
+  "samples safetensors": samples("safetensors"),
   checkpoint: { extension: ".safetensors", make: checkpoint, read: loadCheckpoint },
   configuration: { extension: ".yaml", make: only(text(CONFIG)), read: readConfigFile },
 };
@@ -270,6 +276,50 @@ function npyOfTexts(): Uint8Array {
 
 function labels(file: string): Promise<unknown> {
   return readLabels(file);
+}
+
+/** Samples of two parts, read in blocks and in memory. Damaged are a file, one file of a folder, or the split in a .npz file. */
+function samples(damaged: "npz" | "npy" | "safetensors" | "split"): FuzzSubject {
+  const numeric = {
+    inputs: { shape: [3, 2], data: Float32Array.of(0, 1, 2, 3, 4, 5) },
+    targets: { shape: [3, 2], data: Int32Array.of(0, 1, 1, 0, 1, 1) },
+    mask: { shape: [3, 2], data: Uint8Array.of(1, 0, 1, 1, 0, 1) },
+    times: { shape: [2], data: Float64Array.of(0.5, 1) },
+  };
+  const split = ["train", "test", "train"];
+  const read = async (path: string): Promise<unknown> => {
+    const blocks = await openSamples(path, { memoryBytes: 0 });
+    const first = await blocks.train.read([0], null);
+    await blocks.release();
+    return [first, await openSamples(path)];
+  };
+  if (damaged === "split") {
+    const whole = Object.entries(numeric).map(([name, array]) => ({ name: `${name}.npy`, bytes: encodeNpy(array) }));
+    const wrap = (bytes: Uint8Array): Uint8Array => encodeZip([...whole, { name: "split.npy", bytes }]);
+    return { extension: ".npz", make: () => ({ samples: [encodeNpyStrings(split)], wrap }), read };
+  }
+  if (damaged === "npy") {
+    return {
+      extension: ".npy",
+      make: only(encodeNpy(numeric.inputs)),
+      async read(path) {
+        const folder = `${path}.folder`;
+        await mkdir(folder, { recursive: true });
+        await writeNpy(join(folder, "targets.npy"), numeric.targets);
+        await copyFile(path, join(folder, "inputs.npy"));
+        return read(folder);
+      },
+    };
+  }
+  return {
+    extension: `.${damaged}`,
+    async make(dir) {
+      const path = join(dir, `whole.${damaged}`);
+      await writeArrays(path, damaged === "npz" ? { ...numeric, split } : numeric);
+      return { samples: [await readFile(path)] };
+    },
+    read,
+  };
 }
 
 /** Readers with faults, which must be found. */

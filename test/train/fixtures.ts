@@ -3,11 +3,14 @@
 import type { Backend } from "../../src/backend/backend.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
+import { imageSamples } from "../../src/data/imageSamples.ts";
 import type { ImageSet } from "../../src/data/imageSet.ts";
+import { MNIST_NORMALISATION } from "../../src/data/mnist.ts";
 import { createSparseProjection } from "../../src/data/projection.ts";
+import type { SampleSet } from "../../src/data/sampleSet.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import type { SolveOptions } from "../../src/models/connectomeOdeRnn.ts";
-import { Adam } from "../../src/train/optimizer.ts";
+import { Adam, type Optimizer } from "../../src/train/optimizer.ts";
 import { Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
 
 export const NEURONS = 24;
@@ -22,7 +25,12 @@ export function patches(count: number, seed = 5): ImageSet {
   labels.forEach((label, i) => {
     images[i * PIXELS + label] = 200 + stream.below(56);
   });
-  return { images, labels, count, height: 2, width: 2, classes: 3 };
+  return { images, labels, count, height: 2, width: 2, classes: 3, normalisation: MNIST_NORMALISATION };
+}
+
+/** The same as samples. */
+export function patchSamples(count: number, seed = 5): SampleSet {
+  return imageSamples(patches(count, seed));
 }
 
 /** A random matrix with about four entries per row, of both signs. */
@@ -90,7 +98,7 @@ export function tinyTraining(
   const trainer = new Trainer({
     model,
     optimizer,
-    train: patches(40),
+    train: patchSamples(40),
     batchSize,
     seed,
     ...(schedule && { schedule }),
@@ -104,7 +112,13 @@ export function tinyTraining(
 }
 
 /** All parameters, as their constraints want them, and moments; for comparison bit by bit. */
-export async function stateOf({ model, optimizer }: Pick<Tiny, "model" | "optimizer">): Promise<Map<string, unknown>> {
+export async function stateOf({
+  model,
+  optimizer,
+}: {
+  readonly model: Pick<Tiny["model"], "parameters">;
+  readonly optimizer: Optimizer;
+}): Promise<Map<string, unknown>> {
   const state = new Map<string, unknown>();
   model.parameters.refresh();
   for (const { name } of model.parameters.all()) state.set(name, await model.parameters.values(name));

@@ -2,12 +2,15 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { JsonParts } from "../../src/io/jsonParts.ts";
 import { evaluationRecord, jsonLine, MetricsFile, parseEvent, type RunEvent } from "../../src/train/metrics.ts";
 import { duration, Progress, progressLine } from "../../src/train/progress.ts";
+import { classificationTask, isBetter, readTaskDescription } from "../../src/train/taskDescription.ts";
 import type { StepMetrics } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 
 const test = suite("metrics and progress");
+const [ACCURACY] = classificationTask(10).metrics;
 const dir = tempDir();
 
 function metricsOf(step: number, lastStep = 100): StepMetrics {
@@ -15,9 +18,9 @@ function metricsOf(step: number, lastStep = 100): StepMetrics {
     step,
     epoch: 0,
     loss: 2.3 / step,
-    accuracy: 0.5,
+    metrics: { accuracy: 0.5 },
     meanLoss: 2.3 / step,
-    meanAccuracy: 0.5,
+    meanMetrics: { accuracy: 0.5 },
     learningRate: 1e-3,
     solver: { rhsEvaluations: 26, steps: { min: 4, mean: 4.2, max: 5 }, rejected: 0, failed: 0 },
     seconds: 0.1,
@@ -56,7 +59,14 @@ test("a full disk is an error in plain words", async () => {
 
 test("a file is continued after a step: what followed it, and a line that was cut off, are gone", async () => {
   const file = join(dir, "resumed.jsonl");
-  const evaluation = { loss: 1, accuracy: 0.5, count: 1, failed: 0, seconds: 1, confusion: new Uint32Array(1) };
+  const evaluation = {
+    loss: 1,
+    metrics: { accuracy: 0.5 },
+    count: 1,
+    failed: 0,
+    seconds: 1,
+    confusion: new Uint32Array(1),
+  };
   const events: RunEvent[] = [
     { event: "config" },
     { event: "step", ...metricsOf(1) },
@@ -149,13 +159,81 @@ test("the facts of an error are read under their name, and under the one that ea
   assert.equal(parseEvent("", JSON.stringify(error)), { ...error, facts: {} });
 });
 
+test("lines of 0.2 and before have their accuracy among the metrics", () => {
+  const step = `{"event":"step","step":1,"epoch":0,"loss":2.5,"accuracy":0.125,"meanLoss":2.5,"meanAccuracy":0.125,"learningRate":0.001,"solver":{"rhsEvaluations":47,"steps":{"min":7,"mean":7.25,"max":8},"rejected":0,"failed":0},"seconds":0.45,"stepsPerSecond":2.2,"eta":4.9,"lastStep":12}`;
+  const parsed = parseEvent("", step) as Extract<RunEvent, { event: "step" }>;
+  assert.equal([parsed.metrics, parsed.meanMetrics], [{ accuracy: 0.125 }, { accuracy: 0.125 }]);
+  assert.not.ok("accuracy" in parsed || "meanAccuracy" in parsed);
+  const evaluation = `{"event":"evaluation","set":"test","step":12,"loss":1.5,"accuracy":0.4375,"count":16,"seconds":0.05,"confusion":[[1,0],[2,3]]}`;
+  assert.equal(parseEvent("", evaluation), {
+    ...{ event: "evaluation", set: "test", step: 12, loss: 1.5, metrics: { accuracy: 0.4375 }, count: 16, failed: 0 },
+    ...{
+      seconds: 0.05,
+      confusion: [
+        [1, 0],
+        [2, 3],
+      ],
+    },
+  });
+  for (const wrong of [step.replace('"accuracy":0.125', '"accuracy":1.5'), step.replace('"accuracy":0.125,', "")])
+    assert.throws(() => parseEvent("line 1", wrong), /line 1/);
+});
+
+test("the better of two evaluations is that of the first metric, then of the loss; NaN is worse than any number", () => {
+  const metric = (better: "higher" | "lower") => ({ ...ACCURACY!, name: "m", better });
+  const judged = (m: number, loss = 1) => ({ loss, metrics: { m } });
+  for (const [better, best, worse] of [
+    ["higher", 2, 1],
+    ["lower", 1, 2],
+  ] as const) {
+    const task = { metrics: [metric(better)] };
+    assert.equal(
+      [isBetter(task, judged(best), judged(worse)), isBetter(task, judged(worse), judged(best))],
+      [true, false],
+    );
+    assert.equal([isBetter(task, judged(1, 0.5), judged(1)), isBetter(task, judged(1), judged(1))], [true, false]);
+    assert.equal(
+      [isBetter(task, judged(1), judged(Number.NaN)), isBetter(task, judged(Number.NaN), judged(1))],
+      [true, false],
+    );
+  }
+  const none = { metrics: [] };
+  assert.equal([isBetter(none, judged(0, 0.5), judged(9)), isBetter(none, judged(9), judged(0, 0.5))], [true, false]);
+  assert.ok(isBetter(none, judged(0), judged(0, Number.NaN)));
+});
+
+test("a description of a task is read as it was written; what is wrong with one is named", () => {
+  const task = classificationTask(10);
+  const parts = (value: unknown) => JsonParts.parse("config.json", JSON.stringify(value), "a task");
+  assert.equal(readTaskDescription(parts(task)), task);
+  const [metric] = task.metrics;
+  for (const [wrong, place] of [
+    [{ ...task, loss: { ...task.loss, name: 3 } }, "text at loss.name"],
+    [{ ...task, metrics: [{ ...metric, better: "more" }] }, '"higher" or "lower" at metrics.0.better'],
+    [{ ...task, metrics: [{ ...metric, range: [0] }] }, "two numbers, or null for either at metrics.0.range"],
+    [{ ...task, target: { ...task.target, width: 0 } }, "at target.width"],
+  ] as const) {
+    assert.throws(
+      () => readTaskDescription(parts(wrong)),
+      (error: Error) => error.message.includes(place),
+    );
+  }
+});
+
 test("numbers that JSON lacks become null", () => {
   assert.match(jsonLine({ event: "step", ...metricsOf(1), loss: Number.NaN }), /"loss":null/);
 });
 
 test("a confusion matrix is written row by row", () => {
   const confusion = Uint32Array.of(1, 2, 3, 4);
-  const record = evaluationRecord("test", 7, { loss: 1, accuracy: 0.5, count: 10, failed: 0, seconds: 0.1, confusion });
+  const record = evaluationRecord("test", 7, {
+    loss: 1,
+    metrics: { accuracy: 0.5 },
+    count: 10,
+    failed: 0,
+    seconds: 0.1,
+    confusion,
+  });
   assert.equal(record.confusion, [
     [1, 2],
     [3, 4],
@@ -163,8 +241,10 @@ test("a confusion matrix is written row by row", () => {
 });
 
 test("the progress line has loss, accuracy, speed, work and time left", () => {
-  const line = progressLine(metricsOf(40));
-  assert.is(line, "step 40/100  loss 0.0575  acc 50.0 %  10.0 steps/s  26 RHS/step  0:06 left");
+  const line = progressLine(metricsOf(40), ACCURACY);
+  assert.is(line, "step 40/100  loss 0.0575  accuracy 50.0 %  10.0 steps/s  26 RHS/step  0:06 left");
+  const endless = progressLine({ ...metricsOf(40), lastStep: Number.POSITIVE_INFINITY });
+  assert.is(endless, "step 40  loss 0.0575  10.0 steps/s  26 RHS/step");
   assert.equal([duration(7.4), duration(725), duration(3723)], ["0:07", "12:05", "1:02:03"]);
 });
 

@@ -30,9 +30,9 @@ const METRICS: StepMetrics = {
   step: 1,
   epoch: 0,
   loss: 2,
-  accuracy: 0.5,
+  metrics: { accuracy: 0.5 },
   meanLoss: 2,
-  meanAccuracy: 0.5,
+  meanMetrics: { accuracy: 0.5 },
   learningRate: 1e-3,
   solver: { rhsEvaluations: 44, steps: { min: 6, mean: 7, max: 8 }, rejected: 0, failed: 0 },
   seconds: 1,
@@ -76,7 +76,7 @@ test("of the events of a run, steps and evaluations are written", async ({ folde
     set: "test",
     step: 1,
     loss: 0.5,
-    accuracy: 0.75,
+    metrics: { accuracy: 0.75 },
     count: 4,
     failed: 0,
     seconds: 1,
@@ -161,8 +161,8 @@ test("a step of training has loss, accuracy, learning rate, speed and the solver
     "training/learning rate",
     "speed/steps per second",
     "solver/RHS evaluations per step",
-    "solver/attempts per image",
-    "solver/failed images",
+    "solver/attempts per sample",
+    "solver/failed samples",
   ]);
   assert.is(Object.keys(stepScalars({ ...METRICS, solver: null })).length, 4);
 });

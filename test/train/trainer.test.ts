@@ -1,13 +1,15 @@
 import * as assert from "uvu/assert";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { absolute } from "../../src/data/connectomes.ts";
+import { imageSamples } from "../../src/data/imageSamples.ts";
 import { ConnectomeClassifier } from "../../src/models/classifier.ts";
 import type { SolveOptions } from "../../src/models/connectomeOdeRnn.ts";
+import { metricValues } from "../../src/models/task/sums.ts";
 import { SGD } from "../../src/train/optimizer.ts";
 import { type StepMetrics, Trainer, TrainingError } from "../../src/train/trainer.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
-import { patches, sparseMatrix, stateOf, tinyTraining, train } from "./fixtures.ts";
+import { patches, patchSamples, sparseMatrix, stateOf, tinyTraining, train } from "./fixtures.ts";
 
 forEachBackend("trainer", ["f32", "f64"], (test) => {
   test("training lowers the loss and reports every step", async ({ backend }) => {
@@ -107,7 +109,7 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     const evaluated = tinyTraining(backend);
     const expected = await train(plain.trainer, 4);
     const losses = await train(evaluated.trainer, 2);
-    await evaluated.trainer.evaluate(patches(30, 6));
+    await evaluated.trainer.evaluate(patchSamples(30, 6));
     losses.push(...(await train(evaluated.trainer, 4)));
     assert.equal(losses, expected);
     plain.dispose();
@@ -117,7 +119,9 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
   test("an evaluation counts every image once", async ({ backend }) => {
     const { trainer, model, dispose } = tinyTraining(backend);
     const set = patches(300, 7);
-    const { loss, accuracy, count, confusion } = await trainer.evaluate(set);
+    const { loss, metrics, count, confusion: matrix } = await trainer.evaluate(imageSamples(set));
+    const { accuracy } = metrics;
+    const confusion = matrix!;
     assert.is(count, 300);
     const perClass = [0, 1, 2].map((c) => set.labels.filter((label) => label === c).length);
     assert.equal(
@@ -126,9 +130,9 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     );
     assert.is(accuracy, (confusion[0]! + confusion[4]! + confusion[8]!) / 300);
     const data = Float32Array.from(set.images, (pixel) => (pixel / 255 - 0.1307) / 0.3081);
-    const whole = await model.evaluate({ data, batch: 300 }, set.labels, { endTime: 2 });
+    const whole = await model.evaluate({ data, batch: 300 }, { values: set.labels, weights: null }, { endTime: 2 });
     assert.ok(Math.abs(whole.loss - loss) < 1e-5 * loss, `${whole.loss} and ${loss}`);
-    assert.is(whole.correct, Math.round(accuracy * 300));
+    assert.is(metricValues(model.task, whole.metrics).accuracy, accuracy);
     dispose();
   });
 
@@ -181,10 +185,10 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     const { model, optimizer } = tiny;
     const gradients = model.gradients.bind(model);
     model.gradients = (input, labels, step, evaluation, measure) =>
-      gradients(input, labels, step, evaluation, () => {
+      gradients(input, labels, step, evaluation, (complete) => {
         const { grad, size } = model.parameters.get("rnn.hh.bias");
         backend.upload(grad!, new Float64Array(size).fill(0).with(7, Number.POSITIVE_INFINITY));
-        return measure!();
+        return measure!(complete);
       });
     await fails(
       () => train(tiny.trainer, 3),
@@ -241,7 +245,13 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
       width: 6,
     };
     const optimizer = new SGD(backend, model.parameters);
-    const trainer = new Trainer({ model, optimizer, train: images, batchSize: 4, evaluation: { numSteps: 3 } });
+    const trainer = new Trainer({
+      model,
+      optimizer,
+      train: imageSamples(images),
+      batchSize: 4,
+      evaluation: { numSteps: 3 },
+    });
     for await (const metrics of trainer.fit({ steps: 2 })) assert.is(metrics.solver, null);
     assert.is(trainer.tapePlan, null);
     optimizer.dispose();
@@ -267,12 +277,12 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
 
   test("options out of range are named", async ({ backend }) => {
     const { trainer, model, optimizer, dispose } = tinyTraining(backend);
-    await fails(() => new Trainer({ model, optimizer, train: patches(4), batchSize: 0 }), "argument", /batchSize/);
-    await fails(() => new Trainer({ model, optimizer, train: patches(0) }), "argument", /train/);
+    await fails(() => new Trainer({ model, optimizer, train: patchSamples(4), batchSize: 0 }), "argument", /batchSize/);
+    await fails(() => new Trainer({ model, optimizer, train: patchSamples(0) }), "argument", /train/);
     await fails(() => trainer.lastStep({ steps: -1 }), "argument", /steps/);
     await fails(() => trainer.lastStep({ epochs: 0.5 }), "argument", /epochs/);
     await fails(() => trainer.seek({ epoch: 0, batch: 4, step: 4 }), "argument", /batch/);
-    await fails(() => trainer.evaluate(patches(0)), "argument", /set/);
+    await fails(() => trainer.evaluate(patchSamples(0)), "argument", /set/);
     assert.is(trainer.lastStep({}), 4);
     assert.is(trainer.lastStep({ epochs: 3, steps: 5 }), 5);
     assert.ok(new TrainingError("code", "text") instanceof Error);
@@ -293,11 +303,11 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
 
   test("misspelt options are refused, with the nearest that exists", async ({ backend }) => {
     const { trainer, model, optimizer, dispose } = tinyTraining(backend);
-    const options = { model, optimizer, train: patches(8), batchsize: 4 };
+    const options = { model, optimizer, train: patchSamples(8), batchsize: 4 };
     await fails(() => new Trainer(options), "argument", /batchSize, or another option, got "batchsize"/);
     await fails(() => trainer.fit({ step: 4 } as object).next(), "argument", /steps, or another option/);
     const evaluation = { numEval: 3 } as object;
-    const wrong = new Trainer({ model, optimizer, train: patches(8), evaluation });
+    const wrong = new Trainer({ model, optimizer, train: patchSamples(8), evaluation });
     await fails(() => wrong.fit({ steps: 1 }).next(), "argument", /numEvals, or another option/);
     dispose();
   });

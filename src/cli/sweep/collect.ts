@@ -10,7 +10,7 @@ import { assertPng, pngOfSvg } from "../../report/raster.ts";
 import { writeJson, writeText } from "../console.ts";
 import type { PlannedRun } from "./plan.ts";
 import { collectResults, type SweepResults } from "./results.ts";
-import { groupName, MEASURE_WORDS, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "./resultTables.ts";
+import { groupName, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "./resultTables.ts";
 import { SweepFolder } from "./sweepFolder.ts";
 
 const FILES = {
@@ -22,7 +22,7 @@ const FILES = {
 } as const;
 
 const HELP = `
-Writes results.csv (one line per run; accuracies from 0 to 1), results.md, results.json and results.svg into the folder.
+Writes results.csv (one line per run; accuracies and other shares from 0 to 1), results.md, results.json and results.svg into the folder.
 A run is finished, running, interrupted (npx axograd sweep continues it), failed (its log is in logs/) or waiting.
 `;
 
@@ -77,11 +77,11 @@ function plotOf(results: SweepResults): string | null {
   const measure = plottedMeasure(results);
   if (measure === null) return null;
   const groups = results.groups.flatMap((group) => {
-    const spread = group.measures[measure];
+    const spread = group.measures[measure.key];
     if (!spread) return [];
     const name = groupName(group);
     const values = results.runs.filter((run) => run.status === "finished" && groupName(run) === name);
-    return [{ name, values: values.flatMap((run) => run[measure] ?? []), ...spread }];
+    return [{ name, values: values.flatMap((run) => run[measure.key] ?? []), ...spread }];
   });
-  return standaloneSvg(comparisonFigure(groups, MEASURE_WORDS[measure]));
+  return standaloneSvg(comparisonFigure(groups, measure));
 }

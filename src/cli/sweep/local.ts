@@ -12,6 +12,7 @@ import type { RunEvent } from "../../train/metrics.ts";
 import { duration, StatusLine } from "../../train/progress.ts";
 import type { StepMetrics } from "../../train/trainer.ts";
 import type { Console } from "../console.ts";
+import { describeValues } from "../describe.ts";
 import type { Interruption } from "../interruption.ts";
 import type { RunLock } from "../runLock.ts";
 import type { RunState, SweepFolder } from "./sweepFolder.ts";
@@ -198,11 +199,11 @@ class SweepProgress {
     this.#show();
   }
 
-  end({ run, status, summary, error }: RunState): void {
+  end({ run, status, task, summary, error }: RunState): void {
     this.#running.delete(run.name);
     this.#ended++;
-    const accuracy = summary?.test ?? summary?.validation;
-    const outcome = error ?? (accuracy && `${(100 * accuracy.accuracy).toFixed(2)} % ${accuracy.set}`) ?? "";
+    const judged = summary?.test ?? summary?.validation;
+    const outcome = error ?? (task && judged && `${judged.set} ${describeValues(judged, task)}`) ?? "";
     this.clear();
     this.#console.status(`[${this.#ended}/${this.#total}] ${run.name}  ${status}${outcome ? `  ${outcome}` : ""}`);
     if (this.#running.size > 0) this.#show();

@@ -1,24 +1,9 @@
 // Results of a sweep as CSV, as Markdown, and as text with a plot for a terminal.
 
-import { formatPercent } from "../../core/format.ts";
 import { alignColumns, csvCell, escapeMarkdown, printable } from "../../core/text.ts";
+import { metricText } from "../../train/taskDescription.ts";
 import { textOf } from "./plan.ts";
-import { type GroupResult, MEASURES, type Measure, type RunResult, type Spread, type SweepResults } from "./results.ts";
-
-/** Accuracies are shown in percent. */
-function isShare(measure: Measure): boolean {
-  return measure === "validationAccuracy" || measure === "testAccuracy";
-}
-
-const NAMES: Readonly<Record<Measure, string>> = {
-  validationAccuracy: "validation (%)",
-  testAccuracy: "test (%)",
-  validationLoss: "validation loss",
-  testLoss: "test loss",
-  trainingLoss: "training loss",
-  steps: "steps",
-  seconds: "seconds",
-};
+import type { GroupResult, Measure, RunResult, Spread, SweepResults } from "./results.ts";
 
 const NOTHING = "–";
 
@@ -26,7 +11,7 @@ function optionKeys({ runs }: SweepResults): string[] {
   return Object.keys(runs[0]?.options ?? {});
 }
 
-/** One line per run; accuracies are shares from 0 to 1 (RFC 4180). */
+/** One line per run; shares are from 0 to 1 (RFC 4180). */
 export function resultsCsv(results: SweepResults): string {
   const keys = optionKeys(results);
   const rows = results.runs.map((run) => [
@@ -34,10 +19,11 @@ export function resultsCsv(results: SweepResults): string {
     ...keys.map((key) => textOf(run.options[key])),
     run.seed,
     run.status,
-    ...MEASURES.map((measure) => run[measure] ?? ""),
+    ...results.measures.map(({ key }) => run[key] ?? ""),
     printable(run.error ?? ""),
   ]);
-  const lines = [["run", ...keys, "seed", "status", ...MEASURES, "error"], ...rows];
+  const measures = results.measures.map(({ key }) => key);
+  const lines = [["run", ...keys, "seed", "status", ...measures, "error"], ...rows];
   return lines.map((cells) => `${cells.map((cell) => csvCell(`${cell}`)).join(",")}\r\n`).join("");
 }
 
@@ -64,42 +50,54 @@ interface TextTable {
 
 function groupTable(results: SweepResults): TextTable {
   const keys = optionKeys(results);
-  const measures = MEASURES.filter((m) => results.groups.some((group) => group.measures[m] !== null));
+  const measures = results.measures.filter(({ key }) => results.groups.some((group) => group.measures[key] != null));
   return {
-    columns: [...keys, "runs", ...measures.map((m) => NAMES[m])],
+    columns: [...keys, "runs", ...measures.map(columnOf)],
     rows: results.groups.map((group) => [
       ...keys.map((key) => textOf(group.options[key])),
       group.finished === group.runs ? `${group.runs}` : `${group.finished} of ${group.runs}`,
-      ...measures.map((m) => spreadText(m, group.measures[m])),
+      ...measures.map((m) => spreadText(m, group.measures[m.key] ?? null)),
     ]),
   };
 }
 
 function runTable(results: SweepResults): TextTable {
   const keys = optionKeys(results);
-  const measures = MEASURES.filter((m) => results.runs.some((run) => run[m] !== null));
+  const measures = results.measures.filter(({ key }) => results.runs.some((run) => run[key] != null));
   return {
-    columns: [...keys, "seed", "status", ...measures.map((m) => NAMES[m])],
+    columns: [...keys, "seed", "status", ...measures.map(columnOf)],
     rows: results.runs.map((run) => [
       ...keys.map((key) => textOf(run.options[key])),
       `${run.seed}`,
       run.status,
-      ...measures.map((m) => numberText(m, run[m])),
+      ...measures.map((m) => numberText(m, run[m.key] ?? null)),
     ]),
   };
 }
 
-function numberText(measure: Measure, value: number | null): string {
+function numberText({ format }: Measure, value: number | null): string {
   if (value === null) return NOTHING;
-  if (isShare(measure)) return (100 * value).toFixed(2);
-  if (measure === "steps") return `${Math.round(value)}`;
-  return value.toFixed(measure === "seconds" ? 1 : 4);
+  switch (format) {
+    case "share":
+      return (100 * value).toFixed(2);
+    case "count":
+      return `${Math.round(value)}`;
+    case "seconds":
+      return value.toFixed(1);
+    case "number":
+      return value.toFixed(4);
+  }
 }
 
 function spreadText(measure: Measure, spread: Spread | null): string {
   if (spread === null) return NOTHING;
   const mean = numberText(measure, spread.mean);
-  return spread.sd === null || measure === "steps" ? mean : `${mean} ± ${numberText(measure, spread.sd)}`;
+  return spread.sd === null || measure.format === "count" ? mean : `${mean} ± ${numberText(measure, spread.sd)}`;
+}
+
+/** "test accuracy (%)": shares are shown in percent. */
+function columnOf({ name, format }: Measure): string {
+  return format === "share" ? `${name} (%)` : name;
 }
 
 function markdownTable({ columns, rows }: TextTable): string {
@@ -107,7 +105,7 @@ function markdownTable({ columns, rows }: TextTable): string {
   return `${line(columns)}${"| --- ".repeat(columns.length)}|\n${rows.map(line).join("")}`;
 }
 
-/** The groups with a plot of their accuracies, for a terminal. */
+/** The groups with a plot of the measure that they are compared by, for a terminal. */
 export function resultsText(results: SweepResults): string {
   const { columns, rows } = groupTable(results);
   const plot = textPlot(results);
@@ -118,16 +116,19 @@ export function resultsText(results: SweepResults): string {
 
 const PLOT_WIDTH = 50;
 
-/** Accuracy of each combination: `├` and `┤` one standard deviation away from the mean `●`. */
+/** The plotted measure of each combination: `├` and `┤` one standard deviation away from the mean `●`. */
 function textPlot(results: SweepResults): string[] {
   const measure = plottedMeasure(results);
+  if (measure === null) return [];
   const groups = results.groups.flatMap((group) => {
-    const spread = measure && group.measures[measure];
+    const spread = group.measures[measure.key];
     return spread ? [{ name: groupName(group), ...spread }] : [];
   });
-  if (measure === null || groups.length < 2) return [];
+  if (groups.length < 2) return [];
   const ends = groups.flatMap(({ mean, sd }) => [mean - (sd ?? 0), mean + (sd ?? 0)]);
-  const [low, high] = [Math.max(0, Math.min(...ends)), Math.min(1, Math.max(...ends))];
+  const [least, most] = measure.range;
+  const low = Math.max(least ?? Number.NEGATIVE_INFINITY, Math.min(...ends));
+  const high = Math.min(most ?? Number.POSITIVE_INFINITY, Math.max(...ends));
   const at = (value: number): number => {
     const share = high > low ? (value - low) / (high - low) : 0.5;
     return Math.round(Math.min(1, Math.max(0, share)) * (PLOT_WIDTH - 1));
@@ -141,22 +142,20 @@ function textPlot(results: SweepResults): string[] {
     cells[at(mean)] = "●";
     return `${name.padEnd(width)}  ${cells.join("").trimEnd()}`;
   });
-  const [left, right] = [formatPercent(low), formatPercent(high)];
-  return [
-    ...lines,
-    `${" ".repeat(width)}  ${left}${right.padStart(PLOT_WIDTH - left.length)}  ${MEASURE_WORDS[measure]}`,
-  ];
+  const [left, right] = [metricText(measure, low, 1), metricText(measure, high, 1)];
+  return [...lines, `${" ".repeat(width)}  ${left}${right.padStart(PLOT_WIDTH - left.length)}  ${measure.name}`];
 }
 
-/** Accuracies in words. */
-export const MEASURE_WORDS = { testAccuracy: "test accuracy", validationAccuracy: "validation accuracy" } as const;
+/** A measure of quality. */
+export type PlottedMeasure = Measure & { readonly format: "share" | "number" };
 
-/** The accuracy that all groups are compared by; null: there is none. */
-export function plottedMeasure({ groups }: SweepResults): "testAccuracy" | "validationAccuracy" | null {
-  const found = (["testAccuracy", "validationAccuracy"] as const).find((m) =>
-    groups.some((g) => g.measures[m] !== null),
+/** The measure that all groups are compared by: the first one of a test, else of a validation; null: there is none. */
+export function plottedMeasure({ groups, measures }: SweepResults): PlottedMeasure | null {
+  const known = measures.filter(
+    (measure): measure is PlottedMeasure =>
+      measure.better !== null && groups.some((group) => group.measures[measure.key] != null),
   );
-  return found ?? null;
+  return ["test", "validation"].map((set) => known.find(({ key }) => key.startsWith(set))).find((it) => it) ?? null;
 }
 
 /** `lr=0.001 gain=2`. */

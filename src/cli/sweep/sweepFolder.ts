@@ -18,6 +18,7 @@ import {
 } from "../../report/runRecord.ts";
 import { resolveConfig, settingsOf } from "../../run/configLayers.ts";
 import { RUN_FILES } from "../../run/runFiles.ts";
+import type { TaskDescription } from "../../train/taskDescription.ts";
 import { VERSION } from "../../train/version.ts";
 import { isLockFile, LockedError, type LockOptions, RunLock } from "../runLock.ts";
 import { yamlText } from "../yamlFile.ts";
@@ -33,6 +34,8 @@ export interface RunState {
   readonly begun: boolean;
   /** It is finished, except for its page. */
   readonly pageDue: boolean;
+  /** Which loss and metrics it has; null: it has not begun, or its record is damaged. */
+  readonly task: TaskDescription | null;
   /** Summary from the last end of the run; null: it has not ended yet. */
   readonly summary: RunSummaryFacts | null;
   /** The error of a failed run; for a running one, why its state is uncertain. */
@@ -152,12 +155,12 @@ export class SweepFolder {
     } catch (error) {
       if (!(error instanceof FileFormatError)) throw error;
       // A new run must not replace existing files.
-      return { run, status: "failed", begun: true, pageDue: false, summary: null, error: error.message };
+      return { run, status: "failed", begun: true, pageDue: false, task: null, summary: null, error: error.message };
     }
   }
 
   async #stateOf(run: PlannedRun, start: RunStartFacts | null, summary: RunSummaryFacts | null): Promise<RunState> {
-    const common = { run, begun: start !== null, pageDue: false, summary, error: null };
+    const common = { run, begun: start !== null, pageDue: false, task: start?.task ?? null, summary, error: null };
     const { epochs, steps } = run.config;
     const isWhole = summary !== null && summary.interrupted === null;
     if (isWhole && start?.config.epochs === epochs && start.config.steps === steps) {

@@ -4,6 +4,7 @@ import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { Desk } from "../../backend/desk.ts";
 import type { PanelLayout } from "../../backend/program.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
+import type { ChunkInput } from "./chunkInput.ts";
 import type { NetworkParameters } from "./parameters.ts";
 
 /** A chunk of a batch: its states, and room for their cotangents. */
@@ -13,9 +14,9 @@ export interface ChunkStates {
   readonly layout: PanelLayout;
   /** Owns the buffers. Chunks of the same shape share it. Programs on them run on it; it lives as long as the network. */
   readonly desk: Desk;
-  /** State at each output time. */
+  /** State at each output time; those that the run was not asked for (see Evaluated) are missing. */
   readonly hs: readonly DeviceBuffer[];
-  /** Room for their cotangents. */
+  /** Room for their cotangents, in runs for gradients only. */
   readonly ctHs: readonly DeviceBuffer[];
 }
 
@@ -32,8 +33,8 @@ export interface StartedChunk extends ChunkStates {
 
 /** The outcome of a chunk. */
 export interface SettledChunk {
-  /** Solver statistics; null for a discrete model. */
-  readonly stats: SolveStats | null;
+  /** Of the solve, or of the steps in discrete time. */
+  readonly stats: SolveStats;
   /** Samples of the chunk, from 0, that did not reach their end: with them there is no reverse. */
   readonly failed: readonly number[];
   /** Numbers of the buffers that were read along. */
@@ -64,57 +65,43 @@ export interface ActiveInterventions {
   readonly rows: Readonly<Record<string, DeviceBuffer>>;
 }
 
-/** Device buffers for chunks of one shape. */
+/** Device buffers of a chunk. */
 export interface ChunkBuffers {
   /** Of the last run; null: none in its dynamics. */
   active: ActiveInterventions | null;
   readonly desk: Desk;
-  readonly steps: number;
-  readonly x: readonly DeviceBuffer[];
-  readonly drive: DeviceBuffer;
-  /** Constant per-sample vectors k = 0 … steps − 1; none for an input that is constant in time. */
-  readonly stepIndex: readonly DeviceBuffer[];
+  readonly input: ChunkInput;
   readonly y0: DeviceBuffer;
   readonly hs: readonly DeviceBuffer[];
   readonly ctHs: readonly DeviceBuffer[];
   readonly ctY0: DeviceBuffer;
-  readonly ctDrive: DeviceBuffer | null;
-  /** null: the cotangent of the drive is that of the input, or none is wanted. */
-  readonly ctX: readonly DeviceBuffer[] | null;
 }
 
 /** The variant of the dynamics that a chunk's run has, as a key. */
-export function variantOf({ steps, active }: ChunkBuffers): string {
-  return `${steps}${active?.held ? " held" : ""}${active?.muted ? " muted" : ""}`;
+export function variantOf({ input, active }: ChunkBuffers): string {
+  return `${input.depth}${active?.held ? " held" : ""}${active?.muted ? " muted" : ""}`;
 }
 
-/** The buffers of a chunk with `steps` inputs and `times` outputs; made at the first use of its desk. */
+/**
+ * The buffers of a chunk with `times` outputs; made at the first use of its desk.
+ * @param at  output times whose states are wanted
+ * @param back  whether their cotangents are, too
+ */
 export function chunkBuffers(
-  { options, needsDrive }: NetworkParameters,
-  desk: Desk,
-  steps: number,
+  { options: { numNeurons: n } }: NetworkParameters,
+  input: ChunkInput,
   times: number,
+  at: readonly number[],
+  back: boolean,
 ): ChunkBuffers {
-  const { numNeurons: n, inputSize, inputProjection, inputGradient = false } = options;
-  const each = <T>(count: number, f: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => f(i));
-  const buffers: ChunkBuffers = {
-    active: null,
-    desk,
-    steps,
-    x: inputProjection ? each(steps, (k) => desk.state(`x ${k}`, inputSize)) : [],
-    drive: desk.state("drive", steps * n),
-    stepIndex: steps > 1 ? each(steps, (k) => desk.sample(`step ${k}`)) : [],
-    y0: desk.state("y0", n),
-    hs: each(times, (j) => desk.state(`h ${j}`, n)),
-    ctHs: each(times, (j) => desk.state(`ct h ${j}`, n)),
-    ctY0: desk.state("ct y0", n),
-    ctDrive: needsDrive ? desk.state("ct drive", steps * n) : null,
-    ctX: inputGradient && inputProjection ? each(steps, (k) => desk.state(`ct x ${k}`, inputSize)) : null,
+  const { desk } = input;
+  const states = (name: string, which: readonly number[]): DeviceBuffer[] => {
+    const buffers = new Array<DeviceBuffer>(times);
+    for (const j of which) buffers[j] = desk.state(`${name} ${j}`, n);
+    return buffers;
   };
-  buffers.stepIndex.forEach((b, k) => {
-    desk.set(b, () => k);
-  });
-  return buffers;
+  const [hs, ctHs] = [states("h", at), states("ct h", back ? at : [])];
+  return { active: null, desk, input, y0: desk.state("y0", n), hs, ctHs, ctY0: desk.state("ct y0", n) };
 }
 
 /** Waits until the states of a chunk are complete. */

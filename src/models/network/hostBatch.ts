@@ -90,7 +90,7 @@ async function walk<E>(
   const stats: SolveStats[] = [];
   for await (const chunk of network.chunks(batch, cotangents ? "gradients" : "states")) {
     const { first, count, failed, desk } = chunk;
-    if (chunk.stats) stats.push(chunk.stats);
+    stats.push(chunk.stats);
     const chunkOuts = network.outputsOf(chunk);
     for (const [j, h] of chunk.hs.entries()) {
       await desk.take(h, hs, partOf(rows.hs, chunk, j));

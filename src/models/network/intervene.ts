@@ -3,34 +3,37 @@
 import { Graph } from "../../autodiff/graph.ts";
 import { lower } from "../../autodiff/lower.ts";
 import type { DeviceBuffer } from "../../backend/backend.ts";
+import type { Desk } from "../../backend/desk.ts";
 import type { Program } from "../../backend/program.ts";
 import type { ResolvedInterventions } from "../interventions.ts";
+import type { AdjustDrive } from "./chunkInput.ts";
 import type { ActiveInterventions, ChunkBuffers } from "./chunks.ts";
 
-/** Applies interventions to drive and initial state of a chunk that have been uploaded. null: the dynamics is that without interventions. */
-export function intervene(
-  chunk: ChunkBuffers,
+/** Adds the currents of interventions to the drive of some samples. null: there are none. */
+export function addedCurrents(
+  { desk, input, y0 }: ChunkBuffers,
   { first, count }: { readonly first: number; readonly count: number },
-  { held, isMuted, drives }: ResolvedInterventions,
-): ActiveInterventions | null {
-  const { desk, steps, stepIndex, drive } = chunk;
-  const n = chunk.y0.length / desk.lanes;
-  const row = (name: string, values: ArrayLike<number>): DeviceBuffer => {
-    const buffer = desk.vector(name, n);
-    desk.set(buffer, (i) => values[i]!);
-    return buffer;
-  };
-  for (const [d, { isDriven, hasFrames, current }] of drives.entries()) {
-    const driven = row(`driven ${d}`, isDriven);
-    for (let k = 0; k < steps; k++) {
+  { drives }: ResolvedInterventions,
+): AdjustDrive | null {
+  if (drives.length === 0) return null;
+  const n = y0.length / desk.lanes;
+  return (k, drive, index) => {
+    for (const [d, { isDriven, hasFrames, current }] of drives.entries()) {
+      const driven = rowOf(desk, `driven ${d}`, isDriven);
       const amount = desk.sample(hasFrames ? `current ${d} ${k}` : `current ${d}`);
       desk.setSamples(amount, count, (s) => current(first + s, k));
       desk.run(
-        desk.program("add current", () => currentProgram(n, steps)),
-        { driven, current: amount, index: stepIndex[k], drive },
+        desk.program("add current", () => currentProgram(n, input.depth)),
+        { driven, current: amount, index, drive },
       );
     }
-  }
+  };
+}
+
+/** Applies interventions to the initial state of a chunk, which is there. null: the dynamics is that without interventions. */
+export function intervene(chunk: ChunkBuffers, { held, isMuted }: ResolvedInterventions): ActiveInterventions | null {
+  const { desk } = chunk;
+  const row = (name: string, values: ArrayLike<number>) => rowOf(desk, name, values);
   const rows: Record<string, DeviceBuffer> = {};
   if (held) {
     rows.held = row("held", held.isHeld);
@@ -38,6 +41,13 @@ export function intervene(
   }
   if (isMuted) rows.muted = row("muted", isMuted);
   return held || isMuted ? { held: held !== null, muted: isMuted !== null, rows } : null;
+}
+
+/** One number per neuron. */
+function rowOf(desk: Desk, name: string, values: ArrayLike<number>): DeviceBuffer {
+  const buffer = desk.vector(name, values.length);
+  desk.set(buffer, (i) => values[i]!);
+  return buffer;
 }
 
 /** Held states do not depend on the initial state: their cotangent of it becomes 0. */

@@ -15,6 +15,7 @@ import type { ConnectomeNetworkOptions, ModelInput } from "../options.ts";
 import { ParameterSet } from "../parameters/parameterSet.ts";
 import { responseProgram, signalProgram } from "../rateDynamics.ts";
 import { gatherSamples, partOf, type SampleRows, sampleAt } from "../samples.ts";
+import { ChunkInput } from "./chunkInput.ts";
 import {
   type ChunkBuffers,
   type ChunkGradients,
@@ -26,14 +27,21 @@ import {
   settled,
 } from "./chunks.ts";
 import type { Evolution, RunPurpose, RunShape } from "./evolution.ts";
-import { intervene, pullHeld } from "./intervene.ts";
+import { addedCurrents, intervene, pullHeld } from "./intervene.ts";
 import { NetworkParameters } from "./parameters.ts";
-import { outputsOf, pullInput, uploadInput } from "./projections.ts";
+import { outputsOf } from "./projections.ts";
+import { RestingState } from "./restingState.ts";
 
 /** A batch, and how it is evaluated. */
 export interface Evaluated<E> {
   readonly input: ModelInput;
   readonly evaluation: E;
+  /** Output times, by index, whose states are wanted; the others take no memory. Default: all. */
+  readonly at?: readonly number[];
+  /** Rows of the widest state that is computed from those of the network; default: its outputs. */
+  readonly widest?: number;
+  /** Most samples in a chunk, to bound memory; the numbers do not depend on it. Default: as many as the device takes at once. */
+  readonly mostSamples?: number;
 }
 
 /** A network for read-outs, on the device. `E`: how a run is evaluated (times, initial state). ConnectomeODERNN and ConnectomeRNN hold one. */
@@ -47,7 +55,7 @@ export class Network<E> {
   readonly #desks: Desks;
   readonly #desk: Desk;
   readonly #chunks = new Map<Desk, ChunkBuffers>();
-  readonly #always: DeviceBuffer;
+  readonly #rest: RestingState<E>;
 
   /** @param parameters  where to register the parameters (a classifier shares one set); default: an own set */
   constructor(
@@ -62,26 +70,24 @@ export class Network<E> {
     this.parameters = parameters ?? new ParameterSet(backend);
     this.#desks = new Desks(backend, "ConnectomeNetwork");
     this.#desk = new Desk(backend, backend.layoutFor(1), "ConnectomeNetwork");
-    const { model, own, always } = orRelease({ release: () => this.#releaseAll() }, () => {
+    const { model, own } = orRelease({ release: () => this.#releaseAll() }, () => {
       const made = this.#desk.own(new NetworkParameters(backend, options, this.parameters));
-      const scalar = this.#desk.vector("always", 1);
-      backend.fill(scalar, 1);
-      return { model: made, own: this.#desk.own(evolution(made)), always: scalar };
+      return { model: made, own: this.#desk.own(evolution(made)) };
     });
     this.model = model;
     this.#evolution = own;
-    this.#always = always;
+    this.#rest = new RestingState<E>(this.#desk, options.numNeurons);
   }
 
   // ---- batches ---------------------------------------------------------------------------------------------------------
 
   /** Number of output times of a run. @throws {ArgumentError} naming the option of the evaluation */
   outputTimes(batch: Evaluated<E>): number {
-    return this.shapeOf(batch).times;
+    return this.shapeOf(batch).ts.length;
   }
 
   /** Initial state and output times of a run. @throws {ArgumentError} naming the option of the evaluation */
-  shapeOf({ input, evaluation }: Evaluated<E>): RunShape {
+  shapeOf({ input, evaluation }: Evaluated<E>): RunShape<E> {
     return this.#evolution.shapeOf(input, evaluation);
   }
 
@@ -94,11 +100,12 @@ export class Network<E> {
   }
 
   /** The samples `kept` of a batch, as a batch of their own. */
-  selectSamples({ input, evaluation }: Evaluated<E>, kept: readonly number[]): Evaluated<E> {
+  selectSamples({ input, evaluation, ...rest }: Evaluated<E>, kept: readonly number[]): Evaluated<E> {
     const h0 = this.#evolution.shapeOf(input, evaluation).h0();
     const data = gatherSamples(input.data, this.inputRows(input), kept);
     const { interventions } = evaluation as Intervened;
     return {
+      ...rest,
       input: { ...input, data, batch: kept.length },
       evaluation: {
         ...evaluation,
@@ -134,54 +141,67 @@ export class Network<E> {
   }
 
   /** `chunks` without waiting for the device. */
-  async *startedChunks({ input, evaluation }: Evaluated<E>, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
+  async *startedChunks(
+    { input, evaluation, at, widest = 0, mostSamples = input.batch }: Evaluated<E>,
+    purpose: RunPurpose,
+  ): AsyncGenerator<StartedChunk> {
     const { backend } = this;
     const { numNeurons, inputSize } = this.options;
-    const steps = this.#checkInput(input);
-    const { times } = this.#evolution.shapeOf(input, evaluation);
+    const evolution = this.#evolution;
+    const frames = this.#checkInput(input);
+    const { ts, rest } = evolution.shapeOf(input, evaluation);
+    const times = ts.length;
+    const wanted = checkedTimes(at, times);
     const h0 = this.#initialState({ input, evaluation });
     const interventions = resolveInterventions(this.model, evaluation as Intervened, input);
     this.parameters.refresh();
-    // The drive of a sequence is one array.
-    const lanes = backend.lanesFor(Math.max(steps * numNeurons, inputSize, this.model.nOutputs));
+    if (rest) await this.#rest.find(this, rest);
+    // Where any frame may be read, the drive of a sequence is one array.
+    const drive = evolution.readsAnyFrame ? frames * numNeurons : numNeurons;
+    const lanes = Math.min(mostSamples, backend.lanesFor(Math.max(drive, inputSize, this.model.nOutputs, widest)));
     const { signal } = evaluation as Abortable;
     for (let first = 0; first < input.batch; first += lanes) {
       await yieldToEventLoop(signal);
       const count = Math.min(lanes, input.batch - first);
-      const desk = this.#desks.of(backend.layoutFor(count), steps, times);
-      const chunk = this.#chunks.get(desk) ?? chunkBuffers(this.model, desk, steps, times);
+      const desk = this.#desks.of(backend.layoutFor(count), frames, times);
+      const own = this.#inputOf(desk, frames);
+      const chunk = chunkBuffers(this.model, own, times, wanted, purpose === "gradients");
       this.#chunks.set(desk, chunk);
-      uploadInput(this.model, chunk, { first, count }, input, this.inputRows(input), h0);
-      chunk.active = interventions && intervene(chunk, { first, count }, interventions);
-      const solve = await this.#evolution.evolve(chunk, count, evaluation, purpose);
+      const adjust = interventions && addedCurrents(chunk, { first, count }, interventions);
+      chunk.input.upload({ first, count }, input, this.inputRows(input), adjust);
+      if (rest) this.#rest.spread(desk, chunk.y0);
+      else if (h0) desk.put(chunk.y0, h0, { first, count });
+      else backend.fill(chunk.y0, 0);
+      chunk.active = interventions && intervene(chunk, interventions);
+      const solve = await evolution.evolve(chunk, count, evaluation, purpose);
       const poll = async (more: readonly DeviceBuffer[]): Promise<SettledChunk | null> => {
-        const record = solve?.record() ?? [];
+        const record = solve.record();
         const all = await backend.downloadAll([...record, ...more]);
-        const stats = solve ? await solve.poll(all.slice(0, record.length)) : null;
-        if (solve && !stats) return null;
-        if (stats) this.#evolution.checkSolved(stats, first, purpose);
-        return { stats, failed: stats ? failedSamples([stats]) : [], values: all.slice(record.length) };
+        const stats = await solve.poll(all.slice(0, record.length));
+        if (!stats) return null;
+        evolution.checkSolved(stats, first, purpose);
+        return { stats, failed: failedSamples([stats]), values: all.slice(record.length) };
       };
       const { hs, ctHs } = chunk;
-      yield { first, count, layout: desk.layout, desk, hs, ctHs, complete: solve?.complete ?? this.#always, poll };
+      yield { first, count, layout: desk.layout, desk, hs, ctHs, complete: solve.complete, poll };
     }
+  }
+
+  #inputOf(desk: Desk, frames: number): ChunkInput {
+    const known = this.#chunks.get(desk)?.input;
+    return known ?? new ChunkInput(this.model, desk, frames, this.#evolution.readsAnyFrame);
   }
 
   /** Cotangents of the chunk's states → gradients of the parameters (added); call it after the chunk's recorded run. */
-  reverseChunk(chunk: ChunkStates, ctHs: readonly (DeviceBuffer | null)[]): ChunkGradients {
+  reverseChunk(chunk: ChunkStates, ctHs: readonly (DeviceBuffer | null | undefined)[]): ChunkGradients {
     const buffers = this.#buffersOf(chunk);
-    const { ctDrive, ctY0 } = buffers;
-    const grads = this.model.dynamicsGradients();
-    if (ctDrive) {
-      this.backend.fill(ctDrive, 0);
-      grads.drive = ctDrive;
-    }
-    this.#evolution.reverse(buffers, ctHs, grads);
+    const { input, ctY0 } = buffers;
+    this.#evolution.reverse(buffers, ctHs, this.model.dynamicsGradients());
     pullHeld(buffers);
-    return { ctY0, ctX: pullInput(this.model, buffers) };
+    return { ctY0, ctX: input.cotangents };
   }
 
-  /** outs = H·h + b for each output time of a chunk, or the states themselves. */
+  /** outs = H·h + b for each output time of a chunk that was asked for, or the states themselves. */
   outputsOf(chunk: ChunkStates): readonly DeviceBuffer[] {
     return outputsOf(this.model, chunk);
   }
@@ -190,11 +210,11 @@ export class Network<E> {
   signalOf(chunk: ChunkStates, j: number): DeviceBuffer {
     const h = chunk.hs[j]!;
     if (this.model.options.dynamics !== "voltage") return h;
-    const { active, steps } = this.#buffersOf(chunk);
+    const { active, input } = this.#buffersOf(chunk);
     const muted = active?.muted ?? false;
     const signal = chunk.desk.state("signal", this.options.numNeurons);
     const program = chunk.desk.program(`signal${muted ? " muted" : ""}`, () =>
-      signalProgram(this.model.rateShape(steps, active)),
+      signalProgram(this.model.rateShape(input.depth, active)),
     );
     chunk.desk.run(program, { ...this.model.dynamicsInputs(), ...active?.rows, h, signal });
     return signal;
@@ -202,7 +222,7 @@ export class Network<E> {
 
   /** The output of each neuron at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */
   async responsesOf(chunk: NetworkChunk): Promise<{ readonly rate: FloatArray; readonly slope: FloatArray }> {
-    const { drive, stepIndex, steps } = this.#buffersOf(chunk);
+    const { steps, bindings } = this.#buffersOf(chunk).input.lastFrame();
     const { desk, count, hs } = chunk;
     const state = (name: string): DeviceBuffer => desk.state(name, this.options.numNeurons);
     const [rate, slope] = [state("rate"), state("slope")];
@@ -210,13 +230,12 @@ export class Network<E> {
       desk.program("response", () => responseProgram(this.model.rateShape(steps))),
       {
         ...this.model.dynamicsInputs(),
-        drive,
+        ...bindings,
         // Nothing writes to it: it stays 0.
         offset: state("offset"),
         rate,
         slope,
         h: hs.at(-1),
-        index: stepIndex.at(-1),
       },
     );
     return { rate: await desk.read(rate, count), slope: await desk.read(slope, count) };
@@ -300,4 +319,12 @@ export class Network<E> {
     this.#release();
     if (this.#ownsParameters) this.parameters.dispose();
   }
+}
+
+/** The output times that are wanted. @throws {ArgumentError} there is no such time */
+function checkedTimes(at: readonly number[] | undefined, times: number): readonly number[] {
+  const wanted = at ?? Array.from({ length: times }, (_, j) => j);
+  const bad = wanted.find((j) => !(Number.isInteger(j) && j >= 0 && j < times));
+  if (bad === undefined) return wanted;
+  throw new ArgumentError("ConnectomeNetwork", "at", `indices of ${times} output times`, `${bad}`);
 }

@@ -7,13 +7,14 @@ import type { StartedSolve } from "../../ode/request.ts";
 import { OdeSolver } from "../../ode/solve.ts";
 import { evaluationSchedule } from "../evaluationTimes.ts";
 import { checkFailures } from "../failures.ts";
-import { type InitialStateOptions, initialState } from "../initialState.ts";
+import { type InitialStateOptions, initialStateOf, restOf } from "../initialState.ts";
 import type { Intervened } from "../interventions.ts";
 import { rateDynamics } from "../rateDynamics.ts";
 import { type ResolvedSolve, solverOptionsOf } from "../solveOptions.ts";
 import { type ChunkBuffers, variantOf } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
+import { checkWindow } from "./steps.ts";
 
 /**
  * The times at which a network in continuous time is evaluated, and its initial state.
@@ -30,6 +31,11 @@ export interface EvaluationOptions extends Abortable, InitialStateOptions, Inter
   readonly startTime?: number;
   /** Where it ends; default the last of `times`, else 1. */
   readonly endTime?: number;
+  /**
+   * Truncated back-propagation: frames after which the gradient ends. The state goes on from window to window, its cotangent does not go
+   * back, nor does that of a step size. Default: all frames, the whole gradient. Needs steps that end at frames.
+   */
+  readonly window?: number;
 }
 
 const WHERE = "ConnectomeODERNN";
@@ -42,6 +48,7 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
   times: true,
   startTime: true,
   endTime: true,
+  window: true,
   h0: true,
   h0Seed: true,
   interventions: true,
@@ -55,7 +62,8 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
   const solvers = new Map<string, OdeSolver>();
 
   const solverFor = (chunk: ChunkBuffers): OdeSolver => {
-    const { steps, active } = chunk;
+    const { input, active } = chunk;
+    const steps = input.frames;
     const variant = variantOf(chunk);
     const known = solvers.get(variant);
     if (known) return known;
@@ -78,25 +86,28 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     evaluation: EvaluationOptions,
     record: boolean,
   ): Promise<StartedSolve> => {
-    const { desk, steps, drive, y0, hs, active } = chunk;
+    const { desk, input, y0, hs, active } = chunk;
     const { ts, startTime, endTime } = evaluationSchedule(WHERE, evaluation);
     const length = endTime - startTime;
     // endTime − startTime on the device, per sample.
     const duration = desk.sample("duration");
     desk.set(duration, () => length);
-    const borders = frameBorders(steps, length);
+    const { frames } = input;
+    const borders = frameBorders(frames, length);
+    const wanted = wantedTimes(hs);
     const all = (value: number) => new Array<number>(count).fill(value);
     // Time counts from the start: far from 0 there are not enough numbers for the borders of frames.
     const started = await solverFor(chunk).start({
       layout: desk.layout,
       samples: count,
-      inputs: { ...model.dynamicsInputs(), ...active?.rows, drive, duration },
+      inputs: { ...model.dynamicsInputs(), ...active?.rows, drive: input.drive(0), duration },
       y0,
       tStart: all(0),
       tEnd: all(length),
-      tEval: Array.from(ts, (t) => all(t - startTime)),
+      tEval: wanted.map((j) => all(ts[j]! - startTime)),
+      ...windowOf(frames, evaluation.window),
       ...(borders.length > 0 ? { jumpTimes: Array.from({ length: count }, () => borders) } : {}),
-      ys: hs,
+      ys: wanted.map((j) => hs[j]!),
       record,
       ...(evaluation.signal ? { signal: evaluation.signal } : {}),
     });
@@ -112,18 +123,48 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
 
   return {
     refusesNonFinite: onFailure === "throw",
+    readsAnyFrame: true,
     shapeOf: ({ batch }, evaluation) => {
       checkNames(WHERE, evaluation, EVALUATION_OPTIONS);
+      checkWindow(WHERE, evaluation.window);
+      if (evaluation.window !== undefined && !stepsEndAtFrames)
+        throw new ArgumentError(WHERE, "window", "it dropped, or solve.stepsEndAtFrames: true", "both");
       const schedule = evaluationSchedule(WHERE, evaluation);
-      const h0 = () => initialState(WHERE, evaluation, batch, options.numNeurons);
-      return { h0, times: schedule.ts.length, schedule };
+      const rest = restOf(WHERE, evaluation.h0, options.inputSize, "time");
+      return {
+        h0: () => initialStateOf(WHERE, evaluation, batch, options.numNeurons),
+        rest: rest && { input: rest.input, evaluation: restEvaluation(rest.length, evaluation) },
+        ts: schedule.ts,
+        schedule,
+      };
     },
     evolve: (chunk, count, evaluation, purpose) => start(chunk, count, evaluation, purpose === "gradients"),
     checkSolved: (stats, first, purpose) => checkFailures(onFailure, stats, first, purpose),
-    reverse: (chunk, ctHs, grads) => solverFor(chunk).reverse(ctHs, grads, chunk.ctY0),
+    reverse: (chunk, ctHs, grads) => {
+      const { input, hs, ctY0 } = chunk;
+      const drive = input.cotangent(0);
+      const cotangents = wantedTimes(hs).map((j) => ctHs[j] ?? null);
+      solverFor(chunk).reverse(cotangents, drive ? { ...grads, drive } : grads, ctY0);
+      for (let k = 0; k < input.frames; k++) input.pull(k);
+    },
     release: () => {
       for (const solver of solvers.values()) solver.dispose();
       solvers.clear();
     },
   };
+}
+
+/** Windows shorter than the sequence: their borders are jump times. */
+function windowOf(frames: number, window: number | undefined): { readonly window?: number } {
+  return window !== undefined && window < frames ? { window } : {};
+}
+
+/** The output times whose states are wanted. */
+function wantedTimes(hs: ChunkBuffers["hs"]): number[] {
+  return [...hs.keys()].filter((j) => hs[j] !== undefined);
+}
+
+/** Evaluation of a run to rest: its only output is the last state. */
+function restEvaluation(endTime: number, { signal }: EvaluationOptions): EvaluationOptions {
+  return { times: [endTime], endTime, ...(signal ? { signal } : {}) };
 }

@@ -1,144 +1,250 @@
-// The rate model in discrete time: steps from state to state.
+// The rate model in discrete time: steps from state to state. A tape keeps what the reverse pass needs, within a budget of memory.
 
-import { Graph } from "../../autodiff/graph.ts";
-import { lower } from "../../autodiff/lower.ts";
-import { type GradTarget, reverseGraph } from "../../autodiff/vjp.ts";
-import type { Bindable } from "../../backend/backend.ts";
-import type { Program } from "../../backend/program.ts";
-import type { Abortable } from "../../core/abort.ts";
+import type { Bindable, DeviceBuffer } from "../../backend/backend.ts";
+import { Desk } from "../../backend/desk.ts";
+import { layoutKey } from "../../backend/layout.ts";
+import { yieldToEventLoop } from "../../core/abort.ts";
+import { bytesOf } from "../../core/dtype.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { checkNames } from "../../core/optionNames.ts";
-import type { Value } from "../../ops/value.ts";
-import { type InitialStateOptions, initialState } from "../initialState.ts";
-import type { Intervened } from "../interventions.ts";
+import { orRelease } from "../../core/release.ts";
+import { addProgram } from "../../ode/programs.ts";
+import type { StartedSolve } from "../../ode/request.ts";
+import { lengths } from "../../ode/solverDesk.ts";
+import type { SolveStats } from "../../ode/solveStats.ts";
+import { type BufferSet, Tape } from "../../ode/tape.ts";
+import { initialStateOf, restOf } from "../initialState.ts";
 import { discreteStep } from "../rateDynamics.ts";
 import { type ChunkBuffers, variantOf } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
+import { type StepPrograms, stepPrograms } from "./stepPrograms.ts";
+import { type StepOptions, type Steps, stepsOf } from "./steps.ts";
 
-/** How many steps a network in discrete time takes, and from which state. */
-export interface StepOptions extends Abortable, InitialStateOptions, Intervened {
-  /** Steps with the same input; for a sequence it is the length of the sequence, and may be left out. */
-  readonly numSteps?: number;
+export type { StepOptions } from "./steps.ts";
+
+/** How a network in discrete time is run. */
+export interface StepSettings {
+  /**
+   * Most bytes for the record of the reverse pass; default: what the device's `tapeBudgetBytes` says. Steps beyond it, or beyond what the
+   * device has, are run again in the reverse pass, to the same bits; `stats` reports it (`plan`).
+   */
+  readonly memoryBudgetBytes?: number;
 }
 
 const WHERE = "ConnectomeRNN";
 
-/** Every option of an evaluation. */
-const STEP_OPTIONS: Readonly<Record<keyof StepOptions, true>> = {
-  numSteps: true,
-  h0: true,
-  h0Seed: true,
-  interventions: true,
-  signal: true,
-};
+/** h ← discreteStep, from the initial state. Steps do not fail. */
+export function stepEvolution(model: NetworkParameters, settings: StepSettings = {}): Evolution<StepOptions> {
+  const { backend, options } = model;
+  const { memoryBudgetBytes = backend.tapeBudgetBytes } = settings;
+  if (!(memoryBudgetBytes >= 0))
+    throw new ArgumentError(WHERE, "memoryBudgetBytes", "a number of at least 0", `${memoryBudgetBytes}`);
+  const runs = new Map<string, StepRun>();
+  /** The last recorded run. */
+  let recorded: { readonly run: StepRun; readonly steps: Steps } | null = null;
 
-/** Programs of one step. */
-interface StepPrograms {
-  readonly step: Program;
-  readonly recorded: Program;
-  readonly reverse: Program;
-  /** What a recorded step keeps for its reverse. */
-  readonly saves: ReadonlyMap<string, Value>;
-}
-
-/** h ← discreteStep, from the initial state; the outputs are the states after each step. Steps do not fail. */
-export function stepEvolution(model: NetworkParameters): Evolution<StepOptions> {
-  const { numNeurons } = model.options;
-  const known = new Map<string, StepPrograms>();
-
-  const programsFor = (chunk: ChunkBuffers): StepPrograms => {
-    const { steps, active } = chunk;
-    const variant = variantOf(chunk);
-    const programs =
-      known.get(variant) ?? stepPrograms((g) => discreteStep(g, model.rateShape(steps, active)), model.trainedLeaves());
-    known.set(variant, programs);
-    return programs;
-  };
-
-  /** What step k binds, and with `saves` its record. */
-  const bindingsAt = (
-    { desk, drive, y0, hs, stepIndex, active }: ChunkBuffers,
-    k: number,
-    saves: StepPrograms["saves"] | null,
-  ) => {
-    const bindings: Record<string, Bindable | undefined> = {
-      ...model.dynamicsInputs(),
-      ...active?.rows,
-      drive,
-      h: hs[k - 1] ?? y0,
-      index: stepIndex[k],
-    };
-    for (const [name, v] of saves ?? []) bindings[name] = desk.state(`step ${k} ${name}`, v.rows);
-    return bindings;
+  const runFor = (chunk: ChunkBuffers): StepRun => {
+    const { active, desk: itsDesk } = chunk;
+    const { layout } = itsDesk;
+    const key = `${layoutKey(layout)} ${variantOf(chunk)}`;
+    const known = runs.get(key);
+    if (known) return known;
+    const programs = stepPrograms((g) => discreteStep(g, model.rateShape(1, active)), model.trainedLeaves());
+    const desk = new Desk(backend, layout, WHERE);
+    const made = orRelease(desk, () => new StepRun(desk, model, programs, memoryBudgetBytes));
+    runs.set(key, made);
+    return made;
   };
 
   return {
     refusesNonFinite: true,
-    shapeOf: (input, evaluation) => {
-      checkNames(WHERE, evaluation, STEP_OPTIONS);
-      const times = timesOf(input.steps, evaluation.numSteps);
-      return { h0: () => initialState(WHERE, evaluation, input.batch, numNeurons), times, schedule: null };
+    readsAnyFrame: false,
+    shapeOf: ({ steps: frames, batch }, evaluation) => {
+      const { count, perOutput } = stepsOf(frames, evaluation);
+      const { numNeurons, inputSize } = options;
+      const rest = restOf(WHERE, evaluation.h0, inputSize, "steps");
+      return {
+        h0: () => initialStateOf(WHERE, evaluation, batch, numNeurons),
+        rest: rest && { input: rest.input, evaluation: restEvaluation(rest.length, evaluation) },
+        ts: Float64Array.from({ length: count / perOutput }, (_, j) => (j + 1) * perOutput),
+        schedule: null,
+      };
     },
-    evolve: async (chunk, _count, _evaluation, purpose) => {
-      const { step, recorded, saves } = programsFor(chunk);
-      const record = purpose === "gradients";
-      for (const [k, next] of chunk.hs.entries())
-        chunk.desk.run(record ? recorded : step, { ...bindingsAt(chunk, k, record ? saves : null), next });
-      return null;
+    evolve: async (chunk, count, evaluation, purpose) => {
+      const run = runFor(chunk);
+      const steps = stepsOf(chunk.input.frames, evaluation);
+      recorded = null;
+      const stats = await run.forward(chunk, count, steps, evaluation, purpose === "gradients");
+      if (purpose === "gradients") recorded = { run, steps };
+      return { complete: run.complete, record: () => [], poll: async () => stats } satisfies StartedSolve;
     },
     checkSolved: () => {},
     reverse: (chunk, ctHs, grads) => {
-      const { desk, hs, ctY0 } = chunk;
-      const { reverse, saves } = programsFor(chunk);
-      const join = desk.program("join", () => sumProgram(numNeurons));
-      const gradBindings = Object.fromEntries(Object.entries(grads).map(([leaf, b]) => [`grad.${leaf}`, b]));
-      // The cotangent of the state after a step: from later steps, plus that of the step's output.
-      const total = desk.state("ct total", numNeurons);
-      model.backend.fill(ctY0, 0);
-      for (let k = hs.length - 1; k >= 0; k--) {
-        const own = ctHs[k];
-        if (own) desk.run(join, { a: ctY0, b: own, sum: total });
-        else model.backend.copy(total, ctY0);
-        desk.run(reverse, { ...bindingsAt(chunk, k, saves), ...gradBindings, "ct.next": total, "ct.h": ctY0 });
-      }
+      const { run, steps } = recorded!;
+      run.reverse(chunk, ctHs, grads, steps);
     },
-    release: () => {},
+    release: () => {
+      for (const run of runs.values()) run.release();
+      runs.clear();
+      recorded = null;
+    },
   };
 }
 
-/** The number of steps. @throws {ArgumentError} no whole number, or one that contradicts the length of the sequence */
-function timesOf(steps: number | undefined, numSteps: number | undefined): number {
-  const times = numSteps ?? steps;
-  if (times === undefined || !Number.isInteger(times) || times < 1) {
-    throw new ArgumentError(WHERE, "numSteps", "a whole number of at least 1, or a sequence", `${times}`);
-  }
-  if (steps !== undefined && steps !== 1 && times !== steps) {
-    throw new ArgumentError(WHERE, "numSteps", `${steps}, the length of the sequence, or nothing`, `${times}`);
-  }
-  return times;
+/** Evaluation of a run to rest: its only output is the last state. */
+function restEvaluation(steps: number, { signal }: StepOptions): StepOptions {
+  return { numSteps: 1, recurrences: steps, ...(signal ? { signal } : {}) };
 }
 
-/** Programs of one step `next = f(h, …)` with the state leaf `h`. */
-function stepPrograms(step: (g: Graph) => Value, wrt: readonly string[]): StepPrograms {
-  const g = new Graph();
-  const next = step(g);
-  g.store("next", next);
-  const plain = lower(g, "step", "forward");
-  const targets = new Map<string, GradTarget>([["h", { binding: "ct.h", accumulate: false }]]);
-  for (const leaf of wrt) targets.set(leaf, { binding: `grad.${leaf}`, accumulate: true });
-  const reverse = reverseGraph(g, new Map([[next, "ct.next"]]), targets);
-  for (const [name, v] of reverse.saves) g.store(name, v);
-  return {
-    step: plain,
-    recorded: lower(g, "step.recorded", "forward"),
-    reverse: lower(reverse.graph, "step.reverse", "reverse"),
-    saves: reverse.saves,
-  };
+/** Runs in one panel layout. */
+class StepRun {
+  /** Scalar 1: steps are complete once they are enqueued. */
+  readonly complete: DeviceBuffer;
+  readonly #desk: Desk;
+  readonly #model: NetworkParameters;
+  readonly #programs: StepPrograms;
+  readonly #tape: Tape;
+
+  constructor(desk: Desk, model: NetworkParameters, programs: StepPrograms, budgetBytes: number) {
+    const { backend } = desk;
+    const state = model.options.numNeurons * desk.lanes;
+    const saves = lengths(programs.saves, desk.lanes);
+    const tape = new Tape(backend, { h: state }, saves, bytesOf(backend.dtype), budgetBytes);
+    this.#desk = desk;
+    this.#model = model;
+    this.#programs = programs;
+    desk.own({ release: () => tape.dispose() });
+    this.#tape = tape;
+    this.complete = desk.vector("complete", 1);
+    backend.fill(this.complete, 1);
+  }
+
+  /** Enqueues the steps of a chunk; with `record`, `reverse` can go back through them. */
+  async forward(
+    chunk: ChunkBuffers,
+    samples: number,
+    steps: Steps,
+    { signal }: StepOptions,
+    record: boolean,
+  ): Promise<SolveStats> {
+    this.#desk.nextRound();
+    if (record) await this.#record(chunk, steps, signal);
+    else await this.#pass(chunk, steps, signal);
+    const each = <T>(value: T): T[] => new Array<T>(samples).fill(value);
+    return {
+      nSteps: each(steps.count),
+      nAccepted: each(steps.count),
+      steps: null,
+      nFEvals: steps.count,
+      status: each("success" as const),
+      t: each(steps.count),
+      dt: each(1),
+      plan: record ? this.#tape.plan() : null,
+    };
+  }
+
+  async #pass(chunk: ChunkBuffers, steps: Steps, signal: AbortSignal | undefined): Promise<void> {
+    const inTurn = [this.#state("h a"), this.#state("h b")] as const;
+    let h = chunk.y0;
+    for (let k = 0; k < steps.count; k++) {
+      await yieldToEventLoop(signal);
+      const next = outputAfter(k, chunk.hs, steps) ?? inTurn[k % 2]!;
+      this.#step(this.#programs.step, chunk, steps, k, { h, next });
+      h = next;
+    }
+  }
+
+  async #record(chunk: ChunkBuffers, steps: Steps, signal: AbortSignal | undefined): Promise<void> {
+    const { backend } = this.#desk;
+    // The reverse pass gets its memory before the tape takes what there is.
+    this.#state("ct");
+    const first = await this.#tape.begin(steps.count);
+    backend.copy(first.h!, chunk.y0);
+    for (let k = 0; k < steps.count; k++) {
+      await yieldToEventLoop(signal);
+      const { start, next, saves } = await this.#tape.open(k);
+      this.#take(chunk, steps, k, start, next, saves);
+      const output = outputAfter(k, chunk.hs, steps);
+      if (output) backend.copy(output, next.h!);
+      await this.#tape.close(k);
+    }
+  }
+
+  /** Step k from the record `start` to `next`. */
+  #take(
+    chunk: ChunkBuffers,
+    steps: Steps,
+    k: number,
+    start: BufferSet,
+    next: BufferSet,
+    saves: BufferSet | null,
+  ): void {
+    const { step, recorded } = this.#programs;
+    this.#step(saves ? recorded : step, chunk, steps, k, { ...saves, h: start.h!, next: next.h! });
+  }
+
+  #step(
+    program: StepPrograms["step"],
+    { input, active }: ChunkBuffers,
+    { perFrame }: Steps,
+    k: number,
+    own: Readonly<Record<string, Bindable>>,
+  ): void {
+    const drive = input.drive(Math.floor(k / perFrame));
+    this.#desk.run(program, own, this.#model.dynamicsInputs(), { ...active?.rows, drive });
+  }
+
+  /** Goes back through the last recorded run; see Evolution. */
+  reverse(
+    chunk: ChunkBuffers,
+    ctHs: readonly (DeviceBuffer | null | undefined)[],
+    grads: Readonly<Record<string, DeviceBuffer>>,
+    steps: Steps,
+  ): void {
+    const { input, ctY0 } = chunk;
+    const { count, perFrame, perWindow } = steps;
+    const { backend } = this.#desk;
+    const { reverse } = this.#programs;
+    const gradBindings = Object.fromEntries(Object.entries(grads).map(([leaf, b]) => [`grad.${leaf}`, b]));
+    const add = this.#desk.program("add", () => addProgram(this.#model.options.numNeurons));
+    // Each step reads one and writes the other; the last one writes ctY0.
+    const cts = [ctY0, this.#state("ct")] as const;
+    backend.fill(cts[count % 2]!, 0);
+    let ctDrive: DeviceBuffer | null = null;
+    for (let k = count - 1; k >= 0; k--) {
+      const [ctNext, ctH] = [cts[(k + 1) % 2]!, cts[k % 2]!];
+      // The cotangent of the state after a step: from later steps, none across the border of a window, plus that of the output.
+      if ((k + 1) % perWindow === 0 && k + 1 < count) backend.fill(ctNext, 0);
+      const term = outputAfter(k, ctHs, steps);
+      if (term) this.#desk.run(add, { sum: ctNext, term });
+      const frame = Math.floor(k / perFrame);
+      if ((k + 1) % perFrame === 0) ctDrive = input.cotangent(frame);
+      const { start, saves } = this.#tape.recall(k, (from, to, record, j) =>
+        this.#take(chunk, steps, j, from, to, record),
+      );
+      this.#step(reverse, chunk, steps, k, {
+        ...saves,
+        ...gradBindings,
+        ...(ctDrive ? { "grad.drive": ctDrive } : {}),
+        h: start.h!,
+        "ct.next": ctNext,
+        "ct.h": ctH,
+      });
+      this.#tape.forget(k);
+      if (k % perFrame === 0) input.pull(frame);
+    }
+  }
+
+  #state(name: string): DeviceBuffer {
+    return this.#desk.state(name, this.#model.options.numNeurons);
+  }
+
+  release(): void {
+    this.#desk.release();
+  }
 }
 
-function sumProgram(rows: number): Program {
-  const g = new Graph();
-  g.store("sum", g.ops.add(g.state("a", rows), g.state("b", rows)));
-  return lower(g, "sum", "reverse");
+/** What belongs to the output after step k; undefined: there is none, or it is not wanted. */
+function outputAfter<T>(k: number, ofOutputs: readonly T[], { perOutput }: Steps): T | undefined {
+  return (k + 1) % perOutput === 0 ? ofOutputs[(k + 1) / perOutput - 1] : undefined;
 }

@@ -34,6 +34,7 @@ export class ParameterSet {
   readonly #parameters = new Map<string, DeviceParameter>();
   readonly #always: DeviceBuffer;
   #stale = true;
+  #revision = 0;
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -128,6 +129,12 @@ export class ParameterSet {
   /** Marks values as changed on the device (by an optimiser's step): constraints and copies are restored before the next use. */
   touch(): void {
     this.#stale = true;
+    this.#revision++;
+  }
+
+  /** Rises with every change of values. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** Restores constraints and CSR copies if values changed. */

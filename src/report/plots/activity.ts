@@ -35,7 +35,7 @@ export function activityFigure(activity: Activity): Figure {
   return {
     id: "activity",
     title: "Activity over time",
-    caption: `Rates of neurons while the network looks at one image, from rest at t = 0 to the read-out at t = ${formatTick(ts.at(-1)!)}. Rows are neurons by cell type, from input to output; darker (brighter in dark mode) is more active, on one scale for all, whose cube-root shades show weak rates too.${sampled}`,
+    caption: `Rates of neurons given one input, from rest at t = 0 to the read-out at t = ${formatTick(ts.at(-1)!)}. Rows are neurons by cell type, from input to output; darker (brighter in dark mode) is more active, on one scale for all, whose cube-root shades show weak rates too.${sampled}`,
     span: "full",
     draw: (width, uid) => draw(activity, width, uid),
     table: {

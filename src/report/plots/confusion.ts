@@ -2,7 +2,6 @@
 
 import { formatCount, formatPercent } from "../../core/format.ts";
 import type { EvaluationRecord } from "../../train/metrics.ts";
-
 import type { Drawing, Figure } from "../figure.ts";
 import { at, element, label } from "../svg.ts";
 
@@ -16,11 +15,15 @@ const DARK = 0.5;
 /** The faintest error still shows. */
 const FAINTEST = 0.12;
 
-export function confusionFigure({ confusion, set, count: images, accuracy }: EvaluationRecord): Figure {
+export type Confusion = NonNullable<EvaluationRecord["confusion"]>;
+
+export function confusionFigure(confusion: Confusion, set: EvaluationRecord["set"]): Figure {
+  const count = sum(confusion.map(sum));
+  const right = sum(confusion.map((row, c) => row[c]!));
   return {
     id: "confusion",
-    title: `Confusion on the ${set} images`,
-    caption: `How many of ${formatCount(images)} images of each digit were taken for which; ${formatPercent(accuracy)} are on the diagonal (blue). Shade: share of the row.`,
+    title: `Confusion on the ${set} samples`,
+    caption: `How many of ${formatCount(count)} samples of each class were taken for which; ${formatPercent(right / count)} are on the diagonal (blue). Shade: share of the row.`,
     span: "half",
     draw: (width) => draw(confusion, width),
     table: {
@@ -30,7 +33,7 @@ export function confusionFigure({ confusion, set, count: images, accuracy }: Eva
   };
 }
 
-function draw(confusion: EvaluationRecord["confusion"], fullWidth: number): Drawing {
+function draw(confusion: Confusion, fullWidth: number): Drawing {
   const classes = confusion.length;
   const cell = Math.min(CELL_MOST, (fullWidth - LEFT - 8) / classes);
   const side = cell * classes;

@@ -1,9 +1,10 @@
-// Curves of loss or accuracy over training steps: each batch, the running mean, evaluations, and the level of chance.
+// Curves of the loss or a metric over training steps: each batch, the running mean, evaluations, and the level of chance.
 
 import { scaleLinear } from "d3-scale";
 import { line as lineGenerator } from "d3-shape";
 import { formatNumber } from "../../core/format.ts";
 import type { EvaluationSet } from "../../train/metrics.ts";
+import type { MetricValues } from "../../train/taskDescription.ts";
 import {
   AXIS_BOTTOM,
   AXIS_LEFT,
@@ -19,11 +20,11 @@ import type { Drawing, Figure } from "../figure.ts";
 import { type Point, smoothed, thinned } from "../series.ts";
 import { at, element, label } from "../svg.ts";
 
-/** Loss (nats) and accuracy (0 to 1) of a batch, or of an evaluation, after `step` steps. */
+/** Loss and metrics of a batch, or of an evaluation, after `step` steps. */
 export interface CurvePoint {
   readonly step: number;
   readonly loss: number;
-  readonly accuracy: number;
+  readonly metrics: MetricValues;
 }
 
 /** The record that curves are drawn from. Values that are not finite leave gaps. */
@@ -35,11 +36,12 @@ export interface Curves {
 export interface CurvesOptions extends Curves, Pick<Figure, "id" | "title" | "caption"> {
   readonly value: (of: CurvePoint) => number;
   readonly yLabel: string;
-  /** Larger values leave the picture instead of flattening the rest. */
-  readonly ceiling: number;
-  /** Fixed end of the axis; null: the largest value. */
-  readonly top: number | null;
-  readonly chance: number;
+  /** Fixed ends of the axis; null: as the values need it, without those that would flatten the rest. */
+  readonly range: readonly [least: number | null, most: number | null];
+  /** Larger values leave the picture; default: far outliers do. */
+  readonly ceiling?: number;
+  /** null: unknown. */
+  readonly chance: number | null;
   readonly format: (value: number) => string;
 }
 
@@ -48,6 +50,8 @@ const RIGHT = 96;
 const LABEL_GAP = 15;
 const TABLE_ROWS = 50;
 const COLOURS: Readonly<Record<EvaluationSet, string>> = { validation: "orange", test: "purple" };
+/** Values this many interquartile ranges beyond a quartile are far outliers. */
+const FAR = 3;
 /** Share of a run that the running mean covers. */
 const SMOOTHING = 1 / 40;
 
@@ -68,9 +72,12 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
     .filter((s) => s.points.length);
   const everything = [...batches, ...sets.flatMap((s) => s.points)];
   const x = scaleLinear([0, Math.max(1, ...everything.map((p) => p.x))], [0, width]);
-  const highest = options.top ?? Math.min(options.ceiling, Math.max(chance, ...everything.map((p) => p.y)) * 1.05);
-  const y = scaleLinear([0, highest], [PANEL_HEIGHT, 0]);
-  if (options.top === null) y.nice(5);
+  const ends = extent(
+    everything.map((p) => p.y),
+    options,
+  );
+  const y = scaleLinear(ends, [PANEL_HEIGHT, 0]);
+  if (options.range.includes(null)) y.nice(5);
   const path = lineGenerator<Point>(
     (p) => x(p.x),
     (p) => y(p.y),
@@ -80,12 +87,11 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
   const curve = (points: readonly Point[], className: string) =>
     points.length > 1 ? element("path", { class: `line ${className}`, d: path([...points])! }) : "";
   const clip = `${uid}-clip`;
-  const chanceAt = y(chance);
   const body = [
     leftAxis(y, width, { label: options.yLabel, ticks: y.ticks(5), format }),
     bottomAxis(x, width, PANEL_HEIGHT, { label: "training step", ticks: wholeTicks(x, Math.max(3, width / 80)) }),
     element("clipPath", { id: clip }, element("rect", { x: -6, y: -6, width: width + 12, height: PANEL_HEIGHT + 6 })),
-    element("line", { class: "guide", x1: 0, x2: width, y1: chanceAt, y2: chanceAt }),
+    chance === null ? "" : element("line", { class: "guide", x1: 0, x2: width, y1: y(chance), y2: y(chance) }),
     element(
       "g",
       { "clip-path": `url(#${clip})` },
@@ -102,13 +108,30 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
       [
         ...(mean.length ? [{ name: "training", colour: "blue", value: mean.at(-1)!.y }] : []),
         ...sets.map(({ set, points }) => ({ name: set as string, colour: COLOURS[set], value: points.at(-1)!.y })),
-        { name: "chance", colour: "soft", value: chance },
-      ].map((end) => ({ ...end, at: Math.max(0, y(end.value)) })),
+        ...(chance === null ? [] : [{ name: "chance", colour: "soft", value: chance }]),
+      ].map((end) => ({ ...end, at: Math.max(0, Math.min(PANEL_HEIGHT, y(end.value))) })),
       width,
       format,
     ),
   ];
   return { height: AXIS_TOP + PANEL_HEIGHT + AXIS_BOTTOM, body: at(AXIS_LEFT, AXIS_TOP, ...body) };
+}
+
+/** The ends of the axis of values. */
+function extent(
+  values: readonly number[],
+  { range: [least, most], ceiling, chance }: Pick<CurvesOptions, "range" | "ceiling" | "chance">,
+): [number, number] {
+  const sorted = [...values].sort((a, b) => a - b);
+  const quartile = (share: number): number => sorted[Math.round(share * (sorted.length - 1))] ?? 0;
+  const far = FAR * (quartile(0.75) - quartile(0.25));
+  const [low, high] = [
+    Math.max(quartile(0), quartile(0.25) - far),
+    ceiling === undefined ? Math.min(quartile(1), quartile(0.75) + far) : quartile(1),
+  ];
+  const bottom = least ?? Math.min(0, low, chance ?? low);
+  const top = most ?? Math.min(ceiling ?? Number.POSITIVE_INFINITY, Math.max(high, chance ?? high) * 1.05);
+  return [bottom, top > bottom ? top : bottom + 1];
 }
 
 /** Names and last values beside the ends of the curves. */
@@ -137,7 +160,7 @@ function tableOf({ steps, evaluations, value, yLabel }: CurvesOptions): Figure["
   const stride = Math.ceil(steps.length / TABLE_ROWS);
   const batches = steps.filter((m, k) => k % stride === 0 || m === steps.at(-1));
   return {
-    columns: ["step", "images", yLabel],
+    columns: ["step", "samples", yLabel],
     rows: [
       ...evaluations.map((e) => [e.step, e.set, formatNumber(value(e))]),
       ...batches.map((m) => [m.step, "training batch", formatNumber(value(m))]),

@@ -1,4 +1,4 @@
-// Example images with the network's answers.
+// Example pictures with the network's answers.
 
 import { formatPercent } from "../../core/format.ts";
 import type { Drawing, Figure } from "../figure.ts";
@@ -11,15 +11,15 @@ const GAP = 14;
 const ROW_HEIGHT = SIDE + 42;
 const HEADING = 26;
 
-export function examplesFigure(examples: readonly Example[], imageSet: string): Figure {
+export function examplesFigure(examples: readonly Example[], sampleSet: string): Figure {
   return {
     id: "examples",
     title: "Examples",
-    caption: `Images from the ${imageSet} set with the network's answer and its probability. Of the mistakes, the surest.`,
+    caption: `Samples of the ${sampleSet} set with the network's answer and its probability. Of the mistakes, the surest.`,
     span: "half",
     draw: (width, uid) => draw(examples, width, uid),
     table: {
-      columns: ["image", "label", "answer", "probability"],
+      columns: ["sample", "label", "answer", "probability"],
       rows: examples.map((e) => [e.index, e.label, e.answer, formatPercent(e.probability)]),
     },
   };

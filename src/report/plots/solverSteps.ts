@@ -25,7 +25,7 @@ const TABLE_ROWS = 50;
 
 type Solved = StepMetrics & { readonly solver: SolverMetrics };
 
-/** @param batchSizeOf  how many images a step had */
+/** @param batchSizeOf  how many samples a step had */
 export function solverStepsFigure(steps: readonly StepMetrics[], batchSizeOf: (step: number) => number): Figure | null {
   const solved = steps.filter((m): m is Solved => m.solver !== null);
   if (solved.length === 0) return null;
@@ -34,11 +34,11 @@ export function solverStepsFigure(steps: readonly StepMetrics[], batchSizeOf: (s
   return {
     id: "solver-steps",
     title: "Solver steps",
-    caption: `Steps that the ODE solver attempted per image: mean and range within each batch; and how many of them its error control rejected.`,
+    caption: `Steps that the ODE solver attempted per sample: mean and range within each batch; and how many of them its error control rejected.`,
     span: "third",
     draw: (width) => draw(solved, rejected, width),
     table: {
-      columns: ["step", "attempted, mean", "least", "most", "rejected per image", "RHS evaluations"],
+      columns: ["step", "attempted, mean", "least", "most", "rejected per sample", "RHS evaluations"],
       rows: solved
         .filter((_, k) => k % stride === 0)
         .map((m) => [
@@ -74,7 +74,7 @@ function draw(solved: readonly Solved[], rejected: (m: Solved) => number, fullWi
     (p) => y(p[1].y),
   ).digits(1);
   const body = [
-    leftAxis(y, width, { label: "per image", ticks: y.ticks(4) }),
+    leftAxis(y, width, { label: "per sample", ticks: y.ticks(4) }),
     bottomAxis(x, width, PANEL_HEIGHT, { label: "training step", ticks: wholeTicks(x, Math.max(3, width / 80)) }),
     element("path", { class: "fill blue tint", d: band(least.map((p, k) => [p, most[k]!] as const)) ?? "" }),
     element("path", { class: "line blue", d: path(series((m) => m.solver.steps.mean)) ?? "" }),

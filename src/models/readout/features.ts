@@ -13,10 +13,11 @@ import {
   ResponseCount,
   type ResponseShares,
 } from "./responses.ts";
+import { type ReadoutTimes, readTimesOf } from "./times.ts";
 
-/** Responses of a network and its read-out to some inputs, at the last output time. */
+/** Responses of a network at its last output time, and of its read-out at the last of its own (or to the mean over them). */
 export interface ActivityProbe extends ResponseShares, FeatureSpread {
-  /** Share of the hidden units of the read-out that fire for none of the inputs; null for a linear one. */
+  /** Share of the hidden units of the read-out that fire for none of the inputs; null without a relu. */
   readonly deadUnits: number | null;
   readonly stats: readonly SolveStats[];
 }
@@ -25,7 +26,12 @@ export interface ActivityProbe extends ResponseShares, FeatureSpread {
 const STD_FLOOR = 0.1;
 const FEATURE_SCALE = 6.5;
 
-/** Features of a batch at the last output time, [batch, features]. */
+/** A batch, and the output times that are read out. */
+export interface ReadBatch<E> extends Evaluated<E> {
+  readonly times: ReadoutTimes;
+}
+
+/** Features of a batch at the last time of the read-out, or their mean over its times; [batch, features]. */
 interface Features extends Outcome {
   readonly features: Float64Array;
   readonly batch: number;
@@ -35,11 +41,11 @@ interface Features extends Outcome {
 export async function featureStatistics<E>(
   network: Network<E>,
   readout: Readout,
-  batch: Evaluated<E>,
+  batch: ReadBatch<E>,
 ): Promise<Record<"mean" | "std" | "scale", Float64Array>> {
   const { nFeatures } = readout.shape;
   const { all, rest } = await resultWithoutFailed(network, batch, (part) =>
-    readFeatures(network, readout, part, async () => {}),
+    readFeatures(network, readout, { ...batch, ...part }, async () => {}),
   );
   const known = rest?.result ?? all;
   const { mean, std } = columnStatistics(known.features, known.batch, nFeatures);
@@ -54,9 +60,11 @@ export async function featureStatistics<E>(
 export async function probeActivity<E>(
   network: Network<E>,
   readout: Readout,
-  batch: Evaluated<E>,
+  batch: ReadBatch<E>,
 ): Promise<ActivityProbe> {
-  const { all, rest } = await resultWithoutFailed(network, batch, (part) => probePass(network, readout, part));
+  const { all, rest } = await resultWithoutFailed(network, batch, (part) =>
+    probePass(network, readout, { ...batch, ...part }),
+  );
   const { probe, stats } = rest?.result ?? all;
   return { ...probe, stats };
 }
@@ -64,40 +72,50 @@ export async function probeActivity<E>(
 async function probePass<E>(
   network: Network<E>,
   readout: Readout,
-  batch: Evaluated<E>,
+  batch: ReadBatch<E>,
 ): Promise<Outcome & { readonly probe: Omit<ActivityProbe, "stats"> }> {
-  const { nFeatures, fcDim } = readout.shape;
+  const { nFeatures } = readout.shape;
+  const times = readTimesOf(batch.times, network.outputTimes(batch));
   const responses = new ResponseCount(network.options.numNeurons);
-  const firing = new Float64Array(fcDim ?? 0);
+  let fires: boolean[] | null = null;
   const { features, ...outcome } = await readFeatures(network, readout, batch, async (chunk) => {
     const { rate, slope } = await network.responsesOf(chunk);
     responses.add(rate, slope);
-    const lanes = await readout.firing(chunk);
-    for (let unit = 0; unit < firing.length; unit++) firing[unit]! += lanes[unit]!;
+    const lanes = await readout.firing(chunk, times);
+    const now = lanes?.flatMap((ofRelu) => Array.from(ofRelu, (n) => n !== 0));
+    fires = now?.map((fired, unit) => fired || (fires?.[unit] ?? false)) ?? null;
   });
   const probe = {
     ...responses.shares(),
     ...featureSpread(columnStatistics(features, outcome.batch, nFeatures)),
-    deadUnits: fcDim === null ? null : firing.filter((n) => n === 0).length / fcDim,
+    deadUnits: deadShare(fires),
   };
   return { ...outcome, probe };
+}
+
+/** The share of units that never fire. */
+function deadShare(fires: readonly boolean[] | null): number | null {
+  return fires && fires.filter((fired) => !fired).length / fires.length;
 }
 
 async function readFeatures<E>(
   network: Network<E>,
   readout: Readout,
-  batch: Evaluated<E>,
+  batch: ReadBatch<E>,
   visit: (chunk: NetworkChunk) => Promise<void>,
 ): Promise<Features> {
   const size = batch.input.batch;
   const features = new Float64Array(size * readout.shape.nFeatures);
+  const times = readTimesOf(batch.times, network.outputTimes(batch));
   const failed: number[] = [];
   const stats: SolveStats[] = [];
-  for await (const chunk of network.chunks(batch, "loss")) {
-    if (chunk.stats) stats.push(chunk.stats);
+  // The responses of neurons are those at the last output time.
+  const at = [...new Set([...times, network.outputTimes(batch) - 1])];
+  for await (const chunk of network.chunks({ ...batch, at }, "loss")) {
+    stats.push(chunk.stats);
     failed.push(...chunk.failed.map((s) => chunk.first + s));
     await visit(chunk);
-    await readout.readFeatures(chunk, features);
+    await readout.readFeatures(chunk, times, features);
   }
   return { features, batch: size, failed, stats };
 }

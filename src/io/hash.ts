@@ -1,0 +1,26 @@
+// The identity of a file: what a run records of its inputs.
+
+import { createHash } from "node:crypto";
+import { readPieces } from "./files.ts";
+
+/** Identity of a file's content. */
+export interface FileHash {
+  /** SHA-256, 64 hexadecimal digits. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/**
+ * SHA-256 of a file's content and its size, read piece by piece. Source: FIPS 180-4.
+ *
+ * @throws {FileFormatError} missing, a folder, unreadable
+ */
+export async function hashOf(file: string): Promise<FileHash> {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  for await (const piece of readPieces(file, 0, "a file")) {
+    hash.update(piece);
+    bytes += piece.length;
+  }
+  return { sha256: hash.digest("hex"), bytes };
+}

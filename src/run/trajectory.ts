@@ -1,0 +1,69 @@
+// The activity of neurons of a run's network over time, in continuous or discrete time.
+
+import { ArgumentError } from "../core/errors.ts";
+import type { SampleShape } from "../data/sampleSet.ts";
+import type { Interventions } from "../models/interventions.ts";
+import { ConnectomeODEModel } from "../models/networkModel.ts";
+import type { ModelInput } from "../models/options.ts";
+import { type RecordedActivity, type RecordOptions, recordActivity } from "../models/recordActivity.ts";
+import type { TrainConfig } from "./config.ts";
+import { odeEvaluationOf, stepEvaluationOf } from "./evaluation.ts";
+import type { RunModel } from "./experiment.ts";
+
+/** Of which neurons, and when. */
+export interface TrajectoryOptions extends Pick<RecordOptions<object>, "neurons" | "rates" | "onProgress"> {
+  /**
+   * In continuous time, evenly spaced times from start to end, both included, at least 2; in discrete time at most so many evenly spaced
+   * steps, the last one included. Not together with `at`.
+   */
+  readonly numTimes?: number;
+  /** Ascending times up to the end; in discrete time numbers of steps done, from 1. */
+  readonly at?: ArrayLike<number>;
+  readonly interventions?: Interventions | null;
+}
+
+/**
+ * Records the activity of neurons of a run's network under an input, which need not be as long as the samples of the run. Only the wanted
+ * times and neurons take memory.
+ *
+ * @param samples  of the run
+ * @throws {ArgumentError} times that the run does not reach, and as `recordActivity`
+ */
+export async function trajectoryOf(
+  model: RunModel,
+  config: TrainConfig,
+  samples: SampleShape,
+  input: ModelInput,
+  { numTimes = 2, at, interventions = null, ...record }: TrajectoryOptions,
+): Promise<RecordedActivity> {
+  if (model instanceof ConnectomeODEModel) {
+    const { numEvals: _, times: __, ...others } = odeEvaluationOf(config, samples);
+    const times = at ? { times: at } : { numEvals: numTimes };
+    const evaluation = { ...others, ...times, endTime: config.endTime, interventions };
+    return recordActivity(model.rnn, input, { ...record, evaluation });
+  }
+  const own = stepEvaluationOf(config, samples, input.steps ?? null);
+  const evaluation = { ...own, outputs: "steps", interventions } as const;
+  const steps = model.rnn.network.outputTimes({ input, evaluation });
+  const times = at ? outputsAfter(at, steps) : evenly(steps, Math.min(steps, numTimes));
+  return recordActivity(model.rnn, input, { ...record, evaluation, times });
+}
+
+/** Indices of outputs from numbers of steps. */
+function outputsAfter(at: ArrayLike<number>, steps: number): number[] {
+  const wanted = Array.from(at);
+  const isAscending = (k: number) => k === 0 || wanted[k]! > wanted[k - 1]!;
+  const bad = wanted.findIndex((n, k) => !(Number.isInteger(n) && n >= 1 && n <= steps && isAscending(k)));
+  if (bad < 0) return wanted.map((n) => n - 1);
+  throw new ArgumentError(
+    "trajectory",
+    "at",
+    `ascending numbers of steps from 1 to ${steps}`,
+    `${wanted[bad]} at ${bad}`,
+  );
+}
+
+/** `count` of the numbers 0 … n − 1, evenly spaced, with the last one. */
+function evenly(n: number, count: number): number[] {
+  return Array.from({ length: count }, (_, j) => Math.ceil(((j + 1) * n) / count) - 1);
+}

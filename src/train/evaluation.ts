@@ -1,0 +1,94 @@
+// Loss and metrics of a whole set from those of its batches.
+
+import type { FloatArray } from "../core/dtype.ts";
+import type { Samples } from "../data/sampleSet.ts";
+import type { TaskResult } from "../models/task/passes.ts";
+import { classOf } from "../models/task/predictedClass.ts";
+import { addSums, emptySums, type MetricSums, metricValues, perOutput } from "../models/task/sums.ts";
+import type { Task } from "../models/task/task.ts";
+import type { MetricValues } from "./taskDescription.ts";
+
+/** Result of a pass over a set of samples. */
+export interface Evaluation {
+  /** Weighted mean over all targets. */
+  readonly loss: number;
+  readonly metrics: MetricValues;
+  /** Metrics of each output, where targets are several numbers. */
+  readonly perOutput?: Readonly<Record<string, readonly number[]>>;
+  /** Samples that were judged. */
+  readonly count: number;
+  /** Samples whose solve failed, left out of all of the above and below (`solve.onFailure: "mask"`). */
+  readonly failed: number;
+  /** [classes, classes], row = label, column = prediction at the last time of the read-out; where a sample has one class. */
+  readonly confusion?: Uint32Array;
+  readonly seconds: number;
+}
+
+/** Sums over batches. */
+export class EvaluationSums {
+  readonly #task: Task;
+  readonly #confusion: Uint32Array | null;
+  #loss = 0;
+  #lossWeight = 0;
+  readonly #metrics: MetricSums;
+  #count = 0;
+  #failed = 0;
+
+  constructor(task: Task) {
+    this.#task = task;
+    this.#metrics = emptySums(task);
+    const { classes, times } = task.target;
+    this.#confusion = classes !== null && times === null ? new Uint32Array(classes ** 2) : null;
+  }
+
+  add(batch: Samples, result: TaskResult & { readonly outputs: FloatArray }): void {
+    if (result.lossWeight > 0) this.#loss += result.loss * result.lossWeight;
+    this.#lossWeight += result.lossWeight;
+    addSums(this.#metrics, result.metrics);
+    this.#failed += result.failed.length;
+    this.#count += batch.size - result.failed.length;
+    if (this.#confusion) this.#confuse(batch, result, this.#confusion);
+  }
+
+  #confuse(
+    { size, targets, weights }: Samples,
+    { outputs, failed }: { readonly outputs: FloatArray; readonly failed: readonly number[] },
+    confusion: Uint32Array,
+  ): void {
+    const { loss, target } = this.#task;
+    const [classes, rows] = [target.classes!, loss.outputs(target)];
+    const stride = outputs.length / size;
+    for (let b = 0; b < size; b++) {
+      if (failed.includes(b) || weights?.[b] === 0) continue;
+      // At the last time of the read-out.
+      const answer = classOf(outputs.subarray((b + 1) * stride - rows, (b + 1) * stride), loss.prediction);
+      confusion[targets[b]! * classes + answer]!++;
+    }
+  }
+
+  /** Whether no batch was added. */
+  get isEmpty(): boolean {
+    return this.#count + this.#failed === 0;
+  }
+
+  /** @param seconds  that the evaluation took */
+  result(seconds: number): Evaluation {
+    const metrics = metricValues(this.#task, this.#metrics);
+    const perOutput = valuesPerOutput(this.#task, this.#metrics);
+    return {
+      loss: this.#loss / this.#lossWeight,
+      metrics,
+      ...(perOutput && { perOutput }),
+      count: this.#count,
+      failed: this.#failed,
+      ...(this.#confusion && { confusion: this.#confusion }),
+      seconds,
+    };
+  }
+}
+
+/** null: there is one output, or a class. */
+function valuesPerOutput(task: Task, sums: MetricSums): Evaluation["perOutput"] | null {
+  if (task.target.kind === "class" || task.target.width === 1) return null;
+  return Object.fromEntries(task.metrics.map((metric) => [metric.name, [...perOutput(task, metric, sums)]]));
+}

@@ -1,0 +1,79 @@
+// What a trainer needs of a model, and whether samples fit it.
+
+import type { Backend } from "../backend/backend.ts";
+import type { FloatArray } from "../core/dtype.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { isStream } from "../data/loader.ts";
+import type { SampleSet, SampleShape, SampleStream, Samples } from "../data/sampleSet.ts";
+import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { ModelInput } from "../models/options.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import type { ActivityProbe } from "../models/readout/features.ts";
+import type { Measurement, TaskGradients, TaskResult } from "../models/task/passes.ts";
+import type { TargetBatch } from "../models/task/targets.ts";
+import type { Task } from "../models/task/task.ts";
+
+/** A model that a trainer can train: any NetworkModel is one. It is evaluated with options E. */
+export interface TrainableModel<E extends object = EvaluationOptions> {
+  readonly backend: Backend;
+  readonly parameters: ParameterSet;
+  readonly task: Task;
+  readonly rnn: { readonly options: { readonly inputSize: number } };
+  /** Whether the features need `calibrate` before training. */
+  readonly standardised: boolean;
+  gradients(
+    input: ModelInput,
+    targets: TargetBatch,
+    step: number,
+    evaluation?: E,
+    measure?: Measurement,
+  ): Promise<TaskGradients>;
+  /** `outputs` [batch, times, rows]. */
+  evaluate(
+    input: ModelInput,
+    targets: TargetBatch | null,
+    evaluation?: E,
+  ): Promise<TaskResult & { readonly outputs: FloatArray }>;
+  probe(input: ModelInput, evaluation?: E): Promise<ActivityProbe>;
+  calibrate(input: ModelInput, evaluation?: E): Promise<unknown>;
+}
+
+/** Samples as the input of a model. */
+export function inputOf({ steps }: SampleShape, { inputs, size }: Samples): ModelInput {
+  return { data: inputs, batch: size, ...(steps === null ? {} : { steps }) };
+}
+
+export function targetsOf({ targets, weights }: Samples): TargetBatch {
+  return { values: targets, weights };
+}
+
+/** Whether any target counts. */
+export function hasTargets({ weights }: Samples): boolean {
+  return weights === null || !weights.every((weight) => weight === 0);
+}
+
+/** @throws {ArgumentError} no samples, or samples that do not fit the model or its task; names what does not */
+export function checkSamples<E extends object>(
+  where: string,
+  name: string,
+  samples: SampleSet | SampleStream,
+  { task, rnn }: Pick<TrainableModel<E>, "task" | "rnn">,
+): void {
+  const check = (what: string, fits: boolean, expected: string, got: unknown): void => {
+    if (!fits) throw new ArgumentError(where, `${name}.${what}`, expected, `${got}`);
+  };
+  const { target, steps, inputSize } = samples;
+  if (!isStream(samples)) check("count", samples.count >= 1, "at least one sample", samples.count);
+  check(
+    "steps",
+    steps === null || (Number.isInteger(steps) && steps >= 1),
+    "a whole number of at least 1, or null",
+    steps,
+  );
+  const { inputSize: own } = rnn.options;
+  check("inputSize", inputSize === own, `${own} numbers, the inputs of the network`, inputSize);
+  const wanted = task.target;
+  for (const part of ["kind", "width", "classes", "times"] as const) {
+    check(`target.${part}`, target[part] === wanted[part], `${wanted[part]}, as the task has it`, target[part]);
+  }
+}
