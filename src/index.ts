@@ -261,10 +261,14 @@ export {
   type SparseRNNOptions,
 } from "./models/sparse.ts";
 // Tasks.
-export type { BinaryCrossEntropyOptions } from "./models/task/losses/binaryCrossEntropy.ts";
-export type { CrossEntropyOptions } from "./models/task/losses/crossEntropy.ts";
-export type { HuberOptions } from "./models/task/losses/huber.ts";
+export { absoluteError } from "./models/task/losses/absolute.ts";
+export { type BinaryCrossEntropyOptions, binaryCrossEntropy } from "./models/task/losses/binaryCrossEntropy.ts";
+export { type CrossEntropyOptions, crossEntropy } from "./models/task/losses/crossEntropy.ts";
+export { type HuberOptions, huber } from "./models/task/losses/huber.ts";
 export { LOSS_NAMES, LOSSES, type LossName, lossByName } from "./models/task/losses/index.ts";
+export { ordinal } from "./models/task/losses/ordinal.ts";
+export { poisson } from "./models/task/losses/poisson.ts";
+export { squaredError } from "./models/task/losses/squared.ts";
 export { classification, makeTask, type TaskOptions } from "./models/task/makeTask.ts";
 export { METRIC_NAMES, METRICS, metricByName } from "./models/task/metrics/index.ts";
 export type { Measurement, TaskGradients, TaskResult } from "./models/task/passes.ts";

@@ -32,6 +32,8 @@ import { outputsOf, pullInput, uploadInput } from "./projections.ts";
 export interface Evaluated<E> {
   readonly input: ModelInput;
   readonly evaluation: E;
+  /** Rows of the widest state that is computed from those of the network; default: its outputs. */
+  readonly widest?: number;
 }
 
 /** A network for read-outs, on the device. `E`: how a run is evaluated (times, initial state). ConnectomeODERNN and ConnectomeRNN hold one. */
@@ -121,7 +123,10 @@ export class Network<E> {
   }
 
   /** `chunks` without waiting for the device. */
-  async *startedChunks({ input, evaluation }: Evaluated<E>, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
+  async *startedChunks(
+    { input, evaluation, widest = 0 }: Evaluated<E>,
+    purpose: RunPurpose,
+  ): AsyncGenerator<StartedChunk> {
     const { backend } = this;
     const { numNeurons, inputSize } = this.options;
     const steps = this.#checkInput(input);
@@ -129,7 +134,7 @@ export class Network<E> {
     const h0 = this.#initialState({ input, evaluation });
     this.parameters.refresh();
     // The drive of a sequence is one array.
-    const lanes = backend.lanesFor(Math.max(steps * numNeurons, inputSize, this.model.nOutputs));
+    const lanes = backend.lanesFor(Math.max(steps * numNeurons, inputSize, this.model.nOutputs, widest));
     const { signal } = evaluation as Abortable;
     for (let first = 0; first < input.batch; first += lanes) {
       await yieldToEventLoop(signal);

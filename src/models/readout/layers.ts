@@ -100,6 +100,8 @@ export interface ReadoutShape {
   /** Rows of the features. */
   readonly nFeatures: number;
   readonly nOutputs: number;
+  /** The most rows that a layer has. */
+  readonly widest: number;
   readonly layers: readonly SizedLayer[];
   /** Features are standardised by the frozen rows `feature.mean` and `feature.scale`: (x − mean)·scale. */
   readonly standardised: boolean;
@@ -159,6 +161,7 @@ export function readoutShape(options: ReadoutOptions, nFeatures: number, nOutput
   const layers = layersOf(options);
   const weighted = layers.filter(({ type }) => type === "linear" || type === "sparse").length;
   let rows = nFeatures;
+  let widest = rows;
   let [products, dropouts] = [0, 0];
   const sized = layers.map((layer, i): SizedLayer => {
     // torch counts the layers of a Sequential, whose first one flattens.
@@ -173,17 +176,19 @@ export function readoutShape(options: ReadoutOptions, nFeatures: number, nOutput
     const nIn = rows;
     if (layer.type === "linear") {
       rows = layer.units ?? nOutputs;
+      widest = Math.max(widest, rows);
       return { type: "linear", name, leaf, nIn, nOut: rows };
     }
     checkSparse(layer, i, nIn);
     rows = layer.matrix.nRows;
+    widest = Math.max(widest, rows);
     return { type: "sparse", name, leaf, layer };
   });
   if (rows !== nOutputs) {
     const last = sized.length === 0 ? "features, without layers" : "of the last layer";
     throw new ShapeError(WHERE, "layers", `${nOutputs} outputs, as the loss needs`, `${rows} ${last}`);
   }
-  return { nFeatures, nOutputs, layers: sized, standardised: options.standardise ?? false };
+  return { nFeatures, nOutputs, widest, layers: sized, standardised: options.standardise ?? false };
 }
 
 function checkSparse({ matrix, sharedWeights: shared, bias }: SparseLayer, i: number, nIn: number): void {

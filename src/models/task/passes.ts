@@ -114,7 +114,7 @@ class BatchRun<E> {
     this.#network = network;
     this.#readout = readout;
     this.#penalties = penalties;
-    this.#batch = batch;
+    this.#batch = { ...batch, widest: readout.shape.widest };
     this.#times = readTimesOf(batch.times, network.outputTimes(batch));
     const { dtype } = network.backend;
     this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
