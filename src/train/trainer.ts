@@ -105,7 +105,7 @@ export interface FitOptions {
   /** Ends the loop after the step in progress. */
   readonly signal?: AbortSignal;
   /** Steps before the current position, for running means and speed to continue from. */
-  readonly recent?: readonly Measured[];
+  readonly recent?: readonly Pick<StepMetrics, "loss" | "metrics" | "seconds">[];
 }
 
 /** Every option of a trainer, and of `fit`. */
