@@ -48,7 +48,7 @@ export interface StepMetrics {
   readonly meanLoss: number;
   readonly meanAccuracy: number;
   readonly learningRate: number;
-  /** null for a model in discrete time. */
+  /** Of a model in discrete time, its steps; null: nothing was solved. */
   readonly solver: SolverMetrics | null;
   /** What this step sent to the device and got back; absent where host and device share their memory. */
   readonly traffic?: Traffic;
