@@ -12,9 +12,18 @@ type EvaluationConfig = Pick<
   "time" | "numEvals" | "endTime" | "recurrences" | "window" | "rest" | "restTime"
 >;
 
-/** How the network of a run is evaluated. @throws {ArgumentError} a window without a sequence, a part of a step */
-export function evaluationOf(config: EvaluationConfig, samples: SampleShape): EvaluationOptions | StepOptions {
-  return config.time === "discrete" ? stepEvaluationOf(config, samples) : odeEvaluationOf(config, samples);
+/**
+ * How the network of a run is evaluated.
+ *
+ * @param frames  of the input; see `stepEvaluationOf`
+ * @throws {ArgumentError} a window without a sequence, a part of a step
+ */
+export function evaluationOf(
+  config: EvaluationConfig,
+  samples: SampleShape,
+  frames: number | null = samples.steps,
+): EvaluationOptions | StepOptions {
+  return config.time === "discrete" ? stepEvaluationOf(config, samples, frames) : odeEvaluationOf(config, samples);
 }
 
 /**

@@ -8,6 +8,7 @@ import { imageSamples } from "../data/imageSamples.ts";
 import { type ImageSet, splitTrainValidation, subset } from "../data/imageSet.ts";
 import { readMnist } from "../data/mnist.ts";
 import { type OpenedSamples, openSamples } from "../data/openSamples.ts";
+import type { Spread } from "../data/sampleChecks.ts";
 import { type SampleSet, subsetOfSamples } from "../data/sampleSet.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import { TASK_SETS } from "../data/tasks/index.ts";
@@ -26,6 +27,8 @@ export interface SampleSplits {
   readonly source: string;
   /** Of generated samples: values of metrics that are known before any training. */
   readonly known: Readonly<Record<string, KnownAnswer>> | null;
+  /** What the inputs of sample files were standardised with; null: they are as in the files. */
+  readonly normalisation: Spread | null;
   /** What the user should know, a sentence each. */
   readonly notes: readonly string[];
   /** Closes files; the samples are not used afterwards. */
@@ -88,7 +91,7 @@ function ofImages({ train, validation, test, source }: ImageSplits, { shift }: D
   };
 }
 
-const NOTHING_TO_SAY = { known: null, notes: [], release: async () => {} } as const;
+const NOTHING_TO_SAY = { known: null, notes: [], normalisation: null, release: async () => {} } as const;
 
 function generateDigits({ trainSamples, validationSamples, testSamples }: DataConfig): ImageSplits {
   const key = deriveKey(keyOfSeed(DATA_SEED), "digits");
@@ -181,6 +184,7 @@ function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): Samp
     test: opened.test === null || testSamples === 0 ? null : part(opened.test, testSamples, "--test-samples"),
     source: path,
     known: null,
+    normalisation: opened.normalisation,
     notes: [...opened.notes, ...notes],
     release: () => opened.release(),
   };
@@ -229,6 +233,7 @@ function generateTask(name: string, config: DataConfig): SampleSplits {
     test: test === 0 ? null : made.test,
     source: made.train.source,
     known: made.known,
+    normalisation: null,
     notes: [],
     release: async () => {},
   };

@@ -95,7 +95,10 @@ const SUBJECTS: readonly Subject[] = [
   {
     name: "discrete time",
     make: (backend, dynamics, memoryBudgetBytes) =>
-      new ConnectomeRNN(backend, { ...optionsOf(dynamics), ...(memoryBudgetBytes !== undefined && { memoryBudgetBytes }) }),
+      new ConnectomeRNN(backend, {
+        ...optionsOf(dynamics),
+        ...(memoryBudgetBytes !== undefined && { memoryBudgetBytes }),
+      }),
     frames: () => ({ recurrences: K }),
     rest: { rest: REST, steps: 6 },
     toRest: { numSteps: 1, recurrences: 6 },
@@ -211,7 +214,9 @@ function define(test: Test<WithBackend>, which: readonly Dynamics[] = DYNAMICS):
         times: at,
         neurons: [6, 0],
       });
-      const expected = Array.from({ length: BATCH }, (_, s) => at.flatMap((j) => [6, 0].map((i) => hs[(s * FRAMES + j) * N + i]!)));
+      const expected = Array.from({ length: BATCH }, (_, s) =>
+        at.flatMap((j) => [6, 0].map((i) => hs[(s * FRAMES + j) * N + i]!)),
+      );
       assertBitEqual(recorded.data, expected.flat(), "recorded");
       assert.equal([...recorded.ts], name === "discrete time" ? [K * FRAMES, 2 * K] : [FRAMES / 2, 1]);
     });
@@ -243,10 +248,7 @@ forEachBackend("interventions in time", ["f64", "f32"], (test) => {
       const target = { kind: "class", width: 1, classes: 2, times: null } as const;
       using model = new ConnectomeModel(backend, {
         ...{ rnn, task: makeTask({ loss: "cross-entropy", target }) },
-        penalties: [
-          rateL1({ name: "silenced", weight: 1, neurons: SILENCED }),
-          rateL1({ name: "all", weight: 1 }),
-        ],
+        penalties: [rateL1({ name: "silenced", weight: 1, neurons: SILENCED }), rateL1({ name: "all", weight: 1 })],
       });
       const targets = { values: [0, 1, 1], weights: null };
       const penaltiesWith = async (interventions: Interventions | null) =>
