@@ -223,6 +223,9 @@ function define(test: Test<WithBackend>, which: readonly Dynamics[] = DYNAMICS):
   }
 }
 
+// Before the suites: they start when the first one is complete.
+const hasAdapter = (await requireTestAdapter()) !== null;
+
 forEachBackend("interventions in time", ["f64", "f32"], (test) => {
   define(test);
 
@@ -305,7 +308,7 @@ forEachBackend("gradients with interventions in time", ["f64"], (test) => {
   }
 });
 
-if ((await requireTestAdapter()) !== null) {
+if (hasAdapter) {
   const gpu = suite<WithBackend>("interventions in time, webgpu", {} as WithBackend);
   gpu.before(async (context) => {
     context.backend = await createWebGpuBackend();
