@@ -11,7 +11,7 @@ import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
 import { metricText, type TaskDescription } from "../train/taskDescription.ts";
 import { VERSION } from "../train/version.ts";
-import type { RunSummary } from "./summary.ts";
+import type { RecoveryRecord, RunSummary } from "./summary.ts";
 
 function row(label: string, text: string): string {
   return `${label.padEnd(12)}${text}`;
@@ -79,7 +79,7 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
 }
 
 function describeWeights(config: TrainConfig): string {
-  const { weights, normalise, gain, nonlinearity, wiring } = config;
+  const { weights, normalise, gain, nonlinearity, wiring, share } = config;
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
   if (wiring === "none") return `none, W = 0${frozen}; ${nonlinearity}`;
   const control = {
@@ -87,13 +87,14 @@ function describeWeights(config: TrainConfig): string {
     shuffled: "shuffled connectome of the same degrees, ",
     random: "random connectome of the same density, ",
   }[wiring];
+  const shared = { none: "", types: ", shared by cell types", columns: ", shared by cell types and columns" }[share];
   const kind = weights === "abs" ? "absolute values" : "signed";
   const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";
-  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${frozen}; ${nonlinearity}`;
+  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${shared}${frozen}; ${nonlinearity}`;
 }
 
 function describeReadout(
-  { fcDim, dropout, standardise }: TrainConfig,
+  { head, kernel, fcDim, dropout, standardise }: TrainConfig,
   { projections, weights, samples }: RunInputs,
 ): string {
   const n = projections.outputProjection?.nRows ?? weights.nRows;
@@ -103,7 +104,12 @@ function describeReadout(
     "no-input": "neurons that get no input",
     groups: "groups of neurons that get no input, their means",
   };
-  const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
+  const layers = {
+    layers: fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`,
+    states: "as they are",
+    groups: "as they are",
+    columns: `a convolution of radius ${kernel}`,
+  }[head];
   return `${formatCount(n)} ${which[projections.readout]}, to ${describeTarget(samples.train.target)}: ${layers}${standardise ? ", standardised" : ""}`;
 }
 
@@ -168,6 +174,12 @@ export function describeEvaluation(
   return row(set, `${describeValues(evaluation, task)} on ${of} after step ${formatCount(step)}`);
 }
 
+/** How much of the teacher's parameters was found. */
+function describeRecovery({ weights, tau, bias }: RecoveryRecord): string {
+  const share = (x: number | null) => (x === null ? "unknown" : x.toFixed(4));
+  return `R² of the teacher's weights ${share(weights)}, time constants ${share(tau)}, biases ${share(bias)}`;
+}
+
 /** The last lines of a run. */
 export function describeSummary(summary: RunSummary): string[] {
   const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
@@ -180,6 +192,7 @@ export function describeSummary(summary: RunSummary): string[] {
       `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`,
     ),
     row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device`),
+    ...(summary.recovery ? [row("recovery", describeRecovery(summary.recovery))] : []),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),
   ];

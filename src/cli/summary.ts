@@ -2,6 +2,7 @@
 
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
+import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import type { Facts } from "../io/jsonParts.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
@@ -40,6 +41,9 @@ export function describeStart(config: TrainConfig, inputs: RunInputs, backend: B
   };
 }
 
+/** Shares of the variance of a teacher's parameters that the trained ones explain; null: they do not vary. */
+export type RecoveryRecord = { readonly [K in keyof Recovery]: number | null };
+
 /** Results of a run. */
 export interface RunSummary {
   readonly version: string;
@@ -60,6 +64,8 @@ export interface RunSummary {
   readonly trainingMetrics: MetricValues | null;
   readonly validation: EvaluationRecord | null;
   readonly test: EvaluationRecord | null;
+  /** Of a run whose samples are traces of a known network; null: of other runs. */
+  readonly recovery: RecoveryRecord | null;
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
   /** Before the page was made. */
@@ -78,7 +84,7 @@ export function summarise(
   trainer: Trainer,
   steps: readonly StepMetrics[],
   evaluations: readonly EvaluationRecord[],
-): Omit<RunSummary, "interrupted" | "folder" | "files"> {
+): Omit<RunSummary, "recovery" | "interrupted" | "folder" | "files"> {
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);

@@ -47,6 +47,11 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   if (config.device === "webgpu" && config.dtype === "f64") {
     throw new ArgumentError("train", "--dtype", "f32, as WebGPU has no other, or --device wasm", "f64");
   }
+  const { share, wiring } = config;
+  if (share === "columns" && (wiring === "shuffled" || wiring === "random")) {
+    const expected = "real or none with --share columns (other wirings do not repeat in the columns), or --share types";
+    throw new ArgumentError("train", "--wiring", expected, wiring);
+  }
   // Checks the settings of the solver before anything is read or made.
   if (config.time === "continuous") solveOptionsOf(config);
   return config;

@@ -20,6 +20,7 @@ import {
   OPTIMIZERS,
   READOUTS,
   SCHEDULES,
+  SHARINGS,
   SOLVERS,
   TARGET_KINDS,
   TIMES,
@@ -34,6 +35,7 @@ import {
   choice,
   filePath,
   flag,
+  generatedNetwork,
   listOf,
   namedValues,
   nonlinearities,
@@ -42,7 +44,6 @@ import {
   readoutTimes,
   real,
   type SettingType,
-  sizeOfNetwork,
   whole,
   word,
 } from "./settingTypes.ts";
@@ -221,9 +222,9 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   },
   generate: {
     group: "Network",
-    placeholder: "<NxC>",
-    help: "random network of N neurons and C connections, like 47521x4623254",
-    type: orNull(sizeOfNetwork()),
+    placeholder: "<what>",
+    help: "network to make: NxC (random, N neurons and C connections, like 47521x4623254), visual[:COLUMNS] (made-up visual system, default), motion[:EXTENT] (made-up motion detectors in hexagonal columns)",
+    type: orNull(generatedNetwork()),
     default: null,
   },
   wiring: {
@@ -296,14 +297,21 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   tau: {
     group: "Network",
     placeholder: "<t>",
-    help: "initial time constant of all neurons, at least 1; the leak alpha of a leaky network in discrete time is 1/tau",
-    type: real({ least: 1 }),
-    default: 1,
+    help: "initial time constant of all neurons, at least 1; the leak alpha of a leaky network in discrete time is 1/tau (default: those of the network, else 1)",
+    type: orNull(real({ least: 1 })),
+    default: null,
     needs: {
       expected: "dynamics with time constants",
       met: ({ dynamics }) => dynamics !== "plain",
       got: ({ dynamics }) => `--dynamics ${dynamics}`,
     },
+  },
+  share: {
+    group: "Network",
+    placeholder: "<how>",
+    help: "none; types: one strength per pair of connected cell types, one tau and bias per type; columns: one strength per pair of types and offset of hexagonal columns",
+    type: choice(SHARINGS),
+    default: "none",
   },
   recurrences: {
     group: "Network",
@@ -349,7 +357,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   input: {
     group: "Network",
     placeholder: "<where>",
-    help: "how inputs reach neurons: retinotopic (pixels), random (one neuron each), groups (--group-size neurons each), direct (input i drives neuron i), or auto",
+    help: "how inputs reach neurons: retinotopic (pixels), hexagonal (an input per column), random (one neuron each), groups (--group-size neurons each), direct (input i drives neuron i), or auto",
     type: choice(INPUTS),
     default: "auto",
   },
@@ -372,7 +380,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   head: {
     group: "Read-out",
     placeholder: "<kind>",
-    help: "from states to outputs: layers (linear, or with --fc-dim), states (states are outputs), groups (an output is the mean of --group-size random neurons)",
+    help: "from states to outputs: layers (linear, or with --fc-dim), states (states are outputs), groups (an output is the mean of --group-size random neurons), columns (a convolution over hexagonal columns)",
     type: choice(HEADS),
     default: "layers",
   },
@@ -383,6 +391,18 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: whole(1),
     default: 64,
     needs: GROUPS_OF_NEURONS,
+  },
+  kernel: {
+    group: "Read-out",
+    placeholder: "<radius>",
+    help: "radius of the convolution of --head columns, in columns",
+    type: whole(0, 64),
+    default: 2,
+    needs: {
+      expected: "--head columns",
+      met: ({ head }) => head === "columns",
+      got: ({ head }) => `--head ${head}`,
+    },
   },
   readoutTimes: {
     group: "Read-out",

@@ -1,7 +1,7 @@
 // How the network of a run is evaluated, and which output times are read out.
 
 import { ArgumentError } from "../core/errors.ts";
-import type { SampleShape } from "../data/sampleSet.ts";
+import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
 import type { ReadoutTimes } from "../models/readout/times.ts";
@@ -13,12 +13,15 @@ type EvaluationConfig = Pick<
 >;
 
 /**
- * Times, steps and initial state of a run. In continuous time outputs are evenly spaced, or where targets have times, at the ends of as many
- * equal parts of the interval; in discrete time they follow each frame.
+ * Times, steps and initial state of a run. In continuous time outputs are those of the samples, if they have times of their own; else evenly
+ * spaced, or where targets have times, at the ends of as many equal parts of the interval. In discrete time they follow each frame.
  *
  * @throws {ArgumentError} a window without a sequence, a part of a step
  */
-export function evaluationOf(config: EvaluationConfig, samples: SampleShape): EvaluationOptions | StepOptions {
+export function evaluationOf(
+  config: EvaluationConfig,
+  samples: SampleShape & Pick<SampleSet, "times">,
+): EvaluationOptions | StepOptions {
   const { time, window, rest, restTime, recurrences, numEvals, endTime } = config;
   if (window !== null && samples.steps === null)
     throw new ArgumentError("train", "--window", "inputs that are sequences", "inputs that are constant in time");
@@ -28,6 +31,7 @@ export function evaluationOf(config: EvaluationConfig, samples: SampleShape): Ev
     return { ...common, ...h0, recurrences, ...(samples.steps === null ? { numSteps: 1 } : {}) };
   }
   const h0 = rest === null ? {} : { h0: { rest, time: restTime } };
+  if (samples.times) return { ...common, ...h0, times: samples.times };
   const { times } = samples.target;
   if (times === null) return { ...common, ...h0, numEvals, endTime };
   return { ...common, ...h0, times: Float64Array.from({ length: times }, (_, j) => (endTime * (j + 1)) / times) };

@@ -1,12 +1,13 @@
 // The connectome of a run: read or generated, and its initial weights.
 
-import { type Csr, mapValues } from "../core/csr.ts";
+import { type Csr, mapValues, withValues } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
 import {
   absolute,
   degreePreservingShuffle,
   erdosRenyiLike,
   logNormalConnectome,
+  motionConnectome,
   normaliseRows,
   retinotopicConnectome,
 } from "../data/connectomes.ts";
@@ -19,10 +20,18 @@ import type { TrainConfig } from "./config.ts";
 export interface Connectome {
   readonly csr: Csr;
   readonly table: NeuronTable | null;
+  /** Initial values that the network has; null: those of the recipe. */
+  readonly initial: InitialValues | null;
   /** Its source, for people. */
   readonly source: string;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;
+}
+
+/** Initial time constants and biases, [neurons]. */
+export interface InitialValues {
+  readonly tau: Float64Array;
+  readonly bias: Float64Array;
 }
 
 /** Generated networks replace files, so they do not depend on the seed of a run. */
@@ -33,12 +42,42 @@ export async function loadConnectome(
 ): Promise<Connectome> {
   const { connectome, generate } = config;
   if (connectome !== null) return readFiles(connectome, config.neuronTable);
-  if (generate !== null) {
+  if (generate !== null && typeof generate !== "string") {
     const csr = logNormalConnectome({ ...generate, seed: NETWORK_SEED });
-    return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null };
+    return { csr, table: null, ...NO_FILE, source: "random, log-normal degrees and weights" };
   }
-  const { csr, ...table } = retinotopicConnectome({ seed: NETWORK_SEED });
-  return { csr, table, source: "made-up visual system", tableFile: null };
+  const [name, size] = (generate ?? "visual").split(":");
+  return name === "motion" ? motionNetwork(size) : visualNetwork(size);
+}
+
+const NO_FILE = { initial: null, tableFile: null } as const;
+
+function visualNetwork(columns: string | undefined): Connectome {
+  const { csr, ...table } = retinotopicConnectome({
+    ...(columns !== undefined && { columns: Number(columns) }),
+    seed: NETWORK_SEED,
+  });
+  return { csr, table, ...NO_FILE, source: "made-up visual system" };
+}
+
+/** Its weights are its strengths with their signs. */
+function motionNetwork(extent: string | undefined): Connectome {
+  const { csr, shared, tau, rest, eye, ...table } = motionConnectome({
+    ...(extent !== undefined && { extent: Number(extent) }),
+    seed: NETWORK_SEED,
+  });
+  const { group, strengthInit } = shared;
+  const perNeuron = (values: Float64Array) => Float64Array.from(table.typeIdx, (t) => values[t]!);
+  return {
+    csr: withValues(
+      csr,
+      csr.values.map((sign, k) => sign * strengthInit[group[k]!]!),
+    ),
+    table,
+    ...NO_FILE,
+    initial: { tau: perNeuron(tau), bias: perNeuron(rest) },
+    source: `made-up motion detectors in ${eye.count} hexagonal columns`,
+  };
 }
 
 /** Joins the table by id if the connectome has ids, else by position. */
@@ -46,12 +85,12 @@ async function readFiles(file: string, tableFile: string | null): Promise<Connec
   const { csr, labels } = await readLabelledConnectome(file);
   const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, source, tableFile: null };
+  if (found === null) return { csr, table: null, initial: null, source, tableFile: null };
   const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, source, tableFile: found };
+  return { csr, table, initial: null, source, tableFile: found };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */

@@ -11,6 +11,15 @@ export interface Preset {
   readonly recipe: Partial<Omit<TrainConfig, "preset">>;
 }
 
+/** What networks that learn sequences in time steps of their own have in common. */
+const SEQUENCE: Preset["recipe"] = {
+  time: "discrete",
+  standardise: false,
+  warmUp: 20,
+  schedule: "cosine",
+  batchSize: 16,
+};
+
 export const PRESETS: Readonly<Record<string, Preset>> = {
   demo: {
     summary: "learns generated digits in a minute or two; needs no files (default)",
@@ -34,6 +43,47 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       epochs: 5,
       validationSamples: 1000,
       evalEvery: 200,
+    },
+  },
+  teacher: {
+    summary: "finds the parameters of a known network from the traces of three quarters of its neurons",
+    warning: null,
+    recipe: {
+      ...SEQUENCE,
+      generate: "visual:3",
+      share: "types",
+      tau: 4,
+      nonlinearity: "Sigmoid",
+      input: "direct",
+      readout: "all",
+      head: "states",
+      data: "teacher",
+      trainSamples: 128,
+      validationSamples: 32,
+      testSamples: 32,
+      epochs: null,
+      steps: 800,
+      lr: 0.05,
+    },
+  },
+  motion: {
+    summary: "tells the optic flow of moving textures with made-up motion detectors",
+    warning: null,
+    recipe: {
+      ...SEQUENCE,
+      generate: "motion",
+      normalise: "none",
+      gain: 1,
+      keepSigns: true,
+      share: "columns",
+      input: "hexagonal",
+      head: "columns",
+      data: "motion",
+      trainSamples: 9600,
+      validationSamples: 64,
+      testSamples: 256,
+      epochs: 1,
+      lr: 0.02,
     },
   },
   tutorial: {

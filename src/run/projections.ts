@@ -7,10 +7,15 @@ import {
   createSparseProjection,
   groupInput,
   groupReadout,
+  type HexagonalEye,
+  hexagonalEyeOf,
+  hexagonalInput,
+  hexagonalReadout,
   neuronsOfRole,
   randomGroups,
   randomIndices,
   retinotopicProjection,
+  type SharedPattern,
 } from "../data/connectomes.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
@@ -27,6 +32,14 @@ export interface Projections {
   readonly readout: Exclude<TrainConfig["readout"], "auto"> | "groups";
   /** [features, neurons], one 1 per row, or means of groups; null: all neurons are read out. */
   readonly outputProjection: Csr | null;
+  /** [outputs, features], a convolution over the columns of an eye as read-out; null: another one. */
+  readonly convolution: ColumnReadout | null;
+}
+
+/** A convolution over columns. Outputs are the columns of the first channel, then those of the next. */
+export interface ColumnReadout extends SharedPattern {
+  /** [outputs], the channel of each. */
+  readonly channel: Uint32Array;
 }
 
 /** What the projections of a run lie between. */
@@ -35,7 +48,7 @@ export interface Ends extends Pick<SampleSet, "inputSize" | "picture"> {
   readonly outputs: number;
 }
 
-type ProjectionConfig = Pick<TrainConfig, "input" | "readout" | "head" | "groupSize" | "seed">;
+type ProjectionConfig = Pick<TrainConfig, "input" | "readout" | "head" | "groupSize" | "kernel" | "seed">;
 
 /**
  * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; more groups than
@@ -65,6 +78,10 @@ function projectionOf(
       if (picture) return retinotopicProjection(table, picture);
       throw new ArgumentError("train", "--input", "inputs that are pictures", `inputs of ${inputSize} numbers`);
     }
+    case "hexagonal": {
+      const table = tableFor("--input", connectome);
+      return hexagonalInput(table, eyeFor("--input", table, inputSize, "inputs"));
+    }
     case "random":
       return randomProjection(inputSize, numNeurons, seed);
     case "groups":
@@ -83,7 +100,7 @@ function readoutOf(
   config: ProjectionConfig,
   inputProjection: Csr | null,
   isDriven: (neuron: number) => boolean,
-): Pick<Projections, "readout" | "outputProjection"> {
+): Pick<Projections, "readout" | "outputProjection" | "convolution"> {
   const { csr, table } = connectome;
   const numNeurons = csr.nRows;
   // The signal must cross the network.
@@ -92,11 +109,18 @@ function readoutOf(
     if (config.readout !== "auto")
       throw new ArgumentError("train", "--readout", "it dropped, as --head groups draws its neurons", config.readout);
     const groups = disjointGroups("output", outputs, config.groupSize, withoutInput(everyone(csr)), config.seed);
-    return { readout: "groups", outputProjection: groupReadout(numNeurons, groups) };
+    return { readout: "groups", outputProjection: groupReadout(numNeurons, groups), convolution: null };
+  }
+  if (config.head === "columns") {
+    if (config.readout !== "auto" && config.readout !== "output") {
+      const expected = "output, or it dropped: --head columns reads out the output neurons";
+      throw new ArgumentError("train", "--readout", expected, config.readout);
+    }
+    return columnReadout(connectome, outputs, config.kernel);
   }
   const withoutRoles = inputProjection && config.head !== "states" ? "no-input" : "all";
   const readout = config.readout === "auto" ? (table?.role ? "output" : withoutRoles) : config.readout;
-  if (readout === "all") return { readout, outputProjection: null };
+  if (readout === "all") return { readout, outputProjection: null, convolution: null };
   const candidates = readout === "output" ? neuronsOfRole(tableFor("--readout", connectome), "output") : everyone(csr);
   const indices = withoutInput(candidates);
   if (indices.length === 0) {
@@ -110,7 +134,49 @@ function readoutOf(
   return {
     readout,
     outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
+    convolution: null,
   };
+}
+
+/** A convolution from the output neurons to as many channels as the outputs make of the columns. */
+function columnReadout(
+  connectome: Connectome,
+  outputs: number,
+  kernel: number,
+): Pick<Projections, "readout" | "outputProjection" | "convolution"> {
+  const table = tableFor("--head", connectome);
+  const eye = hexagonalEyeOf(table);
+  const channels = outputs / eye.count;
+  if (!Number.isInteger(channels)) {
+    const expected = `outputs for each of the ${eye.count} columns of the network's eye`;
+    throw new ArgumentError("train", "--head", expected, `${outputs} outputs`);
+  }
+  const indices = neuronsOfRole(table, "output");
+  const { csr, group, nGroups } = hexagonalReadout(table, eye, kernel, channels);
+  const feature = new Map(Array.from(indices, (neuron, k) => [neuron, k]));
+  return {
+    readout: "output",
+    outputProjection: createSparseProjection({
+      size: indices.length,
+      numNeurons: table.count,
+      indices,
+      mode: "ho",
+    }),
+    convolution: {
+      csr: { ...csr, nCols: indices.length, colIdx: csr.colIdx.map((neuron) => feature.get(neuron)!) },
+      group,
+      nGroups,
+      channel: Uint32Array.from({ length: outputs }, (_, row) => Math.floor(row / eye.count)),
+    },
+  };
+}
+
+/** The eye of the network, which must have a column for each of `count` numbers. */
+function eyeFor(option: string, table: NeuronTable, count: number, what: string): HexagonalEye {
+  const eye = hexagonalEyeOf(table);
+  if (eye.count === count) return eye;
+  const expected = `${eye.count} ${what}, one per column of the network's eye (extent ${eye.extent})`;
+  throw new ArgumentError("train", option, expected, `${count}`);
 }
 
 function everyone({ nRows }: Csr): Uint32Array {

@@ -11,7 +11,8 @@ import { type OpenedSamples, openSamples } from "../data/openSamples.ts";
 import { type SampleSet, subsetOfSamples } from "../data/sampleSet.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import { TASK_SETS } from "../data/tasks/index.ts";
-import type { KnownAnswer } from "../data/tasks/taskSet.ts";
+import type { KnownAnswer, TaskNetwork } from "../data/tasks/taskSet.ts";
+import type { Teacher } from "../data/tasks/teacherNetwork.ts";
 import type { TrainConfig } from "./config.ts";
 import { isTaskName } from "./configOptions.ts";
 
@@ -26,6 +27,8 @@ export interface SampleSplits {
   readonly source: string;
   /** Of generated samples: values of metrics that are known before any training. */
   readonly known: Readonly<Record<string, KnownAnswer>> | null;
+  /** Of generated samples: the network that made the targets, if one did. */
+  readonly teacher: Teacher | null;
   /** What the user should know, a sentence each. */
   readonly notes: readonly string[];
   /** Closes files; the samples are not used afterwards. */
@@ -60,12 +63,33 @@ const TEST_FIRST = 2e9;
 /** Digits by name, for settings that lie above others. */
 const DIGITS = "digits";
 
-export async function loadSamples(config: DataConfig, options: LoadOptions = {}): Promise<SampleSplits> {
+/** @param network  that is to be trained, for tasks that are about it */
+export async function loadSamples(
+  config: DataConfig,
+  network: TaskNetwork,
+  options: LoadOptions = {},
+): Promise<SampleSplits> {
   const { data } = config;
   if (data === null || data === DIGITS) return ofImages(generateDigits(config), config);
-  if (isTaskName(data)) return generateTask(data, config);
+  if (isTaskName(data)) return generateTask(data, network, config);
   if (await hasIdxFiles(data)) return ofImages(await readImages(data, config), config);
   return readArrays(data, config, options);
+}
+
+/** The samples for a network in discrete time, whose outputs follow its frames whatever times the samples have. */
+export function withoutTimes(samples: SampleSplits): SampleSplits {
+  const { train, validation, test, known, notes } = samples;
+  if (!train.times) return samples;
+  const timeless = <S extends SampleSet | null>(set: S): S => set && { ...set, times: null };
+  // Those of ready-made tasks are the frames.
+  const note = "output times of the samples have no effect with --time discrete: outputs follow each frame";
+  return {
+    ...samples,
+    train: timeless(train),
+    validation: timeless(validation),
+    test: timeless(test),
+    notes: known ? notes : [...notes, note],
+  };
 }
 
 // ---- images ----------------------------------------------------------------------------------------------------------------
@@ -88,7 +112,7 @@ function ofImages({ train, validation, test, source }: ImageSplits, { shift }: D
   };
 }
 
-const NOTHING_TO_SAY = { known: null, notes: [], release: async () => {} } as const;
+const NOTHING_TO_SAY = { known: null, teacher: null, notes: [], release: async () => {} } as const;
 
 function generateDigits({ trainSamples, validationSamples, testSamples }: DataConfig): ImageSplits {
   const key = deriveKey(keyOfSeed(DATA_SEED), "digits");
@@ -181,6 +205,7 @@ function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): Samp
     test: opened.test === null || testSamples === 0 ? null : part(opened.test, testSamples, "--test-samples"),
     source: path,
     known: null,
+    teacher: null,
     notes: [...opened.notes, ...notes],
     release: () => opened.release(),
   };
@@ -209,7 +234,7 @@ function withValidation(
 
 // ---- ready-made tasks ------------------------------------------------------------------------------------------------------
 
-function generateTask(name: string, config: DataConfig): SampleSplits {
+function generateTask(name: string, network: TaskNetwork, config: DataConfig): SampleSplits {
   const { dataOptions, trainSamples, validationSamples, testSamples, shift } = config;
   if (shift > 0) throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
   const test = testSamples ?? GENERATED.test;
@@ -222,6 +247,7 @@ function generateTask(name: string, config: DataConfig): SampleSplits {
       test: Math.max(1, test),
     },
     options: dataOptions,
+    network,
   });
   return {
     train: made.train,
@@ -229,6 +255,7 @@ function generateTask(name: string, config: DataConfig): SampleSplits {
     test: test === 0 ? null : made.test,
     source: made.train.source,
     known: made.known,
+    teacher: made.teacher ?? null,
     notes: [],
     release: async () => {},
   };

@@ -5,7 +5,13 @@ import { isObject } from "../core/plainObject.ts";
 import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
 import { PENALTY_KINDS } from "../train/parameterPenalties.ts";
-import type { Assignments, NetworkSize, ReadoutTimes } from "./config.ts";
+import {
+  type Assignments,
+  GENERATED_NETWORKS,
+  type NamedNetwork,
+  type NetworkSize,
+  type ReadoutTimes,
+} from "./config.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -145,6 +151,20 @@ export function sizeOfNetwork(): SettingType<NetworkSize> {
         { type: "string", pattern: "^[0-9]+[xX][0-9]+$" },
       ],
     },
+  };
+}
+
+/** The size of a random network, or the name of a network with or without its size. */
+export function generatedNetwork(): SettingType<NetworkSize | NamedNetwork> {
+  const size = sizeOfNetwork();
+  const pattern = `^(${GENERATED_NETWORKS.join("|")})(:[1-9][0-9]{0,2})?$`;
+  return {
+    expected: `${size.expected}, or ${GENERATED_NETWORKS.join(" or ")}, like motion:5`,
+    read: (data) =>
+      typeof data === "string" && new RegExp(pattern).test(data) ? (data as NamedNetwork) : size.read(data),
+    fromText: asIs,
+    got: quoteValue,
+    schema: { anyOf: [...(size.schema.anyOf as readonly JsonSchema[]), { type: "string", pattern }] },
   };
 }
 

@@ -1,7 +1,7 @@
 // Trajectories of all neurons of a run's network, in continuous or discrete time.
 
 import type { FloatArray } from "../core/dtype.ts";
-import type { SampleShape } from "../data/sampleSet.ts";
+import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import { ConnectomeODEModel } from "../models/networkModel.ts";
 import type { ModelInput } from "../models/options.ts";
 import type { TrainConfig } from "./config.ts";
@@ -23,13 +23,17 @@ export interface RunTrajectory {
 export async function trajectoryOf(
   model: RunModel,
   config: TrainConfig,
-  samples: SampleShape,
+  samples: SampleShape & Pick<SampleSet, "times">,
   input: ModelInput,
   numTimes: number,
 ): Promise<RunTrajectory> {
   if (model instanceof ConnectomeODEModel) {
     const { times: _, ...evaluation } = { times: null, ...evaluationOf(config, samples) };
-    const { hs, ts } = await model.rnn.forward(input, { ...evaluation, numEvals: numTimes, endTime: config.endTime });
+    const { hs, ts } = await model.rnn.forward(input, {
+      ...evaluation,
+      numEvals: numTimes,
+      endTime: samples.times?.at(-1) ?? config.endTime,
+    });
     return { hs, ts };
   }
   const { numNeurons } = model.rnn.options;

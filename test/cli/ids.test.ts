@@ -107,7 +107,7 @@ test("without ids a table has the order of the connectome and its length", async
 test("a table without roles or places wires as no table does, unless they are asked for", async () => {
   const connectome = await load("pre,post,weight\n0,1,1\n1,2,2\n2,0,1\n", "cell_type\nA\nB\nC\n");
   const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
-  const given = { head: "layers", groupSize: 1, seed: 0 } as const;
+  const given = { head: "layers", groupSize: 1, kernel: 2, seed: 0 } as const;
   const projections = chooseProjections(connectome, image, { input: "auto", readout: "auto", ...given });
   assert.equal([projections.input, projections.readout], ["random", "no-input"]);
   const asked = (config: { input: "auto" | "retinotopic"; readout: "auto" | "output" }) => () =>
