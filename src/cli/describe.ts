@@ -4,6 +4,7 @@ import { formatCount, formatMebibytes } from "../core/format.ts";
 import { plural, quoteText } from "../core/text.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
@@ -11,7 +12,7 @@ import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
 import { metricText, type TaskDescription } from "../train/taskDescription.ts";
 import { VERSION } from "../train/version.ts";
-import type { RecoveryRecord, RunSummary } from "./summary.ts";
+import type { RunSummary } from "./summary.ts";
 
 function row(label: string, text: string): string {
   return `${label.padEnd(12)}${text}`;
@@ -175,7 +176,7 @@ export function describeEvaluation(
 }
 
 /** How much of the teacher's parameters was found. */
-function describeRecovery({ weights, tau, bias }: RecoveryRecord): string {
+function describeRecovery({ weights, tau, bias }: RecoveryFacts): string {
   const share = (x: number | null) => (x === null ? "unknown" : x.toFixed(4));
   return `R² of the teacher's weights ${share(weights)}, time constants ${share(tau)}, biases ${share(bias)}`;
 }

@@ -7,6 +7,7 @@ import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment, RunInputs } from "../run/experiment.ts";
@@ -31,7 +32,7 @@ import { type Console, errorEvent } from "./console.ts";
 import { describeEvaluation, describeRecomputed, describeSummary, describeTape, nounOf } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
-import { limitsOf, peakMemory, type RecoveryRecord, type RunStart, summarise } from "./summary.ts";
+import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
 
 /** Parts of a run, all owned by the caller. */
 export interface RunParts {
@@ -407,7 +408,7 @@ class RunRecorder {
 }
 
 /** JSON has no NaN. */
-function recordOf({ weights, tau, bias }: Recovery): RecoveryRecord {
+function recordOf({ weights, tau, bias }: Recovery): RecoveryFacts {
   const finite = (x: number) => (Number.isFinite(x) ? x : null);
   return { weights: finite(weights), tau: finite(tau), bias: finite(bias) };
 }

@@ -2,8 +2,8 @@
 
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
-import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import type { Facts } from "../io/jsonParts.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
 import { factsOf, type InputFacts } from "../run/runStart.ts";
@@ -41,9 +41,6 @@ export function describeStart(config: TrainConfig, inputs: RunInputs, backend: B
   };
 }
 
-/** Shares of the variance of a teacher's parameters that the trained ones explain; null: they do not vary. */
-export type RecoveryRecord = { readonly [K in keyof Recovery]: number | null };
-
 /** Results of a run. */
 export interface RunSummary {
   readonly version: string;
@@ -65,7 +62,7 @@ export interface RunSummary {
   readonly validation: EvaluationRecord | null;
   readonly test: EvaluationRecord | null;
   /** Of a run whose samples are traces of a known network; null: of other runs. */
-  readonly recovery: RecoveryRecord | null;
+  readonly recovery: RecoveryFacts | null;
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
   /** Before the page was made. */
