@@ -42,8 +42,8 @@ export interface NetworkSize {
   readonly connections: number;
 }
 
-/** "auto", "last", "all", or the last k as "last:k". */
-export type ReadoutTimes = "auto" | "last" | "all" | `last:${number}`;
+/** "auto", "last", "all", the last k as "last:k", or those of ascending indices from 0. */
+export type ReadoutTimes = "auto" | "last" | "all" | `last:${number}` | readonly number[];
 
 /** Everything that determines a run. The comments say what a value means; help texts, types and defaults are in `configOptions.ts`. */
 export interface TrainConfig {
@@ -58,14 +58,21 @@ export interface TrainConfig {
   readonly classWeights: (typeof CLASS_WEIGHTS)[number];
   /** Where Huber's loss passes from a square to a line. */
   readonly huberDelta: number;
+  /** How much a target of 1 counts beside one of 0 in binary cross-entropy. */
+  readonly positiveWeight: number;
   /** Weight of the mean of (rate − activityBaseline)² over all neurons in the loss. */
   readonly activityPenalty: number;
   readonly activityBaseline: number;
+  /** Weights of the means of |rate| and of rate² over all neurons in the loss. */
+  readonly rateL1: number;
+  readonly rateL2: number;
   /** "continuous": an ODE that is solved; "discrete": steps from state to state. */
   readonly time: (typeof TIMES)[number];
   readonly dynamics: Dynamics;
   /** Initial time constant of all neurons. */
   readonly tau: number;
+  /** Train time constants, if the network is trained at all. */
+  readonly trainTau: boolean;
   /** Steps that a network in discrete time takes with each frame of its input. */
   readonly recurrences: number;
   /** Frames after which the gradient ends; null: it goes through the whole sequence. */
@@ -98,12 +105,16 @@ export interface TrainConfig {
   readonly input: (typeof INPUTS)[number];
   /** Train the weights of the input projection. */
   readonly trainInput: boolean;
+  /** Factor on the initial weights of the input projection. */
+  readonly inputScale: number;
   /** Neurons that are read out. "auto": output neurons with a neuron table, else all without input. */
   readonly readout: (typeof READOUTS)[number];
   /** "layers": linear, or with hidden units; "states": states are the outputs; "groups": an output is the mean of `groupSize` random neurons. */
   readonly head: (typeof HEADS)[number];
   /** Neurons of each group of `input` and `head` "groups". Groups are disjoint. */
   readonly groupSize: number;
+  /** Factor on the means of `head` "groups". */
+  readonly headScale: number;
   /** Output times that are read out; "auto": all if targets have times, else the last one. */
   readonly readoutTimes: ReadoutTimes;
   /** Read out the mean over these times. */
@@ -176,6 +187,8 @@ export interface TrainConfig {
   readonly neuronTable: string | null;
   /** Generate a random network of this size instead of the made-up visual system. */
   readonly generate: NetworkSize | null;
+  /** Side of the made-up visual system, in columns. */
+  readonly columns: number;
   /** File or folder with samples, or the name of generated samples; null: generated digits. */
   readonly data: string | null;
   /** Options of generated samples, by name. */

@@ -39,6 +39,6 @@ export function readTimesOf(
   { target }: SampleShape,
 ): ReadoutTimes {
   if (readoutTimes === "auto") return target.times === null ? "last" : "all";
-  if (readoutTimes === "last" || readoutTimes === "all") return readoutTimes;
+  if (readoutTimes === "last" || readoutTimes === "all" || typeof readoutTimes !== "string") return readoutTimes;
   return { last: Number(readoutTimes.slice("last:".length)) };
 }

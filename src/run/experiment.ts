@@ -81,7 +81,7 @@ function modelOf(backend: Backend, config: TrainConfig, inputs: RunInputs): RunM
 }
 
 function networkOf(config: TrainConfig, { weights, projections, samples }: RunInputs): ConnectomeNetworkOptions {
-  const { dynamics, tau } = config;
+  const { dynamics, tau, trainTau } = config;
   const hasTau = dynamics !== "plain";
   return {
     inputSize: samples.train.inputSize,
@@ -94,7 +94,7 @@ function networkOf(config: TrainConfig, { weights, projections, samples }: RunIn
     ...(projections.outputProjection && { outputProjectionBias: false }),
     trainOutputProjection: false,
     dynamics,
-    ...(hasTau && { neuronTau: tau, trainTau: isConnectomeTrained(config) }),
+    ...(hasTau && { neuronTau: tau, trainTau: trainTau && isConnectomeTrained(config) }),
     neuronNonlinearity: config.nonlinearity,
     weightConstraint: constraintOf(config),
   };

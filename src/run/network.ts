@@ -29,15 +29,15 @@ export interface Connectome {
 const NETWORK_SEED = 1;
 
 export async function loadConnectome(
-  config: Pick<TrainConfig, "connectome" | "neuronTable" | "generate">,
+  config: Pick<TrainConfig, "connectome" | "neuronTable" | "generate" | "columns">,
 ): Promise<Connectome> {
-  const { connectome, generate } = config;
+  const { connectome, generate, columns } = config;
   if (connectome !== null) return readFiles(connectome, config.neuronTable);
   if (generate !== null) {
     const csr = logNormalConnectome({ ...generate, seed: NETWORK_SEED });
     return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null };
   }
-  const { csr, ...table } = retinotopicConnectome({ seed: NETWORK_SEED });
+  const { csr, ...table } = retinotopicConnectome({ columns, seed: NETWORK_SEED });
   return { csr, table, source: "made-up visual system", tableFile: null };
 }
 

@@ -1,6 +1,6 @@
 // How the inputs of a run reach its neurons, and which neurons are read out.
 
-import type { Csr } from "../core/csr.ts";
+import { type Csr, mapValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed } from "../core/random.ts";
 import {
@@ -35,7 +35,10 @@ export interface Ends extends Pick<SampleSet, "inputSize" | "picture"> {
   readonly outputs: number;
 }
 
-type ProjectionConfig = Pick<TrainConfig, "input" | "readout" | "head" | "groupSize" | "seed">;
+type ProjectionConfig = Pick<
+  TrainConfig,
+  "input" | "inputScale" | "readout" | "head" | "headScale" | "groupSize" | "seed"
+>;
 
 /**
  * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; more groups than
@@ -45,7 +48,7 @@ export function chooseProjections(connectome: Connectome, ends: Ends, config: Pr
   const { csr, table } = connectome;
   const isRetina = ends.picture !== undefined && table?.role && table.x;
   const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
-  const inputProjection = projectionOf(input, connectome, ends, config);
+  const inputProjection = scaled(projectionOf(input, connectome, ends, config), config.inputScale);
   const isDriven = (i: number) => !inputProjection || inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
   const nDriven = everyone(csr).filter(isDriven).length;
   if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
@@ -92,7 +95,7 @@ function readoutOf(
     if (config.readout !== "auto")
       throw new ArgumentError("train", "--readout", "it dropped, as --head groups draws its neurons", config.readout);
     const groups = disjointGroups("output", outputs, config.groupSize, withoutInput(everyone(csr)), config.seed);
-    return { readout: "groups", outputProjection: groupReadout(numNeurons, groups) };
+    return { readout: "groups", outputProjection: scaled(groupReadout(numNeurons, groups), config.headScale) };
   }
   const withoutRoles = inputProjection && config.head !== "states" ? "no-input" : "all";
   const readout = config.readout === "auto" ? (table?.role ? "output" : withoutRoles) : config.readout;
@@ -111,6 +114,10 @@ function readoutOf(
     readout,
     outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
   };
+}
+
+function scaled<P extends Csr | null>(projection: P, factor: number): P {
+  return projection === null || factor === 1 ? projection : (mapValues(projection, (w) => w * factor) as P);
 }
 
 function everyone({ nRows }: Csr): Uint32Array {

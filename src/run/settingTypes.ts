@@ -167,15 +167,26 @@ export function namedValues(): SettingType<Readonly<Record<string, number | stri
   };
 }
 
-/** "auto", "last", "all" or "last:k". */
+/** "auto", "last", "all", "last:k", or ascending indices: as a list, or in a text, separated by commas. */
 export function readoutTimes(): SettingType<ReadoutTimes> {
-  const pattern = "^(auto|last|all|last:[1-9][0-9]*)$";
+  const named = "auto|last|all|last:[1-9][0-9]*";
+  const indices = listOf(whole(0));
+  const isAscending = (list: readonly number[]) => list.every((j, i) => i === 0 || j > list[i - 1]!);
   return {
-    expected: "auto, last, all, or last:k for the last k",
-    read: (data) => (typeof data === "string" && new RegExp(pattern).test(data) ? (data as ReadoutTimes) : undefined),
+    expected: "auto, last, all, last:k for the last k, or ascending indices from 0, separated by commas",
+    read: (data) => {
+      if (typeof data === "string" && new RegExp(`^(${named})$`).test(data)) return data as ReadoutTimes;
+      const list = indices.read(data);
+      return list !== undefined && isAscending(list) ? list : undefined;
+    },
     fromText: asIs,
     got: quoteValue,
-    schema: { type: "string", pattern },
+    schema: {
+      anyOf: [
+        { type: "string", pattern: `^(${named}|[0-9]+( *, *[0-9]+)*)$` },
+        { type: "array", items: { type: "integer", minimum: 0 }, minItems: 1, uniqueItems: true },
+      ],
+    },
   };
 }
 

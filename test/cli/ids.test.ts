@@ -21,7 +21,7 @@ const convert = (...args: readonly string[]): Promise<string> => runCommand(regi
 async function load(edges: string, table: string) {
   await writeFile(at("edges.csv"), edges);
   await writeFile(at("table.csv"), table);
-  return loadConnectome({ connectome: at("edges.csv"), neuronTable: at("table.csv"), generate: null });
+  return loadConnectome({ connectome: at("edges.csv"), neuronTable: at("table.csv"), generate: null, columns: 17 });
 }
 
 const EDGES = "pre,post,weight\n30,9000,1\n9000,20000,2\n20000,30,3\n";
@@ -107,7 +107,7 @@ test("without ids a table has the order of the connectome and its length", async
 test("a table without roles or places wires as no table does, unless they are asked for", async () => {
   const connectome = await load("pre,post,weight\n0,1,1\n1,2,2\n2,0,1\n", "cell_type\nA\nB\nC\n");
   const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
-  const given = { head: "layers", groupSize: 1, seed: 0 } as const;
+  const given = { head: "layers", headScale: 1, inputScale: 1, groupSize: 1, seed: 0 } as const;
   const projections = chooseProjections(connectome, image, { input: "auto", readout: "auto", ...given });
   assert.equal([projections.input, projections.readout], ["random", "no-input"]);
   const asked = (config: { input: "auto" | "retinotopic"; readout: "auto" | "output" }) => () =>
