@@ -59,7 +59,7 @@ export interface StepMetrics {
   /** What each penalty adds to `loss`; absent: there are none. */
   readonly penalties?: Readonly<Record<string, number>>;
   readonly learningRate: number;
-  /** null for a model in discrete time. */
+  /** Of a model in discrete time, its steps; null: nothing was solved. */
   readonly solver: SolverMetrics | null;
   /** What this step sent to the device and got back; absent where host and device share their memory. */
   readonly traffic?: Traffic;
