@@ -63,8 +63,14 @@ function completed(given: Settings): TrainConfig {
 }
 
 function presetOf(given: Settings): TrainConfig {
-  const preset = given.preset ?? (given.connectome ? "retina" : "demo");
+  const preset = given.preset ?? impliedPreset(given);
   return { ...defaults(), ...PRESETS[preset]!.recipe, preset };
+}
+
+/** Samples of a task with a preset ask for its preset, a connectome for that of connectomes. */
+function impliedPreset({ data, connectome }: Settings): string {
+  if (data && Object.hasOwn(PRESETS, data) && PRESETS[data]!.recipe.data === data) return data;
+  return connectome ? "retina" : "demo";
 }
 
 /**

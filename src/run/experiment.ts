@@ -108,7 +108,7 @@ function networkOf(config: TrainConfig, inputs: RunInputs): ConnectomeNetworkOpt
     trainOutputProjection: false,
     dynamics,
     ...parameterOptions(config, inputs),
-    ...(dynamics !== "plain" && { trainTau: isConnectomeTrained(config) }),
+    ...(dynamics !== "plain" && { trainTau: config.trainTau && isConnectomeTrained(config) }),
     neuronNonlinearity: config.nonlinearity,
     weightConstraint: constraintOf(config),
   };
@@ -122,7 +122,7 @@ function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): Re
     times: readTimesOf(config, samples.train),
     average,
     // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
-    standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
+    standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
   };
 }
 

@@ -11,10 +11,12 @@ import {
   normaliseRows,
   retinotopicConnectome,
 } from "../data/connectomes.ts";
+import type { SelectableNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
+import type { EdgeList } from "../io/edgeListBuilder.ts";
 import { exists } from "../io/files.ts";
-import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
-import type { TrainConfig } from "./config.ts";
+import { type NeuronRole, type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
+import type { NamedNetwork, TrainConfig } from "./config.ts";
 
 /** A network as read or generated. */
 export interface Connectome {
@@ -26,6 +28,8 @@ export interface Connectome {
   readonly source: string;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;
+  /** Ids of the neurons; null: they are their indices, or in the table. */
+  readonly ids: readonly (string | number)[] | null;
 }
 
 /** Initial time constants and biases, [neurons]. */
@@ -38,30 +42,24 @@ export interface InitialValues {
 const NETWORK_SEED = 1;
 
 export async function loadConnectome(
-  config: Pick<TrainConfig, "connectome" | "neuronTable" | "generate">,
+  config: Pick<TrainConfig, "connectome" | "neuronTable" | "generate" | "columns">,
 ): Promise<Connectome> {
-  const { connectome, generate } = config;
+  const { connectome, generate, columns } = config;
   if (connectome !== null) return readFiles(connectome, config.neuronTable);
   if (generate !== null && typeof generate !== "string") {
     const csr = logNormalConnectome({ ...generate, seed: NETWORK_SEED });
-    return { csr, table: null, ...NO_FILE, source: "random, log-normal degrees and weights" };
+    return { csr, table: null, ...GENERATED, source: "random, log-normal degrees and weights" };
   }
-  const [name, size] = (generate ?? "visual").split(":");
-  return name === "motion" ? motionNetwork(size) : visualNetwork(size);
+  if (generate !== null) return motionNetwork(generate);
+  const { csr, ...table } = retinotopicConnectome({ columns, seed: NETWORK_SEED });
+  return { csr, table, ...GENERATED, source: "made-up visual system" };
 }
 
-const NO_FILE = { initial: null, tableFile: null } as const;
-
-function visualNetwork(columns: string | undefined): Connectome {
-  const { csr, ...table } = retinotopicConnectome({
-    ...(columns !== undefined && { columns: Number(columns) }),
-    seed: NETWORK_SEED,
-  });
-  return { csr, table, ...NO_FILE, source: "made-up visual system" };
-}
+const GENERATED = { initial: null, tableFile: null, ids: null } as const;
 
 /** Its weights are its strengths with their signs. */
-function motionNetwork(extent: string | undefined): Connectome {
+function motionNetwork(name: NamedNetwork): Connectome {
+  const [, extent] = name.split(":");
   const { csr, shared, tau, rest, eye, ...table } = motionConnectome({
     ...(extent !== undefined && { extent: Number(extent) }),
     seed: NETWORK_SEED,
@@ -74,23 +72,30 @@ function motionNetwork(extent: string | undefined): Connectome {
       csr.values.map((sign, k) => sign * strengthInit[group[k]!]!),
     ),
     table,
-    ...NO_FILE,
+    ...GENERATED,
     initial: { tau: perNeuron(tau), bias: perNeuron(rest) },
     source: `made-up motion detectors in ${eye.count} hexagonal columns`,
   };
 }
 
-/** Joins the table by id if the connectome has ids, else by position. */
 async function readFiles(file: string, tableFile: string | null): Promise<Connectome> {
-  const { csr, labels } = await readLabelledConnectome(file);
+  return withTable(file, await readLabelledConnectome(file), tableFile);
+}
+
+/** A connectome that has been read, with its table: the given one, or X_neurons.csv beside the file. Joined by id if there are ids. */
+export async function withTable(
+  file: string,
+  { csr, labels }: EdgeList,
+  tableFile: string | null,
+): Promise<Connectome> {
   const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, initial: null, source, tableFile: null };
+  if (found === null) return { csr, table: null, initial: null, source, tableFile: null, ids: labels };
   const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, initial: null, source, tableFile: found };
+  return { csr, table, initial: null, source, tableFile: found, ids: labels };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */
@@ -123,4 +128,9 @@ function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed"
     case "none":
       return mapValues(csr, () => 0);
   }
+}
+
+/** What the neurons of a connectome are selected by. @param roles  of one whose table has none; null: unknown */
+export function selectable({ csr, table, ids }: Connectome, roles: readonly NeuronRole[] | null): SelectableNeurons {
+  return { ...table, count: csr.nRows, ids, role: table?.role ?? roles };
 }

@@ -1,6 +1,6 @@
 // How the inputs of a run reach its neurons, and which neurons are read out.
 
-import type { Csr } from "../core/csr.ts";
+import { type Csr, mapValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed } from "../core/random.ts";
 import {
@@ -18,9 +18,11 @@ import {
   type SharedPattern,
 } from "../data/connectomes.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
+import { selectNeurons } from "../data/selectors.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
-import type { TrainConfig } from "./config.ts";
-import type { Connectome } from "./network.ts";
+import { rolesByProjections } from "../report/groups.ts";
+import { isReadoutName, type TrainConfig } from "./config.ts";
+import { type Connectome, selectable } from "./network.ts";
 
 /** Inputs to neurons, neurons to the read-out. */
 export interface Projections {
@@ -29,7 +31,10 @@ export interface Projections {
   readonly inputProjection: Csr | null;
   /** Neurons that inputs drive. */
   readonly nDriven: number;
-  readonly readout: Exclude<TrainConfig["readout"], "auto"> | "groups";
+  /** "all", "output", "no-input", "groups", or the selector of the neurons that are read out. */
+  readonly readout: string;
+  /** Whether neurons with input are among those that are read out. */
+  readonly readsDriven: boolean;
   /** [features, neurons], one 1 per row, or means of groups; null: all neurons are read out. */
   readonly outputProjection: Csr | null;
   /** [outputs, features], a convolution over the columns of an eye as read-out; null: another one. */
@@ -48,7 +53,10 @@ export interface Ends extends Pick<SampleSet, "inputSize" | "picture"> {
   readonly outputs: number;
 }
 
-type ProjectionConfig = Pick<TrainConfig, "input" | "readout" | "head" | "groupSize" | "kernel" | "seed">;
+type ProjectionConfig = Pick<
+  TrainConfig,
+  "input" | "inputScale" | "readout" | "head" | "headScale" | "groupSize" | "kernel" | "seed"
+>;
 
 /**
  * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; more groups than
@@ -58,7 +66,7 @@ export function chooseProjections(connectome: Connectome, ends: Ends, config: Pr
   const { csr, table } = connectome;
   const isRetina = ends.picture !== undefined && table?.role && table.x;
   const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
-  const inputProjection = projectionOf(input, connectome, ends, config);
+  const inputProjection = scaled(projectionOf(input, connectome, ends, config), config.inputScale);
   const isDriven = (i: number) => !inputProjection || inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
   const nDriven = everyone(csr).filter(isDriven).length;
   if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
@@ -94,13 +102,15 @@ function projectionOf(
   }
 }
 
+type NeuronsRead = Pick<Projections, "readout" | "readsDriven" | "outputProjection" | "convolution">;
+
 function readoutOf(
   connectome: Connectome,
   { outputs }: Ends,
   config: ProjectionConfig,
   inputProjection: Csr | null,
   isDriven: (neuron: number) => boolean,
-): Pick<Projections, "readout" | "outputProjection" | "convolution"> {
+): NeuronsRead {
   const { csr, table } = connectome;
   const numNeurons = csr.nRows;
   // The signal must cross the network.
@@ -109,18 +119,33 @@ function readoutOf(
     if (config.readout !== "auto")
       throw new ArgumentError("train", "--readout", "it dropped, as --head groups draws its neurons", config.readout);
     const groups = disjointGroups("output", outputs, config.groupSize, withoutInput(everyone(csr)), config.seed);
-    return { readout: "groups", outputProjection: groupReadout(numNeurons, groups), convolution: null };
+    return {
+      readout: "groups",
+      readsDriven: false,
+      outputProjection: scaled(groupReadout(numNeurons, groups), config.headScale),
+      convolution: null,
+    };
   }
   if (config.head === "columns") {
     if (config.readout !== "auto" && config.readout !== "output") {
       const expected = "output, or it dropped: --head columns reads out the output neurons";
       throw new ArgumentError("train", "--readout", expected, config.readout);
     }
-    return columnReadout(connectome, outputs, config.kernel);
+    return columnReadout(connectome, outputs, config.kernel, isDriven);
   }
   const withoutRoles = inputProjection && config.head !== "states" ? "no-input" : "all";
   const readout = config.readout === "auto" ? (table?.role ? "output" : withoutRoles) : config.readout;
-  if (readout === "all") return { readout, outputProjection: null, convolution: null };
+  if (readout === "all") return { readout, readsDriven: true, outputProjection: null, convolution: null };
+  const read = (indices: Uint32Array) => ({
+    readout,
+    readsDriven: indices.some(isDriven),
+    outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
+    convolution: null,
+  });
+  if (!isReadoutName(readout)) {
+    const roles = rolesByProjections(numNeurons, isDriven, () => false);
+    return read(selectNeurons(selectable(connectome, roles), readout, { where: "train", argument: "--readout" }));
+  }
   const candidates = readout === "output" ? neuronsOfRole(tableFor("--readout", connectome), "output") : everyone(csr);
   const indices = withoutInput(candidates);
   if (indices.length === 0) {
@@ -131,11 +156,11 @@ function readoutOf(
       "none; --readout all takes those with input, too",
     );
   }
-  return {
-    readout,
-    outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
-    convolution: null,
-  };
+  return read(indices);
+}
+
+function scaled<P extends Csr | null>(projection: P, factor: number): P {
+  return projection === null || factor === 1 ? projection : (mapValues(projection, (w) => w * factor) as P);
 }
 
 /** A convolution from the output neurons to as many channels as the outputs make of the columns. */
@@ -143,7 +168,8 @@ function columnReadout(
   connectome: Connectome,
   outputs: number,
   kernel: number,
-): Pick<Projections, "readout" | "outputProjection" | "convolution"> {
+  isDriven: (neuron: number) => boolean,
+): NeuronsRead {
   const table = tableFor("--head", connectome);
   const eye = hexagonalEyeOf(table);
   const channels = outputs / eye.count;
@@ -156,6 +182,7 @@ function columnReadout(
   const feature = new Map(Array.from(indices, (neuron, k) => [neuron, k]));
   return {
     readout: "output",
+    readsDriven: indices.some(isDriven),
     outputProjection: createSparseProjection({
       size: indices.length,
       numNeurons: table.count,

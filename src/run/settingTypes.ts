@@ -1,17 +1,12 @@
 // Types of settings: how values are read from the text of a command line or the data of a file, how they are checked, and their JSON Schema.
 
-import { nearestName } from "../core/errors.ts";
+import { ArgumentError, nearestName } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
+import { parseSelector } from "../core/selector.ts";
 import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
 import { PENALTY_KINDS } from "../train/parameterPenalties.ts";
-import {
-  type Assignments,
-  GENERATED_NETWORKS,
-  type NamedNetwork,
-  type NetworkSize,
-  type ReadoutTimes,
-} from "./config.ts";
+import type { Assignments, NamedNetwork, NetworkSize, ReadoutTimes } from "./config.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -101,6 +96,30 @@ export function filePath(): SettingType<string> {
   };
 }
 
+/** A selector of neurons, or one of a few names. Whether its neurons exist is not checked. */
+export function selector(names: readonly string[]): SettingType<string> {
+  const parsed = (data: unknown): unknown => {
+    if (typeof data !== "string") return data;
+    try {
+      parseSelector(data, { where: "setting", argument: "selector" });
+      return null;
+    } catch (error) {
+      return error;
+    }
+  };
+  return {
+    expected: `one of ${names.join(", ")}, or a selector of neurons`,
+    read: (data) => (parsed(data) === null ? (data as string) : undefined),
+    fromText: asIs,
+    got: (data) => {
+      const error = parsed(data);
+      if (!(error instanceof ArgumentError)) return quoteValue(data);
+      return `${quoteValue(data)}: expected ${error.facts.expected}, got ${error.facts.got}`;
+    },
+    schema: { type: "string", minLength: 1, examples: names },
+  };
+}
+
 /** Names of nonlinearities, separated by commas. */
 export function nonlinearities(): SettingType<string> {
   const unknown = (text: string): string | undefined =>
@@ -154,12 +173,12 @@ export function sizeOfNetwork(): SettingType<NetworkSize> {
   };
 }
 
-/** The size of a random network, or the name of a network with or without its size. */
+/** The size of a random network, or the name of a network with or without its extent. */
 export function generatedNetwork(): SettingType<NetworkSize | NamedNetwork> {
   const size = sizeOfNetwork();
-  const pattern = `^(${GENERATED_NETWORKS.join("|")})(:[1-9][0-9]{0,2})?$`;
+  const pattern = "^motion(:[1-9][0-9]?)?$";
   return {
-    expected: `${size.expected}, or ${GENERATED_NETWORKS.join(" or ")}, like motion:5`,
+    expected: `${size.expected}, or motion, motion:5`,
     read: (data) =>
       typeof data === "string" && new RegExp(pattern).test(data) ? (data as NamedNetwork) : size.read(data),
     fromText: asIs,
@@ -187,15 +206,26 @@ export function namedValues(): SettingType<Readonly<Record<string, number | stri
   };
 }
 
-/** "auto", "last", "all" or "last:k". */
+/** "auto", "last", "all", "last:k", or ascending indices: as a list, or in a text, separated by commas. */
 export function readoutTimes(): SettingType<ReadoutTimes> {
-  const pattern = "^(auto|last|all|last:[1-9][0-9]*)$";
+  const named = "auto|last|all|last:[1-9][0-9]*";
+  const indices = listOf(whole(0));
+  const isAscending = (list: readonly number[]) => list.every((j, i) => i === 0 || j > list[i - 1]!);
   return {
-    expected: "auto, last, all, or last:k for the last k",
-    read: (data) => (typeof data === "string" && new RegExp(pattern).test(data) ? (data as ReadoutTimes) : undefined),
+    expected: "auto, last, all, last:k for the last k, or ascending indices from 0, separated by commas",
+    read: (data) => {
+      if (typeof data === "string" && new RegExp(`^(${named})$`).test(data)) return data as ReadoutTimes;
+      const list = indices.read(data);
+      return list !== undefined && isAscending(list) ? list : undefined;
+    },
     fromText: asIs,
     got: quoteValue,
-    schema: { type: "string", pattern },
+    schema: {
+      anyOf: [
+        { type: "string", pattern: `^(${named}|[0-9]+( *, *[0-9]+)*)$` },
+        { type: "array", items: { type: "integer", minimum: 0 }, minItems: 1, uniqueItems: true },
+      ],
+    },
   };
 }
 

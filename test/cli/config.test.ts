@@ -102,7 +102,8 @@ test("unknown keys are refused with line and nearest name, wrong values with key
   await refused("lr: fast\n", /wrong\.yaml:1: expected a number above 0, got "fast" \(lr\)/);
   await refused("epochs: [1]\n", /expected a whole number of at least 1, got \[1\] \(epochs\)/);
   await refused("\n\nstandardise: yes\n", /:3: expected true or false, got "yes" \(standardise\)/);
-  await refused("readout: outputs\n", /got "outputs", did you mean "output"\? \(readout\)/);
+  await refused("wiring: shuffle\n", /got "shuffle", did you mean "shuffled"\? \(wiring\)/);
+  await refused("readout: type:(\n", /a selector of neurons, got "type:\(": expected a value of "type" .* \(readout\)/);
   await refused("gain: null\n", /got null \(gain\)/);
   await refused("lr: 1\nlr: 2\n", /wrong\.yaml:2: expected YAML or JSON/);
   await refused("- 1\n", /keys with values/);
@@ -207,6 +208,12 @@ test("an option that does nothing with the others is refused, with what it needs
     [{ rtol: 0.1, dt: 0.5, solver: "heun" }, /got fixed steps of --dt 0\.5 \(--rtol\)/],
     [{ atol: 0.1, controller: "fixed", dt: 0.5 }, /\(--atol\)/],
     [{ evalEvery: 10, validationSamples: 0 }, /--validation-samples.*\(--eval-every\)/],
+    [{ columns: 7, generate: { neurons: 900, connections: 5000 } }, /made-up .*, got --generate \(--columns\)/],
+    [{ columns: 7, connectome: "a.npz" }, /made-up visual system.*, got --connectome \(--columns\)/],
+    [{ inputScale: 2, input: "direct" }, /an --input with weights .*, got --input direct \(--input-scale\)/],
+    [{ headScale: 8 }, /--head groups .*, got --head layers \(--head-scale\)/],
+    [{ trainTau: false, dynamics: "plain" }, /time constants .*, got --dynamics plain \(--train-tau\)/],
+    [{ positiveWeight: 3, loss: "squared" }, /binary-cross-entropy .*, got --loss squared \(--positive-weight\)/],
   ];
   for (const [given, message] of refusals) await fails(() => configOf(given), "argument", message);
 });

@@ -21,7 +21,7 @@ const test = suite("teacher and motion");
 const dir = tempDir();
 
 const COMMON = ["--threads", "1", "--device", "wasm", "--json", "--validation-samples", "8", "--test-samples", "8"];
-const TEACHER = [...["--preset", "teacher", "--generate", "visual:2", "--data-options", "frames=12"], ...COMMON];
+const TEACHER = [...["--preset", "teacher", "--columns", "2", "--data-options", "frames=12"], ...COMMON];
 const MOTION = [
   ...["--preset", "motion", "--generate", "motion:2", "--data-options", "extent=2,frames=8,settle=3"],
   ...["--batch-size", "8", "--train-samples", "64", ...COMMON],
@@ -92,7 +92,7 @@ test("a teacher's student learns: the traces of masked neurons decide, and its p
 });
 
 test("recovery is that of the network at its start, before a step, and 1 for the teacher itself", async () => {
-  const settings: Settings = { preset: "teacher", generate: "visual:2", trainSamples: 16 };
+  const settings: Settings = { preset: "teacher", columns: 2, trainSamples: 16 };
   await withExperiment(settings, async ({ model }, { samples, sharing, weights }) => {
     const truth = samples.teacher!;
     const { parameters } = model;
@@ -117,7 +117,7 @@ test("recovery is that of the network at its start, before a step, and 1 for the
 });
 
 test("in continuous time the teacher's own frames are the output times, and Euler steps of a frame give the same losses", async () => {
-  const common: Settings = { preset: "teacher", generate: "visual:2", trainSamples: 16, dtype: "f64" };
+  const common: Settings = { preset: "teacher", columns: 2, trainSamples: 16, dtype: "f64" };
   const first = (settings: Settings) =>
     withExperiment({ ...common, ...settings }, async ({ trainer, model }, { samples }) => {
       const { loss } = await trainer.evaluate(samples.train);
@@ -187,7 +187,7 @@ test("a network of motion detectors starts with its own weights, time constants 
 
 test("parameters shared by types go through a state dictionary", async () => {
   const file = join(dir, "shared.safetensors");
-  const settings: Settings = { preset: "teacher", generate: "visual:2", trainSamples: 16 };
+  const settings: Settings = { preset: "teacher", columns: 2, trainSamples: 16 };
   const after = await withExperiment(settings, async ({ model, trainer }) => {
     await trained(trainer, 3);
     await exportStateDict(model, file);
@@ -201,7 +201,7 @@ test("parameters shared by types go through a state dictionary", async () => {
 });
 
 test("types are shared on a rewired connectome, too", async () => {
-  const settings: Settings = { preset: "teacher", generate: "visual:2", wiring: "shuffled", trainSamples: 16 };
+  const settings: Settings = { preset: "teacher", columns: 2, wiring: "shuffled", trainSamples: 16 };
   await withExperiment(settings, async ({ model }, { weights, connectome }) => {
     const { nGroups } = sharedByTypePair(weights, connectome.table!);
     assert.is(model.parameters.get("rnn.hh.strength").size, nGroups);
