@@ -72,7 +72,8 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     },
   },
   teacher: {
-    summary: "finds the parameters of a known network from the traces of three quarters of its neurons",
+    summary:
+      "finds the parameters of a known network from the traces of three quarters of its neurons (default with --data teacher)",
     warning: null,
     recipe: {
       ...PLACED_TASK,
@@ -93,7 +94,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
     },
   },
   motion: {
-    summary: "tells the optic flow of moving textures with made-up motion detectors",
+    summary: "tells the optic flow of moving textures with made-up motion detectors (default with --data motion)",
     warning: null,
     recipe: {
       ...PLACED_TASK,
