@@ -19,6 +19,7 @@ import type { TrainConfig } from "./config.ts";
 import { evaluationOf, readTimesOf } from "./evaluation.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
 import { chooseProjections, type Projections } from "./projections.ts";
+import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits } from "./samples.ts";
 import { solveOptionsOf } from "./solver.ts";
@@ -32,6 +33,16 @@ export interface RunInputs {
   readonly projections: Projections;
   readonly samples: SampleSplits;
   readonly task: Task;
+  /** The files of network and samples; empty if they were not to be hashed. */
+  readonly files: readonly InputFile[];
+}
+
+/** How the input of a run is read. */
+export interface RunInputOptions extends LoadOptions {
+  /** Hash the files that are read. Default true. */
+  readonly hashes?: boolean;
+  /** What the record of the run says of its samples, which are then not read. */
+  readonly recorded?: SampleSplits;
 }
 
 /** The model of a run, in continuous or discrete time. */
@@ -50,15 +61,17 @@ export interface Experiment {
 /** Shows a warning to the user. */
 type Warn = (message: string) => void;
 
-export async function loadRunInputs(config: TrainConfig, options: LoadOptions = {}): Promise<RunInputs> {
+export async function loadRunInputs(config: TrainConfig, options: RunInputOptions = {}): Promise<RunInputs> {
+  const { hashes = true, recorded, onProgress } = options;
   const connectome = await loadConnectome(config);
-  const samples = await loadSamples(config, options);
+  const samples = recorded ?? (await loadSamples(config, options));
   try {
     const { train } = samples;
-    const task = await taskOf(config, train);
+    const task = await taskOf(config, samples);
     const ends = { ...train, outputs: task.loss.outputs(task.target) };
     const projections = chooseProjections(connectome, ends, config);
-    return { connectome, weights: initialWeights(connectome.csr, config), projections, samples, task };
+    const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
+    return { connectome, weights: initialWeights(connectome.csr, config), projections, samples, task, files };
   } catch (error) {
     await samples.release();
     throw error;

@@ -21,6 +21,8 @@ export interface Connectome {
   readonly table: NeuronTable | null;
   /** Its source, for people. */
   readonly source: string;
+  /** The file of the network; null: it was generated. */
+  readonly file: string | null;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;
 }
@@ -35,10 +37,10 @@ export async function loadConnectome(
   if (connectome !== null) return readFiles(connectome, config.neuronTable);
   if (generate !== null) {
     const csr = logNormalConnectome({ ...generate, seed: NETWORK_SEED });
-    return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null };
+    return { csr, table: null, source: "random, log-normal degrees and weights", file: null, tableFile: null };
   }
   const { csr, ...table } = retinotopicConnectome({ seed: NETWORK_SEED });
-  return { csr, table, source: "made-up visual system", tableFile: null };
+  return { csr, table, source: "made-up visual system", file: null, tableFile: null };
 }
 
 /** Joins the table by id if the connectome has ids, else by position. */
@@ -46,12 +48,12 @@ async function readFiles(file: string, tableFile: string | null): Promise<Connec
   const { csr, labels } = await readLabelledConnectome(file);
   const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, source, tableFile: null };
+  if (found === null) return { csr, table: null, source, file, tableFile: null };
   const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, source, tableFile: found };
+  return { csr, table, source, file, tableFile: found };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */
