@@ -20,6 +20,7 @@ import { register as registerExplain } from "./explain.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { exitOnClosedPipe } from "./interruption.ts";
+import { register as registerPredict } from "./predict.ts";
 import { register as registerReport } from "./report.ts";
 import { register as registerSimulate } from "./simulate.ts";
 import { register as registerCollect } from "./sweep/collect.ts";
@@ -40,6 +41,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTrain,
   registerControls,
   registerReport,
+  registerPredict,
   registerSimulate,
   registerSweep,
   registerCollect,

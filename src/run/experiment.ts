@@ -17,9 +17,9 @@ import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { evaluationOf, readTimesOf } from "./evaluation.ts";
+import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
 import { chooseProjections, type Projections } from "./projections.ts";
-import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits } from "./samples.ts";
 import { solveOptionsOf } from "./solver.ts";
@@ -35,6 +35,8 @@ export interface RunInputs {
   readonly task: Task;
   /** The files of network and samples; empty if they were not to be hashed. */
   readonly files: readonly InputFile[];
+  /** The samples are those of the run's record, without their numbers. */
+  readonly isRecorded: boolean;
 }
 
 /** How the input of a run is read. */
@@ -70,8 +72,17 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
     const task = await taskOf(config, samples);
     const ends = { ...train, outputs: task.loss.outputs(task.target) };
     const projections = chooseProjections(connectome, ends, config);
+    const isRecorded = recorded !== undefined;
     const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
-    return { connectome, weights: initialWeights(connectome.csr, config), projections, samples, task, files };
+    return {
+      connectome,
+      weights: initialWeights(connectome.csr, config),
+      projections,
+      samples,
+      task,
+      files,
+      isRecorded,
+    };
   } catch (error) {
     await samples.release();
     throw error;

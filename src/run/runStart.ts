@@ -160,7 +160,7 @@ export function hasSamplesOnRecord({ samples, config }: BegunWith): boolean {
 
 /** @throws {ArgumentError} files, network or data differ from those of the run */
 export function checkSameInputs(where: string, { network, data, files }: BegunWith, inputs: RunInputs): void {
-  if (files && inputs.files.length + files.length > 0) checkSameFiles(where, files, inputs.files);
+  if (files) checkSameFiles(where, files, inputs.files, inputs.isRecorded ? ["connectome", "neurons"] : undefined);
   const now = factsOf(inputs);
   const check = (what: string, before: unknown, after: unknown): void => {
     if (before !== after) throw new ArgumentError(where, what, `${before}, as the run began with`, `${after}`);

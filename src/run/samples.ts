@@ -142,7 +142,8 @@ function generateDigits({ trainSamples, validationSamples, testSamples }: DataCo
   };
 }
 
-async function hasIdxFiles(path: string): Promise<boolean> {
+/** Whether a path is a folder with images in IDX files. */
+export async function hasIdxFiles(path: string): Promise<boolean> {
   try {
     const names = await readdir(path);
     return names.some((name) => /[-.]idx[13]-ubyte(\.gz)?$/.test(name));
@@ -218,7 +219,7 @@ async function readArrays(
     dtype,
     ...(validationData !== null && { validation: validationData }),
     ...(testData !== null && { test: testData }),
-    ...(onProgress && { onProgress: checkingOf(onProgress) }),
+    ...(onProgress && { onProgress: loadProgressOf(onProgress) }),
   });
   try {
     return ofArrays(path, opened, config);
@@ -229,7 +230,7 @@ async function readArrays(
 }
 
 /** The progress of the pass that checks samples. */
-export function checkingOf(onProgress: (progress: LoadProgress) => void): (done: number, total: number) => void {
+export function loadProgressOf(onProgress: (progress: LoadProgress) => void): (done: number, total: number) => void {
   return (done, total) => onProgress({ work: "checking samples", done, total });
 }
 

@@ -47,6 +47,17 @@ export function targetsOf({ targets, weights }: Samples): TargetBatch {
   return { values: targets, weights };
 }
 
+/** How a model is evaluated on samples: their own output times, if they have any, come first. */
+export function evaluationOn<E extends object>(
+  samples: SampleSet | SampleStream,
+  evaluation: E | undefined,
+  signal: AbortSignal | undefined,
+): E | undefined {
+  const times = isStream(samples) ? null : (samples.times ?? null);
+  if (times === null && signal === undefined) return evaluation;
+  return { ...evaluation, ...(times && { times }), ...(signal && { signal }) } as E;
+}
+
 /** @throws {ArgumentError} no samples, or samples that do not fit the model or its task; names what does not */
 export function checkSamples<E extends object>(
   where: string,
