@@ -136,7 +136,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
       if (evaluation) {
         const known = opened.trainer.task;
         console.result(
-          `${describeValues(evaluation, known)} on ${formatCount(evaluation.count)} ${nounOf(samples)} of ${samples.source} (${chosen.part})`,
+          `${describeValues(evaluation, known)} on ${formatCount(evaluation.count)} ${nounOf(samples)} of ${samples.source}${chosen.part ? ` (${chosen.part})` : ""}`,
         );
       }
       if (failed.length > 0)

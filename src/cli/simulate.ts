@@ -81,7 +81,7 @@ export function register(program: Command): void {
 async function run(folder: string | undefined, given: GivenOptions): Promise<void> {
   if (given.plot?.endsWith(".png")) await assertPng();
   const config = await configOf(folder, given);
-  const inputs = await loadRunInputs(config);
+  const inputs = await loadRunInputs(config, { hashes: false });
   const groups = neuronGroups(inputs);
   const neurons = selectNeurons(given.neurons, groups, inputs.weights.nRows);
   const stimulus = await readStimulus(given.input, inputs);

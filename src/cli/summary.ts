@@ -60,6 +60,8 @@ export interface RunSummary {
   readonly trainingMetrics: MetricValues | null;
   readonly validation: EvaluationRecord | null;
   readonly test: EvaluationRecord | null;
+  /** Of generated samples: values of metrics that are known before any training. */
+  readonly known: RunInputs["known"];
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
   /** Before the page was made. */
@@ -78,7 +80,7 @@ export function summarise(
   trainer: Trainer,
   steps: readonly StepMetrics[],
   evaluations: readonly EvaluationRecord[],
-): Omit<RunSummary, "interrupted" | "folder" | "files"> {
+): Omit<RunSummary, "interrupted" | "folder" | "files" | "known"> {
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);

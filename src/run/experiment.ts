@@ -23,7 +23,7 @@ import { chooseProjections, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits } from "./samples.ts";
 import { solveOptionsOf } from "./solver.ts";
-import { penaltiesOf, taskOf } from "./task.ts";
+import { knownFor, penaltiesOf, taskOf } from "./task.ts";
 
 /** The input of a run, read and checked. */
 export interface RunInputs {
@@ -33,6 +33,8 @@ export interface RunInputs {
   readonly projections: Projections;
   readonly samples: SampleSplits;
   readonly task: Task;
+  /** Of generated samples: values of loss and metrics of this task that are known before any training. */
+  readonly known: SampleSplits["known"];
   /** The files of network and samples; empty if they were not to be hashed. */
   readonly files: readonly InputFile[];
   /** The samples are those of the run's record, without their numbers. */
@@ -72,6 +74,7 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
     const task = await taskOf(config, samples);
     const ends = { ...train, outputs: task.loss.outputs(task.target) };
     const projections = chooseProjections(connectome, ends, config);
+    const known = knownFor(task, config, samples.known);
     const isRecorded = recorded !== undefined;
     const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
     return {
@@ -82,6 +85,7 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
       task,
       files,
       isRecorded,
+      known,
     };
   } catch (error) {
     await samples.release();

@@ -105,7 +105,7 @@ export interface InputFacts {
   readonly files: readonly InputFile[];
 }
 
-export function factsOf({ connectome, projections, samples, task, files }: RunInputs): InputFacts {
+export function factsOf({ connectome, projections, samples, task, files, known }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
   const { train, normalisation } = samples;
   return {
@@ -136,7 +136,7 @@ export function factsOf({ connectome, projections, samples, task, files }: RunIn
       centre: task.centre ? Array.from(task.centre) : null,
       notes: samples.notes,
       counts: samples.counts,
-      known: samples.known,
+      known,
     },
     files,
   };

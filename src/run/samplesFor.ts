@@ -28,8 +28,8 @@ const OPTIONS: Readonly<Record<keyof SamplesForOptions, true>> = {
 /** Samples for a run. */
 export interface SamplesFor {
   readonly samples: SampleSet;
-  /** Which part of the source they are. */
-  readonly part: PartName;
+  /** Which part of the source they are; null: all, as it has one part only. */
+  readonly part: PartName | null;
   /** What a user should know, a sentence each. */
   readonly notes: readonly string[];
   /** Closes files; the samples are not used afterwards. */
@@ -138,5 +138,6 @@ function chosen(
           set,
           Array.from({ length: count }, (_, i) => i),
         );
-  return { samples, part, notes: parts.notes, release };
+  const isAll = PART_NAMES.every((name) => name === part || parts[name] === null);
+  return { samples, part: isAll ? null : part, notes: parts.notes, release };
 }

@@ -49,8 +49,19 @@ function withChance(task: Task, config: TaskConfig, { known, counts }: TaskSampl
   };
 }
 
+/** Known answers of the loss and the metrics that a task has. */
+export function knownFor(
+  { loss, metrics }: Task,
+  config: TaskConfig,
+  known: SampleSplits["known"],
+): SampleSplits["known"] {
+  const names = [...metrics.map(({ name }) => name), ...(isPlain(loss, config) ? ["loss"] : [])];
+  const own = Object.entries(known ?? {}).filter(([name]) => names.includes(name));
+  return own.length === 0 ? null : Object.fromEntries(own);
+}
+
 /** Whether the loss is the one of known answers and constant predictions: the mean cross-entropy, or the squared error. */
-export function isPlain({ name }: Pick<Loss, "name">, { labelSmoothing, classWeights }: TaskConfig): boolean {
+function isPlain({ name }: Pick<Loss, "name">, { labelSmoothing, classWeights }: TaskConfig): boolean {
   return name === "squared" || (name === "cross-entropy" && labelSmoothing === 0 && classWeights === "none");
 }
 
