@@ -75,8 +75,18 @@ export {
   groupInput,
   groupReadout,
   growthRate,
+  HexagonalEye,
+  type HexagonalNeurons,
+  type HexagonalOffset,
+  hexagonalInput,
+  hexagonalOffsets,
+  hexagonalReadout,
+  hexConvolution,
   type LogNormalOptions,
   logNormalConnectome,
+  type MotionConnectome,
+  type MotionConnectomeOptions,
+  motionConnectome,
   neuronsOfRole,
   normaliseRows,
   type RetinotopicConnectome,
@@ -86,6 +96,7 @@ export {
   retinotopicConnectome,
   retinotopicProjection,
   type SharedByTypePair,
+  type SharedPattern,
   sharedByTypePair,
   signByTypePair,
   smallWorld,
@@ -135,12 +146,14 @@ export type {
   GeneratedTask,
   KnownAnswer,
   TaskChoice,
+  TaskNetwork,
   TaskNumber,
   TaskOption,
   TaskParts,
   TaskRequest,
   TaskSet,
 } from "./data/tasks/taskSet.ts";
+export { type Recovery, recovery, type Teacher, type TeacherDynamics } from "./data/tasks/teacherNetwork.ts";
 export type { TopographicOptions } from "./data/topographicConnectome.ts";
 export type { TypedConnectome, TypedOptions } from "./data/typedConnectome.ts";
 export { writeSamples } from "./data/writeSamples.ts";
@@ -237,7 +250,7 @@ export {
   type ConnectomeODEModelOptions,
   type ModelOptions,
   NetworkModel,
-  type Reading,
+  type ReadPlan,
 } from "./models/networkModel.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
@@ -260,8 +273,10 @@ export type {
   SharedValues,
 } from "./models/parameters/parameter.ts";
 export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/parameters/parameterSet.ts";
+export type { ParameterPattern } from "./models/parameters/pattern.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
 export type { ActivityProbe } from "./models/readout/features.ts";
+export { groupMeans } from "./models/readout/groupMeans.ts";
 export type {
   DropoutLayer,
   LinearLayer,
@@ -289,10 +304,14 @@ export {
   type SparseRNNOptions,
 } from "./models/sparse.ts";
 // Tasks.
-export type { BinaryCrossEntropyOptions } from "./models/task/losses/binaryCrossEntropy.ts";
-export type { CrossEntropyOptions } from "./models/task/losses/crossEntropy.ts";
-export type { HuberOptions } from "./models/task/losses/huber.ts";
+export { absoluteError } from "./models/task/losses/absolute.ts";
+export { type BinaryCrossEntropyOptions, binaryCrossEntropy } from "./models/task/losses/binaryCrossEntropy.ts";
+export { type CrossEntropyOptions, crossEntropy } from "./models/task/losses/crossEntropy.ts";
+export { type HuberOptions, huber } from "./models/task/losses/huber.ts";
 export { LOSS_NAMES, LOSSES, type LossName, lossByName } from "./models/task/losses/index.ts";
+export { ordinal } from "./models/task/losses/ordinal.ts";
+export { poisson } from "./models/task/losses/poisson.ts";
+export { squaredError } from "./models/task/losses/squared.ts";
 export { classification, makeTask, type TaskOptions } from "./models/task/makeTask.ts";
 export { METRIC_NAMES, METRICS, metricByName } from "./models/task/metrics/index.ts";
 export type { Measurement, TaskGradients, TaskResult } from "./models/task/passes.ts";
@@ -379,6 +398,7 @@ export {
   type GradientGroup,
   type Remedy,
 } from "./train/diagnosis.ts";
+export { EarlyStopping, type EarlyStoppingOptions, type EarlyStoppingState } from "./train/earlyStopping.ts";
 export {
   type EvaluationRecord,
   type EvaluationSet,
@@ -393,10 +413,21 @@ export {
   AdamW,
   type ClipOptions,
   Optimizer,
+  type OptimizerOptions,
   type OptimizerState,
+  type ParameterGroup,
+  RMSprop,
+  type RmspropOptions,
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
+export {
+  ParameterPenalties,
+  type ParameterPenalty,
+  PENALTY_KINDS,
+  type PenaltyGraph,
+  type PenaltyKind,
+} from "./train/parameterPenalties.ts";
 export { Progress, type ProgressOptions, type ProgressStream, progressLine } from "./train/progress.ts";
 export { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "./train/schedule.ts";
 export {
@@ -431,4 +462,5 @@ export {
   initialiseFrom,
   type Unmatched,
   type WarmStart,
+  type WarmStartOptions,
 } from "./train/warmStart.ts";

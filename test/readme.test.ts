@@ -28,6 +28,9 @@ declare const backend: Backend;
   run: `import { openRun } from "axograd";
 declare const images: Float32Array;
 `,
+  patterns: `import { AdamW, type Backend, type ConnectomeODEClassifier, ParameterPenalties, type SampleSet, Trainer } from "axograd";
+declare const backend: Backend, model: ConnectomeODEClassifier, train: SampleSet;
+`,
   dynamics: `import { type Backend, type Csr, dopri5, OdeSolver, type OdeSystem } from "axograd";
 declare const n: number, nnz: number, backend: Backend;
 declare const y0: Float64Array, W: Csr, b: Float64Array, tau: Float64Array, input: Float64Array;
@@ -49,7 +52,7 @@ async function writeDigits(dir: string, prefix: string, count: number): Promise<
 
 test("the example programs compile, and the tutorial of at most 40 lines trains", async () => {
   const [tutorial, dynamics, ...more] = blocks(README);
-  const [types, solver, run, ...others] = blocks(LIBRARY);
+  const [types, solver, run, patterns, ...others] = blocks(LIBRARY);
   assert.equal([...more, ...others], [], "every block is compiled here");
   const lines = tutorial!.trim().split("\n").length;
   assert.ok(lines <= 40, "the tutorial in at most 40 lines");
@@ -61,6 +64,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
     writeFileSync(join(dir, "tutorial.ts"), tutorial!);
     writeFileSync(join(dir, "types.ts"), `${GIVEN.types}${types!}\nexport { network };\n`);
     writeFileSync(join(dir, "run.ts"), `${GIVEN.run}${run!}\nexport { logits, loss, metrics };\n`);
+    writeFileSync(join(dir, "patterns.ts"), `${GIVEN.patterns}${patterns!}\nexport { trainer };\n`);
     writeFileSync(join(dir, "dynamics.ts"), `${GIVEN.dynamics}${dynamics!}${solver!}\nexport { solver };\n`);
     const options = [
       "--ignoreConfig",
@@ -73,7 +77,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       "--types",
       "node",
     ];
-    const files = ["tutorial.ts", "types.ts", "run.ts", "dynamics.ts"].map((file) => join(dir, file));
+    const files = ["tutorial.ts", "types.ts", "run.ts", "patterns.ts", "dynamics.ts"].map((file) => join(dir, file));
     const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
     const compiled = spawnSync(process.execPath, [tsc, ...options, ...files], { encoding: "utf8" });
     assert.is(compiled.status, 0, compiled.stdout);

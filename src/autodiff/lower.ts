@@ -20,10 +20,29 @@ export interface GuardNames {
  * @param purpose  what profiles count it as; default: by its phases alone
  */
 export function lower(graph: Graph, name: string, purpose?: Purpose, guard?: GuardNames): Program {
-  const program = new Lowering(graph).program(name, purpose, guard);
-  const { values, matrices, effects } = graph;
-  sources.set(program, { values, matrices, effects: [...effects] });
+  const source = sourceOfGraph(graph);
+  const program = new Lowering(source).program(name, purpose, guard);
+  sources.set(program, source);
   return program;
+}
+
+/** The graph without detached values: what they stand for takes their place, now that derivatives have been taken. */
+function sourceOfGraph({ values, matrices, effects, detached }: Graph): ProgramSource {
+  if (detached.size === 0) return { values, matrices, effects: [...effects] };
+  const replaced: Value[] = [];
+  for (const v of values) {
+    const args = v.args.map((a) => replaced[a.id]!);
+    replaced.push(detached.has(v) ? args[0]! : args.every((a, i) => a === v.args[i]) ? v : { ...v, args });
+  }
+  const of = (v: Value): Value => replaced[v.id]!;
+  return {
+    // Those that stood for others are left without a use.
+    values: values.map((v) => (detached.has(v) ? v : of(v))),
+    matrices,
+    effects: effects.map((e) =>
+      e.type === "scatter" ? { ...e, index: of(e.index), value: of(e.value) } : { ...e, value: of(e.value) },
+    ),
+  };
 }
 
 /** The values, matrices and effects that a program was made of, without effects that its graph got later. */
@@ -37,13 +56,13 @@ export function sourceOf(program: Program): ProgramSource | null {
 }
 
 class Lowering {
-  readonly #graph: Graph;
+  readonly #graph: ProgramSource;
   readonly #placement: Placement;
   readonly #bindings: Binding[] = [];
   readonly #bindingIds = new Map<string, BindingId>();
   readonly #leafNames: ReadonlySet<string>;
 
-  constructor(graph: Graph) {
+  constructor(graph: ProgramSource) {
     this.#graph = graph;
     this.#leafNames = new Set(graph.values.flatMap((v) => (v.op.type === "leaf" ? [v.op.name] : [])));
     this.#placement = new Placement(graph);

@@ -12,6 +12,9 @@ import { POINTWISE } from "../ops/pointwise.ts";
 import { broadcasts, gathersFirst, isContraction, isExtremum, type Value } from "../ops/value.ts";
 import type { Effect, Graph } from "./graph.ts";
 
+/** What is placed: the values of a graph, and what they are for. */
+export type Placed = Pick<Graph, "values" | "effects">;
+
 /** A pointwise value demanded by several phases is stored when recomputing it from leaves costs more than this many additions. */
 const RECOMPUTE_LIMIT = 3;
 /**
@@ -39,7 +42,7 @@ export interface StoredValue {
 }
 
 export class Placement {
-  readonly #graph: Graph;
+  readonly #graph: Placed;
   readonly #live: Uint8Array;
   /** Values with one set of bits: computed in one phase only. */
   readonly #once: ReadonlySet<Value>;
@@ -57,7 +60,7 @@ export class Placement {
   /** By value: the phases that compute with it. */
   readonly #demand: readonly Set<string>[];
 
-  constructor(graph: Graph) {
+  constructor(graph: Placed) {
     this.#graph = graph;
     this.#overwritten = new Set(graph.effects.flatMap((e) => (e.type === "store" ? [e.name] : [])));
     this.#demand = graph.values.map(() => new Set());
@@ -251,7 +254,7 @@ function spaceOf(v: Value): { rows: number; lanes: "batch" | "none" } {
  * What is compared for equality with its own maximum or minimum over rows. Devices may contract a product and a sum to one rounding in
  * one phase and not in another, and then nothing would be equal.
  */
-function comparedValues({ values }: Graph): ReadonlySet<Value> {
+function comparedValues({ values }: Placed): ReadonlySet<Value> {
   const isEqualityWith = (a: Value, b: Value): boolean => isExtremum(a) && a.args[0] === b;
   return new Set(
     values.flatMap(({ op, args: [a, b] }) => {
@@ -262,7 +265,7 @@ function comparedValues({ values }: Graph): ReadonlySet<Value> {
 }
 
 /** 1 for row and scalar arithmetic on leaves: cheap enough to be done inside any phase that wants it. */
-function inlineableValues({ values }: Graph, once: ReadonlySet<Value>): Uint8Array {
+function inlineableValues({ values }: Placed, once: ReadonlySet<Value>): Uint8Array {
   const inlineable = new Uint8Array(values.length);
   for (const v of values) {
     if (isPerLane(v) || !broadcasts(v) || once.has(v)) continue;
@@ -296,7 +299,7 @@ function recomputeCost(v: Value): number {
 }
 
 /** Stores that put a value, as it is, where no phase reads something else: other phases can read it there. */
-function readableOutputs({ values, effects }: Graph): ReadonlyMap<number, string> {
+function readableOutputs({ values, effects }: Placed): ReadonlyMap<number, string> {
   const leaves = new Set(values.flatMap((v) => (v.op.type === "leaf" ? [v.op.name] : [])));
   const outputs = effects.flatMap((e): [number, string][] => {
     if (e.type !== "store" || e.accumulate || leaves.has(e.name) || !needsPhase(e.value)) return [];
@@ -305,7 +308,7 @@ function readableOutputs({ values, effects }: Graph): ReadonlyMap<number, string
   return new Map(outputs);
 }
 
-function liveValues(graph: Graph): Uint8Array {
+function liveValues(graph: Placed): Uint8Array {
   const live = new Uint8Array(graph.values.length);
   for (const e of graph.effects) {
     live[e.value.id] = 1;
@@ -318,7 +321,7 @@ function liveValues(graph: Graph): Uint8Array {
 }
 
 /** The earliest step of every live value; −1 for what is there from the start. */
-function stepsOf(graph: Graph, live: Uint8Array, inlineable: Uint8Array): Int32Array {
+function stepsOf(graph: Placed, live: Uint8Array, inlineable: Uint8Array): Int32Array {
   const steps = new Int32Array(graph.values.length).fill(-1);
   for (const v of graph.values) {
     if (!live[v.id] || !needsPhase(v)) continue;

@@ -1,10 +1,10 @@
 // A run in words: its settings as resolved at the start, and its results.
 
 import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
-import { plural } from "../core/text.ts";
+import { plural, quoteText } from "../core/text.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
-import type { TrainConfig } from "../run/config.ts";
+import type { Assignments, TrainConfig } from "../run/config.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
@@ -82,14 +82,22 @@ export function describeKnown(known: RunInputs["known"], { metrics }: Pick<TaskD
 }
 
 function describeTraining(config: TrainConfig, lastStep: number): string {
-  const { lr, warmUp, weightDecay, clipNorm, shift, batchSize } = config;
+  const { optimizer, momentum, lr, lrOf, warmUp, weightDecay, decayOf, freeze, penalty } = config;
+  const { clipNorm, shift, batchSize, accumulate } = config;
+  const decays = weightDecay > 0 || decayOf !== null;
+  const name = { adam: decays ? "AdamW" : "Adam", sgd: "SGD", rmsprop: "RMSprop" }[optimizer];
+  const some = (numbers: Assignments | null) =>
+    Object.entries(numbers ?? {}).map(([pattern, x]) => `, ${x} for ${quoteText(pattern)}`);
   const parts = [
-    weightDecay > 0 ? `AdamW, weight decay ${weightDecay}` : "Adam",
-    `learning rate ${lr}`,
+    ...(momentum > 0 ? [`${name} with momentum ${momentum}`] : [name]),
+    ...(decays ? [`weight decay ${weightDecay}${some(decayOf).join("")}`] : []),
+    `learning rate ${lr}${some(lrOf).join("")}`,
+    ...(freeze ?? []).map((pattern) => `${quoteText(pattern)} frozen`),
+    ...Object.entries(penalty ?? {}).map(([term, weight]) => `penalty ${weight} · ${quoteText(term)}`),
     ...describeSchedule(config),
     ...(warmUp > 0 ? [`after a rise over ${plural(warmUp, "step")}`] : []),
     ...(clipNorm === null ? [] : [`gradients of norm ${clipNorm} at most`]),
-    `batches of ${batchSize}`,
+    accumulate === 1 ? `batches of ${batchSize}` : `${accumulate} batches of ${batchSize} per step`,
     ...(shift > 0 ? [`shifted by up to ${plural(shift, "pixel")}`] : []),
     plural(lastStep, "step"),
   ];

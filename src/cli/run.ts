@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
+import { plural } from "../core/text.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
@@ -11,6 +12,7 @@ import type { Experiment, RunInputs } from "../run/experiment.ts";
 import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
+import { EarlyStopping } from "../train/earlyStopping.ts";
 import {
   type EvaluationRecord,
   type EvaluationSet,
@@ -140,6 +142,8 @@ class RunRecorder {
   readonly #earlier: readonly RunEvent[];
   readonly #steps: StepMetrics[] = [];
   readonly #evaluations: EvaluationRecord[] = [];
+  /** null: the run goes on to its last step in any case. */
+  readonly #stopping: EarlyStopping | null;
   /** Faults that were reported. */
   readonly #faults = new Set<Fault>();
   #stepsProfiled = 0;
@@ -156,11 +160,21 @@ class RunRecorder {
     this.#checkpoints = new Checkpoints(experiment, config, folder, lastStep);
     const [metric = null] = experiment.trainer.task.metrics;
     this.#progress = console.showsProgress ? new Progress(process.stderr, { metric }) : null;
+    const { patience } = config;
+    this.#stopping = patience === null ? null : new EarlyStopping({ patience, better: metric?.better ?? "lower" });
     for (const event of earlier) {
       if (event.event === "diagnosis") for (const { fault } of event.findings) this.#faults.add(fault);
       if (event.event === "step") this.#steps.push(event);
-      if (event.event === "evaluation") this.#evaluations.push(event);
+      if (event.event === "evaluation") this.#keep(event);
     }
+  }
+
+  #keep(evaluation: EvaluationRecord): void {
+    this.#evaluations.push(evaluation);
+    if (evaluation.set !== "validation") return;
+    const [metric] = this.#parts.experiment.trainer.task.metrics;
+    const { step, loss, metrics } = evaluation;
+    this.#stopping?.isOver(step, metric ? (metrics[metric.name] ?? Number.NaN) : loss);
   }
 
   /**
@@ -223,6 +237,7 @@ class RunRecorder {
     const { config, console, experiment } = this.#parts;
     const { trainer } = experiment;
     const { signal } = this.#interruption;
+    if (this.#stopsEarly()) return;
     await this.#parts.profiler?.discard();
     for await (const metrics of trainer.fit({ ...limitsOf(config), signal, recent: this.#steps })) {
       stepDone();
@@ -235,8 +250,19 @@ class RunRecorder {
       await this.#profile(metrics);
       this.#progress?.update(metrics);
       await this.#followUp(metrics.step);
+      if (this.#stopsEarly()) return;
       await this.#parts.profiler?.discard();
     }
+  }
+
+  /** Whether patience is at its end, which is reported. */
+  #stopsEarly(): boolean {
+    if (!this.#stopping?.isExhausted) return false;
+    const { best, waited } = this.#stopping.state;
+    const since = best ? ` since step ${formatCount(best.step)}` : "";
+    this.#progress?.clear();
+    this.#parts.console.info(`ends early: no improvement${since}, in ${plural(waited, "evaluation")}`);
+    return true;
   }
 
   /** Records the profile of one step. */
@@ -305,12 +331,15 @@ class RunRecorder {
     const { signal } = this.#interruption;
     const samples = inputs.samples[set];
     if (!samples || signal.aborted) return;
+    const { step: now } = experiment.trainer.position;
+    // A run that ends early has been evaluated after its last step.
+    if (set === "validation" && this.#evaluations.some((e) => e.set === set && e.step === now)) return;
     try {
       const { trainer } = experiment;
       const result = await trainer.evaluate(samples, { signal });
       const evaluation = evaluationRecord(set, trainer.position.step, result);
       await this.#checkpoints.saveIfBest(evaluation, this.#evaluations);
-      this.#evaluations.push(evaluation);
+      this.#keep(evaluation);
       await this.record({ event: "evaluation", ...evaluation });
       this.#progress?.clear();
       const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));

@@ -17,7 +17,7 @@ import {
 } from "../run/experiment.ts";
 import { PRESETS } from "../run/presets.ts";
 import { checkpointOf } from "../run/runFiles.ts";
-import { checkSameInputs } from "../run/runStart.ts";
+import { checkSameInit, checkSameInputs } from "../run/runStart.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { describeRun } from "./describe.ts";
@@ -173,6 +173,7 @@ async function trainOn(
     if (warning) console.warn(warning);
     if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint, (message) => console.warn(message));
     const begins = begun?.checkpoint ? null : await beginExperiment(experiment, config);
+    if (begins && begun) checkSameInit("train --resume", begun, begins);
     if (begins) tellWarmStart(begins, console);
     const init = begins ?? begun?.init;
     const resumed = begun && { checkpoint: begun.checkpoint !== null };

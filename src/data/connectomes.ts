@@ -4,7 +4,11 @@ export { stronglyConnectedComponents, weaklyConnectedComponents } from "./compon
 export { type DegreeShuffleOptions, degreePreservingShuffle } from "./degreePreservingShuffle.ts";
 export { type DistanceDecayOptions, distanceDecay } from "./distanceDecay.ts";
 export { type ErdosRenyiOptions, erdosRenyi, erdosRenyiLike } from "./erdosRenyi.ts";
+export { HexagonalEye, type HexagonalOffset, hexagonalOffsets } from "./hexagon.ts";
+export { hexConvolution, type SharedPattern } from "./hexConvolution.ts";
+export { type HexagonalNeurons, hexagonalInput, hexagonalReadout } from "./hexProjection.ts";
 export { type LogNormalOptions, logNormalConnectome } from "./logNormalConnectome.ts";
+export { type MotionConnectome, type MotionConnectomeOptions, motionConnectome } from "./motionConnectome.ts";
 export {
   createSparseProjection,
   groupInput,

@@ -145,6 +145,29 @@ export async function* streamBatches(
   }
 }
 
+/**
+ * Iterates over a stream, `count` batches at a time as one, from group number `firstBatch` on: batches firstBatch·count … of the stream.
+ *
+ * @throws as `streamBatches`
+ */
+export async function* joinedBatches(
+  stream: SampleStream,
+  count: number,
+  { firstBatch = 0, signal }: Pick<BatchOptions, "firstBatch" | "signal"> = {},
+): AsyncGenerator<StreamBatch, void, undefined> {
+  checkWhole("count", count, 1);
+  checkWhole("firstBatch", firstBatch, 0);
+  let parts: Samples[] = [];
+  let index = firstBatch;
+  for await (const batch of streamBatches(stream, { firstBatch: firstBatch * count, ...(signal && { signal }) })) {
+    parts.push(batch);
+    if (parts.length < count) continue;
+    const size = parts.reduce((sum, part) => sum + part.size, 0);
+    yield { ...(count === 1 ? batch : joined(parts, stream, size)), index: index++ };
+    parts = [];
+  }
+}
+
 /** Whether samples come without random access and without an end. */
 export function isStream(source: SampleSet | SampleStream): source is SampleStream {
   return "batches" in source;

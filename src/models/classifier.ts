@@ -9,7 +9,7 @@ import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "./connectomeOdeR
 import { ConnectomeRNN, type ConnectomeRNNOptions } from "./connectomeRnn.ts";
 import type { EvaluationOptions } from "./network/odeEvolution.ts";
 import type { StepOptions } from "./network/stepEvolution.ts";
-import { type ModelOptions, modelParameters, NetworkModel, type Reading } from "./networkModel.ts";
+import { type ModelOptions, modelParameters, NetworkModel, type ReadPlan } from "./networkModel.ts";
 import type { ModelInput } from "./options.ts";
 import type { ParameterSpec } from "./parameters/parameter.ts";
 import type { ParameterSet } from "./parameters/parameterSet.ts";
@@ -73,7 +73,7 @@ export abstract class NetworkClassifier<E extends object, N extends ConnectomeNe
     this.numClasses = options.numClasses;
   }
 
-  protected override reading({ lossAllTimesteps = false, ...evaluation }: ClassifierEvaluation<E>): Reading<E> {
+  protected override planOf({ lossAllTimesteps = false, ...evaluation }: ClassifierEvaluation<E>): ReadPlan<E> {
     if (typeof lossAllTimesteps !== "boolean")
       throw new ArgumentError(WHERE, "lossAllTimesteps", "true or false", `${lossAllTimesteps}`);
     return { evaluation: evaluation as unknown as E, times: lossAllTimesteps ? "all" : "last" };

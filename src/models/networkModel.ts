@@ -52,7 +52,7 @@ const OPTIONS: Readonly<Record<keyof ModelOptions | "rnn", true>> = {
 };
 
 /** How a call evaluates the network, and at which output times it reads out. */
-export interface Reading<E> {
+export interface ReadPlan<E> {
   readonly evaluation: E;
   readonly times: ReadoutTimes;
 }
@@ -98,8 +98,8 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
     return this.#readout.shape.standardised;
   }
 
-  /** How a call evaluates the network and reads out. */
-  protected reading(evaluation: E): Reading<E> {
+  /** What a call does with its evaluation. */
+  protected planOf(evaluation: E): ReadPlan<E> {
     return { evaluation, times: this.options.readout?.times ?? "last" };
   }
 
@@ -120,7 +120,7 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
     evaluation: E = {} as E,
   ): Promise<TaskResult & { readonly outputs: FloatArray }> {
     return callsOf(this.parameters).run("evaluate", async () => {
-      const batch = { input, targets, ...this.reading(evaluation) };
+      const batch = { input, targets, ...this.planOf(evaluation) };
       const { x: _, measured: __, outputs, ...result } = await runBatch(this.rnn.network, this.#judge, batch, null);
       return { ...result, outputs: outputs! };
     });
@@ -147,7 +147,7 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
         throw new ArgumentError("gradients", "standardise", "calibrate() before training", "no calibration");
       if (!Number.isSafeInteger(step) || step < 0)
         throw new ArgumentError("gradients", "step", "a whole number of at least 0", `${step}`);
-      const batch = { input, targets, ...this.reading(evaluation) };
+      const batch = { input, targets, ...this.planOf(evaluation) };
       const checked = { ...batch, evaluation: this.rnn.network.checked(batch) };
       this.#readout.beginStep(step);
       this.parameters.clearGradients();
@@ -170,7 +170,7 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
   async calibrate(input: ModelInput, evaluation: E = {} as E): Promise<{ mean: Float64Array; std: Float64Array }> {
     return callsOf(this.parameters).run("calibrate", async () => {
       this.#checkStandardised("calibrate");
-      const batch = { input, ...this.reading(evaluation) };
+      const batch = { input, ...this.planOf(evaluation) };
       const { mean, std, scale } = await featureStatistics(this.rnn.network, this.#readout, batch);
       this.#readout.setStatistics(mean, scale);
       return { mean, std };
@@ -183,7 +183,7 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
    */
   async probe(input: ModelInput, evaluation: E = {} as E): Promise<ActivityProbe> {
     return callsOf(this.parameters).run("probe", () =>
-      probeActivity(this.rnn.network, this.#readout, { input, ...this.reading(evaluation) }),
+      probeActivity(this.rnn.network, this.#readout, { input, ...this.planOf(evaluation) }),
     );
   }
 

@@ -30,7 +30,11 @@ export type SolverName = Hyphenated<MethodName>;
 export const SOLVERS: readonly SolverName[] = [...METHODS].reverse().map(({ name }) => hyphenated(name) as SolverName);
 export const CONTROLLERS = ["integral", "pi", "fixed"] as const;
 export const SCHEDULES = ["constant", "step", "cosine", "one-cycle"] as const;
+export const OPTIMIZERS = ["adam", "sgd", "rmsprop"] as const;
 export const NON_FINITE_ACTIONS = ["stop", "skip", "rollback"] as const;
+
+/** Numbers by pattern of parameters; of patterns that overlap, the last one decides. */
+export type Assignments = Readonly<Record<string, number>>;
 
 /** Size of a random network. */
 export interface NetworkSize {
@@ -125,7 +129,15 @@ export interface TrainConfig {
   /** Limit of steps; null: none. */
   readonly steps: number | null;
   readonly batchSize: number;
+  /** Batches per step. */
+  readonly accumulate: number;
+  /** "adam" with weight decay, of all or of some parameters, is AdamW. */
+  readonly optimizer: (typeof OPTIMIZERS)[number];
+  /** Of "sgd" and "rmsprop". */
+  readonly momentum: number;
   readonly lr: number;
+  /** Learning rates of some parameters in place of `lr`; null: none. */
+  readonly lrOf: Assignments | null;
   /** Schedule of the learning rate, until the last step. */
   readonly schedule: (typeof SCHEDULES)[number];
   /** Steps between reductions of the schedule "step"; null: a third of its length. */
@@ -134,8 +146,14 @@ export interface TrainConfig {
   readonly decayFactor: number;
   /** Steps over which the learning rate rises to `lr` before the schedule begins. */
   readonly warmUp: number;
-  /** Decoupled weight decay (AdamW); 0: Adam. */
+  /** Weight decay; with "adam" decoupled (AdamW). */
   readonly weightDecay: number;
+  /** Weight decay of some parameters in place of `weightDecay`; null: none. */
+  readonly decayOf: Assignments | null;
+  /** Patterns of parameters that are not trained; null: none. */
+  readonly freeze: readonly string[] | null;
+  /** Weights of penalties by `kind:pattern`; null: none. */
+  readonly penalty: Assignments | null;
   /** Largest 2-norm of the gradient of all parameters; longer gradients are scaled down. null: no limit. */
   readonly clipNorm: number | null;
   /** Training images are shifted randomly by up to this many pixels in each direction. */
@@ -148,6 +166,8 @@ export interface TrainConfig {
   readonly testSamples: number | null;
   /** Steps between evaluations on the validation images; 0: at the end only. */
   readonly evalEvery: number;
+  /** The training ends after this many evaluations in a row without an improvement; null: it goes on. */
+  readonly patience: number | null;
   /** Steps between checkpoints; 0: at the end only. */
   readonly checkpointEvery: number;
   /** File; null: a generated network. */
@@ -172,6 +192,8 @@ export interface TrainConfig {
   readonly dataMemory: number;
   /** Folder of a run, checkpoint or state dictionary with the initial parameters; null: those of the recipe. */
   readonly initFrom: string | null;
+  /** Pattern of the parameters that are taken from there; null: all that fit. */
+  readonly initOnly: string | null;
   readonly seed: number;
   readonly device: Device;
   readonly dtype: DType;

@@ -17,6 +17,7 @@ import {
   LOSS_CHOICES,
   NON_FINITE_ACTIONS,
   NORMALISATIONS,
+  OPTIMIZERS,
   READOUTS,
   SCHEDULES,
   SOLVERS,
@@ -29,18 +30,21 @@ import {
 import { hyphenated } from "./names.ts";
 import { PRESETS } from "./presets.ts";
 import {
+  assignments,
   choice,
   filePath,
   flag,
+  listOf,
   namedValues,
-  namesOf,
   nonlinearities,
   orNull,
+  penaltyOfParameters,
   readoutTimes,
   real,
   type SettingType,
   sizeOfNetwork,
   whole,
+  word,
 } from "./settingTypes.ts";
 import { hasFixedSteps, tableauOf } from "./solver.ts";
 
@@ -76,6 +80,10 @@ const PRESET_NAMES = Object.keys(PRESETS);
 const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${name}: ${summary}`);
 const fixedStepSolvers = SOLVERS.filter((solver) => tableauOf({ solver }).bErr === null);
 const positive: SettingType<number> = real({ above: 0 });
+const pattern: SettingType<string> = word("PATTERN");
+
+const PATTERNS =
+  "patterns are names in files or roles (weights, biases, time-constants, input, output, read-out), with * for any text and ! for all others; the last that matches decides";
 
 const CONNECTIONS: Need = {
   expected: "a wiring with connections, as --wiring none has W = 0 and trains no weights",
@@ -143,7 +151,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     group: "Task",
     placeholder: "<names>",
     help: `metrics, separated by commas; the first decides which checkpoint is best: ${METRIC_NAMES.join(", ")} (default: those that go with the loss)`,
-    type: orNull(namesOf(METRIC_NAMES)),
+    type: orNull(listOf(choice(METRIC_NAMES))),
     default: null,
   },
   labelSmoothing: {
@@ -527,7 +535,40 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     changeableOnResume: true,
   },
   batchSize: { group: "Training", placeholder: "<n>", help: "samples per step", type: whole(1), default: 64 },
-  lr: { group: "Training", placeholder: "<x>", help: "learning rate of Adam", type: positive, default: 1e-3 },
+  accumulate: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "batches per step: their gradients are those of one batch of all their samples",
+    type: whole(1),
+    default: 1,
+  },
+  optimizer: {
+    group: "Training",
+    placeholder: "<name>",
+    help: "adam (AdamW with weight decay), sgd or rmsprop, as in torch.optim",
+    type: choice(OPTIMIZERS),
+    default: "adam",
+  },
+  momentum: {
+    group: "Training",
+    placeholder: "<x>",
+    help: "momentum of sgd or rmsprop",
+    type: real({ least: 0, below: 1 }),
+    default: 0,
+    needs: {
+      expected: "--optimizer sgd or rmsprop",
+      met: ({ optimizer, momentum }) => optimizer !== "adam" || momentum === 0,
+      got: ({ optimizer }) => `--optimizer ${optimizer}`,
+    },
+  },
+  lr: { group: "Training", placeholder: "<x>", help: "learning rate", type: positive, default: 1e-3 },
+  lrOf: {
+    group: "Training",
+    placeholder: "<pattern=x,…>",
+    help: `learning rates of the parameters that match; ${PATTERNS}`,
+    type: orNull(assignments(pattern, positive)),
+    default: null,
+  },
   schedule: {
     group: "Training",
     placeholder: "<name>",
@@ -561,9 +602,30 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   weightDecay: {
     group: "Training",
     placeholder: "<x>",
-    help: "decoupled weight decay of all parameters (AdamW); 0: Adam",
+    help: "weight decay of all parameters; with adam decoupled (AdamW)",
     type: real({ least: 0 }),
     default: 0,
+  },
+  decayOf: {
+    group: "Training",
+    placeholder: "<pattern=x,…>",
+    help: "weight decay of the parameters that match",
+    type: orNull(assignments(pattern, real({ least: 0 }))),
+    default: null,
+  },
+  freeze: {
+    group: "Training",
+    placeholder: "<pattern,…>",
+    help: "parameters that are not trained",
+    type: orNull(listOf(pattern)),
+    default: null,
+  },
+  penalty: {
+    group: "Training",
+    placeholder: "<kind:pattern=x,…>",
+    help: "x · Σ|w| (l1), x · ½Σw² (l2) or x · ½Σ(w − w_start)² (distance) of the parameters that match, added to the loss",
+    type: orNull(assignments(penaltyOfParameters(), positive)),
+    default: null,
   },
   clipNorm: {
     group: "Training",
@@ -586,6 +648,14 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: orNull(filePath()),
     default: null,
   },
+  initOnly: {
+    group: "Training",
+    placeholder: "<pattern>",
+    help: "take only the parameters that match from there",
+    type: orNull(pattern),
+    default: null,
+    needs: { expected: "--init-from", met: ({ initFrom }) => initFrom !== null, got: () => "none" },
+  },
   seed: {
     group: "Training",
     placeholder: "<n>",
@@ -604,6 +674,19 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
       expected: "samples to validate on (--validation-samples)",
       met: ({ validationSamples, validationData, evalEvery }) =>
         validationSamples > 0 || validationData !== null || evalEvery === 0,
+      got: () => "none",
+    },
+  },
+  patience: {
+    group: "Training",
+    placeholder: "<n>",
+    help: "end the run after n evaluations in a row without an improvement of the metric that decides which checkpoint is best",
+    type: orNull(whole(1)),
+    default: null,
+    changeableOnResume: true,
+    needs: {
+      expected: "evaluations during the run (--eval-every)",
+      met: ({ evalEvery, validationSamples }) => evalEvery > 0 && validationSamples > 0,
       got: () => "none",
     },
   },

@@ -8,10 +8,12 @@ import type { StepOptions } from "../models/connectomeRnn.ts";
 import type { Constraint } from "../models/constraint.ts";
 import { ConnectomeModel, ConnectomeODEModel } from "../models/networkModel.ts";
 import type { ConnectomeNetworkOptions } from "../models/options.ts";
+import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { ReadoutOptions } from "../models/readout/layers.ts";
 import type { Task } from "../models/task/task.ts";
 import { type Checkpoint, loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
-import { Adam, AdamW, type Optimizer } from "../train/optimizer.ts";
+import { Adam, AdamW, type Optimizer, type ParameterGroup, RMSprop, SGD } from "../train/optimizer.ts";
+import { ParameterPenalties, type ParameterPenalty, type PenaltyKind } from "../train/parameterPenalties.ts";
 import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";
 import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
@@ -23,7 +25,7 @@ import { chooseProjections, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits } from "./samples.ts";
 import { solveOptionsOf } from "./solver.ts";
-import { knownFor, penaltiesOf, taskOf } from "./task.ts";
+import { activityPenaltiesOf, knownFor, taskOf } from "./task.ts";
 
 /** The input of a run, read and checked. */
 export interface RunInputs {
@@ -58,6 +60,8 @@ export type RunEvaluation = EvaluationOptions | StepOptions;
 export interface Experiment {
   readonly model: RunModel;
   readonly optimizer: Optimizer;
+  /** Absent: none. */
+  readonly penalties?: ParameterPenalties;
   readonly trainer: Trainer<RunEvaluation>;
   dispose(): void;
 }
@@ -96,7 +100,7 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
 function modelOf(backend: Backend, config: TrainConfig, inputs: RunInputs): RunModel {
   const { time, memoryBudget } = config;
   const { task } = inputs;
-  const common = { task, readout: readoutOf(config, inputs), penalties: penaltiesOf(config) };
+  const common = { task, readout: readoutOf(config, inputs), penalties: activityPenaltiesOf(config) };
   const rnn = networkOf(config, inputs);
   if (time === "continuous")
     return new ConnectomeODEModel(backend, { ...common, rnn: { ...rnn, solve: solveOptionsOf(config) } });
@@ -141,16 +145,15 @@ function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): Re
 export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
   const { train } = inputs.samples;
   const model = modelOf(backend, config, inputs);
-  const { lr, weightDecay, clipNorm } = config;
-  const adam = { lr, ...(clipNorm !== null && { clipNorm }) };
-  const optimizer = orRelease({ release: () => model.dispose() }, () =>
-    weightDecay > 0
-      ? new AdamW(backend, model.parameters, { ...adam, weightDecay })
-      : new Adam(backend, model.parameters, adam),
-  );
-  const dispose = () => {
+  const optimizer = orRelease({ release: () => model.dispose() }, () => optimizerOf(backend, model.parameters, config));
+  const disposeOfBoth = () => {
     optimizer.dispose();
     model.dispose();
+  };
+  const penalties = orRelease({ release: disposeOfBoth }, () => penaltiesOf(backend, model.parameters, config));
+  const dispose = () => {
+    penalties?.dispose();
+    disposeOfBoth();
   };
   const trainer = orRelease(
     { release: dispose },
@@ -160,12 +163,45 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
         optimizer,
         train,
         batchSize: config.batchSize,
+        accumulate: config.accumulate,
         seed: config.seed,
         schedule: (lastStep) => scheduleOf(config, lastStep),
         evaluation: evaluationOf(config, train),
+        ...(penalties && { penalties }),
       }),
   );
-  return { model, optimizer, trainer, dispose };
+  return { model, optimizer, trainer, ...(penalties && { penalties }), dispose };
+}
+
+function optimizerOf(backend: Backend, parameters: ParameterSet, config: TrainConfig): Optimizer {
+  const { lr, lrOf, decayOf, freeze, weightDecay, clipNorm, momentum } = config;
+  const groups: ParameterGroup[] = [
+    ...Object.entries(lrOf ?? {}).map(([pattern, own]) => ({ parameters: pattern, lr: own })),
+    ...Object.entries(decayOf ?? {}).map(([pattern, own]) => ({ parameters: pattern, weightDecay: own })),
+    ...(freeze ?? []).map((pattern) => ({ parameters: pattern, frozen: true })),
+  ];
+  const options = { lr, groups, ...(clipNorm !== null && { clipNorm }) };
+  switch (config.optimizer) {
+    case "adam":
+      return weightDecay > 0 || decayOf !== null
+        ? new AdamW(backend, parameters, { ...options, weightDecay })
+        : new Adam(backend, parameters, options);
+    case "sgd":
+      return new SGD(backend, parameters, { ...options, weightDecay, momentum });
+    case "rmsprop":
+      return new RMSprop(backend, parameters, { ...options, weightDecay, momentum });
+  }
+}
+
+/** null: none. Their names are those of the settings: "l2:weights". */
+function penaltiesOf(backend: Backend, parameters: ParameterSet, { penalty }: TrainConfig): ParameterPenalties | null {
+  if (penalty === null) return null;
+  const terms = Object.entries(penalty).map(([name, weight]): ParameterPenalty => {
+    const colon = name.indexOf(":");
+    const kind = name.slice(0, colon) as PenaltyKind;
+    return { name, kind, parameters: name.slice(colon + 1), weight };
+  });
+  return new ParameterPenalties(backend, parameters, terms);
 }
 
 /**
@@ -210,8 +246,12 @@ export async function beginExperiment({ model, trainer }: Experiment, config: Tr
 }
 
 /** Sets the initial parameters of a run; null: they are those of the recipe. */
-export async function warmStart(model: Experiment["model"], { initFrom }: TrainConfig): Promise<WarmStart | null> {
-  return initFrom === null ? null : initialiseFrom(model, await checkpointOf(initFrom));
+export async function warmStart(
+  model: Experiment["model"],
+  { initFrom, initOnly }: TrainConfig,
+): Promise<WarmStart | null> {
+  if (initFrom === null) return null;
+  return initialiseFrom(model, await checkpointOf(initFrom), initOnly === null ? {} : { only: initOnly });
 }
 
 /** The experiment of a configuration, restored from the checkpoint `file`; null: at its beginning. */

@@ -9,7 +9,7 @@ import type { SampleSet } from "../data/sampleSet.ts";
 import { classOf } from "../models/task/predictedClass.ts";
 import type { Task } from "../models/task/task.ts";
 import { type Evaluation, EvaluationSums } from "../train/evaluation.ts";
-import { checkSamples, evaluationOn, inputOf, targetsOf } from "../train/trainable.ts";
+import { checkSamples, evaluationOn, hasTargets, inputOf, targetsOf } from "../train/trainable.ts";
 import { EVALUATION_BATCH } from "../train/trainer.ts";
 import type { OpenedRun } from "./openRun.ts";
 
@@ -65,31 +65,24 @@ export async function* predict(
   const evaluation = evaluationOn(samples, run.evaluation, signal);
   const rows = task.loss.outputs(task.target);
   const sums = new EvaluationSums(task);
-  let judged = false;
   let times: number | null = null;
   let done = 0;
   for await (const batch of batches(samples, { batchSize, ...(signal && { signal }) })) {
     await nextTurn();
-    const counts = batch.weights === null || hasWeight(batch.weights);
+    const counts = hasTargets(batch);
     const targets = counts ? targetsOf(batch) : null;
     const result = await model.evaluate(inputOf(samples, batch), targets, evaluation).catch((error: unknown) => {
       if (error instanceof SolverError && config.onFailure === "mask" && times !== null) return null;
       throw error;
     });
     if (result && counts) sums.add(batch, result);
-    judged ||= counts;
     times = result ? result.outputs.length / (batch.size * rows) : times!;
     const { outputs, failed } = result ?? nothingOf(batch.size, times * rows, model.backend.dtype);
     yield predictionOf(task, batch.indices, outputs, failed, [batch.size, times, rows]);
     done += batch.size;
     onProgress(done, samples.count);
   }
-  return judged ? sums.result((performance.now() - start) / 1000) : null;
-}
-
-function hasWeight(weights: FloatArray): boolean {
-  for (let i = 0; i < weights.length; i++) if (weights[i]! > 0) return true;
-  return false;
+  return sums.isEmpty ? null : sums.result((performance.now() - start) / 1000);
 }
 
 /** A batch without any sample that can be solved. */

@@ -7,6 +7,7 @@ import type { TargetShape } from "../core/targets.ts";
 import type { HashedFile } from "../io/hash.ts";
 import { type Facts, nullIfMissing, type RunStartFacts, readRunStart, type SampleFacts } from "../report/runRecord.ts";
 import { VERSION } from "../train/version.ts";
+import type { WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
@@ -140,6 +141,13 @@ export function factsOf({ connectome, projections, samples, task, files, known }
     },
     files,
   };
+}
+
+/** @throws {ArgumentError} the initial parameters are no longer those that the run began with */
+export function checkSameInit(where: string, { init }: BegunWith, { file, sha256 }: WarmStart): void {
+  // Earlier versions recorded no hash.
+  if (init?.sha256 === undefined || init.sha256 === sha256) return;
+  throw new ArgumentError(where, "--init-from", `${file} as the run began with it`, "a file that has changed since");
 }
 
 /**

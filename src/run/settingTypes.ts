@@ -4,7 +4,8 @@ import { nearestName } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
 import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
-import type { NetworkSize, ReadoutTimes } from "./config.ts";
+import { PENALTY_KINDS } from "../train/parameterPenalties.ts";
+import type { Assignments, NetworkSize, ReadoutTimes } from "./config.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -147,21 +148,6 @@ export function sizeOfNetwork(): SettingType<NetworkSize> {
   };
 }
 
-/** Some of a few names, separated by commas; each once. */
-export function namesOf(names: readonly string[]): SettingType<readonly string[]> {
-  const unknown = (list: readonly unknown[]) => list.find((name) => !names.includes(name as string));
-  return {
-    expected: `names among ${names.join(", ")}, each once`,
-    read: (data) => {
-      if (!Array.isArray(data) || data.length === 0 || unknown(data) !== undefined) return undefined;
-      return new Set(data).size === data.length ? (data as string[]) : undefined;
-    },
-    fromText: (text) => text.split(",").map((name) => name.trim()),
-    got: (data) => suggestion(Array.isArray(data) ? (unknown(data) ?? data) : data, names),
-    schema: { type: "array", items: { type: "string", enum: names }, minItems: 1, uniqueItems: true },
-  };
-}
-
 /** Numbers and words by name; on a command line name=value, separated by commas. */
 export function namedValues(): SettingType<Readonly<Record<string, number | string>>> {
   const isValue = (value: unknown) =>
@@ -191,6 +177,87 @@ export function readoutTimes(): SettingType<ReadoutTimes> {
     got: quoteValue,
     schema: { type: "string", pattern },
   };
+}
+
+/** A text that is not empty, as part of a list: without commas and spaces at its ends. */
+export function word(what: string): SettingType<string> {
+  return {
+    expected: what,
+    read: (data) => (typeof data === "string" && /^[^,\s]([^,]*[^,\s])?$/.test(data) ? data : undefined),
+    fromText: asIs,
+    got: quoteValue,
+    schema: { type: "string", pattern: "^[^,\\s]([^,]*[^,\\s])?$" },
+  };
+}
+
+/** At least one value of `item`, without repetition: as a list, or in a text, separated by commas. */
+export function listOf<T>(item: SettingType<T>): SettingType<readonly T[]> {
+  return {
+    expected: `${item.expected}, or several, separated by commas`,
+    read: (data) => {
+      const parts = typeof data === "string" ? partsOf(data).map(item.fromText) : data;
+      if (!Array.isArray(parts) || parts.length === 0) return undefined;
+      const values = parts.map((part) => item.read(part));
+      return values.every((value) => value !== undefined) && new Set(values).size === values.length
+        ? values
+        : undefined;
+    },
+    fromText: asIs,
+    got: quoteValue,
+    schema: { anyOf: [{ type: "array", items: item.schema, minItems: 1, uniqueItems: true }, { type: "string" }] },
+  };
+}
+
+/**
+ * Numbers by name, in order, at least one: as an object, or in a text as NAME=NUMBER, separated by commas.
+ *
+ * @param name  type of the names
+ */
+export function assignments(name: SettingType<string>, value: SettingType<number>): SettingType<Assignments> {
+  const ofText = (text: string): readonly (readonly [string, unknown])[] =>
+    partsOf(text).map((part) => {
+      const equals = part.lastIndexOf("=");
+      return [part.slice(0, Math.max(0, equals)).trim(), value.fromText(part.slice(equals + 1).trim())];
+    });
+  return {
+    expected: `${name.expected}=${value.expected}, or several, separated by commas`,
+    read: (data) => {
+      const given = typeof data === "string" ? ofText(data) : isObject(data) ? Object.entries(data) : [];
+      const read = given.map(([key, x]) => [name.read(key), value.read(x)] as const);
+      const isRight = read.length > 0 && read.every(([key, x]) => key !== undefined && x !== undefined);
+      const names = new Set(read.map(([key]) => key));
+      return isRight && names.size === read.length ? (Object.fromEntries(read) as Assignments) : undefined;
+    },
+    fromText: asIs,
+    got: quoteValue,
+    schema: {
+      anyOf: [
+        { type: "object", propertyNames: name.schema, additionalProperties: value.schema, minProperties: 1 },
+        { type: "string", pattern: "=" },
+      ],
+    },
+  };
+}
+
+/** KIND:PATTERN, a penalty and the parameters that it is on. */
+export function penaltyOfParameters(): SettingType<string> {
+  const pattern = word("PATTERN");
+  return {
+    expected: "KIND:PATTERN",
+    read: (data) => {
+      if (typeof data !== "string") return undefined;
+      const [kind = "", ...rest] = data.split(":");
+      const isKnown = PENALTY_KINDS.some((known) => known === kind);
+      return isKnown && pattern.read(rest.join(":")) !== undefined ? data : undefined;
+    },
+    fromText: asIs,
+    got: quoteValue,
+    schema: { type: "string", pattern: `^(${PENALTY_KINDS.join("|")}):[^,]+$` },
+  };
+}
+
+function partsOf(text: string): string[] {
+  return text.split(",").map((part) => part.trim());
 }
 
 /** A value of `type`, or null; on a command line "none". */

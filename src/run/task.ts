@@ -107,7 +107,7 @@ async function centreOf(set: SampleSet): Promise<Float64Array> {
 }
 
 /** Penalties on activity. */
-export function penaltiesOf({
+export function activityPenaltiesOf({
   activityPenalty: weight,
   activityBaseline: baseline,
 }: Pick<TrainConfig, "activityPenalty" | "activityBaseline">): ActivityPenalty[] {

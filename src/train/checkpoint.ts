@@ -12,7 +12,9 @@ import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors
 import { inDeviceOrder, indicesName, type Parameter } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { Task } from "../models/task/task.ts";
+import { isMeanOfSquares } from "./optimizer/rule.ts";
 import type { Optimizer } from "./optimizer.ts";
+import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import { describeTask, readTaskDescription, type TaskDescription } from "./taskDescription.ts";
 import type { TrainingPosition } from "./trainer.ts";
@@ -23,8 +25,7 @@ const FORMAT = 1;
 /** Prefixes of tensors that are no parameters. */
 const OPTIMIZER = "optimizer.";
 const FEATURES = "features.";
-/** Moments that are means of squares. */
-const SQUARES = `${OPTIMIZER}exp_avg_sq.`;
+const STARTS = "start.";
 
 /** What a checkpoint says besides its tensors. */
 export interface CheckpointState {
@@ -38,6 +39,8 @@ export interface CheckpointState {
 export interface Checkpoint extends CheckpointState {
   /** The axograd that wrote it. */
   readonly version: string;
+  /** Name of the optimiser; null: none, or an earlier version wrote the file. */
+  readonly optimizer: string | null;
   readonly optimizerStep: number;
   /** How the model is judged; null: the file does not say. */
   readonly task: TaskDescription | null;
@@ -73,6 +76,8 @@ export interface Trained {
   readonly model: CheckpointModel;
   /** Absent: none is saved, and that of a checkpoint is left alone. */
   readonly optimizer?: Optimizer;
+  /** The values at the beginning of training that penalties read are saved and restored. */
+  readonly penalties?: ParameterPenalties;
 }
 
 /**
@@ -91,7 +96,7 @@ export async function saveCheckpoint(
   return callsOf(trained.model.parameters).run("saveCheckpoint", () => save(file, trained, state));
 }
 
-async function save(file: string, { model, optimizer }: Trained, state: CheckpointState): Promise<string[]> {
+async function save(file: string, { model, optimizer, penalties }: Trained, state: CheckpointState): Promise<string[]> {
   const { parameters } = model;
   // Constraints hold in what is written, as they would from the next forward pass on.
   parameters.refresh();
@@ -107,12 +112,18 @@ async function save(file: string, { model, optimizer }: Trained, state: Checkpoi
     const tensor = floatTensor(backend, p.shape, () => piecesOf(backend, buffer, p));
     tensors.set(OPTIMIZER + name, finite(OPTIMIZER + name, tensor, state.position.step));
   }
+  for (const [p, buffer] of penalties?.starts() ?? []) {
+    const tensor = floatTensor(backend, p.shape, () => piecesOf(backend, buffer, p));
+    tensors.set(STARTS + p.name, finite(STARTS + p.name, tensor, state.position.step));
+  }
   const features = isClassifier(model) ? await model.readFeatureStatistics() : null;
   for (const [name, data] of Object.entries(features ?? {})) {
     tensors.set(FEATURES + name, { dtype: backend.dtype === "f32" ? "F32" : "F64", shape: [data.length], data });
   }
+  const { kind = null, stepCount = 0 } = optimizer ?? {};
   const task = isClassifier(model) ? { task: describeTask(model.task) } : {};
-  const description = { format: FORMAT, version: VERSION, optimizerStep: optimizer?.stepCount ?? 0, ...state, ...task };
+  const steps = { optimizer: kind, optimizerStep: stepCount };
+  const description = { format: FORMAT, version: VERSION, ...steps, ...state, ...task };
   await writeSafetensors(file, tensors, { axograd: JSON.stringify(description) }, { checksums: true });
   const readable = file.replace(/(\.safetensors)?$/, ".json");
   await replaceFile(readable, [`${JSON.stringify(description, null, 2)}\n`]);
@@ -157,7 +168,7 @@ export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsP
  *
  * @throws {FileFormatError} a checkpoint of another network: a tensor is missing, has another size or other connections
  */
-export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: Trained): void {
+export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer, penalties }: Trained): void {
   const { parameters } = model;
   const { file, tensors } = checkpoint;
   const take = (name: string, shape: readonly number[]): FloatArray => {
@@ -188,12 +199,16 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer }: 
       const p = parameters.get(parameterOf(moment));
       return [moment, inDeviceOrder(take(name, p.shape), p)] as const;
     });
+  const starts = (penalties?.keptParameters ?? []).map((p) => [p.name, take(STARTS + p.name, p.shape)] as const);
   const features = (["mean", "scale"] as const).map((name) =>
     isClassifier(model) && model.standardised ? take(FEATURES + name, [model.rnn.nOutputs]) : null,
   );
   parameters.checkAll(values);
-  optimizer?.restore({ step: checkpoint.optimizerStep, moments: Object.fromEntries(moments) });
+  const kind = checkpoint.optimizer ?? undefined;
+  const step = checkpoint.optimizerStep;
+  optimizer?.restore({ ...(kind && { kind }), step, moments: Object.fromEntries(moments) });
   parameters.setAll(values);
+  penalties?.restore(new Map(starts));
   const [mean, scale] = features;
   if (mean && scale && isClassifier(model)) model.setFeatureStatistics(mean, scale);
 }
@@ -227,7 +242,7 @@ function finite(parameter: string, tensor: StreamedTensor, step: number): Stream
 
 /** @throws {FileFormatError} a number that no training leaves */
 function checkNumbers(file: string, name: string, data: FloatArray): void {
-  const isSquare = name.startsWith(SQUARES);
+  const isSquare = name.startsWith(OPTIMIZER) && isMeanOfSquares(name.slice(OPTIMIZER.length));
   const at = firstOutside(data, isSquare ? 0 : Number.NEGATIVE_INFINITY);
   if (at < 0) return;
   const expected = `finite values of "${name}"${isSquare ? ", 0 or above" : ""}`;
@@ -269,7 +284,7 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
       `format ${state.format}, written by axograd ${state.version}`,
     );
   }
-  const { version, optimizerStep, position, seed, config, task } = state;
+  const { version, optimizer = null, optimizerStep, position, seed, config, task } = state;
   const counts = [optimizerStep, seed, position?.epoch, position?.batch, position?.step];
   if (!counts.every((n) => Number.isSafeInteger(n) && n! >= 0)) {
     throw new FileFormatError(
@@ -278,9 +293,11 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
       JSON.stringify({ position, seed, optimizerStep }),
     );
   }
+  if (optimizer !== null && typeof optimizer !== "string")
+    throw new FileFormatError(file, "the name of the optimiser", JSON.stringify(optimizer));
   const description =
     task && readTaskDescription(JsonParts.parse(file, JSON.stringify({ task }), "a checkpoint").object("task"));
-  return { version, optimizerStep, position, seed, config, task: description ?? null };
+  return { version, optimizer, optimizerStep, position, seed, config, task: description ?? null };
 }
 
 type SavedState = { format: number } & Omit<Checkpoint, "tensors" | "verified" | "file">;

@@ -66,6 +66,11 @@ export class EvaluationSums {
     }
   }
 
+  /** Whether no batch was added. */
+  get isEmpty(): boolean {
+    return this.#count + this.#failed === 0;
+  }
+
   /** @param seconds  that the evaluation took */
   result(seconds: number): Evaluation {
     const metrics = metricValues(this.#task, this.#metrics);

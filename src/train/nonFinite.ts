@@ -25,10 +25,14 @@ export interface Worst {
 const NAMED = 5;
 const ADVICE = "Try a smaller learning rate, a smaller gain, or tighter solver tolerances";
 
-/** The worst gradient, or value, of the trained parameters. */
-export async function findWorst(of: Worst["of"], parameters: ParameterSet): Promise<Worst> {
+/** The worst gradient, or value, of `trained` parameters; default: all that can be trained. */
+export async function findWorst(
+  of: Worst["of"],
+  parameters: ParameterSet,
+  trained: readonly Parameter[] = parameters.trainable(),
+): Promise<Worst> {
   let found: Worst = { parameter: "none", of, nonFinite: 0, size: 0, rowsAre: "rows", rows: [] };
-  for (const parameter of parameters.trainable()) {
+  for (const parameter of trained) {
     const { name, size } = parameter;
     const values = await (of === "gradient" ? parameters.gradient(name) : parameters.values(name));
     const rowsAre: Worst["rowsAre"] = hasRowsOfNeurons(parameter) ? "neurons" : "rows";

@@ -55,7 +55,14 @@ export function evaluationOn<E extends object>(
 ): E | undefined {
   const times = isStream(samples) ? null : (samples.times ?? null);
   if (times === null && signal === undefined) return evaluation;
-  return { ...evaluation, ...(times && { times }), ...(signal && { signal }) } as E;
+  const { numEvals, ...rest }: E & { readonly numEvals?: number } = evaluation ?? ({} as E);
+  const own = times ? { times } : numEvals === undefined ? {} : { numEvals };
+  return { ...rest, ...own, ...(signal && { signal }) } as unknown as E;
+}
+
+/** Whether any target counts. */
+export function hasTargets({ weights }: Samples): boolean {
+  return weights === null || !weights.every((weight) => weight === 0);
 }
 
 /** @throws {ArgumentError} no samples, or samples that do not fit the model or its task; names what does not */

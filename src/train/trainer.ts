@@ -7,21 +7,22 @@ import type { Abortable } from "../core/abort.ts";
 import { ArgumentError, EngineError, SolverError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
-import { batchCount, batches, firstSamples, isStream, streamBatches } from "../data/loader.ts";
+import { batchCount, batches, firstSamples, isStream, joinedBatches } from "../data/loader.ts";
 import type { SampleSet, SampleStream, Samples } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { TaskGradients, TaskResult } from "../models/task/passes.ts";
-import { metricValues } from "../models/task/sums.ts";
+import { emptySums, metricValues } from "../models/task/sums.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
 import type { TapePlan } from "../ode/tape.ts";
 import { type Diagnosis, diagnose, type Remedy } from "./diagnosis.ts";
 import { type Evaluation, EvaluationSums } from "./evaluation.ts";
 import { findWorst, nonFiniteError, stateError } from "./nonFinite.ts";
 import type { Optimizer } from "./optimizer.ts";
+import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 import { describeTask, type MetricValues, type TaskDescription } from "./taskDescription.ts";
-import { checkSamples, evaluationOn, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
+import { checkSamples, evaluationOn, hasTargets, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
 
 export type { Evaluation } from "./evaluation.ts";
 export { TrainingError } from "./nonFinite.ts";
@@ -32,7 +33,7 @@ export type { TrainableModel } from "./trainable.ts";
 export interface TrainingPosition {
   /** From 0. */
   readonly epoch: number;
-  /** The next batch of that epoch, from 0. */
+  /** The next batch of that epoch, from 0; with `accumulate` the next group of batches. */
   readonly batch: number;
   /** Steps done. */
   readonly step: number;
@@ -44,13 +45,16 @@ export interface StepMetrics {
   readonly step: number;
   /** From 0: the epoch of this step's batch. */
   readonly epoch: number;
-  /** Of the batch before the step: its mean loss and the penalties, which is what is minimised. */
+  /**
+   * Of the batch before the step: its mean loss and the penalties, which is what is minimised. NaN: none of its targets counts; the parameters
+   * stayed as they were.
+   */
   readonly loss: number;
   /** Of the batch before the step. */
   readonly metrics: MetricValues;
-  /** Means over the last steps, at most 50. */
+  /** Mean over the last steps, at most 50, of those on which it was a number. */
   readonly meanLoss: number;
-  /** Likewise, over those steps on which the metric was a number. */
+  /** Likewise. */
   readonly meanMetrics: MetricValues;
   /** What each penalty adds to `loss`; absent: there are none. */
   readonly penalties?: Readonly<Record<string, number>>;
@@ -77,12 +81,19 @@ export interface TrainerOptions<E extends object = EvaluationOptions> {
   readonly train: SampleSet | SampleStream;
   /** Default 64. The batches of a stream have the sizes that it gives them. */
   readonly batchSize?: number;
+  /**
+   * Batches per step; default 1. The gradients are those of one batch of all their samples: means over all their targets, also where the last
+   * batch of an epoch is smaller. What the device holds does not grow with it. Steps, schedules and positions count steps, not batches.
+   */
+  readonly accumulate?: number;
   /** The order of the samples and their random changes are functions of it; default 0. */
   readonly seed?: number;
   /** The factor on the optimiser's learning rate, for a training until `lastStep`; default constant. */
   readonly schedule?: (lastStep: number) => Schedule;
   /** Evaluation times, end time and so on, of training and of evaluation. */
   readonly evaluation?: E;
+  /** On parameters: terms of the loss of training, not of evaluations. They stay their owner's. */
+  readonly penalties?: ParameterPenalties;
 }
 
 /** How long to train. */
@@ -94,7 +105,7 @@ export interface FitOptions {
   /** Ends the loop after the step in progress. */
   readonly signal?: AbortSignal;
   /** Steps before the current position, for running means and speed to continue from. */
-  readonly recent?: readonly Measured[];
+  readonly recent?: readonly Pick<StepMetrics, "loss" | "metrics" | "seconds">[];
 }
 
 /** Every option of a trainer, and of `fit`. */
@@ -103,9 +114,11 @@ const TRAINER_OPTIONS: Readonly<Record<keyof TrainerOptions, true>> = {
   optimizer: true,
   train: true,
   batchSize: true,
+  accumulate: true,
   seed: true,
   schedule: true,
   evaluation: true,
+  penalties: true,
 };
 const FIT_OPTIONS: Readonly<Record<keyof FitOptions, true>> = { epochs: true, steps: true, signal: true, recent: true };
 
@@ -135,28 +148,34 @@ export class Trainer<E extends object = EvaluationOptions> {
   readonly optimizer: Optimizer;
   readonly #train: SampleSet | SampleStream;
   readonly #batchSize: number;
+  readonly #accumulate: number;
   readonly #key: Key;
   readonly #schedule: (lastStep: number) => Schedule;
   readonly #evaluation: E | undefined;
+  readonly #penalties: ParameterPenalties | null;
   #position: TrainingPosition = { epoch: 0, batch: 0, step: 0 };
   #plan: TapePlan | null = null;
   #isStepping = false;
 
   /** @throws {ArgumentError} a wrong option, or samples that do not fit the model or its task; names what does not */
   constructor(options: TrainerOptions<E>) {
-    const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, seed = 0, evaluation } = options;
+    const { model, optimizer, train, batchSize = DEFAULT_BATCH_SIZE, accumulate = 1, seed = 0, evaluation } = options;
     checkNames("Trainer", options, TRAINER_OPTIONS);
-    if (!Number.isInteger(batchSize) || batchSize < 1) {
-      throw new ArgumentError("Trainer", "batchSize", "a whole number of at least 1", `${batchSize}`);
+    for (const [name, value] of Object.entries({ batchSize, accumulate })) {
+      if (!Number.isSafeInteger(value) || value < 1)
+        throw new ArgumentError("Trainer", name, "a whole number of at least 1", `${value}`);
     }
     checkSamples("Trainer", "train", train, model);
     this.model = model;
     this.optimizer = optimizer;
     this.#train = train;
     this.#batchSize = batchSize;
+    this.#accumulate = accumulate;
     this.#key = deriveKey(keyOfSeed(seed), "order");
     this.#schedule = options.schedule ?? (() => constant);
     this.#evaluation = evaluation;
+    this.#penalties = options.penalties ?? null;
+    this.#penalties?.checkTrained(optimizer.trained);
   }
 
   get position(): TrainingPosition {
@@ -168,9 +187,13 @@ export class Trainer<E extends object = EvaluationOptions> {
     return describeTask(this.model.task);
   }
 
+  get #samplesPerStep(): number {
+    return this.#batchSize * this.#accumulate;
+  }
+
   /** Infinity on a stream. */
   get stepsPerEpoch(): number {
-    return isStream(this.#train) ? Number.POSITIVE_INFINITY : batchCount(this.#train.count, this.#batchSize);
+    return isStream(this.#train) ? Number.POSITIVE_INFINITY : batchCount(this.#train.count, this.#samplesPerStep);
   }
 
   /**
@@ -239,7 +262,12 @@ export class Trainer<E extends object = EvaluationOptions> {
         const start = performance.now();
         const before = this.model.backend.traffic();
         const factor = schedule(this.#position.step);
-        const { loss, penalties, metrics: sums, stats } = await this.#step(batch, factor);
+        const {
+          loss,
+          penalties,
+          metrics: sums,
+          stats,
+        } = hasTargets(batch) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
         const seconds = (performance.now() - start) / 1000;
         const metrics = metricValues(this.model.task, sums);
         recent.add({ loss, metrics, seconds });
@@ -266,8 +294,8 @@ export class Trainer<E extends object = EvaluationOptions> {
   }
 
   #batches(epoch: number, firstBatch: number): AsyncGenerator<Samples, void, undefined> {
-    if (isStream(this.#train)) return streamBatches(this.#train, { firstBatch });
-    const options = { batchSize: this.#batchSize, shuffle: true, key: this.#key, epoch, firstBatch };
+    if (isStream(this.#train)) return joinedBatches(this.#train, this.#accumulate, { firstBatch });
+    const options = { batchSize: this.#samplesPerStep, shuffle: true, key: this.#key, epoch, firstBatch };
     return batches(this.#train, options);
   }
 
@@ -281,12 +309,18 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
+  /** There is nothing to learn from such a batch, and a model refuses it. */
+  #stepWithoutTargets(): Pick<TaskResult, "loss" | "penalties" | "metrics" | "stats"> {
+    this.skip();
+    return { loss: Number.NaN, penalties: {}, metrics: emptySums(this.model.task), stats: [] };
+  }
+
   async #takeStep(batch: Samples, factor: number): Promise<TaskResult> {
     const step = this.#position.step + 1;
     const result = await this.#gradients(batch, step);
     const squares = result.measured[0]![0]!;
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
-      const worst = await findWorst("gradient", this.model.parameters);
+      const worst = await findWorst("gradient", this.model.parameters, this.optimizer.trained);
       // The squares of large gradients overflow earlier than the gradients do.
       if (!Number.isFinite(result.loss) || worst.nonFinite > 0) throw nonFiniteError(step, result.loss, worst);
     }
@@ -301,7 +335,12 @@ export class Trainer<E extends object = EvaluationOptions> {
     const input = inputOf(this.#train, batch);
     const evaluation = this.#evaluationOf(this.#train, undefined);
     try {
-      return await model.gradients(input, targetsOf(batch), step, evaluation, () => [optimizer.sumSquares()]);
+      const result = await model.gradients(input, targetsOf(batch), step, evaluation, (complete) => {
+        // Their gradients count in the squares.
+        const values = this.#penalties?.add(complete) ?? [];
+        return [optimizer.sumSquares(), ...values];
+      });
+      return this.#penalties?.addedTo(result, result.measured.slice(1)) ?? result;
     } catch (error) {
       throw await stateError(step, error, model.parameters);
     }
@@ -368,8 +407,10 @@ export class Trainer<E extends object = EvaluationOptions> {
     const evaluation = this.#evaluationOf(set, signal);
     for await (const batch of batches(set, { batchSize: EVALUATION_BATCH, ...(signal && { signal }) })) {
       await nextTurn();
+      if (!hasTargets(batch)) continue;
       sums.add(batch, await model.evaluate(inputOf(set, batch), targetsOf(batch), evaluation));
     }
+    if (sums.isEmpty) throw new ArgumentError("evaluate", "set.weights", "at least one target that counts", "none");
     return sums.result((performance.now() - start) / 1000);
   }
 }
@@ -398,11 +439,11 @@ class Window {
 
   means(): Pick<StepMetrics, "meanLoss" | "meanMetrics"> {
     const names = Object.keys(this.#steps.at(-1)!.metrics);
-    const values = (name: string): number[] =>
-      this.#steps.map(({ metrics }) => metrics[name] ?? Number.NaN).filter((value) => !Number.isNaN(value));
+    const meanOf = (value: (step: Measured) => number | undefined): number =>
+      mean(this.#steps.map((step) => value(step) ?? Number.NaN).filter((x) => !Number.isNaN(x)));
     return {
-      meanLoss: mean(this.#steps.map(({ loss }) => loss)),
-      meanMetrics: Object.fromEntries(names.map((name) => [name, mean(values(name))])),
+      meanLoss: meanOf(({ loss }) => loss),
+      meanMetrics: Object.fromEntries(names.map((name) => [name, meanOf(({ metrics }) => metrics[name])])),
     };
   }
 }

@@ -4,6 +4,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
+import { pullBack } from "../../src/autodiff/vjp.ts";
 import { hasEffect, valuesOf } from "../../src/backend/instr.ts";
 import type { BindingId, Instr, Phase, Program } from "../../src/backend/program.ts";
 import type { Controller } from "../../src/ode/method.ts";
@@ -130,6 +131,30 @@ test("a broadcast value takes no instruction", () => {
       ["matmul", "store"],
     ],
   );
+});
+
+test("nothing flows back through a detached value, which takes no phase and no instruction", () => {
+  const program = (detached: boolean) => {
+    const g = new Graph();
+    const { ops } = g;
+    const x = g.state("x", 11);
+    const most = ops.reduceRows(x, "max");
+    const shift = detached ? g.detach(most) : most;
+    const y = ops.mul(ops.sub(x, shift), most);
+    g.store("y", y);
+    return { g, x, most, shift, y, lowered: lower(g, "shifted") };
+  };
+  const { g, x, most, shift, y, lowered } = program(true);
+  assert.equal(lowered, program(false).lowered);
+  const ct = g.state("ct", 11);
+  pullBack(g, g, [[y, ct]], new Map([["x", { binding: "ct.x", accumulate: false }]]), (v) => v);
+  const { ops } = g;
+  // The factor `most` passes its part on; the shift does not.
+  const ofMost = ops.reduceRows(ops.mul(ct, ops.sub(x, shift)));
+  const wins = ops.eq(x, most);
+  const expected = ops.add(ops.mul(ct, most), ops.mul(wins, ops.div(ofMost, ops.reduceRows(wins))));
+  const stored = g.effects.find((e) => e.type === "store" && e.name === "ct.x");
+  assert.is(stored?.value, expected);
 });
 
 test("a value that is an output anyway is read from there, not stored twice", () => {

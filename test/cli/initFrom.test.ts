@@ -1,9 +1,10 @@
 // `--init-from`: a run that begins with the parameters of another, and a fresh optimiser.
 
-import { readFile } from "node:fs/promises";
+import { copyFile, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { hashOf } from "../../src/io/hash.ts";
 import { openRun } from "../../src/run/openRun.ts";
 import { exportStateDict } from "../../src/train/stateDict.ts";
 import { tempDir } from "../io/fixtures.ts";
@@ -38,7 +39,9 @@ test("a run, its checkpoint and its state dictionary begin the same training, wh
     assert.equal(losses((await train(`warm-${file === dictionary}`, "--init-from", file)).lines), warm);
   const { config, init } = JSON.parse(await readFile(join(dir, "warm", "config.json"), "utf8"));
   assert.is(config.initFrom, "first");
-  assert.equal(init, { file: join("first", "checkpoint.safetensors"), matched: all, unmatched: [], unused: [] });
+  const file = join("first", "checkpoint.safetensors");
+  const { sha256, bytes } = await hashOf(join(dir, file));
+  assert.equal(init, { file, sha256, bytes, matched: all, unmatched: [], left: [], unused: [] });
   const start = lines.find(({ event }) => event === "config")!;
   assert.equal(start.init, init);
 });
@@ -61,6 +64,20 @@ test("resuming goes on from the run's own checkpoint", async () => {
   assert.equal(losses(jsonLines(stdout)), whole.slice(5));
   const { init } = JSON.parse(await readFile(join(dir, "warm", "config.json"), "utf8"));
   assert.is(init.file, join("first", "checkpoint.safetensors"), "the record of what it began with stays");
+});
+
+test("only what is wanted is taken; a run that starts again refuses a file that has changed since", async () => {
+  const file = join(dir, "changing.safetensors");
+  await copyFile(join(dir, "first.safetensors"), file);
+  const { lines } = await train("again", "--init-from", file, "--init-only", "weights");
+  const { matched, left } = lines[0]!.init as { matched: string[]; left: string[] };
+  assert.equal(matched, ["rnn.hh.values"]);
+  assert.ok(left.includes("rnn.tau"));
+  await rm(join(dir, "again", "checkpoint.safetensors"));
+  await copyFile(join(dir, "warm", "checkpoint.safetensors"), file);
+  const { code, stderr } = await axograd(["train", "--resume", "again", "--no-report"], { cwd: dir });
+  assert.is(code, 2, stderr);
+  assert.match(stderr, /as the run began with it, got a file that has changed since \(--init-from\)/);
 });
 
 test("a run does not replace what it begins with", async () => {

@@ -30,7 +30,7 @@ test("a run says what it does, reports the test, and leaves its files", async ()
     assert.match(stdout, new RegExp(`^${label} `, "m"));
   }
   assert.match(stdout, /900 neurons, 5,000 connections/);
-  assert.match(stdout, /^test {2,}\d+\.\d\d % of 24 images/m);
+  assert.match(stdout, /^test {2,}accuracy \d+\.\d\d %, loss \d\.\d{4} on 24 images after step /m);
   assert.match(stderr, /^making a network of 900 neurons/m);
   assert.match(stderr, /^step 5\/5 {2}loss \d/m);
   assert.equal((await readdir(join(dir, "plain"))).sort(), [...FILES, ...REPORT].sort());
@@ -95,7 +95,7 @@ test("with --json stdout is JSON lines and nothing else, and the file of metrics
   assert.is(summary.interrupted, null);
   assert.ok((summary.peakMemoryBytes as number) > 2 ** 20);
   assert.ok((summary.rhsEvaluationsPerStep as number) >= 7);
-  const test = summary.test as { count: number; accuracy: number; confusion: number[][] };
+  const test = summary.test as { count: number; metrics: { accuracy: number }; confusion: number[][] };
   assert.is(test.count, 24);
   assert.is(
     test.confusion.flat().reduce((a, b) => a + b),

@@ -3,7 +3,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { imageSamples } from "../../src/data/imageSamples.ts";
 import { splitTrainValidation, subset } from "../../src/data/imageSet.ts";
-import { batchCount, batches, epochOrder, firstSamples, streamBatches } from "../../src/data/loader.ts";
+import { batchCount, batches, epochOrder, firstSamples, joinedBatches, streamBatches } from "../../src/data/loader.ts";
 import { MNIST_NORMALISATION } from "../../src/data/mnist.ts";
 import { type SampleSet, type SampleStream, type Samples, subsetOfSamples } from "../../src/data/sampleSet.ts";
 import { fails } from "../io/fixtures.ts";
@@ -222,6 +222,28 @@ test("a stream begins at any batch, and its first samples may come from several"
   assert.equal((await firstSamples(counting(), 5)).inputs, Float32Array.of(0, 1, 2, 3, 4));
   assert.equal((await firstSamples(samples, 3)).targets, Float32Array.of(0, 1, 2));
   assert.is((await firstSamples(samples, 99)).size, 10);
+});
+
+test("batches of a stream are joined in order, from any group on", async () => {
+  const asked: number[] = [];
+  for (const [count, expected] of [
+    [3, [12, 13, 14, 15, 16, 17]],
+    [1, [4, 5]],
+  ] as const) {
+    for await (const { index, size, inputs, targets } of joinedBatches(counting(asked), count, { firstBatch: 2 })) {
+      assert.equal([index, size], [2, expected.length]);
+      assert.equal([inputs, targets], [Float32Array.from(expected), Float32Array.from(expected)]);
+      break;
+    }
+  }
+  assert.equal(asked, [6, 2]);
+  const indices: number[] = [];
+  for await (const { index, inputs } of joinedBatches(counting(), 2)) {
+    assert.is(inputs[0], 4 * index);
+    if (indices.push(index) === 3) break;
+  }
+  assert.equal(indices, [0, 1, 2]);
+  await fails(() => listOf(joinedBatches(counting(), 0)), "argument", /count/);
 });
 
 test("a stream that ends is an error that says at which batch, and its generator is closed", async () => {

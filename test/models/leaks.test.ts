@@ -18,7 +18,8 @@ import type { OdeSystem } from "../../src/ode/method.ts";
 import { dopri5 } from "../../src/ode/tableaus/index.ts";
 import { resolveConfig } from "../../src/run/configLayers.ts";
 import { createExperiment, loadRunInputs } from "../../src/run/experiment.ts";
-import { Adam, SGD } from "../../src/train/optimizer.ts";
+import { Adam, RMSprop, SGD } from "../../src/train/optimizer.ts";
+import { ParameterPenalties } from "../../src/train/parameterPenalties.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 
 const RING = csrFromCoo({ nRows: 4, nCols: 4, rows: [1, 2, 3, 0], cols: [0, 1, 2, 3], values: [1, 2, 3, 4] });
@@ -56,10 +57,16 @@ const LIVES: Readonly<Record<string, readonly [count: number, life: Life]>> = {
       for (const optimizer of [
         new Adam(backend, parameters, { clipNorm: 1 }),
         new SGD(backend, parameters, { momentum: 0.9 }),
+        new RMSprop(backend, parameters, { groups: [{ parameters: "s*", lr: 1, frozen: false }] }),
       ]) {
         optimizer.step();
         optimizer.dispose();
       }
+      const penalties = new ParameterPenalties(backend, parameters, [
+        { name: "stay", parameters: "*", kind: "distance", weight: 1 },
+      ]);
+      penalties.add();
+      penalties.dispose();
       parameters.dispose();
     },
   ],

@@ -7,6 +7,7 @@ import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN, type ConnectomeRNNOptions, type StepOptions } from "../../src/models/connectomeRnn.ts";
+import type { Network } from "../../src/models/network/network.ts";
 import type { ModelInput } from "../../src/models/options.ts";
 import type { TapePlan } from "../../src/ode/tape.ts";
 import { normals } from "../ode/harness.ts";
@@ -198,15 +199,19 @@ function define(test: Test<WithBackend>): void {
   });
 
   test("bits do not depend on the memory budget; what is recomputed is reported", async ({ backend }) => {
-    for (const more of [{}, { inputProjection: null, inputSize: N }, { dynamics: "voltage" as const }]) {
-      const width = more.inputSize ?? INPUTS;
+    for (const [more, budgets] of [
+      [{}, [0, 12, 24, 45]],
+      [{ inputProjection: null, inputSize: N }, [24]],
+      [{ dynamics: "voltage" }, [24]],
+    ] satisfies readonly (readonly [Partial<ConnectomeRNNOptions>, readonly number[]])[]) {
+      const width = (more as Partial<ConnectomeRNNOptions>).inputSize ?? INPUTS;
       const input = sequence(17, BATCH, width);
       const ct = normals("ct 17", BATCH * 17 * N);
       const evaluation: StepOptions = { recurrences: 2, window: 5 };
       const whole = await once(backend, network(more), input, ct, evaluation);
       assert.equal([whole.plan?.strategy, whole.plan?.attempts, whole.plan?.attemptsRecomputed], ["store", 34, 0]);
       const strategies = new Set<string>();
-      for (const sets of [0, 12, 24, 45]) {
+      for (const sets of budgets) {
         const { bytesPerStart, bytesPerSaves } = whole.plan!;
         const memoryBudgetBytes = sets * ((bytesPerStart + bytesPerSaves) / 2);
         const part = await once(backend, network({ ...more, memoryBudgetBytes }), input, ct, evaluation);
@@ -392,33 +397,30 @@ function define(test: Test<WithBackend>): void {
   test("output times that are not asked for have no states, and gradients are the same without them", async ({
     backend,
   }) => {
-    const model = new ConnectomeRNN(backend, network());
     const input = sequence();
     const last = FRAMES - 1;
-    const sparse = CT.map((v, i) => (Math.floor(i / N) % FRAMES === last ? v : 0));
-    const expected = await pulled(model, input, sparse, {});
-    model.parameters.zeroGradients();
-    const { network: net } = model;
-    for await (const chunk of net.chunks({ input, evaluation: {}, at: [last] }, "gradients")) {
-      assert.is(chunk.hs.length, FRAMES);
-      assert.equal(Object.keys(chunk.hs), [`${last}`]);
-      const part = {
-        first: chunk.first,
-        count: chunk.count,
-        at: (s: number, i: number) => (s * FRAMES + last) * N + i,
-      };
-      chunk.desk.put(chunk.ctHs[last]!, CT, part, "zero");
-      net.reverseChunk(chunk, chunk.ctHs);
+    const lastOnly = CT.map((v, i) => (Math.floor(i / N) % FRAMES === last ? v : 0));
+    const cases = [
+      [new ConnectomeRNN(backend, network()), {}],
+      [new ConnectomeODERNN(backend, ODE), { numEvals: FRAMES, endTime: 2 }],
+    ] as const;
+    for (const [model, evaluation] of cases) {
+      const expected = await pulled(model, input, lastOnly, evaluation);
+      model.parameters.zeroGradients();
+      const net: Network<object> = model.network;
+      for await (const chunk of net.chunks({ input, evaluation, at: [last] }, "gradients")) {
+        assert.equal([chunk.hs.length, Object.keys(chunk.hs)], [FRAMES, [`${last}`]]);
+        const at = (s: number, i: number) => (s * FRAMES + last) * N + i;
+        chunk.desk.put(chunk.ctHs[last]!, CT, { first: chunk.first, count: chunk.count, at }, "zero");
+        net.reverseChunk(chunk, chunk.ctHs);
+      }
+      net.parameters.foldGradients();
+      for (const [name, g] of Object.entries(expected.gradients))
+        assertBitEqual(await model.parameters.gradient(name), g, `${net.outputTimes({ input, evaluation })} ${name}`);
+      const wrong = net.chunks({ input, evaluation, at: [FRAMES] }, "loss");
+      await rejects(() => wrong.next(), ArgumentError, /6 output times, got 6/);
+      model.dispose();
     }
-    net.parameters.foldGradients();
-    for (const [name, g] of Object.entries(expected.gradients))
-      assertBitEqual(await model.parameters.gradient(name), g, name);
-    await rejects(
-      () => net.chunks({ input, evaluation: {}, at: [FRAMES] }, "loss").next(),
-      ArgumentError,
-      /6 output times, got 6/,
-    );
-    model.dispose();
   });
 }
 

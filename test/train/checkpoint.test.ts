@@ -13,10 +13,11 @@ import {
   restoreCheckpoint,
   saveCheckpoint,
 } from "../../src/train/checkpoint.ts";
-import { Adam } from "../../src/train/optimizer.ts";
+import { Adam, type AdamOptions, AdamW, type Optimizer } from "../../src/train/optimizer.ts";
+import { Trainer } from "../../src/train/trainer.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
-import { sparseMatrix, stateOf, type Tiny, tinyTraining, train } from "./fixtures.ts";
+import { patchSamples, sparseMatrix, stateOf, type Tiny, tinyTraining, train } from "./fixtures.ts";
 
 const dir = tempDir();
 
@@ -64,6 +65,69 @@ forEachBackend("checkpoint", ["f32", "f64"], (test) => {
     assert.equal(losses, expected);
     plain.dispose();
     saved.dispose();
+  });
+
+  test("a run with groups resumes to the bit; a checkpoint knows its optimiser, and what it trained", async ({
+    backend,
+  }) => {
+    const options: AdamOptions = {
+      lr: 2e-2,
+      groups: [
+        { parameters: "*", weightDecay: 0.1 },
+        { parameters: "read-out", lr: 0.1 },
+        { parameters: "biases", frozen: true },
+      ],
+    };
+    const open = (make: (model: Tiny["model"]) => Optimizer) => {
+      const { model, optimizer: usual, dispose } = tinyTraining(backend);
+      usual.dispose();
+      const optimizer = make(model);
+      const trainer = new Trainer({
+        model,
+        optimizer,
+        train: patchSamples(40),
+        batchSize: 12,
+        evaluation: { endTime: 0.5 },
+      });
+      const end = () => {
+        optimizer.dispose();
+        dispose();
+      };
+      return { model, optimizer, trainer, dispose: end };
+    };
+    const grouped = ({ parameters }: Tiny["model"]) => new AdamW(backend, parameters, options);
+    const whole = open(grouped);
+    await train(whole.trainer, 4);
+    const first = open(grouped);
+    await train(first.trainer, 2);
+    const file = join(dir, "groups.safetensors");
+    await saveCheckpoint(file, first, { position: first.trainer.position, seed: 3, config: null });
+    const checkpoint = await loadCheckpoint(file);
+    assert.is(checkpoint.optimizer, "AdamW");
+    assert.not.ok([...checkpoint.tensors.keys()].some((name) => /^optimizer\..*hh\.bias/.test(name)));
+    const rest = open(grouped);
+    restoreCheckpoint(checkpoint, rest);
+    rest.trainer.seek(checkpoint.position);
+    await train(rest.trainer, 4);
+    assert.equal(await stateOf(rest), await stateOf(whole));
+
+    const others: [Optimizer, RegExp][] = [
+      [new Adam(backend, rest.model.parameters, options), /Adam: expected the state of Adam, got that of AdamW/],
+      [new AdamW(backend, rest.model.parameters), /exp_avg\.rnn\.hh\.bias/],
+      [
+        new AdamW(backend, rest.model.parameters, { groups: [{ parameters: "rnn.*", frozen: true }] }),
+        /only moments of parameters that it trains.*rnn/,
+      ],
+    ];
+    for (const [optimizer, message] of others) {
+      await fails(async () => restoreCheckpoint(checkpoint, { model: rest.model, optimizer }), "argument", message);
+      optimizer.dispose();
+    }
+    // Earlier versions did not name the optimiser.
+    const old = open(grouped);
+    restoreCheckpoint({ ...checkpoint, optimizer: null }, old);
+    assert.is(old.optimizer.stepCount, 2);
+    for (const each of [whole, first, rest, old]) each.dispose();
   });
 
   test("a network by itself goes on from its checkpoint, to the bit; one without an optimiser is restored, too", async ({

@@ -57,7 +57,16 @@ test("a loss that stays at chance is told after 200 steps, unless a reason is", 
   assert.equal(faults({}, { meanLoss: 2.3, step: 200 }), ["stalled"]);
   assert.equal(faults({}, { meanLoss: Number.NaN, step: 200 }), ["stalled"]);
   assert.equal(faults({ deadUnits: 1 }, { meanLoss: 2.3, step: 200 }), ["dead-read-out"]);
-  assert.equal(faults({}, { meanLoss: 1.2, classes: 4, step: 200 }), []);
+  assert.equal(faults({}, { meanLoss: 1.2, chance: Math.log(4), step: 200 }), []);
+});
+
+test("without a known loss of guessing, only what keeps any training from working is told", () => {
+  const numbers = { chance: null, classes: null, meanLoss: 2.3, step: 200 } as const;
+  assert.equal(faults({ saturated: 1 }, numbers), []);
+  const { findings } = diagnose({ ...HEALTHY, constantFeatures: 1 }, { ...STATE, ...numbers });
+  assert.match(findings[0]!.message, /^this run can hardly learn: what is read out is the same for every sample\. Try/);
+  const [binary] = diagnose({ ...HEALTHY, constantFeatures: 1 }, { ...STATE, ...numbers, chance: Math.LN2 }).findings;
+  assert.match(binary!.message, /^this run is heading for a loss of 0\.693, which is guessing/);
 });
 
 test("messages say where the loss goes, why, and what to change, in options or as the caller says", () => {

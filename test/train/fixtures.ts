@@ -10,7 +10,7 @@ import { createSparseProjection } from "../../src/data/projection.ts";
 import type { SampleSet } from "../../src/data/sampleSet.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import type { SolveOptions } from "../../src/models/connectomeOdeRnn.ts";
-import { Adam } from "../../src/train/optimizer.ts";
+import { Adam, type Optimizer } from "../../src/train/optimizer.ts";
 import { Trainer, type TrainerOptions } from "../../src/train/trainer.ts";
 
 export const NEURONS = 24;
@@ -117,7 +117,7 @@ export async function stateOf({
   optimizer,
 }: {
   readonly model: Pick<Tiny["model"], "parameters">;
-  readonly optimizer: Adam;
+  readonly optimizer: Optimizer;
 }): Promise<Map<string, unknown>> {
   const state = new Map<string, unknown>();
   model.parameters.refresh();

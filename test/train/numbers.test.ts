@@ -102,6 +102,43 @@ const bitsOf = (all: Awaited<ReturnType<typeof steps>>) =>
   all.map(({ step, loss, metrics }) => ({ step, loss, metrics }));
 
 forEachBackend("training on numbers", ["f32"], (test) => {
+  test("batches that are accumulated are one step: the bits of one large batch, of a set and of a stream", async ({
+    backend,
+  }) => {
+    // 5 batches of 8, the last one with 4 samples: steps of 24 and 12 samples, with weights of 0 in them.
+    const { set } = sums(36);
+    const large = training(backend, set, { batchSize: 24 });
+    const expected = bitsOf(await steps(large.trainer, 5));
+    const accumulated = training(backend, set, { batchSize: 8, accumulate: 3 });
+    assert.is(accumulated.trainer.stepsPerEpoch, 2);
+    assert.is(accumulated.trainer.lastStep({ epochs: 3 }), 6);
+    assert.equal(bitsOf(await steps(accumulated.trainer, 5)), expected);
+    assert.equal(accumulated.trainer.position, { epoch: 2, batch: 1, step: 5 });
+    assert.equal(await stateOf(accumulated), await stateOf(large));
+
+    const asked: number[] = [];
+    const streamOf = (size: number): SampleStream => ({
+      ...SHAPE,
+      *batches(first) {
+        asked.push(first);
+        for (let k = first; ; k++)
+          yield set.read(
+            Uint32Array.from({ length: size }, (_, i) => (k * size + i) % 36),
+            null,
+          ) as Samples;
+      },
+    });
+    const whole = training(backend, streamOf(24));
+    const joined = training(backend, streamOf(8), { accumulate: 3 });
+    const wanted = bitsOf(await steps(whole.trainer, 3));
+    assert.equal(bitsOf(await steps(joined.trainer, 2)), wanted.slice(0, 2));
+    assert.equal(bitsOf(await steps(joined.trainer, 3)), wanted.slice(2));
+    assert.is(asked.at(-1), 6);
+    const wrong = { accumulate: 0 };
+    await fails(() => training(backend, set, wrong), "argument", /whole number of at least 1, got 0 \(accumulate\)/);
+    for (const each of [large, accumulated, whole, joined]) each.dispose();
+  });
+
   test("loss and metrics improve, each its own way, and an evaluation is that of all samples at once", async ({
     backend,
   }) => {
@@ -191,6 +228,70 @@ forEachBackend("training on numbers", ["f32"], (test) => {
     await fails(target({ classes: 4 }), "argument", /\(train\.target\.classes\)/);
     await fails(target({ times: 2 }), "argument", /\(train\.target\.times\)/);
     await fails(() => trainer.evaluate({ ...set, inputSize: 7 }), "argument", /\(set\.inputSize\)/);
+    const without =
+      (from: number): SampleSet["read"] =>
+      (indices) => {
+        const samples = set.read(
+          Array.from(indices, (i) => i % 8),
+          null,
+        ) as Samples;
+        const weights = samples.weights!.map((w, k) => (indices[Math.floor(k / WIDTH)]! >= from ? 0 : w));
+        return { ...samples, weights };
+      };
+    await fails(() => trainer.evaluate({ ...set, read: without(0) }), "argument", /at least one target.*set\.weights/);
+    // The second batch of an evaluation has nothing to judge.
+    const { count, loss } = await trainer.evaluate({ ...set, count: 264, read: without(256) });
+    assert.is(count, 256);
+    assert.is(loss, (await trainer.evaluate({ ...set, count: 256, read: without(256) })).loss);
+    dispose();
+  });
+
+  test("a batch without a target that counts is a step that changes nothing", async ({ backend }) => {
+    const { set } = sums(24);
+    const blank: SampleSet = {
+      ...set,
+      read: (indices) => {
+        const samples = set.read(indices, null) as Samples;
+        return { ...samples, weights: samples.weights!.map((w, k) => (k % 8 === 0 && w === 1 ? 1 : 0)) };
+      },
+    };
+    const none: SampleSet = {
+      ...set,
+      read: (indices) => ({
+        ...(set.read(indices, null) as Samples),
+        weights: new Float32Array(indices.length * WIDTH),
+      }),
+    };
+    const one = training(backend, blank);
+    const losses = (await steps(one.trainer, 2)).map(({ loss }) => loss);
+    assert.ok(losses.every(Number.isFinite));
+    const two = training(backend, none);
+    const before = await stateOf(two);
+    const [first, second] = await steps(two.trainer, 2);
+    assert.equal(
+      [first!.loss, first!.metrics.mae, first!.meanLoss, second!.step],
+      [Number.NaN, Number.NaN, Number.NaN, 2],
+    );
+    assert.equal(await stateOf(two), before);
+    assert.equal(two.trainer.position, { epoch: 0, batch: 2, step: 2 });
+    one.dispose();
+    two.dispose();
+  });
+
+  test("output times are those of the samples, instead of the evaluation's number of them", async ({ backend }) => {
+    const { set } = sums(8);
+    const asked: (ArrayLike<number> | undefined)[] = [];
+    const { trainer, model, dispose } = training(backend, set, { evaluation: { endTime: 2, numEvals: 3 } });
+    const evaluate = model.evaluate.bind(model);
+    model.evaluate = (input, targets, evaluation) => {
+      asked.push(evaluation?.times);
+      return evaluate(input, targets, evaluation);
+    };
+    const at = await trainer.evaluate({ ...set, times: Float64Array.of(0.5, 2) });
+    const plain = await trainer.evaluate(set);
+    assert.equal(asked, [Float64Array.of(0.5, 2), undefined]);
+    // The last time is the same, and the solver steps over the others.
+    assert.is(at.loss, plain.loss);
     dispose();
   });
 

@@ -1,7 +1,7 @@
 // Clipping by value and its limits. Clipping by norm and the formulas of the optimisers are in the reference values (test/goldens/).
 
 import * as assert from "uvu/assert";
-import { Adam, AdamW, type OptimizerState, SGD } from "../../src/train/optimizer.ts";
+import { Adam, AdamW, type OptimizerState, RMSprop, SGD } from "../../src/train/optimizer.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { stateOf, tinyClassifier } from "./fixtures.ts";
@@ -43,7 +43,7 @@ forEachBackend("clipping by value", ["f32", "f64"], (test) => {
   test("misspelt options are refused, with the nearest that exists", async ({ backend }) => {
     const model = tinyClassifier(backend);
     const misspelt = { lrr: 1 } as object;
-    for (const Optimiser of [Adam, AdamW, SGD])
+    for (const Optimiser of [Adam, AdamW, RMSprop, SGD])
       await fails(() => new Optimiser(backend, model.parameters, misspelt), "argument", /expected lr, .* got "lrr"/);
     model.dispose();
   });

@@ -5,7 +5,16 @@ import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
 import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
-import { Adam, type AdamOptions, AdamW, type ClipOptions, SGD, type SgdOptions } from "../../src/train/optimizer.ts";
+import {
+  Adam,
+  type AdamOptions,
+  AdamW,
+  type ClipOptions,
+  RMSprop,
+  type RmspropOptions,
+  SGD,
+  type SgdOptions,
+} from "../../src/train/optimizer.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertClose } from "../support/close.ts";
@@ -52,6 +61,19 @@ function adam({ lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0, ..
   });
 }
 
+/** torch.optim.RMSprop. */
+function rmsprop(options: RmspropOptions) {
+  const { lr = 1e-2, alpha = 0.99, eps = 1e-8, weightDecay = 0, momentum = 0, centered = false, ...clip } = options;
+  return stepped(clip, (p, g, state) => {
+    const d = g + weightDecay * p;
+    state.v = alpha * (state.v ?? 0) + (1 - alpha) * d * d;
+    state.m = alpha * (state.m ?? 0) + (1 - alpha) * d;
+    const u = d / (Math.sqrt(state.v - (centered ? state.m ** 2 : 0)) + eps);
+    state.b = momentum * (state.b ?? 0) + u;
+    return p - lr * (momentum > 0 ? state.b : u);
+  });
+}
+
 function stepped(
   clip: ClipOptions,
   rule: (p: number, g: number, state: Record<string, number>, k: number) => number,
@@ -71,6 +93,8 @@ function stepped(
 const NESTEROV: SgdOptions = { lr: 0.1, momentum: 0.9, weightDecay: 0.01, nesterov: true };
 const DAMPED: SgdOptions = { lr: 0.1, momentum: 0.8, dampening: 0.3 };
 const DECAYED: AdamOptions = { lr: 0.05, betas: [0.8, 0.95], eps: 1e-6, weightDecay: 0.1 };
+const RUSHED: RmspropOptions = { lr: 0.02, alpha: 0.9, eps: 1e-6, momentum: 0.8, weightDecay: 0.1 };
+const CENTRED: RmspropOptions = { lr: 0.02, alpha: 0.8, eps: 1e-2, momentum: 0.5, centered: true };
 /** Norms are about 8.7, components up to 3. */
 const CLIPS: readonly ClipOptions[] = [{}, { clipNorm: 4 }, { clipValue: 0.7 }, { clipNorm: 6, clipValue: 0.5 }];
 
@@ -79,6 +103,9 @@ const CASES = [
   { name: "SGD, Nesterov, decay", make: SGD, options: NESTEROV, expected: sgd },
   { name: "SGD, dampened", make: SGD, options: DAMPED, expected: sgd },
   { name: "Adam, decay", make: Adam, options: DECAYED, expected: (o: AdamOptions) => adam(o, false) },
+  { name: "RMSprop", make: RMSprop, options: {}, expected: rmsprop },
+  { name: "RMSprop, momentum, decay", make: RMSprop, options: RUSHED, expected: rmsprop },
+  { name: "RMSprop, centred", make: RMSprop, options: CENTRED, expected: rmsprop },
   { name: "AdamW", make: AdamW, options: DECAYED, expected: (o: AdamOptions) => adam(o, true) },
 ] as const;
 
@@ -111,6 +138,8 @@ function define(test: Test<WithBackend>): void {
     refused(/momentum/, () => new SGD(backend, parameters, { momentum: -0.1 }));
     refused(/nesterov/, () => new SGD(backend, parameters, { nesterov: true }));
     refused(/betas/, () => new AdamW(backend, parameters, { betas: [0.9, 1] }));
+    refused(/alpha/, () => new RMSprop(backend, parameters, { alpha: 1 }));
+    refused(/momentum/, () => new RMSprop(backend, parameters, { momentum: Number.NaN }));
     refused(/lr/, () => new Adam(backend, parameters, { lr: 0 }));
     parameters.dispose();
   });

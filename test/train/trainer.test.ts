@@ -185,10 +185,10 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     const { model, optimizer } = tiny;
     const gradients = model.gradients.bind(model);
     model.gradients = (input, labels, step, evaluation, measure) =>
-      gradients(input, labels, step, evaluation, () => {
+      gradients(input, labels, step, evaluation, (complete) => {
         const { grad, size } = model.parameters.get("rnn.hh.bias");
         backend.upload(grad!, new Float64Array(size).fill(0).with(7, Number.POSITIVE_INFINITY));
-        return measure!();
+        return measure!(complete);
       });
     await fails(
       () => train(tiny.trainer, 3),

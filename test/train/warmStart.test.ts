@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { hashOf } from "../../src/io/hash.ts";
 import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
 import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
 import { saveCheckpoint } from "../../src/train/checkpoint.ts";
@@ -28,7 +29,8 @@ forEachBackend("warm start", ["f32"], (test) => {
       for (const { name, size } of fresh.model.parameters.all())
         fresh.model.parameters.set(name, new Float64Array(size).fill(1.5), { clamp: true });
       const report = await initialiseFrom(fresh.model, file);
-      assert.equal(report, { file, matched: all, unmatched: [], unused: [] });
+      const { sha256, bytes } = await hashOf(file);
+      assert.equal(report, { file, sha256, bytes, matched: all, unmatched: [], left: [], unused: [] });
       assert.equal(describeWarmStart(report), [`${all.length} of ${all.length} parameters from ${file}`]);
       for (const name of all)
         assert.equal(await fresh.model.parameters.values(name), await trained.model.parameters.values(name), name);
@@ -51,7 +53,8 @@ forEachBackend("warm start", ["f32"], (test) => {
     await writeSafetensors(file, new Map([...kept, ["rnn.hh.bias", one], ["stranger", one]]));
     const model = tinyClassifier(backend, { connectomeSeed: 2 });
     const before = await model.parameters.values("rnn.hh.values");
-    const { matched, unmatched, unused } = await initialiseFrom(model, file);
+    const { matched, unmatched, left, unused } = await initialiseFrom(model, file);
+    assert.equal(left, []);
     const reasons = Object.fromEntries(unmatched.map(({ name, reason }) => [name, reason]));
     assert.match(reasons["rnn.hh.values"]!, /connections are others|expected \d+ numbers/);
     assert.is(reasons["rnn.hh.bias"], `expected ${NEURONS} numbers, got [1]`);
@@ -60,9 +63,32 @@ forEachBackend("warm start", ["f32"], (test) => {
     assert.is(matched.length, model.parameters.all().length - 3);
     assert.equal(unused, ["stranger"]);
     assert.equal(await model.parameters.values("rnn.hh.values"), before);
-    const lines = describeWarmStart({ file, matched, unmatched, unused });
+    const lines = describeWarmStart({ file, matched, unmatched, left, unused });
     assert.is(lines.length, 5);
     assert.is(lines.at(-1), "not in the model: stranger");
+    trained.dispose();
+    model.dispose();
+  });
+
+  test("only the parameters that a pattern chooses; the others are left, and need not fit", async ({ backend }) => {
+    const trained = tinyTraining(backend);
+    await train(trained.trainer, 2);
+    const file = join(dir, "only.safetensors");
+    await exportStateDict(trained.model, file);
+    const model = tinyClassifier(backend, { connectomeSeed: 2 });
+    const before = await model.parameters.values("rnn.hh.bias");
+    const report = await initialiseFrom(model, file, { only: "read-out" });
+    const readout = model.parameters.all().flatMap(({ name, role }) => (role === "read-out" ? [name] : []));
+    assert.equal(report.matched, readout);
+    assert.equal(report.left, ["rnn.hh.values", "rnn.hh.bias", "rnn.ih.values", "rnn.tau"]);
+    assert.equal([report.unmatched, report.unused], [[], []]);
+    assert.match(describeWarmStart(report)[0]!, /^4 of 4 parameters from .*, without rnn\.hh\.values, rnn\.hh\.bias, /);
+    for (const name of readout)
+      assert.equal(await model.parameters.values(name), await trained.model.parameters.values(name));
+    assert.equal(await model.parameters.values("rnn.hh.bias"), before);
+    await fails(() => initialiseFrom(model, file, { only: "readout" }), "argument", /expected read-out\? /);
+    await fails(() => initialiseFrom(model, file, { only: "weights" }), "file-format", /\(rnn\.hh\.values\), got none/);
+    await fails(() => initialiseFrom(model, file, { omly: "*" } as object), "argument", /only/);
     trained.dispose();
     model.dispose();
   });

@@ -1,10 +1,12 @@
 // What ready-made tasks have in common: declared options, samples that are functions of (seed, index), and known answers.
 
+import type { Csr } from "../../core/csr.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { checkNames } from "../../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed, RandomStream } from "../../core/random.ts";
 import { quoteValue } from "../../core/text.ts";
 import type { SampleSet } from "../sampleSet.ts";
+import type { Teacher } from "./teacherNetwork.ts";
 
 /** An option of a ready-made task. */
 export type TaskOption = TaskNumber | TaskChoice;
@@ -33,6 +35,20 @@ export interface TaskParts<T> {
   readonly test: T;
 }
 
+/** The network to be trained, for tasks that are about it. */
+export interface TaskNetwork {
+  /** W when training begins, [neurons, neurons], row = post, with signs. */
+  readonly weights: Csr;
+  /** Name of its equation. */
+  readonly dynamics: string;
+  /** Name of φ in torch.nn. */
+  readonly nonlinearity: string | null;
+  /** [connections], row-major: connections of a group share a strength; null: each has its own weight. */
+  readonly group: ArrayLike<number> | null;
+  /** [neurons]: neurons of a type share τ and b; null: each has its own. */
+  readonly typeIdx: ArrayLike<number> | null;
+}
+
 /** Which samples of a task to make. */
 export interface TaskRequest {
   /** Everything that is drawn is a function of it: a whole number from 0 to 2^53 − 1. */
@@ -41,6 +57,8 @@ export interface TaskRequest {
   readonly samples: TaskParts<number>;
   /** By name, as the task declares them; an option left out has its default. */
   readonly options?: Readonly<Record<string, number | string>>;
+  /** Tasks that are not about a network ignore it. */
+  readonly network?: TaskNetwork;
 }
 
 /** What is known of a metric before any training: expected values for the samples of the test set. */
@@ -59,6 +77,8 @@ export interface KnownAnswer {
 export interface GeneratedTask extends TaskParts<SampleSet> {
   /** By metric: "accuracy"; "loss" is the mean cross-entropy in nats, or squared error, of the targets that count. */
   readonly known: Readonly<Record<string, KnownAnswer>>;
+  /** The network that made the targets, if one did: what a training may find. */
+  readonly teacher?: Teacher;
 }
 
 /** A task whose samples are made, not read. */
@@ -85,6 +105,7 @@ export interface CheckedRequest<Values> {
   readonly options: Values;
   /** Of what all parts share, such as the probabilities of a chain. */
   readonly key: Key;
+  readonly network: TaskNetwork | null;
   /** Makes each part from its number of samples and its own key; with `held`, validation and test otherwise than the training set. */
   parts(make: MakePart, held?: MakePart): TaskParts<SampleSet>;
 }
@@ -102,13 +123,14 @@ export function taskSet<const Options extends Readonly<Record<string, TaskOption
   return {
     summary,
     options,
-    make: ({ seed, samples, options: given = {} }) => {
+    make: ({ seed, samples, options: given = {}, network = null }) => {
       const values = checkedOptions(name, options, given) as OptionValues<Options>;
       for (const part of PARTS) checkRange(name, `samples.${part}`, { kind: "whole", ...COUNT }, samples[part]);
       const key = deriveKey(keyOfSeed(seed), name);
       return make({
         options: values,
         key: deriveKey(key, "task"),
+        network,
         parts: (makePart, makeHeld = makePart) => ({
           train: makePart(samples.train, deriveKey(key, "train")),
           validation: makeHeld(samples.validation, deriveKey(key, "validation")),

@@ -16,7 +16,7 @@ const MAX_STATES = 1024;
 export const text: TaskSet = taskSet("text", {
   summary: "predict the next symbol of a random text, at every step",
   options: {
-    symbols: { kind: "whole", help: "letters of the text", default: 8, least: 2, most: LETTERS.length },
+    symbols: { kind: "whole", help: "letters of the text", default: 6, least: 2, most: LETTERS.length },
     order: { kind: "whole", help: "letters on which the next one depends", default: 2, least: 1, most: 4 },
     concentration: {
       kind: "number",
@@ -25,7 +25,7 @@ export const text: TaskSet = taskSet("text", {
       least: 0.05,
       most: 100,
     },
-    steps: { kind: "whole", help: "letters of a sample", default: 32, least: 2, most: 65_536 },
+    steps: { kind: "whole", help: "letters of a sample", default: 24, least: 2, most: 65_536 },
   },
   make: ({ options, key, parts }) => {
     const { symbols, order, concentration, steps } = options;

@@ -16,7 +16,7 @@ export interface ChunkStates {
   readonly desk: Desk;
   /** State at each output time; those that the run was not asked for (see Evaluated) are missing. */
   readonly hs: readonly DeviceBuffer[];
-  /** Room for their cotangents, likewise. */
+  /** Room for their cotangents, in runs for gradients only. */
   readonly ctHs: readonly DeviceBuffer[];
 }
 
@@ -71,20 +71,23 @@ export interface ChunkBuffers {
 /**
  * The buffers of a chunk with `times` outputs; made at the first use of its desk.
  * @param at  output times whose states are wanted
+ * @param back  whether their cotangents are, too
  */
 export function chunkBuffers(
   { options: { numNeurons: n } }: NetworkParameters,
   input: ChunkInput,
   times: number,
   at: readonly number[],
+  back: boolean,
 ): ChunkBuffers {
   const { desk } = input;
-  const wanted = (name: string): DeviceBuffer[] => {
-    const states = new Array<DeviceBuffer>(times);
-    for (const j of at) states[j] = desk.state(`${name} ${j}`, n);
-    return states;
+  const states = (name: string, which: readonly number[]): DeviceBuffer[] => {
+    const buffers = new Array<DeviceBuffer>(times);
+    for (const j of which) buffers[j] = desk.state(`${name} ${j}`, n);
+    return buffers;
   };
-  return { desk, input, y0: desk.state("y0", n), hs: wanted("h"), ctHs: wanted("ct h"), ctY0: desk.state("ct y0", n) };
+  const [hs, ctHs] = [states("h", at), states("ct h", back ? at : [])];
+  return { desk, input, y0: desk.state("y0", n), hs, ctHs, ctY0: desk.state("ct y0", n) };
 }
 
 /** Waits until the states of a chunk are complete. */

@@ -36,6 +36,8 @@ export interface Evaluated<E> {
   readonly evaluation: E;
   /** Output times, by index, whose states are wanted; the others take no memory. Default: all. */
   readonly at?: readonly number[];
+  /** Rows of the widest state that is computed from those of the network; default: its outputs. */
+  readonly widest?: number;
 }
 
 /** A network for read-outs, on the device. `E`: how a run is evaluated (times, initial state). ConnectomeODERNN and ConnectomeRNN hold one. */
@@ -124,7 +126,10 @@ export class Network<E> {
   }
 
   /** `chunks` without waiting for the device. */
-  async *startedChunks({ input, evaluation, at }: Evaluated<E>, purpose: RunPurpose): AsyncGenerator<StartedChunk> {
+  async *startedChunks(
+    { input, evaluation, at, widest = 0 }: Evaluated<E>,
+    purpose: RunPurpose,
+  ): AsyncGenerator<StartedChunk> {
     const { backend } = this;
     const { numNeurons, inputSize } = this.options;
     const evolution = this.#evolution;
@@ -135,14 +140,15 @@ export class Network<E> {
     this.parameters.refresh();
     if (rest) await this.#rest.find(this, rest);
     // Where any frame may be read, the drive of a sequence is one array.
-    const widest = evolution.readsAnyFrame ? frames * numNeurons : numNeurons;
-    const lanes = backend.lanesFor(Math.max(widest, inputSize, this.model.nOutputs));
+    const drive = evolution.readsAnyFrame ? frames * numNeurons : numNeurons;
+    const lanes = backend.lanesFor(Math.max(drive, inputSize, this.model.nOutputs, widest));
     const { signal } = evaluation as Abortable;
     for (let first = 0; first < input.batch; first += lanes) {
       await yieldToEventLoop(signal);
       const count = Math.min(lanes, input.batch - first);
       const desk = this.#desks.of(backend.layoutFor(count), frames, times);
-      const chunk = chunkBuffers(this.model, this.#inputOf(desk, frames), times, wanted);
+      const own = this.#inputOf(desk, frames);
+      const chunk = chunkBuffers(this.model, own, times, wanted, purpose === "gradients");
       this.#chunks.set(desk, chunk);
       chunk.input.upload({ first, count }, input, this.inputRows(input));
       if (rest) this.#rest.spread(desk, chunk.y0);

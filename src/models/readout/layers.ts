@@ -100,6 +100,8 @@ export interface ReadoutShape {
   /** Rows of the features. */
   readonly nFeatures: number;
   readonly nOutputs: number;
+  /** The most rows that a layer has. */
+  readonly widest: number;
   readonly layers: readonly SizedLayer[];
   /** Features are standardised by the frozen rows `feature.mean` and `feature.scale`: (x − mean)·scale. */
   readonly standardised: boolean;
@@ -159,6 +161,7 @@ export function readoutShape(options: ReadoutOptions, nFeatures: number, nOutput
   const layers = layersOf(options);
   const weighted = layers.filter(({ type }) => type === "linear" || type === "sparse").length;
   let rows = nFeatures;
+  let widest = rows;
   let [products, dropouts] = [0, 0];
   const sized = layers.map((layer, i): SizedLayer => {
     // torch counts the layers of a Sequential, whose first one flattens.
@@ -173,17 +176,19 @@ export function readoutShape(options: ReadoutOptions, nFeatures: number, nOutput
     const nIn = rows;
     if (layer.type === "linear") {
       rows = layer.units ?? nOutputs;
+      widest = Math.max(widest, rows);
       return { type: "linear", name, leaf, nIn, nOut: rows };
     }
     checkSparse(layer, i, nIn);
     rows = layer.matrix.nRows;
+    widest = Math.max(widest, rows);
     return { type: "sparse", name, leaf, layer };
   });
   if (rows !== nOutputs) {
     const last = sized.length === 0 ? "features, without layers" : "of the last layer";
     throw new ShapeError(WHERE, "layers", `${nOutputs} outputs, as the loss needs`, `${rows} ${last}`);
   }
-  return { nFeatures, nOutputs, layers: sized, standardised: options.standardise ?? false };
+  return { nFeatures, nOutputs, widest, layers: sized, standardised: options.standardise ?? false };
 }
 
 function checkSparse({ matrix, sharedWeights: shared, bias }: SparseLayer, i: number, nIn: number): void {
@@ -271,29 +276,32 @@ export function layersGraph(
   training: boolean,
   beforeRelu: (x: Value) => void = () => {},
 ): Value {
+  let x = standardised(g, features, shape);
+  for (const layer of shape.layers) {
+    if (layer.type === "relu") beforeRelu(x);
+    x = layerGraph(g, x, layer, training);
+  }
+  return x;
+}
+
+function layerGraph(g: Graph, x: Value, layer: SizedLayer, training: boolean): Value {
   const { ops } = g;
-  return shape.layers.reduce(
-    (x, layer) => {
-      switch (layer.type) {
-        case "linear":
-          return product(g, layer.leaf, g.dense(`${layer.leaf}.weight`, layer.nOut, layer.nIn), x, true);
-        case "sparse": {
-          const { matrix, bias = true } = layer.layer;
-          const W = g.sparse(`${layer.leaf}.weight`, matrix.nRows, matrix.nCols, matrix.nnz);
-          return product(g, layer.leaf, W, x, bias !== false);
-        }
-        case "relu":
-          beforeRelu(x);
-          return ops.relu(x);
-        case "dropout": {
-          if (!training || layer.p === 0) return x;
-          const keep = ops.le(layer.p, g.random(layer.key, x.rows, g.sample("sampleId")));
-          return ops.select(keep, ops.mul(x, 1 / (1 - layer.p)), 0);
-        }
-      }
-    },
-    standardised(g, features, shape),
-  );
+  switch (layer.type) {
+    case "linear":
+      return product(g, layer.leaf, g.dense(`${layer.leaf}.weight`, layer.nOut, layer.nIn), x, true);
+    case "sparse": {
+      const { matrix, bias = true } = layer.layer;
+      const W = g.sparse(`${layer.leaf}.weight`, matrix.nRows, matrix.nCols, matrix.nnz);
+      return product(g, layer.leaf, W, x, bias !== false);
+    }
+    case "relu":
+      return ops.relu(x);
+    case "dropout": {
+      if (!training || layer.p === 0) return x;
+      const keep = ops.le(layer.p, g.random(layer.key, x.rows, g.sample("sampleId")));
+      return ops.select(keep, ops.mul(x, 1 / (1 - layer.p)), 0);
+    }
+  }
 }
 
 /** W·x + b. */

@@ -132,16 +132,21 @@ export class Readout {
     return [this.#loss, ...this.#metricSums];
   }
 
-  /** Uploads the targets of a chunk. */
-  beginChunk({ desk, first, count }: ChunkStates, { values, weights, lossWeights, rows }: CountedTargets): void {
+  /** Uploads what the samples of a chunk have in common at all times. */
+  beginChunk(chunk: ChunkStates, targets: CountedTargets): void {
+    const { desk, first, count } = chunk;
     desk.set(desk.sample("sampleId"), (lane) => first + lane);
-    if (!weights) desk.set(desk.sample("counts"), (lane) => (lane < count ? 1 : 0));
-    for (let time = 0; time < rows.times; time++) {
-      const part = partOf(rows, { first, count }, time);
-      desk.put(desk.state(`target ${time}`, rows.width), values, part);
-      if (weights) desk.put(desk.state(`weight ${time}`, rows.width), weights, part, "zero");
-      if (lossWeights) desk.put(desk.state(`loss weight ${time}`, rows.width), lossWeights, part, "zero");
-    }
+    if (!targets.weights) desk.set(desk.sample("counts"), (lane) => (lane < count ? 1 : 0));
+    if (targets.rows.times === 1) this.#putTargets(chunk, targets, 0);
+  }
+
+  /** Uploads targets at one time, and their weights. */
+  #putTargets({ desk, first, count }: ChunkStates, targets: CountedTargets, time: number): void {
+    const { values, weights, lossWeights, rows } = targets;
+    const part = partOf(rows, { first, count }, time);
+    desk.put(desk.state("target", rows.width), values, part);
+    if (weights) desk.put(desk.state("weight", rows.width), weights, part, "zero");
+    if (lossWeights) desk.put(desk.state("loss weight", rows.width), lossWeights, part, "zero");
   }
 
   /** What is read out of a chunk: its states at the output times `times`, or their mean, which is computed here. */
@@ -166,17 +171,19 @@ export class Readout {
    * @param complete  with gradients, where this scalar is not 0; null: the loss only
    */
   judge(
-    { desk }: ChunkStates,
+    chunk: ChunkStates,
     { h, ctH }: Reading,
     k: number,
     targets: CountedTargets,
     complete: DeviceBuffer | null,
   ): void {
+    const { desk } = chunk;
+    const { rows } = targets;
+    // Targets at every time would take as much memory as the outputs of all times.
+    if (rows.times > 1) this.#putTargets(chunk, targets, k);
     const form = { weighted: targets.weights !== null, ofLoss: targets.lossWeights !== null };
     const program = desk.program(programName(form, complete !== null), () => this.#program(form, complete !== null));
-    const { rows } = targets;
-    const time = Math.min(k, rows.times - 1);
-    const at = (name: string) => desk.state(`${name} ${time}`, rows.width);
+    const at = (name: string) => desk.state(name, rows.width);
     desk.run(program, {
       ...this.#bindings(),
       h,

@@ -44,8 +44,12 @@ export interface TaskGradients extends TaskResult {
   readonly measured: readonly ArrayLike<number>[];
 }
 
-/** Enqueues work on the gradients and returns buffers to read along with the loss. Called again if the gradients were not complete. */
-export type Measurement = () => readonly DeviceBuffer[];
+/**
+ * Enqueues work on the gradients and returns buffers to read along with the loss. Called again if the gradients were not complete.
+ *
+ * @param complete  scalar on the device: 1 where the gradients are complete. Guards what is added to them (see Guard)
+ */
+export type Measurement = (complete: DeviceBuffer) => readonly DeviceBuffer[];
 
 /** What judges a network. */
 export interface Judge {
@@ -115,7 +119,7 @@ class BatchRun<E> {
     this.#readout = readout;
     this.#penalties = penalties;
     this.#times = readTimesOf(batch.times, network.outputTimes(batch));
-    this.#batch = { ...batch, at: this.#times };
+    this.#batch = { ...batch, at: this.#times, widest: readout.shape.widest };
     const { dtype } = network.backend;
     this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
   }
@@ -187,7 +191,7 @@ class BatchRun<E> {
         back = network.reverseChunk(chunk, chunk.ctHs);
         const isLast = chunk.first + chunk.count === input.batch;
         if (isLast) network.parameters.foldGradients(complete);
-        return [...this.#sums, ...(isLast ? measure() : [])];
+        return [...this.#sums, ...(isLast ? measure(complete) : [])];
       };
       const known = await pollWith(network, chunk, this.#failed.length > 0 ? () => [] : work);
       this.#note(chunk.first, known);

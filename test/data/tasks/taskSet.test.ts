@@ -4,12 +4,18 @@ import type { SampleSet, Samples } from "../../../src/data/sampleSet.ts";
 import { TASK_SETS } from "../../../src/data/tasks/index.ts";
 import type { TaskRequest } from "../../../src/data/tasks/taskSet.ts";
 import { fails } from "../../io/fixtures.ts";
+import { ringNetwork } from "./ringNetwork.ts";
 
 const test = suite("taskSet");
 
 const SAMPLES = { train: 300, validation: 40, test: 50 };
+/** What a task is about, and small samples where those of the default are large. */
+const OWN: Readonly<Record<string, Partial<TaskRequest>>> = {
+  motion: { options: { extent: 2 } },
+  teacher: { network: ringNetwork(6) },
+};
 const make = (name: string, request: Partial<TaskRequest> = {}) =>
-  TASK_SETS[name]!.make({ seed: 1, samples: SAMPLES, ...request });
+  TASK_SETS[name]!.make({ seed: 1, samples: SAMPLES, ...OWN[name], ...request });
 
 /** Every sample as text, to compare whole samples. */
 async function texts(set: SampleSet, indices: readonly number[]): Promise<string[]> {

@@ -8,13 +8,13 @@ import { crossEntropy } from "./crossEntropy.ts";
 import { huber } from "./huber.ts";
 import { ordinal } from "./ordinal.ts";
 import { poisson } from "./poisson.ts";
-import { squared } from "./squared.ts";
+import { squaredError } from "./squared.ts";
 
 /** Functions that make a loss from its options, by its name. */
 export const LOSSES: {
   readonly "cross-entropy": typeof crossEntropy;
   readonly ordinal: typeof ordinal;
-  readonly squared: typeof squared;
+  readonly squared: typeof squaredError;
   readonly absolute: typeof absoluteError;
   readonly huber: typeof huber;
   readonly "binary-cross-entropy": typeof binaryCrossEntropy;
@@ -22,7 +22,7 @@ export const LOSSES: {
 } = {
   "cross-entropy": crossEntropy,
   ordinal: ordinal,
-  squared: squared,
+  squared: squaredError,
   absolute: absoluteError,
   huber: huber,
   "binary-cross-entropy": binaryCrossEntropy,

@@ -4,7 +4,7 @@ import type { Loss } from "../task.ts";
 import { widthOf } from "./shapes.ts";
 
 /** l = (o − y)². Source: torch.nn.MSELoss. */
-export function squared(): Loss {
+export function squaredError(): Loss {
   return {
     name: "squared",
     target: "numbers",

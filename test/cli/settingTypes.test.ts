@@ -1,0 +1,59 @@
+// Settings with several values: lists, and numbers by pattern.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { parserOf } from "../../src/cli/values.ts";
+import { assignments, listOf, penaltyOfParameters, real, whole, word } from "../../src/run/settingTypes.ts";
+import { fails } from "../io/fixtures.ts";
+
+const test = suite("types of settings");
+
+const patterns = listOf(word("PATTERN"));
+const rates = assignments(word("PATTERN"), real({ above: 0 }));
+const penalties = assignments(penaltyOfParameters(), real({ above: 0 }));
+
+test("a list is read from text and data; repetitions and empty parts are refused", () => {
+  assert.equal(patterns.read("weights, rnn.*,time constants"), ["weights", "rnn.*", "time constants"]);
+  assert.equal(patterns.read(["weights"]), ["weights"]);
+  assert.equal(listOf(whole(1)).read("3,4"), [3, 4]);
+  for (const wrong of ["", "a,,b", "a,a", [], ["a", 3], ["a,b"], [" a"], 3, null, {}])
+    assert.is(patterns.read(wrong), undefined, JSON.stringify(wrong));
+});
+
+test("assignments keep their order; names and numbers are checked", () => {
+  const read = rates.read("*=1e-3, read-out = 0.01")!;
+  assert.equal(Object.entries(read), [
+    ["*", 1e-3],
+    ["read-out", 0.01],
+  ]);
+  assert.equal(rates.read({ weights: 2 }), { weights: 2 });
+  for (const wrong of [
+    "",
+    "weights",
+    "weights=",
+    "=1",
+    "weights=0",
+    "weights=x",
+    "a=1,a=2",
+    {},
+    { a: "1" },
+    [],
+    3,
+    null,
+  ])
+    assert.is(rates.read(wrong), undefined, JSON.stringify(wrong));
+});
+
+test("penalties have a kind and a pattern", () => {
+  assert.equal(penalties.read("l2:weights=1e-4,distance:rnn.*=0.5"), { "l2:weights": 1e-4, "distance:rnn.*": 0.5 });
+  for (const wrong of ["weights=1", "l3:weights=1", "l2:=1", "l2:weights=-1"])
+    assert.is(penalties.read(wrong), undefined, wrong);
+});
+
+test("a wrong value on the command line is shown with what was expected", async () => {
+  const message = /expected PATTERN=a number above 0, or several, separated by commas, got "weights" \(--lr-of\)/;
+  await fails(() => parserOf(rates, "--lr-of")("weights"), "argument", message);
+  await fails(() => parserOf(penalties, "--penalty")("l3:a=1"), "argument", /expected KIND:PATTERN=.* got "l3:a=1"/);
+});
+
+test.run();
