@@ -1,18 +1,23 @@
-// axograd inspect FILE: statistics of a connectome, and the memory needed to train it.
+// axograd inspect FILE: statistics of a connectome, and the memory needed to train it; or those of samples.
 
 import type { Command } from "commander";
 import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { formatBytes, formatCount, formatNumber } from "../core/format.ts";
 import { alignColumns, plural, printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { SOLVERS, type SolverName } from "../run/config.ts";
+import { hyphenated } from "../run/names.ts";
+import { loadProgressOf } from "../run/samples.ts";
 import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
-import { writeJson, writeText } from "./console.ts";
+import { Console, writeJson, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
+import { inspectSamples, isSampleSet, sampleText } from "./inspectSamples.ts";
+import { LongWork } from "./loading.ts";
 import type { MemoryPlan } from "./memoryPlan.ts";
 import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
 
@@ -25,6 +30,7 @@ interface GivenOptions extends GivenReadOptions {
   readonly dtype: DType;
   readonly attempts: number;
   readonly memoryBudget: number;
+  readonly targets?: "class" | "numbers";
   readonly json?: boolean;
 }
 
@@ -34,8 +40,13 @@ const MIB = 2 ** 20;
 export function register(program: Command): void {
   const command = program
     .command("inspect")
-    .description("describe a connectome: degrees, weights, components, spectrum, memory needed to train it")
-    .argument("<file>", `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}`);
+    .description(
+      "describe a connectome (degrees, weights, components, spectrum, memory needed to train it) or samples (shapes, classes, statistics)",
+    )
+    .argument(
+      "<file>",
+      `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}; samples: .npz or .safetensors with an array "inputs", or a folder`,
+    );
   addReadOptions(command)
     .option("--abs", "take absolute values of the weights")
     .option("--nonlinearity <name>", "for the estimate of saturation", nonlinearity("--nonlinearity"), "sigmoid")
@@ -59,11 +70,40 @@ export function register(program: Command): void {
       realNumber("--memory-budget", { above: 0 }),
       HOST_TAPE_BYTES / MIB,
     )
+    .option("--targets <kind>", "samples: class or numbers (default: by the type of the targets)", targetKind)
     .option("--json", "print everything as one JSON object")
-    .action(run);
+    .action((file: string, given: GivenOptions) => run(file, given, givenNames(command)));
 }
 
-async function run(file: string, given: GivenOptions): Promise<void> {
+const targetKind = oneOf("--targets", ["class", "numbers"]);
+
+/** The options that the user typed. */
+function givenNames(command: Command): string[] {
+  return Object.keys(command.opts()).filter((name) => command.getOptionValueSource(name) === "cli");
+}
+
+/** Options that apply to samples. */
+const OF_SAMPLES: readonly string[] = ["targets", "json"];
+
+async function runOnSamples(file: string, given: GivenOptions, typed: readonly string[]): Promise<void> {
+  const other = typed.find((name) => !OF_SAMPLES.includes(name));
+  if (other !== undefined)
+    throw new ArgumentError("axograd inspect", `--${hyphenated(other)}`, "a connectome", `${file}, which has samples`);
+  const reading = new LongWork(new Console({ json: given.json ?? false, quiet: false }));
+  const inspection = await inspectSamples(file, {
+    ...(given.targets && { kind: given.targets }),
+    onProgress: loadProgressOf(reading.onProgress),
+  });
+  reading.done();
+  if (given.json) writeJson({ file, kind: "samples", ...inspection });
+  else writeText(sampleText(printable(file), inspection));
+}
+
+async function run(file: string, given: GivenOptions, typed: readonly string[]): Promise<void> {
+  // The name of a matrix says that there is one.
+  if (given.key === undefined && (await isSampleSet(file))) return runOnSamples(file, given, typed);
+  if (given.targets !== undefined)
+    throw new ArgumentError("axograd inspect", "--targets", "samples", `${file}, which is none of their files`);
   const { csr: read, labels } = await readLabelledConnectome(file, { ...readOptionsOf(given), square: false });
   const inspection = inspect(given.abs ? absolute(read) : read, {
     nonlinearity: given.nonlinearity,
@@ -74,7 +114,7 @@ async function run(file: string, given: GivenOptions): Promise<void> {
     attempts: given.attempts,
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
-  if (given.json) writeJson({ file, ...inspection, labels: labels?.length ?? null });
+  if (given.json) writeJson({ file, kind: "connectome", ...inspection, labels: labels?.length ?? null });
   else writeText(textOf(printable(file), inspection, labels));
 }
 

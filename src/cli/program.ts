@@ -25,6 +25,7 @@ import { register as registerReport } from "./report.ts";
 import { register as registerSimulate } from "./simulate.ts";
 import { register as registerCollect } from "./sweep/collect.ts";
 import { register as registerSweep } from "./sweep/sweep.ts";
+import { register as registerTasks } from "./tasks.ts";
 import { register as registerTrain } from "./train.ts";
 
 const EXIT_FAILURE = 1;
@@ -46,6 +47,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerSweep,
   registerCollect,
   registerInit,
+  registerTasks,
   registerInspect,
   registerConvert,
   registerDoctor,
