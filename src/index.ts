@@ -376,8 +376,11 @@ export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
 export type { Hyphenated, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
+export type { FileRole, InputFile } from "./run/inputFiles.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
-export type { SampleSplits } from "./run/samples.ts";
+export { type Prediction, type Predictions, type PredictOptions, predict, predictAll } from "./run/predict.ts";
+export type { LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
+export { type SamplesFor, type SamplesForOptions, samplesFor } from "./run/samplesFor.ts";
 // Training.
 export {
   type Checkpoint,
