@@ -19,14 +19,14 @@ export interface PredictOptions {
   readonly batchSize?: number;
   /** Called after each batch. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Prediction throws the signal's reason after it. */
+  /** PredictedBatch throws the signal's reason after it. */
   readonly signal?: AbortSignal;
 }
 
 const OPTIONS: Readonly<Record<keyof PredictOptions, true>> = { batchSize: true, onProgress: true, signal: true };
 
 /** Outputs for some samples; owned by the receiver. */
-export interface Prediction {
+export interface PredictedBatch {
   /** [size], which samples of the set these are. */
   readonly indices: Uint32Array;
   /** [size, times, rows]: times of the read-out; a row per class (logits), or per number. NaN for samples that failed. */
@@ -54,7 +54,7 @@ export async function* predict(
   run: Pick<OpenedRun, "model" | "evaluation" | "config" | "data">,
   samples: SampleSet,
   options: PredictOptions = {},
-): AsyncGenerator<Prediction, Evaluation | null, undefined> {
+): AsyncGenerator<PredictedBatch, Evaluation | null, undefined> {
   checkNames("predict", options, OPTIONS);
   const { batchSize = EVALUATION_BATCH, onProgress = () => {}, signal } = options;
   const { model, config } = run;
@@ -94,7 +94,7 @@ function nothingOf(size: number, width: number, dtype: DType): { outputs: FloatA
 }
 
 /** Everything that `predict` gives, in memory. */
-export interface Predictions extends Omit<Prediction, "indices"> {
+export interface Predictions extends Omit<PredictedBatch, "indices"> {
   /** Loss and metrics; null: no sample has a target that counts. */
   readonly evaluation: Evaluation | null;
 }
@@ -105,7 +105,7 @@ export async function predictAll(
   samples: SampleSet,
   options: PredictOptions = {},
 ): Promise<Predictions> {
-  const parts: Prediction[] = [];
+  const parts: PredictedBatch[] = [];
   const batches = predict(run, samples, options);
   for (;;) {
     const { done, value } = await batches.next();
@@ -114,7 +114,7 @@ export async function predictAll(
   }
 }
 
-function joined(parts: readonly Prediction[]): Omit<Predictions, "evaluation"> {
+function joined(parts: readonly PredictedBatch[]): Omit<Predictions, "evaluation"> {
   const [first] = parts;
   const [, times, rows] = first!.shape;
   const size = parts.reduce((sum, { shape }) => sum + shape[0], 0);
@@ -143,8 +143,8 @@ function predictionOf(
   indices: Uint32Array,
   outputs: FloatArray,
   failed: readonly number[],
-  shape: Prediction["shape"],
-): Prediction {
+  shape: PredictedBatch["shape"],
+): PredictedBatch {
   const [, times, rows] = shape;
   const isClass = task.target.kind === "class";
   const classes = isClass ? classesOf(outputs, rows, task) : null;

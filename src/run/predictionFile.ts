@@ -15,10 +15,10 @@ import {
 } from "../io/writeArrays.ts";
 import type { Task } from "../models/task/task.ts";
 import type { Evaluation } from "../train/evaluation.ts";
-import { classesOf, FAILED_CLASS, type Prediction, probabilitiesOf } from "./predict.ts";
+import { classesOf, FAILED_CLASS, type PredictedBatch, probabilitiesOf } from "./predict.ts";
 
 /** What `predict` iterates over. */
-type Predicting = AsyncGenerator<Prediction, Evaluation | null, undefined>;
+type Predicting = AsyncGenerator<PredictedBatch, Evaluation | null, undefined>;
 
 /** What goes with the outputs. */
 export interface PredictionFileOptions {
@@ -84,7 +84,7 @@ class PredictionLog {
     this.#predicting = predicting;
   }
 
-  async *batches(): AsyncGenerator<Prediction> {
+  async *batches(): AsyncGenerator<PredictedBatch> {
     try {
       for (;;) {
         const { done, value } = await this.#predicting.next();
