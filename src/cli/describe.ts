@@ -1,6 +1,6 @@
 // A run in words: its settings as resolved at the start, and its results.
 
-import { formatCount, formatMebibytes } from "../core/format.ts";
+import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { plural, quoteText } from "../core/text.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
@@ -10,7 +10,7 @@ import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
-import { metricText, type TaskDescription } from "../train/taskDescription.ts";
+import { answerText, describeTask, metricText, type TaskDescription } from "../train/taskDescription.ts";
 import { VERSION } from "../train/version.ts";
 import type { RunSummary } from "./summary.ts";
 
@@ -43,10 +43,43 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     ),
     row("read-out", describeReadout(config, inputs)),
     row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
+    ...describeSamples(inputs),
     row("device", `${device}`),
     row("solver", `${describeSolver(config)}, read out at the last of ${config.numEvals} times`),
     row("training", describeTraining(config, lastStep)),
   ];
+}
+
+/** Most classes whose samples are counted in words. */
+const MOST_CLASSES = 12;
+
+/** Classes, the loss of a constant prediction, known answers and notes. */
+function describeSamples({ samples, task, known }: RunInputs): string[] {
+  const { counts, notes, train } = samples;
+  const { loss, metrics } = describeTask(task);
+  const classes = counts?.classes;
+  const parts = classes && train.target.classes! <= MOST_CLASSES ? Object.entries(classes) : [];
+  const constant = counts && known?.loss === undefined ? loss.chance : null;
+  const each = (name: string, weights: readonly number[]): string =>
+    `${name} ${weights.map((weight, c) => `${train.classNames?.[c] ?? c}: ${formatNumber(weight)}`).join(", ")}`;
+  return [
+    ...(parts.length === 0 ? [] : [row("classes", parts.map(([name, weights]) => each(name, weights)).join("; "))]),
+    ...(constant === null
+      ? []
+      : [row("constant", `the best constant prediction has a loss of ${formatNumber(constant)}`)]),
+    ...describeKnown(known, { metrics }),
+    ...notes.map((note) => row("note", note)),
+  ];
+}
+
+/** "accuracy: best possible 98.2 %, chance 50.0 %; loss: …": what is known of a task without training. */
+export function describeKnown(known: RunInputs["known"], { metrics }: Pick<TaskDescription, "metrics">): string[] {
+  const texts = Object.entries(known ?? {}).flatMap(([name, answer]) => {
+    const metric = metrics.find((own) => own.name === name);
+    const text = answerText(answer, metric ?? { format: "number" });
+    return text === "" ? [] : [`${name}: ${text}`];
+  });
+  return texts.length === 0 ? [] : [row("known", texts.join("; "))];
 }
 
 function describeTraining(config: TrainConfig, lastStep: number): string {

@@ -29,7 +29,14 @@ import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
-import { describeEvaluation, describeRecomputed, describeSummary, describeTape, nounOf } from "./describe.ts";
+import {
+  describeEvaluation,
+  describeKnown,
+  describeRecomputed,
+  describeSummary,
+  describeTape,
+  nounOf,
+} from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
@@ -339,7 +346,7 @@ class RunRecorder {
       await this.record({ event: "evaluation", ...evaluation });
       this.#progress?.clear();
       const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
-      if (set === "test") console.result(line);
+      if (set === "test") for (const text of [line, ...describeKnown(inputs.known, trainer.task)]) console.result(text);
       else console.info(line);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -394,6 +401,7 @@ class RunRecorder {
     const trained = {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
+      known: inputs.known,
       interrupted: cause,
       folder: folder.path,
       files: (await folder.files()).concat(page ? [RUN_FILES.report] : []),

@@ -39,7 +39,7 @@ import { ACTIVITY_EXTENSIONS, writeActivity } from "./activityFiles.ts";
 import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import { type Acts, type InterventionOptions, readInterventions } from "./interventionOptions.ts";
-import { refuseExisting } from "./newFile.ts";
+import { refuseExisting } from "./outputFile.ts";
 import { neuronGroups } from "./report.ts";
 import { countSelection, describeSelection } from "./selections.ts";
 import { type Answered, answersOf, readStimulus, type Stimulus } from "./stimulus.ts";
@@ -138,7 +138,7 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
   if (!given.overwrite) for (const file of [given.out, given.plot]) if (file !== undefined) await refuseExisting(file);
   if (given.plot?.endsWith(".png")) await assertPng();
   const config = await configOf(folder, given);
-  const inputs = await loadRunInputs(config);
+  const inputs = await loadRunInputs(config, { hashes: false });
   try {
     await simulateInputs(folder, config, inputs, given);
   } finally {

@@ -63,6 +63,8 @@ export interface RunSummary {
   readonly test: EvaluationRecord | null;
   /** Of a run whose samples are traces of a known network; null: of other runs. */
   readonly recovery: RecoveryFacts | null;
+  /** Of generated samples: values of metrics that are known before any training. */
+  readonly known: RunInputs["known"];
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
   /** Before the page was made. */
@@ -81,7 +83,7 @@ export function summarise(
   trainer: Trainer,
   steps: readonly StepMetrics[],
   evaluations: readonly EvaluationRecord[],
-): Omit<RunSummary, "recovery" | "interrupted" | "folder" | "files"> {
+): Omit<RunSummary, "recovery" | "known" | "interrupted" | "folder" | "files"> {
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);

@@ -408,6 +408,10 @@ function normalisationOf(
 ): Spread | null {
   if (normalise === "none") return null;
   const spread = normalise === "standardise" ? inputs : normalise;
+  const { mean, std } = spread;
+  // Other samples than those that the statistics are of.
+  if (mean.length === std.length && mean.length !== shape.inputSize)
+    throw refuse("inputs", `${mean.length} numbers, as \`normalise\` has`, `${shape.inputSize}`);
   for (const key of ["mean", "std"] as const) {
     const values = spread[key];
     if (values.length !== shape.inputSize) {

@@ -10,6 +10,7 @@ import { makeTask } from "../models/task/makeTask.ts";
 import { type ActivityPenalty, activityPenalty, rateL1, rateL2 } from "../models/task/penalties.ts";
 import type { Loss, Task } from "../models/task/task.ts";
 import type { TrainConfig } from "./config.ts";
+import type { SampleSplits } from "./samples.ts";
 
 type TaskConfig = Pick<
   TrainConfig,
@@ -21,16 +22,51 @@ const PASS_BATCH = 256;
 /** Samples from which the centre of number targets is taken; it affects rounding only. */
 const CENTRE_SAMPLES = 256;
 
+/** The samples of a task, and what is known of its loss and metrics without training. */
+export type TaskSamples = Pick<SampleSplits, "train" | "known" | "counts" | "centre">;
+
 /** @throws {ArgumentError} loss, metrics and targets do not go together */
-export async function taskOf(config: TaskConfig, train: SampleSet): Promise<Task> {
+export async function taskOf(config: TaskConfig, samples: TaskSamples): Promise<Task> {
+  const { train, centre } = samples;
   const { target } = train;
   const { metrics } = config;
-  return makeTask({
+  const task = makeTask({
     loss: await lossOf(config, train),
     target,
     ...(metrics && { metrics }),
-    ...(target.kind === "numbers" && { centre: await centreOf(train) }),
+    ...(target.kind === "numbers" && { centre: centre ?? (await centreOf(train)) }),
   });
+  return withChance(task, config, samples);
+}
+
+/** Replaces what loss and metrics say of chance by what is known of these samples. */
+function withChance(task: Task, config: TaskConfig, { known, counts }: TaskSamples): Task {
+  const { loss, metrics } = task;
+  const chance = isPlain(loss, config) ? (known?.loss?.chance ?? counts?.constantLoss ?? null) : null;
+  return {
+    ...task,
+    loss: chance === null ? loss : { ...loss, chance: () => chance },
+    metrics: metrics.map((metric) => {
+      const own = known?.[metric.name]?.chance ?? null;
+      return own === null ? metric : { ...metric, chance: () => own };
+    }),
+  };
+}
+
+/** Known answers of the loss and the metrics that a task has. */
+export function knownFor(
+  { loss, metrics }: Task,
+  config: TaskConfig,
+  known: SampleSplits["known"],
+): SampleSplits["known"] {
+  const names = [...metrics.map(({ name }) => name), ...(isPlain(loss, config) ? ["loss"] : [])];
+  const own = Object.entries(known ?? {}).filter(([name]) => names.includes(name));
+  return own.length === 0 ? null : Object.fromEntries(own);
+}
+
+/** Whether the loss is the one of known answers and constant predictions: the mean cross-entropy, or the squared error. */
+function isPlain({ name }: Pick<Loss, "name">, { labelSmoothing, classWeights }: TaskConfig): boolean {
+  return name === "squared" || (name === "cross-entropy" && labelSmoothing === 0 && classWeights === "none");
 }
 
 async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {

@@ -229,7 +229,7 @@ const REFUSED: Readonly<Record<string, readonly [() => unknown, ...RegExp[]]>> =
   "a picture of another size": [() => arraySamples(good, { picture: { width: 2, height: 2 } }), /= 2/],
   "other statistics": [
     () => arraySamples(good, { normalise: { mean: Float64Array.of(0), std: Float64Array.of(1) } }),
-    /2 numbers/,
+    /1 numbers, as `normalise` has, got 2/,
   ],
   "a misspelt option": [() => arraySamples(good, { clases: 3 } as never), /classes/],
   "a misspelt array": [() => arraySamples({ ...good, masks: labels(4, 2) } as never), /mask/],
