@@ -127,8 +127,10 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       trainTau: false,
       groupSize: 16,
       inputScale: 2,
+      gain: 6,
+      batchSize: 32,
       lr: 1e-2,
-      steps: 400,
+      steps: 300,
     },
   },
 };
