@@ -13,7 +13,7 @@ export interface Preset {
 
 /**
  * Networks of the ready-made tasks: steps in discrete time on the made-up visual system, started with strong weights, whose inputs drive
- * random groups of neurons. Generated samples are cheap, so that none is seen twice.
+ * random groups of neurons.
  */
 const TASK_NETWORK = {
   time: "discrete",
@@ -26,7 +26,7 @@ const TASK_NETWORK = {
   epochs: null,
 } as const satisfies Preset["recipe"];
 
-/** The same with a trained linear read-out of all states. */
+/** The same with a trained linear read-out of all states. No sample is seen twice. */
 const LINEAR_TASK = {
   ...TASK_NETWORK,
   columns: 7,
