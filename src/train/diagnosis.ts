@@ -24,7 +24,7 @@ export interface Diagnosis extends Omit<ActivityProbe, "stats"> {
   readonly step: number;
   /** 2-norms of the gradients of the last step, by group of parameters; null before the first one. */
   readonly gradients: Readonly<Partial<Record<GradientGroup, number>>> | null;
-  /** For the samples it was made with; null for a model in discrete time. */
+  /** For the samples it was made with; of a model in discrete time, its steps. */
   readonly solver: SolverMetrics | null;
   readonly findings: readonly Finding[];
 }

@@ -231,7 +231,9 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     parted.dispose();
   });
 
-  test("a model in discrete time trains the same way, without solver metrics", async ({ backend }) => {
+  test("a model in discrete time trains the same way; its steps are counted, and its record is planned", async ({
+    backend,
+  }) => {
     const model = new ConnectomeClassifier(backend, {
       rnn: { inputSize: 24, numNeurons: 24, connectome: absolute(sparseMatrix()), neuronNonlinearity: "Tanh" },
       numClasses: 3,
@@ -252,8 +254,9 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
       batchSize: 4,
       evaluation: { numSteps: 3 },
     });
-    for await (const metrics of trainer.fit({ steps: 2 })) assert.is(metrics.solver, null);
-    assert.is(trainer.tapePlan, null);
+    for await (const { solver } of trainer.fit({ steps: 2 }))
+      assert.equal(solver, { rhsEvaluations: 3, steps: { min: 3, mean: 3, max: 3 }, rejected: 0, failed: 0 });
+    assert.equal([trainer.tapePlan?.strategy, trainer.tapePlan?.attempts], ["store", 3]);
     optimizer.dispose();
     model.dispose();
   });
