@@ -14,6 +14,7 @@ import { TASK_SETS } from "../data/tasks/index.ts";
 import type { KnownAnswer } from "../data/tasks/taskSet.ts";
 import type { TrainConfig } from "./config.ts";
 import { isTaskName } from "./configOptions.ts";
+import { PRESETS } from "./presets.ts";
 
 /** The samples of a run: training, validation and test. */
 export interface SampleSplits {
@@ -39,6 +40,7 @@ type DataConfig = Pick<
   | "trainSamples"
   | "validationSamples"
   | "testSamples"
+  | "preset"
   | "shift"
   | "scaleInputs"
   | "targets"
@@ -144,6 +146,12 @@ function firstOf(all: number, count: number | null, option: string): Uint32Array
   return Uint32Array.from({ length: count ?? all }, (_, i) => i);
 }
 
+/** Only images can be shifted. A preset's shift is meant for them; other samples are trained on as they are. */
+function refuseShift({ shift, preset }: DataConfig): void {
+  if (shift === 0 || shift === PRESETS[preset]?.recipe.shift) return;
+  throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+}
+
 // ---- arrays ----------------------------------------------------------------------------------------------------------------
 
 /** Where more than half of the samples would be set aside for validation, a tenth is. */
@@ -151,8 +159,7 @@ const VALIDATION_SHARE = 0.1;
 
 async function readArrays(path: string, config: DataConfig, { onProgress }: LoadOptions): Promise<SampleSplits> {
   const { targets, scaleInputs, dataMemory, dtype } = config;
-  if (config.shift > 0)
-    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${config.shift}`);
+  refuseShift(config);
   const opened = await openSamples(path, {
     ...(targets === "auto" ? {} : { kind: targets }),
     normalise: scaleInputs,
@@ -210,8 +217,8 @@ function withValidation(
 // ---- ready-made tasks ------------------------------------------------------------------------------------------------------
 
 function generateTask(name: string, config: DataConfig): SampleSplits {
-  const { dataOptions, trainSamples, validationSamples, testSamples, shift } = config;
-  if (shift > 0) throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+  const { dataOptions, trainSamples, validationSamples, testSamples } = config;
+  refuseShift(config);
   const test = testSamples ?? GENERATED.test;
   const made = TASK_SETS[name]!.make({
     seed: DATA_SEED,

@@ -1,5 +1,6 @@
 // The task of a run: its loss, metrics and penalties on activity, from its settings and its samples.
 
+import { ArgumentError } from "../core/errors.ts";
 import { batches } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
@@ -31,6 +32,9 @@ export async function taskOf(config: TaskConfig, train: SampleSet): Promise<Task
 
 async function lossOf({ loss, labelSmoothing, classWeights, huberDelta }: TaskConfig, train: SampleSet): Promise<Loss> {
   const name: LossName = loss === "auto" ? (train.target.kind === "class" ? "cross-entropy" : "squared") : loss;
+  const idle = labelSmoothing > 0 ? "--label-smoothing" : classWeights === "none" ? null : "--class-weights";
+  if (idle !== null && name !== "cross-entropy")
+    throw new ArgumentError("train", idle, "targets that are classes, with the loss cross-entropy", name);
   if (name === "huber") return huber({ delta: huberDelta });
   if (name !== "cross-entropy") return lossByName(name);
   const weights = classWeights === "balanced" && train.target.kind === "class" ? await balanced(train) : null;
