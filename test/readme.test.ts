@@ -30,6 +30,10 @@ declare const backend: Backend;
   run: `import { openRun } from "axograd";
 declare const images: Float32Array;
 `,
+  samples: `import { type ConnectomeModel, type Optimizer, type SampleSet, type StepOptions, Trainer } from "axograd";
+declare const model: ConnectomeModel, optimizer: Optimizer, validation: SampleSet;
+declare function query(indices: ArrayLike<number>): Promise<{ inputs: Float32Array; targets: Float32Array }>;
+`,
   patterns: `import { AdamW, type Backend, type ConnectomeODEClassifier, ParameterPenalties, type SampleSet, Trainer } from "axograd";
 declare const backend: Backend, model: ConnectomeODEClassifier, train: SampleSet;
 `,
@@ -73,8 +77,8 @@ async function writeDigits(dir: string, prefix: string, count: number): Promise<
 }
 
 test("the example programs compile, and the tutorial of at most 40 lines trains", async () => {
-  const [tutorial, dynamics, ...more] = blocks(README);
-  const [types, solver, run, patterns, ...others] = blocks(LIBRARY);
+  const [tutorial, ...more] = blocks(README);
+  const [types, dynamics, solver, samples, run, patterns, ...others] = blocks(LIBRARY);
   assert.equal([...more, ...others], [], "every block is compiled here");
   const lines = tutorial!.trim().split("\n").length;
   assert.ok(lines <= 40, "the tutorial in at most 40 lines");
@@ -86,6 +90,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       tutorial: tutorial!,
       types: `${GIVEN.types}${types!}\nexport { network };\n`,
       run: `${GIVEN.run}${run!}\nexport { logits, loss, metrics };\n`,
+      samples: `${GIVEN.samples}${samples!}\nexport { metrics, perOutput };\n`,
       patterns: `${GIVEN.patterns}${patterns!}\nexport { trainer };\n`,
       dynamics: `${GIVEN.dynamics}${dynamics!}${solver!}\nexport { solver };\n`,
       simulate: `${simulate!}\nexport { data, intact, lesioned, shape, ts };\n`,
