@@ -4,6 +4,7 @@ import { formatCount, formatMebibytes } from "../core/format.ts";
 import { plural, quoteText } from "../core/text.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
@@ -79,7 +80,7 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
 }
 
 function describeWeights(config: TrainConfig): string {
-  const { weights, normalise, gain, nonlinearity, wiring } = config;
+  const { weights, normalise, gain, nonlinearity, wiring, share } = config;
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
   if (wiring === "none") return `none, W = 0${frozen}; ${nonlinearity}`;
   const control = {
@@ -87,13 +88,14 @@ function describeWeights(config: TrainConfig): string {
     shuffled: "shuffled connectome of the same degrees, ",
     random: "random connectome of the same density, ",
   }[wiring];
+  const shared = { none: "", types: ", shared by cell types", columns: ", shared by cell types and columns" }[share];
   const kind = weights === "abs" ? "absolute values" : "signed";
   const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";
-  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${frozen}; ${nonlinearity}`;
+  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${shared}${frozen}; ${nonlinearity}`;
 }
 
 function describeReadout(
-  { fcDim, dropout, standardise }: TrainConfig,
+  { head, kernel, fcDim, dropout, standardise }: TrainConfig,
   { projections, weights, samples }: RunInputs,
 ): string {
   const n = projections.outputProjection?.nRows ?? weights.nRows;
@@ -104,7 +106,12 @@ function describeReadout(
     groups: "groups of neurons that get no input, their means",
   };
   const neurons = which[projections.readout] ?? `neurons, ${projections.readout}`;
-  const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
+  const layers = {
+    layers: fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`,
+    states: "as they are",
+    groups: "as they are",
+    columns: `a convolution of radius ${kernel}`,
+  }[head];
   return `${formatCount(n)} ${neurons}, to ${describeTarget(samples.train.target)}: ${layers}${standardise ? ", standardised" : ""}`;
 }
 
@@ -169,6 +176,12 @@ export function describeEvaluation(
   return row(set, `${describeValues(evaluation, task)} on ${of} after step ${formatCount(step)}`);
 }
 
+/** How much of the teacher's parameters was found. */
+function describeRecovery({ weights, tau, bias }: RecoveryFacts): string {
+  const share = (x: number | null) => (x === null ? "unknown" : x.toFixed(4));
+  return `R² of the teacher's weights ${share(weights)}, time constants ${share(tau)}, biases ${share(bias)}`;
+}
+
 /** The last lines of a run. */
 export function describeSummary(summary: RunSummary): string[] {
   const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
@@ -181,6 +194,7 @@ export function describeSummary(summary: RunSummary): string[] {
       `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`,
     ),
     row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device`),
+    ...(summary.recovery ? [row("recovery", describeRecovery(summary.recovery))] : []),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),
   ];
