@@ -17,6 +17,7 @@ import type { KnownAnswer, TaskNetwork } from "../data/tasks/taskSet.ts";
 import type { Teacher } from "../data/tasks/teacherNetwork.ts";
 import type { TrainConfig } from "./config.ts";
 import { DIGITS, isTaskName, optionName } from "./configOptions.ts";
+import { PRESETS } from "./presets.ts";
 
 /** The samples of a run: training, validation and test. */
 export interface SampleSplits {
@@ -62,6 +63,7 @@ type DataConfig = Pick<
   | "trainSamples"
   | "validationSamples"
   | "testSamples"
+  | "preset"
   | "shift"
   | "scaleInputs"
   | "targets"
@@ -224,6 +226,12 @@ function firstOf(all: number, count: number | null, option: string): Uint32Array
   return Uint32Array.from({ length: count ?? all }, (_, i) => i);
 }
 
+/** Only images can be shifted. A preset's shift is meant for them; other samples are trained on as they are. */
+function refuseShift({ shift, preset }: DataConfig): void {
+  if (shift === 0 || shift === PRESETS[preset]?.recipe.shift) return;
+  throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+}
+
 // ---- arrays ----------------------------------------------------------------------------------------------------------------
 
 /** Where more than half of the samples would be set aside for validation, a tenth is. */
@@ -235,8 +243,7 @@ async function readArrays(
   { onProgress, normalisation }: LoadOptions,
 ): Promise<SampleSplits> {
   const { targets, scaleInputs, dataMemory, dtype, validationData, testData } = config;
-  if (config.shift > 0)
-    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${config.shift}`);
+  refuseShift(config);
   const opened = await openSamples(path, {
     ...(targets === "auto" ? {} : { kind: targets }),
     normalise: scaleInputs === "none" ? "none" : (normalisation ?? scaleInputs),
@@ -346,8 +353,8 @@ export function recordedSamples({ sizes, normalisation, centre, ...shape }: Reco
 // ---- ready-made tasks ------------------------------------------------------------------------------------------------------
 
 function generateTask(name: string, network: TaskNetwork, config: DataConfig): SampleSplits {
-  const { dataOptions, trainSamples, validationSamples, testSamples, shift } = config;
-  if (shift > 0) throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+  const { dataOptions, trainSamples, validationSamples, testSamples } = config;
+  refuseShift(config);
   const test = testSamples ?? GENERATED.test;
   const made = TASK_SETS[name]!.make({
     seed: DATA_SEED,

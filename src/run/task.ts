@@ -1,5 +1,6 @@
 // The task of a run: its loss, metrics and penalties on activity, from its settings and its samples.
 
+import { ArgumentError } from "../core/errors.ts";
 import { batches } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { binaryCrossEntropy } from "../models/task/losses/binaryCrossEntropy.ts";
@@ -72,6 +73,9 @@ function isPlain({ name }: Pick<Loss, "name">, { labelSmoothing, classWeights }:
 async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
   const { loss, labelSmoothing, classWeights, huberDelta, positiveWeight } = config;
   const name: LossName = loss === "auto" ? (train.target.kind === "class" ? "cross-entropy" : "squared") : loss;
+  const idle = labelSmoothing > 0 ? "--label-smoothing" : classWeights === "none" ? null : "--class-weights";
+  if (idle !== null && name !== "cross-entropy")
+    throw new ArgumentError("train", idle, "targets that are classes, with the loss cross-entropy", name);
   if (name === "huber") return huber({ delta: huberDelta });
   if (name === "binary-cross-entropy") return binaryCrossEntropy({ positiveWeight });
   if (name !== "cross-entropy") return lossByName(name);
