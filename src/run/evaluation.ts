@@ -33,6 +33,14 @@ export function evaluationOf(config: EvaluationConfig, samples: SampleShape): Ev
   return { ...common, ...h0, times: Float64Array.from({ length: times }, (_, j) => (endTime * (j + 1)) / times) };
 }
 
+/** How many output times a run has. */
+export function outputTimesOf(
+  { time, numEvals }: Pick<TrainConfig, "time" | "numEvals">,
+  { steps, target }: SampleShape,
+): number {
+  return time === "continuous" ? (target.times ?? numEvals) : (steps ?? 1);
+}
+
 /** Output times that are read out. */
 export function readTimesOf(
   { readoutTimes }: Pick<TrainConfig, "readoutTimes">,

@@ -1,6 +1,6 @@
 // The task of a run: its loss, metrics and penalties on activity, from its settings and its samples.
 
-import { batches } from "../data/loader.ts";
+import { batches, samplesPerPass } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
 import { huber } from "../models/task/losses/huber.ts";
@@ -12,9 +12,7 @@ import type { TrainConfig } from "./config.ts";
 
 type TaskConfig = Pick<TrainConfig, "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta">;
 
-/** Samples per read of a pass over a set; bounds memory only. */
-const PASS_BATCH = 256;
-/** Samples from which the centre of number targets is taken; it affects rounding only. */
+/** Most samples from which the centre of number targets is taken; it affects rounding only. */
 const CENTRE_SAMPLES = 256;
 
 /** @throws {ArgumentError} loss, metrics and targets do not go together */
@@ -41,7 +39,7 @@ async function lossOf({ loss, labelSmoothing, classWeights, huberDelta }: TaskCo
 async function balanced(set: SampleSet): Promise<Float64Array> {
   const { classes } = set.target;
   const sums = new Float64Array(classes!);
-  for await (const { targets, weights } of batches(set, { batchSize: PASS_BATCH })) {
+  for await (const { targets, weights } of batches(set, { batchSize: samplesPerPass(set) })) {
     targets.forEach((c, i) => {
       const weight = weights?.[i] ?? 1;
       if (weight > 0) sums[c]! += weight;
@@ -55,7 +53,7 @@ async function balanced(set: SampleSet): Promise<Float64Array> {
 /** A mean of each number over some targets that count, or 0. */
 async function centreOf(set: SampleSet): Promise<Float64Array> {
   const { width } = set.target;
-  const size = Math.min(set.count, CENTRE_SAMPLES);
+  const size = Math.min(set.count, CENTRE_SAMPLES, samplesPerPass(set));
   const { targets, weights } = await set.read(
     Uint32Array.from({ length: size }, (_, i) => i),
     null,

@@ -92,11 +92,11 @@ const NOTHING_LEARNED = 0.05;
 /** A healthy training has left guessing behind by then, an unhealthy one not. */
 const PATIENCE = { saturated: 20, stalled: 200 } as const;
 
-/** @param say  puts a remedy into words; default: in the options of the library */
+/** @param say  puts a remedy into words, or null where it would change nothing; default: in the options of the library */
 export function diagnose(
   { stats, ...probe }: ActivityProbe,
   state: TrainingState,
-  say: (remedy: Remedy) => string = (remedy) => REMEDIES[remedy],
+  say: (remedy: Remedy) => string | null = (remedy) => REMEDIES[remedy],
 ): Diagnosis {
   const gradients = state.gradientNorms && groupNorms(state.gradientNorms);
   const measures = { ...probe, step: state.step, gradients, solver: solverMetrics(stats) };
@@ -121,7 +121,7 @@ interface Reason {
   readonly remedies: readonly Remedy[];
 }
 
-function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Remedy) => string): Finding[] {
+function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Remedy) => string | null): Finding[] {
   if (state.step === 0) return [];
   const { chance, meanLoss } = state;
   const isGuessing = chance !== null && (meanLoss === null || !(meanLoss < chance - NOTHING_LEARNED));
@@ -139,7 +139,7 @@ function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Reme
       : `this run is heading for a loss of ${levelOf(chance, state.classes)}, which is guessing`;
   return reasons.map(({ fault, reason, remedies }) => ({
     fault,
-    message: `${heading}: ${reason}. Try ${alternatives(remedies.map(say))}`,
+    message: `${heading}: ${reason}${advice(remedies.map(say).filter((remedy) => remedy !== null))}`,
   }));
 }
 
@@ -149,9 +149,10 @@ function levelOf(chance: number, classes: number | null): string {
   return `${formula}${chance.toFixed(3)}`;
 }
 
-/** "a, b, or c". */
-function alternatives(all: readonly string[]): string {
-  return `${all.slice(0, -1).join(", ")}, or ${all.at(-1)}`;
+/** ". Try a, b, or c"; nothing where there is nothing to try. */
+function advice(all: readonly string[]): string {
+  if (all.length < 2) return all.map((only) => `. Try ${only}`).join("");
+  return `. Try ${all.slice(0, -1).join(", ")}, or ${all.at(-1)}`;
 }
 
 function deadReadout({ deadUnits, featureSpread }: Measures, { standardised }: TrainingState): Reason | null {
@@ -188,12 +189,12 @@ function saturatedNetwork({ saturated, gradients, step }: Measures): Reason | nu
   };
 }
 
-function stalledLoss({ step, meanLoss }: TrainingState): Reason | null {
+function stalledLoss({ step, meanLoss, standardised }: TrainingState): Reason | null {
   if (step < PATIENCE.stalled || meanLoss === null) return null;
   return {
     fault: "stalled",
     reason: `the loss has not fallen below ${meanLoss.toFixed(3)} in ${step} steps`,
-    remedies: ["other learning rate", "standardised features", "known set-up"],
+    remedies: ["other learning rate", ...(standardised ? [] : (["standardised features"] as const)), "known set-up"],
   };
 }
 

@@ -35,7 +35,8 @@ export interface TrainableModel<E extends object = EvaluationOptions> {
     evaluation?: E,
   ): Promise<TaskResult & { readonly outputs: FloatArray }>;
   probe(input: ModelInput, evaluation?: E): Promise<ActivityProbe>;
-  calibrate(input: ModelInput, evaluation?: E): Promise<unknown>;
+  /** With the samples of one input, or of several. */
+  calibrate(input: ModelInput | AsyncIterable<ModelInput>, evaluation?: E): Promise<unknown>;
 }
 
 /** Samples as the input of a model. */
