@@ -110,7 +110,8 @@ export function sequenceSubject(name: string, csr: Csr, seed: number): Subject {
   };
   const setUp: TaskSetUp = {
     options,
-    make: (backend, steps) => new ConnectomeODEModel(backend, { ...options, rnn: { ...options.rnn, solve: solveOf(steps) } }),
+    make: (backend, steps) =>
+      new ConnectomeODEModel(backend, { ...options, rnn: { ...options.rnn, solve: solveOf(steps) } }),
     evaluationAt: (point) => ({ numEvals: TIMES, endTime: point[END_TIME]![0]!, h0: point[INITIAL_STATE]! }),
     targets: targetsOf(BATCH, stream, (x) => Math.abs(Math.round(2 * x))),
   };

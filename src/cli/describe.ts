@@ -60,7 +60,9 @@ export function describeTime(config: TrainConfig, shape: SampleShape): string {
       : `discrete, ${perFrame} per frame, ${plural(shape.steps, "frame")}`;
   const parts = [
     time === "continuous" ? describeSolver(config) : steps,
-    ...(rest === null ? [] : [`from rest under input ${rest} (${time === "continuous" ? "time" : "steps"} ${restTime})`]),
+    ...(rest === null
+      ? []
+      : [`from rest under input ${rest} (${time === "continuous" ? "time" : "steps"} ${restTime})`]),
     ...(window === null ? [] : [`gradients within windows of ${plural(window, "frame")}`]),
     describeReadTimes(config, shape),
   ];
@@ -179,10 +181,7 @@ function unitOf(time: TrainConfig["time"]): "attempt" | "step" {
 }
 
 /** Says that the reverse pass recomputes what was not stored, and how to avoid it. */
-export function describeRecomputed(
-  { attemptsRecomputed, limitedBy }: TapePlan,
-  time: TrainConfig["time"],
-): string {
+export function describeRecomputed({ attemptsRecomputed, limitedBy }: TapePlan, time: TrainConfig["time"]): string {
   const advice =
     limitedBy === "device"
       ? "the device has no memory for more; a smaller batch needs less"
@@ -219,15 +218,11 @@ export function describeEvaluation(
 export function describeSummary(summary: RunSummary): string[] {
   const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
   const { peakMemoryBytes, trainingPeakMemoryBytes, deviceMemory } = summary;
-  const rhs =
-    rhsEvaluationsPerStep === null ? "" : `, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`;
+  const rhs = rhsEvaluationsPerStep === null ? "" : `, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`;
   const [peak, training] = [formatMebibytes(peakMemoryBytes), formatMebibytes(trainingPeakMemoryBytes)];
   const forPage = training === peak ? "" : ` (${training} before the page about it)`;
   return [
-    row(
-      "speed",
-      `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s${rhs}`,
-    ),
+    row("speed", `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s${rhs}`),
     row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device`),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),

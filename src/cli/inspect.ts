@@ -4,11 +4,12 @@ import type { Command } from "commander";
 import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { formatBytes, formatCount, formatNumber } from "../core/format.ts";
 import { alignColumns, plural, printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
-import { SOLVERS, type SolverName } from "../run/config.ts";
+import { SOLVERS, type SolverName, TIMES } from "../run/config.ts";
 import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { writeJson, writeText } from "./console.ts";
@@ -21,14 +22,20 @@ interface GivenOptions extends GivenReadOptions {
   readonly nonlinearity: string;
   readonly rate?: number;
   readonly batchSize: number;
-  readonly method: SolverName;
+  readonly time: (typeof TIMES)[number];
+  readonly method?: SolverName;
   readonly dtype: DType;
-  readonly attempts: number;
+  readonly attempts?: number;
+  readonly frames: number;
+  readonly inputs?: number;
+  readonly samples: number;
   readonly memoryBudget: number;
   readonly json?: boolean;
 }
 
 const MIB = 2 ** 20;
+const DEFAULT_METHOD: SolverName = "dopri5";
+const DEFAULT_ATTEMPTS = 10;
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -45,14 +52,25 @@ export function register(program: Command): void {
       realNumber("--rate", { above: 0 }),
     )
     .option("--batch-size <count>", "samples, for the memory plan", wholeNumber("--batch-size", 1), 32)
+    .option("--time <kind>", `for the memory plan: ${TIMES.join(" or ")}`, oneOf("--time", TIMES), "continuous")
     .option(
       "--method <name>",
-      `solver, for the memory plan: ${SOLVERS.join(", ")}`,
+      `solver, for the memory plan: ${SOLVERS.join(", ")} (default: ${DEFAULT_METHOD})`,
       oneOf("--method", SOLVERS),
-      "dopri5",
     )
     .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", DTYPES), "f32")
-    .option("--attempts <count>", "attempted steps per solve, for the memory plan", wholeNumber("--attempts", 1), 10)
+    .option(
+      "--attempts <count>",
+      `attempted steps per solve, or steps in discrete time, for the memory plan (default: ${DEFAULT_ATTEMPTS}, or one per frame)`,
+      wholeNumber("--attempts", 1),
+    )
+    .option("--frames <count>", "frames of an input, for the memory plan", wholeNumber("--frames", 1), 1)
+    .option(
+      "--inputs <count>",
+      "numbers per frame, for the memory plan (default: one per neuron)",
+      wholeNumber("--inputs", 1),
+    )
+    .option("--samples <count>", "samples held in memory, for the memory plan", wholeNumber("--samples", 0), 0)
     .option(
       "--memory-budget <mib>",
       "of the tape, in MiB",
@@ -64,14 +82,19 @@ export function register(program: Command): void {
 }
 
 async function run(file: string, given: GivenOptions): Promise<void> {
+  const { time, method, frames } = given;
+  const isDiscrete = time === "discrete";
+  if (isDiscrete && method !== undefined)
+    throw new ArgumentError("inspect", "--method", "--time continuous with it, as discrete time has no solver", method);
   const { csr: read, labels } = await readLabelledConnectome(file, { ...readOptionsOf(given), square: false });
   const inspection = inspect(given.abs ? absolute(read) : read, {
     nonlinearity: given.nonlinearity,
     rate: given.rate ?? null,
     batchSize: given.batchSize,
-    tableau: tableauOf({ solver: given.method }),
+    tableau: isDiscrete ? null : tableauOf({ solver: method ?? DEFAULT_METHOD }),
     dtype: given.dtype,
-    attempts: given.attempts,
+    attempts: given.attempts ?? (isDiscrete ? frames : DEFAULT_ATTEMPTS),
+    ...{ frames, ...(given.inputs !== undefined && { inputs: given.inputs }), samples: given.samples },
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
   if (given.json) writeJson({ file, ...inspection, labels: labels?.length ?? null });
@@ -129,14 +152,18 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
     lines.push(
       ["state", `${formatBytes(memory.state)} for ${memory.panel} samples in ${memory.dtype}${chunks}`],
       ["matrix", `${formatBytes(memory.matrix)}, ${formatBytes(memory.matrixTraining)} more to train it with Adam`],
-      ["solver", `${formatBytes(memory.working)} of stages, cotangents and drives`],
+      memory.method === null
+        ? ["steps", `${formatBytes(memory.working)} of states, cotangents and drives`]
+        : ["solver", `${formatBytes(memory.working)} of stages, cotangents and drives`],
+      ...(memory.input > 0 ? [["inputs", `${formatBytes(memory.input)} of frames and their drives`] as const] : []),
+      ...(memory.samples > 0 ? [["samples", `${formatBytes(memory.samples)} in memory`] as const] : []),
       [
         "tape",
-        `${formatBytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}: ${storedText(memory)} (budget ${formatBytes(memory.tapeBudget)})`,
+        `${formatBytes(memory.tape)} for ${memory.method === null ? plural(memory.attempts, "step") : `${plural(memory.attempts, "attempt")} of ${memory.method}`}: ${storedText(memory)} (budget ${formatBytes(memory.tapeBudget)})`,
       ],
       [
         "in all",
-        `about ${formatBytes(memory.total)} to train it on the CPU: ${formatBytes(memory.device)} on the device, ${formatBytes(memory.host)} for Node.js and the file's content; a read-out comes on top`,
+        `about ${formatBytes(memory.total)} to train it on the CPU: ${formatBytes(memory.device)} on the device, ${formatBytes(memory.host)} for Node.js, the file's content${memory.samples > 0 ? " and samples" : ""}; a read-out comes on top`,
       ],
     );
   }

@@ -8,7 +8,13 @@ import { ArgumentError, EngineError, SolverError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import { batchCount, batches, firstSamples, isStream, joinedBatches, samplesPerPass } from "../data/loader.ts";
-import { type SampleSet, type SampleShape, type SampleStream, type Samples, subsetOfSamples } from "../data/sampleSet.ts";
+import {
+  type SampleSet,
+  type SampleShape,
+  type SampleStream,
+  type Samples,
+  subsetOfSamples,
+} from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../models/options.ts";
 import type { TaskGradients, TaskResult } from "../models/task/passes.ts";

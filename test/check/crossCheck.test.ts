@@ -73,7 +73,10 @@ for (const [subject, program, mistake] of STEPS) {
     assert.ok(of("f32").includes("trajectory") && of("f32").includes("loss"));
   });
 
-  test(`${subject.name}: coefficients that are off by one part in a thousand, or a wrong sign, fail`, async ({ f64, f32 }) => {
+  test(`${subject.name}: coefficients that are off by one part in a thousand, or a wrong sign, fail`, async ({
+    f64,
+    f32,
+  }) => {
     const report = await run(subject, f64, withWrongInstruction(f32, program, mistake));
     const failures = failuresOf(report);
     assert.ok(failures.includes("trajectory of f32"), failures.join());
@@ -140,7 +143,10 @@ for (const [subject, program, mistake, fails, holds] of [
     ["outputs", "penalty activity", "gradient of input"],
   ],
 ] as const) {
-  test(`${subject.name}: a mistake in ${program} fails ${fails.join(", ")}, and not ${holds.join(", ")}`, async ({ f64, f32 }) => {
+  test(`${subject.name}: a mistake in ${program} fails ${fails.join(", ")}, and not ${holds.join(", ")}`, async ({
+    f64,
+    f32,
+  }) => {
     const failures = failuresOf(await run(subject, f64, withWrongInstruction(f32, program, mistake)));
     for (const quantity of fails) assert.ok(failures.includes(`${quantity} of f32`), failures.join());
     for (const quantity of holds) assert.not.ok(failures.includes(`${quantity} of f32`), failures.join());

@@ -31,7 +31,10 @@ test("a solver with its output times: those of the settings, or of the targets",
 
 test("steps in discrete time, and no word of a solver", () => {
   const discrete = { time: "discrete" } as const;
-  assert.is(timeOf({ ...discrete, recurrences: 5 }, STILL), "discrete, 5 steps with a constant input, read out at the end");
+  assert.is(
+    timeOf({ ...discrete, recurrences: 5 }, STILL),
+    "discrete, 5 steps with a constant input, read out at the end",
+  );
   assert.is(
     timeOf({ ...discrete, readoutTimes: "last:4", readoutAverage: true }, SEQUENCE),
     "discrete, 1 step per frame, 12 frames, read out as the mean of the last 4 of 12 times",

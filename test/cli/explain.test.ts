@@ -87,7 +87,19 @@ test("as JSON: purposes, runs and costs of all programs; recorded attempts are t
 
 test("discrete time, rest, means over times and penalties have programs with names and purposes of their own", async () => {
   const { programs } = await explained(
-    ...["explain", "--data", "decision", "--generate", "600x3000", "--time", "discrete", "--rest", "0.1", "--rest-time", "3"],
+    ...[
+      "explain",
+      "--data",
+      "addition",
+      "--generate",
+      "600x3000",
+      "--time",
+      "discrete",
+      "--rest",
+      "0.1",
+      "--rest-time",
+      "3",
+    ],
     ...["--readout-times", "last:2", "--readout-average", "--activity-penalty", "0.1", "--penalty", "l2:weights=0.01"],
     ...["--train-samples", "16", "--batch-size", "4", "--validation-samples", "0", "--test-samples", "0"],
   );

@@ -3,7 +3,15 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { imageSamples } from "../../src/data/imageSamples.ts";
 import { splitTrainValidation, subset } from "../../src/data/imageSet.ts";
-import { batchCount, batches, epochOrder, firstSamples, joinedBatches, samplesPerPass, streamBatches } from "../../src/data/loader.ts";
+import {
+  batchCount,
+  batches,
+  epochOrder,
+  firstSamples,
+  joinedBatches,
+  samplesPerPass,
+  streamBatches,
+} from "../../src/data/loader.ts";
 import { MNIST_NORMALISATION } from "../../src/data/mnist.ts";
 import { type SampleSet, type SampleStream, type Samples, subsetOfSamples } from "../../src/data/sampleSet.ts";
 import { fails } from "../io/fixtures.ts";

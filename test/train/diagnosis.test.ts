@@ -111,7 +111,10 @@ test("only settings that the run has, and that would change it, are advised", ()
     diagnose(HEALTHY, { ...STATE, meanLoss: 2.3, step: 200, standardised }, inFlags(resolveConfig([config])))
       .findings[0]!.message;
   assert.match(stalled({}, true), /Try another --lr, or --preset retina, which is known to learn$/);
-  assert.match(stalled({ data: "addition", time: "discrete", standardise: false }, false), /Try another --lr, or --standardise$/);
+  assert.match(
+    stalled({ data: "addition", time: "discrete", standardise: false }, false),
+    /Try another --lr, or --standardise$/,
+  );
   assert.match(stalled({ data: "text", time: "discrete" }, true), /Try another --lr$/);
 });
 
