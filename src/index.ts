@@ -60,6 +60,7 @@ export {
 // Random draws.
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
+export type { NeuronColumn, SelectorPlace } from "./core/selector.ts";
 // Connectomes and samples.
 export type { TargetShape } from "./core/targets.ts";
 export { arraySamples, type SampleArraysInput } from "./data/arraySamples.ts";
@@ -137,6 +138,7 @@ export {
 } from "./data/sampleSet.ts";
 export type { SampleSets, SampleSetsOptions } from "./data/sampleSets.ts";
 export { type SampleStreamOptions, sampleStream } from "./data/sampleStream.ts";
+export { countTypes, type SelectableNeurons, selectNeurons, type TypeCount } from "./data/selectors.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
@@ -225,12 +227,15 @@ export {
   type StepSettings,
 } from "./models/connectomeRnn.ts";
 export type { Constraint } from "./models/constraint.ts";
+export type { EvaluationSchedule } from "./models/evaluationTimes.ts";
 export type { FailurePolicy } from "./models/failures.ts";
 export type { InitialState, InitialStateOptions, RestState } from "./models/initialState.ts";
+export type { Clamp, DrivenNeurons, Intervened, Interventions } from "./models/interventions.ts";
 export type { LossAndCotangents, SampleLoss, SampleOutputs } from "./models/lossCotangents.ts";
 export type { DenseMatrix, Projection } from "./models/matrix.ts";
-export type { ChunkInput } from "./models/network/chunkInput.ts";
+export type { AdjustDrive, ChunkInput } from "./models/network/chunkInput.ts";
 export type {
+  ActiveInterventions,
   ChunkBuffers,
   ChunkGradients,
   ChunkStates,
@@ -252,6 +257,7 @@ export {
   NetworkModel,
   type ReadPlan,
 } from "./models/networkModel.ts";
+export type { ChoosableNeurons, NeuronChoice } from "./models/neuronChoice.ts";
 export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/neuronTypes.ts";
 export type {
   ConnectomeNetworkOptions,
@@ -287,6 +293,7 @@ export type {
 } from "./models/readout/layers.ts";
 export type { FeatureSpread, ResponseShares } from "./models/readout/responses.ts";
 export type { ReadoutTimes } from "./models/readout/times.ts";
+export { type RecordedActivity, type RecordOptions, recordActivity } from "./models/recordActivity.ts";
 export type { SampleRows } from "./models/samples.ts";
 export {
   type SelectedStates,

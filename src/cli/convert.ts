@@ -1,12 +1,11 @@
 // axograd convert IN OUT: a connectome from one file format to another.
 
-import { access } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { checkRepresentable, withValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
-import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { absolute } from "../data/connectomes.ts";
 import {
   CONNECTOME_EXTENSIONS,
@@ -17,6 +16,7 @@ import {
 import { writeLabels } from "../io/labels.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { writeJson, writeLine } from "./console.ts";
+import { refuseExisting } from "./newFile.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -86,13 +86,4 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
 
 function valuesAs(dtype: DType, values: ArrayLike<number>): Float32Array | Float64Array {
   return dtype === "f32" ? Float32Array.from(values) : Float64Array.from(values);
-}
-
-async function refuseExisting(file: string): Promise<void> {
-  try {
-    await access(file);
-  } catch {
-    return;
-  }
-  throw new FileFormatError(file, "a new file, or --overwrite", "an existing one", "file-exists");
 }

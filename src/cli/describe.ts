@@ -136,15 +136,16 @@ function describeReadout(
   { projections, weights, samples }: RunInputs,
 ): string {
   const n = projections.outputProjection?.nRows ?? weights.nRows;
-  const which = {
+  const which: Readonly<Record<string, string>> = {
     all: "neurons, all there are",
     output: "output neurons, which get no input",
     "no-input": "neurons that get no input",
     groups: "groups of neurons that get no input, their means",
   };
+  const neurons = which[projections.readout] ?? `neurons, ${projections.readout}`;
   const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
   const how = { layers, states: "their states", groups: "these means" }[head];
-  return `${formatCount(n)} ${which[projections.readout]}, to ${describeTarget(samples.train.target)}: ${how}${standardise ? ", standardised" : ""}`;
+  return `${formatCount(n)} ${neurons}, to ${describeTarget(samples.train.target)}: ${how}${standardise ? ", standardised" : ""}`;
 }
 
 function describeTarget({ classes, width, times }: SampleSet["target"]): string {

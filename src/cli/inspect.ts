@@ -8,14 +8,19 @@ import { ArgumentError } from "../core/errors.ts";
 import { formatBytes, formatCount, formatNumber } from "../core/format.ts";
 import { alignColumns, plural, printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
+import { idOf, selectNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
+import { writeIdList } from "../io/idList.ts";
 import { SOLVERS, type SolverName, TIMES } from "../run/config.ts";
+import { selectable, withTable } from "../run/network.ts";
 import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
-import { writeJson, writeText } from "./console.ts";
+import { writeJson, writeLine, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
 import type { MemoryPlan } from "./memoryPlan.ts";
-import { nonlinearity, oneOf, realNumber, wholeNumber } from "./values.ts";
+import { refuseExisting } from "./newFile.ts";
+import { countSelection, describeSelection } from "./selections.ts";
+import { nonlinearity, oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
   readonly abs?: boolean;
@@ -30,6 +35,10 @@ interface GivenOptions extends GivenReadOptions {
   readonly inputs?: number;
   readonly samples: number;
   readonly memoryBudget: number;
+  readonly select?: string;
+  readonly neuronTable?: string;
+  readonly out?: string;
+  readonly overwrite?: boolean;
   readonly json?: boolean;
 }
 
@@ -77,11 +86,60 @@ export function register(program: Command): void {
       realNumber("--memory-budget", { above: 0 }),
       HOST_TAPE_BYTES / MIB,
     )
+    .option("--select <neurons>", "instead of the statistics: how many neurons of which types a selector names")
+    .option(
+      "--neuron-table <file>",
+      "with --select: CSV with the columns to select by (default: X_neurons.csv beside the connectome)",
+      path("--neuron-table"),
+    )
+    .option(
+      "--out <file>",
+      "with --select: write their ids, one per line, as selectors read them (@FILE)",
+      path("--out"),
+    )
+    .option("--overwrite", "with --out: replace a file that exists")
     .option("--json", "print everything as one JSON object")
+    .addHelpText("after", EXAMPLES)
     .action(run);
 }
 
+const EXAMPLES = `
+Selectors (docs/simulate.md):
+  npx axograd inspect flyvis_e6_csr.npz --select "type:T4*,T5* & role:output"
+  npx axograd inspect edges.csv --neuron-table neurons.csv --select "side:left & !type:R*" --out left.txt
+`;
+
+/** @throws {ArgumentError} options without effect */
+function checkOptions({ select, neuronTable, out, overwrite }: GivenOptions): void {
+  const needs = { "--neuron-table": neuronTable, "--out": out, "--overwrite": overwrite };
+  for (const [option, value] of Object.entries(needs)) {
+    if (value !== undefined && select === undefined) throw new ArgumentError("inspect", option, "--select", "none");
+  }
+  if (overwrite && out === undefined) throw new ArgumentError("inspect", "--overwrite", "--out", "none");
+}
+
+/** Says which neurons a selector names, and writes their ids. */
+async function inspectSelection(file: string, selector: string, given: GivenOptions): Promise<void> {
+  const { out, overwrite = false, neuronTable = null, json = false } = given;
+  if (out !== undefined && !overwrite) await refuseExisting(out);
+  const connectome = await withTable(file, await readLabelledConnectome(file, readOptionsOf(given)), neuronTable);
+  const neurons = selectable(connectome, null);
+  const indices = selectNeurons(neurons, selector, { where: "inspect", argument: "--select" });
+  if (out !== undefined)
+    await writeIdList(
+      out,
+      Array.from(indices, (i) => idOf(neurons, i)),
+    );
+  if (json) writeJson({ file, selector, of: neurons.count, ...countSelection(neurons, indices), out: out ?? null });
+  else {
+    writeLine(`${selector}: ${describeSelection(neurons, indices)}, of ${formatCount(neurons.count)}`);
+    if (out !== undefined) writeLine(`ids: ${out}`);
+  }
+}
+
 async function run(file: string, given: GivenOptions): Promise<void> {
+  checkOptions(given);
+  if (given.select !== undefined) return inspectSelection(file, given.select, given);
   const { time, method, frames } = given;
   const isDiscrete = time === "discrete";
   if (isDiscrete && method !== undefined)

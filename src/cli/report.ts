@@ -162,7 +162,7 @@ async function observe(
       task: model.task,
       numNeurons: model.rnn.options.numNeurons,
       outputs: (input) => model.forward(input, evaluation),
-      trajectory: (input, numTimes) => trajectoryOf(model, config, train, input, numTimes),
+      trajectory: (input, numTimes) => trajectoryOf(model, config, train, input, { numTimes }),
     };
     const respond = async (): Promise<Responses> => ({
       examples: hasExamples(model, samples) ? await findExamples(observed, samples) : null,

@@ -1,6 +1,7 @@
 // Tables of neurons beside a connectome: cell type, role, sign and place in the visual field, read from CSV.
 
 import { FileFormatError } from "../core/errors.ts";
+import type { NeuronColumn } from "../core/selector.ts";
 import { compareText, quoteText } from "../core/text.ts";
 import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row } from "./delimited.ts";
 import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
@@ -25,6 +26,8 @@ export interface NeuronTable {
   readonly x: Float64Array | null;
   /** [count], from 0 (top) to 1 (bottom), as `x`. */
   readonly y: Float64Array | null;
+  /** Every column of the file as text, by its name, to select neurons by; not those without a name, or with that of another. */
+  readonly columns?: ReadonlyMap<string, NeuronColumn>;
 }
 
 /** Options of `readNeuronTable`. */
@@ -70,8 +73,8 @@ interface TableRow {
 }
 
 /**
- * Reads a table with a column cell_type and, where they are there, type_index, u, v, role, sign_class (any order, others ignored),
- * one line per neuron. The hexagonal column (u, v) lies at x = 1.5 v, y = −√3 (u + v/2); both axes are then scaled to [0, 1]. Types
+ * Reads a table with a column cell_type and, where they are there, type_index, u, v, role, sign_class (any order), one line per neuron.
+ * Other columns are kept as text (`columns`). The hexagonal column (u, v) lies at x = 1.5 v, y = −√3 (u + v/2); both axes are then scaled to [0, 1]. Types
  * without type_index are numbered in the order of their names.
  *
  * Lines have the order of the connectome (a column `index`, or else of ids, must count from 0), unless its neurons have ids: then
@@ -88,6 +91,7 @@ export async function readNeuronTable(file: string, options: ReadNeuronTableOpti
   let idPlace = 0;
   let order: number | null = null;
   let place: ReadonlyMap<Optional, number> = new Map();
+  let texts: readonly TextColumn[] = [];
   const format = { header: true, ...(delimiter !== undefined && { delimiter }) };
   await forEachRow(file, "a table of neurons (CSV)", format, {
     start(names, width) {
@@ -97,6 +101,7 @@ export async function readNeuronTable(file: string, options: ReadNeuronTableOpti
       if (place.has("u") !== place.has("v"))
         throw new FileFormatError(file, "columns u and v, or neither", "one of them");
       if (wanted !== null) idPlace = idIndex(file, idColumn, names!);
+      texts = names!.flatMap((name, at) => (isOnlyName(name, names!) ? [new TextColumn(name, at)] : []));
       const counter = wanted === null ? orderColumn(names!) : null;
       order = counter === null ? null : indexOf(counter);
     },
@@ -106,17 +111,47 @@ export async function readNeuronTable(file: string, options: ReadNeuronTableOpti
         throw row.error(order, orderExpected(rows.length));
       }
       rows.push(tableRow(row, typePlace, place, missing));
+      for (const column of texts) column.add(row);
     },
   });
   if (rows.length === 0) throw new FileFormatError(file, "a line per neuron", "none");
-  if (wanted === null) return tableOf(file, rows, place);
+  const columnsOf = (chosen: ArrayLike<number> | null) =>
+    new Map(texts.map((column) => [column.name, column.of(chosen)]));
+  if (wanted === null) return { ...tableOf(file, rows, place), columns: columnsOf(null) };
   const placeOfId = (row: number): string => placeOf(file, rows[row]!.line, idColumn);
   const chosen = rowsOfIds({ file, ids, placeOf: placeOfId }, wanted);
-  return tableOf(
-    file,
-    Array.from(chosen, (row) => rows[row]!),
-    place,
-  );
+  const own = Array.from(chosen, (row) => rows[row]!);
+  return { ...tableOf(file, own, place), columns: columnsOf(chosen) };
+}
+
+function isOnlyName(name: string, names: readonly string[]): boolean {
+  return name !== "" && names.indexOf(name) === names.lastIndexOf(name);
+}
+
+/** The texts of a column, each distinct one once. */
+class TextColumn {
+  readonly name: string;
+  readonly #at: number;
+  readonly #numbers = new Map<string, number>();
+  readonly #rows: number[] = [];
+
+  constructor(name: string, at: number) {
+    this.name = name;
+    this.#at = at;
+  }
+
+  add(row: Row): void {
+    const text = row.text(this.#at);
+    const known = this.#numbers.get(text) ?? this.#numbers.size;
+    this.#numbers.set(text, known);
+    this.#rows.push(known);
+  }
+
+  /** The column of some rows; null: all of them. */
+  of(chosen: ArrayLike<number> | null): NeuronColumn {
+    const rows = chosen ? Array.from(chosen, (row) => this.#rows[row]!) : this.#rows;
+    return { values: [...this.#numbers.keys()], valueIdx: Uint32Array.from(rows) };
+  }
 }
 
 function idIndex(file: string, column: Column, names: readonly string[]): number {

@@ -1,6 +1,6 @@
 // Reads small text files, such as configurations and records: UTF-8 only, and no longer than the given limit.
 
-import { createReadStream } from "node:fs";
+import { createReadStream, readFileSync, statSync } from "node:fs";
 import { FileFormatError } from "../core/errors.ts";
 import { fileError } from "./files.ts";
 
@@ -17,7 +17,24 @@ const UTF16_MARKS: readonly string[] = ["feff", "fffe"];
  * @throws {FileFormatError} missing, a directory, unreadable (`code` tells which), longer than `most` bytes, not UTF-8 (with the line)
  */
 export async function readTextFile(file: string, expected: string, most: number = MAX_TEXT_BYTES): Promise<string> {
-  const bytes = await bytesOf(file, expected, most);
+  return textOf(await bytesOf(file, expected, most), file, expected);
+}
+
+/** `readTextFile` at once, for short files that are read within other work; not from pipes or devices, which may never end. */
+export function readTextFileSync(file: string, expected: string, most: number = MAX_TEXT_BYTES): string {
+  let bytes: Uint8Array;
+  try {
+    const found = statSync(file);
+    if (!found.isFile()) throw new FileFormatError(file, `${expected} in a file`, "a folder, pipe or device");
+    if (found.size > most) throw new FileFormatError(file, `${expected} of at most ${most} bytes`, "a longer file");
+    bytes = readFileSync(file);
+  } catch (cause) {
+    throw fileError(file, expected, cause);
+  }
+  return textOf(bytes, file, expected);
+}
+
+function textOf(bytes: Uint8Array, file: string, expected: string): string {
   const text = decoded(bytes);
   if (text !== null) return text;
   if (UTF16_MARKS.includes(Buffer.from(bytes.subarray(0, 2)).toString("hex"))) {

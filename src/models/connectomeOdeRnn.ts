@@ -69,13 +69,10 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   /** States and outputs that a sample did not reach are NaN. */
   #trajectory(outputs: NetworkOutputs, { batch }: ModelInput, evaluation: EvaluationOptions): Trajectory {
     const { hs, outs, stats } = outputs;
-    const { ts, startTime, endTime } = evaluationSchedule("ConnectomeODERNN", evaluation);
-    // The solver compares in the precision of the device.
-    const round = this.backend.dtype === "f32" ? Math.fround : (v: number) => v;
-    const elapsed = (t: number) => round(t - startTime) * Math.sign(endTime - startTime);
-    const reached = stats.flatMap((part) => part.t.map(elapsed));
+    const schedule = evaluationSchedule("ConnectomeODERNN", evaluation);
+    const { ts } = schedule;
     const rows = (width: number) => this.network.rowsOf(batch, ts.length, width);
-    clearUnreached(stats, ts.map(elapsed), reached, [
+    clearUnreached(stats, schedule, this.backend.dtype, [
       [hs, rows(this.options.numNeurons)],
       [outs, rows(this.nOutputs)],
     ]);

@@ -12,7 +12,7 @@ export interface TimeOptions {
 }
 
 /** In double precision, whatever that of the device: it counts time from the start. */
-export interface Schedule {
+export interface EvaluationSchedule {
   readonly startTime: number;
   readonly endTime: number;
   /** Evaluation times, in the order of integration. */
@@ -20,7 +20,7 @@ export interface Schedule {
 }
 
 /** @throws {ArgumentError} times that are not finite, or not in one order; an interval of length 0; a number and a list of times */
-export function evaluationSchedule(where: string, options: TimeOptions): Schedule {
+export function evaluationSchedule(where: string, options: TimeOptions): EvaluationSchedule {
   const { times, numEvals } = options;
   if (times === undefined) return evenlySpaced(where, options);
   if (numEvals !== undefined) throw new ArgumentError(where, "numEvals", "it dropped, or no times", "both");
@@ -28,7 +28,7 @@ export function evaluationSchedule(where: string, options: TimeOptions): Schedul
 }
 
 /** torch.linspace(start, end, E): the first half counts from the start, the second from the end. */
-function evenlySpaced(where: string, { numEvals = 2, startTime = 0, endTime = 1 }: TimeOptions): Schedule {
+function evenlySpaced(where: string, { numEvals = 2, startTime = 0, endTime = 1 }: TimeOptions): EvaluationSchedule {
   if (!Number.isInteger(numEvals) || numEvals < 2) {
     throw new ArgumentError(where, "numEvals", "a whole number of at least 2", `${numEvals}`);
   }
@@ -40,7 +40,7 @@ function evenlySpaced(where: string, { numEvals = 2, startTime = 0, endTime = 1 
   return { startTime, endTime, ts };
 }
 
-function listed(where: string, times: ArrayLike<number>, options: TimeOptions): Schedule {
+function listed(where: string, times: ArrayLike<number>, options: TimeOptions): EvaluationSchedule {
   if (times.length === 0) throw new ArgumentError(where, "times", "at least one time", "none");
   checkFinite(where, "times", times, "f64");
   const { startTime = 0, endTime = times[times.length - 1]! } = options;

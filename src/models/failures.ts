@@ -1,7 +1,8 @@
 // Samples that do not reach their end, and their consequences for the batch.
 
-import type { FloatArray } from "../core/dtype.ts";
+import type { DType, FloatArray } from "../core/dtype.ts";
 import { assertSolved, failedSamples, type SolveStats } from "../ode/solveStats.ts";
+import type { EvaluationSchedule } from "./evaluationTimes.ts";
 import type { RunPurpose } from "./network/evolution.ts";
 import type { Evaluated, Network } from "./network/network.ts";
 import { rowAt, type SampleRows } from "./samples.ts";
@@ -72,21 +73,20 @@ export async function resultWithoutFailed<E, R extends Outcome>(
   return passes;
 }
 
-/**
- * Sets the rows that samples which failed did not reach to NaN.
- *
- * @param elapsed  from the start to each output time
- * @param reached  from the start to where each sample stands
- */
+/** Sets the rows that samples which failed did not reach to NaN. */
 export function clearUnreached(
   stats: readonly SolveStats[],
-  elapsed: ArrayLike<number>,
-  reached: ArrayLike<number>,
+  { ts, startTime, endTime }: EvaluationSchedule,
+  dtype: DType,
   arrays: readonly (readonly [array: FloatArray, rows: SampleRows])[],
 ): void {
+  // The solver compares in the precision of the device.
+  const round = dtype === "f32" ? Math.fround : (v: number) => v;
+  const elapsed = (t: number) => round(t - startTime) * Math.sign(endTime - startTime);
+  const reached = stats.flatMap((part) => part.t.map(elapsed));
   for (const sample of failedSamples(stats)) {
-    for (let j = 0; j < elapsed.length; j++) {
-      if (elapsed[j]! <= reached[sample]!) continue;
+    for (let j = 0; j < ts.length; j++) {
+      if (elapsed(ts[j]!) <= reached[sample]!) continue;
       for (const [array, rows] of arrays) {
         const from = rowAt(rows, sample, j);
         array.fill(Number.NaN, from, from + rows.width);

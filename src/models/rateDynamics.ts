@@ -6,6 +6,7 @@ import { pullBack } from "../autodiff/vjp.ts";
 import type { Program } from "../backend/program.ts";
 import type { EvaluationTime, OdeSystem } from "../ode/method.ts";
 import type { Value } from "../ops/value.ts";
+import type { Operand } from "../ops/vocabulary.ts";
 import { activation } from "./activation.ts";
 import type { Dynamics } from "./options.ts";
 
@@ -22,6 +23,10 @@ export interface RateShape {
   readonly dynamics?: Dynamics;
   /** Steps of a sequence input; 1: an input that is constant in time. */
   readonly steps: number;
+  /** Interventions: the states of the neurons in the row leaf `held` are constant. Default false. */
+  readonly held?: boolean;
+  /** The neurons in the row leaf `muted` send 0, whatever their state. Default false. */
+  readonly muted?: boolean;
   /** In continuous time the borders of the frames are the jump times of the solve; default false. */
   readonly stepsEndAtFrames?: boolean;
 }
@@ -30,7 +35,8 @@ export interface RateShape {
  * The state that a neuron is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for leaky and
  * plain networks φ(u).
  *
- * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `nonlinearity` (index of φ, if there are several).
+ * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `nonlinearity` (index of φ, if there are several), `muted` (1
+ * for neurons that send 0).
  */
 export function target(g: Graph, shape: RateShape, drive: Value, h: Value): Value {
   const { nNeurons, nnz, dynamics } = shape;
@@ -44,9 +50,22 @@ export function target(g: Graph, shape: RateShape, drive: Value, h: Value): Valu
   return dynamics === "plain" || dynamics === "leaky" ? phi : ops.relu(phi);
 }
 
-/** What neurons in state h send to others, without their sign: h, or for voltages φ(h). */
+/** What neurons in state `h` send, before their sign: h, or of voltages φ(h); 0 where they are muted. */
 export function rates(g: Graph, shape: RateShape, h: Value): Value {
-  return shape.dynamics === "voltage" ? transfer(g, shape, h) : h;
+  const sent = shape.dynamics === "voltage" ? transfer(g, shape, h) : h;
+  return shape.muted ? g.ops.select(g.row("muted", shape.nNeurons), 0, sent) : sent;
+}
+
+/** Stores `signal`, what neurons in state `h` send. Leaves: `h`, `nonlinearity`, `muted`. */
+export function signalProgram(shape: RateShape): Program {
+  const g = new Graph();
+  g.store("signal", rates(g, shape, g.state("h", shape.nNeurons)));
+  return lower(g, "signal", "readout");
+}
+
+/** What replaces `value` in neurons whose state is held. */
+function whereHeld(g: Graph, { held = false, nNeurons }: RateShape, replacement: Operand, value: Value): Value {
+  return held ? g.ops.select(g.row("held", nNeurons), replacement, value) : value;
 }
 
 /** φ, each neuron's own. */
@@ -60,7 +79,9 @@ function transfer(g: Graph, { nonlinearities, nNeurons }: RateShape, u: Value): 
 /**
  * dh/dt = ( target(t, h) − h ) / τ, by default ( relu( φ( drive(t) + W·(s ⊙ h) + b ) ) − h ) / τ
  *
- * Leaves: those of `target`, `tau` (τ), and the projected input: the state `drive` when constant, else the table `drive` of `steps`
+ * and 0 for neurons whose state is held.
+ *
+ * Leaves: those of `target`, `tau` (τ), `held` (1 for these neurons), and the projected input: the state `drive` when constant, else the table `drive` of `steps`
  * states, piecewise constant in time: index floor((t − start)/(end − start)·steps), the last one at t = end, with the per-sample
  * leaves `start` and `end`.
  *
@@ -73,24 +94,28 @@ export function rateDynamics(shape: RateShape): OdeSystem {
     rows: nNeurons,
     rhs: (g, _t, h, time) => {
       const goal = target(g, shape, driveAt(g, time, shape), h);
-      return g.ops.div(g.ops.sub(goal, h), tauOf(g, shape));
+      return whereHeld(g, shape, 0, g.ops.div(g.ops.sub(goal, h), tauOf(g, shape)));
     },
     leak: (g) => g.ops.div(1, tauOf(g, shape)),
   };
 }
 
 /**
- * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics. Leaves: those of
- * `target`, `tau` (τ), the state `h` and its input `drive`.
+ * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics; h ← h where it is
+ * held. Leaves: those of `target`, `tau` (τ), `held`, the state `h` and its input `drive`.
  * Source: torch-biopl's ConnectomeRNN.
  */
-export function discreteStep(g: Graph, shape: Omit<RateShape, "steps">): Value {
+export function discreteStep(g: Graph, shape: RateShape): Value {
+  const h = g.state("h", shape.nNeurons);
+  return whereHeld(g, shape, h, freeStep(g, shape, h));
+}
+
+function freeStep(g: Graph, shape: RateShape, h: Value): Value {
   const { nNeurons, dynamics } = shape;
   const { ops } = g;
-  const h = g.state("h", nNeurons);
-  const goal = target(g, { ...shape, steps: 1 }, g.state("drive", nNeurons), h);
+  const goal = target(g, shape, g.state("drive", nNeurons), h);
   if (dynamics === "plain") return goal;
-  const leak = ops.div(1, tauOf(g, { ...shape, steps: 1 }));
+  const leak = ops.div(1, tauOf(g, shape));
   return ops.add(ops.mul(leak, goal), ops.mul(ops.sub(1, leak), h));
 }
 

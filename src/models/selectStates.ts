@@ -1,8 +1,12 @@
 // Parts of the states of a run, by time, sample, neuron or type of neuron.
 
 import { type FloatArray, floatArray } from "../core/dtype.ts";
-import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
-import type { Label, NeuronTypes } from "./neuronTypes.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { selectorWord } from "../core/selector.ts";
+import { type ChoosableNeurons, checkedIndices, chosenNeurons, type NeuronChoice } from "./neuronChoice.ts";
+import type { Label } from "./neuronTypes.ts";
+
+const WHERE = "selectStates";
 
 /** States of a run as the models give them: [batch, times, neurons], or time first. */
 export interface StateArray {
@@ -10,16 +14,16 @@ export interface StateArray {
 }
 
 /** What the layout of the states follows from; every connectome network has it. */
-export interface StateLayout {
+export interface StateLayout extends ChoosableNeurons {
   readonly options: { readonly numNeurons: number; readonly batchFirst?: boolean };
-  readonly types: NeuronTypes | null;
 }
 
 /** Which states are wanted; what is left out is taken whole. Numbers are indices. */
 export interface StateQuery {
   /** Label of a neuron type; not together with `neurons`. */
   readonly type?: Label;
-  readonly neurons?: ArrayLike<number>;
+  /** Indices, or a selector. */
+  readonly neurons?: NeuronChoice;
   readonly times?: ArrayLike<number>;
   readonly samples?: ArrayLike<number>;
 }
@@ -36,7 +40,8 @@ export interface SelectedStates {
 /**
  * Chooses states of a run of `network` on `batch` samples.
  *
- * @throws {ArgumentError} an index out of range, an unknown type (with the nearest known one), a type together with neurons
+ * @throws {ArgumentError} an index out of range, an unknown type (with the nearest known one), a selector that is none, a type together with
+ *   neurons
  * @throws {ShapeError} states that are not those of `batch` samples of this network
  */
 export function selectStates(
@@ -48,9 +53,9 @@ export function selectStates(
   const { numNeurons, batchFirst = true } = network.options;
   const nTimes = hs.length / (batch * numNeurons);
   if (!Number.isInteger(nTimes) || nTimes < 1) {
-    throw new ShapeError("selectStates", "hs", `${batch} × times × ${numNeurons} numbers`, `${hs.length}`);
+    throw new ShapeError(WHERE, "hs", `${batch} × times × ${numNeurons} numbers`, `${hs.length}`);
   }
-  const neurons = chosenNeurons(network, query);
+  const neurons = neuronsOf(network, query);
   const times = chosen("times", query.times, nTimes);
   const samples = chosen("samples", query.samples, batch);
   const [outer, inner] = batchFirst ? [samples, times] : [times, samples];
@@ -66,25 +71,17 @@ export function selectStates(
   return { data, shape: [outer.length, inner.length, neurons.length], neurons };
 }
 
-function chosenNeurons({ options, types }: StateLayout, { type, neurons }: StateQuery): number[] {
-  if (type === undefined) return chosen("neurons", neurons, options.numNeurons);
-  const where = "selectStates";
-  if (neurons) throw new ArgumentError(where, "type", "a type or neurons", "both");
-  if (!types) throw new ArgumentError(where, "type", "a network with neuronType", `type "${type}" without types`);
-  const index = types.types.indexOf(type);
-  if (index < 0) {
-    const near = nearestName(String(type), types.types.map(String));
-    const known = types.types.join(", ");
-    throw new ArgumentError(where, "type", `${near ? `"${near}"? one of ` : "one of "}${known}`, `"${type}"`);
+function neuronsOf(network: StateLayout, { type, neurons }: StateQuery): number[] {
+  if (type === undefined) return [...chosenNeurons(WHERE, "neurons", network, neurons ?? "all")];
+  if (neurons !== undefined) throw new ArgumentError(WHERE, "type", "a type or neurons", "both");
+  if (!network.types) {
+    throw new ArgumentError(WHERE, "type", "a network with neuronType", `type "${type}" without types`);
   }
-  return [...types.typeIdx.keys()].filter((i) => types.typeIdx[i] === index);
+  return [...chosenNeurons(WHERE, "type", network, `type:${selectorWord(String(type))}`)];
 }
 
 /** The indices asked for, or all. */
 function chosen(name: string, indices: ArrayLike<number> | undefined, extent: number): number[] {
-  if (!indices) return Array.from({ length: extent }, (_, i) => i);
-  const all = Array.from(indices);
-  const bad = all.find((i) => !(Number.isInteger(i) && i >= 0 && i < extent));
-  if (bad !== undefined) throw new ArgumentError("selectStates", name, `indices 0 to ${extent - 1}`, `${bad}`);
-  return all;
+  if (indices) return checkedIndices(WHERE, name, indices, extent);
+  return Array.from({ length: extent }, (_, i) => i);
 }

@@ -6,6 +6,7 @@ import type { SampleSet, Samples } from "../data/sampleSet.ts";
 import type { ModelInput } from "../models/options.ts";
 import type { ParameterElement, ParameterRole } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import type { RecordedActivity } from "../models/recordActivity.ts";
 import type { Task } from "../models/task/task.ts";
 import { inputOf } from "../train/trainable.ts";
 import type { NeuronGroup } from "./groups.ts";
@@ -17,8 +18,8 @@ export interface ObservedModel {
   readonly numNeurons: number;
   /** Outputs [batch, times of the read-out, rows]. */
   outputs(input: ModelInput): Promise<FloatArray>;
-  /** States [batch, times, numNeurons] at no more than `numTimes` times. */
-  trajectory(input: ModelInput, numTimes: number): Promise<Pick<Activity, "hs"> & { readonly ts: ArrayLike<number> }>;
+  /** States of all neurons at no more than `numTimes` times. */
+  trajectory(input: ModelInput, numTimes: number): Promise<Pick<RecordedActivity, "data" | "ts">>;
 }
 
 /** A picture and the network's answer to it. */
@@ -140,8 +141,8 @@ export async function recordActivity(
   const samples = await set.read(await shownIndices(set), null);
   const { numNeurons } = model;
   const numTimes = Math.max(2, Math.min(ACTIVITY_TIMES, Math.floor(ACTIVITY_NUMBERS / numNeurons)));
-  const { hs, ts } = await model.trajectory(inputOf(set, samples), numTimes);
-  return { inputs: shownSamples(set, samples), ts: Array.from(ts), numNeurons, hs, groups };
+  const { data, ts } = await model.trajectory(inputOf(set, samples), numTimes);
+  return { inputs: shownSamples(set, samples), ts: Array.from(ts), numNeurons, hs: data, groups };
 }
 
 async function shownIndices(set: SampleSet): Promise<number[]> {

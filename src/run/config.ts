@@ -20,6 +20,12 @@ export const LOSS_CHOICES: readonly ("auto" | LossName)[] = ["auto", ...LOSS_NAM
 export const CLASS_WEIGHTS = ["none", "balanced"] as const;
 export const INPUT_SCALINGS = ["none", "standardise"] as const;
 export const TARGET_KINDS = ["auto", "class", "numbers"] as const;
+
+/** Whether a read-out is one of these names, rather than a selector. */
+export function isReadoutName(readout: string): readout is (typeof READOUTS)[number] {
+  return (READOUTS as readonly string[]).includes(readout);
+}
+
 /** "exponential-euler" for exponentialEuler. */
 export type Hyphenated<Name extends string> = Name extends `${infer Letter}${infer Rest}`
   ? `${Lowercase<Letter>}${Rest extends Uncapitalize<Rest> ? "" : "-"}${Hyphenated<Rest>}`
@@ -98,8 +104,11 @@ export interface TrainConfig {
   readonly input: (typeof INPUTS)[number];
   /** Train the weights of the input projection. */
   readonly trainInput: boolean;
-  /** Neurons that are read out. "auto": output neurons with a neuron table, else all without input. */
-  readonly readout: (typeof READOUTS)[number];
+  /**
+   * Neurons that are read out. "auto": output neurons with a neuron table, else all without input; "output" and "no-input" leave out those
+   * with input. Or a selector: exactly its neurons.
+   */
+  readonly readout: string;
   /** "layers": linear, or with hidden units; "states": states are the outputs; "groups": an output is the mean of `groupSize` random neurons. */
   readonly head: (typeof HEADS)[number];
   /** Neurons of each group of `input` and `head` "groups". Groups are disjoint. */

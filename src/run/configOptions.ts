@@ -42,6 +42,7 @@ import {
   readoutTimes,
   real,
   type SettingType,
+  selector,
   sizeOfNetwork,
   whole,
   word,
@@ -365,8 +366,8 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   readout: {
     group: "Read-out",
     placeholder: "<neurons>",
-    help: "neurons to read out: all, output (by their role), no-input, or auto",
-    type: choice(READOUTS),
+    help: 'neurons to read out: all, output (by their role), no-input, auto, or a selector like "type:T4*,T5* & side:left"',
+    type: selector(READOUTS),
     default: "auto",
   },
   head: {

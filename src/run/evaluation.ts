@@ -12,25 +12,49 @@ type EvaluationConfig = Pick<
   "time" | "numEvals" | "endTime" | "recurrences" | "window" | "rest" | "restTime"
 >;
 
+/** How the network of a run is evaluated. @throws {ArgumentError} a window without a sequence, a part of a step */
+export function evaluationOf(config: EvaluationConfig, samples: SampleShape): EvaluationOptions | StepOptions {
+  return config.time === "discrete" ? stepEvaluationOf(config, samples) : odeEvaluationOf(config, samples);
+}
+
 /**
- * Times, steps and initial state of a run. In continuous time outputs are evenly spaced, or where targets have times, at the ends of as many
- * equal parts of the interval; in discrete time they follow each frame.
+ * In continuous time: outputs are evenly spaced, or where targets have times, at the ends of as many equal parts of the interval.
  *
+ * @throws {ArgumentError} a window without a sequence
+ */
+export function odeEvaluationOf(config: EvaluationConfig, samples: SampleShape): EvaluationOptions {
+  const { rest, restTime, numEvals, endTime } = config;
+  const common = { ...windowOf(config, samples), ...(rest === null ? {} : { h0: { rest, time: restTime } }) };
+  const { times } = samples.target;
+  if (times === null) return { ...common, numEvals, endTime };
+  return { ...common, times: Float64Array.from({ length: times }, (_, j) => (endTime * (j + 1)) / times) };
+}
+
+/**
+ * In discrete time: outputs follow each frame.
+ *
+ * @param frames  of the input, if it has not as many as the samples; null: it is constant for as many frames as they have
  * @throws {ArgumentError} a window without a sequence, a part of a step
  */
-export function evaluationOf(config: EvaluationConfig, samples: SampleShape): EvaluationOptions | StepOptions {
-  const { time, window, rest, restTime, recurrences, numEvals, endTime } = config;
-  if (window !== null && samples.steps === null)
-    throw new ArgumentError("train", "--window", "inputs that are sequences", "inputs that are constant in time");
-  const common = window === null ? {} : { window };
-  if (time === "discrete") {
-    const h0 = rest === null ? {} : { h0: { rest, steps: restTime } };
-    return { ...common, ...h0, recurrences, ...(samples.steps === null ? { numSteps: 1 } : {}) };
-  }
-  const h0 = rest === null ? {} : { h0: { rest, time: restTime } };
-  const { times } = samples.target;
-  if (times === null) return { ...common, ...h0, numEvals, endTime };
-  return { ...common, ...h0, times: Float64Array.from({ length: times }, (_, j) => (endTime * (j + 1)) / times) };
+export function stepEvaluationOf(
+  config: EvaluationConfig,
+  samples: SampleShape,
+  frames: number | null = samples.steps,
+): StepOptions {
+  const { rest, restTime, recurrences } = config;
+  const h0 = rest === null ? {} : { h0: { rest, steps: restTime } };
+  return {
+    ...windowOf(config, samples),
+    ...h0,
+    recurrences,
+    ...(frames === null ? { numSteps: samples.steps ?? 1 } : {}),
+  };
+}
+
+function windowOf({ window }: EvaluationConfig, { steps }: SampleShape): { readonly window?: number } {
+  if (window === null) return {};
+  if (steps !== null) return { window };
+  throw new ArgumentError("train", "--window", "inputs that are sequences", "inputs that are constant in time");
 }
 
 /** How many output times a run has. */

@@ -109,7 +109,7 @@ function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): Re
     times: readTimesOf(config, samples.train),
     average,
     // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
-    standardise: config.standardise && !(config.wiring === "none" && projections.readout !== "all"),
+    standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
   };
 }
 

@@ -10,9 +10,11 @@ import {
   normaliseRows,
   retinotopicConnectome,
 } from "../data/connectomes.ts";
+import type { SelectableNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
+import type { EdgeList } from "../io/edgeListBuilder.ts";
 import { exists } from "../io/files.ts";
-import { type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
+import { type NeuronRole, type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
 import type { TrainConfig } from "./config.ts";
 
 /** A network as read or generated. */
@@ -23,6 +25,8 @@ export interface Connectome {
   readonly source: string;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;
+  /** Ids of the neurons; null: they are their indices, or in the table. */
+  readonly ids: readonly (string | number)[] | null;
 }
 
 /** Generated networks replace files, so they do not depend on the seed of a run. */
@@ -35,23 +39,30 @@ export async function loadConnectome(
   if (connectome !== null) return readFiles(connectome, config.neuronTable);
   if (generate !== null) {
     const csr = logNormalConnectome({ ...generate, seed: NETWORK_SEED });
-    return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null };
+    return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null, ids: null };
   }
   const { csr, ...table } = retinotopicConnectome({ seed: NETWORK_SEED });
-  return { csr, table, source: "made-up visual system", tableFile: null };
+  return { csr, table, source: "made-up visual system", tableFile: null, ids: null };
 }
 
-/** Joins the table by id if the connectome has ids, else by position. */
 async function readFiles(file: string, tableFile: string | null): Promise<Connectome> {
-  const { csr, labels } = await readLabelledConnectome(file);
+  return withTable(file, await readLabelledConnectome(file), tableFile);
+}
+
+/** A connectome that has been read, with its table: the given one, or X_neurons.csv beside the file. Joined by id if there are ids. */
+export async function withTable(
+  file: string,
+  { csr, labels }: EdgeList,
+  tableFile: string | null,
+): Promise<Connectome> {
   const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, source, tableFile: null };
+  if (found === null) return { csr, table: null, source, tableFile: null, ids: labels };
   const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, source, tableFile: found };
+  return { csr, table, source, tableFile: found, ids: labels };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */
@@ -84,4 +95,9 @@ function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed"
     case "none":
       return mapValues(csr, () => 0);
   }
+}
+
+/** What the neurons of a connectome are selected by. @param roles  of one whose table has none; null: unknown */
+export function selectable({ csr, table, ids }: Connectome, roles: readonly NeuronRole[] | null): SelectableNeurons {
+  return { ...table, count: csr.nRows, ids, role: table?.role ?? roles };
 }

@@ -13,9 +13,11 @@ import {
   retinotopicProjection,
 } from "../data/connectomes.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
+import { selectNeurons } from "../data/selectors.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
-import type { TrainConfig } from "./config.ts";
-import type { Connectome } from "./network.ts";
+import { rolesByProjections } from "../report/groups.ts";
+import { isReadoutName, type TrainConfig } from "./config.ts";
+import { type Connectome, selectable } from "./network.ts";
 
 /** Inputs to neurons, neurons to the read-out. */
 export interface Projections {
@@ -24,7 +26,10 @@ export interface Projections {
   readonly inputProjection: Csr | null;
   /** Neurons that inputs drive. */
   readonly nDriven: number;
-  readonly readout: Exclude<TrainConfig["readout"], "auto"> | "groups";
+  /** "all", "output", "no-input", "groups", or the selector of the neurons that are read out. */
+  readonly readout: string;
+  /** Whether neurons with input are among those that are read out. */
+  readonly readsDriven: boolean;
   /** [features, neurons], one 1 per row, or means of groups; null: all neurons are read out. */
   readonly outputProjection: Csr | null;
 }
@@ -83,7 +88,7 @@ function readoutOf(
   config: ProjectionConfig,
   inputProjection: Csr | null,
   isDriven: (neuron: number) => boolean,
-): Pick<Projections, "readout" | "outputProjection"> {
+): Pick<Projections, "readout" | "readsDriven" | "outputProjection"> {
   const { csr, table } = connectome;
   const numNeurons = csr.nRows;
   // The signal must cross the network.
@@ -92,11 +97,20 @@ function readoutOf(
     if (config.readout !== "auto")
       throw new ArgumentError("train", "--readout", "it dropped, as --head groups draws its neurons", config.readout);
     const groups = disjointGroups("output", outputs, config.groupSize, withoutInput(everyone(csr)), config.seed);
-    return { readout: "groups", outputProjection: groupReadout(numNeurons, groups) };
+    return { readout: "groups", readsDriven: false, outputProjection: groupReadout(numNeurons, groups) };
   }
   const withoutRoles = inputProjection && config.head !== "states" ? "no-input" : "all";
   const readout = config.readout === "auto" ? (table?.role ? "output" : withoutRoles) : config.readout;
-  if (readout === "all") return { readout, outputProjection: null };
+  if (readout === "all") return { readout, readsDriven: true, outputProjection: null };
+  const read = (indices: Uint32Array) => ({
+    readout,
+    readsDriven: indices.some(isDriven),
+    outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
+  });
+  if (!isReadoutName(readout)) {
+    const roles = rolesByProjections(numNeurons, isDriven, () => false);
+    return read(selectNeurons(selectable(connectome, roles), readout, { where: "train", argument: "--readout" }));
+  }
   const candidates = readout === "output" ? neuronsOfRole(tableFor("--readout", connectome), "output") : everyone(csr);
   const indices = withoutInput(candidates);
   if (indices.length === 0) {
@@ -107,10 +121,7 @@ function readoutOf(
       "none; --readout all takes those with input, too",
     );
   }
-  return {
-    readout,
-    outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
-  };
+  return read(indices);
 }
 
 function everyone({ nRows }: Csr): Uint32Array {

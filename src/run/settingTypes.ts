@@ -1,7 +1,8 @@
 // Types of settings: how values are read from the text of a command line or the data of a file, how they are checked, and their JSON Schema.
 
-import { nearestName } from "../core/errors.ts";
+import { ArgumentError, nearestName } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
+import { parseSelector } from "../core/selector.ts";
 import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
 import { PENALTY_KINDS } from "../train/parameterPenalties.ts";
@@ -92,6 +93,30 @@ export function filePath(): SettingType<string> {
     fromText: asIs,
     got: quoteValue,
     schema: { type: "string", minLength: 1 },
+  };
+}
+
+/** A selector of neurons, or one of a few names. Whether its neurons exist is not checked. */
+export function selector(names: readonly string[]): SettingType<string> {
+  const parsed = (data: unknown): unknown => {
+    if (typeof data !== "string") return data;
+    try {
+      parseSelector(data, { where: "setting", argument: "selector" });
+      return null;
+    } catch (error) {
+      return error;
+    }
+  };
+  return {
+    expected: `one of ${names.join(", ")}, or a selector of neurons`,
+    read: (data) => (parsed(data) === null ? (data as string) : undefined),
+    fromText: asIs,
+    got: (data) => {
+      const error = parsed(data);
+      if (!(error instanceof ArgumentError)) return quoteValue(data);
+      return `${quoteValue(data)}: expected ${error.facts.expected}, got ${error.facts.got}`;
+    },
+    schema: { type: "string", minLength: 1, examples: names },
   };
 }
 

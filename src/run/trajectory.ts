@@ -1,49 +1,66 @@
-// Trajectories of all neurons of a run's network, in continuous or discrete time.
+// The activity of neurons of a run's network over time, in continuous or discrete time.
 
-import type { FloatArray } from "../core/dtype.ts";
+import { ArgumentError } from "../core/errors.ts";
 import type { SampleShape } from "../data/sampleSet.ts";
+import type { Interventions } from "../models/interventions.ts";
 import { ConnectomeODEModel } from "../models/networkModel.ts";
 import type { ModelInput } from "../models/options.ts";
+import { type RecordedActivity, type RecordOptions, recordActivity } from "../models/recordActivity.ts";
 import type { TrainConfig } from "./config.ts";
-import { evaluationOf } from "./evaluation.ts";
+import { odeEvaluationOf, stepEvaluationOf } from "./evaluation.ts";
 import type { RunModel } from "./experiment.ts";
 
-/** States of all neurons at some times. */
-export interface RunTrajectory {
-  /** [batch, times, numNeurons] */
-  readonly hs: FloatArray;
-  /** Times, or in discrete time numbers of steps done. */
-  readonly ts: Float64Array;
+/** Of which neurons, and when. */
+export interface TrajectoryOptions extends Pick<RecordOptions<object>, "neurons" | "rates" | "onProgress"> {
+  /**
+   * In continuous time, evenly spaced times from start to end, both included, at least 2; in discrete time at most so many evenly spaced
+   * steps, the last one included. Not together with `at`.
+   */
+  readonly numTimes?: number;
+  /** Ascending times up to the end; in discrete time numbers of steps done, from 1. */
+  readonly at?: ArrayLike<number>;
+  readonly interventions?: Interventions | null;
 }
 
 /**
- * States at `numTimes` evenly spaced times from start to end, both included; in discrete time after at most `numTimes` evenly spaced steps,
- * the last one included.
+ * Records the activity of neurons of a run's network under an input, which need not be as long as the samples of the run. Only the wanted
+ * times and neurons take memory.
+ *
+ * @param samples  of the run
+ * @throws {ArgumentError} times that the run does not reach, and as `recordActivity`
  */
 export async function trajectoryOf(
   model: RunModel,
   config: TrainConfig,
   samples: SampleShape,
   input: ModelInput,
-  numTimes: number,
-): Promise<RunTrajectory> {
+  { numTimes = 2, at, interventions = null, ...record }: TrajectoryOptions,
+): Promise<RecordedActivity> {
   if (model instanceof ConnectomeODEModel) {
-    const { times: _, ...evaluation } = { times: null, ...evaluationOf(config, samples) };
-    const { hs, ts } = await model.rnn.forward(input, { ...evaluation, numEvals: numTimes, endTime: config.endTime });
-    return { hs, ts };
+    const { numEvals: _, times: __, ...others } = odeEvaluationOf(config, samples);
+    const times = at ? { times: at } : { numEvals: numTimes };
+    const evaluation = { ...others, ...times, endTime: config.endTime, interventions };
+    return recordActivity(model.rnn, input, { ...record, evaluation });
   }
-  const { numNeurons } = model.rnn.options;
-  const { hs } = await model.rnn.forward(input, { ...evaluationOf(config, samples), outputs: "steps" });
-  const steps = hs.length / (input.batch * numNeurons);
-  const kept = evenly(steps, Math.min(steps, numTimes));
-  const chosen = hs.slice(0, input.batch * kept.length * numNeurons);
-  for (let b = 0; b < input.batch; b++) {
-    kept.forEach((k, j) => {
-      const from = (b * steps + k) * numNeurons;
-      chosen.set(hs.subarray(from, from + numNeurons), (b * kept.length + j) * numNeurons);
-    });
-  }
-  return { hs: chosen, ts: Float64Array.from(kept, (k) => k + 1) };
+  const own = stepEvaluationOf(config, samples, input.steps ?? null);
+  const evaluation = { ...own, outputs: "steps", interventions } as const;
+  const steps = model.rnn.network.outputTimes({ input, evaluation });
+  const times = at ? outputsAfter(at, steps) : evenly(steps, Math.min(steps, numTimes));
+  return recordActivity(model.rnn, input, { ...record, evaluation, times });
+}
+
+/** Indices of outputs from numbers of steps. */
+function outputsAfter(at: ArrayLike<number>, steps: number): number[] {
+  const wanted = Array.from(at);
+  const isAscending = (k: number) => k === 0 || wanted[k]! > wanted[k - 1]!;
+  const bad = wanted.findIndex((n, k) => !(Number.isInteger(n) && n >= 1 && n <= steps && isAscending(k)));
+  if (bad < 0) return wanted.map((n) => n - 1);
+  throw new ArgumentError(
+    "trajectory",
+    "at",
+    `ascending numbers of steps from 1 to ${steps}`,
+    `${wanted[bad]} at ${bad}`,
+  );
 }
 
 /** `count` of the numbers 0 … n − 1, evenly spaced, with the last one. */

@@ -36,6 +36,7 @@ export interface TaskDescription {
 /** Values of metrics by name. A metric may be undefined on some samples: NaN. */
 export type MetricValues = Readonly<Record<string, number>>;
 
+/** Loss and metrics of a task as plain JSON. */
 export function describeTask({ loss, metrics, target }: Task): TaskDescription {
   return {
     loss: { name: loss.name, unit: loss.unit ?? null, chance: loss.chance?.(target) ?? null },

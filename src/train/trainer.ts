@@ -66,7 +66,7 @@ export interface StepMetrics {
   /** What each penalty adds to `loss`; absent: there are none. */
   readonly penalties?: Readonly<Record<string, number>>;
   readonly learningRate: number;
-  /** null for a model in discrete time. */
+  /** null: nothing was solved, as in discrete time. */
   readonly solver: SolverMetrics | null;
   /** What this step sent to the device and got back; absent where host and device share their memory. */
   readonly traffic?: Traffic;
@@ -112,7 +112,7 @@ export interface FitOptions {
   /** Ends the loop after the step in progress. */
   readonly signal?: AbortSignal;
   /** Steps before the current position, for running means and speed to continue from. */
-  readonly recent?: readonly Measured[];
+  readonly recent?: readonly Pick<StepMetrics, "loss" | "metrics" | "seconds">[];
 }
 
 /** Every option of a trainer, and of `fit`. */

@@ -102,7 +102,8 @@ test("unknown keys are refused with line and nearest name, wrong values with key
   await refused("lr: fast\n", /wrong\.yaml:1: expected a number above 0, got "fast" \(lr\)/);
   await refused("epochs: [1]\n", /expected a whole number of at least 1, got \[1\] \(epochs\)/);
   await refused("\n\nstandardise: yes\n", /:3: expected true or false, got "yes" \(standardise\)/);
-  await refused("readout: outputs\n", /got "outputs", did you mean "output"\? \(readout\)/);
+  await refused("wiring: shuffle\n", /got "shuffle", did you mean "shuffled"\? \(wiring\)/);
+  await refused("readout: type:(\n", /a selector of neurons, got "type:\(": expected a value of "type" .* \(readout\)/);
   await refused("gain: null\n", /got null \(gain\)/);
   await refused("lr: 1\nlr: 2\n", /wrong\.yaml:2: expected YAML or JSON/);
   await refused("- 1\n", /keys with values/);

@@ -116,4 +116,26 @@ test("a table without roles or places wires as no table does, unless they are as
   await fails(asked({ input: "auto", readout: "output" }), "argument", /a column role/);
 });
 
+test("a read-out by selector takes exactly the neurons that it names, with input or without", async () => {
+  const table = "id,cell_type,side\n9000,A,left\n30,B,left\n20000,B,right\n";
+  const connectome = await load(EDGES, table);
+  const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
+  const given = { input: "auto", head: "layers", groupSize: 1, seed: 0 } as const;
+  const choose = (readout: string) => chooseProjections(connectome, image, { ...given, readout });
+  const { inputProjection } = choose("all");
+  const driven = [0, 1, 2].filter((i) => inputProjection!.rowPtr[i + 1]! > inputProjection!.rowPtr[i]!);
+  assert.is(driven.length, 1);
+  for (const [selector, expected] of [
+    ["side:left", [0, 1]],
+    ["type:B & !id:30", [2]],
+    ["input", driven],
+    ["all & index:0-2", [0, 1, 2]],
+  ] as const) {
+    const { outputProjection, readout, readsDriven } = choose(selector);
+    assert.equal([...outputProjection!.colIdx], expected, selector);
+    assert.equal([readout, readsDriven], [selector, (expected as readonly number[]).includes(driven[0]!)]);
+  }
+  await fails(() => choose("type:C"), "argument", /train: expected a type that a neuron has .*\(--readout\)/);
+});
+
 test.run();

@@ -1,3 +1,4 @@
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -295,6 +296,31 @@ testWithData(test, ["flyvis/flyvis_e2_csr.npz"], "the fly's connectome is as its
   assert.equal([it.neurons[0], it.connections], [1203, 28904]);
   assert.ok(Math.abs(it.weights.shareInhibitory - 0.3524) < 5e-5);
   assert.is(it.columnSigns.excitatory + it.columnSigns.inhibitory + it.columnSigns.mixed + it.emptyColumns, 1203);
+});
+
+test("--select counts neurons by type and writes their ids, which a selector reads", async () => {
+  const edges = join(dir, "edges.csv");
+  const table = join(dir, "neurons.csv");
+  const ids = join(dir, "ids.txt");
+  await writeFile(edges, "pre,post,weight\nA7,B2,1\nB2,C1,2\n");
+  await writeFile(table, "id,cell_type,side\nC1,T5,left\nB2,T4,left\nA7,T4,right\n");
+  const select = (...args: readonly string[]) =>
+    runCommand(register, "inspect", edges, "--neuron-table", table, "--select", ...args);
+  assert.is(await select("all"), "all: 3 neurons: 2 T4, 1 T5, of 3\n");
+  const said = JSON.parse(await select("side:left", "--out", ids, "--json"));
+  assert.equal(said, {
+    ...{ file: edges, selector: "side:left", of: 3 },
+    ...{ neurons: 2, types: { T4: 1, T5: 1 }, out: ids },
+  });
+  assert.is(await readFile(ids, "utf8"), "B2\nC1\n");
+  assert.match(await select(`!@"${ids}"`), /1 neuron: 1 T4, of 3/);
+  await fails(() => select("all", "--out", ids), "file-exists", /--overwrite, got an existing one/);
+  await fails(() => select("type:T6"), "argument", /nearest "T4".*\(--select\)/);
+  await fails(
+    () => runCommand(register, "inspect", edges, "--out", ids),
+    "argument",
+    /expected --select, got none \(--out\)/,
+  );
 });
 
 test.run();

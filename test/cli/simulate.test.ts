@@ -1,6 +1,6 @@
 // `axograd simulate` on fresh and trained networks, small ones.
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -9,7 +9,7 @@ import { register as registerSimulate } from "../../src/cli/simulate.ts";
 import { register as registerTrain } from "../../src/cli/train.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import { writeNpy } from "../../src/io/npy.ts";
-import { readNpz } from "../../src/io/npz.ts";
+import { openNpz, readNpz } from "../../src/io/npz.ts";
 import { runCommand } from "./command.ts";
 import { TINY } from "./process.ts";
 
@@ -39,7 +39,7 @@ async function simulate(
   out: string,
   ...args: readonly string[]
 ): Promise<Record<string, { shape: number[]; data: number[] }>> {
-  await runCommand(registerSimulate, "simulate", ...args, "--out", out);
+  await runCommand(registerSimulate, "simulate", ...args, "--out", out, "--overwrite");
   const arrays = await readNpz(out);
   return Object.fromEntries(
     [...arrays].map(([name, { shape, data }]) => [name, { shape: [...shape], data: Array.from(data, Number) }]),
@@ -118,12 +118,111 @@ test("a constant and an array of the same values drive the network alike, a sequ
 
 test("--plot draws the activity, --json says what was written", async ({ folder, run, out }) => {
   const plot = join(folder, "activity.svg");
-  const args = ["simulate", run, "--input", "digits:0-1", "--out", out, "--plot", plot, "--json"];
+  const args = ["simulate", run, "--input", "digits:0-1", "--out", out, "--plot", plot, "--json", "--overwrite"];
   const said = JSON.parse(await runCommand(registerSimulate, ...args));
-  assert.equal(said, { out, plot, samples: 2, times: 25, neurons: 900 });
+  const recorded = { neurons: 900, types: null };
+  assert.equal(said, {
+    ...{ out, plot, samples: 2, times: 25, neurons: 900 },
+    ...{ recorded, interventions: [], comparison: null },
+  });
   const svg = await readFile(plot, "utf8");
   assert.match(svg, /^<svg/);
   assert.not.match(svg, /NaN|undefined/);
+});
+
+test("neurons are silenced, clamped and driven, and the accuracy of the intact run stands beside", async ({
+  folder,
+  run,
+  out,
+}) => {
+  const args = [run, "--input", "digits:0-9", "--times", "3"];
+  const intact = await simulate(out, ...args);
+  const acts = ["--silence", "0-9", "--silence", "5-19", "--clamp", "20=0.5", "--clamp", "21,22=0.25"];
+  const acted = await simulate(out, ...args, ...acts, "--drive", "input & !0-22=0.5");
+  const at = (arrays: typeof acted, s: number, t: number, i: number) => arrays.hs!.data[(s * 3 + t) * 900 + i]!;
+  for (let s = 0; s < 10; s++) {
+    for (let t = 0; t < 3; t++) {
+      for (let i = 0; i < 20; i++) assert.is(at(acted, s, t, i), 0);
+      assert.equal([at(acted, s, t, 20), at(acted, s, t, 21), at(acted, s, t, 22)], [0.5, 0.25, 0.25]);
+    }
+  }
+  const driven = Array.from({ length: 877 }, (_, k) => 23 + k).filter((i) => at(acted, 0, 2, i) > at(intact, 0, 2, i));
+  assert.ok(driven.length > 300, `a current raises states: ${driven.length}`);
+  // A course in time needs a sequence; a number per sample does not.
+  const file = join(folder, "currents.npy");
+  await writeNpy(file, { shape: [10], data: Float64Array.from({ length: 10 }, (_, s) => (s === 3 ? 1 : 0)) });
+  const one = await simulate(out, ...args, "--drive", `input=${file}`);
+  const same = (s: number) =>
+    Array.from({ length: 2700 }, (_, k) => k).every(
+      (k) => one.hs!.data[s * 2700 + k] === intact.hs!.data[s * 2700 + k],
+    );
+  assert.equal(
+    Array.from({ length: 10 }, (_, s) => same(s)),
+    Array.from({ length: 10 }, (_, s) => s !== 3),
+  );
+  const command = ["simulate", ...args, "--silence", "output", "--record", "0-9", "--out", out, "--overwrite"];
+  const text = await runCommand(registerSimulate, ...command);
+  assert.match(text, /^silenced \d+ neurons\naccuracy \d+\.\d % → \d+\.\d % of 10 samples, .*\nrecorded 10 neurons\n/);
+  const said = JSON.parse(await runCommand(registerSimulate, ...command, "--json"));
+  assert.is(said.interventions[0].kind, "silence");
+  assert.is(said.comparison.samples, 10);
+  const { intact: before, intervened: after } = said.comparison.metrics.accuracy;
+  assert.ok(after <= before);
+});
+
+test("an existing file is replaced on request only", async ({ run, out }) => {
+  const args = ["simulate", run, "--input", "digits:0", "--out", out, "--record", "0"];
+  await runCommand(registerSimulate, ...args, "--overwrite");
+  assert.match(String(await errorOf(runCommand(registerSimulate, ...args))), /--overwrite, got an existing one/);
+});
+
+test("a table has a line for each sample, time and neuron, with what is known of them", async ({
+  folder,
+  run,
+  out,
+}) => {
+  const file = join(folder, "activity.csv");
+  const args = [run, "--input", "digits:1-2", "--at", "0.5,3", "--record", "3,7", "--rates"];
+  await runCommand(registerSimulate, "simulate", ...args, "--out", file);
+  const { rates, labels } = await simulate(out, ...args);
+  const rows = (await readFile(file, "utf8")).trimEnd().split("\n");
+  assert.is(rows[0], "sample,label,time [tau],neuron,rate");
+  const expected = rates!.data.map((rate, k) => {
+    const [s, t, c] = [Math.floor(k / 4), Math.floor(k / 2) % 2, k % 2];
+    return [s, labels!.data[s], [0.5, 3][t], [3, 7][c], rate].join(",");
+  });
+  assert.equal(rows.slice(1), expected.map(String));
+});
+
+test("types and ids of a table stand in both files, and select", async ({ folder, out }) => {
+  const edges = join(folder, "edges.csv");
+  const table = join(folder, "edges_neurons.csv");
+  const ids = ["720575940621039145", "720575940621039146", "720575940621039147"];
+  await writeFile(edges, `pre,post,weight\n${ids[0]},${ids[1]},1\n${ids[1]},${ids[2]},1\n`);
+  const rows = ids.map((id, i) => `${id},${["R1", '"L 1"', "T4"][i]},${["left", "left", "right"][i]}\n`);
+  await writeFile(table, `id,cell_type,side\n${rows.join("")}`);
+  const model = ["--connectome", edges, "--input", "constant:1", "--times", "2", "--train-samples", "64", ...WASM];
+  const config = join(folder, "config.yaml");
+  await writeFile(config, "readout: all\n");
+  const args = [...model, "--config", config, "--record", "side:left"];
+  await runCommand(registerSimulate, "simulate", ...args, "--out", out, "--overwrite");
+  const npz = await openNpz(out);
+  try {
+    const texts = async (name: string) => {
+      const { bytes, label } = await npz.readRaw(name);
+      return { bytes: bytes.length, label };
+    };
+    assert.is((await texts("types")).bytes, 2 * 3 * 4);
+    assert.is((await texts("ids")).bytes, 2 * 18 * 4);
+  } finally {
+    npz.close();
+  }
+  const csv = join(folder, "typed.csv");
+  await runCommand(registerSimulate, "simulate", ...args, "--clamp", `id:${ids[0]}=2`, "--out", csv);
+  const lines = (await readFile(csv, "utf8")).split("\n");
+  assert.is(lines[0], "sample,time [tau],neuron,id,type,state");
+  assert.is(lines[1], `0,0,0,${ids[0]},R1,2`);
+  assert.is(lines[2], `0,0,1,${ids[1]},L 1,0`);
 });
 
 test("wrong inputs are refused with what is possible", async ({ folder, run, out }) => {
@@ -131,7 +230,18 @@ test("wrong inputs are refused with what is possible", async ({ folder, run, out
   assert.match(String(await wrong("--input", "digits:20-99")), /images from 0 to 23/);
   assert.match(String(await wrong("--input", "digit")), /digits:A-B, constant:X or FILE\.npy/);
   assert.instance(await wrong("--input", "constant:x"), ArgumentError);
-  assert.match(String(await wrong("--input", "digits:0", "--neurons", "T4")), /cell types, roles, or indices/);
+  assert.match(
+    String(await wrong("--input", "digits:0", "--neurons", "T4")),
+    /a column that the neurons have .*\(--neurons\)/,
+  );
+  assert.match(String(await wrong("--input", "digits:0", "--record", "0-900")), /from 0 to 899, .*\(--record\)/);
+  assert.match(String(await wrong("--input", "digits:0", "--clamp", "0-3")), /NEURONS=STATE/);
+  assert.match(String(await wrong("--input", "digits:0", "--clamp", "0-3=x")), /a number behind the last =, got "x"/);
+  assert.match(String(await wrong("--input", "digits:0", "--drive", "0-3=x")), /a number or FILE\.npy/);
+  assert.match(String(await wrong("--input", "digits:0", "--silence", "5", "--clamp", "5=1")), /held once/);
+  assert.match(String(await wrong("--input", "digits:0", "--at", "0,x")), /times like 0\.5,1,3, got "x"/);
+  assert.match(String(await wrong("--input", "digits:0", "--at", "1", "--times", "3")), /no --times, got both/);
+  assert.match(String(await wrong("--input", "digits:0", "--at", "9")), /times from 0 to 3, got 9/);
   const file = join(folder, "wrong.npy");
   await writeNpy(file, { shape: [1, 3], data: new Float32Array(3) });
   assert.instance(await wrong("--input", file), ShapeError);

@@ -99,7 +99,10 @@ test("a table is joined with a connectome by id, and then scaled; rows of other 
 });
 
 test("only the type is needed; what the table does not say is null", async () => {
-  const neurons = await readNeuronTable(await table("cell_type,side", "T4,left", "Mi1,right", "T4,left"));
+  const { columns, ...neurons } = await readNeuronTable(
+    await table("cell_type,side", "T4,left", "Mi1,right", "T4,left"),
+  );
+  assert.equal(columns!.get("side"), { values: ["left", "right"], valueIdx: Uint32Array.of(0, 1, 0) });
   assert.equal(neurons, {
     count: 3,
     types: ["Mi1", "T4"],

@@ -2,7 +2,16 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { decodeNpy, decodeNpyString, encodeNpy, encodeNpyString, readNpy, writeNpy } from "../../src/io/npy.ts";
+import {
+  decodeNpy,
+  decodeNpyString,
+  decodeNpyStrings,
+  encodeNpy,
+  encodeNpyString,
+  encodeNpyStrings,
+  readNpy,
+  writeNpy,
+} from "../../src/io/npy.ts";
 import { bytesOf, fails, tempDir } from "./fixtures.ts";
 
 const test = suite("npy");
@@ -110,6 +119,14 @@ test("a missing file is named", async () => {
   await fails(() => readNpy(join(dir, "absent.npy")), "file-missing", /absent\.npy/);
   await writeFile(join(dir, "x.npy"), encodeNpy({ shape: [], data: Uint8Array.of(3) }));
   assert.equal((await readNpy(join(dir, "x.npy"))).data, Uint8Array.of(3));
+});
+
+test("texts are written as NumPy stores them, characters beyond 16 bits too", async () => {
+  const texts = ["T4a", "", "α′", "😀x"];
+  const bytes = encodeNpyStrings(texts);
+  assert.match(new TextDecoder("latin1").decode(bytes), /'descr': '<U3', 'fortran_order': False, 'shape': \(4,\), \}/);
+  assert.equal(decodeNpyStrings(bytes, "texts"), texts);
+  assert.equal(decodeNpyStrings(encodeNpyStrings([""]), "empty"), [""]);
 });
 
 test.run();

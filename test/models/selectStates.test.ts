@@ -43,6 +43,11 @@ test("with time first the result has time first too", () => {
   });
 });
 
+test("by selector, in ascending order", () => {
+  assert.equal(select({ neurons: "T4a | 0", times: [0], samples: [0] }), { data: [0, 1], shape: [1, 1, 2] });
+  assert.equal(select({ neurons: "type:T*", times: [0], samples: [0] }).data, [1, 3]);
+});
+
 test("says which index or type does not exist", () => {
   const rejects = (query: StateQuery, message: RegExp) => {
     assert.throws(
@@ -50,7 +55,7 @@ test("says which index or type does not exist", () => {
       (e: Error) => e instanceof ArgumentError && message.test(e.message),
     );
   };
-  rejects({ type: "Mi2" }, /"Mi1"\? one of Mi1, T4a, T5a, got "Mi2"/);
+  rejects({ type: "Mi2" }, /a type that a neuron has \(nearest "Mi1"\), got "type:Mi2"/);
   rejects({ type: "Mi1", neurons: [0] }, /a type or neurons, got both/);
   rejects({ times: [3] }, /indices 0 to 2, got 3 \(times\)/);
   rejects({ samples: [-1] }, /indices 0 to 1, got -1 \(samples\)/);

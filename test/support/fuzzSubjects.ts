@@ -11,6 +11,7 @@ import { csrFromCoo } from "../../src/core/csr.ts";
 import { readImageSet } from "../../src/data/mnist.ts";
 import { openSamples } from "../../src/data/openSamples.ts";
 import { readLabelledConnectome, writeConnectome } from "../../src/io/connectome.ts";
+import { readIdList } from "../../src/io/idList.ts";
 import { readLabels } from "../../src/io/labels.ts";
 import { readNeuronTable } from "../../src/io/neuronTable.ts";
 import { encodeNpy, encodeNpyString, encodeNpyStrings, readNpy, writeNpy } from "../../src/io/npy.ts";
@@ -250,6 +251,11 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   },
   "labels npy": { extension: ".npy", make: only(vector(Int32Array.of(3, 1, 3)), npyOfTexts()), read: labels },
   "neuron table": { extension: ".csv", make: only(text(NEURONS)), read: readNeuronTable },
+  "list of ids": {
+    extension: ".txt",
+    make: only(text("720575\n720576\nL1\n")),
+    read: async (file) => readIdList(file),
+  },
   "type edges": { extension: ".csv", make: only(text(TYPES)), read: readTypeEdges },
   images: images("images", false),
   "images, packed": images("images", true),

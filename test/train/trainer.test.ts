@@ -233,7 +233,9 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
     parted.dispose();
   });
 
-  test("a model in discrete time trains the same way, without solver metrics", async ({ backend }) => {
+  test("a model in discrete time trains the same way; its steps are counted, and its record is planned", async ({
+    backend,
+  }) => {
     const model = new ConnectomeClassifier(backend, {
       rnn: { inputSize: 24, numNeurons: 24, connectome: absolute(sparseMatrix()), neuronNonlinearity: "Tanh" },
       numClasses: 3,

@@ -58,14 +58,28 @@ export interface InputCotangent {
   readonly index: number;
 }
 
+/** Interventions that the dynamics of a run has, and the rows that it binds for them. */
+export interface ActiveInterventions {
+  readonly held: boolean;
+  readonly muted: boolean;
+  readonly rows: Readonly<Record<string, DeviceBuffer>>;
+}
+
 /** Device buffers of a chunk. */
 export interface ChunkBuffers {
+  /** Of the last run; null: none in its dynamics. */
+  active: ActiveInterventions | null;
   readonly desk: Desk;
   readonly input: ChunkInput;
   readonly y0: DeviceBuffer;
   readonly hs: readonly DeviceBuffer[];
   readonly ctHs: readonly DeviceBuffer[];
   readonly ctY0: DeviceBuffer;
+}
+
+/** The variant of the dynamics that a chunk's run has, as a key. */
+export function variantOf({ input, active }: ChunkBuffers): string {
+  return `${input.depth}${active?.held ? " held" : ""}${active?.muted ? " muted" : ""}`;
 }
 
 /**
@@ -87,7 +101,7 @@ export function chunkBuffers(
     return buffers;
   };
   const [hs, ctHs] = [states("h", at), states("ct h", back ? at : [])];
-  return { desk, input, y0: desk.state("y0", n), hs, ctHs, ctY0: desk.state("ct y0", n) };
+  return { active: null, desk, input, y0: desk.state("y0", n), hs, ctHs, ctY0: desk.state("ct y0", n) };
 }
 
 /** Waits until the states of a chunk are complete. */

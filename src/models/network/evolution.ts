@@ -3,19 +3,23 @@
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { StartedSolve } from "../../ode/request.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
+import type { EvaluationSchedule } from "../evaluationTimes.ts";
 import type { ModelInput } from "../options.ts";
 import type { ChunkBuffers } from "./chunks.ts";
 
 /** The purpose of a run: states alone; or a loss, or its gradients (recorded for the reverse pass), which need every sample or its mask. */
 export type RunPurpose = "states" | "loss" | "gradients";
 
-/** Where a run starts from, and its number of output times. */
+/** Where a run starts from, and its output times. */
 export interface RunShape<E> {
   /** [batch, numNeurons], made when it is needed; null: zeros, or `rest`. */
   readonly h0: () => ArrayLike<number> | null;
   /** The run of one sample whose last state is the initial state of all samples; null: `h0` says. */
   readonly rest: { readonly input: ModelInput; readonly evaluation: E } | null;
-  readonly times: number;
+  /** Output times, in double precision; in discrete time numbers of steps done. */
+  readonly ts: Float64Array;
+  /** In continuous time, when the solve starts and ends. */
+  readonly schedule: EvaluationSchedule | null;
 }
 
 /** How the states of a network evolve in one run. `E`: how a run is evaluated (times, initial state). */

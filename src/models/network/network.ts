@@ -10,9 +10,10 @@ import { ArgumentError, ShapeError, SolverError } from "../../core/errors.ts";
 import { findNonFinite } from "../../core/finite.ts";
 import { orRelease } from "../../core/release.ts";
 import { failedSamples } from "../../ode/solveStats.ts";
+import { type Intervened, interventionsOfSamples, resolveInterventions } from "../interventions.ts";
 import type { ConnectomeNetworkOptions, ModelInput } from "../options.ts";
 import { ParameterSet } from "../parameters/parameterSet.ts";
-import { responseProgram } from "../rateDynamics.ts";
+import { responseProgram, signalProgram } from "../rateDynamics.ts";
 import { gatherSamples, partOf, type SampleRows, sampleAt } from "../samples.ts";
 import { ChunkInput } from "./chunkInput.ts";
 import {
@@ -25,7 +26,8 @@ import {
   type StartedChunk,
   settled,
 } from "./chunks.ts";
-import type { Evolution, RunPurpose } from "./evolution.ts";
+import type { Evolution, RunPurpose, RunShape } from "./evolution.ts";
+import { addedCurrents, intervene, pullHeld } from "./intervene.ts";
 import { NetworkParameters } from "./parameters.ts";
 import { outputsOf } from "./projections.ts";
 import { RestingState } from "./restingState.ts";
@@ -38,6 +40,8 @@ export interface Evaluated<E> {
   readonly at?: readonly number[];
   /** Rows of the widest state that is computed from those of the network; default: its outputs. */
   readonly widest?: number;
+  /** Most samples in a chunk, to bound memory; the numbers do not depend on it. Default: as many as the device takes at once. */
+  readonly mostSamples?: number;
 }
 
 /** A network for read-outs, on the device. `E`: how a run is evaluated (times, initial state). ConnectomeODERNN and ConnectomeRNN hold one. */
@@ -78,13 +82,19 @@ export class Network<E> {
   // ---- batches ---------------------------------------------------------------------------------------------------------
 
   /** Number of output times of a run. @throws {ArgumentError} naming the option of the evaluation */
-  outputTimes({ input, evaluation }: Evaluated<E>): number {
-    return this.#evolution.shapeOf(input, evaluation).times;
+  outputTimes(batch: Evaluated<E>): number {
+    return this.shapeOf(batch).ts.length;
+  }
+
+  /** Initial state and output times of a run. @throws {ArgumentError} naming the option of the evaluation */
+  shapeOf({ input, evaluation }: Evaluated<E>): RunShape<E> {
+    return this.#evolution.shapeOf(input, evaluation);
   }
 
   /** The evaluation with its initial state as numbers. @throws {ArgumentError | ShapeError | SolverError} input or evaluation cannot be taken */
   checked({ input, evaluation }: Evaluated<E>): E {
     this.#checkInput(input);
+    resolveInterventions(this.model, evaluation as Intervened, input);
     const h0 = this.#initialState({ input, evaluation });
     return h0 ? { ...evaluation, h0 } : evaluation;
   }
@@ -93,10 +103,15 @@ export class Network<E> {
   selectSamples({ input, evaluation, ...rest }: Evaluated<E>, kept: readonly number[]): Evaluated<E> {
     const h0 = this.#evolution.shapeOf(input, evaluation).h0();
     const data = gatherSamples(input.data, this.inputRows(input), kept);
+    const { interventions } = evaluation as Intervened;
     return {
       ...rest,
       input: { ...input, data, batch: kept.length },
-      evaluation: h0 ? { ...evaluation, h0: gatherSamples(h0, this.stateRows(input.batch), kept) } : evaluation,
+      evaluation: {
+        ...evaluation,
+        ...(h0 && { h0: gatherSamples(h0, this.stateRows(input.batch), kept) }),
+        ...(interventions && { interventions: interventionsOfSamples(interventions, input, kept) }),
+      },
     };
   }
 
@@ -127,21 +142,23 @@ export class Network<E> {
 
   /** `chunks` without waiting for the device. */
   async *startedChunks(
-    { input, evaluation, at, widest = 0 }: Evaluated<E>,
+    { input, evaluation, at, widest = 0, mostSamples = input.batch }: Evaluated<E>,
     purpose: RunPurpose,
   ): AsyncGenerator<StartedChunk> {
     const { backend } = this;
     const { numNeurons, inputSize } = this.options;
     const evolution = this.#evolution;
     const frames = this.#checkInput(input);
-    const { times, rest } = evolution.shapeOf(input, evaluation);
+    const { ts, rest } = evolution.shapeOf(input, evaluation);
+    const times = ts.length;
     const wanted = checkedTimes(at, times);
     const h0 = this.#initialState({ input, evaluation });
+    const interventions = resolveInterventions(this.model, evaluation as Intervened, input);
     this.parameters.refresh();
     if (rest) await this.#rest.find(this, rest);
     // Where any frame may be read, the drive of a sequence is one array.
     const drive = evolution.readsAnyFrame ? frames * numNeurons : numNeurons;
-    const lanes = backend.lanesFor(Math.max(drive, inputSize, this.model.nOutputs, widest));
+    const lanes = Math.min(mostSamples, backend.lanesFor(Math.max(drive, inputSize, this.model.nOutputs, widest)));
     const { signal } = evaluation as Abortable;
     for (let first = 0; first < input.batch; first += lanes) {
       await yieldToEventLoop(signal);
@@ -150,10 +167,12 @@ export class Network<E> {
       const own = this.#inputOf(desk, frames);
       const chunk = chunkBuffers(this.model, own, times, wanted, purpose === "gradients");
       this.#chunks.set(desk, chunk);
-      chunk.input.upload({ first, count }, input, this.inputRows(input));
+      const adjust = interventions && addedCurrents(chunk, { first, count }, interventions);
+      chunk.input.upload({ first, count }, input, this.inputRows(input), adjust);
       if (rest) this.#rest.spread(desk, chunk.y0);
       else if (h0) desk.put(chunk.y0, h0, { first, count });
       else backend.fill(chunk.y0, 0);
+      chunk.active = interventions && intervene(chunk, interventions);
       const solve = await evolution.evolve(chunk, count, evaluation, purpose);
       const poll = async (more: readonly DeviceBuffer[]): Promise<SettledChunk | null> => {
         const record = solve.record();
@@ -178,12 +197,27 @@ export class Network<E> {
     const buffers = this.#buffersOf(chunk);
     const { input, ctY0 } = buffers;
     this.#evolution.reverse(buffers, ctHs, this.model.dynamicsGradients());
+    pullHeld(buffers);
     return { ctY0, ctX: input.cotangents };
   }
 
   /** outs = H·h + b for each output time of a chunk that was asked for, or the states themselves. */
   outputsOf(chunk: ChunkStates): readonly DeviceBuffer[] {
     return outputsOf(this.model, chunk);
+  }
+
+  /** What each neuron of a chunk sends at output time j, before its sign: its state, or of voltages φ(h); 0 where it is silenced. */
+  signalOf(chunk: ChunkStates, j: number): DeviceBuffer {
+    const h = chunk.hs[j]!;
+    if (this.model.options.dynamics !== "voltage") return h;
+    const { active, input } = this.#buffersOf(chunk);
+    const muted = active?.muted ?? false;
+    const signal = chunk.desk.state("signal", this.options.numNeurons);
+    const program = chunk.desk.program(`signal${muted ? " muted" : ""}`, () =>
+      signalProgram(this.model.rateShape(input.depth, active)),
+    );
+    chunk.desk.run(program, { ...this.model.dynamicsInputs(), ...active?.rows, h, signal });
+    return signal;
   }
 
   /** The output of each neuron at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */

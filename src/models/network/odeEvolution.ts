@@ -8,9 +8,10 @@ import { OdeSolver } from "../../ode/solve.ts";
 import { evaluationSchedule } from "../evaluationTimes.ts";
 import { checkFailures } from "../failures.ts";
 import { type InitialStateOptions, initialStateOf, restOf } from "../initialState.ts";
+import type { Intervened } from "../interventions.ts";
 import { rateDynamics } from "../rateDynamics.ts";
 import { type ResolvedSolve, solverOptionsOf } from "../solveOptions.ts";
-import type { ChunkBuffers } from "./chunks.ts";
+import { type ChunkBuffers, variantOf } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
 import { checkWindow } from "./steps.ts";
@@ -21,7 +22,7 @@ import { checkWindow } from "./steps.ts";
  * A sequence of T frames fills the interval: frame k holds from startTime + k·(endTime − startTime)/T up to the next one, the last one up to
  * endTime. The interval may lie anywhere in time and run backwards. See `SolveOptions.stepsEndAtFrames`.
  */
-export interface EvaluationOptions extends Abortable, InitialStateOptions {
+export interface EvaluationOptions extends Abortable, InitialStateOptions, Intervened {
   /** Evaluation times, equally spaced from start to end, both included; default 2. */
   readonly numEvals?: number;
   /** Instead of `numEvals`: evaluation times in the order of integration, from startTime to endTime; at least one. */
@@ -50,6 +51,7 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
   window: true,
   h0: true,
   h0Seed: true,
+  interventions: true,
   signal: true,
 };
 
@@ -57,14 +59,17 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
 export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Evolution<EvaluationOptions> {
   const { backend, options } = model;
   const { onFailure = "throw", stepsEndAtFrames = true } = solve.options;
-  const solvers = new Map<number, OdeSolver>();
+  const solvers = new Map<string, OdeSolver>();
 
-  const solverFor = (steps: number): OdeSolver => {
-    const known = solvers.get(steps);
+  const solverFor = (chunk: ChunkBuffers): OdeSolver => {
+    const { input, active } = chunk;
+    const steps = input.frames;
+    const variant = variantOf(chunk);
+    const known = solvers.get(variant);
     if (known) return known;
-    const system = rateDynamics({ ...model.rateShape(steps), stepsEndAtFrames });
+    const system = rateDynamics({ ...model.rateShape(steps, active), stepsEndAtFrames });
     const solver = new OdeSolver(backend, system, solverOptionsOf(solve, steps, model.trainedLeaves()));
-    solvers.set(steps, solver);
+    solvers.set(variant, solver);
     return solver;
   };
 
@@ -76,11 +81,12 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
   };
 
   const start = async (
-    { desk, input, y0, hs }: ChunkBuffers,
+    chunk: ChunkBuffers,
     count: number,
     evaluation: EvaluationOptions,
     record: boolean,
   ): Promise<StartedSolve> => {
+    const { desk, input, y0, hs, active } = chunk;
     const { ts, startTime, endTime } = evaluationSchedule(WHERE, evaluation);
     const length = endTime - startTime;
     // endTime − startTime on the device, per sample.
@@ -91,10 +97,10 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     const wanted = wantedTimes(hs);
     const all = (value: number) => new Array<number>(count).fill(value);
     // Time counts from the start: far from 0 there are not enough numbers for the borders of frames.
-    const started = await solverFor(frames).start({
+    const started = await solverFor(chunk).start({
       layout: desk.layout,
       samples: count,
-      inputs: { ...model.dynamicsInputs(), drive: input.drive(0), duration },
+      inputs: { ...model.dynamicsInputs(), ...active?.rows, drive: input.drive(0), duration },
       y0,
       tStart: all(0),
       tEnd: all(length),
@@ -123,20 +129,22 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
       checkWindow(WHERE, evaluation.window);
       if (evaluation.window !== undefined && !stepsEndAtFrames)
         throw new ArgumentError(WHERE, "window", "it dropped, or solve.stepsEndAtFrames: true", "both");
-      const { ts } = evaluationSchedule(WHERE, evaluation);
+      const schedule = evaluationSchedule(WHERE, evaluation);
       const rest = restOf(WHERE, evaluation.h0, options.inputSize, "time");
       return {
         h0: () => initialStateOf(WHERE, evaluation, batch, options.numNeurons),
         rest: rest && { input: rest.input, evaluation: restEvaluation(rest.length, evaluation) },
-        times: ts.length,
+        ts: schedule.ts,
+        schedule,
       };
     },
     evolve: (chunk, count, evaluation, purpose) => start(chunk, count, evaluation, purpose === "gradients"),
     checkSolved: (stats, first, purpose) => checkFailures(onFailure, stats, first, purpose),
-    reverse: ({ input, hs, ctY0 }, ctHs, grads) => {
+    reverse: (chunk, ctHs, grads) => {
+      const { input, hs, ctY0 } = chunk;
       const drive = input.cotangent(0);
       const cotangents = wantedTimes(hs).map((j) => ctHs[j] ?? null);
-      solverFor(input.frames).reverse(cotangents, drive ? { ...grads, drive } : grads, ctY0);
+      solverFor(chunk).reverse(cotangents, drive ? { ...grads, drive } : grads, ctY0);
       for (let k = 0; k < input.frames; k++) input.pull(k);
     },
     release: () => {

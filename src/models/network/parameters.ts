@@ -25,6 +25,7 @@ import {
 } from "../parameters/parameter.ts";
 import type { ParameterSet } from "../parameters/parameterSet.ts";
 import type { RateShape } from "../rateDynamics.ts";
+import type { ActiveInterventions } from "./chunks.ts";
 import { outputValue } from "./projectionPrograms.ts";
 
 /** Before the names of a network's parameters. Files of a network without a read-out lack it. */
@@ -158,9 +159,9 @@ export class NetworkParameters {
     return { [name]: buffer };
   }
 
-  /** The rate model's shape for a sequence of `steps` inputs. */
-  rateShape(steps: number): RateShape {
-    return { ...this.#shape, steps };
+  /** The rate model's shape for a sequence of `steps` inputs, with the interventions of a run. */
+  rateShape(steps: number, active: ActiveInterventions | null = null): RateShape {
+    return { ...this.#shape, steps, ...(active && { held: active.held, muted: active.muted }) };
   }
 
   /** Names of the leaves of the dynamics whose gradient is wanted. */

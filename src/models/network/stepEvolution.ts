@@ -3,7 +3,6 @@
 import type { Bindable, DeviceBuffer } from "../../backend/backend.ts";
 import { Desk } from "../../backend/desk.ts";
 import { layoutKey } from "../../backend/layout.ts";
-import type { PanelLayout } from "../../backend/program.ts";
 import { yieldToEventLoop } from "../../core/abort.ts";
 import { bytesOf } from "../../core/dtype.ts";
 import { ArgumentError } from "../../core/errors.ts";
@@ -15,7 +14,7 @@ import type { SolveStats } from "../../ode/solveStats.ts";
 import { type BufferSet, Tape } from "../../ode/tape.ts";
 import { initialStateOf, restOf } from "../initialState.ts";
 import { discreteStep } from "../rateDynamics.ts";
-import type { ChunkBuffers } from "./chunks.ts";
+import { type ChunkBuffers, variantOf } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
 import type { NetworkParameters } from "./parameters.ts";
 import { type StepPrograms, stepPrograms } from "./stepPrograms.ts";
@@ -40,15 +39,17 @@ export function stepEvolution(model: NetworkParameters, settings: StepSettings =
   const { memoryBudgetBytes = backend.tapeBudgetBytes } = settings;
   if (!(memoryBudgetBytes >= 0))
     throw new ArgumentError(WHERE, "memoryBudgetBytes", "a number of at least 0", `${memoryBudgetBytes}`);
-  const programs = stepPrograms((g) => discreteStep(g, model.rateShape(1)), model.trainedLeaves());
   const runs = new Map<string, StepRun>();
   /** The last recorded run. */
   let recorded: { readonly run: StepRun; readonly steps: Steps } | null = null;
 
-  const runFor = (layout: PanelLayout): StepRun => {
-    const key = layoutKey(layout);
+  const runFor = (chunk: ChunkBuffers): StepRun => {
+    const { active, desk: itsDesk } = chunk;
+    const { layout } = itsDesk;
+    const key = `${layoutKey(layout)} ${variantOf(chunk)}`;
     const known = runs.get(key);
     if (known) return known;
+    const programs = stepPrograms((g) => discreteStep(g, model.rateShape(1, active)), model.trainedLeaves());
     const desk = new Desk(backend, layout, WHERE);
     const made = orRelease(desk, () => new StepRun(desk, model, programs, memoryBudgetBytes));
     runs.set(key, made);
@@ -65,11 +66,12 @@ export function stepEvolution(model: NetworkParameters, settings: StepSettings =
       return {
         h0: () => initialStateOf(WHERE, evaluation, batch, numNeurons),
         rest: rest && { input: rest.input, evaluation: restEvaluation(rest.length, evaluation) },
-        times: count / perOutput,
+        ts: Float64Array.from({ length: count / perOutput }, (_, j) => (j + 1) * perOutput),
+        schedule: null,
       };
     },
     evolve: async (chunk, count, evaluation, purpose) => {
-      const run = runFor(chunk.desk.layout);
+      const run = runFor(chunk);
       const steps = stepsOf(chunk.input.frames, evaluation);
       recorded = null;
       const stats = await run.forward(chunk, count, steps, evaluation, purpose === "gradients");
@@ -184,13 +186,13 @@ class StepRun {
 
   #step(
     program: StepPrograms["step"],
-    { input }: ChunkBuffers,
+    { input, active }: ChunkBuffers,
     { perFrame }: Steps,
     k: number,
     own: Readonly<Record<string, Bindable>>,
   ): void {
     const drive = input.drive(Math.floor(k / perFrame));
-    this.#desk.run(program, own, this.#model.dynamicsInputs(), { drive });
+    this.#desk.run(program, own, this.#model.dynamicsInputs(), { ...active?.rows, drive });
   }
 
   /** Goes back through the last recorded run; see Evolution. */

@@ -4,9 +4,10 @@ import type { Abortable } from "../../core/abort.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { checkNames } from "../../core/optionNames.ts";
 import type { InitialStateOptions } from "../initialState.ts";
+import type { Intervened } from "../interventions.ts";
 
 /** How many steps a network in discrete time takes, from which state, and where its outputs and gradients end. */
-export interface StepOptions extends Abortable, InitialStateOptions {
+export interface StepOptions extends Abortable, InitialStateOptions, Intervened {
   /** Frames of an input that is constant in time; of a sequence it is the length, and may be left out. */
   readonly numSteps?: number;
   /** Steps with each frame, K; default 1. */
@@ -30,6 +31,7 @@ const STEP_OPTIONS: Readonly<Record<keyof StepOptions, true>> = {
   window: true,
   h0: true,
   h0Seed: true,
+  interventions: true,
   signal: true,
 };
 

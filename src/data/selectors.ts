@@ -1,0 +1,124 @@
+// Sets of neurons by the columns of their table: "type:T4*,T5* & side:left".
+
+import { ShapeError } from "../core/errors.ts";
+import {
+  type NeuronColumn,
+  type NeuronColumns,
+  neuronsOfSelector,
+  parseSelector,
+  type SelectorPlace,
+} from "../core/selector.ts";
+import { readIdList } from "../io/idList.ts";
+import type { NeuronTable } from "../io/neuronTable.ts";
+
+/** What neurons can be selected by; a `NeuronTable` is one. */
+export interface SelectableNeurons
+  extends Partial<Pick<NeuronTable, "types" | "typeIdx" | "role" | "sign" | "columns">> {
+  readonly count: number;
+  /** Ids of the neurons, as `readLabelledConnectome` returns them. Default, and null: the table's column id, or else the indices. */
+  readonly ids?: readonly (string | number)[] | null;
+}
+
+/** How many neurons of a type. */
+export interface TypeCount {
+  readonly type: string;
+  readonly count: number;
+}
+
+const SIGNS: ReadonlyMap<number, string> = new Map([
+  [-1, "inhibitory"],
+  [0, "mixed"],
+  [1, "excitatory"],
+]);
+
+const PLACE: SelectorPlace = { where: "selectNeurons", argument: "selector" };
+const known = new WeakMap<SelectableNeurons, NeuronColumns>();
+
+/**
+ * The neurons that a selector names, in ascending order, each once.
+ *
+ * | selector | neurons |
+ * |---|---|
+ * | `type:T4*,T5a` | of a type; `*` stands for any text, a comma continues the list of its column |
+ * | `side:left` | by any column of the table; `side:""`: those whose cell is empty |
+ * | `role:output`, `sign:inhibitory` | by role (input, hidden, output) or sign (excitatory, inhibitory, mixed) |
+ * | `id:720575,720576`, `@ids.txt` | by id; of a file with an id per line |
+ * | `index:0-99,200` | by index, from 0; ranges include both ends |
+ * | `all`, `input`, `hidden`, `output`, `0-99`, `T4a` | without a column: all, a role, indices, or else a type |
+ * | `a & b`, `a \| b`, `!a`, `(a)` | in both, in one of them, not in it |
+ *
+ * Commas bind tightest, then `!`, `&`, `|`. Double quotes take any character literally: `type:"Tm5 (Y)"`; `""` in them is a quote.
+ * Names and values are case-sensitive.
+ *
+ * @param place  whose argument the selector is, for messages
+ * @throws {ArgumentError} a text that is no selector (with the place in it), a column or value that no neuron has (with the nearest one), an
+ *   index out of range, a selection without neurons (with the part that is empty)
+ * @throws {FileFormatError} a list of ids that cannot be read
+ * @throws {ShapeError} a property with another number of entries than there are neurons
+ */
+export function selectNeurons(neurons: SelectableNeurons, selector: string, place: SelectorPlace = PLACE): Uint32Array {
+  return neuronsOfSelector(parseSelector(selector, place), columnsOf(neurons), place, readIdList);
+}
+
+/** Whether neurons have ids other than their indices. */
+export function hasIds({ ids, columns }: SelectableNeurons): boolean {
+  return ids != null || (columns?.has("id") ?? false);
+}
+
+/** The id of a neuron, as lists of ids have it (@FILE): its own, that of the table's column id, or its index. */
+export function idOf({ ids, columns }: SelectableNeurons, index: number): string {
+  const column = columns?.get("id");
+  if (ids) return String(ids[index]);
+  return column ? column.values[column.valueIdx[index]!]! : String(index);
+}
+
+/** How many of some neurons have which type, in the order of the types; one entry without a name where types are not known. */
+export function countTypes(
+  { types, typeIdx }: Pick<SelectableNeurons, "types" | "typeIdx">,
+  indices: ArrayLike<number>,
+): readonly TypeCount[] {
+  if (!types || !typeIdx) return [{ type: "", count: indices.length }];
+  const counts = new Uint32Array(types.length);
+  for (let k = 0; k < indices.length; k++) counts[typeIdx[indices[k]!]!]!++;
+  return types.flatMap((type, t) => (counts[t]! > 0 ? [{ type, count: counts[t]! }] : []));
+}
+
+function columnsOf(neurons: SelectableNeurons): NeuronColumns {
+  const made = known.get(neurons) ?? { count: neurons.count, columns: namedColumns(neurons) };
+  known.set(neurons, made);
+  return made;
+}
+
+/** The table's own columns, and the names that all tables share, which come first. */
+function namedColumns({
+  count,
+  types,
+  typeIdx,
+  role,
+  sign,
+  ids,
+  columns,
+}: SelectableNeurons): NeuronColumns["columns"] {
+  const named = new Map<string, NeuronColumn>(columns ?? []);
+  if (types && typeIdx) named.set("type", { values: types, valueIdx: typeIdx });
+  if (role) named.set("role", columnOf(role));
+  if (sign) named.set("sign", columnOf(Array.from(sign, (s) => SIGNS.get(s) ?? String(s))));
+  if (ids) named.set("id", columnOf(ids.map(String)));
+  // A column of this name counts from 0, or is that of another order.
+  named.delete("index");
+  for (const [name, { valueIdx }] of named) {
+    if (valueIdx.length === count) continue;
+    throw new ShapeError(PLACE.where, name, `${count} entries, one per neuron`, `${valueIdx.length}`);
+  }
+  return named;
+}
+
+function columnOf(texts: readonly string[]): NeuronColumn {
+  const numbers = new Map<string, number>();
+  const valueIdx = Uint32Array.from(texts, (text) => {
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
+    return number;
+  });
+  return { values: [...numbers.keys()], valueIdx };
+}
