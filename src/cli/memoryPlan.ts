@@ -84,7 +84,9 @@ export function memoryPlan({ nRows, nnz, rowPtr, colIdx, values }: Csr, options:
   const rest = batchSize > WIDEST ? batchSize % WIDEST : 0;
   const shapes = rest > 0 && panelFor(rest) < panel ? 1 + panelFor(rest) / panel : 1;
   const indexBytes = nRows <= 65536 ? 2 : 4;
-  const { stages, fsal } = tableau ?? { stages: 1, fsal: false };
+  const { stages } = tableau ?? { stages: 1 };
+  // Where inputs jump from frame to frame, the last slope of an attempt is not the first of the next one.
+  const fsal = tableau?.fsal === true && frames === 1;
   const start = fsal ? 2 * state : state;
   // One contraction per stage; the first stage of an FSAL method is the last of the attempt before.
   const saves = (fsal ? stages - 1 : stages) * state;
