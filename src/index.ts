@@ -79,6 +79,7 @@ export {
   HexagonalEye,
   type HexagonalNeurons,
   type HexagonalOffset,
+  hexagonalEyeOf,
   hexagonalInput,
   hexagonalOffsets,
   hexagonalReadout,
@@ -96,8 +97,10 @@ export {
   randomIndices,
   retinotopicConnectome,
   retinotopicProjection,
+  type SharedByTypeOffset,
   type SharedByTypePair,
   type SharedPattern,
+  sharedByTypeOffset,
   sharedByTypePair,
   signByTypePair,
   smallWorld,
@@ -382,7 +385,7 @@ export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops
 export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
-export type { Hyphenated, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
+export type { Hyphenated, NamedNetwork, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 export type { SampleSplits } from "./run/samples.ts";
 // Training.

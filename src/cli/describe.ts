@@ -5,6 +5,7 @@ import { plural, quoteText } from "../core/text.ts";
 import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { outputTimesOf, readTimesOf as readTimesSetting } from "../run/evaluation.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
@@ -111,7 +112,7 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
 }
 
 function describeWeights(config: TrainConfig): string {
-  const { weights, normalise, gain, wiring } = config;
+  const { weights, normalise, gain, wiring, share } = config;
   const neurons = describeDynamics(config);
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
   if (wiring === "none") return `none, W = 0${frozen}; ${neurons}`;
@@ -120,9 +121,10 @@ function describeWeights(config: TrainConfig): string {
     shuffled: "shuffled connectome of the same degrees, ",
     random: "random connectome of the same density, ",
   }[wiring];
+  const shared = { none: "", types: ", shared by cell types", columns: ", shared by cell types and columns" }[share];
   const kind = weights === "abs" ? "absolute values" : "signed";
   const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";
-  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${frozen}; ${neurons}`;
+  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${shared}${frozen}; ${neurons}`;
 }
 
 /** "ReLU", "leaky dynamics, Tanh, tau 2". */
@@ -132,7 +134,7 @@ function describeDynamics({ dynamics, nonlinearity, tau }: TrainConfig): string 
 }
 
 function describeReadout(
-  { head, fcDim, dropout, standardise }: TrainConfig,
+  { head, kernel, fcDim, dropout, standardise }: TrainConfig,
   { projections, weights, samples }: RunInputs,
 ): string {
   const n = projections.outputProjection?.nRows ?? weights.nRows;
@@ -143,9 +145,13 @@ function describeReadout(
     groups: "groups of neurons that get no input, their means",
   };
   const neurons = which[projections.readout] ?? `neurons, ${projections.readout}`;
-  const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
-  const how = { layers, states: "their states", groups: "these means" }[head];
-  return `${formatCount(n)} ${neurons}, to ${describeTarget(samples.train.target)}: ${how}${standardise ? ", standardised" : ""}`;
+  const layers = {
+    layers: fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`,
+    states: "as they are",
+    groups: "as they are",
+    columns: `a convolution of radius ${kernel}`,
+  }[head];
+  return `${formatCount(n)} ${neurons}, to ${describeTarget(samples.train.target)}: ${layers}${standardise ? ", standardised" : ""}`;
 }
 
 function describeTarget({ classes, width, times }: SampleSet["target"]): string {
@@ -215,6 +221,12 @@ export function describeEvaluation(
   return row(set, `${describeValues(evaluation, task)} on ${of} after step ${formatCount(step)}`);
 }
 
+/** How much of the teacher's parameters was found. */
+function describeRecovery({ weights, tau, bias }: RecoveryFacts): string {
+  const share = (x: number | null) => (x === null ? "unknown" : x.toFixed(4));
+  return `R² of the teacher's weights ${share(weights)}, time constants ${share(tau)}, biases ${share(bias)}`;
+}
+
 /** The last lines of a run. */
 export function describeSummary(summary: RunSummary): string[] {
   const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
@@ -225,6 +237,7 @@ export function describeSummary(summary: RunSummary): string[] {
   return [
     row("speed", `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s${rhs}`),
     row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device`),
+    ...(summary.recovery ? [row("recovery", describeRecovery(summary.recovery))] : []),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),
   ];

@@ -5,10 +5,13 @@ import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
+import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment, RunInputs } from "../run/experiment.ts";
+import { recoveryOf } from "../run/recovery.ts";
 import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
@@ -375,6 +378,7 @@ class RunRecorder {
     const { config, backend, console, experiment, folder, inputs } = this.#parts;
     const { cause } = this.#interruption;
     const { step } = experiment.trainer.position;
+    const { teacher } = inputs.samples;
     if (cause) {
       await this.record({ event: "interrupted", step, signal: cause });
       console.result(`stopped by ${cause} after step ${formatCount(step)}; the checkpoint is complete`);
@@ -389,6 +393,7 @@ class RunRecorder {
     const page = cause === null ? this.#parts.page : null;
     const trained = {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
+      recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
       interrupted: cause,
       folder: folder.path,
       files: (await folder.files()).concat(page ? [RUN_FILES.report] : []),
@@ -400,6 +405,12 @@ class RunRecorder {
     await this.record({ event: "summary", ...summary });
     for (const line of describeSummary(summary)) console.info(line);
   }
+}
+
+/** JSON has no NaN. */
+function recordOf({ weights, tau, bias }: Recovery): RecoveryFacts {
+  const finite = (x: number) => (Number.isFinite(x) ? x : null);
+  return { weights: finite(weights), tau: finite(tau), bias: finite(bias) };
 }
 
 function isMultiple(step: number, every: number): boolean {

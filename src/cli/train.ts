@@ -131,7 +131,7 @@ async function trainWith(
   begun: BegunRun | null,
 ): Promise<number> {
   const console = new Console(options);
-  if (config.generate) {
+  if (config.generate !== null && typeof config.generate !== "string") {
     const { neurons, connections } = config.generate;
     console.status(`making a network of ${formatCount(neurons)} neurons and ${formatCount(connections)} connections`);
   }

@@ -78,6 +78,7 @@ export function buildReport(parts: ReportParts): Report {
     keyNumbers: keyNumbersOf(run),
     sections,
     facts: [
+      ...recoveryOf(run),
       { title: "Environment", facts: environmentOf(run) },
       { title: "Network and data", facts: { ...run.start.network, ...prefixed("samples", run.start.data) } },
       { title: "Configuration", facts: run.start.config },
@@ -256,10 +257,12 @@ function notesOf({ run, observations }: ReportParts): string[] {
 }
 
 function keyNumbersOf(run: RunRecord): KeyNumber[] {
-  const { steps, start } = run;
+  const { steps, start, summary } = run;
   const last = steps.at(-1);
+  const recovered = summary?.recovery?.weights;
   return [
     ...qualitiesOf(run),
+    ...(recovered == null ? [] : [{ value: recovered.toFixed(3), name: "R² of recovered weights" }]),
     { value: formatCount(start.network.neurons), name: "neurons" },
     { value: formatCount(start.network.connections), name: "connections" },
     { value: formatCount(last?.step ?? 0), name: "training steps" },
@@ -280,6 +283,13 @@ function qualitiesOf(run: RunRecord): KeyNumber[] {
     })),
     { value: formatNumber(found.loss), name: `${found.set} ${lossLabel(loss)}` },
   ];
+}
+
+/** How much of a known teacher's parameters was found. */
+function recoveryOf({ summary }: RunRecord): { readonly title: string; readonly facts: Record<string, unknown> }[] {
+  if (!summary?.recovery) return [];
+  const { weights, tau, bias } = summary.recovery;
+  return [{ title: "R² of the teacher's parameters", facts: { weights, "time constants": tau, biases: bias } }];
 }
 
 function environmentOf({ start, summary }: RunRecord): Record<string, unknown> {

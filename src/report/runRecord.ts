@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { FileFormatError } from "../core/errors.ts";
+import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import { readBytes } from "../io/files.ts";
 import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import { readTextFile } from "../io/textFile.ts";
@@ -38,11 +39,16 @@ export interface RunStartFacts extends Facts {
 /** An evaluation in summary.json. */
 export type EvaluationSummary = Pick<EvaluationRecord, "set" | "metrics" | "loss">;
 
+/** R² of each kind of a known teacher's parameters; null: they do not vary. */
+export type RecoveryFacts = Readonly<Record<keyof Recovery, number | null>>;
+
 /** summary.json: the results of the run. */
 export interface RunSummaryFacts extends Facts {
   readonly steps: number;
   readonly seconds: number;
   readonly stepsPerSecond: number;
+  /** Of a run whose samples are traces of a known network; null: of other runs. */
+  readonly recovery: RecoveryFacts | null;
   readonly trainingLoss: number | null;
   readonly validation: EvaluationSummary | null;
   readonly test: EvaluationSummary | null;
@@ -142,6 +148,8 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
   if (text === null) return null;
   const parts = JsonParts.parse(file, text, "the summary of a run");
   const memory = parts.object("deviceMemory");
+  // Before 0.3.0 there were no teachers.
+  const recovery = parts.has("recovery") ? parts.objectOrNull("recovery") : null;
   const evaluation = (set: EvaluationSet): EvaluationSummary | null => {
     const own = parts.objectOrNull(set);
     return own && { set, metrics: readMetricValues(own, "metrics", null), loss: own.numberOrNaN("loss") };
@@ -152,6 +160,11 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
     seconds: parts.number("seconds", { least: 0 }),
     stepsPerSecond: parts.number("stepsPerSecond", { least: 0 }),
     trainingLoss: parts.numberOrNull("trainingLoss"),
+    recovery: recovery && {
+      weights: recovery.numberOrNull("weights"),
+      tau: recovery.numberOrNull("tau"),
+      bias: recovery.numberOrNull("bias"),
+    },
     validation: evaluation("validation"),
     test: evaluation("test"),
     peakMemoryBytes: parts.number("peakMemoryBytes", { least: 0 }),

@@ -20,6 +20,7 @@ import {
   OPTIMIZERS,
   READOUTS,
   SCHEDULES,
+  SHARINGS,
   SOLVERS,
   TARGET_KINDS,
   TIMES,
@@ -34,6 +35,7 @@ import {
   choice,
   filePath,
   flag,
+  generatedNetwork,
   listOf,
   namedValues,
   nonlinearities,
@@ -43,7 +45,6 @@ import {
   real,
   type SettingType,
   selector,
-  sizeOfNetwork,
   whole,
   word,
 } from "./settingTypes.ts";
@@ -105,6 +106,21 @@ const GROUPS_OF_NEURONS: Need = {
   expected: "--input groups or --head groups",
   met: ({ input, head }) => input === "groups" || head === "groups",
   got: ({ input, head }) => `--input ${input} and --head ${head}`,
+};
+const BINARY: Need = {
+  expected: "--loss binary-cross-entropy",
+  met: ({ loss }) => loss === "binary-cross-entropy",
+  got: ({ loss }) => `--loss ${loss}`,
+};
+const TIME_CONSTANTS: Need = {
+  expected: "dynamics with time constants",
+  met: ({ dynamics }) => dynamics !== "plain",
+  got: ({ dynamics }) => `--dynamics ${dynamics}`,
+};
+const MADE_UP: Need = {
+  expected: "the made-up visual system, without --connectome and --generate",
+  met: ({ connectome, generate }) => connectome === null && generate === null,
+  got: ({ connectome }) => (connectome === null ? "--generate" : "--connectome"),
 };
 const LAYERS: Need = {
   expected: "--head layers",
@@ -184,6 +200,14 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     default: 1,
     needs: { expected: "--loss huber", met: ({ loss }) => loss === "huber", got: ({ loss }) => `--loss ${loss}` },
   },
+  positiveWeight: {
+    group: "Task",
+    placeholder: "<x>",
+    help: "with --loss binary-cross-entropy: how much a target of 1 counts beside one of 0",
+    type: positive,
+    default: 1,
+    needs: BINARY,
+  },
   activityPenalty: {
     group: "Task",
     placeholder: "<x>",
@@ -202,6 +226,20 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
       met: ({ activityPenalty }) => activityPenalty > 0,
       got: () => "none",
     },
+  },
+  rateL1: {
+    group: "Task",
+    placeholder: "<x>",
+    help: "weight of the mean of |rate| over neurons, added to the loss",
+    type: real({ least: 0 }),
+    default: 0,
+  },
+  rateL2: {
+    group: "Task",
+    placeholder: "<x>",
+    help: "weight of the mean of rate^2 over neurons, added to the loss",
+    type: real({ least: 0 }),
+    default: 0,
   },
 
   connectome: {
@@ -222,10 +260,18 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   },
   generate: {
     group: "Network",
-    placeholder: "<NxC>",
-    help: "random network of N neurons and C connections, like 47521x4623254",
-    type: orNull(sizeOfNetwork()),
+    placeholder: "<what>",
+    help: "network to make: NxC (random, N neurons and C connections, like 47521x4623254), or motion[:EXTENT] (made-up motion detectors in hexagonal columns; default: the made-up visual system)",
+    type: orNull(generatedNetwork()),
     default: null,
+  },
+  columns: {
+    group: "Network",
+    placeholder: "<n>",
+    help: "side of the made-up visual system, in columns of 14 neurons: 17 columns are 4046 neurons",
+    type: whole(2, 512),
+    default: 17,
+    needs: MADE_UP,
   },
   wiring: {
     group: "Network",
@@ -297,14 +343,26 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   tau: {
     group: "Network",
     placeholder: "<t>",
-    help: "initial time constant of all neurons, at least 1; the leak alpha of a leaky network in discrete time is 1/tau",
-    type: real({ least: 1 }),
-    default: 1,
-    needs: {
-      expected: "dynamics with time constants",
-      met: ({ dynamics }) => dynamics !== "plain",
-      got: ({ dynamics }) => `--dynamics ${dynamics}`,
-    },
+    help: "initial time constant of all neurons, at least 1; the leak alpha of a leaky network in discrete time is 1/tau (default: those of the network, else 1)",
+    type: orNull(real({ least: 1 })),
+    default: null,
+    needs: TIME_CONSTANTS,
+  },
+  trainTau: {
+    group: "Network",
+    placeholder: null,
+    help: "train time constants with the network",
+    negated: "keep them at their initial values",
+    type: flag(),
+    default: true,
+    needs: TIME_CONSTANTS,
+  },
+  share: {
+    group: "Network",
+    placeholder: "<how>",
+    help: "none; types: one strength per pair of connected cell types, one tau and bias per type; columns: one strength per pair of types and offset of hexagonal columns",
+    type: choice(SHARINGS),
+    default: "none",
   },
   recurrences: {
     group: "Network",
@@ -350,7 +408,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   input: {
     group: "Network",
     placeholder: "<where>",
-    help: "how inputs reach neurons: retinotopic (pixels), random (one neuron each), groups (--group-size neurons each), direct (input i drives neuron i), or auto",
+    help: "how inputs reach neurons: retinotopic (pixels), hexagonal (an input per column), random (one neuron each), groups (--group-size neurons each), direct (input i drives neuron i), or auto",
     type: choice(INPUTS),
     default: "auto",
   },
@@ -361,6 +419,18 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     negated: "freeze them",
     type: flag(),
     default: false,
+  },
+  inputScale: {
+    group: "Network",
+    placeholder: "<x>",
+    help: "factor on the initial weights of the input projection",
+    type: positive,
+    default: 1,
+    needs: {
+      expected: "an --input with weights",
+      met: ({ input }) => input !== "direct",
+      got: ({ input }) => `--input ${input}`,
+    },
   },
 
   readout: {
@@ -373,7 +443,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   head: {
     group: "Read-out",
     placeholder: "<kind>",
-    help: "from states to outputs: layers (linear, or with --fc-dim), states (states are outputs), groups (an output is the mean of --group-size random neurons)",
+    help: "from states to outputs: layers (linear, or with --fc-dim), states (states are outputs), groups (an output is the mean of --group-size random neurons), columns (a convolution over hexagonal columns)",
     type: choice(HEADS),
     default: "layers",
   },
@@ -385,10 +455,34 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     default: 64,
     needs: GROUPS_OF_NEURONS,
   },
+  headScale: {
+    group: "Read-out",
+    placeholder: "<x>",
+    help: "with --head groups: factor on the means",
+    type: positive,
+    default: 1,
+    needs: {
+      expected: "--head groups",
+      met: ({ head }) => head === "groups",
+      got: ({ head }) => `--head ${head}`,
+    },
+  },
+  kernel: {
+    group: "Read-out",
+    placeholder: "<radius>",
+    help: "radius of the convolution of --head columns, in columns",
+    type: whole(0, 64),
+    default: 2,
+    needs: {
+      expected: "--head columns",
+      met: ({ head }) => head === "columns",
+      got: ({ head }) => `--head ${head}`,
+    },
+  },
   readoutTimes: {
     group: "Read-out",
     placeholder: "<times>",
-    help: "output times that are read out: last, all, last:k, or auto (all if targets have times, else the last)",
+    help: "output times that are read out: last, all, last:k, indices from 0 like 3,7, or auto (all if targets have times, else the last)",
     type: readoutTimes(),
     default: "auto",
   },

@@ -9,7 +9,7 @@ import type { Constraint } from "../models/constraint.ts";
 import { ConnectomeModel, ConnectomeODEModel } from "../models/networkModel.ts";
 import type { ConnectomeNetworkOptions } from "../models/options.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
-import type { ReadoutOptions } from "../models/readout/layers.ts";
+import type { ReadoutLayer, ReadoutOptions } from "../models/readout/layers.ts";
 import type { Task } from "../models/task/task.ts";
 import { type Checkpoint, loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
 import { Adam, AdamW, type Optimizer, type ParameterGroup, RMSprop, SGD } from "../train/optimizer.ts";
@@ -22,7 +22,8 @@ import { evaluationOf, readTimesOf } from "./evaluation.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
 import { chooseProjections, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
-import { type LoadOptions, loadSamples, type SampleSplits } from "./samples.ts";
+import { type LoadOptions, loadSamples, type SampleSplits, withoutTimes } from "./samples.ts";
+import { parameterOptions, type Sharing, sharingOf } from "./sharing.ts";
 import { solveOptionsOf } from "./solver.ts";
 import { activityPenaltiesOf, taskOf } from "./task.ts";
 
@@ -31,6 +32,8 @@ export interface RunInputs {
   readonly connectome: Connectome;
   /** The connectome with the weights that training starts from. */
   readonly weights: Csr;
+  /** null: every connection and neuron has its own parameters. */
+  readonly sharing: Sharing | null;
   readonly projections: Projections;
   readonly samples: SampleSplits;
   readonly task: Task;
@@ -56,13 +59,24 @@ type Warn = (message: string) => void;
 
 export async function loadRunInputs(config: TrainConfig, options: LoadOptions = {}): Promise<RunInputs> {
   const connectome = await loadConnectome(config);
-  const samples = await loadSamples(config, options);
+  const weights = initialWeights(connectome.csr, config);
+  const sharing = sharingOf(config, connectome, weights);
+  const { dynamics, nonlinearity } = config;
+  const network = {
+    weights,
+    dynamics,
+    nonlinearity,
+    group: sharing?.shared.group ?? null,
+    typeIdx: sharing?.typeIdx ?? null,
+  };
+  const loaded = await loadSamples(config, network, options);
+  const samples = config.time === "discrete" ? withoutTimes(loaded) : loaded;
   try {
     const { train } = samples;
     const task = await taskOf(config, train);
     const ends = { ...train, outputs: task.loss.outputs(task.target) };
     const projections = chooseProjections(connectome, ends, config);
-    return { connectome, weights: initialWeights(connectome.csr, config), projections, samples, task };
+    return { connectome, weights, sharing, projections, samples, task };
   } catch (error) {
     await samples.release();
     throw error;
@@ -80,13 +94,12 @@ function modelOf(backend: Backend, config: TrainConfig, inputs: RunInputs): RunM
   return new ConnectomeModel(backend, { ...common, rnn: { ...rnn, ...budget } });
 }
 
-function networkOf(config: TrainConfig, { weights, projections, samples }: RunInputs): ConnectomeNetworkOptions {
-  const { dynamics, tau } = config;
-  const hasTau = dynamics !== "plain";
+function networkOf(config: TrainConfig, inputs: RunInputs): ConnectomeNetworkOptions {
+  const { weights, projections, samples } = inputs;
+  const { dynamics } = config;
   return {
     inputSize: samples.train.inputSize,
     numNeurons: weights.nRows,
-    connectome: weights,
     inputProjection: projections.inputProjection,
     trainInputProjection: config.trainInput && projections.inputProjection !== null,
     trainConnectome: isConnectomeTrained(config),
@@ -94,7 +107,8 @@ function networkOf(config: TrainConfig, { weights, projections, samples }: RunIn
     ...(projections.outputProjection && { outputProjectionBias: false }),
     trainOutputProjection: false,
     dynamics,
-    ...(hasTau && { neuronTau: tau, trainTau: isConnectomeTrained(config) }),
+    ...parameterOptions(config, inputs),
+    ...(dynamics !== "plain" && { trainTau: config.trainTau && isConnectomeTrained(config) }),
     neuronNonlinearity: config.nonlinearity,
     weightConstraint: constraintOf(config),
   };
@@ -102,15 +116,21 @@ function networkOf(config: TrainConfig, { weights, projections, samples }: RunIn
 
 function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): ReadoutOptions {
   const { fcDim, dropout, seed, head, readoutAverage: average } = config;
-  const layers = head === "layers" ? { fcDim, dropout } : { layers: [] };
   return {
-    ...layers,
+    ...(head === "layers" ? { fcDim, dropout } : { layers: layersOf(projections) }),
     seed,
     times: readTimesOf(config, samples.train),
     average,
     // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
     standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
   };
+}
+
+/** Layers without hidden units: a convolution, or none. Its weights start at 0, so that the first outputs are constant. */
+function layersOf({ convolution }: Projections): ReadoutLayer[] {
+  if (convolution === null) return [];
+  const { csr, group, nGroups, channel } = convolution;
+  return [{ type: "sparse", matrix: csr, sharedWeights: { group, nGroups, strengthInit: 0 }, bias: channel }];
 }
 
 /** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */

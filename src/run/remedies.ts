@@ -2,7 +2,8 @@
 
 import type { Remedy } from "../train/diagnosis.ts";
 import type { TrainConfig } from "./config.ts";
-import { CONFIG_OPTIONS, type Key, optionName } from "./configOptions.ts";
+import { CONFIG_OPTIONS, isTaskName, type Key, optionName } from "./configOptions.ts";
+import { PRESETS } from "./presets.ts";
 
 /** Puts remedies into the flags of a run, "a smaller --lr"; null: the run has no such setting, or has made that choice already. */
 export function inFlags(config: TrainConfig): (remedy: Remedy) => string | null {
@@ -45,8 +46,8 @@ function signedRows(config: TrainConfig): string | null {
   return missing.length === 0 ? null : ifMeant("weights", config, missing.join(" "));
 }
 
-/** Presets that are known to learn, for the pictures that they are made for. */
+/** A preset that is known to learn these samples. */
 function knownSetUp({ data, preset, time }: TrainConfig): string | null {
-  if (data !== null || preset === "retina" || time === "discrete") return null;
-  return `${optionName("preset")} retina, which is known to learn`;
+  const known = isTaskName(data) && Object.hasOwn(PRESETS, data) ? data : data === null && time === "continuous" ? "retina" : null;
+  return known === null || known === preset ? null : `${optionName("preset")} ${known}, which is known to learn`;
 }

@@ -8,10 +8,12 @@ import { imageSamples } from "../data/imageSamples.ts";
 import { type ImageSet, splitTrainValidation, subset } from "../data/imageSet.ts";
 import { readMnist } from "../data/mnist.ts";
 import { type OpenedSamples, openSamples } from "../data/openSamples.ts";
+import type { Spread } from "../data/sampleChecks.ts";
 import { type SampleSet, subsetOfSamples } from "../data/sampleSet.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import { TASK_SETS } from "../data/tasks/index.ts";
-import type { KnownAnswer } from "../data/tasks/taskSet.ts";
+import type { KnownAnswer, TaskNetwork } from "../data/tasks/taskSet.ts";
+import type { Teacher } from "../data/tasks/teacherNetwork.ts";
 import type { TrainConfig } from "./config.ts";
 import { isTaskName } from "./configOptions.ts";
 
@@ -26,6 +28,10 @@ export interface SampleSplits {
   readonly source: string;
   /** Of generated samples: values of metrics that are known before any training. */
   readonly known: Readonly<Record<string, KnownAnswer>> | null;
+  /** What the inputs of sample files were standardised with; null: they are as in the files. */
+  readonly normalisation: Spread | null;
+  /** Of generated samples: the network that made the targets, if one did. */
+  readonly teacher: Teacher | null;
   /** What the user should know, a sentence each. */
   readonly notes: readonly string[];
   /** Closes files; the samples are not used afterwards. */
@@ -60,12 +66,33 @@ const TEST_FIRST = 2e9;
 /** Digits by name, for settings that lie above others. */
 const DIGITS = "digits";
 
-export async function loadSamples(config: DataConfig, options: LoadOptions = {}): Promise<SampleSplits> {
+/** @param network  that is to be trained, for tasks that are about it */
+export async function loadSamples(
+  config: DataConfig,
+  network: TaskNetwork,
+  options: LoadOptions = {},
+): Promise<SampleSplits> {
   const { data } = config;
   if (data === null || data === DIGITS) return ofImages(generateDigits(config), config);
-  if (isTaskName(data)) return generateTask(data, config);
+  if (isTaskName(data)) return generateTask(data, network, config);
   if (await hasIdxFiles(data)) return ofImages(await readImages(data, config), config);
   return readArrays(data, config, options);
+}
+
+/** The samples for a network in discrete time, whose outputs follow its frames whatever times the samples have. */
+export function withoutTimes(samples: SampleSplits): SampleSplits {
+  const { train, validation, test, known, notes } = samples;
+  if (!train.times) return samples;
+  const timeless = <S extends SampleSet | null>(set: S): S => set && { ...set, times: null };
+  // Those of ready-made tasks are the frames.
+  const note = "output times of the samples have no effect with --time discrete: outputs follow each frame";
+  return {
+    ...samples,
+    train: timeless(train),
+    validation: timeless(validation),
+    test: timeless(test),
+    notes: known ? notes : [...notes, note],
+  };
 }
 
 // ---- images ----------------------------------------------------------------------------------------------------------------
@@ -88,7 +115,7 @@ function ofImages({ train, validation, test, source }: ImageSplits, { shift }: D
   };
 }
 
-const NOTHING_TO_SAY = { known: null, notes: [], release: async () => {} } as const;
+const NOTHING_TO_SAY = { known: null, teacher: null, notes: [], normalisation: null, release: async () => {} } as const;
 
 function generateDigits({ trainSamples, validationSamples, testSamples }: DataConfig): ImageSplits {
   const key = deriveKey(keyOfSeed(DATA_SEED), "digits");
@@ -181,6 +208,8 @@ function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): Samp
     test: opened.test === null || testSamples === 0 ? null : part(opened.test, testSamples, "--test-samples"),
     source: path,
     known: null,
+    normalisation: opened.normalisation,
+    teacher: null,
     notes: [...opened.notes, ...notes],
     release: () => opened.release(),
   };
@@ -209,7 +238,7 @@ function withValidation(
 
 // ---- ready-made tasks ------------------------------------------------------------------------------------------------------
 
-function generateTask(name: string, config: DataConfig): SampleSplits {
+function generateTask(name: string, network: TaskNetwork, config: DataConfig): SampleSplits {
   const { dataOptions, trainSamples, validationSamples, testSamples, shift } = config;
   if (shift > 0) throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
   const test = testSamples ?? GENERATED.test;
@@ -222,6 +251,7 @@ function generateTask(name: string, config: DataConfig): SampleSplits {
       test: Math.max(1, test),
     },
     options: dataOptions,
+    network,
   });
   return {
     train: made.train,
@@ -229,6 +259,8 @@ function generateTask(name: string, config: DataConfig): SampleSplits {
     test: test === 0 ? null : made.test,
     source: made.train.source,
     known: made.known,
+    normalisation: null,
+    teacher: made.teacher ?? null,
     notes: [],
     release: async () => {},
   };

@@ -2,15 +2,19 @@
 
 import { batches, samplesPerPass } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
+import { binaryCrossEntropy } from "../models/task/losses/binaryCrossEntropy.ts";
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
 import { huber } from "../models/task/losses/huber.ts";
 import { type LossName, lossByName } from "../models/task/losses/index.ts";
 import { makeTask } from "../models/task/makeTask.ts";
-import { type ActivityPenalty, activityPenalty } from "../models/task/penalties.ts";
+import { type ActivityPenalty, activityPenalty, rateL1, rateL2 } from "../models/task/penalties.ts";
 import type { Loss, Task } from "../models/task/task.ts";
 import type { TrainConfig } from "./config.ts";
 
-type TaskConfig = Pick<TrainConfig, "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta">;
+type TaskConfig = Pick<
+  TrainConfig,
+  "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta" | "positiveWeight"
+>;
 
 /** Most samples from which the centre of number targets is taken; it affects rounding only. */
 const CENTRE_SAMPLES = 256;
@@ -27,9 +31,11 @@ export async function taskOf(config: TaskConfig, train: SampleSet): Promise<Task
   });
 }
 
-async function lossOf({ loss, labelSmoothing, classWeights, huberDelta }: TaskConfig, train: SampleSet): Promise<Loss> {
+async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
+  const { loss, labelSmoothing, classWeights, huberDelta, positiveWeight } = config;
   const name: LossName = loss === "auto" ? (train.target.kind === "class" ? "cross-entropy" : "squared") : loss;
   if (name === "huber") return huber({ delta: huberDelta });
+  if (name === "binary-cross-entropy") return binaryCrossEntropy({ positiveWeight });
   if (name !== "cross-entropy") return lossByName(name);
   const weights = classWeights === "balanced" && train.target.kind === "class" ? await balanced(train) : null;
   return crossEntropy({ labelSmoothing, ...(weights && { classWeights: weights }) });
@@ -68,10 +74,14 @@ async function centreOf(set: SampleSet): Promise<Float64Array> {
   return sums.map((sum, j) => (total[j]! > 0 ? sum / total[j]! : 0));
 }
 
+type PenaltyConfig = Pick<TrainConfig, "activityPenalty" | "activityBaseline" | "rateL1" | "rateL2">;
+
 /** Penalties on activity. */
-export function activityPenaltiesOf({
-  activityPenalty: weight,
-  activityBaseline: baseline,
-}: Pick<TrainConfig, "activityPenalty" | "activityBaseline">): ActivityPenalty[] {
-  return weight > 0 ? [activityPenalty({ weight, baseline })] : [];
+export function activityPenaltiesOf(config: PenaltyConfig): ActivityPenalty[] {
+  const { activityPenalty: weight, activityBaseline: baseline } = config;
+  return [
+    ...(weight > 0 ? [activityPenalty({ weight, baseline })] : []),
+    ...(config.rateL1 > 0 ? [rateL1({ weight: config.rateL1 })] : []),
+    ...(config.rateL2 > 0 ? [rateL2({ weight: config.rateL2 })] : []),
+  ];
 }

@@ -208,6 +208,12 @@ test("an option that does nothing with the others is refused, with what it needs
     [{ rtol: 0.1, dt: 0.5, solver: "heun" }, /got fixed steps of --dt 0\.5 \(--rtol\)/],
     [{ atol: 0.1, controller: "fixed", dt: 0.5 }, /\(--atol\)/],
     [{ evalEvery: 10, validationSamples: 0 }, /--validation-samples.*\(--eval-every\)/],
+    [{ columns: 7, generate: { neurons: 900, connections: 5000 } }, /made-up .*, got --generate \(--columns\)/],
+    [{ columns: 7, connectome: "a.npz" }, /made-up visual system.*, got --connectome \(--columns\)/],
+    [{ inputScale: 2, input: "direct" }, /an --input with weights .*, got --input direct \(--input-scale\)/],
+    [{ headScale: 8 }, /--head groups .*, got --head layers \(--head-scale\)/],
+    [{ trainTau: false, dynamics: "plain" }, /time constants .*, got --dynamics plain \(--train-tau\)/],
+    [{ positiveWeight: 3, loss: "squared" }, /binary-cross-entropy .*, got --loss squared \(--positive-weight\)/],
   ];
   for (const [given, message] of refusals) await fails(() => configOf(given), "argument", message);
 });

@@ -50,7 +50,7 @@ test("the first lines of a run name its dynamics, its time, how groups answer, a
   ]);
   const lines = describeRun(config, await loadRunInputs(config), "device", 7).join("\n");
   assert.match(lines, /^weights .*; leaky dynamics, Tanh, tau 2$/m);
-  assert.match(lines, /^read-out .* their means, to \d+ classes: these means$/m);
+  assert.match(lines, /^read-out .* their means, to \d+ classes: as they are$/m);
   assert.match(lines, /^time +discrete, 1 step per frame, \d+ frames, /m);
   assert.match(lines, /^training .*penalty 0.1 on activity away from 0/m);
   assert.not.match(lines, /solver|dopri5/);

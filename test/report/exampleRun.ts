@@ -71,6 +71,7 @@ export function exampleParts(): ReportParts {
         steps: STEPS,
         seconds: 20,
         trainingLoss: 0.3,
+        recovery: null,
         validation: { set: "validation", metrics: { accuracy: 0.91 }, loss: 0.4 },
         test: { set: "test", metrics: { accuracy: 0.91 }, loss: 0.4 },
         peakMemoryBytes: 2e8,

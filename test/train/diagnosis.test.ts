@@ -112,10 +112,10 @@ test("only settings that the run has, and that would change it, are advised", ()
       .findings[0]!.message;
   assert.match(stalled({}, true), /Try another --lr, or --preset retina, which is known to learn$/);
   assert.match(
-    stalled({ data: "addition", time: "discrete", standardise: false }, false),
-    /Try another --lr, or --standardise$/,
+    stalled({ preset: "demo", data: "addition", time: "discrete", standardise: false }, false),
+    /Try another --lr, --standardise, or --preset addition, which is known to learn$/,
   );
-  assert.match(stalled({ data: "text", time: "discrete" }, true), /Try another --lr$/);
+  assert.match(stalled({ data: "samples.npz", time: "discrete" }, true), /Try another --lr$/);
 });
 
 test("gradients are summed up by group, and the line for people has every measure", () => {
