@@ -247,7 +247,7 @@ class RunRecorder {
       this.#steps.push(metrics);
       await this.record({ event: "step", ...metrics });
       if (this.#steps.length === 1 && trainer.tapePlan) {
-        console.info(describeTape(trainer.tapePlan));
+        console.info(describeTape(trainer.tapePlan, this.#parts.config.time));
         await this.record({ event: "tape", ...trainer.tapePlan });
       }
       await this.#profile(metrics);
@@ -270,7 +270,7 @@ class RunRecorder {
 
   /** Records the profile of one step. */
   async #profile({ step, seconds, lastStep }: StepMetrics): Promise<void> {
-    const { console, experiment, profiler } = this.#parts;
+    const { config, console, experiment, profiler } = this.#parts;
     if (!profiler || this.#stepsProfiled === PROFILED_STEP) return;
     const profile = await profiler.take(1000 * seconds);
     this.#stepsProfiled++;
@@ -280,7 +280,7 @@ class RunRecorder {
     for (const line of describeProfile(profile)) console.info(line);
     const plan = experiment.trainer.tapePlan;
     const attemptsRecomputed = plan?.attemptsRecomputed ?? 0;
-    if (plan && attemptsRecomputed > 0) console.info(describeRecomputed(plan));
+    if (plan && attemptsRecomputed > 0) console.info(describeRecomputed(plan, config.time));
     await this.record({ event: "profile", step, ...profile, attemptsRecomputed });
   }
 
@@ -314,8 +314,8 @@ class RunRecorder {
 
   /** Diagnoses whether the training can work, and reports each fault once. */
   async diagnose(): Promise<void> {
-    const { console, experiment } = this.#parts;
-    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null, inFlags);
+    const { config, console, experiment } = this.#parts;
+    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null, inFlags(config));
     if (!diagnosis) return;
     await this.record({ event: "diagnosis", ...diagnosis });
     const news = diagnosis.findings.filter(({ fault }) => !this.#faults.has(fault));

@@ -53,7 +53,8 @@ export interface RunSummary {
   /** Of all training steps together. */
   readonly seconds: number;
   readonly stepsPerSecond: number;
-  readonly rhsEvaluationsPerStep: number;
+  /** null in discrete time, where nothing is solved. */
+  readonly rhsEvaluationsPerStep: number | null;
   /** Training samples that were left out because their solve failed. */
   readonly failedSamples: number;
   /** Running mean of the last steps; null before the first step. */
@@ -78,7 +79,7 @@ export interface RunSummary {
 
 /** The part of a summary computed from steps, evaluations and memory. */
 export function summarise(
-  { preset, threads }: TrainConfig,
+  { preset, threads, time }: TrainConfig,
   backend: Backend,
   trainer: Trainer,
   steps: readonly StepMetrics[],
@@ -97,7 +98,8 @@ export function summarise(
     epochs: trainer.position.epoch,
     seconds,
     stepsPerSecond: seconds > 0 ? steps.length / seconds : 0,
-    rhsEvaluationsPerStep: sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),
+    rhsEvaluationsPerStep:
+      time === "discrete" ? null : sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),
     failedSamples: sum((m) => m.solver?.failed ?? 0),
     trainingLoss: steps.at(-1)?.meanLoss ?? null,
     trainingMetrics: steps.at(-1)?.meanMetrics ?? null,

@@ -183,10 +183,12 @@ function connectome({ network: { weights, groups } }: ReportParts): Section {
 
 /** Time, memory and the solver. */
 function work({ steps, evaluations, start, summary }: RunRecord): Section {
-  const batchSize = Number(start.config.batchSize);
+  // Runs before 0.3.0 know neither of the two other settings.
+  const { batchSize, accumulate = 1, time: kind = "continuous" } = start.config;
+  const samplesPerStep = Number(batchSize) * Number(accumulate);
   const { stepsPerEpoch } = start;
-  const lastBatch = start.data.train - (stepsPerEpoch - 1) * batchSize;
-  const solver = solverStepsFigure(steps, (step) => (step % stepsPerEpoch === 0 ? lastBatch : batchSize));
+  const lastStep = start.data.train - (stepsPerEpoch - 1) * samplesPerStep;
+  const solver = solverStepsFigure(steps, (step) => (step % stepsPerEpoch === 0 ? lastStep : samplesPerStep));
   const of = (set: EvaluationRecord["set"]) => evaluations.filter((e) => e.set === set);
   const phases = [
     { name: `training, ${formatCount(steps.length)} steps`, value: total(steps) },
@@ -220,7 +222,7 @@ function work({ steps, evaluations, start, summary }: RunRecord): Section {
   return {
     title: "Work",
     figures: [
-      solver ?? { id: "solver-steps", title: "Solver steps", missing: noSteps },
+      ...(kind === "continuous" ? [solver ?? { id: "solver-steps", title: "Solver steps", missing: noSteps }] : []),
       phases.length > 0 ? time : { id: "time", title: "Time", missing: "Nothing has been timed yet." },
       memory,
     ],

@@ -71,6 +71,14 @@ function windowOf({ window }: EvaluationConfig, { steps }: SampleShape): { reado
   throw new ArgumentError("train", "--window", "inputs that are sequences", "inputs that are constant in time");
 }
 
+/** How many output times a run has. */
+export function outputTimesOf(
+  { time, numEvals }: Pick<TrainConfig, "time" | "numEvals">,
+  { steps, target }: SampleShape,
+): number {
+  return time === "continuous" ? (target.times ?? numEvals) : (steps ?? 1);
+}
+
 /** Output times that are read out. */
 export function readTimesOf(
   { readoutTimes }: Pick<TrainConfig, "readoutTimes">,

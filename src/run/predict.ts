@@ -9,17 +9,23 @@ import type { SampleSet } from "../data/sampleSet.ts";
 import { classOf } from "../models/task/predictedClass.ts";
 import type { Task } from "../models/task/task.ts";
 import { type Evaluation, EvaluationSums } from "../train/evaluation.ts";
-import { checkSamples, evaluationOn, hasTargets, inputOf, targetsOf } from "../train/trainable.ts";
-import { EVALUATION_BATCH } from "../train/trainer.ts";
+import {
+  checkSamples,
+  evaluationOn,
+  hasTargets,
+  inputOf,
+  samplesPerEvaluation,
+  targetsOf,
+} from "../train/trainable.ts";
 import type { OpenedRun } from "./openRun.ts";
 
 /** How samples are gone through. */
 export interface PredictOptions {
-  /** Samples per batch; the outputs do not depend on it. Default 256, as in the evaluations of a training. */
+  /** Samples per batch; the outputs do not depend on it. Default as in the evaluations of a training: 256, fewer where they are large. */
   readonly batchSize?: number;
   /** Called after each batch. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** PredictedBatch throws the signal's reason after it. */
+  /** Iteration throws the signal's reason at the first batch after the abort. */
   readonly signal?: AbortSignal;
 }
 
@@ -56,13 +62,14 @@ export async function* predict(
   options: PredictOptions = {},
 ): AsyncGenerator<PredictedBatch, Evaluation | null, undefined> {
   checkNames("predict", options, OPTIONS);
-  const { batchSize = EVALUATION_BATCH, onProgress = () => {}, signal } = options;
+  const { onProgress = () => {}, signal } = options;
   const { model, config } = run;
   const { task } = model;
   checkSamples("predict", "samples", samples, model);
   checkSteps(run, samples);
   const start = performance.now();
   const evaluation = evaluationOn(samples, run.evaluation, signal);
+  const batchSize = options.batchSize ?? samplesPerEvaluation(task, samples, run.evaluation);
   const rows = task.loss.outputs(task.target);
   const sums = new EvaluationSums(task);
   let times: number | null = null;

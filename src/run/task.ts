@@ -1,7 +1,7 @@
 // The task of a run: its loss, metrics and penalties on activity, from its settings and its samples.
 
 import { ArgumentError } from "../core/errors.ts";
-import { batches } from "../data/loader.ts";
+import { batches, samplesPerPass } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { binaryCrossEntropy } from "../models/task/losses/binaryCrossEntropy.ts";
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
@@ -18,9 +18,7 @@ type TaskConfig = Pick<
   "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta" | "positiveWeight"
 >;
 
-/** Samples per read of a pass over a set; bounds memory only. */
-const PASS_BATCH = 256;
-/** Samples from which the centre of number targets is taken; it affects rounding only. */
+/** Most samples from which the centre of number targets is taken; it affects rounding only. */
 const CENTRE_SAMPLES = 256;
 
 /** The samples of a task, and what is known of its loss and metrics without training. */
@@ -87,7 +85,7 @@ async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
 async function balanced(set: SampleSet): Promise<Float64Array> {
   const { classes } = set.target;
   const sums = new Float64Array(classes!);
-  for await (const { targets, weights } of batches(set, { batchSize: PASS_BATCH })) {
+  for await (const { targets, weights } of batches(set, { batchSize: samplesPerPass(set) })) {
     targets.forEach((c, i) => {
       const weight = weights?.[i] ?? 1;
       if (weight > 0) sums[c]! += weight;
@@ -101,7 +99,7 @@ async function balanced(set: SampleSet): Promise<Float64Array> {
 /** A mean of each number over some targets that count, or 0. */
 async function centreOf(set: SampleSet): Promise<Float64Array> {
   const { width } = set.target;
-  const size = Math.min(set.count, CENTRE_SAMPLES);
+  const size = Math.min(set.count, CENTRE_SAMPLES, samplesPerPass(set));
   const { targets, weights } = await set.read(
     Uint32Array.from({ length: size }, (_, i) => i),
     null,

@@ -71,5 +71,5 @@ function restProgram(rows: number): Program {
 function spreadProgram(rows: number): Program {
   const g = new Graph();
   g.store("h", g.row("rest", rows), { as: { kind: "state", rows } });
-  return lower(g, "spread", "forward");
+  return lower(g, "rest.spread", "forward");
 }

@@ -134,6 +134,7 @@ class StepRun {
     else await this.#pass(chunk, steps, signal);
     const each = <T>(value: T): T[] => new Array<T>(samples).fill(value);
     return {
+      time: "discrete",
       nSteps: each(steps.count),
       nAccepted: each(steps.count),
       steps: null,
