@@ -121,10 +121,10 @@ export class Readout {
     for (const { buffer, key } of this.#dropout) this.#model.backend.upload(buffer, deriveKey(key, step));
   }
 
-  /** Sets the sums over a batch to zero, and what its loss is divided by. */
+  /** Sets the sums over a batch to zero, and what its loss is divided by; 0: nothing counts in it. */
   beginBatch(total: number): void {
     for (const sum of this.sums) this.#model.backend.fill(sum, 0);
-    this.#desk.set(this.#scale, () => 1 / total);
+    this.#desk.set(this.#scale, () => (total > 0 ? 1 / total : 0));
   }
 
   /** On the device: Σ weight·scale·loss, and the sums of the metrics. */
