@@ -19,7 +19,7 @@ export type InitialState =
 
 /**
  * The state to which a constant input leads from zeros: the network runs under it first, and all samples start there. No gradient flows
- * through that run. It is made once as long as the parameters stay the same.
+ * through that run, and interventions begin after it. It is made once as long as the parameters stay the same.
  */
 export interface RestState {
   /** The input: one number for all, or `inputSize` numbers. */
