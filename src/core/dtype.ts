@@ -19,6 +19,11 @@ export function unitRoundoff(dtype: DType): number {
   return dtype === "f32" ? 2 ** -24 : 2 ** -53;
 }
 
+/** The smallest normal number of a dtype, whose reciprocal is finite: devices may take less for 0. */
+export function smallestNormal(dtype: DType): number {
+  return dtype === "f32" ? 2 ** -126 : 2 ** -1022;
+}
+
 /** A zeroed array of `length` elements of `dtype`. */
 export function floatArray(dtype: DType, length: number): FloatArray {
   return dtype === "f32" ? new Float32Array(length) : new Float64Array(length);

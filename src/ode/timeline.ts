@@ -1,7 +1,7 @@
 // Times on the host and on the device. The host keeps absolute times in double precision; the device counts from an origin per sample, so
 // that intervals far from 0 keep all of its digits.
 
-import { type DType, unitRoundoff } from "../core/dtype.ts";
+import { type DType, smallestNormal, unitRoundoff } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 
 /** Interval of each sample. */
@@ -17,8 +17,6 @@ export interface Interval {
 const ABSOLUTE_TIMES = 2 ** 40;
 /** A right-hand side that depends on absolute time needs this many distinct times. */
 const TIMES_NEEDED = 2 ** 10;
-/** Smallest normal number by precision: devices may take less for 0. */
-const SMALLEST: Readonly<Record<DType, number>> = { f32: 2 ** -126, f64: 2 ** -1022 };
 
 /** Device times of a batch. */
 export class Timeline implements Interval {
@@ -36,7 +34,7 @@ export class Timeline implements Interval {
     this.origin = tStart.map((t, s) => (distinctTimes(dtype, t, tEnd[s]!) < ABSOLUTE_TIMES ? t : 0));
     tStart.forEach((t, s) => {
       const length = Math.abs(tEnd[s]! - t);
-      if (length >= SMALLEST[dtype] && Number.isFinite(this.round(length))) return;
+      if (length >= smallestNormal(dtype) && Number.isFinite(this.round(length))) return;
       const expected = `a distance from tStart that ${dtype} can express for sample ${s}`;
       throw new ArgumentError("solve", "tEnd", expected, `${tEnd[s]} after ${t}`);
     });
@@ -59,7 +57,7 @@ export class Timeline implements Interval {
 
   /** The next number of the device towards `other`. */
   neighbour(x: number, other: number): number {
-    const step = Math.max(spacing(this.#dtype, x), SMALLEST[this.#dtype]);
+    const step = Math.max(spacing(this.#dtype, x), smallestNormal(this.#dtype));
     return this.round(x + Math.sign(other - x) * step);
   }
 

@@ -81,7 +81,10 @@ async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
   return crossEntropy({ labelSmoothing, ...(weights && { classWeights: weights }) });
 }
 
-/** Weight Σ w / (K · w_c) of each class, w_c being the sum of the weights of its targets, K the number of classes with any; else 0. */
+/**
+ * Weight Σ w / (K · w_c) of each class, w_c being the sum of the weights of its targets, K the number of classes with any. A class without
+ * targets weighs 1: other sets may have some.
+ */
 async function balanced(set: SampleSet): Promise<Float64Array> {
   const { classes } = set.target;
   const sums = new Float64Array(classes!);
@@ -93,7 +96,7 @@ async function balanced(set: SampleSet): Promise<Float64Array> {
   }
   const total = sums.reduce((sum, w) => sum + w, 0);
   const present = sums.filter((w) => w > 0).length;
-  return sums.map((w) => (w > 0 ? total / (present * w) : 0));
+  return sums.map((w) => (w > 0 ? total / (present * w) : 1));
 }
 
 /** A mean of each number over some targets that count, or 0. */

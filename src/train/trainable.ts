@@ -96,9 +96,10 @@ export function checkSamples<E extends object>(
 export function samplesPerEvaluation(
   { loss, target }: Task,
   samples: SampleShape,
-  evaluation: { readonly numEvals?: number } = {},
+  evaluation: object = {},
 ): number {
+  const { numEvals = 1 }: { readonly numEvals?: number } = evaluation;
   // At most as many as there are output times.
-  const times = Math.max(samples.target.times ?? evaluation.numEvals ?? 1, samples.steps ?? 1);
+  const times = Math.max(samples.target.times ?? numEvals, samples.steps ?? 1);
   return samplesPerPass(samples, times * loss.outputs(target));
 }

@@ -355,7 +355,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.optimizer.step(factor);
     this.#plan = worstPlan(result.stats);
     this.skip();
-    return result;
+    // Where nothing counts in the loss there is none to report.
+    return result.lossWeight > 0 ? result : { ...result, loss: Number.NaN };
   }
 
   async #gradients(batch: Samples, step: number): Promise<TaskGradients> {

@@ -3,7 +3,7 @@
 import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import type { DType } from "../../src/core/dtype.ts";
+import { type DType, smallestNormal } from "../../src/core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import type { TargetShape } from "../../src/core/targets.ts";
 import { binaryCrossEntropy } from "../../src/models/task/losses/binaryCrossEntropy.ts";
@@ -14,7 +14,7 @@ import { makeTask } from "../../src/models/task/makeTask.ts";
 import { METRIC_NAMES, metricByName } from "../../src/models/task/metrics/index.ts";
 import { classOf } from "../../src/models/task/predictedClass.ts";
 import { addSums, emptySums, metricValues, perOutput } from "../../src/models/task/sums.ts";
-import type { Loss } from "../../src/models/task/task.ts";
+import type { Loss, Metric } from "../../src/models/task/task.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
@@ -260,6 +260,131 @@ function defineLosses(test: Test<WithBackend>): void {
     // Without the mask the same output makes the loss infinite: the test can fail.
     const unmasked = await model.gradients(input, { values: [1, 1, 0, 2], weights: [1, 1, 1, 1] }, 0, evaluation);
     assert.not(Number.isFinite(unmasked.loss));
+    model.dispose();
+  });
+
+  test("a graph that is no number at the zeros for masked targets changes nothing", async ({ backend }) => {
+    const divergence: Loss = {
+      name: "divergence",
+      target: "numbers",
+      metrics: [],
+      outputs: ({ width }) => width,
+      refuses: (y) => (y > 0 ? null : "a number above 0"),
+      graph: ({ ops }, { outputs, target }) => ops.mul(target, ops.sub(ops.log(target), outputs)),
+    };
+    const logarithm: Metric = {
+      ...metricByName("mae"),
+      name: "logarithm",
+      sums: ({ ops }, { target }) => ({ sizes: ops.log(target) }),
+    };
+    const target: TargetShape = { ...NUMBERS, width: 2, times: null };
+    const model = passThrough(backend, makeTask({ loss: divergence, metrics: [logarithm], target }));
+    const [input, evaluation] = asInput([1, 2], 1, 1);
+    const got = await model.gradients(input, { values: [0.5, Number.NaN], weights: [1, 0] }, 0, evaluation);
+    assertClose([got.loss], [0.5 * (Math.log(0.5) - 1)], gamma(30, backend.dtype), "loss");
+    assert.equal([...got.x!], [-0.5, 0]);
+    assertClose(got.metrics.sums.logarithm!.sizes!, [Math.log(0.5), 0], gamma(16, backend.dtype), "sums");
+    model.dispose();
+  });
+
+  test("one loss of all numbers of a sample does not see samples whose numbers are all masked", async ({ backend }) => {
+    const joint: Loss = {
+      name: "joint",
+      target: "numbers",
+      metrics: [],
+      outputs: () => 1,
+      graph: ({ ops }, { outputs, target }) => ops.sub(ops.exp(outputs), ops.mul(outputs, ops.reduceRows(target))),
+    };
+    const target: TargetShape = { ...NUMBERS, width: 2, times: null };
+    const model = passThrough(backend, makeTask({ loss: joint, metrics: [], target }));
+    const [input, evaluation] = asInput([1e5, 0.5], 2, 1);
+    const { NaN: none } = Number;
+    const got = await model.gradients(input, { values: [none, none, 1, none], weights: [0, 0, 1, 0] }, 0, evaluation);
+    assertClose([got.loss], [Math.exp(0.5) - 0.5], gamma(30, backend.dtype) * 3, "loss");
+    assertClose(got.x!, [0, Math.exp(0.5) - 1], gamma(30, backend.dtype) * 3, "gradient");
+    model.dispose();
+  });
+
+  test("a batch whose classes weigh nothing has no loss, but metrics", async ({ backend }) => {
+    const loss = crossEntropy({ classWeights: [0, 1, 1] });
+    const task = makeTask({ loss, target: { ...CLASS, classes: 3, times: null } });
+    const model = passThrough(backend, task);
+    const [input, evaluation] = asInput([3, 1, 2, 1, 3, 2], 2, 1);
+    const got = await model.gradients(input, { values: [0, 0], weights: null }, 0, evaluation);
+    assert.equal([got.loss, got.lossWeight, metricValues(task, got.metrics).accuracy], [0, 0, 0.5]);
+    assert.ok(got.x!.every((slope) => slope === 0));
+    model.dispose();
+  });
+
+  test("weights lie in the range of the device, and so does their sum", async ({ backend }) => {
+    const model = passThrough(backend, makeTask({ loss: "squared", target: { ...NUMBERS, width: 1, times: null } }));
+    const [input, evaluation] = asInput([1, 2, 3], 3, 1);
+    const run = (weights: readonly number[]) => model.gradients(input, { values: [0, 0, 1], weights }, 0, evaluation);
+    const least = smallestNormal(backend.dtype);
+    const expected = await run([1, 1, 1]);
+    for (const w of [least, 1 / least / 4]) {
+      const got = await run([w, w, w]);
+      assertClose([got.loss], [expected.loss], gamma(8, backend.dtype) * 9, `loss with weights ${w}`);
+      assertClose(got.x!, expected.x!, gamma(8, backend.dtype) * 4, `gradient with weights ${w}`);
+    }
+    await rejects(run([1, least / 2, 1]), ArgumentError, /expected 0, or numbers from .* for sample 1 \(weights\)/);
+    await rejects(run([1, 1, 1.5 / least]), ArgumentError, /expected 0, or numbers from .* for sample 2 \(weights\)/);
+    await rejects(run([1 / least, 1 / least, 0]), ArgumentError, /expected a sum of at most/);
+    model.dispose();
+  });
+
+  test("rounding takes no share above 1 and no correlation out of its range", async ({ backend }) => {
+    const yes = makeTask({ loss: "cross-entropy", target: { ...CLASS, classes: 2, times: null } });
+    const bits = makeTask({ loss: "binary-cross-entropy", target: { ...NUMBERS, width: 1, times: null } });
+    const line = makeTask({
+      loss: "squared",
+      metrics: ["correlation"],
+      target: { ...NUMBERS, width: 1, times: null },
+    });
+    const [a, b, c] = [passThrough(backend, yes), passThrough(backend, bits), passThrough(backend, line)];
+    let beyond = 0;
+    for (let n = 5; n < 35; n++) {
+      const weights = new Float64Array(n).fill(0.1);
+      const [two, evaluation] = asInput(
+        Float64Array.from({ length: 2 * n }, (_, i) => 1 - (i % 2)),
+        n,
+        1,
+      );
+      const ofClass = await a.evaluate(two, { values: new Float64Array(n), weights }, evaluation);
+      if (ofClass.metrics.sums.accuracy!.correct![0]! > ofClass.metrics.weights[0]!) beyond++;
+      const [one] = asInput(new Float64Array(n).fill(1), n, 1);
+      const ofBits = await b.evaluate(one, { values: new Float64Array(n).fill(1), weights }, evaluation);
+      assert.is(Math.max(1, metricValues(yes, ofClass.metrics).accuracy!), 1);
+      assert.is(Math.max(1, metricValues(bits, ofBits.metrics)["binary-accuracy"]!), 1);
+      for (const sign of [1, -1]) {
+        const values = Float64Array.from({ length: n }, (_, i) => Math.fround(Math.sin(i * n)));
+        const [linear] = asInput(
+          values.map((v) => Math.fround(sign * 1.7 * v + 0.3)),
+          n,
+          1,
+        );
+        const ofLine = await c.evaluate(linear, { values, weights: null }, evaluation);
+        const { correlation } = metricValues(line, ofLine.metrics);
+        assert.ok(correlation! >= -1 && correlation! <= 1, `${correlation}`);
+      }
+    }
+    if (backend.dtype === "f32") assert.ok(beyond > 0, "no sum was rounded up: the test cannot fail");
+    for (const model of [a, b, c]) model.dispose();
+  });
+
+  test("an output that is no number is not left out of the correlation", async ({ backend }) => {
+    const task = makeTask({ loss: "squared", metrics: ["correlation"], target: { ...NUMBERS, width: 2, times: null } });
+    const model = passThrough(backend, task);
+    const evaluate = async (outputs: readonly number[]) => {
+      const [input, evaluation] = asInput(outputs, 3, 1);
+      const values = [0, 1, 1, 0, 2, 2];
+      return metricValues(task, (await model.evaluate(input, { values, weights: null }, evaluation)).metrics)
+        .correlation;
+    };
+    // The first output is the target; the second one does not vary, or is too large for its square.
+    assertClose([(await evaluate([0, 5, 1, 5, 2, 5]))!], [1], gamma(30, backend.dtype), "constant");
+    const huge = backend.dtype === "f64" ? 1e300 : 1e30;
+    assert.ok(Number.isNaN(await evaluate([0, huge, 1, 0, 2, -huge])));
     model.dispose();
   });
 

@@ -4,7 +4,7 @@ import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
+import { ArgumentError, ShapeError, SolverError } from "../../src/core/errors.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN, type ConnectomeRNNOptions, type StepOptions } from "../../src/models/connectomeRnn.ts";
 import type { Network } from "../../src/models/network/network.ts";
@@ -392,6 +392,25 @@ function define(test: Test<WithBackend>): void {
       assert.not.equal(Array.from(zero.hs.slice(0, N)), Array.from(steps.outs).slice(0, N));
     }
     for (const net of [model, ode]) net.dispose();
+  });
+
+  test("a run to rest that does not reach its end is not the failure of a sample", async ({ backend }) => {
+    const input = sequence(4, 3);
+    for (const onFailure of ["throw", "mask"] as const) {
+      const model = new ConnectomeODERNN(backend, { ...ODE, solve: { onFailure, maxSteps: 40 } });
+      const evaluation = { h0: { rest: 1, time: 1e7 } };
+      const error = await model.forward(input, evaluation).then(
+        () => null,
+        (e: unknown) => e,
+      );
+      assert.instance(error, SolverError, String(error));
+      const { code, message, facts } = error as SolverError;
+      assert.match(message, /^h0\.rest, the run to the resting state: .* stopped at t = /);
+      assert.equal([code, facts.argument, "sample" in facts], ["maxSteps", "h0.rest", false]);
+      const { stats } = await model.forward(input, { h0: { rest: 1, time: 1 } });
+      assert.equal(stats[0]!.status, ["success", "success", "success"]);
+      model.dispose();
+    }
   });
 
   test("output times that are not asked for have no states, and gradients are the same without them", async ({

@@ -5,6 +5,7 @@ import { lower } from "../../autodiff/lower.ts";
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { Desk } from "../../backend/desk.ts";
 import type { Program } from "../../backend/program.ts";
+import { SolverError } from "../../core/errors.ts";
 import { assertSolved } from "../../ode/solveStats.ts";
 import { settled } from "./chunks.ts";
 import type { Evaluated, Network } from "./network.ts";
@@ -25,7 +26,7 @@ export class RestingState<E> {
     this.#rows = rows;
   }
 
-  /** Runs the one sample of `run`, unless its last state is known. */
+  /** Runs the one sample of `run`, unless its last state is known. @throws {SolverError} the run does not reach its end */
   async find(network: Network<E>, run: Evaluated<E>): Promise<void> {
     const { revision } = network.parameters;
     const { data, batch } = run.input;
@@ -35,6 +36,15 @@ export class RestingState<E> {
     );
     if (this.#known?.run === key && this.#known.revision === revision) return;
     this.#known = null;
+    try {
+      await this.#run(network, run);
+    } catch (error) {
+      throw error instanceof SolverError ? failureOfRest(error) : error;
+    }
+    this.#known = { run: key, revision };
+  }
+
+  async #run(network: Network<E>, run: Evaluated<E>): Promise<void> {
     const last = network.outputTimes(run) - 1;
     for await (const chunk of network.startedChunks({ ...run, at: [last] }, "states")) {
       const { stats } = await settled(chunk);
@@ -45,7 +55,6 @@ export class RestingState<E> {
       const program = desk.program("rest", () => restProgram(this.#rows));
       desk.run(program, { h: chunk.hs[last], first, rest: this.#row });
     }
-    this.#known = { run: key, revision };
   }
 
   /** Gives the resting state to each lane of a state. */
@@ -59,6 +68,11 @@ export class RestingState<E> {
   get #row(): DeviceBuffer {
     return this.#desk.vector("rest", this.#rows);
   }
+}
+
+/** The failure of a run to rest, which is that of no sample of the batch. */
+function failureOfRest({ code, message, facts: { sample: _, ...facts } }: SolverError): SolverError {
+  return new SolverError(code, `h0.rest, the run to the resting state: ${message}`, { ...facts, argument: "h0.rest" });
 }
 
 /** The first lane of a state, as one number per row. */

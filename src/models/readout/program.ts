@@ -49,7 +49,9 @@ export function readoutProgram(
   const weight = weightLeaf(g, "weight", task, form.weighted);
   const lossWeight = form.ofLoss ? weightLeaf(g, "loss.weight", task, true) : weight;
   const judged = form.weighted ? countedOnly(g, judgedOf(g, task, outputs), weight) : judgedOf(g, task, outputs);
-  const weighted = ops.mul(ops.mul(lossWeight, g.scalar("scale")), lossOf(g, task, judged));
+  // What a graph makes of the zeros that stand for targets which do not count may be no number.
+  const counted = (value: Value) => (form.weighted ? ops.select(ops.lt(0, weight), value, 0) : value);
+  const weighted = counted(ops.mul(ops.mul(lossWeight, g.scalar("scale")), lossOf(g, task, judged)));
   g.store("outputs", outputs);
   g.store("loss", ops.reduceLanes(weighted.kind === "state" ? ops.reduceRows(weighted) : weighted), {
     accumulate: true,
@@ -57,8 +59,8 @@ export function readoutProgram(
   for (const metric of task.metrics) {
     for (const [name, value] of Object.entries(metric.sums(g, judged, task.target))) {
       const rows = rowsOfSum(task, value);
-      const counted = ops.mul(rows > 1 ? ops.broadcast(value, { kind: "state", rows }) : value, weight);
-      g.store(sumName(metric.name, name), ops.reduceLanes(counted), { accumulate: true });
+      const term = counted(ops.mul(rows > 1 ? spread(g, value, rows) : value, weight));
+      g.store(sumName(metric.name, name), ops.reduceLanes(term), { accumulate: true });
     }
   }
   if (wrt) pullBack(g, g, [[weighted, ops.constant(1)]], wrt, (v) => v);
@@ -81,21 +83,27 @@ function countedOnly(g: Graph, judged: Judged, weight: Value): Judged {
   const { ops } = g;
   const counts = ops.lt(0, weight);
   const { outputs, target } = judged;
-  // Outputs that are not one per number are of all numbers together.
   const oneEach = weight.kind === "sample" || outputs.rows === weight.rows;
+  // Outputs that are not one per number are of all numbers together.
+  const read = oneEach ? counts : ops.lt(0, ops.reduceRows(weight));
   return {
     ...judged,
-    outputs: oneEach ? ops.select(counts, outputs, 0) : outputs,
+    outputs: ops.select(read, outputs, 0),
     target: ops.select(counts, target, 0),
   };
+}
+
+/** A value as a state of `rows` rows; that of one row, be it a state, is repeated. */
+function spread(g: Graph, value: Value, rows: number): Value {
+  const each = value.kind === "state" && value.rows === 1 && rows > 1 ? g.ops.reduceRows(value) : value;
+  return g.ops.broadcast(each, { kind: "state", rows });
 }
 
 /** The loss of each target. @throws {ShapeError} other rows than targets have */
 function lossOf(g: Graph, { loss, target }: Task, judged: Judged): Value {
   const value = loss.graph(g, judged);
   const { kind, rows } = value;
-  if (target.kind === "numbers" && target.width > 1 && rows === 1)
-    return g.ops.broadcast(value, { kind: "state", rows: target.width });
+  if (target.kind === "numbers" && target.width > 1 && rows === 1) return spread(g, value, target.width);
   const isSample = kind === "sample" || (kind === "state" && rows === 1);
   if (isSample && rows === target.width) return value;
   if (kind === "state" && target.kind === "numbers" && rows === target.width) return value;

@@ -20,10 +20,10 @@ import type { Task } from "../task/task.ts";
 import { type ReadoutOptions, type ReadoutShape, readoutParameters, readoutShape, type SizedLayer } from "./layers.ts";
 import { firingProgram, outputsProgram, readoutProgram, sumName, type WeightForm } from "./program.ts";
 
-/** The states of a chunk that are read out once, and room for their cotangent. */
+/** The states of a chunk that are read out once, and in runs for gradients room for their cotangent. */
 export interface Reading {
   readonly h: DeviceBuffer;
-  readonly ctH: DeviceBuffer;
+  readonly ctH: DeviceBuffer | undefined;
 }
 
 /** A dropout layer's key on the device, and the key of a seed that those of all steps derive from. */
@@ -121,10 +121,10 @@ export class Readout {
     for (const { buffer, key } of this.#dropout) this.#model.backend.upload(buffer, deriveKey(key, step));
   }
 
-  /** Sets the sums over a batch to zero, and what its loss is divided by. */
+  /** Sets the sums over a batch to zero, and what its loss is divided by; 0: nothing counts in it. */
   beginBatch(total: number): void {
     for (const sum of this.sums) this.#model.backend.fill(sum, 0);
-    this.#desk.set(this.#scale, () => 1 / total);
+    this.#desk.set(this.#scale, () => (total > 0 ? 1 / total : 0));
   }
 
   /** On the device: Σ weight·scale·loss, and the sums of the metrics. */
@@ -152,9 +152,10 @@ export class Readout {
   /** What is read out of a chunk: its states at the output times `times`, or their mean, which is computed here. */
   readings(chunk: ChunkStates, times: readonly number[]): readonly Reading[] {
     const { desk, hs, ctHs } = chunk;
-    if (!this.#averages) return times.map((j) => ({ h: hs[j]!, ctH: ctHs[j]! }));
+    if (!this.#averages) return times.map((j) => ({ h: hs[j]!, ctH: ctHs[j] }));
     const { numNeurons } = this.#model.options;
-    const [h, ctH] = [desk.state("mean h", numNeurons), desk.state("ct mean h", numNeurons)];
+    const h = desk.state("mean h", numNeurons);
+    const ctH = ctHs[times[0]!] && desk.state("ct mean h", numNeurons);
     const program = desk.program(`add to mean ${times.length}`, () => meanProgram(numNeurons, times.length));
     this.#model.backend.fill(h, 0);
     for (const j of times) desk.run(program, { h: hs[j], mean: h });

@@ -20,6 +20,8 @@ export interface TaskOptions {
 
 const OPTIONS: Readonly<Record<keyof TaskOptions, true>> = { loss: true, metrics: true, target: true, centre: true };
 const WHERE = "task";
+/** Losses by the targets that they are for, in words. */
+const SUITABLE = { class: "classes, such as cross-entropy", numbers: "numbers, such as squared" } as const;
 
 /** A task with its losses and metrics found by name. @throws {ArgumentError | ShapeError} what does not go together */
 export function makeTask(options: TaskOptions): Task {
@@ -51,6 +53,8 @@ export function checkTask({ loss, metrics, target, centre }: Task): void {
   if (kind === "class") whole("classes", classes, 2);
   if (kind === "class" && width !== 1) throw new ArgumentError(WHERE, "target.width", "1, for a class", `${width}`);
   if (times !== null) whole("times", times, 1);
+  if (loss.target !== kind)
+    throw new ArgumentError(WHERE, "loss", `one for ${SUITABLE[kind]}`, `${loss.name}, which is not one`);
   loss.outputs(target);
   const names = new Set<string>();
   for (const metric of metrics) {

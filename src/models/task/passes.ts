@@ -18,7 +18,14 @@ import { readTimesOf } from "../readout/times.ts";
 import { partOf, type SampleRows, scatterSamples } from "../samples.ts";
 import type { Penalties } from "./penalties.ts";
 import { type MetricSums, sumsFrom } from "./sums.ts";
-import { type CountedTargets, countTargets, selectTargets, type TargetBatch, targetRows } from "./targets.ts";
+import {
+  type CountedTargets,
+  checkCounted,
+  countTargets,
+  selectTargets,
+  type TargetBatch,
+  targetRows,
+} from "./targets.ts";
 
 /** Loss, penalties and sums of metrics of one batch. Samples that failed, where that is allowed (`solve.onFailure`), do not count. */
 export interface TaskResult {
@@ -26,7 +33,10 @@ export interface TaskResult {
   readonly loss: number;
   /** What each penalty adds to the loss. */
   readonly penalties: Readonly<Record<string, number>>;
-  /** Σ w, which the loss was divided by: the weight of this loss beside that of another batch. */
+  /**
+   * Σ w, which the loss was divided by: the weight of this loss beside that of another batch. 0: nothing counts in the loss (the classes
+   * weigh 0, or the samples with targets failed), which is that of the penalties alone.
+   */
   readonly lossWeight: number;
   readonly metrics: MetricSums;
   /** Samples × times of the read-out. */
@@ -68,7 +78,7 @@ type Pass = TaskGradients & { readonly outputs: FloatArray | null };
 /**
  * A batch, and where samples fail, the batch without them.
  * @param measure  of the gradients; null: the loss only
- * @throws {ArgumentError | ShapeError} targets that the task cannot take
+ * @throws {ArgumentError | ShapeError} targets that the task cannot take, or none that counts
  * @throws {SolverError} all samples failed
  */
 export async function runBatch<E>(
@@ -82,6 +92,7 @@ export async function runBatch<E>(
   const { all, rest } = await resultWithoutFailed(network, batch, (part, kept) => {
     const chosen = targets && kept ? selectTargets(targets, targetRows(task, input.batch), kept) : targets;
     const run = new BatchRun(network, judge, { ...batch, ...part, targets: chosen });
+    if (!kept) run.checkTargets();
     if (!measure) return run.loss();
     if (kept) network.parameters.clearGradients();
     return run.gradients(measure);
@@ -122,6 +133,11 @@ class BatchRun<E> {
     this.#batch = { ...batch, at: this.#times, widest: readout.shape.widest };
     const { dtype } = network.backend;
     this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
+  }
+
+  /** @throws {ArgumentError} none counts */
+  checkTargets(): void {
+    if (this.#targets) checkCounted(this.#targets);
   }
 
   get #readings(): number {

@@ -1,6 +1,6 @@
 // Targets of a batch: checked, counted, and chosen by sample.
 
-import type { DType } from "../../core/dtype.ts";
+import { type DType, smallestNormal } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { gatherSamples, type SampleRows } from "../samples.ts";
 import type { Task } from "./task.ts";
@@ -9,7 +9,10 @@ import type { Task } from "./task.ts";
 export interface TargetBatch {
   /** [batch, target.times ?? 1, target.width]; a class is a whole number. */
   readonly values: ArrayLike<number>;
-  /** The same shape, at least 0; 0: the target does not count, and may be NaN. null: every target counts 1. */
+  /**
+   * The same shape, at least 0; 0: the target does not count, and may be NaN. null: every target counts 1. Other weights lie between the
+   * smallest normal number of the device's precision (1.2e-38 in single precision) and its reciprocal, and so does their sum.
+   */
   readonly weights: ArrayLike<number> | null;
 }
 
@@ -18,7 +21,7 @@ export interface CountedTargets extends TargetBatch {
   /** Weights in the loss: `weights` times the loss's own (`Loss.weightOf`). null: `weights`. */
   readonly lossWeights: ArrayLike<number> | null;
   readonly rows: SampleRows;
-  /** Σ of the weights in the loss, over samples, read-out times and numbers. */
+  /** Σ of the weights in the loss, over samples, read-out times and numbers. 0: the loss is 0. */
   readonly total: number;
   /** Σ w per number, over samples and read-out times. */
   readonly perNumber: Float64Array;
@@ -45,7 +48,7 @@ export function selectTargets(
  *
  * @param readTimes  times of the read-out: a target without times of its own counts at each of them
  * @throws {ShapeError} another number of targets, weights or times than the task and the read-out have
- * @throws {ArgumentError} a target that counts and cannot be asked for, a negative weight, or no target that counts
+ * @throws {ArgumentError} a target that counts and cannot be asked for, a weight that is negative or out of the device's range
  */
 export function countTargets(
   task: Task,
@@ -71,17 +74,35 @@ export function countTargets(
   let total = 0;
   for (let i = 0; i < expected; i++) {
     const w = weights ? weights[i]! : 1;
-    if (!(w >= 0 && Number.isFinite(w)))
-      throw new ArgumentError(WHERE, "weights", "finite numbers of at least 0", `${w} ${placeOf(rows, i)}`);
+    if (weights) checkWeight(w, dtype, rows, i);
     if (w === 0) continue;
     checkTarget(task, values[i]!, dtype, rows, i);
     const inLoss = lossWeights ? w * loss.weightOf!(values[i]!) : w;
-    if (lossWeights) lossWeights[i] = inLoss;
+    if (lossWeights) {
+      checkWeight(inLoss, dtype, rows, i);
+      lossWeights[i] = inLoss;
+    }
     perNumber[i % width]! += w * repeats;
     total += inLoss * repeats;
   }
-  if (!(total > 0)) throw new ArgumentError(WHERE, "weights", "at least one target that counts", "none");
+  const most = 1 / smallestNormal(dtype);
+  if (total > most) throw new ArgumentError(WHERE, "weights", `a sum of at most ${most}`, `${total}`);
   return { values, weights, lossWeights, rows, total, perNumber };
+}
+
+/** @throws {ArgumentError} no target counts, in any metric */
+export function checkCounted({ perNumber }: CountedTargets): void {
+  if (perNumber.every((weight) => weight === 0))
+    throw new ArgumentError(WHERE, "weights", "at least one target that counts", "none");
+}
+
+function checkWeight(weight: number, dtype: DType, rows: SampleRows, i: number): void {
+  if (!(weight >= 0 && Number.isFinite(weight)))
+    throw new ArgumentError(WHERE, "weights", "finite numbers of at least 0", `${weight} ${placeOf(rows, i)}`);
+  const least = smallestNormal(dtype);
+  if (weight === 0 || (weight >= least && weight <= 1 / least)) return;
+  const expected = `0, or numbers from ${least} to ${1 / least}`;
+  throw new ArgumentError(WHERE, "weights", expected, `${weight} ${placeOf(rows, i)}`);
 }
 
 function checkTarget({ loss, target }: Task, value: number, dtype: DType, rows: SampleRows, i: number): void {

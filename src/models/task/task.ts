@@ -28,8 +28,9 @@ export interface Judged {
  */
 export interface Loss {
   readonly name: string;
+  /** The targets that it is for. */
   readonly target: "class" | "numbers";
-  /** Rows of the read-out for a target of this shape. @throws {ArgumentError} the loss does not suit such targets */
+  /** Rows of the read-out for a target of this shape. @throws {ArgumentError} the options of the loss do not suit it */
   outputs(shape: TargetShape): number;
   /** The loss of each sample [1 × lanes], or of each of its numbers [width × lanes]. */
   graph(g: Graph, judged: Judged): Value;

@@ -1,7 +1,6 @@
 // Absolute error.
 
 import type { Loss } from "../task.ts";
-import { widthOf } from "./shapes.ts";
 
 /** l = |o − y|, with slope 0 at 0. Source: torch.nn.L1Loss. */
 export function absoluteError(): Loss {
@@ -9,7 +8,7 @@ export function absoluteError(): Loss {
     name: "absolute",
     target: "numbers",
     metrics: ["mae", "r2"],
-    outputs: (shape) => widthOf("absolute", shape),
+    outputs: ({ width }) => width,
     graph: ({ ops }, { outputs, target }) => ops.abs(ops.sub(outputs, target)),
   };
 }

@@ -3,7 +3,6 @@
 import { ArgumentError } from "../../../core/errors.ts";
 import { checkNames } from "../../../core/optionNames.ts";
 import type { Loss } from "../task.ts";
-import { widthOf } from "./shapes.ts";
 
 /** Options of `binaryCrossEntropy`. */
 export interface BinaryCrossEntropyOptions {
@@ -34,8 +33,7 @@ export function binaryCrossEntropy(options: BinaryCrossEntropyOptions = {}): Los
     unit: "nats",
     chance: () => (p === 1 ? Math.LN2 : null),
     metrics: ["binary-accuracy"],
-    outputs: (shape) => {
-      const width = widthOf("binary-cross-entropy", shape);
+    outputs: ({ width }) => {
       if (each && each.length !== width)
         throw new ArgumentError(WHERE, "positiveWeight", `${width} numbers, one per output`, `${each.length}`);
       return width;

@@ -3,7 +3,6 @@
 import { ArgumentError } from "../../../core/errors.ts";
 import { checkNames } from "../../../core/optionNames.ts";
 import type { Loss } from "../task.ts";
-import { classesOf } from "./shapes.ts";
 
 /** Options of `crossEntropy`. */
 export interface CrossEntropyOptions {
@@ -42,11 +41,10 @@ export function crossEntropy(options: CrossEntropyOptions = {}): Loss {
     unit: "nats",
     chance: ({ classes }) => (classes === null ? null : Math.log(classes)),
     metrics: ["accuracy"],
-    outputs: (shape) => {
-      const classes = classesOf("cross-entropy", shape);
+    outputs: ({ classes }) => {
       if (weights && weights.length !== classes)
         throw new ArgumentError(WHERE, "classWeights", `${classes} numbers, one per class`, `${weights.length}`);
-      return classes;
+      return classes!;
     },
     ...(weights && { weightOf: (target: number) => weights[target]! }),
     ...(weights && labelSmoothing > 0 && { rows: { [ROW]: weights } }),

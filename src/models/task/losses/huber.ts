@@ -3,7 +3,6 @@
 import { ArgumentError } from "../../../core/errors.ts";
 import { checkNames } from "../../../core/optionNames.ts";
 import type { Loss } from "../task.ts";
-import { widthOf } from "./shapes.ts";
 
 /** Options of `huber`. */
 export interface HuberOptions {
@@ -24,7 +23,7 @@ export function huber(options: HuberOptions = {}): Loss {
     name: "huber",
     target: "numbers",
     metrics: ["mae", "r2"],
-    outputs: (shape) => widthOf("huber", shape),
+    outputs: ({ width }) => width,
     graph: ({ ops }, { outputs, target }) => {
       const error = ops.sub(outputs, target);
       const size = ops.abs(error);

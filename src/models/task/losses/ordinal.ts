@@ -1,7 +1,6 @@
 // Ordinal classes by cumulative logits.
 
 import type { Loss } from "../task.ts";
-import { classesOf } from "./shapes.ts";
 
 /**
  * For ordered classes 0 … K − 1, K − 1 outputs: σ(o_k) is the probability that the class is above k. With t_k = 1 where y > k, else 0,
@@ -17,7 +16,7 @@ export function ordinal(): Loss {
     target: "class",
     metrics: ["accuracy"],
     prediction: "exceeded",
-    outputs: (shape) => classesOf("ordinal", shape) - 1,
+    outputs: ({ classes }) => classes! - 1,
     graph: (g, { outputs, target }) => {
       const { ops } = g;
       // log(1 + e^o) = log(1 + e^−|o|) + max(o, 0), which does not overflow.

@@ -1,7 +1,6 @@
 // Poisson's negative log-likelihood.
 
 import type { Loss } from "../task.ts";
-import { widthOf } from "./shapes.ts";
 
 /**
  * l = e^o − y·o: minus the log-likelihood of a count y ≥ 0 with mean e^o, without log y!, which does not depend on o.
@@ -12,7 +11,7 @@ export function poisson(): Loss {
     name: "poisson",
     target: "numbers",
     metrics: ["correlation"],
-    outputs: (shape) => widthOf("poisson", shape),
+    outputs: ({ width }) => width,
     refuses: (target) => (target >= 0 ? null : "a count of at least 0"),
     graph: ({ ops }, { outputs, target }) => ops.sub(ops.exp(outputs), ops.mul(target, outputs)),
   };

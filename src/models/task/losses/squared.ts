@@ -1,7 +1,6 @@
 // Squared error.
 
 import type { Loss } from "../task.ts";
-import { widthOf } from "./shapes.ts";
 
 /** l = (o − y)². Source: torch.nn.MSELoss. */
 export function squaredError(): Loss {
@@ -9,7 +8,7 @@ export function squaredError(): Loss {
     name: "squared",
     target: "numbers",
     metrics: ["r2", "mse"],
-    outputs: (shape) => widthOf("squared", shape),
+    outputs: ({ width }) => width,
     graph: ({ ops }, { outputs, target }) => {
       const error = ops.sub(outputs, target);
       return ops.mul(error, error);

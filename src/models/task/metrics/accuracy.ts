@@ -2,6 +2,7 @@
 
 import { predictedClass } from "../predictedClass.ts";
 import type { Metric } from "../task.ts";
+import { shareOf } from "../totals.ts";
 
 /** Share of the targets whose class is predicted. */
 export const accuracy: Metric = {
@@ -11,6 +12,6 @@ export const accuracy: Metric = {
   format: "share",
   range: [0, 1],
   sums: (g, judged) => ({ correct: g.ops.eq(predictedClass(g, judged), judged.target) }),
-  value: ({ correct }, weights) => correct![0]! / weights[0]!,
+  value: ({ correct }, weights) => shareOf(correct![0]!, weights[0]!),
   chance: ({ classes }) => classes && 1 / classes,
 };
