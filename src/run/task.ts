@@ -1,5 +1,6 @@
 // The task of a run: its loss, metrics and penalties on activity, from its settings and its samples.
 
+import { ArgumentError } from "../core/errors.ts";
 import { batches } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
@@ -30,14 +31,24 @@ export async function taskOf(config: TaskConfig, train: SampleSet): Promise<Task
 }
 
 async function lossOf({ loss, labelSmoothing, classWeights, huberDelta }: TaskConfig, train: SampleSet): Promise<Loss> {
-  const name: LossName = loss === "auto" ? (train.target.kind === "class" ? "cross-entropy" : "squared") : loss;
+  const { kind } = train.target;
+  const name: LossName = loss === "auto" ? (kind === "class" ? "cross-entropy" : "squared") : loss;
+  if (kind === "numbers") {
+    const expected = "targets that are classes with it, as it has no effect otherwise";
+    const refuse = (flag: string) => new ArgumentError("train", flag, expected, "targets that are numbers");
+    if (labelSmoothing > 0) throw refuse("--label-smoothing");
+    if (classWeights !== "none") throw refuse("--class-weights");
+  }
   if (name === "huber") return huber({ delta: huberDelta });
-  if (name !== "cross-entropy") return lossByName(name);
-  const weights = classWeights === "balanced" && train.target.kind === "class" ? await balanced(train) : null;
+  if (name !== "cross-entropy" || kind !== "class") return lossByName(name);
+  const weights = classWeights === "balanced" ? await balanced(train) : null;
   return crossEntropy({ labelSmoothing, ...(weights && { classWeights: weights }) });
 }
 
-/** Weight Σ w / (K · w_c) of each class, w_c being the sum of the weights of its targets, K the number of classes with any; else 0. */
+/**
+ * Weight Σ w / (K · w_c) of each class, w_c being the sum of the weights of its training targets, K the number of classes with any. A class
+ * without any, which evaluations may still ask for, has the weight 1, the mean over the training targets.
+ */
 async function balanced(set: SampleSet): Promise<Float64Array> {
   const { classes } = set.target;
   const sums = new Float64Array(classes!);
@@ -49,7 +60,7 @@ async function balanced(set: SampleSet): Promise<Float64Array> {
   }
   const total = sums.reduce((sum, w) => sum + w, 0);
   const present = sums.filter((w) => w > 0).length;
-  return sums.map((w) => (w > 0 ? total / (present * w) : 0));
+  return sums.map((w) => (w > 0 ? total / (present * w) : 1));
 }
 
 /** A mean of each number over some targets that count, or 0. */

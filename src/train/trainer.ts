@@ -22,7 +22,7 @@ import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 import { describeTask, type MetricValues, type TaskDescription } from "./taskDescription.ts";
-import { checkSamples, hasTargets, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
+import { checkSamples, hasLoss, hasTargets, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
 
 export type { Evaluation } from "./evaluation.ts";
 export { TrainingError } from "./nonFinite.ts";
@@ -267,7 +267,7 @@ export class Trainer<E extends object = EvaluationOptions> {
           penalties,
           metrics: sums,
           stats,
-        } = hasTargets(batch) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
+        } = hasLoss(batch, this.model.task.loss) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
         const seconds = (performance.now() - start) / 1000;
         const metrics = metricValues(this.model.task, sums);
         recent.add({ loss, metrics, seconds });

@@ -45,7 +45,8 @@ export function selectTargets(
  *
  * @param readTimes  times of the read-out: a target without times of its own counts at each of them
  * @throws {ShapeError} another number of targets, weights or times than the task and the read-out have
- * @throws {ArgumentError} a target that counts and cannot be asked for, a negative weight, or no target that counts
+ * @throws {ArgumentError} a target that counts and cannot be asked for, a negative weight, or no target that counts. That the loss gives all
+ *   of them the weight 0 is no error: `total` is 0 then
  */
 export function countTargets(
   task: Task,
@@ -80,7 +81,8 @@ export function countTargets(
     perNumber[i % width]! += w * repeats;
     total += inLoss * repeats;
   }
-  if (!(total > 0)) throw new ArgumentError(WHERE, "weights", "at least one target that counts", "none");
+  if (perNumber.every((w) => w === 0))
+    throw new ArgumentError(WHERE, "weights", "at least one target that counts", "none");
   return { values, weights, lossWeights, rows, total, perNumber };
 }
 
