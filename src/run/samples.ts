@@ -2,7 +2,7 @@
 
 import { readdir } from "node:fs/promises";
 import { ArgumentError } from "../core/errors.ts";
-import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
+import { deriveKey, keyOfSeed } from "../core/random.ts";
 import { plural } from "../core/text.ts";
 import { imageSamples } from "../data/imageSamples.ts";
 import { type ImageSet, splitTrainValidation, subset } from "../data/imageSet.ts";
@@ -13,6 +13,7 @@ import { syntheticDigits } from "../data/syntheticDigits.ts";
 import { TASK_SETS } from "../data/tasks/index.ts";
 import type { KnownAnswer } from "../data/tasks/taskSet.ts";
 import type { TrainConfig } from "./config.ts";
+import { isOwnSetting } from "./configLayers.ts";
 import { isTaskName } from "./configOptions.ts";
 
 /** The samples of a run: training, validation and test. */
@@ -34,6 +35,7 @@ export interface SampleSplits {
 
 type DataConfig = Pick<
   TrainConfig,
+  | "preset"
   | "data"
   | "dataOptions"
   | "trainSamples"
@@ -150,35 +152,63 @@ function firstOf(all: number, count: number | null, option: string): Uint32Array
 const VALIDATION_SHARE = 0.1;
 
 async function readArrays(path: string, config: DataConfig, { onProgress }: LoadOptions): Promise<SampleSplits> {
-  const { targets, scaleInputs, dataMemory, dtype } = config;
-  if (config.shift > 0)
-    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${config.shift}`);
+  const { targets, scaleInputs, dataMemory, dtype, validationSamples } = config;
+  const notes = [...refuseShift(config)];
+  let isDrawn = false;
   const opened = await openSamples(path, {
     ...(targets === "auto" ? {} : { kind: targets }),
+    // Before the inputs are standardised: the statistics are those of the samples that are left to train on.
+    validation: (count) => {
+      isDrawn = true;
+      return setAside(count, validationSamples, notes);
+    },
+    key: VALIDATION_KEY,
     normalise: scaleInputs,
     memoryBytes: dataMemory * 2 ** 20,
     dtype,
     ...(onProgress && { onProgress }),
   });
   try {
-    return ofArrays(path, opened, config);
+    const isWhole = validationSamples > 0 && (isDrawn || !isOwnSetting(config, "validationSamples"));
+    return ofArrays(path, opened, { ...config, validationSamples: isWhole ? null : validationSamples }, notes);
   } catch (error) {
     await opened.release();
     throw error;
   }
 }
 
-function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): SampleSplits {
-  const { trainSamples, testSamples } = config;
-  const { train, validation, notes } = withValidation(opened, config);
+/** How many of `count` samples are set aside for validation. Adds what the user should know to `notes`. */
+function setAside(count: number, wanted: number, notes: string[]): number {
+  if (count === 1) return 0;
+  if (2 * wanted <= count) return wanted;
+  const held = Math.max(1, Math.floor(VALIDATION_SHARE * count));
+  notes.push(
+    `${plural(held, "sample")} of ${count} are set aside for validation, a tenth: ` +
+      `--validation-samples ${wanted} would be more than half`,
+  );
+  return held;
+}
+
+/** How many samples of each part are used; null: all. */
+type PartSizes = Readonly<Record<"trainSamples" | "validationSamples" | "testSamples", number | null>>;
+
+function ofArrays(
+  path: string,
+  opened: OpenedSamples,
+  { trainSamples, validationSamples, testSamples }: PartSizes,
+  notes: readonly string[],
+): SampleSplits {
+  const { train, validation, test } = opened;
   const part = (set: SampleSet, count: number | null, option: string) =>
     count === null ? set : subsetOfSamples(set, firstOf(set.count, count, option));
-  if (opened.test === null && testSamples)
+  const partOrNull = (set: SampleSet | null, count: number | null, option: string) =>
+    set === null || count === 0 ? null : part(set, count, option);
+  if (test === null && testSamples)
     throw new ArgumentError("train", "--test-samples", `a part "test" in ${path}`, `${testSamples} without one`);
   return {
     train: part(train, trainSamples, "--train-samples"),
-    validation,
-    test: opened.test === null || testSamples === 0 ? null : part(opened.test, testSamples, "--test-samples"),
+    validation: partOrNull(validation, validationSamples, "--validation-samples"),
+    test: partOrNull(test, testSamples, "--test-samples"),
     source: path,
     known: null,
     notes: [...opened.notes, ...notes],
@@ -186,32 +216,25 @@ function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): Samp
   };
 }
 
-/** The training part, some of which is set aside for validation where the files have no such part. */
-function withValidation(
-  { train, validation }: OpenedSamples,
-  { validationSamples }: DataConfig,
-): Pick<SampleSplits, "train" | "validation" | "notes"> {
-  const { count } = train;
-  if (validation !== null || validationSamples === 0 || count === 1) return { train, validation, notes: [] };
-  const isMost = 2 * validationSamples > count;
-  const held = isMost ? Math.max(1, Math.floor(VALIDATION_SHARE * count)) : validationSamples;
-  const order = new RandomStream(VALIDATION_KEY).permutation(count);
-  const sets = (indices: Uint32Array) => subsetOfSamples(train, indices.sort());
-  const note =
-    `${plural(held, "sample")} of ${count} are set aside for validation, a tenth: ` +
-    `--validation-samples ${validationSamples} would be more than half`;
-  return {
-    train: sets(order.slice(held)),
-    validation: sets(order.slice(0, held)),
-    notes: isMost ? [note] : [],
-  };
+/**
+ * Only images can be shifted. A shift that the preset has, not the user, is left out.
+ *
+ * @returns notes about it
+ * @throws {ArgumentError} the user has set it
+ */
+function refuseShift(config: DataConfig): readonly string[] {
+  const { shift, preset } = config;
+  if (shift === 0) return [];
+  if (isOwnSetting(config, "shift"))
+    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+  return [`--shift ${shift} of the preset ${preset} has no effect, as only images can be shifted`];
 }
 
 // ---- ready-made tasks ------------------------------------------------------------------------------------------------------
 
 function generateTask(name: string, config: DataConfig): SampleSplits {
-  const { dataOptions, trainSamples, validationSamples, testSamples, shift } = config;
-  if (shift > 0) throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+  const { dataOptions, trainSamples, validationSamples, testSamples } = config;
+  const notes = refuseShift(config);
   const test = testSamples ?? GENERATED.test;
   const made = TASK_SETS[name]!.make({
     seed: DATA_SEED,
@@ -229,7 +252,7 @@ function generateTask(name: string, config: DataConfig): SampleSplits {
     test: test === 0 ? null : made.test,
     source: made.train.source,
     known: made.known,
-    notes: [],
+    notes,
     release: async () => {},
   };
 }

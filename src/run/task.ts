@@ -10,6 +10,7 @@ import { makeTask } from "../models/task/makeTask.ts";
 import { type ActivityPenalty, activityPenalty } from "../models/task/penalties.ts";
 import type { Loss, Task } from "../models/task/task.ts";
 import type { TrainConfig } from "./config.ts";
+import { underSettings } from "./underSettings.ts";
 
 type TaskConfig = Pick<TrainConfig, "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta">;
 
@@ -22,12 +23,16 @@ const CENTRE_SAMPLES = 256;
 export async function taskOf(config: TaskConfig, train: SampleSet): Promise<Task> {
   const { target } = train;
   const { metrics } = config;
-  return makeTask({
+  const options = {
     loss: await lossOf(config, train),
     target,
     ...(metrics && { metrics }),
     ...(target.kind === "numbers" && { centre: await centreOf(train) }),
-  });
+  };
+  return underSettings(
+    (argument) => (argument === "loss" || argument === "metrics" ? argument : null),
+    () => makeTask(options),
+  );
 }
 
 async function lossOf({ loss, labelSmoothing, classWeights, huberDelta }: TaskConfig, train: SampleSet): Promise<Loss> {
