@@ -95,7 +95,7 @@ forEachBackend("evaluation", ["f32", "f64"], (test) => {
     const none = await model.evaluate(...batch);
     assert.ok(Number.isNaN(none.loss));
     assert.is(none.lossWeight, 0);
-    assert.ok(await fails(() => model.gradients(...batch, 1), "argument", /one target that counts in the loss/));
+    await fails(() => model.gradients(...batch, 1), "argument", /one target that counts in the loss/);
     optimizer.dispose();
     model.dispose();
   });
