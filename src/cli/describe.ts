@@ -1,15 +1,16 @@
 // A run in words: its settings as resolved at the start, and its results.
 
-import { formatCount, formatMebibytes } from "../core/format.ts";
+import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { plural, quoteText } from "../core/text.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
-import { metricText, type TaskDescription } from "../train/taskDescription.ts";
+import { answerText, describeTask, metricText, type TaskDescription } from "../train/taskDescription.ts";
 import { VERSION } from "../train/version.ts";
 import type { RunSummary } from "./summary.ts";
 
@@ -42,10 +43,43 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     ),
     row("read-out", describeReadout(config, inputs)),
     row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
+    ...describeSamples(inputs),
     row("device", `${device}`),
     row("solver", `${describeSolver(config)}, read out at the last of ${config.numEvals} times`),
     row("training", describeTraining(config, lastStep)),
   ];
+}
+
+/** Most classes whose samples are counted in words. */
+const MOST_CLASSES = 12;
+
+/** Classes, the loss of a constant prediction, known answers and notes. */
+function describeSamples({ samples, task, known }: RunInputs): string[] {
+  const { counts, notes, train } = samples;
+  const { loss, metrics } = describeTask(task);
+  const classes = counts?.classes;
+  const parts = classes && train.target.classes! <= MOST_CLASSES ? Object.entries(classes) : [];
+  const constant = counts && known?.loss === undefined ? loss.chance : null;
+  const each = (name: string, weights: readonly number[]): string =>
+    `${name} ${weights.map((weight, c) => `${train.classNames?.[c] ?? c}: ${formatNumber(weight)}`).join(", ")}`;
+  return [
+    ...(parts.length === 0 ? [] : [row("classes", parts.map(([name, weights]) => each(name, weights)).join("; "))]),
+    ...(constant === null
+      ? []
+      : [row("constant", `the best constant prediction has a loss of ${formatNumber(constant)}`)]),
+    ...describeKnown(known, { metrics }),
+    ...notes.map((note) => row("note", note)),
+  ];
+}
+
+/** "accuracy: best possible 98.2 %, chance 50.0 %; loss: …": what is known of a task without training. */
+export function describeKnown(known: RunInputs["known"], { metrics }: Pick<TaskDescription, "metrics">): string[] {
+  const texts = Object.entries(known ?? {}).flatMap(([name, answer]) => {
+    const metric = metrics.find((own) => own.name === name);
+    const text = answerText(answer, metric ?? { format: "number" });
+    return text === "" ? [] : [`${name}: ${text}`];
+  });
+  return texts.length === 0 ? [] : [row("known", texts.join("; "))];
 }
 
 function describeTraining(config: TrainConfig, lastStep: number): string {
@@ -79,7 +113,7 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
 }
 
 function describeWeights(config: TrainConfig): string {
-  const { weights, normalise, gain, nonlinearity, wiring } = config;
+  const { weights, normalise, gain, nonlinearity, wiring, share } = config;
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
   if (wiring === "none") return `none, W = 0${frozen}; ${nonlinearity}`;
   const control = {
@@ -87,13 +121,14 @@ function describeWeights(config: TrainConfig): string {
     shuffled: "shuffled connectome of the same degrees, ",
     random: "random connectome of the same density, ",
   }[wiring];
+  const shared = { none: "", types: ", shared by cell types", columns: ", shared by cell types and columns" }[share];
   const kind = weights === "abs" ? "absolute values" : "signed";
   const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";
-  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${frozen}; ${nonlinearity}`;
+  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${shared}${frozen}; ${nonlinearity}`;
 }
 
 function describeReadout(
-  { fcDim, dropout, standardise }: TrainConfig,
+  { head, kernel, fcDim, dropout, standardise }: TrainConfig,
   { projections, weights, samples }: RunInputs,
 ): string {
   const n = projections.outputProjection?.nRows ?? weights.nRows;
@@ -104,7 +139,12 @@ function describeReadout(
     groups: "groups of neurons that get no input, their means",
   };
   const neurons = which[projections.readout] ?? `neurons, ${projections.readout}`;
-  const layers = fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`;
+  const layers = {
+    layers: fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`,
+    states: "as they are",
+    groups: "as they are",
+    columns: `a convolution of radius ${kernel}`,
+  }[head];
   return `${formatCount(n)} ${neurons}, to ${describeTarget(samples.train.target)}: ${layers}${standardise ? ", standardised" : ""}`;
 }
 
@@ -169,6 +209,12 @@ export function describeEvaluation(
   return row(set, `${describeValues(evaluation, task)} on ${of} after step ${formatCount(step)}`);
 }
 
+/** How much of the teacher's parameters was found. */
+function describeRecovery({ weights, tau, bias }: RecoveryFacts): string {
+  const share = (x: number | null) => (x === null ? "unknown" : x.toFixed(4));
+  return `R² of the teacher's weights ${share(weights)}, time constants ${share(tau)}, biases ${share(bias)}`;
+}
+
 /** The last lines of a run. */
 export function describeSummary(summary: RunSummary): string[] {
   const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
@@ -181,6 +227,7 @@ export function describeSummary(summary: RunSummary): string[] {
       `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`,
     ),
     row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device`),
+    ...(summary.recovery ? [row("recovery", describeRecovery(summary.recovery))] : []),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),
   ];

@@ -1,4 +1,4 @@
-// axograd inspect FILE: statistics of a connectome, and the memory needed to train it.
+// axograd inspect FILE: statistics of a connectome, and the memory needed to train it; or those of samples.
 
 import type { Command } from "commander";
 import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
@@ -12,13 +12,17 @@ import { idOf, selectNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { writeIdList } from "../io/idList.ts";
 import { SOLVERS, type SolverName } from "../run/config.ts";
+import { hyphenated } from "../run/names.ts";
 import { selectable, withTable } from "../run/network.ts";
+import { loadProgressOf } from "../run/samples.ts";
 import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
-import { writeJson, writeLine, writeText } from "./console.ts";
+import { Console, writeJson, writeLine, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
+import { inspectSamples, isSampleSet, sampleText } from "./inspectSamples.ts";
+import { LongWork } from "./loading.ts";
 import type { MemoryPlan } from "./memoryPlan.ts";
-import { refuseExisting } from "./newFile.ts";
+import { refuseExisting } from "./outputFile.ts";
 import { countSelection, describeSelection } from "./selections.ts";
 import { nonlinearity, oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
@@ -35,6 +39,7 @@ interface GivenOptions extends GivenReadOptions {
   readonly neuronTable?: string;
   readonly out?: string;
   readonly overwrite?: boolean;
+  readonly targets?: "class" | "numbers";
   readonly json?: boolean;
 }
 
@@ -44,8 +49,13 @@ const MIB = 2 ** 20;
 export function register(program: Command): void {
   const command = program
     .command("inspect")
-    .description("describe a connectome: degrees, weights, components, spectrum, memory needed to train it")
-    .argument("<file>", `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}`);
+    .description(
+      "describe a connectome (degrees, weights, components, spectrum, memory needed to train it) or samples (shapes, classes, statistics)",
+    )
+    .argument(
+      "<file>",
+      `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}; samples: .npz or .safetensors with an array "inputs", or a folder`,
+    );
   addReadOptions(command)
     .option("--abs", "take absolute values of the weights")
     .option("--nonlinearity <name>", "for the estimate of saturation", nonlinearity("--nonlinearity"), "sigmoid")
@@ -81,9 +91,10 @@ export function register(program: Command): void {
       path("--out"),
     )
     .option("--overwrite", "with --out: replace a file that exists")
+    .option("--targets <kind>", "samples: class or numbers (default: by the type of the targets)", targetKind)
     .option("--json", "print everything as one JSON object")
     .addHelpText("after", EXAMPLES)
-    .action(run);
+    .action((file: string, given: GivenOptions) => run(file, given, givenNames(command)));
 }
 
 const EXAMPLES = `
@@ -120,9 +131,37 @@ async function inspectSelection(file: string, selector: string, given: GivenOpti
   }
 }
 
-async function run(file: string, given: GivenOptions): Promise<void> {
+const targetKind = oneOf("--targets", ["class", "numbers"]);
+
+/** The options that the user typed. */
+function givenNames(command: Command): string[] {
+  return Object.keys(command.opts()).filter((name) => command.getOptionValueSource(name) === "cli");
+}
+
+/** Options that apply to samples. */
+const OF_SAMPLES: readonly string[] = ["targets", "json"];
+
+async function runOnSamples(file: string, given: GivenOptions, typed: readonly string[]): Promise<void> {
+  const other = typed.find((name) => !OF_SAMPLES.includes(name));
+  if (other !== undefined)
+    throw new ArgumentError("axograd inspect", `--${hyphenated(other)}`, "a connectome", `${file}, which has samples`);
+  const reading = new LongWork(new Console({ json: given.json ?? false, quiet: false }));
+  const inspection = await inspectSamples(file, {
+    ...(given.targets && { kind: given.targets }),
+    onProgress: loadProgressOf(reading.onProgress),
+  });
+  reading.done();
+  if (given.json) writeJson({ file, kind: "samples", ...inspection });
+  else writeText(sampleText(printable(file), inspection));
+}
+
+async function run(file: string, given: GivenOptions, typed: readonly string[]): Promise<void> {
   checkOptions(given);
   if (given.select !== undefined) return inspectSelection(file, given.select, given);
+  // The name of a matrix says that there is one.
+  if (given.key === undefined && (await isSampleSet(file))) return runOnSamples(file, given, typed);
+  if (given.targets !== undefined)
+    throw new ArgumentError("axograd inspect", "--targets", "samples", `${file}, which is none of their files`);
   const { csr: read, labels } = await readLabelledConnectome(file, { ...readOptionsOf(given), square: false });
   const inspection = inspect(given.abs ? absolute(read) : read, {
     nonlinearity: given.nonlinearity,
@@ -133,7 +172,7 @@ async function run(file: string, given: GivenOptions): Promise<void> {
     attempts: given.attempts,
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
-  if (given.json) writeJson({ file, ...inspection, labels: labels?.length ?? null });
+  if (given.json) writeJson({ file, kind: "connectome", ...inspection, labels: labels?.length ?? null });
   else writeText(textOf(printable(file), inspection, labels));
 }
 

@@ -5,10 +5,13 @@ import type { Backend } from "../backend/backend.ts";
 import { EngineError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
+import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import { describeProfile, type StepProfiler } from "../profile/stepProfile.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import { plotCurves } from "../report/trainingCurves.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment, RunInputs } from "../run/experiment.ts";
+import { recoveryOf } from "../run/recovery.ts";
 import { inFlags } from "../run/remedies.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { describeDiagnosis, type Fault } from "../train/diagnosis.ts";
@@ -26,7 +29,14 @@ import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
-import { describeEvaluation, describeRecomputed, describeSummary, describeTape, nounOf } from "./describe.ts";
+import {
+  describeEvaluation,
+  describeKnown,
+  describeRecomputed,
+  describeSummary,
+  describeTape,
+  nounOf,
+} from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
@@ -336,7 +346,7 @@ class RunRecorder {
       await this.record({ event: "evaluation", ...evaluation });
       this.#progress?.clear();
       const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
-      if (set === "test") console.result(line);
+      if (set === "test") for (const text of [line, ...describeKnown(inputs.known, trainer.task)]) console.result(text);
       else console.info(line);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -375,6 +385,7 @@ class RunRecorder {
     const { config, backend, console, experiment, folder, inputs } = this.#parts;
     const { cause } = this.#interruption;
     const { step } = experiment.trainer.position;
+    const { teacher } = inputs.samples;
     if (cause) {
       await this.record({ event: "interrupted", step, signal: cause });
       console.result(`stopped by ${cause} after step ${formatCount(step)}; the checkpoint is complete`);
@@ -389,6 +400,8 @@ class RunRecorder {
     const page = cause === null ? this.#parts.page : null;
     const trained = {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
+      recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
+      known: inputs.known,
       interrupted: cause,
       folder: folder.path,
       files: (await folder.files()).concat(page ? [RUN_FILES.report] : []),
@@ -400,6 +413,12 @@ class RunRecorder {
     await this.record({ event: "summary", ...summary });
     for (const line of describeSummary(summary)) console.info(line);
   }
+}
+
+/** JSON has no NaN. */
+function recordOf({ weights, tau, bias }: Recovery): RecoveryFacts {
+  const finite = (x: number) => (Number.isFinite(x) ? x : null);
+  return { weights: finite(weights), tau: finite(tau), bias: finite(bias) };
 }
 
 function isMultiple(step: number, every: number): boolean {

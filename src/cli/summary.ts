@@ -3,6 +3,7 @@
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
 import type { Facts } from "../io/jsonParts.ts";
+import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
 import { factsOf, type InputFacts } from "../run/runStart.ts";
@@ -60,6 +61,10 @@ export interface RunSummary {
   readonly trainingMetrics: MetricValues | null;
   readonly validation: EvaluationRecord | null;
   readonly test: EvaluationRecord | null;
+  /** Of a run whose samples are traces of a known network; null: of other runs. */
+  readonly recovery: RecoveryFacts | null;
+  /** Of generated samples: values of metrics that are known before any training. */
+  readonly known: RunInputs["known"];
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
   /** Before the page was made. */
@@ -78,7 +83,7 @@ export function summarise(
   trainer: Trainer,
   steps: readonly StepMetrics[],
   evaluations: readonly EvaluationRecord[],
-): Omit<RunSummary, "interrupted" | "folder" | "files"> {
+): Omit<RunSummary, "recovery" | "known" | "interrupted" | "folder" | "files"> {
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);

@@ -6,7 +6,7 @@ export { type DistanceDecayOptions, distanceDecay } from "./distanceDecay.ts";
 export { type ErdosRenyiOptions, erdosRenyi, erdosRenyiLike } from "./erdosRenyi.ts";
 export { HexagonalEye, type HexagonalOffset, hexagonalOffsets } from "./hexagon.ts";
 export { hexConvolution, type SharedPattern } from "./hexConvolution.ts";
-export { type HexagonalNeurons, hexagonalInput, hexagonalReadout } from "./hexProjection.ts";
+export { type HexagonalNeurons, hexagonalEyeOf, hexagonalInput, hexagonalReadout } from "./hexProjection.ts";
 export { type LogNormalOptions, logNormalConnectome } from "./logNormalConnectome.ts";
 export { type MotionConnectome, type MotionConnectomeOptions, motionConnectome } from "./motionConnectome.ts";
 export {
@@ -29,6 +29,7 @@ export { growthRate, spectralRadiusOfAbsolute } from "./spectralRadius.ts";
 export { type ConnectomeStatistics, connectomeStatistics, type Distribution, distributionOf } from "./statistics.ts";
 export { type TopographicOptions, topographicConnectome } from "./topographicConnectome.ts";
 export { type TypedConnectome, type TypedOptions, typedConnectome } from "./typedConnectome.ts";
+export { type SharedByTypeOffset, sharedByTypeOffset } from "./typeOffsets.ts";
 export {
   type SharedByTypePair,
   sharedByTypePair,

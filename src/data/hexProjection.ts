@@ -4,7 +4,7 @@ import { type Csr, csrFromCoo } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 import { checkWhole } from "./checks.ts";
-import { type HexagonalEye, hexagonalOffsets } from "./hexagon.ts";
+import { HexagonalEye, hexagonalOffsets } from "./hexagon.ts";
 import { MAX_CHANNELS, type SharedPattern, sharedPattern } from "./hexConvolution.ts";
 import { neuronsOfRole } from "./projection.ts";
 
@@ -13,6 +13,27 @@ export type HexagonalNeurons = Pick<NeuronTable, "count" | "types" | "typeIdx" |
 
 /** Places may be off their column by rounding, as tables in text are. */
 const TOLERANCE = 1e-3;
+/** Places closer than this, as a part of the eye, are the same. */
+const SAME_PLACE = 1e-6;
+
+/**
+ * The eye whose columns the neurons lie in, by the number of their places.
+ *
+ * @throws {ArgumentError} neurons without places, or with other than 3·extent·(extent + 1) + 1 of them
+ */
+export function hexagonalEyeOf({ x, y, count }: Pick<HexagonalNeurons, "count" | "x" | "y">): HexagonalEye {
+  const where = "hexagonalEyeOf";
+  const name = "neurons";
+  if (x === null || y === null) throw new ArgumentError(where, name, PLACES, "none");
+  const places = new Set<string>();
+  for (let i = 0; i < count; i++) {
+    if (!Number.isNaN(x[i])) places.add(`${Math.round(x[i]! / SAME_PLACE)} ${Math.round(y[i]! / SAME_PLACE)}`);
+  }
+  const extent = Math.round((Math.sqrt((4 * places.size - 1) / 3) - 1) / 2);
+  if (places.size > 0 && 3 * extent * (extent + 1) + 1 === places.size) return new HexagonalEye(extent);
+  const expected = "places in all columns of a hexagonal eye: 1, 7, 19, 37, … of them";
+  throw new ArgumentError(where, name, expected, `${places.size}`);
+}
 
 /**
  * Column c of the eye drives every input neuron of column c with weight 1.
@@ -70,10 +91,16 @@ export function hexagonalReadout(
   return sharedPattern({ ...shape, rows, cols, values }, channelsOut * types.length * offsets.length, where);
 }
 
-/** The column that a neuron lies in. */
-function columnOf(where: string, { x, y }: HexagonalNeurons, eye: HexagonalEye, i: number): number {
-  if (x === null || y === null)
-    throw new ArgumentError(where, "neurons", "places of the neurons (columns u and v of the neuron table)", "none");
+const PLACES = "places of the neurons (columns u and v of the neuron table)";
+
+/** The column that a neuron lies in. @throws {ArgumentError} it lies in none of this eye */
+export function columnOf(
+  where: string,
+  { x, y }: Pick<HexagonalNeurons, "x" | "y">,
+  eye: HexagonalEye,
+  i: number,
+): number {
+  if (x === null || y === null) throw new ArgumentError(where, "neurons", PLACES, "none");
   const v = 2 * eye.extent * (x[i]! - 0.5);
   const u = -2 * eye.extent * (y[i]! - 0.5) - v / 2;
   const column = eye.indexOf(Math.round(u), Math.round(v));

@@ -43,7 +43,7 @@ export function sharedByTypePair(
   { scale }: { readonly scale?: number } = {},
 ): SharedByTypePair {
   const where = "sharedByTypePair";
-  checkNeurons(where, csr, neurons);
+  checkTypedNeurons(where, csr, neurons);
   if (scale !== undefined && !(scale > 0 && Number.isFinite(scale)))
     throw new ArgumentError(where, "scale", "a finite number above 0", `${scale}`);
   const { types } = neurons;
@@ -81,7 +81,7 @@ export function sharedByTypePair(
  */
 export function signByTypePair(csr: Csr, neurons: TypedNeurons, edges: readonly TypeEdge[]): Csr {
   const where = "signByTypePair";
-  checkNeurons(where, csr, neurons);
+  checkTypedNeurons(where, csr, neurons);
   const { types } = neurons;
   const index = new Map(types.map((type, t) => [String(type), t]));
   const sign = new Map<number, number>();
@@ -118,7 +118,8 @@ function pairKeys({ nRows, rowPtr, colIdx, nnz }: Csr, { types, typeIdx }: Typed
   return keys;
 }
 
-function checkNeurons(where: string, { nRows, nCols }: Csr, { types, typeIdx }: TypedNeurons): void {
+/** @throws {ShapeError | ArgumentError} another number of types than neurons, or a type that does not exist */
+export function checkTypedNeurons(where: string, { nRows, nCols }: Csr, { types, typeIdx }: TypedNeurons): void {
   if (nRows !== nCols || typeIdx.length !== nRows) {
     throw new ShapeError(where, "neurons", `types of ${nRows} × ${nCols} neurons`, `${typeIdx.length}`);
   }

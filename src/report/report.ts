@@ -6,7 +6,7 @@ import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { connectomeStatistics } from "../data/statistics.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
-import { lossLabel, metricText } from "../train/taskDescription.ts";
+import { answerText, lossLabel, type MetricDescription, metricText } from "../train/taskDescription.ts";
 import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
 import type { NeuronGroup } from "./groups.ts";
 import { capitalised } from "./names.ts";
@@ -78,8 +78,9 @@ export function buildReport(parts: ReportParts): Report {
     keyNumbers: keyNumbersOf(run),
     sections,
     facts: [
+      ...recoveryOf(run),
       { title: "Environment", facts: environmentOf(run) },
-      { title: "Network and data", facts: { ...run.start.network, ...prefixed("samples", run.start.data) } },
+      { title: "Network and data", facts: inputFactsOf(run) },
       { title: "Configuration", facts: run.start.config },
     ],
   });
@@ -125,6 +126,7 @@ function withOwnIds(sections: readonly Section[]): Section[] {
 function learning({ steps, evaluations, start }: RunRecord): Section {
   const { loss, metrics } = start.task;
   const run = { steps, evaluations };
+  const best = (name: string): number | null => start.known?.[name]?.best ?? null;
   const missing = "No training step has been recorded yet.";
   const figures =
     steps.length + evaluations.length === 0
@@ -133,7 +135,7 @@ function learning({ steps, evaluations, start }: RunRecord): Section {
           title: capitalised(name),
           missing,
         }))
-      : [lossFigure(run, loss), ...metrics.map((metric) => metricFigure(run, metric))];
+      : [lossFigure(run, loss, best("loss")), ...metrics.map((metric) => metricFigure(run, metric, best(metric.name)))];
   return { title: "Learning", figures };
 }
 
@@ -254,10 +256,12 @@ function notesOf({ run, observations }: ReportParts): string[] {
 }
 
 function keyNumbersOf(run: RunRecord): KeyNumber[] {
-  const { steps, start } = run;
+  const { steps, start, summary } = run;
   const last = steps.at(-1);
+  const recovered = summary?.recovery?.weights;
   return [
     ...qualitiesOf(run),
+    ...(recovered == null ? [] : [{ value: recovered.toFixed(3), name: "R² of recovered weights" }]),
     { value: formatCount(start.network.neurons), name: "neurons" },
     { value: formatCount(start.network.connections), name: "connections" },
     { value: formatCount(last?.step ?? 0), name: "training steps" },
@@ -267,17 +271,33 @@ function keyNumbersOf(run: RunRecord): KeyNumber[] {
 
 /** Metrics and loss of the last evaluation, or of the last steps. */
 function qualitiesOf(run: RunRecord): KeyNumber[] {
-  const { loss, metrics } = run.start.task;
+  const { task, known } = run.start;
+  const { loss, metrics } = task;
+  const without = (name: string, metric: Pick<MetricDescription, "format">): string => {
+    const answer = known?.[name];
+    const text = answer && evaluation?.set === "test" ? answerText(answer, metric) : "";
+    return text === "" ? "" : ` (${text})`;
+  };
   const [evaluation, last] = [lastEvaluation(run), run.steps.at(-1)];
   const found = evaluation ?? (last && { set: "training", loss: last.meanLoss, metrics: last.meanMetrics });
   if (!found) return [];
   return [
     ...metrics.map((metric) => ({
       value: metricText(metric, found.metrics[metric.name] ?? Number.NaN, 1),
-      name: `${found.set} ${metric.name}`,
+      name: `${found.set} ${metric.name}${without(metric.name, metric)}`,
     })),
-    { value: formatNumber(found.loss), name: `${found.set} ${lossLabel(loss)}` },
+    {
+      value: formatNumber(found.loss),
+      name: `${found.set} ${lossLabel(loss)}${without("loss", { format: "number" })}`,
+    },
   ];
+}
+
+/** How much of a known teacher's parameters was found. */
+function recoveryOf({ summary }: RunRecord): { readonly title: string; readonly facts: Record<string, unknown> }[] {
+  if (!summary?.recovery) return [];
+  const { weights, tau, bias } = summary.recovery;
+  return [{ title: "R² of the teacher's parameters", facts: { weights, "time constants": tau, biases: bias } }];
 }
 
 function environmentOf({ start, summary }: RunRecord): Record<string, unknown> {
@@ -292,6 +312,13 @@ function environmentOf({ start, summary }: RunRecord): Record<string, unknown> {
 /** The last test, else the last validation. */
 function lastEvaluation({ evaluations }: RunRecord): EvaluationRecord | undefined {
   return evaluations.findLast((e) => e.set === "test") ?? evaluations.at(-1);
+}
+
+/** Single values of network and data, and the files. Lists (statistics, names) are in config.json. */
+function inputFactsOf({ start: { network, data, files } }: RunRecord): Record<string, unknown> {
+  const single = Object.entries(data).filter(([, value]) => typeof value !== "object");
+  const hashes = (files ?? []).map(({ file, sha256 }) => [`SHA-256 of ${file}`, sha256]);
+  return { ...network, ...prefixed("samples", Object.fromEntries(single)), ...Object.fromEntries(hashes) };
 }
 
 function prefixed(prefix: string, facts: Readonly<Record<string, unknown>>): Record<string, unknown> {

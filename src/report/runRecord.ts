@@ -2,7 +2,12 @@
 
 import { join } from "node:path";
 import { FileFormatError } from "../core/errors.ts";
+import type { Spread } from "../data/sampleChecks.ts";
+import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
+import type { KnownAnswer } from "../data/tasks/taskSet.ts";
+import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import { readBytes } from "../io/files.ts";
+import type { HashedFile } from "../io/hash.ts";
 import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import { readTextFile } from "../io/textFile.ts";
 import type { Finding } from "../train/diagnosis.ts";
@@ -29,20 +34,42 @@ export interface RunStartFacts extends Facts {
     readonly connections: number;
   };
   readonly data: Facts & { readonly source: string; readonly train: number; readonly classes: number | null };
+  /** Shapes of the samples; null: not recorded, as before 0.3.0. */
+  readonly samples: SampleFacts | null;
+  /** Of generated samples: values of metrics that are known before any training. */
+  readonly known: Readonly<Record<string, KnownAnswer>> | null;
+  /** The files that the run read; null: not recorded, as before 0.3.0. */
+  readonly files: readonly HashedFile[] | null;
   readonly device: string;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Facts;
 }
 
+/** What a model needs to know of samples. */
+export interface SampleFacts extends Omit<SampleShape, "target"> {
+  readonly picture: NonNullable<SampleSet["picture"]> | null;
+  readonly classNames: readonly string[] | null;
+  readonly outputNames: readonly string[] | null;
+  /** What the inputs of sample files were standardised with. */
+  readonly normalisation: Spread | null;
+  /** See `Task.centre`. */
+  readonly centre: readonly number[] | null;
+}
+
 /** An evaluation in summary.json. */
 export type EvaluationSummary = Pick<EvaluationRecord, "set" | "metrics" | "loss">;
+
+/** R² of each kind of a known teacher's parameters; null: they do not vary. */
+export type RecoveryFacts = Readonly<Record<keyof Recovery, number | null>>;
 
 /** summary.json: the results of the run. */
 export interface RunSummaryFacts extends Facts {
   readonly steps: number;
   readonly seconds: number;
   readonly stepsPerSecond: number;
+  /** Of a run whose samples are traces of a known network; null: of other runs. */
+  readonly recovery: RecoveryFacts | null;
   readonly trainingLoss: number | null;
   readonly validation: EvaluationSummary | null;
   readonly test: EvaluationSummary | null;
@@ -118,10 +145,54 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
       train: data.count("train", 1),
       classes,
     },
+    samples: data.has("inputSize") ? sampleFactsOf(data) : null,
+    known: data.has("known") ? knownOf(data) : null,
+    files: parts.has("files") ? parts.objects("files").map(fileOf) : null,
     device: parts.text("device"),
     stepsPerEpoch: parts.countOrNull("stepsPerEpoch", 1) ?? Number.POSITIVE_INFINITY,
     lastStep: parts.countOrNull("lastStep") ?? Number.POSITIVE_INFINITY,
     environment: parts.object("environment").all,
+  };
+}
+
+function sampleFactsOf(data: JsonParts): SampleFacts {
+  const [picture, spread] = [data.objectOrNull("picture"), data.objectOrNull("normalisation")];
+  const texts = (name: string): string[] | null => (data.all[name] === null ? null : data.texts(name));
+  const inputSize = data.count("inputSize", 1);
+  const list = (name: "mean" | "std"): Float64Array => {
+    const values = Float64Array.from(spread!.numbersOrNaN(name));
+    if (values.length === inputSize && values.every(Number.isFinite)) return values;
+    throw spread!.error(name, `${inputSize} numbers`);
+  };
+  return {
+    inputSize,
+    steps: data.countOrNull("steps", 1),
+    weighted: data.flag("weighted"),
+    picture: picture && { width: picture.count("width", 1), height: picture.count("height", 1) },
+    classNames: texts("classNames"),
+    outputNames: texts("outputNames"),
+    normalisation: spread && { mean: list("mean"), std: list("std") },
+    centre: data.all.centre === null ? null : data.numbersOrNaN("centre"),
+  };
+}
+
+function knownOf(data: JsonParts): Record<string, KnownAnswer> | null {
+  const known = data.objectOrNull("known");
+  if (!known) return null;
+  const answers = Object.keys(known.all).map((metric) => {
+    const answer = known.object(metric);
+    const values = { best: answer.numberOrNull("best"), memoryless: answer.numberOrNull("memoryless") };
+    return [metric, { ...values, chance: answer.numberOrNull("chance"), reason: answer.text("reason") }];
+  });
+  return Object.fromEntries(answers);
+}
+
+function fileOf(file: JsonParts): HashedFile {
+  return {
+    role: file.text("role"),
+    file: file.text("file"),
+    sha256: file.text("sha256"),
+    bytes: file.count("bytes"),
   };
 }
 
@@ -142,6 +213,8 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
   if (text === null) return null;
   const parts = JsonParts.parse(file, text, "the summary of a run");
   const memory = parts.object("deviceMemory");
+  // Before 0.3.0 there were no teachers.
+  const recovery = parts.has("recovery") ? parts.objectOrNull("recovery") : null;
   const evaluation = (set: EvaluationSet): EvaluationSummary | null => {
     const own = parts.objectOrNull(set);
     return own && { set, metrics: readMetricValues(own, "metrics", null), loss: own.numberOrNaN("loss") };
@@ -152,6 +225,11 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
     seconds: parts.number("seconds", { least: 0 }),
     stepsPerSecond: parts.number("stepsPerSecond", { least: 0 }),
     trainingLoss: parts.numberOrNull("trainingLoss"),
+    recovery: recovery && {
+      weights: recovery.numberOrNull("weights"),
+      tau: recovery.numberOrNull("tau"),
+      bias: recovery.numberOrNull("bias"),
+    },
     validation: evaluation("validation"),
     test: evaluation("test"),
     peakMemoryBytes: parts.number("peakMemoryBytes", { least: 0 }),

@@ -47,6 +47,11 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   if (config.device === "webgpu" && config.dtype === "f64") {
     throw new ArgumentError("train", "--dtype", "f32, as WebGPU has no other, or --device wasm", "f64");
   }
+  const { share, wiring } = config;
+  if (share === "columns" && (wiring === "shuffled" || wiring === "random")) {
+    const expected = "real or none with --share columns (other wirings do not repeat in the columns), or --share types";
+    throw new ArgumentError("train", "--wiring", expected, wiring);
+  }
   // Checks the settings of the solver before anything is read or made.
   if (config.time === "continuous") solveOptionsOf(config);
   return config;
@@ -58,8 +63,14 @@ function completed(given: Settings): TrainConfig {
 }
 
 function presetOf(given: Settings): TrainConfig {
-  const preset = given.preset ?? (given.connectome ? "retina" : "demo");
+  const preset = given.preset ?? impliedPreset(given);
   return { ...defaults(), ...PRESETS[preset]!.recipe, preset };
+}
+
+/** Samples of a task with a preset ask for its preset, a connectome for that of connectomes. */
+function impliedPreset({ data, connectome }: Settings): string {
+  if (data && Object.hasOwn(PRESETS, data) && PRESETS[data]!.recipe.data === data) return data;
+  return connectome ? "retina" : "demo";
 }
 
 /**

@@ -15,19 +15,33 @@ type EvaluationConfig = Pick<
   "time" | "numEvals" | "endTime" | "recurrences" | "window" | "rest" | "restTime"
 >;
 
-/** How the network of a run is evaluated. @throws {ArgumentError} a window without a sequence, a part of a step */
-export function evaluationOf(config: EvaluationConfig, samples: SampleShape): EvaluationOptions | StepOptions {
-  return config.time === "discrete" ? stepEvaluationOf(config, samples) : odeEvaluationOf(config, samples);
+/** Shapes of samples, with output times if they have any. */
+export type TimedShape = SampleShape & Pick<SampleSet, "times">;
+
+/**
+ * How the network of a run is evaluated.
+ *
+ * @param frames  of the input; see `stepEvaluationOf`
+ * @throws {ArgumentError} a window without a sequence, a part of a step
+ */
+export function evaluationOf(
+  config: EvaluationConfig,
+  samples: TimedShape,
+  frames: number | null = samples.steps,
+): EvaluationOptions | StepOptions {
+  return config.time === "discrete" ? stepEvaluationOf(config, samples, frames) : odeEvaluationOf(config, samples);
 }
 
 /**
- * In continuous time: outputs are evenly spaced, or where targets have times, at the ends of as many equal parts of the interval.
+ * In continuous time: outputs are those of the samples, if they have times of their own; else evenly spaced, or where targets have times, at
+ * the ends of as many equal parts of the interval.
  *
  * @throws {ArgumentError} a window without a sequence
  */
-export function odeEvaluationOf(config: EvaluationConfig, samples: SampleShape): EvaluationOptions {
+export function odeEvaluationOf(config: EvaluationConfig, samples: TimedShape): EvaluationOptions {
   const { rest, restTime, numEvals, endTime } = config;
   const common = { ...windowOf(config, samples), ...(rest === null ? {} : { h0: { rest, time: restTime } }) };
+  if (samples.times) return { ...common, times: samples.times };
   const { times } = samples.target;
   if (times === null) return { ...common, numEvals, endTime };
   return { ...common, times: Float64Array.from({ length: times }, (_, j) => (endTime * (j + 1)) / times) };
@@ -101,6 +115,6 @@ export function readTimesOf(
   { target }: SampleShape,
 ): ReadoutTimes {
   if (readoutTimes === "auto") return target.times === null ? "last" : "all";
-  if (readoutTimes === "last" || readoutTimes === "all") return readoutTimes;
+  if (readoutTimes === "last" || readoutTimes === "all" || typeof readoutTimes !== "string") return readoutTimes;
   return { last: Number(readoutTimes.slice("last:".length)) };
 }

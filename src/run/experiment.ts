@@ -3,13 +3,14 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { orRelease } from "../core/release.ts";
+import type { TaskNetwork } from "../data/tasks/taskSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
 import type { Constraint } from "../models/constraint.ts";
 import { ConnectomeModel, ConnectomeODEModel } from "../models/networkModel.ts";
 import type { ConnectomeNetworkOptions } from "../models/options.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
-import type { ReadoutOptions } from "../models/readout/layers.ts";
+import type { ReadoutLayer, ReadoutOptions } from "../models/readout/layers.ts";
 import type { Task } from "../models/task/task.ts";
 import { type Checkpoint, loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
 import { Adam, AdamW, type Optimizer, type ParameterGroup, RMSprop, SGD } from "../train/optimizer.ts";
@@ -20,12 +21,14 @@ import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import type { Key } from "./configOptions.ts";
 import { checkReadTimes, evaluationOf, readTimesOf } from "./evaluation.ts";
+import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
 import { chooseProjections, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
-import { type LoadOptions, loadSamples, type SampleSplits } from "./samples.ts";
+import { type LoadOptions, loadSamples, type SampleSplits, withoutTimes } from "./samples.ts";
+import { parameterOptions, type Sharing, sharingOf } from "./sharing.ts";
 import { solveOptionsOf } from "./solver.ts";
-import { activityPenaltiesOf, taskOf } from "./task.ts";
+import { activityPenaltiesOf, knownFor, taskOf } from "./task.ts";
 import { underSettings } from "./underSettings.ts";
 
 /** The input of a run, read and checked. */
@@ -33,9 +36,27 @@ export interface RunInputs {
   readonly connectome: Connectome;
   /** The connectome with the weights that training starts from. */
   readonly weights: Csr;
+  /** null: every connection and neuron has its own parameters. */
+  readonly sharing: Sharing | null;
+  /** The network as training begins, for tasks that are about it. */
+  readonly taskNetwork: TaskNetwork;
   readonly projections: Projections;
   readonly samples: SampleSplits;
   readonly task: Task;
+  /** Of generated samples: values of loss and metrics of this task that are known before any training. */
+  readonly known: SampleSplits["known"];
+  /** The files of network and samples; empty if they were not to be hashed. */
+  readonly files: readonly InputFile[];
+  /** The samples are those of the run's record, without their numbers. */
+  readonly isRecorded: boolean;
+}
+
+/** How the input of a run is read. */
+export interface RunInputOptions extends LoadOptions {
+  /** Hash the files that are read. Default true. */
+  readonly hashes?: boolean;
+  /** What the record of the run says of its samples, which are then not read. */
+  readonly recorded?: SampleSplits;
 }
 
 /** The model of a run, in continuous or discrete time. */
@@ -56,16 +77,31 @@ export interface Experiment {
 /** Shows a warning to the user. */
 type Warn = (message: string) => void;
 
-export async function loadRunInputs(config: TrainConfig, options: LoadOptions = {}): Promise<RunInputs> {
+export async function loadRunInputs(config: TrainConfig, options: RunInputOptions = {}): Promise<RunInputs> {
+  const { hashes = true, recorded, onProgress } = options;
   const connectome = await loadConnectome(config);
-  const samples = await loadSamples(config, options);
+  const weights = initialWeights(connectome.csr, config);
+  const sharing = sharingOf(config, connectome, weights);
+  const { dynamics, nonlinearity } = config;
+  const taskNetwork: TaskNetwork = {
+    weights,
+    dynamics,
+    nonlinearity,
+    group: sharing?.shared.group ?? null,
+    typeIdx: sharing?.typeIdx ?? null,
+  };
+  const loaded = recorded ?? (await loadSamples(config, taskNetwork, options));
+  const samples = config.time === "discrete" ? withoutTimes(loaded) : loaded;
   try {
     const { train } = samples;
-    const task = await taskOf(config, train);
+    const task = await taskOf(config, samples);
     const ends = { ...train, outputs: task.loss.outputs(task.target) };
     const projections = chooseProjections(connectome, ends, config);
     checkReadTimes(config, train);
-    return { connectome, weights: initialWeights(connectome.csr, config), projections, samples, task };
+    const known = knownFor(task, config, samples.known);
+    const isRecorded = recorded !== undefined;
+    const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
+    return { connectome, weights, sharing, taskNetwork, projections, samples, task, files, isRecorded, known };
   } catch (error) {
     await samples.release();
     throw error;
@@ -83,13 +119,12 @@ function modelOf(backend: Backend, config: TrainConfig, inputs: RunInputs): RunM
   return new ConnectomeModel(backend, { ...common, rnn: { ...rnn, ...budget } });
 }
 
-function networkOf(config: TrainConfig, { weights, projections, samples }: RunInputs): ConnectomeNetworkOptions {
-  const { dynamics, tau } = config;
-  const hasTau = dynamics !== "plain";
+function networkOf(config: TrainConfig, inputs: RunInputs): ConnectomeNetworkOptions {
+  const { weights, projections, samples } = inputs;
+  const { dynamics } = config;
   return {
     inputSize: samples.train.inputSize,
     numNeurons: weights.nRows,
-    connectome: weights,
     inputProjection: projections.inputProjection,
     trainInputProjection: config.trainInput && projections.inputProjection !== null,
     trainConnectome: isConnectomeTrained(config),
@@ -97,7 +132,8 @@ function networkOf(config: TrainConfig, { weights, projections, samples }: RunIn
     ...(projections.outputProjection && { outputProjectionBias: false }),
     trainOutputProjection: false,
     dynamics,
-    ...(hasTau && { neuronTau: tau, trainTau: isConnectomeTrained(config) }),
+    ...parameterOptions(config, inputs),
+    ...(dynamics !== "plain" && { trainTau: config.trainTau && isConnectomeTrained(config) }),
     neuronNonlinearity: config.nonlinearity,
     weightConstraint: constraintOf(config),
   };
@@ -105,15 +141,21 @@ function networkOf(config: TrainConfig, { weights, projections, samples }: RunIn
 
 function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): ReadoutOptions {
   const { fcDim, dropout, seed, head, readoutAverage: average } = config;
-  const layers = head === "layers" ? { fcDim, dropout } : { layers: [] };
   return {
-    ...layers,
+    ...(head === "layers" ? { fcDim, dropout } : { layers: layersOf(projections) }),
     seed,
     times: readTimesOf(config, samples.train),
     average,
     // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
     standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
   };
+}
+
+/** Layers without hidden units: a convolution, or none. Its weights start at 0, so that the first outputs are constant. */
+function layersOf({ convolution }: Projections): ReadoutLayer[] {
+  if (convolution === null) return [];
+  const { csr, group, nGroups, channel } = convolution;
+  return [{ type: "sparse", matrix: csr, sharedWeights: { group, nGroups, strengthInit: 0 }, bias: channel }];
 }
 
 /** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */

@@ -1,12 +1,13 @@
 // The connectome of a run: read or generated, and its initial weights.
 
-import { type Csr, mapValues } from "../core/csr.ts";
+import { type Csr, mapValues, withValues } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
 import {
   absolute,
   degreePreservingShuffle,
   erdosRenyiLike,
   logNormalConnectome,
+  motionConnectome,
   normaliseRows,
   retinotopicConnectome,
 } from "../data/connectomes.ts";
@@ -15,34 +16,68 @@ import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.
 import type { EdgeList } from "../io/edgeListBuilder.ts";
 import { exists } from "../io/files.ts";
 import { type NeuronRole, type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
-import type { TrainConfig } from "./config.ts";
+import type { NamedNetwork, TrainConfig } from "./config.ts";
 
 /** A network as read or generated. */
 export interface Connectome {
   readonly csr: Csr;
   readonly table: NeuronTable | null;
+  /** Initial values that the network has; null: those of the recipe. */
+  readonly initial: InitialValues | null;
   /** Its source, for people. */
   readonly source: string;
+  /** The file of the network; null: it was generated. */
+  readonly file: string | null;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;
   /** Ids of the neurons; null: they are their indices, or in the table. */
   readonly ids: readonly (string | number)[] | null;
 }
 
+/** Initial time constants and biases, [neurons]. */
+export interface InitialValues {
+  readonly tau: Float64Array;
+  readonly bias: Float64Array;
+}
+
 /** Generated networks replace files, so they do not depend on the seed of a run. */
 const NETWORK_SEED = 1;
 
 export async function loadConnectome(
-  config: Pick<TrainConfig, "connectome" | "neuronTable" | "generate">,
+  config: Pick<TrainConfig, "connectome" | "neuronTable" | "generate" | "columns">,
 ): Promise<Connectome> {
-  const { connectome, generate } = config;
+  const { connectome, generate, columns } = config;
   if (connectome !== null) return readFiles(connectome, config.neuronTable);
-  if (generate !== null) {
+  if (generate !== null && typeof generate !== "string") {
     const csr = logNormalConnectome({ ...generate, seed: NETWORK_SEED });
-    return { csr, table: null, source: "random, log-normal degrees and weights", tableFile: null, ids: null };
+    return { csr, table: null, ...GENERATED, source: "random, log-normal degrees and weights" };
   }
-  const { csr, ...table } = retinotopicConnectome({ seed: NETWORK_SEED });
-  return { csr, table, source: "made-up visual system", tableFile: null, ids: null };
+  if (generate !== null) return motionNetwork(generate);
+  const { csr, ...table } = retinotopicConnectome({ columns, seed: NETWORK_SEED });
+  return { csr, table, ...GENERATED, source: "made-up visual system" };
+}
+
+const GENERATED = { initial: null, file: null, tableFile: null, ids: null } as const;
+
+/** Its weights are its strengths with their signs. */
+function motionNetwork(name: NamedNetwork): Connectome {
+  const [, extent] = name.split(":");
+  const { csr, shared, tau, rest, eye, ...table } = motionConnectome({
+    ...(extent !== undefined && { extent: Number(extent) }),
+    seed: NETWORK_SEED,
+  });
+  const { group, strengthInit } = shared;
+  const perNeuron = (values: Float64Array) => Float64Array.from(table.typeIdx, (t) => values[t]!);
+  return {
+    csr: withValues(
+      csr,
+      csr.values.map((sign, k) => sign * strengthInit[group[k]!]!),
+    ),
+    table,
+    ...GENERATED,
+    initial: { tau: perNeuron(tau), bias: perNeuron(rest) },
+    source: `made-up motion detectors in ${eye.count} hexagonal columns`,
+  };
 }
 
 async function readFiles(file: string, tableFile: string | null): Promise<Connectome> {
@@ -57,12 +92,12 @@ export async function withTable(
 ): Promise<Connectome> {
   const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, source, tableFile: null, ids: labels };
+  if (found === null) return { csr, table: null, initial: null, source, file, tableFile: null, ids: labels };
   const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, source, tableFile: found, ids: labels };
+  return { csr, table, initial: null, source, file, tableFile: found, ids: labels };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */

@@ -11,6 +11,41 @@ export interface Preset {
   readonly recipe: Partial<Omit<TrainConfig, "preset">>;
 }
 
+/** Networks of the tasks about the network itself: their inputs and read-outs have places in it. */
+const PLACED_TASK = {
+  time: "discrete",
+  standardise: false,
+  warmUp: 20,
+  schedule: "cosine",
+  batchSize: 16,
+} as const satisfies Preset["recipe"];
+
+/**
+ * Networks of the ready-made tasks: steps in discrete time on the made-up visual system, started with strong weights, whose inputs drive
+ * random groups of neurons.
+ */
+const TASK_NETWORK = {
+  time: "discrete",
+  nonlinearity: "Tanh",
+  gain: 4,
+  input: "groups",
+  standardise: false,
+  clipNorm: 1,
+  schedule: "one-cycle",
+  epochs: null,
+} as const satisfies Preset["recipe"];
+
+/** The same with a trained linear read-out of all states. No sample is seen twice. */
+const LINEAR_TASK = {
+  ...TASK_NETWORK,
+  columns: 7,
+  trainInput: true,
+  readout: "all",
+  batchSize: 16,
+  trainSamples: 20_000,
+  testSamples: 4000,
+} as const satisfies Preset["recipe"];
+
 export const PRESETS: Readonly<Record<string, Preset>> = {
   demo: {
     summary: "learns generated digits in a minute or two; needs no files (default)",
@@ -36,6 +71,48 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       evalEvery: 200,
     },
   },
+  teacher: {
+    summary:
+      "finds the parameters of a known network from the traces of three quarters of its neurons (default with --data teacher)",
+    warning: null,
+    recipe: {
+      ...PLACED_TASK,
+      columns: 3,
+      share: "types",
+      tau: 4,
+      nonlinearity: "Sigmoid",
+      input: "direct",
+      readout: "all",
+      head: "states",
+      data: "teacher",
+      trainSamples: 128,
+      validationSamples: 32,
+      testSamples: 32,
+      epochs: null,
+      steps: 800,
+      lr: 0.05,
+    },
+  },
+  motion: {
+    summary: "tells the optic flow of moving textures with made-up motion detectors (default with --data motion)",
+    warning: null,
+    recipe: {
+      ...PLACED_TASK,
+      generate: "motion",
+      normalise: "none",
+      gain: 1,
+      keepSigns: true,
+      share: "columns",
+      input: "hexagonal",
+      head: "columns",
+      data: "motion",
+      trainSamples: 9600,
+      validationSamples: 64,
+      testSamples: 256,
+      epochs: 1,
+      lr: 0.02,
+    },
+  },
   tutorial: {
     summary: "torch-biopl's training tutorial, exactly; known not to learn",
     warning:
@@ -59,6 +136,54 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       batchSize: 8,
       validationSamples: 0,
       evalEvery: 0,
+    },
+  },
+  addition: {
+    summary:
+      "adds two digits through the wiring alone, as nothing but the network is trained; all sums can be right, guessing gets 10 % (default with --data addition)",
+    warning: null,
+    recipe: {
+      ...TASK_NETWORK,
+      data: "addition",
+      dynamics: "leaky",
+      tau: 2,
+      trainTau: false,
+      head: "groups",
+      headScale: 8,
+      readoutTimes: "last:4",
+      readoutAverage: true,
+      batchSize: 32,
+      lr: 5e-3,
+      steps: 500,
+    },
+  },
+  text: {
+    summary: "predicts a random text; the lowest loss is its entropy, 0.789 nats (default with --data text)",
+    warning: null,
+    recipe: { ...LINEAR_TASK, data: "text", dynamics: "plain", groupSize: 100, lr: 1.5e-2, steps: 600 },
+  },
+  decision: {
+    summary:
+      "decides by noisy evidence; the ideal observer is right in 99.2 % of the trials (default with --data decision)",
+    warning: null,
+    recipe: { ...LINEAR_TASK, data: "decision", dynamics: "plain", groupSize: 16, lr: 1e-2, steps: 200 },
+  },
+  match: {
+    summary:
+      "remembers a cue over a delay and compares a probe with it; all answers can be right, guessing gets 50 % (default with --data match)",
+    warning: null,
+    recipe: {
+      ...LINEAR_TASK,
+      data: "match",
+      dynamics: "leaky",
+      tau: 5,
+      trainTau: false,
+      groupSize: 16,
+      inputScale: 2,
+      gain: 6,
+      batchSize: 32,
+      lr: 1e-2,
+      steps: 300,
     },
   },
 };

@@ -1,16 +1,21 @@
 // How the inputs of a run reach its neurons, and which neurons are read out.
 
-import type { Csr } from "../core/csr.ts";
+import { type Csr, mapValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed } from "../core/random.ts";
 import {
   createSparseProjection,
   groupInput,
   groupReadout,
+  type HexagonalEye,
+  hexagonalEyeOf,
+  hexagonalInput,
+  hexagonalReadout,
   neuronsOfRole,
   randomGroups,
   randomIndices,
   retinotopicProjection,
+  type SharedPattern,
 } from "../data/connectomes.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { selectNeurons } from "../data/selectors.ts";
@@ -32,6 +37,14 @@ export interface Projections {
   readonly readsDriven: boolean;
   /** [features, neurons], one 1 per row, or means of groups; null: all neurons are read out. */
   readonly outputProjection: Csr | null;
+  /** [outputs, features], a convolution over the columns of an eye as read-out; null: another one. */
+  readonly convolution: ColumnReadout | null;
+}
+
+/** A convolution over columns. Outputs are the columns of the first channel, then those of the next. */
+export interface ColumnReadout extends SharedPattern {
+  /** [outputs], the channel of each. */
+  readonly channel: Uint32Array;
 }
 
 /** What the projections of a run lie between. */
@@ -40,7 +53,10 @@ export interface Ends extends Pick<SampleSet, "inputSize" | "picture"> {
   readonly outputs: number;
 }
 
-type ProjectionConfig = Pick<TrainConfig, "input" | "readout" | "head" | "groupSize" | "seed">;
+type ProjectionConfig = Pick<
+  TrainConfig,
+  "input" | "inputScale" | "readout" | "head" | "headScale" | "groupSize" | "kernel" | "seed"
+>;
 
 /**
  * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; more groups than
@@ -50,7 +66,7 @@ export function chooseProjections(connectome: Connectome, ends: Ends, config: Pr
   const { csr, table } = connectome;
   const isRetina = ends.picture !== undefined && table?.role && table.x;
   const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
-  const inputProjection = projectionOf(input, connectome, ends, config);
+  const inputProjection = scaled(projectionOf(input, connectome, ends, config), config.inputScale);
   const isDriven = (i: number) => !inputProjection || inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
   const nDriven = everyone(csr).filter(isDriven).length;
   if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
@@ -70,6 +86,10 @@ function projectionOf(
       if (picture) return retinotopicProjection(table, picture);
       throw new ArgumentError("train", "--input", "inputs that are pictures", `inputs of ${inputSize} numbers`);
     }
+    case "hexagonal": {
+      const table = tableFor("--input", connectome);
+      return hexagonalInput(table, eyeFor("--input", table, inputSize, "inputs"));
+    }
     case "random":
       return randomProjection(inputSize, numNeurons, seed);
     case "groups":
@@ -82,13 +102,15 @@ function projectionOf(
   }
 }
 
+type NeuronsRead = Pick<Projections, "readout" | "readsDriven" | "outputProjection" | "convolution">;
+
 function readoutOf(
   connectome: Connectome,
   { outputs }: Ends,
   config: ProjectionConfig,
   inputProjection: Csr | null,
   isDriven: (neuron: number) => boolean,
-): Pick<Projections, "readout" | "readsDriven" | "outputProjection"> {
+): NeuronsRead {
   const { csr, table } = connectome;
   const numNeurons = csr.nRows;
   // The signal must cross the network.
@@ -97,15 +119,28 @@ function readoutOf(
     if (config.readout !== "auto")
       throw new ArgumentError("train", "--readout", "it dropped, as --head groups draws its neurons", config.readout);
     const groups = disjointGroups("output", outputs, config.groupSize, withoutInput(everyone(csr)), config.seed);
-    return { readout: "groups", readsDriven: false, outputProjection: groupReadout(numNeurons, groups) };
+    return {
+      readout: "groups",
+      readsDriven: false,
+      outputProjection: scaled(groupReadout(numNeurons, groups), config.headScale),
+      convolution: null,
+    };
+  }
+  if (config.head === "columns") {
+    if (config.readout !== "auto" && config.readout !== "output") {
+      const expected = "output, or it dropped: --head columns reads out the output neurons";
+      throw new ArgumentError("train", "--readout", expected, config.readout);
+    }
+    return columnReadout(connectome, outputs, config.kernel, isDriven);
   }
   const withoutRoles = inputProjection && config.head !== "states" ? "no-input" : "all";
   const readout = config.readout === "auto" ? (table?.role ? "output" : withoutRoles) : config.readout;
-  if (readout === "all") return { readout, readsDriven: true, outputProjection: null };
+  if (readout === "all") return { readout, readsDriven: true, outputProjection: null, convolution: null };
   const read = (indices: Uint32Array) => ({
     readout,
     readsDriven: indices.some(isDriven),
     outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
+    convolution: null,
   });
   if (!isReadoutName(readout)) {
     const roles = rolesByProjections(numNeurons, isDriven, () => false);
@@ -122,6 +157,53 @@ function readoutOf(
     );
   }
   return read(indices);
+}
+
+function scaled<P extends Csr | null>(projection: P, factor: number): P {
+  return projection === null || factor === 1 ? projection : (mapValues(projection, (w) => w * factor) as P);
+}
+
+/** A convolution from the output neurons to as many channels as the outputs make of the columns. */
+function columnReadout(
+  connectome: Connectome,
+  outputs: number,
+  kernel: number,
+  isDriven: (neuron: number) => boolean,
+): NeuronsRead {
+  const table = tableFor("--head", connectome);
+  const eye = hexagonalEyeOf(table);
+  const channels = outputs / eye.count;
+  if (!Number.isInteger(channels)) {
+    const expected = `outputs for each of the ${eye.count} columns of the network's eye`;
+    throw new ArgumentError("train", "--head", expected, `${outputs} outputs`);
+  }
+  const indices = neuronsOfRole(table, "output");
+  const { csr, group, nGroups } = hexagonalReadout(table, eye, kernel, channels);
+  const feature = new Map(Array.from(indices, (neuron, k) => [neuron, k]));
+  return {
+    readout: "output",
+    readsDriven: indices.some(isDriven),
+    outputProjection: createSparseProjection({
+      size: indices.length,
+      numNeurons: table.count,
+      indices,
+      mode: "ho",
+    }),
+    convolution: {
+      csr: { ...csr, nCols: indices.length, colIdx: csr.colIdx.map((neuron) => feature.get(neuron)!) },
+      group,
+      nGroups,
+      channel: Uint32Array.from({ length: outputs }, (_, row) => Math.floor(row / eye.count)),
+    },
+  };
+}
+
+/** The eye of the network, which must have a column for each of `count` numbers. */
+function eyeFor(option: string, table: NeuronTable, count: number, what: string): HexagonalEye {
+  const eye = hexagonalEyeOf(table);
+  if (eye.count === count) return eye;
+  const expected = `${eye.count} ${what}, one per column of the network's eye (extent ${eye.extent})`;
+  throw new ArgumentError("train", option, expected, `${count}`);
 }
 
 function everyone({ nRows }: Csr): Uint32Array {

@@ -6,15 +6,18 @@ import { deriveKey, keyOfSeed } from "../core/random.ts";
 import { plural } from "../core/text.ts";
 import { imageSamples } from "../data/imageSamples.ts";
 import { type ImageSet, splitTrainValidation, subset } from "../data/imageSet.ts";
-import { readMnist } from "../data/mnist.ts";
+import { mnistFiles, readMnist } from "../data/mnist.ts";
 import { type OpenedSamples, openSamples } from "../data/openSamples.ts";
-import { type SampleSet, subsetOfSamples } from "../data/sampleSet.ts";
+import type { PartName } from "../data/sampleArrays.ts";
+import { constantLoss, type Spread } from "../data/sampleChecks.ts";
+import { type SampleSet, type SampleShape, subsetOfSamples } from "../data/sampleSet.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import { TASK_SETS } from "../data/tasks/index.ts";
-import type { KnownAnswer } from "../data/tasks/taskSet.ts";
+import type { KnownAnswer, TaskNetwork } from "../data/tasks/taskSet.ts";
+import type { Teacher } from "../data/tasks/teacherNetwork.ts";
 import type { TrainConfig } from "./config.ts";
 import { isOwnSetting } from "./configLayers.ts";
-import { isTaskName } from "./configOptions.ts";
+import { DIGITS, isTaskName, optionName } from "./configOptions.ts";
 
 /** The samples of a run: training, validation and test. */
 export interface SampleSplits {
@@ -27,10 +30,28 @@ export interface SampleSplits {
   readonly source: string;
   /** Of generated samples: values of metrics that are known before any training. */
   readonly known: Readonly<Record<string, KnownAnswer>> | null;
+  /** Of generated samples: the network that made the targets, if one did. */
+  readonly teacher: Teacher | null;
+  /** The files that they were read from. */
+  readonly files: readonly string[];
+  /** What the inputs of sample files were standardised with; null: they are as in the files. */
+  readonly normalisation: Spread | null;
+  /** A row near the mean of each number of the targets, as a run recorded it; null: unknown. */
+  readonly centre: readonly number[] | null;
+  /** Of sample files; null: not counted. */
+  readonly counts: TargetCounts | null;
   /** What the user should know, a sentence each. */
   readonly notes: readonly string[];
   /** Closes files; the samples are not used afterwards. */
   release(): Promise<void>;
+}
+
+/** The targets of sample files. */
+export interface TargetCounts {
+  /** Weight of the targets of each class, by part; null: targets are numbers. */
+  readonly classes: Readonly<Partial<Record<PartName, readonly number[]>>> | null;
+  /** Squared error, or cross-entropy in nats, of the best constant prediction for the training part. */
+  readonly constantLoss: number;
 }
 
 type DataConfig = Pick<
@@ -38,9 +59,12 @@ type DataConfig = Pick<
   | "preset"
   | "data"
   | "dataOptions"
+  | "validationData"
+  | "testData"
   | "trainSamples"
   | "validationSamples"
   | "testSamples"
+  | "preset"
   | "shift"
   | "scaleInputs"
   | "targets"
@@ -50,8 +74,18 @@ type DataConfig = Pick<
 
 /** Where samples come from, and who wants to hear of progress. */
 export interface LoadOptions {
-  /** Called during the pass that checks the samples of files. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Called while files are checked and hashed. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** What the inputs of sample files are standardised with, as a run recorded it; default: what the settings say. */
+  readonly normalisation?: Spread | null;
+}
+
+/** How far the reading of files is. */
+export interface LoadProgress {
+  /** Such as "checking samples". */
+  readonly work: string;
+  readonly done: number;
+  readonly total: number;
 }
 
 const GENERATED = { train: 8000, test: 1000 } as const;
@@ -59,15 +93,34 @@ const GENERATED = { train: 8000, test: 1000 } as const;
 const DATA_SEED = 1;
 const VALIDATION_FIRST = 1e9;
 const TEST_FIRST = 2e9;
-/** Digits by name, for settings that lie above others. */
-const DIGITS = "digits";
 
-export async function loadSamples(config: DataConfig, options: LoadOptions = {}): Promise<SampleSplits> {
+/** @param network  that is to be trained, for tasks that are about it */
+export async function loadSamples(
+  config: DataConfig,
+  network: TaskNetwork,
+  options: LoadOptions = {},
+): Promise<SampleSplits> {
   const { data } = config;
   if (data === null || data === DIGITS) return ofImages(generateDigits(config), config);
-  if (isTaskName(data)) return generateTask(data, config);
-  if (await hasIdxFiles(data)) return ofImages(await readImages(data, config), config);
+  if (isTaskName(data)) return generateTask(data, network, config);
+  if (await hasIdxFiles(data)) return ofImages(await readImages(data, config), config, await mnistFiles(data));
   return readArrays(data, config, options);
+}
+
+/** The samples for a network in discrete time, whose outputs follow its frames whatever times the samples have. */
+export function withoutTimes(samples: SampleSplits): SampleSplits {
+  const { train, validation, test, known, notes } = samples;
+  if (!train.times) return samples;
+  const timeless = <S extends SampleSet | null>(set: S): S => set && { ...set, times: null };
+  // Those of ready-made tasks are the frames.
+  const note = "output times of the samples have no effect with --time discrete: outputs follow each frame";
+  return {
+    ...samples,
+    train: timeless(train),
+    validation: timeless(validation),
+    test: timeless(test),
+    notes: known ? notes : [...notes, note],
+  };
 }
 
 // ---- images ----------------------------------------------------------------------------------------------------------------
@@ -79,7 +132,11 @@ interface ImageSplits {
   readonly source: string;
 }
 
-function ofImages({ train, validation, test, source }: ImageSplits, { shift }: DataConfig): SampleSplits {
+function ofImages(
+  { train, validation, test, source }: ImageSplits,
+  { shift }: DataConfig,
+  files: readonly string[] = [],
+): SampleSplits {
   const samples = (images: ImageSet | null) => images && imageSamples(images, { source });
   return {
     train: imageSamples(train, { source, shift }),
@@ -87,10 +144,20 @@ function ofImages({ train, validation, test, source }: ImageSplits, { shift }: D
     test: samples(test),
     source,
     ...NOTHING_TO_SAY,
+    files,
   };
 }
 
-const NOTHING_TO_SAY = { known: null, notes: [], release: async () => {} } as const;
+const NOTHING_TO_SAY = {
+  known: null,
+  teacher: null,
+  notes: [],
+  files: [],
+  normalisation: null,
+  centre: null,
+  counts: null,
+  release: async () => {},
+} as const;
 
 function generateDigits({ trainSamples, validationSamples, testSamples }: DataConfig): ImageSplits {
   const key = deriveKey(keyOfSeed(DATA_SEED), "digits");
@@ -103,7 +170,8 @@ function generateDigits({ trainSamples, validationSamples, testSamples }: DataCo
   };
 }
 
-async function hasIdxFiles(path: string): Promise<boolean> {
+/** Whether a path is a folder with images in IDX files. */
+export async function hasIdxFiles(path: string): Promise<boolean> {
   try {
     const names = await readdir(path);
     return names.some((name) => /[-.]idx[13]-ubyte(\.gz)?$/.test(name));
@@ -113,10 +181,9 @@ async function hasIdxFiles(path: string): Promise<boolean> {
   }
 }
 
-async function readImages(
-  dir: string,
-  { trainSamples, validationSamples, testSamples }: DataConfig,
-): Promise<ImageSplits> {
+async function readImages(dir: string, config: DataConfig): Promise<ImageSplits> {
+  const { trainSamples, validationSamples, testSamples } = config;
+  refuseForImages(dir, config);
   const { train: all, test } = await readMnist(dir);
   if (validationSamples >= all.count) {
     throw new ArgumentError(
@@ -137,6 +204,20 @@ async function readImages(
   };
 }
 
+/** Settings of arrays, which IDX files do not heed. */
+function refuseForImages(dir: string, { scaleInputs, targets, validationData, testData }: DataConfig): void {
+  const given = [
+    ["scaleInputs", scaleInputs === "none" ? null : scaleInputs],
+    ["targets", targets === "auto" ? null : targets],
+    ["validationData", validationData],
+    ["testData", testData],
+  ] as const;
+  for (const [key, value] of given) {
+    if (value === null) continue;
+    throw new ArgumentError("train", optionName(key), `--data with arrays; ${dir} has images in IDX files`, value);
+  }
+}
+
 const VALIDATION_KEY = deriveKey(keyOfSeed(DATA_SEED), "validation");
 
 /** The first `count` of `all` samples; null: all. */
@@ -146,27 +227,41 @@ function firstOf(all: number, count: number | null, option: string): Uint32Array
   return Uint32Array.from({ length: count ?? all }, (_, i) => i);
 }
 
+/** Only images can be shifted. A preset's shift is meant for them; other samples are trained on as they are. */
+function refuseShift(config: DataConfig): void {
+  const { shift } = config;
+  if (shift > 0 && isOwnSetting(config, "shift"))
+    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+}
+
 // ---- arrays ----------------------------------------------------------------------------------------------------------------
 
 /** Where more than half of the samples would be set aside for validation, a tenth is. */
 const VALIDATION_SHARE = 0.1;
 
-async function readArrays(path: string, config: DataConfig, { onProgress }: LoadOptions): Promise<SampleSplits> {
-  const { targets, scaleInputs, dataMemory, dtype, validationSamples } = config;
-  const notes = [...refuseShift(config)];
+async function readArrays(
+  path: string,
+  config: DataConfig,
+  { onProgress, normalisation }: LoadOptions,
+): Promise<SampleSplits> {
+  const { targets, scaleInputs, dataMemory, dtype, validationData, testData, validationSamples } = config;
+  refuseShift(config);
+  const notes: string[] = [];
   let isDrawn = false;
+  // Before the inputs are standardised: the statistics are those of the samples that are left to train on.
+  const draw = (count: number): number => {
+    isDrawn = true;
+    return setAside(count, validationSamples, notes);
+  };
   const opened = await openSamples(path, {
     ...(targets === "auto" ? {} : { kind: targets }),
-    // Before the inputs are standardised: the statistics are those of the samples that are left to train on.
-    validation: (count) => {
-      isDrawn = true;
-      return setAside(count, validationSamples, notes);
-    },
+    validation: validationData ?? draw,
     key: VALIDATION_KEY,
-    normalise: scaleInputs,
+    normalise: scaleInputs === "none" ? "none" : (normalisation ?? scaleInputs),
     memoryBytes: dataMemory * 2 ** 20,
     dtype,
-    ...(onProgress && { onProgress }),
+    ...(testData !== null && { test: testData }),
+    ...(onProgress && { onProgress: loadProgressOf(onProgress) }),
   });
   try {
     const isWhole = validationSamples > 0 && (isDrawn || !isOwnSetting(config, "validationSamples"));
@@ -187,6 +282,22 @@ function setAside(count: number, wanted: number, notes: string[]): number {
       `--validation-samples ${wanted} would be more than half`,
   );
   return held;
+}
+
+/** The progress of the pass that checks samples. */
+export function loadProgressOf(onProgress: (progress: LoadProgress) => void): (done: number, total: number) => void {
+  return (done, total) => onProgress({ work: "checking samples", done, total });
+}
+
+function countsOf({ statistics, train }: OpenedSamples): TargetCounts {
+  const parts = (["train", "validation", "test"] as const).flatMap((name) => {
+    const of = statistics[name];
+    return of ? [[name, [...of.weights]] as const] : [];
+  });
+  return {
+    classes: train.target.kind === "class" ? Object.fromEntries(parts) : null,
+    constantLoss: constantLoss(statistics.train),
+  };
 }
 
 /** How many samples of each part are used; null: all. */
@@ -211,30 +322,50 @@ function ofArrays(
     test: partOrNull(test, testSamples, "--test-samples"),
     source: path,
     known: null,
+    teacher: null,
+    files: opened.files,
+    normalisation: opened.normalisation,
+    centre: null,
+    counts: countsOf(opened),
     notes: [...opened.notes, ...notes],
     release: () => opened.release(),
   };
 }
 
-/**
- * Only images can be shifted. A shift that the preset has, not the user, is left out.
- *
- * @returns notes about it
- * @throws {ArgumentError} the user has set it
- */
-function refuseShift(config: DataConfig): readonly string[] {
-  const { shift, preset } = config;
-  if (shift === 0) return [];
-  if (isOwnSetting(config, "shift"))
-    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
-  return [`--shift ${shift} of the preset ${preset} has no effect, as only images can be shifted`];
+// ---- as recorded -----------------------------------------------------------------------------------------------------------
+
+/** What the record of a run says of its samples. */
+export interface RecordedSamples extends SampleShape, Pick<SampleSet, "picture" | "classNames" | "outputNames"> {
+  readonly source: string;
+  /** Numbers of samples. */
+  readonly sizes: Readonly<Record<PartName, number>>;
+  readonly normalisation: Spread | null;
+  readonly centre: readonly number[] | null;
+}
+
+/** The samples of a run by their record: shapes, without the samples. */
+export function recordedSamples({ sizes, normalisation, centre, ...shape }: RecordedSamples): SampleSplits {
+  const read = (): never => {
+    throw new ArgumentError("read", "samples", "a run that was opened with its samples", "one without");
+  };
+  const part = (name: PartName): SampleSet => ({ ...shape, count: sizes[name], read });
+  const partOrNull = (name: PartName): SampleSet | null => (sizes[name] === 0 ? null : part(name));
+  return {
+    train: part("train"),
+    validation: partOrNull("validation"),
+    test: partOrNull("test"),
+    source: shape.source,
+    ...NOTHING_TO_SAY,
+    normalisation,
+    centre,
+  };
 }
 
 // ---- ready-made tasks ------------------------------------------------------------------------------------------------------
 
-function generateTask(name: string, config: DataConfig): SampleSplits {
+function generateTask(name: string, network: TaskNetwork, config: DataConfig): SampleSplits {
   const { dataOptions, trainSamples, validationSamples, testSamples } = config;
-  const notes = refuseShift(config);
+  refuseShift(config);
   const test = testSamples ?? GENERATED.test;
   const made = TASK_SETS[name]!.make({
     seed: DATA_SEED,
@@ -245,14 +376,15 @@ function generateTask(name: string, config: DataConfig): SampleSplits {
       test: Math.max(1, test),
     },
     options: dataOptions,
+    network,
   });
   return {
     train: made.train,
     validation: validationSamples === 0 ? null : made.validation,
     test: test === 0 ? null : made.test,
     source: made.train.source,
+    ...NOTHING_TO_SAY,
     known: made.known,
-    notes,
-    release: async () => {},
+    teacher: made.teacher ?? null,
   };
 }

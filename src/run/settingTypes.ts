@@ -6,7 +6,7 @@ import { parseSelector } from "../core/selector.ts";
 import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
 import { PENALTY_KINDS } from "../train/parameterPenalties.ts";
-import type { Assignments, NetworkSize, ReadoutTimes } from "./config.ts";
+import type { Assignments, NamedNetwork, NetworkSize, ReadoutTimes } from "./config.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -173,6 +173,20 @@ export function sizeOfNetwork(): SettingType<NetworkSize> {
   };
 }
 
+/** The size of a random network, or the name of a network with or without its extent. */
+export function generatedNetwork(): SettingType<NetworkSize | NamedNetwork> {
+  const size = sizeOfNetwork();
+  const pattern = "^motion(:[1-9][0-9]?)?$";
+  return {
+    expected: `${size.expected}, or motion, motion:5`,
+    read: (data) =>
+      typeof data === "string" && new RegExp(pattern).test(data) ? (data as NamedNetwork) : size.read(data),
+    fromText: asIs,
+    got: quoteValue,
+    schema: { anyOf: [...(size.schema.anyOf as readonly JsonSchema[]), { type: "string", pattern }] },
+  };
+}
+
 /** Numbers and words by name; on a command line name=value, separated by commas. */
 export function namedValues(): SettingType<Readonly<Record<string, number | string>>> {
   const isValue = (value: unknown) =>
@@ -192,15 +206,26 @@ export function namedValues(): SettingType<Readonly<Record<string, number | stri
   };
 }
 
-/** "auto", "last", "all" or "last:k". */
+/** "auto", "last", "all", "last:k", or ascending indices: as a list, or in a text, separated by commas. */
 export function readoutTimes(): SettingType<ReadoutTimes> {
-  const pattern = "^(auto|last|all|last:[1-9][0-9]*)$";
+  const named = "auto|last|all|last:[1-9][0-9]*";
+  const indices = listOf(whole(0));
+  const isAscending = (list: readonly number[]) => list.every((j, i) => i === 0 || j > list[i - 1]!);
   return {
-    expected: "auto, last, all, or last:k for the last k",
-    read: (data) => (typeof data === "string" && new RegExp(pattern).test(data) ? (data as ReadoutTimes) : undefined),
+    expected: "auto, last, all, last:k for the last k, or ascending indices from 0, separated by commas",
+    read: (data) => {
+      if (typeof data === "string" && new RegExp(`^(${named})$`).test(data)) return data as ReadoutTimes;
+      const list = indices.read(data);
+      return list !== undefined && isAscending(list) ? list : undefined;
+    },
     fromText: asIs,
     got: quoteValue,
-    schema: { type: "string", pattern },
+    schema: {
+      anyOf: [
+        { type: "string", pattern: `^(${named}|[0-9]+( *, *[0-9]+)*)$` },
+        { type: "array", items: { type: "integer", minimum: 0 }, minItems: 1, uniqueItems: true },
+      ],
+    },
   };
 }
 

@@ -3,50 +3,88 @@
 import { ArgumentError } from "../core/errors.ts";
 import { batches } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
+import { binaryCrossEntropy } from "../models/task/losses/binaryCrossEntropy.ts";
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
 import { huber } from "../models/task/losses/huber.ts";
 import { type LossName, lossByName } from "../models/task/losses/index.ts";
 import { makeTask } from "../models/task/makeTask.ts";
-import { type ActivityPenalty, activityPenalty } from "../models/task/penalties.ts";
+import { type ActivityPenalty, activityPenalty, rateL1, rateL2 } from "../models/task/penalties.ts";
 import type { Loss, Task } from "../models/task/task.ts";
 import type { TrainConfig } from "./config.ts";
+import type { SampleSplits } from "./samples.ts";
 import { underSettings } from "./underSettings.ts";
 
-type TaskConfig = Pick<TrainConfig, "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta">;
+type TaskConfig = Pick<
+  TrainConfig,
+  "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta" | "positiveWeight"
+>;
 
 /** Samples per read of a pass over a set; bounds memory only. */
 const PASS_BATCH = 256;
 /** Samples from which the centre of number targets is taken; it affects rounding only. */
 const CENTRE_SAMPLES = 256;
 
+/** The samples of a task, and what is known of its loss and metrics without training. */
+export type TaskSamples = Pick<SampleSplits, "train" | "known" | "counts" | "centre">;
+
 /** @throws {ArgumentError} loss, metrics and targets do not go together */
-export async function taskOf(config: TaskConfig, train: SampleSet): Promise<Task> {
+export async function taskOf(config: TaskConfig, samples: TaskSamples): Promise<Task> {
+  const { train, centre } = samples;
   const { target } = train;
   const { metrics } = config;
   const options = {
     loss: await lossOf(config, train),
     target,
     ...(metrics && { metrics }),
-    ...(target.kind === "numbers" && { centre: await centreOf(train) }),
+    ...(target.kind === "numbers" && { centre: centre ?? (await centreOf(train)) }),
   };
-  return underSettings(
+  const task = underSettings(
     (argument) => (argument === "loss" || argument === "metrics" ? argument : null),
     () => makeTask(options),
   );
+  return withChance(task, config, samples);
 }
 
-async function lossOf({ loss, labelSmoothing, classWeights, huberDelta }: TaskConfig, train: SampleSet): Promise<Loss> {
-  const { kind } = train.target;
-  const name: LossName = loss === "auto" ? (kind === "class" ? "cross-entropy" : "squared") : loss;
-  if (kind === "numbers") {
-    const expected = "targets that are classes with it, as it has no effect otherwise";
-    const refuse = (flag: string) => new ArgumentError("train", flag, expected, "targets that are numbers");
-    if (labelSmoothing > 0) throw refuse("--label-smoothing");
-    if (classWeights !== "none") throw refuse("--class-weights");
-  }
+/** Replaces what loss and metrics say of chance by what is known of these samples. */
+function withChance(task: Task, config: TaskConfig, { known, counts }: TaskSamples): Task {
+  const { loss, metrics } = task;
+  const chance = isPlain(loss, config) ? (known?.loss?.chance ?? counts?.constantLoss ?? null) : null;
+  return {
+    ...task,
+    loss: chance === null ? loss : { ...loss, chance: () => chance },
+    metrics: metrics.map((metric) => {
+      const own = known?.[metric.name]?.chance ?? null;
+      return own === null ? metric : { ...metric, chance: () => own };
+    }),
+  };
+}
+
+/** Known answers of the loss and the metrics that a task has. */
+export function knownFor(
+  { loss, metrics }: Task,
+  config: TaskConfig,
+  known: SampleSplits["known"],
+): SampleSplits["known"] {
+  const names = [...metrics.map(({ name }) => name), ...(isPlain(loss, config) ? ["loss"] : [])];
+  const own = Object.entries(known ?? {}).filter(([name]) => names.includes(name));
+  return own.length === 0 ? null : Object.fromEntries(own);
+}
+
+/** Whether the loss is the one of known answers and constant predictions: the mean cross-entropy, or the squared error. */
+function isPlain({ name }: Pick<Loss, "name">, { labelSmoothing, classWeights }: TaskConfig): boolean {
+  return name === "squared" || (name === "cross-entropy" && labelSmoothing === 0 && classWeights === "none");
+}
+
+async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
+  const { loss, labelSmoothing, classWeights, huberDelta, positiveWeight } = config;
+  const name: LossName = loss === "auto" ? (train.target.kind === "class" ? "cross-entropy" : "squared") : loss;
+  const idle = labelSmoothing > 0 ? "--label-smoothing" : classWeights === "none" ? null : "--class-weights";
+  if (idle !== null && name !== "cross-entropy")
+    throw new ArgumentError("train", idle, "targets that are classes, with the loss cross-entropy", name);
   if (name === "huber") return huber({ delta: huberDelta });
-  if (name !== "cross-entropy" || kind !== "class") return lossByName(name);
-  const weights = classWeights === "balanced" ? await balanced(train) : null;
+  if (name === "binary-cross-entropy") return binaryCrossEntropy({ positiveWeight });
+  if (name !== "cross-entropy") return lossByName(name);
+  const weights = classWeights === "balanced" && train.target.kind === "class" ? await balanced(train) : null;
   return crossEntropy({ labelSmoothing, ...(weights && { classWeights: weights }) });
 }
 
@@ -86,10 +124,14 @@ async function centreOf(set: SampleSet): Promise<Float64Array> {
   return sums.map((sum, j) => (total[j]! > 0 ? sum / total[j]! : 0));
 }
 
+type PenaltyConfig = Pick<TrainConfig, "activityPenalty" | "activityBaseline" | "rateL1" | "rateL2">;
+
 /** Penalties on activity. */
-export function activityPenaltiesOf({
-  activityPenalty: weight,
-  activityBaseline: baseline,
-}: Pick<TrainConfig, "activityPenalty" | "activityBaseline">): ActivityPenalty[] {
-  return weight > 0 ? [activityPenalty({ weight, baseline })] : [];
+export function activityPenaltiesOf(config: PenaltyConfig): ActivityPenalty[] {
+  const { activityPenalty: weight, activityBaseline: baseline } = config;
+  return [
+    ...(weight > 0 ? [activityPenalty({ weight, baseline })] : []),
+    ...(config.rateL1 > 0 ? [rateL1({ weight: config.rateL1 })] : []),
+    ...(config.rateL2 > 0 ? [rateL2({ weight: config.rateL2 })] : []),
+  ];
 }

@@ -1,13 +1,12 @@
 // The activity of neurons of a run's network over time, in continuous or discrete time.
 
 import { ArgumentError } from "../core/errors.ts";
-import type { SampleShape } from "../data/sampleSet.ts";
 import type { Interventions } from "../models/interventions.ts";
 import { ConnectomeODEModel } from "../models/networkModel.ts";
 import type { ModelInput } from "../models/options.ts";
 import { type RecordedActivity, type RecordOptions, recordActivity } from "../models/recordActivity.ts";
 import type { TrainConfig } from "./config.ts";
-import { odeEvaluationOf, stepEvaluationOf } from "./evaluation.ts";
+import { odeEvaluationOf, stepEvaluationOf, type TimedShape } from "./evaluation.ts";
 import type { RunModel } from "./experiment.ts";
 
 /** Of which neurons, and when. */
@@ -32,14 +31,14 @@ export interface TrajectoryOptions extends Pick<RecordOptions<object>, "neurons"
 export async function trajectoryOf(
   model: RunModel,
   config: TrainConfig,
-  samples: SampleShape,
+  samples: TimedShape,
   input: ModelInput,
   { numTimes = 2, at, interventions = null, ...record }: TrajectoryOptions,
 ): Promise<RecordedActivity> {
   if (model instanceof ConnectomeODEModel) {
     const { numEvals: _, times: __, ...others } = odeEvaluationOf(config, samples);
     const times = at ? { times: at } : { numEvals: numTimes };
-    const evaluation = { ...others, ...times, endTime: config.endTime, interventions };
+    const evaluation = { ...others, ...times, endTime: samples.times?.at(-1) ?? config.endTime, interventions };
     return recordActivity(model.rnn, input, { ...record, evaluation });
   }
   const own = stepEvaluationOf(config, samples, input.steps ?? null);

@@ -1,5 +1,6 @@
 // Whether a training can work: measures of network, read-out, gradients and solver, and what they mean in plain words.
 
+import { formatNumber } from "../core/format.ts";
 import type { ParameterRole } from "../models/parameters/parameter.ts";
 import type { ActivityProbe } from "../models/readout/features.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
@@ -87,7 +88,7 @@ export interface TrainingState {
 const MOST_DEAD = 0.9;
 /** Share of neurons without slope from which on a network counts as saturated. */
 const MUCH_SATURATED = 0.5;
-/** Nearer to guessing than this, in nats, nothing has been learned. */
+/** Nearer to guessing than this, in nats, nothing has been learned; for numbers, nearer than this share of the loss of guessing. */
 const NOTHING_LEARNED = 0.05;
 /** A healthy training has left guessing behind by then, an unhealthy one not. */
 const PATIENCE = { saturated: 20, stalled: 200 } as const;
@@ -124,7 +125,8 @@ interface Reason {
 function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Remedy) => string): Finding[] {
   if (state.step === 0) return [];
   const { chance, meanLoss } = state;
-  const isGuessing = chance !== null && (meanLoss === null || !(meanLoss < chance - NOTHING_LEARNED));
+  const margin = state.classes === null ? NOTHING_LEARNED * Math.abs(chance ?? 0) : NOTHING_LEARNED;
+  const isGuessing = chance !== null && (meanLoss === null || !(meanLoss < chance - margin));
   const structural = [
     deadReadout(measures, state),
     constantFeatures(measures),
@@ -136,7 +138,7 @@ function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Reme
   const heading =
     chance === null
       ? "this run can hardly learn"
-      : `this run is heading for a loss of ${levelOf(chance, state.classes)}, which is guessing`;
+      : `this run is heading for a loss of ${levelOf(chance, state.classes)}, which is ${state.classes === null ? "that of a constant prediction" : "guessing"}`;
   return reasons.map(({ fault, reason, remedies }) => ({
     fault,
     message: `${heading}: ${reason}. Try ${alternatives(remedies.map(say))}`,
@@ -146,7 +148,7 @@ function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Reme
 /** "ln 10 = 2.303". */
 function levelOf(chance: number, classes: number | null): string {
   const formula = classes !== null && chance === Math.log(classes) ? `ln ${classes} = ` : "";
-  return `${formula}${chance.toFixed(3)}`;
+  return `${formula}${classes === null ? formatNumber(chance) : chance.toFixed(3)}`;
 }
 
 /** "a, b, or c". */

@@ -47,6 +47,19 @@ export function targetsOf({ targets, weights }: Samples): TargetBatch {
   return { values: targets, weights };
 }
 
+/** How a model is evaluated on samples: their own output times, if they have any, come first. */
+export function evaluationOn<E extends object>(
+  samples: SampleSet | SampleStream,
+  evaluation: E | undefined,
+  signal: AbortSignal | undefined,
+): E | undefined {
+  const times = isStream(samples) ? null : (samples.times ?? null);
+  if (times === null && signal === undefined) return evaluation;
+  const { numEvals, ...rest }: E & { readonly numEvals?: number } = evaluation ?? ({} as E);
+  const own = times ? { times } : numEvals === undefined ? {} : { numEvals };
+  return { ...rest, ...own, ...(signal && { signal }) } as unknown as E;
+}
+
 /** Whether any target counts. */
 export function hasTargets({ weights }: Samples): boolean {
   return weights === null || weights.some((weight) => weight > 0);

@@ -22,7 +22,15 @@ import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 import { describeTask, type MetricValues, type TaskDescription } from "./taskDescription.ts";
-import { checkSamples, hasLoss, hasTargets, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
+import {
+  checkSamples,
+  evaluationOn,
+  hasLoss,
+  hasTargets,
+  inputOf,
+  type TrainableModel,
+  targetsOf,
+} from "./trainable.ts";
 
 export type { Evaluation } from "./evaluation.ts";
 export { TrainingError } from "./nonFinite.ts";
@@ -128,7 +136,7 @@ const WINDOW = 50;
 /** Samples that a diagnosis is made with: at most one panel of the CPU, and where batches are small the buffers of one. */
 const PROBED_SAMPLES = { least: 8, most: 16 } as const;
 /** Samples per pass of an evaluation; bounds memory only. */
-const EVALUATION_BATCH = 256;
+export const EVALUATION_BATCH = 256;
 
 /** Of equal ones, the last. */
 function worstPlan(stats: readonly SolveStats[]): TapePlan | null {
@@ -384,11 +392,7 @@ export class Trainer<E extends object = EvaluationOptions> {
 
   /** Output times are those of the samples, if they have any. */
   #evaluationOf(samples: SampleSet | SampleStream, signal: AbortSignal | undefined): E | undefined {
-    const times = isStream(samples) ? null : (samples.times ?? null);
-    if (times === null && signal === undefined) return this.#evaluation;
-    const { numEvals, ...rest }: E & { readonly numEvals?: number } = this.#evaluation ?? ({} as E);
-    const own = times ? { times } : numEvals === undefined ? {} : { numEvals };
-    return { ...rest, ...own, ...(signal && { signal }) } as unknown as E;
+    return evaluationOn(samples, this.#evaluation, signal);
   }
 
   /** Goes past the next batch without training on it; it counts as a step. */

@@ -21,7 +21,7 @@ const convert = (...args: readonly string[]): Promise<string> => runCommand(regi
 async function load(edges: string, table: string) {
   await writeFile(at("edges.csv"), edges);
   await writeFile(at("table.csv"), table);
-  return loadConnectome({ connectome: at("edges.csv"), neuronTable: at("table.csv"), generate: null });
+  return loadConnectome({ connectome: at("edges.csv"), neuronTable: at("table.csv"), generate: null, columns: 17 });
 }
 
 const EDGES = "pre,post,weight\n30,9000,1\n9000,20000,2\n20000,30,3\n";
@@ -107,7 +107,7 @@ test("without ids a table has the order of the connectome and its length", async
 test("a table without roles or places wires as no table does, unless they are asked for", async () => {
   const connectome = await load("pre,post,weight\n0,1,1\n1,2,2\n2,0,1\n", "cell_type\nA\nB\nC\n");
   const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
-  const given = { head: "layers", groupSize: 1, seed: 0 } as const;
+  const given = { head: "layers", headScale: 1, inputScale: 1, groupSize: 1, kernel: 2, seed: 0 } as const;
   const projections = chooseProjections(connectome, image, { input: "auto", readout: "auto", ...given });
   assert.equal([projections.input, projections.readout], ["random", "no-input"]);
   const asked = (config: { input: "auto" | "retinotopic"; readout: "auto" | "output" }) => () =>
@@ -120,7 +120,15 @@ test("a read-out by selector takes exactly the neurons that it names, with input
   const table = "id,cell_type,side\n9000,A,left\n30,B,left\n20000,B,right\n";
   const connectome = await load(EDGES, table);
   const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
-  const given = { input: "auto", head: "layers", groupSize: 1, seed: 0 } as const;
+  const given = {
+    input: "auto",
+    inputScale: 1,
+    head: "layers",
+    headScale: 1,
+    groupSize: 1,
+    kernel: 2,
+    seed: 0,
+  } as const;
   const choose = (readout: string) => chooseProjections(connectome, image, { ...given, readout });
   const { inputProjection } = choose("all");
   const driven = [0, 1, 2].filter((i) => inputProjection!.rowPtr[i + 1]! > inputProjection!.rowPtr[i]!);

@@ -3,7 +3,15 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { parserOf } from "../../src/cli/values.ts";
-import { assignments, listOf, penaltyOfParameters, real, whole, word } from "../../src/run/settingTypes.ts";
+import {
+  assignments,
+  listOf,
+  penaltyOfParameters,
+  readoutTimes,
+  real,
+  whole,
+  word,
+} from "../../src/run/settingTypes.ts";
 import { fails } from "../io/fixtures.ts";
 
 const test = suite("types of settings");
@@ -48,6 +56,16 @@ test("penalties have a kind and a pattern", () => {
   assert.equal(penalties.read("l2:weights=1e-4,distance:rnn.*=0.5"), { "l2:weights": 1e-4, "distance:rnn.*": 0.5 });
   for (const wrong of ["weights=1", "l3:weights=1", "l2:=1", "l2:weights=-1"])
     assert.is(penalties.read(wrong), undefined, wrong);
+});
+
+test("times of a read-out are named, or ascending indices", () => {
+  const times = readoutTimes();
+  for (const name of ["auto", "last", "all", "last:4"]) assert.is(times.read(name), name);
+  assert.equal(times.read("3"), [3]);
+  assert.equal(times.read("0, 3,7"), [0, 3, 7]);
+  assert.equal(times.read([0, 3]), [0, 3]);
+  for (const wrong of ["", "last:0", "last:", "first", "3,", "3,3", "3,1", "-1", "0.5", [], ["last"], [2, 1], null, {}])
+    assert.is(times.read(wrong), undefined, JSON.stringify(wrong));
 });
 
 test("a wrong value on the command line is shown with what was expected", async () => {

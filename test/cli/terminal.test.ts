@@ -79,6 +79,7 @@ test("a sweep's tables take any text of an option or an error", () => {
     validationLoss: null,
     testLoss: null,
     trainingLoss: null,
+    recovery: null,
   };
   const options = { connectome: HOSTILE };
   const results: SweepResults = {

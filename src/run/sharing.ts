@@ -1,0 +1,74 @@
+// Parameters that the cells of a type share in a run.
+
+import type { Csr } from "../core/csr.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { hexagonalEyeOf, sharedByTypeOffset, sharedByTypePair, typeLabels } from "../data/connectomes.ts";
+import type { ConnectomeNetworkOptions, SharedWeights } from "../models/options.ts";
+import type { TrainConfig } from "./config.ts";
+import type { Connectome } from "./network.ts";
+
+/** Which connections share a strength, and which neurons τ and b. */
+export interface Sharing {
+  /** What strengths multiply: signs, or initial weights. */
+  readonly magnitudes: Csr;
+  readonly shared: SharedWeights & { readonly group: Uint32Array };
+  /** Type of each neuron. */
+  readonly labels: readonly string[];
+  /** [neurons], its number. */
+  readonly typeIdx: ArrayLike<number>;
+}
+
+/**
+ * The sharing of a run; null: every connection and neuron has parameters of its own.
+ *
+ * @param weights  the initial ones: connections of the wiring that is trained
+ * @throws {ArgumentError} no neuron table, or for "columns" neurons that do not lie in hexagonal columns
+ */
+export function sharingOf({ share }: Pick<TrainConfig, "share">, { table }: Connectome, weights: Csr): Sharing | null {
+  if (share === "none") return null;
+  if (!table) {
+    const expected = "a neuron table (--neuron-table) to know the cell types";
+    throw new ArgumentError("train", "--share", expected, "none");
+  }
+  const types = { labels: typeLabels(table).map(String), typeIdx: table.typeIdx };
+  if (share === "columns") return { ...sharedByTypeOffset(weights, table, hexagonalEyeOf(table)), ...types };
+  const { group, nGroups } = sharedByTypePair(weights, table);
+  return { magnitudes: weights, shared: { group, nGroups, strengthInit: 1 }, ...types };
+}
+
+type NetworkParameters = Pick<
+  ConnectomeNetworkOptions,
+  "connectome" | "sharedWeights" | "neuronType" | "neuronTau" | "neuronTauMode" | "biasInit" | "biasMode"
+>;
+
+/**
+ * Weights, initial values and sharing of a network's parameters. A type whose neurons have different initial values starts with those of its
+ * last neuron.
+ */
+export function parameterOptions(
+  { tau, dynamics }: Pick<TrainConfig, "tau" | "dynamics">,
+  {
+    connectome,
+    weights,
+    sharing,
+  }: { readonly connectome: Connectome; readonly weights: Csr; readonly sharing: Sharing | null },
+): NetworkParameters {
+  const { initial } = connectome;
+  const given = (values: Float64Array) => (sharing ? byLabel(sharing.labels, values) : values);
+  const neuronTau = tau ?? (initial ? given(initial.tau) : 1);
+  const mode = "perNeuronType";
+  return {
+    connectome: sharing?.magnitudes ?? weights,
+    ...(dynamics !== "plain" && { neuronTau, ...(sharing && { neuronTauMode: mode }) }),
+    ...(initial && { biasInit: given(initial.bias) }),
+    ...(sharing && {
+      sharedWeights: sharing.shared,
+      neuronType: sharing.labels,
+      biasMode: mode,
+    }),
+  };
+}
+
+function byLabel(labels: readonly string[], values: Float64Array): Record<string, number> {
+  return Object.fromEntries(labels.map((label, i) => [label, values[i]!]));
+}

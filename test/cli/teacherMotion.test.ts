@@ -1,0 +1,230 @@
+// The tasks teacher and motion through the machinery of runs: parameters shared by types and columns, hexagonal input and read-out,
+// recovery of known parameters, checkpoints, pages and state dictionaries.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { createBackend } from "../../src/backend/select.ts";
+import { motionConnectome, sharedByTypePair, typeLabels } from "../../src/data/connectomes.ts";
+import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
+import type { Settings } from "../../src/run/configLayers.ts";
+import { resolveConfig } from "../../src/run/configLayers.ts";
+import { createExperiment, type Experiment, loadRunInputs, type RunInputs } from "../../src/run/experiment.ts";
+import { openRun } from "../../src/run/openRun.ts";
+import { recoveryOf } from "../../src/run/recovery.ts";
+import { exportStateDict, importStateDict } from "../../src/train/stateDict.ts";
+import { fails, tempDir } from "../io/fixtures.ts";
+import { axograd, jsonLines, type Line } from "./process.ts";
+
+const test = suite("teacher and motion");
+const dir = tempDir();
+
+const COMMON = ["--threads", "1", "--device", "wasm", "--json", "--validation-samples", "8", "--test-samples", "8"];
+const TEACHER = [...["--preset", "teacher", "--columns", "2", "--data-options", "frames=12"], ...COMMON];
+const MOTION = [
+  ...["--preset", "motion", "--generate", "motion:2", "--data-options", "extent=2,frames=8,settle=3"],
+  ...["--batch-size", "8", "--train-samples", "64", ...COMMON],
+];
+
+async function train(name: string, ...args: readonly string[]): Promise<Line[]> {
+  const { code, stdout, stderr } = await axograd(["train", ...args, "--out", name], { cwd: dir });
+  assert.is(code, 0, stderr);
+  return jsonLines(stdout);
+}
+
+const losses = (lines: readonly Line[]): number[] =>
+  lines.flatMap(({ event, loss }) => (event === "step" ? [loss as number] : []));
+
+/** An experiment of some settings, used and disposed of. */
+async function withExperiment<T>(
+  settings: Settings,
+  use: (experiment: Experiment, inputs: RunInputs) => Promise<T>,
+): Promise<T> {
+  const config = resolveConfig([{ threads: 1, device: "wasm", ...settings }]);
+  const inputs = await loadRunInputs(config);
+  const backend = await createBackend({ device: "wasm", threads: 1, dtype: config.dtype });
+  try {
+    const experiment = createExperiment(backend, config, inputs);
+    try {
+      return await use(experiment, inputs);
+    } finally {
+      experiment.dispose();
+    }
+  } finally {
+    await backend.dispose();
+  }
+}
+
+async function trained(trainer: Experiment["trainer"], steps: number): Promise<void> {
+  for await (const { step } of trainer.fit({ steps })) assert.ok(step <= steps);
+}
+
+async function bits(parameters: ParameterSet): Promise<Record<string, number[]>> {
+  const all = await Promise.all(parameters.all().map(async ({ name }) => [name, [...(await parameters.values(name))]]));
+  return Object.fromEntries(all);
+}
+
+test("a teacher's student learns: the traces of masked neurons decide, and its parameters come close", async () => {
+  const lines = await train("teacher", ...TEACHER, "--steps", "160", "--eval-every", "80");
+  const all = losses(lines);
+  assert.ok(all.at(-1)! < 0.2 * all[0]!, `${all[0]} to ${all.at(-1)}`);
+  const r2 = lines.flatMap(({ event, set, metrics }) =>
+    event === "evaluation" && set === "validation" ? [(metrics as { r2: number }).r2] : [],
+  );
+  assert.ok(r2.length === 2 && r2[1]! > r2[0]! && r2[1]! > 0.9, `${r2}`);
+  const summary = lines.at(-1)!;
+  const { weights, tau, bias } = summary.recovery as Record<"weights" | "tau" | "bias", number>;
+  await using start = await openRun(join(dir, "teacher"), { checkpoint: "none" });
+  const first = await recoveryOf(start.model, start.data.teacher!);
+  assert.ok(
+    weights > 0.5 && weights > first.weights && tau > first.tau && bias > first.bias,
+    `${weights} ${tau} ${bias}`,
+  );
+  const recorded = JSON.parse(await readFile(join(dir, "teacher", "summary.json"), "utf8"));
+  assert.equal(recorded.recovery, summary.recovery);
+  // What the record says is what the checkpoint has.
+  await using run = await openRun(join(dir, "teacher"));
+  assert.equal(await recoveryOf(run.model, run.data.teacher!), recorded.recovery);
+  const page = await readFile(join(dir, "teacher", "report.html"), "utf8");
+  assert.match(page, /R² of recovered weights/);
+  assert.match(page, /strengths/);
+});
+
+test("recovery is that of the network at its start, before a step, and 1 for the teacher itself", async () => {
+  const settings: Settings = { preset: "teacher", columns: 2, trainSamples: 16 };
+  await withExperiment(settings, async ({ model }, { samples, sharing, weights }) => {
+    const truth = samples.teacher!;
+    const { parameters } = model;
+    const before = await recoveryOf(model, truth);
+    assert.ok(before.weights < 0.95 && before.tau < 0.5 && before.bias < 0.5);
+    const labels = [...new Set(sharing!.labels)].sort();
+    const perType = (values: ArrayLike<number>) => labels.map((label) => values[sharing!.labels.indexOf(label)]!);
+    const { group } = sharing!.shared;
+    const factor = Float64Array.from({ length: sharing!.shared.nGroups }, (_, g) => {
+      const k = group.indexOf(g);
+      return truth.weights.values[k]! / weights.values[k]!;
+    });
+    parameters.setAll([
+      ["rnn.hh.strength", factor],
+      ["rnn.tau", perType(truth.tau)],
+      ["rnn.hh.bias", perType(truth.bias)],
+    ]);
+    const after = await recoveryOf(model, truth);
+    // Single precision.
+    for (const r2 of Object.values(after)) assert.ok(1 - r2 < 1e-10, `${r2}`);
+  });
+});
+
+test("in continuous time the teacher's own frames are the output times, and Euler steps of a frame give the same losses", async () => {
+  const common: Settings = { preset: "teacher", columns: 2, trainSamples: 16, dtype: "f64" };
+  const first = (settings: Settings) =>
+    withExperiment({ ...common, ...settings }, async ({ trainer, model }, { samples }) => {
+      const { loss } = await trainer.evaluate(samples.train);
+      await trained(trainer, 2);
+      return { loss, parameters: await bits(model.parameters) };
+    });
+  const discrete = await first({});
+  const euler = await first({ time: "continuous", solver: "euler", dt: 1 });
+  assert.ok(Math.abs(discrete.loss - euler.loss) <= 1e-12 * discrete.loss, `${discrete.loss} ${euler.loss}`);
+  for (const [name, values] of Object.entries(discrete.parameters)) {
+    values.forEach((value, i) => {
+      assert.ok(Math.abs(value - euler.parameters[name]![i]!) < 1e-6, `${name} ${i}`);
+    });
+  }
+});
+
+test("motion detectors with a convolution as read-out learn, and go on from a checkpoint to the bit", async () => {
+  const steps = ["--epochs", "4", "--schedule", "constant"];
+  const whole = losses(await train("whole", ...MOTION, ...steps));
+  assert.is(whole.length, 32);
+  const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length;
+  assert.ok(mean(whole.slice(-8)) < 0.9 * mean(whole.slice(0, 8)), `${whole}`);
+  await train("parts", ...MOTION, "--steps", "13", "--schedule", "constant");
+  const { code, stdout, stderr } = await axograd(
+    ["train", "--resume", "parts", "--steps", "32", "--json", "--no-report"],
+    { cwd: dir },
+  );
+  assert.is(code, 0, stderr);
+  assert.equal(losses(jsonLines(stdout)), whole.slice(13));
+  await using one = await openRun(join(dir, "whole"));
+  await using other = await openRun(join(dir, "parts"));
+  assert.equal(await bits(one.model.parameters), await bits(other.model.parameters));
+});
+
+test("a network of motion detectors starts with its own weights, time constants and biases, shared by types", async () => {
+  const made = motionConnectome({ extent: 2 });
+  await withExperiment(
+    { preset: "motion", generate: "motion:2", dataOptions: { extent: 2 }, trainSamples: 16 },
+    async ({ model }, { weights, projections }) => {
+      const { parameters } = model;
+      const names = ["rnn.hh.strength", "rnn.hh.bias", "rnn.tau", "out_layer.1.strength", "out_layer.1.bias"];
+      for (const name of names)
+        assert.ok(
+          parameters.all().some((p) => p.name === name),
+          name,
+        );
+      assert.is(parameters.get("rnn.hh.strength").size, made.shared.nGroups);
+      // Types are in the order of their names.
+      const order = [...made.types.keys()].sort((a, b) => (made.types[a]! < made.types[b]! ? -1 : 1));
+      const near = (found: ArrayLike<number>, expected: ArrayLike<number>) =>
+        order.forEach((t, i) => {
+          assert.ok(Math.abs(found[i]! - expected[t]!) < 1e-6);
+        });
+      near(await parameters.values("rnn.tau"), made.tau);
+      near(await parameters.values("rnn.hh.bias"), made.rest);
+      assert.equal(
+        Array.from(weights.values),
+        Array.from(made.csr.values, (sign, k) => Math.fround(sign * made.shared.strengthInit[made.shared.group[k]!]!)),
+      );
+      assert.ok((await parameters.values("out_layer.1.strength")).every((w) => w === 0));
+      const { convolution, outputProjection } = projections;
+      assert.is(convolution!.csr.nCols, outputProjection!.nRows);
+      assert.is(convolution!.csr.nRows, 2 * made.eye.count);
+    },
+  );
+});
+
+test("parameters shared by types go through a state dictionary", async () => {
+  const file = join(dir, "shared.safetensors");
+  const settings: Settings = { preset: "teacher", columns: 2, trainSamples: 16 };
+  const after = await withExperiment(settings, async ({ model, trainer }) => {
+    await trained(trainer, 3);
+    await exportStateDict(model, file);
+    return bits(model.parameters);
+  });
+  await withExperiment(settings, async ({ model }) => {
+    assert.not.equal(await bits(model.parameters), after);
+    await importStateDict(model, file);
+    assert.equal(await bits(model.parameters), after);
+  });
+});
+
+test("types are shared on a rewired connectome, too", async () => {
+  const settings: Settings = { preset: "teacher", columns: 2, wiring: "shuffled", trainSamples: 16 };
+  await withExperiment(settings, async ({ model }, { weights, connectome }) => {
+    const { nGroups } = sharedByTypePair(weights, connectome.table!);
+    assert.is(model.parameters.get("rnn.hh.strength").size, nGroups);
+    assert.is(model.parameters.get("rnn.tau").size, new Set(typeLabels(connectome.table!)).size);
+  });
+});
+
+test("what does not go together is refused", async () => {
+  const load = (settings: Settings) => async () => loadRunInputs(resolveConfig([{ threads: 1, ...settings }]));
+  const motion: Settings = { preset: "motion", generate: "motion:2", dataOptions: { extent: 2 } };
+  await fails(load({ ...motion, wiring: "shuffled" }), "argument", /real or none with --share columns.*\(--wiring\)/);
+  await fails(load({ ...motion, dataOptions: { extent: 3 } }), "argument", /19 inputs, one per column.*\(--input\)/);
+  await fails(load({ ...motion, readout: "all" }), "argument", /--head columns reads out the output neurons/);
+  await fails(
+    load({ share: "types", generate: { neurons: 900, connections: 5000 } }),
+    "argument",
+    /a neuron table .*\(--share\)/,
+  );
+  await fails(load({ share: "columns" }), "argument", /hexagonal eye/);
+  await fails(load({ preset: "teacher", dynamics: "leaky" }), "argument", /rate or voltage/);
+  const { code, stderr } = await axograd(["train", "--kernel", "3"], { cwd: dir });
+  assert.is(code, 2);
+  assert.match(stderr, /--head columns with it, as it has no effect otherwise/);
+});
+
+test.run();
