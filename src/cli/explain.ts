@@ -127,6 +127,7 @@ async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise
     return recorder.programs();
   } finally {
     await inner.dispose();
+    await inputs.samples.release();
   }
 }
 

@@ -38,8 +38,11 @@ export const DEFAULT_MEMORY_BYTES: number = 2 ** 30;
 
 /** How sample files are read. */
 export interface OpenSamplesOptions extends Omit<SampleSetsOptions, "validation"> {
-  /** A number of samples that are drawn from the part "train" with `key`, or the path of a second file or folder. */
-  readonly validation?: number | string;
+  /**
+   * Samples that are drawn from the part "train" with `key`: a number, or a function of the number of its samples, which is asked only where
+   * the data have no part for validation. Or the path of a second file or folder.
+   */
+  readonly validation?: SampleSetsOptions["validation"] | string;
   /** Path of a file or folder with the part "test". */
   readonly test?: string;
   /**
@@ -70,7 +73,7 @@ export interface OpenedSamples extends SampleSets {
  */
 export async function openSamples(path: string, options: OpenSamplesOptions = {}): Promise<OpenedSamples> {
   const { validation, test, memoryBytes = DEFAULT_MEMORY_BYTES, onProgress, signal, ...rest } = options;
-  const setsOptions = typeof validation === "number" ? { ...rest, validation } : rest;
+  const setsOptions = typeof validation === "string" || validation === undefined ? rest : { ...rest, validation };
   checkOptions(WHERE, setsOptions, { test: true, memoryBytes: true, onProgress: true, signal: true });
   if (!(memoryBytes >= 0)) throw new ArgumentError(WHERE, "memoryBytes", "a number ≥ 0", `${memoryBytes}`);
   const paths = await pathsOf(path, typeof validation === "string" ? validation : undefined, test);

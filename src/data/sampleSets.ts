@@ -34,8 +34,11 @@ export interface SampleSetsOptions {
   readonly outputNames?: readonly string[];
   /** The inputs are grey pictures of this size, row by row. */
   readonly picture?: { readonly width: number; readonly height: number };
-  /** As many samples of the part "train" become the part "validation", drawn with `key` as `splitTrainValidation` does. */
-  readonly validation?: number;
+  /**
+   * As many samples of the part "train" become the part "validation", drawn with `key` as `splitTrainValidation` does. A function of the number
+   * of samples of that part is asked only where the data have no part for validation.
+   */
+  readonly validation?: number | ((samples: number) => number);
   readonly key?: Key;
   /**
    * "standardise": (x − mean) / std for each input, with the statistics of the part "train" over samples and frames; or with those given. A
@@ -88,13 +91,16 @@ export function checkOptions(
     throw bad("normalise", '"none", "standardise" or { mean, std }', normalise);
   }
   if (dtype !== "f32" && dtype !== "f64") throw bad("dtype", '"f32" or "f64"', dtype);
-  if (validation !== undefined && !(Number.isSafeInteger(validation) && validation >= 0)) {
-    throw bad("validation", "a whole number ≥ 0", validation);
-  }
+  if (typeof validation !== "function") checkValidation(where, validation ?? 0);
   if (unlabelled?.kind === "class" && !((unlabelled.classes ?? 0) >= 2)) {
     throw bad("unlabelled.classes", "2 or more", unlabelled.classes);
   }
   if (validation && !key) throw bad("key", "a key, to draw the samples for validation", "none");
+}
+
+function checkValidation(where: string, validation: number): void {
+  if (Number.isSafeInteger(validation) && validation >= 0) return;
+  throw new ArgumentError(where, "validation", "a whole number ≥ 0", `${validation}`);
 }
 
 /** Arrays by part. If those of "train" have a split, the other parts are not given. */
@@ -209,7 +215,7 @@ class Members {
   }
 }
 
-function membersOf(where: string, parts: PartArrays, { validation = 0, key }: SampleSetsOptions): Members {
+function membersOf(where: string, parts: PartArrays, { validation: wanted = 0, key }: SampleSetsOptions): Members {
   const { train } = parts;
   const split = train.split;
   for (const name of PART_NAMES.slice(1)) {
@@ -224,6 +230,9 @@ function membersOf(where: string, parts: PartArrays, { validation = 0, key }: Sa
   const before = new Members(parts, split);
   const count = before.count("train");
   if (count === 0) throw train.refuse("split", 'samples of the part "train"', "none");
+  if (typeof wanted === "function" && before.has("validation")) return before;
+  const validation = typeof wanted === "function" ? wanted(count) : wanted;
+  checkValidation(where, validation);
   if (validation === 0) return before;
   if (before.has("validation")) {
     throw new ArgumentError(where, "validation", "0, as the data have a part for validation", `${validation}`);

@@ -194,7 +194,7 @@ export interface TrainConfig {
   readonly shift: number;
   /** null: all (generated digits: 8,000). */
   readonly trainSamples: number | null;
-  /** Number of training images set aside for validation. */
+  /** Number of training samples set aside for validation; of files with a part for validation, the first of its samples. 0: no validation. */
   readonly validationSamples: number;
   /** null: all (generated digits: 1,000). 0: no test. */
   readonly testSamples: number | null;

@@ -103,6 +103,11 @@ export function ownSettings(given: Settings, preset: string): Settings {
   return Object.fromEntries(own);
 }
 
+/** Whether a setting is not that of the preset: the user has chosen it. */
+export function isOwnSetting(config: Pick<TrainConfig, "preset">, key: Key): boolean {
+  return key in ownSettings(config, config.preset);
+}
+
 /** Refuses settings of a file that have no effect with its other settings. */
 export function checkEffectsOfFile(where: string, settings: Settings, preset: string): void {
   checkEffects(where, ownSettings(settings, preset), [completed({ ...settings, preset })]);

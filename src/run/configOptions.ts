@@ -179,7 +179,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     default: 0,
     needs: {
       expected: "--loss cross-entropy",
-      met: ({ loss }) => loss === "auto" || loss === "cross-entropy",
+      met: ({ loss, labelSmoothing }) => labelSmoothing === 0 || loss === "auto" || loss === "cross-entropy",
       got: ({ loss }) => `--loss ${loss}`,
     },
   },
@@ -422,6 +422,11 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     negated: "freeze them",
     type: flag(),
     default: false,
+    needs: {
+      expected: "weights between inputs and neurons",
+      met: ({ input, trainInput }) => !trainInput || input !== "direct",
+      got: ({ input }) => `--input ${input}`,
+    },
   },
   inputScale: {
     group: "Network",
@@ -513,8 +518,8 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     default: 0,
     needs: {
       expected: "a read-out with hidden units (--fc-dim)",
-      met: ({ fcDim, dropout }) => fcDim !== null || dropout === 0,
-      got: () => "a linear one",
+      met: ({ head, fcDim, dropout }) => (head === "layers" && fcDim !== null) || dropout === 0,
+      got: ({ head }) => (head === "layers" ? "a linear one" : `--head ${head}`),
     },
   },
   standardise: {
@@ -879,6 +884,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: whole(1),
     default: 1024,
     changeableOnResume: true,
+    needs: SAMPLE_FILES,
   },
   trainSamples: {
     group: "Data",
@@ -890,7 +896,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   validationSamples: {
     group: "Data",
     placeholder: "<n>",
-    help: "number of training samples to set aside for validation",
+    help: "number of training samples to set aside for validation; of a part for validation in files, use only the first n",
     type: whole(0),
     default: 512,
   },

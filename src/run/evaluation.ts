@@ -1,11 +1,14 @@
 // How the network of a run is evaluated, and which output times are read out.
 
 import { ArgumentError } from "../core/errors.ts";
+import { plural } from "../core/text.ts";
 import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
-import type { ReadoutTimes } from "../models/readout/times.ts";
+import { readTimesOf as indicesOf, type ReadoutTimes } from "../models/readout/times.ts";
 import type { TrainConfig } from "./config.ts";
+import { isOwnSetting } from "./configLayers.ts";
+import { underSettings } from "./underSettings.ts";
 
 type EvaluationConfig = Pick<
   TrainConfig,
@@ -56,6 +59,8 @@ export function stepEvaluationOf(
   frames: number | null = samples.steps,
 ): StepOptions {
   const { rest, restTime, recurrences } = config;
+  if (rest !== null && !Number.isInteger(restTime))
+    throw new ArgumentError("train", "--rest-time", "a whole number of steps in discrete time", `${restTime}`);
   const h0 = rest === null ? {} : { h0: { rest, steps: restTime } };
   return {
     ...windowOf(config, samples),
@@ -77,6 +82,31 @@ export function outputTimesOf(
   { steps, target }: SampleShape,
 ): number {
   return time === "continuous" ? (target.times ?? numEvals) : (steps ?? 1);
+}
+
+/** @throws {ArgumentError} output times that the run does not have, that have no effect, or that do not go with the targets */
+export function checkReadTimes(
+  config: Pick<TrainConfig, "preset" | "time" | "numEvals" | "endTime" | "readoutTimes" | "readoutAverage">,
+  samples: SampleShape & Pick<SampleSet, "times">,
+): void {
+  const { times } = samples.target;
+  if (config.time === "continuous" && samples.times && isOwnSetting(config, "endTime"))
+    throw new ArgumentError("train", "--end-time", "it dropped, as the samples have output times", `${config.endTime}`);
+  if (config.time === "continuous" && times !== null && isOwnSetting(config, "numEvals")) {
+    const expected = `it dropped, as the targets have ${plural(times, "time")}`;
+    throw new ArgumentError("train", "--num-evals", expected, `${config.numEvals}`);
+  }
+  const read = underSettings(
+    () => "readoutTimes",
+    () => indicesOf(readTimesOf(config, samples), outputTimesOf(config, samples)).length,
+  );
+  if (config.readoutAverage && read === 1)
+    throw new ArgumentError("train", "--readout-average", "several times to read out (--readout-times)", "one");
+  if (times === null || times === (config.readoutAverage ? 1 : read)) return;
+  const [flag, got] = config.readoutAverage
+    ? ["--readout-average", "their mean"]
+    : ["--readout-times", plural(read, "time")];
+  throw new ArgumentError("train", flag, `an output at each of the ${times} times of the targets`, got);
 }
 
 /** Output times that are read out. */

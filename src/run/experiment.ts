@@ -19,7 +19,8 @@ import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "..
 import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
-import { evaluationOf, readTimesOf } from "./evaluation.ts";
+import type { Key } from "./configOptions.ts";
+import { checkReadTimes, evaluationOf, readTimesOf } from "./evaluation.ts";
 import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
 import { chooseProjections, type Projections } from "./projections.ts";
@@ -28,6 +29,7 @@ import { type LoadOptions, loadSamples, type SampleSplits, withoutTimes } from "
 import { parameterOptions, type Sharing, sharingOf } from "./sharing.ts";
 import { solveOptionsOf } from "./solver.ts";
 import { activityPenaltiesOf, knownFor, taskOf } from "./task.ts";
+import { underSettings } from "./underSettings.ts";
 
 /** The input of a run, read and checked. */
 export interface RunInputs {
@@ -95,6 +97,7 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
     const task = await taskOf(config, samples);
     const ends = { ...train, outputs: task.loss.outputs(task.target) };
     const projections = chooseProjections(connectome, ends, config);
+    checkReadTimes(config, train);
     const known = knownFor(task, config, samples.known);
     const isRecorded = recorded !== undefined;
     const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
@@ -169,42 +172,53 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
     penalties?.dispose();
     disposeOfBoth();
   };
-  const trainer = orRelease(
-    { release: dispose },
-    () =>
-      new Trainer<RunEvaluation>({
-        model,
-        optimizer,
-        train,
-        batchSize: config.batchSize,
-        accumulate: config.accumulate,
-        seed: config.seed,
-        schedule: (lastStep) => scheduleOf(config, lastStep),
-        evaluation: evaluationOf(config, train),
-        ...(penalties && { penalties }),
-      }),
+  const trainer = orRelease({ release: dispose }, () =>
+    underSettings(
+      (argument) => (argument.endsWith(".parameters") ? "penalty" : null),
+      () =>
+        new Trainer<RunEvaluation>({
+          model,
+          optimizer,
+          train,
+          batchSize: config.batchSize,
+          accumulate: config.accumulate,
+          seed: config.seed,
+          schedule: (lastStep) => scheduleOf(config, lastStep),
+          evaluation: evaluationOf(config, train),
+          ...(penalties && { penalties }),
+        }),
+    ),
   );
   return { model, optimizer, trainer, ...(penalties && { penalties }), dispose };
 }
 
 function optimizerOf(backend: Backend, parameters: ParameterSet, config: TrainConfig): Optimizer {
   const { lr, lrOf, decayOf, freeze, weightDecay, clipNorm, momentum } = config;
-  const groups: ParameterGroup[] = [
-    ...Object.entries(lrOf ?? {}).map(([pattern, own]) => ({ parameters: pattern, lr: own })),
-    ...Object.entries(decayOf ?? {}).map(([pattern, own]) => ({ parameters: pattern, weightDecay: own })),
-    ...(freeze ?? []).map((pattern) => ({ parameters: pattern, frozen: true })),
+  const chosen: readonly (readonly [Key, ParameterGroup])[] = [
+    ...Object.entries(lrOf ?? {}).map(([pattern, own]) => ["lrOf", { parameters: pattern, lr: own }] as const),
+    ...Object.entries(decayOf ?? {}).map(
+      ([pattern, own]) => ["decayOf", { parameters: pattern, weightDecay: own }] as const,
+    ),
+    ...(freeze ?? []).map((pattern) => ["freeze", { parameters: pattern, frozen: true }] as const),
   ];
+  const groups = chosen.map(([, group]) => group);
   const options = { lr, groups, ...(clipNorm !== null && { clipNorm }) };
-  switch (config.optimizer) {
-    case "adam":
-      return weightDecay > 0 || decayOf !== null
-        ? new AdamW(backend, parameters, { ...options, weightDecay })
-        : new Adam(backend, parameters, options);
-    case "sgd":
-      return new SGD(backend, parameters, { ...options, weightDecay, momentum });
-    case "rmsprop":
-      return new RMSprop(backend, parameters, { ...options, weightDecay, momentum });
-  }
+  const make = (): Optimizer => {
+    switch (config.optimizer) {
+      case "adam":
+        return weightDecay > 0 || decayOf !== null
+          ? new AdamW(backend, parameters, { ...options, weightDecay })
+          : new Adam(backend, parameters, options);
+      case "sgd":
+        return new SGD(backend, parameters, { ...options, weightDecay, momentum });
+      case "rmsprop":
+        return new RMSprop(backend, parameters, { ...options, weightDecay, momentum });
+    }
+  };
+  // Of all groups together: that they leave nothing to train.
+  const keyOf = (argument: string): Key | null =>
+    argument === "groups" ? "freeze" : (chosen[Number(/^groups\[(\d+)\]/.exec(argument)?.[1])]?.[0] ?? null);
+  return underSettings(keyOf, make);
 }
 
 /** null: none. Their names are those of the settings: "l2:weights". */
@@ -215,7 +229,10 @@ function penaltiesOf(backend: Backend, parameters: ParameterSet, { penalty }: Tr
     const kind = name.slice(0, colon) as PenaltyKind;
     return { name, kind, parameters: name.slice(colon + 1), weight };
   });
-  return new ParameterPenalties(backend, parameters, terms);
+  return underSettings(
+    () => "penalty",
+    () => new ParameterPenalties(backend, parameters, terms),
+  );
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { readdir } from "node:fs/promises";
 import { ArgumentError } from "../core/errors.ts";
-import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
+import { deriveKey, keyOfSeed } from "../core/random.ts";
 import { plural } from "../core/text.ts";
 import { imageSamples } from "../data/imageSamples.ts";
 import { type ImageSet, splitTrainValidation, subset } from "../data/imageSet.ts";
@@ -16,8 +16,8 @@ import { TASK_SETS } from "../data/tasks/index.ts";
 import type { KnownAnswer, TaskNetwork } from "../data/tasks/taskSet.ts";
 import type { Teacher } from "../data/tasks/teacherNetwork.ts";
 import type { TrainConfig } from "./config.ts";
+import { isOwnSetting } from "./configLayers.ts";
 import { DIGITS, isTaskName, optionName } from "./configOptions.ts";
-import { PRESETS } from "./presets.ts";
 
 /** The samples of a run: training, validation and test. */
 export interface SampleSplits {
@@ -56,6 +56,7 @@ export interface TargetCounts {
 
 type DataConfig = Pick<
   TrainConfig,
+  | "preset"
   | "data"
   | "dataOptions"
   | "validationData"
@@ -227,9 +228,10 @@ function firstOf(all: number, count: number | null, option: string): Uint32Array
 }
 
 /** Only images can be shifted. A preset's shift is meant for them; other samples are trained on as they are. */
-function refuseShift({ shift, preset }: DataConfig): void {
-  if (shift === 0 || shift === PRESETS[preset]?.recipe.shift) return;
-  throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+function refuseShift(config: DataConfig): void {
+  const { shift } = config;
+  if (shift > 0 && isOwnSetting(config, "shift"))
+    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
 }
 
 // ---- arrays ----------------------------------------------------------------------------------------------------------------
@@ -242,23 +244,44 @@ async function readArrays(
   config: DataConfig,
   { onProgress, normalisation }: LoadOptions,
 ): Promise<SampleSplits> {
-  const { targets, scaleInputs, dataMemory, dtype, validationData, testData } = config;
+  const { targets, scaleInputs, dataMemory, dtype, validationData, testData, validationSamples } = config;
   refuseShift(config);
+  const notes: string[] = [];
+  let isDrawn = false;
+  // Before the inputs are standardised: the statistics are those of the samples that are left to train on.
+  const draw = (count: number): number => {
+    isDrawn = true;
+    return setAside(count, validationSamples, notes);
+  };
   const opened = await openSamples(path, {
     ...(targets === "auto" ? {} : { kind: targets }),
+    validation: validationData ?? draw,
+    key: VALIDATION_KEY,
     normalise: scaleInputs === "none" ? "none" : (normalisation ?? scaleInputs),
     memoryBytes: dataMemory * 2 ** 20,
     dtype,
-    ...(validationData !== null && { validation: validationData }),
     ...(testData !== null && { test: testData }),
     ...(onProgress && { onProgress: loadProgressOf(onProgress) }),
   });
   try {
-    return ofArrays(path, opened, config);
+    const isWhole = validationSamples > 0 && (isDrawn || !isOwnSetting(config, "validationSamples"));
+    return ofArrays(path, opened, { ...config, validationSamples: isWhole ? null : validationSamples }, notes);
   } catch (error) {
     await opened.release();
     throw error;
   }
+}
+
+/** How many of `count` samples are set aside for validation. Adds what the user should know to `notes`. */
+function setAside(count: number, wanted: number, notes: string[]): number {
+  if (count === 1) return 0;
+  if (2 * wanted <= count) return wanted;
+  const held = Math.max(1, Math.floor(VALIDATION_SHARE * count));
+  notes.push(
+    `${plural(held, "sample")} of ${count} are set aside for validation, a tenth: ` +
+      `--validation-samples ${wanted} would be more than half`,
+  );
+  return held;
 }
 
 /** The progress of the pass that checks samples. */
@@ -277,17 +300,26 @@ function countsOf({ statistics, train }: OpenedSamples): TargetCounts {
   };
 }
 
-function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): SampleSplits {
-  const { trainSamples, testSamples } = config;
-  const { train, validation, notes } = withValidation(opened, config);
+/** How many samples of each part are used; null: all. */
+type PartSizes = Readonly<Record<"trainSamples" | "validationSamples" | "testSamples", number | null>>;
+
+function ofArrays(
+  path: string,
+  opened: OpenedSamples,
+  { trainSamples, validationSamples, testSamples }: PartSizes,
+  notes: readonly string[],
+): SampleSplits {
+  const { train, validation, test } = opened;
   const part = (set: SampleSet, count: number | null, option: string) =>
     count === null ? set : subsetOfSamples(set, firstOf(set.count, count, option));
-  if (opened.test === null && testSamples)
+  const partOrNull = (set: SampleSet | null, count: number | null, option: string) =>
+    set === null || count === 0 ? null : part(set, count, option);
+  if (test === null && testSamples)
     throw new ArgumentError("train", "--test-samples", `a part "test" in ${path}`, `${testSamples} without one`);
   return {
     train: part(train, trainSamples, "--train-samples"),
-    validation,
-    test: opened.test === null || testSamples === 0 ? null : part(opened.test, testSamples, "--test-samples"),
+    validation: partOrNull(validation, validationSamples, "--validation-samples"),
+    test: partOrNull(test, testSamples, "--test-samples"),
     source: path,
     known: null,
     teacher: null,
@@ -297,27 +329,6 @@ function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): Samp
     counts: countsOf(opened),
     notes: [...opened.notes, ...notes],
     release: () => opened.release(),
-  };
-}
-
-/** The training part, some of which is set aside for validation where the files have no such part. */
-function withValidation(
-  { train, validation }: OpenedSamples,
-  { validationSamples }: DataConfig,
-): Pick<SampleSplits, "train" | "validation" | "notes"> {
-  const { count } = train;
-  if (validation !== null || validationSamples === 0 || count === 1) return { train, validation, notes: [] };
-  const isMost = 2 * validationSamples > count;
-  const held = isMost ? Math.max(1, Math.floor(VALIDATION_SHARE * count)) : validationSamples;
-  const order = new RandomStream(VALIDATION_KEY).permutation(count);
-  const sets = (indices: Uint32Array) => subsetOfSamples(train, indices.sort());
-  const note =
-    `${plural(held, "sample")} of ${count} are set aside for validation, a tenth: ` +
-    `--validation-samples ${validationSamples} would be more than half`;
-  return {
-    train: sets(order.slice(held)),
-    validation: sets(order.slice(0, held)),
-    notes: isMost ? [note] : [],
   };
 }
 

@@ -12,6 +12,7 @@ import { type ActivityPenalty, activityPenalty, rateL1, rateL2 } from "../models
 import type { Loss, Task } from "../models/task/task.ts";
 import type { TrainConfig } from "./config.ts";
 import type { SampleSplits } from "./samples.ts";
+import { underSettings } from "./underSettings.ts";
 
 type TaskConfig = Pick<
   TrainConfig,
@@ -29,12 +30,16 @@ export async function taskOf(config: TaskConfig, samples: TaskSamples): Promise<
   const { train, centre } = samples;
   const { target } = train;
   const { metrics } = config;
-  const task = makeTask({
+  const options = {
     loss: await lossOf(config, train),
     target,
     ...(metrics && { metrics }),
     ...(target.kind === "numbers" && { centre: centre ?? (await centreOf(train)) }),
-  });
+  };
+  const task = underSettings(
+    (argument) => (argument === "loss" || argument === "metrics" ? argument : null),
+    () => makeTask(options),
+  );
   return withChance(task, config, samples);
 }
 
@@ -82,8 +87,8 @@ async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
 }
 
 /**
- * Weight Σ w / (K · w_c) of each class, w_c being the sum of the weights of its targets, K the number of classes with any. A class without
- * targets weighs 1: other sets may have some.
+ * Weight Σ w / (K · w_c) of each class, w_c being the sum of the weights of its training targets, K the number of classes with any. A class
+ * without any, which evaluations may still ask for, has the weight 1, the mean over the training targets.
  */
 async function balanced(set: SampleSet): Promise<Float64Array> {
   const { classes } = set.target;

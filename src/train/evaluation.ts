@@ -10,12 +10,12 @@ import type { MetricValues } from "./taskDescription.ts";
 
 /** Result of a pass over a set of samples. */
 export interface Evaluation {
-  /** Weighted mean over all targets. */
+  /** Weighted mean over all targets, plus the means of the penalties on activity over all samples. */
   readonly loss: number;
   readonly metrics: MetricValues;
   /** Metrics of each output, where targets are several numbers. */
   readonly perOutput?: Readonly<Record<string, readonly number[]>>;
-  /** Samples that were judged. */
+  /** Samples that were judged: those with a target that counts. */
   readonly count: number;
   /** Samples whose solve failed, left out of all of the above and below (`solve.onFailure: "mask"`). */
   readonly failed: number;
@@ -30,6 +30,9 @@ export class EvaluationSums {
   readonly #confusion: Uint32Array | null;
   #loss = 0;
   #lossWeight = 0;
+  /** Σ over samples of what the penalties add to the loss. */
+  #penalties = 0;
+  #penalised = 0;
   readonly #metrics: MetricSums;
   #count = 0;
   #failed = 0;
@@ -42,11 +45,15 @@ export class EvaluationSums {
   }
 
   add(batch: Samples, result: TaskResult & { readonly outputs: FloatArray }): void {
-    if (result.lossWeight > 0) this.#loss += result.loss * result.lossWeight;
-    this.#lossWeight += result.lossWeight;
+    const { failed, lossWeight } = result;
+    const penalty = Object.values(result.penalties).reduce((sum, value) => sum + value, 0);
+    if (lossWeight > 0) this.#loss += (result.loss - penalty) * lossWeight;
+    this.#lossWeight += lossWeight;
+    this.#penalties += penalty * (batch.size - failed.length);
+    this.#penalised += batch.size - failed.length;
     addSums(this.#metrics, result.metrics);
-    this.#failed += result.failed.length;
-    this.#count += batch.size - result.failed.length;
+    this.#failed += failed.length;
+    this.#count += judged(batch, failed);
     if (this.#confusion) this.#confuse(batch, result, this.#confusion);
   }
 
@@ -76,7 +83,7 @@ export class EvaluationSums {
     const metrics = metricValues(this.#task, this.#metrics);
     const perOutput = valuesPerOutput(this.#task, this.#metrics);
     return {
-      loss: this.#loss / this.#lossWeight,
+      loss: this.#loss / this.#lossWeight + this.#penalties / this.#penalised,
       metrics,
       ...(perOutput && { perOutput }),
       count: this.#count,
@@ -85,6 +92,14 @@ export class EvaluationSums {
       seconds,
     };
   }
+}
+
+/** How many samples did not fail and have a target that counts. */
+function judged({ size, weights }: Samples, failed: readonly number[]): number {
+  if (weights === null) return size - failed.length;
+  const width = weights.length / size;
+  const counts = (b: number): boolean => weights.subarray(b * width, (b + 1) * width).some((weight) => weight > 0);
+  return Array.from({ length: size }, (_, b) => b).filter((b) => !failed.includes(b) && counts(b)).length;
 }
 
 /** null: there is one output, or a class. */

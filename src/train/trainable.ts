@@ -63,7 +63,14 @@ export function evaluationOn<E extends object>(
 
 /** Whether any target counts. */
 export function hasTargets({ weights }: Samples): boolean {
-  return weights === null || !weights.every((weight) => weight === 0);
+  return weights === null || weights.some((weight) => weight > 0);
+}
+
+/** Whether any target counts in the loss, which may give classes the weight 0. */
+export function hasLoss(samples: Samples, { weightOf }: Task["loss"]): boolean {
+  const { targets, weights } = samples;
+  if (!weightOf) return hasTargets(samples);
+  return targets.some((target, i) => (weights?.[i] ?? 1) > 0 && weightOf(target) > 0);
 }
 
 /** @throws {ArgumentError} no samples, or samples that do not fit the model or its task; names what does not */

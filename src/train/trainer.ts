@@ -32,6 +32,7 @@ import { describeTask, type MetricValues, type TaskDescription } from "./taskDes
 import {
   checkSamples,
   evaluationOn,
+  hasLoss,
   hasTargets,
   inputOf,
   samplesPerEvaluation,
@@ -295,7 +296,7 @@ export class Trainer<E extends object = EvaluationOptions> {
           penalties,
           metrics: sums,
           stats,
-        } = hasTargets(batch) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
+        } = hasLoss(batch, this.model.task.loss) ? await this.#step(batch, factor) : this.#stepWithoutTargets();
         const seconds = (performance.now() - start) / 1000;
         const metrics = metricValues(this.model.task, sums);
         recent.add({ loss, metrics, seconds });

@@ -71,6 +71,25 @@ test("every combination of grid and zip is run with every seed, under names that
   assert.equal([config.gain, config.endTime, config.lr, config.seed, config.preset], [2, 3, 0.5, 2, "demo"]);
 });
 
+test("lists and values by name make names of their own", async () => {
+  const names = async (text: string) => (await plan(text)).map(({ name }) => name);
+  assert.equal(await names("grid:\n  metrics: [[accuracy], [balanced-accuracy, accuracy]]\n"), [
+    "metrics=accuracy",
+    "metrics=balanced-accuracy-accuracy",
+  ]);
+  assert.equal(
+    await names('grid:\n  lrOf: ["weights=0.1,biases=0.2", {weights: 0.3}]\n  penalty: ["l2:weights=0.1", null]\n'),
+    [
+      ...["lrOf=weights-0.1-biases-0.2_penalty=l2-weights-0.1", "lrOf=weights-0.1-biases-0.2_penalty=none"],
+      ...["lrOf=weights-0.3_penalty=l2-weights-0.1", "lrOf=weights-0.3_penalty=none"],
+    ],
+  );
+  assert.equal(await names("base: {data: addition}\ngrid:\n  dataOptions: [{wait: 4}, {wait: 8, digits: 2}]\n"), [
+    "dataOptions=wait-4",
+    "dataOptions=wait-8-digits-2",
+  ]);
+});
+
 test("values that are no part of a file's name are written otherwise, limits displace each other", async () => {
   const names = async (text: string) => (await plan(text)).map(({ name }) => name);
   assert.equal(await names("grid:\n  connectome: [a/b c.npz, ../d.npz]\n"), [

@@ -102,6 +102,7 @@ const CASES = [
   { name: "SGD", make: SGD, options: { lr: 0.1 }, expected: sgd },
   { name: "SGD, Nesterov, decay", make: SGD, options: NESTEROV, expected: sgd },
   { name: "SGD, dampened", make: SGD, options: DAMPED, expected: sgd },
+  { name: "SGD, negative dampening", make: SGD, options: { ...DAMPED, dampening: -0.5 }, expected: sgd },
   { name: "Adam, decay", make: Adam, options: DECAYED, expected: (o: AdamOptions) => adam(o, false) },
   { name: "RMSprop", make: RMSprop, options: {}, expected: rmsprop },
   { name: "RMSprop, momentum, decay", make: RMSprop, options: RUSHED, expected: rmsprop },

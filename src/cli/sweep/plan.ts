@@ -1,6 +1,7 @@
 // From a sweep to its runs: every combination of settings with every seed, named after its folder.
 
 import { ArgumentError } from "../../core/errors.ts";
+import { isObject } from "../../core/plainObject.ts";
 import { printable, quoteText } from "../../core/text.ts";
 import type { TrainConfig } from "../../run/config.ts";
 import { checkEffects, layer, ownSettings, resolveConfig, type Settings } from "../../run/configLayers.ts";
@@ -60,10 +61,13 @@ function nameOf(varying: Readonly<Record<string, unknown>>): string {
   return parts.length === 0 ? "run" : parts.join("_");
 }
 
-/** A value for people. */
+/** A value for people, as the command line takes it. */
 export function textOf(value: unknown): string {
   if (isSize(value)) return `${value.neurons}x${value.connections}`;
-  return value === null ? "none" : printable(String(value));
+  if (value === null) return "none";
+  // Lists are joined by commas, too.
+  const parts = isObject(value) ? Object.entries(value).map(([name, part]) => `${name}=${part}`) : value;
+  return printable(String(parts));
 }
 
 /** Text as part of a file name on any system. */

@@ -2,6 +2,7 @@
 
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import { type FloatArray, floatArray } from "../../core/dtype.ts";
+import { ArgumentError } from "../../core/errors.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
 import { resultWithoutFailed } from "../failures.ts";
 import {
@@ -29,7 +30,7 @@ import {
 
 /** Loss, penalties and sums of metrics of one batch. Samples that failed, where that is allowed (`solve.onFailure`), do not count. */
 export interface TaskResult {
-  /** Weighted mean of the loss, Σ w·l / Σ w, plus the penalties. Without targets NaN. */
+  /** Weighted mean of the loss, Σ w·l / Σ w, plus the penalties. NaN without targets, and where the loss gives all of them the weight 0. */
   readonly loss: number;
   /** What each penalty adds to the loss. */
   readonly penalties: Readonly<Record<string, number>>;
@@ -151,7 +152,7 @@ class BatchRun<E> {
   }
 
   #begin(): void {
-    this.#readout.beginBatch(this.#targets?.total ?? 1);
+    this.#readout.beginBatch(this.#targets?.total || 1);
     this.#penalties.beginBatch(this.#batch.input.batch * this.#times.length);
   }
 
@@ -192,6 +193,10 @@ class BatchRun<E> {
     const network = this.#network;
     const { input } = this.#batch;
     const targets = this.#targets!;
+    if (!(targets.total > 0)) {
+      const expected = "at least one target that counts in the loss";
+      throw new ArgumentError("targets", "weights", expected, "only targets of classes with the weight 0");
+    }
     const x = network.options.inputGradient ? floatArray(network.backend.dtype, input.data.length) : null;
     let record: readonly ArrayLike<number>[] = [];
     this.#begin();
@@ -225,13 +230,14 @@ class BatchRun<E> {
   #result(record: readonly ArrayLike<number>[]): TaskResult {
     const { task, sumLayout } = this.#readout;
     const isKnown = this.#targets !== null && this.#failed.length === 0;
+    const lossWeight = isKnown ? this.#targets!.total : 0;
     const [loss, ...rest] = isKnown ? record : [[Number.NaN]];
     const parts = sumLayout.map((layout, i) => ({ layout, values: rest[i] ?? new Float64Array(layout.rows) }));
     const penalties = isKnown ? this.#penalties.values(rest.slice(sumLayout.length)) : {};
     return {
-      loss: Object.values(penalties).reduce((sum, p) => sum + p, loss![0]!),
+      loss: Object.values(penalties).reduce((sum, p) => sum + p, lossWeight > 0 ? loss![0]! : Number.NaN),
       penalties,
-      lossWeight: isKnown ? this.#targets!.total : 0,
+      lossWeight,
       metrics: sumsFrom(task, parts, isKnown ? this.#targets!.perNumber : new Float64Array(task.target.width)),
       count: this.#batch.input.batch * this.#readings,
       stats: this.#stats,

@@ -51,7 +51,7 @@ function sgdRule(options: SgdOptions): Rule {
       const [rate, fresh] = inputs.scalars as [Value, Value];
       const d = decayed(ops, inputs);
       if (!b) return { p: ops.sub(p, ops.mul(rate, d)), moments: [] };
-      const b1 = ops.add(ops.mul(momentum, b), dampening > 0 ? ops.mul(fresh, d) : d);
+      const b1 = ops.add(ops.mul(momentum, b), dampening !== 0 ? ops.mul(fresh, d) : d);
       const direction = nesterov ? ops.add(d, ops.mul(momentum, b1)) : b1;
       return { p: ops.sub(p, ops.mul(rate, direction)), moments: [b1] };
     },
