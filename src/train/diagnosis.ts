@@ -138,7 +138,7 @@ function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Reme
   const heading =
     chance === null
       ? "this run can hardly learn"
-      : `this run is heading for a loss of ${levelOf(chance, state.classes)}, which is ${state.classes === null ? "that of a constant prediction" : "guessing"}`;
+      : `this run is heading for a loss of ${levelOf(chance, state.classes)}, which is guessing`;
   return reasons.map(({ fault, reason, remedies }) => ({
     fault,
     message: `${heading}: ${reason}${advice(remedies.map(say).filter((remedy) => remedy !== null))}`,

@@ -67,7 +67,11 @@ test("without a known loss of guessing, only what keeps any training from workin
   const { findings } = diagnose({ ...HEALTHY, constantFeatures: 1 }, { ...STATE, ...numbers });
   assert.match(findings[0]!.message, /^this run can hardly learn: what is read out is the same for every sample\. Try/);
   const [binary] = diagnose({ ...HEALTHY, constantFeatures: 1 }, { ...STATE, ...numbers, chance: Math.LN2 }).findings;
-  assert.match(binary!.message, /^this run is heading for a loss of 0\.693, which is guessing/);
+  assert.match(binary!.message, /^this run is heading for a loss of 0\.6931, which is guessing/);
+  // Small numbers have small losses: how near the loss is to that of guessing counts as a share of it.
+  const small = { ...numbers, chance: 1e-4 };
+  assert.equal(faults({ saturated: 1 }, { ...small, meanLoss: 0.99e-4 }), ["saturated"]);
+  assert.equal(faults({ saturated: 1 }, { ...small, meanLoss: 0.5e-4 }), []);
 });
 
 test("messages say where the loss goes, why, and what to change, in options or as the caller says", () => {
