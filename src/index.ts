@@ -183,7 +183,7 @@ export {
 export type { Column, TableFormat } from "./io/delimited.ts";
 export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
 export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
-export { type FileHash, hashOf } from "./io/hash.ts";
+export { type FileHash, type HashedFile, hashOf } from "./io/hash.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
 export type { ExtentOptions } from "./io/limits.ts";
 export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
@@ -200,7 +200,7 @@ export {
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
-export { type ArrayToWrite, type WriteArraysOptions, writeArrays } from "./io/writeArrays.ts";
+export { type ArrayToWrite, type StreamedArray, type WriteArraysOptions, writeArrays } from "./io/writeArrays.ts";
 // Models.
 export { ACTIVATION_NAMES, type Activation, activation } from "./models/activation.ts";
 export {
@@ -386,8 +386,11 @@ export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
 export type { Hyphenated, NamedNetwork, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
+export type { FileRole, InputFile } from "./run/inputFiles.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
-export type { SampleSplits } from "./run/samples.ts";
+export { type PredictedBatch, type Predictions, type PredictOptions, predict, predictAll } from "./run/predict.ts";
+export type { LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
+export { type SamplesFor, type SamplesForOptions, samplesFor } from "./run/samplesFor.ts";
 // Training.
 export {
   type Checkpoint,

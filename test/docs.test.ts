@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { parse } from "yaml";
+import { axograd } from "./cli/process.ts";
 import { repositoryRoot, sharedPath } from "./support/shared.ts";
 import { testOrSkip } from "./support/skip.ts";
 
@@ -161,6 +162,39 @@ test("every npm script that a document names exists", () => {
       assert.ok(Object.hasOwn(scripts, script!), `${document}: npm run ${script}`);
     }
   }
+});
+
+/** Commands in the shell blocks of a text, with the options that they are given. */
+function commandsIn(text: string): [command: string, options: string[]][] {
+  const shell = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => block!.split("\n"));
+  const calls = shell.flatMap((line) => [...line.replace(/ #.*/, "").matchAll(/npx axograd ([a-z]+)([^|;&]*)/g)]);
+  return calls.map(([, command, rest]) => [command!, [...rest!.matchAll(/ (--[\w-]+)/g)].map(([, option]) => option!)]);
+}
+
+test("every command and option in the shell blocks of a document exists", async () => {
+  const calls = DOCUMENTS.flatMap((document) => commandsIn(read(document)).map((call) => [document, ...call] as const));
+  const names = [...new Set(calls.map(([, command]) => command))];
+  const known = new Map<string, ReadonlySet<string>>();
+  for (const name of names) {
+    const { code, stdout, stderr } = await axograd([name, "--help"]);
+    assert.is(code, 0, `${name}: ${stderr}`);
+    assert.match(stdout, `Usage: axograd ${name}`);
+    known.set(name, new Set(stdout.match(/--[\w-]+/g)));
+  }
+  for (const [document, command, options] of calls) {
+    for (const option of options)
+      assert.ok(known.get(command)!.has(option), `${document}: axograd ${command} ${option}`);
+  }
+  assert.ok(names.length >= 5 && calls.length >= 15, `${calls.length} calls of ${names}`);
+});
+
+test("a misspelt option in a shell block would be seen", () => {
+  const text =
+    "```sh\nnpx axograd train --conectome 'a b' --lr 1 # --not-this\nls; npx axograd report a | less --b\n```\n`npx axograd no --x`";
+  assert.equal(commandsIn(text), [
+    ["train", ["--conectome", "--lr"]],
+    ["report", []],
+  ]);
 });
 
 test("the feature tables refer to the differences by their numbers", () => {

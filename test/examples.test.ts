@@ -19,6 +19,7 @@ const EXAMPLES: Readonly<Record<string, readonly [args: string, output: RegExp]>
   tutorial: ["10", /step 10 {2}loss [\d.]+ {2}accuracy [\d.]+\n[\d.]+ % of 500 new digits are recognised\n$/],
   ownDynamics: ["40", /the current was 0\.5, found 0\.5000\n$/],
   ownDataLoader: ["10", /step 10 {2}loss [\d.]+ {2}\d+ of 32 right\n$/],
+  ownTask: ["20", /step 20 {2}loss [\d.]+\nmean absolute error without outliers [\d.]+\n$/],
   openRun: [
     `2 ${run}`,
     /step 5\n(image \d shows a \d, read as \d\n){4}step 6 .*\nstep 7 .*\naccuracy .* more steps .*\n$/,

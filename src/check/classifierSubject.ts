@@ -10,9 +10,9 @@ import {
   type ConnectomeODEClassifierOptions,
   classifierParameters,
 } from "../models/classifier.ts";
-import type { ParameterSpec } from "../models/parameters/parameter.ts";
 import { dopri5 } from "../ode/tableaus/index.ts";
 import { longestSum } from "./degrees.ts";
+import { parametersAt } from "./modelPoint.ts";
 import { normals, type Point, representable, streamOf } from "./point.ts";
 import {
   END_TIME,
@@ -44,7 +44,7 @@ export function classifierSubject(name: string, csr: Csr, seed: number): Subject
   const options = modelOptions(csr, stream);
   const labels = Uint8Array.from({ length: BATCH }, (_, s) => s % CLASSES);
   const point = representable({
-    ...parametersAt(options, stream),
+    ...parametersAt(classifierParameters(options), stream),
     [INPUT]: normals(stream, BATCH * PIXELS),
     [INITIAL_STATE]: normals(stream, BATCH * n, 0.3, 0.5),
     [END_TIME]: Float64Array.of(DURATION),
@@ -60,22 +60,6 @@ export function classifierSubject(name: string, csr: Csr, seed: number): Subject
     },
     open: (backend, steps) => new OpenClassifier(backend, options, labels, steps),
   };
-}
-
-/** Where the parameters of the model are checked, by name, drawn in the order of the parameters. */
-function parametersAt(options: ConnectomeODEClassifierOptions, stream: RandomStream): Record<string, Float64Array> {
-  return Object.fromEntries(classifierParameters(options).map((spec) => [spec.name, valuesOf(spec, stream)]));
-}
-
-/** Weights and time constants as the options have them; projections near 1, dense layers of size 1/√columns. */
-function valuesOf(spec: ParameterSpec, stream: RandomStream): Float64Array {
-  const { role, of, shape } = spec;
-  const size = "draw" in spec ? spec.size : spec.values.length;
-  if (role === "biases") return normals(stream, size, 0.3);
-  if (of === "outputs" || of === "units") return normals(stream, size, 0.2);
-  if (role === "read-out") return normals(stream, size, 1 / Math.sqrt(shape!.at(-1)!));
-  if (role === "input" || role === "output") return normals(stream, size, 0.5, 1);
-  return "draw" in spec ? new Float64Array(size) : Float64Array.from(spec.values);
 }
 
 function modelOptions(csr: Csr, stream: RandomStream): ConnectomeODEClassifierOptions {

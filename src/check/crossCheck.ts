@@ -79,7 +79,7 @@ function replayable(steps: StepSizes | null): StepSizes {
  * together through the step-size control.
  */
 async function comparedWithDifferences(
-  { point }: Subject,
+  { point, roundings }: Subject,
   opened: OpenSubject,
   adaptive: OpenSubject,
   free: Evaluation,
@@ -98,7 +98,8 @@ async function comparedWithDifferences(
     };
     comparisons.push(await compareWithDifferences(along, opened, point, lossRounding, seed));
   }
-  if (expectedKinks(free) <= MOST_KINKS) {
+  // In discrete time there is no step control.
+  if (roundings.tableau && expectedKinks(free) <= MOST_KINKS) {
     const quantity = "gradient through step control";
     const throughControl = { quantity, names, gradient: free.gradients, step: KINKED_STEP };
     comparisons.push(await compareWithDifferences(throughControl, adaptive, point, lossRounding, seed));
@@ -145,6 +146,9 @@ function compareEvaluations(
   return [
     compareArrays({ quantity: "trajectory", ...names }, expected.trajectory, got.trajectory, bounds.trajectory),
     compareArrays({ quantity: "loss", ...names }, [expected.loss], [got.loss], [bounds.loss]),
+    ...Object.entries(expected.measures ?? {}).map(([name, measure]) =>
+      compareArrays({ quantity: name, ...names }, measure, got.measures![name]!, bounds.measures[name]!),
+    ),
     ...Object.entries(expected.gradients).map(([name, gradient]) =>
       compareArrays(
         { quantity: `gradient of ${name}`, ...names },

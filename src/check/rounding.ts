@@ -30,7 +30,12 @@ const PROBES = 6;
 /** The reference's results and how far those of f32 arithmetic may be from them. */
 export interface BoundedEvaluation {
   readonly reference: Evaluation;
-  readonly bounds: { readonly trajectory: Float64Array; readonly loss: number; readonly gradients: Point };
+  readonly bounds: {
+    readonly trajectory: Float64Array;
+    readonly loss: number;
+    readonly measures: Point;
+    readonly gradients: Point;
+  };
 }
 
 /** γ_k of f32. */
@@ -49,31 +54,43 @@ export async function boundedEvaluation(
 ): Promise<BoundedEvaluation> {
   const reference = await opened.evaluate(point, { gradients: true });
   const nSteps = Math.max(...steps.map((ofSample) => ofSample.length));
-  const { tableau, samples, perEvaluation } = roundings;
-  const stateRoundings = nSteps * (tableau.stages + 1) + interpolationRoundings(tableau);
-  const gradientRoundings = nSteps * tableau.stages * samples;
+  const { tableau, samples, perEvaluation, terms = 0 } = roundings;
+  const stages = tableau?.stages ?? 1;
+  const stateRoundings = nSteps * (stages + 1) + (tableau ? interpolationRoundings(tableau) : 0);
+  const gradientRoundings = nSteps * stages * samples;
   const deviation = {
     trajectory: new Deviation(reference.trajectory),
     loss: new Deviation([reference.loss]),
-    gradients: Object.entries(reference.gradients).map(([name, g]) => [name, new Deviation(g)] as const),
+    measures: deviationsOf(reference.measures ?? {}),
+    gradients: deviationsOf(reference.gradients),
   };
   for (let probe = 0; probe < PROBES; probe++) {
     const moved = movedPoint(point, nSteps, stateRoundings, roundings, seed, probe);
-    const { trajectory, loss, gradients } = await opened.evaluate(moved, { gradients: true });
+    const { trajectory, loss, measures, gradients } = await opened.evaluate(moved, { gradients: true });
     deviation.trajectory.add(trajectory);
     deviation.loss.add([loss]);
+    for (const [name, of] of deviation.measures) of.add(measures![name]!);
     for (const [name, of] of deviation.gradients) of.add(gradients[name]!);
   }
   return {
     reference,
     bounds: {
       trajectory: deviation.trajectory.bounds(gamma(stateRoundings)),
-      loss: deviation.loss.bounds(gamma(perEvaluation + samples))[0]!,
-      gradients: Object.fromEntries(
-        deviation.gradients.map(([name, of]) => [name, of.bounds(gamma(gradientRoundings))]),
-      ),
+      loss: deviation.loss.bounds(gamma(perEvaluation + samples + terms))[0]!,
+      measures: boundsOf(deviation.measures, perEvaluation + samples + terms),
+      gradients: boundsOf(deviation.gradients, gradientRoundings),
     },
   };
+}
+
+type Deviations = readonly (readonly [name: string, deviation: Deviation])[];
+
+function deviationsOf(arrays: Point): Deviations {
+  return Object.entries(arrays).map(([name, array]) => [name, new Deviation(array)]);
+}
+
+function boundsOf(deviations: Deviations, roundings: number): Point {
+  return Object.fromEntries(deviations.map(([name, of]) => [name, of.bounds(gamma(roundings))]));
 }
 
 /** Every number of the point times 1 ± its bound, the sign at random. */

@@ -11,6 +11,8 @@ export interface Evaluation {
   /** States at the evaluation times. */
   readonly trajectory: Float64Array;
   readonly loss: number;
+  /** Whatever else the subject computes, by name: outputs, penalties, metrics. Given along with gradients; absent: nothing. */
+  readonly measures?: Point;
   /** By name of the point's arrays, for those with a gradient; empty unless asked for. */
   readonly gradients: Point;
   /** The steps taken; null where the device does not report them. */
@@ -21,10 +23,12 @@ export interface Evaluation {
 export interface Roundings {
   /** In one evaluation of the right-hand side or its reverse, along the longest path: the longest sum and the pointwise chain. */
   readonly perEvaluation: number;
-  /** The method: its stages round the state, its interpolant what is read between steps. */
-  readonly tableau: Tableau;
+  /** The method: its stages round the state, its interpolant what is read between steps. null: steps in discrete time. */
+  readonly tableau: Tableau | null;
   /** Samples whose gradients are added. */
   readonly samples: number;
+  /** Longest sum of a penalty or metric; default: there are none. */
+  readonly terms?: number;
 }
 
 /** A subject made ready on a backend, with steps to replay, or (null) its own step-size control. */

@@ -6,6 +6,7 @@ import { classifierSubject } from "../check/classifierSubject.ts";
 import { crossCheck, passed, type SubjectReport, type Witness } from "../check/crossCheck.ts";
 import { inducedSubgraph } from "../check/subgraph.ts";
 import type { Subject } from "../check/subject.ts";
+import { discreteSubject, sequenceSubject } from "../check/taskSubjects.ts";
 import { voltageSubject } from "../check/voltageSubject.ts";
 import { type Csr, mapValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
@@ -99,7 +100,7 @@ export async function openWitnesses({ device, dtype }: Pick<GivenOptions, "devic
   return { reference, singles };
 }
 
-/** Both models on the built-in network and on the user's. */
+/** All models on the built-in network and on the user's. */
 async function subjectsOf(given: GivenOptions): Promise<Subject[]> {
   const { seed, connectome: file } = given;
   const idle = file === undefined ? Object.keys({ ...(given.full && { full: true }), ...readOptionsOf(given) }) : [];
@@ -113,7 +114,8 @@ async function subjectsOf(given: GivenOptions): Promise<Subject[]> {
     const read = await readConnectome(file, readOptionsOf(given));
     networks.push([file, toUnitRadius(given.full ? read : inducedSubgraph(read, MOST_NEURONS, seed))]);
   }
-  return networks.flatMap(([name, csr]) => [classifierSubject(name, csr, seed), voltageSubject(name, csr, seed)]);
+  const models = [classifierSubject, sequenceSubject, discreteSubject, voltageSubject];
+  return networks.flatMap(([name, csr]) => models.map((subject) => subject(name, csr, seed)));
 }
 
 /** Scales weights to a spectral radius of |W| of 1, so that the network is neither silent nor saturated in any unit. */

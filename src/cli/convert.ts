@@ -16,7 +16,7 @@ import {
 import { writeLabels } from "../io/labels.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { writeJson, writeLine } from "./console.ts";
-import { refuseExisting } from "./newFile.ts";
+import { refuseExisting } from "./outputFile.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {

@@ -1,16 +1,18 @@
 // A run in words: its settings as resolved at the start, and its results.
 
-import { formatCount, formatMebibytes } from "../core/format.ts";
+import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { plural, quoteText } from "../core/text.ts";
-import type { SampleSet } from "../data/sampleSet.ts";
+import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
+import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
+import { outputTimesOf, readTimesOf as readTimesSetting } from "../run/evaluation.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
-import { metricText, type TaskDescription } from "../train/taskDescription.ts";
+import { answerText, describeTask, metricText, type TaskDescription } from "../train/taskDescription.ts";
 import { VERSION } from "../train/version.ts";
 import type { RunSummary } from "./summary.ts";
 
@@ -43,15 +45,77 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     ),
     row("read-out", describeReadout(config, inputs)),
     row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
+    ...describeSamples(inputs),
     row("device", `${device}`),
-    row("solver", `${describeSolver(config)}, read out at the last of ${config.numEvals} times`),
+    row(config.time === "continuous" ? "solver" : "time", describeTime(config, samples.train)),
     row("training", describeTraining(config, lastStep)),
   ];
 }
 
+/** Most classes whose samples are counted in words. */
+const MOST_CLASSES = 12;
+
+/** Classes, the loss of a constant prediction, known answers and notes. */
+function describeSamples({ samples, task, known }: RunInputs): string[] {
+  const { counts, notes, train } = samples;
+  const { loss, metrics } = describeTask(task);
+  const classes = counts?.classes;
+  const parts = classes && train.target.classes! <= MOST_CLASSES ? Object.entries(classes) : [];
+  const constant = counts && known?.loss === undefined ? loss.chance : null;
+  const each = (name: string, weights: readonly number[]): string =>
+    `${name} ${weights.map((weight, c) => `${train.classNames?.[c] ?? c}: ${formatNumber(weight)}`).join(", ")}`;
+  return [
+    ...(parts.length === 0 ? [] : [row("classes", parts.map(([name, weights]) => each(name, weights)).join("; "))]),
+    ...(constant === null
+      ? []
+      : [row("constant", `the best constant prediction has a loss of ${formatNumber(constant)}`)]),
+    ...describeKnown(known, { metrics }),
+    ...notes.map((note) => row("note", note)),
+  ];
+}
+
+/** "accuracy: best possible 98.2 %, chance 50.0 %; loss: …": what is known of a task without training. */
+export function describeKnown(known: RunInputs["known"], { metrics }: Pick<TaskDescription, "metrics">): string[] {
+  const texts = Object.entries(known ?? {}).flatMap(([name, answer]) => {
+    const metric = metrics.find((own) => own.name === name);
+    const text = answerText(answer, metric ?? { format: "number" });
+    return text === "" ? [] : [`${name}: ${text}`];
+  });
+  return texts.length === 0 ? [] : [row("known", texts.join("; "))];
+}
+
+/** How the network is run: its steps or its solver, where it starts, and at which times it is read out. */
+export function describeTime(config: TrainConfig, shape: SampleShape): string {
+  const { time, recurrences, rest, restTime, window } = config;
+  const perFrame = plural(recurrences, "step");
+  const steps =
+    shape.steps === null
+      ? `discrete, ${perFrame} with a constant input`
+      : `discrete, ${perFrame} per frame, ${plural(shape.steps, "frame")}`;
+  const parts = [
+    time === "continuous" ? describeSolver(config) : steps,
+    ...(rest === null
+      ? []
+      : [`from rest under input ${rest} (${time === "continuous" ? "time" : "steps"} ${restTime})`]),
+    ...(window === null ? [] : [`gradients within windows of ${plural(window, "frame")}`]),
+    describeReadTimes(config, shape),
+  ];
+  return parts.join(", ");
+}
+
+/** "read out at the last of 2 times", "read out as the mean of the last 4 of 12 times". */
+function describeReadTimes(config: TrainConfig, shape: SampleShape): string {
+  const { readoutAverage } = config;
+  const count = outputTimesOf(config, shape);
+  const read = readTimesOf(readTimesSetting(config, shape), count).length;
+  if (read === 1) return count === 1 ? "read out at the end" : `read out at the last of ${count} times`;
+  const times = read === count ? `all ${count} times` : `the last ${read} of ${count} times`;
+  return readoutAverage ? `read out as the mean of ${times}` : `read out at ${times}`;
+}
+
 function describeTraining(config: TrainConfig, lastStep: number): string {
   const { optimizer, momentum, lr, lrOf, warmUp, weightDecay, decayOf, freeze, penalty } = config;
-  const { clipNorm, shift, batchSize, accumulate } = config;
+  const { clipNorm, shift, batchSize, accumulate, activityPenalty, activityBaseline } = config;
   const decays = weightDecay > 0 || decayOf !== null;
   const name = { adam: decays ? "AdamW" : "Adam", sgd: "SGD", rmsprop: "RMSprop" }[optimizer];
   const some = (numbers: Assignments | null) =>
@@ -62,6 +126,7 @@ function describeTraining(config: TrainConfig, lastStep: number): string {
     `learning rate ${lr}${some(lrOf).join("")}`,
     ...(freeze ?? []).map((pattern) => `${quoteText(pattern)} frozen`),
     ...Object.entries(penalty ?? {}).map(([term, weight]) => `penalty ${weight} · ${quoteText(term)}`),
+    ...(activityPenalty > 0 ? [`penalty ${activityPenalty} on activity away from ${activityBaseline}`] : []),
     ...describeSchedule(config),
     ...(warmUp > 0 ? [`after a rise over ${plural(warmUp, "step")}`] : []),
     ...(clipNorm === null ? [] : [`gradients of norm ${clipNorm} at most`]),
@@ -80,9 +145,10 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
 }
 
 function describeWeights(config: TrainConfig): string {
-  const { weights, normalise, gain, nonlinearity, wiring, share } = config;
+  const { weights, normalise, gain, wiring, share } = config;
+  const neurons = describeDynamics(config);
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
-  if (wiring === "none") return `none, W = 0${frozen}; ${nonlinearity}`;
+  if (wiring === "none") return `none, W = 0${frozen}; ${neurons}`;
   const control = {
     real: "",
     shuffled: "shuffled connectome of the same degrees, ",
@@ -91,7 +157,13 @@ function describeWeights(config: TrainConfig): string {
   const shared = { none: "", types: ", shared by cell types", columns: ", shared by cell types and columns" }[share];
   const kind = weights === "abs" ? "absolute values" : "signed";
   const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";
-  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${shared}${frozen}; ${nonlinearity}`;
+  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${shared}${frozen}; ${neurons}`;
+}
+
+/** "ReLU", "leaky dynamics, Tanh, tau 2". */
+function describeDynamics({ dynamics, nonlinearity, tau }: TrainConfig): string {
+  const own = dynamics === "rate" ? "" : `${dynamics} dynamics, `;
+  return `${own}${nonlinearity}${tau === 1 ? "" : `, tau ${tau}`}`;
 }
 
 function describeReadout(
@@ -126,29 +198,35 @@ export function nounOf({ picture }: SampleSet): "images" | "samples" {
 }
 
 /** The memory plan of the tape, known after the first step. */
-export function describeTape(plan: TapePlan): string {
+export function describeTape(plan: TapePlan, time: TrainConfig["time"]): string {
   const { attempts, attemptsStored, attemptsRecomputed, stride, budgetBytes } = plan;
   const [taken, budget] = [tapeBytes(attempts, { stored: attemptsStored, stride }, plan), budgetBytes].map(
     formatMebibytes,
   );
+  const noun = unitOf(time);
   if (attemptsRecomputed === 0)
-    return row("memory", `stores all ${attempts} attempts for the reverse pass (${taken} of ${budget})`);
+    return row("memory", `stores all ${attempts} ${noun}s for the reverse pass (${taken} of ${budget})`);
   const states = stride === 1 ? "" : ` and one in ${stride} starting states of the others`;
   // The least possible may exceed the budget.
   const room = `(${taken}, budget ${budget})`;
   return row(
     "memory",
-    `stores ${attemptsStored} of ${plural(attempts, "attempt")}${states} ${room}; ${describeRecomputed(plan)}`,
+    `stores ${attemptsStored} of ${plural(attempts, noun)}${states} ${room}; ${describeRecomputed(plan, time)}`,
   );
 }
 
-/** Says that the reverse pass recomputes attempts, and how to avoid it. */
-export function describeRecomputed({ attemptsRecomputed, limitedBy }: TapePlan): string {
+/** What a tape records: a solver attempts, a network in discrete time steps. */
+function unitOf(time: TrainConfig["time"]): "attempt" | "step" {
+  return time === "continuous" ? "attempt" : "step";
+}
+
+/** Says that the reverse pass recomputes what was not stored, and how to avoid it. */
+export function describeRecomputed({ attemptsRecomputed, limitedBy }: TapePlan, time: TrainConfig["time"]): string {
   const advice =
     limitedBy === "device"
       ? "the device has no memory for more; a smaller batch needs less"
       : "raise --memory-budget to save that time";
-  return `the reverse pass runs ${plural(attemptsRecomputed, "attempt")} again: ${advice}`;
+  return `the reverse pass runs ${plural(attemptsRecomputed, unitOf(time))} again: ${advice}`;
 }
 
 /** "accuracy 98.60 %, loss 0.0432": the metrics of an evaluation, and its loss. */
@@ -186,13 +264,11 @@ function describeRecovery({ weights, tau, bias }: RecoveryFacts): string {
 export function describeSummary(summary: RunSummary): string[] {
   const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
   const { peakMemoryBytes, trainingPeakMemoryBytes, deviceMemory } = summary;
+  const rhs = rhsEvaluationsPerStep === null ? "" : `, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`;
   const [peak, training] = [formatMebibytes(peakMemoryBytes), formatMebibytes(trainingPeakMemoryBytes)];
   const forPage = training === peak ? "" : ` (${training} before the page about it)`;
   return [
-    row(
-      "speed",
-      `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`,
-    ),
+    row("speed", `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s${rhs}`),
     row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device`),
     ...(summary.recovery ? [row("recovery", describeRecovery(summary.recovery))] : []),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),

@@ -113,7 +113,7 @@ async function deviceOf(config: TrainConfig): Promise<"wasm" | "webgpu"> {
 async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise<readonly RecordedProgram[]> {
   const few = Math.min(full.batchSize, MOST_LANES);
   const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few), initFrom: null };
-  const inputs = await loadRunInputs(config);
+  const inputs = await loadRunInputs(config, { hashes: false });
   const inner = await openDevice({ ...config, device: "wasm" });
   try {
     const recorder = new ProgramRecorder(inner, { isAsynchronous: device === "webgpu" });

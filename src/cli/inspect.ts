@@ -1,4 +1,4 @@
-// axograd inspect FILE: statistics of a connectome, and the memory needed to train it.
+// axograd inspect FILE: statistics of a connectome, and the memory needed to train it; or those of samples.
 
 import type { Command } from "commander";
 import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
@@ -11,14 +11,18 @@ import { absolute } from "../data/connectomes.ts";
 import { idOf, selectNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { writeIdList } from "../io/idList.ts";
-import { SOLVERS, type SolverName } from "../run/config.ts";
+import { SOLVERS, type SolverName, TIMES } from "../run/config.ts";
+import { hyphenated } from "../run/names.ts";
 import { selectable, withTable } from "../run/network.ts";
+import { loadProgressOf } from "../run/samples.ts";
 import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
-import { writeJson, writeLine, writeText } from "./console.ts";
+import { Console, writeJson, writeLine, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
+import { inspectSamples, isSampleSet, sampleText } from "./inspectSamples.ts";
+import { LongWork } from "./loading.ts";
 import type { MemoryPlan } from "./memoryPlan.ts";
-import { refuseExisting } from "./newFile.ts";
+import { refuseExisting } from "./outputFile.ts";
 import { countSelection, describeSelection } from "./selections.ts";
 import { nonlinearity, oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
@@ -27,25 +31,37 @@ interface GivenOptions extends GivenReadOptions {
   readonly nonlinearity: string;
   readonly rate?: number;
   readonly batchSize: number;
-  readonly method: SolverName;
+  readonly time: (typeof TIMES)[number];
+  readonly method?: SolverName;
   readonly dtype: DType;
-  readonly attempts: number;
+  readonly attempts?: number;
+  readonly frames: number;
+  readonly inputs?: number;
+  readonly samples: number;
   readonly memoryBudget: number;
   readonly select?: string;
   readonly neuronTable?: string;
   readonly out?: string;
   readonly overwrite?: boolean;
+  readonly targets?: "class" | "numbers";
   readonly json?: boolean;
 }
 
 const MIB = 2 ** 20;
+const DEFAULT_METHOD: SolverName = "dopri5";
+const DEFAULT_ATTEMPTS = 10;
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
   const command = program
     .command("inspect")
-    .description("describe a connectome: degrees, weights, components, spectrum, memory needed to train it")
-    .argument("<file>", `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}`);
+    .description(
+      "describe a connectome (degrees, weights, components, spectrum, memory needed to train it) or samples (shapes, classes, statistics)",
+    )
+    .argument(
+      "<file>",
+      `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}; samples: .npz or .safetensors with an array "inputs", or a folder`,
+    );
   addReadOptions(command)
     .option("--abs", "take absolute values of the weights")
     .option("--nonlinearity <name>", "for the estimate of saturation", nonlinearity("--nonlinearity"), "sigmoid")
@@ -55,14 +71,25 @@ export function register(program: Command): void {
       realNumber("--rate", { above: 0 }),
     )
     .option("--batch-size <count>", "samples, for the memory plan", wholeNumber("--batch-size", 1), 32)
+    .option("--time <kind>", `for the memory plan: ${TIMES.join(" or ")}`, oneOf("--time", TIMES), "continuous")
     .option(
       "--method <name>",
-      `solver, for the memory plan: ${SOLVERS.join(", ")}`,
+      `solver, for the memory plan: ${SOLVERS.join(", ")} (default: ${DEFAULT_METHOD})`,
       oneOf("--method", SOLVERS),
-      "dopri5",
     )
     .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", DTYPES), "f32")
-    .option("--attempts <count>", "attempted steps per solve, for the memory plan", wholeNumber("--attempts", 1), 10)
+    .option(
+      "--attempts <count>",
+      `attempted steps per solve, or steps in discrete time, for the memory plan (default: ${DEFAULT_ATTEMPTS}, or one per frame)`,
+      wholeNumber("--attempts", 1),
+    )
+    .option("--frames <count>", "frames of an input, for the memory plan", wholeNumber("--frames", 1), 1)
+    .option(
+      "--inputs <count>",
+      "numbers per frame, for the memory plan (default: one per neuron)",
+      wholeNumber("--inputs", 1),
+    )
+    .option("--samples <count>", "samples held in memory, for the memory plan", wholeNumber("--samples", 0), 0)
     .option(
       "--memory-budget <mib>",
       "of the tape, in MiB",
@@ -81,9 +108,10 @@ export function register(program: Command): void {
       path("--out"),
     )
     .option("--overwrite", "with --out: replace a file that exists")
+    .option("--targets <kind>", "samples: class or numbers (default: by the type of the targets)", targetKind)
     .option("--json", "print everything as one JSON object")
     .addHelpText("after", EXAMPLES)
-    .action(run);
+    .action((file: string, given: GivenOptions) => run(file, given, givenNames(command)));
 }
 
 const EXAMPLES = `
@@ -120,20 +148,53 @@ async function inspectSelection(file: string, selector: string, given: GivenOpti
   }
 }
 
-async function run(file: string, given: GivenOptions): Promise<void> {
+const targetKind = oneOf("--targets", ["class", "numbers"]);
+
+/** The options that the user typed. */
+function givenNames(command: Command): string[] {
+  return Object.keys(command.opts()).filter((name) => command.getOptionValueSource(name) === "cli");
+}
+
+/** Options that apply to samples. */
+const OF_SAMPLES: readonly string[] = ["targets", "json"];
+
+async function runOnSamples(file: string, given: GivenOptions, typed: readonly string[]): Promise<void> {
+  const other = typed.find((name) => !OF_SAMPLES.includes(name));
+  if (other !== undefined)
+    throw new ArgumentError("axograd inspect", `--${hyphenated(other)}`, "a connectome", `${file}, which has samples`);
+  const reading = new LongWork(new Console({ json: given.json ?? false, quiet: false }));
+  const inspection = await inspectSamples(file, {
+    ...(given.targets && { kind: given.targets }),
+    onProgress: loadProgressOf(reading.onProgress),
+  });
+  reading.done();
+  if (given.json) writeJson({ file, kind: "samples", ...inspection });
+  else writeText(sampleText(printable(file), inspection));
+}
+
+async function run(file: string, given: GivenOptions, typed: readonly string[]): Promise<void> {
   checkOptions(given);
   if (given.select !== undefined) return inspectSelection(file, given.select, given);
+  // The name of a matrix says that there is one.
+  if (given.key === undefined && (await isSampleSet(file))) return runOnSamples(file, given, typed);
+  if (given.targets !== undefined)
+    throw new ArgumentError("axograd inspect", "--targets", "samples", `${file}, which is none of their files`);
+  const { time, method, frames } = given;
+  const isDiscrete = time === "discrete";
+  if (isDiscrete && method !== undefined)
+    throw new ArgumentError("inspect", "--method", "--time continuous with it, as discrete time has no solver", method);
   const { csr: read, labels } = await readLabelledConnectome(file, { ...readOptionsOf(given), square: false });
   const inspection = inspect(given.abs ? absolute(read) : read, {
     nonlinearity: given.nonlinearity,
     rate: given.rate ?? null,
     batchSize: given.batchSize,
-    tableau: tableauOf({ solver: given.method }),
+    tableau: isDiscrete ? null : tableauOf({ solver: method ?? DEFAULT_METHOD }),
     dtype: given.dtype,
-    attempts: given.attempts,
+    attempts: given.attempts ?? (isDiscrete ? frames : DEFAULT_ATTEMPTS),
+    ...{ frames, ...(given.inputs !== undefined && { inputs: given.inputs }), samples: given.samples },
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
-  if (given.json) writeJson({ file, ...inspection, labels: labels?.length ?? null });
+  if (given.json) writeJson({ file, kind: "connectome", ...inspection, labels: labels?.length ?? null });
   else writeText(textOf(printable(file), inspection, labels));
 }
 
@@ -188,14 +249,18 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
     lines.push(
       ["state", `${formatBytes(memory.state)} for ${memory.panel} samples in ${memory.dtype}${chunks}`],
       ["matrix", `${formatBytes(memory.matrix)}, ${formatBytes(memory.matrixTraining)} more to train it with Adam`],
-      ["solver", `${formatBytes(memory.working)} of stages, cotangents and drives`],
+      memory.method === null
+        ? ["steps", `${formatBytes(memory.working)} of states, cotangents and drives`]
+        : ["solver", `${formatBytes(memory.working)} of stages, cotangents and drives`],
+      ...(memory.input > 0 ? [["inputs", `${formatBytes(memory.input)} of frames and their drives`] as const] : []),
+      ...(memory.samples > 0 ? [["samples", `${formatBytes(memory.samples)} in memory`] as const] : []),
       [
         "tape",
-        `${formatBytes(memory.tape)} for ${memory.attempts} attempts of ${memory.method}: ${storedText(memory)} (budget ${formatBytes(memory.tapeBudget)})`,
+        `${formatBytes(memory.tape)} for ${memory.method === null ? plural(memory.attempts, "step") : `${plural(memory.attempts, "attempt")} of ${memory.method}`}: ${storedText(memory)} (budget ${formatBytes(memory.tapeBudget)})`,
       ],
       [
         "in all",
-        `about ${formatBytes(memory.total)} to train it on the CPU: ${formatBytes(memory.device)} on the device, ${formatBytes(memory.host)} for Node.js and the file's content; a read-out comes on top`,
+        `about ${formatBytes(memory.total)} to train it on the CPU: ${formatBytes(memory.device)} on the device, ${formatBytes(memory.host)} for Node.js, the file's content${memory.samples > 0 ? " and samples" : ""}; a read-out comes on top`,
       ],
     );
   }

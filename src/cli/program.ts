@@ -20,10 +20,12 @@ import { register as registerExplain } from "./explain.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { exitOnClosedPipe } from "./interruption.ts";
+import { register as registerPredict } from "./predict.ts";
 import { register as registerReport } from "./report.ts";
 import { register as registerSimulate } from "./simulate.ts";
 import { register as registerCollect } from "./sweep/collect.ts";
 import { register as registerSweep } from "./sweep/sweep.ts";
+import { register as registerTasks } from "./tasks.ts";
 import { register as registerTrain } from "./train.ts";
 
 const EXIT_FAILURE = 1;
@@ -40,10 +42,12 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTrain,
   registerControls,
   registerReport,
+  registerPredict,
   registerSimulate,
   registerSweep,
   registerCollect,
   registerInit,
+  registerTasks,
   registerInspect,
   registerConvert,
   registerDoctor,

@@ -32,9 +32,11 @@ import {
   warmStart,
 } from "../run/experiment.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
-import { checkSameInputs, readBegun } from "../run/runStart.ts";
+import { type BegunWith, checkSameInputs, readBegun } from "../run/runStart.ts";
+import type { LoadProgress } from "../run/samples.ts";
 import { trajectoryOf } from "../run/trajectory.ts";
-import { warnUser, writeJson, writeLine } from "./console.ts";
+import { Console, warnUser, writeJson, writeLine } from "./console.ts";
+import { LongWork } from "./loading.ts";
 import { openPage } from "./openPage.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path } from "./values.ts";
@@ -43,7 +45,10 @@ import { path } from "./values.ts";
 const PLOTS = "plots";
 
 /** Settings that may differ from the run's: the places of its files, and the device. */
-const KEYS: readonly Key[] = ["connectome", "neuronTable", "data", "device", "threads"];
+const KEYS: readonly Key[] = [
+  ...(["connectome", "neuronTable", "data", "validationData", "testData", "dataMemory"] as const),
+  ...(["device", "threads"] as const),
+];
 
 const HELP = `
 Paths of a run are relative to the folder that it was started in. From elsewhere, or on another machine:
@@ -76,7 +81,10 @@ export function register(program: Command, open: typeof openPage = openPage): vo
   command.addHelpText("after", HELP).action(async (run: string, given: GivenOptions) => {
     const { out, png = false, json = false } = given;
     const settings = settingsAmong(KEYS, given);
-    const written = await reportRun(run, { png, settings, ...(out ? { file: out } : {}) });
+    const reading = new LongWork(new Console({ json, quiet: false }));
+    const { onProgress } = reading;
+    const written = await reportRun(run, { png, settings, onProgress, ...(out ? { file: out } : {}) });
+    reading.done();
     if (json) writeJson(written);
     else writeLine(written.file);
     if (given.open) await open(written.file);
@@ -93,6 +101,8 @@ export interface ReportOptions {
   /** Device and inputs of the run, if they are open already. */
   readonly backend?: Backend;
   readonly inputs?: RunInputs;
+  /** Called while files are checked and hashed. */
+  readonly onProgress?: (progress: LoadProgress) => void;
 }
 
 export interface WrittenReport {
@@ -107,7 +117,28 @@ export async function reportRun(folder: string, options: ReportOptions = {}): Pr
   // Settings that an earlier version did not record have their defaults.
   const begun = await readBegun(folder);
   const config = resolveConfig([begun.config, options.settings ?? {}]);
-  const inputs = options.inputs ?? (await loadRunInputs(config));
+  const { onProgress } = options;
+  const inputs =
+    options.inputs ??
+    (await loadRunInputs(config, {
+      normalisation: begun.samples?.normalisation ?? null,
+      ...(onProgress && { onProgress }),
+    }));
+  try {
+    return await writePage(run, begun, config, inputs, options);
+  } finally {
+    if (!options.inputs) await inputs.samples.release();
+  }
+}
+
+async function writePage(
+  run: RunRecord,
+  begun: BegunWith,
+  config: TrainConfig,
+  inputs: RunInputs,
+  options: ReportOptions,
+): Promise<WrittenReport> {
+  const { folder } = run;
   checkSameInputs("report", begun, inputs);
   const groups = neuronGroups(inputs);
   const observations = await withBackend(config, options.backend, (backend) =>

@@ -29,7 +29,14 @@ import { EventFile } from "../train/tensorboard.ts";
 import { type StepMetrics, TrainingError } from "../train/trainer.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Console, errorEvent } from "./console.ts";
-import { describeEvaluation, describeRecomputed, describeSummary, describeTape, nounOf } from "./describe.ts";
+import {
+  describeEvaluation,
+  describeKnown,
+  describeRecomputed,
+  describeSummary,
+  describeTape,
+  nounOf,
+} from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import type { RunFolder } from "./runFolder.ts";
 import { limitsOf, peakMemory, type RunStart, summarise } from "./summary.ts";
@@ -240,7 +247,7 @@ class RunRecorder {
       this.#steps.push(metrics);
       await this.record({ event: "step", ...metrics });
       if (this.#steps.length === 1 && trainer.tapePlan) {
-        console.info(describeTape(trainer.tapePlan));
+        console.info(describeTape(trainer.tapePlan, this.#parts.config.time));
         await this.record({ event: "tape", ...trainer.tapePlan });
       }
       await this.#profile(metrics);
@@ -263,7 +270,7 @@ class RunRecorder {
 
   /** Records the profile of one step. */
   async #profile({ step, seconds, lastStep }: StepMetrics): Promise<void> {
-    const { console, experiment, profiler } = this.#parts;
+    const { config, console, experiment, profiler } = this.#parts;
     if (!profiler || this.#stepsProfiled === PROFILED_STEP) return;
     const profile = await profiler.take(1000 * seconds);
     this.#stepsProfiled++;
@@ -273,7 +280,7 @@ class RunRecorder {
     for (const line of describeProfile(profile)) console.info(line);
     const plan = experiment.trainer.tapePlan;
     const attemptsRecomputed = plan?.attemptsRecomputed ?? 0;
-    if (plan && attemptsRecomputed > 0) console.info(describeRecomputed(plan));
+    if (plan && attemptsRecomputed > 0) console.info(describeRecomputed(plan, config.time));
     await this.record({ event: "profile", step, ...profile, attemptsRecomputed });
   }
 
@@ -307,8 +314,8 @@ class RunRecorder {
 
   /** Diagnoses whether the training can work, and reports each fault once. */
   async diagnose(): Promise<void> {
-    const { console, experiment } = this.#parts;
-    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null, inFlags);
+    const { config, console, experiment } = this.#parts;
+    const diagnosis = await experiment.trainer.diagnose(this.#steps.at(-1)?.meanLoss ?? null, inFlags(config));
     if (!diagnosis) return;
     await this.record({ event: "diagnosis", ...diagnosis });
     const news = diagnosis.findings.filter(({ fault }) => !this.#faults.has(fault));
@@ -339,7 +346,7 @@ class RunRecorder {
       await this.record({ event: "evaluation", ...evaluation });
       this.#progress?.clear();
       const line = describeEvaluation(evaluation, trainer.task, nounOf(samples));
-      if (set === "test") console.result(line);
+      if (set === "test") for (const text of [line, ...describeKnown(inputs.known, trainer.task)]) console.result(text);
       else console.info(line);
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -394,6 +401,7 @@ class RunRecorder {
     const trained = {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
+      known: inputs.known,
       interrupted: cause,
       folder: folder.path,
       files: (await folder.files()).concat(page ? [RUN_FILES.report] : []),

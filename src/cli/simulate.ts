@@ -2,21 +2,16 @@
 
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { plural, quoteText } from "../core/text.ts";
-import { PART_NAMES, type PartName } from "../data/sampleArrays.ts";
-import type { SampleSet, Samples } from "../data/sampleSet.ts";
 import { hasIds, idOf, type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import { replaceFile } from "../io/durable.ts";
-import { readNpy } from "../io/npy.ts";
 import type { Interventions } from "../models/interventions.ts";
-import type { ModelInput } from "../models/options.ts";
 import type { RecordedActivity } from "../models/recordActivity.ts";
 import { metricValues } from "../models/task/sums.ts";
 import type { Task } from "../models/task/task.ts";
 import { standaloneSvg } from "../report/figure.ts";
 import { type NeuronGroup, rolesByProjections } from "../report/groups.ts";
-import { type ShownInput, shownSamples } from "../report/observation.ts";
 import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
 import type { TrainConfig } from "../run/config.ts";
@@ -35,19 +30,19 @@ import {
 import { selectable } from "../run/network.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
-import type { SampleSplits } from "../run/samples.ts";
 import { numberOf } from "../run/settingTypes.ts";
 import { trajectoryOf } from "../run/trajectory.ts";
 import { StatusLine } from "../train/progress.ts";
 import { metricText } from "../train/taskDescription.ts";
-import { hasTargets, inputOf, targetsOf } from "../train/trainable.ts";
-import { ACTIVITY_EXTENSIONS, type ActivityFile, writeActivity } from "./activityFiles.ts";
+import { inputOf, targetsOf } from "../train/trainable.ts";
+import { ACTIVITY_EXTENSIONS, writeActivity } from "./activityFiles.ts";
 import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
-import { nounOf } from "./describe.ts";
-import { refuseExisting } from "./newFile.ts";
+import { type Acts, type InterventionOptions, readInterventions } from "./interventionOptions.ts";
+import { refuseExisting } from "./outputFile.ts";
 import { neuronGroups } from "./report.ts";
 import { countSelection, describeSelection } from "./selections.ts";
+import { type Answered, answersOf, readStimulus, type Stimulus } from "./stimulus.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { path, wholeNumber } from "./values.ts";
 
@@ -55,8 +50,10 @@ const DEFAULT_TIMES = 25;
 
 const EXAMPLES = `
 Inputs:
-  test:0-7       samples 0 to 7 of the test part (of a run: its own), or one: test:3; also train:… and validation:…
+  test:0-7       samples 0 to 7 of the run's test part, or one: test:3; also train:0-7 and validation:0-7
   digits:0-7     the same of the test part, or if there is none, of another
+  FILE.npz:0-7   samples of a file or folder (docs/data.md), standardised as those of the run; of its part "test" or the only one, or of the one
+                 that is named: FOLDER:validation:0-7. Without numbers all samples
   constant:0.5   the same value at every input, for all time
   FILE.npy       [samples, inputs], constant in time, or [samples, frames, inputs]
 
@@ -69,8 +66,8 @@ gets a current in addition to its input: a number, or a file [frames] or [sample
 the run without and with interventions are reported.
 
 Examples:
-  npx axograd simulate runs/a --input digits:0-7 --out trajectories.npz --plot trajectories.svg
-  npx axograd simulate runs/a --input digits:0-99 --silence "type:T4*" --record output --out silenced.csv
+  npx axograd simulate runs/a --input test:0-7 --out trajectories.npz --plot trajectories.svg
+  npx axograd simulate runs/a --input test:0-99 --silence "type:T4*" --record output --out silenced.csv
   npx axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --record T4a,T5a --out t4.npz
 
 In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["types"], z["labels"]
@@ -84,23 +81,21 @@ const KEYS: readonly Key[] = CONFIG_KEYS.filter(
   (key) => !OTHERS.includes(key) && (key === "seed" || GROUPS.includes(CONFIG_OPTIONS[key].group)),
 );
 
-type GivenOptions = Settings & {
-  readonly input: string;
-  readonly times?: number;
-  readonly at?: Float64Array;
-  readonly out: string;
-  readonly plot?: string;
-  readonly record?: string;
-  /** Earlier name of `record`. */
-  readonly neurons?: string;
-  readonly rates?: boolean;
-  readonly silence?: readonly string[];
-  readonly clamp?: readonly string[];
-  readonly drive?: readonly string[];
-  readonly config?: string;
-  readonly overwrite?: boolean;
-  readonly json?: boolean;
-};
+type GivenOptions = Settings &
+  InterventionOptions & {
+    readonly input: string;
+    readonly times?: number;
+    readonly at?: Float64Array;
+    readonly out: string;
+    readonly plot?: string;
+    readonly record?: string;
+    /** Earlier name of `record`. */
+    readonly neurons?: string;
+    readonly rates?: boolean;
+    readonly config?: string;
+    readonly overwrite?: boolean;
+    readonly json?: boolean;
+  };
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -108,7 +103,7 @@ export function register(program: Command): void {
     .command("simulate")
     .description("run a trained or untrained model on inputs and write the activity of its neurons")
     .argument("[run]", "folder of a run, whose checkpoint is used; without it, an untrained model")
-    .requiredOption("--input <what>", "test:A-B, constant:X or FILE.npy", path("--input"))
+    .requiredOption("--input <what>", "test:A-B, constant:X, FILE.npy or samples (see below)", path("--input"))
     .requiredOption("--out <file>", "the activity, as .npz or .csv", outFile)
     .option("--record <neurons>", "neurons to record, as a selector (default: all)")
     .addOption(new Option("--neurons <selector>").hideHelp())
@@ -143,7 +138,7 @@ async function run(folder: string | undefined, given: GivenOptions): Promise<voi
   if (!given.overwrite) for (const file of [given.out, given.plot]) if (file !== undefined) await refuseExisting(file);
   if (given.plot?.endsWith(".png")) await assertPng();
   const config = await configOf(folder, given);
-  const inputs = await loadRunInputs(config);
+  const inputs = await loadRunInputs(config, { hashes: false });
   try {
     await simulateInputs(folder, config, inputs, given);
   } finally {
@@ -160,7 +155,7 @@ async function simulateInputs(
   const subject = selectableNeurons(inputs);
   const acted = await readInterventions(given, subject);
   const recorded = select(subject, given.record ?? given.neurons ?? "all", given.neurons ? "--neurons" : "--record");
-  const stimulus = await readStimulus(given.input, inputs);
+  const stimulus = await readStimulus(given.input, config, inputs);
   const { activity, comparison } = await simulate(folder, config, inputs, given, { stimulus, recorded, acted });
   const { neurons, shape } = activity;
   await writeActivity(given.out, {
@@ -211,81 +206,6 @@ function selectableNeurons({ connectome, projections }: RunInputs): SelectableNe
 
 function select(neurons: SelectableNeurons, selector: string, argument: string): Uint32Array {
   return selectNeurons(neurons, selector, { where: "simulate", argument });
-}
-
-/** One option that acts on neurons. */
-interface Act {
-  readonly kind: "silence" | "clamp" | "drive";
-  /** In the past tense, for people. */
-  readonly done: string;
-  readonly selector: string;
-  readonly indices: Uint32Array;
-  /** State or current; a file of currents; null: none. */
-  readonly value: number | string | null;
-}
-
-interface Acts {
-  readonly list: readonly Act[];
-  /** null: none. */
-  readonly interventions: Interventions | null;
-}
-
-async function readInterventions(
-  { silence = [], clamp = [], drive = [] }: GivenOptions,
-  subject: SelectableNeurons,
-): Promise<Acts> {
-  const silenced = silence.map((selector): Act => {
-    const indices = select(subject, selector, "--silence");
-    return { kind: "silence", done: "silenced", selector, indices, value: null };
-  });
-  const clamped = clamp.map((text): Act & { readonly value: number } => {
-    const [selector, right] = splitAssignment(text, "--clamp", "NEURONS=STATE, like T4a=0.5");
-    const value = numberOf(right);
-    if (typeof value !== "number") {
-      throw new ArgumentError("simulate", "--clamp", "a number behind the last =", quoteText(right));
-    }
-    const indices = select(subject, selector, "--clamp");
-    return { kind: "clamp", done: `clamped at ${value}:`, selector, indices, value };
-  });
-  const driven: (Act & { readonly current: number | ArrayLike<number> })[] = [];
-  for (const text of drive) {
-    const [selector, right] = splitAssignment(text, "--drive", "NEURONS=CURRENT, like T4a=0.5");
-    const value = numberOf(right) as number | string;
-    const current = typeof value === "number" ? value : await readCurrents(value);
-    const indices = select(subject, selector, "--drive");
-    driven.push({ kind: "drive", done: `driven by ${value}:`, selector, indices, value, current });
-  }
-  const list = [...silenced, ...clamped, ...driven];
-  if (list.length === 0) return { list, interventions: null };
-  const all = new Set(silenced.flatMap(({ indices }) => [...indices]));
-  return {
-    list,
-    interventions: {
-      ...(all.size > 0 && { silence: [...all] }),
-      clamp: clamped.map(({ indices, value }) => ({ neurons: indices, value })),
-      drive: driven.map(({ indices, current }) => ({ neurons: indices, current })),
-    },
-  };
-}
-
-/** A selector may hold = in quotes: the last one counts. */
-function splitAssignment(text: string, option: string, expected: string): readonly [selector: string, value: string] {
-  const at = text.lastIndexOf("=");
-  if (at < 0) throw new ArgumentError("simulate", option, expected, quoteText(text));
-  return [text.slice(0, at), text.slice(at + 1).trim()];
-}
-
-/** [frames], [samples] or [samples, frames]: which fits the input is checked with it. */
-async function readCurrents(file: string): Promise<Float64Array> {
-  if (!file.endsWith(".npy")) {
-    throw new ArgumentError("simulate", "--drive", "a number or FILE.npy behind the last =", quoteText(file));
-  }
-  const { shape, data, fortranOrder } = await readNpy(file);
-  if (shape.length < 1 || shape.length > 2 || fortranOrder) {
-    const got = `[${shape.join(", ")}]${fortranOrder ? " in Fortran order" : ""}`;
-    throw new ShapeError("simulate", file, "[frames] or [samples, frames] in C order", got);
-  }
-  return Float64Array.from(data, Number);
 }
 
 /** Metrics by name, without and with interventions. */
@@ -360,7 +280,8 @@ async function simulate(
       line?.clear();
       const { answered } = stimulus;
       if (!checkpoint || !answered || !interventions) return { activity, comparison: null };
-      return { activity, comparison: await compare(model, evaluationOf(config, train), answered, interventions) };
+      const evaluation = evaluationOf(config, train, answered.set.steps);
+      return { activity, comparison: await compare(model, evaluation, answered, interventions) };
     } finally {
       experiment.dispose();
     }
@@ -386,83 +307,6 @@ async function compare(
       model.task.metrics.map(({ name }) => [name, { intact: before![name]!, intervened: after![name]! }]),
     ),
   };
-}
-
-/** Samples with their targets. */
-interface Answered {
-  readonly set: SampleSet;
-  readonly samples: Samples;
-}
-
-interface Stimulus {
-  readonly model: ModelInput;
-  readonly shown: readonly ShownInput[];
-  /** The samples that the inputs are from, if any has a target that counts. */
-  readonly answered: Answered | null;
-}
-
-/** The targets of the inputs, as files have them: one class per sample, or what else the task asks for. */
-function answersOf({ answered }: Stimulus): Pick<ActivityFile, "labels" | "targets"> {
-  if (!answered) return { labels: null, targets: null };
-  const { set, samples } = answered;
-  const { kind, times, width } = set.target;
-  if (kind === "class" && times === null) return { labels: Int32Array.from(samples.targets), targets: null };
-  const shape = [samples.size, ...(times === null ? [] : [times]), ...(kind === "class" ? [] : [width])];
-  return { labels: null, targets: { shape, data: samples.targets } };
-}
-
-/** @throws {ArgumentError | ShapeError | FileFormatError} an --input of another form or shape */
-async function readStimulus(text: string, { samples }: RunInputs): Promise<Stimulus> {
-  const { inputSize } = samples.train;
-  const range = RANGE.exec(text);
-  if (range) return sampleInputs(partOf(range[1]!, samples), text, range[2]!, range[3] ?? range[2]!);
-  const constant = /^constant:(.+)$/.exec(text);
-  if (constant) {
-    const value = Number(constant[1]);
-    if (!Number.isFinite(value)) throw new ArgumentError("simulate", "--input", "a number after constant:", text);
-    const shown = [{ name: `constant ${value}`, picture: null }];
-    return { model: { data: new Float64Array(inputSize).fill(value), batch: 1 }, shown, answered: null };
-  }
-  if (!text.endsWith(".npy")) {
-    const expected = `${[...PART_NAMES, "digits"].join(", ")}:A-B, constant:X or FILE.npy`;
-    throw new ArgumentError("simulate", "--input", expected, JSON.stringify(text));
-  }
-  return arrayInputs(text, inputSize);
-}
-
-const RANGE = new RegExp(`^(${[...PART_NAMES, "digits"].join("|")}):(\\d+)(?:-(\\d+))?$`);
-
-/** A part of a run's samples; "digits": the test part, or if there is none, another. @throws {ArgumentError} no such part */
-function partOf(name: string, samples: SampleSplits): SampleSet {
-  const { train, validation, test } = samples;
-  if (name === "digits") return test ?? validation ?? train;
-  const set = samples[name as PartName];
-  if (set) return set;
-  const there = PART_NAMES.filter((part) => samples[part] !== null);
-  throw new ArgumentError("simulate", "--input", `a part that there is: ${there.join(", ")}`, name);
-}
-
-async function sampleInputs(set: SampleSet, text: string, from: string, to: string): Promise<Stimulus> {
-  const [first, last] = [Number(from), Number(to)];
-  if (!(first <= last && last < set.count)) {
-    throw new ArgumentError("simulate", "--input", `${nounOf(set)} from 0 to ${set.count - 1}`, text);
-  }
-  const indices = Uint32Array.from({ length: last - first + 1 }, (_, k) => first + k);
-  const samples = await set.read(indices, null);
-  const answered = hasTargets(samples) ? { set, samples } : null;
-  return { model: inputOf(set, samples), shown: shownSamples(set, samples), answered };
-}
-
-async function arrayInputs(file: string, inputSize: number): Promise<Stimulus> {
-  const { shape, data, fortranOrder } = await readNpy(file);
-  const [batch = 0, steps] = shape.length === 3 ? shape : [shape[0]];
-  if (fortranOrder || ![2, 3].includes(shape.length) || shape.at(-1) !== inputSize || batch === 0) {
-    const expected = `[samples, ${inputSize}] or [samples, frames, ${inputSize}] in C order`;
-    throw new ShapeError("simulate", file, expected, `[${shape.join(", ")}]${fortranOrder ? " in Fortran order" : ""}`);
-  }
-  const shown = Array.from({ length: batch }, (_, k) => ({ name: `input ${k}`, picture: null }));
-  const values = Float64Array.from(data, Number);
-  return { model: { data: values, batch, ...(steps === undefined ? {} : { steps }) }, shown, answered: null };
 }
 
 function plotFile(text: string): string {

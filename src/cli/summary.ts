@@ -53,7 +53,8 @@ export interface RunSummary {
   /** Of all training steps together. */
   readonly seconds: number;
   readonly stepsPerSecond: number;
-  readonly rhsEvaluationsPerStep: number;
+  /** null in discrete time, where nothing is solved. */
+  readonly rhsEvaluationsPerStep: number | null;
   /** Training samples that were left out because their solve failed. */
   readonly failedSamples: number;
   /** Running mean of the last steps; null before the first step. */
@@ -63,6 +64,8 @@ export interface RunSummary {
   readonly test: EvaluationRecord | null;
   /** Of a run whose samples are traces of a known network; null: of other runs. */
   readonly recovery: RecoveryFacts | null;
+  /** Of generated samples: values of metrics that are known before any training. */
+  readonly known: RunInputs["known"];
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
   /** Before the page was made. */
@@ -76,12 +79,12 @@ export interface RunSummary {
 
 /** The part of a summary computed from steps, evaluations and memory. */
 export function summarise(
-  { preset, threads }: TrainConfig,
+  { preset, threads, time }: TrainConfig,
   backend: Backend,
   trainer: Trainer,
   steps: readonly StepMetrics[],
   evaluations: readonly EvaluationRecord[],
-): Omit<RunSummary, "recovery" | "interrupted" | "folder" | "files"> {
+): Omit<RunSummary, "recovery" | "known" | "interrupted" | "folder" | "files"> {
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);
@@ -95,7 +98,8 @@ export function summarise(
     epochs: trainer.position.epoch,
     seconds,
     stepsPerSecond: seconds > 0 ? steps.length / seconds : 0,
-    rhsEvaluationsPerStep: sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),
+    rhsEvaluationsPerStep:
+      time === "discrete" ? null : sum((m) => m.solver?.rhsEvaluations ?? 0) / Math.max(1, steps.length),
     failedSamples: sum((m) => m.solver?.failed ?? 0),
     trainingLoss: steps.at(-1)?.meanLoss ?? null,
     trainingMetrics: steps.at(-1)?.meanMetrics ?? null,

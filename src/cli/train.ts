@@ -21,6 +21,7 @@ import { checkSameInit, checkSameInputs } from "../run/runStart.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { describeRun } from "./describe.ts";
+import { LongWork } from "./loading.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, readBegunRun } from "./resume.ts";
 import { executeRun, type RunParts } from "./run.ts";
@@ -135,14 +136,23 @@ async function trainWith(
     const { neurons, connections } = config.generate;
     console.status(`making a network of ${formatCount(neurons)} neurons and ${formatCount(connections)} connections`);
   }
-  const inputs = await loadRunInputs(config);
-  const opened = await openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) });
-  const profiler = options.profile ? new StepProfiler(opened) : null;
-  const backend = profiler?.backend ?? opened;
+  const reading = new LongWork(console);
+  const inputs = await loadRunInputs(config, {
+    normalisation: begun?.samples?.normalisation ?? null,
+    onProgress: reading.onProgress,
+  });
+  reading.done();
   try {
-    return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, options.report);
+    const opened = await openDevice(config, { profile: options.profile, warn: (message) => console.warn(message) });
+    const profiler = options.profile ? new StepProfiler(opened) : null;
+    const backend = profiler?.backend ?? opened;
+    try {
+      return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, options.report);
+    } finally {
+      await backend.dispose();
+    }
   } finally {
-    await backend.dispose();
+    await inputs.samples.release();
   }
 }
 

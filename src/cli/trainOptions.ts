@@ -100,14 +100,18 @@ function addTo(command: Command, heading: string): Add {
   };
 }
 
+/** Stands for null among parsed options: commander turns null into an empty text. */
+const NONE = Symbol("none");
+
 /** Declares one setting as an option. */
 export function addSetting(command: Command, key: Key): void {
   const { group, placeholder, help, negated, type, default: value }: ConfigOption<unknown> = CONFIG_OPTIONS[key];
   const name = optionName(key);
   const add = addTo(command, `${group}:`);
   if (placeholder !== null) {
-    const byDefault = hasFixedDefault(key) && value !== null ? ` (default: ${value})` : "";
-    add(`${name} ${placeholder}`, `${help}${byDefault}`, parserOf(type, name));
+    const hasDefault = hasFixedDefault(key) && value !== null && typeof value !== "object";
+    const parse = parserOf(type, name);
+    add(`${name} ${placeholder}`, hasDefault ? `${help} (default: ${value})` : help, (text) => parse(text) ?? NONE);
     return;
   }
   add(name, help);
@@ -146,7 +150,9 @@ export async function settingsGiven(
 
 /** The settings among `keys` that were given as options. */
 export function settingsAmong(keys: readonly Key[], given: Settings): Settings {
-  return Object.fromEntries(keys.filter((key) => key in given).map((key) => [key, given[key]]));
+  const options: Readonly<Record<string, unknown>> = { ...given };
+  const chosen = keys.filter((key) => key in options);
+  return Object.fromEntries(chosen.map((key) => [key, options[key] === NONE ? null : options[key]]));
 }
 
 /**

@@ -44,6 +44,22 @@ export function batchCount(count: number, batchSize: number, dropLast = false): 
   return dropLast ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
 }
 
+/** Of a pass that trains nothing: most samples, and bytes of their arrays in single precision; whole panels of the CPU where there is room. */
+const PASS = { samples: 256, bytes: 64 * 2 ** 20, panel: 16 } as const;
+
+/**
+ * Samples to read at a time in a pass that trains nothing: as many as arrays of bounded size hold, at least one. Which samples are read
+ * together changes no output, only the order in which sums are added.
+ *
+ * @param outputs  numbers that the pass computes per sample
+ */
+export function samplesPerPass({ inputSize, steps, target, weighted }: SampleShape, outputs = 0): number {
+  const targets = (target.times ?? 1) * target.width * (weighted ? 2 : 1);
+  const room = Math.floor(PASS.bytes / (4 * ((steps ?? 1) * inputSize + targets + outputs)));
+  const whole = room < PASS.panel ? room : room - (room % PASS.panel);
+  return Math.max(1, Math.min(PASS.samples, whole));
+}
+
 /**
  * The order in which an epoch visits `count` samples: a permutation that depends on (key, epoch) only, so that any epoch can be
  * repeated or resumed alone.

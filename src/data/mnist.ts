@@ -60,6 +60,18 @@ export async function readImageSet(
   return { images: images.data, labels: labels.data, count, height, width, classes };
 }
 
+/**
+ * The four files that `readMnist` reads.
+ *
+ * @throws {FileFormatError} one of them is missing
+ */
+export async function mnistFiles(dir: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const part of ["train", "t10k"])
+    for (const kind of ["images-idx3-ubyte", "labels-idx1-ubyte"]) files.push(await existing(dir, part, kind));
+  return files;
+}
+
 async function readPart(dir: string, part: "train" | "t10k"): Promise<ImageSet> {
   const imagesFile = await existing(dir, part, "images-idx3-ubyte");
   const labelsFile = await existing(dir, part, "labels-idx1-ubyte");

@@ -70,6 +70,8 @@ function checkNumbers(
   place: (at: number) => string,
   refuse: Refuse,
 ): void {
+  const maskHint = array === "targets" ? " (with a mask: only where a target counts)" : "";
+  const reach = weights ? " wherever a target counts" : maskHint;
   if (whole) {
     for (let i = 0; i < values.length; i++) {
       if (Math.fround(values[i]!) === values[i] || weights?.[i] === 0) continue;
@@ -84,7 +86,7 @@ function checkNumbers(
       const value = values[i]!;
       if (weights?.[i] === 0 || Number.isFinite(dtype === "f32" ? Math.fround(value) : value)) continue;
       const what = Number.isFinite(value) ? "finite numbers in the range of f32, up to 3.4e38" : "finite numbers";
-      throw refuse(array, weights ? `${what} wherever a target counts` : what, `${value} ${place(i)}`);
+      throw refuse(array, what + reach, `${value} ${place(i)}`);
     }
   }
 }

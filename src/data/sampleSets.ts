@@ -296,6 +296,8 @@ class Examination {
   readonly #builders = new Map<PartName, StatisticsBuilder>();
   /** Floating-point targets that could be classes. */
   #couldBeClasses = false;
+  /** Classes at several times of a constant input, of which each row has a single 1. */
+  #couldBeOneHot = false;
 
   constructor(options: SampleSetsOptions, classes: number | null) {
     this.#options = options;
@@ -316,6 +318,7 @@ class Examination {
       width === 1 &&
       times === null &&
       targets.type[0] === "f";
+    let couldBeOneHot = kind === "class" && times !== null && times > 1 && shape.steps === null;
     const rows = weights ? [inputs, targets, weights] : [inputs, targets];
     const sampleBytes = rows.reduce((sum, { type, width }) => sum + width * bytesOfNumber(type), 0);
     const step = Math.max(1, Math.floor(CHUNK_BYTES / sampleBytes));
@@ -329,9 +332,11 @@ class Examination {
       checkSamples(samples, rules, (k) => `sample ${begin + k}`);
       for (let k = 0; k < samples.size; k++) this.#builder(partOf(begin + k), rules).add(samples, k);
       couldBeClasses &&= targetChunk!.every((target) => Number.isInteger(target) && target >= 0);
+      couldBeOneHot &&= isOneHot(targetChunk!, times!);
       onProgress(end);
     }
     this.#couldBeClasses ||= couldBeClasses;
+    this.#couldBeOneHot ||= couldBeOneHot;
   }
 
   #builder(part: PartName, rules: SampleRules): StatisticsBuilder {
@@ -352,8 +357,7 @@ class Examination {
       whole: { inputs: wide(inputs), targets: wide(targets) },
       // A typing error, or numbers that are no classes, must not become millions of outputs.
       classLimit: this.#classes ?? Math.max(2, all),
-      classHint:
-        this.#classes === null ? ', as there are so many targets (`classes` allows more, kind "numbers" all)' : "",
+      classHint: this.#classes === null ? " (no more classes than targets, unless `classes` says how many)" : "",
     };
   }
 
@@ -393,11 +397,30 @@ class Examination {
     if (missing.length > 0) notes.push(`Classes without a sample to train on: ${listOf(missing.map(String))}.`);
     if (this.#couldBeClasses) {
       notes.push(
-        'The targets are whole numbers in a floating-point type and count as numbers; kind "class" makes them classes.',
+        'The targets are whole numbers of a floating-point type, so they count as numbers, not as classes (kind "class").',
+      );
+    }
+    if (this.#couldBeOneHot) {
+      const times = plural(train.shape.target.times!, "time");
+      notes.push(
+        `Each row of the targets has one 1 and otherwise 0; whole numbers in a row count as classes at ${times}. One class is one number.`,
       );
     }
     return { classes: isClass ? classes : null, statistics, notes };
   }
+}
+
+/** Whether each row of `width` numbers has one 1 and otherwise 0. */
+function isOneHot(values: ArrayLike<number>, width: number): boolean {
+  for (let from = 0; from < values.length; from += width) {
+    let ones = 0;
+    for (let j = from; j < from + width; j++) {
+      if (values[j] === 1) ones++;
+      else if (values[j] !== 0) return false;
+    }
+    if (ones !== 1) return false;
+  }
+  return true;
 }
 
 function normalisationOf(
@@ -408,6 +431,10 @@ function normalisationOf(
 ): Spread | null {
   if (normalise === "none") return null;
   const spread = normalise === "standardise" ? inputs : normalise;
+  const { mean, std } = spread;
+  // Other samples than those that the statistics are of.
+  if (mean.length === std.length && mean.length !== shape.inputSize)
+    throw refuse("inputs", `${mean.length} numbers, as \`normalise\` has`, `${shape.inputSize}`);
   for (const key of ["mean", "std"] as const) {
     const values = spread[key];
     if (values.length !== shape.inputSize) {

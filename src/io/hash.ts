@@ -10,17 +10,27 @@ export interface FileHash {
   readonly bytes: number;
 }
 
+/** A file that a run read, as its record has it. */
+export interface HashedFile extends FileHash {
+  /** What it is to the run: "connectome", "neurons" or "data". */
+  readonly role: string;
+  /** Its path, relative to the folder in which the run was started. */
+  readonly file: string;
+}
+
 /**
  * SHA-256 of a file's content and its size, read piece by piece. Source: FIPS 180-4.
  *
+ * @param onProgress  called with the bytes that have been read
  * @throws {FileFormatError} missing, a folder, unreadable
  */
-export async function hashOf(file: string): Promise<FileHash> {
+export async function hashOf(file: string, onProgress: (bytes: number) => void = () => {}): Promise<FileHash> {
   const hash = createHash("sha256");
   let bytes = 0;
   for await (const piece of readPieces(file, 0, "a file")) {
     hash.update(piece);
     bytes += piece.length;
+    onProgress(bytes);
   }
   return { sha256: hash.digest("hex"), bytes };
 }

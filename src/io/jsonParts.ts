@@ -59,6 +59,11 @@ export class JsonParts {
     return this.#at(name) === null ? null : this.text(name);
   }
 
+  /** true or false. */
+  flag(name: string): boolean {
+    return this.#part(name, "true or false", (value): value is boolean => typeof value === "boolean");
+  }
+
   number(
     name: string,
     { least = -Infinity, most = Infinity }: { readonly least?: number; readonly most?: number } = {},

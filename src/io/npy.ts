@@ -7,7 +7,7 @@ import { quoteText } from "../core/text.ts";
 import { checkDense, csrFromDense } from "./dense.ts";
 import { replaceFile } from "./durable.ts";
 import { readBytes, readHead, readPieces, sizeOf } from "./files.ts";
-import { decodeNumbers, type NumberArray, type NumberType, numberTypeOf } from "./numbers.ts";
+import { bytesOfNumber, decodeNumbers, type NumberArray, type NumberType, numberTypeOf } from "./numbers.ts";
 
 const MAGIC = "\x93NUMPY";
 /** Headers are a hundred bytes or so; NumPy's own reader refuses more than 10,000. */
@@ -185,7 +185,16 @@ export function encodeNpy({ shape, data }: NpyInput): Uint8Array {
   if (count !== data.length) {
     throw new ShapeError("encodeNpy", "data", `${count} elements for shape ${shapeText(shape)}`, `${data.length}`);
   }
-  return withHeader(`${data.BYTES_PER_ELEMENT === 1 ? "|" : "<"}${numberTypeOf(data)}`, shape, bytesOf(data));
+  return withHeader(descrOf(numberTypeOf(data)), shape, bytesOf(data));
+}
+
+/** The bytes of such a file before its data. */
+export function npyHead(type: NumberType, shape: readonly number[]): Uint8Array {
+  return withHeader(descrOf(type), shape, new Uint8Array(0));
+}
+
+function descrOf(type: NumberType): string {
+  return `${bytesOfNumber(type) === 1 ? "|" : "<"}${type}`;
 }
 
 /** Bytes of a .npy file with one byte string (NumPy type S); `text` is ASCII. */

@@ -3,10 +3,10 @@
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { csvCell } from "../core/text.ts";
 import { replaceFile } from "./durable.ts";
-import { countOf, encodeNpy, encodeNpyStrings, type NpyInput, shapeText } from "./npy.ts";
-import { type NumberArray, numberTypeOf } from "./numbers.ts";
-import { type SafetensorsType, writeSafetensors } from "./safetensors.ts";
-import { writeZip } from "./zip.ts";
+import { countOf, encodeNpy, encodeNpyStrings, type NpyInput, npyHead, shapeText } from "./npy.ts";
+import { bytesOfNumber, type NumberArray, type NumberType, numberTypeOf } from "./numbers.ts";
+import { type SafeTensor, type SafetensorsType, type StreamedTensor, writeSafetensors } from "./safetensors.ts";
+import { type StreamedZipInput, writeStreamedZip } from "./zip.ts";
 
 /** Endings of the files that `writeArrays` writes. */
 export const WRITTEN_EXTENSIONS = [".npz", ".safetensors", ".csv"] as const;
@@ -14,8 +14,16 @@ export const WRITTEN_EXTENSIONS = [".npz", ".safetensors", ".csv"] as const;
 /** Rows of a table that are written at once. */
 const ROWS_AT_ONCE = 4096;
 
+/** Numbers of any shape that need not be in memory as a whole; not for .csv. */
+export interface StreamedArray {
+  readonly type: "f4" | "f8" | "i4";
+  readonly shape: readonly number[];
+  /** All numbers in row-major order, piece by piece, in arrays of the type; for .npz asked for twice. */
+  pieces(): AsyncIterable<NumberArray> | Iterable<NumberArray>;
+}
+
 /** Numbers of any shape, or texts. */
-export type ArrayToWrite = NpyInput | readonly string[];
+export type ArrayToWrite = NpyInput | StreamedArray | readonly string[];
 
 /** How arrays are written. */
 export interface WriteArraysOptions {
@@ -45,7 +53,7 @@ export async function writeArrays(
 }
 
 function checkLength(name: string, array: ArrayToWrite): void {
-  if (isTexts(array) || countOf(array.shape) === array.data.length) return;
+  if (isTexts(array) || isStreamed(array) || countOf(array.shape) === array.data.length) return;
   const expected = `${countOf(array.shape)} elements for shape ${shapeText(array.shape)}`;
   throw new ShapeError("writeArrays", name, expected, `${array.data.length}`);
 }
@@ -54,27 +62,48 @@ function isTexts(array: ArrayToWrite): array is readonly string[] {
   return Array.isArray(array);
 }
 
+function isStreamed(array: ArrayToWrite): array is StreamedArray {
+  return "pieces" in array;
+}
+
 async function writeNpzArrays(file: string, arrays: Readonly<Record<string, ArrayToWrite>>): Promise<void> {
-  const entries = Object.entries(arrays).map(([name, array]) => ({
-    name: `${name}.npy`,
-    bytes: isTexts(array) ? encodeNpyStrings(array) : encodeNpy(array),
-  }));
-  await writeZip(file, entries);
+  const entries = Object.entries(arrays).map(([name, array]) => ({ name: `${name}.npy`, ...npyEntry(array) }));
+  await writeStreamedZip(file, entries);
+}
+
+function npyEntry(array: ArrayToWrite): Omit<StreamedZipInput, "name"> {
+  if (!isTexts(array) && isStreamed(array)) {
+    const { type, shape } = array;
+    const head = npyHead(type, shape);
+    return {
+      size: head.length + countOf(shape) * bytesOfNumber(type),
+      async *pieces() {
+        yield head;
+        for await (const { buffer, byteOffset, byteLength } of array.pieces())
+          yield new Uint8Array(buffer, byteOffset, byteLength);
+      },
+    };
+  }
+  const bytes = isTexts(array) ? encodeNpyStrings(array) : encodeNpy(array);
+  return { size: bytes.length, pieces: () => [bytes] };
 }
 
 async function writeTensors(file: string, arrays: Readonly<Record<string, ArrayToWrite>>): Promise<void> {
-  const tensors = Object.entries(arrays).map(([name, array]) => {
+  const tensors = Object.entries(arrays).map(([name, array]): [string, SafeTensor | StreamedTensor] => {
     if (isTexts(array)) throw new ArgumentError("writeArrays", name, "numbers for a .safetensors file", "texts");
-    return [name, { ...array, dtype: tensorType(array.data) }] as const;
+    if (isStreamed(array)) return [name, { ...array, dtype: dtypeOf(array.type) }];
+    return [name, { ...array, dtype: tensorType(array.data) }];
   });
   await writeSafetensors(file, new Map(tensors));
 }
 
 /** The type of safetensors for a typed array. */
 export function tensorType(data: NumberArray): SafetensorsType {
-  return numberTypeOf(data)
-    .replace(/\d/, (bytes) => `${8 * Number(bytes)}`)
-    .toUpperCase() as SafetensorsType;
+  return dtypeOf(numberTypeOf(data));
+}
+
+function dtypeOf(type: NumberType): SafetensorsType {
+  return type.replace(/\d/, (bytes) => `${8 * Number(bytes)}`).toUpperCase() as SafetensorsType;
 }
 
 // ---- tables --------------------------------------------------------------------------------------------------------------
@@ -105,6 +134,7 @@ function lengthOf(array: ArrayToWrite): number {
 
 function columnsOf(name: string, array: ArrayToWrite, names: readonly string[] | undefined): Column[] {
   if (isTexts(array)) return [{ name, cell: (row) => csvCell(array[row]!) }];
+  if (isStreamed(array)) throw new ArgumentError("writeArrays", name, "an array in memory for a .csv file", "a stream");
   const { shape, data } = array;
   if (shape.length === 1) return [{ name, cell: (row) => numberText(data, row) }];
   if (shape.length !== 2) {
@@ -133,7 +163,7 @@ function* lines(columns: readonly Column[], rows: number): Generator<string> {
 }
 
 /** The shortest decimal number that reads as the same number of its type. */
-function numberText(data: NumberArray, i: number): string {
+export function numberText(data: NumberArray, i: number): string {
   const value = data[i]!;
   if (data instanceof Float32Array) {
     for (let digits = 6; digits < 9; digits++) {

@@ -2,7 +2,7 @@
 // Reading rests on yauzl; the writer makes plain stored entries. Source: PKWARE APPNOTE 6.3.
 
 import { type Entry, fromBufferPromise, openPromise, type ZipFile } from "yauzl";
-import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { ArgumentError, FileFormatError, ShapeError } from "../core/errors.ts";
 import { printable, shortened } from "../core/text.ts";
 import { crc32 } from "./crc32.ts";
 import { replaceFile } from "./durable.ts";
@@ -224,68 +224,137 @@ export interface ZipInput {
   readonly bytes: Uint8Array;
 }
 
+/** An entry that need not be in memory as a whole. */
+export interface StreamedZipInput {
+  readonly name: string;
+  readonly size: number;
+  /** Its bytes, piece by piece; asked for twice, as their checksum comes before them. */
+  pieces(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
 /**
  * Bytes of a zip archive of stored (uncompressed) entries, dated 1980-01-01 so that equal content gives equal files.
  *
  * @throws {ArgumentError} more than the format holds without its 64-bit extension (65,534 entries, 4 GiB)
  */
 export function encodeZip(entries: readonly ZipInput[]): Uint8Array {
-  const names = entries.map((entry) => new TextEncoder().encode(entry.name));
-  const headers = names.reduce((sum, name) => sum + 30 + 46 + 2 * name.length, 22);
-  const total = entries.reduce((sum, entry) => sum + entry.bytes.length, headers);
-  if (entries.length > 65534 || total >= 2 ** 32) {
-    throw new ArgumentError(
-      "encodeZip",
-      "entries",
-      "at most 65534 entries and 4 GiB",
-      `${entries.length}, ${total} bytes`,
-    );
-  }
+  const headers = entries.map(({ name, bytes }) => headerOf(name, bytes.length, crc32(bytes)));
+  const total = archiveBytes(headers);
   const out = new Uint8Array(total);
-  const view = new DataView(out.buffer);
   let at = 0;
-  const offsets: number[] = [];
-  // The fields that the local header and the directory share, from "version needed" to "extra length".
-  const common = (from: number, name: Uint8Array, bytes: Uint8Array, crc: number): void => {
-    view.setUint16(from, 20, true); // version 2.0
-    view.setUint16(from + 2, 0x0800, true); // names are UTF-8
-    view.setUint16(from + 8, 0x0021, true); // date: 1980-01-01
-    view.setUint32(from + 10, crc, true);
-    view.setUint32(from + 14, bytes.length, true);
-    view.setUint32(from + 18, bytes.length, true);
-    view.setUint16(from + 22, name.length, true);
+  const put = (part: Uint8Array): void => {
+    out.set(part, at);
+    at += part.length;
   };
-  const checksums = entries.map((entry) => crc32(entry.bytes));
   entries.forEach(({ bytes }, i) => {
-    const name = names[i]!;
-    offsets.push(at);
-    view.setUint32(at, 0x04034b50, true);
-    common(at + 4, name, bytes, checksums[i]!);
-    out.set(name, at + 30);
-    out.set(bytes, at + 30 + name.length);
-    at += 30 + name.length + bytes.length;
+    put(localPart(headers[i]!));
+    put(bytes);
   });
-  const directory = at;
-  entries.forEach(({ bytes }, i) => {
-    const name = names[i]!;
-    view.setUint32(at, 0x02014b50, true);
-    view.setUint16(at + 4, 20, true);
-    common(at + 6, name, bytes, checksums[i]!);
-    view.setUint32(at + 42, offsets[i]!, true);
-    out.set(name, at + 46);
-    at += 46 + name.length;
-  });
-  view.setUint32(at, 0x06054b50, true);
-  view.setUint16(at + 8, entries.length, true);
-  view.setUint16(at + 10, entries.length, true);
-  view.setUint32(at + 12, at - directory, true);
-  view.setUint32(at + 16, directory, true);
+  put(directoryPart(headers));
   return out;
 }
 
 /** Writes `encodeZip(entries)`, atomically. */
 export async function writeZip(file: string, entries: readonly ZipInput[]): Promise<void> {
   await replaceFile(file, [encodeZip(entries)]);
+}
+
+/**
+ * Writes the same archive with no more than a piece of an entry in memory.
+ *
+ * @throws {ArgumentError} as `encodeZip`, before anything is written
+ * @throws {ShapeError} pieces of another length than `size`
+ */
+export async function writeStreamedZip(file: string, entries: readonly StreamedZipInput[]): Promise<void> {
+  archiveBytes(entries.map(({ name, size }) => headerOf(name, size, 0)));
+  await replaceFile(file, streamZip(entries));
+}
+
+async function* streamZip(entries: readonly StreamedZipInput[]): AsyncGenerator<Uint8Array> {
+  const headers: EntryHeader[] = [];
+  for (const entry of entries) {
+    let sum = 0;
+    let length = 0;
+    for await (const piece of entry.pieces()) {
+      sum = crc32(piece, sum);
+      length += piece.length;
+    }
+    if (length !== entry.size) throw new ShapeError("writeZip", entry.name, `${entry.size} bytes`, `${length}`);
+    const header = headerOf(entry.name, length, sum);
+    headers.push(header);
+    yield localPart(header);
+    yield* entry.pieces();
+  }
+  yield directoryPart(headers);
+}
+
+interface EntryHeader {
+  readonly name: Uint8Array;
+  readonly size: number;
+  readonly crc32: number;
+}
+
+function headerOf(name: string, size: number, crc: number): EntryHeader {
+  return { name: new TextEncoder().encode(name), size, crc32: crc };
+}
+
+const LOCAL_BYTES = 30;
+const DIRECTORY_BYTES = 46;
+const END_BYTES = 22;
+
+/** @throws {ArgumentError} too many for the format */
+function archiveBytes(headers: readonly EntryHeader[]): number {
+  const each = headers.map(({ name, size }) => LOCAL_BYTES + DIRECTORY_BYTES + 2 * name.length + size);
+  const total = each.reduce((sum, bytes) => sum + bytes, END_BYTES);
+  if (headers.length <= 65534 && total < 2 ** 32) return total;
+  const got = `${headers.length}, ${total} bytes`;
+  throw new ArgumentError("encodeZip", "entries", "at most 65534 entries and 4 GiB", got);
+}
+
+/** Writes the fields that the local header and the directory share, from "version needed" to "extra length". */
+function putCommon(view: DataView, at: number, { name, size, crc32: sum }: EntryHeader): void {
+  view.setUint16(at, 20, true); // version 2.0
+  view.setUint16(at + 2, 0x0800, true); // names are UTF-8
+  view.setUint16(at + 8, 0x0021, true); // date: 1980-01-01
+  view.setUint32(at + 10, sum, true);
+  view.setUint32(at + 14, size, true);
+  view.setUint32(at + 18, size, true);
+  view.setUint16(at + 22, name.length, true);
+}
+
+/** The bytes before those of an entry. */
+function localPart(header: EntryHeader): Uint8Array {
+  const out = new Uint8Array(LOCAL_BYTES + header.name.length);
+  const view = new DataView(out.buffer);
+  view.setUint32(0, 0x04034b50, true);
+  putCommon(view, 4, header);
+  out.set(header.name, LOCAL_BYTES);
+  return out;
+}
+
+/** The bytes after the last entry. */
+function directoryPart(headers: readonly EntryHeader[]): Uint8Array {
+  const length = headers.reduce((sum, { name }) => sum + DIRECTORY_BYTES + name.length, 0);
+  const out = new Uint8Array(length + END_BYTES);
+  const view = new DataView(out.buffer);
+  let at = 0;
+  let offset = 0;
+  for (const header of headers) {
+    const { name, size } = header;
+    view.setUint32(at, 0x02014b50, true);
+    view.setUint16(at + 4, 20, true);
+    putCommon(view, at + 6, header);
+    view.setUint32(at + 42, offset, true);
+    out.set(name, at + DIRECTORY_BYTES);
+    at += DIRECTORY_BYTES + name.length;
+    offset += LOCAL_BYTES + name.length + size;
+  }
+  view.setUint32(at, 0x06054b50, true);
+  view.setUint16(at + 8, headers.length, true);
+  view.setUint16(at + 10, headers.length, true);
+  view.setUint32(at + 12, length, true);
+  view.setUint32(at + 16, offset, true);
+  return out;
 }
 
 /** Names for a message: all of a few, the first of many. */

@@ -18,8 +18,8 @@ export type InitialState =
   | ((batch: number, numNeurons: number) => ArrayLike<number>);
 
 /**
- * The state to which a constant input leads from zeros: the network runs under it first, and all samples start there. No gradient flows
- * through that run. It is made once as long as the parameters stay the same.
+ * The state to which a constant input leads from zeros: the network runs under it first, and all samples start there. Neurons that are
+ * silenced or clamped in the run are so on the way there, too. No gradient flows through that run. It is made once as long as the parameters stay the same.
  */
 export interface RestState {
   /** The input: one number for all, or `inputSize` numbers. */

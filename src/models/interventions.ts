@@ -29,6 +29,9 @@ export interface DrivenNeurons {
  * - A *clamped* neuron's state is held at a value: h(t) = value, whatever h0 and its input. What it sends follows from its state.
  * - A *driven* neuron gets its current I in addition to its projected input: U·x + I. Currents into the same neuron add up.
  *
+ * Where the run starts at rest (`h0: { rest }`), neurons are silenced and clamped on the way there, too: it is the resting state of the network
+ * as it runs. Currents are input and begin with the run.
+ *
  * Gradients are those of the network as it runs: held states do not depend on parameters, and the gradient by their h0 is 0.
  */
 export interface Interventions {
@@ -155,6 +158,13 @@ function maskOf(neurons: Uint32Array, count: number): Uint8Array {
   const mask = new Uint8Array(count);
   for (const i of neurons) mask[i] = 1;
   return mask;
+}
+
+/** The interventions in the run to rest: silenced and clamped neurons are part of the network, currents of its input. null: none. */
+export function interventionsAtRest(interventions: Interventions | null): Interventions | null {
+  if (!interventions) return null;
+  const { drive: _, ...held } = interventions;
+  return held;
 }
 
 /** The interventions in the samples `kept` of a batch: those of a batch of their own. */

@@ -163,15 +163,19 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
   }
 
   /**
-   * Sets the fixed statistics of the features from a batch: mean and standard deviation of each feature over the samples, at the last time
+   * Sets the fixed statistics of the features from a batch, or from several as if they were one: mean and standard deviation of each feature over the samples, at the last time
    * of the read-out or averaged over its times, so that z = c·(h − mean)/(std + 0.1·rms(std)) with c = min(1, 6.5/√F). Nothing is
    * differentiated through them.
    */
-  async calibrate(input: ModelInput, evaluation: E = {} as E): Promise<{ mean: Float64Array; std: Float64Array }> {
+  async calibrate(
+    input: ModelInput | AsyncIterable<ModelInput>,
+    evaluation: E = {} as E,
+  ): Promise<{ mean: Float64Array; std: Float64Array }> {
     return callsOf(this.parameters).run("calibrate", async () => {
       this.#checkStandardised("calibrate");
-      const batch = { input, ...this.planOf(evaluation) };
-      const { mean, std, scale } = await featureStatistics(this.rnn.network, this.#readout, batch);
+      const inputs = Symbol.asyncIterator in input ? input : [input];
+      const plan = this.planOf(evaluation);
+      const { mean, std, scale } = await featureStatistics(this.rnn.network, this.#readout, inputs, plan);
       this.#readout.setStatistics(mean, scale);
       return { mean, std };
     });

@@ -81,8 +81,8 @@ function transfer(g: Graph, { nonlinearities, nNeurons }: RateShape, u: Value): 
  *
  * and 0 for neurons whose state is held.
  *
- * Leaves: those of `target`, `tau` (τ), `held` (1 for these neurons), and the projected input: the state `drive` when constant, else the table `drive` of `steps`
- * states, piecewise constant in time: index floor((t − start)/(end − start)·steps), the last one at t = end, with the per-sample
+ * Leaves: those of `target`, `tau` (τ), `held` (1 for these neurons), and the projected input: the state `drive` when constant, else the
+ * table `drive` of `steps` states, piecewise constant in time: index floor((t − start)/(end − start)·steps), the last one at t = end, with the per-sample
  * leaves `start` and `end`.
  *
  * Source: the rate model of torch-biopl's ConnectomeODERNN; relu after any nonlinearity, Dale's law by the sign of the source.
@@ -121,7 +121,8 @@ function freeStep(g: Graph, shape: RateShape, h: Value): Value {
 
 /**
  * Responses of neurons in state `h`: stores `rate`, the outputs of their nonlinearities, and `slope`, the derivatives of these.
- * Leaves: those of `target`, `h`, `offset`, a state of zeros, and the input: `drive`, of a sequence a table, with the per-sample leaf `index`.
+ * Where a state is held or muted the output does not depend on the input: its slope is 0. Leaves: those of `target`, `held`, `h`, `offset`, a
+ * state of zeros, and the input: `drive`, of a sequence a table, with the per-sample leaf `index`.
  */
 export function responseProgram(shape: RateShape): Program {
   const g = new Graph();
@@ -131,8 +132,8 @@ export function responseProgram(shape: RateShape): Program {
   const offset = g.state("offset", nNeurons);
   const rate =
     shape.dynamics === "voltage"
-      ? transfer(g, shape, ops.add(h, offset))
-      : target(g, shape, ops.add(driveOfFrame(g, shape), offset), h);
+      ? rates(g, shape, ops.add(h, offset))
+      : whereHeld(g, shape, h, target(g, shape, ops.add(driveOfFrame(g, shape), offset), h));
   g.store("rate", rate);
   // A one for every neuron and sample: the slope gets its shape.
   const ones = ops.add(offset, 1);

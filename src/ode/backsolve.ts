@@ -257,12 +257,23 @@ interface Forward {
 
 /** Statistics of a sample whose span is a point. */
 function stillStats(t: number): SolveStats {
-  return { nSteps: [0], nAccepted: [0], nFEvals: 0, status: ["success"], t: [t], dt: [0], steps: null, plan: null };
+  return {
+    time: "continuous",
+    nSteps: [0],
+    nAccepted: [0],
+    nFEvals: 0,
+    status: ["success"],
+    t: [t],
+    dt: [0],
+    steps: null,
+    plan: null,
+  };
 }
 
 /** Statistics of one sample of a solve. */
-function statsOf({ nSteps, nAccepted, nFEvals, status, t, dt }: SolveStats, i: number): SolveStats {
+function statsOf({ time, nSteps, nAccepted, nFEvals, status, t, dt }: SolveStats, i: number): SolveStats {
   return {
+    time,
     nSteps: [nSteps[i]!],
     nAccepted: [nAccepted[i]!],
     nFEvals,

@@ -10,6 +10,8 @@ export type SolveStatus = "success" | "dtMin" | "maxSteps" | "nonFinite" | "stop
 
 /** What a solve did and came to, per sample. */
 export interface SolveStats {
+  /** "discrete": steps from state to state, which are counted like accepted attempts of size 1; nothing was solved. */
+  readonly time: "continuous" | "discrete";
   /** Attempts and accepted attempts per sample. */
   readonly nSteps: number[];
   readonly nAccepted: number[];
@@ -35,6 +37,7 @@ export function statsFrom(
   host: Pick<SolveStats, "steps" | "nFEvals" | "plan">,
 ): SolveStats {
   return {
+    time: "continuous",
     nSteps: [...nSteps],
     nAccepted: [...nAccepted],
     status: status.map((code, s) => (running[s]! > 0 ? "stopped" : statusName(code))),
@@ -49,6 +52,7 @@ export function joinedStats(parts: readonly SolveStats[]): SolveStats {
   if (parts.length === 1) return parts[0]!;
   const isKnown = parts.every(({ steps }) => steps !== null);
   return {
+    time: parts[0]!.time,
     nSteps: parts.flatMap((p) => p.nSteps),
     nAccepted: parts.flatMap((p) => p.nAccepted),
     steps: isKnown ? parts.flatMap(({ steps }) => steps!) : null,

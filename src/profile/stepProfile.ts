@@ -17,7 +17,7 @@ export const ROW_NAMES = [
   "reductions", //     norms, sums over neurons or samples
   "refresh", //        constraints and the CSR copy of the weights
   "optimiser",
-  "read-out", //       what the read-out does besides its dense products
+  "read-out", //       read-out, loss and penalties, but for dense products
   "fill and copy", //  zeroed gradients, uploads, downloads
   "waiting", //        for other threads, or for the GPU
   "host", //           everything else: JavaScript, dispatching, compiling
@@ -186,8 +186,12 @@ const ROW_OF_PURPOSE: Readonly<Partial<Record<Purpose, RowName>>> = {
   optimiser: "optimiser",
 };
 
-/** A program's phase of some kind belongs to its product, else to what the program is for, else to its kind. */
+/**
+ * A program's phase of some kind belongs to its product, else to what the program is for, else to its kind. Sparse products of a read-out
+ * (of groups of neurons, of layers with shared weights) are not the connectome's.
+ */
 function rowOf(purpose: Purpose | undefined, kind: PhaseKind): RowName {
+  if (purpose === "readout" && kind.endsWith(" sparse")) return "read-out";
   if (kind === "matmul sparse") return "spmm";
   if (kind === "matmulT sparse") return "fused backward";
   if (kind === "matmul dense" || kind === "matmulT dense") return "gemm";

@@ -6,7 +6,7 @@ import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { connectomeStatistics } from "../data/statistics.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
-import { lossLabel, metricText } from "../train/taskDescription.ts";
+import { answerText, lossLabel, type MetricDescription, metricText } from "../train/taskDescription.ts";
 import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
 import type { NeuronGroup } from "./groups.ts";
 import { capitalised } from "./names.ts";
@@ -80,7 +80,7 @@ export function buildReport(parts: ReportParts): Report {
     facts: [
       ...recoveryOf(run),
       { title: "Environment", facts: environmentOf(run) },
-      { title: "Network and data", facts: { ...run.start.network, ...prefixed("samples", run.start.data) } },
+      { title: "Network and data", facts: inputFactsOf(run) },
       { title: "Configuration", facts: run.start.config },
     ],
   });
@@ -126,6 +126,7 @@ function withOwnIds(sections: readonly Section[]): Section[] {
 function learning({ steps, evaluations, start }: RunRecord): Section {
   const { loss, metrics } = start.task;
   const run = { steps, evaluations };
+  const best = (name: string): number | null => start.known?.[name]?.best ?? null;
   const missing = "No training step has been recorded yet.";
   const figures =
     steps.length + evaluations.length === 0
@@ -134,7 +135,7 @@ function learning({ steps, evaluations, start }: RunRecord): Section {
           title: capitalised(name),
           missing,
         }))
-      : [lossFigure(run, loss), ...metrics.map((metric) => metricFigure(run, metric))];
+      : [lossFigure(run, loss, best("loss")), ...metrics.map((metric) => metricFigure(run, metric, best(metric.name)))];
   return { title: "Learning", figures };
 }
 
@@ -182,10 +183,12 @@ function connectome({ network: { weights, groups } }: ReportParts): Section {
 
 /** Time, memory and the solver. */
 function work({ steps, evaluations, start, summary }: RunRecord): Section {
-  const batchSize = Number(start.config.batchSize);
+  // Runs before 0.3.0 know neither of the two other settings.
+  const { batchSize, accumulate = 1, time: kind = "continuous" } = start.config;
+  const samplesPerStep = Number(batchSize) * Number(accumulate);
   const { stepsPerEpoch } = start;
-  const lastBatch = start.data.train - (stepsPerEpoch - 1) * batchSize;
-  const solver = solverStepsFigure(steps, (step) => (step % stepsPerEpoch === 0 ? lastBatch : batchSize));
+  const lastStep = start.data.train - (stepsPerEpoch - 1) * samplesPerStep;
+  const solver = solverStepsFigure(steps, (step) => (step % stepsPerEpoch === 0 ? lastStep : samplesPerStep));
   const of = (set: EvaluationRecord["set"]) => evaluations.filter((e) => e.set === set);
   const phases = [
     { name: `training, ${formatCount(steps.length)} steps`, value: total(steps) },
@@ -219,7 +222,7 @@ function work({ steps, evaluations, start, summary }: RunRecord): Section {
   return {
     title: "Work",
     figures: [
-      solver ?? { id: "solver-steps", title: "Solver steps", missing: noSteps },
+      ...(kind === "continuous" ? [solver ?? { id: "solver-steps", title: "Solver steps", missing: noSteps }] : []),
       phases.length > 0 ? time : { id: "time", title: "Time", missing: "Nothing has been timed yet." },
       memory,
     ],
@@ -270,16 +273,25 @@ function keyNumbersOf(run: RunRecord): KeyNumber[] {
 
 /** Metrics and loss of the last evaluation, or of the last steps. */
 function qualitiesOf(run: RunRecord): KeyNumber[] {
-  const { loss, metrics } = run.start.task;
+  const { task, known } = run.start;
+  const { loss, metrics } = task;
+  const without = (name: string, metric: Pick<MetricDescription, "format">): string => {
+    const answer = known?.[name];
+    const text = answer && evaluation?.set === "test" ? answerText(answer, metric) : "";
+    return text === "" ? "" : ` (${text})`;
+  };
   const [evaluation, last] = [lastEvaluation(run), run.steps.at(-1)];
   const found = evaluation ?? (last && { set: "training", loss: last.meanLoss, metrics: last.meanMetrics });
   if (!found) return [];
   return [
     ...metrics.map((metric) => ({
       value: metricText(metric, found.metrics[metric.name] ?? Number.NaN, 1),
-      name: `${found.set} ${metric.name}`,
+      name: `${found.set} ${metric.name}${without(metric.name, metric)}`,
     })),
-    { value: formatNumber(found.loss), name: `${found.set} ${lossLabel(loss)}` },
+    {
+      value: formatNumber(found.loss),
+      name: `${found.set} ${lossLabel(loss)}${without("loss", { format: "number" })}`,
+    },
   ];
 }
 
@@ -302,6 +314,13 @@ function environmentOf({ start, summary }: RunRecord): Record<string, unknown> {
 /** The last test, else the last validation. */
 function lastEvaluation({ evaluations }: RunRecord): EvaluationRecord | undefined {
   return evaluations.findLast((e) => e.set === "test") ?? evaluations.at(-1);
+}
+
+/** Single values of network and data, and the files. Lists (statistics, names) are in config.json. */
+function inputFactsOf({ start: { network, data, files } }: RunRecord): Record<string, unknown> {
+  const single = Object.entries(data).filter(([, value]) => typeof value !== "object");
+  const hashes = (files ?? []).map(({ file, sha256 }) => [`SHA-256 of ${file}`, sha256]);
+  return { ...network, ...prefixed("samples", Object.fromEntries(single)), ...Object.fromEntries(hashes) };
 }
 
 function prefixed(prefix: string, facts: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -2,8 +2,12 @@
 
 import { join } from "node:path";
 import { FileFormatError } from "../core/errors.ts";
+import type { Spread } from "../data/sampleChecks.ts";
+import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
+import type { KnownAnswer } from "../data/tasks/taskSet.ts";
 import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import { readBytes } from "../io/files.ts";
+import type { HashedFile } from "../io/hash.ts";
 import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import { readTextFile } from "../io/textFile.ts";
 import type { Finding } from "../train/diagnosis.ts";
@@ -30,10 +34,27 @@ export interface RunStartFacts extends Facts {
     readonly connections: number;
   };
   readonly data: Facts & { readonly source: string; readonly train: number; readonly classes: number | null };
+  /** Shapes of the samples; null: not recorded, as before 0.3.0. */
+  readonly samples: SampleFacts | null;
+  /** Of generated samples: values of metrics that are known before any training. */
+  readonly known: Readonly<Record<string, KnownAnswer>> | null;
+  /** The files that the run read; null: not recorded, as before 0.3.0. */
+  readonly files: readonly HashedFile[] | null;
   readonly device: string;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Facts;
+}
+
+/** What a model needs to know of samples. */
+export interface SampleFacts extends Omit<SampleShape, "target"> {
+  readonly picture: NonNullable<SampleSet["picture"]> | null;
+  readonly classNames: readonly string[] | null;
+  readonly outputNames: readonly string[] | null;
+  /** What the inputs of sample files were standardised with. */
+  readonly normalisation: Spread | null;
+  /** See `Task.centre`. */
+  readonly centre: readonly number[] | null;
 }
 
 /** An evaluation in summary.json. */
@@ -124,10 +145,54 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
       train: data.count("train", 1),
       classes,
     },
+    samples: data.has("inputSize") ? sampleFactsOf(data) : null,
+    known: data.has("known") ? knownOf(data) : null,
+    files: parts.has("files") ? parts.objects("files").map(fileOf) : null,
     device: parts.text("device"),
     stepsPerEpoch: parts.countOrNull("stepsPerEpoch", 1) ?? Number.POSITIVE_INFINITY,
     lastStep: parts.countOrNull("lastStep") ?? Number.POSITIVE_INFINITY,
     environment: parts.object("environment").all,
+  };
+}
+
+function sampleFactsOf(data: JsonParts): SampleFacts {
+  const [picture, spread] = [data.objectOrNull("picture"), data.objectOrNull("normalisation")];
+  const texts = (name: string): string[] | null => (data.all[name] === null ? null : data.texts(name));
+  const inputSize = data.count("inputSize", 1);
+  const list = (name: "mean" | "std"): Float64Array => {
+    const values = Float64Array.from(spread!.numbersOrNaN(name));
+    if (values.length === inputSize && values.every(Number.isFinite)) return values;
+    throw spread!.error(name, `${inputSize} numbers`);
+  };
+  return {
+    inputSize,
+    steps: data.countOrNull("steps", 1),
+    weighted: data.flag("weighted"),
+    picture: picture && { width: picture.count("width", 1), height: picture.count("height", 1) },
+    classNames: texts("classNames"),
+    outputNames: texts("outputNames"),
+    normalisation: spread && { mean: list("mean"), std: list("std") },
+    centre: data.all.centre === null ? null : data.numbersOrNaN("centre"),
+  };
+}
+
+function knownOf(data: JsonParts): Record<string, KnownAnswer> | null {
+  const known = data.objectOrNull("known");
+  if (!known) return null;
+  const answers = Object.keys(known.all).map((metric) => {
+    const answer = known.object(metric);
+    const values = { best: answer.numberOrNull("best"), memoryless: answer.numberOrNull("memoryless") };
+    return [metric, { ...values, chance: answer.numberOrNull("chance"), reason: answer.text("reason") }];
+  });
+  return Object.fromEntries(answers);
+}
+
+function fileOf(file: JsonParts): HashedFile {
+  return {
+    role: file.text("role"),
+    file: file.text("file"),
+    sha256: file.text("sha256"),
+    bytes: file.count("bytes"),
   };
 }
 

@@ -216,6 +216,10 @@ export interface TrainConfig {
   readonly data: string | null;
   /** Options of generated samples, by name. */
   readonly dataOptions: Readonly<Record<string, number | string>>;
+  /** File or folder with samples for validation; null: those of `data`, if any. */
+  readonly validationData: string | null;
+  /** File or folder with samples for the test; null: those of `data`, if any. */
+  readonly testData: string | null;
   /** "standardise": inputs of sample files are standardised with the statistics of the training part. */
   readonly scaleInputs: (typeof INPUT_SCALINGS)[number];
   /** Meaning of the targets in sample files; "auto": whole-number types are classes, others are numbers. */

@@ -15,9 +15,18 @@ type EvaluationConfig = Pick<
 /** Shapes of samples, with output times if they have any. */
 export type TimedShape = SampleShape & Pick<SampleSet, "times">;
 
-/** How the network of a run is evaluated. @throws {ArgumentError} a window without a sequence, a part of a step */
-export function evaluationOf(config: EvaluationConfig, samples: TimedShape): EvaluationOptions | StepOptions {
-  return config.time === "discrete" ? stepEvaluationOf(config, samples) : odeEvaluationOf(config, samples);
+/**
+ * How the network of a run is evaluated.
+ *
+ * @param frames  of the input; see `stepEvaluationOf`
+ * @throws {ArgumentError} a window without a sequence, a part of a step
+ */
+export function evaluationOf(
+  config: EvaluationConfig,
+  samples: TimedShape,
+  frames: number | null = samples.steps,
+): EvaluationOptions | StepOptions {
+  return config.time === "discrete" ? stepEvaluationOf(config, samples, frames) : odeEvaluationOf(config, samples);
 }
 
 /**
@@ -60,6 +69,14 @@ function windowOf({ window }: EvaluationConfig, { steps }: SampleShape): { reado
   if (window === null) return {};
   if (steps !== null) return { window };
   throw new ArgumentError("train", "--window", "inputs that are sequences", "inputs that are constant in time");
+}
+
+/** How many output times a run has. */
+export function outputTimesOf(
+  { time, numEvals }: Pick<TrainConfig, "time" | "numEvals">,
+  { steps, target }: SampleShape,
+): number {
+  return time === "continuous" ? (target.times ?? numEvals) : (steps ?? 1);
 }
 
 /** Output times that are read out. */

@@ -3,6 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { orRelease } from "../core/release.ts";
+import type { TaskNetwork } from "../data/tasks/taskSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
 import type { Constraint } from "../models/constraint.ts";
@@ -19,13 +20,14 @@ import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { evaluationOf, readTimesOf } from "./evaluation.ts";
+import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
 import { chooseProjections, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits, withoutTimes } from "./samples.ts";
 import { parameterOptions, type Sharing, sharingOf } from "./sharing.ts";
 import { solveOptionsOf } from "./solver.ts";
-import { activityPenaltiesOf, taskOf } from "./task.ts";
+import { activityPenaltiesOf, knownFor, taskOf } from "./task.ts";
 
 /** The input of a run, read and checked. */
 export interface RunInputs {
@@ -34,9 +36,25 @@ export interface RunInputs {
   readonly weights: Csr;
   /** null: every connection and neuron has its own parameters. */
   readonly sharing: Sharing | null;
+  /** The network as training begins, for tasks that are about it. */
+  readonly taskNetwork: TaskNetwork;
   readonly projections: Projections;
   readonly samples: SampleSplits;
   readonly task: Task;
+  /** Of generated samples: values of loss and metrics of this task that are known before any training. */
+  readonly known: SampleSplits["known"];
+  /** The files of network and samples; empty if they were not to be hashed. */
+  readonly files: readonly InputFile[];
+  /** The samples are those of the run's record, without their numbers. */
+  readonly isRecorded: boolean;
+}
+
+/** How the input of a run is read. */
+export interface RunInputOptions extends LoadOptions {
+  /** Hash the files that are read. Default true. */
+  readonly hashes?: boolean;
+  /** What the record of the run says of its samples, which are then not read. */
+  readonly recorded?: SampleSplits;
 }
 
 /** The model of a run, in continuous or discrete time. */
@@ -57,26 +75,30 @@ export interface Experiment {
 /** Shows a warning to the user. */
 type Warn = (message: string) => void;
 
-export async function loadRunInputs(config: TrainConfig, options: LoadOptions = {}): Promise<RunInputs> {
+export async function loadRunInputs(config: TrainConfig, options: RunInputOptions = {}): Promise<RunInputs> {
+  const { hashes = true, recorded, onProgress } = options;
   const connectome = await loadConnectome(config);
   const weights = initialWeights(connectome.csr, config);
   const sharing = sharingOf(config, connectome, weights);
   const { dynamics, nonlinearity } = config;
-  const network = {
+  const taskNetwork: TaskNetwork = {
     weights,
     dynamics,
     nonlinearity,
     group: sharing?.shared.group ?? null,
     typeIdx: sharing?.typeIdx ?? null,
   };
-  const loaded = await loadSamples(config, network, options);
+  const loaded = recorded ?? (await loadSamples(config, taskNetwork, options));
   const samples = config.time === "discrete" ? withoutTimes(loaded) : loaded;
   try {
     const { train } = samples;
-    const task = await taskOf(config, train);
+    const task = await taskOf(config, samples);
     const ends = { ...train, outputs: task.loss.outputs(task.target) };
     const projections = chooseProjections(connectome, ends, config);
-    return { connectome, weights, sharing, projections, samples, task };
+    const known = knownFor(task, config, samples.known);
+    const isRecorded = recorded !== undefined;
+    const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
+    return { connectome, weights, sharing, taskNetwork, projections, samples, task, files, isRecorded, known };
   } catch (error) {
     await samples.release();
     throw error;

@@ -26,6 +26,8 @@ export interface Connectome {
   readonly initial: InitialValues | null;
   /** Its source, for people. */
   readonly source: string;
+  /** The file of the network; null: it was generated. */
+  readonly file: string | null;
   /** The file of the table, where there is one. */
   readonly tableFile: string | null;
   /** Ids of the neurons; null: they are their indices, or in the table. */
@@ -55,7 +57,7 @@ export async function loadConnectome(
   return { csr, table, ...GENERATED, source: "made-up visual system" };
 }
 
-const GENERATED = { initial: null, tableFile: null, ids: null } as const;
+const GENERATED = { initial: null, file: null, tableFile: null, ids: null } as const;
 
 /** Its weights are its strengths with their signs. */
 function motionNetwork(name: NamedNetwork): Connectome {
@@ -90,12 +92,12 @@ export async function withTable(
 ): Promise<Connectome> {
   const source = labels === null ? file : `${file}, neurons numbered by id`;
   const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, initial: null, source, tableFile: null, ids: labels };
+  if (found === null) return { csr, table: null, initial: null, source, file, tableFile: null, ids: labels };
   const table = await readNeuronTable(found, { ids: labels });
   if (table.count !== csr.nRows) {
     throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
   }
-  return { csr, table, initial: null, source, tableFile: found, ids: labels };
+  return { csr, table, initial: null, source, file, tableFile: found, ids: labels };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */

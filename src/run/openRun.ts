@@ -6,6 +6,7 @@ import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { quoteValue } from "../core/text.ts";
+import type { TaskNetwork } from "../data/tasks/taskSet.ts";
 import { exists } from "../io/files.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 import { saveCheckpoint } from "../train/checkpoint.ts";
@@ -24,12 +25,23 @@ import {
   type RunModel,
 } from "./experiment.ts";
 import { RUN_FILES } from "./runFiles.ts";
-import { type BegunWith, checkSameInputs, readBegun } from "./runStart.ts";
-import type { SampleSplits } from "./samples.ts";
+import { type BegunWith, checkSameInputs, readBegun, samplesOnRecord } from "./runStart.ts";
+import type { LoadProgress, SampleSplits } from "./samples.ts";
 
 /** Settings that may differ from the run's: the places of its files, and the device. */
 export type RunPlace = Partial<
-  Pick<TrainConfig, "connectome" | "neuronTable" | "data" | "device" | "threads" | "memoryBudget">
+  Pick<
+    TrainConfig,
+    | "connectome"
+    | "neuronTable"
+    | "data"
+    | "validationData"
+    | "testData"
+    | "dataMemory"
+    | "device"
+    | "threads"
+    | "memoryBudget"
+  >
 >;
 
 /** Options of `openRun`. Paths recorded by the run are relative to the folder in which it was started. */
@@ -40,6 +52,13 @@ export interface OpenRunOptions extends RunPlace {
    * "last" (default); "best": the best on the validation samples; "none": the run at its beginning; or the file of a checkpoint of this run.
    */
   readonly checkpoint?: "last" | "best" | "none" | { readonly file: string };
+  /**
+   * "none": the samples of the run are not read, to predict from others: `data` has their shapes, and to read them throws. A run with
+   * balanced class weights, or of an earlier version, needs its samples. Default "read".
+   */
+  readonly samples?: "read" | "none";
+  /** Called while files are checked and hashed. */
+  readonly onProgress?: (progress: LoadProgress) => void;
 }
 
 /** A run of the command line, opened by `openRun`. Its folder is never changed. */
@@ -59,6 +78,8 @@ export interface OpenedRun {
   readonly connectome: Csr;
   /** Cell types, roles and positions; null: no table. */
   readonly neurons: NeuronTable | null;
+  /** The network as training began, as ready-made tasks take it. */
+  readonly taskNetwork: TaskNetwork;
   /** Evaluation times of the run, for `model.forward`, `model.evaluate` and `model.rnn.forward`. */
   readonly evaluation: RunEvaluation;
   /** The file; null: the run is at its beginning. */
@@ -76,11 +97,20 @@ const PLACE: Readonly<Record<keyof RunPlace, true>> = {
   connectome: true,
   neuronTable: true,
   data: true,
+  validationData: true,
+  testData: true,
+  dataMemory: true,
   device: true,
   threads: true,
   memoryBudget: true,
 };
-const OPTIONS: Readonly<Record<keyof OpenRunOptions, true>> = { ...PLACE, backend: true, checkpoint: true };
+const OPTIONS: Readonly<Record<keyof OpenRunOptions, true>> = {
+  ...PLACE,
+  backend: true,
+  checkpoint: true,
+  samples: true,
+  onProgress: true,
+};
 
 /**
  * Opens the run in a folder, whether finished, stopped or still running: reads its settings, network, data and checkpoint, and restores its
@@ -98,10 +128,10 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   const begun = await readBegun(folder);
   const config = resolveConfig([begun.config, placeOf(options)]);
   const file = await checkpointFile(folder, options.checkpoint ?? "last");
-  const inputs = await loadRunInputs(config);
-  checkSameInputs("openRun", begun, inputs);
+  const inputs = await inputsOf(begun, config, options);
   const backend = options.backend ?? (await openDevice(config));
   const close = async (): Promise<void> => {
+    await inputs.samples.release();
     if (!options.backend) await backend.dispose();
   };
   try {
@@ -114,7 +144,27 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   }
 }
 
-function placeOf({ backend: _, checkpoint: __, ...place }: OpenRunOptions): RunPlace {
+/** The input of a run, compared with what it began with. */
+async function inputsOf(begun: BegunWith, config: TrainConfig, options: OpenRunOptions): Promise<RunInputs> {
+  const { samples = "read", onProgress } = options;
+  if (samples !== "read" && samples !== "none")
+    throw new ArgumentError("openRun", "samples", '"read" or "none"', quoteValue(samples));
+  const recorded = samples === "none" ? samplesOnRecord("openRun", begun) : null;
+  const inputs = await loadRunInputs(config, {
+    normalisation: begun.samples?.normalisation ?? null,
+    ...(recorded && { recorded }),
+    ...(onProgress && { onProgress }),
+  });
+  try {
+    checkSameInputs("openRun", begun, inputs);
+    return inputs;
+  } catch (error) {
+    await inputs.samples.release();
+    throw error;
+  }
+}
+
+function placeOf({ backend: _, checkpoint: __, samples: ___, onProgress: ____, ...place }: OpenRunOptions): RunPlace {
   const given = Object.entries(place).filter(([, value]) => value !== undefined);
   return settingsOf(Object.fromEntries(given), () => "openRun");
 }
@@ -158,6 +208,7 @@ function opened({ inputs, experiment, close, ...parts }: Parts): OpenedRun {
     data: inputs.samples,
     connectome: inputs.weights,
     neurons: inputs.connectome.table,
+    taskNetwork: inputs.taskNetwork,
     evaluation: evaluationOf(config, inputs.samples.train),
     get step() {
       return trainer.position.step;

@@ -3,20 +3,28 @@
 import { join } from "node:path";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
-import { type Facts, nullIfMissing, readRunStart } from "../report/runRecord.ts";
+import type { TargetShape } from "../core/targets.ts";
+import type { HashedFile } from "../io/hash.ts";
+import { type Facts, nullIfMissing, type RunStartFacts, readRunStart, type SampleFacts } from "../report/runRecord.ts";
 import { VERSION } from "../train/version.ts";
 import type { WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
 import type { RunInputs } from "./experiment.ts";
+import { checkSameFiles, type InputFile } from "./inputFiles.ts";
 import { RUN_FILES } from "./runFiles.ts";
+import { type RecordedSamples, recordedSamples, type SampleSplits, type TargetCounts } from "./samples.ts";
 
 /** Settings and inputs at the start of a run. */
 export interface BegunWith {
   readonly config: TrainConfig;
   readonly network: Facts;
   readonly data: Facts;
+  /** The shapes of its samples; null: an earlier version did not record them. */
+  readonly samples: RecordedSamples | null;
+  /** The files that it read; null: an earlier version did not hash them. */
+  readonly files: readonly HashedFile[] | null;
   /** Of a run with `initFrom`: its initial parameters; null: those of the recipe. */
   readonly init: Facts | null;
 }
@@ -34,12 +42,28 @@ export async function readBegun(folder: string): Promise<BegunWith> {
   const file = join(folder, RUN_FILES.config);
   const start = await nullIfMissing(readRunStart(file));
   if (!start) throw new ArgumentError("run", "folder", "the folder of a run, with a config.json", folder);
-  const { version, config, network, data } = start;
+  const { version, config, network, data, samples, files } = start;
   // An earlier version had fewer settings. A record of this version that lacks one would continue with another value.
   const missing = version === VERSION ? CONFIG_KEYS.find((key) => !Object.hasOwn(config, key)) : undefined;
   if (missing) throw new FileFormatError(file, `a setting at config.${missing}`, "nothing");
   const settings = settingsOf(config, () => file);
-  return { config: resolved(file, settings), network, data, init: isObject(start.init) ? start.init : null };
+  const { target } = start.task;
+  const recorded = samples && recordOf(samples, target, data);
+  const init = isObject(start.init) ? start.init : null;
+  return { config: resolved(file, settings), network, data, samples: recorded, files, init };
+}
+
+function recordOf(
+  { picture, classNames, outputNames, ...facts }: SampleFacts,
+  target: TargetShape,
+  { source, train, validation, test = 0 }: RunStartFacts["data"],
+): RecordedSamples {
+  return {
+    ...{ ...facts, target, source, sizes: { train, validation: Number(validation), test: Number(test) } },
+    ...(picture && { picture }),
+    ...(classNames && { classNames }),
+    ...(outputNames && { outputNames }),
+  };
 }
 
 /** Errors about contradictory settings name the file. */
@@ -70,11 +94,21 @@ export interface InputFacts {
     readonly source: string;
     /** null: targets are numbers. */
     readonly classes: number | null;
-  };
+    /** What a user should know of the samples. */
+    readonly notes: readonly string[];
+    /** Of sample files. */
+    readonly counts: TargetCounts | null;
+    /** Of generated samples: values of metrics that are known before any training. */
+    readonly known: SampleSplits["known"];
+  } & Omit<SampleFacts, "normalisation"> & {
+      readonly normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] } | null;
+    };
+  readonly files: readonly InputFile[];
 }
 
-export function factsOf({ connectome, projections, samples }: RunInputs): InputFacts {
+export function factsOf({ connectome, projections, samples, task, files, known }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
+  const { train, normalisation } = samples;
   return {
     network: {
       source,
@@ -92,8 +126,20 @@ export function factsOf({ connectome, projections, samples }: RunInputs): InputF
       train: samples.train.count,
       validation: samples.validation?.count ?? 0,
       test: samples.test?.count ?? 0,
-      classes: samples.train.target.classes,
+      classes: train.target.classes,
+      inputSize: train.inputSize,
+      steps: train.steps,
+      weighted: train.weighted,
+      picture: train.picture ?? null,
+      classNames: train.classNames ?? null,
+      outputNames: train.outputNames ?? null,
+      normalisation: normalisation && { mean: [...normalisation.mean], std: [...normalisation.std] },
+      centre: task.centre ? Array.from(task.centre) : null,
+      notes: samples.notes,
+      counts: samples.counts,
+      known,
     },
+    files,
   };
 }
 
@@ -104,8 +150,25 @@ export function checkSameInit(where: string, { init }: BegunWith, { file, sha256
   throw new ArgumentError(where, "--init-from", `${file} as the run began with it`, "a file that has changed since");
 }
 
-/** @throws {ArgumentError} network or data differ from those of the run */
-export function checkSameInputs(where: string, { network, data }: BegunWith, inputs: RunInputs): void {
+/**
+ * The samples of a run by its record, to predict from others.
+ *
+ * @throws {ArgumentError} the record is of an earlier version, or the loss depends on the samples themselves
+ */
+export function samplesOnRecord(where: string, { samples, config }: BegunWith): SampleSplits {
+  if (samples && config.classWeights === "none") return recordedSamples(samples);
+  const got = samples ? `--class-weights ${config.classWeights}` : "one of an earlier version";
+  throw new ArgumentError(where, "samples", "a run whose record says enough to do without its samples", got);
+}
+
+/** Whether the samples of a run need not be read to predict from others. */
+export function hasSamplesOnRecord({ samples, config }: BegunWith): boolean {
+  return samples !== null && config.classWeights === "none";
+}
+
+/** @throws {ArgumentError} files, network or data differ from those of the run */
+export function checkSameInputs(where: string, { network, data, files }: BegunWith, inputs: RunInputs): void {
+  if (files) checkSameFiles(where, files, inputs.files, inputs.isRecorded ? ["connectome", "neurons"] : undefined);
   const now = factsOf(inputs);
   const check = (what: string, before: unknown, after: unknown): void => {
     if (before !== after) throw new ArgumentError(where, what, `${before}, as the run began with`, `${after}`);

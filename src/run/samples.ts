@@ -6,15 +6,18 @@ import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
 import { plural } from "../core/text.ts";
 import { imageSamples } from "../data/imageSamples.ts";
 import { type ImageSet, splitTrainValidation, subset } from "../data/imageSet.ts";
-import { readMnist } from "../data/mnist.ts";
+import { mnistFiles, readMnist } from "../data/mnist.ts";
 import { type OpenedSamples, openSamples } from "../data/openSamples.ts";
-import { type SampleSet, subsetOfSamples } from "../data/sampleSet.ts";
+import type { PartName } from "../data/sampleArrays.ts";
+import { constantLoss, type Spread } from "../data/sampleChecks.ts";
+import { type SampleSet, type SampleShape, subsetOfSamples } from "../data/sampleSet.ts";
 import { syntheticDigits } from "../data/syntheticDigits.ts";
 import { TASK_SETS } from "../data/tasks/index.ts";
 import type { KnownAnswer, TaskNetwork } from "../data/tasks/taskSet.ts";
 import type { Teacher } from "../data/tasks/teacherNetwork.ts";
 import type { TrainConfig } from "./config.ts";
-import { isTaskName } from "./configOptions.ts";
+import { DIGITS, isTaskName, optionName } from "./configOptions.ts";
+import { PRESETS } from "./presets.ts";
 
 /** The samples of a run: training, validation and test. */
 export interface SampleSplits {
@@ -29,19 +32,38 @@ export interface SampleSplits {
   readonly known: Readonly<Record<string, KnownAnswer>> | null;
   /** Of generated samples: the network that made the targets, if one did. */
   readonly teacher: Teacher | null;
+  /** The files that they were read from. */
+  readonly files: readonly string[];
+  /** What the inputs of sample files were standardised with; null: they are as in the files. */
+  readonly normalisation: Spread | null;
+  /** A row near the mean of each number of the targets, as a run recorded it; null: unknown. */
+  readonly centre: readonly number[] | null;
+  /** Of sample files; null: not counted. */
+  readonly counts: TargetCounts | null;
   /** What the user should know, a sentence each. */
   readonly notes: readonly string[];
   /** Closes files; the samples are not used afterwards. */
   release(): Promise<void>;
 }
 
+/** The targets of sample files. */
+export interface TargetCounts {
+  /** Weight of the targets of each class, by part; null: targets are numbers. */
+  readonly classes: Readonly<Partial<Record<PartName, readonly number[]>>> | null;
+  /** Squared error, or cross-entropy in nats, of the best constant prediction for the training part. */
+  readonly constantLoss: number;
+}
+
 type DataConfig = Pick<
   TrainConfig,
   | "data"
   | "dataOptions"
+  | "validationData"
+  | "testData"
   | "trainSamples"
   | "validationSamples"
   | "testSamples"
+  | "preset"
   | "shift"
   | "scaleInputs"
   | "targets"
@@ -51,8 +73,18 @@ type DataConfig = Pick<
 
 /** Where samples come from, and who wants to hear of progress. */
 export interface LoadOptions {
-  /** Called during the pass that checks the samples of files. */
-  readonly onProgress?: (done: number, total: number) => void;
+  /** Called while files are checked and hashed. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** What the inputs of sample files are standardised with, as a run recorded it; default: what the settings say. */
+  readonly normalisation?: Spread | null;
+}
+
+/** How far the reading of files is. */
+export interface LoadProgress {
+  /** Such as "checking samples". */
+  readonly work: string;
+  readonly done: number;
+  readonly total: number;
 }
 
 const GENERATED = { train: 8000, test: 1000 } as const;
@@ -60,8 +92,6 @@ const GENERATED = { train: 8000, test: 1000 } as const;
 const DATA_SEED = 1;
 const VALIDATION_FIRST = 1e9;
 const TEST_FIRST = 2e9;
-/** Digits by name, for settings that lie above others. */
-const DIGITS = "digits";
 
 /** @param network  that is to be trained, for tasks that are about it */
 export async function loadSamples(
@@ -72,7 +102,7 @@ export async function loadSamples(
   const { data } = config;
   if (data === null || data === DIGITS) return ofImages(generateDigits(config), config);
   if (isTaskName(data)) return generateTask(data, network, config);
-  if (await hasIdxFiles(data)) return ofImages(await readImages(data, config), config);
+  if (await hasIdxFiles(data)) return ofImages(await readImages(data, config), config, await mnistFiles(data));
   return readArrays(data, config, options);
 }
 
@@ -101,7 +131,11 @@ interface ImageSplits {
   readonly source: string;
 }
 
-function ofImages({ train, validation, test, source }: ImageSplits, { shift }: DataConfig): SampleSplits {
+function ofImages(
+  { train, validation, test, source }: ImageSplits,
+  { shift }: DataConfig,
+  files: readonly string[] = [],
+): SampleSplits {
   const samples = (images: ImageSet | null) => images && imageSamples(images, { source });
   return {
     train: imageSamples(train, { source, shift }),
@@ -109,10 +143,20 @@ function ofImages({ train, validation, test, source }: ImageSplits, { shift }: D
     test: samples(test),
     source,
     ...NOTHING_TO_SAY,
+    files,
   };
 }
 
-const NOTHING_TO_SAY = { known: null, teacher: null, notes: [], release: async () => {} } as const;
+const NOTHING_TO_SAY = {
+  known: null,
+  teacher: null,
+  notes: [],
+  files: [],
+  normalisation: null,
+  centre: null,
+  counts: null,
+  release: async () => {},
+} as const;
 
 function generateDigits({ trainSamples, validationSamples, testSamples }: DataConfig): ImageSplits {
   const key = deriveKey(keyOfSeed(DATA_SEED), "digits");
@@ -125,7 +169,8 @@ function generateDigits({ trainSamples, validationSamples, testSamples }: DataCo
   };
 }
 
-async function hasIdxFiles(path: string): Promise<boolean> {
+/** Whether a path is a folder with images in IDX files. */
+export async function hasIdxFiles(path: string): Promise<boolean> {
   try {
     const names = await readdir(path);
     return names.some((name) => /[-.]idx[13]-ubyte(\.gz)?$/.test(name));
@@ -135,10 +180,9 @@ async function hasIdxFiles(path: string): Promise<boolean> {
   }
 }
 
-async function readImages(
-  dir: string,
-  { trainSamples, validationSamples, testSamples }: DataConfig,
-): Promise<ImageSplits> {
+async function readImages(dir: string, config: DataConfig): Promise<ImageSplits> {
+  const { trainSamples, validationSamples, testSamples } = config;
+  refuseForImages(dir, config);
   const { train: all, test } = await readMnist(dir);
   if (validationSamples >= all.count) {
     throw new ArgumentError(
@@ -159,6 +203,20 @@ async function readImages(
   };
 }
 
+/** Settings of arrays, which IDX files do not heed. */
+function refuseForImages(dir: string, { scaleInputs, targets, validationData, testData }: DataConfig): void {
+  const given = [
+    ["scaleInputs", scaleInputs === "none" ? null : scaleInputs],
+    ["targets", targets === "auto" ? null : targets],
+    ["validationData", validationData],
+    ["testData", testData],
+  ] as const;
+  for (const [key, value] of given) {
+    if (value === null) continue;
+    throw new ArgumentError("train", optionName(key), `--data with arrays; ${dir} has images in IDX files`, value);
+  }
+}
+
 const VALIDATION_KEY = deriveKey(keyOfSeed(DATA_SEED), "validation");
 
 /** The first `count` of `all` samples; null: all. */
@@ -168,21 +226,32 @@ function firstOf(all: number, count: number | null, option: string): Uint32Array
   return Uint32Array.from({ length: count ?? all }, (_, i) => i);
 }
 
+/** Only images can be shifted. A preset's shift is meant for them; other samples are trained on as they are. */
+function refuseShift({ shift, preset }: DataConfig): void {
+  if (shift === 0 || shift === PRESETS[preset]?.recipe.shift) return;
+  throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+}
+
 // ---- arrays ----------------------------------------------------------------------------------------------------------------
 
 /** Where more than half of the samples would be set aside for validation, a tenth is. */
 const VALIDATION_SHARE = 0.1;
 
-async function readArrays(path: string, config: DataConfig, { onProgress }: LoadOptions): Promise<SampleSplits> {
-  const { targets, scaleInputs, dataMemory, dtype } = config;
-  if (config.shift > 0)
-    throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${config.shift}`);
+async function readArrays(
+  path: string,
+  config: DataConfig,
+  { onProgress, normalisation }: LoadOptions,
+): Promise<SampleSplits> {
+  const { targets, scaleInputs, dataMemory, dtype, validationData, testData } = config;
+  refuseShift(config);
   const opened = await openSamples(path, {
     ...(targets === "auto" ? {} : { kind: targets }),
-    normalise: scaleInputs,
+    normalise: scaleInputs === "none" ? "none" : (normalisation ?? scaleInputs),
     memoryBytes: dataMemory * 2 ** 20,
     dtype,
-    ...(onProgress && { onProgress }),
+    ...(validationData !== null && { validation: validationData }),
+    ...(testData !== null && { test: testData }),
+    ...(onProgress && { onProgress: loadProgressOf(onProgress) }),
   });
   try {
     return ofArrays(path, opened, config);
@@ -190,6 +259,22 @@ async function readArrays(path: string, config: DataConfig, { onProgress }: Load
     await opened.release();
     throw error;
   }
+}
+
+/** The progress of the pass that checks samples. */
+export function loadProgressOf(onProgress: (progress: LoadProgress) => void): (done: number, total: number) => void {
+  return (done, total) => onProgress({ work: "checking samples", done, total });
+}
+
+function countsOf({ statistics, train }: OpenedSamples): TargetCounts {
+  const parts = (["train", "validation", "test"] as const).flatMap((name) => {
+    const of = statistics[name];
+    return of ? [[name, [...of.weights]] as const] : [];
+  });
+  return {
+    classes: train.target.kind === "class" ? Object.fromEntries(parts) : null,
+    constantLoss: constantLoss(statistics.train),
+  };
 }
 
 function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): SampleSplits {
@@ -206,6 +291,10 @@ function ofArrays(path: string, opened: OpenedSamples, config: DataConfig): Samp
     source: path,
     known: null,
     teacher: null,
+    files: opened.files,
+    normalisation: opened.normalisation,
+    centre: null,
+    counts: countsOf(opened),
     notes: [...opened.notes, ...notes],
     release: () => opened.release(),
   };
@@ -232,11 +321,40 @@ function withValidation(
   };
 }
 
+// ---- as recorded -----------------------------------------------------------------------------------------------------------
+
+/** What the record of a run says of its samples. */
+export interface RecordedSamples extends SampleShape, Pick<SampleSet, "picture" | "classNames" | "outputNames"> {
+  readonly source: string;
+  /** Numbers of samples. */
+  readonly sizes: Readonly<Record<PartName, number>>;
+  readonly normalisation: Spread | null;
+  readonly centre: readonly number[] | null;
+}
+
+/** The samples of a run by their record: shapes, without the samples. */
+export function recordedSamples({ sizes, normalisation, centre, ...shape }: RecordedSamples): SampleSplits {
+  const read = (): never => {
+    throw new ArgumentError("read", "samples", "a run that was opened with its samples", "one without");
+  };
+  const part = (name: PartName): SampleSet => ({ ...shape, count: sizes[name], read });
+  const partOrNull = (name: PartName): SampleSet | null => (sizes[name] === 0 ? null : part(name));
+  return {
+    train: part("train"),
+    validation: partOrNull("validation"),
+    test: partOrNull("test"),
+    source: shape.source,
+    ...NOTHING_TO_SAY,
+    normalisation,
+    centre,
+  };
+}
+
 // ---- ready-made tasks ------------------------------------------------------------------------------------------------------
 
 function generateTask(name: string, network: TaskNetwork, config: DataConfig): SampleSplits {
-  const { dataOptions, trainSamples, validationSamples, testSamples, shift } = config;
-  if (shift > 0) throw new ArgumentError("train", "--shift", "0, as only images can be shifted", `${shift}`);
+  const { dataOptions, trainSamples, validationSamples, testSamples } = config;
+  refuseShift(config);
   const test = testSamples ?? GENERATED.test;
   const made = TASK_SETS[name]!.make({
     seed: DATA_SEED,
@@ -254,9 +372,8 @@ function generateTask(name: string, network: TaskNetwork, config: DataConfig): S
     validation: validationSamples === 0 ? null : made.validation,
     test: test === 0 ? null : made.test,
     source: made.train.source,
+    ...NOTHING_TO_SAY,
     known: made.known,
     teacher: made.teacher ?? null,
-    notes: [],
-    release: async () => {},
   };
 }

@@ -1,6 +1,7 @@
 // The task of a run: its loss, metrics and penalties on activity, from its settings and its samples.
 
-import { batches } from "../data/loader.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { batches, samplesPerPass } from "../data/loader.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
 import { binaryCrossEntropy } from "../models/task/losses/binaryCrossEntropy.ts";
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
@@ -10,32 +11,69 @@ import { makeTask } from "../models/task/makeTask.ts";
 import { type ActivityPenalty, activityPenalty, rateL1, rateL2 } from "../models/task/penalties.ts";
 import type { Loss, Task } from "../models/task/task.ts";
 import type { TrainConfig } from "./config.ts";
+import type { SampleSplits } from "./samples.ts";
 
 type TaskConfig = Pick<
   TrainConfig,
   "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta" | "positiveWeight"
 >;
 
-/** Samples per read of a pass over a set; bounds memory only. */
-const PASS_BATCH = 256;
-/** Samples from which the centre of number targets is taken; it affects rounding only. */
+/** Most samples from which the centre of number targets is taken; it affects rounding only. */
 const CENTRE_SAMPLES = 256;
 
+/** The samples of a task, and what is known of its loss and metrics without training. */
+export type TaskSamples = Pick<SampleSplits, "train" | "known" | "counts" | "centre">;
+
 /** @throws {ArgumentError} loss, metrics and targets do not go together */
-export async function taskOf(config: TaskConfig, train: SampleSet): Promise<Task> {
+export async function taskOf(config: TaskConfig, samples: TaskSamples): Promise<Task> {
+  const { train, centre } = samples;
   const { target } = train;
   const { metrics } = config;
-  return makeTask({
+  const task = makeTask({
     loss: await lossOf(config, train),
     target,
     ...(metrics && { metrics }),
-    ...(target.kind === "numbers" && { centre: await centreOf(train) }),
+    ...(target.kind === "numbers" && { centre: centre ?? (await centreOf(train)) }),
   });
+  return withChance(task, config, samples);
+}
+
+/** Replaces what loss and metrics say of chance by what is known of these samples. */
+function withChance(task: Task, config: TaskConfig, { known, counts }: TaskSamples): Task {
+  const { loss, metrics } = task;
+  const chance = isPlain(loss, config) ? (known?.loss?.chance ?? counts?.constantLoss ?? null) : null;
+  return {
+    ...task,
+    loss: chance === null ? loss : { ...loss, chance: () => chance },
+    metrics: metrics.map((metric) => {
+      const own = known?.[metric.name]?.chance ?? null;
+      return own === null ? metric : { ...metric, chance: () => own };
+    }),
+  };
+}
+
+/** Known answers of the loss and the metrics that a task has. */
+export function knownFor(
+  { loss, metrics }: Task,
+  config: TaskConfig,
+  known: SampleSplits["known"],
+): SampleSplits["known"] {
+  const names = [...metrics.map(({ name }) => name), ...(isPlain(loss, config) ? ["loss"] : [])];
+  const own = Object.entries(known ?? {}).filter(([name]) => names.includes(name));
+  return own.length === 0 ? null : Object.fromEntries(own);
+}
+
+/** Whether the loss is the one of known answers and constant predictions: the mean cross-entropy, or the squared error. */
+function isPlain({ name }: Pick<Loss, "name">, { labelSmoothing, classWeights }: TaskConfig): boolean {
+  return name === "squared" || (name === "cross-entropy" && labelSmoothing === 0 && classWeights === "none");
 }
 
 async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
   const { loss, labelSmoothing, classWeights, huberDelta, positiveWeight } = config;
   const name: LossName = loss === "auto" ? (train.target.kind === "class" ? "cross-entropy" : "squared") : loss;
+  const idle = labelSmoothing > 0 ? "--label-smoothing" : classWeights === "none" ? null : "--class-weights";
+  if (idle !== null && name !== "cross-entropy")
+    throw new ArgumentError("train", idle, "targets that are classes, with the loss cross-entropy", name);
   if (name === "huber") return huber({ delta: huberDelta });
   if (name === "binary-cross-entropy") return binaryCrossEntropy({ positiveWeight });
   if (name !== "cross-entropy") return lossByName(name);
@@ -47,7 +85,7 @@ async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
 async function balanced(set: SampleSet): Promise<Float64Array> {
   const { classes } = set.target;
   const sums = new Float64Array(classes!);
-  for await (const { targets, weights } of batches(set, { batchSize: PASS_BATCH })) {
+  for await (const { targets, weights } of batches(set, { batchSize: samplesPerPass(set) })) {
     targets.forEach((c, i) => {
       const weight = weights?.[i] ?? 1;
       if (weight > 0) sums[c]! += weight;
@@ -61,7 +99,7 @@ async function balanced(set: SampleSet): Promise<Float64Array> {
 /** A mean of each number over some targets that count, or 0. */
 async function centreOf(set: SampleSet): Promise<Float64Array> {
   const { width } = set.target;
-  const size = Math.min(set.count, CENTRE_SAMPLES);
+  const size = Math.min(set.count, CENTRE_SAMPLES, samplesPerPass(set));
   const { targets, weights } = await set.read(
     Uint32Array.from({ length: size }, (_, i) => i),
     null,

@@ -1,5 +1,6 @@
 // Whether a training can work: measures of network, read-out, gradients and solver, and what they mean in plain words.
 
+import { formatNumber } from "../core/format.ts";
 import type { ParameterRole } from "../models/parameters/parameter.ts";
 import type { ActivityProbe } from "../models/readout/features.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
@@ -24,7 +25,7 @@ export interface Diagnosis extends Omit<ActivityProbe, "stats"> {
   readonly step: number;
   /** 2-norms of the gradients of the last step, by group of parameters; null before the first one. */
   readonly gradients: Readonly<Partial<Record<GradientGroup, number>>> | null;
-  /** For the samples it was made with; of a model in discrete time, its steps. */
+  /** For the samples it was made with; null for a model in discrete time. */
   readonly solver: SolverMetrics | null;
   readonly findings: readonly Finding[];
 }
@@ -87,16 +88,16 @@ export interface TrainingState {
 const MOST_DEAD = 0.9;
 /** Share of neurons without slope from which on a network counts as saturated. */
 const MUCH_SATURATED = 0.5;
-/** Nearer to guessing than this, in nats, nothing has been learned. */
+/** Nearer to guessing than this, in nats, nothing has been learned; for numbers, nearer than this share of the loss of guessing. */
 const NOTHING_LEARNED = 0.05;
 /** A healthy training has left guessing behind by then, an unhealthy one not. */
 const PATIENCE = { saturated: 20, stalled: 200 } as const;
 
-/** @param say  puts a remedy into words; default: in the options of the library */
+/** @param say  puts a remedy into words, or null where it would change nothing; default: in the options of the library */
 export function diagnose(
   { stats, ...probe }: ActivityProbe,
   state: TrainingState,
-  say: (remedy: Remedy) => string = (remedy) => REMEDIES[remedy],
+  say: (remedy: Remedy) => string | null = (remedy) => REMEDIES[remedy],
 ): Diagnosis {
   const gradients = state.gradientNorms && groupNorms(state.gradientNorms);
   const measures = { ...probe, step: state.step, gradients, solver: solverMetrics(stats) };
@@ -121,10 +122,11 @@ interface Reason {
   readonly remedies: readonly Remedy[];
 }
 
-function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Remedy) => string): Finding[] {
+function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Remedy) => string | null): Finding[] {
   if (state.step === 0) return [];
   const { chance, meanLoss } = state;
-  const isGuessing = chance !== null && (meanLoss === null || !(meanLoss < chance - NOTHING_LEARNED));
+  const margin = state.classes === null ? NOTHING_LEARNED * Math.abs(chance ?? 0) : NOTHING_LEARNED;
+  const isGuessing = chance !== null && (meanLoss === null || !(meanLoss < chance - margin));
   const structural = [
     deadReadout(measures, state),
     constantFeatures(measures),
@@ -136,22 +138,23 @@ function findingsOf(measures: Measures, state: TrainingState, say: (remedy: Reme
   const heading =
     chance === null
       ? "this run can hardly learn"
-      : `this run is heading for a loss of ${levelOf(chance, state.classes)}, which is guessing`;
+      : `this run is heading for a loss of ${levelOf(chance, state.classes)}, which is ${state.classes === null ? "that of a constant prediction" : "guessing"}`;
   return reasons.map(({ fault, reason, remedies }) => ({
     fault,
-    message: `${heading}: ${reason}. Try ${alternatives(remedies.map(say))}`,
+    message: `${heading}: ${reason}${advice(remedies.map(say).filter((remedy) => remedy !== null))}`,
   }));
 }
 
 /** "ln 10 = 2.303". */
 function levelOf(chance: number, classes: number | null): string {
   const formula = classes !== null && chance === Math.log(classes) ? `ln ${classes} = ` : "";
-  return `${formula}${chance.toFixed(3)}`;
+  return `${formula}${classes === null ? formatNumber(chance) : chance.toFixed(3)}`;
 }
 
-/** "a, b, or c". */
-function alternatives(all: readonly string[]): string {
-  return `${all.slice(0, -1).join(", ")}, or ${all.at(-1)}`;
+/** ". Try a, b, or c"; nothing where there is nothing to try. */
+function advice(all: readonly string[]): string {
+  if (all.length < 2) return all.map((only) => `. Try ${only}`).join("");
+  return `. Try ${all.slice(0, -1).join(", ")}, or ${all.at(-1)}`;
 }
 
 function deadReadout({ deadUnits, featureSpread }: Measures, { standardised }: TrainingState): Reason | null {
@@ -188,12 +191,12 @@ function saturatedNetwork({ saturated, gradients, step }: Measures): Reason | nu
   };
 }
 
-function stalledLoss({ step, meanLoss }: TrainingState): Reason | null {
+function stalledLoss({ step, meanLoss, standardised }: TrainingState): Reason | null {
   if (step < PATIENCE.stalled || meanLoss === null) return null;
   return {
     fault: "stalled",
     reason: `the loss has not fallen below ${meanLoss.toFixed(3)} in ${step} steps`,
-    remedies: ["other learning rate", "standardised features", "known set-up"],
+    remedies: ["other learning rate", ...(standardised ? [] : (["standardised features"] as const)), "known set-up"],
   };
 }
 

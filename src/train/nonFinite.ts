@@ -23,7 +23,7 @@ export interface Worst {
 
 /** Rows that are named. */
 const NAMED = 5;
-const ADVICE = "Try a smaller learning rate, a smaller gain, or tighter solver tolerances";
+const ADVICE = "Try a smaller learning rate, a smaller gain, or in continuous time tighter solver tolerances";
 
 /** The worst gradient, or value, of `trained` parameters; default: all that can be trained. */
 export async function findWorst(

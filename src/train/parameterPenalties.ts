@@ -318,7 +318,7 @@ function penaltyProgram(size: number, terms: readonly (readonly [value: string, 
     return [term, ops.constant(weight)] as const;
   });
   pullBack(g, g, seeds, new Map([["w", { binding: "grad", accumulate: true }]]), (v) => v);
-  return lower(g, "penalties", "readout", { scalars: ["complete"], skips: "everything" });
+  return lower(g, "penalties.parameters", "readout", { scalars: ["complete"], skips: "everything" });
 }
 
 function startProgram(size: number): Program {

@@ -14,8 +14,9 @@ export interface SolverMetrics {
   readonly failed: number;
 }
 
-/** null: there was nothing to solve. */
-export function solverMetrics(stats: readonly SolveStats[]): SolverMetrics | null {
+/** null: nothing was solved, as in discrete time. */
+export function solverMetrics(all: readonly SolveStats[]): SolverMetrics | null {
+  const stats = all.filter(({ time }) => time === "continuous");
   if (stats.length === 0) return null;
   const steps = stats.flatMap((s) => s.nSteps);
   const attempts = steps.reduce((sum, n) => sum + n, 0);

@@ -2,6 +2,7 @@
 
 import { formatNumber } from "../core/format.ts";
 import type { TargetShape } from "../core/targets.ts";
+import type { KnownAnswer } from "../data/tasks/taskSet.ts";
 import type { Facts, JsonParts } from "../io/jsonParts.ts";
 import type { Task } from "../models/task/task.ts";
 
@@ -87,6 +88,21 @@ export function descriptionOf({ metrics }: Pick<TaskDescription, "metrics">, nam
 export function metricText({ format }: Pick<MetricDescription, "format">, value: number, digits = 2): string {
   if (!Number.isFinite(value)) return "–";
   return format === "share" ? `${(100 * value).toFixed(digits)} %` : formatNumber(value);
+}
+
+/** "best possible 98.2 %, chance 50.0 %": a known answer, as far as it is known. */
+export function answerText(
+  { best, memoryless, chance }: Omit<KnownAnswer, "reason">,
+  metric: Pick<MetricDescription, "format">,
+): string {
+  const values = [
+    ["best possible", best],
+    ["with the latest input only", memoryless === chance ? null : memoryless],
+    ["chance", chance],
+  ] as const;
+  return values
+    .flatMap(([name, value]) => (value === null ? [] : [`${name} ${metricText(metric, value, 1)}`]))
+    .join(", ");
 }
 
 /** "loss (nats)". */

@@ -3,7 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
-import { isStream } from "../data/loader.ts";
+import { isStream, samplesPerPass } from "../data/loader.ts";
 import type { SampleSet, SampleShape, SampleStream, Samples } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../models/options.ts";
@@ -35,7 +35,8 @@ export interface TrainableModel<E extends object = EvaluationOptions> {
     evaluation?: E,
   ): Promise<TaskResult & { readonly outputs: FloatArray }>;
   probe(input: ModelInput, evaluation?: E): Promise<ActivityProbe>;
-  calibrate(input: ModelInput, evaluation?: E): Promise<unknown>;
+  /** With the samples of one input, or of several. */
+  calibrate(input: ModelInput | AsyncIterable<ModelInput>, evaluation?: E): Promise<unknown>;
 }
 
 /** Samples as the input of a model. */
@@ -45,6 +46,19 @@ export function inputOf({ steps }: SampleShape, { inputs, size }: Samples): Mode
 
 export function targetsOf({ targets, weights }: Samples): TargetBatch {
   return { values: targets, weights };
+}
+
+/** How a model is evaluated on samples: their own output times, if they have any, come first. */
+export function evaluationOn<E extends object>(
+  samples: SampleSet | SampleStream,
+  evaluation: E | undefined,
+  signal: AbortSignal | undefined,
+): E | undefined {
+  const times = isStream(samples) ? null : (samples.times ?? null);
+  if (times === null && signal === undefined) return evaluation;
+  const { numEvals, ...rest }: E & { readonly numEvals?: number } = evaluation ?? ({} as E);
+  const own = times ? { times } : numEvals === undefined ? {} : { numEvals };
+  return { ...rest, ...own, ...(signal && { signal }) } as unknown as E;
 }
 
 /** Whether any target counts. */
@@ -76,4 +90,15 @@ export function checkSamples<E extends object>(
   for (const part of ["kind", "width", "classes", "times"] as const) {
     check(`target.${part}`, target[part] === wanted[part], `${wanted[part]}, as the task has it`, target[part]);
   }
+}
+
+/** Samples that an evaluation reads at a time, so that inputs and outputs take bounded memory; see samplesPerPass. */
+export function samplesPerEvaluation(
+  { loss, target }: Task,
+  samples: SampleShape,
+  evaluation: { readonly numEvals?: number } = {},
+): number {
+  // At most as many as there are output times.
+  const times = Math.max(samples.target.times ?? evaluation.numEvals ?? 1, samples.steps ?? 1);
+  return samplesPerPass(samples, times * loss.outputs(target));
 }

@@ -8,8 +8,15 @@ import { ArgumentError, EngineError, SolverError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { deriveKey, type Key, keyOfSeed } from "../core/random.ts";
 import { batchCount, batches, firstSamples, isStream, joinedBatches } from "../data/loader.ts";
-import type { SampleSet, SampleStream, Samples } from "../data/sampleSet.ts";
+import {
+  type SampleSet,
+  type SampleShape,
+  type SampleStream,
+  type Samples,
+  subsetOfSamples,
+} from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
+import type { ModelInput } from "../models/options.ts";
 import type { TaskGradients, TaskResult } from "../models/task/passes.ts";
 import { emptySums, metricValues } from "../models/task/sums.ts";
 import type { SolveStats } from "../ode/solveStats.ts";
@@ -22,7 +29,15 @@ import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { constant, type Schedule } from "./schedule.ts";
 import { type SolverMetrics, solverMetrics } from "./solverMetrics.ts";
 import { describeTask, type MetricValues, type TaskDescription } from "./taskDescription.ts";
-import { checkSamples, hasTargets, inputOf, type TrainableModel, targetsOf } from "./trainable.ts";
+import {
+  checkSamples,
+  evaluationOn,
+  hasTargets,
+  inputOf,
+  samplesPerEvaluation,
+  type TrainableModel,
+  targetsOf,
+} from "./trainable.ts";
 
 export type { Evaluation } from "./evaluation.ts";
 export { TrainingError } from "./nonFinite.ts";
@@ -59,7 +74,7 @@ export interface StepMetrics {
   /** What each penalty adds to `loss`; absent: there are none. */
   readonly penalties?: Readonly<Record<string, number>>;
   readonly learningRate: number;
-  /** Of a model in discrete time, its steps; null: nothing was solved. */
+  /** null: nothing was solved, as in discrete time. */
   readonly solver: SolverMetrics | null;
   /** What this step sent to the device and got back; absent where host and device share their memory. */
   readonly traffic?: Traffic;
@@ -127,8 +142,6 @@ const DEFAULT_BATCH_SIZE = 64;
 const WINDOW = 50;
 /** Samples that a diagnosis is made with: at most one panel of the CPU, and where batches are small the buffers of one. */
 const PROBED_SAMPLES = { least: 8, most: 16 } as const;
-/** Samples per pass of an evaluation; bounds memory only. */
-const EVALUATION_BATCH = 256;
 
 /** Of equal ones, the last. */
 function worstPlan(stats: readonly SolveStats[]): TapePlan | null {
@@ -219,8 +232,23 @@ export class Trainer<E extends object = EvaluationOptions> {
 
   /** Fixes the feature statistics of a standardised read-out from the first `count` training samples, or all where there are fewer. */
   async calibrate(count: number, { signal }: Abortable = {}): Promise<void> {
-    const samples = await firstSamples(this.#train, count);
-    await this.model.calibrate(inputOf(this.#train, samples), this.#evaluationOf(this.#train, signal));
+    await this.model.calibrate(this.#firstInputs(count, signal), this.#evaluationOf(this.#train, signal));
+  }
+
+  /** The first `count` training samples, some at a time. */
+  async *#firstInputs(count: number, signal: AbortSignal | undefined): AsyncGenerator<ModelInput, void, undefined> {
+    const set = this.#train;
+    if (isStream(set)) {
+      yield inputOf(set, await firstSamples(set, count));
+      return;
+    }
+    const first = subsetOfSamples(set, [...Array(Math.min(count, set.count)).keys()]);
+    const options = { batchSize: this.#samplesPerPass(set), ...(signal && { signal }) };
+    for await (const samples of batches(first, options)) yield inputOf(set, samples);
+  }
+
+  #samplesPerPass(set: SampleShape): number {
+    return samplesPerEvaluation(this.model.task, set, this.#evaluation);
   }
 
   /** The step after which `fit` with these limits ends; Infinity: epochs of a stream, which has no end. */
@@ -350,10 +378,10 @@ export class Trainer<E extends object = EvaluationOptions> {
    * Measures, on a few training samples, whether the training can work. Training is not affected.
    *
    * @param meanLoss  of the last steps; null before the first one
-   * @param say  puts a remedy into words; default: in the options of the library
+   * @param say  puts a remedy into words, or null where it would change nothing; default: in the options of the library
    * @returns null with a single sample, or if the network cannot be solved for these samples (the next step reports why)
    */
-  async diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
+  async diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string | null): Promise<Diagnosis | null> {
     try {
       return await this.#diagnose(meanLoss, say);
     } catch (error) {
@@ -362,9 +390,10 @@ export class Trainer<E extends object = EvaluationOptions> {
     }
   }
 
-  async #diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string): Promise<Diagnosis | null> {
+  async #diagnose(meanLoss: number | null, say?: (remedy: Remedy) => string | null): Promise<Diagnosis | null> {
     const { least, most } = PROBED_SAMPLES;
-    const samples = await firstSamples(this.#train, Math.max(least, Math.min(most, this.#batchSize)));
+    const wanted = Math.max(least, Math.min(most, this.#batchSize));
+    const samples = await firstSamples(this.#train, Math.max(2, Math.min(wanted, this.#samplesPerPass(this.#train))));
     // Differences between samples need two.
     if (samples.size < 2) return null;
     const probe = await this.model.probe(inputOf(this.#train, samples), this.#evaluationOf(this.#train, undefined));
@@ -384,11 +413,7 @@ export class Trainer<E extends object = EvaluationOptions> {
 
   /** Output times are those of the samples, if they have any. */
   #evaluationOf(samples: SampleSet | SampleStream, signal: AbortSignal | undefined): E | undefined {
-    const times = isStream(samples) ? null : (samples.times ?? null);
-    if (times === null && signal === undefined) return this.#evaluation;
-    const { numEvals, ...rest }: E & { readonly numEvals?: number } = this.#evaluation ?? ({} as E);
-    const own = times ? { times } : numEvals === undefined ? {} : { numEvals };
-    return { ...rest, ...own, ...(signal && { signal }) } as unknown as E;
+    return evaluationOn(samples, this.#evaluation, signal);
   }
 
   /** Goes past the next batch without training on it; it counts as a step. */
@@ -409,7 +434,8 @@ export class Trainer<E extends object = EvaluationOptions> {
     const start = performance.now();
     const sums = new EvaluationSums(model.task);
     const evaluation = this.#evaluationOf(set, signal);
-    for await (const batch of batches(set, { batchSize: EVALUATION_BATCH, ...(signal && { signal }) })) {
+    const batchSize = this.#samplesPerPass(set);
+    for await (const batch of batches(set, { batchSize, ...(signal && { signal }) })) {
       await nextTurn();
       if (!hasTargets(batch)) continue;
       sums.add(batch, await model.evaluate(inputOf(set, batch), targetsOf(batch), evaluation));

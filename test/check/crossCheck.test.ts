@@ -3,6 +3,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
+import type { Instr } from "../../src/backend/program.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { classifierSubject } from "../../src/check/classifierSubject.ts";
@@ -11,6 +12,7 @@ import { crossCheck, passed, type SubjectReport } from "../../src/check/crossChe
 import { interpolationRoundings } from "../../src/check/interpolation.ts";
 import { inducedSubgraph } from "../../src/check/subgraph.ts";
 import type { Subject } from "../../src/check/subject.ts";
+import { discreteSubject, sequenceSubject } from "../../src/check/taskSubjects.ts";
 import { voltageSubject } from "../../src/check/voltageSubject.ts";
 import { mapValues } from "../../src/core/csr.ts";
 import { logNormalConnectome } from "../../src/data/connectomes.ts";
@@ -22,6 +24,16 @@ const SEED = 3;
 const NETWORK = mapValues(logNormalConnectome({ neurons: 40, connections: 250, seed: SEED }), (w) => 0.2 * w);
 const CLASSIFIER = classifierSubject("classifier", NETWORK, SEED);
 const VOLTAGE = voltageSubject("voltage", NETWORK, SEED);
+const SEQUENCE = sequenceSubject("sequence", NETWORK, SEED);
+const DISCRETE = discreteSubject("discrete", NETWORK, SEED);
+/** What computes a step of the solver, or of a network in discrete time, and a mistake that it may have. */
+const STEPS = [
+  [CLASSIFIER, "attempt", wrongCoefficient],
+  [VOLTAGE, "attempt", wrongCoefficient],
+  [SEQUENCE, "attempt", wrongCoefficient],
+  // Its only constant is the 1 of 1 − α.
+  [DISCRETE, "step", wrongSign],
+] as const;
 const hasAdapter = (await requireTestAdapter()) !== null;
 
 const test = suite<{ f64: Backend; f32: Backend }>("cross-check", {} as { f64: Backend; f32: Backend });
@@ -44,7 +56,7 @@ function failuresOf({ comparisons }: SubjectReport): string[] {
   return comparisons.filter(({ verdict }) => verdict === "FAIL").map((c) => `${c.quantity} of ${c.compared}`);
 }
 
-for (const subject of [CLASSIFIER, VOLTAGE]) {
+for (const [subject, program, mistake] of STEPS) {
   test(`${subject.name}: both precisions on the CPU pass, and no bound is blunt`, async ({ f64, f32 }) => {
     const report = await run(subject, f64, f32);
     for (const c of report.comparisons) assert.is(c.verdict, "ok", `${c.quantity}: ${c.error} of ${c.bound}`);
@@ -61,15 +73,18 @@ for (const subject of [CLASSIFIER, VOLTAGE]) {
     assert.ok(of("f32").includes("trajectory") && of("f32").includes("loss"));
   });
 
-  test(`${subject.name}: coefficients that are off by one part in a thousand fail`, async ({ f64, f32 }) => {
-    const report = await run(subject, f64, withWrongInstruction(f32, "attempt", wrongCoefficient));
+  test(`${subject.name}: coefficients that are off by one part in a thousand, or a wrong sign, fail`, async ({
+    f64,
+    f32,
+  }) => {
+    const report = await run(subject, f64, withWrongInstruction(f32, program, mistake));
     const failures = failuresOf(report);
     assert.ok(failures.includes("trajectory of f32"), failures.join());
     assert.not.ok(passed([report]));
   });
 
   test(`${subject.name}: a wrong sign in the reverse pass fails gradients and nothing else`, async ({ f64, f32 }) => {
-    const failures = failuresOf(await run(subject, f64, withWrongInstruction(f32, "attempt.reverse", wrongSign)));
+    const failures = failuresOf(await run(subject, f64, withWrongInstruction(f32, `${program}.reverse`, wrongSign)));
     assert.ok(failures.length > 0);
     for (const failure of failures) assert.match(failure, /^gradient of .* of f32$/);
   });
@@ -80,7 +95,7 @@ for (const subject of [CLASSIFIER, VOLTAGE]) {
   });
 
   test(`${subject.name}: a wrong reverse pass in double precision fails against differences`, async ({ f64, f32 }) => {
-    const failures = failuresOf(await run(subject, withWrongInstruction(f64, "attempt.reverse", wrongSign), f32));
+    const failures = failuresOf(await run(subject, withWrongInstruction(f64, `${program}.reverse`, wrongSign), f32));
     assert.ok(
       failures.some((failure) => failure.endsWith("of wasm f64")),
       failures.join(),
@@ -95,6 +110,47 @@ for (const subject of [CLASSIFIER, VOLTAGE]) {
       await gpu.dispose();
     });
   }
+}
+
+test("outputs, metrics and penalties have lines of their own", async ({ f64, f32 }) => {
+  const linesOf = async (subject: Subject) =>
+    (await run(subject, f64, f32)).comparisons.filter((c) => c.compared === "f32").map((c) => c.quantity);
+  for (const [subject, own] of [
+    [SEQUENCE, ["penalty rate-l2", "penalty l2:weights", "penalty l2:biases", "metric mse"]],
+    [DISCRETE, ["penalty activity", "penalty l2:weights", "penalty l2:biases", "metric mse", "metric mae"]],
+  ] as const) {
+    const lines = (await linesOf(subject)).filter((line) => !line.startsWith("gradient"));
+    assert.equal(lines, ["trajectory", "loss", "outputs", ...own]);
+  }
+});
+
+/** Sums are differences. */
+const wrongSum = (instr: Instr): Instr | null => (instr.op === "add" ? { ...instr, op: "sub" } : null);
+
+for (const [subject, program, mistake, fails, holds] of [
+  // The biases of the sparse layer.
+  [SEQUENCE, "readout", wrongSum, ["outputs", "loss", "metric mse"], ["trajectory", "penalty rate-l2"]],
+  // The distance from the targets.
+  [DISCRETE, "readout", wrongSign, ["loss", "metric mse", "metric mae"], ["trajectory", "outputs", "penalty activity"]],
+  // The distance from the baseline.
+  [DISCRETE, "penalties.train", wrongSign, ["loss", "penalty activity"], ["outputs", "penalty l2:weights"]],
+  // ½ of ½Σw².
+  [
+    DISCRETE,
+    "penalties.parameters",
+    wrongCoefficient,
+    ["penalty l2:weights", "penalty l2:biases", "gradient of rnn.hh.values"],
+    ["outputs", "penalty activity", "gradient of input"],
+  ],
+] as const) {
+  test(`${subject.name}: a mistake in ${program} fails ${fails.join(", ")}, and not ${holds.join(", ")}`, async ({
+    f64,
+    f32,
+  }) => {
+    const failures = failuresOf(await run(subject, f64, withWrongInstruction(f32, program, mistake)));
+    for (const quantity of fails) assert.ok(failures.includes(`${quantity} of f32`), failures.join());
+    for (const quantity of holds) assert.not.ok(failures.includes(`${quantity} of f32`), failures.join());
+  });
 }
 
 test("an array is as wrong as its worst element, and NaN is worst of all", () => {

@@ -2,6 +2,7 @@
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { parse, parseDocument } from "yaml";
@@ -9,9 +10,9 @@ import { readConfigFile } from "../../src/cli/configFile.ts";
 import { schemaText } from "../../src/cli/configSchema.ts";
 import { configTemplate } from "../../src/cli/configTemplate.ts";
 import { readSweepFile } from "../../src/cli/sweep/sweepFile.ts";
-import { configOf } from "../../src/cli/trainOptions.ts";
+import { addSettings, configOf, settingsAmong } from "../../src/cli/trainOptions.ts";
 import { resolveConfig, resumedConfig, settingsOfAssignments } from "../../src/run/configLayers.ts";
-import { CONFIG_KEYS } from "../../src/run/configOptions.ts";
+import { CONFIG_KEYS, CONFIG_OPTIONS, optionName } from "../../src/run/configOptions.ts";
 import { PRESETS } from "../../src/run/presets.ts";
 import { solveOptionsOf } from "../../src/run/solver.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
@@ -33,6 +34,15 @@ test("preset, file, --set and options take precedence in this order", async () =
     [resolved.preset, resolved.nonlinearity, resolved.gain, resolved.lr, resolved.batchSize],
     ["tutorial", "Sigmoid", 3, 0.25, 11],
   );
+});
+
+test("an option takes none where a setting may be empty, and so undoes a preset", async () => {
+  const parsed = (...args: readonly string[]) => addSettings(new Command()).parse(args, { from: "user" }).opts();
+  assert.is((await configOf({ preset: "retina" })).fcDim, 256);
+  assert.is((await configOf(parsed("--preset", "retina", "--fc-dim", "none"))).fcDim, null);
+  const nullable = CONFIG_KEYS.filter((key) => CONFIG_OPTIONS[key].type.read(null) === null);
+  assert.ok(nullable.length > 10, `${nullable}`);
+  for (const key of nullable) assert.is(settingsAmong([key], parsed(optionName(key), "none"))[key], null, key);
 });
 
 test("a limit, or a network, replaces the other kind of the layers below", async () => {

@@ -85,6 +85,39 @@ test("as JSON: purposes, runs and costs of all programs; recorded attempts are t
   assert.is(runsOf("csr.copy"), 1, "what follows an update is part of a step");
 });
 
+test("discrete time, rest, means over times and penalties have programs with names and purposes of their own", async () => {
+  const { programs } = await explained(
+    ...[
+      "explain",
+      "--data",
+      "addition",
+      "--generate",
+      "600x3000",
+      "--time",
+      "discrete",
+      "--rest",
+      "0.1",
+      "--rest-time",
+      "3",
+    ],
+    ...["--readout-times", "last:2", "--readout-average", "--activity-penalty", "0.1", "--penalty", "l2:weights=0.01"],
+    ...["--train-samples", "16", "--batch-size", "4", "--validation-samples", "0", "--test-samples", "0"],
+  );
+  const purposes = Object.fromEntries(programs.map(({ id, purpose }) => [id, purpose]));
+  for (const [purpose, ids] of Object.entries({
+    forward: ["rest", "rest.spread", "step", "step.recorded", "project"],
+    readout: ["readout", "readout.train", "readout.mean", "penalties", "penalties.train", "penalties.parameters"],
+    reverse: ["step.reverse", "add"],
+    optimiser: ["adam"],
+  })) {
+    for (const id of ids) assert.is(purposes[id], purpose, id);
+  }
+  assert.ok(programs.every(({ purpose }) => purpose !== null));
+  const kinds = new Set(programs.map(({ name, purpose }) => `${name} ${purpose}`));
+  assert.is(kinds.size, new Set(programs.map(({ name }) => name)).size, "one name, one purpose");
+  for (const absent of ["attempt", "init", "dense"]) assert.is(purposes[absent], undefined);
+});
+
 test("WGSL needs no GPU, and what a GPU needs beside is there", async () => {
   const { device, lanes, programs } = await explained(
     ...TINY,

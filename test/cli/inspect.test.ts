@@ -3,13 +3,15 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createBackend } from "../../src/backend/select.ts";
+import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { register } from "../../src/cli/inspect.ts";
 import { binsOf, type Inspection } from "../../src/cli/inspection.ts";
 import { type MemoryOptions, memoryPlan } from "../../src/cli/memoryPlan.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import type { DType } from "../../src/core/dtype.ts";
-import { logNormalConnectome } from "../../src/data/connectomes.ts";
+import { createSparseProjection, logNormalConnectome } from "../../src/data/connectomes.ts";
 import { writeConnectome } from "../../src/io/connectome.ts";
+import { ConnectomeClassifier, ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
 import { tableauByName } from "../../src/ode/tableaus/index.ts";
 import type { TapePlan } from "../../src/ode/tape.ts";
@@ -154,6 +156,62 @@ test("the memory that is planned for the device is what training takes, and host
   }
 });
 
+/** What training on sequences takes on the device, and its tape. */
+async function measuredSequences(csr: Csr, time: "continuous" | "discrete", frames: number, inputSize: number | null) {
+  const backend = await createWasmBackend({ threads: 1 });
+  const numNeurons = csr.nRows;
+  const size = inputSize ?? numNeurons;
+  const indices = Array.from({ length: size }, (_, i) => (7 * i) % numNeurons);
+  const rnn = {
+    ...{ inputSize: size, numNeurons, connectome: csr, weightConstraint: "none" as const },
+    ...(inputSize !== null && {
+      inputProjection: createSparseProjection({ size, numNeurons, indices, mode: "ih" }),
+    }),
+  };
+  const classes = { numClasses: 2, fcDim: null };
+  const model =
+    time === "discrete"
+      ? new ConnectomeClassifier(backend, { ...classes, rnn: { ...rnn, memoryBudgetBytes: 4e6 } })
+      : new ConnectomeODEClassifier(backend, { ...classes, rnn: { ...rnn, solve: { memoryBudgetBytes: 4e6 } } });
+  const optimizer = new Adam(backend, model.parameters);
+  const data = new Float32Array(size * frames * 16).fill(0.1);
+  const labels = Array.from({ length: 16 }, (_, i) => i % 2);
+  const { stats } = await model.gradients({ data, batch: 16, steps: frames }, labels, 0);
+  optimizer.step(1);
+  const { peakBytes } = backend.memory();
+  optimizer.dispose();
+  model.dispose();
+  await backend.dispose();
+  return { bytes: peakBytes, plan: stats[0]!.plan! };
+}
+
+test("the memory of sequences is planned, too, in continuous and in discrete time", async () => {
+  const csr = logNormalConnectome({ neurons: 6000, connections: 120_000, seed: 1 });
+  for (const [time, frames, inputs] of [
+    ["discrete", 1, null],
+    ["discrete", 40, 500],
+    ["discrete", 12, null],
+    ["continuous", 12, 500],
+    ["continuous", 12, null],
+  ] as const) {
+    const { bytes, plan: tape } = await measuredSequences(csr, time, frames, inputs);
+    const options: MemoryOptions = {
+      ...{ batchSize: 16, tableau: time === "discrete" ? null : tableauByName("dopri5"), dtype: "f32" },
+      ...{ attempts: tape.attempts, tapeBudgetBytes: 4e6, frames, ...(inputs !== null && { inputs }) },
+    };
+    const plan = memoryPlan(csr, options);
+    const ratio = plan.device / bytes;
+    assert.ok(ratio > 0.9 && ratio < 1.1, `${time}, ${frames} × ${inputs}: ${ratio}`);
+    assert.is(plan.attemptsStored, tape.attemptsStored);
+    assert.is(plan.device, plan.matrix + plan.matrixTraining + plan.working + plan.input + plan.tape);
+    // Were the estimate blind to its frames, it would be too small.
+    const blind = (plan.device - plan.input) / bytes;
+    if (frames > 1) assert.ok(blind < 0.96, `${time}, ${frames} × ${inputs}: ${blind}`);
+    const held = memoryPlan(csr, { ...options, samples: 1000 });
+    assert.is(held.host - plan.host, 1000 * frames * (inputs ?? 6000) * 4);
+  }
+});
+
 test("a tape beyond its budget is planned to fit, with the attempts that are run again", async () => {
   const options: MemoryOptions = {
     batchSize: 16,
@@ -170,6 +228,18 @@ test("a tape beyond its budget is planned to fit, with the attempts that are run
   assert.match(await report(), /tape .* 10 attempts of dopri5: all stored \(budget 384 MiB\)\n/);
   const tight = await report("--memory-budget", "0.01");
   assert.match(tight, /10 attempts of dopri5: 0 stored and 10 run again in the reverse pass \(budget 10\.2 KiB\)\n/);
+});
+
+test("the memory of steps in discrete time is reported without a solver", async () => {
+  await writeConnectome(file, small);
+  const report = (...more: string[]) => runCommand(register, "inspect", file, ...more);
+  const text = await report("--time", "discrete", "--frames", "20", "--inputs", "8", "--samples", "100");
+  assert.match(text, /tape .* for 20 steps: all stored/);
+  assert.match(text, /inputs .* of frames and their drives\n/);
+  assert.match(text, /samples .* in memory\n/);
+  assert.match(text, /Node\.js, the file's content and samples/);
+  assert.not.match(text, /dopri5|solver|attempt/);
+  await fails(() => report("--time", "discrete", "--method", "heun"), "argument", /--time continuous.*--method/);
 });
 
 test("bins of powers of two hold every value once, zeros apart", () => {

@@ -114,13 +114,17 @@ test("a plan in words: what is kept, what is run again, and whose memory it is t
     limitedBy: "device",
   };
   assert.is(
-    describeTape(plan),
+    describeTape(plan, "continuous"),
     "memory      stores 3 of 20 attempts and one in 4 starting states of the others (33 MiB, budget 40 MiB); the reverse pass runs 17 attempts again: " +
       "the device has no memory for more; a smaller batch needs less",
   );
   assert.match(
-    describeTape({ ...plan, attemptsRecomputed: 1, limitedBy: "budget" }),
+    describeTape({ ...plan, attemptsRecomputed: 1, limitedBy: "budget" }, "continuous"),
     /runs 1 attempt again: raise --memory-budget/,
+  );
+  assert.match(
+    describeTape({ ...plan, limitedBy: "budget" }, "discrete"),
+    /stores 3 of 20 steps .* runs 17 steps again: raise --memory-budget/,
   );
 });
 

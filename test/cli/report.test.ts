@@ -82,7 +82,7 @@ test("a run whose files have moved is reported from where they are", async ({ fo
   assert.not.match(await readFile(join(out, "report.html"), "utf8"), /class="half missing"/);
   await writeNetwork(folder, 7);
   const other = ["report", out, "--connectome", connectome];
-  await fails(() => runCommand(registerReport, ...other), "argument", /, as the run began with.*network\.neurons/);
+  await fails(() => runCommand(registerReport, ...other), "argument", /that the run began with.*net_csr\.npz/);
 });
 
 test("a run that diverged has a page that says why it ended", async ({ folder }) => {

@@ -9,7 +9,7 @@ import { register as registerSimulate } from "../../src/cli/simulate.ts";
 import { register as registerTrain } from "../../src/cli/train.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import { writeNpy } from "../../src/io/npy.ts";
-import { openNpz, readNpz } from "../../src/io/npz.ts";
+import { openNpz, readNpz, writeNpz } from "../../src/io/npz.ts";
 import { runCommand } from "./command.ts";
 import { TINY } from "./process.ts";
 
@@ -225,10 +225,109 @@ test("types and ids of a table stand in both files, and select", async ({ folder
   assert.is(lines[2], `0,0,1,${ids[1]},L 1,0`);
 });
 
+/** Trains for a step and returns the folder. */
+async function trained(folder: string, name: string, ...args: readonly string[]): Promise<string> {
+  const run = join(folder, name);
+  const common = ["--steps", "1", "--batch-size", "8", "--threads", "1", "--eval-every", "1", "--quiet", "--no-report"];
+  await runCommand(registerTrain, "train", "--out", run, ...common, ...WASM, ...args);
+  return run;
+}
+
+test("a network in discrete time sees sequences: steps are recorded, targets written, every metric compared", async ({
+  folder,
+  out,
+}) => {
+  const network = ["--generate", "300x2000", "--dynamics", "leaky", "--tau", "2", "--nonlinearity", "Tanh"];
+  const ends = ["--input", "groups", "--head", "groups", "--group-size", "8", "--readout-times", "last:4"];
+  const time = ["--time", "discrete", "--recurrences", "2", "--rest", "0.1", "--rest-time", "3"];
+  const data = ["--data", "addition", "--train-samples", "16", "--test-samples", "8", "--validation-samples", "4"];
+  const metrics = ["--metrics", "accuracy,balanced-accuracy", "--no-standardise"];
+  const run = await trained(folder, "addition", ...network, ...ends, ...time, ...data, ...metrics);
+  const { hs, ts, targets, labels } = await simulate(out, run, "--input", "test:2-4", "--times", "1000");
+  const steps = ts!.data.length;
+  assert.equal(hs!.shape, [3, steps, 300]);
+  assert.equal(
+    ts!.data,
+    Array.from({ length: steps }, (_, k) => k + 1),
+  );
+  assert.equal([labels!.shape, targets], [[3], undefined]);
+  const some = await simulate(out, run, "--input", "test:2-4", "--at", `2,${steps}`, "--record", "5,7");
+  const expected = [0, 1, 2].flatMap((s) =>
+    [1, steps - 1].flatMap((k) => [5, 7].map((i) => hs!.data[(s * steps + k) * 300 + i])),
+  );
+  assert.equal(some.hs!.data, expected);
+  assert.equal(some.ts!.data, [2, steps]);
+  const few = await simulate(out, run, "--input", "test:2-4", "--times", "4");
+  assert.equal(
+    few.ts!.data,
+    [1, 2, 3, 4].map((k) => (k * steps) / 4),
+  );
+  const args = ["simulate", run, "--input", "test:0-7", "--record", "0", "--out", out, "--overwrite"];
+  const acts = ["--silence", "output", "--drive", "input=0.5"];
+  const text = await runCommand(registerSimulate, ...args, ...acts);
+  assert.match(text, /\naccuracy \S+ % → \S+ % of 8 samples, intact → with interventions\nbalanced-accuracy \S+ % → /);
+  const { comparison } = JSON.parse(await runCommand(registerSimulate, ...args, ...acts, "--json"));
+  assert.equal(Object.keys(comparison.metrics), ["accuracy", "balanced-accuracy"]);
+  // Outputs are means over silenced neurons: all are 0, and the first class is the answer.
+  const { labels: all } = await simulate(out, run, "--input", "test:0-7", "--record", "0");
+  const share = all!.data.filter((label) => label === 0).length / 8;
+  assert.ok(Math.abs(comparison.metrics.accuracy.intervened - share) < 1e-6);
+  const wrong = (...more: string[]) => errorOf(simulate(out, run, ...more));
+  assert.match(String(await wrong("--input", "test:0", "--at", "0,4")), /numbers of steps from 1 to \d+, got 0 at 0/);
+  // A constant input lasts as long as a sequence.
+  const constant = await simulate(out, run, "--input", "constant:0.2", "--times", "2");
+  assert.equal(constant.ts!.data, [steps / 2, steps]);
+  const csv = join(folder, "steps.csv");
+  await runCommand(registerSimulate, "simulate", run, "--input", "train:0", "--at", "3", "--record", "0", "--out", csv);
+  assert.match(await readFile(csv, "utf8"), /^sample,label,step,neuron,state\n0,\d+,3,0,/);
+});
+
+test("samples of a file are standardised as those of the run, and their metrics compared", async ({ folder, out }) => {
+  const [count, width] = [12, 3];
+  const inputs = Float32Array.from({ length: count * width }, (_, k) => 5 + 3 * Math.sin(k));
+  const targets = Float32Array.from({ length: count }, (_, s) => inputs[s * width]! / 4);
+  const split = Int32Array.from({ length: count }, (_, s) => (s < 8 ? 0 : 2));
+  const file = join(folder, "samples.npz");
+  await writeNpz(file, {
+    inputs: { shape: [count, width], data: inputs },
+    targets: { shape: [count, 1], data: targets },
+    split: { shape: [count], data: split },
+  });
+  const data = ["--data", file, "--scale-inputs", "standardise", "--generate", "300x2000", "--no-standardise"];
+  const run = await trained(folder, "numbers", ...data);
+  const args = ["--times", "3", "--record", "0-99"];
+  const own = await simulate(out, run, "--input", "test:1-3", ...args);
+  assert.equal(own.targets!.data, [...targets.subarray(9)]);
+  const ofFile = await simulate(out, run, "--input", `${file}:1-3`, ...args);
+  assert.equal(ofFile, own);
+  const whole = await simulate(out, run, "--input", file, ...args);
+  assert.is(whole.hs!.shape[0], 4);
+  assert.equal(whole.hs!.data.slice(300), own.hs!.data);
+  const train = await simulate(out, run, "--input", `${file}:train:0`, ...args);
+  assert.equal(train.hs!.data, (await simulate(out, run, "--input", "train:0", ...args)).hs!.data);
+  const other = join(folder, "unlabelled.npz");
+  await writeNpz(other, { inputs: { shape: [3, width], data: inputs.slice(9 * width) } });
+  const unlabelled = await simulate(out, run, "--input", other, ...args);
+  assert.equal(unlabelled.hs, own.hs);
+  assert.is(unlabelled.targets, undefined);
+  const acts = ["simulate", run, "--silence", "input", "--record", "0", "--out", out, "--overwrite", "--json"];
+  const compared = async (input: string) => JSON.parse(await runCommand(registerSimulate, ...acts, "--input", input));
+  assert.equal((await compared(file)).comparison, (await compared("test:0-3")).comparison);
+  assert.is((await compared(other)).comparison, null);
+  const wrong = (input: string) => errorOf(simulate(out, run, "--input", input));
+  assert.match(String(await wrong(`${file}:4`)), /samples from 0 to 3/);
+  assert.match(String(await wrong(`${file}:validation:0`)), /a part that there is: train, test, got validation/);
+  await writeNpz(other, { inputs: { shape: [3, 2], data: inputs.slice(0, 6) } });
+  assert.match(String(await wrong(other)), /2 numbers, one per input, got 3/);
+});
+
 test("wrong inputs are refused with what is possible", async ({ folder, run, out }) => {
   const wrong = (...args: string[]) => errorOf(simulate(out, run, ...args));
   assert.match(String(await wrong("--input", "digits:20-99")), /images from 0 to 23/);
-  assert.match(String(await wrong("--input", "digit")), /digits:A-B, constant:X or FILE\.npy/);
+  assert.match(
+    String(await wrong("--input", "digit")),
+    /train, validation, test, digits:A-B, constant:X, FILE\.npy, or a file or folder of samples/,
+  );
   assert.instance(await wrong("--input", "constant:x"), ArgumentError);
   assert.match(
     String(await wrong("--input", "digits:0", "--neurons", "T4")),

@@ -107,7 +107,9 @@ test("a positive weight reaches binary cross-entropy, which then has no known ch
     targets: { data: Float32Array.of(0, 1, 1, 0), shape: [4, 1] },
   });
   const chance = async (positiveWeight: number) => {
-    const { loss, target } = await taskOf({ ...resolveConfig([]), loss: "binary-cross-entropy", positiveWeight }, set);
+    const samples = { train: set, known: null, counts: null, centre: null };
+    const config = { ...resolveConfig([]), loss: "binary-cross-entropy", positiveWeight } as const;
+    const { loss, target } = await taskOf(config, samples);
     return loss.chance!(target);
   };
   assert.equal([await chance(1), await chance(3)], [Math.LN2, null]);

@@ -167,7 +167,7 @@ const REFUSED: Readonly<Record<string, readonly [() => unknown, ...RegExp[]]>> =
   "more classes than targets": [
     () => arraySamples({ inputs, targets: array([4], Int32Array.of(0, 1, 900, 0)) }),
     /900 at sample 2/,
-    /`classes` allows more/,
+    /no more classes than targets, unless `classes` says how many/,
   ],
   "a class that is not whole": [
     () => arraySamples({ inputs, targets: normals(1, 4) }, { kind: "class" }),
@@ -229,7 +229,7 @@ const REFUSED: Readonly<Record<string, readonly [() => unknown, ...RegExp[]]>> =
   "a picture of another size": [() => arraySamples(good, { picture: { width: 2, height: 2 } }), /= 2/],
   "other statistics": [
     () => arraySamples(good, { normalise: { mean: Float64Array.of(0), std: Float64Array.of(1) } }),
-    /2 numbers/,
+    /1 numbers, as `normalise` has, got 2/,
   ],
   "a misspelt option": [() => arraySamples(good, { clases: 3 } as never), /classes/],
   "a misspelt array": [() => arraySamples({ ...good, masks: labels(4, 2) } as never), /mask/],
@@ -316,8 +316,11 @@ test("notes name what may be a mistake", () => {
   const notesOf = (...given: Parameters<typeof arraySamples>): string => arraySamples(...given).notes.join("\n");
   assert.match(
     notesOf({ inputs, targets: array([4], Float32Array.of(0, 1, 1, 0)) }),
-    /kind "class" makes them classes/,
+    /count as numbers, not as classes \(kind "class"\)/,
   );
+  const oneHot = Int32Array.of(0, 1, 1, 0, 0, 1, 0, 1);
+  assert.match(notesOf({ inputs, targets: array([4, 2], oneHot) }), /one 1 and otherwise 0.* classes at 2 times/);
+  assert.equal(notesOf({ inputs, targets: array([4, 2], Int32Array.of(0, 1, 1, 0, 1, 1, 0, 1)) }), "");
   assert.match(notesOf({ ...good, mask: array([4], Uint8Array.of(1, 1, 0, 1)) }), /"train": 1 sample without a target/);
   assert.match(notesOf(good, { classes: 4 }), /without a sample to train on: 2, 3/);
 });

@@ -3,7 +3,15 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { imageSamples } from "../../src/data/imageSamples.ts";
 import { splitTrainValidation, subset } from "../../src/data/imageSet.ts";
-import { batchCount, batches, epochOrder, firstSamples, joinedBatches, streamBatches } from "../../src/data/loader.ts";
+import {
+  batchCount,
+  batches,
+  epochOrder,
+  firstSamples,
+  joinedBatches,
+  samplesPerPass,
+  streamBatches,
+} from "../../src/data/loader.ts";
 import { MNIST_NORMALISATION } from "../../src/data/mnist.ts";
 import { type SampleSet, type SampleStream, type Samples, subsetOfSamples } from "../../src/data/sampleSet.ts";
 import { fails } from "../io/fixtures.ts";
@@ -304,6 +312,20 @@ test("a subset copies the images named, in that order", async () => {
   assert.equal([part.images[0], part.images[4], part.images[8]], [7, 2, 7]);
   await fails(() => subset(set, [10]), "argument", /0 to 9.*10 at 0/);
   await fails(() => splitTrainValidation(set, 10, key), "argument", /0 to 9/);
+});
+
+test("passes take as many samples as bounded arrays hold, whole panels where they can, and at least one", () => {
+  const numbers = { kind: "numbers", width: 1, classes: null, times: null } as const;
+  const shape = { inputSize: 784, steps: null, target: numbers, weighted: false };
+  assert.is(samplesPerPass(shape), 256);
+  // 2²⁴ numbers: 2²⁴ / (100 · 2,000 + 1) = 83 samples, of which 80 are five panels.
+  assert.is(samplesPerPass({ ...shape, inputSize: 2000, steps: 100 }), 80);
+  assert.is(samplesPerPass({ ...shape, inputSize: 20_000, steps: 100 }), 8);
+  assert.is(samplesPerPass({ ...shape, inputSize: 166_700, steps: 128 }), 1);
+  // Outputs and targets count, too, and so do weights.
+  assert.is(samplesPerPass(shape, 2 ** 22), 3);
+  const traces = { ...shape, target: { ...numbers, width: 2 ** 20, times: 2 } };
+  assert.equal([samplesPerPass(traces), samplesPerPass({ ...traces, weighted: true })], [7, 3]);
 });
 
 test.run();

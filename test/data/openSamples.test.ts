@@ -381,7 +381,7 @@ const REFUSED: Readonly<Record<string, readonly [() => Promise<string>, string, 
       return npz({ inputs: MANY.inputs, targets });
     },
     "file-format",
-    /\[targets\]: expected finite numbers, got NaN at sample 499, output 1/,
+    /\[targets\]: expected finite numbers \(with a mask: only where a target counts\), got NaN at sample 499, output 1/,
   ],
 };
 

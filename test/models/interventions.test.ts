@@ -33,7 +33,7 @@ const W = withValues(
   RANDOM,
   RANDOM.values.map((w) => 0.5 * w),
 );
-const DYNAMICS: readonly Dynamics[] = ["rate", "voltage", "plain"];
+const DYNAMICS: readonly Dynamics[] = ["rate", "leaky", "voltage", "plain"];
 
 /** Fixed steps: a held neuron has no part in choosing them. */
 function optionsOf(dynamics: Dynamics, own: Partial<ConnectomeODERNNOptions> = {}): ConnectomeODERNNOptions {

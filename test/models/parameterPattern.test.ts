@@ -47,9 +47,9 @@ test("a pattern is a text, not a regular expression, and matches whole names", (
 });
 
 test("a pattern that matches nothing gets the nearest name", () => {
-  refused(() => named("rnn.hh.value"), /expected rnn\.hh\.values\? .*got "rnn\.hh\.value" \(pattern\)/);
-  refused(() => named("wieghts"), /expected weights\? /);
-  refused(() => named("!readout"), /expected read-out\? /);
+  refused(() => named("rnn.hh.value"), /got "rnn\.hh\.value", did you mean "rnn\.hh\.values"\? \(pattern\)/);
+  refused(() => named("wieghts"), /got "wieghts", did you mean "weights"\?/);
+  refused(() => named("!readout"), /did you mean "read-out"\?/);
   refused(() => named("elsewhere*"), /expected a name or role of parameters \(rnn\.hh\.values, .*weights, /);
   refused(() => named("!*"), /a pattern that leaves parameters, got "!\*", which excludes all/);
 });

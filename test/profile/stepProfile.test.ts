@@ -4,6 +4,9 @@ import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { phaseKind } from "../../src/backend/kinds.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import type { Subject } from "../../src/check/subject.ts";
+import { discreteSubject, sequenceSubject } from "../../src/check/taskSubjects.ts";
+import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import { observed } from "../../src/profile/observed.ts";
 import { describeProfile, ROW_NAMES, type StepProfile, StepProfiler } from "../../src/profile/stepProfile.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
@@ -75,11 +78,40 @@ for (const threads of [1, 2]) {
       if (programs.length > 0) assert.ok(ms > 0, `${name} took some time`);
     }
     const sparse = ran.flatMap(({ executable: { program } }) =>
-      program.phases.filter((phase) => phaseKind(program, phase) === "matmul sparse"),
+      program.purpose === "readout"
+        ? []
+        : program.phases.filter((phase) => phaseKind(program, phase) === "matmul sparse"),
     );
     assert.is(row(profile, "spmm").runs, sparse.length);
   });
 }
+
+test("discrete time, sparse read-outs and penalties: every program is in the rows of what it is for", async () => {
+  const network = logNormalConnectome({ neurons: 40, connections: 250, seed: 1 });
+  const programsOf = async (subject: Subject) => {
+    const inner = await createWasmBackend({ threads: 1, profile: true });
+    const profiler = new StepProfiler(inner);
+    const opened = subject.open(profiler.backend, null);
+    await opened.evaluate(subject.point, { gradients: true });
+    const profile = await profiler.take(1e3);
+    opened.dispose();
+    await inner.dispose();
+    return (name: string) => row(profile, name).programs;
+  };
+  const discrete = await programsOf(discreteSubject("discrete", network, 1));
+  // "output" makes the trajectory that is compared.
+  assert.equal(discrete("spmm"), ["output", "project", "step", "step.recorded"]);
+  assert.equal(discrete("fused backward"), ["project.reverse", "step.reverse"]);
+  const judging = ["penalties", "penalties.parameters", "penalties.train", "readout", "readout.train"];
+  assert.equal(discrete("read-out"), judging);
+  assert.equal(discrete("gemm"), []);
+  const sequence = await programsOf(sequenceSubject("sequence", network, 1));
+  assert.equal(sequence("read-out"), [...judging, "readout.mean", "readout.mean.reverse"].sort());
+  for (const name of ["spmm", "fused backward"]) {
+    const own = sequence(name).filter((program) => !/^(project|attempt|init|dense|output)/.test(program));
+    assert.equal(own, [], name);
+  }
+});
 
 test("a table has a line per row, and one for the whole", async () => {
   const { profile } = await profiledStep(await createWasmBackend({ threads: 1, profile: true }));

@@ -118,6 +118,21 @@ test("text of a run cannot become markup", () => {
   assert.not.match(html, /<digits>/);
 });
 
+test("a run in discrete time has no figure of a solver, and none is missed", () => {
+  const parts = exampleParts();
+  const { start, steps } = parts.run;
+  const run = {
+    ...parts.run,
+    start: { ...start, config: { ...start.config, time: "discrete" } },
+    steps: steps.map((step) => ({ ...step, solver: null })),
+  };
+  const { html, figures } = buildReport({ ...parts, run });
+  assert.not.ok(figures.some(({ id }) => id === "solver-steps"));
+  assert.not.match(html, /solver/i);
+  const solved = buildReport({ ...parts, run: { ...run, start } });
+  assert.match(solved.html, /No step of a solver has been recorded/);
+});
+
 test("an unfinished run without a checkpoint says what is missing and shows the rest", () => {
   const parts = exampleParts();
   const run = { ...parts.run, steps: parts.run.steps.slice(0, 7), evaluations: [], summary: null };

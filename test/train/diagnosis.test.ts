@@ -2,6 +2,7 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { resolveConfig } from "../../src/run/configLayers.ts";
 import { inFlags } from "../../src/run/remedies.ts";
 import { describeDiagnosis, diagnose, type TrainingState } from "../../src/train/diagnosis.ts";
 
@@ -85,9 +86,36 @@ test("messages say where the loss goes, why, and what to change, in options or a
     /87 % of the neurons are saturated.* 6e-1 of the read-out's.*neuronNonlinearity: "ReLU"$/,
   );
   for (const { message } of findings) assert.not.match(message, /--/, "flags mean nothing to a program");
-  const [first, second] = diagnose(...ill, inFlags).findings;
+  const [first, second] = diagnose(...ill, inFlags(resolveConfig([{ preset: "tutorial" }]))).findings;
   assert.match(first!.message, /Try --standardise, or --fc-dim none with a smaller --lr$/);
   assert.match(second!.message, /Try --weights signed --normalise rows, a smaller --gain, or --nonlinearity ReLU$/);
+});
+
+test("only settings that the run has, and that would change it, are advised", () => {
+  const probe = { ...HEALTHY, constantFeatures: 1, saturated: 1 };
+  const messages = (...config: Parameters<typeof resolveConfig>[0]) =>
+    diagnose(probe, { ...STATE, meanLoss: 2.3, step: 200 }, inFlags(resolveConfig(config))).findings.map(
+      ({ message }) => message.split(". Try ")[1],
+    );
+  assert.equal(messages({}), [
+    "a longer --end-time, a larger --gain, or other neurons to --readout",
+    "a smaller --gain",
+  ]);
+  assert.equal(messages({ data: "addition", time: "discrete", head: "groups", nonlinearity: "Tanh", gain: 3 }), [
+    "more --recurrences, a larger --gain, or a larger --group-size",
+    "a smaller --gain, or --nonlinearity ReLU",
+  ]);
+  // Nothing is said where there is nothing to try.
+  assert.equal(messages({ wiring: "none", readout: "all" }), ["a longer --end-time", undefined]);
+  const stalled = (config: Parameters<typeof resolveConfig>[0][number], standardised: boolean) =>
+    diagnose(HEALTHY, { ...STATE, meanLoss: 2.3, step: 200, standardised }, inFlags(resolveConfig([config])))
+      .findings[0]!.message;
+  assert.match(stalled({}, true), /Try another --lr, or --preset retina, which is known to learn$/);
+  assert.match(
+    stalled({ preset: "demo", data: "addition", time: "discrete", standardise: false }, false),
+    /Try another --lr, --standardise, or --preset addition, which is known to learn$/,
+  );
+  assert.match(stalled({ data: "samples.npz", time: "discrete" }, true), /Try another --lr$/);
 });
 
 test("gradients are summed up by group, and the line for people has every measure", () => {

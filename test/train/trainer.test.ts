@@ -2,6 +2,8 @@ import * as assert from "uvu/assert";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { absolute } from "../../src/data/connectomes.ts";
 import { imageSamples } from "../../src/data/imageSamples.ts";
+import { createSparseProjection } from "../../src/data/projection.ts";
+import type { SampleSet } from "../../src/data/sampleSet.ts";
 import { ConnectomeClassifier } from "../../src/models/classifier.ts";
 import type { SolveOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { metricValues } from "../../src/models/task/sums.ts";
@@ -9,7 +11,7 @@ import { SGD } from "../../src/train/optimizer.ts";
 import { type StepMetrics, Trainer, TrainingError } from "../../src/train/trainer.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
-import { patches, patchSamples, sparseMatrix, stateOf, tinyTraining, train } from "./fixtures.ts";
+import { NEURONS, patches, patchSamples, sparseMatrix, stateOf, tinyTraining, train } from "./fixtures.ts";
 
 forEachBackend("trainer", ["f32", "f64"], (test) => {
   test("training lowers the loss and reports every step", async ({ backend }) => {
@@ -254,9 +256,48 @@ forEachBackend("trainer", ["f32", "f64"], (test) => {
       batchSize: 4,
       evaluation: { numSteps: 3 },
     });
-    for await (const { solver } of trainer.fit({ steps: 2 }))
-      assert.equal(solver, { rhsEvaluations: 3, steps: { min: 3, mean: 3, max: 3 }, rejected: 0, failed: 0 });
-    assert.equal([trainer.tapePlan?.strategy, trainer.tapePlan?.attempts], ["store", 3]);
+    for await (const metrics of trainer.fit({ steps: 2 })) assert.is(metrics.solver, null);
+    assert.is(trainer.tapePlan!.attempts, 3, "its steps");
+    optimizer.dispose();
+    model.dispose();
+  });
+
+  test("evaluation and calibration of long sequences read a few samples at a time", async ({ backend }) => {
+    const [inputSize, steps, count] = [840_000, 2, 11];
+    const reads: number[] = [];
+    const set: SampleSet = {
+      ...{ inputSize, steps, count, weighted: false, source: "long sequences" },
+      target: { kind: "class", width: 1, classes: 2, times: null },
+      read: (indices) => {
+        const chosen = Array.from(indices);
+        reads.push(chosen.length);
+        const inputs = new Float32Array(chosen.length * steps * inputSize);
+        // The last frame differs between samples.
+        for (const [i, sample] of chosen.entries())
+          inputs.fill(Math.sin(1 + sample), ((i + 1) * steps - 1) * inputSize, (i + 1) * steps * inputSize);
+        return { size: chosen.length, inputs, targets: Float32Array.from(chosen, (k) => k % 2), weights: null };
+      },
+    };
+    const indices = Array.from({ length: inputSize }, (_, i) => i % NEURONS);
+    const model = new ConnectomeClassifier(backend, {
+      rnn: {
+        ...{ inputSize, numNeurons: NEURONS, connectome: absolute(sparseMatrix()), neuronNonlinearity: "Tanh" },
+        inputProjection: createSparseProjection({ size: inputSize, numNeurons: NEURONS, indices, mode: "ih" }),
+      },
+      ...{ numClasses: 2, fcDim: null, standardise: true },
+    });
+    const optimizer = new SGD(backend, model.parameters);
+    const trainer = new Trainer({ model, optimizer, train: set, batchSize: 2 });
+    await trainer.calibrate(count);
+    assert.equal(reads.splice(0), [9, 2], "9 samples are 60 MB");
+    const { mean, scale } = (await model.featureStatistics())!;
+    const { inputs } = await set.read([...Array(count).keys()], null);
+    await model.calibrate({ data: inputs, batch: count, steps });
+    const whole = (await model.featureStatistics())!;
+    assert.equal([mean, scale], [whole.mean, whole.scale], "as if they were one batch");
+    reads.length = 0;
+    assert.is((await trainer.evaluate(set)).count, count);
+    assert.equal(reads, [9, 2]);
     optimizer.dispose();
     model.dispose();
   });

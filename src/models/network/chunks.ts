@@ -7,6 +7,13 @@ import type { SolveStats } from "../../ode/solveStats.ts";
 import type { ChunkInput } from "./chunkInput.ts";
 import type { NetworkParameters } from "./parameters.ts";
 
+/** Interventions that the dynamics of a run has, and the rows that it binds for them. */
+export interface ActiveInterventions {
+  readonly held: boolean;
+  readonly muted: boolean;
+  readonly rows: Readonly<Record<string, DeviceBuffer>>;
+}
+
 /** A chunk of a batch: its states, and room for their cotangents. */
 export interface ChunkStates {
   readonly first: number;
@@ -18,6 +25,8 @@ export interface ChunkStates {
   readonly hs: readonly DeviceBuffer[];
   /** Room for their cotangents, in runs for gradients only. */
   readonly ctHs: readonly DeviceBuffer[];
+  /** Interventions in the dynamics of the run; null: none. */
+  readonly active: ActiveInterventions | null;
 }
 
 /** A chunk whose run has been enqueued. */
@@ -58,13 +67,6 @@ export interface InputCotangent {
   readonly index: number;
 }
 
-/** Interventions that the dynamics of a run has, and the rows that it binds for them. */
-export interface ActiveInterventions {
-  readonly held: boolean;
-  readonly muted: boolean;
-  readonly rows: Readonly<Record<string, DeviceBuffer>>;
-}
-
 /** Device buffers of a chunk. */
 export interface ChunkBuffers {
   /** Of the last run; null: none in its dynamics. */
@@ -79,7 +81,12 @@ export interface ChunkBuffers {
 
 /** The variant of the dynamics that a chunk's run has, as a key. */
 export function variantOf({ input, active }: ChunkBuffers): string {
-  return `${input.depth}${active?.held ? " held" : ""}${active?.muted ? " muted" : ""}`;
+  return `${input.depth}${suffixOf(active)}`;
+}
+
+/** Tells programs apart that read other interventions. */
+export function suffixOf(active: ActiveInterventions | null): string {
+  return `${active?.held ? " held" : ""}${active?.muted ? " muted" : ""}`;
 }
 
 /**

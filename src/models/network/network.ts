@@ -25,6 +25,7 @@ import {
   type SettledChunk,
   type StartedChunk,
   settled,
+  suffixOf,
 } from "./chunks.ts";
 import type { Evolution, RunPurpose, RunShape } from "./evolution.ts";
 import { addedCurrents, intervene, pullHeld } from "./intervene.ts";
@@ -182,8 +183,8 @@ export class Network<E> {
         evolution.checkSolved(stats, first, purpose);
         return { stats, failed: failedSamples([stats]), values: all.slice(record.length) };
       };
-      const { hs, ctHs } = chunk;
-      yield { first, count, layout: desk.layout, desk, hs, ctHs, complete: solve.complete, poll };
+      const { hs, ctHs, active } = chunk;
+      yield { first, count, layout: desk.layout, desk, hs, ctHs, active, complete: solve.complete, poll };
     }
   }
 
@@ -207,29 +208,29 @@ export class Network<E> {
   }
 
   /** What each neuron of a chunk sends at output time j, before its sign: its state, or of voltages φ(h); 0 where it is silenced. */
-  signalOf(chunk: ChunkStates, j: number): DeviceBuffer {
-    const h = chunk.hs[j]!;
+  signalOf({ desk, hs, active }: ChunkStates, j: number): DeviceBuffer {
+    const h = hs[j]!;
     if (this.model.options.dynamics !== "voltage") return h;
-    const { active, input } = this.#buffersOf(chunk);
-    const muted = active?.muted ?? false;
-    const signal = chunk.desk.state("signal", this.options.numNeurons);
-    const program = chunk.desk.program(`signal${muted ? " muted" : ""}`, () =>
-      signalProgram(this.model.rateShape(input.depth, active)),
-    );
-    chunk.desk.run(program, { ...this.model.dynamicsInputs(), ...active?.rows, h, signal });
+    const signal = desk.state("signal", this.options.numNeurons);
+    const program = desk.program(`signal${suffixOf(active)}`, () => signalProgram(this.model.rateShape(1, active)));
+    desk.run(program, { ...this.model.dynamicsInputs(), ...active?.rows, h, signal });
     return signal;
   }
 
-  /** The output of each neuron at the last output time of a chunk, and the slope of its nonlinearity there; [sample][neuron]. */
+  /**
+   * The output of each neuron at the last output time of a chunk, and the slope of its nonlinearity there, 0 where the output is held;
+   * [sample][neuron].
+   */
   async responsesOf(chunk: NetworkChunk): Promise<{ readonly rate: FloatArray; readonly slope: FloatArray }> {
     const { steps, bindings } = this.#buffersOf(chunk).input.lastFrame();
-    const { desk, count, hs } = chunk;
+    const { desk, count, hs, active } = chunk;
     const state = (name: string): DeviceBuffer => desk.state(name, this.options.numNeurons);
     const [rate, slope] = [state("rate"), state("slope")];
     desk.run(
-      desk.program("response", () => responseProgram(this.model.rateShape(steps))),
+      desk.program(`response${suffixOf(active)}`, () => responseProgram(this.model.rateShape(steps, active))),
       {
         ...this.model.dynamicsInputs(),
+        ...active?.rows,
         ...bindings,
         // Nothing writes to it: it stays 0.
         offset: state("offset"),

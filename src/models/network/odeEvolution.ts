@@ -8,7 +8,7 @@ import { OdeSolver } from "../../ode/solve.ts";
 import { evaluationSchedule } from "../evaluationTimes.ts";
 import { checkFailures } from "../failures.ts";
 import { type InitialStateOptions, initialStateOf, restOf } from "../initialState.ts";
-import type { Intervened } from "../interventions.ts";
+import { type Intervened, interventionsAtRest } from "../interventions.ts";
 import { rateDynamics } from "../rateDynamics.ts";
 import { type ResolvedSolve, solverOptionsOf } from "../solveOptions.ts";
 import { type ChunkBuffers, variantOf } from "./chunks.ts";
@@ -165,6 +165,7 @@ function wantedTimes(hs: ChunkBuffers["hs"]): number[] {
 }
 
 /** Evaluation of a run to rest: its only output is the last state. */
-function restEvaluation(endTime: number, { signal }: EvaluationOptions): EvaluationOptions {
-  return { times: [endTime], endTime, ...(signal ? { signal } : {}) };
+function restEvaluation(endTime: number, { signal, interventions = null }: EvaluationOptions): EvaluationOptions {
+  const held = interventionsAtRest(interventions);
+  return { times: [endTime], endTime, interventions: held, ...(signal ? { signal } : {}) };
 }

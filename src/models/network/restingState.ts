@@ -30,7 +30,9 @@ export class RestingState<E> {
     const { revision } = network.parameters;
     const { data, batch } = run.input;
     const { signal: _, ...evaluation } = run.evaluation as Record<string, unknown>;
-    const key = JSON.stringify([Array.from(data), batch, evaluation]);
+    const key = JSON.stringify([Array.from(data), batch, evaluation], (_, v) =>
+      ArrayBuffer.isView(v) ? [...(v as Float64Array)] : v,
+    );
     if (this.#known?.run === key && this.#known.revision === revision) return;
     this.#known = null;
     const last = network.outputTimes(run) - 1;
@@ -69,5 +71,5 @@ function restProgram(rows: number): Program {
 function spreadProgram(rows: number): Program {
   const g = new Graph();
   g.store("h", g.row("rest", rows), { as: { kind: "state", rows } });
-  return lower(g, "spread", "forward");
+  return lower(g, "rest.spread", "forward");
 }

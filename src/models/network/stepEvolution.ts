@@ -13,6 +13,7 @@ import { lengths } from "../../ode/solverDesk.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
 import { type BufferSet, Tape } from "../../ode/tape.ts";
 import { initialStateOf, restOf } from "../initialState.ts";
+import { interventionsAtRest } from "../interventions.ts";
 import { discreteStep } from "../rateDynamics.ts";
 import { type ChunkBuffers, variantOf } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
@@ -92,8 +93,9 @@ export function stepEvolution(model: NetworkParameters, settings: StepSettings =
 }
 
 /** Evaluation of a run to rest: its only output is the last state. */
-function restEvaluation(steps: number, { signal }: StepOptions): StepOptions {
-  return { numSteps: 1, recurrences: steps, ...(signal ? { signal } : {}) };
+function restEvaluation(steps: number, { signal, interventions = null }: StepOptions): StepOptions {
+  const held = interventionsAtRest(interventions);
+  return { numSteps: 1, recurrences: steps, interventions: held, ...(signal ? { signal } : {}) };
 }
 
 /** Runs in one panel layout. */
@@ -132,6 +134,7 @@ class StepRun {
     else await this.#pass(chunk, steps, signal);
     const each = <T>(value: T): T[] => new Array<T>(samples).fill(value);
     return {
+      time: "discrete",
       nSteps: each(steps.count),
       nAccepted: each(steps.count),
       steps: null,

@@ -33,7 +33,8 @@ export function matchingParameters<P extends Named>(
     const names = [...new Set([...parameters.map(({ name }) => name), ...parameters.map(({ role }) => role)])];
     const near = nearestName(positive, names);
     const known = `a name or role of parameters (${names.join(", ")}), perhaps with *`;
-    throw new ArgumentError(where, argument, near ? `${near}? ${known}` : known, `"${pattern}"`);
+    const hint = near ? `, did you mean "${near}"?` : "";
+    throw new ArgumentError(where, argument, known, `"${pattern}"${hint}`);
   }
   if (!isNegated) return matches;
   const others = parameters.filter((p) => !matches.includes(p));

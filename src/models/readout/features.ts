@@ -1,10 +1,11 @@
 // Features of a network on some inputs: the statistics that standardise them, and measures of how much they say about the input.
 
 import { ArgumentError } from "../../core/errors.ts";
-import type { SolveStats } from "../../ode/solveStats.ts";
-import { type Outcome, resultWithoutFailed } from "../failures.ts";
+import { assertSolved, type SolveStats } from "../../ode/solveStats.ts";
+import { type Outcome, resultWithoutFailed, withoutFailed } from "../failures.ts";
 import type { NetworkChunk } from "../network/chunks.ts";
 import type { Evaluated, Network } from "../network/network.ts";
+import type { ModelInput } from "../options.ts";
 import type { Readout } from "./readout.ts";
 import {
   columnStatistics,
@@ -37,23 +38,48 @@ interface Features extends Outcome {
   readonly batch: number;
 }
 
-/** Mean, standard deviation and scale of each feature. @throws {ArgumentError} features that are the same for all samples */
+/**
+ * Mean, standard deviation and scale of each feature over the samples of all inputs; those that fail are left out.
+ *
+ * @throws {ArgumentError} features that are the same for all samples
+ * @throws {SolverError} all samples failed
+ */
 export async function featureStatistics<E>(
   network: Network<E>,
   readout: Readout,
-  batch: ReadBatch<E>,
+  inputs: AsyncIterable<ModelInput> | Iterable<ModelInput>,
+  plan: Omit<ReadBatch<E>, "input">,
 ): Promise<Record<"mean" | "std" | "scale", Float64Array>> {
   const { nFeatures } = readout.shape;
-  const { all, rest } = await resultWithoutFailed(network, batch, (part) =>
-    readFeatures(network, readout, { ...batch, ...part }, async () => {}),
-  );
-  const known = rest?.result ?? all;
-  const { mean, std } = columnStatistics(known.features, known.batch, nFeatures);
+  const known: Features[] = [];
+  const failures: SolveStats[] = [];
+  for await (const input of inputs) {
+    const { all, rest } = await withoutFailed(network, { ...plan, input }, (part) =>
+      readFeatures(network, readout, { ...plan, ...part }, async () => {}),
+    );
+    const { features, batch, failed, stats } = rest?.result ?? all;
+    if (failed.length < batch) known.push({ features, batch, failed, stats });
+    else failures.push(...stats);
+  }
+  if (known.length === 0) for (const stats of failures) assertSolved(stats);
+  const { features, count } = joined(known);
+  const { mean, std } = columnStatistics(features, count, nFeatures);
   const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
   const c = Math.min(1, FEATURE_SCALE / Math.sqrt(nFeatures));
   if (!(rms > 0))
     throw new ArgumentError("calibrate", "input", "features that differ between samples", "constant ones");
   return { mean, std, scale: std.map((s) => c / (s + STD_FLOOR * rms)) };
+}
+
+function joined(parts: readonly Features[]): { readonly features: Float64Array; readonly count: number } {
+  if (parts.length === 1) return { features: parts[0]!.features, count: parts[0]!.batch };
+  const features = new Float64Array(parts.reduce((sum, part) => sum + part.features.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    features.set(part.features, at);
+    at += part.features.length;
+  }
+  return { features, count: parts.reduce((sum, { batch }) => sum + batch, 0) };
 }
 
 /** How a network and its read-out respond to some inputs; samples that fail are left out. */

@@ -10,7 +10,7 @@ import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { checkNames } from "../../core/optionNames.ts";
 import { orRelease } from "../../core/release.ts";
 import type { Value } from "../../ops/value.ts";
-import type { ChunkStates } from "../network/chunks.ts";
+import { type ActiveInterventions, type ChunkStates, suffixOf } from "../network/chunks.ts";
 import type { NetworkParameters } from "../network/parameters.ts";
 import { rates } from "../rateDynamics.ts";
 
@@ -121,7 +121,7 @@ export class Penalties {
     this.#share = share;
     this.sums = penalties.map((_, i) => bindings[sumName(i)]!);
     // Here too, not only when it first runs, so that a penalty that does not fit is refused at once.
-    if (penalties.length > 0) orRelease(desk, () => this.#program(false));
+    if (penalties.length > 0) orRelease(desk, () => this.#program(false, null));
   }
 
   /** Sets the sums to zero, and what each sample and time counts. */
@@ -139,11 +139,13 @@ export class Penalties {
    * Adds the penalties of a chunk at the output times `times` and, with gradients, their cotangents to those of the states.
    * @param complete  with gradients, where this scalar is not 0; null: the penalties only
    */
-  add({ desk, hs, ctHs }: ChunkStates, times: readonly number[], complete: DeviceBuffer | null): void {
+  add({ desk, hs, ctHs, active }: ChunkStates, times: readonly number[], complete: DeviceBuffer | null): void {
     if (this.#penalties.length === 0) return;
-    const program = desk.program(complete ? "penalties.train" : "penalties", () => this.#program(complete !== null));
+    const name = `${complete ? "penalties.train" : "penalties"}${suffixOf(active)}`;
+    const program = desk.program(name, () => this.#program(complete !== null, active));
     const fixed = {
       ...this.#model.dynamicsInputs(),
+      ...active?.rows,
       ...this.#bindings,
       "is sample": desk.sample("is sample"),
       complete,
@@ -157,12 +159,12 @@ export class Penalties {
   }
 
   /** Leaves: `h`, `is sample`, `penalty share`, the masks. With gradients, it has no effect where the scalar `complete` is 0. */
-  #program(training: boolean): Program {
+  #program(training: boolean, active: ActiveInterventions | null): Program {
     const g = new Graph();
     const { ops } = g;
     const { numNeurons } = this.#model.options;
     const h = g.state("h", numNeurons);
-    const activity = { h, rate: rates(g, this.#model.rateShape(1), h) };
+    const activity = { h, rate: rates(g, this.#model.rateShape(1, active), h) };
     const share = ops.mul(g.sample("is sample"), g.scalar("penalty share"));
     const terms = this.#penalties.map((penalty, i) => {
       const each = meanOverNeurons(g, penalty, i, penalty.graph(g, activity), numNeurons);

@@ -42,6 +42,8 @@ export interface CurvesOptions extends Curves, Pick<Figure, "id" | "title" | "ca
   readonly ceiling?: number;
   /** null: unknown. */
   readonly chance: number | null;
+  /** The best possible value; default null: unknown. */
+  readonly best?: number | null;
   readonly format: (value: number) => string;
 }
 
@@ -61,7 +63,7 @@ export function curvesFigure(options: CurvesOptions): Figure {
 }
 
 function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
-  const { steps, evaluations, value, chance, format } = options;
+  const { steps, evaluations, value, chance, best = null, format } = options;
   const width = fullWidth - AXIS_LEFT - RIGHT;
   const batches = thinned(finite(steps.map((m) => ({ x: m.step, y: value(m) }))), width);
   const mean = smoothed(batches, Math.max(1, Math.round(batches.length * SMOOTHING)));
@@ -91,7 +93,9 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
     leftAxis(y, width, { label: options.yLabel, ticks: y.ticks(5), format }),
     bottomAxis(x, width, PANEL_HEIGHT, { label: "training step", ticks: wholeTicks(x, Math.max(3, width / 80)) }),
     element("clipPath", { id: clip }, element("rect", { x: -6, y: -6, width: width + 12, height: PANEL_HEIGHT + 6 })),
-    chance === null ? "" : element("line", { class: "guide", x1: 0, x2: width, y1: y(chance), y2: y(chance) }),
+    ...[chance, best].map((level) =>
+      level === null ? "" : element("line", { class: "guide", x1: 0, x2: width, y1: y(level), y2: y(level) }),
+    ),
     element(
       "g",
       { "clip-path": `url(#${clip})` },
@@ -109,6 +113,7 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
         ...(mean.length ? [{ name: "training", colour: "blue", value: mean.at(-1)!.y }] : []),
         ...sets.map(({ set, points }) => ({ name: set as string, colour: COLOURS[set], value: points.at(-1)!.y })),
         ...(chance === null ? [] : [{ name: "chance", colour: "soft", value: chance }]),
+        ...(best === null ? [] : [{ name: "best", colour: "soft", value: best }]),
       ].map((end) => ({ ...end, at: Math.max(0, Math.min(PANEL_HEIGHT, y(end.value))) })),
       width,
       format,
@@ -120,7 +125,7 @@ function draw(options: CurvesOptions, fullWidth: number, uid: string): Drawing {
 /** The ends of the axis of values. */
 function extent(
   values: readonly number[],
-  { range: [least, most], ceiling, chance }: Pick<CurvesOptions, "range" | "ceiling" | "chance">,
+  { range: [least, most], ceiling, chance, best }: Pick<CurvesOptions, "range" | "ceiling" | "chance" | "best">,
 ): [number, number] {
   const sorted = [...values].sort((a, b) => a - b);
   const quartile = (share: number): number => sorted[Math.round(share * (sorted.length - 1))] ?? 0;
@@ -129,7 +134,7 @@ function extent(
     Math.max(quartile(0), quartile(0.25) - far),
     ceiling === undefined ? Math.min(quartile(1), quartile(0.75) + far) : quartile(1),
   ];
-  const bottom = least ?? Math.min(0, low, chance ?? low);
+  const bottom = least ?? Math.min(0, low, chance ?? low, best ?? low);
   const top = most ?? Math.min(ceiling ?? Number.POSITIVE_INFINITY, Math.max(high, chance ?? high) * 1.05);
   return [bottom, top > bottom ? top : bottom + 1];
 }

@@ -1,4 +1,4 @@
-// Work of the solver over training: attempted and rejected steps per image.
+// Work of the solver over training: attempted and rejected steps per sample.
 
 import { scaleLinear } from "d3-scale";
 import { area, line } from "d3-shape";

@@ -1,0 +1,10 @@
+// Files that commands write.
+
+import { FileFormatError } from "../core/errors.ts";
+import { exists } from "../io/files.ts";
+
+/** @throws {FileFormatError} "file-exists": a file that must not be replaced */
+export async function refuseExisting(file: string): Promise<void> {
+  if (await exists(file))
+    throw new FileFormatError(file, "a new file, or --overwrite", "an existing one", "file-exists");
+}
