@@ -48,6 +48,7 @@ function signedRows(config: TrainConfig): string | null {
 
 /** A preset that is known to learn these samples. */
 function knownSetUp({ data, preset, time }: TrainConfig): string | null {
-  const known = isTaskName(data) && Object.hasOwn(PRESETS, data) ? data : data === null && time === "continuous" ? "retina" : null;
+  const known =
+    isTaskName(data) && Object.hasOwn(PRESETS, data) ? data : data === null && time === "continuous" ? "retina" : null;
   return known === null || known === preset ? null : `${optionName("preset")} ${known}, which is known to learn`;
 }
