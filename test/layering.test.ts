@@ -25,7 +25,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   io: ["core"],
   data: ["core", "io"],
   train: ["core", "backend/*", "backend/select.ts", "ops", "autodiff", "ode", "models", "io", "data"],
-  check: ["core", "backend/*", "ops", "autodiff", "ode", "models", "data"],
+  check: ["core", "backend/*", "ops", "autodiff", "ode", "models", "data", "train"],
   report: ["core", "backend/*", "ode", "models", "io", "data", "train"],
   run: ["core", "backend/*", "backend/select.ts", "backend/wasm", "ode", "models", "io", "data", "train", "report"],
   cli: ["*"],
