@@ -356,7 +356,7 @@ forEachBackend("penalties in training", ["f32", "f64"], (test) => {
     await fails(
       () => training(backend, STAY, frozen),
       "argument",
-      /a parameter that the optimiser trains, got "weights", all frozen \(wiring\.parameters\)/,
+      /a parameter that the optimiser trains, got "weights" of wiring, all frozen \(wiring\.parameters\)/,
     );
   });
 
