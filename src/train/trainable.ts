@@ -100,11 +100,7 @@ export function checkSamples<E extends object>(
 }
 
 /** Samples that an evaluation reads at a time, so that inputs and outputs take bounded memory; see samplesPerPass. */
-export function samplesPerEvaluation(
-  { loss, target }: Task,
-  samples: SampleShape,
-  evaluation: object = {},
-): number {
+export function samplesPerEvaluation({ loss, target }: Task, samples: SampleShape, evaluation: object = {}): number {
   const { numEvals = 1 }: { readonly numEvals?: number } = evaluation;
   // At most as many as there are output times.
   const times = Math.max(samples.target.times ?? numEvals, samples.steps ?? 1);
