@@ -48,7 +48,7 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     ...describeSamples(inputs),
     row("device", `${device}`),
     row(config.time === "continuous" ? "solver" : "time", describeTime(config, samples.train)),
-    row("training", describeTraining(config, lastStep)),
+    row("training", describeTraining(samples.train.picture ? config : { ...config, shift: 0 }, lastStep)),
   ];
 }
 

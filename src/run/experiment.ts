@@ -28,7 +28,7 @@ import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits, withoutTimes } from "./samples.ts";
 import { parameterOptions, type Sharing, sharingOf } from "./sharing.ts";
 import { solveOptionsOf } from "./solver.ts";
-import { activityPenaltiesOf, knownFor, taskOf } from "./task.ts";
+import { activityPenaltiesOf, checkTargets, knownFor, taskOf } from "./task.ts";
 import { underSettings } from "./underSettings.ts";
 
 /** The input of a run, read and checked. */
@@ -95,11 +95,12 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
   try {
     const { train } = samples;
     const task = await taskOf(config, samples);
+    const isRecorded = recorded !== undefined;
+    if (!isRecorded) await checkTargets(task, samples);
     const ends = { ...train, outputs: task.loss.outputs(task.target) };
     const projections = chooseProjections(connectome, ends, config);
     checkReadTimes(config, train);
     const known = knownFor(task, config, samples.known);
-    const isRecorded = recorded !== undefined;
     const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
     return { connectome, weights, sharing, taskNetwork, projections, samples, task, files, isRecorded, known };
   } catch (error) {

@@ -43,6 +43,29 @@ export async function taskOf(config: TaskConfig, samples: TaskSamples): Promise<
   return withChance(task, config, samples);
 }
 
+/** Asks a loss for some numbers only about every target that counts. @throws {ArgumentError} one that it refuses */
+export async function checkTargets(
+  { loss }: Task,
+  { source, ...parts }: Pick<SampleSplits, "train" | "validation" | "test" | "source">,
+): Promise<void> {
+  if (!loss.refuses) return;
+  for (const name of ["train", "validation", "test"] as const) {
+    const set = parts[name];
+    if (!set) continue;
+    let first = 0;
+    for await (const { size, targets, weights } of batches(set, { batchSize: samplesPerPass(set) })) {
+      targets.forEach((target, i) => {
+        const refusal = weights?.[i] === 0 ? null : loss.refuses!(target);
+        if (refusal === null) return;
+        const sample = first + Math.floor((i * size) / targets.length);
+        const expected = `${refusal} for each target, as ${loss.name} needs it`;
+        throw new ArgumentError(`${source} (${name})`, "targets", expected, `${target} at sample ${sample}`);
+      });
+      first += size;
+    }
+  }
+}
+
 /** Replaces what loss and metrics say of chance by what is known of these samples. */
 function withChance(task: Task, config: TaskConfig, { known, counts }: TaskSamples): Task {
   const { loss, metrics } = task;
