@@ -385,11 +385,20 @@ export type { BinaryOp, BinaryOps, Operand, Ops, UnaryOp, UnaryOps } from "./ops
 export type { CurvePoint, Curves } from "./report/plots/curves.ts";
 export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
-export type { Hyphenated, NamedNetwork, NetworkSize, SolverName, TrainConfig } from "./run/config.ts";
+export type {
+  Assignments,
+  Hyphenated,
+  LossChoice,
+  NamedNetwork,
+  NetworkSize,
+  SolverName,
+  TrainConfig,
+} from "./run/config.ts";
+export type { RunEvaluation, RunModel } from "./run/experiment.ts";
 export type { FileRole, InputFile } from "./run/inputFiles.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 export { type PredictedBatch, type Predictions, type PredictOptions, predict, predictAll } from "./run/predict.ts";
-export type { LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
+export type { LoadOptions, LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
 export { type SamplesFor, type SamplesForOptions, samplesFor } from "./run/samplesFor.ts";
 // Training.
 export {

@@ -17,7 +17,9 @@ export const READOUTS = ["auto", "all", "output", "no-input"] as const;
 export const HEADS = ["layers", "states", "groups", "columns"] as const;
 export const TIMES = ["continuous", "discrete"] as const;
 export const DYNAMICS: readonly Dynamics[] = ["rate", "leaky", "voltage", "plain"];
-export const LOSS_CHOICES: readonly ("auto" | LossName)[] = ["auto", ...LOSS_NAMES];
+/** Name of a ready-made loss, or "auto": as the targets are. */
+export type LossChoice = "auto" | LossName;
+export const LOSS_CHOICES: readonly LossChoice[] = ["auto", ...LOSS_NAMES];
 export const CLASS_WEIGHTS = ["none", "balanced"] as const;
 export const INPUT_SCALINGS = ["none", "standardise"] as const;
 export const TARGET_KINDS = ["auto", "class", "numbers"] as const;
@@ -59,7 +61,7 @@ export type ReadoutTimes = "auto" | "last" | "all" | `last:${number}` | readonly
 export interface TrainConfig {
   readonly preset: string;
   /** Loss; "auto": cross-entropy of classes, squared error of numbers. */
-  readonly loss: (typeof LOSS_CHOICES)[number];
+  readonly loss: LossChoice;
   /** Metrics, the first of which decides which checkpoint is best; null: those that go with the loss. */
   readonly metrics: readonly string[] | null;
   /** Part of a class target that is spread evenly over all classes. */

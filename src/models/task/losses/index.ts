@@ -32,6 +32,7 @@ export const LOSSES: {
 /** Name of a ready-made loss. */
 export type LossName = keyof typeof LOSSES;
 
+/** Names of the ready-made losses. */
 export const LOSS_NAMES: readonly LossName[] = Object.keys(LOSSES) as LossName[];
 
 /** The ready-made loss of this name, with its default options. @throws {ArgumentError} with the nearest name */

@@ -10,6 +10,7 @@ import { meanAbsoluteError } from "./meanAbsoluteError.ts";
 import { meanSquaredError } from "./meanSquaredError.ts";
 import { r2 } from "./r2.ts";
 
+/** The ready-made metrics. */
 export const METRICS: readonly Metric[] = [
   accuracy,
   balancedAccuracy,
@@ -20,6 +21,7 @@ export const METRICS: readonly Metric[] = [
   binaryAccuracy,
 ];
 
+/** Their names. */
 export const METRIC_NAMES: readonly string[] = METRICS.map(({ name }) => name);
 
 /** The ready-made metric of this name. @throws {ArgumentError} with the nearest name */
