@@ -2,7 +2,6 @@
 
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import { type FloatArray, floatArray } from "../../core/dtype.ts";
-import { ArgumentError } from "../../core/errors.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
 import { resultWithoutFailed } from "../failures.ts";
 import {
@@ -152,7 +151,7 @@ class BatchRun<E> {
   }
 
   #begin(): void {
-    this.#readout.beginBatch(this.#targets?.total || 1);
+    this.#readout.beginBatch(this.#targets?.total ?? 1);
     this.#penalties.beginBatch(this.#batch.input.batch * this.#times.length);
   }
 
@@ -193,10 +192,6 @@ class BatchRun<E> {
     const network = this.#network;
     const { input } = this.#batch;
     const targets = this.#targets!;
-    if (!(targets.total > 0)) {
-      const expected = "at least one target that counts in the loss";
-      throw new ArgumentError("targets", "weights", expected, "only targets of classes with the weight 0");
-    }
     const x = network.options.inputGradient ? floatArray(network.backend.dtype, input.data.length) : null;
     let record: readonly ArrayLike<number>[] = [];
     this.#begin();
