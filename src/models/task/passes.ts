@@ -2,6 +2,7 @@
 
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import { type FloatArray, floatArray } from "../../core/dtype.ts";
+import { ArgumentError } from "../../core/errors.ts";
 import type { SolveStats } from "../../ode/solveStats.ts";
 import { resultWithoutFailed } from "../failures.ts";
 import {
@@ -35,7 +36,7 @@ export interface TaskResult {
   readonly penalties: Readonly<Record<string, number>>;
   /**
    * Σ w, which the loss was divided by: the weight of this loss beside that of another batch. 0: nothing counts in the loss (the classes
-   * weigh 0, or the samples with targets failed), which is that of the penalties alone.
+   * weigh 0, or the samples with targets failed).
    */
   readonly lossWeight: number;
   readonly metrics: MetricSums;
@@ -92,7 +93,7 @@ export async function runBatch<E>(
   const { all, rest } = await resultWithoutFailed(network, batch, (part, kept) => {
     const chosen = targets && kept ? selectTargets(targets, targetRows(task, input.batch), kept) : targets;
     const run = new BatchRun(network, judge, { ...batch, ...part, targets: chosen });
-    if (!kept) run.checkTargets();
+    if (!kept) run.checkTargets(measure !== null);
     if (!measure) return run.loss();
     if (kept) network.parameters.clearGradients();
     return run.gradients(measure);
@@ -135,9 +136,13 @@ class BatchRun<E> {
     this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
   }
 
-  /** @throws {ArgumentError} none counts */
-  checkTargets(): void {
-    if (this.#targets) checkCounted(this.#targets);
+  /** @throws {ArgumentError} none counts, or with gradients none in the loss */
+  checkTargets(training: boolean): void {
+    if (!this.#targets) return;
+    checkCounted(this.#targets);
+    if (!training || this.#targets.total > 0) return;
+    const expected = "at least one target that counts in the loss";
+    throw new ArgumentError("targets", "weights", expected, "only targets of classes with the weight 0");
   }
 
   get #readings(): number {
