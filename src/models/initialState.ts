@@ -19,7 +19,8 @@ export type InitialState =
 
 /**
  * The state to which a constant input leads from zeros: the network runs under it first, and all samples start there. Neurons that are
- * silenced or clamped in the run are so on the way there, too. No gradient flows through that run. It is made once as long as the parameters stay the same.
+ * silenced or clamped in the run are so on the way there, too. No gradient flows through that run. It is made once as long as the
+ * parameters stay the same.
  */
 export interface RestState {
   /** The input: one number for all, or `inputSize` numbers. */

@@ -23,7 +23,7 @@ export interface DrivenNeurons {
 }
 
 /**
- * What is done to neurons during a whole run, from the start to the end (a run to a resting state, before it, goes without):
+ * What is done to neurons during a whole run, from the start to the end:
  *
  * - A *silenced* neuron sends nothing: other neurons receive 0 from it. Its state is held at 0, so that a read-out gets 0, too.
  * - A *clamped* neuron's state is held at a value: h(t) = value, whatever h0 and its input. What it sends follows from its state.

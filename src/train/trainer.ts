@@ -347,6 +347,11 @@ export class Trainer<E extends object = EvaluationOptions> {
   async #takeStep(batch: Samples, factor: number): Promise<TaskResult> {
     const step = this.#position.step + 1;
     const result = await this.#gradients(batch, step);
+    // All samples that count failed, which is allowed: there is nothing to learn.
+    if (result.lossWeight === 0) {
+      this.skip();
+      return result;
+    }
     const squares = result.measured[0]![0]!;
     if (!Number.isFinite(result.loss) || !Number.isFinite(squares)) {
       const worst = await findWorst("gradient", this.model.parameters, this.optimizer.trained);
@@ -356,8 +361,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.optimizer.step(factor);
     this.#plan = worstPlan(result.stats);
     this.skip();
-    // Where nothing counts in the loss there is none to report.
-    return result.lossWeight > 0 ? result : { ...result, loss: Number.NaN };
+    return result;
   }
 
   async #gradients(batch: Samples, step: number): Promise<TaskGradients> {

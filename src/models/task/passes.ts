@@ -36,7 +36,7 @@ export interface TaskResult {
   readonly penalties: Readonly<Record<string, number>>;
   /**
    * Σ w, which the loss was divided by: the weight of this loss beside that of another batch. 0: nothing counts in the loss (the classes
-   * weigh 0, or the samples with targets failed), which is that of the penalties alone.
+   * weigh 0, or the samples with targets failed).
    */
   readonly lossWeight: number;
   readonly metrics: MetricSums;
@@ -93,7 +93,7 @@ export async function runBatch<E>(
   const { all, rest } = await resultWithoutFailed(network, batch, (part, kept) => {
     const chosen = targets && kept ? selectTargets(targets, targetRows(task, input.batch), kept) : targets;
     const run = new BatchRun(network, judge, { ...batch, ...part, targets: chosen });
-    if (!kept) run.checkTargets();
+    if (!kept) run.checkTargets(measure !== null);
     if (!measure) return run.loss();
     if (kept) network.parameters.clearGradients();
     return run.gradients(measure);
@@ -136,9 +136,13 @@ class BatchRun<E> {
     this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
   }
 
-  /** @throws {ArgumentError} none counts */
-  checkTargets(): void {
-    if (this.#targets) checkCounted(this.#targets);
+  /** @throws {ArgumentError} none counts, or with gradients none in the loss */
+  checkTargets(training: boolean): void {
+    if (!this.#targets) return;
+    checkCounted(this.#targets);
+    if (!training || this.#targets.total > 0) return;
+    const expected = "at least one target that counts in the loss";
+    throw new ArgumentError("targets", "weights", expected, "only targets of classes with the weight 0");
   }
 
   get #readings(): number {
@@ -152,7 +156,7 @@ class BatchRun<E> {
   }
 
   #begin(): void {
-    this.#readout.beginBatch(this.#targets?.total || 1);
+    this.#readout.beginBatch(this.#targets?.total ?? 1);
     this.#penalties.beginBatch(this.#batch.input.batch * this.#times.length);
   }
 
@@ -193,10 +197,6 @@ class BatchRun<E> {
     const network = this.#network;
     const { input } = this.#batch;
     const targets = this.#targets!;
-    if (!(targets.total > 0)) {
-      const expected = "at least one target that counts in the loss";
-      throw new ArgumentError("targets", "weights", expected, "only targets of classes with the weight 0");
-    }
     const x = network.options.inputGradient ? floatArray(network.backend.dtype, input.data.length) : null;
     let record: readonly ArrayLike<number>[] = [];
     this.#begin();
