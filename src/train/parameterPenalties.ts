@@ -225,7 +225,7 @@ export class ParameterPenalties {
   checkTrained(trained: readonly Parameter[]): void {
     this.#terms.forEach((term, i) => {
       if (this.#penalised.some(({ parameter, terms }) => terms.includes(i) && trained.includes(parameter))) return;
-      const got = `"${term.parameters}", all frozen`;
+      const got = `"${term.parameters}" of ${term.name}, all frozen`;
       throw new ArgumentError(
         "ParameterPenalties",
         `${term.name}.parameters`,

@@ -152,7 +152,17 @@ test("three formats have the same numbers", async () => {
 });
 
 test("an output at each time: a line for each, with names; generated samples with other options", async () => {
-  const args = ["--data", "decision", "--data-options", "stimulus=3", ...SMALL, "--train-samples", "40"];
+  const args = [
+    "--data",
+    "decision",
+    "--preset",
+    "demo",
+    "--data-options",
+    "stimulus=3",
+    ...SMALL,
+    "--train-samples",
+    "40",
+  ];
   await runCommand(
     registerTrain,
     "train",
@@ -263,7 +273,20 @@ test("samples that do not fit are refused by name; nothing is written", async ()
 });
 
 test("samples that cannot be solved have NaN and class -1, and are counted", async () => {
-  const args = ["--data", "decision", "--generate", "300x1500", "--batch-size", "8", "--steps", "1", "--threads", "1"];
+  const args = [
+    "--data",
+    "decision",
+    "--preset",
+    "demo",
+    "--generate",
+    "300x1500",
+    "--batch-size",
+    "8",
+    "--steps",
+    "1",
+    "--threads",
+    "1",
+  ];
   const rest = ["--device", "wasm", "--no-report", "--quiet", "--no-standardise", "--on-failure", "mask"];
   const sizes = ["--train-samples", "8", "--validation-samples", "2", "--test-samples", "2", "--gain", "8"];
   await runCommand(registerTrain, "train", ...args, ...rest, ...sizes, "--out", at("masked"));

@@ -132,7 +132,7 @@ test("errors about patterns, and a rest of parts of steps, name their settings",
     [{ lrOf: { weights: 0.1 }, freeze: ["nothing"] }, /\(--freeze\)/],
     [{ freeze: ["*"] }, /all frozen \(--freeze\)/],
     [{ penalty: { "l2:nothing": 0.1 } }, /\(--penalty\)/],
-    [{ penalty: { "l2:weights": 0.1 }, freeze: ["weights"] }, /all frozen \(--penalty\)/],
+    [{ penalty: { "l2:weights": 0.1 }, freeze: ["weights"] }, /l2:weights, all frozen \(--penalty\)/],
     [{ time: "discrete", rest: 0, restTime: 2.5 }, /whole number of steps .*got 2\.5 \(--rest-time\)/],
   ];
   const backend = await createWasmBackend({ dtype: "f32", threads: 1 });

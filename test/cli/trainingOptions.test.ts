@@ -79,7 +79,7 @@ test("a run ends when patience does, is complete, and goes on with more of it", 
 
 test("what makes no sense is refused before anything is trained", async () => {
   const cases: [readonly string[], RegExp][] = [
-    [["--freeze", "wieghts"], /got "wieghts", did you mean "weights"\?/],
+    [["--freeze", "wieghts"], /got "wieghts", did you mean "weights"\? \(--freeze\)/],
     [["--freeze", "input"], /frozen by the model itself/],
     [["--freeze", "*"], /at least one parameter that is trained/],
     [["--lr-of", "weights"], /PATTERN=a number above 0.*\(--lr-of\)/],

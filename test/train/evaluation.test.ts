@@ -10,7 +10,6 @@ import { activityPenalty } from "../../src/models/task/penalties.ts";
 import { metricValues } from "../../src/models/task/sums.ts";
 import { SGD } from "../../src/train/optimizer.ts";
 import { Trainer } from "../../src/train/trainer.ts";
-import { fails } from "../io/fixtures.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { NEURONS, PIXELS, patchSamples, sparseMatrix, stateOf } from "./fixtures.ts";
 
@@ -86,16 +85,6 @@ forEachBackend("evaluation", ["f32", "f64"], (test) => {
     assert.is(count, set.count);
     assert.ok(Math.abs(loss - whole.loss) < 1e-5 * whole.loss, `${loss} and ${whole.loss}`);
     assert.is(metrics.accuracy, metricValues(model.task, whole.metrics).accuracy);
-    // Alone it has no loss, and nothing to learn from.
-    const { inputs, targets } = await set.read([0, 1], null);
-    const batch = [
-      { data: inputs, batch: 2 },
-      { values: targets, weights: null },
-    ] as const;
-    const none = await model.evaluate(...batch);
-    assert.ok(Number.isNaN(none.loss));
-    assert.is(none.lossWeight, 0);
-    await fails(() => model.gradients(...batch, 1), "argument", /one target that counts in the loss/);
     optimizer.dispose();
     model.dispose();
   });

@@ -183,7 +183,7 @@ function define(test: Test<WithBackend>): void {
     const parameters = parametersOn(backend);
     const refused = (change: object, message: RegExp, code = "argument") =>
       fails(() => new ParameterPenalties(backend, parameters, [{ ...TERMS[0]!, ...change }]), code, message);
-    await refused({ parameters: "vektor" }, /expected vector\? .*\(lasso\.parameters\)/);
+    await refused({ parameters: "vektor" }, /did you mean "vector"\? \(lasso\.parameters\)/);
     await refused({ parameters: "held" }, /frozen by the model itself/);
     await refused({ weight: 0 }, /a finite number above 0, got 0 \(terms\[0\]\.weight\)/);
     await refused({ weight: Number.NaN }, /got NaN \(terms\[0\]\.weight\)/);
@@ -356,7 +356,7 @@ forEachBackend("penalties in training", ["f32", "f64"], (test) => {
     await fails(
       () => training(backend, STAY, frozen),
       "argument",
-      /a parameter that the optimiser trains, got "weights", all frozen \(wiring\.parameters\)/,
+      /a parameter that the optimiser trains, got "weights" of wiring, all frozen \(wiring\.parameters\)/,
     );
   });
 
