@@ -170,7 +170,7 @@ function define(test: Test<WithBackend>): void {
       );
     };
     refused([{ parameters: "c.*", lr: 1 }], /Adam: expected .*\(groups\[0\]\.parameters\)/);
-    refused([{ parameters: "a.wieght", lr: 1 }], /expected a\.weight\? /);
+    refused([{ parameters: "a.wieght", lr: 1 }], /got "a\.wieght", did you mean "a\.weight"\?/);
     refused([{ parameters: "held", frozen: true }], /frozen by the model itself/);
     refused([{ lr: 1 }], /a pattern of names or roles, got undefined \(groups\[0\]\.parameters\)/);
     refused([{ parameters: "a.*" }], /lr, weightDecay or frozen, got none of them \(groups\[0\]\)/);

@@ -86,7 +86,7 @@ forEachBackend("warm start", ["f32"], (test) => {
     for (const name of readout)
       assert.equal(await model.parameters.values(name), await trained.model.parameters.values(name));
     assert.equal(await model.parameters.values("rnn.hh.bias"), before);
-    await fails(() => initialiseFrom(model, file, { only: "readout" }), "argument", /expected read-out\? /);
+    await fails(() => initialiseFrom(model, file, { only: "readout" }), "argument", /did you mean "read-out"\?/);
     await fails(() => initialiseFrom(model, file, { only: "weights" }), "file-format", /\(rnn\.hh\.values\), got none/);
     await fails(() => initialiseFrom(model, file, { omly: "*" } as object), "argument", /only/);
     trained.dispose();
