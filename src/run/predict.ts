@@ -106,7 +106,7 @@ export interface Predictions extends Omit<PredictedBatch, "indices"> {
   readonly evaluation: Evaluation | null;
 }
 
-/** `predict` to its end: the outputs for all samples, in memory. */
+/** The outputs for all samples, in memory: all that `predict` gives. */
 export async function predictAll(
   run: Parameters<typeof predict>[0],
   samples: SampleSet,
