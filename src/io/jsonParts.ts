@@ -99,10 +99,11 @@ export class JsonParts {
   }
 
   /** Two numbers, either of which may be null. */
-  pairOfNumbersOrNull(name: string): readonly [number | null, number | null] {
+  rangeOrNull(name: string): readonly [number | null, number | null] {
+    const isEnd = (x: unknown): boolean => x === null || isNumber(x);
     const fits = (x: unknown): x is [number | null, number | null] =>
-      Array.isArray(x) && x.length === 2 && x.every((end) => end === null || isNumber(end));
-    return this.#part(name, "two numbers, or null for either", fits);
+      Array.isArray(x) && x.length === 2 && x.every(isEnd) && (x.includes(null) || x[0] <= x[1]);
+    return this.#part(name, "two ascending numbers, or null for either", fits);
   }
 
   /** A square table of whole numbers. */

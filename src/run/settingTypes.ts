@@ -109,7 +109,7 @@ export function selector(names: readonly string[]): SettingType<string> {
   };
   return {
     expected: `one of ${names.join(", ")}, or a selector of neurons`,
-    read: (data) => (parsed(data) === null ? (data as string) : undefined),
+    read: (data) => (typeof data === "string" && parsed(data) === null ? data : undefined),
     fromText: asIs,
     got: (data) => {
       const error = parsed(data);

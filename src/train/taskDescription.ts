@@ -126,7 +126,7 @@ export function readTaskDescription(parts: JsonParts): TaskDescription {
       name: metric.text("name"),
       better: metric.oneOf("better", ["higher", "lower"]),
       format: metric.oneOf("format", ["share", "number"]),
-      range: metric.pairOfNumbersOrNull("range"),
+      range: metric.rangeOrNull("range"),
       chance: metric.numberOrNull("chance"),
     })),
     target: {

@@ -135,7 +135,7 @@ test("connectomes that are missing, cut, of another kind, dense, or wrong inside
 test("images and labels that are missing, cut, of another kind or size are refused by name", async () => {
   const train = (folder: string, ...patterns: RegExp[]): Promise<void> =>
     refused(["train", "--data", folder, "--steps", "1", "--validation-samples", "0"], ...patterns);
-  await train("nowhere", /nowhere.train-images-idx3-ubyte/, /no such folder/);
+  await train("nowhere", /nowhere: expected a file ending in .npz or .safetensors, or a folder/, /no such file/);
   await train(await mnist("label", { label: 10 }), /labels from 0 to 9/, /10 at item 1/);
   await train(await mnist("side", { side: 14 }), /28 × 28/, /14 × 14/);
   const images = join(dir, await mnist("cut"), "train-images-idx3-ubyte");

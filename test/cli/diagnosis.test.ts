@@ -43,7 +43,7 @@ test("the tutorial's preset is found out within 50 steps", async () => {
     [0, 10, 25, 50],
   );
   assert.equal([...faults].sort(), ["dead-read-out", "saturated"]);
-  assert.match(stderr, /heading for a loss of ln 10 = 2\.303, which is guessing: .* fire for no image/);
+  assert.match(stderr, /heading for a loss of ln 10 = 2\.303, which is guessing: .* fire for no sample/);
   assert.match(stderr, /are saturated.*Try --weights signed/);
   assert.is(stderr.match(/heading for/g)!.length, 2, "each fault is told once");
   const last = diagnoses.at(-1)!;
@@ -71,7 +71,7 @@ test("a network without connections is found out: nothing tells one image from a
   const args = ["--preset", "demo", "--connectome", "net_csr.npz", "--wiring", "none", "--steps", "11"];
   const { faults, stderr } = await train(...args, "--out", "none");
   assert.equal(faults, ["constant-features"]);
-  assert.match(stderr, /the same for every image.*--end-time/);
+  assert.match(stderr, /the same for every sample.*--end-time/);
 });
 
 test("diagnoses can be turned off, and change no number of the training", async () => {

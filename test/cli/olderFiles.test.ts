@@ -46,6 +46,11 @@ function withAccuracy(value: unknown): unknown {
   const names = { metrics: "accuracy", meanMetrics: "meanAccuracy", trainingMetrics: "trainingAccuracy" };
   const parts = Object.entries(value).flatMap(([name, part]) => {
     if (name === "task") return [];
+    if (name === "version") return [[name, "0.2.0"]];
+    if (name === "config") {
+      const { metrics: _, ...settings } = part as Record<string, unknown>;
+      return [[name, settings]];
+    }
     const before = names[name as keyof typeof names];
     return [before ? [before, (part as { accuracy: number } | null)?.accuracy ?? null] : [name, withAccuracy(part)]];
   });
