@@ -89,6 +89,8 @@ test("discrete time, rest, means over times and penalties have programs with nam
   const { programs } = await explained(
     ...[
       "explain",
+      "--preset",
+      "demo",
       "--data",
       "addition",
       "--generate",

@@ -178,7 +178,7 @@ test("the first lines say what is known of the samples; the page shows the hashe
   await writeSamples("numbers.npz", 0, 64, "numbers");
   const args = ["--generate", "300x1500", ...START, "--data", at("train.npz"), "--test-data", at("test.npz")];
   const text = await runCommand(registerTrain, "train", ...args, "--validation-samples", "8", "--out", at("told"));
-  assert.match(text, /^classes {5}train no: 30, yes: 10; test no: 12, yes: 4$/m);
+  assert.match(text, /^classes {5}train no: 24, yes: 8; validation no: 6, yes: 2; test no: 12, yes: 4$/m);
   assert.match(text, /^constant {4}the best constant prediction has a loss of 0\.5623$/m);
   const html = await readFile(at("told", "report.html"), "utf8");
   const { files } = await config("told");
@@ -199,7 +199,7 @@ test("the first lines say what is known of the samples; the page shows the hashe
 });
 
 test("known answers are in the first lines, after the test, in the record, the summary and the page", async () => {
-  const args = ["--data", "decision", "--time", "discrete", "--generate", "300x1500", ...START];
+  const args = ["--preset", "demo", "--data", "decision", "--time", "discrete", "--generate", "300x1500", ...START];
   const sizes = ["--train-samples", "32", "--validation-samples", "8", "--test-samples", "8"];
   const text = await runCommand(registerTrain, "train", ...args, ...sizes, "--out", at("decided"));
   const known =

@@ -318,7 +318,7 @@ test("samples of a file are standardised as those of the run, and their metrics 
   assert.match(String(await wrong(`${file}:4`)), /samples from 0 to 3/);
   assert.match(String(await wrong(`${file}:validation:0`)), /a part that there is: train, test, got validation/);
   await writeNpz(other, { inputs: { shape: [3, 2], data: inputs.slice(0, 6) } });
-  assert.match(String(await wrong(other)), /2 numbers, one per input, got 3/);
+  assert.match(String(await wrong(other)), /expected 3 numbers, as `normalise` has, got 2/);
 });
 
 test("wrong inputs are refused with what is possible", async ({ folder, run, out }) => {
