@@ -146,7 +146,7 @@ test("numbers are read as YAML 1.2 says, and what is none is told as it came", a
   await refused("lr: .nan\n", /got NaN \(lr\)/, "argument");
   await refused("steps: 99999999999999999999\n", /got 100000000000000000000 \(steps\)/, "argument");
   await refused('connectome: "a\\0b"\n', /expected a path, got "a\\u0000b" \(connectome\)/, "argument");
-  await refused(`readout: ${"x".repeat(18_000)}\n`, /got "x+…x+" \(18,000 characters\) \(readout\)/, "argument");
+  await refused(`head: ${"x".repeat(18_000)}\n`, /got "x+…x+" \(18,000 characters\) \(head\)/, "argument");
 });
 
 test("a sweep's runs are counted before any of them is made", async () => {
