@@ -163,7 +163,7 @@ function describeWeights(config: TrainConfig): string {
 /** "ReLU", "leaky dynamics, Tanh, tau 2". */
 function describeDynamics({ dynamics, nonlinearity, tau }: TrainConfig): string {
   const own = dynamics === "rate" ? "" : `${dynamics} dynamics, `;
-  return `${own}${nonlinearity}${tau === 1 ? "" : `, tau ${tau}`}`;
+  return `${own}${nonlinearity}${tau === null || tau === 1 ? "" : `, tau ${tau}`}`;
 }
 
 function describeReadout(

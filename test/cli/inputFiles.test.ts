@@ -189,13 +189,15 @@ test("the first lines say what is known of the samples; the page shows the hashe
     ...START,
     "--data",
     at("numbers.npz"),
+    "--validation-samples",
+    "0",
     "--no-report",
     "--out",
     at("numbers"),
   ];
   const lines = await runCommand(registerTrain, "train", ...numbers);
   assert.match(lines, /^constant {4}the best constant prediction has a loss of 0\.1875$/m);
-  assert.match(lines, /^note {8}The targets are whole numbers in a floating-point type/m);
+  assert.match(lines, /^note {8}The targets are whole numbers of a floating-point type/m);
 });
 
 test("known answers are in the first lines, after the test, in the record, the summary and the page", async () => {
