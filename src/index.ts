@@ -120,6 +120,7 @@ export { type ImageSampleOptions, imageSamples } from "./data/imageSamples.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
 export {
   type Batch,
+  type Batches,
   type BatchOptions,
   batchCount,
   batches,

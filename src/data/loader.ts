@@ -2,6 +2,8 @@
 
 import { ArgumentError, EngineError, ShapeError } from "../core/errors.ts";
 import { deriveKey, type Key, RandomStream } from "../core/random.ts";
+import { imageSamples } from "./imageSamples.ts";
+import type { ImageSet } from "./imageSet.ts";
 import type { SampleSet, SampleShape, SampleStream, Samples } from "./sampleSet.ts";
 
 /** Some samples of a set; owned by the receiver. */
@@ -73,15 +75,19 @@ function variationOf(key: Key, epoch: number): Key {
   return deriveKey(deriveKey(key, "shift"), epoch);
 }
 
+/** The batches of an epoch, once: with `for await`, or with `for` if the set reads without a promise. */
+export interface Batches extends AsyncGenerator<Batch, void, undefined>, Iterable<Batch> {}
+
 /**
- * Iterates over the batches of one epoch. Options are checked at once, before the first batch is asked for. A set that takes time to read
+ * Iterates over the batches of one epoch, of samples or of images as they are. Options are checked at once, before the first batch is asked for. A set that takes time to read
  * reads the next batch while its caller works on this one; an error of reading is thrown when its batch is due. Ending the iteration waits
  * for a reading in progress, so that the set can be released then.
  *
- * @throws {ArgumentError} a batch size below 1, shuffling without a key
+ * @throws {ArgumentError} a batch size below 1, shuffling without a key; `for` without `await` over a set that reads with a promise
  * @throws {ShapeError} the set returns arrays of another length than it says
  */
-export function batches(set: SampleSet, options: BatchOptions): AsyncGenerator<Batch, void, undefined> {
+export function batches(source: SampleSet | ImageSet, options: BatchOptions): Batches {
+  const set = "read" in source ? source : imageSamples(source);
   const { batchSize, shuffle = false, key, epoch = 0, dropLast = false, firstBatch = 0, signal } = options;
   checkWhole("batchSize", batchSize, 1);
   checkWhole("epoch", epoch, 0);
@@ -99,7 +105,27 @@ export function batches(set: SampleSet, options: BatchOptions): AsyncGenerator<B
     const batch = (own: Samples): Batch => ({ ...checked(set, own, size), index, indices });
     return isPromise(samples) ? samples.then(batch) : batch(samples);
   };
-  return inTurn(read, firstBatch, signal);
+  return Object.assign(inTurn(read, firstBatch, signal), {
+    [Symbol.iterator]: () => atOnce(read, firstBatch, signal),
+  });
+}
+
+/** What `read` gives for one index after the other, until it gives null. @throws {ArgumentError} it gives a promise */
+function* atOnce<B>(
+  read: (index: number) => B | Promise<B> | null,
+  first: number,
+  signal: AbortSignal | undefined,
+): Generator<B, void, undefined> {
+  for (let index = first; ; index++) {
+    signal?.throwIfAborted();
+    const batch = read(index);
+    if (batch === null) return;
+    if (isPromise(batch)) {
+      batch.catch(() => {});
+      throw new ArgumentError("batches", "set", "for await, as this set reads with promises", "for");
+    }
+    yield batch;
+  }
 }
 
 /**

@@ -61,6 +61,14 @@ test("without shuffling the batches follow the set, the last one smaller", async
   assert.equal([batchCount(10, 4), batchCount(10, 4, true), batchCount(0, 4)], [3, 2, 0]);
 });
 
+test("what is in memory can be iterated at once, images as they are; what is read cannot", async () => {
+  const options = { batchSize: 4, shuffle: true, key, epoch: 2, firstBatch: 1 };
+  assert.equal([...batches(imageSamples(set), options)], await listOf(batches(set, options)));
+  assert.equal([...batches(set, options)].length, 2);
+  const slow: SampleSet = { ...samples, read: async (indices, variation) => samples.read(indices, variation) };
+  await fails(async () => [...batches(slow, options)], "argument", /for await/);
+});
+
 test("pixels become (x / 255 − mean) / std, row by row, with mean and std of the set or given ones", async () => {
   const inputsOf = async (set: SampleSet) => (await set.read([0, 1], null)).inputs;
   assert.equal(await inputsOf(imageSamples(set)), Float32Array.of(0, 0, 0, 0, ...new Array(4).fill(1 / 255)));
