@@ -210,7 +210,7 @@ test("a description of a task is read as it was written; what is wrong with one 
   for (const [wrong, place] of [
     [{ ...task, loss: { ...task.loss, name: 3 } }, "text at loss.name"],
     [{ ...task, metrics: [{ ...metric, better: "more" }] }, '"higher" or "lower" at metrics.0.better'],
-    [{ ...task, metrics: [{ ...metric, range: [0] }] }, "two numbers, or null for either at metrics.0.range"],
+    [{ ...task, metrics: [{ ...metric, range: [0] }] }, "two ascending numbers, or null for either at metrics.0.range"],
     [{ ...task, target: { ...task.target, width: 0 } }, "at target.width"],
   ] as const) {
     assert.throws(
