@@ -286,7 +286,6 @@ export { type ParameterOptions, ParameterSet, type SetOptions } from "./models/p
 export type { ParameterPattern } from "./models/parameters/pattern.ts";
 export type { RateShape } from "./models/rateDynamics.ts";
 export type { ActivityProbe } from "./models/readout/features.ts";
-export { groupMeans } from "./models/readout/groupMeans.ts";
 export type {
   DropoutLayer,
   LinearLayer,

@@ -7,7 +7,7 @@ import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
-import { outputTimesOf, readTimesOf as readTimesSetting } from "../run/evaluation.ts";
+import { outputTimesOf, readoutTimesOf } from "../run/evaluation.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
 import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
@@ -107,7 +107,7 @@ export function describeTime(config: TrainConfig, shape: SampleShape): string {
 function describeReadTimes(config: TrainConfig, shape: SampleShape): string {
   const { readoutAverage } = config;
   const count = outputTimesOf(config, shape);
-  const read = readTimesOf(readTimesSetting(config, shape), count).length;
+  const read = readTimesOf(readoutTimesOf(config, shape), count).length;
   if (read === 1) return count === 1 ? "read out at the end" : `read out at the last of ${count} times`;
   const times = read === count ? `all ${count} times` : `the last ${read} of ${count} times`;
   return readoutAverage ? `read out as the mean of ${times}` : `read out at ${times}`;

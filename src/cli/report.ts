@@ -31,6 +31,7 @@ import {
   restoreExperiment,
   warmStart,
 } from "../run/experiment.ts";
+import { drivenBy, readBy } from "../run/projections.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { type BegunWith, checkSameInputs, readBegun } from "../run/runStart.ts";
 import type { LoadProgress } from "../run/samples.ts";
@@ -153,13 +154,7 @@ async function writePage(
 /** Neurons by cell type; without known types, by their projections. */
 export function neuronGroups({ connectome, weights, projections }: RunInputs): NeuronGroup[] {
   const { table } = connectome;
-  const { inputProjection, outputProjection } = projections;
-  const read = new Set(outputProjection?.colIdx);
-  const wired = [
-    weights.nRows,
-    (i: number) => inputProjection === null || inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!,
-    (i: number) => outputProjection === null || read.has(i),
-  ] as const;
+  const wired = [weights.nRows, drivenBy(projections), readBy(projections)] as const;
   return table
     ? groupsByType({ ...table, role: table.role ?? rolesByProjections(...wired) })
     : groupsByProjections(...wired);

@@ -28,6 +28,7 @@ import {
   restoreModel,
 } from "../run/experiment.ts";
 import { selectable } from "../run/network.ts";
+import { drivenBy, readBy } from "../run/projections.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
 import { numberOf } from "../run/settingTypes.ts";
@@ -196,12 +197,8 @@ function checkOptions({ times, at, record, neurons }: GivenOptions): void {
 
 /** Neurons by the columns of the table; without roles there, by their projections. */
 function selectableNeurons({ connectome, projections }: RunInputs): SelectableNeurons {
-  const { inputProjection, outputProjection } = projections;
-  const read = new Set(outputProjection?.colIdx);
-  const isDriven = (i: number) =>
-    inputProjection === null || inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
-  const isRead = (i: number) => outputProjection === null || read.has(i);
-  return selectable(connectome, rolesByProjections(connectome.csr.nRows, isDriven, isRead));
+  const roles = rolesByProjections(connectome.csr.nRows, drivenBy(projections), readBy(projections));
+  return selectable(connectome, roles);
 }
 
 function select(neurons: SelectableNeurons, selector: string, argument: string): Uint32Array {

@@ -99,10 +99,17 @@ export function groupInput(numNeurons: number, groups: readonly ArrayLike<number
 /**
  * Output j is the mean over the neurons of group j; one that is listed twice counts twice.
  *
+ * As an output projection, with `outputProjectionBias: false` and `trainOutputProjection: false`, it makes these means the features of a
+ * read-out.
+ *
  * @returns [groups, numNeurons], f32
+ * @throws {ArgumentError} a group without a neuron
  * @throws {SparseFormatError} a neuron that there is not
  */
 export function groupReadout(numNeurons: number, groups: readonly ArrayLike<number>[]): Csr {
+  const empty = groups.findIndex(({ length }) => length === 0);
+  if (empty >= 0)
+    throw new ArgumentError("groupReadout", "groups", "a neuron in every group", `none in group ${empty}`);
   const { neurons, group } = members(groups);
   const values = Float32Array.from(group, (j) => 1 / groups[j]!.length);
   return csrFromCoo({ nRows: groups.length, nCols: numNeurons, rows: group, cols: neurons, values }, "groupReadout");

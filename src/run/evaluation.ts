@@ -5,7 +5,7 @@ import { plural } from "../core/text.ts";
 import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
-import { readTimesOf as indicesOf, type ReadoutTimes } from "../models/readout/times.ts";
+import { type ReadoutTimes, readTimesOf } from "../models/readout/times.ts";
 import type { TrainConfig } from "./config.ts";
 import { isOwnSetting } from "./configLayers.ts";
 import { underSettings } from "./underSettings.ts";
@@ -98,7 +98,7 @@ export function checkReadTimes(
   }
   const read = underSettings(
     () => "readoutTimes",
-    () => indicesOf(readTimesOf(config, samples), outputTimesOf(config, samples)).length,
+    () => readTimesOf(readoutTimesOf(config, samples), outputTimesOf(config, samples)).length,
   );
   if (config.readoutAverage && read === 1)
     throw new ArgumentError("train", "--readout-average", "several times to read out (--readout-times)", "one");
@@ -110,7 +110,7 @@ export function checkReadTimes(
 }
 
 /** Output times that are read out. */
-export function readTimesOf(
+export function readoutTimesOf(
   { readoutTimes }: Pick<TrainConfig, "readoutTimes">,
   { target }: SampleShape,
 ): ReadoutTimes {

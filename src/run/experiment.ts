@@ -20,7 +20,7 @@ import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import type { Key } from "./configOptions.ts";
-import { checkReadTimes, evaluationOf, readTimesOf } from "./evaluation.ts";
+import { checkReadTimes, evaluationOf, readoutTimesOf } from "./evaluation.ts";
 import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
 import { chooseProjections, type Projections } from "./projections.ts";
@@ -145,7 +145,7 @@ function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): Re
   return {
     ...(head === "layers" ? { fcDim, dropout } : { layers: layersOf(projections) }),
     seed,
-    times: readTimesOf(config, samples.train),
+    times: readoutTimesOf(config, samples.train),
     average,
     // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
     standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),

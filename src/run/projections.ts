@@ -67,10 +67,24 @@ export function chooseProjections(connectome: Connectome, ends: Ends, config: Pr
   const isRetina = ends.picture !== undefined && table?.role && table.x;
   const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
   const inputProjection = scaled(projectionOf(input, connectome, ends, config), config.inputScale);
-  const isDriven = (i: number) => !inputProjection || inputProjection.rowPtr[i + 1]! > inputProjection.rowPtr[i]!;
+  const isDriven = drivenBy({ inputProjection });
   const nDriven = everyone(csr).filter(isDriven).length;
   if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
   return { input, inputProjection, nDriven, ...readoutOf(connectome, ends, config, inputProjection, isDriven) };
+}
+
+/** Whether a neuron gets input. */
+export function drivenBy({ inputProjection }: Pick<Projections, "inputProjection">): (neuron: number) => boolean {
+  if (inputProjection === null) return () => true;
+  const { rowPtr } = inputProjection;
+  return (i) => rowPtr[i + 1]! > rowPtr[i]!;
+}
+
+/** Whether a neuron is read out. */
+export function readBy({ outputProjection }: Pick<Projections, "outputProjection">): (neuron: number) => boolean {
+  if (outputProjection === null) return () => true;
+  const read = new Set(outputProjection.colIdx);
+  return (i) => read.has(i);
 }
 
 function projectionOf(

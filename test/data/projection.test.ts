@@ -179,6 +179,8 @@ test("groups for which there are too few neurons are refused", async () => {
   await fails(() => randomGroups({ ...spec, size: 0 }, [0, 0]), "argument", /size/);
   await fails(() => groupInput(4, [[1, 4]]), "sparse-format", /groupInput/);
   await fails(() => groupReadout(4, [[4]]), "sparse-format", /groupReadout/);
+  await fails(() => groupReadout(4, [[0], [], [1]]), "argument", /a neuron in every group, got none in group 1/);
+  await fails(() => groupReadout(4, [[0], [0.5]]), "sparse-format", /0\.5/);
 });
 
 test.run();

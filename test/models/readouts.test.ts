@@ -10,6 +10,7 @@ import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { type Csr, csrFromCoo, withValues } from "../../src/core/csr.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import type { TargetShape } from "../../src/core/targets.ts";
+import { groupReadout } from "../../src/data/projection.ts";
 import {
   ConnectomeModel,
   type ConnectomeModelOptions,
@@ -17,7 +18,6 @@ import {
   modelParameters,
 } from "../../src/models/networkModel.ts";
 import type { ConnectomeNetworkOptions } from "../../src/models/options.ts";
-import { groupMeans } from "../../src/models/readout/groupMeans.ts";
 import type { ReadoutOptions } from "../../src/models/readout/layers.ts";
 import { readTimesOf } from "../../src/models/readout/times.ts";
 import { makeTask } from "../../src/models/task/makeTask.ts";
@@ -175,7 +175,10 @@ const CASES: Readonly<Record<string, Case>> = {
   "means over groups": {
     rnn: {
       ...RNN,
-      outputProjection: groupMeans([0, 1, 0, 1, -1, 1, 0, 0]),
+      outputProjection: groupReadout(N, [
+        [0, 2, 6, 7],
+        [1, 3, 5],
+      ]),
       outputProjectionBias: false,
       trainOutputProjection: false,
     },
@@ -556,7 +559,5 @@ forEachBackend("read-outs, bad input", ["f64"], (test) => {
       (e: unknown) => e instanceof ArgumentError && /at most 2/.test(e.message),
     );
     assert.throws(() => readTimesOf([0, 2], 2), /indices 0 to 1, the output times of the run, got 2/);
-    assert.throws(() => groupMeans([0, 2]), /a neuron in every group, got none in group 1/);
-    assert.throws(() => groupMeans([0, 0.5]), /got 0\.5 at neuron 1/);
   });
 });
