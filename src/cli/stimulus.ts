@@ -3,7 +3,6 @@
 import { stat } from "node:fs/promises";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { quoteText } from "../core/text.ts";
-import { openSamples } from "../data/openSamples.ts";
 import { PART_NAMES, type PartName } from "../data/sampleArrays.ts";
 import type { SampleSet, Samples } from "../data/sampleSet.ts";
 import { ARRAY_EXTENSIONS } from "../io/arrayFiles.ts";
@@ -12,6 +11,7 @@ import type { ModelInput } from "../models/options.ts";
 import { type ShownInput, shownSamples } from "../report/observation.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
+import { openInForm } from "../run/samplesFor.ts";
 import { checkSamples, hasTargets, inputOf } from "../train/trainable.ts";
 import type { ActivityFile } from "./activityFiles.ts";
 import { nounOf } from "./describe.ts";
@@ -115,22 +115,15 @@ interface FileRange {
   readonly last: string | undefined;
 }
 
-/** Samples of a file, in the form that the run needs: standardised as its own, with its classes; targets may be missing. */
+/** Samples of a file, in the form that the run needs. */
 async function fileInputs(
   text: string,
   { path, part, first, last }: FileRange,
   { dataMemory, dtype }: TrainConfig,
   { samples, task }: RunInputs,
 ): Promise<Stimulus> {
-  const { target } = task;
-  const opened = await openSamples(path, {
-    kind: target.kind,
-    ...(target.classes !== null && { classes: target.classes }),
-    unlabelled: target,
-    normalise: samples.normalisation ?? "none",
-    memoryBytes: dataMemory * 2 ** 20,
-    dtype,
-  });
+  const { normalisation } = samples;
+  const opened = await openInForm(path, { task, normalisation, dataMemory, dtype });
   try {
     const set = partOf(part ?? onlyPart(opened, path), opened);
     checkSamples("simulate", "--input", set, { task, rnn: { options: samples.train } });

@@ -3,9 +3,11 @@
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { quoteValue } from "../core/text.ts";
-import { openSamples } from "../data/openSamples.ts";
+import { type OpenedSamples, openSamples } from "../data/openSamples.ts";
 import { PART_NAMES, type PartName } from "../data/sampleArrays.ts";
 import { type SampleSet, subsetOfSamples } from "../data/sampleSet.ts";
+import type { Task } from "../models/task/task.ts";
+import type { TrainConfig } from "./config.ts";
 import { DIGITS, isTaskName } from "./configOptions.ts";
 import type { OpenedRun } from "./openRun.ts";
 import { hasIdxFiles, type LoadOptions, loadProgressOf, loadSamples, type SampleSplits } from "./samples.ts";
@@ -60,7 +62,10 @@ export async function samplesFor(
     const made = await loadSamples(configFor(run, data, options), run.taskNetwork);
     return chosen(made, data, part ?? "test", isGenerated ? undefined : count, () => made.release());
   }
-  const opened = await openFor(run, data, options);
+  const { normalisation } = run.data;
+  const { dataMemory } = run.config;
+  const form = { task: run.model.task, normalisation, dataMemory, dtype: run.model.backend.dtype };
+  const opened = await openInForm(data, form, options);
   try {
     return chosen(opened, data, part ?? onlyPart(opened, data), count, () => opened.release());
   } catch (error) {
@@ -89,19 +94,24 @@ function configFor(
   };
 }
 
-function openFor(
-  { config, data: own, model }: Pick<OpenedRun, "config" | "data" | "model">,
+/** What a run asks of the samples of a file. */
+export interface SampleForm extends Pick<SampleSplits, "normalisation">, Pick<TrainConfig, "dataMemory" | "dtype"> {
+  readonly task: Task;
+}
+
+/** Opens samples in the form that a run needs: standardised as its own, with its classes; targets may be missing. */
+export function openInForm(
   path: string,
-  { onProgress, signal }: SamplesForOptions,
-): ReturnType<typeof openSamples> {
-  const { target } = model.task;
+  { task: { target }, normalisation, dataMemory, dtype }: SampleForm,
+  { onProgress, signal }: Pick<SamplesForOptions, "onProgress" | "signal"> = {},
+): Promise<OpenedSamples> {
   return openSamples(path, {
     kind: target.kind,
     ...(target.classes !== null && { classes: target.classes }),
     unlabelled: target,
-    normalise: own.normalisation ?? "none",
-    memoryBytes: config.dataMemory * 2 ** 20,
-    dtype: model.backend.dtype,
+    normalise: normalisation ?? "none",
+    memoryBytes: dataMemory * 2 ** 20,
+    dtype,
     ...(signal && { signal }),
     ...(onProgress && { onProgress: loadProgressOf(onProgress) }),
   });
