@@ -28,9 +28,47 @@ export async function readMatrixTable(file: string, options: MatrixTableOptions)
   if (orientation !== "pre" && orientation !== "post") {
     throw new ArgumentError("readConnectome", "rows", '"pre" or "post"', quoteText(String(orientation)));
   }
+  const { columns, lines, placeOfLine, entries } = await readNamedMatrix(file, { ...(delimiter !== undefined && { delimiter }) });
+  const n = columns.length;
+  if (lines.length !== n) {
+    throw new FileFormatError(file, `a line for each of the ${n} neurons of the first line`, `${lines.length} lines`);
+  }
+  const lineOf = rowsOfIds({ file, ids: lines, placeOf: placeOfLine }, columns);
+  const neuronOf = new Uint32Array(n);
+  lineOf.forEach((line, neuron) => {
+    neuronOf[line] = neuron;
+  });
+  const ofLines = entries.rows.map((line) => neuronOf[line]!);
+  const [rows, cols] = orientation === "pre" ? [entries.cols, ofLines] : [ofLines, entries.cols];
+  const csr = csrFromCoo({ nRows: n, nCols: n, rows, cols, values: entries.values }, file);
+  return { csr, labels: labelsOrNull(columns) };
+}
+
+/** A matrix as its file has it: lines and columns may be of different neurons. */
+export interface NamedMatrix {
+  /** Ids in the first line; different ones. */
+  readonly columns: readonly NeuronId[];
+  /** Ids of the lines, checked one by one. */
+  readonly lines: readonly NeuronId[];
+  /** Where the id of a line stands, for messages. */
+  placeOfLine(line: number): string;
+  /** What is not 0: (line, column, weight). */
+  readonly entries: Triples;
+}
+
+/**
+ * Reads lines of weights behind their ids.
+ *
+ * @param options.emptyIsZero  an empty cell is no connection, as in spreadsheets. Default false: it is refused
+ * @throws {FileFormatError} missing or damaged file, an id or a weight that is none, two columns with the same id
+ */
+export async function readNamedMatrix(
+  file: string,
+  { delimiter, emptyIsZero = false }: { readonly delimiter?: string; readonly emptyIsZero?: boolean } = {},
+): Promise<NamedMatrix> {
   let columns: readonly NeuronId[] = [];
-  const found: NeuronId[] = [];
-  const lines: number[] = [];
+  const lines: NeuronId[] = [];
+  const lineNumbers: number[] = [];
   const entries = new Triples("f64");
   await forEachRow(
     file,
@@ -41,28 +79,17 @@ export async function readMatrixTable(file: string, options: MatrixTableOptions)
         columns = columnIds(file, names!.slice(1));
       },
       row(row) {
-        const line = found.push(row.checkedId(0)) - 1;
-        lines.push(row.line);
+        const line = lines.push(row.checkedId(0)) - 1;
+        lineNumbers.push(row.line);
         for (let k = 1; k < row.width; k++) {
+          if (emptyIsZero && row.text(k) === "") continue;
           const value = row.finite(k, "a weight (0 where there is no connection)");
           if (value !== 0) entries.push(line, k - 1, value);
         }
       },
     },
   );
-  const n = columns.length;
-  if (found.length !== n) {
-    throw new FileFormatError(file, `a line for each of the ${n} neurons of the first line`, `${found.length} lines`);
-  }
-  const lineOf = rowsOfIds({ file, ids: found, placeOf: (i) => placeOf(file, lines[i]!, 0) }, columns);
-  const neuronOf = new Uint32Array(n);
-  lineOf.forEach((line, neuron) => {
-    neuronOf[line] = neuron;
-  });
-  const ofLines = entries.rows.map((line) => neuronOf[line]!);
-  const [rows, cols] = orientation === "pre" ? [entries.cols, ofLines] : [ofLines, entries.cols];
-  const csr = csrFromCoo({ nRows: n, nCols: n, rows, cols, values: entries.values }, file);
-  return { csr, labels: labelsOrNull(columns) };
+  return { columns, lines, placeOfLine: (line) => placeOf(file, lineNumbers[line]!, 0), entries };
 }
 
 /** The ids of the first line. */
