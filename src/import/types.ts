@@ -18,8 +18,13 @@ export interface NeuronFrame {
 export interface IdIndex {
   readonly ids: NeuronIds;
   readonly count: number;
-  /** Sets out[k] to the index of ids[k], or to −1 where no neuron has it. */
-  lookup(ids: NeuronIds, out: Int32Array): void;
+  /**
+   * Sets out[k] to the index of ids[k], or to −1 where no neuron has it.
+   *
+   * @param placeOf where ids[k] stands, for messages
+   * @throws {FileFormatError} an id that is none, or that may be a neuron's in another notation
+   */
+  lookup(ids: NeuronIds, out: Int32Array, placeOf?: (k: number) => string): void;
 }
 
 /** Rows of a table of edges. */
