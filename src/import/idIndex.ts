@@ -157,7 +157,7 @@ const ZERO = 48;
  *
  * @returns false: the text is none, or above 2^63 − 1
  */
-function splitWhole(text: string, halves: Int32Array): boolean {
+export function splitWhole(text: string, halves: Int32Array): boolean {
   const { length } = text;
   if (length === 0 || length > 19 || (length > 1 && text.charCodeAt(0) === ZERO)) return false;
   // Fifteen digits are exact in f64, and so is each half times the power of ten of the rest.
