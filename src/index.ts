@@ -116,6 +116,7 @@ export {
 export type { DegreeShuffleOptions } from "./data/degreePreservingShuffle.ts";
 export type { DistanceDecayOptions } from "./data/distanceDecay.ts";
 export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
+export { largestComponent, type StepDirection, withinSteps } from "./data/graphDistance.ts";
 export { type ImageSampleOptions, imageSamples } from "./data/imageSamples.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
 export {

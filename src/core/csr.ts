@@ -48,7 +48,7 @@ export function indexArray(extent: number, length: number): IndexArray {
 }
 
 /**
- * CSR from coordinate triples: two counting sorts, O(nnz + nRows + nCols) time; entries with equal row and column are summed
+ * CSR from coordinate triples: a counting sort by row, then each row by column; entries with equal row and column are summed
  * in the order given, and counted in `duplicatesSummed`.
  *
  * @param values f32 input stays f32 (summed in double precision), anything else becomes f64
@@ -63,59 +63,150 @@ export function csrFromCoo(coo: Coo, where = "csrFromCoo"): Csr {
   if (rows.length !== n) throw new ShapeError(where, "rows", `${n} indices, one per value`, `${rows.length}`);
   if (cols.length !== n) throw new ShapeError(where, "cols", `${n} indices, one per value`, `${cols.length}`);
   checkSize(where, n);
+  const rowPtr = new Uint32Array(nRows + 1);
   for (let k = 0; k < n; k++) {
     checkIndex(where, "rows", rows[k]!, nRows, k);
     checkIndex(where, "cols", cols[k]!, nCols, k);
     checkFinite(where, values[k]!, k);
-  }
-  // Stable sort by column, then by row: the entries of a row come out ascending, duplicates in the order given.
-  const byCol = countingSort(cols, nCols, n, null);
-  const order = countingSort(rows, nRows, n, byCol.order).order;
-  const colIdx = indexArray(nCols, n);
-  const summed = new Float64Array(n);
-  const rowPtr = new Uint32Array(nRows + 1);
-  let nnz = 0;
-  let lastRow = -1;
-  let lastCol = -1;
-  for (let k = 0; k < n; k++) {
-    const e = order[k]!;
-    const r = rows[e]!;
-    const c = cols[e]!;
-    if (r === lastRow && c === lastCol) {
-      summed[nnz - 1]! += values[e]!;
-      continue;
-    }
-    colIdx[nnz] = c;
-    summed[nnz] = values[e]!;
-    nnz++;
-    rowPtr[r + 1]!++;
-    lastRow = r;
-    lastCol = c;
+    rowPtr[rows[k]! + 1]!++;
   }
   for (let i = 0; i < nRows; i++) rowPtr[i + 1]! += rowPtr[i]!;
-  const sums = nnz === n ? summed : summed.slice(0, nnz);
-  const csr = {
+  const colIdx = indexArray(nCols, n);
+  const own = values instanceof Float32Array ? new Float32Array(n) : new Float64Array(n);
+  const next = rowPtr.slice(0, nRows);
+  for (let k = 0; k < n; k++) {
+    const at = next[rows[k]!]!++;
+    colIdx[at] = cols[k]!;
+    own[at] = values[k]!;
+  }
+  return csrFromRows({ nRows, nCols, rowPtr, colIdx, values: own }, where, { widen: false });
+}
+
+/** Entries of a matrix, in any order within their rows; valid indices, finite values. */
+export interface RowEntries {
+  readonly nRows: number;
+  readonly nCols: number;
+  /** [nRows + 1], rowPtr[i]…rowPtr[i+1] are the entries of row i. */
+  readonly rowPtr: Uint32Array;
+  readonly colIdx: IndexArray;
+  readonly values: FloatArray;
+}
+
+/** Rows up to this length are sorted by insertion, without arrays of the width of the matrix. */
+const SHORT_ROW = 24;
+
+/**
+ * CSR from entries in their rows. Those with equal columns are summed in double precision in the order given. Works in place: the arrays given
+ * become those of the result, or parts of them.
+ *
+ * @param widen values of f32 become f64 if a sum is not exact in f32; else sums are rounded to the type of the values
+ * @throws {SparseFormatError} a sum that is not finite
+ */
+export function csrFromRows(entries: RowEntries, where: string, { widen }: { readonly widen: boolean }): Csr {
+  const { nRows, nCols, rowPtr, colIdx } = entries;
+  let { values } = entries;
+  const given = colIdx.length;
+  let sums: RowSums | null = null;
+  let nnz = 0;
+  let begin = 0;
+  for (let i = 0; i < nRows; i++) {
+    const end = rowPtr[i + 1]!;
+    const isShort = end - begin <= SHORT_ROW;
+    let isAscending = true;
+    for (let k = begin + 1; k < end && isAscending; k++) isAscending = colIdx[k - 1]! < colIdx[k]!;
+    let last = end;
+    if (!isAscending) {
+      if (isShort) sortByInsertion(colIdx, values, begin, end);
+      else {
+        sums ??= { sum: new Float64Array(nCols), row: new Uint32Array(nCols) };
+        last = gatherSums(colIdx, values, begin, end, sums, i + 1);
+      }
+    }
+    const first = nnz;
+    for (let k = begin; k < last; ) {
+      const c = colIdx[k]!;
+      let sum = values[k++]!;
+      if (!isAscending) {
+        if (!isShort) sum = sums!.sum[c]!;
+        else while (k < last && colIdx[k] === c) sum += values[k++]!;
+      }
+      if (widen && values instanceof Float32Array && Math.fround(sum) !== sum) values = Float64Array.from(values);
+      colIdx[nnz] = c;
+      values[nnz] = sum;
+      // Only sums can still overflow.
+      if (!Number.isFinite(values[nnz])) throw sumError(where, values, sum, i, c);
+      nnz++;
+    }
+    rowPtr[i] = first;
+    begin = end;
+  }
+  rowPtr[nRows] = nnz;
+  return {
     nRows,
     nCols,
     nnz,
     rowPtr,
-    colIdx: nnz === n ? colIdx : colIdx.slice(0, nnz),
-    values: values instanceof Float32Array ? Float32Array.from(sums) : sums,
-    duplicatesSummed: n - nnz,
+    colIdx: nnz === given ? colIdx : colIdx.slice(0, nnz),
+    values: nnz === given ? values : values.slice(0, nnz),
+    duplicatesSummed: given - nnz,
   };
-  // Only sums can still overflow.
-  if (nnz < n) checkSums(csr, sums, where);
-  return csr;
 }
 
-/** Refuses sums of entries that are too large for the type of the values, naming row and column. */
-function checkSums(csr: Csr, sums: Float64Array, where: string): void {
-  const at = csr.values.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return;
-  const [type, largest] = csr.values instanceof Float32Array ? ["f32", "3.4e38"] : ["f64", "1.8e308"];
-  const row = csr.rowPtr.findIndex((end) => end > at) - 1;
+/** Sums of the entries of a row by column; those of an older row are void. */
+interface RowSums {
+  /** [nCols]. */
+  readonly sum: Float64Array;
+  /** [nCols], the row of the sum, counted from 1. */
+  readonly row: Uint32Array;
+}
+
+/**
+ * Sums the entries of a long row by column, and moves its different columns, ascending, to its beginning.
+ *
+ * @returns their end
+ */
+function gatherSums(
+  colIdx: IndexArray,
+  values: FloatArray,
+  begin: number,
+  end: number,
+  { sum, row }: RowSums,
+  number: number,
+): number {
+  let last = begin;
+  for (let k = begin; k < end; k++) {
+    const c = colIdx[k]!;
+    if (row[c] === number) sum[c]! += values[k]!;
+    else {
+      row[c] = number;
+      sum[c] = values[k]!;
+      colIdx[last++] = c;
+    }
+  }
+  colIdx.subarray(begin, last).sort();
+  return last;
+}
+
+/** Sorts the entries of a short row by column; equal ones keep their order. */
+function sortByInsertion(colIdx: IndexArray, values: FloatArray, begin: number, end: number): void {
+  for (let k = begin + 1; k < end; k++) {
+    const c = colIdx[k]!;
+    const v = values[k]!;
+    let at = k;
+    for (; at > begin && colIdx[at - 1]! > c; at--) {
+      colIdx[at] = colIdx[at - 1]!;
+      values[at] = values[at - 1]!;
+    }
+    colIdx[at] = c;
+    values[at] = v;
+  }
+}
+
+/** The error of a sum of entries that is too large for the type of the values. */
+function sumError(where: string, values: FloatArray, sum: number, row: number, col: number): SparseFormatError {
+  const [type, largest] = values instanceof Float32Array ? ["f32", "3.4e38"] : ["f64", "1.8e308"];
   const expected = `sums of entries at the same place within the range of ${type}, up to ${largest}`;
-  throw new SparseFormatError(where, "values", expected, `${sums[at]} in row ${row}, column ${csr.colIdx[at]}`);
+  return new SparseFormatError(where, "values", expected, `${sum} in row ${row}, column ${col}`);
 }
 
 /** A boolean matrix: entries that occurred more than once, and were summed, become 1 again. */
@@ -236,23 +327,6 @@ export function checkRepresentable(csr: Csr, dtype: DType, where: string): void 
     "numbers in the range of f32, up to 3.4e38",
     `${csr.values[at]} at entry ${at}`,
   );
-}
-
-function countingSort(
-  keys: ArrayLike<number>,
-  extent: number,
-  n: number,
-  previous: Uint32Array | null,
-): { order: Uint32Array } {
-  const at = new Uint32Array(extent + 1);
-  for (let k = 0; k < n; k++) at[keys[k]! + 1]!++;
-  for (let i = 0; i < extent; i++) at[i + 1]! += at[i]!;
-  const order = new Uint32Array(n);
-  for (let k = 0; k < n; k++) {
-    const e = previous ? previous[k]! : k;
-    order[at[keys[e]!]!++] = e;
-  }
-  return { order };
 }
 
 function checkExtent(where: string, name: string, n: number): void {

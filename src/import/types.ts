@@ -18,8 +18,13 @@ export interface NeuronFrame {
 export interface IdIndex {
   readonly ids: NeuronIds;
   readonly count: number;
-  /** Sets out[k] to the index of ids[k], or to −1 where no neuron has it. */
-  lookup(ids: NeuronIds, out: Int32Array): void;
+  /**
+   * Sets out[k] to the index of ids[k], or to −1 where no neuron has it.
+   *
+   * @param placeOf where ids[k] stands, for messages
+   * @throws {FileFormatError} an id that is none, or that may be a neuron's in another notation
+   */
+  lookup(ids: NeuronIds, out: Int32Array, placeOf?: (k: number) => string): void;
 }
 
 /** Rows of a table of edges. */
@@ -28,7 +33,7 @@ export interface EdgeBatch {
   readonly count: number;
   readonly pre: NeuronIds;
   readonly post: NeuronIds;
-  /** Synapses; null: every row counts 1. */
+  /** Synapses, or sizes of them: numbers from 0; null: every row counts 1. */
   readonly weights: ArrayLike<number> | null;
 }
 
@@ -37,7 +42,10 @@ export interface EdgeSource {
   readonly file: string;
   /** null: not known beforehand. */
   readonly rows: number | null;
-  /** Rows descend by weight, and no pair occurs twice; so reading can end at the threshold. What is read is checked. */
+  /**
+   * Rows descend by weight, and no pair occurs twice; so reading can end at the threshold. What is read is checked; a file that turns out to be
+   * otherwise is read whole.
+   */
   readonly isSorted: boolean;
   /** @param visit  returns false to stop */
   read(
@@ -49,7 +57,7 @@ export interface EdgeSource {
 }
 
 export interface EdgeOptions {
-  /** Least synapses of a connection, after rows about the same pair were summed. Default 1. */
+  /** Least synapses of a connection, after rows about the same pair were summed. A number from 0; default 0: all. */
   readonly minSynapses?: number;
   readonly onProgress?: (p: ReadProgress) => void;
   readonly signal?: AbortSignal;
@@ -65,6 +73,8 @@ export interface EdgeCounts {
   /** Rows with an end that is none of the neurons. */
   readonly outsideRows: number;
   readonly outsideSynapses: number;
+  /** Rows between neurons with weight 0, which are no connections. */
+  readonly zeroRows: number;
   /** Rows that were added to another one about the same pair. */
   readonly summedRows: number;
   /** Connections below the threshold, and their synapses; null where reading ended early, since they were not read. */
@@ -73,6 +83,8 @@ export interface EdgeCounts {
   readonly connections: number;
   readonly connectionSynapses: number;
   readonly selfConnections: number;
+  /** Where a file breaks the order that it was said to have, and so was read whole; null: nowhere. */
+  readonly orderBroken: string | null;
 }
 
 /** Connections between neurons: counts of synapses [post, pre], as f32 where that is exact, else f64. */

@@ -91,27 +91,52 @@ export function checkIdText(text: string, place: () => string): void {
  * @throws {FileFormatError} numbers that are no ids, or ambiguous ids
  */
 export function settleIds(found: readonly NeuronId[], placeOf: (i: number) => string): readonly NeuronId[] {
-  const isName = (id: NeuronId): boolean => typeof id === "string" && (!NUMBER.test(id) || PADDED_WHOLE.test(id));
-  if (!found.some(isName))
-    return found.map((id, i) => (typeof id === "number" ? id : numberOfText(id, () => placeOf(i))));
+  return found.some(isName) ? checkSpellings(found, placeOf) : numbersOfIds(found, placeOf);
+}
+
+/** Whether an id can only be a name (rule 3). */
+export function isName(id: NeuronId): boolean {
+  return typeof id === "string" && (!NUMBER.test(id) || PADDED_WHOLE.test(id));
+}
+
+/**
+ * Ids that are numbers, by their value (rule 2).
+ *
+ * @throws {FileFormatError} an id that is none
+ */
+export function numbersOfIds(found: readonly NeuronId[], placeOf: (i: number) => string): readonly NeuronId[] {
+  return found.map((id, i) => (typeof id === "number" ? id : numberOfText(id, () => placeOf(i))));
+}
+
+/**
+ * Checks ids that are names (rule 3).
+ *
+ * @returns the same ids
+ * @throws {FileFormatError} two that may be one neuron or two
+ */
+export function checkSpellings(found: readonly NeuronId[], placeOf: (i: number) => string): readonly NeuronId[] {
   const spellings = new Map<string, number>();
   found.forEach((id, i) => {
-    const key = skeletonOf(id);
+    const key = spellingKey(id);
     const other = spellings.get(key);
-    if (other !== undefined && found[other] !== id) {
-      throw new FileFormatError(
-        placeOf(i),
-        "one spelling of every id",
-        `${quoteValue(id)}, and ${quoteValue(found[other]!)} elsewhere: one neuron or two?`,
-      );
-    }
+    if (other !== undefined && found[other] !== id) throw spellingError(id, found[other]!, placeOf(i));
     spellings.set(key, i);
   });
   return found;
 }
 
-/** A number as an id: shortest whole numbers as they are, others by their value where it is exact. */
-function numberOfText(text: string, place: () => string): NeuronId {
+/** The error of two names that may be one neuron or two. */
+export function spellingError(id: NeuronId, other: NeuronId, place: string): FileFormatError {
+  const got = `${quoteValue(id)}, and ${quoteValue(other)} elsewhere: one neuron or two?`;
+  return new FileFormatError(place, "one spelling of every id", got);
+}
+
+/**
+ * A number as an id: shortest whole numbers as they are, others by their value where it is exact.
+ *
+ * @throws {FileFormatError} a fraction, or a number that may have been rounded
+ */
+export function numberOfText(text: string, place: () => string): NeuronId {
   if (SHORTEST_WHOLE.test(text)) return idOfText(text);
   if (text.length > MAX_NUMBER_LENGTH) throw new FileFormatError(place(), EXPECTED, quoteText(text));
   const value = Number(text);
@@ -128,7 +153,7 @@ function significantDigits(text: string): number {
 }
 
 /** A key that all spellings of one id share. */
-function skeletonOf(id: NeuronId): string {
+export function spellingKey(id: NeuronId): string {
   if (typeof id === "number") return String(id);
   if (!NUMBER.test(id)) return id.normalize("NFC").trim();
   const digits = wholeDigits(id);
