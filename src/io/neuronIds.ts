@@ -96,7 +96,7 @@ export function settleIds(found: readonly NeuronId[], placeOf: (i: number) => st
 
 /** Whether an id can only be a name (rule 3). */
 export function isName(id: NeuronId): boolean {
-  return typeof id === "string" && (!NUMBER.test(id) || PADDED_WHOLE.test(id));
+  return typeof id === "string" && !isNumberText(id);
 }
 
 /**
@@ -123,6 +123,11 @@ export function checkSpellings(found: readonly NeuronId[], placeOf: (i: number) 
     spellings.set(key, i);
   });
   return found;
+}
+
+/** Whether text is a number, so that it may be an id in another notation than the shortest; numbers padded with zeros are names. */
+export function isNumberText(text: string): boolean {
+  return NUMBER.test(text) && !PADDED_WHOLE.test(text);
 }
 
 /** The error of two names that may be one neuron or two. */
