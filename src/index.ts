@@ -61,6 +61,7 @@ export {
 export { deriveKey, type Key, keyOfSeed, RandomStream } from "./core/random.ts";
 export type { Releasable } from "./core/release.ts";
 export type { NeuronColumn, SelectorPlace } from "./core/selector.ts";
+export type { SelectorCandidates } from "./core/selectorSets.ts";
 // Connectomes and samples.
 export type { TargetShape } from "./core/targets.ts";
 export { arraySamples, type SampleArraysInput } from "./data/arraySamples.ts";
@@ -143,7 +144,7 @@ export {
 } from "./data/sampleSet.ts";
 export type { SampleSets, SampleSetsOptions } from "./data/sampleSets.ts";
 export { type SampleStreamOptions, sampleStream } from "./data/sampleStream.ts";
-export { countTypes, type SelectableNeurons, selectNeurons, type TypeCount } from "./data/selectors.ts";
+export { candidatesOf, countTypes, type SelectableNeurons, selectNeurons, type TypeCount } from "./data/selectors.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";

@@ -94,10 +94,12 @@ const NAME_LENGTH = 100;
 /** The option or name nearest to `name` among `known` (Damerau-like edit distance), or null when none is near. */
 export function nearestName(name: string, known: Iterable<string>): string | null {
   if (name.length > NAME_LENGTH) return null;
+  const wanted = name.toLowerCase();
   let best: string | null = null;
   let bestDistance = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
-    const d = editDistance(name.toLowerCase(), candidate.toLowerCase(), bestDistance);
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
+    const d = editDistance(wanted, candidate.toLowerCase(), bestDistance);
     if (d < bestDistance) {
       bestDistance = d;
       best = candidate;
@@ -106,17 +108,33 @@ export function nearestName(name: string, known: Iterable<string>): string | nul
   return best;
 }
 
-/** Levenshtein distance; may return any number ≥ `limit` once it is certain to reach it. */
+/** One row of the table of `editDistance`; lower case may be longer than the text. */
+const distances = new Uint16Array(4 * NAME_LENGTH);
+
+/**
+ * Levenshtein distance; may return any number ≥ `limit` once it is certain to reach it. Entries further than `limit` from the diagonal cannot be
+ * on a path below it, so they are not computed. Source: Ukkonen, "Algorithms for approximate string matching", Information and Control 64, 1985.
+ */
 function editDistance(a: string, b: string, limit: number): number {
-  if (Math.abs(a.length - b.length) >= limit) return limit;
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const swap = a[i - 1] === b[j - 1] ? 0 : 1;
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + swap));
+  const [n, m] = [a.length, b.length];
+  if (Math.abs(n - m) >= limit || m >= distances.length) return limit;
+  for (let j = 0; j <= m; j++) distances[j] = Math.min(j, limit);
+  for (let i = 1; i <= n; i++) {
+    const [first, last] = [Math.max(1, i - limit + 1), Math.min(m, i + limit - 1)];
+    const code = a.charCodeAt(i - 1);
+    let diagonal = distances[first - 1]!;
+    distances[first - 1] = first === 1 ? Math.min(i, limit) : limit;
+    let least = distances[first - 1]!;
+    for (let j = first; j <= last; j++) {
+      const above = distances[j]!;
+      const swapped = diagonal + (code === b.charCodeAt(j - 1) ? 0 : 1);
+      const d = Math.min(swapped, above + 1, distances[j - 1]! + 1, limit);
+      diagonal = above;
+      distances[j] = d;
+      if (d < least) least = d;
     }
-    row = next;
+    if (least >= limit) return limit;
+    if (last < m) distances[last + 1] = limit;
   }
-  return row[b.length]!;
+  return distances[m]!;
 }

@@ -1,15 +1,25 @@
-// Selectors: texts that name sets of neurons by the columns of a neuron table, like "type:T4*,T5* & side:left".
+// Selectors: texts that name sets of neurons by the columns of a neuron table, like "superclass=descending & side=L". This file has the
+// language; `selectorSets.ts` finds the neurons.
 //
 //     union        = intersection { "|" intersection }
 //     intersection = factor { "&" factor }
-//     factor       = { "!" } ( list | "(" union ")" )
-//     list         = element { "," element }
-//     element      = [ name ":" ] word | "@" word
-//     word         = characters other than spaces and & | , ! ( ) : @ ", any character in double quotes ("" is a quote); * outside of
+//     factor       = { "!" } ( list | "(" union ")" | graph )
+//     list         = element { ( "," element | "|" bare ) }
+//     element      = [ name relation ] ( word | "@" word ) | "@" word
+//     relation     = "=" | ":" | "!="
+//     graph        = ( "within" | "upstream" | "downstream" ) "(" number "," union ")" | "largest" "(" ( "weak" | "strong" ) ")"
+//     word         = characters other than spaces and & | , ! ( ) : = @ ", any character in double quotes ("" is a quote); * outside of
 //                    quotes stands for any text
+//
+// Commas bind tightest, then "!", "&", "|". "=" and ":" mean the same. A column holds for the words behind commas until another one is named.
+// "name!=list" is !(name=list), and all of its list belongs to the one column.
+//
+// A bare word is a word without a column that is neither `all` nor a role nor an index. Behind "|" it is a value of the column that was named
+// before it: "type=T4a|T4b" is "type=T4a,T4b". Without a named column before it, or with a word that is not bare, "|" is a union: "T4a | 0-9".
+// Where "&" or "!" stands beside values with "|", they need parentheses: "side=L|R & type=T4a" is refused, as it could be read in two ways.
 
 import { ArgumentError, nearestName } from "./errors.ts";
-import { plural, quoteText } from "./text.ts";
+import { quoteText } from "./text.ts";
 
 /** A property of neurons: its distinct values as text, and each neuron's. */
 export interface NeuronColumn {
@@ -18,62 +28,109 @@ export interface NeuronColumn {
   readonly valueIdx: ArrayLike<number>;
 }
 
+/** Which way connections are followed: against them, along them, or each of the two. */
+export type GraphDirection = "upstream" | "downstream" | "within";
+
+/** What selectors ask of the connections between neurons. Results are [count], 1 for the neurons in a set. */
+export interface NeuronGraph {
+  /**
+   * Neurons from which (upstream) it takes at most `steps` connections to a neuron of `seeds`, or to which from one (downstream), or in one of
+   * these sets (within).
+   */
+  reach(seeds: Uint32Array, steps: number, direction: GraphDirection): Uint8Array;
+  /** The component with most neurons; of equal ones that of the first neuron. */
+  largestComponent(kind: "weak" | "strong"): Uint8Array;
+}
+
 /** Neurons and their properties, by name. */
 export interface NeuronColumns {
   readonly count: number;
   readonly columns: ReadonlyMap<string, NeuronColumn>;
+  /** null or left out: the connections are not known. */
+  readonly graph?: NeuronGraph | null;
 }
 
 /** Whose argument a selector is, for messages. */
 export interface SelectorPlace {
   readonly where: string;
   readonly argument: string;
+  /** Other values that the argument takes, for hints. */
+  readonly words?: readonly string[];
 }
 
-/** The ids in a file, each with its line. */
+/** The ids in a file, or other values of a column, each with its line. */
 export type IdReader = (file: string) => readonly { readonly id: string; readonly line: number }[];
 
 /** Literal texts with any text between them: "T4*" is ["T4", ""]. */
-type Pattern = readonly string[];
+export type Pattern = readonly string[];
 
 /** A part of the text; `end` is behind its last character. */
-interface Span {
+export interface Span {
   readonly begin: number;
   readonly end: number;
 }
 
-type Element = Span &
-  (
-    | { readonly kind: "value"; readonly column: string | null; readonly pattern: Pattern; readonly quoted: boolean }
-    | { readonly kind: "file"; readonly file: string }
-  );
+/** A word of a list. */
+export interface ValueElement extends Span {
+  readonly kind: "value";
+  /** null: none was named. */
+  readonly column: string | null;
+  readonly pattern: Pattern;
+  readonly quoted: boolean;
+  /** A bare word behind "|", to which the column of the word before it applies. */
+  readonly continues: boolean;
+  /** The column that was named before a "|" in front of this word, which is not bare; null: none. */
+  readonly after: string | null;
+}
 
-type Node = Span &
-  (
-    | { readonly kind: "list"; readonly elements: readonly Element[] }
-    | { readonly kind: "not"; readonly of: Node }
-    | { readonly kind: "and" | "or"; readonly parts: readonly Node[] }
+/** The words in a file. */
+export interface FileElement extends Span {
+  readonly kind: "file";
+  /** null: none was named; the words are ids. */
+  readonly column: string | null;
+  readonly file: string;
+}
+
+export type SelectorElement = ValueElement | FileElement;
+
+/** A part of a selector. `bar`: the place of the first "|" between values, outside of parentheses. */
+export type SelectorNode = Span & { readonly bar?: number | undefined } & (
+    | { readonly kind: "list"; readonly elements: readonly SelectorElement[] }
+    | { readonly kind: "not"; readonly of: SelectorNode }
+    | { readonly kind: "and" | "or"; readonly parts: readonly SelectorNode[] }
+    | {
+        readonly kind: "reach";
+        readonly direction: GraphDirection;
+        readonly steps: number;
+        readonly of: SelectorNode;
+      }
+    | { readonly kind: "largest"; readonly component: "weak" | "strong" }
   );
 
 /** A selector that has been parsed. */
 export interface Selector {
   readonly text: string;
-  readonly root: Node;
+  readonly root: SelectorNode;
 }
 
 /** Limits that keep the work of any text small. */
 const LONGEST = 2 ** 16;
 const MOST_TERMS = 1000;
 const MOST_WILDCARDS = 1000;
+const MOST_GRAPH_TERMS = 32;
 const DEEPEST = 100;
-/** More names are not searched for a similar one. */
-const HINT_NAMES = 20_000;
 
-const ROLES: readonly string[] = ["input", "hidden", "output"];
-const KEYWORDS: readonly string[] = ["all", ...ROLES];
-const INDEX = /^(\d{1,15})(?:-(\d{1,15}))?$/;
+export const ROLES: readonly string[] = ["input", "hidden", "output"];
+export const KEYWORDS: readonly string[] = ["all", ...ROLES];
+/** An index, or a range of them. */
+export const INDEX: RegExp = /^(\d{1,15})(?:-(\d{1,15}))?$/;
+const STEPS = /^\d{1,9}$/;
+const GRAPH_TERMS: readonly string[] = ["within", "upstream", "downstream", "largest"];
+const COMPONENTS: readonly string[] = ["weak", "strong"];
 const SPACE = /\s/;
-const SPECIAL = new Set('&|,!():@"');
+const SPECIAL = new Set('&|,!():=@"');
+/** A name right in front of parentheses. */
+const CALL = /([^\s&|,!():=@"*]+)\s*\(/y;
 
 /**
  * Parses a selector.
@@ -83,44 +140,10 @@ export function parseSelector(text: string, place: SelectorPlace): Selector {
   return { text, root: new Parser(text, place).parse() };
 }
 
-/**
- * The neurons of a selector, ascending. Elements without a name are `all`, a role (input, hidden, output), an index or a range of indices,
- * or else a type.
- *
- * @param readIds  reads the file of an element @FILE; null: files cannot be given
- * @throws {ArgumentError} a column, a value or an index that no neuron has (with the nearest one), or a selection without a neuron, naming
- *   the part that is empty
- */
-export function neuronsOfSelector(
-  { text, root }: Selector,
-  neurons: NeuronColumns,
-  place: SelectorPlace,
-  readIds: IdReader | null = null,
-): Uint32Array {
-  const evaluation = new Evaluation(text, neurons, place, readIds);
-  const chosen = evaluation.members(root);
-  const size = sizeOf(chosen);
-  if (size === 0) {
-    throw new ArgumentError(place.where, place.argument, "at least one neuron", `none: ${evaluation.whyEmpty(root)}`);
-  }
-  const indices = new Uint32Array(size);
-  let next = 0;
-  chosen.forEach((isIn, i) => {
-    if (isIn) indices[next++] = i;
-  });
-  return indices;
-}
-
 /** Text that a selector takes literally. */
 export function selectorWord(text: string): string {
   const isPlain = text !== "" && !SPACE.test(text) && ![...text].some((c) => SPECIAL.has(c) || c === "*");
   return isPlain ? text : `"${text.replaceAll('"', '""')}"`;
-}
-
-function sizeOf(members: Uint8Array): number {
-  let size = 0;
-  for (const isIn of members) size += isIn;
-  return size;
 }
 
 class Parser {
@@ -130,13 +153,16 @@ class Parser {
   #depth = 0;
   #terms = 0;
   #wildcards = 0;
+  #graphTerms = 0;
+  /** The column named before the "|" that was read last, whose next word is not bare. */
+  #after: string | null = null;
 
   constructor(text: string, place: SelectorPlace) {
     this.#text = text;
     this.#place = place;
   }
 
-  parse(): Node {
+  parse(): SelectorNode {
     const { length } = this.#text;
     if (length > LONGEST) {
       const expected = `at most ${LONGEST} characters (a file of ids, @FILE, may have more)`;
@@ -147,67 +173,194 @@ class Parser {
     return root;
   }
 
-  #union(): Node {
-    return this.#joined("|", "or", () => this.#joined("&", "and", () => this.#factor()));
+  #union(): SelectorNode {
+    return this.#joined("|", "or", () => this.#intersection());
+  }
+
+  #intersection(): SelectorNode {
+    const node = this.#joined("&", "and", () => this.#factor());
+    if (node.kind === "and") for (const part of node.parts) this.#checkBar(part);
+    return node;
   }
 
   /** Parts joined by an operator; a single one is itself. */
-  #joined(operator: string, kind: "and" | "or", part: () => Node): Node {
+  #joined(operator: string, kind: "and" | "or", part: () => SelectorNode): SelectorNode {
     const parts = [part()];
     while (this.#take(operator)) parts.push(part());
     if (parts.length === 1) return parts[0]!;
     return { kind, parts, begin: parts[0]!.begin, end: parts.at(-1)!.end };
   }
 
-  #factor(): Node {
+  #factor(): SelectorNode {
     this.#skipSpaces();
     const begin = this.#at;
     let negations = 0;
     while (this.#take("!")) negations++;
-    const of = this.#take("(") ? this.#group() : this.#list();
+    const of = this.#take("(") ? this.#group() : (this.#graphTerm() ?? this.#list());
+    if (negations > 0) this.#checkBar(of);
     // Two negations are none.
     return negations % 2 === 0 ? of : { kind: "not", of, begin, end: of.end };
   }
 
-  #group(): Node {
+  /** "side=L|R" beside & or ! could be (side=L|R) or, as & and ! bind tighter, side=L | side=R. */
+  #checkBar({ begin, end, bar }: SelectorNode): void {
+    if (bar === undefined) return;
+    const [left, right] = [this.#text.slice(begin, bar).trimEnd(), this.#text.slice(bar + 1, end).trimStart()];
+    const column = left.slice(0, left.search(/!=|[:=]/)).trimEnd();
+    const expected = `parentheses beside & and !, as in "(${left}|${right})", or "${left} | ${column}=${right}"`;
+    throw this.#error(expected, begin, end);
+  }
+
+  #group(): SelectorNode {
     const begin = this.#at - 1;
+    const inner = this.#nested(begin, () => this.#union());
+    return { ...inner, bar: undefined, begin, end: this.#at };
+  }
+
+  /** What stands in the parentheses that began at `begin`. */
+  #nested<T>(begin: number, parse: () => T): T {
     if (++this.#depth > DEEPEST) throw this.#error(`at most ${DEEPEST} parentheses in one another`, begin);
-    const inner = this.#union();
+    const inner = parse();
     if (!this.#take(")")) throw this.#error(`an operator (& | ,) or the ")" of the "(" at character ${begin + 1}`);
     this.#depth--;
-    return { ...inner, begin, end: this.#at };
+    return inner;
   }
 
-  #list(): Node {
-    const elements = [this.#element(null)];
-    while (this.#take(",")) {
-      const last = elements.at(-1)!;
-      elements.push(this.#element(last.kind === "value" ? last.column : null));
-    }
-    if (++this.#terms > MOST_TERMS) {
-      throw this.#error(`at most ${MOST_TERMS} terms (a list with commas is one)`, elements[0]!.begin);
-    }
-    return { kind: "list", elements, begin: elements[0]!.begin, end: elements.at(-1)!.end };
-  }
-
-  /** @param inherited  column of the element before, which holds for the next ones of its list, too */
-  #element(inherited: string | null): Element {
+  /** null: no name of a graph term stands here in front of parentheses. */
+  #graphTerm(): SelectorNode | null {
     this.#skipSpaces();
     const begin = this.#at;
-    if (this.#take("@")) {
-      const { raw, end } = this.#word("the name of a file");
-      return { kind: "file", file: raw, begin, end };
+    CALL.lastIndex = begin;
+    const name = CALL.exec(this.#text)?.[1];
+    if (name === undefined) return null;
+    if (!GRAPH_TERMS.includes(name)) {
+      const near = nearestName(name, GRAPH_TERMS);
+      const hint = near === null ? "" : `${quoteText(near)}? `;
+      throw this.#error(`${hint}${GRAPH_TERMS.join(", ")}, or an operator (& | ,) in front of "("`, begin);
     }
-    const first = this.#word('a selector, such as all, input, type:T4*, index:0-99, @FILE, "(" or "!"');
-    if (!this.#take(":")) return this.#value(inherited, first, begin);
-    return this.#value(first.raw, this.#word(`a value of ${quoteText(first.raw)} ("" for none)`), begin);
+    if (++this.#graphTerms > MOST_GRAPH_TERMS) {
+      throw this.#error(`at most ${MOST_GRAPH_TERMS} terms about connections`, begin);
+    }
+    this.#at = CALL.lastIndex;
+    const parentheses = this.#at - 1;
+    if (name === "largest") {
+      const component = this.#nested(parentheses, () => this.#oneOf(COMPONENTS)) as "weak" | "strong";
+      return { kind: "largest", component, begin, end: this.#at };
+    }
+    const { steps, of } = this.#nested(parentheses, () => this.#reach(name));
+    return { kind: "reach", direction: name as GraphDirection, steps, of, begin, end: this.#at };
   }
 
-  #value(column: string | null, { pattern, quoted, end }: Word, begin: number): Element {
+  #reach(name: string): { readonly steps: number; readonly of: SelectorNode } {
+    const expected = `a number of connections and a selector, as in ${name}(2, type=DNa02)`;
+    this.#skipSpaces();
+    const at = this.#at;
+    const { raw } = this.#word(expected);
+    if (!STEPS.test(raw)) throw this.#error(expected, at);
+    if (!this.#take(",")) throw this.#error(`a comma and a selector, as in ${name}(2, type=DNa02)`);
+    return { steps: Number(raw), of: this.#union() };
+  }
+
+  #oneOf(words: readonly string[]): string {
+    this.#skipSpaces();
+    const at = this.#at;
+    const { raw } = this.#word(words.join(" or "));
+    if (!words.includes(raw)) throw this.#error(words.join(" or "), at);
+    return raw;
+  }
+
+  #list(): SelectorNode {
+    this.#skipSpaces();
+    const begin = this.#at;
+    const { element, isNot } = this.#element(null);
+    const elements = [element];
+    let bar: number | undefined;
+    for (;;) {
+      const { column } = elements.at(-1)!;
+      if (this.#take(",")) {
+        elements.push(isNot ? this.#sameColumn(element.column!) : this.#element(column, false).element);
+        continue;
+      }
+      const at = this.#at;
+      const next = column === null ? null : this.#alternative(column);
+      if (next === null) break;
+      bar ??= at;
+      elements.push(next);
+    }
+    if (++this.#terms > MOST_TERMS) {
+      throw this.#error(`at most ${MOST_TERMS} terms (a list with commas is one)`, begin);
+    }
+    const { end } = elements.at(-1)!;
+    const list: SelectorNode = { kind: "list", elements, begin, end, bar };
+    return isNot ? { kind: "not", of: list, begin, end, bar } : list;
+  }
+
+  /**
+   * @param inherited  column of the element before, which holds for the next ones of its list, too
+   * @param isFirst    of a list; others cannot have "!="
+   */
+  #element(inherited: string | null, isFirst = true): { readonly element: SelectorElement; readonly isNot: boolean } {
+    const after = this.#after;
+    this.#after = null;
+    this.#skipSpaces();
+    const begin = this.#at;
+    if (this.#take("@")) return { element: this.#file(null, begin), isNot: false };
+    const first = this.#word('a selector, such as all, input, type=T4*, index=0-99, @FILE, "(" or "!"');
+    const isNot = this.#takeText("!=");
+    if (isNot && !isFirst) throw this.#error('"=", as != begins a list: a & b!=c', begin);
+    if (!isNot && !this.#take("=") && !this.#take(":")) {
+      return { element: this.#value(inherited, first, begin, { after }), isNot };
+    }
+    const column = first.raw;
+    if (this.#take("@")) return { element: this.#file(column, begin), isNot };
+    const word = this.#word(`a value of ${quoteText(column)} ("" for none, * for any)`);
+    return { element: this.#value(column, word, begin), isNot };
+  }
+
+  /** An element behind a comma in a list with "!=". */
+  #sameColumn(column: string): SelectorElement {
+    const { element, isNot } = this.#element(column, false);
+    const isOwn = element.kind === "value" ? element.column === column : column === "id" && element.column === null;
+    if (isNot || !isOwn) {
+      throw this.#error(`another value of ${quoteText(column)}, as != holds for one column`, element.begin);
+    }
+    return element;
+  }
+
+  #file(column: string | null, begin: number): FileElement {
+    const { raw, end } = this.#word("the name of a file");
+    return { kind: "file", column, file: raw, begin, end };
+  }
+
+  /** A bare word behind "|", which is a value of the column before it; null: something else stands there, and nothing was taken. */
+  #alternative(column: string): SelectorElement | null {
+    const start = this.#at;
+    if (!this.#take("|")) return null;
+    this.#skipSpaces();
+    const begin = this.#at;
+    const c = this.#text[begin];
+    if (c !== undefined && (c === '"' || !SPECIAL.has(c))) {
+      const word = this.#word("a value");
+      this.#skipSpaces();
+      const isAlone = !/[:=(]|!=/y.test(this.#text.slice(this.#at, this.#at + 2));
+      const isBare = word.quoted || word.pattern.length > 1 || isOwnWord(column, word.raw) || !isReserved(word.raw);
+      if (isAlone && isBare) return this.#value(column, word, begin, { continues: true });
+      if (isAlone) this.#after = column;
+    }
+    this.#at = start;
+    return null;
+  }
+
+  #value(
+    column: string | null,
+    { pattern, quoted, end }: Word,
+    begin: number,
+    { continues = false, after = null }: Partial<Pick<ValueElement, "continues" | "after">> = {},
+  ): ValueElement {
     if (pattern.length > 1 && ++this.#wildcards > MOST_WILDCARDS) {
       throw this.#error(`at most ${MOST_WILDCARDS} words with wildcards`, begin);
     }
-    return { kind: "value", column, pattern, quoted, begin, end };
+    return { kind: "value", column, pattern, quoted, continues, after, begin, end };
   }
 
   #word(expected: string): Word {
@@ -255,12 +408,19 @@ class Parser {
     return true;
   }
 
+  #takeText(text: string): boolean {
+    this.#skipSpaces();
+    if (!this.#text.startsWith(text, this.#at)) return false;
+    this.#at += text.length;
+    return true;
+  }
+
   #skipSpaces(): void {
     while (this.#at < this.#text.length && SPACE.test(this.#text[this.#at]!)) this.#at++;
   }
 
-  #error(expected: string, at: number = this.#at): ArgumentError {
-    const rest = this.#text.slice(at);
+  #error(expected: string, at: number = this.#at, end: number = this.#text.length): ArgumentError {
+    const rest = this.#text.slice(at, end);
     const got = rest === "" ? "the end" : quoteText(rest, 40);
     const { where, argument } = this.#place;
     return new ArgumentError(
@@ -280,230 +440,12 @@ interface Word {
   readonly end: number;
 }
 
-/** Which values of a column neurons have. */
-interface ColumnFacts {
-  /** Numbers of the values by text: those that neurons have. */
-  readonly byText: ReadonlyMap<string, readonly number[]>;
+/** Words that mean something else than a value where no column is named. */
+function isReserved(word: string): boolean {
+  return KEYWORDS.includes(word) || INDEX.test(word);
 }
 
-const factsOfColumns = new WeakMap<NeuronColumn, ColumnFacts>();
-
-function factsOf(column: NeuronColumn): ColumnFacts {
-  const known = factsOfColumns.get(column);
-  if (known) return known;
-  const { values, valueIdx } = column;
-  const used = new Uint8Array(values.length);
-  for (let i = 0; i < valueIdx.length; i++) used[valueIdx[i]!] = 1;
-  const byText = new Map<string, number[]>();
-  values.forEach((text, v) => {
-    if (!used[v]) return;
-    const known = byText.get(text);
-    if (known) known.push(v);
-    else byText.set(text, [v]);
-  });
-  const facts = { byText };
-  factsOfColumns.set(column, facts);
-  return facts;
-}
-
-class Evaluation {
-  readonly #text: string;
-  readonly #neurons: NeuronColumns;
-  readonly #place: SelectorPlace;
-  readonly #readIds: IdReader | null;
-
-  constructor(text: string, neurons: NeuronColumns, place: SelectorPlace, readIds: IdReader | null) {
-    this.#text = text;
-    this.#neurons = neurons;
-    this.#place = place;
-    this.#readIds = readIds;
-  }
-
-  /** [count], 1 for the neurons of a part. */
-  members(node: Node): Uint8Array {
-    switch (node.kind) {
-      case "list":
-        return this.#listed(node.elements);
-      case "not":
-        return this.members(node.of).map((isIn) => 1 - isIn);
-      default: {
-        const [first, ...others] = node.parts;
-        const members = this.members(first!);
-        const isAnd = node.kind === "and";
-        for (const part of others) {
-          const more = this.members(part);
-          for (let i = 0; i < members.length; i++) {
-            members[i] = isAnd ? members[i]! & more[i]! : members[i]! | more[i]!;
-          }
-        }
-        return members;
-      }
-    }
-  }
-
-  /** Why a part without neurons has none. */
-  whyEmpty(node: Node): string {
-    switch (node.kind) {
-      case "list":
-        return `${this.#quote(node)} is empty`;
-      case "not":
-        return `all ${plural(this.#neurons.count, "neuron")} are in ${this.#quote(node.of)}`;
-      case "or":
-        return node.parts.map((part) => this.whyEmpty(part))[0]!;
-      case "and":
-        return this.#whyDisjoint(node.parts);
-    }
-  }
-
-  #whyDisjoint(parts: readonly Node[]): string {
-    const sets = parts.map((part) => this.members(part));
-    const empty = sets.findIndex((set) => sizeOf(set) === 0);
-    if (empty >= 0) return this.whyEmpty(parts[empty]!);
-    const common = sets[0]!.slice();
-    let k = 0;
-    let before = sizeOf(common);
-    while (k + 1 < sets.length) {
-      k++;
-      for (let i = 0; i < common.length; i++) common[i]! &= sets[k]![i]!;
-      const left = sizeOf(common);
-      if (left === 0) break;
-      before = left;
-    }
-    const first = this.#quote({ begin: parts[0]!.begin, end: parts[k - 1]!.end });
-    const last = this.#quote(parts[k]!);
-    return `no neuron is in both ${first} (${plural(before, "neuron")}) and ${last} (${plural(sizeOf(sets[k]!), "neuron")})`;
-  }
-
-  #listed(elements: readonly Element[]): Uint8Array {
-    const members = new Uint8Array(this.#neurons.count);
-    // All elements of a column together: neurons are visited once per column, whatever the length of the list.
-    const wanted = new Map<NeuronColumn, Uint8Array>();
-    const flags = (column: NeuronColumn): Uint8Array => {
-      const known = wanted.get(column) ?? new Uint8Array(column.values.length);
-      wanted.set(column, known);
-      return known;
-    };
-    for (const element of elements) {
-      if (element.kind === "file") this.#mark(element, members, flags);
-      else this.#match(element, members, flags);
-    }
-    for (const [{ valueIdx }, chosen] of wanted) {
-      for (let i = 0; i < members.length; i++) members[i]! |= chosen[valueIdx[i]!]!;
-    }
-    return members;
-  }
-
-  #match(element: Element & { kind: "value" }, members: Uint8Array, flags: (column: NeuronColumn) => Uint8Array): void {
-    const { pattern, quoted } = element;
-    const word = pattern.join("*");
-    const isExact = pattern.length === 1;
-    let { column } = element;
-    if (column === null && !quoted) {
-      if (word === "all" || word === "*") {
-        members.fill(1);
-        return;
-      }
-      if (isExact && INDEX.test(word)) column = "index";
-      else if (ROLES.includes(word)) column = "role";
-    }
-    column ??= "type";
-    const found = this.#neurons.columns.get(column);
-    if (column === "index" || (column === "id" && !found)) {
-      this.#markIndices(element, isExact ? word : "", column, members);
-      return;
-    }
-    if (!found) throw this.#noColumn(element, column);
-    const { byText } = factsOf(found);
-    const chosen = flags(found);
-    const numbers = isExact
-      ? (byText.get(word) ?? [])
-      : [...byText].filter(([text]) => matches(pattern, text)).flatMap(([, all]) => all);
-    if (numbers.length === 0) throw this.#noValue(element, column, word, byText);
-    for (const v of numbers) chosen[v] = 1;
-  }
-
-  #markIndices(span: Span, word: string, column: string, members: Uint8Array): void {
-    const { count } = this.#neurons;
-    const [, first, last = first] = (column === "index" ? INDEX : /^(\d{1,15})$/).exec(word) ?? [];
-    const [from, to] = [Number(first), Number(last)];
-    if (!(from <= to && to < count)) {
-      const expected = column === "index" ? "an index or a range of indices" : "an id, which is an index here,";
-      throw this.#error(span, `${expected} from 0 to ${count - 1}`);
-    }
-    members.fill(1, from, to + 1);
-  }
-
-  /** The neurons whose ids a file has. */
-  #mark(element: Element & { kind: "file" }, members: Uint8Array, flags: (column: NeuronColumn) => Uint8Array): void {
-    if (!this.#readIds) throw this.#error(element, "a selector without a file");
-    const found = this.#neurons.columns.get("id");
-    const place = (line: number) => ({ where: `${element.file}:${line}`, argument: this.#place.argument });
-    for (const { id, line } of this.#readIds(element.file)) {
-      const numbers = found ? (factsOf(found).byText.get(id) ?? []) : [];
-      if (found && numbers.length > 0) {
-        const chosen = flags(found);
-        for (const v of numbers) chosen[v] = 1;
-      } else {
-        const index = !found && /^\d{1,15}$/.test(id) ? Number(id) : Number.NaN;
-        if (!(index < members.length)) {
-          const expected = found ? "the id of a neuron of the network" : `an id from 0 to ${members.length - 1}`;
-          throw new ArgumentError(place(line).where, place(line).argument, expected, quoteText(id));
-        }
-        members[index] = 1;
-      }
-    }
-  }
-
-  #noColumn(element: Element & { kind: "value" }, column: string): ArgumentError {
-    const names = ["index", "id", ...this.#neurons.columns.keys()];
-    const known = [...new Set(names)].map((name) => quoteText(name, 40)).join(", ");
-    const near = nearestName(column, names);
-    if (element.column === null && column === "type") {
-      const word = nearestName(element.pattern.join("*"), KEYWORDS);
-      const hint = word === null ? "" : `${quoteText(word)}? `;
-      return this.#error(
-        element,
-        `${hint}all, a role, indices, or a value of a column that the neurons have (${known})`,
-      );
-    }
-    const hint = near === null ? "" : `${quoteText(near)}? `;
-    return this.#error(element, `${hint}a column that the neurons have (${known})`, quoteText(column));
-  }
-
-  #noValue(
-    element: Element & { kind: "value" },
-    column: string,
-    word: string,
-    known: ReadonlyMap<string, unknown>,
-  ): ArgumentError {
-    const candidates = [...known.keys(), ...(element.column === null ? KEYWORDS : [])];
-    const near = known.size > HINT_NAMES ? null : nearestName(word, candidates);
-    const few = [...known.keys()].slice(0, 5).map((value) => quoteText(value, 40));
-    const examples = near !== null ? quoteText(near) : `${few.join(", ")}${known.size > few.length ? ", …" : ""}`;
-    return this.#error(element, `a ${column} that a neuron has (${near !== null ? "nearest " : ""}${examples})`);
-  }
-
-  #error(span: Span, expected: string, got: string = this.#quote(span)): ArgumentError {
-    const { where, argument } = this.#place;
-    const place = `at character ${span.begin + 1} of ${quoteText(this.#text, 200)}`;
-    return new ArgumentError(where, argument, expected, `${got} ${place}`);
-  }
-
-  #quote({ begin, end }: Span): string {
-    return quoteText(this.#text.slice(begin, end), 80);
-  }
-}
-
-/** Whether a text consists of the literals of a pattern, in their order, with any text between them. */
-function matches(pattern: Pattern, text: string): boolean {
-  const [first, last] = [pattern[0]!, pattern.at(-1)!];
-  if (text.length < first.length + last.length || !text.startsWith(first) || !text.endsWith(last)) return false;
-  const end = text.length - last.length;
-  let at = first.length;
-  for (const literal of pattern.slice(1, -1)) {
-    const found = text.indexOf(literal, at);
-    if (found < 0 || found + literal.length > end) return false;
-    at = found + literal.length;
-  }
-  return true;
+/** Whether a reserved word is what the column has anyway. */
+function isOwnWord(column: string, word: string): boolean {
+  return (column === "role" && ROLES.includes(word)) || (column === "index" && INDEX.test(word));
 }

@@ -1,7 +1,8 @@
 // Some neurons of a network, by index or by a selector of what the network knows of them.
 
 import { ArgumentError } from "../core/errors.ts";
-import { type NeuronColumn, type NeuronColumns, neuronsOfSelector, parseSelector } from "../core/selector.ts";
+import { type NeuronColumn, type NeuronColumns, parseSelector } from "../core/selector.ts";
+import { neuronsOfSelector } from "../core/selectorSets.ts";
 import type { NeuronTypes } from "./neuronTypes.ts";
 
 /**
