@@ -86,7 +86,12 @@ export function recognise(candidates: readonly Candidate[], layouts: readonly La
     throw new ArgumentError(WHERE, "layout", expected, `files that fit several: ${names}`);
   }
   const near = known.filter((layout) => lacking(layout).length < layout.files.filter((file) => file.isNeeded).length);
-  const missing = near.map((layout) => `${layout.name} lacks ${lacking(layout).map(({ name }) => name).join(", ")}`);
+  const missing = near.map(
+    (layout) =>
+      `${layout.name} lacks ${lacking(layout)
+        .map(({ name }) => name)
+        .join(", ")}`,
+  );
   const why = missing.length > 0 ? missing.join("; ") : `known are ${layouts.map(({ name }) => name).join(", ")}`;
   throw new ArgumentError(WHERE, "layout", expected, `files of no layout: ${listed(candidates)}; ${why}`);
 }

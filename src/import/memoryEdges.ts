@@ -10,7 +10,13 @@ export interface IndexedEdges {
   readonly file: string;
   readonly count: number;
   /** Sets pre[k], post[k] and weights[k] to edge `start` + k, for `count` edges. */
-  fill(start: number, count: number, pre: BigInt64Array, post: BigInt64Array, weights: Float64Array): void | Promise<void>;
+  fill(
+    start: number,
+    count: number,
+    pre: BigInt64Array,
+    post: BigInt64Array,
+    weights: Float64Array,
+  ): void | Promise<void>;
   placeOf(row: number): string;
 }
 

@@ -2,10 +2,10 @@
 // Rows are read in batches into one number per neuron and column; rows about others are counted.
 
 import { FileFormatError } from "../core/errors.ts";
-import type { NeuronColumn } from "../core/selector.ts";
 import { formatCount } from "../core/format.ts";
+import type { NeuronColumn } from "../core/selector.ts";
 import { plural, quoteText } from "../core/text.ts";
-import type { Cells, CellForm, IdCells, TableColumn, TableFile, WantedColumn } from "../io/tableFile.ts";
+import type { CellForm, Cells, IdCells, TableColumn, TableFile, WantedColumn } from "../io/tableFile.ts";
 import { plainName } from "./columnNames.ts";
 import { idIndexOf } from "./idIndex.ts";
 import type { IdDecision, IdPolicy } from "./idPolicy.ts";
@@ -304,7 +304,8 @@ function firstOf(parts: readonly Part[], isMissing: (text: string) => boolean): 
   );
   const valueIdx = new Uint32Array(parts[0]!.column.valueIdx.length);
   for (let i = 0; i < valueIdx.length; i++) {
-    for (let p = 0; p < parts.length && valueIdx[i] === 0; p++) valueIdx[i] = numbers[p]![parts[p]!.column.valueIdx[i]!]!;
+    for (let p = 0; p < parts.length && valueIdx[i] === 0; p++)
+      valueIdx[i] = numbers[p]![parts[p]!.column.valueIdx[i]!]!;
   }
   return { values: [...known.keys()], valueIdx };
 }

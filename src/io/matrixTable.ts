@@ -28,7 +28,9 @@ export async function readMatrixTable(file: string, options: MatrixTableOptions)
   if (orientation !== "pre" && orientation !== "post") {
     throw new ArgumentError("readConnectome", "rows", '"pre" or "post"', quoteText(String(orientation)));
   }
-  const { columns, lines, placeOfLine, entries } = await readNamedMatrix(file, { ...(delimiter !== undefined && { delimiter }) });
+  const { columns, lines, placeOfLine, entries } = await readNamedMatrix(file, {
+    ...(delimiter !== undefined && { delimiter }),
+  });
   const n = columns.length;
   if (lines.length !== n) {
     throw new FileFormatError(file, `a line for each of the ${n} neurons of the first line`, `${lines.length} lines`);

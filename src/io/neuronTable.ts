@@ -219,15 +219,34 @@ function coordinate(row: Row, at: number): number {
 function tableOf(file: string, rows: readonly TableRow[], place: ReadonlyMap<Optional, number>): NeuronTable {
   const count = rows.length;
   const column = <T>(name: Optional, make: () => T): T | null => (place.has(name) ? make() : null);
-  const x = column("u", () => toUnitInterval(Float64Array.from(rows, ({ v }) => 1.5 * v)));
-  const y = column("u", () => toUnitInterval(Float64Array.from(rows, ({ u, v }) => -Math.sqrt(3) * (u + v / 2))));
+  const places = column("u", () =>
+    hexagonalPlaces(
+      Float64Array.from(rows, ({ u }) => u),
+      Float64Array.from(rows, ({ v }) => v),
+    ),
+  );
   return {
     count,
     ...(place.has("type_index") ? numberedTypes(file, rows) : namedTypes(rows)),
     role: column("role", () => rows.map(({ role }) => role!)),
     sign: column("sign_class", () => Int8Array.from(rows, ({ sign }) => sign!)),
-    x,
-    y,
+    x: places?.x ?? null,
+    y: places?.y ?? null,
+  };
+}
+
+/**
+ * Places of hexagonal columns in the visual field: x = 1.5 v, y = −√3 (u + v/2), each scaled to [0, 1]; NaN stays.
+ *
+ * @param u,v  [neurons], oblique coordinates
+ */
+export function hexagonalPlaces(
+  u: Float64Array,
+  v: Float64Array,
+): { readonly x: Float64Array; readonly y: Float64Array } {
+  return {
+    x: toUnitInterval(v.map((column) => 1.5 * column)),
+    y: toUnitInterval(u.map((column, i) => -Math.sqrt(3) * (column + v[i]! / 2))),
   };
 }
 

@@ -1,6 +1,3 @@
-// The version of axograd, as package.json states it; checkpoints and runs are marked with it.
+// The version that checkpoints and runs are marked with.
 
-import { createRequire } from "node:module";
-
-/** Semantic version. */
-export const VERSION: string = (createRequire(import.meta.url)("axograd/package.json") as { version: string }).version;
+export { VERSION } from "../core/version.ts";

@@ -116,7 +116,7 @@ async function openFlyvis(files: FoundFiles, options: OpenLayoutOptions): Promis
 
 function cellTypeOf(node: JsonParts, file: string): CellType {
   const name = node.text("name");
-  const pattern = node.all["pattern"];
+  const pattern = node.all.pattern;
   const [kind, stride] = Array.isArray(pattern) ? pattern : [];
   const [strideU, strideV] = Array.isArray(stride) ? stride : [];
   const isStride = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 1;
@@ -131,7 +131,7 @@ function projectionOf(edge: JsonParts, numbers: ReadonlyMap<string, number>, fil
   if (pre === undefined || post === undefined) throw new FileFormatError(place, "names of nodes", "another name");
   const sign = edge.number("alpha");
   if (sign !== 1 && sign !== -1) throw new FileFormatError(place, "alpha 1 or -1", `${sign}`);
-  const list = edge.all["offsets"];
+  const list = edge.all.offsets;
   if (!Array.isArray(list)) throw new FileFormatError(place, "a list of offsets", quoteValue(list));
   const offsets = list.map((entry): Offset => {
     const [step, synapses] = Array.isArray(entry) ? entry : [];
@@ -243,7 +243,10 @@ function cellColumns(
 ): ReadonlyMap<string, NeuronColumn> {
   const roles = ["hidden", "input", "output"];
   const roleOf = new Uint32Array(types.length);
-  for (const [role, name] of [[1, "input_units"], [2, "output_units"]] as const) {
+  for (const [role, name] of [
+    [1, "input_units"],
+    [2, "output_units"],
+  ] as const) {
     const units = parts.all[name];
     if (!Array.isArray(units)) throw new FileFormatError(file, `a list of names in ${name}`, quoteValue(units));
     for (const unit of units) {

@@ -33,11 +33,7 @@ export const malecnsSafetensors: Layout = {
 
 async function openSafetensors(files: FoundFiles, { signal }: OpenLayoutOptions): Promise<Dataset> {
   const configFile = files.get("config")!;
-  const config = JsonParts.parse(
-    configFile,
-    new TextDecoder().decode(await readBytes(configFile, CONFIG)),
-    CONFIG,
-  );
+  const config = JsonParts.parse(configFile, new TextDecoder().decode(await readBytes(configFile, CONFIG)), CONFIG);
   const labels = (name: string): readonly string[] => {
     const list = config.all[name];
     if (Array.isArray(list) && list.every((label) => typeof label === "string" || label === null)) {
@@ -119,7 +115,9 @@ async function openSafetensors(files: FoundFiles, { signal }: OpenLayoutOptions)
       },
       placeOf: (row) => `${source.file}: edge ${row}`,
     });
-    const notes = [`${source.file}: ${segments - count} of ${segments} segments have neither status nor superclass: no neurons`];
+    const notes = [
+      `${source.file}: ${segments - count} of ${segments} segments have neither status nor superclass: no neurons`,
+    ];
     return {
       ...{ neurons: { ids, columns }, decision: null, edgeIds: segmentOf, edges: [edges], signOf: null, places: null },
       ...{ notes, close: () => source.close() },
@@ -215,5 +213,9 @@ function checkCode(code: number, names: number, { name }: TensorPlace, file: str
 
 function checkSegment(index: number, segments: number, { name }: TensorPlace, file: string, at: number): number {
   if (index >= 0 && index < segments) return index;
-  throw new FileFormatError(`${file}: element ${at} of ${quoteText(name)}`, `a segment from 0 to ${segments - 1}`, `${index}`);
+  throw new FileFormatError(
+    `${file}: element ${at} of ${quoteText(name)}`,
+    `a segment from 0 to ${segments - 1}`,
+    `${index}`,
+  );
 }

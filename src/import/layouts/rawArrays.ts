@@ -3,8 +3,8 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { FileFormatError } from "../../core/errors.ts";
-import type { NeuronColumn } from "../../core/selector.ts";
 import { isObject } from "../../core/plainObject.ts";
+import type { NeuronColumn } from "../../core/selector.ts";
 import { quoteText, quoteValue } from "../../core/text.ts";
 import { readBytes } from "../../io/files.ts";
 import { JsonParts } from "../../io/jsonParts.ts";
@@ -70,7 +70,10 @@ async function openRawArrays(files: FoundFiles): Promise<Dataset> {
   const weightFile = files.get("weights")!;
   const weights = new Float32Array(aligned(await bytes("weights"), 4, weightFile));
   const nnz = checkOffsets(offsets, count, offsetsFile);
-  for (const [file, { length }] of [[sourceFile, sources], [weightFile, weights]] as const) {
+  for (const [file, { length }] of [
+    [sourceFile, sources],
+    [weightFile, weights],
+  ] as const) {
     if (length !== nnz) throw new FileFormatError(file, `${nnz} edges, as ${offsetsFile} has`, `${length}`);
   }
   const signs = new NeuronSigns(count, (row) => `${weightFile}: element ${row}`);
@@ -100,7 +103,10 @@ async function openRawArrays(files: FoundFiles): Promise<Dataset> {
     placeOf: (row) => `${weightFile}: element ${row}`,
   });
   const columns = new Map<string, NeuronColumn>();
-  for (const [name, role] of [["superclass", "superclasses"], ["type", "types"]] as const) {
+  for (const [name, role] of [
+    ["superclass", "superclasses"],
+    ["type", "types"],
+  ] as const) {
     const [indices, labels] = [files.get(role), files.get(`${name} names`)];
     if (indices === undefined || labels === undefined) continue;
     const numbers = new Int32Array(aligned(await bytes(role), 4, indices));
@@ -108,7 +114,10 @@ async function openRawArrays(files: FoundFiles): Promise<Dataset> {
   }
   for (const [role, file] of files) {
     if (!role.startsWith("population ")) continue;
-    columns.set(role.slice("population ".length), membership(new Int32Array(aligned(await bytes(role), 4, file)), count, file));
+    columns.set(
+      role.slice("population ".length),
+      membership(new Int32Array(aligned(await bytes(role), 4, file)), count, file),
+    );
   }
   const notes = [
     manifest.note,
@@ -134,8 +143,8 @@ async function readManifest(file: string): Promise<Manifest> {
   const entries = JsonParts.parse(file, text, MANIFEST).object("files").all;
   const hashes = new Map<string, string>();
   for (const [name, entry] of Object.entries(entries)) {
-    const sha256 = isObject(entry) ? entry["sha256"] : undefined;
-    const path = isObject(entry) ? (entry["file"] ?? entry["path"] ?? name) : name;
+    const sha256 = isObject(entry) ? entry.sha256 : undefined;
+    const path = isObject(entry) ? (entry.file ?? entry.path ?? name) : name;
     if (typeof sha256 !== "string" || typeof path !== "string") {
       throw new FileFormatError(file, `a path and a SHA-256 in files.${name}`, quoteValue(entry));
     }
@@ -200,7 +209,8 @@ function labelsOf(bytes: Uint8Array, file: string): readonly string[] {
 
 /** A column of names by number. */
 function labelled(numbers: Int32Array, values: readonly string[], count: number, file: string): NeuronColumn {
-  if (numbers.length !== count) throw new FileFormatError(file, `a number for each of ${count} neurons`, `${numbers.length}`);
+  if (numbers.length !== count)
+    throw new FileFormatError(file, `a number for each of ${count} neurons`, `${numbers.length}`);
   const bad = numbers.findIndex((number) => !(number >= 0 && number < values.length));
   if (bad >= 0) {
     const expected = `the number of a name, from 0 to ${values.length - 1}`;

@@ -1,14 +1,14 @@
 // Layouts that are tables: edges with two ids and a count, and neurons in one table or several.
 
 import { openTable } from "../../io/openTable.ts";
-import type { NumberCells, TableFile, TextCells } from "../../io/tableFile.ts";
-import { FileFormatError } from "../../core/errors.ts";
+import type { NumberCells, TableFile } from "../../io/tableFile.ts";
 import { columnOf, neededColumnOf } from "../columnNames.ts";
-import { type EdgeColumnNames, edgesOfTable } from "../edgeTable.ts";
+import { tableEdges } from "../edges.ts";
+import { type EdgeColumnNames, edgeColumnsOf } from "../edgeTable.ts";
 import { idIndexOf } from "../idIndex.ts";
-import { type NeuronTableSource, readNeurons } from "../neurons.ts";
 import { NeuronSigns } from "../neuronSigns.ts";
-import type { EdgeSource, NeuronFrame } from "../types.ts";
+import { type NeuronTableSource, readNeurons } from "../neurons.ts";
+import type { NeuronFrame } from "../types.ts";
 import type { Dataset, FoundFiles, Layout, OpenLayoutOptions, SharedSources } from "./layout.ts";
 
 /** A table of neurons of a layout. */
@@ -54,18 +54,24 @@ async function openTables(spec: TableLayout, files: FoundFiles, options: OpenLay
       return table;
     };
     const edgeTable = await opened(files.get("edges")!);
-    const edges = edgesOfTable(edgeTable, spec.edges, options, spec.isSorted?.(edgeTable.file) ?? false);
+    const columns = edgeColumnsOf(edgeTable, spec.edges, options);
+    const edges = tableEdges(edgeTable, columns, { isSorted: spec.isSorted?.(edgeTable.file) ?? false });
     const sources: NeuronTableSource[] = [];
     for (const layout of spec.neurons) {
       const file = files.get(layout.role);
       if (file !== undefined) sources.push(neuronSourceOf(layout, await opened(file), options));
     }
     const signal = options.signal ? { signal: options.signal } : {};
-    const read = sources.length > 0 ? await readNeurons(sources, { shared: spec.shared, ...(options.ids && { policy: options.ids }), ...signal }) : null;
+    const read =
+      sources.length > 0
+        ? await readNeurons(sources, { shared: spec.shared, ...(options.ids && { policy: options.ids }), ...signal })
+        : null;
     const notes = [...(read?.notes ?? [])];
-    if (edges.weightColumn === null) notes.push(`${edges.file}: every row counts 1`);
+    if (columns.weight === null) notes.push(`${edges.file}: every row counts 1`);
     const signOf =
-      spec.sign === undefined || read === null ? null : await signsOfColumn(edgeTable, edges, spec.sign, read.frame, options);
+      spec.sign === undefined || read === null
+        ? null
+        : await signsOfColumn(edgeTable, columns.pre, spec.sign, read.frame, options);
     const [neurons, decision] = [read?.frame ?? null, read?.decision ?? null];
     return { neurons, decision, edgeIds: null, edges: [edges], signOf, places: null, notes, close };
   } catch (cause) {
@@ -75,7 +81,11 @@ async function openTables(spec: TableLayout, files: FoundFiles, options: OpenLay
 }
 
 /** An open table of neurons. */
-export function neuronSourceOf(layout: NeuronTableLayout, table: TableFile, { id }: OpenLayoutOptions): NeuronTableSource {
+export function neuronSourceOf(
+  layout: NeuronTableLayout,
+  table: TableFile,
+  { id }: OpenLayoutOptions,
+): NeuronTableSource {
   const { role, pairs, noIds } = layout;
   const common = { role, table, ...(noIds && { noIds }) };
   if (pairs && id === undefined) {
@@ -91,14 +101,13 @@ export function neuronSourceOf(layout: NeuronTableLayout, table: TableFile, { id
 /** Signs of presynaptic neurons in a column of the edges. */
 async function signsOfColumn(
   table: TableFile,
-  edges: EdgeSource,
+  pre: string,
   column: string,
   { ids }: NeuronFrame,
   options: OpenLayoutOptions,
 ): Promise<Dataset["signOf"]> {
   const sign = columnOf(table, [column], undefined, "sign");
   if (sign === null) return null;
-  const pre = neededColumnOf(table, ["Presynaptic_ID"], options.pre, "pre");
   const signs = new NeuronSigns(ids.length, (row) => table.placeOf(row, sign));
   const index = idIndexOf(ids, (i) => `neuron ${i}`);
   let neurons = new Int32Array(0);
