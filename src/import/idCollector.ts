@@ -1,7 +1,7 @@
 // Collects the ids at the ends of edges that come without a table of neurons.
 
 import { checkIdText } from "../io/neuronIds.ts";
-import { idIndexOf, type PlaceOfId, splitWhole } from "./idIndex.ts";
+import { idIndexOf, type PlaceOfId, refuseNegative, splitWhole } from "./idIndex.ts";
 import { type IdPolicy, neuronsOfIds, type SettledIds, settleNeuronIds } from "./idPolicy.ts";
 import { halvesOf, IdTable } from "./idTable.ts";
 import type { NeuronIds } from "./types.ts";
@@ -26,19 +26,22 @@ export class IdCollector {
   /** Sets out[k] to the code of ids[k]. */
   lookup(ids: NeuronIds, out: Int32Array, placeOf: PlaceOfId): void {
     if (!(ids instanceof BigInt64Array)) {
-      for (let k = 0; k < ids.length; k++) out[k] = this.#codeOfText(ids[k]!, k, placeOf);
+      const halves = this.#halves;
+      for (let k = 0; k < ids.length; k++) {
+        const isShortest = splitWhole(ids[k]!, halves);
+        out[k] = isShortest ? 2 * this.#numbers.add(halves[0]!, halves[1]!) : this.#codeOfText(ids[k]!, k, placeOf);
+      }
       return;
     }
     const halves = halvesOf(ids);
     for (let k = 0; k < ids.length; k++) {
       const high = halves[2 * k + 1]!;
-      if (high < 0) checkIdText(String(ids[k]), () => placeOf(k));
+      if (high < 0) refuseNegative(ids, k, placeOf);
       out[k] = 2 * this.#numbers.add(halves[2 * k]!, high);
     }
   }
 
   #codeOfText(text: string, k: number, placeOf: PlaceOfId): number {
-    if (splitWhole(text, this.#halves)) return 2 * this.#numbers.add(this.#halves[0]!, this.#halves[1]!);
     const known = this.#texts.get(text);
     if (known !== undefined) return 2 * known + 1;
     checkIdText(text, () => placeOf(k));

@@ -63,7 +63,11 @@ class NumberIndex implements NeuronIdIndex {
 
   lookup(ids: NeuronIds, out: Int32Array, placeOf: PlaceOfId = rowPlace): void {
     if (!(ids instanceof BigInt64Array)) {
-      for (let k = 0; k < ids.length; k++) out[k] = this.#findText(ids[k]!, k, placeOf);
+      const halves = this.#halves;
+      for (let k = 0; k < ids.length; k++) {
+        const isShortest = splitWhole(ids[k]!, halves);
+        out[k] = isShortest ? this.#table.find(halves[0]!, halves[1]!) : this.#findOther(ids[k]!, k, placeOf);
+      }
       return;
     }
     const table = this.#table;
@@ -75,13 +79,14 @@ class NumberIndex implements NeuronIdIndex {
       const high = halves[2 * k + 1]!;
       const hash = hashOf(low, high);
       const mayBe = (filter[(hash >>> 5) & mask]! >>> (hash & 31)) & 1;
-      out[k] = mayBe === 1 ? table.find(low, high) : -1;
-      if (high < 0) checkIdText(String(ids[k]), () => placeOf(k));
+      out[k] = mayBe === 1 ? table.find(low, high, hash) : -1;
+      // No closure here: it would take memory for every id.
+      if (high < 0) refuseNegative(ids, k, placeOf);
     }
   }
 
-  #findText(text: string, k: number, placeOf: PlaceOfId): number {
-    if (splitWhole(text, this.#halves)) return this.#table.find(this.#halves[0]!, this.#halves[1]!);
+  /** Looks for an id that is no whole number in its shortest form. */
+  #findOther(text: string, k: number, placeOf: PlaceOfId): number {
     checkIdText(text, () => placeOf(k));
     if (!isName(idOfText(text))) {
       const digits = String(numberOfText(text, () => placeOf(k)));
@@ -136,6 +141,11 @@ class TextIndex implements NeuronIdIndex {
     if (similar !== undefined) throw spellingError(id, this.ids[similar]!, placeOf(k));
     return -1;
   }
+}
+
+/** @throws {FileFormatError} always, naming the place of a negative number */
+export function refuseNegative(ids: BigInt64Array, k: number, placeOf: PlaceOfId): void {
+  checkIdText(String(ids[k]), () => placeOf(k));
 }
 
 function rowPlace(k: number): string {

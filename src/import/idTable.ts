@@ -40,12 +40,16 @@ export class IdTable {
     return this.#size;
   }
 
-  /** The position of a number, or −1. */
-  find(low: number, high: number): number {
+  /**
+   * The position of a number, or −1.
+   *
+   * @param hash its hash, where that is known
+   */
+  find(low: number, high: number, hash: number = hashOf(low, high)): number {
     const slots = this.#slots;
     const keys = this.#keys;
     const mask = slots.length - 1;
-    for (let slot = hashOf(low, high) & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const k = slots[slot]! - 1;
       if (k < 0 || (keys[2 * k] === low && keys[2 * k + 1] === high)) return k;
     }
