@@ -3,11 +3,13 @@
 import { relative } from "node:path";
 import { type Csr, withValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { formatCount } from "../core/format.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { NeuronColumn } from "../core/selector.ts";
 import { compareText } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
-import { candidatesOf, selectNeurons } from "../data/selectors.ts";
+import { candidatesOf, type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
+import { sizeOf } from "../io/files.ts";
 import { type HashedFile, hashOf } from "../io/hash.ts";
 import { hexagonalPlaces, type NeuronRole, type NeuronTable } from "../io/neuronTable.ts";
 import type { Provenance, ProvenanceStep } from "../io/provenance.ts";
@@ -18,6 +20,17 @@ import { idIndexOf } from "./idIndex.ts";
 import type { IdDecision, IdPolicy } from "./idPolicy.ts";
 import { LAYOUTS } from "./layouts/index.ts";
 import type { ColumnChoice, Dataset, FoundFiles, Layout, RoleRule } from "./layouts/layout.ts";
+import { type Normalisation, normalise, parseNormalisation } from "./normalise.ts";
+import {
+  SIGN_RULES,
+  type SignCount,
+  type SignedEdges,
+  type SignRule,
+  signEdges,
+  signRuleOf,
+  signsOf,
+  type UnclearPolicy,
+} from "./signs.ts";
 import { columnAt, csrAt, csrWithin, filtered, idsAt } from "./subset.ts";
 import type { EdgeCounts, NeuronIds } from "./types.ts";
 
@@ -36,8 +49,19 @@ export interface ImportOptions extends ColumnChoice {
   readonly nodes?: string;
   /** Leave out neurons without connections. Default false. */
   readonly connected?: boolean;
-  /** Least synapses of a connection, after rows about the same pair were summed. Default 1. */
+  /** Least synapses of a connection, after rows about the same pair were summed. Default 0: any. */
   readonly minSynapses?: number;
+  /**
+   * Signs of connections: those in the files ("source"), a rule by the transmitter of the presynaptic neuron ("shiu", "strict", "permissive"), a
+   * file of signs, or "none". Default: source where the files have signs, else shiu where they name transmitters, else none.
+   */
+  readonly signs?: string;
+  /** Neurons with an unclear transmitter, or none. Default "rule": what the rule says (shiu: they excite; strict, permissive: no connections). */
+  readonly unclear?: UnclearPolicy;
+  /** "rows", "in-degree", "radius=0.9", "log" or "none". Default "none": weights are signed counts of synapses. */
+  readonly normalise?: string;
+  /** Factor of all weights, after their normalisation. Default 1. */
+  readonly scale?: number;
   /** Matrices with names: what rows are. Default: what the layout says. */
   readonly rows?: "pre" | "post";
   /** flyvis: columns from the centre to the border. Default 15. */
@@ -64,13 +88,27 @@ export interface ImportReport {
   /** What ids were taken for; null: nothing was to be decided. */
   readonly ids: IdDecision | null;
   readonly edges: EdgeCounts;
+  /** Neurons and connections by transmitter and sign; empty: no rule by transmitters. */
+  readonly signs: readonly SignCount[];
+  /** Spectral radius of |W| before the normalisation; null: it does not use it. */
+  readonly radiusBefore: number | null;
   /** Neurons without a connection. */
   readonly unconnected: number;
-  readonly notes: readonly string[];
 }
 
 const OPTIONS: Readonly<Record<keyof ImportOptions, true>> = {
-  ...{ layout: true, edges: true, neurons: true, pre: true, post: true, weight: true, id: true, ids: true, nodes: true },
+  ...{
+    layout: true,
+    edges: true,
+    neurons: true,
+    pre: true,
+    post: true,
+    weight: true,
+    id: true,
+    ids: true,
+    nodes: true,
+  },
+  ...{ signs: true, unclear: true, normalise: true, scale: true },
   ...{ connected: true, minSynapses: true, rows: true, extent: true, onProgress: true, signal: true },
 };
 
@@ -100,41 +138,351 @@ export async function importConnectome(
   }
 }
 
+/** What is settled before the first file is read for long. */
+interface Rules {
+  /** null: all neurons. */
+  readonly nodes: string | null;
+  readonly connected: boolean;
+  readonly minSynapses: number;
+  /** source: the signs in the files. */
+  readonly signs: SignRule | "source";
+  readonly unclear: UnclearPolicy;
+  readonly normalisation: Normalisation;
+  readonly scale: number;
+}
+
+async function rulesOf(
+  { defaults }: Layout,
+  hasSigns: boolean,
+  hasTransmitters: boolean,
+  options: ImportOptions,
+): Promise<Rules> {
+  const { nodes = defaults.nodes, connected = false, minSynapses = 0 } = options;
+  const { unclear = "rule", normalise: normalisation = "none", scale = 1 } = options;
+  const usual = hasSigns ? "source" : hasTransmitters ? "shiu" : "none";
+  const signs = options.signs ?? usual;
+  if (signs === "source" && !hasSigns) {
+    throw new ArgumentError(
+      WHERE,
+      "signs",
+      "a rule by transmitters, or none",
+      "source, though the files have no signs",
+    );
+  }
+  if (signs !== "source" && signs in SIGN_RULES && !hasTransmitters) {
+    const got = `${signs}, though the files name no transmitters`;
+    throw new ArgumentError(WHERE, "signs", `none, a file of signs by id${hasSigns ? ", or source" : ""}`, got);
+  }
+  if (unclear !== "rule" && (signs === "source" || signs === "none")) {
+    throw new ArgumentError(WHERE, "unclear", `a rule of signs by transmitters beside it`, `signs ${signs}`);
+  }
+  return {
+    ...{ nodes, connected, minSynapses, unclear, scale },
+    signs: signs === "source" ? signs : await signRuleOf(signs),
+    normalisation: parseNormalisation(normalisation),
+  };
+}
+
 async function connectomeOf(
   layout: Layout,
   files: FoundFiles,
   dataset: Dataset,
   options: ImportOptions,
 ): Promise<ImportedConnectome> {
-  const { nodes = layout.defaults.nodes, connected = false, minSynapses = 1 } = options;
+  const hasTransmitters = dataset.neurons?.columns.has("transmitter") ?? false;
+  const rules = await rulesOf(layout, dataset.signOf !== null, hasTransmitters, options);
   const steps: ProvenanceStep[] = [];
-  const chosen = await chosenConnections(layout, dataset, nodes, minSynapses, options, steps);
-  const { counts } = chosen;
-  let { indices, csr, table } = chosen;
-  const isolated = withoutConnections(csr);
-  if (connected && isolated.length > 0) {
-    const kept = complement(isolated, csr.nRows);
-    [csr, indices] = [csrAt(csr, kept), idsOfPart(indices, kept)];
+  const chosen = await chooseConnections(layout, dataset, rules, options, steps);
+  const { ids, table } = chosen;
+  let { csr, indices } = chosen;
+  const lonely = withoutConnections(csr);
+  if (rules.connected && lonely.length > 0) {
+    const kept = complement(lonely, csr.nRows);
+    const before = indices;
+    csr = csrAt(csr, kept);
+    indices = kept.map((k) => before[k]!);
     steps.push(stepOf("with a connection", csr));
   }
-  table = tableAt(table, indices);
-  const labels = idsAt(chosen.ids, indices);
-  const sources = await hashSources(files, options);
+  const labels = idsAt(ids, indices);
+  const own = tableAt(table, indices);
+  const signed = signEdgesBy(rules, csr, dataset, own, labels, indices, files);
+  if (signed.droppedConnections > 0) steps.push(stepOf("with a sign", signed.csr));
+  const { csr: weighted, radiusBefore } = normalise(signed.csr, rules.normalisation, rules.scale);
+  const notes = [...(chosen.decision ? [chosen.decision.why] : []), ...dataset.notes];
+  if (chosen.counts.orderBroken !== null) notes.push(`edges are not in descending order: ${chosen.counts.orderBroken}; the whole file was read`);
   const provenance: Provenance = {
-    format: 1,
-    dataset: layout.title,
-    layout: layout.name,
-    axograd: VERSION,
-    created: new Date().toISOString(),
-    sources,
-    rules: { nodes: nodes ?? "all", minSynapses, connected },
+    ...{ format: 1, dataset: layout.title, layout: layout.name, axograd: VERSION, created: new Date().toISOString() },
+    ...{ citation: layout.citation, licence: layout.licence },
+    sources: await hashSources(files, options),
+    rules: rulesText(rules, options),
     steps,
+    notes,
   };
-  const report = {
+  const report: ImportReport = {
     ids: chosen.decision,
-    edges: counts,
-    unconnected: connected ? 0 : isolated.length,
-    notes: dataset.notes,
+    edges: chosen.counts,
+    signs: signed.table,
+    radiusBefore: radiusBefore?.value ?? null,
+    unconnected: rules.connected ? 0 : lonely.length,
   };
-  return { csr, labels, table, provenance, report };
+  return { csr: weighted, labels, table: { ...own, sign: signed.signs }, provenance, report };
+}
+
+/** Neurons, and the connections among them: counts of synapses. */
+interface ChosenConnections {
+  /** Of all neurons that the files describe. */
+  readonly ids: NeuronIds;
+  readonly table: NeuronTable;
+  /** Those chosen, ascending. */
+  readonly indices: Uint32Array;
+  /** [chosen, chosen] */
+  readonly csr: Csr;
+  readonly counts: EdgeCounts;
+  readonly decision: IdDecision | null;
+}
+
+async function chooseConnections(
+  layout: Layout,
+  dataset: Dataset,
+  { nodes, minSynapses }: Rules,
+  options: ImportOptions,
+  steps: ProvenanceStep[],
+): Promise<ChosenConnections> {
+  const { onProgress, signal } = options;
+  const reading = {
+    minSynapses,
+    ...(onProgress && { onProgress: (progress: ReadProgress) => onProgress("edges", progress) }),
+    ...(signal && { signal }),
+  };
+  const place = { where: WHERE, argument: "nodes" };
+  const { neurons } = dataset;
+  if (neurons === null) {
+    const { csr, counts, ids, decision } = await readEdgesOfAll(dataset.edges, {
+      ...reading,
+      ...(options.ids && { ids: options.ids }),
+    });
+    steps.push({ step: "neurons at the ends of edges", neurons: ids.length, connections: null, synapses: null });
+    steps.push(...stepsOfEdges(counts, csr.nRows, minSynapses));
+    const table = tableOf(new Map(), ids.length, null, null);
+    const indices = nodes === null ? all(ids.length) : selectNeurons({ ...selectable(table, ids), csr }, nodes, place);
+    const part = indices.length < ids.length ? csrAt(csr, indices) : csr;
+    if (part !== csr) steps.push(stepOf(`nodes: ${nodes}`, part));
+    return { ids, table, indices, csr: part, counts, decision };
+  }
+  const { ids, columns } = neurons;
+  const table = tableOf(columns, ids.length, layout.roles, dataset.places);
+  steps.push({ step: "neurons in the tables", neurons: ids.length, connections: null, synapses: null });
+  const candidates =
+    nodes === null ? { indices: all(ids.length), isExact: true } : candidatesOf(selectable(table, ids), nodes, place);
+  const some = candidates.indices;
+  if (nodes !== null) {
+    const step = candidates.isExact ? `nodes: ${nodes}` : `nodes: ${nodes}, whatever the connections`;
+    steps.push({ step, neurons: some.length, connections: null, synapses: null });
+  }
+  const index = idIndexOf(
+    idsAt(dataset.edgeIds ?? ids, some),
+    (k) => `neuron ${String(ids[some[k]!])}`,
+    dataset.edgeIds ? "auto" : options.ids,
+  );
+  const { csr, counts } = await readEdges(dataset.edges, index, reading);
+  steps.push(...stepsOfEdges(counts, some.length, minSynapses));
+  const common = { ids, table, counts, decision: dataset.decision };
+  if (candidates.isExact) return { ...common, indices: some, csr };
+  // The selector sees the whole table, so that indices and values mean the same as without connections.
+  const whole = csrWithin(csr, some, ids.length);
+  const indices = selectNeurons({ ...selectable(table, ids), csr: whole }, nodes!, place);
+  const part = csrAt(whole, indices);
+  steps.push(stepOf(`nodes: ${nodes}`, part));
+  return { ...common, indices, csr: part };
+}
+
+function selectable(table: NeuronTable, ids: NeuronIds): SelectableNeurons {
+  return { ...table, sign: null, ids: Array.from(ids as ArrayLike<bigint | string>, String) };
+}
+
+function all(count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => i);
+}
+
+// ---- what was kept -------------------------------------------------------------------------------------------------------
+
+function stepsOfEdges(counts: EdgeCounts, neurons: number, minSynapses: number): readonly ProvenanceStep[] {
+  const { rows, rowsOfFile, synapses, connections, connectionSynapses, belowConnections, belowSynapses } = counts;
+  const isWhole = rowsOfFile === null || rows === rowsOfFile;
+  const read = isWhole ? "rows of edges" : `rows of edges down to the threshold, of ${formatCount(rowsOfFile)}`;
+  const steps: ProvenanceStep[] = [{ step: read, neurons: null, connections: rows, synapses }];
+  if (belowConnections !== null && belowSynapses !== null && minSynapses > 0) {
+    const step = "pairs of these neurons";
+    const before = { connections: connections + belowConnections, synapses: connectionSynapses + belowSynapses };
+    steps.push({ step, neurons, ...before });
+  }
+  const step = minSynapses > 0 ? `with at least ${minSynapses} synapses` : "pairs of these neurons";
+  steps.push({ step, neurons, connections, synapses: connectionSynapses });
+  return steps;
+}
+
+/** A step after which a matrix of counts is left. */
+function stepOf(step: string, { nRows, nnz, values }: Csr): ProvenanceStep {
+  let synapses = 0;
+  for (let k = 0; k < nnz; k++) synapses += Math.abs(values[k]!);
+  return { step, neurons: nRows, connections: nnz, synapses };
+}
+
+/** Neurons without a connection, ascending. */
+function withoutConnections({ nRows, rowPtr, colIdx, nnz }: Csr): Uint32Array {
+  const has = new Uint8Array(nRows);
+  for (let i = 0; i < nRows; i++) if (rowPtr[i + 1]! > rowPtr[i]!) has[i] = 1;
+  for (let k = 0; k < nnz; k++) has[colIdx[k]!] = 1;
+  return all(nRows).filter((i) => !has[i]);
+}
+
+/** The numbers below `count` that a list, ascending, does not have. */
+function complement(indices: Uint32Array, count: number): Uint32Array {
+  let next = 0;
+  return all(count).filter((i) => {
+    if (indices[next] !== i) return true;
+    next++;
+    return false;
+  });
+}
+
+function rulesText(
+  { nodes, connected, minSynapses, signs, unclear, normalisation, scale }: Rules,
+  options: ImportOptions,
+): Provenance["rules"] {
+  const {
+    layout: _layout,
+    edges: _edges,
+    neurons: _neurons,
+    onProgress: _onProgress,
+    signal: _signal,
+    ...given
+  } = options;
+  return {
+    ...given,
+    nodes: nodes ?? "all",
+    ...{ connected, minSynapses },
+    signs: typeof signs === "string" ? signs : signs.file,
+    ...(signs !== "source" && signs !== "none" && { unclear }),
+    normalise: normalisation.kind === "radius" ? `radius=${normalisation.radius}` : normalisation.kind,
+    scale,
+  };
+}
+
+/** Hashes of the files, which are read once more. */
+async function hashSources(files: FoundFiles, { onProgress }: ImportOptions): Promise<readonly HashedFile[]> {
+  const sources: HashedFile[] = [];
+  for (const [role, file] of files) {
+    const total = await sizeOf(file, "a file of the data set");
+    const hash = await hashOf(file, (done) => onProgress?.(`hash of ${file}`, { done, total }));
+    sources.push({ role, file: relative(process.cwd(), file), ...hash });
+  }
+  return sources;
+}
+
+// ---- signs ---------------------------------------------------------------------------------------------------------------
+
+function signEdgesBy(
+  { signs: rule, unclear }: Rules,
+  csr: Csr,
+  dataset: Dataset,
+  table: NeuronTable,
+  labels: NeuronIds,
+  indices: Uint32Array,
+  files: FoundFiles,
+): SignedEdges {
+  if (rule === "none") return signEdges(csr, null);
+  if (rule === "source") return signedBySource(csr, dataset.signOf!, indices);
+  const index = idIndexOf(labels, (k) => `neuron ${String(labels[k])}`);
+  const transmitters = table.columns?.get("transmitter") ?? null;
+  const place = files.get("transmitters") ?? files.get("neurons") ?? "neurons";
+  return signEdges(csr, signsOf(transmitters, index, rule, unclear, place));
+}
+
+/** Connections with the signs that their files have. A neuron has a sign where all its connections share it. */
+function signedBySource(csr: Csr, signOf: NonNullable<Dataset["signOf"]>, indices: Uint32Array): SignedEdges {
+  const { nCols, rowPtr, colIdx, values } = csr;
+  const [plus, minus] = [new Uint8Array(nCols), new Uint8Array(nCols)];
+  const signed = values.slice();
+  let [droppedConnections, droppedSynapses] = [0, 0];
+  for (let i = 0; i < csr.nRows; i++) {
+    for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) {
+      const j = colIdx[k]!;
+      const sign = signOf(indices[j]!, indices[i]!);
+      signed[k]! *= sign;
+      if (sign > 0) plus[j] = 1;
+      else if (sign < 0) minus[j] = 1;
+      else {
+        droppedConnections++;
+        droppedSynapses += values[k]!;
+      }
+    }
+  }
+  const whole = withValues(csr, signed);
+  return {
+    csr: droppedConnections === 0 ? whole : filtered(whole, (k) => signed[k] !== 0),
+    signs: Int8Array.from(plus, (is, j) => is - minus[j]!),
+    ...{ table: [], droppedConnections, droppedSynapses },
+  };
+}
+
+// ---- the table -----------------------------------------------------------------------------------------------------------
+
+function tableOf(
+  columns: ReadonlyMap<string, NeuronColumn>,
+  count: number,
+  roles: RoleRule | null,
+  places: Dataset["places"],
+): NeuronTable {
+  const { values: types, valueIdx } = byName(columns.get("type") ?? { values: [""], valueIdx: new Uint32Array(count) });
+  const { x = null, y = null } = places ? hexagonalPlaces(places.u, places.v) : {};
+  return {
+    count,
+    types,
+    typeIdx: Uint32Array.from(valueIdx),
+    role: rolesOf(columns, roles),
+    sign: null,
+    x,
+    y,
+    columns,
+  };
+}
+
+/** A column whose values are in order. */
+function byName({ values, valueIdx }: NeuronColumn): NeuronColumn {
+  const order = values.map((_, v) => v).sort((a, b) => compareText(values[a]!, values[b]!));
+  const rank = new Uint32Array(values.length);
+  order.forEach((v, r) => {
+    rank[v] = r;
+  });
+  return { values: order.map((v) => values[v]!), valueIdx: Uint32Array.from(valueIdx, (v) => rank[v]!) };
+}
+
+/** null: the neurons have no column that says it. */
+function rolesOf(columns: ReadonlyMap<string, NeuronColumn>, rule: RoleRule | null): readonly NeuronRole[] | null {
+  const column = rule && columns.get(rule.column);
+  if (!rule || !column) return null;
+  const roles = column.values.map(
+    (text): NeuronRole => (rule.input.test(text) ? "input" : rule.output.test(text) ? "output" : "hidden"),
+  );
+  if (roles.every((role) => role === "hidden")) return null;
+  return Array.from(column.valueIdx, (v) => roles[v]!);
+}
+
+/** The table of some neurons. */
+function tableAt(table: NeuronTable, indices: Uint32Array): NeuronTable {
+  if (indices.length === table.count) return table;
+  const { types, typeIdx, role, sign, x, y, columns } = table;
+  const own = columnAt({ values: types, valueIdx: typeIdx }, indices);
+  const floats = (values: Float64Array | null) => values && Float64Array.from(indices, (i) => values[i]!);
+  return {
+    count: indices.length,
+    types: own.values,
+    typeIdx: Uint32Array.from(own.valueIdx),
+    role: role && Array.from(indices, (i) => role[i]!),
+    sign: sign && Int8Array.from(indices, (i) => sign[i]!),
+    x: floats(x),
+    y: floats(y),
+    columns: new Map(Array.from(columns ?? [], ([name, column]) => [name, columnAt(column, indices)])),
+  };
 }

@@ -10,6 +10,9 @@ export interface Provenance {
   readonly dataset: string;
   /** How its files are laid out: "malecns". */
   readonly layout: string;
+  /** Who made the data, and under which licence. */
+  readonly citation?: string;
+  readonly licence?: string;
   /** Version of axograd that made it. */
   readonly axograd: string;
   /** ISO 8601. */
@@ -19,6 +22,8 @@ export interface Provenance {
   readonly rules: Readonly<Record<string, string | number | boolean | null>>;
   /** What was kept and dropped, in the order of the steps. */
   readonly steps: readonly ProvenanceStep[];
+  /** What was renamed, left out or taken for granted, a sentence each. */
+  readonly notes?: readonly string[];
 }
 
 /** A step of an import, as a row of a table that a paper could cite. */

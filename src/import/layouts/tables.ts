@@ -1,7 +1,7 @@
 // Layouts that are tables: edges with two ids and a count, and neurons in one table or several.
 
 import { openTable } from "../../io/openTable.ts";
-import type { NumberCells, TableFile } from "../../io/tableFile.ts";
+import type { IdCells, NumberCells, TableFile } from "../../io/tableFile.ts";
 import { columnOf, neededColumnOf } from "../columnNames.ts";
 import { tableEdges } from "../edges.ts";
 import { type EdgeColumnNames, edgeColumnsOf } from "../edgeTable.ts";
@@ -118,8 +118,7 @@ async function signsOfColumn(
     ],
     ({ rowStart, count, cells }) => {
       if (neurons.length < count) neurons = new Int32Array(count);
-      if (cells[0]!.as !== "id") return false;
-      index.lookup(cells[0].ids, neurons, (row) => table.placeOf(rowStart + row, pre));
+      index.lookup((cells[0] as IdCells).ids, neurons, (row) => table.placeOf(rowStart + row, pre));
       const { numbers } = cells[1] as NumberCells;
       for (let row = 0; row < count; row++) signs.set(neurons[row]!, numbers[row]!, rowStart + row);
       return true;

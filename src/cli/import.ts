@@ -1,0 +1,192 @@
+// axograd import [LAYOUT] FOLDER|FILE…: a connectome of published files, with its table of neurons and a record of where it comes from.
+
+import type { Command } from "commander";
+import { formatCount, formatNumber } from "../core/format.ts";
+import { alignColumns, plural } from "../core/text.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { ID_POLICIES, type IdPolicy } from "../import/idPolicy.ts";
+import { type ImportedConnectome, type ImportOptions, importConnectome } from "../import/importConnectome.ts";
+import { LAYOUTS } from "../import/layouts/index.ts";
+import { UNCLEAR_POLICIES, type UnclearPolicy } from "../import/signs.ts";
+import { exists } from "../io/files.ts";
+import { StatusLine } from "../train/progress.ts";
+import { Console, writeJson, writeLine, writeText } from "./console.ts";
+import { refuseExisting } from "./outputFile.ts";
+import { oneOf, path, realNumber, wholeNumber } from "./values.ts";
+
+interface GivenOptions {
+  readonly out?: string;
+  readonly edges?: string;
+  readonly neurons?: string;
+  readonly pre?: string;
+  readonly post?: string;
+  /** false for --no-weight. */
+  readonly weight?: string | boolean;
+  readonly id?: string;
+  readonly ids?: IdPolicy;
+  readonly nodes?: string;
+  readonly connected?: boolean;
+  readonly minSynapses?: number;
+  readonly signs?: string;
+  readonly unclear?: UnclearPolicy;
+  readonly normalise?: string;
+  readonly scale?: number;
+  readonly rows?: "pre" | "post";
+  readonly extent?: number;
+  readonly overwrite?: boolean;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds the command to the program. */
+export function register(program: Command): void {
+  program
+    .command("import")
+    .description("make a connectome of published files: neurons chosen, connections counted, signed and scaled")
+    .argument("[layout]", `how the files are laid out: ${LAYOUTS.map(({ name }) => name).join(", ")} (default: by their names)`)
+    .argument("[files...]", "folder of the published files, or the files")
+    .option("--out <file>", "connectome to write (.safetensors), with neurons and provenance", path("--out"))
+    .option("--edges <file>", "the file with the edges (default: by its name)", path("--edges"))
+    .option("--neurons <file>", "the file with the neurons (default: by its name)", path("--neurons"))
+    .option("--pre <column>", "edges: column of presynaptic neurons (default: by known names)")
+    .option("--post <column>", "edges: column of postsynaptic neurons")
+    .option("--weight <column>", "edges: column of synapses")
+    .option("--no-weight", "edges: every row counts 1")
+    .option("--id <column>", "neurons: column of ids")
+    .option("--ids <kind>", `what ids are: ${ID_POLICIES.join(", ")} (default: auto)`, oneOf("--ids", ID_POLICIES))
+    .option("--nodes <selector>", "neurons to keep, such as \"superclass=* & side=L\" (default: by layout)", path("--nodes"))
+    .option("--connected", "leave out neurons without connections")
+    .option(
+      "--min-synapses <count>",
+      "least synapses of a connection, summed over neuropils (default: any)",
+      realNumber("--min-synapses", { least: 0 }),
+    )
+    .option("--signs <rule>", "shiu, strict, permissive, source (those in the files), none, or a CSV file", path("--signs"))
+    .option(
+      "--unclear <policy>",
+      `neurons with an unclear transmitter: ${UNCLEAR_POLICIES.join(", ")} (default: rule; shiu excites, others drop)`,
+      oneOf("--unclear", UNCLEAR_POLICIES),
+    )
+    .option("--normalise <how>", "rows, in-degree, radius=0.9, log or none (default: none)", path("--normalise"))
+    .option("--scale <factor>", "multiply all weights (default: 1)", realNumber("--scale", {}))
+    .option("--rows <neurons>", "matrices: rows are presynaptic (pre) or postsynaptic (post)", oneOf("--rows", ["pre", "post"]))
+    .option("--extent <columns>", "flyvis: columns from the centre to the border (default: 15)", wholeNumber("--extent", 0))
+    .option("--overwrite", "replace a file that exists")
+    .option("--dry-run", "read and count, but write nothing")
+    .option("--json", "report as JSON")
+    .action((layout: string | undefined, files: readonly string[], given: GivenOptions) =>
+      runImport(layout, files, given),
+    );
+}
+
+async function runImport(first: string | undefined, others: readonly string[], given: GivenOptions): Promise<void> {
+  const { out, dryRun = false, overwrite = false, json = false } = given;
+  const { layout, paths } = await wordsOf(first, others, given);
+  if (out === undefined && !dryRun) {
+    throw new ArgumentError("axograd import", "--out", "a file to write, or --dry-run", "none");
+  }
+  if (out !== undefined && !/\.safetensors$/i.test(out)) {
+    throw new ArgumentError("axograd import", "--out", "a file ending in .safetensors, which holds neurons and provenance", out);
+  }
+  if (out !== undefined && !overwrite && !dryRun) await refuseExisting(out);
+  const console = new Console({ json, quiet: false });
+  const line = console.showsProgress ? new StatusLine(process.stderr) : null;
+  const connectome = await importConnectome(paths, {
+    ...optionsOf(given),
+    ...(layout !== undefined && { layout }),
+    onProgress(step, { done, total }) {
+      const part = total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done);
+      line?.show(() => `${step}: ${part}`);
+    },
+  });
+  line?.clear();
+  const file = dryRun ? null : (out ?? null);
+  if (file !== null) await write(file, connectome);
+  if (json) writeJson(jsonOf(connectome, file));
+  else printReport(connectome, file);
+}
+
+/** The first word is a layout, unless it is the only one, or a path. */
+async function wordsOf(
+  first: string | undefined,
+  others: readonly string[],
+  { edges }: GivenOptions,
+): Promise<{ readonly layout: string | undefined; readonly paths: readonly string[] }> {
+  if (first === undefined) {
+    throw new ArgumentError("axograd import", "files", "a folder of published files, or the files", "none");
+  }
+  const isLayout = LAYOUTS.some(({ name }) => name === first);
+  const isPath = !isLayout && (first.includes("/") || (await exists(first)));
+  if (isPath) return { layout: undefined, paths: [first, ...others] };
+  if (others.length > 0 || edges !== undefined) return { layout: first, paths: others };
+  if (!isLayout) return { layout: undefined, paths: [first] };
+  throw new ArgumentError("axograd import", "files", `a folder of published files behind ${first}`, "none");
+}
+
+function optionsOf(given: GivenOptions): ImportOptions {
+  const { out: _out, overwrite: _overwrite, dryRun: _dryRun, json: _json, weight, ...same } = given;
+  return {
+    ...same,
+    ...(weight === false && { weight: null }),
+    ...(typeof weight === "string" && { weight }),
+  };
+}
+
+async function write(file: string, { csr, labels, table, provenance }: ImportedConnectome): Promise<void> {
+  await writeConnectomeFile(file, csr, { labels, table, provenance });
+}
+
+function jsonOf({ csr, table, provenance, report }: ImportedConnectome, file: string | null): object {
+  return {
+    file,
+    neurons: csr.nRows,
+    connections: csr.nnz,
+    dtype: csr.values instanceof Float32Array ? "f32" : "f64",
+    types: table.types.length,
+    ...report,
+    provenance,
+  };
+}
+
+const count = (value: number | null): string => (value === null ? "" : Number.isInteger(value) ? formatCount(value) : formatNumber(value));
+
+function printReport({ csr, table, provenance, report }: ImportedConnectome, file: string | null): void {
+  const { dataset, citation, licence, steps, rules, notes = [] } = provenance;
+  writeLine(`${dataset}: ${citation ?? ""} (licence: ${licence ?? "not stated"})`);
+  writeText("\n");
+  printTable(
+    ["step", "neurons", "connections", "synapses"],
+    steps.map((row) => [row.step, count(row.neurons), count(row.connections), count(row.synapses)]),
+  );
+  if (report.signs.length > 0) {
+    writeText("\n");
+    const sign = (value: number): string => (value > 0 ? "+" : value < 0 ? "−" : "0");
+    printTable(
+      ["transmitter", "sign", "neurons", "connections", "synapses"],
+      report.signs.map((row) => [
+        ...[row.transmitter, sign(row.sign)],
+        ...[count(row.neurons), count(row.connections), count(row.synapses)],
+      ]),
+    );
+  }
+  writeText("\n");
+  const { edges, unconnected } = report;
+  const said = Object.entries(rules).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value}`]));
+  const facts = [
+    `rules: ${said.join(", ")}`,
+    ...(edges.outsideRows > 0 ? [`${plural(edges.outsideRows, "row")} with an end that is none of these neurons`] : []),
+    ...(edges.summedRows > 0 ? [`${plural(edges.summedRows, "row")} summed with others about the same pair`] : []),
+    ...(edges.selfConnections > 0 ? [`${plural(edges.selfConnections, "connection")} of a neuron to itself, kept`] : []),
+    ...(unconnected > 0 ? [`${plural(unconnected, "neuron")} without connections, kept (--connected leaves them out)`] : []),
+    ...(report.radiusBefore !== null ? [`spectral radius of the counts: ${formatNumber(report.radiusBefore)}`] : []),
+    ...notes,
+  ];
+  for (const fact of facts) writeLine(fact);
+  const what = `${plural(csr.nRows, "neuron")} of ${plural(table.types.length, "type")}, ${plural(csr.nnz, "connection")}`;
+  writeLine(file === null ? `${what}; nothing was written (--dry-run)` : `${file}: ${what}`);
+}
+
+function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const right = head.map((_, k) => k).slice(head.indexOf("neurons"));
+  for (const text of alignColumns([head, ...rows], right)) writeLine(text);
+}
