@@ -2,6 +2,8 @@
 
 import { type Csr, mapValues, withValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { checkPositive } from "./checks.ts";
+import { type SpectralEstimate, spectralRadiusOfAbsolute } from "./spectralRadius.ts";
 
 /** The matrix of |w|: the tutorial's form, which forgets which neurons inhibit. */
 export function absolute(csr: Csr): Csr {
@@ -30,4 +32,65 @@ export function normaliseRows(csr: Csr, gain = 1): Csr {
     for (let k = begin; k < end; k++) values[k] = (values[k]! / sum) * gain;
   }
   return withValues(csr, values);
+}
+
+/**
+ * Each weight divided by √d, where d is the in-degree of the postsynaptic neuron: its number of connections, not of synapses. Inputs of equal size
+ * and random sign then sum to the same variance, whatever the number of connections.
+ */
+export function divideByRootInDegree(csr: Csr): Csr {
+  const values = csr.values.slice();
+  for (let i = 0; i < csr.nRows; i++) {
+    const begin = csr.rowPtr[i]!;
+    const end = csr.rowPtr[i + 1]!;
+    const root = Math.sqrt(end - begin);
+    for (let k = begin; k < end; k++) values[k]! /= root;
+  }
+  return withValues(csr, values);
+}
+
+/** Each weight w as sign(w) · ln(1 + |w|), which brings counts from 1 to thousands near each other. */
+export function logarithms(csr: Csr): Csr {
+  return withValues(
+    csr,
+    csr.values.map((w) => Math.sign(w) * Math.log1p(Math.abs(w))),
+  );
+}
+
+/**
+ * All weights times radius / ρ, where ρ is the spectral radius of |W|: below 1, no activity can grow without bound under tanh, relu or the identity.
+ *
+ * @param radius > 0
+ * @returns the matrix, and ρ as estimated (`spectralRadiusOfAbsolute`)
+ * @throws {ArgumentError} a matrix that is not square, or without cycles: its radius is 0 at any scale
+ */
+export function scaleToRadius(csr: Csr, radius: number): { readonly csr: Csr; readonly before: SpectralEstimate } {
+  checkPositive("scaleToRadius", "radius", radius);
+  const before = spectralRadiusOfAbsolute(csr);
+  if (before.value === 0) {
+    throw new ArgumentError(
+      "scaleToRadius",
+      "csr",
+      "a network with a cycle (others have radius 0 at any scale)",
+      "none",
+    );
+  }
+  return { csr: scaled(csr, radius / before.value), before };
+}
+
+/**
+ * All weights times a factor.
+ *
+ * @throws {ArgumentError} a factor that is not finite, or 0
+ */
+export function scaled(csr: Csr, factor: number): Csr {
+  if (factor === 0 || !Number.isFinite(factor)) {
+    throw new ArgumentError("scaled", "factor", "a finite number other than 0", `${factor}`);
+  }
+  return factor === 1
+    ? csr
+    : withValues(
+        csr,
+        csr.values.map((w) => w * factor),
+      );
 }
