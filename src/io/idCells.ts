@@ -48,6 +48,12 @@ export class IdCellsBuilder {
     else this.#ids[k] = 0n;
   }
 
+  /** Cell k is a whole number from 0 to 2^63 − 1. */
+  addWhole(k: number, id: bigint): void {
+    if (this.#texts) this.#texts[k] = String(id);
+    else this.#ids[k] = id;
+  }
+
   /**
    * Cell k is text: a name, or a number that is not in its shortest form.
    *
