@@ -1,13 +1,14 @@
 // axograd import [LAYOUT] FOLDER|FILE…: a connectome of published files, with its table of neurons and a record of where it comes from.
 
 import type { Command } from "commander";
+import { ArgumentError } from "../core/errors.ts";
 import { formatCount, formatNumber } from "../core/format.ts";
 import { alignColumns, plural } from "../core/text.ts";
-import { ArgumentError } from "../core/errors.ts";
 import { ID_POLICIES, type IdPolicy } from "../import/idPolicy.ts";
 import { type ImportedConnectome, type ImportOptions, importConnectome } from "../import/importConnectome.ts";
 import { LAYOUTS } from "../import/layouts/index.ts";
 import { UNCLEAR_POLICIES, type UnclearPolicy } from "../import/signs.ts";
+import { writeConnectome } from "../io/connectome.ts";
 import { exists } from "../io/files.ts";
 import { StatusLine } from "../train/progress.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
@@ -43,7 +44,10 @@ export function register(program: Command): void {
   program
     .command("import")
     .description("make a connectome of published files: neurons chosen, connections counted, signed and scaled")
-    .argument("[layout]", `how the files are laid out: ${LAYOUTS.map(({ name }) => name).join(", ")} (default: by their names)`)
+    .argument(
+      "[layout]",
+      `how the files are laid out: ${LAYOUTS.map(({ name }) => name).join(", ")} (default: by their names)`,
+    )
     .argument("[files...]", "folder of the published files, or the files")
     .option("--out <file>", "connectome to write (.safetensors), with neurons and provenance", path("--out"))
     .option("--edges <file>", "the file with the edges (default: by its name)", path("--edges"))
@@ -54,14 +58,22 @@ export function register(program: Command): void {
     .option("--no-weight", "edges: every row counts 1")
     .option("--id <column>", "neurons: column of ids")
     .option("--ids <kind>", `what ids are: ${ID_POLICIES.join(", ")} (default: auto)`, oneOf("--ids", ID_POLICIES))
-    .option("--nodes <selector>", "neurons to keep, such as \"superclass=* & side=L\" (default: by layout)", path("--nodes"))
+    .option(
+      "--nodes <selector>",
+      'neurons to keep, such as "superclass=* & side=L" (default: by layout)',
+      path("--nodes"),
+    )
     .option("--connected", "leave out neurons without connections")
     .option(
       "--min-synapses <count>",
       "least synapses of a connection, summed over neuropils (default: any)",
       realNumber("--min-synapses", { least: 0 }),
     )
-    .option("--signs <rule>", "shiu, strict, permissive, source (those in the files), none, or a CSV file", path("--signs"))
+    .option(
+      "--signs <rule>",
+      "shiu, strict, permissive, source (those in the files), none, or a CSV file",
+      path("--signs"),
+    )
     .option(
       "--unclear <policy>",
       `neurons with an unclear transmitter: ${UNCLEAR_POLICIES.join(", ")} (default: rule; shiu excites, others drop)`,
@@ -69,8 +81,16 @@ export function register(program: Command): void {
     )
     .option("--normalise <how>", "rows, in-degree, radius=0.9, log or none (default: none)", path("--normalise"))
     .option("--scale <factor>", "multiply all weights (default: 1)", realNumber("--scale", {}))
-    .option("--rows <neurons>", "matrices: rows are presynaptic (pre) or postsynaptic (post)", oneOf("--rows", ["pre", "post"]))
-    .option("--extent <columns>", "flyvis: columns from the centre to the border (default: 15)", wholeNumber("--extent", 0))
+    .option(
+      "--rows <neurons>",
+      "matrices: rows are presynaptic (pre) or postsynaptic (post)",
+      oneOf("--rows", ["pre", "post"]),
+    )
+    .option(
+      "--extent <columns>",
+      "flyvis: columns from the centre to the border (default: 15)",
+      wholeNumber("--extent", 0),
+    )
     .option("--overwrite", "replace a file that exists")
     .option("--dry-run", "read and count, but write nothing")
     .option("--json", "report as JSON")
@@ -86,7 +106,12 @@ async function runImport(first: string | undefined, others: readonly string[], g
     throw new ArgumentError("axograd import", "--out", "a file to write, or --dry-run", "none");
   }
   if (out !== undefined && !/\.safetensors$/i.test(out)) {
-    throw new ArgumentError("axograd import", "--out", "a file ending in .safetensors, which holds neurons and provenance", out);
+    throw new ArgumentError(
+      "axograd import",
+      "--out",
+      "a file ending in .safetensors, which holds neurons and provenance",
+      out,
+    );
   }
   if (out !== undefined && !overwrite && !dryRun) await refuseExisting(out);
   const console = new Console({ json, quiet: false });
@@ -132,8 +157,8 @@ function optionsOf(given: GivenOptions): ImportOptions {
   };
 }
 
-async function write(file: string, { csr, labels, table, provenance }: ImportedConnectome): Promise<void> {
-  await writeConnectomeFile(file, csr, { labels, table, provenance });
+async function write(file: string, { csr }: ImportedConnectome): Promise<void> {
+  await writeConnectome(file, csr);
 }
 
 function jsonOf({ csr, table, provenance, report }: ImportedConnectome, file: string | null): object {
@@ -148,7 +173,8 @@ function jsonOf({ csr, table, provenance, report }: ImportedConnectome, file: st
   };
 }
 
-const count = (value: number | null): string => (value === null ? "" : Number.isInteger(value) ? formatCount(value) : formatNumber(value));
+const count = (value: number | null): string =>
+  value === null ? "" : Number.isInteger(value) ? formatCount(value) : formatNumber(value);
 
 function printReport({ csr, table, provenance, report }: ImportedConnectome, file: string | null): void {
   const { dataset, citation, licence, steps, rules, notes = [] } = provenance;
@@ -176,8 +202,12 @@ function printReport({ csr, table, provenance, report }: ImportedConnectome, fil
     `rules: ${said.join(", ")}`,
     ...(edges.outsideRows > 0 ? [`${plural(edges.outsideRows, "row")} with an end that is none of these neurons`] : []),
     ...(edges.summedRows > 0 ? [`${plural(edges.summedRows, "row")} summed with others about the same pair`] : []),
-    ...(edges.selfConnections > 0 ? [`${plural(edges.selfConnections, "connection")} of a neuron to itself, kept`] : []),
-    ...(unconnected > 0 ? [`${plural(unconnected, "neuron")} without connections, kept (--connected leaves them out)`] : []),
+    ...(edges.selfConnections > 0
+      ? [`${plural(edges.selfConnections, "connection")} of a neuron to itself, kept`]
+      : []),
+    ...(unconnected > 0
+      ? [`${plural(unconnected, "neuron")} without connections, kept (--connected leaves them out)`]
+      : []),
     ...(report.radiusBefore !== null ? [`spectral radius of the counts: ${formatNumber(report.radiusBefore)}`] : []),
     ...notes,
   ];

@@ -209,7 +209,8 @@ async function connectomeOf(
   if (signed.droppedConnections > 0) steps.push(stepOf("with a sign", signed.csr));
   const { csr: weighted, radiusBefore } = normalise(signed.csr, rules.normalisation, rules.scale);
   const notes = [...(chosen.decision ? [chosen.decision.why] : []), ...dataset.notes];
-  if (chosen.counts.orderBroken !== null) notes.push(`edges are not in descending order: ${chosen.counts.orderBroken}; the whole file was read`);
+  if (chosen.counts.orderBroken !== null)
+    notes.push(`edges are not in descending order: ${chosen.counts.orderBroken}; the whole file was read`);
   const provenance: Provenance = {
     ...{ format: 1, dataset: layout.title, layout: layout.name, axograd: VERSION, created: new Date().toISOString() },
     ...{ citation: layout.citation, licence: layout.licence },
