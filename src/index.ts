@@ -183,16 +183,24 @@ export {
   readLabelledConnectome,
   writeConnectome,
 } from "./io/connectome.ts";
+export { type ConnectomeContent, type ConnectomeFileParts, writeConnectomeFile } from "./io/connectomeFile.ts";
 export type { Column, TableFormat } from "./io/delimited.ts";
 export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
 export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
 export { type FileHash, type HashedFile, hashOf } from "./io/hash.ts";
 export { type NeuronLabels, type ReadLabelsOptions, readLabels } from "./io/labels.ts";
 export type { ExtentOptions } from "./io/limits.ts";
-export { type NeuronRole, type NeuronTable, type ReadNeuronTableOptions, readNeuronTable } from "./io/neuronTable.ts";
+export {
+  type NeuronRole,
+  type NeuronTable,
+  type ReadNeuronTableOptions,
+  readNeuronTable,
+  writeNeuronTable,
+} from "./io/neuronTable.ts";
 export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";
 export { type ReadNpzOptions, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
 export type { NumberArray, NumberType } from "./io/numbers.ts";
+export type { Provenance, ProvenanceStep } from "./io/provenance.ts";
 export { type ReadPtOptions, readSparsePt } from "./io/pt.ts";
 export {
   readSafetensors,
@@ -200,6 +208,7 @@ export {
   type SafetensorsFile,
   type SafetensorsType,
   type StreamedTensor,
+  type TensorPiece,
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";

@@ -5,6 +5,7 @@ import { plural, quoteText } from "../core/text.ts";
 import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
+import { originText } from "../report/origin.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { outputTimesOf, readoutTimesOf } from "../run/evaluation.ts";
@@ -23,10 +24,11 @@ function row(label: string, text: string): string {
 /** The first lines of a run. */
 export function describeRun(config: TrainConfig, inputs: RunInputs, device: string, lastStep: number): string[] {
   const { connectome, projections, samples } = inputs;
-  const { csr, table, tableFile, source } = connectome;
+  const { csr, table, tableFile, ids, source, provenance } = connectome;
   const made =
     csr.duplicatesSummed > 0 ? `; ${plural(csr.duplicatesSummed, "duplicate entry", "duplicate entries")} summed` : "";
-  const cellTypes = table ? `, ${table.types.length} cell types${tableFile ? ` from ${tableFile}` : ""}` : "";
+  const from = tableFile ? ` from ${tableFile}${ids ? ", joined by id" : ""}` : "";
+  const cellTypes = table ? `, ${formatCount(table.types.length)} cell types${from}` : "";
   const parts = [
     samples.validation && `${formatCount(samples.validation.count)} validation`,
     samples.test && `${formatCount(samples.test.count)} test`,
@@ -38,6 +40,7 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
       "network",
       `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source}${cellTypes})${made}`,
     ),
+    ...(provenance ? [row("origin", originText(provenance))] : []),
     row("weights", describeWeights(config)),
     row(
       "input",

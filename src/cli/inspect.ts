@@ -19,6 +19,7 @@ import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
+import { inspectNeurons, neuronLines } from "./inspectNeurons.ts";
 import { inspectSamples, isSampleSet, sampleText } from "./inspectSamples.ts";
 import { LongWork } from "./loading.ts";
 import type { MemoryPlan } from "./memoryPlan.ts";
@@ -183,7 +184,8 @@ async function run(file: string, given: GivenOptions, typed: readonly string[]):
   const isDiscrete = time === "discrete";
   if (isDiscrete && method !== undefined)
     throw new ArgumentError("inspect", "--method", "--time continuous with it, as discrete time has no solver", method);
-  const { csr: read, labels } = await readLabelledConnectome(file, { ...readOptionsOf(given), square: false });
+  const content = await readLabelledConnectome(file, { ...readOptionsOf(given), square: false });
+  const { csr: read, labels } = content;
   const inspection = inspect(given.abs ? absolute(read) : read, {
     nonlinearity: given.nonlinearity,
     rate: given.rate ?? null,
@@ -194,8 +196,9 @@ async function run(file: string, given: GivenOptions, typed: readonly string[]):
     ...{ frames, ...(given.inputs !== undefined && { inputs: given.inputs }), samples: given.samples },
     tapeBudgetBytes: given.memoryBudget * MIB,
   });
-  if (given.json) writeJson({ file, kind: "connectome", ...inspection, labels: labels?.length ?? null });
-  else writeText(textOf(printable(file), inspection, labels));
+  const neurons = inspectNeurons(content);
+  if (given.json) writeJson({ file, kind: "connectome", ...inspection, labels: labels?.length ?? null, ...neurons });
+  else writeText([textOf(printable(file), inspection, labels), ...neuronLines(neurons)].join("\n"));
 }
 
 /** The report for people. */

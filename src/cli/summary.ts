@@ -3,6 +3,7 @@
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
 import type { Facts } from "../io/jsonParts.ts";
+import type { Provenance } from "../io/provenance.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
@@ -66,6 +67,8 @@ export interface RunSummary {
   readonly recovery: RecoveryFacts | null;
   /** Of generated samples: values of metrics that are known before any training. */
   readonly known: RunInputs["known"];
+  /** How the connectome was made of published files; null: its file does not say it, or it was generated. */
+  readonly provenance: Provenance | null;
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
   /** Before the page was made. */
@@ -84,7 +87,7 @@ export function summarise(
   trainer: Trainer,
   steps: readonly StepMetrics[],
   evaluations: readonly EvaluationRecord[],
-): Omit<RunSummary, "recovery" | "known" | "interrupted" | "folder" | "files"> {
+): Omit<RunSummary, "recovery" | "known" | "provenance" | "interrupted" | "folder" | "files"> {
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);

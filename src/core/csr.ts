@@ -42,9 +42,12 @@ export interface Coo {
 /** Largest array a matrix may need, in bytes. */
 const MAX_ARRAY_BYTES = 2 ** 31;
 
+/** Indices below this take 16 bits. */
+const NARROW_EXTENT = 2 ** 16;
+
 /** An index array that can hold 0 … extent − 1. */
 export function indexArray(extent: number, length: number): IndexArray {
-  return extent <= 65536 ? new Uint16Array(length) : new Uint32Array(length);
+  return extent <= NARROW_EXTENT ? new Uint16Array(length) : new Uint32Array(length);
 }
 
 /**
@@ -218,6 +221,7 @@ export function truthOf(csr: Csr): Csr {
  * CSR from its three arrays, as files hold them: checked, copied into the narrowest index type. Rows that are unsorted or hold
  * duplicates are sorted and summed (visible in `duplicatesSummed`).
  *
+ * @param options.adopt the caller gives the arrays away: those of the right type are taken, not copied
  * @throws {SparseFormatError} pointers that do not ascend, an index out of range, a value that is not finite
  */
 export function csrFromParts(
@@ -229,6 +233,7 @@ export function csrFromParts(
     readonly values: ArrayLike<number>;
   },
   where = "csrFromParts",
+  { adopt = false }: { readonly adopt?: boolean } = {},
 ): Csr {
   const { nRows, nCols, rowPtr, colIdx, values } = parts;
   checkExtent(where, "nRows", nRows);
@@ -260,17 +265,26 @@ export function csrFromParts(
     for (let i = 0; i < nRows; i++) rows.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
     return csrFromCoo({ nRows, nCols, rows, cols: colIdx, values }, where);
   }
-  const narrow = indexArray(nCols, nnz);
-  narrow.set(colIdx);
+  // Checked: numbers from 0 to below 2^31, the same in both types of 32 bits.
+  const own = (array: ArrayLike<number>): ArrayLike<number> =>
+    array instanceof Int32Array ? new Uint32Array(array.buffer, array.byteOffset, array.length) : array;
+  const [ptr, idx] = adopt ? [own(rowPtr), own(colIdx)] : [rowPtr, colIdx];
+  const isNarrow = nCols <= NARROW_EXTENT ? idx instanceof Uint16Array : idx instanceof Uint32Array;
+  const takesValues = adopt && (values instanceof Float32Array || values instanceof Float64Array);
   return {
     nRows,
     nCols,
     nnz,
-    rowPtr: Uint32Array.from(rowPtr),
-    colIdx: narrow,
-    values: values instanceof Float32Array ? values.slice() : Float64Array.from(values),
+    rowPtr: adopt && ptr instanceof Uint32Array ? ptr : Uint32Array.from(ptr),
+    colIdx: adopt && isNarrow ? (idx as IndexArray) : copyInto(indexArray(nCols, nnz), idx),
+    values: takesValues ? values : values instanceof Float32Array ? values.slice() : Float64Array.from(values),
     duplicatesSummed: 0,
   };
+}
+
+function copyInto(array: IndexArray, from: ArrayLike<number>): IndexArray {
+  array.set(from);
+  return array;
 }
 
 /** Compressed columns of `csr`, and where each of its entries went. O(nnz + nCols). */

@@ -5,6 +5,12 @@ import type { Csr } from "../core/csr.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { quoteValue } from "../core/text.ts";
+import {
+  type ConnectomeContent,
+  type ConnectomeFileParts,
+  readConnectomeFile,
+  writeConnectomeFile,
+} from "./connectomeFile.ts";
 import { type EdgeListOptions, readEdgeList, writeEdgeList } from "./edgeList.ts";
 import type { EdgeList } from "./edgeListBuilder.ts";
 import { fileError } from "./files.ts";
@@ -16,7 +22,6 @@ import { readDenseNpy } from "./npy.ts";
 import { readSparseNpz, writeSparseNpz } from "./npz.ts";
 import { readParquetEdgeList } from "./parquet.ts";
 import { readSparsePt } from "./pt.ts";
-import { readSparseSafetensors, writeSparseSafetensors } from "./sparseSafetensors.ts";
 
 /** Options that do not apply to the format are refused; those of edge lists apply to .csv, .tsv and .parquet. */
 export interface ReadConnectomeOptions extends EdgeListOptions, ExtentOptions {
@@ -45,9 +50,11 @@ interface Format {
   readonly extensions: readonly string[];
   /** Options of this format, besides the common ones. */
   readonly options: readonly Option[];
-  read(file: string, options: ReadConnectomeOptions): Promise<Csr | EdgeList>;
+  read(file: string, options: ReadConnectomeOptions): Promise<Csr | EdgeList | ConnectomeContent>;
   /** Absent for formats that are only read. */
-  write?(file: string, csr: Csr): Promise<void>;
+  write?(file: string, csr: Csr, parts: ConnectomeFileParts): Promise<void>;
+  /** It holds ids, a table and provenance. */
+  readonly isWhole?: true;
 }
 
 const COLUMN_OPTIONS: readonly Option[] = ["pre", "post", "weight", "ids", "order", "labels", "neurons"];
@@ -81,8 +88,9 @@ const FORMATS: readonly Format[] = [
   {
     extensions: [".safetensors"],
     options: ["key"],
-    read: (file, options) => readSparseSafetensors(file, keyOf(options)),
-    write: writeSparseSafetensors,
+    read: (file, options) => readConnectomeFile(file, keyOf(options)),
+    write: writeConnectomeFile,
+    isWhole: true,
   },
   { extensions: [".mtx"], options: [], read: readMatrix, write: writeMatrixMarket },
   { extensions: [".mtx.gz"], options: [], read: readMatrix },
@@ -129,10 +137,14 @@ export async function readConnectome(file: string, options: ReadConnectomeOption
 }
 
 /**
- * The same with the labels of the neurons, where the file has labels instead of positions, in the order of the rows. Join labels and
- * neuron tables by them: `readLabels` and `readNeuronTable` with `ids`. Errors as `readConnectome`.
+ * The same with the labels of the neurons, where the file has labels instead of positions, in the order of the rows, and with the table of
+ * neurons and the provenance that a file of `writeConnectome` may have. Join labels and neuron tables by them: `readLabels` and
+ * `readNeuronTable` with `ids`. Errors as `readConnectome`.
  */
-export async function readLabelledConnectome(file: string, options: ReadConnectomeOptions = {}): Promise<EdgeList> {
+export async function readLabelledConnectome(
+  file: string,
+  options: ReadConnectomeOptions = {},
+): Promise<ConnectomeContent> {
   const { square = true } = options;
   const expected = "a connectome file";
   try {
@@ -145,24 +157,36 @@ export async function readLabelledConnectome(file: string, options: ReadConnecto
   const format = formatOf(file, CONNECTOME_EXTENSIONS);
   checkOptions(file, format, options);
   const content = await format.read(file, options);
-  const list = "csr" in content ? content : { csr: content, labels: null };
-  const { nRows, nCols } = list.csr;
+  const whole = { table: null, provenance: null, ...("csr" in content ? content : { csr: content, labels: null }) };
+  const { nRows, nCols } = whole.csr;
   if (square && nRows !== nCols) {
     throw new FileFormatError(file, "as many rows as columns (post and pre neurons)", `${nRows} × ${nCols}`);
   }
-  return list;
+  return whole;
 }
 
 /**
- * Writes a connectome by its extension (.npz, .safetensors, .mtx, .csv, .tsv), atomically; reading gives back the same weights to
- * the bit, those of text files in f64.
+ * Writes a connectome by its extension (.safetensors, .npz, .mtx, .csv, .tsv), atomically; reading gives back the same weights to
+ * the bit, those of text files in f64. Only .safetensors holds the parts beside the matrix: ids, table and provenance
+ * (`writeConnectomeFile`).
  *
  * @throws {FileFormatError} an extension that is not written
+ * @throws {ArgumentError} a part that this kind of file cannot hold
  * @throws {EngineError} a place that cannot be written to
  */
-export async function writeConnectome(file: string, csr: Csr): Promise<void> {
-  await formatOf(file, WRITABLE_EXTENSIONS).write!(file, csr);
+export async function writeConnectome(file: string, csr: Csr, parts: ConnectomeFileParts = {}): Promise<void> {
+  const format = formatOf(file, WRITABLE_EXTENSIONS);
+  const stray = format.isWhole ? undefined : PARTS.find((name) => parts[name] != null);
+  if (stray) throw new ArgumentError("writeConnectome", stray, "a file that holds it (.safetensors)", file);
+  await format.write!(file, csr, parts);
 }
+
+/** Whether a file of this extension holds ids, table and provenance. @throws {FileFormatError} an extension that is not written */
+export function holdsNeurons(file: string): boolean {
+  return formatOf(file, WRITABLE_EXTENSIONS).isWhole === true;
+}
+
+const PARTS = ["labels", "table", "provenance"] as const;
 
 function checkOptions(file: string, { options: taken }: Format, given: ReadConnectomeOptions): void {
   checkNames("readConnectome", given, OPTIONS);

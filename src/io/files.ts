@@ -135,6 +135,7 @@ export async function openFile(file: string, expected: string): Promise<OpenFile
  * Opens a file for `use`, and returns its result. Unlike `readBytes`, takes files of any size.
  *
  * @throws {FileFormatError} as `readBytes`; the file became shorter in between
+ * @throws {EngineError} those of `use`
  */
 export async function withFile<T>(file: string, expected: string, use: (source: ByteSource) => Promise<T>): Promise<T> {
   try {
@@ -146,7 +147,7 @@ export async function withFile<T>(file: string, expected: string, use: (source: 
       await handle.close();
     }
   } catch (cause) {
-    throw fileError(file, expected, cause);
+    throw cause instanceof EngineError ? cause : fileError(file, expected, cause);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { readPieces } from "./files.ts";
+import type { JsonParts } from "./jsonParts.ts";
 
 /** Identity of a file's content. */
 export interface FileHash {
@@ -33,4 +34,14 @@ export async function hashOf(file: string, onProgress: (bytes: number) => void =
     onProgress(bytes);
   }
   return { sha256: hash.digest("hex"), bytes };
+}
+
+/** A file as a record in JSON has it. @throws {FileFormatError} a part that is missing or wrong */
+export function hashedFileOf(file: JsonParts): HashedFile {
+  return {
+    role: file.text("role"),
+    file: file.text("file"),
+    sha256: file.text("sha256"),
+    bytes: file.count("bytes"),
+  };
 }

@@ -2,8 +2,9 @@
 
 import { FileFormatError } from "../core/errors.ts";
 import type { NeuronColumn } from "../core/selector.ts";
-import { compareText, quoteText } from "../core/text.ts";
+import { compareText, csvCell, quoteText } from "../core/text.ts";
 import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row } from "./delimited.ts";
+import { replaceFile } from "./durable.ts";
 import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
 import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
 
@@ -46,9 +47,12 @@ export interface ReadNeuronTableOptions {
 }
 
 const DEFAULT_ID = "id";
+/** Lines that are written at once. */
+const ROWS_AT_ONCE = 4096;
 const OPTIONAL = ["type_index", "u", "v", "role", "sign_class"] as const;
 type Optional = (typeof OPTIONAL)[number];
-const ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
+/** In the order of their numbers in files. */
+export const NEURON_ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
 const SIGNS: ReadonlyMap<string, number> = new Map([
   ["exc", 1],
   ["inh", -1],
@@ -197,7 +201,7 @@ function typeIndexIn(row: Row, at: number): number {
 }
 
 function roleIn(row: Row, at: number): NeuronRole {
-  const role = ROLES.find((name) => name === row.text(at));
+  const role = NEURON_ROLES.find((name) => name === row.text(at));
   if (role === undefined) throw row.error(at, "role input, hidden or output");
   return role;
 }
@@ -284,4 +288,48 @@ function toUnitInterval(values: Float64Array): Float64Array {
   const low = values.reduce((a, b) => (b < a ? b : a), Number.POSITIVE_INFINITY);
   const high = values.reduce((a, b) => (b > a ? b : a), Number.NEGATIVE_INFINITY);
   return values.map((value) => (Number.isNaN(value) || high > low ? (value - low) / (high - low) : 0.5));
+}
+
+/**
+ * Writes a table of neurons as CSV, durably: a line per neuron in their order, with `index`, their ids if they have some, what `readNeuronTable`
+ * reads, and all other columns. Places that no
+ * column (u, v) tells are computed; reading scales them to [0, 1].
+ */
+export async function writeNeuronTable(
+  file: string,
+  table: NeuronTable,
+  { ids = null }: { readonly ids?: readonly (string | number)[] | null } = {},
+): Promise<void> {
+  const { count, types, typeIdx, role, sign, x, y } = table;
+  const own = table.columns ?? new Map<string, NeuronColumn>();
+  const cells = new Map<string, (i: number) => string>([["index", (i) => String(i)]]);
+  if (ids) cells.set(DEFAULT_ID, (i) => String(ids[i]));
+  cells.set("cell_type", (i) => types[typeIdx[i]!]!);
+  const isInOrder = types.every((type, t) => type !== "" && (t === 0 || compareText(types[t - 1]!, type) < 0));
+  if (!isInOrder) cells.set("type_index", (i) => String(typeIdx[i]));
+  if (role) cells.set("role", (i) => role[i]!);
+  if (sign && !own.has("sign_class")) cells.set("sign_class", (i) => ["inh", "mixed", "exc"][sign[i]! + 1]!);
+  if (x && y && !own.has("u")) {
+    const text = (value: number): string => (Number.isNaN(value) ? "" : String(value));
+    cells.set("u", (i) => text(-y[i]! / Math.sqrt(3) - x[i]! / 3));
+    cells.set("v", (i) => text(x[i]! / 1.5));
+  }
+  for (const [name, { values, valueIdx }] of own) {
+    if (!cells.has(name)) cells.set(name, (i) => values[valueIdx[i]!]!);
+  }
+  const line = (texts: Iterable<string>): string => `${Array.from(texts, csvCell).join(",")}\n`;
+  const columns = [...cells.values()];
+  await replaceFile(
+    file,
+    linesOf(count, line(cells.keys()), (i) => line(columns.map((cell) => cell(i)))),
+  );
+}
+
+function* linesOf(count: number, header: string, lineOf: (i: number) => string): Generator<string> {
+  yield header;
+  for (let begin = 0; begin < count; begin += ROWS_AT_ONCE) {
+    let text = "";
+    for (let i = begin; i < Math.min(count, begin + ROWS_AT_ONCE); i++) text += lineOf(i);
+    yield text;
+  }
 }

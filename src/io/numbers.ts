@@ -51,12 +51,19 @@ const ARRAYS: Readonly<Record<NumberType, { new (length: number): NumberArray; r
  *
  * @param bytes a whole number of elements
  * @param file for the error message
+ * @param isOwned the caller gives the bytes away: no copy where their memory is theirs alone
  * @throws {FileFormatError} a 64-bit integer beyond ±2^53
  */
-export function decodeNumbers(bytes: Uint8Array, type: NumberType, littleEndian: boolean, file: string): NumberArray {
+export function decodeNumbers(
+  bytes: Uint8Array,
+  type: NumberType,
+  littleEndian: boolean,
+  file: string,
+  isOwned = false,
+): NumberArray {
   const size = bytesOfNumber(type);
-  // A copy: aligned for the typed array, and free to be swapped in place.
-  const own = new Uint8Array(bytes);
+  // Aligned for the typed array, and free to be swapped in place.
+  const own = isOwned && bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
   if (!littleEndian) swapBytes(own, size);
   const { buffer } = own;
   switch (type) {

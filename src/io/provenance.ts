@@ -1,6 +1,9 @@
 // Where a connectome comes from: the record that travels in its file and into every run made with it.
 
-import type { HashedFile } from "./hash.ts";
+import { FileFormatError } from "../core/errors.ts";
+import { quoteValue } from "../core/text.ts";
+import { type HashedFile, hashedFileOf } from "./hash.ts";
+import { JsonParts } from "./jsonParts.ts";
 
 /** How a connectome was made of published files. Plain JSON: it is stored as such. */
 export interface Provenance {
@@ -32,4 +35,41 @@ export interface ProvenanceStep {
   readonly neurons: number | null;
   readonly connections: number | null;
   readonly synapses: number | null;
+}
+
+const WHAT = "where a connectome comes from";
+
+/** The record from its JSON. @throws {FileFormatError} no JSON, another version, a part that is missing or wrong */
+export function parseProvenance(where: string, text: string): Provenance {
+  return provenanceOf(where, JsonParts.parse(where, text, WHAT));
+}
+
+/** The same as a part of other JSON. */
+export function provenanceOf(where: string, parts: JsonParts): Provenance {
+  const { format } = parts.all;
+  if (format !== 1) throw new FileFormatError(where, `${WHAT}, of version 1`, `version ${quoteValue(format)}`);
+  const rules = parts.object("rules").all;
+  for (const [name, value] of Object.entries(rules)) {
+    if (value !== null && !["string", "number", "boolean"].includes(typeof value)) {
+      throw parts.object("rules").error(name, "text, a number, true, false or null");
+    }
+  }
+  const steps = parts.objects("steps").map((step) => ({
+    ...step.all,
+    step: step.text("step"),
+    neurons: step.countOrNull("neurons"),
+    connections: step.countOrNull("connections"),
+    synapses: step.numberOrNull("synapses"),
+  }));
+  return {
+    ...parts.all,
+    format,
+    dataset: parts.text("dataset"),
+    layout: parts.text("layout"),
+    axograd: parts.text("axograd"),
+    created: parts.text("created"),
+    sources: parts.objects("sources").map((source) => ({ ...source.all, ...hashedFileOf(source) })),
+    rules: rules as Provenance["rules"],
+    steps,
+  };
 }

@@ -54,9 +54,12 @@ export interface SafeTensor {
   readonly data: NumberArray;
 }
 
+/** Elements to write; I64 and U64 exactly, or as the numbers that `SafeTensor` has. */
+export type TensorPiece = NumberArray | BigInt64Array | BigUint64Array;
+
 /** A tensor that need not be in memory as a whole: its elements in order, piece by piece. */
-export interface StreamedTensor extends Omit<SafeTensor, "data"> {
-  pieces(): AsyncIterable<NumberArray> | Iterable<NumberArray>;
+export interface StreamedTensor<P extends TensorPiece = NumberArray> extends Omit<SafeTensor, "data"> {
+  pieces(): AsyncIterable<P> | Iterable<P>;
 }
 
 /** Content of a safetensors file: tensors by name, and free text. */
@@ -144,12 +147,30 @@ export async function readSafetensorsHeader(source: ByteSource, file: string): P
 export async function decodeSafetensors(source: ByteSource, file: string): Promise<SafetensorsFile> {
   const { places, metadata, verified } = await readSafetensorsHeader(source, file);
   const tensors = new Map<string, SafeTensor>();
-  for (const { name, dtype, shape, type, begin, end, crc32: sum } of places) {
-    const bytes = await source.read(begin, end);
-    if (sum !== null) checkSum(file, name, hex(crc32(bytes)), hex(sum));
-    tensors.set(name, { dtype, shape, data: decodeNumbers(bytes, type, true, `${file}: ${quoteText(name)}`) });
-  }
+  for (const place of places) tensors.set(place.name, await readTensor(source, place, file));
   return { tensors, metadata, verified };
+}
+
+/**
+ * One tensor of a file, in the memory that was read.
+ *
+ * @throws {FileFormatError} a 64-bit integer beyond ±2^53; "file-damaged": a tensor that has another checksum
+ */
+export async function readTensor(source: ByteSource, place: TensorPlace, file: string): Promise<SafeTensor> {
+  const { name, dtype, shape, type } = place;
+  const bytes = await readTensorBytes(source, place, file);
+  return { dtype, shape, data: decodeNumbers(bytes, type, true, `${file}: ${quoteText(name)}`, true) };
+}
+
+/** The bytes of one tensor, owned by the caller. @throws {FileFormatError} "file-damaged": it has another checksum */
+export async function readTensorBytes(
+  source: ByteSource,
+  { name, begin, end, crc32: sum }: TensorPlace,
+  file: string,
+): Promise<Uint8Array> {
+  const bytes = await source.read(begin, end);
+  if (sum !== null) checkSum(file, name, hex(crc32(bytes)), hex(sum));
+  return bytes;
 }
 
 /** Reads a file. Errors as `decodeSafetensors`, and a missing or unreadable file. */
@@ -192,7 +213,7 @@ function headOf(
  */
 export async function writeSafetensors(
   file: string,
-  tensors: ReadonlyMap<string, SafeTensor | StreamedTensor>,
+  tensors: ReadonlyMap<string, SafeTensor | StreamedTensor<TensorPiece>>,
   metadata: Readonly<Record<string, string>> = {},
   { checksums = false }: { readonly checksums?: boolean } = {},
 ): Promise<void> {
@@ -210,7 +231,7 @@ export async function writeSafetensors(
 }
 
 async function* streamSafetensors(
-  ordered: readonly (readonly [string, SafeTensor | StreamedTensor])[],
+  ordered: readonly (readonly [string, SafeTensor | StreamedTensor<TensorPiece>])[],
   head: Uint8Array,
   see: (name: string, bytes: Uint8Array) => void = () => {},
 ): AsyncGenerator<Uint8Array> {
@@ -332,13 +353,19 @@ function checkCount(name: string, shape: readonly number[], got: number): void {
 }
 
 /** The memory of numbers in the form of the file. Like WebAssembly, axograd runs on little-endian machines. */
-function bytesOfNumbers(name: string, dtype: SafetensorsType, data: NumberArray): Uint8Array {
-  const wide = dtype === "I64" || dtype === "U64";
-  const own = wide ? wideWords(data) : data;
-  if (!wide && numberTypeOf(data) !== TYPES[dtype] && !(dtype === "BOOL" && data instanceof Uint8Array)) {
-    throw new ShapeError("writeSafetensors", name, `an array of type ${dtype}`, data.constructor.name);
-  }
+function bytesOfNumbers(name: string, dtype: SafetensorsType, data: TensorPiece): Uint8Array {
+  const own = elementsOf(dtype, data);
+  if (own === null) throw new ShapeError("writeSafetensors", name, `an array of type ${dtype}`, data.constructor.name);
   return new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
+}
+
+/** The numbers as the file has them; null: another type. */
+function elementsOf(dtype: SafetensorsType, data: TensorPiece): ArrayBufferView | null {
+  if (data instanceof BigInt64Array) return dtype === "I64" ? data : null;
+  if (data instanceof BigUint64Array) return dtype === "U64" ? data : null;
+  if (dtype === "I64" || dtype === "U64") return wideWords(data);
+  const fits = numberTypeOf(data) === TYPES[dtype] || (dtype === "BOOL" && data instanceof Uint8Array);
+  return fits ? data : null;
 }
 
 /** 64-bit integers as pairs of 32-bit words, low word first. */

@@ -3,8 +3,9 @@
 import { type Csr, csrFromCoo, csrFromParts, truthOf } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
 import { shortened } from "../core/text.ts";
+import { type ByteSource, withFile } from "./files.ts";
 import { checkExtents, type ExtentOptions } from "./limits.ts";
-import { readSafetensors, type SafeTensor, writeSafetensors } from "./safetensors.ts";
+import { readSafetensorsHeader, readTensor, type SafeTensor, type SafetensorsHeader } from "./safetensors.ts";
 import { listOf } from "./zip.ts";
 
 /** Names of the parts: COO, and two conventions for CSR, the second one from torch. */
@@ -29,23 +30,36 @@ export interface ReadSafetensorsOptions extends ExtentOptions {
  *   stored ("file-limit")
  * @throws {SparseFormatError} an index out of range, a value that is not finite
  */
-export async function readSparseSafetensors(file: string, options: ReadSafetensorsOptions = {}): Promise<Csr> {
-  const { tensors } = await readSafetensors(file);
+export function readSparseSafetensors(file: string, options: ReadSafetensorsOptions = {}): Promise<Csr> {
+  return withFile(file, "a safetensors file", async (source) =>
+    readSparseMatrix(source, await readSafetensorsHeader(source, file), file, options),
+  );
+}
+
+/** The same from an open file; reads the tensors of the matrix only. */
+export async function readSparseMatrix(
+  source: ByteSource,
+  { places }: SafetensorsHeader,
+  file: string,
+  options: ReadSafetensorsOptions,
+): Promise<Csr> {
+  const tensors = new Map(places.map((place) => [place.name, place]));
   const { prefix, form } = matrixOf([...tensors.keys()], options.key, file);
-  const part = (name: string, shape: string, fits: (shape: readonly number[]) => boolean): SafeTensor => {
-    const tensor = tensors.get(prefix + name)!;
-    if (!fits(tensor.shape)) {
-      throw new FileFormatError(
-        file,
-        `"${prefix}${name}" of shape ${shape}`,
-        shortened(`[${tensor.shape.join(", ")}]`, 80),
-      );
-    }
-    return tensor;
+  const part = async (
+    name: string,
+    shape: string,
+    fits: (shape: readonly number[]) => boolean,
+  ): Promise<SafeTensor> => {
+    const place = tensors.get(prefix + name)!;
+    if (fits(place.shape)) return readTensor(source, place, file);
+    const got = shortened(`[${place.shape.join(", ")}]`, 80);
+    throw new FileFormatError(file, `"${prefix}${name}" of shape ${shape}`, got);
   };
-  const { data: values, dtype } = part("values", "[nnz]", (shape) => shape.length === 1);
+  const { data: values, dtype } = await part("values", "[nnz]", (shape) => shape.length === 1);
   const nnz = values.length;
-  const shape = tensors.has(`${prefix}shape`) ? part("shape", "[2]", (s) => s.length === 1 && s[0] === 2).data : null;
+  const shape = tensors.has(`${prefix}shape`)
+    ? (await part("shape", "[2]", (s) => s.length === 1 && s[0] === 2)).data
+    : null;
   if (nnz === 0 && shape === null) {
     throw new FileFormatError(file, `entries, or a tensor "${prefix}shape" beside them`, "a matrix without either");
   }
@@ -56,35 +70,16 @@ export async function readSparseSafetensors(file: string, options: ReadSafetenso
     return claimed;
   };
   if (form[0] === "indices") {
-    const { data } = part("indices", `[2, ${nnz}]`, (s) => s.length === 2 && s[0] === 2 && s[1] === nnz);
+    const { data } = await part("indices", `[2, ${nnz}]`, (s) => s.length === 2 && s[0] === 2 && s[1] === nnz);
     const extent = largest(data) + 1;
     const rows = data.subarray(0, nnz);
     return finish(csrFromCoo({ ...extents(extent, extent, nnz), rows, cols: data.subarray(nnz), values }, file));
   }
-  const rowPtr = part(form[0]!, "[rows + 1]", (s) => s.length === 1).data;
-  const colIdx = part(form[1]!, `[${nnz}]`, (s) => s.length === 1 && s[0] === nnz).data;
+  const { data: rowPtr } = await part(form[0]!, "[rows + 1]", (s) => s.length === 1);
+  const { data: colIdx } = await part(form[1]!, `[${nnz}]`, (s) => s.length === 1 && s[0] === nnz);
   const nRows = rowPtr.length - 1;
   const claimed = extents(nRows, Math.max(nRows, largest(colIdx) + 1), nnz + rowPtr.length);
-  return finish(csrFromParts({ ...claimed, rowPtr, colIdx, values }, file));
-}
-
-/**
- * Writes a matrix as `indices` (I64, [2, nnz], sorted by row, then column), `values` and `shape`, durably. In Python:
- * `t = safetensors.torch.load_file(f); w = torch.sparse_coo_tensor(t["indices"], t["values"], tuple(t["shape"]))`.
- */
-export async function writeSparseSafetensors(file: string, csr: Csr): Promise<void> {
-  const { nRows, nCols, nnz, rowPtr, colIdx, values } = csr;
-  const indices = new Uint32Array(2 * nnz);
-  for (let i = 0; i < nRows; i++) indices.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
-  indices.set(colIdx, nnz);
-  await writeSafetensors(
-    file,
-    new Map<string, SafeTensor>([
-      ["indices", { dtype: "I64", shape: [2, nnz], data: indices }],
-      ["values", { dtype: values instanceof Float32Array ? "F32" : "F64", shape: [nnz], data: values }],
-      ["shape", { dtype: "I64", shape: [2], data: Uint32Array.of(nRows, nCols) }],
-    ]),
-  );
+  return finish(csrFromParts({ ...claimed, rowPtr, colIdx, values }, file, { adopt: true }));
 }
 
 /** The prefix of the parts' names, with its dot, and the existing parts. */

@@ -20,7 +20,14 @@ export interface PageParts {
   readonly keyNumbers: readonly KeyNumber[];
   readonly sections: readonly { readonly title: string; readonly figures: readonly (Figure | MissingFigure)[] }[];
   /** Tables of names and values at the end. */
-  readonly facts: readonly { readonly title: string; readonly facts: Readonly<Record<string, unknown>> }[];
+  readonly facts: readonly FactsPart[];
+}
+
+/** Names and values, and perhaps a table below them. */
+export interface FactsPart {
+  readonly title: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly table?: Table;
 }
 
 /** Longest text among the facts: a path fits. */
@@ -37,12 +44,13 @@ export function page({ title, subtitle, notes, keyNumbers, sections, facts }: Pa
       element("div", { class: "figures" }, ...own.map((f) => ("missing" in f ? missingFigure(f) : figure(f)))),
     ),
   );
-  const lists = facts.map(({ title: name, facts: own }) =>
+  const lists = facts.map(({ title: name, facts: own, table }) =>
     element(
       "div",
       { class: `facts ${Object.keys(own).length > LONG_LIST ? "full" : "half"}` },
       element("h3", {}, escapeMarkup(name)),
       factList(own),
+      ...(table ? [dataTable(table)] : []),
     ),
   );
   return `<!doctype html>

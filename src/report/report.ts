@@ -11,6 +11,7 @@ import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
 import type { NeuronGroup } from "./groups.ts";
 import { capitalised } from "./names.ts";
 import type { Activity, Example, ParameterChange } from "./observation.ts";
+import { originPart } from "./origin.ts";
 import { type KeyNumber, page } from "./page.ts";
 import { activityFigure } from "./plots/activity.ts";
 import { barsFigure } from "./plots/bars.ts";
@@ -79,6 +80,7 @@ export function buildReport(parts: ReportParts): Report {
     sections,
     facts: [
       ...recoveryOf(run),
+      ...(run.start.provenance ? [originPart(run.start.provenance)] : []),
       { title: "Environment", facts: environmentOf(run) },
       { title: "Network and data", facts: inputFactsOf(run) },
       { title: "Configuration", facts: run.start.config },

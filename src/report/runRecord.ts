@@ -7,8 +7,9 @@ import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import type { KnownAnswer } from "../data/tasks/taskSet.ts";
 import type { Recovery } from "../data/tasks/teacherNetwork.ts";
 import { readBytes } from "../io/files.ts";
-import type { HashedFile } from "../io/hash.ts";
+import { type HashedFile, hashedFileOf } from "../io/hash.ts";
 import { type Facts, JsonParts } from "../io/jsonParts.ts";
+import { type Provenance, provenanceOf } from "../io/provenance.ts";
 import { readTextFile } from "../io/textFile.ts";
 import type { Finding } from "../train/diagnosis.ts";
 import { type EvaluationRecord, type EvaluationSet, parseEvent, type RunEvent, wholeLines } from "../train/metrics.ts";
@@ -40,6 +41,8 @@ export interface RunStartFacts extends Facts {
   readonly known: Readonly<Record<string, KnownAnswer>> | null;
   /** The files that the run read; null: not recorded, as before 0.3.0. */
   readonly files: readonly HashedFile[] | null;
+  /** How its connectome was made of published files; null: not recorded, as before 0.4.0, or its file does not say it. */
+  readonly provenance: Provenance | null;
   readonly device: string;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
@@ -128,6 +131,7 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
   // Before 0.2.0 connections were recorded as "synapses".
   const { synapses, ...networkFacts } = network.all;
   const classes = data.countOrNull("classes", 2);
+  const provenance = parts.has("provenance") ? parts.objectOrNull("provenance") : null;
   return {
     ...parts.all,
     version: parts.text("version"),
@@ -147,7 +151,8 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
     },
     samples: data.has("inputSize") ? sampleFactsOf(data) : null,
     known: data.has("known") ? knownOf(data) : null,
-    files: parts.has("files") ? parts.objects("files").map(fileOf) : null,
+    files: parts.has("files") ? parts.objects("files").map(hashedFileOf) : null,
+    provenance: provenance && provenanceOf(file, provenance),
     device: parts.text("device"),
     stepsPerEpoch: parts.countOrNull("stepsPerEpoch", 1) ?? Number.POSITIVE_INFINITY,
     lastStep: parts.countOrNull("lastStep") ?? Number.POSITIVE_INFINITY,
@@ -185,15 +190,6 @@ function knownOf(data: JsonParts): Record<string, KnownAnswer> | null {
     return [metric, { ...values, chance: answer.numberOrNull("chance"), reason: answer.text("reason") }];
   });
   return Object.fromEntries(answers);
-}
-
-function fileOf(file: JsonParts): HashedFile {
-  return {
-    role: file.text("role"),
-    file: file.text("file"),
-    sha256: file.text("sha256"),
-    bytes: file.count("bytes"),
-  };
 }
 
 /** Before 0.3.0 images were classified, and nothing else. */

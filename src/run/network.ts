@@ -13,9 +13,10 @@ import {
 } from "../data/connectomes.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
-import type { EdgeList } from "../io/edgeListBuilder.ts";
+import type { ConnectomeContent } from "../io/connectomeFile.ts";
 import { exists } from "../io/files.ts";
 import { type NeuronRole, type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
+import type { Provenance } from "../io/provenance.ts";
 import type { NamedNetwork, TrainConfig } from "./config.ts";
 
 /** A network as read or generated. */
@@ -32,6 +33,8 @@ export interface Connectome {
   readonly tableFile: string | null;
   /** Ids of the neurons; null: they are their indices, or in the table. */
   readonly ids: readonly (string | number)[] | null;
+  /** How it was made of published files, where its file says so. */
+  readonly provenance: Provenance | null;
 }
 
 /** Initial time constants and biases, [neurons]. */
@@ -57,7 +60,7 @@ export async function loadConnectome(
   return { csr, table, ...GENERATED, source: "made-up visual system" };
 }
 
-const GENERATED = { initial: null, file: null, tableFile: null, ids: null } as const;
+const GENERATED = { initial: null, file: null, tableFile: null, ids: null, provenance: null } as const;
 
 /** Its weights are its strengths with their signs. */
 function motionNetwork(name: NamedNetwork): Connectome {
@@ -84,20 +87,22 @@ async function readFiles(file: string, tableFile: string | null): Promise<Connec
   return withTable(file, await readLabelledConnectome(file), tableFile);
 }
 
-/** A connectome that has been read, with its table: the given one, or X_neurons.csv beside the file. Joined by id if there are ids. */
+/**
+ * A connectome that has been read, with its table: the given one, that of its file, or X_neurons.csv beside the file. Files are joined by id
+ * if there are ids.
+ */
 export async function withTable(
   file: string,
-  { csr, labels }: EdgeList,
+  { csr, labels, table: own, provenance }: ConnectomeContent,
   tableFile: string | null,
 ): Promise<Connectome> {
-  const source = labels === null ? file : `${file}, neurons numbered by id`;
-  const found = tableFile ?? (await tableBeside(file));
-  if (found === null) return { csr, table: null, initial: null, source, file, tableFile: null, ids: labels };
-  const table = await readNeuronTable(found, { ids: labels });
-  if (table.count !== csr.nRows) {
-    throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table.count}`);
+  const found = tableFile ?? (own ? null : await tableBeside(file));
+  const table = found === null ? own : await readNeuronTable(found, { ids: labels });
+  if (found !== null && table!.count !== csr.nRows) {
+    throw new FileFormatError(found, `${csr.nRows} neurons, as ${file} has`, `${table!.count}`);
   }
-  return { csr, table, initial: null, source, file, tableFile: found, ids: labels };
+  const source = labels === null ? file : `${file}, neurons numbered by id`;
+  return { csr, table, initial: null, source, file, tableFile: found, ids: labels, provenance };
 }
 
 /** `X_neurons.csv` beside a connectome X.npz, X_csr.npz, X_coo.npz, X.pt or whatever its ending; null if there is none. */

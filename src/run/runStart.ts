@@ -5,6 +5,7 @@ import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
 import type { TargetShape } from "../core/targets.ts";
 import type { HashedFile } from "../io/hash.ts";
+import type { Provenance } from "../io/provenance.ts";
 import { type Facts, nullIfMissing, type RunStartFacts, readRunStart, type SampleFacts } from "../report/runRecord.ts";
 import { VERSION } from "../train/version.ts";
 import type { WarmStart } from "../train/warmStart.ts";
@@ -104,6 +105,8 @@ export interface InputFacts {
       readonly normalisation: { readonly mean: readonly number[]; readonly std: readonly number[] } | null;
     };
   readonly files: readonly InputFile[];
+  /** How the connectome was made of published files; null: its file does not say it, or it was generated. */
+  readonly provenance: Provenance | null;
 }
 
 export function factsOf({ connectome, projections, samples, task, files, known }: RunInputs): InputFacts {
@@ -140,6 +143,7 @@ export function factsOf({ connectome, projections, samples, task, files, known }
       known,
     },
     files,
+    provenance: connectome.provenance,
   };
 }
 

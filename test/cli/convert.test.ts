@@ -37,6 +37,7 @@ test("options choose columns, signs, precision and size", async () => {
     duplicatesSummed: 0,
     dtype: "f32",
     labels: null,
+    lost: [],
   });
   assert.equal((await readConnectome(at("b.npz"))).values, Float32Array.of(2));
   await convert(edges, at("c.npz"), "--no-weight", "--ids", "label", "--order", "firstSeen");

@@ -55,7 +55,7 @@ export function exampleParts(): ReportParts {
         version: "0.0.0",
         task: classificationTask(10),
         config: { preset: "demo", batchSize: 8, lr: 1e-3, data: null, standardise: true },
-        ...{ samples: null, known: null, files: null },
+        ...{ samples: null, known: null, files: null, provenance: null },
         network: { source: "made up", neurons: N, connections: weights.nnz },
         data: { source: "generated <digits>", train: 80, validation: 20, test: 50, classes: 10 },
         device: "wasm f32, 1 thread",

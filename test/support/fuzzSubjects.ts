@@ -11,11 +11,13 @@ import { csrFromCoo } from "../../src/core/csr.ts";
 import { readImageSet } from "../../src/data/mnist.ts";
 import { openSamples } from "../../src/data/openSamples.ts";
 import { readLabelledConnectome, writeConnectome } from "../../src/io/connectome.ts";
+import { writeConnectomeFile } from "../../src/io/connectomeFile.ts";
 import { readIdList } from "../../src/io/idList.ts";
 import { readLabels } from "../../src/io/labels.ts";
 import { readNeuronTable } from "../../src/io/neuronTable.ts";
 import { encodeNpy, encodeNpyString, encodeNpyStrings, readNpy, writeNpy } from "../../src/io/npy.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
+import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
 import { readTypeEdges } from "../../src/io/typeEdges.ts";
 import { writeArrays } from "../../src/io/writeArrays.ts";
 import { encodeZip } from "../../src/io/zip.ts";
@@ -76,6 +78,27 @@ async function written(dir: string, extension: string): Promise<Samples> {
   const file = join(dir, `whole${extension}`);
   await writeConnectome(file, matrix);
   return { samples: [await readFile(file)] };
+}
+
+/** A matrix alone, and with its neurons and provenance; without checksums, so that damage reaches the readers. */
+async function connectomeFiles(dir: string): Promise<Samples> {
+  const file = join(dir, "whole.safetensors");
+  const columns = new Map([["side", { values: ["L", "R"], valueIdx: Uint32Array.of(0, 1, 1, 0) }]]);
+  const places = { x: Float64Array.of(0, 1, 0.5, Number.NaN), y: new Float64Array(4) };
+  const types = { types: ["R1", "Mi1"], typeIdx: Uint32Array.of(0, 1, 1, 0) };
+  const roles = ["input", "hidden", "hidden", "output"] as const;
+  const table = { count: 4, ...types, role: roles, sign: Int8Array.of(1, -1, 0, 1), ...places, columns };
+  const made = { format: 1, dataset: "Made up", layout: "malecns", axograd: "0.4.0", created: "2026-11-28" } as const;
+  const sources = [{ role: "edges", file: "edges.csv", sha256: "00", bytes: 7 }];
+  const provenance = { ...made, sources, rules: { signs: null }, steps: [] };
+  const samples: Uint8Array[] = [];
+  for (const parts of [{}, { labels: ["7", "8", "9", "10"], table, provenance }, { labels: ["a", "b", "c", "d"] }]) {
+    await writeConnectomeFile(file, matrix, parts);
+    const { tensors, metadata } = await readSafetensors(file);
+    await writeSafetensors(file, tensors, metadata);
+    samples.push(await readFile(file));
+  }
+  return { samples };
 }
 
 /** A matrix of SciPy's in one format, of which one array is the sample. */
@@ -222,7 +245,7 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
     cases: 500,
   },
   "pt.gz": { extension: ".pt.gz", make: packed(torchZip(pickle(PICKLES[0]!), STORAGES)), read: connectome },
-  safetensors: { extension: ".safetensors", make: (dir) => written(dir, ".safetensors"), read: connectome },
+  safetensors: { extension: ".safetensors", make: connectomeFiles, read: connectome },
   "matrix market": { extension: ".mtx", make: only(text(MARKET)), read: connectome },
   "matrix market, packed": { extension: ".mtx.gz", make: packed(text(MARKET)), read: connectome },
   csv: { extension: ".csv", make: only(text(EDGES), text(NAMED)), read: connectome },

@@ -1,0 +1,57 @@
+// Where a connectome comes from, for people: in a line, in lines, and as a part of a page.
+
+import { formatCount } from "../core/format.ts";
+import { alignColumns, plural, printable } from "../core/text.ts";
+import type { Provenance, ProvenanceStep } from "../io/provenance.ts";
+import type { FactsPart } from "./page.ts";
+
+/** Digits of a hash that tell files apart in a text. */
+const HASH_DIGITS = 12;
+const STEP_COLUMNS = ["step", "neurons", "connections", "synapses"] as const;
+
+/** "MaleCNS v1.0, 3 files, nodes superclass=*, minSynapses 3": the rules that are not null. */
+export function originText({ dataset, sources, rules }: Provenance): string {
+  const applied = Object.entries(rules).filter(([, value]) => value !== null);
+  const parts = [dataset, plural(sources.length, "file"), ...applied.map(([name, value]) => `${name} ${value}`)];
+  return printable(parts.join(", "));
+}
+
+/** The whole record in lines. */
+export function originLines(provenance: Provenance): string[] {
+  const { dataset, layout, axograd, created, sources, rules, steps } = provenance;
+  const facts = [
+    ["data set", `${dataset}, layout ${layout}`],
+    ["imported", `${created} by axograd ${axograd}`],
+    ...sources.map(({ role, file, sha256, bytes }) => [
+      role,
+      `${file}, ${formatCount(bytes)} bytes, SHA-256 ${sha256.slice(0, HASH_DIGITS)}…`,
+    ]),
+    ...Object.entries(rules).map(([name, value]) => [name, `${value ?? "none"}`]),
+  ];
+  const table = steps.length === 0 ? [] : ["", ...alignColumns([STEP_COLUMNS, ...steps.map(cellsOf)], [1, 2, 3])];
+  return [...alignColumns(facts), ...table].map((line) => printable(line));
+}
+
+/** The record as a part of a page: names and values, and the steps as a table. */
+export function originPart({ dataset, layout, axograd, created, sources, rules, steps }: Provenance): FactsPart {
+  const files = sources.map(({ role, file, sha256, bytes }, k) => [
+    `source ${k + 1}, ${role}`,
+    `${file}, ${formatCount(bytes)} bytes, SHA-256 ${sha256}`,
+  ]);
+  return {
+    title: "Connectome: where it comes from",
+    facts: {
+      "data set": dataset,
+      layout,
+      imported: `${created} by axograd ${axograd}`,
+      ...Object.fromEntries(files),
+      ...Object.fromEntries(Object.entries(rules).map(([name, value]) => [`rule ${name}`, value])),
+    },
+    table: { columns: STEP_COLUMNS, rows: steps.map(cellsOf) },
+  };
+}
+
+function cellsOf({ step, neurons, connections, synapses }: ProvenanceStep): string[] {
+  const count = (n: number | null): string => (n === null ? "–" : formatCount(n));
+  return [step, count(neurons), count(connections), count(synapses)];
+}
