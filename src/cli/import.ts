@@ -8,7 +8,7 @@ import { ID_POLICIES, type IdPolicy } from "../import/idPolicy.ts";
 import { type ImportedConnectome, type ImportOptions, importConnectome } from "../import/importConnectome.ts";
 import { LAYOUTS } from "../import/layouts/index.ts";
 import { UNCLEAR_POLICIES, type UnclearPolicy } from "../import/signs.ts";
-import { writeConnectome } from "../io/connectome.ts";
+import { writeConnectomeFile } from "../io/connectomeFile.ts";
 import { exists } from "../io/files.ts";
 import { StatusLine } from "../train/progress.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
@@ -38,6 +38,8 @@ interface GivenOptions {
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
+
+const QUIET_MS = 5000;
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -116,10 +118,13 @@ async function runImport(first: string | undefined, others: readonly string[], g
   if (out !== undefined && !overwrite && !dryRun) await refuseExisting(out);
   const console = new Console({ json, quiet: false });
   const line = console.showsProgress ? new StatusLine(process.stderr) : null;
+  const began = performance.now();
   const connectome = await importConnectome(paths, {
     ...optionsOf(given),
     ...(layout !== undefined && { layout }),
     onProgress(step, { done, total }) {
+      // Short imports need no lines in a log.
+      if (!process.stderr.isTTY && performance.now() - began < QUIET_MS) return;
       const part = total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done);
       line?.show(() => `${step}: ${part}`);
     },
@@ -157,8 +162,8 @@ function optionsOf(given: GivenOptions): ImportOptions {
   };
 }
 
-async function write(file: string, { csr }: ImportedConnectome): Promise<void> {
-  await writeConnectome(file, csr);
+async function write(file: string, { csr, labels, table, provenance }: ImportedConnectome): Promise<void> {
+  await writeConnectomeFile(file, csr, { labels, table, provenance });
 }
 
 function jsonOf({ csr, table, provenance, report }: ImportedConnectome, file: string | null): object {
@@ -173,8 +178,9 @@ function jsonOf({ csr, table, provenance, report }: ImportedConnectome, file: st
   };
 }
 
+/** Synapses that are means of counts have a fraction, of which one digit is shown. */
 const count = (value: number | null): string =>
-  value === null ? "" : Number.isInteger(value) ? formatCount(value) : formatNumber(value);
+  value === null ? "" : value.toLocaleString("en-US", { maximumFractionDigits: 1 });
 
 function printReport({ csr, table, provenance, report }: ImportedConnectome, file: string | null): void {
   const { dataset, citation, licence, steps, rules, notes = [] } = provenance;

@@ -180,6 +180,10 @@ function edgesOf(
   orderBroken: string | null,
 ): Edges {
   const files = filesOf(sources);
+  if (summed.nnz === 0 && reader.endedEarly) {
+    const got = `${least}; ${plural(reader.rows, "row")} of ${files} have as many, none of them between the neurons`;
+    throw new ArgumentError("readEdges", "minSynapses", "the synapses of a connection between the neurons", got);
+  }
   if (summed.nnz === 0) {
     const got =
       reader.rows === 0

@@ -74,10 +74,10 @@ export function layoutOf(name: string, layouts: readonly Layout[]): Layout {
  * The layout whose needed files are all there.
  * @throws {ArgumentError} none, with what the nearest ones lack; or several
  */
-export function recognise(candidates: readonly Candidate[], layouts: readonly Layout[], named: NamedFiles): Layout {
+export function recognise(candidates: readonly Candidate[], layouts: readonly Layout[]): Layout {
   const known = layouts.filter((layout) => layout.isRecognised);
   const lacking = (layout: Layout): readonly LayoutFile[] =>
-    layout.files.filter((file) => file.isNeeded && !named[file.role] && matchesOf(file, candidates).length === 0);
+    layout.files.filter((file) => file.isNeeded && matchesOf(file, candidates).length === 0);
   const fitting = known.filter((layout) => lacking(layout).length === 0);
   if (fitting.length === 1) return fitting[0]!;
   const expected = "the name of a layout before the files (axograd import LAYOUT FILES)";

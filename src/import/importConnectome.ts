@@ -75,8 +75,8 @@ export interface ImportOptions extends ColumnChoice {
 export interface ImportedConnectome {
   /** Weights [post, pre]. */
   readonly csr: Csr;
-  /** Ids of the neurons, in the order of the rows. */
-  readonly labels: NeuronIds;
+  /** Ids of the neurons, in the order of the rows; null: they are 0, 1, 2, … and say no more than the positions. */
+  readonly labels: NeuronIds | null;
   /** Types, roles, signs, and all columns of the files. */
   readonly table: NeuronTable;
   readonly provenance: Provenance;
@@ -126,9 +126,10 @@ export async function importConnectome(
 ): Promise<ImportedConnectome> {
   checkNames(WHERE, options, OPTIONS);
   const named: NamedFiles = { edges: options.edges, neurons: options.neurons };
-  const candidates = await candidateFiles(paths);
+  const given = Object.values(named).filter((file) => file !== undefined);
+  const candidates = await candidateFiles([...paths, ...given]);
   const layout =
-    options.layout === undefined ? recognise(candidates, LAYOUTS, named) : layoutOf(options.layout, LAYOUTS);
+    options.layout === undefined ? recognise(candidates, LAYOUTS) : layoutOf(options.layout, LAYOUTS);
   const files = filesOf(layout, candidates, named);
   const dataset = await layout.open(files, options);
   try {
@@ -226,7 +227,13 @@ async function connectomeOf(
     radiusBefore: radiusBefore?.value ?? null,
     unconnected: rules.connected ? 0 : lonely.length,
   };
-  return { csr: weighted, labels, table: { ...own, sign: signed.signs }, provenance, report };
+  return {
+    csr: weighted,
+    labels: arePositions(labels) ? null : labels,
+    table: { ...own, sign: signed.signs },
+    provenance,
+    report,
+  };
 }
 
 /** Neurons, and the connections among them: counts of synapses. */
@@ -299,6 +306,10 @@ async function chooseConnections(
 
 function selectable(table: NeuronTable, ids: NeuronIds): SelectableNeurons {
   return { ...table, sign: null, ids: Array.from(ids as ArrayLike<bigint | string>, String) };
+}
+
+function arePositions(ids: NeuronIds): boolean {
+  return ids instanceof BigInt64Array && ids.every((id, i) => id === BigInt(i));
 }
 
 function all(count: number): Uint32Array {

@@ -4,6 +4,8 @@ import { type Layout, tableNamed } from "./layout.ts";
 import { tableLayout } from "./tables.ts";
 
 export const microns: Layout = tableLayout({
+  // Its tables have names of all kinds.
+  isRecognised: false,
   name: "microns",
   title: "MICrONS",
   citation: "MICrONS Consortium, Nature 640, 435 (2025), doi:10.1038/s41586-025-08790-w",
