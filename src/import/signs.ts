@@ -128,7 +128,9 @@ export const SIGN_RULE_NAMES: readonly string[] = [...Object.keys(SIGN_RULES), "
  * @throws {FileFormatError} missing or damaged file, other columns, a key twice, a sign that is none
  */
 export async function signRuleOf(text: string): Promise<SignRule> {
-  return SIGN_RULE_NAMES.includes(text) ? (text as SignRuleName | "none") : await readSignRule(text);
+  if (SIGN_RULE_NAMES.includes(text)) return text as SignRuleName | "none";
+  const hint = /[./\\]/.test(text) ? "" : nearHint(text, SIGN_RULE_NAMES);
+  return await readSignRule(text, `a rule of signs: ${SIGN_RULE_NAMES.join(", ")}${hint}, or ${RULE_FILE}`);
 }
 
 const SIGN_TEXTS: ReadonlyMap<string, Sign> = new Map([
@@ -137,14 +139,15 @@ const SIGN_TEXTS: ReadonlyMap<string, Sign> = new Map([
   ["0", 0],
 ]);
 
-async function readSignRule(file: string): Promise<FileSignRule> {
+const RULE_FILE = "a CSV file with columns transmitter,sign or id,sign";
+
+async function readSignRule(file: string, expected: string): Promise<FileSignRule> {
   const keys: string[] = [];
   const signs: number[] = [];
   const lines: number[] = [];
   const seen = new Set<string>();
   let kind: FileSignRule["kind"] = "transmitter";
   let [keyAt, signAt] = [0, 1];
-  const expected = `a rule of signs: ${SIGN_RULE_NAMES.join(", ")}, or a CSV file with columns transmitter,sign or id,sign`;
   await forEachRow(
     file,
     expected,
@@ -155,7 +158,7 @@ async function readSignRule(file: string): Promise<FileSignRule> {
         const all = names ?? [];
         const found = (["transmitter", "id"] as const).filter((name) => all.includes(name));
         if (found.length !== 1) {
-          throw new FileFormatError(file, "columns transmitter,sign or id,sign", `columns ${namesText(all)}`);
+          throw new FileFormatError(file, RULE_FILE, `columns ${namesText(all)}`);
         }
         kind = found[0]!;
         keyAt = columnIndex(kind, all, width, file);
