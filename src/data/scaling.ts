@@ -81,13 +81,14 @@ export function scaleToRadius(csr: Csr, radius: number): { readonly csr: Csr; re
 /**
  * All weights times a factor.
  *
- * @throws {ArgumentError} a factor that is not finite, or 0
+ * @param scale a finite number other than 0
+ * @throws {ArgumentError} any other scale
  */
 export function scaled(csr: Csr, scale: number): Csr {
   if (scale === 0 || !Number.isFinite(scale)) {
     throw new ArgumentError("scaled", "scale", "a finite number other than 0", `${scale}`);
   }
-  return factor === 1
+  return scale === 1
     ? csr
     : withValues(
         csr,
