@@ -255,22 +255,15 @@ export function csrFromParts(
       last = c;
     }
   }
-  if (!ascending) {
-    const rows = indexArray(nRows, nnz);
-    for (let i = 0; i < nRows; i++) rows.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
-    return csrFromCoo({ nRows, nCols, rows, cols: colIdx, values }, where);
-  }
-  const narrow = indexArray(nCols, nnz);
-  narrow.set(colIdx);
-  return {
+  const own = {
     nRows,
     nCols,
-    nnz,
     rowPtr: Uint32Array.from(rowPtr),
-    colIdx: narrow,
+    colIdx: indexArray(nCols, nnz),
     values: values instanceof Float32Array ? values.slice() : Float64Array.from(values),
-    duplicatesSummed: 0,
   };
+  own.colIdx.set(colIdx);
+  return ascending ? { ...own, nnz, duplicatesSummed: 0 } : csrFromRows(own, where, { widen: false });
 }
 
 /** Compressed columns of `csr`, and where each of its entries went. O(nnz + nCols). */

@@ -188,10 +188,12 @@ test("a rule of a file gives signs to neurons by id; the others are unclear", as
     ],
   );
   const other = await ruleIn("id,sign\n12,-\n99,1\n");
+  assert.is(signsOf(column, neurons(3), other, "rule", "nt").unusedIds, 1);
+  const foreign = await ruleIn("id,sign\n98,-\n99,1\n");
   await fails(
-    () => signsOf(column, neurons(3), other, "rule", "nt"),
+    () => signsOf(column, neurons(3), foreign, "rule", "nt"),
     "file-format",
-    /signs\.csv:3: expected the id of a neuron, got "99"/,
+    /signs\.csv: expected ids of the neurons, got "98"/,
   );
   const twice = await ruleIn("id,sign\n12,-\n12.0,1\n");
   await fails(
