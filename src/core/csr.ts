@@ -260,6 +260,7 @@ export function csrFromParts(
       last = c;
     }
   }
+<<<<<<< HEAD
   if (!ascending) {
     const rows = indexArray(nRows, nnz);
     for (let i = 0; i < nRows; i++) rows.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
@@ -279,7 +280,17 @@ export function csrFromParts(
     colIdx: adopt && isNarrow ? (idx as IndexArray) : copyInto(indexArray(nCols, nnz), idx),
     values: takesValues ? values : values instanceof Float32Array ? values.slice() : Float64Array.from(values),
     duplicatesSummed: 0,
+=======
+  const own = {
+    nRows,
+    nCols,
+    rowPtr: Uint32Array.from(rowPtr),
+    colIdx: indexArray(nCols, nnz),
+    values: values instanceof Float32Array ? values.slice() : Float64Array.from(values),
+>>>>>>> w-edges
   };
+  own.colIdx.set(colIdx);
+  return ascending ? { ...own, nnz, duplicatesSummed: 0 } : csrFromRows(own, where, { widen: false });
 }
 
 function copyInto(array: IndexArray, from: ArrayLike<number>): IndexArray {

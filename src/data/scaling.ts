@@ -81,16 +81,17 @@ export function scaleToRadius(csr: Csr, radius: number): { readonly csr: Csr; re
 /**
  * All weights times a factor.
  *
- * @throws {ArgumentError} a factor that is not finite, or 0
+ * @param scale a finite number other than 0
+ * @throws {ArgumentError} any other scale
  */
-export function scaled(csr: Csr, factor: number): Csr {
-  if (factor === 0 || !Number.isFinite(factor)) {
-    throw new ArgumentError("scaled", "factor", "a finite number other than 0", `${factor}`);
+export function scaled(csr: Csr, scale: number): Csr {
+  if (scale === 0 || !Number.isFinite(scale)) {
+    throw new ArgumentError("scaled", "scale", "a finite number other than 0", `${scale}`);
   }
-  return factor === 1
+  return scale === 1
     ? csr
     : withValues(
         csr,
-        csr.values.map((w) => w * factor),
+        csr.values.map((w) => w * scale),
       );
 }

@@ -105,6 +105,8 @@ export interface NeuronSigns {
   readonly signs: Int8Array;
   /** The transmitters of neurons in their usual spelling. */
   readonly transmitters: NeuronColumn;
+  /** Ids in the file of the rule that are none of the neurons. */
+  readonly unusedIds: number;
 }
 
 /** A matrix with signs. */
@@ -128,7 +130,9 @@ export const SIGN_RULE_NAMES: readonly string[] = [...Object.keys(SIGN_RULES), "
  * @throws {FileFormatError} missing or damaged file, other columns, a key twice, a sign that is none
  */
 export async function signRuleOf(text: string): Promise<SignRule> {
-  return SIGN_RULE_NAMES.includes(text) ? (text as SignRuleName | "none") : await readSignRule(text);
+  if (SIGN_RULE_NAMES.includes(text)) return text as SignRuleName | "none";
+  const hint = /[./\\]/.test(text) ? "" : nearHint(text, SIGN_RULE_NAMES);
+  return await readSignRule(text, `a rule of signs: ${SIGN_RULE_NAMES.join(", ")}${hint}, or ${RULE_FILE}`);
 }
 
 const SIGN_TEXTS: ReadonlyMap<string, Sign> = new Map([
@@ -137,14 +141,15 @@ const SIGN_TEXTS: ReadonlyMap<string, Sign> = new Map([
   ["0", 0],
 ]);
 
-async function readSignRule(file: string): Promise<FileSignRule> {
+const RULE_FILE = "a CSV file with columns transmitter,sign or id,sign";
+
+async function readSignRule(file: string, expected: string): Promise<FileSignRule> {
   const keys: string[] = [];
   const signs: number[] = [];
   const lines: number[] = [];
   const seen = new Set<string>();
   let kind: FileSignRule["kind"] = "transmitter";
   let [keyAt, signAt] = [0, 1];
-  const expected = `a rule of signs: ${SIGN_RULE_NAMES.join(", ")}, or a CSV file with columns transmitter,sign or id,sign`;
   await forEachRow(
     file,
     expected,
@@ -155,7 +160,7 @@ async function readSignRule(file: string): Promise<FileSignRule> {
         const all = names ?? [];
         const found = (["transmitter", "id"] as const).filter((name) => all.includes(name));
         if (found.length !== 1) {
-          throw new FileFormatError(file, "columns transmitter,sign or id,sign", `columns ${namesText(all)}`);
+          throw new FileFormatError(file, RULE_FILE, `columns ${namesText(all)}`);
         }
         kind = found[0]!;
         keyAt = columnIndex(kind, all, width, file);
@@ -190,8 +195,8 @@ function transmitterKey(text: string): string {
  *
  * @param transmitters  null: neurons have none, so all are unclear
  * @param place where the transmitters come from, for messages
- * @throws {FileFormatError} a transmitter that is unknown, or that the file of the rule does not name; an unclear one where those are refused; an id
- *   of the file that no neuron has
+ * @throws {FileFormatError} a transmitter that is unknown, or that the file of the rule does not name; an unclear one where those are refused; a
+ *   file of ids that names none of the neurons
  */
 export function signsOf(
   transmitters: NeuronColumn | null,
@@ -204,11 +209,12 @@ export function signsOf(
     throw new ArgumentError("signsOf", "unclear", `one of ${UNCLEAR_POLICIES.join(", ")}`, quoteText(String(unclear)));
   }
   const column = settledTransmitters(transmitters, neurons.count);
-  if (typeof rule !== "string" && rule.kind === "id")
-    return { signs: signsById(rule, neurons, unclear), transmitters: column };
+  if (typeof rule !== "string" && rule.kind === "id") {
+    return { ...signsById(rule, neurons, unclear), transmitters: column };
+  }
   const table = tableOf(rule);
   const signByValue = column.values.map((name) => signOfTransmitter(name, table, rule, unclear, place));
-  return { signs: Int8Array.from(column.valueIdx, (v) => signByValue[v]!), transmitters: column };
+  return { signs: Int8Array.from(column.valueIdx, (v) => signByValue[v]!), transmitters: column, unusedIds: 0 };
 }
 
 /** Transmitters in their usual spelling, those that neurons have only. */
@@ -268,28 +274,37 @@ function signOfUnclear(policy: UnclearPolicy, byRule: Sign, place: string): Sign
   }
 }
 
-/** Signs of the neurons that a file names; all others are unclear. */
-function signsById(rule: FileSignRule, neurons: IdIndex, unclear: UnclearPolicy): Int8Array {
+/** Signs of the neurons that a file names; all others are unclear. The file may name neurons that are not imported. */
+function signsById(
+  rule: FileSignRule,
+  neurons: IdIndex,
+  unclear: UnclearPolicy,
+): Pick<NeuronSigns, "signs" | "unusedIds"> {
   const found = new Int32Array(rule.keys.length);
   neurons.lookup(rule.keys, found, rule.placeOf);
-  const missing = found.indexOf(-1);
-  if (missing >= 0) {
-    throw new FileFormatError(rule.placeOf(missing), "the id of a neuron", quoteText(rule.keys[missing]!));
-  }
   const isNamed = new Uint8Array(neurons.count);
   const signs = new Int8Array(neurons.count);
+  let unusedIds = 0;
   found.forEach((i, k) => {
+    if (i < 0) {
+      unusedIds++;
+      return;
+    }
     if (isNamed[i] === 1) {
       throw new FileFormatError(rule.placeOf(k), "every neuron once", `${quoteText(rule.keys[k]!)} again`);
     }
     isNamed[i] = 1;
     signs[i] = rule.signs[k]!;
   });
+  if (unusedIds === found.length) {
+    const got = `${quoteText(rule.keys[0]!)} and others that are none of them`;
+    throw new FileFormatError(rule.file, "ids of the neurons", got);
+  }
   if (isNamed.includes(0)) {
     const others = signOfUnclear(unclear, 0, rule.file);
     for (let i = 0; i < signs.length; i++) if (isNamed[i] === 0) signs[i] = others;
   }
-  return signs;
+  return { signs, unusedIds };
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   cscOf,
   csrFromCoo,
   csrFromParts,
+  csrFromRows,
   indexArray,
   mapValues,
   truthOf,
@@ -117,6 +118,48 @@ test("a sum that the type of the values does not have is refused with its place"
   // Single precision is summed in double: only the end counts.
   const back = csrFromCoo({ ...at, rows: [1, 1, 1], cols: [0, 0, 0], values: Float32Array.of(3e38, 3e38, -3e38) });
   assert.equal(back.values, Float32Array.of(3e38));
+});
+
+test("long rows are sorted and summed as short ones are, in the order given", () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const stream = new RandomStream(keyOfSeed(seed));
+    const [nRows, nCols] = [5, 10 + stream.below(200)];
+    // Rows of any length, some of them sorted already; sums of tenths depend on their order.
+    const rows = Array.from({ length: 600 }, () => Math.min(stream.below(nRows), stream.below(nRows)));
+    const cols = Array.from(rows, (row, k) => (row === 3 ? Math.min(k, nCols - 1) : stream.below(nCols)));
+    const values = Float64Array.from(rows, () => stream.below(1000) / 10);
+    const sums = new Map<number, number>();
+    rows.forEach((row, k) => {
+      const at = row * nCols + cols[k]!;
+      sums.set(at, sums.has(at) ? sums.get(at)! + values[k]! : values[k]!);
+    });
+    const csr = csrFromCoo({ nRows, nCols, rows, cols, values });
+    assertValid(csr);
+    const inOrder = [...sums].sort(([a], [b]) => a - b).map(([, sum]) => sum);
+    assertBitEqual(csr.values, Float64Array.from(inOrder), `seed ${seed}`);
+    assert.is(csr.duplicatesSummed, 600 - sums.size);
+  }
+  const long = { nRows: 2, nCols: 30, rows: new Array(60).fill(1), cols: Array.from({ length: 60 }, (_, k) => k % 30) };
+  assert.throws(
+    () => csrFromCoo({ ...long, values: new Float32Array(60).fill(3e38) }, "w"),
+    (error: EngineError) => error.code === "sparse-format" && /row 1, column 0/.test(error.message),
+  );
+});
+
+test("csrFromRows works in place, and widens values only where a sum needs it", () => {
+  const parts = (...values: number[]) => ({
+    ...{ nRows: 2, nCols: 3, rowPtr: Uint32Array.of(0, 3, 4), colIdx: Uint16Array.of(2, 0, 2, 1) },
+    values: Float32Array.from(values),
+  });
+  const given = parts(1, 2, 4, 8);
+  const csr = csrFromRows(given, "w", { widen: true });
+  assertValid(csr);
+  assert.equal(csr.values, Float32Array.of(2, 5, 8));
+  assert.is(csr.rowPtr, given.rowPtr);
+  const wide = csrFromRows(parts(2 ** 24, 2, 1, 0.5), "w", { widen: true });
+  assert.equal(wide.values, Float64Array.of(2, 2 ** 24 + 1, 0.5));
+  const rounded = csrFromRows(parts(2 ** 24, 2, 1, 0.5), "w", { widen: false });
+  assert.equal(rounded.values, Float32Array.of(2, 2 ** 24, 0.5));
 });
 
 test("truthOf leaves what is true or false, and makes one of counts", () => {
