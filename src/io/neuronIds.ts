@@ -91,7 +91,7 @@ export function checkIdText(text: string, place: () => string): void {
  * @throws {FileFormatError} numbers that are no ids, or ambiguous ids
  */
 export function settleIds(found: readonly NeuronId[], placeOf: (i: number) => string): readonly NeuronId[] {
-  const isName = (id: NeuronId): boolean => typeof id === "string" && (!NUMBER.test(id) || PADDED_WHOLE.test(id));
+  const isName = (id: NeuronId): boolean => typeof id === "string" && !isNumberText(id);
   if (!found.some(isName))
     return found.map((id, i) => (typeof id === "number" ? id : numberOfText(id, () => placeOf(i))));
   const spellings = new Map<string, number>();
@@ -108,6 +108,11 @@ export function settleIds(found: readonly NeuronId[], placeOf: (i: number) => st
     spellings.set(key, i);
   });
   return found;
+}
+
+/** Whether text is a number, so that it may be an id in another notation than the shortest; numbers padded with zeros are names. */
+export function isNumberText(text: string): boolean {
+  return NUMBER.test(text) && !PADDED_WHOLE.test(text);
 }
 
 /** A number as an id: shortest whole numbers as they are, others by their value where it is exact. */

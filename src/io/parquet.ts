@@ -6,6 +6,7 @@ import { columnIndex } from "./delimited.ts";
 import type { EdgeColumns } from "./edgeList.ts";
 import { type EdgeList, EdgeListBuilder, type NeuronIdOptions, type PlaceOf } from "./edgeListBuilder.ts";
 import { idOfValue } from "./neuronIds.ts";
+import { cellOf } from "./parquetCells.ts";
 import { forEachSlice } from "./parquetTable.ts";
 
 export interface ParquetOptions extends EdgeColumns, NeuronIdOptions {}
@@ -41,11 +42,12 @@ export async function readParquetEdgeList(file: string, options: ParquetOptions 
     rows([pre, post, weights], rowStart, count) {
       for (let k = 0; k < count; k++) {
         const row = rowStart + k;
-        const value = weighted ? weightOf(weights![k], file, row) : 1;
-        const source = idOfValue(pre![k], () => placeOf(row, "pre"), exactTo[0]);
-        const target = idOfValue(post![k], () => placeOf(row, "post"), exactTo[1]);
+        const value = weighted ? weightOf(cellOf(weights!, k), file, row) : 1;
+        const source = idOfValue(cellOf(pre!, k), () => placeOf(row, "pre"), exactTo[0]);
+        const target = idOfValue(cellOf(post!, k), () => placeOf(row, "post"), exactTo[1]);
         builder!.add(source, target, value, row);
       }
+      return true;
     },
   });
   return builder!.build();

@@ -9,12 +9,12 @@ import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
 import { sizeOf } from "./files.ts";
 import { elementLimit, unpackLimit } from "./limits.ts";
-import type { FromDecoder, Slice, ToDecoder } from "./parquetTable.ts";
+import { GroupCells } from "./parquetCells.ts";
+import type { FromDecoder, ToDecoder } from "./parquetTable.ts";
+import { ROWS_PER_BATCH } from "./tableColumns.ts";
 
 type Hyparquet = typeof import("hyparquet");
 
-/** Rows of a message: a few megabytes. */
-const ROWS_PER_SLICE = 1 << 16;
 /** Codecs that hyparquet has itself. */
 const BUILT_IN: readonly string[] = ["UNCOMPRESSED", "SNAPPY"];
 
@@ -61,7 +61,7 @@ async function serve(file: string): Promise<void> {
     throw new Refusal({ kind: "limit", expected, got: `${rows}` });
   }
   const columns = hyparquet.parquetSchema(metadata).children.map(({ element }) => element);
-  await send({ kind: "table", columns: columns.map(({ name, type }) => ({ name, type: type ?? "" })) });
+  await send({ kind: "table", columns: columns.map(({ name, type }) => ({ name, type: type ?? "" })), rows });
   const chosen = await new Promise<ToDecoder>((resolve) => process.once("message", resolve));
   const compressors = await compressorsFor(codecsOf(metadata, chosen), bytes);
   await sendRows(hyparquet, { buffer, metadata, columns: [...chosen], compressors });
@@ -80,51 +80,33 @@ async function sendRows(hyparquet: Hyparquet, request: Request): Promise<void> {
   let rowStart = 0;
   for (const { num_rows } of request.metadata.row_groups) {
     const rowEnd = rowStart + Number(num_rows);
-    const cells = await readGroup(hyparquet, request, rowStart, rowEnd);
-    for (let row = rowStart; row < rowEnd; row += ROWS_PER_SLICE) {
-      const count = Math.min(ROWS_PER_SLICE, rowEnd - row);
-      await send({
-        kind: "rows",
-        rowStart: row,
-        count,
-        columns: cells.map((all) => sliceOf(all, row - rowStart, count)),
-      });
+    const cells: GroupCells[] = [];
+    // One after another: what the library keeps of a column is garbage before the next.
+    for (const name of request.columns) cells.push(await readColumn(hyparquet, request, { name, rowStart, rowEnd }));
+    for (let row = rowStart; row < rowEnd; row += ROWS_PER_BATCH) {
+      const count = Math.min(ROWS_PER_BATCH, rowEnd - row);
+      const columns = cells.map((column) => column.slice(row - rowStart, count));
+      await send({ kind: "rows", rowStart: row, count, columns });
     }
     rowStart = rowEnd;
   }
 }
 
-/** The cells of the columns in one row group. */
-async function readGroup(
+/** The cells of a column in one row group. */
+async function readColumn(
   hyparquet: Hyparquet,
-  { buffer, metadata, columns, compressors }: Request,
-  rowStart: number,
-  rowEnd: number,
-): Promise<unknown[][]> {
-  const cells = new Map(columns.map((name) => [name, new Array<unknown>(rowEnd - rowStart)]));
+  { buffer, metadata, compressors }: Request,
+  { name, rowStart, rowEnd }: { readonly name: string; readonly rowStart: number; readonly rowEnd: number },
+): Promise<GroupCells> {
+  const cells = new GroupCells(rowEnd - rowStart);
   await hyparquet.parquetRead({
-    ...{ file: buffer, metadata, columns: [...cells.keys()], rowStart, rowEnd, compressors },
-    onChunk: (chunk) => {
-      const target = cells.get(chunk.columnName);
-      for (let k = 0; target && k < chunk.columnData.length; k++) {
-        const at = chunk.rowStart + k - rowStart;
-        if (at >= 0 && at < target.length) target[at] = chunk.columnData[k];
-      }
+    ...{ file: buffer, metadata, columns: [name], rowStart, rowEnd, compressors },
+    onChunk: ({ columnName, columnData, rowStart: row }) => {
+      if (columnName === name) cells.put(columnData, row - rowStart);
     },
   });
-  return columns.map((name) => cells.get(name)!);
-}
-
-/** Some cells as numbers, as 64-bit integers if all are, else as they are. */
-function sliceOf(all: readonly unknown[], begin: number, count: number): Slice {
-  const cells = Array.from({ length: count }, (_, k) => all[begin + k]);
-  if (cells.every((cell) => typeof cell === "number")) return Float64Array.from(cells);
-  if (cells.every(isInt64)) return BigInt64Array.from(cells);
+  cells.check();
   return cells;
-}
-
-function isInt64(cell: unknown): cell is bigint {
-  return typeof cell === "bigint" && BigInt.asIntN(64, cell) === cell;
 }
 
 function codecsOf({ row_groups }: FileMetaData, columns: ToDecoder): Set<string> {

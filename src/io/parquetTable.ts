@@ -2,9 +2,11 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { Abortable } from "../core/abort.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { printable, shortened } from "../core/text.ts";
 import { fileError, sizeOf } from "./files.ts";
+import type { Slice } from "./parquetCells.ts";
 
 const EXPECTED = "a Parquet file";
 const MIB = 2 ** 20;
@@ -16,15 +18,12 @@ export interface ParquetColumn {
   readonly type: string;
 }
 
-/** Cells of a column: numbers, 64-bit integers, or anything that Parquet has. */
-export type Slice = Float64Array | BigInt64Array | readonly unknown[];
-
 /** A request to the decoder: the columns to send, by name. */
 export type ToDecoder = readonly string[];
 
 /** Messages of the decoder. */
 export type FromDecoder =
-  | { readonly kind: "table"; readonly columns: readonly ParquetColumn[] }
+  | { readonly kind: "table"; readonly columns: readonly ParquetColumn[]; readonly rows: number }
   | { readonly kind: "rows"; readonly rowStart: number; readonly count: number; readonly columns: readonly Slice[] }
   | { readonly kind: "end" }
   | { readonly kind: "limit"; readonly expected: string; readonly got: string }
@@ -33,10 +32,14 @@ export type FromDecoder =
 
 /** Receiver of a table. */
 export interface TableVisitor {
-  /** Called once, with all columns that there are; returns the names of those to read. */
-  choose(columns: readonly ParquetColumn[]): readonly string[];
-  /** Called with the cells of the chosen columns in rows `rowStart` … `rowStart + count − 1`, in their order. Throw to stop reading. */
-  rows(columns: readonly Slice[], rowStart: number, count: number): void;
+  /** Called once, with all columns that there are; returns the names of those to read, or null to stop. */
+  choose(columns: readonly ParquetColumn[], rows: number): readonly string[] | null;
+  /**
+   * Called with the cells of the chosen columns in rows `rowStart` … `rowStart + count − 1`, in their order.
+   *
+   * @returns false to stop
+   */
+  rows(columns: readonly Slice[], rowStart: number, count: number): boolean;
 }
 
 /** Limits of time and memory for a file of this size: ten times what an ordinary file takes. */
@@ -50,8 +53,10 @@ function budgetOf(bytes: number): { readonly megabytes: number; readonly seconds
  * @throws {EngineError} "peer-missing": hyparquet is not installed, or the package that its compression needs
  * @throws {FileFormatError} missing or damaged file, one that takes more time or memory than a file of its size can need ("file-limit");
  *   what the visitor throws
+ * @throws the signal's reason
  */
-export async function forEachSlice(file: string, visitor: TableVisitor): Promise<void> {
+export async function forEachSlice(file: string, visitor: TableVisitor, { signal }: Abortable = {}): Promise<void> {
+  signal?.throwIfAborted();
   const budget = budgetOf(await sizeOf(file, EXPECTED));
   const decoder = fork(fileURLToPath(new URL("./parquetDecoder.js", import.meta.url)), [file, String(budget.seconds)], {
     serialization: "advanced",
@@ -59,7 +64,7 @@ export async function forEachSlice(file: string, visitor: TableVisitor): Promise
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
   try {
-    await converse(decoder, file, visitor, budget);
+    await converse(decoder, file, visitor, budget, signal);
   } finally {
     decoder.kill("SIGKILL");
   }
@@ -70,22 +75,40 @@ function converse(
   file: string,
   visitor: TableVisitor,
   { megabytes, seconds }: ReturnType<typeof budgetOf>,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    decoder.on("message", (message: FromDecoder) => {
+    // Messages that are on their way when reading ends are of no interest.
+    const end = (settle: () => void): void => {
+      decoder.off("message", onMessage);
+      signal?.removeEventListener("abort", onAbort);
+      settle();
+    };
+    const onAbort = (): void => end(() => reject(signal!.reason));
+    const take = (message: FromDecoder): void => {
+      if (message.kind === "table") {
+        const chosen = visitor.choose(message.columns, message.rows);
+        if (chosen === null) end(resolve);
+        else decoder.send([...chosen]);
+      } else if (message.kind === "rows") {
+        if (!visitor.rows(message.columns, message.rowStart, message.count)) end(resolve);
+      } else if (message.kind === "end") end(resolve);
+      else throw refusalOf(file, message);
+    };
+    const onMessage = (message: FromDecoder): void => {
       try {
-        if (message.kind === "table") decoder.send([...visitor.choose(message.columns)]);
-        else if (message.kind === "rows") visitor.rows(message.columns, message.rowStart, message.count);
-        else if (message.kind === "end") resolve();
-        else reject(refusalOf(file, message));
+        take(message);
       } catch (cause) {
-        reject(cause);
+        end(() => reject(cause));
       }
-    });
-    decoder.on("error", (cause) => reject(fileError(file, `${EXPECTED} and a process to decode it`, cause)));
+    };
+    decoder.on("message", onMessage);
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener("abort", onAbort);
+    decoder.on("error", (cause) => end(() => reject(fileError(file, `${EXPECTED} and a process to decode it`, cause))));
     decoder.on("exit", () => {
       const expected = `${EXPECTED} that is decoded within ${seconds} s and ${megabytes} MiB`;
-      reject(new FileFormatError(file, expected, "a damaged or malicious one", "file-limit"));
+      end(() => reject(new FileFormatError(file, expected, "a damaged or malicious one", "file-limit")));
     });
   });
 }

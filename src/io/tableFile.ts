@@ -23,7 +23,11 @@ export interface WantedColumn {
 /** [rows], 1 where a cell is empty (null); null: no cell is. */
 export type NullMask = Uint8Array | null;
 
-/** Whole numbers that are ids, or text where one id of the column is not a whole number. An empty cell is 0 or "". */
+/**
+ * Whole numbers that are ids, or text where one id of the batch is not a whole number from 0 to 2^63 − 1; after a batch of text, all later
+ * ones are text. So earlier batches may have numbers: as all of them stood in their shortest form (else the name that comes later is an
+ * error), their texts are their digits. An empty cell is 0 or "".
+ */
 export interface IdCells {
   readonly as: "id";
   readonly ids: BigInt64Array | readonly string[];
@@ -81,7 +85,8 @@ export interface TableFile {
    * @param visit  returns false to stop: what comes later is not read
    * @throws {FileFormatError} damaged content, cells that do not have the wanted form, with their place
    * @throws {ArgumentError} a column that does not exist, with the nearest name
-   * @throws {EngineError} "peer-missing": a package that decodes this file is not installed; "aborted"
+   * @throws {EngineError} "peer-missing": a package that decodes this file is not installed
+   * @throws the signal's reason
    */
   read(
     wanted: readonly WantedColumn[],
