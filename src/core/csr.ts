@@ -260,36 +260,19 @@ export function csrFromParts(
       last = c;
     }
   }
-<<<<<<< HEAD
-  if (!ascending) {
-    const rows = indexArray(nRows, nnz);
-    for (let i = 0; i < nRows; i++) rows.fill(i, rowPtr[i]!, rowPtr[i + 1]!);
-    return csrFromCoo({ nRows, nCols, rows, cols: colIdx, values }, where);
-  }
   // Checked: numbers from 0 to below 2^31, the same in both types of 32 bits.
-  const own = (array: ArrayLike<number>): ArrayLike<number> =>
+  const unsigned = (array: ArrayLike<number>): ArrayLike<number> =>
     array instanceof Int32Array ? new Uint32Array(array.buffer, array.byteOffset, array.length) : array;
-  const [ptr, idx] = adopt ? [own(rowPtr), own(colIdx)] : [rowPtr, colIdx];
+  const [ptr, idx] = adopt ? [unsigned(rowPtr), unsigned(colIdx)] : [rowPtr, colIdx];
   const isNarrow = nCols <= NARROW_EXTENT ? idx instanceof Uint16Array : idx instanceof Uint32Array;
   const takesValues = adopt && (values instanceof Float32Array || values instanceof Float64Array);
-  return {
-    nRows,
-    nCols,
-    nnz,
-    rowPtr: adopt && ptr instanceof Uint32Array ? ptr : Uint32Array.from(ptr),
-    colIdx: adopt && isNarrow ? (idx as IndexArray) : copyInto(indexArray(nCols, nnz), idx),
-    values: takesValues ? values : values instanceof Float32Array ? values.slice() : Float64Array.from(values),
-    duplicatesSummed: 0,
-=======
   const own = {
     nRows,
     nCols,
-    rowPtr: Uint32Array.from(rowPtr),
-    colIdx: indexArray(nCols, nnz),
-    values: values instanceof Float32Array ? values.slice() : Float64Array.from(values),
->>>>>>> w-edges
+    rowPtr: adopt && ptr instanceof Uint32Array ? ptr : Uint32Array.from(ptr),
+    colIdx: adopt && isNarrow ? (idx as IndexArray) : copyInto(indexArray(nCols, nnz), idx),
+    values: takesValues ? values : values instanceof Float32Array ? values.slice() : Float64Array.from(values),
   };
-  own.colIdx.set(colIdx);
   return ascending ? { ...own, nnz, duplicatesSummed: 0 } : csrFromRows(own, where, { widen: false });
 }
 

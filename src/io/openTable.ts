@@ -1,26 +1,48 @@
-// Opens a table by the extension of its file.
+// Tables in files, by the extension of their names.
 
-import { FileFormatError } from "../core/errors.ts";
+import { basename } from "node:path";
+import { ArgumentError } from "../core/errors.ts";
+import { quoteText } from "../core/text.ts";
 import { openArrowFile } from "./arrowFile.ts";
-import { openParquetTable } from "./parquetTableFile.ts";
 import type { TableFile } from "./tableFile.ts";
-import { openTextTable } from "./textTableFile.ts";
 
-/** Extensions of tables. */
-export const TABLE_EXTENSIONS: readonly string[] = [
-  ...[".feather", ".arrow", ".parquet"],
-  ...[".csv", ".tsv", ".csv.gz", ".tsv.gz"],
-];
+const OPENERS: Readonly<Record<string, (file: string, options: OpenTableOptions) => Promise<TableFile>>> = {
+  ".feather": openArrowFile,
+  ".arrow": openArrowFile,
+  ".arrows": openArrowFile,
+  ".ipc": openArrowFile,
+};
+
+export interface OpenTableOptions {
+  /** Between the cells of a file of text. Default: by its first line. */
+  readonly delimiter?: string;
+}
+
+/** Extensions of tables, each with its point. */
+export const TABLE_EXTENSIONS: readonly string[] = Object.keys(OPENERS);
+
+/** Whether a file has the extension of a table. */
+export function isTableName(file: string): boolean {
+  return extensionOf(file) !== null;
+}
 
 /**
- * Opens a table.
+ * Opens a table, in the format that the extension of its name says, in any case: `.feather`, `.arrow`, `.ipc` (files of Apache Arrow), `.arrows`
+ * (streams).
  *
- * @throws {FileFormatError} missing, unreadable or damaged file, another extension
+ * @throws {ArgumentError} another extension
+ * @throws {FileFormatError} missing, damaged, or of another format than its name says
  * @throws {EngineError} "peer-missing": a package that decodes this file is not installed
  */
-export function openTable(file: string): Promise<TableFile> {
-  if (/\.(feather|arrow)$/i.test(file)) return openArrowFile(file);
-  if (/\.parquet$/i.test(file)) return openParquetTable(file);
-  if (/\.[ct]sv(\.gz)?$/i.test(file)) return openTextTable(file);
-  throw new FileFormatError(file, `a table ending in ${TABLE_EXTENSIONS.join(", ")}`, "another extension");
+export async function openTable(file: string, options: OpenTableOptions = {}): Promise<TableFile> {
+  const extension = extensionOf(file);
+  if (extension !== null) return OPENERS[extension]!(file, options);
+  throw new ArgumentError("openTable", "file", `a table (${TABLE_EXTENSIONS.join(", ")})`, quoteText(basename(file)));
+}
+
+/** The longest extension that is known, or null. */
+function extensionOf(file: string): string | null {
+  const name = basename(file).toLowerCase();
+  const found = TABLE_EXTENSIONS.filter((extension) => name.endsWith(extension) && name.length > extension.length);
+  return found.reduce<string | null>((a, b) => (a === null || b.length > a.length ? b : a), null);
 }

@@ -3,13 +3,15 @@
 
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { createBackend } from "../../src/backend/select.ts";
 import { readConfigFile } from "../../src/cli/configFile.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
+import { EngineError } from "../../src/core/errors.ts";
 import { readImageSet } from "../../src/data/mnist.ts";
 import { openSamples } from "../../src/data/openSamples.ts";
+import { openArrowFile } from "../../src/io/arrowFile.ts";
 import { readLabelledConnectome, writeConnectome } from "../../src/io/connectome.ts";
 import { writeConnectomeFile } from "../../src/io/connectomeFile.ts";
 import { readIdList } from "../../src/io/idList.ts";
@@ -23,6 +25,7 @@ import { writeArrays } from "../../src/io/writeArrays.ts";
 import { encodeZip } from "../../src/io/zip.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { idx } from "../data/fixtures.ts";
+import { ARROW_FILES } from "../io/arrowFixtures.ts";
 import { bytesOf, longs, type Pickled, packedZip, pickle, sparseTensor, tensor, torchZip } from "../io/fixtures.ts";
 import { tinyTraining } from "../train/fixtures.ts";
 
@@ -267,6 +270,10 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
     read: connectome,
     cases: 12,
   },
+  "arrow file": arrow(["stored", "grownFile"]),
+  "arrow file, LZ4": arrow(["lz4", "someEmpty"]),
+  "arrow file, Zstandard": arrow(["zstd"]),
+  "arrow stream": arrow(["lz4Stream", "replaced", "grown"]),
   "labels csv": {
     extension: ".csv",
     make: only(text('index,label\n0,R1\n1,"L, 2"\n2,R1\n')),
@@ -290,6 +297,36 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   checkpoint: { extension: ".safetensors", make: checkpoint, read: loadCheckpoint },
   configuration: { extension: ".yaml", make: only(text(CONFIG)), read: readConfigFile },
 };
+
+/** Arrow files whose columns are all read, in every form. Half of the damage hits the content, which has no checksum: it is read. */
+function arrow(names: readonly (keyof typeof ARROW_FILES)[]): FuzzSubject {
+  return {
+    extension: ".feather",
+    cases: 60,
+    make: () => ({
+      samples: names.map((name) => new Uint8Array(gunzipSync(Buffer.from(ARROW_FILES[name], "base64")))),
+    }),
+    async read(file) {
+      const table = await openArrowFile(file);
+      try {
+        let failure: unknown = null;
+        for (const { name } of table.columns) {
+          for (const as of ["id", "number", "text"] as const) {
+            await table
+              .read([{ name, as }], () => true)
+              .catch((error: unknown) => {
+                if (!(error instanceof EngineError)) throw error;
+                if (!/cannot be read as|ids|2\^|id of a neuron/.test(error.message)) failure = error;
+              });
+          }
+        }
+        if (failure !== null) throw failure;
+      } finally {
+        await table.close();
+      }
+    },
+  };
+}
 
 /** Two texts of two characters each. */
 function npyOfTexts(): Uint8Array {
