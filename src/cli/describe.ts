@@ -44,7 +44,7 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
     row("weights", describeWeights(config)),
     row(
       "input",
-      `${formatCount(samples.train.inputSize)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
+      `${formatCount(samples.train.inputSize)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}${projections.inputSelected === null ? "" : ` of ${formatCount(projections.inputSelected)}`}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
     ),
     row("read-out", describeReadout(config, inputs)),
     row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
@@ -180,7 +180,9 @@ function describeReadout(
     "no-input": "neurons that get no input",
     groups: "groups of neurons that get no input, their means",
   };
-  const neurons = which[projections.readout] ?? `neurons, ${projections.readout}`;
+  const { readout, readoutSelected: selected } = projections;
+  const groups = selected && `groups among ${plural(selected.neurons, "neuron")}, ${readout}${withoutDriven(selected)}`;
+  const neurons = groups ?? which[readout] ?? `neurons, ${readout}`;
   const layers = {
     layers: fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`,
     states: "as they are",
@@ -188,6 +190,11 @@ function describeReadout(
     columns: `a convolution of radius ${kernel}`,
   }[head];
   return `${formatCount(n)} ${neurons}, to ${describeTarget(samples.train.target)}: ${layers}${standardise ? ", standardised" : ""}`;
+}
+
+/** ", without 12 that get input": neurons that were selected but are not read out. */
+function withoutDriven({ leftOut }: { readonly leftOut: number }): string {
+  return leftOut === 0 ? "" : `, without ${formatCount(leftOut)} that ${leftOut === 1 ? "gets" : "get"} input`;
 }
 
 function describeTarget({ classes, width, times }: SampleSet["target"]): string {

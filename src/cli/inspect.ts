@@ -117,8 +117,8 @@ export function register(program: Command): void {
 
 const EXAMPLES = `
 Selectors (docs/simulate.md):
-  npx axograd inspect flyvis_e6_csr.npz --select "type:T4*,T5* & role:output"
-  npx axograd inspect edges.csv --neuron-table neurons.csv --select "side:left & !type:R*" --out left.txt
+  npx axograd inspect flyvis_e6_csr.npz --select "type=T4*,T5* & role=output"
+  npx axograd inspect edges.csv --neuron-table neurons.csv --select "side=left & type!=R*" --out left.txt
 `;
 
 /** @throws {ArgumentError} options without effect */

@@ -59,7 +59,7 @@ Inputs:
   FILE.npy       [samples, inputs], constant in time, or [samples, frames, inputs]
 
 Neurons: a selector, by any column of the neuron table (docs/simulate.md):
-  T4a,T5a        types          type:T4* & side:left   both          index:0-99   by index
+  T4a,T5a        types          type=T4* & side=left   both          index:0-99   by index
   output         a role         !input                 all others    @ids.txt     a file of ids
 
 Interventions hold from the start to the end. A silenced neuron sends 0, also to the read-out; the state of a clamped one is held; a driven one
@@ -68,7 +68,7 @@ the run without and with interventions are reported.
 
 Examples:
   npx axograd simulate runs/a --input test:0-7 --out trajectories.npz --plot trajectories.svg
-  npx axograd simulate runs/a --input test:0-99 --silence "type:T4*" --record output --out silenced.csv
+  npx axograd simulate runs/a --input test:0-99 --silence "type=T4*" --record output --out silenced.csv
   npx axograd simulate --connectome flyvis_e6_csr.npz --input constant:1 --record T4a,T5a --out t4.npz
 
 In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z["ts"], z["neurons"], z["types"], z["labels"]

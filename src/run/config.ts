@@ -24,6 +24,16 @@ export const CLASS_WEIGHTS = ["none", "balanced"] as const;
 export const INPUT_SCALINGS = ["none", "standardise"] as const;
 export const TARGET_KINDS = ["auto", "class", "numbers"] as const;
 
+/** Whether an input is one of these names, rather than a selector. */
+export function isInputName(input: string): input is (typeof INPUTS)[number] {
+  return (INPUTS as readonly string[]).includes(input);
+}
+
+/** Whether inputs drive random groups of neurons. */
+export function drivesGroups({ input }: Pick<TrainConfig, "input">): boolean {
+  return input === "groups" || !isInputName(input);
+}
+
 /** Whether a read-out is one of these names, rather than a selector. */
 export function isReadoutName(readout: string): readout is (typeof READOUTS)[number] {
   return (READOUTS as readonly string[]).includes(readout);
@@ -117,16 +127,18 @@ export interface TrainConfig {
   readonly nonlinearity: string;
   /**
    * Neurons that get the inputs. "auto": pixels retinotopically with a neuron table, else one random neuron per input; "hexagonal": input c
-   * drives the input neurons of column c; "groups": `groupSize` random neurons per input; "direct": input i drives neuron i.
+   * drives the input neurons of column c; "groups": `groupSize` random neurons per input; "direct": input i drives neuron i. Or a selector:
+   * groups as with "groups", among its neurons.
    */
-  readonly input: (typeof INPUTS)[number];
+  readonly input: string;
   /** Train the weights of the input projection. */
   readonly trainInput: boolean;
   /** Factor on the initial weights of the input projection. */
   readonly inputScale: number;
   /**
    * Neurons that are read out. "auto": output neurons with a neuron table, else all without input; "output" and "no-input" leave out those
-   * with input. Or a selector: exactly its neurons.
+   * with input. Or a selector: exactly its neurons. With `head` "groups", the neurons among which groups are drawn; those with input are left
+   * out, whatever is given.
    */
   readonly readout: string;
   /**

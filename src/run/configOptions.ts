@@ -11,6 +11,7 @@ import {
   CLASS_WEIGHTS,
   CONTROLLERS,
   DYNAMICS,
+  drivesGroups,
   HEADS,
   INPUT_SCALINGS,
   INPUTS,
@@ -103,8 +104,8 @@ const CONTINUOUS: Need = {
   got: ({ time }) => `--time ${time}`,
 };
 const GROUPS_OF_NEURONS: Need = {
-  expected: "--input groups or --head groups",
-  met: ({ input, head }) => input === "groups" || head === "groups",
+  expected: "--input groups, --input with a selector, or --head groups",
+  met: (config) => drivesGroups(config) || config.head === "groups",
   got: ({ input, head }) => `--input ${input} and --head ${head}`,
 };
 const BINARY: Need = {
@@ -411,8 +412,8 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   input: {
     group: "Network",
     placeholder: "<where>",
-    help: "how inputs reach neurons: retinotopic (pixels), hexagonal (an input per column), random (one neuron each), groups (--group-size neurons each), direct (input i drives neuron i), or auto",
-    type: choice(INPUTS),
+    help: 'how inputs reach neurons: retinotopic (pixels), hexagonal (an input per column), random (one neuron each), groups (--group-size neurons each), direct (input i drives neuron i), auto, or a selector like "superclass=sensory": groups among its neurons',
+    type: selector(INPUTS),
     default: "auto",
   },
   trainInput: {
@@ -444,7 +445,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   readout: {
     group: "Read-out",
     placeholder: "<neurons>",
-    help: 'neurons to read out: all, output (by their role), no-input, auto, or a selector like "type:T4*,T5* & side:left"',
+    help: 'neurons to read out: all, output (by their role), no-input, auto, or a selector like "superclass=descending & side=left"; with --head groups, neurons among which groups are drawn',
     type: selector(READOUTS),
     default: "auto",
   },
@@ -458,7 +459,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   groupSize: {
     group: "Read-out",
     placeholder: "<n>",
-    help: "neurons of each random group of --input groups and --head groups",
+    help: "neurons of each random group of --input (groups or a selector) and of --head groups",
     type: whole(1),
     default: 64,
     needs: GROUPS_OF_NEURONS,

@@ -137,7 +137,7 @@ function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed"
   }
 }
 
-/** What the neurons of a connectome are selected by. @param roles  of one whose table has none; null: unknown */
+/** What the neurons of a connectome are selected by: its table, its connections. @param roles  where its table has none; null: unknown */
 export function selectable({ csr, table, ids }: Connectome, roles: readonly NeuronRole[] | null): SelectableNeurons {
-  return { ...table, count: csr.nRows, ids, role: table?.role ?? roles };
+  return { ...table, count: csr.nRows, ids, role: table?.role ?? roles, csr };
 }

@@ -3,6 +3,7 @@
 import { type Csr, mapValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed } from "../core/random.ts";
+import { plural } from "../core/text.ts";
 import {
   createSparseProjection,
   groupInput,
@@ -21,18 +22,23 @@ import type { SampleSet } from "../data/sampleSet.ts";
 import { selectNeurons } from "../data/selectors.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 import { rolesByProjections } from "../report/groups.ts";
-import { isReadoutName, type TrainConfig } from "./config.ts";
+import { INPUTS, isInputName, isReadoutName, READOUTS, type TrainConfig } from "./config.ts";
 import { type Connectome, selectable } from "./network.ts";
 
 /** Inputs to neurons, neurons to the read-out. */
 export interface Projections {
-  readonly input: Exclude<TrainConfig["input"], "auto">;
+  /** A name, or the selector of the neurons among which groups are driven. */
+  readonly input: string;
   /** [neurons, inputs]; null: input i is the drive of neuron i. */
   readonly inputProjection: Csr | null;
   /** Neurons that inputs drive. */
   readonly nDriven: number;
-  /** "all", "output", "no-input", "groups", or the selector of the neurons that are read out. */
+  /** Of an input by selector: neurons that it names, among which the groups are drawn; null: another input. */
+  readonly inputSelected: number | null;
+  /** "all", "output", "no-input", "groups" (among all without input), or the selector of the neurons that are read out. */
   readonly readout: string;
+  /** Of groups among neurons that `readout` names: how many it names, and how many of them are left out as they get input; null: others. */
+  readonly readoutSelected: { readonly neurons: number; readonly leftOut: number } | null;
   /** Whether neurons with input are among those that are read out. */
   readonly readsDriven: boolean;
   /** [features, neurons], one 1 per row, or means of groups; null: all neurons are read out. */
@@ -59,18 +65,25 @@ type ProjectionConfig = Pick<
 >;
 
 /**
- * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; more groups than
- *   neurons; inputs that are not pixels, or not as many as neurons, where they have to be
+ * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; a selector of no
+ *   neurons; more groups than neurons; inputs that are not pixels, or not as many as neurons, where they have to be
  */
 export function chooseProjections(connectome: Connectome, ends: Ends, config: ProjectionConfig): Projections {
   const { csr, table } = connectome;
   const isRetina = ends.picture !== undefined && table?.role && table.x;
   const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
-  const inputProjection = scaled(projectionOf(input, connectome, ends, config), config.inputScale);
+  const selected = isInputName(input) ? null : selectedInput(connectome, input);
+  const inputProjection = scaled(projectionOf(input, selected, connectome, ends, config), config.inputScale);
   const isDriven = drivenBy({ inputProjection });
   const nDriven = everyone(csr).filter(isDriven).length;
   if (nDriven === 0) throw new ArgumentError("train", "--input", "neurons of role input in the table", "none");
-  return { input, inputProjection, nDriven, ...readoutOf(connectome, ends, config, inputProjection, isDriven) };
+  const inputSelected = selected?.length ?? null;
+  const read = readoutOf(connectome, ends, config, inputProjection, isDriven);
+  return { input, inputProjection, nDriven, inputSelected, ...read };
+}
+
+function selectedInput(connectome: Connectome, selector: string): Uint32Array {
+  return selectNeurons(selectable(connectome, null), selector, { where: "train", argument: "--input", words: INPUTS });
 }
 
 /** Whether a neuron gets input. */
@@ -88,7 +101,8 @@ export function readBy({ outputProjection }: Pick<Projections, "outputProjection
 }
 
 function projectionOf(
-  input: Projections["input"],
+  input: string,
+  selected: Uint32Array | null,
   connectome: Connectome,
   { inputSize, picture }: Ends,
   { groupSize, seed }: ProjectionConfig,
@@ -106,17 +120,22 @@ function projectionOf(
     }
     case "random":
       return randomProjection(inputSize, numNeurons, seed);
-    case "groups":
-      return groupInput(numNeurons, disjointGroups("input", inputSize, groupSize, everyone(connectome.csr), seed));
     case "direct": {
       if (inputSize === numNeurons) return null;
       const expected = `${numNeurons} inputs, one per neuron, or another choice`;
       throw new ArgumentError("train", "--input", expected, `${inputSize} inputs`);
     }
+    default: {
+      const among = selected ?? everyone(connectome.csr);
+      return groupInput(numNeurons, disjointGroups("input", inputSize, groupSize, among, seed));
+    }
   }
 }
 
-type NeuronsRead = Pick<Projections, "readout" | "readsDriven" | "outputProjection" | "convolution">;
+type NeuronsRead = Pick<
+  Projections,
+  "readout" | "readoutSelected" | "readsDriven" | "outputProjection" | "convolution"
+>;
 
 function readoutOf(
   connectome: Connectome,
@@ -129,12 +148,25 @@ function readoutOf(
   const numNeurons = csr.nRows;
   // The signal must cross the network.
   const withoutInput = (neurons: Uint32Array) => neurons.filter((i) => !isDriven(i));
+  const named = (readout: string): Uint32Array => {
+    if (readout === "output") return neuronsOfRole(tableFor("--readout", connectome), "output");
+    if (isReadoutName(readout)) return everyone(csr);
+    const roles = rolesByProjections(numNeurons, isDriven, () => false);
+    const place = { where: "train", argument: "--readout", words: READOUTS };
+    return selectNeurons(selectable(connectome, roles), readout, place);
+  };
   if (config.head === "groups") {
-    if (config.readout !== "auto")
-      throw new ArgumentError("train", "--readout", "it dropped, as --head groups draws its neurons", config.readout);
-    const groups = disjointGroups("output", outputs, config.groupSize, withoutInput(everyone(csr)), config.seed);
+    const neurons = named(config.readout);
+    const among = withoutInput(neurons);
+    if (among.length === 0) {
+      const expected = "neurons without input, as --head groups reads out no others";
+      throw new ArgumentError("train", "--readout", expected, `${plural(neurons.length, "neuron")}, all with input`);
+    }
+    const groups = disjointGroups("output", outputs, config.groupSize, among, config.seed);
+    const isAuto = config.readout === "auto";
     return {
-      readout: "groups",
+      readout: isAuto ? "groups" : config.readout,
+      readoutSelected: isAuto ? null : { neurons: neurons.length, leftOut: neurons.length - among.length },
       readsDriven: false,
       outputProjection: scaled(groupReadout(numNeurons, groups), config.headScale),
       convolution: null,
@@ -149,19 +181,18 @@ function readoutOf(
   }
   const withoutRoles = inputProjection && config.head !== "states" ? "no-input" : "all";
   const readout = config.readout === "auto" ? (table?.role ? "output" : withoutRoles) : config.readout;
-  if (readout === "all") return { readout, readsDriven: true, outputProjection: null, convolution: null };
+  if (readout === "all") {
+    return { readout, readoutSelected: null, readsDriven: true, outputProjection: null, convolution: null };
+  }
   const read = (indices: Uint32Array) => ({
     readout,
+    readoutSelected: null,
     readsDriven: indices.some(isDriven),
     outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
     convolution: null,
   });
-  if (!isReadoutName(readout)) {
-    const roles = rolesByProjections(numNeurons, isDriven, () => false);
-    return read(selectNeurons(selectable(connectome, roles), readout, { where: "train", argument: "--readout" }));
-  }
-  const candidates = readout === "output" ? neuronsOfRole(tableFor("--readout", connectome), "output") : everyone(csr);
-  const indices = withoutInput(candidates);
+  if (!isReadoutName(readout)) return read(named(readout));
+  const indices = withoutInput(named(readout));
   if (indices.length === 0) {
     throw new ArgumentError(
       "train",
@@ -196,6 +227,7 @@ function columnReadout(
   const feature = new Map(Array.from(indices, (neuron, k) => [neuron, k]));
   return {
     readout: "output",
+    readoutSelected: null,
     readsDriven: indices.some(isDriven),
     outputProjection: createSparseProjection({
       size: indices.length,

@@ -90,6 +90,10 @@ export interface InputFacts {
     readonly inputNeurons: number;
     readonly readout: string;
     readonly readoutNeurons: number;
+    /** Neurons that selectors name where groups are drawn among them: of --input; of --readout, and those of them that get input. */
+    readonly inputSelected?: number;
+    readonly readoutSelected?: number;
+    readonly readoutLeftOut?: number;
   };
   readonly data: Readonly<Record<"train" | "validation" | "test", number>> & {
     readonly source: string;
@@ -111,6 +115,7 @@ export interface InputFacts {
 
 export function factsOf({ connectome, projections, samples, task, files, known }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
+  const { inputSelected, readoutSelected } = projections;
   const { train, normalisation } = samples;
   return {
     network: {
@@ -123,6 +128,8 @@ export function factsOf({ connectome, projections, samples, task, files, known }
       inputNeurons: projections.nDriven,
       readout: projections.readout,
       readoutNeurons: projections.outputProjection?.nRows ?? csr.nRows,
+      ...(inputSelected !== null && { inputSelected }),
+      ...(readoutSelected && { readoutSelected: readoutSelected.neurons, readoutLeftOut: readoutSelected.leftOut }),
     },
     data: {
       source: samples.source,

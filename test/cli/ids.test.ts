@@ -110,7 +110,7 @@ test("a table without roles or places wires as no table does, unless they are as
   const given = { head: "layers", headScale: 1, inputScale: 1, groupSize: 1, kernel: 2, seed: 0 } as const;
   const projections = chooseProjections(connectome, image, { input: "auto", readout: "auto", ...given });
   assert.equal([projections.input, projections.readout], ["random", "no-input"]);
-  const asked = (config: { input: "auto" | "retinotopic"; readout: "auto" | "output" }) => () =>
+  const asked = (config: { input: string; readout: string }) => () =>
     chooseProjections(connectome, image, { ...config, ...given });
   await fails(asked({ input: "retinotopic", readout: "auto" }), "argument", /columns u and v/);
   await fails(asked({ input: "auto", readout: "output" }), "argument", /a column role/);
@@ -144,6 +144,64 @@ test("a read-out by selector takes exactly the neurons that it names, with input
     assert.equal([readout, readsDriven], [selector, (expected as readonly number[]).includes(driven[0]!)]);
   }
   await fails(() => choose("type:C"), "argument", /train: expected a type that a neuron has .*\(--readout\)/);
+});
+
+test("an input by selector drives groups among its neurons; groups are read out among those of a selector without input", async () => {
+  const n = 40;
+  const rows = Array.from({ length: n }, (_, i) => `${i},${i < 12 ? "sensory" : i < 30 ? "descending" : "central"}`);
+  const table = `id,superclass,cell_type\n${rows.map((row) => `${row},A`).join("\n")}\n`;
+  const edges = Array.from({ length: n }, (_, i) => `${i},${(i + 1) % n},1`).join("\n");
+  const connectome = await load(`pre,post,weight\n${edges}\n`, table);
+  const ends = { inputSize: 3, outputs: 4 };
+  const given = { inputScale: 1, head: "groups", headScale: 1, groupSize: 2, kernel: 2, seed: 0 } as const;
+  const choose = (input: string, readout: string, groupSize = 2) =>
+    chooseProjections(connectome, ends, { ...given, input, readout, groupSize });
+  const drivenBy = ({ inputProjection }: ReturnType<typeof choose>): number[] =>
+    Array.from({ length: n }, (_, i) => i).filter((i) => inputProjection!.rowPtr[i + 1]! > inputProjection!.rowPtr[i]!);
+  const readBy = ({ outputProjection }: ReturnType<typeof choose>): number[] => [...outputProjection!.colIdx];
+
+  const chosen = choose("superclass=sensory", "superclass=descending");
+  assert.equal([chosen.input, chosen.nDriven, chosen.inputSelected], ["superclass=sensory", 6, 12]);
+  assert.ok(drivenBy(chosen).every((i) => i < 12));
+  assert.equal([chosen.readout, chosen.readoutSelected], ["superclass=descending", { neurons: 18, leftOut: 0 }]);
+  assert.is(new Set(readBy(chosen)).size, 8, "groups are disjoint");
+  assert.ok(readBy(chosen).every((i) => i >= 12 && i < 30));
+
+  const all = choose("all", "auto");
+  assert.equal(drivenBy(all), drivenBy(choose("groups", "auto")), "all neurons: the groups of --input groups");
+  assert.equal(readBy(choose("groups", "no-input")), readBy(choose("groups", "auto")));
+  assert.equal([all.readout, all.readoutSelected], ["groups", null]);
+
+  const overlap = choose("superclass=descending", "superclass=descending|central");
+  const driven = drivenBy(overlap);
+  assert.equal(overlap.readoutSelected, { neurons: 28, leftOut: 6 });
+  assert.ok(readBy(overlap).every((i) => !driven.includes(i)));
+
+  await fails(
+    () => choose("superclass=sensory", "auto", 5),
+    "argument",
+    /at most 4, for 3 input groups among 12 neurons/,
+  );
+  await fails(
+    () => choose("superclass=sensory", "superclass=sensory", 4),
+    "argument",
+    /neurons without input, as --head groups reads out no others, got 12 neurons, all with input \(--readout\)/,
+  );
+  await fails(() => choose("superclass=sensry", "auto"), "argument", /nearest "sensory".*\(--input\)/);
+  await fails(() => choose("retinotopc", "auto"), "argument", /nearest "retinotopic".*\(--input\)/);
+  await fails(() => choose("groups", "no-inptu"), "argument", /nearest "no-input".*\(--readout\)/);
+});
+
+test("selectors of inputs and read-outs may ask for connections", async () => {
+  const connectome = await load(EDGES, "id,cell_type\n30,A\n9000,B\n20000,C\n");
+  const given = { inputScale: 1, head: "layers", headScale: 1, groupSize: 1, kernel: 2, seed: 0 } as const;
+  const ends = { inputSize: 1, outputs: 2 };
+  const { outputProjection } = chooseProjections(connectome, ends, {
+    ...given,
+    input: "type=A",
+    readout: "downstream(1, input)",
+  });
+  assert.equal([...outputProjection!.colIdx], [0, 1]);
 });
 
 test.run();
