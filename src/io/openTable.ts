@@ -4,13 +4,20 @@ import { basename } from "node:path";
 import { ArgumentError } from "../core/errors.ts";
 import { quoteText } from "../core/text.ts";
 import { openArrowFile } from "./arrowFile.ts";
+import { openParquetTable } from "./parquetTableFile.ts";
 import type { TableFile } from "./tableFile.ts";
+import { openTextTable } from "./textTableFile.ts";
 
 const OPENERS: Readonly<Record<string, (file: string, options: OpenTableOptions) => Promise<TableFile>>> = {
   ".feather": openArrowFile,
   ".arrow": openArrowFile,
   ".arrows": openArrowFile,
   ".ipc": openArrowFile,
+  ".parquet": openParquetTable,
+  ".csv": openTextTable,
+  ".tsv": openTextTable,
+  ".csv.gz": openTextTable,
+  ".tsv.gz": openTextTable,
 };
 
 export interface OpenTableOptions {
@@ -28,7 +35,7 @@ export function isTableName(file: string): boolean {
 
 /**
  * Opens a table, in the format that the extension of its name says, in any case: `.feather`, `.arrow`, `.ipc` (files of Apache Arrow), `.arrows`
- * (streams).
+ * (streams), `.parquet`, and text (`.csv`, `.tsv`, also `.gz`).
  *
  * @throws {ArgumentError} another extension
  * @throws {FileFormatError} missing, damaged, or of another format than its name says
