@@ -19,7 +19,7 @@ import { candidatesOf as candidateFiles, filesOf, layoutOf, type NamedFiles, rec
 import { idIndexOf } from "./idIndex.ts";
 import type { IdDecision, IdPolicy } from "./idPolicy.ts";
 import { LAYOUTS } from "./layouts/index.ts";
-import type { ColumnChoice, Dataset, FoundFiles, Layout, RoleRule } from "./layouts/layout.ts";
+import type { ColumnChoice, Dataset, FoundFiles, Layout, LayoutOption, RoleRule } from "./layouts/layout.ts";
 import { type Normalisation, normalise, parseNormalisation } from "./normalise.ts";
 import {
   SIGN_RULES,
@@ -128,8 +128,8 @@ export async function importConnectome(
   const named: NamedFiles = { edges: options.edges, neurons: options.neurons };
   const given = Object.values(named).filter((file) => file !== undefined);
   const candidates = await candidateFiles([...paths, ...given]);
-  const layout =
-    options.layout === undefined ? recognise(candidates, LAYOUTS) : layoutOf(options.layout, LAYOUTS);
+  const layout = options.layout === undefined ? recognise(candidates, LAYOUTS) : layoutOf(options.layout, LAYOUTS);
+  checkLayoutOptions(layout, options);
   const files = filesOf(layout, candidates, named);
   const dataset = await layout.open(files, options);
   try {
@@ -137,6 +137,16 @@ export async function importConnectome(
   } finally {
     await dataset.close();
   }
+}
+
+const LAYOUT_OPTIONS: readonly LayoutOption[] = ["pre", "post", "weight", "id", "ids", "rows", "extent"];
+
+/** @throws {ArgumentError} an option that the layout does not take */
+function checkLayoutOptions(layout: Layout, options: ImportOptions): void {
+  const stray = LAYOUT_OPTIONS.find((name) => options[name] !== undefined && !layout.takes.includes(name));
+  if (stray === undefined) return;
+  const takers = LAYOUTS.filter(({ takes }) => takes.includes(stray)).map(({ name }) => name);
+  throw new ArgumentError(WHERE, stray, `a layout that takes it (${takers.join(", ")})`, layout.name);
 }
 
 /** What is settled before the first file is read for long. */
@@ -177,9 +187,13 @@ async function rulesOf(
   if (unclear !== "rule" && (signs === "source" || signs === "none")) {
     throw new ArgumentError(WHERE, "unclear", `a rule of signs by transmitters beside it`, `signs ${signs}`);
   }
+  const rule = signs === "source" ? signs : await signRuleOf(signs);
+  if (typeof rule !== "string" && rule.kind === "transmitter" && !hasTransmitters) {
+    throw new ArgumentError(WHERE, "signs", "a file of signs by id", `${signs}, though the files name no transmitters`);
+  }
   return {
     ...{ nodes, connected, minSynapses, unclear, scale },
-    signs: signs === "source" ? signs : await signRuleOf(signs),
+    signs: rule,
     normalisation: parseNormalisation(normalisation),
   };
 }
@@ -207,6 +221,10 @@ async function connectomeOf(
   const labels = idsAt(ids, indices);
   const own = tableAt(table, indices);
   const signed = signEdgesBy(rules, csr, dataset, own, labels, indices, files);
+  if (signed.csr.nnz === 0) {
+    const got = `${typeof rules.signs === "string" ? rules.signs : rules.signs.file}, which gives all of them 0`;
+    throw new ArgumentError(WHERE, "signs", "a rule that gives a connection a sign", got);
+  }
   if (signed.droppedConnections > 0) steps.push(stepOf("with a sign", signed.csr));
   const { csr: weighted, radiusBefore } = normalise(signed.csr, rules.normalisation, rules.scale);
   const notes = [...(chosen.decision ? [chosen.decision.why] : []), ...dataset.notes];

@@ -23,6 +23,7 @@ export const flyvis: Layout = {
   citation: "Lappalainen et al., Nature 634, 1132 (2024), doi:10.1038/s41586-024-07939-3",
   licence: "MIT",
   isRecognised: true,
+  takes: ["extent"],
   files: [
     {
       role: "edges",
@@ -88,8 +89,8 @@ async function openFlyvis(files: FoundFiles, options: OpenLayoutOptions): Promis
     count: pre.length,
     fill(start, count, preIds, postIds, weights) {
       for (let k = 0; k < count; k++) {
-        preIds[k] = BigInt(pre[start + k]!);
-        postIds[k] = BigInt(post[start + k]!);
+        preIds[k] = pre[start + k]!;
+        postIds[k] = post[start + k]!;
         weights[k] = synapses[start + k]!;
       }
     },

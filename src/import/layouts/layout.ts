@@ -52,6 +52,9 @@ export interface OpenLayoutOptions extends ColumnChoice {
   readonly signal?: AbortSignal;
 }
 
+/** Options of some layouts. */
+export type LayoutOption = "pre" | "post" | "weight" | "id" | "ids" | "rows" | "extent";
+
 /** The files of a layout that were found, by role. */
 export type FoundFiles = ReadonlyMap<string, string>;
 
@@ -92,6 +95,8 @@ export interface Layout {
   readonly files: readonly LayoutFile[];
   readonly defaults: LayoutDefaults;
   readonly roles: RoleRule | null;
+  /** Options that have an effect, of those that not all layouts take. */
+  readonly takes: readonly LayoutOption[];
   /** Is found by the names of its files; others must be named. */
   readonly isRecognised: boolean;
   open(files: FoundFiles, options: OpenLayoutOptions): Promise<Dataset>;

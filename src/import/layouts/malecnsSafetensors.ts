@@ -22,6 +22,7 @@ export const malecnsSafetensors: Layout = {
   citation: "FlyEM, HHMI Janelia; packaged by QuixiAI",
   licence: "CC BY 4.0",
   isRecognised: true,
+  takes: [],
   files: [
     { role: "edges", name: "model.safetensors", patterns: [/(^|\/)model\.safetensors$/], isNeeded: true },
     { role: "config", name: "config.json", patterns: [/(^|\/)config\.json$/], isNeeded: true },
@@ -101,6 +102,8 @@ async function openSafetensors(files: FoundFiles, { signal }: OpenLayoutOptions)
     const edges = edgesOfIndices({
       file: source.file,
       count: edgeCount,
+      // In the order of the published table.
+      isSorted: true,
       async fill(start, length, preIds, postIds, weights) {
         const [a, b, w] = [
           await tensors.part(pre, Int32Array, start, length),
@@ -108,8 +111,8 @@ async function openSafetensors(files: FoundFiles, { signal }: OpenLayoutOptions)
           await tensors.part(synapses, Int32Array, start, length),
         ];
         for (let k = 0; k < length; k++) {
-          preIds[k] = BigInt(checkSegment(a[k]!, segments, pre, source.file, start + k));
-          postIds[k] = BigInt(checkSegment(b[k]!, segments, post, source.file, start + k));
+          preIds[k] = checkSegment(a[k]!, segments, pre, source.file, start + k);
+          postIds[k] = checkSegment(b[k]!, segments, post, source.file, start + k);
           weights[k] = w[k]!;
         }
       },

@@ -11,7 +11,7 @@ import type { Dataset, FoundFiles, Layout, OpenLayoutOptions, SharedSources } fr
 import { type NeuronTableLayout, neuronSourceOf } from "./tables.ts";
 
 /** What a layout with a dense matrix says beyond `Layout`. */
-export interface MatrixLayout extends Omit<Layout, "open" | "isRecognised"> {
+export interface MatrixLayout extends Omit<Layout, "open" | "takes" | "isRecognised"> {
   /** What the rows are. */
   readonly rows: "pre" | "post";
   readonly neurons: NeuronTableLayout;
@@ -21,7 +21,12 @@ export interface MatrixLayout extends Omit<Layout, "open" | "isRecognised"> {
 /** A layout whose edges are a matrix. Neurons are those of the first line, then those that only lines have. */
 export function matrixLayout(spec: MatrixLayout): Layout {
   const { rows: _rows, neurons: _neurons, shared: _shared, ...layout } = spec;
-  return { isRecognised: true, ...layout, open: (files, options) => openMatrix(spec, files, options) };
+  return {
+    isRecognised: true,
+    ...layout,
+    takes: ["rows", "id", "ids"],
+    open: (files, options) => openMatrix(spec, files, options),
+  };
 }
 
 async function openMatrix(spec: MatrixLayout, files: FoundFiles, options: OpenLayoutOptions): Promise<Dataset> {
@@ -53,8 +58,8 @@ async function openMatrix(spec: MatrixLayout, files: FoundFiles, options: OpenLa
     fill(start, count, pre, post, weights) {
       const [ofLine, ofColumn] = ends.pre ? [pre, post] : [post, pre];
       for (let k = 0; k < count; k++) {
-        ofLine[k] = BigInt(ofLines[line[start + k]!]!);
-        ofColumn[k] = BigInt(column[start + k]!);
+        ofLine[k] = ofLines[line[start + k]!]!;
+        ofColumn[k] = column[start + k]!;
         weights[k] = values[start + k]!;
       }
     },

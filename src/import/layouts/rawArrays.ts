@@ -27,6 +27,7 @@ export const rawArrays: Layout = {
   citation: "FlyEM, HHMI Janelia; packaged by fernandofernandes (fly-wordbrain)",
   licence: "CC BY 4.0",
   isRecognised: true,
+  takes: [],
   files: [
     { role: "manifest", name: "manifest.json", patterns: [/(^|\/)manifest\.json$/], isNeeded: true },
     array("edges", "graph/edges_offsets.i32"),
@@ -95,8 +96,8 @@ async function openRawArrays(files: FoundFiles): Promise<Dataset> {
       for (let k = 0; k < length; k++) {
         while (offsets[row + 1]! <= start + k) row++;
         const weight = Math.abs(weights[start + k]!);
-        pre[k] = BigInt(sources[start + k]!);
-        post[k] = BigInt(row);
+        pre[k] = sources[start + k]!;
+        post[k] = row;
         out[k] = areCounts ? Math.round(weight / PER_SYNAPSE) : weight;
       }
     },

@@ -24,7 +24,7 @@ export interface NeuronTableLayout {
 }
 
 /** What a layout of tables says beyond `Layout`. */
-export interface TableLayout extends Omit<Layout, "open" | "isRecognised"> {
+export interface TableLayout extends Omit<Layout, "open" | "takes" | "isRecognised"> {
   readonly isRecognised?: boolean;
   readonly edges: EdgeColumnNames;
   /** Tables of neurons by role; the first one that is there names the neurons. */
@@ -36,10 +36,12 @@ export interface TableLayout extends Omit<Layout, "open" | "isRecognised"> {
   readonly sign?: string;
 }
 
+const TAKES: Layout["takes"] = ["pre", "post", "weight", "id", "ids"];
+
 /** A layout whose files are tables. */
 export function tableLayout(spec: TableLayout): Layout {
   const { edges: _edges, neurons: _neurons, shared: _shared, isSorted: _isSorted, sign: _sign, ...layout } = spec;
-  return { isRecognised: true, ...layout, open: (files, options) => openTables(spec, files, options) };
+  return { isRecognised: true, ...layout, takes: TAKES, open: (files, options) => openTables(spec, files, options) };
 }
 
 async function openTables(spec: TableLayout, files: FoundFiles, options: OpenLayoutOptions): Promise<Dataset> {
