@@ -175,6 +175,17 @@ export {
   type ProgramExplanation,
 } from "./explain/explain.ts";
 export { ProgramRecorder, type RecordedProgram } from "./explain/recorder.ts";
+// Published data sets.
+export type { IdDecision, IdPolicy } from "./import/idPolicy.ts";
+export {
+  type ImportedConnectome,
+  type ImportOptions,
+  type ImportReport,
+  importConnectome,
+} from "./import/importConnectome.ts";
+export type { ColumnChoice } from "./import/layouts/layout.ts";
+export type { Sign, SignCount, UnclearPolicy } from "./import/signs.ts";
+export type { EdgeCounts, NeuronIds } from "./import/types.ts";
 // Files.
 export {
   CONNECTOME_EXTENSIONS,
@@ -211,6 +222,7 @@ export {
   type TensorPiece,
   writeSafetensors,
 } from "./io/safetensors.ts";
+export type { ReadProgress } from "./io/tableFile.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
 export { type ArrayToWrite, type StreamedArray, type WriteArraysOptions, writeArrays } from "./io/writeArrays.ts";
 // Models.
