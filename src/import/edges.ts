@@ -2,8 +2,7 @@
 
 import type { Csr } from "../core/csr.ts";
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
-import { formatCount } from "../core/format.ts";
-import { plural } from "../core/text.ts";
+import { plural, quoteText } from "../core/text.ts";
 import type { IdCells, NumberCells, ReadProgress, TableFile, WantedColumn } from "../io/tableFile.ts";
 import { EdgeStore } from "./edgeStore.ts";
 import { IdCollector } from "./idCollector.ts";
@@ -88,6 +87,8 @@ class EdgeReader {
   outsideSynapses = 0;
   zeroRows = 0;
   endedEarly = false;
+  /** An end that is none of the neurons, for messages. */
+  outsider: string | null = null;
   orderBroken: string | null = null;
   readonly #ends: EndLookup;
   /** Rows of a sorted file below this are not read; 0: all are. */
@@ -131,7 +132,7 @@ class EdgeReader {
       const weight = weights === null ? 1 : weights[k]!;
       synapses += weight;
       if (pre[k]! < 0 || post[k]! < 0) {
-        this.outsideRows++;
+        if (this.outsideRows++ === 0) this.outsider = outsiderOf(batch, k, pre[k]! < 0 ? "pre" : "post", source);
         this.outsideSynapses += weight;
       } else if (weight === 0) this.zeroRows++;
       else store.push(pre[k]!, post[k]!, weight, file);
@@ -171,6 +172,11 @@ class EdgeReader {
   }
 }
 
+function outsiderOf({ rowStart, pre, post }: EdgeBatch, k: number, end: "pre" | "post", source: EdgeSource): string {
+  const id = (end === "pre" ? pre : post)[k]!;
+  return `${quoteText(String(id))} at ${source.placeOf(rowStart + k, end)}`;
+}
+
 /** Applies the threshold, and counts. */
 function edgesOf(
   summed: Csr,
@@ -188,7 +194,7 @@ function edgesOf(
     const got =
       reader.rows === 0
         ? "none"
-        : `none among ${plural(reader.rows, "row")} (${formatCount(reader.outsideRows)} have ends that are none of the neurons)`;
+        : `none among ${plural(reader.rows, "row")}${reader.outsider === null ? "" : `, as ${reader.outsider} is none of the neurons`}`;
     throw new FileFormatError(files, "edges between the neurons", got);
   }
   const { csr, belowConnections, belowSynapses } = withoutBelow(summed, least);

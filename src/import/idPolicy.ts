@@ -18,8 +18,8 @@ import {
 import type { NeuronIds } from "./types.ts";
 
 /**
- * What ids are taken for. "auto": the rules decide. "number": whole numbers, equal by value, whatever their notation. "name": text as written.
- * "position": whole numbers that are the indices of the neurons, from 0; only for edges without a table of neurons.
+ * What ids are taken for. "auto": the rules decide. "number": whole numbers, equal by value (7, 7.0, 7e0); names, and numbers padded with zeros, are
+ * refused. "name": text as written. "position": whole numbers that are the indices of the neurons, from 0; only for edges without a table of neurons.
  */
 export type IdPolicy = "auto" | "number" | "name" | "position";
 
@@ -98,15 +98,14 @@ export function neuronsOfIds(found: NeuronIds, first: IdDecision, place: string)
   const { policy } = first;
   if (!(found instanceof BigInt64Array)) {
     const ids = [...new Set(found)].sort((a, b) => compareIds(idOfText(a), idOfText(b)));
+    if (policy === "position") throw positionError(place, ids.at(-1)!);
     return { ids, decision: { ...first, count: ids.length } };
   }
   const sorted = found.slice().sort();
   const ids = sorted.filter((id, i) => i === 0 || id !== sorted[i - 1]);
   const [smallest, largest] = [Number(ids[0] ?? 0n), Number(ids.at(-1) ?? -1n)];
   const count = ids.length;
-  if (policy === "position" && largest >= MAX_POSITION) {
-    throw new FileFormatError(place, `positions below ${MAX_POSITION}`, `${ids.at(-1)}`);
-  }
+  if (policy === "position" && largest >= MAX_POSITION) throw positionError(place, String(ids.at(-1)));
   if (policy !== "position" && (policy !== "auto" || !arePositions(count, smallest, largest))) {
     return { ids, decision: decisionOf(ids, policy, "numbers", null) };
   }
@@ -118,6 +117,10 @@ export function neuronsOfIds(found: NeuronIds, first: IdDecision, place: string)
     ids: BigInt64Array.from({ length: largest + 1 }, (_, i) => BigInt(i)),
     decision: { ...decisionOf(ids, policy, "positions", null), why: `Ids are positions in the matrix, ${why}.` },
   };
+}
+
+function positionError(place: string, id: string): FileFormatError {
+  return new FileFormatError(place, `positions below ${MAX_POSITION}`, quoteText(id));
 }
 
 /** @param example a name that makes all ids names; null: there is none */
