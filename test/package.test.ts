@@ -4,14 +4,17 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
+import * as zlib from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { ARROW_FILES } from "./io/arrowFixtures.ts";
 import { tempDir } from "./io/fixtures.ts";
 import { repositoryRoot } from "./support/shared.ts";
 
 const test = suite("package");
 const root = repositoryRoot();
 const { version, dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const hasZstd = "zstdDecompress" in zlib;
 const MAX_BYTES = 1.5 * 2 ** 20;
 
 function run(command: string, args: readonly string[], cwd: string): string {
@@ -226,6 +229,17 @@ test("what needs an optional package says so, and how to install it", () => {
   const reader = `const { readParquetEdgeList } = await import(${table}); await readParquetEdgeList("user.ts").catch((e) => console.log(e.code, e.message));`;
   const told = run(process.execPath, ["--input-type=module", "-e", reader], project);
   assert.match(told, /^peer-missing .*npm install hyparquet/);
+  const arrow = JSON.stringify(pathToFileURL(join(project, "package", "dist", "src", "io", "arrowFile.js")).href);
+  const read = (name: keyof typeof ARROW_FILES): string => {
+    writeFileSync(join(project, `${name}.feather`), zlib.gunzipSync(Buffer.from(ARROW_FILES[name], "base64")));
+    const columns = `[{ name: "text", as: "text" }], ({ cells: [{ values }] }) => console.log(values.join())`;
+    const reading = `const table = await openArrowFile("${name}.feather"); await table.read(${columns})`;
+    const whole = `const { openArrowFile } = await import(${arrow}); ${reading}.catch((e) => console.log(e.code, e.message));`;
+    return run(process.execPath, ["--input-type=module", "-e", whole], project);
+  };
+  assert.match(read("stored"), /^R1,L1/, "needs no package");
+  assert.match(read("lz4"), /^peer-missing .*LZ4.*npm install lz4-napi/);
+  assert.match(read("zstd"), hasZstd ? /^R1,L1/ : /^peer-missing .*Zstandard.*Node 22.15.*npm install fzstd/);
 });
 
 test.run();
