@@ -56,6 +56,47 @@ export function parseWhole(bytes: Uint8Array, begin: number, end: number): numbe
   return value <= Number.MAX_SAFE_INTEGER ? value : -1;
 }
 
+/** The largest whole number of 64 bits has 19 digits. */
+const MOST_DIGITS_64 = 19;
+/** Low digits that are taken apart from those before them. */
+const LOW_DIGITS = 9;
+const TWO_TO_32 = 2 ** 32;
+
+/**
+ * Sets words[2k] and words[2k + 1], the low and the high half of entry k of an array of 64 bits, to the whole number from 0 to 2^63 − 1 that
+ * bytes[begin … end) are in its shortest form (no sign, no leading zeros).
+ *
+ * @returns false where they are none
+ */
+export function parseWhole64(bytes: Uint8Array, begin: number, end: number, words: Uint32Array, k: number): boolean {
+  const length = end - begin;
+  if (length < 1 || length > MOST_DIGITS_64 || (bytes[begin] === ZERO && length > 1)) return false;
+  // The digits are head · 10^9 + tail; both are below 10^10, so that all steps are exact.
+  const split = Math.max(begin, end - LOW_DIGITS);
+  let head = 0;
+  let tail = 0;
+  let at = begin;
+  for (; at < split; at++) {
+    const byte = bytes[at]!;
+    if (byte < ZERO || byte > NINE) return false;
+    head = head * 10 + (byte - ZERO);
+  }
+  for (; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte < ZERO || byte > NINE) return false;
+    tail = tail * 10 + (byte - ZERO);
+  }
+  // head = 2^16 h + l; the number is 2^16 · (h · 10^9) + (l · 10^9 + tail), and both terms are below 2^48.
+  const upper = Math.floor(head / 65536) * 1e9;
+  const lower = (head % 65536) * 1e9 + tail;
+  const low = (upper % 65536) * 65536 + (lower % TWO_TO_32);
+  const high = Math.floor(upper / 65536) + Math.floor(lower / TWO_TO_32) + (low >= TWO_TO_32 ? 1 : 0);
+  if (high >= 2 ** 31) return false;
+  words[2 * k] = low;
+  words[2 * k + 1] = high;
+  return true;
+}
+
 function endsInDigit(bytes: Uint8Array, begin: number, end: number): boolean {
   const last = bytes[end - 1]!;
   return end > begin && last >= ZERO && last <= NINE;

@@ -3,10 +3,12 @@
 
 import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { printable, quoteText, shortened } from "../core/text.ts";
-import { parseDecimal, parseWhole } from "./decimal.ts";
+import { parseDecimal, parseWhole, parseWhole64 } from "./decimal.ts";
 import { nearHint } from "./joinIds.ts";
 import { checkIdText, idOfText, isMissing, type NeuronId } from "./neuronIds.ts";
-import { forEachLine } from "./textLines.ts";
+import type { ReadTableOptions } from "./tableFile.ts";
+import type { TextDictionary } from "./textDictionary.ts";
+import { forEachLine, type LineVisitor } from "./textLines.ts";
 import { listOf } from "./zip.ts";
 
 /** A column by its position from 0, or by its name in the header; text of digits that is no name is a position. */
@@ -111,6 +113,22 @@ export class Row {
     return this.#bytes[from - 1] === QUOTE && from > this.#begin ? text.replaceAll('""', '"') : text;
   }
 
+  /** The entry of a dictionary that has the text of cell i. */
+  textIdx(i: number, dictionary: TextDictionary): number {
+    const from = this.#bounds[2 * i]!;
+    const to = this.#bounds[2 * i + 1]!;
+    const isQuoted = from > this.#begin && this.#bytes[from - 1] === QUOTE;
+    const hasQuotes = isQuoted && this.#bytes.subarray(from, to).includes(QUOTE);
+    return hasQuotes
+      ? dictionary.indexOfText(this.text(i))
+      : dictionary.indexOf(this.#bytes, from, to, () => this.text(i));
+  }
+
+  /** Whether cell i has no characters but spaces. */
+  isEmpty(i: number): boolean {
+    return this.#bounds[2 * i] === this.#bounds[2 * i + 1];
+  }
+
   /** The number in cell i, or NaN. */
   number(i: number): number {
     return parseDecimal(this.#bytes, this.#bounds[2 * i]!, this.#bounds[2 * i + 1]!);
@@ -119,6 +137,11 @@ export class Row {
   /** The whole number ≥ 0 in cell i where it is one in its shortest form, or −1. */
   whole(i: number): number {
     return parseWhole(this.#bytes, this.#bounds[2 * i]!, this.#bounds[2 * i + 1]!);
+  }
+
+  /** As `parseWhole64`: entry k of an array of 64 bits becomes the whole number in cell i. */
+  whole64(i: number, words: Uint32Array, k: number): boolean {
+    return parseWhole64(this.#bytes, this.#bounds[2 * i]!, this.#bounds[2 * i + 1]!, words, k);
   }
 
   /** The id of a neuron in cell i, not checked (`checkIdText`). */
@@ -191,6 +214,7 @@ export interface RowVisitor {
  * Reads a table row by row; empty lines are skipped.
  *
  * @param expected what the file should be, for the error message
+ * @param options  progress is in bytes of the file as it is stored
  * @throws {FileFormatError} as `forEachLine`; an empty file, a quote without an end, a row with more or fewer cells than the first
  */
 export async function forEachRow(
@@ -198,6 +222,7 @@ export async function forEachRow(
   expected: string,
   format: TableFormat,
   visitor: RowVisitor,
+  options: ReadTableOptions = {},
 ): Promise<void> {
   let row: Row | null = null;
   const visit = (bytes: Uint8Array, begin: number, end: number, line: number): boolean => {
@@ -223,14 +248,15 @@ export async function forEachRow(
   };
   // A row whose quoted cell continues in the next line.
   let open: OpenRow | null = null;
-  await forEachLine(file, expected, (bytes, begin, end, line) => {
+  const visitLine: LineVisitor = (bytes, begin, end, line) => {
     if (open !== null) {
       open.add(bytes.subarray(begin, end), line);
       if (open.mayEnd && visit(open.bytes, 0, open.bytes.length, open.line)) open = null;
     } else if (begin !== end && !visit(bytes, begin, end, line)) {
       open = new OpenRow(file, bytes.slice(begin, end), line);
     }
-  });
+  };
+  await forEachLine(file, expected, visitLine, options);
   if (open !== null) throw (open as OpenRow).unclosed("the end of the file");
   if (row === null) throw new FileFormatError(file, expected, "an empty file", "file-truncated");
 }

@@ -6,6 +6,7 @@ import { createGunzip } from "node:zlib";
 import { FileFormatError } from "../core/errors.ts";
 import { fileError, gzipError, isGzip, readHead, sizeOf, tooMuchGzip } from "./files.ts";
 import { streamLimit } from "./limits.ts";
+import type { ReadProgress, ReadTableOptions } from "./tableFile.ts";
 
 const CHUNK_BYTES = 1 << 20;
 /** Longest line; lines are collected in memory, and no table has longer ones. */
@@ -24,11 +25,17 @@ export type LineVisitor = (bytes: Uint8Array, begin: number, end: number, line: 
  * Calls `visit` for every line of a file (LF or CR LF; the last one needs no end), and skips a byte order mark.
  *
  * @param expected what the file should be, for the error message
+ * @param options  as `readText`
  * @returns how many lines there were
  * @throws {FileFormatError} missing, unreadable, truncated or damaged gzip, gzip of much more than its size ("file-limit"), UTF-16 with half a character, a line of
  *   more than 16 MiB; whatever `visit` throws
  */
-export async function forEachLine(file: string, expected: string, visit: LineVisitor): Promise<number> {
+export async function forEachLine(
+  file: string,
+  expected: string,
+  visit: LineVisitor,
+  options: ReadTableOptions = {},
+): Promise<number> {
   let line = 0;
   let rest: Uint8Array = new Uint8Array(0);
   const emit = (bytes: Uint8Array, begin: number, end: number): void => {
@@ -37,7 +44,7 @@ export async function forEachLine(file: string, expected: string, visit: LineVis
     if (line === 1 && BYTE_ORDER_MARK.every((byte, i) => bytes[begin + i] === byte)) from += BYTE_ORDER_MARK.length;
     visit(bytes, from, end > from && bytes[end - 1] === CARRIAGE_RETURN ? end - 1 : end, line);
   };
-  for await (const chunk of readText(file, expected)) {
+  for await (const chunk of readText(file, expected, options)) {
     let at = 0;
     if (rest.length > 0) {
       const end = chunk.indexOf(LINE_FEED);
@@ -66,9 +73,15 @@ type Decoder = InstanceType<typeof TextDecoder>;
  * The text of a file piece by piece, as bytes of UTF-8 (which are not checked): unpacked where it is gzip, converted where a byte order
  * mark says that it is UTF-16.
  *
+ * @param options  progress is in bytes of the file as it is stored
  * @throws {FileFormatError} as `forEachLine`
+ * @throws the signal's reason
  */
-export async function* readText(file: string, expected: string): AsyncGenerator<Uint8Array> {
+export async function* readText(
+  file: string,
+  expected: string,
+  { onProgress, signal }: ReadTableOptions = {},
+): AsyncGenerator<Uint8Array> {
   let decoder: Decoder | null | undefined;
   const encoder = new TextEncoder();
   const converted = (decode: () => string): Uint8Array => {
@@ -78,7 +91,9 @@ export async function* readText(file: string, expected: string): AsyncGenerator<
       throw new FileFormatError(file, "whole characters of UTF-16", "half a one");
     }
   };
-  for await (const chunk of chunksOf(file, expected)) {
+  for await (const { bytes: chunk, progress } of chunksOf(file, expected)) {
+    signal?.throwIfAborted();
+    onProgress?.(progress);
     if (decoder === undefined) decoder = decoderOf(chunk);
     const utf16 = decoder;
     yield utf16 === null ? chunk : converted(() => utf16.decode(chunk, { stream: true }));
@@ -94,20 +109,30 @@ function decoderOf(start: Uint8Array): Decoder | null {
   return encoding === null ? null : new TextDecoder(encoding, { fatal: true });
 }
 
+interface Chunk {
+  readonly bytes: Uint8Array;
+  /** Bytes of the file as it is stored. */
+  readonly progress: ReadProgress;
+}
+
 /** The bytes of a file piece by piece, unpacked where they are gzip. */
-async function* chunksOf(file: string, expected: string): AsyncGenerator<Uint8Array> {
+async function* chunksOf(file: string, expected: string): AsyncGenerator<Chunk> {
   const packed = isGzip(await readHead(file, 2, expected));
   const source = createReadStream(file, { highWaterMark: CHUNK_BYTES });
   const stream = packed ? source.pipe(createGunzip({ chunkSize: CHUNK_BYTES })) : source;
   if (stream !== source) source.on("error", (cause) => stream.destroy(cause));
   try {
-    const limit = packed ? streamLimit(await sizeOf(file, expected)) : Number.POSITIVE_INFINITY;
+    const total = await sizeOf(file, expected);
+    const limit = packed ? streamLimit(total) : Number.POSITIVE_INFINITY;
     let read = 0;
     // The bytes of a Buffer as a plain array, whose `slice` copies.
     for await (const { buffer, byteOffset, byteLength } of stream as AsyncIterable<Uint8Array>) {
       read += byteLength;
       if (read > limit) throw tooMuchGzip(file);
-      yield new Uint8Array(buffer, byteOffset, byteLength);
+      yield {
+        bytes: new Uint8Array(buffer, byteOffset, byteLength),
+        progress: { done: Math.min(source.bytesRead, total), total },
+      };
     }
   } catch (cause) {
     throw packed ? gzipError(file, cause) : fileError(file, expected, cause);
