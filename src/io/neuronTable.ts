@@ -7,6 +7,7 @@ import { type Column, columnIndex, forEachRow, namesText, placeOf, type Row } fr
 import { replaceFile } from "./durable.ts";
 import { orderColumn, orderExpected, rowsOfIds } from "./joinIds.ts";
 import { hasInvisible, isMissing, type NeuronId } from "./neuronIds.ts";
+import { TextDictionary } from "./textDictionary.ts";
 
 /** Whether a neuron gets the input, is read out, or neither. */
 export type NeuronRole = "input" | "hidden" | "output";
@@ -49,8 +50,8 @@ export interface ReadNeuronTableOptions {
 const DEFAULT_ID = "id";
 /** Lines that are written at once. */
 const ROWS_AT_ONCE = 4096;
-const OPTIONAL = ["type_index", "u", "v", "role", "sign_class"] as const;
-type Optional = (typeof OPTIONAL)[number];
+/** Names of the column of cell types; the first of them that there is. */
+const TYPE_NAMES = ["cell_type", "type"] as const;
 /** In the order of their numbers in files. */
 export const NEURON_ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
 const SIGNS: ReadonlyMap<string, number> = new Map([
@@ -64,20 +65,8 @@ const MAX_UNUSED_TYPES = 2 ** 16;
 /** Columns of an eye are counted; larger numbers are no columns. */
 const MAX_COORDINATE = 2 ** 31;
 
-/** A line of the table; what it has no column for is null. */
-interface TableRow {
-  readonly line: number;
-  readonly type: string;
-  readonly typeIndex: number | null;
-  readonly role: NeuronRole | null;
-  readonly sign: number | null;
-  /** Hexagonal coordinates; NaN where the cells are empty. */
-  readonly u: number;
-  readonly v: number;
-}
-
 /**
- * Reads a table with a column cell_type and, where they are there, type_index, u, v, role, sign_class (any order), one line per neuron.
+ * Reads a table with a column cell_type (or type, where that is missing) and, where they are there, type_index, u, v, role, sign_class (any order), one line per neuron.
  * Other columns are kept as text (`columns`). The hexagonal column (u, v) lies at x = 1.5 v, y = −√3 (u + v/2); both axes are then scaled to [0, 1]. Types
  * without type_index are numbered in the order of their names.
  *
@@ -89,73 +78,33 @@ interface TableRow {
  */
 export async function readNeuronTable(file: string, options: ReadNeuronTableOptions = {}): Promise<NeuronTable> {
   const { ids: wanted = null, idColumn = DEFAULT_ID, missing, delimiter } = options;
-  const rows: TableRow[] = [];
+  const lines = new Numbers();
   const ids: NeuronId[] = [];
-  let typePlace = 0;
   let idPlace = 0;
   let order: number | null = null;
-  let place: ReadonlyMap<Optional, number> = new Map();
-  let texts: readonly TextColumn[] = [];
+  let read: TableColumns | null = null;
   const format = { header: true, ...(delimiter !== undefined && { delimiter }) };
   await forEachRow(file, "a table of neurons (CSV)", format, {
     start(names, width) {
       const indexOf = (column: Column): number => columnIndex(column, names, width, file);
-      typePlace = indexOf("cell_type");
-      place = new Map(OPTIONAL.filter((name) => names!.includes(name)).map((name) => [name, indexOf(name)]));
-      if (place.has("u") !== place.has("v"))
-        throw new FileFormatError(file, "columns u and v, or neither", "one of them");
+      read = new TableColumns(file, names!, indexOf, missing);
       if (wanted !== null) idPlace = idIndex(file, idColumn, names!);
-      texts = names!.flatMap((name, at) => (isOnlyName(name, names!) ? [new TextColumn(name, at)] : []));
       const counter = wanted === null ? orderColumn(names!) : null;
       order = counter === null ? null : indexOf(counter);
     },
     row(row) {
       if (wanted !== null) ids.push(row.checkedId(idPlace));
-      else if (order !== null && row.number(order) !== rows.length) {
-        throw row.error(order, orderExpected(rows.length));
+      else if (order !== null && row.number(order) !== lines.length) {
+        throw row.error(order, orderExpected(lines.length));
       }
-      rows.push(tableRow(row, typePlace, place, missing));
-      for (const column of texts) column.add(row);
+      lines.push(row.line);
+      read!.add(row);
     },
   });
-  if (rows.length === 0) throw new FileFormatError(file, "a line per neuron", "none");
-  const columnsOf = (chosen: ArrayLike<number> | null) =>
-    new Map(texts.map((column) => [column.name, column.of(chosen)]));
-  if (wanted === null) return { ...tableOf(file, rows, place), columns: columnsOf(null) };
-  const placeOfId = (row: number): string => placeOf(file, rows[row]!.line, idColumn);
-  const chosen = rowsOfIds({ file, ids, placeOf: placeOfId }, wanted);
-  const own = Array.from(chosen, (row) => rows[row]!);
-  return { ...tableOf(file, own, place), columns: columnsOf(chosen) };
-}
-
-function isOnlyName(name: string, names: readonly string[]): boolean {
-  return name !== "" && names.indexOf(name) === names.lastIndexOf(name);
-}
-
-/** The texts of a column, each distinct one once. */
-class TextColumn {
-  readonly name: string;
-  readonly #at: number;
-  readonly #numbers = new Map<string, number>();
-  readonly #rows: number[] = [];
-
-  constructor(name: string, at: number) {
-    this.name = name;
-    this.#at = at;
-  }
-
-  add(row: Row): void {
-    const text = row.text(this.#at);
-    const known = this.#numbers.get(text) ?? this.#numbers.size;
-    this.#numbers.set(text, known);
-    this.#rows.push(known);
-  }
-
-  /** The column of some rows; null: all of them. */
-  of(chosen: ArrayLike<number> | null): NeuronColumn {
-    const rows = chosen ? Array.from(chosen, (row) => this.#rows[row]!) : this.#rows;
-    return { values: [...this.#numbers.keys()], valueIdx: Uint32Array.from(rows) };
-  }
+  if (lines.length === 0) throw new FileFormatError(file, "a line per neuron", "none");
+  const placeOfId = (row: number): string => placeOf(file, lines.at(row), idColumn);
+  const chosen = wanted === null ? null : rowsOfIds({ file, ids, placeOf: placeOfId }, wanted);
+  return read!.table(lines, chosen);
 }
 
 function idIndex(file: string, column: Column, names: readonly string[]): number {
@@ -164,24 +113,176 @@ function idIndex(file: string, column: Column, names: readonly string[]): number
   throw new FileFormatError(file, expected, `columns ${namesText(names)}`);
 }
 
-function tableRow(row: Row, typePlace: number, place: ReadonlyMap<Optional, number>, missing?: string): TableRow {
-  const given = <T>(name: Optional, read: (at: number) => T): T | null => {
-    const at = place.get(name);
-    return at === undefined ? null : read(at);
-  };
-  const [u, v] = [given("u", (at) => coordinate(row, at)), given("v", (at) => coordinate(row, at))];
-  if (u !== null && Number.isNaN(u) !== Number.isNaN(v)) {
-    throw row.error(place.get(Number.isNaN(u) ? "u" : "v")!, "numbers u and v, or neither");
+/** Whole numbers below 2^32, as many as come. */
+class Numbers {
+  length = 0;
+  #data = new Uint32Array(1024);
+
+  push(value: number): void {
+    if (this.length === this.#data.length) {
+      const more = new Uint32Array(2 * this.length);
+      more.set(this.#data);
+      this.#data = more;
+    }
+    this.#data[this.length++] = value;
   }
-  return {
-    line: row.line,
-    type: typeIn(row, typePlace, missing),
-    typeIndex: given("type_index", (at) => typeIndexIn(row, at)),
-    role: given("role", (at) => roleIn(row, at)),
-    sign: given("sign_class", (at) => signIn(row, at)),
-    u: u ?? Number.NaN,
-    v: v ?? Number.NaN,
-  };
+
+  at(i: number): number {
+    return this.#data[i]!;
+  }
+
+  /** Those of some rows; null: all. */
+  of(rows: Uint32Array | null): Uint32Array {
+    return rows ? rows.map((row) => this.#data[row]!) : this.#data.slice(0, this.length);
+  }
+}
+
+/** A column as numbers of its different texts, and what each of them means, which is read once. */
+class CodedColumn<T> {
+  readonly name: string;
+  readonly at: number;
+  readonly codes: Numbers = new Numbers();
+  /** By the number of a text. */
+  readonly meanings: T[] = [];
+  readonly #texts = new TextDictionary();
+  readonly #read: (row: Row, at: number) => T;
+
+  constructor(name: string, at: number, read: (row: Row, at: number) => T) {
+    this.name = name;
+    this.at = at;
+    this.#read = read;
+  }
+
+  /** The meaning of the cell in this row. */
+  add(row: Row): T {
+    const code = row.textIdx(this.at, this.#texts);
+    if (code === this.meanings.length) this.meanings.push(this.#read(row, this.at));
+    this.codes.push(code);
+    return this.meanings[code]!;
+  }
+
+  /** As text. */
+  column(rows: Uint32Array | null): NeuronColumn {
+    return { values: this.#texts.values(), valueIdx: this.codes.of(rows) };
+  }
+
+  /** The meanings of some rows; null: of all. */
+  of(rows: Uint32Array | null): T[] {
+    return Array.from(this.codes.of(rows), (code) => this.meanings[code]!);
+  }
+}
+
+/** The columns of a table: all as text, some of them with a meaning. */
+class TableColumns {
+  readonly #file: string;
+  readonly #type: CodedColumn<string>;
+  readonly #typeIndex: CodedColumn<number> | null;
+  readonly #role: CodedColumn<NeuronRole> | null;
+  readonly #sign: CodedColumn<number> | null;
+  /** Hexagonal coordinates; NaN where the cells are empty. */
+  readonly #u: CodedColumn<number> | null;
+  readonly #v: CodedColumn<number> | null;
+  /** Those with a name of their own, which mean no more than their text. */
+  readonly #others: readonly CodedColumn<null>[];
+  readonly #names: readonly string[];
+
+  constructor(file: string, names: readonly string[], indexOf: (column: Column) => number, missing?: string) {
+    this.#file = file;
+    this.#names = names;
+    const optional = <T>(name: string, read: (row: Row, at: number) => T): CodedColumn<T> | null =>
+      names.includes(name) ? new CodedColumn(name, indexOf(name), read) : null;
+    const typeName = TYPE_NAMES.find((name) => names.includes(name)) ?? TYPE_NAMES[0];
+    this.#type = new CodedColumn(typeName, indexOf(typeName), (row, at) => typeIn(row, at, missing));
+    this.#typeIndex = optional("type_index", typeIndexIn);
+    this.#role = optional("role", roleIn);
+    this.#sign = optional("sign_class", signIn);
+    this.#u = optional("u", coordinate);
+    this.#v = optional("v", coordinate);
+    if ((this.#u === null) !== (this.#v === null)) {
+      throw new FileFormatError(file, "columns u and v, or neither", "one of them");
+    }
+    const own = new Set(this.#meaningful().map(({ name }) => name));
+    this.#others = names.flatMap((name, at) =>
+      isOnlyName(name, names) && !own.has(name) ? [new CodedColumn(name, at, () => null)] : [],
+    );
+  }
+
+  add(row: Row): void {
+    this.#type.add(row);
+    this.#typeIndex?.add(row);
+    this.#role?.add(row);
+    this.#sign?.add(row);
+    if (this.#u && this.#v) {
+      const noU = Number.isNaN(this.#u.add(row));
+      if (noU !== Number.isNaN(this.#v.add(row))) {
+        throw row.error((noU ? this.#u : this.#v).at, "numbers u and v, or neither");
+      }
+    }
+    for (const column of this.#others) column.add(row);
+  }
+
+  /** @param chosen  the row of every neuron; null: rows are neurons */
+  table(lines: Numbers, chosen: Uint32Array | null): NeuronTable {
+    const count = chosen?.length ?? lines.length;
+    const [u, v] = [this.#u, this.#v].map((column) => column && Float64Array.from(column.of(chosen)));
+    const all = new Map([...this.#meaningful(), ...this.#others].map((column) => [column.name, column]));
+    return {
+      count,
+      ...(this.#typeIndex ? this.#numberedTypes(this.#typeIndex, lines, chosen) : this.#namedTypes(chosen)),
+      role: this.#role && this.#role.of(chosen),
+      sign: this.#sign && Int8Array.from(this.#sign.of(chosen)),
+      ...(u && v ? hexagonalPlaces(u, v) : { x: null, y: null }),
+      columns: new Map(
+        this.#names.flatMap((name) => {
+          const column = all.get(name);
+          return column ? [[name, column.column(chosen)] as const] : [];
+        }),
+      ),
+    };
+  }
+
+  #meaningful(): readonly CodedColumn<unknown>[] {
+    const some = [this.#type, this.#typeIndex, this.#role, this.#sign, this.#u, this.#v];
+    return some.filter((column) => column !== null);
+  }
+
+  /** Types with the numbers that the table gives them. */
+  #numberedTypes(numbers: CodedColumn<number>, lines: Numbers, chosen: Uint32Array | null): Types {
+    const [type, typeIdx] = [this.#type.codes.of(chosen), Uint32Array.from(numbers.of(chosen))];
+    const limit = Math.max(MAX_UNUSED_TYPES, typeIdx.length);
+    const types: string[] = [];
+    const known = new Map<string, number>();
+    typeIdx.forEach((t, i) => {
+      const name = this.#type.meanings[type[i]!]!;
+      const bad = (expected: string, got: string): FileFormatError =>
+        new FileFormatError(placeOf(this.#file, lines.at(chosen?.[i] ?? i), numbers.name), expected, got);
+      const given = numbers.meanings[numbers.codes.at(chosen?.[i] ?? i)]!;
+      if (given >= limit) throw bad(`a whole number from 0 to ${limit - 1}`, `${given}`);
+      if (types[t] === name) return;
+      if (types[t] !== undefined) throw bad(`cell type ${quoteText(types[t])} for type_index ${t}`, quoteText(name));
+      if (known.has(name)) throw bad(`${known.get(name)}, the type_index of ${quoteText(name)}`, `${t}`);
+      types[t] = name;
+      known.set(name, t);
+    });
+    for (let t = 0; t < types.length; t++) types[t] ??= "";
+    return { types, typeIdx };
+  }
+
+  #namedTypes(chosen: Uint32Array | null): Types {
+    const codes = this.#type.codes.of(chosen);
+    const used = new Uint8Array(this.#type.meanings.length);
+    for (const code of codes) used[code] = 1;
+    const types = [...new Set(this.#type.meanings.filter((_, code) => used[code]))].sort(compareText);
+    const numbers = new Map(types.map((type, t) => [type, t]));
+    const numberOf = Uint32Array.from(this.#type.meanings, (type) => numbers.get(type) ?? 0);
+    return { types, typeIdx: codes.map((code) => numberOf[code]!) };
+  }
+}
+
+type Types = Pick<NeuronTable, "types" | "typeIdx">;
+
+function isOnlyName(name: string, names: readonly string[]): boolean {
+  return name !== "" && names.indexOf(name) === names.lastIndexOf(name);
 }
 
 function typeIn(row: Row, at: number, missing?: string): string {
@@ -220,25 +321,6 @@ function coordinate(row: Row, at: number): number {
   return value;
 }
 
-function tableOf(file: string, rows: readonly TableRow[], place: ReadonlyMap<Optional, number>): NeuronTable {
-  const count = rows.length;
-  const column = <T>(name: Optional, make: () => T): T | null => (place.has(name) ? make() : null);
-  const places = column("u", () =>
-    hexagonalPlaces(
-      Float64Array.from(rows, ({ u }) => u),
-      Float64Array.from(rows, ({ v }) => v),
-    ),
-  );
-  return {
-    count,
-    ...(place.has("type_index") ? numberedTypes(file, rows) : namedTypes(rows)),
-    role: column("role", () => rows.map(({ role }) => role!)),
-    sign: column("sign_class", () => Int8Array.from(rows, ({ sign }) => sign!)),
-    x: places?.x ?? null,
-    y: places?.y ?? null,
-  };
-}
-
 /**
  * Places of hexagonal columns in the visual field: x = 1.5 v, y = −√3 (u + v/2), each scaled to [0, 1]; NaN stays.
  *
@@ -252,35 +334,6 @@ export function hexagonalPlaces(
     x: toUnitInterval(v.map((column) => 1.5 * column)),
     y: toUnitInterval(u.map((column, i) => -Math.sqrt(3) * (column + v[i]! / 2))),
   };
-}
-
-type Types = Pick<NeuronTable, "types" | "typeIdx">;
-
-/** Types with the numbers that the table gives them. */
-function numberedTypes(file: string, rows: readonly TableRow[]): Types {
-  const limit = Math.max(MAX_UNUSED_TYPES, rows.length);
-  const types: string[] = [];
-  const numbers = new Map<string, number>();
-  for (const { line, type, typeIndex } of rows) {
-    const t = typeIndex!;
-    const bad = (expected: string, got: string): FileFormatError =>
-      new FileFormatError(placeOf(file, line, "type_index"), expected, got);
-    if (t >= limit) throw bad(`a whole number from 0 to ${limit - 1}`, `${t}`);
-    if (types[t] !== undefined && types[t] !== type) {
-      throw bad(`cell type ${quoteText(types[t])} for type_index ${t}`, quoteText(type));
-    }
-    if ((numbers.get(type) ?? t) !== t) throw bad(`${numbers.get(type)}, the type_index of ${quoteText(type)}`, `${t}`);
-    types[t] = type;
-    numbers.set(type, t);
-  }
-  for (let t = 0; t < types.length; t++) types[t] ??= "";
-  return { types, typeIdx: Uint32Array.from(rows, ({ typeIndex }) => typeIndex!) };
-}
-
-function namedTypes(rows: readonly TableRow[]): Types {
-  const types = [...new Set(rows.map(({ type }) => type))].sort(compareText);
-  const numbers = new Map(types.map((type, t) => [type, t]));
-  return { types, typeIdx: Uint32Array.from(rows, ({ type }) => numbers.get(type)!) };
 }
 
 /** Maps the range of the values to [0, 1] in place; all equal ones to the middle; NaN stays. */

@@ -1,5 +1,6 @@
 // Neurons in the order in which plots show them: input, hidden, output, and within these by cell type.
 
+import { plural } from "../core/text.ts";
 import type { NeuronRole, NeuronTable } from "../io/neuronTable.ts";
 
 export interface NeuronGroup {
@@ -13,10 +14,12 @@ const ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
 
 /** More groups cannot be told apart in a picture. */
 const MAX_GROUPS = 256;
+/** Of more types the most frequent ones are groups, and the rest of each role is one. */
+const NAMED_GROUPS = 48;
 
 /**
- * Groups by cell type; by role if the table has more types than a picture can show. The roles are those of the table or of
- * `rolesByProjections`.
+ * Groups by cell type; of more types than a picture can show, the most frequent ones, and one group per role for the others. The roles are
+ * those of the table or of `rolesByProjections`; a type has that of its first neuron.
  */
 export function groupsByType({
   count,
@@ -29,8 +32,18 @@ export function groupsByType({
   const groups = members.flatMap((neurons, t) =>
     neurons.length === 0 ? [] : [{ name: types[t]!, role: role[neurons[0]!]!, neurons: Uint32Array.from(neurons) }],
   );
-  if (groups.length > MAX_GROUPS) return groupsByRole(role);
-  return ROLES.flatMap((r) => groups.filter((group) => group.role === r));
+  const bySize = [...groups].sort((a, b) => b.neurons.length - a.neurons.length);
+  const named = new Set(groups.length > MAX_GROUPS ? bySize.slice(0, NAMED_GROUPS) : groups);
+  return ROLES.flatMap((r) => {
+    const own = groups.filter((group) => group.role === r);
+    const others = own.filter((group) => !named.has(group));
+    return [...own.filter((group) => named.has(group)), ...(others.length === 0 ? [] : [together(others, r)])];
+  });
+}
+
+function together(groups: readonly NeuronGroup[], role: NeuronRole): NeuronGroup {
+  const neurons = Uint32Array.from(groups.flatMap((group) => Array.from(group.neurons))).sort();
+  return { name: plural(groups.length, "other type"), role, neurons };
 }
 
 /** Groups by input and read-out, for networks without a neuron table. */

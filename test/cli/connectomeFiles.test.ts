@@ -120,8 +120,12 @@ test("a neuron table that convert wrote is read back, by id and by order", async
     const { columns: read, x, y, ...table } = await readNeuronTable(at("again_neurons.csv"), options);
     const { x: places, y: heights, ...expected } = neurons;
     assert.equal(table, { ...expected, sign: expected.sign ?? null });
-    for (const [got, want] of [[x, places] as const, [y, heights] as const])
-      got!.forEach((value, i) => assert.ok(Math.abs(value - scaled(want)[i]!) < 1e-14, `${value} ${want[i]}`));
+    for (const [got, want] of [
+      [x!, scaled(places)],
+      [y!, scaled(heights)],
+    ] as const) {
+      assert.ok(got.every((value, i) => Math.abs(value - want[i]!) < 1e-14));
+    }
     assert.equal(
       Array.from(read!.get("side")!.valueIdx, (v) => read!.get("side")!.values[v]),
       [...sides].map((v) => ["L", "R", ""][v]),

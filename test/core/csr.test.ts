@@ -107,6 +107,21 @@ test("csrFromParts copies: changing its input changes no matrix", () => {
   assert.equal([...csr.values], PARTS.values);
 });
 
+test("csrFromParts takes arrays that are given away, where they have the right type", () => {
+  const values = Float32Array.from(PARTS.values);
+  const colIdx = Uint16Array.from(PARTS.colIdx);
+  const rowPtr = Int32Array.from(PARTS.rowPtr);
+  const taken = csrFromParts({ ...PARTS, rowPtr, colIdx, values }, "test", { adopt: true });
+  assert.is(taken.values, values);
+  assert.is(taken.colIdx, colIdx);
+  assert.is(taken.rowPtr.buffer, rowPtr.buffer);
+  assert.equal(taken, csrFromParts({ ...PARTS, values }));
+  const wide = { ...PARTS, nCols: 70_000, rowPtr: Float64Array.from(rowPtr), values: PARTS.values };
+  assert.equal(csrFromParts({ ...wide, colIdx }, "test", { adopt: true }), csrFromParts({ ...wide, colIdx }));
+  const signed = Int32Array.from(PARTS.colIdx);
+  assert.is(csrFromParts({ ...wide, colIdx: signed }, "test", { adopt: true }).colIdx.buffer, signed.buffer);
+});
+
 test("a sum that the type of the values does not have is refused with its place", () => {
   const at = { nRows: 2, nCols: 2, rows: [1, 1], cols: [0, 0] };
   for (const values of [Float32Array.of(3e38, 3e38), Float64Array.of(1.7e308, 1.7e308)]) {

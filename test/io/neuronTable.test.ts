@@ -56,6 +56,8 @@ test("a line that does not fit is named with its number", async () => {
     ["1,R1,0,x,0,input,exc", /column "u": expected numbers u and v within .*, got "x"/],
     ["1,R1,0,,0,input,exc", /numbers u and v/],
     ["1,R2,0,0,0,input,exc", /cell type "R1" for type_index 0, got "R2"/],
+    ["1,R1,4294967296,0,0,input,exc", /type_index": expected a whole number from 0 to 65535, got 4294967296/],
+    ["1,R1,1,0,0,input,exc", /column "type_index": expected 0, the type_index of "R1", got 1/],
     ["1,R1,70000,0,0,input,exc", /:3, column "type_index": expected a whole number from 0 to 65535, got 70000/],
   ] as const;
   for (const [line, pattern] of cases) {
@@ -65,12 +67,31 @@ test("a line that does not fit is named with its number", async () => {
 
 test("missing columns and missing files are named", async () => {
   await fails(
-    async () => readNeuronTable(await table("index,type", "0,A")),
+    async () => readNeuronTable(await table("index,kind", "0,A")),
     "file-format",
     /column "cell_type"/,
-    /index, type/,
+    /index, kind/,
   );
   await fails(() => readNeuronTable(join(dir, "absent.csv")), "file-missing", /absent\.csv/);
+});
+
+test("the column type stands for cell_type where that is missing", async () => {
+  const { types, typeIdx, columns } = await readNeuronTable(await table("id,type,class", "0,T4,a", "1,R1,a"));
+  assert.equal(
+    [types, [...typeIdx], [...columns!.keys()]],
+    [
+      ["R1", "T4"],
+      [1, 0],
+      ["id", "type", "class"],
+    ],
+  );
+  const both = await readNeuronTable(await table("type,cell_type", "a,T4", ",R1"));
+  assert.equal(both.types, ["R1", "T4"]);
+  await fails(
+    async () => readNeuronTable(await table("type", "T4", "NA")),
+    "file-format",
+    /a cell type for every neuron/,
+  );
 });
 
 test("a table is joined with a connectome by id, and then scaled; rows of other neurons do not matter", async () => {

@@ -266,6 +266,35 @@ test("findings of the last diagnosis, and the error that ended a run, are told a
   assert.match(html, /It ended with an error: a full disk\.</);
 });
 
+test("of more cell types than a picture shows, the most frequent are groups, and the others of a role are one", () => {
+  const grouped = (types: number): (readonly [string, number])[] => {
+    // Type 7 has two neurons, the others one.
+    const typeIdx = Uint32Array.from({ length: types + 1 }, (_, i) => (i < types ? i : 7));
+    const table = {
+      count: types + 1,
+      types: Array.from({ length: types }, (_, t) => `T${t}`),
+      typeIdx,
+      role: Array.from({ length: types + 1 }, (_, i) => (i === 99 ? ("input" as const) : ("hidden" as const))),
+      ...{ sign: null, x: null, y: null },
+    };
+    const groups = groupsByType(table);
+    const all = groups.flatMap(({ neurons }) => [...neurons]).sort((a, b) => a - b);
+    assert.equal(all, [...typeIdx.keys()]);
+    return groups.map((g) => [g.name, g.neurons.length] as const);
+  };
+  assert.is(grouped(256).length, 256);
+  const many = grouped(12_000);
+  assert.is(many.length, 50);
+  assert.equal(many[0], ["1 other type", 1]);
+  assert.equal(
+    [many[8], many[49]],
+    [
+      ["T7", 2],
+      ["11,951 other types", 11_951],
+    ],
+  );
+});
+
 test("groups follow roles, then cell types", () => {
   const zeros = new Float64Array(4);
   const groups = groupsByType({
@@ -276,24 +305,6 @@ test("groups follow roles, then cell types", () => {
     sign: new Int8Array(4),
     x: zeros,
     y: zeros,
-  });
-
-  test("more cell types than a picture shows are grouped by role", () => {
-    const grouped = (types: number): readonly unknown[] => {
-      const table = {
-        count: types,
-        types: Array.from({ length: types }, (_, t) => `T${t}`),
-        typeIdx: Uint32Array.from({ length: types }, (_, i) => i),
-        role: Array.from({ length: types }, (_, i) => (i === 0 ? ("input" as const) : ("hidden" as const))),
-        ...{ sign: null, x: null, y: null },
-      };
-      return groupsByType(table).map((g) => [g.name, g.neurons.length]);
-    };
-    assert.is(grouped(256).length, 256);
-    assert.equal(grouped(257), [
-      ["input", 1],
-      ["hidden", 256],
-    ]);
   });
   assert.equal(
     groups.map((g) => [g.name, [...g.neurons]]),

@@ -72,7 +72,7 @@ async function openFlyvis(files: FoundFiles, options: OpenLayoutOptions): Promis
   const projections = parts.objects("edges").map((edge) => projectionOf(edge, numbers, file));
   const eye = new HexagonalEye(extent);
   const cells = layOut(types, eye);
-  const columns = cellColumns(types, cells, parts, file);
+  const columns = cellColumns(types, cells, eye, parts, file);
   // A pair of types has one sign, so all connections between them do.
   const signs = new Int8Array(types.length ** 2);
   for (const { pre, post, sign } of projections) {
@@ -235,10 +235,19 @@ function connect(
   return { pre: Uint32Array.from(pre), post: Uint32Array.from(post), synapses: Float64Array.from(synapses) };
 }
 
+/** Coordinates of cells as text. */
+function coordinates(ofColumn: Int32Array, column: Uint32Array): NeuronColumn {
+  const least = ofColumn.reduce((a, b) => Math.min(a, b));
+  const most = ofColumn.reduce((a, b) => Math.max(a, b));
+  const values = Array.from({ length: most - least + 1 }, (_, k) => String(least + k));
+  return { values, valueIdx: Uint32Array.from(column, (c) => ofColumn[c]! - least) };
+}
+
 /** Type, role (as superclass) and column of each cell. */
 function cellColumns(
   types: readonly CellType[],
   { typeIdx, column }: Cells,
+  eye: HexagonalEye,
   parts: JsonParts,
   file: string,
 ): ReadonlyMap<string, NeuronColumn> {
@@ -259,6 +268,7 @@ function cellColumns(
   return new Map<string, NeuronColumn>([
     ["type", { values: types.map(({ name }) => name), valueIdx: typeIdx }],
     ["superclass", { values: roles, valueIdx: Uint32Array.from(typeIdx, (type) => roleOf[type]!) }],
-    ["column", { values: Array.from({ length: Math.max(...column) + 1 }, (_, c) => String(c)), valueIdx: column }],
+    ["u", coordinates(eye.u, column)],
+    ["v", coordinates(eye.v, column)],
   ]);
 }
