@@ -6,7 +6,7 @@ import { checkNames } from "../../core/optionNames.ts";
 import type { ParameterSet } from "../../models/parameters/parameterSet.ts";
 import type { Value } from "../../ops/value.ts";
 import { OPTIMIZER_OPTIONS, Optimizer, type OptimizerOptions } from "./base.ts";
-import { decayed, notNegative, type Rule } from "./rule.ts";
+import { decayed, isDecaying, notNegative, type Rule } from "./rule.ts";
 
 /** Constants of Adam and AdamW. */
 export interface AdamOptions extends OptimizerOptions {
@@ -57,7 +57,7 @@ function adamRule(name: string, options: AdamOptions, defaultDecay: number, deco
     update: (ops, inputs) => {
       const [m, v] = inputs.moments as [Value, Value];
       const [rate, correction, keep] = inputs.scalars as [Value, Value, Value];
-      const p = decoupled && inputs.weightDecay > 0 ? ops.mul(inputs.p, keep) : inputs.p;
+      const p = decoupled && isDecaying(inputs.weightDecay) ? ops.mul(inputs.p, keep) : inputs.p;
       const d = decoupled ? inputs.g : decayed(ops, inputs);
       const m1 = ops.add(ops.mul(b1, m), ops.mul(1 - b1, d));
       const v1 = ops.add(ops.mul(b2, v), ops.mul(1 - b2, ops.mul(d, d)));

@@ -7,10 +7,11 @@ import type { FloatArray } from "../../core/dtype.ts";
 import { ArgumentError, EngineError } from "../../core/errors.ts";
 import { checkFinite } from "../../core/finite.ts";
 import { orRelease } from "../../core/release.ts";
+import type { SelectableNeurons } from "../../data/selectors.ts";
 import type { Parameter } from "../../models/parameters/parameter.ts";
 import type { ParameterSet } from "../../models/parameters/parameterSet.ts";
 import { type ParameterGroup, resolveGroups } from "./groups.ts";
-import { type ClipOptions, clipScaleProgram, squaresProgram, stepProgram } from "./programs.ts";
+import { type ClipOptions, clipScaleProgram, squaresProgram, stepProgram, type UpdateClasses } from "./programs.ts";
 import { isMeanOfSquares, positive, type Rule } from "./rule.ts";
 
 /** State that a checkpoint keeps. */
@@ -28,12 +29,18 @@ export interface OptimizerOptions extends ClipOptions {
   readonly lr?: number;
   /** Learning rate, weight decay and freezing by parameter. */
   readonly groups?: readonly ParameterGroup[];
+  /**
+   * The neurons of the network, for groups of their elements (`biases[type=T4*]`). Default: patterns with neurons are refused. Such a group takes
+   * 4 bytes more per element of its parameters.
+   */
+  readonly neurons?: SelectableNeurons | null;
 }
 
 /** The names of these options. */
 export const OPTIMIZER_OPTIONS: Readonly<Record<keyof OptimizerOptions, true>> = {
   lr: true,
   groups: true,
+  neurons: true,
   clipNorm: true,
   clipValue: true,
 };
@@ -47,11 +54,11 @@ interface Slot {
   readonly addSquares: BoundProgram;
 }
 
-/** Parameters with the same learning rate and decay share the numbers that change from step to step. */
+/** Parameters whose classes have the same learning rates and decays share the numbers that change from step to step. */
 interface Rates {
-  /** null: that of the optimiser. */
-  readonly lr: number | null;
-  readonly weightDecay: number;
+  /** Of each class; `lr` null: that of the optimiser. */
+  readonly classes: readonly { readonly lr: number | null; readonly weightDecay: number }[];
+  /** [classes] each. */
   readonly scalars: Readonly<Record<string, DeviceBuffer>>;
 }
 
@@ -99,7 +106,7 @@ export abstract class Optimizer {
     return this.#rule.name;
   }
 
-  /** The parameters that it updates, those that are frozen left out. */
+  /** The parameters that it updates, as a whole or in part. */
   get trained(): readonly Parameter[] {
     return this.#state.slots.map(({ parameter }) => parameter);
   }
@@ -123,18 +130,23 @@ export abstract class Optimizer {
     this.#checkInUse("step");
     this.#calls.refuseDuring(`${where}.step`, GRADIENT_CALLS);
     this.#step++;
-    const scalars = this.#state.rates.map((own) =>
-      this.#rule.at(this.#step, own.lr === null ? lr : own.lr * factor, own.weightDecay),
+    const scalars = this.#state.rates.map(({ classes }) =>
+      classes.map((own) => this.#rule.at(this.#step, own.lr === null ? lr : own.lr * factor, own.weightDecay)),
     );
     this.#calls.change("step", () => this.#takeStep(scalars));
   }
 
-  /** @param scalars  of the rule, for each of the rates */
-  #takeStep(scalars: readonly (readonly number[])[]): void {
+  /** @param scalars  of the rule, for each class of each of the rates */
+  #takeStep(scalars: readonly (readonly (readonly number[])[])[]): void {
     const backend = this.#backend;
     const { clip, rates, slots } = this.#state;
-    for (const [i, values] of scalars.entries()) {
-      for (const [j, name] of this.#rule.scalars.entries()) backend.upload(rates[i]!.scalars[name]!, [values[j]!]);
+    for (const [i, classes] of scalars.entries()) {
+      for (const [j, name] of this.#rule.scalars.entries()) {
+        backend.upload(
+          rates[i]!.scalars[name]!,
+          classes.map((values) => values[j]!),
+        );
+      }
     }
     if (clip) {
       this.sumSquares();
@@ -244,33 +256,39 @@ export abstract class Optimizer {
 }
 
 function stateOf(desk: Desk, parameters: ParameterSet, rule: Rule, options: OptimizerOptions): State {
-  const { clipNorm, groups = [] } = options;
+  const { clipNorm, groups = [], neurons = null } = options;
   const squares = desk.vector("gradient squares", 1);
   const scale = clipNorm === undefined ? null : desk.vector("gradient scale", 1);
   const rates = new Map<string, Rates>();
-  const ratesOf = (lr: number | null, weightDecay: number): Rates => {
-    const label = lr === null && weightDecay === rule.weightDecay ? rule.name : `${rule.name} ${lr} ${weightDecay}`;
+  const ratesOf = (classes: Rates["classes"]): Rates => {
+    const label = `${rule.name} ${classes.map(({ lr, weightDecay }) => `${lr} ${weightDecay}`).join(", ")}`;
     const known = rates.get(label);
     if (known) return known;
-    const made = { lr, weightDecay, scalars: desk.vectors(label, lengthsOf(rule.scalars, 1)) };
+    const made = { classes, scalars: desk.vectors(label, lengthsOf(rule.scalars, classes.length)) };
     rates.set(label, made);
     return made;
   };
-  const settings = [...resolveGroups(rule.name, groups, parameters.all())];
+  const settings = [...resolveGroups(rule.name, groups, parameters.all(), { neurons })];
   // A matrix without entries has nothing to train.
-  const trained = settings.filter(([{ size }, { frozen }]) => size > 0 && !frozen);
-  const slots = trained.map(([parameter, { lr, weightDecay: own }]): Slot => {
+  const trained = settings.filter(([{ size }, { classes }]) => size > 0 && !classes.every(({ frozen }) => frozen));
+  const slots = trained.map(([parameter, own]): Slot => {
     const { name, size, value: p, grad: g } = parameter;
-    const { weightDecay, scalars } = ratesOf(lr, own ?? rule.weightDecay);
+    const classes = own.classes.map(({ weightDecay, ...rest }) => ({
+      ...rest,
+      weightDecay: weightDecay ?? rule.weightDecay,
+    }));
+    const { scalars } = ratesOf(classes.map(({ lr, weightDecay }) => ({ lr, weightDecay })));
     const moments = desk.vectors(name, lengthsOf(rule.moments, size));
-    const program = desk.program(`step ${size} ${weightDecay}`, () => stepProgram(rule, size, weightDecay, options));
+    const ofClasses = own.classIdx && classBuffers(desk, name, classes, own.classIdx);
+    const kind = `${size} ${classes.map(({ weightDecay, frozen }) => `${weightDecay} ${frozen}`).join(", ")}`;
+    const program = desk.program(`step ${kind}`, () => stepProgram(rule, size, classes, options));
     return {
       parameter,
       moments: Object.values(moments),
-      step: desk.bind(program, { p, g, ...moments, ...scalars, "clip.scale": scale }),
+      step: desk.bind(program, { p, g, ...moments, ...scalars, ...ofClasses, "clip.scale": scale }),
       addSquares: desk.bind(
-        desk.program(`squares ${size}`, () => squaresProgram(size)),
-        { g, squares },
+        desk.program(`squares ${kind}`, () => squaresProgram(size, classes)),
+        { g, squares, ...ofClasses },
       ),
     };
   });
@@ -280,6 +298,28 @@ function stateOf(desk: Desk, parameters: ParameterSet, rule: Rule, options: Opti
     clip: scale && desk.bind(clipScaleProgram(clipNorm!), { squares, scale }),
     slots,
   };
+}
+
+/** What programs of several classes read besides their rates. */
+function classBuffers(
+  desk: Desk,
+  name: string,
+  classes: UpdateClasses,
+  classIdx: Uint8Array,
+): Record<"class" | "decay" | "updated", DeviceBuffer> {
+  const { backend } = desk;
+  const index = desk.vector(`${name} class`, classIdx.length, "u32");
+  backend.upload(index, classIdx);
+  const { decay, updated } = desk.vectors(`${name} classes`, lengthsOf(["decay", "updated"], classes.length));
+  backend.upload(
+    decay!,
+    classes.map(({ weightDecay }) => weightDecay),
+  );
+  backend.upload(
+    updated!,
+    classes.map(({ frozen }) => (frozen ? 0 : 1)),
+  );
+  return { class: index, decay: decay!, updated: updated! };
 }
 
 function lengthsOf(names: readonly string[], length: number): Record<string, number> {

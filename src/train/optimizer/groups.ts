@@ -1,14 +1,15 @@
-// Options of an optimiser by parameter: groups choose parameters by pattern, and the last group with an option decides it.
+// Options of an optimiser by parameter, or by element: groups choose them by pattern, and the last group with an option decides it.
 
 import { ArgumentError } from "../../core/errors.ts";
 import { checkNames } from "../../core/optionNames.ts";
 import type { Parameter } from "../../models/parameters/parameter.ts";
-import { matchingTrainable, type ParameterPattern } from "../../models/parameters/pattern.ts";
+import type { ParameterPattern } from "../../models/parameters/pattern.ts";
+import { chosenElements, type PatternScope } from "../parameterElements.ts";
 import { notNegative, positive } from "./rule.ts";
 
 /**
- * Options for some parameters. Groups may overlap, unlike torch's: where several give a parameter the same option, the last one decides, so
- * general groups come first. A group without effect is an error.
+ * Options for some parameters, or for their elements at some neurons (`biases[type=T4*]`). Groups may overlap, unlike torch's: where several
+ * give a parameter the same option, the last one decides, so general groups come first. A group without effect is an error.
  */
 export interface ParameterGroup {
   readonly parameters: ParameterPattern;
@@ -20,13 +21,21 @@ export interface ParameterGroup {
   readonly frozen?: boolean;
 }
 
-/** What the groups decide for one parameter. */
+/** What the groups decide for the elements of a class. */
 export interface GroupSettings {
   /** null: the optimiser's. */
   readonly lr: number | null;
   /** null: the optimiser's. */
   readonly weightDecay: number | null;
   readonly frozen: boolean;
+}
+
+/** What the groups decide for one parameter. */
+export interface ParameterSettings {
+  /** At least one; each has elements. */
+  readonly classes: readonly GroupSettings[];
+  /** [size], the class of each element in the device's order; null: there is one class. */
+  readonly classIdx: Uint8Array | null;
 }
 
 const GROUP_OPTIONS: Readonly<Record<keyof ParameterGroup, true>> = {
@@ -36,43 +45,105 @@ const GROUP_OPTIONS: Readonly<Record<keyof ParameterGroup, true>> = {
   frozen: true,
 };
 
+/** What a group can decide. */
+const DECISIONS = ["lr", "weightDecay", "frozen"] as const;
+/** The number of the group that decides each option; −1: none. */
+type Deciders = Readonly<Record<(typeof DECISIONS)[number], number>>;
+const UNDECIDED: Deciders = { lr: -1, weightDecay: -1, frozen: -1 };
+/** Twice as many fit an index of a byte. */
+const MOST_CLASSES = 128;
+
+/** Elements of a parameter by class. */
+interface Classes<T> {
+  readonly classes: readonly T[];
+  readonly classIdx: Uint8Array | null;
+}
+
 /**
  * The settings of every trainable parameter.
  *
  * @throws {ArgumentError} a pattern that matches nothing or only what the model has frozen, numbers out of range, an option without effect,
- *   or no parameter that is left to train
+ *   more than 128 kinds of elements in a parameter, or no parameter that is left to train
  */
 export function resolveGroups<P extends Parameter>(
   where: string,
   groups: readonly ParameterGroup[],
   parameters: readonly P[],
-): ReadonlyMap<P, GroupSettings> {
+  scope: PatternScope = {},
+): ReadonlyMap<P, ParameterSettings> {
   const members = groups.map((group, i) => {
     check(where, `groups[${i}]`, group);
-    return matchingTrainable(where, `groups[${i}].parameters`, group.parameters, parameters);
+    return chosenElements(where, `groups[${i}].parameters`, group.parameters, parameters, scope);
   });
-  const decider = (p: P, option: keyof ParameterGroup): number =>
-    groups.findLastIndex((group, i) => group[option] !== undefined && members[i]!.includes(p));
-  const decided = <O extends "lr" | "weightDecay" | "frozen">(p: P, option: O) => groups[decider(p, option)]?.[option];
-  const settings = parameters
-    .filter((p) => p.trainable)
-    .map((p) => {
-      const [lr, weightDecay] = [decided(p, "lr") ?? null, decided(p, "weightDecay") ?? null];
-      return [p, { lr, weightDecay, frozen: decided(p, "frozen") ?? false }] as const;
-    });
-  const of = new Map(settings);
+  const settingsOf = ({ lr, weightDecay, frozen }: Deciders): GroupSettings => ({
+    lr: groups[lr]?.lr ?? null,
+    weightDecay: groups[weightDecay]?.weightDecay ?? null,
+    frozen: groups[frozen]?.frozen ?? false,
+  });
+  const decided = parameters.filter((p) => p.trainable).map((p) => [p, decidersOf(where, groups, members, p)] as const);
+  const used = decided.flatMap(([, { classes }]) => classes);
   groups.forEach((group, i) => {
-    for (const option of ["lr", "weightDecay", "frozen"] as const) {
+    for (const option of DECISIONS) {
       if (group[option] === undefined) continue;
-      const counts = (p: P): boolean => decider(p, option) === i && (option === "frozen" || !of.get(p)!.frozen);
-      if (members[i]!.some(counts)) continue;
+      const counts = (by: Deciders): boolean => by[option] === i && (option === "frozen" || !settingsOf(by).frozen);
+      if (used.some(counts)) continue;
       const got = `"${group.parameters}", which later groups override or freeze as a whole`;
       throw new ArgumentError(where, `groups[${i}].${option}`, "parameters for which it has an effect", got);
     }
   });
-  if (settings.length > 0 && settings.every(([, { frozen }]) => frozen))
+  const settings = decided.map(([p, { classes, classIdx }]) => {
+    const own = { classes: classes.map(settingsOf), classIdx };
+    return [p, compacted(own, ({ lr, weightDecay, frozen }) => `${lr} ${weightDecay} ${frozen}`)] as const;
+  });
+  if (settings.length > 0 && settings.every(([, { classes }]) => classes.every(({ frozen }) => frozen)))
     throw new ArgumentError(where, "groups", "at least one parameter that is trained", "all frozen");
-  return of;
+  return new Map(settings);
+}
+
+/** The groups that decide for the elements of a parameter. */
+function decidersOf<P extends Parameter>(
+  where: string,
+  groups: readonly ParameterGroup[],
+  members: readonly ReadonlyMap<P, Uint8Array | null>[],
+  p: P,
+): Classes<Deciders> {
+  let all: Classes<Deciders> = { classes: [UNDECIDED], classIdx: null };
+  for (const [i, group] of groups.entries()) {
+    const chosen = members[i]!.get(p);
+    if (chosen === undefined) continue;
+    const own = Object.fromEntries(DECISIONS.flatMap((o) => (group[o] === undefined ? [] : [[o, i] as const])));
+    const { classes, classIdx } = all;
+    const changed = classes.map((by) => ({ ...by, ...own }));
+    if (chosen === null) all = { classes: changed, classIdx };
+    else {
+      if (classes.length > MOST_CLASSES) {
+        const expected = `at most ${MOST_CLASSES} kinds of elements in ${p.name} before it`;
+        throw new ArgumentError(where, `groups[${i}]`, expected, `${classes.length}`);
+      }
+      const idx = chosen.map((isIn, e) => (classIdx?.[e] ?? 0) + isIn * classes.length);
+      all = { classes: [...classes, ...changed], classIdx: idx };
+    }
+    all = compacted(all, ({ lr, weightDecay, frozen }) => `${lr} ${weightDecay} ${frozen}`);
+  }
+  return all;
+}
+
+/** The same with each class that has elements once. */
+function compacted<T>({ classes, classIdx }: Classes<T>, keyOf: (one: T) => string): Classes<T> {
+  if (classIdx === null) return { classes, classIdx };
+  const isUsed = new Uint8Array(classes.length);
+  for (const c of classIdx) isUsed[c] = 1;
+  const numbers = new Map<string, number>();
+  const kept: T[] = [];
+  const number = Uint8Array.from(classes, (one, c) => {
+    const key = keyOf(one);
+    if (isUsed[c] === 0) return 0;
+    const known = numbers.get(key);
+    if (known !== undefined) return known;
+    numbers.set(key, kept.length);
+    return kept.push(one) - 1;
+  });
+  return { classes: kept, classIdx: kept.length === 1 ? null : classIdx.map((c) => number[c]!) };
 }
 
 function check(where: string, path: string, group: ParameterGroup): void {

@@ -13,8 +13,8 @@ export interface StepInputs {
   readonly moments: readonly Value[];
   /** In the order of the rule. */
   readonly scalars: readonly Value[];
-  /** λ, which is fixed. */
-  readonly weightDecay: number;
+  /** λ, which is fixed: one number, or one per element. */
+  readonly weightDecay: Value | number;
 }
 
 /** One formula: which moments it keeps, which numbers change from step to step, and the update. */
@@ -40,7 +40,12 @@ export function isMeanOfSquares(moment: string): boolean {
 
 /** d = g + λp: weight decay as the gradient of ½λ‖p‖². */
 export function decayed(ops: Ops, { p, g, weightDecay }: StepInputs): Value {
-  return weightDecay > 0 ? ops.add(g, ops.mul(weightDecay, p)) : g;
+  return isDecaying(weightDecay) ? ops.add(g, ops.mul(weightDecay, p)) : g;
+}
+
+/** Whether any element decays. */
+export function isDecaying(weightDecay: StepInputs["weightDecay"]): boolean {
+  return typeof weightDecay !== "number" || weightDecay > 0;
 }
 
 export function positive(where: string, name: string, value: number): void {
