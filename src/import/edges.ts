@@ -186,6 +186,10 @@ function edgesOf(
   orderBroken: string | null,
 ): Edges {
   const files = filesOf(sources);
+  if (summed.nnz === 0 && reader.endedEarly) {
+    const got = `${least} (rows of the file with as many: ${reader.rows}, none of them between neurons)`;
+    throw new ArgumentError("readEdges", "minSynapses", "a threshold that connections between the neurons reach", got);
+  }
   if (summed.nnz === 0) {
     const got =
       reader.rows === 0
