@@ -187,8 +187,8 @@ function edgesOf(
 ): Edges {
   const files = filesOf(sources);
   if (summed.nnz === 0 && reader.endedEarly) {
-    const got = `${least} (rows of the file with as many: ${reader.rows}, none of them between neurons)`;
-    throw new ArgumentError("readEdges", "minSynapses", "a threshold that connections between the neurons reach", got);
+    const got = `${least}; ${plural(reader.rows, "row")} of ${files} have as many, none of them between the neurons`;
+    throw new ArgumentError("readEdges", "minSynapses", "the synapses of a connection between the neurons", got);
   }
   if (summed.nnz === 0) {
     const got =

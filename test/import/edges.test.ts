@@ -215,12 +215,12 @@ test("nothing to import is an error that says why", async () => {
   await fails(
     () => readEdges([sorted], index, { minSynapses: 5 }),
     "argument",
-    /got 5 \(rows of the file with as many: 1, none of them/,
+    /got 5; 1 row of edges.feather have as many/,
   );
   await fails(
     () => readEdges([sorted], index, { minSynapses: 7 }),
     "argument",
-    /got 7 \(rows of the file with as many: 0,/,
+    /got 7; 0 rows of edges.feather have as many/,
   );
   await fails(() => readEdges([weak], index, { minSynapses: Number.NaN }), "argument", /minSynapses/);
   await fails(() => readEdges([weak], neurons()), "argument", /at least one neuron/);
