@@ -95,6 +95,7 @@ class ArrowFile implements TableFile {
         rowStart += rows;
       }
     } finally {
+      await unpackers.close();
       await this.#source.check();
     }
   }
