@@ -229,7 +229,7 @@ class TableColumns {
     return {
       count,
       ...(this.#typeIndex ? this.#numberedTypes(this.#typeIndex, lines, chosen) : this.#namedTypes(chosen)),
-      role: this.#role && this.#role.of(chosen),
+      role: this.#role === null ? null : this.#role.of(chosen),
       sign: this.#sign && Int8Array.from(this.#sign.of(chosen)),
       ...(u && v ? hexagonalPlaces(u, v) : { x: null, y: null }),
       columns: new Map(
