@@ -11,7 +11,7 @@ const SPARSENESS = 2;
 
 /**
  * A well-mixed hash of 32 bits.
- * Source of the two multipliers of the mix: Wellons, "Hash Prospector" (public domain), issue 19, 2022, the least biased with shifts 16, 15, 15.
+ * Source of the multipliers and shifts: Wellons, "Hash Prospector", 2022, public domain.
  */
 export function hashOf(low: number, high: number): number {
   let h = low ^ Math.imul(high, 0x9e3779b1);
