@@ -411,6 +411,22 @@ test("content that unpacks to more than a file can need is refused before it is 
   await fails(() => read(claim(8000n)), "file-format", /damaged/);
 });
 
+test("a block of Zstandard that goes on and on is ended", async () => {
+  // A frame of 4,000 bytes: one block with 98,047 sequences of 131,075 bytes, coded as runs of one symbol each (RFC 8878, §3.1.1.3.2).
+  const sequences = [0xff, 0xff, 0xff, 0x54, 35, 0, 52, 0x80];
+  const block = [((1 + sequences.length) << 3) | 5, 0, 0, 0, ...sequences];
+  const frame = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x60, 0xa0, 0x0e, ...block);
+  const endless = await opened(replaced(bytesOf("edgesZstd"), frame.subarray(0, 4), frame));
+  const begin = performance.now();
+  try {
+    await columnOf(endless, "body_pre", "id");
+    assert.unreachable();
+  } catch (error) {
+    assert.match(String(error), /cannot be unpacked/);
+  }
+  assert.ok(performance.now() - begin < 30_000);
+});
+
 const fixture = (name: string): string | null => sharedPath("data", "malecns-fixture", name);
 const weights = fixture("connectome-weights-male-cns-v1.0-minconf-0.5.feather");
 const neurons = fixture("body-annotations-male-cns-v1.0-minconf-0.5.feather");
