@@ -44,6 +44,8 @@ class ArrowFile implements TableFile {
   readonly rows: number;
   readonly #source: OpenFile;
   readonly #framing: Framing;
+  /** Loaded at the first reading. */
+  #unpackers: Promise<Unpackers> | null = null;
 
   constructor(source: OpenFile, framing: Framing) {
     this.file = source.file;
@@ -65,7 +67,8 @@ class ArrowFile implements TableFile {
       checkForm(field, as, `${this.file}: column ${quoteText(name, 60)}`);
       return { field, cells: new CellReader(field.type, as, this.file) };
     });
-    const unpackers = await unpackersFor(this.#framing.codecs, this.file);
+    this.#unpackers ??= unpackersFor(this.#framing.codecs, this.file);
+    const unpackers = await this.#unpackers;
     const loading = this.#load(
       columns.map(({ field }) => field),
       unpackers,
@@ -95,7 +98,6 @@ class ArrowFile implements TableFile {
         rowStart += rows;
       }
     } finally {
-      await unpackers.close();
       await this.#source.check();
     }
   }
@@ -104,8 +106,12 @@ class ArrowFile implements TableFile {
     return `${this.file}: row ${row}, column ${quoteText(column, 60)}`;
   }
 
-  close(): Promise<void> {
-    return this.#source.close();
+  async close(): Promise<void> {
+    await this.#unpackers?.then(
+      (unpackers) => unpackers.close(),
+      () => {},
+    );
+    await this.#source.close();
   }
 
   /** Batches and dictionaries in order; some are read ahead. */

@@ -55,6 +55,8 @@ export class ZstdThread {
 
   async #ask(request: Request): Promise<Uint8Array> {
     const worker = this.#worker ?? new Worker(new URL(import.meta.url), { workerData: ROLE });
+    // At rest it keeps no process alive.
+    worker.ref();
     if (this.#worker === null) {
       this.#worker = worker;
       await once(worker, "online");
@@ -74,6 +76,7 @@ export class ZstdThread {
       throw new ZstdTimeout(`no end within ${Math.ceil(seconds)} s`);
     } finally {
       clearTimeout(timer);
+      worker.unref();
     }
   }
 }
