@@ -17,6 +17,7 @@ import { register as registerControls } from "./controls.ts";
 import { register as registerConvert } from "./convert.ts";
 import { register as registerDoctor } from "./doctor.ts";
 import { register as registerExplain } from "./explain.ts";
+import { register as registerGenerate } from "./generate.ts";
 import { register as registerInit } from "./init.ts";
 import { register as registerInspect } from "./inspect.ts";
 import { exitOnClosedPipe } from "./interruption.ts";
@@ -46,6 +47,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerSimulate,
   registerSweep,
   registerCollect,
+  registerGenerate,
   registerInit,
   registerTasks,
   registerInspect,
