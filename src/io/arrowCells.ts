@@ -72,13 +72,13 @@ const IN_WORDS: Readonly<Record<CellForm, string>> = { id: "ids", number: "numbe
 /**
  * Checks that a column can be read in a form.
  *
- * @throws {FileFormatError} it cannot: 'list<int64> cannot be read as text'
+ * @throws {FileFormatError} it cannot: "got list<int64>, which cannot be read as text"
  */
 export function checkForm({ type, typeName }: ArrowField, as: CellForm, place: string): void {
   const { kind } = type.kind === "dictionary" ? type.values : type;
   if (FORMS[kind].includes(as)) return;
   const wanted = { id: "whole numbers or text", number: "numbers", text: "text or numbers" }[as];
-  throw new FileFormatError(place, `a column of ${wanted}`, `one whose ${typeName} cannot be read as ${IN_WORDS[as]}`);
+  throw new FileFormatError(place, `a column of ${wanted}`, `${typeName}, which cannot be read as ${IN_WORDS[as]}`);
 }
 
 /** Reads the cells of one column, batch by batch. */

@@ -163,12 +163,12 @@ test("columns are listed with their types, and those that cannot be read are ref
     else assert.match(types[name]!, type);
     for (const as of ["id", "number", "text"] as const) await fails(() => columnOf(table, name, as), "file-format");
   }
-  await fails(() => columnOf(table, "list", "text"), "file-format", /"list"/, /list<int64> cannot be read as text/);
+  await fails(() => columnOf(table, "list", "text"), "file-format", /"list"/, /list<int64>, which cannot be read as text/);
   assert.is(types.coded, "dictionary<string, ordered>");
   assert.is(types["coded wide"], "dictionary<string>");
   assert.is(types["text view"], "string_view");
-  await fails(() => columnOf(table, "text", "number"), "file-format", /string cannot be read as numbers/);
-  await fails(() => columnOf(table, "bool", "id"), "file-format", /bool cannot be read as ids/);
+  await fails(() => columnOf(table, "text", "number"), "file-format", /string, which cannot be read as numbers/);
+  await fails(() => columnOf(table, "bool", "id"), "file-format", /bool, which cannot be read as ids/);
   await fails(() => columnOf(table, "flaot32", "number"), "argument", /"float32"\?/);
   await table.close();
 });
