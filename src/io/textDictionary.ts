@@ -1,18 +1,11 @@
 // Different texts of a column, found by their bytes: a text that repeats in many rows is decoded once.
 
-/** A search that takes longer adds the text anew, so that no choice of texts makes it slow. */
-const MOST_PROBES = 64;
-const FIRST_SLOTS = 1 << 10;
+import { ByteInterner } from "./byteInterner.ts";
 
 export class TextDictionary {
   readonly #encoder = new TextEncoder();
+  readonly #interner = new ByteInterner();
   #values: string[] = [];
-  /** Entry + 1 by hash, 0 where there is none; at most half are used. */
-  #slots = new Int32Array(FIRST_SLOTS);
-  #hashes = new Int32Array(FIRST_SLOTS / 2);
-  /** Bytes of entry i: from ends[i − 1] to ends[i]. */
-  #ends = new Uint32Array(FIRST_SLOTS / 2);
-  #bytes = new Uint8Array(16 * FIRST_SLOTS);
   #handedOut: readonly string[] = [];
 
   get size(): number {
@@ -24,7 +17,7 @@ export class TextDictionary {
     return this.#values[entry]!;
   }
 
-  /** The texts by entry, as they are now; the same array as before where none was added. Texts may repeat. */
+  /** The texts by entry, as they are now; the same array as before where none was added. */
   values(): readonly string[] {
     if (this.#handedOut.length !== this.#values.length) this.#handedOut = this.#values.slice();
     return this.#handedOut;
@@ -32,94 +25,24 @@ export class TextDictionary {
 
   /** Forgets all entries. */
   clear(): void {
+    this.#interner.clear();
     this.#values = [];
-    this.#slots.fill(0);
     this.#handedOut = [];
   }
 
-  /** The entry of a text that is there as bytes[begin … end) of UTF-8; adds it where there is none. `decode` makes the text. */
+  /**
+   * The entry of a text that is there as bytes[begin … end) of UTF-8; a new one where there is none.
+   *
+   * @param decode  makes the text of a new entry; what it throws ends the use of the dictionary
+   */
   indexOf(bytes: Uint8Array, begin: number, end: number, decode: () => string): number {
-    // FNV-1a, 32 bits.
-    let hash = 0x811c9dc5 | 0;
-    for (let at = begin; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
-    const mask = this.#slots.length - 1;
-    const first = firstSlot(hash);
-    for (let probe = 0; probe < MOST_PROBES; probe++) {
-      const slot = (first + probe) & mask;
-      const entry = this.#slots[slot]! - 1;
-      if (entry < 0) return this.#add(bytes, begin, end, hash, slot, decode());
-      if (this.#hashes[entry] === hash && this.#has(entry, bytes, begin, end)) return entry;
-    }
-    return this.#add(bytes, begin, end, hash, -1, decode());
+    const entry = this.#interner.indexOf(bytes, begin, end);
+    if (entry === this.#values.length) this.#values.push(decode());
+    return entry;
   }
 
   indexOfText(text: string): number {
     const bytes = this.#encoder.encode(text);
     return this.indexOf(bytes, 0, bytes.length, () => text);
   }
-
-  #has(entry: number, bytes: Uint8Array, begin: number, end: number): boolean {
-    let at = this.#beginOf(entry);
-    if (this.#ends[entry]! - at !== end - begin) return false;
-    for (let k = begin; k < end; k++) if (this.#bytes[at++] !== bytes[k]) return false;
-    return true;
-  }
-
-  #beginOf(entry: number): number {
-    return entry === 0 ? 0 : this.#ends[entry - 1]!;
-  }
-
-  #add(bytes: Uint8Array, begin: number, end: number, hash: number, slot: number, text: string): number {
-    const entry = this.#values.length;
-    const from = this.#beginOf(entry);
-    const to = from + end - begin;
-    if (to > this.#bytes.length) this.#bytes = grown(this.#bytes, Math.max(to, 2 * this.#bytes.length));
-    for (let k = begin; k < end; k++) this.#bytes[from + k - begin] = bytes[k]!;
-    let place = slot;
-    if (entry === this.#hashes.length) {
-      this.#grow();
-      place = this.#freeSlot(hash);
-    }
-    this.#ends[entry] = to;
-    this.#hashes[entry] = hash;
-    this.#values.push(text);
-    if (place >= 0) this.#slots[place] = entry + 1;
-    return entry;
-  }
-
-  #grow(): void {
-    const count = this.#hashes.length;
-    this.#hashes = grown(this.#hashes, 2 * count);
-    this.#ends = grown(this.#ends, 2 * count);
-    this.#slots = new Int32Array(4 * count);
-    for (let entry = 0; entry < count; entry++) {
-      const slot = this.#freeSlot(this.#hashes[entry]!);
-      if (slot >= 0) this.#slots[slot] = entry + 1;
-    }
-  }
-
-  /** −1: none near. */
-  #freeSlot(hash: number): number {
-    const mask = this.#slots.length - 1;
-    const first = firstSlot(hash);
-    for (let probe = 0; probe < MOST_PROBES; probe++) {
-      const slot = (first + probe) & mask;
-      if (this.#slots[slot] === 0) return slot;
-    }
-    return -1;
-  }
-}
-
-/** Mixes the high bits, which depend on all bytes, into the low ones. */
-function firstSlot(hash: number): number {
-  return hash ^ (hash >>> 15);
-}
-
-function grown<A extends Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>(
-  old: A,
-  length: number,
-): A {
-  const own = new (old.constructor as new (length: number) => A)(length);
-  own.set(old);
-  return own;
 }
