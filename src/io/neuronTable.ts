@@ -232,7 +232,7 @@ class TableColumns {
     return {
       count,
       ...(this.#typeIndex ? this.#numberedTypes(this.#typeIndex, lines, chosen) : this.#namedTypes(chosen)),
-      role: this.#role && this.#role.of(chosen),
+      role: this.#role?.of(chosen) ?? null,
       sign: this.#sign && Int8Array.from(this.#sign.of(chosen)),
       x,
       y,
