@@ -319,6 +319,7 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
     },
   },
   "safetensors layout": {
+    cases: 60,
     extension: ".safetensors",
     async make(dir) {
       const { model } = await writeMaleCnsSafetensors(dir, syntheticSet({ ids: "malecns" }));
