@@ -11,7 +11,7 @@ const SPARSENESS = 2;
 
 /**
  * A well-mixed hash of 32 bits.
- * Source of the constants: Wellons, "Hash Prospector" (lowbias32), 2018, public domain.
+ * Source of the multipliers and shifts: Wellons, "Hash Prospector", 2022, public domain.
  */
 export function hashOf(low: number, high: number): number {
   let h = low ^ Math.imul(high, 0x9e3779b1);

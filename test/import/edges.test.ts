@@ -205,6 +205,23 @@ test("nothing to import is an error that says why", async () => {
   );
   const weak = edgesIn([[1n, 2n, 4]]);
   await fails(() => readEdges([weak], index, { minSynapses: 5 }), "argument", /at most 4.*got 5/);
+  const sorted = edgesIn(
+    [
+      [1n, 9n, 6],
+      [1n, 2n, 4],
+    ],
+    { isSorted: true },
+  );
+  await fails(
+    () => readEdges([sorted], index, { minSynapses: 5 }),
+    "argument",
+    /got 5; 1 row of edges.feather have as many/,
+  );
+  await fails(
+    () => readEdges([sorted], index, { minSynapses: 7 }),
+    "argument",
+    /got 7; 0 rows of edges.feather have as many/,
+  );
   await fails(() => readEdges([weak], index, { minSynapses: Number.NaN }), "argument", /minSynapses/);
   await fails(() => readEdges([weak], neurons()), "argument", /at least one neuron/);
   const stopped = AbortSignal.abort(new Error("stop"));
