@@ -1,5 +1,5 @@
 """Writes a table of edges in the layout of MaleCNS v1.0: body_pre, body_post, weight (int64), descending by weight, in record batches of 65,536 rows,
-each buffer an LZ4 frame. Numbers are drawn with a fixed seed: a tenth of the ends are neurons, the others fragments, which occur about twice.
+each buffer an LZ4 frame. Numbers are drawn with a fixed seed: a tenth of the ends are neurons, the others any of the ids.
 
     make_edges.py FILE ROWS IDS NEURONS
 """

@@ -9,6 +9,8 @@ import { LongWork } from "./loading.ts";
 import { refuseExisting } from "./outputFile.ts";
 import { oneOf, path, wholeNumber } from "./values.ts";
 
+/** Rows that take seconds to draw. */
+const LONG = 1e6;
 const LAYOUTS = ["malecns"] as const;
 
 interface GivenOptions extends Pick<MadeUpOptions, "neurons" | "connections" | "fragments" | "seed"> {
@@ -49,11 +51,16 @@ export function register(program: Command): void {
 
 async function generate(folder: string, { overwrite = false, json = false, ...sizes }: GivenOptions): Promise<void> {
   if (!overwrite) for (const name of Object.values(MALE_CNS_FILES)) await refuseExisting(join(folder, name));
-  const work = new LongWork(new Console({ json, quiet: false }));
+  const console = new Console({ json, quiet: false });
+  const work = new LongWork(console);
   const { onProgress } = work;
   const set = await writeMadeUpMaleCns(folder, {
     ...sizes,
-    onProgress: (step, { done, total }) => onProgress({ work: step, done, total }),
+    onProgress: (step, { done, total }) => {
+      // Nothing else happens while they are drawn.
+      if (done === 0 && total > LONG) console.status(`drawing ${formatCount(total)} ${step}`);
+      onProgress({ work: `writing ${step}`, done, total });
+    },
   });
   work.done();
   if (json) {

@@ -7,6 +7,7 @@ import { type BatchLayout, buffersOf, type Codec, damage } from "./arrowFraming.
 import type { ArrowField } from "./arrowSchema.ts";
 import type { OpenFile } from "./files.ts";
 import { MOST_BYTES, unpackLimit } from "./limits.ts";
+import { ZstdThread, ZstdTimeout } from "./zstdThread.ts";
 
 /** A column of a batch. */
 export interface RawColumn {
@@ -18,10 +19,14 @@ export interface RawColumn {
 /** @returns what the bytes unpack to: `length` bytes, else the file is damaged */
 export type Unpack = (bytes: Uint8Array, length: number) => Promise<Uint8Array>;
 
-export type Unpackers = ReadonlyMap<Codec, Unpack>;
+export interface Unpackers {
+  readonly of: ReadonlyMap<Codec, Unpack>;
+  close(): Promise<void>;
+}
 
-/** Bytes between two buffers that are read along with them. */
+/** Bytes between two buffers that are read along with them, and the most that several buffers are read at once. */
 const GAP_BYTES = 1 << 16;
+const JOINT_BYTES = 1 << 26;
 /** Before a packed buffer: the length that it unpacks to, or −1 where it is stored as it is. */
 const LENGTH_BYTES = 8;
 const STORED_AS_IS = -1n;
@@ -32,10 +37,12 @@ const STORED_AS_IS = -1n;
  * @throws {EngineError} "peer-missing"
  */
 export async function unpackersFor(codecs: ReadonlySet<Codec>, file: string): Promise<Unpackers> {
-  const unpackers = new Map<Codec, Unpack>();
-  if (codecs.has("lz4")) unpackers.set("lz4", await lz4(file));
-  if (codecs.has("zstd")) unpackers.set("zstd", nodeZstd() ?? (await packageZstd(file)));
-  return unpackers;
+  const of = new Map<Codec, Unpack>();
+  if (codecs.has("lz4")) of.set("lz4", await lz4(file));
+  const own = nodeZstd();
+  const thread = codecs.has("zstd") && own === null ? await packageZstd(file) : null;
+  if (codecs.has("zstd")) of.set("zstd", own ?? ((packed, length) => thread!.unpack(packed, length)));
+  return { of, close: async () => thread?.close() };
 }
 
 /** Reads the columns of one batch. */
@@ -68,9 +75,10 @@ async function readBuffers(source: OpenFile, layout: BatchLayout, wanted: readon
   const sorted = wanted.toSorted((a, b) => begin(a) - begin(b));
   for (let i = 0; i < sorted.length; ) {
     const first = i;
-    let last = end(sorted[i]!);
-    for (i++; i < sorted.length && begin(sorted[i]!) <= last + GAP_BYTES; i++) last = Math.max(last, end(sorted[i]!));
     const from = begin(sorted[first]!);
+    let last = end(sorted[i]!);
+    const isNear = (k: number): boolean => begin(k) <= last + GAP_BYTES && end(k) - from <= JOINT_BYTES;
+    for (i++; i < sorted.length && isNear(sorted[i]!); i++) last = Math.max(last, end(sorted[i]!));
     if (last - from > MOST_BYTES) throw tooMuch(source.file, last - from);
     const bytes = await source.read(from, last);
     for (const k of sorted.slice(first, i)) found.set(k, bytes.subarray(begin(k) - from, end(k) - from));
@@ -99,7 +107,8 @@ async function unpackAll(
     if (claim !== STORED_AS_IS) bytes += codec === "lz4" ? lz4Bound(content, Number(claim), file) : Number(claim);
   }
   if (bytes > unpackLimit(packedBytes)) throw tooMuch(file, bytes, packedBytes);
-  const unpack = unpackers.get(codec)!;
+  const unpack = unpackers.of.get(codec);
+  if (unpack === undefined) throw damage(file, "a batch that is packed in another way than before");
   const whole = await Promise.all(
     [...stored].map(async ([k, packed]): Promise<readonly [number, Uint8Array]> => {
       const claim = claims.get(k);
@@ -118,7 +127,8 @@ async function unpacked(unpack: Unpack, packed: Uint8Array, length: number, file
     bytes = await unpack(packed, length);
   } catch (cause) {
     if (cause instanceof EngineError) throw cause;
-    throw damage(file, `a buffer that cannot be unpacked: ${cause instanceof Error ? cause.message : cause}`);
+    const code = cause instanceof ZstdTimeout ? "file-limit" : undefined;
+    throw damage(file, `a buffer that cannot be unpacked: ${cause instanceof Error ? cause.message : cause}`, code);
   }
   if (bytes.length !== length)
     throw damage(file, `a buffer that unpacks to ${bytes.length} bytes instead of ${length}`);
@@ -178,40 +188,9 @@ function nodeZstd(): Unpack | null {
   return (bytes, length) => unpack(bytes, { maxOutputLength: Math.max(length, 1) });
 }
 
-async function packageZstd(file: string): Promise<Unpack> {
-  const { Decompress } = await peer("fzstd", () => import("fzstd"), file, "Zstandard", ", or Node 22.15 or newer");
-  return async (packed, length) => {
-    checkZstdWindow(packed, length);
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    const stream = new Decompress((piece) => {
-      if (at + piece.length > length) throw new RangeError(`more than ${length} bytes`);
-      bytes.set(piece, at);
-      at += piece.length;
-    });
-    stream.push(packed, true);
-    return bytes.subarray(0, at);
-  };
-}
-
-/** Windows that are allowed whatever the length of a frame: the encoder's at any level that is not "ultra". */
-const FREE_WINDOW_BYTES = 2 ** 23;
-
-/** The decoder makes a window as large as the frame says (RFC 8878, §3.1.1.1). */
-function checkZstdWindow(frame: Uint8Array, length: number): void {
-  const [flags = 0, window = 0] = frame.subarray(4, 6);
-  const isSingleSegment = (flags & 0x20) !== 0;
-  const fieldBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][flags >> 6]!;
-  if (isSingleSegment) {
-    const at = 5 + [0, 1, 2, 4][flags & 3]!;
-    let content = fieldBytes === 2 ? 256 : 0;
-    for (let b = 0; b < fieldBytes; b++) content += (frame[at + b] ?? 0) * 2 ** (8 * b);
-    if (content !== length) throw new RangeError(`a frame of ${content} bytes`);
-    return;
-  }
-  const base = 2 ** (10 + (window >> 3));
-  const bytes = base + (base / 8) * (window & 7);
-  if (bytes > Math.max(FREE_WINDOW_BYTES, 2 * length)) throw new RangeError(`a window of ${bytes} bytes`);
+async function packageZstd(file: string): Promise<ZstdThread> {
+  await peer("fzstd", () => import("fzstd"), file, "Zstandard", ", or Node 22.15 or newer");
+  return new ZstdThread();
 }
 
 /** A package that need not be installed. */

@@ -5,9 +5,12 @@ import { FileFormatError } from "../core/errors.ts";
 import type { RawColumn } from "./arrowBuffers.ts";
 import { damage } from "./arrowFraming.ts";
 import type { ArrowField, ArrowType, IntType } from "./arrowSchema.ts";
-import { ByteInterner } from "./byteInterner.ts";
+import { addCodedIds } from "./codedIds.ts";
+import { IdCellsBuilder } from "./idCells.ts";
 import { idOfValue } from "./neuronIds.ts";
+import { ROWS_PER_BATCH } from "./tableColumns.ts";
 import type { CellForm, Cells, IdCells, NullMask, NumberCells, TextCells } from "./tableFile.ts";
+import { TextDictionary } from "./textDictionary.ts";
 
 /** Rows of a column. */
 export interface RowRange {
@@ -69,13 +72,13 @@ const IN_WORDS: Readonly<Record<CellForm, string>> = { id: "ids", number: "numbe
 /**
  * Checks that a column can be read in a form.
  *
- * @throws {FileFormatError} it cannot: 'list<int64> cannot be read as text'
+ * @throws {FileFormatError} it cannot: "got list<int64>, which cannot be read as text"
  */
 export function checkForm({ type, typeName }: ArrowField, as: CellForm, place: string): void {
   const { kind } = type.kind === "dictionary" ? type.values : type;
   if (FORMS[kind].includes(as)) return;
   const wanted = { id: "whole numbers or text", number: "numbers", text: "text or numbers" }[as];
-  throw new FileFormatError(place, `a column of ${wanted}`, `one whose ${typeName} cannot be read as ${IN_WORDS[as]}`);
+  throw new FileFormatError(place, `a column of ${wanted}`, `${typeName}, which cannot be read as ${IN_WORDS[as]}`);
 }
 
 /** Reads the cells of one column, batch by batch. */
@@ -83,7 +86,10 @@ export class CellReader {
   readonly #type: ArrowType;
   readonly #as: CellForm;
   readonly #file: string;
-  readonly #interner = new ByteInterner();
+  readonly #texts = new TextDictionary();
+  #ids: IdCellsBuilder | null = null;
+  /** Of the rows that are read. */
+  #place: Place = () => this.#file;
   readonly #scratch = new Map<string, ArrayBuffer>();
   /** The entries so far of the column's dictionary, in pieces until they are used. */
   #entries: Cells[] = [];
@@ -99,7 +105,10 @@ export class CellReader {
     if (this.#type.kind !== "dictionary") throw damage(this.#file, "entries for a column without a dictionary");
     if (!isDelta) this.#entries = [];
     else if (this.#entries.length === 0) throw damage(this.#file, "more entries for a dictionary that is not there");
-    const reader = new CellReader(this.#type.values, this.#as, this.#file);
+    // Ids that are text are settled batch by batch, as all that occur decide whether they are numbers.
+    const { values } = this.#type;
+    const as = values.kind === "text" || values.kind === "text view" ? "text" : this.#as;
+    const reader = new CellReader(values, as, this.#file);
     this.#entries.push(reader.read(reader.check(entries), { begin: 0, count: entries.rows }, place));
   }
 
@@ -229,10 +238,13 @@ export class CellReader {
     return { as: "text", values: ["false", "true", ...(nulls === null ? [] : [""])], valueIdx, nulls };
   }
 
-  #ofText(cells: TextCells, { count }: Slice): Cells {
+  #ofText(cells: TextCells, { count, place }: Slice): Cells {
     if (this.#as !== "id") return cells;
-    const { values, valueIdx, nulls } = cells;
-    return { as: "id", ids: Array.from({ length: count }, (_, k) => values[valueIdx[k]!]!), nulls };
+    this.#place = place;
+    this.#ids ??= new IdCellsBuilder(ROWS_PER_BATCH, (k) => this.#place(k));
+    this.#ids.clear();
+    addCodedIds(this.#ids, cells, count);
+    return this.#ids.take(count);
   }
 
   /** The cells where all are whole numbers of at most 32 bits or floating-point numbers, as ids. */
@@ -350,21 +362,21 @@ export class CellReader {
    * @param textOf default: the bytes are UTF-8
    */
   #coded({ count, nulls, place }: Slice, locate: Locate, textOf?: (k: number) => string): TextCells {
-    const interner = this.#interner;
-    interner.clear();
-    const values: string[] = [];
+    const texts = this.#texts;
+    if (texts.size > ROWS_PER_BATCH) texts.clear();
     const valueIdx = this.#room("index", (buffer) => new Uint32Array(buffer, 0, count), 4 * count);
     const span: Span = { bytes: NO_BYTES, begin: 0, end: 0 };
-    for (let k = 0; k < count; k++) {
-      const isEmpty = nulls?.[k] === 1;
-      if (isEmpty) spanOf(span, NO_BYTES, 0, 0);
-      else locate(k, span);
-      const idx = interner.indexOf(span.bytes, span.begin, span.end);
-      if (idx === values.length)
-        values.push(isEmpty ? "" : (textOf?.(k) ?? textOfBytes(interner.bytesOf(idx), () => place(k))));
-      valueIdx[k] = idx;
+    let row = 0;
+    const decode = (): string => {
+      if (nulls?.[row] === 1) return "";
+      return textOf?.(row) ?? textOfBytes(span.bytes.subarray(span.begin, span.end), () => place(row));
+    };
+    for (; row < count; row++) {
+      if (nulls?.[row] === 1) spanOf(span, NO_BYTES, 0, 0);
+      else locate(row, span);
+      valueIdx[row] = texts.indexOf(span.bytes, span.begin, span.end, decode);
     }
-    return { as: "text", values, valueIdx, nulls };
+    return { as: "text", values: texts.values(), valueIdx, nulls };
   }
 
   #indices(type: IntType, bytes: Uint8Array, { begin, count, nulls, place }: Slice): Uint32Array {
@@ -389,7 +401,8 @@ export class CellReader {
     return cells === undefined ? null : { cells, size: sizeOf(cells) };
   }
 
-  #ofDictionary(indices: Uint32Array, { count, nulls: own }: Slice): Cells {
+  #ofDictionary(indices: Uint32Array, slice: Slice): Cells {
+    const { count, nulls: own } = slice;
     const cells = this.#dictionary()?.cells;
     // Without entries all cells are empty.
     if (cells === undefined || sizeOf(cells) === 0) return this.#empty(count);
@@ -399,11 +412,27 @@ export class CellReader {
       for (let k = 0; k < count; k++) merged[k] = own?.[k] || cells.nulls[indices[k]!] ? 1 : 0;
       nulls = merged;
     }
-    if (cells.as === "text") return this.#textOfEntries(cells, indices, nulls);
-    if (cells.as === "id") return { as: "id", ids: idsOfEntries(cells.ids, indices, nulls), nulls };
+    if (cells.as === "text") return this.#ofText(this.#textOfEntries(cells, indices, nulls), slice);
+    if (cells.as === "id") return { as: "id", ids: this.#idsOfEntries(cells.ids, indices, nulls), nulls };
     const numbers = new Float64Array(count);
     for (let k = 0; k < count; k++) numbers[k] = nulls?.[k] ? Number.NaN : cells.numbers[indices[k]!]!;
     return { as: "number", numbers, nulls };
+  }
+
+  /** Entries that are text are read as such. */
+  #idsOfEntries(entries: IdCells["ids"], indices: Uint32Array, nulls: NullMask): BigInt64Array {
+    if (!(entries instanceof BigInt64Array)) throw damage(this.#file, "numbers that are text");
+    const { length } = indices;
+    const ids = this.#room("values", (buffer) => new BigInt64Array(buffer, 0, length), 8 * length);
+    const [words, own] = [entries, ids].map(
+      (array) => new Int32Array(array.buffer, array.byteOffset, 2 * array.length),
+    );
+    for (let k = 0; k < length; k++) {
+      const isEmpty = nulls?.[k] === 1;
+      own![2 * k] = isEmpty ? 0 : words![2 * indices[k]!]!;
+      own![2 * k + 1] = isEmpty ? 0 : words![2 * indices[k]! + 1]!;
+    }
+    return ids;
   }
 
   #textOfEntries({ values, valueIdx: entries }: TextCells, indices: Uint32Array, nulls: NullMask): TextCells {
@@ -475,43 +504,25 @@ function sizeOf(cells: Cells): number {
   return cells.as === "text" ? cells.valueIdx.length : cells.as === "id" ? cells.ids.length : cells.numbers.length;
 }
 
-function idsOfEntries(entries: IdCells["ids"], indices: Uint32Array, nulls: NullMask): IdCells["ids"] {
-  if (!(entries instanceof BigInt64Array))
-    return Array.from(indices, (index, k) => (nulls?.[k] ? "" : entries[index]!));
-  return BigInt64Array.from(indices as unknown as ArrayLike<bigint>, (_, k) =>
-    nulls?.[k] ? 0n : entries[indices[k]!]!,
-  );
-}
-
-/** Cells one after another. */
+/** Cells one after another, all of one form. */
 function joined(parts: readonly Cells[]): Cells {
   const count = parts.reduce((sum, part) => sum + sizeOf(part), 0);
   const nulls = parts.some((part) => part.nulls !== null) ? new Uint8Array(count) : null;
+  const ids = new BigInt64Array(parts[0]!.as === "id" ? count : 0);
+  const numbers = new Float64Array(parts[0]!.as === "number" ? count : 0);
+  const valueIdx = new Uint32Array(parts[0]!.as === "text" ? count : 0);
+  const values: string[] = [];
   let at = 0;
   for (const part of parts) {
     if (part.nulls !== null) nulls!.set(part.nulls, at);
+    if (part.as === "number") numbers.set(part.numbers, at);
+    else if (part.as === "id") ids.set(part.ids as BigInt64Array, at);
+    else {
+      for (let k = 0; k < part.valueIdx.length; k++) valueIdx[at + k] = values.length + part.valueIdx[k]!;
+      for (const value of part.values) values.push(value);
+    }
     at += sizeOf(part);
   }
-  const [first] = parts;
-  if (first!.as === "id") {
-    const ids = (parts as readonly IdCells[]).flatMap((part) => [...part.ids]);
-    const isText = typeof ids[0] === "string";
-    return { as: "id", ids: isText ? (ids as string[]) : BigInt64Array.from(ids as bigint[]), nulls };
-  }
-  if (first!.as === "number") {
-    return {
-      as: "number",
-      numbers: Float64Array.from((parts as readonly NumberCells[]).flatMap((p) => [...p.numbers])),
-      nulls,
-    };
-  }
-  const texts = parts as readonly TextCells[];
-  const valueIdx = new Uint32Array(count);
-  const values: string[] = [];
-  at = 0;
-  for (const part of texts) {
-    for (const idx of part.valueIdx) valueIdx[at++] = values.length + idx;
-    for (const value of part.values) values.push(value);
-  }
-  return { as: "text", values, valueIdx, nulls };
+  if (parts[0]!.as === "id") return { as: "id", ids, nulls };
+  return parts[0]!.as === "number" ? { as: "number", numbers, nulls } : { as: "text", values, valueIdx, nulls };
 }

@@ -2,7 +2,7 @@
 // buffers of the wanted columns, which are unpacked while the batch before is used. The readers of Arrow for JavaScript take a whole file in memory,
 // unpack all columns and believe what bytes claim; so this one is our own.
 
-import { ArgumentError, EngineError, FileFormatError, nearestName } from "../core/errors.ts";
+import { EngineError, FileFormatError } from "../core/errors.ts";
 import { quoteText } from "../core/text.ts";
 import { type RawColumn, readColumns, type Unpackers, unpackersFor } from "./arrowBuffers.ts";
 import { CellReader, checkForm, type Place } from "./arrowCells.ts";
@@ -10,13 +10,12 @@ import { type BatchLayout, type Block, EXPECTED, type Framing, readFraming, read
 import type { ArrowField } from "./arrowSchema.ts";
 import { type OpenFile, openFile } from "./files.ts";
 import { elementLimit } from "./limits.ts";
+import { ROWS_PER_BATCH, wantedIndices } from "./tableColumns.ts";
 import type { ReadTableOptions, TableBatch, TableColumn, TableFile, WantedColumn } from "./tableFile.ts";
 
 /** Batches that are read ahead, if they are small. */
 const AHEAD = 4;
 const BYTES_AHEAD = 2 ** 25;
-/** Rows that are visited at once: some megabytes per column. */
-const MOST_ROWS = 2 ** 18;
 
 /**
  * Opens an Apache Arrow file (Feather version 2) or stream, packed with LZ4, Zstandard or not at all. Of a batch only the wanted columns are read.
@@ -45,6 +44,8 @@ class ArrowFile implements TableFile {
   readonly rows: number;
   readonly #source: OpenFile;
   readonly #framing: Framing;
+  /** Loaded at the first reading. */
+  #unpackers: Promise<Unpackers> | null = null;
 
   constructor(source: OpenFile, framing: Framing) {
     this.file = source.file;
@@ -59,12 +60,15 @@ class ArrowFile implements TableFile {
     visit: (batch: TableBatch) => boolean,
     { onProgress, signal }: ReadTableOptions = {},
   ): Promise<void> {
-    const columns = wanted.map(({ name, as }) => {
-      const field = this.#fieldOf(name);
+    const { fields } = this.#framing.schema;
+    const indices = wantedIndices(this.file, this.columns, wanted);
+    const columns = wanted.map(({ name, as }, i) => {
+      const field = fields[indices[i]!]!;
       checkForm(field, as, `${this.file}: column ${quoteText(name, 60)}`);
       return { field, cells: new CellReader(field.type, as, this.file) };
     });
-    const unpackers = await unpackersFor(this.#framing.codecs, this.file);
+    this.#unpackers ??= unpackersFor(this.#framing.codecs, this.file);
+    const unpackers = await this.#unpackers;
     const loading = this.#load(
       columns.map(({ field }) => field),
       unpackers,
@@ -80,8 +84,8 @@ class ArrowFile implements TableFile {
         }
         const { rows } = layout;
         const checked = columns.map(({ cells }, c) => cells.check(fields[c]!));
-        for (let begin = 0; begin < rows; begin += MOST_ROWS) {
-          const count = Math.min(MOST_ROWS, rows - begin);
+        for (let begin = 0; begin < rows; begin += ROWS_PER_BATCH) {
+          const count = Math.min(ROWS_PER_BATCH, rows - begin);
           const batch = {
             ...{ rowStart: rowStart + begin, count },
             cells: columns.map(({ field, cells }, c) =>
@@ -102,19 +106,12 @@ class ArrowFile implements TableFile {
     return `${this.file}: row ${row}, column ${quoteText(column, 60)}`;
   }
 
-  close(): Promise<void> {
-    return this.#source.close();
-  }
-
-  #fieldOf(name: string): ArrowField {
-    const { fields } = this.#framing.schema;
-    const found = fields.filter((field) => field.name === name);
-    if (found.length > 1) throw new FileFormatError(this.file, `one column ${quoteText(name, 60)}`, `${found.length}`);
-    if (found[0] !== undefined) return found[0];
-    const names = fields.map((field) => field.name);
-    const near = nearestName(name, names);
-    const expected = near === null ? `a column of ${this.file}: ${names.join(", ")}` : `${quoteText(near, 60)}?`;
-    throw new ArgumentError("read", "column", expected, quoteText(name, 60));
+  async close(): Promise<void> {
+    await this.#unpackers?.then(
+      (unpackers) => unpackers.close(),
+      () => {},
+    );
+    await this.#source.close();
   }
 
   /** Batches and dictionaries in order; some are read ahead. */

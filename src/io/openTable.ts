@@ -6,7 +6,7 @@ import { quoteText } from "../core/text.ts";
 import { openArrowFile } from "./arrowFile.ts";
 import { openParquetTable } from "./parquetTableFile.ts";
 import type { TableFile } from "./tableFile.ts";
-import { openTextTable } from "./textTableFile.ts";
+import { openTextTable, type TextTableOptions } from "./textTableFile.ts";
 
 const OPENERS: Readonly<Record<string, (file: string, options: OpenTableOptions) => Promise<TableFile>>> = {
   ".feather": openArrowFile,
@@ -15,15 +15,13 @@ const OPENERS: Readonly<Record<string, (file: string, options: OpenTableOptions)
   ".ipc": openArrowFile,
   ".parquet": openParquetTable,
   ".csv": openTextTable,
-  ".tsv": openTextTable,
   ".csv.gz": openTextTable,
+  ".tsv": openTextTable,
   ".tsv.gz": openTextTable,
 };
 
-export interface OpenTableOptions {
-  /** Between the cells of a file of text. Default: by its first line. */
-  readonly delimiter?: string;
-}
+/** Only tables of text have options. */
+export interface OpenTableOptions extends TextTableOptions {}
 
 /** Extensions of tables, each with its point. */
 export const TABLE_EXTENSIONS: readonly string[] = Object.keys(OPENERS);
@@ -35,7 +33,7 @@ export function isTableName(file: string): boolean {
 
 /**
  * Opens a table, in the format that the extension of its name says, in any case: `.feather`, `.arrow`, `.ipc` (files of Apache Arrow), `.arrows`
- * (streams), `.parquet`, and text (`.csv`, `.tsv`, also `.gz`).
+ * (streams), `.parquet`, `.csv`, `.tsv`, `.csv.gz`, `.tsv.gz`.
  *
  * @throws {ArgumentError} another extension
  * @throws {FileFormatError} missing, damaged, or of another format than its name says

@@ -2,7 +2,7 @@
 
 import { FileFormatError } from "../core/errors.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
-import { parseWhole64 } from "./decimal.ts";
+import { addCodedIds } from "./codedIds.ts";
 import { IdCellsBuilder } from "./idCells.ts";
 import { idOfValue } from "./neuronIds.ts";
 import { cellOf, type Slice } from "./parquetCells.ts";
@@ -18,9 +18,6 @@ import type {
   WantedColumn,
 } from "./tableFile.ts";
 import { TextDictionary } from "./textDictionary.ts";
-
-/** Of a whole number of 64 bits. */
-const MOST_DIGITS = 19;
 
 /**
  * Opens a Parquet file: pages stored as they are or packed with snappy, gzip, Brotli, zstd or LZ4. Whole numbers of 64 bits stay exact;
@@ -120,8 +117,6 @@ function readerOf(form: CellForm, type: string, placeOf: PlaceOf): CellsReader {
 /** @param exactTo  as `idOfValue` */
 function idReader(exactTo: number, placeOf: PlaceOf): CellsReader {
   let builder: IdCellsBuilder | null = null;
-  const encoder = new TextEncoder();
-  const bytes = new Uint8Array(4 * MOST_DIGITS);
   return (slice, count) => {
     if (slice.kind === "whole") {
       checkNotNegative(slice.whole, placeOf);
@@ -134,36 +129,10 @@ function idReader(exactTo: number, placeOf: PlaceOf): CellsReader {
     }
     builder ??= new IdCellsBuilder(ROWS_PER_BATCH, placeOf);
     builder.clear();
-    if (slice.kind === "texts") addTexts(builder, slice, count, encoder, bytes);
+    if (slice.kind === "texts") addCodedIds(builder, slice, count);
     else addOthers(builder, slice, count, placeOf);
     return builder.take(count);
   };
-}
-
-function addTexts(
-  builder: IdCellsBuilder,
-  { values, valueIdx, nulls }: Extract<Slice, { kind: "texts" }>,
-  count: number,
-  encoder: InstanceType<typeof TextEncoder>,
-  bytes: Uint8Array,
-): void {
-  const words = new Uint32Array(2 * values.length);
-  const isWhole = values.map((text, i) => {
-    if (text.length > MOST_DIGITS) return false;
-    return parseWhole64(bytes, 0, encoder.encodeInto(text, bytes).written, words, i);
-  });
-  const isChecked = new Uint8Array(values.length);
-  for (let k = 0; k < count; k++) {
-    const value = valueIdx[k]!;
-    if (nulls?.[k] === 1) builder.addNull(k);
-    else if (!builder.isText && isWhole[value]) {
-      builder.words[2 * k] = words[2 * value]!;
-      builder.words[2 * k + 1] = words[2 * value + 1]!;
-    } else {
-      builder.addText(k, values[value]!, isChecked[value] === 1);
-      isChecked[value] = 1;
-    }
-  }
 }
 
 /** Integers without sign that need all 64 bits become text; what is no id is refused. */

@@ -21,6 +21,9 @@ import { readNeuronTable } from "../../src/io/neuronTable.ts";
 import { encodeNpy, encodeNpyString, encodeNpyStrings, readNpy, writeNpy } from "../../src/io/npy.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
 import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
+import { openParquetTable } from "../../src/io/parquetTableFile.ts";
+import type { CellForm, TableFile } from "../../src/io/tableFile.ts";
+import { openTextTable } from "../../src/io/textTableFile.ts";
 import { readTypeEdges } from "../../src/io/typeEdges.ts";
 import { writeArrays } from "../../src/io/writeArrays.ts";
 import { encodeZip } from "../../src/io/zip.ts";
@@ -279,6 +282,20 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   "arrow file, LZ4": arrow(["lz4", "someEmpty"]),
   "arrow file, Zstandard": arrow(["zstd"]),
   "arrow stream": arrow(["lz4Stream", "replaced", "grown"]),
+  "text table": {
+    extension: ".csv",
+    make: only(
+      text('id,"n, 1",t\n720575940629970487,0.5,ACH\n7.0,,"a ""b"""\nL1,1e-3,ACH\n'),
+      text("id,n,t\n1,2,a\n2,,\n"),
+    ),
+    read: async (file) => firstColumns(await openTextTable(file), ["id", "number", "text"]),
+  },
+  "parquet table": {
+    extension: ".parquet",
+    make: () => ({ samples: [parquet("SNAPPY"), parquet("UNCOMPRESSED")] }),
+    read: async (file) => firstColumns(await openParquetTable(file), ["id", "id", "number"]),
+    cases: 4,
+  },
   "labels csv": {
     extension: ".csv",
     make: only(text('index,label\n0,R1\n1,"L, 2"\n2,R1\n')),
@@ -371,6 +388,16 @@ function arrow(names: readonly (keyof typeof ARROW_FILES)[]): FuzzSubject {
 function npyOfTexts(): Uint8Array {
   const four = Buffer.from(encodeNpyString("L1R1")).toString("latin1");
   return Buffer.from(four.replace("'|S4'", "'|S2'").replace("(), }  ", "(2,), }"), "latin1");
+}
+
+/** Reads the first columns in these forms. */
+async function firstColumns(table: TableFile, forms: readonly CellForm[]): Promise<void> {
+  try {
+    const wanted = forms.map((as, i) => ({ name: table.columns[i]?.name ?? "none", as }));
+    await table.read(wanted, () => true);
+  } finally {
+    await table.close();
+  }
 }
 
 function labels(file: string): Promise<unknown> {
