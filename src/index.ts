@@ -206,6 +206,7 @@ export {
   type NeuronTable,
   type ReadNeuronTableOptions,
   readNeuronTable,
+  type WriteNeuronTableOptions,
   writeNeuronTable,
 } from "./io/neuronTable.ts";
 export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";

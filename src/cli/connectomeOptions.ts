@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { quoteText } from "../core/text.ts";
 import type { ReadConnectomeOptions } from "../io/connectome.ts";
-import { oneOf, path, wholeNumber } from "./values.ts";
+import { oneOf, wholeNumber } from "./values.ts";
 
 /** The options as commander parses them; `weight` is false for --no-weight. */
 export interface GivenReadOptions {
@@ -56,7 +56,6 @@ export function addReadOptions(command: Command): Command {
     .option(
       "--key <name>",
       "name of the matrix in a .pt, .safetensors or .npz file with several; name of the attribute with the ids in a .graphml file",
-      path("--key"),
     );
 }
 

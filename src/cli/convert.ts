@@ -6,6 +6,7 @@ import { type Csr, checkRepresentable, withValues } from "../core/csr.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { plural } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import {
   CONNECTOME_EXTENSIONS,
@@ -16,7 +17,7 @@ import {
 } from "../io/connectome.ts";
 import type { ConnectomeContent } from "../io/connectomeFile.ts";
 import { writeLabels } from "../io/labels.ts";
-import { writeNeuronTable } from "../io/neuronTable.ts";
+import { type NeuronTable, writeNeuronTable } from "../io/neuronTable.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { writeJson, writeLine } from "./console.ts";
@@ -69,7 +70,8 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
   const { csr, provenance } = converted(content, input, given);
   await writeConnectome(output, csr, isWhole ? { labels, table, provenance } : {});
   if (labelsFile !== undefined && labels !== null) await writeLabels(labelsFile, labels);
-  if (tableFile !== undefined && table !== null) await writeNeuronTable(tableFile, table, { ids: labels });
+  if (tableFile !== undefined && table !== null)
+    await writeNeuronTable(tableFile, table, { ids: labels, missing: UNTYPED });
   const { nRows, nCols, nnz, duplicatesSummed } = csr;
   const type = csr.values instanceof Float32Array ? "f32" : "f64";
   const lost = isWhole ? {} : lostParts(content, given);
@@ -93,8 +95,17 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
   const kept = labelsFile === undefined ? `kept in ${output}` : `kept in ${labelsFile}`;
   writeLine(`${output}: ${nRows} × ${nCols}, ${nnz} connections, ${type}${summed}`);
   if (named !== "") writeLine(`${named} (${lost.ids ?? kept})`);
+  const untyped = tableFile !== undefined && table ? untypedOf(table) : 0;
+  if (untyped > 0) writeLine(`${plural(untyped, "neuron")} without a type: "${UNTYPED}" in ${tableFile}`);
   if (lost.table) writeLine(`without the table of the neurons (${lost.table})`);
   if (lost.provenance) writeLine(`without its provenance (${lost.provenance})`);
+}
+
+/** The type of neurons without one, in tables that need one for each. */
+const UNTYPED = "unknown";
+
+function untypedOf({ types, typeIdx }: NeuronTable): number {
+  return typeIdx.reduce((count, t) => count + (types[t] === "" ? 1 : 0), 0);
 }
 
 function checkOwnFile(option: string, file: string | undefined, files: readonly string[]): void {

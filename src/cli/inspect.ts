@@ -100,7 +100,7 @@ export function register(program: Command): void {
     .option("--select <neurons>", "instead of the statistics: how many neurons of which types a selector names")
     .option(
       "--neuron-table <file>",
-      "with --select: CSV with the columns to select by (default: X_neurons.csv beside the connectome)",
+      "with --select: CSV with the columns to select by (default: the table of the connectome's file, or X_neurons.csv beside it)",
       path("--neuron-table"),
     )
     .option(

@@ -11,7 +11,7 @@ import { checkExtents } from "./limits.ts";
 import { checkIdText } from "./neuronIds.ts";
 import { NEURON_ROLES, type NeuronRole, type NeuronTable } from "./neuronTable.ts";
 import type { NumberArray } from "./numbers.ts";
-import { type Provenance, parseProvenance } from "./provenance.ts";
+import { type Provenance, parseProvenance, provenanceText } from "./provenance.ts";
 import {
   readSafetensorsHeader,
   readTensor,
@@ -94,7 +94,7 @@ export async function writeConnectomeFile(file: string, csr: Csr, parts: Connect
     {
       [VERSION]: THIS_VERSION,
       ...(table?.columns && { [COLUMNS]: JSON.stringify([...table.columns.keys()]) }),
-      ...(provenance && { [PROVENANCE]: JSON.stringify(provenance) }),
+      ...(provenance && { [PROVENANCE]: provenanceText(file, provenance) }),
     },
     { checksums: true },
   );

@@ -54,6 +54,8 @@ const ROWS_AT_ONCE = 4096;
 const TYPE_NAMES = ["cell_type", "type"] as const;
 /** In the order of their numbers in files. */
 export const NEURON_ROLES: readonly NeuronRole[] = ["input", "hidden", "output"];
+/** Names of columns that mean more than their text. */
+const READ_NAMES: readonly string[] = ["cell_type", "type_index", "role", "sign_class", "u", "v"];
 const SIGNS: ReadonlyMap<string, number> = new Map([
   ["exc", 1],
   ["inh", -1],
@@ -225,13 +227,15 @@ class TableColumns {
   table(lines: Numbers, chosen: Uint32Array | null): NeuronTable {
     const count = chosen?.length ?? lines.length;
     const [u, v] = [this.#u, this.#v].map((column) => column && Float64Array.from(column.of(chosen)));
+    const { x = null, y = null } = u && v ? hexagonalPlaces(u, v) : {};
     const all = new Map([...this.#meaningful(), ...this.#others].map((column) => [column.name, column]));
     return {
       count,
       ...(this.#typeIndex ? this.#numberedTypes(this.#typeIndex, lines, chosen) : this.#namedTypes(chosen)),
-      role: this.#role && this.#role.of(chosen),
+      role: this.#role?.of(chosen) ?? null,
       sign: this.#sign && Int8Array.from(this.#sign.of(chosen)),
-      ...(u && v ? hexagonalPlaces(u, v) : { x: null, y: null }),
+      x,
+      y,
       columns: new Map(
         this.#names.flatMap((name) => {
           const column = all.get(name);
@@ -343,32 +347,56 @@ function toUnitInterval(values: Float64Array): Float64Array {
   return values.map((value) => (Number.isNaN(value) || high > low ? (value - low) / (high - low) : 0.5));
 }
 
+/** Options of `writeNeuronTable`. */
+export interface WriteNeuronTableOptions {
+  /** Ids of the neurons, in the order of the table, for the column `id`. */
+  readonly ids?: readonly (string | number)[] | null;
+  /** Type of the neurons that have none (""). Default: their cells are empty, and reading demands a type for them. */
+  readonly missing?: string;
+}
+
 /**
  * Writes a table of neurons as CSV, durably: a line per neuron in their order, with `index`, their ids if they have some, what `readNeuronTable`
- * reads, and all other columns. Places that no
+ * reads, and all other columns as they are. One whose name is taken, or means something else to the reader, becomes NAME_text. Places that no
  * column (u, v) tells are computed; reading scales them to [0, 1].
  */
 export async function writeNeuronTable(
   file: string,
   table: NeuronTable,
-  { ids = null }: { readonly ids?: readonly (string | number)[] | null } = {},
+  { ids = null, missing = "" }: WriteNeuronTableOptions = {},
 ): Promise<void> {
-  const { count, types, typeIdx, role, sign, x, y } = table;
+  const { count, typeIdx, role, sign, x, y } = table;
+  const types = table.types.map((type) => (type === "" ? missing : type));
   const own = table.columns ?? new Map<string, NeuronColumn>();
   const cells = new Map<string, (i: number) => string>([["index", (i) => String(i)]]);
+  const addOwn = (name: string, as = name): void => {
+    const { values, valueIdx } = own.get(name)!;
+    cells.set(as, (i) => values[valueIdx[i]!]!);
+  };
   if (ids) cells.set(DEFAULT_ID, (i) => String(ids[i]));
   cells.set("cell_type", (i) => types[typeIdx[i]!]!);
-  const isInOrder = types.every((type, t) => type !== "" && (t === 0 || compareText(types[t - 1]!, type) < 0));
-  if (!isInOrder) cells.set("type_index", (i) => String(typeIdx[i]));
+  const isSorted = types.every((type, t) => type !== "" && (t === 0 || compareText(types[t - 1]!, type) < 0));
+  const used = [...new Set(typeIdx)];
+  const areDistinct = new Set(used.map((t) => types[t])).size === used.length;
+  if (!isSorted && areDistinct) cells.set("type_index", (i) => String(typeIdx[i]));
   if (role) cells.set("role", (i) => role[i]!);
-  if (sign && !own.has("sign_class")) cells.set("sign_class", (i) => ["inh", "mixed", "exc"][sign[i]! + 1]!);
-  if (x && y && !own.has("u")) {
+  if (sign) cells.set("sign_class", (i) => ["inh", "mixed", "exc"][sign[i]! + 1]!);
+  if (x && y && own.has("u") && own.has("v")) {
+    addOwn("u");
+    addOwn("v");
+  } else if (x && y) {
     const text = (value: number): string => (Number.isNaN(value) ? "" : String(value));
     cells.set("u", (i) => text(-y[i]! / Math.sqrt(3) - x[i]! / 3));
     cells.set("v", (i) => text(x[i]! / 1.5));
   }
   for (const [name, { values, valueIdx }] of own) {
-    if (!cells.has(name)) cells.set(name, (i) => values[valueIdx[i]!]!);
+    const same = cells.get(name);
+    const meanings = name === "sign_class" ? SIGNS : null;
+    const differs = (text: string, written: string): boolean =>
+      meanings ? meanings.get(text) !== meanings.get(written) : text !== written;
+    const isSame = same && !Array.from(valueIdx).some((v, i) => differs(values[v]!, same(i)));
+    if (isSame) addOwn(name);
+    else addOwn(name, same || READ_NAMES.includes(name) ? freeName(`${name}_text`, own, cells) : name);
   }
   const line = (texts: Iterable<string>): string => `${Array.from(texts, csvCell).join(",")}\n`;
   const columns = [...cells.values()];
@@ -376,6 +404,11 @@ export async function writeNeuronTable(
     file,
     linesOf(count, line(cells.keys()), (i) => line(columns.map((cell) => cell(i)))),
   );
+}
+
+/** The name, or with more at its end, that no column has. */
+function freeName(name: string, ...taken: readonly ReadonlyMap<string, unknown>[]): string {
+  return taken.some((names) => names.has(name)) ? freeName(`${name}_`, ...taken) : name;
 }
 
 function* linesOf(count: number, header: string, lineOf: (i: number) => string): Generator<string> {

@@ -38,10 +38,22 @@ export interface ProvenanceStep {
 }
 
 const WHAT = "where a connectome comes from";
+/** Longer records would not fit into those of runs. */
+const MOST_CHARACTERS = 2 ** 18;
 
-/** The record from its JSON. @throws {FileFormatError} no JSON, another version, a part that is missing or wrong */
+/** The record as JSON. @throws {FileFormatError} a longer one than files and runs hold */
+export function provenanceText(where: string, provenance: Provenance): string {
+  return checkedLength(where, JSON.stringify(provenance));
+}
+
+function checkedLength(where: string, text: string): string {
+  if (text.length <= MOST_CHARACTERS) return text;
+  throw new FileFormatError(where, `${WHAT}, in at most ${MOST_CHARACTERS} characters`, `${text.length}`);
+}
+
+/** The record from its JSON. @throws {FileFormatError} no JSON, too long, another version, a part that is missing or wrong */
 export function parseProvenance(where: string, text: string): Provenance {
-  return provenanceOf(where, JsonParts.parse(where, text, WHAT));
+  return provenanceOf(where, JsonParts.parse(where, checkedLength(where, text), WHAT));
 }
 
 /** The same as a part of other JSON. */

@@ -1,19 +1,21 @@
 // Where a connectome comes from, for people: in a line, in lines, and as a part of a page.
 
 import { formatCount } from "../core/format.ts";
-import { alignColumns, plural, printable } from "../core/text.ts";
+import { alignColumns, plural, printable, shortened } from "../core/text.ts";
 import type { Provenance, ProvenanceStep } from "../io/provenance.ts";
 import type { FactsPart } from "./page.ts";
 
 /** Digits of a hash that tell files apart in a text. */
 const HASH_DIGITS = 12;
+/** Rules may be long lists. */
+const LINE_LENGTH = 500;
 const STEP_COLUMNS = ["step", "neurons", "connections", "synapses"] as const;
 
 /** "MaleCNS v1.0, 3 files, nodes superclass=*, minSynapses 3": the rules that are not null. */
 export function originText({ dataset, sources, rules }: Provenance): string {
   const applied = Object.entries(rules).filter(([, value]) => value !== null);
   const parts = [dataset, plural(sources.length, "file"), ...applied.map(([name, value]) => `${name} ${value}`)];
-  return printable(parts.join(", "));
+  return shortened(printable(parts.join(", ")), LINE_LENGTH);
 }
 
 /** The whole record in lines. */
@@ -29,7 +31,7 @@ export function originLines(provenance: Provenance): string[] {
     ...Object.entries(rules).map(([name, value]) => [name, `${value ?? "none"}`]),
   ];
   const table = steps.length === 0 ? [] : ["", ...alignColumns([STEP_COLUMNS, ...steps.map(cellsOf)], [1, 2, 3])];
-  return [...alignColumns(facts), ...table].map((line) => printable(line));
+  return [...alignColumns(facts), ...table].map((line) => shortened(printable(line), LINE_LENGTH));
 }
 
 /** The record as a part of a page: names and values, and the steps as a table. */

@@ -257,7 +257,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   neuronTable: {
     group: "Network",
     placeholder: "<file>",
-    help: "CSV with the neurons' roles and places (default: X_neurons.csv beside the connectome)",
+    help: "CSV with the neurons' types, roles and places, joined by id (default: the table of the connectome's file, or X_neurons.csv beside it)",
     type: orNull(filePath()),
     default: null,
     changeableOnResume: true,

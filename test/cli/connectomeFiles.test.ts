@@ -14,6 +14,7 @@ import { writeConnectomeFile } from "../../src/io/connectomeFile.ts";
 import { readLabels } from "../../src/io/labels.ts";
 import { readNeuronTable } from "../../src/io/neuronTable.ts";
 import type { Provenance } from "../../src/io/provenance.ts";
+import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
 import { readRunRecord } from "../../src/report/runRecord.ts";
 import { loadConnectome } from "../../src/run/network.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
@@ -82,6 +83,25 @@ test("many types do not flood the text", async () => {
   const text = await runCommand(registerInspect, "inspect", many);
   assert.match(text, new RegExp(`type +${count}: type 0 1, .* and ${count - 8} more\\n`));
   assert.ok(Buffer.byteLength(await runCommand(registerInspect, "inspect", many, "--json")) < 20_000);
+});
+
+test("a file that lost its metadata is refused; its matrix can be read by its key", async () => {
+  const { tensors } = await readSafetensors(at("many.safetensors"));
+  const bare = at("bare.safetensors");
+  await writeSafetensors(bare, tensors);
+  await fails(() => runCommand(registerInspect, "inspect", bare), "file-format", /lost/, /--key ""/);
+  assert.match(await runCommand(registerInspect, "inspect", bare, "--key", ""), new RegExp(`neurons +${count}`));
+});
+
+test("long rules and hostile names do not flood the terminal", async () => {
+  const odd = at("odd.safetensors");
+  const rules = { nodes: "id=".padEnd(100_000, "7,") };
+  const columns = new Map([["\u001b[2J".repeat(99), { values: ["\u001b[31mred"], valueIdx: new Uint32Array(count) }]]);
+  const steps = [{ ...provenance.steps[0]!, step: "\u001b[2J" }];
+  await writeConnectomeFile(odd, csr, { table: { ...neurons, columns }, provenance: { ...provenance, rules, steps } });
+  const text = await runCommand(registerInspect, "inspect", odd);
+  assert.not.ok(text.includes("\u001b"));
+  assert.ok(Math.max(...text.split("\n").map((line) => line.length)) < 1000);
 });
 
 test("convert keeps everything in a file of the same kind, and says what another kind loses", async () => {

@@ -164,6 +164,8 @@ test("what does not fit is refused before anything is written", async () => {
   await refuses({ table: { ...table, sign: new Int8Array(3) } }, /\(neurons\.sign\)/, ShapeError);
   await refuses({ table: column(new Uint32Array(3)) }, /\(column\.c\)/, ShapeError);
   await refuses({ table: column(Uint32Array.of(0, 0, 0, 1)) }, /numbers of 1 texts, got 1 \(column\.c\)/, ShapeError);
+  const long = { ...provenance, rules: { nodes: "x".repeat(2 ** 18) } };
+  await refuses({ provenance: long }, /in at most 262144 characters/, EngineError);
   await refuses({ table: column(new Uint32Array(4), ["\ud800"]) }, /column\.c: expected whole characters/, EngineError);
   assert.equal((await readConnectomeFile(file)).labels, labels);
 });

@@ -3,7 +3,12 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { neuronsOfRole, retinotopicProjection } from "../../src/data/connectomes.ts";
-import { type ReadNeuronTableOptions, readNeuronTable } from "../../src/io/neuronTable.ts";
+import {
+  type NeuronTable,
+  type ReadNeuronTableOptions,
+  readNeuronTable,
+  writeNeuronTable,
+} from "../../src/io/neuronTable.ts";
 import { fails, tempDir, testWithData } from "./fixtures.ts";
 
 const test = suite("neuronTable");
@@ -233,6 +238,39 @@ testWithData(test, ["flyvis/flyvis_e2_neurons.csv"], "the published table has it
   assert.is(neurons.types.length, 65);
   assert.is(neurons.role!.filter((role) => role === "input").length, 8 * 19);
   assert.ok(neurons.x!.every((x) => x >= 0 && x <= 1) && neurons.y!.every((y) => y >= 0 && y <= 1));
+});
+
+test("what is written is read back: types and their numbers, roles, signs, places, all columns", async () => {
+  const lines = ["0,b,3,0,-1,input,exc,left", '1,"a, ""x""",0,,,hidden,inh,', "2,b,3,-1,0,output,mixed,ß"];
+  const first = await readNeuronTable(await table(`${HEADER},side`, ...lines));
+  const file = join(dir, "written.csv");
+  await writeNeuronTable(file, first);
+  const { columns, ...again } = await readNeuronTable(file);
+  const { columns: expected, ...rest } = first;
+  // NaN is not equal to itself.
+  const bits = ({ x, y }: Pick<NeuronTable, "x" | "y">) =>
+    [x, y].map((data) => Buffer.from(data!.buffer).toString("hex"));
+  assert.equal({ ...again, x: 0, y: 0 }, { ...rest, x: 0, y: 0 });
+  assert.equal(bits(again), bits(rest));
+  assert.equal([...columns!.keys()].sort(), [...expected!.keys()].sort());
+  assert.equal(columns!.get("side"), expected!.get("side"));
+});
+
+test("neurons without a type, and columns whose names mean more to the reader, are written as said", async () => {
+  const plain = { role: null, sign: null, x: null, y: null };
+  const pair = { values: ["sensor", "motor"], valueIdx: Uint32Array.of(1, 0) };
+  const odd = new Map(["role", "cell_type", "cell_type_text", "index"].map((name) => [name, pair] as const));
+  const untyped = { count: 2, types: ["", "T4"], typeIdx: Uint32Array.of(1, 0), ...plain, columns: odd };
+  const file = join(dir, "untyped.csv");
+  await writeNeuronTable(file, untyped, { ids: ["7", "8"] });
+  await fails(() => readNeuronTable(file), "file-format", /:3, column "cell_type"/);
+  await writeNeuronTable(file, untyped, { ids: ["7", "8"], missing: "unknown" });
+  const { columns, ...read } = await readNeuronTable(file, { ids: [8, 7] });
+  assert.equal(read, { count: 2, types: ["unknown", "T4"], typeIdx: Uint32Array.of(0, 1), ...plain });
+  for (const name of ["role_text", "cell_type_text_", "cell_type_text", "index_text"])
+    assert.equal(columns!.get(name)!.values, ["motor", "sensor"]);
+  await writeNeuronTable(file, { ...untyped, types: ["", "unknown"] }, { missing: "unknown" });
+  assert.equal((await readNeuronTable(file)).types, ["unknown"]);
 });
 
 test.run();
