@@ -445,6 +445,7 @@ export {
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
+export type { PatternScope } from "./train/parameterElements.ts";
 export {
   ParameterPenalties,
   type ParameterPenalty,
