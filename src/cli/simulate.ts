@@ -11,7 +11,7 @@ import type { RecordedActivity } from "../models/recordActivity.ts";
 import { metricValues } from "../models/task/sums.ts";
 import type { Task } from "../models/task/task.ts";
 import { standaloneSvg } from "../report/figure.ts";
-import { type NeuronGroup, rolesByProjections } from "../report/groups.ts";
+import type { NeuronGroup } from "../report/groups.ts";
 import { activityFigure } from "../report/plots/activity.ts";
 import { assertPng, pngOfSvg } from "../report/raster.ts";
 import type { TrainConfig } from "../run/config.ts";
@@ -27,8 +27,7 @@ import {
   type RunModel,
   restoreModel,
 } from "../run/experiment.ts";
-import { selectable } from "../run/network.ts";
-import { drivenBy, readBy } from "../run/projections.ts";
+import { neuronsOfRun } from "../run/projections.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
 import { numberOf } from "../run/settingTypes.ts";
@@ -153,7 +152,7 @@ async function simulateInputs(
   inputs: RunInputs,
   given: GivenOptions,
 ): Promise<void> {
-  const subject = selectableNeurons(inputs);
+  const subject = neuronsOfRun(inputs.connectome, inputs.projections);
   const acted = await readInterventions(given, subject);
   const recorded = select(subject, given.record ?? given.neurons ?? "all", given.neurons ? "--neurons" : "--record");
   const stimulus = await readStimulus(given.input, config, inputs);
@@ -193,12 +192,6 @@ function checkOptions({ times, at, record, neurons }: GivenOptions): void {
   if (times !== undefined && at) throw new ArgumentError("simulate", "--at", "it dropped, or no --times", "both");
   if (record !== undefined && neurons !== undefined)
     throw new ArgumentError("simulate", "--neurons", "it dropped, as --record is its new name", "both");
-}
-
-/** Neurons by the columns of the table; without roles there, by their projections. */
-function selectableNeurons({ connectome, projections }: RunInputs): SelectableNeurons {
-  const roles = rolesByProjections(connectome.csr.nRows, drivenBy(projections), readBy(projections));
-  return selectable(connectome, roles);
 }
 
 function select(neurons: SelectableNeurons, selector: string, argument: string): Uint32Array {

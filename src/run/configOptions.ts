@@ -41,13 +41,13 @@ import {
   namedValues,
   nonlinearities,
   orNull,
+  parameterPattern,
   penaltyOfParameters,
   readoutTimes,
   real,
   type SettingType,
   selector,
   whole,
-  word,
 } from "./settingTypes.ts";
 import { hasFixedSteps, tableauOf } from "./solver.ts";
 
@@ -83,10 +83,10 @@ const PRESET_NAMES = Object.keys(PRESETS);
 const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${name}: ${summary}`);
 const fixedStepSolvers = SOLVERS.filter((solver) => tableauOf({ solver }).bErr === null);
 const positive: SettingType<number> = real({ above: 0 });
-const pattern: SettingType<string> = word("PATTERN");
+const pattern: SettingType<string> = parameterPattern();
 
 const PATTERNS =
-  "patterns are names in files or roles (weights, biases, time-constants, input, output, read-out), with * for any text and ! for all others; the last that matches decides";
+  "patterns are names in files or roles (weights, biases, time-constants, input, output, read-out), with * for any text and ! for all others, or their elements of some neurons: biases[type=T4*], weights[pre: side=L]; the last that matches decides";
 
 const CONNECTIONS: Need = {
   expected: "a wiring with connections, as --wiring none has W = 0 and trains no weights",

@@ -3,6 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { orRelease } from "../core/release.ts";
+import type { SelectableNeurons } from "../data/selectors.ts";
 import type { TaskNetwork } from "../data/tasks/taskSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
@@ -23,7 +24,7 @@ import type { Key } from "./configOptions.ts";
 import { checkReadTimes, evaluationOf, readoutTimesOf } from "./evaluation.ts";
 import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
-import { chooseProjections, type Projections } from "./projections.ts";
+import { chooseProjections, neuronsOfRun, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits, withoutTimes } from "./samples.ts";
 import { parameterOptions, type Sharing, sharingOf } from "./sharing.ts";
@@ -162,13 +163,18 @@ function layersOf({ convolution }: Projections): ReadoutLayer[] {
 /** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */
 export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
   const { train } = inputs.samples;
+  const neurons = neuronsOfRun(inputs.connectome, inputs.projections);
   const model = modelOf(backend, config, inputs);
-  const optimizer = orRelease({ release: () => model.dispose() }, () => optimizerOf(backend, model.parameters, config));
+  const optimizer = orRelease({ release: () => model.dispose() }, () =>
+    optimizerOf(backend, model.parameters, config, neurons),
+  );
   const disposeOfBoth = () => {
     optimizer.dispose();
     model.dispose();
   };
-  const penalties = orRelease({ release: disposeOfBoth }, () => penaltiesOf(backend, model.parameters, config));
+  const penalties = orRelease({ release: disposeOfBoth }, () =>
+    penaltiesOf(backend, model.parameters, config, neurons),
+  );
   const dispose = () => {
     penalties?.dispose();
     disposeOfBoth();
@@ -193,7 +199,12 @@ export function createExperiment(backend: Backend, config: TrainConfig, inputs: 
   return { model, optimizer, trainer, ...(penalties && { penalties }), dispose };
 }
 
-function optimizerOf(backend: Backend, parameters: ParameterSet, config: TrainConfig): Optimizer {
+function optimizerOf(
+  backend: Backend,
+  parameters: ParameterSet,
+  config: TrainConfig,
+  neurons: SelectableNeurons,
+): Optimizer {
   const { lr, lrOf, decayOf, freeze, weightDecay, clipNorm, momentum } = config;
   const chosen: readonly (readonly [Key, ParameterGroup])[] = [
     ...Object.entries(lrOf ?? {}).map(([pattern, own]) => ["lrOf", { parameters: pattern, lr: own }] as const),
@@ -203,7 +214,7 @@ function optimizerOf(backend: Backend, parameters: ParameterSet, config: TrainCo
     ...(freeze ?? []).map((pattern) => ["freeze", { parameters: pattern, frozen: true }] as const),
   ];
   const groups = chosen.map(([, group]) => group);
-  const options = { lr, groups, ...(clipNorm !== null && { clipNorm }) };
+  const options = { lr, groups, neurons, ...(clipNorm !== null && { clipNorm }) };
   const make = (): Optimizer => {
     switch (config.optimizer) {
       case "adam":
@@ -223,7 +234,12 @@ function optimizerOf(backend: Backend, parameters: ParameterSet, config: TrainCo
 }
 
 /** null: none. Their names are those of the settings: "l2:weights". */
-function penaltiesOf(backend: Backend, parameters: ParameterSet, { penalty }: TrainConfig): ParameterPenalties | null {
+function penaltiesOf(
+  backend: Backend,
+  parameters: ParameterSet,
+  { penalty }: TrainConfig,
+  neurons: SelectableNeurons,
+): ParameterPenalties | null {
   if (penalty === null) return null;
   const terms = Object.entries(penalty).map(([name, weight]): ParameterPenalty => {
     const colon = name.indexOf(":");
@@ -232,7 +248,7 @@ function penaltiesOf(backend: Backend, parameters: ParameterSet, { penalty }: Tr
   });
   return underSettings(
     () => "penalty",
-    () => new ParameterPenalties(backend, parameters, terms),
+    () => new ParameterPenalties(backend, parameters, terms, { neurons }),
   );
 }
 

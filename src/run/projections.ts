@@ -19,7 +19,7 @@ import {
   type SharedPattern,
 } from "../data/connectomes.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
-import { selectNeurons } from "../data/selectors.ts";
+import { type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 import { rolesByProjections } from "../report/groups.ts";
 import { INPUTS, isInputName, isReadoutName, READOUTS, type TrainConfig } from "./config.ts";
@@ -98,6 +98,12 @@ export function readBy({ outputProjection }: Pick<Projections, "outputProjection
   if (outputProjection === null) return () => true;
   const read = new Set(outputProjection.colIdx);
   return (i) => read.has(i);
+}
+
+/** What the neurons of a run are selected by: their table, without roles there their projections, and their connections. */
+export function neuronsOfRun(connectome: Connectome, projections: Projections): SelectableNeurons {
+  const roles = () => rolesByProjections(connectome.csr.nRows, drivenBy(projections), readBy(projections));
+  return selectable(connectome, connectome.table?.role ?? roles());
 }
 
 function projectionOf(

@@ -5,6 +5,7 @@ import { isObject } from "../core/plainObject.ts";
 import { parseSelector } from "../core/selector.ts";
 import { quoteValue } from "../core/text.ts";
 import { ACTIVATION_NAMES } from "../models/activation.ts";
+import { closingBracket, parsePattern } from "../models/parameters/pattern.ts";
 import { PENALTY_KINDS } from "../train/parameterPenalties.ts";
 import type { Assignments, NamedNetwork, NetworkSize, ReadoutTimes } from "./config.ts";
 
@@ -289,9 +290,31 @@ export function assignments(name: SettingType<string>, value: SettingType<number
   };
 }
 
+/** A pattern of parameters, perhaps with neurons in brackets. Whether its parameters and neurons exist is not checked. */
+export function parameterPattern(): SettingType<string> {
+  const name = word("PATTERN");
+  const read = (data: unknown): string | undefined => {
+    if (typeof data !== "string") return undefined;
+    try {
+      const place = { where: "setting", argument: "pattern" };
+      const { parameters, neurons } = parsePattern(place.where, place.argument, data);
+      for (const { selector } of neurons) parseSelector(selector, place);
+      return name.read(parameters) === undefined ? undefined : data;
+    } catch (error) {
+      if (error instanceof ArgumentError) return undefined;
+      throw error;
+    }
+  };
+  return {
+    ...name,
+    read,
+    schema: { type: "string", pattern: "^[^,\\s\\[]([^,\\[]*[^,\\s\\[])?( *\\[[^\\]].*\\])?$" },
+  };
+}
+
 /** KIND:PATTERN, a penalty and the parameters that it is on. */
 export function penaltyOfParameters(): SettingType<string> {
-  const pattern = word("PATTERN");
+  const pattern = parameterPattern();
   return {
     expected: "KIND:PATTERN",
     read: (data) => {
@@ -302,12 +325,22 @@ export function penaltyOfParameters(): SettingType<string> {
     },
     fromText: asIs,
     got: quoteValue,
-    schema: { type: "string", pattern: `^(${PENALTY_KINDS.join("|")}):[^,]+$` },
+    schema: { type: "string", pattern: `^(${PENALTY_KINDS.join("|")}):[^,\\[]+(\\[.+\\])?$` },
   };
 }
 
+/** What stands between commas; those in brackets divide nothing. */
 function partsOf(text: string): string[] {
-  return text.split(",").map((part) => part.trim());
+  const parts: string[] = [];
+  let begin = 0;
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === "[") i = Math.max(i, closingBracket(text, i));
+    else if (text[i] === ",") {
+      parts.push(text.slice(begin, i));
+      begin = i + 1;
+    }
+  }
+  return [...parts, text.slice(begin)].map((part) => part.trim());
 }
 
 /** A value of `type`, or null; on a command line "none". */

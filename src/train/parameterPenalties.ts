@@ -14,8 +14,9 @@ import { checkNames } from "../core/optionNames.ts";
 import { orRelease } from "../core/release.ts";
 import { inDeviceOrder, type Parameter } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
-import { matchingTrainable, type ParameterPattern } from "../models/parameters/pattern.ts";
+import type { ParameterPattern } from "../models/parameters/pattern.ts";
 import type { Value } from "../ops/value.ts";
+import { type ChosenElements, chosenElements, type PatternScope } from "./parameterElements.ts";
 
 /**
  * A penalty as a graph: the term of each number of a parameter [n], which are summed, or one scalar.
@@ -28,7 +29,7 @@ export type PenaltyGraph = (g: Graph, w: Value, start: Value) => Value;
 /** Ready-made penalties: Σ|w|, ½Σw², and ½Σ(w − w_start)², w_start the values at the beginning of training. */
 export type PenaltyKind = "l1" | "l2" | "distance";
 
-/** A term: `weight` times the sum of its kind over all parameters that match. */
+/** A term: `weight` times the sum of its kind over all parameters, or elements of some neurons, that match. */
 export interface ParameterPenalty {
   /** As results and files have it; unique. */
   readonly name: string;
@@ -65,6 +66,8 @@ interface Penalised {
   /** Numbers of its terms. */
   readonly terms: readonly number[];
   readonly program: Program;
+  /** For terms on some of its elements: 1 for those, 0 for others, by the names of leaves. */
+  readonly chosen: Readonly<Record<string, DeviceBuffer>>;
   /** Its values at the beginning of training; null: no term reads them. */
   readonly start: DeviceBuffer | null;
 }
@@ -90,9 +93,14 @@ export class ParameterPenalties {
   /**
    * @throws {ArgumentError} a pattern that matches nothing or only what the model has frozen; a name that is taken; a weight that is not
    *   above 0; a kind that does not exist; a graph that does not depend on the parameter
-   * @throws {ShapeError} a graph whose result is neither one number per number of the parameter nor a scalar
+   * @throws {ShapeError} a graph whose result is neither one number per number of the parameter nor a scalar, or a scalar for some elements
    */
-  constructor(backend: Backend, parameters: ParameterSet, terms: readonly ParameterPenalty[]) {
+  constructor(
+    backend: Backend,
+    parameters: ParameterSet,
+    terms: readonly ParameterPenalty[],
+    scope: PatternScope = {},
+  ) {
     terms.forEach((term, i) => {
       check(term, i, terms);
     });
@@ -104,7 +112,7 @@ export class ParameterPenalties {
       const scalar = this.#desk.vector("always", 1);
       backend.fill(scalar, 1);
       return {
-        penalised: penalisedOf(this.#desk, parameters, terms),
+        penalised: penalisedOf(this.#desk, parameters, terms, scope),
         values: terms.map((_, i) => this.#desk.vector(valueName(i), 1)),
         always: scalar,
       };
@@ -132,9 +140,9 @@ export class ParameterPenalties {
     for (const value of this.#values) this.#backend.fill(value, 0);
     // Solves have scalars of their own, which go with them.
     this.#desk.nextRound();
-    for (const { parameter, program, start } of this.#penalised) {
+    for (const { parameter, program, start, chosen } of this.#penalised) {
       const { value: w, grad } = parameter;
-      this.#desk.run(program, { w, grad, start, complete });
+      this.#desk.run(program, { w, grad, start, complete, ...chosen });
     }
     return this.#values;
   }
@@ -270,43 +278,70 @@ function check(term: ParameterPenalty, i: number, all: readonly ParameterPenalty
   if (!(weight > 0 && Number.isFinite(weight))) refuse("weight", "a finite number above 0", weight);
 }
 
-function penalisedOf(desk: Desk, parameters: ParameterSet, terms: readonly ParameterPenalty[]): Penalised[] {
+function penalisedOf(
+  desk: Desk,
+  parameters: ParameterSet,
+  terms: readonly ParameterPenalty[],
+  scope: PatternScope,
+): Penalised[] {
   const all = parameters.all();
   const matched = terms.map(({ name, parameters: pattern }) =>
-    matchingTrainable("ParameterPenalties", `${name}.parameters`, pattern, all),
+    chosenElements("ParameterPenalties", `${name}.parameters`, pattern, all, scope),
   );
   return all.flatMap((parameter): Penalised[] => {
     const { name, size } = parameter;
-    const own = terms.flatMap((_, i) => (matched[i]!.includes(parameter) ? [i] : []));
+    const own = terms.flatMap((_, i) => (matched[i]!.has(parameter) ? [i] : []));
     // A matrix without entries has nothing to penalise.
     if (own.length === 0 || size === 0) return [];
+    const elements = (i: number): ChosenElements => matched[i]!.get(parameter)!;
+    const partial = own.filter((i) => elements(i) !== null);
     const program = penaltyProgram(
       size,
-      own.map((i) => [valueName(i), terms[i]!] as const),
+      own.map((i) => ({ value: valueName(i), term: terms[i]!, chosen: elements(i) && chosenName(i) })),
     );
     const readsStart = program.bindings.some((binding) => binding.name === "start");
     const start = readsStart ? desk.vector(`${name} start`, size) : null;
-    return [{ parameter, terms: own, program, start }];
+    const chosen = partial.map((i) => {
+      const buffer = desk.vector(`${name} ${chosenName(i)}`, size);
+      desk.backend.upload(buffer, elements(i)!);
+      return [chosenName(i), buffer] as const;
+    });
+    return [{ parameter, terms: own, program, start, chosen: Object.fromEntries(chosen) }];
   });
+}
+
+function chosenName(term: number): string {
+  return `chosen ${term}`;
 }
 
 function valueName(term: number): string {
   return `value ${term}`;
 }
 
-/** Adds the terms of a parameter to their values, and their gradients to its gradient. Leaves: `w`, `start`. */
-function penaltyProgram(size: number, terms: readonly (readonly [value: string, term: ParameterPenalty])[]): Program {
+/** A term in a program: the binding of its value, and the leaf of its elements; null: all of them. */
+interface TermOfParameter {
+  readonly value: string;
+  readonly term: ParameterPenalty;
+  readonly chosen: string | null;
+}
+
+/** Adds the terms of a parameter to their values, and their gradients to its gradient. Leaves: `w`, `start`, and those of `chosen`. */
+function penaltyProgram(size: number, terms: readonly TermOfParameter[]): Program {
   const g = new Graph();
   const { ops } = g;
   const w = g.row("w", size);
   const start = g.row("start", size);
-  const seeds = terms.map(([value, { name, kind, weight }]) => {
-    const term = (typeof kind === "function" ? kind : KINDS[kind])(g, w, start);
-    const isSum = term.kind === "row" && term.rows === size;
-    if (!isSum && term.kind !== "scalar") {
-      const got = `${term.kind} of ${term.rows}`;
-      throw new ShapeError("ParameterPenalties", name, `a row vector of ${size} numbers, or a scalar`, got);
+  const seeds = terms.map(({ value, term: { name, kind, weight }, chosen }) => {
+    const mask = chosen === null ? null : g.row(chosen, size);
+    // Nothing flows back to other elements, not even 0 · ∞.
+    const own = mask ? ops.select(mask, w, g.detach(w)) : w;
+    const all = (typeof kind === "function" ? kind : KINDS[kind])(g, own, start);
+    const isSum = all.kind === "row" && all.rows === size;
+    if (!isSum && (all.kind !== "scalar" || mask)) {
+      const expected = `a row vector of ${size} numbers${mask ? ", for elements of some neurons" : ", or a scalar"}`;
+      throw new ShapeError("ParameterPenalties", name, expected, `${all.kind} of ${all.rows}`);
     }
+    const term = mask ? ops.select(mask, all, 0) : all;
     if (!dependsOn(term, w))
       throw new ArgumentError(
         "ParameterPenalties",

@@ -6,6 +6,7 @@ import { parserOf } from "../../src/cli/values.ts";
 import {
   assignments,
   listOf,
+  parameterPattern,
   penaltyOfParameters,
   readoutTimes,
   real,
@@ -56,6 +57,32 @@ test("penalties have a kind and a pattern", () => {
   assert.equal(penalties.read("l2:weights=1e-4,distance:rnn.*=0.5"), { "l2:weights": 1e-4, "distance:rnn.*": 0.5 });
   for (const wrong of ["weights=1", "l3:weights=1", "l2:=1", "l2:weights=-1"])
     assert.is(penalties.read(wrong), undefined, wrong);
+});
+
+test("patterns may have neurons in brackets, whose commas, bars and equals signs belong to them", () => {
+  assert.equal(penalties.read("l2:weights[pre: type=T4a,T4b]=1e-4, l1:biases=2"), {
+    "l2:weights[pre: type=T4a,T4b]": 1e-4,
+    "l1:biases": 2,
+  });
+  const patterns = listOf(parameterPattern());
+  assert.equal(patterns.read('biases[type="a],b"], weights[side!=L][pre: x|y]'), [
+    'biases[type="a],b"]',
+    "weights[side!=L][pre: x|y]",
+  ]);
+  const { schema } = parameterPattern();
+  for (const right of [
+    "weights",
+    "rnn.hh.*",
+    "!biases",
+    "biases[T4*]",
+    "weights [pre: a,b][post: c]",
+    "time constants",
+  ]) {
+    assert.is(parameterPattern().read(right), right);
+    assert.match(right, new RegExp(schema.pattern as string));
+  }
+  for (const wrong of ["", "biases[", "biases[]", "biases[a &]", "[a]", "!biases[a]", "a,b", "biases[a]b", 3, null])
+    assert.is(parameterPattern().read(wrong), undefined, String(wrong));
 });
 
 test("times of a read-out are named, or ascending indices", () => {

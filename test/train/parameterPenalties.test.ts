@@ -133,6 +133,35 @@ function define(test: Test<WithBackend>): void {
       );
   });
 
+  test("a term on the elements of some neurons leaves out the others, whatever they are", async ({ backend }) => {
+    const parameters = new ParameterSet(backend);
+    const values = Float64Array.from([1, 2, -3, 4]);
+    parameters.add({ name: "bias", role: "biases", of: "neurons", values, trainable: true });
+    const terms: readonly ParameterPenalty[] = [
+      { name: "some", parameters: "biases[1-2]", kind: "l2", weight: 0.5 },
+      { name: "all", parameters: "biases", kind: "l1", weight: 2 },
+      // Infinite at 1, which is not among its elements.
+      { name: "pole", parameters: "bias[1]", kind: ({ ops }, w) => ops.div(1, ops.sub(w, 1)), weight: 4 },
+    ];
+    const neurons = { count: 4 };
+    const penalties = new ParameterPenalties(backend, parameters, terms, { neurons });
+    parameters.zeroGradients();
+    const measured = penalties.read(await backend.downloadAll(penalties.add()));
+    assert.equal(measured, { some: 0.5 * 0.5 * (4 + 9), all: 20, pole: 4 });
+    assert.equal([...(await parameters.gradient("bias"))], [2, 2 + 0.5 * 2 - 4, -2 - 0.5 * 3, 2]);
+    penalties.dispose();
+    const norm: ParameterPenalty = {
+      name: "norm",
+      parameters: "bias[1]",
+      kind: ({ ops }, w) => ops.reduceRows(ops.mul(w, w)),
+      weight: 1,
+    };
+    const make = (term: ParameterPenalty, scope = {}) => new ParameterPenalties(backend, parameters, [term], scope);
+    await fails(() => make(norm, { neurons }), "shape", /a row vector of 4 numbers, for elements of some neurons/);
+    await fails(() => make(terms[0]!), "argument", /neurons, as they are not known/);
+    parameters.dispose();
+  });
+
   test("terms on one parameter are as if each were alone", async ({ backend }) => {
     const { values } = await evaluated(backend, TERMS, MOVED);
     for (const term of TERMS)

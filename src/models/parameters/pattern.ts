@@ -38,7 +38,7 @@ export function parsePattern(where: string, argument: string, pattern: Parameter
   const neurons: PatternNeurons[] = [];
   let rest = pattern.slice(first);
   while (rest !== "") {
-    const end = rest.startsWith("[") ? closingBracket(rest) : -1;
+    const end = rest.startsWith("[") ? closingBracket(rest, 0) : -1;
     if (end < 0) throw refuse("neurons in brackets, like biases[type=T4*] or weights[pre: side=L]");
     const inner = rest.slice(1, end);
     const side = /^\s*(pre|post)\s*:/.exec(inner);
@@ -48,10 +48,10 @@ export function parsePattern(where: string, argument: string, pattern: Parameter
   return { parameters, neurons };
 }
 
-/** The place of the "]" that ends the "[" at the beginning, outside of quotes; −1: there is none. */
-export function closingBracket(text: string): number {
+/** The place of the "]" that ends the "[" at `open`, outside of quotes; −1: there is none. */
+export function closingBracket(text: string, open: number): number {
   let isQuoted = false;
-  for (let i = 1; i < text.length; i++) {
+  for (let i = open + 1; i < text.length; i++) {
     if (text[i] === '"') isQuoted = !isQuoted;
     else if (text[i] === "]" && !isQuoted) return i;
   }
