@@ -153,7 +153,7 @@ const DEFAULT_NONLINEARITY: Readonly<Record<Dynamics, string>> = {
 };
 
 /** Every option, those of the network's evolution included. */
-const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memoryBudgetBytes", true>> = {
+const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memoryBudgetBytes" | "lightCone", true>> = {
   inputSize: true,
   numNeurons: true,
   connectome: true,
@@ -181,6 +181,7 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memor
   inputGradient: true,
   solve: true,
   memoryBudgetBytes: true,
+  lightCone: true,
 };
 
 const MIN_OPTIONS = { min: true, clamp: true } as const;
