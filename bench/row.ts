@@ -4,7 +4,7 @@ import type { DType } from "../src/core/dtype.ts";
 import type { StepProfile } from "../src/profile/stepProfile.ts";
 
 /** Suites, by their names in `--suite`. */
-export const SUITES = ["kernels", "rhs", "solve", "step", "load", "startup"] as const;
+export const SUITES = ["kernels", "rhs", "solve", "step", "discrete", "load", "startup"] as const;
 export type SuiteName = (typeof SUITES)[number];
 
 /** Peers, by their names in `--peers`. */

@@ -83,6 +83,8 @@ export interface ConnectomeNetworkOptions {
   readonly biasMode?: ListMode;
   /** Default true: weights (or strengths) and bias. */
   readonly trainConnectome?: boolean;
+  /** Whether biases are trained; default: as the weights. */
+  readonly trainBias?: boolean;
   readonly trainInputProjection?: boolean;
   readonly trainOutputProjection?: boolean;
   readonly trainTau?: boolean;
@@ -173,6 +175,7 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memor
   biasInit: true,
   biasMode: true,
   trainConnectome: true,
+  trainBias: true,
   trainInputProjection: true,
   trainOutputProjection: true,
   trainTau: true,

@@ -152,7 +152,11 @@ const CASES: Readonly<Record<string, Case>> = {
     first: true,
     lastRead: LAST,
   },
-  "frozen weights": { rnn: { trainConnectome: false }, first: true, lastRead: LAST },
+  "fixed weights with trained biases": {
+    rnn: { trainConnectome: false, trainBias: true },
+    first: true,
+    lastRead: LAST,
+  },
   "a penalty on all activity": { penalties: [rateL2({ weight: 0.1 })], first: false, lastRead: null },
   "every neuron read out": { rnn: { outputProjection: null }, first: true, lastRead: null },
 };

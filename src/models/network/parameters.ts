@@ -37,10 +37,11 @@ const DYNAMICS: readonly ParameterRole[] = ["weights", "time constants", "biases
 /** The parameters of a network, in the order in which files have them. */
 export function networkParameters(o: ConnectomeNetworkOptions, { tau, bias }: ResolvedNeurons): ParameterSpec[] {
   const { trainConnectome = true, trainInputProjection = true, trainOutputProjection = true, trainTau = true } = o;
+  const { trainBias = trainConnectome } = o;
   const { inputProjection: U, outputProjection: H, connectomeBias = true, outputProjectionBias = true } = o;
   return [
     connections(o, trainConnectome),
-    ...(connectomeBias ? [biases(bias, trainConnectome)] : []),
+    ...(connectomeBias ? [biases(bias, trainBias)] : []),
     ...(U ? [projection("ih", "input", U, trainInputProjection)] : []),
     ...(H ? [projection("ho", "output", H, trainOutputProjection)] : []),
     ...(H && outputProjectionBias ? [outputBias(H, trainOutputProjection)] : []),
