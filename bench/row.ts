@@ -63,6 +63,8 @@ export interface Row extends Timing {
 
 /** Where the time of one training step went. */
 export interface StepProfileRecord extends StepProfile {
+  /** Absent in older files: "step". */
+  readonly suite?: SuiteName;
   readonly network: string;
   readonly batch: number;
   readonly threads: number;
