@@ -28,6 +28,8 @@ export interface DeviceSparse {
   readonly valuesCsr: DeviceBuffer;
   /** u32 [nnz]: position in CSC order of the k-th entry in CSR order. */
   readonly cscOfCsr: DeviceBuffer;
+  /** Stored entries that W·X and Wᵀ·G go through, where these are not all (see `sparseRows`). */
+  readonly walked?: { readonly product: number; readonly reverse: number };
   /** Host copy of the same permutation. */
   readonly cscOfCsrHost: Uint32Array;
   release(): void;

@@ -19,7 +19,7 @@ import { rateL2 } from "../../src/models/task/penalties.ts";
 import type { TargetBatch } from "../../src/models/task/targets.ts";
 import { Adam } from "../../src/train/optimizer/adam.ts";
 import { normals } from "../ode/harness.ts";
-import { forEachBackend, type WithBackend } from "../support/backends.ts";
+import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse } from "../support/matrices.ts";
@@ -292,6 +292,26 @@ forEachBackend("light cone", ["f64"], (test) => {
     assert.equal(spared.outputs.stats[0]!.connections!.read, new Array<number>(FRAMES).fill(all));
   });
 
+  test("the reverse skips steps to which nothing flows back", async ({ backend }) => {
+    const reversed = async (lightCone: boolean, name: string): Promise<number> => {
+      let runs = 0;
+      const counting = variant(backend, {
+        run: (bound) => {
+          if (bound.executable.program.name.endsWith(".reverse") && bound.executable.program.name.startsWith("step"))
+            runs++;
+          backend.run(bound);
+        },
+      });
+      using model = modelOf(counting, CASES[name]!, lightCone);
+      await model.gradients(INPUT, TARGETS, 0, CASES[name]!.evaluation);
+      return runs / Math.ceil(BATCH / backend.lanesFor(N));
+    };
+    assert.is(await reversed(true, "several steps per frame, windows"), 2 * 3, "the last window");
+    assert.is(await reversed(false, "several steps per frame, windows"), 3 * FRAMES);
+    assert.is(await reversed(true, "an earlier frame"), 4, "up to that frame");
+    assert.is(await reversed(false, "an earlier frame"), FRAMES);
+  });
+
   test("a switch that is none is refused", ({ backend }) => {
     const refused = (make: () => void) =>
       assert.throws(make, (e: unknown) => e instanceof ArgumentError && /lightCone/.test(e.message));
@@ -364,6 +384,9 @@ for (const dtype of ["f32", "f64"] as const) {
         );
         assertBitEqual(part.ct, all.ct, "Wᵀ·g");
         assertBitEqual(part.grad, all.grad, "the gradient of W");
+        const taken = csr.rowPtr.reduce((sum, end, row) => sum + (marks[row - 1] ? end - csr.rowPtr[row - 1]! : 0), 0);
+        const reverse = taken <= csr.nnz / 4 ? taken : csr.nnz;
+        assert.equal(rows.walked, { product: taken, reverse }, "entries that are walked");
         rows.release();
         whole.release();
         assert.is(backend.memory().liveBuffers, liveBuffers);

@@ -297,6 +297,10 @@ export class WasmSparseRows implements WasmMatrix {
     return this.#whole.rowIdx;
   }
 
+  get walked(): { readonly product: number; readonly reverse: number } {
+    return { product: this.rowPtrHost[this.nRows]!, reverse: this.colPtrHost[this.nCols]! };
+  }
+
   get released(): boolean {
     return this.#released || this.#whole.released;
   }

@@ -136,6 +136,11 @@ class StepWork {
       isWhole || !outputsOnly ? null : (hs.findLastIndex((h) => h !== undefined) + 1) * steps.perOutput - 1;
   }
 
+  /** Whether the reverse leaves out steps to which no cotangent flows back: they are later than all outputs, or in a window without one. */
+  get sparesZeros(): boolean {
+    return this.#lastRead !== null;
+  }
+
   /** What a step may do without: see StepPrograms. */
   isFromZeros(k: number): boolean {
     return k === 0 && this.#startsFromZeros;
@@ -278,14 +283,24 @@ class StepRun {
     const cts = [ctY0, this.#state("ct")] as const;
     backend.fill(cts[count % 2]!, 0);
     let ctDrive: DeviceBuffer | null = null;
+    let flows = false;
     for (let k = count - 1; k >= 0; k--) {
       const [ctNext, ctH] = [cts[(k + 1) % 2]!, cts[k % 2]!];
       // The cotangent of the state after a step: from later steps, none across the border of a window, plus that of the output.
-      if ((k + 1) % perWindow === 0 && k + 1 < count) backend.fill(ctNext, 0);
+      if ((k + 1) % perWindow === 0 && k + 1 < count) {
+        backend.fill(ctNext, 0);
+        flows = false;
+      }
       const term = outputAfter(k, ctHs, steps);
       if (term) this.#desk.run(add, { sum: ctNext, term });
+      flows ||= term !== undefined && term !== null;
       const frame = Math.floor(k / perFrame);
       if ((k + 1) % perFrame === 0) ctDrive = input.cotangent(frame);
+      if (!flows && work.sparesZeros) {
+        backend.fill(ctH, 0);
+        if (k % perFrame === 0) input.pull(frame);
+        continue;
+      }
       const { start, saves } = this.#tape.recall(k, (from, to, record, j) =>
         this.#take(chunk, work, j, from, to, record),
       );
