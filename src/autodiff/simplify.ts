@@ -1,6 +1,6 @@
-// Expressions that are simpler than they were written. Each has the same bits as what it stands for, NaN and infinity included. Two
+// Expressions that are simpler than they were written. Each has the same bits as what it stands for, NaN and infinity included. Three
 // exceptions: where an addition of 0 goes, −0 stays −0, and so does a subnormal number on a device that flushes them; constants are
-// combined in double precision.
+// combined in double precision; the product of a matrix with a state of zeros is 0 (`isZero`), whether the matrix is finite or not.
 
 import type { PointwiseOp } from "../backend/program.ts";
 import type { Value } from "../ops/value.ts";
