@@ -28,6 +28,8 @@ export interface DeviceSparse {
   readonly valuesCsr: DeviceBuffer;
   /** u32 [nnz]: position in CSC order of the k-th entry in CSR order. */
   readonly cscOfCsr: DeviceBuffer;
+  /** Stored entries that W·X and Wᵀ·G go through, where these are not all (see `sparseRows`). */
+  readonly walked?: { readonly product: number; readonly reverse: number };
   /** Host copy of the same permutation. */
   readonly cscOfCsrHost: Uint32Array;
   release(): void;
@@ -109,6 +111,12 @@ export interface Backend {
   ): Promise<Readonly<Record<Name, DeviceBuffer>> | null>;
   /** Uploads a matrix; values are converted to the backend's dtype. */
   sparse(label: string, csr: Csr): DeviceSparse;
+  /**
+   * The rows i of a matrix with isTaken[i] ≠ 0, for products of which only these count. It is bound in place of the matrix, whose values,
+   * and places of gradients, it shares. Rows of W·X that are not taken are 0 or what they are in the matrix. Wᵀ·G and the gradient need a G
+   * that is 0 in these rows, and are then those of the matrix, to the bit. null: the device has no use for it.
+   */
+  sparseRows(matrix: DeviceSparse, isTaken: ArrayLike<number>): DeviceSparse | null;
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset?: number): void;
   download(source: DeviceBuffer, offset?: number, length?: number): Promise<FloatArray | Uint32Array>;
   /** Several buffers with one wait. */

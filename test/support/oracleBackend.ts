@@ -64,6 +64,10 @@ class OracleBackend implements Backend {
     return new OracleSparse(label, csr, this.#ledger);
   }
 
+  sparseRows(): null {
+    return null;
+  }
+
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
     const { data: to } = this.#live(target);
     checkRange("upload", target, offset, data.length);

@@ -15,14 +15,22 @@ import {
   type MemoryStats,
   SPARED_ARRAYS,
 } from "../backend.ts";
-import { checkCopy, checkOwn, checkRange, disposedError, foreignError, resolveBindings } from "../checkBuffers.ts";
+import {
+  checkCopy,
+  checkOwn,
+  checkRange,
+  checkTakenRows,
+  disposedError,
+  foreignError,
+  resolveBindings,
+} from "../checkBuffers.ts";
 import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { HOST_TAPE_BYTES } from "../hostMemory.ts";
 import { layoutFor } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
 import { Arena } from "./arena.ts";
 import { WasmBound } from "./bound.ts";
-import { BufferSpace, WasmBuffer, WasmSparse } from "./buffers.ts";
+import { BufferSpace, WasmBuffer, WasmSparse, WasmSparseRows } from "./buffers.ts";
 import { WasmExecutable } from "./compile.ts";
 import { GeneratedFunctions } from "./functions.ts";
 import { CONTROL_LINE, CONTROL_TAKEN } from "./isa.ts";
@@ -179,6 +187,13 @@ class WasmBackend implements Backend {
     return new WasmSparse(this.#space, label, csr);
   }
 
+  sparseRows(matrix: DeviceSparse, isTaken: ArrayLike<number>): DeviceSparse {
+    this.#check();
+    const own = checkOwn("sparseRows", matrix, (b): b is WasmSparse => b instanceof WasmSparse && this.#isOwn(b));
+    checkTakenRows(own, isTaken);
+    return new WasmSparseRows(own, isTaken);
+  }
+
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
     const own = this.#own("upload", target);
     checkRange("upload", own, offset, data.length);
@@ -281,8 +296,9 @@ class WasmBackend implements Backend {
     return checkOwn(where, buffer, (b): b is WasmBuffer => b instanceof WasmBuffer && this.#isOwn(b));
   }
 
-  readonly #isOwn = (given: Bindable): given is WasmBuffer | WasmSparse =>
-    (given instanceof WasmBuffer || given instanceof WasmSparse) && given.space === this.#space;
+  readonly #isOwn = (given: Bindable): given is WasmBuffer | WasmSparse | WasmSparseRows =>
+    (given instanceof WasmBuffer || given instanceof WasmSparse || given instanceof WasmSparseRows) &&
+    given.space === this.#space;
 
   #isOwnExecutable(executable: Executable): executable is WasmExecutable {
     return executable instanceof WasmExecutable && executable.functions === this.#parts.functions;

@@ -213,6 +213,11 @@ class DawnBackend implements WebGpuBackend {
     return new GpuDeviceSparse(this.#memory, label, csr, (target, data) => this.#transfer.upload(target, data, 0));
   }
 
+  /** Kernels deal out rows to threads by the entries of the whole matrix, which decide the order of sums: there are no cheaper products. */
+  sparseRows(): null {
+    return null;
+  }
+
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
     const own = this.#own("upload", target);
     checkRange("upload", own, offset, data.length);
