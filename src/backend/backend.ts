@@ -59,6 +59,8 @@ export interface MemoryStats {
   readonly livePrograms: number;
   /** The largest single allocation so far, in bytes: shows that nothing of size N×N or nnz×B exists. */
   readonly largestBytes: number;
+  /** What the device has taken from the machine for all this, gaps between buffers included; it need not shrink. */
+  readonly takenBytes: number;
 }
 
 /** What went over the border between host and device since the backend was made. */
@@ -126,6 +128,11 @@ export interface Backend {
   finish(): Promise<void>;
 
   memory(): MemoryStats;
+  /**
+   * A device like this one, with its limits, whose memory is imagined: buffers, matrices and programs can be made, bound and released, and
+   * `memory` counts them, but nothing holds a number. For `rehearse` (rehearsal.ts), which adds what moves numbers.
+   */
+  imagined(): Backend;
   /** null where host and device share their memory (wasm). */
   traffic(): Traffic | null;
   /** Time and bytes per kind of work since the last call, when the backend was created with `profile: true`. */

@@ -139,6 +139,10 @@ class OracleBackend implements Backend {
     return null;
   }
 
+  imagined(): never {
+    throw new Error("the oracle has no imagination");
+  }
+
   memory(): MemoryStats {
     return this.#ledger.stats();
   }
@@ -353,6 +357,7 @@ class Ledger {
       liveBuffers: this.#live.size,
       livePrograms: this.livePrograms,
       largestBytes: this.#largestBytes,
+      takenBytes: this.#bytes,
     };
   }
 }

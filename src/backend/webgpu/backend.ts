@@ -135,11 +135,13 @@ class DawnBackend implements WebGpuBackend {
   readonly #context: BindContext;
   readonly #temporaries: TemporaryPool;
   readonly #executables = new WeakMap<Program, Map<string, GpuExecutable>>();
+  readonly #options: Settings;
   #disposed = false;
 
   constructor(device: Device, options: Settings) {
     this.maxLanes = options.maxLanes;
     this.#device = device;
+    this.#options = options;
     this.#profiler = options.profile && device.hasTimestamps ? new Profiler(device) : null;
     this.#queue = new CommandQueue(device, this.#profiler);
     this.#transfer = new Transfer(device, this.#queue);
@@ -287,7 +289,12 @@ class DawnBackend implements WebGpuBackend {
   }
 
   memory(): MemoryStats {
-    return this.#memory.ledger.stats();
+    return { ...this.#memory.ledger.stats(), takenBytes: this.#memory.slabs.reserved + this.#context.uniforms.reserved };
+  }
+
+  imagined(): Backend {
+    this.#check();
+    return new DawnBackend(Device.imagined(this.#device), { ...this.#options, profile: false });
   }
 
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>> {

@@ -74,6 +74,11 @@ export class Device {
     }
   }
 
+  /** A device with the limits and features of another one, whose objects hold nothing; commands have no effect. */
+  static imagined({ gpu, info }: Device): Device {
+    return new Device(imaginedGpu(gpu), info);
+  }
+
   limit(name: (typeof COMPUTE_LIMITS)[number]): number {
     return this.gpu.limits[name];
   }
@@ -219,6 +224,20 @@ export class Device {
   #record(error: BackendError): void {
     if (!this.#error || (error.code === "shader" && this.#error.code !== "shader")) this.#error = error;
   }
+}
+
+/** Answers everything with itself. */
+const NOTHING: object = new Proxy(() => {}, {
+  get: (_, name) => (name === "then" ? undefined : NOTHING),
+  apply: () => NOTHING,
+});
+
+function imaginedGpu({ limits, features }: GPUDevice): GPUDevice {
+  const own: Partial<GPUDevice> = {
+    ...{ limits, features, lost: new Promise(() => {}), popErrorScope: async () => null },
+    createBuffer: ({ size, label }) => ({ size, label, destroy: () => {} }) as unknown as GPUBuffer,
+  };
+  return new Proxy(own, { get: (target, name) => Reflect.get(target, name) ?? NOTHING }) as GPUDevice;
 }
 
 async function shaderError(

@@ -1,0 +1,109 @@
+// A run rehearsed on an imagined device: what it will take there at most.
+
+import type { Backend } from "../backend/backend.ts";
+import { type PeakMemory, rehearse } from "../backend/rehearsal.ts";
+import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
+import { rehearsedControl } from "../ode/rehearsedControl.ts";
+import { samplesPerEvaluation } from "../train/trainable.ts";
+import type { TrainConfig } from "./config.ts";
+import { evaluationOf } from "./evaluation.ts";
+import { createExperiment, type Experiment, type RunInputs } from "./experiment.ts";
+import { hasFixedSteps } from "./solver.ts";
+
+/** A run's memory on its device. */
+export interface RehearsedRun {
+  readonly peak: PeakMemory;
+  /** Attempted steps of a solve that were assumed; of a network in discrete time, its steps. */
+  readonly attempts: number;
+  /** The attempts follow from step size and interval; else they were guessed, as tolerances decide. */
+  readonly attemptsKnown: boolean;
+}
+
+/** Attempts of a solve whose tolerances decide, beside one per frame. Solves of one time constant take 5 to 15. */
+const GUESSED_ATTEMPTS = 10;
+
+/**
+ * Does what a run does once (calibration, a step with a whole batch and one with the last of an epoch, diagnosis, evaluation) on an imagined
+ * device like `device`, with samples of zeros.
+ *
+ * @throws {BackendError} "out-of-memory", "limit", "memory-budget": the device has no room, or cannot hold arrays so large
+ */
+export async function rehearseRun(device: Backend, config: TrainConfig, inputs: RunInputs): Promise<RehearsedRun> {
+  const { samples } = inputs;
+  const { attempts, attemptsKnown } = attemptsOf(config, samples.train);
+  const { backend, peak } = rehearse(device, config.time === "discrete" ? () => undefined : rehearsedControl(attempts));
+  const blank = { train: blankSet(samples.train), validation: samples.validation, test: samples.test };
+  try {
+    const experiment = createExperiment(backend, config, { ...inputs, samples: { ...samples, train: blank.train } });
+    try {
+      await rehearseSteps(experiment, config, inputs);
+      return { peak: peak(), attempts, attemptsKnown };
+    } finally {
+      experiment.dispose();
+    }
+  } finally {
+    await backend.dispose();
+  }
+}
+
+async function rehearseSteps({ model, trainer }: Experiment, config: TrainConfig, { samples }: RunInputs): Promise<void> {
+  const perPass = (set: SampleShape) => samplesPerEvaluation(model.task, set, evaluationOf(config, set));
+  const { train, validation, test } = samples;
+  if (model.standardised) {
+    await trainer.calibrate(wholeAndRest(Math.min(config.calibration, train.count), perPass(train)));
+  }
+  if (config.diagnoseEvery > 0) await trainer.diagnose(null);
+  const lastStep = trainer.lastStep({
+    ...(config.epochs === null ? {} : { epochs: config.epochs }),
+    ...(config.steps === null ? {} : { steps: config.steps }),
+  });
+  if (lastStep > 0) await stepOf(trainer, 0);
+  const last = trainer.stepsPerEpoch - 1;
+  if (lastStep > last && last > 0) await stepOf(trainer, last);
+  for (const set of [validation, test]) {
+    if (set) await trainer.evaluate(blankSet(set, wholeAndRest(set.count, perPass(set))));
+  }
+}
+
+/** A step on batch `batch` of the first epoch. */
+async function stepOf(trainer: Experiment["trainer"], batch: number): Promise<void> {
+  trainer.seek({ epoch: 0, batch, step: batch });
+  for await (const _ of trainer.fit({ steps: batch + 1 }));
+}
+
+/** Samples for one whole pass and one of what is left: the others take no other memory. */
+function wholeAndRest(count: number, perPass: number): number {
+  return count <= perPass ? count : perPass + (count % perPass);
+}
+
+/** Samples of the same shapes, all zeros. */
+function blankSet(set: SampleSet, count: number = set.count): SampleSet {
+  const { inputSize, steps, target, weighted } = set;
+  const width = (target.times ?? 1) * target.width;
+  return {
+    ...set,
+    count,
+    read: ({ length }) => ({
+      size: length,
+      inputs: new Float32Array(length * (steps ?? 1) * inputSize),
+      targets: new Float32Array(length * width),
+      weights: weighted ? new Float32Array(length * width).fill(1) : null,
+    }),
+  };
+}
+
+/** Attempts of a solve over a batch. */
+export function attemptsOf(
+  config: TrainConfig,
+  set: SampleShape & Pick<SampleSet, "times">,
+): Pick<RehearsedRun, "attempts" | "attemptsKnown"> {
+  const { dt, endTime, maxSteps, recurrences } = config;
+  const frames = set.steps ?? 1;
+  if (config.time === "discrete") return { attempts: frames * recurrences, attemptsKnown: true };
+  if (!hasFixedSteps(config) || dt === null) {
+    return { attempts: Math.min(maxSteps, Math.max(GUESSED_ATTEMPTS, frames)), attemptsKnown: false };
+  }
+  const end = set.times?.at(-1) ?? endTime;
+  const perFrame = Math.ceil((end / frames / dt) * (1 - 1e-9));
+  return { attempts: Math.min(maxSteps, frames * perFrame), attemptsKnown: true };
+}
