@@ -84,6 +84,8 @@ export interface Backend {
   readonly maxLanes: number;
   /** The same for runs with up to `numbers` numbers per lane in one array: fewer where a device limits the size of arrays. */
   lanesFor(numbers: number): number;
+  /** Most bytes of one array: what the device can bind, or has memory for. */
+  readonly maxArrayBytes: number;
   /**
    * Default of the bytes that the record of a solve for its reverse pass (ode/tape.ts) may take. The device may have fewer: see
    * `buffersIfRoom`.

@@ -4,6 +4,7 @@
 import { bytesOf, floatArray } from "../core/dtype.ts";
 import type { Releasable } from "../core/release.ts";
 import type { Backend, DeviceBuffer } from "./backend.ts";
+import { lanesOf } from "./layout.ts";
 
 /**
  * What the device would answer where the host reads the buffer with this label, unless the host has filled it; undefined: numbers that
@@ -13,7 +14,7 @@ export type Answers = (label: string) => number | undefined;
 
 /** Memory at the moment when most was in use. */
 export interface PeakMemory {
-  /** Bytes of buffers by label; of matrices, by theirs. */
+  /** Bytes of buffers by label; of matrices, by theirs with " matrix" after it. */
   readonly byLabel: ReadonlyMap<string, number>;
   /** Bytes besides buffers: temporaries and code of programs. */
   readonly programs: number;
@@ -30,6 +31,8 @@ export interface Rehearsal {
   readonly backend: Backend;
   /** The peak so far. */
   peak(): PeakMemory;
+  /** The most lanes that a program was compiled for: samples that run at once. */
+  mostLanes(): number;
 }
 
 const LARGEST_KEPT = 8;
@@ -48,9 +51,10 @@ export function rehearse(device: Backend, answers: Answers = () => undefined): R
     for (let k = 0; k < length; k++) numbers[k] = (k % DIFFERENT) / DIFFERENT;
     return numbers;
   };
+  let mostLanes = 0;
   const own: Partial<Backend> = {
     buffer: (label, length, type) => books.keep(label, () => inner.buffer(label, length, type)),
-    sparse: (label, csr) => books.keep(label, () => inner.sparse(label, csr)),
+    sparse: (label, csr) => books.keep(`${label} matrix`, () => inner.sparse(label, csr)),
     async buffersIfRoom(label, lengths, kind) {
       const made = await inner.buffersIfRoom(label, lengths, kind);
       for (const buffer of Object.values<DeviceBuffer>(made ?? {})) {
@@ -58,7 +62,10 @@ export function rehearse(device: Backend, answers: Answers = () => undefined): R
       }
       return made;
     },
-    compile: (program, layout) => books.noting(() => inner.compile(program, layout)),
+    compile(program, layout) {
+      mostLanes = Math.max(mostLanes, lanesOf(layout));
+      return books.noting(() => inner.compile(program, layout));
+    },
     bind: (executable, bindings) => books.noting(() => inner.bind(executable, bindings)),
     upload: () => {},
     fill: (target, value) => {
@@ -76,7 +83,7 @@ export function rehearse(device: Backend, answers: Answers = () => undefined): R
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  return { backend, peak: () => books.peak() };
+  return { backend, peak: () => books.peak(), mostLanes: () => mostLanes };
 }
 
 /** Who holds how much now, and at the peak. */

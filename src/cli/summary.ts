@@ -6,6 +6,7 @@ import type { Facts } from "../io/jsonParts.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
+import type { MemoryPlan } from "../run/memoryPlan.ts";
 import { factsOf, type InputFacts } from "../run/runStart.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
@@ -24,6 +25,8 @@ export interface RunStart extends InputFacts {
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
+  /** What it was stated to take. */
+  readonly memory?: MemoryPlan;
   /** Of a run with `initFrom`: which parameters it began with. */
   readonly init?: WarmStart | Facts;
 }
@@ -68,6 +71,8 @@ export interface RunSummary {
   readonly known: RunInputs["known"];
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
+  /** As it was stated before the run began. */
+  readonly statedMemoryBytes?: number;
   /** Before the page was made. */
   readonly trainingPeakMemoryBytes: number;
   /** The page included. */

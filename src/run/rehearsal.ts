@@ -10,9 +10,27 @@ import { evaluationOf } from "./evaluation.ts";
 import { createExperiment, type Experiment, type RunInputs } from "./experiment.ts";
 import { hasFixedSteps } from "./solver.ts";
 
+/** What memory on a device serves. */
+export const DEVICE_PARTS = [
+  "matrix",
+  "parameters",
+  "gradients",
+  "moments",
+  "states",
+  "inputs",
+  "tape",
+  "temporaries",
+] as const;
+
+export type DevicePart = (typeof DEVICE_PARTS)[number];
+
 /** A run's memory on its device. */
 export interface RehearsedRun {
   readonly peak: PeakMemory;
+  /** What the peak consists of, by what it serves; together `peak.takenBytes`. */
+  readonly parts: Readonly<Record<DevicePart, number>>;
+  /** Samples that run at once. */
+  readonly lanes: number;
   /** Attempted steps of a solve that were assumed; of a network in discrete time, its steps. */
   readonly attempts: number;
   /** The attempts follow from step size and interval; else they were guessed, as tolerances decide. */
@@ -31,13 +49,14 @@ const GUESSED_ATTEMPTS = 10;
 export async function rehearseRun(device: Backend, config: TrainConfig, inputs: RunInputs): Promise<RehearsedRun> {
   const { samples } = inputs;
   const { attempts, attemptsKnown } = attemptsOf(config, samples.train);
-  const { backend, peak } = rehearse(device, config.time === "discrete" ? () => undefined : rehearsedControl(attempts));
+  const { backend, peak, mostLanes } = rehearse(device, config.time === "discrete" ? () => undefined : rehearsedControl(attempts));
   const blank = { train: blankSet(samples.train), validation: samples.validation, test: samples.test };
   try {
     const experiment = createExperiment(backend, config, { ...inputs, samples: { ...samples, train: blank.train } });
     try {
       await rehearseSteps(experiment, config, inputs);
-      return { peak: peak(), attempts, attemptsKnown };
+      const found = peak();
+      return { peak: found, parts: partsOf(found, experiment), lanes: mostLanes(), attempts, attemptsKnown };
     } finally {
       experiment.dispose();
     }
@@ -63,6 +82,27 @@ async function rehearseSteps({ model, trainer }: Experiment, config: TrainConfig
   for (const set of [validation, test]) {
     if (set) await trainer.evaluate(blankSet(set, wholeAndRest(set.count, perPass(set))));
   }
+}
+
+/** Temporaries are what programs share, their code, and gaps between buffers. */
+function partsOf(
+  { byLabel, takenBytes }: PeakMemory,
+  { model, optimizer }: Experiment,
+): Readonly<Record<DevicePart, number>> {
+  const moments = new Set([...optimizer.moments()].map(([, buffer]) => buffer.label));
+  const names = model.parameters.all().map(({ name }) => name);
+  const partOf = (label: string): DevicePart => {
+    if (label.endsWith(" matrix")) return "matrix";
+    if (label.endsWith(" gradient")) return "gradients";
+    if (moments.has(label)) return "moments";
+    if (label.startsWith("tape ")) return "tape";
+    if (/^(ct )?(x|drive)( \d+)?$/.test(label)) return "inputs";
+    return names.some((name) => label === name || label.startsWith(`${name} `)) ? "parameters" : "states";
+  };
+  const parts = Object.fromEntries(DEVICE_PARTS.map((part) => [part, 0])) as Record<DevicePart, number>;
+  for (const [label, bytes] of byLabel) parts[partOf(label)] += bytes;
+  parts.temporaries = takenBytes - Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
+  return parts;
 }
 
 /** A step on batch `batch` of the first epoch. */

@@ -61,7 +61,8 @@ export function padded(bytes: number): number {
 export class Arena {
   readonly #land: Land;
   readonly #base: number;
-  readonly #limit: number;
+  /** End of the usable memory, in bytes. */
+  readonly limit: number;
   readonly #advice: string;
   readonly #free: { address: number; bytes: number }[] = [];
   /** Memory from here on was never allocated, and is zero. */
@@ -78,7 +79,7 @@ export class Arena {
     this.#land = land;
     this.#base = base;
     this.#fresh = padded(base);
-    this.#limit = limit;
+    this.limit = limit;
     this.#advice = advice;
   }
 
@@ -108,7 +109,7 @@ export class Arena {
 
   /** Bytes left, possibly in several pieces. */
   get left(): number {
-    return this.#limit - this.#bytes;
+    return this.limit - this.#bytes;
   }
 
   /** The backend's statistics, without the numbers of buffers and programs. */
@@ -134,7 +135,7 @@ export class Arena {
     const adjoining = last && last.address + last.bytes === this.#fresh ? last : null;
     const address = adjoining?.address ?? this.#fresh;
     const end = address + size;
-    if (end > this.#limit) throw this.#outOfMemory(label, size);
+    if (end > this.limit) throw this.#outOfMemory(label, size);
     const missing = end - this.#land.bytes;
     if (missing > 0) this.#grow(label, size, missing);
     if (adjoining) {
@@ -147,7 +148,7 @@ export class Arena {
 
   #grow(label: string, size: number, missing: number): void {
     const held = this.#land.bytes;
-    const wanted = Math.max(missing, Math.min(GROWTH_BYTES, this.#limit - held));
+    const wanted = Math.max(missing, Math.min(GROWTH_BYTES, this.limit - held));
     try {
       this.#land.grow(Math.ceil(wanted / PAGE_BYTES));
     } catch (cause) {
@@ -168,9 +169,9 @@ export class Arena {
     const advice = `use a smaller batch, fewer stored states, f32 instead of f64, ${this.#advice}`;
     return new BackendError(
       "out-of-memory",
-      `wasm: expected ${mib(asked)} for ${label}, got ${mib(this.#limit - this.#bytes)} left: ` +
-        `${mib(this.#bytes)} of ${mib(this.#limit)} in use; ${advice}`,
-      { label, askedBytes: asked, usedBytes: this.#bytes, limitBytes: this.#limit },
+      `wasm: expected ${mib(asked)} for ${label}, got ${mib(this.limit - this.#bytes)} left: ` +
+        `${mib(this.#bytes)} of ${mib(this.limit)} in use; ${advice}`,
+      { label, askedBytes: asked, usedBytes: this.#bytes, limitBytes: this.limit },
       cause,
     );
   }

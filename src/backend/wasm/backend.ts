@@ -148,6 +148,7 @@ class WasmBackend implements Backend {
   readonly maxLanes: number = MAX_LANES;
   readonly tapeBudgetBytes: number = HOST_TAPE_BYTES;
   readonly isAsynchronous = false;
+  readonly maxArrayBytes: number;
   readonly #parts: Parts;
   readonly #space: BufferSpace;
   readonly #workspace: Workspace;
@@ -157,6 +158,7 @@ class WasmBackend implements Backend {
   constructor(parts: Parts) {
     const { dtype, threads, debug, memory, arena } = parts;
     this.#parts = parts;
+    this.maxArrayBytes = arena.limit;
     this.dtype = dtype;
     this.description = `wasm ${dtype}, ${threads} thread${threads === 1 ? "" : "s"}, SIMD${debug ? ", checked" : ""}`;
     this.#space = new BufferSpace(memory, arena, dtype, parts.isImagined);

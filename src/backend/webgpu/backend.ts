@@ -181,6 +181,10 @@ class DawnBackend implements WebGpuBackend {
     return { ...this.#device.counts, ...this.#queue.counts, ...this.#transfer.counts };
   }
 
+  get maxArrayBytes(): number {
+    return this.#memory.slabs.limit;
+  }
+
   lanesFor(numbers: number): number {
     const fitting = Math.floor(this.#memory.slabs.limit / (ARRAYS_PER_SLAB * 4 * numbers));
     // Whole panels; the narrowest where none fits so easily.
