@@ -7,7 +7,7 @@ import type { Backend, DeviceBuffer } from "./backend.ts";
 import { lanesOf } from "./layout.ts";
 
 /**
- * What the device would answer where the host reads the buffer with this label, unless the host has filled it; undefined: numbers that
+ * What the device would answer where the host reads the buffer with this label, unless it is a scalar that the host has filled; undefined: numbers that
  * differ, from 0 on. Called once per download.
  */
 export type Answers = (label: string) => number | undefined;
@@ -69,7 +69,8 @@ export function rehearse(device: Backend, answers: Answers = () => undefined): R
     bind: (executable, bindings) => books.noting(() => inner.bind(executable, bindings)),
     upload: () => {},
     fill: (target, value) => {
-      fills.set(target, value);
+      // What programs compute takes the place of what larger buffers begin with.
+      if (target.length === 1) fills.set(target, value);
     },
     copy: () => {},
     run: () => {},

@@ -1,6 +1,5 @@
 // `axograd train`: reads and checks all input, opens the device, builds the model, and runs.
 
-import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Backend } from "../backend/backend.ts";
@@ -168,8 +167,7 @@ async function trainOn(
 ): Promise<number> {
   const { backend, config, console, folder, inputs } = parts;
   if (begun) checkSameInputs("train --resume", begun, inputs);
-  const restored = begun?.checkpoint ? (await stat(begun.checkpoint)).size : 0;
-  const memory = await planMemory(backend, config, inputs, restored);
+  const memory = await planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null });
   if (memoryCheck) refuseBeyond(memory);
   const experiment = createExperiment(backend, config, inputs);
   try {

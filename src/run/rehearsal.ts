@@ -2,6 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import { type PeakMemory, rehearse } from "../backend/rehearsal.ts";
+import { bytesOf } from "../core/dtype.ts";
 import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import { rehearsedControl } from "../ode/rehearsedControl.ts";
 import { samplesPerEvaluation } from "../train/trainable.ts";
@@ -29,26 +30,37 @@ export interface RehearsedRun {
   readonly peak: PeakMemory;
   /** What the peak consists of, by what it serves; together `peak.takenBytes`. */
   readonly parts: Readonly<Record<DevicePart, number>>;
+  /** Of a checkpoint's file, which a page about the run, or its continuation, reads into the host's memory. */
+  readonly checkpointBytes: number;
   /** Samples that run at once. */
   readonly lanes: number;
   /** Attempted steps of a solve that were assumed; of a network in discrete time, its steps. */
   readonly attempts: number;
+  /** Of these, the ones that the tape kept whole. */
+  readonly attemptsStored: number;
   /** The attempts follow from step size and interval; else they were guessed, as tolerances decide. */
   readonly attemptsKnown: boolean;
 }
 
-/** Attempts of a solve whose tolerances decide, beside one per frame. Solves of one time constant take 5 to 15. */
-const GUESSED_ATTEMPTS = 10;
+/** Attempts of a solve whose tolerances decide, beside one per frame. Solves of a few time constants take 5 to 15. */
+const GUESSED_ATTEMPTS = 8;
 
 /**
  * Does what a run does once (calibration, a step with a whole batch and one with the last of an epoch, diagnosis, evaluation) on an imagined
  * device like `device`, with samples of zeros.
  *
+ * @param given  attempted steps of a solve, where they are known; null: as step size and interval say, else a guess
  * @throws {BackendError} "out-of-memory", "limit", "memory-budget": the device has no room, or cannot hold arrays so large
  */
-export async function rehearseRun(device: Backend, config: TrainConfig, inputs: RunInputs): Promise<RehearsedRun> {
+export async function rehearseRun(
+  device: Backend,
+  config: TrainConfig,
+  inputs: RunInputs,
+  given: number | null = null,
+): Promise<RehearsedRun> {
   const { samples } = inputs;
-  const { attempts, attemptsKnown } = attemptsOf(config, samples.train);
+  const own = attemptsOf(config, samples.train);
+  const { attempts, attemptsKnown } = given === null ? own : { attempts: given, attemptsKnown: true };
   const { backend, peak, mostLanes } = rehearse(device, config.time === "discrete" ? () => undefined : rehearsedControl(attempts));
   const blank = { train: blankSet(samples.train), validation: samples.validation, test: samples.test };
   try {
@@ -56,7 +68,15 @@ export async function rehearseRun(device: Backend, config: TrainConfig, inputs: 
     try {
       await rehearseSteps(experiment, config, inputs);
       const found = peak();
-      return { peak: found, parts: partsOf(found, experiment), lanes: mostLanes(), attempts, attemptsKnown };
+      return {
+        peak: found,
+        parts: partsOf(found, experiment),
+        checkpointBytes: checkpointBytes(experiment),
+        lanes: mostLanes(),
+        attempts,
+        attemptsStored: experiment.trainer.tapePlan?.attemptsStored ?? attempts,
+        attemptsKnown,
+      };
     } finally {
       experiment.dispose();
     }
@@ -103,6 +123,16 @@ function partsOf(
   for (const [label, bytes] of byLabel) parts[partOf(label)] += bytes;
   parts.temporaries = takenBytes - Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   return parts;
+}
+
+/** Values, moments, and two indices of 64 bits per connection. */
+function checkpointBytes({ model, optimizer, penalties }: Experiment): number {
+  const parameters = model.parameters.all();
+  const numbers = [...parameters.map(({ value }) => value), ...[...optimizer.moments()].map(([, buffer]) => buffer)];
+  const starts = [...(penalties?.starts() ?? [])].map(([, buffer]) => buffer);
+  const indices = parameters.reduce((sum, { matrix }) => sum + 16 * (matrix?.nnz ?? 0), 0);
+  const total = [...numbers, ...starts].reduce((sum, { length }) => sum + length, 0);
+  return total * bytesOf(model.backend.dtype) + indices;
 }
 
 /** A step on batch `batch` of the first epoch. */
