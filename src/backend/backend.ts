@@ -84,6 +84,8 @@ export interface Backend {
   readonly maxLanes: number;
   /** The same for runs with up to `numbers` numbers per lane in one array: fewer where a device limits the size of arrays. */
   lanesFor(numbers: number): number;
+  /** Its memory is that of this process (wasm, software adapters), not of a card. */
+  readonly usesHostMemory: boolean;
   /** Most bytes of one array: what the device can bind, or has memory for. */
   readonly maxArrayBytes: number;
   /**

@@ -22,6 +22,8 @@ export interface PeakMemory {
   readonly bytes: number;
   /** Bytes that the device has taken from the machine for them at most, gaps included. */
   readonly takenBytes: number;
+  /** Most bytes of device and process together, where the device is in the memory of the process: arrays that the host needs for a while count. */
+  readonly processBytes: number;
   /** The largest arrays that there were at any time, largest first. */
   readonly largest: readonly { readonly label: string; readonly bytes: number }[];
 }
@@ -94,8 +96,9 @@ class Books {
   readonly #largest = new Map<string, number>();
   #bytes = 0;
   #taken = 0;
+  #process = 0;
   /** The last state of these books in which most was in use; null: it is the present one. */
-  #peak: Omit<PeakMemory, "takenBytes" | "largest"> | null = null;
+  #peak: Omit<PeakMemory, "takenBytes" | "processBytes" | "largest"> | null = null;
   #most = 0;
 
   constructor(backend: Backend) {
@@ -144,6 +147,7 @@ class Books {
   #note(): void {
     const { bytes, takenBytes } = this.#backend.memory();
     this.#taken = Math.max(this.#taken, takenBytes);
+    this.#process = Math.max(this.#process, takenBytes + process.memoryUsage.rss());
     if (bytes <= this.#most) return;
     this.#most = bytes;
     this.#peak = null;
@@ -154,7 +158,7 @@ class Books {
     this.#peak ??= this.#now();
   }
 
-  #now(): Omit<PeakMemory, "takenBytes" | "largest"> {
+  #now(): Omit<PeakMemory, "takenBytes" | "processBytes" | "largest"> {
     const { bytes } = this.#backend.memory();
     return { byLabel: new Map(this.#live), programs: bytes - this.#bytes, bytes };
   }
@@ -163,6 +167,6 @@ class Books {
     this.#keepPeak();
     const sorted = [...this.#largest].sort(([, a], [, b]) => b - a).slice(0, LARGEST_KEPT);
     const largest = sorted.map(([label, bytes]) => ({ label, bytes }));
-    return { ...this.#peak!, takenBytes: this.#taken, largest };
+    return { ...this.#peak!, takenBytes: this.#taken, processBytes: this.#process, largest };
   }
 }

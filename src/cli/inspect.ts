@@ -203,11 +203,7 @@ const OF_SETTINGS: Readonly<Record<string, Key | null>> = {
 };
 
 /** The memory that `train` takes. */
-async function inspectSettings(
-  file: string | undefined,
-  given: GivenOptions,
-  typed: readonly string[],
-): Promise<void> {
+async function inspectSettings(file: string | undefined, given: GivenOptions, typed: readonly string[]): Promise<void> {
   const other = typed.find((name) => !Object.hasOwn(OF_SETTINGS, name));
   if (other !== undefined)
     throw new ArgumentError("inspect", `--${hyphenated(other)}`, "a connectome without --preset and --config", "both");
@@ -222,7 +218,12 @@ async function inspectSettings(
   const config = await configOf(sources);
   const memory = await memoryOfSettings(config, new LongWork(new Console({ json, quiet: false })));
   if (json) writeJson({ kind: "settings", preset: config.preset, memory });
-  else writeText(`${alignColumns(memoryRows(memory)).map((line) => `  ${line}`).join("\n")}\n`);
+  else
+    writeText(
+      `${alignColumns(memoryRows(memory))
+        .map((line) => `  ${line}`)
+        .join("\n")}\n`,
+    );
 }
 
 async function run(file: string, given: GivenOptions, typed: readonly string[]): Promise<void> {
@@ -300,7 +301,10 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
       : `${percent(saturation.share)} of the neurons beyond ±${saturation.threshold} before ${saturation.nonlinearity}, at rate ${saturation.rate}`,
   ]);
   if (memory !== null) {
-    lines.push(...memoryRows(memory), ["assumed", "Adam on all weights, a linear read-out of all neurons to 10 classes"]);
+    lines.push(...memoryRows(memory), [
+      "assumed",
+      "Adam on all weights, a linear read-out of all neurons to 10 classes",
+    ]);
   }
   return [
     file,

@@ -20,7 +20,7 @@ export interface PlanOptions {
 
 /** Bytes that one part of a run takes when most is in use. */
 export interface MemoryPart {
-  /** "matrix", "tape", …: DEVICE_PARTS, and of the host "data" (connectome, samples) and "node". */
+  /** "matrix", "tape", …: DEVICE_PARTS, and of the host "data" (connectome, samples), "checkpoint" (a copy while it is written) and "node". */
   readonly name: string;
   readonly bytes: number;
   readonly where: "device" | "host";
@@ -75,16 +75,17 @@ const THREAD_BYTES = 4 * 2 ** 20;
  * @param device  the run's, with nothing on it yet
  * @throws {BackendError} the device has no room for the run, or cannot hold arrays so large
  */
-export async function planMemory(device: Backend, config: TrainConfig, inputs: RunInputs, {
-  attempts: given = null,
-  isContinued = false,
-  dataBytes = 0,
-}: PlanOptions = {}): Promise<MemoryPlan> {
+export async function planMemory(
+  device: Backend,
+  config: TrainConfig,
+  inputs: RunInputs,
+  { attempts: given = null, isContinued = false, dataBytes = 0 }: PlanOptions = {},
+): Promise<MemoryPlan> {
   const { arrays } = hostUse();
   const run = await rehearseRun(device, config, inputs, given);
   const { peak, parts: onDevice, lanes, attempts, attemptsKnown } = run;
   const { resident } = hostUse();
-  const isShared = device.name === "wasm" || isSoftware(device);
+  const isShared = device.usesHostMemory;
   const threads = device.name === "wasm" ? config.threads - 1 : 0;
   const atRest = resident + dataBytes + GROWTH_BYTES + threads * THREAD_BYTES;
   const deviceBytes = peak.takenBytes;
@@ -94,17 +95,20 @@ export async function planMemory(device: Backend, config: TrainConfig, inputs: R
   const read = CHECKPOINT_SHARE * run.checkpointBytes;
   const processBytes = Math.max(
     highest,
-    atRest + (isShared ? deviceBytes : 0),
+    atRest + (isShared ? deviceBytes : 0) + run.copiedBytes,
+    isShared ? peak.processBytes + dataBytes : 0,
     isContinued ? atRest + restored + read : 0,
   );
   const hostBytes = processBytes - (isShared ? deviceBytes : 0);
   const tapeBudgetBytes = config.memoryBudget === null ? device.tapeBudgetBytes : config.memoryBudget * 2 ** 20;
   const mayGrow = attemptsKnown || !isShared ? 0 : Math.max(0, tapeBudgetBytes - onDevice.tape);
   const data = Math.min(arrays + dataBytes, hostBytes);
+  const copied = Math.min(run.copiedBytes, hostBytes - data);
   const parts: MemoryPart[] = [
     ...DEVICE_PARTS.map((name) => ({ name, bytes: onDevice[name], where: "device" as const })),
     { name: "data", bytes: data, where: "host" },
-    { name: "node", bytes: hostBytes - data, where: "host" },
+    { name: "checkpoint", bytes: copied, where: "host" },
+    { name: "node", bytes: hostBytes - data - copied, where: "host" },
   ];
   return {
     device: device.description,
@@ -126,10 +130,6 @@ export async function planMemory(device: Backend, config: TrainConfig, inputs: R
     largest: peak.largest[0] ?? null,
     maxArrayBytes: device.maxArrayBytes,
   };
-}
-
-function isSoftware({ description }: Backend): boolean {
-  return description.includes("(software");
 }
 
 /** Memory that a process may use. */
@@ -167,7 +167,10 @@ function textOf({ name, bytes }: MemoryPart): string {
 export function describeMemory(plan: MemoryPlan): string {
   const { parts, processBytes, pageBytes, mostProcessBytes, deviceBytes, isShared, attempts, attemptsKnown } = plan;
   const shown = parts.filter(({ bytes }) => bytes >= 0.01 * (isShared ? processBytes : deviceBytes + processBytes));
-  const list = [...shown].sort((a, b) => b.bytes - a.bytes).map(textOf).join(", ");
+  const list = [...shown]
+    .sort((a, b) => b.bytes - a.bytes)
+    .map(textOf)
+    .join(", ");
   const onDevice = isShared ? "" : ` and ${formatBytes(deviceBytes)} on the device, whose memory is unknown`;
   const more =
     attemptsKnown || mostProcessBytes === processBytes

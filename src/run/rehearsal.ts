@@ -32,6 +32,8 @@ export interface RehearsedRun {
   readonly parts: Readonly<Record<DevicePart, number>>;
   /** Of a checkpoint's file, which a page about the run, or its continuation, reads into the host's memory. */
   readonly checkpointBytes: number;
+  /** Of the largest array that the host copies to write a checkpoint: those in another order than files have. */
+  readonly copiedBytes: number;
   /** Samples that run at once. */
   readonly lanes: number;
   /** Attempted steps of a solve that were assumed; of a network in discrete time, its steps. */
@@ -61,7 +63,10 @@ export async function rehearseRun(
   const { samples } = inputs;
   const own = attemptsOf(config, samples.train);
   const { attempts, attemptsKnown } = given === null ? own : { attempts: given, attemptsKnown: true };
-  const { backend, peak, mostLanes } = rehearse(device, config.time === "discrete" ? () => undefined : rehearsedControl(attempts));
+  const { backend, peak, mostLanes } = rehearse(
+    device,
+    config.time === "discrete" ? () => undefined : rehearsedControl(attempts),
+  );
   const blank = { train: blankSet(samples.train), validation: samples.validation, test: samples.test };
   try {
     const experiment = createExperiment(backend, config, { ...inputs, samples: { ...samples, train: blank.train } });
@@ -72,6 +77,7 @@ export async function rehearseRun(
         peak: found,
         parts: partsOf(found, experiment),
         checkpointBytes: checkpointBytes(experiment),
+        copiedBytes: copiedBytes(experiment),
         lanes: mostLanes(),
         attempts,
         attemptsStored: experiment.trainer.tapePlan?.attemptsStored ?? attempts,
@@ -85,7 +91,11 @@ export async function rehearseRun(
   }
 }
 
-async function rehearseSteps({ model, trainer }: Experiment, config: TrainConfig, { samples }: RunInputs): Promise<void> {
+async function rehearseSteps(
+  { model, trainer }: Experiment,
+  config: TrainConfig,
+  { samples }: RunInputs,
+): Promise<void> {
   const perPass = (set: SampleShape) => samplesPerEvaluation(model.task, set, evaluationOf(config, set));
   const { train, validation, test } = samples;
   if (model.standardised) {
@@ -133,6 +143,14 @@ function checkpointBytes({ model, optimizer, penalties }: Experiment): number {
   const indices = parameters.reduce((sum, { matrix }) => sum + 16 * (matrix?.nnz ?? 0), 0);
   const total = [...numbers, ...starts].reduce((sum, { length }) => sum + length, 0);
   return total * bytesOf(model.backend.dtype) + indices;
+}
+
+function copiedBytes({ model, optimizer }: Experiment): number {
+  const isReordered = new Set(model.parameters.all().flatMap(({ name, fileOrder }) => (fileOrder ? [name] : [])));
+  const lengths = [...optimizer.moments()].map(([name, { length }]) =>
+    isReordered.has(name.slice(name.indexOf(".") + 1)) ? length : 0,
+  );
+  return Math.max(0, ...lengths) * bytesOf(model.backend.dtype);
 }
 
 /** A step on batch `batch` of the first epoch. */

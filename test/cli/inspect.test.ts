@@ -113,7 +113,16 @@ test("the memory of training is a table by part, of solvers and of steps in disc
 });
 
 test("the memory of a run's settings is that of train", async () => {
-  const set = ["--set", "steps=1", "--set", "trainSamples=64", "--set", "validationSamples=0", "--set", "testSamples=0"];
+  const set = [
+    "--set",
+    "steps=1",
+    "--set",
+    "trainSamples=64",
+    "--set",
+    "validationSamples=0",
+    "--set",
+    "testSamples=0",
+  ];
   const said = await runCommand(register, "inspect", "--preset", "demo", "--batch-size", "16", ...set);
   assert.match(said, /memory +to train it on .*, in batches of 16, about 8 attempts of dopri5\n/);
   const { memory } = JSON.parse(await runCommand(register, "inspect", "--preset", "demo", "--json", ...set));

@@ -139,6 +139,7 @@ class OracleBackend implements Backend {
     return null;
   }
 
+  readonly usesHostMemory = true;
   readonly maxArrayBytes = Number.POSITIVE_INFINITY;
 
   imagined(): never {

@@ -105,7 +105,13 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const imagine = (): WasmBackend => {
     const imagined = new Arena(imaginedLand(), heapBase, limit, adviceFor(maxPages, wantedPages));
     imagined.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE);
-    return new WasmBackend({ ...parts, arena: imagined, pool: NO_THREADS, functions: noFunctions(dtype), isImagined: true });
+    return new WasmBackend({
+      ...parts,
+      arena: imagined,
+      pool: NO_THREADS,
+      functions: noFunctions(dtype),
+      isImagined: true,
+    });
   };
   const parts: Parts = {
     ...{ dtype, threads, debug, memory, arena, pool, functions, profileTable },
@@ -148,6 +154,7 @@ class WasmBackend implements Backend {
   readonly maxLanes: number = MAX_LANES;
   readonly tapeBudgetBytes: number = HOST_TAPE_BYTES;
   readonly isAsynchronous = false;
+  readonly usesHostMemory = true;
   readonly maxArrayBytes: number;
   readonly #parts: Parts;
   readonly #space: BufferSpace;

@@ -1,6 +1,6 @@
 // A device, opened with the adapter's limits. It keeps reported errors until the next wait, and counts the objects created on it.
 
-import { BackendError } from "../../core/errors.ts";
+import { ArgumentError, BackendError } from "../../core/errors.ts";
 import { type AdapterInfo, type AdapterRequest, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
 
 /** Objects created on a device since it was opened, and buffers still alive. */
@@ -16,6 +16,24 @@ export interface ObjectCounts {
 export interface DeviceRequest extends AdapterRequest {
   /** Do not enable this feature, even if the adapter has it. */
   readonly withoutSubgroups?: boolean;
+  /** Default "adapter". */
+  readonly limits?: DeviceLimits;
+}
+
+/** Which limits a device gets: all that its adapter has, or those that WebGPU promises on every adapter. */
+export const DEVICE_LIMITS = ["adapter", "default"] as const;
+
+export type DeviceLimits = (typeof DEVICE_LIMITS)[number];
+
+/** Environment variable with the limits of devices, if the program does not say. */
+const LIMITS_VARIABLE = "AXOGRAD_LIMITS";
+
+/** @throws {ArgumentError} the environment names others */
+export function limitsOfEnvironment(): DeviceLimits {
+  const named = process.env[LIMITS_VARIABLE] || "adapter";
+  const limits = DEVICE_LIMITS.find((name) => name === named);
+  if (limits) return limits;
+  throw new ArgumentError("webgpu", LIMITS_VARIABLE, DEVICE_LIMITS.join(" or "), named);
 }
 
 /** Limits that the kernels need. */
@@ -63,7 +81,8 @@ export class Device {
         { limit, needed, got: info.limits[limit] },
       );
     }
-    const requiredLimits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+    const whole = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+    const requiredLimits = request.limits === "default" ? NEEDED : whole;
     const wantedFeatures: GPUFeatureName[] = request.withoutSubgroups ? [] : ["subgroups"];
     if (request.profile) wantedFeatures.push("timestamp-query");
     const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
