@@ -82,7 +82,8 @@ function configFor(file: string, options: MemoryOptions): TrainConfig {
   const { device, batchSize, time, method, dtype, frames, inputs, attempts, memoryBudgetBytes } = options;
   const isFixed = time === "continuous" && tableauOf({ solver: method }).bErr === null;
   const settings: Settings = {
-    ...{ connectome: file, device, dtype, batchSize, time, steps: 1, epochs: null, fcDim: null, dropout: 0 },
+    ...{ connectome: file, device, dtype, batchSize, time, steps: 1, epochs: null, fcDim: null },
+    ...{ dropout: 0, diagnoseEvery: 0 },
     ...{ input: inputs === null ? "direct" : "random", trainInput: false, readout: "all", standardise: false },
     ...(time === "continuous" && { solver: method, endTime: 1, dt: isFixed ? 1 / (attempts ?? FIXED_STEPS) : null }),
     ...(time === "discrete" && attempts !== null && { recurrences: Math.max(1, Math.round(attempts / frames)) }),

@@ -1,5 +1,6 @@
 // The memory that a run states beforehand is what its process takes, and a run that cannot fit is refused.
 
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
@@ -9,6 +10,7 @@ import type { RunSummary } from "../../src/cli/summary.ts";
 import { describeMemory, type MemoryPlan, memoryLimits, refuseBeyond } from "../../src/run/memoryPlan.ts";
 import { axograd, jsonLines } from "../cli/process.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
+import { testAdapter } from "../support/softwareAdapter.ts";
 
 const test = suite("memory plan");
 const MIB = 2 ** 20;
@@ -92,5 +94,22 @@ test("a process takes what was stated, within a tenth: 2 million connections", a
   const sum = plan.parts.reduce((total, { bytes }) => total + bytes, 0);
   assert.ok(Math.abs(sum - plan.processBytes) < 1, "the parts are all");
 });
+
+if (await testAdapter()) {
+  test("train refuses a run beyond the machine's memory before anything of it is made", async () => {
+    const out = join(tempDir(), "run");
+    // A step records two states of 20,000 neurons × 256 samples; software adapters compute in the machine's memory.
+    const perStep = 2 * 20_000 * 256 * 4;
+    const steps = Math.ceil((1.2 * machineMemory()) / perStep);
+    const sizes = ["--generate", "20000x40000", "--batch-size", "256", "--train-samples", "256"];
+    const none = ["--validation-samples", "0", "--test-samples", "0", "--steps", "1", "--diagnose-every", "0"];
+    const time = ["--time", "discrete", "--recurrences", `${steps}`, "--no-standardise"];
+    const budget = ["--memory-budget", `${Math.ceil((2 * machineMemory()) / MIB)}`, "--device", "webgpu"];
+    const { code, stderr } = await axograd(["train", ...sizes, ...none, ...time, ...budget, "--out", out]);
+    assert.is(code, 2, stderr);
+    assert.match(stderr, /train: expected at most .*, all there is; .*got a run that takes about .*tape .*\(memory\)/);
+    assert.not.ok(existsSync(out), "no folder was made");
+  });
+}
 
 test.run();
