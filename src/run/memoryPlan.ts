@@ -60,7 +60,7 @@ export interface MemoryPlan {
 }
 
 /** What the process takes on during training besides device and data: compiled code, batches on their way, garbage. */
-const GROWTH_BYTES = 32 * 2 ** 20;
+const GROWTH_BYTES = 24 * 2 ** 20;
 /** A checkpoint that is read, with what is made of it, as a multiple of its file: measured, 1.6 to 1.8. */
 const CHECKPOINT_SHARE = 1.75;
 /** What a device holds before the first step. */
