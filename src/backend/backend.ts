@@ -61,6 +61,8 @@ export interface MemoryStats {
   readonly livePrograms: number;
   /** The largest single allocation so far, in bytes: shows that nothing of size N×N or nnz×B exists. */
   readonly largestBytes: number;
+  /** What the device has taken from the machine for all this, gaps between buffers included; it need not shrink. */
+  readonly takenBytes: number;
 }
 
 /** What went over the border between host and device since the backend was made. */
@@ -84,6 +86,10 @@ export interface Backend {
   readonly maxLanes: number;
   /** The same for runs with up to `numbers` numbers per lane in one array: fewer where a device limits the size of arrays. */
   lanesFor(numbers: number): number;
+  /** Its memory is that of this process (wasm, software adapters), not of a card. */
+  readonly usesHostMemory: boolean;
+  /** Most bytes of one array: what the device can bind, or has memory for. */
+  readonly maxArrayBytes: number;
   /**
    * Default of the bytes that the record of a solve for its reverse pass (ode/tape.ts) may take. The device may have fewer: see
    * `buffersIfRoom`.
@@ -134,6 +140,11 @@ export interface Backend {
   finish(): Promise<void>;
 
   memory(): MemoryStats;
+  /**
+   * A device like this one, with its limits, whose memory is imagined: buffers, matrices and programs can be made, bound and released, and
+   * `memory` counts them, but nothing holds a number. For `rehearse` (rehearsal.ts), which adds what moves numbers.
+   */
+  imagined(): Backend;
   /** null where host and device share their memory (wasm). */
   traffic(): Traffic | null;
   /** Time and bytes per kind of work since the last call, when the backend was created with `profile: true`. */

@@ -189,6 +189,7 @@ class RunRecorder {
     const { config, console, experiment, start, resumed } = this.#parts;
     const { step } = experiment.trainer.position;
     if (this.#earlier.length === 0) await this.record({ event: "config", ...start });
+    if (start.memory) await this.record({ event: "memory", ...start.memory });
     if (step === 0 && config.diagnoseEvery > 0) await this.diagnose();
     if (!resumed) return;
     const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
@@ -403,6 +404,7 @@ class RunRecorder {
       recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
       known: inputs.known,
       provenance: inputs.connectome.provenance,
+      ...(this.#parts.start.memory && { statedMemoryBytes: this.#parts.start.memory.processBytes }),
       interrupted: cause,
       folder: folder.path,
       files: (await folder.files()).concat(page ? [RUN_FILES.report] : []),

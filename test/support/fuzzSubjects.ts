@@ -20,7 +20,6 @@ import { readLabels } from "../../src/io/labels.ts";
 import { readNeuronTable } from "../../src/io/neuronTable.ts";
 import { encodeNpy, encodeNpyString, encodeNpyStrings, readNpy, writeNpy } from "../../src/io/npy.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
-import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
 import { openParquetTable } from "../../src/io/parquetTableFile.ts";
 import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
 import type { CellForm, TableFile } from "../../src/io/tableFile.ts";

@@ -143,6 +143,13 @@ class OracleBackend implements Backend {
     return null;
   }
 
+  readonly usesHostMemory = true;
+  readonly maxArrayBytes = Number.POSITIVE_INFINITY;
+
+  imagined(): never {
+    throw new Error("the oracle has no imagination");
+  }
+
   memory(): MemoryStats {
     return this.#ledger.stats();
   }
@@ -357,6 +364,7 @@ class Ledger {
       liveBuffers: this.#live.size,
       livePrograms: this.livePrograms,
       largestBytes: this.#largestBytes,
+      takenBytes: this.#bytes,
     };
   }
 }

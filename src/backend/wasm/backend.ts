@@ -28,11 +28,12 @@ import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { HOST_TAPE_BYTES } from "../hostMemory.ts";
 import { layoutFor } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
-import { Arena } from "./arena.ts";
+import { Arena, imaginedLand, landOf } from "./arena.ts";
 import { WasmBound } from "./bound.ts";
 import { BufferSpace, WasmBuffer, WasmSparse, WasmSparseRows } from "./buffers.ts";
 import { WasmExecutable } from "./compile.ts";
 import { GeneratedFunctions } from "./functions.ts";
+import type { Functions } from "./fuse.ts";
 import { CONTROL_LINE, CONTROL_TAKEN } from "./isa.ts";
 import { createMemory, instantiate, loadModule, MAX_PAGES, PAGE_BYTES, type WasmMemory } from "./module.ts";
 import { ThreadPool } from "./pool.ts";
@@ -96,7 +97,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const { memory, maxPages } = createMemory(wantedPages);
   // Thread 0 gets generated code directly.
   const kernels = instantiate(module, memory, dtype, () => {}, patienceMs);
-  const arena = new Arena(memory, kernels.heapBase, maxPages * PAGE_BYTES, adviceFor(maxPages, wantedPages));
+  const arena = new Arena(landOf(memory), kernels.heapBase, maxPages * PAGE_BYTES, adviceFor(maxPages, wantedPages));
   const control = arena.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE).address;
   const profileTable = profile ? arena.allocate("profile", PROFILE_BYTES).address : 0;
   const pool = await ThreadPool.create({ module, memory, dtype, kernels, threads, control, profile: profileTable });
@@ -107,7 +108,31 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     table: kernels.table,
     publish: (generated, nFunctions) => pool.publish({ module: generated, nFunctions }),
   });
-  return new WasmBackend({ dtype, threads, debug, memory, arena, pool, functions, profileTable });
+  const { heapBase } = kernels;
+  const limit = maxPages * PAGE_BYTES;
+  const imagine = (): WasmBackend => {
+    const imagined = new Arena(imaginedLand(), heapBase, limit, adviceFor(maxPages, wantedPages));
+    imagined.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE);
+    return new WasmBackend({
+      ...parts,
+      arena: imagined,
+      pool: NO_THREADS,
+      functions: noFunctions(dtype),
+      isImagined: true,
+    });
+  };
+  const parts: Parts = {
+    ...{ dtype, threads, debug, memory, arena, pool, functions, profileTable },
+    ...{ imagine, isImagined: false },
+  };
+  return new WasmBackend(parts);
+}
+
+/** Of a backend with imagined memory, which runs nothing. */
+const NO_THREADS: Parts["pool"] = { run: () => {}, check: () => {}, close: async () => {} };
+
+function noFunctions(dtype: DType): Parts["functions"] {
+  return { dtype, firstAddress: null, place: () => 0, kernel: () => 0, install: () => {} };
 }
 
 /** What helps where there is no memory left, besides using less of it. */
@@ -122,10 +147,12 @@ interface Parts {
   readonly debug: boolean;
   readonly memory: WasmMemory;
   readonly arena: Arena;
-  readonly pool: ThreadPool;
-  readonly functions: GeneratedFunctions;
+  readonly pool: Pick<ThreadPool, "run" | "check" | "close">;
+  readonly functions: Functions & Pick<GeneratedFunctions, "install">;
   /** Address, or 0. */
   readonly profileTable: number;
+  readonly imagine: () => Backend;
+  readonly isImagined: boolean;
 }
 
 class WasmBackend implements Backend {
@@ -135,6 +162,8 @@ class WasmBackend implements Backend {
   readonly maxLanes: number = MAX_LANES;
   readonly tapeBudgetBytes: number = HOST_TAPE_BYTES;
   readonly isAsynchronous = false;
+  readonly usesHostMemory = true;
+  readonly maxArrayBytes: number;
   readonly #parts: Parts;
   readonly #space: BufferSpace;
   readonly #workspace: Workspace;
@@ -144,9 +173,10 @@ class WasmBackend implements Backend {
   constructor(parts: Parts) {
     const { dtype, threads, debug, memory, arena } = parts;
     this.#parts = parts;
+    this.maxArrayBytes = arena.limit;
     this.dtype = dtype;
     this.description = `wasm ${dtype}, ${threads} thread${threads === 1 ? "" : "s"}, SIMD${debug ? ", checked" : ""}`;
-    this.#space = new BufferSpace(memory, arena, dtype);
+    this.#space = new BufferSpace(memory, arena, dtype, parts.isImagined);
     this.#workspace = new Workspace(memory, arena, threads);
   }
 
@@ -265,6 +295,11 @@ class WasmBackend implements Backend {
 
   memory(): MemoryStats {
     return { ...this.#parts.arena.stats(), liveBuffers: this.#space.live, livePrograms: this.#livePrograms };
+  }
+
+  imagined(): Backend {
+    this.#check();
+    return this.#parts.imagine();
   }
 
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>> {

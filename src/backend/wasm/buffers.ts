@@ -1,6 +1,6 @@
 // Buffers and sparse matrices in shared memory.
 
-import { type Csr, fillCsc, type IndexArray, indexArray } from "../../core/csr.ts";
+import { type Csr, columnOffsets, fillCsc, type IndexArray, indexArray } from "../../core/csr.ts";
 import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
 import type { DeviceBuffer, DeviceSparse } from "../backend.ts";
 import { checkLength } from "../checkBuffers.ts";
@@ -10,12 +10,15 @@ import type { WasmMemory } from "./module.ts";
 /** The memory of one backend, and how its buffers get and lose theirs. */
 export class BufferSpace {
   readonly dtype: DType;
+  /** Nothing can be read or written. */
+  readonly isImagined: boolean;
   readonly #memory: WasmMemory;
   readonly #arena: Arena;
   #live = 0;
 
-  constructor(memory: WasmMemory, arena: Arena, dtype: DType) {
+  constructor(memory: WasmMemory, arena: Arena, dtype: DType, isImagined = false) {
     this.dtype = dtype;
+    this.isImagined = isImagined;
     this.#memory = memory;
     this.#arena = arena;
   }
@@ -155,6 +158,10 @@ export class WasmSparse implements WasmMatrix {
       this.release();
       throw error;
     }
+    if (space.isImagined) {
+      this.colPtrHost = columnOffsets(csr);
+      return;
+    }
     this.rowPtr.view().set(csr.rowPtr);
     this.colIdx.view().set(csr.colIdx);
     // Built in place: of the largest arrays there is no copy on the host.
@@ -177,6 +184,8 @@ export class WasmSparse implements WasmMatrix {
 
   /** The host reads the device's memory: there is no second copy. */
   get cscOfCsrHost(): Uint32Array {
+    // Any order will do where nothing is computed.
+    if (this.#space.isImagined) return new Uint32Array(this.nnz);
     return this.cscOfCsr.view() as Uint32Array;
   }
 
