@@ -110,10 +110,10 @@ export function register(program: Command): void {
       oneOf("--device", ["wasm", "webgpu"]),
       "wasm",
     )
-    .option("--preset <name>", "instead of a file: the memory that axograd train takes with this preset")
-    .option("--config <file>", "the same with settings of a file, as axograd train takes it", path("--config"))
-    .option("--set <key=value>", "with these: one setting; may be repeated", collect)
-    .option("--select <neurons>", "instead of the statistics: how many neurons of which types a selector names")
+    .option("--preset <name>", "instead of a file: the memory that axograd train will take with this preset")
+    .option("--config <file>", "the same with the settings of a file", path("--config"))
+    .option("--set <key=value>", "with --preset or --config: one setting, by its name in such a file; may be repeated", collect)
+    .option("--select <neurons>", "instead of the statistics: the neurons of a selector, counted by type")
     .option(
       "--neuron-table <file>",
       "with --select: CSV with the columns to select by (default: the table of the connectome's file, or X_neurons.csv beside it)",
@@ -121,7 +121,7 @@ export function register(program: Command): void {
     )
     .option(
       "--out <file>",
-      "with --select: write their ids, one per line, as selectors read them (@FILE)",
+      "with --select: write their ids, one per line, for id=@FILE",
       path("--out"),
     )
     .option("--overwrite", "with --out: replace a file that exists")
