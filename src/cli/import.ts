@@ -67,7 +67,11 @@ export function register(program: Command): void {
       `how the files are laid out: ${LAYOUTS.map(({ name }) => name).join(", ")} (default: by their names)`,
     )
     .argument("[files...]", "folder of the published files, as downloaded, or the files")
-    .option("--out <file>", "connectome to write (.safetensors): matrix, neurons, and where it comes from", path("--out"))
+    .option(
+      "--out <file>",
+      "connectome to write (.safetensors): matrix, neurons, and where it comes from",
+      path("--out"),
+    )
     .option("--edges <file>", "the file with the edges (default: by its name)", path("--edges"))
     .option("--neurons <file>", "the file with the neurons (default: by its name)", path("--neurons"))
     .option("--pre <column>", "edges: column of presynaptic neurons (default: by known names, here and below)")
@@ -75,7 +79,11 @@ export function register(program: Command): void {
     .option("--weight <column>", "edges: column of synapses")
     .option("--no-weight", "edges: every row counts 1")
     .option("--id <column>", "neurons: column of ids")
-    .option("--ids <kind>", `what ids are: ${ID_POLICIES.join(", ")} (default: auto, which reports what it decided)`, oneOf("--ids", ID_POLICIES))
+    .option(
+      "--ids <kind>",
+      `what ids are: ${ID_POLICIES.join(", ")} (default: auto, which reports what it decided)`,
+      oneOf("--ids", ID_POLICIES),
+    )
     .option(
       "--nodes <selector>",
       'neurons to keep, such as "superclass=* & side=L" (default: by layout)',
@@ -97,7 +105,11 @@ export function register(program: Command): void {
       `neurons with an unclear transmitter: ${UNCLEAR_POLICIES.join(", ")} (default: rule; shiu excites, others drop)`,
       oneOf("--unclear", UNCLEAR_POLICIES),
     )
-    .option("--normalise <how>", "rows (summed |input| of each neuron is 1), in-degree (divided by its root), radius=0.9 (spectral radius of |W|), log (ln(1 + synapses)), none (default: none)", path("--normalise"))
+    .option(
+      "--normalise <how>",
+      "rows (summed |input| of each neuron is 1), in-degree (divided by its root), radius=0.9 (spectral radius of |W|), log (ln(1 + synapses)), none (default: none)",
+      path("--normalise"),
+    )
     .option("--scale <factor>", "multiply all weights, after --normalise (default: 1)", realNumber("--scale", {}))
     .option(
       "--rows <neurons>",

@@ -112,18 +112,18 @@ export function register(program: Command): void {
     )
     .option("--preset <name>", "instead of a file: the memory that axograd train will take with this preset")
     .option("--config <file>", "the same with the settings of a file", path("--config"))
-    .option("--set <key=value>", "with --preset or --config: one setting, by its name in such a file; may be repeated", collect)
+    .option(
+      "--set <key=value>",
+      "with --preset or --config: one setting, by its name in such a file; may be repeated",
+      collect,
+    )
     .option("--select <neurons>", "instead of the statistics: the neurons of a selector, counted by type")
     .option(
       "--neuron-table <file>",
       "with --select: CSV with the columns to select by (default: the table of the connectome's file, or X_neurons.csv beside it)",
       path("--neuron-table"),
     )
-    .option(
-      "--out <file>",
-      "with --select: write their ids, one per line, for id=@FILE",
-      path("--out"),
-    )
+    .option("--out <file>", "with --select: write their ids, one per line, for id=@FILE", path("--out"))
     .option("--overwrite", "with --out: replace a file that exists")
     .option("--targets <kind>", "samples: class or numbers (default: by the type of the targets)", targetKind)
     .option("--json", "print everything as one JSON object")
