@@ -163,7 +163,12 @@ test("columns are listed with their types, and those that cannot be read are ref
     else assert.match(types[name]!, type);
     for (const as of ["id", "number", "text"] as const) await fails(() => columnOf(table, name, as), "file-format");
   }
-  await fails(() => columnOf(table, "list", "text"), "file-format", /"list"/, /list<int64>, which cannot be read as text/);
+  await fails(
+    () => columnOf(table, "list", "text"),
+    "file-format",
+    /"list"/,
+    /list<int64>, which cannot be read as text/,
+  );
   assert.is(types.coded, "dictionary<string, ordered>");
   assert.is(types["coded wide"], "dictionary<string>");
   assert.is(types["text view"], "string_view");
