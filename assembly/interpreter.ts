@@ -141,22 +141,23 @@ function sparse<T, I, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows:
   const idx = word(at + isa.INSTR_B + 4);
   const values = word(at + isa.INSTR_C);
   const e = word(at + isa.INSTR_E);
+  const g = word(at + isa.INSTR_G);
   const end = firstRow + rows;
   if (op === isa.OP_SPMM) {
-    spmm<T, I, S>(firstRow, end, ptr, idx, values, e, word(at + isa.INSTR_A), d);
+    spmm<T, I, S>(firstRow, end, ptr, g, idx, values, e, word(at + isa.INSTR_A), d);
     return;
   }
   const x = slot(at + isa.INSTR_A, tile, scratch);
   const grad = word(at + isa.INSTR_F);
   switch (op) {
     case isa.OP_SPMM_T:
-      spmmT<T, I, S>(firstRow, end, ptr, idx, values, e, x, d, grad);
+      spmmT<T, I, S>(firstRow, end, ptr, idx, g, values, e, x, d, grad);
       break;
     case isa.OP_SPMM_T_CT:
-      spmmTCt<T, I, S>(firstRow, end, ptr, idx, values, e, d);
+      spmmTCt<T, I, S>(firstRow, end, ptr, idx, g, values, e, d);
       break;
     case isa.OP_SPMM_T_GRAD:
-      spmmTGrad<T, I, S>(firstRow, end, ptr, idx, e, x, grad);
+      spmmTGrad<T, I, S>(firstRow, end, ptr, idx, g, e, x, grad);
       break;
     default:
       unknownOpcode(op);

@@ -11,7 +11,8 @@ export function rowBytes<S>(): usize {
 }
 
 /**
- * Y = W·X for rows rowBegin … rowEnd − 1. W: CSR; X: [nCols] rows; `y`: the first of the tile's rows of Y.
+ * Y = W·X for rows rowBegin … rowEnd − 1. W: CSR, row i from entry firsts[i] up to ends[i] (which are two arrays, so that a row may be
+ * left out where it lies); X: [nCols] rows; `y`: the first of the tile's rows of Y.
  *
  * Entries with an even place in their row go to one accumulator, odd ones to another, and the two are added at the end. The order
  * is the same for every row width, so a sample's result does not depend on the panel it lies in.
@@ -19,7 +20,8 @@ export function rowBytes<S>(): usize {
 export function spmm<T, I, S>(
   rowBegin: usize,
   rowEnd: usize,
-  rowPtr: usize,
+  firsts: usize,
+  ends: usize,
   colIdx: usize,
   values: usize,
   nCols: usize,
@@ -27,16 +29,15 @@ export function spmm<T, I, S>(
   y: usize,
 ): void {
   checkRange(y, (rowEnd - rowBegin) * rowBytes<S>());
-  let k = <usize>load<u32>(rowPtr + (rowBegin << 2));
   for (let row = rowBegin; row < rowEnd; row++) {
-    const end = <usize>load<u32>(rowPtr + (row << 2), 4);
+    const k = <usize>load<u32>(firsts + (row << 2));
+    const end = <usize>load<u32>(ends + (row << 2));
     const firstIdx = colIdx + k * sizeof<I>();
     const endIdx = colIdx + end * sizeof<I>();
     const firstValue = values + k * sizeof<T>();
     spmmRow<T, I, S>(firstIdx, endIdx, firstValue, nCols, x, y);
     if (sizeof<S>() > 4) spmmRow<T, I, S>(firstIdx, endIdx, firstValue, nCols, x + 64, y + 64);
     y += rowBytes<S>();
-    k = end;
   }
 }
 

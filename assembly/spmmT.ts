@@ -15,7 +15,8 @@ function wanted<F>(): bool {
 
 /**
  * For columns colBegin … colEnd − 1: `ct` = Wᵀ·G and `grad` += lane sums of G[row]·X[col] at the stored entries. `x`, `ct`: the tile's
- * first rows of X and of the result. `values`, `grad`: in CSC order.
+ * first rows of X and of the result. `values`, `grad`: in CSC order. `places`: where the entries lie in `rowIdx`, `values` and `grad`; 0:
+ * one after another.
  *
  * The entries of a column are added one after another, whatever the row width; a lane sum has the order of sumVectors and sumLanes.
  */
@@ -24,13 +25,15 @@ export function spmmT<T, I, S>(
   colEnd: usize,
   colPtr: usize,
   rowIdx: usize,
+  places: usize,
   values: usize,
   g: usize,
   x: usize,
   ct: usize,
   grad: usize,
 ): void {
-  walk<T, I, S, Yes, Yes>(colBegin, colEnd, colPtr, rowIdx, values, g, x, ct, grad);
+  if (places) walk<T, I, S, Yes, Yes, Yes>(colBegin, colEnd, colPtr, rowIdx, places, values, g, x, ct, grad);
+  else walk<T, I, S, Yes, Yes, No>(colBegin, colEnd, colPtr, rowIdx, 0, values, g, x, ct, grad);
 }
 
 /** `spmmT` without the gradient. */
@@ -39,11 +42,13 @@ export function spmmTCt<T, I, S>(
   colEnd: usize,
   colPtr: usize,
   rowIdx: usize,
+  places: usize,
   values: usize,
   g: usize,
   ct: usize,
 ): void {
-  walk<T, I, S, Yes, No>(colBegin, colEnd, colPtr, rowIdx, values, g, 0, ct, 0);
+  if (places) walk<T, I, S, Yes, No, Yes>(colBegin, colEnd, colPtr, rowIdx, places, values, g, 0, ct, 0);
+  else walk<T, I, S, Yes, No, No>(colBegin, colEnd, colPtr, rowIdx, 0, values, g, 0, ct, 0);
 }
 
 /** `spmmT` without Wᵀ·G. */
@@ -52,19 +57,22 @@ export function spmmTGrad<T, I, S>(
   colEnd: usize,
   colPtr: usize,
   rowIdx: usize,
+  places: usize,
   g: usize,
   x: usize,
   grad: usize,
 ): void {
-  walk<T, I, S, No, Yes>(colBegin, colEnd, colPtr, rowIdx, 0, g, x, 0, grad);
+  if (places) walk<T, I, S, No, Yes, Yes>(colBegin, colEnd, colPtr, rowIdx, places, 0, g, x, 0, grad);
+  else walk<T, I, S, No, Yes, No>(colBegin, colEnd, colPtr, rowIdx, 0, 0, g, x, 0, grad);
 }
 
-/** The walk over the columns: C tells whether `ct` is wanted, D whether `grad` is. */
-function walk<T, I, S, C, D>(
+/** The walk over the columns: C tells whether `ct` is wanted, D whether `grad` is, P whether there are `places`. */
+function walk<T, I, S, C, D, P>(
   colBegin: usize,
   colEnd: usize,
   colPtr: usize,
   rowIdx: usize,
+  places: usize,
   values: usize,
   g: usize,
   x: usize,
@@ -75,8 +83,8 @@ function walk<T, I, S, C, D>(
   let k = <usize>load<u32>(colPtr + (colBegin << 2));
   for (let col = colBegin; col < colEnd; col++) {
     const end = <usize>load<u32>(colPtr + (col << 2), 4);
-    column<T, I, S, C, D>(k, end, rowIdx, values, g, x, ct, grad);
-    if (sizeof<S>() > 4) column<T, I, S, C, D>(k, end, rowIdx, values, g + 64, x + 64, ct + 64, grad);
+    column<T, I, S, C, D, P>(k, end, rowIdx, places, values, g, x, ct, grad);
+    if (sizeof<S>() > 4) column<T, I, S, C, D, P>(k, end, rowIdx, places, values, g + 64, x + 64, ct + 64, grad);
     if (wanted<C>()) ct += rowBytes<S>();
     if (wanted<D>()) x += rowBytes<S>();
     k = end;
@@ -84,10 +92,11 @@ function walk<T, I, S, C, D>(
 }
 
 /** Entries k … end − 1 of one column, at most 64 bytes of its row. */
-function column<T, I, S, C, D>(
+function column<T, I, S, C, D, P>(
   k: usize,
   end: usize,
   rowIdx: usize,
+  places: usize,
   values: usize,
   g: usize,
   x: usize,
@@ -110,11 +119,12 @@ function column<T, I, S, C, D>(
       x3 = v128.load(x, 48);
     }
   }
+  let next = k;
   let idx = rowIdx + k * sizeof<I>();
   let value = values + k * sizeof<T>();
   let gradient = grad + k * sizeof<T>();
   const endIdx = rowIdx + end * sizeof<I>();
-  const endGroups = idx + ((endIdx - idx) & ~(lanes<T>() * sizeof<I>() - 1));
+  const endGroups = wanted<P>() ? idx : idx + ((endIdx - idx) & ~(lanes<T>() * sizeof<I>() - 1));
   // As many entries at a time as a vector has lanes (4 in f32, 2 in f64): their gradients are one vector.
   while (idx < endGroups) {
     const ga = rowOf<I, S>(g, idx);
@@ -144,7 +154,14 @@ function column<T, I, S, C, D>(
     value += 16;
     gradient += 16;
   }
-  while (idx < endIdx) {
+  while (wanted<P>() ? next < end : idx < endIdx) {
+    if (wanted<P>()) {
+      const place = <usize>load<u32>(places + (next << 2));
+      idx = rowIdx + place * sizeof<I>();
+      value = values + place * sizeof<T>();
+      gradient = grad + place * sizeof<T>();
+      next++;
+    }
     const ga = rowOf<I, S>(g, idx);
     if (wanted<C>()) {
       const w = v128.load_splat<T>(value);
@@ -159,9 +176,11 @@ function column<T, I, S, C, D>(
       const p = products<T, S>(ga, x0, x1, x2, x3);
       store<T>(gradient, <T>(load<T>(gradient) + sumLanes<T>(p)));
     }
-    idx += sizeof<I>();
-    value += sizeof<T>();
-    gradient += sizeof<T>();
+    if (!wanted<P>()) {
+      idx += sizeof<I>();
+      value += sizeof<T>();
+      gradient += sizeof<T>();
+    }
   }
   if (wanted<C>()) {
     v128.store(ct, c0);

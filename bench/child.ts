@@ -16,6 +16,7 @@ const SUITE: Readonly<Record<SuiteName, (session: BenchSession) => Promise<void>
   rhs: rhsSuite,
   solve: solveSuite,
   step: stepSuite,
+  discrete: stepSuite,
   load: loadSuite,
   startup: startupSuite,
 };
@@ -29,9 +30,9 @@ async function work(job: Job, send: (answer: Answer) => void): Promise<void> {
     }
     case "memory": {
       const [batch = 1] = job.batches;
-      await inSession(job, "step", send, (session) => oneStep(session, batch));
+      await inSession(job, job.suite, send, (session) => oneStep(session, batch));
       // Linux, macOS and Windows: kilobytes.
-      send({ type: "memory", batch, maxRssBytes: process.resourceUsage().maxRSS * 1024 });
+      send({ type: "memory", suite: job.suite, batch, maxRssBytes: process.resourceUsage().maxRSS * 1024 });
       return;
     }
     case "suite":

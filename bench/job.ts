@@ -13,7 +13,7 @@ export type Job =
       readonly seconds: number;
     }
   | ({ readonly type: "suite"; readonly suite: SuiteName } & SuiteJob)
-  | ({ readonly type: "memory" } & SuiteJob);
+  | ({ readonly type: "memory"; readonly suite: "step" | "discrete" } & SuiteJob);
 
 export interface SuiteJob {
   /** Folder of the network (networks.ts) and of files that the job makes. */
@@ -26,6 +26,9 @@ export interface SuiteJob {
   readonly quick: boolean;
   readonly rounds: number | null;
   readonly profile: boolean;
+  /** Of suite discrete: updates in a training step, and whether the weights are fixed. */
+  readonly steps: number;
+  readonly frozen: boolean;
   /** null on a GPU: the rates of the CPU say nothing about it. */
   readonly roofline: Roofline | null;
   readonly machine: Machine;
@@ -40,4 +43,4 @@ export type Answer =
   /** A kernel had wrong results. */
   | { readonly type: "refused"; readonly text: string }
   /** Peak memory of a process that did one training step. */
-  | { readonly type: "memory"; readonly batch: number; readonly maxRssBytes: number };
+  | { readonly type: "memory"; readonly suite: SuiteName; readonly batch: number; readonly maxRssBytes: number };

@@ -32,6 +32,7 @@ const NAMED: Readonly<Record<string, Maker>> = {
     return file === null ? null : readConnectome(file);
   },
   brain: generated(139_255, 15_000_000),
+  fly: generated(166_700, 25_582_938),
 };
 
 /**

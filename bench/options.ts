@@ -19,6 +19,9 @@ export interface BenchOptions {
   readonly rounds: number | null;
   /** Profile a training step by kind of kernel. */
   readonly profile: boolean;
+  /** Of suite discrete: updates in a training step, and whether the weights are fixed. */
+  readonly steps: number;
+  readonly frozen: boolean;
   readonly json: string | null;
   readonly label: string;
 }
@@ -26,14 +29,16 @@ export interface BenchOptions {
 export const USAGE: string = `npm run bench -- [options]
 
   --suite <names>     ${SUITES.join(", ")} or all (all)
-  --sizes <names>     tiny, default, tutorial, flyvis15, brain, or neurons x connections as 2000x100000 (tiny,default,tutorial)
+  --sizes <names>     tiny, default, tutorial, flyvis15, brain, fly, or neurons x connections as 2000x100000 (tiny,default,tutorial)
   --batch <numbers>   samples per run (8,16,64)
   --threads <numbers> threads of the CPU path (1 and as many as the machine has)
   --dtype <name>      f32 or f64 (f32)
   --device <name>     wasm or webgpu (wasm)
   --peers <names>     ${PEERS.join(", ")} (all that are installed)
   --no-peers          only axograd
-  --profile           of suite step: time and bytes of one step by kind of kernel
+  --profile           of suites step and discrete: time and bytes of one step by kind of kernel
+  --steps <n>         of suite discrete: updates in a training step (8)
+  --frozen            of suite discrete: the weights are fixed, biases and leaks are trained
   --rounds <n>        turns of every contender, fewer for work that takes seconds (5)
   --quick             few samples: to see that everything runs, not to measure
   --label <text>      what else the machine is doing; kept in the JSON
@@ -64,6 +69,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions {
     quick: values.quick,
     rounds: values.rounds === undefined ? null : positive("rounds", values.rounds),
     profile: values.profile,
+    steps: positive("steps", values.steps),
+    frozen: values.frozen,
     json: values.json ?? null,
     label: values.label,
   };
@@ -85,6 +92,8 @@ function parse(argv: readonly string[]) {
         quick: { type: "boolean", default: false },
         rounds: { type: "string" },
         profile: { type: "boolean", default: false },
+        steps: { type: "string", default: "8" },
+        frozen: { type: "boolean", default: false },
         label: { type: "string", default: "" },
         json: { type: "string" },
       },

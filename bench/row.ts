@@ -4,7 +4,7 @@ import type { DType } from "../src/core/dtype.ts";
 import type { StepProfile } from "../src/profile/stepProfile.ts";
 
 /** Suites, by their names in `--suite`. */
-export const SUITES = ["kernels", "rhs", "solve", "step", "load", "startup"] as const;
+export const SUITES = ["kernels", "rhs", "solve", "step", "discrete", "load", "startup"] as const;
 export type SuiteName = (typeof SUITES)[number];
 
 /** Peers, by their names in `--peers`. */
@@ -63,6 +63,8 @@ export interface Row extends Timing {
 
 /** Where the time of one training step went. */
 export interface StepProfileRecord extends StepProfile {
+  /** Absent in older files: "step". */
+  readonly suite?: SuiteName;
   readonly network: string;
   readonly batch: number;
   readonly threads: number;

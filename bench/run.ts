@@ -87,21 +87,22 @@ class BenchRun {
       for (const n of suite === "load" ? threads.slice(0, 1) : threads) {
         const job = this.#suiteJob(folder, n);
         await this.#start({ type: "suite", suite, ...job });
-        if (suite === "step") await this.#measureMemory(job);
+        if (suite === "step" || suite === "discrete") await this.#measureMemory(suite, job);
       }
     }
     rmSync(folder, { recursive: true });
   }
 
   /** One step per batch size, each in a fresh process; the result joins the row of the whole step. */
-  async #measureMemory(job: SuiteJob): Promise<void> {
-    for (const batch of job.batches) await this.#start({ type: "memory", ...job, batches: [batch] });
+  async #measureMemory(suite: "step" | "discrete", job: SuiteJob): Promise<void> {
+    for (const batch of job.batches) await this.#start({ type: "memory", suite, ...job, batches: [batch] });
   }
 
   #suiteJob(folder: string, threads: number): SuiteJob {
-    const { batches, dtype, device, peers, quick, rounds, profile } = this.#options;
+    const { batches, dtype, device, peers, quick, rounds, profile, steps, frozen } = this.#options;
     const roofline = this.#rooflines.find((r) => r.threads === threads) ?? null;
-    return { folder, batches, threads, dtype, device, peers, quick, rounds, profile, roofline, machine: this.#machine };
+    const work = { batches, threads, dtype, device, peers, quick, rounds, profile, steps, frozen };
+    return { folder, ...work, roofline, machine: this.#machine };
   }
 
   /** Runs a job to completion. A failed job is reported, and the run continues: earlier results are kept. */
@@ -144,12 +145,13 @@ class BenchRun {
         this.#refuse(answer.text);
         return;
       case "memory":
-        this.#addMemory(answer.batch, answer.maxRssBytes);
+        this.#addMemory(answer);
     }
   }
 
-  #addMemory(batch: number, maxRssBytes: number): void {
-    const at = this.#rows.findLastIndex((row) => row.op === "step" && row.peer === null && row.dims.batch === batch);
+  #addMemory({ suite, batch, maxRssBytes }: Extract<Answer, { type: "memory" }>): void {
+    const isWhole = (row: Row) => row.suite === suite && !row.op.includes(".") && row.peer === null;
+    const at = this.#rows.findLastIndex((row) => isWhole(row) && row.dims.batch === batch);
     if (at < 0) return;
     this.#rows[at] = { ...this.#rows[at]!, maxRssBytes };
     console.log(`  one step of batch ${batch}: peak resident set ${Math.round(maxRssBytes / 2 ** 20)} MiB`);

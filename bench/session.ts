@@ -75,7 +75,10 @@ export class BenchSession {
 
   profile(batch: number, profile: StepProfile): void {
     const { threads } = this.job;
-    this.#send({ type: "profile", profile: { ...profile, network: this.network.name, batch, threads } });
+    this.#send({
+      type: "profile",
+      profile: { ...profile, suite: this.suite, network: this.network.name, batch, threads },
+    });
   }
 
   /** Reports a measurement of axograd. */

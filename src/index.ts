@@ -32,6 +32,7 @@ export type {
   Program,
   Purpose,
 } from "./backend/program.ts";
+export { type Answers, type PeakMemory, type Rehearsal, rehearse } from "./backend/rehearsal.ts";
 export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
 // Sparse matrices and numbers.
 export type { Abortable } from "./core/abort.ts";
@@ -467,6 +468,7 @@ export {
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
+export type { PatternScope } from "./train/parameterElements.ts";
 export {
   ParameterPenalties,
   type ParameterPenalty,

@@ -37,6 +37,9 @@ declare function query(indices: ArrayLike<number>): Promise<{ inputs: Float32Arr
   patterns: `import { AdamW, type Backend, type ConnectomeODEClassifier, ParameterPenalties, type SampleSet, Trainer } from "axograd";
 declare const backend: Backend, model: ConnectomeODEClassifier, train: SampleSet;
 `,
+  elements: `import { Adam, type Backend, type ConnectomeModel, type Csr, type NeuronTable, ParameterPenalties } from "axograd";
+declare const backend: Backend, model: ConnectomeModel, connectome: Csr, table: NeuronTable;
+`,
   dynamics: `import { type Backend, type Csr, dopri5, OdeSolver, type OdeSystem } from "axograd";
 declare const n: number, nnz: number, backend: Backend;
 declare const y0: Float64Array, W: Csr, b: Float64Array, tau: Float64Array, input: Float64Array;
@@ -78,7 +81,7 @@ async function writeDigits(dir: string, prefix: string, count: number): Promise<
 
 test("the example programs compile, and the tutorial of at most 40 lines trains", async () => {
   const [tutorial, ...more] = blocks(README);
-  const [types, dynamics, solver, samples, run, patterns, ...others] = blocks(LIBRARY);
+  const [types, dynamics, solver, samples, run, patterns, elements, ...others] = blocks(LIBRARY);
   assert.equal([...more, ...others], [], "every block is compiled here");
   const lines = tutorial!.trim().split("\n").length;
   assert.ok(lines <= 40, "the tutorial in at most 40 lines");
@@ -92,6 +95,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       run: `${GIVEN.run}${run!}\nexport { logits, loss, metrics };\n`,
       samples: `${GIVEN.samples}${samples!}\nexport { metrics, perOutput };\n`,
       patterns: `${GIVEN.patterns}${patterns!}\nexport { trainer };\n`,
+      elements: `${GIVEN.elements}${elements!}\nexport { fine, sparse };\n`,
       dynamics: `${GIVEN.dynamics}${dynamics!}${solver!}\nexport { solver };\n`,
       simulate: `${simulate!}\nexport { data, intact, lesioned, shape, ts };\n`,
     };

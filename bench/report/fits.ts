@@ -10,6 +10,7 @@ const PER_CONNECTION = [
   "rhs",
   "solve",
   "step",
+  "discrete",
   "adam",
   "csr.refresh",
   "load.read",
@@ -22,7 +23,7 @@ const MIN_POINTS = 3;
 
 /** Exponents of time against connections (same batch) and against batch (same network), for every operation with enough points. */
 export function fitsOf(rows: readonly Row[]): Fit[] {
-  const own = rows.filter((row) => row.peer === null && !row.op.startsWith("step."));
+  const own = rows.filter((row) => row.peer === null && !/^(step|discrete|frozen)\./.test(row.op));
   return [
     ...fits(
       own.filter((row) => PER_CONNECTION.includes(row.op)),

@@ -120,7 +120,15 @@ function fitList(fits: readonly Fit[]): string[] {
 function profileList(profiles: readonly StepProfileRecord[]): string[] {
   return profiles.flatMap((profile) => {
     const [title, ...lines] = describeProfile(profile);
-    return [`${profile.network}, batch ${profile.batch}: ${title}`, "", "```", ...lines, "```", ""];
+    const { suite = "step", network, batch } = profile;
+    return [
+      `${suite === "step" ? "" : `${suite}, `}${network}, batch ${batch}: ${title}`,
+      "",
+      "```",
+      ...lines,
+      "```",
+      "",
+    ];
   });
 }
 

@@ -15,13 +15,13 @@ import { openPeers, type Peer, storeOperands } from "../peers/peers.ts";
 import type { BenchSession } from "../session.ts";
 import { summarise } from "../stats.ts";
 import { openReference, WrongResultError } from "../verify.ts";
+import { discreteTraining } from "./discrete.ts";
+import { LEARNING_RATE, type Training } from "./training.ts";
 
 /** The tutorial's sizes: images of 28 × 28, one input neuron per pixel, 256 hidden units, ten digits. */
 const PIXELS = 784;
 const HIDDEN = 256;
 const CLASSES = 10;
-/** So small that the parameters, and with them the work of the solver, do not change. */
-const LEARNING_RATE = 1e-12;
 const CONNECTOME = "rnn.hh.values";
 /**
  * Two solves that differ in rounding take slightly different steps, each within the controller's tolerance of 1e-3; gradients lose about
@@ -30,8 +30,10 @@ const CONNECTOME = "rnn.hh.values";
 const LOSS_TOLERANCE = 1e-3;
 const GRADIENT_TOLERANCE = 1e-2;
 
-/** Learning on one fixed batch. */
-class Training {
+/** The tutorial's classifier. */
+class TutorialTraining implements Training {
+  readonly op = "step";
+  readonly compared = CONNECTOME;
   readonly model: ConnectomeODEClassifier;
   readonly #adam: Adam;
   readonly #input: { readonly data: Float32Array; readonly batch: number };
@@ -62,7 +64,6 @@ class Training {
     this.#labels = labels(batch);
   }
 
-  /** @returns the loss */
   async step(): Promise<number> {
     const { loss, stats } = await this.model.gradients(this.#input, this.#labels, this.#adam.stepCount);
     this.#adam.step();
@@ -89,9 +90,16 @@ function labels(batch: number): Uint32Array {
   return Uint32Array.from(uniformArray(batch, "labels", 0, CLASSES), Math.floor);
 }
 
+/** The training that the session's suite times. */
+function trainingOf({ suite, network, job }: BenchSession, backend: Backend, batch: number): Training {
+  if (suite === "discrete") return discreteTraining(backend, network, batch, job);
+  return new TutorialTraining(backend, network, batch);
+}
+
+/** Times a training step of each batch size, whole and in parts. */
 export async function stepSuite(session: BenchSession): Promise<void> {
   for (const batch of session.job.batches) {
-    const training = new Training(session.backend, session.network, batch);
+    const training = trainingOf(session, session.backend, batch);
     try {
       await timeStep(session, training, batch);
     } finally {
@@ -102,7 +110,7 @@ export async function stepSuite(session: BenchSession): Promise<void> {
 
 /** Does one step and nothing else: for its peak memory. */
 export async function oneStep(session: BenchSession, batch: number): Promise<void> {
-  const training = new Training(session.backend, session.network, batch);
+  const training = trainingOf(session, session.backend, batch);
   await training.step();
   await session.backend.finish();
   training.dispose();
@@ -117,10 +125,10 @@ async function timeStep(session: BenchSession, training: Training, batch: number
   const accounts = meter.take();
   const cost = new Map(PARTS.map((part) => [part, costOf(accounts, part)]));
   try {
-    checkStep(loss, await training.model.parameters.gradient(CONNECTOME), expected, "step");
+    checkStep(loss, await training.model.parameters.gradient(training.compared), expected, training.op);
   } catch (error) {
     if (!(error instanceof WrongResultError)) throw error;
-    session.refuse(`step, batch ${batch}: ${error.message}`);
+    session.refuse(`${training.op}, batch ${batch}: ${error.message}`);
     return;
   }
   const peers = await stepPeers(session, training, batch, expected);
@@ -128,12 +136,12 @@ async function timeStep(session: BenchSession, training: Training, batch: number
   try {
     const [whole, , ...theirs] = await interleave(
       [
-        asyncContender("step", async () => {
+        asyncContender(training.op, async () => {
           meter.recording = false;
           await training.step();
           await session.backend.finish();
         }),
-        asyncContender("step, in parts", async () => {
+        asyncContender(`${training.op}, in parts`, async () => {
           meter.recording = true;
           parts.push(await split(session, training));
         }),
@@ -141,8 +149,8 @@ async function timeStep(session: BenchSession, training: Training, batch: number
       ],
       effort,
     );
-    const { rhsEvaluations } = training;
-    const facts = { op: "step", batch, cost: addCosts([...cost.values()]), rhsEvaluations };
+    const { op, rhsEvaluations } = training;
+    const facts = { op, batch, cost: addCosts([...cost.values()]), rhsEvaluations };
     session.row(facts, whole!);
     for (const [i, peer] of peers.entries()) session.peerRow(facts, peer, theirs[i]!, whole!);
     reportParts(session, facts, cost, parts);
@@ -198,7 +206,7 @@ async function profileStep(session: BenchSession, training: Training, batch: num
 
 function reportParts(
   session: BenchSession,
-  { batch, rhsEvaluations }: { readonly batch: number; readonly rhsEvaluations: number },
+  { op, batch, rhsEvaluations }: { readonly op: string; readonly batch: number; readonly rhsEvaluations: number },
   costs: ReadonlyMap<Part, Cost>,
   parts: readonly Split[],
 ): void {
@@ -206,9 +214,9 @@ function reportParts(
   if (session.backend.name !== "wasm") return;
   for (const part of PARTS) {
     const timing = summarise(parts.map((p) => p[part]));
-    session.row({ op: `step.${part}`, batch, cost: costs.get(part)!, rhsEvaluations }, timing);
+    session.row({ op: `${op}.${part}`, batch, cost: costs.get(part)!, rhsEvaluations }, timing);
   }
-  session.row({ op: "step.host", batch, cost: null, rhsEvaluations }, summarise(parts.map((p) => p.host)));
+  session.row({ op: `${op}.host`, batch, cost: null, rhsEvaluations }, summarise(parts.map((p) => p.host)));
 }
 
 // ---- correctness -------------------------------------------------------------------------------------------------------
@@ -222,12 +230,13 @@ interface Expected {
 /** Products of numbers in one training step, per connection and sample: forward and backward of about 45 right-hand sides. */
 const PRODUCTS_PER_STEP = 45 * 3;
 
-async function expectedOf({ network, job }: BenchSession, batch: number): Promise<Expected> {
+async function expectedOf(session: BenchSession, batch: number): Promise<Expected> {
+  const { network, job } = session;
   const reference = await openReference(network.csr.nnz * batch * PRODUCTS_PER_STEP);
   try {
-    const training = new Training(reference, network, batch);
+    const training = trainingOf(session, reference, batch);
     const loss = await training.step();
-    const gradient = await training.model.parameters.gradient(CONNECTOME);
+    const gradient = await training.model.parameters.gradient(training.compared);
     training.dispose();
     return { loss, gradient: job.dtype === "f32" ? Float32Array.from(gradient) : gradient };
   } finally {
@@ -266,7 +275,7 @@ async function stepPeers(
   batch: number,
   expected: Expected,
 ): Promise<Peer[]> {
-  if (session.job.peers.length === 0) return [];
+  if (session.job.peers.length === 0 || session.suite !== "step") return [];
   const { parameters } = training.model;
   const layer = async (name: string): Promise<Float32Array> => Float32Array.from(await parameters.values(name));
   storeOperands(session.job.folder, {

@@ -7,7 +7,7 @@ import type { BindingKind, Kind, PointwiseOp } from "../backend/program.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { isPerRow, type Matrix, type Op, type Shape, type Table, type Value } from "../ops/value.ts";
 import type { Operand, Ops } from "../ops/vocabulary.ts";
-import { simplify } from "./simplify.ts";
+import { isZero, simplify } from "./simplify.ts";
 
 /** What an input of a graph is bound to. */
 export interface GraphInput {
@@ -247,6 +247,7 @@ export class Graph {
       );
     }
     this.#matrix(matrix);
+    if (isZero(x)) return this.#zeros(matrix.rows);
     return this.#intern(`matmul ${matrix.name} ${x.id}`, { type: "matmul", matrix }, [x], "state", matrix.rows);
   }
 
@@ -260,7 +261,8 @@ export class Graph {
       );
     }
     this.#matrix(matrix);
-    if (!grad) {
+    if (isZero(g)) return this.#zeros(matrix.cols);
+    if (!grad || isZero(grad.x)) {
       return this.#intern(
         `matmulT ${matrix.name} ${g.id}`,
         { type: "matmulT", matrix, grad: null },
@@ -279,6 +281,11 @@ export class Graph {
     const value = this.#intern(key, { type: "matmulT", matrix, grad: binding }, [g, x], "state", matrix.cols);
     this.effects.push({ type: "matrixGrad", value });
     return value;
+  }
+
+  /** A state of zeros. It is no constant, so that sums with it round −0 to 0 like any other. */
+  #zeros(rows: number): Value {
+    return this.#broadcast(this.#constant(0), { kind: "state", rows });
   }
 
   #reduceRows(v: Value, how: "sum" | "max" | "min"): Value {

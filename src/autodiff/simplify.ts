@@ -1,6 +1,6 @@
-// Expressions that are simpler than they were written. Each has the same bits as what it stands for, NaN and infinity included. Two
+// Expressions that are simpler than they were written. Each has the same bits as what it stands for, NaN and infinity included. Three
 // exceptions: where an addition of 0 goes, −0 stays −0, and so does a subnormal number on a device that flushes them; constants are
-// combined in double precision.
+// combined in double precision; the product of a matrix with a state of zeros is 0 (`isZero`), whether the matrix is finite or not.
 
 import type { PointwiseOp } from "../backend/program.ts";
 import type { Value } from "../ops/value.ts";
@@ -39,6 +39,32 @@ export function simplify(ops: Ops, fn: PointwiseOp, args: readonly Value[]): Val
     default:
       return null;
   }
+}
+
+/** Functions that are 0 at 0, and of finite numbers finite. */
+const ZERO_AT_ZERO: ReadonlySet<PointwiseOp> = new Set(["neg", "abs", "relu", "tanh", "sin"]);
+
+/**
+ * Whether v is 0 or −0 everywhere, if its leaves are finite. Products of matrices with it are 0, for which no matrix must be read; those of
+ * a matrix that is not finite would not be.
+ */
+export function isZero({ op, args }: Value): boolean {
+  if (op.type === "const") return op.value === 0;
+  if (op.type === "broadcast") return isZero(args[0]!);
+  if (op.type !== "pointwise") return false;
+  const [a, b] = args as readonly [Value, Value];
+  if (op.fn === "select") return args.slice(1).every(isZero);
+  if (op.fn === "mul") return (isZero(a) && isBounded(b)) || (isZero(b) && isBounded(a));
+  return ZERO_AT_ZERO.has(op.fn) && isZero(a);
+}
+
+/** Whether v is finite if its leaves are. */
+function isBounded({ op, args }: Value): boolean {
+  if (op.type === "const") return Number.isFinite(op.value);
+  if (op.type === "leaf") return true;
+  if (op.type === "broadcast") return isBounded(args[0]!);
+  if (op.type !== "pointwise") return false;
+  return op.fn === "sigmoid" || (ZERO_AT_ZERO.has(op.fn) && isBounded(args[0]!));
 }
 
 function constantOf(v: Value | undefined): number | null {

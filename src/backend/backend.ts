@@ -28,6 +28,8 @@ export interface DeviceSparse {
   readonly valuesCsr: DeviceBuffer;
   /** u32 [nnz]: position in CSC order of the k-th entry in CSR order. */
   readonly cscOfCsr: DeviceBuffer;
+  /** Stored entries that W·X and Wᵀ·G go through, where these are not all (see `sparseRows`). */
+  readonly walked?: { readonly product: number; readonly reverse: number };
   /** Host copy of the same permutation. */
   readonly cscOfCsrHost: Uint32Array;
   release(): void;
@@ -59,6 +61,8 @@ export interface MemoryStats {
   readonly livePrograms: number;
   /** The largest single allocation so far, in bytes: shows that nothing of size N×N or nnz×B exists. */
   readonly largestBytes: number;
+  /** What the device has taken from the machine for all this, gaps between buffers included; it need not shrink. */
+  readonly takenBytes: number;
 }
 
 /** What went over the border between host and device since the backend was made. */
@@ -82,6 +86,10 @@ export interface Backend {
   readonly maxLanes: number;
   /** The same for runs with up to `numbers` numbers per lane in one array: fewer where a device limits the size of arrays. */
   lanesFor(numbers: number): number;
+  /** Its memory is that of this process (wasm, software adapters), not of a card. */
+  readonly usesHostMemory: boolean;
+  /** Most bytes of one array: what the device can bind, or has memory for. */
+  readonly maxArrayBytes: number;
   /**
    * Default of the bytes that the record of a solve for its reverse pass (ode/tape.ts) may take. The device may have fewer: see
    * `buffersIfRoom`.
@@ -109,6 +117,12 @@ export interface Backend {
   ): Promise<Readonly<Record<Name, DeviceBuffer>> | null>;
   /** Uploads a matrix; values are converted to the backend's dtype. */
   sparse(label: string, csr: Csr): DeviceSparse;
+  /**
+   * The rows i of a matrix with isTaken[i] ≠ 0, for products of which only these count. It is bound in place of the matrix, whose values,
+   * and places of gradients, it shares. Rows of W·X that are not taken are 0 or what they are in the matrix. Wᵀ·G and the gradient need a G
+   * that is 0 in these rows, and are then those of the matrix, to the bit. null: the device has no use for it.
+   */
+  sparseRows(matrix: DeviceSparse, isTaken: ArrayLike<number>): DeviceSparse | null;
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset?: number): void;
   download(source: DeviceBuffer, offset?: number, length?: number): Promise<FloatArray | Uint32Array>;
   /** Several buffers with one wait. */
@@ -126,6 +140,11 @@ export interface Backend {
   finish(): Promise<void>;
 
   memory(): MemoryStats;
+  /**
+   * A device like this one, with its limits, whose memory is imagined: buffers, matrices and programs can be made, bound and released, and
+   * `memory` counts them, but nothing holds a number. For `rehearse` (rehearsal.ts), which adds what moves numbers.
+   */
+  imagined(): Backend;
   /** null where host and device share their memory (wasm). */
   traffic(): Traffic | null;
   /** Time and bytes per kind of work since the last call, when the backend was created with `profile: true`. */

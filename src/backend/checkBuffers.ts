@@ -1,7 +1,7 @@
 // What every backend checks of the buffers, executables and programs that it is given: the same mistakes, words and codes on all devices.
 
 import { BackendError, nearestName } from "../core/errors.ts";
-import type { Bindable, DeviceBuffer, Executable } from "./backend.ts";
+import type { Bindable, DeviceBuffer, DeviceSparse, Executable } from "./backend.ts";
 import { accessesOf, isWrite } from "./instr.ts";
 import { elementTypeOf, lengthOf } from "./layout.ts";
 import type { Binding, BindingId, PanelLayout, Program } from "./program.ts";
@@ -50,6 +50,15 @@ export function checkRange(where: string, buffer: DeviceBuffer, offset: number, 
   if (whole && offset >= 0 && length >= 0 && offset + length <= buffer.length) return;
   const [expected, got] = [`a range within ${buffer.length} elements`, `${offset} to ${offset + length}`];
   throw new BackendError("range", `${where}: expected ${expected}, got ${got} (${buffer.label})`);
+}
+
+/** @throws {BackendError} "length" unless there is a mark for each row */
+export function checkTakenRows({ nRows, label }: DeviceSparse, isTaken: ArrayLike<number>): void {
+  if (isTaken.length === nRows) return;
+  throw new BackendError(
+    "length",
+    `sparseRows: expected ${nRows} marks, one per row, got ${isTaken.length} (${label})`,
+  );
 }
 
 /** @throws {BackendError} "length" unless `source` can be copied to `target` as it is */

@@ -1,12 +1,58 @@
 // The machine's memory, and the part of it that a tape may take.
 
+import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 /** Bytes that the process may use: those of the machine, or the limit of its control group. */
 export function machineMemory(): number {
   // 0 or a huge number where no control group limits the process.
   const constrained = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return Math.min(totalmem(), constrained);
+}
+
+/** Bytes that the process may still take: what the machine has free now, within `machineMemory`. */
+export function freeMemory(
+  limit: number = machineMemory(),
+  read: () => string = () => readFileSync("/proc/meminfo", "latin1"),
+): number {
+  const left = limit - process.memoryUsage.rss();
+  try {
+    const available = /^MemAvailable:\s+(\d+) kB/m.exec(read())?.[1];
+    return available === undefined ? left : Math.min(left, 1024 * Number(available));
+  } catch {
+    // Only Linux says what could be freed; other systems count caches as used.
+    return left;
+  }
+}
+
+/** Memory of this process without garbage. */
+export interface HostUse {
+  /** Resident bytes. */
+  readonly resident: number;
+  /** Bytes of arrays, among them. */
+  readonly arrays: number;
+}
+
+/** Collects garbage, so that it does not count, and is not there when memory is needed. */
+export function hostUse(): HostUse {
+  collectGarbage();
+  const { rss, arrayBuffers } = process.memoryUsage();
+  return { resident: rss, arrays: arrayBuffers };
+}
+
+let collect: (() => void) | null = null;
+
+function collectGarbage(): void {
+  if (!collect) {
+    // The one way to the collector without an option of Node's at its start.
+    setFlagsFromString("--expose-gc");
+    collect = runInNewContext("gc") as () => void;
+  }
+  // Arrays are freed behind the collector's back; the second call waits for that.
+  collect();
+  collect();
 }
 
 /**

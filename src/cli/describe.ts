@@ -17,7 +17,7 @@ import { answerText, describeTask, metricText, type TaskDescription } from "../t
 import { VERSION } from "../train/version.ts";
 import type { RunSummary } from "./summary.ts";
 
-function row(label: string, text: string): string {
+export function row(label: string, text: string): string {
   return `${label.padEnd(12)}${text}`;
 }
 
@@ -273,13 +273,14 @@ function describeRecovery({ weights, tau, bias }: RecoveryFacts): string {
 /** The last lines of a run. */
 export function describeSummary(summary: RunSummary): string[] {
   const { stepsPerSecond, rhsEvaluationsPerStep, seconds, steps, failedSamples } = summary;
-  const { peakMemoryBytes, trainingPeakMemoryBytes, deviceMemory } = summary;
+  const { peakMemoryBytes, trainingPeakMemoryBytes, statedMemoryBytes, deviceMemory } = summary;
   const rhs = rhsEvaluationsPerStep === null ? "" : `, ${rhsEvaluationsPerStep.toFixed(1)} RHS evaluations per step`;
   const [peak, training] = [formatMebibytes(peakMemoryBytes), formatMebibytes(trainingPeakMemoryBytes)];
   const forPage = training === peak ? "" : ` (${training} before the page about it)`;
+  const stated = statedMemoryBytes === undefined ? "" : `, stated beforehand: ${formatMebibytes(statedMemoryBytes)}`;
   return [
     row("speed", `${plural(steps, "step")} in ${duration(seconds)}: ${stepsPerSecond.toPrecision(3)} steps/s${rhs}`),
-    row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device`),
+    row("memory", `${peak} at most${forPage}, ${formatMebibytes(deviceMemory.peakBytes)} of it on the device${stated}`),
     ...(summary.recovery ? [row("recovery", describeRecovery(summary.recovery))] : []),
     ...(failedSamples > 0 ? [row("failed", `${plural(failedSamples, "training sample")}, left out`)] : []),
     row("files", `${summary.folder}: ${summary.files.join(", ")}`),

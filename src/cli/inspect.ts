@@ -1,30 +1,31 @@
 // axograd inspect FILE: statistics of a connectome, and the memory needed to train it; or those of samples.
 
 import type { Command } from "commander";
-import { HOST_TAPE_BYTES } from "../backend/hostMemory.ts";
 import type { DType } from "../core/dtype.ts";
 import { DTYPES } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
-import { formatBytes, formatCount, formatNumber } from "../core/format.ts";
+import { formatCount, formatNumber } from "../core/format.ts";
 import { alignColumns, plural, printable } from "../core/text.ts";
 import { absolute } from "../data/connectomes.ts";
 import { idOf, selectNeurons } from "../data/selectors.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import { writeIdList } from "../io/idList.ts";
 import { SOLVERS, type SolverName, TIMES } from "../run/config.ts";
+import type { Settings } from "../run/configLayers.ts";
+import type { Key } from "../run/configOptions.ts";
 import { hyphenated } from "../run/names.ts";
 import { selectable, withTable } from "../run/network.ts";
 import { loadProgressOf } from "../run/samples.ts";
-import { tableauOf } from "../run/solver.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
+import { type InspectedMemory, memoryOfConnectome, memoryOfSettings, memoryRows } from "./inspectMemory.ts";
 import { inspectNeurons, neuronLines } from "./inspectNeurons.ts";
 import { inspectSamples, isSampleSet, sampleText } from "./inspectSamples.ts";
 import { LongWork } from "./loading.ts";
-import type { MemoryPlan } from "./memoryPlan.ts";
 import { refuseExisting } from "./outputFile.ts";
 import { countSelection, describeSelection } from "./selections.ts";
+import { configOf } from "./trainOptions.ts";
 import { nonlinearity, oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -39,7 +40,11 @@ interface GivenOptions extends GivenReadOptions {
   readonly frames: number;
   readonly inputs?: number;
   readonly samples: number;
-  readonly memoryBudget: number;
+  readonly memoryBudget?: number;
+  readonly device: "wasm" | "webgpu";
+  readonly preset?: string;
+  readonly config?: string;
+  readonly set?: readonly string[];
   readonly select?: string;
   readonly neuronTable?: string;
   readonly out?: string;
@@ -48,9 +53,12 @@ interface GivenOptions extends GivenReadOptions {
   readonly json?: boolean;
 }
 
+function collect(text: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, text];
+}
+
 const MIB = 2 ** 20;
 const DEFAULT_METHOD: SolverName = "dopri5";
-const DEFAULT_ATTEMPTS = 10;
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -60,7 +68,7 @@ export function register(program: Command): void {
       "describe a connectome (degrees, weights, components, spectrum, memory needed to train it) or samples (shapes, classes, statistics)",
     )
     .argument(
-      "<file>",
+      "[file]",
       `connectome: ${CONNECTOME_EXTENSIONS.join(", ")}; samples: .npz or .safetensors with an array "inputs", or a folder`,
     );
   addReadOptions(command)
@@ -81,7 +89,7 @@ export function register(program: Command): void {
     .option("--dtype <type>", "precision, for the memory plan: f32 or f64", oneOf("--dtype", DTYPES), "f32")
     .option(
       "--attempts <count>",
-      `attempted steps per solve, or steps in discrete time, for the memory plan (default: ${DEFAULT_ATTEMPTS}, or one per frame)`,
+      `attempted steps per solve, or steps in discrete time, for the memory plan (default: one per frame; of an adaptive solver a guess)`,
       wholeNumber("--attempts", 1),
     )
     .option("--frames <count>", "frames of an input, for the memory plan", wholeNumber("--frames", 1), 1)
@@ -93,10 +101,18 @@ export function register(program: Command): void {
     .option("--samples <count>", "samples held in memory, for the memory plan", wholeNumber("--samples", 0), 0)
     .option(
       "--memory-budget <mib>",
-      "of the tape, in MiB",
+      "of the tape, in MiB, for the memory plan (default: the device's)",
       realNumber("--memory-budget", { above: 0 }),
-      HOST_TAPE_BYTES / MIB,
     )
+    .option(
+      "--device <name>",
+      "for the memory plan: wasm or webgpu, with what it can bind",
+      oneOf("--device", ["wasm", "webgpu"]),
+      "wasm",
+    )
+    .option("--preset <name>", "instead of a file: the memory that axograd train takes with this preset")
+    .option("--config <file>", "the same with settings of a file, as axograd train takes it", path("--config"))
+    .option("--set <key=value>", "with these: one setting; may be repeated", collect)
     .option("--select <neurons>", "instead of the statistics: how many neurons of which types a selector names")
     .option(
       "--neuron-table <file>",
@@ -112,7 +128,7 @@ export function register(program: Command): void {
     .option("--targets <kind>", "samples: class or numbers (default: by the type of the targets)", targetKind)
     .option("--json", "print everything as one JSON object")
     .addHelpText("after", EXAMPLES)
-    .action((file: string, given: GivenOptions) => run(file, given, givenNames(command)));
+    .action((file: string | undefined, given: GivenOptions) => runOn(file, given, givenNames(command)));
 }
 
 const EXAMPLES = `
@@ -173,6 +189,44 @@ async function runOnSamples(file: string, given: GivenOptions, typed: readonly s
   else writeText(sampleText(printable(file), inspection));
 }
 
+async function runOn(file: string | undefined, given: GivenOptions, typed: readonly string[]): Promise<void> {
+  const { preset, config, set, json = false } = given;
+  if (preset !== undefined || config !== undefined) return inspectSettings(file, given, typed);
+  if (set !== undefined) throw new ArgumentError("inspect", "--set", "--preset or --config with it", "none");
+  if (file === undefined) throw new ArgumentError("inspect", "file", "a file, --preset or --config", "none");
+  return run(file, { ...given, json }, typed);
+}
+
+/** Options that apply to the settings of a run: sources, and names of settings. */
+const OF_SETTINGS: Readonly<Record<string, Key | null>> = {
+  ...{ preset: null, config: null, set: null, json: null, batchSize: "batchSize", time: "time", method: "solver" },
+  ...{ dtype: "dtype", memoryBudget: "memoryBudget", device: "device" },
+};
+
+/** The memory that `train` takes. */
+async function inspectSettings(file: string | undefined, given: GivenOptions, typed: readonly string[]): Promise<void> {
+  const other = typed.find((name) => !Object.hasOwn(OF_SETTINGS, name));
+  if (other !== undefined)
+    throw new ArgumentError("inspect", `--${hyphenated(other)}`, "a connectome without --preset and --config", "both");
+  const { preset, config: source, set, json = false, ...values } = given;
+  const own = typed.flatMap((name) => (OF_SETTINGS[name] ? [[OF_SETTINGS[name], Reflect.get(values, name)]] : []));
+  const options: Settings = {
+    ...(preset !== undefined && { preset }),
+    ...(file !== undefined && { connectome: file }),
+    ...Object.fromEntries(own),
+  };
+  const sources = { ...(source !== undefined && { config: source }), ...(set && { set }), ...options };
+  const config = await configOf(sources);
+  const memory = await memoryOfSettings(config, new LongWork(new Console({ json, quiet: false })));
+  if (json) writeJson({ kind: "settings", preset: config.preset, memory });
+  else
+    writeText(
+      `${alignColumns(memoryRows(memory))
+        .map((line) => `  ${line}`)
+        .join("\n")}\n`,
+    );
+}
+
 async function run(file: string, given: GivenOptions, typed: readonly string[]): Promise<void> {
   checkOptions(given);
   if (given.select !== undefined) return inspectSelection(file, given.select, given);
@@ -186,16 +240,18 @@ async function run(file: string, given: GivenOptions, typed: readonly string[]):
     throw new ArgumentError("inspect", "--method", "--time continuous with it, as discrete time has no solver", method);
   const content = await readLabelledConnectome(file, { ...readOptionsOf(given), square: false });
   const { csr: read, labels } = content;
-  const inspection = inspect(given.abs ? absolute(read) : read, {
-    nonlinearity: given.nonlinearity,
-    rate: given.rate ?? null,
-    batchSize: given.batchSize,
-    tableau: isDiscrete ? null : tableauOf({ solver: method ?? DEFAULT_METHOD }),
-    dtype: given.dtype,
-    attempts: given.attempts ?? (isDiscrete ? frames : DEFAULT_ATTEMPTS),
-    ...{ frames, ...(given.inputs !== undefined && { inputs: given.inputs }), samples: given.samples },
-    tapeBudgetBytes: given.memoryBudget * MIB,
-  });
+  const csr = given.abs ? absolute(read) : read;
+  // Before the statistics, whose arrays would count.
+  const memory: InspectedMemory | null =
+    csr.nRows !== csr.nCols
+      ? null
+      : await memoryOfConnectome(file, csr, {
+          ...{ device: given.device, batchSize: given.batchSize, time, method: method ?? DEFAULT_METHOD },
+          ...{ dtype: given.dtype, attempts: given.attempts ?? null, frames, inputs: given.inputs ?? null },
+          samples: given.samples,
+          memoryBudgetBytes: given.memoryBudget === undefined ? null : given.memoryBudget * MIB,
+        });
+  const inspection = inspect(csr, { nonlinearity: given.nonlinearity, rate: given.rate ?? null }, memory);
   const neurons = inspectNeurons(content);
   if (given.json) writeJson({ file, kind: "connectome", ...inspection, labels: labels?.length ?? null, ...neurons });
   else writeText([textOf(printable(file), inspection, labels), ...neuronLines(neurons)].join("\n"));
@@ -248,24 +304,10 @@ export function textOf(file: string, it: Inspection, labels: readonly string[] |
       : `${percent(saturation.share)} of the neurons beyond ±${saturation.threshold} before ${saturation.nonlinearity}, at rate ${saturation.rate}`,
   ]);
   if (memory !== null) {
-    const chunks = memory.chunks === 1 ? "" : `, ${memory.chunks} panels one after another`;
-    lines.push(
-      ["state", `${formatBytes(memory.state)} for ${memory.panel} samples in ${memory.dtype}${chunks}`],
-      ["matrix", `${formatBytes(memory.matrix)}, ${formatBytes(memory.matrixTraining)} more to train it with Adam`],
-      memory.method === null
-        ? ["steps", `${formatBytes(memory.working)} of states, cotangents and drives`]
-        : ["solver", `${formatBytes(memory.working)} of stages, cotangents and drives`],
-      ...(memory.input > 0 ? [["inputs", `${formatBytes(memory.input)} of frames and their drives`] as const] : []),
-      ...(memory.samples > 0 ? [["samples", `${formatBytes(memory.samples)} in memory`] as const] : []),
-      [
-        "tape",
-        `${formatBytes(memory.tape)} for ${memory.method === null ? plural(memory.attempts, "step") : `${plural(memory.attempts, "attempt")} of ${memory.method}`}: ${storedText(memory)} (budget ${formatBytes(memory.tapeBudget)})`,
-      ],
-      [
-        "in all",
-        `about ${formatBytes(memory.total)} to train it on the CPU: ${formatBytes(memory.device)} on the device, ${formatBytes(memory.host)} for Node.js, the file's content${memory.samples > 0 ? " and samples" : ""}; a read-out comes on top`,
-      ],
-    );
+    lines.push(...memoryRows(memory), [
+      "assumed",
+      "Adam on all weights, a linear read-out of all neurons to 10 classes",
+    ]);
   }
   return [
     file,
@@ -305,11 +347,6 @@ function componentsText(count: number, largest: number): string {
   return count === 1
     ? "all in one component"
     : `${formatCount(count)} components, the largest of ${plural(largest, "neuron")}`;
-}
-
-function storedText({ attempts, attemptsStored }: MemoryPlan): string {
-  const recomputed = attempts - attemptsStored;
-  return recomputed === 0 ? "all stored" : `${attemptsStored} stored and ${recomputed} run again in the reverse pass`;
 }
 
 function range({ min, median, mean, max }: Inspection["inDegree"] | Inspection["weights"]): string {

@@ -10,9 +10,9 @@ import {
   stronglyConnectedComponents,
   weaklyConnectedComponents,
 } from "../data/connectomes.ts";
-import { type MemoryOptions, type MemoryPlan, memoryPlan } from "./memoryPlan.ts";
+import type { InspectedMemory } from "./inspectMemory.ts";
 
-export interface InspectionOptions extends MemoryOptions {
+export interface InspectionOptions {
   /** Name of a nonlinearity. */
   readonly nonlinearity: string;
   /** Typical rate of a neuron; null: the nonlinearity's default. */
@@ -49,7 +49,7 @@ export interface Inspection {
   readonly components: ComponentReport | null;
   readonly spectralRadius: SpectralReport | null;
   readonly saturation: Saturation;
-  readonly memory: MemoryPlan | null;
+  readonly memory: InspectedMemory | null;
 }
 
 export interface ComponentReport {
@@ -83,7 +83,7 @@ const SATURATION_THRESHOLD = 4;
 /** Half of the positive range of functions bounded by 1; the rate of all others is taken as 1. */
 const SATURATING_RATE = 0.5;
 
-export function inspect(csr: Csr, options: InspectionOptions): Inspection {
+export function inspect(csr: Csr, options: InspectionOptions, memory: InspectedMemory | null): Inspection {
   const s = connectomeStatistics(csr);
   const square = csr.nRows === csr.nCols;
   return {
@@ -108,7 +108,7 @@ export function inspect(csr: Csr, options: InspectionOptions): Inspection {
     components: square ? componentsOf(csr) : null,
     spectralRadius: square ? spectrumOf(csr) : null,
     saturation: saturationOf(csr, options),
-    memory: square ? memoryPlan(csr, options) : null,
+    memory,
   };
 }
 

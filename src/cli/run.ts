@@ -188,7 +188,10 @@ class RunRecorder {
   async begin(faults: readonly string[]): Promise<void> {
     const { config, console, experiment, start, resumed } = this.#parts;
     const { step } = experiment.trainer.position;
-    if (this.#earlier.length === 0) await this.record({ event: "config", ...start });
+    // Memory is measured: of a run that is repeated or resumed, the rest of the record is the same.
+    const { memory, ...settled } = start;
+    if (this.#earlier.length === 0) await this.record({ event: "config", ...settled });
+    if (memory) console.event({ event: "memory", ...memory });
     if (step === 0 && config.diagnoseEvery > 0) await this.diagnose();
     if (!resumed) return;
     const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
@@ -403,6 +406,7 @@ class RunRecorder {
       recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
       known: inputs.known,
       provenance: inputs.connectome.provenance,
+      ...(this.#parts.start.memory && { statedMemoryBytes: this.#parts.start.memory.processBytes }),
       interrupted: cause,
       folder: folder.path,
       files: (await folder.files()).concat(page ? [RUN_FILES.report] : []),

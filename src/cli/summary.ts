@@ -7,6 +7,7 @@ import type { Provenance } from "../io/provenance.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
+import type { MemoryPlan } from "../run/memoryPlan.ts";
 import { factsOf, type InputFacts } from "../run/runStart.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
@@ -25,6 +26,8 @@ export interface RunStart extends InputFacts {
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
+  /** What it was stated to take. */
+  readonly memory?: MemoryPlan;
   /** Of a run with `initFrom`: which parameters it began with. */
   readonly init?: WarmStart | Facts;
 }
@@ -71,6 +74,8 @@ export interface RunSummary {
   readonly provenance: Provenance | null;
   /** Largest resident size of the process, the page about the run included. */
   readonly peakMemoryBytes: number;
+  /** As it was stated before the run began. */
+  readonly statedMemoryBytes?: number;
   /** Before the page was made. */
   readonly trainingPeakMemoryBytes: number;
   /** The page included. */

@@ -15,12 +15,13 @@ import {
   type RunInputs,
   restoreExperiment,
 } from "../run/experiment.ts";
+import { describeMemory, planMemory, refuseBeyond } from "../run/memoryPlan.ts";
 import { PRESETS } from "../run/presets.ts";
 import { checkpointOf } from "../run/runFiles.ts";
 import { checkSameInit, checkSameInputs } from "../run/runStart.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
-import { describeRun } from "./describe.ts";
+import { describeRun, row } from "./describe.ts";
 import { LongWork } from "./loading.ts";
 import { reportRun } from "./report.ts";
 import { type BegunRun, readBegunRun } from "./resume.ts";
@@ -41,12 +42,13 @@ export function register(program: Command): void {
       quiet = false,
       profile = false,
       takeOver = false,
+      memoryCheck = true,
       resume,
     } = given;
     if (overwrite && out === null && resume === undefined) {
       throw new ArgumentError("train", "--overwrite", "--out with it, as the default folder is always new", "none");
     }
-    const presentation = { report, profile, json, quiet, takeOver };
+    const presentation = { report, profile, json, quiet, takeOver, memoryCheck };
     process.exitCode =
       resume === undefined
         ? await train(await configOf(given), { ...presentation, out, overwrite })
@@ -60,6 +62,8 @@ interface Presentation extends Verbosity {
   readonly report: boolean;
   /** Print a profile of one step. */
   readonly profile: boolean;
+  /** Refuse a run that needs more memory than there is. */
+  readonly memoryCheck: boolean;
   /** Take the folder without watching the heartbeat of its process. */
   readonly takeOver: boolean;
 }
@@ -147,7 +151,7 @@ async function trainWith(
     const profiler = options.profile ? new StepProfiler(opened) : null;
     const backend = profiler?.backend ?? opened;
     try {
-      return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, options.report);
+      return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, options);
     } finally {
       await backend.dispose();
     }
@@ -159,16 +163,19 @@ async function trainWith(
 async function trainOn(
   parts: Omit<RunParts, "experiment" | "start" | "resumed" | "page">,
   begun: BegunRun | null,
-  report: boolean,
+  { report, memoryCheck }: Pick<Presentation, "report" | "memoryCheck">,
 ): Promise<number> {
   const { backend, config, console, folder, inputs } = parts;
+  if (begun) checkSameInputs("train --resume", begun, inputs);
+  const memory = await planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null });
+  if (memoryCheck) refuseBeyond(memory);
   const experiment = createExperiment(backend, config, inputs);
   try {
     const { trainer } = experiment;
-    if (begun) checkSameInputs("train --resume", begun, inputs);
     const start = describeStart(config, inputs, backend, trainer);
     const lastStep = trainer.lastStep(limitsOf(config));
     for (const line of describeRun(config, inputs, backend.description, lastStep)) console.info(line);
+    console.info(row("memory", describeMemory(memory)));
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
     if (begun?.checkpoint) await restoreExperiment(experiment, begun.checkpoint, (message) => console.warn(message));
@@ -185,7 +192,7 @@ async function trainOn(
     return await executeRun({
       ...parts,
       experiment,
-      start: { ...start, ...(init && { init }) },
+      start: { ...start, memory, ...(init && { init }) },
       resumed,
       page: report ? page : null,
     });

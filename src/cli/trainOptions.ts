@@ -33,6 +33,7 @@ export type GivenOptions = SettingOptions & {
   readonly out?: string;
   readonly overwrite?: boolean;
   readonly takeOver?: boolean;
+  readonly memoryCheck?: boolean;
   readonly report?: boolean;
   readonly profile?: boolean;
   readonly json?: boolean;
@@ -72,6 +73,7 @@ export function addTrainOptions(command: Command): Command {
     "--take-over",
     "do not wait for a sign of life from a process on another machine that had the folder: it must have ended",
   );
+  add("--no-memory-check", "begin a run that is stated to take more memory than there is");
   add("--no-report", "make no page about the run at its end (npx axograd report makes one at any time)");
   add("--profile", "print where the time of the second step (or of the only one) went");
   add("--json", "print JSON lines on stdout, nothing else");

@@ -290,10 +290,8 @@ export function cscOf(csr: Csr): Csc {
 
 /** `cscOf` into given arrays, for example in a device's memory. Returns `colPtr`. */
 export function fillCsc(csr: Csr, rowIdx: IndexArray, cscOfCsr: Uint32Array): Uint32Array {
-  const { nRows, nCols, nnz, rowPtr, colIdx } = csr;
-  const colPtr = new Uint32Array(nCols + 1);
-  for (let k = 0; k < nnz; k++) colPtr[colIdx[k]! + 1]!++;
-  for (let j = 0; j < nCols; j++) colPtr[j + 1]! += colPtr[j]!;
+  const { nRows, nCols, rowPtr, colIdx } = csr;
+  const colPtr = columnOffsets(csr);
   const next = colPtr.slice(0, nCols);
   for (let i = 0; i < nRows; i++) {
     for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) {
@@ -302,6 +300,14 @@ export function fillCsc(csr: Csr, rowIdx: IndexArray, cscOfCsr: Uint32Array): Ui
       cscOfCsr[k] = at;
     }
   }
+  return colPtr;
+}
+
+/** Where each column begins among the entries sorted by column, and their number: [nCols + 1]. */
+export function columnOffsets({ nCols, nnz, colIdx }: Csr): Uint32Array {
+  const colPtr = new Uint32Array(nCols + 1);
+  for (let k = 0; k < nnz; k++) colPtr[colIdx[k]! + 1]!++;
+  for (let j = 0; j < nCols; j++) colPtr[j + 1]! += colPtr[j]!;
   return colPtr;
 }
 

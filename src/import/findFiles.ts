@@ -80,7 +80,7 @@ export function recognise(candidates: readonly Candidate[], layouts: readonly La
     layout.files.filter((file) => file.isNeeded && matchesOf(file, candidates).length === 0);
   const fitting = known.filter((layout) => lacking(layout).length === 0);
   if (fitting.length === 1) return fitting[0]!;
-  const expected = "the name of a layout before the files (axograd import LAYOUT FILES)";
+  const expected = "the name of a layout before the files (npx axograd import LAYOUT FILES)";
   if (fitting.length > 1) {
     const names = fitting.map((layout) => `${layout.name} (${layout.title})`).join(", ");
     throw new ArgumentError(WHERE, "layout", expected, `files that fit several: ${names}`);

@@ -1,6 +1,6 @@
 // From published files to a connectome: neurons chosen, connections counted, thresholded, signed and scaled, with a record of all of it.
 
-import { relative } from "node:path";
+import { basename, relative } from "node:path";
 import { type Csr, withValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
@@ -19,7 +19,7 @@ import { candidatesOf as candidateFiles, filesOf, layoutOf, type NamedFiles, rec
 import { idIndexOf } from "./idIndex.ts";
 import type { IdDecision, IdPolicy } from "./idPolicy.ts";
 import { LAYOUTS } from "./layouts/index.ts";
-import type { ColumnChoice, Dataset, FoundFiles, Layout, LayoutOption, RoleRule } from "./layouts/layout.ts";
+import type { ColumnChoice, Dataset, FoundFiles, Layout, LayoutOption, RoleRule, SignOf } from "./layouts/layout.ts";
 import { type Normalisation, normalise, parseNormalisation } from "./normalise.ts";
 import {
   SIGN_RULES,
@@ -35,6 +35,8 @@ import { columnAt, csrAt, csrWithin, filtered, idsAt } from "./subset.ts";
 import type { EdgeCounts, NeuronIds } from "./types.ts";
 
 const WHERE = "importConnectome";
+/** A file beside data that no animal has. */
+const MADE_UP_NOTE = "MADE-UP.txt";
 
 /** Options of `importConnectome`. */
 export interface ImportOptions extends ColumnChoice {
@@ -132,8 +134,10 @@ export async function importConnectome(
   checkLayoutOptions(layout, options);
   const files = filesOf(layout, candidates, named);
   const dataset = await layout.open(files, options);
+  const isMadeUp = candidates.some(({ name }) => basename(name) === MADE_UP_NOTE);
+  const title = isMadeUp ? `made-up data in the layout of ${layout.title}` : layout.title;
   try {
-    return await connectomeOf(layout, files, dataset, options);
+    return await connectomeOf({ ...layout, title }, files, dataset, options);
   } finally {
     await dataset.close();
   }
@@ -180,7 +184,7 @@ async function rulesOf(
       "source, though the files have no signs",
     );
   }
-  if (signs !== "source" && signs in SIGN_RULES && !hasTransmitters) {
+  if (signs !== "source" && Object.hasOwn(SIGN_RULES, signs) && !hasTransmitters) {
     const got = `${signs}, though the files name no transmitters`;
     throw new ArgumentError(WHERE, "signs", `none, a file of signs by id${hasSigns ? ", or source" : ""}`, got);
   }
@@ -220,7 +224,7 @@ async function connectomeOf(
   }
   const labels = idsAt(ids, indices);
   const own = tableAt(table, indices);
-  const signed = signEdgesBy(rules, csr, dataset, own, labels, indices, files);
+  const signed = await signEdgesBy(rules, csr, dataset, own, labels, indices, files);
   if (signed.csr.nnz === 0) {
     const got = `${typeof rules.signs === "string" ? rules.signs : rules.signs.file}, which gives all of them 0`;
     throw new ArgumentError(WHERE, "signs", "a rule that gives a connection a sign", got);
@@ -412,7 +416,7 @@ async function hashSources(files: FoundFiles, { onProgress }: ImportOptions): Pr
 
 // ---- signs ---------------------------------------------------------------------------------------------------------------
 
-function signEdgesBy(
+async function signEdgesBy(
   { signs: rule, unclear }: Rules,
   csr: Csr,
   dataset: Dataset,
@@ -420,9 +424,9 @@ function signEdgesBy(
   labels: NeuronIds,
   indices: Uint32Array,
   files: FoundFiles,
-): SignedEdges {
+): Promise<SignedEdges> {
   if (rule === "none") return signEdges(csr, null);
-  if (rule === "source") return signedBySource(csr, dataset.signOf!, indices);
+  if (rule === "source") return signedBySource(csr, await dataset.signOf!(), indices);
   const index = idIndexOf(labels, (k) => `neuron ${String(labels[k])}`);
   const transmitters = table.columns?.get("transmitter") ?? null;
   const place = files.get("transmitters") ?? files.get("neurons") ?? "neurons";
@@ -430,7 +434,7 @@ function signEdgesBy(
 }
 
 /** Connections with the signs that their files have. A neuron has a sign where all its connections share it. */
-function signedBySource(csr: Csr, signOf: NonNullable<Dataset["signOf"]>, indices: Uint32Array): SignedEdges {
+function signedBySource(csr: Csr, signOf: SignOf, indices: Uint32Array): SignedEdges {
   const { nCols, rowPtr, colIdx, values } = csr;
   const [plus, minus] = [new Uint8Array(nCols), new Uint8Array(nCols)];
   const signed = values.slice();

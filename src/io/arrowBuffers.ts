@@ -24,8 +24,9 @@ export interface Unpackers {
   close(): Promise<void>;
 }
 
-/** Bytes between two buffers that are read along with them. */
+/** Bytes between two buffers that are read along with them, and the most that several buffers are read at once. */
 const GAP_BYTES = 1 << 16;
+const JOINT_BYTES = 1 << 26;
 /** Before a packed buffer: the length that it unpacks to, or −1 where it is stored as it is. */
 const LENGTH_BYTES = 8;
 const STORED_AS_IS = -1n;
@@ -74,9 +75,10 @@ async function readBuffers(source: OpenFile, layout: BatchLayout, wanted: readon
   const sorted = wanted.toSorted((a, b) => begin(a) - begin(b));
   for (let i = 0; i < sorted.length; ) {
     const first = i;
-    let last = end(sorted[i]!);
-    for (i++; i < sorted.length && begin(sorted[i]!) <= last + GAP_BYTES; i++) last = Math.max(last, end(sorted[i]!));
     const from = begin(sorted[first]!);
+    let last = end(sorted[i]!);
+    const isNear = (k: number): boolean => begin(k) <= last + GAP_BYTES && end(k) - from <= JOINT_BYTES;
+    for (i++; i < sorted.length && isNear(sorted[i]!); i++) last = Math.max(last, end(sorted[i]!));
     if (last - from > MOST_BYTES) throw tooMuch(source.file, last - from);
     const bytes = await source.read(from, last);
     for (const k of sorted.slice(first, i)) found.set(k, bytes.subarray(begin(k) - from, end(k) - from));

@@ -357,8 +357,8 @@ export interface WriteNeuronTableOptions {
 
 /**
  * Writes a table of neurons as CSV, durably: a line per neuron in their order, with `index`, their ids if they have some, what `readNeuronTable`
- * reads, and all other columns as they are; one whose name means something else to the reader becomes NAME_text. Places that no column (u, v)
- * tells are computed; reading scales them to [0, 1].
+ * reads, and all other columns as they are. One whose name is taken, or means something else to the reader, becomes NAME_text. Places that no
+ * column (u, v) tells are computed; reading scales them to [0, 1].
  */
 export async function writeNeuronTable(
   file: string,
@@ -389,8 +389,14 @@ export async function writeNeuronTable(
     cells.set("u", (i) => text(-y[i]! / Math.sqrt(3) - x[i]! / 3));
     cells.set("v", (i) => text(x[i]! / 1.5));
   }
-  for (const name of own.keys()) {
-    if (!cells.has(name)) addOwn(name, READ_NAMES.includes(name) ? `${name}_text` : name);
+  for (const [name, { values, valueIdx }] of own) {
+    const same = cells.get(name);
+    const meanings = name === "sign_class" ? SIGNS : null;
+    const differs = (text: string, written: string): boolean =>
+      meanings ? meanings.get(text) !== meanings.get(written) : text !== written;
+    const isSame = same && !Array.from(valueIdx).some((v, i) => differs(values[v]!, same(i)));
+    if (isSame) addOwn(name);
+    else addOwn(name, same || READ_NAMES.includes(name) ? freeName(`${name}_text`, own, cells) : name);
   }
   const line = (texts: Iterable<string>): string => `${Array.from(texts, csvCell).join(",")}\n`;
   const columns = [...cells.values()];
@@ -398,6 +404,11 @@ export async function writeNeuronTable(
     file,
     linesOf(count, line(cells.keys()), (i) => line(columns.map((cell) => cell(i)))),
   );
+}
+
+/** The name, or with more at its end, that no column has. */
+function freeName(name: string, ...taken: readonly ReadonlyMap<string, unknown>[]): string {
+  return taken.some((names) => names.has(name)) ? freeName(`${name}_`, ...taken) : name;
 }
 
 function* linesOf(count: number, header: string, lineOf: (i: number) => string): Generator<string> {

@@ -33,6 +33,8 @@ export class ConnectomeODERNN extends ConnectomeNetwork<EvaluationOptions> {
   constructor(backend: Backend, options: ConnectomeODERNNOptions, parameters?: ParameterSet) {
     if ("memoryBudgetBytes" in options)
       throw new ArgumentError("ConnectomeODERNN", "memoryBudgetBytes", "it in solve", "it beside solve");
+    if ("lightCone" in options)
+      throw new ArgumentError("ConnectomeODERNN", "lightCone", "it for a network in discrete time", "continuous time");
     const solve = resolveSolve(options.solve ?? {});
     super(new Network(backend, options, (model) => odeEvolution(model, solve), parameters));
   }

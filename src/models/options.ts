@@ -83,6 +83,8 @@ export interface ConnectomeNetworkOptions {
   readonly biasMode?: ListMode;
   /** Default true: weights (or strengths) and bias. */
   readonly trainConnectome?: boolean;
+  /** Whether biases are trained; default: as the weights. */
+  readonly trainBias?: boolean;
   readonly trainInputProjection?: boolean;
   readonly trainOutputProjection?: boolean;
   readonly trainTau?: boolean;
@@ -153,7 +155,7 @@ const DEFAULT_NONLINEARITY: Readonly<Record<Dynamics, string>> = {
 };
 
 /** Every option, those of the network's evolution included. */
-const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memoryBudgetBytes", true>> = {
+const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memoryBudgetBytes" | "lightCone", true>> = {
   inputSize: true,
   numNeurons: true,
   connectome: true,
@@ -173,6 +175,7 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memor
   biasInit: true,
   biasMode: true,
   trainConnectome: true,
+  trainBias: true,
   trainInputProjection: true,
   trainOutputProjection: true,
   trainTau: true,
@@ -181,6 +184,7 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memor
   inputGradient: true,
   solve: true,
   memoryBudgetBytes: true,
+  lightCone: true,
 };
 
 const MIN_OPTIONS = { min: true, clamp: true } as const;

@@ -102,11 +102,10 @@ export function rateDynamics(shape: RateShape): OdeSystem {
 
 /**
  * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics; h ← h where it is
- * held. Leaves: those of `target`, `tau` (τ), `held`, the state `h` and its input `drive`.
+ * held. Leaves: those of `target`, `tau` (τ), `held`, the state `h` (unless it is given) and its input `drive`.
  * Source: torch-biopl's ConnectomeRNN.
  */
-export function discreteStep(g: Graph, shape: RateShape): Value {
-  const h = g.state("h", shape.nNeurons);
+export function discreteStep(g: Graph, shape: RateShape, h: Value = g.state("h", shape.nNeurons)): Value {
   return whereHeld(g, shape, h, freeStep(g, shape, h));
 }
 

@@ -51,8 +51,9 @@ export interface SparseODERNNOptions extends Omit<SparseRNNOptions, keyof StepSe
 /** h ← φ( U·x_k + W·h + b ); outputs are the states after each step. Parameters: rnn.hh.values, rnn.hh.bias, rnn.ih.*. */
 export class SparseRNN extends ConnectomeRNN {
   constructor(backend: Backend, options: SparseRNNOptions) {
-    const { memoryBudgetBytes } = options;
-    super(backend, { ...networkOptions(options), ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }) });
+    const { memoryBudgetBytes, lightCone = true } = options;
+    const budget = memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes };
+    super(backend, { ...networkOptions(options), ...budget, lightCone });
   }
 }
 

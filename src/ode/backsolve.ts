@@ -267,6 +267,7 @@ function stillStats(t: number): SolveStats {
     dt: [0],
     steps: null,
     plan: null,
+    connections: null,
   };
 }
 
@@ -282,6 +283,7 @@ function statsOf({ time, nSteps, nAccepted, nFEvals, status, t, dt }: SolveStats
     dt: [dt[i]!],
     steps: null,
     plan: null,
+    connections: null,
   };
 }
 

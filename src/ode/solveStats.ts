@@ -25,6 +25,8 @@ export interface SolveStats {
   readonly dt: number[];
   /** null: nothing was recorded, or the batch was solved in several parts. */
   readonly plan: TapePlan | null;
+  /** In discrete time the connections of the network, and how many of them each step read; null in continuous time. */
+  readonly connections: { readonly all: number; readonly read: readonly number[] } | null;
 }
 
 /** What a solve reports of its samples: numbers of the control state by name. */
@@ -43,6 +45,7 @@ export function statsFrom(
     status: status.map((code, s) => (running[s]! > 0 ? "stopped" : statusName(code))),
     t: t.map((time, s) => timeline.absolute(time, s)),
     dt: [...dt],
+    connections: null,
     ...host,
   };
 }
@@ -61,6 +64,7 @@ export function joinedStats(parts: readonly SolveStats[]): SolveStats {
     t: parts.flatMap((p) => p.t),
     dt: parts.flatMap((p) => p.dt),
     plan: null,
+    connections: parts[0]!.connections,
   };
 }
 

@@ -25,7 +25,7 @@ interface SolveInProgress extends RecordedSolve {
 }
 
 /** Attempts that the first solve is expected to take, where the host runs ahead. */
-const FIRST_GUESS = 8;
+export const FIRST_GUESS = 8;
 
 export class SolverForLayout {
   readonly #backend: Backend;

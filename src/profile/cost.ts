@@ -35,6 +35,8 @@ export const NO_COST: Cost = { flops: 0, traffic: [] };
 /** Stored entries of a matrix that is bound to a program. */
 export interface StoredEntries {
   readonly nnz: number;
+  /** Those that a product goes through, and its reverse; default: all. */
+  readonly walked?: { readonly product: number; readonly reverse: number };
   readonly indexBytes: 2 | 4;
 }
 
@@ -82,7 +84,8 @@ export function storedEntriesOf(bindings: Readonly<Record<string, Bindable>>): (
   return ({ name }) => {
     const bound = bindings[name];
     if (!bound || !("nnz" in bound)) throw new TypeError(`cost: expected a sparse matrix (${name})`);
-    return storedEntries(bound.nnz, bound.nRows, bound.nCols);
+    const stored = storedEntries(bound.nnz, bound.nRows, bound.nCols);
+    return bound.walked ? { ...stored, walked: bound.walked } : stored;
   };
 }
 
@@ -190,7 +193,8 @@ class Counter {
       this.#streamed += this.#bytesOf(matrix) + this.#bytesOf(this.#bindings[x]!);
       return;
     }
-    const { nnz, indexBytes } = this.#entriesOf(matrix);
+    const { walked, indexBytes, ...all } = this.#entriesOf(matrix);
+    const nnz = walked?.product ?? all.nnz;
     this.#flops += 2 * nnz * lanes;
     this.#streamed += nnz * (this.#element + indexBytes) + 4 * matrix.rows;
     this.#gather(x, nnz * lanes * this.#element);
@@ -204,7 +208,8 @@ class Counter {
       this.#streamed += ((needCt ? 1 : 0) + (grad ? 2 : 0)) * this.#bytesOf(matrix) + this.#bytesOf(this.#bindings[g]!);
       return;
     }
-    const { nnz, indexBytes } = this.#entriesOf(matrix);
+    const { walked, indexBytes, ...all } = this.#entriesOf(matrix);
+    const nnz = walked?.reverse ?? all.nnz;
     this.#flops += 2 * products * nnz * lanes;
     this.#streamed += nnz * (indexBytes + ((needCt ? 1 : 0) + (grad ? 2 : 0)) * this.#element) + 4 * matrix.cols!;
     this.#gather(g, nnz * lanes * this.#element);

@@ -209,10 +209,11 @@ function work({ steps, evaluations, start, summary }: RunRecord): Section {
           id: "memory",
           title: "Memory",
           caption:
-            "The most that was in use at any time: by the process, of it on the device, and by the largest buffer.",
+            "The most that was in use at any time: by the process, of it on the device, and by the largest buffer; and what training was stated to take.",
         },
         [
           { name: "process", value: summary.peakMemoryBytes },
+          ...(summary.statedMemoryBytes === null ? [] : [{ name: "stated before", value: summary.statedMemoryBytes }]),
           { name: "device", value: summary.deviceMemory.peakBytes },
           { name: "largest buffer", value: summary.deviceMemory.largestBytes },
         ],

@@ -77,6 +77,8 @@ export interface RunSummaryFacts extends Facts {
   readonly validation: EvaluationSummary | null;
   readonly test: EvaluationSummary | null;
   readonly peakMemoryBytes: number;
+  /** What the training was stated to take; null: an earlier version did not state it. */
+  readonly statedMemoryBytes: number | null;
   readonly deviceMemory: { readonly peakBytes: number; readonly largestBytes: number };
   /** The signal that stopped it early. */
   readonly interrupted: string | null;
@@ -229,6 +231,7 @@ export async function readRunSummary(file: string): Promise<RunSummaryFacts | nu
     validation: evaluation("validation"),
     test: evaluation("test"),
     peakMemoryBytes: parts.number("peakMemoryBytes", { least: 0 }),
+    statedMemoryBytes: parts.has("statedMemoryBytes") ? parts.number("statedMemoryBytes", { least: 0 }) : null,
     deviceMemory: {
       peakBytes: memory.number("peakBytes", { least: 0 }),
       largestBytes: memory.number("largestBytes", { least: 0 }),

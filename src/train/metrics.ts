@@ -14,7 +14,7 @@ import type { Evaluation, StepMetrics } from "./trainer.ts";
 export type RunEvent =
   | ({ readonly event: "step" } & StepMetrics)
   | ({ readonly event: "evaluation" } & EvaluationRecord)
-  | { readonly event: "config" | "summary"; readonly [name: string]: unknown }
+  | { readonly event: "config" | "memory" | "summary"; readonly [name: string]: unknown }
   | { readonly event: "tape"; readonly strategy: string; readonly attempts: number; readonly [name: string]: unknown }
   | { readonly event: "profile"; readonly step: number; readonly [name: string]: unknown }
   | { readonly event: "checkpoint"; readonly step: number; readonly file: string }

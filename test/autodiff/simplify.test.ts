@@ -8,13 +8,24 @@ import type { Backend } from "../../src/backend/backend.ts";
 import type { Instr, Program, ValueId } from "../../src/backend/program.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { Value } from "../../src/ops/value.ts";
+import { normals } from "../ode/harness.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
-import { LANES, runProgram } from "../support/graphs.ts";
+import { LANES, runGraph, runProgram } from "../support/graphs.ts";
+import { randomSparse } from "../support/matrices.ts";
 import { type PhaseBuilder, ProgramBuilder } from "../support/programBuilder.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 
 const adapter = await requireTestAdapter();
+
+/** Numbers as a device holds them. */
+async function asHeld(backend: Backend, numbers: ArrayLike<number>): Promise<ArrayLike<number>> {
+  const buffer = backend.buffer("held", numbers.length);
+  backend.upload(buffer, numbers);
+  const held = await backend.download(buffer);
+  buffer.release();
+  return held;
+}
 
 type Operator = "add" | "sub" | "mul" | "neg" | "relu" | "abs" | "exp" | "sigmoid" | "softplus" | "select";
 /** An expression: x, y, a number, or an operator and its operands. */
@@ -177,6 +188,66 @@ texts.run();
 
 forEachBackend("simplifications", ["f32", "f64"], (test) => {
   for (const rule of RULES) test(`${rule.name}: the same bits`, ({ backend }) => checkRule(backend, rule));
+
+  test("a product with a state of zeros reads no matrix, and has the same bits", async ({ backend }) => {
+    const w = randomSparse(9, 9, 0.4).csr;
+    const added = Float64Array.from({ length: 9 * LANES }, (_, i) => (i % 3 === 0 ? -0 : i - 20));
+    const sign = Float64Array.from({ length: 9 }, (_, i) => (i % 2 === 0 ? -1 : 1));
+    const graphOf = (zeros: (g: Graph) => Value) => {
+      const g = new Graph();
+      const matrix = g.sparse("w", 9, 9, w.nnz);
+      const h = g.ops.mul(g.row("sign", 9), zeros(g));
+      g.store("y", g.ops.add(g.state("added", 9), g.ops.matmul(matrix, h)));
+      g.store("ct", g.ops.matmulT(matrix, g.state("added", 9), { x: h, binding: "grad" }));
+      g.store("none", g.ops.add(g.state("added", 9), g.ops.matmulT(matrix, h)));
+      return g;
+    };
+    const constant = graphOf((g) => g.ops.broadcast(g.ops.constant(0), { kind: "state", rows: 9 }));
+    const inputs = { w, added, sign, zeros: new Float64Array(9 * LANES), grad: normals("grad", w.nnz) };
+    const expected = await runGraph(
+      backend,
+      graphOf((g) => g.state("zeros", 9)),
+      inputs,
+    );
+    const actual = await runGraph(backend, constant, inputs);
+    for (const name of ["y", "ct", "none"]) assertBitEqual(actual[name]!, expected[name]!, name);
+    assertBitEqual(expected.grad!, await asHeld(backend, inputs.grad), "a gradient of 0 is added");
+    const products = lower(constant, "zeros").phases.flatMap(({ instrs }) => instrs.map(({ op }) => op));
+    assert.equal(
+      products.filter((op) => op.startsWith("matmul")),
+      ["matmulT"],
+    );
+    assert.not(constant.effects.some(({ type }) => type === "matrixGrad"));
+  });
+
+  test("only what is 0 for all finite leaves counts as zeros", () => {
+    const g = new Graph();
+    const { ops } = g;
+    const [x, row, zeros] = [
+      g.state("x", 3),
+      g.row("row", 3),
+      ops.broadcast(ops.constant(0), { kind: "state", rows: 3 }),
+    ];
+    const isSpared = (v: Value) => ops.matmul(g.sparse("w", 3, 3, 5), v).op.type !== "matmul";
+    const spared = [
+      zeros,
+      ops.neg(zeros),
+      ops.tanh(zeros),
+      ops.relu(zeros),
+      ops.mul(zeros, row),
+      ops.mul(ops.sigmoid(x), zeros),
+    ];
+    const kept = [x, ops.sigmoid(zeros), ops.mul(zeros, ops.exp(x)), ops.mul(zeros, ops.div(1, x)), ops.add(zeros, x)];
+    assert.equal(
+      spared.map(isSpared),
+      spared.map(() => true),
+    );
+    assert.equal(
+      [...kept, ops.select(row, zeros, x)].map(isSpared),
+      [...kept, x].map(() => false),
+    );
+    assert.ok(isSpared(ops.select(row, 0, zeros)));
+  });
 
   test("a rule that is none is found", async ({ backend }) => {
     const expected = (await runProgram(backend, asWritten(["mul", "x", 0], ROWS), INPUTS)).out!;

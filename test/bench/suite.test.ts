@@ -35,7 +35,18 @@ test.after(() => rmSync(folder, { recursive: true, force: true }));
 test("every suite writes rows for every batch and thread count, and nothing is refused", () => {
   assert.equal(report.refused, []);
   assert.equal(new Set(report.rows.map((row) => row.suite)), new Set(SUITES));
-  for (const op of ["spmm", "spmmT+grad", "gemm", "gemmT+grad", "reduceRows", "reduceLanes", "rhs", "solve", "step"]) {
+  for (const op of [
+    "spmm",
+    "spmmT+grad",
+    "gemm",
+    "gemmT+grad",
+    "reduceRows",
+    "reduceLanes",
+    "rhs",
+    "solve",
+    "step",
+    "discrete",
+  ]) {
     const shapes = rowsOf(op).map(({ dims, threads }) => `${dims.batch} on ${threads}`);
     assert.equal(new Set(shapes), new Set(["4 on 1", "20 on 1", "4 on 2", "20 on 2"]), op);
   }
@@ -43,6 +54,7 @@ test("every suite writes rows for every batch and thread count, and nothing is r
   assert.is(rowsOf("startup").length, 2);
   for (const part of ["forward", "backward", "readout", "optimiser", "host"]) {
     assert.is(rowsOf(`step.${part}`).length, 4, part);
+    assert.is(rowsOf(`discrete.${part}`).length, 4, part);
   }
 });
 
@@ -61,13 +73,17 @@ test("rows hold times, work by formula, and where they come from", () => {
     assert.ok(row.maxRssBytes! > 2 ** 20, "peak memory");
     assert.ok(row.rhsEvaluations! > 10, "right-hand sides");
   }
+  for (const row of rowsOf("discrete")) {
+    assert.ok(row.maxRssBytes! > 2 ** 20, "peak memory");
+    assert.is(row.rhsEvaluations, 8 * Math.ceil(row.dims.batch / 16), "updates, chunk by chunk");
+  }
 });
 
-test("profiles: one per batch and thread count, and each adds up", () => {
+test("profiles: one per suite of steps, batch and thread count, and each adds up", () => {
   const profiles = report.profiles!;
   assert.equal(
-    profiles.map(({ network, batch, threads }) => `${network} ${batch} on ${threads}`),
-    ["tiny 4 on 1", "tiny 20 on 1", "tiny 4 on 2", "tiny 20 on 2"],
+    profiles.map(({ suite, network, batch, threads }) => `${suite} ${network} ${batch} on ${threads}`),
+    ["step", "discrete"].flatMap((name) => [1, 2].flatMap((n) => [4, 20].map((b) => `${name} tiny ${b} on ${n}`))),
   );
   for (const { ms, rows } of profiles) {
     assert.ok(Math.abs(rows.reduce((sum, row) => sum + row.ms, 0) - ms) < 1e-9 * ms);

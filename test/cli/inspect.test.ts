@@ -2,20 +2,12 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createBackend } from "../../src/backend/select.ts";
-import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { register } from "../../src/cli/inspect.ts";
 import { binsOf, type Inspection } from "../../src/cli/inspection.ts";
-import { type MemoryOptions, memoryPlan } from "../../src/cli/memoryPlan.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
-import type { DType } from "../../src/core/dtype.ts";
-import { createSparseProjection, logNormalConnectome } from "../../src/data/connectomes.ts";
+import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import { writeConnectome } from "../../src/io/connectome.ts";
-import { ConnectomeClassifier, ConnectomeODEClassifier } from "../../src/models/classifier.ts";
-import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
-import { tableauByName } from "../../src/ode/tableaus/index.ts";
-import type { TapePlan } from "../../src/ode/tape.ts";
-import { Adam } from "../../src/train/optimizer.ts";
+import type { MemoryPlan } from "../../src/run/memoryPlan.ts";
 import { fails, tempDir, testWithData } from "../io/fixtures.ts";
 import { runCommand } from "./command.ts";
 
@@ -77,169 +69,68 @@ test("saturation counts the neurons far out on a bounded nonlinearity", async ()
   assert.is((await inspected(small, "--nonlinearity", "relu")).saturation.share, null);
 });
 
-test("the memory plan follows the batch, the method and the precision", async () => {
-  const plan = (await inspected(small, "--batch-size", "20", "--method", "dopri5")).memory!;
-  assert.is(plan.state, 6 * 16 * 4);
-  assert.is(plan.chunks, 2);
-  // Dopri5 is FSAL with 7 stages: starts hold the state and a stage, saves 6 contraction outputs.
-  assert.is(plan.tapePerAttempt, 8 * plan.state);
-  const exponential = (await inspected(small, "--method", "exponential-euler")).memory!;
-  assert.is(exponential.tapePerAttempt, 2 * exponential.state, "one starting state, one product");
-  const euler = (await inspected(small, "--batch-size", "3", "--method", "euler", "--dtype", "f64")).memory!;
-  assert.is(euler.state, 6 * 4 * 8);
-  assert.is(euler.tapePerAttempt, 2 * euler.state);
-});
-
-/** What training a network for one step takes on the device, and the attempts that its solve took. */
-async function measured(
-  csr: Csr,
-  batch: number,
-  dtype: DType,
-  method: string,
-  memoryBudgetBytes: number,
-): Promise<readonly [number, TapePlan]> {
-  const backend = await createBackend({ device: "wasm", dtype, threads: 1 });
-  const { nRows: numNeurons } = csr;
-  const tableau = tableauByName(method);
-  const fixed = tableau.bErr === null ? { controller: { type: "fixed" as const }, dt0: 0.25 } : {};
-  const solve = { tableau, ...fixed, memoryBudgetBytes };
-  const options = { inputSize: numNeurons, numNeurons, connectome: csr, weightConstraint: "none" as const, solve };
-  const model = new ConnectomeODERNN(backend, options);
-  const optimizer = new Adam(backend, model.parameters);
-  const data = new Float32Array(numNeurons * batch).fill(0.1);
-  const { trajectory } = await model.vjp({ data, batch }, new Float32Array(2 * numNeurons * batch).fill(1), {
-    numEvals: 2,
-    endTime: 1,
-  });
-  optimizer.step(1);
-  const { peakBytes } = backend.memory();
-  optimizer.dispose();
-  model.dispose();
-  await backend.dispose();
-  return [peakBytes, trajectory.stats.at(-1)!.plan!];
-}
-
-test("the memory that is planned for the device is what training takes, and host and device are all", async () => {
-  const csr = logNormalConnectome({ neurons: 6000, connections: 120_000, seed: 1 });
-  const cases: readonly (readonly [method: string, batch: number, dtype: DType, budget?: number])[] = [
-    ["dopri5", 16, "f32"],
-    ["dopri5", 16, "f32", 9e6],
-    ["rk4", 16, "f32", 4e6],
-    ["tsit5", 8, "f64"],
-    ["bosh3", 20, "f32"],
-    ["heun", 16, "f32"],
-    ["euler", 16, "f32"],
-    ["rk4", 4, "f32"],
-    ["exponentialEuler", 16, "f32"],
-  ];
-  for (const [method, batchSize, dtype, tapeBudgetBytes = 384 * 2 ** 20] of cases) {
-    const [bytes, tape] = await measured(csr, batchSize, dtype, method, tapeBudgetBytes);
-    const { attempts } = tape;
-    const budget = { tapeBudgetBytes };
-    const plan = memoryPlan(csr, { batchSize, tableau: tableauByName(method), dtype, attempts, ...budget });
-    const ratio = plan.device / bytes;
-    assert.ok(ratio > 0.9 && ratio < 1.1, `${method}, ${batchSize}, ${dtype}: ${ratio}`);
-    assert.is(plan.attemptsStored, tape.attemptsStored, method);
-    assert.is(tape.attemptsRecomputed > 0, tapeBudgetBytes < 1e7);
-    assert.is(plan.device, plan.matrix + plan.matrixTraining + plan.working + plan.tape);
-    assert.is(plan.total, plan.device + plan.host);
-    assert.ok(plan.host > csr.values.byteLength + csr.colIdx.byteLength);
-    // Were the estimate blind to its parts, it would not see another batch.
-    const other = memoryPlan(csr, {
-      batchSize: batchSize > 4 ? 4 : 16,
-      tableau: tableauByName(method),
-      dtype,
-      attempts,
-      ...budget,
-    });
-    assert.ok(Math.abs(other.device / bytes - 1) > 0.1, method);
-  }
-});
-
-/** What training on sequences takes on the device, and its tape. */
-async function measuredSequences(csr: Csr, time: "continuous" | "discrete", frames: number, inputSize: number | null) {
-  const backend = await createWasmBackend({ threads: 1 });
-  const numNeurons = csr.nRows;
-  const size = inputSize ?? numNeurons;
-  const indices = Array.from({ length: size }, (_, i) => (7 * i) % numNeurons);
-  const rnn = {
-    ...{ inputSize: size, numNeurons, connectome: csr, weightConstraint: "none" as const },
-    ...(inputSize !== null && {
-      inputProjection: createSparseProjection({ size, numNeurons, indices, mode: "ih" }),
-    }),
+test("the memory plan follows the batch, the method, the precision and the budget", async () => {
+  const csr = logNormalConnectome({ neurons: 2000, connections: 20_000, seed: 1 });
+  await writeConnectome(file, csr);
+  const planOf = async (...more: string[]) => {
+    const { memory } = JSON.parse(await runCommand(register, "inspect", file, "--json", ...more)) as Inspection;
+    return memory as MemoryPlan;
   };
-  const classes = { numClasses: 2, fcDim: null };
-  const model =
-    time === "discrete"
-      ? new ConnectomeClassifier(backend, { ...classes, rnn: { ...rnn, memoryBudgetBytes: 4e6 } })
-      : new ConnectomeODEClassifier(backend, { ...classes, rnn: { ...rnn, solve: { memoryBudgetBytes: 4e6 } } });
-  const optimizer = new Adam(backend, model.parameters);
-  const data = new Float32Array(size * frames * 16).fill(0.1);
-  const labels = Array.from({ length: 16 }, (_, i) => i % 2);
-  const { stats } = await model.gradients({ data, batch: 16, steps: frames }, labels, 0);
-  optimizer.step(1);
-  const { peakBytes } = backend.memory();
-  optimizer.dispose();
-  model.dispose();
-  await backend.dispose();
-  return { bytes: peakBytes, plan: stats[0]!.plan! };
-}
-
-test("the memory of sequences is planned, too, in continuous and in discrete time", async () => {
-  const csr = logNormalConnectome({ neurons: 6000, connections: 120_000, seed: 1 });
-  for (const [time, frames, inputs] of [
-    ["discrete", 1, null],
-    ["discrete", 40, 500],
-    ["discrete", 12, null],
-    ["continuous", 12, 500],
-    ["continuous", 12, null],
-  ] as const) {
-    const { bytes, plan: tape } = await measuredSequences(csr, time, frames, inputs);
-    const options: MemoryOptions = {
-      ...{ batchSize: 16, tableau: time === "discrete" ? null : tableauByName("dopri5"), dtype: "f32" },
-      ...{ attempts: tape.attempts, tapeBudgetBytes: 4e6, frames, ...(inputs !== null && { inputs }) },
-    };
-    const plan = memoryPlan(csr, options);
-    const ratio = plan.device / bytes;
-    assert.ok(ratio > 0.9 && ratio < 1.1, `${time}, ${frames} × ${inputs}: ${ratio}`);
-    assert.is(plan.attemptsStored, tape.attemptsStored);
-    assert.is(plan.device, plan.matrix + plan.matrixTraining + plan.working + plan.input + plan.tape);
-    // Were the estimate blind to its frames, it would be too small.
-    const blind = (plan.device - plan.input) / bytes;
-    if (frames > 1) assert.ok(blind < 0.96, `${time}, ${frames} × ${inputs}: ${blind}`);
-    const held = memoryPlan(csr, { ...options, samples: 1000 });
-    assert.is(held.host - plan.host, 1000 * frames * (inputs ?? 6000) * 4);
-  }
+  const bytesOf = ({ parts }: MemoryPlan, part: string) => parts.find(({ name }) => name === part)?.bytes ?? 0;
+  const plan = await planOf("--batch-size", "20");
+  assert.is(plan.lanes, 16);
+  assert.is(plan.attemptsKnown, false);
+  const sum = plan.parts.reduce((total, { bytes }) => total + bytes, 0);
+  assert.ok(Math.abs(sum - plan.processBytes) < 1, "the parts are all");
+  const double = await planOf("--batch-size", "20", "--dtype", "f64");
+  assert.is(bytesOf(double, "gradients"), 2 * bytesOf(plan, "gradients"));
+  const moments = bytesOf(plan, "moments") / bytesOf(plan, "gradients");
+  assert.ok(moments > 1.99 && moments < 2.01, "Adam has two");
+  const euler = await planOf("--method", "euler", "--attempts", "4");
+  assert.is(euler.attemptsKnown, true);
+  assert.ok(bytesOf(euler, "tape") < bytesOf(plan, "tape") / 4);
+  const tight = await planOf("--attempts", "10", "--memory-budget", "1");
+  assert.ok(tight.attemptsStored < 10 && bytesOf(tight, "tape") < bytesOf(plan, "tape"));
+  const held = await planOf("--batch-size", "20", "--samples", "1000");
+  const data = bytesOf(held, "data") - 1000 * 2000 * 4;
+  assert.ok(data >= 0 && data < 2e7, `${data}`);
 });
 
-test("a tape beyond its budget is planned to fit, with the attempts that are run again", async () => {
-  const options: MemoryOptions = {
-    batchSize: 16,
-    tableau: tableauByName("euler"),
-    dtype: "f32",
-    attempts: 1e5,
-    tapeBudgetBytes: 2 ** 20,
-  };
-  const { tape, attemptsStored } = memoryPlan(small, options);
-  assert.ok(tape <= 2 ** 20 && tape > 2 ** 19, `${tape} bytes`);
-  assert.ok(attemptsStored > 0 && attemptsStored < 1e5, `${attemptsStored} stored`);
+test("the memory of training is a table by part, of solvers and of steps in discrete time", async () => {
   await writeConnectome(file, small);
   const report = (...more: string[]) => runCommand(register, "inspect", file, ...more);
-  assert.match(await report(), /tape .* 10 attempts of dopri5: all stored \(budget 384 MiB\)\n/);
-  const tight = await report("--memory-budget", "0.01");
-  assert.match(tight, /10 attempts of dopri5: 0 stored and 10 run again in the reverse pass \(budget 10\.2 KiB\)\n/);
-});
-
-test("the memory of steps in discrete time is reported without a solver", async () => {
-  await writeConnectome(file, small);
-  const report = (...more: string[]) => runCommand(register, "inspect", file, ...more);
-  const text = await report("--time", "discrete", "--frames", "20", "--inputs", "8", "--samples", "100");
-  assert.match(text, /tape .* for 20 steps: all stored/);
-  assert.match(text, /inputs .* of frames and their drives\n/);
-  assert.match(text, /samples .* in memory\n/);
-  assert.match(text, /Node\.js, the file's content and samples/);
-  assert.not.match(text, /dopri5|solver|attempt/);
+  const continuous = await report("--attempts", "10");
+  assert.match(continuous, /memory +to train it on wasm f32.*, in batches of 32, 16 at once, 10 attempts of dopri5\n/);
+  assert.match(continuous, /- tape .*: all 10 attempts stored \(budget 384 MiB\)\n/);
+  assert.match(continuous, /in all +about \d+ MiB, .* of it on the device; \d+ MiB while the page is made\n/);
+  const tight = await report("--attempts", "10", "--memory-budget", "0.001");
+  assert.match(tight, /- tape .*: 0 stored and 10 run again in the reverse pass \(budget 1\.02 KiB\)\n/);
+  const discrete = await report("--time", "discrete", "--frames", "20", "--inputs", "3");
+  assert.match(discrete, /32, 16 at once, 20 steps\n/);
+  assert.match(discrete, /- tape .*: all 20 steps stored/);
+  assert.not.match(discrete, /dopri5|solver|attempt/);
   await fails(() => report("--time", "discrete", "--method", "heun"), "argument", /--time continuous.*--method/);
+});
+
+test("the memory of a run's settings is that of train", async () => {
+  const set = [
+    "--set",
+    "steps=1",
+    "--set",
+    "trainSamples=64",
+    "--set",
+    "validationSamples=0",
+    "--set",
+    "testSamples=0",
+  ];
+  const said = await runCommand(register, "inspect", "--preset", "demo", "--batch-size", "16", ...set);
+  assert.match(said, /memory +to train it on .*, in batches of 16, about 8 attempts of dopri5\n/);
+  const { memory } = JSON.parse(await runCommand(register, "inspect", "--preset", "demo", "--json", ...set));
+  assert.is(memory.batchSize, 64);
+  const inspectWith = (...more: string[]) => runCommand(register, "inspect", ...more);
+  await fails(() => inspectWith(), "argument", /a file, --preset or --config/);
+  await fails(() => inspectWith("--set", "steps=1"), "argument", /--preset or --config with it/);
+  await fails(() => inspectWith("--preset", "demo", "--frames", "3"), "argument", /--frames/);
 });
 
 test("bins of powers of two hold every value once, zeros apart", () => {
@@ -262,7 +153,7 @@ test("the report for people has every line and aligned columns", async () => {
     "Dale's law",
     "strongly",
     "radius of |W|",
-    "tape",
+    "- tape",
     "in all",
     "in-degree",
     "█",

@@ -189,7 +189,7 @@ test("the metrics of any task are collected, and the first one compares the comb
       loss: 0.5 + k,
       metrics: { "mean-error": 120 + 30 * k, r2: k === 0 ? 0.25 : Number.NaN },
     };
-    const memory = { peakMemoryBytes: 1, deviceMemory: { peakBytes: 1, largestBytes: 1 } };
+    const memory = { peakMemoryBytes: 1, statedMemoryBytes: null, deviceMemory: { peakBytes: 1, largestBytes: 1 } };
     const work = { steps: 5, seconds: 1, stepsPerSecond: 5, trainingLoss: 1, recovery: null, interrupted: null };
     const summary = { ...work, ...memory, validation: null, test };
     return { run, status: "finished", begun: true, pageDue: false, task, summary, error: null };

@@ -58,15 +58,15 @@ test("a run with an optimiser, groups and penalties resumes with the same number
 
 test("groups and penalties of some neurons' elements are part of a run, which resumes with the same numbers", async () => {
   const options = [
-    ...[...ARGS, "--lr-of", "weights[pre: role=input]=0.05,biases[hidden,output]=1e-4", "--clip-norm", "1"],
-    ...["--freeze", "weights[post: role=output],biases[input]", "--penalty", "l2:weights[pre: role=input|hidden]=0.01"],
+    ...[...ARGS, "--lr-of", "weights[pre: role=input]=0.05,biases[output]=1e-4", "--clip-norm", "1"],
+    ...["--freeze", "weights[post: 0-49],biases[input]", "--penalty", "l2:weights[pre: 0-99,200]=0.01"],
   ];
   const whole = await train(...options, "--out", "whole-of-neurons");
   await train(...options, "--out", "cut-of-neurons", "--steps", "2");
   const rest = await train("--resume", "cut-of-neurons", "--steps", "5");
   assert.equal(comparable(rest), comparable(whole).slice(2));
   const { config } = JSON.parse(await readFile(join(dir, "whole-of-neurons", "config.json"), "utf8"));
-  assert.equal(config.freeze, ["weights[post: role=output]", "biases[input]"]);
+  assert.equal(config.freeze, ["weights[post: 0-49]", "biases[input]"]);
 });
 
 test("a run ends when patience does, is complete, and goes on with more of it", async () => {
@@ -95,7 +95,10 @@ test("what makes no sense is refused before anything is trained", async () => {
     [["--freeze", "wieghts"], /got "wieghts", did you mean "weights"\? \(--freeze\)/],
     [["--freeze", "input"], /frozen by the model itself/],
     [["--freeze", "*"], /at least one parameter that is trained/],
-    [["--freeze", "biases[type=X1]"], /a type that a neuron has .*got "type=X1".*\(--freeze\)/],
+    [
+      ["--freeze", "biases[type=X1]"],
+      /a column that the neurons have .*got "type" at character 1 of "type=X1".*\(--freeze\)/,
+    ],
     [["--lr-of", "read-out[output]=1"], /parameters of neurons or of connections with that end.*\(--lr-of\)/],
     [["--lr-of", "biases[output=1"], /PATTERN=a number above 0.*\(--lr-of\)/],
     [["--lr-of", "weights"], /PATTERN=a number above 0.*\(--lr-of\)/],

@@ -258,7 +258,8 @@ test("what is written is read back: types and their numbers, roles, signs, place
 
 test("neurons without a type, and columns whose names mean more to the reader, are written as said", async () => {
   const plain = { role: null, sign: null, x: null, y: null };
-  const odd = new Map([["role", { values: ["sensor", "motor"], valueIdx: Uint32Array.of(1, 0) }]]);
+  const pair = { values: ["sensor", "motor"], valueIdx: Uint32Array.of(1, 0) };
+  const odd = new Map(["role", "cell_type", "cell_type_text", "index"].map((name) => [name, pair] as const));
   const untyped = { count: 2, types: ["", "T4"], typeIdx: Uint32Array.of(1, 0), ...plain, columns: odd };
   const file = join(dir, "untyped.csv");
   await writeNeuronTable(file, untyped, { ids: ["7", "8"] });
@@ -266,7 +267,8 @@ test("neurons without a type, and columns whose names mean more to the reader, a
   await writeNeuronTable(file, untyped, { ids: ["7", "8"], missing: "unknown" });
   const { columns, ...read } = await readNeuronTable(file, { ids: [8, 7] });
   assert.equal(read, { count: 2, types: ["unknown", "T4"], typeIdx: Uint32Array.of(0, 1), ...plain });
-  assert.equal(columns!.get("role_text")!.values, ["motor", "sensor"]);
+  for (const name of ["role_text", "cell_type_text_", "cell_type_text", "index_text"])
+    assert.equal(columns!.get(name)!.values, ["motor", "sensor"]);
   await writeNeuronTable(file, { ...untyped, types: ["", "unknown"] }, { missing: "unknown" });
   assert.equal((await readNeuronTable(file)).types, ["unknown"]);
 });

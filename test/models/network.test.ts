@@ -289,6 +289,18 @@ forEachBackend("networks", ["f64", "f32"], (test) => {
     }
   });
 
+  test("biases are trained as the weights are, or as trainBias says", ({ backend }) => {
+    const trained = (options: { readonly trainConnectome?: boolean; readonly trainBias?: boolean }): string[] => {
+      using model = new ConnectomeODERNN(backend, { ...RNN, ...options });
+      const names = model.parameters.trainable().map(({ name }) => name);
+      return names.filter((name) => name.startsWith("rnn.hh."));
+    };
+    assert.equal(trained({}), ["rnn.hh.values", "rnn.hh.bias"]);
+    assert.equal(trained({ trainConnectome: false }), []);
+    assert.equal(trained({ trainConnectome: false, trainBias: true }), ["rnn.hh.bias"]);
+    assert.equal(trained({ trainBias: false }), ["rnn.hh.values"]);
+  });
+
   test("dropout depends on seed, step and sample: the same again, others otherwise, about p of the units", async ({
     backend,
   }) => {

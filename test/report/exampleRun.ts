@@ -76,6 +76,7 @@ export function exampleParts(): ReportParts {
         validation: { set: "validation", metrics: { accuracy: 0.91 }, loss: 0.4 },
         test: { set: "test", metrics: { accuracy: 0.91 }, loss: 0.4 },
         peakMemoryBytes: 2e8,
+        statedMemoryBytes: 1.9e8,
         deviceMemory: { peakBytes: 5e7, largestBytes: 9e6 },
         interrupted: null,
         stepsPerSecond: 1.5,

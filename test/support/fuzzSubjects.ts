@@ -11,6 +11,7 @@ import { csrFromCoo } from "../../src/core/csr.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { readImageSet } from "../../src/data/mnist.ts";
 import { openSamples } from "../../src/data/openSamples.ts";
+import { importConnectome } from "../../src/import/importConnectome.ts";
 import { openArrowFile } from "../../src/io/arrowFile.ts";
 import { readLabelledConnectome, writeConnectome } from "../../src/io/connectome.ts";
 import { writeConnectomeFile } from "../../src/io/connectomeFile.ts";
@@ -28,6 +29,10 @@ import { writeArrays } from "../../src/io/writeArrays.ts";
 import { encodeZip } from "../../src/io/zip.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { idx } from "../data/fixtures.ts";
+import { writeMaleCnsSafetensors } from "../import/layouts/derived.ts";
+import { writeFlyvis } from "../import/layouts/flyvis.ts";
+import { writeCelegans } from "../import/layouts/matrices.ts";
+import { syntheticSet } from "../import/layouts/synthetic.ts";
 import { ARROW_FILES } from "../io/arrowFixtures.ts";
 import { bytesOf, longs, type Pickled, packedZip, pickle, sparseTensor, tensor, torchZip } from "../io/fixtures.ts";
 import { tinyTraining } from "../train/fixtures.ts";
@@ -311,6 +316,40 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   "samples npz split": samples("split"),
   "samples npy": samples("npy"),
   "samples safetensors": samples("safetensors"),
+  "flyvis layout": {
+    extension: ".json",
+    make: async (dir) => ({ samples: [await readFile(await writeFlyvis(dir))] }),
+    read: (file) => importConnectome([], { layout: "flyvis", edges: file, extent: 2 }),
+  },
+  "matrix layout": {
+    extension: ".csv",
+    make: async (dir) => ({ samples: [await readFile(await writeCelegans(dir, syntheticSet({ ids: "names" })))] }),
+    read: (file) => importConnectome([], { layout: "celegans", edges: file }),
+  },
+  "neurons of a layout": {
+    extension: ".csv",
+    make: only(text("bodyId,type,somaSide,n\n7,A,L,1\n9,,R,\n8,B,,2.5\n7,A,L,1\n")),
+    async read(file) {
+      const edges = `${file}.edges.csv`;
+      await writeFile(edges, "bodyId_pre,bodyId_post,weight\n7,9,3\n9,8,1\n");
+      return importConnectome([], { layout: "manc", edges, neurons: file });
+    },
+  },
+  "safetensors layout": {
+    cases: 60,
+    extension: ".safetensors",
+    async make(dir) {
+      const { model } = await writeMaleCnsSafetensors(dir, syntheticSet({ ids: "malecns" }));
+      return { samples: [await readFile(model)] };
+    },
+    async read(file) {
+      const folder = `${file}.folder`;
+      await mkdir(folder, { recursive: true });
+      await writeMaleCnsSafetensors(folder, syntheticSet({ ids: "malecns" }));
+      await copyFile(file, join(folder, "model.safetensors"));
+      return importConnectome([folder]);
+    },
+  },
   checkpoint: { extension: ".safetensors", make: checkpoint, read: loadCheckpoint },
   configuration: { extension: ".yaml", make: only(text(CONFIG)), read: readConfigFile },
 };

@@ -64,6 +64,10 @@ class OracleBackend implements Backend {
     return new OracleSparse(label, csr, this.#ledger);
   }
 
+  sparseRows(): null {
+    return null;
+  }
+
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
     const { data: to } = this.#live(target);
     checkRange("upload", target, offset, data.length);
@@ -137,6 +141,13 @@ class OracleBackend implements Backend {
 
   traffic(): null {
     return null;
+  }
+
+  readonly usesHostMemory = true;
+  readonly maxArrayBytes = Number.POSITIVE_INFINITY;
+
+  imagined(): never {
+    throw new Error("the oracle has no imagination");
   }
 
   memory(): MemoryStats {
@@ -353,6 +364,7 @@ class Ledger {
       liveBuffers: this.#live.size,
       livePrograms: this.livePrograms,
       largestBytes: this.#largestBytes,
+      takenBytes: this.#bytes,
     };
   }
 }

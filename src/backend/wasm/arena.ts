@@ -4,6 +4,43 @@ import { BackendError } from "../../core/errors.ts";
 import type { MemoryStats } from "../backend.ts";
 import { PAGE_BYTES, type WasmMemory } from "./module.ts";
 
+/** The memory that an arena divides. */
+export interface Land {
+  readonly bytes: number;
+  /** By pages of PAGE_BYTES. Throws where it cannot. */
+  grow(pages: number): void;
+  /** Sets a range to zero. */
+  clear(address: number, bytes: number): void;
+}
+
+export function landOf(memory: WasmMemory): Land {
+  return {
+    get bytes() {
+      return memory.buffer.byteLength;
+    },
+    grow: (pages) => {
+      memory.grow(pages);
+    },
+    clear: (address, bytes) => {
+      new Uint8Array(memory.buffer, address, bytes).fill(0);
+    },
+  };
+}
+
+/** Memory that grows and holds nothing. */
+export function imaginedLand(): Land {
+  let bytes = 0;
+  return {
+    get bytes() {
+      return bytes;
+    },
+    grow: (pages) => {
+      bytes += pages * PAGE_BYTES;
+    },
+    clear: () => {},
+  };
+}
+
 /** Blocks start at a cache line and consist of whole cache lines, so vector loops may run past the end of an array. */
 const ALIGNMENT = 64;
 /** Smallest growth of the memory. */
@@ -22,8 +59,10 @@ export function padded(bytes: number): number {
 
 /** First-fit allocator. Free blocks are sorted by address; neighbours are merged. */
 export class Arena {
-  readonly #memory: WasmMemory;
-  readonly #limit: number;
+  readonly #land: Land;
+  readonly #base: number;
+  /** End of the usable memory, in bytes. */
+  readonly limit: number;
   readonly #advice: string;
   readonly #free: { address: number; bytes: number }[] = [];
   /** Memory from here on was never allocated, and is zero. */
@@ -36,10 +75,11 @@ export class Arena {
    * @param limit end of the usable memory, in bytes
    * @param advice how to raise the limit, for the error message when memory runs out
    */
-  constructor(memory: WasmMemory, base: number, limit: number, advice: string) {
-    this.#memory = memory;
+  constructor(land: Land, base: number, limit: number, advice: string) {
+    this.#land = land;
+    this.#base = base;
     this.#fresh = padded(base);
-    this.#limit = limit;
+    this.limit = limit;
     this.#advice = advice;
   }
 
@@ -69,12 +109,13 @@ export class Arena {
 
   /** Bytes left, possibly in several pieces. */
   get left(): number {
-    return this.#limit - this.#bytes;
+    return this.limit - this.#bytes;
   }
 
   /** The backend's statistics, without the numbers of buffers and programs. */
   stats(): Omit<MemoryStats, "liveBuffers" | "livePrograms"> {
-    return { bytes: this.#bytes, peakBytes: this.#peakBytes, largestBytes: this.#largestBytes };
+    const [bytes, peakBytes, largestBytes] = [this.#bytes, this.#peakBytes, this.#largestBytes];
+    return { bytes, peakBytes, largestBytes, takenBytes: this.#fresh - this.#base };
   }
 
   #reuse(size: number): Block | null {
@@ -84,7 +125,7 @@ export class Arena {
     const block = { address: free.address, bytes: size };
     if (free.bytes === size) this.#free.splice(at, 1);
     else this.#free[at] = { address: free.address + size, bytes: free.bytes - size };
-    new Uint8Array(this.#memory.buffer, block.address, size).fill(0);
+    this.#land.clear(block.address, size);
     return block;
   }
 
@@ -94,22 +135,22 @@ export class Arena {
     const adjoining = last && last.address + last.bytes === this.#fresh ? last : null;
     const address = adjoining?.address ?? this.#fresh;
     const end = address + size;
-    if (end > this.#limit) throw this.#outOfMemory(label, size);
-    const missing = end - this.#memory.buffer.byteLength;
+    if (end > this.limit) throw this.#outOfMemory(label, size);
+    const missing = end - this.#land.bytes;
     if (missing > 0) this.#grow(label, size, missing);
     if (adjoining) {
       this.#free.pop();
-      new Uint8Array(this.#memory.buffer, adjoining.address, adjoining.bytes).fill(0);
+      this.#land.clear(adjoining.address, adjoining.bytes);
     }
     this.#fresh = end;
     return { address, bytes: size };
   }
 
   #grow(label: string, size: number, missing: number): void {
-    const held = this.#memory.buffer.byteLength;
-    const wanted = Math.max(missing, Math.min(GROWTH_BYTES, this.#limit - held));
+    const held = this.#land.bytes;
+    const wanted = Math.max(missing, Math.min(GROWTH_BYTES, this.limit - held));
     try {
-      this.#memory.grow(Math.ceil(wanted / PAGE_BYTES));
+      this.#land.grow(Math.ceil(wanted / PAGE_BYTES));
     } catch (cause) {
       throw this.#outOfMemory(label, size, cause);
     }
@@ -128,9 +169,9 @@ export class Arena {
     const advice = `use a smaller batch, fewer stored states, f32 instead of f64, ${this.#advice}`;
     return new BackendError(
       "out-of-memory",
-      `wasm: expected ${mib(asked)} for ${label}, got ${mib(this.#limit - this.#bytes)} left: ` +
-        `${mib(this.#bytes)} of ${mib(this.#limit)} in use; ${advice}`,
-      { label, askedBytes: asked, usedBytes: this.#bytes, limitBytes: this.#limit },
+      `wasm: expected ${mib(asked)} for ${label}, got ${mib(this.limit - this.#bytes)} left: ` +
+        `${mib(this.#bytes)} of ${mib(this.limit)} in use; ${advice}`,
+      { label, askedBytes: asked, usedBytes: this.#bytes, limitBytes: this.limit },
       cause,
     );
   }

@@ -15,16 +15,25 @@ import {
   type MemoryStats,
   SPARED_ARRAYS,
 } from "../backend.ts";
-import { checkCopy, checkOwn, checkRange, disposedError, foreignError, resolveBindings } from "../checkBuffers.ts";
+import {
+  checkCopy,
+  checkOwn,
+  checkRange,
+  checkTakenRows,
+  disposedError,
+  foreignError,
+  resolveBindings,
+} from "../checkBuffers.ts";
 import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { HOST_TAPE_BYTES } from "../hostMemory.ts";
 import { layoutFor } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
-import { Arena } from "./arena.ts";
+import { Arena, imaginedLand, landOf } from "./arena.ts";
 import { WasmBound } from "./bound.ts";
-import { BufferSpace, WasmBuffer, WasmSparse } from "./buffers.ts";
+import { BufferSpace, WasmBuffer, WasmSparse, WasmSparseRows } from "./buffers.ts";
 import { WasmExecutable } from "./compile.ts";
 import { GeneratedFunctions } from "./functions.ts";
+import type { Functions } from "./fuse.ts";
 import { CONTROL_LINE, CONTROL_TAKEN } from "./isa.ts";
 import { createMemory, instantiate, loadModule, MAX_PAGES, PAGE_BYTES, type WasmMemory } from "./module.ts";
 import { ThreadPool } from "./pool.ts";
@@ -88,7 +97,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const { memory, maxPages } = createMemory(wantedPages);
   // Thread 0 gets generated code directly.
   const kernels = instantiate(module, memory, dtype, () => {}, patienceMs);
-  const arena = new Arena(memory, kernels.heapBase, maxPages * PAGE_BYTES, adviceFor(maxPages, wantedPages));
+  const arena = new Arena(landOf(memory), kernels.heapBase, maxPages * PAGE_BYTES, adviceFor(maxPages, wantedPages));
   const control = arena.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE).address;
   const profileTable = profile ? arena.allocate("profile", PROFILE_BYTES).address : 0;
   const pool = await ThreadPool.create({ module, memory, dtype, kernels, threads, control, profile: profileTable });
@@ -99,7 +108,31 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     table: kernels.table,
     publish: (generated, nFunctions) => pool.publish({ module: generated, nFunctions }),
   });
-  return new WasmBackend({ dtype, threads, debug, memory, arena, pool, functions, profileTable });
+  const { heapBase } = kernels;
+  const limit = maxPages * PAGE_BYTES;
+  const imagine = (): WasmBackend => {
+    const imagined = new Arena(imaginedLand(), heapBase, limit, adviceFor(maxPages, wantedPages));
+    imagined.allocate("control block", CONTROL_TAKEN + threads * CONTROL_LINE);
+    return new WasmBackend({
+      ...parts,
+      arena: imagined,
+      pool: NO_THREADS,
+      functions: noFunctions(dtype),
+      isImagined: true,
+    });
+  };
+  const parts: Parts = {
+    ...{ dtype, threads, debug, memory, arena, pool, functions, profileTable },
+    ...{ imagine, isImagined: false },
+  };
+  return new WasmBackend(parts);
+}
+
+/** Of a backend with imagined memory, which runs nothing. */
+const NO_THREADS: Parts["pool"] = { run: () => {}, check: () => {}, close: async () => {} };
+
+function noFunctions(dtype: DType): Parts["functions"] {
+  return { dtype, firstAddress: null, place: () => 0, kernel: () => 0, install: () => {} };
 }
 
 /** What helps where there is no memory left, besides using less of it. */
@@ -114,10 +147,12 @@ interface Parts {
   readonly debug: boolean;
   readonly memory: WasmMemory;
   readonly arena: Arena;
-  readonly pool: ThreadPool;
-  readonly functions: GeneratedFunctions;
+  readonly pool: Pick<ThreadPool, "run" | "check" | "close">;
+  readonly functions: Functions & Pick<GeneratedFunctions, "install">;
   /** Address, or 0. */
   readonly profileTable: number;
+  readonly imagine: () => Backend;
+  readonly isImagined: boolean;
 }
 
 class WasmBackend implements Backend {
@@ -127,6 +162,8 @@ class WasmBackend implements Backend {
   readonly maxLanes: number = MAX_LANES;
   readonly tapeBudgetBytes: number = HOST_TAPE_BYTES;
   readonly isAsynchronous = false;
+  readonly usesHostMemory = true;
+  readonly maxArrayBytes: number;
   readonly #parts: Parts;
   readonly #space: BufferSpace;
   readonly #workspace: Workspace;
@@ -136,9 +173,10 @@ class WasmBackend implements Backend {
   constructor(parts: Parts) {
     const { dtype, threads, debug, memory, arena } = parts;
     this.#parts = parts;
+    this.maxArrayBytes = arena.limit;
     this.dtype = dtype;
     this.description = `wasm ${dtype}, ${threads} thread${threads === 1 ? "" : "s"}, SIMD${debug ? ", checked" : ""}`;
-    this.#space = new BufferSpace(memory, arena, dtype);
+    this.#space = new BufferSpace(memory, arena, dtype, parts.isImagined);
     this.#workspace = new Workspace(memory, arena, threads);
   }
 
@@ -177,6 +215,13 @@ class WasmBackend implements Backend {
     this.#check();
     checkRepresentable(csr, this.dtype, label);
     return new WasmSparse(this.#space, label, csr);
+  }
+
+  sparseRows(matrix: DeviceSparse, isTaken: ArrayLike<number>): DeviceSparse {
+    this.#check();
+    const own = checkOwn("sparseRows", matrix, (b): b is WasmSparse => b instanceof WasmSparse && this.#isOwn(b));
+    checkTakenRows(own, isTaken);
+    return new WasmSparseRows(own, isTaken);
   }
 
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
@@ -252,6 +297,11 @@ class WasmBackend implements Backend {
     return { ...this.#parts.arena.stats(), liveBuffers: this.#space.live, livePrograms: this.#livePrograms };
   }
 
+  imagined(): Backend {
+    this.#check();
+    return this.#parts.imagine();
+  }
+
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>> {
     const { memory, profileTable } = this.#parts;
     if (profileTable === 0) return {};
@@ -281,8 +331,9 @@ class WasmBackend implements Backend {
     return checkOwn(where, buffer, (b): b is WasmBuffer => b instanceof WasmBuffer && this.#isOwn(b));
   }
 
-  readonly #isOwn = (given: Bindable): given is WasmBuffer | WasmSparse =>
-    (given instanceof WasmBuffer || given instanceof WasmSparse) && given.space === this.#space;
+  readonly #isOwn = (given: Bindable): given is WasmBuffer | WasmSparse | WasmSparseRows =>
+    (given instanceof WasmBuffer || given instanceof WasmSparse || given instanceof WasmSparseRows) &&
+    given.space === this.#space;
 
   #isOwnExecutable(executable: Executable): executable is WasmExecutable {
     return executable instanceof WasmExecutable && executable.functions === this.#parts.functions;

@@ -3,11 +3,11 @@
 import type { BoundProgram } from "../backend.ts";
 import { checkRunnable } from "../checkBuffers.ts";
 import type { BindingId } from "../program.ts";
-import { type WasmBuffer, WasmSparse } from "./buffers.ts";
+import { WasmBuffer, type WasmMatrix } from "./buffers.ts";
 import type { WasmExecutable } from "./compile.ts";
 
 /** What a binding is bound to; null for a temporary. */
-export type Bound = WasmBuffer | WasmSparse | null;
+export type Bound = WasmBuffer | WasmMatrix | null;
 
 export class WasmBound implements BoundProgram {
   readonly executable: WasmExecutable;
@@ -29,7 +29,7 @@ export class WasmBound implements BoundProgram {
 
   #scalar(id: BindingId): number {
     const bound = this.bound[id];
-    return bound && !(bound instanceof WasmSparse) ? bound.view()[0]! : 1;
+    return bound instanceof WasmBuffer ? bound.view()[0]! : 1;
   }
 
   /** Its image goes with it. */

@@ -1,6 +1,6 @@
 // Buffers and sparse matrices in shared memory.
 
-import { type Csr, fillCsc, type IndexArray, indexArray } from "../../core/csr.ts";
+import { type Csr, columnOffsets, fillCsc, type IndexArray, indexArray } from "../../core/csr.ts";
 import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
 import type { DeviceBuffer, DeviceSparse } from "../backend.ts";
 import { checkLength } from "../checkBuffers.ts";
@@ -10,12 +10,15 @@ import type { WasmMemory } from "./module.ts";
 /** The memory of one backend, and how its buffers get and lose theirs. */
 export class BufferSpace {
   readonly dtype: DType;
+  /** Nothing can be read or written. */
+  readonly isImagined: boolean;
   readonly #memory: WasmMemory;
   readonly #arena: Arena;
   #live = 0;
 
-  constructor(memory: WasmMemory, arena: Arena, dtype: DType) {
+  constructor(memory: WasmMemory, arena: Arena, dtype: DType, isImagined = false) {
     this.dtype = dtype;
+    this.isImagined = isImagined;
     this.#memory = memory;
     this.#arena = arena;
   }
@@ -91,8 +94,34 @@ export class WasmBuffer implements DeviceBuffer {
   }
 }
 
-/** A sparse matrix in shared memory, with the offsets of its rows and columns also on the host, to balance work. */
-export class WasmSparse implements DeviceSparse {
+/** Where an array of a matrix lies. */
+interface Placed {
+  readonly address: number;
+}
+
+/** A sparse matrix as kernels read it. Numbers of entries are also on the host, to balance work. */
+export interface WasmMatrix extends DeviceSparse {
+  readonly space: BufferSpace;
+  readonly released: boolean;
+  /** Entries before each row, and before each column. */
+  readonly rowPtrHost: Uint32Array;
+  readonly colPtrHost: Uint32Array;
+  /** W·X reads the entries of row i in CSR order from rowPtr[i] up to rowEnd[i]. */
+  readonly rowPtr: Placed;
+  readonly rowEnd: Placed;
+  readonly colIdx: Placed & { readonly bytesPerIndex: 2 | 4 };
+  /** Wᵀ·G reads those of column j from colPtr[j] up to colPtr[j + 1]: entry k is at k in CSC order, or at places[k] if `places` has an address. */
+  readonly colPtr: Placed;
+  readonly rowIdx: Placed & { readonly bytesPerIndex: 2 | 4 };
+  readonly places: Placed;
+  readonly valuesCsc: WasmBuffer;
+  readonly valuesCsr: WasmBuffer;
+}
+
+const NOWHERE: Placed = { address: 0 };
+
+/** A sparse matrix in shared memory. */
+export class WasmSparse implements WasmMatrix {
   readonly label: string;
   readonly nRows: number;
   readonly nCols: number;
@@ -106,6 +135,7 @@ export class WasmSparse implements DeviceSparse {
   readonly colIdx: IndexBlock;
   readonly colPtr: IndexBlock;
   readonly rowIdx: IndexBlock;
+  readonly places: Placed = NOWHERE;
   readonly #space: BufferSpace;
   readonly #acquired: { release(): void }[] = [];
 
@@ -128,6 +158,10 @@ export class WasmSparse implements DeviceSparse {
       this.release();
       throw error;
     }
+    if (space.isImagined) {
+      this.colPtrHost = columnOffsets(csr);
+      return;
+    }
     this.rowPtr.view().set(csr.rowPtr);
     this.colIdx.view().set(csr.colIdx);
     // Built in place: of the largest arrays there is no copy on the host.
@@ -143,8 +177,15 @@ export class WasmSparse implements DeviceSparse {
     return this.#space;
   }
 
+  /** A row ends where the next one begins. */
+  get rowEnd(): Placed {
+    return { address: this.rowPtr.address + 4 };
+  }
+
   /** The host reads the device's memory: there is no second copy. */
   get cscOfCsrHost(): Uint32Array {
+    // Any order will do where nothing is computed.
+    if (this.#space.isImagined) return new Uint32Array(this.nnz);
     return this.cscOfCsr.view() as Uint32Array;
   }
 
@@ -168,6 +209,133 @@ export class WasmSparse implements DeviceSparse {
     this.#acquired.push(block);
     return block;
   }
+}
+
+/** Up to this share of a matrix's entries, Wᵀ·G finds those of some rows one by one; else it walks all columns. */
+const FEW_ENTRIES = 1 / 4;
+
+/** Some rows of a matrix, whose entries it shares. See Backend.sparseRows. */
+export class WasmSparseRows implements WasmMatrix {
+  readonly label: string;
+  readonly rowPtrHost: Uint32Array;
+  readonly colPtrHost: Uint32Array;
+  readonly rowPtr: IndexBlock;
+  readonly rowEnd: IndexBlock;
+  readonly colPtr: Placed;
+  readonly places: Placed;
+  readonly #whole: WasmSparse;
+  readonly #acquired: IndexBlock[] = [];
+  #released = false;
+
+  constructor(whole: WasmSparse, isTaken: ArrayLike<number>) {
+    const { nRows, nCols, nnz, space } = whole;
+    const ptr = whole.rowPtrHost;
+    this.#whole = whole;
+    this.label = `${whole.label}.rows`;
+    this.rowPtrHost = new Uint32Array(nRows + 1);
+    for (let row = 0; row < nRows; row++) {
+      const entries = isTaken[row] ? ptr[row + 1]! - ptr[row]! : 0;
+      this.rowPtrHost[row + 1] = this.rowPtrHost[row]! + entries;
+    }
+    const taken = this.rowPtrHost[nRows]!;
+    const index = (name: string, length: number): IndexBlock => {
+      const block = new IndexBlock(space, `${this.label}.${name}`, 4, length);
+      this.#acquired.push(block);
+      return block;
+    };
+    try {
+      this.rowPtr = index("rowPtr", nRows);
+      this.rowEnd = index("rowEnd", nRows);
+      this.rowPtr.view().set(ptr.subarray(0, nRows));
+      this.rowEnd.view().set(ptr.subarray(0, nRows).map((first, row) => (isTaken[row] ? ptr[row + 1]! : first)));
+      if (taken > FEW_ENTRIES * nnz) {
+        this.colPtrHost = whole.colPtrHost;
+        this.colPtr = whole.colPtr;
+        this.places = NOWHERE;
+        return;
+      }
+      const colPtr = index("colPtr", nCols + 1);
+      const places = index("places", taken);
+      this.colPtrHost = fillPlaces(whole, isTaken, places.view());
+      colPtr.view().set(this.colPtrHost);
+      this.colPtr = colPtr;
+      this.places = places;
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  get space(): BufferSpace {
+    return this.#whole.space;
+  }
+
+  get nRows(): number {
+    return this.#whole.nRows;
+  }
+
+  get nCols(): number {
+    return this.#whole.nCols;
+  }
+
+  get nnz(): number {
+    return this.#whole.nnz;
+  }
+
+  get valuesCsc(): WasmBuffer {
+    return this.#whole.valuesCsc;
+  }
+
+  get valuesCsr(): WasmBuffer {
+    return this.#whole.valuesCsr;
+  }
+
+  get cscOfCsr(): WasmBuffer {
+    return this.#whole.cscOfCsr;
+  }
+
+  get cscOfCsrHost(): Uint32Array {
+    return this.#whole.cscOfCsrHost;
+  }
+
+  get colIdx(): IndexBlock {
+    return this.#whole.colIdx;
+  }
+
+  get rowIdx(): IndexBlock {
+    return this.#whole.rowIdx;
+  }
+
+  get walked(): { readonly product: number; readonly reverse: number } {
+    return { product: this.rowPtrHost[this.nRows]!, reverse: this.colPtrHost[this.nCols]! };
+  }
+
+  get released(): boolean {
+    return this.#released || this.#whole.released;
+  }
+
+  /** Idempotent. The matrix itself stays. */
+  release(): void {
+    this.#released = true;
+    for (const part of this.#acquired) part.release();
+  }
+}
+
+/** The places in CSC order of the entries of some rows, in that order. @returns how many there are before each column */
+function fillPlaces(
+  { nCols, colPtrHost, rowIdx }: WasmSparse,
+  isTaken: ArrayLike<number>,
+  places: IndexArray,
+): Uint32Array {
+  const rows = rowIdx.view();
+  const before = new Uint32Array(nCols + 1);
+  let taken = 0;
+  for (let col = 0; col < nCols; col++) {
+    const end = colPtrHost[col + 1]!;
+    for (let k = colPtrHost[col]!; k < end; k++) if (isTaken[rows[k]!]) places[taken++] = k;
+    before[col + 1] = taken;
+  }
+  return before;
 }
 
 /** Indices or offsets of a matrix. */

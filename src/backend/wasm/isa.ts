@@ -50,7 +50,7 @@ export const KIND_BARRIER = 2;
 export const KIND_COMBINE = 3;
 
 // ---- instructions --------------------------------------------------------------------------------------------------------
-// A record has an opcode, the bytes that one row of its result takes, four *slots* and two plain words. A slot is an address
+// A record has an opcode, the bytes that one row of its result takes, four *slots* and three plain words. A slot is an address
 // and a stride in bytes per tile; stride 0 marks a register: an offset into the scratch memory of the thread.
 
 export const INSTR_OP = 0;
@@ -62,7 +62,8 @@ export const INSTR_B = 24;
 export const INSTR_C = 32;
 export const INSTR_E = 40;
 export const INSTR_F = 44;
-export const INSTR_BYTES = 48;
+export const INSTR_G = 48;
+export const INSTR_BYTES = 52;
 /** An entry of an operand table: a slot. */
 export const OPERAND_BYTES = 8;
 
@@ -89,8 +90,8 @@ export const OP_GATHER_T = 10; //     A: source, B: u32 index and u32 offsets (0
 export const OP_CALL = 24;
 
 // Contractions. Pairs of words (B, C) are plain, not slots.
-export const OP_SPMM = 64; //     A: X, B: rowPtr and colIdx, C: values and bytes per index, E: columns of W
-export const OP_SPMM_T = 65; //   A: slot of x, B: colPtr and rowIdx, C: values and bytes per index, E: G, F: gradient
+export const OP_SPMM = 64; //     A: X, B: rowPtr and colIdx, C: values and bytes per index, E: columns of W, G: where rows end
+export const OP_SPMM_T = 65; //   A: slot of x, B: colPtr and rowIdx, C: values and bytes per index, E: G, F: gradient, G: places of entries (0: all)
 export const OP_SPMM_T_CT = 66; //   the same without gradient
 export const OP_SPMM_T_GRAD = 67; // the same without Wᵀ·G
 export const OP_GEMM = 68; //     A: X, B: W and its columns

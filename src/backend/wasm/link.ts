@@ -2,7 +2,7 @@
 
 import type { BindingId } from "../program.ts";
 import type { Bound } from "./bound.ts";
-import type { WasmBuffer, WasmSparse } from "./buffers.ts";
+import type { WasmBuffer, WasmMatrix } from "./buffers.ts";
 import type { WasmExecutable } from "./compile.ts";
 import * as isa from "./isa.ts";
 import type { ContractionCost, MachineInstr, MachinePhase, Part, Word } from "./machine.ts";
@@ -128,7 +128,7 @@ class Linker {
   }
 
   #entriesUntil({ matrix, ptr }: ContractionCost, row: number): number {
-    const { rowPtrHost, colPtrHost } = this.#bound[matrix] as WasmSparse;
+    const { rowPtrHost, colPtrHost } = this.#bound[matrix] as WasmMatrix;
     return (ptr === "rowPtr" ? rowPtrHost : colPtrHost)[row]!;
   }
 
@@ -176,10 +176,10 @@ class Linker {
         place / 4,
       );
     };
-    for (const { op, width, d, a, b, c, e, f, operands } of instrs) {
+    for (const { op, width, d, a, b, c, e, f, g, operands } of instrs) {
       if (typeof op === "string") throw new TypeError(`${op} has not become a call`);
       const table = op === isa.OP_CALL ? [this.#bases.image + this.#operandsAt, 0] : a;
-      write([op, width, ...d, ...table, ...b, ...c, e, f], at);
+      write([op, width, ...d, ...table, ...b, ...c, e, f, g], at);
       at += isa.INSTR_BYTES;
       for (const { slot } of operands) {
         write(slot, this.#operandsAt);
@@ -193,15 +193,20 @@ class Linker {
     if (typeof word === "number") return word;
     if ("binding" in word) return this.#address(word.binding, word.part);
     if ("partials" in word) return this.#bases.shared + this.#executable.partials[phaseIdx]![word.partials]!;
-    if ("indexBytes" in word) return (this.#bound[word.indexBytes] as WasmSparse)[word.part].bytesPerIndex;
+    if ("indexBytes" in word) return (this.#bound[word.indexBytes] as WasmMatrix)[word.part].bytesPerIndex;
     return word.register;
   }
 
   #address(binding: BindingId, part: Part): number {
     const bound = this.#bound[binding];
     if (!bound) return this.#bases.shared + this.#executable.temporaries.get(binding)!;
-    return part === "data" ? (bound as WasmBuffer).address : (bound as WasmSparse)[part].address;
+    return part === "data" ? (bound as WasmBuffer).address : placeOf(bound as WasmMatrix, part);
   }
+}
+
+/** The address of an array of a matrix. */
+function placeOf(matrix: WasmMatrix, part: Exclude<Part, "data">): number {
+  return matrix[part].address;
 }
 
 function tilesOf(phase: MachinePhase): number {

@@ -14,7 +14,7 @@ export const TILE_NUMBERS = 256;
 export const MOST_SWEEPS = 16;
 
 /** The arrays a binding may stand for: a buffer has only "data". */
-export type Part = "data" | "rowPtr" | "colIdx" | "valuesCsr" | "colPtr" | "rowIdx" | "valuesCsc";
+export type Part = "data" | "rowPtr" | "rowEnd" | "colIdx" | "valuesCsr" | "colPtr" | "rowIdx" | "places" | "valuesCsc";
 
 /** A 32-bit word of an instruction: a number, or something that becomes one. */
 export type Word =
@@ -62,6 +62,7 @@ export interface MachineInstr {
   readonly c: Slot;
   readonly e: Word;
   readonly f: Word;
+  readonly g: Word;
   /** OP_CALL: its operand table. */
   readonly operands: readonly Operand[];
   /** Whether the result may lie where an operand was: the instruction reads each number before it writes the one in its place. */
@@ -108,7 +109,7 @@ export function machineInstr(
   width: number,
   fields: Partial<Omit<MachineInstr, "op" | "width">>,
 ): MachineInstr {
-  const nothing = { d: NO_SLOT, a: NO_SLOT, b: NO_SLOT, c: NO_SLOT, e: 0, f: 0, operands: [], inPlace: false };
+  const nothing = { d: NO_SLOT, a: NO_SLOT, b: NO_SLOT, c: NO_SLOT, e: 0, f: 0, g: 0, operands: [], inPlace: false };
   return { op, width, ...nothing, ...fields };
 }
 

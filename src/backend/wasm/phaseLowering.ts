@@ -329,7 +329,7 @@ class PhaseLowering {
       return this.#define(i, { op: isa.OP_GEMM, a, b: [{ binding: instr.matrix, part: "data" }, cols] });
     }
     const w = sparseParts(instr.matrix, "rowPtr", "colIdx", "valuesCsr");
-    return this.#define(i, { op: isa.OP_SPMM, a, ...w, e: cols });
+    return this.#define(i, { op: isa.OP_SPMM, a, ...w, e: cols, g: { binding: instr.matrix, part: "rowEnd" } });
   }
 
   #emitMatmulT(instr: Extract<Instr, { op: "matmulT" }>, i: number): Slot {
@@ -352,7 +352,8 @@ class PhaseLowering {
     }
     const f: Word = instr.grad ? { binding: instr.grad.binding, part: "data" } : 0;
     const w = sparseParts(instr.matrix, "colPtr", "rowIdx", "valuesCsc");
-    const fields = { a, ...w, e: { binding: instr.g, part: "data" }, f } as const;
+    const places: Word = { binding: instr.matrix, part: "places" };
+    const fields = { a, ...w, e: { binding: instr.g, part: "data" }, f, g: places } as const;
     if (!instr.needCt) return this.#effect({ op: isa.OP_SPMM_T_GRAD, ...fields });
     return this.#define(i, { op: instr.grad ? isa.OP_SPMM_T : isa.OP_SPMM_T_CT, ...fields });
   }

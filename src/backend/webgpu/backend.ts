@@ -27,7 +27,7 @@ import { checkLayout, checkProgram } from "../checkProgram.ts";
 import { layoutFor, layoutKey } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
 import type { AdapterInfo } from "./dawn.ts";
-import { Device, type ObjectCounts } from "./device.ts";
+import { Device, type DeviceLimits, limitsOfEnvironment, type ObjectCounts } from "./device.ts";
 import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./deviceBuffers.ts";
 import { type BindContext, bindProgram, GpuBound } from "./dispatches.ts";
 import { GpuExecutable } from "./executable.ts";
@@ -65,6 +65,11 @@ export interface WebGpuOptions {
   readonly maxLanes?: number;
   /** Most bytes of one array. Default: what the adapter can bind (`maxStorageBufferBindingSize`), which is also the most. */
   readonly maxArrayBytes?: number;
+  /**
+   * "adapter": all that the adapter has (default). "default": what WebGPU promises everywhere, 128 MiB in one binding and 256 MiB in one buffer:
+   * to try here what another adapter will do. Default: what AXOGRAD_LIMITS says.
+   */
+  readonly limits?: DeviceLimits;
   /** How sparse products are dealt out to threads, where it is not to be the default. For measurements. */
   readonly sparseTuning?: Partial<SparseTuning>;
   /** Only "f32" exists here; anything else is refused. */
@@ -98,8 +103,14 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
   checkTuning(sparseTuning);
+  const limits = options.limits ?? limitsOfEnvironment();
   const withoutSubgroups = sparseTuning.exchange === "workgroup";
-  const device = await Device.open(options.adapter, { profile, toggles: options.dawnToggles, withoutSubgroups });
+  const device = await Device.open(options.adapter, {
+    profile,
+    toggles: options.dawnToggles,
+    withoutSubgroups,
+    limits,
+  });
   if (sparseTuning.exchange === "quads" && !device.hasSubgroups) {
     const { name } = device.info;
     device.destroy();
@@ -135,11 +146,13 @@ class DawnBackend implements WebGpuBackend {
   readonly #context: BindContext;
   readonly #temporaries: TemporaryPool;
   readonly #executables = new WeakMap<Program, Map<string, GpuExecutable>>();
+  readonly #options: Settings;
   #disposed = false;
 
   constructor(device: Device, options: Settings) {
     this.maxLanes = options.maxLanes;
     this.#device = device;
+    this.#options = options;
     this.#profiler = options.profile && device.hasTimestamps ? new Profiler(device) : null;
     this.#queue = new CommandQueue(device, this.#profiler);
     this.#transfer = new Transfer(device, this.#queue);
@@ -179,6 +192,14 @@ class DawnBackend implements WebGpuBackend {
     return { ...this.#device.counts, ...this.#queue.counts, ...this.#transfer.counts };
   }
 
+  get usesHostMemory(): boolean {
+    return this.#device.info.isSoftware;
+  }
+
+  get maxArrayBytes(): number {
+    return this.#memory.slabs.limit;
+  }
+
   lanesFor(numbers: number): number {
     const fitting = Math.floor(this.#memory.slabs.limit / (ARRAYS_PER_SLAB * 4 * numbers));
     // Whole panels; the narrowest where none fits so easily.
@@ -211,6 +232,11 @@ class DawnBackend implements WebGpuBackend {
     this.#check();
     checkRepresentable(csr, this.dtype, label);
     return new GpuDeviceSparse(this.#memory, label, csr, (target, data) => this.#transfer.upload(target, data, 0));
+  }
+
+  /** Kernels deal out rows to threads by the entries of the whole matrix, which decide the order of sums: there are no cheaper products. */
+  sparseRows(): null {
+    return null;
   }
 
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
@@ -287,7 +313,15 @@ class DawnBackend implements WebGpuBackend {
   }
 
   memory(): MemoryStats {
-    return this.#memory.ledger.stats();
+    return {
+      ...this.#memory.ledger.stats(),
+      takenBytes: this.#memory.slabs.reserved + this.#context.uniforms.reserved,
+    };
+  }
+
+  imagined(): Backend {
+    this.#check();
+    return new DawnBackend(Device.imagined(this.#device), { ...this.#options, profile: false });
   }
 
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>> {

@@ -1,6 +1,6 @@
 // A device, opened with the adapter's limits. It keeps reported errors until the next wait, and counts the objects created on it.
 
-import { BackendError } from "../../core/errors.ts";
+import { ArgumentError, BackendError } from "../../core/errors.ts";
 import { type AdapterInfo, type AdapterRequest, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
 
 /** Objects created on a device since it was opened, and buffers still alive. */
@@ -16,6 +16,24 @@ export interface ObjectCounts {
 export interface DeviceRequest extends AdapterRequest {
   /** Do not enable this feature, even if the adapter has it. */
   readonly withoutSubgroups?: boolean;
+  /** Default "adapter". */
+  readonly limits?: DeviceLimits;
+}
+
+/** Which limits a device gets: all that its adapter has, or those that WebGPU promises on every adapter. */
+export const DEVICE_LIMITS = ["adapter", "default"] as const;
+
+export type DeviceLimits = (typeof DEVICE_LIMITS)[number];
+
+/** Environment variable with the limits of devices, if the program does not say. */
+const LIMITS_VARIABLE = "AXOGRAD_LIMITS";
+
+/** @throws {ArgumentError} the environment names others */
+export function limitsOfEnvironment(): DeviceLimits {
+  const named = process.env[LIMITS_VARIABLE] || "adapter";
+  const limits = DEVICE_LIMITS.find((name) => name === named);
+  if (limits) return limits;
+  throw new ArgumentError("webgpu", LIMITS_VARIABLE, DEVICE_LIMITS.join(" or "), named);
 }
 
 /** Limits that the kernels need. */
@@ -63,7 +81,8 @@ export class Device {
         { limit, needed, got: info.limits[limit] },
       );
     }
-    const requiredLimits = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+    const whole = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+    const requiredLimits = request.limits === "default" ? NEEDED : whole;
     const wantedFeatures: GPUFeatureName[] = request.withoutSubgroups ? [] : ["subgroups"];
     if (request.profile) wantedFeatures.push("timestamp-query");
     const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
@@ -72,6 +91,11 @@ export class Device {
     } catch (cause) {
       throw new BackendError("no-device", `webgpu: ${info.name} gave no device: ${messageOf(cause)}`, {}, cause);
     }
+  }
+
+  /** A device with the limits and features of another one, whose objects hold nothing; commands have no effect. */
+  static imagined({ gpu, info }: Device): Device {
+    return new Device(imaginedGpu(gpu), info);
   }
 
   limit(name: (typeof COMPUTE_LIMITS)[number]): number {
@@ -219,6 +243,20 @@ export class Device {
   #record(error: BackendError): void {
     if (!this.#error || (error.code === "shader" && this.#error.code !== "shader")) this.#error = error;
   }
+}
+
+/** Answers everything with itself. */
+const NOTHING: object = new Proxy(() => {}, {
+  get: (_, name) => (name === "then" ? undefined : NOTHING),
+  apply: () => NOTHING,
+});
+
+function imaginedGpu({ limits, features }: GPUDevice): GPUDevice {
+  const own: Partial<GPUDevice> = {
+    ...{ limits, features, lost: new Promise(() => {}), popErrorScope: async () => null },
+    createBuffer: ({ size, label }) => ({ size, label, destroy: () => {} }) as unknown as GPUBuffer,
+  };
+  return new Proxy(own, { get: (target, name) => Reflect.get(target, name) ?? NOTHING }) as GPUDevice;
 }
 
 async function shaderError(

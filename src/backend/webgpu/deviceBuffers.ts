@@ -42,7 +42,7 @@ export class Ledger {
     this.#livePrograms = 0;
   }
 
-  stats(): MemoryStats {
+  stats(): Omit<MemoryStats, "takenBytes"> {
     return {
       bytes: this.#bytes,
       peakBytes: this.#peakBytes,

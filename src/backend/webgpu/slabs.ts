@@ -5,6 +5,7 @@
 // compiled again for each arrangement. So a set lies in one slab, and each kind of set has its own slabs.
 
 import { BackendError } from "../../core/errors.ts";
+import { formatCount } from "../../core/format.ts";
 import { SPARED_ARRAYS } from "../backend.ts";
 import type { Device } from "./device.ts";
 
@@ -161,8 +162,8 @@ export class SlabAllocator {
     if (byteLength > this.limit) {
       throw new BackendError(
         "limit",
-        `webgpu: expected at most ${this.limit} bytes in one array (maxStorageBufferBindingSize of ${this.#device.info.name}), got ` +
-          `${byteLength} (${label}). Use an adapter with a larger limit, or the wasm backend.`,
+        `webgpu: expected at most ${this.limit} bytes in one array (maxStorageBufferBindingSize of ${this.#device.info.name}), ` +
+          `${formatCount(this.limit / 4)} numbers, got ${byteLength} (${label}). Use an adapter with a larger limit, or the wasm backend.`,
         { limit: this.limit, bytes: byteLength, label },
       );
     }

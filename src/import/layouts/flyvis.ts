@@ -7,15 +7,17 @@ import { quoteText, quoteValue } from "../../core/text.ts";
 import { HexagonalEye } from "../../data/hexagon.ts";
 import { readBytes } from "../../io/files.ts";
 import { JsonParts } from "../../io/jsonParts.ts";
+import { Triples } from "../../io/triples.ts";
 import { edgesOfIndices, positions } from "../memoryEdges.ts";
 import type { Dataset, FoundFiles, Layout, OpenLayoutOptions } from "./layout.ts";
 
 const WHAT = "cell types and their connections (flyvis)";
 /** Columns from the centre in flyvis' published network. */
 const DEFAULT_EXTENT = 15;
-const LARGEST_EXTENT = 200;
-/** Offsets are steps between columns of an eye. */
-const LARGEST_OFFSET = 1024;
+/** 27 million connections. */
+const LARGEST_EXTENT = 64;
+/** Offsets are a few columns. */
+const LARGEST_OFFSET = 64;
 
 export const flyvis: Layout = {
   name: "flyvis",
@@ -74,16 +76,16 @@ async function openFlyvis(files: FoundFiles, options: OpenLayoutOptions): Promis
   const cells = layOut(types, eye);
   const columns = cellColumns(types, cells, eye, parts, file);
   // A pair of types has one sign, so all connections between them do.
-  const signs = new Int8Array(types.length ** 2);
+  const signs = new Map<number, 1 | -1>();
+  const pairOf = (pre: number, post: number): number => post * types.length + pre;
   for (const { pre, post, sign } of projections) {
-    const pair = post * types.length + pre;
-    if (signs[pair] !== 0) {
+    if (signs.has(pairOf(pre, post))) {
       const names = `${quoteText(types[pre]!.name)} → ${quoteText(types[post]!.name)}`;
       throw new FileFormatError(file, "every pair of types once", `${names} again`);
     }
-    signs[pair] = sign;
+    signs.set(pairOf(pre, post), sign);
   }
-  const { pre, post, synapses } = connect(projections, cells, eye);
+  const { rows: post, cols: pre, values: synapses } = connect(projections, cells, eye);
   const edges = edgesOfIndices({
     file,
     count: pre.length,
@@ -102,7 +104,7 @@ async function openFlyvis(files: FoundFiles, options: OpenLayoutOptions): Promis
     decision: null,
     edgeIds: null,
     edges: [edges],
-    signOf: (from, to) => signs[cells.typeIdx[to]! * types.length + cells.typeIdx[from]!]!,
+    signOf: async () => (from, to) => signs.get(pairOf(cells.typeIdx[from]!, cells.typeIdx[to]!))!,
     places: {
       u: Float64Array.from(cells.column, (c) => eye.u[c]!),
       v: Float64Array.from(cells.column, (c) => eye.v[c]!),
@@ -212,12 +214,9 @@ function layOut(types: readonly CellType[], eye: HexagonalEye): Cells {
   return { typeIdx: Uint32Array.from(typeIdx), column: Uint32Array.from(column), cellOf };
 }
 
-function connect(
-  projections: readonly TypeProjection[],
-  { cellOf }: Cells,
-  eye: HexagonalEye,
-): { readonly pre: Uint32Array; readonly post: Uint32Array; readonly synapses: Float64Array } {
-  const [pre, post, synapses]: [number[], number[], number[]] = [[], [], []];
+/** Connections as (post, pre, synapses). */
+function connect(projections: readonly TypeProjection[], { cellOf }: Cells, eye: HexagonalEye): Triples {
+  const connections = new Triples("f64");
   for (const projection of projections) {
     const [sources, targets] = [cellOf[projection.pre]!, cellOf[projection.post]!];
     for (const offset of projection.offsets) {
@@ -225,14 +224,11 @@ function connect(
       for (let c = 0; c < eye.count; c++) {
         if (sources[c]! < 0) continue;
         const target = eye.neighbour(c, offset);
-        if (target < 0 || targets[target]! < 0) continue;
-        pre.push(sources[c]!);
-        post.push(targets[target]!);
-        synapses.push(offset.synapses);
+        if (target >= 0 && targets[target]! >= 0) connections.push(targets[target]!, sources[c]!, offset.synapses);
       }
     }
   }
-  return { pre: Uint32Array.from(pre), post: Uint32Array.from(post), synapses: Float64Array.from(synapses) };
+  return connections;
 }
 
 /** Coordinates of cells as text. */

@@ -58,6 +58,9 @@ export type LayoutOption = "pre" | "post" | "weight" | "id" | "ids" | "rows" | "
 /** The files of a layout that were found, by role. */
 export type FoundFiles = ReadonlyMap<string, string>;
 
+/** The sign of a connection, by the numbers of its neurons: +1, −1, or 0 where there is none. */
+export type SignOf = (pre: number, post: number) => number;
+
 /** Neurons and edges of open files. */
 export interface Dataset {
   /** null: nothing but the edges names neurons. */
@@ -67,8 +70,8 @@ export interface Dataset {
   /** [neurons], the names by which the edges know them; null: their ids. */
   readonly edgeIds: NeuronIds | null;
   readonly edges: readonly EdgeSource[];
-  /** Signs in the files, by the numbers of the neurons: +1, −1, or 0 where there is none. null: none in the files. */
-  readonly signOf: ((pre: number, post: number) => number) | null;
+  /** Reads the signs of connections that the files have. null: they have none. */
+  readonly signOf: (() => Promise<SignOf>) | null;
   /** [neurons], oblique coordinates of hexagonal columns; null: no places. */
   readonly places: { readonly u: Float64Array; readonly v: Float64Array } | null;
   /** What was renamed, dropped or taken for granted, a sentence each. */

@@ -127,7 +127,13 @@ async function openRawArrays(files: FoundFiles): Promise<Dataset> {
       : `weights are no multiples of ${PER_SYNAPSE}: taken as they are, not as counts of synapses`,
   ];
   return {
-    ...{ neurons: { ids, columns }, decision: null, edgeIds: positions(count), edges: [edges], signOf: signs.signOf },
+    ...{
+      neurons: { ids, columns },
+      decision: null,
+      edgeIds: positions(count),
+      edges: [edges],
+      signOf: async () => signs.signOf,
+    },
     ...{ places: null, notes, close: async () => {} },
   };
 }

@@ -9,7 +9,7 @@ import { idIndexOf } from "../idIndex.ts";
 import { NeuronSigns } from "../neuronSigns.ts";
 import { type NeuronTableSource, readNeurons } from "../neurons.ts";
 import type { NeuronFrame } from "../types.ts";
-import type { Dataset, FoundFiles, Layout, OpenLayoutOptions, SharedSources } from "./layout.ts";
+import type { Dataset, FoundFiles, Layout, OpenLayoutOptions, SharedSources, SignOf } from "./layout.ts";
 
 /** A table of neurons of a layout. */
 export interface NeuronTableLayout {
@@ -70,10 +70,9 @@ async function openTables(spec: TableLayout, files: FoundFiles, options: OpenLay
         : null;
     const notes = [...(read?.notes ?? [])];
     if (columns.weight === null) notes.push(`${edges.file}: every row counts 1`);
-    const signOf =
-      spec.sign === undefined || read === null
-        ? null
-        : await signsOfColumn(edgeTable, columns.pre, spec.sign, read.frame, options);
+    const { sign } = spec;
+    const hasSigns = sign !== undefined && read !== null && columnOf(edgeTable, [sign], undefined, "sign") !== null;
+    const signOf = hasSigns ? () => signsOfColumn(edgeTable, columns.pre, sign, read.frame, options) : null;
     const [neurons, decision] = [read?.frame ?? null, read?.decision ?? null];
     return { neurons, decision, edgeIds: null, edges: [edges], signOf, places: null, notes, close };
   } catch (cause) {
@@ -104,12 +103,10 @@ export function neuronSourceOf(
 async function signsOfColumn(
   table: TableFile,
   pre: string,
-  column: string,
+  sign: string,
   { ids }: NeuronFrame,
   options: OpenLayoutOptions,
-): Promise<Dataset["signOf"]> {
-  const sign = columnOf(table, [column], undefined, "sign");
-  if (sign === null) return null;
+): Promise<SignOf> {
   const signs = new NeuronSigns(ids.length, (row) => table.placeOf(row, sign));
   const index = idIndexOf(ids, (i) => `neuron ${i}`);
   let neurons = new Int32Array(0);

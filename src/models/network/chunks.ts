@@ -71,6 +71,9 @@ export interface InputCotangent {
 export interface ChunkBuffers {
   /** Of the last run; null: none in its dynamics. */
   active: ActiveInterventions | null;
+  /** Whether the last run starts from zeros, and what is read of its states (see Evaluated). */
+  startsAtZero: boolean;
+  reads: "states" | "outputs";
   readonly desk: Desk;
   readonly input: ChunkInput;
   readonly y0: DeviceBuffer;
@@ -108,7 +111,8 @@ export function chunkBuffers(
     return buffers;
   };
   const [hs, ctHs] = [states("h", at), states("ct h", back ? at : [])];
-  return { active: null, desk, input, y0: desk.state("y0", n), hs, ctHs, ctY0: desk.state("ct y0", n) };
+  const [y0, ctY0] = [desk.state("y0", n), desk.state("ct y0", n)];
+  return { active: null, startsAtZero: false, reads: "states", desk, input, y0, hs, ctHs, ctY0 };
 }
 
 /** Waits until the states of a chunk are complete. */

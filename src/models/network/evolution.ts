@@ -38,7 +38,7 @@ export interface Evolution<E> {
   /** @throws {SolverError} samples did not reach their end, and must; they are counted from `first` */
   checkSolved(stats: SolveStats, first: number, purpose: RunPurpose): void;
   /**
-   * Cotangents of `hs` → cotangents of `y0` (stored in `ctY0`) and of the input, and gradients of the leaves of the dynamics.
+   * Cotangents of `hs` → cotangents of `y0` (stored in `ctY0`, unless outputs alone are read) and of the input, and gradients of the leaves of the dynamics.
    * @param ctHs   null or missing: zero
    * @param grads  buffers to add to, by leaf
    */

@@ -39,6 +39,11 @@ export interface Evaluated<E> {
   readonly evaluation: E;
   /** Output times, by index, whose states are wanted; the others take no memory. Default: all. */
   readonly at?: readonly number[];
+  /**
+   * What is read of the states at these times: all, the default, or their outputs only. With "outputs" there is no cotangent of the initial
+   * state, and states of neurons that do not matter for an output are undefined.
+   */
+  readonly reads?: "states" | "outputs";
   /** Rows of the widest state that is computed from those of the network; default: its outputs. */
   readonly widest?: number;
   /** Most samples in a chunk, to bound memory; the numbers do not depend on it. Default: as many as the device takes at once. */
@@ -143,7 +148,7 @@ export class Network<E> {
 
   /** `chunks` without waiting for the device. */
   async *startedChunks(
-    { input, evaluation, at, widest = 0, mostSamples = input.batch }: Evaluated<E>,
+    { input, evaluation, at, reads = "states", widest = 0, mostSamples = input.batch }: Evaluated<E>,
     purpose: RunPurpose,
   ): AsyncGenerator<StartedChunk> {
     const { backend } = this;
@@ -174,6 +179,8 @@ export class Network<E> {
       else if (h0) desk.put(chunk.y0, h0, { first, count });
       else backend.fill(chunk.y0, 0);
       chunk.active = interventions && intervene(chunk, interventions);
+      chunk.startsAtZero = !rest && !h0 && !chunk.active?.held;
+      chunk.reads = reads;
       const solve = await evolution.evolve(chunk, count, evaluation, purpose);
       const poll = async (more: readonly DeviceBuffer[]): Promise<SettledChunk | null> => {
         const record = solve.record();

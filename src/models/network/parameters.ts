@@ -1,7 +1,7 @@
 // The parameters of a connectome network, and what its programs bind of them. Names and shapes are torch-biopl's.
 
 import type { Graph } from "../../autodiff/graph.ts";
-import type { Backend, Bindable, DeviceBuffer } from "../../backend/backend.ts";
+import type { Backend, Bindable, DeviceBuffer, DeviceSparse } from "../../backend/backend.ts";
 import { Desk } from "../../backend/desk.ts";
 import { orRelease } from "../../core/release.ts";
 import type { Value } from "../../ops/value.ts";
@@ -37,10 +37,11 @@ const DYNAMICS: readonly ParameterRole[] = ["weights", "time constants", "biases
 /** The parameters of a network, in the order in which files have them. */
 export function networkParameters(o: ConnectomeNetworkOptions, { tau, bias }: ResolvedNeurons): ParameterSpec[] {
   const { trainConnectome = true, trainInputProjection = true, trainOutputProjection = true, trainTau = true } = o;
+  const { trainBias = trainConnectome } = o;
   const { inputProjection: U, outputProjection: H, connectomeBias = true, outputProjectionBias = true } = o;
   return [
     connections(o, trainConnectome),
-    ...(connectomeBias ? [biases(bias, trainConnectome)] : []),
+    ...(connectomeBias ? [biases(bias, trainBias)] : []),
     ...(U ? [projection("ih", "input", U, trainInputProjection)] : []),
     ...(H ? [projection("ho", "output", H, trainOutputProjection)] : []),
     ...(H && outputProjectionBias ? [outputBias(H, trainOutputProjection)] : []),
@@ -164,6 +165,11 @@ export class NetworkParameters {
     return { ...this.#shape, steps, ...(active && { held: active.held, muted: active.muted }) };
   }
 
+  /** W on the device. */
+  get connections(): DeviceSparse {
+    return this.#dynamics.find(({ role }) => role === "weights")!.sparse!;
+  }
+
   /** Names of the leaves of the dynamics whose gradient is wanted. */
   trainedLeaves(): string[] {
     return [...trainedLeaves(this.#dynamics), ...(this.needsDrive ? ["drive"] : [])];
@@ -174,10 +180,10 @@ export class NetworkParameters {
     return (this.options.inputGradient ?? false) || (this.input?.trainable ?? false);
   }
 
-  /** What the dynamics binds besides its state and its input. */
-  dynamicsInputs(): Record<string, Bindable> {
+  /** What the dynamics binds besides its state and its input; `connections`: W, or some of its rows. */
+  dynamicsInputs(connections: Bindable = this.connections): Record<string, Bindable> {
     const inputs: Record<string, Bindable> = { ...this.#rows };
-    for (const { leaf, bindable } of this.#dynamics) inputs[leaf] = bindable;
+    for (const { leaf, role, bindable } of this.#dynamics) inputs[leaf] = role === "weights" ? connections : bindable;
     return inputs;
   }
 

@@ -3,6 +3,7 @@
 import type { Bindable, DeviceBuffer } from "../../backend/backend.ts";
 import { Desk } from "../../backend/desk.ts";
 import { layoutKey } from "../../backend/layout.ts";
+import type { Program } from "../../backend/program.ts";
 import { yieldToEventLoop } from "../../core/abort.ts";
 import { bytesOf } from "../../core/dtype.ts";
 import { ArgumentError } from "../../core/errors.ts";
@@ -17,8 +18,9 @@ import { interventionsAtRest } from "../interventions.ts";
 import { discreteStep } from "../rateDynamics.ts";
 import { type ChunkBuffers, variantOf } from "./chunks.ts";
 import type { Evolution } from "./evolution.ts";
+import { type ConeRows, LightCone } from "./lightCone.ts";
 import type { NetworkParameters } from "./parameters.ts";
-import { type StepPrograms, stepPrograms } from "./stepPrograms.ts";
+import { type FirstStep, type StepPrograms, stepPrograms } from "./stepPrograms.ts";
 import { type StepOptions, type Steps, stepsOf } from "./steps.ts";
 
 export type { StepOptions } from "./steps.ts";
@@ -30,6 +32,11 @@ export interface StepSettings {
    * device has, are run again in the reverse pass, to the same bits; `stats` reports it (`plan`).
    */
   readonly memoryBudgetBytes?: number;
+  /**
+   * Whether a training step, or an evaluation of its loss, leaves out what cannot matter for the outputs: connections at a step that is too
+   * late for them to reach a neuron that is read out, and products with a state of zeros. The numbers are the same. Default true; false is for comparison.
+   */
+  readonly lightCone?: boolean;
 }
 
 const WHERE = "ConnectomeRNN";
@@ -37,12 +44,15 @@ const WHERE = "ConnectomeRNN";
 /** h ← discreteStep, from the initial state. Steps do not fail. */
 export function stepEvolution(model: NetworkParameters, settings: StepSettings = {}): Evolution<StepOptions> {
   const { backend, options } = model;
-  const { memoryBudgetBytes = backend.tapeBudgetBytes } = settings;
+  const { memoryBudgetBytes = backend.tapeBudgetBytes, lightCone = true } = settings;
   if (!(memoryBudgetBytes >= 0))
     throw new ArgumentError(WHERE, "memoryBudgetBytes", "a number of at least 0", `${memoryBudgetBytes}`);
+  if (typeof lightCone !== "boolean")
+    throw new ArgumentError(WHERE, "lightCone", "true or false", `${JSON.stringify(lightCone)}`);
   const runs = new Map<string, StepRun>();
+  const cone = new LightCone(model);
   /** The last recorded run. */
-  let recorded: { readonly run: StepRun; readonly steps: Steps } | null = null;
+  let recorded: { readonly run: StepRun; readonly work: StepWork } | null = null;
 
   const runFor = (chunk: ChunkBuffers): StepRun => {
     const { active, desk: itsDesk } = chunk;
@@ -50,7 +60,8 @@ export function stepEvolution(model: NetworkParameters, settings: StepSettings =
     const key = `${layoutKey(layout)} ${variantOf(chunk)}`;
     const known = runs.get(key);
     if (known) return known;
-    const programs = stepPrograms((g) => discreteStep(g, model.rateShape(1, active)), model.trainedLeaves());
+    const shape = model.rateShape(1, active);
+    const programs = stepPrograms((g, h) => discreteStep(g, shape, h), options.numNeurons, model.trainedLeaves());
     const desk = new Desk(backend, layout, WHERE);
     const made = orRelease(desk, () => new StepRun(desk, model, programs, memoryBudgetBytes));
     runs.set(key, made);
@@ -74,19 +85,22 @@ export function stepEvolution(model: NetworkParameters, settings: StepSettings =
     evolve: async (chunk, count, evaluation, purpose) => {
       const run = runFor(chunk);
       const steps = stepsOf(chunk.input.frames, evaluation);
+      const record = purpose === "gradients";
+      const work = new StepWork(cone, chunk, steps, { record, isWhole: !lightCone });
       recorded = null;
-      const stats = await run.forward(chunk, count, steps, evaluation, purpose === "gradients");
-      if (purpose === "gradients") recorded = { run, steps };
+      const stats = await run.forward(chunk, count, work, evaluation, record);
+      if (record) recorded = { run, work };
       return { complete: run.complete, record: () => [], poll: async () => stats } satisfies StartedSolve;
     },
     checkSolved: () => {},
     reverse: (chunk, ctHs, grads) => {
-      const { run, steps } = recorded!;
-      run.reverse(chunk, ctHs, grads, steps);
+      const { run, work } = recorded!;
+      run.reverse(chunk, ctHs, grads, work);
     },
     release: () => {
       for (const run of runs.values()) run.release();
       runs.clear();
+      cone.release();
       recorded = null;
     },
   };
@@ -96,6 +110,46 @@ export function stepEvolution(model: NetworkParameters, settings: StepSettings =
 function restEvaluation(steps: number, { signal, interventions = null }: StepOptions): StepOptions {
   const held = interventionsAtRest(interventions);
   return { numSteps: 1, recurrences: steps, interventions: held, ...(signal ? { signal } : {}) };
+}
+
+/** The work of each step of a run. */
+class StepWork {
+  readonly steps: Steps;
+  readonly #cone: LightCone;
+  readonly #startsFromZeros: boolean;
+  /** The last step whose state is read out; null: every neuron counts at every step. */
+  readonly #lastRead: number | null;
+
+  /** @param isWhole  nothing is to be left out */
+  constructor(
+    cone: LightCone,
+    { startsAtZero, reads, hs }: ChunkBuffers,
+    steps: Steps,
+    { record, isWhole }: { readonly record: boolean; readonly isWhole: boolean },
+  ) {
+    const outputsOnly = reads === "outputs";
+    this.steps = steps;
+    this.#cone = cone;
+    // The reverse of the first step then has no cotangent of the initial state.
+    this.#startsFromZeros = !isWhole && startsAtZero && (!record || outputsOnly);
+    this.#lastRead =
+      isWhole || !outputsOnly ? null : (hs.findLastIndex((h) => h !== undefined) + 1) * steps.perOutput - 1;
+  }
+
+  /** Whether the reverse leaves out steps to which no cotangent flows back: they are later than all outputs, or in a window without one. */
+  get sparesZeros(): boolean {
+    return this.#lastRead !== null;
+  }
+
+  /** What a step may do without: see StepPrograms. */
+  isFromZeros(k: number): boolean {
+    return k === 0 && this.#startsFromZeros;
+  }
+
+  /** The rows of W that matter in step k. */
+  rowsAt(k: number): ConeRows {
+    return this.#lastRead === null ? this.#cone.whole : this.#cone.at(Math.max(0, this.#lastRead - k));
+  }
 }
 
 /** Runs in one panel layout. */
@@ -125,40 +179,52 @@ class StepRun {
   async forward(
     chunk: ChunkBuffers,
     samples: number,
-    steps: Steps,
+    work: StepWork,
     { signal }: StepOptions,
     record: boolean,
   ): Promise<SolveStats> {
+    const { count } = work.steps;
     this.#desk.nextRound();
-    if (record) await this.#record(chunk, steps, signal);
-    else await this.#pass(chunk, steps, signal);
+    if (record) await this.#record(chunk, work, signal);
+    else await this.#pass(chunk, work, signal);
     const each = <T>(value: T): T[] => new Array<T>(samples).fill(value);
     return {
       time: "discrete",
-      nSteps: each(steps.count),
-      nAccepted: each(steps.count),
+      nSteps: each(count),
+      nAccepted: each(count),
       steps: null,
-      nFEvals: steps.count,
+      nFEvals: count,
       status: each("success" as const),
-      t: each(steps.count),
+      t: each(count),
       dt: each(1),
       plan: record ? this.#tape.plan() : null,
+      connections: {
+        all: this.#model.connections.nnz,
+        read: Array.from({ length: count }, (_, k) => (this.#first(work, k) ? 0 : work.rowsAt(k).connections)),
+      },
     };
   }
 
-  async #pass(chunk: ChunkBuffers, steps: Steps, signal: AbortSignal | undefined): Promise<void> {
+  /** The programs of step k, if it may do without a product. */
+  #first(work: StepWork, k: number): FirstStep | null {
+    return work.isFromZeros(k) ? this.#programs.first : null;
+  }
+
+  async #pass(chunk: ChunkBuffers, work: StepWork, signal: AbortSignal | undefined): Promise<void> {
+    const { steps } = work;
     const inTurn = [this.#state("h a"), this.#state("h b")] as const;
     let h = chunk.y0;
     for (let k = 0; k < steps.count; k++) {
       await yieldToEventLoop(signal);
       const next = outputAfter(k, chunk.hs, steps) ?? inTurn[k % 2]!;
-      this.#step(this.#programs.step, chunk, steps, k, { h, next });
+      this.#step(this.#first(work, k)?.step ?? this.#programs.step, chunk, work, k, { h, next });
       h = next;
     }
   }
 
-  async #record(chunk: ChunkBuffers, steps: Steps, signal: AbortSignal | undefined): Promise<void> {
+  async #record(chunk: ChunkBuffers, work: StepWork, signal: AbortSignal | undefined): Promise<void> {
     const { backend } = this.#desk;
+    const { steps } = work;
     // The reverse pass gets its memory before the tape takes what there is.
     this.#state("ct");
     const first = await this.#tape.begin(steps.count);
@@ -166,7 +232,7 @@ class StepRun {
     for (let k = 0; k < steps.count; k++) {
       await yieldToEventLoop(signal);
       const { start, next, saves } = await this.#tape.open(k);
-      this.#take(chunk, steps, k, start, next, saves);
+      this.#take(chunk, work, k, start, next, saves);
       const output = outputAfter(k, chunk.hs, steps);
       if (output) backend.copy(output, next.h!);
       await this.#tape.close(k);
@@ -176,25 +242,27 @@ class StepRun {
   /** Step k from the record `start` to `next`. */
   #take(
     chunk: ChunkBuffers,
-    steps: Steps,
+    work: StepWork,
     k: number,
     start: BufferSet,
     next: BufferSet,
     saves: BufferSet | null,
   ): void {
     const { step, recorded } = this.#programs;
-    this.#step(saves ? recorded : step, chunk, steps, k, { ...saves, h: start.h!, next: next.h! });
+    const program = this.#first(work, k)?.step ?? (saves ? recorded : step);
+    this.#step(program, chunk, work, k, { ...saves, h: start.h!, next: next.h! });
   }
 
   #step(
-    program: StepPrograms["step"],
+    program: Program,
     { input, active }: ChunkBuffers,
-    { perFrame }: Steps,
+    work: StepWork,
     k: number,
     own: Readonly<Record<string, Bindable>>,
   ): void {
-    const drive = input.drive(Math.floor(k / perFrame));
-    this.#desk.run(program, own, this.#model.dynamicsInputs(), { ...active?.rows, drive });
+    const drive = input.drive(Math.floor(k / work.steps.perFrame));
+    const fixed = this.#model.dynamicsInputs(work.rowsAt(k).matrix);
+    this.#desk.run(program, own, fixed, { ...active?.rows, drive });
   }
 
   /** Goes back through the last recorded run; see Evolution. */
@@ -202,8 +270,9 @@ class StepRun {
     chunk: ChunkBuffers,
     ctHs: readonly (DeviceBuffer | null | undefined)[],
     grads: Readonly<Record<string, DeviceBuffer>>,
-    steps: Steps,
+    work: StepWork,
   ): void {
+    const { steps } = work;
     const { input, ctY0 } = chunk;
     const { count, perFrame, perWindow } = steps;
     const { backend } = this.#desk;
@@ -214,18 +283,28 @@ class StepRun {
     const cts = [ctY0, this.#state("ct")] as const;
     backend.fill(cts[count % 2]!, 0);
     let ctDrive: DeviceBuffer | null = null;
+    let flows = false;
     for (let k = count - 1; k >= 0; k--) {
       const [ctNext, ctH] = [cts[(k + 1) % 2]!, cts[k % 2]!];
       // The cotangent of the state after a step: from later steps, none across the border of a window, plus that of the output.
-      if ((k + 1) % perWindow === 0 && k + 1 < count) backend.fill(ctNext, 0);
+      if ((k + 1) % perWindow === 0 && k + 1 < count) {
+        backend.fill(ctNext, 0);
+        flows = false;
+      }
       const term = outputAfter(k, ctHs, steps);
       if (term) this.#desk.run(add, { sum: ctNext, term });
+      flows ||= term !== undefined && term !== null;
       const frame = Math.floor(k / perFrame);
       if ((k + 1) % perFrame === 0) ctDrive = input.cotangent(frame);
+      if (!flows && work.sparesZeros) {
+        backend.fill(ctH, 0);
+        if (k % perFrame === 0) input.pull(frame);
+        continue;
+      }
       const { start, saves } = this.#tape.recall(k, (from, to, record, j) =>
-        this.#take(chunk, steps, j, from, to, record),
+        this.#take(chunk, work, j, from, to, record),
       );
-      this.#step(reverse, chunk, steps, k, {
+      this.#step(this.#first(work, k)?.reverse ?? reverse, chunk, work, k, {
         ...saves,
         ...gradBindings,
         ...(ctDrive ? { "grad.drive": ctDrive } : {}),

@@ -131,7 +131,9 @@ class BatchRun<E> {
     this.#readout = readout;
     this.#penalties = penalties;
     this.#times = readTimesOf(batch.times, network.outputTimes(batch));
-    this.#batch = { ...batch, at: this.#times, widest: readout.shape.widest };
+    // Penalties are on the activity of any neuron.
+    const reads = penalties.sums.length > 0 ? "states" : "outputs";
+    this.#batch = { ...batch, at: this.#times, reads, widest: readout.shape.widest };
     const { dtype } = network.backend;
     this.#targets = targets && countTargets(readout.task, targets, input.batch, this.#readings, dtype);
   }
