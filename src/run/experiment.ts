@@ -2,6 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { orRelease } from "../core/release.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import type { TaskNetwork } from "../data/tasks/taskSet.ts";
@@ -24,6 +25,7 @@ import type { Key } from "./configOptions.ts";
 import { checkReadTimes, evaluationOf, readoutTimesOf } from "./evaluation.ts";
 import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
+import { PRESETS } from "./presets.ts";
 import { chooseProjections, neuronsOfRun, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits, withoutTimes } from "./samples.ts";
@@ -80,6 +82,7 @@ type Warn = (message: string) => void;
 
 export async function loadRunInputs(config: TrainConfig, options: RunInputOptions = {}): Promise<RunInputs> {
   const { hashes = true, recorded, onProgress } = options;
+  checkPreset(config);
   const connectome = await loadConnectome(config);
   const weights = initialWeights(connectome.csr, config);
   const sharing = sharingOf(config, connectome, weights);
@@ -108,6 +111,12 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
     await samples.release();
     throw error;
   }
+}
+
+function checkPreset({ preset, connectome }: TrainConfig): void {
+  if (!PRESETS[preset]!.needsConnectome || connectome !== null) return;
+  const expected = `--connectome with it: ${preset} has none of its own (axograd import makes one of published files, axograd generate malecns such files)`;
+  throw new ArgumentError("train", "--preset", expected, "none");
 }
 
 function modelOf(backend: Backend, config: TrainConfig, inputs: RunInputs): RunModel {
