@@ -30,7 +30,7 @@ export interface DeviceSparse {
   readonly cscOfCsr: DeviceBuffer;
   /** Stored entries that W·X and Wᵀ·G go through, where these are not all (see `sparseRows`). */
   readonly walked?: { readonly product: number; readonly reverse: number };
-  /** Host copy of the same permutation. */
+  /** Host copy of the same permutation. Empty on an imagined device that has none: any order will do where nothing is computed. */
   readonly cscOfCsrHost: Uint32Array;
   release(): void;
 }

@@ -184,8 +184,7 @@ export class WasmSparse implements WasmMatrix {
 
   /** The host reads the device's memory: there is no second copy. */
   get cscOfCsrHost(): Uint32Array {
-    // Any order will do where nothing is computed.
-    if (this.#space.isImagined) return new Uint32Array(this.nnz);
+    if (this.#space.isImagined) return new Uint32Array(0);
     return this.cscOfCsr.view() as Uint32Array;
   }
 
