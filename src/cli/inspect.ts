@@ -132,6 +132,10 @@ export function register(program: Command): void {
 }
 
 const EXAMPLES = `
+Examples:
+  npx axograd inspect fly.safetensors                              as axograd import wrote it: neurons, origin, memory
+  npx axograd inspect --preset nervous-system --set connectome=fly.safetensors --set batchSize=64
+
 Selectors (docs/simulate.md):
   npx axograd inspect flyvis_e6_csr.npz --select "type=T4*,T5* & role=output"
   npx axograd inspect edges.csv --neuron-table neurons.csv --select "side=left & type!=R*" --out left.txt
