@@ -8,7 +8,7 @@ import type { IdCells } from "./tableFile.ts";
 
 /** Collects the ids of one column, batch by batch. */
 export class IdCellsBuilder {
-  /** The two halves of every number, low one first. */
+  /** The two halves of every whole number from 0 to 2^63 − 1, low one first; set them while ids are no text. */
   readonly words: Uint32Array;
   readonly #ids: BigInt64Array;
   readonly #nulls: NullCells;
@@ -48,16 +48,10 @@ export class IdCellsBuilder {
     else this.#ids[k] = 0n;
   }
 
-  /** Cell k is a whole number from 0 to 2^63 − 1. */
-  addWhole(k: number, id: bigint): void {
-    if (this.#texts) this.#texts[k] = String(id);
-    else this.#ids[k] = id;
-  }
-
   /**
    * Cell k is text: a name, or a number that is not in its shortest form.
    *
-   * @param isChecked  whether the same text has been added before
+   * @param isChecked  whether it is known to be an id
    * @throws {FileFormatError} an id that is none, or a name where an earlier batch had numbers in another notation
    */
   addText(k: number, text: string, isChecked = false): void {
