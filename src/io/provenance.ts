@@ -83,8 +83,8 @@ export function provenanceOf(where: string, parts: JsonParts): Provenance {
     sources: parts.objects("sources").map((source) => ({ ...source.all, ...hashedFileOf(source) })),
     rules: rules as Provenance["rules"],
     steps,
-    ...(parts.all.citation !== undefined && { citation: parts.text("citation") }),
-    ...(parts.all.licence !== undefined && { licence: parts.text("licence") }),
-    ...(parts.all.notes !== undefined && { notes: parts.texts("notes") }),
+    ...(parts.has("citation") && { citation: parts.text("citation") }),
+    ...(parts.has("licence") && { licence: parts.text("licence") }),
+    ...(parts.has("notes") && { notes: parts.texts("notes") }),
   };
 }
