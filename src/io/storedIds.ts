@@ -1,7 +1,5 @@
 // Ids in columns that are stored by their type, as Arrow and Parquet store them: text coded by a dictionary, whole numbers, floating point.
 
-import { grown } from "../core/grown.ts";
-import { splitWhole } from "./decimal.ts";
 import { IdCellsBuilder } from "./idCells.ts";
 import { idOfValue } from "./neuronIds.ts";
 import type { WideArray } from "./numbers.ts";
@@ -12,14 +10,8 @@ import type { IdCells, NullMask, NumberCells, TextCells } from "./tableFile.ts";
 export class StoredIds {
   readonly #builder: IdCellsBuilder;
   readonly #placeOf: (k: number) => string;
-  /** The texts of the last batch, and what they are. The same list may have grown. */
-  #texts: readonly string[] = [];
-  #known = 0;
-  /** The two halves of each text that is a whole number of 64 bits. */
-  #words = new Uint32Array(0);
-  /** By text: whether it is one, and whether it has been checked as an id. */
-  #isWhole = new Uint8Array(0);
-  #isChecked = new Uint8Array(0);
+  /** The list of the last texts; it may have grown since. */
+  #values: readonly string[] = [];
 
   /** @param placeOf  where cell k of the batch stands */
   constructor(placeOf: (k: number) => string) {
@@ -27,22 +19,16 @@ export class StoredIds {
     this.#placeOf = placeOf;
   }
 
-  /** Text; each different one is read once. @throws {FileFormatError} as `IdCellsBuilder` */
+  /** Text; what each different one is as an id is found out once. @throws {FileFormatError} as `IdCellsBuilder` */
   ofTexts({ values, valueIdx, nulls }: Pick<TextCells, "values" | "valueIdx" | "nulls">, count: number): IdCells {
     const builder = this.#builder;
     builder.clear();
-    this.#learn(values);
-    const words = this.#words;
+    if (values !== this.#values) builder.forgetTexts();
+    this.#values = values;
     for (let k = 0; k < count; k++) {
       const value = valueIdx[k]!;
       if (nulls?.[k] === 1) builder.addNull(k);
-      else if (!builder.isText && this.#isWhole[value] === 1) {
-        builder.words[2 * k] = words[2 * value]!;
-        builder.words[2 * k + 1] = words[2 * value + 1]!;
-      } else {
-        builder.addText(k, values[value]!, this.#isChecked[value] === 1);
-        this.#isChecked[value] = 1;
-      }
+      else builder.addText(k, values[value]!, value);
     }
     return builder.take(count);
   }
@@ -64,7 +50,10 @@ export class StoredIds {
     builder.clear();
     for (let k = 0; k < count; k++) {
       if (nulls?.[k] === 1) builder.addNull(k);
-      else if (builder.isText || words[2 * k + 1]! >= 2 ** 31) builder.addText(k, String(wide[k]), true);
+      else if (builder.isText || words[2 * k + 1]! >= 2 ** 31) {
+        builder.forgetTexts();
+        builder.addText(k, String(wide[k]), 0);
+      }
       else {
         builder.words[2 * k] = words[2 * k]!;
         builder.words[2 * k + 1] = words[2 * k + 1]!;
@@ -96,24 +85,5 @@ export class StoredIds {
       builder.words[2 * k + 1] = Math.floor(number / 2 ** 32);
     }
     return builder.take(count);
-  }
-
-  #learn(values: readonly string[]): void {
-    if (values !== this.#texts) {
-      this.#texts = values;
-      this.#known = 0;
-    }
-    const { length } = values;
-    if (length > this.#isWhole.length) {
-      const room = Math.max(length, 2 * this.#known);
-      this.#words = grown(this.#words, 2 * room);
-      this.#isWhole = grown(this.#isWhole, room);
-      this.#isChecked = grown(this.#isChecked, room);
-    }
-    for (let i = this.#known; i < length; i++) {
-      this.#isWhole[i] = splitWhole(values[i]!, this.#words, i) ? 1 : 0;
-      this.#isChecked[i] = 0;
-    }
-    this.#known = length;
   }
 }

@@ -37,12 +37,13 @@ export class TextDictionary {
     return this.#handedOut;
   }
 
-  /** Forgets all entries where they are too many to be worth the memory. */
-  beginBatch(): void {
-    if (this.#values.length <= MOST_TEXTS) return;
+  /** Forgets all entries where they are too many to be worth the memory. @returns whether it did */
+  beginBatch(): boolean {
+    if (this.#values.length <= MOST_TEXTS) return false;
     this.#values = [];
     this.#slots.fill(0);
     this.#handedOut = [];
+    return true;
   }
 
   /** The entry of a text that is there as bytes[begin … end) of UTF-8; a new one where there is none, of which `decode` makes the text. */

@@ -187,9 +187,8 @@ class IdColumn implements CellsBuilder {
       ids.addNull(k);
       return;
     }
-    const { size } = this.#texts;
     const entry = row.textIdx(this.#column, this.#texts);
-    ids.addText(k, this.#texts.text(entry), entry < size);
+    ids.addText(k, this.#texts.text(entry), entry);
   }
 
   take(count: number): Cells {
@@ -198,7 +197,7 @@ class IdColumn implements CellsBuilder {
 
   clear(): void {
     this.#ids.clear();
-    this.#texts.beginBatch();
+    if (this.#texts.beginBatch()) this.#ids.forgetTexts();
   }
 }
 
