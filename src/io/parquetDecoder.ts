@@ -61,7 +61,7 @@ async function serve(file: string): Promise<void> {
     throw new Refusal({ kind: "limit", expected, got: `${rows}` });
   }
   const columns = hyparquet.parquetSchema(metadata).children.map(({ element }) => element);
-  await send({ kind: "table", columns: columns.map(({ name, type }) => ({ name, type: type ?? "" })), rows });
+  await send({ kind: "table", columns: columns.map((column) => ({ name: column.name, type: typeOf(column) })), rows });
   const chosen = await new Promise<ToDecoder>((resolve) => process.once("message", resolve));
   const compressors = await compressorsFor(codecsOf(metadata, chosen), bytes);
   const unsigned = new Set(columns.filter(isUnsigned).map(({ name }) => name));
@@ -76,6 +76,11 @@ interface Request {
   /** Those of integers of 64 bits without sign. */
   readonly unsigned: ReadonlySet<string>;
   readonly compressors: Compressors;
+}
+
+/** The physical type, or the one of times, which the library makes of it. */
+function typeOf({ type, converted_type: converted, logical_type: logical }: SchemaElement): string {
+  return [logical?.type, converted].find((name) => name !== undefined && /^(DATE|TIMESTAMP)/.test(name)) ?? type ?? "";
 }
 
 function isUnsigned({ converted_type: converted, logical_type: logical }: SchemaElement): boolean {

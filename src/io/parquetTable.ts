@@ -15,7 +15,7 @@ const MIB = 2 ** 20;
 /** A column that is no part of another one. */
 export interface ParquetColumn {
   readonly name: string;
-  /** The physical type, e.g. "INT64" or "FLOAT"; empty for a column made of others. */
+  /** The physical type, e.g. "INT64" or "FLOAT", or "DATE", "TIMESTAMP"; empty for a column made of others. */
   readonly type: string;
 }
 

@@ -53,8 +53,7 @@ export class StoredIds {
       else if (builder.isText || words[2 * k + 1]! >= 2 ** 31) {
         builder.forgetTexts();
         builder.addText(k, String(wide[k]), 0);
-      }
-      else {
+      } else {
         builder.words[2 * k] = words[2 * k]!;
         builder.words[2 * k + 1] = words[2 * k + 1]!;
       }
