@@ -168,6 +168,9 @@ export class ParameterSet {
   async values(name: string): Promise<FloatArray> {
     return callsOf(this).run("values", () => {
       this.refresh();
+      const { fileOrder, sparse } = this.#get(name);
+      // Fresh, the copy that products read has the order of files.
+      if (fileOrder && sparse) return this.#backend.download(sparse.valuesCsr) as Promise<FloatArray>;
       return this.read(name, "value");
     });
   }
