@@ -24,7 +24,7 @@ export interface DeviceSparse {
   readonly nnz: number;
   /** Values in CSC order: the parameter, what an optimiser updates; gradients have this order too. */
   readonly valuesCsc: DeviceBuffer;
-  /** Values in CSR order: a copy, what W·X reads. Refresh it with a `gather` through `cscOfCsr` after changing valuesCsc. */
+  /** Values in CSR order: a copy, what W·X reads. Refresh it with a `gather` through `cscOfCsr` of all values after changing valuesCsc. */
   readonly valuesCsr: DeviceBuffer;
   /** u32 [nnz]: position in CSC order of the k-th entry in CSR order. */
   readonly cscOfCsr: DeviceBuffer;

@@ -102,16 +102,15 @@ export function inFileOrder(values: FloatArray, { fileOrder }: Pick<Parameter, "
   return fileOrder?.length ? values.map((_, k) => values[fileOrder[k]!]!) : values;
 }
 
-/** The inverse of `inFileOrder`. */
+/** The inverse of `inFileOrder`. Numbers of f32 stay such. */
 export function inDeviceOrder<T extends ArrayLike<number>>(
   values: T,
   { fileOrder }: Pick<Parameter, "fileOrder">,
-): T | Float64Array {
+): T | FloatArray {
   if (!fileOrder?.length) return values;
-  const ordered = new Float64Array(values.length);
-  fileOrder.forEach((position, k) => {
-    ordered[position] = values[k]!;
-  });
+  const { length } = values;
+  const ordered = values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length);
+  for (let k = 0; k < length; k++) ordered[fileOrder[k]!] = values[k]!;
   return ordered;
 }
 
