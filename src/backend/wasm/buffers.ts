@@ -246,8 +246,10 @@ export class WasmSparseRows implements WasmMatrix {
     try {
       this.rowPtr = index("rowPtr", nRows);
       this.rowEnd = index("rowEnd", nRows);
-      this.rowPtr.view().set(ptr.subarray(0, nRows));
-      this.rowEnd.view().set(ptr.subarray(0, nRows).map((first, row) => (isTaken[row] ? ptr[row + 1]! : first)));
+      if (!space.isImagined) {
+        this.rowPtr.view().set(ptr.subarray(0, nRows));
+        this.rowEnd.view().set(ptr.subarray(0, nRows).map((first, row) => (isTaken[row] ? ptr[row + 1]! : first)));
+      }
       if (taken > FEW_ENTRIES * nnz) {
         this.colPtrHost = whole.colPtrHost;
         this.colPtr = whole.colPtr;
@@ -256,10 +258,14 @@ export class WasmSparseRows implements WasmMatrix {
       }
       const colPtr = index("colPtr", nCols + 1);
       const places = index("places", taken);
-      this.colPtrHost = fillPlaces(whole, isTaken, places.view());
-      colPtr.view().set(this.colPtrHost);
       this.colPtr = colPtr;
       this.places = places;
+      if (space.isImagined) {
+        this.colPtrHost = whole.colPtrHost;
+        return;
+      }
+      this.colPtrHost = fillPlaces(whole, isTaken, places.view());
+      colPtr.view().set(this.colPtrHost);
     } catch (error) {
       this.release();
       throw error;
