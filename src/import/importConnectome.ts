@@ -184,7 +184,7 @@ async function rulesOf(
       "source, though the files have no signs",
     );
   }
-  if (signs !== "source" && signs in SIGN_RULES && !hasTransmitters) {
+  if (signs !== "source" && Object.hasOwn(SIGN_RULES, signs) && !hasTransmitters) {
     const got = `${signs}, though the files name no transmitters`;
     throw new ArgumentError(WHERE, "signs", `none, a file of signs by id${hasSigns ? ", or source" : ""}`, got);
   }
