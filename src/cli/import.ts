@@ -13,6 +13,7 @@ import { exists } from "../io/files.ts";
 import { StatusLine } from "../train/progress.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
 import { refuseExisting } from "./outputFile.ts";
+import { underOptions } from "./underOptions.ts";
 import { oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
 interface GivenOptions {
@@ -40,6 +41,11 @@ interface GivenOptions {
 }
 
 const QUIET_MS = 5000;
+/** Arguments of the import that are options of the command. */
+const OPTIONS = [
+  ...["edges", "neurons", "pre", "post", "weight", "id", "ids", "nodes", "minSynapses", "signs", "unclear"],
+  ...["normalise", "scale", "rows", "extent"],
+];
 
 const HELP = `
 Sign rules, by the transmitter of the presynaptic neuron; connections of sign 0 are left out:
@@ -134,11 +140,11 @@ async function runImport(first: string | undefined, others: readonly string[], g
   const { out, dryRun = false, overwrite = false, json = false } = given;
   const { layout, paths } = await wordsOf(first, others, given);
   if (out === undefined && !dryRun) {
-    throw new ArgumentError("axograd import", "--out", "a file to write, or --dry-run", "none");
+    throw new ArgumentError("import", "--out", "a file to write, or --dry-run", "none");
   }
   if (out !== undefined && !/\.safetensors$/i.test(out)) {
     throw new ArgumentError(
-      "axograd import",
+      "import",
       "--out",
       "a file ending in .safetensors, which holds neurons and provenance",
       out,
@@ -148,16 +154,18 @@ async function runImport(first: string | undefined, others: readonly string[], g
   const console = new Console({ json, quiet: false });
   const line = console.showsProgress ? new StatusLine(process.stderr) : null;
   const began = performance.now();
-  const connectome = await importConnectome(paths, {
-    ...optionsOf(given),
-    ...(layout !== undefined && { layout }),
-    onProgress(step, { done, total }) {
-      // Short imports need no lines in a log.
-      if (!process.stderr.isTTY && performance.now() - began < QUIET_MS) return;
-      const part = total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done);
-      line?.show(() => `${step}: ${part}`);
-    },
-  });
+  const connectome = await underOptions("import", OPTIONS, () =>
+    importConnectome(paths, {
+      ...optionsOf(given),
+      ...(layout !== undefined && { layout }),
+      onProgress(step, { done, total }) {
+        // Short imports need no lines in a log.
+        if (!process.stderr.isTTY && performance.now() - began < QUIET_MS) return;
+        const part = total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done);
+        line?.show(() => `${step}: ${part}`);
+      },
+    }),
+  );
   line?.clear();
   const file = dryRun ? null : (out ?? null);
   if (file !== null) await write(file, connectome);
@@ -172,14 +180,14 @@ async function wordsOf(
   { edges }: GivenOptions,
 ): Promise<{ readonly layout: string | undefined; readonly paths: readonly string[] }> {
   if (first === undefined) {
-    throw new ArgumentError("axograd import", "files", "a folder of published files, or the files", "none");
+    throw new ArgumentError("import", "files", "a folder of published files, or the files", "none");
   }
   const isLayout = LAYOUTS.some(({ name }) => name === first);
   const isPath = !isLayout && (first.includes("/") || (await exists(first)));
   if (isPath) return { layout: undefined, paths: [first, ...others] };
   if (others.length > 0 || edges !== undefined) return { layout: first, paths: others };
   if (!isLayout) return { layout: undefined, paths: [first] };
-  throw new ArgumentError("axograd import", "files", `a folder of published files behind ${first}`, "none");
+  throw new ArgumentError("import", "files", `a folder of published files behind ${first}`, "none");
 }
 
 function optionsOf(given: GivenOptions): ImportOptions {
@@ -232,7 +240,9 @@ function printReport({ csr, table, provenance, report }: ImportedConnectome, fil
   }
   writeText("\n");
   const { edges, unconnected } = report;
-  const said = Object.entries(rules).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value}`]));
+  const said = Object.entries(rules).flatMap(([name, value]) =>
+    value === null || value === false ? [] : [`${name} ${value}`],
+  );
   const facts = [
     `rules: ${said.join(", ")}`,
     ...(edges.outsideRows > 0 ? [`${plural(edges.outsideRows, "row")} with an end that is none of these neurons`] : []),
