@@ -188,8 +188,10 @@ class RunRecorder {
   async begin(faults: readonly string[]): Promise<void> {
     const { config, console, experiment, start, resumed } = this.#parts;
     const { step } = experiment.trainer.position;
-    if (this.#earlier.length === 0) await this.record({ event: "config", ...start });
-    if (start.memory) await this.record({ event: "memory", ...start.memory });
+    // Memory is measured: of a run that is repeated or resumed, the rest of the record is the same.
+    const { memory, ...settled } = start;
+    if (this.#earlier.length === 0) await this.record({ event: "config", ...settled });
+    if (memory) console.event({ event: "memory", ...memory });
     if (step === 0 && config.diagnoseEvery > 0) await this.diagnose();
     if (!resumed) return;
     const checkpoint = resumed.checkpoint ? this.#checkpoints.lastFile : null;
