@@ -14,7 +14,7 @@ import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
 import { answerText, describeTask, metricText, type TaskDescription } from "../train/taskDescription.ts";
-import { VERSION } from "../train/version.ts";
+import { VERSION } from "../core/version.ts";
 import type { RunSummary } from "./summary.ts";
 
 export function row(label: string, text: string): string {

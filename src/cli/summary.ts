@@ -12,7 +12,7 @@ import { factsOf, type InputFacts } from "../run/runStart.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
-import { VERSION } from "../train/version.ts";
+import { VERSION } from "../core/version.ts";
 import type { WarmStart } from "../train/warmStart.ts";
 import type { StopSignal } from "./signals.ts";
 

@@ -370,7 +370,7 @@ function delimiterOf(file: string, { delimiter }: TableFormat, first: Uint8Array
     if (delimiter.length === 1 && delimiter.charCodeAt(0) < 128 && !/["\r\n]/.test(delimiter)) {
       return delimiter.charCodeAt(0);
     }
-    throw new ArgumentError("readConnectome", "delimiter", "one ASCII character", quoteText(delimiter));
+    throw new ArgumentError(file, "delimiter", "one ASCII character", quoteText(delimiter));
   }
   const usual = /\.tsv(\.gz)?$/i.test(file) ? "\t" : ",";
   const splits = (character: string): boolean => {

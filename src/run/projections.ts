@@ -76,11 +76,7 @@ export function chooseProjections(connectome: Connectome, ends: Ends, config: Pr
   const isRetina = ends.picture !== undefined && table?.role && table.x;
   const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
   const selected =
-    config.input === "auto"
-      ? inputWithoutPlaces(table)
-      : isInputName(input)
-        ? null
-        : selectedInput(connectome, input);
+    config.input === "auto" ? inputWithoutPlaces(table) : isInputName(input) ? null : selectedInput(connectome, input);
   const inputProjection = scaled(projectionOf(input, selected, connectome, ends, config), config.inputScale);
   const isDriven = drivenBy({ inputProjection });
   const nDriven = everyone(csr).filter(isDriven).length;

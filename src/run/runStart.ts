@@ -7,7 +7,7 @@ import type { TargetShape } from "../core/targets.ts";
 import type { HashedFile } from "../io/hash.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { type Facts, nullIfMissing, type RunStartFacts, readRunStart, type SampleFacts } from "../report/runRecord.ts";
-import { VERSION } from "../train/version.ts";
+import { VERSION } from "../core/version.ts";
 import type { WarmStart } from "../train/warmStart.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";

@@ -18,7 +18,7 @@ import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import { describeTask, readTaskDescription, type TaskDescription } from "./taskDescription.ts";
 import type { TrainingPosition } from "./trainer.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../core/version.ts";
 
 /** Raised when a file of this version could be misread by an older axograd. */
 const FORMAT = 1;

@@ -19,7 +19,7 @@ import {
 import { resolveConfig, settingsOf } from "../../run/configLayers.ts";
 import { RUN_FILES } from "../../run/runFiles.ts";
 import type { TaskDescription } from "../../train/taskDescription.ts";
-import { VERSION } from "../../train/version.ts";
+import { VERSION } from "../../core/version.ts";
 import { isLockFile, LockedError, type LockOptions, RunLock } from "../runLock.ts";
 import { yamlText } from "../yamlFile.ts";
 import { checkRunName, type PlannedRun } from "./plan.ts";

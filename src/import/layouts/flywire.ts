@@ -84,6 +84,14 @@ export const flywire: Layout = tableLayout({
   defaults: { nodes: null, signs: "shiu" },
   roles: SENSORY_TO_MOTOR,
   edges: { pre: ["pre_pt_root_id"], post: ["post_pt_root_id"], weight: ["syn_count"] },
+  transmitterShares: [
+    { column: "ach_avg", transmitter: "acetylcholine" },
+    { column: "gaba_avg", transmitter: "GABA" },
+    { column: "glut_avg", transmitter: "glutamate" },
+    { column: "da_avg", transmitter: "dopamine" },
+    { column: "ser_avg", transmitter: "serotonin" },
+    { column: "oct_avg", transmitter: "octopamine" },
+  ],
   neurons,
   shared,
 });

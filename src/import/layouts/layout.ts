@@ -1,5 +1,6 @@
 // What a layout of published files says: which files it has, what their columns are called, and how they become neurons and edges.
 
+import type { NeuronColumn } from "../../core/selector.ts";
 import type { ReadProgress } from "../../io/tableFile.ts";
 import type { IdDecision, IdPolicy } from "../idPolicy.ts";
 import type { EdgeSource, NeuronFrame, NeuronIds } from "../types.ts";
@@ -72,6 +73,11 @@ export interface Dataset {
   readonly edges: readonly EdgeSource[];
   /** Reads the signs of connections that the files have. null: they have none. */
   readonly signOf: (() => Promise<SignOf>) | null;
+  /**
+   * Reads the transmitters of some neurons from their edges, where no table of neurons names them. null: the files cannot say them, or a table
+   * does.
+   */
+  readonly transmittersOf: ((ids: NeuronIds) => Promise<NeuronColumn>) | null;
   /** [neurons], oblique coordinates of hexagonal columns; null: no places. */
   readonly places: { readonly u: Float64Array; readonly v: Float64Array } | null;
   /** What was renamed, dropped or taken for granted, a sentence each. */

@@ -122,7 +122,15 @@ async function openSafetensors(files: FoundFiles, { signal }: OpenLayoutOptions)
       `${source.file}: ${segments - count} of ${segments} segments have neither status nor superclass: no neurons`,
     ];
     return {
-      ...{ neurons: { ids, columns }, decision: null, edgeIds: segmentOf, edges: [edges], signOf: null, places: null },
+      ...{
+        neurons: { ids, columns },
+        decision: null,
+        edgeIds: segmentOf,
+        edges: [edges],
+        signOf: null,
+        transmittersOf: null,
+        places: null,
+      },
       ...{ notes, close: () => source.close() },
     };
   } catch (cause) {

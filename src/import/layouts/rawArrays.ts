@@ -134,7 +134,7 @@ async function openRawArrays(files: FoundFiles): Promise<Dataset> {
       edges: [edges],
       signOf: async () => signs.signOf,
     },
-    ...{ places: null, notes, close: async () => {} },
+    ...{ transmittersOf: null, places: null, notes, close: async () => {} },
   };
 }
 
