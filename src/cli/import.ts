@@ -12,8 +12,8 @@ import { writeConnectomeFile } from "../io/connectomeFile.ts";
 import { exists } from "../io/files.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { hyphenated } from "../run/names.ts";
-import { StatusLine } from "../train/progress.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
+import { LongWork } from "./loading.ts";
 import { refuseExisting } from "./outputFile.ts";
 import { oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
@@ -40,8 +40,6 @@ interface GivenOptions {
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
-
-const QUIET_MS = 5000;
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -118,22 +116,14 @@ async function runImport(first: string | undefined, others: readonly string[], g
     );
   }
   if (out !== undefined && !overwrite && !dryRun) await refuseExisting(out);
-  const console = new Console({ json, quiet: false });
-  const line = console.showsProgress ? new StatusLine(process.stderr) : null;
-  const began = performance.now();
-  const connectome = await withOptionNames(() =>
-    importConnectome(paths, {
-      ...optionsOf(given),
-      ...(layout !== undefined && { layout }),
-      onProgress(step, { done, total }) {
-        // Short imports need no lines in a log.
-        if (!process.stderr.isTTY && performance.now() - began < QUIET_MS) return;
-        const part = total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done);
-        line?.show(() => `${step}: ${part}`);
-      },
-    }),
-  );
-  line?.clear();
+  const work = new LongWork(new Console({ json, quiet: false }));
+  const options: ImportOptions = {
+    ...optionsOf(given),
+    ...(layout !== undefined && { layout }),
+    onProgress: (step, { done, total }) =>
+      work.show(() => `${step}  ${total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done)}`),
+  };
+  const connectome = await withOptionNames(() => importConnectome(paths, options)).finally(() => work.done());
   const file = dryRun ? null : (out ?? null);
   if (file !== null) await write(file, connectome);
   if (json) writeJson(jsonOf(connectome, file));

@@ -5,6 +5,7 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import { callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
+import { VERSION } from "../core/version.ts";
 import { replaceFile } from "../io/durable.ts";
 import { JsonParts } from "../io/jsonParts.ts";
 import type { NumberArray } from "../io/numbers.ts";
@@ -18,7 +19,6 @@ import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import { describeTask, readTaskDescription, type TaskDescription } from "./taskDescription.ts";
 import type { TrainingPosition } from "./trainer.ts";
-import { VERSION } from "../core/version.ts";
 
 /** Raised when a file of this version could be misread by an older axograd. */
 const FORMAT = 1;
