@@ -5,7 +5,12 @@ import { ArgumentError } from "../core/errors.ts";
 import { formatCount, formatNumber } from "../core/format.ts";
 import { alignColumns, plural, printable } from "../core/text.ts";
 import { ID_POLICIES, type IdPolicy } from "../import/idPolicy.ts";
-import { type ImportedConnectome, type ImportOptions, importConnectome } from "../import/importConnectome.ts";
+import {
+  IMPORT_OPTIONS,
+  type ImportedConnectome,
+  type ImportOptions,
+  importConnectome,
+} from "../import/importConnectome.ts";
 import { LAYOUTS } from "../import/layouts/index.ts";
 import { type SignCount, UNCLEAR_POLICIES, type UnclearPolicy } from "../import/signs.ts";
 import { writeConnectomeFile } from "../io/connectomeFile.ts";
@@ -139,7 +144,8 @@ async function withOptionNames<T>(action: () => Promise<T>): Promise<T> {
     const { where, argument, expected, got } = error.facts as Readonly<Record<string, string>>;
     // Others are about a file.
     const isFunction = /^\w+$/.test(where!);
-    const option = argument === "layout" ? argument : `--${hyphenated(argument!)}`;
+    const isOption = Object.hasOwn(IMPORT_OPTIONS, argument!) && argument !== "layout";
+    const option = isOption ? `--${hyphenated(argument!)}` : argument!;
     throw new ArgumentError(isFunction ? "axograd import" : where!, option, expected!, got!);
   }
 }

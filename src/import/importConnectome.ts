@@ -102,7 +102,8 @@ export interface ImportReport {
 
 const NODES: SelectorPlace = { where: WHERE, argument: "nodes" };
 
-const OPTIONS: Readonly<Record<keyof ImportOptions, true>> = {
+/** Names of all options. */
+export const IMPORT_OPTIONS: Readonly<Record<keyof ImportOptions, true>> = {
   ...{
     layout: true,
     edges: true,
@@ -130,7 +131,7 @@ export async function importConnectome(
   paths: readonly string[],
   options: ImportOptions = {},
 ): Promise<ImportedConnectome> {
-  checkNames(WHERE, options, OPTIONS);
+  checkNames(WHERE, options, IMPORT_OPTIONS);
   const named: NamedFiles = { edges: options.edges, neurons: options.neurons };
   const given = Object.values(named).filter((file) => file !== undefined);
   const candidates = await candidateFiles([...paths, ...given]);
@@ -171,12 +172,12 @@ interface Rules {
 }
 
 async function rulesOf(
-  { defaults }: Layout,
+  { defaultNodes }: Layout,
   hasSigns: boolean,
   hasTransmitters: boolean,
   options: ImportOptions,
 ): Promise<Rules> {
-  const { nodes = defaults.nodes, connected = false, minSynapses = 0 } = options;
+  const { nodes = defaultNodes, connected = false, minSynapses = 0 } = options;
   const { unclear = "rule", normalise: normalisation = "none", scale = 1 } = options;
   const usual = hasSigns ? "source" : hasTransmitters ? "shiu" : "none";
   const signs = options.signs ?? usual;
@@ -433,12 +434,15 @@ function allFiles(files: FoundFiles, { signs, nodes }: Rules): readonly (readonl
 /** Hashes of the files, which are read once more. */
 async function hashSources(
   files: readonly (readonly [role: string, file: string])[],
-  { onProgress }: ImportOptions,
+  { onProgress, signal }: ImportOptions,
 ): Promise<readonly HashedFile[]> {
   const sources: HashedFile[] = [];
   for (const [role, file] of files) {
     const total = await sizeOf(file, "a file of the data set");
-    const hash = await hashOf(file, (done) => onProgress?.(`hash of ${file}`, { done, total }));
+    const hash = await hashOf(file, (done) => {
+      signal?.throwIfAborted();
+      onProgress?.(`hash of ${file}`, { done, total });
+    });
     sources.push({ role, file: relative(process.cwd(), file), ...hash });
   }
   return sources;

@@ -596,13 +596,13 @@ test("a selector that asks for connections keeps what the whole table says", asy
   assert.is(part.provenance.steps.at(-1)!.neurons, kept.length);
   // Strict signs take connections away, too.
   for (const signs of ["none", "strict"]) {
-    const connected = await importConnectome([path], { signs, minSynapses: 6, connected: true });
+    const connected = await importConnectome([path], { signs, minSynapses: 12, connected: true });
     const ends = new Set(Array.from(connectionsOf(connected), ([pre, post]) => [pre, post]).flat());
     assert.is(ends.size, connected.csr.nRows);
     assert.ok(connected.csr.nRows < whole.csr.nRows);
     const { steps } = connected.provenance;
     assert.equal([steps.at(-1)!.step, steps.at(-1)!.neurons], ["with a connection", ends.size]);
-    const kept = await importConnectome([path], { signs, minSynapses: 6 });
+    const kept = await importConnectome([path], { signs, minSynapses: 12 });
     assert.is(kept.report.unconnected, whole.csr.nRows - ends.size);
     const places = idsOf(connected).map((id) => idsOf(kept).indexOf(id));
     assert.equal(

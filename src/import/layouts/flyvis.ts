@@ -34,7 +34,7 @@ export const flyvis: Layout = {
       isNeeded: true,
     },
   ],
-  defaults: { nodes: null, signs: "source" },
+  defaultNodes: null,
   roles: { column: "superclass", input: /^input$/, output: /^output$/ },
   open: openFlyvis,
 };

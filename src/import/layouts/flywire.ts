@@ -50,7 +50,7 @@ export const flywireCodex: Layout = tableLayout({
     },
     ...tables,
   ],
-  defaults: { nodes: null, signs: "shiu" },
+  defaultNodes: null,
   roles: SENSORY_TO_MOTOR,
   edges: {
     pre: ["pre_root_id", "presynaptic_root_id", "pre_pt_root_id", "from"],
@@ -81,7 +81,7 @@ export const flywire: Layout = tableLayout({
     },
     ...tables.slice(1),
   ],
-  defaults: { nodes: null, signs: "shiu" },
+  defaultNodes: null,
   roles: SENSORY_TO_MOTOR,
   edges: { pre: ["pre_pt_root_id"], post: ["post_pt_root_id"], weight: ["syn_count"] },
   transmitterShares: [

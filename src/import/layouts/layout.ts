@@ -85,13 +85,6 @@ export interface Dataset {
   close(): Promise<void>;
 }
 
-export interface LayoutDefaults {
-  /** Selector of the neurons; null: all. */
-  readonly nodes: string | null;
-  /** Rule of the signs where the user gives none. */
-  readonly signs: "shiu" | "source" | "none";
-}
-
 /** A layout of published files. */
 export interface Layout {
   /** As the command line has it. */
@@ -102,7 +95,8 @@ export interface Layout {
   readonly citation: string;
   readonly licence: string;
   readonly files: readonly LayoutFile[];
-  readonly defaults: LayoutDefaults;
+  /** Selector of the neurons where the user gives none; null: all. */
+  readonly defaultNodes: string | null;
   readonly roles: RoleRule | null;
   /** Options that have an effect, of those that not all layouts take. */
   readonly takes: readonly LayoutOption[];

@@ -27,7 +27,7 @@ export const malecnsSafetensors: Layout = {
     { role: "edges", name: "model.safetensors", patterns: [/(^|\/)model\.safetensors$/], isNeeded: true },
     { role: "config", name: "config.json", patterns: [/(^|\/)config\.json$/], isNeeded: true },
   ],
-  defaults: { nodes: "superclass=*", signs: "shiu" },
+  defaultNodes: "superclass=*",
   roles: SENSORY_TO_MOTOR,
   open: openSafetensors,
 };

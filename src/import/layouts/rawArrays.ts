@@ -47,7 +47,7 @@ export const rawArrays: Layout = {
       array(`population ${name}`, `populations/${name}.i32`, false),
     ),
   ],
-  defaults: { nodes: null, signs: "source" },
+  defaultNodes: null,
   roles: { column: "superclass", input: /sensory/i, output: /motor|descending/i },
   open: openRawArrays,
 };
