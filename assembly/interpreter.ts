@@ -1,6 +1,7 @@
 // Executes one instruction on one tile. See src/backend/wasm/isa.ts for the words of a record.
 
 import * as isa from "../src/backend/wasm/isa";
+import { sortBlock, toBlocks } from "./csrCopy";
 import { gather, gatherT, lookup, scatter, segmentSum } from "./gather";
 import { gemm, gemmGrad } from "./gemm";
 import { checkRange, slot } from "./memory";
@@ -33,6 +34,13 @@ export function execute<T>(at: usize, tile: usize, firstRow: usize, rows: usize,
     case isa.OP_REDUCE_LANES:
     case isa.OP_REDUCE_ROWS:
       effect<T>(op, at, tile, rows, scratch);
+      break;
+    case isa.OP_TO_BLOCKS:
+      if (word(at + isa.INSTR_B + 4) === 2) appendToBlocks<T, u16>(at, tile, firstRow, rows, scratch);
+      else appendToBlocks<T, u32>(at, tile, firstRow, rows, scratch);
+      break;
+    case isa.OP_SORT_BLOCK:
+      sort<T>(at, firstRow, scratch);
       break;
     default:
       source<T>(op, at, tile, firstRow, rows, scratch);
@@ -189,6 +197,26 @@ function dense<T, S>(op: i32, at: usize, tile: usize, firstRow: usize, rows: usi
     default:
       unknownOpcode(op);
   }
+}
+
+function appendToBlocks<T, I>(at: usize, tile: usize, first: usize, rows: usize, scratch: usize): void {
+  const cursors = slot(at + isa.INSTR_D, tile, scratch);
+  const bytes = word(at + isa.INSTR_F) << 2;
+  checkRange(cursors, bytes);
+  memory.copy(cursors, word(at + isa.INSTR_C) + tile * bytes, bytes);
+  const csc = word(at + isa.INSTR_A + 4);
+  const rowIdx = word(at + isa.INSTR_B);
+  const shift = word(at + isa.INSTR_E);
+  toBlocks<T, I>(word(at + isa.INSTR_A), csc, rowIdx, first, rows, cursors, shift, word(at + isa.INSTR_G));
+}
+
+function sort<T>(at: usize, block: usize, scratch: usize): void {
+  const shift = word(at + isa.INSTR_E);
+  const firstRow = block << shift;
+  const rows = min<usize>((<usize>1) << shift, word(at + isa.INSTR_F) - firstRow);
+  const rowPtr = word(at + isa.INSTR_B) + (firstRow << 2);
+  const room = slot(at + isa.INSTR_D, block, scratch);
+  sortBlock<T>(word(at + isa.INSTR_A), rowPtr, rows, word(at + isa.INSTR_B + 4), room);
 }
 
 function effect<T>(op: i32, at: usize, tile: usize, rows: usize, scratch: usize): void {

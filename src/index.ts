@@ -196,7 +196,7 @@ export {
   readLabelledConnectome,
   writeConnectome,
 } from "./io/connectome.ts";
-export { type ConnectomeContent, type ConnectomeFileParts, writeConnectomeFile } from "./io/connectomeFile.ts";
+export type { ConnectomeContent, ConnectomeFileParts } from "./io/connectomeFile.ts";
 export type { Column, TableFormat } from "./io/delimited.ts";
 export type { EdgeColumns, EdgeListOptions } from "./io/edgeList.ts";
 export type { EdgeList, NeuronId, NeuronIdOptions } from "./io/edgeListBuilder.ts";
@@ -214,6 +214,7 @@ export {
 export { type NpyArray, type NpyInput, readNpy, writeNpy } from "./io/npy.ts";
 export { type ReadNpzOptions, readNpz, readSparseNpz, writeNpz, writeSparseNpz } from "./io/npz.ts";
 export type { NumberArray, NumberType } from "./io/numbers.ts";
+export { openTable, TABLE_EXTENSIONS } from "./io/openTable.ts";
 export type { Provenance, ProvenanceStep } from "./io/provenance.ts";
 export { type ReadPtOptions, readSparsePt } from "./io/pt.ts";
 export {
@@ -225,7 +226,21 @@ export {
   type TensorPiece,
   writeSafetensors,
 } from "./io/safetensors.ts";
-export type { ReadProgress } from "./io/tableFile.ts";
+export type {
+  CellForm,
+  Cells,
+  IdCells,
+  NullMask,
+  NumberCells,
+  ReadProgress,
+  ReadTableOptions,
+  TableBatch,
+  TableColumn,
+  TableFile,
+  TextCells,
+  WantedColumn,
+} from "./io/tableFile.ts";
+export type { TextTableOptions } from "./io/textTableFile.ts";
 export { readTypeEdges, type TypeEdge, type TypeEdgeOptions } from "./io/typeEdges.ts";
 export { type ArrayToWrite, type StreamedArray, type WriteArraysOptions, writeArrays } from "./io/writeArrays.ts";
 // Models.

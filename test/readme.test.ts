@@ -20,6 +20,7 @@ const root = join(here, "..", "..");
 const README = readFileSync(join(root, "README.md"), "utf8");
 const LIBRARY = readFileSync(join(root, "docs", "library.md"), "utf8");
 const SIMULATE = readFileSync(join(root, "docs", "simulate.md"), "utf8");
+const NERVOUS_SYSTEM = readFileSync(join(root, "docs", "nervous-system.md"), "utf8");
 const OWN_TASK = readFileSync(join(root, "docs", "your-own-task.md"), "utf8");
 
 /** Names that blocks take as given by their text. */
@@ -88,6 +89,8 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
   assert.match(README, new RegExp(`rewritten in ${lines} lines`));
   const [simulate, ...rest] = blocks(SIMULATE);
   assert.equal(rest, []);
+  const [fly, ...further] = blocks(NERVOUS_SYSTEM);
+  assert.equal(further, []);
   await inFolder("readme", async (dir) => {
     const programs = {
       tutorial: tutorial!,
@@ -97,6 +100,7 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       patterns: `${GIVEN.patterns}${patterns!}\nexport { trainer };\n`,
       elements: `${GIVEN.elements}${elements!}\nexport { fine, sparse };\n`,
       dynamics: `${GIVEN.dynamics}${dynamics!}${solver!}\nexport { solver };\n`,
+      fly: fly!,
       simulate: `${simulate!}\nexport { data, intact, lesioned, shape, ts };\n`,
     };
     for (const [name, text] of Object.entries(programs)) writeFileSync(join(dir, `${name}.ts`), text);

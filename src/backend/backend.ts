@@ -24,13 +24,13 @@ export interface DeviceSparse {
   readonly nnz: number;
   /** Values in CSC order: the parameter, what an optimiser updates; gradients have this order too. */
   readonly valuesCsc: DeviceBuffer;
-  /** Values in CSR order: a copy, what W·X reads. Refresh it with a `gather` through `cscOfCsr` after changing valuesCsc. */
+  /** Values in CSR order: a copy, what W·X reads. Refresh it with a `gather` through `cscOfCsr` of all values after changing valuesCsc. */
   readonly valuesCsr: DeviceBuffer;
   /** u32 [nnz]: position in CSC order of the k-th entry in CSR order. */
   readonly cscOfCsr: DeviceBuffer;
   /** Stored entries that W·X and Wᵀ·G go through, where these are not all (see `sparseRows`). */
   readonly walked?: { readonly product: number; readonly reverse: number };
-  /** Host copy of the same permutation. */
+  /** Host copy of the same permutation. Empty on an imagined device that has none: any order will do where nothing is computed. */
   readonly cscOfCsrHost: Uint32Array;
   release(): void;
 }

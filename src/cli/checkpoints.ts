@@ -3,7 +3,7 @@
 import { exists } from "../io/files.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment } from "../run/experiment.ts";
-import { loadCheckpoint, restoreCheckpoint, saveCheckpoint } from "../train/checkpoint.ts";
+import { restoreFrom, saveCheckpoint } from "../train/checkpoint.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { isBetter } from "../train/taskDescription.ts";
 import type { RunFolder } from "./runFolder.ts";
@@ -54,7 +54,7 @@ export class Checkpoints {
 
   /** Restores parameters, moments and statistics from the last checkpoint; the position in the data stays. */
   async rollBack(): Promise<void> {
-    restoreCheckpoint(await loadCheckpoint(this.lastFile), this.#experiment);
+    await restoreFrom(this.lastFile, this.#experiment);
   }
 
   async #write(file: string): Promise<void> {

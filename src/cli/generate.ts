@@ -13,6 +13,14 @@ import { oneOf, path, wholeNumber } from "./values.ts";
 const LONG = 1e6;
 const LAYOUTS = ["malecns"] as const;
 
+const EXAMPLES = `
+Examples:
+  npx axograd generate malecns made-up                      a tenth of the neurons, in seconds
+  npx axograd import malecns made-up --normalise rows --out fly.safetensors
+  npx axograd generate malecns whole --neurons ${MALE_CNS_SIZE.neurons} --connections ${MALE_CNS_SIZE.connections}
+
+What follows: docs/nervous-system.md.`;
+
 interface GivenOptions extends Pick<MadeUpOptions, "neurons" | "connections" | "fragments" | "seed"> {
   readonly overwrite?: boolean;
   readonly json?: boolean;
@@ -26,8 +34,8 @@ export function register(program: Command): void {
     .description(
       "make up a data set in the layout of a published one, to try things out: random numbers, no animal's data",
     )
-    .argument("<layout>", LAYOUTS.join(", "), oneOf("LAYOUT", LAYOUTS))
-    .argument("<dir>", "folder to write to; is made where it does not exist", path("DIR"))
+    .argument("<layout>", `layout of the files: ${LAYOUTS.join(", ")}`, oneOf("LAYOUT", LAYOUTS))
+    .argument("<dir>", "folder to write to, made if missing", path("DIR"))
     .option(
       "--neurons <n>",
       `neurons (default: 16670; a whole fly: ${neurons})`,
@@ -40,12 +48,13 @@ export function register(program: Command): void {
     )
     .option(
       "--fragments <n>",
-      "more rows, each between a neuron and a fragment (default: one per neuron; a whole fly: 126273746)",
+      "more rows, each between a neuron and a fragment, which an import drops (default: one per neuron; a whole fly: 126273746)",
       wholeNumber("--fragments", 0, 1.4e9),
     )
     .option("--seed <n>", "seed (default: 0)", wholeNumber("--seed", 0))
     .option("--overwrite", "replace files that exist")
     .option("--json", "report as JSON")
+    .addHelpText("after", EXAMPLES)
     .action((_layout: string, folder: string, given: GivenOptions) => generate(folder, given));
 }
 

@@ -46,6 +46,22 @@ interface GivenOptions {
   readonly json?: boolean;
 }
 
+const HELP = `
+Sign rules, by the transmitter of the presynaptic neuron; connections of sign 0 are left out:
+  shiu        − GABA, glutamate             + all others, unclear too     default where the files name transmitters
+  strict      − GABA, glutamate, histamine  + acetylcholine               0 amines, unclear
+  permissive  as strict                     + dopamine, serotonin, octopamine, too
+  source      those in the files            default where the files have signs
+  none        no signs: weights are counts  default without transmitters
+  FILE        a CSV file with the columns transmitter or id, and sign
+
+Examples:
+  npx axograd import malecns DOWNLOADS --min-synapses 5 --normalise rows --out fly.safetensors
+  npx axograd import malecns DOWNLOADS --nodes "superclass=descending & side=L" --dry-run
+  npx axograd import table --edges edges.csv --neurons cells.csv --pre from --post to --weight n --out mine.safetensors
+
+Files, layouts, what happens in which order: docs/connectome-files.md. Selectors: docs/simulate.md.`;
+
 /** Adds the command to the program. */
 export function register(program: Command): void {
   program
@@ -55,16 +71,24 @@ export function register(program: Command): void {
       "[layout]",
       `how the files are laid out: ${LAYOUTS.map(({ name }) => name).join(", ")} (default: by their names)`,
     )
-    .argument("[files...]", "folder of the published files, or the files")
-    .option("--out <file>", "connectome to write (.safetensors), with neurons and provenance", path("--out"))
+    .argument("[files...]", "folder of the published files, as downloaded, or the files")
+    .option(
+      "--out <file>",
+      "connectome to write (.safetensors): matrix, neurons, and where it comes from",
+      path("--out"),
+    )
     .option("--edges <file>", "the file with the edges (default: by its name)", path("--edges"))
     .option("--neurons <file>", "the file with the neurons (default: by its name)", path("--neurons"))
-    .option("--pre <column>", "edges: column of presynaptic neurons (default: by known names)")
+    .option("--pre <column>", "edges: column of presynaptic neurons (default: by known names, here and below)")
     .option("--post <column>", "edges: column of postsynaptic neurons")
     .option("--weight <column>", "edges: column of synapses")
     .option("--no-weight", "edges: every row counts 1")
     .option("--id <column>", "neurons: column of ids")
-    .option("--ids <kind>", `what ids are: ${ID_POLICIES.join(", ")} (default: auto)`, oneOf("--ids", ID_POLICIES))
+    .option(
+      "--ids <kind>",
+      `what ids are: ${ID_POLICIES.join(", ")} (default: auto, which reports what it decided)`,
+      oneOf("--ids", ID_POLICIES),
+    )
     .option(
       "--nodes <selector>",
       'neurons to keep, such as "superclass=* & side=L" (default: by layout)',
@@ -78,7 +102,7 @@ export function register(program: Command): void {
     )
     .option(
       "--signs <rule>",
-      "shiu, strict, permissive, source (those in the files), none, or a CSV file",
+      "signs of connections: shiu, strict, permissive, source, none, or a CSV file (see below)",
       path("--signs"),
     )
     .option(
@@ -86,8 +110,12 @@ export function register(program: Command): void {
       `neurons with an unclear transmitter: ${UNCLEAR_POLICIES.join(", ")} (default: rule; shiu excites, others drop)`,
       oneOf("--unclear", UNCLEAR_POLICIES),
     )
-    .option("--normalise <how>", "rows, in-degree, radius=0.9, log or none (default: none)", path("--normalise"))
-    .option("--scale <factor>", "multiply all weights (default: 1)", realNumber("--scale", {}))
+    .option(
+      "--normalise <how>",
+      "rows (summed |input| of each neuron is 1), in-degree (divided by its root), radius=0.9 (spectral radius of |W|), log (ln(1 + synapses)), none (default: none)",
+      path("--normalise"),
+    )
+    .option("--scale <factor>", "multiply all weights, after --normalise (default: 1)", realNumber("--scale", {}))
     .option(
       "--rows <neurons>",
       "matrices: rows are presynaptic (pre) or postsynaptic (post)",
@@ -101,6 +129,7 @@ export function register(program: Command): void {
     .option("--overwrite", "replace a file that exists")
     .option("--dry-run", "read and count, but write nothing")
     .option("--json", "report as JSON")
+    .addHelpText("after", HELP)
     .action((layout: string | undefined, files: readonly string[], given: GivenOptions) =>
       runImport(layout, files, given),
     );

@@ -110,20 +110,20 @@ export function register(program: Command): void {
       oneOf("--device", ["wasm", "webgpu"]),
       "wasm",
     )
-    .option("--preset <name>", "instead of a file: the memory that axograd train takes with this preset")
-    .option("--config <file>", "the same with settings of a file, as axograd train takes it", path("--config"))
-    .option("--set <key=value>", "with these: one setting; may be repeated", collect)
-    .option("--select <neurons>", "instead of the statistics: how many neurons of which types a selector names")
+    .option("--preset <name>", "instead of a file: the memory that axograd train will take with this preset")
+    .option("--config <file>", "the same with the settings of a file", path("--config"))
+    .option(
+      "--set <key=value>",
+      "with --preset or --config: one setting, by its name in such a file; may be repeated",
+      collect,
+    )
+    .option("--select <neurons>", "instead of the statistics: the neurons of a selector, counted by type")
     .option(
       "--neuron-table <file>",
       "with --select: CSV with the columns to select by (default: the table of the connectome's file, or X_neurons.csv beside it)",
       path("--neuron-table"),
     )
-    .option(
-      "--out <file>",
-      "with --select: write their ids, one per line, as selectors read them (@FILE)",
-      path("--out"),
-    )
+    .option("--out <file>", "with --select: write their ids, one per line, for id=@FILE", path("--out"))
     .option("--overwrite", "with --out: replace a file that exists")
     .option("--targets <kind>", "samples: class or numbers (default: by the type of the targets)", targetKind)
     .option("--json", "print everything as one JSON object")
@@ -132,6 +132,10 @@ export function register(program: Command): void {
 }
 
 const EXAMPLES = `
+Examples:
+  npx axograd inspect fly.safetensors                              as axograd import wrote it: neurons, origin, memory
+  npx axograd inspect --preset nervous-system --set connectome=fly.safetensors --set batchSize=64
+
 Selectors (docs/simulate.md):
   npx axograd inspect flyvis_e6_csr.npz --select "type=T4*,T5* & role=output"
   npx axograd inspect edges.csv --neuron-table neurons.csv --select "side=left & type!=R*" --out left.txt

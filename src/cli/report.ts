@@ -24,11 +24,11 @@ import type { Key } from "../run/configOptions.ts";
 import { openDevice } from "../run/device.ts";
 import { evaluationOf } from "../run/evaluation.ts";
 import {
-  createExperiment,
-  type Experiment,
+  createModel,
   loadRunInputs,
   type RunInputs,
-  restoreExperiment,
+  type RunModel,
+  restoreModel,
   warmStart,
 } from "../run/experiment.ts";
 import { drivenBy, readBy } from "../run/projections.ts";
@@ -36,6 +36,7 @@ import { RUN_FILES } from "../run/runFiles.ts";
 import { type BegunWith, checkSameInputs, readBegun } from "../run/runStart.ts";
 import type { LoadProgress } from "../run/samples.ts";
 import { trajectoryOf } from "../run/trajectory.ts";
+import { positionOf } from "../train/checkpoint.ts";
 import { Console, warnUser, writeJson, writeLine } from "./console.ts";
 import { LongWork } from "./loading.ts";
 import { openPage } from "./openPage.ts";
@@ -162,7 +163,7 @@ export function neuronGroups({ connectome, weights, projections }: RunInputs): N
 
 /** Rebuilds the model twice: as it was at the start, then from the checkpoint. null: there is no checkpoint. */
 async function observe(
-  { folder }: RunRecord,
+  { folder, start }: RunRecord,
   backend: Backend,
   config: TrainConfig,
   inputs: RunInputs,
@@ -170,11 +171,11 @@ async function observe(
 ): Promise<Observations | null> {
   const file = join(folder, RUN_FILES.checkpoint);
   if (!(await exists(file))) return null;
-  const experiment = createExperiment(backend, config, inputs);
+  // Nothing is trained: there are no gradients and no moments.
+  const model = createModel(backend, { ...config, trainConnectome: false, trainInput: false }, inputs);
   try {
-    const { model } = experiment;
-    const before = await parametersAtStart(experiment, config);
-    await restoreExperiment(experiment, file, warnUser);
+    const before = await parametersAtStart(model, config);
+    const { position } = await restoreModel(model, file, warnUser, (facts) => positionOf(facts, start.stepsPerEpoch));
     const changes = parameterChanges(before, await dynamicsParameters(model));
     const { train, validation, test } = inputs.samples;
     const [sampleSet, samples] = test
@@ -200,14 +201,14 @@ async function observe(
       if (error instanceof SolverError) return { failure: error.message };
       throw error;
     });
-    return { step: experiment.trainer.position.step, changes, responses };
+    return { step: position.step, changes, responses };
   } finally {
-    experiment.dispose();
+    model.dispose();
   }
 }
 
 /** Empty if the file that they were taken from no longer exists. */
-async function parametersAtStart({ model }: Experiment, config: TrainConfig): Promise<DynamicsParameters> {
+async function parametersAtStart(model: RunModel, config: TrainConfig): Promise<DynamicsParameters> {
   try {
     await warmStart(model, config);
   } catch (error) {

@@ -1,6 +1,7 @@
 // A connectome in numbers: degrees, weights, signs, and what is missing.
 
 import type { Csr } from "../core/csr.ts";
+import type { FloatArray } from "../core/dtype.ts";
 
 /** Of a set of numbers. */
 export interface Distribution {
@@ -85,12 +86,19 @@ export function connectomeStatistics(csr: Csr): ConnectomeStatistics {
   };
 }
 
+/** Ascending, in a copy of the same precision: of a whole nervous system it counts. */
+export function sortedNumbers(values: ArrayLike<number>): FloatArray | Uint32Array {
+  const isTyped = values instanceof Float32Array || values instanceof Float64Array || values instanceof Uint32Array;
+  return (isTyped ? values.slice() : Float64Array.from(values)).sort();
+}
+
 /** Of no numbers, all are 0. */
 export function distributionOf(values: ArrayLike<number>): Distribution {
   const n = values.length;
   if (n === 0) return { min: 0, median: 0, mean: 0, max: 0 };
-  const sorted = Float64Array.from(values).sort();
-  const mean = sorted.reduce((sum, value) => sum + value, 0) / n;
+  const sorted = sortedNumbers(values);
+  let sum = 0;
+  for (let k = 0; k < n; k++) sum += sorted[k]!;
   const median = (sorted[(n - 1) >> 1]! + sorted[n >> 1]!) / 2;
-  return { min: sorted[0]!, median, mean, max: sorted[n - 1]! };
+  return { min: sorted[0]!, median, mean: sum / n, max: sorted[n - 1]! };
 }

@@ -1,7 +1,8 @@
 // Collects the ids at the ends of edges that come without a table of neurons.
 
+import { splitWhole } from "../io/decimal.ts";
 import { checkIdText } from "../io/neuronIds.ts";
-import { idIndexOf, type PlaceOfId, refuseNegative, splitWhole } from "./idIndex.ts";
+import { idIndexOf, type PlaceOfId, refuseNegative } from "./idIndex.ts";
 import { type IdPolicy, neuronsOfIds, type SettledIds, settleNeuronIds } from "./idPolicy.ts";
 import { halvesOf, IdTable } from "./idTable.ts";
 import type { NeuronIds } from "./types.ts";

@@ -2,6 +2,7 @@
 
 import { FileFormatError } from "../core/errors.ts";
 import { quoteText } from "../core/text.ts";
+import { splitWhole } from "../io/decimal.ts";
 import { checkIdText, idOfText, isName, numberOfText, spellingError, spellingKey } from "../io/neuronIds.ts";
 import { type IdDecision, type IdPolicy, settleNeuronIds } from "./idPolicy.ts";
 import { halvesOf, hashOf, IdTable } from "./idTable.ts";
@@ -32,7 +33,6 @@ export function idIndexOf(ids: NeuronIds, placeOf: PlaceOfId, policy: IdPolicy =
 /** Bits of the filter per neuron, and the most in all: it should stay in the processor's cache. */
 const FILTER_BITS = 16;
 const MOST_FILTER_BITS = 2 ** 27;
-const LARGEST_HALF = 2 ** 31;
 
 class NumberIndex implements NeuronIdIndex {
   readonly ids: BigInt64Array;
@@ -158,38 +158,4 @@ function duplicateError(id: string, first: number, second: number, placeOf: Plac
     "every neuron once",
     `${quoteText(id)} again (first at ${placeOf(first)})`,
   );
-}
-
-const ZERO = 48;
-
-/**
- * The 64-bit halves of a whole number ≥ 0 in its shortest form.
- *
- * @returns false: the text is none, or above 2^63 − 1
- */
-export function splitWhole(text: string, halves: Int32Array): boolean {
-  const { length } = text;
-  if (length === 0 || length > 19 || (length > 1 && text.charCodeAt(0) === ZERO)) return false;
-  // Fifteen digits are exact in f64, and so is each half times the power of ten of the rest.
-  const head = Math.min(15, length);
-  let value = 0;
-  for (let i = 0; i < head; i++) {
-    const digit = text.charCodeAt(i) - ZERO;
-    if (!(digit >= 0 && digit <= 9)) return false;
-    value = value * 10 + digit;
-  }
-  let high = Math.floor(value / 2 ** 32);
-  let low = value - high * 2 ** 32;
-  for (let i = head; i < length; i++) {
-    const digit = text.charCodeAt(i) - ZERO;
-    if (!(digit >= 0 && digit <= 9)) return false;
-    low = low * 10 + digit;
-    const carry = Math.floor(low / 2 ** 32);
-    low -= carry * 2 ** 32;
-    high = high * 10 + carry;
-  }
-  if (high >= LARGEST_HALF) return false;
-  halves[0] = low;
-  halves[1] = high;
-  return true;
 }

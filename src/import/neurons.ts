@@ -5,7 +5,15 @@ import { FileFormatError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import type { NeuronColumn } from "../core/selector.ts";
 import { plural, quoteText } from "../core/text.ts";
-import type { CellForm, Cells, IdCells, TableColumn, TableFile, WantedColumn } from "../io/tableFile.ts";
+import type {
+  CellForm,
+  IdCells,
+  NumberCells,
+  TableColumn,
+  TableFile,
+  TextCells,
+  WantedColumn,
+} from "../io/tableFile.ts";
 import { plainName } from "./columnNames.ts";
 import { idIndexOf } from "./idIndex.ts";
 import type { IdDecision, IdPolicy } from "./idPolicy.ts";
@@ -43,8 +51,7 @@ export interface ReadNeurons {
 
 /** Names of transmitters that say none. */
 const NO_TRANSMITTER = new Set(["", "unclear", "unknown", "none", "nan", "na", "null"]);
-const NOT_TEXT = /^(large_?)?(list|struct|map|union|binary|fixed|interval|duration)/i;
-const WIDE_WHOLE = /^(u?int64|bigint)/i;
+const NOT_TEXT = /^$|^(large_?)?(list|struct|map|union|binary|fixed|interval|duration|date|time|decimal\d+\(|run_end)/i;
 const NUMBER = /^(u?int(8|16|32)|float|double|half|decimal)/i;
 
 /**
@@ -123,10 +130,10 @@ async function readColumns(
 ): Promise<void> {
   const { table, role, idColumns, sides } = source;
   const taken = table.columns.filter(({ name }) => !idColumns.includes(name));
-  const others = taken.filter(({ type }) => NOT_TEXT.test(type)).map(({ name }) => name);
-  if (others.length > 0) notes.push(`${table.file}: columns that are no text left out: ${others.join(", ")}`);
+  const left = taken.filter(({ type }) => NOT_TEXT.test(type)).map(({ name }) => name);
+  if (left.length > 0) notes.push(`${table.file}: columns that are no text left out: ${left.join(", ")}`);
   const builders = taken
-    .filter(({ name }) => name !== "" && !others.includes(name))
+    .filter(({ name }) => name !== "" && !left.includes(name))
     .map((column) => new ColumnBuilder(column, index.count));
   const side = sides ? new ColumnBuilder({ name: "side", type: "text" }, index.count) : null;
   const wanted: readonly WantedColumn[] = [
@@ -142,6 +149,7 @@ async function readColumns(
     ({ rowStart, count, cells }) => {
       if (neurons.length < count) neurons = new Int32Array(count);
       for (const builder of builders) builder.begin();
+      const others = cells.slice(idColumns.length) as (NumberCells | TextCells)[];
       idColumns.forEach((idColumn, k) => {
         const { ids, nulls } = cells[k] as IdCells;
         index.lookup(ids, neurons, (row) => table.placeOf(rowStart + row, idColumn));
@@ -154,7 +162,7 @@ async function readColumns(
           const isAgain = hasRow[neuron] === 1;
           hasRow[neuron] = 1;
           for (let c = 0; c < builders.length; c++) {
-            if (builders[c]!.set(neuron, cells[idColumns.length + c]!, row, isAgain)) continue;
+            if (builders[c]!.set(neuron, others[c]!, row, isAgain)) continue;
             const place = table.placeOf(rowStart + row, builders[c]!.name);
             const expected = `the same ${quoteText(builders[c]!.name)} in every row about ${ids[row]} (column ${idColumn})`;
             throw new FileFormatError(place, expected, "two different ones");
@@ -185,8 +193,8 @@ async function readColumns(
 class ColumnBuilder {
   readonly name: string;
   readonly form: CellForm;
-  /** Distinct texts, or numbers, or whole numbers of 64 bits; the first one is "no value". */
-  readonly #known = new Map<string | number | bigint, number>([["", 0]]);
+  /** Distinct texts, or numbers; the first one is "no value". */
+  readonly #known = new Map<string | number, number>([["", 0]]);
   readonly #valueIdx: Uint32Array;
   /** Numbers of the texts of a batch; −1: not met yet. */
   #ofBatch = new Int32Array(0);
@@ -194,7 +202,8 @@ class ColumnBuilder {
 
   constructor({ name, type }: TableColumn, neurons: number) {
     this.name = name;
-    this.form = WIDE_WHOLE.test(type) ? "id" : NUMBER.test(type) ? "number" : "text";
+    // Whole numbers of 64 bits stay exact as text.
+    this.form = NUMBER.test(type) ? "number" : "text";
     this.#valueIdx = new Uint32Array(neurons);
   }
 
@@ -204,7 +213,7 @@ class ColumnBuilder {
   }
 
   /** Takes a cell. @returns false where the neuron has another value already */
-  set(neuron: number, cells: Cells, row: number, isAgain: boolean): boolean {
+  set(neuron: number, cells: NumberCells | TextCells, row: number, isAgain: boolean): boolean {
     return this.#put(neuron, cells.nulls?.[row] ? 0 : this.#numberOf(cells, row), isAgain);
   }
 
@@ -222,8 +231,7 @@ class ColumnBuilder {
     return true;
   }
 
-  #numberOf(cells: Cells, row: number): number {
-    if (cells.as === "id") return this.#number(cells.ids[row]!);
+  #numberOf(cells: NumberCells | TextCells, row: number): number {
     if (cells.as === "number") {
       const value = cells.numbers[row]!;
       return Number.isNaN(value) ? 0 : this.#number(value);
@@ -238,7 +246,7 @@ class ColumnBuilder {
     return this.#ofBatch[local]!;
   }
 
-  #number(value: string | number | bigint): number {
+  #number(value: string | number): number {
     const number = this.#known.get(value) ?? this.#known.size;
     if (number === this.#known.size) this.#known.set(value, number);
     return number;

@@ -3,6 +3,7 @@
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { EngineError, FileFormatError } from "../core/errors.ts";
+import { loadPeer, type PeerNeed } from "../core/peer.ts";
 import { type BatchLayout, buffersOf, type Codec, damage } from "./arrowFraming.ts";
 import type { ArrowField } from "./arrowSchema.ts";
 import type { OpenFile } from "./files.ts";
@@ -176,7 +177,7 @@ function lz4Bound(frame: Uint8Array, claim: number, file: string): number {
 
 /** On the threads of libuv, so that the next batch is unpacked while this one is used. */
 async function lz4(file: string): Promise<Unpack> {
-  const { decompressFrame } = await peer("lz4-napi", () => import("lz4-napi"), file, "LZ4");
+  const { decompressFrame } = await loadPeer(() => import("lz4-napi"), needOf("lz4-napi", file, "LZ4"));
   return (bytes) => decompressFrame(bytes);
 }
 
@@ -189,16 +190,11 @@ function nodeZstd(): Unpack | null {
 }
 
 async function packageZstd(file: string): Promise<ZstdThread> {
-  await peer("fzstd", () => import("fzstd"), file, "Zstandard", ", or Node 22.15 or newer");
+  const need = needOf("fzstd", file, "Zstandard");
+  await loadPeer(() => import("fzstd"), { ...need, or: ", or Node 22.15 or newer" });
   return new ZstdThread();
 }
 
-/** A package that need not be installed. */
-async function peer<T>(name: string, load: () => Promise<T>, file: string, packing: string, or = ""): Promise<T> {
-  try {
-    return await load();
-  } catch (cause) {
-    const message = `${file}: columns packed with ${packing} need the package ${name}${or}; install it with: npm install ${name}`;
-    throw new EngineError("peer-missing", message, { file, package: name, codec: packing }, cause);
-  }
+function needOf(name: string, place: string, codec: string): PeerNeed {
+  return { name, place, need: `columns packed with ${codec} need`, details: { file: place, codec } };
 }

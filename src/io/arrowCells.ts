@@ -5,11 +5,10 @@ import { FileFormatError } from "../core/errors.ts";
 import type { RawColumn } from "./arrowBuffers.ts";
 import { damage } from "./arrowFraming.ts";
 import type { ArrowField, ArrowType, IntType } from "./arrowSchema.ts";
-import { addCodedIds } from "./codedIds.ts";
-import { IdCellsBuilder } from "./idCells.ts";
-import { idOfValue } from "./neuronIds.ts";
+import { exactNumbers, floatOfHalf, HIGH_OF_EXACT, type WideArray } from "./numbers.ts";
+import { StoredIds } from "./storedIds.ts";
 import { ROWS_PER_BATCH } from "./tableColumns.ts";
-import type { CellForm, Cells, IdCells, NullMask, NumberCells, TextCells } from "./tableFile.ts";
+import type { CellForm, Cells, NullMask, NumberCells, TextCells } from "./tableFile.ts";
 import { TextDictionary } from "./textDictionary.ts";
 
 /** Rows of a column. */
@@ -22,14 +21,11 @@ export interface RowRange {
 export type Place = (row: number) => string;
 
 type Numbers = NumberCells["numbers"];
-type Wide = BigInt64Array | BigUint64Array;
-type Whole = Exclude<Numbers, Float32Array | Float64Array> | Wide;
+type Whole = Exclude<Numbers, Float32Array | Float64Array> | WideArray;
 type FloatType = Extract<ArrowType, { kind: "float" }>;
 
 /** Whole numbers below are exact in a floating-point type of so many bits. */
 const EXACT_TO = { 16: 2 ** 11, 32: 2 ** 24, 64: 2 ** 53 } as const;
-/** The high word of ±2^53. */
-const HIGH_OF_EXACT = 2 ** 21;
 const TWO_32 = 2 ** 32;
 /** Strings up to this length are in the view itself. */
 const INLINE_BYTES = 12;
@@ -87,12 +83,12 @@ export class CellReader {
   readonly #as: CellForm;
   readonly #file: string;
   readonly #texts = new TextDictionary();
-  #ids: IdCellsBuilder | null = null;
+  #ids: StoredIds | null = null;
   /** Of the rows that are read. */
   #place: Place = () => this.#file;
   readonly #scratch = new Map<string, ArrayBuffer>();
-  /** The entries so far of the column's dictionary, in pieces until they are used. */
-  #entries: Cells[] = [];
+  /** The column's dictionary so far. */
+  #entries: Entries | null = null;
 
   constructor(type: ArrowType, as: CellForm, file: string) {
     this.#type = type;
@@ -103,13 +99,17 @@ export class CellReader {
   /** Replaces the dictionary of the column, or adds entries to it. */
   setDictionary(entries: RawColumn, isDelta: boolean, place: Place): void {
     if (this.#type.kind !== "dictionary") throw damage(this.#file, "entries for a column without a dictionary");
-    if (!isDelta) this.#entries = [];
-    else if (this.#entries.length === 0) throw damage(this.#file, "more entries for a dictionary that is not there");
-    // Ids that are text are settled batch by batch, as all that occur decide whether they are numbers.
+    if (!isDelta) this.#entries = new Entries();
+    if (this.#entries === null) throw damage(this.#file, "more entries for a dictionary that is not there");
+    // Which ids are numbers is settled batch by batch, by those that occur; text of whole numbers is exact.
     const { values } = this.#type;
-    const as = values.kind === "text" || values.kind === "text view" ? "text" : this.#as;
+    const as = this.#as === "id" && values.kind !== "float" ? "text" : this.#as;
     const reader = new CellReader(values, as, this.#file);
-    this.#entries.push(reader.read(reader.check(entries), { begin: 0, count: entries.rows }, place));
+    const column = reader.check(entries);
+    for (let begin = 0; begin < column.rows; begin += ROWS_PER_BATCH) {
+      const count = Math.min(ROWS_PER_BATCH, column.rows - begin);
+      this.#entries.add(reader.read(column, { begin, count }, place), count);
+    }
   }
 
   /** A column whose buffers are as long as its rows need, and whose empty cells are as many as it says. */
@@ -215,17 +215,24 @@ export class CellReader {
   #ofNumbers(cells: Whole, slice: Slice): Cells {
     if (this.#as === "text") return this.#written(cells, slice);
     const isWide = cells instanceof BigInt64Array || cells instanceof BigUint64Array;
-    if (this.#as === "id") return isWide ? this.#idsOfWide(cells, slice) : this.#idsOfNumbers(cells, 2 ** 32, slice);
-    if (isWide) return this.#numbersOfWide(cells, slice);
-    return { as: "number", numbers: this.#withoutEmpty(cells, 0, slice.nulls), nulls: slice.nulls };
+    const { count, nulls, place } = slice;
+    if (this.#as === "id") {
+      const ids = this.#idsAt(place);
+      return isWide ? ids.ofWide(cells, nulls) : ids.ofNumbers(cells, EXACT_TO[64], nulls);
+    }
+    if (isWide) {
+      const numbers = this.#room("values", (buffer) => new Float64Array(buffer, 0, count), 8 * count);
+      return { as: "number", numbers: exactNumbers(cells, place, nulls, numbers), nulls };
+    }
+    return { as: "number", numbers: this.#withoutEmpty(cells, 0, nulls), nulls };
   }
 
   #ofFloats({ bits }: FloatType, bytes: Uint8Array, slice: Slice): Cells {
-    const { begin, count, nulls } = slice;
+    const { begin, count, nulls, place } = slice;
     const stored = this.#array(bytes, FLOATS[bits], begin, count);
     const cells = stored instanceof Uint16Array ? this.#halves(stored) : stored;
     if (this.#as === "text") return this.#written(cells, slice);
-    if (this.#as === "id") return this.#idsOfNumbers(cells, EXACT_TO[bits], slice);
+    if (this.#as === "id") return this.#idsAt(place).ofNumbers(cells, EXACT_TO[bits], nulls);
     return { as: "number", numbers: this.#withoutEmpty(cells, Number.NaN, nulls), nulls };
   }
 
@@ -239,58 +246,13 @@ export class CellReader {
   }
 
   #ofText(cells: TextCells, { count, place }: Slice): Cells {
-    if (this.#as !== "id") return cells;
+    return this.#as === "id" ? this.#idsAt(place).ofTexts(cells, count) : cells;
+  }
+
+  #idsAt(place: Place): StoredIds {
     this.#place = place;
-    this.#ids ??= new IdCellsBuilder(ROWS_PER_BATCH, (k) => this.#place(k));
-    this.#ids.clear();
-    addCodedIds(this.#ids, cells, count);
-    return this.#ids.take(count);
-  }
-
-  /** The cells where all are whole numbers of at most 32 bits or floating-point numbers, as ids. */
-  #idsOfNumbers(cells: Numbers, exactTo: number, { count, nulls, place }: Slice): IdCells {
-    const ids = this.#room("values", (buffer) => new BigInt64Array(buffer, 0, count), 8 * count);
-    const words = new Uint32Array(ids.buffer, 0, 2 * count);
-    for (let k = 0; k < count; k++) {
-      const cell = nulls?.[k] ? 0 : cells[k]!;
-      if (!(cell >= 0 && cell < exactTo && Number.isInteger(cell))) {
-        const isRounded = cells instanceof Float32Array || cells instanceof Float64Array;
-        idOfValue(isRounded ? cell : BigInt(cell), () => place(k), exactTo);
-      }
-      words[2 * k] = cell;
-      words[2 * k + 1] = Math.floor(cell / TWO_32);
-    }
-    return { as: "id", ids, nulls };
-  }
-
-  #idsOfWide(cells: Wide, { count, nulls, place }: Slice): IdCells {
-    const ids = new BigInt64Array(cells.buffer, cells.byteOffset, count);
-    const words = new Int32Array(cells.buffer, cells.byteOffset, 2 * count);
-    for (let k = 0; k < count; k++) {
-      if (words[2 * k + 1]! >= 0 || nulls?.[k]) continue;
-      if (cells instanceof BigUint64Array) throw new FileFormatError(place(k), "ids below 2^63", String(cells[k]));
-      idOfValue(cells[k], () => place(k));
-    }
-    if (nulls === null) return { as: "id", ids, nulls };
-    const filled = this.#room("values", (buffer) => new BigInt64Array(buffer, 0, count), 8 * count);
-    for (let k = 0; k < count; k++) filled[k] = nulls[k] ? 0n : ids[k]!;
-    return { as: "id", ids: filled, nulls };
-  }
-
-  #numbersOfWide(cells: Wide, { count, nulls, place }: Slice): NumberCells {
-    const words = new Uint32Array(cells.buffer, cells.byteOffset, 2 * count);
-    const numbers = this.#room("values", (buffer) => new Float64Array(buffer, 0, count), 8 * count);
-    const isSigned = cells instanceof BigInt64Array;
-    for (let k = 0; k < count; k++) {
-      const low = words[2 * k]!;
-      const high = isSigned ? words[2 * k + 1]! | 0 : words[2 * k + 1]!;
-      if (nulls?.[k]) numbers[k] = Number.NaN;
-      else if ((high >= HIGH_OF_EXACT && (high > HIGH_OF_EXACT || low > 0)) || high < -HIGH_OF_EXACT) {
-        const expected = "numbers up to 2^53, beyond which double precision rounds";
-        throw new FileFormatError(place(k), expected, String(cells[k]));
-      } else numbers[k] = high * TWO_32 + low;
-    }
-    return { as: "number", numbers, nulls };
+    this.#ids ??= new StoredIds((k) => this.#place(k));
+    return this.#ids;
   }
 
   #withoutEmpty<T extends Numbers>(cells: T, empty: number, nulls: NullMask): T {
@@ -304,12 +266,12 @@ export class CellReader {
   #halves(halves: Uint16Array): Float32Array {
     const { length } = halves;
     const numbers = this.#room("halves", (buffer) => new Float32Array(buffer, 0, length), 4 * length);
-    for (let k = 0; k < length; k++) numbers[k] = numberOfHalf(halves[k]!);
+    for (let k = 0; k < length; k++) numbers[k] = floatOfHalf(halves[k]!);
     return numbers;
   }
 
   /** Numbers as text. */
-  #written(cells: Numbers | Wide, slice: Slice): TextCells {
+  #written(cells: Numbers | WideArray, slice: Slice): TextCells {
     const width = cells.BYTES_PER_ELEMENT;
     const bytes = new Uint8Array(cells.buffer, cells.byteOffset, cells.byteLength);
     const locate = (k: number, span: Span): void => spanOf(span, bytes, k * width, (k + 1) * width);
@@ -363,7 +325,7 @@ export class CellReader {
    */
   #coded({ count, nulls, place }: Slice, locate: Locate, textOf?: (k: number) => string): TextCells {
     const texts = this.#texts;
-    if (texts.size > ROWS_PER_BATCH) texts.clear();
+    texts.beginBatch();
     const valueIdx = this.#room("index", (buffer) => new Uint32Array(buffer, 0, count), 4 * count);
     const span: Span = { bytes: NO_BYTES, begin: 0, end: 0 };
     let row = 0;
@@ -381,7 +343,7 @@ export class CellReader {
 
   #indices(type: IntType, bytes: Uint8Array, { begin, count, nulls, place }: Slice): Uint32Array {
     const stored = this.#array(bytes, arrayOf(type), begin, count);
-    const size = this.#dictionary()?.size ?? 0;
+    const size = this.#entries?.size ?? 0;
     const indices = this.#room("indices", (buffer) => new Uint32Array(buffer, 0, count), 4 * count);
     const isWide = stored instanceof BigInt64Array || stored instanceof BigUint64Array;
     const words = isWide ? new Uint32Array(stored.buffer, stored.byteOffset, 2 * count) : null;
@@ -394,54 +356,49 @@ export class CellReader {
     return indices;
   }
 
-  /** All entries of the dictionary. */
-  #dictionary(): { readonly cells: Cells; readonly size: number } | null {
-    if (this.#entries.length > 1) this.#entries = [joined(this.#entries)];
-    const [cells] = this.#entries;
-    return cells === undefined ? null : { cells, size: sizeOf(cells) };
-  }
-
   #ofDictionary(indices: Uint32Array, slice: Slice): Cells {
     const { count, nulls: own } = slice;
-    const cells = this.#dictionary()?.cells;
+    const entries = this.#entries ?? new Entries();
+    const { isEmpty } = entries;
     // Without entries all cells are empty.
-    if (cells === undefined || sizeOf(cells) === 0) return this.#empty(count);
     let nulls = own;
-    if (cells.nulls !== null) {
-      const merged = new Uint8Array(count);
-      for (let k = 0; k < count; k++) merged[k] = own?.[k] || cells.nulls[indices[k]!] ? 1 : 0;
-      nulls = merged;
+    if (entries.hasEmpty) {
+      nulls = this.#room("empty", (buffer) => new Uint8Array(buffer, 0, count), count);
+      for (let k = 0; k < count; k++) nulls[k] = own?.[k] === 1 ? 1 : isEmpty[indices[k]!]!;
     }
-    if (cells.as === "text") return this.#ofText(this.#textOfEntries(cells, indices, nulls), slice);
-    if (cells.as === "id") return { as: "id", ids: this.#idsOfEntries(cells.ids, indices, nulls), nulls };
-    const numbers = new Float64Array(count);
-    for (let k = 0; k < count; k++) numbers[k] = nulls?.[k] ? Number.NaN : cells.numbers[indices[k]!]!;
+    if (this.#as !== "number") {
+      const valueIdx = this.#room("index", (buffer) => new Uint32Array(buffer, 0, count), 4 * count);
+      for (let k = 0; k < count; k++) valueIdx[k] = nulls?.[k] === 1 ? 0 : indices[k]! + 1;
+      return this.#ofText({ as: "text", values: entries.texts, valueIdx, nulls }, slice);
+    }
+    const numbers = this.#room("values", (buffer) => new Float64Array(buffer, 0, count), 8 * count);
+    for (let k = 0; k < count; k++) numbers[k] = nulls?.[k] === 1 ? Number.NaN : entries.numbers[indices[k]!]!;
     return { as: "number", numbers, nulls };
   }
+}
 
-  /** Entries that are text are read as such. */
-  #idsOfEntries(entries: IdCells["ids"], indices: Uint32Array, nulls: NullMask): BigInt64Array {
-    if (!(entries instanceof BigInt64Array)) throw damage(this.#file, "numbers that are text");
-    const { length } = indices;
-    const ids = this.#room("values", (buffer) => new BigInt64Array(buffer, 0, length), 8 * length);
-    const [words, own] = [entries, ids].map(
-      (array) => new Int32Array(array.buffer, array.byteOffset, 2 * array.length),
-    );
-    for (let k = 0; k < length; k++) {
-      const isEmpty = nulls?.[k] === 1;
-      own![2 * k] = isEmpty ? 0 : words![2 * indices[k]!]!;
-      own![2 * k + 1] = isEmpty ? 0 : words![2 * indices[k]! + 1]!;
-    }
-    return ids;
+/** The entries of a dictionary, as text or as numbers. */
+class Entries {
+  /** The text of empty cells, then that of each entry. Ids are text, too. */
+  readonly texts: string[] = [""];
+  readonly numbers: number[] = [];
+  /** By entry. */
+  readonly isEmpty: (0 | 1)[] = [];
+  hasEmpty = false;
+
+  get size(): number {
+    return this.isEmpty.length;
   }
 
-  #textOfEntries({ values, valueIdx: entries }: TextCells, indices: Uint32Array, nulls: NullMask): TextCells {
-    const { length } = indices;
-    const valueIdx = this.#room("index", (buffer) => new Uint32Array(buffer, 0, length), 4 * length);
-    for (let k = 0; k < length; k++) valueIdx[k] = entries[indices[k]!]!;
-    if (nulls === null) return { as: "text", values, valueIdx, nulls };
-    for (let k = 0; k < length; k++) if (nulls[k]) valueIdx[k] = values.length;
-    return { as: "text", values: [...values, ""], valueIdx, nulls };
+  add(cells: Cells, count: number): void {
+    for (let k = 0; k < count; k++) {
+      const isEmpty = cells.nulls?.[k] === 1;
+      this.isEmpty.push(isEmpty ? 1 : 0);
+      this.hasEmpty ||= isEmpty;
+      if (cells.as === "number") this.numbers.push(cells.numbers[k]!);
+      else if (cells.as === "text") this.texts.push(cells.values[cells.valueIdx[k]!]!);
+      else this.texts.push(isEmpty ? "" : String(cells.ids[k]));
+    }
   }
 }
 
@@ -483,46 +440,10 @@ function zerosOf(bits: Uint8Array, count: number): number {
   return zeros;
 }
 
-function numberOfHalf(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 31;
-  const fraction = half & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
 function textOfBytes(bytes: Uint8Array, place: () => string): string {
   try {
     return text.decode(bytes);
   } catch {
     throw new FileFormatError(place(), "text in UTF-8", "bytes that are none");
   }
-}
-
-function sizeOf(cells: Cells): number {
-  return cells.as === "text" ? cells.valueIdx.length : cells.as === "id" ? cells.ids.length : cells.numbers.length;
-}
-
-/** Cells one after another, all of one form. */
-function joined(parts: readonly Cells[]): Cells {
-  const count = parts.reduce((sum, part) => sum + sizeOf(part), 0);
-  const nulls = parts.some((part) => part.nulls !== null) ? new Uint8Array(count) : null;
-  const ids = new BigInt64Array(parts[0]!.as === "id" ? count : 0);
-  const numbers = new Float64Array(parts[0]!.as === "number" ? count : 0);
-  const valueIdx = new Uint32Array(parts[0]!.as === "text" ? count : 0);
-  const values: string[] = [];
-  let at = 0;
-  for (const part of parts) {
-    if (part.nulls !== null) nulls!.set(part.nulls, at);
-    if (part.as === "number") numbers.set(part.numbers, at);
-    else if (part.as === "id") ids.set(part.ids as BigInt64Array, at);
-    else {
-      for (let k = 0; k < part.valueIdx.length; k++) valueIdx[at + k] = values.length + part.valueIdx[k]!;
-      for (const value of part.values) values.push(value);
-    }
-    at += sizeOf(part);
-  }
-  if (parts[0]!.as === "id") return { as: "id", ids, nulls };
-  return parts[0]!.as === "number" ? { as: "number", numbers, nulls } : { as: "text", values, valueIdx, nulls };
 }

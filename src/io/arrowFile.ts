@@ -2,7 +2,7 @@
 // buffers of the wanted columns, which are unpacked while the batch before is used. The readers of Arrow for JavaScript take a whole file in memory,
 // unpack all columns and believe what bytes claim; so this one is our own.
 
-import { EngineError, FileFormatError } from "../core/errors.ts";
+import { FileFormatError } from "../core/errors.ts";
 import { quoteText } from "../core/text.ts";
 import { type RawColumn, readColumns, type Unpackers, unpackersFor } from "./arrowBuffers.ts";
 import { CellReader, checkForm, type Place } from "./arrowCells.ts";
@@ -60,6 +60,7 @@ class ArrowFile implements TableFile {
     visit: (batch: TableBatch) => boolean,
     { onProgress, signal }: ReadTableOptions = {},
   ): Promise<void> {
+    signal?.throwIfAborted();
     const { fields } = this.#framing.schema;
     const indices = wantedIndices(this.file, this.columns, wanted);
     const columns = wanted.map(({ name, as }, i) => {
@@ -76,8 +77,7 @@ class ArrowFile implements TableFile {
     let rowStart = 0;
     try {
       for await (const { layout, fields } of loading) {
-        if (signal?.aborted)
-          throw new EngineError("aborted", `${this.file}: reading was aborted`, { file: this.file }, signal.reason);
+        signal?.throwIfAborted();
         if (layout.dictionary !== null) {
           this.#setDictionary(layout, fields, columns);
           continue;

@@ -167,11 +167,13 @@ export async function readLabelledConnectome(
 
 /**
  * Writes a connectome by its extension (.safetensors, .npz, .mtx, .csv, .tsv), atomically; reading gives back the same weights to
- * the bit, those of text files in f64. Only .safetensors holds the parts beside the matrix: ids, table and provenance
- * (`writeConnectomeFile`).
+ * the bit, those of text files in f64. Only .safetensors holds the parts beside the matrix, with checksums: ids (beyond 2^53, too), table and
+ * provenance.
  *
  * @throws {FileFormatError} an extension that is not written
  * @throws {ArgumentError} a part that this kind of file cannot hold
+ * @throws {ShapeError} ids or a table of another number of neurons
+ * @throws {FileFormatError} ids that are none, or occur twice
  * @throws {EngineError} a place that cannot be written to
  */
 export async function writeConnectome(file: string, csr: Csr, parts: ConnectomeFileParts = {}): Promise<void> {

@@ -6,6 +6,7 @@ import { csrFromParts } from "../core/csr.ts";
 import { FileFormatError, ShapeError } from "../core/errors.ts";
 import type { NeuronColumn } from "../core/selector.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
+import { splitWhole } from "./decimal.ts";
 import { type ByteSource, withFile } from "./files.ts";
 import { checkExtents } from "./limits.ts";
 import { checkIdText } from "./neuronIds.ts";
@@ -61,10 +62,6 @@ const columnTensor = (name: string): string => `column.${name}`;
 
 /** Elements that are checked and written at once. */
 const PIECE = 2 ** 22;
-
-/** Whole numbers from 0 to 2^63 − 1 in their shortest form. */
-const WHOLE_ID = /^(0|[1-9]\d{0,18})$/;
-const LARGEST_ID = 2n ** 63n - 1n;
 
 /**
  * Writes a connectome with its neurons and its provenance as a .safetensors file, durably, with checksums. `readLabelledConnectome` gives all of
@@ -148,16 +145,11 @@ function addIds(tensors: Tensors, labels: readonly string[] | BigInt64Array, fil
   else addTexts(tensors, IDS, labels as readonly string[], file);
 }
 
-/** null: they are not all whole numbers of 64 bits. */
+/** null: they are not all whole numbers from 0 to 2^63 − 1 in their shortest form. */
 function wholeIds(labels: readonly string[]): BigInt64Array | null {
   const numbers = new BigInt64Array(labels.length);
-  for (let i = 0; i < labels.length; i++) {
-    if (!WHOLE_ID.test(labels[i]!)) return null;
-    const id = BigInt(labels[i]!);
-    if (id > LARGEST_ID) return null;
-    numbers[i] = id;
-  }
-  return numbers;
+  const words = new Uint32Array(numbers.buffer);
+  return labels.every((label, i) => splitWhole(label, words, i)) ? numbers : null;
 }
 
 /** @throws {FileFormatError} an id that is none, or occurs twice */

@@ -61,6 +61,8 @@ const MOST_DIGITS_64 = 19;
 /** Low digits that are taken apart from those before them. */
 const LOW_DIGITS = 9;
 const TWO_TO_32 = 2 ** 32;
+/** High halves of numbers below 2^63. */
+const LARGEST_HALF = 2 ** 31;
 
 /**
  * Sets words[2k] and words[2k + 1], the low and the high half of entry k of an array of 64 bits, to the whole number from 0 to 2^63 − 1 that
@@ -91,7 +93,34 @@ export function parseWhole64(bytes: Uint8Array, begin: number, end: number, word
   const lower = (head % 65536) * 1e9 + tail;
   const low = (upper % 65536) * 65536 + (lower % TWO_TO_32);
   const high = Math.floor(upper / 65536) + Math.floor(lower / TWO_TO_32) + (low >= TWO_TO_32 ? 1 : 0);
-  if (high >= 2 ** 31) return false;
+  if (high >= LARGEST_HALF) return false;
+  words[2 * k] = low;
+  words[2 * k + 1] = high;
+  return true;
+}
+
+/** The same for text: the halves become words[2k] and words[2k + 1]. */
+export function splitWhole(text: string, words: Int32Array | Uint32Array, k = 0): boolean {
+  const { length } = text;
+  if (length === 0 || length > MOST_DIGITS_64 || (length > 1 && text.charCodeAt(0) === ZERO)) return false;
+  const head = Math.min(EXACT_DIGITS, length);
+  let value = 0;
+  for (let i = 0; i < head; i++) {
+    const digit = text.charCodeAt(i) - ZERO;
+    if (!(digit >= 0 && digit <= 9)) return false;
+    value = value * 10 + digit;
+  }
+  let high = Math.floor(value / TWO_TO_32);
+  let low = value - high * TWO_TO_32;
+  for (let i = head; i < length; i++) {
+    const digit = text.charCodeAt(i) - ZERO;
+    if (!(digit >= 0 && digit <= 9)) return false;
+    low = low * 10 + digit;
+    const carry = Math.floor(low / TWO_TO_32);
+    low -= carry * TWO_TO_32;
+    high = high * 10 + carry;
+  }
+  if (high >= LARGEST_HALF) return false;
   words[2 * k] = low;
   words[2 * k + 1] = high;
   return true;

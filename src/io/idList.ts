@@ -6,7 +6,7 @@ import { replaceFile } from "./durable.ts";
 import { checkIdText } from "./neuronIds.ts";
 import { readTextFileSync } from "./textFile.ts";
 
-const EXPECTED = "a list of ids, one per line";
+const EXPECTED = "lines with one id each";
 /** Some millions of ids. */
 const MOST_BYTES = 2 ** 26;
 

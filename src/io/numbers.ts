@@ -90,29 +90,49 @@ export function decodeNumbers(
     case "b1":
       return own.map((byte) => (byte === 0 ? 0 : 1));
     case "i8":
-      return wideIntegers(new Uint32Array(buffer), new Int32Array(buffer), file);
     case "u8": {
-      const words = new Uint32Array(buffer);
-      return wideIntegers(words, words, file);
+      const wide = type === "i8" ? new BigInt64Array(buffer) : new BigUint64Array(buffer);
+      return exactNumbers(wide, (k) => `${file}: element ${k}`);
     }
   }
 }
 
-/** 64-bit integers from their 32-bit words, low word first; `high` views the same words as signed or unsigned. */
-function wideIntegers(low: Uint32Array, high: Int32Array | Uint32Array, file: string): Float64Array {
-  const out = new Float64Array(low.length / 2);
-  for (let i = 0; i < out.length; i++) {
-    const value = high[2 * i + 1]! * 2 ** 32 + low[2 * i]!;
-    if (!Number.isSafeInteger(value)) {
-      throw new FileFormatError(file, "64-bit integers within ±2^53", `about ${value} at element ${i}`);
-    }
-    out[i] = value;
+/** Whole numbers of 64 bits, with or without sign. */
+export type WideArray = BigInt64Array | BigUint64Array;
+
+/** Of ±2^53, the high one of its two words of 32 bits. */
+export const HIGH_OF_EXACT: number = 2 ** 21;
+
+/**
+ * Whole numbers of 64 bits in double precision, without a BigInt for each.
+ *
+ * @param placeOf where number k stands, for messages
+ * @param nulls 1 where there is none, which becomes NaN
+ * @throws {FileFormatError} a number beyond ±2^53, where double precision rounds
+ */
+export function exactNumbers(
+  wide: WideArray,
+  placeOf: (k: number) => string,
+  nulls: Uint8Array | null = null,
+  out: Float64Array = new Float64Array(wide.length),
+): Float64Array {
+  const low = new Uint32Array(wide.buffer, wide.byteOffset, 2 * wide.length);
+  const high = wide instanceof BigInt64Array ? new Int32Array(wide.buffer, wide.byteOffset, 2 * wide.length) : low;
+  for (let k = 0; k < wide.length; k++) {
+    const upper = high[2 * k + 1]!;
+    const lower = low[2 * k]!;
+    if (nulls?.[k] === 1) out[k] = Number.NaN;
+    else if ((upper >= HIGH_OF_EXACT && (upper > HIGH_OF_EXACT || lower > 0)) || upper < -HIGH_OF_EXACT) {
+      throw new FileFormatError(placeOf(k), EXACT_NUMBER, String(wide[k]));
+    } else out[k] = upper * 2 ** 32 + lower;
   }
   return out;
 }
 
+export const EXACT_NUMBER = "a number within ±2^53, where whole numbers are exact";
+
 /** The value of an IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
-function floatOfHalf(bits: number): number {
+export function floatOfHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;

@@ -8,7 +8,7 @@ import { openParquetTable } from "./parquetTableFile.ts";
 import type { TableFile } from "./tableFile.ts";
 import { openTextTable, type TextTableOptions } from "./textTableFile.ts";
 
-const OPENERS: Readonly<Record<string, (file: string, options: OpenTableOptions) => Promise<TableFile>>> = {
+const OPENERS: Readonly<Record<string, (file: string, options: TextTableOptions) => Promise<TableFile>>> = {
   ".feather": openArrowFile,
   ".arrow": openArrowFile,
   ".arrows": openArrowFile,
@@ -20,10 +20,7 @@ const OPENERS: Readonly<Record<string, (file: string, options: OpenTableOptions)
   ".tsv.gz": openTextTable,
 };
 
-/** Only tables of text have options. */
-export interface OpenTableOptions extends TextTableOptions {}
-
-/** Extensions of tables, each with its point. */
+/** Extensions of the files that `openTable` opens, each with its point. */
 export const TABLE_EXTENSIONS: readonly string[] = Object.keys(OPENERS);
 
 /** Whether a file has the extension of a table. */
@@ -33,13 +30,14 @@ export function isTableName(file: string): boolean {
 
 /**
  * Opens a table, in the format that the extension of its name says, in any case: `.feather`, `.arrow`, `.ipc` (files of Apache Arrow), `.arrows`
- * (streams), `.parquet`, `.csv`, `.tsv`, `.csv.gz`, `.tsv.gz`.
+ * (streams), `.parquet`, `.csv`, `.tsv`, `.csv.gz`, `.tsv.gz`. It holds a file open until `close`.
  *
+ * @param options  of tables of text; the others have none
  * @throws {ArgumentError} another extension
  * @throws {FileFormatError} missing, damaged, or of another format than its name says
  * @throws {EngineError} "peer-missing": a package that decodes this file is not installed
  */
-export async function openTable(file: string, options: OpenTableOptions = {}): Promise<TableFile> {
+export async function openTable(file: string, options: TextTableOptions = {}): Promise<TableFile> {
   const extension = extensionOf(file);
   if (extension !== null) return OPENERS[extension]!(file, options);
   throw new ArgumentError("openTable", "file", `a table (${TABLE_EXTENSIONS.join(", ")})`, quoteText(basename(file)));

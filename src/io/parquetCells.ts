@@ -1,11 +1,12 @@
 // The cells of a column of a Parquet file: typed arrays where all are of one kind.
 
+import type { WideArray } from "./numbers.ts";
 import type { NullMask } from "./tableFile.ts";
 
 /** Cells of a column. An empty one is 0 or "", or null in a column of any values that Parquet has. */
 export type Slice =
   | { readonly kind: "numbers"; readonly numbers: Float64Array; readonly nulls: NullMask }
-  | { readonly kind: "whole"; readonly whole: BigInt64Array; readonly nulls: NullMask }
+  | { readonly kind: "whole"; readonly whole: WideArray; readonly nulls: NullMask }
   /** Cell i is `values[valueIdx[i]]`; values differ. */
   | {
       readonly kind: "texts";
@@ -36,6 +37,7 @@ type Kind = "numbers" | "whole" | "texts";
 /** The cells of a column in a row group; not boxed where all are numbers of one kind. */
 export class GroupCells {
   readonly #rows: number;
+  readonly #isUnsigned: boolean;
   /** 1 where a cell is empty, or not there. */
   readonly #nulls: Uint8Array;
   /** null: no cell yet that is not empty. "other": cells that differ in kind, or are of another one. */
@@ -45,8 +47,10 @@ export class GroupCells {
   #cells: unknown[] = [];
   #count = 0;
 
-  constructor(rows: number) {
+  /** @param isUnsigned  integers of 64 bits have no sign; the library gives some of them one */
+  constructor(rows: number, isUnsigned: boolean) {
     this.#rows = rows;
+    this.#isUnsigned = isUnsigned;
     this.#nulls = new Uint8Array(rows).fill(1);
   }
 
@@ -75,7 +79,7 @@ export class GroupCells {
       case "numbers":
         return { kind: "numbers", numbers: this.#numbers.slice(begin, begin + count), nulls };
       case "whole":
-        return { kind: "whole", whole: this.#whole.slice(begin, begin + count), nulls };
+        return { kind: "whole", whole: this.#wide().slice(begin, begin + count), nulls };
       case "texts":
         return { kind: "texts", ...this.#texts(begin, count), nulls };
       default:
@@ -85,7 +89,8 @@ export class GroupCells {
 
   /** Copies a typed array at once. */
   #putWhole(cells: ArrayLike<unknown>, at: number, begin: number, end: number): boolean {
-    if (cells instanceof BigInt64Array && this.#become("whole")) {
+    const isWide = cells instanceof BigInt64Array || (cells instanceof BigUint64Array && this.#isUnsigned);
+    if (isWide && this.#become("whole")) {
       this.#whole.set(cells.subarray(begin, end), at + begin);
     } else if (isNumberArray(cells) && this.#become("numbers")) {
       this.#numbers.set(cells.subarray(begin, end), at + begin);
@@ -97,12 +102,22 @@ export class GroupCells {
   #putCell(cell: unknown, row: number): void {
     this.#nulls[row] = 0;
     if (typeof cell === "number" && this.#become("numbers")) this.#numbers[row] = cell;
-    else if (isInt64(cell) && this.#become("whole")) this.#whole[row] = cell;
+    else if (this.#isWhole(cell) && this.#become("whole")) this.#whole[row] = cell;
     else if (typeof cell === "string" && this.#become("texts")) this.#cells[row] = cell;
     else {
       this.#becomeOther();
       this.#cells[row] = cell;
     }
+  }
+
+  /** Whether a cell is an integer of 64 bits. */
+  #isWhole(cell: unknown): cell is bigint {
+    if (typeof cell !== "bigint") return false;
+    return BigInt.asIntN(64, cell) === cell || (this.#isUnsigned && BigInt.asUintN(64, cell) === cell);
+  }
+
+  #wide(): WideArray {
+    return this.#isUnsigned ? new BigUint64Array(this.#whole.buffer) : this.#whole;
   }
 
   /** Whether all cells so far are of this kind. */
@@ -118,7 +133,11 @@ export class GroupCells {
   #becomeOther(): void {
     if (this.#kind === "other") return;
     const all: readonly unknown[] | null =
-      this.#kind === "numbers" ? Array.from(this.#numbers) : this.#kind === "whole" ? Array.from(this.#whole) : null;
+      this.#kind === "numbers"
+        ? Array.from(this.#numbers)
+        : this.#kind === "whole"
+          ? Array.from<bigint>(this.#wide())
+          : null;
     if (all) this.#cells = all.map((cell, row) => (this.#nulls[row] === 1 ? null : cell));
     this.#kind = "other";
   }
@@ -145,8 +164,4 @@ type Numbers = Float64Array | Float32Array | Int32Array | Uint32Array;
 
 function isNumberArray(cells: ArrayLike<unknown>): cells is Numbers {
   return [Float64Array, Float32Array, Int32Array, Uint32Array].some((kind) => cells instanceof kind);
-}
-
-function isInt64(cell: unknown): cell is bigint {
-  return typeof cell === "bigint" && BigInt.asIntN(64, cell) === cell;
 }

@@ -6,7 +6,7 @@
 import { Worker } from "node:worker_threads";
 import * as zlib from "node:zlib";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
+import type { AsyncBuffer, Compressors, FileMetaData, SchemaElement } from "hyparquet";
 import { sizeOf } from "./files.ts";
 import { elementLimit, unpackLimit } from "./limits.ts";
 import { GroupCells } from "./parquetCells.ts";
@@ -61,10 +61,11 @@ async function serve(file: string): Promise<void> {
     throw new Refusal({ kind: "limit", expected, got: `${rows}` });
   }
   const columns = hyparquet.parquetSchema(metadata).children.map(({ element }) => element);
-  await send({ kind: "table", columns: columns.map(({ name, type }) => ({ name, type: type ?? "" })), rows });
+  await send({ kind: "table", columns: columns.map((column) => ({ name: column.name, type: typeOf(column) })), rows });
   const chosen = await new Promise<ToDecoder>((resolve) => process.once("message", resolve));
   const compressors = await compressorsFor(codecsOf(metadata, chosen), bytes);
-  await sendRows(hyparquet, { buffer, metadata, columns: [...chosen], compressors });
+  const unsigned = new Set(columns.filter(isUnsigned).map(({ name }) => name));
+  await sendRows(hyparquet, { buffer, metadata, columns: [...chosen], unsigned, compressors });
   await send({ kind: "end" });
 }
 
@@ -72,7 +73,18 @@ interface Request {
   readonly buffer: AsyncBuffer;
   readonly metadata: FileMetaData;
   readonly columns: string[];
+  /** Those of integers of 64 bits without sign. */
+  readonly unsigned: ReadonlySet<string>;
   readonly compressors: Compressors;
+}
+
+/** The physical type, or the one of times, which the library makes of it. */
+function typeOf({ type, converted_type: converted, logical_type: logical }: SchemaElement): string {
+  return [logical?.type, converted].find((name) => name !== undefined && /^(DATE|TIMESTAMP)/.test(name)) ?? type ?? "";
+}
+
+function isUnsigned({ converted_type: converted, logical_type: logical }: SchemaElement): boolean {
+  return converted === "UINT_64" || (logical?.type === "INTEGER" && logical.bitWidth === 64 && !logical.isSigned);
 }
 
 /** All rows, group by group, in slices. */
@@ -95,10 +107,10 @@ async function sendRows(hyparquet: Hyparquet, request: Request): Promise<void> {
 /** The cells of a column in one row group. */
 async function readColumn(
   hyparquet: Hyparquet,
-  { buffer, metadata, compressors }: Request,
+  { buffer, metadata, unsigned, compressors }: Request,
   { name, rowStart, rowEnd }: { readonly name: string; readonly rowStart: number; readonly rowEnd: number },
 ): Promise<GroupCells> {
-  const cells = new GroupCells(rowEnd - rowStart);
+  const cells = new GroupCells(rowEnd - rowStart, unsigned.has(name));
   await hyparquet.parquetRead({
     ...{ file: buffer, metadata, columns: [name], rowStart, rowEnd, compressors },
     onChunk: ({ columnName, columnData, rowStart: row }) => {

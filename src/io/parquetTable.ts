@@ -3,7 +3,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Abortable } from "../core/abort.ts";
-import { EngineError, FileFormatError } from "../core/errors.ts";
+import { type EngineError, FileFormatError } from "../core/errors.ts";
+import { missingPeer, type PeerNeed } from "../core/peer.ts";
 import { printable, shortened } from "../core/text.ts";
 import { fileError, sizeOf } from "./files.ts";
 import type { Slice } from "./parquetCells.ts";
@@ -14,7 +15,7 @@ const MIB = 2 ** 20;
 /** A column that is no part of another one. */
 export interface ParquetColumn {
   readonly name: string;
-  /** The physical type, e.g. "INT64" or "FLOAT"; empty for a column made of others. */
+  /** The physical type, e.g. "INT64" or "FLOAT", or "DATE", "TIMESTAMP"; empty for a column made of others. */
   readonly type: string;
 }
 
@@ -118,7 +119,7 @@ function refusalOf(file: string, message: Exclude<FromDecoder, { kind: "table" |
     case "limit":
       return new FileFormatError(file, message.expected, message.got, "file-limit");
     case "peer":
-      return missingPeer(file, message.package, message.codec);
+      return missingPeer(needOf(file, message.package, message.codec));
     case "error": {
       const cause = new Error(shortened(printable(message.message), 200));
       return fileError(file, EXPECTED, message.errno === "" ? cause : Object.assign(cause, { code: message.errno }));
@@ -126,11 +127,8 @@ function refusalOf(file: string, message: Exclude<FromDecoder, { kind: "table" |
   }
 }
 
-function missingPeer(file: string, name: string, codec: string | undefined): EngineError {
-  const needs =
-    codec === undefined
-      ? `Parquet files need the package ${name}`
-      : `columns packed with ${codec} need the package ${name} (or write the file with snappy, gzip or brotli)`;
-  const message = `${file}: ${needs}; install it with: npm install ${name}`;
-  return new EngineError("peer-missing", message, { file, package: name, ...(codec !== undefined && { codec }) });
+function needOf(file: string, name: string, codec: string | undefined): PeerNeed {
+  if (codec === undefined) return { name, place: file, need: "Parquet files need", details: { file } };
+  const or = " (or write the file with snappy, gzip or brotli)";
+  return { name, place: file, need: `columns packed with ${codec} need`, or, details: { file, codec } };
 }

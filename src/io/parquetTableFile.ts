@@ -2,12 +2,12 @@
 
 import { FileFormatError } from "../core/errors.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
-import { addCodedIds } from "./codedIds.ts";
-import { IdCellsBuilder } from "./idCells.ts";
 import { idOfValue } from "./neuronIds.ts";
+import { exactNumbers } from "./numbers.ts";
 import { cellOf, type Slice } from "./parquetCells.ts";
 import { forEachSlice, type ParquetColumn } from "./parquetTable.ts";
-import { ROWS_PER_BATCH, wantedIndices } from "./tableColumns.ts";
+import { StoredIds } from "./storedIds.ts";
+import { wantedIndices } from "./tableColumns.ts";
 import type {
   CellForm,
   Cells,
@@ -15,6 +15,7 @@ import type {
   TableBatch,
   TableColumn,
   TableFile,
+  TextCells,
   WantedColumn,
 } from "./tableFile.ts";
 import { TextDictionary } from "./textDictionary.ts";
@@ -103,6 +104,8 @@ type CellsReader = (slice: Slice, count: number) => Cells;
 
 type PlaceOf = (k: number) => string;
 
+type OtherCells = Extract<Slice, { kind: "other" }>;
+
 function readerOf(form: CellForm, type: string, placeOf: PlaceOf): CellsReader {
   switch (form) {
     case "id":
@@ -110,106 +113,88 @@ function readerOf(form: CellForm, type: string, placeOf: PlaceOf): CellsReader {
     case "number":
       return (slice) => numbersOf(slice, placeOf);
     case "text":
-      return (slice, count) => textsOf(slice, count, placeOf);
+      return textReader(placeOf);
   }
 }
 
 /** @param exactTo  as `idOfValue` */
 function idReader(exactTo: number, placeOf: PlaceOf): CellsReader {
-  let builder: IdCellsBuilder | null = null;
+  let ids: StoredIds | null = null;
   return (slice, count) => {
-    if (slice.kind === "whole") {
-      checkNotNegative(slice.whole, placeOf);
-      return { as: "id", ids: slice.whole, nulls: slice.nulls };
+    ids ??= new StoredIds(placeOf);
+    switch (slice.kind) {
+      case "whole":
+        return ids.ofWide(slice.whole, slice.nulls);
+      case "numbers":
+        return ids.ofNumbers(slice.numbers, exactTo, slice.nulls);
+      case "texts":
+        return ids.ofTexts(slice, count);
+      case "other":
+        return ids.ofTexts(idTexts(slice, exactTo, placeOf), count);
     }
-    if (slice.kind === "numbers") {
-      for (let k = 0; k < count; k++)
-        if (slice.nulls?.[k] !== 1) idOfValue(slice.numbers[k], () => placeOf(k), exactTo);
-      return { as: "id", ids: wholeOf(slice.numbers), nulls: slice.nulls };
-    }
-    builder ??= new IdCellsBuilder(ROWS_PER_BATCH, placeOf);
-    builder.clear();
-    if (slice.kind === "texts") addCodedIds(builder, slice, count);
-    else addOthers(builder, slice, count, placeOf);
-    return builder.take(count);
   };
 }
 
-/** Integers without sign that need all 64 bits become text; what is no id is refused. */
-function addOthers(builder: IdCellsBuilder, slice: Slice, count: number, placeOf: PlaceOf): void {
-  for (let k = 0; k < count; k++) {
-    const cell = cellOf(slice, k);
-    if (cell === null) builder.addNull(k);
-    else if (typeof cell === "string") builder.addText(k, cell);
-    else {
-      const id = idOfValue(cell, () => placeOf(k));
-      if (BigInt.asIntN(64, BigInt(id)) === BigInt(id)) builder.addWhole(k, BigInt(id));
-      else builder.addText(k, String(id));
-    }
-  }
-}
-
-/** Whole numbers from 0 to 2^53 as integers of 64 bits. */
-function wholeOf(numbers: Float64Array): BigInt64Array {
-  const ids = new BigInt64Array(numbers.length);
-  const words = new Uint32Array(ids.buffer);
-  for (let k = 0; k < numbers.length; k++) {
-    words[2 * k] = numbers[k]! % 2 ** 32;
-    words[2 * k + 1] = numbers[k]! / 2 ** 32;
-  }
-  return ids;
-}
-
-function checkNotNegative(ids: BigInt64Array, placeOf: PlaceOf): void {
-  const words = new Int32Array(ids.buffer, ids.byteOffset, 2 * ids.length);
-  for (let k = 0; k < ids.length; k++) if (words[2 * k + 1]! < 0) idOfValue(ids[k], () => placeOf(k));
+/** @throws {FileFormatError} cells that are no ids */
+function idTexts({ cells, nulls }: OtherCells, exactTo: number, placeOf: PlaceOf): TextCells {
+  const values = cells.map((cell, k) => (cell === null ? "" : String(idOfValue(cell, () => placeOf(k), exactTo))));
+  return { as: "text", values, valueIdx: Uint32Array.from(values, (_, k) => k), nulls };
 }
 
 function numbersOf(slice: Slice, placeOf: PlaceOf): Cells {
   const { nulls } = slice;
-  if (slice.kind !== "numbers" && slice.kind !== "whole") return noNumbers(slice, placeOf);
-  const numbers = slice.kind === "numbers" ? slice.numbers : exactNumbers(slice.whole, placeOf);
-  if (nulls) for (let k = 0; k < nulls.length; k++) if (nulls[k] === 1) numbers[k] = Number.NaN;
-  return { as: "number", numbers, nulls };
+  switch (slice.kind) {
+    case "whole":
+      return { as: "number", numbers: exactNumbers(slice.whole, placeOf, nulls), nulls };
+    case "numbers":
+      if (nulls) for (let k = 0; k < nulls.length; k++) if (nulls[k] === 1) slice.numbers[k] = Number.NaN;
+      return { as: "number", numbers: slice.numbers, nulls };
+    case "texts":
+      return {
+        as: "number",
+        numbers: numbersOfOthers(
+          Array.from(slice.valueIdx, (_, k) => cellOf(slice, k)),
+          placeOf,
+        ),
+        nulls,
+      };
+    case "other":
+      return { as: "number", numbers: numbersOfOthers(slice.cells, placeOf), nulls };
+  }
 }
 
-/** @throws {FileFormatError} a whole number beyond ±2^53 */
-function exactNumbers(whole: BigInt64Array, placeOf: PlaceOf): Float64Array {
-  const low = new Uint32Array(whole.buffer, whole.byteOffset, 2 * whole.length);
-  const high = new Int32Array(whole.buffer, whole.byteOffset, 2 * whole.length);
-  const numbers = new Float64Array(whole.length);
-  for (let k = 0; k < numbers.length; k++) {
-    const value = high[2 * k + 1]! * 2 ** 32 + low[2 * k]!;
-    if (!Number.isSafeInteger(value)) {
-      throw new FileFormatError(placeOf(k), "a number within ±2^53, where whole numbers are exact", `${whole[k]}`);
-    }
-    numbers[k] = value;
-  }
-  return numbers;
-}
-
-/** A column of something else: allowed where all cells are empty. */
-function noNumbers(slice: Slice, placeOf: PlaceOf): Cells {
-  const count = slice.kind === "texts" ? slice.valueIdx.length : (slice as { cells: readonly unknown[] }).cells.length;
-  for (let k = 0; k < count; k++) {
-    const cell = cellOf(slice, k);
-    if (cell !== null) throw new FileFormatError(placeOf(k), "a number, or an empty cell", quoteValue(cell));
-  }
-  return { as: "number", numbers: new Float64Array(count).fill(Number.NaN), nulls: slice.nulls };
+/** Truth values are numbers; all else must be empty. */
+function numbersOfOthers(cells: readonly unknown[], placeOf: PlaceOf): Float64Array {
+  return Float64Array.from(cells, (cell, k) => {
+    if (cell === null) return Number.NaN;
+    if (typeof cell === "boolean") return Number(cell);
+    throw new FileFormatError(placeOf(k), "a number, or an empty cell", quoteValue(cell));
+  });
 }
 
 /** Numbers and truth values become text, too. */
-function textsOf(slice: Slice, count: number, placeOf: PlaceOf): Cells {
-  if (slice.kind === "texts") {
-    const { values, valueIdx, nulls } = slice;
-    return { as: "text", values, valueIdx, nulls };
-  }
+function textReader(placeOf: PlaceOf): CellsReader {
   const texts = new TextDictionary();
-  const valueIdx = new Uint32Array(count);
-  for (let k = 0; k < count; k++) {
-    const cell = cellOf(slice, k);
-    if (typeof cell === "object" && cell !== null) throw new FileFormatError(placeOf(k), "text", quoteValue(cell));
-    valueIdx[k] = texts.indexOfText(cell === null ? "" : String(cell));
-  }
-  return { as: "text", values: texts.values(), valueIdx, nulls: slice.nulls };
+  return (slice, count) => {
+    const { nulls } = slice;
+    if (slice.kind === "texts") return { as: "text", values: slice.values, valueIdx: slice.valueIdx, nulls };
+    texts.beginBatch();
+    const valueIdx = new Uint32Array(count);
+    if (slice.kind === "other") {
+      for (let k = 0; k < count; k++) {
+        const cell = slice.cells[k]!;
+        if (typeof cell === "object" && cell !== null) throw new FileFormatError(placeOf(k), "text", quoteValue(cell));
+        valueIdx[k] = texts.indexOfText(cell === null ? "" : String(cell));
+      }
+    } else {
+      const cells = slice.kind === "whole" ? slice.whole : slice.numbers;
+      const bytes = new Uint8Array(cells.buffer, cells.byteOffset, cells.byteLength);
+      const width = cells.BYTES_PER_ELEMENT;
+      for (let k = 0; k < count; k++) {
+        const end = nulls?.[k] === 1 ? k * width : (k + 1) * width;
+        valueIdx[k] = texts.indexOf(bytes, k * width, end, () => (nulls?.[k] === 1 ? "" : String(cells[k])));
+      }
+    }
+    return { as: "text", values: texts.values(), valueIdx, nulls };
+  };
 }

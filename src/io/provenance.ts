@@ -86,5 +86,8 @@ export function provenanceOf(where: string, parts: JsonParts): Provenance {
     sources: parts.objects("sources").map((source) => ({ ...source.all, ...hashedFileOf(source) })),
     rules: rules as Provenance["rules"],
     steps,
+    ...(parts.has("citation") && { citation: parts.text("citation") }),
+    ...(parts.has("licence") && { licence: parts.text("licence") }),
+    ...(parts.has("notes") && { notes: parts.texts("notes") }),
   };
 }

@@ -173,6 +173,42 @@ export async function readTensorBytes(
   return bytes;
 }
 
+/** Reads a tensor from its beginning, some elements at a time, for what need not be in memory as a whole. */
+export class TensorReader {
+  readonly #source: ByteSource;
+  readonly #place: TensorPlace;
+  readonly #file: string;
+  #at: number;
+  #sum = 0;
+
+  constructor(source: ByteSource, place: TensorPlace, file: string) {
+    this.#source = source;
+    this.#place = place;
+    this.#file = file;
+    this.#at = place.begin;
+  }
+
+  /** Elements not yet read. */
+  get left(): number {
+    return (this.#place.end - this.#at) / bytesOfNumber(this.#place.type);
+  }
+
+  /**
+   * The next elements, at most `count`.
+   *
+   * @throws {FileFormatError} as `readTensor`; "file-damaged" with the last element
+   */
+  async next(count: number): Promise<NumberArray> {
+    const { name, type, end, crc32: expected } = this.#place;
+    const stop = Math.min(end, this.#at + count * bytesOfNumber(type));
+    const bytes = await this.#source.read(this.#at, stop);
+    this.#at = stop;
+    this.#sum = crc32(bytes, this.#sum);
+    if (stop === end && expected !== null) checkSum(this.#file, name, hex(this.#sum), hex(expected));
+    return decodeNumbers(bytes, type, true, `${this.#file}: ${quoteText(name)}`, true);
+  }
+}
+
 /** Reads a file. Errors as `decodeSafetensors`, and a missing or unreadable file. */
 export function readSafetensors(file: string): Promise<SafetensorsFile> {
   return withFile(file, "a safetensors file", (source) => decodeSafetensors(source, file));

@@ -1,10 +1,15 @@
 // Different texts of a column, found by their bytes: a text that repeats in many rows is decoded once.
 
+import { grown } from "../core/grown.ts";
+import { ROWS_PER_BATCH } from "./tableColumns.ts";
+
 /** FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv). */
 const FNV_PRIME = 0x01000193;
 /** A start that files do not know, so they cannot choose texts that collide. */
 const HASH_START = Math.floor(Math.random() * 2 ** 32) | 0;
 const FIRST_SLOTS = 1 << 10;
+/** More texts than the rows of a batch do not repeat much. */
+const MOST_TEXTS = ROWS_PER_BATCH;
 
 export class TextDictionary {
   readonly #encoder = new TextEncoder();
@@ -32,11 +37,13 @@ export class TextDictionary {
     return this.#handedOut;
   }
 
-  /** Forgets all entries. */
-  clear(): void {
+  /** Forgets all entries where they are too many to be worth the memory. @returns whether it did */
+  beginBatch(): boolean {
+    if (this.#values.length <= MOST_TEXTS) return false;
     this.#values = [];
     this.#slots.fill(0);
     this.#handedOut = [];
+    return true;
   }
 
   /** The entry of a text that is there as bytes[begin … end) of UTF-8; a new one where there is none, of which `decode` makes the text. */
@@ -96,13 +103,4 @@ export class TextDictionary {
       this.#slots[slot] = entry + 1;
     }
   }
-}
-
-function grown<A extends Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>(
-  old: A,
-  length: number,
-): A {
-  const own = new (old.constructor as new (length: number) => A)(length);
-  own.set(old);
-  return own;
 }

@@ -3,6 +3,7 @@
 import { FileFormatError } from "../core/errors.ts";
 import { forEachRow, placeOf, type Row } from "./delimited.ts";
 import { IdCellsBuilder } from "./idCells.ts";
+import { EXACT_NUMBER } from "./numbers.ts";
 import { NullCells, ROWS_PER_BATCH, wantedIndices } from "./tableColumns.ts";
 import type {
   CellForm,
@@ -22,9 +23,6 @@ export interface TextTableOptions {
 }
 
 const EXPECTED = "a table of text whose first line names its columns (CSV, TSV)";
-/** A dictionary with more texts begins anew with the next batch. */
-const MOST_TEXTS = ROWS_PER_BATCH;
-
 /** Ends the reading of a file. */
 const STOP = Symbol("stop");
 
@@ -189,9 +187,8 @@ class IdColumn implements CellsBuilder {
       ids.addNull(k);
       return;
     }
-    const { size } = this.#texts;
     const entry = row.textIdx(this.#column, this.#texts);
-    ids.addText(k, this.#texts.text(entry), entry < size);
+    ids.addText(k, this.#texts.text(entry), entry);
   }
 
   take(count: number): Cells {
@@ -200,7 +197,7 @@ class IdColumn implements CellsBuilder {
 
   clear(): void {
     this.#ids.clear();
-    if (this.#texts.size > MOST_TEXTS) this.#texts.clear();
+    if (this.#texts.beginBatch()) this.#ids.forgetTexts();
   }
 }
 
@@ -222,7 +219,7 @@ class NumberColumn implements CellsBuilder {
     }
     const value = row.finite(column, "a number, or an empty cell");
     if (Math.abs(value) > Number.MAX_SAFE_INTEGER && /^[+-]?\d+$/.test(row.text(column))) {
-      throw row.error(column, "a number within ±2^53, where whole numbers are exact");
+      throw row.error(column, EXACT_NUMBER);
     }
     this.#numbers[k] = value;
   }
@@ -258,6 +255,6 @@ class TextColumn implements CellsBuilder {
 
   clear(): void {
     this.#nulls.clear();
-    if (this.#texts.size > MOST_TEXTS) this.#texts.clear();
+    this.#texts.beginBatch();
   }
 }

@@ -87,10 +87,14 @@ export async function dynamicsParameters({
   parameters,
 }: Pick<ObservedModel, "parameters">): Promise<DynamicsParameters> {
   const known = new Map<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>();
-  for (const { name, role, of } of parameters.all()) {
+  for (const { name, role, of, matrix, shared } of parameters.all()) {
     const label = of === "groups of connections" ? "strengths" : LABELS[role];
     // Constraints hold in what is shown, as they do in a forward pass.
-    if (label) known.set(label, { of, values: await parameters.values(name) });
+    if (!label) continue;
+    const own = shared ? null : matrix;
+    // Before training they are those of the matrix, of which no copy is needed.
+    const isOwn = own !== null && (await parameters.hasValues(name, own.values));
+    known.set(label, { of, values: isOwn ? own.values : await parameters.values(name) });
   }
   return known;
 }

@@ -1,6 +1,6 @@
 // Plots as PNG, drawn by sharp, an optional package.
 
-import { EngineError } from "../core/errors.ts";
+import { loadPeer } from "../core/peer.ts";
 
 type Sharp = typeof import("sharp").default;
 
@@ -27,10 +27,6 @@ export async function assertPng(): Promise<void> {
 }
 
 async function loadSharp(): Promise<Sharp> {
-  try {
-    return (await import("sharp")).default;
-  } catch (cause) {
-    const message = "plot: PNG files need the package sharp; install it with: npm install sharp";
-    throw new EngineError("peer-missing", message, { package: "sharp" }, cause);
-  }
+  const need = { name: "sharp", place: "plot", need: "PNG files need" };
+  return (await loadPeer(() => import("sharp"), need)).default;
 }

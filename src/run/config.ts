@@ -147,7 +147,7 @@ export interface TrainConfig {
    */
   readonly head: (typeof HEADS)[number];
   /** Neurons of each group of `input` and `head` "groups". Groups are disjoint. */
-  readonly groupSize: number;
+  readonly groupSize: number | "all";
   /** Factor on the means of `head` "groups". */
   readonly headScale: number;
   /** Radius of the convolution of `head` "columns", in columns. */

@@ -48,6 +48,7 @@ import {
   type SettingType,
   selector,
   whole,
+  wholeOr,
 } from "./settingTypes.ts";
 import { hasFixedSteps, tableauOf } from "./solver.ts";
 
@@ -249,7 +250,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   connectome: {
     group: "Network",
     placeholder: "<file>",
-    help: "matrix (row = receiving neuron), edge list or graph: .npz, .pt, .npy, .mtx, .safetensors, .csv, .tsv, .parquet or .graphml",
+    help: "file of axograd import, matrix (row = receiving neuron), edge list or graph: .npz, .pt, .npy, .mtx, .safetensors, .csv, .tsv, .parquet or .graphml",
     type: orNull(filePath()),
     default: null,
     changeableOnResume: true,
@@ -458,9 +459,9 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   },
   groupSize: {
     group: "Read-out",
-    placeholder: "<n>",
-    help: "neurons of each random group of --input (groups or a selector) and of --head groups",
-    type: whole(1),
+    placeholder: "<n|all>",
+    help: "neurons of each random group of --input (groups or a selector) and of --head groups; all: the largest groups that fit, which share all neurons there",
+    type: wholeOr("all", 1),
     default: 64,
     needs: GROUPS_OF_NEURONS,
   },

@@ -2,6 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { orRelease } from "../core/release.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import type { TaskNetwork } from "../data/tasks/taskSet.ts";
@@ -13,7 +14,7 @@ import type { ConnectomeNetworkOptions } from "../models/options.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { ReadoutLayer, ReadoutOptions } from "../models/readout/layers.ts";
 import type { Task } from "../models/task/task.ts";
-import { type Checkpoint, loadCheckpoint, positionOf, restoreCheckpoint } from "../train/checkpoint.ts";
+import { type CheckpointFacts, positionOf, restoreFrom } from "../train/checkpoint.ts";
 import { Adam, AdamW, type Optimizer, type ParameterGroup, RMSprop, SGD } from "../train/optimizer.ts";
 import { ParameterPenalties, type ParameterPenalty, type PenaltyKind } from "../train/parameterPenalties.ts";
 import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";
@@ -24,6 +25,7 @@ import type { Key } from "./configOptions.ts";
 import { checkReadTimes, evaluationOf, readoutTimesOf } from "./evaluation.ts";
 import { hashInputs, type InputFile } from "./inputFiles.ts";
 import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
+import { PRESETS } from "./presets.ts";
 import { chooseProjections, neuronsOfRun, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
 import { type LoadOptions, loadSamples, type SampleSplits, withoutTimes } from "./samples.ts";
@@ -80,6 +82,7 @@ type Warn = (message: string) => void;
 
 export async function loadRunInputs(config: TrainConfig, options: RunInputOptions = {}): Promise<RunInputs> {
   const { hashes = true, recorded, onProgress } = options;
+  checkPreset(config);
   const connectome = await loadConnectome(config);
   const weights = initialWeights(connectome.csr, config);
   const sharing = sharingOf(config, connectome, weights);
@@ -110,7 +113,14 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
   }
 }
 
-function modelOf(backend: Backend, config: TrainConfig, inputs: RunInputs): RunModel {
+function checkPreset({ preset, connectome }: TrainConfig): void {
+  if (!PRESETS[preset]!.needsConnectome || connectome !== null) return;
+  const expected = `--connectome with it: ${preset} has none of its own (axograd import makes one of published files, axograd generate malecns such files)`;
+  throw new ArgumentError("train", "--preset", expected, "none");
+}
+
+/** The model of a run, with the parameters that training starts from. */
+export function createModel(backend: Backend, config: TrainConfig, inputs: RunInputs): RunModel {
   const { time, memoryBudget } = config;
   const { task } = inputs;
   const common = { task, readout: readoutOf(config, inputs), penalties: activityPenaltiesOf(config) };
@@ -164,7 +174,7 @@ function layersOf({ convolution }: Projections): ReadoutLayer[] {
 export function createExperiment(backend: Backend, config: TrainConfig, inputs: RunInputs): Experiment {
   const { train } = inputs.samples;
   const neurons = neuronsOfRun(inputs.connectome, inputs.projections);
-  const model = modelOf(backend, config, inputs);
+  const model = createModel(backend, config, inputs);
   const optimizer = orRelease({ release: () => model.dispose() }, () =>
     optimizerOf(backend, model.parameters, config, neurons),
   );
@@ -259,10 +269,12 @@ function penaltiesOf(
  * @throws {FileFormatError} damaged, of another network, or with a position that contradicts itself
  */
 export async function restoreExperiment(experiment: Experiment, file: string, warn?: Warn): Promise<void> {
-  const checkpoint = await readCheckpoint(file, warn);
-  const position = positionOf(checkpoint, experiment.trainer.stepsPerEpoch);
-  restoreCheckpoint(checkpoint, experiment);
-  experiment.trainer.seek(position);
+  const { trainer } = experiment;
+  const facts = await restoreFrom(file, experiment, (found) => {
+    warnUnverified(found, warn);
+    positionOf(found, trainer.stepsPerEpoch);
+  });
+  trainer.seek(facts.position);
 }
 
 /**
@@ -271,15 +283,21 @@ export async function restoreExperiment(experiment: Experiment, file: string, wa
  * @param warn  gets a warning about a checkpoint without checksums
  * @throws {FileFormatError} damaged, or of another network
  */
-export async function restoreModel(model: Experiment["model"], file: string, warn?: Warn): Promise<void> {
-  restoreCheckpoint(await readCheckpoint(file, warn), { model });
+export async function restoreModel(
+  model: Experiment["model"],
+  file: string,
+  warn?: Warn,
+  accept: (facts: CheckpointFacts) => void = () => {},
+): Promise<CheckpointFacts> {
+  return restoreFrom(file, { model }, (facts) => {
+    warnUnverified(facts, warn);
+    accept(facts);
+  });
 }
 
-async function readCheckpoint(file: string, warn: Warn = () => {}): Promise<Checkpoint> {
-  const checkpoint = await loadCheckpoint(file);
-  if (!checkpoint.verified)
-    warn(`${file} has no checksums, as an earlier version of axograd wrote it: damage may pass unnoticed`);
-  return checkpoint;
+function warnUnverified({ file, verified }: CheckpointFacts, warn: Warn = () => {}): void {
+  if (verified) return;
+  warn(`${file} has no checksums, as an earlier version of axograd wrote it: damage may pass unnoticed`);
 }
 
 /**

@@ -61,8 +61,10 @@ export interface MemoryPlan {
 
 /** What the process takes on during training besides device and data: compiled code, batches on their way, garbage. */
 const GROWTH_BYTES = 24 * 2 ** 20;
-/** A checkpoint that is read, with what is made of it, as a multiple of its file: measured, 1.6 to 1.8. */
-const CHECKPOINT_SHARE = 1.75;
+/** What is read to resume, as a multiple of values and moments: all of them, and the moments in the order of the device. */
+const RESUMED_SHARE = 1.75;
+/** What the page reads and sorts, as a multiple of the values: one array of the checkpoint's, one that is sorted, and garbage of pieces. */
+const PAGE_SHARE = 2.5;
 /** What a device holds before the first step. */
 const KEPT: readonly DevicePart[] = ["matrix", "parameters", "gradients", "moments"];
 /** What a thread of the CPU's backend takes. */
@@ -92,12 +94,11 @@ export async function planMemory(
   // What reading took for a while is still there to be used.
   const highest = process.resourceUsage().maxRSS * 1024;
   const restored = isShared ? KEPT.reduce((sum, part) => sum + onDevice[part], 0) : 0;
-  const read = CHECKPOINT_SHARE * run.checkpointBytes;
   const processBytes = Math.max(
     highest,
     atRest + (isShared ? deviceBytes : 0) + run.copiedBytes,
     isShared ? peak.processBytes + dataBytes : 0,
-    isContinued ? atRest + restored + read : 0,
+    isContinued ? atRest + restored + RESUMED_SHARE * run.checkpointBytes : 0,
   );
   const hostBytes = processBytes - (isShared ? deviceBytes : 0);
   const tapeBudgetBytes = config.memoryBudget === null ? device.tapeBudgetBytes : config.memoryBudget * 2 ** 20;
@@ -125,7 +126,7 @@ export async function planMemory(
     deviceBytes,
     hostBytes,
     processBytes,
-    pageBytes: Math.max(processBytes, atRest + (isShared ? deviceBytes : 0) + read),
+    pageBytes: Math.max(processBytes, atRest + (isShared ? deviceBytes : 0) + PAGE_SHARE * run.valueBytes),
     mostProcessBytes: processBytes + mayGrow,
     largest: peak.largest[0] ?? null,
     maxArrayBytes: device.maxArrayBytes,

@@ -8,6 +8,8 @@ export interface Preset {
   readonly summary: string;
   /** Said at the start of a run. */
   readonly warning: string | null;
+  /** Its inputs and read-outs are roles of a file's neurons. */
+  readonly needsConnectome?: true;
   readonly recipe: Partial<Omit<TrainConfig, "preset">>;
 }
 
@@ -155,6 +157,37 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       batchSize: 32,
       lr: 5e-3,
       steps: 500,
+    },
+  },
+  "nervous-system": {
+    summary:
+      "adds two digits through a whole nervous system, from its sensory to its descending and motor neurons; needs --connectome with their roles, as axograd import writes it",
+    warning: null,
+    needsConnectome: true,
+    recipe: {
+      ...TASK_NETWORK,
+      data: "addition",
+      dynamics: "leaky",
+      tau: 2,
+      trainTau: false,
+      gain: 2.3,
+      input: "role=input",
+      inputScale: 4,
+      trainInput: true,
+      readout: "output",
+      head: "groups",
+      groupSize: "all",
+      headScale: 16,
+      readoutTimes: "last:4",
+      readoutAverage: true,
+      batchSize: 16,
+      lr: 5e-3,
+      schedule: "cosine",
+      warmUp: 10,
+      steps: 400,
+      validationSamples: 128,
+      testSamples: 512,
+      checkpointEvery: 0,
     },
   },
   text: {

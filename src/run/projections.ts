@@ -289,17 +289,18 @@ function randomProjection(size: number, numNeurons: number, among: Uint32Array |
   return createSparseProjection({ size, numNeurons, indices: among ? drawn.map((k) => among[k]!) : drawn, mode: "ih" });
 }
 
-/** Random groups of some neurons; no neuron is in two. @throws {ArgumentError} too few neurons */
+/** Random groups of some neurons; no neuron is in two. @param size  all: the largest that fits @throws {ArgumentError} too few neurons */
 function disjointGroups(
   end: "input" | "output",
   groups: number,
-  size: number,
+  size: TrainConfig["groupSize"],
   among: Uint32Array,
   seed: number,
 ): Uint32Array[] {
   const { length } = among;
-  if (groups * size > length) {
-    const most = Math.floor(length / groups);
+  const most = Math.floor(length / groups);
+  const chosen = size === "all" ? Math.max(1, most) : size;
+  if (chosen > most) {
     const expected = `at most ${most}, for ${groups} ${end} groups among ${length} neurons`;
     throw new ArgumentError(
       "train",
@@ -308,6 +309,6 @@ function disjointGroups(
       `${size}`,
     );
   }
-  const drawn = randomGroups({ numNeurons: length, groups, size }, deriveKey(keyOfSeed(seed), `${end} groups`));
+  const drawn = randomGroups({ numNeurons: length, groups, size: chosen }, deriveKey(keyOfSeed(seed), `${end} groups`));
   return drawn.map((group) => group.map((k) => among[k]!));
 }

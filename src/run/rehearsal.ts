@@ -33,6 +33,8 @@ export interface RehearsedRun {
   readonly parts: Readonly<Record<DevicePart, number>>;
   /** Of a checkpoint's file, which a page about the run, or its continuation, reads into the host's memory. */
   readonly checkpointBytes: number;
+  /** Of the values of all parameters. */
+  readonly valueBytes: number;
   /** Of the largest array that the host copies to write a checkpoint: those in another order than files have. */
   readonly copiedBytes: number;
   /** Samples that run at once. */
@@ -83,6 +85,7 @@ export async function rehearseRun(
         peak: found,
         parts: partsOf(found, experiment),
         checkpointBytes: checkpointBytes(experiment),
+        valueBytes: valueBytes(experiment),
         copiedBytes: copiedBytes(experiment),
         lanes: mostLanes(),
         attempts,
@@ -145,14 +148,18 @@ function partsOf(
   return parts;
 }
 
-/** Values, moments, and two indices of 64 bits per connection. */
+/** Values and moments; connections are compared piece by piece. */
 function checkpointBytes({ model, optimizer, penalties }: Experiment): number {
   const parameters = model.parameters.all();
   const numbers = [...parameters.map(({ value }) => value), ...[...optimizer.moments()].map(([, buffer]) => buffer)];
   const starts = [...(penalties?.starts() ?? [])].map(([, buffer]) => buffer);
-  const indices = parameters.reduce((sum, { matrix }) => sum + 16 * (matrix?.nnz ?? 0), 0);
   const total = [...numbers, ...starts].reduce((sum, { length }) => sum + length, 0);
-  return total * bytesOf(model.backend.dtype) + indices;
+  return total * bytesOf(model.backend.dtype);
+}
+
+function valueBytes({ model }: Experiment): number {
+  const total = model.parameters.all().reduce((sum, { size }) => sum + size, 0);
+  return total * bytesOf(model.backend.dtype);
 }
 
 function copiedBytes({ model, optimizer }: Experiment): number {

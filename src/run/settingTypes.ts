@@ -37,6 +37,18 @@ export function whole(least: number, most: number = Number.MAX_SAFE_INTEGER): Se
   };
 }
 
+/** A whole number, or a word. */
+export function wholeOr<W extends string>(word: W, least: number): SettingType<number | W> {
+  const number = whole(least);
+  return {
+    expected: `${number.expected}, or ${word}`,
+    read: (data) => (data === word ? word : number.read(data)),
+    fromText: numberOf,
+    got: quoteValue,
+    schema: { anyOf: [number.schema, { type: "string", enum: [word] }] },
+  };
+}
+
 export interface Limits {
   readonly least?: number;
   /** Excluded itself. */

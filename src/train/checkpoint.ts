@@ -7,16 +7,25 @@ import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import { replaceFile } from "../io/durable.ts";
+import { withFile } from "../io/files.ts";
 import { JsonParts } from "../io/jsonParts.ts";
 import type { NumberArray } from "../io/numbers.ts";
-import { readSafetensors, type SafeTensor, type StreamedTensor, writeSafetensors } from "../io/safetensors.ts";
+import {
+  readSafetensors,
+  readSafetensorsHeader,
+  readTensor,
+  type SafeTensor,
+  type StreamedTensor,
+  TensorReader,
+  writeSafetensors,
+} from "../io/safetensors.ts";
 import { inDeviceOrder, indicesName, type Parameter } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { Task } from "../models/task/task.ts";
 import { isMeanOfSquares } from "./optimizer/rule.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { ParameterPenalties } from "./parameterPenalties.ts";
-import { downloaded, floatTensor, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
+import { downloaded, floatTensor, indexPieces, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import { describeTask, readTaskDescription, type TaskDescription } from "./taskDescription.ts";
 import type { TrainingPosition } from "./trainer.ts";
 
@@ -26,6 +35,9 @@ const FORMAT = 1;
 const OPTIMIZER = "optimizer.";
 const FEATURES = "features.";
 const STARTS = "start.";
+
+/** Numbers of a tensor that is not taken, which are read for its checksum. */
+const SKIPPED_AT_ONCE = 2 ** 20;
 
 /** What a checkpoint says besides its tensors. */
 export interface CheckpointState {
@@ -137,11 +149,79 @@ async function save(file: string, { model, optimizer, penalties }: Trained, stat
  */
 export async function loadCheckpoint(file: string): Promise<Checkpoint> {
   const { tensors, metadata, verified } = await readSafetensors(file);
+  return { ...stateIn(metadata, file), tensors, verified, file };
+}
+
+/** A checkpoint without its tensors. */
+export type CheckpointFacts = Omit<Checkpoint, "tensors">;
+
+/**
+ * `loadCheckpoint` and `restoreCheckpoint`, with less memory: reads one tensor at a time, and keeps only those that are taken. Connections
+ * are compared piece by piece. All is checked before anything is changed.
+ *
+ * @param accept  called before tensors are read; may throw
+ * @throws {FileFormatError} as both
+ */
+export async function restoreFrom(
+  file: string,
+  trained: Trained,
+  accept: (facts: CheckpointFacts) => void = () => {},
+): Promise<CheckpointFacts> {
+  const all = trained.model.parameters.all();
+  const sparse = new Map(all.flatMap((p) => (p.matrix ? [[indicesName(p), p] as const] : [])));
+  const names = new Set(all.map(({ name }) => name));
+  const isTaken = (name: string): boolean =>
+    names.has(name) ||
+    (name.startsWith(OPTIMIZER) && trained.optimizer !== undefined) ||
+    (name.startsWith(STARTS) && trained.penalties !== undefined) ||
+    (name.startsWith(FEATURES) && isClassifier(trained.model));
+  const checkpoint = await withFile(file, "a safetensors file", async (source): Promise<Checkpoint> => {
+    const { places, metadata, verified } = await readSafetensorsHeader(source, file);
+    const facts: CheckpointFacts = { ...stateIn(metadata, file), verified, file };
+    accept(facts);
+    const tensors = new Map<string, SafeTensor>();
+    for (const place of places) {
+      const { name } = place;
+      const p = sparse.get(name);
+      if (p) await checkConnections(new TensorReader(source, place, file), p, file);
+      else if (isTaken(name)) tensors.set(name, await readTensor(source, place, file));
+      else for (const rest = new TensorReader(source, place, file); rest.left > 0; ) await rest.next(SKIPPED_AT_ONCE);
+      sparse.delete(name);
+    }
+    const [missing] = sparse.keys();
+    if (missing !== undefined) throw new FileFormatError(file, `"${missing}"`, "no such tensor");
+    return { ...facts, tensors };
+  });
+  restoreTensors(checkpoint, trained);
+  const { tensors: _, ...facts } = checkpoint;
+  return facts;
+}
+
+/** Damage is reported rather than the difference that it makes. */
+async function checkConnections(reader: TensorReader, p: Parameter, file: string): Promise<void> {
+  const { left } = reader;
+  const matrix = p.matrix!;
+  let isSame = left === 2 * matrix.nnz;
+  if (isSame) {
+    for (const piece of indexPieces(matrix)) {
+      const found = await reader.next(piece.length);
+      for (let k = 0; k < piece.length && isSame; k++) isSame = piece[k] === found[k];
+    }
+  } else while (reader.left > 0) await reader.next(SKIPPED_AT_ONCE);
+  if (left !== 2 * matrix.nnz)
+    throw new FileFormatError(file, `"${indicesName(p)}" of ${2 * matrix.nnz} numbers`, `${left}`);
+  if (!isSame) throw otherConnections(file, p);
+}
+
+function otherConnections(file: string, { name }: Parameter): FileFormatError {
+  return new FileFormatError(file, `the connections of ${name}`, "those of another network");
+}
+
+function stateIn(metadata: Readonly<Record<string, string>>, file: string): ReturnType<typeof parseState> {
   const text = metadata.axograd;
   if (text === undefined)
     throw new FileFormatError(file, "a checkpoint of axograd", "safetensors without its metadata");
-  const state = parseState(text, file);
-  return { ...state, tensors, verified, file };
+  return parseState(text, file);
 }
 
 /**
@@ -149,7 +229,10 @@ export async function loadCheckpoint(file: string): Promise<Checkpoint> {
  *
  * @throws {FileFormatError} epoch, batch, step and the optimiser's steps contradict each other
  */
-export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsPerEpoch: number): TrainingPosition {
+export function positionOf(
+  { position, optimizerStep, file }: CheckpointFacts,
+  stepsPerEpoch: number,
+): TrainingPosition {
   const { epoch, batch, step } = position;
   // A stream has one epoch, without an end.
   const before = epoch === 0 ? 0 : epoch * stepsPerEpoch;
@@ -168,7 +251,23 @@ export function positionOf({ position, optimizerStep, file }: Checkpoint, stepsP
  *
  * @throws {FileFormatError} a checkpoint of another network: a tensor is missing, has another size or other connections
  */
-export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer, penalties }: Trained): void {
+export function restoreCheckpoint(checkpoint: Checkpoint, trained: Trained): void {
+  const { file, tensors } = checkpoint;
+  for (const p of trained.model.parameters.all()) {
+    const indices = indicesOf(p);
+    if (!indices) continue;
+    const found = tensors.get(indicesName(p))?.data;
+    if (found?.length !== indices.length) {
+      const got = found ? `${found.length}` : "no such tensor";
+      throw new FileFormatError(file, `"${indicesName(p)}" of ${indices.length} numbers`, got);
+    }
+    if (indices.some((index, k) => index !== found[k])) throw otherConnections(file, p);
+  }
+  restoreTensors(checkpoint, trained);
+}
+
+/** The rest of `restoreCheckpoint`, for a network with the connections of the checkpoint. */
+function restoreTensors(checkpoint: Checkpoint, { model, optimizer, penalties }: Trained): void {
   const { parameters } = model;
   const { file, tensors } = checkpoint;
   const take = (name: string, shape: readonly number[]): FloatArray => {
@@ -181,16 +280,6 @@ export function restoreCheckpoint(checkpoint: Checkpoint, { model, optimizer, pe
     return data;
   };
   // All is checked before anything is changed.
-  for (const p of parameters.all()) {
-    const indices = indicesOf(p);
-    const found = indices && take(indicesName(p), tensors.get(indicesName(p))?.shape ?? [indices.length]);
-    if (found && found.length !== indices.length) {
-      throw new FileFormatError(file, `"${indicesName(p)}" of ${indices.length} numbers`, `${found.length}`);
-    }
-    if (indices?.some((index, k) => index !== found![k])) {
-      throw new FileFormatError(file, `the connections of ${p.name}`, "those of another network");
-    }
-  }
   const values = parameters.all().map((p) => [p.name, take(p.name, p.shape)] as const);
   const moments = [...(optimizer ? tensors.keys() : [])]
     .filter((name) => name.startsWith(OPTIMIZER))

@@ -102,7 +102,7 @@ function sharedElements(
 }
 
 function inDeviceOrder({ fileOrder }: Parameter, elements: Uint8Array): Uint8Array {
-  if (!fileOrder) return elements;
+  if (!fileOrder?.length) return elements;
   const ordered = new Uint8Array(elements.length);
   elements.forEach((isIn, k) => {
     ordered[fileOrder[k]!] = isIn;

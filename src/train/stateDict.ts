@@ -178,7 +178,7 @@ export function* permuted(values: FloatArray, order: Uint32Array): Generator<Flo
 }
 
 /** What `indicesOf` has, piece by piece. */
-function* indexPieces({ nRows, nnz, rowPtr, colIdx }: Csr): Generator<NumberArray> {
+export function* indexPieces({ nRows, nnz, rowPtr, colIdx }: Csr): Generator<NumberArray> {
   let row = 0;
   for (let at = 0; at < nnz; at += PIECE) {
     const piece = new Uint32Array(Math.min(PIECE, nnz - at));

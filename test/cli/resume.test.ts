@@ -29,6 +29,7 @@ async function metrics(run: string): Promise<unknown[]> {
     "stepsPerSecond",
     "eta",
     "peakMemoryBytes",
+    "statedMemoryBytes",
     "trainingPeakMemoryBytes",
     "deviceMemory",
     "folder",

@@ -2,6 +2,8 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import * as flechette from "@uwdata/flechette";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { SharedSources } from "../../src/import/layouts/layout.ts";
@@ -43,6 +45,34 @@ test("the first table names the neurons and their order; others add columns by i
   assert.match(got.notes.join("\n"), /2 rows about other neurons left out/);
   assert.match(got.notes.join("\n"), /no row for 1 of 3 neurons/);
   assert.is(got.decision.taken, "numbers");
+});
+
+test("columns of whole numbers may be negative; times and lists are left out, and that is said", async () => {
+  const feather = join(dir, "typed.feather");
+  const columns = {
+    id: flechette.columnFromArray([7n, 720575940629970487n], flechette.int64()),
+    z: flechette.columnFromArray([-5n, 2n ** 52n], flechette.int64()),
+    created: flechette.columnFromArray([new Date(0), new Date(1)], flechette.timestamp()),
+    day: flechette.columnFromArray([new Date(0), new Date(1)], flechette.dateDay()),
+    list: flechette.columnFromArray([[1], [2]], flechette.list(flechette.int8())),
+  };
+  await writeFile(feather, flechette.tableToIPC(flechette.tableFromColumns(columns), { format: "file" })!);
+  const parquet = join(dir, "typed.parquet");
+  const columnData = [
+    { name: "id", type: "INT64" as const, data: [7n, 720575940629970487n] },
+    { name: "z", type: "INT64" as const, data: [-5n, 2n ** 52n] },
+    { name: "created", type: "TIMESTAMP" as const, data: [new Date(0), new Date(1)] },
+  ];
+  await writeFile(parquet, new Uint8Array(parquetWriteBuffer({ columnData })));
+  for (const [file, left] of [
+    [feather, /left out: created, day, list$/],
+    [parquet, /left out: created$/],
+  ] as const) {
+    const got = await read([{ role: "neurons", table: await openTable(file), idColumns: ["id"] }]);
+    assert.equal([...got.frame.columns.keys()], ["z"]);
+    assert.equal(textsOf(got, "z"), ["-5", String(2n ** 52n)]);
+    assert.match(got.notes[0]!, left);
+  }
 });
 
 test("a neuron may have two rows that agree, and none that differ", async () => {

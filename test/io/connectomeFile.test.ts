@@ -221,6 +221,10 @@ test("another version, lost metadata and contradictions are refused with a typed
   await refuses({}, { "axograd.columns": '["other"]' }, /a tensor "column\.other", got none/);
   await refuses({}, { "axograd.provenance": "{}" }, /axograd\.provenance: .*version 1/);
   await refuses({}, { "axograd.provenance": "x" }, /as JSON/);
+  const notes = JSON.stringify({ ...provenance, notes: [5] });
+  await refuses({}, { "axograd.provenance": notes }, /axograd\.provenance: .*a list of texts at notes/);
+  const citation = JSON.stringify({ ...provenance, citation: 5 });
+  await refuses({}, { "axograd.provenance": citation }, /axograd\.provenance: .*text at citation/);
   await refuses({ crow: null }, {}, /a tensor "crow", got none/);
   await refuses({ crow: ints(0, 1, 5, 3, 4) }, {}, /ascending/, "sparse-format");
   await refuses({ crow: ints(0, 1, 4) }, {}, /offsets/, "shape");

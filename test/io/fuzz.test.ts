@@ -3,8 +3,10 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { fuzz } from "../support/fuzz.ts";
 import { CASES, FUZZ_SUBJECTS, PLANTED } from "../support/fuzzSubjects.ts";
+import { mutate } from "../support/mutations.ts";
 
 const test = suite("fuzz");
 const times = Number(process.env.AXOGRAD_FUZZ ?? 1);
@@ -22,6 +24,16 @@ for (const [subject, { cases = CASES }] of Object.entries(FUZZ_SUBJECTS)) {
     assert.ok(typed > 0, "damage was found");
   });
 }
+
+test("damage leaves the sample whole, whether it is a plain array or a Buffer", () => {
+  for (const sample of [Uint8Array.of(1, 2, 3, 4, 5), Buffer.of(1, 2, 3, 4, 5)]) {
+    const whole = [...sample];
+    const random = new RandomStream(keyOfSeed(0));
+    const changed = Array.from({ length: 50 }, () => mutate(sample, random));
+    assert.equal([...sample], whole);
+    assert.ok(changed.some((bytes) => !Buffer.from(bytes).equals(Buffer.from(whole))));
+  }
+});
 
 for (const [subject, pattern] of [
   ["throws", /RangeError: planted/],

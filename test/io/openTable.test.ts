@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
+import * as flechette from "@uwdata/flechette";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -49,6 +50,61 @@ test("tables of text and Parquet files are opened, too", async () => {
     });
     assert.equal(ids, [1n, 3n], name);
     await table.close();
+  }
+});
+
+test("ids are the same in every format, whatever its type for them", async () => {
+  const big = String(2n ** 63n);
+  for (const [ids, expected] of [
+    [
+      ["5", "720575940629970487"],
+      [5n, 720575940629970487n],
+    ],
+    [
+      ["5", big],
+      ["5", big],
+    ],
+    [
+      ["007", "7"],
+      ["007", "7"],
+    ],
+    [
+      ["L1", "720575940629970487"],
+      ["L1", "720575940629970487"],
+    ],
+    [
+      ["7.0", "8"],
+      [7n, 8n],
+    ],
+    [["-7", "8"], null],
+    [["7.5", "8"], null],
+    [["NA", "8"], null],
+  ] as const) {
+    const column = flechette.columnFromArray([...ids], flechette.utf8());
+    const coded = flechette.columnFromArray([...ids], flechette.dictionary(flechette.utf8()));
+    const texts = { name: "id", type: "STRING" as const, data: [...ids] };
+    for (const [name, content] of [
+      ["ids.csv", `id\n${ids.join("\n")}\n`],
+      ["ids.parquet", new Uint8Array(parquetWriteBuffer({ columnData: [texts] }))],
+      ["ids.feather", flechette.tableToIPC(flechette.tableFromColumns({ id: column }), { format: "file" })!],
+      ["coded.feather", flechette.tableToIPC(flechette.tableFromColumns({ id: coded }), { format: "file" })!],
+    ] as const) {
+      const file = join(dir, name);
+      await writeFile(file, content);
+      const table = await openTable(file);
+      const found: (bigint | string)[] = [];
+      const read = (): Promise<void> =>
+        table.read([{ name: "id", as: "id" }], ({ cells: [cells] }) => {
+          if (cells!.as === "id") found.push(...cells!.ids);
+          return true;
+        });
+      if (expected === null) await fails(read, "file-format", /column "?id"?: expected the id of a neuron/);
+      else {
+        await read();
+        assert.equal(found, expected, `${name}: ${ids}`);
+      }
+      await table.close();
+    }
   }
 });
 

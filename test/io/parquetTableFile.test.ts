@@ -28,6 +28,26 @@ async function columnsOf(columns: Columns, wanted: Readonly<Record<string, CellF
   return plainColumns(await openParquetTable(file), wanted);
 }
 
+test("ids without sign that need all 64 bits are text, and so are all behind them", async () => {
+  const columnData = [{ name: "id", data: [5n, 2n ** 64n - 1n, 7n, 8n] }];
+  const column = { name: "id", type: "INT64", converted_type: "UINT_64", repetition_type: "REQUIRED" } as const;
+  const bytes = parquetWriteBuffer({
+    columnData,
+    schema: [{ name: "root", num_children: 1 }, column],
+    rowGroupSize: 2,
+  });
+  await writeFile(file, new Uint8Array(bytes));
+  const batches: unknown[] = [];
+  await (await openParquetTable(file)).read([{ name: "id", as: "id" }], ({ cells: [cells] }) => {
+    if (cells!.as === "id") batches.push(cells!.ids);
+    return true;
+  });
+  assert.equal(batches, [
+    ["5", String(2n ** 64n - 1n)],
+    ["7", "8"],
+  ]);
+});
+
 const [A, B] = [720575940629970487n, 720575940629970488n];
 
 test("Shiu's form is read: ids of 64 bits, numbers, text, empty cells", async () => {

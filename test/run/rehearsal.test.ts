@@ -28,6 +28,15 @@ const CASES: readonly (readonly [name: string, settings: Settings])[] = [
   ["adaptive, small budget", { memoryBudget: 1 }],
   ["fixed steps, f64", { solver: "heun", dt: 0.25, dtype: "f64", batchSize: 4 }],
   ["discrete, all read out", { time: "discrete", recurrences: 6, readout: "all", nonlinearity: "Tanh" }],
+  ["discrete, few read out", { time: "discrete", recurrences: 6, readout: "index=0-9", nonlinearity: "Tanh" }],
+  [
+    "parameters of neurons",
+    {
+      time: "discrete",
+      lrOf: { "weights[pre: index=0-999]": 1e-4 },
+      freeze: ["weights[index=0-9]", "biases[index=0-9]"],
+    },
+  ],
   ["SGD without moments, frozen input", { optimizer: "sgd", fcDim: 16, dropout: 0.5 }],
   ["frozen weights, penalty with start values", { freeze: ["rnn.tau"], penalty: { "l2:rnn.hh.values": 0.1 } }],
   ["signs kept, accumulated batches", { weights: "signed", keepSigns: true, accumulate: 2, clipNorm: 1 }],

@@ -21,6 +21,7 @@ import { readNeuronTable } from "../../src/io/neuronTable.ts";
 import { encodeNpy, encodeNpyString, encodeNpyStrings, readNpy, writeNpy } from "../../src/io/npy.ts";
 import type { NumberArray } from "../../src/io/numbers.ts";
 import { openParquetTable } from "../../src/io/parquetTableFile.ts";
+import { type Provenance, parseProvenance } from "../../src/io/provenance.ts";
 import { readSafetensors, writeSafetensors } from "../../src/io/safetensors.ts";
 import type { CellForm, TableFile } from "../../src/io/tableFile.ts";
 import { openTextTable } from "../../src/io/textTableFile.ts";
@@ -91,6 +92,14 @@ async function written(dir: string, extension: string): Promise<Samples> {
   return { samples: [await readFile(file)] };
 }
 
+const PROVENANCE: Provenance = {
+  ...{ format: 1, dataset: "Made up", layout: "malecns", axograd: "0.4.0", created: "2026-11-28", citation: "nobody" },
+  sources: [{ role: "edges", file: "edges.csv", sha256: "00", bytes: 7 }],
+  rules: { signs: null },
+  steps: [{ step: "kept", neurons: 4, connections: 4, synapses: null }],
+  notes: ["none"],
+};
+
 /** A matrix alone, and with its neurons and provenance; without checksums, so that damage reaches the readers. */
 async function connectomeFiles(dir: string): Promise<Samples> {
   const file = join(dir, "whole.safetensors");
@@ -99,17 +108,31 @@ async function connectomeFiles(dir: string): Promise<Samples> {
   const types = { types: ["R1", "Mi1"], typeIdx: Uint32Array.of(0, 1, 1, 0) };
   const roles = ["input", "hidden", "hidden", "output"] as const;
   const table = { count: 4, ...types, role: roles, sign: Int8Array.of(1, -1, 0, 1), ...places, columns };
-  const made = { format: 1, dataset: "Made up", layout: "malecns", axograd: "0.4.0", created: "2026-11-28" } as const;
-  const sources = [{ role: "edges", file: "edges.csv", sha256: "00", bytes: 7 }];
-  const provenance = { ...made, sources, rules: { signs: null }, steps: [] };
   const samples: Uint8Array[] = [];
-  for (const parts of [{}, { labels: ["7", "8", "9", "10"], table, provenance }, { labels: ["a", "b", "c", "d"] }]) {
+  for (const parts of [
+    {},
+    { labels: ["7", "8", "9", "10"], table, provenance: PROVENANCE },
+    { labels: ["a", "b", "c", "d"] },
+  ]) {
     await writeConnectomeFile(file, matrix, parts);
     const { tensors, metadata } = await readSafetensors(file);
     await writeSafetensors(file, tensors, metadata);
     samples.push(await readFile(file));
   }
   return { samples };
+}
+
+/** What stands behind the header of the file that has all parts, in its length. */
+async function connectomeContents(dir: string): Promise<Samples> {
+  const whole = (await connectomeFiles(dir)).samples[1]!;
+  const begin = 8 + Number(new DataView(whole.buffer, whole.byteOffset).getBigUint64(0, true));
+  const wrap = (bytes: Uint8Array): Uint8Array => {
+    const file = new Uint8Array(whole.length);
+    file.set(whole.subarray(0, begin));
+    file.set(bytes.subarray(0, whole.length - begin), begin);
+    return file;
+  };
+  return { samples: [whole.subarray(begin)], wrap };
 }
 
 /** A matrix of SciPy's in one format, of which one array is the sample. */
@@ -257,6 +280,12 @@ export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
   },
   "pt.gz": { extension: ".pt.gz", make: packed(torchZip(pickle(PICKLES[0]!), STORAGES)), read: connectome },
   safetensors: { extension: ".safetensors", make: connectomeFiles, read: connectome },
+  "safetensors, contents": { extension: ".safetensors", make: connectomeContents, read: connectome },
+  provenance: {
+    extension: ".json",
+    make: only(text(JSON.stringify(PROVENANCE))),
+    read: async (file) => parseProvenance(file, await readFile(file, "utf8")),
+  },
   "matrix market": { extension: ".mtx", make: only(text(MARKET)), read: connectome },
   "matrix market, packed": { extension: ".mtx.gz", make: packed(text(MARKET)), read: connectome },
   csv: { extension: ".csv", make: only(text(EDGES), text(NAMED)), read: connectome },

@@ -29,7 +29,8 @@ const CHANGES: readonly Change[] = [flipBit, setByte, cut, repeat, remove, move,
 
 /** One to three changes of a copy. */
 export function mutate(bytes: Uint8Array, random: RandomStream): Uint8Array {
-  let changed: Uint8Array = bytes.slice();
+  // A Buffer's `slice` would share its memory.
+  let changed: Uint8Array = new Uint8Array(bytes);
   for (let n = 1 + random.below(2) * random.below(3); n > 0; n--) {
     if (changed.length > 0) changed = CHANGES[random.below(CHANGES.length)]!(changed, random);
   }

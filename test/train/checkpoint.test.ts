@@ -11,6 +11,7 @@ import {
   loadCheckpoint,
   positionOf,
   restoreCheckpoint,
+  restoreFrom,
   saveCheckpoint,
 } from "../../src/train/checkpoint.ts";
 import { Adam, type AdamOptions, AdamW, type Optimizer } from "../../src/train/optimizer.ts";
@@ -253,6 +254,61 @@ forEachBackend("checkpoint", ["f32", "f64"], (test) => {
     other.dispose();
   });
 
+  test("restored tensor by tensor, everything is as if it had been loaded whole", async ({ backend }) => {
+    const tiny = tinyTraining(backend, { standardise: true });
+    await tiny.trainer.calibrate(20);
+    await train(tiny.trainer, 3);
+    const file = join(dir, "streamed.safetensors");
+    await save(file, tiny);
+    const [streamed, whole, bare] = [1, 2, 3].map(() => tinyTraining(backend, { standardise: true })) as [
+      Tiny,
+      Tiny,
+      Tiny,
+    ];
+    const facts = await restoreFrom(file, streamed);
+    const { tensors: _, ...expected } = await loadCheckpoint(file);
+    assert.equal(facts, expected);
+    restoreCheckpoint(await loadCheckpoint(file), whole);
+    assert.equal(await stateOf(streamed), await stateOf(whole));
+    // Without an optimiser, its moments are checked, but not taken.
+    const untrained = bare.optimizer.stepCount;
+    await restoreFrom(file, { model: bare.model });
+    assert.is(bare.optimizer.stepCount, untrained);
+    assert.equal(
+      await bare.model.parameters.values("rnn.hh.values"),
+      await tiny.model.parameters.values("rnn.hh.values"),
+    );
+    for (const each of [tiny, streamed, whole, bare]) each.dispose();
+  });
+
+  test("tensor by tensor, other connections, missing ones and refusals change nothing", async ({ backend }) => {
+    const tiny = tinyTraining(backend);
+    const file = join(dir, "streamed-other.safetensors");
+    await save(file, tiny);
+    const other = tinyTraining(backend, { connectomeSeed: 2 });
+    const before = await stateOf(other);
+    await fails(
+      () => restoreFrom(file, other),
+      "file-format",
+      /connections of rnn\.hh|"rnn\.hh\.indices" of \d+ numbers/,
+    );
+    const { tensors, metadata } = await readSafetensors(file);
+    const indices = tensors.get("rnn.hh.indices")!;
+    const moved = { ...indices, data: indices.data.map((index, k) => (k === 5 ? index + 1 : index)) as FloatArray };
+    await writeSafetensors(file, new Map(tensors).set("rnn.hh.indices", moved), metadata);
+    await fails(() => restoreFrom(file, tiny), "file-format", /the connections of rnn\.hh\.values/);
+    const without = new Map([...tensors].filter(([name]) => name !== "rnn.hh.indices"));
+    await writeSafetensors(file, without, metadata);
+    await fails(() => restoreFrom(file, tiny), "file-format", /rnn\.hh\.indices", got no such tensor/);
+    const refuse = (): void => {
+      throw new FileFormatError(file, "another", "this");
+    };
+    await fails(() => restoreFrom(file, other, refuse), "file-format", /another/);
+    assert.equal(await stateOf(other), before);
+    tiny.dispose();
+    other.dispose();
+  });
+
   test("a byte that is changed anywhere in the file is found", async ({ backend }) => {
     const tiny = tinyTraining(backend, { standardise: true });
     await tiny.trainer.calibrate(20);
@@ -280,6 +336,12 @@ forEachBackend("checkpoint", ["f32", "f64"], (test) => {
         outcome === "refused" || (outcome === "said to have no checksums" && at < 8 + header),
         `${at}: ${outcome}`,
       );
+      // Tensors that are not taken are checked, too.
+      const restored = await restoreFrom(file, { model: tiny.model }).then(
+        ({ verified }) => (verified ? "taken for whole" : "said to have no checksums"),
+        (error: unknown) => (error instanceof FileFormatError ? "refused" : String(error)),
+      );
+      assert.ok(restored === "refused" || restored === outcome, `${at}: ${restored}, ${outcome}`);
     }
     await writeFile(file, Buffer.from(bytes).fill(0x55, 8 + header + 64, 8 + header + 68));
     await fails(

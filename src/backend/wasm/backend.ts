@@ -271,6 +271,7 @@ class WasmBackend implements Backend {
     if (!this.#isOwnExecutable(executable)) throw foreignError(executable.program.name, "an executable");
     const bound = resolveBindings(executable, bindings, this.#isOwn);
     const result = new WasmBound(executable, bound, () => this.#livePrograms--);
+    this.#workspace.reserve(result.executable);
     this.#workspace.link(result);
     this.#livePrograms++;
     return result;

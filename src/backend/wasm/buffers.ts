@@ -5,6 +5,7 @@ import { bytesOf, type DType, type FloatArray } from "../../core/dtype.ts";
 import type { DeviceBuffer, DeviceSparse } from "../backend.ts";
 import { checkLength } from "../checkBuffers.ts";
 import type { Arena, Block } from "./arena.ts";
+import { blocksOf, CsrCopy } from "./csrCopy.ts";
 import type { WasmMemory } from "./module.ts";
 
 /** The memory of one backend, and how its buffers get and lose theirs. */
@@ -94,6 +95,16 @@ export class WasmBuffer implements DeviceBuffer {
   }
 }
 
+/** The permutation from CSR to CSC order of a matrix's entries. */
+export class WasmPermutation extends WasmBuffer {
+  readonly permutes: WasmSparse;
+
+  constructor(matrix: WasmSparse, label: string) {
+    super(matrix.space, label, matrix.nnz, "u32");
+    this.permutes = matrix;
+  }
+}
+
 /** Where an array of a matrix lies. */
 interface Placed {
   readonly address: number;
@@ -136,6 +147,8 @@ export class WasmSparse implements WasmMatrix {
   readonly colPtr: IndexBlock;
   readonly rowIdx: IndexBlock;
   readonly places: Placed = NOWHERE;
+  /** How its values are copied from CSC to CSR order; null: by a gather. */
+  readonly csrCopy: CsrCopy | null;
   readonly #space: BufferSpace;
   readonly #acquired: { release(): void }[] = [];
 
@@ -151,9 +164,11 @@ export class WasmSparse implements WasmMatrix {
       this.colIdx = this.#index("colIdx", csr.colIdx.BYTES_PER_ELEMENT, csr.nnz);
       this.colPtr = this.#index("colPtr", 4, csr.nCols + 1);
       this.rowIdx = this.#index("rowIdx", indexArray(csr.nRows, 0).BYTES_PER_ELEMENT, csr.nnz);
-      this.valuesCsr = this.#buffer("valuesCsr", "float");
-      this.valuesCsc = this.#buffer("valuesCsc", "float");
-      this.cscOfCsr = this.#buffer("cscOfCsr", "u32");
+      this.valuesCsr = this.#buffer("valuesCsr");
+      this.valuesCsc = this.#buffer("valuesCsc");
+      this.cscOfCsr = this.#keep(new WasmPermutation(this, `${label}.cscOfCsr`));
+      const blocks = blocksOf(csr, space.dtype);
+      this.csrCopy = blocks && new CsrCopy(this, blocks, (...of) => this.#index(...of));
     } catch (error) {
       this.release();
       throw error;
@@ -171,6 +186,7 @@ export class WasmSparse implements WasmMatrix {
     this.valuesCsr.view().set(csr.values);
     const ordered = this.valuesCsc.view();
     for (let k = 0; k < csr.nnz; k++) ordered[cscOfCsr[k]!] = csr.values[k]!;
+    this.csrCopy?.fill();
   }
 
   get space(): BufferSpace {
@@ -184,8 +200,7 @@ export class WasmSparse implements WasmMatrix {
 
   /** The host reads the device's memory: there is no second copy. */
   get cscOfCsrHost(): Uint32Array {
-    // Any order will do where nothing is computed.
-    if (this.#space.isImagined) return new Uint32Array(this.nnz);
+    if (this.#space.isImagined) return new Uint32Array(0);
     return this.cscOfCsr.view() as Uint32Array;
   }
 
@@ -198,16 +213,17 @@ export class WasmSparse implements WasmMatrix {
     for (const part of this.#acquired) part.release();
   }
 
-  #buffer(name: string, type: "float" | "u32"): WasmBuffer {
-    const buffer = new WasmBuffer(this.#space, `${this.label}.${name}`, this.nnz, type);
-    this.#acquired.push(buffer);
-    return buffer;
+  #buffer(name: string): WasmBuffer {
+    return this.#keep(new WasmBuffer(this.#space, `${this.label}.${name}`, this.nnz, "float"));
   }
 
   #index(name: string, bytesPerIndex: number, length: number): IndexBlock {
-    const block = new IndexBlock(this.#space, `${this.label}.${name}`, bytesPerIndex === 2 ? 2 : 4, length);
-    this.#acquired.push(block);
-    return block;
+    return this.#keep(new IndexBlock(this.#space, `${this.label}.${name}`, bytesPerIndex === 2 ? 2 : 4, length));
+  }
+
+  #keep<T extends { release(): void }>(part: T): T {
+    this.#acquired.push(part);
+    return part;
   }
 }
 
@@ -246,8 +262,10 @@ export class WasmSparseRows implements WasmMatrix {
     try {
       this.rowPtr = index("rowPtr", nRows);
       this.rowEnd = index("rowEnd", nRows);
-      this.rowPtr.view().set(ptr.subarray(0, nRows));
-      this.rowEnd.view().set(ptr.subarray(0, nRows).map((first, row) => (isTaken[row] ? ptr[row + 1]! : first)));
+      if (!space.isImagined) {
+        this.rowPtr.view().set(ptr.subarray(0, nRows));
+        this.rowEnd.view().set(ptr.subarray(0, nRows).map((first, row) => (isTaken[row] ? ptr[row + 1]! : first)));
+      }
       if (taken > FEW_ENTRIES * nnz) {
         this.colPtrHost = whole.colPtrHost;
         this.colPtr = whole.colPtr;
@@ -256,10 +274,15 @@ export class WasmSparseRows implements WasmMatrix {
       }
       const colPtr = index("colPtr", nCols + 1);
       const places = index("places", taken);
-      this.colPtrHost = fillPlaces(whole, isTaken, places.view());
-      colPtr.view().set(this.colPtrHost);
       this.colPtr = colPtr;
       this.places = places;
+      if (space.isImagined) {
+        // Only their number counts where nothing is computed.
+        this.colPtrHost = new Uint32Array(nCols + 1).fill(taken, nCols);
+        return;
+      }
+      this.colPtrHost = fillPlaces(whole, isTaken, places.view());
+      colPtr.view().set(this.colPtrHost);
     } catch (error) {
       this.release();
       throw error;

@@ -26,12 +26,20 @@ export class WasmExecutable implements Executable {
   /** Bytes of the registers of one thread. */
   readonly scratchBytes: number;
 
-  /** @param program  keeps the rules of program.ts: see checkProgram.ts */
-  constructor(program: Program, layout: PanelLayout, functions: Functions) {
+  /**
+   * @param program  keeps the rules of program.ts: see checkProgram.ts
+   * @param phases  code that does the same; default: each phase of the program, lowered
+   */
+  constructor(
+    program: Program,
+    layout: PanelLayout,
+    functions: Functions,
+    phases: readonly MachinePhase[] = program.phases.map((phase) => lowerPhase(program, phase, layout, functions)),
+  ) {
     this.program = program;
     this.layout = layout;
     this.functions = functions;
-    this.phases = program.phases.map((phase) => lowerPhase(program, phase, layout, functions));
+    this.phases = phases;
     this.scratchBytes = Math.max(0, ...this.phases.map((phase) => phase.scratchBytes));
 
     const ids = [...program.bindings.keys()].filter((id) => program.bindings[id]!.temp);

@@ -83,6 +83,10 @@ export const OP_RANDOM = 8; //        A: key, B: slot of the sample id
 export const OP_SEGMENT_SUM = 9; //   A: source, B: u32 offsets and u32 members, E: length of the source
 export const OP_GATHER_T = 10; //     A: source, B: u32 index and u32 offsets (0: none), E: length of the source, F: rows of the result
 
+// The copy of a matrix's values from CSC to CSR order, in two passes (csrCopy.ts). Slot D: room for counts, and for values.
+export const OP_TO_BLOCKS = 11; //  A: values in CSR and in CSC order, B: rowIdx and bytes per index, C: first places, E: shift, F: blocks, G: entries
+export const OP_SORT_BLOCK = 12; // A: values in CSR order, B: rowPtr and rows of entries in their blocks, E: shift, F: rows
+
 /**
  * A function in the module's table: a kernel (assembly/elementary.ts) or generated code (codegen.ts). A: address of its operand table, the
  * slots of what it reads and writes; E: its place in the table.

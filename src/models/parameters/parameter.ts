@@ -79,7 +79,7 @@ export interface Parameter {
   readonly value: DeviceBuffer;
   /** [size], same order; null for a frozen parameter. Complete after `foldGradients`. */
   readonly grad: DeviceBuffer | null;
-  /** Position on the device of each value in the order of files; null: the same. */
+  /** Position on the device of each value in the order of files; null: the same; empty: not known, as on an imagined device. */
   readonly fileOrder: Uint32Array | null;
   /** What programs bind for it: the value, the sparse matrix, or the value spread over what shares it. */
   readonly bindable: Bindable;
@@ -99,19 +99,18 @@ export function indicesName({ name }: Pick<Parameter, "name">): string {
 
 /** Values in the order of files from those in device order. */
 export function inFileOrder(values: FloatArray, { fileOrder }: Pick<Parameter, "fileOrder">): FloatArray {
-  return fileOrder ? values.map((_, k) => values[fileOrder[k]!]!) : values;
+  return fileOrder?.length ? values.map((_, k) => values[fileOrder[k]!]!) : values;
 }
 
-/** The inverse of `inFileOrder`. */
+/** The inverse of `inFileOrder`. Numbers of f32 stay such. */
 export function inDeviceOrder<T extends ArrayLike<number>>(
   values: T,
   { fileOrder }: Pick<Parameter, "fileOrder">,
-): T | Float64Array {
-  if (!fileOrder) return values;
-  const ordered = new Float64Array(values.length);
-  fileOrder.forEach((position, k) => {
-    ordered[position] = values[k]!;
-  });
+): T | FloatArray {
+  if (!fileOrder?.length) return values;
+  const { length } = values;
+  const ordered = values instanceof Float32Array ? new Float32Array(length) : new Float64Array(length);
+  for (let k = 0; k < length; k++) ordered[fileOrder[k]!] = values[k]!;
   return ordered;
 }
 

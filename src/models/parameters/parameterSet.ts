@@ -12,6 +12,10 @@ import { type Constraint, checkMinimum, checkSigns } from "../constraint.ts";
 import { type DeviceParameter, deviceParameter } from "./deviceParameter.ts";
 import { inDeviceOrder, inFileOrder, type Parameter, type ParameterSpec } from "./parameter.ts";
 
+/** Values that are put in the order of the device together: a part of this many, or one of so many parts. */
+const LEAST_PART = 2 ** 20;
+const PARTS = 4;
+
 /** Whether a parameter is trained, and what its values must satisfy. */
 export interface ParameterOptions {
   readonly trainable: boolean;
@@ -168,7 +172,25 @@ export class ParameterSet {
   async values(name: string): Promise<FloatArray> {
     return callsOf(this).run("values", () => {
       this.refresh();
+      const { fileOrder, sparse } = this.#get(name);
+      // Fresh, the copy that products read has the order of files.
+      if (fileOrder && sparse) return this.#backend.download(sparse.valuesCsr) as Promise<FloatArray>;
       return this.read(name, "value");
+    });
+  }
+
+  /** Whether `values` would give these numbers; copies few of them at a time. */
+  async hasValues(name: string, values: ArrayLike<number>): Promise<boolean> {
+    return callsOf(this).run("hasValues", async () => {
+      this.refresh();
+      const { fileOrder, sparse, value, size } = this.#get(name);
+      if (values.length !== size) return false;
+      const buffer = fileOrder ? sparse!.valuesCsr : value;
+      for (let begin = 0; begin < size; begin += LEAST_PART) {
+        const part = await this.#backend.download(buffer, begin, Math.min(LEAST_PART, size - begin));
+        for (let k = 0; k < part.length; k++) if (part[k] !== values[begin + k]) return false;
+      }
+      return true;
     });
   }
 
@@ -208,9 +230,27 @@ export class ParameterSet {
       ([name, values]) => [this.#get(name), calls.isBusy ? Float64Array.from(values) : values] as const,
     );
     calls.change("set", () => {
-      for (const [p, values] of own) this.#backend.upload(p.value, inDeviceOrder(values, p));
+      for (const [p, values] of own) this.#upload(p, values);
       this.touch();
     });
+  }
+
+  /** In another order than files have: in a few parts, so that there is no second array of all values. */
+  #upload({ value, size, fileOrder }: Parameter, values: ArrayLike<number>): void {
+    if (!fileOrder) {
+      this.#backend.upload(value, values);
+      return;
+    }
+    const most = Math.max(LEAST_PART, Math.ceil(size / PARTS));
+    for (let begin = 0; begin < size; begin += most) {
+      const length = Math.min(most, size - begin);
+      const part = this.#backend.dtype === "f32" ? new Float32Array(length) : new Float64Array(length);
+      for (let k = 0; k < size; k++) {
+        const at = fileOrder[k]! - begin;
+        if (at >= 0 && at < length) part[at] = values[k]!;
+      }
+      this.#backend.upload(value, part, begin);
+    }
   }
 
   /** What `setAll` checks. @throws as `set` */

@@ -3,7 +3,7 @@
 import { scaleLinear, scaleLog } from "d3-scale";
 import { area, curveStepAfter, line } from "d3-shape";
 import { formatCount, formatNumber, formatTick } from "../../core/format.ts";
-import { distributionOf } from "../../data/statistics.ts";
+import { distributionOf, sortedNumbers } from "../../data/statistics.ts";
 import { AXIS_BOTTOM, AXIS_LEFT, AXIS_TOP, bottomAxis, decades, leftAxis, legend, lineMark } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import type { ParameterChange } from "../observation.ts";
@@ -89,10 +89,12 @@ function draw({ low, step, before, after }: Bins, name: string, of: string, full
 }
 
 function binsOf({ before, after }: ParameterChange): Bins {
-  const sorted = [before, after].map((values) => Float64Array.from(values).sort());
-  const quantile = (q: number) => sorted.map((values) => values[Math.round(q * (values.length - 1))]!);
-  let low = Math.min(...quantile(TAIL));
-  let high = Math.max(...quantile(1 - TAIL));
+  const inner = [before, after].map((values) => {
+    const sorted = sortedNumbers(values);
+    return [TAIL, 1 - TAIL].map((q) => sorted[Math.round(q * (sorted.length - 1))]!) as [number, number];
+  });
+  let low = Math.min(...inner.map(([first]) => first));
+  let high = Math.max(...inner.map(([, last]) => last));
   // All values equal, as τ before training.
   if (!(high > low)) {
     const margin = Math.abs(low) / 2 || 0.5;
