@@ -65,6 +65,7 @@ export type { NeuronColumn, SelectorPlace } from "./core/selector.ts";
 export type { SelectorCandidates } from "./core/selectorSets.ts";
 // Connectomes and samples.
 export type { TargetShape } from "./core/targets.ts";
+export { VERSION } from "./core/version.ts";
 export { arraySamples, type SampleArraysInput } from "./data/arraySamples.ts";
 export type { Components } from "./data/components.ts";
 export {
@@ -518,7 +519,6 @@ export {
   TrainingError,
   type TrainingPosition,
 } from "./train/trainer.ts";
-export { VERSION } from "./train/version.ts";
 export {
   describeWarmStart,
   type InitialisedModel,

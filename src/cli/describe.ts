@@ -2,6 +2,7 @@
 
 import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { plural, quoteText } from "../core/text.ts";
+import { VERSION } from "../core/version.ts";
 import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
@@ -14,7 +15,6 @@ import { describeSolver } from "../run/solver.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { duration } from "../train/progress.ts";
 import { answerText, describeTask, metricText, type TaskDescription } from "../train/taskDescription.ts";
-import { VERSION } from "../train/version.ts";
 import type { RunSummary } from "./summary.ts";
 
 export function row(label: string, text: string): string {

@@ -9,7 +9,7 @@ import { mostThreads } from "../backend/wasm/threads.ts";
 import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
 import { togglesText } from "../backend/webgpu/toggles.ts";
 import { formatBytes } from "../core/format.ts";
-import { VERSION } from "../train/version.ts";
+import { VERSION } from "../core/version.ts";
 import { writeJson, writeText } from "./console.ts";
 
 /** Everything that `doctor` finds out. */

@@ -3,15 +3,22 @@
 import type { Command } from "commander";
 import { ArgumentError } from "../core/errors.ts";
 import { formatCount, formatNumber } from "../core/format.ts";
-import { alignColumns, plural } from "../core/text.ts";
+import { alignColumns, plural, printable } from "../core/text.ts";
 import { ID_POLICIES, type IdPolicy } from "../import/idPolicy.ts";
-import { type ImportedConnectome, type ImportOptions, importConnectome } from "../import/importConnectome.ts";
+import {
+  IMPORT_OPTIONS,
+  type ImportedConnectome,
+  type ImportOptions,
+  importConnectome,
+} from "../import/importConnectome.ts";
 import { LAYOUTS } from "../import/layouts/index.ts";
-import { UNCLEAR_POLICIES, type UnclearPolicy } from "../import/signs.ts";
+import { type SignCount, UNCLEAR_POLICIES, type UnclearPolicy } from "../import/signs.ts";
 import { writeConnectomeFile } from "../io/connectomeFile.ts";
 import { exists } from "../io/files.ts";
-import { StatusLine } from "../train/progress.ts";
+import type { Provenance } from "../io/provenance.ts";
+import { hyphenated } from "../run/names.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
+import { LongWork } from "./loading.ts";
 import { refuseExisting } from "./outputFile.ts";
 import { underOptions } from "./underOptions.ts";
 import { oneOf, path, realNumber, wholeNumber } from "./values.ts";
@@ -40,12 +47,7 @@ interface GivenOptions {
   readonly json?: boolean;
 }
 
-const QUIET_MS = 5000;
-/** Arguments of the import that are options of the command. */
-const OPTIONS = [
-  ...["edges", "neurons", "pre", "post", "weight", "id", "ids", "nodes", "minSynapses", "signs", "unclear"],
-  ...["normalise", "scale", "rows", "extent"],
-];
+const OPTION_NAMES = Object.keys(IMPORT_OPTIONS).filter((name) => name !== "layout");
 
 const HELP = `
 Sign rules, by the transmitter of the presynaptic neuron; connections of sign 0 are left out:
@@ -151,22 +153,16 @@ async function runImport(first: string | undefined, others: readonly string[], g
     );
   }
   if (out !== undefined && !overwrite && !dryRun) await refuseExisting(out);
-  const console = new Console({ json, quiet: false });
-  const line = console.showsProgress ? new StatusLine(process.stderr) : null;
-  const began = performance.now();
-  const connectome = await underOptions("import", OPTIONS, () =>
-    importConnectome(paths, {
-      ...optionsOf(given),
-      ...(layout !== undefined && { layout }),
-      onProgress(step, { done, total }) {
-        // Short imports need no lines in a log.
-        if (!process.stderr.isTTY && performance.now() - began < QUIET_MS) return;
-        const part = total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done);
-        line?.show(() => `${step}: ${part}`);
-      },
-    }),
+  const work = new LongWork(new Console({ json, quiet: false }));
+  const options: ImportOptions = {
+    ...optionsOf(given),
+    ...(layout !== undefined && { layout }),
+    onProgress: (step, { done, total }) =>
+      work.show(() => `${step}  ${total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done)}`),
+  };
+  const connectome = await underOptions("import", OPTION_NAMES, () => importConnectome(paths, options)).finally(() =>
+    work.done(),
   );
-  line?.clear();
   const file = dryRun ? null : (out ?? null);
   if (file !== null) await write(file, connectome);
   if (json) writeJson(jsonOf(connectome, file));
@@ -209,10 +205,15 @@ function jsonOf({ csr, table, provenance, report }: ImportedConnectome, file: st
     neurons: csr.nRows,
     connections: csr.nnz,
     dtype: csr.values instanceof Float32Array ? "f32" : "f64",
-    types: table.types.length,
+    types: typesOf(table).length,
     ...report,
     provenance,
   };
+}
+
+/** "" stands for none. */
+function typesOf({ types }: ImportedConnectome["table"]): readonly string[] {
+  return types.filter((type) => type !== "");
 }
 
 /** Synapses that are means of counts have a fraction, of which one digit is shown. */
@@ -232,20 +233,24 @@ function printReport({ csr, table, provenance, report }: ImportedConnectome, fil
     const sign = (value: number): string => (value > 0 ? "+" : value < 0 ? "−" : "0");
     printTable(
       ["transmitter", "sign", "neurons", "connections", "synapses"],
-      report.signs.map((row) => [
-        ...[row.transmitter, sign(row.sign)],
-        ...[count(row.neurons), count(row.connections), count(row.synapses)],
-      ]),
+      [
+        ...report.signs.map((row) => [row.transmitter, sign(row.sign), row] as const),
+        ["all", "", sumOf(report.signs)] as const,
+      ].map(([name, of, row]) => [name, of, count(row.neurons), count(row.connections), count(row.synapses)]),
     );
   }
   writeText("\n");
   const { edges, unconnected } = report;
-  const said = Object.entries(rules).flatMap(([name, value]) =>
-    value === null || value === false ? [] : [`${name} ${value}`],
-  );
   const facts = [
-    `rules: ${said.join(", ")}`,
-    ...(edges.outsideRows > 0 ? [`${plural(edges.outsideRows, "row")} with an end that is none of these neurons`] : []),
+    ...provenance.sources.map(
+      ({ role, file, bytes, sha256 }) => `${role}: ${file}, ${formatCount(bytes)} bytes, SHA-256 ${sha256}`,
+    ),
+    `options: ${optionsText(rules)}`,
+    ...(edges.outsideRows > 0
+      ? [
+          `${plural(edges.outsideRows, "row")} (${count(edges.outsideSynapses)} synapses) with an end that is none of these neurons`,
+        ]
+      : []),
     ...(edges.summedRows > 0 ? [`${plural(edges.summedRows, "row")} summed with others about the same pair`] : []),
     ...(edges.selfConnections > 0
       ? [`${plural(edges.selfConnections, "connection")} of a neuron to itself, kept`]
@@ -257,8 +262,31 @@ function printReport({ csr, table, provenance, report }: ImportedConnectome, fil
     ...notes,
   ];
   for (const fact of facts) writeLine(fact);
-  const what = `${plural(csr.nRows, "neuron")} of ${plural(table.types.length, "type")}, ${plural(csr.nnz, "connection")}`;
+  const types = typesOf(table);
+  const ofTypes = types.length === 0 ? "" : ` of ${plural(types.length, "type")}`;
+  const untyped = types.length === 0 ? 0 : table.typeIdx.filter((t) => table.types[t] === "").length;
+  const without = untyped === 0 ? "" : ` (${formatCount(untyped)} without one)`;
+  const what = `${plural(csr.nRows, "neuron")}${ofTypes}${without}, ${plural(csr.nnz, "connection")}`;
   writeLine(file === null ? `${what}; nothing was written (--dry-run)` : `${file}: ${what}`);
+}
+
+function sumOf(rows: ImportedConnectome["report"]["signs"]): Pick<SignCount, "neurons" | "connections" | "synapses"> {
+  const sum = (of: "neurons" | "connections" | "synapses"): number => rows.reduce((total, row) => total + row[of], 0);
+  return { neurons: sum("neurons"), connections: sum("connections"), synapses: sum("synapses") };
+}
+
+/** Rules as options that repeat them: --nodes 'superclass=*' --min-synapses 3. */
+function optionsText(rules: Provenance["rules"]): string {
+  return Object.entries(rules)
+    .flatMap(([name, value]) => {
+      if (name === "weight" && value === null) return ["--no-weight"];
+      if (typeof value === "boolean") return value ? [`--${hyphenated(name)}`] : [];
+      const text = String(value);
+      return [
+        `--${hyphenated(name)} ${/^[\w./=:-]+$/.test(text) ? text : `'${printable(text).replaceAll("'", "'\\''")}'`}`,
+      ];
+    })
+    .join(" ");
 }
 
 function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {

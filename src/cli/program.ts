@@ -10,7 +10,7 @@ import {
   SparseFormatError,
 } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
-import { VERSION } from "../train/version.ts";
+import { VERSION } from "../core/version.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";

@@ -2,6 +2,7 @@
 
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
+import { VERSION } from "../core/version.ts";
 import type { Facts } from "../io/jsonParts.ts";
 import type { Provenance } from "../io/provenance.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
@@ -12,7 +13,6 @@ import { factsOf, type InputFacts } from "../run/runStart.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
-import { VERSION } from "../train/version.ts";
 import type { WarmStart } from "../train/warmStart.ts";
 import type { StopSignal } from "./signals.ts";
 

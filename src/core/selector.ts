@@ -140,6 +140,20 @@ export function parseSelector(text: string, place: SelectorPlace): Selector {
   return { text, root: new Parser(text, place).parse() };
 }
 
+/** The files that a selector names, as @FILE, each once. */
+export function filesOfSelector({ root }: Selector): readonly string[] {
+  const files = new Set<string>();
+  const visit = (node: SelectorNode): void => {
+    if (node.kind === "list") {
+      for (const element of node.elements) if (element.kind === "file") files.add(element.file);
+    }
+    if ("parts" in node) node.parts.forEach(visit);
+    if ("of" in node) visit(node.of);
+  };
+  visit(root);
+  return [...files];
+}
+
 /** Text that a selector takes literally. */
 export function selectorWord(text: string): string {
   const isPlain = text !== "" && !SPACE.test(text) && ![...text].some((c) => SPECIAL.has(c) || c === "*");
@@ -218,10 +232,10 @@ class Parser {
   }
 
   /** What stands in the parentheses that began at `begin`. */
-  #nested<T>(begin: number, parse: () => T): T {
+  #nested<T>(begin: number, parse: () => T, operators = "an operator (& | ,) or "): T {
     if (++this.#depth > DEEPEST) throw this.#error(`at most ${DEEPEST} parentheses in one another`, begin);
     const inner = parse();
-    if (!this.#take(")")) throw this.#error(`an operator (& | ,) or the ")" of the "(" at character ${begin + 1}`);
+    if (!this.#take(")")) throw this.#error(`${operators}the ")" to the "(" of character ${begin + 1},`);
     this.#depth--;
     return inner;
   }
@@ -244,7 +258,7 @@ class Parser {
     this.#at = CALL.lastIndex;
     const parentheses = this.#at - 1;
     if (name === "largest") {
-      const component = this.#nested(parentheses, () => this.#oneOf(COMPONENTS)) as "weak" | "strong";
+      const component = this.#nested(parentheses, () => this.#oneOf(COMPONENTS), "") as "weak" | "strong";
       return { kind: "largest", component, begin, end: this.#at };
     }
     const { steps, of } = this.#nested(parentheses, () => this.#reach(name));

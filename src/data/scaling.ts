@@ -82,16 +82,19 @@ export function scaleToRadius(csr: Csr, radius: number): { readonly csr: Csr; re
  * All weights times a factor.
  *
  * @param scale a finite number other than 0
- * @throws {ArgumentError} any other scale
+ * @throws {ArgumentError} any other scale, and one that makes a weight infinite, or 0, in the type of the values
  */
 export function scaled(csr: Csr, scale: number): Csr {
   if (scale === 0 || !Number.isFinite(scale)) {
     throw new ArgumentError("scaled", "scale", "a finite number other than 0", `${scale}`);
   }
-  return scale === 1
-    ? csr
-    : withValues(
-        csr,
-        csr.values.map((w) => w * scale),
-      );
+  if (scale === 1) return csr;
+  const values = csr.values.map((w) => w * scale);
+  const lost = values.findIndex((w, k) => !Number.isFinite(w) || (w === 0 && csr.values[k] !== 0));
+  if (lost >= 0) {
+    const type = values instanceof Float32Array ? "f32" : "f64";
+    const got = `${scale}, which makes ${csr.values[lost]} ${values[lost]}`;
+    throw new ArgumentError("scaled", "scale", `a factor that keeps all weights within ${type}`, got);
+  }
+  return withValues(csr, values);
 }

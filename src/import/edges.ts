@@ -90,6 +90,8 @@ class EdgeReader {
   /** An end that is none of the neurons, for messages. */
   outsider: string | null = null;
   orderBroken: string | null = null;
+  /** The first weight of a file that descends: its largest. */
+  strongest = 0;
   readonly #ends: EndLookup;
   /** Rows of a sorted file below this are not read; 0: all are. */
   #endBelow: number;
@@ -158,6 +160,7 @@ class EdgeReader {
     }
     if (this.#endBelow === 0) return count;
     let end = count;
+    if (this.#previous === Number.POSITIVE_INFINITY && count > 0) this.strongest = weights[0]!;
     for (let k = 0; k < count; k++) {
       const weight = weights[k]!;
       if (weight > this.#previous) {
@@ -187,8 +190,22 @@ function edgesOf(
 ): Edges {
   const files = filesOf(sources);
   if (summed.nnz === 0 && reader.endedEarly) {
-    const got = `${least}; ${plural(reader.rows, "row")} of ${files} have as many, none of them between the neurons`;
-    throw new ArgumentError("readEdges", "minSynapses", "the synapses of a connection between the neurons", got);
+    const most = reader.strongest;
+    if (reader.rows === 0) {
+      throw new ArgumentError(
+        "readEdges",
+        "minSynapses",
+        `at most ${most}, the synapses of the strongest row of ${files}`,
+        `${least}`,
+      );
+    }
+    const rows = `the ${plural(reader.rows, "row")} of ${files} with as many ${reader.rows === 1 ? "is" : "are"} not between the neurons`;
+    throw new ArgumentError(
+      "readEdges",
+      "minSynapses",
+      "fewer, as a connection between the neurons has",
+      `${least}; ${rows}`,
+    );
   }
   if (summed.nnz === 0) {
     const got =

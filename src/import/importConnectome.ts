@@ -5,8 +5,8 @@ import { type Csr, withValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { checkNames } from "../core/optionNames.ts";
-import type { NeuronColumn } from "../core/selector.ts";
-import { compareText } from "../core/text.ts";
+import { filesOfSelector, type NeuronColumn, parseSelector, type SelectorPlace } from "../core/selector.ts";
+import { compareText, plural, quoteText } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { candidatesOf, type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import { sizeOf } from "../io/files.ts";
@@ -22,6 +22,8 @@ import { LAYOUTS } from "./layouts/index.ts";
 import type { ColumnChoice, Dataset, FoundFiles, Layout, LayoutOption, RoleRule, SignOf } from "./layouts/layout.ts";
 import { type Normalisation, normalise, parseNormalisation } from "./normalise.ts";
 import {
+  type FileSignRule,
+  type NeuronSigns,
   SIGN_RULES,
   type SignCount,
   type SignedEdges,
@@ -98,7 +100,10 @@ export interface ImportReport {
   readonly unconnected: number;
 }
 
-const OPTIONS: Readonly<Record<keyof ImportOptions, true>> = {
+const NODES: SelectorPlace = { where: WHERE, argument: "nodes" };
+
+/** Names of all options. */
+export const IMPORT_OPTIONS: Readonly<Record<keyof ImportOptions, true>> = {
   ...{
     layout: true,
     edges: true,
@@ -126,7 +131,7 @@ export async function importConnectome(
   paths: readonly string[],
   options: ImportOptions = {},
 ): Promise<ImportedConnectome> {
-  checkNames(WHERE, options, OPTIONS);
+  checkNames(WHERE, options, IMPORT_OPTIONS);
   const named: NamedFiles = { edges: options.edges, neurons: options.neurons };
   const given = Object.values(named).filter((file) => file !== undefined);
   const candidates = await candidateFiles([...paths, ...given]);
@@ -167,12 +172,12 @@ interface Rules {
 }
 
 async function rulesOf(
-  { defaults }: Layout,
+  { defaultNodes }: Layout,
   hasSigns: boolean,
   hasTransmitters: boolean,
   options: ImportOptions,
 ): Promise<Rules> {
-  const { nodes = defaults.nodes, connected = false, minSynapses = 0 } = options;
+  const { nodes = defaultNodes, connected = false, minSynapses = 0 } = options;
   const { unclear = "rule", normalise: normalisation = "none", scale = 1 } = options;
   const usual = hasSigns ? "source" : hasTransmitters ? "shiu" : "none";
   const signs = options.signs ?? usual;
@@ -208,36 +213,42 @@ async function connectomeOf(
   dataset: Dataset,
   options: ImportOptions,
 ): Promise<ImportedConnectome> {
-  const hasTransmitters = dataset.neurons?.columns.has("transmitter") ?? false;
+  if (dataset.neurons !== null && options.ids === "position") {
+    const expected = "auto, number or name, as the files name the neurons";
+    throw new ArgumentError(WHERE, "ids", expected, "position");
+  }
+  const hasTransmitters = dataset.transmittersOf !== null || (dataset.neurons?.columns.has("transmitter") ?? false);
   const rules = await rulesOf(layout, dataset.signOf !== null, hasTransmitters, options);
   const steps: ProvenanceStep[] = [];
   const chosen = await chooseConnections(layout, dataset, rules, options, steps);
-  const { ids, table } = chosen;
-  let { csr, indices } = chosen;
-  const lonely = withoutConnections(csr);
-  if (rules.connected && lonely.length > 0) {
-    const kept = complement(lonely, csr.nRows);
-    const before = indices;
-    csr = csrAt(csr, kept);
-    indices = kept.map((k) => before[k]!);
-    steps.push(stepOf("with a connection", csr));
-  }
-  const labels = idsAt(ids, indices);
-  const own = tableAt(table, indices);
-  const signed = await signEdgesBy(rules, csr, dataset, own, labels, indices, files);
+  const notes = [...(chosen.decision ? [chosen.decision.why] : []), ...dataset.notes];
+  notes.push(...notesOfEdges(chosen.counts));
+  const ids = idsAt(chosen.ids, chosen.indices);
+  const own = await withTransmitters(tableAt(chosen.table, chosen.indices), ids, dataset, rules, notes);
+  const signed = await signEdgesBy(rules, chosen, dataset, own, ids, files, notes);
   if (signed.csr.nnz === 0) {
     const got = `${typeof rules.signs === "string" ? rules.signs : rules.signs.file}, which gives all of them 0`;
     throw new ArgumentError(WHERE, "signs", "a rule that gives a connection a sign", got);
   }
   if (signed.droppedConnections > 0) steps.push(stepOf("with a sign", signed.csr));
-  const { csr: weighted, radiusBefore } = normalise(signed.csr, rules.normalisation, rules.scale);
-  const notes = [...(chosen.decision ? [chosen.decision.why] : []), ...dataset.notes];
-  if (chosen.counts.orderBroken !== null)
-    notes.push(`edges are not in descending order: ${chosen.counts.orderBroken}; the whole file was read`);
+  // Neurons may have lost their connections with the signs.
+  const lonely = withoutConnections(signed.csr);
+  const leavesOut = rules.connected && lonely.length > 0;
+  const kept = leavesOut ? complement(lonely, signed.csr.nRows) : all(signed.csr.nRows);
+  const csr = leavesOut ? csrAt(signed.csr, kept) : signed.csr;
+  if (leavesOut) steps.push(stepOf("with a connection", csr));
+  const labels = leavesOut ? idsAt(ids, kept) : ids;
+  const { csr: weighted, radiusBefore } = normalise(csr, rules.normalisation, rules.scale);
+  if (radiusBefore && !radiusBefore.converged) {
+    const products = formatCount(radiusBefore.iterations);
+    notes.push(
+      `the spectral radius did not settle in ${products} products: the weights have about the radius demanded`,
+    );
+  }
   const provenance: Provenance = {
     ...{ format: 1, dataset: layout.title, layout: layout.name, axograd: VERSION, created: new Date().toISOString() },
     ...{ citation: layout.citation, licence: layout.licence },
-    sources: await hashSources(files, options),
+    sources: await hashSources(allFiles(files, rules), options),
     rules: rulesText(rules, options),
     steps,
     notes,
@@ -252,7 +263,7 @@ async function connectomeOf(
   return {
     csr: weighted,
     labels: arePositions(labels) ? null : labels,
-    table: { ...own, sign: signed.signs },
+    table: tableAt({ ...own, sign: signed.signs }, kept),
     provenance,
     report,
   };
@@ -284,7 +295,6 @@ async function chooseConnections(
     ...(onProgress && { onProgress: (progress: ReadProgress) => onProgress("edges", progress) }),
     ...(signal && { signal }),
   };
-  const place = { where: WHERE, argument: "nodes" };
   const { neurons } = dataset;
   if (neurons === null) {
     const { csr, counts, ids, decision } = await readEdgesOfAll(dataset.edges, {
@@ -294,7 +304,7 @@ async function chooseConnections(
     steps.push({ step: "neurons at the ends of edges", neurons: ids.length, connections: null, synapses: null });
     steps.push(...stepsOfEdges(counts, csr.nRows, minSynapses));
     const table = tableOf(new Map(), ids.length, null, null);
-    const indices = nodes === null ? all(ids.length) : selectNeurons({ ...selectable(table, ids), csr }, nodes, place);
+    const indices = nodes === null ? all(ids.length) : selectNeurons({ ...selectable(table, ids), csr }, nodes, NODES);
     const part = indices.length < ids.length ? csrAt(csr, indices) : csr;
     if (part !== csr) steps.push(stepOf(`nodes: ${nodes}`, part));
     return { ids, table, indices, csr: part, counts, decision };
@@ -303,7 +313,7 @@ async function chooseConnections(
   const table = tableOf(columns, ids.length, layout.roles, dataset.places);
   steps.push({ step: "neurons in the tables", neurons: ids.length, connections: null, synapses: null });
   const candidates =
-    nodes === null ? { indices: all(ids.length), isExact: true } : candidatesOf(selectable(table, ids), nodes, place);
+    nodes === null ? { indices: all(ids.length), isExact: true } : candidatesOf(selectable(table, ids), nodes, NODES);
   const some = candidates.indices;
   if (nodes !== null) {
     const step = candidates.isExact ? `nodes: ${nodes}` : `nodes: ${nodes}, whatever the connections`;
@@ -320,7 +330,7 @@ async function chooseConnections(
   if (candidates.isExact) return { ...common, indices: some, csr };
   // The selector sees the whole table, so that indices and values mean the same as without connections.
   const whole = csrWithin(csr, some, ids.length);
-  const indices = selectNeurons({ ...selectable(table, ids), csr: whole }, nodes!, place);
+  const indices = selectNeurons({ ...selectable(table, ids), csr: whole }, nodes!, NODES);
   const part = csrAt(whole, indices);
   steps.push(stepOf(`nodes: ${nodes}`, part));
   return { ...common, indices, csr: part };
@@ -353,6 +363,14 @@ function stepsOfEdges(counts: EdgeCounts, neurons: number, minSynapses: number):
   const step = minSynapses > 0 ? `with at least ${minSynapses} synapses` : "pairs of these neurons";
   steps.push({ step, neurons, connections, synapses: connectionSynapses });
   return steps;
+}
+
+/** What is worth a word about edges, beyond the steps. */
+function notesOfEdges({ orderBroken, zeroRows }: EdgeCounts): readonly string[] {
+  return [
+    ...(zeroRows > 0 ? [`${plural(zeroRows, "row")} of 0 synapses between these neurons left out`] : []),
+    ...(orderBroken === null ? [] : [`edges are not in descending order: ${orderBroken}; the whole file was read`]),
+  ];
 }
 
 /** A step after which a matrix of counts is left. */
@@ -403,12 +421,28 @@ function rulesText(
   };
 }
 
+/** The files of the layout, and those that rules name. */
+function allFiles(files: FoundFiles, { signs, nodes }: Rules): readonly (readonly [role: string, file: string])[] {
+  const lists = nodes === null ? [] : filesOfSelector(parseSelector(nodes, NODES));
+  return [
+    ...files,
+    ...(typeof signs === "string" ? [] : [["signs", signs.file] as const]),
+    ...lists.map((file) => ["ids", file] as const),
+  ];
+}
+
 /** Hashes of the files, which are read once more. */
-async function hashSources(files: FoundFiles, { onProgress }: ImportOptions): Promise<readonly HashedFile[]> {
+async function hashSources(
+  files: readonly (readonly [role: string, file: string])[],
+  { onProgress, signal }: ImportOptions,
+): Promise<readonly HashedFile[]> {
   const sources: HashedFile[] = [];
   for (const [role, file] of files) {
     const total = await sizeOf(file, "a file of the data set");
-    const hash = await hashOf(file, (done) => onProgress?.(`hash of ${file}`, { done, total }));
+    const hash = await hashOf(file, (done) => {
+      signal?.throwIfAborted();
+      onProgress?.(`hash of ${file}`, { done, total });
+    });
     sources.push({ role, file: relative(process.cwd(), file), ...hash });
   }
   return sources;
@@ -416,21 +450,49 @@ async function hashSources(files: FoundFiles, { onProgress }: ImportOptions): Pr
 
 // ---- signs ---------------------------------------------------------------------------------------------------------------
 
+/** Whether neurons get their signs by their transmitters. */
+function isByTransmitters({ signs }: Rules): boolean {
+  return signs !== "source" && signs !== "none" && (typeof signs === "string" || signs.kind === "transmitter");
+}
+
+/** The table with the transmitters that the edges say, where a rule asks for them and the table has none. */
+async function withTransmitters(
+  table: NeuronTable,
+  ids: NeuronIds,
+  { transmittersOf }: Dataset,
+  rules: Rules,
+  notes: string[],
+): Promise<NeuronTable> {
+  if (transmittersOf === null || !isByTransmitters(rules)) return table;
+  const transmitter = await transmittersOf(ids);
+  notes.push("transmitter is that with the largest sum of share × synapses over the rows of the presynaptic neuron");
+  return { ...table, columns: new Map([...(table.columns ?? []), ["transmitter", transmitter]]) };
+}
+
 async function signEdgesBy(
   { signs: rule, unclear }: Rules,
-  csr: Csr,
+  { csr, indices }: ChosenConnections,
   dataset: Dataset,
   table: NeuronTable,
-  labels: NeuronIds,
-  indices: Uint32Array,
+  ids: NeuronIds,
   files: FoundFiles,
+  notes: string[],
 ): Promise<SignedEdges> {
   if (rule === "none") return signEdges(csr, null);
   if (rule === "source") return signedBySource(csr, await dataset.signOf!(), indices);
-  const index = idIndexOf(labels, (k) => `neuron ${String(labels[k])}`);
+  const index = idIndexOf(ids, (k) => `neuron ${String(ids[k])}`);
   const transmitters = table.columns?.get("transmitter") ?? null;
-  const place = files.get("transmitters") ?? files.get("neurons") ?? "neurons";
-  return signEdges(csr, signsOf(transmitters, index, rule, unclear, place));
+  const place = files.get("transmitters") ?? files.get("neurons") ?? files.get("edges")!;
+  const signs = signsOf(transmitters, index, rule, unclear, place);
+  if (typeof rule !== "string") notes.push(...unusedKeys(rule, signs));
+  return signEdges(csr, signs);
+}
+
+/** What a file of signs names, and the neurons do not have. */
+function unusedKeys({ file, kind, keys }: FileSignRule, { transmitters, unusedIds }: NeuronSigns): readonly string[] {
+  if (kind === "id") return unusedIds === 0 ? [] : [`${file}: ${plural(unusedIds, "id")} of none of these neurons`];
+  const unused = keys.filter((key) => !transmitters.values.includes(key));
+  return unused.length === 0 ? [] : [`${file}: no neuron has ${unused.map((key) => quoteText(key)).join(", ")}`];
 }
 
 /** Connections with the signs that their files have. A neuron has a sign where all its connections share it. */

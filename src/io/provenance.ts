@@ -73,6 +73,9 @@ export function provenanceOf(where: string, parts: JsonParts): Provenance {
     connections: step.countOrNull("connections"),
     synapses: step.numberOrNull("synapses"),
   }));
+  // Earlier records have none of these.
+  for (const name of ["citation", "licence"]) if (parts.has(name)) parts.text(name);
+  if (parts.has("notes")) parts.texts("notes");
   return {
     ...parts.all,
     format,

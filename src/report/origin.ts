@@ -20,9 +20,10 @@ export function originText({ dataset, sources, rules }: Provenance): string {
 
 /** The whole record in lines. */
 export function originLines(provenance: Provenance): string[] {
-  const { dataset, layout, axograd, created, sources, rules, steps } = provenance;
+  const { dataset, layout, axograd, created, sources, rules, steps, notes = [] } = provenance;
   const facts = [
     ["data set", `${dataset}, layout ${layout}`],
+    ...Object.entries(creditsOf(provenance)),
     ["imported", `${created} by axograd ${axograd}`],
     ...sources.map(({ role, file, sha256, bytes }) => [
       role,
@@ -31,11 +32,13 @@ export function originLines(provenance: Provenance): string[] {
     ...Object.entries(rules).map(([name, value]) => [name, `${value ?? "none"}`]),
   ];
   const table = steps.length === 0 ? [] : ["", ...alignColumns([STEP_COLUMNS, ...steps.map(cellsOf)], [1, 2, 3])];
-  return [...alignColumns(facts), ...table].map((line) => shortened(printable(line), LINE_LENGTH));
+  const said = notes.length === 0 ? [] : ["", ...notes];
+  return [...alignColumns(facts), ...table, ...said].map((line) => shortened(printable(line), LINE_LENGTH));
 }
 
 /** The record as a part of a page: names and values, and the steps as a table. */
-export function originPart({ dataset, layout, axograd, created, sources, rules, steps }: Provenance): FactsPart {
+export function originPart(provenance: Provenance): FactsPart {
+  const { dataset, layout, axograd, created, sources, rules, steps, notes = [] } = provenance;
   const files = sources.map(({ role, file, sha256, bytes }, k) => [
     `source ${k + 1}, ${role}`,
     `${file}, ${formatCount(bytes)} bytes, SHA-256 ${sha256}`,
@@ -44,13 +47,20 @@ export function originPart({ dataset, layout, axograd, created, sources, rules, 
     title: "Connectome: where it comes from",
     facts: {
       "data set": dataset,
+      ...creditsOf(provenance),
       layout,
       imported: `${created} by axograd ${axograd}`,
       ...Object.fromEntries(files),
       ...Object.fromEntries(Object.entries(rules).map(([name, value]) => [`rule ${name}`, value])),
+      ...Object.fromEntries(notes.map((note, k) => [`note ${k + 1}`, note])),
     },
     table: { columns: STEP_COLUMNS, rows: steps.map(cellsOf) },
   };
+}
+
+/** Who made the data, and their licence, where the record says so. */
+function creditsOf({ citation, licence }: Provenance): Readonly<Record<string, string>> {
+  return { ...(citation !== undefined && { citation }), ...(licence !== undefined && { licence }) };
 }
 
 function cellsOf({ step, neurons, connections, synapses }: ProvenanceStep): string[] {

@@ -126,9 +126,9 @@ export interface TrainConfig {
   /** Names of torch.nn modules, separated by commas. */
   readonly nonlinearity: string;
   /**
-   * Neurons that get the inputs. "auto": pixels retinotopically with a neuron table, else one random neuron per input; "hexagonal": input c
-   * drives the input neurons of column c; "groups": `groupSize` random neurons per input; "direct": input i drives neuron i. Or a selector:
-   * groups as with "groups", among its neurons.
+   * Neurons that get the inputs. "auto": pixels retinotopically where a neuron table has places, one random neuron of role input per input
+   * where it has roles alone, else any random neuron; "hexagonal": input c drives the input neurons of column c; "groups": `groupSize` random
+   * neurons per input; "direct": input i drives neuron i. Or a selector: groups as with "groups", among its neurons.
    */
   readonly input: string;
   /** Train the weights of the input projection. */
@@ -136,7 +136,7 @@ export interface TrainConfig {
   /** Factor on the initial weights of the input projection. */
   readonly inputScale: number;
   /**
-   * Neurons that are read out. "auto": output neurons with a neuron table, else all without input; "output" and "no-input" leave out those
+   * Neurons that are read out. "auto": output neurons where a neuron table has some, else all without input; "output" and "no-input" leave out those
    * with input. Or a selector: exactly its neurons. With `head` "groups", the neurons among which groups are drawn; those with input are left
    * out, whatever is given.
    */

@@ -33,7 +33,7 @@ export interface Projections {
   readonly inputProjection: Csr | null;
   /** Neurons that inputs drive. */
   readonly nDriven: number;
-  /** Of an input by selector: neurons that it names, among which the groups are drawn; null: another input. */
+  /** Neurons among which those with input are drawn: that a selector names, or of role input; null: among all, or not drawn. */
   readonly inputSelected: number | null;
   /** "all", "output", "no-input", "groups" (among all without input), or the selector of the neurons that are read out. */
   readonly readout: string;
@@ -65,6 +65,9 @@ type ProjectionConfig = Pick<
 >;
 
 /**
+ * Input "auto": pixels reach the places of input neurons; where the table has roles but no places, each input drives a random input neuron; else
+ * any random neuron. Read-out "auto": neurons of role output where there are some, else those without input, or all.
+ *
  * @throws {ArgumentError} retinotopic input or output neurons without a neuron table, or a table without such neurons; a selector of no
  *   neurons; more groups than neurons; inputs that are not pixels, or not as many as neurons, where they have to be
  */
@@ -72,7 +75,8 @@ export function chooseProjections(connectome: Connectome, ends: Ends, config: Pr
   const { csr, table } = connectome;
   const isRetina = ends.picture !== undefined && table?.role && table.x;
   const input = config.input === "auto" ? (isRetina ? "retinotopic" : "random") : config.input;
-  const selected = isInputName(input) ? null : selectedInput(connectome, input);
+  const selected =
+    config.input === "auto" ? inputWithoutPlaces(table) : isInputName(input) ? null : selectedInput(connectome, input);
   const inputProjection = scaled(projectionOf(input, selected, connectome, ends, config), config.inputScale);
   const isDriven = drivenBy({ inputProjection });
   const nDriven = everyone(csr).filter(isDriven).length;
@@ -80,6 +84,13 @@ export function chooseProjections(connectome: Connectome, ends: Ends, config: Pr
   const inputSelected = selected?.length ?? null;
   const read = readoutOf(connectome, ends, config, inputProjection, isDriven);
   return { input, inputProjection, nDriven, inputSelected, ...read };
+}
+
+/** The neurons of role input of a table without places; null: another table, or none of them. */
+function inputWithoutPlaces(table: NeuronTable | null): Uint32Array | null {
+  if (!table?.role || table.x) return null;
+  const neurons = neuronsOfRole(table, "input");
+  return neurons.length === 0 ? null : neurons;
 }
 
 function selectedInput(connectome: Connectome, selector: string): Uint32Array {
@@ -125,7 +136,7 @@ function projectionOf(
       return hexagonalInput(table, eyeFor("--input", table, inputSize, "inputs"));
     }
     case "random":
-      return randomProjection(inputSize, numNeurons, seed);
+      return randomProjection(inputSize, numNeurons, selected, seed);
     case "direct": {
       if (inputSize === numNeurons) return null;
       const expected = `${numNeurons} inputs, one per neuron, or another choice`;
@@ -186,7 +197,8 @@ function readoutOf(
     return columnReadout(connectome, outputs, config.kernel, isDriven);
   }
   const withoutRoles = inputProjection && config.head !== "states" ? "no-input" : "all";
-  const readout = config.readout === "auto" ? (table?.role ? "output" : withoutRoles) : config.readout;
+  const hasOutputs = table?.role?.includes("output") ?? false;
+  const readout = config.readout === "auto" ? (hasOutputs ? "output" : withoutRoles) : config.readout;
   if (readout === "all") {
     return { readout, readoutSelected: null, readsDriven: true, outputProjection: null, convolution: null };
   }
@@ -198,16 +210,19 @@ function readoutOf(
     convolution: null,
   });
   if (!isReadoutName(readout)) return read(named(readout));
-  const indices = withoutInput(named(readout));
-  if (indices.length === 0) {
-    throw new ArgumentError(
-      "train",
-      "--readout",
-      `neurons without input to read out (${readout})`,
-      "none; --readout all takes those with input, too",
-    );
-  }
+  const neurons = named(readout);
+  const indices = withoutInput(neurons);
+  if (indices.length === 0) throw allDriven(readout, neurons.length, table);
   return read(indices);
+}
+
+/** Why no neuron is left to read out, and what helps. */
+function allDriven(readout: string, count: number, table: NeuronTable | null): ArgumentError {
+  const expected = `neurons without input to read out (${readout})`;
+  if (count === 0) return new ArgumentError("train", "--readout", expected, "no neuron of this role in the table");
+  const elsewhere = table?.role?.includes("input") ? ' (--input "role=input" drives others)' : "";
+  const got = `${plural(count, "neuron")}, all with input${elsewhere}; --readout all takes those with input, too`;
+  return new ArgumentError("train", "--readout", expected, got);
 }
 
 function scaled<P extends Csr | null>(projection: P, factor: number): P {
@@ -267,10 +282,11 @@ function tableFor(option: string, { table }: Connectome): NeuronTable {
   throw new ArgumentError("train", option, "a neuron table (--neuron-table) to know the neurons' roles", "none");
 }
 
-/** Each input drives one random neuron with weight 1, as in the tutorial. */
-function randomProjection(size: number, numNeurons: number, seed: number): Csr {
-  const indices = randomIndices(size, numNeurons, deriveKey(keyOfSeed(seed), "input projection"));
-  return createSparseProjection({ size, numNeurons, indices, mode: "ih" });
+/** Each input drives one random neuron with weight 1, as in the tutorial. @param among  null: all neurons */
+function randomProjection(size: number, numNeurons: number, among: Uint32Array | null, seed: number): Csr {
+  const key = deriveKey(keyOfSeed(seed), "input projection");
+  const drawn = randomIndices(size, among?.length ?? numNeurons, key);
+  return createSparseProjection({ size, numNeurons, indices: among ? drawn.map((k) => among[k]!) : drawn, mode: "ih" });
 }
 
 /** Random groups of some neurons; no neuron is in two. @param size  all: the largest that fits @throws {ArgumentError} too few neurons */

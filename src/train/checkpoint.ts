@@ -5,6 +5,7 @@ import type { Backend, DeviceBuffer } from "../backend/backend.ts";
 import { callsOf } from "../core/callQueue.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { EngineError, FileFormatError } from "../core/errors.ts";
+import { VERSION } from "../core/version.ts";
 import { replaceFile } from "../io/durable.ts";
 import { withFile } from "../io/files.ts";
 import { JsonParts } from "../io/jsonParts.ts";
@@ -27,7 +28,6 @@ import type { ParameterPenalties } from "./parameterPenalties.ts";
 import { downloaded, floatTensor, indexPieces, indicesOf, parameterTensors, permuted } from "./stateDict.ts";
 import { describeTask, readTaskDescription, type TaskDescription } from "./taskDescription.ts";
 import type { TrainingPosition } from "./trainer.ts";
-import { VERSION } from "./version.ts";
 
 /** Raised when a file of this version could be misread by an older axograd. */
 const FORMAT = 1;

@@ -38,6 +38,8 @@ const provenance: Provenance = {
   format: 1,
   dataset: "Made up v1.0",
   layout: "malecns",
+  citation: "Doe et al. (2026)",
+  licence: "CC BY 4.0",
   axograd: "0.4.0",
   created: "2026-11-28T00:00:00.000Z",
   sources: [{ role: "edges", file: "<weights>.feather", sha256: "ab".repeat(32), bytes: 123_456 }],
@@ -46,6 +48,7 @@ const provenance: Provenance = {
     { step: "rows of the file", neurons: null, connections: 151_856_684, synapses: 311_000_000 },
     { step: "kept", neurons: count, connections: csr.nnz, synapses: null },
   ],
+  notes: ["side is somaSide, else rootSide"],
 };
 await writeConnectomeFile(file, csr, { labels: ids, table: { ...neurons, columns }, provenance });
 
@@ -56,7 +59,11 @@ test("inspect counts types, sides and roles, and says where the connectome comes
   assert.match(text, /neuron table\n +type +\d+: \S+ \d+/);
   assert.match(text, /side +2: R \d+, L \d+; \d+ neurons without/);
   assert.match(text, /columns +side, instance/);
-  assert.match(text, /data set +Made up v1\.0, layout malecns/);
+  assert.match(
+    text,
+    /data set +Made up v1\.0, layout malecns\n +citation +Doe et al\. \(2026\)\n +licence +CC BY 4\.0\n/,
+  );
+  assert.match(text, /\n +side is somaSide, else rootSide\n/);
   assert.match(text, /edges +<weights>\.feather, 123,456 bytes, SHA-256 abababababab…/);
   assert.match(text, /rows of the file +– +151,856,684 +311,000,000/);
   const json = JSON.parse(await runCommand(registerInspect, "inspect", file, "--json"));
@@ -176,7 +183,8 @@ test("a run records where its connectome comes from; report shows it", async () 
   await runCommand(registerReport, "report", run);
   const html = await readFile(join(run, "report.html"), "utf8");
   assert.match(html, /<h3>Connectome: where it comes from<\/h3>/);
-  assert.match(html, /Made up v1\.0/);
+  for (const words of [/Made up v1\.0/, /Doe et al\. \(2026\)/, /CC BY 4\.0/, /somaSide, else rootSide/])
+    assert.match(html, words);
   assert.match(html, /(ab){32}/);
   assert.match(html, /&#60;weights&#62;\.feather, 123,456 bytes/);
   assert.match(html, /<td>rows of the file<\/td><td>–<\/td><td>151,856,684<\/td>/);
@@ -196,6 +204,11 @@ test("a run without provenance, and one of an earlier version, have none", async
     "file-format",
     /config\.json: expected a list of objects at provenance\.steps/,
   );
+  for (const part of ["citation", "licence", "notes"]) {
+    const wrong = { ...config, provenance: { ...provenance, [part]: { text: 7 } } };
+    await writeFile(join(at("run"), "config.json"), JSON.stringify(wrong));
+    await fails(() => readRunRecord(at("run")), "file-format", new RegExp(`text.* at provenance\\.${part}`));
+  }
 });
 
 test.run();

@@ -54,6 +54,14 @@ test("a published folder becomes one file with ids, neurons and provenance", asy
   const unclear = neurons.filter(({ transmitter }) => transmitter === "unclear" || transmitter === null).length;
   assert.match(text, new RegExp(`unclear +0 +${unclear} `));
   assert.match(text, /CC BY 4\.0/);
+  const all = connections.reduce((sum, { synapses }) => sum + synapses, 0).toLocaleString("en-US");
+  assert.match(text, new RegExp(`\nall +${ids.length} +${connections.length} +${all}\n`));
+  assert.match(text, /edges: \S+, [\d,]+ bytes, SHA-256 [\da-f]{64}\n/);
+  assert.match(text, /options: --min-synapses 3 --signs permissive --nodes 'superclass=\*' /);
+  const types = new Set(neurons.flatMap(({ type }) => type ?? []));
+  const untyped = neurons.filter(({ type }) => type === null).length;
+  const ofTypes = `${types.size} types${untyped > 0 ? ` \\(${untyped} without one\\)` : ""}`;
+  assert.match(text, new RegExp(`${ids.length} neurons of ${ofTypes}, ${signed.length} connections`));
   const inspected = await runCommand(registerInspect, "inspect", at("a.safetensors"));
   assert.match(inspected, /superclass +6/);
 });
@@ -121,6 +129,8 @@ test("wrong words and options are named", async () => {
   await fails(() => run(folder, "--dry-run", "--unclear", "refuse"), "file-format", /clear transmitter/);
   await fails(() => run(folder, "--dry-run", "--normalise", "row"), "argument", /rows/);
   await fails(() => run(folder, "--dry-run", "--min-synapses", "-1"), "argument", /--min-synapses/);
+  await fails(() => run(folder, "--dry-run", "--min-synapses", "1e6"), "argument", /at most 300/, /\(--min-synapses\)/);
+  await fails(() => run(folder, "--dry-run", "--scale", "0"), "argument", /axograd import: .*\(--scale\)/);
   await fails(() => run(folder, "--dry-run", "--pre", "body"), "argument", /pre/, /"body_pre"/);
   await fails(() => run(at("absent"), "--dry-run"), "file-missing", /absent/);
 });

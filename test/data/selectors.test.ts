@@ -358,7 +358,7 @@ test("terms about connections: along them, against them, components", () => {
   says("widthin(2, 0)", /"within"\? within, upstream, downstream, largest, or an operator/);
   says("within(x, 0)", /a number of connections and a selector, as in within\(2, type=DNa02\) at character 8/);
   says("within(2)", /a comma and a selector/);
-  says("within(2, 0", /the "\)" of the "\(" at character 7/);
+  says("within(2, 0", /the "\)" to the "\(" of character 7, at character 12 /);
   says("largest(big)", /weak or strong at character 9/);
   says("within(1, 0 & 1)", /none: no neuron is in both "0" \(1 neuron\) and "1"/);
   says(new Array(33).fill("largest(weak)").join("|"), /at most 32 terms about connections/);
@@ -411,7 +411,7 @@ test("errors say where in the text, and what is nearest or possible", () => {
   says("index:*", /an index or a range of indices/);
   says("T4a &", /a selector, such as all, .* at character 6 of "T4a &", got the end/);
   says("", /a selector, .* got the end/);
-  says("(T4a", /an operator \(& \| ,\) or the "\)" of the "\(" at character 1/);
+  says("(T4a", /an operator \(& \| ,\) or the "\)" to the "\(" of character 1, at/);
   says("T4a T4b", /an operator \(& \| ,\) or the end at character 5 of "T4a T4b", got "T4b"/);
   says("T4a)", /or the end at character 4/);
   says('type:"T4', /a quote at its end at character 6/);

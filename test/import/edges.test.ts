@@ -215,12 +215,12 @@ test("nothing to import is an error that says why", async () => {
   await fails(
     () => readEdges([sorted], index, { minSynapses: 5 }),
     "argument",
-    /got 5; 1 row of edges.feather have as many/,
+    /got 5; the 1 row of edges.feather with as many is not between/,
   );
   await fails(
     () => readEdges([sorted], index, { minSynapses: 7 }),
     "argument",
-    /got 7; 0 rows of edges.feather have as many/,
+    /at most 6, the synapses of the strongest row of edges.feather, got 7/,
   );
   await fails(() => readEdges([weak], index, { minSynapses: Number.NaN }), "argument", /minSynapses/);
   await fails(() => readEdges([weak], neurons()), "argument", /at least one neuron/);

@@ -6,6 +6,8 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type ImportedConnectome, type ImportOptions, importConnectome } from "../../src/import/importConnectome.ts";
 import { LAYOUTS } from "../../src/import/layouts/index.ts";
+import { openTable } from "../../src/io/openTable.ts";
+import type { IdCells, NumberCells } from "../../src/io/tableFile.ts";
 import { fails, tempDir, testWithData } from "../io/fixtures.ts";
 import { orderInSafetensors, writeMaleCnsSafetensors, writeRawArrays } from "./layouts/derived.ts";
 import { flip, replaceText, truncate, writeCsv } from "./layouts/files.ts";
@@ -201,6 +203,107 @@ test("flywire: without a table of neurons, those are the ends of edges", async (
     idsOf(got),
     [...idsOf(got)].sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)),
   );
+});
+
+test("flywire: shares in the rows say the transmitters where no table does", async () => {
+  const path = await folder();
+  const set = syntheticSet({ ids: "flywire" });
+  await writeZenodo(path, set);
+  const got = await importConnectome([path]);
+  const table = await openTable(join(path, "proofread_connections_783.feather"));
+  const names = ["ach_avg", "gaba_avg", "glut_avg", "da_avg", "ser_avg", "oct_avg"];
+  const words = ["acetylcholine", "GABA", "glutamate", "dopamine", "serotonin", "octopamine"];
+  const sums = new Map<string, number[]>();
+  const wanted = ["syn_count", ...names].map((name) => ({ name, as: "number" as const }));
+  await table.read([{ name: "pre_pt_root_id", as: "id" }, ...wanted], ({ count, cells }) => {
+    const [pre, ...numbers] = cells as [IdCells, ...NumberCells[]];
+    for (let row = 0; row < count; row++) {
+      const own = sums.get(String(pre.ids[row])) ?? names.map(() => 0);
+      sums.set(String(pre.ids[row]), own);
+      names.forEach((_, k) => {
+        own[k]! += numbers[k + 1]!.numbers[row]! * numbers[0]!.numbers[row]!;
+      });
+    }
+    return true;
+  });
+  await table.close();
+  const expected = idsOf(got).map((id) => {
+    const own = sums.get(id) ?? [0];
+    const most = Math.max(...own);
+    const isClear = most > 0 && own.indexOf(most) === own.lastIndexOf(most);
+    return isClear ? words[own.indexOf(most)]! : "";
+  });
+  assert.equal(column(got, "transmitter"), expected);
+  assert.ok(new Set(expected).size > 4);
+  const inhibits = (name: string): boolean => name === "GABA" || name === "glutamate";
+  assert.equal(
+    [...got.table.sign!],
+    expected.map((name) => (inhibits(name) ? -1 : 1)),
+  );
+  assert.match(got.provenance.notes!.join("\n"), /largest sum of share/);
+  const counts = await importConnectome([path], COMMON);
+  assert.not.ok(counts.table.columns!.has("transmitter"), "no rule asks for them");
+});
+
+test("shares of transmitters: levels are unclear, empty cells count 0, others than 0 to 1 are refused", async () => {
+  const path = await folder();
+  const write = (rows: readonly (string | number)[][]): Promise<unknown> =>
+    writeCsv(
+      join(path, "proofread_connections_783.csv"),
+      ["pre_pt_root_id", "post_pt_root_id", "syn_count", "ach_avg", "gaba_avg"],
+      rows,
+    );
+  await write([
+    [1001, 1002, 9, 0.4, ""],
+    [1001, 1003, 1, 0, 0.9],
+    [1002, 1001, 2, 0.5, 0.5],
+    [1003, 1001, 4, 0.1, 0.2],
+  ]);
+  const got = await importConnectome([path], { layout: "flywire" });
+  assert.equal(column(got, "transmitter"), ["acetylcholine", "", "GABA"]);
+  await write([[1001, 1002, 9, 1.5, 0]]);
+  await fails(
+    () => importConnectome([path], { layout: "flywire" }),
+    "file-format",
+    /ach_avg/,
+    /share from 0 to 1/,
+    /1\.5/,
+  );
+});
+
+test("ids that the policy does not allow are refused, also in matrices", async () => {
+  const [names, larva] = [await folder(), await folder()];
+  await writeCelegans(names, syntheticSet({ ids: "names" }));
+  await writeLarva(larva, syntheticSet({ ids: "manc" }));
+  await fails(() => importConnectome([names], { ids: "number" }), "file-format", /whole numbers as ids/);
+  assert.is((await importConnectome([names])).report.ids!.taken, "names");
+  assert.is((await importConnectome([larva])).report.ids!.taken, "numbers");
+  assert.is((await importConnectome([larva], { ids: "name" })).report.ids!.taken, "names");
+  await fails(() => importConnectome([larva], { ids: "position" }), "argument", /auto, number or name/);
+});
+
+test("files of signs and of ids are among the sources, and what they name in vain is said", async () => {
+  const path = await folder();
+  const set = syntheticSet({ ids: "malecns" });
+  await writeMaleCns(path, set);
+  const [rule, ids] = [join(path, "rule.csv"), join(path, "ids.txt")];
+  const { neurons } = expectedOf(set);
+  await writeCsv(rule, ["id", "sign"], [...neurons.map(({ id }) => [id, "+"]), ["999999", "-"]]);
+  await writeFile(ids, neurons.map(({ id }) => id).join("\n"));
+  const got = await importConnectome([path], { signs: rule, nodes: `@"${ids}"` });
+  assert.equal(
+    got.provenance.sources.map(({ role }) => role),
+    ["edges", "neurons", "transmitters", "signs", "ids"],
+  );
+  assert.match(got.provenance.notes!.join("\n"), /rule\.csv: 1 id of none of these neurons/);
+  const names = ["acetylcholine", "gaba", "glutamate", "dopamine", "serotonin", "octopamine", "histamine", "histamin"];
+  await writeCsv(
+    rule,
+    ["transmitter", "sign"],
+    names.map((name) => [name, "+"]),
+  );
+  const misspelt = await importConnectome([path], { signs: rule });
+  assert.match(misspelt.provenance.notes!.join("\n"), /rule\.csv: no neuron has "histamin"/);
 });
 
 test("flywire: types of a table beside it are joined", async () => {
@@ -491,10 +594,26 @@ test("a selector that asks for connections keeps what the whole table says", asy
     inside.map(([pre, post, w]) => [kept.indexOf(pre), kept.indexOf(post), w]),
   );
   assert.is(part.provenance.steps.at(-1)!.neurons, kept.length);
-  const connected = await importConnectome([path], { ...COMMON, minSynapses: 12, connected: true });
-  const ends = new Set(Array.from(connectionsOf(connected), ([pre, post]) => [pre, post]).flat());
-  assert.is(ends.size, connected.csr.nRows);
-  assert.ok(connected.csr.nRows < whole.csr.nRows);
+  // Strict signs take connections away, too.
+  for (const signs of ["none", "strict"]) {
+    const connected = await importConnectome([path], { signs, minSynapses: 12, connected: true });
+    const ends = new Set(Array.from(connectionsOf(connected), ([pre, post]) => [pre, post]).flat());
+    assert.is(ends.size, connected.csr.nRows);
+    assert.ok(connected.csr.nRows < whole.csr.nRows);
+    const { steps } = connected.provenance;
+    assert.equal([steps.at(-1)!.step, steps.at(-1)!.neurons], ["with a connection", ends.size]);
+    const kept = await importConnectome([path], { signs, minSynapses: 12 });
+    assert.is(kept.report.unconnected, whole.csr.nRows - ends.size);
+    const places = idsOf(connected).map((id) => idsOf(kept).indexOf(id));
+    assert.equal(
+      connectionsOf(connected).map(([pre, post, w]) => [places[pre], places[post], w]),
+      connectionsOf(kept),
+    );
+    assert.equal(
+      connected.table.sign && [...connected.table.sign],
+      kept.table.sign && places.map((i) => kept.table.sign![i]),
+    );
+  }
 });
 
 test.run();

@@ -56,6 +56,10 @@ test("what is no normalisation is refused", async () => {
   for (const scale of [0, Number.NaN, Number.POSITIVE_INFINITY]) {
     await fails(() => valuesOf("none", scale), "argument", /scale/);
   }
+  const counts = matrix(Float32Array.of(3, -1, 4, -2));
+  await fails(() => valuesOf("none", 1e38, counts), "argument", /scale/, /within f32.*makes 4 Infinity/);
+  await fails(() => valuesOf("none", 1e-46, counts), "argument", /within f32.*makes 3 0/);
+  assert.equal(valuesOf("none", 1e38, matrix(Float64Array.of(3, -1, 4, -2))), [3e38, -1e38, 4e38, -2e38]);
   const chain = csrFromCoo({ nRows: 2, nCols: 2, rows: [1], cols: [0], values: [1] });
   await fails(() => valuesOf("radius=0.9", 1, chain), "argument", /a network with a cycle/);
 });

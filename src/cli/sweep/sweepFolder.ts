@@ -5,6 +5,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ArgumentError, FileFormatError } from "../../core/errors.ts";
 import { printable, shortened } from "../../core/text.ts";
+import { VERSION } from "../../core/version.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
 import { exists, readBytes } from "../../io/files.ts";
 import { JsonParts } from "../../io/jsonParts.ts";
@@ -19,7 +20,6 @@ import {
 import { resolveConfig, settingsOf } from "../../run/configLayers.ts";
 import { RUN_FILES } from "../../run/runFiles.ts";
 import type { TaskDescription } from "../../train/taskDescription.ts";
-import { VERSION } from "../../train/version.ts";
 import { isLockFile, LockedError, type LockOptions, RunLock } from "../runLock.ts";
 import { yamlText } from "../yamlFile.ts";
 import { checkRunName, type PlannedRun } from "./plan.ts";

@@ -22,7 +22,7 @@ export const banc: Layout = tableLayout({
     },
     { role: "neurons", name: "banc_888_meta.feather", patterns: [tableNamed("banc_.*meta.*")], isNeeded: true },
   ],
-  defaults: { nodes: null, signs: "shiu" },
+  defaultNodes: null,
   roles: SENSORY_TO_MOTOR,
   edges: { pre: ["pre"], post: ["post"], weight: ["count", "weight", "syn_count"] },
   // A column root_id may have the ids of an earlier version; that of the version has its number.

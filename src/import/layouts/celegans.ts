@@ -17,7 +17,7 @@ export const celegans: Layout = matrixLayout({
     },
     { role: "neurons", name: "neurons.csv", patterns: [/(^|\/)neurons\.csv$/i], isNeeded: false },
   ],
-  defaults: { nodes: null, signs: "none" },
+  defaultNodes: null,
   roles: SENSORY_TO_MOTOR,
   rows: "pre",
   neurons: { role: "neurons", id: ["name", "neuron", "id", "cell"] },

@@ -34,7 +34,7 @@ export const flyvis: Layout = {
       isNeeded: true,
     },
   ],
-  defaults: { nodes: null, signs: "source" },
+  defaultNodes: null,
   roles: { column: "superclass", input: /^input$/, output: /^output$/ },
   open: openFlyvis,
 };
@@ -104,6 +104,7 @@ async function openFlyvis(files: FoundFiles, options: OpenLayoutOptions): Promis
     decision: null,
     edgeIds: null,
     edges: [edges],
+    transmittersOf: null,
     signOf: async () => (from, to) => signs.get(pairOf(cells.typeIdx[from]!, cells.typeIdx[to]!))!,
     places: {
       u: Float64Array.from(cells.column, (c) => eye.u[c]!),

@@ -50,7 +50,7 @@ export const flywireCodex: Layout = tableLayout({
     },
     ...tables,
   ],
-  defaults: { nodes: null, signs: "shiu" },
+  defaultNodes: null,
   roles: SENSORY_TO_MOTOR,
   edges: {
     pre: ["pre_root_id", "presynaptic_root_id", "pre_pt_root_id", "from"],
@@ -81,9 +81,17 @@ export const flywire: Layout = tableLayout({
     },
     ...tables.slice(1),
   ],
-  defaults: { nodes: null, signs: "shiu" },
+  defaultNodes: null,
   roles: SENSORY_TO_MOTOR,
   edges: { pre: ["pre_pt_root_id"], post: ["post_pt_root_id"], weight: ["syn_count"] },
+  transmitterShares: [
+    { column: "ach_avg", transmitter: "acetylcholine" },
+    { column: "gaba_avg", transmitter: "GABA" },
+    { column: "glut_avg", transmitter: "glutamate" },
+    { column: "da_avg", transmitter: "dopamine" },
+    { column: "ser_avg", transmitter: "serotonin" },
+    { column: "oct_avg", transmitter: "octopamine" },
+  ],
   neurons,
   shared,
 });

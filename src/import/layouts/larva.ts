@@ -17,7 +17,7 @@ export const larva: Layout = matrixLayout({
     },
     { role: "neurons", name: "annotations.csv", patterns: [/(^|\/)annotations\.csv(\.gz)?$/i], isNeeded: false },
   ],
-  defaults: { nodes: null, signs: "none" },
+  defaultNodes: null,
   roles: { column: "superclass", input: /sensory/i, output: /^DN|^RGN|motor/i },
   rows: "pre",
   neurons: {

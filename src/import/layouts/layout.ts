@@ -1,5 +1,6 @@
 // What a layout of published files says: which files it has, what their columns are called, and how they become neurons and edges.
 
+import type { NeuronColumn } from "../../core/selector.ts";
 import type { ReadProgress } from "../../io/tableFile.ts";
 import type { IdDecision, IdPolicy } from "../idPolicy.ts";
 import type { EdgeSource, NeuronFrame, NeuronIds } from "../types.ts";
@@ -72,18 +73,16 @@ export interface Dataset {
   readonly edges: readonly EdgeSource[];
   /** Reads the signs of connections that the files have. null: they have none. */
   readonly signOf: (() => Promise<SignOf>) | null;
+  /**
+   * Reads the transmitters of some neurons from their edges, where no table of neurons names them. null: the files cannot say them, or a table
+   * does.
+   */
+  readonly transmittersOf: ((ids: NeuronIds) => Promise<NeuronColumn>) | null;
   /** [neurons], oblique coordinates of hexagonal columns; null: no places. */
   readonly places: { readonly u: Float64Array; readonly v: Float64Array } | null;
   /** What was renamed, dropped or taken for granted, a sentence each. */
   readonly notes: readonly string[];
   close(): Promise<void>;
-}
-
-export interface LayoutDefaults {
-  /** Selector of the neurons; null: all. */
-  readonly nodes: string | null;
-  /** Rule of the signs where the user gives none. */
-  readonly signs: "shiu" | "source" | "none";
 }
 
 /** A layout of published files. */
@@ -96,7 +95,8 @@ export interface Layout {
   readonly citation: string;
   readonly licence: string;
   readonly files: readonly LayoutFile[];
-  readonly defaults: LayoutDefaults;
+  /** Selector of the neurons where the user gives none; null: all. */
+  readonly defaultNodes: string | null;
   readonly roles: RoleRule | null;
   /** Options that have an effect, of those that not all layouts take. */
   readonly takes: readonly LayoutOption[];

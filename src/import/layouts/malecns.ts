@@ -32,7 +32,7 @@ export const malecns: Layout = tableLayout({
       isNeeded: false,
     },
   ],
-  defaults: { nodes: "superclass=*", signs: "shiu" },
+  defaultNodes: "superclass=*",
   roles: SENSORY_TO_MOTOR,
   edges: { pre: ["body_pre"], post: ["body_post"], weight: ["weight"] },
   neurons: [

@@ -27,7 +27,7 @@ export const malecnsSafetensors: Layout = {
     { role: "edges", name: "model.safetensors", patterns: [/(^|\/)model\.safetensors$/], isNeeded: true },
     { role: "config", name: "config.json", patterns: [/(^|\/)config\.json$/], isNeeded: true },
   ],
-  defaults: { nodes: "superclass=*", signs: "shiu" },
+  defaultNodes: "superclass=*",
   roles: SENSORY_TO_MOTOR,
   open: openSafetensors,
 };
@@ -122,7 +122,15 @@ async function openSafetensors(files: FoundFiles, { signal }: OpenLayoutOptions)
       `${source.file}: ${segments - count} of ${segments} segments have neither status nor superclass: no neurons`,
     ];
     return {
-      ...{ neurons: { ids, columns }, decision: null, edgeIds: segmentOf, edges: [edges], signOf: null, places: null },
+      ...{
+        neurons: { ids, columns },
+        decision: null,
+        edgeIds: segmentOf,
+        edges: [edges],
+        signOf: null,
+        transmittersOf: null,
+        places: null,
+      },
       ...{ notes, close: () => source.close() },
     };
   } catch (cause) {

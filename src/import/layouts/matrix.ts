@@ -3,8 +3,8 @@
 import { FileFormatError } from "../../core/errors.ts";
 import { plural, quoteValue } from "../../core/text.ts";
 import { readNamedMatrix } from "../../io/matrixTable.ts";
-import { type NeuronId, settleIds } from "../../io/neuronIds.ts";
 import { openTable } from "../../io/openTable.ts";
+import { settleNeuronIds } from "../idPolicy.ts";
 import { edgesOfIndices, positions } from "../memoryEdges.ts";
 import { idsFrom, readNeurons } from "../neurons.ts";
 import type { Dataset, FoundFiles, Layout, OpenLayoutOptions, SharedSources } from "./layout.ts";
@@ -33,9 +33,11 @@ async function openMatrix(spec: MatrixLayout, files: FoundFiles, options: OpenLa
   const file = files.get("edges")!;
   const { columns, lines, placeOfLine, entries } = await readNamedMatrix(file, { emptyIsZero: true });
   const placeOf = (k: number): string => (k < columns.length ? file : placeOfLine(k - columns.length));
-  const settled = settleIds([...columns, ...lines], placeOf);
-  const numbers = new Map<NeuronId, number>(settled.slice(0, columns.length).map((id, k) => [id, k]));
-  const lineIds = new Set<NeuronId>();
+  const policy = options.ids ?? "auto";
+  const found = settleNeuronIds([...columns, ...lines].map(String), policy, placeOf);
+  const settled = Array.from<bigint | string>(found.ids);
+  const numbers = new Map<bigint | string, number>(settled.slice(0, columns.length).map((id, k) => [id, k]));
+  const lineIds = new Set<bigint | string>();
   const ofLines = Uint32Array.from(lines, (_, line) => {
     const id = settled[columns.length + line]!;
     if (lineIds.has(id)) throw new FileFormatError(placeOfLine(line), "every neuron once", `${quoteValue(id)} again`);
@@ -44,7 +46,7 @@ async function openMatrix(spec: MatrixLayout, files: FoundFiles, options: OpenLa
     numbers.set(id, number);
     return number;
   });
-  const ids = idsFrom(Array.from(numbers.keys(), (id) => (typeof id === "number" ? BigInt(id) : id)));
+  const { ids, decision } = settleNeuronIds(idsFrom([...numbers.keys()]), policy, placeOf);
   const notes: string[] = [];
   const onlyOne = 2 * numbers.size - columns.length - lines.length;
   if (onlyOne > 0) notes.push(`${file}: ${plural(onlyOne, "neuron")} with a line or a column alone`);
@@ -65,21 +67,22 @@ async function openMatrix(spec: MatrixLayout, files: FoundFiles, options: OpenLa
     },
     placeOf: (row) => `${placeOfLine(line[row]!)} (entry ${column[row]! + 1} of the line)`,
   });
-  const common = { edgeIds: positions(numbers.size), edges: [edges], signOf: null, places: null };
+  const none = { signOf: null, transmittersOf: null, places: null };
+  const common = { edgeIds: positions(ids.length), edges: [edges], ...none };
   const table = files.get("neurons");
   if (table === undefined) {
-    return { ...common, neurons: { ids, columns: new Map() }, decision: null, notes, close: async () => {} };
+    return { ...common, neurons: { ids, columns: new Map() }, decision, notes, close: async () => {} };
   }
   const open = await openTable(table);
   try {
     const read = await readNeurons([neuronSourceOf(spec.neurons, open, options)], {
       shared: spec.shared,
       known: { ids, placeOf: (k) => `${file}: neuron ${k}` },
-      ...(options.ids && { policy: options.ids }),
+      policy,
       ...(options.signal && { signal: options.signal }),
     });
     notes.push(...read.notes);
-    return { ...common, neurons: read.frame, decision: read.decision, notes, close: async () => {} };
+    return { ...common, neurons: read.frame, decision, notes, close: async () => {} };
   } finally {
     await open.close();
   }

@@ -24,7 +24,7 @@ export const microns: Layout = tableLayout({
       isNeeded: false,
     },
   ],
-  defaults: { nodes: null, signs: "none" },
+  defaultNodes: null,
   roles: null,
   // The column size is that of a cleft, no count: --weight size takes it all the same.
   edges: {

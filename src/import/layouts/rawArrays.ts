@@ -47,7 +47,7 @@ export const rawArrays: Layout = {
       array(`population ${name}`, `populations/${name}.i32`, false),
     ),
   ],
-  defaults: { nodes: null, signs: "source" },
+  defaultNodes: null,
   roles: { column: "superclass", input: /sensory/i, output: /motor|descending/i },
   open: openRawArrays,
 };
@@ -134,7 +134,7 @@ async function openRawArrays(files: FoundFiles): Promise<Dataset> {
       edges: [edges],
       signOf: async () => signs.signOf,
     },
-    ...{ places: null, notes, close: async () => {} },
+    ...{ transmittersOf: null, places: null, notes, close: async () => {} },
   };
 }
 

@@ -22,7 +22,7 @@ export const shiu: Layout = tableLayout({
       isNeeded: true,
     },
   ],
-  defaults: { nodes: null, signs: "source" },
+  defaultNodes: null,
   roles: SENSORY_TO_MOTOR,
   edges: { pre: ["Presynaptic_ID"], post: ["Postsynaptic_ID"], weight: ["Connectivity"] },
   neurons: [{ role: "neurons", id: ["root_id", "id"], idsMayBeUnnamed: true }],

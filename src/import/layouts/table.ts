@@ -18,7 +18,7 @@ export const table: Layout = {
       },
       { role: "neurons", name: "a table of neurons (--neurons FILE)", patterns: [], isNeeded: false },
     ],
-    defaults: { nodes: null, signs: "none" },
+    defaultNodes: null,
     roles: SENSORY_TO_MOTOR,
     edges: {
       pre: [

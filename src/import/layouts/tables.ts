@@ -1,13 +1,14 @@
 // Layouts that are tables: edges with two ids and a count, and neurons in one table or several.
 
 import { openTable } from "../../io/openTable.ts";
-import type { IdCells, NumberCells, TableFile } from "../../io/tableFile.ts";
+import type { IdCells, NumberCells, ReadProgress, TableFile } from "../../io/tableFile.ts";
 import { columnOf, neededColumnOf } from "../columnNames.ts";
 import { tableEdges } from "../edges.ts";
 import { type EdgeColumnNames, edgeColumnsOf } from "../edgeTable.ts";
 import { idIndexOf } from "../idIndex.ts";
 import { NeuronSigns } from "../neuronSigns.ts";
 import { type NeuronTableSource, readNeurons } from "../neurons.ts";
+import { type TransmitterShare, transmittersByShares } from "../transmitterShares.ts";
 import type { NeuronFrame } from "../types.ts";
 import type { Dataset, FoundFiles, Layout, OpenLayoutOptions, SharedSources, SignOf } from "./layout.ts";
 
@@ -34,13 +35,16 @@ export interface TableLayout extends Omit<Layout, "open" | "takes" | "isRecognis
   readonly isSorted?: (file: string) => boolean;
   /** The column of edges with the sign of the presynaptic neuron. */
   readonly sign?: string;
+  /** Columns of edges with the share of each transmitter. */
+  readonly transmitterShares?: readonly TransmitterShare[];
 }
 
 const TAKES: Layout["takes"] = ["pre", "post", "weight", "id", "ids"];
 
 /** A layout whose files are tables. */
 export function tableLayout(spec: TableLayout): Layout {
-  const { edges: _edges, neurons: _neurons, shared: _shared, isSorted: _isSorted, sign: _sign, ...layout } = spec;
+  const { edges: _edges, neurons: _neurons, shared: _shared, isSorted: _isSorted, sign: _sign, ...others } = spec;
+  const { transmitterShares: _shares, ...layout } = others;
   return { isRecognised: true, ...layout, takes: TAKES, open: (files, options) => openTables(spec, files, options) };
 }
 
@@ -74,11 +78,24 @@ async function openTables(spec: TableLayout, files: FoundFiles, options: OpenLay
     const hasSigns = sign !== undefined && read !== null && columnOf(edgeTable, [sign], undefined, "sign") !== null;
     const signOf = hasSigns ? () => signsOfColumn(edgeTable, columns.pre, sign, read.frame, options) : null;
     const [neurons, decision] = [read?.frame ?? null, read?.decision ?? null];
-    return { neurons, decision, edgeIds: null, edges: [edges], signOf, places: null, notes, close };
+    const common = { neurons, decision, edgeIds: null, edges: [edges], signOf, places: null, notes, close };
+    const shares = sharesIn(edgeTable, spec.transmitterShares ?? []);
+    if (shares.length === 0 || neurons?.columns.has("transmitter")) return { ...common, transmittersOf: null };
+    const { onProgress } = options;
+    const reading = {
+      ...signal,
+      ...(onProgress && { onProgress: (done: ReadProgress) => onProgress("transmitters", done) }),
+    };
+    return { ...common, transmittersOf: (ids) => transmittersByShares(edgeTable, columns, shares, ids, reading) };
   } catch (cause) {
     await close();
     throw cause;
   }
+}
+
+/** The columns that a table has, of those with shares of transmitters. */
+function sharesIn(table: TableFile, shares: readonly TransmitterShare[]): readonly TransmitterShare[] {
+  return shares.filter(({ column }) => table.columns.some(({ name }) => name === column));
 }
 
 /** An open table of neurons. */
