@@ -7,10 +7,16 @@ import { checkLength } from "../checkBuffers.ts";
 import type { Arena, Block } from "./arena.ts";
 import type { WasmMemory } from "./module.ts";
 
+/** Typed arrays: new ones, or of memory that is there. */
+interface ViewMaker<A> {
+  new (length: number): A;
+  new (buffer: ArrayBufferLike, address: number, length: number): A;
+}
+
 /** The memory of one backend, and how its buffers get and lose theirs. */
 export class BufferSpace {
   readonly dtype: DType;
-  /** Nothing can be read or written. */
+  /** Nothing that is written can be read. */
   readonly isImagined: boolean;
   readonly #memory: WasmMemory;
   readonly #arena: Arena;
@@ -39,18 +45,21 @@ export class BufferSpace {
     this.#live--;
   }
 
-  /** A view of `length` floats; not to be kept, memory may grow. */
+  /** A view of `length` floats; not to be kept, memory may grow. Of imagined memory it is an array of its own. */
   floats(address: number, length: number): FloatArray {
-    const { buffer } = this.#memory;
-    return this.dtype === "f32" ? new Float32Array(buffer, address, length) : new Float64Array(buffer, address, length);
+    return this.dtype === "f32" ? this.#view(Float32Array, address, length) : this.#view(Float64Array, address, length);
   }
 
   u32(address: number, length: number): Uint32Array {
-    return new Uint32Array(this.#memory.buffer, address, length);
+    return this.#view(Uint32Array, address, length);
   }
 
   u16(address: number, length: number): Uint16Array {
-    return new Uint16Array(this.#memory.buffer, address, length);
+    return this.#view(Uint16Array, address, length);
+  }
+
+  #view<A>(View: ViewMaker<A>, address: number, length: number): A {
+    return this.isImagined ? new View(length) : new View(this.#memory.buffer, address, length);
   }
 }
 
@@ -256,7 +265,8 @@ export class WasmSparseRows implements WasmMatrix {
       }
       const colPtr = index("colPtr", nCols + 1);
       const places = index("places", taken);
-      this.colPtrHost = fillPlaces(whole, isTaken, places.view());
+      // Of imagined memory any balance will do.
+      this.colPtrHost = space.isImagined ? whole.colPtrHost : fillPlaces(whole, isTaken, places.view());
       colPtr.view().set(this.colPtrHost);
       this.colPtr = colPtr;
       this.places = places;
