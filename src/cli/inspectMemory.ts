@@ -61,7 +61,16 @@ export async function memoryOfConnectome(file: string, csr: Csr, options: Memory
       throw new Error("a rehearsal reads no samples");
     },
   };
-  const connectome = { csr, table: null, initial: null, source: file, file, tableFile: null, ids: null, provenance: null };
+  const connectome = {
+    csr,
+    table: null,
+    initial: null,
+    source: file,
+    file,
+    tableFile: null,
+    ids: null,
+    provenance: null,
+  };
   const weights = initialWeights(csr, config);
   const splits: RunInputs["samples"] = {
     ...{ train, validation: null, test: null, source: train.source, known: null, teacher: null, files: [] },
