@@ -29,6 +29,10 @@ fn main(
     return;
   }
   var share = shareOf(group, t);
+  // Where rows are marked, the others count as empty.
+  if (params.mark != 0u && share.row != ABSENT && (structure[params.marksAt + share.row] & params.mark) == 0u) {
+    share.end = share.first;
+  }
   let firstPanel = params.firstPanel + workgroup.z * BLOCK_PANELS;
   let panels = min(BLOCK_PANELS, params.panels - firstPanel);
   let operand = operandAt() + share.sub;

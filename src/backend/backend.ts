@@ -120,7 +120,7 @@ export interface Backend {
   /**
    * The rows i of a matrix with isTaken[i] ≠ 0, for products of which only these count. It is bound in place of the matrix, whose values,
    * and places of gradients, it shares. Rows of W·X that are not taken are 0 or what they are in the matrix. Wᵀ·G and the gradient need a G
-   * that is 0 in these rows, and are then those of the matrix, to the bit. null: the device has no use for it.
+   * that is 0 in these rows, and are then those of the matrix, to the bit. null: the device has no (further) rows for this matrix.
    */
   sparseRows(matrix: DeviceSparse, isTaken: ArrayLike<number>): DeviceSparse | null;
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset?: number): void;

@@ -57,6 +57,7 @@ export function rehearse(device: Backend, answers: Answers = () => undefined): R
   const own: Partial<Backend> = {
     buffer: (label, length, type) => books.keep(label, () => inner.buffer(label, length, type)),
     sparse: (label, csr) => books.keep(`${label} matrix`, () => inner.sparse(label, csr)),
+    sparseRows: (matrix, isTaken) => books.keep(`${matrix.label} rows matrix`, () => inner.sparseRows(matrix, isTaken)),
     async buffersIfRoom(label, lengths, kind) {
       const made = await inner.buffersIfRoom(label, lengths, kind);
       for (const buffer of Object.values<DeviceBuffer>(made ?? {})) {
@@ -106,10 +107,10 @@ class Books {
   }
 
   /** Makes something and books what it took. */
-  keep<T extends Releasable>(label: string, make: () => T): T {
+  keep<T extends Releasable | null>(label: string, make: () => T): T {
     const before = this.#backend.memory().bytes;
     const made = make();
-    this.add(label, made, this.#backend.memory().bytes - before);
+    if (made) this.add(label, made, this.#backend.memory().bytes - before);
     return made;
   }
 

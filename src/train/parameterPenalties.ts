@@ -63,8 +63,8 @@ const TERM_OPTIONS: Readonly<Record<keyof ParameterPenalty, true>> = {
 /** The terms of one parameter. */
 interface Penalised {
   readonly parameter: Parameter;
-  /** Numbers of its terms. */
-  readonly terms: readonly number[];
+  /** Its elements in each of its terms, by the term's number. */
+  readonly terms: ReadonlyMap<number, ChosenElements>;
   readonly program: Program;
   /** For terms on some of its elements: 1 for those, 0 for others, by the names of leaves. */
   readonly chosen: Readonly<Record<string, DeviceBuffer>>;
@@ -229,10 +229,17 @@ export class ParameterPenalties {
     });
   }
 
-  /** @throws {ArgumentError} a term has no effect, as none of its parameters is among those that are trained */
-  checkTrained(trained: readonly Parameter[]): void {
+  /**
+   * @param trained  elements that are updated, by parameter (Optimizer.trainedElements)
+   * @throws {ArgumentError} a term has no effect, as none of its elements is among them
+   */
+  checkTrained(trained: ReadonlyMap<Parameter, ChosenElements>): void {
     this.#terms.forEach((term, i) => {
-      if (this.#penalised.some(({ parameter, terms }) => terms.includes(i) && trained.includes(parameter))) return;
+      const hasEffect = this.#penalised.some(({ parameter, terms }) => {
+        const [own, updated] = [terms.get(i), trained.get(parameter)];
+        return own !== undefined && updated !== undefined && haveCommon(own, updated);
+      });
+      if (hasEffect) return;
       const got = `"${term.parameters}" of ${term.name}, all frozen`;
       throw new ArgumentError(
         "ParameterPenalties",
@@ -261,6 +268,11 @@ export class ParameterPenalties {
       where,
     });
   }
+}
+
+function haveCommon(a: ChosenElements, b: ChosenElements): boolean {
+  // Neither is empty.
+  return a === null || b === null || a.some((isIn, k) => isIn === 1 && b[k] === 1);
 }
 
 function check(term: ParameterPenalty, i: number, all: readonly ParameterPenalty[]): void {
@@ -306,7 +318,15 @@ function penalisedOf(
       desk.backend.upload(buffer, elements(i)!);
       return [chosenName(i), buffer] as const;
     });
-    return [{ parameter, terms: own, program, start, chosen: Object.fromEntries(chosen) }];
+    return [
+      {
+        parameter,
+        terms: new Map(own.map((i) => [i, elements(i)])),
+        program,
+        start,
+        chosen: Object.fromEntries(chosen),
+      },
+    ];
   });
 }
 

@@ -189,7 +189,7 @@ export class Trainer<E extends object = EvaluationOptions> {
     this.#schedule = options.schedule ?? (() => constant);
     this.#evaluation = evaluation;
     this.#penalties = options.penalties ?? null;
-    this.#penalties?.checkTrained(optimizer.trained);
+    this.#penalties?.checkTrained(optimizer.trainedElements);
   }
 
   get position(): TrainingPosition {

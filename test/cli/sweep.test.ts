@@ -364,7 +364,7 @@ test("a run whose process nobody can ask is not taken for running for ever: the 
     stderr,
     /seed=0 {2}running {2}.*process 1 on another\.machine since then; if it has ended, delete .*run\.lock or give/,
   );
-  const taken = await sweep("unknown.yaml", "--take-over");
+  const taken = await sweep("unknown.yaml", "--take-over", "--no-memory-check");
   assert.is(taken.code, 0, taken.stderr);
 });
 
@@ -380,6 +380,8 @@ test("what a library writes to the stdout of a run goes into its log, and the ru
 test("a job array has a task per run, and each task starts its run or continues it", async () => {
   await file("array.yaml", `${BASE}  steps: 2\nseeds: 2\n`);
   const options = ["--slurm-option", "time=02:00:00", "--slurm-option", "exclusive", "--parallel", "1"];
+  await sweep("array.yaml", "--launcher", "slurm", "--dry-run", "--no-memory-check", ...options);
+  assert.match(await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8"), / train .* --no-memory-check > /);
   const dry = await sweep("array.yaml", "--launcher", "slurm", "--dry-run", ...options);
   assert.is(dry.code, 0, dry.stderr);
   const script = await readFile(join(dir, "sweeps/array/slurm.sh"), "utf8");

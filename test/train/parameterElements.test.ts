@@ -3,6 +3,7 @@
 import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
+import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
@@ -12,6 +13,7 @@ import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { parsePattern } from "../../src/models/parameters/pattern.ts";
 import { Adam, AdamW, type Optimizer, type OptimizerOptions, RMSprop, SGD } from "../../src/train/optimizer.ts";
 import { chosenElements } from "../../src/train/parameterElements.ts";
+import { ParameterPenalties } from "../../src/train/parameterPenalties.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
@@ -317,6 +319,35 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
+const effects = suite("penalties on elements that are trained");
+
+effects("a term on elements that are all frozen has no effect and is refused", async () => {
+  const backend = await createWasmBackend({ threads: 1 });
+  const parameters = parametersOn(backend);
+  const optimizer = new Adam(backend, parameters, {
+    groups: [
+      { parameters: "bias[type=A]", frozen: true },
+      { parameters: "hh[post: side=L]", frozen: true },
+    ],
+    neurons: NEURONS,
+  });
+  const check = (pattern: string): void => {
+    const terms = [{ name: "term", parameters: pattern, kind: "l2", weight: 1 }] as const;
+    const penalties = new ParameterPenalties(backend, parameters, terms, { neurons: NEURONS });
+    try {
+      penalties.checkTrained(optimizer.trainedElements);
+    } finally {
+      penalties.dispose();
+    }
+  };
+  for (const pattern of ["bias[type=A]", "bias[type=A][side=R]", "hh[post: side=L]", "hh[pre: type=B][post: side=L]"])
+    assert.throws(() => check(pattern), /all frozen \(term\.parameters\)/, pattern);
+  for (const pattern of ["bias", "bias[side=R]", "hh", "hh[pre: type=B]", "tau", "*[type=A]"]) check(pattern);
+  optimizer.dispose();
+  parameters.dispose();
+  await backend.dispose();
+});
+
 const syntax = suite("patterns with neurons");
 
 syntax("brackets hold selectors with their ends; quotes hide brackets", () => {
@@ -334,6 +365,7 @@ syntax("brackets hold selectors with their ends; quotes hide brackets", () => {
 
 const hasAdapter = (await requireTestAdapter()) !== null;
 
+effects.run();
 syntax.run();
 
 forEachBackend("elements of parameters", ["f64", "f32"], define);

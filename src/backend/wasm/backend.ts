@@ -283,7 +283,9 @@ class WasmBackend implements Backend {
       throw foreignError(bound.executable.program.name, "a bound program");
     }
     bound.checkLive();
-    if (!bound.isIdle()) this.#parts.pool.run(this.#workspace.load(bound));
+    // Code is no buffer: it would go to where the memory is not imagined.
+    if (this.#parts.isImagined || bound.isIdle()) return;
+    this.#parts.pool.run(this.#workspace.load(bound));
   }
 
   async finish(): Promise<void> {

@@ -8,10 +8,16 @@ import type { Arena, Block } from "./arena.ts";
 import { blocksOf, CsrCopy } from "./csrCopy.ts";
 import type { WasmMemory } from "./module.ts";
 
+/** Typed arrays: new ones, or of memory that is there. */
+interface ViewMaker<A> {
+  new (length: number): A;
+  new (buffer: ArrayBufferLike, address: number, length: number): A;
+}
+
 /** The memory of one backend, and how its buffers get and lose theirs. */
 export class BufferSpace {
   readonly dtype: DType;
-  /** Nothing can be read or written. */
+  /** Nothing that is written can be read. */
   readonly isImagined: boolean;
   readonly #memory: WasmMemory;
   readonly #arena: Arena;
@@ -40,18 +46,21 @@ export class BufferSpace {
     this.#live--;
   }
 
-  /** A view of `length` floats; not to be kept, memory may grow. */
+  /** A view of `length` floats; not to be kept, memory may grow. Of imagined memory it is an array of its own. */
   floats(address: number, length: number): FloatArray {
-    const { buffer } = this.#memory;
-    return this.dtype === "f32" ? new Float32Array(buffer, address, length) : new Float64Array(buffer, address, length);
+    return this.dtype === "f32" ? this.#view(Float32Array, address, length) : this.#view(Float64Array, address, length);
   }
 
   u32(address: number, length: number): Uint32Array {
-    return new Uint32Array(this.#memory.buffer, address, length);
+    return this.#view(Uint32Array, address, length);
   }
 
   u16(address: number, length: number): Uint16Array {
-    return new Uint16Array(this.#memory.buffer, address, length);
+    return this.#view(Uint16Array, address, length);
+  }
+
+  #view<A>(View: ViewMaker<A>, address: number, length: number): A {
+    return this.isImagined ? new View(length) : new View(this.#memory.buffer, address, length);
   }
 }
 
@@ -262,10 +271,8 @@ export class WasmSparseRows implements WasmMatrix {
     try {
       this.rowPtr = index("rowPtr", nRows);
       this.rowEnd = index("rowEnd", nRows);
-      if (!space.isImagined) {
-        this.rowPtr.view().set(ptr.subarray(0, nRows));
-        this.rowEnd.view().set(ptr.subarray(0, nRows).map((first, row) => (isTaken[row] ? ptr[row + 1]! : first)));
-      }
+      this.rowPtr.view().set(ptr.subarray(0, nRows));
+      this.rowEnd.view().set(ptr.subarray(0, nRows).map((first, row) => (isTaken[row] ? ptr[row + 1]! : first)));
       if (taken > FEW_ENTRIES * nnz) {
         this.colPtrHost = whole.colPtrHost;
         this.colPtr = whole.colPtr;
@@ -274,15 +281,11 @@ export class WasmSparseRows implements WasmMatrix {
       }
       const colPtr = index("colPtr", nCols + 1);
       const places = index("places", taken);
+      // Of imagined memory any balance will do.
+      this.colPtrHost = space.isImagined ? whole.colPtrHost : fillPlaces(whole, isTaken, places.view());
+      colPtr.view().set(this.colPtrHost);
       this.colPtr = colPtr;
       this.places = places;
-      if (space.isImagined) {
-        // Only their number counts where nothing is computed.
-        this.colPtrHost = new Uint32Array(nCols + 1).fill(taken, nCols);
-        return;
-      }
-      this.colPtrHost = fillPlaces(whole, isTaken, places.view());
-      colPtr.view().set(this.colPtrHost);
     } catch (error) {
       this.release();
       throw error;

@@ -19,6 +19,7 @@ import {
   checkOwn,
   checkRange,
   checkRunnable,
+  checkTakenRows,
   disposedError,
   foreignError,
   resolveBindings,
@@ -28,7 +29,7 @@ import { layoutFor, layoutKey } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
 import type { AdapterInfo } from "./dawn.ts";
 import { Device, type DeviceLimits, limitsOfEnvironment, type ObjectCounts } from "./device.ts";
-import { GpuDeviceBuffer, GpuDeviceSparse, Ledger, type Memory } from "./deviceBuffers.ts";
+import { GpuDeviceBuffer, GpuDeviceSparse, GpuSparseRows, Ledger, type Memory } from "./deviceBuffers.ts";
 import { type BindContext, bindProgram, GpuBound } from "./dispatches.ts";
 import { GpuExecutable } from "./executable.ts";
 import { Pipelines } from "./pipelines.ts";
@@ -234,9 +235,17 @@ class DawnBackend implements WebGpuBackend {
     return new GpuDeviceSparse(this.#memory, label, csr, (target, data) => this.#transfer.upload(target, data, 0));
   }
 
-  /** Kernels deal out rows to threads by the entries of the whole matrix, which decide the order of sums: there are no cheaper products. */
-  sparseRows(): null {
-    return null;
+  /** A row keeps its threads, which decide the order of its sum; those of others have nothing to do. */
+  sparseRows(matrix: DeviceSparse, isTaken: ArrayLike<number>): DeviceSparse | null {
+    this.#check();
+    const own = checkOwn(
+      "sparseRows",
+      matrix,
+      (b): b is GpuDeviceSparse => b instanceof GpuDeviceSparse && this.#isOwn(b),
+    );
+    checkTakenRows(own, isTaken);
+    const mark = own.mark(isTaken, (data, offset) => this.#transfer.upload(own.csr.structure, data, offset));
+    return mark === null ? null : new GpuSparseRows(own, mark, isTaken);
   }
 
   upload(target: DeviceBuffer, data: ArrayLike<number>, offset = 0): void {
@@ -355,8 +364,9 @@ class DawnBackend implements WebGpuBackend {
     return checkOwn(where, buffer, (b): b is GpuDeviceBuffer => b instanceof GpuDeviceBuffer && this.#isOwn(b));
   }
 
-  readonly #isOwn = (given: Bindable): given is GpuDeviceBuffer | GpuDeviceSparse =>
-    (given instanceof GpuDeviceBuffer || given instanceof GpuDeviceSparse) && given.memory === this.#memory;
+  readonly #isOwn = (given: Bindable): given is GpuDeviceBuffer | GpuDeviceSparse | GpuSparseRows =>
+    (given instanceof GpuDeviceBuffer || given instanceof GpuDeviceSparse || given instanceof GpuSparseRows) &&
+    given.memory === this.#memory;
 
   #isOwnExecutable(executable: Executable): executable is GpuExecutable {
     return executable instanceof GpuExecutable && executable.memory === this.#memory;

@@ -128,12 +128,27 @@ export interface Compressed {
   readonly structure: GpuDeviceBuffer;
   readonly values: GpuDeviceBuffer;
   readonly blocks: Omit<RowBlocks, "words">;
+  /** Entries that a product goes through. */
+  readonly entries: number;
+  /** Where the structure has a word of marks per row, and the mark of the rows that count; 0: all of them. */
+  readonly marksAt: number;
+  readonly mark: number;
+}
+
+/** A sparse matrix as kernels bind it. */
+export interface GpuMatrix extends DeviceSparse {
+  readonly memory: Memory;
+  readonly released: boolean;
+  readonly valuesCsc: GpuDeviceBuffer;
+  /** Rows for W·X, columns for Wᵀ·G. */
+  readonly csr: Compressed;
+  readonly csc: Compressed;
 }
 
 /** Puts numbers into a new buffer. */
 export type Upload = (target: GpuDeviceBuffer, data: ArrayLike<number>) => void;
 
-export class GpuDeviceSparse implements DeviceSparse {
+export class GpuDeviceSparse implements GpuMatrix {
   readonly label: string;
   readonly nRows: number;
   readonly nCols: number;
@@ -142,10 +157,14 @@ export class GpuDeviceSparse implements DeviceSparse {
   readonly valuesCsr: GpuDeviceBuffer;
   readonly cscOfCsr: GpuDeviceBuffer;
   readonly cscOfCsrHost: Uint32Array;
-  /** Rows for W·X, columns for Wᵀ·G. */
   readonly csr: Compressed;
   readonly csc: Compressed;
+  /** Entries before each row. */
+  readonly rowPtrHost: Uint32Array;
   readonly #parts: readonly GpuDeviceBuffer[];
+  /** The marks of each row, and all that are in use. */
+  #marks: Uint32Array | null = null;
+  #marksInUse = 0;
 
   constructor(memory: Memory, label: string, csr: Csr, upload: Upload) {
     const { nnz } = csr;
@@ -163,12 +182,17 @@ export class GpuDeviceSparse implements DeviceSparse {
     this.nCols = csr.nCols;
     this.nnz = nnz;
     this.cscOfCsrHost = cscOfCsr;
+    this.rowPtrHost = csr.rowPtr;
+    const marksAt = csrWords.length;
+    const all = { entries: nnz, mark: 0 };
     try {
       this.valuesCsc = part("valuesCsc", nnz, "float", true);
       this.valuesCsr = part("valuesCsr", nnz, "float", true);
       this.cscOfCsr = part("cscOfCsr", nnz, "u32", false);
-      this.csr = { structure: part("csr", csrWords.length, "u32", true), values: this.valuesCsr, blocks: csrBlocks };
-      this.csc = { structure: part("csc", cscWords.length, "u32", true), values: this.valuesCsc, blocks: cscBlocks };
+      const ofRows = part("csr", marksAt + csr.nRows, "u32", true);
+      this.csr = { structure: ofRows, values: this.valuesCsr, blocks: csrBlocks, ...all, marksAt };
+      const ofColumns = part("csc", cscWords.length, "u32", true);
+      this.csc = { structure: ofColumns, values: this.valuesCsc, blocks: cscBlocks, ...all, marksAt: 0 };
     } catch (error) {
       for (const buffer of parts) buffer.release();
       throw error;
@@ -193,5 +217,92 @@ export class GpuDeviceSparse implements DeviceSparse {
 
   release(): void {
     for (const part of this.#parts) part.release();
+  }
+
+  /** Puts a mark on some rows and takes it from the others. null: all 32 are in use */
+  mark(isTaken: ArrayLike<number>, upload: (data: Uint32Array, offset: number) => void): number | null {
+    const free = ~this.#marksInUse;
+    if (free === 0) return null;
+    // The lowest bit, without a sign.
+    const mark = (free & -free) >>> 0;
+    this.#marksInUse |= mark;
+    this.#marks ??= new Uint32Array(this.nRows);
+    const marks = this.#marks;
+    for (let row = 0; row < this.nRows; row++) marks[row] = isTaken[row] ? marks[row]! | mark : marks[row]! & ~mark;
+    upload(marks, this.csr.marksAt);
+    return mark;
+  }
+
+  unmark(mark: number): void {
+    this.#marksInUse &= ~mark;
+  }
+}
+
+/** Some rows of a matrix, which bear a mark there. See Backend.sparseRows. */
+export class GpuSparseRows implements GpuMatrix {
+  readonly label: string;
+  readonly csr: Compressed;
+  readonly #whole: GpuDeviceSparse;
+  #released = false;
+
+  constructor(whole: GpuDeviceSparse, mark: number, isTaken: ArrayLike<number>) {
+    const ptr = whole.rowPtrHost;
+    let entries = 0;
+    for (let row = 0; row < whole.nRows; row++) if (isTaken[row]) entries += ptr[row + 1]! - ptr[row]!;
+    this.label = `${whole.label}.rows`;
+    this.csr = { ...whole.csr, entries, mark };
+    this.#whole = whole;
+  }
+
+  get memory(): Memory {
+    return this.#whole.memory;
+  }
+
+  get nRows(): number {
+    return this.#whole.nRows;
+  }
+
+  get nCols(): number {
+    return this.#whole.nCols;
+  }
+
+  get nnz(): number {
+    return this.#whole.nnz;
+  }
+
+  get valuesCsc(): GpuDeviceBuffer {
+    return this.#whole.valuesCsc;
+  }
+
+  get valuesCsr(): GpuDeviceBuffer {
+    return this.#whole.valuesCsr;
+  }
+
+  get cscOfCsr(): GpuDeviceBuffer {
+    return this.#whole.cscOfCsr;
+  }
+
+  get cscOfCsrHost(): Uint32Array {
+    return this.#whole.cscOfCsrHost;
+  }
+
+  /** All of it: in the reverse, rows that do not count are zeros of G. */
+  get csc(): Compressed {
+    return this.#whole.csc;
+  }
+
+  get walked(): { readonly product: number; readonly reverse: number } {
+    return { product: this.csr.entries, reverse: this.nnz };
+  }
+
+  get released(): boolean {
+    return this.#released || this.#whole.released;
+  }
+
+  /** Idempotent. The matrix itself stays. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#whole.unmark(this.csr.mark);
   }
 }

@@ -5,7 +5,7 @@ import type { BoundProgram } from "../backend.ts";
 import { bindError } from "../checkBuffers.ts";
 import type { BindingId, PanelLayout } from "../program.ts";
 import type { Device } from "./device.ts";
-import { type Compressed, GpuDeviceBuffer, type GpuDeviceSparse, type Memory } from "./deviceBuffers.ts";
+import { type Compressed, GpuDeviceBuffer, type GpuMatrix, type Memory } from "./deviceBuffers.ts";
 import type { GpuExecutable } from "./executable.ts";
 import { gemmGrid } from "./gemmShader.ts";
 import { isProduct } from "./legalize.ts";
@@ -20,7 +20,7 @@ import { blockPanels } from "./sparseTuning.ts";
 import { vectorSumGroups } from "./vectorSums.ts";
 import { workOf } from "./work.ts";
 
-type Bound = GpuDeviceBuffer | GpuDeviceSparse;
+type Bound = GpuDeviceBuffer | GpuMatrix;
 
 export interface BindContext {
   readonly device: Device;
@@ -167,7 +167,10 @@ class Binder {
   #facts(dispatch: DispatchPlan, matrix: Compressed | null): Facts {
     const { layout } = this.#executable;
     const { panels } = layout;
-    if (matrix) return { ...matrix.blocks, panels, groups: sparseGroups(layout, matrix), firstPanel: 0 };
+    if (matrix) {
+      const { blocks, marksAt, mark } = matrix;
+      return { ...blocks, marksAt, mark, panels, groups: sparseGroups(layout, matrix), firstPanel: 0 };
+    }
     return dispatch.kernel === "vector" ? { panels, rows: dispatch.phase.rows, groups: dispatch.groups } : { panels };
   }
 
@@ -205,7 +208,7 @@ class Binder {
     const matrix = sparseMatrixOf(dispatch);
     if (matrix === null || !("product" in dispatch)) return null;
     const product = dispatch.phase.instrs[dispatch.product]!;
-    const bound = this.#bound[matrix] as GpuDeviceSparse;
+    const bound = this.#bound[matrix] as GpuMatrix;
     return isProduct(product) && product.op === "matmul" ? bound.csr : bound.csc;
   }
 
@@ -255,7 +258,8 @@ function folded(groups: number): [number, number] {
 }
 
 function sizeOf(matrix: Compressed): { readonly nnz: number; readonly bytes: number } {
-  return { nnz: matrix.values.length, bytes: 4 * (matrix.values.length + matrix.structure.length) };
+  const { entries: nnz, values, structure } = matrix;
+  return { nnz, bytes: values.length > 0 ? 4 * (values.length + structure.length) * (nnz / values.length) : 0 };
 }
 
 function scaled(work: Work, factor: number): Work {

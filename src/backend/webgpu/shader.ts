@@ -26,6 +26,8 @@ export type FactName =
   | "blocks4"
   | "tripsAt"
   | "indicesAt"
+  | "marksAt"
+  | "mark"
   | "firstPanel";
 
 /** What the `binding(k)` of the shader is, k ≥ 1 (0 is the uniform block). */

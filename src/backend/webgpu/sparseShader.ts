@@ -17,7 +17,17 @@ export function hasShortIndices(gatheredRows: number): boolean {
   return gatheredRows <= 65536;
 }
 
-const FACTS: readonly FactName[] = ["groups", "blocks64", "blocks16", "blocks4", "tripsAt", "indicesAt", "firstPanel"];
+const FACTS: readonly FactName[] = [
+  "groups",
+  "blocks64",
+  "blocks16",
+  "blocks4",
+  "tripsAt",
+  "indicesAt",
+  "marksAt",
+  "mark",
+  "firstPanel",
+];
 
 /**
  * How the threads of a panel hand each other numbers. Quads are four threads with neighbouring indices: WGSL does not promise it, but

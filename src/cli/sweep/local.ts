@@ -29,6 +29,8 @@ export interface LocalOptions {
   readonly lock: RunLock;
   /** Runs may take folders without watching the heartbeat of their processes. */
   readonly takeOver: boolean;
+  /** Runs that are stated to take more memory than there is are refused. */
+  readonly memoryCheck: boolean;
 }
 
 /** Whether nothing is left to do. */
@@ -56,7 +58,7 @@ const LOOK_MS = 1000;
 export async function launchLocally(
   folder: SweepFolder,
   states: readonly RunState[],
-  { parallel, console, interruption, lock, takeOver }: LocalOptions,
+  { parallel, console, interruption, lock, takeOver, memoryCheck }: LocalOptions,
 ): Promise<void> {
   const workers = Math.min(parallel, states.length);
   const threads = Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)));
@@ -72,7 +74,9 @@ export async function launchLocally(
       now = await whenFree(folder, now, signal);
       if (signal.aborted || isDone(now) || now.status === "running") return now;
       await lock.assertHeld({ now: true });
-      await runChild(folder, now, { threads, takeOver, signal }, (metrics) => progress.step(run.name, metrics));
+      await runChild(folder, now, { threads, takeOver, memoryCheck, signal }, (metrics) =>
+        progress.step(run.name, metrics),
+      );
       now = await folder.state(run);
     } while (now.status === "running" && !signal.aborted);
     if (now.pageDue && !signal.aborted)
@@ -101,10 +105,15 @@ function runArgs(folder: SweepFolder, { run, begun, pageDue }: RunState): string
   return ["train", ...target, "--config", folder.config(run.name)];
 }
 
+type ChildOptions = Pick<LocalOptions, "takeOver" | "memoryCheck"> & {
+  readonly threads: number;
+  readonly signal: AbortSignal;
+};
+
 async function runChild(
   folder: SweepFolder,
   state: RunState,
-  { threads, takeOver, signal }: { readonly threads: number; readonly takeOver: boolean; readonly signal: AbortSignal },
+  { threads, takeOver, memoryCheck, signal }: ChildOptions,
   onStep: (metrics: StepMetrics) => void,
 ): Promise<void> {
   const { name, settings } = state.run;
@@ -116,7 +125,8 @@ async function runChild(
   try {
     const shared = "threads" in settings ? [] : ["--threads", `${threads}`];
     const taking = takeOver && !state.pageDue ? ["--take-over"] : [];
-    const args = [...process.execArgv, MAIN, ...runArgs(folder, state), ...shared, ...taking, "--json"];
+    const unchecked = memoryCheck || state.pageDue ? [] : ["--no-memory-check"];
+    const args = [...process.execArgv, MAIN, ...runArgs(folder, state), ...shared, ...taking, ...unchecked, "--json"];
     // In a separate process group, so that only this process passes Ctrl-C on, once.
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", log.fd],

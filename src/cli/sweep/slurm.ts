@@ -21,6 +21,8 @@ export interface SlurmOptions {
   readonly options: readonly string[];
   /** Tasks at a time; null: as many as Slurm starts. */
   readonly parallel: number | null;
+  /** Default true: runs that are stated to take more memory than there is are refused. */
+  readonly memoryCheck?: boolean;
 }
 
 /** The arguments of `#SBATCH` for `key=value`. */
@@ -51,13 +53,14 @@ export async function writeSlurmScript(
 export function slurmScript(
   folder: SweepFolder,
   states: readonly RunState[],
-  { options, parallel }: SlurmOptions,
+  { options, parallel, memoryCheck = true }: SlurmOptions,
 ): string {
   const name = basename(resolve(folder.path)).replace(/[^\w.-]+/g, "-");
   const limit = parallel === null ? "" : `%${parallel}`;
   // A setting of the sweep takes precedence over the job's.
   const isGiven = states.some(({ run }) => "threads" in run.settings);
   const threads = isGiven ? "" : ` \${SLURM_CPUS_PER_TASK:+--threads $SLURM_CPUS_PER_TASK}`;
+  const unchecked = memoryCheck ? "" : " --no-memory-check";
   return `#!/bin/bash
 # Submit it from its folder: cd ${printable(shellWord(resolve(folder.path)))} && sbatch ${SCRIPT}
 #SBATCH --job-name=axograd-${name}
@@ -75,7 +78,7 @@ if [ -e "$sweep/runs/$name/config.json" ]; then
 else
   target=(--out "$sweep/runs/$name" --overwrite)
 fi
-exec ${shellWord(process.execPath)} ${shellWord(MAIN)} train "\${target[@]}" --config "$sweep/configs/$name.yaml"${threads} > "$sweep/logs/$name.log" 2>&1
+exec ${shellWord(process.execPath)} ${shellWord(MAIN)} train "\${target[@]}" --config "$sweep/configs/$name.yaml"${threads}${unchecked} > "$sweep/logs/$name.log" 2>&1
 `;
 }
 

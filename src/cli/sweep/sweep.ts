@@ -14,7 +14,7 @@ import { oneOf, path, wholeNumber } from "../values.ts";
 import { collect, printResults } from "./collect.ts";
 import { isDone, type LocalOptions, launchLocally } from "./local.ts";
 import { type PlannedRun, planRuns } from "./plan.ts";
-import { queuedRuns, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
+import { queuedRuns, type SlurmOptions, slurmOption, submit, writeSlurmScript } from "./slurm.ts";
 import { MOST_RUNS, readSweepFile } from "./sweepFile.ts";
 import { type RunState, SweepFolder } from "./sweepFolder.ts";
 
@@ -31,6 +31,7 @@ export interface GivenSweepOptions {
   readonly slurmOption?: readonly string[];
   readonly dryRun?: boolean;
   readonly takeOver?: boolean;
+  readonly memoryCheck?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -107,6 +108,7 @@ export function addSweepOptions(command: Command): Command {
       "--take-over",
       "do not wait for a sign of life from processes on other machines that worked here: they must have ended",
     )
+    .option("--no-memory-check", "begin runs that are stated to take more memory than there is")
     .option("--json", "print the results as JSON on stdout")
     .option("--quiet", "no progress");
 }
@@ -129,6 +131,7 @@ export async function runSweep(
     json = false,
     quiet = false,
     takeOver = false,
+    memoryCheck = true,
   } = given;
   if (launcher === "local" && options.length > 0) {
     throw new ArgumentError("sweep", "--slurm-option", "--launcher slurm with it", "--launcher local");
@@ -152,10 +155,10 @@ export async function runSweep(
     console.info(overview(folder, states));
     await folder.create(runs);
     if (launcher === "slurm") {
-      await launchOnCluster(folder, due, { options, parallel }, dryRun);
+      await launchOnCluster(folder, due, { options, parallel, memoryCheck }, dryRun);
       return 0;
     }
-    return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, console }, async () => {
+    return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, memoryCheck, console }, async () => {
       await lock.assertHeld({ now: true });
       const collected = await collect(folder, runs);
       printResults(collected, { json });
@@ -200,7 +203,7 @@ async function checkContinuable(folder: SweepFolder, { run }: RunState): Promise
 async function launchOnCluster(
   folder: SweepFolder,
   due: readonly RunState[],
-  options: { readonly options: readonly string[]; readonly parallel: number | null },
+  options: SlurmOptions,
   dryRun: boolean,
 ): Promise<void> {
   const queued = await queuedRuns(folder);

@@ -56,7 +56,7 @@ export class LightCone implements Releasable {
       const end = beyond < 0 ? counts.length : beyond;
       const isTaken = distances.map((distance) => (distance < end ? 1 : 0));
       const matrix = backend.sparseRows(this.#model.connections, isTaken);
-      if (!matrix) return [];
+      if (!matrix) return rows;
       this.#made.push(matrix);
       rows.push(...new Array<ConeRows>(end - rows.length).fill({ matrix, connections: counts[end - 1]! }));
     }

@@ -10,6 +10,7 @@ import { orRelease } from "../../core/release.ts";
 import type { SelectableNeurons } from "../../data/selectors.ts";
 import type { Parameter } from "../../models/parameters/parameter.ts";
 import type { ParameterSet } from "../../models/parameters/parameterSet.ts";
+import type { ChosenElements } from "../parameterElements.ts";
 import { type ParameterGroup, resolveGroups } from "./groups.ts";
 import { type ClipOptions, clipScaleProgram, squaresProgram, stepProgram, type UpdateClasses } from "./programs.ts";
 import { isMeanOfSquares, positive, type Rule } from "./rule.ts";
@@ -48,6 +49,8 @@ export const OPTIMIZER_OPTIONS: Readonly<Record<keyof OptimizerOptions, true>> =
 /** A parameter that is trained, its moments, and the programs of a step. */
 interface Slot {
   readonly parameter: Parameter;
+  /** 1 for elements that are updated, in the device's order; null: all are. */
+  readonly isTrained: ChosenElements;
   readonly moments: readonly DeviceBuffer[];
   readonly step: BoundProgram;
   /** Adds the squares of its gradient to their sum. */
@@ -104,6 +107,11 @@ export abstract class Optimizer {
   /** Its name: what checkpoints record. */
   get kind(): string {
     return this.#rule.name;
+  }
+
+  /** The elements that it updates, in the device's order, by parameter; null: all of them. */
+  get trainedElements(): ReadonlyMap<Parameter, ChosenElements> {
+    return new Map(this.#state.slots.map(({ parameter, isTrained }) => [parameter, isTrained]));
   }
 
   /** The parameters that it updates, as a whole or in part. */
@@ -282,8 +290,10 @@ function stateOf(desk: Desk, parameters: ParameterSet, rule: Rule, options: Opti
     const ofClasses = own.classIdx && classBuffers(desk, name, classes, own.classIdx);
     const kind = `${size} ${classes.map(({ weightDecay, frozen }) => `${weightDecay} ${frozen}`).join(", ")}`;
     const program = desk.program(`step ${kind}`, () => stepProgram(rule, size, classes, options));
+    const isPartial = own.classIdx && classes.some(({ frozen }) => frozen);
     return {
       parameter,
+      isTrained: isPartial ? own.classIdx!.map((c) => Number(!classes[c]!.frozen)) : null,
       moments: Object.values(moments),
       step: desk.bind(program, { p, g, ...moments, ...scalars, ...ofClasses, "clip.scale": scale }),
       addSquares: desk.bind(
