@@ -7,11 +7,13 @@ import { MALE_CNS_FILES, MALE_CNS_SIZE, type MadeUpOptions, writeMadeUpMaleCns }
 import { Console, writeJson, writeLine } from "./console.ts";
 import { LongWork } from "./loading.ts";
 import { refuseExisting } from "./outputFile.ts";
+import { underOptions } from "./underOptions.ts";
 import { oneOf, path, wholeNumber } from "./values.ts";
 
 /** Rows that take seconds to draw. */
 const LONG = 1e6;
 const LAYOUTS = ["malecns"] as const;
+const SIZES = ["neurons", "connections", "fragments"];
 
 const EXAMPLES = `
 Examples:
@@ -63,14 +65,16 @@ async function generate(folder: string, { overwrite = false, json = false, ...si
   const console = new Console({ json, quiet: false });
   const work = new LongWork(console);
   const { onProgress } = work;
-  const set = await writeMadeUpMaleCns(folder, {
-    ...sizes,
-    onProgress: (step, { done, total }) => {
-      // Nothing else happens while they are drawn.
-      if (done === 0 && total > LONG) console.status(`drawing ${formatCount(total)} ${step}`);
-      onProgress({ work: `writing ${step}`, done, total });
-    },
-  });
+  const set = await underOptions("generate", SIZES, () =>
+    writeMadeUpMaleCns(folder, {
+      ...sizes,
+      onProgress: (step, { done, total }) => {
+        // Nothing else happens while they are drawn.
+        if (done === 0 && total > LONG) console.status(`drawing ${formatCount(total)} ${step}`);
+        onProgress({ work: `writing ${step}`, done, total });
+      },
+    }),
+  );
   work.done();
   if (json) {
     writeJson({ madeUp: true, layout: "malecns", folder, ...set });

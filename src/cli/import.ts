@@ -20,6 +20,7 @@ import { hyphenated } from "../run/names.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
 import { LongWork } from "./loading.ts";
 import { refuseExisting } from "./outputFile.ts";
+import { underOptions } from "./underOptions.ts";
 import { oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
 interface GivenOptions {
@@ -45,6 +46,9 @@ interface GivenOptions {
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
+
+/** Arguments of the import that are options of the command; the layout is none. */
+const OPTIONS = Object.keys(IMPORT_OPTIONS).filter((name) => name !== "layout");
 
 const HELP = `
 Sign rules, by the transmitter of the presynaptic neuron; connections of sign 0 are left out:
@@ -139,11 +143,11 @@ async function runImport(first: string | undefined, others: readonly string[], g
   const { out, dryRun = false, overwrite = false, json = false } = given;
   const { layout, paths } = await wordsOf(first, others, given);
   if (out === undefined && !dryRun) {
-    throw new ArgumentError("axograd import", "--out", "a file to write, or --dry-run", "none");
+    throw new ArgumentError("import", "--out", "a file to write, or --dry-run", "none");
   }
   if (out !== undefined && !/\.safetensors$/i.test(out)) {
     throw new ArgumentError(
-      "axograd import",
+      "import",
       "--out",
       "a file ending in .safetensors, which holds neurons and provenance",
       out,
@@ -157,26 +161,13 @@ async function runImport(first: string | undefined, others: readonly string[], g
     onProgress: (step, { done, total }) =>
       work.show(() => `${step}  ${total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done)}`),
   };
-  const connectome = await withOptionNames(() => importConnectome(paths, options)).finally(() => work.done());
+  const connectome = await underOptions("import", OPTIONS, () => importConnectome(paths, options)).finally(() =>
+    work.done(),
+  );
   const file = dryRun ? null : (out ?? null);
   if (file !== null) await write(file, connectome);
   if (json) writeJson(jsonOf(connectome, file));
   else printReport(connectome, file);
-}
-
-/** Errors about options of `importConnectome` name those of the command line. */
-async function withOptionNames<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    if (!(error instanceof ArgumentError)) throw error;
-    const { where, argument, expected, got } = error.facts as Readonly<Record<string, string>>;
-    // Others are about a file.
-    const isFunction = /^\w+$/.test(where!);
-    const isOption = Object.hasOwn(IMPORT_OPTIONS, argument!) && argument !== "layout";
-    const option = isOption ? `--${hyphenated(argument!)}` : argument!;
-    throw new ArgumentError(isFunction ? "axograd import" : where!, option, expected!, got!);
-  }
 }
 
 /** The first word is a layout, unless it is the only one, or a path. */
@@ -186,14 +177,14 @@ async function wordsOf(
   { edges }: GivenOptions,
 ): Promise<{ readonly layout: string | undefined; readonly paths: readonly string[] }> {
   if (first === undefined) {
-    throw new ArgumentError("axograd import", "files", "a folder of published files, or the files", "none");
+    throw new ArgumentError("import", "files", "a folder of published files, or the files", "none");
   }
   const isLayout = LAYOUTS.some(({ name }) => name === first);
   const isPath = !isLayout && (first.includes("/") || (await exists(first)));
   if (isPath) return { layout: undefined, paths: [first, ...others] };
   if (others.length > 0 || edges !== undefined) return { layout: first, paths: others };
   if (!isLayout) return { layout: undefined, paths: [first] };
-  throw new ArgumentError("axograd import", "files", `a folder of published files behind ${first}`, "none");
+  throw new ArgumentError("import", "files", `a folder of published files behind ${first}`, "none");
 }
 
 function optionsOf(given: GivenOptions): ImportOptions {

@@ -11,9 +11,9 @@ const HASH_DIGITS = 12;
 const LINE_LENGTH = 500;
 const STEP_COLUMNS = ["step", "neurons", "connections", "synapses"] as const;
 
-/** "MaleCNS v1.0, 3 files, nodes superclass=*, minSynapses 3": the rules that are not null. */
+/** "MaleCNS v1.0, 3 files, nodes superclass=*, minSynapses 3": the rules that have an effect. */
 export function originText({ dataset, sources, rules }: Provenance): string {
-  const applied = Object.entries(rules).filter(([, value]) => value !== null);
+  const applied = Object.entries(rules).filter(([, value]) => value !== null && value !== false);
   const parts = [dataset, plural(sources.length, "file"), ...applied.map(([name, value]) => `${name} ${value}`)];
   return shortened(printable(parts.join(", ")), LINE_LENGTH);
 }

@@ -1,6 +1,6 @@
 // The road from published files to a trained network: generate, import, inspect, train, report, predict, simulate; and its preset.
 
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -37,12 +37,12 @@ async function writeSmall(): Promise<void> {
 test.before(writeSmall);
 
 test("the preset learns", async () => {
-  const preset = ["--preset", "nervous-system", "--connectome", SMALL, "--steps", "60", "--no-report", "--json"];
+  const preset = ["--preset", "nervous-system", "--connectome", SMALL, "--steps", "200", "--no-report", "--json"];
   const lines = jsonLines(await run("train", ...preset, ...ONE_THREAD, "--out", "learns"));
   const { loss, metrics } = lines.find(({ event, set }) => event === "evaluation" && set === "test")!;
   const { accuracy } = metrics as { accuracy: number };
   // Guessing gets 2.79 and 10 %.
-  assert.ok((loss as number) < 1.8 && accuracy > 0.3, `${loss}, ${accuracy}`);
+  assert.ok((loss as number) < 2 && accuracy > 0.3, `${loss}, ${accuracy}`);
 });
 
 test("the preset's groups share all sensory and all output neurons; sizes that do not fit are refused with the largest", async () => {
@@ -60,11 +60,10 @@ test("from made-up files to a page, answers and a simulation", async () => {
   assert.match(await run("import", "malecns", "made", "--out", "fly.safetensors"), /2,000 neurons of \d+ types/);
   assert.match(await run("inspect", "fly.safetensors"), /role +3: hidden/);
   const preset = ["--preset", "nervous-system", "--connectome", "fly.safetensors", "--steps", "2"];
-  const trained = await run("train", ...preset, ...ONE_THREAD, "--test-samples", "32", "--out", "run");
-  assert.match(trained, /\norigin +MaleCNS v1\.0/);
-  assert.match(trained, /\ntest +accuracy/);
-  assert.ok((await stat(join(dir, "run", "report.html"))).size > 10_000);
+  await run("train", ...preset, ...ONE_THREAD, "--test-samples", "32", "--out", "run");
   await run("report", "run");
+  const page = await readFile(join(dir, "run", "report.html"), "utf8");
+  for (const part of ["MaleCNS v1.0", "superclass=*", "made/connectome-weights"]) assert.ok(page.includes(part), part);
   const answers = JSON.parse(await run("predict", "run", "--out", "answers.csv", "--samples", "4", "--json")) as object;
   assert.is((answers as { samples: number }).samples, 4);
   const silenced = ["--silence", "superclass=descending", "--record", "superclass=vnc_motor"];
