@@ -47,7 +47,8 @@ interface GivenOptions {
   readonly json?: boolean;
 }
 
-const OPTION_NAMES = Object.keys(IMPORT_OPTIONS).filter((name) => name !== "layout");
+/** Arguments of the import that are options of the command; the layout is none. */
+const OPTIONS = Object.keys(IMPORT_OPTIONS).filter((name) => name !== "layout");
 
 const HELP = `
 Sign rules, by the transmitter of the presynaptic neuron; connections of sign 0 are left out:
@@ -160,7 +161,7 @@ async function runImport(first: string | undefined, others: readonly string[], g
     onProgress: (step, { done, total }) =>
       work.show(() => `${step}  ${total > 0 ? `${Math.floor((100 * done) / total)} %` : formatCount(done)}`),
   };
-  const connectome = await underOptions("import", OPTION_NAMES, () => importConnectome(paths, options)).finally(() =>
+  const connectome = await underOptions("import", OPTIONS, () => importConnectome(paths, options)).finally(() =>
     work.done(),
   );
   const file = dryRun ? null : (out ?? null);

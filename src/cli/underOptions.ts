@@ -14,10 +14,10 @@ export async function underOptions<T>(command: string, options: readonly string[
     return await make();
   } catch (error) {
     if (!(error instanceof ArgumentError)) throw error;
-    const { where, argument, expected, got } = error.facts as Readonly<Record<string, string>>;
-    if (!options.includes(argument!)) throw error;
-    // Errors about a place in a file keep it.
-    const isFunction = /^\w+$/.test(where!);
-    throw new ArgumentError(isFunction ? command : where!, `--${hyphenated(argument!)}`, expected!, got!);
+    const { where, argument, expected, got } = error.facts;
+    if (!options.includes(String(argument))) throw error;
+    // An error about a file names it in place of a function.
+    const place = /^\w+$/.test(String(where)) ? command : String(where);
+    throw new ArgumentError(place, `--${hyphenated(String(argument))}`, String(expected), String(got));
   }
 }

@@ -130,8 +130,8 @@ test("wrong words and options are named", async () => {
   await fails(() => run(folder, "--dry-run", "--normalise", "row"), "argument", /rows/);
   await fails(() => run(folder, "--dry-run", "--min-synapses", "-1"), "argument", /--min-synapses/);
   await fails(() => run(folder, "--dry-run", "--min-synapses", "1e6"), "argument", /at most 300/, /\(--min-synapses\)/);
-  await fails(() => run(folder, "--dry-run", "--scale", "0"), "argument", /axograd import: .*\(--scale\)/);
-  await fails(() => run(folder, "--dry-run", "--pre", "body"), "argument", /pre/, /"body_pre"/);
+  await fails(() => run(folder, "--dry-run", "--scale", "0"), "argument", /^import: .*\(--scale\)/);
+  await fails(() => run(folder, "--dry-run", "--pre", "body"), "argument", /\.feather: .*"body_pre".*\(--pre\)/);
   await fails(() => run(at("absent"), "--dry-run"), "file-missing", /absent/);
 });
 
