@@ -32,7 +32,7 @@ const CASES: readonly (readonly [name: string, settings: Settings])[] = [
   [
     "parameters of neurons",
     {
-      time: "discrete",
+      ...{ time: "discrete", recurrences: 6, readout: "all", nonlinearity: "Tanh" },
       lrOf: { "weights[pre: index=0-999]": 1e-4 },
       freeze: ["weights[index=0-9]", "biases[index=0-9]"],
     },
