@@ -110,7 +110,7 @@ export function register(program: Command): void {
       oneOf("--device", ["wasm", "webgpu"]),
       "wasm",
     )
-    .option("--preset <name>", "instead of a file: the memory that axograd train will take with this preset")
+    .option("--preset <name>", "instead of a file: the memory that npx axograd train will take with this preset")
     .option("--config <file>", "the same with the settings of a file", path("--config"))
     .option(
       "--set <key=value>",
@@ -133,7 +133,7 @@ export function register(program: Command): void {
 
 const EXAMPLES = `
 Examples:
-  npx axograd inspect fly.safetensors                              as axograd import wrote it: neurons, origin, memory
+  npx axograd inspect fly.safetensors                              as npx axograd import wrote it: neurons, origin, memory
   npx axograd inspect --preset nervous-system --set connectome=fly.safetensors --set batchSize=64
 
 Selectors (docs/simulate.md):

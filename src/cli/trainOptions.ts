@@ -46,7 +46,7 @@ Examples:
   npx axograd train --connectome flyvis_e6_csr.npz --data mnist --steps 200
                                                    a real connectome on MNIST; flyvis_e6_neurons.csv beside it is used
   npx axograd train --preset nervous-system --connectome fly.safetensors
-                                                   a whole nervous system, as axograd import wrote it (docs/nervous-system.md)
+                                                   a whole nervous system, as npx axograd import wrote it (docs/nervous-system.md)
   npx axograd train --preset tutorial --generate 47521x4623254 --steps 5 --test-samples 0
                                                    torch-biopl's tutorial at full size, to measure speed
   npx axograd init mine.yaml; npx axograd train --config mine.yaml --set lr=3e-4

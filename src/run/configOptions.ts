@@ -250,7 +250,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   connectome: {
     group: "Network",
     placeholder: "<file>",
-    help: "file of axograd import, matrix (row = receiving neuron), edge list or graph: .npz, .pt, .npy, .mtx, .safetensors, .csv, .tsv, .parquet or .graphml",
+    help: "file of npx axograd import, matrix (row = receiving neuron), edge list or graph: .npz, .pt, .npy, .mtx, .safetensors, .csv, .tsv, .parquet or .graphml",
     type: orNull(filePath()),
     default: null,
     changeableOnResume: true,

@@ -161,7 +161,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   },
   "nervous-system": {
     summary:
-      "adds two digits through a whole nervous system, from its sensory to its descending and motor neurons; needs --connectome with their roles, as axograd import writes it",
+      "adds two digits through a whole nervous system, from its sensory to its descending and motor neurons; needs --connectome with their roles, as npx axograd import writes it",
     warning: null,
     needsConnectome: true,
     recipe: {
