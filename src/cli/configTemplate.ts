@@ -35,9 +35,11 @@ function header(preset: string, schema: string): string {
   return [
     `# yaml-language-server: $schema=${schema}`,
     "#",
-    "# Configuration of `npx axograd train --config FILE`. All settings are here, with the values of",
-    `# the preset "${preset}"; a line that is deleted gets the preset's value again. Options of the command`,
-    "# line and --set key=value take precedence. Paths are relative to the folder that it runs in.",
+    ...wrapped(
+      "Configuration of `npx axograd train --config FILE`. All settings are here, with the values of " +
+        `the preset "${preset}"; a line that is deleted gets the preset's value again. Options of the command ` +
+        "line and --set key=value take precedence. Paths are relative to the folder that it runs in.",
+    ).map((line) => `# ${line}`),
     "",
   ].join("\n");
 }

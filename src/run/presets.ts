@@ -187,7 +187,7 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       steps: 400,
       validationSamples: 128,
       testSamples: 512,
-      checkpointEvery: 0,
+      checkpointEvery: 100,
     },
   },
   text: {

@@ -136,7 +136,10 @@ test("what init writes has every setting, and means the preset", async () => {
 });
 
 test("every preset saves checkpoints on the way: a crash costs minutes, not the run", () => {
-  for (const preset of Object.keys(PRESETS)) assert.is(resolveConfig([{ preset }]).checkpointEvery, 500, preset);
+  for (const preset of Object.keys(PRESETS)) {
+    const { checkpointEvery } = resolveConfig([{ preset }]);
+    assert.ok(checkpointEvery > 0 && checkpointEvery <= 500, preset);
+  }
 });
 
 test("init writes JSON, too, that means the same and names its schema", async () => {
