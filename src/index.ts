@@ -484,7 +484,7 @@ export {
   SGD,
   type SgdOptions,
 } from "./train/optimizer.ts";
-export type { PatternScope } from "./train/parameterElements.ts";
+export type { ChosenElements, PatternScope } from "./train/parameterElements.ts";
 export {
   ParameterPenalties,
   type ParameterPenalty,

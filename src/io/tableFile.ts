@@ -57,6 +57,7 @@ export interface TextCells {
   readonly nulls: NullMask;
 }
 
+/** Cells of a column in the form that was asked for. */
 export type Cells = IdCells | NumberCells | TextCells;
 
 /** Rows `rowStart` … `rowStart + count − 1`. Its arrays are valid until the next batch. */
@@ -98,6 +99,7 @@ export interface TableFile {
   close(): Promise<void>;
 }
 
+/** How a table is read. */
 export interface ReadTableOptions {
   readonly onProgress?: (progress: ReadProgress) => void;
   readonly signal?: AbortSignal;
