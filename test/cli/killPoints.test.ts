@@ -56,7 +56,7 @@ async function train(run: string, before: (event: RunEvent) => void): Promise<vo
 /** Lines of metrics without what no two runs have in common. */
 async function record(run: string): Promise<unknown[]> {
   const VARYING =
-    /^(seconds|stepsPerSecond|eta|peakMemoryBytes|trainingPeakMemoryBytes|deviceMemory|folder|file|files|device|environment)$/;
+    /^(seconds|stepsPerSecond|eta|peakMemoryBytes|trainingPeakMemoryBytes|statedMemoryBytes|memory|deviceMemory|folder|file|files|device|environment)$/;
   return jsonLines(await readFile(join(run, "metrics.jsonl"), "utf8"))
     .filter(({ event }) => event !== "resumed")
     .map((line) => JSON.parse(JSON.stringify(line, (key, value) => (VARYING.test(key) ? undefined : value))));
