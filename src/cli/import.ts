@@ -223,7 +223,8 @@ const count = (value: number | null): string =>
 
 function printReport({ csr, table, provenance, report }: ImportedConnectome, file: string | null): void {
   const { dataset, citation, licence, steps, rules, notes = [] } = provenance;
-  writeLine(`${dataset}: ${citation ?? ""} (licence: ${licence ?? "not stated"})`);
+  const cited = citation === undefined ? "" : `: ${citation}`;
+  writeLine(`${dataset}${cited}${licence === undefined ? "" : ` (licence: ${licence})`}`);
   writeText("\n");
   printTable(
     ["step", "neurons", "connections", "synapses"],

@@ -140,9 +140,8 @@ export async function importConnectome(
   const files = filesOf(layout, candidates, named);
   const dataset = await layout.open(files, options);
   const isMadeUp = candidates.some(({ name }) => basename(name) === MADE_UP_NOTE);
-  const title = isMadeUp ? `made-up data in the layout of ${layout.title}` : layout.title;
   try {
-    return await connectomeOf({ ...layout, title }, files, dataset, options);
+    return await connectomeOf(isMadeUp ? madeUp(layout) : layout, files, dataset, options);
   } finally {
     await dataset.close();
   }
@@ -207,6 +206,11 @@ async function rulesOf(
   };
 }
 
+/** A layout whose files nobody measured: there is nobody to cite. */
+function madeUp(layout: Layout): Layout {
+  return { ...layout, title: `made-up data in the layout of ${layout.title}`, citation: null, licence: null };
+}
+
 async function connectomeOf(
   layout: Layout,
   files: FoundFiles,
@@ -247,7 +251,8 @@ async function connectomeOf(
   }
   const provenance: Provenance = {
     ...{ format: 1, dataset: layout.title, layout: layout.name, axograd: VERSION, created: new Date().toISOString() },
-    ...{ citation: layout.citation, licence: layout.licence },
+    ...(layout.citation !== null && { citation: layout.citation }),
+    ...(layout.licence !== null && { licence: layout.licence }),
     sources: await hashSources(allFiles(files, rules), options),
     rules: rulesText(rules, options),
     steps,

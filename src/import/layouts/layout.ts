@@ -91,9 +91,9 @@ export interface Layout {
   readonly name: string;
   /** The data set, for people. */
   readonly title: string;
-  /** Who made the data, and where it is described. */
-  readonly citation: string;
-  readonly licence: string;
+  /** Who made the data, and where it is described; null: not known. */
+  readonly citation: string | null;
+  readonly licence: string | null;
   readonly files: readonly LayoutFile[];
   /** Selector of the neurons where the user gives none; null: all. */
   readonly defaultNodes: string | null;

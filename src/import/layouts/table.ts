@@ -7,8 +7,8 @@ export const table: Layout = {
   ...tableLayout({
     name: "table",
     title: "a table of edges",
-    citation: "not stated",
-    licence: "not stated",
+    citation: null,
+    licence: null,
     files: [
       {
         role: "edges",
