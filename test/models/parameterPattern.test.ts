@@ -41,7 +41,7 @@ test("! chooses all others", () => {
 });
 
 test("a pattern is a text, not a regular expression, and matches whole names", () => {
-  for (const pattern of ["rnn", "rnn.hh.valu", "rnn.hh.[vb]*", "rnn.tau|read-out", "rnn?tau", ""]) {
+  for (const pattern of ["rnn", "rnn.hh.valu", "rnn.tau|read-out", "rnn?tau", ""]) {
     refused(() => named(pattern), /a name or role of parameters/);
   }
 });
