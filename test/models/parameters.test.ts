@@ -149,6 +149,34 @@ forEachBackend("what parameters are", ["f64"], (test) => {
     assert.equal([...(await backend.download(bindable as Parameter["value"]))], [6, 5, 6]);
   });
 
+  test("copies are made anew of the parameters that changed, not of the others", async ({ backend }) => {
+    using parameters = new ParameterSet(backend);
+    const [a, b] = ["a", "b"].map((name) =>
+      parameters.addVector(name, [1, 2], { trainable: true, spreadBy: [1, 0, 1] }),
+    );
+    const copies = async () =>
+      Promise.all([a, b].map(async (p) => [...(await backend.download(p!.bindable as Parameter["value"]))]));
+    parameters.refresh();
+    for (const { value } of [a!, b!]) backend.upload(value, [3, 4]);
+    parameters.refresh();
+    assert.equal(await copies(), [
+      [2, 1, 2],
+      [2, 1, 2],
+    ]);
+    parameters.touch([b!]);
+    parameters.refresh();
+    assert.equal(await copies(), [
+      [2, 1, 2],
+      [4, 3, 4],
+    ]);
+    parameters.touch();
+    parameters.refresh();
+    assert.equal(await copies(), [
+      [4, 3, 4],
+      [4, 3, 4],
+    ]);
+  });
+
   test("a name that is taken is refused, and the first parameter stays", async ({ backend }) => {
     using parameters = new ParameterSet(backend);
     parameters.addVector("a", [1], { trainable: true });

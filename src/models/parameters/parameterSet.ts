@@ -37,7 +37,8 @@ export class ParameterSet {
   readonly #backend: Backend;
   readonly #parameters = new Map<string, DeviceParameter>();
   readonly #always: DeviceBuffer;
-  #stale = true;
+  /** Names of those whose constraints and copies do not follow from their values. */
+  readonly #stale = new Set<string>();
   #revision = 0;
 
   constructor(backend: Backend) {
@@ -63,7 +64,7 @@ export class ParameterSet {
     }
     const parameter = deviceParameter(this.#backend, spec);
     this.#parameters.set(name, parameter);
-    this.touch();
+    this.touch([parameter]);
     return parameter;
   }
 
@@ -130,9 +131,13 @@ export class ParameterSet {
     throw new ArgumentError("parameters", name, `${near ? `${near}? one of ` : "one of "}${known}`, `"${name}"`);
   }
 
-  /** Marks values as changed on the device (by an optimiser's step): constraints and copies are restored before the next use. */
-  touch(): void {
-    this.#stale = true;
+  /**
+   * Marks values as changed on the device (by an optimiser's step): their constraints and copies are restored before the next use.
+   *
+   * @param changed  default: all
+   */
+  touch(changed: Iterable<Parameter> = this.#parameters.values()): void {
+    for (const { name } of changed) this.#stale.add(name);
     this.#revision++;
   }
 
@@ -143,9 +148,8 @@ export class ParameterSet {
 
   /** Restores constraints and CSR copies if values changed. */
   refresh(): void {
-    if (!this.#stale) return;
-    for (const p of this.#parameters.values()) p.refresh();
-    this.#stale = false;
+    for (const name of this.#stale) this.#parameters.get(name)!.refresh();
+    this.#stale.clear();
   }
 
   zeroGradients(): void {
@@ -231,7 +235,7 @@ export class ParameterSet {
     );
     calls.change("set", () => {
       for (const [p, values] of own) this.#upload(p, values);
-      this.touch();
+      this.touch(own.map(([parameter]) => parameter));
     });
   }
 

@@ -161,7 +161,7 @@ export abstract class Optimizer {
       backend.run(clip);
     }
     for (const { step } of slots) backend.run(step);
-    this.#parameters.touch();
+    this.#parameters.touch(this.trained);
   }
 
   /** Enqueues the sum of the squares of the gradients that it uses, before clipping. @returns where it will be: a scalar on the device */
