@@ -1,25 +1,50 @@
 // The WebGPU part of the test suite on the chosen adapter, file by file: each instruction in each layout against an interpreter in f64,
 // elementary functions, equal bits twice and in any batch, gradients, solvers, training.
 
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { FAILURE_NOTE } from "../../../dist/test/support/note.js";
 import { runTestFile } from "../../../dist/test/support/testProcess.js";
 import { TESTS } from "../archive.mjs";
 
-/** The longest file comes first, then the others from short to long. */
+/** Files that compile most come first, then the others from short to long. */
 const FILES = [
-  "backend/webgpu.test.js",
-  "backend/webgpuMath.test.js",
-  "autodiff/webgpu.test.js",
-  "backend/webgpuErrors.test.js",
-  "backend/webgpuRows.test.js",
-  "backend/webgpuBatch.test.js",
-  "ode/webgpu.test.js",
-  "train/webgpu.test.js",
-];
+  "backend/webgpu",
+  "autodiff/webgpu",
+  "models/lightConeRandom",
+  "backend/webgpuMath",
+  "backend/webgpuErrors",
+  "backend/webgpuRows",
+  "backend/webgpuBatch",
+  "backend/desk",
+  "ode/webgpu",
+  "ode/hostSolver",
+  "ode/leaks",
+  "ode/overlappingSolves",
+  "models/steps",
+  "models/lightCone",
+  "models/losses",
+  "models/readouts",
+  "models/interventions",
+  "models/interventionsInTime",
+  "models/evaluation",
+  "models/probe",
+  "models/sharedNetwork",
+  "models/withoutConnections",
+  "models/refusedNumbers",
+  "models/failure",
+  "models/leaks",
+  "models/overlappingCalls",
+  "train/webgpu",
+  "train/optimizerFormulas",
+  "train/parameterElements",
+  "train/parameterGroups",
+  "train/parameterPenalties",
+  "check/crossCheck",
+].map((name) => `${name}.test.js`);
 const QUICK_FILES = ["backend/webgpu.test.js", "backend/webgpuMath.test.js", "backend/webgpuBatch.test.js"];
 /** Files at a time: most of their time is compiling, on one thread each. */
-const WORKERS = 3;
+const WORKERS = Math.max(3, Math.floor(availableParallelism() / 2));
 const MOST_OUTPUT = 4000;
 /** Reserved for the rows of files that are cut off, so that the part itself is not. */
 const MARGIN_S = 1;
