@@ -36,7 +36,7 @@ import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
-import { checkTuning, type SparseTuning, tuningOf } from "./sparseTuning.ts";
+import { checkChoices, type SparseTuning, tuningOf } from "./sparseTuning.ts";
 import { tapeBudget } from "./tapeBudget.ts";
 import { TemporaryPool } from "./temporaryPool.ts";
 import { togglesText } from "./toggles.ts";
@@ -103,7 +103,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
   for (const [name, value] of Object.entries({ maxLanes, memoryBudgetBytes, maxArrayBytes })) {
     if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
-  checkTuning(sparseTuning);
+  checkChoices(sparseTuning);
   const limits = options.limits ?? limitsOfEnvironment();
   const withoutSubgroups = sparseTuning.exchange === "workgroup";
   const device = await Device.open(options.adapter, {

@@ -35,14 +35,19 @@ export function tuningOf(choices: Partial<SparseTuning>, hasSubgroups: boolean):
   return { ...SPARSE_TUNING, exchange, ...choices };
 }
 
-/** @throws {ArgumentError} naming a choice that no kernel supports */
-export function checkTuning(choices: Partial<SparseTuning>): void {
+/** @throws {ArgumentError} naming a choice that no kernel supports, or that does not exist */
+export function checkChoices(choices: Partial<SparseTuning>, where = "createWebGpuBackend"): void {
   const { limits, window, panels, gradPanels, exchange } = { ...SPARSE_TUNING, ...choices };
-  const refuse = (name: keyof SparseTuning, expected: string, got: unknown): never => {
-    throw new ArgumentError("createWebGpuBackend", `sparseTuning.${name}`, expected, `${got}`);
+  const refuse = (name: string, expected: string, got: unknown): never => {
+    throw new ArgumentError(where, `sparseTuning.${name}`, expected, `${got}`);
   };
-  const grows = limits.length === 3 && limits.every((limit, k) => limit > (limits[k - 1] ?? 0));
-  if (!grows) refuse("limits", "three numbers that grow", limits);
+  for (const name of Object.keys(choices)) {
+    if (!(name in SPARSE_TUNING)) refuse(name, `one of ${Object.keys(SPARSE_TUNING).join(", ")}`, name);
+  }
+  const isLimit = (limit: unknown, k: number): boolean =>
+    (Number.isInteger(limit) || limit === Number.POSITIVE_INFINITY) && (limit as number) > (limits[k - 1] ?? 0);
+  const grows = Array.isArray(limits) && limits.length === 3 && limits.every(isLimit);
+  if (!grows) refuse("limits", "three whole numbers that grow", limits);
   if (!(window === Number.POSITIVE_INFINITY || (Number.isInteger(window) && window >= 1))) {
     refuse("window", "a whole number of at least 1, or Infinity", window);
   }
