@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { rowBlocks } from "../../src/backend/webgpu/rowBlocks.ts";
-import { checkTuning, SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
+import { checkChoices, SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
 import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import { matrixOfLengths, ROWS_OF_LENGTHS } from "../support/rowLengths.ts";
@@ -82,11 +82,11 @@ test("a choice that no kernel has is refused", () => {
   for (const choice of wrong) {
     const name = `sparseTuning.${Object.keys(choice)[0]}`;
     assert.throws(
-      () => checkTuning(choice),
+      () => checkChoices(choice),
       (error: unknown) => error instanceof ArgumentError && error.message.includes(`(${name})`),
     );
   }
-  checkTuning({ limits: [16, 256, Number.POSITIVE_INFINITY], window: Number.POSITIVE_INFINITY });
+  checkChoices({ limits: [16, 256, Number.POSITIVE_INFINITY], window: Number.POSITIVE_INFINITY });
 });
 
 test.run();
