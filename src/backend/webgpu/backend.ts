@@ -117,7 +117,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     device.destroy();
     throw new BackendError(
       "feature",
-      `webgpu: expected the feature "subgroups", got an adapter without it (${name}). Use "workgroup" (sparseTuning.exchange).`,
+      `webgpu: expected the feature "subgroups" with quads of neighbouring threads, got an adapter without (${name}). Use "workgroup" (sparseTuning.exchange).`,
       { feature: "subgroups" },
     );
   }
