@@ -43,7 +43,7 @@ fn main(
     for (var p = 0u; p < BLOCK_PANELS; p++) {
       if (p < panels) {
         let g = gatheredRows(entries, operand + (firstPanel + p) * OPERAND_ROWS * PANEL_VECS);
-        y[p] += (w.x * g[0] + w.y * g[1]) + (w.z * g[2] + w.w * g[3]);
+        y[p] += fma(vec4<f32>(w.x), g[0], w.y * g[1]) + fma(vec4<f32>(w.z), g[2], w.w * g[3]);
       }
     }
   }

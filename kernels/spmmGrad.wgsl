@@ -97,7 +97,7 @@ fn main(
           let g = gatheredRows(entries, operand + (params.firstPanel + p) * OPERAND_ROWS * PANEL_VECS);
           dots += vec4<f32>(dot(g[0], x[p]), dot(g[1], x[p]), dot(g[2], x[p]), dot(g[3], x[p]));
           if (NEED_CT) {
-            ct[p] += (w.x * g[0] + w.y * g[1]) + (w.z * g[2] + w.w * g[3]);
+            ct[p] += fma(vec4<f32>(w.x), g[0], w.y * g[1]) + fma(vec4<f32>(w.z), g[2], w.w * g[3]);
           }
         }
       }

@@ -19,11 +19,14 @@ const DRIVEN = 1000;
 /** The share of neurons that inhibit. */
 const INHIBITORY = 0.4;
 
-/** Numbers that tell two steps of one network apart: `steps` updates, and whether the weights are trained, or only biases and leaks. */
-type Work = Pick<SuiteJob, "steps" | "frozen">;
+/** What tells two steps of one network apart: `steps` updates, and whether the weights are trained, or only biases and leaks. */
+export type DiscreteWork = Pick<SuiteJob, "steps" | "frozen"> & {
+  /** Whether only connections that can matter are read; default true. */
+  readonly lightCone?: boolean;
+};
 
 /** Learning to give two numbers after a sequence, on one fixed batch. */
-class DiscreteTraining implements Training {
+export class DiscreteTraining implements Training {
   readonly op: string;
   readonly model: ConnectomeModel;
   readonly compared: string;
@@ -31,8 +34,10 @@ class DiscreteTraining implements Training {
   readonly #input: { readonly data: Float32Array; readonly batch: number; readonly steps: number };
   readonly #targets: { readonly values: Float32Array; readonly weights: null };
   rhsEvaluations = 0;
+  /** By the updates of the last step, all together; null: not counted. */
+  connectionsRead: number | null = null;
 
-  constructor(backend: Backend, { csr }: Network, batch: number, { steps, frozen }: Work) {
+  constructor(backend: Backend, { csr }: Network, batch: number, { steps, frozen, lightCone = true }: DiscreteWork) {
     const n = csr.nRows;
     const [driven, read] = [Math.min(DRIVEN, n), Math.min(READ, n)];
     this.op = frozen ? "frozen" : "discrete";
@@ -59,6 +64,7 @@ class DiscreteTraining implements Training {
         neuronClass: Array.from(inhibits, (u) => (u < INHIBITORY ? "inhibitory" : "excitatory")),
         trainConnectome: !frozen,
         trainBias: true,
+        lightCone,
       },
       task: makeTask({ loss: "squared", target: { kind: "numbers", width: 2, classes: null, times: null } }),
       readout: { fcDim: null },
@@ -72,6 +78,7 @@ class DiscreteTraining implements Training {
     const { loss, stats } = await this.model.gradients(this.#input, this.#targets, this.#adam.stepCount);
     this.#adam.step();
     this.rhsEvaluations = stats.reduce((sum, { nFEvals }) => sum + nFEvals, 0);
+    this.connectionsRead = stats[0]?.connections?.read.reduce((sum, read) => sum + read, 0) ?? null;
     return loss;
   }
 
@@ -92,6 +99,6 @@ function rowsOf(neurons: Uint32Array, n: number): Csr {
   return csrFromCoo({ nRows: length, nCols: n, rows, cols: neurons, values: new Float32Array(length).fill(1) });
 }
 
-export function discreteTraining(backend: Backend, network: Network, batch: number, work: Work): Training {
+export function discreteTraining(backend: Backend, network: Network, batch: number, work: DiscreteWork): Training {
   return new DiscreteTraining(backend, network, batch, work);
 }

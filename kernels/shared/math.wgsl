@@ -1,6 +1,7 @@
 // Elementary functions of f32 vectors: the formulas of assembly/math.ts (errors, sources and coefficients are stated there), so that
 // both executors compute the same numbers up to the roundings that WGSL leaves open: a product and a sum may be fused, a division
 // may be off by 2.5 ulp. Adds at most 3 ulp to the bounds of assembly/math.ts.
+// A sum of two products is written as fma: which of them a compiler fuses could differ from shader to shader.
 //
 // WGSL lets a compiler assume that no NaN or Infinity occurs, and NVIDIA's does so in min, max and comparisons: it takes a select between
 // the two sides of a comparison for a min or max, which drops NaN, and may turn a comparison round. What must hold for NaN is therefore
@@ -325,7 +326,7 @@ fn sinAfter(turns: vec4<u32>, r: vec4<f32>) -> vec4<f32> {
   var q = vec4<f32>(2.443315711809948e-5);
   q = horner(q, z, -1.388731625493765e-3);
   q = horner(q, z, 4.166664568298827e-2);
-  let cosine = (q * z * z - 0.5 * z) + 1.0;
+  let cosine = fma(q * z, z, -0.5 * z) + 1.0;
   let y = select(sine, cosine, (turns & vec4<u32>(1u)) == vec4<u32>(1u));
   return bitcast<vec4<f32>>(bitcast<vec4<u32>>(y) ^ ((turns << vec4<u32>(30u)) & vec4<u32>(SIGN_BIT)));
 }
@@ -436,7 +437,7 @@ fn powOfMagnitude(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   // Exact up to the last addition: e·LN2_HIGH, t and high are multiples of one small power of 2.
   let low = ((whole - high) + t) + tail;
   let bHigh = truncated(b, 12u);
-  let rest = (b - bHigh) * high + b * low;
+  let rest = fma(b - bHigh, high, b * low);
   let product = truncated(bHigh * high + rest, 8u);
   let error = (bHigh * high - product) + rest;
   let y = expOf(product);

@@ -35,6 +35,8 @@ export function findings(reports) {
     })),
     costs: rows.filter((row) => COSTS.includes(row.part) && isGood(row) && costOf(row) !== undefined),
     kernels: byKernel,
+    timelines: of("timeline", "timeline"),
+    discrete: of("discrete", "discrete"),
     missing: missingOf(reports, rows),
   };
 }

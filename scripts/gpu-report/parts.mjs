@@ -15,13 +15,15 @@ export const PARTS = [
   "products",
   "conformance",
   "step",
+  "timeline",
+  "discrete",
   "ceilings",
   "start",
   "peers",
 ];
 
 /** Parts that run on the large network. */
-const ON_NETWORK = ["products", "step", "start", "peers"];
+const ON_NETWORK = ["products", "step", "timeline", "discrete", "start", "peers"];
 
 /**
  * @param {{ parts: readonly string[], batches: readonly number[], network: object, quick: boolean, patience: number }} options
@@ -42,7 +44,9 @@ export function plannedParts(options, folder, rowsFile) {
     ...batches.flatMap((batch) => [
       entry("start", `start, batch ${batch}, cold`, "start", 90, { batch, cache: `batch-${batch}` }),
       entry("step", `training step, batch ${batch}`, "step", 90, { batch, cache: `batch-${batch}` }),
+      entry("timeline", `the host in a step, batch ${batch}`, "timeline", 60, { batch, cache: `batch-${batch}` }),
     ]),
+    ...batches.map((batch) => entry("discrete", `step in discrete time, batch ${batch}`, "discrete", 120, { batch })),
     entry("machine", "clocks after the steps", "clocks", 30),
     entry("ceilings", "ceilings of memory", "ceilings", 60),
     entry("ceilings", "costs of dispatch, submit and map", "overheads", 60),

@@ -43,6 +43,8 @@ export function tablesOf(found) {
     verdictTable(found),
     failureTable(found),
     batchTable(found),
+    discreteTable(found),
+    timelineTable(found),
     peerTable(found),
     costTable(found),
     ...found.kernels.map(kernelTable),
@@ -94,6 +96,23 @@ function batchTable({ batches }) {
     it.clock ?? "-",
   ]);
   return { title: "axograd", columns, rows };
+}
+
+function discreteTable({ discrete }) {
+  const columns = ["batch", "light cone", "step ms", "connections read", "memory MiB"];
+  const rows = discrete.map(({ batch, lightCone, medianMs, connectionsRead, memory }) => [
+    ...[`${batch}`, lightCone ? "yes" : "no", number(medianMs), count(connectionsRead)],
+    number(memory.peakBytes, 2 ** -20),
+  ]);
+  return { title: "A network in discrete time", columns, rows };
+}
+
+function timelineTable({ timelines }) {
+  const columns = ["batch", "step ms", "first submit at ms", "last at ms", "submits", "wait ms"];
+  const rows = timelines.map(({ batch, stepMs, firstSubmitMs, lastSubmitMs, submits, waitMs }) => [
+    ...[`${batch}`, number(stepMs), number(firstSubmitMs), number(lastSubmitMs), count(submits), number(waitMs)],
+  ]);
+  return { title: "The host in a training step", columns, rows };
 }
 
 /** Peers' times, and their ratios to axograd's. */

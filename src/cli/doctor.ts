@@ -8,6 +8,7 @@ import { createMemory, MAX_PAGES, PAGE_BYTES, webAssembly } from "../backend/was
 import { mostThreads } from "../backend/wasm/threads.ts";
 import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
 import { togglesText } from "../backend/webgpu/toggles.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { formatBytes } from "../core/format.ts";
 import { VERSION } from "../core/version.ts";
 import { writeJson, writeText } from "./console.ts";
@@ -80,7 +81,11 @@ export function register(program: Command): void {
     });
 }
 
-/** Examines the machine. Never throws: a missing part is part of the answer. */
+/**
+ * Examines the machine. A missing part is part of the answer.
+ *
+ * @throws {ArgumentError} toggles in the environment that Dawn does not know
+ */
 export async function diagnose(): Promise<Diagnosis> {
   const { vulkan, adapters, adapterError } = await graphics();
   const wasm = webAssemblyReport();
@@ -123,6 +128,8 @@ async function graphics(): Promise<Pick<Diagnosis, "vulkan" | "adapters" | "adap
     const adapters = await listAdapters();
     return { vulkan: { loader, drivers, nvidiaModule }, adapters, adapterError: null };
   } catch (error) {
+    // Not the machine's fault, and no command would run on a GPU with it.
+    if (error instanceof ArgumentError) throw error;
     const adapterError = error instanceof Error ? error.message : String(error);
     return { vulkan: { loader, drivers, nvidiaModule }, adapters: [], adapterError };
   }

@@ -1,8 +1,8 @@
 // The report on a GPU: what happens to a part that hangs, crashes or has no time, what is on disk meanwhile, and what the table says.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, sep } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
@@ -43,6 +43,27 @@ async function isGrowing(file: string): Promise<boolean> {
   const before = readFileSync(file).length;
   await setTimeout(500);
   return readFileSync(file).length > before;
+}
+
+/** Test files, by name, that import a file of the tests, directly or not. */
+function filesReaching(target: string): string[] {
+  const tests = fileURLToPath(new URL("../../../test/", import.meta.url));
+  const names = readdirSync(tests, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
+  const imports = new Map(
+    names.map((name) => {
+      const found = readFileSync(join(tests, name), "utf8").matchAll(/(?:from|import) "(\.[^"]+)"/g);
+      return [join(tests, name), [...found].map(([, path]) => join(tests, dirname(name), path!))];
+    }),
+  );
+  const reaches = (file: string, seen: Set<string>): boolean => {
+    if (seen.has(file)) return false;
+    seen.add(file);
+    return file === join(tests, target) || (imports.get(file) ?? []).some((next) => reaches(next, seen));
+  };
+  return names
+    .filter((name) => name.endsWith(".test.ts") && reaches(join(tests, name), new Set()))
+    .map((name) => name.replaceAll(sep, "/").replace(/\.test\.ts$/, ""))
+    .sort();
 }
 
 test("a part that hangs, crashes, fails or breaks off in a row is reported, and the others run", async () => {
@@ -153,6 +174,17 @@ test("rows are found by their question", () => {
     { part: "start", name: "cold start", batch: 8, firstMs: 5000, laterMs: [30, 50, 40], pipelines: 100 },
     { part: "step", name: "training step", batch: 8, medianMs: 12, pipelinedMs: 10, firstMs: 1000, plan, ...clocks },
     { part: "step", name: "time by kernel", batch: 8, deviceMs: 9, kernels },
+    { part: "discrete", name: "discrete", batch: 4, lightCone: true, medianMs: 6.73, connectionsRead: 17, memory: {} },
+    {
+      part: "timeline",
+      name: "timeline",
+      batch: 8,
+      stepMs: 10,
+      submits: 3,
+      firstSubmitMs: 0.5,
+      lastSubmitMs: 4,
+      waitMs: 6,
+    },
     { part: "peers", group: "step_seed", name: "seed", batch: 8, ms: 300 },
     { part: "peers", group: "cusparse", name: "slow", batch: 8, ms: 0.2 },
     { part: "peers", group: "cusparse", name: "fast", batch: 8, ms: 0.04 },
@@ -178,6 +210,8 @@ test("rows are found by their question", () => {
   assert.match(text, /re-written\)\s+300 \(30\.00\)/);
   assert.match(text, /cuSPARSE, its best algorithm\s+0\.04 \(0\.50\)/);
   assert.match(text, /jax: batch 8\s+no JAX/);
+  assert.match(text, /\n\s+4\s+yes\s+6\.73\s+17\s+-\n/);
+  assert.match(text, /\n\s+8\s+10\s+0\.5\s+4\s+3\s+6\n/);
 });
 
 test("files of the first run are read as well", () => {
@@ -316,6 +350,14 @@ test("options that make no sense are refused by name", () => {
     ],
     "the network is made where a part needs it",
   );
+});
+
+test("the conformance part has every test file that opens a device, or says why not", async () => {
+  const { FILES, LEFT_OUT } = await load("parts/conformance.mjs");
+  const listed = [...FILES.map((file: string) => file.replace(/\.test\.js$/, "")), ...Object.keys(LEFT_OUT)];
+  const opening = filesReaching("support/softwareAdapter.ts");
+  assert.equal(listed.toSorted(), opening);
+  assert.ok(opening.includes("backend/webgpu") && !opening.includes("backend/wasm"));
 });
 
 if (adapter) {

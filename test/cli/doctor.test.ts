@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { AdapterInfo } from "../../src/backend/webgpu/dawn.ts";
 import { adviceFor, choiceAmong, type Diagnosis, diagnose, register, textOf } from "../../src/cli/doctor.ts";
+import { ArgumentError } from "../../src/core/errors.ts";
 import { runCommand } from "./command.ts";
 
 const test = suite("doctor");
@@ -45,6 +46,19 @@ test("toggles of Dawn are shown where there are any", async () => {
   const it = await diagnose();
   assert.not.match(textOf({ ...it, adapters: [without!] }), /toggles/);
   assert.match(textOf({ ...it, adapters: [given!] }), /toggles of Dawn \+disable_robustness -timestamp_quantization/);
+});
+
+test("toggles that Dawn does not know are an error, not a machine without adapters", async () => {
+  process.env.AXOGRAD_DAWN = "+disable_robustnes";
+  try {
+    await diagnose();
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, ArgumentError);
+    assert.match((error as Error).message, /disable_robustness, .*got "disable_robustnes" \(AXOGRAD_DAWN\)/);
+  } finally {
+    delete process.env.AXOGRAD_DAWN;
+  }
 });
 
 test("auto takes a GPU where there is one, and never a software adapter", () => {

@@ -148,7 +148,7 @@ function checkFeature({ exchange }: Partial<SparseTuning>, { hasSubgroups, info 
   if (exchange !== "quads" || hasSubgroups) return;
   throw new BackendError(
     "feature",
-    `webgpu: expected the feature "subgroups", got a device without it (${info.name}). Use "workgroup" (sparseTuning.exchange).`,
+    `webgpu: expected the feature "subgroups" with quads of neighbouring threads, got a device without (${info.name}). Use "workgroup" (sparseTuning.exchange).`,
     { feature: "subgroups" },
   );
 }

@@ -2,6 +2,8 @@
 
 import { ArgumentError, BackendError } from "../../core/errors.ts";
 import { type AdapterInfo, type AdapterRequest, COMPUTE_LIMITS, chooseAdapter, messageOf } from "./dawn.ts";
+import { hasNeighbourQuads } from "./quadProbe.ts";
+import { ALIGNMENT } from "./slabs.ts";
 
 /** Objects created on a device since it was opened, and buffers still alive. */
 export interface ObjectCounts {
@@ -45,9 +47,32 @@ const NEEDED = {
   maxComputeWorkgroupsPerDimension: 65535,
 } as const;
 
+/** Limits that bound offsets from below: the allocator's pieces begin at multiples of `ALIGNMENT`. */
+const ALIGNMENTS = ["minUniformBufferOffsetAlignment", "minStorageBufferOffsetAlignment"] as const;
+
+/** @throws {BackendError} "limit": one that the kernels need is lacking */
+export function checkLimits(limits: Readonly<Record<string, number | undefined>>, adapter: string): void {
+  const refuse = (limit: string, bound: string, needed: number): never => {
+    const got = limits[limit];
+    throw new BackendError(
+      "limit",
+      `webgpu: expected ${limit} of ${bound} ${needed}, got ${got} (${adapter}). Choose another adapter or the wasm backend.`,
+      { limit, needed, got },
+    );
+  };
+  for (const [limit, needed] of Object.entries(NEEDED)) {
+    if (!((limits[limit] ?? 0) >= needed)) refuse(limit, "at least", needed);
+  }
+  for (const limit of ALIGNMENTS) {
+    if (!((limits[limit] ?? Number.POSITIVE_INFINITY) <= ALIGNMENT)) refuse(limit, "at most", ALIGNMENT);
+  }
+}
+
 export class Device {
   readonly gpu: GPUDevice;
   readonly info: AdapterInfo;
+  /** Whether kernels may use subgroups: it has the feature, and quads are as they take them (quadProbe.ts). */
+  readonly hasSubgroups: boolean;
   readonly #live = new Set<GPUBuffer>();
   readonly #counts = { buffers: 0, pipelines: 0, bindGroups: 0, shaderModules: 0, querySets: 0 };
   readonly #checks = new Set<Promise<void>>();
@@ -58,9 +83,10 @@ export class Device {
   #destroyed = false;
 
   /** @param owner  opened the device, and hears what it reports outside error scopes */
-  private constructor(gpu: GPUDevice, info: AdapterInfo, owner: Device | null = null) {
+  private constructor(gpu: GPUDevice, info: AdapterInfo, hasSubgroups: boolean, owner: Device | null = null) {
     this.gpu = gpu;
     this.info = info;
+    this.hasSubgroups = hasSubgroups;
     this.#owner = owner;
     if (owner) return;
     gpu.addEventListener("uncapturederror", (event) => {
@@ -77,34 +103,29 @@ export class Device {
    */
   static async open(wanted: string | number | undefined, request: DeviceRequest = {}): Promise<Device> {
     const { adapter, info } = await chooseAdapter(wanted, request);
-    for (const [limit, needed] of Object.entries(NEEDED)) {
-      if ((info.limits[limit] ?? 0) >= needed) continue;
-      throw new BackendError(
-        "limit",
-        `webgpu: expected ${limit} of at least ${needed}, got ${info.limits[limit]} (${info.name}). Choose another adapter or the wasm backend.`,
-        { limit, needed, got: info.limits[limit] },
-      );
-    }
-    const whole = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+    const { limits } = adapter;
+    checkLimits({ ...info.limits, ...Object.fromEntries(ALIGNMENTS.map((name) => [name, limits[name]])) }, info.name);
+    const whole = Object.fromEntries(COMPUTE_LIMITS.map((limit) => [limit, limits[limit]]));
     const requiredLimits = request.limits === "default" ? NEEDED : whole;
     const wantedFeatures: GPUFeatureName[] = request.withoutSubgroups ? [] : ["subgroups"];
     if (request.profile) wantedFeatures.push("timestamp-query");
     const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
     try {
-      return new Device(await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures }), info);
+      const gpu = await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures });
+      return new Device(gpu, info, gpu.features.has("subgroups") && (await hasNeighbourQuads(gpu, info)));
     } catch (cause) {
       throw new BackendError("no-device", `webgpu: ${info.name} gave no device: ${messageOf(cause)}`, {}, cause);
     }
   }
 
   /** A device with the limits and features of another one, whose objects hold nothing; commands have no effect. */
-  static imagined({ gpu, info }: Device): Device {
-    return new Device(imaginedGpu(gpu), info);
+  static imagined({ gpu, info, hasSubgroups }: Device): Device {
+    return new Device(imaginedGpu(gpu), info, hasSubgroups);
   }
 
   /** The same device with its own buffers, counts and errors: memory that is lacking and shaders that do not compile concern only itself. */
   beside(): Device {
-    return new Device(this.gpu, this.info, this);
+    return new Device(this.gpu, this.info, this.hasSubgroups, this);
   }
 
   limit(name: (typeof COMPUTE_LIMITS)[number]): number {
@@ -113,10 +134,6 @@ export class Device {
 
   get hasTimestamps(): boolean {
     return this.gpu.features.has("timestamp-query");
-  }
-
-  get hasSubgroups(): boolean {
-    return this.gpu.features.has("subgroups");
   }
 
   get counts(): ObjectCounts {

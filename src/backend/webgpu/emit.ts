@@ -2,11 +2,15 @@
 //
 // In a batch phase a vec4 holds four lanes of one row; in a plain phase it holds four rows. Reductions are not done here: their
 // operands go to private variables (rowsValue…, lanesValue…) that the kernel's hooks pick up.
+//
+// WGSL lets a compiler contract a·b + c to one rounding, or not. In a·b + c·d it may choose either product, and compilers choose by what is
+// around the sum: two shaders with the same formula gave different bits on an NVIDIA H100. So a sum with a product is printed as fma, the left
+// product where both are.
 
 import { BackendError } from "../../core/errors.ts";
 import { isPerLane, rowsOf } from "../layout.ts";
 import { POINTWISE_CODE } from "../pointwise.ts";
-import type { Binding, BindingId, Instr, PanelLayout, ValueId } from "../program.ts";
+import type { Binding, BindingId, Instr, PanelLayout, PointwiseOp, ValueId } from "../program.ts";
 import type { LegalPhase } from "./legalize.ts";
 import { panelVecs } from "./panels.ts";
 
@@ -32,6 +36,12 @@ export function constant(value: number): string {
   if (Number.isNaN(x)) return "quietNan()";
   if (!Number.isFinite(x)) return x > 0 ? "infinity()" : "-infinity()";
   return `vec4<f32>(${Object.is(x, -0) ? "-0.0" : x}f)`;
+}
+
+/** A product of two values. */
+interface Product {
+  readonly factors: readonly [a: ValueId, b: ValueId];
+  readonly isNegative: boolean;
 }
 
 /** Prints one phase. Values in `given` come from outside (the product, the operand of its gradient). */
@@ -72,7 +82,7 @@ export class PhasePrinter {
     if (given !== undefined) return [`let v${id} = ${given};`];
     switch (instr.op) {
       case "store":
-        return [this.#store(instr.binding, `v${instr.value}`, instr.accumulate)];
+        return [this.#store(instr.binding, instr.value, instr.accumulate)];
       case "scatter":
         return this.#scatter(id, instr.table, instr.index, instr.value);
       case "reduceRows":
@@ -113,8 +123,32 @@ export class PhasePrinter {
       case "load":
         throw new BackendError("program", `webgpu: expected a value, got ${instr.op}`);
       default:
-        return POINTWISE_CODE[instr.op].wgsl(...instr.args.map((a) => `v${a}`));
+        return this.#pointwise(instr.op, instr.args);
     }
+  }
+
+  #pointwise(op: PointwiseOp, args: readonly ValueId[]): string {
+    if (op === "add" || op === "sub") {
+      const [a, b] = args as readonly [ValueId, ValueId];
+      const minus = op === "sub";
+      const [left, right] = [this.#product(a), this.#product(b)];
+      if (left) return contracted(left, `${minus ? "-" : ""}v${b}`);
+      if (right) return contracted({ ...right, isNegative: right.isNegative !== minus }, `v${a}`);
+    }
+    return POINTWISE_CODE[op].wgsl(...args.map((a) => `v${a}`));
+  }
+
+  /** The product that a value is, or the negative of; null: it is none, or comes from outside. */
+  #product(id: ValueId): Product | null {
+    const instr = this.#phase.instrs[id]!;
+    if (this.#given.has(id)) return null;
+    if (instr.op === "mul") {
+      const [a, b] = instr.args as readonly [ValueId, ValueId];
+      return { factors: [a, b], isNegative: false };
+    }
+    if (instr.op !== "neg") return null;
+    const negated = this.#product(instr.args[0]!);
+    return negated && { ...negated, isNegative: !negated.isNegative };
   }
 
   /** The numbers of the rows in a vec4, as vec4<u32>. */
@@ -197,14 +231,25 @@ export class PhasePrinter {
     return [`var v${id} = vec4<f32>(0.0);`, ...group("", rest), ...(count > rest ? loop : [])];
   }
 
-  #store(id: BindingId, value: string, accumulate: boolean): string {
+  #store(id: BindingId, value: ValueId, accumulate: boolean): string {
     const slab = this.#memory.slab(id);
     if (this.#phase.lanes === "none" && this.#phase.rows === 1) {
       // One number: the rest of its vec4 is padding, but a wider store would race and gain nothing.
-      const old = accumulate ? `bitcast<f32>(${this.#word(id, "0u")}) + ` : "";
-      return `setWord${slab}(4u * ${this.#memory.at(id)}, bitcast<u32>(${old}${value}.x));`;
+      const old = `bitcast<f32>(${this.#word(id, "0u")})`;
+      const next = accumulate ? this.#addedTo(old, value, ".x") : `v${value}.x`;
+      return `setWord${slab}(4u * ${this.#memory.at(id)}, bitcast<u32>(${next}));`;
     }
     const address = this.#address(id);
-    return `write${slab}(${address}, ${accumulate ? `read${slab}(${address}) + ` : ""}${value});`;
+    return `write${slab}(${address}, ${accumulate ? this.#addedTo(`read${slab}(${address})`, value) : `v${value}`});`;
   }
+
+  #addedTo(old: string, value: ValueId, component = ""): string {
+    const product = this.#product(value);
+    return product ? contracted(product, old, component) : `${old} + v${value}${component}`;
+  }
+}
+
+/** product + addend, rounded once where the device can. */
+function contracted({ factors: [a, b], isNegative }: Product, addend: string, component = ""): string {
+  return `fma(${isNegative ? "-" : ""}v${a}${component}, v${b}${component}, ${addend})`;
 }

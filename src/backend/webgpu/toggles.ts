@@ -47,11 +47,16 @@ function parseToggles(text: string): Toggles {
   return Object.fromEntries(toggles);
 }
 
+/** Named in messages; tests check that Dawn has them. */
+export const OFTEN: readonly string[] = ["disable_robustness", "dump_shaders", "timestamp_quantization"];
+
 function checkKnown(name: string, argument: string): void {
   const known = knownToggles();
   if (known.has(name)) return;
   const near = nearestName(name, known);
-  const expected = near ? `${near}, or another toggle of Dawn` : `one of Dawn's toggles ${[...known].join(", ")}`;
+  const expected = near
+    ? `${near}, or another toggle of Dawn`
+    : `one of the ${known.size} toggles of Dawn, ${OFTEN.join(", ")} among them`;
   throw new ArgumentError("webgpu", argument, expected, quoteText(name));
 }
 
