@@ -14,6 +14,7 @@ const FILES = [
   "models/lightConeRandom",
   "backend/webgpuMath",
   "backend/webgpuErrors",
+  "backend/webgpuGather",
   "backend/webgpuRows",
   "backend/webgpuBatch",
   "backend/desk",
