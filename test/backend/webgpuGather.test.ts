@@ -185,7 +185,10 @@ plans("the CPU refuses f16 gathers by name, and every device a precision that th
 plans.run();
 
 if (await requireTestAdapter()) {
-  const test = suite<{ half: WebGpuBackend; single: WebGpuBackend }>("products that gather half precision", {} as never);
+  const test = suite<{ half: WebGpuBackend; single: WebGpuBackend }>(
+    "products that gather half precision",
+    {} as never,
+  );
   const layouts: readonly PanelLayout[] = [
     { panel: 4, panels: 1 },
     { panel: 8, panels: 1 },
@@ -243,7 +246,11 @@ if (await requireTestAdapter()) {
     const whole = await run(half, csr, layout, { gathered });
     const part = await run(half, csr, layout, { gathered }, isTaken);
     const rowOf = (at: number): number => Math.floor(at / layout.panel) % csr.nRows;
-    assertBitEqual(part.z, whole.z.map((z, at) => (isTaken[rowOf(at)] ? z : 0)), "z");
+    assertBitEqual(
+      part.z,
+      whole.z.map((z, at) => (isTaken[rowOf(at)] ? z : 0)),
+      "z",
+    );
   });
 
   test("the copies of all programs share memory, which the books have, and a run makes nothing", async () => {

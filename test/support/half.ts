@@ -26,7 +26,15 @@ export const HALF_EDGES: readonly number[] = [
   // The largest, and what rounds to it and past it.
   ...[65504, 65519.99609375, 65520, 65536, 1e6, -65504, -65520, 3.4e38, -1e30],
   // The smallest normal, multiples of 2^-24 below it, ties between them, and what vanishes.
-  ...[2 ** -14, 2 ** -14 - 2 ** -25, 2 ** -14 - 2 ** -26, 5 * 2 ** -24, 5.5 * 2 ** -24, 6.5 * 2 ** -24, -3.25 * 2 ** -24],
+  ...[
+    2 ** -14,
+    2 ** -14 - 2 ** -25,
+    2 ** -14 - 2 ** -26,
+    5 * 2 ** -24,
+    5.5 * 2 ** -24,
+    6.5 * 2 ** -24,
+    -3.25 * 2 ** -24,
+  ],
   ...[2 ** -24, 2 ** -25, 2 ** -25 + 2 ** -48, 2 ** -26, 1e-10, -1e-30, 2 ** -126],
   ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN],
 ];
