@@ -35,6 +35,7 @@ export function findings(reports) {
     })),
     costs: rows.filter((row) => COSTS.includes(row.part) && isGood(row) && costOf(row) !== undefined),
     kernels: byKernel,
+    choices: of("choices", "choice"),
     missing: missingOf(reports, rows),
   };
 }

@@ -15,13 +15,14 @@ export const PARTS = [
   "products",
   "conformance",
   "step",
+  "choices",
   "ceilings",
   "start",
   "peers",
 ];
 
 /** Parts that run on the large network. */
-const ON_NETWORK = ["products", "step", "start", "peers"];
+const ON_NETWORK = ["products", "step", "choices", "start", "peers"];
 
 /**
  * @param {{ parts: readonly string[], batches: readonly number[], network: object, quick: boolean, patience: number }} options
@@ -43,6 +44,9 @@ export function plannedParts(options, folder, rowsFile) {
       entry("start", `start, batch ${batch}, cold`, "start", 90, { batch, cache: `batch-${batch}` }),
       entry("step", `training step, batch ${batch}`, "step", 90, { batch, cache: `batch-${batch}` }),
     ]),
+    ...batches.map((batch) =>
+      entry("choices", `choices of the user, batch ${batch}`, "choices", 120, { batch, cache: `batch-${batch}` }),
+    ),
     entry("machine", "clocks after the steps", "clocks", 30),
     entry("ceilings", "ceilings of memory", "ceilings", 60),
     entry("ceilings", "costs of dispatch, submit and map", "overheads", 60),

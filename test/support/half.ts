@@ -20,7 +20,7 @@ export function halved(x: number): number {
 
 /** Numbers at which rounding to half precision turns: ties, the borders of its range, what is no number. */
 export const HALF_EDGES: readonly number[] = [
-  ...[0, -0, 1, -1, 1 / 3, Math.PI, -2.718281828, 0.1],
+  ...[0, -0, 1, -1, 1 / 3, Math.PI, 0.1],
   // Ties between neighbours, and just beside them.
   ...[1 + 2 ** -11, 1 + 3 * 2 ** -11, 1 + 2 ** -11 + 2 ** -23, 1 + 2 ** -11 - 2 ** -23, 2 - 2 ** -11, -(1 + 2 ** -11)],
   // The largest, and what rounds to it and past it.
