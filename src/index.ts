@@ -18,6 +18,7 @@ export type {
   Traffic,
 } from "./backend/backend.ts";
 export type { Bindings, Desk, Part, UnusedLanes } from "./backend/desk.ts";
+export { GATHERS, type Gather } from "./backend/gather.ts";
 export type { PhaseKind } from "./backend/kinds.ts";
 export { clearUnusedLanes, lanesOf, packState, unpackState } from "./backend/layout.ts";
 export type {

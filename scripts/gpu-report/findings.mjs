@@ -37,6 +37,7 @@ export function findings(reports) {
     kernels: byKernel,
     timelines: of("timeline", "timeline"),
     discrete: of("discrete", "discrete"),
+    choices: of("choices", "choice"),
     missing: missingOf(reports, rows),
   };
 }

@@ -17,13 +17,14 @@ export const PARTS = [
   "step",
   "timeline",
   "discrete",
+  "choices",
   "ceilings",
   "start",
   "peers",
 ];
 
 /** Parts that run on the large network. */
-const ON_NETWORK = ["products", "step", "timeline", "discrete", "start", "peers"];
+const ON_NETWORK = ["products", "step", "timeline", "discrete", "choices", "start", "peers"];
 
 /**
  * @param {{ parts: readonly string[], batches: readonly number[], network: object, quick: boolean, patience: number }} options
@@ -47,6 +48,9 @@ export function plannedParts(options, folder, rowsFile) {
       entry("timeline", `the host in a step, batch ${batch}`, "timeline", 60, { batch, cache: `batch-${batch}` }),
     ]),
     ...batches.map((batch) => entry("discrete", `step in discrete time, batch ${batch}`, "discrete", 120, { batch })),
+    ...batches.map((batch) =>
+      entry("choices", `choices of the user, batch ${batch}`, "choices", 120, { batch, cache: `batch-${batch}` }),
+    ),
     entry("machine", "clocks after the steps", "clocks", 30),
     entry("ceilings", "ceilings of memory", "ceilings", 60),
     entry("ceilings", "costs of dispatch, submit and map", "overheads", 60),

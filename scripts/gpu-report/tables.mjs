@@ -46,6 +46,7 @@ export function tablesOf(found) {
     discreteTable(found),
     timelineTable(found),
     peerTable(found),
+    choiceTable(found),
     costTable(found),
     ...found.kernels.map(kernelTable),
     missingTable(found),
@@ -142,6 +143,28 @@ function costTable({ costs }) {
     number(wallUs),
   ]);
   return { title: "Ceilings and costs", columns: ["what", "GB/s", "device µs", "wall µs"], rows };
+}
+
+/** Each choice beside the default of the same batch. */
+function choiceTable({ choices }) {
+  const rows = choices.map((it) => {
+    const usual = choices.find(({ batch, choice }) => batch === it.batch && choice === "default");
+    const error = (x) => (x === null ? "no number" : x.toExponential(1));
+    return [
+      ...[`${it.batch}`, it.choice, number(it.medianMs), number(it.pipelinedMs)],
+      usual ? (usual.medianMs / it.medianMs).toFixed(2) : "-",
+      ...[error(it.lossError), error(it.gradientError), `${error(it.worstGradientError)} (${it.worstGradient})`],
+      [...new Set(it.evaluations)].join(", "),
+    ];
+  });
+  return {
+    title: "Choices of the user: time of a step, and relative differences from the default",
+    columns: [
+      ...["batch", "choice", "wall ms", "one after another", "times as fast"],
+      ...["loss", "gradients", "the farthest gradient", "right-hand sides"],
+    ],
+    rows,
+  };
 }
 
 function kernelTable({ batch, deviceMs, kernels }) {

@@ -21,10 +21,10 @@ export function sourcesFile(folder, batch) {
   return join(folder, `pipelines-${batch}.json`);
 }
 
-/** @returns the backend, `step(k)`, and `compiled()`: milliseconds and sources of the pipelines compiled so far */
-export async function tutorialStep(folder, batch, { profile }) {
+/** `options`: of the backend. @returns the backend, the model, `step(k)`, and `compiled()`: milliseconds and sources of the pipelines compiled so far */
+export async function tutorialStep(folder, batch, options) {
   const { csr } = loadNetwork(folder);
-  const backend = await createWebGpuBackend({ profile });
+  const backend = await createWebGpuBackend(options);
   const compiled = watchCompiler(backend.device);
   const n = csr.nRows;
   const indices = randomIndices(PIXELS, n, deriveKey(keyOfSeed(1), "ih"));
@@ -46,7 +46,7 @@ export async function tutorialStep(folder, batch, { profile }) {
     optimizer.step();
     return result;
   };
-  return { backend, step, compiled };
+  return { backend, model, step, compiled };
 }
 
 /** Records the sources of pipelines that a device makes from now on, and the time to make them. */

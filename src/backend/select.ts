@@ -4,11 +4,12 @@ import { DTYPES, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Backend } from "./backend.ts";
+import { GATHERS, type Gather } from "./gather.ts";
 
 /** The names of devices. */
 export const DEVICES = ["auto", "wasm", "webgpu"] as const;
 
-/** "auto": if f32 is asked for, WebGPU where an adapter or toggles of it are named or there is a GPU; else the CPU. */
+/** "auto": if f32 is asked for, WebGPU where an adapter, toggles or f16 gathers are named or there is a GPU; else the CPU. */
 export type Device = (typeof DEVICES)[number];
 
 /** Which device to open, and how. */
@@ -27,6 +28,11 @@ export interface BackendSelection {
    * `+disable_robustness -timestamp_quantization`, and to which these are added.
    */
   readonly dawnToggles?: Readonly<Record<string, boolean>>;
+  /**
+   * "f16": sparse products of WebGPU gather states in half precision, which changes results (see `WebGpuOptions.gather`). Refused for the
+   * CPU. Default "f32".
+   */
+  readonly gather?: Gather;
   /** Worker threads of the CPU; default: all cores. */
   readonly threads?: number;
   /** Collect time per kind of work; default false. */
@@ -38,27 +44,29 @@ const OPTIONS: Readonly<Record<keyof BackendSelection, true>> = {
   dtype: true,
   adapter: true,
   dawnToggles: true,
+  gather: true,
   threads: true,
   profile: true,
 };
 
 /** What only WebGPU takes. */
-const GPU_OPTIONS = ["adapter", "dawnToggles"] as const;
+const GPU_OPTIONS = ["adapter", "dawnToggles", "gather"] as const;
 
 /**
  * Opens a device. The backend's `description` says what "auto" chose.
  *
  * @throws {BackendError} the device is not available, or cannot do what was asked
- * @throws {ArgumentError} an unknown device, precision, option or toggle; an adapter or toggles together with what only the CPU does
+ * @throws {ArgumentError} an unknown device, precision, option or toggle; an adapter, toggles or f16 gathers together with what only the CPU does
  */
 export async function createBackend(selection: BackendSelection = {}): Promise<Backend> {
-  const { device = "auto", dtype = "f32", threads, profile = false } = selection;
+  const { device = "auto", dtype = "f32", gather = "f32", threads, profile = false } = selection;
   checkNames("createBackend", selection, OPTIONS);
   checkOneOf("device", device, DEVICES);
   checkOneOf("dtype", dtype, DTYPES);
+  checkOneOf("gather", gather, GATHERS);
   const canChoose = device === "auto" && dtype === "f32";
   const forGpu = Object.fromEntries(
-    GPU_OPTIONS.map((name) => [name, selection[name]] as const).filter(([, value]) => namesSomething(value)),
+    GPU_OPTIONS.map((name) => [name, selection[name]] as const).filter(([, value]) => asksForGpu(value)),
   );
   const [named] = Object.keys(forGpu);
   if (device === "webgpu" || (canChoose && (named !== undefined || (await hasGpu())))) {
@@ -71,9 +79,9 @@ export async function createBackend(selection: BackendSelection = {}): Promise<B
   return createWasmBackend({ dtype, profile, ...(threads === undefined ? {} : { threads }) });
 }
 
-/** Toggles may be none. */
-function namesSomething(value: string | number | Readonly<Record<string, boolean>> | undefined): boolean {
-  return typeof value === "object" ? Object.keys(value).length > 0 : value !== undefined;
+/** Toggles may be none, and every device gathers f32. */
+function asksForGpu(value: string | number | Readonly<Record<string, boolean>> | undefined): boolean {
+  return typeof value === "object" ? Object.keys(value).length > 0 : value !== undefined && value !== "f32";
 }
 
 function checkOneOf(argument: string, value: string, known: readonly string[]): void {

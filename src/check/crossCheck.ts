@@ -1,6 +1,7 @@
 // The cross-check: central differences → f64 → every f32 witness, on the same point and, but for one comparison, the same steps.
 
 import type { Backend } from "../backend/backend.ts";
+import { type Gather, HALF_ROUNDOFF } from "../backend/gather.ts";
 import { unitRoundoff } from "../core/dtype.ts";
 import { type Comparison, compareArrays, type Verdict, verdictOf } from "./comparison.ts";
 import { compareWithDifferences, KINKED_STEP, SMOOTH_STEP } from "./differences.ts";
@@ -14,6 +15,8 @@ const MOST_KINKS = 0.002;
 export interface Witness {
   readonly name: string;
   readonly backend: Backend;
+  /** What its products gather; default "f32". */
+  readonly gather?: Gather;
 }
 
 export interface CheckedComparison extends Comparison {
@@ -44,10 +47,13 @@ export async function crossCheck(
     const steps = replayable(free.steps);
     const opened = subject.open(reference.backend, steps);
     try {
-      const bounded = await boundedEvaluation(opened, subject.point, steps, subject.roundings, seed);
+      const boundedFor = (gather: Gather): Promise<BoundedEvaluation> =>
+        boundedEvaluation(opened, subject.point, steps, subject.roundings, seed, gather === "f16" ? HALF_ROUNDOFF : 0);
+      const bounded = await boundedFor("f32");
+      const halves = singles.some(({ gather }) => gather === "f16") ? await boundedFor("f16") : bounded;
       const comparisons = [
         ...(await comparedWithDifferences(subject, opened, adaptive, free, bounded, seed)),
-        ...(await comparedWithSingles(subject, reference, singles, steps, bounded)),
+        ...(await comparedWithSingles(subject, reference, singles, steps, { f32: bounded, f16: halves })),
       ];
       return {
         name: subject.name,
@@ -118,11 +124,12 @@ async function comparedWithSingles(
   reference: Witness,
   singles: readonly Witness[],
   steps: StepSizes,
-  bounded: BoundedEvaluation,
+  bounded: Readonly<Record<Gather, BoundedEvaluation>>,
 ): Promise<Comparison[]> {
   const comparisons: Comparison[] = [];
-  for (const { name, backend } of singles) {
-    comparisons.push(...compareEvaluations(reference.name, name, bounded, await replayed(subject, backend, steps)));
+  for (const { name, backend, gather = "f32" } of singles) {
+    const got = await replayed(subject, backend, steps);
+    comparisons.push(...compareEvaluations(reference.name, name, bounded[gather], got));
   }
   return comparisons;
 }

@@ -12,6 +12,8 @@
 // 4. Roundings that no point explains, of the additions by which results themselves accumulate (states over steps, gradients over
 //    steps, stages and samples), add γ_m of the result's size; partial sums may exceed a result, so that size is at least the root mean
 //    square of the array.
+// 5. A product that gathers numbers rounded by a relative error ε has, term by term, the weights of 1. changed by ε. Its reverse multiplies
+//    cotangents with the numbers before they were rounded, which changes a term of a gradient by ε.
 
 import { unitRoundoff } from "../core/dtype.ts";
 import { interpolationRoundings } from "./interpolation.ts";
@@ -44,13 +46,17 @@ export function gamma(k: number): number {
   return ku / (1 - ku);
 }
 
-/** @param opened f64, with the same steps */
+/**
+ * @param opened  f64, with the same steps
+ * @param gathered  relative error by which products round what they gather
+ */
 export async function boundedEvaluation(
   opened: OpenSubject,
   point: Point,
   steps: StepSizes,
   roundings: Roundings,
   seed: number,
+  gathered = 0,
 ): Promise<BoundedEvaluation> {
   const reference = await opened.evaluate(point, { gradients: true });
   const nSteps = Math.max(...steps.map((ofSample) => ofSample.length));
@@ -65,7 +71,7 @@ export async function boundedEvaluation(
     gradients: deviationsOf(reference.gradients),
   };
   for (let probe = 0; probe < PROBES; probe++) {
-    const moved = movedPoint(point, nSteps, stateRoundings, roundings, seed, probe);
+    const moved = movedPoint(point, nSteps, stateRoundings, roundings, seed, probe, gathered);
     const { trajectory, loss, measures, gradients } = await opened.evaluate(moved, { gradients: true });
     deviation.trajectory.add(trajectory);
     deviation.loss.add([loss]);
@@ -77,8 +83,8 @@ export async function boundedEvaluation(
     bounds: {
       trajectory: deviation.trajectory.bounds(gamma(stateRoundings)),
       loss: deviation.loss.bounds(gamma(perEvaluation + samples + terms))[0]!,
-      measures: boundsOf(deviation.measures, perEvaluation + samples + terms),
-      gradients: boundsOf(deviation.gradients, gradientRoundings),
+      measures: boundsOf(deviation.measures, gamma(perEvaluation + samples + terms)),
+      gradients: boundsOf(deviation.gradients, gamma(gradientRoundings) + gathered),
     },
   };
 }
@@ -89,8 +95,8 @@ function deviationsOf(arrays: Point): Deviations {
   return Object.entries(arrays).map(([name, array]) => [name, new Deviation(array)]);
 }
 
-function boundsOf(deviations: Deviations, roundings: number): Point {
-  return Object.fromEntries(deviations.map(([name, of]) => [name, of.bounds(gamma(roundings))]));
+function boundsOf(deviations: Deviations, accumulation: number): Point {
+  return Object.fromEntries(deviations.map(([name, of]) => [name, of.bounds(accumulation)]));
 }
 
 /** Every number of the point times 1 ± its bound, the sign at random. */
@@ -101,10 +107,15 @@ function movedPoint(
   { perEvaluation }: Roundings,
   seed: number,
   probe: number,
+  gathered: number,
 ): Point {
+  const sizeOf = (name: string): number => {
+    if (name === INITIAL_STATE) return gamma(stateRoundings);
+    return name === END_TIME ? gamma(nSteps) : gamma(perEvaluation) + gathered;
+  };
   return mapPoint(point, (name, x) => {
     const stream = streamOf(seed, "rounding", name, probe);
-    const size = gamma(name === INITIAL_STATE ? stateRoundings : name === END_TIME ? nSteps : perEvaluation);
+    const size = sizeOf(name);
     return x.map((value) => value * (1 + (stream.bits() & 1 ? size : -size)));
   });
 }

@@ -1,6 +1,7 @@
 // axograd check: central differences, WASM in double and single precision, and WebGPU solve the same problems and must agree.
 
 import type { Command } from "commander";
+import { GATHERS, type Gather } from "../backend/gather.ts";
 import { createBackend, DEVICES, type Device } from "../backend/select.ts";
 import { classifierSubject } from "../check/classifierSubject.ts";
 import { crossCheck, passed, type SubjectReport, type Witness } from "../check/crossCheck.ts";
@@ -22,6 +23,7 @@ import { oneOf, path, wholeNumber } from "./values.ts";
 interface GivenOptions extends GivenReadOptions {
   readonly device: Device;
   readonly dtype: DType;
+  readonly gather: Gather;
   readonly connectome?: string;
   readonly full?: boolean;
   readonly seed: number;
@@ -58,6 +60,7 @@ export function register(program: Command, open: typeof openWitnesses = openWitn
     )
     .option("--device <device>", `device to check: ${DEVICES.join(", ")}`, oneOf("--device", DEVICES), "auto")
     .option("--dtype <type>", "f32, or f64 to check double precision only", oneOf("--dtype", DTYPES), "f32")
+    .option("--gather <type>", "f32, or f16 for states in half precision (webgpu)", oneOf("--gather", GATHERS), "f32")
     .option(
       "--connectome <file>",
       `also check this connectome: ${CONNECTOME_EXTENSIONS.join(", ")}`,
@@ -86,15 +89,22 @@ async function check(given: GivenOptions, open: typeof openWitnesses): Promise<C
   }
 }
 
-export async function openWitnesses({ device, dtype }: Pick<GivenOptions, "device" | "dtype">): Promise<Witnesses> {
+export async function openWitnesses({
+  device,
+  dtype,
+  gather,
+}: Pick<GivenOptions, "device" | "dtype" | "gather">): Promise<Witnesses> {
   if (device === "webgpu" && dtype === "f64")
     throw new ArgumentError("axograd", "--dtype", "f32, the precision of webgpu", "f64");
+  if (gather === "f16" && (device === "wasm" || dtype === "f64"))
+    throw new ArgumentError("axograd", "--gather", "f32 with --device wasm or --dtype f64, or a GPU", gather);
   const reference = { name: "wasm f64", backend: await createBackend({ device: "wasm", dtype: "f64" }) };
   const singles: Witness[] = [];
   if (dtype === "f32") {
     singles.push({ name: "wasm f32", backend: await createBackend({ device: "wasm", dtype }) });
-    const backend = device === "wasm" ? null : await createBackend({ device, dtype });
-    if (backend?.name === "webgpu") singles.push({ name: "webgpu f32", backend });
+    const backend = device === "wasm" ? null : await createBackend({ device, dtype, gather });
+    const name = gather === "f16" ? "webgpu f32, gathers f16" : "webgpu f32";
+    if (backend?.name === "webgpu") singles.push({ name, backend, gather });
     else await backend?.dispose();
   }
   return { reference, singles };

@@ -74,7 +74,8 @@ async function explain(folder: string | undefined, given: GivenOptions): Promise
   const device = await deviceOf(config);
   const recorded = await recordStep(config, device);
   const lanes = device === "wasm" ? Math.min(config.batchSize, MOST_LANES) : config.batchSize;
-  const options = { device, dtype: config.dtype, lanes, subgroups: given.subgroups };
+  const { dtype, gather } = config;
+  const options = { device, dtype, gather, lanes, subgroups: given.subgroups };
   const all = named(inOrder(recorded)).map(
     ({ id, program, runs }): Explained => ({ id, runs, ...explainProgram(program, options) }),
   );
@@ -114,7 +115,7 @@ async function recordStep(full: TrainConfig, device: "wasm" | "webgpu"): Promise
   const few = Math.min(full.batchSize, MOST_LANES);
   const config = { ...full, batchSize: few, calibration: Math.min(full.calibration, few), initFrom: null };
   const inputs = await loadRunInputs(config, { hashes: false });
-  const inner = await openDevice({ ...config, device: "wasm" });
+  const inner = await openDevice({ ...config, device: "wasm", gather: "f32" });
   try {
     const recorder = new ProgramRecorder(inner, { isAsynchronous: device === "webgpu" });
     const experiment = createExperiment(recorder.backend, config, inputs);

@@ -26,6 +26,7 @@ const KEYS: readonly (Key & keyof RunPlace)[] = [
   "neuronTable",
   "dataMemory",
   "device",
+  "gather",
   "threads",
   "memoryBudget",
 ];

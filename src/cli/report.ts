@@ -49,7 +49,7 @@ const PLOTS = "plots";
 /** Settings that may differ from the run's: the places of its files, and the device. */
 const KEYS: readonly Key[] = [
   ...(["connectome", "neuronTable", "data", "validationData", "testData", "dataMemory"] as const),
-  ...(["device", "threads"] as const),
+  ...(["device", "gather", "threads"] as const),
 ];
 
 const HELP = `

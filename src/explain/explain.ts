@@ -4,6 +4,7 @@
 import { sourceOf } from "../autodiff/lower.ts";
 import { printGraph } from "../autodiff/printGraph.ts";
 import { checkProgram } from "../backend/checkProgram.ts";
+import { GATHERS, type Gather } from "../backend/gather.ts";
 import { type PhaseKind, phaseKind } from "../backend/kinds.ts";
 import { elementTypeOf, layoutFor, lengthOf } from "../backend/layout.ts";
 import { printProgram, shapeOf } from "../backend/printProgram.ts";
@@ -35,6 +36,8 @@ export interface ExplainOptions {
   readonly lanes?: number;
   /** Whether the GPU has the feature "subgroups"; default true. */
   readonly subgroups?: boolean;
+  /** What sparse products gather on a GPU; default "f32". */
+  readonly gather?: Gather;
 }
 
 /** An array that a program is bound to, or a temporary. */
@@ -88,6 +91,7 @@ const OPTIONS: Readonly<Record<keyof ExplainOptions, true>> = {
   dtype: true,
   lanes: true,
   subgroups: true,
+  gather: true,
 };
 
 /**
@@ -101,15 +105,18 @@ const OPTIONS: Readonly<Record<keyof ExplainOptions, true>> = {
  */
 export function explainProgram(program: Program, options: ExplainOptions): ProgramExplanation {
   checkNames("explainProgram", options, OPTIONS);
-  const { device, dtype = "f32", lanes = 16, subgroups = true } = options;
+  const { device, dtype = "f32", lanes = 16, subgroups = true, gather = "f32" } = options;
   if (device !== "wasm" && device !== "webgpu")
     throw new ArgumentError("explainProgram", "device", '"wasm" or "webgpu"', `"${device}"`);
+  if (!GATHERS.includes(gather)) throw new ArgumentError("explainProgram", "gather", '"f32" or "f16"', `"${gather}"`);
+  if (device === "wasm" && gather === "f16")
+    throw new ArgumentError("explainProgram", "gather", '"f32" on wasm', '"f16"');
   if (device === "webgpu" && dtype === "f64")
     throw new ArgumentError("explainProgram", "dtype", '"f32" on webgpu', '"f64"');
   checkProgram(program);
   const layout = layoutFor(lanes, device === "wasm" ? 16 : Number.POSITIVE_INFINITY);
   const source = sourceOf(program);
-  const code = device === "wasm" ? cpuCode(program, layout, dtype) : gpuCode(program, layout, subgroups);
+  const code = device === "wasm" ? cpuCode(program, layout, dtype) : gpuCode(program, layout, { subgroups, gather });
   const entriesOf = (b: Binding): StoredEntries | null => {
     const matrix = source?.matrices.get(b.name);
     return matrix ? storedEntries(matrix.stored, matrix.rows, matrix.cols) : null;
@@ -145,8 +152,12 @@ function cpuCode(program: Program, layout: PanelLayout, dtype: DType): DeviceCod
   return { temporaryBytes, dispatches: null, functions: functions.length, text };
 }
 
-function gpuCode(program: Program, layout: PanelLayout, subgroups: boolean): DeviceCode {
-  const { dispatches, temporaryBytes } = printShaders(program, layout, subgroups);
+function gpuCode(
+  program: Program,
+  layout: PanelLayout,
+  options: Required<Pick<ExplainOptions, "subgroups" | "gather">>,
+): DeviceCode {
+  const { dispatches, temporaryBytes } = printShaders(program, layout, options);
   const text = dispatches
     .map(({ kernel, rows, reads, writes, wgsl }, i) =>
       [

@@ -170,6 +170,7 @@ export class StepProfiler {
 /** What the kernels of the WebGPU backend do (webgpu/plan.ts). */
 const KERNEL_KINDS: Readonly<Record<string, PhaseKind>> = {
   spmm: "matmul sparse",
+  pack: "matmul sparse",
   spmmGrad: "matmulT sparse",
   gemm: "matmul dense",
   map: "pointwise",

@@ -1,5 +1,6 @@
 // The configuration of a training run: one flat, plain object. Defaults and presets fill it, options override it, config.json records it.
 
+import type { Gather } from "../backend/gather.ts";
 import type { Device } from "../backend/select.ts";
 import type { DType } from "../core/dtype.ts";
 import type { FailurePolicy } from "../models/failures.ts";
@@ -247,6 +248,8 @@ export interface TrainConfig {
   readonly seed: number;
   readonly device: Device;
   readonly dtype: DType;
+  /** What sparse products gather on a GPU. */
+  readonly gather: Gather;
   readonly threads: number;
   /** Limit of the tape, in MiB; null: the device's default. */
   readonly memoryBudget: number | null;

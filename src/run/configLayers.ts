@@ -47,6 +47,10 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   if (config.device === "webgpu" && config.dtype === "f64") {
     throw new ArgumentError("train", "--dtype", "f32, as WebGPU has no other, or --device wasm", "f64");
   }
+  if (config.gather === "f16" && (config.device === "wasm" || config.dtype === "f64")) {
+    const expected = "f32 with --device wasm or --dtype f64, or a GPU";
+    throw new ArgumentError("train", "--gather", expected, "f16");
+  }
   const { share, wiring } = config;
   if (share === "columns" && (wiring === "shuffled" || wiring === "random")) {
     const expected = "real or none with --share columns (other wirings do not repeat in the columns), or --share types";

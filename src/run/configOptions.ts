@@ -1,6 +1,7 @@
 // The table of all settings of a training run. Options of the command line, keys of configuration files, their JSON Schema and the commented
 // template are made from it.
 
+import { GATHERS } from "../backend/gather.ts";
 import { DEVICES } from "../backend/select.ts";
 import { defaultThreads } from "../backend/wasm/threads.ts";
 import { DTYPES } from "../core/dtype.ts";
@@ -930,6 +931,13 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     changeableOnResume: true,
   },
   dtype: { group: "Device", placeholder: "<type>", help: "f32 or f64", type: choice(DTYPES), default: "f32" },
+  gather: {
+    group: "Device",
+    placeholder: "<type>",
+    help: "f32, or f16: on a GPU, products with the connectome read states rounded to half precision; faster, less exact",
+    type: choice(GATHERS),
+    default: "f32",
+  },
   memoryBudget: {
     group: "Device",
     placeholder: "<MiB>",

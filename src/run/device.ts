@@ -12,11 +12,11 @@ export interface DeviceOptions {
 }
 
 export function openDevice(
-  { device, dtype, threads }: Pick<TrainConfig, "device" | "dtype" | "threads">,
+  { device, dtype, gather, threads }: Pick<TrainConfig, "device" | "dtype" | "gather" | "threads">,
   { profile = false, warn = () => {} }: DeviceOptions = {},
 ): Promise<Backend> {
   const most = mostThreads();
   if (threads > most && device !== "webgpu")
     warn(`--threads ${threads} is too many for this machine, which gets ${most}`);
-  return createBackend({ device, dtype, threads: Math.min(threads, most), profile });
+  return createBackend({ device, dtype, gather, threads: Math.min(threads, most), profile });
 }

@@ -28,7 +28,7 @@ import { RUN_FILES } from "./runFiles.ts";
 import { type BegunWith, checkSameInputs, readBegun, samplesOnRecord } from "./runStart.ts";
 import type { LoadProgress, SampleSplits } from "./samples.ts";
 
-/** Settings that may differ from the run's: the places of its files, and the device. */
+/** Settings that may differ from the run's: the places of its files, the device, and what products gather there. */
 export type RunPlace = Partial<
   Pick<
     TrainConfig,
@@ -39,6 +39,7 @@ export type RunPlace = Partial<
     | "testData"
     | "dataMemory"
     | "device"
+    | "gather"
     | "threads"
     | "memoryBudget"
   >
@@ -101,6 +102,7 @@ const PLACE: Readonly<Record<keyof RunPlace, true>> = {
   testData: true,
   dataMemory: true,
   device: true,
+  gather: true,
   threads: true,
   memoryBudget: true,
 };

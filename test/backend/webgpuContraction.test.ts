@@ -16,7 +16,7 @@ const LAYOUT = { panel: 8, panels: 2 } as const;
 const ROWS = 300;
 
 function shadersOf(program: Program): string[] {
-  return printShaders(program, LAYOUT, true).dispatches.map(({ wgsl }) => wgsl);
+  return printShaders(program, LAYOUT, { subgroups: true, gather: "f32" }).dispatches.map(({ wgsl }) => wgsl);
 }
 
 /** The printed sums that have a product, or the negative of one, as an operand: those that a compiler may contract or not. */

@@ -3,6 +3,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
+import type { Gather } from "../../src/backend/gather.ts";
 import type { Instr } from "../../src/backend/program.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -47,8 +48,8 @@ test.after(async ({ f64, f32 }) => {
   await f32.dispose();
 });
 
-function run(subject: Subject, f64: Backend, single: Backend): Promise<SubjectReport> {
-  return crossCheck(subject, { name: "f64", backend: f64 }, [{ name: "f32", backend: single }], SEED);
+function run(subject: Subject, f64: Backend, single: Backend, gather: Gather = "f32"): Promise<SubjectReport> {
+  return crossCheck(subject, { name: "f64", backend: f64 }, [{ name: "f32", backend: single, gather }], SEED);
 }
 
 /** What failed, as "quantity of witness". */
@@ -107,6 +108,17 @@ for (const [subject, program, mistake] of STEPS) {
       const gpu = await createWebGpuBackend();
       assert.equal(failuresOf(await run(subject, f64, gpu)), []);
       assert.ok(failuresOf(await run(subject, f64, withFlippedWeight(gpu, NETWORK.nnz))).length > 0);
+      await gpu.dispose();
+    });
+
+    test(`${subject.name}: WebGPU with f16 gathers passes with bounds of its own, and fails with those of f32`, async ({
+      f64,
+    }) => {
+      const gpu = await createWebGpuBackend({ gather: "f16" });
+      const { comparisons } = await run(subject, f64, gpu, "f16");
+      for (const c of comparisons) assert.is(c.verdict, "ok", `${c.quantity}: ${c.error} of ${c.bound}`);
+      assert.ok(failuresOf(await run(subject, f64, gpu)).length > 0, "roundings are there");
+      assert.ok(failuresOf(await run(subject, f64, withFlippedWeight(gpu, NETWORK.nnz), "f16")).length > 0);
       await gpu.dispose();
     });
   }

@@ -111,6 +111,8 @@ test("options that contradict each other are refused", async () => {
   await refused(["train", "--connectome", "x.npz", "--generate", "900x5000"], /--generate/);
   await refused(["train", "--neuron-table", "x.csv"], /--connectome/, /--neuron-table/);
   await refused(["train", "--device", "webgpu", "--dtype", "f64"], /--device wasm, got f64 \(--dtype\)/);
+  await refused(["train", "--device", "wasm", "--gather", "f16"], /or a GPU, got f16 \(--gather\)/);
+  await refused(["train", "--dtype", "f64", "--gather", "f16"], /or a GPU, got f16 \(--gather\)/);
   await refused(["train", ...TINY, "--quiet", "--readout", "output"], /--neuron-table/, /\(--readout\)/);
   await refused(["train", ...TINY, "--quiet", "--input", "retinotopic"], /--neuron-table/, /\(--input\)/);
 });

@@ -61,6 +61,7 @@ test("a user's connectome is checked too, a part of it where it is large", async
 
 test("wrong options are named", async () => {
   await fails(() => runCommand(register, "check", "--device", "webgpu", "--dtype", "f64"), "argument", /--dtype/);
+  await fails(() => runCommand(register, "check", "--device", "wasm", "--gather", "f16"), "argument", /--gather/);
   await fails(() => runCommand(register, "check", "--device", "cuda"), "argument", /--device/);
 });
 

@@ -16,6 +16,7 @@ export const FILES = [
   "backend/webgpuMath",
   "backend/webgpuErrors",
   "backend/webgpuAdapters",
+  "backend/webgpuGather",
   "backend/webgpuRows",
   "backend/webgpuBatch",
   "backend/desk",

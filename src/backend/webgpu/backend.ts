@@ -25,6 +25,7 @@ import {
   resolveBindings,
 } from "../checkBuffers.ts";
 import { checkLayout, checkProgram } from "../checkProgram.ts";
+import { GATHERS, type Gather } from "../gather.ts";
 import { layoutFor, layoutKey } from "../layout.ts";
 import type { PanelLayout, Program } from "../program.ts";
 import type { AdapterInfo } from "./dawn.ts";
@@ -73,6 +74,12 @@ export interface WebGpuOptions {
   readonly limits?: DeviceLimits;
   /** How sparse products are dealt out to threads, where it is not to be the default. For measurements. */
   readonly sparseTuning?: Partial<SparseTuning>;
+  /**
+   * "f16": before a sparse product W·X, X is rounded to half precision, to nearest, and its rows are gathered from there. Weights, sums and
+   * what is stored stay f32, and so do reverse products. A rounded number is off by up to 2^-11 of itself, one below 6.1·10^-5 by up to
+   * 3·10^-8; a magnitude of 65,520 or more becomes infinite, so it cannot pass for a number. Default: "f32".
+   */
+  readonly gather?: Gather;
   /** Only "f32" exists here; anything else is refused. */
   readonly dtype?: DType;
 }
@@ -114,7 +121,7 @@ export interface BesideBackend extends WebGpuBackend {
  * @throws {ArgumentError} a limit that is no number above 0, a toggle that Dawn does not know
  */
 export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
-  const { dtype = "f32", profile = false, maxLanes = 256, sparseTuning = {} } = options;
+  const { dtype = "f32", profile = false, maxLanes = 256, sparseTuning = {}, gather = "f32" } = options;
   const { memoryBudgetBytes = Number.POSITIVE_INFINITY, maxArrayBytes = Number.POSITIVE_INFINITY } = options;
   if (dtype !== "f32") {
     throw new BackendError(
@@ -125,6 +132,8 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
   for (const [name, value] of Object.entries({ maxLanes, memoryBudgetBytes, maxArrayBytes })) {
     if (!(value > 0)) throw new ArgumentError("createWebGpuBackend", name, "a number above 0", `${value}`);
   }
+  if (!GATHERS.includes(gather))
+    throw new ArgumentError("createWebGpuBackend", "gather", '"f32" or "f16"', `${gather}`);
   checkChoices(sparseTuning);
   const limits = options.limits ?? limitsOfEnvironment();
   const withoutSubgroups = sparseTuning.exchange === "workgroup";
@@ -141,7 +150,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     throw error;
   }
   const tuning = tuningOf(sparseTuning, device.hasSubgroups);
-  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, tuning });
+  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, gather, tuning });
 }
 
 function checkFeature({ exchange }: Partial<SparseTuning>, { hasSubgroups, info }: Device): void {
@@ -161,6 +170,7 @@ interface Settings {
   readonly memoryBudgetBytes: number;
   readonly maxLanes: number;
   readonly maxArrayBytes: number;
+  readonly gather: Gather;
   readonly tuning: SparseTuning;
 }
 
@@ -190,7 +200,7 @@ class DawnBackend implements BesideBackend {
     this.#transfer = new Transfer(device, this.#queue);
     const { STORAGE, COPY_DST, COPY_SRC, UNIFORM } = GPUBufferUsage;
     const slabs = new SlabAllocator(device, "state", STORAGE | COPY_DST | COPY_SRC, options);
-    this.#memory = { slabs, ledger: new Ledger(), tuning: options.tuning };
+    this.#memory = { slabs, ledger: new Ledger(), gather: options.gather, tuning: options.tuning };
     this.#temporaries = new TemporaryPool(this.#memory);
     const uniforms = new SlabAllocator(device, "uniform", UNIFORM | COPY_DST);
     this.#context = {
@@ -204,7 +214,8 @@ class DawnBackend implements BesideBackend {
 
   get description(): string {
     const { name, api, isSoftware, toggles } = this.#device.info;
-    const facts = [isSoftware ? "software" : "GPU", api, togglesText(toggles)].filter((fact) => fact !== "");
+    const gather = this.#options.gather === "f32" ? "" : `gathers ${this.#options.gather}`;
+    const facts = [isSoftware ? "software" : "GPU", api, togglesText(toggles), gather].filter((fact) => fact !== "");
     return `webgpu f32, ${name} (${facts.join(", ")})`;
   }
 

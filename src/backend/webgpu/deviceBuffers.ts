@@ -3,6 +3,7 @@
 import { type Csr, cscOf } from "../../core/csr.ts";
 import type { DeviceBuffer, DeviceSparse, MemoryStats } from "../backend.ts";
 import { checkLength } from "../checkBuffers.ts";
+import type { Gather } from "../gather.ts";
 import { type RowBlocks, rowBlocks } from "./rowBlocks.ts";
 import type { Piece, SlabAllocator } from "./slabs.ts";
 import type { SparseTuning } from "./sparseTuning.ts";
@@ -72,6 +73,8 @@ export class Ledger {
 export interface Memory {
   readonly slabs: SlabAllocator;
   readonly ledger: Ledger;
+  /** What sparse products gather. */
+  readonly gather: Gather;
   /** How matrices are laid out and programs compiled from now on. */
   readonly tuning: SparseTuning;
 }

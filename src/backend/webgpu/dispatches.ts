@@ -9,6 +9,7 @@ import { type Compressed, GpuDeviceBuffer, type GpuMatrix, type Memory } from ".
 import type { GpuExecutable } from "./executable.ts";
 import { gemmGrid } from "./gemmShader.ts";
 import { isProduct } from "./legalize.ts";
+import { packGroups } from "./packShader.ts";
 import { panelVecs } from "./panels.ts";
 import type { Pipelines } from "./pipelines.ts";
 import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
@@ -149,6 +150,7 @@ class Binder {
     const { pipeline, layout } = this.#context.pipelines.get(label, shader.source, shader.slots);
     const resources = shader.slots.map((slot): GPUBuffer => {
       if (slot.kind === "slab") return this.#piece(slot.bindings[0]!).slab.buffer;
+      if (slot.kind === "halves") return this.#piece(slot.binding).slab.buffer;
       return (slot.kind === "structure" ? matrix!.structure : matrix!.values).piece.slab.buffer;
     });
     const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: uniforms, offset, size } }];
@@ -189,6 +191,8 @@ class Binder {
         const sumsLanes = dispatch.phase.instrs.some((instr) => instr.op === "reduceLanes");
         return this.#checkGrid(plan.name, [dispatch.groups, sumsLanes ? 1 : layout.panels, 1]);
       }
+      case "pack":
+        return [...folded(packGroups(dispatch, layout)), 1];
       case "segmentSum":
       case "gatherT":
         return [...folded(vectorSumGroups(dispatch.phase)), 1];

@@ -27,7 +27,7 @@ export class GpuExecutable implements Executable {
     this.tuning = memory.tuning;
     this.program = program;
     this.layout = layout;
-    this.plan = planOf(program);
+    this.plan = planOf(program, memory.gather);
     this.temporaries = this.#takeMemory(pool);
   }
 
@@ -43,9 +43,8 @@ export class GpuExecutable implements Executable {
   }
 
   #takeMemory(pool: TemporaryPool): ReadonlyMap<BindingId, Piece> {
-    const groups = shareTemporaries(this.plan.bindings, this.layout);
-    const lengths = groups.map((group) => group.length);
-    const pieces = pool.take(lengths, `${this.program.name}: temporaries`);
+    const groups = shareTemporaries(this.plan.bindings, this.layout, this.plan.halves);
+    const pieces = pool.take(groups, `${this.program.name}: temporaries`);
     return new Map(groups.flatMap(({ members }, k) => members.map((id) => [id, pieces[k]!] as const)));
   }
 }

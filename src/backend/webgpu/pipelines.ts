@@ -28,7 +28,7 @@ export class Pipelines {
 
   #layout(slots: readonly Slot[]): { readonly group: GPUBindGroupLayout; readonly pipeline: GPUPipelineLayout } {
     const types = slots.map((slot): GPUBufferBindingType => {
-      return slot.kind === "slab" && slot.writes ? "storage" : "read-only-storage";
+      return "writes" in slot && slot.writes ? "storage" : "read-only-storage";
     });
     const key = types.join(" ");
     const known = this.#layouts.get(key);

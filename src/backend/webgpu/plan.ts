@@ -2,7 +2,8 @@
 // control, losses, learning rates) that follow one another become one dispatch, together with the last step of reductions over
 // rows before them.
 
-import { type Access, accessesOf } from "../instr.ts";
+import type { Gather } from "../gather.ts";
+import { type Access, accessesOf, isWrite } from "../instr.ts";
 import type { Binding, BindingId, Guard, Instr, Program } from "../program.ts";
 import {
   bindingsOf,
@@ -38,6 +39,16 @@ export interface SparsePlan extends Guarded {
   readonly product: number;
   /** Something sums over lanes: blocks of lanes run one after another instead of side by side. */
   readonly crossesLanes: boolean;
+  /** A copy of the operand in half precision, which is gathered in its place; null: none. */
+  readonly halves: BindingId | null;
+}
+
+/** kernels/pack.wgsl: a copy of `source` in half precision. */
+export interface PackPlan extends Guarded {
+  readonly kernel: "pack";
+  readonly source: BindingId;
+  readonly halves: BindingId;
+  readonly rows: number;
 }
 
 export interface GemmPlan extends Guarded {
@@ -69,7 +80,7 @@ export interface TailPlan extends Guarded {
   readonly oneGroup: boolean;
 }
 
-export type DispatchPlan = SparsePlan | GemmPlan | VectorSumPlan | PointwisePlan | TailPlan;
+export type DispatchPlan = SparsePlan | PackPlan | GemmPlan | VectorSumPlan | PointwisePlan | TailPlan;
 
 export interface ProgramPlan {
   readonly name: string;
@@ -77,6 +88,8 @@ export interface ProgramPlan {
   readonly dispatches: readonly DispatchPlan[];
   /** Targets of reductions whose last step runs after dispatches that follow them. No other name may mean the same memory. */
   readonly deferredTargets: ReadonlySet<BindingId>;
+  /** Copies in half precision: temporaries that kernels bind on their own, not in a slab. A state with half the rows holds each. */
+  readonly halves: ReadonlySet<BindingId>;
 }
 
 /** Rows of one workgroup of map.wgsl, per row of a thread; rows (vec4s) of one of vector.wgsl. */
@@ -86,8 +99,8 @@ const VECTOR_VECS = 256;
 const MAX_PARTIALS = 256;
 const MAX_GROUPS = 65535;
 
-export function planOf(program: Program): ProgramPlan {
-  return new Planner(program).build();
+export function planOf(program: Program, gather: Gather): ProgramPlan {
+  return new Planner(program, gather).build();
 }
 
 class Planner {
@@ -98,11 +111,17 @@ class Planner {
   readonly #dispatches: DispatchPlan[] = [];
   readonly #groups: { first: number; last: number }[] = [];
   readonly #deferredTargets = new Set<BindingId>();
+  readonly #halves = new Set<BindingId>();
+  /** Copies that still equal their state, by its binding. */
+  readonly #copies = new Map<BindingId, PackPlan>();
+  readonly #packs: boolean;
   #combines: Combine[] = [];
   #tail: LegalPhase[] = [];
 
-  constructor(program: Program) {
+  constructor(program: Program, gather: Gather) {
     const legal = legalize(program);
+    // In a reverse program, states that W·X gathers are cotangents, which are too small for half precision.
+    this.#packs = gather === "f16" && program.purpose !== "reverse";
     this.#name = legal.name;
     this.#bindings = [...legal.bindings];
     this.#pieces = legal.pieces;
@@ -115,12 +134,19 @@ class Planner {
     });
     this.#flush(this.#pieces.length);
     const bindings = this.#bindings.map((b) => this.#widened(b));
-    return { name: this.#name, bindings, dispatches: this.#dispatches, deferredTargets: this.#deferredTargets };
+    return {
+      name: this.#name,
+      bindings,
+      dispatches: this.#dispatches,
+      deferredTargets: this.#deferredTargets,
+      halves: this.#halves,
+    };
   }
 
   #add(piece: Piece, at: number): void {
     if (piece.kind === "phase" && piece.rows === 1 && !piece.instrs.some(isProduct)) {
       this.#tail.push(piece);
+      this.#forgetCopies(piece);
       return;
     }
     // Reductions may wait: several of them share a last step as long as nothing needs their results.
@@ -130,6 +156,7 @@ class Planner {
     if (piece.kind === "gemm") this.#dispatches.push({ kernel: "gemm", phase: piece, guards });
     else if (piece.kind === "vectorSum") this.#dispatches.push({ kernel: piece.sum.op, phase: piece, guards });
     else this.#dispatches.push(this.#planPhase(piece, at, guards));
+    this.#forgetCopies(piece);
   }
 
   #guardsOf(rows: number): readonly BindingId[] {
@@ -143,13 +170,47 @@ class Planner {
       const instr = phase.instrs[product]!;
       const grows = instr.op === "matmulT" && instr.grad !== undefined;
       const crossesLanes = grows || phase.instrs.some((i) => i.op === "reduceLanes");
-      return { kernel: grows ? "spmmGrad" : "spmm", phase, product, crossesLanes, guards };
+      const halves = instr.op === "matmul" && this.#packs ? this.#copyOf(instr.x, at, guards) : null;
+      return { kernel: grows ? "spmmGrad" : "spmm", phase, product, crossesLanes, halves, guards };
     }
     const reductions = phase.instrs.filter(isReduceRows);
     const kernel = phase.lanes === "batch" ? "map" : "vector";
     const { groups, itemsPerThread } = groupsOf(phase);
     const partials = reductions.map((r) => (groups === 1 ? null : this.#addPartials(phase, r, groups, at)));
     return { kernel, phase, groups, itemsPerThread, partials, guards };
+  }
+
+  /** The copy of a state for the product in piece `at`, made before it unless there is one. */
+  #copyOf(source: BindingId, at: number, guards: readonly BindingId[]): BindingId {
+    const known = this.#copies.get(source);
+    // What a guard may leave out cannot serve a product that runs whatever it says.
+    if (known && known.guards.length === guards.length) {
+      this.#keepUntil(known.halves, at);
+      return known.halves;
+    }
+    const { name, rows } = this.#bindings[source]!;
+    const temp = { firstPhase: at, lastPhase: at };
+    const halves = this.#bindings.length;
+    this.#bindings.push({
+      name: `${name} in f16`,
+      kind: "state",
+      rows: Math.ceil(rows / 2),
+      access: "readwrite",
+      temp,
+    });
+    this.#halves.add(halves);
+    const copy: PackPlan = { kernel: "pack", source, halves, rows, guards };
+    this.#copies.set(source, copy);
+    this.#dispatches.push(copy);
+    return halves;
+  }
+
+  /** A copy is stale once its state has changed. A temporary has one name; other memory may have several, so all copies are. */
+  #forgetCopies(piece: Piece): void {
+    for (const id of writtenBy(piece)) {
+      if (this.#bindings[id]!.temp) this.#copies.delete(id);
+      else this.#copies.clear();
+    }
   }
 
   #addPartials(phase: LegalPhase, reduction: ReduceRows, count: number, at: number): BindingId {
@@ -213,11 +274,28 @@ class Planner {
   }
 }
 
+function writtenBy(piece: Piece): readonly BindingId[] {
+  if (piece.kind === "gemm") return [piece.variant === "grad" ? piece.matrix : piece.other];
+  if (piece.kind === "vectorSum") return [piece.target];
+  return piece.instrs.flatMap((instr) =>
+    accessesOf(instr)
+      .filter(isWrite)
+      .map((a) => a.binding),
+  );
+}
+
 /** The matrix of a sparse product, which kernels read through bindings of its own; null for other dispatches. */
 export function sparseMatrixOf(plan: DispatchPlan): BindingId | null {
   if (plan.kernel !== "spmm" && plan.kernel !== "spmmGrad") return null;
   const product = plan.phase.instrs[plan.product]!;
   return isProduct(product) ? product.matrix : null;
+}
+
+/** The copy in half precision that a dispatch makes or gathers, which kernels bind on its own; null: none. */
+export function halvesOf(plan: DispatchPlan): Access | null {
+  if (plan.kernel === "pack") return write(plan.halves);
+  const halves = "halves" in plan ? plan.halves : null;
+  return halves === null ? null : { binding: halves, role: "gather" };
 }
 
 /** What a dispatch touches in slabs, in a fixed order. */
@@ -233,6 +311,8 @@ function ownAccesses(plan: DispatchPlan): readonly Access[] {
         ? [write(matrix), read(operand), read(other)]
         : [read(matrix), read(operand), write(other)];
     }
+    case "pack":
+      return [read(plan.source)];
     case "segmentSum":
     case "gatherT":
       return [...accessesOf(plan.phase.sum), write(plan.phase.target)];
@@ -247,7 +327,9 @@ function ownAccesses(plan: DispatchPlan): readonly Access[] {
     }
     default: {
       const matrix = sparseMatrixOf(plan);
-      return plan.phase.instrs.flatMap(accessesOf).filter((a) => a.binding !== matrix);
+      // The operand itself is not touched where its copy is gathered.
+      const instrs = plan.phase.instrs.filter((_, k) => plan.halves === null || k !== plan.product);
+      return instrs.flatMap(accessesOf).filter((a) => a.binding !== matrix);
     }
   }
 }

@@ -4,7 +4,7 @@ import { BackendError } from "../../core/errors.ts";
 import { isWrite } from "../instr.ts";
 import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import type { Memory } from "./emit.ts";
-import { accessesOfPlan, type DispatchPlan, sparseMatrixOf } from "./plan.ts";
+import { accessesOfPlan, type DispatchPlan, halvesOf, sparseMatrixOf } from "./plan.ts";
 import { type Declaration, declarationsOf, reachable } from "./reachable.ts";
 import { type KernelName, kernelSources } from "./wgsl.gen.ts";
 
@@ -31,7 +31,14 @@ export type FactName =
   | "firstPanel";
 
 /** What the `binding(k)` of the shader is, k ≥ 1 (0 is the uniform block). */
-export type Slot = SlabSlot | { readonly kind: "structure" } | { readonly kind: "values" };
+export type Slot = SlabSlot | HalvesSlot | { readonly kind: "structure" } | { readonly kind: "values" };
+
+/** A copy of a state in half precision. */
+export interface HalvesSlot {
+  readonly kind: "halves";
+  readonly binding: BindingId;
+  readonly writes: boolean;
+}
 
 export interface SlabSlot {
   readonly kind: "slab";
@@ -91,6 +98,7 @@ export class ShaderWriter implements Memory {
   readonly #writes = new Set<number>();
   readonly #facts: FactName[] = [];
   readonly #matrix: boolean;
+  readonly #halves: HalvesSlot | null;
   readonly #guards: readonly BindingId[];
 
   /** `facts`: fields of the uniform block besides the panels and the offsets of what the dispatch touches. */
@@ -106,6 +114,8 @@ export class ShaderWriter implements Memory {
     this.#slabOf = slabOf;
     this.#facts.push("panels", ...facts);
     this.#matrix = sparseMatrixOf(plan) !== null;
+    const halves = halvesOf(plan);
+    this.#halves = halves && { kind: "halves", binding: halves.binding, writes: isWrite(halves) };
     this.#guards = plan.guards;
     for (const access of accessesOfPlan(plan)) {
       if (!this.#order.includes(access.binding)) this.#order.push(access.binding);
@@ -150,6 +160,7 @@ export class ShaderWriter implements Memory {
       const bindings = this.#order.filter((id) => this.#slabOf(id) === slab);
       return { kind: "slab", bindings, writes: this.#writes.has(slab) };
     });
+    if (this.#halves) slots.push(this.#halves);
     return this.#matrix ? [...slots, { kind: "structure" }, { kind: "values" }] : slots;
   }
 
@@ -161,6 +172,7 @@ export class ShaderWriter implements Memory {
       const at = `@group(0) @binding(${k + 1})`;
       if (slot.kind === "structure") lines.push(`${at} var<storage, read> structure: array<u32>;`);
       else if (slot.kind === "values") lines.push(`${at} var<storage, read> values: array<f32>;`);
+      else if (slot.kind === "halves") lines.push(`${at} var<storage, ${accessOf(slot)}> halves: array<vec2<u32>>;`);
       else lines.push(...slabDeclaration(slot, at, this.#slabOf(slot.bindings[0]!)));
     });
     lines.push(this.#isIdle());
@@ -182,14 +194,17 @@ export class ShaderWriter implements Memory {
   }
 }
 
+function accessOf({ writes }: { readonly writes: boolean }): "read_write" | "read" {
+  return writes ? "read_write" : "read";
+}
+
 /**
  * A slab is an array of vec4<u32>: words are exact whatever they mean, and four lanes move at once. A single word is stored through
  * one component, which is all that SPIR-V and HLSL write, so threads may own different words of one vec4.
  */
 function slabDeclaration(slot: SlabSlot, at: string, slab: number): string[] {
-  const access = slot.writes ? "read_write" : "read";
   const lines = [
-    `${at} var<storage, ${access}> slab${slab}: array<vec4<u32>>;`,
+    `${at} var<storage, ${accessOf(slot)}> slab${slab}: array<vec4<u32>>;`,
     `fn read${slab}(at: u32) -> vec4<f32> { return bitcast<vec4<f32>>(slab${slab}[at]); }`,
     `fn word${slab}(at: u32) -> u32 { return slab${slab}[at >> 2u][at & 3u]; }`,
   ];

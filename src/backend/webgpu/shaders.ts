@@ -2,6 +2,7 @@
 
 import type { Binding, PanelLayout } from "../program.ts";
 import { gemmShader } from "./gemmShader.ts";
+import { packShader } from "./packShader.ts";
 import type { DispatchPlan } from "./plan.ts";
 import { pointwiseShader } from "./pointwiseShader.ts";
 import type { Shader, SlabOf } from "./shader.ts";
@@ -23,6 +24,8 @@ export function shaderOf(
       return sparseShader(plan, bindings, layout, slabOf, tuning);
     case "gemm":
       return gemmShader(plan, bindings, layout, slabOf);
+    case "pack":
+      return packShader(plan, bindings, layout, slabOf);
     case "segmentSum":
     case "gatherT":
       return vectorSumShader(plan, bindings, layout, slabOf);

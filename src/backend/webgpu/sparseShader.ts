@@ -2,7 +2,7 @@
 
 import { BackendError } from "../../core/errors.ts";
 import { closureOf } from "../instr.ts";
-import type { Binding, PanelLayout } from "../program.ts";
+import type { Binding, BindingId, PanelLayout } from "../program.ts";
 import { PhasePrinter } from "./emit.ts";
 import { isProduct } from "./legalize.ts";
 import { panelVecs } from "./panels.ts";
@@ -90,8 +90,7 @@ export function sparseShader(
     lanes.declarations,
     privates("lanesTotal", lanes.count),
     collectFunction(lanes.count),
-    `fn operandAt() -> u32 { return ${writer.at(operand)}; }`,
-    `fn gathered(at: u32) -> vec4<f32> { return read${writer.slab(operand)}(at); }`,
+    ...(plan.halves === null ? slabGather(writer, operand) : HALVES_GATHER),
     `fn epilogue(tile: Share, y: vec4<f32>${grad ? ", x: vec4<f32>" : ""}) {`,
     new PhasePrinter(phase, writer, given).statements(),
     "}",
@@ -116,6 +115,22 @@ export function sparseShader(
   const hooks = { epilogue: epilogue.join("\n"), ...(plan.kernel === "spmmGrad" ? { enables } : {}) };
   return writer.finish(plan.kernel, constants, hooks);
 }
+
+function slabGather(writer: ShaderWriter, operand: BindingId): readonly string[] {
+  return [
+    `fn operandAt() -> u32 { return ${writer.at(operand)}; }`,
+    `fn gathered(at: u32) -> vec4<f32> { return read${writer.slab(operand)}(at); }`,
+  ];
+}
+
+/** A copy in half precision begins its buffer. */
+const HALVES_GATHER = [
+  "fn operandAt() -> u32 { return 0u; }",
+  "fn gathered(at: u32) -> vec4<f32> {",
+  "  let h = halves[at];",
+  "  return vec4<f32>(unpack2x16float(h.x), unpack2x16float(h.y));",
+  "}",
+] as const;
 
 /** Private memory starts as zero, so a thread without a row adds nothing. */
 function collectFunction(count: number): string {

@@ -5,7 +5,7 @@ import { lanesOf, lengthOf } from "../layout.ts";
 import type { Binding, PanelLayout } from "../program.ts";
 import { gemmWork } from "./gemmShader.ts";
 import { isProduct, type LegalPhase } from "./legalize.ts";
-import { accessesOfPlan, type DispatchPlan } from "./plan.ts";
+import { accessesOfPlan, type DispatchPlan, halvesOf } from "./plan.ts";
 import type { Work } from "./queue.ts";
 import { vectorSumWork } from "./vectorSums.ts";
 
@@ -17,13 +17,14 @@ export function workOf(
   matrix: { readonly nnz: number; readonly bytes: number },
 ): Work {
   const lanes = lanesOf(layout);
-  const accesses = accessesOfPlan(plan);
+  const halves = halvesOf(plan);
+  const accesses = [...accessesOfPlan(plan), ...(halves ? [halves] : [])];
   const once = (writes: boolean): number => {
     const ids = new Set(accesses.filter((a) => isWrite(a) === writes).map((a) => a.binding));
     return [...ids].reduce((sum, id) => sum + 4 * lengthOf(bindings[id]!, layout), 0);
   };
   const bytes = once(false) + once(true) + matrix.bytes;
-  const gatheredBytes = 4 * matrix.nnz * lanes;
+  const gatheredBytes = (halves ? 2 : 4) * matrix.nnz * lanes;
   return { operations: matrix.nnz * lanes + operationsOf(plan, bindings, layout), bytes, gatheredBytes };
 }
 
@@ -34,6 +35,8 @@ function operationsOf(plan: DispatchPlan, bindings: readonly Binding[], layout: 
     case "segmentSum":
     case "gatherT":
       return vectorSumWork(plan.phase, bindings);
+    case "pack":
+      return plan.rows * lanesOf(layout);
     case "tail":
       return plan.phases.reduce((sum, phase) => sum + instructionsOf(phase, layout), 0);
     default:
