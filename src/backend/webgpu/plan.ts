@@ -97,7 +97,7 @@ class Planner {
   readonly #guard: Guard | null;
   readonly #dispatches: DispatchPlan[] = [];
   readonly #groups: { first: number; last: number }[] = [];
-  readonly #deferredTargets = new Set<BindingId>();
+  readonly #deferredTargets: Set<BindingId>;
   #combines: Combine[] = [];
   #tail: LegalPhase[] = [];
 
@@ -107,6 +107,7 @@ class Planner {
     this.#bindings = [...legal.bindings];
     this.#pieces = legal.pieces;
     this.#guard = legal.guard;
+    this.#deferredTargets = new Set(legal.lateTargets);
   }
 
   build(): ProgramPlan {
