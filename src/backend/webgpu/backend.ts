@@ -32,6 +32,7 @@ import { Device, type DeviceLimits, limitsOfEnvironment, type ObjectCounts } fro
 import { GpuDeviceBuffer, GpuDeviceSparse, GpuSparseRows, Ledger, type Memory } from "./deviceBuffers.ts";
 import { type BindContext, bindProgram, GpuBound } from "./dispatches.ts";
 import { GpuExecutable } from "./executable.ts";
+import type { ReverseEpilogue } from "./legalize.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
@@ -73,6 +74,11 @@ export interface WebGpuOptions {
   readonly limits?: DeviceLimits;
   /** How sparse products are dealt out to threads, where it is not to be the default. For measurements. */
   readonly sparseTuning?: Partial<SparseTuning>;
+  /**
+   * Whether the pointwise work after a reverse sparse product runs in the product's kernel ("fused", the default) or in one of its own ("apart").
+   * For measurements.
+   */
+  readonly reverseEpilogue?: ReverseEpilogue;
   /** Only "f32" exists here; anything else is refused. */
   readonly dtype?: DType;
 }
@@ -122,7 +128,8 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     );
   }
   const tuning = tuningOf(sparseTuning, device.hasSubgroups);
-  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, tuning });
+  const { reverseEpilogue } = options;
+  return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, tuning, reverseEpilogue });
 }
 
 /** What a backend is made of. */
@@ -132,6 +139,7 @@ interface Settings {
   readonly maxLanes: number;
   readonly maxArrayBytes: number;
   readonly tuning: SparseTuning;
+  readonly reverseEpilogue: ReverseEpilogue | undefined;
 }
 
 class DawnBackend implements WebGpuBackend {
@@ -291,7 +299,8 @@ class DawnBackend implements WebGpuBackend {
     if (compiled) return compiled;
     checkProgram(program);
     checkLayout(program, layout, Number.POSITIVE_INFINITY);
-    const executable = new GpuExecutable(this.#memory, this.#temporaries, program, layout);
+    const { reverseEpilogue } = this.#options;
+    const executable = new GpuExecutable(this.#memory, this.#temporaries, program, layout, reverseEpilogue);
     known.set(key, executable);
     return executable;
   }

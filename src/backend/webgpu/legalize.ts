@@ -1,7 +1,7 @@
 // Program → phases that are one kernel each. A phase may hold any number of contractions and reductions; a kernel holds at most one
 // sparse product with its epilogue, or one tile product, or none. What does not fit is cut, and the pieces speak through temporaries:
 //
-//   - a phase with one sparse product stays whole: product and epilogue in one dispatch. Only its reductions over rows are put off: their
+//   - a phase with one sparse product stays whole: product and epilogue in one dispatch (`ReverseEpilogue` has a choice). Only its reductions over rows are put off: their
 //     partial results must not depend on how rows were dealt out to threads, which a sparse kernel does by the width of the batch. It leaves
 //     their operands in temporaries, and one piece reduces those of all such phases as soon as a result is needed;
 //   - any other product goes into a temporary first;
@@ -73,8 +73,16 @@ function splitsOf(inner: number, rows: number): number {
   return Math.min(Math.ceil(inner / SPLIT_K), Math.max(1, Math.floor(MOST_PARTIAL_ROWS / rows)));
 }
 
-export function legalize(program: Program): LegalProgram {
-  const builder = new LegalBuilder(program);
+/**
+ * Where the pointwise work after a reverse sparse product runs. "fused": in the product's kernel. "apart": in a kernel of its own, which leaves
+ * the product more registers, hence more threads at a time.
+ */
+export type ReverseEpilogue = "fused" | "apart";
+
+export const REVERSE_EPILOGUE: ReverseEpilogue = "fused";
+
+export function legalize(program: Program, reverseEpilogue: ReverseEpilogue = REVERSE_EPILOGUE): LegalProgram {
+  const builder = new LegalBuilder(program, reverseEpilogue);
   program.phases.forEach((phase) => {
     builder.add(phase);
   });
@@ -83,6 +91,7 @@ export function legalize(program: Program): LegalProgram {
 
 class LegalBuilder {
   readonly #program: Program;
+  readonly #reverseEpilogue: ReverseEpilogue;
   readonly #pieces: Piece[] = [];
   readonly #added: Binding[] = [];
   /** First and last piece of each phase. */
@@ -91,8 +100,9 @@ class LegalBuilder {
   #late: { readonly rows: number; readonly instrs: Instr[] } = { rows: 0, instrs: [] };
   readonly #lateTargets = new Set<BindingId>();
 
-  constructor(program: Program) {
+  constructor(program: Program, reverseEpilogue: ReverseEpilogue) {
     this.#program = program;
+    this.#reverseEpilogue = reverseEpilogue;
   }
 
   add(phase: Phase): void {
@@ -101,7 +111,7 @@ class LegalBuilder {
     const only = cuts.length === 1 ? (phase.instrs[cuts[0]!] as Cut) : null;
     this.#reduceBefore(phase);
     if (cuts.length === 0) this.#pieces.push({ kind: "phase", ...phase });
-    else if (only !== null && this.#isSparse(only)) this.#pushProduct(phase);
+    else if (only !== null && this.#staysWhole(only)) this.#pushProduct(phase);
     else this.#cut(phase, cuts);
     this.#spans.push({ first, last: Math.max(first, this.#pieces.length - 1) });
   }
@@ -118,6 +128,12 @@ class LegalBuilder {
     const bindings = [...own, ...this.#added.map((b, k) => this.#withLife(b, own.length + k))];
     const { name, guard = null } = this.#program;
     return { name, bindings, pieces: this.#pieces, guard, lateTargets: this.#lateTargets };
+  }
+
+  /** Whether a phase with this product only is one kernel. */
+  #staysWhole(product: Cut): boolean {
+    if (isVectorSum(product) || !this.#isSparse(product)) return false;
+    return product.op === "matmul" || product.grad === undefined || this.#reverseEpilogue === "fused";
   }
 
   /** A phase with one sparse product, without its reductions over rows, which are put off. */

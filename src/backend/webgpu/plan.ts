@@ -9,8 +9,10 @@ import {
   type GemmPhase,
   isProduct,
   type LegalPhase,
+  type LegalProgram,
   legalize,
   type Piece,
+  type ReverseEpilogue,
   type VectorSumPhase,
 } from "./legalize.ts";
 
@@ -86,8 +88,8 @@ const VECTOR_VECS = 256;
 const MAX_PARTIALS = 256;
 const MAX_GROUPS = 65535;
 
-export function planOf(program: Program): ProgramPlan {
-  return new Planner(program).build();
+export function planOf(program: Program, reverseEpilogue?: ReverseEpilogue): ProgramPlan {
+  return new Planner(legalize(program, reverseEpilogue)).build();
 }
 
 class Planner {
@@ -101,8 +103,7 @@ class Planner {
   #combines: Combine[] = [];
   #tail: LegalPhase[] = [];
 
-  constructor(program: Program) {
-    const legal = legalize(program);
+  constructor(legal: LegalProgram) {
     this.#name = legal.name;
     this.#bindings = [...legal.bindings];
     this.#pieces = legal.pieces;
