@@ -111,7 +111,7 @@ class Lowering {
         continue;
       }
       const stored = place.storedAs(e.value);
-      if (!e.accumulate && stored?.name === e.name && stored.phase === key) continue;
+      if (!e.accumulate && stored?.name === e.name) continue;
       const { accumulate } = e;
       const binding = this.#binding(e.name, e.kind, e.rows, accumulate ? "readwrite" : "write", false);
       const fused = place.fusedReduction(e);

@@ -59,6 +59,8 @@ export class Placement {
   readonly #overwritten: ReadonlySet<string>;
   /** By value: the phases that compute with it. */
   readonly #demand: readonly Set<string>[];
+  /** The step of the last store of a sample. */
+  readonly #lastSampleStep: number;
 
   constructor(graph: Placed) {
     this.#graph = graph;
@@ -69,6 +71,7 @@ export class Placement {
     this.#inlineable = inlineableValues(graph, this.#once);
     this.#steps = stepsOf(graph, this.#live, this.#inlineable);
     this.#outputOf = readableOutputs(graph);
+    this.#lastSampleStep = Math.max(0, ...graph.effects.map((e) => (this.#canWait(e) ? this.#storeStep(e) : 0)));
     this.#place();
   }
 
@@ -99,12 +102,25 @@ export class Placement {
       const lanes = e.kind === "state" || e.kind === "sample" ? "batch" : "none";
       const fused = this.fusedReduction(e);
       if (fused) return this.#homeOf(fused);
-      const crosses = !isEverywhere(e.value, this.#inlineable) && !inSpace(e.value, e.rows, lanes);
-      return this.#phaseKey({ step: Math.max(0, this.#steps[e.value.id]! + (crosses ? 1 : 0)), rows: e.rows, lanes });
+      const step = this.#canWait(e) ? this.#lastSampleStep : this.#storeStep(e);
+      return this.#phaseKey({ step, rows: e.rows, lanes });
     }
     if (e.type === "matrixGrad") return this.#homeOf(e.value);
     const step = Math.max(this.#stepForSpace(e.value, e.table.rows), this.#stepForSpace(e.index, e.table.rows));
     return this.#phaseKey({ step, rows: e.table.rows, lanes: "batch" });
+  }
+
+  /** Whether an effect is a store of a sample that can wait for the last one, so that one phase does them all. */
+  #canWait(e: Effect): e is Effect & { type: "store" } {
+    if (e.type !== "store" || e.kind !== "sample" || this.fusedReduction(e)) return false;
+    return this.#graph.effects.every((other) => other === e || other.type !== "store" || other.name !== e.name);
+  }
+
+  /** The first step at which a store can take place. */
+  #storeStep({ value, kind, rows }: Effect & { type: "store" }): number {
+    const lanes = kind === "state" || kind === "sample" ? "batch" : "none";
+    const crosses = !isEverywhere(value, this.#inlineable) && !inSpace(value, rows, lanes);
+    return Math.max(0, this.#steps[value.id]! + (crosses ? 1 : 0));
   }
 
   /** A reduction over lanes whose only use is to be added to a binding needs no temporary: the phase adds it directly. */

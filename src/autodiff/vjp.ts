@@ -71,10 +71,11 @@ export function pullBack(
   for (const [v, ct] of seeds) if (wanted[v.id]) contribute(v, ct);
 
   const stored = new Set<string>();
+  const depths: number[] = [];
   for (let id = nPrimal - 1; id >= 0; id--) {
-    const cts = contributions.get(id);
-    if (!cts) continue;
+    if (!contributions.has(id)) continue;
     const v = source.values[id]!;
+    const cts = reducedOverRows(target, v, contributions.get(id)!, depths);
     if (v.op.type === "leaf") {
       storeGradient(target, v, cts, wrt.get(v.op.name)!);
       stored.add(v.op.name);
@@ -229,7 +230,30 @@ function wantedValues(source: Graph, n: number, wrt: Wrt): Uint8Array {
   return wanted;
 }
 
-/** The transpose of broadcasting `arg` to the shape of `v`: sums over the axes that `arg` does not have. */
+/**
+ * The contributions to the cotangent of `v`, without rows if `v` has none. Those that are there at the same time, as they are as many
+ * contractions deep, are added before they are reduced: one reduction instead of several.
+ *
+ * @param depths  of the values of `target`, as far as known
+ */
+function reducedOverRows(target: Graph, v: Value, cts: readonly Value[], depths: number[]): readonly Value[] {
+  if (isPerRow(v)) return cts;
+  for (const value of target.values.slice(depths.length)) {
+    depths.push(Math.max(0, ...value.args.map((a) => depths[a.id]!)) + (isContraction(value) ? 1 : 0));
+  }
+  const groups = new Map<string, Value>();
+  for (const ct of cts) {
+    const key = isPerRow(ct) ? `${ct.kind} ${ct.rows} ${depths[ct.id]}` : "";
+    const known = groups.get(key);
+    groups.set(key, known ? target.ops.add(known, ct) : ct);
+  }
+  return [...groups.values()].map((sum) => (isPerRow(sum) ? target.ops.reduceRows(sum) : sum));
+}
+
+/**
+ * The transpose of broadcasting `arg` to the shape of `v`: sums over the lanes that `arg` does not have, and leaves sums over rows to
+ * `reducedOverRows`.
+ */
 function unbroadcast(target: Graph, ct: Value, v: Value, arg: Value): Value {
   const { ops } = target;
   if (!broadcasts(v)) return ct;
@@ -237,8 +261,7 @@ function unbroadcast(target: Graph, ct: Value, v: Value, arg: Value): Value {
   if (isPerLane(v) && !isPerLane(arg)) {
     c = ops.reduceLanes(isPerLane(c) ? c : ops.broadcast(c, { kind: isPerRow(c) ? "state" : "sample", rows: c.rows }));
   }
-  if (isPerRow(v) && !isPerRow(arg)) c = isPerRow(c) ? ops.reduceRows(c) : ops.mul(c, v.rows);
-  return c;
+  return isPerRow(v) && !isPerRow(arg) && !isPerRow(c) ? ops.mul(c, v.rows) : c;
 }
 
 function storeGradient(target: Graph, leaf: Value, cts: readonly Value[], grad: GradTarget): void {

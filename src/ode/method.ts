@@ -448,16 +448,12 @@ export function initGraph(
   return start(f0, dt, ops.max(ops.abs(y0), ops.abs(f0)), known && outside);
 }
 
-/**
- * Dense output of one attempt at the time `ode.tEval`, for the samples whose step reached it (`due` = 1); zero for all others.
- * The stages are leaves here: `stage.k2` …, `stage.y1`.
- */
+/** Dense output of one attempt as a graph of its own. The stages are leaves here: `stage.k2` …, `stage.y1`. */
 export function denseGraph(
   system: OdeSystem,
   tableau: Tableau,
-): { graph: Graph; stages: StageValues; due: Value; value: Value } {
+): DenseOutput & { readonly graph: Graph; readonly stages: StageValues } {
   const g = new Graph();
-  const { ops } = g;
   const n = system.rows;
   const stages: StageValues = {
     y: g.state("ode.y", n),
@@ -466,20 +462,35 @@ export function denseGraph(
     k: tableau.b.map((_, i) => (i === 0 && tableau.fsal ? g.state("ode.k1", n) : g.state(stageName(i), n))),
     y1: g.state("stage.y1", n),
   };
+  return { graph: g, stages, ...denseOutput(g, system, tableau, stages) };
+}
+
+/** Dense output at one time. */
+export interface DenseOutput {
+  /** 1 for the samples whose step reached the time. */
+  readonly due: Value;
+  /** The interpolated state; zero for all other samples. */
+  readonly value: Value;
+}
+
+/** Dense output at the time `ode.tEval` of an attempt with these stages, which led to the time `ode.tNext`. */
+export function denseOutput(g: Graph, system: OdeSystem, tableau: Tableau, stages: StageValues): DenseOutput {
+  const { ops } = g;
   const dir = g.sample("ode.dir");
   const tEval = g.sample("ode.tEval");
   const reached = (t: Value) => ops.le(ops.mul(dir, tEval), ops.mul(dir, t));
   const tNext = g.sample("ode.tNext");
   const due = ops.sub(reached(tNext), reached(stages.t));
   const span = ops.sub(ops.add(stages.t, stages.dt), stages.t);
-  const x = ops.div(ops.sub(tEval, stages.t), ops.select(ops.eq(span, 0), 1, span));
+  // Far outside the step, powers of x may be infinite.
+  const x = ops.select(due, ops.div(ops.sub(tEval, stages.t), ops.select(ops.eq(span, 0), 1, span)), 0);
   const zero: Operand = 0;
   const leak = tableau.exponential ? { leak: leakOf(g, system, tableau) } : {};
   const step = { y0: stages.y, y1: stages.y1, k: stages.k, dt: stages.dt, x, ...leak };
   // At the end of the step the interpolant is y1, but for the digits that its large coefficients cancel.
   const inside = tableau.interpolant(ops, step);
   const value = ops.select(due, ops.select(ops.eq(tEval, tNext), stages.y1, inside), zero);
-  return { graph: g, stages, due, value };
+  return { due, value };
 }
 
 /** The binding of stage i (counted from 0) between an attempt and its dense output. */

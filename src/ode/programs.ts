@@ -12,6 +12,7 @@ import {
   type AttemptGraph,
   attemptGraph,
   denseGraph,
+  denseOutput,
   type GraphOptions,
   initGraph,
   type Method,
@@ -41,17 +42,25 @@ export interface ReversePrograms {
   /** One attempt that stores its contraction outputs. */
   readonly attemptRecorded: Program;
   readonly attemptReverse: Program;
-  /** The same, with cotangents of the stages from dense output. */
+  /** The same, and of dense output at the one point in a solve that has just one. */
   readonly attemptReverseDense: Program;
+  /** Where a solve has several points: those of dense output in an attempt come first, one after another. */
+  readonly severalPoints: SeveralPointsPrograms;
+  /** What a recorded attempt (and the recorded start) stores: binding names and shapes. */
+  readonly attemptSaves: ReadonlyMap<string, Value>;
+  readonly initSaves: ReadonlyMap<string, Value>;
+}
+
+/** The reverse of an attempt in which there may be dense output at any number of points. */
+export interface SeveralPointsPrograms {
   /** The stages again, from what was recorded. */
   readonly rebuildStages: Program;
   /** Adds to the cotangents of the stages. */
   readonly denseReverse: Program;
+  /** The attempt, given cotangents of its stages. */
+  readonly attemptReverse: Program;
   /** Sets them to zero again. */
   readonly clearStages: Program;
-  /** What a recorded attempt (and the recorded start) stores: binding names and shapes. */
-  readonly attemptSaves: ReadonlyMap<string, Value>;
-  readonly initSaves: ReadonlyMap<string, Value>;
 }
 
 /** What the gradient of a solve is taken by, and through. */
@@ -106,7 +115,7 @@ export function solverPrograms(
     dense: lower(dense.graph, "dense", "forward", DENSE),
   };
   const back = reverse && reversePrograms(system, method, dt0Given, reverse, options);
-  checkInputNames("solver", systemInputs(system), [...programsIn(forward), ...programsIn(back ?? {})]);
+  checkInputNames("solver", systemInputs(system), [forward, back ?? {}, back?.severalPoints ?? {}].flatMap(programsIn));
   return { ...forward, completion: completionProgram(), reverse: back };
 }
 
@@ -199,18 +208,20 @@ function reversePrograms(
   ]);
   const plain = reverseGraph(attempt.graph, outputs, wrt);
 
-  // With dense output, the step's own values have cotangents too. A value may be several things at once (y1 is a stage's argument).
-  const stageSeeds = stageCotangents(stages, tableau.fsal, throughStepSizeControl);
-  const withStages = new Graph();
+  // With dense output more has cotangents: its value, or the step's own values. One may be several things at once (y1 is a stage's argument).
   const saves = new Map(plain.saves);
   const keep = (v: Value): string => {
     saves.set(saveName(v), v);
     return saveName(v);
   };
-  const seeds = [...[...outputs].map(([v, name]) => [v, name] as const), ...stageSeeds].map(
-    ([v, name]) => [v, withStages.leaf(name, v.kind, v.rows)] as const,
-  );
-  pullBack(attempt.graph, withStages, seeds, wrt, rebuilder(attempt.graph, withStages, plain.isSaved, keep));
+  const reverseOfMore = (more: readonly (readonly [Value, string])[]): Graph => {
+    const g = new Graph();
+    const seeds = [...outputs, ...more].map(([v, name]) => [v, g.leaf(name, v.kind, v.rows)] as const);
+    pullBack(attempt.graph, g, seeds, wrt, rebuilder(attempt.graph, g, plain.isSaved, keep));
+    return g;
+  };
+  const withStages = reverseOfMore(stageCotangents(stages, tableau.fsal, throughStepSizeControl));
+  const withDense = reverseOfMore([[denseOutput(attempt.graph, system, tableau, stages).value, "ct.ys"]]);
 
   const rebuildStages = new Graph();
   // The step size of the trial is saved: recomputing it would take an extra phase.
@@ -252,10 +263,13 @@ function reversePrograms(
     initReverse: lower(initReverse.graph, "init.reverse", "reverse", REVERSE_START),
     attemptRecorded: lower(attempt.graph, "attempt.recorded", "forward", ATTEMPT),
     attemptReverse: lower(plain.graph, "attempt.reverse", "reverse", REVERSE),
-    attemptReverseDense: lower(withStages, "attempt.reverse.dense", "reverse", REVERSE),
-    rebuildStages: lower(rebuildStages, "rebuildStages", "reverse", DENSE_REVERSE),
-    denseReverse: lower(denseReverse.graph, "dense.reverse", "reverse", DENSE_REVERSE),
-    clearStages: clearProgram(dense.stages, tableau.fsal),
+    attemptReverseDense: lower(withDense, "attempt.reverse.dense", "reverse", REVERSE),
+    severalPoints: {
+      rebuildStages: lower(rebuildStages, "rebuildStages", "reverse", DENSE_REVERSE),
+      denseReverse: lower(denseReverse.graph, "dense.reverse", "reverse", DENSE_REVERSE),
+      attemptReverse: lower(withStages, "attempt.reverse.stages", "reverse", REVERSE),
+      clearStages: clearProgram(dense.stages, tableau.fsal),
+    },
     attemptSaves: saves,
     initSaves: initReverse.saves,
   };

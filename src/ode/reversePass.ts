@@ -28,20 +28,16 @@ export interface Cotangents {
   readonly ctY0: DeviceBuffer | null;
 }
 
-/** Cotangents on the device. */
-interface ReverseState {
-  /** Of what attempts start from, in turn. */
-  readonly cts: readonly [BufferSet, BufferSet];
-  readonly stages: BufferSet;
-}
-
 export class ReversePass {
   readonly #solver: SolverDesk;
   readonly #programs: ReversePrograms;
   readonly #tape: Tape;
   readonly #system: OdeSystem;
   readonly #options: SolverOptions;
-  #state: ReverseState | null = null;
+  /** Cotangents of what attempts start from, in turn. */
+  #cts: readonly [BufferSet, BufferSet] | null = null;
+  /** Cotangents of the stages of an attempt, for solves with several evaluation points. */
+  #stages: BufferSet | null = null;
 
   constructor(solver: SolverDesk, programs: ReversePrograms, tape: Tape, system: OdeSystem, options: SolverOptions) {
     this.#solver = solver;
@@ -51,31 +47,39 @@ export class ReversePass {
     this.#options = options;
   }
 
-  /** Gets the memory that the pass works in, before the tape takes what there is. */
-  prepare(): void {
-    this.#buffers();
-    for (const program of programsIn(this.#programs)) this.#solver.desk.executable(program);
+  /**
+   * Gets the memory that the pass works in, before the tape takes what there is.
+   * @param points  evaluation points after the start
+   */
+  prepare(points: number): void {
+    this.#ctsOfStarts();
+    if (points > 1) this.#ctsOfStages();
+    const programs = [this.#programs, points > 1 ? this.#programs.severalPoints : {}].flatMap(programsIn);
+    for (const program of programs) this.#solver.desk.executable(program);
   }
 
-  #buffers(): ReverseState {
-    if (this.#state) return this.#state;
+  #ctsOfStarts(): readonly [BufferSet, BufferSet] {
     const { desk } = this.#solver;
-    const { tableau } = this.#options;
     const n = this.#system.rows * desk.lanes;
-    const ct: Shapes = { y: n, ...(tableau.fsal ? { k1: n } : {}), ...eachOf(GRADIENT_NUMBERS, desk.lanes) };
-    const stages = {
-      ...eachOf(["stage.y0", "stage.y1"], n),
-      ...eachOf(["stage.t", "stage.dt"], desk.lanes),
-      ...eachOf(
-        tableau.b.map((_, i) => stageName(i)),
-        n,
-      ),
-    };
-    this.#state = {
-      cts: [desk.vectors("ct a", ct), desk.vectors("ct b", ct)],
-      stages: prefixed("ct.", desk.vectors("ct stages", stages)),
-    };
-    return this.#state;
+    const { fsal } = this.#options.tableau;
+    const ct: Shapes = { y: n, ...(fsal ? { k1: n } : {}), ...eachOf(GRADIENT_NUMBERS, desk.lanes) };
+    this.#cts ??= [desk.vectors("ct a", ct), desk.vectors("ct b", ct)];
+    return this.#cts;
+  }
+
+  #ctsOfStages(): BufferSet {
+    const { desk } = this.#solver;
+    const n = this.#system.rows * desk.lanes;
+    const stages = this.#options.tableau.b.map((_, i) => stageName(i));
+    this.#stages ??= prefixed(
+      "ct.",
+      desk.vectors("ct stages", {
+        ...eachOf(["stage.y0", "stage.y1"], n),
+        ...eachOf(["stage.t", "stage.dt"], desk.lanes),
+        ...eachOf(stages, n),
+      }),
+    );
+    return this.#stages;
   }
 
   run(solve: RecordedSolve, { ctYs, grads, ctY0 }: Cotangents): void {
@@ -83,7 +87,7 @@ export class ReversePass {
     const { request, pending, attempts, hasVoids } = solve;
     const rerun = (start: BufferSet, next: BufferSet, saves: BufferSet, voids?: Voids) =>
       this.#solver.attempt(request, start, next, saves, voids);
-    const { cts, stages } = this.#buffers();
+    const cts = this.#ctsOfStarts();
     const gradients = Object.fromEntries(Object.entries(grads).map(([name, buffer]) => [gradName(name), buffer]));
     const inputs = { ...request.inputs, ...gradients };
     const common = { ...leaves, "ode.void": hasVoids ? found : none };
@@ -95,17 +99,20 @@ export class ReversePass {
       // Void trial steps leave no numbers in the record: it is made again without them.
       if (hasVoids) for (const voids of VOIDS) rerun(start, next, saves, voids);
       if (request.window) this.#cutWindow(start, next, ctNext);
-      const values = { ...common, ...prefixed("ode.", start), ...saves };
-      const wanted = solve.due[i]!.filter((j) => ctYs[j] != null);
-      const dense = wanted.length === 0 ? null : { ...values, ...stages, "ode.due": this.#anyDue(i, wanted) };
-      if (dense) this.#pullDense(i, wanted, ctYs, next, inputs, dense);
-      this.#solver.run(dense ? this.#programs.attemptReverseDense : this.#programs.attemptReverse, inputs, {
-        ...values,
-        ...stages,
+      const values = {
+        ...common,
+        ...prefixed("ode.", start),
+        ...saves,
         ...prefixed("ct.next.", ctNext),
         ...prefixed("ct.", ct),
-      });
-      if (dense) this.#solver.run(this.#programs.clearStages, inputs, dense);
+        "ode.tNext": next.t,
+      };
+      const wanted = solve.due[i]!.filter((j) => ctYs[j] != null);
+      if (wanted.length === 0) this.#solver.run(this.#programs.attemptReverse, inputs, values);
+      else if (pending.length === 1) {
+        const dense = { "ct.ys": ctYs[pending[0]!]!, "ode.tEval": this.#solver.tEval(pending[0]!) };
+        this.#solver.run(this.#programs.attemptReverseDense, inputs, { ...values, ...dense });
+      } else this.#pullSeveral(i, wanted, ctYs, inputs, values);
       this.#tape.forget(i);
     }
     this.#pullStart(solve, inputs, common, cts[0]);
@@ -135,27 +142,24 @@ export class ReversePass {
     return points.length === 1 ? this.#solver.due(attempt, points[0]!) : this.#solver.always;
   }
 
-  /** Cotangents of dense output in attempt i → of the step's values, which are rebuilt from the record. */
-  #pullDense(
+  /** Back through dense output in attempt i, whose stages are rebuilt from the record, to cotangents of its stages, and through the attempt. */
+  #pullSeveral(
     i: number,
     points: readonly number[],
     ctYs: Cotangents["ctYs"],
-    next: BufferSet,
     inputs: Readonly<Record<string, Bindable>>,
-    dense: Bindings,
+    values: Bindings,
   ): void {
     const solver = this.#solver;
-    solver.run(this.#programs.rebuildStages, inputs, { ...dense, ...solver.stages });
+    const { rebuildStages, denseReverse, attemptReverse, clearStages } = this.#programs.severalPoints;
+    const dense = { ...values, ...this.#ctsOfStages(), ...solver.stages, "ode.due": this.#anyDue(i, points) };
+    solver.run(rebuildStages, inputs, dense);
     for (const j of points) {
-      solver.run(this.#programs.denseReverse, inputs, {
-        ...dense,
-        ...solver.stages,
-        "ode.due": solver.due(i, j),
-        "ct.ys": ctYs[j],
-        "ode.tEval": solver.tEval(j),
-        "ode.tNext": next.t,
-      });
+      const point = { "ode.due": solver.due(i, j), "ct.ys": ctYs[j], "ode.tEval": solver.tEval(j) };
+      solver.run(denseReverse, inputs, { ...dense, ...point });
     }
+    solver.run(attemptReverse, inputs, dense);
+    solver.run(clearStages, inputs, dense);
   }
 
   /** Cotangent of what the first attempt started from → of y0, in place. */

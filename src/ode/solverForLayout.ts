@@ -62,10 +62,11 @@ export class SolverForLayout {
     solver.desk.nextRound();
     solver.upload(request, schedule);
     const expected = Math.min(this.#expected, this.#options.maxSteps);
-    if (record) this.#reversePass!.prepare();
+    const atStart = tEval.map((times) => times.every((t, s) => t === tStart[s]));
+    const pending = tEval.flatMap((_, j) => (atStart[j] ? [] : [j]));
+    if (record) this.#reversePass!.prepare(pending.length);
     const first = record ? await this.#tape.begin(expected) : solver.pingPong(0).start;
     solver.init(request, first);
-    const atStart = tEval.map((times) => times.every((t, s) => t === tStart[s]));
     request.ys.forEach((ys, j) => {
       if (atStart[j]) this.#backend.copy(ys, request.y0);
       else this.#backend.fill(ys, 0);
@@ -73,7 +74,7 @@ export class SolverForLayout {
     const solve: SolveInProgress = {
       request,
       schedule,
-      pending: tEval.flatMap((_, j) => (atStart[j] ? [] : [j])),
+      pending,
       attempts: 0,
       due: [],
       last: first,

@@ -25,7 +25,7 @@ function programsOf(tableau: Tableau, controller: Controller, steps: number): So
 }
 
 function allPrograms(p: SolverPrograms): readonly Program[] {
-  return [...programsIn(p), ...programsIn(p.reverse!)];
+  return [p, p.reverse!, p.reverse!.severalPoints].flatMap(programsIn);
 }
 
 const contracts = ({ instrs }: Phase) => instrs.some((i) => i.op === "matmul" || i.op === "matmulT");
@@ -38,8 +38,10 @@ test("an attempt of Dopri5 takes one phase per new stage and four more; its reve
   assert.is(reverse!.attemptReverse.phases.filter(contracts).length, 6);
   assert.is(reverse!.attemptReverse.phases.length, 6 + 3);
   assert.is(reverse!.attemptReverseDense.phases.length, 6 + 3);
-  assert.is(reverse!.rebuildStages.phases.length, 1, "stages come back from what was saved without a product");
-  assert.not.ok(reverse!.rebuildStages.phases.some(contracts));
+  const { attemptReverse, rebuildStages } = reverse!.severalPoints;
+  assert.is(attemptReverse.phases.length, 6 + 3);
+  assert.is(rebuildStages.phases.length, 1, "stages come back from what was saved without a product");
+  assert.not.ok(rebuildStages.phases.some(contracts));
 });
 
 test("a right-hand side is one phase: what surrounds the product is its prologue and epilogue", () => {

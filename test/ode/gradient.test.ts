@@ -75,6 +75,14 @@ forEachBackend("gradient of a solve", ["f64"], (test) => {
     return check(backend, "adaptive", rateProblem(3), {});
   });
 
+  for (const tableau of [heun, dopri5]) {
+    test(`with one evaluation point, inside a step of ${tableau.name}, which its attempt's reverse goes back through`, ({
+      backend,
+    }) => {
+      return check(backend, `one point, ${tableau.name}`, rateProblem(2, { tEnd: 1.5, tEval: [0.7] }), { tableau });
+    });
+  }
+
   test("with a given first step as well", ({ backend }) => check(backend, "first step", rateProblem(3), { dt0: 0.05 }));
 
   test("through gathers, segments, transposed products, maxima and sums over products", ({ backend }) => {

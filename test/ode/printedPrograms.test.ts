@@ -17,7 +17,10 @@ import { INTEGRAL } from "./harness.ts";
 
 const test = suite("printed programs");
 
-const PRINTED = ["init", "attempt", "dense", "init.reverse", "attempt.reverse", "dense.reverse", "rebuildStages"];
+const PRINTED = [
+  ...["init", "attempt", "dense", "init.reverse", "attempt.reverse", "attempt.reverse.dense"],
+  ...["rebuildStages", "dense.reverse"],
+];
 
 /** Of the rate model with six neurons and nine connections. */
 function programsOf(tableau: Tableau, controller: Controller): readonly Program[] {
@@ -27,7 +30,7 @@ function programsOf(tableau: Tableau, controller: Controller): readonly Program[
   });
   const wrt = { wrt: ["hh", "tau", "bias", "drive"], throughStepSizeControl: false };
   const all = solverPrograms(system, { tableau, controller, maxSteps: 100 }, true, wrt);
-  const programs = [...programsIn(all), ...programsIn(all.reverse!)];
+  const programs = [all, all.reverse!, all.reverse!.severalPoints].flatMap(programsIn);
   return PRINTED.map((name) => programs.find((program) => program.name === name)!);
 }
 

@@ -1,9 +1,10 @@
 // Program → phases that are one kernel each. A phase may hold any number of contractions and reductions; a kernel holds at most one
 // sparse product with its epilogue, or one tile product, or none. What does not fit is cut, and the pieces speak through temporaries:
 //
-//   - a phase with one sparse product and no reduction over rows stays whole: product and epilogue in one dispatch;
-//   - any other product goes into a temporary first. Reductions over rows are among these because their partial results must not
-//     depend on how rows were dealt out to threads, which a sparse kernel does by the width of the batch;
+//   - a phase with one sparse product stays whole: product and epilogue in one dispatch (`ReverseEpilogue` has a choice). Only its reductions over rows are put off: their
+//     partial results must not depend on how rows were dealt out to threads, which a sparse kernel does by the width of the batch. It leaves
+//     their operands in temporaries, and one piece reduces those of all such phases as soon as a result is needed;
+//   - any other product goes into a temporary first;
 //   - sums over segments and transposes of gathers go into a temporary, too: their threads are not those of the phase;
 //   - dense products leave a table of partial sums over pieces of their inner extent. To load a table, which programs cannot, is to add
 //     up its states.
@@ -55,6 +56,8 @@ export interface LegalProgram {
   readonly bindings: readonly Binding[];
   readonly pieces: readonly Piece[];
   readonly guard: Guard | null;
+  /** Targets of reductions that were put off: pieces run between their phase and them. */
+  readonly lateTargets: ReadonlySet<BindingId>;
 }
 
 /**
@@ -70,8 +73,16 @@ function splitsOf(inner: number, rows: number): number {
   return Math.min(Math.ceil(inner / SPLIT_K), Math.max(1, Math.floor(MOST_PARTIAL_ROWS / rows)));
 }
 
-export function legalize(program: Program): LegalProgram {
-  const builder = new LegalBuilder(program);
+/**
+ * Where the pointwise work after a reverse sparse product runs. "fused": in the product's kernel. "apart": in a kernel of its own, which leaves
+ * the product more registers, hence more threads at a time.
+ */
+export type ReverseEpilogue = "fused" | "apart";
+
+export const REVERSE_EPILOGUE: ReverseEpilogue = "fused";
+
+export function legalize(program: Program, reverseEpilogue: ReverseEpilogue = REVERSE_EPILOGUE): LegalProgram {
+  const builder = new LegalBuilder(program, reverseEpilogue);
   program.phases.forEach((phase) => {
     builder.add(phase);
   });
@@ -80,36 +91,82 @@ export function legalize(program: Program): LegalProgram {
 
 class LegalBuilder {
   readonly #program: Program;
+  readonly #reverseEpilogue: ReverseEpilogue;
   readonly #pieces: Piece[] = [];
   readonly #added: Binding[] = [];
   /** First and last piece of each phase. */
   readonly #spans: { first: number; last: number }[] = [];
+  /** Reductions that are put off, of phases with `rows` rows. */
+  #late: { readonly rows: number; readonly instrs: Instr[] } = { rows: 0, instrs: [] };
+  readonly #lateTargets = new Set<BindingId>();
 
-  constructor(program: Program) {
+  constructor(program: Program, reverseEpilogue: ReverseEpilogue) {
     this.#program = program;
+    this.#reverseEpilogue = reverseEpilogue;
   }
 
   add(phase: Phase): void {
     const first = this.#pieces.length;
     const cuts = phase.instrs.flatMap((instr, id) => (isProduct(instr) || isVectorSum(instr) ? [id] : []));
     const only = cuts.length === 1 ? (phase.instrs[cuts[0]!] as Cut) : null;
-    const reduces = phase.instrs.some((instr) => instr.op === "reduceRows");
-    const whole = cuts.length === 0 || (only !== null && this.#isSparse(only) && !reduces);
-    if (whole) this.#pieces.push({ kind: "phase", ...phase });
+    this.#reduceBefore(phase);
+    if (cuts.length === 0) this.#pieces.push({ kind: "phase", ...phase });
+    else if (only !== null && this.#staysWhole(only)) this.#pushProduct(phase);
     else this.#cut(phase, cuts);
     this.#spans.push({ first, last: Math.max(first, this.#pieces.length - 1) });
   }
 
   build(): LegalProgram {
-    const own = this.#program.bindings.map((binding) => {
+    this.#reduce();
+    const own = this.#program.bindings.map((binding, id) => {
       if (!binding.temp) return binding;
       const firstPhase = this.#spans[binding.temp.firstPhase]?.first ?? 0;
       const lastPhase = this.#spans[binding.temp.lastPhase]?.last ?? this.#pieces.length - 1;
-      return { ...binding, temp: { firstPhase, lastPhase } };
+      const late = this.#lateTargets.has(id) ? this.#usesOf(id).at(-1)! : 0;
+      return { ...binding, temp: { firstPhase, lastPhase: Math.max(lastPhase, late) } };
     });
     const bindings = [...own, ...this.#added.map((b, k) => this.#withLife(b, own.length + k))];
     const { name, guard = null } = this.#program;
-    return { name, bindings, pieces: this.#pieces, guard };
+    return { name, bindings, pieces: this.#pieces, guard, lateTargets: this.#lateTargets };
+  }
+
+  /** Whether a phase with this product only is one kernel. */
+  #staysWhole(product: Cut): boolean {
+    if (isVectorSum(product) || !this.#isSparse(product)) return false;
+    return product.op === "matmul" || product.grad === undefined || this.#reverseEpilogue === "fused";
+  }
+
+  /** A phase with one sparse product, without its reductions over rows, which are put off. */
+  #pushProduct(phase: Phase): void {
+    const operands = new Map<ValueId, BindingId>();
+    const late: { readonly rows: number; readonly instrs: Instr[] } = { rows: phase.rows, instrs: this.#late.instrs };
+    const instrs = phase.instrs.map((instr): Instr => {
+      if (instr.op !== "reduceRows") return instr;
+      const known = operands.get(instr.value);
+      const binding = known ?? this.#temporary("state", phase.rows);
+      operands.set(instr.value, binding);
+      const value = late.instrs.push({ op: "load", binding }) - 1;
+      late.instrs.push({ ...instr, value });
+      return known === undefined ? { op: "store", binding, value: instr.value, accumulate: false } : UNUSED;
+    });
+    this.#pieces.push({ kind: "phase", rows: phase.rows, lanes: phase.lanes, instrs });
+    this.#late = late;
+  }
+
+  /** Emits the reductions that were put off where `phase` touches a result of theirs, or has other rows to be put off. */
+  #reduceBefore({ rows, instrs }: Phase): void {
+    const targets = new Set(this.#late.instrs.flatMap(targetOf));
+    if (targets.size === 0) return;
+    const reduces = instrs.some((instr) => instr.op === "reduceRows");
+    const touches = instrs.some((instr) => accessesOf(instr).some(({ binding }) => targets.has(binding)));
+    if (touches || (reduces && rows !== this.#late.rows)) this.#reduce();
+    else for (const target of targets) this.#lateTargets.add(target);
+  }
+
+  #reduce(): void {
+    const { rows, instrs } = this.#late;
+    if (instrs.length > 0) this.#pieces.push({ kind: "phase", rows, lanes: "batch", instrs });
+    this.#late = { rows: 0, instrs: [] };
   }
 
   #cut(phase: Phase, cuts: readonly ValueId[]): void {
@@ -190,8 +247,13 @@ class LegalBuilder {
   }
 
   #withLife(binding: Binding, id: BindingId): Binding {
-    const uses = this.#pieces.flatMap((piece, at) => (bindingsOf(piece).includes(id) ? [at] : []));
+    const uses = this.#usesOf(id);
     return { ...binding, temp: { firstPhase: uses[0] ?? 0, lastPhase: uses.at(-1) ?? 0 } };
+  }
+
+  /** The pieces that touch a binding. */
+  #usesOf(id: BindingId): readonly number[] {
+    return this.#pieces.flatMap((piece, at) => (bindingsOf(piece).includes(id) ? [at] : []));
   }
 
   #isSparse(cut: Cut): boolean {
@@ -206,6 +268,10 @@ class LegalBuilder {
 
 /** Stands for a product whose value is not wanted. */
 const UNUSED: Instr = { op: "const", value: 0 };
+
+function targetOf(instr: Instr): readonly BindingId[] {
+  return instr.op === "reduceRows" ? [instr.binding] : [];
+}
 
 /** All bindings a piece touches. */
 export function bindingsOf(piece: Piece): readonly BindingId[] {

@@ -10,8 +10,10 @@ import {
   type GemmPhase,
   isProduct,
   type LegalPhase,
+  type LegalProgram,
   legalize,
   type Piece,
+  type ReverseEpilogue,
   type VectorSumPhase,
 } from "./legalize.ts";
 
@@ -99,8 +101,10 @@ const VECTOR_VECS = 256;
 const MAX_PARTIALS = 256;
 const MAX_GROUPS = 65535;
 
-export function planOf(program: Program, gather: Gather): ProgramPlan {
-  return new Planner(program, gather).build();
+export function planOf(program: Program, gather: Gather, reverseEpilogue?: ReverseEpilogue): ProgramPlan {
+  // In a reverse program, states that W·X gathers are cotangents, which are too small for half precision.
+  const packs = gather === "f16" && program.purpose !== "reverse";
+  return new Planner(legalize(program, reverseEpilogue), packs).build();
 }
 
 class Planner {
@@ -110,7 +114,7 @@ class Planner {
   readonly #guard: Guard | null;
   readonly #dispatches: DispatchPlan[] = [];
   readonly #groups: { first: number; last: number }[] = [];
-  readonly #deferredTargets = new Set<BindingId>();
+  readonly #deferredTargets: Set<BindingId>;
   readonly #halves = new Set<BindingId>();
   /** Copies that still equal their state, by its binding. */
   readonly #copies = new Map<BindingId, PackPlan>();
@@ -118,14 +122,13 @@ class Planner {
   #combines: Combine[] = [];
   #tail: LegalPhase[] = [];
 
-  constructor(program: Program, gather: Gather) {
-    const legal = legalize(program);
-    // In a reverse program, states that W·X gathers are cotangents, which are too small for half precision.
-    this.#packs = gather === "f16" && program.purpose !== "reverse";
+  constructor(legal: LegalProgram, packs: boolean) {
+    this.#packs = packs;
     this.#name = legal.name;
     this.#bindings = [...legal.bindings];
     this.#pieces = legal.pieces;
     this.#guard = legal.guard;
+    this.#deferredTargets = new Set(legal.lateTargets);
   }
 
   build(): ProgramPlan {
