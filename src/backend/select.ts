@@ -4,11 +4,12 @@ import { DTYPES, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Backend } from "./backend.ts";
+import type { SparseTuning } from "./webgpu/sparseTuning.ts";
 
 /** The names of devices. */
 export const DEVICES = ["auto", "wasm", "webgpu"] as const;
 
-/** "auto": if f32 is asked for, WebGPU where an adapter or toggles of it are named or there is a GPU; else the CPU. */
+/** "auto": if f32 is asked for, WebGPU where there is a GPU, or what only WebGPU takes is given; else the CPU. */
 export type Device = (typeof DEVICES)[number];
 
 /** Which device to open, and how. */
@@ -27,6 +28,8 @@ export interface BackendSelection {
    * `+disable_robustness -timestamp_quantization`, and to which these are added.
    */
   readonly dawnToggles?: Readonly<Record<string, boolean>>;
+  /** Choices of WebGPU's sparse kernels, where they are not to be the default ones: those that `tuneSparse` found, for instance. */
+  readonly sparseTuning?: Partial<SparseTuning>;
   /** Worker threads of the CPU; default: all cores. */
   readonly threads?: number;
   /** Collect time per kind of work; default false. */
@@ -38,18 +41,19 @@ const OPTIONS: Readonly<Record<keyof BackendSelection, true>> = {
   dtype: true,
   adapter: true,
   dawnToggles: true,
+  sparseTuning: true,
   threads: true,
   profile: true,
 };
 
 /** What only WebGPU takes. */
-const GPU_OPTIONS = ["adapter", "dawnToggles"] as const;
+const GPU_OPTIONS = ["adapter", "dawnToggles", "sparseTuning"] as const;
 
 /**
  * Opens a device. The backend's `description` says what "auto" chose.
  *
  * @throws {BackendError} the device is not available, or cannot do what was asked
- * @throws {ArgumentError} an unknown device, precision, option or toggle; an adapter or toggles together with what only the CPU does
+ * @throws {ArgumentError} an unknown device, precision, option, toggle or choice; what only WebGPU takes together with what only the CPU does
  */
 export async function createBackend(selection: BackendSelection = {}): Promise<Backend> {
   const { device = "auto", dtype = "f32", threads, profile = false } = selection;
@@ -71,8 +75,8 @@ export async function createBackend(selection: BackendSelection = {}): Promise<B
   return createWasmBackend({ dtype, profile, ...(threads === undefined ? {} : { threads }) });
 }
 
-/** Toggles may be none. */
-function namesSomething(value: string | number | Readonly<Record<string, boolean>> | undefined): boolean {
+/** Toggles and choices may be none. */
+function namesSomething(value: string | number | object | undefined): boolean {
   return typeof value === "object" ? Object.keys(value).length > 0 : value !== undefined;
 }
 

@@ -26,6 +26,7 @@ import {
   TARGET_KINDS,
   TIMES,
   type TrainConfig,
+  TUNE_WORDS,
   WEIGHTS,
   WIRINGS,
 } from "./config.ts";
@@ -49,6 +50,7 @@ import {
   selector,
   whole,
   wholeOr,
+  wordOrPath,
 } from "./settingTypes.ts";
 import { hasFixedSteps, tableauOf } from "./solver.ts";
 
@@ -930,6 +932,18 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     changeableOnResume: true,
   },
   dtype: { group: "Device", placeholder: "<type>", help: "f32 or f64", type: choice(DTYPES), default: "f32" },
+  tune: {
+    group: "Device",
+    placeholder: "<how>",
+    help: "sparse products of a GPU: auto (as remembered for this card and network, else tried within 1.5 s), off, again (tried anew), or a file of npx axograd tune",
+    type: wordOrPath(TUNE_WORDS),
+    default: "auto",
+    needs: {
+      expected: "--device webgpu or auto, and f32,",
+      met: ({ tune, device, dtype }) => tune === "auto" || tune === "off" || (device !== "wasm" && dtype !== "f64"),
+      got: ({ device, dtype }) => (device === "wasm" ? "--device wasm" : `--dtype ${dtype}`),
+    },
+  },
   memoryBudget: {
     group: "Device",
     placeholder: "<MiB>",
