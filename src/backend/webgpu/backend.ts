@@ -36,7 +36,7 @@ import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
 import { ARRAYS_PER_SLAB, SlabAllocator } from "./slabs.ts";
-import { checkChoices, type SparseTuning, tuningOf } from "./sparseTuning.ts";
+import { checkChoices, isSameTable, isSameTuning, type SparseTuning, tuningOf } from "./sparseTuning.ts";
 import { tapeBudget } from "./tapeBudget.ts";
 import { TemporaryPool } from "./temporaryPool.ts";
 import { togglesText } from "./toggles.ts";
@@ -85,6 +85,28 @@ export interface WebGpuBackend extends Backend {
   bind(executable: Executable, bindings: Readonly<Record<string, Bindable>>): GpuBound;
   /** Objects made and dispatches recorded so far: a run in steady state adds dispatches only. */
   counts(): ObjectCounts & QueueCounts & Traffic;
+  /** How sparse products are dealt out to threads. */
+  readonly sparseTuning: SparseTuning;
+  /**
+   * Changes some of these choices, for what is made from now on. Programs that were compiled before stay as they are: right, with the choices
+   * of that time. So tune before models are made.
+   *
+   * @throws {ArgumentError} no kernel supports it
+   * @throws {BackendError} "feature": quads without the feature "subgroups"; "matrix": `limits` or `window` change while there is a matrix,
+   *   whose rows are dealt out already: two matrices of a backend would add up in different ways
+   */
+  retune(choices: Partial<SparseTuning>): void;
+  /** A backend on the same device, which stays open when that one is disposed. Memory, programs, profile and errors are its own. */
+  beside(): BesideBackend;
+}
+
+/** See `beside`. */
+export interface BesideBackend extends WebGpuBackend {
+  /**
+   * Waits for the device. What it reports of shaders and memory since the last call; the backend remains usable. null: nothing.
+   * A device that is lost is no such error.
+   */
+  takeError(): Promise<BackendError | null>;
 }
 
 /**
@@ -112,18 +134,26 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     withoutSubgroups,
     limits,
   });
-  if (sparseTuning.exchange === "quads" && !device.hasSubgroups) {
-    const { name } = device.info;
+  try {
+    checkFeature(sparseTuning, device);
+  } catch (error) {
     device.destroy();
-    throw new BackendError(
-      "feature",
-      `webgpu: expected the feature "subgroups", got an adapter without it (${name}). Use "workgroup" (sparseTuning.exchange).`,
-      { feature: "subgroups" },
-    );
+    throw error;
   }
   const tuning = tuningOf(sparseTuning, device.hasSubgroups);
   return new DawnBackend(device, { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, tuning });
 }
+
+function checkFeature({ exchange }: Partial<SparseTuning>, { hasSubgroups, info }: Device): void {
+  if (exchange !== "quads" || hasSubgroups) return;
+  throw new BackendError(
+    "feature",
+    `webgpu: expected the feature "subgroups", got a device without it (${info.name}). Use "workgroup" (sparseTuning.exchange).`,
+    { feature: "subgroups" },
+  );
+}
+
+type OwnMemory = { -readonly [Name in keyof Memory]: Memory[Name] };
 
 /** What a backend is made of. */
 interface Settings {
@@ -134,7 +164,7 @@ interface Settings {
   readonly tuning: SparseTuning;
 }
 
-class DawnBackend implements WebGpuBackend {
+class DawnBackend implements BesideBackend {
   readonly name = "webgpu";
   readonly dtype = "f32";
   readonly isAsynchronous = true;
@@ -143,10 +173,11 @@ class DawnBackend implements WebGpuBackend {
   readonly #queue: CommandQueue;
   readonly #transfer: Transfer;
   readonly #profiler: Profiler | null;
-  readonly #memory: Memory;
+  readonly #memory: OwnMemory;
   readonly #context: BindContext;
   readonly #temporaries: TemporaryPool;
-  readonly #executables = new WeakMap<Program, Map<string, GpuExecutable>>();
+  /** Of the present tuning. */
+  #executables = new WeakMap<Program, Map<string, GpuExecutable>>();
   readonly #options: Settings;
   #disposed = false;
 
@@ -330,7 +361,43 @@ class DawnBackend implements WebGpuBackend {
 
   imagined(): Backend {
     this.#check();
-    return new DawnBackend(Device.imagined(this.#device), { ...this.#options, profile: false });
+    const { tuning } = this.#memory;
+    return new DawnBackend(Device.imagined(this.#device), { ...this.#options, tuning, profile: false });
+  }
+
+  beside(): BesideBackend {
+    this.#check();
+    const { slabs, tuning } = this.#memory;
+    const memoryBudgetBytes = Math.max(1, this.#options.memoryBudgetBytes - slabs.reserved);
+    return new DawnBackend(this.#device.beside(), { ...this.#options, tuning, memoryBudgetBytes });
+  }
+
+  async takeError(): Promise<BackendError | null> {
+    return this.#device.takeError();
+  }
+
+  get sparseTuning(): SparseTuning {
+    return this.#memory.tuning;
+  }
+
+  retune(choices: Partial<SparseTuning>): void {
+    this.#check();
+    checkChoices(choices, "retune");
+    checkFeature(choices, this.#device);
+    const before = this.#memory.tuning;
+    const tuning = { ...before, ...choices };
+    if (isSameTuning(tuning, before)) return;
+    const { liveMatrices } = this.#memory.ledger;
+    if (liveMatrices > 0 && !isSameTable(tuning, before)) {
+      throw new BackendError(
+        "matrix",
+        `retune: expected a backend without matrices, to change sparseTuning.limits or window, got one with ${liveMatrices}. Tune before ` +
+          "models are made, or release them.",
+        { liveMatrices },
+      );
+    }
+    this.#memory.tuning = tuning;
+    this.#executables = new WeakMap();
   }
 
   profile(): Readonly<Record<string, { readonly ms: number; readonly runs: number }>> {

@@ -53,12 +53,16 @@ export class Device {
   readonly #checks = new Set<Promise<void>>();
   /** Called before a buffer is destroyed, to submit the work that uses it. */
   beforeDestroy: () => void = () => {};
+  readonly #owner: Device | null;
   #error: BackendError | null = null;
   #destroyed = false;
 
-  private constructor(gpu: GPUDevice, info: AdapterInfo) {
+  /** @param owner  opened the device, and hears what it reports outside error scopes */
+  private constructor(gpu: GPUDevice, info: AdapterInfo, owner: Device | null = null) {
     this.gpu = gpu;
     this.info = info;
+    this.#owner = owner;
+    if (owner) return;
     gpu.addEventListener("uncapturederror", (event) => {
       this.#record(translate((event as GPUUncapturedErrorEvent).error));
     });
@@ -98,6 +102,11 @@ export class Device {
     return new Device(imaginedGpu(gpu), info);
   }
 
+  /** The same device with its own buffers, counts and errors: memory that is lacking and shaders that do not compile concern only itself. */
+  beside(): Device {
+    return new Device(this.gpu, this.info, this);
+  }
+
   limit(name: (typeof COMPUTE_LIMITS)[number]): number {
     return this.gpu.limits[name];
   }
@@ -118,6 +127,20 @@ export class Device {
   check(): void {
     // While a shader is being checked, its failure would surface as an invalid command, with less information.
     if (this.#error && this.#checks.size === 0) throw this.#error;
+    this.#owner?.check();
+  }
+
+  /** What `check` throws. */
+  get known(): BackendError | null {
+    return this.#error ?? this.#owner?.known ?? null;
+  }
+
+  /** Waits for pending checks; the error that they found, which `check` then no longer throws. */
+  async takeError(): Promise<BackendError | null> {
+    await Promise.all(this.#checks);
+    const error = this.#error;
+    this.#error = null;
+    return error;
   }
 
   /** Waits for pending checks, then calls `check`. */
@@ -198,12 +221,16 @@ export class Device {
   pipeline(label: string, source: string, layout: GPUPipelineLayout): GPUComputePipeline {
     this.#counts.shaderModules++;
     this.#counts.pipelines++;
-    this.gpu.pushErrorScope("validation");
+    // "internal": the driver refuses what WGSL allows.
+    const scopes = ["internal", "validation"] as const;
+    for (const scope of scopes) this.gpu.pushErrorScope(scope);
     const module = this.gpu.createShaderModule({ label, code: source });
     const pipeline = this.gpu.createComputePipeline({ label, layout, compute: { module, entryPoint: "main" } });
-    this.#await(this.gpu.popErrorScope(), async (error) => {
-      this.#record(await shaderError(label, source, module, error));
-    });
+    for (const _ of scopes) {
+      this.#await(this.gpu.popErrorScope(), async (error) => {
+        this.#record(await shaderError(label, source, module, error));
+      });
+    }
     return pipeline;
   }
 
@@ -221,12 +248,12 @@ export class Device {
     this.#destroyed = true;
     for (const buffer of this.#live) buffer.destroy();
     this.#live.clear();
-    this.gpu.destroy();
+    if (!this.#owner) this.gpu.destroy();
   }
 
   /** The error behind a rejected promise of the device. */
   failure(error: unknown): BackendError {
-    return this.#error ?? (error instanceof BackendError ? error : lostError("unknown", messageOf(error)));
+    return this.known ?? (error instanceof BackendError ? error : lostError("unknown", messageOf(error)));
   }
 
   #await(scope: Promise<GPUError | null>, onError: (error: GPUError) => Promise<void>): void {

@@ -13,6 +13,7 @@ export class Ledger {
   #peakBytes = 0;
   #liveBuffers = 0;
   #livePrograms = 0;
+  #liveMatrices = 0;
   #largestBytes = 0;
 
   /** `counted`: someone can release it. */
@@ -36,10 +37,24 @@ export class Ledger {
     this.#livePrograms--;
   }
 
+  /** Matrices that no one has released. */
+  get liveMatrices(): number {
+    return this.#liveMatrices;
+  }
+
+  matrixMade(): void {
+    this.#liveMatrices++;
+  }
+
+  matrixReleased(): void {
+    this.#liveMatrices--;
+  }
+
   clear(): void {
     this.#bytes = 0;
     this.#liveBuffers = 0;
     this.#livePrograms = 0;
+    this.#liveMatrices = 0;
   }
 
   stats(): Omit<MemoryStats, "takenBytes"> {
@@ -57,7 +72,7 @@ export class Ledger {
 export interface Memory {
   readonly slabs: SlabAllocator;
   readonly ledger: Ledger;
-  /** How matrices are laid out here. */
+  /** How matrices are laid out and programs compiled from now on. */
   readonly tuning: SparseTuning;
 }
 
@@ -198,6 +213,7 @@ export class GpuDeviceSparse implements GpuMatrix {
       throw error;
     }
     this.#parts = parts;
+    memory.ledger.matrixMade();
     const valuesCsc = new Float32Array(nnz);
     for (let k = 0; k < nnz; k++) valuesCsc[cscOfCsr[k]!] = csr.values[k]!;
     upload(this.valuesCsr, csr.values);
@@ -216,7 +232,9 @@ export class GpuDeviceSparse implements GpuMatrix {
   }
 
   release(): void {
+    if (this.released) return;
     for (const part of this.#parts) part.release();
+    this.memory.ledger.matrixReleased();
   }
 
   /** Puts a mark on some rows and takes it from the others. null: all 32 are in use */

@@ -125,7 +125,7 @@ class Binder {
 
   /** A dispatch of the plan is one step, or one per block of lanes where blocks have to follow one another. */
   #steps(dispatch: DispatchPlan, at: number): Step[] {
-    const { layout, plan } = this.#executable;
+    const { layout, plan, tuning } = this.#executable;
     const slabs = [...new Set(accessesOfPlan(dispatch).map((a) => this.#piece(a.binding).slab))];
     const slabOf = (id: BindingId): number => slabs.indexOf(this.#piece(id).slab);
     const pattern = accessesOfPlan(dispatch).map((a) => slabOf(a.binding));
@@ -137,7 +137,7 @@ class Binder {
     const facts = this.#facts(dispatch, matrix);
     const step = { label, shader, matrix, grid: this.#grid(dispatch, matrix), work, facts };
     if (!("crossesLanes" in dispatch) || !dispatch.crossesLanes) return [step];
-    const perBlock = blockPanels(dispatch.kernel, layout, this.#context.memory.tuning);
+    const perBlock = blockPanels(dispatch, layout, tuning);
     const blocks = Math.ceil(layout.panels / perBlock);
     return Array.from({ length: blocks }, (_, k) => {
       return { ...step, work: scaled(work, 1 / blocks), facts: { ...facts, firstPanel: k * perBlock } };
@@ -175,11 +175,11 @@ class Binder {
   }
 
   #grid(dispatch: DispatchPlan, matrix: Compressed | null): [number, number, number] {
-    const { layout, plan } = this.#executable;
+    const { layout, plan, tuning } = this.#executable;
     switch (dispatch.kernel) {
       case "spmm":
       case "spmmGrad": {
-        const perBlock = blockPanels(dispatch.kernel, layout, this.#context.memory.tuning);
+        const perBlock = blockPanels(dispatch, layout, tuning);
         const laneBlocks = dispatch.crossesLanes ? 1 : Math.ceil(layout.panels / perBlock);
         return [...folded(sparseGroups(layout, matrix)), laneBlocks];
       }

@@ -8,6 +8,7 @@ import { type ProgramPlan, planOf } from "./plan.ts";
 import type { Shader } from "./shader.ts";
 import { shaderOf } from "./shaders.ts";
 import type { Piece } from "./slabs.ts";
+import type { SparseTuning } from "./sparseTuning.ts";
 import { shareTemporaries, type TemporaryPool } from "./temporaryPool.ts";
 
 export class GpuExecutable implements Executable {
@@ -15,12 +16,15 @@ export class GpuExecutable implements Executable {
   readonly layout: PanelLayout;
   readonly plan: ProgramPlan;
   readonly memory: Memory;
+  /** As it was when the program was compiled. */
+  readonly tuning: SparseTuning;
   readonly #shaders = new Map<string, Shader>();
   /** Memory of the temporaries, from the pool. */
   readonly temporaries: ReadonlyMap<BindingId, Piece>;
 
   constructor(memory: Memory, pool: TemporaryPool, program: Program, layout: PanelLayout) {
     this.memory = memory;
+    this.tuning = memory.tuning;
     this.program = program;
     this.layout = layout;
     this.plan = planOf(program);
@@ -32,7 +36,7 @@ export class GpuExecutable implements Executable {
     const key = `${at}: ${pattern}`;
     let shader = this.#shaders.get(key);
     if (!shader) {
-      shader = shaderOf(this.plan.dispatches[at]!, this.plan.bindings, this.layout, slabOf, this.memory.tuning);
+      shader = shaderOf(this.plan.dispatches[at]!, this.plan.bindings, this.layout, slabOf, this.tuning);
       this.#shaders.set(key, shader);
     }
     return shader;

@@ -79,7 +79,7 @@ export function sparseShader(
   const operandRows = product.op === "matmul" ? (matrix.cols ?? 1) : matrix.rows;
   const constants = {
     PANEL_VECS: vecs,
-    BLOCK_PANELS: blockPanels(plan.kernel, layout, tuning),
+    BLOCK_PANELS: blockPanels(plan, layout, tuning),
     LANE_THREADS: SPARSE_WORKGROUP,
     OPERAND_ROWS: operandRows,
     INDEX16: hasShortIndices(operandRows),

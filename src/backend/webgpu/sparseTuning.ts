@@ -3,10 +3,11 @@
 import { ArgumentError } from "../../core/errors.ts";
 import type { PanelLayout } from "../program.ts";
 import { panelsAtOnce } from "./panels.ts";
+import type { SparsePlan } from "./plan.ts";
 
 /**
  * Choices of the sparse kernels. One record serves all matrices of a backend. Sums are grouped by `limits` (Y = W·X and Wᵀ·G) and by
- * `gradPanels` (the gradient of W); the other choices leave every bit as it is.
+ * `gradPanels` (the gradient of W, and other sums over lanes beside a product); the other choices leave every bit as it is.
  */
 export interface SparseTuning {
   /** Most entries of a row that 1, 4 and 16 threads walk; a longer row gets 64. */
@@ -15,7 +16,7 @@ export interface SparseTuning {
   readonly window: number;
   /** Most panels of lanes that a thread of spmm.wgsl visits per read of indices and values. */
   readonly panels: number;
-  /** The same for spmmGrad.wgsl; each of its dispatches covers this many panels. */
+  /** The same for spmmGrad.wgsl, and for spmm.wgsl where it sums over lanes: a dispatch then covers this many panels. */
   readonly gradPanels: number;
   /** How threads of spmmGrad.wgsl add up: in quads, which need the feature "subgroups", or through the workgroup's memory. */
   readonly exchange: "quads" | "workgroup";
@@ -60,7 +61,17 @@ export function checkChoices(choices: Partial<SparseTuning>, where = "createWebG
   if (exchange !== "quads" && exchange !== "workgroup") refuse("exchange", '"quads" or "workgroup"', exchange);
 }
 
+/** Whether rows are dealt out to threads in the same way. */
+export function isSameTable(a: SparseTuning, b: SparseTuning): boolean {
+  return a.window === b.window && a.limits.every((limit, k) => limit === b.limits[k]);
+}
+
+export function isSameTuning(a: SparseTuning, b: SparseTuning): boolean {
+  const names = Object.keys(SPARSE_TUNING) as (keyof SparseTuning)[];
+  return isSameTable(a, b) && names.every((name) => name === "limits" || a[name] === b[name]);
+}
+
 /** Panels per thread. */
-export function blockPanels(kernel: "spmm" | "spmmGrad", layout: PanelLayout, tuning: SparseTuning): number {
-  return panelsAtOnce(kernel === "spmm" ? tuning.panels : tuning.gradPanels, layout);
+export function blockPanels({ crossesLanes }: SparsePlan, layout: PanelLayout, tuning: SparseTuning): number {
+  return panelsAtOnce(crossesLanes ? tuning.gradPanels : tuning.panels, layout);
 }
