@@ -99,7 +99,7 @@ async function tune(given: GivenOptions, open: typeof openGpu, tuner: Tuner): Pr
   const all: Tried[] = [];
   for (const lanes of lanesOf(given.batch ?? [config.batchSize], csr, backend)) {
     console.status(`trying choices for ${plural(lanes, "sample")} at once, for ${budget} s at most`);
-    const result = await tuner.tune(backend, csr, { lanes, regroup, budgetMs: 1000 * budget });
+    const result = await tuner.tune(backend, csr, { lanes, regroup, budgetMs: 1000 * budget }, { force: software });
     all.push({ lanes, ...result });
     if (!json) writeText(textOf(all.at(-1)!));
   }
@@ -136,9 +136,9 @@ function lanesOf(batches: readonly number[], csr: Csr, backend: WebGpuBackend): 
 }
 
 function textOf(tried: Tried): string {
-  const { lanes, trials, tuning } = tried;
+  const { lanes, trials, tuning, skipped } = tried;
   const heading = `\n${plural(lanes, "sample")} at once\n`;
-  if (trials.length === 0) return `${heading}nothing to try: the default choices\n`;
+  if (skipped !== null) return `${heading}the default choices: ${skipped}\n`;
   const rows = trials.map((trial) => {
     const { kernel, us, problem } = trial;
     return [
@@ -161,7 +161,7 @@ function gainText({ kernel, us }: TuningTrial, trials: readonly TuningTrial[]): 
   return gain === null ? "-" : `${gain < 0 ? "" : "+"}${(100 * gain).toFixed(1)} %`;
 }
 
-function factsOf({ lanes, tuning, trials, untried, ms }: Tried): object {
+function factsOf({ lanes, tuning, trials, ...rest }: Tried): object {
   const rows = trials.map((trial) => ({ ...trial, tuning: tuningJson(trial.tuning) }));
-  return { lanes, tuning: tuningJson(tuning), trials: rows, untried, ms };
+  return { lanes, tuning: tuningJson(tuning), trials: rows, ...rest };
 }

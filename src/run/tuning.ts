@@ -3,7 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { WebGpuBackend } from "../backend/webgpu/backend.ts";
 import { type SparseTuning, tuningOf } from "../backend/webgpu/sparseTuning.ts";
-import type { TuneOptions, TuningResult } from "../backend/webgpu/tuneSparse.ts";
+import type { TuneOptions, TuningResult, TuningTools } from "../backend/webgpu/tuneSparse.ts";
 import { checkTuning, recordJson, type TuningRecord, tuningKey } from "../backend/webgpu/tuningKey.ts";
 import type { Csr } from "../core/csr.ts";
 import { FileFormatError } from "../core/errors.ts";
@@ -22,7 +22,7 @@ export interface RunTuning extends TuningRecord {
 
 /** How a choice is found; tests have their own. */
 export interface Tuner {
-  tune(backend: WebGpuBackend, csr: Csr, options: TuneOptions): Promise<TuningResult>;
+  tune(backend: WebGpuBackend, csr: Csr, options: TuneOptions, tools?: TuningTools): Promise<TuningResult>;
   key(backend: WebGpuBackend, csr: Csr, lanes: number, regroup: boolean): string;
 }
 
@@ -40,7 +40,7 @@ export interface TuningSubject {
   /** Samples that a training step runs at once. */
   readonly lanes: number;
   readonly warn: (message: string) => void;
-  /** Called before trials. */
+  /** Called when trials have begun. */
   readonly onTrials?: (adapter: string) => void;
   readonly tuner?: Tuner;
 }
@@ -90,10 +90,7 @@ export function retuneAs(device: Backend, recorded: RunTuning | null): void {
   if (recorded && isWebGpu(device)) device.retune(choicesOn(device, recorded));
 }
 
-/** Until the backend has it. */
-type Tunable = WebGpuBackend & { retune(tuning: SparseTuning): void };
-
-function isWebGpu(device: Backend): device is Tunable {
+function isWebGpu(device: Backend): device is WebGpuBackend {
   return device.name === "webgpu";
 }
 
@@ -115,6 +112,9 @@ function byDefault(device: WebGpuBackend, subject: TuningSubject, text: string):
   return { tuning: recordFor(device, subject, { source: "default", tuning: standardOn(device) }), text };
 }
 
+/** Seconds after which trials are worth a line. */
+const PATIENCE = 0.1;
+
 async function remembered(device: WebGpuBackend, subject: TuningSubject, again: boolean): Promise<Tuned> {
   const { csr, lanes, warn, tuner = TUNER, onTrials = () => {} } = subject;
   const key = tuner.key(device, csr, lanes, false);
@@ -124,17 +124,14 @@ async function remembered(device: WebGpuBackend, subject: TuningSubject, again: 
     const text = `${textOf(device, tuning)}, as remembered since ${created.slice(0, 10)}`;
     return { tuning: recordFor(device, subject, { source: "cache", tuning }), text };
   }
-  if (!device.adapter.isSoftware) onTrials(device.adapter.name);
-  const result = await tuner.tune(device, csr, { lanes });
-  const { tuning, trials } = result;
-  if (trials.length === 0) return byDefault(device, subject, `default choices: ${idleReason(device)}`);
+  // Where nothing is tried, the answer comes sooner.
+  const begun = setTimeout(() => onTrials(device.adapter.name), 1000 * PATIENCE);
+  const result = await tuner.tune(device, csr, { lanes }).finally(() => clearTimeout(begun));
+  const { tuning, skipped } = result;
+  if (skipped !== null) return byDefault(device, subject, `default choices: ${skipped}`);
   const record = recordFor(device, subject, { source: "trial", tuning });
   await remember(entryFor(device, record, result), warn);
   return { tuning: record, text: `${textOf(device, tuning)}, ${trialText(result)}` };
-}
-
-function idleReason({ adapter }: WebGpuBackend): string {
-  return adapter.isSoftware ? "trials on a software adapter say nothing" : "the network is too small for trials";
 }
 
 /** "the best of 11 trials in 1.2 s". */

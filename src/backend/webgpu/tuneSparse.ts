@@ -39,6 +39,14 @@ export interface TuningResult {
   /** Choices that were not tried because time was up. */
   readonly untried: number;
   readonly ms: number;
+  /** Why nothing was tried; null: something was. */
+  readonly skipped: string | null;
+}
+
+/** For tests, and for trying the tuner where nothing can be gained. */
+export interface TuningTools {
+  /** Tries on a software adapter, and products of any size. */
+  readonly force?: boolean;
 }
 
 /**
@@ -46,6 +54,11 @@ export interface TuningResult {
  * default has to be 3 % faster and must give the default's results: to the bit where it keeps the grouping of sums, else within the bound of
  * rounding. Nothing is tried on a software adapter. The backend itself keeps its choices: `backend.retune` changes them.
  */
-export async function tuneSparse(_backend: WebGpuBackend, _csr: Csr, _options: TuneOptions): Promise<TuningResult> {
+export async function tuneSparse(
+  _backend: WebGpuBackend,
+  _csr: Csr,
+  _options: TuneOptions,
+  _tools: TuningTools = {},
+): Promise<TuningResult> {
   throw new BackendError("program", "tuneSparse: not yet");
 }
