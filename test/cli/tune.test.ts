@@ -103,9 +103,9 @@ if (adapter) {
   }
 
   const SHORT: readonly string[] = [
-    ...["--generate", "200x1500", "--preset", "tutorial", "--train-samples", "16", "--validation-samples", "0"],
-    ...["--test-samples", "0", "--batch-size", "8", "--threads", "1", "--device", "webgpu", "--max-steps", "64"],
-    ...["--fc-dim", "none", "--checkpoint-every", "1", "--no-report", "--json"],
+    ...["--generate", "900x5000", "--time", "discrete", "--train-samples", "16", "--validation-samples", "0"],
+    ...["--test-samples", "0", "--batch-size", "8", "--threads", "1", "--device", "webgpu", "--diagnose-every", "0"],
+    ...["--recurrences", "3", "--no-standardise", "--no-report", "--json"],
   ];
 
   const train = async (tuner: Tuner, ...args: readonly string[]) => {
@@ -113,11 +113,13 @@ if (adapter) {
     return jsonLines(out);
   };
   const configOf = async (run: string) => JSON.parse(await readFile(join(dir, run, "config.json"), "utf8"));
-  const weightsOf = (run: string) => readFile(join(dir, run, "checkpoint.safetensors"));
+  /** The numbers of the last checkpoint. */
+  const tensorsOf = async (run: string) =>
+    Object.fromEntries((await loadCheckpoint(join(dir, run, "checkpoint.safetensors"))).tensors);
 
   test("a run tries once, and has its choices in its first event, its record, checkpoints and summary", async () => {
     const tuner = new FakeTuner();
-    const [first, ...rest] = await train(tuner, ...SHORT, "--steps", "1", "--out", join(dir, "first"));
+    const [first, ...rest] = await train(tuner, ...SHORT, "--steps", "2", "--out", join(dir, "first"));
     assert.is(first!.event, "config");
     const { tuning, source, adapter: name, lanes } = first!.tuning as Record<string, unknown>;
     assert.equal([source, name, lanes], ["trial", adapter.name, 8]);
@@ -126,55 +128,42 @@ if (adapter) {
     assert.equal(recorded, first!.tuning);
     assert.equal((await loadCheckpoint(join(dir, "first", "checkpoint.safetensors"))).tuning, recorded);
     assert.equal(rest.at(-1)!.tuning, recorded);
-    const [second] = await train(tuner, ...SHORT, "--steps", "1", "--out", join(dir, "second"));
+    const [second] = await train(tuner, ...SHORT, "--steps", "2", "--out", join(dir, "second"));
     assert.is((second!.tuning as { source: string }).source, "cache");
     assert.is(tuner.asked.length, 1);
+    assert.equal(await tensorsOf("second"), await tensorsOf("first"));
     const { choices, error } = await tuningReport();
     assert.equal([choices, error], [{ [adapter.name]: 1 }, null]);
   });
 
-  test("choices that keep the grouping of sums leave every bit as it is", async () => {
-    await train(new FakeTuner(), ...SHORT, "--steps", "2", "--tune", "auto", "--out", join(dir, "tuned"));
-    await train(new FakeTuner(), ...SHORT, "--steps", "2", "--tune", "off", "--out", join(dir, "off"));
-    assert.equal(await tensorsOf("tuned"), await tensorsOf("off"));
-  });
-
-  /** The numbers of the last checkpoint. */
-  const tensorsOf = async (run: string) =>
-    Object.fromEntries((await loadCheckpoint(join(dir, run, "checkpoint.safetensors"))).tensors);
-
-  test("a run with regrouped sums resumes with its bits, whatever is remembered or has become of the file", async () => {
-    const file = join(dir, "regrouped.json");
-    await tune(
-      new FakeTuner(),
-      ...["--generate", "200x1500", "--batch", "8", "--regroup", "--software", "--out", file],
+  test("a run with regrouped sums resumes with its bits, whatever is remembered or has become of its file", async () => {
+    const [own, moved] = [join(dir, "regrouped.json"), join(dir, "moved.json")];
+    await tune(new FakeTuner(), ...["--generate", "900x5000", "--batch", "8", "--regroup", "--software", "--out", own]);
+    await writeFile(
+      moved,
+      (await readFile(own, "utf8")).replaceAll(adapter.name, "Old GPU").replace(/"key":"./, '"key":"0'),
     );
-    const args = [...SHORT, "--tune", file, "--schedule", "constant"];
-    await train(new FakeTuner(), ...args, "--steps", "3", "--out", join(dir, "whole"));
-    await train(new FakeTuner(), ...args, "--steps", "1", "--out", join(dir, "parts"));
-    await rm(file);
-    await train(new FakeTuner(), ...SHORT.slice(-1), "--resume", join(dir, "parts"), "--steps", "3", "--no-report");
+    const whole = await train(new FakeTuner(), ...SHORT, "--tune", own, "--steps", "2", "--out", join(dir, "whole"));
+    assert.ok(whole.every(({ event }) => event !== "warning"));
+    const parts = await train(new FakeTuner(), ...SHORT, "--tune", moved, "--steps", "1", "--out", join(dir, "parts"));
+    assert.is(parts[1]!.event, "warning");
+    assert.match(String(parts[1]!.message), /moved\.json was made on Old GPU/);
+    await rm(moved);
+    await train(new FakeTuner(), "--resume", join(dir, "parts"), "--steps", "2", "--no-report", "--json");
     assert.equal(await tensorsOf("parts"), await tensorsOf("whole"));
     assert.equal((await configOf("parts")).tuning, (await configOf("whole")).tuning);
-    await train(new FakeTuner(), ...SHORT, "--schedule", "constant", "--steps", "3", "--out", join(dir, "usual"));
-    assert.not.equal(await tensorsOf("usual"), await tensorsOf("whole"), "the choices matter");
-    await using run = await openRun(join(dir, "whole"));
-    assert.equal((run.backend as WebGpuBackend).sparseTuning, REGROUPED);
-    // A run of an earlier version has the default choices, and none of those that are remembered.
-    const { tuning: _, ...earlier } = await configOf("usual");
-    await writeFile(join(dir, "usual", "config.json"), JSON.stringify(earlier));
-    await using old = await openRun(join(dir, "usual"));
-    assert.equal((old.backend as WebGpuBackend).sparseTuning, SPARSE_TUNING);
+    assert.not.equal(await tensorsOf("first"), await tensorsOf("whole"), "the choices matter");
   });
 
-  test("a file that was made elsewhere is used, with a warning among the events", async () => {
-    const file = join(dir, "elsewhere.json");
-    await tune(new FakeTuner(), ...["--generate", "60x300", "--batch", "8", "--software", "--out", file]);
-    await writeFile(file, (await readFile(file, "utf8")).replaceAll(adapter.name, "Old GPU"));
-    const events = await train(new FakeTuner(), ...SHORT, "--steps", "1", "--tune", file, "--out", join(dir, "moved"));
-    assert.match(String(events[1]!.message), /elsewhere\.json was made on Old GPU/);
-    assert.is(events[1]!.event, "warning");
-    assert.equal((await configOf("moved")).tuning.source, "file");
+  test("a run is opened with its choices; one of an earlier version with the default ones", async () => {
+    const open = async (run: string): Promise<SparseTuning> => {
+      await using opened = await openRun(join(dir, run));
+      return (opened.backend as WebGpuBackend).sparseTuning;
+    };
+    assert.equal(await open("whole"), REGROUPED);
+    const { tuning: _, ...earlier } = await configOf("first");
+    await writeFile(join(dir, "first", "config.json"), JSON.stringify(earlier));
+    assert.equal(await open("first"), SPARSE_TUNING);
   });
 
   test("--tune with the CPU is refused by name, but for what asks nothing", async () => {
