@@ -33,16 +33,9 @@ export type {
   Purpose,
 } from "./backend/program.ts";
 export { type Answers, type PeakMemory, type Rehearsal, rehearse } from "./backend/rehearsal.ts";
-export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
-export type { WebGpuBackend } from "./backend/webgpu/backend.ts";
+export { type BackendSelection, createBackend, DEVICES, type Device, tuneSparse } from "./backend/select.ts";
 export type { SparseTuning } from "./backend/webgpu/sparseTuning.ts";
-export {
-  type TuneOptions,
-  type TuningResult,
-  type TuningTools,
-  type TuningTrial,
-  tuneSparse,
-} from "./backend/webgpu/tuneSparse.ts";
+export type { TuneOptions, TuningResult, TuningTrial } from "./backend/webgpu/tuningResult.ts";
 // Sparse matrices and numbers.
 export type { Abortable } from "./core/abort.ts";
 export {
