@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import type { PanelLayout, Program } from "../../src/backend/program.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
+import { kernelCandidates, limitsCandidates } from "../../src/backend/webgpu/tuningCandidates.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import { keyOfSeed, RandomStream } from "../../src/core/random.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
@@ -53,6 +54,28 @@ function reverse(csr: Csr): Program {
       p.store(ct, p.push({ op: "matmulT", matrix: w, g, needCt: true, grad: { x: p.load(x), binding: grad } }));
     })
     .build();
+}
+
+/** Y = W·X, whose rows are also summed over lanes in the same dispatch. */
+function forwardWithSum(csr: Csr): Program {
+  const b = new ProgramBuilder("forward with sum");
+  const w = b.input("w", "sparse", { rows: csr.nRows, cols: csr.nCols });
+  const x = b.input("x", "state", { rows: csr.nCols });
+  const sum = b.output("sum", "row", { rows: csr.nRows });
+  return b
+    .phase(csr.nRows, (p) => {
+      p.push({ op: "reduceLanes", binding: sum, value: p.matmul(w, x), accumulate: false });
+    })
+    .build();
+}
+
+/** Rows without entries, with one, 17, 257 and 5,000, twice each. */
+function extremeRows(): Csr {
+  const nCols = 5003;
+  const lengths = [0, 1, 17, 257, 5000, 5000, 257, 17, 1, 0];
+  const rows = lengths.flatMap((length, row) => new Array<number>(length).fill(row));
+  const cols = lengths.flatMap((length) => Array.from({ length }, (_, k) => (3 * k + length) % nCols));
+  return csrFromCoo({ nRows: lengths.length, nCols, rows, cols, values: rows.map((_, k) => 1 - (k % 7) / 4) });
 }
 
 function numbers(rows: number, { panel, panels }: PanelLayout, seed: number): Float32Array {
@@ -124,7 +147,9 @@ async function runForward(backend: WebGpuBackend, csr: Csr, layout: PanelLayout)
   backend.upload(buffers.x, x);
   const w = backend.sparse("w", csr);
   backend.run(backend.bind(backend.compile(forward(csr), layout), { w, ...buffers }));
-  return (await backend.download(buffers.y)) as Float32Array;
+  const y = (await backend.download(buffers.y)) as Float32Array;
+  for (const made of [w, ...Object.values(buffers)]) made.release();
+  return y;
 }
 
 interface Reverse {
@@ -145,6 +170,7 @@ async function runReverse(backend: WebGpuBackend, csr: Csr, layout: PanelLayout)
   const w = backend.sparse("w", csr);
   backend.run(backend.bind(backend.compile(reverse(csr), layout), { w, ...buffers }));
   const [ct, grad] = await backend.downloadAll([buffers.ct, buffers.grad]);
+  for (const made of [w, ...Object.values(buffers)]) made.release();
   return { ct: ct as Float32Array, grad: grad as Float32Array };
 }
 
@@ -196,6 +222,69 @@ if (adapter) {
         assertBitEqual(grad, results[0]!.grad, "grad");
       }
     }
+  });
+
+  test("every choice that the tuner tries is within its bounds of f64", async () => {
+    const backend = await createWebGpuBackend();
+    const csr = extremeRows();
+    const wide: PanelLayout = { panel: 16, panels: 5 };
+    const usual = backend.sparseTuning;
+    const ofKernels = kernelCandidates(usual, wide, true).map(({ tuning }) => tuning);
+    const ofRows = limitsCandidates(csr, usual).map((limits) => ({ ...usual, limits }));
+    assert.ok(ofKernels.length >= 6 && ofRows.length >= 2, `${ofKernels.length}, ${ofRows.length}`);
+    for (const tuning of [...ofKernels, ...ofRows]) {
+      backend.retune(tuning);
+      // With one and three panels a block is not full, or not of the size that was chosen.
+      for (const panels of ofRows.includes(tuning) ? [2] : [1, 3, 5])
+        await compareProducts(backend, csr, { panel: 16, panels });
+    }
+    await backend.dispose();
+  });
+
+  test("panels per thread leave every bit of a sum over lanes beside a product", async () => {
+    const csr = matrixOfLengths();
+    const layout: PanelLayout = { panel: 16, panels: 5 };
+    const backend = await createWebGpuBackend();
+    const program = forwardWithSum(csr);
+    const buffers = { x: backend.buffer("x", csr.nCols * 80), sum: backend.buffer("sum", csr.nRows) };
+    backend.upload(buffers.x, numbers(csr.nCols, layout, 1));
+    const w = backend.sparse("w", csr);
+    const sums: Float32Array[] = [];
+    for (const panels of [4, 1, 2, 8]) {
+      backend.retune({ panels });
+      backend.run(backend.bind(backend.compile(program, layout), { w, ...buffers }));
+      sums.push((await backend.download(buffers.sum)) as Float32Array);
+    }
+    assert.ok(sums[0]!.some((x) => x !== 0));
+    for (const sum of sums.slice(1)) assertBitEqual(sum, sums[0]!, "sum");
+    await backend.dispose();
+  });
+
+  test("a program that was bound before the backend was retuned stays right, to the bit", async () => {
+    const csr = matrixOfLengths();
+    const layout: PanelLayout = { panel: 16, panels: 5 };
+    const backend = await createWebGpuBackend();
+    const program = forward(csr);
+    const buffers = { x: backend.buffer("x", csr.nCols * 80), y: backend.buffer("y", csr.nRows * 80) };
+    backend.upload(buffers.x, numbers(csr.nCols, layout, 1));
+    const w = backend.sparse("w", csr);
+    const executable = backend.compile(program, layout);
+    const before = backend.bind(executable, { w, ...buffers });
+    const results: Float32Array[] = [];
+    const run = async (bound: typeof before): Promise<void> => {
+      backend.fill(buffers.y, 0);
+      backend.run(bound);
+      results.push((await backend.download(buffers.y)) as Float32Array);
+    };
+    await run(before);
+    backend.retune({ panels: 1 });
+    await run(before);
+    await run(backend.bind(executable, { w, ...buffers }));
+    const again = backend.compile(program, layout);
+    assert.is.not(again, executable);
+    await run(backend.bind(again, { w, ...buffers }));
+    for (const result of results.slice(1)) assertBitEqual(result, results[0]!, "y");
+    await backend.dispose();
   });
 
   test("products of a matrix whose rows are all long are within their bounds of f64", async () => {

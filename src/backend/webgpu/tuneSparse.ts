@@ -145,7 +145,8 @@ class Tuner {
     const ready = await this.#warmUp(Object.values(usual), others);
     for (const entrant of Object.values(usual)) await this.#time(entrant, entrant);
     for (const [k, entrant] of ready.entries()) {
-      if (!(await this.#hasTime(this.#trialMs))) {
+      // The trial, and both kernels' last one.
+      if (!(await this.#hasTime(3 * this.#trialMs))) {
         this.#untried += ready.length - k;
         break;
       }
@@ -363,7 +364,7 @@ class Tuner {
     let best = usual;
     const wanted = limitsCandidates(this.#csr, this.#usual);
     for (const [k, limits] of wanted.entries()) {
-      if (!(await this.#hasTime(standMs + 4 * this.#trialMs))) {
+      if (!(await this.#hasTime(standMs + 6 * this.#trialMs))) {
         this.#untried += 2 * (wanted.length - k);
         break;
       }
