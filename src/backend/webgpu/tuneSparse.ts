@@ -15,7 +15,7 @@ import type { GpuBound } from "./dispatches.ts";
 import { type SparseTuning, tuningOf } from "./sparseTuning.ts";
 import { problemOf, sameGroups, type TrialKernel, TrialProducts, type TrialResults } from "./trialProducts.ts";
 import { kernelCandidates, limitsCandidates } from "./tuningCandidates.ts";
-import type { TuneOptions, TuningResult, TuningTrial } from "./tuningResult.ts";
+import type { TuneOptions, TuningResult } from "./tuningResult.ts";
 
 export type { TuneOptions, TuningResult, TuningTrial } from "./tuningResult.ts";
 
