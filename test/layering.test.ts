@@ -34,6 +34,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
       "backend/*",
       "backend/select.ts",
       "backend/wasm",
+      "backend/webgpu",
       "ode",
       "models",
       "io",

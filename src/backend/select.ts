@@ -1,15 +1,19 @@
 // Opens a backend by the name of its device. Loads only the one that is used.
 
+import type { Csr } from "../core/csr.ts";
 import { DTYPES, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Backend } from "./backend.ts";
 import { GATHERS, type Gather } from "./gather.ts";
+import type { WebGpuBackend } from "./webgpu/backend.ts";
+import type { SparseTuning } from "./webgpu/sparseTuning.ts";
+import type { TuneOptions, TuningResult } from "./webgpu/tuningResult.ts";
 
 /** The names of devices. */
 export const DEVICES = ["auto", "wasm", "webgpu"] as const;
 
-/** "auto": if f32 is asked for, WebGPU where an adapter, toggles or f16 gathers are named or there is a GPU; else the CPU. */
+/** "auto": if f32 is asked for, WebGPU where there is a GPU, or what only WebGPU takes is given; else the CPU. */
 export type Device = (typeof DEVICES)[number];
 
 /** Which device to open, and how. */
@@ -33,6 +37,8 @@ export interface BackendSelection {
    * CPU. Default "f32".
    */
   readonly gather?: Gather;
+  /** Choices of WebGPU's sparse kernels, where they are not to be the default ones: those that `tuneSparse` found, for instance. */
+  readonly sparseTuning?: Partial<SparseTuning>;
   /** Worker threads of the CPU; default: all cores. */
   readonly threads?: number;
   /** Collect time per kind of work; default false. */
@@ -45,18 +51,19 @@ const OPTIONS: Readonly<Record<keyof BackendSelection, true>> = {
   adapter: true,
   dawnToggles: true,
   gather: true,
+  sparseTuning: true,
   threads: true,
   profile: true,
 };
 
 /** What only WebGPU takes. */
-const GPU_OPTIONS = ["adapter", "dawnToggles", "gather"] as const;
+const GPU_OPTIONS = ["adapter", "dawnToggles", "gather", "sparseTuning"] as const;
 
 /**
  * Opens a device. The backend's `description` says what "auto" chose.
  *
  * @throws {BackendError} the device is not available, or cannot do what was asked
- * @throws {ArgumentError} an unknown device, precision, option or toggle; an adapter, toggles or f16 gathers together with what only the CPU does
+ * @throws {ArgumentError} an unknown device, precision, option, toggle or choice; what only WebGPU takes together with what only the CPU does
  */
 export async function createBackend(selection: BackendSelection = {}): Promise<Backend> {
   const { device = "auto", dtype = "f32", gather = "f32", threads, profile = false } = selection;
@@ -79,8 +86,27 @@ export async function createBackend(selection: BackendSelection = {}): Promise<B
   return createWasmBackend({ dtype, profile, ...(threads === undefined ? {} : { threads }) });
 }
 
-/** Toggles may be none, and every device gathers f32. */
-function asksForGpu(value: string | number | Readonly<Record<string, boolean>> | undefined): boolean {
+/**
+ * Chooses by trial how the sparse products of a training step run on a GPU. The backend keeps its choices: give the result to
+ * `createBackend({ device: "webgpu", sparseTuning })`. A choice other than the default is at least 3 % faster, and gives the default's results:
+ * to the bit, or with `regroup` within the bound of rounding. Nothing is tried on a software adapter, or where a product has fewer than 10⁶
+ * terms (connections times lanes).
+ *
+ *     const { tuning } = await tuneSparse(backend, csr, { lanes: 64 });
+ *
+ * @param csr  [post, pre], whose structure alone matters
+ * @throws {ArgumentError} a backend that is not WebGPU's, or a budget that is not above 0
+ * @throws {BackendError} more lanes than the backend has; the default itself fails
+ * @throws the signal's reason, once it is aborted
+ */
+export async function tuneSparse(backend: Backend, csr: Csr, options: TuneOptions): Promise<TuningResult> {
+  if (backend.name !== "webgpu") throw new ArgumentError("tuneSparse", "backend", "one of WebGPU", backend.description);
+  const { tuneSparse: tune } = await import("./webgpu/tuneSparse.ts");
+  return tune(backend as WebGpuBackend, csr, options);
+}
+
+/** Toggles and choices may be none, and every device gathers f32. */
+function asksForGpu(value: string | number | object | undefined): boolean {
   return typeof value === "object" ? Object.keys(value).length > 0 : value !== undefined && value !== "f32";
 }
 

@@ -1,23 +1,32 @@
 // The checkpoints of a run: the last ones, and the best on the validation samples.
 
 import { exists } from "../io/files.ts";
+import type { Facts } from "../io/jsonParts.ts";
 import type { TrainConfig } from "../run/config.ts";
 import type { Experiment } from "../run/experiment.ts";
 import { restoreFrom, saveCheckpoint } from "../train/checkpoint.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { isBetter } from "../train/taskDescription.ts";
 import type { RunFolder } from "./runFolder.ts";
+import type { RunStart } from "./summary.ts";
 
 export class Checkpoints {
   readonly #experiment: Experiment;
   readonly #config: TrainConfig;
   readonly #folder: RunFolder;
+  readonly #tuning: Facts | null;
   #lastStep: number | null;
 
   /** @param lastStep  of the checkpoint in the folder; null: there is none */
-  constructor(experiment: Experiment, config: TrainConfig, folder: RunFolder, lastStep: number | null) {
+  constructor(
+    experiment: Experiment,
+    { config, tuning }: Pick<RunStart, "config" | "tuning">,
+    folder: RunFolder,
+    lastStep: number | null,
+  ) {
     this.#experiment = experiment;
     this.#config = config;
+    this.#tuning = tuning;
     this.#folder = folder;
     this.#lastStep = lastStep;
   }
@@ -60,6 +69,7 @@ export class Checkpoints {
   async #write(file: string): Promise<void> {
     await this.#folder.assertHeld({ now: true });
     const { position } = this.#experiment.trainer;
-    await saveCheckpoint(file, this.#experiment, { position, seed: this.#config.seed, config: this.#config });
+    const { seed } = this.#config;
+    await saveCheckpoint(file, this.#experiment, { position, seed, config: this.#config, tuning: this.#tuning });
   }
 }

@@ -10,7 +10,9 @@ import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment 
 import { togglesText } from "../backend/webgpu/toggles.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatBytes } from "../core/format.ts";
+import { plural } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { rememberedByCard, tuningCacheFile } from "../run/tuningFile.ts";
 import { writeJson, writeText } from "./console.ts";
 
 /** Everything that `doctor` finds out. */
@@ -26,7 +28,18 @@ export interface Diagnosis {
   /** Why adapters could not be listed; null if they could, even if there are none. */
   readonly adapterError: string | null;
   readonly choice: { readonly device: "wasm" | "webgpu"; readonly reason: string };
+  /** What trainings remember of cards. */
+  readonly tuning: TuningReport;
   readonly advice: readonly string[];
+}
+
+/** The choices of sparse kernels that are remembered on this machine. */
+export interface TuningReport {
+  readonly file: string;
+  /** How many, by the name of the adapter that they were found on; empty if there is no file. */
+  readonly choices: Readonly<Record<string, number>>;
+  /** Why the file cannot be read; null: it can, or there is none. */
+  readonly error: string | null;
 }
 
 /** WebAssembly in this process. */
@@ -100,8 +113,18 @@ export async function diagnose(): Promise<Diagnosis> {
     adapters,
     adapterError,
     choice: choiceAmong(adapters),
+    tuning: await tuningReport(),
     advice: [...(wasm.error === null ? [] : [wasm.error]), ...adviceFor(vulkan, adapters, adapterError)],
   };
+}
+
+/** @param file  of what is remembered */
+export async function tuningReport(file: string = tuningCacheFile()): Promise<TuningReport> {
+  try {
+    return { file, choices: Object.fromEntries(await rememberedByCard(file)), error: null };
+  } catch (error) {
+    return { file, choices: {}, error: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** Reserves memory as a backend does. */
@@ -224,9 +247,18 @@ export function textOf(it: Diagnosis): string {
     ...(adapters.length > 1
       ? [`${"".padEnd(9)} ${ADAPTER_VARIABLE}=<index or part of a name> chooses another adapter`]
       : []),
+    `${"tuning".padEnd(9)} ${tuningText(it)}`,
     ...it.advice.map((text) => `${"advice".padEnd(9)} ${text}`),
     "",
   ].join("\n");
+}
+
+/** "2 choices remembered for Great GPU, in …/tuning.json". */
+function tuningText({ tuning: { file, choices, error }, adapters }: Diagnosis): string {
+  if (error !== null) return `what was remembered cannot be read: ${error}`;
+  const here = adapters.filter(({ name }) => Object.hasOwn(choices, name));
+  const counts = here.map(({ name }) => `${plural(choices[name]!, "choice")} remembered for ${name}`);
+  return counts.length === 0 ? `nothing remembered for these adapters (${file})` : `${counts.join(", ")}, in ${file}`;
 }
 
 function wasmText({ simd, threads, memoryBytes, mostThreads: most, error }: WasmReport): string {

@@ -29,6 +29,7 @@ import { register as registerCollect } from "./sweep/collect.ts";
 import { register as registerSweep } from "./sweep/sweep.ts";
 import { register as registerTasks } from "./tasks.ts";
 import { register as registerTrain } from "./train.ts";
+import { register as registerTune } from "./tune.ts";
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -55,6 +56,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerImport,
   registerConvert,
   registerDoctor,
+  registerTune,
   registerCheck,
   registerExplain,
 ];

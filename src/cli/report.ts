@@ -143,7 +143,7 @@ async function writePage(
   const { folder } = run;
   checkSameInputs("report", begun, inputs);
   const groups = neuronGroups(inputs);
-  const observations = await withBackend(config, options.backend, (backend) =>
+  const observations = await withBackend(config, begun, options.backend, (backend) =>
     observe(run, backend, config, inputs, groups),
   );
   const report = buildReport({ run, network: { weights: inputs.weights, groups }, observations });
@@ -220,11 +220,12 @@ async function parametersAtStart(model: RunModel, config: TrainConfig): Promise<
 
 async function withBackend<T>(
   config: TrainConfig,
+  { tuning }: BegunWith,
   given: Backend | undefined,
   use: (backend: Backend) => Promise<T>,
 ): Promise<T> {
   if (given) return use(given);
-  const backend = await openDevice(config, { warn: warnUser });
+  const backend = await openDevice(config, { warn: warnUser, tuning });
   try {
     return await use(backend);
   } finally {

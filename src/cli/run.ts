@@ -51,6 +51,8 @@ export interface RunParts {
   readonly folder: RunFolder;
   readonly console: Console;
   readonly start: RunStart;
+  /** What the user was warned of before it began; default: nothing. */
+  readonly warnings?: readonly string[];
   /** null: a new run. */
   readonly resumed: { readonly checkpoint: boolean } | null;
   /** Makes the page about the run unless a signal stops it, and may dispose of the experiment; null: no page is wanted. */
@@ -160,7 +162,7 @@ class RunRecorder {
     this.#interruption = interruption;
     this.#earlier = earlier;
     const lastStep = resumed?.checkpoint ? experiment.trainer.position.step : null;
-    this.#checkpoints = new Checkpoints(experiment, config, folder, lastStep);
+    this.#checkpoints = new Checkpoints(experiment, parts.start, folder, lastStep);
     const [metric = null] = experiment.trainer.task.metrics;
     this.#progress = console.showsProgress ? new Progress(process.stderr, { metric }) : null;
     const { patience } = config;
@@ -191,6 +193,7 @@ class RunRecorder {
     // Memory is measured: of a run that is repeated or resumed, the rest of the record is the same.
     const { memory, ...settled } = start;
     if (this.#earlier.length === 0) await this.record({ event: "config", ...settled });
+    for (const message of this.#parts.warnings ?? []) await this.record({ event: "warning", message });
     if (memory) console.event({ event: "memory", ...memory });
     if (step === 0 && config.diagnoseEvery > 0) await this.diagnose();
     if (!resumed) return;
@@ -404,6 +407,7 @@ class RunRecorder {
     const trained = {
       ...summarise(config, backend, experiment.trainer, this.#steps, this.#evaluations),
       recovery: teacher && recordOf(await recoveryOf(experiment.model, teacher)),
+      tuning: this.#parts.start.tuning,
       known: inputs.known,
       provenance: inputs.connectome.provenance,
       ...(this.#parts.start.memory && { statedMemoryBytes: this.#parts.start.memory.processBytes }),

@@ -74,7 +74,7 @@ In Python: z = numpy.load("trajectories.npz"); z["hs"][sample, time, neuron], z[
 `;
 
 /** Settings that a simulation does not need, or has its own options for. */
-const OTHERS: readonly Key[] = ["trainInput", "keepSigns", "numEvals", "input", "window"];
+const OTHERS: readonly Key[] = ["trainInput", "keepSigns", "numEvals", "input", "window", "tune"];
 const GROUPS: readonly string[] = ["Recipe", "Network", "Solver", "Data", "Device"];
 /** Options for an untrained model; a run has its settings in its folder. All others can be given in a file. */
 const KEYS: readonly Key[] = CONFIG_KEYS.filter(
@@ -252,7 +252,8 @@ async function simulate(
   const { interventions } = acted;
   const { train } = inputs.samples;
   const line = json && !process.stderr.isTTY ? null : new StatusLine(process.stderr);
-  const backend = await openDevice(config, { warn: warnUser });
+  const tuning = folder === undefined ? null : (await readBegun(folder)).tuning;
+  const backend = await openDevice(config, { warn: warnUser, tuning });
   try {
     const experiment = createExperiment(backend, config, inputs);
     try {

@@ -10,6 +10,7 @@ import type { TrainConfig } from "../run/config.ts";
 import type { RunInputs } from "../run/experiment.ts";
 import type { MemoryPlan } from "../run/memoryPlan.ts";
 import { factsOf, type InputFacts } from "../run/runStart.ts";
+import { type RunTuning, runTuningJson } from "../run/tuning.ts";
 import type { EvaluationRecord, EvaluationSet } from "../train/metrics.ts";
 import type { MetricValues, TaskDescription } from "../train/taskDescription.ts";
 import type { StepMetrics, Trainer } from "../train/trainer.ts";
@@ -23,6 +24,8 @@ export interface RunStart extends InputFacts {
   /** Which loss and metrics there are. */
   readonly task: TaskDescription;
   readonly device: string;
+  /** The choices of sparse kernels, and where they come from; null: the device has none. */
+  readonly tuning: Facts | null;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
@@ -32,13 +35,20 @@ export interface RunStart extends InputFacts {
   readonly init?: WarmStart | Facts;
 }
 
-export function describeStart(config: TrainConfig, inputs: RunInputs, backend: Backend, trainer: Trainer): RunStart {
+export function describeStart(
+  config: TrainConfig,
+  inputs: RunInputs,
+  backend: Backend,
+  trainer: Trainer,
+  tuning: RunTuning | null = null,
+): RunStart {
   return {
     version: VERSION,
     config,
     task: trainer.task,
     ...factsOf(inputs),
     device: backend.description,
+    tuning: tuning && runTuningJson(tuning),
     stepsPerEpoch: trainer.stepsPerEpoch,
     lastStep: trainer.lastStep(limitsOf(config)),
     environment: { node: process.version, platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
@@ -50,6 +60,7 @@ export interface RunSummary {
   readonly version: string;
   readonly preset: string;
   readonly device: string;
+  readonly tuning: Facts | null;
   readonly threads: number;
   readonly steps: number;
   /** Epochs completed. */
@@ -92,7 +103,7 @@ export function summarise(
   trainer: Trainer,
   steps: readonly StepMetrics[],
   evaluations: readonly EvaluationRecord[],
-): Omit<RunSummary, "recovery" | "known" | "provenance" | "interrupted" | "folder" | "files"> {
+): Omit<RunSummary, "tuning" | "recovery" | "known" | "provenance" | "interrupted" | "folder" | "files"> {
   const sum = (f: (m: StepMetrics) => number) => steps.reduce((total, m) => total + f(m), 0);
   const last = (set: EvaluationSet) => evaluations.findLast((e) => e.set === set) ?? null;
   const seconds = sum((m) => m.seconds);

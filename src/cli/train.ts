@@ -19,6 +19,7 @@ import { describeMemory, planMemory, refuseBeyond } from "../run/memoryPlan.ts";
 import { PRESETS } from "../run/presets.ts";
 import { checkpointOf } from "../run/runFiles.ts";
 import { checkSameInit, checkSameInputs } from "../run/runStart.ts";
+import { TUNER, type Tuner, type TuningPlan, tuneDevice, tuningPlan } from "../run/tuning.ts";
 import { describeWarmStart, type WarmStart } from "../train/warmStart.ts";
 import { Console, type Verbosity } from "./console.ts";
 import { describeRun, row } from "./describe.ts";
@@ -30,8 +31,12 @@ import { defaultRunPath, RunFolder } from "./runFolder.ts";
 import { describeStart, limitsOf } from "./summary.ts";
 import { addTrainOptions, configOf, type GivenOptions } from "./trainOptions.ts";
 
-/** Adds the command to the program. */
-export function register(program: Command): void {
+/**
+ * Adds the command to the program.
+ *
+ * @param tuner  finds the choices of a GPU's sparse kernels; tests have their own
+ */
+export function register(program: Command, tuner: Tuner = TUNER): void {
   const command = program.command("train").description("train a network on samples and report how good it is");
   addTrainOptions(command).action(async (given: GivenOptions) => {
     const {
@@ -48,7 +53,7 @@ export function register(program: Command): void {
     if (overwrite && out === null && resume === undefined) {
       throw new ArgumentError("train", "--overwrite", "--out with it, as the default folder is always new", "none");
     }
-    const presentation = { report, profile, json, quiet, takeOver, memoryCheck };
+    const presentation = { report, profile, json, quiet, takeOver, memoryCheck, tuner };
     process.exitCode =
       resume === undefined
         ? await train(await configOf(given), { ...presentation, out, overwrite })
@@ -66,6 +71,7 @@ interface Presentation extends Verbosity {
   readonly memoryCheck: boolean;
   /** Take the folder without watching the heartbeat of its process. */
   readonly takeOver: boolean;
+  readonly tuner: Tuner;
 }
 
 export interface RunOptions extends Presentation {
@@ -140,6 +146,7 @@ async function trainWith(
     const { neurons, connections } = config.generate;
     console.status(`making a network of ${formatCount(neurons)} neurons and ${formatCount(connections)} connections`);
   }
+  const plan: TuningPlan = begun ? { how: "run", recorded: begun.tuning } : await tuningPlan(config.tune);
   const reading = new LongWork(console);
   const inputs = await loadRunInputs(config, {
     normalisation: begun?.samples?.normalisation ?? null,
@@ -151,7 +158,7 @@ async function trainWith(
     const profiler = options.profile ? new StepProfiler(opened) : null;
     const backend = profiler?.backend ?? opened;
     try {
-      return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, options);
+      return await trainOn({ config, backend, inputs, folder, console, profiler }, begun, { ...options, opened, plan });
     } finally {
       await backend.dispose();
     }
@@ -160,21 +167,40 @@ async function trainWith(
   }
 }
 
+/** How the device is tuned. */
+interface Tuning {
+  /** The device itself: `backend` may be one that observes it. */
+  readonly opened: Backend;
+  readonly plan: TuningPlan;
+}
+
 async function trainOn(
-  parts: Omit<RunParts, "experiment" | "start" | "resumed" | "page">,
+  parts: Omit<RunParts, "experiment" | "start" | "resumed" | "page" | "warnings">,
   begun: BegunRun | null,
-  { report, memoryCheck }: Pick<Presentation, "report" | "memoryCheck">,
+  { report, memoryCheck, tuner, opened, plan }: Tuning & Pick<Presentation, "report" | "memoryCheck" | "tuner">,
 ): Promise<number> {
   const { backend, config, console, folder, inputs } = parts;
   if (begun) checkSameInputs("train --resume", begun, inputs);
   const memory = await planMemory(backend, config, inputs, { isContinued: begun?.checkpoint != null });
   if (memoryCheck) refuseBeyond(memory);
+  const warnings: string[] = [];
+  const tuned = await tuneDevice(opened, plan, {
+    csr: inputs.weights,
+    lanes: memory.lanes,
+    tuner,
+    warn: (message) => {
+      console.warn(message);
+      warnings.push(message);
+    },
+    onTrials: (adapter) => console.status(`trying choices of sparse kernels on ${adapter}, for 1.5 s at most`),
+  });
   const experiment = createExperiment(backend, config, inputs);
   try {
     const { trainer } = experiment;
-    const start = describeStart(config, inputs, backend, trainer);
+    const start = describeStart(config, inputs, backend, trainer, tuned?.tuning);
     const lastStep = trainer.lastStep(limitsOf(config));
     for (const line of describeRun(config, inputs, backend.description, lastStep)) console.info(line);
+    if (tuned) console.info(row("tuning", tuned.text));
     console.info(row("memory", describeMemory(memory)));
     const { warning } = PRESETS[config.preset]!;
     if (warning) console.warn(warning);
@@ -191,7 +217,7 @@ async function trainOn(
     };
     return await executeRun({
       ...parts,
-      experiment,
+      ...{ experiment, warnings },
       start: { ...start, memory, ...(init && { init }) },
       resumed,
       page: report ? page : null,

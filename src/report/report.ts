@@ -3,6 +3,7 @@
 import { basename, join, resolve } from "node:path";
 import type { Csr } from "../core/csr.ts";
 import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
+import { isObject } from "../core/plainObject.ts";
 import { connectomeStatistics } from "../data/statistics.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
@@ -24,7 +25,7 @@ import { figureId, metricFigure } from "./plots/metric.ts";
 import { solverStepsFigure } from "./plots/solverSteps.ts";
 import { spyFigure } from "./plots/spy.ts";
 import { pngOfSvg } from "./raster.ts";
-import type { RunRecord } from "./runRecord.ts";
+import type { Facts, RunRecord } from "./runRecord.ts";
 
 /** The network of the run, with the weights that training started from. */
 export interface ReportedNetwork {
@@ -309,9 +310,18 @@ function environmentOf({ start, summary }: RunRecord): Record<string, unknown> {
   return {
     axograd: start.version,
     device: start.device,
+    ...(start.tuning && { "sparse kernels": tuningText(start.tuning) }),
     ...start.environment,
     ...(summary ? { "training speed (steps/s)": summary.stepsPerSecond } : {}),
   };
+}
+
+/** "panels 4, window all, …, from trial". */
+function tuningText({ tuning, source }: Facts): string {
+  const choices = Object.entries(isObject(tuning) ? tuning : {});
+  // JSON has no infinity.
+  const texts = choices.map(([name, value]) => `${name} ${value === null ? "all" : value}`);
+  return `${texts.join(", ")} (${source})`;
 }
 
 /** The last test, else the last validation. */

@@ -23,6 +23,8 @@ export type LossChoice = "auto" | LossName;
 export const LOSS_CHOICES: readonly LossChoice[] = ["auto", ...LOSS_NAMES];
 export const CLASS_WEIGHTS = ["none", "balanced"] as const;
 export const INPUT_SCALINGS = ["none", "standardise"] as const;
+/** What `tune` is, besides a file. */
+export const TUNE_WORDS = ["auto", "off", "again"] as const;
 export const TARGET_KINDS = ["auto", "class", "numbers"] as const;
 
 /** Whether an input is one of these names, rather than a selector. */
@@ -251,6 +253,11 @@ export interface TrainConfig {
   /** What sparse products gather on a GPU. */
   readonly gather: Gather;
   readonly threads: number;
+  /**
+   * How the sparse products of a GPU get their threads. "auto": as was found best on this card for this network, else by a short trial; "off": by
+   * default; "again": by a trial that replaces what is remembered; or the file that says it. Only "auto" and "off" have a meaning elsewhere: none.
+   */
+  readonly tune: string;
   /** Limit of the tape, in MiB; null: the device's default. */
   readonly memoryBudget: number | null;
   /** Steps between diagnoses of whether the training can work; 0: none. */

@@ -27,6 +27,7 @@ import {
   TARGET_KINDS,
   TIMES,
   type TrainConfig,
+  TUNE_WORDS,
   WEIGHTS,
   WIRINGS,
 } from "./config.ts";
@@ -50,6 +51,7 @@ import {
   selector,
   whole,
   wholeOr,
+  wordOrPath,
 } from "./settingTypes.ts";
 import { hasFixedSteps, tableauOf } from "./solver.ts";
 
@@ -937,6 +939,18 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "f32, or f16: on a GPU, products with the connectome read states rounded to half precision; faster, less exact",
     type: choice(GATHERS),
     default: "f32",
+  },
+  tune: {
+    group: "Device",
+    placeholder: "<how>",
+    help: "sparse products of a GPU: auto (as remembered for this card and network, else tried within 1.5 s), off, again (tried anew), or a file of npx axograd tune",
+    type: wordOrPath(TUNE_WORDS),
+    default: "auto",
+    needs: {
+      expected: "--device webgpu or auto, and f32,",
+      met: ({ tune, device, dtype }) => tune === "auto" || tune === "off" || (device !== "wasm" && dtype !== "f64"),
+      got: ({ device, dtype }) => (device === "wasm" ? "--device wasm" : `--dtype ${dtype}`),
+    },
   },
   memoryBudget: {
     group: "Device",

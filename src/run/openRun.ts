@@ -27,6 +27,7 @@ import {
 import { RUN_FILES } from "./runFiles.ts";
 import { type BegunWith, checkSameInputs, readBegun, samplesOnRecord } from "./runStart.ts";
 import type { LoadProgress, SampleSplits } from "./samples.ts";
+import { type RunTuning, runTuningJson } from "./tuning.ts";
 
 /** Settings that may differ from the run's: the places of its files, the device, and what products gather there. */
 export type RunPlace = Partial<
@@ -47,7 +48,10 @@ export type RunPlace = Partial<
 
 /** Options of `openRun`. Paths recorded by the run are relative to the folder in which it was started. */
 export interface OpenRunOptions extends RunPlace {
-  /** An open device, which the caller keeps. Default: a new device, disposed of with the run. */
+  /**
+   * An open device, which the caller keeps, as are its choices of sparse kernels. Default: a new device with the run's choices, disposed of with
+   * the run.
+   */
   readonly backend?: Backend;
   /**
    * "last" (default); "best": the best on the validation samples; "none": the run at its beginning; or the file of a checkpoint of this run.
@@ -131,7 +135,8 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   const config = resolveConfig([begun.config, placeOf(options)]);
   const file = await checkpointFile(folder, options.checkpoint ?? "last");
   const inputs = await inputsOf(begun, config, options);
-  const backend = options.backend ?? (await openDevice(config));
+  const { tuning } = begun;
+  const backend = options.backend ?? (await openDevice(config, { tuning }));
   const close = async (): Promise<void> => {
     await inputs.samples.release();
     if (!options.backend) await backend.dispose();
@@ -139,7 +144,7 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   try {
     checkPrecision(begun, backend);
     const experiment = await experimentAt(file, backend, config, inputs);
-    return opened({ folder, config, checkpoint: file, backend, inputs, experiment, close });
+    return opened({ folder, config, tuning, checkpoint: file, backend, inputs, experiment, close });
   } catch (error) {
     await close();
     throw error;
@@ -192,12 +197,13 @@ function checkPrecision({ config }: BegunWith, { dtype }: Backend): void {
 }
 
 interface Parts extends Pick<OpenedRun, "folder" | "config" | "checkpoint" | "backend"> {
+  readonly tuning: RunTuning | null;
   readonly inputs: RunInputs;
   readonly experiment: Experiment;
   readonly close: () => Promise<void>;
 }
 
-function opened({ inputs, experiment, close, ...parts }: Parts): OpenedRun {
+function opened({ inputs, experiment, close, tuning, ...parts }: Parts): OpenedRun {
   const { config } = parts;
   const { model, optimizer, trainer } = experiment;
   const dispose = async (): Promise<void> => {
@@ -216,7 +222,9 @@ function opened({ inputs, experiment, close, ...parts }: Parts): OpenedRun {
       return trainer.position.step;
     },
     async save(file) {
-      await saveCheckpoint(file, experiment, { position: trainer.position, seed: config.seed, config });
+      const { position } = trainer;
+      const { seed } = config;
+      await saveCheckpoint(file, experiment, { position, seed, config, tuning: tuning && runTuningJson(tuning) });
     },
     dispose,
     [Symbol.asyncDispose]: dispose,

@@ -16,6 +16,7 @@ import type { RunInputs } from "./experiment.ts";
 import { checkSameFiles, type InputFile } from "./inputFiles.ts";
 import { RUN_FILES } from "./runFiles.ts";
 import { type RecordedSamples, recordedSamples, type SampleSplits, type TargetCounts } from "./samples.ts";
+import { type RunTuning, runTuningOf } from "./tuning.ts";
 
 /** Settings and inputs at the start of a run. */
 export interface BegunWith {
@@ -28,6 +29,8 @@ export interface BegunWith {
   readonly files: readonly HashedFile[] | null;
   /** Of a run with `initFrom`: its initial parameters; null: those of the recipe. */
   readonly init: Facts | null;
+  /** The choices of sparse kernels; null: the default ones, of a run that no GPU began, or of an earlier version. */
+  readonly tuning: RunTuning | null;
 }
 
 /** Facts of network and data on which training depends. */
@@ -51,7 +54,8 @@ export async function readBegun(folder: string): Promise<BegunWith> {
   const { target } = start.task;
   const recorded = samples && recordOf(samples, target, data);
   const init = isObject(start.init) ? start.init : null;
-  return { config: resolved(file, settings), network, data, samples: recorded, files, init };
+  const tuning = start.tuning && runTuningOf(file, start.tuning);
+  return { config: resolved(file, settings), network, data, samples: recorded, files, init, tuning };
 }
 
 function recordOf(

@@ -109,6 +109,16 @@ export function filePath(): SettingType<string> {
   };
 }
 
+/** One of a few words, or a path, as `./auto` is one of a file that is named like a word. */
+export function wordOrPath(words: readonly string[]): SettingType<string> {
+  const type = filePath();
+  return {
+    ...type,
+    expected: `one of ${words.join(", ")}, or a path`,
+    schema: { ...type.schema, examples: words },
+  };
+}
+
 /** A selector of neurons, or one of a few names. Whether its neurons exist is not checked. */
 export function selector(names: readonly string[]): SettingType<string> {
   const parsed = (data: unknown): unknown => {

@@ -45,6 +45,8 @@ export interface CheckpointState {
   readonly seed: number;
   /** The resolved configuration of the run; plain JSON. */
   readonly config: unknown;
+  /** Choices of a GPU's sparse kernels, on which the last bits of the numbers depend; plain JSON. Absent or null: none are recorded. */
+  readonly tuning?: unknown;
 }
 
 /** A checkpoint as it was read from a file. */
@@ -373,7 +375,7 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
       `format ${state.format}, written by axograd ${state.version}`,
     );
   }
-  const { version, optimizer = null, optimizerStep, position, seed, config, task } = state;
+  const { version, optimizer = null, optimizerStep, position, seed, config, tuning = null, task } = state;
   const counts = [optimizerStep, seed, position?.epoch, position?.batch, position?.step];
   if (!counts.every((n) => Number.isSafeInteger(n) && n! >= 0)) {
     throw new FileFormatError(
@@ -386,7 +388,7 @@ function parseState(text: string, file: string): Omit<Checkpoint, "tensors" | "v
     throw new FileFormatError(file, "the name of the optimiser", JSON.stringify(optimizer));
   const description =
     task && readTaskDescription(JsonParts.parse(file, JSON.stringify({ task }), "a checkpoint").object("task"));
-  return { version, optimizer, optimizerStep, position, seed, config, task: description ?? null };
+  return { version, optimizer, optimizerStep, position, seed, config, tuning, task: description ?? null };
 }
 
 type SavedState = { format: number } & Omit<Checkpoint, "tensors" | "verified" | "file">;

@@ -58,6 +58,7 @@ export function exampleParts(): ReportParts {
         ...{ samples: null, known: null, files: null, provenance: null },
         network: { source: "made up", neurons: N, connections: weights.nnz },
         data: { source: "generated <digits>", train: 80, validation: 20, test: 50, classes: 10 },
+        tuning: null,
         device: "wasm f32, 1 thread",
         stepsPerEpoch: 10,
         lastStep: STEPS,
