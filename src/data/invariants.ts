@@ -13,7 +13,8 @@ export interface InvariantContext {
   readonly lengths?: Lengths | undefined;
 }
 
-interface Measure {
+/** A measure of a connectome. */
+export interface InvariantMeasure {
   /** In a word: a total, a count. */
   readonly value: number;
   /** What is compared. */
@@ -28,10 +29,10 @@ export interface Invariant {
   readonly meaning: string;
   /** What its value counts. */
   readonly value: string;
-  readonly measure: (csr: Csr, context: InvariantContext) => Measure;
+  readonly measure: (csr: Csr, context: InvariantContext) => InvariantMeasure;
 }
 
-const exact = (value: number, entries: ArrayLike<number>): Measure => ({ value, entries, tolerance: null });
+const exact = (value: number, entries: ArrayLike<number>): InvariantMeasure => ({ value, entries, tolerance: null });
 
 /** Names of the invariants. */
 export type InvariantName =
@@ -271,13 +272,18 @@ export function compareMeasure(
   return { name, before: before.value, after: after.value, differing };
 }
 
-function measures(original: Csr, made: Csr, name: InvariantName, context: InvariantContext): [Measure, Measure] {
+function measures(
+  original: Csr,
+  made: Csr,
+  name: InvariantName,
+  context: InvariantContext,
+): [InvariantMeasure, InvariantMeasure] {
   const { measure } = INVARIANTS[name];
   return [measure(original, context), measure(made, context)];
 }
 
 /** NaN agrees with nothing. */
-function agrees(before: Measure, after: Measure, at: number): boolean {
+function agrees(before: InvariantMeasure, after: InvariantMeasure, at: number): boolean {
   if (before.tolerance === null) return before.entries[at] === after.entries[at];
   return Math.abs(before.entries[at]! - after.entries[at]!) <= before.tolerance[at]!;
 }
@@ -310,7 +316,7 @@ function reciprocalPairs(csr: Csr): Uint32Array {
   return pairs;
 }
 
-function signedDegrees(csr: Csr, neurons: number, of: (row: number, col: number) => number): Measure {
+function signedDegrees(csr: Csr, neurons: number, of: (row: number, col: number) => number): InvariantMeasure {
   const degrees = new Uint32Array(2 * neurons);
   let positive = 0;
   forEachEntry(csr, (i, j, k) => {
@@ -323,7 +329,7 @@ function signedDegrees(csr: Csr, neurons: number, of: (row: number, col: number)
 }
 
 /** Sorted for each neuron. */
-function weightsBy({ values, nnz }: Csr, begin: Uint32Array, neuron: ArrayLike<number>): Measure {
+function weightsBy({ values, nnz }: Csr, begin: Uint32Array, neuron: ArrayLike<number>): InvariantMeasure {
   const next = begin.slice();
   const sorted = values.slice();
   for (let k = 0; k < nnz; k++) sorted[next[neuron[k]!]!++] = values[k]!;
@@ -338,7 +344,7 @@ function weightsBy({ values, nnz }: Csr, begin: Uint32Array, neuron: ArrayLike<n
 }
 
 /** Σ|w| in double precision: a mean of n weights rounded to their type, n times, is off by at most n·2^−53 + ε of the sum. */
-function totals({ values, nnz }: Csr, neurons: number, neuron: ArrayLike<number>): Measure {
+function totals({ values, nnz }: Csr, neurons: number, neuron: ArrayLike<number>): InvariantMeasure {
   const total = new Float64Array(neurons);
   const count = new Uint32Array(neurons);
   for (let k = 0; k < nnz; k++) {

@@ -83,13 +83,13 @@ export function lengthBin({ positions, dimensions, binWidth }: Places, i: number
 }
 
 /**
- * The cell of every neuron in a grid of half a bin's width, shifted at random. Neurons without a place share a cell.
+ * The cell of every neuron in a grid as wide as a bin, shifted at random. Neurons without a place share a cell.
  */
 export function spaceCells(
   { neurons, positions, dimensions, binWidth }: Places,
   stream: RandomStream,
 ): { readonly count: number; readonly of: Uint32Array } {
-  const side = binWidth / 2;
+  const side = binWidth;
   const shift = Float64Array.from({ length: dimensions }, () => side * stream.uniform());
   const numbers = new Map<string, number>();
   const of = new Uint32Array(neurons);

@@ -13,7 +13,7 @@ import { shuffleMagnitudes } from "./shuffleWeights.ts";
 export interface RewireOptions {
   readonly seed: number;
   /**
-   * Swaps that are attempted for each connection that can move: two connections each, so that each is drawn ten times by default. Rejected
+   * Swaps that are attempted for each connection that can move, each with another one: a connection takes part in twice as many. Rejected
    * attempts count, as only then all graphs become equally likely; `Mixing.accepted` counts the others. Default 5.
    */
   readonly swapsPerEdge?: number;
@@ -54,12 +54,14 @@ export interface Rewired {
 }
 
 /**
- * A random connectome with the in-degree and the out-degree of every neuron of `csr`: two connections a → b and c → d, drawn at random, become
- * a → d and c → b, unless that makes a self-loop or repeats a connection. Self-loops stay as they are. Constraints combine: connections swap
- * with those of the same kind (reciprocal or not, sign, blocks, length). A chain of swaps has no preference among the graphs that it can reach;
- * with constraints these need not be all that satisfy them. Without a constraint, only an isolated cycle of three neurons cannot be reversed.
+ * A random connectome with the in-degree and the out-degree of every neuron of `csr`. In each of `swapsPerEdge` sweeps, every connection a → b in
+ * turn is tried with a connection c → d drawn at random: they become a → d and c → b, unless that makes a self-loop or repeats a connection.
+ * Self-loops stay as they are. Constraints combine: connections swap with those of the same kind (reciprocal or not, sign, blocks, length).
  *
- * With lengths, connections swap whose sources (or, every second sweep, whose targets) lie in the same cell of a grid of half a bin's width; the
+ * Each attempt is as likely as its reverse, so a long chain visits all graphs that it can reach equally often. With constraints these need not be
+ * all that satisfy them; without, only an isolated cycle of three neurons cannot be reversed.
+ *
+ * With lengths, connections swap whose sources (or, every second sweep, whose targets) lie in the same cell of a grid as wide as a bin; the
  * grid is shifted at random for each sweep. Swaps that move a connection to another bin are rejected.
  *
  * O(swapsPerEdge · connections) time, O(connections) memory.
