@@ -2,12 +2,14 @@
 
 import { basename } from "node:path";
 import type { Command } from "commander";
+import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatCount, formatNumber } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { CONTROL_NAMES, CONTROLS, type ControlName, type ControlReport, makeControl } from "../data/controls.ts";
 import { INVARIANTS } from "../data/invariants.ts";
+import { MIXED, signsOfNeurons } from "../data/shuffleWeights.ts";
 import { blocksByColumn, positionsByColumns } from "../data/tableBlocks.ts";
 import {
   CONNECTOME_EXTENSIONS,
@@ -17,6 +19,7 @@ import {
   writeConnectome,
 } from "../io/connectome.ts";
 import { type HashedFile, hashOf } from "../io/hash.ts";
+import type { NeuronTable } from "../io/neuronTable.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { type Connectome, withTable } from "../run/network.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
@@ -103,7 +106,9 @@ async function rewireFile(input: string, output: string, given: GivenOptions): P
     onProgress: (done, total) => onProgress({ work: `making ${control}`, done, total }),
   });
   const provenance = provenanceOf(connectome, { role: "connectome", file: input, ...hash }, given, report);
-  const { ids: labels, table } = connectome;
+  const { ids: labels } = connectome;
+  const changesSigns = CONTROLS[control].changes.includes("signs");
+  const table = connectome.table && changesSigns ? withSigns(connectome.table, csr) : connectome.table;
   await writeConnectome(
     output,
     csr,
@@ -146,6 +151,13 @@ function fromTable({ table, csr, ids }: Connectome, { control, blocks = "type", 
   const columns = positions?.split(",").map((name) => name.trim()) ?? null;
   const places = positionsByColumns(neurons, columns, { where, argument: "--positions" });
   return { lengths: { ...places, ...(binWidth !== undefined && { binWidth }) } };
+}
+
+/** Signs are those of the outputs in the control; neurons without outputs keep theirs. */
+function withSigns(table: NeuronTable, csr: Csr): NeuronTable {
+  if (table.sign === null) return table;
+  const signs = signsOfNeurons(csr);
+  return { ...table, sign: table.sign.map((own, i) => (signs[i] === 0 ? own : signs[i] === MIXED ? 0 : signs[i]!)) };
 }
 
 /** That of the original with one more step; of a file without one, the file is the source. */
@@ -197,9 +209,9 @@ export function reportLines(input: string, output: string, report: ControlReport
       ({ name, value }) => `  ${INVARIANTS[name].meaning} (${INVARIANTS[name].value}: ${formatNumber(value)})`,
     ),
     "changes:",
-    ...changes.map(
-      ({ name, before, after }) =>
-        `  ${INVARIANTS[name].meaning} (${INVARIANTS[name].value}: ${formatNumber(before)}, then ${formatNumber(after)})`,
-    ),
+    ...changes.map(({ name, before, after, differing }) => {
+      const { meaning, value } = INVARIANTS[name];
+      return `  ${meaning} (${value}: ${formatNumber(before)}, then ${formatNumber(after)}; ${formatCount(differing)} differ)`;
+    }),
   ];
 }
