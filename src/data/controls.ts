@@ -96,7 +96,7 @@ function inPlace(
 const WITH_BLOCKS = ({ blocks }: ControlOptions) => ({ ...(blocks && { blocks }) });
 const WITH_LENGTHS = ({ lengths }: ControlOptions) => ({ ...(lengths && { lengths }) });
 
-/** By name; `docs/controls.md` has them in a table. */
+/** By name. */
 export const CONTROLS: { readonly [Name in ControlName]: Control } = {
   shuffled: {
     summary: "partners shuffled, same degrees",
