@@ -57,6 +57,7 @@ export {
   BackendError,
   EngineError,
   FileFormatError,
+  InvariantError,
   ShapeError,
   SolverError,
   SparseFormatError,
@@ -119,12 +120,35 @@ export {
   typeLabels,
   weaklyConnectedComponents,
 } from "./data/connectomes.ts";
+export {
+  CONTROL_NAMES,
+  CONTROLS,
+  type Control,
+  type ControlName,
+  type ControlOptions,
+  type ControlReport,
+  checkControl,
+  type MadeControl,
+  makeControl,
+} from "./data/controls.ts";
 export type { DegreeShuffleOptions } from "./data/degreePreservingShuffle.ts";
 export type { DistanceDecayOptions } from "./data/distanceDecay.ts";
 export type { ErdosRenyiOptions } from "./data/erdosRenyi.ts";
 export { largestComponent, type StepDirection, withinSteps } from "./data/graphDistance.ts";
 export { type ImageSampleOptions, imageSamples } from "./data/imageSamples.ts";
 export { type ImageSet, splitTrainValidation, subset } from "./data/imageSet.ts";
+export {
+  type ChangedMeasure,
+  checkInvariant,
+  compareMeasure,
+  INVARIANTS,
+  type Invariant,
+  type InvariantContext,
+  type InvariantMeasure,
+  type InvariantName,
+  type KeptMeasure,
+} from "./data/invariants.ts";
+export type { Lengths } from "./data/lengths.ts";
 export {
   type Batch,
   type Batches,
@@ -138,6 +162,7 @@ export {
 export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
 export { type OpenedSamples, type OpenSamplesOptions, openSamples } from "./data/openSamples.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
+export { type Mixing, type Rewired, type RewireOptions, rewire } from "./data/rewire.ts";
 export type { PartName } from "./data/sampleArrays.ts";
 export { constantLoss, type SampleStatistics, type Spread } from "./data/sampleChecks.ts";
 export {
@@ -150,6 +175,13 @@ export {
 export type { SampleSets, SampleSetsOptions } from "./data/sampleSets.ts";
 export { type SampleStreamOptions, sampleStream } from "./data/sampleStream.ts";
 export { candidatesOf, countTypes, type SelectableNeurons, selectNeurons, type TypeCount } from "./data/selectors.ts";
+export {
+  collapseWeights,
+  type ShuffleMagnitudesOptions,
+  type ShuffleSignsOptions,
+  shuffleMagnitudes,
+  shuffleSigns,
+} from "./data/shuffleWeights.ts";
 export type { SmallWorldOptions } from "./data/smallWorld.ts";
 export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts";
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";

@@ -3,6 +3,7 @@
 import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { plural, quoteText } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { CONTROLS } from "../data/controls.ts";
 import type { SampleSet, SampleShape } from "../data/sampleSet.ts";
 import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
@@ -152,11 +153,7 @@ function describeWeights(config: TrainConfig): string {
   const neurons = describeDynamics(config);
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
   if (wiring === "none") return `none, W = 0${frozen}; ${neurons}`;
-  const control = {
-    real: "",
-    shuffled: "shuffled connectome of the same degrees, ",
-    random: "random connectome of the same density, ",
-  }[wiring];
+  const control = wiring === "real" ? "" : `control ${wiring} (${CONTROLS[wiring].summary}), `;
   const shared = { none: "", types: ", shared by cell types", columns: ", shared by cell types and columns" }[share];
   const kind = weights === "abs" ? "absolute values" : "signed";
   const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";

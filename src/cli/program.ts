@@ -24,6 +24,7 @@ import { register as registerInspect } from "./inspect.ts";
 import { exitOnClosedPipe } from "./interruption.ts";
 import { register as registerPredict } from "./predict.ts";
 import { register as registerReport } from "./report.ts";
+import { register as registerRewire } from "./rewire.ts";
 import { register as registerSimulate } from "./simulate.ts";
 import { register as registerCollect } from "./sweep/collect.ts";
 import { register as registerSweep } from "./sweep/sweep.ts";
@@ -55,6 +56,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerInspect,
   registerImport,
   registerConvert,
+  registerRewire,
   registerDoctor,
   registerTune,
   registerCheck,

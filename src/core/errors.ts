@@ -67,6 +67,13 @@ export class SparseFormatError extends EngineError {
   }
 }
 
+/** A control of a connectome does not keep what it says that it keeps. */
+export class InvariantError extends EngineError {
+  constructor(invariant: string, expected: string, got: string) {
+    super("invariant", argumentMessage("control", invariant, expected, got), { invariant, expected, got });
+  }
+}
+
 /** A file is missing, truncated, of the wrong format, or has refused content. */
 export class FileFormatError extends EngineError {
   constructor(file: string, expected: string, got: string, code = "file-format") {

@@ -1,7 +1,7 @@
 // Sets of neurons by the columns of their table and by their connections: "superclass=descending & within(2, type=DNa02)".
 
 import type { Csr } from "../core/csr.ts";
-import { ShapeError } from "../core/errors.ts";
+import { ArgumentError, nearestName, ShapeError } from "../core/errors.ts";
 import {
   type NeuronColumn,
   type NeuronColumns,
@@ -10,6 +10,7 @@ import {
   type SelectorPlace,
 } from "../core/selector.ts";
 import { candidatesOfSelector, neuronsOfSelector, type SelectorCandidates } from "../core/selectorSets.ts";
+import { quoteText } from "../core/text.ts";
 import { readIdList } from "../io/idList.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 import { largestComponent, withinSteps } from "./graphDistance.ts";
@@ -108,6 +109,26 @@ export function countTypes(
   const counts = new Uint32Array(types.length);
   for (let k = 0; k < indices.length; k++) counts[typeIdx[indices[k]!]!]!++;
   return types.flatMap((type, t) => (counts[t]! > 0 ? [{ type, count: counts[t]! }] : []));
+}
+
+/**
+ * A column of the neurons, as selectors know them: of their table, or type, role, sign, id.
+ *
+ * @throws {ArgumentError} a column that they do not have, with the nearest one
+ */
+export function columnOfNeurons(
+  neurons: SelectableNeurons,
+  name: string,
+  { where, argument }: Pick<SelectorPlace, "where" | "argument">,
+): NeuronColumn {
+  const { columns } = columnsOf(neurons);
+  const column = columns.get(name);
+  if (column) return column;
+  const near = nearestName(name, columns.keys());
+  const hint = near ? `, did you mean ${quoteText(near)}?` : "";
+  const expected =
+    columns.size === 0 ? "a neuron table with columns" : `a column of the neurons: ${[...columns.keys()].join(", ")}`;
+  throw new ArgumentError(where, argument, expected, `${quoteText(name)}${hint}`);
 }
 
 function columnsOf(neurons: SelectableNeurons): NeuronColumns {

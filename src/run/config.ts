@@ -3,6 +3,7 @@
 import type { Gather } from "../backend/gather.ts";
 import type { Device } from "../backend/select.ts";
 import type { DType } from "../core/dtype.ts";
+import { CONTROL_NAMES, type ControlName } from "../data/controls.ts";
 import type { FailurePolicy } from "../models/failures.ts";
 import type { Dynamics } from "../models/options.ts";
 import { LOSS_NAMES, type LossName } from "../models/task/losses/index.ts";
@@ -10,7 +11,8 @@ import { METHODS, type MethodName } from "../ode/tableaus/index.ts";
 import { hyphenated } from "./names.ts";
 
 export const WEIGHTS = ["abs", "signed"] as const;
-export const WIRINGS = ["real", "shuffled", "random", "none"] as const;
+/** The connectome as it is, or one of its controls. */
+export const WIRINGS: readonly ("real" | ControlName)[] = ["real", ...CONTROL_NAMES];
 export const NORMALISATIONS = ["rows", "none"] as const;
 export const SHARINGS = ["none", "types", "columns"] as const;
 export const INPUTS = ["auto", "retinotopic", "hexagonal", "random", "groups", "direct"] as const;
@@ -112,10 +114,16 @@ export interface TrainConfig {
   /** Time, or steps in discrete time, that it is given to come to rest. */
   readonly restTime: number;
   /**
-   * "real", or a control: "shuffled" has the same degrees and "random" the same density, between neurons drawn by `seed`; "none" has no
-   * connections, W = 0.
+   * "real", or a control of the connectome by its name, drawn by `seed`: see `CONTROLS`. "shuffled" has the same degrees and "random" the same
+   * density; "none" has no connections, W = 0.
    */
   readonly wiring: (typeof WIRINGS)[number];
+  /** Swaps that controls by swaps attempt for each connection. */
+  readonly swapsPerEdge: number;
+  /** Column of the neuron table whose values are the blocks of "swapped-blocks". */
+  readonly wiringBlocks: string;
+  /** Columns of the neuron table that are the coordinates of "swapped-distance"; null: places in the visual field. */
+  readonly wiringPositions: readonly string[] | null;
   /** Train weights, biases and time constants of the network. A network without connections is never trained. */
   readonly trainConnectome: boolean;
   /** "abs": absolute values, kept ≥ 0 in training; "signed": weights with their signs. */

@@ -52,9 +52,12 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
     throw new ArgumentError("train", "--gather", expected, "f16");
   }
   const { share, wiring } = config;
-  if (share === "columns" && (wiring === "shuffled" || wiring === "random")) {
+  if (share === "columns" && wiring !== "real" && wiring !== "none") {
     const expected = "real or none with --share columns (other wirings do not repeat in the columns), or --share types";
     throw new ArgumentError("train", "--wiring", expected, wiring);
+  }
+  if ((wiring === "signs-shuffled" || wiring === "neuron-signs-shuffled") && config.weights === "abs") {
+    throw new ArgumentError("train", "--weights", `signed, as --wiring ${wiring} changes signs alone`, "abs");
   }
   // Checks the settings of the solver before anything is read or made.
   if (config.time === "continuous") solveOptionsOf(config);

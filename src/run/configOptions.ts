@@ -5,6 +5,7 @@ import { GATHERS } from "../backend/gather.ts";
 import { DEVICES } from "../backend/select.ts";
 import { defaultThreads } from "../backend/wasm/threads.ts";
 import { DTYPES } from "../core/dtype.ts";
+import { CONTROLS } from "../data/controls.ts";
 import { TASK_SETS } from "../data/tasks/index.ts";
 import { FAILURE_POLICIES } from "../models/failures.ts";
 import { METRIC_NAMES } from "../models/task/metrics/index.ts";
@@ -51,6 +52,8 @@ import {
   selector,
   whole,
   wholeOr,
+  word,
+
   wordOrPath,
 } from "./settingTypes.ts";
 import { hasFixedSteps, tableauOf } from "./solver.ts";
@@ -85,6 +88,7 @@ export interface ConfigOption<T> {
 
 const PRESET_NAMES = Object.keys(PRESETS);
 const presetSummaries = Object.entries(PRESETS).map(([name, { summary }]) => `${name}: ${summary}`);
+const controlSummaries = Object.entries(CONTROLS).map(([name, { summary }]) => `${name} (${summary})`);
 const fixedStepSolvers = SOLVERS.filter((solver) => tableauOf({ solver }).bErr === null);
 const positive: SettingType<number> = real({ above: 0 });
 const pattern: SettingType<string> = parameterPattern();
@@ -284,9 +288,45 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   wiring: {
     group: "Network",
     placeholder: "<which>",
-    help: "real, or a control: shuffled (same degrees), random (same density), none (W = 0, not trained)",
+    help: `real, or a control: ${controlSummaries.join("; ")} (none is not trained)`,
     type: choice(WIRINGS),
     default: "real",
+  },
+  swapsPerEdge: {
+    group: "Network",
+    placeholder: "<n>",
+    help: "with --wiring swapped and its kind: swaps that are attempted for each connection",
+    type: whole(0, 10_000),
+    default: 5,
+    needs: {
+      expected: "a --wiring by swaps (swapped, swapped-signs, …)",
+      met: ({ wiring }) => wiring !== "real" && CONTROLS[wiring].swaps,
+      got: ({ wiring }) => `--wiring ${wiring}`,
+    },
+  },
+  wiringBlocks: {
+    group: "Network",
+    placeholder: "<column>",
+    help: "with --wiring swapped-blocks: column of the neuron table whose values are the blocks, like type or region",
+    type: word("the name of a column"),
+    default: "type",
+    needs: {
+      expected: "--wiring swapped-blocks",
+      met: ({ wiring }) => wiring === "swapped-blocks",
+      got: ({ wiring }) => `--wiring ${wiring}`,
+    },
+  },
+  wiringPositions: {
+    group: "Network",
+    placeholder: "<columns>",
+    help: "with --wiring swapped-distance: columns of the neuron table that are coordinates, separated by commas (default: places in the visual field)",
+    type: orNull(listOf(word("the name of a column"))),
+    default: null,
+    needs: {
+      expected: "--wiring swapped-distance",
+      met: ({ wiring }) => wiring === "swapped-distance",
+      got: ({ wiring }) => `--wiring ${wiring}`,
+    },
   },
   weights: {
     group: "Network",

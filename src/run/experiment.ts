@@ -4,6 +4,7 @@ import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { orRelease } from "../core/release.ts";
+import type { ControlReport } from "../data/controls.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import type { TaskNetwork } from "../data/tasks/taskSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
@@ -24,7 +25,7 @@ import type { TrainConfig } from "./config.ts";
 import type { Key } from "./configOptions.ts";
 import { checkReadTimes, evaluationOf, readoutTimesOf } from "./evaluation.ts";
 import { hashInputs, type InputFile } from "./inputFiles.ts";
-import { type Connectome, initialWeights, loadConnectome } from "./network.ts";
+import { type Connectome, initialWeights, loadConnectome, wiringOf } from "./network.ts";
 import { PRESETS } from "./presets.ts";
 import { chooseProjections, neuronsOfRun, type Projections } from "./projections.ts";
 import { checkpointOf } from "./runFiles.ts";
@@ -37,7 +38,9 @@ import { underSettings } from "./underSettings.ts";
 /** The input of a run, read and checked. */
 export interface RunInputs {
   readonly connectome: Connectome;
-  /** The connectome with the weights that training starts from. */
+  /** The control that it is trained with in the place of the connectome; null: itself. */
+  readonly control: ControlReport | null;
+  /** The connectome, or its control, with the weights that training starts from. */
   readonly weights: Csr;
   /** null: every connection and neuron has its own parameters. */
   readonly sharing: Sharing | null;
@@ -84,7 +87,8 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
   const { hashes = true, recorded, onProgress } = options;
   checkPreset(config);
   const connectome = await loadConnectome(config);
-  const weights = initialWeights(connectome.csr, config);
+  const { csr, control } = wiringOf(connectome, config, onProgress);
+  const weights = initialWeights(csr, config);
   const sharing = sharingOf(config, connectome, weights);
   const { dynamics, nonlinearity } = config;
   const taskNetwork: TaskNetwork = {
@@ -106,7 +110,7 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
     checkReadTimes(config, train);
     const known = knownFor(task, config, samples.known);
     const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
-    return { connectome, weights, sharing, taskNetwork, projections, samples, task, files, isRecorded, known };
+    return { connectome, control, weights, sharing, taskNetwork, projections, samples, task, files, isRecorded, known };
   } catch (error) {
     await samples.release();
     throw error;

@@ -1,23 +1,24 @@
 // The connectome of a run: read or generated, and its initial weights.
 
 import { type Csr, mapValues, withValues } from "../core/csr.ts";
-import { FileFormatError } from "../core/errors.ts";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import {
   absolute,
-  degreePreservingShuffle,
-  erdosRenyiLike,
   logNormalConnectome,
   motionConnectome,
   normaliseRows,
   retinotopicConnectome,
 } from "../data/connectomes.ts";
+import { CONTROLS, type ControlReport, makeControl } from "../data/controls.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
+import { blocksByColumn, positionsByColumns } from "../data/tableBlocks.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
 import type { ConnectomeContent } from "../io/connectomeFile.ts";
 import { exists } from "../io/files.ts";
 import { type NeuronRole, type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
 import type { Provenance } from "../io/provenance.ts";
 import type { NamedNetwork, TrainConfig } from "./config.ts";
+import type { LoadOptions } from "./samples.ts";
 
 /** A network as read or generated. */
 export interface Connectome {
@@ -113,28 +114,51 @@ async function tableBeside(file: string): Promise<string | null> {
   return (await exists(candidate)) ? candidate : null;
 }
 
-/** The connectome with the wiring and the weights of the recipe. */
-export function initialWeights(
-  csr: Csr,
-  config: Pick<TrainConfig, "wiring" | "weights" | "normalise" | "gain" | "seed">,
-): Csr {
-  const wired = rewired(csr, config);
+/** The settings of a run that make a control of a connectome. */
+type WiringSettings = Pick<TrainConfig, "wiring" | "swapsPerEdge" | "wiringBlocks" | "wiringPositions" | "seed">;
+
+/** The connections of a run. */
+export interface Wiring {
+  readonly csr: Csr;
+  /** What the control is, keeps and changes; null: the connectome as it is. */
+  readonly control: ControlReport | null;
+}
+
+/**
+ * The connectome, or a control of it.
+ *
+ * @throws {ArgumentError} the control needs a neuron table, or columns, that are missing
+ */
+export function wiringOf(
+  connectome: Pick<Connectome, "csr" | "table" | "ids">,
+  { wiring, swapsPerEdge, wiringBlocks, wiringPositions, seed }: WiringSettings,
+  onProgress?: LoadOptions["onProgress"],
+): Wiring {
+  const { csr } = connectome;
+  if (wiring === "real") return { csr, control: null };
+  const { needs } = CONTROLS[wiring];
+  const neurons = { ...connectome.table, count: csr.nRows, ids: connectome.ids };
+  if (needs !== null && connectome.table === null) {
+    throw new ArgumentError("train", "--wiring", `a neuron table (--neuron-table) with --wiring ${wiring}`, "none");
+  }
+  const option = (argument: string) => ({ where: "train", argument });
+  const work = `making ${wiring}`;
+  const made = makeControl(csr, wiring, {
+    ...{ seed, swapsPerEdge },
+    ...(needs === "blocks" && { blocks: blocksByColumn(neurons, wiringBlocks, option("--wiring-blocks")) }),
+    ...(needs === "lengths" && {
+      lengths: positionsByColumns(neurons, wiringPositions, option("--wiring-positions")),
+    }),
+    ...(onProgress && { onProgress: (done, total) => onProgress({ work, done, total }) }),
+  });
+  return { csr: made.csr, control: made.report };
+}
+
+/** Connections with the weights of the recipe. */
+export function initialWeights(wired: Csr, config: Pick<TrainConfig, "weights" | "normalise" | "gain">): Csr {
   const base = config.weights === "abs" ? absolute(wired) : wired;
   if (config.normalise === "rows") return normaliseRows(base, config.gain);
   return config.gain === 1 ? base : mapValues(base, (w) => w * config.gain);
-}
-
-function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed">): Csr {
-  switch (wiring) {
-    case "real":
-      return csr;
-    case "shuffled":
-      return degreePreservingShuffle(csr, { seed });
-    case "random":
-      return erdosRenyiLike(csr, { seed });
-    case "none":
-      return mapValues(csr, () => 0);
-  }
 }
 
 /** What the neurons of a connectome are selected by: its table, its connections. @param roles  where its table has none; null: unknown */

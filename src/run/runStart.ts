@@ -5,6 +5,7 @@ import { ArgumentError, FileFormatError } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
 import type { TargetShape } from "../core/targets.ts";
 import { VERSION } from "../core/version.ts";
+import type { ControlReport } from "../data/controls.ts";
 import type { HashedFile } from "../io/hash.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { type Facts, nullIfMissing, type RunStartFacts, readRunStart, type SampleFacts } from "../report/runRecord.ts";
@@ -115,9 +116,11 @@ export interface InputFacts {
   readonly files: readonly InputFile[];
   /** How the connectome was made of published files; null: its file does not say it, or it was generated. */
   readonly provenance: Provenance | null;
+  /** The control that is trained in the place of the connectome: what it keeps and changes, as it was measured; null: none. */
+  readonly control: ControlReport | null;
 }
 
-export function factsOf({ connectome, projections, samples, task, files, known }: RunInputs): InputFacts {
+export function factsOf({ connectome, control, projections, samples, task, files, known }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
   const { inputSelected, readoutSelected } = projections;
   const { train, normalisation } = samples;
@@ -155,6 +158,7 @@ export function factsOf({ connectome, projections, samples, task, files, known }
     },
     files,
     provenance: connectome.provenance,
+    control,
   };
 }
 
