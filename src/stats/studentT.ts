@@ -25,7 +25,7 @@ function remembered(what: string, compute: () => number): number {
   return value;
 }
 
-/** Intervals of the integral over the standard deviation; a sample's has a smooth density, so that Simpson's error is far below 1e-9. */
+/** Intervals of the integral over the standard deviation; a sample's has a smooth density, so that the error of Simpson's rule is below 1e-8. */
 const INTERVALS = 2000;
 
 /**
@@ -39,7 +39,8 @@ export function tPower(noncentrality: number, t: number, df: number): number {
   const end = 1 + 8 / Math.sqrt(df);
   const logScale = Math.log(2) + (df / 2) * Math.log(df / 2) - logGamma(df / 2);
   const at = (s: number): number => {
-    const density = s === 0 ? (df === 1 ? Math.exp(logScale) : 0) : Math.exp(logScale + (df - 1) * Math.log(s) - (df * s * s) / 2);
+    const density =
+      s === 0 ? (df === 1 ? Math.exp(logScale) : 0) : Math.exp(logScale + (df - 1) * Math.log(s) - (df * s * s) / 2);
     return density * (normalCdf(noncentrality - t * s) + normalCdf(-noncentrality - t * s));
   };
   const step = end / INTERVALS;

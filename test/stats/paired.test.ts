@@ -17,7 +17,15 @@ function close(actual: number | null, expected: number, tolerance: number): void
 
 test("an example by hand", () => {
   // 1 … 5: mean 3, s = √2.5, t = 3/(√2.5/√5) = 4.2426 with 4 degrees of freedom; J(4) = Γ(2)/(√2·Γ(1.5)) = 0.797885.
-  const { n, mean, sd, interval, p, effectSize, signFlipP: flips } = pairedStatistics([1, 2, 3, 4, 5], 5, { alpha: 0.05 });
+  const {
+    n,
+    mean,
+    sd,
+    interval,
+    p,
+    effectSize,
+    signFlipP: flips,
+  } = pairedStatistics([1, 2, 3, 4, 5], 5, { alpha: 0.05 });
   assert.equal([n, mean, flips], [5, 3, null]);
   close(sd, Math.sqrt(2.5), 1e-14);
   close(interval![0], 3 - 2.7764451 * Math.sqrt(0.5), 1e-6);
