@@ -35,17 +35,17 @@ const INTERVALS = 2000;
  * @param noncentrality  λ = δ·√n/σ for n pairs whose differences have mean δ and standard deviation σ
  */
 export function tPower(noncentrality: number, t: number, df: number): number {
-  // 11 standard deviations of S above its mean; its density falls as exp(−df·s²/2).
-  const end = 1 + 8 / Math.sqrt(df);
+  // At least 8 standard deviations of S, 1/√(2·df), to each side of its mean, which is near 1.
+  const [start, end] = [Math.max(0, 1 - 8 / Math.sqrt(2 * df)), 1 + 8 / Math.sqrt(df)];
   const logScale = Math.log(2) + (df / 2) * Math.log(df / 2) - logGamma(df / 2);
   const at = (s: number): number => {
     const density =
       s === 0 ? (df === 1 ? Math.exp(logScale) : 0) : Math.exp(logScale + (df - 1) * Math.log(s) - (df * s * s) / 2);
     return density * (normalCdf(noncentrality - t * s) + normalCdf(-noncentrality - t * s));
   };
-  const step = end / INTERVALS;
-  let sum = at(0) + at(end);
-  for (let k = 1; k < INTERVALS; k++) sum += (k % 2 === 1 ? 4 : 2) * at(k * step);
+  const step = (end - start) / INTERVALS;
+  let sum = at(start) + at(end);
+  for (let k = 1; k < INTERVALS; k++) sum += (k % 2 === 1 ? 4 : 2) * at(start + k * step);
   return Math.min(1, (sum * step) / 3);
 }
 
