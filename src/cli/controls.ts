@@ -4,9 +4,10 @@
 import type { Command } from "commander";
 import { ArgumentError } from "../core/errors.ts";
 import { plural, printable } from "../core/text.ts";
+import { TASK_SETS } from "../data/tasks/index.ts";
 import type { TrainConfig } from "../run/config.ts";
 import { layer, ownSettings, resolveConfig, type Settings } from "../run/configLayers.ts";
-import { type Key, optionName } from "../run/configOptions.ts";
+import { isTaskName, type Key, optionName } from "../run/configOptions.ts";
 import { Console, writeJson, writeLine } from "./console.ts";
 import { defaultRunPath } from "./runFolder.ts";
 import { type Arm, CONTROL_NAMES, controlName, controlsOf, keysOf, REAL, USUAL_CONTROLS } from "./study/arms.ts";
@@ -125,7 +126,12 @@ async function runControls(given: GivenOptions): Promise<number> {
     else writeLine(`${printable(planned)}: protocol, SHA-256 ${sha256}\n${planLine(actual)}`);
     return 0;
   }
-  new Console({ json, quiet }).info(planLine(actual));
+  const console = new Console({ json, quiet });
+  console.info(planLine(actual));
+  const { data } = runs[0]!.config;
+  if (isTaskName(data) && TASK_SETS[data]!.isAboutNetwork) {
+    console.warn(`each network makes its own samples of ${data}: pairs share the seed, but not the samples`);
+  }
   const folder = given.out ?? defaultRunPath("controls");
   return runSweep(runs, folder, given, async (states) => {
     const nBegun = states.filter(({ begun }) => begun).length;

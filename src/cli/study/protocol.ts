@@ -11,6 +11,7 @@ import { JsonParts } from "../../io/jsonParts.ts";
 import { codeHash } from "../../run/codeIdentity.ts";
 import type { TrainConfig } from "../../run/config.ts";
 import { type Settings, settingsOf } from "../../run/configLayers.ts";
+import type { Key } from "../../run/configOptions.ts";
 import { loadRunInputs } from "../../run/experiment.ts";
 import { describeTask, type MetricDescription } from "../../train/taskDescription.ts";
 import { keysOf, REAL } from "./arms.ts";
@@ -25,7 +26,7 @@ export interface Protocol {
   readonly design: Design;
   /** Direction of the metric. */
   readonly better: MetricDescription["better"];
-  /** All settings that the runs share. */
+  /** All settings that the runs share, except for `NEUTRAL` ones. */
   readonly settings: Settings;
   /** The files that the runs read. */
   readonly inputs: readonly HashedFile[];
@@ -37,6 +38,9 @@ export interface ProtocolFile {
   readonly bytes: Uint8Array;
   readonly sha256: string;
 }
+
+/** Settings on which no number depends. */
+const NEUTRAL: readonly Key[] = ["threads"];
 
 /** A design whose samples are still to be chosen: null takes the test, or the validation where there is none. */
 export type DesignRequest = Omit<Design, "split"> & { readonly split: Design["split"] | null };
@@ -52,7 +56,7 @@ export async function protocolOf(request: DesignRequest, config: TrainConfig): P
   try {
     const design: Design = { ...request, split: request.split ?? (inputs.samples.test ? "test" : "validation") };
     const { metric, better } = judgedMetric(design, inputs);
-    const own = new Set<string>([...keysOf([REAL, ...design.controls]), "seed"]);
+    const own = new Set<string>([...keysOf([REAL, ...design.controls]), "seed", ...NEUTRAL]);
     const settings = Object.fromEntries(Object.entries(config).filter(([key]) => !own.has(key)));
     return {
       axograd: VERSION,
