@@ -23,11 +23,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   profile: ["core", "backend/*", "ops"],
   explain: ["core", "backend/*", "backend/wasm", "backend/webgpu", "autodiff", "profile"],
   io: ["core"],
+  stats: ["core"],
   data: ["core", "io"],
   import: ["core", "io", "data"],
   train: ["core", "backend/*", "backend/select.ts", "ops", "autodiff", "ode", "models", "io", "data"],
   check: ["core", "backend/*", "ops", "autodiff", "ode", "models", "data", "train"],
-  report: ["core", "backend/*", "ode", "models", "io", "data", "train"],
+  report: ["core", "backend/*", "ode", "models", "io", "data", "stats", "train"],
   run: [
     ...[
       "core",

@@ -13,14 +13,25 @@ export interface KeyNumber {
 }
 
 export interface PageParts {
+  /** Above the title. Default: "axograd run". */
+  readonly kind?: string;
   readonly title: string;
   readonly subtitle: string;
   /** Notes at the top, such as that the run is unfinished. */
   readonly notes: readonly string[];
+  /** What was found, in sentences, before the numbers. */
+  readonly statements?: readonly string[];
   readonly keyNumbers: readonly KeyNumber[];
-  readonly sections: readonly { readonly title: string; readonly figures: readonly (Figure | MissingFigure)[] }[];
+  readonly sections: readonly PageSection[];
   /** Tables of names and values at the end. */
   readonly facts: readonly FactsPart[];
+}
+
+/** Figures, then a table. */
+export interface PageSection {
+  readonly title: string;
+  readonly figures: readonly (Figure | MissingFigure)[];
+  readonly table?: Table;
 }
 
 /** Names and values, and perhaps a table below them. */
@@ -37,11 +48,13 @@ const LONG_LIST = 20;
 /** Makes the browser enforce that nothing is loaded. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
-export function page({ title, subtitle, notes, keyNumbers, sections, facts }: PageParts): string {
-  const figures = sections.map(({ title: name, figures: own }) =>
+export function page(parts: PageParts): string {
+  const { kind = "axograd run", title, subtitle, notes, statements = [], keyNumbers, sections, facts } = parts;
+  const figures = sections.map(({ title: name, figures: own, table }) =>
     section(
       name,
-      element("div", { class: "figures" }, ...own.map((f) => ("missing" in f ? missingFigure(f) : figure(f)))),
+      element("div", { class: "figures" }, ...own.map((f) => ("missing" in f ? missingFigure(f) : figure(f)))) +
+        (table ? dataTable(table) : ""),
     ),
   );
   const lists = facts.map(({ title: name, facts: own, table }) =>
@@ -68,17 +81,18 @@ ${pageStyle()}
 </head>
 <body>
 <header>
-<p class="kind">axograd run</p>
+<p class="kind">${escapeMarkup(kind)}</p>
 <h1>${escapeMarkup(title)}</h1>
 <p class="subtitle">${escapeMarkup(subtitle)}</p>
 ${notes.map((note) => element("p", { class: "note", role: "note" }, escapeMarkup(note))).join("\n")}
+${statements.map((text) => element("p", { class: "statement" }, escapeMarkup(text))).join("\n")}
 <dl class="key-numbers">
 ${keyNumbers.map(({ value, name }) => `<div><dt>${escapeMarkup(name)}</dt><dd>${escapeMarkup(value)}</dd></div>`).join("\n")}
 </dl>
 </header>
 <main>
 ${figures.join("\n")}
-${section("Provenance", element("div", { class: "figures" }, ...lists))}
+${lists.length === 0 ? "" : section("Provenance", element("div", { class: "figures" }, ...lists))}
 </main>
 </body>
 </html>
@@ -86,7 +100,7 @@ ${section("Provenance", element("div", { class: "figures" }, ...lists))}
 }
 
 function section(title: string, content: string): string {
-  const id = title.toLowerCase();
+  const id = title.toLowerCase().replaceAll(" ", "-");
   return `<section aria-labelledby="${id}">\n<h2 id="${id}">${escapeMarkup(title)}</h2>\n${content}\n</section>`;
 }
 

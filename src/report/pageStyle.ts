@@ -20,6 +20,7 @@ p, h1, h2, h3, dl, dd, figure { margin: 0; }
 h1 { margin-top: 4px; font-size: clamp(26px, 4vw, 38px); line-height: 1.15; letter-spacing: -0.015em; text-wrap: balance; overflow-wrap: anywhere; }
 .subtitle { margin-top: 6px; color: var(--soft); overflow-wrap: anywhere; }
 .note { margin-top: 16px; padding: 10px 14px; border-left: 3px solid var(--orange); background: var(--raised); border-radius: 0 6px 6px 0; }
+.statement { margin-top: 16px; max-width: 72ch; font-size: 18px; }
 .key-numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin-top: 32px; border-block: 1px solid var(--grid); }
 .key-numbers div { display: flex; flex-direction: column-reverse; justify-content: flex-end; padding: 16px 16px 14px 0; }
 .key-numbers dt { color: var(--soft); font-size: 13px; }

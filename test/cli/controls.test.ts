@@ -1,11 +1,14 @@
 // axograd controls: what it trains and takes up again; and that without connections nothing comes through.
 
+import { createHash } from "node:crypto";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { CONTROLS, planControls } from "../../src/cli/controls.ts";
+import { planControls } from "../../src/cli/controls.ts";
+import { CONTROL_NAMES, controlsOf, REAL, USUAL_CONTROLS } from "../../src/cli/study/arms.ts";
 import { normaliseRows } from "../../src/data/connectomes.ts";
+import { WIRINGS } from "../../src/run/config.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { writeNetwork } from "./network.ts";
@@ -21,7 +24,11 @@ const LEARNS: readonly string[] = [
 
 interface Results {
   readonly runs: readonly { readonly run: string; readonly status: string; readonly testAccuracy: number }[];
-  readonly groups: readonly { readonly options: (typeof CONTROLS)[number]; readonly finished: number }[];
+  readonly groups: readonly { readonly options: (typeof REAL)["options"]; readonly finished: number }[];
+  readonly outcome: {
+    readonly verdicts: readonly { readonly control: string; readonly kind: string; readonly sentence: string }[];
+    readonly deviations: readonly { readonly what: string; readonly reason: string | null }[];
+  };
 }
 
 test("without connections the read-out of output neurons is at chance, with the real ones it is not", async () => {
@@ -52,40 +59,130 @@ test("without connections the read-out of output neurons is at chance, with the 
   for (const wiring of ["shuffled", "random"]) assert.is((await weights(of(wiring, true))).length, csr.nnz);
 });
 
-test("every network is trained for every seed; a run that failed loses no other, and is tried again", async () => {
-  const args = ["controls", ...TINY, "--seeds", "2", "--seed", "5", "--json", "--out", "again"];
-  const lost = join(dir, "again", "runs", "wiring=shuffled_trainConnectome=true_seed=6");
+test("every network is trained for every seed; a run that failed loses no other, is tried again, and leaves the verdict undecided", async () => {
+  const controls = ["none"];
+  const args = ["controls", ...TINY, "--controls", "none", "--seeds", "3", "--seed", "5", "--out", "again"];
+  const lost = join(dir, "again", "runs", "wiring=none_trainConnectome=false_seed=6");
+  const results = async (): Promise<Results> => JSON.parse(await readFile(join(dir, "again", "results.json"), "utf8"));
   const first = await axograd(args, { cwd: dir });
   assert.is(first.code, 0, first.stderr);
-  const { runs, groups } = JSON.parse(first.stdout) as Results;
+  assert.match(first.stderr, /verdict: test accuracy \(higher is better\) of real against none; 3 paired seeds/);
+  const before = await results();
+  const { runs, groups, outcome } = before;
   assert.equal(
     groups.map(({ options, finished }) => ({ ...options, finished })),
-    CONTROLS.map((control) => ({ ...control, finished: 2 })),
+    [REAL, ...controlsOf(controls)].map(({ options }) => ({ ...options, finished: 3 })),
   );
-  assert.is(runs.length, 10);
+  assert.is(runs.length, 6);
+  assert.equal(
+    outcome.verdicts.map(({ control }) => control),
+    controls,
+  );
   await rm(lost, { recursive: true });
   await writeFile(lost, "in the way");
   const failed = await axograd(args, { cwd: dir });
   assert.is(failed.code, 1);
-  assert.match(failed.stderr, /got 1 that failed.*shuffled/s);
+  assert.match(failed.stderr, /got 1 that failed.*wiring=none_trainConnectome=false_seed=6/s);
+  const analysed = await axograd(["controls", "--analyse", "again"], { cwd: dir });
+  assert.is(analysed.code, 0, analysed.stderr);
+  assert.match(analysed.stdout, /undecided between real and none: 1 of 3 pairs is missing \(seed 6\)/);
   await rm(lost);
   const again = await axograd(args, { cwd: dir });
   assert.is(again.code, 0, again.stderr);
-  const accuracies = (text: string): unknown =>
-    JSON.parse(text).runs.map((run: Results["runs"][number]) => run.testAccuracy);
-  assert.equal(accuracies(again.stdout), accuracies(first.stdout));
+  const after = await results();
+  const accuracies = ({ runs: all }: Results): number[] => all.map(({ testAccuracy }) => testAccuracy);
+  assert.equal(accuracies(after), accuracies(before));
+  assert.equal(after.outcome.verdicts, before.outcome.verdicts);
   const files = await readdir(join(dir, "again"));
-  for (const file of ["results.csv", "results.json", "results.md", "results.svg"])
+  for (const file of ["results.csv", "results.json", "results.md", "results.svg", "results.html", "differences.svg"])
     assert.ok(files.includes(file), file);
+  // Another metric after the runs is told.
+  const later = await axograd(["controls", "--analyse", "again", "--judge-by", "loss", "--json"], { cwd: dir });
+  assert.is(later.code, 0, later.stderr);
+  assert.equal(
+    (JSON.parse(later.stdout) as Results).outcome.deviations.map(({ what }) => what),
+    ["metric"],
+  );
+  await fails(() => planControls({ wiring: "random" }, [0], controlsOf(controls)), "argument", /left to --controls/);
+  const wrong = await axograd(["controls", "--analyse", "again", "--lr", "0.1"], { cwd: dir });
+  assert.is(wrong.code, 2);
+  assert.match(wrong.stderr, /no runs to be planned with it, got --lr/);
+});
+
+test("a protocol is written before the runs, followed to the letter, and deviations are refused by name or shown", async () => {
+  const { csr } = await writeNetwork(dir, 6);
+  assert.ok(csr.nnz > 0);
+  const few = ["--train-samples", "32", "--validation-samples", "0", "--test-samples", "24", "--batch-size", "16"];
+  const solver = ["--lr", "5e-3", "--solver", "euler", "--dt", "0.5", "--calibration", "32", "--steps", "2"];
+  const common = [...few, ...solver, "--threads", "1", "--device", "wasm", "--controls", "none"];
+  const planned = ["controls", "--connectome", "net_csr.npz", ...common];
+  const design = ["--seeds", "3", "--smallest-effect", "0.02", "--question", "Does it matter?"];
+  const written = await axograd([...planned, ...design, "--write-protocol", "plan.json"], { cwd: dir });
+  assert.is(written.code, 0, written.stderr);
+  const text = await readFile(join(dir, "plan.json"), "utf8");
+  const protocol = JSON.parse(text);
+  assert.match(written.stdout, createHash("sha256").update(text).digest("hex"));
+  assert.equal([protocol.design.metric, protocol.design.split, protocol.better], ["accuracy", "test", "higher"]);
+  assert.equal([protocol.design.seeds, protocol.settings.steps, protocol.settings.lr], [[0, 1, 2], 2, 5e-3]);
+  const connectome = await readFile(join(dir, "net_csr.npz"));
+  assert.is(protocol.inputs[0].sha256, createHash("sha256").update(connectome).digest("hex"));
+
+  const follow = ["controls", "--protocol", "plan.json", "--out", "registered"];
+  const refused = async (args: readonly string[], pattern: RegExp): Promise<void> => {
+    const { code, stderr } = await axograd([...follow, ...args], { cwd: dir });
+    assert.is(code, 2, stderr);
+    assert.match(stderr, pattern);
+  };
+  await refused(["--lr", "0.1"], /expected 0\.005, as the protocol says .*got 0\.1 \(setting lr\)/);
+  await refused(["--seeds", "4"], /got 0, 1, 2, 3 \(seeds\)/);
+  await writeFile(join(dir, "plan.json"), text.replace(/"code": "[^"]*"/, `"code": "${"0".repeat(64)}"`));
+  await refused([], /\(code\)/);
+  await writeFile(join(dir, "plan.json"), text.replace(protocol.inputs[0].sha256, "1".repeat(64)));
+  await refused([], /\(input 1, connectome\)/);
+  await writeFile(join(dir, "plan.json"), text);
+  assert.not.ok((await readdir(dir)).includes("runs"), "nothing has run");
+
+  const followed = await axograd([...follow, "--json"], { cwd: dir });
+  assert.is(followed.code, 0, followed.stderr);
+  const { outcome, runs } = JSON.parse(followed.stdout) as Results;
+  assert.is(runs.length, 6);
+  assert.equal(outcome.deviations, []);
+  const folder = join(dir, "registered");
+  assert.is(await readFile(join(folder, "protocol.json"), "utf8"), text);
+  const page = await readFile(join(folder, "results.html"), "utf8");
+  assert.match(page, "Does it matter?");
+  assert.match(page, "Protocol and outcome");
+
+  await refused(["--judge-by", "loss"], /\(metric\)/);
+  const reason = ["--deviate", "the loss is less noisy"];
+  const deviated = await axograd(["controls", "--analyse", "registered", "--judge-by", "loss", ...reason], {
+    cwd: dir,
+  });
+  assert.is(deviated.code, 0, deviated.stderr);
+  const told = /Deviation, metric: loss in place of accuracy .*reason: the loss is less noisy/;
+  assert.match(deviated.stdout, told);
+  assert.match(await readFile(join(folder, "results.md"), "utf8"), told);
+  assert.match(await readFile(join(folder, "results.html"), "utf8"), told);
 });
 
 test("seeds count from the one that is given; what leaves nothing to judge by is refused", async () => {
-  const seeds = planControls([{ steps: 3, seed: 7 }], 2).map(({ config }) => config.seed);
-  assert.equal([...new Set(seeds)], [7, 8]);
-  await fails(() => planControls([{ validationSamples: 0, testSamples: 0 }], 1), "argument", /--test-samples/);
+  const usual = controlsOf(USUAL_CONTROLS);
+  const runs = planControls({ steps: 3 }, [7, 8], usual);
+  assert.equal(
+    runs.map(({ config }) => config.seed),
+    Array.from({ length: 5 }, () => [7, 8]).flat(),
+  );
+  await fails(() => planControls({ validationSamples: 0, testSamples: 0 }, [0], usual), "argument", /--test-samples/);
   const { code, stderr } = await axograd(["controls", "--seeds", "0"], { cwd: dir });
   assert.is(code, 2);
   assert.match(stderr, /1 to 1000/);
+});
+
+test("every wiring is a control, and names are checked", async () => {
+  assert.equal([...CONTROL_NAMES], ["frozen", ...WIRINGS.filter((wiring) => wiring !== "real")]);
+  assert.equal(controlsOf(["none"])[0]!.options, { wiring: "none", trainConnectome: false });
+  await fails(() => controlsOf(["shufled"]), "argument", /did you mean "shuffled"\?/);
+  await fails(() => controlsOf(["none", "none"]), "argument", /"none" twice/);
 });
 
 test.run();

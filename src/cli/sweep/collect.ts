@@ -1,13 +1,17 @@
 // `axograd collect`: the results of a sweep, finished or not, as tables and a plot.
 
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { printable } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import { standaloneSvg } from "../../report/figure.ts";
 import { comparisonFigure } from "../../report/plots/comparison.ts";
+import { differencesFigure } from "../../report/plots/differences.ts";
 import { assertPng, pngOfSvg } from "../../report/raster.ts";
 import { writeJson, writeText } from "../console.ts";
+import { type Outcome, outcomeOf } from "../study/outcome.ts";
+import { outcomeMarkdown, outcomePage, outcomeText } from "../study/outcomeTables.ts";
+import { readStudy } from "../study/study.ts";
 import type { PlannedRun } from "./plan.ts";
 import { collectResults, type SweepResults } from "./results.ts";
 import { groupName, plottedMeasure, resultsCsv, resultsMarkdown, resultsText } from "./resultTables.ts";
@@ -19,10 +23,13 @@ const FILES = {
   json: "results.json",
   plot: "results.svg",
   picture: "results.png",
+  differences: "differences.svg",
+  page: "results.html",
 } as const;
 
 const HELP = `
-Writes results.csv (one line per run; accuracies and other shares from 0 to 1), results.md, results.json and results.svg into the folder.
+Writes results.csv (one line per run; accuracies and other shares from 0 to 1), results.md, results.json and results.svg into the folder; of
+axograd controls also its verdicts, as the page results.html and the figure differences.svg.
 A run is finished, running, interrupted (npx axograd sweep continues it), failed (its log is in logs/) or waiting.
 `;
 
@@ -43,6 +50,8 @@ export function register(program: Command): void {
 
 /** Results, and the written files. */
 export interface Collected extends SweepResults {
+  /** Of controls: the verdicts; null: there is nothing to judge yet. */
+  readonly outcome?: Outcome | null;
   readonly files: readonly string[];
 }
 
@@ -53,23 +62,35 @@ export async function collect(
   { png = false }: { readonly png?: boolean } = {},
 ): Promise<Collected> {
   if (png) await assertPng();
-  const results = collectResults(await folder.states(runs));
+  const swept = collectResults(await folder.states(runs));
+  const study = await readStudy(folder.path);
+  const outcome = study && (await outcomeOf(folder, study, swept));
+  const results = { ...swept, ...(study && { outcome }) };
   const plot = plotOf(results);
   const contents: readonly (readonly [name: string, content: string | Uint8Array])[] = [
     [FILES.csv, resultsCsv(results)],
-    [FILES.markdown, resultsMarkdown(results)],
+    [FILES.markdown, resultsMarkdown(results) + (outcome ? outcomeMarkdown(outcome) : "")],
     [FILES.json, `${JSON.stringify(results, null, 2)}\n`],
     ...(plot ? [[FILES.plot, plot] as const] : []),
     ...(plot && png ? [[FILES.picture, await pngOfSvg(plot)] as const] : []),
+    ...(outcome ? verdictFiles(outcome, basename(resolve(folder.path))) : []),
   ];
   for (const [name, content] of contents) await replaceFile(join(folder.path, name), [content]);
   return { ...results, files: contents.map(([name]) => join(folder.path, name)) };
 }
 
+function verdictFiles(outcome: Outcome, name: string): (readonly [name: string, content: string])[] {
+  const { verdicts, measure, rules } = outcome;
+  return [
+    [FILES.differences, standaloneSvg(differencesFigure(verdicts, measure, rules))],
+    [FILES.page, outcomePage(outcome, name)],
+  ];
+}
+
 export function printResults(collected: Collected, { json }: { readonly json: boolean }): void {
   const files = `\n${collected.files.map((file) => printable(file)).join("  ")}\n`;
   if (json) writeJson(collected);
-  else writeText(resultsText(collected) + files);
+  else writeText(resultsText(collected) + (collected.outcome ? outcomeText(collected.outcome) : "") + files);
 }
 
 /** null: no run has been evaluated yet. */

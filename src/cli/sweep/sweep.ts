@@ -116,12 +116,14 @@ export function addSweepOptions(command: Command): Command {
 /**
  * Starts or continues the runs of a folder, and collects their results.
  *
+ * @param begin  called before any run starts, while no other process works in the folder
  * @returns the exit code
  */
 export async function runSweep(
   runs: readonly PlannedRun[],
   path: string,
   given: Omit<GivenSweepOptions, "out">,
+  begin: (states: readonly RunState[]) => Promise<void> = async () => {},
 ): Promise<number> {
   const {
     launcher,
@@ -153,6 +155,7 @@ export async function runSweep(
     const states = await checkedStates(folder, await folder.settledStates(runs, lockOptions));
     const due = states.filter((state) => !isDone(state));
     console.info(overview(folder, states));
+    await begin(states);
     await folder.create(runs);
     if (launcher === "slurm") {
       await launchOnCluster(folder, due, { options, parallel, memoryCheck }, dryRun);

@@ -86,6 +86,8 @@ export interface TaskSet {
   /** What is asked, in a sentence. */
   readonly summary: string;
   readonly options: Readonly<Record<string, TaskOption>>;
+  /** The samples are made by the network to be trained: another wiring has other samples. */
+  readonly isAboutNetwork: boolean;
   /** @throws {ArgumentError} an option that does not exist, or a value outside its range */
   make(request: TaskRequest): GeneratedTask;
 }
@@ -116,13 +118,16 @@ export function taskSet<const Options extends Readonly<Record<string, TaskOption
   declared: {
     readonly summary: string;
     readonly options: Options;
+    /** Default false. */
+    readonly isAboutNetwork?: boolean;
     make(request: CheckedRequest<OptionValues<Options>>): GeneratedTask;
   },
 ): TaskSet {
-  const { summary, options, make } = declared;
+  const { summary, options, isAboutNetwork = false, make } = declared;
   return {
     summary,
     options,
+    isAboutNetwork,
     make: ({ seed, samples, options: given = {}, network = null }) => {
       const values = checkedOptions(name, options, given) as OptionValues<Options>;
       for (const part of PARTS) checkRange(name, `samples.${part}`, { kind: "whole", ...COUNT }, samples[part]);

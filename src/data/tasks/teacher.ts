@@ -33,6 +33,7 @@ const PERIODS = [6, 40] as const;
  */
 export const teacher: TaskSet = taskSet("teacher", {
   summary: "predict the traces of all neurons of a network with the same wiring, from those of some of its neurons",
+  isAboutNetwork: true,
   options: {
     frames: { kind: "whole", help: "frames of a sample", default: 40, least: 1, most: 4096 },
     masked: { kind: "number", help: "share of the neurons that are not observed", default: 0.25, least: 0, most: 0.99 },
