@@ -8,6 +8,7 @@ import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
 import { originText } from "../report/origin.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
+import { type Baseline, networkSettings } from "../run/baseline.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { outputTimesOf, readoutTimesOf } from "../run/evaluation.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
@@ -23,7 +24,7 @@ export function row(label: string, text: string): string {
 
 /** The first lines of a run. */
 export function describeRun(config: TrainConfig, inputs: RunInputs, device: string, lastStep: number): string[] {
-  const { connectome, projections, samples } = inputs;
+  const { connectome, projections, samples, baseline } = inputs;
   const { csr, table, tableFile, ids, source, provenance } = connectome;
   const made =
     csr.duplicatesSummed > 0 ? `; ${plural(csr.duplicatesSummed, "duplicate entry", "duplicate entries")} summed` : "";
@@ -41,10 +42,11 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
       `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source}${cellTypes})${made}`,
     ),
     ...(provenance ? [row("origin", originText(provenance))] : []),
+    ...(baseline ? [row("baseline", describeBaseline(baseline))] : []),
     row("weights", describeWeights(config)),
     row(
       "input",
-      `${formatCount(samples.train.inputSize)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}${projections.inputSelected === null ? "" : ` of ${formatCount(projections.inputSelected)}`}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
+      `${formatCount(samples.train.inputSize)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}${projections.inputSelected === null ? "" : ` of ${formatCount(projections.inputSelected)}`}, ${projections.input}, ${networkSettings(config).trainInput ? "trained" : "frozen"}`,
     ),
     row("read-out", describeReadout(config, inputs)),
     row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
@@ -147,10 +149,18 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
   return [`times ${decayFactor} every ${every}`];
 }
 
+/** "18,830 trained parameters in 130 units; 18,920 in the connectome's 686 neurons with 14,210 connections". */
+function describeBaseline({ units, parameters, connectome }: Baseline): string {
+  const { neurons, connections, parameters: most } = connectome;
+  return `${formatCount(parameters)} trained parameters in ${plural(units, "unit")}; ${formatCount(most)} in the connectome's ${plural(neurons, "neuron")} with ${plural(connections, "connection")}`;
+}
+
 function describeWeights(config: TrainConfig): string {
   const { weights, normalise, gain, wiring, share } = config;
   const neurons = describeDynamics(config);
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
+  if (wiring === "dense") return `dense, N(0, 1/units); ${neurons}`;
+  if (wiring === "gru") return "GRU, three matrices of N(0, 1/units)";
   if (wiring === "none") return `none, W = 0${frozen}; ${neurons}`;
   const control = {
     real: "",
@@ -170,9 +180,10 @@ function describeDynamics({ dynamics, nonlinearity, tau }: TrainConfig): string 
 }
 
 function describeReadout(
-  { head, kernel, fcDim, dropout, standardise }: TrainConfig,
+  config: TrainConfig,
   { projections, weights, samples }: RunInputs,
 ): string {
+  const { head, kernel, fcDim, dropout, standardise } = networkSettings(config);
   const n = projections.outputProjection?.nRows ?? weights.nRows;
   const which: Readonly<Record<string, string>> = {
     all: "neurons, all there are",

@@ -9,7 +9,7 @@ import { METHODS, type MethodName } from "../ode/tableaus/index.ts";
 import { hyphenated } from "./names.ts";
 
 export const WEIGHTS = ["abs", "signed"] as const;
-export const WIRINGS = ["real", "shuffled", "random", "none"] as const;
+export const WIRINGS = ["real", "shuffled", "random", "none", "dense", "gru"] as const;
 export const NORMALISATIONS = ["rows", "none"] as const;
 export const SHARINGS = ["none", "types", "columns"] as const;
 export const INPUTS = ["auto", "retinotopic", "hexagonal", "random", "groups", "direct"] as const;
@@ -110,7 +110,7 @@ export interface TrainConfig {
   readonly restTime: number;
   /**
    * "real", or a control: "shuffled" has the same degrees and "random" the same density, between neurons drawn by `seed`; "none" has no
-   * connections, W = 0.
+   * connections, W = 0. "dense" and "gru" replace the connectome by a dense recurrent network or a GRU of as many trained parameters.
    */
   readonly wiring: (typeof WIRINGS)[number];
   /** Train weights, biases and time constants of the network. A network without connections is never trained. */

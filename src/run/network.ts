@@ -127,6 +127,9 @@ export function initialWeights(
 function rewired(csr: Csr, { wiring, seed }: Pick<TrainConfig, "wiring" | "seed">): Csr {
   switch (wiring) {
     case "real":
+    // A baseline, made later, has as many parameters as the real wiring.
+    case "dense":
+    case "gru":
       return csr;
     case "shuffled":
       return degreePreservingShuffle(csr, { seed });

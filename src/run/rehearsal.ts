@@ -139,7 +139,7 @@ function partsOf(
     if (label.endsWith(" gradient")) return "gradients";
     if (moments.has(label)) return "moments";
     if (label.startsWith("tape ")) return "tape";
-    if (/^(ct )?(x|drive)( \d+)?$/.test(label)) return "inputs";
+    if (/^(ct )?(x|drive(\.\w+)?)( \d+)?$/.test(label)) return "inputs";
     return names.some((name) => label === name || label.startsWith(`${name} `)) ? "parameters" : "states";
   };
   const parts = Object.fromEntries(DEVICE_PARTS.map((part) => [part, 0])) as Record<DevicePart, number>;

@@ -94,6 +94,8 @@ export interface InputFacts {
     readonly inputSelected?: number;
     readonly readoutSelected?: number;
     readonly readoutLeftOut?: number;
+    /** Of a network in place of the connectome: its size and trained numbers, and those of the connectome. */
+    readonly baseline?: Omit<Baseline, "gates">;
   };
   readonly data: Readonly<Record<"train" | "validation" | "test", number>> & {
     readonly source: string;
@@ -113,7 +115,7 @@ export interface InputFacts {
   readonly provenance: Provenance | null;
 }
 
-export function factsOf({ connectome, projections, samples, task, files, known }: RunInputs): InputFacts {
+export function factsOf({ connectome, projections, baseline, samples, task, files, known }: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
   const { inputSelected, readoutSelected } = projections;
   const { train, normalisation } = samples;
@@ -128,6 +130,7 @@ export function factsOf({ connectome, projections, samples, task, files, known }
       inputNeurons: projections.nDriven,
       readout: projections.readout,
       readoutNeurons: projections.outputProjection?.nRows ?? csr.nRows,
+      ...(baseline && { baseline: sizesOf(baseline) }),
       ...(inputSelected !== null && { inputSelected }),
       ...(readoutSelected && { readoutSelected: readoutSelected.neurons, readoutLeftOut: readoutSelected.leftOut }),
     },
@@ -152,6 +155,10 @@ export function factsOf({ connectome, projections, samples, task, files, known }
     files,
     provenance: connectome.provenance,
   };
+}
+
+function sizesOf({ gates: _, ...sizes }: Baseline): Omit<Baseline, "gates"> {
+  return sizes;
 }
 
 /** @throws {ArgumentError} the initial parameters are no longer those that the run began with */
