@@ -37,12 +37,14 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
   const counts = [`${formatCount(samples.train.count)} training`, ...parts.filter((part) => part !== null)].join(", ");
   return [
     `axograd ${VERSION}, preset ${config.preset}, seed ${config.seed}`,
-    row(
-      "network",
-      `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source}${cellTypes})${made}`,
-    ),
+    baseline
+      ? row("network", describeBaseline(baseline, source))
+      : row(
+          "network",
+          `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source}${cellTypes})${made}`,
+        ),
     ...(provenance ? [row("origin", originText(provenance))] : []),
-    ...(baseline ? [row("baseline", describeBaseline(baseline))] : []),
+    ...(baseline ? [row("parameters", describeParameters(baseline))] : []),
     row("weights", describeWeights(config)),
     row(
       "input",
@@ -149,10 +151,14 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
   return [`times ${decayFactor} every ${every}`];
 }
 
-/** "18,830 trained parameters in 130 units; 18,920 in the connectome's 686 neurons with 14,210 connections". */
-function describeBaseline({ units, parameters, connectome }: Baseline): string {
-  const { neurons, connections, parameters: most } = connectome;
-  return `${formatCount(parameters)} trained parameters in ${plural(units, "unit")}; ${formatCount(most)} in the connectome's ${plural(neurons, "neuron")} with ${plural(connections, "connection")}`;
+/** "199 units (GRU in place of made-up visual system, of 4,046 neurons and 127,518 connections)". */
+function describeBaseline({ units, connectome: { neurons, connections } }: Baseline, source: string): string {
+  return `${plural(units, "unit")} (${source}, of ${plural(neurons, "neuron")} and ${plural(connections, "connection")})`;
+}
+
+/** "130,563 trained; 131,564 with the connectome". */
+function describeParameters({ parameters, connectome }: Baseline): string {
+  return `${formatCount(parameters)} trained; ${formatCount(connectome.parameters)} with the connectome`;
 }
 
 function describeWeights(config: TrainConfig): string {
@@ -160,7 +166,7 @@ function describeWeights(config: TrainConfig): string {
   const neurons = describeDynamics(config);
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
   if (wiring === "dense") return `dense, N(0, 1/units); ${neurons}`;
-  if (wiring === "gru") return "GRU, three matrices of N(0, 1/units)";
+  if (wiring === "gru") return "three dense matrices, N(0, 1/units); gates Sigmoid, state Tanh";
   if (wiring === "none") return `none, W = 0${frozen}; ${neurons}`;
   const control = {
     real: "",
@@ -179,10 +185,7 @@ function describeDynamics({ dynamics, nonlinearity, tau }: TrainConfig): string 
   return `${own}${nonlinearity}${tau === null || tau === 1 ? "" : `, tau ${tau}`}`;
 }
 
-function describeReadout(
-  config: TrainConfig,
-  { projections, weights, samples }: RunInputs,
-): string {
+function describeReadout(config: TrainConfig, { projections, weights, samples }: RunInputs): string {
   const { head, kernel, fcDim, dropout, standardise } = networkSettings(config);
   const n = projections.outputProjection?.nRows ?? weights.nRows;
   const which: Readonly<Record<string, string>> = {

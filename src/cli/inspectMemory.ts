@@ -78,7 +78,17 @@ export async function memoryOfConnectome(file: string, csr: Csr, options: Memory
   };
   const task = await taskOf(config, splits);
   const planned: RunInputs = {
-    ...{ connectome, weights, sharing: null, baseline: null, samples: splits, task, known: null, files: [], isRecorded: false },
+    ...{
+      connectome,
+      weights,
+      sharing: null,
+      baseline: null,
+      samples: splits,
+      task,
+      known: null,
+      files: [],
+      isRecorded: false,
+    },
     taskNetwork: { weights, dynamics: config.dynamics, nonlinearity: config.nonlinearity, group: null, typeIdx: null },
     projections: chooseProjections(connectome, { inputSize: train.inputSize, outputs: CLASSES }, config),
   };

@@ -23,6 +23,8 @@ export interface RunStart extends InputFacts {
   /** Which loss and metrics there are. */
   readonly task: TaskDescription;
   readonly device: string;
+  /** Numbers that training changes. */
+  readonly trainedParameters: number;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
@@ -39,6 +41,7 @@ export function describeStart(config: TrainConfig, inputs: RunInputs, backend: B
     task: trainer.task,
     ...factsOf(inputs),
     device: backend.description,
+    trainedParameters: trainer.optimizer.trainedNumbers,
     stepsPerEpoch: trainer.stepsPerEpoch,
     lastStep: trainer.lastStep(limitsOf(config)),
     environment: { node: process.version, platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
@@ -51,6 +54,8 @@ export interface RunSummary {
   readonly preset: string;
   readonly device: string;
   readonly threads: number;
+  /** Numbers that training changed. */
+  readonly trainedParameters: number;
   readonly steps: number;
   /** Epochs completed. */
   readonly epochs: number;
@@ -102,6 +107,7 @@ export function summarise(
     preset,
     device: backend.description,
     threads,
+    trainedParameters: trainer.optimizer.trainedNumbers,
     steps: trainer.position.step,
     epochs: trainer.position.epoch,
     seconds,

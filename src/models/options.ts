@@ -273,7 +273,8 @@ function checkConflicts(o: ConnectomeNetworkOptions): void {
     return;
   }
   if (o.sharedWeights) throw new ArgumentError(where, "sharedWeights", 'it dropped, as "gru" shares none', "both");
-  if (!o.inputProjection) throw new ArgumentError(where, "inputProjection", 'a matrix, as dynamics "gru" has gates', "none");
+  if (!o.inputProjection)
+    throw new ArgumentError(where, "inputProjection", 'a matrix, as dynamics "gru" has gates', "none");
 }
 
 /** Initial weights of the gates. @throws {ShapeError | ArgumentError} naming the gate */

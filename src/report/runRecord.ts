@@ -44,6 +44,8 @@ export interface RunStartFacts extends Facts {
   /** How its connectome was made of published files; null: not recorded, as before 0.4.0, or its file does not say it. */
   readonly provenance: Provenance | null;
   readonly device: string;
+  /** Numbers that training changes; null: not recorded, as before 0.5.0. */
+  readonly trainedParameters: number | null;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Facts;
@@ -156,6 +158,7 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
     files: parts.has("files") ? parts.objects("files").map(hashedFileOf) : null,
     provenance: provenance && provenanceOf(file, provenance),
     device: parts.text("device"),
+    trainedParameters: parts.has("trainedParameters") ? parts.count("trainedParameters") : null,
     stepsPerEpoch: parts.countOrNull("stepsPerEpoch", 1) ?? Number.POSITIVE_INFINITY,
     lastStep: parts.countOrNull("lastStep") ?? Number.POSITIVE_INFINITY,
     environment: parts.object("environment").all,

@@ -9,6 +9,7 @@ import type { HashedFile } from "../io/hash.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { type Facts, nullIfMissing, type RunStartFacts, readRunStart, type SampleFacts } from "../report/runRecord.ts";
 import type { WarmStart } from "../train/warmStart.ts";
+import type { Baseline } from "./baseline.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";

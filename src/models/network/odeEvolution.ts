@@ -59,7 +59,12 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
 export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Evolution<EvaluationOptions> {
   const { backend, options } = model;
   if (options.dynamics === "gru")
-    throw new ArgumentError(WHERE, "dynamics", 'an equation in continuous time ("gru" is that of ConnectomeRNN)', "gru");
+    throw new ArgumentError(
+      WHERE,
+      "dynamics",
+      'an equation in continuous time ("gru" is that of ConnectomeRNN)',
+      "gru",
+    );
   const { onFailure = "throw", stepsEndAtFrames = true } = solve.options;
   const solvers = new Map<string, OdeSolver>();
 
