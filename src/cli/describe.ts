@@ -8,7 +8,7 @@ import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
 import { originText } from "../report/origin.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
-import { type Baseline, networkSettings } from "../run/baseline.ts";
+import { BASELINE_NAMES, type BaselineFacts, networkSettings } from "../run/baseline.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { outputTimesOf, readoutTimesOf } from "../run/evaluation.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
@@ -38,13 +38,12 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
   return [
     `axograd ${VERSION}, preset ${config.preset}, seed ${config.seed}`,
     baseline
-      ? row("network", describeBaseline(baseline, source))
+      ? row("network", describeBaseline(baseline))
       : row(
           "network",
           `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source}${cellTypes})${made}`,
         ),
     ...(provenance ? [row("origin", originText(provenance))] : []),
-    ...(baseline ? [row("parameters", describeParameters(baseline))] : []),
     row("weights", describeWeights(config)),
     row(
       "input",
@@ -151,14 +150,11 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
   return [`times ${decayFactor} every ${every}`];
 }
 
-/** "199 units (GRU in place of made-up visual system, of 4,046 neurons and 127,518 connections)". */
-function describeBaseline({ units, connectome: { neurons, connections } }: Baseline, source: string): string {
-  return `${plural(units, "unit")} (${source}, of ${plural(neurons, "neuron")} and ${plural(connections, "connection")})`;
-}
-
-/** "130,563 trained; 131,564 with the connectome". */
-function describeParameters({ parameters, connectome }: Baseline): string {
-  return `${formatCount(parameters)} trained; ${formatCount(connectome.parameters)} with the connectome`;
+/** "GRU of 44 units with 8,423 trained parameters, in place of made-up visual system with 350 neurons, 8,178 connections and 8,528". */
+export function describeBaseline({ name, units, parameters, connectome }: BaselineFacts): string {
+  const { source, neurons, connections, parameters: most } = connectome;
+  const size = `${plural(neurons, "neuron")}, ${plural(connections, "connection")} and ${formatCount(most)}`;
+  return `${BASELINE_NAMES[name]} of ${plural(units, "unit")} with ${formatCount(parameters)} trained parameters, in place of ${source} with ${size}`;
 }
 
 function describeWeights(config: TrainConfig): string {

@@ -16,6 +16,9 @@ import type { Projections } from "./projections.ts";
 export const BASELINES = ["dense", "gru"] as const;
 export type BaselineName = (typeof BASELINES)[number];
 
+/** What people call them. */
+export const BASELINE_NAMES: Readonly<Record<BaselineName, string>> = { dense: "dense network", gru: "GRU" };
+
 /** A network in place of the connectome, and what it is measured by. */
 export interface Baseline {
   readonly name: BaselineName;
@@ -23,9 +26,21 @@ export interface Baseline {
   /** Trained numbers: recurrent and input weights, biases, time constants and read-out. */
   readonly parameters: number;
   /** The connectome, and the trained numbers of a run with it; the baseline has the most units that need no more. */
-  readonly connectome: { readonly neurons: number; readonly connections: number; readonly parameters: number };
+  readonly connectome: {
+    readonly source: string;
+    readonly neurons: number;
+    readonly connections: number;
+    readonly parameters: number;
+  };
   /** Initial weights of a GRU's gates; null: a dense network. */
   readonly gates: Readonly<Record<Gate, GateWeights>> | null;
+}
+
+/** What records say of a baseline. */
+export type BaselineFacts = Omit<Baseline, "gates">;
+
+export function factsOfBaseline({ gates: _, ...facts }: Baseline): BaselineFacts {
+  return facts;
 }
 
 /** Network and projections of a run. */
@@ -117,8 +132,7 @@ export function baselineNetwork(
   const recurrent = (part: string) => denseRecurrence(units, stream(`recurrent ${part}`));
   const input = (part: string) => denseInput(units, ends.inputSize, stream(`input ${part}`));
   const weights = recurrent("state");
-  const { nRows: neurons, nnz: connections } = connectome.csr;
-  const what = { dense: "dense network", gru: "GRU" }[name];
+  const { source, csr } = connectome;
   const gate = (name: Gate): GateWeights => ({ connections: recurrent(name).values, input: input(name).values });
   return {
     connectome: {
@@ -127,7 +141,7 @@ export function baselineNetwork(
       table: null,
       ids: null,
       initial: null,
-      source: `${what} in place of ${connectome.source}`,
+      source: `${BASELINE_NAMES[name]} in place of ${source}`,
     },
     weights,
     projections: {
@@ -138,7 +152,7 @@ export function baselineNetwork(
       name,
       units,
       parameters: baselineParameters(config, ends, units),
-      connectome: { neurons, connections, parameters },
+      connectome: { source, neurons: csr.nRows, connections: csr.nnz, parameters },
       gates: name === "gru" ? { reset: gate("reset"), update: gate("update") } : null,
     },
   };

@@ -9,7 +9,7 @@ import type { HashedFile } from "../io/hash.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { type Facts, nullIfMissing, type RunStartFacts, readRunStart, type SampleFacts } from "../report/runRecord.ts";
 import type { WarmStart } from "../train/warmStart.ts";
-import type { Baseline } from "./baseline.ts";
+import { type BaselineFacts, factsOfBaseline } from "./baseline.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
@@ -96,7 +96,7 @@ export interface InputFacts {
     readonly readoutSelected?: number;
     readonly readoutLeftOut?: number;
     /** Of a network in place of the connectome: its size and trained numbers, and those of the connectome. */
-    readonly baseline?: Omit<Baseline, "gates">;
+    readonly baseline?: BaselineFacts;
   };
   readonly data: Readonly<Record<"train" | "validation" | "test", number>> & {
     readonly source: string;
@@ -131,7 +131,7 @@ export function factsOf({ connectome, projections, baseline, samples, task, file
       inputNeurons: projections.nDriven,
       readout: projections.readout,
       readoutNeurons: projections.outputProjection?.nRows ?? csr.nRows,
-      ...(baseline && { baseline: sizesOf(baseline) }),
+      ...(baseline && { baseline: factsOfBaseline(baseline) }),
       ...(inputSelected !== null && { inputSelected }),
       ...(readoutSelected && { readoutSelected: readoutSelected.neurons, readoutLeftOut: readoutSelected.leftOut }),
     },
@@ -156,10 +156,6 @@ export function factsOf({ connectome, projections, baseline, samples, task, file
     files,
     provenance: connectome.provenance,
   };
-}
-
-function sizesOf({ gates: _, ...sizes }: Baseline): Omit<Baseline, "gates"> {
-  return sizes;
 }
 
 /** @throws {ArgumentError} the initial parameters are no longer those that the run began with */
