@@ -342,6 +342,8 @@ export type { Label, NeuronClassName, NeuronTypes, PerNeuron } from "./models/ne
 export type {
   ConnectomeNetworkOptions,
   Dynamics,
+  Gate,
+  GateWeights,
   InitialNumbers,
   InputGradients,
   ListMode,

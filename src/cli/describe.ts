@@ -9,6 +9,7 @@ import { readTimesOf } from "../models/readout/times.ts";
 import { type TapePlan, tapeBytes } from "../ode/tape.ts";
 import { originText } from "../report/origin.ts";
 import type { RecoveryFacts } from "../report/runRecord.ts";
+import { BASELINE_NAMES, type BaselineFacts, networkSettings } from "../run/baseline.ts";
 import type { Assignments, TrainConfig } from "../run/config.ts";
 import { outputTimesOf, readoutTimesOf } from "../run/evaluation.ts";
 import { isConnectomeTrained, type RunInputs } from "../run/experiment.ts";
@@ -24,7 +25,7 @@ export function row(label: string, text: string): string {
 
 /** The first lines of a run. */
 export function describeRun(config: TrainConfig, inputs: RunInputs, device: string, lastStep: number): string[] {
-  const { connectome, projections, samples } = inputs;
+  const { connectome, projections, samples, baseline } = inputs;
   const { csr, table, tableFile, ids, source, provenance } = connectome;
   const made =
     csr.duplicatesSummed > 0 ? `; ${plural(csr.duplicatesSummed, "duplicate entry", "duplicate entries")} summed` : "";
@@ -37,15 +38,17 @@ export function describeRun(config: TrainConfig, inputs: RunInputs, device: stri
   const counts = [`${formatCount(samples.train.count)} training`, ...parts.filter((part) => part !== null)].join(", ");
   return [
     `axograd ${VERSION}, preset ${config.preset}, seed ${config.seed}`,
-    row(
-      "network",
-      `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source}${cellTypes})${made}`,
-    ),
+    baseline
+      ? row("network", describeBaseline(baseline))
+      : row(
+          "network",
+          `${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source}${cellTypes})${made}`,
+        ),
     ...(provenance ? [row("origin", originText(provenance))] : []),
     row("weights", describeWeights(config)),
     row(
       "input",
-      `${formatCount(samples.train.inputSize)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}${projections.inputSelected === null ? "" : ` of ${formatCount(projections.inputSelected)}`}, ${projections.input}, ${config.trainInput ? "trained" : "frozen"}`,
+      `${formatCount(samples.train.inputSize)} ${samples.train.picture ? "pixels" : "inputs"} to ${plural(projections.nDriven, "neuron")}${projections.inputSelected === null ? "" : ` of ${formatCount(projections.inputSelected)}`}, ${projections.input}, ${networkSettings(config).trainInput ? "trained" : "frozen"}`,
     ),
     row("read-out", describeReadout(config, inputs)),
     row("data", `${samples.source}: ${counts} ${nounOf(samples.train)}`),
@@ -148,10 +151,19 @@ function describeSchedule({ schedule, decayEvery, decayFactor }: TrainConfig): s
   return [`times ${decayFactor} every ${every}`];
 }
 
+/** "GRU of 44 units with 8,423 trained parameters, in place of made-up visual system with 350 neurons, 8,178 connections and 8,528". */
+export function describeBaseline({ name, units, parameters, connectome }: BaselineFacts): string {
+  const { source, neurons, connections, parameters: most } = connectome;
+  const size = `${plural(neurons, "neuron")}, ${plural(connections, "connection")} and ${formatCount(most)}`;
+  return `${BASELINE_NAMES[name]} of ${plural(units, "unit")} with ${formatCount(parameters)} trained parameters, in place of ${source} with ${size}`;
+}
+
 function describeWeights(config: TrainConfig): string {
   const { weights, normalise, gain, wiring, share } = config;
   const neurons = describeDynamics(config);
   const frozen = isConnectomeTrained(config) ? "" : ", frozen";
+  if (wiring === "dense") return `dense, N(0, 1/units); ${neurons}`;
+  if (wiring === "gru") return "three dense matrices, N(0, 1/units); gates Sigmoid, state Tanh";
   if (wiring === "none") return `none, W = 0${frozen}; ${neurons}`;
   const control = wiring === "real" ? "" : `control ${wiring} (${CONTROLS[wiring].summary}), `;
   const shared = { none: "", types: ", shared by cell types", columns: ", shared by cell types and columns" }[share];
@@ -166,10 +178,8 @@ function describeDynamics({ dynamics, nonlinearity, tau }: TrainConfig): string 
   return `${own}${nonlinearity}${tau === null || tau === 1 ? "" : `, tau ${tau}`}`;
 }
 
-function describeReadout(
-  { head, kernel, fcDim, dropout, standardise }: TrainConfig,
-  { projections, weights, samples }: RunInputs,
-): string {
+function describeReadout(config: TrainConfig, { projections, weights, samples }: RunInputs): string {
+  const { head, kernel, fcDim, dropout, standardise } = networkSettings(config);
   const n = projections.outputProjection?.nRows ?? weights.nRows;
   const which: Readonly<Record<string, string>> = {
     all: "neurons, all there are",

@@ -18,8 +18,9 @@ import { selectable, withTable } from "../run/network.ts";
 import { loadProgressOf } from "../run/samples.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
+import { describeBaseline } from "./describe.ts";
 import { type Bin, type Inspection, inspect } from "./inspection.ts";
-import { type InspectedMemory, memoryOfConnectome, memoryOfSettings, memoryRows } from "./inspectMemory.ts";
+import { type InspectedMemory, inspectRun, memoryOfConnectome, memoryRows } from "./inspectMemory.ts";
 import { inspectNeurons, neuronLines } from "./inspectNeurons.ts";
 import { inspectSamples, isSampleSet, sampleText } from "./inspectSamples.ts";
 import { LongWork } from "./loading.ts";
@@ -221,11 +222,12 @@ async function inspectSettings(file: string | undefined, given: GivenOptions, ty
   };
   const sources = { ...(source !== undefined && { config: source }), ...(set && { set }), ...options };
   const config = await configOf(sources);
-  const memory = await memoryOfSettings(config, new LongWork(new Console({ json, quiet: false })));
-  if (json) writeJson({ kind: "settings", preset: config.preset, memory });
+  const { memory, baseline } = await inspectRun(config, new LongWork(new Console({ json, quiet: false })));
+  const network = baseline === null ? [] : [["network", describeBaseline(baseline)] as const];
+  if (json) writeJson({ kind: "settings", preset: config.preset, memory, ...(baseline && { baseline }) });
   else
     writeText(
-      `${alignColumns(memoryRows(memory))
+      `${alignColumns([...network, ...memoryRows(memory)])
         .map((line) => `  ${line}`)
         .join("\n")}\n`,
     );

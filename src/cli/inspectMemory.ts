@@ -8,6 +8,7 @@ import { BackendError } from "../core/errors.ts";
 import { formatBytes, formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
+import { type BaselineFacts, factsOfBaseline } from "../run/baseline.ts";
 import type { SolverName, TIMES, TrainConfig } from "../run/config.ts";
 import { resolveConfig, type Settings } from "../run/configLayers.ts";
 import { openDevice } from "../run/device.ts";
@@ -83,6 +84,7 @@ export async function memoryOfConnectome(file: string, csr: Csr, options: Memory
       control: null,
       weights,
       sharing: null,
+      baseline: null,
       samples: splits,
       task,
       known: null,
@@ -111,12 +113,17 @@ function configFor(file: string, options: MemoryOptions): TrainConfig {
   return resolveConfig([settings]);
 }
 
-/** What `train` would take with these settings. */
-export async function memoryOfSettings(config: TrainConfig, reading: LongWork): Promise<InspectedMemory> {
+/** What `train` would take with these settings, and the network in place of the connectome, if there is one. */
+export async function inspectRun(
+  config: TrainConfig,
+  reading: LongWork,
+): Promise<{ readonly memory: InspectedMemory; readonly baseline: BaselineFacts | null }> {
   const inputs = await loadRunInputs(config, { hashes: false, onProgress: reading.onProgress });
   reading.done();
   try {
-    return await planOn(await openDevice(config), config, inputs, {});
+    const { baseline } = inputs;
+    const memory = await planOn(await openDevice(config), config, inputs, {});
+    return { memory, baseline: baseline && factsOfBaseline(baseline) };
   } finally {
     await inputs.samples.release();
   }
@@ -151,6 +158,7 @@ export function memoryRows(memory: InspectedMemory): (readonly [label: string, t
     ? `, ${formatBytes(deviceBytes)} of it on the device`
     : `, and ${formatBytes(deviceBytes)} on the device, whose memory is unknown`;
   return [
+    ["parameters", `${formatCount(memory.trainedParameters)} trained`],
     ["memory", `to train it on ${device}, in batches of ${batchSize}${atOnce}, ${steps}`],
     ...parts.map(({ name, bytes }) => {
       const more = name === "tape" ? `: ${storedText(memory)} (budget ${formatBytes(tapeBudgetBytes)})` : "";

@@ -26,6 +26,8 @@ export interface RunStart extends InputFacts {
   readonly device: string;
   /** The choices of sparse kernels, and where they come from; null: the device has none. */
   readonly tuning: Facts | null;
+  /** Numbers that training changes. */
+  readonly trainedParameters: number;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
@@ -49,6 +51,7 @@ export function describeStart(
     ...factsOf(inputs),
     device: backend.description,
     tuning: tuning && runTuningJson(tuning),
+    trainedParameters: trainer.optimizer.trainedNumbers,
     stepsPerEpoch: trainer.stepsPerEpoch,
     lastStep: trainer.lastStep(limitsOf(config)),
     environment: { node: process.version, platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
@@ -62,6 +65,8 @@ export interface RunSummary {
   readonly device: string;
   readonly tuning: Facts | null;
   readonly threads: number;
+  /** Numbers that training changed. */
+  readonly trainedParameters: number;
   readonly steps: number;
   /** Epochs completed. */
   readonly epochs: number;
@@ -113,6 +118,7 @@ export function summarise(
     preset,
     device: backend.description,
     threads,
+    trainedParameters: trainer.optimizer.trainedNumbers,
     steps: trainer.position.step,
     epochs: trainer.position.epoch,
     seconds,

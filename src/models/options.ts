@@ -3,6 +3,7 @@
 import type { Csr } from "../core/csr.ts";
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { checkFinite } from "../core/finite.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { quoteValue } from "../core/text.ts";
 import { activation } from "./activation.ts";
@@ -27,9 +28,34 @@ export type ListMode = "perNeuron" | "perNeuronType";
  * - "rate": τ dh/dt = relu(φ(U·x + W·(s ⊙ h) + b)) − h, as in torch-biopl;
  * - "leaky": τ dh/dt = φ(U·x + W·(s ⊙ h) + b) − h; in discrete time h ← (1 − α)·h + α·φ(U·x + W·(s ⊙ h) + b) with α = 1/τ;
  * - "voltage": τ dh/dt = U·x + W·(s ⊙ φ(h)) + b − h: states are potentials, b those at rest, φ turns them into rates (as in flyvis);
- * - "plain": dh/dt = φ(U·x + W·(s ⊙ h) + b) − h; see sparse.ts.
+ * - "plain": dh/dt = φ(U·x + W·(s ⊙ h) + b) − h; see sparse.ts;
+ * - "gru", in discrete time: h ← (1 − z) ⊙ φ(U·x + b + r ⊙ (W·(s ⊙ h) + b_h)) + z ⊙ h with the gates r and z, each with matrices and a bias of
+ *   its own: σ(U_g·x + W_g·(s ⊙ h) + b_g). With a complete connectome it is the gated recurrent unit of Cho et al. (2014) in the form of
+ *   torch.nn.GRU, whose two biases of a gate are one here.
  */
-export type Dynamics = "rate" | "leaky" | "voltage" | "plain";
+export type Dynamics = "rate" | "leaky" | "voltage" | "plain" | "gru";
+
+/** Gates of "gru": r, by which the recurrent input is multiplied, and z, the share of the state that is kept. */
+export type Gate = "reset" | "update";
+export const GATES: readonly Gate[] = ["reset", "update"];
+
+/** Initial values of a gate's own parameters, each 0 where none are given: both gates then begin half open. */
+export interface GateWeights {
+  /** W_g on the connections of the connectome, row-major. */
+  readonly connections?: ArrayLike<number>;
+  /** U_g, in the order of the values of `inputProjection`. */
+  readonly input?: ArrayLike<number>;
+}
+
+/** The gates of an equation. */
+export function gatesOf({ dynamics }: { readonly dynamics?: Dynamics }): readonly Gate[] {
+  return dynamics === "gru" ? GATES : [];
+}
+
+/** Whether neurons have time constants. */
+export function hasTimeConstants(dynamics: Dynamics): boolean {
+  return dynamics !== "plain" && dynamics !== "gru";
+}
 
 /** One number for all, a list, numbers by the labels of types, or a function that makes a list of `count` (neurons or types). */
 export type InitialNumbers =
@@ -58,9 +84,11 @@ export interface ConnectomeNetworkOptions {
   readonly outputProjectionBias?: boolean;
   /** Which equation the state follows; default "rate". */
   readonly dynamics?: Dynamics;
+  /** Only of "gru". */
+  readonly gates?: Readonly<Partial<Record<Gate, GateWeights>>>;
   /** A label per neuron: strings or numbers. */
   readonly neuronType?: ArrayLike<Label>;
-  /** A torch.nn module's name, or several joined by commas; a list or mapping: one per type. Default "Sigmoid"; of voltages "ReLU", of leaky networks "Tanh". */
+  /** A torch.nn module's name, or several joined by commas; a list or mapping: one per type. Default "Sigmoid"; of voltages "ReLU", of leaky and gated networks "Tanh". */
   readonly neuronNonlinearity?: string | null | readonly (string | null)[] | Readonly<Record<string, string | null>>;
   /** Sign of a neuron's synapses (Dale's law); multiplies the state of the *sending* neuron. Default "excitatory". */
   readonly neuronClass?: PerNeuron<NeuronClassName>;
@@ -152,6 +180,7 @@ const DEFAULT_NONLINEARITY: Readonly<Record<Dynamics, string>> = {
   leaky: "Tanh",
   voltage: "ReLU",
   plain: "Sigmoid",
+  gru: "Tanh",
 };
 
 /** Every option, those of the network's evolution included. */
@@ -164,6 +193,7 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memor
   outputProjection: true,
   outputProjectionBias: true,
   dynamics: true,
+  gates: true,
   neuronType: true,
   neuronNonlinearity: true,
   neuronClass: true,
@@ -187,6 +217,8 @@ const OPTIONS: Readonly<Record<keyof ConnectomeNetworkOptions | "solve" | "memor
   lightCone: true,
 };
 
+const GATE_NAMES: Readonly<Record<Gate, true>> = { reset: true, update: true };
+const GATE_OPTIONS: Readonly<Record<keyof GateWeights, true>> = { connections: true, input: true };
 const MIN_OPTIONS = { min: true, clamp: true } as const;
 
 /** Constraint on the weights or strengths of a network. */
@@ -229,12 +261,36 @@ function checkConflicts(o: ConnectomeNetworkOptions): void {
   }
   if (o.neuronTau !== undefined && o.neuronAlpha !== undefined)
     throw new ArgumentError(where, "neuronAlpha", "it dropped, or no neuronTau (α = 1/τ)", "both");
-  if (o.dynamics === "plain") {
+  if (o.dynamics !== undefined && !hasTimeConstants(o.dynamics)) {
     const given = (["neuronTau", "neuronAlpha", "neuronTauMode", "trainTau"] as const).find(
       (name) => o[name] !== undefined,
     );
-    const expected = 'it dropped, or other dynamics than "plain", whose time constants are 1';
+    const expected = `it dropped, or other dynamics than "${o.dynamics}", which has no time constants`;
     if (given) throw new ArgumentError(where, given, expected, "both");
+  }
+  if (o.dynamics !== "gru") {
+    if (o.gates) throw new ArgumentError(where, "gates", 'it dropped, or dynamics: "gru"', "gates");
+    return;
+  }
+  if (o.sharedWeights) throw new ArgumentError(where, "sharedWeights", 'it dropped, as "gru" shares none', "both");
+  if (!o.inputProjection)
+    throw new ArgumentError(where, "inputProjection", 'a matrix, as dynamics "gru" has gates', "none");
+}
+
+/** Initial weights of the gates. @throws {ShapeError | ArgumentError} naming the gate */
+function checkGates({ gates = {}, connectome, inputProjection }: ConnectomeNetworkOptions): void {
+  const where = "ConnectomeNetwork";
+  checkNames(where, gates, GATE_NAMES, "gates.");
+  for (const [gate, weights] of Object.entries(gates)) {
+    checkNames(where, weights, GATE_OPTIONS, `gates.${gate}.`);
+    const lengths = { connections: connectome.nnz, input: inputProjection!.values.length };
+    for (const [part, length] of Object.entries(lengths)) {
+      const values = weights[part as keyof GateWeights];
+      if (values === undefined) continue;
+      const name = `gates.${gate}.${part}`;
+      if (values.length !== length) throw new ShapeError(where, name, `${length} numbers`, `${values.length}`);
+      checkFinite(where, name, values, "f64");
+    }
   }
 }
 
@@ -251,6 +307,7 @@ export function resolveNeurons(o: ConnectomeNetworkOptions): ResolvedNeurons {
   }
   if (o.outputProjection) checkMatrix(where, "outputProjection", o.outputProjection, null, n);
   checkConnections(o);
+  checkGates(o);
   const types = o.neuronType === undefined ? null : neuronTypes(o.neuronType, n);
   const signs = signVector(o.neuronClass ?? "excitatory", n, types, o.neuronClassMode === "perNeuronType");
   return {

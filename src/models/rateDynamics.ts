@@ -8,7 +8,7 @@ import type { EvaluationTime, OdeSystem } from "../ode/method.ts";
 import type { Value } from "../ops/value.ts";
 import type { Operand } from "../ops/vocabulary.ts";
 import { activation } from "./activation.ts";
-import type { Dynamics } from "./options.ts";
+import { type Dynamics, type Gate, gatesOf, hasTimeConstants } from "./options.ts";
 
 /** Sizes and variants of the rate model: its graph follows from them. */
 export interface RateShape {
@@ -19,7 +19,7 @@ export interface RateShape {
   /** false: every neuron is excitatory, no factor is applied. */
   readonly signed: boolean;
   readonly bias: boolean;
-  /** See Dynamics; "plain" has no leaf τ. Default "rate". */
+  /** See Dynamics; "plain" and "gru" have no leaf τ. Default "rate". */
   readonly dynamics?: Dynamics;
   /** Steps of a sequence input; 1: an input that is constant in time. */
   readonly steps: number;
@@ -31,23 +31,59 @@ export interface RateShape {
   readonly stepsEndAtFrames?: boolean;
 }
 
+/** Leaf of a gate that belongs to it as `leaf` does to the state: "hh" → "hh.reset". */
+export function leafOfGate(leaf: string, gate: Gate): string {
+  return `${leaf}.${gate}`;
+}
+
+/** Leaves of the projected input: of the state, and of each gate. */
+export function driveLeaves(dynamics: Dynamics): readonly string[] {
+  return ["drive", ...gatesOf({ dynamics }).map((gate) => leafOfGate("drive", gate))];
+}
+
 /**
  * The state that a neuron is driven to: relu( φ( u ) ) with u = drive + W·(s ⊙ h) + b; for voltages u with φ(h) instead of h; for leaky and
- * plain networks φ(u).
+ * plain networks φ(u); for gated ones φ(u) with u = drive + r ⊙ (W·(s ⊙ h) + b_h) + b.
  *
  * Leaves: `hh` (W, sparse, row = post), `sign` (s = ±1 per neuron), `bias` (b), `nonlinearity` (index of φ, if there are several), `muted` (1
- * for neurons that send 0).
+ * for neurons that send 0); of gated networks those of `gateOf` and `bias.recurrent` (b_h).
  */
 export function target(g: Graph, shape: RateShape, drive: Value, h: Value): Value {
   const { nNeurons, nnz, dynamics } = shape;
   const { ops } = g;
-  const w = g.sparse("hh", nNeurons, nNeurons, nnz);
-  const sent = rates(g, shape, h);
-  const synaptic = ops.add(drive, ops.matmul(w, shape.signed ? ops.mul(g.row("sign", nNeurons), sent) : sent));
+  const recurrent = ops.matmul(g.sparse("hh", nNeurons, nNeurons, nnz), signals(g, shape, h));
+  const synaptic = ops.add(drive, dynamics === "gru" ? resetInput(g, shape, recurrent, h) : recurrent);
   const u = shape.bias ? ops.add(synaptic, g.row("bias", nNeurons)) : synaptic;
   if (dynamics === "voltage") return u;
   const phi = transfer(g, shape, u);
-  return dynamics === "plain" || dynamics === "leaky" ? phi : ops.relu(phi);
+  return dynamics === "rate" || dynamics === undefined ? ops.relu(phi) : phi;
+}
+
+/** r ⊙ (W·(s ⊙ h) + b_h). */
+function resetInput(g: Graph, shape: RateShape, recurrent: Value, h: Value): Value {
+  const { ops } = g;
+  const biased = shape.bias ? ops.add(recurrent, g.row("bias.recurrent", shape.nNeurons)) : recurrent;
+  return ops.mul(gateOf(g, shape, "reset", h), biased);
+}
+
+/**
+ * A gate, σ( drive_g + W_g·(s ⊙ h) + b_g ). Leaves: those of `target` with the name of the gate: `drive.reset`, `hh.reset`, `bias.reset`.
+ * Source: Cho et al., "Learning phrase representations using RNN encoder–decoder for statistical machine translation", EMNLP 2014; the reset
+ * gate multiplies the recurrent input after its product with W, as in torch.nn.GRU.
+ */
+function gateOf(g: Graph, shape: RateShape, gate: Gate, h: Value): Value {
+  const { nNeurons, nnz } = shape;
+  const { ops } = g;
+  const w = g.sparse(leafOfGate("hh", gate), nNeurons, nNeurons, nnz);
+  const drive = g.state(leafOfGate("drive", gate), nNeurons);
+  const synaptic = ops.add(drive, ops.matmul(w, signals(g, shape, h)));
+  return ops.sigmoid(shape.bias ? ops.add(synaptic, g.row(leafOfGate("bias", gate), nNeurons)) : synaptic);
+}
+
+/** What neurons in state `h` send, with their sign. */
+function signals(g: Graph, shape: RateShape, h: Value): Value {
+  const sent = rates(g, shape, h);
+  return shape.signed ? g.ops.mul(g.row("sign", shape.nNeurons), sent) : sent;
 }
 
 /** What neurons in state `h` send, before their sign: h, or of voltages φ(h); 0 where they are muted. */
@@ -102,7 +138,8 @@ export function rateDynamics(shape: RateShape): OdeSystem {
 
 /**
  * One step of the discrete model: h ← (1/τ)·target(h) + (1 − 1/τ)·h, the explicit Euler step of size 1 of the dynamics; h ← h where it is
- * held. Leaves: those of `target`, `tau` (τ), `held`, the state `h` (unless it is given) and its input `drive`.
+ * held. Gated networks have 1 − z in place of 1/τ. Leaves: those of `target`, `tau` (τ), `held`, the state `h` (unless it is given) and its
+ * input `drive`.
  * Source: torch-biopl's ConnectomeRNN.
  */
 export function discreteStep(g: Graph, shape: RateShape, h: Value = g.state("h", shape.nNeurons)): Value {
@@ -114,7 +151,7 @@ function freeStep(g: Graph, shape: RateShape, h: Value): Value {
   const { ops } = g;
   const goal = target(g, shape, g.state("drive", nNeurons), h);
   if (dynamics === "plain") return goal;
-  const leak = ops.div(1, tauOf(g, shape));
+  const leak = dynamics === "gru" ? ops.sub(1, gateOf(g, shape, "update", h)) : ops.div(1, tauOf(g, shape));
   return ops.add(ops.mul(leak, goal), ops.mul(ops.sub(1, leak), h));
 }
 
@@ -147,7 +184,7 @@ function driveOfFrame(g: Graph, { nNeurons, steps }: RateShape): Value {
 }
 
 function tauOf(g: Graph, { dynamics, nNeurons }: RateShape): Value {
-  return dynamics === "plain" ? g.ops.constant(1) : g.row("tau", nNeurons);
+  return dynamics !== undefined && !hasTimeConstants(dynamics) ? g.ops.constant(1) : g.row("tau", nNeurons);
 }
 
 /** The input of frame k; frames are equally long and fill the interval of length `duration`, a leaf with the direction's sign. */

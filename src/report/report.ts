@@ -270,6 +270,9 @@ function keyNumbersOf(run: RunRecord): KeyNumber[] {
     ...(recovered == null ? [] : [{ value: recovered.toFixed(3), name: "R² of recovered weights" }]),
     { value: formatCount(start.network.neurons), name: "neurons" },
     { value: formatCount(start.network.connections), name: "connections" },
+    ...(start.trainedParameters === null
+      ? []
+      : [{ value: formatCount(start.trainedParameters), name: "trained parameters" }]),
     { value: formatCount(last?.step ?? 0), name: "training steps" },
     { value: seconds(total(steps)), name: "training time" },
   ];

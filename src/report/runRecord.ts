@@ -46,6 +46,8 @@ export interface RunStartFacts extends Facts {
   readonly device: string;
   /** The choices of sparse kernels; null: no GPU, or not recorded, as before 0.5.0. */
   readonly tuning: Facts | null;
+  /** Numbers that training changes; null: not recorded, as before 0.5.0. */
+  readonly trainedParameters: number | null;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
   readonly environment: Facts;
@@ -159,6 +161,7 @@ export async function readRunStart(file: string): Promise<RunStartFacts> {
     provenance: provenance && provenanceOf(file, provenance),
     device: parts.text("device"),
     tuning: parts.has("tuning") ? (parts.objectOrNull("tuning")?.all ?? null) : null,
+    trainedParameters: parts.has("trainedParameters") ? parts.count("trainedParameters") : null,
     stepsPerEpoch: parts.countOrNull("stepsPerEpoch", 1) ?? Number.POSITIVE_INFINITY,
     lastStep: parts.countOrNull("lastStep") ?? Number.POSITIVE_INFINITY,
     environment: parts.object("environment").all,

@@ -11,8 +11,15 @@ import { METHODS, type MethodName } from "../ode/tableaus/index.ts";
 import { hyphenated } from "./names.ts";
 
 export const WEIGHTS = ["abs", "signed"] as const;
-/** The connectome as it is, or one of its controls. */
-export const WIRINGS: readonly ("real" | ControlName)[] = ["real", ...CONTROL_NAMES];
+/** Wirings that replace the connectome by a network of units that are all connected. */
+export const BASELINES = ["dense", "gru"] as const;
+export type BaselineName = (typeof BASELINES)[number];
+/** The connectome as it is, one of its controls, or a baseline in its place. */
+export const WIRINGS: readonly ("real" | ControlName | BaselineName)[] = ["real", ...CONTROL_NAMES, ...BASELINES];
+/** The control that a wiring is; null: the connectome itself, or a baseline in its place. */
+export function controlOf(wiring: (typeof WIRINGS)[number]): ControlName | null {
+  return CONTROL_NAMES.find((name) => name === wiring) ?? null;
+}
 export const NORMALISATIONS = ["rows", "none"] as const;
 export const SHARINGS = ["none", "types", "columns"] as const;
 export const INPUTS = ["auto", "retinotopic", "hexagonal", "random", "groups", "direct"] as const;
@@ -115,7 +122,8 @@ export interface TrainConfig {
   readonly restTime: number;
   /**
    * "real", or a control of the connectome by its name, drawn by `seed`: see `CONTROLS`. "shuffled" has the same degrees and "random" the same
-   * density; "none" has no connections, W = 0.
+   * density; "none" has no connections, W = 0. "dense" and "gru" replace the connectome by a dense recurrent network or a GRU of as many trained
+   * parameters.
    */
   readonly wiring: (typeof WIRINGS)[number];
   /** Swaps that controls by swaps attempt for each connection. */

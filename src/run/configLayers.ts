@@ -3,6 +3,7 @@
 import { ArgumentError, nearestName } from "../core/errors.ts";
 import { isObject } from "../core/plainObject.ts";
 import { quoteText, quoteValue } from "../core/text.ts";
+import { baselineOf } from "./baseline.ts";
 import type { TrainConfig } from "./config.ts";
 import { CONFIG_KEYS, CONFIG_OPTIONS, type ConfigOption, defaults, type Key, optionName } from "./configOptions.ts";
 import { PRESETS } from "./presets.ts";
@@ -59,9 +60,22 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   if ((wiring === "signs-shuffled" || wiring === "neuron-signs-shuffled") && config.weights === "abs") {
     throw new ArgumentError("train", "--weights", `signed, as --wiring ${wiring} changes signs alone`, "abs");
   }
+  checkBaseline(config);
   // Checks the settings of the solver before anything is read or made.
   if (config.time === "continuous") solveOptionsOf(config);
   return config;
+}
+
+/** @throws {ArgumentError} settings that a network in place of the connectome cannot have */
+function checkBaseline(config: TrainConfig): void {
+  const { wiring, trainConnectome, freeze, time } = config;
+  if (baselineOf(config) === null) return;
+  const refuse = (key: Key, expected: string, got: string): ArgumentError =>
+    new ArgumentError("train", optionName(key), `${expected} with --wiring ${wiring}`, got);
+  if (!trainConnectome) throw refuse("trainConnectome", "a network that is trained", "none");
+  if (freeze !== null) throw refuse("freeze", "none, as all its parameters count and are trained,", freeze.join(","));
+  if (wiring === "gru" && time === "continuous")
+    throw refuse("time", "discrete, as a GRU takes steps,", `${time} (--wiring dense is solved)`);
 }
 
 /** Completes settings with those of the preset and the defaults. */

@@ -9,9 +9,11 @@ import { CONTROLS } from "../data/controls.ts";
 import { TASK_SETS } from "../data/tasks/index.ts";
 import { FAILURE_POLICIES } from "../models/failures.ts";
 import { METRIC_NAMES } from "../models/task/metrics/index.ts";
+import { baselineOf } from "./baseline.ts";
 import {
   CLASS_WEIGHTS,
   CONTROLLERS,
+  controlOf,
   DYNAMICS,
   drivesGroups,
   HEADS,
@@ -53,7 +55,6 @@ import {
   whole,
   wholeOr,
   word,
-
   wordOrPath,
 } from "./settingTypes.ts";
 import { hasFixedSteps, tableauOf } from "./solver.ts";
@@ -96,10 +97,15 @@ const pattern: SettingType<string> = parameterPattern();
 const PATTERNS =
   "patterns are names in files or roles (weights, biases, time-constants, input, output, read-out), with * for any text and ! for all others, or their elements of some neurons: biases[type=T4*], weights[pre: side=L]; the last that matches decides";
 
+const WIRING_WORDS: Readonly<Partial<Record<TrainConfig["wiring"], string>>> = {
+  none: "--wiring none has W = 0 and trains no weights",
+  dense: "--wiring dense draws its own weights and trains them",
+  gru: "--wiring gru draws its own weights and trains them",
+};
 const CONNECTIONS: Need = {
-  expected: "a wiring with connections, as --wiring none has W = 0 and trains no weights",
-  met: ({ wiring }) => wiring !== "none",
-  got: () => "--wiring none",
+  expected: `a wiring with the weights of the connectome (${Object.values(WIRING_WORDS).join("; ")})`,
+  met: ({ wiring }) => WIRING_WORDS[wiring] === undefined,
+  got: ({ wiring }) => `--wiring ${wiring}`,
 };
 const STEP_SCHEDULE: Need = {
   expected: "--schedule step",
@@ -126,6 +132,12 @@ const TIME_CONSTANTS: Need = {
   met: ({ dynamics }) => dynamics !== "plain",
   got: ({ dynamics }) => `--dynamics ${dynamics}`,
 };
+const NO_GRU: Need = {
+  expected: "another wiring than gru, whose functions are sigmoid and tanh",
+  met: ({ wiring }) => wiring !== "gru",
+  got: CONNECTIONS.got,
+};
+const dynamicsGot = (config: TrainConfig): string => (NO_GRU.met(config) ? TIME_CONSTANTS : NO_GRU).got(config);
 const MADE_UP: Need = {
   expected: "the made-up visual system, without --connectome and --generate",
   met: ({ connectome, generate }) => connectome === null && generate === null,
@@ -288,7 +300,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   wiring: {
     group: "Network",
     placeholder: "<which>",
-    help: `real, or a control: ${controlSummaries.join("; ")} (none is not trained)`,
+    help: `real, or a control: ${controlSummaries.join("; ")} (none is not trained); or a baseline in place of the connectome: dense (all units connected) or gru, with as many trained parameters, inputs to all units and a trained read-out of all`,
     type: choice(WIRINGS),
     default: "real",
   },
@@ -300,7 +312,10 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     default: 5,
     needs: {
       expected: "a --wiring by swaps (swapped, swapped-signs, …)",
-      met: ({ wiring }) => wiring !== "real" && CONTROLS[wiring].swaps,
+      met: ({ wiring }) => {
+        const control = controlOf(wiring);
+        return control !== null && CONTROLS[control].swaps;
+      },
       got: ({ wiring }) => `--wiring ${wiring}`,
     },
   },
@@ -360,9 +375,9 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: flag(),
     default: false,
     needs: {
-      expected: "--weights signed",
-      met: ({ weights }) => weights === "signed",
-      got: ({ weights }) => `--weights ${weights}`,
+      expected: "--weights signed, of the connectome",
+      met: (config) => config.weights === "signed" && baselineOf(config) === null,
+      got: (config) => (baselineOf(config) === null ? `--weights ${config.weights}` : CONNECTIONS.got(config)),
     },
   },
   trainConnectome: {
@@ -372,7 +387,11 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     negated: "freeze them",
     type: flag(),
     default: true,
-    needs: { ...CONNECTIONS, met: (config) => !config.trainConnectome || CONNECTIONS.met(config) },
+    needs: {
+      expected: `a wiring with connections, as ${WIRING_WORDS.none}`,
+      met: ({ trainConnectome, wiring }) => !trainConnectome || wiring !== "none",
+      got: CONNECTIONS.got,
+    },
   },
   time: {
     group: "Network",
@@ -394,7 +413,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "initial time constant of all neurons, at least 1; the leak alpha of a leaky network in discrete time is 1/tau (default: those of the network, else 1)",
     type: orNull(real({ least: 1 })),
     default: null,
-    needs: TIME_CONSTANTS,
+    needs: { ...TIME_CONSTANTS, met: (config) => TIME_CONSTANTS.met(config) && NO_GRU.met(config), got: dynamicsGot },
   },
   trainTau: {
     group: "Network",
@@ -452,6 +471,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     help: "a torch.nn module, or several separated by commas",
     type: nonlinearities(),
     default: "ReLU",
+    needs: NO_GRU,
   },
   input: {
     group: "Network",
@@ -480,9 +500,9 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: positive,
     default: 1,
     needs: {
-      expected: "an --input with weights",
-      met: ({ input }) => input !== "direct",
-      got: ({ input }) => `--input ${input}`,
+      expected: "an --input with weights, to the neurons of the connectome",
+      met: (config) => config.input !== "direct" && baselineOf(config) === null,
+      got: (config) => (baselineOf(config) === null ? `--input ${config.input}` : CONNECTIONS.got(config)),
     },
   },
 

@@ -10,8 +10,14 @@ import type { TaskNetwork } from "../data/tasks/taskSet.ts";
 import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../models/connectomeRnn.ts";
 import type { Constraint } from "../models/constraint.ts";
-import { ConnectomeModel, ConnectomeODEModel } from "../models/networkModel.ts";
-import type { ConnectomeNetworkOptions } from "../models/options.ts";
+import {
+  ConnectomeModel,
+  type ConnectomeModelOptions,
+  ConnectomeODEModel,
+  type ConnectomeODEModelOptions,
+  modelParameters,
+} from "../models/networkModel.ts";
+import { type ConnectomeNetworkOptions, hasTimeConstants } from "../models/options.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { ReadoutLayer, ReadoutOptions } from "../models/readout/layers.ts";
 import type { Task } from "../models/task/task.ts";
@@ -21,6 +27,7 @@ import { ParameterPenalties, type ParameterPenalty, type PenaltyKind } from "../
 import { constant, cosine, oneCycle, type Schedule, stepDecay, warmUp } from "../train/schedule.ts";
 import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
+import { type Baseline, baselineNetwork, baselineOf, networkSettings, trainedNumbers } from "./baseline.ts";
 import type { TrainConfig } from "./config.ts";
 import type { Key } from "./configOptions.ts";
 import { checkReadTimes, evaluationOf, readoutTimesOf } from "./evaluation.ts";
@@ -47,6 +54,8 @@ export interface RunInputs {
   /** The network as training begins, for tasks that are about it. */
   readonly taskNetwork: TaskNetwork;
   readonly projections: Projections;
+  /** The network that stands in for the connectome, whose weights and projections the others are; null: none does. */
+  readonly baseline: Baseline | null;
   readonly samples: SampleSplits;
   readonly task: Task;
   /** Of generated samples: values of loss and metrics of this task that are known before any training. */
@@ -110,11 +119,24 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
     checkReadTimes(config, train);
     const known = knownFor(task, config, samples.known);
     const files = hashes ? await hashInputs(connectome, samples, onProgress) : [];
-    return { connectome, control, weights, sharing, taskNetwork, projections, samples, task, files, isRecorded, known };
+    const common = { taskNetwork, samples, task, files, isRecorded, known };
+    return withBaseline(config, { connectome, control, weights, sharing, projections, baseline: null, ...common });
   } catch (error) {
     await samples.release();
     throw error;
   }
+}
+
+/** The same with the network that the wiring puts in place of the connectome, if it does. */
+function withBaseline(config: TrainConfig, inputs: RunInputs): RunInputs {
+  const name = baselineOf(config);
+  if (name === null) return inputs;
+  const { samples, task, connectome } = inputs;
+  const real = modelOptions({ ...config, wiring: "real" }, inputs);
+  const ends = { inputSize: samples.train.inputSize, outputs: task.loss.outputs(task.target) };
+  const network = baselineNetwork(name, config, ends, connectome, trainedNumbers(modelParameters(real)));
+  // A baseline has no connections of a teacher to find.
+  return { ...inputs, ...network, sharing: null, samples: { ...samples, teacher: null } };
 }
 
 function checkPreset({ preset, connectome }: TrainConfig): void {
@@ -126,17 +148,26 @@ function checkPreset({ preset, connectome }: TrainConfig): void {
 /** The model of a run, with the parameters that training starts from. */
 export function createModel(backend: Backend, config: TrainConfig, inputs: RunInputs): RunModel {
   const { time, memoryBudget } = config;
-  const { task } = inputs;
-  const common = { task, readout: readoutOf(config, inputs), penalties: activityPenaltiesOf(config) };
-  const rnn = networkOf(config, inputs);
+  const { rnn, ...options } = modelOptions(config, inputs);
   if (time === "continuous")
-    return new ConnectomeODEModel(backend, { ...common, rnn: { ...rnn, solve: solveOptionsOf(config) } });
+    return new ConnectomeODEModel(backend, { ...options, rnn: { ...rnn, solve: solveOptionsOf(config) } });
   const budget = memoryBudget === null ? {} : { memoryBudgetBytes: memoryBudget * 2 ** 20 };
-  return new ConnectomeModel(backend, { ...common, rnn: { ...rnn, ...budget } });
+  return new ConnectomeModel(backend, { ...options, rnn: { ...rnn, ...budget } });
+}
+
+/** What is the same in continuous and discrete time. */
+function modelOptions(config: TrainConfig, inputs: RunInputs): ConnectomeODEModelOptions & ConnectomeModelOptions {
+  const settings = networkSettings(config);
+  return {
+    task: inputs.task,
+    readout: readoutOf(settings, inputs),
+    penalties: activityPenaltiesOf(config),
+    rnn: networkOf(settings, inputs),
+  };
 }
 
 function networkOf(config: TrainConfig, inputs: RunInputs): ConnectomeNetworkOptions {
-  const { weights, projections, samples } = inputs;
+  const { weights, projections, samples, baseline } = inputs;
   const { dynamics } = config;
   return {
     inputSize: samples.train.inputSize,
@@ -149,7 +180,8 @@ function networkOf(config: TrainConfig, inputs: RunInputs): ConnectomeNetworkOpt
     trainOutputProjection: false,
     dynamics,
     ...parameterOptions(config, inputs),
-    ...(dynamics !== "plain" && { trainTau: config.trainTau && isConnectomeTrained(config) }),
+    ...(hasTimeConstants(dynamics) && { trainTau: config.trainTau && isConnectomeTrained(config) }),
+    ...(baseline?.gates && { gates: baseline.gates }),
     neuronNonlinearity: config.nonlinearity,
     weightConstraint: constraintOf(config),
   };

@@ -35,6 +35,8 @@ export interface MemoryPlan {
   /** null: steps in discrete time. */
   readonly method: string | null;
   readonly batchSize: number;
+  /** Numbers that training changes. */
+  readonly trainedParameters: number;
   /** Samples that run at once; the others of a batch follow. */
   readonly lanes: number;
   /** Attempted steps of a solve, or steps in discrete time. */
@@ -117,6 +119,7 @@ export async function planMemory(
     time: config.time,
     method: config.time === "discrete" ? null : config.solver,
     batchSize: config.batchSize,
+    trainedParameters: run.trainedParameters,
     lanes,
     attempts,
     attemptsStored: run.attemptsStored,

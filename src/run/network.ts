@@ -17,7 +17,7 @@ import type { ConnectomeContent } from "../io/connectomeFile.ts";
 import { exists } from "../io/files.ts";
 import { type NeuronRole, type NeuronTable, readNeuronTable } from "../io/neuronTable.ts";
 import type { Provenance } from "../io/provenance.ts";
-import type { NamedNetwork, TrainConfig } from "./config.ts";
+import { controlOf, type NamedNetwork, type TrainConfig } from "./config.ts";
 import type { LoadOptions } from "./samples.ts";
 
 /** A network as read or generated. */
@@ -135,15 +135,17 @@ export function wiringOf(
   onProgress?: LoadOptions["onProgress"],
 ): Wiring {
   const { csr } = connectome;
-  if (wiring === "real") return { csr, control: null };
-  const { needs } = CONTROLS[wiring];
+  const name = controlOf(wiring);
+  // A baseline, made later, has as many parameters as the real wiring.
+  if (name === null) return { csr, control: null };
+  const { needs } = CONTROLS[name];
   const neurons = { ...connectome.table, count: csr.nRows, ids: connectome.ids };
   if (needs !== null && connectome.table === null) {
     throw new ArgumentError("train", "--wiring", `a neuron table (--neuron-table) with --wiring ${wiring}`, "none");
   }
   const option = (argument: string) => ({ where: "train", argument });
-  const work = `making ${wiring}`;
-  const made = makeControl(csr, wiring, {
+  const work = `making ${name}`;
+  const made = makeControl(csr, name, {
     ...{ seed, swapsPerEdge },
     ...(needs === "blocks" && { blocks: blocksByColumn(neurons, wiringBlocks, option("--wiring-blocks")) }),
     ...(needs === "lengths" && {

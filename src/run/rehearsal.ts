@@ -33,6 +33,8 @@ export interface RehearsedRun {
   readonly parts: Readonly<Record<DevicePart, number>>;
   /** Of a checkpoint's file, which a page about the run, or its continuation, reads into the host's memory. */
   readonly checkpointBytes: number;
+  /** Numbers that training changes. */
+  readonly trainedParameters: number;
   /** Of the values of all parameters. */
   readonly valueBytes: number;
   /** Of the largest array that the host copies to write a checkpoint: those in another order than files have. */
@@ -85,6 +87,7 @@ export async function rehearseRun(
         peak: found,
         parts: partsOf(found, experiment),
         checkpointBytes: checkpointBytes(experiment),
+        trainedParameters: experiment.optimizer.trainedNumbers,
         valueBytes: valueBytes(experiment),
         copiedBytes: copiedBytes(experiment),
         lanes: mostLanes(),
@@ -139,7 +142,7 @@ function partsOf(
     if (label.endsWith(" gradient")) return "gradients";
     if (moments.has(label)) return "moments";
     if (label.startsWith("tape ")) return "tape";
-    if (/^(ct )?(x|drive)( \d+)?$/.test(label)) return "inputs";
+    if (/^(ct )?(x|drive(\.\w+)?)( \d+)?$/.test(label)) return "inputs";
     return names.some((name) => label === name || label.startsWith(`${name} `)) ? "parameters" : "states";
   };
   const parts = Object.fromEntries(DEVICE_PARTS.map((part) => [part, 0])) as Record<DevicePart, number>;

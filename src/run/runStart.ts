@@ -10,6 +10,7 @@ import type { HashedFile } from "../io/hash.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { type Facts, nullIfMissing, type RunStartFacts, readRunStart, type SampleFacts } from "../report/runRecord.ts";
 import type { WarmStart } from "../train/warmStart.ts";
+import { type BaselineFacts, factsOfBaseline } from "./baseline.ts";
 import type { TrainConfig } from "./config.ts";
 import { resolveConfig, type Settings, settingsOf } from "./configLayers.ts";
 import { CONFIG_KEYS } from "./configOptions.ts";
@@ -99,6 +100,8 @@ export interface InputFacts {
     readonly inputSelected?: number;
     readonly readoutSelected?: number;
     readonly readoutLeftOut?: number;
+    /** Of a network in place of the connectome: its size and trained numbers, and those of the connectome. */
+    readonly baseline?: BaselineFacts;
   };
   readonly data: Readonly<Record<"train" | "validation" | "test", number>> & {
     readonly source: string;
@@ -120,7 +123,16 @@ export interface InputFacts {
   readonly control: ControlReport | null;
 }
 
-export function factsOf({ connectome, control, projections, samples, task, files, known }: RunInputs): InputFacts {
+export function factsOf({
+  connectome,
+  control,
+  projections,
+  baseline,
+  samples,
+  task,
+  files,
+  known,
+}: RunInputs): InputFacts {
   const { csr, source, tableFile } = connectome;
   const { inputSelected, readoutSelected } = projections;
   const { train, normalisation } = samples;
@@ -135,6 +147,7 @@ export function factsOf({ connectome, control, projections, samples, task, files
       inputNeurons: projections.nDriven,
       readout: projections.readout,
       readoutNeurons: projections.outputProjection?.nRows ?? csr.nRows,
+      ...(baseline && { baseline: factsOfBaseline(baseline) }),
       ...(inputSelected !== null && { inputSelected }),
       ...(readoutSelected && { readoutSelected: readoutSelected.neurons, readoutLeftOut: readoutSelected.leftOut }),
     },

@@ -3,7 +3,7 @@
 import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { hexagonalEyeOf, sharedByTypeOffset, sharedByTypePair, typeLabels } from "../data/connectomes.ts";
-import type { ConnectomeNetworkOptions, SharedWeights } from "../models/options.ts";
+import { type ConnectomeNetworkOptions, hasTimeConstants, type SharedWeights } from "../models/options.ts";
 import type { TrainConfig } from "./config.ts";
 import type { Connectome } from "./network.ts";
 
@@ -59,7 +59,7 @@ export function parameterOptions(
   const mode = "perNeuronType";
   return {
     connectome: sharing?.magnitudes ?? weights,
-    ...(dynamics !== "plain" && { neuronTau, ...(sharing && { neuronTauMode: mode }) }),
+    ...(hasTimeConstants(dynamics) && { neuronTau, ...(sharing && { neuronTauMode: mode }) }),
     ...(initial && { biasInit: given(initial.bias) }),
     ...(sharing && {
       sharedWeights: sharing.shared,

@@ -11,6 +11,7 @@ import type { StepOptions } from "../../src/models/connectomeRnn.ts";
 import type { Interventions } from "../../src/models/interventions.ts";
 import { ConnectomeModel, type ConnectomeModelOptions } from "../../src/models/networkModel.ts";
 import type { ModelInput } from "../../src/models/options.ts";
+import { hasTimeConstants } from "../../src/models/options.ts";
 import type { ReadoutTimes } from "../../src/models/readout/times.ts";
 import { makeTask } from "../../src/models/task/makeTask.ts";
 import { rateL2 } from "../../src/models/task/penalties.ts";
@@ -69,7 +70,8 @@ function randomCase(seed: number): Case {
     cols: Array.from({ length: nRead }, () => random.below(n)),
     values: normals(nRead),
   });
-  const dynamics = oneOf(random, ["rate", "leaky", "voltage", "plain"] as const);
+  const dynamics = oneOf(random, ["rate", "leaky", "voltage", "plain", "gru"] as const);
+  const gate = () => ({ connections: normals(connectome.nnz) });
   const nGroups = 4;
   const rnn: ConnectomeModelOptions["rnn"] = {
     numNeurons: n,
@@ -79,7 +81,8 @@ function randomCase(seed: number): Case {
     outputProjection: random.uniform() < 0.9 ? outputProjection : null,
     weightConstraint: "none",
     inputProjection: randomSparse(n, nInputs, 0.4, seed).csr,
-    ...(dynamics !== "plain" && { neuronTau: Array.from({ length: n }, () => 1 + random.uniform()) }),
+    ...(dynamics === "gru" && { gates: { reset: gate(), update: gate() } }),
+    ...(hasTimeConstants(dynamics) && { neuronTau: Array.from({ length: n }, () => 1 + random.uniform()) }),
     ...some(random, {
       neuronNonlinearity: oneOf(random, ["Tanh", "ReLU", "Sigmoid", "Softplus"]),
       neuronClass: Array.from({ length: n }, () => oneOf(random, ["inhibitory", "excitatory"] as const)),
@@ -87,9 +90,10 @@ function randomCase(seed: number): Case {
       memoryBudgetBytes: oneOf(random, [0, 20_000, 60_000]),
     }),
     ...(random.uniform() < 0.7 ? { biasInit: normals(n) } : { connectomeBias: false }),
-    ...(random.uniform() < 0.2 && {
-      sharedWeights: { group: Array.from({ length: connectome.nnz }, () => random.below(nGroups)), nGroups },
-    }),
+    ...(dynamics !== "gru" &&
+      random.uniform() < 0.2 && {
+        sharedWeights: { group: Array.from({ length: connectome.nnz }, () => random.below(nGroups)), nGroups },
+      }),
     ...(random.uniform() < 0.2 && { trainConnectome: false, trainBias: true }),
     ...(random.uniform() < 0.2 && { trainInputProjection: false }),
   };

@@ -516,7 +516,7 @@ const CONFLICTS: readonly (readonly [RegExp, object])[] = [
   [/neuronTau, or another option, got "neuronTaus" \(neuronTaus\)/, { ...RNN, neuronTaus: 2 }],
   [/one of inputSize, numNeurons, .*, got "xyz"/, { ...RNN, xyz: 1 }],
   [/a matrix, sparse or dense, got undefined \(connectome\)/, { ...RNN, connectome: undefined }],
-  [/one of rate, leaky, voltage, plain, got "rates" \(dynamics\)/, { ...RNN, dynamics: "rates" }],
+  [/one of rate, leaky, voltage, plain, gru, got "rates" \(dynamics\)/, { ...RNN, dynamics: "rates" }],
   [
     /"none", "sign" or \{ min: a number \}, got "positive" \(weightConstraint\)/,
     { ...RNN, weightConstraint: "positive" },

@@ -60,6 +60,7 @@ export function exampleParts(): ReportParts {
         data: { source: "generated <digits>", train: 80, validation: 20, test: 50, classes: 10 },
         tuning: null,
         device: "wasm f32, 1 thread",
+        trainedParameters: 1234,
         stepsPerEpoch: 10,
         lastStep: STEPS,
         environment: { node: "v20", platform: "linux", arch: "x64", cpu: "a processor" },

@@ -19,7 +19,7 @@ const MIB = 2 ** 20;
 
 const PLAN: MemoryPlan = {
   ...{ device: "wasm f32", isShared: true, time: "continuous", method: "dopri5", batchSize: 32, lanes: 16 },
-  ...{ attempts: 8, attemptsStored: 8, attemptsKnown: false, tapeBudgetBytes: 384 * MIB },
+  ...{ attempts: 8, attemptsStored: 8, attemptsKnown: false, trainedParameters: 5, tapeBudgetBytes: 384 * MIB },
   parts: [
     { name: "matrix", bytes: 600 * MIB, where: "device" },
     { name: "tape", bytes: 100 * MIB, where: "device" },

@@ -4,10 +4,11 @@
 import type { DeviceBuffer } from "../../backend/backend.ts";
 import type { Desk } from "../../backend/desk.ts";
 import type { ModelInput } from "../options.ts";
+import { bindingsOf } from "../parameters/parameter.ts";
 import { partOf, type SampleRows } from "../samples.ts";
 import type { InputCotangent } from "./chunks.ts";
 import type { NetworkParameters } from "./parameters.ts";
-import { projectProgram, unprojectProgram } from "./projectionPrograms.ts";
+import { type ProjectedDrive, projectProgram, unprojectProgram } from "./projectionPrograms.ts";
 
 /** Changes the drive of frame k, which is all of `drive`, or of a table the frame that `index` says. */
 export type AdjustDrive = (k: number, drive: DeviceBuffer, index: DeviceBuffer | undefined) => void;
@@ -26,9 +27,10 @@ export class ChunkInput {
   readonly depth: number;
   /** Each frame, where it is projected or is the drive itself. */
   readonly #x: readonly DeviceBuffer[];
-  /** null: the frames are the drive. */
-  readonly #drive: DeviceBuffer | null;
-  readonly #ctDrive: DeviceBuffer | null;
+  /** By leaf, that of the state first; empty: the frames are the drive. */
+  readonly #drives: Readonly<Record<string, DeviceBuffer>>;
+  /** Likewise; empty: they are not wanted, or those of the frames. */
+  readonly #ctDrives: Readonly<Record<string, DeviceBuffer>>;
   /** Of the frames; empty: none is wanted, or it is that of the drive. */
   readonly #ctX: readonly DeviceBuffer[];
   /** Constant per-sample vectors k = 0 … frames − 1, where the drive has all frames. */
@@ -48,8 +50,10 @@ export class ChunkInput {
     this.depth = depth;
     const isDrive = !U && depth === 1;
     this.#x = U || isDrive ? each("x", inputSize) : [];
-    this.#drive = isDrive ? null : desk.state("drive", depth * n);
-    this.#ctDrive = isDrive || !model.needsDrive ? null : desk.state("ct drive", depth * n);
+    const drives = (before: string) =>
+      Object.fromEntries(model.drives.map((leaf) => [leaf, desk.state(`${before}${leaf}`, depth * n)]));
+    this.#drives = isDrive ? {} : drives("");
+    this.#ctDrives = isDrive || !model.needsDrive ? {} : drives("ct ");
     this.#ctX = inputGradient && (U || isDrive) ? each("ct x", inputSize) : [];
     this.#index = depth > 1 ? Array.from({ length: frames }, (_, k) => desk.sample(`frame ${k}`)) : [];
     this.#index.forEach((b, k) => {
@@ -73,70 +77,76 @@ export class ChunkInput {
     for (let k = 0; k < this.frames; k++) {
       const part = partOf(rows, samples, k);
       if (this.#x.length > 0) desk.put(this.#x[k]!, data, part);
-      else desk.put(this.#drive!, data, { ...part, frame: { index: k, rows: rows.width } });
+      else desk.put(this.#drives.drive!, data, { ...part, frame: { index: k, rows: rows.width } });
     }
-    if (this.#drive && this.depth === 1) return;
-    if (this.#drive && this.#x.length > 0) {
-      this.#model.backend.fill(this.#drive, 0);
+    const { drive } = this.#drives;
+    if (drive && this.depth === 1) return;
+    if (drive && this.#x.length > 0) {
+      for (const each of Object.values(this.#drives)) this.#model.backend.fill(each, 0);
       for (let k = 0; k < this.frames; k++) this.#project(k);
     }
-    for (let k = 0; k < this.frames; k++) adjust?.(k, this.#drive ?? this.#x[k]!, this.#index[k]);
+    for (let k = 0; k < this.frames; k++) adjust?.(k, drive ?? this.#x[k]!, this.#index[k]);
   }
 
-  /** The drive of frame k; or of all frames, where any may be read. */
-  drive(k: number): DeviceBuffer {
-    if (!this.#drive) return this.#x[k]!;
+  /** The drives of frame k, by leaf; or of all frames, where any may be read. */
+  drives(k: number): Readonly<Record<string, DeviceBuffer>> {
+    const { drive } = this.#drives;
+    if (!drive) return { drive: this.#x[k]! };
     if (this.depth === 1 && this.#projected !== k) {
       this.#project(k);
-      this.#adjust?.(k, this.#drive, this.#index[k]);
+      this.#adjust?.(k, drive, this.#index[k]);
       this.#projected = k;
     }
-    return this.#drive;
+    return this.#drives;
   }
 
-  /** drive_k = U·x_k. */
+  /** drive_k = U·x_k, of the state and of each gate. */
   #project(k: number): void {
     const U = this.#model.options.inputProjection!;
-    const program = this.desk.program("project", () => projectProgram(U, this.depth));
-    const { bindable } = this.#model.input!;
-    this.desk.run(program, { ih: bindable, x: this.#x[k], index: this.#index[k], drive: this.#drive });
+    const program = this.desk.program("project", () => projectProgram(U, this.depth, this.#pairs));
+    const matrices = Object.fromEntries(this.#model.inputs.map(({ leaf, bindable }) => [leaf, bindable]));
+    this.desk.run(program, { ...matrices, ...this.#drives, x: this.#x[k], index: this.#index[k] });
+  }
+
+  /** Each input projection and what it gives. */
+  get #pairs(): readonly ProjectedDrive[] {
+    const { inputs, drives } = this.#model;
+    return inputs.map(({ leaf, trainable }, i) => ({ matrix: leaf, drive: drives[i]!, trained: trainable }));
   }
 
   /** What a program of the last frame binds, and the number of frames in its drive. */
   lastFrame(): { readonly steps: number; readonly bindings: Readonly<Record<string, DeviceBuffer | undefined>> } {
-    const bindings = { drive: this.drive(this.frames - 1), index: this.#index.at(-1) };
+    const bindings = { ...this.drives(this.frames - 1), index: this.#index.at(-1) };
     return { steps: this.depth, bindings };
   }
 
-  /** Zeros, to which the cotangent of `drive(k)` is to be added; null: it is not wanted. `pull` has to follow before the next one. */
-  cotangent(k: number): DeviceBuffer | null {
-    if (!this.#model.needsDrive) return null;
-    const ct = this.#ctDrive ?? this.#ctX[k]!;
-    this.#model.backend.fill(ct, 0);
-    return ct;
+  /** Zeros by leaf, to which the cotangents of `drives(k)` are to be added; none: they are not wanted. `pull` has to follow before the next ones. */
+  cotangents(k: number): Readonly<Record<string, DeviceBuffer>> {
+    if (!this.#model.needsDrive) return {};
+    const cts = this.#ctDrives.drive ? this.#ctDrives : { drive: this.#ctX[k]! };
+    for (const ct of Object.values(cts)) this.#model.backend.fill(ct, 0);
+    return cts;
   }
 
-  /** From the cotangent of the drive of frame k, the gradient of the projection, which is added, and the cotangent of the frame. */
+  /** From the cotangents of the drives of frame k, the gradients of the projections, which are added, and the cotangent of the frame. */
   pull(k: number): void {
-    const { input, options } = this.#model;
+    const { inputs, options } = this.#model;
     const { inputProjection: U, inputGradient = false } = options;
-    if (!U || !this.#ctDrive) return;
-    const { bindable, gradTarget, trainable } = input!;
-    const program = this.desk.program("unproject", () => unprojectProgram(U, this.depth, trainable, inputGradient));
+    if (!U || !this.#ctDrives.drive) return;
+    const program = this.desk.program("unproject", () => unprojectProgram(U, this.depth, this.#pairs, inputGradient));
     this.desk.run(program, {
-      ih: bindable,
+      ...bindingsOf(inputs),
+      ...Object.fromEntries(Object.entries(this.#ctDrives).map(([leaf, ct]) => [`ct.${leaf}`, ct])),
       x: this.#x[k],
       index: this.#index[k],
-      "ct.drive": this.#ctDrive,
-      "grad.ih": gradTarget,
       "ct.x": this.#ctX[k],
     });
   }
 
   /** The cotangent of each frame; none without `inputGradient`. */
-  get cotangents(): readonly InputCotangent[] {
+  get frameCotangents(): readonly InputCotangent[] {
     if (!this.#model.options.inputGradient) return [];
     if (this.#ctX.length > 0) return this.#ctX.map((buffer) => ({ buffer, index: 0 }));
-    return Array.from({ length: this.frames }, (_, index) => ({ buffer: this.#ctDrive!, index }));
+    return Array.from({ length: this.frames }, (_, index) => ({ buffer: this.#ctDrives.drive!, index }));
   }
 }

@@ -4,6 +4,7 @@ import type { DeviceSparse } from "../../backend/backend.ts";
 import type { Csr } from "../../core/csr.ts";
 import type { Releasable } from "../../core/release.ts";
 import { isSparse } from "../matrix.ts";
+import { gatesOf } from "../options.ts";
 import type { NetworkParameters } from "./parameters.ts";
 
 /** Rows with this share of the connections, or more, are as good as all. */
@@ -34,8 +35,7 @@ export class LightCone implements Releasable {
 
   /** All of W. */
   get whole(): ConeRows {
-    const matrix = this.#model.connections;
-    return { matrix, connections: matrix.nnz };
+    return { matrix: this.#model.connections, connections: this.#model.walked };
   }
 
   /** The rows that matter `distance` steps before the last one that is read out. */
@@ -47,7 +47,8 @@ export class LightCone implements Releasable {
   #make(): ConeRows[] {
     const { backend, options } = this.#model;
     const { outputProjection: H, connectome } = options;
-    if (!H || !isSparse(H)) return [];
+    // The gates of a neuron have connections of their own.
+    if (!H || !isSparse(H) || gatesOf(options).length > 0) return [];
     const { distances, counts } = distancesTo(connectome, H.colIdx, WORTHWHILE_SHARE * connectome.nnz);
     const rows: ConeRows[] = [];
     while (rows.length < counts.length) {

@@ -206,7 +206,7 @@ export class Network<E> {
     const { input, ctY0 } = buffers;
     this.#evolution.reverse(buffers, ctHs, this.model.dynamicsGradients());
     pullHeld(buffers);
-    return { ctY0, ctX: input.cotangents };
+    return { ctY0, ctX: input.frameCotangents };
   }
 
   /** outs = H·h + b for each output time of a chunk that was asked for, or the states themselves. */

@@ -58,6 +58,13 @@ const EVALUATION_OPTIONS: Readonly<Record<keyof EvaluationOptions, true>> = {
 /** dh/dt = rateDynamics, from the initial state to the evaluation times. */
 export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Evolution<EvaluationOptions> {
   const { backend, options } = model;
+  if (options.dynamics === "gru")
+    throw new ArgumentError(
+      WHERE,
+      "dynamics",
+      'an equation in continuous time ("gru" is that of ConnectomeRNN)',
+      "gru",
+    );
   const { onFailure = "throw", stepsEndAtFrames = true } = solve.options;
   const solvers = new Map<string, OdeSolver>();
 
@@ -100,7 +107,7 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     const started = await solverFor(chunk).start({
       layout: desk.layout,
       samples: count,
-      inputs: { ...model.dynamicsInputs(), ...active?.rows, drive: input.drive(0), duration },
+      inputs: { ...model.dynamicsInputs(), ...active?.rows, ...input.drives(0), duration },
       y0,
       tStart: all(0),
       tEnd: all(length),
@@ -142,9 +149,9 @@ export function odeEvolution(model: NetworkParameters, solve: ResolvedSolve): Ev
     checkSolved: (stats, first, purpose) => checkFailures(onFailure, stats, first, purpose),
     reverse: (chunk, ctHs, grads) => {
       const { input, hs, ctY0 } = chunk;
-      const drive = input.cotangent(0);
+      const drives = input.cotangents(0);
       const cotangents = wantedTimes(hs).map((j) => ctHs[j] ?? null);
-      solverFor(chunk).reverse(cotangents, drive ? { ...grads, drive } : grads, ctY0);
+      solverFor(chunk).reverse(cotangents, { ...grads, ...drives }, ctY0);
       for (let k = 0; k < input.frames; k++) input.pull(k);
     },
     release: () => {

@@ -10,6 +10,9 @@ import type { NeuronTypes } from "../neuronTypes.ts";
 import {
   type ConnectomeNetworkOptions,
   filled,
+  type Gate,
+  gatesOf,
+  hasTimeConstants,
   type PerNeuronOrType,
   type ResolvedNeurons,
   resolveNeurons,
@@ -24,7 +27,7 @@ import {
   trainedLeaves,
 } from "../parameters/parameter.ts";
 import type { ParameterSet } from "../parameters/parameterSet.ts";
-import type { RateShape } from "../rateDynamics.ts";
+import { driveLeaves, leafOfGate, type RateShape } from "../rateDynamics.ts";
 import type { ActiveInterventions } from "./chunks.ts";
 import { outputValue } from "./projectionPrograms.ts";
 
@@ -43,9 +46,10 @@ export function networkParameters(o: ConnectomeNetworkOptions, { tau, bias }: Re
     connections(o, trainConnectome),
     ...(connectomeBias ? [biases(bias, trainBias)] : []),
     ...(U ? [projection("ih", "input", U, trainInputProjection)] : []),
+    ...gateParameters(o, { connections: trainConnectome, bias: trainBias, input: trainInputProjection }),
     ...(H ? [projection("ho", "output", H, trainOutputProjection)] : []),
     ...(H && outputProjectionBias ? [outputBias(H, trainOutputProjection)] : []),
-    ...(o.dynamics === "plain" ? [] : [timeConstants(tau, trainTau)]),
+    ...(hasTimeConstants(o.dynamics ?? "rate") ? [timeConstants(tau, trainTau)] : []),
   ];
 }
 
@@ -62,6 +66,33 @@ function connections(o: ConnectomeNetworkOptions, trainable: boolean): Parameter
     shared: { by: shared.group, factor: matrix.values, dictionary: { own: name, spread: values } },
     ...facts,
   };
+}
+
+/** Of gated networks: matrices and biases of the gates, and b_h. Biases begin at 0. */
+function gateParameters(
+  o: ConnectomeNetworkOptions,
+  trained: Readonly<Record<"connections" | "bias" | "input", boolean>>,
+): ParameterSpec[] {
+  const { connectome, inputProjection: U, connectomeBias = true, gates = {}, numNeurons: n } = o;
+  const own = gatesOf(o);
+  if (own.length === 0 || !U) return [];
+  const bias = (name: string, leaf: string): ParameterSpec[] => {
+    const facts = { role: "biases", of: "neurons", shape: [n, 1], trainable: trained.bias } as const;
+    return connectomeBias ? [{ name: `${NETWORK_PREFIX}${name}`, leaf, values: new Float64Array(n), ...facts }] : [];
+  };
+  const ofGate = (gate: Gate): ParameterSpec[] => {
+    const { connections: W = 0, input = 0 } = gates[gate] ?? {};
+    const named = (leaf: string) => `${NETWORK_PREFIX}${leaf}_${gate}`;
+    const matrix = { ...connectome, values: Float64Array.from(filled(W, connectome.nnz)) };
+    const inputs = { ...U, values: Float64Array.from(filled(input, U.values.length)) };
+    const facts = { role: "weights", of: "connections", trainable: trained.connections } as const;
+    return [
+      { name: `${named("hh")}.values`, leaf: leafOfGate("hh", gate), matrix, values: matrix.values, ...facts },
+      ...bias(`hh_${gate}.bias`, leafOfGate("bias", gate)),
+      { ...projection("ih", "input", inputs, trained.input, `_${gate}`), leaf: leafOfGate("ih", gate) },
+    ];
+  };
+  return [...bias("hh.recurrent_bias", "bias.recurrent"), ...own.flatMap(ofGate)];
 }
 
 function biases(bias: PerNeuronOrType, trainable: boolean): ParameterSpec {
@@ -85,10 +116,17 @@ function perNeuron(
   return { of: "neuron types", shape, values, shared: { by, factor: null, dictionary } };
 }
 
-function projection(leaf: "ih" | "ho", role: ParameterRole, m: Projection, trainable: boolean): ParameterSpec {
+function projection(
+  leaf: "ih" | "ho",
+  role: ParameterRole,
+  m: Projection,
+  trainable: boolean,
+  suffix = "",
+): ParameterSpec {
   const facts = { role, of: "connections", leaf, trainable, values: m.values } as const;
-  if (isSparse(m)) return { name: `${NETWORK_PREFIX}${leaf}.values`, matrix: m, ...facts };
-  return { name: `${NETWORK_PREFIX}${leaf}.weight`, shape: [m.nRows, m.nCols], ...facts };
+  const name = `${NETWORK_PREFIX}${leaf}${suffix}`;
+  if (isSparse(m)) return { name: `${name}.values`, matrix: m, ...facts };
+  return { name: `${name}.weight`, shape: [m.nRows, m.nCols], ...facts };
 }
 
 function outputBias(H: Projection, trainable: boolean): ParameterSpec {
@@ -113,8 +151,10 @@ export class NetworkParameters {
   readonly types: NeuronTypes | null;
   /** ±1 per neuron; null: all excitatory. */
   readonly signs: Float64Array | null;
-  /** The input projection; null: the input is the drive. */
-  readonly input: Parameter | null;
+  /** The input projections: none (the input is the drive), or one per drive. */
+  readonly inputs: readonly Parameter[];
+  /** Leaves of what they give: of the state, and of each gate. */
+  readonly drives: readonly string[];
   /** The output projection and its bias. */
   readonly output: readonly Parameter[];
   readonly #dynamics: readonly Parameter[];
@@ -136,7 +176,8 @@ export class NetworkParameters {
     const parameters = networkParameters(options, neurons).map((spec) => set.add(spec));
     const ofRole = (role: ParameterRole) => parameters.filter((p) => p.role === role);
     this.#dynamics = DYNAMICS.flatMap(ofRole);
-    this.input = ofRole("input")[0] ?? null;
+    this.inputs = ofRole("input");
+    this.drives = driveLeaves(dynamics);
     this.output = ofRole("output");
     this.#desk = new Desk(backend, backend.layoutFor(1), "ConnectomeNetwork");
     this.#rows = orRelease(this.#desk, () => ({
@@ -167,23 +208,28 @@ export class NetworkParameters {
 
   /** W on the device. */
   get connections(): DeviceSparse {
-    return this.#dynamics.find(({ role }) => role === "weights")!.sparse!;
+    return this.#dynamics.find(({ leaf }) => leaf === "hh")!.sparse!;
+  }
+
+  /** Connections that a step walks: those of W, and of the gates' matrices. */
+  get walked(): number {
+    return this.#dynamics.reduce((sum, { role, sparse }) => sum + (role === "weights" ? sparse!.nnz : 0), 0);
   }
 
   /** Names of the leaves of the dynamics whose gradient is wanted. */
   trainedLeaves(): string[] {
-    return [...trainedLeaves(this.#dynamics), ...(this.needsDrive ? ["drive"] : [])];
+    return [...trainedLeaves(this.#dynamics), ...(this.needsDrive ? this.drives : [])];
   }
 
   /** The cotangent of the drive is wanted for the input projection or the input itself. */
   get needsDrive(): boolean {
-    return (this.options.inputGradient ?? false) || (this.input?.trainable ?? false);
+    return (this.options.inputGradient ?? false) || this.inputs.some(({ trainable }) => trainable);
   }
 
   /** What the dynamics binds besides its state and its input; `connections`: W, or some of its rows. */
   dynamicsInputs(connections: Bindable = this.connections): Record<string, Bindable> {
     const inputs: Record<string, Bindable> = { ...this.#rows };
-    for (const { leaf, role, bindable } of this.#dynamics) inputs[leaf] = role === "weights" ? connections : bindable;
+    for (const { leaf, bindable } of this.#dynamics) inputs[leaf] = leaf === "hh" ? connections : bindable;
     return inputs;
   }
 

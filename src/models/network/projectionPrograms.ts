@@ -7,23 +7,44 @@ import type { Program } from "../../backend/program.ts";
 import type { Value } from "../../ops/value.ts";
 import { matrixLeaf, type Projection } from "../matrix.ts";
 
-/** drive = U·x; into state number `index` of a table when the input is a sequence. */
-export function projectProgram(U: Projection, steps: number): Program {
+/** An input projection and what it gives, by their leaves. */
+export interface ProjectedDrive {
+  readonly matrix: string;
+  readonly drive: string;
+  /** The gradient of the matrix is wanted. */
+  readonly trained: boolean;
+}
+
+/** drive = U·x for each of some matrices like U; into state number `index` of a table when the input is a sequence. */
+export function projectProgram(U: Projection, steps: number, pairs: readonly ProjectedDrive[]): Program {
   const g = new Graph();
-  const drive = g.ops.matmul(matrixLeaf(g, "ih", U), g.state("x", U.nCols));
-  if (steps === 1) g.store("drive", drive);
-  else g.scatter("drive", g.table("drive", U.nRows, steps), g.sample("index"), drive);
+  for (const { matrix, drive } of pairs) {
+    const value = g.ops.matmul(matrixLeaf(g, matrix, U), g.state("x", U.nCols));
+    if (steps === 1) g.store(drive, value);
+    else g.scatter(drive, g.table(drive, U.nRows, steps), g.sample("index"), value);
+  }
   return lower(g, "project", "forward");
 }
 
-/** Cotangent of the drive → gradient of U (if trained) and cotangent of x (if wanted). */
-export function unprojectProgram(U: Projection, steps: number, trained: boolean, inputGradient: boolean): Program {
+/** Cotangents of the drives → gradients of the matrices (if trained) and cotangent of x (if wanted). */
+export function unprojectProgram(
+  U: Projection,
+  steps: number,
+  pairs: readonly ProjectedDrive[],
+  inputGradient: boolean,
+): Program {
   const g = new Graph();
-  const ct =
-    steps === 1 ? g.state("ct.drive", U.nRows) : g.ops.lookup(g.table("ct.drive", U.nRows, steps), g.sample("index"));
-  const ih = matrixLeaf(g, "ih", U);
-  const ctX = trained ? g.ops.matmulT(ih, ct, { x: g.state("x", U.nCols), binding: "grad.ih" }) : g.ops.matmulT(ih, ct);
-  if (inputGradient) g.store("ct.x", ctX);
+  const terms = pairs.map(({ matrix, drive, trained }) => {
+    const leaf = `ct.${drive}`;
+    const ct = steps === 1 ? g.state(leaf, U.nRows) : g.ops.lookup(g.table(leaf, U.nRows, steps), g.sample("index"));
+    const gradient = { x: g.state("x", U.nCols), binding: `grad.${matrix}` };
+    return g.ops.matmulT(matrixLeaf(g, matrix, U), ct, ...(trained ? [gradient] : []));
+  });
+  if (inputGradient)
+    g.store(
+      "ct.x",
+      terms.reduce((sum, term) => g.ops.add(sum, term)),
+    );
   return lower(g, "project.reverse", "reverse");
 }
 

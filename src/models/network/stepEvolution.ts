@@ -199,7 +199,7 @@ class StepRun {
       dt: each(1),
       plan: record ? this.#tape.plan() : null,
       connections: {
-        all: this.#model.connections.nnz,
+        all: this.#model.walked,
         read: Array.from({ length: count }, (_, k) => (this.#first(work, k) ? 0 : work.rowsAt(k).connections)),
       },
     };
@@ -260,9 +260,9 @@ class StepRun {
     k: number,
     own: Readonly<Record<string, Bindable>>,
   ): void {
-    const drive = input.drive(Math.floor(k / work.steps.perFrame));
+    const drives = input.drives(Math.floor(k / work.steps.perFrame));
     const fixed = this.#model.dynamicsInputs(work.rowsAt(k).matrix);
-    this.#desk.run(program, own, fixed, { ...active?.rows, drive });
+    this.#desk.run(program, own, fixed, { ...active?.rows, ...drives });
   }
 
   /** Goes back through the last recorded run; see Evolution. */
@@ -277,12 +277,12 @@ class StepRun {
     const { count, perFrame, perWindow } = steps;
     const { backend } = this.#desk;
     const { reverse } = this.#programs;
-    const gradBindings = Object.fromEntries(Object.entries(grads).map(([leaf, b]) => [`grad.${leaf}`, b]));
+    const gradBindings = gradsOf(grads);
     const add = this.#desk.program("add", () => addProgram(this.#model.options.numNeurons));
     // Each step reads one and writes the other; the last one writes ctY0.
     const cts = [ctY0, this.#state("ct")] as const;
     backend.fill(cts[count % 2]!, 0);
-    let ctDrive: DeviceBuffer | null = null;
+    let ctDrives: Readonly<Record<string, DeviceBuffer>> = {};
     let flows = false;
     for (let k = count - 1; k >= 0; k--) {
       const [ctNext, ctH] = [cts[(k + 1) % 2]!, cts[k % 2]!];
@@ -295,7 +295,7 @@ class StepRun {
       if (term) this.#desk.run(add, { sum: ctNext, term });
       flows ||= term !== undefined && term !== null;
       const frame = Math.floor(k / perFrame);
-      if ((k + 1) % perFrame === 0) ctDrive = input.cotangent(frame);
+      if ((k + 1) % perFrame === 0) ctDrives = gradsOf(input.cotangents(frame));
       if (!flows && work.sparesZeros) {
         backend.fill(ctH, 0);
         if (k % perFrame === 0) input.pull(frame);
@@ -307,7 +307,7 @@ class StepRun {
       this.#step(this.#first(work, k)?.reverse ?? reverse, chunk, work, k, {
         ...saves,
         ...gradBindings,
-        ...(ctDrive ? { "grad.drive": ctDrive } : {}),
+        ...ctDrives,
         h: start.h!,
         "ct.next": ctNext,
         "ct.h": ctH,
@@ -324,6 +324,11 @@ class StepRun {
   release(): void {
     this.#desk.release();
   }
+}
+
+/** Gradients by leaf, as programs bind them. */
+function gradsOf(grads: Readonly<Record<string, DeviceBuffer>>): Readonly<Record<string, DeviceBuffer>> {
+  return Object.fromEntries(Object.entries(grads).map(([leaf, b]) => [`grad.${leaf}`, b]));
 }
 
 /** What belongs to the output after step k; undefined: there is none, or it is not wanted. */

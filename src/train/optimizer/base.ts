@@ -119,6 +119,13 @@ export abstract class Optimizer {
     return this.#state.slots.map(({ parameter }) => parameter);
   }
 
+  /** How many numbers it updates. */
+  get trainedNumbers(): number {
+    const count = (chosen: ChosenElements, size: number): number =>
+      chosen === null ? size : chosen.reduce((sum, isTrained) => sum + isTrained, 0);
+    return this.#state.slots.reduce((sum, { parameter, isTrained }) => sum + count(isTrained, parameter.size), 0);
+  }
+
   /** Steps taken. */
   get stepCount(): number {
     return this.#step;
