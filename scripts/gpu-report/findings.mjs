@@ -38,6 +38,7 @@ export function findings(reports) {
     timelines: of("timeline", "timeline"),
     discrete: of("discrete", "discrete"),
     choices: of("choices", "choice"),
+    tunings: rows.filter((row) => row.part === "tuning" && row.stepMs !== undefined && isGood(row)),
     missing: missingOf(reports, rows),
   };
 }

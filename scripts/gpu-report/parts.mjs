@@ -18,13 +18,14 @@ export const PARTS = [
   "timeline",
   "discrete",
   "choices",
+  "tuning",
   "ceilings",
   "start",
   "peers",
 ];
 
 /** Parts that run on the large network. */
-const ON_NETWORK = ["products", "step", "timeline", "discrete", "choices", "start", "peers"];
+const ON_NETWORK = ["products", "step", "timeline", "discrete", "choices", "tuning", "start", "peers"];
 
 /**
  * @param {{ parts: readonly string[], batches: readonly number[], network: object, quick: boolean, patience: number }} options
@@ -52,6 +53,7 @@ export function plannedParts(options, folder, rowsFile) {
       entry("choices", `choices of the user, batch ${batch}`, "choices", 120, { batch, cache: `batch-${batch}` }),
     ),
     entry("machine", "clocks after the steps", "clocks", 30),
+    ...batches.map((batch) => entry("tuning", `tuning, batch ${batch}`, "tuning", 120, { batch })),
     entry("ceilings", "ceilings of memory", "ceilings", 60),
     entry("ceilings", "costs of dispatch, submit and map", "overheads", 60),
     entry("start", `pipelines all at once, batch ${batches[0]}, cold`, "compile", 90, {
