@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
+import { createBackend, tuneSparse } from "../../src/backend/select.ts";
 import type { WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
 import type { TuningResult } from "../../src/backend/webgpu/tuneSparse.ts";
 import { tuningJson } from "../../src/backend/webgpu/tuningKey.ts";
-import { FileFormatError } from "../../src/core/errors.ts";
+import { ArgumentError, FileFormatError } from "../../src/core/errors.ts";
 import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import {
   type RunTuning,
@@ -351,6 +352,17 @@ test("a record comes back from JSON; another one is refused by name", () => {
   for (const wrong of [{ source: "hearsay" }, { tuning: { ...tuningJson(FAST), panels: 5 } }, { adapter: 1 }]) {
     assert.throws(() => runTuningOf("config.json", { ...json, ...wrong }), /config\.json.*expected/);
   }
+});
+
+test("programs cannot give choices to the CPU, nor tune it", async () => {
+  const refusalOf = (asked: Promise<unknown>) => asked.then(() => null).catch((error: unknown) => error);
+  const given = await refusalOf(createBackend({ device: "wasm", sparseTuning: { panels: 8 } }));
+  assert.instance(given, ArgumentError);
+  assert.is((given as ArgumentError).facts.argument, "sparseTuning");
+  await using cpu = await createBackend({ device: "wasm", threads: 1, sparseTuning: {} });
+  const tried = await refusalOf(tuneSparse(cpu, CSR, { lanes: 8 }));
+  assert.instance(tried, ArgumentError);
+  assert.match((tried as ArgumentError).message, /tuneSparse: expected one of WebGPU, got wasm f32/);
 });
 
 test("the CPU has no such choices: a file, or again, is mentioned", async () => {
