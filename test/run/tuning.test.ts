@@ -11,7 +11,7 @@ import type { WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
 import type { TuningResult } from "../../src/backend/webgpu/tuneSparse.ts";
 import { tuningJson } from "../../src/backend/webgpu/tuningKey.ts";
-import { ArgumentError, FileFormatError } from "../../src/core/errors.ts";
+import { ArgumentError, BackendError, FileFormatError } from "../../src/core/errors.ts";
 import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import {
   type RunTuning,
@@ -168,6 +168,18 @@ test("where nothing is worth a trial, nothing is remembered", async () => {
     assert.equal([tuning.source, tuning.tuning], ["default", SPARSE_TUNING]);
     assert.is(text, "default choices: nothing to gain");
   }
+  assert.is((await rememberedByCard()).size, 0);
+});
+
+test("trials that fail are a word, and the run goes on with the default choices", async () => {
+  freshCache("failing");
+  const tuner = new FakeTuner();
+  tuner.tune = async () => {
+    throw new BackendError("out-of-memory", "webgpu: no memory left");
+  };
+  const { tuning, warnings } = await tuned(new Card(), { how: "auto" }, { tuner });
+  assert.equal([tuning.source, tuning.tuning], ["default", SPARSE_TUNING]);
+  assert.match(warnings.join(), /^trials failed.*no memory left/);
   assert.is((await rememberedByCard()).size, 0);
 });
 
