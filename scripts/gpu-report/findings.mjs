@@ -35,6 +35,7 @@ export function findings(reports) {
     })),
     costs: rows.filter((row) => COSTS.includes(row.part) && isGood(row) && costOf(row) !== undefined),
     kernels: byKernel,
+    tunings: rows.filter((row) => row.part === "tuning" && row.stepMs !== undefined && isGood(row)),
     missing: missingOf(reports, rows),
   };
 }

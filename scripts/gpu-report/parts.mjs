@@ -15,13 +15,14 @@ export const PARTS = [
   "products",
   "conformance",
   "step",
+  "tuning",
   "ceilings",
   "start",
   "peers",
 ];
 
 /** Parts that run on the large network. */
-const ON_NETWORK = ["products", "step", "start", "peers"];
+const ON_NETWORK = ["products", "step", "tuning", "start", "peers"];
 
 /**
  * @param {{ parts: readonly string[], batches: readonly number[], network: object, quick: boolean, patience: number }} options
@@ -44,6 +45,7 @@ export function plannedParts(options, folder, rowsFile) {
       entry("step", `training step, batch ${batch}`, "step", 90, { batch, cache: `batch-${batch}` }),
     ]),
     entry("machine", "clocks after the steps", "clocks", 30),
+    ...batches.map((batch) => entry("tuning", `tuning, batch ${batch}`, "tuning", 120, { batch })),
     entry("ceilings", "ceilings of memory", "ceilings", 60),
     entry("ceilings", "costs of dispatch, submit and map", "overheads", 60),
     entry("start", `pipelines all at once, batch ${batches[0]}, cold`, "compile", 90, {

@@ -43,6 +43,7 @@ export function tablesOf(found) {
     verdictTable(found),
     failureTable(found),
     batchTable(found),
+    tuningTable(found),
     peerTable(found),
     costTable(found),
     ...found.kernels.map(kernelTable),
@@ -94,6 +95,24 @@ function batchTable({ batches }) {
     it.clock ?? "-",
   ]);
   return { title: "axograd", columns, rows };
+}
+
+/** The tuner's choices, and their times after the default's. */
+function tuningTable({ tunings }) {
+  const pair = (before, after) => `${number(before)} → ${number(after)}`;
+  return {
+    title: "Tuned: the default's time → that of the choice",
+    columns: [
+      ...["batch", "sums", "forward µs", "backward µs", "step ms", "limits", "panels", "backward", "exchange"],
+      ...["trials", "dropped", "untried", "tuner s"],
+    ],
+    rows: tunings.map((it) => [
+      ...[`${it.batch}`, it.name, pair(it.forwardDefaultUs, it.forwardUs)],
+      ...[pair(it.backwardDefaultUs, it.backwardUs), pair(it.stepDefaultMs, it.stepMs)],
+      ...[it.limits, `${it.panels}`, `${it.gradPanels}`, it.exchange],
+      ...[`${it.trials}`, `${it.dropped}`, `${it.untried}`, number(it.tunerMs, 1e-3)],
+    ]),
+  };
 }
 
 /** Peers' times, and their ratios to axograd's. */

@@ -22,9 +22,9 @@ export function sourcesFile(folder, batch) {
 }
 
 /** @returns the backend, `step(k)`, and `compiled()`: milliseconds and sources of the pipelines compiled so far */
-export async function tutorialStep(folder, batch, { profile }) {
+export async function tutorialStep(folder, batch, { profile, sparseTuning }) {
   const { csr } = loadNetwork(folder);
-  const backend = await createWebGpuBackend({ profile });
+  const backend = await createWebGpuBackend({ profile, sparseTuning });
   const compiled = watchCompiler(backend.device);
   const n = csr.nRows;
   const indices = randomIndices(PIXELS, n, deriveKey(keyOfSeed(1), "ih"));

@@ -193,12 +193,13 @@ class Tuner {
    * @returns the right ones
    */
   async #warmUp(usual: readonly Entrant[], others: readonly Entrant[]): Promise<readonly Entrant[]> {
+    const [forward] = usual as [Entrant, ...Entrant[]];
     for (const entrant of usual) {
       this.#trials.push(entrant);
       entrant.bound = await entrant.products.bind(entrant.kernel, entrant.tuning);
+      if (!this.#terms.tools.clock) await this.#fill(forward);
       this.#expected.set(entrant.kernel, await entrant.products.results(entrant.kernel, entrant.bound));
     }
-    const [forward] = usual as [Entrant, ...Entrant[]];
     const endMs = WARM_UP_SHARE * this.#terms.budgetMs;
     const ready: Entrant[] = [];
     for (const [k, entrant] of others.entries()) {

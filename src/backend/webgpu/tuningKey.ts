@@ -9,7 +9,6 @@ import { VERSION } from "../../core/version.ts";
 import { layoutKey } from "../layout.ts";
 import type { WebGpuBackend } from "./backend.ts";
 import { checkChoices, type SparseTuning } from "./sparseTuning.ts";
-import { togglesText } from "./toggles.ts";
 import { kernelSources } from "./wgsl.gen.ts";
 
 /** A choice and what it was made for. */
@@ -28,12 +27,11 @@ export interface TuningRecord {
  * that a resumed run has the same key), panels of the batch, `regroup`. SHA-256 in hexadecimal digits.
  */
 export function tuningKey(backend: WebGpuBackend, csr: Csr, lanes: number, regroup: boolean): string {
-  const { name, api, vendor, architecture, driver, toggles } = backend.adapter;
+  const { vendor, architecture, driver } = backend.adapter;
   const kernels = kernelSources.spmm + kernelSources.spmmGrad;
   const facts = {
-    ...{ version: VERSION, name, api, vendor, architecture, driver },
-    // By name: the order in which they were given says nothing.
-    toggles: togglesText(Object.fromEntries(Object.entries(toggles).sort(([a], [b]) => (a < b ? -1 : 1)))),
+    // The description has the adapter's name, the API and Dawn's toggles.
+    ...{ version: VERSION, description: backend.description, vendor, architecture, driver },
     hasSubgroups: backend.device.features.has("subgroups"),
     kernels: createHash("sha256").update(kernels).digest("hex"),
     ...{ rows: csr.nRows, cols: csr.nCols, nnz: csr.nnz, indexBytes: csr.colIdx.BYTES_PER_ELEMENT },
