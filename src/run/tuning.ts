@@ -6,7 +6,7 @@ import { type SparseTuning, tuningOf } from "../backend/webgpu/sparseTuning.ts";
 import type { TuneOptions, TuningResult, TuningTools } from "../backend/webgpu/tuneSparse.ts";
 import { checkTuning, recordJson, type TuningRecord, tuningKey } from "../backend/webgpu/tuningKey.ts";
 import type { Csr } from "../core/csr.ts";
-import { FileFormatError } from "../core/errors.ts";
+import { BackendError, FileFormatError } from "../core/errors.ts";
 import { plural } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import type { Facts } from "../io/jsonParts.ts";
@@ -126,7 +126,18 @@ async function remembered(device: WebGpuBackend, subject: TuningSubject, again: 
   }
   // Where nothing is tried, the answer comes sooner.
   const begun = setTimeout(() => onTrials(device.adapter.name), 1000 * PATIENCE);
-  const result = await tuner.tune(device, csr, { lanes }).finally(() => clearTimeout(begun));
+  const result = await tuner
+    .tune(device, csr, { lanes })
+    .catch((error: unknown) => {
+      if (error instanceof BackendError) return error;
+      throw error;
+    })
+    .finally(() => clearTimeout(begun));
+  if (result instanceof BackendError) {
+    // A device that cannot go on says so again, in the run.
+    warn(`trials failed, so the default choices are used: ${result.message}`);
+    return byDefault(device, subject, "default choices");
+  }
   const { tuning, skipped } = result;
   if (skipped !== null) return byDefault(device, subject, `default choices: ${skipped}`);
   const record = recordFor(device, subject, { source: "trial", tuning });

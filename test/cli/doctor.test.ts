@@ -75,6 +75,18 @@ test("auto takes the adapter that the environment names, be it software, and sev
   assert.match(textOf({ ...(await diagnose()), adapters: [GPU, SOFTWARE] }), /AXOGRAD_ADAPTER=</);
 });
 
+test("remembered choices are counted for the adapters that there are, and a file that cannot be read is mentioned", async () => {
+  const it = { ...(await diagnose()), adapters: [GPU] };
+  const text = (choices: Readonly<Record<string, number>>, error: string | null = null): string =>
+    textOf({ ...it, tuning: { file: "/cache/tuning.json", choices, error } });
+  assert.match(
+    text({ "Great GPU": 2, Other: 5 }),
+    /^tuning +2 choices remembered for Great GPU, in \/cache\/tuning\.json$/m,
+  );
+  assert.match(text({ Other: 5 }), /^tuning +nothing remembered for these adapters \(\/cache\/tuning\.json\)$/m);
+  assert.match(text({}, "damaged"), /^tuning +what was remembered cannot be read: damaged$/m);
+});
+
 test("what is missing is named with what to install", () => {
   assert.match(adviceFor({ ...BARE, loader: false }, [], null).join(), /libvulkan1/);
   assert.match(adviceFor({ ...BARE, nvidiaModule: true }, [], null).join(), /graphics/);

@@ -43,6 +43,14 @@ test("a finished run has every figure, each with the numbers behind it", () => {
   }
 });
 
+test("the page says with which choices a GPU computed, and nothing of them for a CPU", () => {
+  const parts = exampleParts();
+  const tuning = { source: "file", tuning: { limits: [16, 256, 1024], window: null, exchange: "quads" } };
+  const { html } = buildReport({ ...parts, run: { ...parts.run, start: { ...parts.run.start, tuning } } });
+  assert.match(html, /sparse kernels.*limits 16,256,1024, window all, exchange quads \(file\)/s);
+  assert.not.match(buildReport(parts).html, /sparse kernels/);
+});
+
 /** The example as a run whose targets are numbers, judged by two metrics; one is called like another figure. */
 function numbersParts(): ReportParts {
   const parts = exampleParts();

@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
+import { createBackend, tuneSparse } from "../../src/backend/select.ts";
 import type { WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
 import type { TuningResult } from "../../src/backend/webgpu/tuneSparse.ts";
 import { tuningJson } from "../../src/backend/webgpu/tuningKey.ts";
-import { FileFormatError } from "../../src/core/errors.ts";
+import { ArgumentError, BackendError, FileFormatError } from "../../src/core/errors.ts";
 import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import {
   type RunTuning,
@@ -167,6 +168,18 @@ test("where nothing is worth a trial, nothing is remembered", async () => {
     assert.equal([tuning.source, tuning.tuning], ["default", SPARSE_TUNING]);
     assert.is(text, "default choices: nothing to gain");
   }
+  assert.is((await rememberedByCard()).size, 0);
+});
+
+test("trials that fail are a word, and the run goes on with the default choices", async () => {
+  freshCache("failing");
+  const tuner = new FakeTuner();
+  tuner.tune = async () => {
+    throw new BackendError("out-of-memory", "webgpu: no memory left");
+  };
+  const { tuning, warnings } = await tuned(new Card(), { how: "auto" }, { tuner });
+  assert.equal([tuning.source, tuning.tuning], ["default", SPARSE_TUNING]);
+  assert.match(warnings.join(), /^trials failed.*no memory left/);
   assert.is((await rememberedByCard()).size, 0);
 });
 
@@ -351,6 +364,17 @@ test("a record comes back from JSON; another one is refused by name", () => {
   for (const wrong of [{ source: "hearsay" }, { tuning: { ...tuningJson(FAST), panels: 5 } }, { adapter: 1 }]) {
     assert.throws(() => runTuningOf("config.json", { ...json, ...wrong }), /config\.json.*expected/);
   }
+});
+
+test("programs cannot give choices to the CPU, nor tune it", async () => {
+  const refusalOf = (asked: Promise<unknown>) => asked.then(() => null).catch((error: unknown) => error);
+  const given = await refusalOf(createBackend({ device: "wasm", sparseTuning: { panels: 8 } }));
+  assert.instance(given, ArgumentError);
+  assert.is((given as ArgumentError).facts.argument, "sparseTuning");
+  await using cpu = await createBackend({ device: "wasm", threads: 1, sparseTuning: {} });
+  const tried = await refusalOf(tuneSparse(cpu, CSR, { lanes: 8 }));
+  assert.instance(tried, ArgumentError);
+  assert.match((tried as ArgumentError).message, /tuneSparse: expected one of WebGPU, got wasm f32/);
 });
 
 test("the CPU has no such choices: a file, or again, is mentioned", async () => {
