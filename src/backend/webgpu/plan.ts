@@ -10,6 +10,7 @@ import {
   type GemmPhase,
   isProduct,
   type LegalPhase,
+  type LegalProgram,
   legalize,
   type Piece,
   type VectorSumPhase,
@@ -100,7 +101,9 @@ const MAX_PARTIALS = 256;
 const MAX_GROUPS = 65535;
 
 export function planOf(program: Program, gather: Gather): ProgramPlan {
-  return new Planner(program, gather).build();
+  // In a reverse program, states that W·X gathers are cotangents, which are too small for half precision.
+  const packs = gather === "f16" && program.purpose !== "reverse";
+  return new Planner(legalize(program), packs).build();
 }
 
 class Planner {
@@ -118,10 +121,9 @@ class Planner {
   #combines: Combine[] = [];
   #tail: LegalPhase[] = [];
 
-  constructor(program: Program, gather: Gather) {
-    const legal = legalize(program);
-    // In a reverse program, states that W·X gathers are cotangents, which are too small for half precision.
-    this.#packs = gather === "f16" && program.purpose !== "reverse";
+  /** @param packs  products W·X gather copies in half precision */
+  constructor(legal: LegalProgram, packs: boolean) {
+    this.#packs = packs;
     this.#name = legal.name;
     this.#bindings = [...legal.bindings];
     this.#pieces = legal.pieces;
