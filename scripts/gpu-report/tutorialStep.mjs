@@ -21,10 +21,10 @@ export function sourcesFile(folder, batch) {
   return join(folder, `pipelines-${batch}.json`);
 }
 
-/** `options`: of the backend. @returns the backend, the model, `step(k)`, and `compiled()`: milliseconds and sources of the pipelines compiled so far */
-export async function tutorialStep(folder, batch, options) {
+/** @returns the backend, the model, `step(k)`, and `compiled()`: milliseconds and sources of the pipelines compiled so far */
+export async function tutorialStep(folder, batch, backendOptions) {
   const { csr } = loadNetwork(folder);
-  const backend = await createWebGpuBackend(options);
+  const backend = await createWebGpuBackend(backendOptions);
   const compiled = watchCompiler(backend.device);
   const n = csr.nRows;
   const indices = randomIndices(PIXELS, n, deriveKey(keyOfSeed(1), "ih"));

@@ -85,6 +85,7 @@ function kernelsOf(program: Program): readonly string[] {
   return planOf(program, "f16").dispatches.map(({ kernel }) => kernel);
 }
 
+const adapter = await requireTestAdapter();
 const plans = suite("plans with copies in half precision");
 
 function withFacts(program: Program, facts: { readonly purpose?: Purpose; readonly guard?: Guard }): Program {
@@ -184,7 +185,7 @@ plans("the CPU refuses f16 gathers by name, and every device a precision that th
 
 plans.run();
 
-if (await requireTestAdapter()) {
+if (adapter) {
   const test = suite<{ half: WebGpuBackend; single: WebGpuBackend }>(
     "products that gather half precision",
     {} as never,

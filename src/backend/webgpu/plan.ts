@@ -122,6 +122,7 @@ class Planner {
   #combines: Combine[] = [];
   #tail: LegalPhase[] = [];
 
+  /** @param packs  products W·X gather copies in half precision */
   constructor(legal: LegalProgram, packs: boolean) {
     this.#packs = packs;
     this.#name = legal.name;
