@@ -11,6 +11,8 @@ const LEAST_MESA = 25;
 const DRIVER = "mesa-vulkan-drivers";
 const LOADER = "libvulkan1";
 const LIBRARIES = "root/usr/lib/x86_64-linux-gnu";
+/** Older packages have theirs here. */
+const MORE_LIBRARIES = "root/lib/x86_64-linux-gnu";
 const MANIFEST = "lvp_icd.json";
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const SOURCES = "/etc/apt";
@@ -26,7 +28,7 @@ export function lavapipe() {
   return {
     VK_ICD_FILENAMES: join(folder, MANIFEST),
     VK_DRIVER_FILES: join(folder, MANIFEST),
-    LD_LIBRARY_PATH: join(folder, LIBRARIES),
+    LD_LIBRARY_PATH: libraryPath(folder),
     MESA_SHADER_CACHE_DIR: join(folder, "shaders"),
     // Tests compile much and compute little.
     GALLIVM_PERF: "nopt",
@@ -145,10 +147,13 @@ function isInstalled(name, folder) {
   }
 }
 
+function libraryPath(folder) {
+  return [LIBRARIES, MORE_LIBRARIES].map((path) => join(folder, path)).join(":");
+}
+
 function missingLibraries(folder) {
-  const libraries = join(folder, LIBRARIES);
-  const env = { ...process.env, LD_LIBRARY_PATH: libraries };
-  const found = output("ldd", [join(libraries, "libvulkan_lvp.so")], folder, env);
+  const env = { ...process.env, LD_LIBRARY_PATH: libraryPath(folder) };
+  const found = output("ldd", [join(folder, LIBRARIES, "libvulkan_lvp.so")], folder, env);
   return [...found.matchAll(/^\s*(\S+) => not found$/gm)].map(([, name]) => name);
 }
 

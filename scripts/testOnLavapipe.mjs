@@ -7,7 +7,7 @@ import { lavapipe, Unavailable } from "./lavapipe.mjs";
 
 const RUN = fileURLToPath(new URL("../dist/test/run.js", import.meta.url));
 /** What depends on subgroups and on a device's arithmetic. LLVM compiles shaders slowly: the other files would take minutes each. */
-const FILES = ["backend/webgpuRows", "backend/webgpuMath", "backend/webgpuErrors"];
+const FILES = ["backend/webgpuRows", "backend/webgpuMath", "backend/webgpuErrors", "backend/webgpuAdapters"];
 
 let found = null;
 try {
