@@ -44,7 +44,8 @@ function pText(p: number): string {
   return p < 1e-4 ? "< 0.0001" : `${Number(p.toPrecision(2))}`;
 }
 
-function level(alpha: number): string {
+/** "95 %" for α = 0.05. */
+export function level(alpha: number): string {
   return `${formatNumber(100 * (1 - alpha))} %`;
 }
 

@@ -13,7 +13,7 @@ const test = suite("plan of a program on webgpu");
 const ROWS = 300;
 
 function kernelsOf(program: Program, reverseEpilogue?: ReverseEpilogue): string {
-  return planOf(program, reverseEpilogue)
+  return planOf(program, "f32", reverseEpilogue)
     .dispatches.map(({ kernel }) => kernel)
     .join(" ");
 }
@@ -40,7 +40,7 @@ function twoSums(between: (b: ProgramBuilder, sums: readonly BindingId[]) => voi
 }
 
 test("sums over rows after sparse products wait for each other and share a kernel and a last step", () => {
-  const plan = planOf(twoSums());
+  const plan = planOf(twoSums(), "f32");
   assert.is(plan.dispatches.map(({ kernel }) => kernel).join(" "), "spmm spmm map tail");
   const names = [...plan.deferredTargets].map((id) => plan.bindings[id]!.name);
   assert.equal(names, ["sum of y"], "what is written after dispatches that follow it must not have a second name");
@@ -59,7 +59,7 @@ test("a sum does not wait where a phase reads or writes its result", () => {
 });
 
 test("temporaries that hold a waiting sum and its operand live until the last step", () => {
-  const { bindings, dispatches } = planOf(twoSums());
+  const { bindings, dispatches } = planOf(twoSums(), "f32");
   const operands = bindings.filter(({ temp, kind }) => temp && kind === "state");
   assert.equal(
     operands.map(({ temp }) => temp),

@@ -66,7 +66,7 @@ test("every network is trained for every seed; a run that failed loses no other,
   const results = async (): Promise<Results> => JSON.parse(await readFile(join(dir, "again", "results.json"), "utf8"));
   const first = await axograd(args, { cwd: dir });
   assert.is(first.code, 0, first.stderr);
-  assert.match(first.stderr, /verdict: test accuracy \(higher is better\) of real against none; 3 paired seeds/);
+  assert.match(first.stdout, /verdict: test accuracy \(higher is better\) of real against none; 3 paired seeds/);
   const before = await results();
   const { runs, groups, outcome } = before;
   assert.equal(

@@ -145,7 +145,7 @@ const PROTOCOL: Protocol = {
   ...{ axograd: "0.5.0", code: "aa", created: "2026-01-01T00:00:00Z", design: DESIGN, better: "higher" },
   ...{ settings: { lr: 0.1 }, inputs: [{ role: "connectome", file: "a.npz", sha256: "cc", bytes: 3 }] },
 };
-const FILE: ProtocolFile = { protocol: PROTOCOL, bytes: new Uint8Array(), sha256: "dd" };
+const FILE: ProtocolFile = { protocol: PROTOCOL, text: "", sha256: "dd" };
 
 test("every deviation from a protocol is refused by name, or recorded with its reason", async () => {
   const now = { design: DESIGN, protocol: FILE, actual: PROTOCOL, reason: null };
@@ -203,8 +203,8 @@ test("the record of a study is read as it was written; a protocol that was chang
   const deviations = [{ what: "alpha", planned: "0.05", actual: "0.1", reason: null, date: "2026-01-02" }];
   await writeStudy(folder, { design: DESIGN, protocol: null, deviations });
   assert.equal(await readStudy(folder), { design: DESIGN, protocol: null, deviations });
-  const bytes = new TextEncoder().encode(JSON.stringify({ ...PROTOCOL, inputs: [] }));
-  await writeStudy(folder, { design: DESIGN, protocol: { ...FILE, bytes }, deviations });
+  const text = JSON.stringify({ ...PROTOCOL, inputs: [] });
+  await writeStudy(folder, { design: DESIGN, protocol: { ...FILE, text }, deviations });
   await fails(() => readStudy(folder), "file-format", /SHA-256 of protocol\.json/);
 });
 

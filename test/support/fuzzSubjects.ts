@@ -7,6 +7,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { createBackend } from "../../src/backend/select.ts";
 import { readConfigFile } from "../../src/cli/configFile.ts";
+import { readProtocol } from "../../src/cli/study/protocol.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { readImageSet } from "../../src/data/mnist.ts";
@@ -233,8 +234,29 @@ const packed =
   (...samples: Uint8Array[]) =>
   (): Samples => ({ samples, wrap: gz });
 
+/** A protocol of `axograd controls`. */
+const PROTOCOL = {
+  ...{
+    axograd: "0.5.0",
+    code: "a1",
+    created: "2026-01-01T00:00:00Z",
+    better: "higher",
+    settings: { lr: 0.1, steps: 3 },
+  },
+  design: {
+    ...{ question: "so?", seeds: [0, 1, 2], metric: "accuracy", split: "test", alpha: 0.05, smallestEffect: null },
+    ...{ controls: [{ name: "none", options: { wiring: "none", trainConnectome: false } }], allowMissing: false },
+  },
+  inputs: [{ role: "connectome", file: "a.npz", sha256: "c2", bytes: 3 }],
+};
+
 /** All kinds of files that are read. */
 export const FUZZ_SUBJECTS: Readonly<Record<string, FuzzSubject>> = {
+  protocol: {
+    extension: ".json",
+    make: only(text(JSON.stringify(PROTOCOL))),
+    read: readProtocol,
+  },
   npy: {
     extension: ".npy",
     make: only(

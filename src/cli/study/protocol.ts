@@ -5,9 +5,9 @@ import { createHash } from "node:crypto";
 import { ArgumentError } from "../../core/errors.ts";
 import { VERSION } from "../../core/version.ts";
 import { replaceFile } from "../../io/durable.ts";
-import { readBytes } from "../../io/files.ts";
 import { type HashedFile, hashedFileOf } from "../../io/hash.ts";
 import { JsonParts } from "../../io/jsonParts.ts";
+import { readTextFile } from "../../io/textFile.ts";
 import { codeHash } from "../../run/codeIdentity.ts";
 import type { TrainConfig } from "../../run/config.ts";
 import { type Settings, settingsOf } from "../../run/configLayers.ts";
@@ -35,7 +35,8 @@ export interface Protocol {
 /** A protocol file as it lies on the disk. */
 export interface ProtocolFile {
   readonly protocol: Protocol;
-  readonly bytes: Uint8Array;
+  readonly text: string;
+  /** Of the text in UTF-8. */
   readonly sha256: string;
 }
 
@@ -98,13 +99,13 @@ export function protocolTexts({ axograd, code, design, better, settings, inputs 
 export async function writeProtocol(file: string, protocol: Protocol): Promise<string> {
   const text = `${JSON.stringify(protocol, null, 2)}\n`;
   await replaceFile(file, [text]);
-  return sha256Of(Buffer.from(text));
+  return sha256Of(text);
 }
 
 /** @throws {FileFormatError | ArgumentError} no protocol, or one with wrong parts */
 export async function readProtocol(file: string): Promise<ProtocolFile> {
-  const bytes = await readBytes(file, "a protocol");
-  const parts = JsonParts.parse(file, new TextDecoder().decode(bytes), "a protocol of axograd controls");
+  const text = await readTextFile(file, "a protocol of axograd controls");
+  const parts = JsonParts.parse(file, text, "a protocol of axograd controls");
   const settings = settingsOf(parts.object("settings").all, (key) => `${file}, ${key}`);
   const protocol: Protocol = {
     axograd: parts.text("axograd"),
@@ -115,9 +116,9 @@ export async function readProtocol(file: string): Promise<ProtocolFile> {
     settings,
     inputs: parts.objects("inputs").map(hashedFileOf),
   };
-  return { protocol, bytes, sha256: sha256Of(bytes) };
+  return { protocol, text, sha256: sha256Of(text) };
 }
 
-function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+function sha256Of(text: string): string {
+  return createHash("sha256").update(text, "utf8").digest("hex");
 }

@@ -40,7 +40,7 @@ export async function readStudy(folder: string): Promise<Study | null> {
 }
 
 export async function writeStudy(folder: string, { design, protocol, deviations }: Study): Promise<void> {
-  if (protocol) await replaceFile(join(folder, FILES.protocol), [protocol.bytes]);
+  if (protocol) await replaceFile(join(folder, FILES.protocol), [protocol.text]);
   const record = { axograd: VERSION, design, protocol: protocol?.sha256 ?? null, deviations };
   await replaceFile(join(folder, FILES.record), [`${JSON.stringify(record, null, 2)}\n`]);
 }

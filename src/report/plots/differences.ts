@@ -7,7 +7,7 @@ import { AXIS_BOTTOM, bottomAxis } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { capitalised } from "../names.ts";
 import { at, element, fitted, label, textWidth } from "../svg.ts";
-import { differenceText, type JudgedMeasure, verdictTable } from "../verdicts.ts";
+import { differenceText, type JudgedMeasure, level, verdictTable } from "../verdicts.ts";
 
 const PITCH = 34;
 const TOP = 10;
@@ -21,7 +21,7 @@ export function differencesFigure(verdicts: readonly Verdict[], measure: JudgedM
   return {
     id: "differences",
     title: `${capitalised(measure.name)}: real − control`,
-    caption: `Small dots: pairs, one per seed. Large dot and bar: their mean and its ${100 * (1 - rules.alpha)} % interval. On the ${better} of 0, real is better.${band}`,
+    caption: `Small dots: pairs, one per seed. Large dot and bar: their mean and its ${level(rules.alpha)} interval. On the ${better} of 0, real is better.${band}`,
     span: "full",
     draw: (width) => draw(verdicts, measure, rules, width),
     table: verdictTable(verdicts, measure, rules),
