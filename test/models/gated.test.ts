@@ -1,5 +1,6 @@
 // Gated networks in discrete time against loops on the host, whose error bounds run along with the values, and their gradients.
 
+import { join } from "node:path";
 import { suite, type Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
@@ -9,7 +10,8 @@ import { completeMatrix } from "../../src/data/completeMatrix.ts";
 import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN, type ConnectomeRNNOptions, type StepOptions } from "../../src/models/connectomeRnn.ts";
 import { GATES } from "../../src/models/options.ts";
-import { fails } from "../io/fixtures.ts";
+import { exportStateDict, importStateDict } from "../../src/train/stateDict.ts";
+import { fails, tempDir } from "../io/fixtures.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
@@ -19,6 +21,7 @@ import { randomSparse, toDense } from "../support/matrices.ts";
 import { POINTWISE_TESTS, WGSL_ULPS } from "../support/pointwise.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 
+const dir = tempDir();
 const [N, INPUTS, FRAMES, BATCH] = [7, 3, 5, 4];
 const W = randomSparse(N, N, 0.5).csr;
 const U = randomSparse(N, INPUTS, 0.7).csr;
@@ -206,6 +209,19 @@ function define(test: Test<WithBackend>): void {
 const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("gated networks", ["f64", "f32"], (test) => {
   define(test);
+
+  test("a state dictionary brings all parameters back", async ({ backend }) => {
+    using net = model(backend);
+    using other = model(backend);
+    const file = join(dir, `${backend.dtype}.safetensors`);
+    await exportStateDict(net, file);
+    for (const { name, size } of other.parameters.all()) other.parameters.set(name, new Float64Array(size).fill(0.5));
+    await importStateDict(other, file);
+    const names = net.parameters.all().map(({ name }) => name);
+    assert.is(names.length, 3 + 2 * 3 + 1, names.join(" "));
+    for (const name of names)
+      assertBitEqual(await other.parameters.values(name), await net.parameters.values(name), name);
+  });
 
   test("options that do not fit are refused by name", async ({ backend }) => {
     const refused = (more: object, message: RegExp, kind: "argument" | "shape" = "argument") =>
