@@ -375,7 +375,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: flag(),
     default: false,
     needs: {
-      expected: "--weights signed, of the connectome",
+      expected: "--weights signed of the connectome",
       met: (config) => config.weights === "signed" && baselineOf(config) === null,
       got: (config) => (baselineOf(config) === null ? `--weights ${config.weights}` : CONNECTIONS.got(config)),
     },
@@ -500,7 +500,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: positive,
     default: 1,
     needs: {
-      expected: "an --input with weights, to the neurons of the connectome",
+      expected: "an --input with weights to neurons of the connectome",
       met: (config) => config.input !== "direct" && baselineOf(config) === null,
       got: (config) => (baselineOf(config) === null ? `--input ${config.input}` : CONNECTIONS.got(config)),
     },
