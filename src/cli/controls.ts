@@ -123,7 +123,10 @@ async function runControls(given: GivenOptions): Promise<number> {
   if (planned !== undefined) {
     const sha256 = await writeProtocol(planned, actual);
     if (json) writeJson({ file: planned, sha256, protocol: actual });
-    else writeLine(`${printable(planned)}: protocol, SHA-256 ${sha256}\n${planLine(actual)}`);
+    else {
+      writeLine(`${printable(planned)}: protocol, SHA-256 ${sha256}`);
+      writeLine(planLine(actual));
+    }
     return 0;
   }
   const console = new Console({ json, quiet });
