@@ -6,8 +6,8 @@
 // store per entry. Terms of ct are added per trip as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
 //
 // Relies on: declarations (params, slabs, isIdle(), structure, values), operandAt(), gathered(at), operandOf(share) = X, addToGrad(k, x),
-// epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT; swapped1(t, x) and swapped2(t, x): the x of thread t ^ 1 and t ^ 2,
-// to be called by all threads of the workgroup.
+// storeCt(share, ct); NEED_CT; swapped1(t, x) and swapped2(t, x): the x of thread t ^ 1 and t ^ 2, to be called by all threads of the
+// workgroup.
 
 // #hook enables
 
@@ -15,7 +15,6 @@
 // #import shared/random.wgsl
 // #hook declarations
 // #import shared/rowBlocks.wgsl
-// #import shared/reduceLanes.wgsl
 // #hook epilogue
 
 /// Trips of the longest share in the workgroup: all threads make as many, so that quads stay together.
@@ -104,14 +103,14 @@ fn main(
     }
     growGrad(t, share, k, dots);
   }
-  let parts = partsOfGroup(group);
-  for (var p = 0u; p < panels; p++) {
-    let y = sumOverParts(t, share, select(1u, parts, NEED_CT), ct[p]);
-    if (share.part == 0u && share.row != ABSENT) {
-      share.panel = params.firstPanel + p;
-      epilogue(share, y, x[p]);
-      collectLanes();
+  if (NEED_CT) {
+    let parts = partsOfGroup(group);
+    for (var p = 0u; p < panels; p++) {
+      let total = sumOverParts(t, share, parts, ct[p]);
+      if (share.part == 0u && share.row != ABSENT) {
+        share.panel = params.firstPanel + p;
+        storeCt(share, total);
+      }
     }
   }
-  finish(t, share);
 }
