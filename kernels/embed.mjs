@@ -1,5 +1,6 @@
 // Writes src/backend/webgpu/wgsl.gen.ts from kernels/*.wgsl: the text of each kernel, with each line `// #import shared/….wgsl` replaced by that
-// file. Lines `// #hook name` stay; the backend replaces them with code generated from a program.
+// file. Lines `// #hook name` stay; the backend replaces them with code generated from a program. So do lines from `// #each p < COUNT` to
+// `// #end`; the backend repeats what is between them, with 0, 1, … COUNT - 1 for $p.
 //
 // Usage: node kernels/embed.mjs
 

@@ -3,11 +3,12 @@
 //
 // A thread takes four entries per trip, for its vec4 of lanes in every panel of the block, and reads indices and values once for all panels. Its
 // four dot products are then added over the panel's threads, which are neighbours: within a quad of a subgroup, without a barrier and with one
-// store per entry. Terms of ct are added per trip as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree.
+// store per entry. Terms of ct are added per trip as (0 + 1) + (2 + 3), trips in order, then threads as a binary tree. Panels have variables of
+// their own, because an array of them does not stay in registers.
 //
 // Relies on: declarations (params, slabs, isIdle(), structure, values), operandAt(), gathered(at), operandOf(share) = X, addToGrad(k, x),
-// epilogue(share, ct, x), collectLanes(), finish(t, share); NEED_CT; swapped1(t, x) and swapped2(t, x): the x of thread t ^ 1 and t ^ 2,
-// to be called by all threads of the workgroup.
+// storeCt(share, ct); NEED_CT; swapped1(t, x) and swapped2(t, x): the x of thread t ^ 1 and t ^ 2, to be called by all threads of the
+// workgroup.
 
 // #hook enables
 
@@ -15,7 +16,6 @@
 // #import shared/random.wgsl
 // #hook declarations
 // #import shared/rowBlocks.wgsl
-// #import shared/reduceLanes.wgsl
 // #hook epilogue
 
 /// Trips of the longest share in the workgroup: all threads make as many, so that quads stay together.
@@ -74,14 +74,14 @@ fn main(
   var share = shareOf(group, t);
   let panels = min(BLOCK_PANELS, params.panels - params.firstPanel);
   let operand = operandAt() + share.sub;
-  var x: array<vec4<f32>, BLOCK_PANELS>;
-  var ct: array<vec4<f32>, BLOCK_PANELS>;
-  for (var p = 0u; p < BLOCK_PANELS; p++) {
-    if (p < panels && share.row != ABSENT) {
-      share.panel = params.firstPanel + p;
-      x[p] = operandOf(share);
-    }
+  // #each p < BLOCK_PANELS
+  var x$p = vec4<f32>(0.0);
+  var ct$p = vec4<f32>(0.0);
+  if ($p < panels && share.row != ABSENT) {
+    share.panel = params.firstPanel + $p;
+    x$p = operandOf(share);
   }
+  // #end
   let trips = tripsOf(group);
   for (var trip = 0u; trip < trips; trip++) {
     let k = share.first + 4u * (share.part + trip * share.parts);
@@ -92,26 +92,30 @@ fn main(
       if (NEED_CT) {
         w = vec4<f32>(values[entries.at.x], values[entries.at.y], values[entries.at.z], values[entries.at.w]);
       }
-      for (var p = 0u; p < BLOCK_PANELS; p++) {
-        if (p < panels) {
-          let g = gatheredRows(entries, operand + (params.firstPanel + p) * OPERAND_ROWS * PANEL_VECS);
-          dots += vec4<f32>(dot(g[0], x[p]), dot(g[1], x[p]), dot(g[2], x[p]), dot(g[3], x[p]));
-          if (NEED_CT) {
-            ct[p] += fma(vec4<f32>(w.x), g[0], w.y * g[1]) + fma(vec4<f32>(w.z), g[2], w.w * g[3]);
-          }
+      // #each p < BLOCK_PANELS
+      if ($p < panels) {
+        let g = gatheredRows(entries, operand + (params.firstPanel + $p) * OPERAND_ROWS * PANEL_VECS);
+        dots += vec4<f32>(dot(g[0], x$p), dot(g[1], x$p), dot(g[2], x$p), dot(g[3], x$p));
+        if (NEED_CT) {
+          ct$p += fma(vec4<f32>(w.x), g[0], w.y * g[1]) + fma(vec4<f32>(w.z), g[2], w.w * g[3]);
         }
       }
+      // #end
     }
     growGrad(t, share, k, dots);
   }
-  let parts = partsOfGroup(group);
-  for (var p = 0u; p < panels; p++) {
-    let y = sumOverParts(t, share, select(1u, parts, NEED_CT), ct[p]);
-    if (share.part == 0u && share.row != ABSENT) {
-      share.panel = params.firstPanel + p;
-      epilogue(share, y, x[p]);
-      collectLanes();
+  if (NEED_CT) {
+    var sums: array<vec4<f32>, BLOCK_PANELS>;
+    // #each p < BLOCK_PANELS
+    sums[$p] = ct$p;
+    // #end
+    let parts = partsOfGroup(group);
+    for (var p = 0u; p < panels; p++) {
+      let total = sumOverParts(t, share, parts, sums[p]);
+      if (share.part == 0u && share.row != ABSENT) {
+        share.panel = params.firstPanel + p;
+        storeCt(share, total);
+      }
     }
   }
-  finish(t, share);
 }

@@ -71,7 +71,7 @@ if (adapter) {
     });
   }
 
-  test("an attempt of Dopri5 takes a dispatch per product and 5 more, its reverse one per walk and 4 more", async ({
+  test("an attempt of Dopri5 takes a dispatch per product and 5 more, its reverse two per walk and 3 more", async ({
     gpu,
   }) => {
     const PRODUCTS = 6;
@@ -88,32 +88,12 @@ if (adapter) {
     };
     const attempt = { "attempt.recorded": PRODUCTS + 5, dense: 2 };
     const one = Object.entries(await dispatchesOf([1.1])).filter(([name]) => /attempt|dense|stages/i.test(name));
-    assert.equal(Object.fromEntries(one), { ...attempt, "attempt.reverse.dense": PRODUCTS + 4 });
+    assert.equal(Object.fromEntries(one), { ...attempt, "attempt.reverse.dense": 2 * PRODUCTS + 3 });
     const several = await dispatchesOf([0.4, 1.1]);
-    assert.is(several["attempt.reverse.stages"], PRODUCTS + 4);
+    assert.is(several["attempt.reverse.stages"], 2 * PRODUCTS + 3);
     assert.is(several["dense.reverse"], 3);
     assert.is(several["attempt.reverse.dense"], undefined);
   });
-
-  for (const [where, tEval] of [
-    ["one point", [1.1]],
-    ["several points", [0.4, 1.1]],
-  ] as const) {
-    test(`the pointwise work after a reverse product gives the same bits in its kernel and apart: ${where}`, async ({
-      gpu,
-    }) => {
-      const problem = rateProblem(SAMPLES, { tEval });
-      const cts = cotangents(problem);
-      const fused = await solveOnHost(gpu, problem, {}, cts);
-      const other = await createWebGpuBackend({ reverseEpilogue: "apart" });
-      const apart = await solveOnHost(other, problem, {}, cts);
-      await other.dispose();
-      for (const [name, g] of Object.entries(fused.gradients)) {
-        assert.ok(g.some((x) => x !== 0));
-        assertBitEqual(apart.gradients[name]!, g, `gradient of ${name}`);
-      }
-    });
-  }
 
   test("a budget of memory changes what is stored and no bit of the result", async ({ gpu }) => {
     const problem = rateProblem(SAMPLES, { tEnd: 12, tEval: [0, 2.5, 2.6, 12] });

@@ -33,7 +33,6 @@ import { Device, type DeviceLimits, limitsOfEnvironment, type ObjectCounts } fro
 import { GpuDeviceBuffer, GpuDeviceSparse, GpuSparseRows, Ledger, type Memory } from "./deviceBuffers.ts";
 import { type BindContext, bindProgram, GpuBound } from "./dispatches.ts";
 import { GpuExecutable } from "./executable.ts";
-import type { ReverseEpilogue } from "./legalize.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler } from "./profiler.ts";
 import { CommandQueue, type QueueCounts } from "./queue.ts";
@@ -81,11 +80,6 @@ export interface WebGpuOptions {
    * 3·10^-8; a magnitude of 65,520 or more becomes infinite, so it cannot pass for a number. Default: "f32".
    */
   readonly gather?: Gather;
-  /**
-   * Whether the pointwise work after a reverse sparse product runs in the product's kernel ("fused", the default) or in one of its own ("apart").
-   * For measurements.
-   */
-  readonly reverseEpilogue?: ReverseEpilogue;
   /** Only "f32" exists here; anything else is refused. */
   readonly dtype?: DType;
 }
@@ -156,8 +150,7 @@ export async function createWebGpuBackend(options: WebGpuOptions = {}): Promise<
     throw error;
   }
   const tuning = tuningOf(sparseTuning, device.hasSubgroups);
-  const { reverseEpilogue } = options;
-  const settings = { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, gather, tuning, reverseEpilogue };
+  const settings = { profile, memoryBudgetBytes, maxLanes, maxArrayBytes, gather, tuning };
   return new DawnBackend(device, settings);
 }
 
@@ -180,7 +173,6 @@ interface Settings {
   readonly maxArrayBytes: number;
   readonly gather: Gather;
   readonly tuning: SparseTuning;
-  readonly reverseEpilogue: ReverseEpilogue | undefined;
 }
 
 class DawnBackend implements BesideBackend {
@@ -342,8 +334,7 @@ class DawnBackend implements BesideBackend {
     if (compiled) return compiled;
     checkProgram(program);
     checkLayout(program, layout, Number.POSITIVE_INFINITY);
-    const { reverseEpilogue } = this.#options;
-    const executable = new GpuExecutable(this.#memory, this.#temporaries, program, layout, reverseEpilogue);
+    const executable = new GpuExecutable(this.#memory, this.#temporaries, program, layout);
     known.set(key, executable);
     return executable;
   }

@@ -4,7 +4,6 @@
 import type { Executable } from "../backend.ts";
 import type { BindingId, PanelLayout, Program } from "../program.ts";
 import type { Memory } from "./deviceBuffers.ts";
-import type { ReverseEpilogue } from "./legalize.ts";
 import { type ProgramPlan, planOf } from "./plan.ts";
 import type { Shader } from "./shader.ts";
 import { shaderOf } from "./shaders.ts";
@@ -23,18 +22,12 @@ export class GpuExecutable implements Executable {
   /** Memory of the temporaries, from the pool. */
   readonly temporaries: ReadonlyMap<BindingId, Piece>;
 
-  constructor(
-    memory: Memory,
-    pool: TemporaryPool,
-    program: Program,
-    layout: PanelLayout,
-    reverseEpilogue?: ReverseEpilogue,
-  ) {
+  constructor(memory: Memory, pool: TemporaryPool, program: Program, layout: PanelLayout) {
     this.memory = memory;
     this.tuning = memory.tuning;
     this.program = program;
     this.layout = layout;
-    this.plan = planOf(program, memory.gather, reverseEpilogue);
+    this.plan = planOf(program, memory.gather);
     this.temporaries = this.#takeMemory(pool);
   }
 

@@ -1,10 +1,11 @@
 // Program → phases that are one kernel each. A phase may hold any number of contractions and reductions; a kernel holds at most one
 // sparse product with its epilogue, or one tile product, or none. What does not fit is cut, and the pieces speak through temporaries:
 //
-//   - a phase with one sparse product stays whole: product and epilogue in one dispatch (`ReverseEpilogue` has a choice). Only its reductions over rows are put off: their
+//   - a phase with one sparse product stays whole: product and epilogue in one dispatch. Only its reductions over rows are put off: their
 //     partial results must not depend on how rows were dealt out to threads, which a sparse kernel does by the width of the batch. It leaves
 //     their operands in temporaries, and one piece reduces those of all such phases as soon as a result is needed;
-//   - any other product goes into a temporary first;
+//   - any other product goes into a temporary first, and so does a sparse one that grows a gradient, unless it is stored as it is: its kernel
+//     needs its registers for the walk;
 //   - sums over segments and transposes of gathers go into a temporary, too: their threads are not those of the phase;
 //   - dense products leave a table of partial sums over pieces of their inner extent. To load a table, which programs cannot, is to add
 //     up its states.
@@ -73,16 +74,8 @@ function splitsOf(inner: number, rows: number): number {
   return Math.min(Math.ceil(inner / SPLIT_K), Math.max(1, Math.floor(MOST_PARTIAL_ROWS / rows)));
 }
 
-/**
- * Where the pointwise work after a reverse sparse product runs. "fused": in the product's kernel. "apart": in a kernel of its own, which leaves
- * the product more registers, hence more threads at a time.
- */
-export type ReverseEpilogue = "fused" | "apart";
-
-export const REVERSE_EPILOGUE: ReverseEpilogue = "fused";
-
-export function legalize(program: Program, reverseEpilogue: ReverseEpilogue = REVERSE_EPILOGUE): LegalProgram {
-  const builder = new LegalBuilder(program, reverseEpilogue);
+export function legalize(program: Program): LegalProgram {
+  const builder = new LegalBuilder(program);
   program.phases.forEach((phase) => {
     builder.add(phase);
   });
@@ -91,7 +84,6 @@ export function legalize(program: Program, reverseEpilogue: ReverseEpilogue = RE
 
 class LegalBuilder {
   readonly #program: Program;
-  readonly #reverseEpilogue: ReverseEpilogue;
   readonly #pieces: Piece[] = [];
   readonly #added: Binding[] = [];
   /** First and last piece of each phase. */
@@ -100,18 +92,16 @@ class LegalBuilder {
   #late: { readonly rows: number; readonly instrs: Instr[] } = { rows: 0, instrs: [] };
   readonly #lateTargets = new Set<BindingId>();
 
-  constructor(program: Program, reverseEpilogue: ReverseEpilogue) {
+  constructor(program: Program) {
     this.#program = program;
-    this.#reverseEpilogue = reverseEpilogue;
   }
 
   add(phase: Phase): void {
     const first = this.#pieces.length;
     const cuts = phase.instrs.flatMap((instr, id) => (isProduct(instr) || isVectorSum(instr) ? [id] : []));
-    const only = cuts.length === 1 ? (phase.instrs[cuts[0]!] as Cut) : null;
     this.#reduceBefore(phase);
     if (cuts.length === 0) this.#pieces.push({ kind: "phase", ...phase });
-    else if (only !== null && this.#staysWhole(only)) this.#pushProduct(phase);
+    else if (cuts.length === 1 && this.#staysWhole(phase, cuts[0]!)) this.#pushProduct(phase);
     else this.#cut(phase, cuts);
     this.#spans.push({ first, last: Math.max(first, this.#pieces.length - 1) });
   }
@@ -130,10 +120,12 @@ class LegalBuilder {
     return { name, bindings, pieces: this.#pieces, guard, lateTargets: this.#lateTargets };
   }
 
-  /** Whether a phase with this product only is one kernel. */
-  #staysWhole(product: Cut): boolean {
+  /** Whether a phase with `id` as its only product or sum is one kernel. */
+  #staysWhole({ instrs }: Phase, id: ValueId): boolean {
+    const product = instrs[id] as Cut;
     if (isVectorSum(product) || !this.#isSparse(product)) return false;
-    return product.op === "matmul" || product.grad === undefined || this.#reverseEpilogue === "fused";
+    if (!growsGradient(product)) return true;
+    return instrs.every((instr, k) => k === id || !hasEffect(instr) || (instr.op === "store" && instr.value === id));
   }
 
   /** A phase with one sparse product, without its reductions over rows, which are put off. */
@@ -271,6 +263,11 @@ const UNUSED: Instr = { op: "const", value: 0 };
 
 function targetOf(instr: Instr): readonly BindingId[] {
   return instr.op === "reduceRows" ? [instr.binding] : [];
+}
+
+/** Whether a product adds to the gradient of its matrix as well. */
+export function growsGradient(product: Matmul | MatmulT): boolean {
+  return product.op === "matmulT" && product.grad !== undefined;
 }
 
 /** All bindings a piece touches. */

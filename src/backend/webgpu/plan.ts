@@ -8,12 +8,12 @@ import type { Binding, BindingId, Guard, Instr, Program } from "../program.ts";
 import {
   bindingsOf,
   type GemmPhase,
+  growsGradient,
   isProduct,
   type LegalPhase,
   type LegalProgram,
   legalize,
   type Piece,
-  type ReverseEpilogue,
   type VectorSumPhase,
 } from "./legalize.ts";
 
@@ -34,7 +34,7 @@ interface Guarded {
   readonly guards: readonly BindingId[];
 }
 
-/** kernels/spmm.wgsl, spmmGrad.wgsl: a sparse product with its epilogue. */
+/** kernels/spmm.wgsl: a sparse product with its epilogue; spmmGrad.wgsl: one that grows a gradient, and stores of its result. */
 export interface SparsePlan extends Guarded {
   readonly kernel: "spmm" | "spmmGrad";
   readonly phase: LegalPhase;
@@ -101,10 +101,10 @@ const VECTOR_VECS = 256;
 const MAX_PARTIALS = 256;
 const MAX_GROUPS = 65535;
 
-export function planOf(program: Program, gather: Gather, reverseEpilogue?: ReverseEpilogue): ProgramPlan {
+export function planOf(program: Program, gather: Gather): ProgramPlan {
   // In a reverse program, states that W·X gathers are cotangents, which are too small for half precision.
   const packs = gather === "f16" && program.purpose !== "reverse";
-  return new Planner(legalize(program, reverseEpilogue), packs).build();
+  return new Planner(legalize(program), packs).build();
 }
 
 class Planner {
@@ -172,7 +172,7 @@ class Planner {
     const product = phase.instrs.findIndex(isProduct);
     if (product >= 0) {
       const instr = phase.instrs[product]!;
-      const grows = instr.op === "matmulT" && instr.grad !== undefined;
+      const grows = isProduct(instr) && growsGradient(instr);
       const crossesLanes = grows || phase.instrs.some((i) => i.op === "reduceLanes");
       const halves = instr.op === "matmul" && this.#packs ? this.#copyOf(instr.x, at, guards) : null;
       return { kernel: grows ? "spmmGrad" : "spmm", phase, product, crossesLanes, halves, guards };

@@ -57,26 +57,44 @@ export interface Shader {
 export type SlabOf = (id: BindingId) => number;
 
 const HOOK = /^\/\/ #hook (\w+)$/gm;
-/** Of each kernel used so far: its own declarations, and the names of the hooks between them. */
-const parts = new Map<KernelName, readonly (string | readonly Declaration[])[]>();
+/** `// #each p < COUNT`, lines, `// #end`. */
+const EACH = /^ *\/\/ #each (\w+) < (\w+)\n([\s\S]*?)^ *\/\/ #end\n/gm;
+/** Of each text used so far: its own declarations, and the names of the hooks between them. */
+const parts = new Map<string, readonly (string | readonly Declaration[])[]>();
 
-function partsOf(kernel: KernelName): readonly (string | readonly Declaration[])[] {
-  let known = parts.get(kernel);
+function partsOf(text: string): readonly (string | readonly Declaration[])[] {
+  let known = parts.get(text);
   if (!known) {
     // Split at the hooks: texts at even places, names at odd ones.
-    known = kernelSources[kernel].split(HOOK).map((part, k) => (k % 2 === 0 ? declarationsOf(part) : part));
-    parts.set(kernel, known);
+    known = text.split(HOOK).map((part, k) => (k % 2 === 0 ? declarationsOf(part) : part));
+    parts.set(text, known);
   }
   return known;
 }
 
+export type Constants = Readonly<Record<string, number | boolean>>;
+
+/** The text of `kernel` with its repeated lines written out. */
+function unrolled(kernel: KernelName, constants: Constants): string {
+  return kernelSources[kernel].replace(EACH, (_, index: string, bound: string, lines: string) => {
+    const count = constants[bound];
+    if (typeof count !== "number")
+      throw new BackendError("kernel", `${kernel}: expected a number, got ${count} (${bound})`);
+    return Array.from({ length: count }, (_, k) => lines.replaceAll(`$${index}`, `${k}`)).join("");
+  });
+}
+
 /**
- * The declarations of `kernel`, with WGSL for each of its hooks.
+ * The declarations of `kernel`, with WGSL for each of its hooks, and its repeated lines as often as `constants` say.
  *
- * @throws {BackendError} "kernel" for a hook that nothing fills, and for a name that is no hook
+ * @throws {BackendError} "kernel" for a hook that nothing fills, for a name that is no hook, and for lines without a number of repetitions
  */
-export function fillHooks(kernel: KernelName, hooks: Readonly<Record<string, string>>): readonly Declaration[] {
-  const parts = partsOf(kernel);
+export function fillHooks(
+  kernel: KernelName,
+  hooks: Readonly<Record<string, string>>,
+  constants: Constants = {},
+): readonly Declaration[] {
+  const parts = partsOf(unrolled(kernel, constants));
   const known = parts.filter((part) => typeof part === "string");
   for (const name of Object.keys(hooks)) {
     if (known.includes(name)) continue;
@@ -136,19 +154,15 @@ export class ShaderWriter implements Memory {
   }
 
   /** The shader of `kernel`. `constants` become WGSL constants. `hooks`: WGSL for each hook but "declarations". */
-  finish(
-    kernel: KernelName,
-    constants: Readonly<Record<string, number | boolean>>,
-    hooks: Readonly<Record<string, string>>,
-  ): Shader {
+  finish(kernel: KernelName, constants: Constants, hooks: Readonly<Record<string, string>>): Shader {
     const declarations = `${this.#constants(constants)}\n${this.#declarations()}`;
-    const module = fillHooks(kernel, { ...hooks, declarations });
+    const module = fillHooks(kernel, { ...hooks, declarations }, constants);
     const offsets = this.#order.map((binding): Param => ({ kind: "offset", binding }));
     const facts = this.#facts.map((name): Param => ({ kind: "fact", name }));
     return { kernel, source: reachable(module), params: [...offsets, ...facts], slots: this.#slots() };
   }
 
-  #constants(constants: Readonly<Record<string, number | boolean>>): string {
+  #constants(constants: Constants): string {
     return Object.entries(constants)
       .map(([name, value]) => `const ${name} = ${typeof value === "number" ? `${value}u` : value};`)
       .join("\n");

@@ -2,7 +2,7 @@
 
 import { BackendError } from "../../core/errors.ts";
 import { closureOf } from "../instr.ts";
-import type { Binding, BindingId, PanelLayout } from "../program.ts";
+import type { Binding, BindingId, Instr, PanelLayout } from "../program.ts";
 import { PhasePrinter } from "./emit.ts";
 import { isProduct } from "./legalize.ts";
 import { panelVecs } from "./panels.ts";
@@ -58,6 +58,8 @@ const EXCHANGES: Readonly<Record<SparseTuning["exchange"], { readonly enables: s
     },
   };
 
+type Grad = NonNullable<Extract<Instr, { op: "matmulT" }>["grad"]>;
+
 export function sparseShader(
   plan: SparsePlan,
   bindings: readonly Binding[],
@@ -70,50 +72,56 @@ export function sparseShader(
   if (!isProduct(product)) throw new BackendError("program", "webgpu: expected a product in a sparse phase");
   const operand = product.op === "matmul" ? product.x : product.g;
   const writer = new ShaderWriter(plan, bindings, layout, slabOf, FACTS);
-  const given = new Map([[plan.product, "y"]]);
-  const grad = product.op === "matmulT" ? product.grad : undefined;
-  if (grad) given.set(grad.x, "x");
-
-  const vecs = panelVecs(layout);
   const matrix = bindings[product.matrix]!;
   const operandRows = product.op === "matmul" ? (matrix.cols ?? 1) : matrix.rows;
   const constants = {
-    PANEL_VECS: vecs,
+    PANEL_VECS: panelVecs(layout),
     BLOCK_PANELS: blockPanels(plan, layout, tuning),
-    LANE_THREADS: SPARSE_WORKGROUP,
     OPERAND_ROWS: operandRows,
     INDEX16: hasShortIndices(operandRows),
-    NEED_CT: product.op === "matmul" || product.needCt,
   };
+  const gather = plan.halves === null ? slabGather(writer, operand) : HALVES_GATHER;
+  if (product.op === "matmul" || product.grad === undefined) {
+    const epilogue = [...gather, ...pointwiseEpilogue(plan, writer)].join("\n");
+    return writer.finish("spmm", { ...constants, LANE_THREADS: SPARSE_WORKGROUP }, { epilogue });
+  }
+  const { enables, functions } = EXCHANGES[tuning.exchange];
+  const epilogue = [...gather, functions, ...gradFunctions(plan, writer, product.grad)].join("\n");
+  return writer.finish("spmmGrad", { ...constants, NEED_CT: product.needCt }, { enables, epilogue });
+}
+
+/** The pointwise work after a product, and its sums over lanes. */
+function pointwiseEpilogue({ phase, product }: SparsePlan, writer: ShaderWriter): readonly string[] {
   const lanes = laneReductions(phase, writer);
-  const epilogue = [
+  return [
     lanes.declarations,
     privates("lanesTotal", lanes.count),
     collectFunction(lanes.count),
-    ...(plan.halves === null ? slabGather(writer, operand) : HALVES_GATHER),
-    `fn epilogue(tile: Share, y: vec4<f32>${grad ? ", x: vec4<f32>" : ""}) {`,
-    new PhasePrinter(phase, writer, given).statements(),
+    "fn epilogue(tile: Share, y: vec4<f32>) {",
+    new PhasePrinter(phase, writer, new Map([[product, "y"]])).statements(),
     "}",
     finishFunction(lanes.stores),
   ];
-  const { enables, functions } = EXCHANGES[tuning.exchange];
-  if (grad) {
-    const ids = closureOf(phase.instrs, [grad.x]);
-    const slab = writer.slab(grad.binding);
-    epilogue.push(
-      functions,
-      "fn operandOf(tile: Share) -> vec4<f32> {",
-      new PhasePrinter(phase, writer).statements(ids),
-      `  return v${grad.x};`,
-      "}",
-      "fn addToGrad(k: u32, x: f32) {",
-      `  let at = 4u * ${writer.at(grad.binding)} + k;`,
-      `  setWord${slab}(at, bitcast<u32>(bitcast<f32>(word${slab}(at)) + x));`,
-      "}",
-    );
-  }
-  const hooks = { epilogue: epilogue.join("\n"), ...(plan.kernel === "spmmGrad" ? { enables } : {}) };
-  return writer.finish(plan.kernel, constants, hooks);
+}
+
+/** What a product that grows a gradient needs: the operand X, the gradient's words, stores of its result. */
+function gradFunctions({ phase, product }: SparsePlan, writer: ShaderWriter, grad: Grad): readonly string[] {
+  const { instrs } = phase;
+  const stores = instrs.flatMap((instr, id) => (instr.op === "store" ? [id] : []));
+  const slab = writer.slab(grad.binding);
+  return [
+    "fn storeCt(tile: Share, ct: vec4<f32>) {",
+    new PhasePrinter(phase, writer, new Map([[product, "ct"]])).statements([product, ...stores]),
+    "}",
+    "fn operandOf(tile: Share) -> vec4<f32> {",
+    new PhasePrinter(phase, writer).statements(closureOf(instrs, [grad.x])),
+    `  return v${grad.x};`,
+    "}",
+    "fn addToGrad(k: u32, x: f32) {",
+    `  let at = 4u * ${writer.at(grad.binding)} + k;`,
+    `  setWord${slab}(at, bitcast<u32>(bitcast<f32>(word${slab}(at)) + x));`,
+    "}",
+  ];
 }
 
 function slabGather(writer: ShaderWriter, operand: BindingId): readonly string[] {
