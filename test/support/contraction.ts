@@ -1,8 +1,8 @@
 // Contraction: WGSL lets a compiler compute a·b + c with one rounding. GPUs' compilers do, software adapters do not. Here printed sums with
 // a product are found, and shaders are rewritten so that software adapters contract them, too.
 
-/** Environment variable: "contract" makes the devices of test adapters contract. */
-export const CONTRACTION_VARIABLE = "AXOGRAD_TEST_FMA";
+/** Environment variable: "1" makes the devices of test adapters contract. */
+export const CONTRACTION_VARIABLE = "AXOGRAD_TEST_CONTRACTION";
 
 /** Expressions that may end in a product: a division is one with a reciprocal, and so do functions made of polynomials. */
 const MAY_END_IN_PRODUCT =
@@ -38,6 +38,7 @@ function addendsIn(line: string, expression: string): readonly string[] {
  * (the left one where both are) that is not rounded.
  */
 export function contracted(wgsl: string): string {
+  if (wgsl.includes(FUSED_ONCE)) return wgsl;
   let products = new Map<string, string>();
   const lines = wgsl.split("\n").map((line) => {
     if (line.startsWith("fn ")) products = new Map();

@@ -32,7 +32,7 @@ const DRIVER = "vk_swiftshader_icd.json";
 export async function testAdapter(): Promise<AdapterInfo | null> {
   const adapter = (await systemAdapter()) ?? (await swiftShader());
   if (adapter) note(`${ADAPTER_NOTE}${adapter.name} (${adapter.isSoftware ? "software" : "GPU"})`);
-  if (adapter && process.env[CONTRACTION_VARIABLE] === "contract") rewriteShaders(contracted);
+  if (adapter && process.env[CONTRACTION_VARIABLE] === "1") rewriteShaders(contracted);
   return adapter;
 }
 
