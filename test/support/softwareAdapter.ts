@@ -17,6 +17,7 @@ import {
   rescanAdapters,
 } from "../../src/backend/webgpu/dawn.ts";
 import { BackendError } from "../../src/core/errors.ts";
+import { CONTRACTION_VARIABLE, contracted, rewriteShaders } from "./contraction.ts";
 import { ADAPTER_NOTE, note } from "./note.ts";
 
 /** RTLD_NODELETE of glibc: Node closes what it could not register as an add-on, but the library has to stay. */
@@ -31,6 +32,7 @@ const DRIVER = "vk_swiftshader_icd.json";
 export async function testAdapter(): Promise<AdapterInfo | null> {
   const adapter = (await systemAdapter()) ?? (await swiftShader());
   if (adapter) note(`${ADAPTER_NOTE}${adapter.name} (${adapter.isSoftware ? "software" : "GPU"})`);
+  if (adapter && process.env[CONTRACTION_VARIABLE] === "1") rewriteShaders(contracted);
   return adapter;
 }
 

@@ -3,13 +3,14 @@
 // In a batch phase a vec4 holds four lanes of one row; in a plain phase it holds four rows. Reductions are not done here: their
 // operands go to private variables (rowsValue…, lanesValue…) that the kernel's hooks pick up.
 //
-// WGSL lets a compiler contract a·b + c to one rounding, or not. In a·b + c·d it may choose either product, and compilers choose by what is
-// around the sum: two shaders with the same formula gave different bits on an NVIDIA H100. So a sum with a product is printed as fma, the left
-// product where both are.
+// WGSL lets a compiler contract a·b + c to one rounding, or not; and compilers choose by what is around the sum. So two programs could give
+// one formula different bits, and did on NVIDIA GPUs. Hence every value that may end in a product is rounded before anything is added to
+// it (`rounded` of shader.ts), as on the CPU: bits do not depend on which other terms a sum has, nor on where programs are cut.
 
 import { BackendError } from "../../core/errors.ts";
+import { valuesOf } from "../instr.ts";
 import { isPerLane, rowsOf } from "../layout.ts";
-import { POINTWISE_CODE } from "../pointwise.ts";
+import { isPointwise, POINTWISE_CODE } from "../pointwise.ts";
 import type { Binding, BindingId, Instr, PanelLayout, PointwiseOp, ValueId } from "../program.ts";
 import type { LegalPhase } from "./legalize.ts";
 import { panelVecs } from "./panels.ts";
@@ -38,11 +39,11 @@ export function constant(value: number): string {
   return `vec4<f32>(${Object.is(x, -0) ? "-0.0" : x}f)`;
 }
 
-/** A product of two values. */
-interface Product {
-  readonly factors: readonly [a: ValueId, b: ValueId];
-  readonly isNegative: boolean;
-}
+/** Functions whose last operation is no product, whatever the compiler makes of them. */
+const NO_PRODUCTS: ReadonlySet<PointwiseOp> = new Set([
+  ...(["neg", "abs", "sign", "floor", "relu", "isFinite"] as const),
+  ...(["add", "sub", "min", "max", "lt", "le", "eq", "select"] as const),
+]);
 
 /** Prints one phase. Values in `given` come from outside (the product, the operand of its gradient). */
 export class PhasePrinter {
@@ -50,6 +51,8 @@ export class PhasePrinter {
   readonly #memory: Memory;
   readonly #given: ReadonlyMap<ValueId, string>;
   readonly #vecs: number;
+  /** Values that something is added to, or may be. */
+  readonly #addends: ReadonlySet<ValueId>;
   #rowReductions = 0;
   #laneReductions = 0;
 
@@ -58,6 +61,7 @@ export class PhasePrinter {
     this.#memory = memory;
     this.#given = given;
     this.#vecs = panelVecs(memory.layout);
+    this.#addends = new Set(phase.instrs.flatMap(addendsOf));
   }
 
   /**
@@ -93,7 +97,7 @@ export class PhasePrinter {
         if (this.#memory.binding(instr.binding).kind === "table") return this.#sumOfTable(id, instr.binding);
         return [`let v${id} = ${this.#load(instr.binding)};`];
       default:
-        return [`let v${id} = ${this.#expression(instr)};`];
+        return [`let v${id} = ${this.#roundedOnce(id, instr)};`];
     }
   }
 
@@ -123,32 +127,14 @@ export class PhasePrinter {
       case "load":
         throw new BackendError("program", `webgpu: expected a value, got ${instr.op}`);
       default:
-        return this.#pointwise(instr.op, instr.args);
+        return POINTWISE_CODE[instr.op].wgsl(...instr.args.map((a) => `v${a}`));
     }
   }
 
-  #pointwise(op: PointwiseOp, args: readonly ValueId[]): string {
-    if (op === "add" || op === "sub") {
-      const [a, b] = args as readonly [ValueId, ValueId];
-      const minus = op === "sub";
-      const [left, right] = [this.#product(a), this.#product(b)];
-      if (left) return contracted(left, `${minus ? "-" : ""}v${b}`);
-      if (right) return contracted({ ...right, isNegative: right.isNegative !== minus }, `v${a}`);
-    }
-    return POINTWISE_CODE[op].wgsl(...args.map((a) => `v${a}`));
-  }
-
-  /** The product that a value is, or the negative of; null: it is none, or comes from outside. */
-  #product(id: ValueId): Product | null {
-    const instr = this.#phase.instrs[id]!;
-    if (this.#given.has(id)) return null;
-    if (instr.op === "mul") {
-      const [a, b] = instr.args as readonly [ValueId, ValueId];
-      return { factors: [a, b], isNegative: false };
-    }
-    if (instr.op !== "neg") return null;
-    const negated = this.#product(instr.args[0]!);
-    return negated && { ...negated, isNegative: !negated.isNegative };
+  /** The expression of a value; rounded if it may end in a product to which something is added. */
+  #roundedOnce(id: ValueId, instr: Instr): string {
+    const expression = this.#expression(instr);
+    return mayEndInProduct(instr) && this.#addends.has(id) ? `rounded(${expression})` : expression;
   }
 
   /** The numbers of the rows in a vec4, as vec4<u32>. */
@@ -236,20 +222,20 @@ export class PhasePrinter {
     if (this.#phase.lanes === "none" && this.#phase.rows === 1) {
       // One number: the rest of its vec4 is padding, but a wider store would race and gain nothing.
       const old = `bitcast<f32>(${this.#word(id, "0u")})`;
-      const next = accumulate ? this.#addedTo(old, value, ".x") : `v${value}.x`;
+      const next = accumulate ? `${old} + v${value}.x` : `v${value}.x`;
       return `setWord${slab}(4u * ${this.#memory.at(id)}, bitcast<u32>(${next}));`;
     }
     const address = this.#address(id);
-    return `write${slab}(${address}, ${accumulate ? this.#addedTo(`read${slab}(${address})`, value) : `v${value}`});`;
-  }
-
-  #addedTo(old: string, value: ValueId, component = ""): string {
-    const product = this.#product(value);
-    return product ? contracted(product, old, component) : `${old} + v${value}${component}`;
+    return `write${slab}(${address}, ${accumulate ? `read${slab}(${address}) + v${value}` : `v${value}`});`;
   }
 }
 
-/** product + addend, rounded once where the device can. */
-function contracted({ factors: [a, b], isNegative }: Product, addend: string, component = ""): string {
-  return `fma(${isNegative ? "-" : ""}v${a}${component}, v${b}${component}, ${addend})`;
+function mayEndInProduct(instr: Instr): boolean {
+  return isPointwise(instr.op) && !NO_PRODUCTS.has(instr.op);
+}
+
+/** The operands of an instruction, but those that are only multiplied or stored. */
+function addendsOf(instr: Instr): readonly ValueId[] {
+  if (instr.op === "mul" || (instr.op === "store" && !instr.accumulate)) return [];
+  return valuesOf(instr);
 }

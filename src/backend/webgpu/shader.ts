@@ -56,6 +56,16 @@ export interface Shader {
 /** Which slab of the dispatch (0, 1, …) a binding lies in; equal numbers mean the same buffer. */
 export type SlabOf = (id: BindingId) => number;
 
+/**
+ * x, rounded to f32 if it is a product: what follows cannot be contracted with it. Its bits pass an operation on integers which changes
+ * nothing, as there are fewer than 2³¹ panels; but the compiler does not know that.
+ */
+const ROUNDED = [
+  "fn rounded(x: vec4<f32>) -> vec4<f32> {",
+  "  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4<u32>(params.panels >> 31u));",
+  "}",
+].join("\n");
+
 const HOOK = /^\/\/ #hook (\w+)$/gm;
 /** `// #each p < COUNT`, lines, `// #end`. */
 const EACH = /^ *\/\/ #each (\w+) < (\w+)\n([\s\S]*?)^ *\/\/ #end\n/gm;
@@ -189,7 +199,7 @@ export class ShaderWriter implements Memory {
       else if (slot.kind === "halves") lines.push(`${at} var<storage, ${accessOf(slot)}> halves: array<vec2<u32>>;`);
       else lines.push(...slabDeclaration(slot, at, this.#slabOf(slot.bindings[0]!)));
     });
-    lines.push(this.#isIdle());
+    lines.push(ROUNDED, this.#isIdle());
     return lines.join("\n");
   }
 
