@@ -92,7 +92,8 @@ if (adapter) {
     const tuner = new FakeTuner();
     const refusal = async (...args: readonly string[]): Promise<string> => {
       const error = await tune(tuner, "--generate", "60x300", "--software", ...args).catch((e: unknown) => e);
-      return error instanceof Error ? error.message : assert.unreachable("done");
+      assert.instance(error, Error);
+      return (error as Error).message;
     };
     assert.match(await refusal("--out", join(dir, "nowhere", "own.json")), /own\.json: .*no such folder/);
     assert.match(await refusal("--wiring", "gru", "--out", join(dir, "gru.json")), /--wiring/);
@@ -175,6 +176,9 @@ if (adapter) {
     assert.equal(await tensorsOf("parts"), await tensorsOf("whole"));
     assert.equal((await configOf("parts")).tuning, (await configOf("whole")).tuning);
     assert.not.equal(await tensorsOf("first"), await tensorsOf("whole"), "the choices matter");
+    const { tuning } = await configOf("parts");
+    await train(new FakeTuner(), "--resume", join(dir, "parts"), "--device", "wasm", "--no-report", "--json");
+    assert.equal((await configOf("parts")).tuning, tuning, "kept where the run goes on without a GPU");
   });
 
   test("a run is opened with its choices; one of an earlier version with the default ones", async () => {
