@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 import { lavapipe, Unavailable } from "./lavapipe.mjs";
 
 const RUN = fileURLToPath(new URL("../dist/test/run.js", import.meta.url));
+/** For one file, which takes some 10 on an idle machine. */
+const MOST_SECONDS = "120";
 /** What depends on subgroups and on a device's arithmetic. LLVM compiles shaders slowly: the other files would take minutes each. */
 const FILES = ["backend/webgpuRows", "backend/webgpuMath", "backend/webgpuErrors", "backend/webgpuAdapters"];
 
@@ -18,7 +20,7 @@ try {
 }
 if (found) {
   const filters = process.argv.slice(2);
-  const args = [RUN, ...(filters.length > 0 ? filters : FILES)];
+  const args = [RUN, ...(filters.length > 0 ? filters : ["--timeout", MOST_SECONDS, ...FILES])];
   // Its name for itself; no other device may take its place.
   const env = { ...process.env, ...found, AXOGRAD_ADAPTER: "llvmpipe" };
   process.exitCode = spawnSync(process.execPath, args, { env, stdio: "inherit" }).status ?? 1;

@@ -34,7 +34,8 @@ export type {
   Purpose,
 } from "./backend/program.ts";
 export { type Answers, type PeakMemory, type Rehearsal, rehearse } from "./backend/rehearsal.ts";
-export { type BackendSelection, createBackend, DEVICES, type Device, tuneSparse } from "./backend/select.ts";
+export { type BackendSelection, createBackend, DEVICES, type Device } from "./backend/select.ts";
+export { tuneSparse } from "./backend/tuneSparse.ts";
 export type { SparseTuning } from "./backend/webgpu/sparseTuning.ts";
 export type { TuneOptions, TuningResult, TuningTrial } from "./backend/webgpu/tuningResult.ts";
 // Sparse matrices and numbers.

@@ -1,14 +1,11 @@
 // Opens a backend by the name of its device. Loads only the one that is used.
 
-import type { Csr } from "../core/csr.ts";
 import { DTYPES, type DType } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import type { Backend } from "./backend.ts";
 import { GATHERS, type Gather } from "./gather.ts";
-import type { WebGpuBackend } from "./webgpu/backend.ts";
 import type { SparseTuning } from "./webgpu/sparseTuning.ts";
-import type { TuneOptions, TuningResult } from "./webgpu/tuningResult.ts";
 
 /** The names of devices. */
 export const DEVICES = ["auto", "wasm", "webgpu"] as const;
@@ -84,25 +81,6 @@ export async function createBackend(selection: BackendSelection = {}): Promise<B
     throw new ArgumentError("createBackend", named, 'it dropped, or device "webgpu" and f32', `${device}, ${dtype}`);
   const { createWasmBackend } = await import("./wasm/backend.ts");
   return createWasmBackend({ dtype, profile, ...(threads === undefined ? {} : { threads }) });
-}
-
-/**
- * Chooses by trial how the sparse products of a training step run on a GPU. The backend keeps its choices: give the result to
- * `createBackend({ device: "webgpu", sparseTuning })`. A choice other than the default is at least 3 % faster, and gives the default's results:
- * to the bit, or with `regroup` within the bound of rounding. Nothing is tried on a software adapter, or where a product has fewer than 10⁶
- * terms (connections times lanes).
- *
- *     const { tuning } = await tuneSparse(backend, csr, { lanes: 64 });
- *
- * @param csr  [post, pre], whose structure alone matters
- * @throws {ArgumentError} a backend that is not WebGPU's, or a budget that is not above 0
- * @throws {BackendError} more lanes than the backend has; the default itself fails
- * @throws the signal's reason, once it is aborted
- */
-export async function tuneSparse(backend: Backend, csr: Csr, options: TuneOptions): Promise<TuningResult> {
-  if (backend.name !== "webgpu") throw new ArgumentError("tuneSparse", "backend", "one of WebGPU", backend.description);
-  const { tuneSparse: tune } = await import("./webgpu/tuneSparse.ts");
-  return tune(backend as WebGpuBackend, csr, options);
 }
 
 /** Toggles and choices may be none, and every device gathers f32. */

@@ -21,7 +21,7 @@ import { type NeuronTable, writeNeuronTable } from "../io/neuronTable.ts";
 import type { Provenance } from "../io/provenance.ts";
 import { addReadOptions, describeLabels, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { writeJson, writeLine } from "./console.ts";
-import { refuseExisting } from "./outputFile.ts";
+import { checkOutput } from "./outputFile.ts";
 import { oneOf, path } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -57,7 +57,7 @@ async function convert(input: string, output: string, given: GivenOptions): Prom
   const files = [output, labelsFile, tableFile].filter((file) => file !== undefined);
   checkOwnFile("--labels", labelsFile, files);
   checkOwnFile("--neuron-table", tableFile, files);
-  if (!overwrite) for (const file of files) await refuseExisting(file);
+  for (const file of files) await checkOutput(file, overwrite);
   const isWhole = holdsNeurons(output);
   const content = await readLabelledConnectome(input, { ...readOptionsOf(given), square: !rectangular });
   const { labels, table } = content;

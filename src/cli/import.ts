@@ -19,7 +19,7 @@ import type { Provenance } from "../io/provenance.ts";
 import { hyphenated } from "../run/names.ts";
 import { Console, writeJson, writeLine, writeText } from "./console.ts";
 import { LongWork } from "./loading.ts";
-import { refuseExisting } from "./outputFile.ts";
+import { checkOutput } from "./outputFile.ts";
 import { underOptions } from "./underOptions.ts";
 import { oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
@@ -153,7 +153,7 @@ async function runImport(first: string | undefined, others: readonly string[], g
       out,
     );
   }
-  if (out !== undefined && !overwrite && !dryRun) await refuseExisting(out);
+  if (out !== undefined && !dryRun) await checkOutput(out, overwrite);
   const work = new LongWork(new Console({ json, quiet: false }));
   const options: ImportOptions = {
     ...optionsOf(given),

@@ -24,7 +24,7 @@ import { type InspectedMemory, inspectRun, memoryOfConnectome, memoryRows } from
 import { inspectNeurons, neuronLines } from "./inspectNeurons.ts";
 import { inspectSamples, isSampleSet, sampleText } from "./inspectSamples.ts";
 import { LongWork } from "./loading.ts";
-import { refuseExisting } from "./outputFile.ts";
+import { checkOutput } from "./outputFile.ts";
 import { countSelection, describeSelection } from "./selections.ts";
 import { configOf } from "./trainOptions.ts";
 import { nonlinearity, oneOf, path, realNumber, wholeNumber } from "./values.ts";
@@ -154,7 +154,7 @@ function checkOptions({ select, neuronTable, out, overwrite }: GivenOptions): vo
 /** Says which neurons a selector names, and writes their ids. */
 async function inspectSelection(file: string, selector: string, given: GivenOptions): Promise<void> {
   const { out, overwrite = false, neuronTable = null, json = false } = given;
-  if (out !== undefined && !overwrite) await refuseExisting(out);
+  if (out !== undefined) await checkOutput(out, overwrite);
   const connectome = await withTable(file, await readLabelledConnectome(file, readOptionsOf(given)), neuronTable);
   const neurons = selectable(connectome, null);
   const indices = selectNeurons(neurons, selector, { where: "inspect", argument: "--select" });

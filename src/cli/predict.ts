@@ -16,7 +16,7 @@ import { Console, writeJson } from "./console.ts";
 import { describeValues, nounOf } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import { LongWork } from "./loading.ts";
-import { refuseExisting } from "./outputFile.ts";
+import { checkOutput } from "./outputFile.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { oneOf, parserOf, path, wholeNumber } from "./values.ts";
 
@@ -90,7 +90,7 @@ export function register(program: Command): void {
 async function run(folder: string, given: GivenOptions): Promise<void> {
   const { out, data = null, probabilities = false, overwrite = false, json = false, quiet = false } = given;
   checkPredictionFile("predict", out);
-  if (!overwrite) await refuseExisting(out);
+  await checkOutput(out, overwrite);
   const console = new Console({ json, quiet });
   const reading = new LongWork(console);
   const { onProgress } = reading;

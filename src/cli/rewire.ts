@@ -25,7 +25,7 @@ import { type Connectome, withTable } from "../run/network.ts";
 import { addReadOptions, type GivenReadOptions, readOptionsOf } from "./connectomeOptions.ts";
 import { Console, writeJson, writeLine } from "./console.ts";
 import { LongWork } from "./loading.ts";
-import { refuseExisting } from "./outputFile.ts";
+import { checkOutput } from "./outputFile.ts";
 import { oneOf, path, realNumber, wholeNumber } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
@@ -93,7 +93,7 @@ export function register(program: Command): void {
 async function rewireFile(input: string, output: string, given: GivenOptions): Promise<void> {
   const { control, seed, swapsPerEdge, overwrite = false, json = false } = given;
   checkEffects(given);
-  if (!overwrite) await refuseExisting(output);
+  await checkOutput(output, overwrite);
   const work = new LongWork(new Console({ json, quiet: false }));
   const { onProgress } = work;
   const hash = await hashOf(input);

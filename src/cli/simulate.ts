@@ -39,7 +39,7 @@ import { ACTIVITY_EXTENSIONS, writeActivity } from "./activityFiles.ts";
 import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import { type Acts, type InterventionOptions, readInterventions } from "./interventionOptions.ts";
-import { refuseExisting } from "./outputFile.ts";
+import { checkOutput } from "./outputFile.ts";
 import { neuronGroups } from "./report.ts";
 import { countSelection, describeSelection } from "./selections.ts";
 import { type Answered, answersOf, readStimulus, type Stimulus } from "./stimulus.ts";
@@ -135,7 +135,7 @@ export function register(program: Command): void {
 
 async function run(folder: string | undefined, given: GivenOptions): Promise<void> {
   checkOptions(given);
-  if (!given.overwrite) for (const file of [given.out, given.plot]) if (file !== undefined) await refuseExisting(file);
+  for (const file of [given.out, given.plot]) if (file !== undefined) await checkOutput(file, given.overwrite ?? false);
   if (given.plot?.endsWith(".png")) await assertPng();
   const config = await configOf(folder, given);
   const inputs = await loadRunInputs(config, { hashes: false });

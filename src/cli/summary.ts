@@ -24,7 +24,7 @@ export interface RunStart extends InputFacts {
   /** Which loss and metrics there are. */
   readonly task: TaskDescription;
   readonly device: string;
-  /** The choices of sparse kernels, and where they come from; null: the device has none. */
+  /** The choices of sparse kernels of the run's GPU, and where they come from; null: no GPU has computed. */
   readonly tuning: Facts | null;
   /** Numbers that training changes. */
   readonly trainedParameters: number;

@@ -197,7 +197,8 @@ async function trainOn(
   const experiment = createExperiment(backend, config, inputs);
   try {
     const { trainer } = experiment;
-    const start = describeStart(config, inputs, backend, trainer, tuned?.tuning);
+    // A run that goes on on a CPU keeps its record, should it return to a GPU.
+    const start = describeStart(config, inputs, backend, trainer, tuned?.tuning ?? begun?.tuning);
     const lastStep = trainer.lastStep(limitsOf(config));
     for (const line of describeRun(config, inputs, backend.description, lastStep)) console.info(line);
     if (tuned) console.info(row("tuning", tuned.text));

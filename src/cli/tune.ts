@@ -1,27 +1,34 @@
 // `axograd tune`: tries how a GPU best computes the sparse products of a network, and writes the choices to a file.
 
 import type { Command } from "commander";
-import type { WebGpuBackend } from "../backend/webgpu/backend.ts";
-import { SPARSE_TUNING } from "../backend/webgpu/sparseTuning.ts";
+import type { WebGpuBackend, WebGpuOptions } from "../backend/webgpu/backend.ts";
+import type { SparseTuning } from "../backend/webgpu/sparseTuning.ts";
 import type { TuningResult, TuningTrial } from "../backend/webgpu/tuneSparse.ts";
 import { tuningJson } from "../backend/webgpu/tuningKey.ts";
 import type { Csr } from "../core/csr.ts";
-import { BackendError } from "../core/errors.ts";
+import { ArgumentError, BackendError } from "../core/errors.ts";
 import { formatCount } from "../core/format.ts";
 import { alignColumns, plural } from "../core/text.ts";
+import { baselineOf } from "../run/baseline.ts";
+import type { TrainConfig } from "../run/config.ts";
 import { checkEffects, resolveConfig, type Settings } from "../run/configLayers.ts";
 import type { Key } from "../run/configOptions.ts";
-import { initialWeights, loadConnectome } from "../run/network.ts";
+import { loadConnectome, wiringOf } from "../run/network.ts";
 import { listOf, whole } from "../run/settingTypes.ts";
 import { entryFor, recordFor, TUNER, type Tuner, trialText } from "../run/tuning.ts";
 import { choicesText, writeTuningFile } from "../run/tuningFile.ts";
 import { Console, writeJson, writeText } from "./console.ts";
-import { refuseExisting } from "./outputFile.ts";
+import { checkOutput } from "./outputFile.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
 import { parserOf, path, realNumber } from "./values.ts";
 
 /** Settings that decide which network there is. */
-const KEYS: readonly Key[] = ["preset", "connectome", "neuronTable", "generate", "columns", "wiring", "seed"];
+const NETWORK: readonly Key[] = [
+  ...(["preset", "connectome", "neuronTable", "generate", "columns", "wiring"] as const),
+  ...(["swapsPerEdge", "wiringBlocks", "wiringPositions", "seed"] as const),
+];
+/** Besides, what products gather, which is part of what a choice holds for. */
+const KEYS: readonly Key[] = [...NETWORK, "gather"];
 
 const EXAMPLES = `
 A training tries a few choices at its start, for 1.5 s at most, and remembers the best for its card, driver and network. This command tries for
@@ -44,9 +51,9 @@ type GivenOptions = Settings & {
 };
 
 /** Opens the GPU; tests have their own. */
-async function openGpu(adapter: string | undefined): Promise<WebGpuBackend> {
+async function openGpu(options: Pick<WebGpuOptions, "adapter" | "gather">): Promise<WebGpuBackend> {
   const { createWebGpuBackend } = await import("../backend/webgpu/backend.ts");
-  return createWebGpuBackend(adapter === undefined ? {} : { adapter });
+  return createWebGpuBackend(options);
 }
 
 /** Adds the command to the program. */
@@ -83,15 +90,18 @@ interface Tried extends TuningResult {
 
 async function tune(given: GivenOptions, open: typeof openGpu, tuner: Tuner): Promise<void> {
   const { out, overwrite = false, regroup = false, budget = DEFAULT_SECONDS, software = false, json = false } = given;
-  if (!overwrite) await refuseExisting(out);
+  await checkOutput(out, overwrite);
   const typed = settingsAmong(KEYS, given);
   const config = resolveConfig([typed]);
   checkEffects("tune", typed, [config]);
-  const { csr: read, source } = await loadConnectome(config);
-  const csr = initialWeights(read, config);
+  refuseBaseline(config);
   const console = new Console({ json, quiet: false });
-  await using backend = await open(given.adapter);
+  const { adapter } = given;
+  await using backend = await open({ gather: config.gather, ...(adapter !== undefined && { adapter }) });
   refuseSoftware(backend, software);
+  const connectome = await loadConnectome(config);
+  const { source } = connectome;
+  const { csr } = wiringOf(connectome, config);
   console.info(
     `${backend.description}: ${formatCount(csr.nRows)} neurons, ${formatCount(csr.nnz)} connections (${source})`,
   );
@@ -101,7 +111,7 @@ async function tune(given: GivenOptions, open: typeof openGpu, tuner: Tuner): Pr
     console.status(`trying choices for ${plural(lanes, "sample")} at once, for ${budget} s at most`);
     const result = await tuner.tune(backend, csr, { lanes, regroup, budgetMs: 1000 * budget }, { force: software });
     all.push({ lanes, ...result });
-    if (!json) writeText(textOf(all.at(-1)!));
+    if (!json) writeText(textOf(all.at(-1)!, backend.standardTuning));
   }
   const entries = all.map((tried) => {
     const { lanes, tuning } = tried;
@@ -117,6 +127,12 @@ async function tune(given: GivenOptions, open: typeof openGpu, tuner: Tuner): Pr
       batches: all.map(factsOf),
     });
   console.result(`${out}: ${plural(all.length, "choice")}, for --tune of npx axograd train`);
+}
+
+/** @throws {ArgumentError} a network in place of the connectome, which needs the sizes of a task */
+function refuseBaseline({ wiring }: TrainConfig): void {
+  if (baselineOf({ wiring }) === null) return;
+  throw new ArgumentError("tune", "--wiring", "connections of the connectome or of a control", wiring);
 }
 
 /** @throws {BackendError} an adapter that is no GPU, unless that is wanted */
@@ -135,7 +151,7 @@ function lanesOf(batches: readonly number[], csr: Csr, backend: WebGpuBackend): 
   return [...new Set(batches.map((batch) => Math.min(batch, most)))];
 }
 
-function textOf(tried: Tried): string {
+function textOf(tried: Tried, standard: SparseTuning): string {
   const { lanes, trials, tuning, skipped } = tried;
   const heading = `\n${plural(lanes, "sample")} at once\n`;
   if (skipped !== null) return `${heading}the default choices: ${skipped}\n`;
@@ -143,21 +159,22 @@ function textOf(tried: Tried): string {
     const { kernel, us, problem } = trial;
     return [
       kernel,
-      choicesText(trial.tuning, SPARSE_TUNING),
+      choicesText(trial.tuning, standard),
       us === null ? "-" : us.toFixed(1),
       gainText(trial, trials),
       problem ?? "",
     ];
   });
   const table = alignColumns([["kernel", "choice", "µs", "gain", "dropped because"], ...rows], [2, 3]);
-  const choice = `choice: ${choicesText(tuning, SPARSE_TUNING)}, ${trialText(tried)}`;
+  const choice = `choice: ${choicesText(tuning, standard)}, ${trialText(tried)}`;
   return [heading, ...table.map((line) => `${line}\n`), `${choice}\n`].join("");
 }
 
 /** "+12.0 %": how many more products per second than with the default choices, which are the first trial of a kernel. */
-function gainText({ kernel, us }: TuningTrial, trials: readonly TuningTrial[]): string {
-  const standard = trials.find((trial) => trial.kernel === kernel)!.us;
-  const gain = us === null || standard === null ? null : standard / us - 1;
+function gainText(trial: TuningTrial, trials: readonly TuningTrial[]): string {
+  const { kernel, us } = trial;
+  const first = trials.find((other) => other.kernel === kernel)!;
+  const gain = us === null || first.us === null || first === trial ? null : first.us / us - 1;
   return gain === null ? "-" : `${gain < 0 ? "" : "+"}${(100 * gain).toFixed(1)} %`;
 }
 

@@ -31,7 +31,7 @@ export interface BegunWith {
   readonly files: readonly HashedFile[] | null;
   /** Of a run with `initFrom`: its initial parameters; null: those of the recipe. */
   readonly init: Facts | null;
-  /** The choices of sparse kernels; null: the default ones, of a run that no GPU began, or of an earlier version. */
+  /** The choices of sparse kernels; null: the default ones, of a run that no GPU has computed, or of an earlier version. */
   readonly tuning: RunTuning | null;
 }
 

@@ -2,7 +2,7 @@
 
 import type { Backend } from "../backend/backend.ts";
 import type { WebGpuBackend } from "../backend/webgpu/backend.ts";
-import { type SparseTuning, tuningOf } from "../backend/webgpu/sparseTuning.ts";
+import type { SparseTuning } from "../backend/webgpu/sparseTuning.ts";
 import type { TuneOptions, TuningResult, TuningTools } from "../backend/webgpu/tuneSparse.ts";
 import { checkTuning, recordJson, type TuningRecord, tuningKey } from "../backend/webgpu/tuningKey.ts";
 import type { Csr } from "../core/csr.ts";
@@ -66,7 +66,8 @@ export type TuningPlan =
  */
 export async function tuningPlan(tune: string): Promise<TuningPlan> {
   const word = TUNE_WORDS.find((known) => known === tune);
-  return word ? { how: word } : { how: "file", file: tune, entries: await readTuningFile(tune) };
+  if (word) return { how: word };
+  return { how: "file", file: tune, entries: await readTuningFile(tune, `${TUNE_WORDS.join(", ")}, or a file with`) };
 }
 
 /**
@@ -109,7 +110,7 @@ function chosen(device: WebGpuBackend, plan: TuningPlan, subject: TuningSubject)
 }
 
 function byDefault(device: WebGpuBackend, subject: TuningSubject, text: string): Tuned {
-  return { tuning: recordFor(device, subject, { source: "default", tuning: standardOn(device) }), text };
+  return { tuning: recordFor(device, subject, { source: "default", tuning: device.standardTuning }), text };
 }
 
 /** Seconds after which trials are worth a line. */
@@ -199,27 +200,19 @@ export function recordFor(
   return { source, key: tuner.key(device, csr, lanes, regroup), tuning, adapter: device.adapter.name, lanes, regroup };
 }
 
-function hasSubgroups({ device }: WebGpuBackend): boolean {
-  return device.features.has("subgroups");
-}
-
-function standardOn(device: WebGpuBackend): SparseTuning {
-  return tuningOf({}, hasSubgroups(device));
-}
-
 /** The recorded choices; on another card those that group sums, and default ones for speed. */
 function choicesOn(device: WebGpuBackend, { tuning, adapter }: RunTuning): SparseTuning {
   const { limits, gradPanels } = tuning;
-  return adapter === device.adapter.name ? supported(device, tuning) : { ...standardOn(device), limits, gradPanels };
+  return adapter === device.adapter.name ? supported(device, tuning) : { ...device.standardTuning, limits, gradPanels };
 }
 
-/** Quads need a feature; without them sums are the same. */
-function supported(device: WebGpuBackend, tuning: SparseTuning): SparseTuning {
-  return hasSubgroups(device) ? tuning : { ...tuning, exchange: "workgroup" };
+/** Not every device has quads; without them sums are the same. */
+function supported({ standardTuning }: WebGpuBackend, tuning: SparseTuning): SparseTuning {
+  return standardTuning.exchange === "quads" ? tuning : { ...tuning, exchange: "workgroup" };
 }
 
 function textOf(device: WebGpuBackend, tuning: SparseTuning): string {
-  const text = choicesText(tuning, standardOn(device));
+  const text = choicesText(tuning, device.standardTuning);
   return text === "default" ? "default choices" : text;
 }
 

@@ -32,10 +32,11 @@ export interface TuningEntry extends TuningRecord {
 /**
  * The entries of a file, at least one.
  *
+ * @param instead  what else might have been meant, for the error message
  * @throws {FileFormatError} missing, no such file, or an entry that no kernel supports; names the part
  */
-export async function readTuningFile(file: string): Promise<readonly TuningEntry[]> {
-  const entries = (await entriesIn(file)).map((parts) => entryOf(file, parts));
+export async function readTuningFile(file: string, instead = ""): Promise<readonly TuningEntry[]> {
+  const entries = (await entriesIn(file, `${instead} ${WHAT}`.trimStart())).map((parts) => entryOf(file, parts));
   if (entries.length === 0) throw new FileFormatError(file, `${WHAT}, at least one`, "none");
   return entries;
 }
@@ -108,8 +109,8 @@ export async function rememberedByCard(file: string = tuningCacheFile()): Promis
   return counts;
 }
 
-async function entriesIn(file: string): Promise<readonly JsonParts[]> {
-  const parts = JsonParts.parse(file, await readTextFile(file, WHAT, MOST_BYTES), WHAT);
+async function entriesIn(file: string, expected = WHAT): Promise<readonly JsonParts[]> {
+  const parts = JsonParts.parse(file, await readTextFile(file, expected, MOST_BYTES), WHAT);
   const format = parts.count("tuning");
   if (format !== FORMAT) throw new FileFormatError(file, `format ${FORMAT} (tuning)`, `${format}, of a later axograd`);
   return parts.objects("entries");

@@ -1,6 +1,5 @@
 // Each rule of simplify.ts gives the bits of what it replaces: programs with the instructions as they were written, against graphs.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
@@ -15,6 +14,7 @@ import { LANES, runGraph, runProgram } from "../support/graphs.ts";
 import { randomSparse } from "../support/matrices.ts";
 import { type PhaseBuilder, ProgramBuilder } from "../support/programBuilder.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const adapter = await requireTestAdapter();
 

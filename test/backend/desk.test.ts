@@ -1,6 +1,6 @@
 // A desk: what it makes once, what it moves between host and device, and that it gives everything back.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
@@ -12,6 +12,7 @@ import { floatArray } from "../../src/core/dtype.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const ROWS = 3;
 /** One lane of a panel stays without a sample. */

@@ -1,13 +1,16 @@
 // What kernels assume of an adapter: imagined adapters without it are refused by name, or kernels do without.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { AdapterInfo } from "../../src/backend/webgpu/dawn.ts";
 import { checkLimits } from "../../src/backend/webgpu/device.ts";
 import { areNeighbours, hasNeighbourQuads } from "../../src/backend/webgpu/quadProbe.ts";
+import { tuneSparse } from "../../src/backend/webgpu/tuneSparse.ts";
 import { BackendError } from "../../src/core/errors.ts";
+import { logNormalConnectome } from "../../src/data/connectomes.ts";
+import { tuneDevice } from "../../src/run/tuning.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const adapter = await requireTestAdapter();
 const test = suite("webgpu, adapters");
@@ -78,6 +81,38 @@ if (adapter) {
     assert.is(await hasNeighbourQuads(answering(LINES), info("lines")), true);
     assert.is(await hasNeighbourQuads(answering(SQUARES), info("squares")), false);
     assert.is(await hasNeighbourQuads(answering(LINES), info("squares")), false, "the first answer stays");
+  });
+
+  test("a device with the feature subgroups but other quads is tuned, resumed and keyed as one without", async () => {
+    const dawnToggles = { disable_robustness: true };
+    const info: AdapterInfo = { ...adapter, toggles: { ...adapter.toggles, ...dawnToggles } };
+    assert.is(await hasNeighbourQuads(answering(SQUARES), info), false);
+    const backend = await createWebGpuBackend({ dawnToggles });
+    assert.is(backend.standardTuning.exchange, "workgroup");
+    const csr = logNormalConnectome({ neurons: 40, connections: 200, seed: 1 });
+    const subject = { csr, lanes: 4, warn: assert.unreachable };
+    const tuned = await tuneDevice(backend, { how: "off" }, subject);
+    assert.is(tuned!.tuning.tuning.exchange, "workgroup");
+    const recorded = { ...tuned!.tuning, tuning: { ...tuned!.tuning.tuning, exchange: "quads" } } as const;
+    await tuneDevice(backend, { how: "run", recorded }, subject);
+    assert.is(backend.sparseTuning.exchange, "workgroup");
+    const clock = (): number => 100;
+    const { tuning, trials } = await tuneSparse(backend, csr, { lanes: 4 }, { force: true, clock, now: () => 0 });
+    assert.equal(
+      [...trials.map((trial) => trial.tuning), tuning].filter(({ exchange }) => exchange === "quads"),
+      [],
+    );
+    await backend.dispose();
+  });
+
+  test("an adapter whose answer did not come is asked again", async () => {
+    const info = { ...adapter, name: "lost" };
+    const lost = { createBuffer: () => Object.assign({}, { destroy: () => {} }) } as unknown as GPUDevice;
+    await hasNeighbourQuads(lost, info).then(
+      () => assert.unreachable("no answer"),
+      (error: Error) => assert.instance(error, TypeError),
+    );
+    assert.is(await hasNeighbourQuads(answering(LINES), info), true);
   });
 
   test("the adapter of the tests has quads where it has subgroups", async () => {

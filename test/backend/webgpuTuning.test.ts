@@ -2,7 +2,7 @@
 
 import * as assert from "uvu/assert";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { SPARSE_TUNING, type SparseTuning, tuningOf } from "../../src/backend/webgpu/sparseTuning.ts";
+import { SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
 import { mostApart, problemOf, sameGroups, trialNumbers } from "../../src/backend/webgpu/trialProducts.ts";
 import { type TuneOptions, type TuningTools, tuneSparse } from "../../src/backend/webgpu/tuneSparse.ts";
 import { kernelCandidates, limitsCandidates } from "../../src/backend/webgpu/tuningCandidates.ts";
@@ -37,7 +37,7 @@ if (adapter) {
   const test = suite("tuner of sparse products");
   const csr = smallMatrix();
   const backend = await createWebGpuBackend();
-  const usual = tuningOf({}, backend.device.features.has("subgroups"));
+  const usual = backend.standardTuning;
 
   /** Times of 100 µs, but for what `of` says. */
   const clockOf =
@@ -256,6 +256,19 @@ if (adapter) {
   });
 
   test.after(() => backend.dispose());
+  test("of a device that is lost meanwhile nothing is chosen: the loss is thrown", async () => {
+    const lost = await createWebGpuBackend();
+    const clock = (): number => {
+      lost.device.destroy();
+      return 100;
+    };
+    const options = { lanes: LANES, regroup: true };
+    const error = await tuneSparse(lost, csr, options, { force: true, clock, now: () => 0 }).catch((e: unknown) => e);
+    assert.instance(error, BackendError);
+    assert.is((error as BackendError).code, "device-lost");
+    await lost.dispose();
+  });
+
   test.run();
 }
 

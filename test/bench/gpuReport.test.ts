@@ -360,6 +360,17 @@ test("the conformance part has every test file that opens a device, or says why 
   assert.ok(opening.includes("backend/webgpu") && !opening.includes("backend/wasm"));
 });
 
+test("tests of the conformance part are named when they fail, in each of their suites", async () => {
+  const { FILES } = await load("parts/conformance.mjs");
+  const sourceOf = (name: string): string =>
+    readFileSync(fileURLToPath(new URL(`../../../test/${name}`, import.meta.url)), "utf8");
+  const named = (source: string): boolean =>
+    !/\bsuite\b[^;]*\} from "uvu"/.test(source) && source.includes('suite.ts"');
+  assert.not.ok(named('import { suite, type Test } from "uvu";'));
+  for (const file of [...FILES.map((name: string) => name.replace(/js$/, "ts")), "support/backends.ts"])
+    assert.ok(named(sourceOf(file)), `${file}: suites of support/suite.ts`);
+});
+
 if (adapter) {
   test("on an adapter: products are right, and the file says so", () => {
     const out = join(tempDir(), "report.json");

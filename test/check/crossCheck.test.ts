@@ -1,6 +1,5 @@
 // The cross-check passes right backends and fails wrong ones, however small the mistake.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import type { Gather } from "../../src/backend/gather.ts";
@@ -19,6 +18,7 @@ import { mapValues } from "../../src/core/csr.ts";
 import { logNormalConnectome } from "../../src/data/connectomes.ts";
 import { dopri5, euler } from "../../src/ode/tableaus/index.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 import { withFlippedWeight, withWrongInstruction, wrongCoefficient, wrongSign } from "./wrong.ts";
 
 const SEED = 3;

@@ -1,6 +1,6 @@
 // How a run is evaluated: names of options, a list of times, a loss of one's own in one pass.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError, type EngineError, ShapeError } from "../../src/core/errors.ts";
@@ -15,6 +15,7 @@ import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const [N, INPUTS, OUTPUTS, BATCH] = [8, 3, 2, 18];
 const INPUT = { data: normals("input", BATCH * INPUTS), batch: BATCH };

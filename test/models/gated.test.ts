@@ -1,7 +1,7 @@
 // Gated networks in discrete time against loops on the host, whose error bounds run along with the values, and their gradients.
 
 import { join } from "node:path";
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -20,6 +20,7 @@ import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse, toDense } from "../support/matrices.ts";
 import { POINTWISE_TESTS, WGSL_ULPS } from "../support/pointwise.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const dir = tempDir();
 const [N, INPUTS, FRAMES, BATCH] = [7, 3, 5, 4];

@@ -1,7 +1,6 @@
 // Disposal leaves nothing behind: after a thousand parameter sets, hundreds of optimisers and layers, and some models, memory, buffers and
 // bound programs are as they were; so they are after a constructor that fails half-way. A software adapter is slow, and gets fewer of each.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
@@ -21,6 +20,7 @@ import { createExperiment, loadRunInputs } from "../../src/run/experiment.ts";
 import { Adam, RMSprop, SGD } from "../../src/train/optimizer.ts";
 import { ParameterPenalties } from "../../src/train/parameterPenalties.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const RING = csrFromCoo({ nRows: 4, nCols: 4, rows: [1, 2, 3, 0], cols: [0, 1, 2, 3], values: [1, 2, 3, 4] });
 const NETWORK = { inputSize: 4, numNeurons: 4, connectome: RING };

@@ -1,6 +1,6 @@
 // Networks in discrete time leave out what cannot matter for an output: the same bits as when nothing is left out, and correct gradients.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
@@ -24,6 +24,7 @@ import { assertBitEqual } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { heavyRow, randomSparse } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const hasAdapter = (await requireTestAdapter()) !== null;
 

@@ -1,6 +1,5 @@
 // Random networks, read-outs and runs in discrete time: with what cannot matter left out, training has the same bits.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
@@ -21,6 +20,7 @@ import type { WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const hasAdapter = (await requireTestAdapter()) !== null;
 /** More cases: AXOGRAD_CONE_CASES. */

@@ -1,6 +1,6 @@
 // Losses and metrics of outputs that are given, on every device: against formulas on the host, with weights, masks and NaN.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { type DType, smallestNormal } from "../../src/core/dtype.ts";
@@ -21,6 +21,7 @@ import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { assertGradient } from "../support/gradcheck.ts";
 import { asInput, passThrough } from "../support/passThrough.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 /** More than the 16 lanes of the CPU: two chunks. */
 const [BATCH, TIMES, WIDTH, CLASSES] = [19, 3, 4, 5];

@@ -1,7 +1,7 @@
 // Calls that overlap in time give the bits that the same calls give one after another, on every backend; what makes no sense during
 // another call is refused by name; nothing is released under a call.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -19,6 +19,7 @@ import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 import { tinyTraining } from "../train/fixtures.ts";
 
 const [N, INPUTS, CLASSES] = [8, 3, 3];

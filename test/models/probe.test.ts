@@ -1,6 +1,6 @@
 // What a network and its read-out do with some inputs, against formulas evaluated neuron by neuron.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
@@ -11,6 +11,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { randomSparse } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const N = 9;
 const BATCH = 5;

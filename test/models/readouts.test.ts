@@ -2,7 +2,7 @@
 // shared weights, and what is refused.
 
 import { join } from "node:path";
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
@@ -36,6 +36,7 @@ import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse } from "../support/matrices.ts";
 import { asInput, passThrough } from "../support/passThrough.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 /** 18 samples are two chunks on the CPU. */
 const [N, INPUTS, FEATURES, WIDTH, STEPS, BATCH, CLASSES] = [8, 3, 6, 2, 4, 18, 3];

@@ -1,6 +1,6 @@
 // Numbers that are not finite, and labels that are none, are refused by name before anything on the device changes.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError, EngineError, ShapeError, SolverError } from "../../src/core/errors.ts";
@@ -15,6 +15,7 @@ import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const [N, INPUTS, BATCH] = [6, 2, 3];
 const DATA = normals("input", BATCH * INPUTS);

@@ -1,7 +1,6 @@
 // Networks whose parameters belong to types of neurons (as in flyvis): gradients against differences, devices against double precision;
 // on generated data, and on flyvis' own connectome where it is there.
 
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
@@ -26,6 +25,7 @@ import { withWrongInstruction, wrongSign } from "../check/wrong.ts";
 import { sharedPath } from "../support/shared.ts";
 import { testOrSkip } from "../support/skip.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 import { BIAS, STRENGTH, sharedNetwork, sharedSubject, TAU } from "./sharedSubject.ts";
 
 const SEED = 5;

@@ -1,6 +1,6 @@
 // Time in networks: the tape of discrete steps, recurrences, resting states, windows of truncated back-propagation, leaky dynamics.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -16,6 +16,7 @@ import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse, toDense } from "../support/matrices.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const [N, INPUTS, FRAMES, BATCH] = [8, 3, 6, 18];
 const W = randomSparse(N, N, 0.5).csr;

@@ -1,6 +1,6 @@
 // Solves of problems on host arrays: chunks of a batch, kinds of inputs, cotangents as arrays and by sample, and what is refused.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Bindable } from "../../src/backend/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -15,6 +15,7 @@ import { fails } from "../io/fixtures.ts";
 import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 import { INTEGRAL, normals } from "./harness.ts";
 
 const ROWS = 3;

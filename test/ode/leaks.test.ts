@@ -1,6 +1,6 @@
 // Desks, solvers and adjoint equations that come and go by the hundreds and thousands leave nothing on the device: no buffer, no bound program, no memory.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
@@ -14,6 +14,7 @@ import { OdeSolver } from "../../src/ode/solve.ts";
 import { euler } from "../../src/ode/tableaus/index.ts";
 import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 /** dy/dt = −rate·y. */
 const DECAY: OdeSystem = { rows: 1, rhs: (g, _, y) => g.ops.mul(g.ops.neg(g.row("rate", 1)), y) };

@@ -1,6 +1,6 @@
 // Solves that overlap in time give the bits of solves one after another; what another solve has overwritten cannot be read.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, BoundProgram, DeviceBuffer } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
@@ -16,6 +16,7 @@ import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 import { INTEGRAL, normals, rateProblem, solveOnHost } from "./harness.ts";
 
 const [ROWS, SAMPLES] = [3, 2];

@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createBackend, tuneSparse } from "../../src/backend/select.ts";
+import { createBackend } from "../../src/backend/select.ts";
+import { tuneSparse } from "../../src/backend/tuneSparse.ts";
 import type { WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { SPARSE_TUNING, type SparseTuning } from "../../src/backend/webgpu/sparseTuning.ts";
+import { SPARSE_TUNING, type SparseTuning, tuningOf } from "../../src/backend/webgpu/sparseTuning.ts";
 import type { TuningResult } from "../../src/backend/webgpu/tuneSparse.ts";
 import { tuningJson } from "../../src/backend/webgpu/tuningKey.ts";
 import { ArgumentError, BackendError, FileFormatError } from "../../src/core/errors.ts";
@@ -45,13 +46,13 @@ class Card {
   readonly name = "webgpu";
   readonly description: string;
   readonly adapter: { readonly name: string; readonly driver: string; readonly isSoftware: boolean };
-  readonly device: { readonly features: ReadonlySet<string> };
+  readonly standardTuning: SparseTuning;
   given: SparseTuning | null = null;
 
   constructor(name = "Great GPU", { driver = "1.2", isSoftware = false, subgroups = true } = {}) {
     this.description = `webgpu f32, ${name}`;
     this.adapter = { name, driver, isSoftware };
-    this.device = { features: new Set(subgroups ? ["subgroups"] : []) };
+    this.standardTuning = tuningOf({}, subgroups);
   }
 
   retune(choices: SparseTuning): void {

@@ -1,10 +1,11 @@
 // One test body on every backend that runs on any machine: the oracle, and WASM in both precisions.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
 import type { DType } from "../../src/core/dtype.ts";
 import { createOracleBackend } from "./oracleBackend.ts";
+import { suite } from "./suite.ts";
 
 /** What a test gets: the backend of its suite. */
 export interface WithBackend {

@@ -3,7 +3,7 @@
 import { type Callback, type Test, suite as uvuSuite } from "uvu";
 import { FAILURE_NOTE, note } from "./note.ts";
 
-/** As uvu's, and a test that fails is a note. */
+/** As uvu's, and a test that fails is a note, with the title of its suite: the same test may run on several devices. */
 export function suite<T = Record<string, unknown>>(title: string, context?: T): Test<T> {
   const test = uvuSuite(title, context);
   const told =
@@ -12,7 +12,7 @@ export function suite<T = Record<string, unknown>>(title: string, context?: T): 
       try {
         await handler(context);
       } catch (error) {
-        note(`${FAILURE_NOTE}${name}`);
+        note(`${FAILURE_NOTE}${title}: ${name}`);
         throw error;
       }
     };

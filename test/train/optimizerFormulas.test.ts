@@ -1,6 +1,6 @@
 // Optimisers against PyTorch's formulas in plain numbers, on every device; clipping by norm, by value, and both.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
@@ -19,6 +19,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertClose } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const SIZES = { a: 70, b: 5 } as const;
 const STEPS = 4;

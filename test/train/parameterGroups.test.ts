@@ -1,6 +1,6 @@
 // Learning rate, weight decay and freezing by parameter: each parameter takes the steps of an optimiser with its settings.
 
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -11,6 +11,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const SIZES = { "a.weight": 70, "a.bias": 70, "b.weight": 5, held: 3 } as const;
 const TRAINED = ["a.weight", "a.bias", "b.weight"] as const;

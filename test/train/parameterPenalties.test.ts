@@ -1,7 +1,7 @@
 // Penalties on parameters: values and gradients on every device, in training, and across a resume.
 
 import { join } from "node:path";
-import { suite, type Test } from "uvu";
+import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
@@ -17,6 +17,7 @@ import { forEachBackend, variant, type WithBackend } from "../support/backends.t
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 import { patchSamples, sparseMatrix, tinyClassifier, train } from "./fixtures.ts";
 
 const dir = tempDir();

@@ -94,6 +94,8 @@ export interface WebGpuBackend extends Backend {
   counts(): ObjectCounts & QueueCounts & Traffic;
   /** How sparse products are dealt out to threads. */
   readonly sparseTuning: SparseTuning;
+  /** The same without any choices: what this device gets by default. */
+  readonly standardTuning: SparseTuning;
   /**
    * Changes some of these choices, for what is made from now on. Programs that were compiled before stay as they are: right, with the choices
    * of that time. So tune before models are made.
@@ -390,6 +392,10 @@ class DawnBackend implements BesideBackend {
 
   get sparseTuning(): SparseTuning {
     return this.#memory.tuning;
+  }
+
+  get standardTuning(): SparseTuning {
+    return tuningOf({}, this.#device.hasSubgroups);
   }
 
   retune(choices: Partial<SparseTuning>): void {

@@ -110,10 +110,12 @@ export class Device {
     const wantedFeatures: GPUFeatureName[] = request.withoutSubgroups ? [] : ["subgroups"];
     if (request.profile) wantedFeatures.push("timestamp-query");
     const requiredFeatures = wantedFeatures.filter((name) => adapter.features.has(name));
+    let gpu: GPUDevice | null = null;
     try {
-      const gpu = await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures });
+      gpu = await adapter.requestDevice({ label: "axograd", requiredLimits, requiredFeatures });
       return new Device(gpu, info, gpu.features.has("subgroups") && (await hasNeighbourQuads(gpu, info)));
     } catch (cause) {
+      gpu?.destroy();
       throw new BackendError("no-device", `webgpu: ${info.name} gave no device: ${messageOf(cause)}`, {}, cause);
     }
   }

@@ -23,6 +23,8 @@ export function hasNeighbourQuads(gpu: GPUDevice, { name, driver, toggles }: Ada
   const key = [name, driver, togglesText(toggles)].join("|");
   const answer = known.get(key) ?? ask(gpu).then(areNeighbours);
   known.set(key, answer);
+  // A device that was lost meanwhile says nothing about the next one.
+  answer.catch(() => known.delete(key));
   return answer;
 }
 

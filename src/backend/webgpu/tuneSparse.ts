@@ -12,7 +12,7 @@ import { formatCount } from "../../core/format.ts";
 import type { PanelLayout } from "../program.ts";
 import type { WebGpuBackend } from "./backend.ts";
 import type { GpuBound } from "./dispatches.ts";
-import { type SparseTuning, tuningOf } from "./sparseTuning.ts";
+import type { SparseTuning } from "./sparseTuning.ts";
 import { problemOf, sameGroups, type TrialKernel, TrialProducts, type TrialResults } from "./trialProducts.ts";
 import { kernelCandidates, limitsCandidates } from "./tuningCandidates.ts";
 import type { TuneOptions, TuningResult } from "./tuningResult.ts";
@@ -58,7 +58,7 @@ const FEWEST_TERMS = 1e6;
  * backend keeps its choices: `backend.retune` changes them.
  *
  * @throws {ArgumentError} a budget that is not above 0
- * @throws {BackendError} more lanes than the backend has; the default itself fails
+ * @throws {BackendError} more lanes than the backend has; the default itself fails; the device is lost
  * @throws the signal's reason, once it is aborted
  */
 export async function tuneSparse(
@@ -72,7 +72,7 @@ export async function tuneSparse(
   if (!(budgetMs > 0)) throw new ArgumentError("tuneSparse", "budgetMs", "a number above 0", `${budgetMs}`);
   signal?.throwIfAborted();
   const layout = backend.layoutFor(lanes);
-  const usual = tuningOf({}, backend.device.features.has("subgroups"));
+  const usual = backend.standardTuning;
   const skipped = tools.force ? null : reasonToSkip(backend, csr, lanes);
   if (skipped !== null) return { tuning: usual, trials: [], untried: 0, ms: 0, skipped };
   const tuner = new Tuner(backend, csr, layout, usual, { regroup, budgetMs, signal, tools });
@@ -162,6 +162,8 @@ class Tuner {
     );
     let best: readonly Entrant[] = [...spmm, ...spmmGrad];
     if (regroup) best = await this.#tryLimits(best, standMs);
+    // What was found until then says little, and nothing may keep it. This throws the loss.
+    if (this.#isLost) await this.#backend.finish();
     const { gradPanels, exchange } = best[1]!.tuning;
     return {
       tuning: { ...best[0]!.tuning, gradPanels, exchange },

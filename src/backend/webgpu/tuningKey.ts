@@ -32,7 +32,7 @@ export function tuningKey(backend: WebGpuBackend, csr: Csr, lanes: number, regro
   const facts = {
     // The description has the adapter's name, the API and Dawn's toggles.
     ...{ version: VERSION, description: backend.description, vendor, architecture, driver },
-    hasSubgroups: backend.device.features.has("subgroups"),
+    standard: tuningJson(backend.standardTuning),
     kernels: createHash("sha256").update(kernels).digest("hex"),
     ...{ rows: csr.nRows, cols: csr.nCols, nnz: csr.nnz, indexBytes: csr.colIdx.BYTES_PER_ELEMENT },
     rowLengths: histogram(csr.nRows, (row) => csr.rowPtr[row + 1]! - csr.rowPtr[row]!),

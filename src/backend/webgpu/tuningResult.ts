@@ -36,7 +36,7 @@ export interface TuningResult {
   readonly tuning: SparseTuning;
   /** In the order in which they were tried; the first of each kernel is the default. */
   readonly trials: readonly TuningTrial[];
-  /** Choices that were not tried because time was up, or the device was lost. */
+  /** Choices that were not tried because time was up, or memory was lacking. */
   readonly untried: number;
   readonly ms: number;
   /** Why nothing was tried; null: something was. */
