@@ -19,6 +19,7 @@ export const FILES = [
   "backend/webgpuGather",
   "backend/webgpuRows",
   "backend/webgpuTuning",
+  "backend/webgpuContraction",
   "backend/webgpuBatch",
   "backend/desk",
   "ode/webgpu",
