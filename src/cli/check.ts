@@ -95,9 +95,9 @@ export async function openWitnesses({
   gather,
 }: Pick<GivenOptions, "device" | "dtype" | "gather">): Promise<Witnesses> {
   if (device === "webgpu" && dtype === "f64")
-    throw new ArgumentError("axograd", "--dtype", "f32, the precision of webgpu", "f64");
+    throw new ArgumentError("check", "--dtype", "f32, the precision of webgpu", "f64");
   if (gather === "f16" && (device === "wasm" || dtype === "f64"))
-    throw new ArgumentError("axograd", "--gather", "f32 with --device wasm or --dtype f64, or a GPU", gather);
+    throw new ArgumentError("check", "--gather", "f32 with --device wasm or --dtype f64, or a GPU", gather);
   const reference = { name: "wasm f64", backend: await createBackend({ device: "wasm", dtype: "f64" }) };
   const singles: Witness[] = [];
   if (dtype === "f32") {

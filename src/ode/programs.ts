@@ -299,6 +299,15 @@ export function windowProgram(rows: number): Program {
   return lower(g, "attempt.reverse.window", "reverse");
 }
 
+/** sum += term, for the samples whose evaluation point `ode.tEval` is where they start: no step passes it. */
+export function startPointProgram(rows: number): Program {
+  const g = new Graph();
+  const { ops } = g;
+  const isStart = ops.eq(g.sample("ode.tEval"), g.sample("ode.tStart"));
+  g.store("sum", ops.select(isStart, g.state("term", rows), 0), { accumulate: true });
+  return lower(g, "startPoint", "reverse");
+}
+
 /** sum += term, for states. */
 export function addProgram(rows: number): Program {
   const g = new Graph();

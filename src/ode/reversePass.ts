@@ -14,6 +14,8 @@ export interface RecordedSolve {
   readonly request: SolveRequest;
   /** Evaluation points after the start. */
   readonly pending: readonly number[];
+  /** Those of them at which some samples start. */
+  readonly starting: readonly number[];
   attempts: number;
   /** Evaluation points to interpolate, by attempt. */
   readonly due: (readonly number[])[];
@@ -120,7 +122,9 @@ export class ReversePass {
     desk.backend.copy(ctY0, cts[0].y!);
     const add = desk.program("add", () => addProgram(this.#system.rows));
     ctYs.forEach((term, j) => {
-      if (term && !pending.includes(j)) desk.run(add, { sum: ctY0, term });
+      if (!term) return;
+      if (!pending.includes(j)) desk.run(add, { sum: ctY0, term });
+      else if (solve.starting.includes(j)) this.#solver.addAtStart(j, ctY0, term);
     });
   }
 

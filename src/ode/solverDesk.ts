@@ -7,7 +7,7 @@ import type { Value } from "../ops/value.ts";
 import { controlNumbers } from "./control.ts";
 import type { Jumps } from "./jumps.ts";
 import { type OdeSystem, replayDepth, stageName } from "./method.ts";
-import type { SolverPrograms } from "./programs.ts";
+import { type SolverPrograms, startPointProgram } from "./programs.ts";
 import { replayTable } from "./replay.ts";
 import type { Schedule, SolveRequest, SolverOptions } from "./request.ts";
 import { boundName } from "./segments.ts";
@@ -46,6 +46,7 @@ export class SolverDesk {
   readonly startLengths: Shapes;
   readonly savesLengths: Shapes;
   readonly #options: SolverOptions;
+  readonly #rows: number;
   readonly #common: Readonly<Record<(typeof PER_SAMPLE | typeof SCALARS)[number], DeviceBuffer>>;
   /** For solves with a reverse pass: per sample, whether the last trial step was void, twice; void steps of all samples so far. */
   readonly #voids: Readonly<Record<"void" | "voidAgain" | "voids", DeviceBuffer>> | null;
@@ -70,6 +71,7 @@ export class SolverDesk {
     const { lanes } = desk;
     const { reverse } = programs;
     const { controller, tableau } = options;
+    this.#rows = system.rows;
     const n = system.rows * lanes;
     const numbers = controlNumbers(segments > 0, reverse !== null).map(({ name }) => name);
     this.startLengths = { y: n, ...(tableau.fsal ? { k1: n } : {}), ...eachOf(numbers, lanes), active: 1 };
@@ -235,6 +237,12 @@ export class SolverDesk {
       ys: request.ys[j],
       due: this.due(attempt, j),
     });
+  }
+
+  /** sum += term, for the samples that start at evaluation point j. */
+  addAtStart(j: number, sum: DeviceBuffer, term: DeviceBuffer): void {
+    const program = this.desk.program("startPoint", () => startPointProgram(this.#rows));
+    this.desk.run(program, { "ode.tEval": this.tEval(j), "ode.tStart": this.#common.tStart, sum, term });
   }
 
   /** Finds whether the solve is complete. */

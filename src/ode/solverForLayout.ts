@@ -62,19 +62,23 @@ export class SolverForLayout {
     solver.desk.nextRound();
     solver.upload(request, schedule);
     const expected = Math.min(this.#expected, this.#options.maxSteps);
-    const atStart = tEval.map((times) => times.every((t, s) => t === tStart[s]));
-    const pending = tEval.flatMap((_, j) => (atStart[j] ? [] : [j]));
+    const { timeline } = schedule;
+    const isStart = (t: number, s: number) => timeline.device(t, s) === timeline.device(tStart[s]!, s);
+    const pending = [...tEval.keys()].filter((j) => !tEval[j]!.every(isStart));
+    const starting = pending.filter((j) => tEval[j]!.some(isStart));
     if (record) this.#reversePass!.prepare(pending.length);
     const first = record ? await this.#tape.begin(expected) : solver.pingPong(0).start;
     solver.init(request, first);
     request.ys.forEach((ys, j) => {
-      if (atStart[j]) this.#backend.copy(ys, request.y0);
+      if (!pending.includes(j)) this.#backend.copy(ys, request.y0);
       else this.#backend.fill(ys, 0);
+      if (starting.includes(j)) solver.addAtStart(j, ys, request.y0);
     });
     const solve: SolveInProgress = {
       request,
       schedule,
       pending,
+      starting,
       attempts: 0,
       due: [],
       last: first,

@@ -83,6 +83,16 @@ forEachBackend("gradient of a solve", ["f64"], (test) => {
     });
   }
 
+  test("with an evaluation point at which some samples start and others do not", async ({ backend }) => {
+    const later = rateProblem(3, { tEnd: 1.5, tEval: [0.5, 1.2] });
+    const [first, second] = later.tEval;
+    const problem = { ...later, tEval: [[first![0]!, later.tStart[1]!, first![2]!], second!] };
+    const { ys } = await solveOnHost(backend, problem);
+    assert.equal(ys[0]!.slice(6, 12), Float64Array.from(problem.y0).slice(6, 12), "the initial state");
+    assert.equal(ys[0]!.slice(12), (await solveOnHost(backend, later)).ys[0]!.slice(12), "the others as ever");
+    return check(backend, "some start", problem, {});
+  });
+
   test("with a given first step as well", ({ backend }) => check(backend, "first step", rateProblem(3), { dt0: 0.05 }));
 
   test("through gathers, segments, transposed products, maxima and sums over products", ({ backend }) => {
