@@ -9,8 +9,9 @@ import type { TrainConfig } from "../run/config.ts";
 import { layer, ownSettings, resolveConfig, type Settings } from "../run/configLayers.ts";
 import { isTaskName, type Key, optionName } from "../run/configOptions.ts";
 import { Console, writeJson, writeLine } from "./console.ts";
+import { refuseExisting } from "./outputFile.ts";
 import { defaultRunPath } from "./runFolder.ts";
-import { type Arm, CONTROL_NAMES, controlName, controlsOf, keysOf, REAL, USUAL_CONTROLS } from "./study/arms.ts";
+import { type Arm, controlName, controlsOf, controlTexts, keysOf, REAL, USUAL_CONTROLS } from "./study/arms.ts";
 import { type Design, SPLITS, USUAL_ALPHA } from "./study/design.ts";
 import {
   type DesignRequest,
@@ -32,10 +33,10 @@ const USUAL_SEEDS = 5;
 
 const HELP = `
 For each seed, from --seed on, the connectome is trained, and each control. Controls:
-  frozen      the connectome as it is: only the read-out (and the input weights, where they are) is trained
-  none        no connections, W = 0. Nothing reaches output neurons, so that it must be at chance
-  others      the wirings of --wiring, trained: shuffled has every neuron's degrees but other partners, random as many connections
-              between random neurons
+${controlTexts()
+  .map(([name, text]) => `  ${name.padEnd(22)}${text}`)
+  .join("\n")}
+All but frozen and none train their connections. With none, nothing reaches output neurons that get no input: they must be at chance.
 Runs of one seed share data, their order, dropout, read-out, input weights and biases; weights of connections differ, where wirings do.
 
 The verdict: differences real − control over seeds, with interval, effect size, and the difference that so many seeds would have found.
@@ -78,7 +79,11 @@ export function register(program: Command): void {
     .description("train on a connectome and on its controls, with paired seeds, and give a verdict");
   const names = (text: string): readonly string[] => text.split(",").map((name) => name.trim());
   addSettings(command)
-    .option("--controls <list>", `some of ${CONTROL_NAMES.join(", ")} (default: ${USUAL_CONTROLS.join(",")})`, names)
+    .option(
+      "--controls <list>",
+      `some of the controls below, separated by commas (default: ${USUAL_CONTROLS.join(",")})`,
+      names,
+    )
     .option("--seeds <n>", `paired runs of each network (default: ${USUAL_SEEDS})`, wholeNumber("--seeds", 1, 1000))
     .option("--judge-by <metric>", "metric of the verdict, or loss (default: the first of the task)")
     .option(
@@ -114,6 +119,7 @@ async function runControls(given: GivenOptions): Promise<number> {
   if (planned !== undefined && file !== undefined) {
     throw new ArgumentError("controls", "--write-protocol", "either a protocol to write or one to follow", "both");
   }
+  if (planned !== undefined) await refuseExisting(planned, "a new file, as no protocol is replaced");
   const protocol = file === undefined ? null : await readProtocol(file);
   const lower = protocol?.protocol.settings ?? {};
   const { seed, ...base } = [lower, ...(await settingsGiven(given, lower))].reduce(layer, {});
@@ -123,7 +129,7 @@ async function runControls(given: GivenOptions): Promise<number> {
   if (planned !== undefined) {
     const sha256 = await writeProtocol(planned, actual);
     if (json) writeJson({ file: planned, sha256, protocol: actual });
-    else writeLine(`${printable(planned)}: protocol, SHA-256 ${sha256}\n${planLine(actual)}`);
+    else for (const line of [`${printable(planned)}: protocol, SHA-256 ${sha256}`, planLine(actual)]) writeLine(line);
     return 0;
   }
   const console = new Console({ json, quiet });
@@ -136,8 +142,9 @@ async function runControls(given: GivenOptions): Promise<number> {
   return runSweep(runs, folder, given, async (states) => {
     const nBegun = states.filter(({ begun }) => begun).length;
     const now = { design: actual.design, protocol, actual, reason: deviate };
-    checkReason(given, protocol ?? (await readStudy(folder))?.protocol ?? null);
-    await writeStudy(folder, reconciled(now, await readStudy(folder), nBegun));
+    const earlier = await readStudy(folder);
+    checkReason(given, protocol ?? earlier?.protocol ?? null);
+    await writeStudy(folder, reconciled(now, earlier, nBegun));
   });
 }
 

@@ -4,7 +4,6 @@ import { FileFormatError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
 
 /** @throws {FileFormatError} "file-exists": a file that must not be replaced */
-export async function refuseExisting(file: string): Promise<void> {
-  if (await exists(file))
-    throw new FileFormatError(file, "a new file, or --overwrite", "an existing one", "file-exists");
+export async function refuseExisting(file: string, expected = "a new file, or --overwrite"): Promise<void> {
+  if (await exists(file)) throw new FileFormatError(file, expected, "an existing one", "file-exists");
 }

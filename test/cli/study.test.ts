@@ -104,7 +104,7 @@ test("missing pairs, equal pairs, constant differences and few pairs are stated"
     /^undecided between real and random: the difference is \+1\.00 points in every pair/,
   );
   const two = await outcome(VALUES, { seeds: [0, 1] });
-  assert.is(two.verdicts[0]!.sentence, "no verdict on real and shuffled: 2 pairs, and a verdict takes 3.");
+  assert.is(two.verdicts[0]!.sentence, "no verdict on real and shuffled: 2 pairs, and a verdict needs 3.");
 });
 
 test("equivalence is said with its margin", async () => {
@@ -184,6 +184,19 @@ test("runs that began before their protocol are a deviation", async () => {
   const earlier = { design: DESIGN, protocol: null, deviations: [] };
   await fails(() => reconciled(now, earlier, 2), "argument", /begun without a protocol \(runs in the folder\)/);
   assert.equal(reconciled(now, { ...earlier, protocol: FILE }, 2).deviations, []);
+});
+
+test("a folder that has a protocol holds to all of it, also when it is continued without naming it", async () => {
+  const earlier = { design: DESIGN, protocol: FILE, deviations: [] };
+  const now = { design: DESIGN, protocol: null, actual: PROTOCOL, reason: null };
+  assert.equal(reconciled(now, earlier, 2), earlier);
+  const other = { ...now, actual: { ...PROTOCOL, code: "bb" } };
+  await fails(() => reconciled(other, earlier, 2), "argument", /\(code\)/);
+  const { deviations } = reconciled({ ...other, reason: "a fault was mended" }, earlier, 2);
+  assert.equal(
+    deviations.map(({ what, reason }) => [what, reason]),
+    [["code", "a fault was mended"]],
+  );
 });
 
 test("without a protocol, what changes after the first runs is recorded, and nothing before", () => {
