@@ -24,6 +24,7 @@ import {
 import { readStudy, reconciled, writeStudy } from "./study/study.ts";
 import { collect, printResults } from "./sweep/collect.ts";
 import { type PlannedRun, planRuns } from "./sweep/plan.ts";
+import { collectResults, type Measure } from "./sweep/results.ts";
 import { addSweepOptions, type GivenSweepOptions, runSweep } from "./sweep/sweep.ts";
 import { SweepFolder } from "./sweep/sweepFolder.ts";
 import { addSettings, type SettingOptions, settingsGiven } from "./trainOptions.ts";
@@ -125,7 +126,8 @@ async function runControls(given: GivenOptions): Promise<number> {
   const { seed, ...base } = [lower, ...(await settingsGiven(given, lower))].reduce(layer, {});
   const request = requestOf(given, seed, protocol?.protocol.design ?? null);
   const runs = planControls(base, request.seeds, request.controls);
-  const actual = await protocolOf(request, runs[0]!.config);
+  const configs = runs.map(({ config }) => config);
+  const actual = await protocolOf(request, configs);
   if (planned !== undefined) {
     const sha256 = await writeProtocol(planned, actual);
     if (json) writeJson({ file: planned, sha256, protocol: actual });
@@ -134,7 +136,7 @@ async function runControls(given: GivenOptions): Promise<number> {
   }
   const console = new Console({ json, quiet });
   console.info(planLine(actual));
-  const { data } = runs[0]!.config;
+  const { data } = configs[0]!;
   if (isTaskName(data) && TASK_SETS[data]!.isAboutNetwork) {
     console.warn(`each network makes its own samples of ${data}: pairs share the seed, but not the samples`);
   }
@@ -226,10 +228,20 @@ async function analyse(path: string, given: GivenOptions): Promise<number> {
   const recorded = earlier?.design ?? designOfRuns(path, runs);
   const { split, ...rest } = requestOf(given, undefined, recorded);
   const design: Design = { ...rest, split: split ?? recorded.split };
+  checkMetric(design, collectResults(await folder.states(runs)).measures);
   const now = { design, protocol: null, actual: null, reason: deviate };
   await writeStudy(path, reconciled(now, earlier ?? { design: recorded, protocol: null, deviations: [] }, runs.length));
   printResults(await collect(folder, runs), { json });
   return 0;
+}
+
+/** @throws {ArgumentError} the runs have been evaluated, but not by this metric on these samples */
+function checkMetric({ metric, split }: Design, measures: readonly Measure[]): void {
+  if (metric === null || !measures.some(({ better }) => better !== null)) return;
+  const judged = measures.filter(({ better, key }) => better !== null && key.startsWith(split));
+  if (judged.some(({ name }) => name === `${split} ${metric}`)) return;
+  const names = judged.map(({ name }) => name.slice(split.length + 1)).join(", ");
+  throw new ArgumentError("controls", "--judge-by", `a metric of the runs on ${split} samples: ${names}`, metric);
 }
 
 /** The usual design of a folder without a record, as of earlier versions. */

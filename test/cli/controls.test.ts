@@ -5,12 +5,13 @@ import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { planControls } from "../../src/cli/controls.ts";
+import { planControls, register } from "../../src/cli/controls.ts";
 import { CONTROL_ARM_NAMES, controlsOf, controlTexts, REAL, USUAL_CONTROLS } from "../../src/cli/study/arms.ts";
 import { normaliseRows } from "../../src/data/connectomes.ts";
 import { WIRINGS } from "../../src/run/config.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
+import { runCommand } from "./command.ts";
 import { writeNetwork } from "./network.ts";
 import { axograd, TINY } from "./process.ts";
 
@@ -105,9 +106,10 @@ test("every network is trained for every seed; a run that failed loses no other,
     ["metric"],
   );
   await fails(() => planControls({ wiring: "random" }, [0], controlsOf(controls)), "argument", /left to --controls/);
-  const wrong = await axograd(["controls", "--analyse", "again", "--lr", "0.1"], { cwd: dir });
-  assert.is(wrong.code, 2);
-  assert.match(wrong.stderr, /no runs to be planned with it, got --lr/);
+  const unknown = runCommand(register, "controls", "--analyse", join(dir, "again"), "--judge-by", "acuracy");
+  await fails(() => unknown, "argument", /a metric of the runs on test samples: accuracy.*loss, got acuracy/);
+  const planned = runCommand(register, "controls", "--analyse", join(dir, "again"), "--lr", "0.1");
+  await fails(() => planned, "argument", /no runs to be planned with it, got --lr/);
 });
 
 test("a protocol is written before the runs, followed to the letter, and deviations are refused by name or shown", async () => {
@@ -189,6 +191,10 @@ test("every wiring is a control, and names are checked", async () => {
   assert.equal(controlsOf(["none"])[0]!.options, { wiring: "none", trainConnectome: false });
   await fails(() => controlsOf(["shufled"]), "argument", /did you mean "shuffled"\?/);
   await fails(() => controlsOf(["none", "none"]), "argument", /"none" twice/);
+  // Before the first run: a generated network has no table.
+  const blocks = ["--controls", "swapped-blocks", "--seeds", "1", "--out", join(dir, "no")];
+  const early = runCommand(register, "controls", ...TINY, ...blocks);
+  await fails(() => early, "argument", /a neuron table .*swapped-blocks.*\(--wiring\)/);
   for (const [name, text] of controlTexts()) assert.ok(text.length > 0, name);
 });
 
