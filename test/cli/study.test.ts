@@ -8,6 +8,7 @@ import { type Outcome, outcomeOf } from "../../src/cli/study/outcome.ts";
 import { outcomeMarkdown, outcomePage, outcomeText } from "../../src/cli/study/outcomeTables.ts";
 import type { Protocol, ProtocolFile } from "../../src/cli/study/protocol.ts";
 import { readStudy, reconciled, writeStudy } from "../../src/cli/study/study.ts";
+import { collectedText } from "../../src/cli/sweep/collect.ts";
 import type { Measure, RunResult, SweepResults } from "../../src/cli/sweep/results.ts";
 import { SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
 import { escapeMarkup } from "../../src/core/text.ts";
@@ -114,10 +115,14 @@ test("equivalence is said with its margin", async () => {
   assert.match(wide.verdicts[0]!.sentence, /^real is better .* within ±5\.00 points, too small to be of interest\.$/);
 });
 
-test("without finished runs there is no outcome", async () => {
+test("without finished runs there is no outcome, and it is said", async () => {
   const nothing = VALUES.real!.map(() => null);
   const study = { design: DESIGN, protocol: null, deviations: [] };
-  assert.is(await outcomeOf(FOLDER, study, resultsOf({ real: nothing, shuffled: nothing, random: nothing })), null);
+  const results = resultsOf({ real: nothing, shuffled: nothing, random: nothing });
+  const none = await outcomeOf(FOLDER, study, results);
+  assert.is(none, null);
+  assert.match(collectedText({ ...results, outcome: none, files: ["a"] }), /\nno verdict yet: .*\n\na\n$/);
+  assert.not.match(collectedText({ ...results, files: ["a"] }), /verdict/);
 });
 
 test("text, Markdown, page and figure show verdicts and deviations, and escape what the user wrote", async () => {
