@@ -14,6 +14,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "backend/*": ["core"],
   // Loads the backend that was asked for: the only file that knows both.
   "backend/select.ts": ["core", "backend/*", "backend/wasm", "backend/webgpu"],
+  // Loads the tuner when it is used.
+  "backend/tuneSparse.ts": ["core", "backend/*", "backend/webgpu"],
   "backend/wasm": ["core", "backend/*"],
   "backend/webgpu": ["core", "backend/*"],
   ops: ["core", "backend/*"],

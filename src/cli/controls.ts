@@ -9,8 +9,9 @@ import type { TrainConfig } from "../run/config.ts";
 import { layer, ownSettings, resolveConfig, type Settings } from "../run/configLayers.ts";
 import { isTaskName, type Key, optionName } from "../run/configOptions.ts";
 import { Console, writeJson, writeLine } from "./console.ts";
+import { refuseExisting } from "./outputFile.ts";
 import { defaultRunPath } from "./runFolder.ts";
-import { type Arm, CONTROL_NAMES, controlName, controlsOf, keysOf, REAL, USUAL_CONTROLS } from "./study/arms.ts";
+import { type Arm, controlName, controlsOf, controlTexts, keysOf, REAL, USUAL_CONTROLS } from "./study/arms.ts";
 import { type Design, SPLITS, USUAL_ALPHA } from "./study/design.ts";
 import {
   type DesignRequest,
@@ -23,6 +24,7 @@ import {
 import { readStudy, reconciled, writeStudy } from "./study/study.ts";
 import { collect, printResults } from "./sweep/collect.ts";
 import { type PlannedRun, planRuns } from "./sweep/plan.ts";
+import { collectResults, type Measure } from "./sweep/results.ts";
 import { addSweepOptions, type GivenSweepOptions, runSweep } from "./sweep/sweep.ts";
 import { SweepFolder } from "./sweep/sweepFolder.ts";
 import { addSettings, type SettingOptions, settingsGiven } from "./trainOptions.ts";
@@ -32,10 +34,10 @@ const USUAL_SEEDS = 5;
 
 const HELP = `
 For each seed, from --seed on, the connectome is trained, and each control. Controls:
-  frozen      the connectome as it is: only the read-out (and the input weights, where they are) is trained
-  none        no connections, W = 0. Nothing reaches output neurons, so that it must be at chance
-  others      the wirings of --wiring, trained: shuffled has every neuron's degrees but other partners, random as many connections
-              between random neurons
+${controlTexts()
+  .map(([name, text]) => `  ${name.padEnd(22)}${text}`)
+  .join("\n")}
+All but frozen and none train their connections. With none, nothing reaches output neurons that get no input: they must be at chance.
 Runs of one seed share data, their order, dropout, read-out, input weights and biases; weights of connections differ, where wirings do.
 
 The verdict: differences real − control over seeds, with interval, effect size, and the difference that so many seeds would have found.
@@ -78,7 +80,11 @@ export function register(program: Command): void {
     .description("train on a connectome and on its controls, with paired seeds, and give a verdict");
   const names = (text: string): readonly string[] => text.split(",").map((name) => name.trim());
   addSettings(command)
-    .option("--controls <list>", `some of ${CONTROL_NAMES.join(", ")} (default: ${USUAL_CONTROLS.join(",")})`, names)
+    .option(
+      "--controls <list>",
+      `some of the controls below, separated by commas (default: ${USUAL_CONTROLS.join(",")})`,
+      names,
+    )
     .option("--seeds <n>", `paired runs of each network (default: ${USUAL_SEEDS})`, wholeNumber("--seeds", 1, 1000))
     .option("--judge-by <metric>", "metric of the verdict, or loss (default: the first of the task)")
     .option(
@@ -114,24 +120,23 @@ async function runControls(given: GivenOptions): Promise<number> {
   if (planned !== undefined && file !== undefined) {
     throw new ArgumentError("controls", "--write-protocol", "either a protocol to write or one to follow", "both");
   }
+  if (planned !== undefined) await refuseExisting(planned, "a new file, as no protocol is replaced");
   const protocol = file === undefined ? null : await readProtocol(file);
   const lower = protocol?.protocol.settings ?? {};
   const { seed, ...base } = [lower, ...(await settingsGiven(given, lower))].reduce(layer, {});
   const request = requestOf(given, seed, protocol?.protocol.design ?? null);
   const runs = planControls(base, request.seeds, request.controls);
-  const actual = await protocolOf(request, runs[0]!.config);
+  const configs = runs.map(({ config }) => config);
+  const actual = await protocolOf(request, configs);
   if (planned !== undefined) {
     const sha256 = await writeProtocol(planned, actual);
     if (json) writeJson({ file: planned, sha256, protocol: actual });
-    else {
-      writeLine(`${printable(planned)}: protocol, SHA-256 ${sha256}`);
-      writeLine(planLine(actual));
-    }
+    else for (const line of [`${printable(planned)}: protocol, SHA-256 ${sha256}`, planLine(actual)]) writeLine(line);
     return 0;
   }
   const console = new Console({ json, quiet });
   console.info(planLine(actual));
-  const { data } = runs[0]!.config;
+  const { data } = configs[0]!;
   if (isTaskName(data) && TASK_SETS[data]!.isAboutNetwork) {
     console.warn(`each network makes its own samples of ${data}: pairs share the seed, but not the samples`);
   }
@@ -139,8 +144,9 @@ async function runControls(given: GivenOptions): Promise<number> {
   return runSweep(runs, folder, given, async (states) => {
     const nBegun = states.filter(({ begun }) => begun).length;
     const now = { design: actual.design, protocol, actual, reason: deviate };
-    checkReason(given, protocol ?? (await readStudy(folder))?.protocol ?? null);
-    await writeStudy(folder, reconciled(now, await readStudy(folder), nBegun));
+    const earlier = await readStudy(folder);
+    checkReason(given, protocol ?? earlier?.protocol ?? null);
+    await writeStudy(folder, reconciled(now, earlier, nBegun));
   });
 }
 
@@ -222,10 +228,20 @@ async function analyse(path: string, given: GivenOptions): Promise<number> {
   const recorded = earlier?.design ?? designOfRuns(path, runs);
   const { split, ...rest } = requestOf(given, undefined, recorded);
   const design: Design = { ...rest, split: split ?? recorded.split };
+  checkMetric(design, collectResults(await folder.states(runs)).measures);
   const now = { design, protocol: null, actual: null, reason: deviate };
   await writeStudy(path, reconciled(now, earlier ?? { design: recorded, protocol: null, deviations: [] }, runs.length));
   printResults(await collect(folder, runs), { json });
   return 0;
+}
+
+/** @throws {ArgumentError} the runs have been evaluated, but not by this metric on these samples */
+function checkMetric({ metric, split }: Design, measures: readonly Measure[]): void {
+  if (metric === null || !measures.some(({ better }) => better !== null)) return;
+  const judged = measures.filter(({ better, key }) => better !== null && key.startsWith(split));
+  if (judged.some(({ name }) => name === `${split} ${metric}`)) return;
+  const names = judged.map(({ name }) => name.slice(split.length + 1)).join(", ");
+  throw new ArgumentError("controls", "--judge-by", `a metric of the runs on ${split} samples: ${names}`, metric);
 }
 
 /** The usual design of a folder without a record, as of earlier versions. */

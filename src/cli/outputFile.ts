@@ -20,7 +20,6 @@ export async function checkOutput(file: string, overwrite: boolean): Promise<voi
 }
 
 /** @throws {FileFormatError} "file-exists": a file that must not be replaced */
-export async function refuseExisting(file: string): Promise<void> {
-  if (await exists(file))
-    throw new FileFormatError(file, "a new file, or --overwrite", "an existing one", "file-exists");
+export async function refuseExisting(file: string, expected = "a new file, or --overwrite"): Promise<void> {
+  if (await exists(file)) throw new FileFormatError(file, expected, "an existing one", "file-exists");
 }

@@ -196,22 +196,24 @@ function provenanceOf(
 export function reportLines(input: string, output: string, report: ControlReport): string[] {
   const { control, summary, seed, keeps, changes, moved, mixing, binWidth } = report;
   const percent = (part: number): string => `${formatNumber(100 * part)} %`;
+  // Counts in full.
+  const number = (value: number): string => (Number.isSafeInteger(value) ? formatCount(value) : formatNumber(value));
   const swaps = mixing && [
     `swaps: ${formatCount(mixing.accepted)} of ${formatCount(mixing.attempted)} that were attempted, ${mixing.swapsPerEdge} per connection; ${plural(mixing.fixed, "connection")} could not move`,
   ];
   return [
     `${output}: ${control} of ${input}, seed ${seed}: ${summary}`,
-    `${percent(moved)} of the connections are between other neurons`,
+    ...(CONTROLS[control].keeps.includes("pattern")
+      ? []
+      : [`${percent(moved)} of the connections are between other neurons`]),
     ...(swaps ?? []),
     ...(binWidth === undefined ? [] : [`lengths in bins of ${formatNumber(binWidth)}`]),
     "keeps (checked):",
-    ...keeps.map(
-      ({ name, value }) => `  ${INVARIANTS[name].meaning} (${INVARIANTS[name].value}: ${formatNumber(value)})`,
-    ),
-    "changes:",
+    ...keeps.map(({ name, value }) => `  ${INVARIANTS[name].meaning} (${INVARIANTS[name].value}: ${number(value)})`),
+    "need not keep:",
     ...changes.map(({ name, before, after, differing }) => {
       const { meaning, value } = INVARIANTS[name];
-      return `  ${meaning} (${value}: ${formatNumber(before)}, then ${formatNumber(after)}; ${formatCount(differing)} differ)`;
+      return `  ${meaning} (${value}: ${number(before)}, then ${number(after)}; ${formatCount(differing)} differ)`;
     }),
   ];
 }

@@ -22,8 +22,8 @@ export interface DegreeShuffleOptions {
  * A random connectome with the in-degree and the out-degree of every neuron of `csr`, without new repeated entries. Neurons trade
  * partners in random pairs: what only one of the two has is pooled, shuffled and dealt out again, as many to each as before (global
  * curveball). Entries on the diagonal keep their places and weights, and none are added. The weights that stay together are dealt out
- * anew among the neuron's new partners. All such connectomes can be reached, except that an isolated cycle of three neurons cannot be
- * reversed. O(sweeps · connections) time, O(connections) memory.
+ * anew among the neuron's new partners. All such connectomes can be reached, except that those cycles of three neurons are never
+ * reversed that all of them have, in one direction or the other. O(sweeps · connections) time, O(connections) memory.
  *
  * @throws {ArgumentError} a matrix that is not square, sweeps out of range
  * Sources: Strona et al., "A fast and unbiased procedure to randomize ecological binary matrices with fixed row and column totals",

@@ -59,7 +59,7 @@ export interface Rewired {
  * Self-loops stay as they are. Constraints combine: connections swap with those of the same kind (reciprocal or not, sign, blocks, length).
  *
  * Each attempt is as likely as its reverse, so a long chain visits all graphs that it can reach equally often. With constraints these need not be
- * all that satisfy them; without, only an isolated cycle of three neurons cannot be reversed.
+ * all that satisfy them; without, only those cycles of three neurons are never reversed that all such graphs have, in one direction or the other.
  *
  * With lengths, connections swap whose sources (or, every second sweep, whose targets) lie in the same cell of a grid as wide as a bin; the
  * grid is shifted at random for each sweep. Swaps that move a connection to another bin are rejected.

@@ -2,6 +2,7 @@
 
 import { ArgumentError } from "../core/errors.ts";
 import type { SelectorPlace } from "../core/selector.ts";
+import { quoteText } from "../core/text.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 import type { Lengths } from "./lengths.ts";
 import { columnOfNeurons, type SelectableNeurons } from "./selectors.ts";
@@ -19,10 +20,9 @@ export function blocksByColumn(neurons: SelectableNeurons, column: string, place
 }
 
 /**
- * Where neurons are: coordinates in columns of their table, an empty cell or text that is no number for none; without columns, their places in
- * the visual field.
+ * Where neurons are: coordinates in columns of their table, an empty cell or NaN for none; without columns, their places in the visual field.
  *
- * @throws {ArgumentError} columns that the neurons do not have, or without a number; no columns and no places in the visual field
+ * @throws {ArgumentError} columns that the neurons do not have, or with other text than numbers; no columns and no places in the visual field
  */
 export function positionsByColumns(
   neurons: SelectableNeurons & Partial<Pick<NeuronTable, "x" | "y">>,
@@ -43,11 +43,17 @@ export function positionsByColumns(
   return { positions, dimensions };
 }
 
+function isNone(text: string): boolean {
+  return /^(nan)?$/i.test(text.trim());
+}
+
 function numbersOf(neurons: SelectableNeurons, name: string, place: Place): Float64Array {
   const { values, valueIdx } = columnOfNeurons(neurons, name, place);
-  const numbers = values.map((text) => (text.trim() === "" ? Number.NaN : Number(text)));
-  if (!numbers.some(Number.isFinite)) {
-    throw new ArgumentError(place.where, place.argument, `numbers in column ${name}`, `${values[0] ?? "nothing"}`);
+  const numbers = values.map((text) => (isNone(text) ? Number.NaN : Number(text)));
+  const wrong = values.find((text, v) => Number.isNaN(numbers[v]) && !isNone(text));
+  if (wrong !== undefined || numbers.every(Number.isNaN)) {
+    const got = wrong === undefined ? "only empty ones" : quoteText(wrong);
+    throw new ArgumentError(place.where, place.argument, `numbers in column ${name}, or empty cells`, got);
   }
   return Float64Array.from(valueIdx, (v) => numbers[v]!);
 }

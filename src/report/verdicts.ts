@@ -2,8 +2,7 @@
 
 import { formatNumber } from "../core/format.ts";
 import { plural } from "../core/text.ts";
-import type { Comparison, Verdict, VerdictRules } from "../stats/verdict.ts";
-import { LEAST_PAIRS } from "../stats/verdict.ts";
+import { type Comparison, isComplete, LEAST_PAIRS, type Verdict, type VerdictRules } from "../stats/verdict.ts";
 import type { MetricDescription } from "../train/taskDescription.ts";
 import type { Table } from "./figure.ts";
 
@@ -76,7 +75,7 @@ export function verdictSentence(verdict: Verdict, measure: JudgedMeasure, rules:
         return `undecided between real and ${control}: the difference is ${differenceText(measure, mean!)} in every pair, and without spread there is no test.`;
       return `undecided between real and ${control}: ${missingText(verdict)}; --allow-missing decides from the others.`;
     case "too-few":
-      return `no verdict on real and ${control}: ${plural(complete, "pair")}, and a verdict takes ${LEAST_PAIRS}.`;
+      return `no verdict on real and ${control}: ${plural(complete, "pair")}, and a verdict needs ${LEAST_PAIRS}.`;
   }
 }
 
@@ -88,9 +87,9 @@ function factsText({ statistics, correctedP }: Verdict, measure: JudgedMeasure, 
 }
 
 function missingText({ pairs, complete }: Comparison): string {
-  const seeds = pairs.filter(({ real, control }) => real === null || control === null).map(({ seed }) => seed);
+  const seeds = pairs.filter((pair) => !isComplete(pair)).map(({ seed }) => seed);
   const n = pairs.length - complete;
-  return `${n} of ${pairs.length} pairs ${n === 1 ? "is" : "are"} missing (seed ${seeds.join(", ")})`;
+  return `${n} of ${pairs.length} pairs ${n === 1 ? "is" : "are"} missing (${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")})`;
 }
 
 /** A row per control. */

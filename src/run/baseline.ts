@@ -15,6 +15,12 @@ import type { Projections } from "./projections.ts";
 /** What people call them. */
 export const BASELINE_NAMES: Readonly<Record<BaselineName, string>> = { dense: "dense network", gru: "GRU" };
 
+/** What they are, in a list of controls. */
+export const BASELINE_SUMMARIES: Readonly<Record<BaselineName, string>> = {
+  dense: "a dense recurrent network in place of the connectome, with as many trained parameters",
+  gru: "a GRU in place of the connectome, with as many trained parameters",
+};
+
 /** A network in place of the connectome, and what it is measured by. */
 export interface Baseline {
   readonly name: BaselineName;

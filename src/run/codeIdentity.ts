@@ -11,8 +11,9 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const WASM = "wasm/axograd.wasm";
 
 /**
- * SHA-256 over names and contents of all files of the compiled program, in the order of their names: two copies with the same hash compute the same.
- * It says more than a version or a commit, as it changes with any change that was built.
+ * SHA-256 over names and contents of all files of the compiled program, in the order of their names: two copies with the same hash compute the
+ * same, on the same machine and with the same Node.js and packages. It says more than a version or a commit, as it changes with any change
+ * that was built.
  */
 export async function codeHash(): Promise<string> {
   const entries = await readdir(join(ROOT, "src"), { recursive: true });

@@ -10,6 +10,7 @@ import {
   retinotopicConnectome,
 } from "../data/connectomes.ts";
 import { CONTROLS, type ControlReport, makeControl } from "../data/controls.ts";
+import type { InvariantContext } from "../data/invariants.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import { blocksByColumn, positionsByColumns } from "../data/tableBlocks.ts";
 import { CONNECTOME_EXTENSIONS, readLabelledConnectome } from "../io/connectome.ts";
@@ -124,33 +125,48 @@ export interface Wiring {
   readonly control: ControlReport | null;
 }
 
+/** Neurons of a connectome. */
+type Neurons = Pick<Connectome, "csr" | "table" | "ids">;
+
+/**
+ * The blocks or lengths that a wiring is made with, from the neuron table.
+ *
+ * @throws {ArgumentError} the control needs a neuron table, or columns, that are missing
+ */
+export function wiringContext(
+  { csr, table, ids }: Neurons,
+  { wiring, wiringBlocks, wiringPositions }: Omit<WiringSettings, "swapsPerEdge" | "seed">,
+): InvariantContext {
+  const name = controlOf(wiring);
+  const needs = name && CONTROLS[name].needs;
+  if (needs === null) return {};
+  if (table === null) {
+    throw new ArgumentError("train", "--wiring", `a neuron table (--neuron-table) with --wiring ${wiring}`, "none");
+  }
+  const neurons = { ...table, count: csr.nRows, ids };
+  const option = (argument: string) => ({ where: "train", argument });
+  if (needs === "blocks") return { blocks: blocksByColumn(neurons, wiringBlocks, option("--wiring-blocks")) };
+  return { lengths: positionsByColumns(neurons, wiringPositions, option("--wiring-positions")) };
+}
+
 /**
  * The connectome, or a control of it.
  *
  * @throws {ArgumentError} the control needs a neuron table, or columns, that are missing
  */
 export function wiringOf(
-  connectome: Pick<Connectome, "csr" | "table" | "ids">,
-  { wiring, swapsPerEdge, wiringBlocks, wiringPositions, seed }: WiringSettings,
+  connectome: Neurons,
+  settings: WiringSettings,
   onProgress?: LoadOptions["onProgress"],
 ): Wiring {
   const { csr } = connectome;
+  const { wiring, swapsPerEdge, seed } = settings;
   const name = controlOf(wiring);
   // A baseline, made later, has as many parameters as the real wiring.
   if (name === null) return { csr, control: null };
-  const { needs } = CONTROLS[name];
-  const neurons = { ...connectome.table, count: csr.nRows, ids: connectome.ids };
-  if (needs !== null && connectome.table === null) {
-    throw new ArgumentError("train", "--wiring", `a neuron table (--neuron-table) with --wiring ${wiring}`, "none");
-  }
-  const option = (argument: string) => ({ where: "train", argument });
   const work = `making ${name}`;
   const made = makeControl(csr, name, {
-    ...{ seed, swapsPerEdge },
-    ...(needs === "blocks" && { blocks: blocksByColumn(neurons, wiringBlocks, option("--wiring-blocks")) }),
-    ...(needs === "lengths" && {
-      lengths: positionsByColumns(neurons, wiringPositions, option("--wiring-positions")),
-    }),
+    ...{ seed, swapsPerEdge, ...wiringContext(connectome, settings) },
     ...(onProgress && { onProgress: (done, total) => onProgress({ work, done, total }) }),
   });
   return { csr: made.csr, control: made.report };

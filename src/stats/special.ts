@@ -51,14 +51,14 @@ export function incompleteBeta(x: number, a: number, b: number): number {
 }
 
 /** Beyond it, the smaller tail of the normal distribution is below 1e-15. */
-const FAR = 8;
+export const NORMAL_END = 8;
 
 /**
  * Distribution function of the standard normal, Φ(x) = 1/2 + φ(x)·(x + x³/3 + x⁵/(3·5) + …), to an absolute error of 1e-15.
  * Source: G. Marsaglia, "Evaluating the normal distribution", Journal of Statistical Software 11(4), 2004.
  */
 export function normalCdf(x: number): number {
-  if (Math.abs(x) > FAR) return x > 0 ? 1 : 0;
+  if (Math.abs(x) > NORMAL_END) return x > 0 ? 1 : 0;
   let [sum, term] = [x, x];
   for (let k = 3; sum + term !== sum; k += 2) {
     term *= (x * x) / k;

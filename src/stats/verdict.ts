@@ -29,6 +29,16 @@ export interface Pair {
   readonly control: number | null;
 }
 
+/** Whether a pair has both values. */
+export function isComplete(pair: Pair): pair is Pair & { readonly real: number; readonly control: number } {
+  return Number.isFinite(pair.real) && Number.isFinite(pair.control);
+}
+
+/** real − control of the complete pairs. */
+export function differences(pairs: readonly Pair[]): number[] {
+  return pairs.filter(isComplete).map(({ real, control }) => real - control);
+}
+
 /** All pairs of a control. */
 export interface PairedRuns {
   readonly control: string;
@@ -55,12 +65,9 @@ export interface Verdict extends Comparison {
 
 /** The differences of the complete pairs, and their statistics. @param detectableAlpha  see `PairedOptions` */
 export function compare(runs: PairedRuns, alpha: number, detectableAlpha: number = alpha): Comparison {
-  const complete = runs.pairs.flatMap(({ real, control }) =>
-    isNumber(real) && isNumber(control) ? [[real, control] as const] : [],
-  );
-  const differences = complete.map(([real, control]) => real - control);
-  const scale = Math.max(0, ...complete.flat().map(Math.abs));
-  const statistics = pairedStatistics(differences, scale, { alpha, detectableAlpha });
+  const complete = runs.pairs.filter(isComplete);
+  const scale = Math.max(0, ...complete.flatMap(({ real, control }) => [Math.abs(real), Math.abs(control)]));
+  const statistics = pairedStatistics(differences(runs.pairs), scale, { alpha, detectableAlpha });
   return { ...runs, complete: complete.length, statistics };
 }
 
@@ -102,8 +109,4 @@ function kindOf(
   if (sd === 0) return mean === 0 ? "none" : "undecided";
   if (correctedP !== null && correctedP <= alpha) return mean! > 0 === (better === "higher") ? "better" : "worse";
   return isEquivalent ? "equivalent" : "none";
-}
-
-function isNumber(value: number | null): value is number {
-  return Number.isFinite(value);
 }

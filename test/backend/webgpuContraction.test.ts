@@ -1,7 +1,7 @@
 // WGSL lets a compiler compute a·b + c with one rounding or two. So a shader must add nothing to a product that is not rounded: programs with
 // equal formulas then have equal bits, on devices that contract, too.
 
-import { suite } from "uvu";
+import { suite } from "../support/suite.ts";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";

@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { register } from "../../src/cli/rewire.ts";
+import { formatCount } from "../../src/core/format.ts";
 import { retinotopicConnectome } from "../../src/data/connectomes.ts";
 import { CONTROL_NAMES, CONTROLS, checkControl, makeControl } from "../../src/data/controls.ts";
 import { signsOfNeurons } from "../../src/data/shuffleWeights.ts";
+import { positionsByColumns } from "../../src/data/tableBlocks.ts";
 import { readConnectomeFile, writeConnectomeFile } from "../../src/io/connectomeFile.ts";
 import { hashOf } from "../../src/io/hash.ts";
 import { writeSparseNpz } from "../../src/io/npz.ts";
@@ -48,7 +50,11 @@ test("a control is a file with the table, and a provenance that says how it was 
   const text = await run(at("made.safetensors"), at("again.safetensors"), "--control", "swapped");
   assert.match(text, /swaps: [\d,]+ of [\d,]+ that were attempted, 5 per connection/);
   assert.match(text, /keeps \(checked\):\n.*\n.*\n {2}every neuron's number of inputs \(largest in-degree: \d+\)/);
-  assert.match(text, /changes:\n {2}every neuron's number of reciprocal pairs/);
+  assert.match(text, /need not keep:\n {2}every neuron's number of reciprocal pairs/);
+  // Counts are not rounded; controls that move nothing do not say how much they moved.
+  const signs = await run(at("net.safetensors"), at("counts.npz"), "--control", "signs-shuffled");
+  assert.match(signs, new RegExp(`\\(connections: ${formatCount(csr.nnz)}\\)`));
+  assert.not.match(signs, /between other neurons/);
   assert.is((await readConnectomeFile(at("again.safetensors"))).provenance!.steps.length, 2);
 });
 
@@ -81,8 +87,20 @@ test("what is missing or has no effect is refused by name, and files are kept", 
   await fails(
     () => run(net, out, "--control", "swapped-distance", "--positions", "type"),
     "argument",
-    /numbers in column type.*\(--positions\)/,
+    /numbers in column type, or empty cells, got "\w+" \(--positions\)/,
   );
+});
+
+test("places are numbers, or missing; other text is refused", async () => {
+  const place = { where: "test", argument: "positions" };
+  const of = (cells: readonly string[]) => {
+    const values = [...new Set(cells)];
+    const soma = { values, valueIdx: Uint32Array.from(cells, (cell) => values.indexOf(cell)) };
+    return () => positionsByColumns({ count: cells.length, columns: new Map([["soma", soma]]) }, ["soma"], place);
+  };
+  assert.equal(Array.from(of(["1.5", "", " 2e1 ", "NaN"])().positions), [1.5, Number.NaN, 20, Number.NaN]);
+  await fails(of(["1.5", "2,5"]), "argument", /numbers in column soma, or empty cells, got "2,5" \(positions\)/);
+  await fails(of(["", "nan"]), "argument", /got only empty ones/);
 });
 
 const SETTINGS: Settings = {

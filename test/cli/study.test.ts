@@ -8,6 +8,7 @@ import { type Outcome, outcomeOf } from "../../src/cli/study/outcome.ts";
 import { outcomeMarkdown, outcomePage, outcomeText } from "../../src/cli/study/outcomeTables.ts";
 import type { Protocol, ProtocolFile } from "../../src/cli/study/protocol.ts";
 import { readStudy, reconciled, writeStudy } from "../../src/cli/study/study.ts";
+import { collectedText } from "../../src/cli/sweep/collect.ts";
 import type { Measure, RunResult, SweepResults } from "../../src/cli/sweep/results.ts";
 import { SweepFolder } from "../../src/cli/sweep/sweepFolder.ts";
 import { escapeMarkup } from "../../src/core/text.ts";
@@ -104,7 +105,7 @@ test("missing pairs, equal pairs, constant differences and few pairs are stated"
     /^undecided between real and random: the difference is \+1\.00 points in every pair/,
   );
   const two = await outcome(VALUES, { seeds: [0, 1] });
-  assert.is(two.verdicts[0]!.sentence, "no verdict on real and shuffled: 2 pairs, and a verdict takes 3.");
+  assert.is(two.verdicts[0]!.sentence, "no verdict on real and shuffled: 2 pairs, and a verdict needs 3.");
 });
 
 test("equivalence is said with its margin", async () => {
@@ -114,10 +115,14 @@ test("equivalence is said with its margin", async () => {
   assert.match(wide.verdicts[0]!.sentence, /^real is better .* within ±5\.00 points, too small to be of interest\.$/);
 });
 
-test("without finished runs there is no outcome", async () => {
+test("without finished runs there is no outcome, and it is said", async () => {
   const nothing = VALUES.real!.map(() => null);
   const study = { design: DESIGN, protocol: null, deviations: [] };
-  assert.is(await outcomeOf(FOLDER, study, resultsOf({ real: nothing, shuffled: nothing, random: nothing })), null);
+  const results = resultsOf({ real: nothing, shuffled: nothing, random: nothing });
+  const none = await outcomeOf(FOLDER, study, results);
+  assert.is(none, null);
+  assert.match(collectedText({ ...results, outcome: none, files: ["a"] }), /\nno verdict yet: .*\n\na\n$/);
+  assert.not.match(collectedText({ ...results, files: ["a"] }), /verdict/);
 });
 
 test("text, Markdown, page and figure show verdicts and deviations, and escape what the user wrote", async () => {
@@ -184,6 +189,19 @@ test("runs that began before their protocol are a deviation", async () => {
   const earlier = { design: DESIGN, protocol: null, deviations: [] };
   await fails(() => reconciled(now, earlier, 2), "argument", /begun without a protocol \(runs in the folder\)/);
   assert.equal(reconciled(now, { ...earlier, protocol: FILE }, 2).deviations, []);
+});
+
+test("a folder that has a protocol holds to all of it, also when it is continued without naming it", async () => {
+  const earlier = { design: DESIGN, protocol: FILE, deviations: [] };
+  const now = { design: DESIGN, protocol: null, actual: PROTOCOL, reason: null };
+  assert.equal(reconciled(now, earlier, 2), earlier);
+  const other = { ...now, actual: { ...PROTOCOL, code: "bb" } };
+  await fails(() => reconciled(other, earlier, 2), "argument", /\(code\)/);
+  const { deviations } = reconciled({ ...other, reason: "a fault was mended" }, earlier, 2);
+  assert.equal(
+    deviations.map(({ what, reason }) => [what, reason]),
+    [["code", "a fault was mended"]],
+  );
 });
 
 test("without a protocol, what changes after the first runs is recorded, and nothing before", () => {

@@ -96,6 +96,25 @@ test("all graphs with the given degrees and reciprocal pairs come out equally of
   assert.ok(found < bound(graphs.size - 1), `${graphs.size} graphs, ${found}`);
 });
 
+test("with places, all graphs that are reached come out equally often, reciprocal pairs kept or not", () => {
+  const positions = [0, 0.12, 0.21, 0.33, 0.38, 0.55, 0.71, 0.8];
+  const lengths = { positions, dimensions: 1, binWidth: 0.4 };
+  const edges = "0-1 1-3 2-5 3-6 4-0 5-7 6-2 7-4 0-2";
+  const paired = "0-1 1-0 2-3 3-2 4-6 5-7 6-4 7-5 0-2";
+  for (const [text, reciprocity, reached] of [
+    [edges, false, 17],
+    [paired, true, 11],
+  ] as const) {
+    const pairs = text.split(" ").map((pair) => pair.split("-").map(Number) as [number, number]);
+    const csr = graph(positions.length, pairs);
+    const options = { swapsPerEdge: 30, reciprocity, lengths };
+    const graphs = new Set(Array.from({ length: 300 }, (_, seed) => textOf(rewire(csr, { ...options, seed }).csr)));
+    assert.is(graphs.size, reached);
+    const found = chiSquared(csr, graphs, 1600, options);
+    assert.ok(found < bound(graphs.size - 1), `${found}`);
+  }
+});
+
 /** Weights of both signs and zeros, self-loops, reciprocal pairs; all weights different. */
 function randomGraph(seed: number): {
   readonly csr: Csr;

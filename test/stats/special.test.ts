@@ -96,7 +96,15 @@ test("critical values of t are those of the tables, and t with few degrees of fr
 });
 
 test("power is the level at no effect, that of the normal test with many pairs, and tabulated in between", () => {
-  for (const df of [1, 2, 4, 9, 200]) close(tPower(0, tCritical(0.05, df), df), 0.05, 1e-8, `${df}`);
+  for (const df of [1, 2, 4, 9, 200]) {
+    // Levels of few controls, of many, and the smallest that the command takes: the integrand is narrow then.
+    for (const alpha of [0.05, 0.05 / 14, 1e-6])
+      close(tPower(0, tCritical(alpha, df), df), alpha, 1e-8 * alpha, `${df}`);
+  }
+  // By integration of the noncentral density with SciPy (scipy.stats.nct), two tails.
+  close(tPower(Math.sqrt(5), tCritical(0.05, 4), 4), 0.401389917371795, 1e-9);
+  close(tPower(0.8 * Math.sqrt(10), tCritical(0.05, 9), 9), 0.616232763474406, 1e-9);
+  close(tPower(-0.8 * Math.sqrt(10), tCritical(0.05, 9), 9), 0.616232763474406, 1e-9, "either direction");
   // Two-sided normal test: Φ(λ − 1.96) + Φ(−λ − 1.96).
   const normal = normalCdf(2 - 1.959963984540054) + normalCdf(-2 - 1.959963984540054);
   close(tPower(2, tCritical(0.05, 1e6), 1e6), normal, 1e-5);

@@ -13,7 +13,7 @@ import { protocolTexts } from "./protocol.ts";
 function method({ measure, rules, verdicts }: Outcome): string {
   const direction = `${measure.better} is better`;
   const level = `level ${rules.alpha}, Holm over ${verdicts.length}`;
-  return `Verdict on ${measure.name} (${direction}): paired t over seeds, ${level}. Intervals are of each comparison alone.`;
+  return `Verdict on ${measure.name} (${direction}): paired t over seeds, ${level}. Intervals are not corrected: each is of its comparison alone.`;
 }
 
 function protocolLine({ study: { protocol } }: Outcome): string {

@@ -13,6 +13,7 @@ import type { TrainConfig } from "../../run/config.ts";
 import { type Settings, settingsOf } from "../../run/configLayers.ts";
 import type { Key } from "../../run/configOptions.ts";
 import { loadRunInputs } from "../../run/experiment.ts";
+import { wiringContext } from "../../run/network.ts";
 import { describeTask, type MetricDescription } from "../../train/taskDescription.ts";
 import { keysOf, REAL } from "./arms.ts";
 import { type Design, designTexts, readDesign } from "./design.ts";
@@ -49,12 +50,15 @@ export type DesignRequest = Omit<Design, "split"> & { readonly split: Design["sp
 /**
  * What goes into the runs of a design, as it is now: reads the inputs, and completes metric and samples.
  *
- * @param config  of the first run of the real network
- * @throws {ArgumentError} an unknown metric, or no samples to judge by
+ * @param configs  of all runs, that of the real network first
+ * @throws {ArgumentError} an unknown metric, no samples to judge by, or a control that needs what the neuron table does not have
  */
-export async function protocolOf(request: DesignRequest, config: TrainConfig): Promise<Protocol> {
+export async function protocolOf(request: DesignRequest, configs: readonly TrainConfig[]): Promise<Protocol> {
+  const config = configs[0]!;
   const inputs = await loadRunInputs(config);
   try {
+    // Before the first run: else the study would fail after hours.
+    for (const own of configs) wiringContext(inputs.connectome, own);
     const design: Design = { ...request, split: request.split ?? (inputs.samples.test ? "test" : "validation") };
     const { metric, better } = judgedMetric(design, inputs);
     const own = new Set<string>([...keysOf([REAL, ...design.controls]), "seed", ...NEUTRAL]);

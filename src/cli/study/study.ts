@@ -49,7 +49,7 @@ export async function writeStudy(folder: string, { design, protocol, deviations 
 export interface StudyNow {
   readonly design: Design;
   readonly protocol: ProtocolFile | null;
-  /** What a protocol would be if it were written now; null: there is none to follow. */
+  /** What a protocol would be if it were written now; null: nothing is to be run. */
   readonly actual: Protocol | null;
   /** Why it may deviate; null: it must not. */
   readonly reason: string | null;
@@ -67,8 +67,8 @@ export function reconciled(now: StudyNow, earlier: Study | null, nBegun: number)
   const protocol = now.protocol ?? earlier?.protocol ?? null;
   const known = nBegun > 0 && earlier ? earlier.deviations : [];
   const found = [
-    ...(now.protocol && actual
-      ? differencesOf(protocolTexts(now.protocol.protocol), protocolTexts(actual))
+    ...(protocol && actual
+      ? differencesOf(protocolTexts(protocol.protocol), protocolTexts(actual))
       : protocol
         ? differencesOf(designTexts(protocol.protocol.design), designTexts(design))
         : nBegun > 0 && earlier

@@ -88,9 +88,16 @@ function verdictFiles(outcome: Outcome, name: string): (readonly [name: string, 
 }
 
 export function printResults(collected: Collected, { json }: { readonly json: boolean }): void {
-  const files = `\n${collected.files.map((file) => printable(file)).join("  ")}\n`;
   if (json) writeJson(collected);
-  else writeText(resultsText(collected) + (collected.outcome ? outcomeText(collected.outcome) : "") + files);
+  else writeText(collectedText(collected));
+}
+
+/** For a terminal. */
+export function collectedText(collected: Collected): string {
+  const { outcome, files } = collected;
+  const verdict = outcome ? outcomeText(outcome) : "\nno verdict yet: no run has been evaluated on its samples\n";
+  const paths = files.map((file) => printable(file)).join("  ");
+  return `${resultsText(collected)}${outcome === undefined ? "" : verdict}\n${paths}\n`;
 }
 
 /** null: no run has been evaluated yet. */

@@ -2,7 +2,7 @@
 
 import { scaleLinear } from "d3-scale";
 import { formatTick } from "../../core/format.ts";
-import type { Verdict, VerdictRules } from "../../stats/verdict.ts";
+import { differences, type Verdict, type VerdictRules } from "../../stats/verdict.ts";
 import { AXIS_BOTTOM, bottomAxis } from "../axes.ts";
 import type { Drawing, Figure } from "../figure.ts";
 import { capitalised } from "../names.ts";
@@ -37,14 +37,14 @@ function draw(
   const rows = verdicts.map(({ control, pairs, statistics }) => ({
     control,
     statistics,
-    differences: pairs.flatMap(({ real, control: other }) => (real !== null && other !== null ? [real - other] : [])),
+    dots: differences(pairs),
   }));
   const widest = Math.max(...rows.map(({ control }) => textWidth(control)));
   const left = Math.min(widest + 16, NAMES * fullWidth);
   const width = fullWidth - left - RIGHT;
   const height = rows.length * PITCH;
   const margin = smallestEffect ?? 0;
-  const ends = [0, -margin, margin, ...rows.flatMap((row) => [...row.differences, ...(row.statistics.interval ?? [])])];
+  const ends = [0, -margin, margin, ...rows.flatMap((row) => [...row.dots, ...(row.statistics.interval ?? [])])];
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const pad = 0.06 * (high - low) || (measure.format === "share" ? 0.01 : 1);
   const x = scaleLinear([low - pad, high + pad], [0, width]).nice(6);
@@ -57,16 +57,16 @@ function draw(
       ? element("rect", { class: "fill ink tint", x: x(-margin), y: 0, width: x(margin) - x(-margin), height })
       : "";
   const zero = element("line", { class: "axis thin", x1: x(0), x2: x(0), y1: 0, y2: height });
-  const marks = rows.map(({ control, differences, statistics: { mean, interval } }, k) => {
+  const marks = rows.map(({ control, dots, statistics: { mean, interval } }, k) => {
     const y = k * PITCH + PITCH / 2;
-    const dots = differences.map((d) => element("circle", { class: "fill blue faint", cx: x(d), cy: y, r: 3.5 }));
+    const pairDots = dots.map((d) => element("circle", { class: "fill blue faint", cx: x(d), cy: y, r: 3.5 }));
     const bar = interval
       ? element("line", { class: "line blue", x1: x(interval[0]), x2: x(interval[1]), y1: y, y2: y })
       : "";
     const dot = mean === null ? "" : element("circle", { class: "fill dot blue", cx: x(mean), cy: y, r: 5.5 });
     return (
       label(-12, y + 4, fitted(control, left - 12), { "text-anchor": "end" }) +
-      dots.join("") +
+      pairDots.join("") +
       bar +
       dot +
       label(width + 12, y + 4, mean === null ? "no pair" : differenceText(measure, mean))
