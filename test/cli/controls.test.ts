@@ -34,7 +34,7 @@ interface Results {
 
 test("without connections the read-out of output neurons is at chance, with the real ones it is not", async () => {
   const { csr } = await writeNetwork(dir, 6);
-  const study = ["--controls", "frozen,shuffled,none", "--seeds", "1", "--json", "--out", "chance"];
+  const study = ["--controls", "frozen,none", "--seeds", "1", "--json", "--out", "chance"];
   const args = ["controls", "--connectome", "net_csr.npz", ...LEARNS, ...study];
   const { code, stdout, stderr } = await axograd(args, { cwd: dir });
   assert.is(code, 0, stderr);
@@ -58,7 +58,6 @@ test("without connections the read-out of output neurons is at chance, with the 
   assert.equal(await weights(of("real", false)), initial);
   assert.not.equal(await weights(of("real", true)), initial);
   assert.ok((await weights(none)).every((w) => w === 0));
-  assert.is((await weights(of("shuffled", true))).length, csr.nnz);
 });
 
 test("every network is trained for every seed; a run that failed loses no other, is tried again, and leaves the verdict undecided", async () => {
