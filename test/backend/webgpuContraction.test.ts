@@ -1,7 +1,6 @@
 // WGSL lets a compiler compute a·b + c with one rounding or two. So a shader must add nothing to a product that is not rounded: programs with
 // equal formulas then have equal bits, on devices that contract, too.
 
-import { suite } from "../support/suite.ts";
 import * as assert from "uvu/assert";
 import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
@@ -16,6 +15,7 @@ import { INTEGRAL, normals } from "../ode/harness.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { contracted, openSums, unrounded, withShaders } from "../support/contraction.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { suite } from "../support/suite.ts";
 
 const adapter = await requireTestAdapter();
 const test = suite("webgpu, contraction");
