@@ -57,6 +57,26 @@ test("a sum does not wait where a phase reads or writes its result", () => {
   assert.is(kernelsOf(added), "spmm map tail spmm map tail");
 });
 
+test("a waiting sum keeps its rows when a product of other rows, without sums, comes in between", () => {
+  const b = new ProgramBuilder("products of different rows");
+  const [w, v] = [b.input("w", "sparse", { rows: ROWS, cols: ROWS }), b.input("v", "sparse", { rows: 8, cols: ROWS })];
+  const x = b.input("x", "state", { rows: ROWS });
+  const [y, z] = [b.output("y", "state", { rows: ROWS }), b.output("z", "state", { rows: 8 })];
+  const [sum, total] = [b.output("sum", "sample"), b.output("total", "sample")];
+  b.phase(ROWS, (p) => {
+    const value = p.matmul(w, x);
+    p.store(y, value);
+    p.push({ op: "reduceRows", binding: sum, value, how: "sum", accumulate: false });
+  });
+  b.phase(8, (p) => p.store(z, p.matmul(v, y)));
+  b.phase(1, (p) => p.store(total, p.load(sum)));
+  const reductions = planOf(b.build(), "f32").dispatches.filter(({ kernel }) => kernel === "map");
+  assert.equal(
+    reductions.map((plan) => plan.kernel === "map" && plan.phase.rows),
+    [ROWS],
+  );
+});
+
 test("temporaries that hold a waiting sum and its operand live until the last step", () => {
   const { bindings, dispatches } = planOf(twoSums(), "f32");
   const operands = bindings.filter(({ temp, kind }) => temp && kind === "state");

@@ -131,18 +131,19 @@ class LegalBuilder {
   /** A phase with one sparse product, without its reductions over rows, which are put off. */
   #pushProduct(phase: Phase): void {
     const operands = new Map<ValueId, BindingId>();
-    const late: { readonly rows: number; readonly instrs: Instr[] } = { rows: phase.rows, instrs: this.#late.instrs };
+    const late = this.#late.instrs;
     const instrs = phase.instrs.map((instr): Instr => {
       if (instr.op !== "reduceRows") return instr;
       const known = operands.get(instr.value);
       const binding = known ?? this.#temporary("state", phase.rows);
       operands.set(instr.value, binding);
-      const value = late.instrs.push({ op: "load", binding }) - 1;
-      late.instrs.push({ ...instr, value });
+      const value = late.push({ op: "load", binding }) - 1;
+      late.push({ ...instr, value });
       return known === undefined ? { op: "store", binding, value: instr.value, accumulate: false } : UNUSED;
     });
     this.#pieces.push({ kind: "phase", rows: phase.rows, lanes: phase.lanes, instrs });
-    this.#late = late;
+    // A phase that puts nothing off may have other rows.
+    if (operands.size > 0) this.#late = { rows: phase.rows, instrs: late };
   }
 
   /** Emits the reductions that were put off where `phase` touches a result of theirs, or has other rows to be put off. */
