@@ -439,7 +439,7 @@ export type {
   PidController,
   ReplayController,
 } from "./ode/method.ts";
-export type { ReverseOptions, ReversePrograms, SolverPrograms } from "./ode/programs.ts";
+export type { ReverseOptions, ReversePrograms, SeveralPointsPrograms, SolverPrograms } from "./ode/programs.ts";
 export type { SolveRequest, SolverOptions, StartedSolve } from "./ode/request.ts";
 export { OdeSolver } from "./ode/solve.ts";
 export { assertSolved, failedSamples, type SolveStats, type SolveStatus } from "./ode/solveStats.ts";
@@ -466,6 +466,7 @@ export { plotCurves, type TrainingCurves } from "./report/trainingCurves.ts";
 // Runs of the command line.
 export type {
   Assignments,
+  BaselineName,
   Hyphenated,
   LossChoice,
   NamedNetwork,

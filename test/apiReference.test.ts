@@ -65,7 +65,7 @@ test("the reference has every op with its formula, the controllers, the main cla
   for (const name of ["ConnectomeNetwork", "NetworkClassifier", "OdeSolver", "Trainer", "Optimizer"]) entry(name);
   assert.match(entry("ModelInput"), /frame k holds for/);
   // Lists of values are spelled out.
-  assert.match(entry("TrainConfig"), /"real" \| "shuffled" \| "random" \| "none"/);
+  assert.match(entry("TrainConfig"), /"abs" \| "signed"/);
 });
 
 test.run();

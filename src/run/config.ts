@@ -13,11 +13,12 @@ import { hyphenated } from "./names.ts";
 export const WEIGHTS = ["abs", "signed"] as const;
 /** Wirings that replace the connectome by a network of units that are all connected. */
 export const BASELINES = ["dense", "gru"] as const;
+/** A network in the place of the connectome, by its name. */
 export type BaselineName = (typeof BASELINES)[number];
 /** The connectome as it is, one of its controls, or a baseline in its place. */
 export const WIRINGS: readonly ("real" | ControlName | BaselineName)[] = ["real", ...CONTROL_NAMES, ...BASELINES];
 /** The control that a wiring is; null: the connectome itself, or a baseline in its place. */
-export function controlOf(wiring: (typeof WIRINGS)[number]): ControlName | null {
+export function controlOf(wiring: TrainConfig["wiring"]): ControlName | null {
   return CONTROL_NAMES.find((name) => name === wiring) ?? null;
 }
 export const NORMALISATIONS = ["rows", "none"] as const;
@@ -125,7 +126,7 @@ export interface TrainConfig {
    * density; "none" has no connections, W = 0. "dense" and "gru" replace the connectome by a dense recurrent network or a GRU of as many trained
    * parameters.
    */
-  readonly wiring: (typeof WIRINGS)[number];
+  readonly wiring: "real" | ControlName | BaselineName;
   /** Swaps that controls by swaps attempt for each connection. */
   readonly swapsPerEdge: number;
   /** Column of the neuron table whose values are the blocks of "swapped-blocks". */
