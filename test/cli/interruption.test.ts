@@ -251,7 +251,11 @@ testOrSkip(
     });
     const { code, stderr } = await old.finished;
     assert.is(code, 1, stderr);
-    assert.match(stderr, /over: expected to hold the folder of the run, got it taken over by process \d+ on /);
+    assert.match(
+      stderr,
+      /over: expected to hold the folder of the run, got it taken over by process \d+ on /,
+      `expected it taken over, got ${stderr}`,
+    );
     assert.is(taken.code, 0, taken.stderr);
     const recorded = jsonLines(await readFile(path("over", "metrics.jsonl"), "utf8")).flatMap(({ event, step }) =>
       event === "step" ? [step] : [],
