@@ -97,7 +97,7 @@ test("what passed before a file was stopped is counted, and what failed is named
     own.run();`;
   const { output, lastLine } = runFixtures({ a: body }, "--timeout", "2");
   assert.is(lastLine, "3 passed, 2 failed");
-  assert.match(output, /^# failed: four\n# failed: five$/m);
+  assert.match(output, /^# failed: own: four\n# failed: own: five$/m);
 });
 
 test("a suite that names failing tests runs hooks, only and skip as uvu's does", () => {

@@ -29,7 +29,7 @@ const FILES = {
 
 const HELP = `
 Writes results.csv (one line per run; accuracies and other shares from 0 to 1), results.md, results.json and results.svg into the folder; of
-axograd controls also its verdicts, as the page results.html and the figure differences.svg.
+npx axograd controls also its verdicts, as the page results.html and the figure differences.svg.
 A run is finished, running, interrupted (npx axograd sweep continues it), failed (its log is in logs/) or waiting.
 `;
 
