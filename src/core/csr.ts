@@ -311,6 +311,13 @@ export function columnOffsets({ nCols, nnz, colIdx }: Csr): Uint32Array {
   return colPtr;
 }
 
+/** How many entries lie between each offset and the next: of rows from `rowPtr`, of columns from `columnOffsets`. */
+export function lengthsOf(offsets: Uint32Array): Uint32Array {
+  const lengths = new Uint32Array(offsets.length - 1);
+  for (let i = 0; i < lengths.length; i++) lengths[i] = offsets[i + 1]! - offsets[i]!;
+  return lengths;
+}
+
 /** The same pattern with other values (not copied). */
 export function withValues(csr: Csr, values: FloatArray): Csr {
   if (values.length !== csr.nnz) throw new ShapeError("withValues", "values", `${csr.nnz}`, `${values.length}`);

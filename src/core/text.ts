@@ -99,6 +99,16 @@ export function escapeMarkdown(text: string): string {
   return entities.replace(/[\\`*_[\]|~$]/g, "\\$&");
 }
 
+/** A table in Markdown, whatever its cells contain. */
+export function markdownTable(
+  columns: readonly (string | number)[],
+  rows: readonly (readonly (string | number)[])[],
+): string {
+  const line = (cells: readonly (string | number)[]): string =>
+    `| ${cells.map((cell) => escapeMarkdown(`${cell}`)).join(" | ")} |\n`;
+  return `${line(columns)}${"| --- ".repeat(columns.length)}|\n${rows.map(line).join("")}`;
+}
+
 /**
  * A cell of CSV (RFC 4180); also quoted if it begins or ends with spaces, which readers drop. Text that a spreadsheet takes for a formula is
  * not changed, as programs read these files, too.

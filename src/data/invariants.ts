@@ -1,6 +1,6 @@
 // What a control of a connectome keeps, as measures that can be compared exactly.
 
-import { type Csr, columnOffsets } from "../core/csr.ts";
+import { type Csr, columnOffsets, lengthsOf } from "../core/csr.ts";
 import { InvariantError } from "../core/errors.ts";
 import { checkBlocks } from "./checks.ts";
 import { checkPlaces, type Lengths, lengthBin } from "./lengths.ts";
@@ -80,8 +80,8 @@ export const INVARIANTS: { readonly [Name in InvariantName]: Invariant } = {
   "in-degrees": {
     meaning: "every neuron's number of inputs",
     value: "largest in-degree",
-    measure: ({ nRows, rowPtr }) => {
-      const degrees = new Uint32Array(nRows).map((_, i) => rowPtr[i + 1]! - rowPtr[i]!);
+    measure: ({ rowPtr }) => {
+      const degrees = lengthsOf(rowPtr);
       return exact(largest(degrees), degrees);
     },
   },
@@ -89,8 +89,7 @@ export const INVARIANTS: { readonly [Name in InvariantName]: Invariant } = {
     meaning: "every neuron's number of outputs",
     value: "largest out-degree",
     measure: (csr) => {
-      const begin = columnOffsets(csr);
-      const degrees = new Uint32Array(csr.nCols).map((_, j) => begin[j + 1]! - begin[j]!);
+      const degrees = lengthsOf(columnOffsets(csr));
       return exact(largest(degrees), degrees);
     },
   },

@@ -1,6 +1,6 @@
 // Controls that keep every neuron's numbers of inputs and outputs: double-edge swaps, with constraints.
 
-import { type Csr, columnOffsets, csrFromParts, indexArray } from "../core/csr.ts";
+import { type Csr, columnOffsets, csrFromParts, indexArray, lengthsOf } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, type Key, keyOfSeed, RandomStream } from "../core/random.ts";
 import { checkBlocks, checkWhole } from "./checks.ts";
@@ -171,7 +171,7 @@ class Swapper {
         this.entry[slot] = k;
       }
     }
-    this.#sets = new PartnerSets(Uint32Array.from({ length: n }, (_, a) => begin[a + 1]! - begin[a]!));
+    this.#sets = new PartnerSets(lengthsOf(begin));
     for (let slot = 0; slot < nnz; slot++) this.#sets.add(this.ends[2 * slot]!, this.ends[2 * slot + 1]!);
     this.mates = reciprocity ? matesOf(this.ends, begin) : null;
   }

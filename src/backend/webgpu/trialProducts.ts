@@ -1,6 +1,6 @@
 // The two sparse products of a training step on their own, to be timed and compared: Y = W·X, and ct = Wᵀ·G with grad += (G·Xᵀ at the entries).
 
-import type { Csr } from "../../core/csr.ts";
+import { type Csr, columnOffsets, lengthsOf } from "../../core/csr.ts";
 import { unitRoundoff } from "../../core/dtype.ts";
 import { BackendError } from "../../core/errors.ts";
 import { keyOfSeed, RandomStream } from "../../core/random.ts";
@@ -205,17 +205,14 @@ export function problemOf(
 }
 
 /** The bound of an element of a result. */
-function boundOf({ nnz, nRows, nCols, rowPtr, colIdx }: Csr, layout: PanelLayout, name: "y" | "ct" | "grad") {
+function boundOf(csr: Csr, layout: PanelLayout, name: "y" | "ct" | "grad") {
   if (name === "grad") {
     // A term per lane, and an addition to what is there per block of panels.
     const bound = mostApart(lanesOf(layout) + layout.panels);
     return (): number => bound;
   }
-  const rows = name === "y" ? nRows : nCols;
-  const lengths = new Uint32Array(rows);
-  if (name === "y") for (let row = 0; row < rows; row++) lengths[row] = rowPtr[row + 1]! - rowPtr[row]!;
-  else for (let k = 0; k < nnz; k++) lengths[colIdx[k]!]!++;
-  return (at: number): number => mostApart(lengths[Math.floor(at / layout.panel) % rows]!);
+  const lengths = lengthsOf(name === "y" ? csr.rowPtr : columnOffsets(csr));
+  return (at: number): number => mostApart(lengths[Math.floor(at / layout.panel) % lengths.length]!);
 }
 
 function firstOtherBits(a: Float32Array, b: Float32Array): number {

@@ -152,15 +152,11 @@ class Tuner {
       }
       await this.#time(entrant, usual[entrant.kernel]);
     }
-    const spmm = await this.#better(
-      [usual.spmm],
-      ready.filter(({ kernel }) => kernel === "spmm").map((e) => [e]),
-    );
-    const spmmGrad = await this.#better(
-      [usual.spmmGrad],
-      ready.filter(({ kernel }) => kernel === "spmmGrad").map((e) => [e]),
-    );
-    let best: readonly Entrant[] = [...spmm, ...spmmGrad];
+    let best: readonly Entrant[] = [];
+    for (const entrant of Object.values(usual)) {
+      const rivals = ready.filter(({ kernel }) => kernel === entrant.kernel).map((rival) => [rival]);
+      best = [...best, ...(await this.#better([entrant], rivals))];
+    }
     if (regroup) best = await this.#tryLimits(best, standMs);
     // What was found until then says little, and nothing may keep it. This throws the loss.
     if (this.#isLost) await this.#backend.finish();

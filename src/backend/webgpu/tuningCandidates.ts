@@ -1,6 +1,6 @@
 // The choices that are worth a trial, the most promising ones first.
 
-import type { Csr } from "../../core/csr.ts";
+import { type Csr, columnOffsets, lengthsOf } from "../../core/csr.ts";
 import type { PanelLayout } from "../program.ts";
 import { panelsAtOnce } from "./panels.ts";
 import type { SparseTuning } from "./sparseTuning.ts";
@@ -43,19 +43,12 @@ const LIMITS: readonly SparseTuning["limits"][] = [
 
 /** `limits` that give some row or column of the matrix other threads than the default does, each in another way. */
 export function limitsCandidates(csr: Csr, usual: SparseTuning): readonly SparseTuning["limits"][] {
-  const lengths = lengthsOf(csr);
+  const lengths = [lengthsOf(csr.rowPtr), lengthsOf(columnOffsets(csr))];
   const known = new Set([dealt(lengths, usual.limits)]);
   return LIMITS.filter((limits) => {
     const key = dealt(lengths, limits);
     return !known.has(key) && known.add(key);
   });
-}
-
-function lengthsOf({ nRows, nCols, rowPtr, colIdx }: Csr): readonly Uint32Array[] {
-  const rows = Uint32Array.from({ length: nRows }, (_, row) => rowPtr[row + 1]! - rowPtr[row]!);
-  const cols = new Uint32Array(nCols);
-  for (const col of colIdx) cols[col]!++;
-  return [rows, cols];
 }
 
 /** Rows and columns above each limit: if they are as many, they are the same ones. */

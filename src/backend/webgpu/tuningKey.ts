@@ -1,7 +1,7 @@
 // What a choice of the tuner holds for, as a key, and the choice as JSON: in a cache, in a checkpoint, in a file of the user.
 
 import { createHash } from "node:crypto";
-import type { Csr } from "../../core/csr.ts";
+import { type Csr, columnOffsets, lengthsOf } from "../../core/csr.ts";
 import { ArgumentError, FileFormatError } from "../../core/errors.ts";
 import { isObject } from "../../core/plainObject.ts";
 import { quoteText, quoteValue } from "../../core/text.ts";
@@ -35,25 +35,35 @@ export function tuningKey(backend: WebGpuBackend, csr: Csr, lanes: number, regro
     standard: tuningJson(backend.standardTuning),
     kernels: createHash("sha256").update(kernels).digest("hex"),
     ...{ rows: csr.nRows, cols: csr.nCols, nnz: csr.nnz, indexBytes: csr.colIdx.BYTES_PER_ELEMENT },
-    rowLengths: histogram(csr.nRows, (row) => csr.rowPtr[row + 1]! - csr.rowPtr[row]!),
-    colLengths: columnHistogram(csr),
+    ...histogramsOf(csr),
     layout: layoutKey(backend.layoutFor(lanes)),
     regroup,
   };
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex");
 }
 
-/** Element 0 counts the empty ones, element k ≥ 1 those with 2^(k−1) ≤ length < 2^k. */
-function histogram(count: number, lengthOf: (k: number) => number): readonly number[] {
-  const bins: number[] = new Array(33).fill(0);
-  for (let k = 0; k < count; k++) bins[32 - Math.clz32(lengthOf(k))]!++;
-  return bins;
+interface Histograms {
+  readonly rowLengths: readonly number[];
+  readonly colLengths: readonly number[];
 }
 
-function columnHistogram(csr: Csr): readonly number[] {
-  const lengths = new Uint32Array(csr.nCols);
-  for (const col of csr.colIdx) lengths[col]!++;
-  return histogram(csr.nCols, (col) => lengths[col]!);
+/** A run asks for several keys of its matrix, which may have millions of entries to count. */
+const known = new WeakMap<Csr, Histograms>();
+
+function histogramsOf(csr: Csr): Histograms {
+  const histograms = known.get(csr) ?? {
+    rowLengths: histogram(lengthsOf(csr.rowPtr)),
+    colLengths: histogram(lengthsOf(columnOffsets(csr))),
+  };
+  known.set(csr, histograms);
+  return histograms;
+}
+
+/** Element 0 counts the empty ones, element k ≥ 1 those with 2^(k−1) ≤ length < 2^k. */
+function histogram(lengths: Uint32Array): readonly number[] {
+  const bins: number[] = new Array(33).fill(0);
+  for (const length of lengths) bins[32 - Math.clz32(length)]!++;
+  return bins;
 }
 
 /** A choice as JSON has it: null where it is Infinity. */

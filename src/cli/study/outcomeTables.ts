@@ -1,6 +1,6 @@
 // The outcome of a study as text, as Markdown and as a page: protocol and outcome side by side, deviations in plain sight.
 
-import { alignColumns, escapeMarkdown } from "../../core/text.ts";
+import { alignColumns, escapeMarkdown, markdownTable } from "../../core/text.ts";
 import type { Table } from "../../report/figure.ts";
 import { type KeyNumber, page } from "../../report/page.ts";
 import { differencesFigure } from "../../report/plots/differences.ts";
@@ -67,11 +67,7 @@ function sideBySide(outcome: Outcome): Table {
 
 /** A part of results.md. */
 export function outcomeMarkdown(outcome: Outcome): string {
-  const table = ({ columns, rows }: Table): string => {
-    const line = (cells: readonly (string | number)[]): string =>
-      `| ${cells.map((cell) => escapeMarkdown(`${cell}`)).join(" | ")} |\n`;
-    return `${line(columns)}${"| --- ".repeat(columns.length)}|\n${rows.map(line).join("")}`;
-  };
+  const table = ({ columns, rows }: Table): string => markdownTable(columns, rows);
   const { question } = outcome.study.design;
   const list = (texts: readonly string[]): string => texts.map((text) => `- ${escapeMarkdown(text)}\n`).join("");
   return `

@@ -1,6 +1,6 @@
 // Results of a sweep as CSV, as Markdown, and as text with a plot for a terminal.
 
-import { alignColumns, csvCell, escapeMarkdown, printable } from "../../core/text.ts";
+import { alignColumns, csvCell, escapeMarkdown, markdownTable, printable } from "../../core/text.ts";
 import { metricText } from "../../train/taskDescription.ts";
 import { textOf } from "./plan.ts";
 import type { GroupResult, Measure, RunResult, Spread, SweepResults } from "./results.ts";
@@ -37,10 +37,10 @@ export function resultsMarkdown(results: SweepResults): string {
 
 Mean ± standard deviation (n − 1) over the finished seeds of each combination.
 
-${markdownTable(groups)}
+${markdownTable(groups.columns, groups.rows)}
 ## Runs
 
-${markdownTable(runs)}${failed.length > 0 ? `\n## Failed runs\n\n${failed.join("")}` : ""}`;
+${markdownTable(runs.columns, runs.rows)}${failed.length > 0 ? `\n## Failed runs\n\n${failed.join("")}` : ""}`;
 }
 
 interface TextTable {
@@ -98,11 +98,6 @@ function spreadText(measure: Measure, spread: Spread | null): string {
 /** "test accuracy (%)": shares are shown in percent. */
 function columnOf({ name, format }: Measure): string {
   return format === "share" ? `${name} (%)` : name;
-}
-
-function markdownTable({ columns, rows }: TextTable): string {
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => escapeMarkdown(cell)).join(" | ")} |\n`;
-  return `${line(columns)}${"| --- ".repeat(columns.length)}|\n${rows.map(line).join("")}`;
 }
 
 /** The groups with a plot of the measure that they are compared by, for a terminal. */
