@@ -30,7 +30,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   import: ["core", "io", "data"],
   train: ["core", "backend/*", "backend/select.ts", "ops", "autodiff", "ode", "models", "io", "data"],
   check: ["core", "backend/*", "ops", "autodiff", "ode", "models", "data", "train"],
-  report: ["core", "backend/*", "ode", "models", "io", "data", "stats", "train"],
+  analysis: ["core", "backend/*", "ode", "models", "io", "data", "stats", "train"],
+  report: ["core", "backend/*", "ode", "models", "io", "data", "stats", "train", "analysis"],
   run: [
     ...[
       "core",
@@ -44,6 +45,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
       "data",
       "import",
       "train",
+      "analysis",
       "report",
     ],
   ],

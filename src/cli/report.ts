@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import type { Command } from "commander";
+import { readAnalyses } from "../analysis/record.ts";
 import type { Backend } from "../backend/backend.ts";
 import { FileFormatError, SolverError } from "../core/errors.ts";
 import { exists } from "../io/files.ts";
@@ -146,7 +147,10 @@ async function writePage(
   const observations = await withBackend(config, begun, options.backend, (backend) =>
     observe(run, backend, config, inputs, groups),
   );
-  const report = buildReport({ run, network: { weights: inputs.weights, groups }, observations });
+  const report = buildReport({
+    ...{ run, network: { weights: inputs.weights, groups }, observations },
+    analyses: await readAnalyses(folder),
+  });
   const file = options.file ?? join(folder, RUN_FILES.report);
   const plots = await writeReport(report, file, join(folder, PLOTS), { png: options.png ?? false });
   return { file, plots };

@@ -1,13 +1,16 @@
 // The report of a run: which figures it has, in which sections, and what is missing.
 
 import { basename, join, resolve } from "node:path";
+import type { AnalysisRecord } from "../analysis/record.ts";
 import type { Csr } from "../core/csr.ts";
+import type { FileFormatError } from "../core/errors.ts";
 import { formatCount, formatMebibytes, formatNumber } from "../core/format.ts";
 import { isObject } from "../core/plainObject.ts";
 import { connectomeStatistics } from "../data/statistics.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
 import type { EvaluationRecord } from "../train/metrics.ts";
 import { answerText, lossLabel, type MetricDescription, metricText } from "../train/taskDescription.ts";
+import { analysisSections } from "./analyses/index.ts";
 import { type Figure, type MissingFigure, standaloneSvg } from "./figure.ts";
 import type { NeuronGroup } from "./groups.ts";
 import { capitalised } from "./names.ts";
@@ -56,6 +59,8 @@ export interface ReportParts {
   readonly network: ReportedNetwork;
   /** null: there is no checkpoint yet. */
   readonly observations: Observations | null;
+  /** Analyses of the run, and those that cannot be read. */
+  readonly analyses: readonly (AnalysisRecord | FileFormatError)[];
 }
 
 export interface Section {
@@ -71,12 +76,17 @@ export interface Report {
 /** Makes the page and its figures; writes nothing. */
 export function buildReport(parts: ReportParts): Report {
   const { run } = parts;
-  const all = [learning(run), answers(parts), activity(parts), parameters(parts), connectome(parts), work(run)];
+  const analyses = analysisSections(parts.analyses);
+  const all = [
+    ...[learning(run), answers(parts), activity(parts), parameters(parts)],
+    ...analyses.sections,
+    ...[connectome(parts), work(run)],
+  ];
   const sections = withOwnIds(all.filter(({ figures }) => figures.length > 0));
   const html = page({
     title: `${run.start.config.preset}: ${formatCount(run.start.network.neurons)} neurons, ${run.start.data.source}`,
     subtitle: `run ${basename(resolve(run.folder))}`,
-    notes: notesOf(parts),
+    notes: [...notesOf(parts), ...analyses.notes],
     keyNumbers: keyNumbersOf(run),
     sections,
     facts: [

@@ -6,6 +6,7 @@ import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { quoteValue } from "../core/text.ts";
+import type { SelectableNeurons } from "../data/selectors.ts";
 import type { TaskNetwork } from "../data/tasks/taskSet.ts";
 import { exists } from "../io/files.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
@@ -24,6 +25,7 @@ import {
   type RunInputs,
   type RunModel,
 } from "./experiment.ts";
+import { neuronsOfRun } from "./projections.ts";
 import { RUN_FILES } from "./runFiles.ts";
 import { type BegunWith, checkSameInputs, readBegun, samplesOnRecord } from "./runStart.ts";
 import type { LoadProgress, SampleSplits } from "./samples.ts";
@@ -83,6 +85,8 @@ export interface OpenedRun {
   readonly connectome: Csr;
   /** Cell types, roles and positions; null: no table. */
   readonly neurons: NeuronTable | null;
+  /** What its neurons are selected by: their table, without roles there those of input and read-out, and the connections of the file. */
+  readonly selectable: SelectableNeurons;
   /** The network as training began, as ready-made tasks take it. */
   readonly taskNetwork: TaskNetwork;
   /** Evaluation times of the run, for `model.forward`, `model.evaluate` and `model.rnn.forward`. */
@@ -216,6 +220,7 @@ function opened({ inputs, experiment, close, tuning, ...parts }: Parts): OpenedR
     data: inputs.samples,
     connectome: inputs.weights,
     neurons: inputs.connectome.table,
+    selectable: neuronsOfRun(inputs.connectome, inputs.projections),
     taskNetwork: inputs.taskNetwork,
     evaluation: evaluationOf(config, inputs.samples.train),
     get step() {

@@ -49,6 +49,7 @@ export function exampleParts(): ReportParts {
   }));
   const before = uniform(weights.nnz);
   return {
+    analyses: [],
     run: {
       folder: "runs/example",
       start: {

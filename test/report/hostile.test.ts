@@ -37,6 +37,7 @@ function partsWith(text: string): ReportParts {
   const { activity } = responses;
   const inputs = activity.inputs.map((input) => ({ ...input, name: text, picture: null }));
   return {
+    analyses: [],
     run: {
       ...run,
       folder: `runs/${text.replaceAll("\0", "")}`,

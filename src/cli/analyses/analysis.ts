@@ -1,0 +1,167 @@
+// What commands that analyse a run have in common: they open it, compute, keep the result in its folder for the page, and write it as a table,
+// arrays or a picture.
+
+import type { Command } from "commander";
+import { analysisFile, isAnalysisName, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
+import { ArgumentError } from "../../core/errors.ts";
+import { csvCell, quoteText } from "../../core/text.ts";
+import { replaceFile } from "../../io/durable.ts";
+import type { Facts } from "../../io/jsonParts.ts";
+import { type ArrayToWrite, writeArrays } from "../../io/writeArrays.ts";
+import type { AnalysisFigures } from "../../report/analyses/index.ts";
+import { stackedSvg, type Table } from "../../report/figure.ts";
+import { assertPng, pngOfSvg } from "../../report/raster.ts";
+import type { Settings } from "../../run/configLayers.ts";
+import type { Key } from "../../run/configOptions.ts";
+import { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "../../run/openRun.ts";
+import { Console, writeJson } from "../console.ts";
+import { Interruption } from "../interruption.ts";
+import { LongWork } from "../loading.ts";
+import { checkOutput, refuseExisting } from "../outputFile.ts";
+import { addSetting, settingsAmong } from "../trainOptions.ts";
+import { path } from "../values.ts";
+
+/** Settings that may differ from the run's: the places of its files, and the device. */
+const KEYS: readonly (Key & keyof RunPlace)[] = [
+  ...(["connectome", "neuronTable", "data", "validationData", "testData", "dataMemory"] as const),
+  ...(["device", "gather", "threads", "memoryBudget"] as const),
+];
+
+/** Options that all these commands have. */
+export interface AnalysisOptions extends Settings {
+  readonly checkpoint: string;
+  readonly name?: string;
+  readonly out?: string;
+  readonly plot?: string;
+  readonly overwrite?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** An analysis of one run. */
+export interface Analysis<R extends object> {
+  /** Name of the command, and of the record unless `--name` gives another. */
+  readonly kind: string;
+  /** Its own options, for the record. */
+  readonly options: Facts;
+  /** Whether the samples of the run are read. Default "read". */
+  readonly samples?: OpenRunOptions["samples"];
+  /** @param work  shows progress and stops at a signal */
+  compute(run: OpenedRun, work: AnalysisWork): Promise<R>;
+  readonly figures: AnalysisFigures;
+  /** What `--out FILE.csv` has. */
+  table(result: R): Table;
+  /** What `--out FILE.npz` has. */
+  arrays(result: R): Readonly<Record<string, ArrayToWrite>>;
+  /** Lines for people. */
+  lines(result: R, run: OpenedRun): readonly string[];
+}
+
+/** How an analysis reports its progress. */
+export interface AnalysisWork {
+  /** Shows a line now and then: "silencing  T4a  12/65". */
+  show(text: () => string): void;
+  /** A line that a user should see in any case. */
+  note(text: string): void;
+  readonly signal: AbortSignal;
+}
+
+/** Adds the argument and the options that all these commands have. */
+export function addAnalysisOptions(command: Command, kind: string): Command {
+  command
+    .argument("<run>", "folder of a run")
+    .option(
+      "--checkpoint <which>",
+      "last, best, none (the run as it began), or the file of a checkpoint of this run",
+      path("--checkpoint"),
+      "last",
+    )
+    .option("--name <name>", `name of the result on the run's page (default: ${kind})`, analysisName)
+    .option("--out <file>", "also write the result as .csv or .npz", outFile)
+    .option("--plot <file>", "also write its figures: .svg, or .png (needs the package sharp)", plotFile)
+    .option("--overwrite", "replace results and files that exist")
+    .option("--json", "report as JSON")
+    .option("--quiet", "print only the result");
+  for (const key of KEYS) addSetting(command, key);
+  return command;
+}
+
+/** Runs an analysis from the options of its command. */
+export async function runAnalysis<R extends object>(
+  folder: string,
+  given: AnalysisOptions,
+  analysis: Analysis<R>,
+): Promise<void> {
+  const { kind } = analysis;
+  const { name = kind, out, plot, overwrite = false, json = false, quiet = false } = given;
+  const record = analysisFile(folder, name);
+  if (!overwrite) await refuseExisting(record, "no result of this name (--name gives another), or --overwrite");
+  for (const file of [out, plot]) if (file !== undefined) await checkOutput(file, overwrite);
+  if (plot?.endsWith(".png")) await assertPng();
+  const console = new Console({ json, quiet });
+  const interruption = new Interruption();
+  const { signal } = interruption;
+  const work = new LongWork(console);
+  try {
+    await using run = await openRun(folder, {
+      ...settingsAmong(KEYS, given),
+      ...{ checkpoint: checkpointOf(given.checkpoint), samples: analysis.samples ?? "read" },
+      onProgress: work.onProgress,
+    });
+    const result = await analysis.compute(run, {
+      show: (text) => work.show(text),
+      note: (text) => console.info(text),
+      signal,
+    });
+    work.done();
+    const { options } = analysis;
+    const facts = { checkpoint: given.checkpoint, ...options };
+    const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result });
+    if (out !== undefined) await writeResult(out, analysis, result);
+    if (plot !== undefined) await drawResult(plot, analysis.figures, file, name);
+    if (json)
+      writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result });
+    for (const line of analysis.lines(result, run)) console.result(line);
+    const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
+    console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
+  } catch (error) {
+    if (!interruption.cause) throw error;
+    console.status(`stopped by ${interruption.cause}; nothing was written`);
+    process.exitCode = interruption.exitCode(0);
+  } finally {
+    interruption.dispose();
+  }
+}
+
+async function writeResult<R extends object>(file: string, analysis: Analysis<R>, result: R): Promise<void> {
+  if (file.endsWith(".npz")) return writeArrays(file, analysis.arrays(result));
+  const { columns, rows } = analysis.table(result);
+  const lines = [columns, ...rows].map((row) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`);
+  await replaceFile(file, lines);
+}
+
+/** Draws what the page will show, from the record. */
+async function drawResult(plot: string, figures: AnalysisFigures, file: string, name: string): Promise<void> {
+  const svg = stackedSvg(name, figures(await readAnalysis(file, name)));
+  await replaceFile(plot, [plot.endsWith(".png") ? await pngOfSvg(svg) : svg]);
+}
+
+function checkpointOf(which: string): NonNullable<OpenRunOptions["checkpoint"]> {
+  return which === "last" || which === "best" || which === "none" ? which : { file: which };
+}
+
+function analysisName(text: string): string {
+  if (isAnalysisName(text)) return text;
+  const expected = "a name of at most 64 letters, digits, _ and -";
+  throw new ArgumentError("command line", "--name", expected, quoteText(text));
+}
+
+function outFile(text: string): string {
+  if (/\.(csv|npz)$/.test(text)) return text;
+  throw new ArgumentError("command line", "--out", "a file that ends with .csv or .npz", quoteText(text));
+}
+
+function plotFile(text: string): string {
+  if (/\.(svg|png)$/.test(text)) return text;
+  throw new ArgumentError("command line", "--plot", "a file that ends with .svg or .png", quoteText(text));
+}
