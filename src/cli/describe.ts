@@ -168,18 +168,24 @@ function describeWeights(config: TrainConfig): string {
   const control = wiring === "real" ? "" : `control ${wiring} (${CONTROLS[wiring].summary}), `;
   const shared = { none: "", types: ", shared by cell types", columns: ", shared by cell types and columns" }[share];
   const kind = weights === "abs" ? "absolute values" : "signed";
-  const rows = normalise === "rows" ? ", rows divided by their sum of |w|" : "";
-  return `${control}${kind}${rows}${gain === 1 ? "" : `, gain ${gain}`}${shared}${frozen}; ${neurons}`;
+  const divided = {
+    rows: ", rows divided by their sum of |w|",
+    pairs: ", divided by the mean |w| of their pair of types",
+    none: "",
+  }[normalise];
+  return `${control}${kind}${divided}${gain === 1 ? "" : `, gain ${gain}`}${shared}${frozen}; ${neurons}`;
 }
 
-/** "ReLU", "leaky dynamics, Tanh, tau 2". */
-function describeDynamics({ dynamics, nonlinearity, tau }: TrainConfig): string {
+/** "ReLU", "leaky dynamics, Tanh, tau 2", "voltage dynamics, ReLU, biases 0.5 ± 0.05". */
+function describeDynamics({ dynamics, nonlinearity, tau, bias, biasSpread }: TrainConfig): string {
   const own = dynamics === "rate" ? "" : `${dynamics} dynamics, `;
-  return `${own}${nonlinearity}${tau === null || tau === 1 ? "" : `, tau ${tau}`}`;
+  const spread = biasSpread === 0 ? "" : ` ± ${biasSpread}`;
+  const biases = bias === null && spread === "" ? "" : `, biases ${bias ?? "of the network"}${spread}`;
+  return `${own}${nonlinearity}${tau === null || tau === 1 ? "" : `, tau ${tau}`}${biases}`;
 }
 
 function describeReadout(config: TrainConfig, { projections, weights, samples }: RunInputs): string {
-  const { head, kernel, fcDim, dropout, standardise } = networkSettings(config);
+  const { head, kernel, hiddenChannels, fcDim, dropout, standardise } = networkSettings(config);
   const n = projections.outputProjection?.nRows ?? weights.nRows;
   const which: Readonly<Record<string, string>> = {
     all: "neurons, all there are",
@@ -194,7 +200,10 @@ function describeReadout(config: TrainConfig, { projections, weights, samples }:
     layers: fcDim === null ? "linear" : `${fcDim} hidden units, dropout ${dropout}`,
     states: "as they are",
     groups: "as they are",
-    columns: `a convolution of radius ${kernel}`,
+    columns:
+      hiddenChannels === null
+        ? `a convolution of radius ${kernel}`
+        : `two convolutions of radius ${kernel} with ${plural(hiddenChannels, "channel")} between them, dropout ${dropout}`,
   }[head];
   return `${formatCount(n)} ${neurons}, to ${describeTarget(samples.train.target)}: ${layers}${standardise ? ", standardised" : ""}`;
 }

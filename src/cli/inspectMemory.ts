@@ -72,7 +72,7 @@ export async function memoryOfConnectome(file: string, csr: Csr, options: Memory
     ids: null,
     provenance: null,
   };
-  const weights = initialWeights(csr, config);
+  const weights = initialWeights(csr, config, null);
   const splits: RunInputs["samples"] = {
     ...{ train, validation: null, test: null, source: train.source, known: null, teacher: null, files: [] },
     ...{ normalisation: null, centre: null, counts: null, notes: [], release: async () => {} },

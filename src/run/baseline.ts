@@ -71,6 +71,7 @@ export function networkSettings(config: TrainConfig): TrainConfig {
     ...(name === "gru" && { dynamics: "gru", nonlinearity: "Tanh", tau: null }),
     trainInput: config.trainConnectome,
     ...{ share: "none", weights: "signed", normalise: "none", gain: 1, keepSigns: false },
+    ...{ bias: null, biasSpread: 0 },
     ...{ readout: "all", head: "layers", ...(head === "layers" ? { fcDim, dropout } : { fcDim: null, dropout: 0 }) },
   };
 }
@@ -148,7 +149,7 @@ export function baselineNetwork(
     weights,
     projections: {
       ...{ input: "dense", inputProjection: input("state"), nDriven: units, inputSelected: null },
-      ...{ readout: "all", readoutSelected: null, readsDriven: true, outputProjection: null, convolution: null },
+      ...{ readout: "all", readoutSelected: null, readsDriven: true, outputProjection: null, convolutions: [] },
     },
     baseline: {
       name,

@@ -21,7 +21,7 @@ export const WIRINGS: readonly ("real" | ControlName | BaselineName)[] = ["real"
 export function controlOf(wiring: TrainConfig["wiring"]): ControlName | null {
   return CONTROL_NAMES.find((name) => name === wiring) ?? null;
 }
-export const NORMALISATIONS = ["rows", "none"] as const;
+export const NORMALISATIONS = ["rows", "pairs", "none"] as const;
 export const SHARINGS = ["none", "types", "columns"] as const;
 export const INPUTS = ["auto", "retinotopic", "hexagonal", "random", "groups", "direct"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
@@ -106,6 +106,10 @@ export interface TrainConfig {
   readonly dynamics: Dynamics;
   /** Initial time constant of all neurons; null: those of the network, where it has them, else 1. */
   readonly tau: number | null;
+  /** Mean of the initial biases; null: those of the network, where it has them, else 0. */
+  readonly bias: number | null;
+  /** Standard deviation of a normal number that is added to each initial bias, or to that of each type where types share them. */
+  readonly biasSpread: number;
   /** Train time constants, if the network is trained at all. */
   readonly trainTau: boolean;
   /**
@@ -137,7 +141,7 @@ export interface TrainConfig {
   readonly trainConnectome: boolean;
   /** "abs": absolute values, kept ≥ 0 in training; "signed": weights with their signs. */
   readonly weights: (typeof WEIGHTS)[number];
-  /** "rows": divide each row by the sum of its |w|. */
+  /** "rows": divide each row by the sum of its |w|; "pairs": each weight by the mean |w| of its pair of cell types. */
   readonly normalise: (typeof NORMALISATIONS)[number];
   /** Factor on all weights, after the normalisation. */
   readonly gain: number;
@@ -163,15 +167,17 @@ export interface TrainConfig {
   readonly readout: string;
   /**
    * "layers": linear, or with hidden units; "states": states are the outputs; "groups": an output is the mean of `groupSize` random neurons;
-   * "columns": a convolution over the columns of a hexagonal eye, from the output neurons.
+   * "columns": convolutions over the columns of a hexagonal eye, from the output neurons.
    */
   readonly head: (typeof HEADS)[number];
   /** Neurons of each group of `input` and `head` "groups". Groups are disjoint. */
   readonly groupSize: number | "all";
   /** Factor on the means of `head` "groups". */
   readonly headScale: number;
-  /** Radius of the convolution of `head` "columns", in columns. */
+  /** Radius of the convolutions of `head` "columns", in columns. */
   readonly kernel: number;
+  /** Channels between two convolutions of `head` "columns"; null: one convolution. */
+  readonly hiddenChannels: number | null;
   /** Output times that are read out; "auto": all if targets have times, else the last one. */
   readonly readoutTimes: ReadoutTimes;
   /** Read out the mean over these times. */

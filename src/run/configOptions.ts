@@ -148,6 +148,16 @@ const LAYERS: Need = {
   met: ({ head }) => head === "layers",
   got: ({ head }) => `--head ${head}`,
 };
+const COLUMNS: Need = {
+  expected: "--head columns",
+  met: ({ head }) => head === "columns",
+  got: ({ head }) => `--head ${head}`,
+};
+const OWN_BIASES: Need = {
+  expected: "neurons of the connectome, not a baseline, whose biases start at 0",
+  met: (config) => baselineOf(config) === null,
+  got: CONNECTIONS.got,
+};
 const SAMPLE_FILES: Need = {
   expected: "--data with a file or folder of arrays",
   met: ({ data }) => data !== null && data !== DIGITS && !isTaskName(data),
@@ -354,7 +364,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   normalise: {
     group: "Network",
     placeholder: "<how>",
-    help: "rows: divide each row by its sum of |w|; none: leave weights as they are",
+    help: "rows: divide each row by its sum of |w|; pairs: divide each weight by the mean |w| of its pair of cell types; none: leave weights as they are",
     type: choice(NORMALISATIONS),
     default: "rows",
     needs: CONNECTIONS,
@@ -414,6 +424,22 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: orNull(real({ least: 1 })),
     default: null,
     needs: { ...TIME_CONSTANTS, met: (config) => TIME_CONSTANTS.met(config) && NO_GRU.met(config), got: dynamicsGot },
+  },
+  bias: {
+    group: "Network",
+    placeholder: "<b>",
+    help: "mean of the initial biases (default: those of the network, else 0)",
+    type: orNull(real({})),
+    default: null,
+    needs: OWN_BIASES,
+  },
+  biasSpread: {
+    group: "Network",
+    placeholder: "<b>",
+    help: "standard deviation of the initial biases: a normal draw for each neuron, or for each type with --share",
+    type: real({ least: 0 }),
+    default: 0,
+    needs: OWN_BIASES,
   },
   trainTau: {
     group: "Network",
@@ -516,7 +542,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   head: {
     group: "Read-out",
     placeholder: "<kind>",
-    help: "from states to outputs: layers (linear, or with --fc-dim), states (states are outputs), groups (an output is the mean of --group-size random neurons), columns (a convolution over hexagonal columns)",
+    help: "from states to outputs: layers (linear, or with --fc-dim), states (states are outputs), groups (an output is the mean of --group-size random neurons), columns (a convolution over hexagonal columns, or two)",
     type: choice(HEADS),
     default: "layers",
   },
@@ -543,14 +569,18 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   kernel: {
     group: "Read-out",
     placeholder: "<radius>",
-    help: "radius of the convolution of --head columns, in columns",
+    help: "radius of the convolutions of --head columns, in columns",
     type: whole(0, 64),
     default: 2,
-    needs: {
-      expected: "--head columns",
-      met: ({ head }) => head === "columns",
-      got: ({ head }) => `--head ${head}`,
-    },
+    needs: COLUMNS,
+  },
+  hiddenChannels: {
+    group: "Read-out",
+    placeholder: "<n>",
+    help: "channels between two convolutions of --head columns, with relu and --dropout; none: one convolution",
+    type: orNull(whole(1, 4096)),
+    default: null,
+    needs: { ...COLUMNS, met: (config) => config.hiddenChannels === null || COLUMNS.met(config) },
   },
   readoutTimes: {
     group: "Read-out",
@@ -582,9 +612,11 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     type: real({ least: 0, below: 1 }),
     default: 0,
     needs: {
-      expected: "a read-out with hidden units (--fc-dim)",
-      met: ({ head, fcDim, dropout }) => (head === "layers" && fcDim !== null) || dropout === 0,
-      got: ({ head }) => (head === "layers" ? "a linear one" : `--head ${head}`),
+      expected: "a read-out with hidden units (--fc-dim, or --hidden-channels)",
+      met: ({ head, fcDim, hiddenChannels, dropout }) =>
+        (head === "layers" && fcDim !== null) || (head === "columns" && hiddenChannels !== null) || dropout === 0,
+      got: ({ head }) =>
+        head === "layers" ? "a linear one" : head === "columns" ? "one convolution" : `--head ${head}`,
     },
   },
   standardise: {

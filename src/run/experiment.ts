@@ -3,6 +3,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
 import { orRelease } from "../core/release.ts";
 import type { ControlReport } from "../data/controls.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
@@ -97,7 +98,7 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
   checkPreset(config);
   const connectome = await loadConnectome(config);
   const { csr, control } = wiringOf(connectome, config, onProgress);
-  const weights = initialWeights(csr, config);
+  const weights = initialWeights(csr, config, connectome.table);
   const sharing = sharingOf(config, connectome, weights);
   const { dynamics, nonlinearity } = config;
   const taskNetwork: TaskNetwork = {
@@ -190,7 +191,7 @@ function networkOf(config: TrainConfig, inputs: RunInputs): ConnectomeNetworkOpt
 function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): ReadoutOptions {
   const { fcDim, dropout, seed, head, readoutAverage: average } = config;
   return {
-    ...(head === "layers" ? { fcDim, dropout } : { layers: layersOf(projections) }),
+    ...(head === "layers" ? { fcDim, dropout } : { layers: layersOf(projections, config) }),
     seed,
     times: readoutTimesOf(config, samples.train),
     average,
@@ -199,11 +200,24 @@ function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): Re
   };
 }
 
-/** Layers without hidden units: a convolution, or none. Its weights start at 0, so that the first outputs are constant. */
-function layersOf({ convolution }: Projections): ReadoutLayer[] {
-  if (convolution === null) return [];
-  const { csr, group, nGroups, channel } = convolution;
-  return [{ type: "sparse", matrix: csr, sharedWeights: { group, nGroups, strengthInit: 0 }, bias: channel }];
+/**
+ * Convolutions with relu and dropout between them, or no layer. Weights of the last one start at 0, so that the first outputs are constant;
+ * those of the others, which must tell channels apart, are uniform within ±1/√(numbers that an output sees).
+ */
+function layersOf({ convolutions }: Projections, { dropout, seed }: Pick<TrainConfig, "dropout" | "seed">) {
+  return convolutions.flatMap(({ csr, group, nGroups, channel, channels }, k): ReadoutLayer[] => {
+    const layer = (strengthInit: number | Float64Array): ReadoutLayer => ({
+      type: "sparse",
+      matrix: csr,
+      sharedWeights: { group, nGroups, strengthInit },
+      bias: channel,
+    });
+    if (k === convolutions.length - 1) return [layer(0)];
+    const stream = new RandomStream(deriveKey(keyOfSeed(seed), `convolution ${k}`));
+    const bound = 1 / Math.sqrt(nGroups / channels);
+    const drawn = Float64Array.from({ length: nGroups }, () => (2 * stream.uniform() - 1) * bound);
+    return [layer(drawn), { type: "relu" }, { type: "dropout", p: dropout }];
+  });
 }
 
 /** Model, optimiser and trainer of a configuration. An error leaves nothing on the backend. */

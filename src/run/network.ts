@@ -8,6 +8,7 @@ import {
   motionConnectome,
   normaliseRows,
   retinotopicConnectome,
+  sharedByTypePair,
 } from "../data/connectomes.ts";
 import { CONTROLS, type ControlReport, makeControl } from "../data/controls.ts";
 import type { InvariantContext } from "../data/invariants.ts";
@@ -172,11 +173,33 @@ export function wiringOf(
   return { csr: made.csr, control: made.report };
 }
 
-/** Connections with the weights of the recipe. */
-export function initialWeights(wired: Csr, config: Pick<TrainConfig, "weights" | "normalise" | "gain">): Csr {
-  const base = config.weights === "abs" ? absolute(wired) : wired;
-  if (config.normalise === "rows") return normaliseRows(base, config.gain);
-  return config.gain === 1 ? base : mapValues(base, (w) => w * config.gain);
+/**
+ * Connections with the weights of the recipe.
+ *
+ * @throws {ArgumentError} means over pairs of types without a neuron table
+ */
+export function initialWeights(
+  wired: Csr,
+  { weights, normalise, gain }: Pick<TrainConfig, "weights" | "normalise" | "gain">,
+  table: NeuronTable | null,
+): Csr {
+  const base = weights === "abs" ? absolute(wired) : wired;
+  if (normalise === "rows") return normaliseRows(base, gain);
+  if (normalise === "pairs") return normalisePairs(base, table, gain);
+  return gain === 1 ? base : mapValues(base, (w) => w * gain);
+}
+
+/** Weights divided by the mean |weight| of their pair of types, times `gain`. Pairs without any weight keep it. */
+function normalisePairs(csr: Csr, table: NeuronTable | null, gain: number): Csr {
+  if (!table) {
+    const expected = "a neuron table (--neuron-table) to know the cell types of --normalise pairs";
+    throw new ArgumentError("train", "--normalise", expected, "none");
+  }
+  const { group, strengthInit } = sharedByTypePair(csr, table, { scale: gain });
+  return withValues(
+    csr,
+    csr.values.map((w, k) => w * strengthInit[group[k]!]!),
+  );
 }
 
 /** What the neurons of a connectome are selected by: its table, its connections. @param roles  where its table has none; null: unknown */

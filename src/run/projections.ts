@@ -12,6 +12,7 @@ import {
   hexagonalEyeOf,
   hexagonalInput,
   hexagonalReadout,
+  hexConvolution,
   neuronsOfRole,
   randomGroups,
   randomIndices,
@@ -43,13 +44,14 @@ export interface Projections {
   readonly readsDriven: boolean;
   /** [features, neurons], one 1 per row, or means of groups; null: all neurons are read out. */
   readonly outputProjection: Csr | null;
-  /** [outputs, features], a convolution over the columns of an eye as read-out; null: another one. */
-  readonly convolution: ColumnReadout | null;
+  /** Convolutions over the columns of an eye, from features to outputs; empty: another read-out. */
+  readonly convolutions: readonly Convolution[];
 }
 
-/** A convolution over columns. Outputs are the columns of the first channel, then those of the next. */
-export interface ColumnReadout extends SharedPattern {
-  /** [outputs], the channel of each. */
+/** A convolution over columns. Its rows are the columns of the first channel, then those of the next. */
+export interface Convolution extends SharedPattern {
+  readonly channels: number;
+  /** [rows], the channel of each. */
   readonly channel: Uint32Array;
 }
 
@@ -61,7 +63,7 @@ export interface Ends extends Pick<SampleSet, "inputSize" | "picture"> {
 
 type ProjectionConfig = Pick<
   TrainConfig,
-  "input" | "inputScale" | "readout" | "head" | "headScale" | "groupSize" | "kernel" | "seed"
+  "input" | "inputScale" | "readout" | "head" | "headScale" | "groupSize" | "kernel" | "hiddenChannels" | "seed"
 >;
 
 /**
@@ -151,7 +153,7 @@ function projectionOf(
 
 type NeuronsRead = Pick<
   Projections,
-  "readout" | "readoutSelected" | "readsDriven" | "outputProjection" | "convolution"
+  "readout" | "readoutSelected" | "readsDriven" | "outputProjection" | "convolutions"
 >;
 
 function readoutOf(
@@ -186,7 +188,7 @@ function readoutOf(
       readoutSelected: isAuto ? null : { neurons: neurons.length, leftOut: neurons.length - among.length },
       readsDriven: false,
       outputProjection: scaled(groupReadout(numNeurons, groups), config.headScale),
-      convolution: null,
+      convolutions: [],
     };
   }
   if (config.head === "columns") {
@@ -194,20 +196,20 @@ function readoutOf(
       const expected = "output, or it dropped: --head columns reads out the output neurons";
       throw new ArgumentError("train", "--readout", expected, config.readout);
     }
-    return columnReadout(connectome, outputs, config.kernel, isDriven);
+    return columnReadout(connectome, outputs, config, isDriven);
   }
   const withoutRoles = inputProjection && config.head !== "states" ? "no-input" : "all";
   const hasOutputs = table?.role?.includes("output") ?? false;
   const readout = config.readout === "auto" ? (hasOutputs ? "output" : withoutRoles) : config.readout;
   if (readout === "all") {
-    return { readout, readoutSelected: null, readsDriven: true, outputProjection: null, convolution: null };
+    return { readout, readoutSelected: null, readsDriven: true, outputProjection: null, convolutions: [] };
   }
   const read = (indices: Uint32Array) => ({
     readout,
     readoutSelected: null,
     readsDriven: indices.some(isDriven),
     outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
-    convolution: null,
+    convolutions: [],
   });
   if (!isReadoutName(readout)) return read(named(readout));
   const neurons = named(readout);
@@ -229,11 +231,11 @@ function scaled<P extends Csr | null>(projection: P, factor: number): P {
   return projection === null || factor === 1 ? projection : (mapValues(projection, (w) => w * factor) as P);
 }
 
-/** A convolution from the output neurons to as many channels as the outputs make of the columns. */
+/** Convolutions from the output neurons to as many channels as the outputs make of the columns: one, or two with hidden channels between. */
 function columnReadout(
   connectome: Connectome,
   outputs: number,
-  kernel: number,
+  { kernel, hiddenChannels: hidden }: Pick<TrainConfig, "kernel" | "hiddenChannels">,
   isDriven: (neuron: number) => boolean,
 ): NeuronsRead {
   const table = tableFor("--head", connectome);
@@ -244,8 +246,15 @@ function columnReadout(
     throw new ArgumentError("train", "--head", expected, `${outputs} outputs`);
   }
   const indices = neuronsOfRole(table, "output");
-  const { csr, group, nGroups } = hexagonalReadout(table, eye, kernel, channels);
+  const first = hexagonalReadout(table, eye, kernel, hidden ?? channels);
   const feature = new Map(Array.from(indices, (neuron, k) => [neuron, k]));
+  const colIdx = first.csr.colIdx.map((neuron) => feature.get(neuron)!);
+  const ofFeatures = { ...first, csr: { ...first.csr, nCols: indices.length, colIdx } };
+  const convolution = (pattern: SharedPattern, channels: number): Convolution => ({
+    ...pattern,
+    channels,
+    channel: Uint32Array.from({ length: channels * eye.count }, (_, row) => Math.floor(row / eye.count)),
+  });
   return {
     readout: "output",
     readoutSelected: null,
@@ -256,12 +265,10 @@ function columnReadout(
       indices,
       mode: "ho",
     }),
-    convolution: {
-      csr: { ...csr, nCols: indices.length, colIdx: csr.colIdx.map((neuron) => feature.get(neuron)!) },
-      group,
-      nGroups,
-      channel: Uint32Array.from({ length: outputs }, (_, row) => Math.floor(row / eye.count)),
-    },
+    convolutions:
+      hidden === null
+        ? [convolution(ofFeatures, channels)]
+        : [convolution(ofFeatures, hidden), convolution(hexConvolution(eye, kernel, hidden, channels), channels)],
   };
 }
 

@@ -107,7 +107,15 @@ test("without ids a table has the order of the connectome and its length", async
 test("a table without roles or places wires as no table does, unless they are asked for", async () => {
   const connectome = await load("pre,post,weight\n0,1,1\n1,2,2\n2,0,1\n", "cell_type\nA\nB\nC\n");
   const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
-  const given = { head: "layers", headScale: 1, inputScale: 1, groupSize: 1, kernel: 2, seed: 0 } as const;
+  const given = {
+    head: "layers",
+    headScale: 1,
+    inputScale: 1,
+    groupSize: 1,
+    kernel: 2,
+    hiddenChannels: null,
+    seed: 0,
+  } as const;
   const projections = chooseProjections(connectome, image, { input: "auto", readout: "auto", ...given });
   assert.equal([projections.input, projections.readout], ["random", "no-input"]);
   const asked = (config: { input: string; readout: string }) => () =>
@@ -127,6 +135,7 @@ test("a read-out by selector takes exactly the neurons that it names, with input
     headScale: 1,
     groupSize: 1,
     kernel: 2,
+    hiddenChannels: null,
     seed: 0,
   } as const;
   const choose = (readout: string) => chooseProjections(connectome, image, { ...given, readout });
@@ -153,7 +162,15 @@ test("an input by selector drives groups among its neurons; groups are read out 
   const edges = Array.from({ length: n }, (_, i) => `${i},${(i + 1) % n},1`).join("\n");
   const connectome = await load(`pre,post,weight\n${edges}\n`, table);
   const ends = { inputSize: 3, outputs: 4 };
-  const given = { inputScale: 1, head: "groups", headScale: 1, groupSize: 2, kernel: 2, seed: 0 } as const;
+  const given = {
+    inputScale: 1,
+    head: "groups",
+    headScale: 1,
+    groupSize: 2,
+    kernel: 2,
+    hiddenChannels: null,
+    seed: 0,
+  } as const;
   const choose = (input: string, readout: string, groupSize = 2) =>
     chooseProjections(connectome, ends, { ...given, input, readout, groupSize });
   const drivenBy = ({ inputProjection }: ReturnType<typeof choose>): number[] =>
@@ -194,7 +211,15 @@ test("an input by selector drives groups among its neurons; groups are read out 
 
 test("selectors of inputs and read-outs may ask for connections", async () => {
   const connectome = await load(EDGES, "id,cell_type\n30,A\n9000,B\n20000,C\n");
-  const given = { inputScale: 1, head: "layers", headScale: 1, groupSize: 1, kernel: 2, seed: 0 } as const;
+  const given = {
+    inputScale: 1,
+    head: "layers",
+    headScale: 1,
+    groupSize: 1,
+    kernel: 2,
+    hiddenChannels: null,
+    seed: 0,
+  } as const;
   const ends = { inputSize: 1, outputs: 2 };
   const { outputProjection } = chooseProjections(connectome, ends, {
     ...given,

@@ -178,9 +178,10 @@ test("a network of motion detectors starts with its own weights, time constants 
         Array.from(made.csr.values, (sign, k) => Math.fround(sign * made.shared.strengthInit[made.shared.group[k]!]!)),
       );
       assert.ok((await parameters.values("out_layer.1.strength")).every((w) => w === 0));
-      const { convolution, outputProjection } = projections;
-      assert.is(convolution!.csr.nCols, outputProjection!.nRows);
-      assert.is(convolution!.csr.nRows, 2 * made.eye.count);
+      const { convolutions, outputProjection } = projections;
+      assert.is(convolutions.length, 1);
+      assert.is(convolutions[0]!.csr.nCols, outputProjection!.nRows);
+      assert.is(convolutions[0]!.csr.nRows, 2 * made.eye.count);
     },
   );
 });
@@ -209,6 +210,92 @@ test("types are shared on a rewired connectome, too", async () => {
   });
 });
 
+test("weights by pairs: each is gain times its part of the mean |weight| of its types, and training keeps its sign", async () => {
+  const settings: Settings = {
+    ...{ preset: "teacher", columns: 2, trainSamples: 16, lr: 2 },
+    ...{ normalise: "pairs", gain: 0.01, keepSigns: true, schedule: "constant", warmUp: 0 },
+  };
+  await withExperiment(settings, async ({ model, trainer }, { connectome, weights }) => {
+    const { csr, table } = connectome;
+    const { group, pairs } = sharedByTypePair(csr, table!);
+    csr.values.forEach((w, k) => {
+      const expected = (0.01 * w) / pairs[group[k]!]!.meanWeight;
+      assert.ok(Math.abs(weights.values[k]! - expected) <= 1e-6 * Math.abs(expected), `${k}`);
+    });
+    for (const { meanWeight } of sharedByTypePair(weights, table!).pairs) assert.ok(Math.abs(meanWeight - 0.01) < 1e-8);
+    const strengths = () => model.parameters.values("rnn.hh.strength");
+    assert.ok((await strengths()).every((s) => s === 1));
+    await trained(trainer, 3);
+    const after = await strengths();
+    // Steps this large take some strengths to the border, and none beyond.
+    assert.ok(after.every((s) => s >= 0) && after.some((s) => s === 0), `${after}`);
+  });
+});
+
+test("initial biases: normal draws of the seed, one per neuron or per type", async () => {
+  const start = (settings: Settings) =>
+    withExperiment({ preset: "teacher", columns: 2, trainSamples: 16, ...settings }, async ({ model }) => [
+      ...(await model.parameters.values("rnn.hh.bias")),
+    ]);
+  const [TYPES, NEURONS] = [14, 56];
+  assert.equal(await start({ bias: 0.5 }), new Array(TYPES).fill(0.5));
+  const byType = await start({ bias: 0.5, biasSpread: 0.05 });
+  assert.is(new Set(byType).size, TYPES);
+  const byNeuron = await start({ biasSpread: 0.05, share: "none" });
+  assert.is(new Set(byNeuron).size, NEURONS);
+  for (const [drawn, mean] of [
+    [byType, 0.5],
+    [byNeuron, 0],
+  ] as const) {
+    const n = drawn.length;
+    const average = drawn.reduce((sum, b) => sum + b / n, 0);
+    const spread = Math.sqrt(drawn.reduce((sum, b) => sum + (b - average) ** 2 / (n - 1), 0));
+    // Four standard errors of a mean and of a deviation.
+    assert.ok(Math.abs(average - mean) < (4 * 0.05) / Math.sqrt(n), `${average}`);
+    assert.ok(Math.abs(spread - 0.05) < (4 * 0.05) / Math.sqrt(2 * (n - 1)), `${spread}`);
+  }
+  assert.equal(await start({ bias: 0.5, biasSpread: 0.05 }), byType);
+  assert.not.equal(await start({ bias: 0.5, biasSpread: 0.05, seed: 1 }), byType);
+});
+
+test("a spread of biases is added to those of the network", async () => {
+  const made = motionConnectome({ extent: 2 });
+  const settings: Settings = { preset: "motion", generate: "motion:2", dataOptions: { extent: 2 }, trainSamples: 16 };
+  await withExperiment({ ...settings, biasSpread: 1e-3 }, async ({ model }) => {
+    const order = [...made.types.keys()].sort((a, b) => (made.types[a]! < made.types[b]! ? -1 : 1));
+    const biases = await model.parameters.values("rnn.hh.bias");
+    order.forEach((t, i) => {
+      const shift = Math.abs(biases[i]! - made.rest[t]!);
+      assert.ok(shift > 0 && shift < 5e-3, `${made.types[t]} ${shift}`);
+    });
+  });
+});
+
+test("hidden channels between two convolutions: shapes, initial values, dropout, and all of it learns", async () => {
+  const { eye, types, typeIdx, role } = motionConnectome({ extent: 2 });
+  const settings: Settings = {
+    ...{ preset: "motion", generate: "motion:2", dataOptions: { extent: 2, frames: 8, settle: 3 }, trainSamples: 64 },
+    ...{ hiddenChannels: 3, kernel: 1, dropout: 0.25, warmUp: 0 },
+  };
+  const outputTypes = new Set(Array.from(typeIdx, (t, i) => (role[i] === "output" ? types[t]! : null)));
+  outputTypes.delete(null);
+  await withExperiment(settings, async ({ model, trainer }, { projections }) => {
+    const { parameters } = model;
+    const values = async (name: string) => [...(await parameters.values(`out_layer.${name}`))];
+    const [first, last] = projections.convolutions;
+    assert.equal([first!.csr.nRows, last!.csr.nCols, last!.csr.nRows], [3 * eye.count, 3 * eye.count, 2 * eye.count]);
+    const fanIn = 7 * outputTypes.size;
+    const start = await values("1.strength");
+    assert.is(start.length, 3 * fanIn);
+    assert.ok(start.every((w) => Math.abs(w) <= 1 / Math.sqrt(fanIn)) && new Set(start).size > fanIn);
+    assert.equal(await values("4.strength"), new Array(2 * 7 * 3).fill(0));
+    assert.equal([(await values("1.bias")).length, (await values("4.bias")).length], [3, 2]);
+    await trained(trainer, 2);
+    assert.not.equal(await values("1.strength"), start);
+    assert.ok((await values("4.strength")).every((w) => w !== 0));
+  });
+});
+
 test("what does not go together is refused", async () => {
   const load = (settings: Settings) => async () => loadRunInputs(resolveConfig([{ threads: 1, ...settings }]));
   const motion: Settings = { preset: "motion", generate: "motion:2", dataOptions: { extent: 2 } };
@@ -221,6 +308,11 @@ test("what does not go together is refused", async () => {
     /a neuron table .*\(--share\)/,
   );
   await fails(load({ share: "columns" }), "argument", /hexagonal eye/);
+  await fails(
+    load({ normalise: "pairs", generate: { neurons: 900, connections: 5000 } }),
+    "argument",
+    /a neuron table .*\(--normalise\)/,
+  );
   await fails(load({ preset: "teacher", dynamics: "leaky" }), "argument", /rate or voltage/);
   const { code, stderr } = await axograd(["train", "--kernel", "3"], { cwd: dir });
   assert.is(code, 2);

@@ -14,7 +14,16 @@ const test = suite("projections");
 const COUNT = 12;
 const SEED = 3;
 const CONFIG: Parameters<typeof chooseProjections>[2] = {
-  ...{ input: "auto", inputScale: 1, readout: "auto", headScale: 1, groupSize: 1, kernel: 1, seed: SEED },
+  ...{
+    input: "auto",
+    inputScale: 1,
+    readout: "auto",
+    headScale: 1,
+    groupSize: 1,
+    kernel: 1,
+    hiddenChannels: null,
+    seed: SEED,
+  },
   head: "layers",
 };
 const PIXELS = { inputSize: 16, picture: { height: 4, width: 4 }, outputs: 2 } as const;
