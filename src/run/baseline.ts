@@ -149,7 +149,14 @@ export function baselineNetwork(
     weights,
     projections: {
       ...{ input: "dense", inputProjection: input("state"), nDriven: units, inputSelected: null },
-      ...{ readout: "all", readoutSelected: null, readsDriven: true, outputProjection: null, convolutions: [] },
+      ...{
+        readout: "all",
+        readoutSelected: null,
+        readsDriven: true,
+        outputProjection: null,
+        convolutions: [],
+        featureChannel: null,
+      },
     },
     baseline: {
       name,

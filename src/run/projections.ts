@@ -46,6 +46,8 @@ export interface Projections {
   readonly outputProjection: Csr | null;
   /** Convolutions over the columns of an eye, from features to outputs; empty: another read-out. */
   readonly convolutions: readonly Convolution[];
+  /** [features], the channel of each that convolutions read, which is its cell type; null: another read-out. */
+  readonly featureChannel: Uint32Array | null;
 }
 
 /** A convolution over columns. Its rows are the columns of the first channel, then those of the next. */
@@ -153,7 +155,7 @@ function projectionOf(
 
 type NeuronsRead = Pick<
   Projections,
-  "readout" | "readoutSelected" | "readsDriven" | "outputProjection" | "convolutions"
+  "readout" | "readoutSelected" | "readsDriven" | "outputProjection" | "convolutions" | "featureChannel"
 >;
 
 function readoutOf(
@@ -189,6 +191,7 @@ function readoutOf(
       readsDriven: false,
       outputProjection: scaled(groupReadout(numNeurons, groups), config.headScale),
       convolutions: [],
+      featureChannel: null,
     };
   }
   if (config.head === "columns") {
@@ -202,7 +205,14 @@ function readoutOf(
   const hasOutputs = table?.role?.includes("output") ?? false;
   const readout = config.readout === "auto" ? (hasOutputs ? "output" : withoutRoles) : config.readout;
   if (readout === "all") {
-    return { readout, readoutSelected: null, readsDriven: true, outputProjection: null, convolutions: [] };
+    return {
+      readout,
+      readoutSelected: null,
+      readsDriven: true,
+      outputProjection: null,
+      convolutions: [],
+      featureChannel: null,
+    };
   }
   const read = (indices: Uint32Array) => ({
     readout,
@@ -210,6 +220,7 @@ function readoutOf(
     readsDriven: indices.some(isDriven),
     outputProjection: createSparseProjection({ size: indices.length, numNeurons, indices, mode: "ho" }),
     convolutions: [],
+    featureChannel: null,
   });
   if (!isReadoutName(readout)) return read(named(readout));
   const neurons = named(readout);
@@ -265,6 +276,7 @@ function columnReadout(
       indices,
       mode: "ho",
     }),
+    featureChannel: indices.map((neuron) => table.typeIdx[neuron]!),
     convolutions:
       hidden === null
         ? [convolution(ofFeatures, channels)]

@@ -219,7 +219,7 @@ test("an option that does nothing with the others is refused, with what it needs
     [{ dropout: 0.5 }, /hidden units \(--fc-dim, or --hidden-channels\) .*, got a linear one \(--dropout\)/],
     [{ dropout: 0.5, head: "columns" }, /hidden units .*, got one convolution \(--dropout\)/],
     [{ hiddenChannels: 8 }, /--head columns .*, got --head layers \(--hidden-channels\)/],
-    [{ bias: 0.5, wiring: "gru" }, /neurons of the connectome.*\(--bias\)/],
+    [{ bias: 0.5, wiring: "dense" }, /neurons of the connectome.*\(--bias\)/],
     [{ dropout: 0.5, fcDim: 8, head: "states" }, /got --head states/],
     [{ trainInput: true, input: "direct" }, /got --input direct \(--train-input\)/],
     [{ dataMemory: 8, data: "text" }, /file or folder of arrays .*\(--data-memory\)/],

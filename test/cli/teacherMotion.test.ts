@@ -296,6 +296,24 @@ test("hidden channels between two convolutions: shapes, initial values, dropout,
   });
 });
 
+test("convolutions read features whose statistics are those of their cell type over all columns", async () => {
+  const settings: Settings = {
+    ...{ preset: "motion", generate: "motion:2", dataOptions: { extent: 2, frames: 8, settle: 3 }, trainSamples: 16 },
+    ...{ standardise: true, calibration: 16, kernel: 1 },
+  };
+  await withExperiment(settings, async ({ model, trainer }, { projections, connectome }) => {
+    await trainer.calibrate(16);
+    const { mean, scale } = (await model.featureStatistics())!;
+    const { table } = connectome;
+    const types = Array.from(projections.outputProjection!.colIdx, (neuron) => table!.typeIdx[neuron]!);
+    const firstOf = (type: number) => types.indexOf(type);
+    assert.is(new Set(mean).size, new Set(types).size);
+    types.forEach((type, f) => {
+      assert.equal([mean[f], scale[f]], [mean[firstOf(type)], scale[firstOf(type)]]);
+    });
+  });
+});
+
 test("what does not go together is refused", async () => {
   const load = (settings: Settings) => async () => loadRunInputs(resolveConfig([{ threads: 1, ...settings }]));
   const motion: Settings = { preset: "motion", generate: "motion:2", dataOptions: { extent: 2 } };

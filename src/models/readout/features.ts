@@ -11,6 +11,7 @@ import {
   columnStatistics,
   type FeatureSpread,
   featureSpread,
+  pooledStatistics,
   ResponseCount,
   type ResponseShares,
 } from "./responses.ts";
@@ -23,7 +24,10 @@ export interface ActivityProbe extends ResponseShares, FeatureSpread {
   readonly stats: readonly SolveStats[];
 }
 
-/** Standardised features: z = c·(h − mean)/(std + STD_FLOOR·rms(std)), c = min(1, FEATURE_SCALE/√F). */
+/**
+ * Standardised features: z = c·(h − mean)/(std + STD_FLOOR·rms(std)), c = min(1, FEATURE_SCALE/√F), F features that a number behind them sees
+ * at most.
+ */
 const STD_FLOOR = 0.1;
 const FEATURE_SCALE = 6.5;
 
@@ -39,7 +43,7 @@ interface Features extends Outcome {
 }
 
 /**
- * Mean, standard deviation and scale of each feature over the samples of all inputs; those that fail are left out.
+ * Mean, standard deviation and scale of each feature, or group of them, over the samples of all inputs; those that fail are left out.
  *
  * @throws {ArgumentError} features that are the same for all samples
  * @throws {SolverError} all samples failed
@@ -50,7 +54,7 @@ export async function featureStatistics<E>(
   inputs: AsyncIterable<ModelInput> | Iterable<ModelInput>,
   plan: Omit<ReadBatch<E>, "input">,
 ): Promise<Record<"mean" | "std" | "scale", Float64Array>> {
-  const { nFeatures } = readout.shape;
+  const { nFeatures, statisticsBy, fanIn } = readout.shape;
   const known: Features[] = [];
   const failures: SolveStats[] = [];
   for await (const input of inputs) {
@@ -63,9 +67,10 @@ export async function featureStatistics<E>(
   }
   if (known.length === 0) for (const stats of failures) assertSolved(stats);
   const { features, count } = joined(known);
-  const { mean, std } = columnStatistics(features, count, nFeatures);
+  const each = columnStatistics(features, count, nFeatures);
+  const { mean, std } = statisticsBy ? pooledStatistics(each, statisticsBy) : each;
   const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
-  const c = Math.min(1, FEATURE_SCALE / Math.sqrt(nFeatures));
+  const c = Math.min(1, FEATURE_SCALE / Math.sqrt(fanIn));
   if (!(rms > 0))
     throw new ArgumentError("calibrate", "input", "features that differ between samples", "constant ones");
   return { mean, std, scale: std.map((s) => c / (s + STD_FLOOR * rms)) };

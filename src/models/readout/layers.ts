@@ -60,6 +60,8 @@ export interface ReadoutOptions {
   readonly seed?: number;
   /** Standardise the features with fixed statistics, set by `calibrate`. Default false. */
   readonly standardise?: boolean;
+  /** [features]: the group of each, from 0, whose features share their statistics, such as those of a channel. Default: each has its own. */
+  readonly statisticsBy?: ArrayLike<number>;
 }
 
 const DEFAULT_FC_DIM = 512;
@@ -73,6 +75,7 @@ const OPTIONS: Readonly<Record<keyof ReadoutOptions, true>> = {
   dropout: true,
   seed: true,
   standardise: true,
+  statisticsBy: true,
 };
 const LAYER_OPTIONS: Readonly<Record<ReadoutLayer["type"], Readonly<Record<string, true>>>> = {
   linear: { type: true, units: true },
@@ -105,6 +108,10 @@ export interface ReadoutShape {
   readonly layers: readonly SizedLayer[];
   /** Features are standardised by the frozen rows `feature.mean` and `feature.scale`: (x − mean)·scale. */
   readonly standardised: boolean;
+  /** [features], the group of those that share statistics; null: each has its own. */
+  readonly statisticsBy: ArrayLike<number> | null;
+  /** The most features that a number behind them sees. */
+  readonly fanIn: number;
 }
 
 /** @throws {ArgumentError | ShapeError} naming the option */
@@ -188,7 +195,20 @@ export function readoutShape(options: ReadoutOptions, nFeatures: number, nOutput
     const last = sized.length === 0 ? "features, without layers" : "of the last layer";
     throw new ShapeError(WHERE, "layers", `${nOutputs} outputs, as the loss needs`, `${rows} ${last}`);
   }
-  return { nFeatures, nOutputs, widest, layers: sized, standardised: options.standardise ?? false };
+  const { standardise: standardised = false, statisticsBy = null } = options;
+  if (statisticsBy && statisticsBy.length !== nFeatures)
+    throw new ShapeError(WHERE, "statisticsBy", `${nFeatures} groups, one per feature`, `${statisticsBy.length}`);
+  const fanIn = fanInOf(sized[0], nFeatures);
+  return { nFeatures, nOutputs, widest, layers: sized, standardised, statisticsBy, fanIn };
+}
+
+/** The most features that a row of the first layer sees. */
+function fanInOf(first: SizedLayer | undefined, nFeatures: number): number {
+  if (first?.type !== "sparse") return nFeatures;
+  const { nRows, rowPtr } = first.layer.matrix;
+  let most = 1;
+  for (let i = 0; i < nRows; i++) most = Math.max(most, rowPtr[i + 1]! - rowPtr[i]!);
+  return most;
 }
 
 function checkSparse({ matrix, sharedWeights: shared, bias }: SparseLayer, i: number, nIn: number): void {
