@@ -6,7 +6,13 @@ export { type DistanceDecayOptions, distanceDecay } from "./distanceDecay.ts";
 export { type ErdosRenyiOptions, erdosRenyi, erdosRenyiLike } from "./erdosRenyi.ts";
 export { HexagonalEye, type HexagonalOffset, hexagonalOffsets } from "./hexagon.ts";
 export { hexConvolution, type SharedPattern } from "./hexConvolution.ts";
-export { type HexagonalNeurons, hexagonalEyeOf, hexagonalInput, hexagonalReadout } from "./hexProjection.ts";
+export {
+  eyeExtentOf,
+  type HexagonalNeurons,
+  hexagonalEyeOf,
+  hexagonalInput,
+  hexagonalReadout,
+} from "./hexProjection.ts";
 export { type LogNormalOptions, logNormalConnectome } from "./logNormalConnectome.ts";
 export { type MotionConnectome, type MotionConnectomeOptions, motionConnectome } from "./motionConnectome.ts";
 export {

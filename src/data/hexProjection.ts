@@ -16,23 +16,35 @@ const TOLERANCE = 1e-3;
 /** Places closer than this, as a part of the eye, are the same. */
 const SAME_PLACE = 1e-6;
 
+/** Extent of the eye that has as many columns as the neurons have places; null: no eye has, or they have none. */
+export function eyeExtentOf(neurons: Pick<HexagonalNeurons, "count" | "x" | "y">): number | null {
+  const count = countPlaces(neurons);
+  const extent = Math.round((Math.sqrt((4 * count - 1) / 3) - 1) / 2);
+  return count > 0 && 3 * extent * (extent + 1) + 1 === count ? extent : null;
+}
+
+function countPlaces({ x, y, count }: Pick<HexagonalNeurons, "count" | "x" | "y">): number {
+  if (x === null || y === null) return 0;
+  const places = new Set<string>();
+  for (let i = 0; i < count; i++) {
+    if (!Number.isNaN(x[i])) places.add(`${Math.round(x[i]! / SAME_PLACE)} ${Math.round(y[i]! / SAME_PLACE)}`);
+  }
+  return places.size;
+}
+
 /**
  * The eye whose columns the neurons lie in, by the number of their places.
  *
  * @throws {ArgumentError} neurons without places, or with other than 3·extent·(extent + 1) + 1 of them
  */
-export function hexagonalEyeOf({ x, y, count }: Pick<HexagonalNeurons, "count" | "x" | "y">): HexagonalEye {
+export function hexagonalEyeOf(neurons: Pick<HexagonalNeurons, "count" | "x" | "y">): HexagonalEye {
   const where = "hexagonalEyeOf";
   const name = "neurons";
-  if (x === null || y === null) throw new ArgumentError(where, name, PLACES, "none");
-  const places = new Set<string>();
-  for (let i = 0; i < count; i++) {
-    if (!Number.isNaN(x[i])) places.add(`${Math.round(x[i]! / SAME_PLACE)} ${Math.round(y[i]! / SAME_PLACE)}`);
-  }
-  const extent = Math.round((Math.sqrt((4 * places.size - 1) / 3) - 1) / 2);
-  if (places.size > 0 && 3 * extent * (extent + 1) + 1 === places.size) return new HexagonalEye(extent);
+  if (neurons.x === null || neurons.y === null) throw new ArgumentError(where, name, PLACES, "none");
+  const extent = eyeExtentOf(neurons);
+  if (extent !== null) return new HexagonalEye(extent);
   const expected = "places in all columns of a hexagonal eye: 1, 7, 19, 37, … of them";
-  throw new ArgumentError(where, name, expected, `${places.size}`);
+  throw new ArgumentError(where, name, expected, `${countPlaces(neurons)}`);
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
 import { orRelease } from "../core/release.ts";
+import { eyeExtentOf } from "../data/connectomes.ts";
 import type { ControlReport } from "../data/controls.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import type { TaskNetwork } from "../data/tasks/taskSet.ts";
@@ -107,6 +108,7 @@ export async function loadRunInputs(config: TrainConfig, options: RunInputOption
     nonlinearity,
     group: sharing?.shared.group ?? null,
     typeIdx: sharing?.typeIdx ?? null,
+    eyeExtent: () => connectome.table && eyeExtentOf(connectome.table),
   };
   const loaded = recorded ?? (await loadSamples(config, taskNetwork, options));
   const samples = config.time === "discrete" ? withoutTimes(loaded) : loaded;

@@ -115,6 +115,38 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       lr: 0.02,
     },
   },
+  flyvis: {
+    summary:
+      "tells the optic flow of moving textures with the fly's visual system and flyvis' parameters: a strength per pair of cell types, a time constant and a bias per type; needs --connectome, as npx axograd import flyvis writes it",
+    warning: null,
+    needsConnectome: true,
+    recipe: {
+      ...PLACED_TASK,
+      dynamics: "voltage",
+      share: "types",
+      normalise: "pairs",
+      gain: 0.01,
+      keepSigns: true,
+      bias: 0.5,
+      biasSpread: 0.05,
+      // Frames of 20 ms: 50 ms.
+      tau: 2.5,
+      rest: 0.5,
+      input: "hexagonal",
+      head: "columns",
+      hiddenChannels: 8,
+      // Potentials hardly vary at the start.
+      standardise: true,
+      data: "motion",
+      trainSamples: 9600,
+      validationSamples: 64,
+      testSamples: 256,
+      epochs: 1,
+      lr: 5e-3,
+      // Strengths are relative to their initial values.
+      lrOf: { weights: 0.02, biases: 1e-4, "time-constants": 1e-3 },
+    },
+  },
   tutorial: {
     summary: "torch-biopl's training tutorial, exactly; known not to learn",
     warning:

@@ -16,8 +16,9 @@ export const motion: TaskSet = taskSet("motion", {
   options: {
     extent: {
       kind: "whole",
-      help: "distance of the eye's border from its centre, in columns: 5 is 91 columns, 15 is 721",
+      help: "distance of the eye's border from its centre, in columns: 5 is 91 columns, 15 is 721 (in training that of the network's eye, where it has one)",
       default: 5,
+      ofNetwork: ({ eyeExtent }) => eyeExtent?.() ?? null,
       least: 0,
       most: 64,
     },

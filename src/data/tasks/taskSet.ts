@@ -18,6 +18,8 @@ export interface TaskNumber {
   readonly default: number;
   readonly least: number;
   readonly most: number;
+  /** The default with a network that has one of its own. */
+  readonly ofNetwork?: (network: TaskNetwork) => number | null;
 }
 
 /** One of some words. */
@@ -47,6 +49,8 @@ export interface TaskNetwork {
   readonly group: ArrayLike<number> | null;
   /** [neurons]: neurons of a type share τ and b; null: each has its own. */
   readonly typeIdx: ArrayLike<number> | null;
+  /** Extent of the hexagonal eye in whose columns the neurons lie; null: they lie in none. */
+  eyeExtent?(): number | null;
 }
 
 /** Which samples of a task to make. */
@@ -129,7 +133,7 @@ export function taskSet<const Options extends Readonly<Record<string, TaskOption
     options,
     isAboutNetwork,
     make: ({ seed, samples, options: given = {}, network = null }) => {
-      const values = checkedOptions(name, options, given) as OptionValues<Options>;
+      const values = checkedOptions(name, options, given, network) as OptionValues<Options>;
       for (const part of PARTS) checkRange(name, `samples.${part}`, { kind: "whole", ...COUNT }, samples[part]);
       const key = deriveKey(keyOfSeed(seed), name);
       return make({
@@ -153,11 +157,12 @@ function checkedOptions(
   task: string,
   options: Readonly<Record<string, TaskOption>>,
   given: Readonly<Record<string, unknown>>,
+  network: TaskNetwork | null,
 ): Record<string, unknown> {
   checkNames(task, given, Object.fromEntries(Object.keys(options).map((name) => [name, true as const])));
   return Object.fromEntries(
     Object.entries(options).map(([name, option]) => {
-      const value = given[name] === undefined ? option.default : given[name];
+      const value = given[name] ?? defaultOf(option, network);
       if (option.kind !== "choice") checkRange(task, name, option, value);
       else if (!option.values.includes(value as string)) {
         throw new ArgumentError(task, name, `one of ${option.values.join(", ")}`, quoteValue(value));
@@ -165,6 +170,11 @@ function checkedOptions(
       return [name, value];
     }),
   );
+}
+
+function defaultOf(option: TaskOption, network: TaskNetwork | null): number | string {
+  const own = option.kind !== "choice" && network ? option.ofNetwork?.(network) : null;
+  return own ?? option.default;
 }
 
 function checkRange(
