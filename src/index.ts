@@ -398,10 +398,12 @@ export { type BinaryCrossEntropyOptions, binaryCrossEntropy } from "./models/tas
 export { type CrossEntropyOptions, crossEntropy } from "./models/task/losses/crossEntropy.ts";
 export { type HuberOptions, huber } from "./models/task/losses/huber.ts";
 export { LOSS_NAMES, LOSSES, type LossName, lossByName } from "./models/task/losses/index.ts";
+export { type NormOptions, norm } from "./models/task/losses/norm.ts";
 export { ordinal } from "./models/task/losses/ordinal.ts";
 export { poisson } from "./models/task/losses/poisson.ts";
 export { squaredError } from "./models/task/losses/squared.ts";
 export { classification, makeTask, type TaskOptions } from "./models/task/makeTask.ts";
+export { endpointError } from "./models/task/metrics/endpointError.ts";
 export { METRIC_NAMES, METRICS, metricByName } from "./models/task/metrics/index.ts";
 export type { Measurement, TaskGradients, TaskResult } from "./models/task/passes.ts";
 export {

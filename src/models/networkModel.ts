@@ -165,7 +165,7 @@ export abstract class NetworkModel<E extends object, N extends ConnectomeNetwork
   /**
    * Sets the fixed statistics of the features from a batch, or from several as if they were one: mean and standard deviation of each feature over the samples, at the last time
    * of the read-out or averaged over its times, so that z = c·(h − mean)/(std + 0.1·rms(std)) with c = min(1, 6.5/√F), F features that a number
-   * of the first layer sees at most. With `statisticsBy`, features of a group have its mean and standard deviation. Nothing is differentiated
+   * of the first layer sees at most. With `scaleBy`, std is the root mean square of its group. Nothing is differentiated
    * through them.
    */
   async calibrate(

@@ -93,6 +93,8 @@ export interface TrainConfig {
   readonly classWeights: (typeof CLASS_WEIGHTS)[number];
   /** Where Huber's loss passes from a square to a line. */
   readonly huberDelta: number;
+  /** Numbers of a target that are one vector: of the loss "norm" and the metric "endpoint-error". */
+  readonly vectorSize: number;
   /** How much a target of 1 counts beside one of 0 in binary cross-entropy. */
   readonly positiveWeight: number;
   /** Weight of the mean of (rate − activityBaseline)² over all neurons in the loss. */

@@ -234,6 +234,18 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
     default: 1,
     needs: { expected: "--loss huber", met: ({ loss }) => loss === "huber", got: ({ loss }) => `--loss ${loss}` },
   },
+  vectorSize: {
+    group: "Task",
+    placeholder: "<n>",
+    help: "with --loss norm or the metric endpoint-error: numbers of a target that make a vector (first components of all vectors come first)",
+    type: whole(1, 65_536),
+    default: 2,
+    needs: {
+      expected: "--loss norm or --metrics endpoint-error",
+      met: ({ loss, metrics }) => loss === "norm" || (metrics?.includes("endpoint-error") ?? false),
+      got: ({ loss }) => `--loss ${loss}`,
+    },
+  },
   positiveWeight: {
     group: "Task",
     placeholder: "<x>",

@@ -199,8 +199,8 @@ function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): Re
     average,
     // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
     standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
-    // All columns see through the same weights, so that their features have the same statistics.
-    ...(projections.featureChannel && { statisticsBy: projections.featureChannel }),
+    // All columns see through the same weights. Their means differ, as cells at the border of an eye have fewer partners.
+    ...(projections.featureChannel && { scaleBy: projections.featureChannel }),
   };
 }
 

@@ -7,7 +7,9 @@ import { binaryCrossEntropy } from "../models/task/losses/binaryCrossEntropy.ts"
 import { crossEntropy } from "../models/task/losses/crossEntropy.ts";
 import { huber } from "../models/task/losses/huber.ts";
 import { type LossName, lossByName } from "../models/task/losses/index.ts";
+import { norm } from "../models/task/losses/norm.ts";
 import { makeTask } from "../models/task/makeTask.ts";
+import { endpointError } from "../models/task/metrics/endpointError.ts";
 import { type ActivityPenalty, activityPenalty, rateL1, rateL2 } from "../models/task/penalties.ts";
 import type { Loss, Task } from "../models/task/task.ts";
 import type { TrainConfig } from "./config.ts";
@@ -16,7 +18,7 @@ import { underSettings } from "./underSettings.ts";
 
 type TaskConfig = Pick<
   TrainConfig,
-  "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta" | "positiveWeight"
+  "loss" | "metrics" | "labelSmoothing" | "classWeights" | "huberDelta" | "vectorSize" | "positiveWeight"
 >;
 
 /** Most samples from which the centre of number targets is taken; it affects rounding only. */
@@ -29,11 +31,12 @@ export type TaskSamples = Pick<SampleSplits, "train" | "known" | "counts" | "cen
 export async function taskOf(config: TaskConfig, samples: TaskSamples): Promise<Task> {
   const { train, centre } = samples;
   const { target } = train;
-  const { metrics } = config;
+  const loss = await lossOf(config, train);
+  const metrics = config.metrics ?? loss.metrics;
   const options = {
-    loss: await lossOf(config, train),
+    loss,
     target,
-    ...(metrics && { metrics }),
+    metrics: metrics.map((name) => (name === "endpoint-error" ? endpointError(config.vectorSize) : name)),
     ...(target.kind === "numbers" && { centre: centre ?? (await centreOf(train)) }),
   };
   const task = underSettings(
@@ -97,12 +100,13 @@ function isPlain({ name }: Pick<Loss, "name">, { labelSmoothing, classWeights }:
 }
 
 async function lossOf(config: TaskConfig, train: SampleSet): Promise<Loss> {
-  const { loss, labelSmoothing, classWeights, huberDelta, positiveWeight } = config;
+  const { loss, labelSmoothing, classWeights, huberDelta, vectorSize, positiveWeight } = config;
   const name: LossName = loss === "auto" ? (train.target.kind === "class" ? "cross-entropy" : "squared") : loss;
   const idle = labelSmoothing > 0 ? "--label-smoothing" : classWeights === "none" ? null : "--class-weights";
   if (idle !== null && name !== "cross-entropy")
     throw new ArgumentError("train", idle, "targets that are classes, with the loss cross-entropy", name);
   if (name === "huber") return huber({ delta: huberDelta });
+  if (name === "norm") return norm({ vectorSize });
   if (name === "binary-cross-entropy") return binaryCrossEntropy({ positiveWeight });
   if (name !== "cross-entropy") return lossByName(name);
   const weights = classWeights === "balanced" && train.target.kind === "class" ? await balanced(train) : null;

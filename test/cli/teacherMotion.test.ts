@@ -296,7 +296,7 @@ test("hidden channels between two convolutions: shapes, initial values, dropout,
   });
 });
 
-test("convolutions read features whose statistics are those of their cell type over all columns", async () => {
+test("convolutions read features about their own means, with one scale for each cell type", async () => {
   const settings: Settings = {
     ...{ preset: "motion", generate: "motion:2", dataOptions: { extent: 2, frames: 8, settle: 3 }, trainSamples: 16 },
     ...{ standardise: true, calibration: 16, kernel: 1 },
@@ -307,9 +307,10 @@ test("convolutions read features whose statistics are those of their cell type o
     const { table } = connectome;
     const types = Array.from(projections.outputProjection!.colIdx, (neuron) => table!.typeIdx[neuron]!);
     const firstOf = (type: number) => types.indexOf(type);
-    assert.is(new Set(mean).size, new Set(types).size);
+    assert.is(new Set(scale).size, new Set(types).size);
+    assert.ok(new Set(mean).size > types.length / 2);
     types.forEach((type, f) => {
-      assert.equal([mean[f], scale[f]], [mean[firstOf(type)], scale[firstOf(type)]]);
+      assert.is(scale[f], scale[firstOf(type)]);
     });
   });
 });

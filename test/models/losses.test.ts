@@ -10,6 +10,7 @@ import { binaryCrossEntropy } from "../../src/models/task/losses/binaryCrossEntr
 import { crossEntropy } from "../../src/models/task/losses/crossEntropy.ts";
 import { huber } from "../../src/models/task/losses/huber.ts";
 import { LOSS_NAMES, lossByName } from "../../src/models/task/losses/index.ts";
+import { norm } from "../../src/models/task/losses/norm.ts";
 import { makeTask } from "../../src/models/task/makeTask.ts";
 import { METRIC_NAMES, metricByName } from "../../src/models/task/metrics/index.ts";
 import { classOf } from "../../src/models/task/predictedClass.ts";
@@ -227,6 +228,39 @@ function defineLosses(test: Test<WithBackend>): void {
         model.dispose();
       });
     }
+  }
+
+  for (const weight of [null, weightAt]) {
+    test(`norm${weight ? ", weighted" : ""}: loss, gradient and endpoint error are those of vectors`, async ({
+      backend,
+    }) => {
+      const task = makeTask({ loss: norm(), metrics: ["endpoint-error"], target: NUMBERS });
+      const model = passThrough(backend, task);
+      const f = FORMULAS.squared!;
+      const [outputs, targets] = [outputsOf(f), targetsOf(f, weight)];
+      const n = outputs.length;
+      const w = Float64Array.from({ length: n }, (_, i) => weight?.(i) ?? 1);
+      const error = outputs.map((o, i) => (w[i]! > 0 ? o - f.targetAt(i) : 0));
+      // Numbers 0 and 2 of four are a vector, and so are 1 and 3.
+      const partner = (i: number): number => i + (i % WIDTH < WIDTH / 2 ? WIDTH / 2 : -WIDTH / 2);
+      const square = error.map((e, i) => e * e + error[partner(i)]! ** 2);
+      const length = square.map((s) => Math.sqrt(s + 1e-6));
+      const total = sum([...w]);
+      const mean = (values: Float64Array): number => sum([...values.map((v, i) => w[i]! * v)]) / total;
+      const slope = error.map((e, i) => ((w[i]! + w[partner(i)]!) * e) / length[i]! / total);
+      const [input, evaluation] = asInput(outputs, BATCH, TIMES);
+      const got = await model.gradients(input, targets, 0, evaluation);
+      const check = (expected: Float64Array) =>
+        assertClose(got.x!, expected, gamma(SLOPE_ROUNDINGS, backend.dtype) * (3 / total), "gradient");
+      const ofLengths = gamma(LOSS_ROUNDINGS, backend.dtype) * mean(length);
+      assertClose([got.loss], [mean(length)], ofLengths, "loss");
+      check(slope);
+      const measured = metricValues(task, got.metrics)["endpoint-error"]!;
+      assertClose([measured], [mean(square.map(Math.sqrt))], ofLengths, "endpoint error");
+      // Lengths of single numbers are others.
+      assert.throws(() => check(error.map((e, i) => (w[i]! * Math.sign(e)) / total)), /elements differ/);
+      model.dispose();
+    });
   }
 
   test("another loss does not pass for this one", async ({ backend }) => {
@@ -655,6 +689,11 @@ forEachBackend("targets", ["f64"], (test) => {
     ];
     for (const [options, pattern] of cases) assert.throws(() => makeTask(options as never), pattern);
     assert.throws(() => huber({ delta: 0 }), /above 0, got 0/);
+    assert.throws(() => norm({ vectorSize: 0 }), /at least 1, got 0/);
+    const three = { loss: norm({ vectorSize: 3 }), target: NUMBERS };
+    assert.throws(() => makeTask(three), /whole vectors, 3 numbers each .* got 4 numbers \(target\.width\)/);
+    const odd = { loss: "squared", metrics: ["endpoint-error"], target: { ...NUMBERS, width: 5 } };
+    assert.throws(() => makeTask(odd), /endpoint-error: expected targets of whole vectors/);
     assert.throws(() => crossEntropy({ labelSmoothing: 2 }), /from 0 to 1, got 2/);
     assert.throws(() => crossEntropy({ classWeights: [1, 0], labelSmoothing: 0.1 }), /got 0 for class 1/);
     assert.throws(() => binaryCrossEntropy({ positiveWeight: -1 }), /above 0, got -1/);

@@ -78,10 +78,16 @@ export const motion: TaskSet = taskSet("motion", {
   },
 });
 
-/** Speeds s uniform in [a, b], uniform directions: a component has mean 0, mean square E s²/2 and mean absolute value 2/π·E s. */
+/** Speeds s uniform in [a, b], uniform directions: a component has mean 0, mean square E s²/2, mean absolute value 2/π·E s. */
 function knownOf(a: number, b: number): Record<string, KnownAnswer> {
   const reason = "directions are uniform, so the best constant prediction is 0";
   const chance = (value: number): KnownAnswer => ({ best: null, memoryless: null, chance: value, reason });
   const meanSquare = (a * a + a * b + b * b) / 6;
-  return { loss: chance(meanSquare), mse: chance(meanSquare), mae: chance((a + b) / Math.PI), r2: chance(0) };
+  return {
+    loss: chance(meanSquare),
+    mse: chance(meanSquare),
+    mae: chance((a + b) / Math.PI),
+    "endpoint-error": chance((a + b) / 2),
+    r2: chance(0),
+  };
 }

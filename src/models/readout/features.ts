@@ -11,7 +11,7 @@ import {
   columnStatistics,
   type FeatureSpread,
   featureSpread,
-  pooledStatistics,
+  pooledDeviations,
   ResponseCount,
   type ResponseShares,
 } from "./responses.ts";
@@ -43,7 +43,7 @@ interface Features extends Outcome {
 }
 
 /**
- * Mean, standard deviation and scale of each feature, or group of them, over the samples of all inputs; those that fail are left out.
+ * Mean, standard deviation (pooled within groups that share a scale) and scale of each feature over the samples of all inputs; those that fail are left out.
  *
  * @throws {ArgumentError} features that are the same for all samples
  * @throws {SolverError} all samples failed
@@ -54,7 +54,7 @@ export async function featureStatistics<E>(
   inputs: AsyncIterable<ModelInput> | Iterable<ModelInput>,
   plan: Omit<ReadBatch<E>, "input">,
 ): Promise<Record<"mean" | "std" | "scale", Float64Array>> {
-  const { nFeatures, statisticsBy, fanIn } = readout.shape;
+  const { nFeatures, scaleBy, fanIn } = readout.shape;
   const known: Features[] = [];
   const failures: SolveStats[] = [];
   for await (const input of inputs) {
@@ -67,8 +67,8 @@ export async function featureStatistics<E>(
   }
   if (known.length === 0) for (const stats of failures) assertSolved(stats);
   const { features, count } = joined(known);
-  const each = columnStatistics(features, count, nFeatures);
-  const { mean, std } = statisticsBy ? pooledStatistics(each, statisticsBy) : each;
+  const { mean, std: own } = columnStatistics(features, count, nFeatures);
+  const std = scaleBy ? pooledDeviations(own, scaleBy) : own;
   const rms = Math.sqrt(std.reduce((sum, s) => sum + s * s, 0) / nFeatures);
   const c = Math.min(1, FEATURE_SCALE / Math.sqrt(fanIn));
   if (!(rms > 0))

@@ -60,8 +60,8 @@ export interface ReadoutOptions {
   readonly seed?: number;
   /** Standardise the features with fixed statistics, set by `calibrate`. Default false. */
   readonly standardise?: boolean;
-  /** [features]: the group of each, from 0, whose features share their statistics, such as those of a channel. Default: each has its own. */
-  readonly statisticsBy?: ArrayLike<number>;
+  /** [features]: the group of each, whose features share a scale, such as those of a channel; means are their own. Default: none share. */
+  readonly scaleBy?: ArrayLike<number>;
 }
 
 const DEFAULT_FC_DIM = 512;
@@ -75,7 +75,7 @@ const OPTIONS: Readonly<Record<keyof ReadoutOptions, true>> = {
   dropout: true,
   seed: true,
   standardise: true,
-  statisticsBy: true,
+  scaleBy: true,
 };
 const LAYER_OPTIONS: Readonly<Record<ReadoutLayer["type"], Readonly<Record<string, true>>>> = {
   linear: { type: true, units: true },
@@ -108,8 +108,8 @@ export interface ReadoutShape {
   readonly layers: readonly SizedLayer[];
   /** Features are standardised by the frozen rows `feature.mean` and `feature.scale`: (x − mean)·scale. */
   readonly standardised: boolean;
-  /** [features], the group of those that share statistics; null: each has its own. */
-  readonly statisticsBy: ArrayLike<number> | null;
+  /** [features], the group of those that share a scale; null: each has its own. */
+  readonly scaleBy: ArrayLike<number> | null;
   /** The most features that a number behind them sees. */
   readonly fanIn: number;
 }
@@ -195,11 +195,11 @@ export function readoutShape(options: ReadoutOptions, nFeatures: number, nOutput
     const last = sized.length === 0 ? "features, without layers" : "of the last layer";
     throw new ShapeError(WHERE, "layers", `${nOutputs} outputs, as the loss needs`, `${rows} ${last}`);
   }
-  const { standardise: standardised = false, statisticsBy = null } = options;
-  if (statisticsBy && statisticsBy.length !== nFeatures)
-    throw new ShapeError(WHERE, "statisticsBy", `${nFeatures} groups, one per feature`, `${statisticsBy.length}`);
+  const { standardise: standardised = false, scaleBy = null } = options;
+  if (scaleBy && scaleBy.length !== nFeatures)
+    throw new ShapeError(WHERE, "scaleBy", `${nFeatures} groups, one per feature`, `${scaleBy.length}`);
   const fanIn = fanInOf(sized[0], nFeatures);
-  return { nFeatures, nOutputs, widest, layers: sized, standardised, statisticsBy, fanIn };
+  return { nFeatures, nOutputs, widest, layers: sized, standardised, scaleBy, fanIn };
 }
 
 /** The most features that a row of the first layer sees. */

@@ -6,6 +6,7 @@ import type { GradTarget } from "../../autodiff/vjp.ts";
 import type { Bindable, DeviceBuffer } from "../../backend/backend.ts";
 import { Desk } from "../../backend/desk.ts";
 import type { Program } from "../../backend/program.ts";
+import type { Csr } from "../../core/csr.ts";
 import type { FloatArray } from "../../core/dtype.ts";
 import { deriveKey, type Key, keyOfSeed } from "../../core/random.ts";
 import { orRelease } from "../../core/release.ts";
@@ -75,6 +76,7 @@ export class Readout {
         loss: desk.vector("loss", 1),
         sums: this.sumLayout.map(({ metric, sum, rows }) => desk.vector(sumName(metric, sum), rows)),
         rows: fixedRows(desk, task),
+        matrices: fixedMatrices(desk, task),
       };
     });
     this.#feature = own.feature;
@@ -85,6 +87,7 @@ export class Readout {
     this.#isCalibrated = own.feature === null;
     this.#fixed = {
       ...own.rows,
+      ...own.matrices,
       scale: own.scale,
       loss: own.loss,
       ...Object.fromEntries(this.sumLayout.map(({ metric, sum }, i) => [sumName(metric, sum), own.sums[i]!])),
@@ -287,6 +290,14 @@ function fixedRows(desk: Desk, { loss, centre }: Task): Record<string, DeviceBuf
       desk.backend.upload(buffer, values);
       return [name, buffer];
     }),
+  );
+}
+
+/** The matrices that a task's graphs read. */
+function fixedMatrices(desk: Desk, { loss, metrics, target }: Task): Record<string, Bindable> {
+  const matrices = Object.assign({}, ...[loss, ...metrics].map((part) => part.matrices?.(target) ?? {}));
+  return Object.fromEntries(
+    Object.entries<Csr>(matrices).map(([name, csr]) => [name, desk.own(desk.backend.sparse(`task ${name}`, csr))]),
   );
 }
 

@@ -83,29 +83,14 @@ export function columnStatistics(x: Float64Array, n: number, width: number): { m
   return { mean, std: std.map(Math.sqrt) };
 }
 
-/**
- * Mean and (population) standard deviation of every column → those of its group, over all entries of the columns of the group:
- * mean m̄ of the means m, variance mean(s² + (m − m̄)²).
- *
- * @param group  [width]
- */
-export function pooledStatistics(
-  { mean, std }: { readonly mean: Float64Array; readonly std: Float64Array },
-  group: ArrayLike<number>,
-): { mean: Float64Array; std: Float64Array } {
-  const pooled = groupMeans(mean, group);
-  const squares = std.map((s, f) => s * s + (mean[f]! - pooled[f]!) ** 2);
-  return { mean: pooled, std: groupMeans(squares, group).map(Math.sqrt) };
-}
-
-/** For each number the mean of its group. */
-function groupMeans(x: Float64Array, group: ArrayLike<number>): Float64Array {
+/** Standard deviations, each replaced by the root mean square of those of its group. @param group  [width] */
+export function pooledDeviations(std: Float64Array, group: ArrayLike<number>): Float64Array {
   const count = new Map<number, number>();
-  const sum = new Map<number, number>();
-  for (let f = 0; f < x.length; f++) {
+  const squares = new Map<number, number>();
+  for (let f = 0; f < std.length; f++) {
     const g = group[f]!;
     count.set(g, (count.get(g) ?? 0) + 1);
-    sum.set(g, (sum.get(g) ?? 0) + x[f]!);
+    squares.set(g, (squares.get(g) ?? 0) + std[f]! ** 2);
   }
-  return x.map((_, f) => sum.get(group[f]!)! / count.get(group[f]!)!);
+  return std.map((_, f) => Math.sqrt(squares.get(group[f]!)! / count.get(group[f]!)!));
 }

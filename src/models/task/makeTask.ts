@@ -60,7 +60,10 @@ export function checkTask({ loss, metrics, target, centre }: Task): void {
   for (const metric of metrics) {
     if (names.has(metric.name)) throw new ArgumentError(WHERE, "metrics", "each metric once", `${metric.name} twice`);
     names.add(metric.name);
-    if (metric.target === "any" || metric.target === kind) continue;
+    if (metric.target === "any" || metric.target === kind) {
+      metric.matrices?.(target);
+      continue;
+    }
     const expected = `metrics for ${kind === "class" ? "classes" : "numbers"}`;
     throw new ArgumentError(WHERE, "metrics", expected, `${metric.name}, which is not one`);
   }

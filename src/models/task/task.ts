@@ -1,6 +1,7 @@
 // Tasks: what is asked of a network and how it is judged. A loss and its metrics are small graphs; gradients and both devices follow.
 
 import type { Graph } from "../../autodiff/graph.ts";
+import type { Csr } from "../../core/csr.ts";
 import type { TargetShape } from "../../core/targets.ts";
 import type { Value } from "../../ops/value.ts";
 
@@ -36,6 +37,8 @@ export interface Loss {
   graph(g: Graph, judged: Judged): Value;
   /** Fixed numbers that the graph reads, as rows of these names. */
   readonly rows?: Readonly<Record<string, ArrayLike<number>>>;
+  /** Fixed sparse matrices that the graph reads, by these names. */
+  matrices?(shape: TargetShape): Readonly<Record<string, Csr>>;
   /** Factor on the weight of a target, such as the weight of its class; default 1. Computed on the host. */
   weightOf?(target: number): number;
   /** Why a target cannot be asked for (it is not 0 or 1, not a count, …), in words; null: it can. Checked on the host. */
@@ -65,6 +68,8 @@ export interface Metric {
    * multiplied by the weights of the targets and summed over samples and times, per row.
    */
   sums(g: Graph, judged: Judged, shape: TargetShape): Readonly<Record<string, Value>>;
+  /** Fixed sparse matrices that the graph of `sums` reads, by these names. Those of the loss with the same name are the same. */
+  matrices?(shape: TargetShape): Readonly<Record<string, Csr>>;
   /**
    * The metric from its sums, one value per row of `sums`, and the sums of the weights. NaN: the sums do not determine it.
    * Of several outputs it is one number over all of them; of the sums of a single output, that of this one alone (see `perOutput`).

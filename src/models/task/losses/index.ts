@@ -6,6 +6,7 @@ import { absoluteError } from "./absolute.ts";
 import { binaryCrossEntropy } from "./binaryCrossEntropy.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { huber } from "./huber.ts";
+import { norm } from "./norm.ts";
 import { ordinal } from "./ordinal.ts";
 import { poisson } from "./poisson.ts";
 import { squaredError } from "./squared.ts";
@@ -17,6 +18,7 @@ export const LOSSES: {
   readonly squared: typeof squaredError;
   readonly absolute: typeof absoluteError;
   readonly huber: typeof huber;
+  readonly norm: typeof norm;
   readonly "binary-cross-entropy": typeof binaryCrossEntropy;
   readonly poisson: typeof poisson;
 } = {
@@ -25,6 +27,7 @@ export const LOSSES: {
   squared: squaredError,
   absolute: absoluteError,
   huber: huber,
+  norm: norm,
   "binary-cross-entropy": binaryCrossEntropy,
   poisson: poisson,
 };

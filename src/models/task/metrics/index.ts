@@ -6,6 +6,7 @@ import { accuracy } from "./accuracy.ts";
 import { balancedAccuracy } from "./balancedAccuracy.ts";
 import { binaryAccuracy } from "./binaryAccuracy.ts";
 import { correlation } from "./correlation.ts";
+import { endpointError } from "./endpointError.ts";
 import { meanAbsoluteError } from "./meanAbsoluteError.ts";
 import { meanSquaredError } from "./meanSquaredError.ts";
 import { r2 } from "./r2.ts";
@@ -18,6 +19,7 @@ export const METRICS: readonly Metric[] = [
   correlation,
   meanSquaredError,
   meanAbsoluteError,
+  endpointError(),
   binaryAccuracy,
 ];
 
