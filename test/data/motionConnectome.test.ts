@@ -84,7 +84,7 @@ test("before any training, detectors respond most to motion towards their own ne
     const to = small.eye.neighbour(centre, offset);
     for (let s = 0; s < 20; s++) {
       const drawn = drawScene(
-        { slowest: 0.2, fastest: 0.2, textures: ["noise"], twoDepths: 0 },
+        { slowest: 0.2, fastest: 0.2, speeds: "uniform", textures: ["noise"], twoDepths: 0 },
         new RandomStream([s, 5]),
       );
       const far = { ...drawn.far, vx: 0.2 * small.eye.x[to]!, vy: 0.2 * small.eye.y[to]! };

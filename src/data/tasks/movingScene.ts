@@ -62,9 +62,11 @@ export interface Scene {
 
 /** What scenes are drawn from. */
 export interface SceneOptions {
-  /** Speeds are uniform between these, in columns per frame; directions are uniform. */
+  /** Speeds lie between these, in columns per frame; directions are uniform. */
   readonly slowest: number;
   readonly fastest: number;
+  /** Whether speeds are uniform, or their logarithms are. */
+  readonly speeds: "uniform" | "logarithmic";
   /** Each is equally likely. */
   readonly textures: readonly Texture[];
   /** Probability of a nearer texture. */
@@ -72,10 +74,14 @@ export interface SceneOptions {
 }
 
 /** A random scene. */
-export function drawScene({ slowest, fastest, textures, twoDepths }: SceneOptions, stream: RandomStream): Scene {
+export function drawScene(
+  { slowest, fastest, speeds, textures, twoDepths }: SceneOptions,
+  stream: RandomStream,
+): Scene {
   const drawLayer = (): Layer => {
     const { waves, gain } = KINDS[textures[stream.below(textures.length)]!];
-    const speed = slowest + (fastest - slowest) * stream.uniform();
+    const u = stream.uniform();
+    const speed = speeds === "uniform" ? slowest + (fastest - slowest) * u : slowest * (fastest / slowest) ** u;
     const direction = 2 * Math.PI * stream.uniform();
     return { field: drawField(waves, stream), gain, vx: speed * Math.cos(direction), vy: speed * Math.sin(direction) };
   };

@@ -162,7 +162,7 @@ function checkedOptions(
   checkNames(task, given, Object.fromEntries(Object.keys(options).map((name) => [name, true as const])));
   return Object.fromEntries(
     Object.entries(options).map(([name, option]) => {
-      const value = given[name] ?? defaultOf(option, network);
+      const value = given[name] === undefined ? defaultOf(option, network) : given[name];
       if (option.kind !== "choice") checkRange(task, name, option, value);
       else if (!option.values.includes(value as string)) {
         throw new ArgumentError(task, name, `one of ${option.values.join(", ")}`, quoteValue(value));

@@ -1,5 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { csrFromCoo } from "../../../src/core/csr.ts";
 import { RandomStream } from "../../../src/core/random.ts";
 import { HexagonalEye, hexagonalOffsets } from "../../../src/data/hexagon.ts";
 import { motion } from "../../../src/data/tasks/motion.ts";
@@ -32,7 +33,10 @@ for (const twoDepths of [0, 1]) {
     let [checked, both] = [0, 0];
     for (const s of range(60)) {
       const textures = [TEXTURES[s % 3]!];
-      const scene = drawScene({ slowest: 0.1, fastest: 0.5, textures, twoDepths }, new RandomStream([s, 1]));
+      const scene = drawScene(
+        { slowest: 0.1, fastest: 0.5, speeds: "uniform", textures, twoDepths },
+        new RandomStream([s, 1]),
+      );
       const views = [
         view(scene, eye, [time - h, time, time + h]),
         view(scene, shifted(-h, 0), [time]),
@@ -71,7 +75,7 @@ for (const twoDepths of [0, 1]) {
 test("a texture that moves by a column per frame is itself a column further", () => {
   for (const { du, dv } of hexagonalOffsets(1).slice(1)) {
     const drawn = drawScene(
-      { slowest: 1, fastest: 1, textures: ["natural"], twoDepths: 0 },
+      { slowest: 1, fastest: 1, speeds: "uniform", textures: ["natural"], twoDepths: 0 },
       new RandomStream([4, du + 9]),
     );
     const centre = eye.indexOf(0, 0);
@@ -85,37 +89,57 @@ test("a texture that moves by a column per frame is itself a column further", ()
   }
 });
 
-test("speeds and directions are as asked; the errors of the answer 0 are the known ones", async () => {
-  const [slowest, fastest] = [0.1, 0.4];
-  const options = { extent: 0, frames: 2, settle: 1, slowest, fastest, twoDepths: 0.5 };
-  const count = 20_000;
-  const { train, known } = motion.make({ seed: 3, samples: { train: count, validation: 1, test: 1 }, options });
-  const { targets, weights } = await train.read(range(count), null);
-  const squares: number[] = [];
-  const absolutes: number[] = [];
-  const sums = [0, 0];
-  for (let i = 0; i < targets.length; i += 4) {
-    assert.equal(Array.from(weights!.subarray(i, i + 4)), [0, 0, 1, 1]);
-    const [x, y] = [targets[i + 2]!, targets[i + 3]!];
-    const speed = Math.hypot(x, y);
-    assert.ok(speed > slowest - 1e-7 && speed < fastest + 1e-7);
-    squares.push((x * x + y * y) / 2);
-    absolutes.push((Math.abs(x) + Math.abs(y)) / 2);
-    sums[0]! += x;
-    sums[1]! += y;
-  }
-  for (const [values, answer] of [
-    [squares, known.mse!.chance!],
-    [squares, known.loss!.chance!],
-    [absolutes, known.mae!.chance!],
-  ] as const) {
-    const mean = values.reduce((a, b) => a + b, 0) / count;
-    const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / count;
-    assert.ok(Math.abs(mean - answer) < 5 * Math.sqrt(variance / count), `${mean} and ${answer}`);
-    assert.not(Math.abs(mean * 1.05 - answer) < 5 * Math.sqrt(variance / count));
-  }
-  // The mean of a component is 0 ± its deviation/√count.
-  for (const sum of sums) assert.ok(Math.abs(sum / count) < 5 * Math.sqrt(known.mse!.chance! / count));
+for (const speeds of ["uniform", "logarithmic"] as const) {
+  test(`${speeds} speeds and directions are as asked; the errors of the answer 0 are the known ones`, async () => {
+    const [slowest, fastest] = [0.1, 0.4];
+    const options = { extent: 0, frames: 2, settle: 1, slowest, fastest, speeds, twoDepths: 0.5 };
+    const count = 20_000;
+    const { train, known } = motion.make({ seed: 3, samples: { train: count, validation: 1, test: 1 }, options });
+    const { targets, weights } = await train.read(range(count), null);
+    const squares: number[] = [];
+    const absolutes: number[] = [];
+    const lengths: number[] = [];
+    let slow = 0;
+    const sums = [0, 0];
+    for (let i = 0; i < targets.length; i += 4) {
+      assert.equal(Array.from(weights!.subarray(i, i + 4)), [0, 0, 1, 1]);
+      const [x, y] = [targets[i + 2]!, targets[i + 3]!];
+      const speed = Math.hypot(x, y);
+      assert.ok(speed > slowest - 1e-7 && speed < fastest + 1e-7);
+      squares.push((x * x + y * y) / 2);
+      absolutes.push((Math.abs(x) + Math.abs(y)) / 2);
+      lengths.push(speed);
+      if (speed < Math.sqrt(slowest * fastest)) slow++;
+      sums[0]! += x;
+      sums[1]! += y;
+    }
+    for (const [values, answer] of [
+      [squares, known.mse!.chance!],
+      [squares, known.loss!.chance!],
+      [absolutes, known.mae!.chance!],
+      [lengths, known["endpoint-error"]!.chance!],
+    ] as const) {
+      const mean = values.reduce((a, b) => a + b, 0) / count;
+      const variance = values.reduce((a, b) => a + (b - mean) ** 2, 0) / count;
+      assert.ok(Math.abs(mean - answer) < 5 * Math.sqrt(variance / count), `${mean} and ${answer}`);
+      assert.not(Math.abs(mean * 1.05 - answer) < 5 * Math.sqrt(variance / count));
+    }
+    // The mean of a component is 0 ± its deviation/√count.
+    for (const sum of sums) assert.ok(Math.abs(sum / count) < 5 * Math.sqrt(known.mse!.chance! / count));
+    // Half of the logarithms lie below the middle; of uniform speeds from 0.1 to 0.4, a third lies below 0.2.
+    const below = speeds === "uniform" ? 1 / 3 : 1 / 2;
+    assert.ok(Math.abs(slow / count - below) < 5 * Math.sqrt((below * (1 - below)) / count), `${slow}`);
+  });
+}
+
+test("the eye is that of the network, unless another is asked for", () => {
+  const samples = { train: 1, validation: 1, test: 1 };
+  const [weights, none] = [csrFromCoo({ nRows: 1, nCols: 1, rows: [], cols: [], values: [] }), null];
+  const network = { weights, dynamics: "rate", nonlinearity: none, group: none, typeIdx: none };
+  const columns = (extent: number | null, options = {}) =>
+    motion.make({ seed: 1, samples, options, network: { ...network, eyeExtent: () => extent } }).train.inputSize;
+  assert.equal([columns(2), columns(2, { extent: 1 }), columns(null)], [19, 7, 91]);
+  assert.is(motion.make({ seed: 1, samples, network }).train.inputSize, 91);
 });
 
 test("the noise has the standard deviation that was asked for, and changes nothing else", async () => {
@@ -134,9 +158,10 @@ test("the noise has the standard deviation that was asked for, and changes nothi
 });
 
 test("options that contradict each other are refused by name", async () => {
-  const make = (options: Readonly<Record<string, number>>) =>
+  const make = (options: Readonly<Record<string, number | string>>) =>
     motion.make({ seed: 1, samples: { train: 1, validation: 1, test: 1 }, options });
   await fails(() => make({ slowest: 0.5, fastest: 0.4 }), "argument", /slowest/);
+  await fails(() => make({ slowest: 0, speeds: "logarithmic" }), "argument", /above 0 .*slowest/);
   await fails(() => make({ frames: 5, settle: 5 }), "argument", /settle/);
 });
 
