@@ -21,6 +21,7 @@ import {
 } from "../models/networkModel.ts";
 import { type ConnectomeNetworkOptions, hasTimeConstants } from "../models/options.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
+import { isIdleRole } from "../models/parameters/pattern.ts";
 import type { ReadoutLayer, ReadoutOptions } from "../models/readout/layers.ts";
 import type { Task } from "../models/task/task.ts";
 import { type CheckpointFacts, positionOf, restoreFrom } from "../train/checkpoint.ts";
@@ -31,6 +32,7 @@ import { Trainer } from "../train/trainer.ts";
 import { initialiseFrom, type WarmStart } from "../train/warmStart.ts";
 import { type Baseline, baselineNetwork, baselineOf, networkSettings, trainedNumbers } from "./baseline.ts";
 import type { TrainConfig } from "./config.ts";
+import { isOwnSetting } from "./configLayers.ts";
 import type { Key } from "./configOptions.ts";
 import { checkReadTimes, evaluationOf, readoutTimesOf } from "./evaluation.ts";
 import { hashInputs, type InputFile } from "./inputFiles.ts";
@@ -270,13 +272,18 @@ function optimizerOf(
   neurons: SelectableNeurons,
 ): Optimizer {
   const { lr, lrOf, decayOf, freeze, weightDecay, clipNorm, momentum } = config;
-  const chosen: readonly (readonly [Key, ParameterGroup])[] = [
+  const given: readonly (readonly [Key, ParameterGroup])[] = [
     ...Object.entries(lrOf ?? {}).map(([pattern, own]) => ["lrOf", { parameters: pattern, lr: own }] as const),
     ...Object.entries(decayOf ?? {}).map(
       ([pattern, own]) => ["decayOf", { parameters: pattern, weightDecay: own }] as const,
     ),
     ...(freeze ?? []).map((pattern) => ["freeze", { parameters: pattern, frozen: true }] as const),
   ];
+  // Presets, and the settings that a control shares with the real wiring, may name roles of which nothing is trained here.
+  const mayBeIdle = (key: Key): boolean => config.wiring !== "real" || !isOwnSetting(config, key);
+  const chosen = given.filter(
+    ([key, { parameters: pattern }]) => !(mayBeIdle(key) && isIdleRole(pattern, parameters.all())),
+  );
   const groups = chosen.map(([, group]) => group);
   const options = { lr, groups, neurons, ...(clipNorm !== null && { clipNorm }) };
   const make = (): Optimizer => {

@@ -14,7 +14,7 @@ import { createExperiment, type Experiment, loadRunInputs, type RunInputs } from
 import { openRun } from "../../src/run/openRun.ts";
 import { recoveryOf } from "../../src/run/recovery.ts";
 import { exportStateDict, importStateDict } from "../../src/train/stateDict.ts";
-import { fails, tempDir } from "../io/fixtures.ts";
+import { fails, tempDir, testWithData } from "../io/fixtures.ts";
 import { axograd, jsonLines, type Line } from "./process.ts";
 
 const test = suite("teacher and motion");
@@ -314,6 +314,43 @@ test("convolutions read features about their own means, with one scale for each 
     });
   });
 });
+
+testWithData(
+  test,
+  ["flyvis/flyvis_e2_csr.npz"],
+  "the preset flyvis has its parameters per type, and trains with any wiring, or the read-out alone",
+  async (connectome) => {
+    const settings: Settings = {
+      ...{ preset: "flyvis", connectome, dataOptions: { frames: 4, settle: 1 }, trainSamples: 16 },
+      ...{ validationSamples: 2, testSamples: 2, batchSize: 4, calibration: 8 },
+    };
+    await withExperiment(settings, async ({ model, trainer }, { samples, task, weights, connectome: { table } }) => {
+      const { pairs } = sharedByTypePair(weights, table!);
+      assert.is(samples.train.inputSize, 19);
+      assert.is(task.loss.name, "norm");
+      assert.ok(pairs.every(({ meanWeight }) => Math.abs(meanWeight - 0.01) < 1e-8));
+      const sizes = ["rnn.hh.strength", "rnn.hh.bias", "rnn.tau"].map((name) => model.parameters.get(name).size);
+      assert.equal(sizes, [pairs.length, 65, 65]);
+      assert.ok((await model.parameters.values("rnn.tau")).every((tau) => tau === 2.5));
+      await trainer.calibrate(8);
+      await trained(trainer, 1);
+    });
+    for (const other of [
+      { wiring: "none" },
+      { wiring: "shuffled" },
+      { wiring: "gru" },
+      { trainConnectome: false },
+    ] as const)
+      await withExperiment({ ...settings, ...other }, async ({ trainer }) => assert.is(trainer.stepsPerEpoch, 4));
+    const load = (own: Settings) => withExperiment({ ...settings, ...own }, async () => {});
+    await fails(
+      () => load({ trainConnectome: false, lrOf: { weights: 1e-3 } }),
+      "argument",
+      /frozen by the model.*--lr-of/,
+    );
+    await fails(() => load({ wiring: "none", lrOf: { weight: 1e-3 } }), "argument", /did you mean "weights".*--lr-of/);
+  },
+);
 
 test("what does not go together is refused", async () => {
   const load = (settings: Settings) => async () => loadRunInputs(resolveConfig([{ threads: 1, ...settings }]));

@@ -5,8 +5,10 @@ import type { Csr } from "../../core/csr.ts";
 import type { FloatArray } from "../../core/dtype.ts";
 import type { Constraint } from "../constraint.ts";
 
+export const PARAMETER_ROLES = ["weights", "biases", "time constants", "input", "output", "read-out", "other"] as const;
+
 /** The part of a model that a parameter belongs to. "other": a parameter of a model that axograd does not know. */
-export type ParameterRole = "weights" | "biases" | "time constants" | "input" | "output" | "read-out" | "other";
+export type ParameterRole = (typeof PARAMETER_ROLES)[number];
 
 /** The elements of a model that have one value each. A dense matrix has all connections. */
 export type ParameterElement =

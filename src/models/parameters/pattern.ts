@@ -2,7 +2,7 @@
 
 import { ArgumentError, nearestName } from "../../core/errors.ts";
 import { quoteText } from "../../core/text.ts";
-import type { Parameter } from "./parameter.ts";
+import { PARAMETER_ROLES, type Parameter, type ParameterRole } from "./parameter.ts";
 
 /**
  * The name of a parameter in files ("rnn.hh.values"), or a role ("weights", "biases", "time constants", "input", "output", "read-out").
@@ -92,6 +92,16 @@ export function matchingParameters<P extends Named>(
   const others = parameters.filter((p) => !matches.includes(p));
   if (others.length > 0) return others;
   throw new ArgumentError(where, argument, "a pattern that leaves parameters", `"${pattern}", which excludes all`);
+}
+
+/** Whether the pattern is a role, perhaps with neurons, of which no parameter is trained. */
+export function isIdleRole(
+  pattern: ParameterPattern,
+  parameters: readonly Pick<Parameter, "role" | "trainable">[],
+): boolean {
+  const name = pattern.replace(/\s*\[.*$/s, "");
+  const isNamed = (role: ParameterRole) => spellings(role).includes(name);
+  return PARAMETER_ROLES.some(isNamed) && !parameters.some(({ role, trainable }) => trainable && isNamed(role));
 }
 
 /**
