@@ -1,7 +1,6 @@
 // Conditions of samples: their classes, a value of their targets, or what a user says about each.
 
 import { ArgumentError, ShapeError } from "../core/errors.ts";
-import { formatTick } from "../core/format.ts";
 import { plural } from "../core/text.ts";
 import { batches, samplesPerPass } from "../data/loader.ts";
 import type { SampleSet, Samples } from "../data/sampleSet.ts";
@@ -135,7 +134,7 @@ function binsOf(sorted: Float64Array, bins: number): Int32Array {
 }
 
 function rangeText(first: number, last: number): string {
-  const text = (x: number): string => formatTick(Number(x.toPrecision(3)));
+  const text = (x: number): string => `${Number(x.toPrecision(3))}`;
   return first === last ? text(first) : `${text(first)} to ${text(last)}`;
 }
 

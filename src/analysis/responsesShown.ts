@@ -85,7 +85,8 @@ export function bySelectivity({ selectivity }: Pick<Responses, "selectivity">): 
   return known.sort((a, b) => shares[b]! - shares[a]! || a - b);
 }
 
-function shownActivity({ groups, conditions, times, samples, mean, baseline }: Responses): ShownResponses["activity"] {
+function shownActivity(responses: Responses): ShownResponses["activity"] {
+  const { groups, conditions, times, timeUnit, samples, mean, baseline } = responses;
   const count = conditions.names.length;
   const timesDrawn = Math.min(times.length, MOST_TIMES);
   const drawn = Array.from({ length: timesDrawn }, (_, j) => Math.ceil(((j + 1) * times.length) / timesDrawn) - 1);
