@@ -2,6 +2,7 @@
 
 import type { FloatArray } from "../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { quoteValue } from "../core/text.ts";
 import type { NamedNeurons } from "../data/neuronGroups.ts";
 import type { RecordedActivity } from "../models/recordActivity.ts";
 import type { Conditions } from "./conditions.ts";
@@ -62,8 +63,10 @@ const WHERE = "responses";
  * of the samples, so batches of any size give the same bits.
  */
 export class ResponseSums {
-  readonly #options: Required<ResponseSumsOptions>;
-  readonly #places: readonly Uint32Array[];
+  readonly #options: Required<Omit<ResponseSumsOptions, "groups">>;
+  readonly #groups: readonly Uint32Array[];
+  /** Neurons that the activity must have. */
+  readonly #neurons: number;
   readonly #activity: Moments;
   readonly #response: Moments;
   /** Sums over samples of the variance over neurons. */
@@ -88,8 +91,11 @@ export class ResponseSums {
     }
     if (baseline.length !== groups.length)
       throw new ShapeError(WHERE, "baseline", `${groups.length} numbers, one per group`, `${baseline.length}`);
-    this.#options = { groups, conditions, times, measure, baseline };
-    this.#places = groups.map((group) => Uint32Array.from(group));
+    if (!RESPONSE_MEASURES.includes(measure))
+      throw new ArgumentError(WHERE, "measure", RESPONSE_MEASURES.join(", "), quoteValue(measure));
+    this.#options = { conditions, times, measure, baseline };
+    this.#groups = groups.map((group) => Uint32Array.from(group));
+    this.#neurons = 1 + this.#groups.reduce((most, group) => group.reduce((m, i) => Math.max(m, i), most), 0);
     this.#activity = new Moments(cells);
     this.#response = new Moments(groups.length * conditions);
     this.#variance = new Float64Array(cells);
@@ -102,12 +108,15 @@ export class ResponseSums {
    * Counts samples.
    *
    * @param conditionOf  [samples], from 0; −1: none
-   * @throws {ShapeError} another number of times, or of conditions than samples
+   * @throws {ShapeError} another number of times, too few neurons, another number of conditions than samples
+   * @throws {ArgumentError} a condition that there is not
    */
   add({ data, shape }: Pick<RecordedActivity, "data" | "shape">, conditionOf: ArrayLike<number>): void {
     const { times, conditions } = this.#options;
     const [samples, own, neurons] = shape;
     if (own !== times) throw new ShapeError(WHERE, "activity.shape", `${times} times`, `${own}`);
+    if (neurons < this.#neurons)
+      throw new ShapeError(WHERE, "activity.shape", `at least ${this.#neurons} neurons, as groups have`, `${neurons}`);
     if (conditionOf.length !== samples)
       throw new ShapeError(WHERE, "conditions", `${samples}, one per sample`, `${conditionOf.length}`);
     for (let s = 0; s < samples; s++) {
@@ -141,7 +150,7 @@ export class ResponseSums {
   /** Means and variances of the groups in a sample. @returns whether all are finite */
   #average(activity: FloatArray, neurons: number): boolean {
     const { times } = this.#options;
-    for (const [g, members] of this.#places.entries()) {
+    for (const [g, members] of this.#groups.entries()) {
       const n = members.length;
       for (let t = 0; t < times; t++) {
         const from = t * neurons;
@@ -159,10 +168,10 @@ export class ResponseSums {
   }
 
   #count(condition: number): void {
-    const { groups, conditions, times, baseline, measure } = this.#options;
+    const { conditions, times, baseline, measure } = this.#options;
     this.#samples[condition]!++;
     const n = this.#samples[condition]!;
-    for (let g = 0; g < groups.length; g++) {
+    for (let g = 0; g < this.#groups.length; g++) {
       const to = (g * conditions + condition) * times;
       for (let t = 0; t < times; t++) {
         this.#activity.add(to + t, this.#means[g * times + t]!, n);

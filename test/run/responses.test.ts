@@ -3,9 +3,9 @@
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
-import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
+import { ArgumentError, ShapeError, SolverError } from "../../src/core/errors.ts";
 import { arraySamples } from "../../src/data/arraySamples.ts";
-import type { SampleSet } from "../../src/data/sampleSet.ts";
+import { type SampleSet, subsetOfSamples } from "../../src/data/sampleSet.ts";
 import { ConnectomeModel, ConnectomeODEModel } from "../../src/models/networkModel.ts";
 import type { Dynamics } from "../../src/models/options.ts";
 import { makeTask } from "../../src/models/task/makeTask.ts";
@@ -185,5 +185,29 @@ forEachBackend("responses in continuous time", ["f64"], (test) => {
     });
     const evenly = await responsesOf(run, samples);
     assert.equal([evenly.times.length, evenly.times[0], evenly.times.at(-1)], [25, 0, 2]);
+  });
+
+  test("samples that cannot be solved are left out and counted; where none can be, that is an error", async ({
+    backend,
+  }) => {
+    // dh/dt = 399·h + x leaves the range of numbers before t = 2, unless x is 0.
+    const inputs = { shape: [4, 1], data: Float32Array.of(0, 1, 0, 1) };
+    const samples = arraySamples({ inputs, targets: { shape: [4], data: Int32Array.of(0, 1, 0, 1) } }).train;
+    const connectome = csrFromCoo({ nRows: 1, nCols: 1, rows: [0], cols: [0], values: [400] });
+    using model = new ConnectomeODEModel(backend, {
+      rnn: {
+        ...{ numNeurons: 1, inputSize: 1, connectome, dynamics: "leaky", connectomeBias: false },
+        ...{ neuronNonlinearity: null, neuronTau: [1], solve: { maxSteps: 64, onFailure: "mask" } },
+      },
+      task: TASK,
+    });
+    const run = {
+      ...runOf(model, samples, { endTime: 2 }),
+      selectable: { count: 1, types: ["a"], typeIdx: new Uint32Array(1) },
+    };
+    const got = await responsesOf(run, samples, { numTimes: 2 });
+    assert.equal([got.failed, [...got.samples], [...got.mean]], [2, [2, 0], [0, 0, Number.NaN, Number.NaN]]);
+    const error = await responsesOf(run, subsetOfSamples(samples, [1, 3])).catch((e: unknown) => e);
+    assert.ok(error instanceof SolverError && error.code === "all-failed", `${error}`);
   });
 });
