@@ -55,9 +55,9 @@ function draw({ rows, panels, times, timeUnit }: ShownResponses["activity"], ful
   const shown = Math.max(1, Math.min(panels.length, Math.floor((room + GAP) / (LEAST_WIDTH + GAP))));
   const width = (room - (shown - 1) * GAP) / shown;
   const height = rows.length * ROW;
-  const scales = rows.map(({ deviation }) => Math.abs(largest(deviation)) || 1);
+  const scales = rows.map(({ deviation }) => Math.abs(largest(deviation)));
   const drawn = panels.slice(0, shown).map(({ name }, p) => {
-    const share = (r: number, t: number): number => rows[r]!.deviation[p * times.length + t]! / scales[r]!;
+    const share = (r: number, t: number): number => rows[r]!.deviation[p * times.length + t]! / (scales[r]! || 1);
     const picture = (sign: number) => ({
       image: greyImage(times.length, rows.length, (t, r) => sign * share(r, t)),
       ...{ x: 0, y: 0, width, height },

@@ -17,7 +17,7 @@ export function selectivityFigure({ selectivity, conditions, groups, by, measure
   const nameOf = (c: number): string => (c < 0 ? "–" : conditions[c]!.name);
   const shortNameOf = (c: number): string => {
     const value = conditions[c]?.value ?? null;
-    return value === null ? nameOf(c) : formatTick(Number(value.toPrecision(2)));
+    return value === null ? `· ${nameOf(c)}` : `at ${formatTick(Number(value.toPrecision(2)))}`;
   };
   return {
     id: "selectivity",
@@ -60,7 +60,7 @@ function draw(rows: ShownResponses["selectivity"], nameOf: (c: number) => string
       label(
         width + 8,
         y + 11,
-        fitted(`${share.toFixed(2).replace("-", "−")} · ${nameOf(preferred)}`, PREFERRED - 10, 10.5),
+        fitted(`${share.toFixed(2).replace("-", "−")} ${nameOf(preferred)}`, PREFERRED - 10, 10.5),
         {
           class: "small",
         },
