@@ -247,7 +247,7 @@ export function responsesByCondition(
 export interface Selectivity {
   /** η² = SSB/SST, the share of the variance over samples between the conditions: biased upwards, to (k − 1)/(n − 1) where there is no effect. */
   readonly etaSquared: number;
-  /** ε² = (SSB − (k − 1)·MSW)/SST: 0 on average where there is no effect, and negative as often as that takes. */
+  /** ε² = (SSB − (k − 1)·MSW)/SST: 0 on average where there is no effect, so there it is often negative. */
   readonly epsilonSquared: number;
   /** The condition with the largest mean response (of inhibition the weakest); −1: the response does not depend on it. */
   readonly preferred: number;

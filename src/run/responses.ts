@@ -20,7 +20,7 @@ import { type Interventions, interventionsAtRest, interventionsOfSamples } from 
 import { ConnectomeODEModel } from "../models/networkModel.ts";
 import { chosenNeurons } from "../models/neuronChoice.ts";
 import type { ModelInput } from "../models/options.ts";
-import { type RecordedActivity, recordActivity } from "../models/recordActivity.ts";
+import { recordActivity } from "../models/recordActivity.ts";
 import { checkSamples, inputOf } from "../train/trainable.ts";
 import { odeEvaluationOf } from "./evaluation.ts";
 import type { OpenedRun } from "./openRun.ts";
@@ -88,11 +88,6 @@ export async function responsesOf(
   const acted = interventionsBySample(options.interventions ?? null, samples);
   const observed = { neurons: recorded, rates, ...(signal && { signal }) };
   const evenly = numTimes ?? (model instanceof ConnectomeODEModel ? DEFAULT_TIMES : Number.POSITIVE_INFINITY);
-  const record = async (indices: ArrayLike<number>, input: ModelInput): Promise<RecordedActivity> =>
-    trajectoryOf(model, config, samples, input, {
-      ...{ ...observed, interventions: acted(indices) },
-      ...(at ? { at } : { numTimes: evenly }),
-    });
   const start = await activityBefore(run, samples, observed, acted([0]));
   const baseline = Float64Array.from(places, (own) => own.reduce((sum, k) => sum + start[k]!, 0) / own.length);
 
@@ -102,7 +97,10 @@ export async function responsesOf(
   const mostTimes = at?.length ?? Math.min(evenly, (samples.steps ?? 1) * config.recurrences);
   const batchSize = samplesAtOnce(samples, mostTimes * recorded.length * bytesOf(model.backend.dtype));
   for await (const batch of batches(samples, { batchSize, ...(signal && { signal }) })) {
-    const activity = await record(batch.indices, inputOf(samples, batch));
+    const activity = await trajectoryOf(model, config, samples, inputOf(samples, batch), {
+      ...{ ...observed, interventions: acted(batch.indices) },
+      ...(at ? { at } : { numTimes: evenly }),
+    });
     times = activity.ts;
     sums ??= new ResponseSums({
       ...{ groups: places, conditions: conditions.names.length, times: times.length, baseline, measure },
