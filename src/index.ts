@@ -2,6 +2,26 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+// Analyses.
+export {
+  type Conditions,
+  conditionsByClass,
+  conditionsByNumber,
+  conditionsByTarget,
+  conditionsByText,
+  oneCondition,
+} from "./analysis/conditions.ts";
+export {
+  type ResponseMeasure,
+  ResponseSums,
+  type ResponseSumsOptions,
+  type Responses,
+  type ResponsesByCondition,
+  responseOf,
+  responsesByCondition,
+  type Selectivity,
+  selectivity,
+} from "./analysis/responses.ts";
 // Graphs and gradients, for dynamics of one's own.
 export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";
@@ -161,6 +181,7 @@ export {
   streamBatches,
 } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export { type NamedNeurons, neuronsByColumn } from "./data/neuronGroups.ts";
 export { type OpenedSamples, type OpenSamplesOptions, openSamples } from "./data/openSamples.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
 export { type Mixing, type Rewired, type RewireOptions, rewire } from "./data/rewire.ts";
@@ -480,6 +501,7 @@ export type { RunEvaluation, RunModel } from "./run/experiment.ts";
 export type { FileRole, InputFile } from "./run/inputFiles.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 export { type PredictedBatch, type Predictions, type PredictOptions, predict, predictAll } from "./run/predict.ts";
+export { type ResponsesOptions, responsesOf } from "./run/responses.ts";
 export type { LoadOptions, LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
 export { type SamplesFor, type SamplesForOptions, samplesFor } from "./run/samplesFor.ts";
 // Training.

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { ArgumentError } from "../core/errors.ts";
-import { plural, quoteText } from "../core/text.ts";
+import { plural } from "../core/text.ts";
 import { hasIds, idOf, type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import { replaceFile } from "../io/durable.ts";
 import type { Interventions } from "../models/interventions.ts";
@@ -30,7 +30,6 @@ import {
 import { neuronsOfRun } from "../run/projections.ts";
 import { RUN_FILES } from "../run/runFiles.ts";
 import { readBegun } from "../run/runStart.ts";
-import { numberOf } from "../run/settingTypes.ts";
 import { trajectoryOf } from "../run/trajectory.ts";
 import { StatusLine } from "../train/progress.ts";
 import { metricText } from "../train/taskDescription.ts";
@@ -38,13 +37,18 @@ import { inputOf, targetsOf } from "../train/trainable.ts";
 import { ACTIVITY_EXTENSIONS, writeActivity } from "./activityFiles.ts";
 import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
-import { type Acts, type InterventionOptions, readInterventions } from "./interventionOptions.ts";
+import {
+  type Acts,
+  addInterventionOptions,
+  type InterventionOptions,
+  readInterventions,
+} from "./interventionOptions.ts";
 import { checkOutput } from "./outputFile.ts";
 import { neuronGroups } from "./report.ts";
 import { countSelection, describeSelection } from "./selections.ts";
 import { type Answered, answersOf, readStimulus, type Stimulus } from "./stimulus.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
-import { path, wholeNumber } from "./values.ts";
+import { path, timeList, wholeNumber } from "./values.ts";
 
 const DEFAULT_TIMES = 25;
 
@@ -116,15 +120,9 @@ export function register(program: Command): void {
     .option(
       "--at <times>",
       "times as a list, like 0.5,1,3, up to --end-time; in discrete time steps done, from 1",
-      timeList,
-    )
-    .option("--silence <neurons>", "neurons that send nothing; repeatable", collect)
-    .option("--clamp <neurons=state>", "neurons whose state is held, like T4a=0.5; repeatable", collect)
-    .option(
-      "--drive <neurons=current>",
-      "neurons with an additional input, like T4a=0.5 or T4a=FILE.npy (see below); repeatable",
-      collect,
-    )
+      timeList("--at"),
+    );
+  addInterventionOptions(command)
     .option("--config <file>", "settings of an untrained model, from a YAML or JSON file", path("--config"))
     .option("--plot <file>", "write a picture of the activity: .svg, or .png (needs the package sharp)", plotFile)
     .option("--overwrite", "replace files that exist")
@@ -153,7 +151,7 @@ async function simulateInputs(
   given: GivenOptions,
 ): Promise<void> {
   const subject = neuronsOfRun(inputs.connectome, inputs.projections);
-  const acted = await readInterventions(given, subject);
+  const acted = await readInterventions(given, subject, "simulate");
   const recorded = select(subject, given.record ?? given.neurons ?? "all", given.neurons ? "--neurons" : "--record");
   const stimulus = await readStimulus(given.input, config, inputs);
   const { activity, comparison } = await simulate(folder, config, inputs, given, { stimulus, recorded, acted });
@@ -309,16 +307,4 @@ function outFile(text: string): string {
   if (ACTIVITY_EXTENSIONS.some((extension) => text.endsWith(extension))) return text;
   const expected = `a file that ends with ${ACTIVITY_EXTENSIONS.join(" or ")}`;
   throw new ArgumentError("command line", "--out", expected, JSON.stringify(text));
-}
-
-/** Ascending numbers; their order and range are checked with the end of the solve. */
-function timeList(text: string): Float64Array {
-  const times = text.split(",").map((part) => numberOf(part.trim()));
-  const bad = times.find((t) => typeof t !== "number");
-  if (bad !== undefined) throw new ArgumentError("command line", "--at", "times like 0.5,1,3", quoteText(String(bad)));
-  return Float64Array.from(times as number[]);
-}
-
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
 }

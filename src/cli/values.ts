@@ -1,7 +1,17 @@
 // Values of command-line options, parsed and checked. A wrong value is an ArgumentError that names the option.
 
 import { ArgumentError } from "../core/errors.ts";
-import { choice, filePath, type Limits, nonlinearities, real, type SettingType, whole } from "../run/settingTypes.ts";
+import { quoteText } from "../core/text.ts";
+import {
+  choice,
+  filePath,
+  type Limits,
+  nonlinearities,
+  numberOf,
+  real,
+  type SettingType,
+  whole,
+} from "../run/settingTypes.ts";
 
 type Parser<T> = (text: string) => T;
 
@@ -40,4 +50,14 @@ export function nonlinearity(option: string): Parser<string> {
 /** A path, which cannot be empty. */
 export function path(option: string): Parser<string> {
   return parserOf(filePath(), option);
+}
+
+/** Times separated by commas; their order and range are checked with the end of the solve. */
+export function timeList(option: string): Parser<Float64Array> {
+  return (text) => {
+    const times = text.split(",").map((part) => numberOf(part.trim()));
+    const bad = times.find((t) => typeof t !== "number");
+    if (bad === undefined) return Float64Array.from(times as number[]);
+    throw new ArgumentError("command line", option, "times like 0.5,1,3", quoteText(String(bad)));
+  };
 }

@@ -66,7 +66,7 @@ export async function* predict(
   const { model, config } = run;
   const { task } = model;
   checkSamples("predict", "samples", samples, model);
-  checkSteps(run, samples);
+  checkSteps("predict", run, samples);
   const start = performance.now();
   const evaluation = evaluationOn(samples, run.evaluation, signal);
   const batchSize = options.batchSize ?? samplesPerEvaluation(task, samples, run.evaluation);
@@ -136,13 +136,21 @@ function joined(parts: readonly PredictedBatch[]): Omit<Predictions, "evaluation
   return { outputs, classes, shape: [size, times, rows], failed: parts.flatMap(({ failed }) => failed) };
 }
 
-/** A network in continuous time sees a sequence in the same time, whatever its length: another length is another speed. */
-function checkSteps({ config, data }: Pick<OpenedRun, "config" | "data">, { steps }: SampleSet): void {
+/**
+ * A network in continuous time sees a sequence in the same time, whatever its length: another length is another speed.
+ *
+ * @throws {ArgumentError} samples of another length, where the run does not allow it
+ */
+export function checkSteps(
+  where: string,
+  { config, data }: Pick<OpenedRun, "config" | "data">,
+  { steps }: Pick<SampleSet, "steps">,
+): void {
   const own = data.train.steps;
   const mayDiffer = config.time === "discrete" && own !== null && steps !== null;
   if (steps === own || mayDiffer) return;
   const words = (n: number | null): string => (n === null ? "one vector, constant in time" : `${n} frames`);
-  throw new ArgumentError("predict", "samples.steps", `${words(own)}, as the run was trained with`, words(steps));
+  throw new ArgumentError(where, "samples.steps", `${words(own)}, as the run was trained with`, words(steps));
 }
 
 function predictionOf(

@@ -19,6 +19,8 @@ export interface TrajectoryOptions extends Pick<RecordOptions<object>, "neurons"
   /** Ascending times up to the end; in discrete time numbers of steps done, from 1. */
   readonly at?: ArrayLike<number>;
   readonly interventions?: Interventions | null;
+  /** Ends the run with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -33,16 +35,17 @@ export async function trajectoryOf(
   config: TrainConfig,
   samples: TimedShape,
   input: ModelInput,
-  { numTimes = 2, at, interventions = null, ...record }: TrajectoryOptions,
+  { numTimes = 2, at, interventions = null, signal, ...record }: TrajectoryOptions,
 ): Promise<RecordedActivity> {
   if (model instanceof ConnectomeODEModel) {
     const { numEvals: _, times: __, ...others } = odeEvaluationOf(config, samples);
     const times = at ? { times: at } : { numEvals: numTimes };
-    const evaluation = { ...others, ...times, endTime: samples.times?.at(-1) ?? config.endTime, interventions };
+    const endTime = samples.times?.at(-1) ?? config.endTime;
+    const evaluation = { ...others, ...times, endTime, interventions, ...(signal && { signal }) };
     return recordActivity(model.rnn, input, { ...record, evaluation });
   }
   const own = stepEvaluationOf(config, samples, input.steps ?? null);
-  const evaluation = { ...own, outputs: "steps", interventions } as const;
+  const evaluation = { ...own, outputs: "steps", interventions, ...(signal && { signal }) } as const;
   const steps = model.rnn.network.outputTimes({ input, evaluation });
   const times = at ? outputsAfter(at, steps) : evenly(steps, Math.min(steps, numTimes));
   return recordActivity(model.rnn, input, { ...record, evaluation, times });

@@ -36,6 +36,7 @@ test("errors and warnings show what acts, on one line", async () => {
     ["convert", `${HOSTILE}.csv`, "b.npz"],
     ["sweep", HOSTILE],
     ["collect", HOSTILE],
+    ["responses", HOSTILE],
     ["simulate", HOSTILE, "--input", "digits:1", "--out", "a.npz"],
   ];
   for (const args of commands) {

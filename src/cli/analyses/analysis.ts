@@ -21,11 +21,17 @@ import { checkOutput, refuseExisting } from "../outputFile.ts";
 import { addSetting, settingsAmong } from "../trainOptions.ts";
 import { path } from "../values.ts";
 
-/** Settings that may differ from the run's: the places of its files, and the device. */
-const KEYS: readonly (Key & keyof RunPlace)[] = [
-  ...(["connectome", "neuronTable", "data", "validationData", "testData", "dataMemory"] as const),
-  ...(["device", "gather", "threads", "memoryBudget"] as const),
+type PlaceKey = Key & keyof RunPlace;
+
+/** Settings that may differ from the run's, but for the places of its samples: of its other files, and the device. */
+export const KEYS_WITHOUT_SAMPLES: readonly PlaceKey[] = [
+  ...(["connectome", "neuronTable", "dataMemory", "device", "gather", "threads", "memoryBudget"] as const),
 ];
+/** Settings that may differ from the run's: the places of its files, and the device. */
+const KEYS: readonly PlaceKey[] = [...KEYS_WITHOUT_SAMPLES, "data", "validationData", "testData"];
+
+/** Characters of a table that are written at once. */
+const CSV_AT_ONCE = 2 ** 16;
 
 /** Options that all these commands have. */
 export interface AnalysisOptions extends Settings {
@@ -46,11 +52,15 @@ export interface Analysis<R extends object> {
   readonly options: Facts;
   /** Whether the samples of the run are read. Default "read". */
   readonly samples?: OpenRunOptions["samples"];
+  /** Settings that may differ from the run's, as `addAnalysisOptions` added them. */
+  readonly keys?: readonly PlaceKey[];
   /** @param work  shows progress and stops at a signal */
   compute(run: OpenedRun, work: AnalysisWork): Promise<R>;
   readonly figures: AnalysisFigures;
+  /** What the record and `--json` have of the result, where it is large. Default: all. */
+  recorded?(result: R): object;
   /** What `--out FILE.csv` has. */
-  table(result: R): Table;
+  table(result: R): { readonly columns: Table["columns"]; readonly rows: Iterable<Table["rows"][number]> };
   /** What `--out FILE.npz` has. */
   arrays(result: R): Readonly<Record<string, ArrayToWrite>>;
   /** Lines for people. */
@@ -66,8 +76,12 @@ export interface AnalysisWork {
   readonly signal: AbortSignal;
 }
 
-/** Adds the argument and the options that all these commands have. */
-export function addAnalysisOptions(command: Command, kind: string): Command {
+/**
+ * Adds the argument and the options that all these commands have.
+ *
+ * @param keys  settings that may differ from the run's: fewer where a command has an option of the same name
+ */
+export function addAnalysisOptions(command: Command, kind: string, keys: readonly PlaceKey[] = KEYS): Command {
   command
     .argument("<run>", "folder of a run")
     .option(
@@ -82,7 +96,7 @@ export function addAnalysisOptions(command: Command, kind: string): Command {
     .option("--overwrite", "replace results and files that exist")
     .option("--json", "report as JSON")
     .option("--quiet", "print only the result");
-  for (const key of KEYS) addSetting(command, key);
+  for (const key of keys) addSetting(command, key);
   return command;
 }
 
@@ -104,7 +118,7 @@ export async function runAnalysis<R extends object>(
   const work = new LongWork(console);
   try {
     await using run = await openRun(folder, {
-      ...settingsAmong(KEYS, given),
+      ...settingsAmong(analysis.keys ?? KEYS, given),
       ...{ checkpoint: checkpointOf(given.checkpoint), samples: analysis.samples ?? "read" },
       onProgress: work.onProgress,
     });
@@ -116,11 +130,14 @@ export async function runAnalysis<R extends object>(
     work.done();
     const { options } = analysis;
     const facts = { checkpoint: given.checkpoint, ...options };
-    const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result });
+    const recorded = analysis.recorded?.(result) ?? result;
+    const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result: recorded });
     if (out !== undefined) await writeResult(out, analysis, result);
     if (plot !== undefined) await drawResult(plot, analysis.figures, file, name);
     if (json)
-      writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result });
+      writeJson({
+        ...{ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result: recorded },
+      });
     for (const line of analysis.lines(result, run)) console.result(line);
     const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
     console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
@@ -135,9 +152,20 @@ export async function runAnalysis<R extends object>(
 
 async function writeResult<R extends object>(file: string, analysis: Analysis<R>, result: R): Promise<void> {
   if (file.endsWith(".npz")) return writeArrays(file, analysis.arrays(result));
-  const { columns, rows } = analysis.table(result);
-  const lines = [columns, ...rows].map((row) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`);
-  await replaceFile(file, lines);
+  await replaceFile(file, csvLines(analysis.table(result)));
+}
+
+function* csvLines({ columns, rows }: ReturnType<Analysis<object>["table"]>): Generator<string> {
+  const line = (row: Table["rows"][number]): string => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`;
+  yield line(columns);
+  let text = "";
+  for (const row of rows) {
+    text += line(row);
+    if (text.length < CSV_AT_ONCE) continue;
+    yield text;
+    text = "";
+  }
+  yield text;
 }
 
 /** Draws what the page will show, from the record. */
