@@ -3,12 +3,13 @@
 import { yieldToEventLoop } from "../../core/abort.ts";
 import { type Csr, withValues } from "../../core/csr.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
+import { plural } from "../../core/text.ts";
 import { growthRate, spectralRadiusOfAbsolute } from "../../data/spectralRadius.ts";
 import { type Distribution, distributionOf } from "../../data/statistics.ts";
 import { checkTypedNeurons, type TypedNeurons } from "../../data/typePairs.ts";
 import { changesByGroups, type GroupChanges } from "./changesByGroups.ts";
 import type { EffectiveParameter } from "./effectiveParameters.ts";
-import { matchConnections } from "./matchConnections.ts";
+import { hasSameConnections, matchConnections } from "./matchConnections.ts";
 import { type NeuronChanges, neuronChanges } from "./neuronChanges.ts";
 import { type Recovered, recoveredParameters } from "./recoveredParameters.ts";
 import { type SignMixing, signMixing } from "./signMixing.ts";
@@ -63,8 +64,14 @@ export interface RecoveredFrom {
   readonly weights: (Recovered & { readonly missing: number; readonly unknown: number }) | null;
   /** By pair of groups, known weights before, found ones after. */
   readonly pairs: GroupChanges | null;
-  readonly tau: Recovered | null;
-  readonly bias: Recovered | null;
+  readonly tau: RecoveredOfNeurons | null;
+  readonly bias: RecoveredOfNeurons | null;
+}
+
+/** Values of neurons that were found. */
+export interface RecoveredOfNeurons extends Recovered {
+  /** By group, known values before, found ones after. */
+  readonly byGroup: NeuronChanges;
 }
 
 /** How parameters of a network differ from those before. */
@@ -125,7 +132,8 @@ export async function changesOf(
   { groups, connectome = null, known = null, onPart, signal }: ChangesOptions,
 ): Promise<Changes> {
   const [first, last] = [connectionsOf(before, "before"), connectionsOf(after, "after")];
-  checkSameConnections(first, last);
+  if (!hasSameConnections(first, last))
+    throw new ArgumentError("changesOf", "before", `the same ${plural(last.nnz, "connection")}`, "other ones");
   checkTypedNeurons("changesOf", last, groups);
   if (connectome && connectome.length !== last.nnz)
     throw new ShapeError("changesOf", "connectome", `${last.nnz}, one per connection`, `${connectome.length}`);
@@ -161,17 +169,6 @@ function connectionsOf(parameters: readonly EffectiveParameter[], argument: stri
   const weights = parameters.find(({ leaf }) => leaf === "hh");
   if (weights?.matrix) return withValues(weights.matrix, weights.values);
   throw new ArgumentError("changesOf", argument, "the parameters of a network with recurrent weights", "others");
-}
-
-function checkSameConnections(before: Csr, after: Csr): void {
-  const isSame = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
-    for (let k = 0; k < a.length; k++) if (a[k] !== b[k]) return false;
-    return a.length === b.length;
-  };
-  if (isSame(before.rowPtr, after.rowPtr) && isSame(before.colIdx, after.colIdx)) return;
-  const expected = `the same connections between the same ${after.nRows} neurons`;
-  const got = `others: ${before.nnz} between ${before.nRows} neurons, not ${after.nnz}`;
-  throw new ArgumentError("changesOf", "before", expected, before.nnz === after.nnz ? "others" : got);
 }
 
 /** Whether numbers are others, rounded. */
@@ -223,9 +220,11 @@ function recoveredFrom(
   after: readonly EffectiveParameter[],
   groups: TypedNeurons,
 ): RecoveredFrom {
-  const perNeuron = (leaf: string, known: ArrayLike<number> | null): Recovered | null => {
+  const perNeuron = (leaf: string, known: ArrayLike<number> | null): RecoveredOfNeurons | null => {
     const found = after.find((p) => p.leaf === leaf)?.values;
-    return known && found ? recoveredParameters(known, found) : null;
+    return known && found
+      ? { ...recoveredParameters(known, found), byGroup: neuronChanges(known, found, groups) }
+      : null;
   };
   const values = { source, tau: perNeuron("tau", tau), bias: perNeuron("bias", bias) };
   if (!weights) return { ...values, weights: null, pairs: null };

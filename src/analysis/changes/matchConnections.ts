@@ -1,4 +1,4 @@
-// The connections that two matrices have in common.
+// The connections that two matrices have in common, and whether these are all.
 
 import type { Csr } from "../../core/csr.ts";
 import { ShapeError } from "../../core/errors.ts";
@@ -55,4 +55,13 @@ export function matchConnections(network: Csr, known: Csr): MatchedConnections {
     missing: known.nnz - common,
     unknown: nnz - common,
   };
+}
+
+/** Whether two matrices have the same connections. */
+export function hasSameConnections(a: Csr, b: Csr): boolean {
+  const isSame = (x: ArrayLike<number>, y: ArrayLike<number>): boolean => {
+    for (let k = 0; k < x.length; k++) if (x[k] !== y[k]) return false;
+    return x.length === y.length;
+  };
+  return isSame(a.rowPtr, b.rowPtr) && isSame(a.colIdx, b.colIdx);
 }

@@ -1,7 +1,8 @@
 // The part of changes that a record keeps: all sums, and of many pairs and groups those that changed most.
 
-import type { Changes, NeuronValues } from "./changes.ts";
+import type { Changes, NeuronValues, RecoveredFrom, RecoveredOfNeurons } from "./changes.ts";
 import type { GroupChanges } from "./changesByGroups.ts";
+import type { NeuronChanges } from "./neuronChanges.ts";
 import type { SignMixing } from "./signMixing.ts";
 
 /** Pairs that are kept. */
@@ -9,13 +10,14 @@ const MOST_PAIRS = 200;
 /** Groups in the map of pairs, and in lists of groups. */
 const MOST_GROUPS = 60;
 
+type Names = Changes["groups"]["types"];
+
 /**
  * Changes as plain data. Of more than 200 pairs those with the largest change are kept, of more than 60 groups those whose connections (or values,
  * or mixed signs) changed (or weigh) most; the numbers of all are there, too.
  */
 export function changesRecord(changes: Changes): object {
   const { groups, after, parameters, weights, connectome, pairs, signs, amplification, neurons, recovered } = changes;
-  const { pairs: recoveredPairs, ...found } = recovered ?? {};
   return {
     ...{ neurons: after.nRows, connections: after.nnz, parameters, weights, connectome },
     pairs: { count: pairs.pre.length, strongest: strongest(pairs, groups.types) },
@@ -23,16 +25,19 @@ export function changesRecord(changes: Changes): object {
     signs: { before: signCounts(signs.before), after: signCounts(signs.after), groups: mixingByGroup(changes) },
     amplification,
     neuronValues: neurons.map((values) => neuronRecord(values, groups.types)),
-    recovered: recovered && {
-      ...found,
-      pairs: recoveredPairs && strongest(recoveredPairs, groups.types),
-    },
+    recovered: recovered && recoveredRecord(recovered, groups.types),
   };
 }
 
-function strongest(pairs: GroupChanges, names: Changes["groups"]["types"]): object[] {
+function recoveredRecord({ pairs, tau, bias, ...found }: RecoveredFrom, names: Names): object {
+  const ofNeurons = (values: RecoveredOfNeurons | null) =>
+    values && { ...values, byGroup: byGroupRecord(values.byGroup, names) };
+  return { ...found, tau: ofNeurons(tau), bias: ofNeurons(bias), pairs: pairs ? strongest(pairs, names) : [] };
+}
+
+function strongest(pairs: GroupChanges, names: Names): object[] {
   return Array.from({ length: Math.min(MOST_PAIRS, pairs.pre.length) }, (_, p) => ({
-    ...{ pre: names[pairs.pre[p]!]!, post: names[pairs.post[p]!]!, connections: pairs.connections[p] },
+    ...{ pre: `${names[pairs.pre[p]!]!}`, post: `${names[pairs.post[p]!]!}`, connections: pairs.connections[p] },
     ...{ sumBefore: pairs.sumBefore[p], sumAfter: pairs.sumAfter[p] },
     ...{ moved: pairs.moved[p], relativeL2: pairs.relativeL2[p], signChanged: pairs.signChanged[p], r2: pairs.r2[p] },
   }));
@@ -101,10 +106,13 @@ function mixingByGroup({ groups: { types, typeIdx }, signs }: Changes): object {
   return { count: mixing.length, strongest };
 }
 
-function neuronRecord({ name, distributions, byGroup }: NeuronValues, names: Changes["groups"]["types"]): object {
-  const groups = Array.from(byGroup.group.subarray(0, MOST_GROUPS), (g, k) => ({
-    ...{ name: `${names[g]!}`, neurons: byGroup.neurons[k]!, rms: byGroup.rms[k]! },
-    ...{ meanBefore: byGroup.meanBefore[k]!, meanAfter: byGroup.meanAfter[k]! },
+function neuronRecord({ name, distributions, byGroup }: NeuronValues, names: Names): object {
+  return { name, distributions, groups: byGroupRecord(byGroup, names), groupCount: byGroup.group.length };
+}
+
+function byGroupRecord({ group, neurons, meanBefore, meanAfter, rms }: NeuronChanges, names: Names): object[] {
+  return Array.from(group.subarray(0, MOST_GROUPS), (g, k) => ({
+    ...{ name: `${names[g]!}`, neurons: neurons[k]! },
+    ...{ meanBefore: meanBefore[k]!, meanAfter: meanAfter[k]!, rms: rms[k]! },
   }));
-  return { name, distributions, groups, groupCount: byGroup.group.length };
 }

@@ -11,10 +11,12 @@ import {
 } from "../../analysis/changes/changes.ts";
 import type { GroupChanges } from "../../analysis/changes/changesByGroups.ts";
 import { type EffectiveParameter, effectiveParameters } from "../../analysis/changes/effectiveParameters.ts";
+import { hasSameConnections } from "../../analysis/changes/matchConnections.ts";
 import { changesRecord } from "../../analysis/changes/record.ts";
 import type { Recovered } from "../../analysis/changes/recoveredParameters.ts";
 import type { SignMixing } from "../../analysis/changes/signMixing.ts";
 import type { WeightChange } from "../../analysis/changes/weightChange.ts";
+import { ArgumentError } from "../../core/errors.ts";
 import { formatCount, formatNumber, formatPercent } from "../../core/format.ts";
 import { plural } from "../../core/text.ts";
 import { columnOfNeurons } from "../../data/selectors.ts";
@@ -141,7 +143,14 @@ async function parametersBefore(
     samples: checkpoint === "none" ? "read" : await samplesNeeded(against, ""),
     onProgress: ({ work }) => show(() => `${against}: ${work}`),
   });
-  return effectiveParameters(other.model.parameters);
+  const { nRows, nnz } = run.connectome;
+  if (!hasSameConnections(run.connectome, other.connectome)) {
+    const expected = `a run with the same ${plural(nnz, "connection")} between ${plural(nRows, "neuron")}`;
+    const got = `${against}: ${plural(other.connectome.nnz, "connection")}, ${plural(other.connectome.nRows, "neuron")}`;
+    throw new ArgumentError(KIND, "--against", expected, got);
+  }
+  // Before the other run is closed.
+  return await effectiveParameters(other.model.parameters);
 }
 
 // ---- files ---------------------------------------------------------------------------------------------------------------
@@ -218,7 +227,7 @@ function lines({ changes, against, by }: Result): string[] {
       `${name} ${sizeText(relativeL2)}${trained || relativeL2 !== 0 ? "" : " (not trained)"}`,
   );
   return [
-    line("compared", `${formatCount(after.nnz)} connections with those of ${baseline}`),
+    line("compared", `${plural(after.nnz, "connection")} with those of ${baseline}`),
     line("relative L2", moves.join(", ")),
     ...(after.nnz === 0 ? [] : weightLines(weights, line)),
     ...(connectome
@@ -243,6 +252,7 @@ function sizeText(relativeL2: number): string {
 
 function weightLines(weights: WeightChange, line: (name: string, text: string) => string): string[] {
   const { count, relativeL1, cosine, correlation, rankCorrelation, logRatio } = weights;
+  if (weights.unchanged === count) return [line("weights", "none changed")];
   const share = (n: number) => formatPercent(n / count);
   const rank = rankCorrelation === null ? "" : `, of ranks ${formatNumber(rankCorrelation)}`;
   const [low, , median, , high] = logRatio.quantiles.map((q) => formatNumber(2 ** q));

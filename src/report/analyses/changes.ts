@@ -282,7 +282,7 @@ function recoveredFigures(recovered: JsonParts): Figure[] {
       number,
       number,
     ];
-    const pairs = key === "weights" ? recovered.objects("pairs") : [];
+    const rows = key === "weights" ? pairRows(recovered.objects("pairs")) : groupRows(found.objects("byGroup"));
     const unmatched =
       key === "weights" && found.count("missing") + found.count("unknown") > 0
         ? ` Not matched: ${formatCount(found.count("missing"))} known connections, ${formatCount(found.count("unknown"))} of the network.`
@@ -299,13 +299,13 @@ function recoveredFigures(recovered: JsonParts): Figure[] {
             width,
             uid,
           ),
-        table: recoveredTable(found, pairs),
+        table: recoveredTable(found, rows),
       },
     ];
   });
 }
 
-function recoveredTable(found: JsonParts, pairs: readonly JsonParts[]): Table {
+function recoveredTable(found: JsonParts, rows: Table["rows"]): Table {
   const measures = [
     ["R²", "r2"],
     ["slope", "slope"],
@@ -314,15 +314,26 @@ function recoveredTable(found: JsonParts, pairs: readonly JsonParts[]): Table {
     ["RMS difference", "rmse"],
   ] as const;
   return {
-    columns: ["", "value"],
-    rows: [
-      ...measures.map(([name, key]) => [name, formatNumber(number(found, key))]),
-      ...pairs
-        .slice(0, MOST_ROWS)
-        .map((pair) => [
-          `relative error ${pair.text("pre")} → ${pair.text("post")}`,
-          formatNumber(number(pair, "relativeL2")),
-        ]),
-    ],
+    columns: ["", "value", "mean known", "mean found"],
+    rows: [...measures.map(([name, key]) => [name, formatNumber(number(found, key)), "", ""]), ...rows],
   };
+}
+
+function pairRows(pairs: readonly JsonParts[]): Table["rows"] {
+  return pairs.slice(0, MOST_ROWS).map((pair) => {
+    const connections = pair.count("connections", 1);
+    return [
+      `RMS difference ${pair.text("pre")} → ${pair.text("post")}`,
+      formatNumber(number(pair, "moved") / Math.sqrt(connections)),
+      formatNumber(number(pair, "sumBefore") / connections),
+      formatNumber(number(pair, "sumAfter") / connections),
+    ];
+  });
+}
+
+function groupRows(groups: readonly JsonParts[]): Table["rows"] {
+  return groups.map((group) => [
+    ...[`RMS difference ${group.text("name")}`, formatNumber(number(group, "rms"))],
+    ...[formatNumber(number(group, "meanBefore")), formatNumber(number(group, "meanAfter"))],
+  ]);
 }
