@@ -28,12 +28,22 @@ export interface GroupChanges {
   readonly r2: Float64Array;
 }
 
-/** Sums over the connections of a pair. */
-const SUMS = [
-  ...["connections", "sumBefore", "sumAfter", "absBefore", "absAfter", "squareBefore", "squareMoved", "signChanged"],
-  ...["shift", "shifted", "shiftedSquare"],
-] as const;
-type Sum = (typeof SUMS)[number];
+/** Places of the sums over the connections of a pair, in an array. */
+const AT = {
+  connections: 0,
+  sumBefore: 1,
+  sumAfter: 2,
+  absBefore: 3,
+  absAfter: 4,
+  squareBefore: 5,
+  squareMoved: 6,
+  signChanged: 7,
+  // Of differences with the first weight: variances of equal weights are exactly 0.
+  first: 8,
+  shifted: 9,
+  shiftedSquare: 10,
+} as const;
+const WIDTH = 11;
 
 /**
  * Changes of weights from w₀ to w by pair of groups. One walk over the rows, group by group; memory O(groups + pairs).
@@ -55,62 +65,98 @@ export function changesByGroups(
     if (length !== csr.nnz) throw new ShapeError(where, name, `${csr.nnz}, one per connection`, `${length}`);
   }
   checkTypedNeurons(where, csr, groups);
-  const { rowPtr, colIdx, nRows } = csr;
   const { typeIdx, types } = groups;
-  const nGroups = types.length;
-  const sum = Object.fromEntries(SUMS.map((name) => [name, new Float64Array(nGroups)])) as Record<Sum, Float64Array>;
-  const found = { pre: [] as number[], post: [] as number[] };
-  const kept = Object.fromEntries(SUMS.map((name) => [name, [] as number[]])) as Record<Sum, number[]>;
-  const { members, begin } = groupsBy(nRows, () => true, [{ extent: nGroups, of: (i) => typeIdx[i]! }]);
-  for (let g = 0; g + 1 < begin.length; g++) {
-    const senders: number[] = [];
-    for (let m = begin[g]!; m < begin[g + 1]!; m++) {
-      const i = members[m]!;
-      for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) {
-        const pre = typeIdx[colIdx[k]!]!;
-        const [x, y] = [before[k]!, after[k]!];
-        if (sum.connections[pre]!++ === 0) {
-          senders.push(pre);
-          sum.shift[pre] = x;
-        }
-        sum.sumBefore[pre]! += x;
-        sum.sumAfter[pre]! += y;
-        sum.absBefore[pre]! += Math.abs(x);
-        sum.absAfter[pre]! += Math.abs(y);
-        sum.squareBefore[pre]! += x * x;
-        sum.squareMoved[pre]! += (y - x) ** 2;
-        if (Math.sign(x) * Math.sign(y) < 0) sum.signChanged[pre]!++;
-        // Variances from differences with the first weight: those of equal weights are exactly 0.
-        const shifted = x - sum.shift[pre]!;
-        sum.shifted[pre]! += shifted;
-        sum.shiftedSquare[pre]! += shifted * shifted;
-      }
-    }
-    const post = typeIdx[members[begin[g]!]!]!;
-    for (const pre of senders.sort((a, b) => a - b)) {
-      found.pre.push(pre);
-      found.post.push(post);
-      for (const name of SUMS) {
-        kept[name].push(sum[name][pre]!);
-        sum[name][pre] = 0;
-      }
+  const { members, begin } = groupsBy(csr.nRows, () => true, [{ extent: types.length, of: (i) => typeIdx[i]! }]);
+  const receivers = Array.from({ length: begin.length - 1 }, (_, g) => members.subarray(begin[g]!, begin[g + 1]!));
+  const nPairs = countPairs(csr, receivers, groups);
+  const [pre, post, kept] = [new Uint32Array(nPairs), new Uint32Array(nPairs), new Float64Array(nPairs * WIDTH)];
+  const sums = new Float64Array(types.length * WIDTH);
+  let pairs = 0;
+  for (const neurons of receivers) {
+    const senders = sumUp(csr, neurons, groups, before, after, sums);
+    for (const sender of senders) {
+      pre[pairs] = sender;
+      post[pairs] = typeIdx[neurons[0]!]!;
+      const own = sums.subarray(sender * WIDTH, (sender + 1) * WIDTH);
+      kept.set(own, pairs++ * WIDTH);
+      own.fill(0);
     }
   }
-  const order = Uint32Array.from(found.pre.keys()).sort((a, b) => kept.squareMoved[b]! - kept.squareMoved[a]! || a - b);
-  const counts = (values: readonly number[]) => Uint32Array.from(order, (p) => values[p]!);
-  const numbers = (of: (p: number) => number) => Float64Array.from(order, of);
+  const value = (pair: number, name: keyof typeof AT): number => kept[pair * WIDTH + AT[name]]!;
+  const order = Uint32Array.from(pre.keys()).sort(
+    (a, b) => value(b, "squareMoved") - value(a, "squareMoved") || a - b,
+  );
+  const counts = (of: (pair: number) => number) => Uint32Array.from(order, of);
+  const numbers = (of: (pair: number) => number) => Float64Array.from(order, of);
   return {
-    ...{ pre: counts(found.pre), post: counts(found.post), connections: counts(kept.connections) },
-    sumBefore: numbers((p) => kept.sumBefore[p]!),
-    sumAfter: numbers((p) => kept.sumAfter[p]!),
-    absBefore: numbers((p) => kept.absBefore[p]!),
-    absAfter: numbers((p) => kept.absAfter[p]!),
-    moved: numbers((p) => Math.sqrt(kept.squareMoved[p]!)),
-    relativeL2: numbers((p) => relative(Math.sqrt(kept.squareMoved[p]!), Math.sqrt(kept.squareBefore[p]!))),
-    signChanged: counts(kept.signChanged),
+    pre: counts((p) => pre[p]!),
+    post: counts((p) => post[p]!),
+    connections: counts((p) => value(p, "connections")),
+    sumBefore: numbers((p) => value(p, "sumBefore")),
+    sumAfter: numbers((p) => value(p, "sumAfter")),
+    absBefore: numbers((p) => value(p, "absBefore")),
+    absAfter: numbers((p) => value(p, "absAfter")),
+    moved: numbers((p) => Math.sqrt(value(p, "squareMoved"))),
+    relativeL2: numbers((p) => relative(Math.sqrt(value(p, "squareMoved")), Math.sqrt(value(p, "squareBefore")))),
+    signChanged: counts((p) => value(p, "signChanged")),
     r2: numbers((p) => {
-      const spread = kept.shiftedSquare[p]! - kept.shifted[p]! ** 2 / kept.connections[p]!;
-      return spread > 0 ? 1 - kept.squareMoved[p]! / spread : Number.NaN;
+      const spread = value(p, "shiftedSquare") - value(p, "shifted") ** 2 / value(p, "connections");
+      return spread > 0 ? 1 - value(p, "squareMoved") / spread : Number.NaN;
     }),
   };
+}
+
+/** How many pairs of groups have connections. */
+function countPairs(
+  { rowPtr, colIdx }: Csr,
+  receivers: readonly Uint32Array[],
+  { types, typeIdx }: TypedNeurons,
+): number {
+  const seenBy = new Uint32Array(types.length);
+  let pairs = 0;
+  receivers.forEach((neurons, g) => {
+    for (const i of neurons) {
+      for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) {
+        const sender = typeIdx[colIdx[k]!]!;
+        if (seenBy[sender] === g + 1) continue;
+        seenBy[sender] = g + 1;
+        pairs++;
+      }
+    }
+  });
+  return pairs;
+}
+
+/** Adds up the connections to some neurons by the group that sends, into zeros. @returns these groups, ascending */
+function sumUp(
+  { rowPtr, colIdx }: Csr,
+  neurons: Uint32Array,
+  { typeIdx }: TypedNeurons,
+  before: ArrayLike<number>,
+  after: ArrayLike<number>,
+  sums: Float64Array,
+): readonly number[] {
+  const senders: number[] = [];
+  for (const i of neurons) {
+    for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) {
+      const sender = typeIdx[colIdx[k]!]!;
+      const at = sender * WIDTH;
+      const [x, y] = [before[k]!, after[k]!];
+      if (sums[at + AT.connections]!++ === 0) {
+        senders.push(sender);
+        sums[at + AT.first] = x;
+      }
+      sums[at + AT.sumBefore]! += x;
+      sums[at + AT.sumAfter]! += y;
+      sums[at + AT.absBefore]! += Math.abs(x);
+      sums[at + AT.absAfter]! += Math.abs(y);
+      sums[at + AT.squareBefore]! += x * x;
+      sums[at + AT.squareMoved]! += (y - x) ** 2;
+      if (Math.sign(x) * Math.sign(y) < 0) sums[at + AT.signChanged]!++;
+      const shifted = x - sums[at + AT.first]!;
+      sums[at + AT.shifted]! += shifted;
+      sums[at + AT.shiftedSquare]! += shifted * shifted;
+    }
+  }
+  return senders.sort((a, b) => a - b);
 }

@@ -1,7 +1,7 @@
 // How far weights moved: measures of two sets of weights of the same connections.
 
 import { ShapeError } from "../../core/errors.ts";
-import { sortedNumbers } from "../../data/statistics.ts";
+import { groupsBy } from "../../data/groupsBy.ts";
 
 /** A histogram with bars of equal width. */
 export interface Histogram {
@@ -58,7 +58,7 @@ export interface WeightChangeOptions {
   readonly silenced?: number;
 }
 
-/** Ranks of more connections take too long: they are sorted twice. */
+/** Ranks of more connections take too much memory. */
 const MOST_RANKED = 2 ** 22;
 const BINS = 48;
 /** Share of the log-ratios at either end that have no bars of their own. */
@@ -107,7 +107,7 @@ export function weightChange(
     ...{ count: n, normBefore, normAfter },
     relativeL2: relative(Math.sqrt(squareMoved), normBefore),
     relativeL1: relative(absMoved, absBefore),
-    cosine: unit(product / (normBefore * normAfter)),
+    cosine: unit(product / Math.sqrt(squareBefore * squareAfter)),
     correlation: correlationOf(before, after),
     rankCorrelation: n > MOST_RANKED ? null : correlationOf(ranksOf(before), ranksOf(after)),
     ...{ signChanged, grown, shrunk, unchanged, silenced, toZero, fromZero },
@@ -146,24 +146,25 @@ function unit(value: number): number {
 
 /** Ranks from 0; equal numbers have their mean rank. */
 function ranksOf(values: ArrayLike<number>): Float64Array {
-  const sorted = sortedNumbers(values);
-  const ranks = new Float64Array(values.length);
-  for (let k = 0; k < ranks.length; k++) {
-    const x = values[k]!;
-    ranks[k] = (firstFrom(sorted, (other) => other >= x) + firstFrom(sorted, (other) => other > x) - 1) / 2;
+  const n = values.length;
+  // Both zeros are one number.
+  const doubles = Float64Array.from(values, (x) => x + 0);
+  const words = new Uint32Array(doubles.buffer);
+  // The bits of numbers ascend as the numbers do, once those of negative ones are inverted and the sign bit of the others is set.
+  const flip = (k: number): number => (words[2 * k + 1]! >>> 31 === 1 ? 0xffffffff : 0);
+  const low = (k: number): number => (words[2 * k]! ^ flip(k)) >>> 0;
+  const high = (k: number): number => (words[2 * k + 1]! ^ (flip(k) | 0x80000000)) >>> 0;
+  const half = (of: (k: number) => number, shift: number) => ({
+    extent: 2 ** 16,
+    of: (k: number) => (of(k) >>> shift) & 0xffff,
+  });
+  const digits = [half(low, 0), half(low, 16), half(high, 0), half(high, 16)];
+  const { members, begin } = groupsBy(n, () => true, digits);
+  const ranks = new Float64Array(n);
+  for (let g = 0; g + 1 < begin.length; g++) {
+    for (let m = begin[g]!; m < begin[g + 1]!; m++) ranks[members[m]!] = (begin[g]! + begin[g + 1]! - 1) / 2;
   }
   return ranks;
-}
-
-/** Index of the first of ascending numbers for which a condition holds that holds for all after it. */
-function firstFrom(sorted: ArrayLike<number>, holds: (value: number) => boolean): number {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (holds(sorted[middle]!)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 function logRatios(before: ArrayLike<number>, after: ArrayLike<number>): LogRatios {
