@@ -166,10 +166,13 @@ test("connections are matched by their place", async () => {
   const { csr, at, missing, unknown } = matchConnections(BEFORE, known);
   assert.equal([...at], [1, 4]);
   assert.equal([...csr.values], [7, 5]);
-  assert.equal([[...csr.rowPtr], [...csr.colIdx]], [
-    [0, 1, 1, 2, 2],
-    [2, 3],
-  ]);
+  assert.equal(
+    [[...csr.rowPtr], [...csr.colIdx]],
+    [
+      [0, 1, 1, 2, 2],
+      [2, 3],
+    ],
+  );
   assert.equal([missing, unknown], [2, 5]);
   const small = csrFromCoo({ nRows: 1, nCols: 1, rows: [0], cols: [0], values: [1] });
   await fails(() => matchConnections(BEFORE, small), "shape", /4 × 4/);
@@ -203,7 +206,11 @@ test("shared values are spread, and constraints hold", async () => {
 function network(csr: Csr, bias: readonly number[], trainable = true): EffectiveParameter[] {
   const values = Float64Array.from(bias);
   return [
-    { ...{ name: "rnn.hh.values", leaf: "hh", role: "weights", of: "connections", trainable }, matrix: csr, values: csr.values },
+    {
+      ...{ name: "rnn.hh.values", leaf: "hh", role: "weights", of: "connections", trainable },
+      matrix: csr,
+      values: csr.values,
+    },
     { ...{ name: "rnn.hh.bias", leaf: "bias", role: "biases", of: "neurons", trainable }, matrix: null, values },
   ];
 }

@@ -83,9 +83,7 @@ export function changesByGroups(
     }
   }
   const value = (pair: number, name: keyof typeof AT): number => kept[pair * WIDTH + AT[name]]!;
-  const order = Uint32Array.from(pre.keys()).sort(
-    (a, b) => value(b, "squareMoved") - value(a, "squareMoved") || a - b,
-  );
+  const order = Uint32Array.from(pre.keys()).sort((a, b) => value(b, "squareMoved") - value(a, "squareMoved") || a - b);
   const counts = (of: (pair: number) => number) => Uint32Array.from(order, of);
   const numbers = (of: (pair: number) => number) => Float64Array.from(order, of);
   return {
