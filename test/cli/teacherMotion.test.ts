@@ -93,6 +93,9 @@ test("a teacher's student learns: the traces of masked neurons decide, and its p
   // What the record says is what the checkpoint has.
   await using run = await openRun(join(dir, "teacher"));
   assert.equal(await recoveryOf(run.model, run.data.teacher!), recorded.recovery);
+  const initial = await run.initialModel();
+  assert.equal(await bits(initial.parameters), await bits(start.model.parameters));
+  initial.dispose();
   // And so does `axograd changes`.
   const changes = await axograd(["changes", "teacher", "--json", "--out", "pairs.csv"], { cwd: dir });
   assert.is(changes.code, 0, changes.stderr);

@@ -85,7 +85,7 @@ async function run(folder: string, given: ChangesCommand): Promise<void> {
   await runAnalysis<Result>(folder, given, {
     kind: KIND,
     options: { against, by, known },
-    samples: given.checkpoint === "none" ? "read" : await samplesNeeded(folder, known),
+    samples: given.checkpoint === "none" ? "read" : await samplesNeeded(folder, { teacher: known === null }),
     compute: (opened, work) => compute(opened, given, work),
     record: ({ changes, ...rest }) => ({ ...rest, ...changesRecord(changes) }),
     figures: changesFigures,
@@ -94,11 +94,11 @@ async function run(folder: string, given: ChangesCommand): Promise<void> {
 }
 
 /** The samples of a run matter only where a task is about the network, or loading it depends on them. */
-async function samplesNeeded(folder: string, known: string | null): Promise<"read" | "none"> {
+async function samplesNeeded(folder: string, { teacher }: { readonly teacher: boolean }): Promise<"read" | "none"> {
   const begun = await readBegun(folder);
   const { data } = begun.config;
   const hasTeacher = isTaskName(data) && TASK_SETS[data]!.isAboutNetwork;
-  return (hasTeacher && known === null) || !hasSamplesOnRecord(begun) ? "read" : "none";
+  return (hasTeacher && teacher) || !hasSamplesOnRecord(begun) ? "read" : "none";
 }
 
 async function compute(run: OpenedRun, given: ChangesCommand, work: AnalysisWork): Promise<Result> {
@@ -140,7 +140,7 @@ async function parametersBefore(
   await using other = await openRun(against, {
     ...{ device, threads },
     checkpoint: checkpoint === "none" || checkpoint === "best" ? checkpoint : "last",
-    samples: checkpoint === "none" ? "read" : await samplesNeeded(against, ""),
+    samples: checkpoint === "none" ? "read" : await samplesNeeded(against, { teacher: false }),
     onProgress: ({ work }) => show(() => `${against}: ${work}`),
   });
   const { nRows, nnz } = run.connectome;
