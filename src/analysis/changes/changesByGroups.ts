@@ -83,7 +83,9 @@ export function changesByGroups(
     }
   }
   const value = (pair: number, name: keyof typeof AT): number => kept[pair * WIDTH + AT[name]]!;
-  const order = Uint32Array.from(pre.keys()).sort((a, b) => value(b, "squareMoved") - value(a, "squareMoved") || a - b);
+  const squares = new Float64Array(nPairs);
+  for (let p = 0; p < nPairs; p++) squares[p] = value(p, "squareMoved");
+  const order = Uint32Array.from(pre.keys()).sort((a, b) => squares[b]! - squares[a]! || a - b);
   const counts = (of: (pair: number) => number) => Uint32Array.from(order, of);
   const numbers = (of: (pair: number) => number) => Float64Array.from(order, of);
   return {
