@@ -2,6 +2,30 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+export {
+  type Amplification,
+  type Changes,
+  type ChangesOptions,
+  changesOf,
+  type KnownParameters,
+  type NeuronValues,
+  type ParameterMove,
+  type RecoveredFrom,
+  type RecoveredOfNeurons,
+} from "./analysis/changes/changes.ts";
+export { changesByGroups, type GroupChanges } from "./analysis/changes/changesByGroups.ts";
+export { type EffectiveParameter, effectiveParameters } from "./analysis/changes/effectiveParameters.ts";
+export { type MatchedConnections, matchConnections } from "./analysis/changes/matchConnections.ts";
+export { type NeuronChanges, neuronChanges } from "./analysis/changes/neuronChanges.ts";
+export { type Density, type Recovered, recoveredParameters } from "./analysis/changes/recoveredParameters.ts";
+export { type SignedTotals, type SignMixing, signMixing } from "./analysis/changes/signMixing.ts";
+export {
+  type Histogram,
+  type LogRatios,
+  type WeightChange,
+  type WeightChangeOptions,
+  weightChange,
+} from "./analysis/changes/weightChange.ts";
 // Analyses.
 export {
   type Conditions,
@@ -499,6 +523,7 @@ export type {
 } from "./run/config.ts";
 export type { RunEvaluation, RunModel } from "./run/experiment.ts";
 export type { FileRole, InputFile } from "./run/inputFiles.ts";
+export { readKnownParameters, teacherParameters } from "./run/knownParameters.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 export { type PredictedBatch, type Predictions, type PredictOptions, predict, predictAll } from "./run/predict.ts";
 export { type ResponsesOptions, responsesOf } from "./run/responses.ts";

@@ -11,6 +11,7 @@ import {
 } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { register as registerChanges } from "./analyses/changes.ts";
 import { register as registerResponses } from "./analyses/responses.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
@@ -50,6 +51,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerPredict,
   registerSimulate,
   registerResponses,
+  registerChanges,
   registerSweep,
   registerCollect,
   registerGenerate,

@@ -35,6 +35,8 @@ export function spectralRadiusOfAbsolute(csr: Csr, options: SpectralOptions = {}
   if (!hasCycle(csr)) return { value: 0, iterations: 0, converged: true };
   const n = csr.nRows;
   const shift = meanRowSum(csr);
+  // Stored weights may all be 0.
+  if (shift === 0) return { value: 0, iterations: 0, converged: true };
   let x = new Float64Array(n).fill(1 / Math.sqrt(n));
   let y = new Float64Array(n);
   let value = 0;

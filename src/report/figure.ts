@@ -1,7 +1,7 @@
 // A figure: a plot that can be drawn at any width, its title and caption, and its data.
 
 import { escapeMarkup } from "../core/text.ts";
-import { at, element, fitted } from "./svg.ts";
+import { at, element, fitted, label } from "./svg.ts";
 import { plotStyle } from "./theme.ts";
 
 /** The data of a plot, for readers who cannot see it or want to copy it. */
@@ -67,15 +67,25 @@ export function standaloneSvg(figure: Figure): string {
   return svgFile(figure.title, figure.caption, WIDTHS[figure.span], { height, body });
 }
 
-/** Plots one below the other, under a common title, as one SVG file that needs nothing else. */
-export function stackedSvg(title: string, figures: readonly Figure[]): string {
+/**
+ * Plots one below the other, under a common title, as one SVG file that needs nothing else.
+ *
+ * @param options.titles  each has its own title, too
+ */
+export function stackedSvg(
+  title: string,
+  figures: readonly Figure[],
+  { titles = false }: { readonly titles?: boolean } = {},
+): string {
   const width = Math.max(...figures.map(({ span }) => WIDTHS[span]));
   let height = 0;
   const body = figures.map((figure) => {
     const drawing = figure.draw(width, figure.id);
+    const own = titles ? [label(0, height + 14, fitted(figure.title, width), { class: "strong" })] : [];
+    height += own.length * TITLE_HEIGHT;
     const placed = at(0, height, drawing.body);
     height += drawing.height + STACK_GAP;
-    return placed;
+    return [...own, placed].join("");
   });
   const captions = figures.map((figure) => `${figure.title}. ${figure.caption}`);
   return svgFile(title, captions.join(" "), width, { height: height - STACK_GAP, body: body.join("") });

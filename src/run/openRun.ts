@@ -18,18 +18,20 @@ import { resolveConfig, settingsOf } from "./configLayers.ts";
 import { openDevice } from "./device.ts";
 import { evaluationOf } from "./evaluation.ts";
 import {
+  createModel,
   type Experiment,
   experimentAt,
   loadRunInputs,
   type RunEvaluation,
   type RunInputs,
   type RunModel,
+  warmStart,
 } from "./experiment.ts";
 import { neuronsOfRun } from "./projections.ts";
 import { RUN_FILES } from "./runFiles.ts";
-import { type BegunWith, checkSameInputs, readBegun, samplesOnRecord } from "./runStart.ts";
+import { type BegunWith, checkSameInit, checkSameInputs, readBegun, samplesOnRecord } from "./runStart.ts";
 import type { LoadProgress, SampleSplits } from "./samples.ts";
-import { type RunTuning, runTuningJson } from "./tuning.ts";
+import { runTuningJson } from "./tuning.ts";
 
 /** Settings that may differ from the run's: the places of its files, the device, and what products gather there. */
 export type RunPlace = Partial<
@@ -95,6 +97,13 @@ export interface OpenedRun {
   readonly checkpoint: string | null;
   /** Training steps done. */
   readonly step: number;
+  /**
+   * The model as training began, after a warm start if the run had one, with nothing to train: for comparisons. It takes memory of its own on the
+   * device until the caller disposes of it.
+   *
+   * @throws {FileFormatError | ArgumentError} the file of a warm start is gone, or has changed since
+   */
+  initialModel(): Promise<RunModel>;
   /** Writes a checkpoint of the current state, with the run's settings. */
   save(file: string): Promise<void>;
   /** Releases model and optimiser, and the device if `openRun` opened it. */
@@ -139,8 +148,7 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   const config = resolveConfig([begun.config, placeOf(options)]);
   const file = await checkpointFile(folder, options.checkpoint ?? "last");
   const inputs = await inputsOf(begun, config, options);
-  const { tuning } = begun;
-  const backend = options.backend ?? (await openDevice(config, { tuning }));
+  const backend = options.backend ?? (await openDevice(config, { tuning: begun.tuning }));
   const close = async (): Promise<void> => {
     await inputs.samples.release();
     if (!options.backend) await backend.dispose();
@@ -148,7 +156,7 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
   try {
     checkPrecision(begun, backend);
     const experiment = await experimentAt(file, backend, config, inputs);
-    return opened({ folder, config, tuning, checkpoint: file, backend, inputs, experiment, close });
+    return opened({ folder, config, begun, checkpoint: file, backend, inputs, experiment, close });
   } catch (error) {
     await close();
     throw error;
@@ -200,15 +208,33 @@ function checkPrecision({ config }: BegunWith, { dtype }: Backend): void {
     throw new ArgumentError("openRun", "backend", "f64, the precision of the run", dtype);
 }
 
+async function initialModel(
+  backend: Backend,
+  config: TrainConfig,
+  begun: BegunWith,
+  inputs: RunInputs,
+): Promise<RunModel> {
+  const model = createModel(backend, { ...config, trainConnectome: false, trainInput: false }, inputs);
+  try {
+    const init = await warmStart(model, config);
+    if (init) checkSameInit("openRun", begun, init);
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}
+
 interface Parts extends Pick<OpenedRun, "folder" | "config" | "checkpoint" | "backend"> {
-  readonly tuning: RunTuning | null;
+  readonly begun: BegunWith;
   readonly inputs: RunInputs;
   readonly experiment: Experiment;
   readonly close: () => Promise<void>;
 }
 
-function opened({ inputs, experiment, close, tuning, ...parts }: Parts): OpenedRun {
-  const { config } = parts;
+function opened({ inputs, experiment, close, begun, ...parts }: Parts): OpenedRun {
+  const { config, backend } = parts;
+  const { tuning } = begun;
   const { model, optimizer, trainer } = experiment;
   const dispose = async (): Promise<void> => {
     experiment.dispose();
@@ -226,6 +252,7 @@ function opened({ inputs, experiment, close, tuning, ...parts }: Parts): OpenedR
     get step() {
       return trainer.position.step;
     },
+    initialModel: () => initialModel(backend, config, begun, inputs),
     async save(file) {
       const { position } = trainer;
       const { seed } = config;

@@ -33,6 +33,13 @@ async function train(name: string, ...args: readonly string[]): Promise<Line[]> 
   return jsonLines(stdout);
 }
 
+/** What `axograd changes --json` says. */
+interface ChangesFacts {
+  readonly weights: { readonly relativeL2: number; readonly signChanged: number };
+  readonly map: { readonly groups: readonly string[] };
+  readonly recovered: Readonly<Record<"weights" | "tau" | "bias", { readonly r2: number }>>;
+}
+
 const losses = (lines: readonly Line[]): number[] =>
   lines.flatMap(({ event, loss }) => (event === "step" ? [loss as number] : []));
 
@@ -86,6 +93,27 @@ test("a teacher's student learns: the traces of masked neurons decide, and its p
   // What the record says is what the checkpoint has.
   await using run = await openRun(join(dir, "teacher"));
   assert.equal(await recoveryOf(run.model, run.data.teacher!), recorded.recovery);
+  const initial = await run.initialModel();
+  assert.equal(await bits(initial.parameters), await bits(start.model.parameters));
+  initial.dispose();
+  // And so does `axograd changes`.
+  const changes = await axograd(["changes", "teacher", "--json", "--out", "pairs.csv"], { cwd: dir });
+  assert.is(changes.code, 0, changes.stderr);
+  const { result } = jsonLines(changes.stdout)[0] as unknown as { result: ChangesFacts };
+  const { recovered, map, weights: moved } = result;
+  assert.equal(
+    { weights: recovered.weights.r2, tau: recovered.tau.r2, bias: recovered.bias.r2 },
+    recorded.recovery,
+    "recovered",
+  );
+  assert.ok(moved.relativeL2 > 0 && moved.signChanged === 0, "strengths moved, signs are kept");
+  assert.ok(map.groups.includes("T4"));
+  const [head, row] = (await readFile(join(dir, "pairs.csv"), "utf8")).split("\n");
+  assert.match(head!, /^pre,post,connections,sum_before,/);
+  assert.is(row!.split(",").length, 9);
+  const other = await axograd(["changes", "teacher", "--against", "nowhere", "--name", "b"], { cwd: dir });
+  assert.is(other.code, 2);
+  assert.match(other.stderr, /the folder of a run/);
   const page = await readFile(join(dir, "teacher", "report.html"), "utf8");
   assert.match(page, /R² of recovered weights/);
   assert.match(page, /strengths/);

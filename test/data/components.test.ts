@@ -89,6 +89,12 @@ test("signs can cancel what their absolute values would amplify", () => {
   assert.ok(growthRate(cancelling).value < 1e-3);
 });
 
+test("a cycle of weights that are all 0 amplifies nothing", () => {
+  const zeros = matrix(2, [0, 1, 0], [1, 0, 0]);
+  assert.equal(spectralRadiusOfAbsolute(zeros), { value: 0, iterations: 0, converged: true });
+  assert.is(growthRate(zeros).value, 0);
+});
+
 test("without cycles both are zero at once, and only square matrices have them", async () => {
   assert.equal(spectralRadiusOfAbsolute(matrix(3, [1, 0, 9], [2, 1, 9])), { value: 0, iterations: 0, converged: true });
   const wide = csrFromCoo({ nRows: 1, nCols: 2, rows: [0], cols: [1], values: [1] });

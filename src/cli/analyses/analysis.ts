@@ -30,8 +30,8 @@ export const KEYS_WITHOUT_SAMPLES: readonly PlaceKey[] = [
 /** Settings that may differ from the run's: the places of its files, and the device. */
 const KEYS: readonly PlaceKey[] = [...KEYS_WITHOUT_SAMPLES, "data", "validationData", "testData"];
 
-/** Characters of a table that are written at once. */
-const CSV_AT_ONCE = 2 ** 16;
+/** Rows of a table that are written at once. */
+const ROWS_AT_ONCE = 4096;
 
 /** Options that all these commands have. */
 export interface AnalysisOptions extends Settings {
@@ -57,14 +57,19 @@ export interface Analysis<R extends object> {
   /** @param work  shows progress and stops at a signal */
   compute(run: OpenedRun, work: AnalysisWork): Promise<R>;
   readonly figures: AnalysisFigures;
-  /** What the record and `--json` have of the result, where it is large. Default: all. */
-  recorded?(result: R): object;
+  /** What the record, and `--json`, have of a result that is too large for them. Default: all of it. */
+  record?(result: R): object;
   /** What `--out FILE.csv` has. */
-  table(result: R): { readonly columns: Table["columns"]; readonly rows: Iterable<Table["rows"][number]> };
+  table(result: R): CsvTable;
   /** What `--out FILE.npz` has. */
   arrays(result: R): Readonly<Record<string, ArrayToWrite>>;
   /** Lines for people. */
   lines(result: R, run: OpenedRun): readonly string[];
+}
+
+/** A table that is written row by row. */
+export interface CsvTable extends Pick<Table, "columns"> {
+  readonly rows: Iterable<Table["rows"][number]>;
 }
 
 /** How an analysis reports its progress. */
@@ -130,14 +135,12 @@ export async function runAnalysis<R extends object>(
     work.done();
     const { options } = analysis;
     const facts = { checkpoint: given.checkpoint, ...options };
-    const recorded = analysis.recorded?.(result) ?? result;
-    const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result: recorded });
+    const kept = analysis.record?.(result) ?? result;
+    const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result: kept });
     if (out !== undefined) await writeResult(out, analysis, result);
     if (plot !== undefined) await drawResult(plot, analysis.figures, file, name);
     if (json)
-      writeJson({
-        ...{ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result: recorded },
-      });
+      writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result: kept });
     for (const line of analysis.lines(result, run)) console.result(line);
     const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
     console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
@@ -155,22 +158,23 @@ async function writeResult<R extends object>(file: string, analysis: Analysis<R>
   await replaceFile(file, csvLines(analysis.table(result)));
 }
 
-function* csvLines({ columns, rows }: ReturnType<Analysis<object>["table"]>): Generator<string> {
-  const line = (row: Table["rows"][number]): string => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`;
-  yield line(columns);
-  let text = "";
+/** Some rows at a time. */
+function* csvLines({ columns, rows }: CsvTable): Generator<string> {
+  const lineOf = (row: Table["rows"][number]) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`;
+  let text = lineOf(columns);
+  let held = 0;
   for (const row of rows) {
-    text += line(row);
-    if (text.length < CSV_AT_ONCE) continue;
+    text += lineOf(row);
+    if (++held < ROWS_AT_ONCE) continue;
     yield text;
-    text = "";
+    [text, held] = ["", 0];
   }
   yield text;
 }
 
 /** Draws what the page will show, from the record. */
 async function drawResult(plot: string, figures: AnalysisFigures, file: string, name: string): Promise<void> {
-  const svg = stackedSvg(name, figures(await readAnalysis(file, name)));
+  const svg = stackedSvg(name, figures(await readAnalysis(file, name)), { titles: true });
   await replaceFile(plot, [plot.endsWith(".png") ? await pngOfSvg(svg) : svg]);
 }
 

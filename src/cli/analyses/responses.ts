@@ -129,7 +129,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
         });
       }),
     figures: responsesFigures,
-    recorded: shownResponses,
+    record: shownResponses,
     table: tableOf,
     arrays: arraysOf,
     lines: (result) => linesOf(result, source),

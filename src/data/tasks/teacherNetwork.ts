@@ -2,6 +2,7 @@
 
 import type { Csr } from "../../core/csr.ts";
 import { ShapeError } from "../../core/errors.ts";
+import { r2Of } from "../statistics.ts";
 
 /** Equations of the teacher, in the names of networks: h ← h + (relu(φ(x + W·h + b)) − h)/τ, or h ← h + (x + W·φ(h) + b − h)/τ. */
 export type TeacherDynamics = "rate" | "voltage";
@@ -79,10 +80,7 @@ export function recovery(
   const explained = (name: keyof Recovery, values: ArrayLike<number>): number => {
     const found = student[name];
     if (found.length !== values.length) throw new ShapeError("recovery", name, `${values.length}`, `${found.length}`);
-    const all = Float64Array.from(values);
-    const mean = all.reduce((sum, x) => sum + x, 0) / all.length;
-    const spread = all.reduce((sum, x) => sum + (x - mean) ** 2, 0);
-    return 1 - all.reduce((sum, x, i) => sum + (x - found[i]!) ** 2, 0) / spread;
+    return r2Of(values, found);
   };
   return {
     weights: explained("weights", truth.weights.values),

@@ -3,6 +3,7 @@
 import type { AnalysisRecord } from "../../analysis/record.ts";
 import { FileFormatError } from "../../core/errors.ts";
 import type { Figure } from "../figure.ts";
+import { changesFigures } from "./changes.ts";
 import { responsesFigures } from "./responses.ts";
 
 /** The figures of an analysis, from its record. @throws {FileFormatError} a part that is missing or wrong */
@@ -17,6 +18,7 @@ interface Shown {
 /** By the kind of the record. */
 export const ANALYSES: Readonly<Record<string, Shown>> = {
   responses: { title: "Responses", figures: responsesFigures },
+  changes: { title: "How training changed the network", figures: changesFigures },
 };
 
 /** A section of a page. */
