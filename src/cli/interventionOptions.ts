@@ -34,32 +34,35 @@ export interface InterventionOptions {
 
 /**
  * Reads options that act on neurons.
+ *
+ * @param where  the command, for messages
  * @throws {ArgumentError | ShapeError | FileFormatError} a selector of no neurons, a value that is no number, a file that holds no currents
  */
 export async function readInterventions(
   { silence = [], clamp = [], drive = [] }: InterventionOptions,
   subject: SelectableNeurons,
+  where: string,
 ): Promise<Acts> {
   const select = (selector: string, argument: string): Uint32Array =>
-    selectNeurons(subject, selector, { where: "simulate", argument });
+    selectNeurons(subject, selector, { where, argument });
   const silenced = silence.map((selector): Act => {
     const indices = select(selector, "--silence");
     return { kind: "silence", done: "silenced", selector, indices, value: null };
   });
   const clamped = clamp.map((text): Act & { readonly value: number } => {
-    const [selector, right] = splitAssignment(text, "--clamp", "NEURONS=STATE, like T4a=0.5");
+    const [selector, right] = splitAssignment(where, text, "--clamp", "NEURONS=STATE, like T4a=0.5");
     const value = numberOf(right);
     if (typeof value !== "number") {
-      throw new ArgumentError("simulate", "--clamp", "a number behind the last =", quoteText(right));
+      throw new ArgumentError(where, "--clamp", "a number behind the last =", quoteText(right));
     }
     const indices = select(selector, "--clamp");
     return { kind: "clamp", done: `clamped at ${value}:`, selector, indices, value };
   });
   const driven: (Act & { readonly current: number | ArrayLike<number> })[] = [];
   for (const text of drive) {
-    const [selector, right] = splitAssignment(text, "--drive", "NEURONS=CURRENT, like T4a=0.5");
+    const [selector, right] = splitAssignment(where, text, "--drive", "NEURONS=CURRENT, like T4a=0.5");
     const value = numberOf(right) as number | string;
-    const current = typeof value === "number" ? value : await readCurrents(value);
+    const current = typeof value === "number" ? value : await readCurrents(where, value);
     const indices = select(selector, "--drive");
     driven.push({ kind: "drive", done: `driven by ${value}:`, selector, indices, value, current });
   }
@@ -77,21 +80,26 @@ export async function readInterventions(
 }
 
 /** A selector may hold = in quotes: the last one counts. */
-function splitAssignment(text: string, option: string, expected: string): readonly [selector: string, value: string] {
+function splitAssignment(
+  where: string,
+  text: string,
+  option: string,
+  expected: string,
+): readonly [selector: string, value: string] {
   const at = text.lastIndexOf("=");
-  if (at < 0) throw new ArgumentError("simulate", option, expected, quoteText(text));
+  if (at < 0) throw new ArgumentError(where, option, expected, quoteText(text));
   return [text.slice(0, at), text.slice(at + 1).trim()];
 }
 
 /** [frames], [samples] or [samples, frames]: which fits the input is checked with it. */
-async function readCurrents(file: string): Promise<Float64Array> {
+async function readCurrents(where: string, file: string): Promise<Float64Array> {
   if (!file.endsWith(".npy")) {
-    throw new ArgumentError("simulate", "--drive", "a number or FILE.npy behind the last =", quoteText(file));
+    throw new ArgumentError(where, "--drive", "a number or FILE.npy behind the last =", quoteText(file));
   }
   const { shape, data, fortranOrder } = await readNpy(file);
   if (shape.length < 1 || shape.length > 2 || fortranOrder) {
     const got = `[${shape.join(", ")}]${fortranOrder ? " in Fortran order" : ""}`;
-    throw new ShapeError("simulate", file, "[frames] or [samples, frames] in C order", got);
+    throw new ShapeError(where, file, "[frames] or [samples, frames] in C order", got);
   }
   return Float64Array.from(data, Number);
 }

@@ -153,7 +153,7 @@ async function simulateInputs(
   given: GivenOptions,
 ): Promise<void> {
   const subject = neuronsOfRun(inputs.connectome, inputs.projections);
-  const acted = await readInterventions(given, subject);
+  const acted = await readInterventions(given, subject, "simulate");
   const recorded = select(subject, given.record ?? given.neurons ?? "all", given.neurons ? "--neurons" : "--record");
   const stimulus = await readStimulus(given.input, config, inputs);
   const { activity, comparison } = await simulate(folder, config, inputs, given, { stimulus, recorded, acted });

@@ -27,6 +27,9 @@ const KEYS: readonly (Key & keyof RunPlace)[] = [
   ...(["device", "gather", "threads", "memoryBudget"] as const),
 ];
 
+/** Rows of a table that are written at once. */
+const ROWS_AT_ONCE = 4096;
+
 /** Options that all these commands have. */
 export interface AnalysisOptions extends Settings {
   readonly checkpoint: string;
@@ -49,12 +52,19 @@ export interface Analysis<R extends object> {
   /** @param work  shows progress and stops at a signal */
   compute(run: OpenedRun, work: AnalysisWork): Promise<R>;
   readonly figures: AnalysisFigures;
+  /** What the record, and `--json`, have of a result that is too large for them. Default: all of it. */
+  record?(result: R): object;
   /** What `--out FILE.csv` has. */
-  table(result: R): Table;
+  table(result: R): CsvTable;
   /** What `--out FILE.npz` has. */
   arrays(result: R): Readonly<Record<string, ArrayToWrite>>;
   /** Lines for people. */
   lines(result: R, run: OpenedRun): readonly string[];
+}
+
+/** A table that is written row by row. */
+export interface CsvTable extends Pick<Table, "columns"> {
+  readonly rows: Iterable<Table["rows"][number]>;
 }
 
 /** How an analysis reports its progress. */
@@ -116,11 +126,12 @@ export async function runAnalysis<R extends object>(
     work.done();
     const { options } = analysis;
     const facts = { checkpoint: given.checkpoint, ...options };
-    const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result });
+    const kept = analysis.record?.(result) ?? result;
+    const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result: kept });
     if (out !== undefined) await writeResult(out, analysis, result);
     if (plot !== undefined) await drawResult(plot, analysis.figures, file, name);
     if (json)
-      writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result });
+      writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result: kept });
     for (const line of analysis.lines(result, run)) console.result(line);
     const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
     console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
@@ -135,9 +146,21 @@ export async function runAnalysis<R extends object>(
 
 async function writeResult<R extends object>(file: string, analysis: Analysis<R>, result: R): Promise<void> {
   if (file.endsWith(".npz")) return writeArrays(file, analysis.arrays(result));
-  const { columns, rows } = analysis.table(result);
-  const lines = [columns, ...rows].map((row) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`);
-  await replaceFile(file, lines);
+  await replaceFile(file, csvLines(analysis.table(result)));
+}
+
+/** Some rows at a time. */
+function* csvLines({ columns, rows }: CsvTable): Generator<string> {
+  const lineOf = (row: Table["rows"][number]) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`;
+  let text = lineOf(columns);
+  let held = 0;
+  for (const row of rows) {
+    text += lineOf(row);
+    if (++held < ROWS_AT_ONCE) continue;
+    yield text;
+    [text, held] = ["", 0];
+  }
+  yield text;
 }
 
 /** Draws what the page will show, from the record. */
