@@ -4,9 +4,6 @@ import { neuronsByColumn } from "../data/neuronGroups.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 
-/** Neurons, and their places from 0 to 1, where they have some. */
-export type PlacedNeurons = SelectableNeurons & Partial<Pick<NeuronTable, "x" | "y">>;
-
 /** Places that differ by less are equally far from the centre: the lower index wins. */
 const SAME = 1e-9;
 
@@ -14,7 +11,7 @@ const SAME = 1e-9;
  * The neuron of each type (of each role where types are not known) that lies nearest to the centre of the visual field, x = y = 1/2; of a type
  * without places its first one. In the order of the types.
  */
-export function centralNeurons(neurons: PlacedNeurons): Uint32Array {
+export function centralNeurons(neurons: SelectableNeurons & Partial<Pick<NeuronTable, "x" | "y">>): Uint32Array {
   const { x = null, y = null } = neurons;
   const column = neurons.types ? "type" : "role";
   const distance = (i: number): number => {

@@ -2,7 +2,7 @@
 
 import type { InputPlaces } from "./fieldSummary.ts";
 import type { ReceptiveFields } from "./receptiveFields.ts";
-import { standardErrorOf } from "./reverseCorrelation.ts";
+import { fieldStandardError } from "./reverseCorrelation.ts";
 
 /** Fields with a map. */
 const MAPS = 30;
@@ -53,7 +53,7 @@ export function fieldRecord(
       kernel: drawn.has(n) && peak ? Array.from({ length: lags }, (_, lag) => valueAt(lag, peak.input)) : null,
       kernelError:
         drawn.has(n) && peak
-          ? Array.from({ length: lags }, (_, lag) => short(standardErrorOf(fields, n, lag, peak.input)))
+          ? Array.from({ length: lags }, (_, lag) => short(fieldStandardError(fields, n, lag, peak.input)))
           : null,
       significant: mapped.has(n) && peak ? significantAt(fields, n, peak.lag) : null,
       map: mapped.has(n) && peak ? Array.from({ length: inputs }, (_, i) => valueAt(peak.lag, i)) : null,
@@ -66,7 +66,7 @@ export function fieldRecord(
 function significantAt(fields: ReceptiveFields, n: number, lag: number): number[] {
   const { lags, inputs, values, threshold } = fields;
   const exceeds = (i: number) =>
-    Math.abs(values[(n * lags + lag) * inputs + i]!) > threshold * standardErrorOf(fields, n, lag, i);
+    Math.abs(values[(n * lags + lag) * inputs + i]!) > threshold * fieldStandardError(fields, n, lag, i);
   return Array.from({ length: inputs }, (_, i) => i).filter(exceeds);
 }
 

@@ -3,7 +3,7 @@
 import { ShapeError } from "../core/errors.ts";
 import { HexagonalEye } from "../data/hexagon.ts";
 import { tCritical } from "../stats/studentT.ts";
-import { type LinearFields, standardErrorOf } from "./reverseCorrelation.ts";
+import { fieldStandardError, type LinearFields } from "./reverseCorrelation.ts";
 
 /** Level at which a field is told from none, over all its coefficients. */
 export const FIELD_LEVEL = 0.05;
@@ -62,7 +62,7 @@ export function summariseField(fields: LinearFields, n: number, places: PlacesOf
   const threshold = fieldThreshold(fields);
   const valueAt = (lag: number, input: number) => values[(n * lags + lag) * inputs + input]!;
   const isSignificant = (lag: number, input: number) =>
-    Math.abs(valueAt(lag, input)) > threshold * standardErrorOf(fields, n, lag, input);
+    Math.abs(valueAt(lag, input)) > threshold * fieldStandardError(fields, n, lag, input);
   let [numSignificant, peakLag, peakInput, most] = [0, 0, 0, 0];
   for (let lag = 0; lag < lags; lag++) {
     for (let i = 0; i < inputs; i++) {
@@ -76,7 +76,7 @@ export function summariseField(fields: LinearFields, n: number, places: PlacesOf
   const value = valueAt(peakLag, peakInput);
   const peak = {
     ...{ lag: peakLag, input: peakInput, value },
-    standardError: standardErrorOf(fields, n, peakLag, peakInput),
+    standardError: fieldStandardError(fields, n, peakLag, peakInput),
   };
   if (!isSignificant(peakLag, peakInput)) return { ...none, peak };
   const sign = Math.sign(value);
@@ -111,7 +111,7 @@ export interface PlacesOfInputs {
 }
 
 /** The coordinates of inputs that lie in an eye or a picture. */
-export function placesOf(places: InputPlaces): PlacesOfInputs {
+export function inputPlaces(places: InputPlaces): PlacesOfInputs {
   if (places.kind === "hexagons") return new HexagonalEye(places.extent);
   const { width, height } = places;
   const pixels = Array.from({ length: width * height }, (_, i) => i);

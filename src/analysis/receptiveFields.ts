@@ -1,7 +1,9 @@
 // Receptive fields of the neurons of a network: it runs on white noise, batch by batch, and only sums are kept.
 
 import { yieldToEventLoop } from "../core/abort.ts";
+import { bytesOf, type FloatArray } from "../core/dtype.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { formatBytes } from "../core/format.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { checkWhole } from "../data/checks.ts";
 import { ConnectomeODERNN, type EvaluationOptions } from "../models/connectomeOdeRnn.ts";
@@ -10,8 +12,14 @@ import { chosenNeurons, type NeuronChoice } from "../models/neuronChoice.ts";
 import type { ModelInput } from "../models/options.ts";
 import { type RecordedActivity, recordActivity } from "../models/recordActivity.ts";
 import { rowAt, type SampleRows } from "../models/samples.ts";
-import { type FieldSummary, fieldThreshold, type InputPlaces, placesOf, summariseField } from "./fieldSummary.ts";
-import { type Explained, type LinearFields, LinearPrediction, ReverseCorrelation } from "./reverseCorrelation.ts";
+import { type FieldSummary, fieldThreshold, type InputPlaces, inputPlaces, summariseField } from "./fieldSummary.ts";
+import {
+  type Explained,
+  type FieldShape,
+  type LinearFields,
+  LinearPrediction,
+  ReverseCorrelation,
+} from "./reverseCorrelation.ts";
 import { type NoiseMaker, type NoiseOptions, whiteNoise } from "./whiteNoise.ts";
 
 /** How the network runs, apart from its times, which follow from the frames. */
@@ -63,7 +71,11 @@ const OPTIONS: Readonly<Record<keyof ReceptiveFieldOptions, true>> = {
 };
 /** The noise of a batch takes so many bytes, or is that of one sequence. */
 const NOISE_BYTES = 2 ** 25;
+/** Products between two looks at the signal. */
+const PIECE = 2 ** 28;
 const MOST_FRAMES = 2 ** 20;
+/** The noise of a sequence on the host, and its states on the device, take so many bytes at most. */
+const SEQUENCE_BYTES = 2 ** 30;
 
 /**
  * Measures the spatiotemporal receptive fields of neurons by reverse correlation with white noise on all inputs of a network; see
@@ -88,22 +100,22 @@ export async function receptiveFields(
   const shape = { neurons: neurons.length, lags, inputs: inputSize };
   const estimate = new ReverseCorrelation(shape, mean);
   const trained = sequences - heldOut;
-  const each = async (
-    first: number,
-    end: number,
-    take: (stimulus: Float64Array, responses: ArrayLike<number>, first: number) => void,
-  ): Promise<void> => {
+  const each = async (first: number, end: number, take: TakePiece): Promise<void> => {
     for await (const { stimulus, responses, sequence } of responsesOf(model, noise, plan, first, end)) {
-      await yieldToEventLoop(evaluation.signal);
-      take(stimulus, responses, settle);
+      for (const piece of piecesOf(shape, stimulus, responses, settle)) {
+        await yieldToEventLoop(evaluation.signal);
+        take(piece.stimulus, piece.responses, sequence - first);
+      }
       onProgress(sequence + 1, sequences);
     }
   };
-  await each(0, trained, (...pair) => estimate.add(...pair));
+  await each(0, trained, (stimulus, responses) => estimate.add(stimulus, responses));
   const fields = estimate.fields();
   const prediction = new LinearPrediction(fields, mean);
-  await each(trained, sequences, (...pair) => prediction.add(...pair));
-  const known = places && placesOf(places);
+  await each(trained, sequences, (stimulus, responses, sequence) =>
+    prediction.add(stimulus, responses, lags - 1, sequence),
+  );
+  const known = places && inputPlaces(places);
   return {
     ...fields,
     indices: neurons,
@@ -142,10 +154,37 @@ function planOf(model: ConnectomeODERNN | ConnectomeRNN, options: ReceptiveField
     throw new ArgumentError(WHERE, "frameTime", "a finite number above 0", `${frameTime}`);
   if (response !== "rates" && response !== "states")
     throw new ArgumentError(WHERE, "response", "rates or states", `${response}`);
+  const { inputSize, numNeurons } = model.options;
+  const perFrame = Math.max(16 * inputSize, bytesOf(model.backend.dtype) * numNeurons);
+  const most = Math.floor(SEQUENCE_BYTES / perFrame) - settle;
+  if (frames > most) {
+    const expected = `at most ${Math.max(0, most)}, as a sequence of ${formatBytes(SEQUENCE_BYTES)} has; more sequences do the same`;
+    throw new ArgumentError(WHERE, "frames", expected, `${frames}`);
+  }
   const neurons = chosenNeurons(WHERE, "neurons", model, options.neurons);
   const heldOut = Math.max(2, Math.floor(sequences / 5));
   const rates = response === "rates";
   return { neurons, lags, frames, settle, sequences, heldOut, hold, frameTime, rates, evaluation };
+}
+
+type TakePiece = (stimulus: Float64Array, responses: FloatArray, sequence: number) => void;
+
+/** A sequence in pieces that take a moment each, with the frames before them that their lags reach. */
+function* piecesOf(
+  { neurons, lags, inputs }: FieldShape,
+  stimulus: Float64Array,
+  responses: FloatArray,
+  settle: number,
+): Generator<{ readonly stimulus: Float64Array; readonly responses: FloatArray }> {
+  const frames = responses.length / neurons;
+  const most = Math.max(1, Math.floor(PIECE / (neurons * lags * inputs)));
+  for (let from = 0; from < frames; from += most) {
+    const end = Math.min(frames, from + most);
+    yield {
+      stimulus: stimulus.subarray((settle + from - (lags - 1)) * inputs, (settle + end) * inputs),
+      responses: responses.subarray(from * neurons, end * neurons),
+    };
+  }
 }
 
 /** Noise and responses of the sequences first … end − 1, one by one. */
@@ -157,7 +196,7 @@ async function* responsesOf(
   end: number,
 ): AsyncGenerator<{
   readonly stimulus: Float64Array;
-  readonly responses: ArrayLike<number>;
+  readonly responses: FloatArray;
   readonly sequence: number;
 }> {
   const { frames, settle, neurons } = plan;

@@ -89,7 +89,7 @@ export class ReverseCorrelation {
   }
 
   /**
-   * Adds a sequence.
+   * Adds a sequence. One in pieces, each with the lags − 1 frames before it, gives the same bits.
    *
    * @param stimulus   [frames, inputs]
    * @param responses  [frames − first, neurons]: after the frames first, first + 1, …
@@ -160,7 +160,12 @@ export class ReverseCorrelation {
 }
 
 /** Standard error of a coefficient, σ_r/√(Σ s̃²); NaN: its input never varied. */
-export function standardErrorOf({ sd, energy, inputs }: LinearFields, n: number, lag: number, input: number): number {
+export function fieldStandardError(
+  { sd, energy, inputs }: LinearFields,
+  n: number,
+  lag: number,
+  input: number,
+): number {
   const sum = energy[lag * inputs + input]!;
   return sum === 0 ? Number.NaN : sd[n]! / Math.sqrt(sum);
 }
@@ -188,13 +193,26 @@ export class LinearPrediction {
     this.#stimulusMean = stimulusMean;
   }
 
-  /** Adds a sequence, as `ReverseCorrelation.add`. */
-  add(stimulus: ArrayLike<number>, responses: ArrayLike<number>, first: number = this.#fields.lags - 1): void {
+  /**
+   * Adds a sequence, as `ReverseCorrelation.add`.
+   *
+   * @param sequence  number of the sequence that this is a piece of; default: a new one
+   */
+  add(
+    stimulus: ArrayLike<number>,
+    responses: ArrayLike<number>,
+    first: number = this.#fields.lags - 1,
+    sequence: number = this.#covariances.length,
+  ): void {
     const { neurons, lags, inputs, values, mean } = this.#fields;
-    const sequence = { stimulus, responses, first };
-    const deviations = checkedSequence("LinearPrediction", this.#fields, this.#stimulusMean, sequence);
+    const where = "LinearPrediction";
+    checkWhole(where, "sequence", sequence, 0, this.#covariances.length);
+    const piece = { stimulus, responses, first };
+    const deviations = checkedSequence(where, this.#fields, this.#stimulusMean, piece);
     const frames = deviations.length / inputs;
-    const [covariance, variance] = [new Float64Array(neurons), new Float64Array(neurons)];
+    this.#covariances[sequence] ??= new Float64Array(neurons);
+    this.#variances[sequence] ??= new Float64Array(neurons);
+    const [covariance, variance] = [this.#covariances[sequence], this.#variances[sequence]];
     for (let n = 0; n < neurons; n++) {
       for (let t = first; t < frames; t++) {
         const r = responses[(t - first) * neurons + n]! - mean[n]!;
@@ -207,8 +225,6 @@ export class LinearPrediction {
         variance[n]! += r * r;
       }
     }
-    this.#covariances.push(covariance);
-    this.#variances.push(variance);
   }
 
   /** Of neuron number n of the fields. */

@@ -5,7 +5,12 @@ import { centralNeurons } from "../../analysis/centralNeurons.ts";
 import { type FieldMeasurement, fieldRecord, type NamedNeuron } from "../../analysis/fieldRecord.ts";
 import type { InputPlaces } from "../../analysis/fieldSummary.ts";
 import { type FieldEvaluation, type ReceptiveFields, receptiveFields } from "../../analysis/receptiveFields.ts";
-import { checkFieldSize, fieldBytes, type LinearFields, standardErrorOf } from "../../analysis/reverseCorrelation.ts";
+import {
+  checkFieldSize,
+  fieldBytes,
+  fieldStandardError,
+  type LinearFields,
+} from "../../analysis/reverseCorrelation.ts";
 import { NOISE_KINDS } from "../../analysis/whiteNoise.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { formatBytes, formatCount, formatNumber, formatPercent } from "../../core/format.ts";
@@ -224,7 +229,7 @@ function* coefficients(fields: ReceptiveFields, names: readonly NamedNeuron[]): 
     for (let lag = 0; lag < lags; lag++) {
       for (let i = 0; i < inputs; i++) {
         const value = values[(n * lags + lag) * inputs + i]!;
-        yield [indices[n]!, type ?? "", lag, i, value, standardErrorOf(fields, n, lag, i)];
+        yield [indices[n]!, type ?? "", lag, i, value, fieldStandardError(fields, n, lag, i)];
       }
     }
   }
@@ -259,7 +264,7 @@ function* standardErrors(fields: LinearFields): Generator<Float32Array> {
   const { neurons, lags, inputs } = fields;
   for (let n = 0; n < neurons; n++) {
     yield Float32Array.from({ length: lags * inputs }, (_, k) =>
-      standardErrorOf(fields, n, Math.floor(k / inputs), k % inputs),
+      fieldStandardError(fields, n, Math.floor(k / inputs), k % inputs),
     );
   }
 }
