@@ -69,8 +69,8 @@ const OPTIONS: Readonly<Record<keyof ReceptiveFieldOptions, true>> = {
   ...{ noise: true, mean: true, contrast: true, seed: true, neurons: true, lags: true, frames: true, settle: true },
   ...{ sequences: true, hold: true, frameTime: true, response: true, places: true, evaluation: true, onProgress: true },
 };
-/** The noise of a batch takes so many bytes, or is that of one sequence. */
-const NOISE_BYTES = 2 ** 25;
+/** Noise and responses of a batch take so many bytes, or are those of one sequence. */
+const BATCH_BYTES = 2 ** 25;
 /** Products between two looks at the signal. */
 const PIECE = 2 ** 28;
 const MOST_FRAMES = 2 ** 20;
@@ -202,7 +202,8 @@ async function* responsesOf(
   const { frames, settle, neurons } = plan;
   const { inputSize, batchFirst = true } = model.options;
   const steps = settle + frames;
-  const most = Math.max(1, Math.floor(NOISE_BYTES / (16 * steps * inputSize)));
+  const bytes = 16 * steps * inputSize + bytesOf(model.backend.dtype) * frames * neurons.length;
+  const most = Math.max(1, Math.floor(BATCH_BYTES / bytes));
   for (let from = first; from < end; from += most) {
     const batch = Math.min(most, end - from);
     const stimuli = Array.from({ length: batch }, (_, s) => noise(from + s, steps));
