@@ -177,8 +177,9 @@ export function fieldStandardError(
  *     share = Σ ρ·p / Σ ρ².
  *
  * Errors of the STA are independent of new sequences, so the numerator is σ_s²·Σ k² in expectation, k being the true kernel: unlike R² of the
- * prediction, the share does not fall with the number of noisy coefficients. It can lie outside 0 to 1 by its standard error, that of a ratio of
- * sums over the sequences.
+ * prediction, the share does not fall with the number of noisy coefficients. It can lie outside 0 to 1 by its standard error: that of a ratio of
+ * sums over the sequences, and that of the kernel, which all of them share: √(lags·share/count) at most, reached by responses that hardly change
+ * within the lags.
  */
 export class LinearPrediction {
   readonly #fields: LinearFields;
@@ -236,7 +237,10 @@ export class LinearPrediction {
     const share = sumOf(covariances) / total;
     const sequences = covariances.length;
     const residuals = sumOf(covariances.map((c, s) => (c - share * variances[s]!) ** 2));
-    const standardError = sequences < 2 ? Number.NaN : Math.sqrt((sequences / (sequences - 1)) * residuals) / total;
+    const { lags, count } = this.#fields;
+    const ofSequences = Math.sqrt((sequences / (sequences - 1)) * residuals) / total;
+    const ofKernel = Math.sqrt((lags * Math.max(0, share)) / count);
+    const standardError = sequences < 2 ? Number.NaN : Math.hypot(ofSequences, ofKernel);
     return { share, standardError };
   }
 }
