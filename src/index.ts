@@ -46,6 +46,31 @@ export {
   type Selectivity,
   selectivity,
 } from "./analysis/responses.ts";
+// Analyses.
+export { centralNeurons } from "./analysis/centralNeurons.ts";
+export {
+  type FieldSummary,
+  fieldThreshold,
+  type InputPlaces,
+  inputPlaces,
+  type PlacesOfInputs,
+  summariseField,
+} from "./analysis/fieldSummary.ts";
+export {
+  type FieldEvaluation,
+  type ReceptiveFieldOptions,
+  type ReceptiveFields,
+  receptiveFields,
+} from "./analysis/receptiveFields.ts";
+export {
+  type Explained,
+  type FieldShape,
+  fieldStandardError,
+  type LinearFields,
+  LinearPrediction,
+  ReverseCorrelation,
+} from "./analysis/reverseCorrelation.ts";
+export { type NoiseMaker, type NoiseOptions, whiteNoise } from "./analysis/whiteNoise.ts";
 // Graphs and gradients, for dynamics of one's own.
 export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";

@@ -13,6 +13,7 @@ import { printable } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { register as registerChanges } from "./analyses/changes.ts";
 import { register as registerResponses } from "./analyses/responses.ts";
+import { register as registerReceptiveFields } from "./analyses/receptiveFields.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";
@@ -52,6 +53,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerSimulate,
   registerResponses,
   registerChanges,
+  registerReceptiveFields,
   registerSweep,
   registerCollect,
   registerGenerate,

@@ -67,7 +67,7 @@ export function real({ least, above, below }: Limits): SettingType<number> {
   const fits = (x: number): boolean =>
     Number.isFinite(x) && x >= (least ?? -Infinity) && x > (above ?? -Infinity) && x < (below ?? Infinity);
   return {
-    expected: `a number ${limits.map(({ text, value }) => `${text} ${value}`).join(" and ")}`,
+    expected: ["a number", limits.map(({ text, value }) => `${text} ${value}`).join(" and ")].join(" ").trim(),
     read: (data) => (typeof data === "number" && fits(data) ? data : undefined),
     fromText: numberOf,
     got: quoteValue,

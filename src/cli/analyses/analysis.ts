@@ -33,6 +33,9 @@ const KEYS: readonly PlaceKey[] = [...KEYS_WITHOUT_SAMPLES, "data", "validationD
 /** Rows of a table that are written at once. */
 const ROWS_AT_ONCE = 4096;
 
+/** Rows of a table that are written at once. */
+const ROWS_AT_ONCE = 4096;
+
 /** Options that all these commands have. */
 export interface AnalysisOptions extends Settings {
   readonly checkpoint: string;

@@ -5,6 +5,7 @@ import { FileFormatError } from "../../core/errors.ts";
 import type { Figure } from "../figure.ts";
 import { changesFigures } from "./changes.ts";
 import { responsesFigures } from "./responses.ts";
+import { receptiveFieldFigures } from "./receptiveFields.ts";
 
 /** The figures of an analysis, from its record. @throws {FileFormatError} a part that is missing or wrong */
 export type AnalysisFigures = (record: AnalysisRecord) => readonly Figure[];
@@ -19,6 +20,7 @@ interface Shown {
 export const ANALYSES: Readonly<Record<string, Shown>> = {
   responses: { title: "Responses", figures: responsesFigures },
   changes: { title: "How training changed the network", figures: changesFigures },
+  "receptive-fields": { title: "Receptive fields", figures: receptiveFieldFigures },
 };
 
 /** A section of a page. */
