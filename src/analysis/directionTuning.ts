@@ -1,7 +1,9 @@
 // How neurons answer to edges that move in different directions, and how selective for one of them they are.
 
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { standardise } from "../data/arraySet.ts";
 import type { NamedNeurons } from "../data/neuronGroups.ts";
+import type { Spread } from "../data/sampleChecks.ts";
 import type { Places } from "../data/tasks/movingScene.ts";
 import type { ConnectomeNetwork } from "../models/connectomeNetwork.ts";
 import { recordActivity } from "../models/recordActivity.ts";
@@ -184,8 +186,8 @@ export interface EdgeProbeOptions<E> extends Partial<EdgeProbe> {
   readonly groups: readonly NamedNeurons[];
   /** How the network is run with so many frames: with an output after each, and none before the first. */
   readonly evaluation: (frames: number) => E;
-  /** The input of the network for a luminance. Default: the luminance. */
-  readonly inputOf?: (luminance: number) => number;
+  /** By which the inputs of the network are standardised: (luminance − mean)/std, per input. Default: inputs are luminances. */
+  readonly normalisation?: Spread;
   /** Called after each part of the work. */
   readonly onProgress?: (done: number, edges: number) => void;
   readonly signal?: AbortSignal;
@@ -204,7 +206,7 @@ export interface EdgeProbeOptions<E> extends Partial<EdgeProbe> {
  */
 export async function probeEdges<E extends object>(
   model: ConnectomeNetwork<E>,
-  { places, groups, evaluation, inputOf = (luminance) => luminance, ...options }: EdgeProbeOptions<E>,
+  { places, groups, evaluation, normalisation, ...options }: EdgeProbeOptions<E>,
 ): Promise<EdgeResponses> {
   const { onProgress = () => {}, signal, ...given } = options;
   const probe = { ...EDGE_PROBE, ...given };
@@ -214,14 +216,16 @@ export async function probeEdges<E extends object>(
   const after = framesOf(probe.after, frameMs);
   const neurons = Uint32Array.from(new Set(groups.flatMap((group) => [...group.neurons]))).sort();
   const column = new Map(Array.from(neurons, (i, c) => [i, c]));
-  const [bright, dark] = [inputOf(1), inputOf(0)];
   const values = new Float64Array(groups.length * EDGES.length * speeds.length * directions.length);
   const edges = EDGES.length * directions.length * speeds.length;
   for (const [s, speed] of speeds.entries()) {
     const { input } = movingEdges(places, {
-      ...{ speed: (speed * frameMs) / 1000, directions, before, after },
-      ...{ luminances: [bright, dark], grey: inputOf(0.5) },
+      speed: (speed * frameMs) / 1000,
+      directions,
+      before,
+      after,
     });
+    if (normalisation) standardise(input.data, normalisation);
     const done = s * input.batch;
     const { data, shape } = await recordActivity(model, input, {
       evaluation: evaluation(input.steps),
