@@ -9,8 +9,9 @@ import type { ConnectomeNetwork } from "../models/connectomeNetwork.ts";
 import { recordActivity } from "../models/recordActivity.ts";
 import { movingEdges } from "./movingEdges.ts";
 
-/** Edges behind which it is bright, and those behind which it is dark. */
+/** The two kinds of edges, in the order of arrays. */
 export const EDGES = ["on", "off"] as const;
+/** A kind of edges: behind those called on it is bright, behind off dark. */
 export type EdgeName = (typeof EDGES)[number];
 
 /** What is shown to a network: edges in all directions at all speeds, bright and dark ones. */

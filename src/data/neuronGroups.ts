@@ -44,7 +44,7 @@ const SAME_PLACE = 1e-6;
  *
  * @param places  [count] as in a `NeuronTable`; NaN: none
  */
-export function centralNeurons(
+export function nearestToCentre(
   groups: readonly NamedNeurons[],
   { x, y }: { readonly x: ArrayLike<number>; readonly y: ArrayLike<number> },
 ): NamedNeurons[] {

@@ -5,6 +5,7 @@ import { angleBetween, directionTuning } from "../../src/analysis/directionTunin
 import { movingEdges } from "../../src/analysis/movingEdges.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import { HexagonalEye } from "../../src/data/hexagon.ts";
+import { nearestToCentre } from "../../src/data/neuronGroups.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { suite } from "../support/suite.ts";
 import { definePlantedDetector, NOT_SELECTIVE } from "./plantedDetector.ts";
@@ -148,6 +149,23 @@ test("edges out of range are refused", () => {
       (error: unknown) => error instanceof ArgumentError && error.message.includes(`(${name})`),
     );
   }
+});
+
+test("the central cells of a type are all those nearest to the middle", () => {
+  const x = [0.5, 0.4, 0.6, 0.9, Number.NaN];
+  const groups = [
+    { name: "one", neurons: Uint32Array.of(0, 3) },
+    { name: "two", neurons: Uint32Array.of(1, 2, 3) },
+    { name: "none", neurons: Uint32Array.of(4) },
+  ];
+  const found = nearestToCentre(groups, { x, y: [0.5, 0.5, 0.5, 0.5, Number.NaN] });
+  assert.equal(
+    found.map(({ name, neurons }) => [name, ...neurons]),
+    [
+      ["one", 0],
+      ["two", 1, 2],
+    ],
+  );
 });
 
 test.run();

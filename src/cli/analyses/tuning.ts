@@ -17,7 +17,7 @@ import { ArgumentError, FileFormatError } from "../../core/errors.ts";
 import { formatNumber } from "../../core/format.ts";
 import { alignColumns, plural, quoteText } from "../../core/text.ts";
 import { hexagonalEyeOf } from "../../data/hexProjection.ts";
-import { centralNeurons, type NamedNeurons, neuronsByColumn } from "../../data/neuronGroups.ts";
+import { type NamedNeurons, nearestToCentre, neuronsByColumn } from "../../data/neuronGroups.ts";
 import { selectNeurons } from "../../data/selectors.ts";
 import { columnIndex, forEachRow } from "../../io/delimited.ts";
 import type { ArrayToWrite } from "../../io/writeArrays.ts";
@@ -254,7 +254,8 @@ async function typeTunings(
   const place = { where: WHERE, argument: "--neurons" };
   const among = neurons === undefined ? null : selectNeurons(selectable, neurons, place);
   const byType = neuronsByColumn(selectable, "type", among, place);
-  const groups: readonly NamedNeurons[] = cells === "all" ? byType : centralNeurons(byType, { x: table.x, y: table.y });
+  const groups: readonly NamedNeurons[] =
+    cells === "all" ? byType : nearestToCentre(byType, { x: table.x, y: table.y });
   const options: Omit<EdgeProbeOptions<object>, "evaluation"> = {
     ...probe,
     places: hexagonalEyeOf(table),
