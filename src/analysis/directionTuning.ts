@@ -191,7 +191,6 @@ export interface EdgeProbeOptions<E> extends Partial<EdgeProbe> {
   readonly normalisation?: Spread;
   /** Called after each part of the work. */
   readonly onProgress?: (done: number, edges: number) => void;
-  readonly signal?: AbortSignal;
 }
 
 /**
@@ -209,7 +208,7 @@ export async function probeEdges<E extends object>(
   model: ConnectomeNetwork<E>,
   { places, groups, evaluation, normalisation, ...options }: EdgeProbeOptions<E>,
 ): Promise<EdgeResponses> {
-  const { onProgress = () => {}, signal, ...given } = options;
+  const { onProgress = () => {}, ...given } = options;
   const probe = { ...EDGE_PROBE, ...given };
   const { directions, speeds, frameMs } = probe;
   checkProbe(probe, model.options.inputSize, places.count);
@@ -233,10 +232,7 @@ export async function probeEdges<E extends object>(
       neurons,
       rates: true,
       times: Array.from({ length: input.steps - before + 1 }, (_, k) => before - 1 + k),
-      onProgress: (samples) => {
-        onProgress(done + samples, edges);
-        signal?.throwIfAborted();
-      },
+      onProgress: (samples) => onProgress(done + samples, edges),
     });
     const peaks = peaksOf(data, shape);
     groups.forEach((group, g) => {

@@ -262,18 +262,18 @@ async function typeTunings(
     groups,
     ...(data.normalisation && { normalisation: data.normalisation }),
     onProgress: (done, edges) => work.show(() => `${name}  edge ${done}/${edges}`),
-    signal: work.signal,
   };
+  const { signal } = work;
   // The two kinds of networks have evaluations of their own.
   const responses =
     model instanceof ConnectomeODEModel
       ? await probeEdges(model.rnn, {
           ...options,
-          evaluation: (frames) => ({ ...odeFramesOf(config, data.train, frames), interventions }),
+          evaluation: (frames) => ({ ...odeFramesOf(config, data.train, frames), interventions, signal }),
         })
       : await probeEdges(model.rnn, {
           ...options,
-          evaluation: (frames) => ({ ...stepEvaluationOf(config, data.train, frames), interventions }),
+          evaluation: (frames) => ({ ...stepEvaluationOf(config, data.train, frames), interventions, signal }),
         });
   return directionTuning(responses).map((tuning, g) => ({
     name: groups[g]!.name,
@@ -422,17 +422,18 @@ function arrays({ networks, directions, speeds }: TuningResult): Readonly<Record
 function lines({ networks, known, notes }: TuningResult): string[] {
   const [first, ...others] = networks;
   const listed = mostSelective(first!.types).slice(0, LISTED);
-  const head = ["type", "edge", "DSI", "prefers", "on − off", ...others.map(({ name }) => `DSI ${name}`)];
+  const head = ["type", "edge", "response", "DSI", "prefers", "on − off", ...others.map(({ name }) => `DSI ${name}`)];
   const rows = listed.map((type) => {
     const edge = type.on.dsi >= type.off.dsi ? "on" : "off";
-    const { dsi, direction } = type[edge];
+    const { dsi, direction, curve } = type[edge];
     const beside = others.map((other) => {
       const same = typeOf(other, type.name);
       return same ? same[edge].dsi.toFixed(3) : "–";
     });
     const sign = type.preference > 0 ? "+" : "";
     const preference = Number.isNaN(type.preference) ? "–" : `${sign}${type.preference.toFixed(2)}`;
-    return [type.name, edge, dsi.toFixed(3), degrees(direction), preference, ...beside];
+    const response = formatNumber(Math.max(...curve));
+    return [type.name, edge, response, dsi.toFixed(3), degrees(direction), preference, ...beside];
   });
   const left = first!.types.length - listed.length;
   const right = Array.from({ length: head.length - 2 }, (_, c) => c + 2);

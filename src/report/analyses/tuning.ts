@@ -126,7 +126,7 @@ function selectivityFigure(networks: readonly TunedNetwork[]): Figure {
       id: "selectivity",
       title: "Direction selectivity by cell type",
       caption:
-        "DSI from 0 (all directions alike) to 1 (one direction only), mean over speeds." +
+        "DSI from 0 (all directions alike) to 1 (one direction only), mean over speeds. Weak responses can be selective, too: the table has their size." +
         `${left > 0 ? ` The ${rows.length} most selective types; ${left} more are not drawn.` : ""}${undrawn > 0 ? ` ${undrawn} more networks are in the table.` : ""}`,
     },
     {
@@ -145,12 +145,17 @@ function selectivityTable(
   dsiOf: (other: number, type: string, edge: EdgeName) => number,
 ): Table {
   const text = (value: number, digits: number): string => (Number.isNaN(value) ? "–" : value.toFixed(digits));
-  const columns = ["DSI ON", "DSI OFF", "prefers ON (°)", "prefers OFF (°)", "(ON − OFF)/(ON + OFF)"];
+  const largest = ({ curve }: Tuned): string => formatNumber(Math.max(...curve));
+  const columns = [
+    ...["DSI ON", "DSI OFF", "prefers ON (°)", "prefers OFF (°)", "(ON − OFF)/(ON + OFF)"],
+    ...["largest response ON", "largest response OFF"],
+  ];
   return {
     columns: ["type", ...columns, ...others.flatMap(({ name }) => [`DSI ON, ${name}`, `DSI OFF, ${name}`])],
     rows: types.map(({ name, on, off, preference }) => [
       name,
       ...[text(on.dsi, 3), text(off.dsi, 3), text(on.direction, 0), text(off.direction, 0), text(preference, 2)],
+      ...[largest(on), largest(off)],
       ...others.flatMap((_, n) => EDGES.map((edge) => text(dsiOf(n, name, edge), 3))),
     ]),
   };

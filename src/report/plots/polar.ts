@@ -1,5 +1,6 @@
 // Tuning curves in polar coordinates, a panel per cell type: the response in a direction is the distance from the middle.
 
+import { formatNumber } from "../../core/format.ts";
 import { legend, lineMark } from "../axes.ts";
 import type { Drawing, Figure, Table } from "../figure.ts";
 import { at, element, fitted, label, round } from "../svg.ts";
@@ -25,7 +26,7 @@ export interface PolarPanel {
 
 const LEAST_WIDTH = 160;
 const MOST_COLUMNS = 6;
-const HEAD = 40;
+const HEAD = 56;
 /** Above and below the rim, and beside it, for its labels. */
 const RIM = 18;
 const SIDE = 34;
@@ -63,7 +64,8 @@ function draw(panels: readonly PolarPanel[], width: number): Drawing {
 }
 
 function drawPanel({ title, note, curves, marks }: PolarPanel, radius: number, width: number): string {
-  const largest = Math.max(...curves.flatMap(({ values }) => values)) || 1;
+  const most = Math.max(...curves.flatMap(({ values }) => values));
+  const largest = most > 0 ? most : 1;
   const ring = (r: number) => element("circle", { class: "grid thin", r, fill: "none" });
   const spokes = [0, 90, 180, 270].map((angle) => {
     const [x, y] = pointAt(angle, radius);
@@ -89,9 +91,11 @@ function drawPanel({ title, note, curves, marks }: PolarPanel, radius: number, w
     const [[x1, y1], [x2, y2]] = [pointAt(angle, radius - 7), pointAt(angle, radius + 3)];
     return element("line", { class: "line ink", x1, y1, x2, y2 });
   });
+  const scale = `rim: ${formatNumber(most)}`;
   const head = [
     label(0, 12, fitted(title, width), { class: "strong", "text-anchor": "middle" }),
     label(0, 28, fitted(note, width), { class: "soft", "text-anchor": "middle" }),
+    label(0, 44, scale, { class: "soft small", "text-anchor": "middle" }),
   ];
   const plot = at(0, HEAD + RIM + radius, ring(radius), ring(radius / 2), ...spokes, ...labels, ...lines, ...ticks);
   return head.join("") + plot;
