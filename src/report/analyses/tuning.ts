@@ -96,7 +96,7 @@ function curvesFigure(
       id: "curves",
       title: "Tuning to the direction of moving edges",
       caption:
-        "Distance from the middle: peak response, mean over speeds; each panel has a scale of its own. Below the name: DSI and preferred direction for the edge with the higher DSI." +
+        "Distance from the middle: peak response, mean over speeds; the rim is the largest one of a panel. Below the name: DSI and preferred direction for the edge with the higher DSI. 90° is downwards, as the eye is drawn." +
         `${hasMarks ? " Marks at the rim: known directions." : ""}${left > 0 ? ` ${left} more types are not drawn.` : ""}`,
     },
     panels,
