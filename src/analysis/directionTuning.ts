@@ -7,7 +7,7 @@ import type { Spread } from "../data/sampleChecks.ts";
 import type { Places } from "../data/tasks/movingScene.ts";
 import type { ConnectomeNetwork } from "../models/connectomeNetwork.ts";
 import { recordActivity } from "../models/recordActivity.ts";
-import { movingEdges } from "./movingEdges.ts";
+import { crossingFrames, movingEdges } from "./movingEdges.ts";
 
 /** The two kinds of edges, in the order of arrays. */
 export const EDGES = ["on", "off"] as const;
@@ -193,6 +193,9 @@ export interface EdgeProbeOptions<E> extends Partial<EdgeProbe> {
   readonly onProgress?: (done: number, edges: number) => void;
 }
 
+/** Activity that is recorded at once takes so many bytes, or is that of one direction. */
+const RECORDED_BYTES = 2 ** 28;
+
 /**
  * Shows moving edges to a network and gives the responses of groups of neurons: for each neuron
  *
@@ -218,31 +221,34 @@ export async function probeEdges<E extends object>(
   const column = new Map(Array.from(neurons, (i, c) => [i, c]));
   const values = new Float64Array(groups.length * EDGES.length * speeds.length * directions.length);
   const edges = EDGES.length * directions.length * speeds.length;
-  for (const [s, speed] of speeds.entries()) {
-    const { input } = movingEdges(places, {
-      speed: (speed * frameMs) / 1000,
-      directions,
-      before,
-      after,
-    });
-    if (normalisation) standardise(input.data, normalisation);
-    const done = s * input.batch;
-    const { data, shape } = await recordActivity(model, input, {
-      evaluation: evaluation(input.steps),
-      neurons,
-      rates: true,
-      times: Array.from({ length: input.steps - before + 1 }, (_, k) => before - 1 + k),
-      onProgress: (samples) => onProgress(done + samples, edges),
-    });
-    const peaks = peaksOf(data, shape);
-    groups.forEach((group, g) => {
-      for (let sample = 0; sample < input.batch; sample++) {
-        let sum = 0;
-        for (const i of group.neurons) sum += peaks[sample * neurons.length + column.get(i)!]!;
-        const [e, d] = [Math.floor(sample / directions.length), sample % directions.length];
-        values[((g * EDGES.length + e) * speeds.length + s) * directions.length + d] = sum / group.neurons.length;
-      }
-    });
+  let done = 0;
+  for (const [s, perSecond] of speeds.entries()) {
+    const speed = (perSecond * frameMs) / 1000;
+    const times = 1 + crossingFrames(places, speed) + after;
+    const recorded = EDGES.length * times * neurons.length * Float32Array.BYTES_PER_ELEMENT;
+    const atOnce = Math.max(1, Math.floor(RECORDED_BYTES / recorded));
+    for (let first = 0; first < directions.length; first += atOnce) {
+      const own = directions.slice(first, first + atOnce);
+      const { input } = movingEdges(places, { speed, directions: own, before, after });
+      if (normalisation) standardise(input.data, normalisation);
+      const { data, shape } = await recordActivity(model, input, {
+        evaluation: evaluation(input.steps),
+        neurons,
+        rates: true,
+        times: Array.from({ length: times }, (_, k) => before - 1 + k),
+        onProgress: (samples) => onProgress(done + samples, edges),
+      });
+      done += input.batch;
+      const peaks = peaksOf(data, shape);
+      groups.forEach((group, g) => {
+        for (let sample = 0; sample < input.batch; sample++) {
+          let sum = 0;
+          for (const i of group.neurons) sum += peaks[sample * neurons.length + column.get(i)!]!;
+          const [e, d] = [Math.floor(sample / own.length), first + (sample % own.length)];
+          values[((g * EDGES.length + e) * speeds.length + s) * directions.length + d] = sum / group.neurons.length;
+        }
+      });
+    }
   }
   return { directions, speeds, values };
 }

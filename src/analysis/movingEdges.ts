@@ -50,11 +50,8 @@ export function movingEdges(places: Places, options: MovingEdgeOptions): MovingE
   const { speed, luminances = [1, 0], grey = 0.5, before, after } = options;
   checkOptions(options);
   const { count, x, y } = places;
-  let radius = 0;
-  for (let c = 0; c < count; c++) radius = Math.max(radius, Math.hypot(x[c]!, y[c]!));
-  const end = radius + APERTURE / 2;
-  const crossing = Math.ceil((2 * end) / speed);
-  const steps = before + crossing + after;
+  const end = endOf(places);
+  const steps = before + crossingFrames(places, speed) + after;
   const angles = Array.from(options.directions);
   const levels = Array.from(luminances);
   const batch = levels.length * angles.length;
@@ -77,6 +74,18 @@ export function movingEdges(places: Places, options: MovingEdgeOptions): MovingE
     directions: Float64Array.from({ length: batch }, (_, s) => angles[s % angles.length]!),
     luminances: Float64Array.from({ length: batch }, (_, s) => levels[Math.floor(s / angles.length)]!),
   };
+}
+
+/** R + ½: where an edge has passed the outermost column. */
+function endOf({ count, x, y }: Places): number {
+  let radius = 0;
+  for (let c = 0; c < count; c++) radius = Math.max(radius, Math.hypot(x[c]!, y[c]!));
+  return radius + APERTURE / 2;
+}
+
+/** Frames that an edge takes to cross an eye, whatever its direction. */
+export function crossingFrames(places: Places, speed: number): number {
+  return Math.ceil((2 * endOf(places)) / speed);
 }
 
 /** A(s). */
