@@ -71,6 +71,21 @@ export {
   ReverseCorrelation,
 } from "./analysis/reverseCorrelation.ts";
 export { type NoiseMaker, type NoiseOptions, whiteNoise } from "./analysis/whiteNoise.ts";
+// Analyses.
+export {
+  angleBetween,
+  type DirectionTuning,
+  directionTuning,
+  EDGE_PROBE,
+  EDGES,
+  type EdgeName,
+  type EdgeProbe,
+  type EdgeProbeOptions,
+  type EdgeResponses,
+  type EdgeTuning,
+  probeEdges,
+} from "./analysis/directionTuning.ts";
+export { type MovingEdgeOptions, type MovingEdges, movingEdges } from "./analysis/movingEdges.ts";
 // Graphs and gradients, for dynamics of one's own.
 export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";
@@ -231,6 +246,7 @@ export {
 } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
 export { type NamedNeurons, neuronsByColumn } from "./data/neuronGroups.ts";
+export { type NamedNeurons, nearestToCentre, neuronsByColumn } from "./data/neuronGroups.ts";
 export { type OpenedSamples, type OpenSamplesOptions, openSamples } from "./data/openSamples.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
 export { type Mixing, type Rewired, type RewireOptions, rewire } from "./data/rewire.ts";
@@ -258,6 +274,7 @@ export type { SpectralEstimate, SpectralOptions } from "./data/spectralRadius.ts
 export type { ConnectomeStatistics, Distribution } from "./data/statistics.ts";
 export { syntheticDigits } from "./data/syntheticDigits.ts";
 export { TASK_SETS } from "./data/tasks/index.ts";
+export type { Places } from "./data/tasks/movingScene.ts";
 export type {
   GeneratedTask,
   KnownAnswer,

@@ -14,6 +14,7 @@ import { VERSION } from "../core/version.ts";
 import { register as registerChanges } from "./analyses/changes.ts";
 import { register as registerResponses } from "./analyses/responses.ts";
 import { register as registerReceptiveFields } from "./analyses/receptiveFields.ts";
+import { register as registerTuning } from "./analyses/tuning.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";
@@ -54,6 +55,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerResponses,
   registerChanges,
   registerReceptiveFields,
+  registerTuning,
   registerSweep,
   registerCollect,
   registerGenerate,

@@ -156,7 +156,7 @@ export function expandWeights<T extends { readonly length: number; [i: number]: 
 }
 
 /** (x − mean) / std per input, over all samples and frames; a constant input becomes 0. */
-function standardise(inputs: FloatArray, { mean, std }: Spread): void {
+export function standardise(inputs: FloatArray, { mean, std }: Spread): void {
   const width = mean.length;
   for (let i = 0; i < inputs.length; i++) {
     const j = i % width;

@@ -34,3 +34,24 @@ export function neuronsByColumn(
     own.length === 0 || values[v] === "" ? [] : [{ name: values[v]!, neurons: Uint32Array.from(own).sort() }],
   );
 }
+
+/** Places closer than this, as a part of the eye, are the same. */
+const SAME_PLACE = 1e-6;
+
+/**
+ * Of each group the neurons nearest to the middle of the visual field, at x = y = ½; all of those that are equally near. Groups without places are
+ * left out.
+ *
+ * @param places  [count] as in a `NeuronTable`; NaN: none
+ */
+export function nearestToCentre(
+  groups: readonly NamedNeurons[],
+  { x, y }: { readonly x: ArrayLike<number>; readonly y: ArrayLike<number> },
+): NamedNeurons[] {
+  const distance = (i: number): number => Math.hypot(x[i]! - 0.5, y[i]! - 0.5);
+  return groups.flatMap(({ name, neurons }) => {
+    const placed = neurons.filter((i) => !Number.isNaN(distance(i)));
+    const least = placed.reduce((nearest, i) => Math.min(nearest, distance(i)), Infinity);
+    return placed.length === 0 ? [] : [{ name, neurons: placed.filter((i) => distance(i) < least + SAME_PLACE) }];
+  });
+}

@@ -1,6 +1,7 @@
 // The activity of neurons of a run's network over time, in continuous or discrete time.
 
 import { ArgumentError } from "../core/errors.ts";
+import type { EvaluationOptions } from "../models/connectomeOdeRnn.ts";
 import type { Interventions } from "../models/interventions.ts";
 import { ConnectomeODEModel } from "../models/networkModel.ts";
 import type { ModelInput } from "../models/options.ts";
@@ -49,6 +50,22 @@ export async function trajectoryOf(
   const steps = model.rnn.network.outputTimes({ input, evaluation });
   const times = at ? outputsAfter(at, steps) : evenly(steps, Math.min(steps, numTimes));
   return recordActivity(model.rnn, input, { ...record, evaluation, times });
+}
+
+/**
+ * How a network in continuous time sees a sequence of any length: its frames last as long as those of the run's samples, with an output after each.
+ *
+ * @throws {ArgumentError} samples that are constant in time
+ */
+export function odeFramesOf(config: TrainConfig, samples: TimedShape, frames: number): EvaluationOptions {
+  const { steps } = samples;
+  if (steps === null) {
+    const expected = "a run whose samples are sequences, which say how long a frame lasts";
+    throw new ArgumentError("odeFramesOf", "samples", expected, "inputs that are constant in time");
+  }
+  const { numEvals: _, times: __, endTime: ___, ...others } = odeEvaluationOf(config, samples);
+  const frame = (samples.times?.at(-1) ?? config.endTime) / steps;
+  return { ...others, times: Float64Array.from({ length: frames }, (_, k) => frame * (k + 1)) };
 }
 
 /** Indices of outputs from numbers of steps. */

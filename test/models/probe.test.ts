@@ -7,6 +7,7 @@ import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../../src/models/options.ts";
 import { featureSpread, ResponseCount } from "../../src/models/readout/responses.ts";
+import { definePlantedDetector } from "../analysis/plantedDetector.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { randomSparse } from "../support/matrices.ts";
@@ -43,6 +44,7 @@ if (hasAdapter) {
     context.backend = await createWebGpuBackend();
   });
   defineProbes(gpu);
+  definePlantedDetector(gpu);
   gpu.after((context) => context.backend.dispose());
   gpu.run();
 }

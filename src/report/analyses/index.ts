@@ -6,6 +6,7 @@ import type { Figure } from "../figure.ts";
 import { changesFigures } from "./changes.ts";
 import { responsesFigures } from "./responses.ts";
 import { receptiveFieldFigures } from "./receptiveFields.ts";
+import { tuningFigures } from "./tuning.ts";
 
 /** The figures of an analysis, from its record. @throws {FileFormatError} a part that is missing or wrong */
 export type AnalysisFigures = (record: AnalysisRecord) => readonly Figure[];
@@ -21,6 +22,7 @@ export const ANALYSES: Readonly<Record<string, Shown>> = {
   responses: { title: "Responses", figures: responsesFigures },
   changes: { title: "How training changed the network", figures: changesFigures },
   "receptive-fields": { title: "Receptive fields", figures: receptiveFieldFigures },
+  tuning: { title: "Direction tuning", figures: tuningFigures },
 };
 
 /** A section of a page. */
