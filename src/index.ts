@@ -2,6 +2,29 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+// Analyses.
+export { OutputAverage, type OutputScale, outputScale } from "./analysis/averageOutputs.ts";
+export {
+  type Agreement,
+  type ClusterMetric,
+  distributionDistance,
+  type EnsembleMeasures,
+  type EnsembleStatistics,
+  ensembleStatistics,
+  type MemberMetric,
+  type MemberNumbers,
+  type MemberSpread,
+  type MemberValues,
+  type ParameterSpread,
+  type SolutionCluster,
+  type Solutions,
+} from "./analysis/ensemble.ts";
+export type {
+  DistributionSpread,
+  EnsemblePrediction,
+  EnsembleResponses,
+  EnsembleResult,
+} from "./analysis/ensembleResult.ts";
 // Graphs and gradients, for dynamics of one's own.
 export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";
@@ -476,10 +499,35 @@ export type {
 } from "./run/config.ts";
 export type { RunEvaluation, RunModel } from "./run/experiment.ts";
 export type { FileRole, InputFile } from "./run/inputFiles.ts";
+export { type MeasureOptions, measureEnsemble } from "./run/measureEnsemble.ts";
+export {
+  type Ensemble,
+  type EnsembleMember,
+  type EnsembleOptions,
+  type LeftOut,
+  type OpenedMember,
+  openEnsemble,
+  type SettingDifference,
+} from "./run/openEnsemble.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 export { type PredictedBatch, type Predictions, type PredictOptions, predict, predictAll } from "./run/predict.ts";
 export type { LoadOptions, LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
 export { type SamplesFor, type SamplesForOptions, samplesFor } from "./run/samplesFor.ts";
+// Statistics.
+export {
+  correlation,
+  correlationMatrix,
+  type IntraclassCorrelation,
+  intraclassCorrelation,
+} from "./stats/agreement.ts";
+export {
+  averageLinkage,
+  type ClusterCount,
+  type Clusters,
+  cluster,
+  type Merge,
+  silhouettes,
+} from "./stats/clusters.ts";
 // Training.
 export {
   type Checkpoint,
@@ -542,6 +590,7 @@ export {
 } from "./train/stateDict.ts";
 export {
   describeTask,
+  type Judgement,
   type LossDescription,
   type MetricDescription,
   type MetricValues,

@@ -11,6 +11,7 @@ import {
 } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { register as registerEnsemble } from "./analyses/ensemble.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";
@@ -50,6 +51,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerSimulate,
   registerSweep,
   registerCollect,
+  registerEnsemble,
   registerGenerate,
   registerInit,
   registerTasks,

@@ -22,7 +22,7 @@ import { addSetting, settingsAmong } from "../trainOptions.ts";
 import { path } from "../values.ts";
 
 /** Settings that may differ from the run's: the places of its files, and the device. */
-const KEYS: readonly (Key & keyof RunPlace)[] = [
+export const ANALYSIS_KEYS: readonly (Key & keyof RunPlace)[] = [
   ...(["connectome", "neuronTable", "data", "validationData", "testData", "dataMemory"] as const),
   ...(["device", "gather", "threads", "memoryBudget"] as const),
 ];
@@ -82,7 +82,7 @@ export function addAnalysisOptions(command: Command, kind: string): Command {
     .option("--overwrite", "replace results and files that exist")
     .option("--json", "report as JSON")
     .option("--quiet", "print only the result");
-  for (const key of KEYS) addSetting(command, key);
+  for (const key of ANALYSIS_KEYS) addSetting(command, key);
   return command;
 }
 
@@ -104,7 +104,7 @@ export async function runAnalysis<R extends object>(
   const work = new LongWork(console);
   try {
     await using run = await openRun(folder, {
-      ...settingsAmong(KEYS, given),
+      ...settingsAmong(ANALYSIS_KEYS, given),
       ...{ checkpoint: checkpointOf(given.checkpoint), samples: analysis.samples ?? "read" },
       onProgress: work.onProgress,
     });
