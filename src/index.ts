@@ -497,9 +497,7 @@ export type {
   SolverName,
   TrainConfig,
 } from "./run/config.ts";
-export type { RunEvaluation, RunModel } from "./run/experiment.ts";
-export type { FileRole, InputFile } from "./run/inputFiles.ts";
-export { type MeasureOptions, measureEnsemble } from "./run/measureEnsemble.ts";
+export { type MeasureOptions, measureEnsemble } from "./run/ensemble/measureEnsemble.ts";
 export {
   type Ensemble,
   type EnsembleMember,
@@ -508,7 +506,9 @@ export {
   type OpenedMember,
   openEnsemble,
   type SettingDifference,
-} from "./run/openEnsemble.ts";
+} from "./run/ensemble/openEnsemble.ts";
+export type { RunEvaluation, RunModel } from "./run/experiment.ts";
+export type { FileRole, InputFile } from "./run/inputFiles.ts";
 export { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "./run/openRun.ts";
 export { type PredictedBatch, type Predictions, type PredictOptions, predict, predictAll } from "./run/predict.ts";
 export type { LoadOptions, LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";

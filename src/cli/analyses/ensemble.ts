@@ -9,7 +9,6 @@ import { alignColumns, csvCell, jsonText, quoteText } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { PART_NAMES, type PartName } from "../../data/sampleArrays.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
-import { exists } from "../../io/files.ts";
 import {
   agreementTable,
   ensembleFigures,
@@ -23,8 +22,8 @@ import { assertPng, pngOfSvg } from "../../report/raster.ts";
 import { nullIfMissing } from "../../report/runRecord.ts";
 import type { Settings } from "../../run/configLayers.ts";
 import { CONFIG_KEYS, type Key, optionName } from "../../run/configOptions.ts";
-import { measureEnsemble } from "../../run/measureEnsemble.ts";
-import { openEnsemble } from "../../run/openEnsemble.ts";
+import { measureEnsemble } from "../../run/ensemble/measureEnsemble.ts";
+import { openEnsemble } from "../../run/ensemble/openEnsemble.ts";
 import { readBegun } from "../../run/runStart.ts";
 import { LEAST_SILHOUETTE } from "../../stats/clusters.ts";
 import { spread } from "../../stats/spread.ts";

@@ -2,18 +2,17 @@
 
 import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
-import type { Csr } from "../core/csr.ts";
-import { ArgumentError, EngineError } from "../core/errors.ts";
-import { checkNames } from "../core/optionNames.ts";
-import { quoteValue } from "../core/text.ts";
-import { readRunStart, readRunSummary } from "../report/runRecord.ts";
-import type { Judgement, TaskDescription } from "../train/taskDescription.ts";
-import type { TrainConfig } from "./config.ts";
-import { type OpenedRun, type OpenRunOptions, openRun } from "./openRun.ts";
-import { RUN_FILES } from "./runFiles.ts";
-import { readBegun } from "./runStart.ts";
-
-const WHERE = "ensemble";
+import type { Csr } from "../../core/csr.ts";
+import { ArgumentError, EngineError } from "../../core/errors.ts";
+import { checkNames } from "../../core/optionNames.ts";
+import { quoteValue } from "../../core/text.ts";
+import { readRunStart, readRunSummary } from "../../report/runRecord.ts";
+import type { Judgement, TaskDescription } from "../../train/taskDescription.ts";
+import type { TrainConfig } from "../config.ts";
+import { type OpenedRun, type OpenRunOptions, openRun } from "../openRun.ts";
+import { RUN_FILES } from "../runFiles.ts";
+import { readBegun } from "../runStart.ts";
+import { WHERE } from "./work.ts";
 
 /** Options of `openEnsemble`. Those of `openRun` are for every member; each has a device of its own, one at a time. */
 export interface EnsembleOptions extends Omit<OpenRunOptions, "backend" | "samples"> {
