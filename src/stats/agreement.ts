@@ -18,7 +18,8 @@ export function correlation(x: ArrayLike<number>, y: ArrayLike<number>): number 
     yy += b * b;
     xy += a * b;
   }
-  const size = Math.sqrt(xx) * Math.sqrt(yy);
+  // Exactly xx where the lists are the same.
+  const size = Math.sqrt(xx * yy);
   return size > 0 ? Math.min(1, Math.max(-1, xy / size)) : Number.NaN;
 }
 

@@ -114,7 +114,7 @@ export function register(program: Command): void {
     .option("--array <path>", "of the analysis only the numbers at this path, like types.dsi; repeatable", gather)
     .option(
       "--cluster-by <what>",
-      "responses, analysis, weights, strengths, biases or tau (default: responses, or the analysis)",
+      "responses, analysis, weights, strengths, bias or tau (default: responses, or the analysis)",
       path("--cluster-by"),
     )
     .option(

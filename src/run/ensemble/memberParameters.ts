@@ -10,6 +10,7 @@ import type { DistributionSpread } from "../../analysis/ensembleResult.ts";
 import type { FloatArray } from "../../core/dtype.ts";
 import type { NamedNeurons } from "../../data/neuronGroups.ts";
 import type { Parameter } from "../../models/parameters/parameter.ts";
+import { dynamicsLabel } from "../../report/observation.ts";
 import type { OpenedRun } from "../openRun.ts";
 
 /** Of a parameter with more values, so many, evenly spaced, are compared one by one. */
@@ -33,21 +34,15 @@ export interface MeasuredParameter {
   readonly groups: ReadonlyMap<string, number>;
 }
 
-/** Parameters of the dynamics. */
-const ROLES: Readonly<Partial<Record<Parameter["role"], string>>> = {
-  weights: "weights",
-  biases: "biases",
-  "time constants": "tau",
-};
-
+/** The parameters of the dynamics of a member. @param groups  of its neurons */
 export async function parametersOf(run: OpenedRun, groups: readonly NamedNeurons[]): Promise<MeasuredParameter[]> {
   const { parameters } = run.model;
   const labels = labelsOf(groups, run.selectable.count);
   const measured: MeasuredParameter[] = [];
   for (const parameter of parameters.all()) {
-    const { role, of, name, size } = parameter;
-    const label = of === "groups of connections" ? "strengths" : ROLES[role];
-    if (label === undefined) continue;
+    const { of, name, size } = parameter;
+    const label = dynamicsLabel(parameter);
+    if (label === null) continue;
     const values = await parameters.values(name);
     const unique = measured.some((it) => it.name === label) ? name : label;
     measured.push({

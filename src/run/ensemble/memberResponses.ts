@@ -9,7 +9,7 @@ import type { NamedNeurons } from "../../data/neuronGroups.ts";
 import { inputOf } from "../../train/trainable.ts";
 import { trajectoryOf } from "../trajectory.ts";
 import type { MeasureOptions } from "./measureEnsemble.ts";
-import type { OpenedMember } from "./openEnsemble.ts";
+import type { EnsembleMember, OpenedMember } from "./openEnsemble.ts";
 import { groupsOf, partOfRun, WHERE, type Work } from "./work.ts";
 
 /** States of all neurons over time are on the host for so many numbers at once, or for one sample. */
@@ -30,7 +30,7 @@ export class Responses {
     const { samples: wanted = 100, times = 20 } = this.#options;
     const part = partOfRun(run, this.#options.part);
     const set = run.data[part]!;
-    const groups = groupsOf(run, this.#options.groupBy);
+    const groups = this.#inOrder(groupsOf(run, this.#options.groupBy), member);
     const count = Math.min(wanted, set.count);
     const size = Math.max(1, Math.floor(RECORDED_NUMBERS / (times * run.selectable.count)));
     let sums: Float64Array[] | null = null;
@@ -50,17 +50,35 @@ export class Responses {
         groups: groups.map(({ name, neurons }) => ({ name, neurons: neurons.length })),
         ts: Array.from(ts),
       };
+      const known = this.#facts.ts;
+      if (ts.length !== known.length || ts.some((t, k) => t !== known[k]))
+        throw new ArgumentError(
+          WHERE,
+          "times",
+          `${known.join(", ")} in all members`,
+          `${ts.join(", ")} in ${member.name}`,
+        );
       done += addResponses(sums, data, shape, groups);
     }
-    const facts = this.#facts!;
-    const isSame =
-      groups.length === facts.groups.length && groups.every(({ name }, g) => name === facts.groups[g]!.name);
-    if (!isSame || sums![0]?.length !== facts.ts.length)
-      throw new ArgumentError(WHERE, "groupBy", "the same groups and times in all members", `others in ${member.name}`);
     if (done === 0)
       throw new ArgumentError(WHERE, "samples", "a sample that every member can solve", `none in ${member.name}`);
     this.#samples = Math.min(this.#samples, done);
     this.#values.push(sums!.map((own) => Array.from(own, (sum) => sum / done)));
+  }
+
+  /** Groups in the order of the first member's. @throws {ArgumentError} others than it has */
+  #inOrder(groups: readonly NamedNeurons[], { name }: EnsembleMember): readonly NamedNeurons[] {
+    const first = this.#facts?.groups;
+    if (!first) return groups;
+    const ordered = first.flatMap((known) => groups.filter((own) => own.name === known.name));
+    if (ordered.length === first.length && ordered.length === groups.length) return ordered;
+    const words = (list: readonly { readonly name: string }[]): string => list.map((own) => own.name).join(", ");
+    throw new ArgumentError(
+      WHERE,
+      "groupBy",
+      `the groups ${words(first)} in all members`,
+      `${words(groups)} in ${name}`,
+    );
   }
 
   /** All groups and times of each member in a row. */
