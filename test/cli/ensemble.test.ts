@@ -65,10 +65,7 @@ test("members, statistics and files; a part of the output cannot replace a whole
   );
   assert.equal(record.differences, []);
   // Without a neuron table groups are roles; predictions are of the samples that the runs were tested on.
-  assert.equal(
-    record.responses.groups.map(({ name }: { name: string }) => name).sort(),
-    ["input", "output"],
-  );
+  assert.equal(record.responses.groups.map(({ name }: { name: string }) => name).sort(), ["input", "output"]);
   assert.equal(
     record.responses.values.map((own: number[][]) => own.map(({ length }) => length)),
     [

@@ -179,9 +179,9 @@ async function run(given: readonly string[], options: GivenOptions): Promise<voi
     const files = await writeEnsemble(out, result, facts, { isDiscrete, png });
     if (json) writeJson({ out, files, result });
     for (const line of linesOf(result)) console.result(line);
-    console.info(
-      `${join(out, FILES.page)}; beside it ${files.filter((name) => !name.startsWith(FILES.plots)).join(", ")}, ${FILES.plots}/`,
-    );
+    for (const note of result.notes.filter((own) => !ensemble.warnings.includes(own))) console.info(`note: ${note}`);
+    const beside = [FILES.json, ...files.filter((name) => name.endsWith(".csv")), `${FILES.plots}/`];
+    console.info(`${join(out, FILES.page)}; beside it ${beside.join(", ")}`);
   } catch (error) {
     if (!interruption.cause) throw error;
     console.status(`stopped by ${interruption.cause}; nothing was written`);

@@ -15,6 +15,8 @@ const LEAST_WIDTH = 150;
 const PANEL_HEIGHT = 110;
 const GAP = 20;
 const TITLE = 24;
+/** Part of the largest value that is too little to see. */
+const FAINT = 0.05;
 
 /** A group over time; [times]. */
 interface Band {
@@ -58,7 +60,10 @@ function draw(bands: readonly Band[], ts: readonly number[], time: string, fullW
   const width = (fullWidth - AXIS_LEFT - (columns - 1) * GAP) / columns;
   const ends = bands.flatMap(({ mean, sd }) => mean.flatMap((m, t) => [m - sd[t]!, m + sd[t]!]));
   const x = scaleLinear([ts[0]!, ts.at(-1)!], [0, width]);
-  const y = scaleLinear([Math.min(0, ...ends), Math.max(0, ...ends) || 1], [PANEL_HEIGHT, 0]).nice(3);
+  const [least, most] = [Math.min(0, ...ends), Math.max(0, ...ends) || 1];
+  // A band that hardly goes below 0 is no reason for half a panel below it.
+  const y = scaleLinear([-least > FAINT * most ? least : 0, most], [PANEL_HEIGHT, 0]).nice(3);
+  const within = (value: number): number => y(Math.max(y.domain()[0]!, value));
   const rows = Math.ceil(bands.length / columns);
   const pitch = TITLE + PANEL_HEIGHT + GAP;
   const times = ts.map((_, t) => t);
@@ -67,7 +72,7 @@ function draw(bands: readonly Band[], ts: readonly number[], time: string, fullW
     const isLast = k + columns >= bands.length;
     const band = area<number>(
       (t) => x(ts[t]!),
-      (t) => y(mean[t]! - sd[t]!),
+      (t) => within(mean[t]! - sd[t]!),
       (t) => y(mean[t]! + sd[t]!),
     ).digits(1);
     const middle = line<number>(
