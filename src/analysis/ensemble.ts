@@ -70,7 +70,7 @@ export interface Solutions extends Clusters {
 
 /** What members have in common, and where they differ. */
 export interface EnsembleStatistics {
-  /** Members whose value is the best come first in `best`. */
+  /** `best`: index of the member with the best value, the first of equal ones; null: none has a value. */
   readonly metrics: readonly (MemberMetric & { readonly spread: MemberSpread | null; readonly best: number | null })[];
   readonly agreement: readonly Agreement[];
   /** null: a correlation is not known, or there is nothing to cluster by. */

@@ -51,7 +51,7 @@ test("statements tell performance, averaged predictions and clusters", () => {
   const [performance, averaged, clusters] = ensembleStatements(example(4));
   assert.is(performance, "Test accuracy: 62.65 ± 14.49 % over 4 members; best: seed 3 (75.30 %).");
   assert.match(averaged!, /accuracy 90\.00 % on 20 test samples; members: mean 62\.65 %, best 75\.30 %/);
-  assert.match(clusters!, /^2 clusters by responses, of 2 and 2 of 4 members: mean silhouette 0\.99/);
+  assert.match(clusters!, /^2 clusters by responses, of 2 and 2 of 4 members: mean silhouette (1|0\.99\d*)\.$/);
   assert.match(ensembleStatements(example(2))[2]!, /two members cannot be divided/);
 });
 
@@ -68,7 +68,7 @@ test("figures are well-formed, whatever the members are called", () => {
     assert.is(xmlFault(standaloneSvg(figure)), null, figure.id);
   }
   const html = ensemblePage(result, figures, "x");
-  assert.not.match(html, /<b>|\u0007/);
+  for (const raw of ["<b>", "\u0007"]) assert.not.ok(html.includes(raw));
   assert.match(html, /Left out: runs\/x, unfinished/);
 });
 
