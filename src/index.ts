@@ -86,6 +86,29 @@ export {
   probeEdges,
 } from "./analysis/directionTuning.ts";
 export { type MovingEdgeOptions, type MovingEdges, movingEdges } from "./analysis/movingEdges.ts";
+// Analyses.
+export { OutputAverage, type OutputScale, outputScale } from "./analysis/averageOutputs.ts";
+export {
+  type Agreement,
+  type ClusterMetric,
+  distributionDistance,
+  type EnsembleMeasures,
+  type EnsembleStatistics,
+  ensembleStatistics,
+  type MemberMetric,
+  type MemberNumbers,
+  type MemberSpread,
+  type MemberValues,
+  type ParameterSpread,
+  type SolutionCluster,
+  type Solutions,
+} from "./analysis/ensemble.ts";
+export type {
+  DistributionSpread,
+  EnsemblePrediction,
+  EnsembleResponses,
+  EnsembleResult,
+} from "./analysis/ensembleResult.ts";
 // Graphs and gradients, for dynamics of one's own.
 export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";
@@ -563,6 +586,16 @@ export type {
   SolverName,
   TrainConfig,
 } from "./run/config.ts";
+export { type MeasureOptions, measureEnsemble } from "./run/ensemble/measureEnsemble.ts";
+export {
+  type Ensemble,
+  type EnsembleMember,
+  type EnsembleOptions,
+  type LeftOut,
+  type OpenedMember,
+  openEnsemble,
+  type SettingDifference,
+} from "./run/ensemble/openEnsemble.ts";
 export type { RunEvaluation, RunModel } from "./run/experiment.ts";
 export type { FileRole, InputFile } from "./run/inputFiles.ts";
 export { readKnownParameters, teacherParameters } from "./run/knownParameters.ts";
@@ -571,6 +604,21 @@ export { type PredictedBatch, type Predictions, type PredictOptions, predict, pr
 export { type ResponsesOptions, responsesOf } from "./run/responses.ts";
 export type { LoadOptions, LoadProgress, SampleSplits, TargetCounts } from "./run/samples.ts";
 export { type SamplesFor, type SamplesForOptions, samplesFor } from "./run/samplesFor.ts";
+// Statistics.
+export {
+  correlation,
+  correlationMatrix,
+  type IntraclassCorrelation,
+  intraclassCorrelation,
+} from "./stats/agreement.ts";
+export {
+  averageLinkage,
+  type ClusterCount,
+  type Clusters,
+  cluster,
+  type Merge,
+  silhouettes,
+} from "./stats/clusters.ts";
 // Training.
 export {
   type Checkpoint,
@@ -633,6 +681,7 @@ export {
 } from "./train/stateDict.ts";
 export {
   describeTask,
+  type Judgement,
   type LossDescription,
   type MetricDescription,
   type MetricValues,

@@ -15,6 +15,7 @@ import { register as registerChanges } from "./analyses/changes.ts";
 import { register as registerResponses } from "./analyses/responses.ts";
 import { register as registerReceptiveFields } from "./analyses/receptiveFields.ts";
 import { register as registerTuning } from "./analyses/tuning.ts";
+import { register as registerEnsemble } from "./analyses/ensemble.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";
@@ -58,6 +59,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerTuning,
   registerSweep,
   registerCollect,
+  registerEnsemble,
   registerGenerate,
   registerInit,
   registerTasks,

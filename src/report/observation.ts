@@ -4,7 +4,7 @@ import type { FloatArray } from "../core/dtype.ts";
 import { firstSamples } from "../data/loader.ts";
 import type { SampleSet, Samples } from "../data/sampleSet.ts";
 import type { ModelInput } from "../models/options.ts";
-import type { ParameterElement, ParameterRole } from "../models/parameters/parameter.ts";
+import type { Parameter, ParameterElement, ParameterRole } from "../models/parameters/parameter.ts";
 import type { ParameterSet } from "../models/parameters/parameterSet.ts";
 import type { RecordedActivity } from "../models/recordActivity.ts";
 import type { Task } from "../models/task/task.ts";
@@ -82,15 +82,21 @@ const LABELS: Readonly<Partial<Record<ParameterRole, string>>> = {
 /** Values of the parameters of a network's dynamics, by label. */
 export type DynamicsParameters = ReadonlyMap<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>;
 
+/** What a parameter of the dynamics is called on pages; null: it is another one, such as the strengths of a read-out. */
+export function dynamicsLabel({ role, of }: Pick<Parameter, "role" | "of">): string | null {
+  return role === "weights" && of === "groups of connections" ? "strengths" : (LABELS[role] ?? null);
+}
+
 /** The parameters of the dynamics that a model has. */
 export async function dynamicsParameters({
   parameters,
 }: Pick<ObservedModel, "parameters">): Promise<DynamicsParameters> {
   const known = new Map<string, Pick<ParameterChange, "of"> & { readonly values: FloatArray }>();
-  for (const { name, role, of, matrix, shared } of parameters.all()) {
-    const label = of === "groups of connections" ? "strengths" : LABELS[role];
+  for (const parameter of parameters.all()) {
+    const { name, of, matrix, shared } = parameter;
+    const label = dynamicsLabel(parameter);
     // Constraints hold in what is shown, as they do in a forward pass.
-    if (!label) continue;
+    if (label === null) continue;
     const own = shared ? null : matrix;
     // Before training they are those of the matrix, of which no copy is needed.
     const isOwn = own !== null && (await parameters.hasValues(name, own.values));

@@ -5,7 +5,7 @@ import { escapeMarkup, quoteValue, shortened } from "../core/text.ts";
 import { type Figure, inlineSvg, type MissingFigure, type Table, WIDTHS } from "./figure.ts";
 import { readableName } from "./names.ts";
 import { pageStyle } from "./pageStyle.ts";
-import { element } from "./svg.ts";
+import { type Attributes, element } from "./svg.ts";
 
 export interface KeyNumber {
   readonly value: string;
@@ -53,7 +53,7 @@ export function page(parts: PageParts): string {
   const figures = sections.map(({ title: name, figures: own, table }) =>
     section(
       name,
-      element("div", { class: "figures" }, ...own.map((f) => ("missing" in f ? missingFigure(f) : figure(f)))) +
+      container("div", { class: "figures" }, ...own.map((f) => ("missing" in f ? missingFigure(f) : figure(f)))) +
         (table ? dataTable(table) : ""),
     ),
   );
@@ -99,6 +99,11 @@ ${lists.length === 0 ? "" : section("Provenance", element("div", { class: "figur
 `;
 }
 
+/** An element that may be empty: HTML knows no `<div/>`, and would take what follows as its content. */
+function container(name: string, attributes: Attributes, ...children: readonly string[]): string {
+  return element(name, attributes, children.join(""));
+}
+
 function section(title: string, content: string): string {
   const id = title.toLowerCase().replaceAll(" ", "-");
   return `<section aria-labelledby="${id}">\n<h2 id="${id}">${escapeMarkup(title)}</h2>\n${content}\n</section>`;
@@ -136,7 +141,7 @@ function factList(facts: Readonly<Record<string, unknown>>): string {
       element("dd", {}, escapeMarkup(textOf(value))),
     ),
   );
-  return element("dl", {}, ...entries);
+  return container("dl", {}, ...entries);
 }
 
 function textOf(value: unknown): string {

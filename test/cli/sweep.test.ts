@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { planRuns } from "../../src/cli/sweep/plan.ts";
-import { collectResults, spread } from "../../src/cli/sweep/results.ts";
+import { collectResults } from "../../src/cli/sweep/results.ts";
 import {
   groupName,
   plottedMeasure,
@@ -23,6 +23,7 @@ import { sweepSchemaText } from "../../src/cli/sweep/sweepSchema.ts";
 import { standaloneSvg } from "../../src/report/figure.ts";
 import { comparisonFigure } from "../../src/report/plots/comparison.ts";
 import { CONFIG_KEYS } from "../../src/run/configOptions.ts";
+import { spread } from "../../src/stats/spread.ts";
 import type { TaskDescription } from "../../src/train/taskDescription.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
 import { repositoryRoot } from "../support/shared.ts";

@@ -6,6 +6,7 @@ import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { type DType, smallestNormal } from "../../src/core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import type { TargetShape } from "../../src/core/targets.ts";
+import { asInput, passThrough } from "../../src/models/passThrough.ts";
 import { binaryCrossEntropy } from "../../src/models/task/losses/binaryCrossEntropy.ts";
 import { crossEntropy } from "../../src/models/task/losses/crossEntropy.ts";
 import { huber } from "../../src/models/task/losses/huber.ts";
@@ -20,7 +21,6 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { assertGradient } from "../support/gradcheck.ts";
-import { asInput, passThrough } from "../support/passThrough.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import { suite } from "../support/suite.ts";
 

@@ -18,6 +18,7 @@ import {
   modelParameters,
 } from "../../src/models/networkModel.ts";
 import type { ConnectomeNetworkOptions } from "../../src/models/options.ts";
+import { asInput, passThrough } from "../../src/models/passThrough.ts";
 import type { ReadoutOptions } from "../../src/models/readout/layers.ts";
 import { readTimesOf } from "../../src/models/readout/times.ts";
 import { makeTask } from "../../src/models/task/makeTask.ts";
@@ -34,7 +35,6 @@ import { assertBitEqual, assertClose } from "../support/close.ts";
 import { boundedInSingle } from "../support/conditioned.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { asInput, passThrough } from "../support/passThrough.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
 import { suite } from "../support/suite.ts";
 

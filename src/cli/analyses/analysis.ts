@@ -28,10 +28,7 @@ export const KEYS_WITHOUT_SAMPLES: readonly PlaceKey[] = [
   ...(["connectome", "neuronTable", "dataMemory", "device", "gather", "threads", "memoryBudget"] as const),
 ];
 /** Settings that may differ from the run's: the places of its files, and the device. */
-const KEYS: readonly PlaceKey[] = [...KEYS_WITHOUT_SAMPLES, "data", "validationData", "testData"];
-
-/** Rows of a table that are written at once. */
-const ROWS_AT_ONCE = 4096;
+export const ANALYSIS_KEYS: readonly PlaceKey[] = [...KEYS_WITHOUT_SAMPLES, "data", "validationData", "testData"];
 
 /** Rows of a table that are written at once. */
 const ROWS_AT_ONCE = 4096;
@@ -89,7 +86,7 @@ export interface AnalysisWork {
  *
  * @param keys  settings that may differ from the run's: fewer where a command has an option of the same name
  */
-export function addAnalysisOptions(command: Command, kind: string, keys: readonly PlaceKey[] = KEYS): Command {
+export function addAnalysisOptions(command: Command, kind: string, keys: readonly PlaceKey[] = ANALYSIS_KEYS): Command {
   command
     .argument("<run>", "folder of a run")
     .option(
@@ -126,7 +123,7 @@ export async function runAnalysis<R extends object>(
   const work = new LongWork(console);
   try {
     await using run = await openRun(folder, {
-      ...settingsAmong(analysis.keys ?? KEYS, given),
+      ...settingsAmong(analysis.keys ?? ANALYSIS_KEYS, given),
       ...{ checkpoint: checkpointOf(given.checkpoint), samples: analysis.samples ?? "read" },
       onProgress: work.onProgress,
     });

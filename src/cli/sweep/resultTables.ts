@@ -1,9 +1,10 @@
 // Results of a sweep as CSV, as Markdown, and as text with a plot for a terminal.
 
 import { alignColumns, csvCell, escapeMarkdown, markdownTable, printable } from "../../core/text.ts";
+import type { Spread } from "../../stats/spread.ts";
 import { metricText } from "../../train/taskDescription.ts";
 import { textOf } from "./plan.ts";
-import type { GroupResult, Measure, RunResult, Spread, SweepResults } from "./results.ts";
+import type { GroupResult, Measure, RunResult, SweepResults } from "./results.ts";
 
 const NOTHING = "–";
 

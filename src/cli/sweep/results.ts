@@ -1,5 +1,6 @@
 // Results of a sweep: one row per run, and means over seeds.
 
+import { type Spread, spread } from "../../stats/spread.ts";
 import type { MetricDescription } from "../../train/taskDescription.ts";
 import type { RunState, RunStatus } from "./sweepFolder.ts";
 
@@ -29,17 +30,12 @@ export interface RunResult extends Measures {
   readonly error: string | null;
 }
 
-/** Mean over the finished runs of a combination, and their standard deviation (n − 1); null for a single run. */
-export interface Spread {
-  readonly mean: number;
-  readonly sd: number | null;
-}
-
 export interface GroupResult {
   readonly options: Readonly<Record<string, unknown>>;
   /** Finished runs, and all. */
   readonly finished: number;
   readonly runs: number;
+  /** Over the finished runs. */
   readonly measures: Readonly<Record<MeasureKey, Spread | null>>;
 }
 
@@ -132,13 +128,4 @@ function groupOf(runs: readonly RunResult[], measures: readonly Measure[]): Grou
     runs: runs.length,
     measures: Object.fromEntries(spreads),
   };
-}
-
-/** Mean and sample standard deviation. */
-export function spread(values: readonly number[]): Spread | null {
-  const n = values.length;
-  if (n === 0) return null;
-  const mean = values.reduce((sum, v) => sum + v, 0) / n;
-  const squares = values.reduce((sum, v) => sum + (v - mean) ** 2, 0);
-  return { mean, sd: n > 1 ? Math.sqrt(squares / (n - 1)) : null };
 }

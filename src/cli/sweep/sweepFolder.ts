@@ -87,6 +87,11 @@ export class SweepFolder {
     );
   }
 
+  /** Whether it is the folder of a sweep. */
+  isThere(): Promise<boolean> {
+    return exists(join(this.path, RECORD));
+  }
+
   /** Writes the record of the sweep and the configuration of each run. */
   async create(runs: readonly PlannedRun[]): Promise<void> {
     for (const folder of FOLDERS) await makeFolder(join(this.path, folder));

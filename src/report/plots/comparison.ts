@@ -28,15 +28,23 @@ const LEAST_RANGE = 0.02;
 /** What is compared; its name is that of the values: "test accuracy". */
 export type ComparedMeasure = Pick<MetricDescription, "name" | "format" | "range">;
 
-export function comparisonFigure(groups: readonly ComparedGroup[], measure: ComparedMeasure): Figure {
+/** What the groups are, and the words about them. */
+export interface ComparisonWords extends Pick<Figure, "id" | "title" | "caption"> {
+  readonly group: string;
+}
+
+/** @param words  default: combinations of the settings of a sweep */
+export function comparisonFigure(
+  groups: readonly ComparedGroup[],
+  measure: ComparedMeasure,
+  { group, ...words }: ComparisonWords = combinations(measure),
+): Figure {
   return {
-    id: "comparison",
-    title: `${capitalised(measure.name)} of each combination`,
-    caption: "Small dots: runs, one per seed. Large dot and bar: their mean, one standard deviation to each side.",
+    ...words,
     span: "full",
     draw: (width) => draw(groups, measure, width),
     table: {
-      columns: ["combination", "runs", "mean", "standard deviation"],
+      columns: [group, "runs", "mean", "standard deviation"],
       rows: groups.map(({ name, values, mean, sd }) => [
         name,
         values.length,
@@ -44,6 +52,15 @@ export function comparisonFigure(groups: readonly ComparedGroup[], measure: Comp
         sd === null ? "–" : metricText(measure, sd, 1),
       ]),
     },
+  };
+}
+
+function combinations({ name }: ComparedMeasure): ComparisonWords {
+  return {
+    id: "comparison",
+    title: `${capitalised(name)} of each combination`,
+    caption: "Small dots: runs, one per seed. Large dot and bar: their mean, one standard deviation to each side.",
+    group: "combination",
   };
 }
 

@@ -1,11 +1,11 @@
 // A model whose outputs are its input, to the bit: what it computes besides is loss and metrics, and the gradient of its input is that of
 // its outputs.
 
-import type { Backend } from "../../src/backend/backend.ts";
-import { csrFromCoo } from "../../src/core/csr.ts";
-import { ConnectomeModel, type ConnectomeModelOptions } from "../../src/models/networkModel.ts";
-import type { ConnectomeNetworkOptions, ModelInput } from "../../src/models/options.ts";
-import type { Task } from "../../src/models/task/task.ts";
+import type { Backend } from "../backend/backend.ts";
+import { csrFromCoo } from "../core/csr.ts";
+import { ConnectomeModel, type ConnectomeModelOptions } from "./networkModel.ts";
+import type { ConnectomeNetworkOptions, ModelInput } from "./options.ts";
+import type { Task } from "./task/task.ts";
 
 /** h_k = x_k + 0·h_{k−1}. */
 function network(rows: number): ConnectomeNetworkOptions {

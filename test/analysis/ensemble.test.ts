@@ -1,0 +1,168 @@
+// Ensembles: statistics of members, averaged outputs, and numbers of analyses, by hand.
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { OutputAverage, outputScale } from "../../src/analysis/averageOutputs.ts";
+import {
+  distributionDistance,
+  ensembleStatistics,
+  type MemberMetric,
+  memberSpread,
+  parameterSpread,
+} from "../../src/analysis/ensemble.ts";
+import { numbersOf } from "../../src/analysis/numbersOf.ts";
+import { fails } from "../io/fixtures.ts";
+
+const test = suite("ensemble");
+
+function close(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-12): void {
+  assert.is(actual.length, expected.length);
+  for (let i = 0; i < expected.length; i++)
+    assert.ok(Math.abs(actual[i]! - expected[i]!) <= tolerance, `expected ${expected[i]}, got ${actual[i]} at ${i}`);
+}
+
+const ACCURACY: MemberMetric = { name: "test accuracy", better: "higher", values: [0.9, 0.8, 0.5, 0.4] };
+/** Members 0 and 1 respond alike, and so do 2 and 3, the other way round. */
+const RESPONSES = {
+  name: "responses",
+  values: [
+    [1, 2, 3, 4],
+    [1, 2, 3, 5],
+    [4, 3, 2, 1],
+    [5, 3, 2, 1],
+  ],
+};
+
+test("metrics have mean, spread and the best member; clusters have the performance of their members", () => {
+  const { metrics, agreement, solutions } = ensembleStatistics({
+    metrics: [ACCURACY, { name: "test loss", better: "lower", values: [0.3, Number.NaN, 0.2, 0.7] }],
+    values: [RESPONSES],
+  });
+  const [accuracy, loss] = metrics;
+  close([accuracy!.spread!.mean, accuracy!.spread!.sd!, accuracy!.spread!.median], [0.65, Math.sqrt(0.17 / 3), 0.65]);
+  assert.equal([accuracy!.best, accuracy!.spread!.min, accuracy!.spread!.max], [0, 0.4, 0.9]);
+  assert.equal([loss!.best, loss!.spread!.n], [2, 3]);
+  // r of 0 and 1: Σ (x − 2.5)(y − 2.75) = 6.5, Σ (x − 2.5)² = 5, Σ (y − 2.75)² = 8.75.
+  close([agreement[0]!.correlations[0]![1]!], [6.5 / Math.sqrt(5 * 8.75)]);
+  assert.is(agreement[0]!.correlations[0]![2], -1);
+  assert.equal(solutions!.labels, [0, 0, 1, 1]);
+  assert.equal([solutions!.by, solutions!.count], ["responses", 2]);
+  assert.equal(
+    solutions!.clusters.map(({ members }) => members),
+    [
+      [0, 1],
+      [2, 3],
+    ],
+  );
+  close(
+    solutions!.clusters.map(({ metrics: own }) => own[0]!.mean),
+    [0.85, 0.45],
+  );
+});
+
+test("a member whose values are constant has no correlation, and there are no clusters", () => {
+  const values = [
+    {
+      name: "tau",
+      values: [
+        [1, 1],
+        [1, 2],
+        [2, 1],
+      ],
+    },
+  ];
+  const { agreement, solutions } = ensembleStatistics({ metrics: [], values });
+  assert.equal([agreement[0]!.correlations[0]![1], agreement[0]!.meanCorrelation, solutions], [null, null, null]);
+  assert.is(agreement[0]!.correlations[1]![2], -1);
+});
+
+test("too few members, values that are none, and unknown names are refused", async () => {
+  await fails(
+    () => ensembleStatistics({ metrics: [{ ...ACCURACY, values: [1] }], values: [] }),
+    "argument",
+    /at least two/,
+  );
+  await fails(
+    () => ensembleStatistics({ metrics: [{ ...ACCURACY, values: [1, 2] }], values: [RESPONSES] }),
+    "shape",
+    /2 members/,
+  );
+  await fails(
+    () => ensembleStatistics({ metrics: [ACCURACY], values: [RESPONSES], clusterBy: "tau" }),
+    "argument",
+    /responses.*tau/,
+  );
+  const values = [
+    {
+      name: "tau",
+      values: [
+        [1, Number.NaN],
+        [1, 2],
+      ],
+    },
+  ];
+  await fails(() => ensembleStatistics({ metrics: [], values }), "argument", /NaN at 1 of member 0/);
+});
+
+test("spread, variation and distance of distributions by hand", () => {
+  assert.equal(memberSpread([3, Number.NaN, 1]), { n: 2, min: 1, median: 2, mean: 2, max: 3, sd: Math.SQRT2 });
+  assert.is(memberSpread([Number.NaN]), null);
+  close([parameterSpread("tau", "T4a", [-1, -3]).variation!], [Math.SQRT2 / 2]);
+  assert.is(parameterSpread("tau", "T4a", [-1, 1]).variation, null);
+  // Sorted 1, 2, 4 and 1, 3, 6.
+  assert.is(distributionDistance([4, 1, 2], [6, 3, 1]), 1);
+  assert.is(distributionDistance([4, 1, 2], [1, 2, 4]), 0);
+});
+
+test("two members' probabilities of classes are averaged, not their outputs", () => {
+  // p = (0.8, 0.2) and (0.1, 0.9); the mean is (0.45, 0.55), whatever is added to the outputs of a member.
+  const average = new OutputAverage(outputScale("cross-entropy"), 2);
+  average.add([Math.log(0.8), Math.log(0.2)]);
+  average.add([Math.log(0.1) + 7, Math.log(0.9) + 7]);
+  close(average.result(), [Math.log(0.45), Math.log(0.55)]);
+});
+
+test("probabilities that are nearly 0 stay above 0", () => {
+  const average = new OutputAverage("softmax", 2);
+  average.add([0, 2000]);
+  average.add([0, 1000]);
+  close(average.result(), [-1000 - Math.LN2, 0], 1e-9);
+});
+
+test("means of labels, counts and numbers", () => {
+  const labels = new OutputAverage(outputScale("binary-cross-entropy"), 1);
+  // p = 0.8 and 0.4: 0.6, so the output is log(0.6/0.4).
+  labels.add([Math.log(4)]);
+  labels.add([Math.log(2 / 3)]);
+  close(labels.result(), [Math.log(1.5)]);
+  const counts = new OutputAverage(outputScale("poisson"), 1);
+  counts.add([Math.log(2)]);
+  counts.add([Math.log(6)]);
+  close(counts.result(), [Math.log(4)]);
+  const numbers = new OutputAverage(outputScale("squared"), 1);
+  numbers.add([1, Number.NaN]);
+  numbers.add([4, 2]);
+  assert.equal([...numbers.result()], [2.5, Number.NaN]);
+});
+
+test("outputs of another shape are refused", async () => {
+  const average = new OutputAverage("identity", 1);
+  average.add([1, 2]);
+  await fails(() => average.add([1]), "shape", /2 numbers, as before/);
+});
+
+test("numbers of an analysis by path, with the texts that name them", () => {
+  const { numbers, texts } = numbersOf({
+    ts: [0, 1],
+    types: [
+      { name: "T4a", dsi: 0.4, tuning: [1, null], where: null },
+      { name: "T4b", dsi: 0.5, tuning: [3, 4], where: null },
+    ],
+  });
+  assert.equal([...numbers.keys()], ["ts", "types.dsi", "types.tuning"]);
+  assert.equal([...numbers.get("types.dsi")!], [0.4, 0.5]);
+  assert.equal([...numbers.get("types.tuning")!], [1, Number.NaN, 3, 4]);
+  assert.equal(texts.get("types.name"), ["T4a", "T4b"]);
+});
+
+test.run();
