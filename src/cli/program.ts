@@ -11,6 +11,7 @@ import {
 } from "../core/errors.ts";
 import { printable } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { register as registerPerturb } from "./analyses/perturb.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";
@@ -48,6 +49,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerReport,
   registerPredict,
   registerSimulate,
+  registerPerturb,
   registerSweep,
   registerCollect,
   registerGenerate,

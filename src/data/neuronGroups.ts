@@ -10,6 +10,11 @@ export interface NamedNeurons {
   readonly neurons: Uint32Array;
 }
 
+/** The column that neurons are grouped by unless another is named: their type; without types their role. */
+export function groupingColumn({ types }: SelectableNeurons): string {
+  return types ? "type" : "role";
+}
+
 /**
  * The neurons of a selection by the values of a column (`type`, `side`, …), in the order of the column's values; groups without neurons are left
  * out, and so are neurons with an empty cell.

@@ -4,7 +4,7 @@
 import type { Command } from "commander";
 import { analysisFile, isAnalysisName, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { csvCell, quoteText } from "../../core/text.ts";
+import { csvCell, quoteText, shellWord } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import type { Facts } from "../../io/jsonParts.ts";
 import { type ArrayToWrite, writeArrays } from "../../io/writeArrays.ts";
@@ -14,18 +14,24 @@ import { assertPng, pngOfSvg } from "../../report/raster.ts";
 import type { Settings } from "../../run/configLayers.ts";
 import type { Key } from "../../run/configOptions.ts";
 import { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "../../run/openRun.ts";
+import type { LoadProgress } from "../../run/samples.ts";
 import { Console, writeJson } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { LongWork } from "../loading.ts";
 import { checkOutput, refuseExisting } from "../outputFile.ts";
+import { addSampleOptions } from "../sampleOptions.ts";
 import { addSetting, settingsAmong } from "../trainOptions.ts";
 import { path } from "../values.ts";
 
-/** Settings that may differ from the run's: the places of its files, and the device. */
-const KEYS: readonly (Key & keyof RunPlace)[] = [
-  ...(["connectome", "neuronTable", "data", "validationData", "testData", "dataMemory"] as const),
-  ...(["device", "gather", "threads", "memoryBudget"] as const),
+/** Settings that may differ from the run's. */
+type PlaceKey = Key & keyof RunPlace;
+
+/** The places of the network's files, and the device. */
+const NETWORK_KEYS: readonly PlaceKey[] = [
+  ...(["connectome", "neuronTable", "dataMemory", "device", "gather", "threads", "memoryBudget"] as const),
 ];
+/** Also those of the run's samples, for commands whose `--data` does not choose other samples. */
+const PLACE_KEYS: readonly PlaceKey[] = [...NETWORK_KEYS, "data", "validationData", "testData"];
 
 /** Options that all these commands have. */
 export interface AnalysisOptions extends Settings {
@@ -46,6 +52,8 @@ export interface Analysis<R extends object> {
   readonly options: Facts;
   /** Whether the samples of the run are read. Default "read". */
   readonly samples?: OpenRunOptions["samples"];
+  /** Whether the command chooses its samples (`addSampleOptions`): its `--data` is not the place of the run's. */
+  readonly choosesSamples?: boolean;
   /** @param work  shows progress and stops at a signal */
   compute(run: OpenedRun, work: AnalysisWork): Promise<R>;
   readonly figures: AnalysisFigures;
@@ -61,13 +69,19 @@ export interface Analysis<R extends object> {
 export interface AnalysisWork {
   /** Shows a line now and then: "silencing  T4a  12/65". */
   show(text: () => string): void;
-  /** A line that a user should see in any case. */
+  /** For the options of what reads files. */
+  readonly onProgress: (progress: LoadProgress) => void;
+  /** A line about the work, unless only the result is wanted. */
   note(text: string): void;
   readonly signal: AbortSignal;
 }
 
 /** Adds the argument and the options that all these commands have. */
-export function addAnalysisOptions(command: Command, kind: string): Command {
+export function addAnalysisOptions(
+  command: Command,
+  kind: string,
+  { choosesSamples = false }: Pick<Analysis<object>, "choosesSamples"> = {},
+): Command {
   command
     .argument("<run>", "folder of a run")
     .option(
@@ -82,8 +96,13 @@ export function addAnalysisOptions(command: Command, kind: string): Command {
     .option("--overwrite", "replace results and files that exist")
     .option("--json", "report as JSON")
     .option("--quiet", "print only the result");
-  for (const key of KEYS) addSetting(command, key);
+  if (choosesSamples) addSampleOptions(command);
+  for (const key of keysOf({ choosesSamples })) addSetting(command, key);
   return command;
+}
+
+function keysOf({ choosesSamples = false }: Pick<Analysis<object>, "choosesSamples">): readonly PlaceKey[] {
+  return choosesSamples ? NETWORK_KEYS : PLACE_KEYS;
 }
 
 /** Runs an analysis from the options of its command. */
@@ -104,13 +123,14 @@ export async function runAnalysis<R extends object>(
   const work = new LongWork(console);
   try {
     await using run = await openRun(folder, {
-      ...settingsAmong(KEYS, given),
+      ...settingsAmong(keysOf(analysis), given),
       ...{ checkpoint: checkpointOf(given.checkpoint), samples: analysis.samples ?? "read" },
       onProgress: work.onProgress,
     });
     const result = await analysis.compute(run, {
       show: (text) => work.show(text),
       note: (text) => console.info(text),
+      onProgress: work.onProgress,
       signal,
     });
     work.done();
@@ -123,7 +143,7 @@ export async function runAnalysis<R extends object>(
       writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result });
     for (const line of analysis.lines(result, run)) console.result(line);
     const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
-    console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
+    console.info(`${files}; npx axograd report ${shellWord(folder)} puts it on the run's page`);
   } catch (error) {
     if (!interruption.cause) throw error;
     console.status(`stopped by ${interruption.cause}; nothing was written`);

@@ -3,6 +3,7 @@
 import type { AnalysisRecord } from "../../analysis/record.ts";
 import { FileFormatError } from "../../core/errors.ts";
 import type { Figure } from "../figure.ts";
+import { perturbFigures } from "./perturb.ts";
 
 /** The figures of an analysis, from its record. @throws {FileFormatError} a part that is missing or wrong */
 export type AnalysisFigures = (record: AnalysisRecord) => readonly Figure[];
@@ -14,7 +15,9 @@ interface Shown {
 }
 
 /** By the kind of the record. */
-export const ANALYSES: Readonly<Record<string, Shown>> = {};
+export const ANALYSES: Readonly<Record<string, Shown>> = {
+  perturb: { title: "Perturbed neurons", figures: perturbFigures },
+};
 
 /** A section of a page. */
 export interface AnalysisSection {
