@@ -4,7 +4,7 @@
 import type { Command } from "commander";
 import { analysisFile, isAnalysisName, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { csvCell, quoteText, shellWord } from "../../core/text.ts";
+import { csvCell, quoteText } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import type { Facts } from "../../io/jsonParts.ts";
 import { type ArrayToWrite, writeArrays } from "../../io/writeArrays.ts";
@@ -143,7 +143,7 @@ export async function runAnalysis<R extends object>(
       writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result });
     for (const line of analysis.lines(result, run)) console.result(line);
     const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
-    console.info(`${files}; npx axograd report ${shellWord(folder)} puts it on the run's page`);
+    console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
   } catch (error) {
     if (!interruption.cause) throw error;
     console.status(`stopped by ${interruption.cause}; nothing was written`);
