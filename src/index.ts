@@ -2,6 +2,17 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+// Analyses.
+export {
+  type ModelMeasures,
+  type Perturbation,
+  type PerturbationEffect,
+  type PerturbationResult,
+  type PerturbOptions,
+  type PerturbProgress,
+  perturb,
+  worstFirst,
+} from "./analysis/perturb.ts";
 // Graphs and gradients, for dynamics of one's own.
 export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";
@@ -161,6 +172,7 @@ export {
   streamBatches,
 } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
+export { groupingColumn, type NamedNeurons, neuronsByColumn } from "./data/neuronGroups.ts";
 export { type OpenedSamples, type OpenSamplesOptions, openSamples } from "./data/openSamples.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";
 export { type Mixing, type Rewired, type RewireOptions, rewire } from "./data/rewire.ts";

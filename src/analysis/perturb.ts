@@ -28,7 +28,7 @@ export interface Perturbation {
 }
 
 /** Loss, metrics and recall of a model. */
-export interface Measures {
+export interface ModelMeasures {
   readonly loss: number;
   readonly metrics: MetricValues;
   /** Share of right answers among the samples of each class, NaN where it has none; null: a sample has no single class. */
@@ -39,11 +39,11 @@ export interface Measures {
 export interface PerturbationEffect {
   readonly name: string;
   /** Of the perturbed model. */
-  readonly value: Measures;
+  readonly value: ModelMeasures;
   /** Perturbed − intact, on the same samples. */
-  readonly change: Measures;
+  readonly change: ModelMeasures;
   /** Standard error of the change over the samples. */
-  readonly error: Measures;
+  readonly error: ModelMeasures;
   /** Samples that only the perturbed model could not be solved for; they count on neither side. */
   readonly failed: number;
   /** Why there are no numbers; null: there are. */
@@ -52,7 +52,7 @@ export interface PerturbationEffect {
 
 /** Result of `perturb`. */
 export interface PerturbationResult {
-  readonly intact: Measures;
+  readonly intact: ModelMeasures;
   /** Samples that were judged: those with a target that counts. */
   readonly samples: number;
   /** Samples for which the intact model could not be solved; they are left out. */
@@ -269,7 +269,7 @@ function allOf<E extends object>({ task }: TrainableModel<E>, groups: readonly J
   return groups.reduce((all, { sums }) => all.plus(sums), new EvaluationSums(task));
 }
 
-function measuresOf(sums: EvaluationSums): Measures {
+function measuresOf(sums: EvaluationSums): ModelMeasures {
   const { loss, metrics, confusion } = sums.result(0);
   if (!confusion) return { loss, metrics, recall: null };
   const classes = Math.sqrt(confusion.length);
@@ -281,7 +281,7 @@ function measuresOf(sums: EvaluationSums): Measures {
 }
 
 /** A number for each of the measures, computed from a function that reads the measure. */
-function mapMeasures(like: Measures, of: (read: (measures: Measures) => number) => number): Measures {
+function mapMeasures(like: ModelMeasures, of: (read: (measures: ModelMeasures) => number) => number): ModelMeasures {
   return {
     loss: of(({ loss }) => loss),
     metrics: Object.fromEntries(Object.keys(like.metrics).map((name) => [name, of((m) => m.metrics[name]!)])),
@@ -289,7 +289,7 @@ function mapMeasures(like: Measures, of: (read: (measures: Measures) => number) 
   };
 }
 
-function differenceOf(a: Measures, b: Measures): Measures {
+function differenceOf(a: ModelMeasures, b: ModelMeasures): ModelMeasures {
   return mapMeasures(a, (read) => read(a) - read(b));
 }
 

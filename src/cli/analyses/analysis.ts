@@ -2,7 +2,7 @@
 // arrays or a picture.
 
 import type { Command } from "commander";
-import { analysisFile, isAnalysisName, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
+import { analysisFile, isAnalysisName, NAME_RULE, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { csvCell, quoteText } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
@@ -172,8 +172,7 @@ function checkpointOf(which: string): NonNullable<OpenRunOptions["checkpoint"]> 
 
 function analysisName(text: string): string {
   if (isAnalysisName(text)) return text;
-  const expected = "a name of at most 64 letters, digits, _ and -";
-  throw new ArgumentError("command line", "--name", expected, quoteText(text));
+  throw new ArgumentError("command line", "--name", NAME_RULE, quoteText(text));
 }
 
 function outFile(text: string): string {

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import {
-  type Measures,
+  type ModelMeasures,
   type Perturbation,
   type PerturbationResult,
   type PerturbProgress,
@@ -90,9 +90,9 @@ interface ReportedEffect {
   readonly neurons: number;
   readonly failed: number;
   readonly failure: string | null;
-  readonly value: Measures;
-  readonly change: Measures;
-  readonly error: Measures;
+  readonly value: ModelMeasures;
+  readonly change: ModelMeasures;
+  readonly error: ModelMeasures;
 }
 
 /** The result of the command, as its record has it. */
@@ -202,11 +202,15 @@ function deedOf(text: string): ReturnType<typeof readDeed> | typeof SILENCE {
 }
 
 /** What is compared, by name: metrics, loss, the recall of each class. */
-function measuresBy({ task, intact: { recall }, classNames }: PerturbReport): [string, (of: Measures) => number][] {
+function measuresBy({
+  task,
+  intact: { recall },
+  classNames,
+}: PerturbReport): [string, (of: ModelMeasures) => number][] {
   return [
-    ...task.metrics.map(({ name }): [string, (of: Measures) => number] => [name, ({ metrics }) => metrics[name]!]),
+    ...task.metrics.map(({ name }): [string, (of: ModelMeasures) => number] => [name, ({ metrics }) => metrics[name]!]),
     ["loss", ({ loss }) => loss],
-    ...(recall ?? []).map((_, c): [string, (of: Measures) => number] => [
+    ...(recall ?? []).map((_, c): [string, (of: ModelMeasures) => number] => [
       `recall ${classNames?.[c] ?? c}`,
       (of) => of.recall![c]!,
     ]),
@@ -250,7 +254,7 @@ function arrays(report: PerturbReport): Readonly<Record<string, ArrayToWrite>> {
 function lines(report: PerturbReport, { data }: OpenedRun): readonly string[] {
   const { task, intact, samples, failed, source, part, effects } = report;
   const [first = { name: "loss", format: "number" } as const] = task.metrics;
-  const read = ({ metrics, loss }: Measures): number => (task.metrics.length > 0 ? metrics[first.name]! : loss);
+  const read = ({ metrics, loss }: ModelMeasures): number => (task.metrics.length > 0 ? metrics[first.name]! : loss);
   const of = `${formatCount(samples)} ${nounOf(data.train)} of ${source}${part ? ` (${part})` : ""}`;
   const lost = failed > 0 ? `; ${plural(failed, "sample")} could not be solved and are left out` : "";
   const shown = effects.slice(0, PRINTED);

@@ -2,6 +2,7 @@
 
 import type { AnalysisRecord } from "../../analysis/record.ts";
 import { FileFormatError } from "../../core/errors.ts";
+import { quoteText } from "../../core/text.ts";
 import type { Figure } from "../figure.ts";
 import { perturbFigures } from "./perturb.ts";
 
@@ -37,7 +38,7 @@ export function analysisSections(found: readonly (AnalysisRecord | FileFormatErr
       if (record instanceof FileFormatError) throw record;
       const shown = Object.hasOwn(ANALYSES, record.kind) ? ANALYSES[record.kind] : undefined;
       if (!shown) {
-        notes.push(`The analysis ${record.name} is of a kind that this version does not know: ${record.kind}.`);
+        notes.push(`This version cannot show the analysis ${record.name}, of the kind ${quoteText(record.kind)}.`);
         continue;
       }
       const own = record.name === record.kind ? shown.title : `${shown.title}: ${record.name}`;
