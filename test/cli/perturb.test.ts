@@ -72,7 +72,7 @@ test("without options every type is silenced once, the worst first; the record i
   const out = at("types.csv");
   const { file, result } = await perturbed("typed", "--out", out);
   await using run = await openRun(at("typed"), { device: "wasm" });
-  const types = neuronsByColumn(run.selectable, "type", null, { where: "", argument: "" });
+  const types = neuronsByColumn(run.selectable, "type", null);
   assert.equal(
     result.effects.map(({ name, neurons }) => [name, neurons]).sort(),
     types.map(({ name, neurons }) => [name, neurons.length]).sort(),

@@ -50,7 +50,8 @@ for each value of a column. Without any of these options all types are silenced,
 is one of the neuron table; neurons whose cell is empty are in no group. Selectors: docs/simulate.md.
 
 Loss and metrics are compared on the same samples without and with the intervention: the run's test part, or --data, as npx axograd predict takes
-it. The change comes with its standard error over the samples: how it would vary with other samples, not with another training.
+it. The change comes with its standard error over the samples: how it would vary with other samples, not with another training. A file of currents
+has [frames], [samples] or [samples, frames].
 
 Results lie in RUN/analyses/perturb.json, worst first; npx axograd report shows them. A .csv has a line per experiment; in .npz value, change and
 error are [experiments, measures], with the names of both.
