@@ -2,6 +2,10 @@
 
 /// <reference lib="esnext.disposable" preserve="true" />
 
+// Analyses.
+export { OutputAverage, type OutputScale, outputScale } from "./analysis/averageOutputs.ts";
+// Analyses.
+export { centralNeurons } from "./analysis/centralNeurons.ts";
 export {
   type Amplification,
   type Changes,
@@ -35,42 +39,6 @@ export {
   conditionsByText,
   oneCondition,
 } from "./analysis/conditions.ts";
-export {
-  type ResponseMeasure,
-  ResponseSums,
-  type ResponseSumsOptions,
-  type Responses,
-  type ResponsesByCondition,
-  responseOf,
-  responsesByCondition,
-  type Selectivity,
-  selectivity,
-} from "./analysis/responses.ts";
-// Analyses.
-export { centralNeurons } from "./analysis/centralNeurons.ts";
-export {
-  type FieldSummary,
-  fieldThreshold,
-  type InputPlaces,
-  inputPlaces,
-  type PlacesOfInputs,
-  summariseField,
-} from "./analysis/fieldSummary.ts";
-export {
-  type FieldEvaluation,
-  type ReceptiveFieldOptions,
-  type ReceptiveFields,
-  receptiveFields,
-} from "./analysis/receptiveFields.ts";
-export {
-  type Explained,
-  type FieldShape,
-  fieldStandardError,
-  type LinearFields,
-  LinearPrediction,
-  ReverseCorrelation,
-} from "./analysis/reverseCorrelation.ts";
-export { type NoiseMaker, type NoiseOptions, whiteNoise } from "./analysis/whiteNoise.ts";
 // Analyses.
 export {
   angleBetween,
@@ -85,9 +53,6 @@ export {
   type EdgeTuning,
   probeEdges,
 } from "./analysis/directionTuning.ts";
-export { type MovingEdgeOptions, type MovingEdges, movingEdges } from "./analysis/movingEdges.ts";
-// Analyses.
-export { OutputAverage, type OutputScale, outputScale } from "./analysis/averageOutputs.ts";
 export {
   type Agreement,
   type ClusterMetric,
@@ -109,6 +74,52 @@ export type {
   EnsembleResponses,
   EnsembleResult,
 } from "./analysis/ensembleResult.ts";
+export {
+  type FieldSummary,
+  fieldThreshold,
+  type InputPlaces,
+  inputPlaces,
+  type PlacesOfInputs,
+  summariseField,
+} from "./analysis/fieldSummary.ts";
+export { type MovingEdgeOptions, type MovingEdges, movingEdges } from "./analysis/movingEdges.ts";
+// Analyses.
+export {
+  type ModelMeasures,
+  type Perturbation,
+  type PerturbationEffect,
+  type PerturbationResult,
+  type PerturbOptions,
+  type PerturbProgress,
+  perturb,
+  worstFirst,
+} from "./analysis/perturb.ts";
+export {
+  type FieldEvaluation,
+  type ReceptiveFieldOptions,
+  type ReceptiveFields,
+  receptiveFields,
+} from "./analysis/receptiveFields.ts";
+export {
+  type ResponseMeasure,
+  ResponseSums,
+  type ResponseSumsOptions,
+  type Responses,
+  type ResponsesByCondition,
+  responseOf,
+  responsesByCondition,
+  type Selectivity,
+  selectivity,
+} from "./analysis/responses.ts";
+export {
+  type Explained,
+  type FieldShape,
+  fieldStandardError,
+  type LinearFields,
+  LinearPrediction,
+  ReverseCorrelation,
+} from "./analysis/reverseCorrelation.ts";
+export { type NoiseMaker, type NoiseOptions, whiteNoise } from "./analysis/whiteNoise.ts";
 // Graphs and gradients, for dynamics of one's own.
 export { type Effect, Graph, type GraphInput } from "./autodiff/graph.ts";
 export { type GuardNames, lower } from "./autodiff/lower.ts";
@@ -268,7 +279,6 @@ export {
   streamBatches,
 } from "./data/loader.ts";
 export { MNIST_MEAN, MNIST_NORMALISATION, MNIST_STD, readImageSet, readMnist } from "./data/mnist.ts";
-export { type NamedNeurons, neuronsByColumn } from "./data/neuronGroups.ts";
 export { type NamedNeurons, nearestToCentre, neuronsByColumn } from "./data/neuronGroups.ts";
 export { type OpenedSamples, type OpenSamplesOptions, openSamples } from "./data/openSamples.ts";
 export type { PlacedNeurons } from "./data/retinotopicConnectome.ts";

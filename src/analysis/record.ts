@@ -2,15 +2,16 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { FileFormatError } from "../core/errors.ts";
-import { jsonText, quoteText } from "../core/text.ts";
+import { ArgumentError, FileFormatError } from "../core/errors.ts";
+import { formatBytes, formatMebibytes } from "../core/format.ts";
+import { compareText, jsonText, quoteText } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { makeFolder, replaceFile } from "../io/durable.ts";
 import { type Facts, JsonParts } from "../io/jsonParts.ts";
 import { readTextFile } from "../io/textFile.ts";
 
-/** Longest record. */
-const MAX_BYTES = 64 * 2 ** 20;
+/** Longest record: thousands of rows with hundreds of numbers. */
+const MAX_BYTES = 256 * 2 ** 20;
 
 /** Folder of the records, within that of the run. */
 export const ANALYSES_FOLDER = "analyses";
@@ -44,18 +45,32 @@ export function analysisFile(run: string, name: string): string {
   return join(run, ANALYSES_FOLDER, `${name}.json`);
 }
 
+/** Which names `isAnalysisName` accepts. */
+export const NAME_RULE = "a name of at most 64 letters, digits, _ and -, which begins with a letter or a digit";
+
 /** Names are parts of file names, and of the ids of figures. */
 export function isAnalysisName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(name);
 }
 
-/** Writes the record of an analysis. @returns its file */
+/**
+ * Writes the record of an analysis.
+ *
+ * @returns its file
+ * @throws {ArgumentError} a name that is none, a result that is longer than records are read
+ * @throws {EngineError} "file-write"
+ */
 export async function writeAnalysis(run: string, { name, result, ...facts }: NewAnalysis): Promise<string> {
+  if (!isAnalysisName(name)) throw new ArgumentError("writeAnalysis", "name", NAME_RULE, quoteText(name));
   const file = analysisFile(run, name);
   await makeFolder(join(run, ANALYSES_FOLDER));
   const created = new Date().toISOString();
   const content = { version: VERSION, created, ...facts, result: plain(result) };
-  await replaceFile(file, [`${jsonText(content)}\n`]);
+  const text = `${jsonText(content)}\n`;
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_BYTES)
+    throw new ArgumentError("writeAnalysis", "result", `at most ${formatMebibytes(MAX_BYTES)}`, formatBytes(bytes));
+  await replaceFile(file, [text]);
   return file;
 }
 
@@ -85,14 +100,17 @@ export async function readAnalyses(run: string): Promise<(AnalysisRecord | FileF
     throw new FileFormatError(join(run, ANALYSES_FOLDER), "a folder of analyses", quoteText(error.message));
   });
   const names = files.filter((file) => file.endsWith(".json")).map((file) => file.slice(0, -".json".length));
-  return Promise.all(
-    names.sort().map((name) =>
-      readAnalysis(analysisFile(run, name), name).catch((error: unknown) => {
-        if (error instanceof FileFormatError) return error;
-        throw error;
-      }),
-    ),
-  );
+  const found: (AnalysisRecord | FileFormatError)[] = [];
+  for (const name of names.sort(compareText)) found.push(await readOrError(analysisFile(run, name), name));
+  return found;
+}
+
+async function readOrError(file: string, name: string): Promise<AnalysisRecord | FileFormatError> {
+  if (!isAnalysisName(name)) return new FileFormatError(file, NAME_RULE, quoteText(name));
+  return readAnalysis(file, name).catch((error: unknown) => {
+    if (error instanceof FileFormatError) return error;
+    throw error;
+  });
 }
 
 /** Data as JSON has it: lists instead of typed arrays. */

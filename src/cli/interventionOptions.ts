@@ -2,28 +2,32 @@
 
 import type { Command } from "commander";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import type { SelectorPlace } from "../core/selector.ts";
 import { quoteText } from "../core/text.ts";
 import { type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import { readNpy } from "../io/npy.ts";
 import type { Interventions } from "../models/interventions.ts";
 import { numberOf } from "../run/settingTypes.ts";
 
-/** One option that acts on neurons. */
-export interface Act {
-  readonly kind: "silence" | "clamp" | "drive";
-  /** In the past tense, for people. */
-  readonly done: string;
-  readonly selector: string;
-  readonly indices: Uint32Array;
+/** Whose argument a text is, for messages. */
+type Place = Pick<SelectorPlace, "where" | "argument">;
+
+/** What can be done to neurons. */
+export type ActKind = "silence" | "clamp" | "drive";
+
+/** What is done, whichever the neurons. */
+export interface Deed {
+  readonly kind: ActKind;
   /** State or current; a file of currents; null: none. */
   readonly value: number | string | null;
+  /** Currents of a driven neuron, as the value gives them. */
+  readonly current: number | Float64Array | null;
 }
 
-/** What is done to neurons. */
-export interface Acts {
-  readonly list: readonly Act[];
-  /** null: none. */
-  readonly interventions: Interventions | null;
+/** One option that acts on neurons. */
+export interface Act extends Deed {
+  readonly selector: string;
+  readonly indices: Uint32Array;
 }
 
 /** Options that act on neurons, as they are given. */
@@ -33,9 +37,10 @@ export interface InterventionOptions {
   readonly drive?: readonly string[];
 }
 
-/** Adds the options that act on neurons. */
-export function addInterventionOptions(command: Command): Command {
-  return command
+/** Declares the options. */
+export function addInterventionOptions(command: Command): void {
+  const collect = (text: string, earlier: readonly string[] = []): readonly string[] => [...earlier, text];
+  command
     .option("--silence <neurons>", "neurons that send nothing; repeatable", collect)
     .option("--clamp <neurons=state>", "neurons whose state is held, like T4a=0.5; repeatable", collect)
     .option(
@@ -45,73 +50,82 @@ export function addInterventionOptions(command: Command): Command {
     );
 }
 
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
-}
-
 /**
  * Reads options that act on neurons.
  *
- * @param where  the command, for messages
+ * @param where  the command
  * @throws {ArgumentError | ShapeError | FileFormatError} a selector of no neurons, a value that is no number, a file that holds no currents
  */
-export async function readInterventions(
+export async function readActs(
   { silence = [], clamp = [], drive = [] }: InterventionOptions,
   subject: SelectableNeurons,
   where: string,
-): Promise<Acts> {
-  const select = (selector: string, argument: string): Uint32Array =>
-    selectNeurons(subject, selector, { where, argument });
-  const silenced = silence.map((selector): Act => {
-    const indices = select(selector, "--silence");
-    return { kind: "silence", done: "silenced", selector, indices, value: null };
+): Promise<Act[]> {
+  const select = (selector: string, argument: string): Pick<Act, "selector" | "indices"> => ({
+    selector,
+    indices: selectNeurons(subject, selector, { where, argument }),
   });
-  const clamped = clamp.map((text): Act & { readonly value: number } => {
-    const [selector, right] = splitAssignment(where, text, "--clamp", "NEURONS=STATE, like T4a=0.5");
-    const value = numberOf(right);
-    if (typeof value !== "number") {
-      throw new ArgumentError(where, "--clamp", "a number behind the last =", quoteText(right));
+  const acts = silence.map((selector): Act => ({ ...SILENCE, ...select(selector, "--silence") }));
+  for (const [kind, texts] of [
+    ["clamp", clamp],
+    ["drive", drive],
+  ] as const) {
+    const place = { where, argument: `--${kind}` };
+    for (const text of texts) {
+      const [selector, right] = splitAssignment(text, kind, place);
+      const deed = await readDeed(kind, right, place);
+      acts.push({ ...deed, ...select(selector, place.argument) });
     }
-    const indices = select(selector, "--clamp");
-    return { kind: "clamp", done: `clamped at ${value}:`, selector, indices, value };
-  });
-  const driven: (Act & { readonly current: number | ArrayLike<number> })[] = [];
-  for (const text of drive) {
-    const [selector, right] = splitAssignment(where, text, "--drive", "NEURONS=CURRENT, like T4a=0.5");
-    const value = numberOf(right) as number | string;
-    const current = typeof value === "number" ? value : await readCurrents(where, value);
-    const indices = select(selector, "--drive");
-    driven.push({ kind: "drive", done: `driven by ${value}:`, selector, indices, value, current });
   }
-  const list = [...silenced, ...clamped, ...driven];
-  if (list.length === 0) return { list, interventions: null };
-  const all = new Set(silenced.flatMap(({ indices }) => [...indices]));
+  return acts;
+}
+
+/** Neurons send nothing. */
+export const SILENCE: Deed = { kind: "silence", value: null, current: null };
+
+/** What is done, from the text behind the =. */
+export async function readDeed(kind: "clamp" | "drive", right: string, place: Place): Promise<Deed> {
+  const value = numberOf(right) as number | string;
+  if (kind === "drive")
+    return { kind, value, current: typeof value === "number" ? value : await readCurrents(value, place) };
+  if (typeof value === "number") return { kind, value, current: null };
+  throw new ArgumentError(place.where, place.argument, "a number behind the last =", quoteText(right));
+}
+
+/** What a run gets; null: nothing is done. */
+export function interventionsOf(acts: readonly Act[]): Interventions | null {
+  if (acts.length === 0) return null;
+  const of = (kind: ActKind): readonly Act[] => acts.filter((act) => act.kind === kind);
+  const silenced = new Set(of("silence").flatMap(({ indices }) => [...indices]));
   return {
-    list,
-    interventions: {
-      ...(all.size > 0 && { silence: [...all] }),
-      clamp: clamped.map(({ indices, value }) => ({ neurons: indices, value })),
-      drive: driven.map(({ indices, current }) => ({ neurons: indices, current })),
-    },
+    ...(silenced.size > 0 && { silence: Uint32Array.from(silenced) }),
+    clamp: of("clamp").map(({ indices, value }) => ({ neurons: indices, value: value as number })),
+    drive: of("drive").map(({ indices, current }) => ({ neurons: indices, current: current! })),
   };
+}
+
+/** In the past tense, before the neurons: "silenced", "clamped at 0.5:". */
+export function deedDone({ kind, value }: Pick<Deed, "kind" | "value">): string {
+  if (kind === "silence") return "silenced";
+  return kind === "clamp" ? `clamped at ${value}:` : `driven by ${value}:`;
 }
 
 /** A selector may hold = in quotes: the last one counts. */
 function splitAssignment(
-  where: string,
   text: string,
-  option: string,
-  expected: string,
+  kind: "clamp" | "drive",
+  { where, argument }: Place,
 ): readonly [selector: string, value: string] {
   const at = text.lastIndexOf("=");
-  if (at < 0) throw new ArgumentError(where, option, expected, quoteText(text));
+  const expected = `NEURONS=${kind === "clamp" ? "STATE" : "CURRENT"}, like T4a=0.5`;
+  if (at < 0) throw new ArgumentError(where, argument, expected, quoteText(text));
   return [text.slice(0, at), text.slice(at + 1).trim()];
 }
 
 /** [frames], [samples] or [samples, frames]: which fits the input is checked with it. */
-async function readCurrents(where: string, file: string): Promise<Float64Array> {
+async function readCurrents(file: string, { where, argument }: Place): Promise<Float64Array> {
   if (!file.endsWith(".npy")) {
-    throw new ArgumentError(where, "--drive", "a number or FILE.npy behind the last =", quoteText(file));
+    throw new ArgumentError(where, argument, "a number or FILE.npy behind the last =", quoteText(file));
   }
   const { shape, data, fortranOrder } = await readNpy(file);
   if (shape.length < 1 || shape.length > 2 || fortranOrder) {

@@ -3,22 +3,20 @@
 import type { Command } from "commander";
 import { formatCount } from "../core/format.ts";
 import { plural } from "../core/text.ts";
-import { PART_NAMES, type PartName } from "../data/sampleArrays.ts";
 import type { Settings } from "../run/configLayers.ts";
-import { CONFIG_OPTIONS, type Key } from "../run/configOptions.ts";
+import type { Key } from "../run/configOptions.ts";
 import { type OpenRunOptions, openRun, type RunPlace } from "../run/openRun.ts";
 import { predict } from "../run/predict.ts";
 import { checkPredictionFile, writePredictions } from "../run/predictionFile.ts";
-import { hasSamplesOnRecord, readBegun } from "../run/runStart.ts";
-import { samplesFor } from "../run/samplesFor.ts";
 import { duration } from "../train/progress.ts";
 import { Console, writeJson } from "./console.ts";
 import { describeValues, nounOf } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
 import { LongWork } from "./loading.ts";
 import { checkOutput } from "./outputFile.ts";
+import { addSampleOptions, chosenSamples, ownSamplesFor, type SampleOptions } from "./sampleOptions.ts";
 import { addSetting, settingsAmong } from "./trainOptions.ts";
-import { oneOf, parserOf, path, wholeNumber } from "./values.ts";
+import { path } from "./values.ts";
 
 /** Settings that may differ from the run's: the places of its files, and the device. */
 const KEYS: readonly (Key & keyof RunPlace)[] = [
@@ -46,18 +44,15 @@ Examples:
 In Python: z = numpy.load("new.predictions.npz"); z["classes"][:, -1], z["outputs"][sample, time, row]
 `;
 
-type GivenOptions = Settings & {
-  readonly data?: string;
-  readonly dataOptions?: Readonly<Record<string, number | string>>;
-  readonly part?: PartName;
-  readonly samples?: number;
-  readonly checkpoint: string;
-  readonly out: string;
-  readonly probabilities?: boolean;
-  readonly overwrite?: boolean;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
-};
+type GivenOptions = Settings &
+  SampleOptions & {
+    readonly checkpoint: string;
+    readonly out: string;
+    readonly probabilities?: boolean;
+    readonly overwrite?: boolean;
+    readonly json?: boolean;
+    readonly quiet?: boolean;
+  };
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -65,19 +60,8 @@ export function register(program: Command): void {
     .command("predict")
     .description("run a trained model on samples and write its outputs")
     .argument("<run>", "folder of a run")
-    .requiredOption("--out <file>", "outputs: .npz, .safetensors or .csv", path("--out"))
-    .option("--data <what>", "file, folder or name of the samples (default: the run's own)", path("--data"))
-    .option(
-      "--data-options <list>",
-      "options of generated samples (default: those of the run)",
-      parserOf(CONFIG_OPTIONS.dataOptions.type, "--data-options"),
-    )
-    .option(
-      "--part <name>",
-      `${PART_NAMES.join(", ")} (default: test, or the only part of --data)`,
-      oneOf("--part", PART_NAMES),
-    )
-    .option("--samples <n>", "only the first n", wholeNumber("--samples", 1))
+    .requiredOption("--out <file>", "outputs: .npz, .safetensors or .csv", path("--out"));
+  addSampleOptions(command)
     .option("--checkpoint <which>", "last, best, or the file of a checkpoint of this run", path("--checkpoint"), "last")
     .option("--probabilities", "also write probabilities: softmax of classes, or 1/(1 + exp(-output)) of labels")
     .option("--overwrite", "replace a file that exists")
@@ -88,7 +72,7 @@ export function register(program: Command): void {
 }
 
 async function run(folder: string, given: GivenOptions): Promise<void> {
-  const { out, data = null, probabilities = false, overwrite = false, json = false, quiet = false } = given;
+  const { out, probabilities = false, overwrite = false, json = false, quiet = false } = given;
   checkPredictionFile("predict", out);
   await checkOutput(out, overwrite);
   const console = new Console({ json, quiet });
@@ -97,18 +81,11 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   const interruption = new Interruption();
   const { signal } = interruption;
   try {
-    const needsOwn = data === null || !hasSamplesOnRecord(await readBegun(folder));
     await using opened = await openRun(folder, {
       ...settingsAmong(KEYS, given),
-      ...{ checkpoint: checkpointOf(given.checkpoint), samples: needsOwn ? "read" : "none", onProgress },
+      ...{ checkpoint: checkpointOf(given.checkpoint), samples: await ownSamplesFor(folder, given), onProgress },
     });
-    const { part, samples: count, dataOptions } = given;
-    const chosen = await samplesFor(opened, data, {
-      ...(part && { part }),
-      ...(count !== undefined && { count }),
-      ...(dataOptions && { dataOptions }),
-      ...{ onProgress, signal },
-    });
+    const chosen = await chosenSamples(opened, given, { onProgress, signal });
     reading.done();
     try {
       for (const note of chosen.notes) console.info(`note        ${note}`);

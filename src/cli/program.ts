@@ -12,10 +12,11 @@ import {
 import { printable } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { register as registerChanges } from "./analyses/changes.ts";
-import { register as registerResponses } from "./analyses/responses.ts";
-import { register as registerReceptiveFields } from "./analyses/receptiveFields.ts";
-import { register as registerTuning } from "./analyses/tuning.ts";
 import { register as registerEnsemble } from "./analyses/ensemble.ts";
+import { register as registerPerturb } from "./analyses/perturb.ts";
+import { register as registerReceptiveFields } from "./analyses/receptiveFields.ts";
+import { register as registerResponses } from "./analyses/responses.ts";
+import { register as registerTuning } from "./analyses/tuning.ts";
 import { register as registerCheck } from "./check.ts";
 import { Console } from "./console.ts";
 import { register as registerControls } from "./controls.ts";
@@ -57,6 +58,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerChanges,
   registerReceptiveFields,
   registerTuning,
+  registerPerturb,
   registerSweep,
   registerCollect,
   registerEnsemble,

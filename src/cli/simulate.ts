@@ -38,10 +38,11 @@ import { ACTIVITY_EXTENSIONS, writeActivity } from "./activityFiles.ts";
 import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import {
-  type Acts,
   addInterventionOptions,
+  deedDone,
   type InterventionOptions,
-  readInterventions,
+  interventionsOf,
+  readActs,
 } from "./interventionOptions.ts";
 import { checkOutput } from "./outputFile.ts";
 import { neuronGroups } from "./report.ts";
@@ -122,7 +123,8 @@ export function register(program: Command): void {
       "times as a list, like 0.5,1,3, up to --end-time; in discrete time steps done, from 1",
       timeList("--at"),
     );
-  addInterventionOptions(command)
+  addInterventionOptions(command);
+  command
     .option("--config <file>", "settings of an untrained model, from a YAML or JSON file", path("--config"))
     .option("--plot <file>", "write a picture of the activity: .svg, or .png (needs the package sharp)", plotFile)
     .option("--overwrite", "replace files that exist")
@@ -151,10 +153,13 @@ async function simulateInputs(
   given: GivenOptions,
 ): Promise<void> {
   const subject = neuronsOfRun(inputs.connectome, inputs.projections);
-  const acted = await readInterventions(given, subject, "simulate");
+  const acts = await readActs(given, subject, "simulate");
   const recorded = select(subject, given.record ?? given.neurons ?? "all", given.neurons ? "--neurons" : "--record");
   const stimulus = await readStimulus(given.input, config, inputs);
-  const { activity, comparison } = await simulate(folder, config, inputs, given, { stimulus, recorded, acted });
+  const { activity, comparison } = await simulate(folder, config, inputs, given, {
+    ...{ stimulus, recorded },
+    interventions: interventionsOf(acts),
+  });
   const { neurons, shape } = activity;
   await writeActivity(given.out, {
     activity,
@@ -170,7 +175,7 @@ async function simulateInputs(
     writeJson({
       ...{ out: given.out, plot: given.plot ?? null, samples, times, neurons: neurons.length },
       recorded: countSelection(subject, neurons),
-      interventions: acted.list.map(({ kind, selector, indices, value }) => ({
+      interventions: acts.map(({ kind, selector, indices, value }) => ({
         ...{ kind, selector, value },
         ...countSelection(subject, indices),
       })),
@@ -178,7 +183,7 @@ async function simulateInputs(
     });
     return;
   }
-  for (const { done, indices } of acted.list) writeLine(`${done} ${describeSelection(subject, indices)}`);
+  for (const act of acts) writeLine(`${deedDone(act)} ${describeSelection(subject, act.indices)}`);
   if (comparison) for (const line of comparisonLines(comparison, inputs.task)) writeLine(line);
   writeLine(`recorded ${describeSelection(subject, neurons)}`);
   const files = `${given.out}: ${given.rates ? "rates" : "hs"} [${shape.join(", ")}]`;
@@ -238,16 +243,23 @@ async function configOf(folder: string | undefined, given: GivenOptions): Promis
   return resolveConfig([given.config === undefined ? {} : await readConfigFile(given.config), options]);
 }
 
+/** What a simulation is about. */
+interface Subject {
+  readonly stimulus: Stimulus;
+  readonly recorded: Uint32Array;
+  /** null: none. */
+  readonly interventions: Interventions | null;
+}
+
 /** Activity with the interventions; where a trained network sees inputs with targets, its metrics without and with them, too. */
 async function simulate(
   folder: string | undefined,
   config: TrainConfig,
   inputs: RunInputs,
   { times = DEFAULT_TIMES, at, rates = false, json = false }: GivenOptions,
-  { stimulus, recorded, acted }: { readonly stimulus: Stimulus; readonly recorded: Uint32Array; readonly acted: Acts },
+  { stimulus, recorded, interventions }: Subject,
 ): Promise<{ readonly activity: RecordedActivity; readonly comparison: Comparison | null }> {
   const checkpoint = folder === undefined ? null : join(folder, RUN_FILES.checkpoint);
-  const { interventions } = acted;
   const { train } = inputs.samples;
   const line = json && !process.stderr.isTTY ? null : new StatusLine(process.stderr);
   const tuning = folder === undefined ? null : (await readBegun(folder)).tuning;

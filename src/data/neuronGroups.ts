@@ -10,18 +10,24 @@ export interface NamedNeurons {
   readonly neurons: Uint32Array;
 }
 
+/** The column that neurons are grouped by unless another is named: their type; without types their role. */
+export function groupingColumn({ types }: SelectableNeurons): string {
+  return types ? "type" : "role";
+}
+
 /**
  * The neurons of a selection by the values of a column (`type`, `side`, …), in the order of the column's values; groups without neurons are left
  * out, and so are neurons with an empty cell.
  *
- * @param among  indices; null: all
+ * @param among  indices, each once; null: all
+ * @param place  whose argument the column is, for messages
  * @throws {ArgumentError} a column that the neurons do not have, with the nearest one
  */
 export function neuronsByColumn(
   neurons: SelectableNeurons,
   column: string,
   among: ArrayLike<number> | null,
-  place: Pick<SelectorPlace, "where" | "argument">,
+  place: Pick<SelectorPlace, "where" | "argument"> = { where: "neuronsByColumn", argument: "column" },
 ): NamedNeurons[] {
   const { values, valueIdx } = columnOfNeurons(neurons, column, place);
   const members = values.map(() => [] as number[]);

@@ -11,9 +11,14 @@ export type JudgedMeasure = Pick<MetricDescription, "name" | "format" | "better"
 
 const NOTHING = "–";
 
-/** "+0.95 points" of a share, in percent; "−0.012" of a number. */
-export function differenceText(measure: Pick<JudgedMeasure, "format">, value: number): string {
-  return `${signed(measure, value)}${unitOf(measure)}`;
+/** "+0.95 points" of a share, in percent; "−0.012" of a number; with a standard error "+0.95 ± 0.10 points". */
+export function differenceText(
+  measure: Pick<JudgedMeasure, "format">,
+  value: number,
+  error: number = Number.NaN,
+): string {
+  const about = Number.isNaN(error) ? "" : ` ± ${numberText(measure, error)}`;
+  return `${signed(measure, value)}${about}${unitOf(measure)}`;
 }
 
 function unitOf({ format }: Pick<JudgedMeasure, "format">): string {

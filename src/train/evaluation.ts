@@ -57,6 +57,21 @@ export class EvaluationSums {
     if (this.#confusion) this.#confuse(batch, result, this.#confusion);
   }
 
+  /** Adds what another one of the same task has. @returns this */
+  plus(other: EvaluationSums): this {
+    this.#loss += other.#loss;
+    this.#lossWeight += other.#lossWeight;
+    this.#penalties += other.#penalties;
+    this.#penalised += other.#penalised;
+    addSums(this.#metrics, other.#metrics);
+    this.#failed += other.#failed;
+    this.#count += other.#count;
+    other.#confusion?.forEach((n, k) => {
+      this.#confusion![k]! += n;
+    });
+    return this;
+  }
+
   #confuse(
     { size, targets, weights }: Samples,
     { outputs, failed }: { readonly outputs: FloatArray; readonly failed: readonly number[] },

@@ -45,7 +45,7 @@ export function forEachBackend(
 /** A backend that behaves like `backend` but for the given facts and methods, e.g. to look seldom, as a GPU's host does. */
 export function variant(
   backend: Backend,
-  facts: Partial<Pick<Backend, "isAsynchronous" | "lanesFor" | "buffer" | "run" | "buffersIfRoom">>,
+  facts: Partial<Pick<Backend, "isAsynchronous" | "lanesFor" | "buffer" | "compile" | "run" | "buffersIfRoom">>,
 ): Backend {
   return new Proxy(backend, {
     get(target, key) {

@@ -33,6 +33,7 @@ export const FILES = [
   "models/gated",
   "models/interventions",
   "models/interventionsInTime",
+  "models/interventionsRemoved",
   "models/evaluation",
   "models/probe",
   "models/sharedNetwork",

@@ -2,7 +2,7 @@
 // arrays or a picture.
 
 import type { Command } from "commander";
-import { analysisFile, isAnalysisName, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
+import { analysisFile, isAnalysisName, NAME_RULE, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { csvCell, quoteText } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
@@ -14,21 +14,24 @@ import { assertPng, pngOfSvg } from "../../report/raster.ts";
 import type { Settings } from "../../run/configLayers.ts";
 import type { Key } from "../../run/configOptions.ts";
 import { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "../../run/openRun.ts";
+import type { LoadProgress } from "../../run/samples.ts";
 import { Console, writeJson } from "../console.ts";
 import { Interruption } from "../interruption.ts";
 import { LongWork } from "../loading.ts";
 import { checkOutput, refuseExisting } from "../outputFile.ts";
+import { addSampleOptions } from "../sampleOptions.ts";
 import { addSetting, settingsAmong } from "../trainOptions.ts";
 import { path } from "../values.ts";
 
+/** Settings that may differ from the run's. */
 type PlaceKey = Key & keyof RunPlace;
 
-/** Settings that may differ from the run's, but for the places of its samples: of its other files, and the device. */
-export const KEYS_WITHOUT_SAMPLES: readonly PlaceKey[] = [
+/** The places of the network's files, and the device. */
+const NETWORK_KEYS: readonly PlaceKey[] = [
   ...(["connectome", "neuronTable", "dataMemory", "device", "gather", "threads", "memoryBudget"] as const),
 ];
-/** Settings that may differ from the run's: the places of its files, and the device. */
-export const ANALYSIS_KEYS: readonly PlaceKey[] = [...KEYS_WITHOUT_SAMPLES, "data", "validationData", "testData"];
+/** Also those of the run's samples, for commands whose `--data` does not choose other samples. */
+export const ANALYSIS_KEYS: readonly PlaceKey[] = [...NETWORK_KEYS, "data", "validationData", "testData"];
 
 /** Rows of a table that are written at once. */
 const ROWS_AT_ONCE = 4096;
@@ -52,8 +55,8 @@ export interface Analysis<R extends object> {
   readonly options: Facts;
   /** Whether the samples of the run are read. Default "read". */
   readonly samples?: OpenRunOptions["samples"];
-  /** Settings that may differ from the run's, as `addAnalysisOptions` added them. */
-  readonly keys?: readonly PlaceKey[];
+  /** Whether the command chooses its samples (`addSampleOptions`): its `--data` is not the place of the run's. */
+  readonly choosesSamples?: boolean;
   /** @param work  shows progress and stops at a signal */
   compute(run: OpenedRun, work: AnalysisWork): Promise<R>;
   readonly figures: AnalysisFigures;
@@ -76,17 +79,19 @@ export interface CsvTable extends Pick<Table, "columns"> {
 export interface AnalysisWork {
   /** Shows a line now and then: "silencing  T4a  12/65". */
   show(text: () => string): void;
-  /** A line that a user should see in any case. */
+  /** For the options of what reads files. */
+  readonly onProgress: (progress: LoadProgress) => void;
+  /** A line about the work, unless only the result is wanted. */
   note(text: string): void;
   readonly signal: AbortSignal;
 }
 
-/**
- * Adds the argument and the options that all these commands have.
- *
- * @param keys  settings that may differ from the run's: fewer where a command has an option of the same name
- */
-export function addAnalysisOptions(command: Command, kind: string, keys: readonly PlaceKey[] = ANALYSIS_KEYS): Command {
+/** Adds the argument and the options that all these commands have. */
+export function addAnalysisOptions(
+  command: Command,
+  kind: string,
+  { choosesSamples = false }: Pick<Analysis<object>, "choosesSamples"> = {},
+): Command {
   command
     .argument("<run>", "folder of a run")
     .option(
@@ -101,8 +106,13 @@ export function addAnalysisOptions(command: Command, kind: string, keys: readonl
     .option("--overwrite", "replace results and files that exist")
     .option("--json", "report as JSON")
     .option("--quiet", "print only the result");
-  for (const key of keys) addSetting(command, key);
+  if (choosesSamples) addSampleOptions(command);
+  for (const key of keysOf({ choosesSamples })) addSetting(command, key);
   return command;
+}
+
+function keysOf({ choosesSamples = false }: Pick<Analysis<object>, "choosesSamples">): readonly PlaceKey[] {
+  return choosesSamples ? NETWORK_KEYS : ANALYSIS_KEYS;
 }
 
 /** Runs an analysis from the options of its command. */
@@ -123,13 +133,14 @@ export async function runAnalysis<R extends object>(
   const work = new LongWork(console);
   try {
     await using run = await openRun(folder, {
-      ...settingsAmong(analysis.keys ?? ANALYSIS_KEYS, given),
+      ...settingsAmong(keysOf(analysis), given),
       ...{ checkpoint: checkpointOf(given.checkpoint), samples: analysis.samples ?? "read" },
       onProgress: work.onProgress,
     });
     const result = await analysis.compute(run, {
       show: (text) => work.show(text),
       note: (text) => console.info(text),
+      onProgress: work.onProgress,
       signal,
     });
     work.done();
@@ -184,8 +195,7 @@ function checkpointOf(which: string): NonNullable<OpenRunOptions["checkpoint"]> 
 
 function analysisName(text: string): string {
   if (isAnalysisName(text)) return text;
-  const expected = "a name of at most 64 letters, digits, _ and -";
-  throw new ArgumentError("command line", "--name", expected, quoteText(text));
+  throw new ArgumentError("command line", "--name", NAME_RULE, quoteText(text));
 }
 
 function outFile(text: string): string {

@@ -22,7 +22,7 @@ import type { StepOptions } from "../../models/connectomeRnn.ts";
 import { receptiveFieldFigures } from "../../report/analyses/receptiveFields.ts";
 import type { OpenedRun } from "../../run/openRun.ts";
 import { hasSamplesOnRecord, readBegun } from "../../run/runStart.ts";
-import { type InterventionOptions, readInterventions } from "../interventionOptions.ts";
+import { addInterventionOptions, type InterventionOptions, interventionsOf, readActs } from "../interventionOptions.ts";
 import { oneOf, realNumber, wholeNumber } from "../values.ts";
 import {
   type Analysis,
@@ -99,12 +99,9 @@ export function register(program: Command): void {
       realNumber("--frame-time", { above: 0 }),
     )
     .option("--states", "of the neurons' states, not of what they send (the same, unless states are voltages)")
-    .option("--stimulus-seed <n>", "seed of the noise", wholeNumber("--stimulus-seed", 0), 0)
-    .option("--silence <neurons>", "neurons that send nothing; repeatable", collect)
-    .option("--clamp <neurons=state>", "neurons whose state is held, like T4a=0.5; repeatable", collect)
-    .option("--drive <neurons=current>", "neurons with an additional input, like T4a=0.5; repeatable", collect)
-    .addHelpText("after", HELP)
-    .action(run);
+    .option("--stimulus-seed <n>", "seed of the noise", wholeNumber("--stimulus-seed", 0), 0);
+  addInterventionOptions(command);
+  command.addHelpText("after", HELP).action(run);
 }
 
 async function run(folder: string, given: GivenOptions): Promise<void> {
@@ -139,7 +136,7 @@ async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork):
     given.record === undefined
       ? centralNeurons({ ...selectable, x: table?.x ?? null, y: table?.y ?? null })
       : selectNeurons(selectable, given.record, place);
-  const { interventions } = await readInterventions(given, selectable, KIND);
+  const interventions = interventionsOf(await readActs(given, selectable, KIND));
   const places = placesOfRun(run);
   const { evaluation, frame } = timeOf(run, given.frameTime);
   const { mean, contrast } = noiseOf(run, places, given);

@@ -12,19 +12,18 @@ import type { ArrayToWrite } from "../../io/writeArrays.ts";
 import { responsesFigures } from "../../report/analyses/responses.ts";
 import type { OpenedRun } from "../../run/openRun.ts";
 import { DEFAULT_TIMES, defaultColumn, responsesOf } from "../../run/responses.ts";
-import { addInterventionOptions, type InterventionOptions, readInterventions } from "../interventionOptions.ts";
+import {
+  addInterventionOptions,
+  deedDone,
+  type InterventionOptions,
+  interventionsOf,
+  readActs,
+} from "../interventionOptions.ts";
+import { ownSamplesFor, type SampleOptions, withSamples } from "../sampleOptions.ts";
 import { describeSelection } from "../selections.ts";
 import { oneOf, path, timeList, wholeNumber } from "../values.ts";
-import {
-  type Analysis,
-  type AnalysisOptions,
-  type AnalysisWork,
-  addAnalysisOptions,
-  KEYS_WITHOUT_SAMPLES,
-  runAnalysis,
-} from "./analysis.ts";
+import { type Analysis, type AnalysisOptions, type AnalysisWork, addAnalysisOptions, runAnalysis } from "./analysis.ts";
 import { DEFAULT_BINS, readConditions } from "./conditionsOption.ts";
-import { addSampleOptions, ownSamplesOf, type SampleOptions, withSamples } from "./sampleOptions.ts";
 
 const KIND = "responses";
 const WHERE = KIND;
@@ -75,7 +74,7 @@ export function register(program: Command): void {
   const command = program
     .command(KIND)
     .description("show what types of neurons do over time, and how they respond to samples of given conditions");
-  addAnalysisOptions(command, KIND, KEYS_WITHOUT_SAMPLES)
+  addAnalysisOptions(command, KIND, { choosesSamples: true })
     .option("--by <column>", "column of the neuron table that groups neurons (default: type, or without types role)")
     .option("--among <neurons>", "only these neurons, as a selector (default: all)")
     .option("--conditions <what>", "what samples are grouped by (see below)", path("--conditions"))
@@ -97,8 +96,8 @@ export function register(program: Command): void {
       wholeNumber("--times", 2),
     )
     .option("--at <times>", "times as a list, like 0.5,1,3; in discrete time steps done, from 1", timeList("--at"));
-  addSampleOptions(command);
-  addInterventionOptions(command).addHelpText("after", EXAMPLES).action(run);
+  addInterventionOptions(command);
+  command.addHelpText("after", EXAMPLES).action(run);
 }
 
 async function run(folder: string, given: GivenOptions): Promise<void> {
@@ -113,19 +112,18 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
       ...{ part, samples, data, dataOptions, by, among, conditions, bins, response, rates, times },
       ...{ at: at && Array.from(at), silence, clamp, drive },
     },
-    samples: await ownSamplesOf(folder, given),
-    keys: KEYS_WITHOUT_SAMPLES,
+    samples: await ownSamplesFor(folder, given),
+    choosesSamples: true,
     compute: (opened, work) =>
       withSamples(opened, given, work, async (set, name) => {
         source = name;
         const own = await readConditions(conditions, bins, set, work.signal);
-        const acted = await readInterventions(given, opened.selectable, WHERE);
-        for (const { done, indices } of acted.list)
-          work.note(`${done} ${describeSelection(opened.selectable, indices)}`);
+        const acts = await readActs(given, opened.selectable, WHERE);
+        for (const act of acts) work.note(`${deedDone(act)} ${describeSelection(opened.selectable, act.indices)}`);
         return responsesOf(opened, set, {
           ...{ groups: groupsOf(opened, given), conditions: own, measure: response, rates: rates ?? false },
           ...(at ? { at } : times === undefined ? {} : { numTimes: times }),
-          ...{ interventions: acted.interventions, signal: work.signal, onProgress: progressOf(work) },
+          ...{ interventions: interventionsOf(acts), signal: work.signal, onProgress: progressOf(work) },
         });
       }),
     figures: responsesFigures,

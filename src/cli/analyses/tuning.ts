@@ -30,7 +30,13 @@ import { type OpenedRun, openRun } from "../../run/openRun.ts";
 import { hasSamplesOnRecord, readBegun } from "../../run/runStart.ts";
 import { numberOf } from "../../run/settingTypes.ts";
 import { odeFramesOf } from "../../run/trajectory.ts";
-import { addInterventionOptions, type InterventionOptions, readInterventions } from "../interventionOptions.ts";
+import {
+  addInterventionOptions,
+  deedDone,
+  type InterventionOptions,
+  interventionsOf,
+  readActs,
+} from "../interventionOptions.ts";
 import { oneOf, path, realNumber, wholeNumber } from "../values.ts";
 import { type AnalysisOptions, type AnalysisWork, addAnalysisOptions, runAnalysis } from "./analysis.ts";
 
@@ -151,7 +157,8 @@ export function register(program: Command): void {
       "known directions, as CSV with columns type, edge (on or off), direction",
       path("--known"),
     );
-  addInterventionOptions(command).addHelpText("after", EXAMPLES).action(run);
+  addInterventionOptions(command);
+  command.addHelpText("after", EXAMPLES).action(run);
 }
 
 async function run(folder: string, given: GivenOptions): Promise<void> {
@@ -173,15 +180,16 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
     arrays,
     lines,
     async compute(opened, work) {
-      const own = await readInterventions(given, opened.selectable, KIND);
-      for (const { done, selector } of own.list) work.note(`${done} ${selector}`);
+      const acts = await readActs(given, opened.selectable, KIND);
+      for (const act of acts) work.note(`${deedDone(act)} ${act.selector}`);
+      const acted = interventionsOf(acts);
       const wanted = show === undefined ? null : typesAmong(opened, show, "--show");
       const tuningOf = async (it: OpenedRun, name: string, interventions: Interventions | null) => ({
         name,
         step: it.step,
         types: await typeTunings(it, { name, probe, cells, neurons, interventions }, work),
       });
-      const networks: NetworkTuning[] = [await tuningOf(opened, folder, own.interventions)];
+      const networks: NetworkTuning[] = [await tuningOf(opened, folder, acted)];
       for (const name of beside) {
         if (name === INTACT) networks.push(await tuningOf(opened, name, null));
         else {

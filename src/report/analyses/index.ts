@@ -2,10 +2,12 @@
 
 import type { AnalysisRecord } from "../../analysis/record.ts";
 import { FileFormatError } from "../../core/errors.ts";
+import { quoteText } from "../../core/text.ts";
 import type { Figure } from "../figure.ts";
 import { changesFigures } from "./changes.ts";
-import { responsesFigures } from "./responses.ts";
+import { perturbFigures } from "./perturb.ts";
 import { receptiveFieldFigures } from "./receptiveFields.ts";
+import { responsesFigures } from "./responses.ts";
 import { tuningFigures } from "./tuning.ts";
 
 /** The figures of an analysis, from its record. @throws {FileFormatError} a part that is missing or wrong */
@@ -23,6 +25,7 @@ export const ANALYSES: Readonly<Record<string, Shown>> = {
   changes: { title: "How training changed the network", figures: changesFigures },
   "receptive-fields": { title: "Receptive fields", figures: receptiveFieldFigures },
   tuning: { title: "Direction tuning", figures: tuningFigures },
+  perturb: { title: "Perturbed neurons", figures: perturbFigures },
 };
 
 /** A section of a page. */
@@ -43,7 +46,7 @@ export function analysisSections(found: readonly (AnalysisRecord | FileFormatErr
       if (record instanceof FileFormatError) throw record;
       const shown = Object.hasOwn(ANALYSES, record.kind) ? ANALYSES[record.kind] : undefined;
       if (!shown) {
-        notes.push(`The analysis ${record.name} is of a kind that this version does not know: ${record.kind}.`);
+        notes.push(`This version cannot show the analysis ${record.name}, of the kind ${quoteText(record.kind)}.`);
         continue;
       }
       const own = record.name === record.kind ? shown.title : `${shown.title}: ${record.name}`;
