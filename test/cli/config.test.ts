@@ -130,7 +130,7 @@ test("what init writes has every setting, and means the preset", async () => {
   for (const preset of Object.keys(PRESETS)) {
     const text = configTemplate(preset, "schema.json");
     assert.equal(await configOf({ config: await file("init.yaml", text) }), resolveConfig([{ preset }]));
-    for (const key of CONFIG_KEYS) assert.match(text, new RegExp(`^(# )?${key}: `, "m"));
+    for (const key of CONFIG_KEYS) assert.match(text, new RegExp(`^(# )?${key}:( |$)`, "m"));
     for (const line of text.split("\n")) assert.ok(line.length <= 102, line);
   }
 });
