@@ -289,7 +289,3 @@ function linesOf({ fields, measurement, names }: Result): string[] {
     ...(left > 0 ? [`and ${plural(left, "more neuron")} (--out has all)`] : []),
   ];
 }
-
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
-}
