@@ -4,7 +4,6 @@
 
 // Analyses.
 export { OutputAverage, type OutputScale, outputScale } from "./analysis/averageOutputs.ts";
-// Analyses.
 export { centralNeurons } from "./analysis/centralNeurons.ts";
 export {
   type Amplification,
@@ -30,7 +29,6 @@ export {
   type WeightChangeOptions,
   weightChange,
 } from "./analysis/changes/weightChange.ts";
-// Analyses.
 export {
   type Conditions,
   conditionsByClass,
@@ -39,7 +37,6 @@ export {
   conditionsByText,
   oneCondition,
 } from "./analysis/conditions.ts";
-// Analyses.
 export {
   angleBetween,
   type DirectionTuning,
@@ -83,7 +80,6 @@ export {
   summariseField,
 } from "./analysis/fieldSummary.ts";
 export { type MovingEdgeOptions, type MovingEdges, movingEdges } from "./analysis/movingEdges.ts";
-// Analyses.
 export {
   type ModelMeasures,
   type Perturbation,
