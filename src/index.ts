@@ -213,6 +213,7 @@ export {
   motionConnectome,
   neuronsOfRole,
   normaliseRows,
+  normaliseTypes,
   type RetinotopicConnectome,
   type RetinotopicOptions,
   randomGroups,

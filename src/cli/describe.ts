@@ -170,6 +170,7 @@ function describeWeights(config: TrainConfig): string {
   const kind = weights === "abs" ? "absolute values" : "signed";
   const divided = {
     rows: ", rows divided by their sum of |w|",
+    types: ", rows divided by the mean sum of |w| over their type",
     pairs: ", divided by the mean |w| of their pair of types",
     none: "",
   }[normalise];

@@ -29,7 +29,7 @@ export {
   type RetinotopicOptions,
   retinotopicConnectome,
 } from "./retinotopicConnectome.ts";
-export { absolute, normaliseRows } from "./scaling.ts";
+export { absolute, normaliseRows, normaliseTypes } from "./scaling.ts";
 export { type SmallWorldOptions, smallWorld } from "./smallWorld.ts";
 export { growthRate, spectralRadiusOfAbsolute } from "./spectralRadius.ts";
 export { type ConnectomeStatistics, connectomeStatistics, type Distribution, distributionOf } from "./statistics.ts";

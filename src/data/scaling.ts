@@ -4,6 +4,7 @@ import { type Csr, mapValues, withValues } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { checkPositive } from "./checks.ts";
 import { type SpectralEstimate, spectralRadiusOfAbsolute } from "./spectralRadius.ts";
+import { checkTypedNeurons, type TypedNeurons } from "./typePairs.ts";
 
 /** The matrix of |w|: the tutorial's form, which forgets which neurons inhibit. */
 export function absolute(csr: Csr): Csr {
@@ -19,9 +20,7 @@ export function absolute(csr: Csr): Csr {
  * @param gain > 0; 2 works well with relu and signed weights
  */
 export function normaliseRows(csr: Csr, gain = 1): Csr {
-  if (!(gain > 0 && Number.isFinite(gain))) {
-    throw new ArgumentError("normaliseRows", "gain", "a number > 0", `${gain}`);
-  }
+  checkPositive("normaliseRows", "gain", gain);
   const values = csr.values.slice();
   for (let i = 0; i < csr.nRows; i++) {
     const begin = csr.rowPtr[i]!;
@@ -32,6 +31,28 @@ export function normaliseRows(csr: Csr, gain = 1): Csr {
     for (let k = begin; k < end; k++) values[k] = (values[k]! / sum) * gain;
   }
   return withValues(csr, values);
+}
+
+/**
+ * Rows of the neurons of a type divided by one number, so that the mean of their Σ_j |w_ij| is `gain`: weights of a type keep their ratios, also where
+ * cells at the border of a field have fewer connections. Types without any input stay as they are.
+ *
+ * @throws {ShapeError | ArgumentError} other types than neurons, a gain that is not above 0
+ */
+export function normaliseTypes(csr: Csr, neurons: TypedNeurons, gain = 1): Csr {
+  const where = "normaliseTypes";
+  checkTypedNeurons(where, csr, neurons);
+  checkPositive(where, "gain", gain);
+  const { types, typeIdx } = neurons;
+  const { nRows, rowPtr } = csr;
+  const [total, count] = [new Float64Array(types.length), new Float64Array(types.length)];
+  for (let i = 0; i < nRows; i++) {
+    const t = typeIdx[i]!;
+    count[t]!++;
+    for (let k = rowPtr[i]!; k < rowPtr[i + 1]!; k++) total[t]! += Math.abs(csr.values[k]!);
+  }
+  const factor = total.map((sum, t) => (sum === 0 ? 1 : (gain * count[t]!) / sum));
+  return mapValues(csr, (w, post) => w * factor[typeIdx[post]!]!);
 }
 
 /**

@@ -21,7 +21,7 @@ export const WIRINGS: readonly ("real" | ControlName | BaselineName)[] = ["real"
 export function controlOf(wiring: TrainConfig["wiring"]): ControlName | null {
   return CONTROL_NAMES.find((name) => name === wiring) ?? null;
 }
-export const NORMALISATIONS = ["rows", "pairs", "none"] as const;
+export const NORMALISATIONS = ["rows", "types", "pairs", "none"] as const;
 export const SHARINGS = ["none", "types", "columns"] as const;
 export const INPUTS = ["auto", "retinotopic", "hexagonal", "random", "groups", "direct"] as const;
 export const READOUTS = ["auto", "all", "output", "no-input"] as const;
@@ -143,7 +143,7 @@ export interface TrainConfig {
   readonly trainConnectome: boolean;
   /** "abs": absolute values, kept ≥ 0 in training; "signed": weights with their signs. */
   readonly weights: (typeof WEIGHTS)[number];
-  /** "rows": divide each row by the sum of its |w|; "pairs": each weight by the mean |w| of its pair of cell types. */
+  /** "rows": divide each row by the sum of its |w|; "types": by the mean of these sums over its cell type; "pairs": each weight by the mean |w| of its pair of cell types. */
   readonly normalise: (typeof NORMALISATIONS)[number];
   /** Factor on all weights, after the normalisation. */
   readonly gain: number;

@@ -376,7 +376,7 @@ export const CONFIG_OPTIONS: { readonly [K in Key]: ConfigOption<TrainConfig[K]>
   normalise: {
     group: "Network",
     placeholder: "<how>",
-    help: "rows: divide each row by its sum of |w|; pairs: divide each weight by the mean |w| of its pair of cell types; none: leave weights as they are",
+    help: "rows: divide each row by its sum of |w|; types: by the mean of these sums over its cell type, so that cells of a type keep their ratios; pairs: divide each weight by the mean |w| of its pair of cell types; none: leave weights as they are",
     type: choice(NORMALISATIONS),
     default: "rows",
     needs: CONNECTIONS,

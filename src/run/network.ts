@@ -7,6 +7,7 @@ import {
   logNormalConnectome,
   motionConnectome,
   normaliseRows,
+  normaliseTypes,
   retinotopicConnectome,
   sharedByTypePair,
 } from "../data/connectomes.ts";
@@ -176,7 +177,7 @@ export function wiringOf(
 /**
  * Connections with the weights of the recipe.
  *
- * @throws {ArgumentError} means over pairs of types without a neuron table
+ * @throws {ArgumentError} means over types, or pairs of types, without a neuron table
  */
 export function initialWeights(
   wired: Csr,
@@ -185,16 +186,18 @@ export function initialWeights(
 ): Csr {
   const base = weights === "abs" ? absolute(wired) : wired;
   if (normalise === "rows") return normaliseRows(base, gain);
-  if (normalise === "pairs") return normalisePairs(base, table, gain);
+  if (normalise !== "none") return normaliseTyped(base, normalise, table, gain);
   return gain === 1 ? base : mapValues(base, (w) => w * gain);
 }
 
+function normaliseTyped(csr: Csr, normalise: "types" | "pairs", table: NeuronTable | null, gain: number): Csr {
+  if (table) return normalise === "types" ? normaliseTypes(csr, table, gain) : normalisePairs(csr, table, gain);
+  const expected = `a neuron table (--neuron-table) to know the cell types of --normalise ${normalise}`;
+  throw new ArgumentError("train", "--normalise", expected, "none");
+}
+
 /** Weights divided by the mean |weight| of their pair of types, times `gain`. Pairs without any weight keep it. */
-function normalisePairs(csr: Csr, table: NeuronTable | null, gain: number): Csr {
-  if (!table) {
-    const expected = "a neuron table (--neuron-table) to know the cell types of --normalise pairs";
-    throw new ArgumentError("train", "--normalise", expected, "none");
-  }
+function normalisePairs(csr: Csr, table: NeuronTable, gain: number): Csr {
   const { group, strengthInit } = sharedByTypePair(csr, table, { scale: gain });
   return withValues(
     csr,

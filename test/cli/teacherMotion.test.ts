@@ -392,11 +392,13 @@ test("what does not go together is refused", async () => {
     /a neuron table .*\(--share\)/,
   );
   await fails(load({ share: "columns" }), "argument", /hexagonal eye/);
-  await fails(
-    load({ normalise: "pairs", generate: { neurons: 900, connections: 5000 } }),
-    "argument",
-    /a neuron table .*\(--normalise\)/,
-  );
+  for (const normalise of ["pairs", "types"] as const) {
+    await fails(
+      load({ normalise, generate: { neurons: 900, connections: 5000 } }),
+      "argument",
+      new RegExp(`a neuron table .*--normalise ${normalise}.*\\(--normalise\\)`),
+    );
+  }
   await fails(load({ preset: "teacher", dynamics: "leaky" }), "argument", /rate or voltage/);
   const { code, stderr } = await axograd(["train", "--kernel", "3"], { cwd: dir });
   assert.is(code, 2);

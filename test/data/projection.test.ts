@@ -10,7 +10,7 @@ import {
   randomIndices,
   retinotopicProjection,
 } from "../../src/data/projection.ts";
-import { absolute, normaliseRows } from "../../src/data/scaling.ts";
+import { absolute, normaliseRows, normaliseTypes } from "../../src/data/scaling.ts";
 import { readNeuronTable } from "../../src/io/neuronTable.ts";
 import { fails, testWithData } from "../io/fixtures.ts";
 
@@ -104,6 +104,15 @@ test("normalised rows have a sum of |w| equal to the gain; rows of nothing stay"
   assert.equal(normaliseRows(csr, 2).values, Float64Array.of(0.5, -1.5, 0));
   assert.equal(csr.values, Float64Array.of(1, -3, 0));
   assert.equal(absolute(csr).values, Float64Array.of(1, 3, 0));
+});
+
+test("rows of a type are divided by one number: their mean is the gain, and their ratios stay", () => {
+  // Neurons 0 and 1 are of type a, 2 is of type b and has no input.
+  const csr = csrFromCoo({ nRows: 3, nCols: 3, rows: [0, 0, 1], cols: [1, 2, 2], values: [2, -4, 2] }, "test");
+  const neurons = { types: ["a", "b"], typeIdx: [0, 0, 1] };
+  assert.equal([...normaliseTypes(csr, neurons, 2).values], [1, -2, 1]);
+  assert.throws(() => normaliseTypes(csr, neurons, 0), /a number > 0/);
+  assert.throws(() => normaliseTypes(csr, { types: ["a"], typeIdx: [0, 0] }), /3 × 3/);
 });
 
 test("a gain that is not positive is refused", async () => {
