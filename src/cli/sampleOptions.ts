@@ -37,9 +37,18 @@ export function addSampleOptions(command: Command): Command {
 /** Whether the run's own samples have to be read. */
 export async function ownSamplesFor(
   folder: string,
-  { data }: Pick<SampleOptions, "data">,
+  { data, checkpoint }: Pick<SampleOptions, "data"> & { readonly checkpoint: string },
 ): Promise<NonNullable<OpenRunOptions["samples"]>> {
-  return data === undefined || !hasSamplesOnRecord(await readBegun(folder)) ? "read" : "none";
+  return data === undefined ? "read" : samplesNeeded(folder, checkpoint);
+}
+
+/** Whether a run that does not look at its samples has to read them nevertheless. */
+export async function samplesNeeded(
+  folder: string,
+  checkpoint: string,
+): Promise<NonNullable<OpenRunOptions["samples"]>> {
+  const isOnRecord = hasSamplesOnRecord(await readBegun(folder), { atStart: checkpoint === "none" });
+  return isOnRecord ? "none" : "read";
 }
 
 /** The samples that are wanted. */

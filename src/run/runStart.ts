@@ -185,17 +185,29 @@ export function checkSameInit(where: string, { init }: BegunWith, { file, sha256
 /**
  * The samples of a run by its record, to predict from others.
  *
- * @throws {ArgumentError} the record is of an earlier version, or the loss depends on the samples themselves
+ * @param atStart  the run as it began, not a checkpoint
+ * @throws {ArgumentError} the record is of an earlier version, or the loss or the read-out's statistics depend on the samples themselves
  */
-export function samplesOnRecord(where: string, { samples, config }: BegunWith): SampleSplits {
-  if (samples && config.classWeights === "none") return recordedSamples(samples);
-  const got = samples ? `--class-weights ${config.classWeights}` : "one of an earlier version";
+export function samplesOnRecord(where: string, begun: BegunWith, { atStart }: AtStart): SampleSplits {
+  const { samples, config } = begun;
+  if (samples && needsOfSamples(config, { atStart }) === null) return recordedSamples(samples);
+  const got = samples ? needsOfSamples(config, { atStart })! : "one of an earlier version";
   throw new ArgumentError(where, "samples", "a run whose record says enough to do without its samples", got);
 }
 
 /** Whether the samples of a run need not be read to predict from others. */
-export function hasSamplesOnRecord({ samples, config }: BegunWith): boolean {
-  return samples !== null && config.classWeights === "none";
+export function hasSamplesOnRecord({ samples, config }: BegunWith, { atStart }: AtStart): boolean {
+  return samples !== null && needsOfSamples(config, { atStart }) === null;
+}
+
+interface AtStart {
+  readonly atStart: boolean;
+}
+
+/** The setting for which samples are read; null: none. A checkpoint has the statistics of the read-out. */
+function needsOfSamples({ classWeights, standardise }: TrainConfig, { atStart }: AtStart): string | null {
+  if (classWeights !== "none") return `--class-weights ${classWeights}`;
+  return atStart && standardise ? "--standardise, without a checkpoint" : null;
 }
 
 /** @throws {ArgumentError} files, network or data differ from those of the run */

@@ -27,7 +27,8 @@ import { changesFigures } from "../../report/analyses/changes.ts";
 import { isTaskName } from "../../run/configOptions.ts";
 import { readKnownParameters, teacherParameters } from "../../run/knownParameters.ts";
 import { type OpenedRun, openRun } from "../../run/openRun.ts";
-import { hasSamplesOnRecord, readBegun } from "../../run/runStart.ts";
+import { readBegun } from "../../run/runStart.ts";
+import { samplesNeeded } from "../sampleOptions.ts";
 import { path } from "../values.ts";
 import { type AnalysisOptions, type AnalysisWork, addAnalysisOptions, type CsvTable, runAnalysis } from "./analysis.ts";
 
@@ -85,7 +86,7 @@ async function run(folder: string, given: ChangesCommand): Promise<void> {
   await runAnalysis<Result>(folder, given, {
     kind: KIND,
     options: { against, by, known },
-    samples: given.checkpoint === "none" ? "read" : await samplesNeeded(folder, { teacher: known === null }),
+    samples: await samplesFor(folder, given.checkpoint, { teacher: known === null }),
     compute: (opened, work) => compute(opened, given, work),
     record: ({ changes, ...rest }) => ({ ...rest, ...changesRecord(changes) }),
     figures: changesFigures,
@@ -94,11 +95,14 @@ async function run(folder: string, given: ChangesCommand): Promise<void> {
 }
 
 /** The samples of a run matter only where a task is about the network, or loading it depends on them. */
-async function samplesNeeded(folder: string, { teacher }: { readonly teacher: boolean }): Promise<"read" | "none"> {
-  const begun = await readBegun(folder);
-  const { data } = begun.config;
+async function samplesFor(
+  folder: string,
+  checkpoint: string,
+  { teacher }: { readonly teacher: boolean },
+): Promise<"read" | "none"> {
+  const { data } = (await readBegun(folder)).config;
   const hasTeacher = isTaskName(data) && TASK_SETS[data]!.isAboutNetwork;
-  return (hasTeacher && teacher) || !hasSamplesOnRecord(begun) ? "read" : "none";
+  return hasTeacher && teacher ? "read" : samplesNeeded(folder, checkpoint);
 }
 
 async function compute(run: OpenedRun, given: ChangesCommand, work: AnalysisWork): Promise<Result> {
@@ -140,7 +144,7 @@ async function parametersBefore(
   await using other = await openRun(against, {
     ...{ device, threads },
     checkpoint: checkpoint === "none" || checkpoint === "best" ? checkpoint : "last",
-    samples: checkpoint === "none" ? "read" : await samplesNeeded(against, { teacher: false }),
+    samples: await samplesFor(against, checkpoint, { teacher: false }),
     onProgress: ({ work }) => show(() => `${against}: ${work}`),
   });
   const { nRows, nnz } = run.connectome;

@@ -21,8 +21,8 @@ import type { EvaluationOptions } from "../../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../../models/connectomeRnn.ts";
 import { receptiveFieldFigures } from "../../report/analyses/receptiveFields.ts";
 import type { OpenedRun } from "../../run/openRun.ts";
-import { hasSamplesOnRecord, readBegun } from "../../run/runStart.ts";
 import { addInterventionOptions, type InterventionOptions, interventionsOf, readActs } from "../interventionOptions.ts";
+import { samplesNeeded } from "../sampleOptions.ts";
 import { oneOf, realNumber, wholeNumber } from "../values.ts";
 import {
   type Analysis,
@@ -105,11 +105,10 @@ export function register(program: Command): void {
 }
 
 async function run(folder: string, given: GivenOptions): Promise<void> {
-  const begun = await readBegun(folder);
   const analysis: Analysis<Result> = {
     kind: KIND,
     options: optionsOf(given),
-    samples: hasSamplesOnRecord(begun) ? "none" : "read",
+    samples: await samplesNeeded(folder, given.checkpoint),
     compute: (opened, work) => measure(opened, given, work),
     record: ({ fields, measurement, names }) => fieldRecord(fields, measurement, names),
     figures: receptiveFieldFigures,

@@ -27,7 +27,7 @@ import { tuningFigures } from "../../report/analyses/tuning.ts";
 import type { Table } from "../../report/figure.ts";
 import { stepEvaluationOf } from "../../run/evaluation.ts";
 import { type OpenedRun, openRun } from "../../run/openRun.ts";
-import { hasSamplesOnRecord, readBegun } from "../../run/runStart.ts";
+import { readBegun } from "../../run/runStart.ts";
 import { numberOf } from "../../run/settingTypes.ts";
 import { odeFramesOf } from "../../run/trajectory.ts";
 import {
@@ -37,6 +37,7 @@ import {
   interventionsOf,
   readActs,
 } from "../interventionOptions.ts";
+import { samplesNeeded } from "../sampleOptions.ts";
 import { oneOf, path, realNumber, wholeNumber } from "../values.ts";
 import { type AnalysisOptions, type AnalysisWork, addAnalysisOptions, runAnalysis } from "./analysis.ts";
 
@@ -174,7 +175,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   await runAnalysis<TuningResult>(folder, given, {
     kind: KIND,
     options: { ...{ cells, neurons: neurons ?? null, beside, known: known ?? null }, silence, clamp, drive },
-    samples: await samplesOf(folder),
+    samples: await samplesNeeded(folder, given.checkpoint),
     figures: tuningFigures,
     table,
     arrays,
@@ -223,18 +224,14 @@ async function openBeside(
 ): Promise<OpenedRun> {
   if (name !== UNTRAINED) {
     const checkpoint = given.checkpoint === "best" ? "best" : "last";
-    return openRun(name, { backend, checkpoint, samples: await samplesOf(name) });
+    return openRun(name, { backend, checkpoint, samples: await samplesNeeded(name, checkpoint) });
   }
   const { connectome, neuronTable, data, validationData, testData } = config;
   const places = Object.entries({ connectome, neuronTable, data, validationData, testData });
   return openRun(folder, {
     ...Object.fromEntries(places.filter(([, place]) => place !== null)),
-    ...{ backend, checkpoint: "none", samples: await samplesOf(folder) },
+    ...{ backend, checkpoint: "none", samples: await samplesNeeded(folder, "none") },
   });
-}
-
-async function samplesOf(folder: string): Promise<"read" | "none"> {
-  return hasSamplesOnRecord(await readBegun(folder)) ? "none" : "read";
 }
 
 interface ProbedNetwork {
