@@ -124,28 +124,32 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
       ...PLACED_TASK,
       dynamics: "voltage",
       share: "types",
-      normalise: "pairs",
-      gain: 0.01,
+      // Stronger than in flyvis, where potentials of the fourth cell from the eye hardly vary at the start.
+      normalise: "types",
+      gain: 1,
       keepSigns: true,
-      bias: 0.5,
+      bias: 0.2,
       biasSpread: 0.05,
       // Frames of 20 ms: 50 ms.
       tau: 2.5,
       rest: 0.5,
       input: "hexagonal",
       head: "columns",
-      hiddenChannels: 8,
-      // Potentials hardly vary at the start.
+      hiddenChannels: 16,
+      // Potentials vary by a few per cent of their size.
       standardise: true,
       data: "motion",
-      trainSamples: 9600,
+      trainSamples: 24_000,
       validationSamples: 64,
-      testSamples: 256,
+      testSamples: 512,
+      batchSize: 8,
       epochs: 1,
+      evalEvery: 500,
       loss: "norm",
       lr: 1e-3,
-      // Faster, what the read-out sees would move by more than it varies between samples, and its hidden units would die.
-      lrOf: { weights: 1e-4, biases: 2e-6, "time-constants": 1e-3 },
+      // Time constants leave potentials at rest as they are. Weights and biases shift them: faster, what the read-out sees would move by more than
+      // it varies between samples, and its hidden units would die.
+      lrOf: { weights: 1e-3, biases: 1e-4, "time-constants": 0.02 },
     },
   },
   tutorial: {

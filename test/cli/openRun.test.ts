@@ -53,6 +53,13 @@ test("the last checkpoint gives the test result of the run; nothing in its folde
   assert.equal(await state(), before);
 });
 
+test("without its samples, a run that standardises features opens at a checkpoint, and not at its beginning", async () => {
+  await using opened = await openRun(run, { samples: "none" });
+  assert.is(opened.step, 5);
+  const atStart = () => openRun(run, { checkpoint: "none", samples: "none" });
+  await fails(atStart, "argument", /got --standardise, without a checkpoint \(samples\)/);
+});
+
 test("training goes on with the numbers of --resume", async () => {
   const losses = async (trainer: OpenedRun["trainer"]): Promise<number[]> => {
     const all: number[] = [];
