@@ -63,7 +63,8 @@ export interface OpenRunOptions extends RunPlace {
   readonly checkpoint?: "last" | "best" | "none" | { readonly file: string };
   /**
    * "none": the samples of the run are not read, to predict from others: `data` has their shapes, and to read them throws. A run with
-   * balanced class weights, or of an earlier version, needs its samples. Default "read".
+   * balanced class weights, or of an earlier version, needs its samples. They are read nevertheless where the run at its beginning follows
+   * from them: with checkpoint "none" and a standardised read-out. Default "read".
    */
   readonly samples?: "read" | "none";
   /** Called while files are checked and hashed. */
@@ -165,10 +166,11 @@ export async function openRun(folder: string, options: OpenRunOptions = {}): Pro
 
 /** The input of a run, compared with what it began with. */
 async function inputsOf(begun: BegunWith, config: TrainConfig, options: OpenRunOptions): Promise<RunInputs> {
-  const { samples = "read", onProgress } = options;
+  const { samples = "read", checkpoint, onProgress } = options;
   if (samples !== "read" && samples !== "none")
     throw new ArgumentError("openRun", "samples", '"read" or "none"', quoteValue(samples));
-  const recorded = samples === "none" ? samplesOnRecord("openRun", begun) : null;
+  const isCalibrated = checkpoint === "none" && config.standardise;
+  const recorded = samples === "none" && !isCalibrated ? samplesOnRecord("openRun", begun) : null;
   const inputs = await loadRunInputs(config, {
     normalisation: begun.samples?.normalisation ?? null,
     ...(recorded && { recorded }),

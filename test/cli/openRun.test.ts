@@ -87,6 +87,7 @@ test("the best checkpoint, the beginning, and a device that stays its owner's", 
   const first = await openRun(run, { checkpoint: "none", backend });
   assert.is(first.step, 0);
   assert.is(first.checkpoint, null);
+  const untrained = await lossOf(first);
   const losses: number[] = [];
   for await (const { loss } of first.trainer.fit({ steps: 2 })) losses.push(loss);
   const steps = (await recorded()).filter(({ event }) => event === "step");
@@ -94,6 +95,10 @@ test("the best checkpoint, the beginning, and a device that stays its owner's", 
     losses,
     steps.slice(0, 2).map(({ loss }) => loss),
   );
+  // At its beginning a run follows from samples: those that standardise its read-out.
+  const start = await openRun(run, { checkpoint: "none", samples: "none", backend });
+  assert.equal(await lossOf(start), untrained);
+  await start.dispose();
   await first.dispose();
   assert.is(backend.memory().liveBuffers, 0);
   assert.is(backend.memory().livePrograms, 0);

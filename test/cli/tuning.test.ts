@@ -146,7 +146,7 @@ test("the record gives figures, and a damaged one an error", async () => {
   assert.equal(notes, []);
   assert.equal(
     sections[0]!.figures.map(({ id }) => id),
-    ["tuning-curves", "tuning-selectivity"],
+    ["tuning-curves", "tuning-selectivity", "tuning-polarity"],
   );
   for (const figure of sections[0]!.figures) {
     assert.is(xmlFault(standaloneSvg(figure)), null);

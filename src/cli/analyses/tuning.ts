@@ -25,6 +25,7 @@ import type { Interventions } from "../../models/interventions.ts";
 import { ConnectomeODEModel } from "../../models/networkModel.ts";
 import { tuningFigures } from "../../report/analyses/tuning.ts";
 import type { Table } from "../../report/figure.ts";
+import { baselineOf } from "../../run/baseline.ts";
 import { stepEvaluationOf } from "../../run/evaluation.ts";
 import { type OpenedRun, openRun } from "../../run/openRun.ts";
 import { hasSamplesOnRecord, readBegun } from "../../run/runStart.ts";
@@ -55,7 +56,7 @@ const EXAMPLES = `
 Edges cross the eye in evenly spaced directions: ON edges, behind which it is bright (luminance 1), and OFF edges, behind which it is dark (0), on
 grey (0.5). Directions are those of the eye's axes: 0 degrees to the right, 90 downwards as the eye is drawn. In the eye of flyvis 90 is up,
 180 front to back. A response is the peak of what a cell sends, minus what it sends in grey. DSI is the direction selectivity from 0 to 1,
-the mean over speeds.
+the mean over speeds. Polarity is (ON − OFF)/(ON + OFF) of the mean responses: 1 answers to ON edges only.
 
 Speeds are in columns per second. --frame-ms says how long a frame of the run's samples lasts: at 20 ms, 25 columns/s are 0.5 columns per frame.
 
@@ -254,7 +255,8 @@ async function typeTunings(
   const table = run.neurons;
   if (config.input !== "hexagonal" || table?.x == null || table.y === null) {
     const expected = "a run with an input per column of a hexagonal eye (--input hexagonal)";
-    throw new ArgumentError(WHERE, quoteText(name), expected, `--input ${config.input}`);
+    const got = baselineOf(config) === null ? `--input ${config.input}` : `--wiring ${config.wiring}`;
+    throw new ArgumentError(WHERE, quoteText(name), expected, got);
   }
   const place = { where: WHERE, argument: "--neurons" };
   const among = neurons === undefined ? null : selectNeurons(selectable, neurons, place);
@@ -329,7 +331,7 @@ function notesOf(run: OpenedRun, [first, ...others]: readonly NetworkTuning[]): 
   const unplaced = neuronsByColumn(run.selectable, "type", null, { where: WHERE, argument: "--neurons" })
     .filter(({ neurons }) => neurons.every((i) => Number.isNaN(run.neurons!.x![i]!)))
     .map(({ name }) => name);
-  const notes = unplaced.length === 0 ? [] : [`without a place in the eye are ${list(unplaced)}`];
+  const notes = unplaced.length === 0 ? [] : [`without a place in the eye, the mean over all cells: ${list(unplaced)}`];
   for (const other of others) {
     const names = namesOf(other);
     const missing = [...own].filter((name) => !names.has(name));
@@ -414,7 +416,7 @@ function arrays({ networks, directions, speeds }: TuningResult): Readonly<Record
     preferred: ofEdges([], ({ direction }) => [direction]),
     dsi_by_speed: ofEdges([speeds.length], ({ dsiBySpeed }) => dsiBySpeed),
     preferred_by_speed: ofEdges([speeds.length], ({ directionBySpeed }) => directionBySpeed),
-    preference: ofTypes([], ({ preference }) => [preference]),
+    polarity: ofTypes([], ({ polarity }) => [polarity]),
     networks: networks.map(({ name }) => name),
     types,
     edges: [...EDGES],
@@ -427,7 +429,7 @@ function arrays({ networks, directions, speeds }: TuningResult): Readonly<Record
 function lines({ networks, known, notes }: TuningResult): string[] {
   const [first, ...others] = networks;
   const listed = mostSelective(first!.types).slice(0, LISTED);
-  const head = ["type", "edge", "response", "DSI", "prefers", "on − off", ...others.map(({ name }) => `DSI ${name}`)];
+  const head = ["type", "edge", "response", "DSI", "prefers", "polarity", ...others.map(({ name }) => `DSI ${name}`)];
   const rows = listed.map((type) => {
     const edge = type.on.dsi >= type.off.dsi ? "on" : "off";
     const { dsi, direction, curve } = type[edge];
@@ -435,10 +437,10 @@ function lines({ networks, known, notes }: TuningResult): string[] {
       const same = typeOf(other, type.name);
       return same ? same[edge].dsi.toFixed(3) : "–";
     });
-    const sign = type.preference > 0 ? "+" : "";
-    const preference = Number.isNaN(type.preference) ? "–" : `${sign}${type.preference.toFixed(2)}`;
+    const sign = type.polarity > 0 ? "+" : "";
+    const polarity = Number.isNaN(type.polarity) ? "–" : `${sign}${type.polarity.toFixed(2)}`;
     const response = formatNumber(Math.max(...curve));
-    return [type.name, edge, response, dsi.toFixed(3), degrees(direction), preference, ...beside];
+    return [type.name, edge, response, dsi.toFixed(3), degrees(direction), polarity, ...beside];
   });
   const left = first!.types.length - listed.length;
   const right = Array.from({ length: head.length - 2 }, (_, c) => c + 2);
