@@ -287,9 +287,22 @@ function linesOf({ fields, measurement, names }: Result): string[] {
   });
   const head = ["neuron", "field", "peak", "lag", "input", "radius", "biphasic", "linear"];
   const left = summaries.length - rows.length;
+  const unfinished = unfinishedFields(fields);
   return [
     `${noise} noise ${mean} ± ${contrast}, frames of ${length}; ${formatCount(count)} responses, ${plural(heldOut, "sequence")} held out; fields above ${formatNumber(threshold)} standard errors`,
     ...alignColumns([head, ...rows], [2, 3, 4, 5, 6, 7]),
     ...(left > 0 ? [`and ${plural(left, "more neuron")} (--out has all)`] : []),
+    ...(unfinished > 0 ? [`${plural(unfinished, "field")} not over at the last lag: --lags covers more`] : []),
   ];
+}
+
+/** Fields that still exceed noise at the last lag. */
+function unfinishedFields(fields: ReceptiveFields): number {
+  const { summaries, values, lags, inputs, threshold } = fields;
+  const lag = lags - 1;
+  return summaries.filter(({ centreSign, peak }, n) => {
+    if (centreSign === null || peak === null) return false;
+    const last = Math.abs(values[(n * lags + lag) * inputs + peak.input]!);
+    return last > threshold * fieldStandardError(fields, n, lag, peak.input);
+  }).length;
 }

@@ -63,6 +63,7 @@ Speeds are in columns per second. --frame-ms says how long a frame of the run's 
 Examples:
   npx axograd tuning runs/a --beside untrained --plot tuning.svg
   npx axograd tuning runs/a --beside runs/shuffled --beside runs/none --out tuning.csv
+  npx axograd tuning runs/fly --known examples/flyDirections.csv
   npx axograd tuning runs/a --silence Mi4 --beside intact --show 'T4*' --name tuning-without-Mi4
 
 In Python: pandas.read_csv("tuning.csv"), a line per network, type, edge, speed and direction.
@@ -155,7 +156,7 @@ export function register(program: Command): void {
     )
     .option(
       "--known <file>",
-      "known directions, as CSV with columns type, edge (on or off), direction",
+      "known directions, as CSV with columns type, edge (on or off), direction; examples/flyDirections.csv has those of T4 and T5",
       path("--known"),
     );
   addInterventionOptions(command);
