@@ -148,7 +148,10 @@ export function register(program: Command): void {
       "central" as const,
     )
     .option("--neurons <selector>", "neurons whose types are probed (default: all)")
-    .option("--show <selector>", `types drawn as tuning curves (default: the ${SHOWN} most selective output types)`)
+    .option(
+      "--show <selector>",
+      `types drawn as tuning curves (default: those of --known, else the ${SHOWN} most selective output types)`,
+    )
     .option(
       "--beside <run>",
       `another run, ${UNTRAINED} (this run as it began) or ${INTACT} (without interventions), shown beside it; repeatable`,
@@ -173,6 +176,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   const angles = Array.from({ length: directions }, (_, k) => (360 * k) / directions);
   const probe: EdgeProbe = { directions: angles, speeds, frameMs, before, after };
   const knownDirections = known === undefined ? [] : await readKnown(known);
+  const knownTypes = new Set(knownDirections.map(({ type }) => type));
   await runAnalysis<TuningResult>(folder, given, {
     kind: KIND,
     options: { ...{ cells, neurons: neurons ?? null, beside, known: known ?? null }, silence, clamp, drive },
@@ -185,7 +189,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
       const acts = await readActs(given, opened.selectable, KIND);
       for (const act of acts) work.note(`${deedDone(act)} ${act.selector}`);
       const acted = interventionsOf(acts);
-      const wanted = show === undefined ? null : typesAmong(opened, show, "--show");
+      const wanted = show === undefined ? knownTypes : typesAmong(opened, show, "--show");
       const tuningOf = async (it: OpenedRun, name: string, interventions: Interventions | null) => ({
         name,
         step: it.step,
@@ -315,9 +319,10 @@ function typesAmong({ selectable }: OpenedRun, selector: string, argument: strin
   return new Set(neuronsByColumn(selectable, "type", neurons, place).map(({ name }) => name));
 }
 
-/** The types to be drawn, in their order. @param wanted  null: the most selective output types */
-function shownTypes(run: OpenedRun, { types }: NetworkTuning, wanted: ReadonlySet<string> | null): string[] {
-  if (wanted) return types.filter(({ name }) => wanted.has(name)).map(({ name }) => name);
+/** The types to be drawn, in their order: those wanted, or if none of them is probed the most selective output types. */
+function shownTypes(run: OpenedRun, { types }: NetworkTuning, wanted: ReadonlySet<string>): string[] {
+  const chosen = types.filter(({ name }) => wanted.has(name));
+  if (chosen.length > 0) return chosen.map(({ name }) => name);
   const outputs = run.selectable.role?.includes("output") ? typesAmong(run, "role=output", "--show") : null;
   const candidates = types.filter(({ name }) => outputs?.has(name) ?? true);
   const best = new Set(mostSelective(candidates.length > 0 ? candidates : types).slice(0, SHOWN));

@@ -9,8 +9,8 @@ import type { Figure, Table } from "../figure.ts";
 import { DOT_HUES, dotsFigure } from "../plots/dots.ts";
 import { type PolarPanel, polarFigure } from "../plots/polar.ts";
 
-/** Rows that are drawn of a figure. */
-const MOST_ROWS = 40;
+/** Rows that are drawn of a figure: as many as flyvis' connectome has cell types. */
+const MOST_ROWS = 65;
 /** Curves that are drawn. */
 const MOST_PANELS = 24;
 const STYLES: Readonly<Record<EdgeName, string>> = { on: "blue", off: "orange dashed" };
