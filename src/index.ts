@@ -4,7 +4,6 @@
 
 // Analyses.
 export { OutputAverage, type OutputScale, outputScale } from "./analysis/averageOutputs.ts";
-export { centralNeurons } from "./analysis/centralNeurons.ts";
 export {
   type Amplification,
   type Changes,

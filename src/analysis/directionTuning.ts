@@ -1,6 +1,8 @@
 // How neurons answer to edges that move in different directions, and how selective for one of them they are.
 
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { bytesOf } from "../core/dtype.ts";
+import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
+import { formatBytes } from "../core/format.ts";
 import { standardise } from "../data/arraySet.ts";
 import type { NamedNeurons } from "../data/neuronGroups.ts";
 import type { Spread } from "../data/sampleChecks.ts";
@@ -65,8 +67,11 @@ export interface EdgeTuning {
 
 /** The tuning of one group of neurons. */
 export interface DirectionTuning extends Readonly<Record<EdgeName, EdgeTuning>> {
-  /** (r_on − r_off)/(r_on + r_off) of the mean responses: 1 answers to bright edges only, −1 to dark ones. NaN without any response. */
-  readonly preference: number;
+  /**
+   * Polarity index (r_on − r_off)/(r_on + r_off), r being the mean response over directions and speeds: 1 answers to bright edges only, −1 to
+   * dark ones; NaN without any response. It is to edges what the flash response index of Lappalainen et al. (2024) is to flashes.
+   */
+  readonly polarity: number;
 }
 
 /**
@@ -122,7 +127,7 @@ function tuningOf(responses: Float64Array, radians: Float64Array, speeds: number
   return {
     on: edgeTuning(on, largest, radians.length),
     off: edgeTuning(off, largest, radians.length),
-    preference: total === 0 ? Number.NaN : (on.total - off.total) / total,
+    polarity: total === 0 ? Number.NaN : (on.total - off.total) / total,
   };
 }
 
@@ -193,8 +198,10 @@ export interface EdgeProbeOptions<E> extends Partial<EdgeProbe> {
   readonly onProgress?: (done: number, edges: number) => void;
 }
 
-/** Activity that is recorded at once takes so many bytes, or is that of one direction. */
-const RECORDED_BYTES = 2 ** 28;
+/** Films and recorded activity of a batch take so many bytes, or are those of one direction. */
+const BATCH_BYTES = 2 ** 28;
+/** The films of one direction with what is recorded of them take so many bytes at most, and so do the states of all neurons in one of them. */
+const EDGE_BYTES = 2 ** 31;
 
 /**
  * Shows moving edges to a network and gives the responses of groups of neurons: for each neuron
@@ -203,9 +210,12 @@ const RECORDED_BYTES = 2 ** 28;
  *
  * ρ being what it sends (a rate, or φ(V) of a voltage), and then the mean over the neurons of the group. So r ≥ 0.
  *
+ * Edges of a speed run as batches of at most 256 MiB of films and recorded activity, or of one direction; the device also holds the states of
+ * all neurons, of one edge after the other if need be.
+ *
  * @returns [groups, on and off, speeds, directions]
- * @throws {ArgumentError} a probe out of range, other inputs than the network has
- * @throws {SolverError} an edge that cannot be solved
+ * @throws {ArgumentError} a probe out of range, other inputs than the network has; edges so slow that one takes more than 2 GiB
+ * @throws {SolverError} an edge that cannot be solved, activity that is not finite
  */
 export async function probeEdges<E extends object>(
   model: ConnectomeNetwork<E>,
@@ -222,11 +232,14 @@ export async function probeEdges<E extends object>(
   const values = new Float64Array(groups.length * EDGES.length * speeds.length * directions.length);
   const edges = EDGES.length * directions.length * speeds.length;
   let done = 0;
-  for (const [s, perSecond] of speeds.entries()) {
+  // Speeds that are too low are refused before any work.
+  const batches = speeds.map((perSecond) => {
     const speed = (perSecond * frameMs) / 1000;
     const times = 1 + crossingFrames(places, speed) + after;
-    const recorded = EDGES.length * times * neurons.length * Float32Array.BYTES_PER_ELEMENT;
-    const atOnce = Math.max(1, Math.floor(RECORDED_BYTES / recorded));
+    const perDirection = bytesPerDirection(model, { times, before, neurons: neurons.length }, perSecond);
+    return { perSecond, speed, times, atOnce: Math.max(1, Math.floor(BATCH_BYTES / perDirection)) };
+  });
+  for (const [s, { perSecond, speed, times, atOnce }] of batches.entries()) {
     for (let first = 0; first < directions.length; first += atOnce) {
       const own = directions.slice(first, first + atOnce);
       const { input } = movingEdges(places, { speed, directions: own, before, after });
@@ -240,17 +253,45 @@ export async function probeEdges<E extends object>(
       });
       done += input.batch;
       const peaks = peaksOf(data, shape);
+      const kindOf = (sample: number): number => Math.floor(sample / own.length);
+      const edgeOf = (sample: number): string =>
+        `${EDGES[kindOf(sample)]} edge at ${own[sample % own.length]}°, ${perSecond} columns/s`;
+      checkPeaks(peaks, neurons, edgeOf);
       groups.forEach((group, g) => {
         for (let sample = 0; sample < input.batch; sample++) {
           let sum = 0;
           for (const i of group.neurons) sum += peaks[sample * neurons.length + column.get(i)!]!;
-          const [e, d] = [Math.floor(sample / own.length), first + (sample % own.length)];
+          const [e, d] = [kindOf(sample), first + (sample % own.length)];
           values[((g * EDGES.length + e) * speeds.length + s) * directions.length + d] = sum / group.neurons.length;
         }
       });
     }
   }
   return { directions, speeds, values };
+}
+
+/** @throws {ArgumentError} more than one direction may take */
+function bytesPerDirection(
+  { options: { inputSize, numNeurons }, backend: { dtype } }: ConnectomeNetwork<object>,
+  { times, before, neurons }: { readonly times: number; readonly before: number; readonly neurons: number },
+  perSecond: number,
+): number {
+  const films = EDGES.length * (before - 1 + times) * inputSize * Float32Array.BYTES_PER_ELEMENT;
+  const bytes = films + EDGES.length * times * neurons * bytesOf(dtype);
+  const states = times * numNeurons * bytesOf(dtype);
+  const most = Math.max(bytes, states);
+  if (most <= EDGE_BYTES) return bytes;
+  const expected = `edges that take at most ${formatBytes(EDGE_BYTES)} each: higher speeds, or longer frames`;
+  throw new ArgumentError("probeEdges", "speeds", expected, `${perSecond} columns/s, which takes ${formatBytes(most)}`);
+}
+
+/** @throws {SolverError} a peak that is not finite, of a sample that failed or grew without bounds */
+function checkPeaks(peaks: Float64Array, neurons: Uint32Array, edgeOf: (sample: number) => string): void {
+  const bad = peaks.findIndex((peak) => !Number.isFinite(peak));
+  if (bad < 0) return;
+  const [sample, neuron] = [Math.floor(bad / neurons.length), neurons[bad % neurons.length]!];
+  const message = `probeEdges: the activity of neuron ${neuron} is not finite (${edgeOf(sample)})`;
+  throw new SolverError("non-finite", message, { neuron });
 }
 
 /** The largest value over time minus the first one. [samples, neurons] */

@@ -45,8 +45,10 @@ export interface Explained {
  *     STA[n, lag, i] = Σ_t s̃[t − lag, i]·(r[n, t] − mean r[n]) / Σ_t s̃[t − lag, i]²,
  *
  * the reverse correlation (the spike-triggered average of a neuron that spikes). The stimulus has to be white: then it is the first Wiener
- * kernel in expectation, and of a linear neuron its impulse response. Its standard error is σ_r/√(Σ s̃²) = σ_r/(σ_s·√count), whatever the
- * nonlinearity, up to correlations of the response in time (at most √2 times as large).
+ * kernel in expectation, and of a linear neuron its impulse response. Its standard error is σ_r/√(Σ s̃²) = σ_r/(σ_s·√count) where a single
+ * coefficient contributes little to the response; with binary noise, whose s̃² is constant, also where it contributes much. Two exceptions make
+ * it larger: correlations of the response in time, at most √2 times; and Gaussian noise on a neuron that hears one input alone, nonlinearly: √5
+ * times if it squares it, as E[s²(s² − 1)²] = 10 = 5·Var s².
  *
  * Sums are in double precision; sequences enter one by one, and only sums are kept: 8 bytes per coefficient.
  *

@@ -45,19 +45,21 @@ export function neuronsByColumn(
 const SAME_PLACE = 1e-6;
 
 /**
- * Of each group the neurons nearest to the middle of the visual field, at x = y = ½; all of those that are equally near. Groups without places are
- * left out.
+ * Of each group the neurons nearest to the middle of the visual field, at x = y = ½; all of those that are equally near. Groups without places stay
+ * as they are.
  *
  * @param places  [count] as in a `NeuronTable`; NaN: none
  */
 export function nearestToCentre(
   groups: readonly NamedNeurons[],
-  { x, y }: { readonly x: ArrayLike<number>; readonly y: ArrayLike<number> },
+  { x, y }: { readonly x: ArrayLike<number> | null; readonly y: ArrayLike<number> | null },
 ): NamedNeurons[] {
+  if (x === null || y === null) return [...groups];
   const distance = (i: number): number => Math.hypot(x[i]! - 0.5, y[i]! - 0.5);
-  return groups.flatMap(({ name, neurons }) => {
+  return groups.map(({ name, neurons }) => {
     const placed = neurons.filter((i) => !Number.isNaN(distance(i)));
     const least = placed.reduce((nearest, i) => Math.min(nearest, distance(i)), Infinity);
-    return placed.length === 0 ? [] : [{ name, neurons: placed.filter((i) => distance(i) < least + SAME_PLACE) }];
+    const nearest = placed.filter((i) => distance(i) < least + SAME_PLACE);
+    return { name, neurons: placed.length === 0 ? neurons : nearest };
   });
 }

@@ -24,8 +24,8 @@ export interface SolveOptions {
   readonly atol?: number;
   /** Default 1e-3. */
   readonly rtol?: number;
-  /** Attempts per sample; default 1000, and 10 more for each frame of a sequence after the first. */
-  readonly maxSteps?: number;
+  /** Attempts per sample, or a function of its number of frames; default 1000, and 10 more for each frame of a sequence after the first. */
+  readonly maxSteps?: number | ((frames: number) => number);
   /** First step; default: found by the heuristic. */
   readonly dt0?: number;
   /** true: every step has size dt0 and is accepted. */
@@ -85,16 +85,20 @@ export function solverOptionsOf(
   steps: number,
   wrt: readonly string[],
 ): SolverOptions {
-  const { dt0, memoryBudgetBytes, onFailure, maxSteps = DEFAULT_MAX_STEPS + STEPS_PER_FRAME * (steps - 1) } = options;
+  const { dt0, memoryBudgetBytes, onFailure, maxSteps = defaultMaxSteps } = options;
   return {
     tableau,
     controller,
-    maxSteps,
+    maxSteps: typeof maxSteps === "number" ? maxSteps : maxSteps(steps),
     ...(dt0 === undefined ? {} : { dt0 }),
     onFailure: onFailure === "stop" ? "stop" : "mask",
     ...(memoryBudgetBytes === undefined ? {} : { memoryBudgetBytes }),
     reverse: { wrt, throughStepSizeControl: options.backpropThroughStepSizeControl ?? true },
   };
+}
+
+function defaultMaxSteps(frames: number): number {
+  return DEFAULT_MAX_STEPS + STEPS_PER_FRAME * (frames - 1);
 }
 
 function checkSolve(solve: SolveOptions): void {
@@ -108,7 +112,7 @@ function checkSolve(solve: SolveOptions): void {
       throw new ArgumentError(WHERE, `solve.${name}`, "a finite number of at least 0", `${tolerance}`);
   }
   const { maxSteps = 1, dt0 = 1, memoryBudgetBytes = 0 } = solve;
-  if (!Number.isInteger(maxSteps) || maxSteps < 1)
+  if (typeof maxSteps === "number" && !(Number.isInteger(maxSteps) && maxSteps >= 1))
     throw new ArgumentError(WHERE, "solve.maxSteps", "a whole number of at least 1", `${maxSteps}`);
   if (!Number.isFinite(dt0) || dt0 === 0)
     throw new ArgumentError(WHERE, "solve.dt0", "a finite number other than 0", `${dt0}`);

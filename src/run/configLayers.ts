@@ -62,7 +62,7 @@ export function resolveConfig(layers: readonly Settings[]): TrainConfig {
   }
   checkBaseline(config);
   // Checks the settings of the solver before anything is read or made.
-  if (config.time === "continuous") solveOptionsOf(config);
+  if (config.time === "continuous") solveOptionsOf(config, null);
   return config;
 }
 

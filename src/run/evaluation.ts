@@ -47,6 +47,11 @@ export function odeEvaluationOf(config: EvaluationConfig, samples: TimedShape): 
   return { ...common, times: Float64Array.from({ length: times }, (_, j) => (endTime * (j + 1)) / times) };
 }
 
+/** How long a run lasts in continuous time, from the initial state to the last output. */
+export function durationOf({ endTime }: Pick<TrainConfig, "endTime">, { times }: Pick<SampleSet, "times">): number {
+  return times?.at(-1) ?? endTime;
+}
+
 /**
  * In discrete time: outputs follow each frame.
  *

@@ -154,8 +154,10 @@ function checkPreset({ preset, connectome }: TrainConfig): void {
 export function createModel(backend: Backend, config: TrainConfig, inputs: RunInputs): RunModel {
   const { time, memoryBudget } = config;
   const { rnn, ...options } = modelOptions(config, inputs);
-  if (time === "continuous")
-    return new ConnectomeODEModel(backend, { ...options, rnn: { ...rnn, solve: solveOptionsOf(config) } });
+  if (time === "continuous") {
+    const solve = solveOptionsOf(config, inputs.samples.train.steps);
+    return new ConnectomeODEModel(backend, { ...options, rnn: { ...rnn, solve } });
+  }
   const budget = memoryBudget === null ? {} : { memoryBudgetBytes: memoryBudget * 2 ** 20 };
   return new ConnectomeModel(backend, { ...options, rnn: { ...rnn, ...budget } });
 }

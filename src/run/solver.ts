@@ -17,14 +17,20 @@ const ADAPTIVE = { safety: 0.9, factorMin: 0.2, factorMax: 10 } as const;
 /** Coefficients PI.3.4. Source: Hairer & Wanner, Solving ODEs II, IV.2, after Gustafsson. */
 const PI = { pCoeff: 0.4, iCoeff: 0.3, dCoeff: 0 } as const;
 
-/** @throws {ArgumentError} a method without error estimate, with a controller that needs one or without a step size */
-export function solveOptionsOf(config: SolverConfig): SolveOptions {
+/**
+ * How the network of a run is solved. `maxSteps` is the limit for samples of the run; longer sequences, as analyses show them, have more in
+ * proportion.
+ *
+ * @param frames  of a sample; null: constant in time
+ * @throws {ArgumentError} a method without error estimate, with a controller that needs one or without a step size
+ */
+export function solveOptionsOf(config: SolverConfig, frames: number | null): SolveOptions {
   const { dt, maxSteps, onFailure, memoryBudget } = config;
   const tableau = tableauOf(config);
   return {
     tableau,
     controller: controllerOf(config, tableau),
-    maxSteps,
+    maxSteps: (shown) => Math.ceil(maxSteps * Math.max(1, shown / (frames ?? 1))),
     onFailure,
     ...(dt === null ? {} : { dt0: dt }),
     ...(memoryBudget === null ? {} : { memoryBudgetBytes: memoryBudget * 2 ** 20 }),

@@ -7,7 +7,7 @@ import { ConnectomeODEModel } from "../models/networkModel.ts";
 import type { ModelInput } from "../models/options.ts";
 import { type RecordedActivity, type RecordOptions, recordActivity } from "../models/recordActivity.ts";
 import type { TrainConfig } from "./config.ts";
-import { odeEvaluationOf, stepEvaluationOf, type TimedShape } from "./evaluation.ts";
+import { durationOf, odeEvaluationOf, stepEvaluationOf, type TimedShape } from "./evaluation.ts";
 import type { RunModel } from "./experiment.ts";
 
 /** Of which neurons, and when. */
@@ -41,7 +41,7 @@ export async function trajectoryOf(
   if (model instanceof ConnectomeODEModel) {
     const { numEvals: _, times: __, ...others } = odeEvaluationOf(config, samples);
     const times = at ? { times: at } : { numEvals: numTimes };
-    const endTime = samples.times?.at(-1) ?? config.endTime;
+    const endTime = durationOf(config, samples);
     const evaluation = { ...others, ...times, endTime, interventions, ...(signal && { signal }) };
     return recordActivity(model.rnn, input, { ...record, evaluation });
   }
@@ -64,7 +64,7 @@ export function odeFramesOf(config: TrainConfig, samples: TimedShape, frames: nu
     throw new ArgumentError("odeFramesOf", "samples", expected, "inputs that are constant in time");
   }
   const { numEvals: _, times: __, endTime: ___, ...others } = odeEvaluationOf(config, samples);
-  const frame = (samples.times?.at(-1) ?? config.endTime) / steps;
+  const frame = durationOf(config, samples) / steps;
   return { ...others, times: Float64Array.from({ length: frames }, (_, k) => frame * (k + 1)) };
 }
 

@@ -1,11 +1,14 @@
 // Direction tuning: moving edges, the formulas, and the probe with a motion detector whose direction is known.
 
 import * as assert from "uvu/assert";
-import { angleBetween, directionTuning } from "../../src/analysis/directionTuning.ts";
+import { angleBetween, directionTuning, probeEdges } from "../../src/analysis/directionTuning.ts";
 import { movingEdges } from "../../src/analysis/movingEdges.ts";
-import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
+import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
+import { csrFromCoo } from "../../src/core/csr.ts";
+import { ArgumentError, ShapeError, SolverError } from "../../src/core/errors.ts";
 import { HexagonalEye } from "../../src/data/hexagon.ts";
 import { nearestToCentre } from "../../src/data/neuronGroups.ts";
+import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
 import { forEachBackend } from "../support/backends.ts";
 import { suite } from "../support/suite.ts";
 import { definePlantedDetector, NOT_SELECTIVE } from "./plantedDetector.ts";
@@ -28,10 +31,10 @@ test("a cosine 1 + a·cos(θ − θ0) has DSI a/2 and direction θ0", () => {
     [0.5, 77],
     [0.25, 300],
   ] as const) {
-    const { on, preference } = tuningOf((angle) => 1 + a * cosine(angle - at));
+    const { on, polarity } = tuningOf((angle) => 1 + a * cosine(angle - at));
     assert.ok(Math.abs(on.dsi - a / 2) < TOLERANCE);
     assert.ok(angleBetween(on.direction, at) < 1e-12);
-    assert.is(preference, 1);
+    assert.is(polarity, 1);
   }
 });
 
@@ -44,21 +47,21 @@ test("a single direction has DSI 1, equal responses 0 and no direction", () => {
   assert.ok(Number.isNaN(equal.direction));
 });
 
-test("without any response DSI is 0, without direction or preference", () => {
-  const { on, off, preference } = tuningOf(() => 0);
+test("without any response DSI is 0, without direction or polarity", () => {
+  const { on, off, polarity } = tuningOf(() => 0);
   assert.equal([on.dsi, off.dsi], [0, 0]);
-  assert.equal([on.direction, preference], [Number.NaN, Number.NaN]);
+  assert.equal([on.direction, polarity], [Number.NaN, Number.NaN]);
 });
 
 test("edges of both kinds share the denominator", () => {
   // Σ r is 6 for on, 2 for off, whose one direction counts 2/6.
-  const { on, off, preference } = tuningOf(
+  const { on, off, polarity } = tuningOf(
     () => 0.5,
     (angle) => (angle === 90 ? 2 : 0),
   );
   assert.ok(on.dsi < NOT_SELECTIVE);
   assert.ok(Math.abs(off.dsi - 1 / 3) < TOLERANCE);
-  assert.ok(Math.abs(preference - 0.5) < TOLERANCE);
+  assert.ok(Math.abs(polarity - 0.5) < TOLERANCE);
 });
 
 test("over speeds DSI is the mean, the direction that of the sum", () => {
@@ -151,7 +154,29 @@ test("edges out of range are refused", () => {
   }
 });
 
-test("the central cells of a type are all those nearest to the middle", () => {
+test("edges too slow for the memory, and activity without bounds, are refused", async () => {
+  const eye = new HexagonalEye(1);
+  using model = new ConnectomeRNN(await createWasmBackend({ threads: 1 }), {
+    inputSize: 7,
+    numNeurons: 7,
+    connectome: csrFromCoo({ nRows: 7, nCols: 7, rows: [0], cols: [0], values: Float64Array.of(1e30) }, "explosive"),
+    neuronNonlinearity: "ReLU",
+  });
+  const groups = [{ name: "all", neurons: Uint32Array.from(eye.u.keys()) }];
+  const probe = (speeds: number[], neurons = groups) =>
+    probeEdges(model, { places: eye, groups: neurons, evaluation: () => ({}), speeds, directions: [0] });
+  const refused = (run: () => Promise<unknown>, kind: typeof ArgumentError | typeof SolverError, message: RegExp) =>
+    run().then(
+      () => assert.unreachable(),
+      (error: unknown) => assert.ok(error instanceof kind && message.test(error.message), String(error)),
+    );
+  await refused(() => probe([2.4, 1e-6]), ArgumentError, /0\.000001 columns\/s, which takes .*GiB \(speeds\)/);
+  await refused(() => probe([2.4]), SolverError, /neuron 0 is not finite \(on edge at 0°, 2.4 columns\/s\)/);
+  const others = [{ name: "others", neurons: Uint32Array.of(1, 2) }];
+  assert.ok(Array.from((await probe([2.4], others)).values).every((r) => r >= 0));
+});
+
+test("the central cells of a type are all those nearest to the middle; without places all cells", () => {
   const x = [0.5, 0.4, 0.6, 0.9, Number.NaN];
   const groups = [
     { name: "one", neurons: Uint32Array.of(0, 3) },
@@ -164,8 +189,10 @@ test("the central cells of a type are all those nearest to the middle", () => {
     [
       ["one", 0],
       ["two", 1, 2],
+      ["none", 4],
     ],
   );
+  assert.equal(nearestToCentre(groups, { x: null, y: null }), groups);
 });
 
 test.run();

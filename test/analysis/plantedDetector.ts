@@ -89,7 +89,7 @@ export function definePlantedDetector(test: Test<WithBackend>): void {
       assert.ok(Math.abs(detector!.on.directionBySpeed[s]! - PLANTED_DIRECTION) < 1e-3);
     }
     assert.is(detector!.off.dsi, 0);
-    assert.is(detector!.preference, 1);
+    assert.is(detector!.polarity, 1);
     for (const relay of [fast!, slow!]) {
       assert.ok(relay.on.dsi < NOT_SELECTIVE && relay.on.curve[0]! > 0.4, `a relay: ${relay.on.dsi}`);
       assert.ok(Number.isNaN(relay.on.direction));
@@ -98,6 +98,6 @@ export function definePlantedDetector(test: Test<WithBackend>): void {
     assert.ok(bare!.on.dsi < NOT_SELECTIVE, `without delay: ${bare!.on.dsi}`);
     assert.ok(bare!.on.curve.every((r) => Math.abs(r - 0.15) < 1e-6));
     assert.is(silenced!.on.dsi, 0);
-    assert.ok(Number.isNaN(silenced!.preference));
+    assert.ok(Number.isNaN(silenced!.polarity));
   });
 }

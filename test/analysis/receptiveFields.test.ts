@@ -4,7 +4,6 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { centralNeurons } from "../../src/analysis/centralNeurons.ts";
 import { fieldRecord } from "../../src/analysis/fieldRecord.ts";
 import type { InputPlaces } from "../../src/analysis/fieldSummary.ts";
 import { type ReceptiveFieldOptions, receptiveFields } from "../../src/analysis/receptiveFields.ts";
@@ -207,16 +206,6 @@ test("a signal stops the work", async () => {
     () => assert.unreachable(),
     (error: Error) => assert.is(error.message, "enough"),
   );
-});
-
-test("the central neuron of each type: by place, else the first; by role without types", () => {
-  const types = { count: 7, types: ["a", "b", "c"], typeIdx: Uint32Array.of(0, 0, 1, 1, 1, 2, 2) };
-  const x = Float64Array.of(0.2, 0.6, 0.4, 0.5, 0.6, Number.NaN, Number.NaN);
-  const y = Float64Array.of(0.5, 0.5, 0.5, 0.3, 0.5, Number.NaN, Number.NaN);
-  // Of b, neurons 2 and 4 are equally far.
-  assert.equal([...centralNeurons({ ...types, x, y })], [1, 2, 5]);
-  assert.equal([...centralNeurons(types)], [0, 2, 5]);
-  assert.equal([...centralNeurons({ count: 3, role: ["input", "output", "output"] })], [0, 1]);
 });
 
 test("the page draws fields of eyes, pictures and other inputs from their record, whatever the names", async () => {

@@ -59,7 +59,7 @@ test("another solver, or a tolerance, comes without the fixed steps of the layer
   const config = await file("fixed.yaml", "solver: heun\ndt: 0.5\n");
   const solving = async (given: Parameters<typeof configOf>[0]): Promise<unknown[]> => {
     const resolved = await configOf({ config, ...given });
-    const { tableau, controller, dt0 } = solveOptionsOf(resolved);
+    const { tableau, controller, dt0 } = solveOptionsOf(resolved, null);
     return [tableau?.name, controller?.type, dt0];
   };
   assert.equal(await solving({}), ["heun", "fixed", 0.5]);

@@ -47,6 +47,7 @@ interface Result {
     }[];
   }[];
   readonly known: readonly { readonly type: string; readonly errors: readonly number[] }[];
+  readonly shown: readonly string[];
   readonly notes: readonly string[];
 }
 
@@ -95,7 +96,7 @@ test.before(async () => {
 
 test("a planted detector is found, beside the run as it began, with its known direction", async () => {
   await writeFile("known.csv", "type,edge,direction\nDetector,on,20\nT4a,on,180\n");
-  const { networks, known, notes } = await tuning(
+  const { networks, shown, known, notes } = await tuning(
     "--beside",
     "untrained",
     "--known",
@@ -112,6 +113,7 @@ test("a planted detector is found, beside the run as it began, with its known di
   assert.equal([off.dsi, off.direction, cells], [0, null, 1]);
   const untrained = networks[1]!.types.find(({ name }) => name === "Detector")!;
   assert.ok(untrained.on.dsi < 0.9);
+  assert.equal(shown, ["Detector"]);
   assert.is(known.length, 1);
   assert.ok(Math.abs(known[0]!.errors[0]! - 10) < 1e-3);
   assert.equal(notes, ["known.csv names T4a, which is not probed"]);
@@ -146,7 +148,7 @@ test("the record gives figures, and a damaged one an error", async () => {
   assert.equal(notes, []);
   assert.equal(
     sections[0]!.figures.map(({ id }) => id),
-    ["tuning-curves", "tuning-selectivity"],
+    ["tuning-curves", "tuning-selectivity", "tuning-polarity"],
   );
   for (const figure of sections[0]!.figures) {
     assert.is(xmlFault(standaloneSvg(figure)), null);

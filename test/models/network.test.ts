@@ -418,6 +418,9 @@ forEachBackend("networks", ["f64", "f32"], (test) => {
   test("a solve that fails is an error of the batch's sample, with advice", async ({ backend }) => {
     const model = new ConnectomeODERNN(backend, { ...RNN, solve: { maxSteps: 3 } });
     await rejects(() => model.forward(inputOf(backend.maxLanes + 1)), SolverError, /sample 0 stopped .*raise maxSteps/);
+    const byFrames = new ConnectomeODERNN(backend, { ...RNN, solve: { maxSteps: (frames) => 3 * frames } });
+    await rejects(() => byFrames.forward(inputOf(1)), SolverError, /maxSteps = 3\)/);
+    byFrames.dispose();
     model.dispose();
   });
 });

@@ -14,6 +14,7 @@ import { baselineParameters } from "../../src/run/baseline.ts";
 import { BASELINES } from "../../src/run/config.ts";
 import type { Settings } from "../../src/run/configLayers.ts";
 import { type Experiment, experimentAt, loadRunInputs, restoreExperiment } from "../../src/run/experiment.ts";
+import { neuronsOfRun } from "../../src/run/projections.ts";
 import { saveCheckpoint } from "../../src/train/checkpoint.ts";
 import { axograd } from "../cli/process.ts";
 import { fails, tempDir } from "../io/fixtures.ts";
@@ -75,6 +76,9 @@ test("a baseline has as many trained numbers as the connectome's run, but for le
         assert.is(projections.inputProjection!.nnz, units * ends.inputSize, label);
         assert.is(projections.outputProjection, null, label);
         assert.equal([experiment.model.rnn.nOutputs, experiment.model.rnn.types], [units, null], label);
+        // Selectors name its units, not neurons of the connectome: each gets input.
+        const { count, types, role } = neuronsOfRun(inputs.connectome, projections);
+        assert.equal([count, types, new Set(role)], [units, undefined, new Set(["input"])], label);
       });
     }
   }

@@ -1,7 +1,6 @@
 // `axograd receptive-fields`: what neurons respond to, by white noise.
 
 import type { Command } from "commander";
-import { centralNeurons } from "../../analysis/centralNeurons.ts";
 import { type FieldMeasurement, fieldRecord, type NamedNeuron } from "../../analysis/fieldRecord.ts";
 import type { InputPlaces } from "../../analysis/fieldSummary.ts";
 import { type FieldEvaluation, type ReceptiveFields, receptiveFields } from "../../analysis/receptiveFields.ts";
@@ -16,10 +15,11 @@ import { ArgumentError } from "../../core/errors.ts";
 import { formatBytes, formatCount, formatNumber, formatPercent } from "../../core/format.ts";
 import { alignColumns, plural } from "../../core/text.ts";
 import { hexagonalEyeOf } from "../../data/connectomes.ts";
+import { groupingColumn, nearestToCentre, neuronsByColumn } from "../../data/neuronGroups.ts";
 import { selectNeurons } from "../../data/selectors.ts";
-import type { EvaluationOptions } from "../../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../../models/connectomeRnn.ts";
 import { receptiveFieldFigures } from "../../report/analyses/receptiveFields.ts";
+import { durationOf } from "../../run/evaluation.ts";
 import type { OpenedRun } from "../../run/openRun.ts";
 import { addInterventionOptions, type InterventionOptions, interventionsOf, readActs } from "../interventionOptions.ts";
 import { samplesNeeded } from "../sampleOptions.ts";
@@ -129,12 +129,9 @@ function optionsOf({ record, lags, frames, settle, sequences, hold, stimulusSeed
 }
 
 async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork): Promise<Result> {
-  const { selectable, neurons: table } = run;
+  const { selectable } = run;
   const place = { where: KIND, argument: "--record" };
-  const neurons =
-    given.record === undefined
-      ? centralNeurons({ ...selectable, x: table?.x ?? null, y: table?.y ?? null })
-      : selectNeurons(selectable, given.record, place);
+  const neurons = given.record === undefined ? centralNeurons(run) : selectNeurons(selectable, given.record, place);
   const interventions = interventionsOf(await readActs(given, selectable, KIND));
   const places = placesOfRun(run);
   const { evaluation, frame } = timeOf(run, given.frameTime);
@@ -158,6 +155,14 @@ async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork):
     measurement: { noise, mean, contrast, response, frame: held, places },
     names: namesOf(run, neurons),
   };
+}
+
+/** One neuron of each type, the central one where neurons have places. */
+function centralNeurons({ selectable, neurons: table }: OpenedRun): Uint32Array {
+  const place = { where: KIND, argument: "--record" };
+  const groups = neuronsByColumn(selectable, groupingColumn(selectable), null, place);
+  const central = nearestToCentre(groups, { x: table?.x ?? null, y: table?.y ?? null });
+  return Uint32Array.from(central, ({ neurons }) => neurons[0]!);
 }
 
 /** Where the inputs of a run lie; null: nowhere that is known. */
@@ -189,15 +194,14 @@ function timeOf(
     const { recurrences = 1 } = steps === null ? {} : (evaluation as StepOptions);
     return { evaluation: { ...common, recurrences }, frame: { length: recurrences, unit: "steps" } };
   }
-  const { times, endTime = 1 } = evaluation as EvaluationOptions;
-  const duration = times ? times[times.length - 1]! : endTime;
-  const length = frameTime ?? duration / (steps ?? FRAMES_OF_CONSTANT);
+  const length = frameTime ?? durationOf(config, data.train) / (steps ?? FRAMES_OF_CONSTANT);
   return { evaluation: common, frame: { length, unit: "time constants" } };
 }
 
-function noiseOf({ config }: OpenedRun, places: InputPlaces | null, { mean, contrast }: GivenOptions) {
-  const isEye = places?.kind === "hexagons";
-  return { mean: mean ?? config.rest ?? (isEye ? 0.5 : 0), contrast: contrast ?? (isEye ? 0.25 : 1) };
+/** Columns of an eye see luminances, unless these are standardised. */
+function noiseOf({ config, data }: OpenedRun, places: InputPlaces | null, { mean, contrast }: GivenOptions) {
+  const isLuminance = places?.kind === "hexagons" && !data.normalisation;
+  return { mean: mean ?? config.rest ?? (isLuminance ? 0.5 : 0), contrast: contrast ?? (isLuminance ? 0.25 : 1) };
 }
 
 /** Types name neurons where one of each is recorded. */
@@ -282,9 +286,22 @@ function linesOf({ fields, measurement, names }: Result): string[] {
   });
   const head = ["neuron", "field", "peak", "lag", "input", "radius", "biphasic", "linear"];
   const left = summaries.length - rows.length;
+  const unfinished = unfinishedFields(fields);
   return [
     `${noise} noise ${mean} ± ${contrast}, frames of ${length}; ${formatCount(count)} responses, ${plural(heldOut, "sequence")} held out; fields above ${formatNumber(threshold)} standard errors`,
     ...alignColumns([head, ...rows], [2, 3, 4, 5, 6, 7]),
     ...(left > 0 ? [`and ${plural(left, "more neuron")} (--out has all)`] : []),
+    ...(unfinished > 0 ? [`${plural(unfinished, "field")} not over at the last lag: --lags covers more`] : []),
   ];
+}
+
+/** Fields that still exceed noise at the last lag. */
+function unfinishedFields(fields: ReceptiveFields): number {
+  const { summaries, values, lags, inputs, threshold } = fields;
+  const lag = lags - 1;
+  return summaries.filter(({ centreSign, peak }, n) => {
+    if (centreSign === null || peak === null) return false;
+    const last = Math.abs(values[(n * lags + lag) * inputs + peak.input]!);
+    return last > threshold * fieldStandardError(fields, n, lag, peak.input);
+  }).length;
 }

@@ -25,6 +25,7 @@ import type { Interventions } from "../../models/interventions.ts";
 import { ConnectomeODEModel } from "../../models/networkModel.ts";
 import { tuningFigures } from "../../report/analyses/tuning.ts";
 import type { Table } from "../../report/figure.ts";
+import { baselineOf } from "../../run/baseline.ts";
 import { stepEvaluationOf } from "../../run/evaluation.ts";
 import { type OpenedRun, openRun } from "../../run/openRun.ts";
 import { readBegun } from "../../run/runStart.ts";
@@ -56,13 +57,14 @@ const EXAMPLES = `
 Edges cross the eye in evenly spaced directions: ON edges, behind which it is bright (luminance 1), and OFF edges, behind which it is dark (0), on
 grey (0.5). Directions are those of the eye's axes: 0 degrees to the right, 90 downwards as the eye is drawn. In the eye of flyvis 90 is up,
 180 front to back. A response is the peak of what a cell sends, minus what it sends in grey. DSI is the direction selectivity from 0 to 1,
-the mean over speeds.
+the mean over speeds. Polarity is (ON − OFF)/(ON + OFF) of the mean responses: 1 answers to ON edges only.
 
 Speeds are in columns per second. --frame-ms says how long a frame of the run's samples lasts: at 20 ms, 25 columns/s are 0.5 columns per frame.
 
 Examples:
   npx axograd tuning runs/a --beside untrained --plot tuning.svg
   npx axograd tuning runs/a --beside runs/shuffled --beside runs/none --out tuning.csv
+  npx axograd tuning runs/fly --known examples/flyDirections.csv
   npx axograd tuning runs/a --silence Mi4 --beside intact --show 'T4*' --name tuning-without-Mi4
 
 In Python: pandas.read_csv("tuning.csv"), a line per network, type, edge, speed and direction.
@@ -147,7 +149,10 @@ export function register(program: Command): void {
       "central" as const,
     )
     .option("--neurons <selector>", "neurons whose types are probed (default: all)")
-    .option("--show <selector>", `types drawn as tuning curves (default: the ${SHOWN} most selective output types)`)
+    .option(
+      "--show <selector>",
+      `types drawn as tuning curves (default: those of --known, else the ${SHOWN} most selective output types)`,
+    )
     .option(
       "--beside <run>",
       `another run, ${UNTRAINED} (this run as it began) or ${INTACT} (without interventions), shown beside it; repeatable`,
@@ -155,7 +160,7 @@ export function register(program: Command): void {
     )
     .option(
       "--known <file>",
-      "known directions, as CSV with columns type, edge (on or off), direction",
+      "known directions, as CSV with columns type, edge (on or off), direction; examples/flyDirections.csv has those of T4 and T5",
       path("--known"),
     );
   addInterventionOptions(command);
@@ -172,6 +177,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   const angles = Array.from({ length: directions }, (_, k) => (360 * k) / directions);
   const probe: EdgeProbe = { directions: angles, speeds, frameMs, before, after };
   const knownDirections = known === undefined ? [] : await readKnown(known);
+  const knownTypes = new Set(knownDirections.map(({ type }) => type));
   await runAnalysis<TuningResult>(folder, given, {
     kind: KIND,
     options: { ...{ cells, neurons: neurons ?? null, beside, known: known ?? null }, silence, clamp, drive },
@@ -184,7 +190,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
       const acts = await readActs(given, opened.selectable, KIND);
       for (const act of acts) work.note(`${deedDone(act)} ${act.selector}`);
       const acted = interventionsOf(acts);
-      const wanted = show === undefined ? null : typesAmong(opened, show, "--show");
+      const wanted = show === undefined ? knownTypes : typesAmong(opened, show, "--show");
       const tuningOf = async (it: OpenedRun, name: string, interventions: Interventions | null) => ({
         name,
         step: it.step,
@@ -251,7 +257,8 @@ async function typeTunings(
   const table = run.neurons;
   if (config.input !== "hexagonal" || table?.x == null || table.y === null) {
     const expected = "a run with an input per column of a hexagonal eye (--input hexagonal)";
-    throw new ArgumentError(WHERE, quoteText(name), expected, `--input ${config.input}`);
+    const got = baselineOf(config) === null ? `--input ${config.input}` : `--wiring ${config.wiring}`;
+    throw new ArgumentError(WHERE, quoteText(name), expected, got);
   }
   const place = { where: WHERE, argument: "--neurons" };
   const among = neurons === undefined ? null : selectNeurons(selectable, neurons, place);
@@ -309,9 +316,10 @@ function typesAmong({ selectable }: OpenedRun, selector: string, argument: strin
   return new Set(neuronsByColumn(selectable, "type", neurons, place).map(({ name }) => name));
 }
 
-/** The types to be drawn, in their order. @param wanted  null: the most selective output types */
-function shownTypes(run: OpenedRun, { types }: NetworkTuning, wanted: ReadonlySet<string> | null): string[] {
-  if (wanted) return types.filter(({ name }) => wanted.has(name)).map(({ name }) => name);
+/** The types to be drawn, in their order: those wanted, or if none of them is probed the most selective output types. */
+function shownTypes(run: OpenedRun, { types }: NetworkTuning, wanted: ReadonlySet<string>): string[] {
+  const chosen = types.filter(({ name }) => wanted.has(name));
+  if (chosen.length > 0) return chosen.map(({ name }) => name);
   const outputs = run.selectable.role?.includes("output") ? typesAmong(run, "role=output", "--show") : null;
   const candidates = types.filter(({ name }) => outputs?.has(name) ?? true);
   const best = new Set(mostSelective(candidates.length > 0 ? candidates : types).slice(0, SHOWN));
@@ -326,7 +334,7 @@ function notesOf(run: OpenedRun, [first, ...others]: readonly NetworkTuning[]): 
   const unplaced = neuronsByColumn(run.selectable, "type", null, { where: WHERE, argument: "--neurons" })
     .filter(({ neurons }) => neurons.every((i) => Number.isNaN(run.neurons!.x![i]!)))
     .map(({ name }) => name);
-  const notes = unplaced.length === 0 ? [] : [`without a place in the eye are ${list(unplaced)}`];
+  const notes = unplaced.length === 0 ? [] : [`without a place in the eye, the mean over all cells: ${list(unplaced)}`];
   for (const other of others) {
     const names = namesOf(other);
     const missing = [...own].filter((name) => !names.has(name));
@@ -411,7 +419,7 @@ function arrays({ networks, directions, speeds }: TuningResult): Readonly<Record
     preferred: ofEdges([], ({ direction }) => [direction]),
     dsi_by_speed: ofEdges([speeds.length], ({ dsiBySpeed }) => dsiBySpeed),
     preferred_by_speed: ofEdges([speeds.length], ({ directionBySpeed }) => directionBySpeed),
-    preference: ofTypes([], ({ preference }) => [preference]),
+    polarity: ofTypes([], ({ polarity }) => [polarity]),
     networks: networks.map(({ name }) => name),
     types,
     edges: [...EDGES],
@@ -424,7 +432,7 @@ function arrays({ networks, directions, speeds }: TuningResult): Readonly<Record
 function lines({ networks, known, notes }: TuningResult): string[] {
   const [first, ...others] = networks;
   const listed = mostSelective(first!.types).slice(0, LISTED);
-  const head = ["type", "edge", "response", "DSI", "prefers", "on − off", ...others.map(({ name }) => `DSI ${name}`)];
+  const head = ["type", "edge", "response", "DSI", "prefers", "polarity", ...others.map(({ name }) => `DSI ${name}`)];
   const rows = listed.map((type) => {
     const edge = type.on.dsi >= type.off.dsi ? "on" : "off";
     const { dsi, direction, curve } = type[edge];
@@ -432,10 +440,10 @@ function lines({ networks, known, notes }: TuningResult): string[] {
       const same = typeOf(other, type.name);
       return same ? same[edge].dsi.toFixed(3) : "–";
     });
-    const sign = type.preference > 0 ? "+" : "";
-    const preference = Number.isNaN(type.preference) ? "–" : `${sign}${type.preference.toFixed(2)}`;
+    const sign = type.polarity > 0 ? "+" : "";
+    const polarity = Number.isNaN(type.polarity) ? "–" : `${sign}${type.polarity.toFixed(2)}`;
     const response = formatNumber(Math.max(...curve));
-    return [type.name, edge, response, dsi.toFixed(3), degrees(direction), preference, ...beside];
+    return [type.name, edge, response, dsi.toFixed(3), degrees(direction), polarity, ...beside];
   });
   const left = first!.types.length - listed.length;
   const right = Array.from({ length: head.length - 2 }, (_, c) => c + 2);

@@ -3,13 +3,14 @@
 import { EDGES, type EdgeName } from "../../analysis/directionTuning.ts";
 import type { AnalysisRecord } from "../../analysis/record.ts";
 import { formatNumber } from "../../core/format.ts";
+import { plural } from "../../core/text.ts";
 import type { JsonParts } from "../../io/jsonParts.ts";
 import type { Figure, Table } from "../figure.ts";
 import { DOT_HUES, dotsFigure } from "../plots/dots.ts";
 import { type PolarPanel, polarFigure } from "../plots/polar.ts";
 
-/** Rows that are drawn. */
-const MOST_ROWS = 40;
+/** Rows that are drawn of a figure: as many as flyvis' connectome has cell types. */
+const MOST_ROWS = 65;
 /** Curves that are drawn. */
 const MOST_PANELS = 24;
 const STYLES: Readonly<Record<EdgeName, string>> = { on: "blue", off: "orange dashed" };
@@ -23,7 +24,7 @@ interface Tuned {
 
 interface TunedType extends Readonly<Record<EdgeName, Tuned>> {
   readonly name: string;
-  readonly preference: number;
+  readonly polarity: number;
 }
 
 interface TunedNetwork {
@@ -44,7 +45,7 @@ export function tuningFigures({ result }: AnalysisRecord): Figure[] {
   const isShown = new Set(result.texts("shown"));
   const shown = networks[0]!.types.filter(({ name }) => isShown.has(name));
   const marksOf = (type: string): number[] => known.filter((it) => it.type === type).map((it) => it.direction);
-  const figures = [selectivityFigure(networks)];
+  const figures = [selectivityFigure(networks), ...polarityFigure(networks)];
   return shown.length === 0 ? figures : [curvesFigure(shown, directions, marksOf), ...figures];
 }
 
@@ -57,8 +58,8 @@ function networkOf(network: JsonParts, directions: number): TunedNetwork {
       const dsi = parts.number("dsi", { least: 0, most: 1 });
       return { dsi, direction: parts.numberOrNaN("direction"), curve };
     };
-    const preference = type.numberOrNaN("preference", { least: -1, most: 1 });
-    return { name: type.text("name"), preference, on: tuned("on"), off: tuned("off") };
+    const polarity = type.numberOrNaN("polarity", { least: -1, most: 1 });
+    return { name: type.text("name"), polarity, on: tuned("on"), off: tuned("off") };
   });
   return { name: network.text("name"), types };
 }
@@ -139,24 +140,71 @@ function selectivityFigure(networks: readonly TunedNetwork[]): Figure {
   );
 }
 
+/** None if no type responds. */
+function polarityFigure(networks: readonly TunedNetwork[]): Figure[] {
+  const drawn = networks.slice(0, DOT_HUES.length);
+  const byName = networks.map(({ types }) => new Map(types.map(({ name, polarity }) => [name, polarity])));
+  const polarityOf = (n: number, type: string): number => byName[n]!.get(type) ?? Number.NaN;
+  const responding = networks[0]!.types.filter(({ polarity }) => !Number.isNaN(polarity));
+  if (responding.length === 0) return [];
+  const decided = [...responding].sort((a, b) => Math.abs(b.polarity) - Math.abs(a.polarity)).slice(0, MOST_ROWS);
+  const descending = (a: TunedType, b: TunedType): number => b.polarity - a.polarity;
+  const rows = decided.sort(descending).map(({ name }) => name);
+  const left = responding.length - rows.length;
+  const silent = networks[0]!.types.length - responding.length;
+  return [
+    dotsFigure(
+      {
+        id: "polarity",
+        title: "ON and OFF by cell type",
+        caption:
+          "Polarity (ON − OFF)/(ON + OFF) of the responses to edges, mean over directions and speeds." +
+          `${left > 0 ? ` The ${rows.length} types of the clearest polarity; ${left} more are in the table.` : ""}` +
+          `${silent > 0 ? ` ${plural(silent, "type")} without any response.` : ""}`,
+      },
+      {
+        rows,
+        series: drawn.map(({ name }) => name),
+        panels: [{ title: "", values: drawn.map((_, n) => rows.map((type) => polarityOf(n, type))) }],
+        axis: { label: "−1: OFF edges only, 1: ON edges only", domain: [-1, 1] },
+      },
+      {
+        columns: ["type", ...networks.map(({ name }) => `polarity, ${name}`)],
+        rows: responding
+          .sort(descending)
+          .map(({ name }) => [name, ...networks.map((_, n) => textOf(polarityOf(n, name), 2))]),
+      },
+    ),
+  ];
+}
+
+function textOf(value: number, digits: number): string {
+  return Number.isNaN(value) ? "–" : value.toFixed(digits);
+}
+
 function selectivityTable(
   types: readonly TunedType[],
   others: readonly TunedNetwork[],
   dsiOf: (other: number, type: string, edge: EdgeName) => number,
 ): Table {
-  const text = (value: number, digits: number): string => (Number.isNaN(value) ? "–" : value.toFixed(digits));
   const largest = ({ curve }: Tuned): string => formatNumber(Math.max(...curve));
   const columns = [
-    ...["DSI ON", "DSI OFF", "prefers ON (°)", "prefers OFF (°)", "(ON − OFF)/(ON + OFF)"],
+    ...["DSI ON", "DSI OFF", "prefers ON (°)", "prefers OFF (°)", "polarity"],
     ...["largest response ON", "largest response OFF"],
   ];
   return {
     columns: ["type", ...columns, ...others.flatMap(({ name }) => [`DSI ON, ${name}`, `DSI OFF, ${name}`])],
-    rows: types.map(({ name, on, off, preference }) => [
+    rows: types.map(({ name, on, off, polarity }) => [
       name,
-      ...[text(on.dsi, 3), text(off.dsi, 3), text(on.direction, 0), text(off.direction, 0), text(preference, 2)],
+      ...[
+        textOf(on.dsi, 3),
+        textOf(off.dsi, 3),
+        textOf(on.direction, 0),
+        textOf(off.direction, 0),
+        textOf(polarity, 2),
+      ],
       ...[largest(on), largest(off)],
-      ...others.flatMap((_, n) => EDGES.map((edge) => text(dsiOf(n, name, edge), 3))),
+      ...others.flatMap((_, n) => EDGES.map((edge) => textOf(dsiOf(n, name, edge), 3))),
     ]),
   };
 }
