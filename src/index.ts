@@ -29,6 +29,7 @@ export {
   type WeightChangeOptions,
   weightChange,
 } from "./analysis/changes/weightChange.ts";
+export type { ComparedNumbers } from "./analysis/comparedNumbers.ts";
 export {
   type Conditions,
   conditionsByClass,
@@ -67,6 +68,7 @@ export {
 } from "./analysis/ensemble.ts";
 export type {
   DistributionSpread,
+  EnsembleAnalysis,
   EnsemblePrediction,
   EnsembleResponses,
   EnsembleResult,
