@@ -108,7 +108,9 @@ export function predictionTable(result: EnsembleResult): Table | null {
 
 /** How much members agree. */
 export function agreementTable({ statistics: { agreement } }: EnsembleResult): Table {
-  const text = (value: number | null): string => formatNumber(value ?? Number.NaN);
+  // What rounding left of 0 is 0.
+  const text = (value: number | null): string =>
+    formatNumber(value === null ? Number.NaN : Math.abs(value) < 1e-12 ? 0 : value);
   return {
     columns: ["values", "compared", "mean correlation", "ICC(2,1), agreement", "ICC(3,1), consistency"],
     rows: agreement.map(({ name, count, meanCorrelation, intraclass }) => [

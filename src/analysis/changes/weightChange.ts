@@ -1,5 +1,6 @@
 // How far weights moved: measures of two sets of weights of the same connections.
 
+import { finish, type Steps } from "../../core/abort.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { correlation, rankCorrelation } from "../../stats/agreement.ts";
 import { quantileOf } from "../../stats/spread.ts";
@@ -78,8 +79,17 @@ const QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95];
 export function weightChange(
   before: ArrayLike<number>,
   after: ArrayLike<number>,
-  { silenced: share = 0.01 }: WeightChangeOptions = {},
+  options: WeightChangeOptions = {},
 ): WeightChange {
+  return finish(weightSteps(before, after, options));
+}
+
+/** `weightChange`, some measures at a time. */
+export function* weightSteps(
+  before: ArrayLike<number>,
+  after: ArrayLike<number>,
+  { silenced: share = 0.01 }: WeightChangeOptions = {},
+): Steps<WeightChange> {
   const n = before.length;
   if (after.length !== n) throw new ShapeError("weightChange", "after", `${n} weights`, `${after.length}`);
   if (!(share > 0 && share <= 1))
@@ -106,16 +116,20 @@ export function weightChange(
     } else if (y !== 0) fromZero++;
   }
   const [normBefore, normAfter] = [Math.sqrt(squareBefore), Math.sqrt(squareAfter)];
+  yield;
+  const pearson = correlation(before, after);
+  yield;
+  const spearman = n > MOST_RANKED ? null : rankCorrelation(before, after);
+  yield;
   return {
     ...{ count: n, normBefore, normAfter },
     relativeL2: relative(Math.sqrt(squareMoved), normBefore),
     relativeL1: relative(absMoved, absBefore),
     // Rounding may carry it beyond 1.
     cosine: Math.min(1, Math.max(-1, product / Math.sqrt(squareBefore * squareAfter))),
-    correlation: correlation(before, after),
-    rankCorrelation: n > MOST_RANKED ? null : rankCorrelation(before, after),
+    ...{ correlation: pearson, rankCorrelation: spearman },
     ...{ signChanged, grown, shrunk, unchanged, silenced, toZero, fromZero },
-    logRatio: logRatios(before, after),
+    logRatio: yield* logRatios(before, after),
   };
 }
 
@@ -124,7 +138,7 @@ export function relative(moved: number, before: number): number {
   return moved === 0 ? 0 : before === 0 ? Number.NaN : moved / before;
 }
 
-function logRatios(before: ArrayLike<number>, after: ArrayLike<number>): LogRatios {
+function* logRatios(before: ArrayLike<number>, after: ArrayLike<number>): Steps<LogRatios> {
   let ratios = new Float64Array(before.length);
   let count = 0;
   for (let k = 0; k < before.length; k++) {
@@ -132,7 +146,9 @@ function logRatios(before: ArrayLike<number>, after: ArrayLike<number>): LogRati
     // Quotients of the smallest numbers overflow.
     ratios[count++] = Math.log2(Math.abs(after[k]!)) - Math.log2(Math.abs(before[k]!));
   }
+  yield;
   ratios = ratios.subarray(0, count).sort();
+  yield;
   const quantile = (q: number): number => quantileOf(ratios, q);
   return {
     count,
