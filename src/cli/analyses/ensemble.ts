@@ -1,11 +1,12 @@
 // `axograd ensemble`: several runs of one network, such as the seeds of a sweep, as one object.
 
+import { rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { spreadOfNumber } from "../../analysis/comparedNumbers.ts";
 import type { EnsembleAnalysis, EnsembleResult } from "../../analysis/ensembleResult.ts";
 import { isAnalysisName } from "../../analysis/record.ts";
-import { ArgumentError, nearestName } from "../../core/errors.ts";
+import { ArgumentError, EngineError, nearestName } from "../../core/errors.ts";
 import { alignColumns, csvCell, jsonText, quoteText } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { PART_NAMES, type PartName } from "../../data/sampleArrays.ts";
@@ -21,7 +22,6 @@ import {
 import { analysisTables } from "../../report/ensembleAnalysis.ts";
 import { standaloneSvg, type Table } from "../../report/figure.ts";
 import { assertPng, pngOfSvg } from "../../report/raster.ts";
-import { nullIfMissing } from "../../report/runRecord.ts";
 import type { Settings } from "../../run/configLayers.ts";
 import { CONFIG_KEYS, type Key, optionName } from "../../run/configOptions.ts";
 import { measureEnsemble } from "../../run/ensemble/measureEnsemble.ts";
@@ -221,7 +221,10 @@ async function foldersOf(given: readonly string[], where: readonly Choice[]): Pr
     } else if (where.length === 0) folders.push(folder);
     else {
       // A run that cannot be read is named with the others that cannot.
-      const begun = await nullIfMissing(readBegun(folder));
+      const begun = await readBegun(folder).catch((error: unknown) => {
+        if (error instanceof EngineError) return null;
+        throw error;
+      });
       if (!begun || fits({ ...begun.config })) folders.push(folder);
     }
   }
@@ -258,6 +261,9 @@ async function writeEnsemble(
   ];
   await makeFolder(join(out, FILES.plots));
   for (const [name, content] of contents) await replaceFile(join(out, name), [content]);
+  // Tables of results that were replaced.
+  for (const name of [FILES.analysis, FILES.responses])
+    if (!contents.some(([own]) => own === name)) await rm(join(out, name), { force: true });
   return contents.map(([name]) => name);
 }
 
