@@ -12,8 +12,8 @@ export interface NamedNumbers {
 }
 
 /**
- * Collects the numbers of plain data by path. The path of a number is that of its names, joined by dots. Elements of a list that all have a `name` share
- * the path of the list, and their names tell them apart; others have their positions, from 1, as names. So
+ * Collects the numbers of plain data by path. The path of a number is that of its names, joined by dots. Elements of a list share the
+ * path of the list; their `name`, or else their texts, tell them apart; without such ones, their positions from 1. So
  * { types: [{ name: "T4a", dsi: 0.4 }, { name: "T4b", dsi: 0.5 }] } has at "types.dsi" 0.4 of "T4a" and 0.5 of "T4b".
  *
  * @param isSelf  whether a name is that of the run: it says nothing
@@ -56,7 +56,16 @@ function isNumber(value: unknown): value is number | null {
 
 /** Names of the elements of a list, none twice: their own if all have one, or their positions. */
 function namesOf(list: readonly unknown[]): string[] {
-  const own = list.map((part) => (isObject(part) && typeof part.name === "string" ? part.name : null));
-  const isNamed = own.every((name) => name !== null) && new Set(own).size === own.length;
-  return isNamed ? (own as string[]) : list.map((_, k) => `${k + 1}`);
+  const own = list.map(nameOf);
+  const isNamed = own.every((name) => name !== "") && new Set(own).size === own.length;
+  return isNamed ? own : list.map((_, k) => `${k + 1}`);
+}
+
+/** The `name` of a part, or else all of its texts: "T4a, T5a" of { pre: "T4a", post: "T5a", … }; "": it has none. */
+function nameOf(part: unknown): string {
+  if (!isObject(part)) return "";
+  if (typeof part.name === "string") return part.name;
+  return Object.values(part)
+    .filter((text) => typeof text === "string")
+    .join(", ");
 }

@@ -179,6 +179,9 @@ test("numbers of an analysis by path and name; the name of the run itself says n
     { of: "T4b", isList: false, values: [0.5] },
   ]);
   assert.equal(numbers.get("networks.types.curve")![1], { of: "T4b", isList: true, values: [1, Number.NaN] });
+  // Texts tell elements apart that have no name.
+  const pairs = numbersOf({ pairs: [{ pre: "T4a", post: "T5a", moved: 3 }] });
+  assert.equal(pairs.get("pairs.moved"), [{ of: "T4a, T5a", isList: false, values: [3] }]);
   // Elements with the same name are told apart by their positions.
   const twice = numbersOf({
     effects: [
