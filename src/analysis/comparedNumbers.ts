@@ -44,9 +44,10 @@ export function comparedNumbers(members: readonly Numbers[]): ComparedNumbers[] 
   }).filter(({ values }) => values[0]!.some((x, k) => values.some((own) => !Object.is(own[k], x))));
 }
 
-/** Lists of different lengths are of different things. */
+/** Lists of different lengths, or whose elements have other names, are of different things. */
 function valuesLike(first: NamedNumbers, other: NamedNumbers | undefined): readonly number[] | undefined {
-  return other?.isList === first.isList && other.values.length === first.values.length ? other.values : undefined;
+  if (other?.isList !== first.isList || other.names !== first.names) return undefined;
+  return other.values.length === first.values.length ? other.values : undefined;
 }
 
 /** Mean and spread over members of number k; of angles those on the circle. null: no member has it. */

@@ -7,6 +7,8 @@ export interface NamedNumbers {
   /** Names of the parts that they belong to: "T4a"; "" where no part has a name. */
   readonly of: string;
   readonly isList: boolean;
+  /** Names of the elements of a list, or of rows and columns of a square, that stand beside it; "": none. */
+  readonly names: string;
   /** null (not finite) is NaN. */
   readonly values: readonly number[];
 }
@@ -23,9 +25,14 @@ export function numbersOf(
   isSelf: (name: string) => boolean = () => false,
 ): ReadonlyMap<string, readonly NamedNumbers[]> {
   const numbers = new Map<string, NamedNumbers[]>();
-  const visit = (value: unknown, path: string, names: readonly string[]): void => {
+  const visit = (value: unknown, path: string, names: readonly string[], beside: readonly string[][] = []): void => {
     const add = (values: readonly (number | null)[], isList: boolean): void => {
-      const own = { of: names.join(", "), isList, values: values.map((x) => x ?? Number.NaN) };
+      const n = values.length;
+      const labels = isList ? beside.filter(({ length }) => length === n || length ** 2 === n) : [];
+      const own = {
+        ...{ of: names.join(", "), isList, names: labels.length === 0 ? "" : JSON.stringify(labels) },
+        values: values.map((x) => x ?? Number.NaN),
+      };
       const known = numbers.get(path);
       if (known) known.push(own);
       else numbers.set(path, [own]);
@@ -43,7 +50,9 @@ export function numbersOf(
         visit(part, path, isSelf(name) ? names : [...names, name]);
       });
     } else if (isObject(value)) {
-      for (const [name, part] of Object.entries(value)) visit(part, path === "" ? name : `${path}.${name}`, names);
+      const texts = Object.values(value).filter(isTexts);
+      for (const [name, part] of Object.entries(value))
+        visit(part, path === "" ? name : `${path}.${name}`, names, texts);
     }
   };
   visit(result, "", []);
@@ -52,6 +61,10 @@ export function numbersOf(
 
 function isNumber(value: unknown): value is number | null {
   return typeof value === "number" || value === null;
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length > 0 && value.every((part) => typeof part === "string");
 }
 
 /** Names of the elements of a list, none twice: their own if all have one, or their positions. */

@@ -173,15 +173,25 @@ test("numbers of an analysis by path and name; the name of the run itself says n
     [...numbers.keys()],
     ["speeds", "networks.types.dsi", "networks.types.direction", "networks.types.curve"],
   );
-  assert.equal(numbers.get("speeds"), [{ of: "", isList: true, values: [1, 2] }]);
+  assert.equal(numbers.get("speeds"), [{ of: "", isList: true, names: "", values: [1, 2] }]);
   assert.equal(numbers.get("networks.types.dsi"), [
-    { of: "T4a", isList: false, values: [0.4] },
-    { of: "T4b", isList: false, values: [0.5] },
+    { of: "T4a", isList: false, names: "", values: [0.4] },
+    { of: "T4b", isList: false, names: "", values: [0.5] },
   ]);
-  assert.equal(numbers.get("networks.types.curve")![1], { of: "T4b", isList: true, values: [1, Number.NaN] });
+  assert.equal(numbers.get("networks.types.curve")![1], {
+    of: "T4b",
+    isList: true,
+    names: "",
+    values: [1, Number.NaN],
+  });
   // Texts tell elements apart that have no name.
   const pairs = numbersOf({ pairs: [{ pre: "T4a", post: "T5a", moved: 3 }] });
-  assert.equal(pairs.get("pairs.moved"), [{ of: "T4a, T5a", isList: false, values: [3] }]);
+  assert.equal(pairs.get("pairs.moved"), [{ of: "T4a, T5a", isList: false, names: "", values: [3] }]);
+  // A square whose rows have other names in another member is not the same.
+  const map = (groups: readonly string[]) => numbersOf({ map: { groups, change: [1, 2, 3, groups.length] } });
+  const compared = comparedNumbers([map(["a", "b"]), map(["a", "c"])]);
+  assert.equal(compared[0]!.values[1], [Number.NaN, Number.NaN, Number.NaN, Number.NaN]);
+  assert.equal(comparedNumbers([map(["a", "b"]), map(["a", "b"])]), []);
   // Elements with the same name are told apart by their positions.
   const twice = numbersOf({
     effects: [
