@@ -28,6 +28,7 @@ export {
   type WeightChangeOptions,
   weightChange,
 } from "./analysis/changes/weightChange.ts";
+export type { ComparedNumbers } from "./analysis/comparedNumbers.ts";
 export {
   type Conditions,
   conditionsByClass,
@@ -66,6 +67,7 @@ export {
 } from "./analysis/ensemble.ts";
 export type {
   DistributionSpread,
+  EnsembleAnalysis,
   EnsemblePrediction,
   EnsembleResponses,
   EnsembleResult,

@@ -191,7 +191,14 @@ export function parameterSpread(parameter: string, group: string, values: readon
  * Source: S. S. Vallender, Theory of Probability and its Applications 18, 1974 (Wasserstein's distance on the line).
  */
 export function distributionDistance(x: ArrayLike<number>, y: ArrayLike<number>): number {
-  if (x.length !== y.length) throw new ShapeError("distributionDistance", "y", `${x.length} numbers`, `${y.length}`);
-  const [a, b] = [Float64Array.from(x).sort(), Float64Array.from(y).sort()];
-  return a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / Math.max(1, a.length);
+  return distanceOfSorted(Float64Array.from(x).sort(), Float64Array.from(y).sort());
+}
+
+/** `distributionDistance` of ascending lists. */
+export function distanceOfSorted(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  const n = x.length;
+  if (y.length !== n) throw new ShapeError("distributionDistance", "y", `${n} numbers`, `${y.length}`);
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += Math.abs(x[i]! - y[i]!);
+  return sum / Math.max(1, n);
 }

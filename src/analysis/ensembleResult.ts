@@ -3,6 +3,7 @@
 import type { PartName } from "../data/sampleArrays.ts";
 import type { TaskDescription } from "../train/taskDescription.ts";
 import type { OutputScale } from "./averageOutputs.ts";
+import type { ComparedNumbers } from "./comparedNumbers.ts";
 import type { EnsembleStatistics, MemberSpread, ParameterSpread } from "./ensemble.ts";
 
 /** Mean activity of groups of neurons over time, of all members. */
@@ -49,6 +50,14 @@ export interface EnsemblePrediction {
   }[];
 }
 
+/** What the same analysis found of every member. */
+export interface EnsembleAnalysis {
+  /** Of its records, and which analysis it is. */
+  readonly name: string;
+  readonly kind: string;
+  readonly numbers: readonly ComparedNumbers[];
+}
+
 /** Everything about an ensemble. */
 export interface EnsembleResult {
   readonly members: readonly {
@@ -66,6 +75,9 @@ export interface EnsembleResult {
   readonly statistics: EnsembleStatistics;
   readonly parameters: readonly ParameterSpread[];
   readonly distributions: readonly DistributionSpread[];
+  /** null: no analysis was asked for. */
+  readonly analysis: EnsembleAnalysis | null;
+  /** null: members are compared by an analysis. */
   readonly responses: EnsembleResponses | null;
   readonly prediction: EnsemblePrediction | null;
   /** What a user should know, a sentence each. */

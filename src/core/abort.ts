@@ -15,3 +15,28 @@ export async function yieldToEventLoop(signal: AbortSignal | undefined): Promise
   await nextTurn();
   signal.throwIfAborted();
 }
+
+/** Work that pauses now and then, with its result at the end. */
+export type Steps<T> = Generator<void, T, void>;
+
+/** Does all of the work at once. */
+export function finish<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** Milliseconds that steps take between two turns of the event loop, or one step if that takes longer. */
+const SLICE = 100;
+
+/** Does the work step by step. With a signal, the event loop turns in between, and the signal's reason is thrown once it has one. */
+export async function finishInSlices<T>(steps: Steps<T>, signal: AbortSignal | undefined): Promise<T> {
+  for (let begin = performance.now(); ; ) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    if (performance.now() - begin < SLICE) continue;
+    await yieldToEventLoop(signal);
+    begin = performance.now();
+  }
+}

@@ -1,5 +1,6 @@
 // How much a connectome can amplify: the spectral radius of |W|, and the growth rate of W, by power iteration.
 
+import { finish, type Steps } from "../core/abort.ts";
 import type { Csr } from "../core/csr.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { deriveKey, keyOfSeed, RandomStream } from "../core/random.ts";
@@ -30,6 +31,11 @@ export interface SpectralOptions {
  * Source: Horn, Johnson, Matrix Analysis, 2nd ed., theorem 8.3.1 (the radius of a non-negative matrix is an eigenvalue).
  */
 export function spectralRadiusOfAbsolute(csr: Csr, options: SpectralOptions = {}): SpectralEstimate {
+  return finish(radiusSteps(csr, options));
+}
+
+/** `spectralRadiusOfAbsolute`, a product at a time. */
+export function* radiusSteps(csr: Csr, options: SpectralOptions = {}): Steps<SpectralEstimate> {
   const { maxIterations = 500, tolerance = 1e-9 } = options;
   checkSquare("spectralRadiusOfAbsolute", csr);
   if (!hasCycle(csr)) return { value: 0, iterations: 0, converged: true };
@@ -50,6 +56,7 @@ export function spectralRadiusOfAbsolute(csr: Csr, options: SpectralOptions = {}
     value = next;
     [x, y] = [y, x];
     if (settled && iteration > 10) return { value, iterations: iteration, converged: true };
+    yield;
   }
   return { value, iterations: maxIterations, converged: false };
 }
@@ -61,7 +68,15 @@ export function spectralRadiusOfAbsolute(csr: Csr, options: SpectralOptions = {}
  *
  * @throws {ArgumentError} a matrix that is not square
  */
-export function growthRate(csr: Csr, { iterations = 200 }: { readonly iterations?: number } = {}): SpectralEstimate {
+export function growthRate(csr: Csr, options: { readonly iterations?: number } = {}): SpectralEstimate {
+  return finish(growthSteps(csr, options));
+}
+
+/** `growthRate`, a product at a time. */
+export function* growthSteps(
+  csr: Csr,
+  { iterations = 200 }: { readonly iterations?: number } = {},
+): Steps<SpectralEstimate> {
   checkSquare("growthRate", csr);
   if (!hasCycle(csr)) return { value: 0, iterations: 0, converged: true };
   const n = csr.nRows;
@@ -78,6 +93,7 @@ export function growthRate(csr: Csr, { iterations = 200 }: { readonly iterations
     if (scale === 0) return { value: 0, iterations: iteration + 1, converged: true };
     if (iteration >= firstCounted) logSum += Math.log(scale);
     [x, y] = [y, x];
+    yield;
   }
   return { value: Math.exp(logSum / (iterations - firstCounted)), iterations, converged: false };
 }

@@ -102,21 +102,3 @@ export function distributionOf(values: ArrayLike<number>): Distribution {
   const median = (sorted[(n - 1) >> 1]! + sorted[n >> 1]!) / 2;
   return { min: sorted[0]!, median, mean: sum / n, max: sorted[n - 1]! };
 }
-
-/**
- * The share of the variance of known numbers that found ones explain: R² = 1 − Σ(y − ŷ)²/Σ(y − mean y)². NaN where the known ones do not vary.
- *
- * @param found  as many
- */
-export function r2Of(known: ArrayLike<number>, found: ArrayLike<number>): number {
-  const n = known.length;
-  let sum = 0;
-  for (let k = 0; k < n; k++) sum += known[k]!;
-  const mean = sum / n;
-  let [unexplained, spread] = [0, 0];
-  for (let k = 0; k < n; k++) {
-    spread += (known[k]! - mean) ** 2;
-    unexplained += (known[k]! - found[k]!) ** 2;
-  }
-  return spread === 0 ? Number.NaN : 1 - unexplained / spread;
-}

@@ -5,6 +5,7 @@ import type { EnsembleResult } from "../analysis/ensembleResult.ts";
 import { formatCount, formatNumber } from "../core/format.ts";
 import { plural, quoteValue } from "../core/text.ts";
 import { descriptionOf, type MetricDescription, metricText } from "../train/taskDescription.ts";
+import { analysisFigures, analysisTables } from "./ensembleAnalysis.ts";
 import type { Figure, MissingFigure, Table } from "./figure.ts";
 import { capitalised } from "./names.ts";
 import { type PageSection, page } from "./page.ts";
@@ -107,7 +108,9 @@ export function predictionTable(result: EnsembleResult): Table | null {
 
 /** How much members agree. */
 export function agreementTable({ statistics: { agreement } }: EnsembleResult): Table {
-  const text = (value: number | null): string => formatNumber(value ?? Number.NaN);
+  // What rounding left of 0 is 0.
+  const text = (value: number | null): string =>
+    formatNumber(value === null ? Number.NaN : Math.abs(value) < 1e-12 ? 0 : value);
   return {
     columns: ["values", "compared", "mean correlation", "ICC(2,1), agreement", "ICC(3,1), consistency"],
     rows: agreement.map(({ name, count, meanCorrelation, intraclass }) => [
@@ -173,6 +176,7 @@ export interface EnsembleFigures {
   readonly metrics: readonly Figure[];
   readonly solutions: readonly (Figure | MissingFigure)[];
   readonly agreement: readonly (Figure | MissingFigure)[];
+  readonly analysis: readonly Figure[];
   readonly responses: readonly Figure[];
 }
 
@@ -198,6 +202,7 @@ export function ensembleFigures(result: EnsembleResult, isDiscrete: boolean): En
     metrics: metricFigures(result),
     solutions: statistics.solutions ? [few ? treeFigure(result) : tooMany("solutions", "Clusters of solutions")] : [],
     agreement: statistics.agreement.map(heatMap),
+    analysis: result.analysis ? analysisFigures(result.analysis, SHOWN) : [],
     responses: responses ? [memberResponsesFigure(responses, isDiscrete)] : [],
   };
 }
@@ -265,6 +270,11 @@ export function ensemblePage(result: EnsembleResult, figures: EnsembleFigures, n
       : []),
     ...table("Performance by cluster", clustersTable(result)),
     { title: "Agreement", figures: figures.agreement, table: agreementTable(result) },
+    ...(result.analysis
+      ? analysisTables(result.analysis, SHOWN).map(({ title, table: own }, k) => ({
+          ...{ title, table: own, figures: k === 0 ? figures.analysis : [] },
+        }))
+      : []),
     ...(figures.responses.length > 0 ? [{ title: "Responses", figures: figures.responses }] : []),
     ...table(`Parameters by group${rest}`, parametersTable(result)),
     ...table("Parameters without groups", distributionsTable(result)),

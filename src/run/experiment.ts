@@ -196,15 +196,13 @@ function networkOf(config: TrainConfig, inputs: RunInputs): ConnectomeNetworkOpt
 
 function readoutOf(config: TrainConfig, { projections, samples }: RunInputs): ReadoutOptions {
   const { fcDim, dropout, seed, head, readoutAverage: average } = config;
+  // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
+  const standardise = config.standardise && !(config.wiring === "none" && !projections.readsDriven);
   return {
     ...(head === "layers" ? { fcDim, dropout } : { layers: layersOf(projections, config) }),
-    seed,
-    times: readoutTimesOf(config, samples.train),
-    average,
-    // Without connections the features of undriven neurons are the same for all samples and cannot be standardised.
-    standardise: config.standardise && !(config.wiring === "none" && !projections.readsDriven),
+    ...{ seed, times: readoutTimesOf(config, samples.train), average, standardise },
     // All columns see through the same weights. Their means differ, as cells at the border of an eye have fewer partners.
-    ...(projections.featureChannel && { scaleBy: projections.featureChannel }),
+    ...(standardise && projections.featureChannel && { scaleBy: projections.featureChannel }),
   };
 }
 

@@ -1,6 +1,7 @@
 // How much several measurements of the same things agree: correlations, and the share of variance that they have in common.
 
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { meanOf, squaredDeviations } from "./spread.ts";
 
 /**
  * Pearson's correlation r = Σ (x − x̄)(y − ȳ) / √(Σ (x − x̄)²·Σ (y − ȳ)²), within [−1, 1]; NaN where one of them is constant.
@@ -23,11 +24,54 @@ export function correlation(x: ArrayLike<number>, y: ArrayLike<number>): number 
   return size > 0 ? Math.min(1, Math.max(-1, xy / size)) : Number.NaN;
 }
 
-/** [k][k], the correlations of k lists with each other. @throws {ShapeError} as `correlation` */
+/**
+ * Spearman's ρ: Pearson's correlation of the ranks, equal numbers having the mean of their ranks; NaN where one of the lists is constant. O(n log n),
+ * memory for four lists.
+ *
+ * @throws {ShapeError} lists of different lengths
+ * Source: C. Spearman, American Journal of Psychology 15, 72–101, 1904.
+ */
+export function rankCorrelation(x: ArrayLike<number>, y: ArrayLike<number>): number {
+  if (y.length !== x.length) throw new ShapeError("rankCorrelation", "y", `${x.length} numbers`, `${y.length}`);
+  return correlation(ranksOf(x), ranksOf(y));
+}
+
+/** Ranks from 0; equal numbers have their mean rank. NaN: of NaN. */
+function ranksOf(values: ArrayLike<number>): Float64Array {
+  // Both zeros are one number.
+  const sorted = Float64Array.from(values, (x) => x + 0).sort();
+  /** How many numbers come before x: those below it, or also those that equal it. */
+  const before = (x: number, equal: boolean): number => {
+    let [low, high] = [0, sorted.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (sorted[middle]! < x || (equal && sorted[middle] === x)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  return Float64Array.from(values, (x) => (Number.isNaN(x) ? x : (before(x, false) + before(x, true) - 1) / 2));
+}
+
+/**
+ * The share of the variance of known numbers y that found ones ŷ explain: R² = 1 − Σ (y − ŷ)² / Σ (y − ȳ)². NaN where the known ones do not vary.
+ *
+ * @throws {ShapeError} lists of different lengths
+ */
+export function r2Of(known: ArrayLike<number>, found: ArrayLike<number>): number {
+  const n = known.length;
+  if (found.length !== n) throw new ShapeError("r2Of", "found", `${n} numbers`, `${found.length}`);
+  let unexplained = 0;
+  for (let k = 0; k < n; k++) unexplained += (known[k]! - found[k]!) ** 2;
+  const all = squaredDeviations(known);
+  return all === 0 ? Number.NaN : 1 - unexplained / all;
+}
+
+/** [k][k], the correlations of k lists with each other (and themselves: NaN where one is constant). @throws {ShapeError} as `correlation` */
 export function correlationMatrix(lists: readonly ArrayLike<number>[]): number[][] {
-  const matrix = lists.map(() => new Array<number>(lists.length).fill(1));
+  const matrix = lists.map(() => new Array<number>(lists.length));
   for (let a = 0; a < lists.length; a++) {
-    for (let b = 0; b < a; b++) {
+    for (let b = 0; b <= a; b++) {
       const r = correlation(lists[a]!, lists[b]!);
       matrix[a]![b] = r;
       matrix[b]![a] = r;
@@ -84,10 +128,4 @@ export function intraclassCorrelation(lists: readonly ArrayLike<number>[]): Intr
     agreement: share(b - e, b + (k - 1) * e + (k * (j - e)) / n),
     consistency: share(b - e, b + (k - 1) * e),
   };
-}
-
-function meanOf(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
 }

@@ -57,7 +57,7 @@ export function cluster(
   const merges = averageLinkage(distances);
   const n = distances.length;
   const counts = Array.from({ length: Math.max(0, n - 2) }, (_, k): ClusterCount => {
-    const own = silhouettes(distances, clustersAt(merges, k + 2));
+    const own = silhouettesOf(distances, clustersAt(merges, k + 2));
     return { count: k + 2, silhouette: own.reduce((sum, s) => sum + s, 0) / n };
   });
   // Of equal ones the fewest clusters.
@@ -80,7 +80,7 @@ export function cluster(
  * Sources: R. R. Sokal, C. D. Michener, University of Kansas Science Bulletin 38, 1958; G. N. Lance, W. T. Williams, Computer Journal 9, 1967.
  */
 export function averageLinkage(distances: readonly ArrayLike<number>[]): Merge[] {
-  checkDistances(distances);
+  checkDistances("averageLinkage", distances);
   const n = distances.length;
   const d = distances.map((row) => Array.from(row));
   // The cluster that each row stands for now, and its size.
@@ -135,31 +135,46 @@ function thingsOf(merges: readonly Merge[], n: number, cluster: number): number[
  * Silhouette of each thing: s = (b − a) / max(a, b), with a its mean distance from the others of its cluster and b the least mean distance from
  * those of another cluster; 0 where it is alone. From −1 (nearer to another cluster) to 1. Source: Rousseeuw 1987, eq. 1.
  *
- * @param labels  [n], cluster of each; at least two clusters
+ * @param distances  as for `cluster`
+ * @param labels     [n], cluster of each; at least two clusters
+ * @throws {ShapeError | ArgumentError} as `averageLinkage`; another number of labels, or a single cluster
  */
 export function silhouettes(distances: readonly ArrayLike<number>[], labels: readonly number[]): number[] {
-  const names = [...new Set(labels)];
+  const where = "silhouettes";
+  checkDistances(where, distances);
+  const n = distances.length;
+  if (labels.length !== n) throw new ShapeError(where, "labels", `${n} labels`, `${labels.length}`);
+  if (new Set(labels).size < 2) throw new ArgumentError(where, "labels", "at least two clusters", "one");
+  return silhouettesOf(distances, labels);
+}
+
+/** O(n²). */
+function silhouettesOf(distances: readonly ArrayLike<number>[], labels: readonly number[]): number[] {
+  const size = new Map<number, number>();
+  for (const label of labels) size.set(label, (size.get(label) ?? 0) + 1);
   return labels.map((own, i) => {
-    const meanTo = (name: number): number => {
-      const others = labels.flatMap((label, j) => (label === name && j !== i ? [distances[i]![j]!] : []));
-      return others.length === 0 ? Number.NaN : others.reduce((sum, x) => sum + x, 0) / others.length;
-    };
-    const a = meanTo(own);
-    const b = Math.min(...names.filter((name) => name !== own).map(meanTo));
-    return Number.isNaN(a) || Math.max(a, b) === 0 ? 0 : (b - a) / Math.max(a, b);
+    if (size.get(own) === 1) return 0;
+    const total = new Map<number, number>();
+    labels.forEach((label, j) => {
+      if (j !== i) total.set(label, (total.get(label) ?? 0) + distances[i]![j]!);
+    });
+    const a = total.get(own)! / (size.get(own)! - 1);
+    let b = Number.POSITIVE_INFINITY;
+    for (const [label, sum] of total) if (label !== own) b = Math.min(b, sum / size.get(label)!);
+    return Math.max(a, b) === 0 ? 0 : (b - a) / Math.max(a, b);
   });
 }
 
-function checkDistances(distances: readonly ArrayLike<number>[]): void {
+function checkDistances(where: string, distances: readonly ArrayLike<number>[]): void {
   const n = distances.length;
-  if (n === 0) throw new ShapeError("averageLinkage", "distances", "at least one row", "none");
+  if (n === 0) throw new ShapeError(where, "distances", "at least one row", "none");
   distances.forEach((row, i) => {
-    if (row.length !== n) throw new ShapeError("averageLinkage", `distances[${i}]`, `${n} numbers`, `${row.length}`);
+    if (row.length !== n) throw new ShapeError(where, `distances[${i}]`, `${n} numbers`, `${row.length}`);
     for (let j = 0; j < n; j++) {
       const got = row[j]!;
       const fits = got >= 0 && Number.isFinite(got) && got === distances[j]![i];
       if (!fits && i !== j)
-        throw new ArgumentError("averageLinkage", `distances[${i}][${j}]`, "finite, at least 0, symmetric", `${got}`);
+        throw new ArgumentError(where, `distances[${i}][${j}]`, "finite, at least 0, symmetric", `${got}`);
     }
   });
 }

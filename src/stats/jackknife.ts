@@ -1,5 +1,7 @@
 // The jackknife over groups of samples.
 
+import { squaredDeviations } from "./spread.ts";
+
 /**
  * Standard error of a statistic θ of all samples, from its values θ₍g₎ without one of G groups of equal size each:
  *
@@ -15,7 +17,5 @@
 export function jackknifeError(leftOut: readonly number[]): number {
   const count = leftOut.length;
   if (count < 2) return Number.NaN;
-  const mean = leftOut.reduce((sum, value) => sum + value, 0) / count;
-  const squares = leftOut.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return Math.sqrt(((count - 1) / count) * squares);
+  return Math.sqrt(((count - 1) / count) * squaredDeviations(leftOut));
 }

@@ -11,10 +11,12 @@ import { neuronChanges } from "../../src/analysis/changes/neuronChanges.ts";
 import { changesRecord } from "../../src/analysis/changes/record.ts";
 import { recoveredParameters } from "../../src/analysis/changes/recoveredParameters.ts";
 import { signMixing } from "../../src/analysis/changes/signMixing.ts";
-import { weightChange } from "../../src/analysis/changes/weightChange.ts";
+import { weightChange, weightSteps } from "../../src/analysis/changes/weightChange.ts";
 import { readAnalysis, writeAnalysis } from "../../src/analysis/record.ts";
 import { createBackend } from "../../src/backend/select.ts";
+import { finishInSlices, type Steps } from "../../src/core/abort.ts";
 import { type Csr, csrFromCoo, withValues } from "../../src/core/csr.ts";
+import { radiusSteps, spectralRadiusOfAbsolute } from "../../src/data/spectralRadius.ts";
 import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { changesFigures } from "../../src/report/analyses/changes.ts";
 import { stackedSvg } from "../../src/report/figure.ts";
@@ -72,7 +74,9 @@ test("measures of seven weights are those worked out by hand", () => {
   );
   const { logRatio } = change;
   assert.is(logRatio.count, 5);
-  nearAll(logRatio.quantiles, [Math.log2(0.005), -1, 0, 0, 1]);
+  // Of log₂ 0.005, −1, 0, 0, 1; between the outer two of them at 5 and 95 %.
+  const least = Math.log2(0.005);
+  nearAll(logRatio.quantiles, [least + 0.2 * (-1 - least), -1, 0, 0, 0.8]);
   const { low, step, counts } = logRatio.histogram;
   assert.is(
     counts.reduce((sum, n) => sum + n, 0),
@@ -287,6 +291,34 @@ test("only networks with the same connections are compared", async () => {
     () => assert.unreachable(),
     (error: Error) => assert.is(error.message, "stop"),
   );
+});
+
+test("work in steps hears a signal between them, and gives what it gives at once", async () => {
+  const controller = new AbortController();
+  setImmediate(() => controller.abort(new Error("stop")));
+  let steps = 0;
+  function* endless(): Steps<never> {
+    for (;;) {
+      // Longer than the event loop is kept waiting.
+      for (const end = performance.now() + 150; performance.now() < end; );
+      steps++;
+      yield;
+    }
+  }
+  await finishInSlices(endless(), controller.signal).then(
+    () => assert.unreachable(),
+    (error: Error) => assert.is(error.message, "stop"),
+  );
+  assert.is(steps, 1);
+  const { signal } = new AbortController();
+  assert.equal(await finishInSlices(radiusSteps(BEFORE), signal), spectralRadiusOfAbsolute(BEFORE));
+  const change = weightChange(BEFORE.values, AFTER.values);
+  assert.equal(await finishInSlices(weightSteps(BEFORE.values, AFTER.values), signal), change);
+});
+
+test("measures refuse shares and parameters that are none", async () => {
+  await fails(() => weightChange([1], [1], { silenced: 0 }), "argument", /above 0, at most 1/);
+  await fails(() => recoveredParameters([1, 2], [1, Number.NaN]), "argument", /finite numbers.*NaN at 1/);
 });
 
 test.run();

@@ -4,6 +4,12 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { OutputAverage, outputScale } from "../../src/analysis/averageOutputs.ts";
 import {
+  type ComparedNumbers,
+  comparedNumbers,
+  spreadOfNumber,
+  standardisedNumbers,
+} from "../../src/analysis/comparedNumbers.ts";
+import {
   distributionDistance,
   ensembleStatistics,
   type MemberMetric,
@@ -151,18 +157,76 @@ test("outputs of another shape are refused", async () => {
   await fails(() => average.add([1]), "shape", /2 numbers, as before/);
 });
 
-test("numbers of an analysis by path, with the texts that name them", () => {
-  const { numbers, texts } = numbersOf({
-    ts: [0, 1],
-    types: [
-      { name: "T4a", dsi: 0.4, tuning: [1, null], where: null },
-      { name: "T4b", dsi: 0.5, tuning: [3, 4], where: null },
+const TUNING = (dsi: readonly number[], direction: readonly (number | null)[], name: string): object => ({
+  speeds: [1, 2],
+  networks: [
+    {
+      name: `runs/${name}`,
+      types: ["T4a", "T4b"].map((type, t) => ({ name: type, dsi: dsi[t], direction: direction[t], curve: [t, null] })),
+    },
+  ],
+});
+
+test("numbers of an analysis by path and name; the name of the run itself says nothing", () => {
+  const numbers = numbersOf(TUNING([0.4, 0.5], [10, null], "a"), (name) => name === "runs/a");
+  assert.equal(
+    [...numbers.keys()],
+    ["speeds", "networks.types.dsi", "networks.types.direction", "networks.types.curve"],
+  );
+  assert.equal(numbers.get("speeds"), [{ of: "", isList: true, names: "", values: [1, 2] }]);
+  assert.equal(numbers.get("networks.types.dsi"), [
+    { of: "T4a", isList: false, names: "", values: [0.4] },
+    { of: "T4b", isList: false, names: "", values: [0.5] },
+  ]);
+  assert.equal(numbers.get("networks.types.curve")![1], {
+    of: "T4b",
+    isList: true,
+    names: "",
+    values: [1, Number.NaN],
+  });
+  // Texts tell elements apart that have no name.
+  const pairs = numbersOf({ pairs: [{ pre: "T4a", post: "T5a", moved: 3 }] });
+  assert.equal(pairs.get("pairs.moved"), [{ of: "T4a, T5a", isList: false, names: "", values: [3] }]);
+  // A square whose rows have other names in another member is not the same.
+  const map = (groups: readonly string[]) => numbersOf({ map: { groups, change: [1, 2, 3, groups.length] } });
+  const compared = comparedNumbers([map(["a", "b"]), map(["a", "c"])]);
+  assert.equal(compared[0]!.values[1], [Number.NaN, Number.NaN, Number.NaN, Number.NaN]);
+  assert.equal(comparedNumbers([map(["a", "b"]), map(["a", "b"])]), []);
+  // Elements with the same name are told apart by their positions.
+  const twice = numbersOf({
+    effects: [
+      { name: "x", change: 1 },
+      { name: "x", change: 2 },
     ],
   });
-  assert.equal([...numbers.keys()], ["ts", "types.dsi", "types.tuning"]);
-  assert.equal([...numbers.get("types.dsi")!], [0.4, 0.5]);
-  assert.equal([...numbers.get("types.tuning")!], [1, Number.NaN, 3, 4]);
-  assert.equal(texts.get("types.name"), ["T4a", "T4b"]);
+  assert.equal(
+    twice.get("effects.change")!.map(({ of }) => of),
+    ["1", "2"],
+  );
+});
+
+test("numbers of several members are matched by name; angles have a mean on the circle", () => {
+  const members = [TUNING([0.4, 0.5], [350, null], "a"), TUNING([0.6, 0.5], [30, 90], "b")];
+  // The second member's types in another order.
+  (members[1] as { networks: { types: unknown[] }[] }).networks[0]!.types.reverse();
+  const all = comparedNumbers(members.map((own) => numbersOf(own, (name) => name.startsWith("runs/"))));
+  assert.equal(
+    all.map(({ path, isAngle }) => [path, isAngle]),
+    [
+      ["networks.types.dsi", false],
+      ["networks.types.direction", true],
+    ],
+  );
+  const [dsi, direction] = all as [ComparedNumbers, ComparedNumbers];
+  close([spreadOfNumber(dsi, 0)!.mean, spreadOfNumber(dsi, 0)!.sd!], [0.5, Math.SQRT1_2 / 5]);
+  // 350° and 30°: 10°, R = cos 20°.
+  const { mean, sd } = spreadOfNumber(direction, 0)!;
+  close([mean, sd!], [10, (Math.sqrt(-2 * Math.log(Math.cos(Math.PI / 9))) * 180) / Math.PI]);
+  assert.equal(spreadOfNumber(direction, 1), { n: 1, mean: 90, sd: null });
+  // DSI (mean 0.5, deviation √(0.02/4)), then cosine and sine of the only direction that both have: ±1 each.
+  const [a, b] = standardisedNumbers(all, 2);
+  close(a!, [-Math.SQRT2, 0, 1, -1]);
+  close(b!, [Math.SQRT2, 0, -1, 1]);
 });
 
 test.run();

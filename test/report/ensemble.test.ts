@@ -30,6 +30,7 @@ function example(count: number, name: (m: number) => string = (m) => `seed ${m}`
     }),
     parameters: [],
     distributions: [],
+    analysis: null,
     responses: {
       ...{ samples: 5, part: "test", ts: [0, 1] },
       groups: [

@@ -2,7 +2,16 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { correlation, correlationMatrix, intraclassCorrelation } from "../../src/stats/agreement.ts";
+import {
+  correlation,
+  correlationMatrix,
+  intraclassCorrelation,
+  r2Of,
+  rankCorrelation,
+} from "../../src/stats/agreement.ts";
+import { circularSpread } from "../../src/stats/circular.ts";
+import { jackknifeError } from "../../src/stats/jackknife.ts";
+import { quantileOf, spread } from "../../src/stats/spread.ts";
 import { fails } from "../io/fixtures.ts";
 
 const test = suite("agreement");
@@ -31,6 +40,40 @@ test("correlations by hand", async () => {
   ]);
   assert.equal([matrix[0]![0], matrix[1]![1], matrix[0]![1]], [1, 1, matrix[1]![0]]);
   await fails(() => correlation([1], [1, 2]), "shape", /expected 1 numbers/);
+});
+
+test("equal numbers do not vary, whatever their mean is rounded to", () => {
+  // 0.1 + 0.1 + 0.1 is 0.30000000000000004.
+  const constant = [0.1, 0.1, 0.1];
+  assert.equal(spread(constant), { mean: 0.1, sd: 0 });
+  for (const other of [constant, [1, 2, 4]]) assert.ok(Number.isNaN(correlation(constant, other)));
+  assert.ok(Number.isNaN(correlationMatrix([constant, [1, 2, 4]])[0]![0]!));
+  assert.ok(Number.isNaN(r2Of(constant, [1, 2, 3])));
+  assert.equal(intraclassCorrelation([constant, constant]), { oneWay: null, agreement: null, consistency: null });
+  assert.is(jackknifeError(constant), 0);
+});
+
+test("ranks, R² and quantiles by hand", async () => {
+  // Ranks 0.5 0.5 2 (−0 equals 0) and 0 1 2: r = 1.5/√(1.5·2).
+  close(rankCorrelation([0, -0, 5], [1, 2, 30]), Math.sqrt(3) / 2);
+  assert.is(rankCorrelation([1, 10, 100], [-1, -2, -300]), -1);
+  assert.ok(Number.isNaN(rankCorrelation([1, Number.NaN, 2], [1, 2, 3])));
+  close(r2Of([1, 2, 3], [1, 2, 4]), 0.5);
+  await fails(() => r2Of([1], [1, 2]), "shape", /1 numbers/);
+  assert.equal(
+    [0, 0.25, 0.5, 1].map((q) => quantileOf([1, 2, 4], q)),
+    [1, 1.5, 2, 4],
+  );
+  assert.ok(Number.isNaN(quantileOf([], 0.5)));
+});
+
+test("the mean of angles goes round; opposite ones have none", () => {
+  const { mean, sd } = circularSpread([350, 30])!;
+  close(mean, 10);
+  close(sd, (Math.sqrt(-2 * Math.log(Math.cos(Math.PI / 9))) * 180) / Math.PI);
+  assert.equal(circularSpread([0, 180]), { mean: Number.NaN, sd: Number.POSITIVE_INFINITY });
+  assert.equal(circularSpread([-90]), { mean: 270, sd: null });
+  assert.is(circularSpread([]), null);
 });
 
 test("the intraclass correlations of Shrout and Fleiss' example", () => {

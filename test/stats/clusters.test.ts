@@ -55,6 +55,11 @@ test("silhouettes of 0, 1 and 10, 12, and of a thing that is alone, by hand", ()
   assert.equal(silhouettes(onLine(3, 3, 3), [0, 1, 1]), [0, 0, 0]);
 });
 
+test("silhouettes need two clusters, and a label for each thing", async () => {
+  await fails(() => silhouettes(onLine(0, 1), [0, 0]), "argument", /two clusters/);
+  await fails(() => silhouettes(onLine(0, 1), [0]), "shape", /2 labels/);
+});
+
 test("the number of clusters is the one with the largest mean silhouette", () => {
   const { count, labels, counts, order } = cluster(onLine(0, 10, 1, 12));
   assert.is(count, 2);

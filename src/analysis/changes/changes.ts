@@ -1,19 +1,19 @@
 // How a network's parameters differ from those before, and how much of known ones was found: everything that `axograd changes` reports.
 
-import { yieldToEventLoop } from "../../core/abort.ts";
+import { finishInSlices, type Steps, yieldToEventLoop } from "../../core/abort.ts";
 import { type Csr, withValues } from "../../core/csr.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { plural } from "../../core/text.ts";
-import { growthRate, spectralRadiusOfAbsolute } from "../../data/spectralRadius.ts";
+import { growthSteps, radiusSteps } from "../../data/spectralRadius.ts";
 import { type Distribution, distributionOf } from "../../data/statistics.ts";
 import { checkTypedNeurons, type TypedNeurons } from "../../data/typePairs.ts";
-import { changesByGroups, type GroupChanges } from "./changesByGroups.ts";
+import { type GroupChanges, groupSteps } from "./changesByGroups.ts";
 import type { EffectiveParameter } from "./effectiveParameters.ts";
 import { hasSameConnections, matchConnections } from "./matchConnections.ts";
 import { type NeuronChanges, neuronChanges } from "./neuronChanges.ts";
 import { type Recovered, recoveredParameters } from "./recoveredParameters.ts";
 import { type SignMixing, signMixing } from "./signMixing.ts";
-import { relative, type WeightChange, weightChange } from "./weightChange.ts";
+import { relative, type WeightChange, weightSteps } from "./weightChange.ts";
 
 /** A parameter before and after. */
 export interface ParameterMove extends Pick<EffectiveParameter, "name" | "role" | "of"> {
@@ -142,25 +142,27 @@ export async function changesOf(
     await yieldToEventLoop(signal);
     return compute();
   };
+  const inSteps = async <T>(name: string, steps: () => Steps<T>): Promise<T> =>
+    finishInSlices(await part(name, steps), signal);
   const isOther = connectome !== null && !areRounded(connectome, first.values);
   return {
     ...{ groups, before: first, after: last },
     parameters: await part("parameters", () => movesOf(before, after)),
-    weights: await part("weights", () => weightChange(first.values, last.values)),
+    weights: await inSteps("weights", () => weightSteps(first.values, last.values)),
     connectome: isOther
-      ? await part("weights against the connectome", () => weightChange(connectome, last.values))
+      ? await inSteps("weights against the connectome", () => weightSteps(connectome, last.values))
       : null,
-    pairs: await part("pairs of groups", () => changesByGroups(last, first.values, last.values, groups)),
+    pairs: await inSteps("pairs of groups", () => groupSteps(last, first.values, last.values, groups)),
     signs: {
       before: await part("signs before", () => signMixing(first)),
       after: await part("signs after", () => signMixing(last)),
     },
     amplification: {
-      before: await part("spectral radius before", () => amplificationOf(first)),
-      after: await part("spectral radius after", () => amplificationOf(last)),
+      before: await inSteps("spectral radius before", () => amplificationOf(first)),
+      after: await inSteps("spectral radius after", () => amplificationOf(last)),
     },
     neurons: await part("values of neurons", () => neuronValues(before, after, groups)),
-    recovered: known && (await part("known parameters", () => recoveredFrom(known, last, after, groups))),
+    recovered: known && (await inSteps("known parameters", () => recoveredFrom(known, last, after, groups))),
   };
 }
 
@@ -196,9 +198,11 @@ function movesOf(before: readonly EffectiveParameter[], after: readonly Effectiv
   });
 }
 
-function amplificationOf(csr: Csr): Amplification {
+function* amplificationOf(csr: Csr): Steps<Amplification> {
   if (csr.nnz === 0) return { radius: 0, growth: 0 };
-  return { radius: spectralRadiusOfAbsolute(csr).value, growth: growthRate(csr).value };
+  const { value: radius } = yield* radiusSteps(csr);
+  const { value: growth } = yield* growthSteps(csr);
+  return { radius, growth };
 }
 
 function neuronValues(
@@ -214,12 +218,12 @@ function neuronValues(
   });
 }
 
-function recoveredFrom(
+function* recoveredFrom(
   { source, weights, tau, bias }: KnownParameters,
   csr: Csr,
   after: readonly EffectiveParameter[],
   groups: TypedNeurons,
-): RecoveredFrom {
+): Steps<RecoveredFrom> {
   const perNeuron = (leaf: string, known: ArrayLike<number> | null): RecoveredOfNeurons | null => {
     const found = after.find((p) => p.leaf === leaf)?.values;
     return known && found
@@ -230,9 +234,10 @@ function recoveredFrom(
   if (!weights) return { ...values, weights: null, pairs: null };
   const { csr: common, at, missing, unknown } = matchConnections(csr, weights);
   const found = Float64Array.from(at, (k) => csr.values[k]!);
+  yield;
   return {
     ...values,
     weights: { ...recoveredParameters(common.values, found), missing, unknown },
-    pairs: changesByGroups(common, common.values, found, groups),
+    pairs: yield* groupSteps(common, common.values, found, groups),
   };
 }

@@ -1,5 +1,6 @@
 // How weights differ by pair of groups of neurons (pre → post).
 
+import { finish, type Steps } from "../../core/abort.ts";
 import type { Csr } from "../../core/csr.ts";
 import { ShapeError } from "../../core/errors.ts";
 import { groupsBy } from "../../data/groupsBy.ts";
@@ -38,15 +39,15 @@ const AT = {
   squareBefore: 5,
   squareMoved: 6,
   signChanged: 7,
-  // Of differences with the first weight: variances of equal weights are exactly 0.
-  first: 8,
-  shifted: 9,
-  shiftedSquare: 10,
+  // Welford's mean and Σ(w₀ − mean w₀)²: 0 exactly where w₀ are equal.
+  mean: 8,
+  variation: 9,
 } as const;
-const WIDTH = 11;
+const WIDTH = 10;
 
 /**
  * Changes of weights from w₀ to w by pair of groups. One walk over the rows, group by group; memory O(groups + pairs).
+ * Source of the variances behind R²: B. P. Welford, Technometrics 4, 419–420, 1962.
  *
  * @param csr     the connections, [post, pre]; its values are not read
  * @param before  w₀, [connections], row-major
@@ -60,6 +61,16 @@ export function changesByGroups(
   after: ArrayLike<number>,
   groups: TypedNeurons,
 ): GroupChanges {
+  return finish(groupSteps(csr, before, after, groups));
+}
+
+/** `changesByGroups`, a receiving group at a time. */
+export function* groupSteps(
+  csr: Csr,
+  before: ArrayLike<number>,
+  after: ArrayLike<number>,
+  groups: TypedNeurons,
+): Steps<GroupChanges> {
   const where = "changesByGroups";
   for (const [name, { length }] of Object.entries({ before, after })) {
     if (length !== csr.nnz) throw new ShapeError(where, name, `${csr.nnz}, one per connection`, `${length}`);
@@ -69,6 +80,7 @@ export function changesByGroups(
   const { members, begin } = groupsBy(csr.nRows, () => true, [{ extent: types.length, of: (i) => typeIdx[i]! }]);
   const receivers = Array.from({ length: begin.length - 1 }, (_, g) => members.subarray(begin[g]!, begin[g + 1]!));
   const nPairs = countPairs(csr, receivers, groups);
+  yield;
   const [pre, post, kept] = [new Uint32Array(nPairs), new Uint32Array(nPairs), new Float64Array(nPairs * WIDTH)];
   const sums = new Float64Array(types.length * WIDTH);
   let pairs = 0;
@@ -81,6 +93,7 @@ export function changesByGroups(
       kept.set(own, pairs++ * WIDTH);
       own.fill(0);
     }
+    yield;
   }
   const value = (pair: number, name: keyof typeof AT): number => kept[pair * WIDTH + AT[name]]!;
   const squares = new Float64Array(nPairs);
@@ -100,8 +113,8 @@ export function changesByGroups(
     relativeL2: numbers((p) => relative(Math.sqrt(value(p, "squareMoved")), Math.sqrt(value(p, "squareBefore")))),
     signChanged: counts((p) => value(p, "signChanged")),
     r2: numbers((p) => {
-      const spread = value(p, "shiftedSquare") - value(p, "shifted") ** 2 / value(p, "connections");
-      return spread > 0 ? 1 - value(p, "squareMoved") / spread : Number.NaN;
+      const variation = value(p, "variation");
+      return variation > 0 ? 1 - value(p, "squareMoved") / variation : Number.NaN;
     }),
   };
 }
@@ -142,10 +155,7 @@ function sumUp(
       const sender = typeIdx[colIdx[k]!]!;
       const at = sender * WIDTH;
       const [x, y] = [before[k]!, after[k]!];
-      if (sums[at + AT.connections]!++ === 0) {
-        senders.push(sender);
-        sums[at + AT.first] = x;
-      }
+      if (sums[at + AT.connections]!++ === 0) senders.push(sender);
       sums[at + AT.sumBefore]! += x;
       sums[at + AT.sumAfter]! += y;
       sums[at + AT.absBefore]! += Math.abs(x);
@@ -153,9 +163,9 @@ function sumUp(
       sums[at + AT.squareBefore]! += x * x;
       sums[at + AT.squareMoved]! += (y - x) ** 2;
       if (Math.sign(x) * Math.sign(y) < 0) sums[at + AT.signChanged]!++;
-      const shifted = x - sums[at + AT.first]!;
-      sums[at + AT.shifted]! += shifted;
-      sums[at + AT.shiftedSquare]! += shifted * shifted;
+      const deviation = x - sums[at + AT.mean]!;
+      sums[at + AT.mean]! += deviation / sums[at + AT.connections]!;
+      sums[at + AT.variation]! += deviation * (x - sums[at + AT.mean]!);
     }
   }
   return senders.sort((a, b) => a - b);

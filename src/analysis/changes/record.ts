@@ -47,14 +47,17 @@ function strongest(pairs: GroupChanges, names: Names): object[] {
 function mapOf({ groups: { types }, pairs }: Changes): object {
   const moved = new Float64Array(types.length);
   const weight = new Float64Array(types.length);
+  const isWired = new Uint8Array(types.length);
   for (let p = 0; p < pairs.pre.length; p++) {
-    for (const g of new Set([pairs.pre[p]!, pairs.post[p]!])) {
+    const [pre, post] = [pairs.pre[p]!, pairs.post[p]!];
+    for (const g of pre === post ? [pre] : [pre, post]) {
       moved[g]! += pairs.moved[p]! ** 2;
       weight[g]! += pairs.absBefore[p]!;
+      isWired[g] = 1;
     }
   }
-  const wired = Uint32Array.from(new Set([...pairs.pre, ...pairs.post]));
-  const byChange = wired.slice().sort((a, b) => moved[b]! - moved[a]! || weight[b]! - weight[a]! || a - b);
+  const wired = Uint32Array.from(types.keys()).filter((g) => isWired[g] === 1);
+  const byChange = wired.sort((a, b) => moved[b]! - moved[a]! || weight[b]! - weight[a]! || a - b);
   const chosen = byChange.slice(0, MOST_GROUPS).sort();
   const place = new Map([...chosen].map((g, k) => [g, k]));
   const size = chosen.length;

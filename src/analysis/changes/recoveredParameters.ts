@@ -1,8 +1,8 @@
 // How well found parameters agree with known ones.
 
-import { ShapeError } from "../../core/errors.ts";
-import { r2Of } from "../../data/statistics.ts";
-import { correlationOf } from "./weightChange.ts";
+import { ArgumentError, ShapeError } from "../../core/errors.ts";
+import { correlation, r2Of } from "../../stats/agreement.ts";
+import { meanOf, squaredDeviations } from "../../stats/spread.ts";
 
 /** Found numbers θ̂ against known ones θ. */
 export interface Recovered {
@@ -37,31 +37,28 @@ const SQUARES = 64;
  *
  * @param known  θ, one per connection or neuron
  * @param found  θ̂, in the same order
- * @throws {ShapeError} other numbers of parameters
+ * @throws {ShapeError} other numbers of parameters; {ArgumentError} one that is not finite
  */
 export function recoveredParameters(known: ArrayLike<number>, found: ArrayLike<number>): Recovered {
   const n = known.length;
   if (found.length !== n) throw new ShapeError("recoveredParameters", "found", `${n} numbers`, `${found.length}`);
-  let [sumKnown, sumFound, squared] = [0, 0, 0];
+  const [meanKnown, meanFound] = [meanOf(known), meanOf(found)];
+  let [squared, products] = [0, 0];
   for (let k = 0; k < n; k++) {
-    sumKnown += known[k]!;
-    sumFound += found[k]!;
-    squared += (known[k]! - found[k]!) ** 2;
+    const [x, y] = [known[k]!, found[k]!];
+    if (!(Number.isFinite(x) && Number.isFinite(y)))
+      throw new ArgumentError("recoveredParameters", "known, found", "finite numbers", `${x}, ${y} at ${k}`);
+    squared += (x - y) ** 2;
+    products += (x - meanKnown) * (y - meanFound);
   }
-  const [meanKnown, meanFound] = [sumKnown / n, sumFound / n];
-  let [xx, xy] = [0, 0];
-  for (let k = 0; k < n; k++) {
-    const x = known[k]! - meanKnown;
-    xx += x * x;
-    xy += x * (found[k]! - meanFound);
-  }
-  const slope = xx === 0 ? Number.NaN : xy / xx;
+  const variation = squaredDeviations(known, meanKnown);
+  const slope = variation === 0 ? Number.NaN : products / variation;
   return {
     count: n,
     r2: r2Of(known, found),
     slope,
     intercept: meanFound - slope * meanKnown,
-    correlation: correlationOf(known, found),
+    correlation: correlation(known, found),
     rmse: Math.sqrt(squared / n),
     density: densityOf(known, found),
   };

@@ -1,7 +1,9 @@
 // How far weights moved: measures of two sets of weights of the same connections.
 
-import { ShapeError } from "../../core/errors.ts";
-import { groupsBy } from "../../data/groupsBy.ts";
+import { finish, type Steps } from "../../core/abort.ts";
+import { ArgumentError, ShapeError } from "../../core/errors.ts";
+import { correlation, rankCorrelation } from "../../stats/agreement.ts";
+import { quantileOf } from "../../stats/spread.ts";
 
 /** A histogram with bars of equal width. */
 export interface Histogram {
@@ -72,15 +74,26 @@ const QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95];
  *
  * @param before  w₀, [connections]
  * @param after   w, in the same order
- * @throws {ShapeError} other numbers of weights
+ * @throws {ShapeError} other numbers of weights; {ArgumentError} `silenced` out of range
  */
 export function weightChange(
   before: ArrayLike<number>,
   after: ArrayLike<number>,
-  { silenced: share = 0.01 }: WeightChangeOptions = {},
+  options: WeightChangeOptions = {},
 ): WeightChange {
+  return finish(weightSteps(before, after, options));
+}
+
+/** `weightChange`, some measures at a time. */
+export function* weightSteps(
+  before: ArrayLike<number>,
+  after: ArrayLike<number>,
+  { silenced: share = 0.01 }: WeightChangeOptions = {},
+): Steps<WeightChange> {
   const n = before.length;
   if (after.length !== n) throw new ShapeError("weightChange", "after", `${n} weights`, `${after.length}`);
+  if (!(share > 0 && share <= 1))
+    throw new ArgumentError("weightChange", "silenced", "a number above 0, at most 1", `${share}`);
   let [squareBefore, squareAfter, squareMoved, product] = [0, 0, 0, 0];
   let [absBefore, absMoved] = [0, 0];
   let [signChanged, grown, shrunk, unchanged, silenced, toZero, fromZero] = [0, 0, 0, 0, 0, 0, 0];
@@ -103,15 +116,20 @@ export function weightChange(
     } else if (y !== 0) fromZero++;
   }
   const [normBefore, normAfter] = [Math.sqrt(squareBefore), Math.sqrt(squareAfter)];
+  yield;
+  const pearson = correlation(before, after);
+  yield;
+  const spearman = n > MOST_RANKED ? null : rankCorrelation(before, after);
+  yield;
   return {
     ...{ count: n, normBefore, normAfter },
     relativeL2: relative(Math.sqrt(squareMoved), normBefore),
     relativeL1: relative(absMoved, absBefore),
-    cosine: unit(product / Math.sqrt(squareBefore * squareAfter)),
-    correlation: correlationOf(before, after),
-    rankCorrelation: n > MOST_RANKED ? null : correlationOf(ranksOf(before), ranksOf(after)),
+    // Rounding may carry it beyond 1.
+    cosine: Math.min(1, Math.max(-1, product / Math.sqrt(squareBefore * squareAfter))),
+    ...{ correlation: pearson, rankCorrelation: spearman },
     ...{ signChanged, grown, shrunk, unchanged, silenced, toZero, fromZero },
-    logRatio: logRatios(before, after),
+    logRatio: yield* logRatios(before, after),
   };
 }
 
@@ -120,54 +138,7 @@ export function relative(moved: number, before: number): number {
   return moved === 0 ? 0 : before === 0 ? Number.NaN : moved / before;
 }
 
-/** Pearson's correlation coefficient; NaN where one of the two does not vary. */
-export function correlationOf(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  const n = a.length;
-  let [sumA, sumB] = [0, 0];
-  for (let k = 0; k < n; k++) {
-    sumA += a[k]!;
-    sumB += b[k]!;
-  }
-  const [meanA, meanB] = [sumA / n, sumB / n];
-  let [aa, bb, ab] = [0, 0, 0];
-  for (let k = 0; k < n; k++) {
-    const [x, y] = [a[k]! - meanA, b[k]! - meanB];
-    aa += x * x;
-    bb += y * y;
-    ab += x * y;
-  }
-  return unit(ab / Math.sqrt(aa * bb));
-}
-
-/** Rounding may carry a correlation beyond 1. */
-function unit(value: number): number {
-  return Math.min(1, Math.max(-1, value));
-}
-
-/** Ranks from 0; equal numbers have their mean rank. */
-function ranksOf(values: ArrayLike<number>): Float64Array {
-  const n = values.length;
-  // Both zeros are one number.
-  const doubles = Float64Array.from(values, (x) => x + 0);
-  const words = new Uint32Array(doubles.buffer);
-  // The bits of numbers ascend as the numbers do, once those of negative ones are inverted and the sign bit of the others is set.
-  const flip = (k: number): number => (words[2 * k + 1]! >>> 31 === 1 ? 0xffffffff : 0);
-  const low = (k: number): number => (words[2 * k]! ^ flip(k)) >>> 0;
-  const high = (k: number): number => (words[2 * k + 1]! ^ (flip(k) | 0x80000000)) >>> 0;
-  const half = (of: (k: number) => number, shift: number) => ({
-    extent: 2 ** 16,
-    of: (k: number) => (of(k) >>> shift) & 0xffff,
-  });
-  const digits = [half(low, 0), half(low, 16), half(high, 0), half(high, 16)];
-  const { members, begin } = groupsBy(n, () => true, digits);
-  const ranks = new Float64Array(n);
-  for (let g = 0; g + 1 < begin.length; g++) {
-    for (let m = begin[g]!; m < begin[g + 1]!; m++) ranks[members[m]!] = (begin[g]! + begin[g + 1]! - 1) / 2;
-  }
-  return ranks;
-}
-
-function logRatios(before: ArrayLike<number>, after: ArrayLike<number>): LogRatios {
+function* logRatios(before: ArrayLike<number>, after: ArrayLike<number>): Steps<LogRatios> {
   let ratios = new Float64Array(before.length);
   let count = 0;
   for (let k = 0; k < before.length; k++) {
@@ -175,8 +146,10 @@ function logRatios(before: ArrayLike<number>, after: ArrayLike<number>): LogRati
     // Quotients of the smallest numbers overflow.
     ratios[count++] = Math.log2(Math.abs(after[k]!)) - Math.log2(Math.abs(before[k]!));
   }
+  yield;
   ratios = ratios.subarray(0, count).sort();
-  const quantile = (q: number): number => (count === 0 ? Number.NaN : ratios[Math.round(q * (count - 1))]!);
+  yield;
+  const quantile = (q: number): number => quantileOf(ratios, q);
   return {
     count,
     quantiles: QUANTILES.map(quantile),

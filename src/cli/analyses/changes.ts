@@ -150,7 +150,9 @@ async function parametersBefore(
   const { nRows, nnz } = run.connectome;
   if (!hasSameConnections(run.connectome, other.connectome)) {
     const expected = `a run with the same ${plural(nnz, "connection")} between ${plural(nRows, "neuron")}`;
-    const got = `${against}: ${plural(other.connectome.nnz, "connection")}, ${plural(other.connectome.nRows, "neuron")}`;
+    const { nRows: neurons, nnz: connections } = other.connectome;
+    const isAlike = neurons === nRows && connections === nnz;
+    const got = `${against}: ${isAlike ? "as many, between other neurons" : `${plural(connections, "connection")}, ${plural(neurons, "neuron")}`}`;
     throw new ArgumentError(KIND, "--against", expected, got);
   }
   // Before the other run is closed.

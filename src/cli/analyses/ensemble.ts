@@ -1,10 +1,12 @@
 // `axograd ensemble`: several runs of one network, such as the seeds of a sweep, as one object.
 
+import { rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
-import type { EnsembleResult } from "../../analysis/ensembleResult.ts";
+import { spreadOfNumber } from "../../analysis/comparedNumbers.ts";
+import type { EnsembleAnalysis, EnsembleResult } from "../../analysis/ensembleResult.ts";
 import { isAnalysisName } from "../../analysis/record.ts";
-import { ArgumentError, nearestName } from "../../core/errors.ts";
+import { ArgumentError, EngineError, nearestName } from "../../core/errors.ts";
 import { alignColumns, csvCell, jsonText, quoteText } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { PART_NAMES, type PartName } from "../../data/sampleArrays.ts";
@@ -17,9 +19,9 @@ import {
   metricsTable,
   predictionTable,
 } from "../../report/ensemble.ts";
+import { analysisTables } from "../../report/ensembleAnalysis.ts";
 import { standaloneSvg, type Table } from "../../report/figure.ts";
 import { assertPng, pngOfSvg } from "../../report/raster.ts";
-import { nullIfMissing } from "../../report/runRecord.ts";
 import type { Settings } from "../../run/configLayers.ts";
 import { CONFIG_KEYS, type Key, optionName } from "../../run/configOptions.ts";
 import { measureEnsemble } from "../../run/ensemble/measureEnsemble.ts";
@@ -41,23 +43,28 @@ const FILES = {
   json: "ensemble.json",
   members: "members.csv",
   parameters: "parameters.csv",
+  analysis: "analysis.csv",
   responses: "responses.csv",
   page: "ensemble.html",
   plots: "plots",
 } as const;
+
+/** Lines of a table about an analysis. */
+const MOST_LINES = 30;
 
 const HELP = `
 Members are folders of runs, or folders of sweeps and controls, which stand for all their runs; --where chooses among them. They must have
 equally many neurons and connections, the same types of neurons and the same task. Settings in which they differ, apart from the seed, are
 reported as warnings.
 
-Writes into the folder: ensemble.json (everything), members.csv, parameters.csv, responses.csv, plots, and the page ensemble.html.
+Writes into the folder: ensemble.json (everything), members.csv, parameters.csv, responses.csv (or analysis.csv), plots, and the page
+ensemble.html.
 
 Examples:
   npx axograd ensemble runs/a runs/b runs/c --out ensembles/abc
   npx axograd ensemble sweeps/controls --where wiring=real --where trainConnectome=true --out ensembles/real
   npx axograd ensemble runs/a runs/b runs/c --from-analysis tuning --out ensembles/tuning
-                                              clusters by what npx axograd tuning found in each run
+                                              what npx axograd tuning found in each run: mean and spread by type, clusters
 `;
 
 interface GivenOptions extends Settings {
@@ -111,7 +118,7 @@ export function register(program: Command): void {
       path("--group-by"),
     )
     .option("--from-analysis <name>", "compare this analysis of every run in place of responses", analysisName)
-    .option("--array <path>", "of the analysis only the numbers at this path, like types.dsi; repeatable", gather)
+    .option("--array <path>", "of the analysis only these numbers, like on.dsi or types.on.dsi; repeatable", gather)
     .option(
       "--cluster-by <what>",
       "responses, analysis, weights, strengths, bias or tau (default: responses, or the analysis)",
@@ -214,7 +221,10 @@ async function foldersOf(given: readonly string[], where: readonly Choice[]): Pr
     } else if (where.length === 0) folders.push(folder);
     else {
       // A run that cannot be read is named with the others that cannot.
-      const begun = await nullIfMissing(readBegun(folder));
+      const begun = await readBegun(folder).catch((error: unknown) => {
+        if (error instanceof EngineError) return null;
+        throw error;
+      });
       if (!begun || fits({ ...begun.config })) folders.push(folder);
     }
   }
@@ -242,6 +252,7 @@ async function writeEnsemble(
   const contents: readonly (readonly [name: string, content: string | Uint8Array])[] = [
     [FILES.members, csv(membersTable(result))],
     [FILES.parameters, csv(parametersTable(result))],
+    ...(result.analysis ? [[FILES.analysis, csv(analysisTable(result.analysis, result.members))] as const] : []),
     ...(result.responses ? [[FILES.responses, csv(responsesTable(result.responses))] as const] : []),
     ...svgs,
     ...pngs,
@@ -250,6 +261,9 @@ async function writeEnsemble(
   ];
   await makeFolder(join(out, FILES.plots));
   for (const [name, content] of contents) await replaceFile(join(out, name), [content]);
+  // Tables of results that were replaced.
+  for (const name of [FILES.analysis, FILES.responses])
+    if (!contents.some(([own]) => own === name)) await rm(join(out, name), { force: true });
   return contents.map(([name]) => name);
 }
 
@@ -305,9 +319,26 @@ function responsesTable({ groups, ts, values }: NonNullable<EnsembleResult["resp
   };
 }
 
+/** A line per number of the analysis, with that of each member. Lists take a line per element. */
+function analysisTable({ numbers }: EnsembleAnalysis, members: EnsembleResult["members"]): Table {
+  return {
+    columns: ["number", "of", "place", "members", "mean", "sd", ...members.map(({ name }) => name)],
+    rows: numbers.flatMap((own) =>
+      own.of.map((of, k) => {
+        const all = spreadOfNumber(own, k);
+        return [
+          ...[own.path, of, own.place[k] ?? "", all?.n ?? 0, cell(all?.mean), cell(all?.sd)],
+          ...own.values.map((list) => cell(list[k])),
+        ];
+      }),
+    ),
+  };
+}
+
 /** For a terminal. */
 function linesOf(result: EnsembleResult): string[] {
-  const tables = [metricsTable(result), predictionTable(result), agreementTable(result)];
+  const found = result.analysis ? analysisTables(result.analysis, MOST_LINES).map(({ table }) => table) : [];
+  const tables = [metricsTable(result), predictionTable(result), agreementTable(result), ...found];
   const texts = tables.flatMap((table) =>
     table && table.rows.length > 0
       ? [...alignColumns([table.columns, ...table.rows.map((row) => row.map(String))]), ""]

@@ -2,7 +2,7 @@
 
 import type { Csr } from "../../core/csr.ts";
 import { ShapeError } from "../../core/errors.ts";
-import { r2Of } from "../statistics.ts";
+import { r2Of } from "../../stats/agreement.ts";
 
 /** Equations of the teacher, in the names of networks: h ← h + (relu(φ(x + W·h + b)) − h)/τ, or h ← h + (x + W·φ(h) + b − h)/τ. */
 export type TeacherDynamics = "rate" | "voltage";

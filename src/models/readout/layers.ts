@@ -60,7 +60,7 @@ export interface ReadoutOptions {
   readonly seed?: number;
   /** Standardise the features with fixed statistics, set by `calibrate`. Default false. */
   readonly standardise?: boolean;
-  /** [features]: the group of each, whose features share a scale, such as those of a channel; means are their own. Default: none share. */
+  /** [features], with `standardise`: the group of each, whose features share a scale, such as those of a channel; means are their own. Default: none. */
   readonly scaleBy?: ArrayLike<number>;
 }
 
@@ -198,6 +198,7 @@ export function readoutShape(options: ReadoutOptions, nFeatures: number, nOutput
   const { standardise: standardised = false, scaleBy = null } = options;
   if (scaleBy && scaleBy.length !== nFeatures)
     throw new ShapeError(WHERE, "scaleBy", `${nFeatures} groups, one per feature`, `${scaleBy.length}`);
+  if (scaleBy && !standardised) throw new ArgumentError(WHERE, "scaleBy", "standardise: true with it", "false");
   const fanIn = fanInOf(sized[0], nFeatures);
   return { nFeatures, nOutputs, widest, layers: sized, standardised, scaleBy, fanIn };
 }

@@ -17,6 +17,8 @@ const BEFORE_AND_AFTER: readonly BarSeries[] = [
   { name: "before", colour: "orange" },
   { name: "after", colour: "blue" },
 ];
+/** Of the colours of a map. */
+const MEANING = ["Σ|w| grew", "Σ|w| shrank"] as const;
 /** Rows of a table about pairs. */
 const MOST_ROWS = 60;
 
@@ -135,7 +137,7 @@ function mapFigures(result: JsonParts, by: string): Figure[] {
       title: `Weight change by ${by}`,
       caption: `‖w − w₀‖ / ‖w₀‖ of the connections between two groups; full colour: ${formatNumber(scale)}${largest > scale ? " or more" : ""}. Blue: Σ|w| grew; orange: it shrank; grey: no change.${rest}`,
       span: "half",
-      draw: (width, uid) => drawGroupMap({ groups, shades }, width, uid),
+      draw: (width, uid) => drawGroupMap({ groups, shades, meaning: MEANING }, width, uid),
       table: pairsTable(pairs.objects("strongest")),
     },
   ];

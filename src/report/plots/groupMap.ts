@@ -1,11 +1,12 @@
 // A square of numbers by pair of groups of neurons: row, the receiving group; column, the sending one.
 
 import { clipped } from "../../core/text.ts";
+import { legend, patchMark } from "../axes.ts";
 import type { Drawing } from "../figure.ts";
 import { greyImage, painted } from "../mask.ts";
 import { at, element, label, textWidth } from "../svg.ts";
 
-const TOP = 30;
+const TOP = 48;
 const GAP = 8;
 const NAME_LENGTH = 11;
 const MOST_SIDE = 420;
@@ -18,9 +19,11 @@ export interface GroupMap {
   readonly groups: readonly string[];
   /** [groups, groups], strength of the colour from 0 to 1, and its sign: blue above 0, orange below. NaN: no connections. */
   readonly shades: ArrayLike<number>;
+  /** What blue and orange stand for. */
+  readonly meaning: readonly [blue: string, orange: string];
 }
 
-export function drawGroupMap({ groups, shades }: GroupMap, fullWidth: number, uid: string): Drawing {
+export function drawGroupMap({ groups, shades, meaning }: GroupMap, fullWidth: number, uid: string): Drawing {
   const names = groups.map((name) => clipped(name, NAME_LENGTH));
   const left = Math.max(24, ...names.map((name) => textWidth(name, 10.5))) + GAP;
   const size = groups.length;
@@ -53,6 +56,10 @@ export function drawGroupMap({ groups, shades }: GroupMap, fullWidth: number, ui
     painted(`${uid}-positive`, "blue", [{ image: picture(1), ...box }]),
     painted(`${uid}-negative`, "orange", [{ image: picture(-1), ...box }]),
     ...marks,
+    legend(fullWidth - left, 14 - TOP, [
+      [patchMark("blue"), meaning[0]],
+      [patchMark("orange"), meaning[1]],
+    ]),
     label(-left, -12, "to", { class: "soft" }),
     label(side / 2, side + columnNames + 2 * GAP + 14, "from", { class: "soft", "text-anchor": "middle" }),
   ];

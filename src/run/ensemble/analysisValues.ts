@@ -1,76 +1,71 @@
 // The numbers that the same analysis found of every member of an ensemble.
 
+import { basename, resolve } from "node:path";
+import { comparedNumbers, standardisedNumbers } from "../../analysis/comparedNumbers.ts";
 import type { MemberValues } from "../../analysis/ensemble.ts";
+import type { EnsembleAnalysis } from "../../analysis/ensembleResult.ts";
 import { numbersOf } from "../../analysis/numbersOf.ts";
 import { analysisFile, readAnalysis } from "../../analysis/record.ts";
 import { ArgumentError, nearestName } from "../../core/errors.ts";
-import { quoteText } from "../../core/text.ts";
-import { pooledSd } from "./memberParameters.ts";
+import { plural, quoteText } from "../../core/text.ts";
 import type { EnsembleMember } from "./openEnsemble.ts";
-import { joined, WHERE } from "./work.ts";
+import { WHERE } from "./work.ts";
+
+/** What an analysis says about the members. */
+export interface AnalysisValues {
+  readonly analysis: EnsembleAnalysis;
+  /** What members are correlated by. */
+  readonly values: MemberValues;
+  readonly notes: readonly string[];
+}
 
 /**
- * The numbers of the same analysis of every member, as one list per member: those that differ between members and are numbers in all. Each path is
- * counted in standard deviations about its mean, over all members, so that units do not matter.
+ * Reads the analysis of every member, and puts their numbers beside each other.
+ *
+ * @param paths  only the numbers at these paths, or at paths that end with them; empty: all
+ * @throws {ArgumentError} a path that is none, no numbers that differ between members; {FileFormatError} a member without the analysis
  */
 export async function analysisValues(
   members: readonly EnsembleMember[],
   name: string,
   paths: readonly string[],
-): Promise<{ readonly values: MemberValues; readonly notes: readonly string[] }> {
+): Promise<AnalysisValues> {
   const records = await Promise.all(members.map(({ folder }) => readAnalysis(analysisFile(folder, name), name)));
-  const parts = records.map(({ result }) => numbersOf(result.all));
-  const [first] = parts;
-  const notes: string[] = [];
-  const options = new Set(records.map((record) => JSON.stringify(record.options)));
-  if (options.size > 1) notes.push(`The analyses ${name} were made with different options.`);
-  for (const [path, texts] of first!.texts) {
-    const other = parts.findIndex((it) => JSON.stringify(it.texts.get(path)) !== JSON.stringify(texts));
-    if (other >= 0)
-      throw new ArgumentError(
-        WHERE,
-        "analysis",
-        `the same names at ${path} in all members`,
-        `others in ${members[other]!.name}`,
-      );
+  const kind = records[0]!.kind;
+  const other = records.findIndex((record) => record.kind !== kind);
+  if (other >= 0) throw new ArgumentError(WHERE, "analysis", `an analysis of axograd ${kind}`, records[other]!.kind);
+  const parts = records.map(({ result }, m) => {
+    const own = basename(resolve(members[m]!.folder));
+    return numbersOf(result.all, (part) => basename(part) === own);
+  });
+  const known = [...parts[0]!.keys()];
+  const isMeant = (path: string, wanted: string): boolean => path === wanted || path.endsWith(`.${wanted}`);
+  for (const wanted of paths) {
+    if (known.some((path) => isMeant(path, wanted))) continue;
+    const near = nearestName(wanted, known);
+    throw new ArgumentError(WHERE, "arrays", `${near ? `${near}? ` : ""}one of ${known.join(", ")}`, wanted);
   }
-  const unknown = paths.find((path) => !first!.numbers.has(path));
-  if (unknown !== undefined) {
-    const near = nearestName(unknown, first!.numbers.keys());
-    throw new ArgumentError(
-      WHERE,
-      "arrays",
-      `${near ? `${near}? ` : ""}one of ${[...first!.numbers.keys()].join(", ")}`,
-      unknown,
+  const chosen = comparedNumbers(parts).filter(
+    ({ path }) => paths.length === 0 || paths.some((wanted) => isMeant(path, wanted)),
+  );
+  const values = standardisedNumbers(chosen, members.length);
+  if (values[0]!.length < 2) {
+    const expected = "at least two numbers that all members have, and that differ between them";
+    throw new ArgumentError(WHERE, "analysis", expected, `${values[0]!.length} in ${quoteText(name)}`);
+  }
+  const notes: string[] = [];
+  if (new Set(records.map(({ options }) => JSON.stringify(options))).size > 1)
+    notes.push(`The analyses ${name} were made with different options.`);
+  const missing = chosen.map(({ of, values: own }) =>
+    of.filter((_, k) => own.some((list) => Number.isFinite(list[k])) && !own.every((list) => Number.isFinite(list[k]))),
+  );
+  const count = missing.reduce((sum, { length }) => sum + length, 0);
+  if (count > 0) {
+    const things = [...new Set(missing.flat())].filter((of) => of !== "");
+    const some = things.length === 0 ? "" : `, of ${things.slice(0, 5).join("; ")}${things.length > 5 ? "; …" : ""}`;
+    notes.push(
+      `Some member lacks ${plural(count, "number")} of ${name}${some}: left out of correlations and clusters.`,
     );
   }
-  const lists: Float64Array[][] = members.map(() => []);
-  for (const [path, { length }] of first!.numbers) {
-    if (paths.length > 0 && !paths.includes(path)) continue;
-    const own = parts.map(({ numbers }, m) => {
-      const list = numbers.get(path);
-      if (list?.length === length) return list;
-      throw new ArgumentError(
-        WHERE,
-        "analysis",
-        `${length} numbers at ${path}`,
-        `${list?.length ?? 0} in ${members[m]!.name}`,
-      );
-    });
-    const kept = Array.from({ length }, (_, i) => i).filter((i) => own.every((list) => Number.isFinite(list[i])));
-    if (kept.length < length)
-      notes.push(`${length - kept.length} of ${length} numbers at ${path} are missing in some member, and left out.`);
-    const isSame = own.every((list) => kept.every((i) => list[i] === own[0]![i]));
-    if (isSame || kept.length === 0) continue;
-    const chosen = own.map((list) => Float64Array.from(kept, (i) => list[i]!));
-    const sd = pooledSd(chosen);
-    const mean =
-      chosen.reduce((sum, list) => sum + list.reduce((part, v) => part + v, 0), 0) / (chosen.length * kept.length);
-    chosen.forEach((list, m) => {
-      lists[m]!.push(list.map((v) => (v - mean) / sd));
-    });
-  }
-  if (lists[0]!.length === 0)
-    throw new ArgumentError(WHERE, "analysis", "numbers that differ between members", `none in ${quoteText(name)}`);
-  return { values: { name: "analysis", values: lists.map(joined) }, notes };
+  return { analysis: { name, kind, numbers: chosen }, values: { name: "analysis", values }, notes };
 }

@@ -26,7 +26,7 @@ export interface MeasureOptions {
   readonly groupBy?: string;
   /** Compare the numbers of this analysis of every member, instead of responses. */
   readonly analysis?: string;
-  /** Of that analysis, only the numbers at these paths. Default: all that differ between members. */
+  /** Of that analysis, only the numbers at these paths, like "types.dsi", or at those that end with them, like "dsi". Default: all that differ between members. */
   readonly arrays?: readonly string[];
   /** What members are clustered by: "responses", "analysis", or a kind of parameter. Default: the first of these that there is. */
   readonly clusterBy?: string;
@@ -88,6 +88,7 @@ export async function measureEnsemble(ensemble: Ensemble, options: MeasureOption
     ...{ statistics, notes },
     parameters: groupSpreads(measured),
     distributions: distributionsOf(measured),
+    analysis: known?.analysis ?? null,
     responses: responses?.result() ?? null,
     prediction: prediction.result(members[0]!.task),
   };

@@ -1,17 +1,14 @@
 // The parameters of the members of an ensemble: what is kept of each, and how they compare.
 
-import {
-  distributionDistance,
-  type MemberValues,
-  type ParameterSpread,
-  parameterSpread,
-} from "../../analysis/ensemble.ts";
+import { distanceOfSorted, type MemberValues, type ParameterSpread, parameterSpread } from "../../analysis/ensemble.ts";
 import type { DistributionSpread } from "../../analysis/ensembleResult.ts";
 import type { FloatArray } from "../../core/dtype.ts";
 import type { NamedNeurons } from "../../data/neuronGroups.ts";
 import type { Parameter } from "../../models/parameters/parameter.ts";
 import { dynamicsLabel } from "../../report/observation.ts";
+import { squaredDeviations } from "../../stats/spread.ts";
 import type { OpenedRun } from "../openRun.ts";
+import { joined } from "./work.ts";
 
 /** Of a parameter with more values, so many, evenly spaced, are compared one by one. */
 const COMPARED_VALUES = 2 ** 18;
@@ -163,9 +160,11 @@ export function distributionsOf(measured: readonly Measured[]): DistributionSpre
   return commonParameters(measured)
     .filter(({ of }) => of === "connections" || of === "neurons")
     .map(({ name, of, size, values }) => {
-      const pairs = values.flatMap((a, i) => values.slice(0, i).map((b) => distributionDistance(a, b)));
+      const sorted = values.map((own) => own.slice().sort());
+      const pairs = sorted.flatMap((a, i) => sorted.slice(0, i).map((b) => distanceOfSorted(a, b)));
       const distance = pairs.reduce((sum, d) => sum + d, 0) / pairs.length;
-      const sd = pooledSd(values);
+      const all = joined(values);
+      const sd = Math.sqrt(squaredDeviations(all) / all.length);
       return {
         parameter: name,
         of,
@@ -175,11 +174,4 @@ export function distributionsOf(measured: readonly Measured[]): DistributionSpre
         relative: sd > 0 ? distance / sd : null,
       };
     });
-}
-
-export function pooledSd(lists: readonly Float64Array[]): number {
-  const count = lists.reduce((n, list) => n + list.length, 0);
-  const mean = lists.reduce((sum, list) => sum + list.reduce((own, v) => own + v, 0), 0) / count;
-  const squares = lists.reduce((sum, list) => sum + list.reduce((own, v) => own + (v - mean) ** 2, 0), 0);
-  return Math.sqrt(squares / count);
 }
