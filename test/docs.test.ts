@@ -167,7 +167,7 @@ test("every npm script that a document names exists", () => {
 /** Commands in the shell blocks of a text, with the options that they are given. */
 function commandsIn(text: string): [command: string, options: string[]][] {
   const shell = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => block!.split("\n"));
-  const calls = shell.flatMap((line) => [...line.replace(/ #.*/, "").matchAll(/npx axograd ([a-z]+)([^|;&]*)/g)]);
+  const calls = shell.flatMap((line) => [...line.replace(/ #.*/, "").matchAll(/npx axograd ([a-z][a-z-]*)([^|;&]*)/g)]);
   return calls.map(([, command, rest]) => [command!, [...rest!.matchAll(/ (--[\w-]+)/g)].map(([, option]) => option!)]);
 }
 

@@ -187,7 +187,7 @@ function unwrapped(text: string): string {
 }
 
 /** Commands to type, in code of a document or anywhere in a help text. */
-const COMMAND = /(?<![\w/.-])(npx )?axograd ([a-z]+|--help)\b((?: +(?:[^\s|;&#`]+|'[^']*'))*)/g;
+const COMMAND = /(?<![\w/.-])(npx )?axograd ([a-z][a-z-]*|--help)\b((?: +(?:[^\s|;&#`]+|'[^']*'))*)/g;
 
 /** The commands in a text; those that cannot be typed as they stand are told. */
 function checkCommands(where: string, text: string, options: ReadonlyMap<string, string>): string[] {
@@ -202,7 +202,7 @@ function checkCommands(where: string, text: string, options: ReadonlyMap<string,
 }
 
 test("its documents and help texts name commands as one types them, with options that there are", () => {
-  const names = [...printed("--help").matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1]!);
+  const names = [...printed("--help").matchAll(/^ {2}([a-z][a-z-]*) /gm)].map((match) => match[1]!);
   assert.ok(names.length >= 11, names.join());
   const options = new Map(names.filter((name) => name !== "help").map((name) => [name, printed(name, "--help")]));
   const code = (text: string): string => [...text.matchAll(/```[\s\S]*?```|`[^`\n]+`/g)].join("\n");

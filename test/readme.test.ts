@@ -21,6 +21,7 @@ const README = readFileSync(join(root, "README.md"), "utf8");
 const LIBRARY = readFileSync(join(root, "docs", "library.md"), "utf8");
 const SIMULATE = readFileSync(join(root, "docs", "simulate.md"), "utf8");
 const NERVOUS_SYSTEM = readFileSync(join(root, "docs", "nervous-system.md"), "utf8");
+const EXPERIMENTS = readFileSync(join(root, "docs", "experiments.md"), "utf8");
 const OWN_TASK = readFileSync(join(root, "docs", "your-own-task.md"), "utf8");
 
 /** Names that blocks take as given by their text. */
@@ -91,6 +92,9 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
   assert.equal(rest, []);
   const [fly, ...further] = blocks(NERVOUS_SYSTEM);
   assert.equal(further, []);
+  const [experiments, ...beyond] = blocks(EXPERIMENTS);
+  assert.equal(beyond, []);
+  const analyses = publicNames().filter((name) => new RegExp(`\\b${name}\\(`).test(experiments!));
   await inFolder("readme", async (dir) => {
     const programs = {
       tutorial: tutorial!,
@@ -101,6 +105,8 @@ test("the example programs compile, and the tutorial of at most 40 lines trains"
       elements: `${GIVEN.elements}${elements!}\nexport { fine, sparse };\n`,
       dynamics: `${GIVEN.dynamics}${dynamics!}${solver!}\nexport { solver };\n`,
       fly: fly!,
+      experiments: `import { ${analyses.join(", ")} } from "axograd";
+${experiments!}export { pairs, prediction, selectivity, statistics, summaries, values, weights };\n`,
       simulate: `${simulate!}\nexport { data, intact, lesioned, shape, ts };\n`,
     };
     for (const [name, text] of Object.entries(programs)) writeFileSync(join(dir, `${name}.ts`), text);

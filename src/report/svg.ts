@@ -34,8 +34,8 @@ export function textWidth(text: string, size = 12): number {
   return 0.6 * size * text.length;
 }
 
-/** The text, cut off with "…" if it is wider than `room`. */
+/** The text, cut off with "…" if it is wider than `room`. Rounding in the sums that lead to `room` cuts nothing off. */
 export function fitted(text: string, room: number, size = 12): string {
-  const width = textWidth(text, size);
-  return width <= room ? text : clipped(text, Math.floor((room / width) * text.length));
+  const most = Math.floor(room / textWidth(" ", size) + 1e-6);
+  return text.length <= most ? text : clipped(text, most);
 }

@@ -94,7 +94,6 @@ test("the best checkpoint, the beginning, and a device that stays its owner's", 
   const first = await openRun(run, { checkpoint: "none", backend });
   assert.is(first.step, 0);
   assert.is(first.checkpoint, null);
-  const untrained = await lossOf(first);
   const losses: number[] = [];
   for await (const { loss } of first.trainer.fit({ steps: 2 })) losses.push(loss);
   const steps = (await recorded()).filter(({ event }) => event === "step");

@@ -7,11 +7,20 @@ import * as assert from "uvu/assert";
 import { type Figure, standaloneSvg } from "../../src/report/figure.ts";
 import { painted } from "../../src/report/mask.ts";
 import { pngOfSvg } from "../../src/report/raster.ts";
-import { element, label } from "../../src/report/svg.ts";
+import { element, fitted, label, textWidth } from "../../src/report/svg.ts";
 import { LIGHT } from "../../src/report/theme.ts";
 import { testOrSkip } from "../support/skip.ts";
 
 const test = suite("plots as PNG");
+
+test("a name with as much room as it takes is whole, whatever was added and taken away; a longer one is cut off", () => {
+  for (let length = 2; length <= 40; length++) {
+    const name = "T".repeat(length);
+    for (const margin of [0.1, 10, 14]) assert.is(fitted(name, textWidth(name) + margin - margin), name);
+    assert.is(fitted(`${name}TT`, textWidth(name)), `${name.slice(1)}…`);
+  }
+});
+
 /** How many pixels of the picture have a colour, within a little. */
 async function countPixels(png: Uint8Array, colour: string): Promise<number> {
   const { data, info } = await sharp(png)
