@@ -1,6 +1,6 @@
 // One neuron of each type: where neurons have places, the central one.
 
-import { neuronsByColumn } from "../data/neuronGroups.ts";
+import { groupingColumn, neuronsByColumn } from "../data/neuronGroups.ts";
 import type { SelectableNeurons } from "../data/selectors.ts";
 import type { NeuronTable } from "../io/neuronTable.ts";
 
@@ -13,12 +13,14 @@ const SAME = 1e-9;
  */
 export function centralNeurons(neurons: SelectableNeurons & Partial<Pick<NeuronTable, "x" | "y">>): Uint32Array {
   const { x = null, y = null } = neurons;
-  const column = neurons.types ? "type" : "role";
   const distance = (i: number): number => {
     const squared = x && y ? (x[i]! - 0.5) ** 2 + (y[i]! - 0.5) ** 2 : Number.NaN;
     return Number.isNaN(squared) ? Number.POSITIVE_INFINITY : squared;
   };
-  const groups = neuronsByColumn(neurons, column, null, { where: "centralNeurons", argument: "neurons" });
+  const groups = neuronsByColumn(neurons, groupingColumn(neurons), null, {
+    where: "centralNeurons",
+    argument: "neurons",
+  });
   return Uint32Array.from(groups, (group) =>
     group.neurons.reduce((best, i) => (distance(i) < distance(best) - SAME ? i : best)),
   );

@@ -8,7 +8,7 @@ import type { Key } from "../run/configOptions.ts";
 import { type OpenRunOptions, openRun, type RunPlace } from "../run/openRun.ts";
 import { predict } from "../run/predict.ts";
 import { checkPredictionFile, writePredictions } from "../run/predictionFile.ts";
-import { duration } from "../train/progress.ts";
+import { timeLeft } from "../train/progress.ts";
 import { Console, writeJson } from "./console.ts";
 import { describeValues, nounOf } from "./describe.ts";
 import { Interruption } from "./interruption.ts";
@@ -91,13 +91,11 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
       for (const note of chosen.notes) console.info(`note        ${note}`);
       const { samples } = chosen;
       const work = new LongWork(console);
-      const start = performance.now();
+      const left = timeLeft();
       const predicting = predict(opened, samples, {
         signal,
-        onProgress: (done, total) => {
-          const left = (((performance.now() - start) / 1000) * (total - done)) / done;
-          work.show(() => `predicting  ${formatCount(done)}/${formatCount(total)}  ${duration(left)} left`);
-        },
+        onProgress: (done, total) =>
+          work.show(() => `predicting  ${formatCount(done)}/${formatCount(total)}  ${left(done / total)}`),
       });
       const { train } = opened.data;
       const names = { ...namesOf(samples), ...namesOf(train) };

@@ -39,7 +39,12 @@ export async function ownSamplesFor(
   folder: string,
   { data }: Pick<SampleOptions, "data">,
 ): Promise<NonNullable<OpenRunOptions["samples"]>> {
-  return data === undefined || !hasSamplesOnRecord(await readBegun(folder)) ? "read" : "none";
+  return data === undefined ? "read" : samplesToOpen(folder);
+}
+
+/** Whether a run's own samples have to be read where they are not used: not if it has their shape and normalisation on record. */
+export async function samplesToOpen(folder: string): Promise<NonNullable<OpenRunOptions["samples"]>> {
+  return hasSamplesOnRecord(await readBegun(folder)) ? "none" : "read";
 }
 
 /** The samples that are wanted. */
@@ -56,16 +61,16 @@ export function chosenSamples(
   });
 }
 
-/** Uses the samples that are wanted; `source` names them for people. Closes their files afterwards. */
+/** Uses the samples that are wanted; `source` names them for people: "generated digits (test)". Closes their files afterwards. */
 export async function withSamples<R>(
   run: OpenedRun,
   given: SampleOptions,
-  { note, ...options }: Pick<SamplesForOptions, "onProgress" | "signal"> & { readonly note: (text: string) => void },
+  { note, onProgress, signal }: Pick<SamplesForOptions, "onProgress" | "signal"> & { note(text: string): void },
   use: (samples: SampleSet, source: string) => Promise<R>,
 ): Promise<R> {
-  const chosen = await chosenSamples(run, given, options);
+  const chosen = await chosenSamples(run, given, { ...(onProgress && { onProgress }), ...(signal && { signal }) });
   try {
-    for (const text of chosen.notes) note(`note        ${text}`);
+    for (const text of chosen.notes) note(`note: ${text}`);
     const { samples, part } = chosen;
     return await use(samples, `${samples.source}${part ? ` (${part})` : ""}`);
   } finally {

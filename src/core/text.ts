@@ -117,6 +117,11 @@ export function csvCell(text: string): string {
   return /[",\r\n]|^ | $/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+/** A line of CSV. A number that is NaN is an empty cell. */
+export function csvLine(cells: readonly (string | number)[]): string {
+  return `${cells.map((cell) => (Number.isNaN(cell) ? "" : csvCell(`${cell}`))).join(",")}\n`;
+}
+
 /** One word for a POSIX shell. */
 export function shellWord(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;

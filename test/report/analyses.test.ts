@@ -122,7 +122,7 @@ test("no name of a neuron, class or metric becomes markup", async () => {
 test("every part that a figure reads is checked", async () => {
   const [first] = (perturbed(2) as { effects: readonly object[] }).effects;
   for (const own of [
-    ...[{ task: null }, { intact: 3 }, { samples: "many" }, { effects: {} }],
+    ...[{ task: null }, { intact: 3 }, { samples: "many" }, { effects: {} }, { effects: [] }],
     ...[{ act: "cut" }, { neurons: -1 }, { change: [] }, { value: { loss: 0 } }, { act: "clamp" }].map((part) => ({
       effects: [{ ...first, ...part }],
     })),

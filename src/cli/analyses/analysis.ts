@@ -2,9 +2,16 @@
 // arrays or a picture.
 
 import type { Command } from "commander";
-import { analysisFile, isAnalysisName, NAME_RULE, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
+import {
+  analysisFile,
+  isAnalysisName,
+  NAME_RULE,
+  plainData,
+  readAnalysis,
+  writeAnalysis,
+} from "../../analysis/record.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { csvCell, quoteText } from "../../core/text.ts";
+import { csvLine, quoteText } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import type { Facts } from "../../io/jsonParts.ts";
 import { type ArrayToWrite, writeArrays } from "../../io/writeArrays.ts";
@@ -51,7 +58,7 @@ export interface AnalysisOptions extends Settings {
 export interface Analysis<R extends object> {
   /** Name of the command, and of the record unless `--name` gives another. */
   readonly kind: string;
-  /** Its own options, for the record. */
+  /** Its own options, for the record, as they were given; undefined: not given. */
   readonly options: Facts;
   /** Whether the samples of the run are read. Default "read". */
   readonly samples?: OpenRunOptions["samples"];
@@ -150,8 +157,10 @@ export async function runAnalysis<R extends object>(
     const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result: kept });
     if (out !== undefined) await writeResult(out, analysis, result);
     if (plot !== undefined) await drawResult(plot, analysis.figures, file, name);
-    if (json)
-      writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result: kept });
+    if (json) {
+      const written = { file, out: out ?? null, plot: plot ?? null };
+      writeJson({ run: folder, kind, name, step: run.step, ...written, result: plainData(kept) });
+    }
     for (const line of analysis.lines(result, run)) console.result(line);
     const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
     console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
@@ -171,11 +180,10 @@ async function writeResult<R extends object>(file: string, analysis: Analysis<R>
 
 /** Some rows at a time. */
 function* csvLines({ columns, rows }: CsvTable): Generator<string> {
-  const lineOf = (row: Table["rows"][number]) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`;
-  let text = lineOf(columns);
+  let text = csvLine(columns);
   let held = 0;
   for (const row of rows) {
-    text += lineOf(row);
+    text += csvLine(row);
     if (++held < ROWS_AT_ONCE) continue;
     yield text;
     [text, held] = ["", 0];

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import type { EnsembleResult } from "../../analysis/ensembleResult.ts";
 import { isAnalysisName } from "../../analysis/record.ts";
 import { ArgumentError, nearestName } from "../../core/errors.ts";
-import { alignColumns, csvCell, jsonText, quoteText } from "../../core/text.ts";
+import { alignColumns, csvLine, jsonText, quoteText } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { PART_NAMES, type PartName } from "../../data/sampleArrays.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
@@ -34,7 +34,7 @@ import { refuseExisting } from "../outputFile.ts";
 import { textOf } from "../sweep/plan.ts";
 import { SweepFolder } from "../sweep/sweepFolder.ts";
 import { addSetting, settingsAmong } from "../trainOptions.ts";
-import { oneOf, path, realNumber, wholeNumber } from "../values.ts";
+import { oneOf, path, realNumber, repeated, wholeNumber } from "../values.ts";
 import { ANALYSIS_KEYS } from "./analysis.ts";
 
 const FILES = {
@@ -111,7 +111,7 @@ export function register(program: Command): void {
       path("--group-by"),
     )
     .option("--from-analysis <name>", "compare this analysis of every run in place of responses", analysisName)
-    .option("--array <path>", "of the analysis only the numbers at this path, like types.dsi; repeatable", gather)
+    .option("--array <path>", "of the analysis only the numbers at this path, like types.dsi; repeatable", repeated)
     .option(
       "--cluster-by <what>",
       "responses, analysis, weights, strengths, bias or tau (default: responses, or the analysis)",
@@ -254,7 +254,7 @@ async function writeEnsemble(
 }
 
 function csv({ columns, rows }: Table): string {
-  return [columns, ...rows].map((row) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\r\n`).join("");
+  return [columns, ...rows].map(csvLine).join("");
 }
 
 /** A number for a file; nothing where there is none. */
@@ -314,10 +314,6 @@ function linesOf(result: EnsembleResult): string[] {
       : [],
   );
   return [...texts, ...ensembleStatements(result)];
-}
-
-function gather(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
 }
 
 /** Names of settings are those of configuration files, or of options without their dashes. */

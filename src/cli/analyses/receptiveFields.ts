@@ -21,8 +21,9 @@ import type { EvaluationOptions } from "../../models/connectomeOdeRnn.ts";
 import type { StepOptions } from "../../models/connectomeRnn.ts";
 import { receptiveFieldFigures } from "../../report/analyses/receptiveFields.ts";
 import type { OpenedRun } from "../../run/openRun.ts";
-import { hasSamplesOnRecord, readBegun } from "../../run/runStart.ts";
-import { addInterventionOptions, type InterventionOptions, interventionsOf, readActs } from "../interventionOptions.ts";
+import { timeLeft } from "../../train/progress.ts";
+import { addInterventionOptions, type InterventionOptions, readInterventions } from "../interventionOptions.ts";
+import { samplesToOpen } from "../sampleOptions.ts";
 import { oneOf, realNumber, wholeNumber } from "../values.ts";
 import {
   type Analysis,
@@ -100,16 +101,15 @@ export function register(program: Command): void {
     )
     .option("--states", "of the neurons' states, not of what they send (the same, unless states are voltages)")
     .option("--stimulus-seed <n>", "seed of the noise", wholeNumber("--stimulus-seed", 0), 0);
-  addInterventionOptions(command);
+  addInterventionOptions(command, { files: false });
   command.addHelpText("after", HELP).action(run);
 }
 
 async function run(folder: string, given: GivenOptions): Promise<void> {
-  const begun = await readBegun(folder);
   const analysis: Analysis<Result> = {
     kind: KIND,
     options: optionsOf(given),
-    samples: hasSamplesOnRecord(begun) ? "none" : "read",
+    samples: await samplesToOpen(folder),
     compute: (opened, work) => measure(opened, given, work),
     record: ({ fields, measurement, names }) => fieldRecord(fields, measurement, names),
     figures: receptiveFieldFigures,
@@ -136,7 +136,8 @@ async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork):
     given.record === undefined
       ? centralNeurons({ ...selectable, x: table?.x ?? null, y: table?.y ?? null })
       : selectNeurons(selectable, given.record, place);
-  const interventions = interventionsOf(await readActs(given, selectable, KIND));
+  const acting = { where: KIND, note: work.note, files: false };
+  const interventions = await readInterventions(given, selectable, acting);
   const places = placesOfRun(run);
   const { evaluation, frame } = timeOf(run, given.frameTime);
   const { mean, contrast } = noiseOf(run, places, given);
@@ -144,6 +145,7 @@ async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork):
   checkFieldSize(KIND, shape);
   const product = `${plural(shape.neurons, "neuron")} × ${plural(shape.lags, "lag")} × ${plural(shape.inputs, "input")}`;
   work.note(`${product}: ${formatBytes(fieldBytes(shape))} for their sums and fields`);
+  const left = timeLeft();
   const response = given.states ? "states" : "rates";
   const { noise, lags, frames, settle, sequences, hold, stimulusSeed } = given;
   const fields = await receptiveFields(run.model.rnn, {
@@ -151,7 +153,7 @@ async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork):
     ...(settle !== undefined && { settle }),
     ...(frame.unit === "time constants" && { frameTime: frame.length }),
     evaluation: { ...evaluation, interventions, signal: work.signal },
-    onProgress: (done, of) => work.show(() => `noise  ${done}/${plural(of, "sequence")}`),
+    onProgress: (done, of) => work.show(() => `noise  ${done}/${plural(of, "sequence")}  ${left(done / of)}`),
   });
   const held = { ...frame, length: frame.length * hold };
   return {

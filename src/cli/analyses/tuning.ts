@@ -27,17 +27,13 @@ import { tuningFigures } from "../../report/analyses/tuning.ts";
 import type { Table } from "../../report/figure.ts";
 import { stepEvaluationOf } from "../../run/evaluation.ts";
 import { type OpenedRun, openRun } from "../../run/openRun.ts";
-import { hasSamplesOnRecord, readBegun } from "../../run/runStart.ts";
+import { readBegun } from "../../run/runStart.ts";
 import { numberOf } from "../../run/settingTypes.ts";
 import { odeFramesOf } from "../../run/trajectory.ts";
-import {
-  addInterventionOptions,
-  deedDone,
-  type InterventionOptions,
-  interventionsOf,
-  readActs,
-} from "../interventionOptions.ts";
-import { oneOf, path, realNumber, wholeNumber } from "../values.ts";
+import { timeLeft } from "../../train/progress.ts";
+import { addInterventionOptions, type InterventionOptions, readInterventions } from "../interventionOptions.ts";
+import { samplesToOpen } from "../sampleOptions.ts";
+import { oneOf, path, realNumber, repeated, wholeNumber } from "../values.ts";
 import { type AnalysisOptions, type AnalysisWork, addAnalysisOptions, runAnalysis } from "./analysis.ts";
 
 const KIND = "tuning";
@@ -150,14 +146,14 @@ export function register(program: Command): void {
     .option(
       "--beside <run>",
       `another run, ${UNTRAINED} (this run as it began) or ${INTACT} (without interventions), shown beside it; repeatable`,
-      collect,
+      repeated,
     )
     .option(
       "--known <file>",
       "known directions, as CSV with columns type, edge (on or off), direction",
       path("--known"),
     );
-  addInterventionOptions(command);
+  addInterventionOptions(command, { files: false });
   command.addHelpText("after", EXAMPLES).action(run);
 }
 
@@ -174,15 +170,13 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   await runAnalysis<TuningResult>(folder, given, {
     kind: KIND,
     options: { ...{ cells, neurons: neurons ?? null, beside, known: known ?? null }, silence, clamp, drive },
-    samples: await samplesOf(folder),
+    samples: await samplesToOpen(folder),
     figures: tuningFigures,
     table,
     arrays,
     lines,
     async compute(opened, work) {
-      const acts = await readActs(given, opened.selectable, KIND);
-      for (const act of acts) work.note(`${deedDone(act)} ${act.selector}`);
-      const acted = interventionsOf(acts);
+      const acted = await readInterventions(given, opened.selectable, { where: KIND, note: work.note, files: false });
       const wanted = show === undefined ? null : typesAmong(opened, show, "--show");
       const tuningOf = async (it: OpenedRun, name: string, interventions: Interventions | null) => ({
         name,
@@ -223,18 +217,14 @@ async function openBeside(
 ): Promise<OpenedRun> {
   if (name !== UNTRAINED) {
     const checkpoint = given.checkpoint === "best" ? "best" : "last";
-    return openRun(name, { backend, checkpoint, samples: await samplesOf(name) });
+    return openRun(name, { backend, checkpoint, samples: await samplesToOpen(name) });
   }
   const { connectome, neuronTable, data, validationData, testData } = config;
   const places = Object.entries({ connectome, neuronTable, data, validationData, testData });
   return openRun(folder, {
     ...Object.fromEntries(places.filter(([, place]) => place !== null)),
-    ...{ backend, checkpoint: "none", samples: await samplesOf(folder) },
+    ...{ backend, checkpoint: "none", samples: await samplesToOpen(folder) },
   });
-}
-
-async function samplesOf(folder: string): Promise<"read" | "none"> {
-  return hasSamplesOnRecord(await readBegun(folder)) ? "none" : "read";
 }
 
 interface ProbedNetwork {
@@ -261,12 +251,13 @@ async function typeTunings(
   const byType = neuronsByColumn(selectable, "type", among, place);
   const groups: readonly NamedNeurons[] =
     cells === "all" ? byType : nearestToCentre(byType, { x: table.x, y: table.y });
+  const left = timeLeft();
   const options: Omit<EdgeProbeOptions<object>, "evaluation"> = {
     ...probe,
     places: hexagonalEyeOf(table),
     groups,
     ...(data.normalisation && { normalisation: data.normalisation }),
-    onProgress: (done, edges) => work.show(() => `${name}  edge ${done}/${edges}`),
+    onProgress: (done, edges) => work.show(() => `${name}  edge ${done}/${edges}  ${left(done / edges)}`),
   };
   const { signal } = work;
   // The two kinds of networks have evaluations of their own.
@@ -466,8 +457,4 @@ function speedList(text: string): readonly number[] {
   const bad = speeds.find((speed) => !(typeof speed === "number" && speed > 0 && speed < Infinity));
   if (bad === undefined) return speeds as number[];
   throw new ArgumentError("command line", "--speeds", "numbers above 0, like 2.4,9.7,25", quoteText(String(bad)));
-}
-
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
 }

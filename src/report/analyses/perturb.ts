@@ -43,6 +43,7 @@ export function perturbFigures({ result }: AnalysisRecord): readonly Figure[] {
   const { metrics } = readTaskDescription(result.object("task"));
   const measures: readonly Measure[] = [...metrics, LOSS];
   const effects = result.objects("effects").map((parts) => effectOf(parts, measures));
+  if (effects.length === 0) throw result.error("effects", "at least one experiment");
   const first = measures[0]!;
   const intact = numberIn(result.object("intact"), first);
   const [acts, samples] = [new Set(effects.map(({ done }) => done)), result.count("samples")];
