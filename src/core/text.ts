@@ -133,7 +133,8 @@ export function plural(n: number, noun: string, nouns = `${noun}s`): string {
 }
 
 /** A table as lines: columns two spaces apart, those of `right` with their ends below one another. */
-export function alignColumns(rows: readonly (readonly string[])[], right: readonly number[] = []): readonly string[] {
+export function alignColumns(texts: readonly (readonly string[])[], right: readonly number[] = []): readonly string[] {
+  const rows = texts.map((row) => row.map((text) => printable(text)));
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const cell = (text: string, column: number): string =>
     right.includes(column) ? text.padStart(widths[column]!) : text.padEnd(widths[column]!);

@@ -190,7 +190,7 @@ function measuresBy({
     ...task.metrics.map(({ name }): [string, (of: ModelMeasures) => number] => [name, ({ metrics }) => metrics[name]!]),
     ["loss", ({ loss }) => loss],
     ...(recall ?? []).map((_, c): [string, (of: ModelMeasures) => number] => [
-      `recall ${classNames?.[c] ?? c}`,
+      `recall_${classNames?.[c] ?? c}`,
       (of) => of.recall![c]!,
     ]),
   ];

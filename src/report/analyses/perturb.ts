@@ -6,7 +6,6 @@ import { plural } from "../../core/text.ts";
 import type { JsonParts } from "../../io/jsonParts.ts";
 import { type MetricDescription, metricText, readTaskDescription } from "../../train/taskDescription.ts";
 import type { Figure } from "../figure.ts";
-import { capitalised } from "../names.ts";
 import { drawChanges } from "../plots/perturbations.ts";
 import { differenceText } from "../verdicts.ts";
 
@@ -55,7 +54,7 @@ export function perturbFigures({ result }: AnalysisRecord): readonly Figure[] {
   return [
     {
       id: "change",
-      title: `${capitalised(first.name)} with neurons ${only ? only.done : "acted upon"}`,
+      title: `Change of ${first.name} with neurons ${only ? only.done : "acted upon"}`,
       caption: `Change against the intact network on the same ${plural(samples, "sample")}, a row per experiment, the worst on top. Bars: ± one standard error over the samples.${shown}`,
       span: "full",
       draw: (width) =>
