@@ -228,12 +228,14 @@ async function effectOf<E extends object>(
     if (!(error instanceof SolverError)) throw error;
     return { ...nothing(model, intact), failed: 0, failure: error.message };
   }
-  if (perturbed.every(({ kept }) => kept.length === 0))
-    return { ...nothing(model, intact), failed, failure: perturbed.find((group) => group.failure)!.failure!.message };
+  if (perturbed.every(({ sums }) => sums.isEmpty)) {
+    const cause = perturbed.find((group) => group.failure)?.failure;
+    return { ...nothing(model, intact), failed, failure: cause?.message ?? "no sample with a target could be solved" };
+  }
   const [after, before] = [perturbed, beside].map((groups) => allOf(model, groups));
   const value = measuresOf(after!);
   const change = differenceOf(value, measuresOf(before!));
-  const judged = perturbed.flatMap(({ kept }, g) => (kept.length === 0 ? [] : [g]));
+  const judged = perturbed.flatMap(({ sums }, g) => (sums.isEmpty ? [] : [g]));
   const leftOut = judged.map((g) => {
     const others = judged.filter((other) => other !== g);
     const [own, intactly] = [perturbed, beside].map((groups) =>

@@ -23,7 +23,7 @@ import type { Key } from "../../run/configOptions.ts";
 import { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "../../run/openRun.ts";
 import type { LoadProgress } from "../../run/samples.ts";
 import { Console, writeJson } from "../console.ts";
-import { Interruption } from "../interruption.ts";
+import { untilInterrupted } from "../interruption.ts";
 import { LongWork } from "../loading.ts";
 import { checkOutput, refuseExisting } from "../outputFile.ts";
 import { addSampleOptions } from "../sampleOptions.ts";
@@ -135,10 +135,8 @@ export async function runAnalysis<R extends object>(
   for (const file of [out, plot]) if (file !== undefined) await checkOutput(file, overwrite);
   if (plot?.endsWith(".png")) await assertPng();
   const console = new Console({ json, quiet });
-  const interruption = new Interruption();
-  const { signal } = interruption;
   const work = new LongWork(console);
-  try {
+  await untilInterrupted(console, async (signal) => {
     await using run = await openRun(folder, {
       ...settingsAmong(keysOf(analysis), given),
       ...{ checkpoint: checkpointOf(given.checkpoint), samples: analysis.samples ?? "read" },
@@ -164,13 +162,7 @@ export async function runAnalysis<R extends object>(
     for (const line of analysis.lines(result, run)) console.result(line);
     const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
     console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
-  } catch (error) {
-    if (!interruption.cause) throw error;
-    console.status(`stopped by ${interruption.cause}; nothing was written`);
-    process.exitCode = interruption.exitCode(0);
-  } finally {
-    interruption.dispose();
-  }
+  });
 }
 
 async function writeResult<R extends object>(file: string, analysis: Analysis<R>, result: R): Promise<void> {

@@ -28,7 +28,7 @@ import { readBegun } from "../../run/runStart.ts";
 import { LEAST_SILHOUETTE } from "../../stats/clusters.ts";
 import { spread } from "../../stats/spread.ts";
 import { Console, writeJson } from "../console.ts";
-import { Interruption } from "../interruption.ts";
+import { untilInterrupted } from "../interruption.ts";
 import { LongWork } from "../loading.ts";
 import { refuseExisting } from "../outputFile.ts";
 import { textOf } from "../sweep/plan.ts";
@@ -147,10 +147,8 @@ async function run(given: readonly string[], options: GivenOptions): Promise<voi
   if (png) await assertPng();
   if (!overwrite) await refuseExisting(join(out, FILES.json), "a folder without results, or --overwrite");
   const console = new Console({ json, quiet });
-  const interruption = new Interruption();
-  const { signal } = interruption;
   const work = new LongWork(console);
-  try {
+  await untilInterrupted(console, async (signal) => {
     const ensemble = await openEnsemble(await foldersOf(given, where), {
       ...settingsAmong(ANALYSIS_KEYS, options),
       ...{ allowUnfinished, checkpoint, onProgress: work.onProgress },
@@ -182,13 +180,7 @@ async function run(given: readonly string[], options: GivenOptions): Promise<voi
     for (const note of result.notes.filter((own) => !ensemble.warnings.includes(own))) console.info(`note: ${note}`);
     const beside = [FILES.json, ...files.filter((name) => name.endsWith(".csv")), `${FILES.plots}/`];
     console.info(`${join(out, FILES.page)}; beside it ${beside.join(", ")}`);
-  } catch (error) {
-    if (!interruption.cause) throw error;
-    console.status(`stopped by ${interruption.cause}; nothing was written`);
-    process.exitCode = interruption.exitCode(0);
-  } finally {
-    interruption.dispose();
-  }
+  });
 }
 
 /**

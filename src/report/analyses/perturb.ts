@@ -79,7 +79,7 @@ export function perturbFigures({ result }: AnalysisRecord): readonly Figure[] {
   ];
 }
 
-/** Those with the largest changes of the first measure, in their order. */
+/** Those with the largest changes of the first measure, in their order; those without numbers are in the table. */
 function strongest(effects: readonly Effect[]): readonly Effect[] {
   const size = ({ changes }: Effect): number => Math.abs(changes[0]!.change) || 0;
   const chosen = new Set([...effects].sort((a, b) => size(b) - size(a)).slice(0, DRAWN));
