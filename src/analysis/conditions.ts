@@ -75,10 +75,13 @@ export async function conditionsByTarget(
  * Samples by a number of each. Without bins, equal numbers are one condition. Bins hold equally many samples, as bins of equal width would leave
  * some with too few; equal numbers share a bin. Samples whose number is NaN have no condition.
  *
- * @throws {ArgumentError} fewer different numbers than bins, numbers that repeat too often for so many, more than 200 conditions
+ * @throws {ArgumentError} an infinite number, fewer different numbers than bins, numbers that repeat too often for so many, more than 200 conditions
  */
 export function conditionsByNumber(numbers: ArrayLike<number>, by: string, bins: number | null = null): Conditions {
   const values = Float64Array.from(numbers);
+  const infinite = values.findIndex((x) => Math.abs(x) === Number.POSITIVE_INFINITY);
+  if (infinite >= 0)
+    throw new ArgumentError(WHERE, by, "finite numbers, or NaN for none", `${values[infinite]} of sample ${infinite}`);
   const sorted = values.filter((x) => !Number.isNaN(x)).sort();
   if (sorted.length === 0) throw new ArgumentError(WHERE, by, "a number for at least one sample", "none");
   const different = distinct(sorted);

@@ -1,12 +1,12 @@
 // What neurons contribute: loss and metrics of a model with some of them silenced, clamped or driven, beside those of the intact model.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
+import { ArgumentError, SolverError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { quoteValue } from "../core/text.ts";
 import { batches } from "../data/loader.ts";
 import { type SampleSet, subsetOfSamples } from "../data/sampleSet.ts";
-import { type Interventions, interventionsOfSamples } from "../models/interventions.ts";
+import { checkCurrents, type Interventions, interventionsOfSamples } from "../models/interventions.ts";
 import { jackknifeError } from "../stats/jackknife.ts";
 import { EvaluationSums } from "../train/evaluation.ts";
 import type { MetricValues } from "../train/taskDescription.ts";
@@ -134,7 +134,8 @@ export async function perturb<E extends object>(
     done++;
     onProgress({ index, share: done / (groups.length * (perturbations.length + 1)) });
   };
-  for (const [k, { interventions }] of perturbations.entries()) checkCurrents(interventions, samples, k);
+  for (const [k, { interventions }] of perturbations.entries())
+    checkCurrents("perturb", `perturbations[${k}].interventions.`, interventions, wholeOf(samples));
   const intact: JudgedGroup[] = [];
   for (const indices of groups) {
     intact.push(await judge(indices, null));
@@ -153,15 +154,9 @@ export async function perturb<E extends object>(
   return { intact: measuresOf(whole), samples: whole.result(0).count, failed, groups: intact.length, effects };
 }
 
-/** @throws {ShapeError} a list of currents that fits neither the frames nor the samples: it must not fit a batch by chance */
-function checkCurrents({ drive = [] }: Interventions, { count, steps }: SampleSet, perturbation: number): void {
-  const frames = steps ?? 1;
-  for (const [k, { current }] of drive.entries()) {
-    if (typeof current === "number" || current.length === frames || current.length === count * frames) continue;
-    const argument = `perturbations[${perturbation}].interventions.drive[${k}].current`;
-    const expected = `one number, ${frames} (one per frame) or ${count} × ${frames} (per sample and frame)`;
-    throw new ShapeError("perturb", argument, expected, `${current.length}`);
-  }
+/** The shape of all samples at once. */
+function wholeOf({ count, steps }: SampleSet): { readonly batch: number; readonly steps?: number } {
+  return { batch: count, ...(steps !== null && { steps }) };
 }
 
 /** A group of samples under one condition. */
@@ -182,7 +177,7 @@ function judgeOf<E extends object>(
   { onFailure = "throw", signal }: PerturbOptions<E>,
 ): JudgeGroup {
   const batchSize = samplesPerEvaluation(model.task, samples, evaluation);
-  const whole = { batch: samples.count, ...(samples.steps !== null && { steps: samples.steps }) };
+  const whole = { ...wholeOf(samples), data: [] };
   return async (indices, interventions) => {
     const sums = new EvaluationSums(model.task);
     const failed = new Set<number>();
@@ -194,7 +189,7 @@ function judgeOf<E extends object>(
       if (!hasTargets(batch)) continue;
       const own = Array.from(batch.indices, (k) => indices[k]!);
       const acted = interventions && {
-        interventions: interventionsOfSamples(interventions, { ...whole, data: [] }, own),
+        interventions: interventionsOfSamples(interventions, whole, own),
       };
       const input = inputOf(samples, batch);
       const how = acted ? ({ ...evaluation, ...acted } as unknown as E) : evaluation;
@@ -233,12 +228,14 @@ async function effectOf<E extends object>(
     if (!(error instanceof SolverError)) throw error;
     return { ...nothing(model, intact), failed: 0, failure: error.message };
   }
-  if (perturbed.every(({ kept }) => kept.length === 0))
-    return { ...nothing(model, intact), failed, failure: perturbed.find((group) => group.failure)!.failure!.message };
+  if (perturbed.every(({ sums }) => sums.isEmpty)) {
+    const cause = perturbed.find((group) => group.failure)?.failure;
+    return { ...nothing(model, intact), failed, failure: cause?.message ?? "no sample with a target could be solved" };
+  }
   const [after, before] = [perturbed, beside].map((groups) => allOf(model, groups));
   const value = measuresOf(after!);
   const change = differenceOf(value, measuresOf(before!));
-  const judged = perturbed.flatMap(({ kept }, g) => (kept.length === 0 ? [] : [g]));
+  const judged = perturbed.flatMap(({ sums }, g) => (sums.isEmpty ? [] : [g]));
   const leftOut = judged.map((g) => {
     const others = judged.filter((other) => other !== g);
     const [own, intactly] = [perturbed, beside].map((groups) =>

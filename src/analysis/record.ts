@@ -65,7 +65,7 @@ export async function writeAnalysis(run: string, { name, result, ...facts }: New
   const file = analysisFile(run, name);
   await makeFolder(join(run, ANALYSES_FOLDER));
   const created = new Date().toISOString();
-  const content = { version: VERSION, created, ...facts, result: plain(result) };
+  const content = { version: VERSION, created, ...facts, result: plainData(result) };
   const text = `${jsonText(content)}\n`;
   const bytes = Buffer.byteLength(text);
   if (bytes > MAX_BYTES)
@@ -114,9 +114,9 @@ async function readOrError(file: string, name: string): Promise<AnalysisRecord |
 }
 
 /** Data as JSON has it: lists instead of typed arrays. */
-function plain(value: unknown): unknown {
+export function plainData(value: unknown): unknown {
   if (ArrayBuffer.isView(value)) return Array.from(value as Float64Array);
-  if (Array.isArray(value)) return value.map(plain);
+  if (Array.isArray(value)) return value.map(plainData);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plain(part)]));
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, plainData(part)]));
 }

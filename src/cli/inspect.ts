@@ -27,7 +27,7 @@ import { LongWork } from "./loading.ts";
 import { checkOutput } from "./outputFile.ts";
 import { countSelection, describeSelection } from "./selections.ts";
 import { configOf } from "./trainOptions.ts";
-import { nonlinearity, oneOf, path, realNumber, wholeNumber } from "./values.ts";
+import { nonlinearity, oneOf, path, realNumber, repeated, wholeNumber } from "./values.ts";
 
 interface GivenOptions extends GivenReadOptions {
   readonly abs?: boolean;
@@ -52,10 +52,6 @@ interface GivenOptions extends GivenReadOptions {
   readonly overwrite?: boolean;
   readonly targets?: "class" | "numbers";
   readonly json?: boolean;
-}
-
-function collect(text: string, earlier: readonly string[] = []): readonly string[] {
-  return [...earlier, text];
 }
 
 const MIB = 2 ** 20;
@@ -116,7 +112,7 @@ export function register(program: Command): void {
     .option(
       "--set <key=value>",
       "with --preset or --config: one setting, by its name in such a file; may be repeated",
-      collect,
+      repeated,
     )
     .option("--select <neurons>", "instead of the statistics: the neurons of a selector, counted by type")
     .option(

@@ -1,7 +1,9 @@
 // Requests to stop: Ctrl-C, signals of schedulers, a closed pipe (`| head`), and output that cannot be written (a full disk).
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { EngineError } from "../core/errors.ts";
 import { writeError } from "../io/durable.ts";
+import type { Console } from "./console.ts";
 import { catchSignals, exitCodeOf, type StopSignal } from "./signals.ts";
 
 const STREAMS = [
@@ -85,4 +87,30 @@ export class Interruption {
     this.#cause = name;
     this.#controller.abort();
   }
+}
+
+/**
+ * Does work that writes its results at its end. If a signal stops it before, the command says that nothing was written, and has the exit code of
+ * the signal.
+ *
+ * @throws {EngineError} output that cannot be written; what the work throws
+ */
+export async function untilInterrupted(
+  console: Pick<Console, "status">,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const interruption = new Interruption();
+  try {
+    await work(interruption.signal);
+    // Streams report a failed write in a later turn.
+    await nextTurn();
+  } catch (error) {
+    if (interruption.failure) throw interruption.failure;
+    if (!interruption.cause) throw error;
+    console.status(`stopped by ${interruption.cause}; nothing was written`);
+    process.exitCode = interruption.exitCode(0);
+  } finally {
+    interruption.dispose();
+  }
+  if (interruption.failure) throw interruption.failure;
 }

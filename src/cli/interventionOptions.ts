@@ -8,6 +8,8 @@ import { type SelectableNeurons, selectNeurons } from "../data/selectors.ts";
 import { readNpy } from "../io/npy.ts";
 import type { Interventions } from "../models/interventions.ts";
 import { numberOf } from "../run/settingTypes.ts";
+import { describeSelection } from "./selections.ts";
+import { repeated } from "./values.ts";
 
 /** Whose argument a text is, for messages. */
 type Place = Pick<SelectorPlace, "where" | "argument">;
@@ -37,17 +39,36 @@ export interface InterventionOptions {
   readonly drive?: readonly string[];
 }
 
+/** What a command takes. */
+export interface CurrentsTaken {
+  /** Whether currents may be files; not where the stimuli are the command's own. Default true. */
+  readonly files?: boolean;
+}
+
 /** Declares the options. */
-export function addInterventionOptions(command: Command): void {
-  const collect = (text: string, earlier: readonly string[] = []): readonly string[] => [...earlier, text];
+export function addInterventionOptions(command: Command, { files = true }: CurrentsTaken = {}): void {
+  const file = files ? " or T4a=FILE.npy (see below)" : "";
   command
-    .option("--silence <neurons>", "neurons that send nothing; repeatable", collect)
-    .option("--clamp <neurons=state>", "neurons whose state is held, like T4a=0.5; repeatable", collect)
-    .option(
-      "--drive <neurons=current>",
-      "neurons with an additional input, like T4a=0.5 or T4a=FILE.npy (see below); repeatable",
-      collect,
-    );
+    .option("--silence <neurons>", "neurons that send nothing; repeatable", repeated)
+    .option("--clamp <neurons=state>", "neurons whose state is held, like T4a=0.5; repeatable", repeated)
+    .option("--drive <neurons=current>", `neurons with an additional input, like T4a=0.5${file}; repeatable`, repeated);
+}
+
+/**
+ * The interventions of a command that makes one experiment.
+ *
+ * @param note  says what is done to which neurons
+ * @returns null: nothing is done
+ * @throws as `readActs`
+ */
+export async function readInterventions(
+  given: InterventionOptions,
+  neurons: SelectableNeurons,
+  { where, note, ...taken }: CurrentsTaken & { readonly where: string; readonly note: (text: string) => void },
+): Promise<Interventions | null> {
+  const acts = await readActs(given, neurons, where, taken);
+  for (const act of acts) note(describeAct(act, neurons));
+  return interventionsOf(acts);
 }
 
 /**
@@ -60,6 +81,7 @@ export async function readActs(
   { silence = [], clamp = [], drive = [] }: InterventionOptions,
   subject: SelectableNeurons,
   where: string,
+  taken: CurrentsTaken = {},
 ): Promise<Act[]> {
   const select = (selector: string, argument: string): Pick<Act, "selector" | "indices"> => ({
     selector,
@@ -73,7 +95,7 @@ export async function readActs(
     const place = { where, argument: `--${kind}` };
     for (const text of texts) {
       const [selector, right] = splitAssignment(text, kind, place);
-      const deed = await readDeed(kind, right, place);
+      const deed = await readDeed(kind, right, place, taken);
       acts.push({ ...deed, ...select(selector, place.argument) });
     }
   }
@@ -84,8 +106,20 @@ export async function readActs(
 export const SILENCE: Deed = { kind: "silence", value: null, current: null };
 
 /** What is done, from the text behind the =. */
-export async function readDeed(kind: "clamp" | "drive", right: string, place: Place): Promise<Deed> {
+export async function readDeed(
+  kind: "clamp" | "drive",
+  right: string,
+  place: Place,
+  { files = true }: CurrentsTaken = {},
+): Promise<Deed> {
   const value = numberOf(right) as number | string;
+  if (kind === "drive" && !files && typeof value === "string")
+    throw new ArgumentError(
+      place.where,
+      place.argument,
+      "a number behind the last =, for all stimuli",
+      quoteText(right),
+    );
   if (kind === "drive")
     return { kind, value, current: typeof value === "number" ? value : await readCurrents(value, place) };
   if (typeof value === "number") return { kind, value, current: null };
@@ -104,10 +138,10 @@ export function interventionsOf(acts: readonly Act[]): Interventions | null {
   };
 }
 
-/** In the past tense, before the neurons: "silenced", "clamped at 0.5:". */
-export function deedDone({ kind, value }: Pick<Deed, "kind" | "value">): string {
-  if (kind === "silence") return "silenced";
-  return kind === "clamp" ? `clamped at ${value}:` : `driven by ${value}:`;
+/** "silenced 4 neurons: 4 T4a", "clamped at 0.5: 4 neurons: 4 T4a". */
+export function describeAct({ kind, value, indices }: Act, neurons: SelectableNeurons): string {
+  const done = { silence: "silenced", clamp: `clamped at ${value}:`, drive: `driven by ${value}:` }[kind];
+  return `${done} ${describeSelection(neurons, indices)}`;
 }
 
 /** A selector may hold = in quotes: the last one counts. */

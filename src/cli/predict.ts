@@ -8,10 +8,10 @@ import type { Key } from "../run/configOptions.ts";
 import { type OpenRunOptions, openRun, type RunPlace } from "../run/openRun.ts";
 import { predict } from "../run/predict.ts";
 import { checkPredictionFile, writePredictions } from "../run/predictionFile.ts";
-import { duration } from "../train/progress.ts";
+import { timeLeft } from "../train/progress.ts";
 import { Console, writeJson } from "./console.ts";
 import { describeValues, nounOf } from "./describe.ts";
-import { Interruption } from "./interruption.ts";
+import { untilInterrupted } from "./interruption.ts";
 import { LongWork } from "./loading.ts";
 import { checkOutput } from "./outputFile.ts";
 import { addSampleOptions, chosenSamples, ownSamplesFor, type SampleOptions } from "./sampleOptions.ts";
@@ -78,9 +78,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   const console = new Console({ json, quiet });
   const reading = new LongWork(console);
   const { onProgress } = reading;
-  const interruption = new Interruption();
-  const { signal } = interruption;
-  try {
+  await untilInterrupted(console, async (signal) => {
     await using opened = await openRun(folder, {
       ...settingsAmong(KEYS, given),
       ...{ checkpoint: checkpointOf(given.checkpoint), samples: await ownSamplesFor(folder, given), onProgress },
@@ -91,13 +89,11 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
       for (const note of chosen.notes) console.info(`note        ${note}`);
       const { samples } = chosen;
       const work = new LongWork(console);
-      const start = performance.now();
+      const left = timeLeft();
       const predicting = predict(opened, samples, {
         signal,
-        onProgress: (done, total) => {
-          const left = (((performance.now() - start) / 1000) * (total - done)) / done;
-          work.show(() => `predicting  ${formatCount(done)}/${formatCount(total)}  ${duration(left)} left`);
-        },
+        onProgress: (done, total) =>
+          work.show(() => `predicting  ${formatCount(done)}/${formatCount(total)}  ${left(done / total)}`),
       });
       const { train } = opened.data;
       const names = { ...namesOf(samples), ...namesOf(train) };
@@ -127,13 +123,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
     } finally {
       await chosen.release();
     }
-  } catch (error) {
-    if (!interruption.cause) throw error;
-    console.status(`stopped by ${interruption.cause}; nothing was written`);
-    process.exitCode = interruption.exitCode(0);
-  } finally {
-    interruption.dispose();
-  }
+  });
 }
 
 function checkpointOf(which: string): NonNullable<OpenRunOptions["checkpoint"]> {

@@ -65,16 +65,16 @@ export function chosenSamples(
   });
 }
 
-/** Uses the samples that are wanted; `source` names them for people. Closes their files afterwards. */
+/** Uses the samples that are wanted; `source` names them for people: "generated digits (test)". Closes their files afterwards. */
 export async function withSamples<R>(
   run: OpenedRun,
   given: SampleOptions,
-  { note, ...options }: Pick<SamplesForOptions, "onProgress" | "signal"> & { readonly note: (text: string) => void },
+  { note, onProgress, signal }: Pick<SamplesForOptions, "onProgress" | "signal"> & { note(text: string): void },
   use: (samples: SampleSet, source: string) => Promise<R>,
 ): Promise<R> {
-  const chosen = await chosenSamples(run, given, options);
+  const chosen = await chosenSamples(run, given, { ...(onProgress && { onProgress }), ...(signal && { signal }) });
   try {
-    for (const text of chosen.notes) note(`note        ${text}`);
+    for (const text of chosen.notes) note(`note: ${text}`);
     const { samples, part } = chosen;
     return await use(samples, `${samples.source}${part ? ` (${part})` : ""}`);
   } finally {

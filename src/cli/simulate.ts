@@ -39,7 +39,7 @@ import { readConfigFile } from "./configFile.ts";
 import { warnUser, writeJson, writeLine } from "./console.ts";
 import {
   addInterventionOptions,
-  deedDone,
+  describeAct,
   type InterventionOptions,
   interventionsOf,
   readActs,
@@ -183,7 +183,7 @@ async function simulateInputs(
     });
     return;
   }
-  for (const act of acts) writeLine(`${deedDone(act)} ${describeSelection(subject, act.indices)}`);
+  for (const act of acts) writeLine(describeAct(act, subject));
   if (comparison) for (const line of comparisonLines(comparison, inputs.task)) writeLine(line);
   writeLine(`recorded ${describeSelection(subject, neurons)}`);
   const files = `${given.out}: ${given.rates ? "rates" : "hs"} [${shape.join(", ")}]`;

@@ -20,7 +20,7 @@ import {
   optionName,
 } from "../run/configOptions.ts";
 import { readConfigFile } from "./configFile.ts";
-import { parserOf, path } from "./values.ts";
+import { parserOf, path, repeated } from "./values.ts";
 
 /** The given settings and their sources, as commander parses them. */
 export type SettingOptions = Settings & {
@@ -129,10 +129,9 @@ function addSources(command: Command): void {
     "settings from YAML or JSON: a file of npx axograd init, or the config.json of a run",
     path("--config"),
   );
-  const collect = (text: string, earlier: readonly string[] = []): readonly string[] => [...earlier, text];
   command.addOption(
     new Option("--set <key=value>", "one setting, by its name in such a file; may be repeated")
-      .argParser(collect)
+      .argParser(repeated)
       .helpGroup("Recipe:"),
   );
 }

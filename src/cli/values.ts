@@ -52,6 +52,11 @@ export function path(option: string): Parser<string> {
   return parserOf(filePath(), option);
 }
 
+/** Collects the values of an option that may be given several times. */
+export function repeated(text: string, earlier: readonly string[] = []): readonly string[] {
+  return [...earlier, text];
+}
+
 /** Times separated by commas; their order and range are checked with the end of the solve. */
 export function timeList(option: string): Parser<Float64Array> {
   return (text) => {

@@ -117,6 +117,11 @@ export function csvCell(text: string): string {
   return /[",\r\n]|^ | $/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+/** A line of CSV. A number that is NaN is an empty cell. */
+export function csvLine(cells: readonly (string | number)[]): string {
+  return `${cells.map((cell) => (Number.isNaN(cell) ? "" : csvCell(`${cell}`))).join(",")}\n`;
+}
+
 /** One word for a POSIX shell. */
 export function shellWord(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
@@ -128,7 +133,8 @@ export function plural(n: number, noun: string, nouns = `${noun}s`): string {
 }
 
 /** A table as lines: columns two spaces apart, those of `right` with their ends below one another. */
-export function alignColumns(rows: readonly (readonly string[])[], right: readonly number[] = []): readonly string[] {
+export function alignColumns(texts: readonly (readonly string[])[], right: readonly number[] = []): readonly string[] {
+  const rows = texts.map((row) => row.map((text) => printable(text)));
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const cell = (text: string, column: number): string =>
     right.includes(column) ? text.padStart(widths[column]!) : text.padEnd(widths[column]!);

@@ -116,11 +116,14 @@ export class JsonParts {
     return this.#part(name, "a square table of whole numbers", fits);
   }
 
-  /** A list of numbers; null: NaN. */
-  numbersOrNaN(name: string): number[] {
+  /** A list of numbers; null: NaN. @param length  how many there have to be; default: any number */
+  numbersOrNaN(name: string, length?: number): number[] {
     const fits = (list: unknown): list is (number | null)[] =>
-      Array.isArray(list) && list.every((x) => x === null || isNumber(x));
-    return this.#part(name, "a list of numbers", fits).map((x) => x ?? Number.NaN);
+      Array.isArray(list) &&
+      (length === undefined || list.length === length) &&
+      list.every((x) => x === null || isNumber(x));
+    const expected = length === undefined ? "a list of numbers" : `a list of ${length} numbers`;
+    return this.#part(name, expected, fits).map((x) => x ?? Number.NaN);
   }
 
   /** A list of texts. */

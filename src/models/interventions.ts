@@ -142,10 +142,35 @@ function resolveDrive(
   const isDriven = maskOf(neurons, network.options.numNeurons);
   if (typeof current === "number") return { isDriven, hasFrames: false, current: () => current };
   const hasFrames = steps > 1;
+  checkLength(WHERE, `${argument}.current`, current, { batch, steps });
   if (values.length === steps) return { isDriven, hasFrames, current: (_, k) => values[k]! };
-  if (values.length === batch * steps) return { isDriven, hasFrames, current: (s, k) => values[s * steps + k]! };
+  return { isDriven, hasFrames, current: (s, k) => values[s * steps + k]! };
+}
+
+/**
+ * Checks currents with all samples of a set: of its batches a list could fit one by chance.
+ *
+ * @param path  of the interventions, before the argument that an error names: "perturbations[0].interventions."
+ * @throws {ShapeError} a list of currents that fits neither the frames nor the samples and frames
+ */
+export function checkCurrents(
+  where: string,
+  path: string,
+  { drive = [] }: Interventions,
+  input: Pick<ModelInput, "batch" | "steps">,
+): void {
+  for (const [k, { current }] of drive.entries()) checkLength(where, `${path}drive[${k}].current`, current, input);
+}
+
+function checkLength(
+  where: string,
+  argument: string,
+  current: number | ArrayLike<number>,
+  { batch, steps = 1 }: Pick<ModelInput, "batch" | "steps">,
+): void {
+  if (typeof current === "number" || current.length === steps || current.length === batch * steps) return;
   const expected = `one number, ${steps} (one per frame) or ${batch} × ${steps} (per sample and frame)`;
-  throw new ShapeError(WHERE, `${argument}.current`, expected, `${values.length}`);
+  throw new ShapeError(where, argument, expected, `${current.length}`);
 }
 
 function listOf(where: string, argument: string, given: number | ArrayLike<number>, dtype: DType): ArrayLike<number> {

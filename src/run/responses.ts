@@ -10,13 +10,18 @@ import {
   selectivity,
 } from "../analysis/responses.ts";
 import { bytesOf } from "../core/dtype.ts";
-import { ArgumentError, ShapeError, SolverError } from "../core/errors.ts";
+import { ArgumentError, SolverError } from "../core/errors.ts";
 import { checkNames } from "../core/optionNames.ts";
 import { plural } from "../core/text.ts";
 import { batches, samplesPerPass } from "../data/loader.ts";
-import { type NamedNeurons, neuronsByColumn } from "../data/neuronGroups.ts";
+import { groupingColumn, type NamedNeurons, neuronsByColumn } from "../data/neuronGroups.ts";
 import type { SampleSet } from "../data/sampleSet.ts";
-import { type Interventions, interventionsAtRest, interventionsOfSamples } from "../models/interventions.ts";
+import {
+  checkCurrents,
+  type Interventions,
+  interventionsAtRest,
+  interventionsOfSamples,
+} from "../models/interventions.ts";
 import { ConnectomeODEModel } from "../models/networkModel.ts";
 import { chosenNeurons } from "../models/neuronChoice.ts";
 import type { ModelInput } from "../models/options.ts";
@@ -120,12 +125,7 @@ export async function responsesOf(
 
 /** Neurons by type, or where types are not known by role. */
 function defaultGroups({ selectable }: Pick<OpenedRun, "selectable">): NamedNeurons[] {
-  return neuronsByColumn(selectable, defaultColumn(selectable), null, { where: WHERE, argument: "groups" });
-}
-
-/** The column that neurons are grouped by unless another is named. */
-export function defaultColumn({ types }: OpenedRun["selectable"]): "type" | "role" {
-  return types ? "type" : "role";
+  return neuronsByColumn(selectable, groupingColumn(selectable), null, { where: WHERE, argument: "groups" });
 }
 
 /** The neurons of all groups, and the places of each group among them. */
@@ -158,13 +158,8 @@ function interventionsBySample(
   { count, steps }: SampleSet,
 ): (indices: ArrayLike<number>) => Interventions | null {
   if (!interventions) return () => null;
-  const frames = steps ?? 1;
-  for (const [k, { current }] of (interventions.drive ?? []).entries()) {
-    if (typeof current === "number" || current.length === frames || current.length === count * frames) continue;
-    const expected = `one number, ${frames} (one per frame) or ${count} × ${frames} (per sample and frame)`;
-    throw new ShapeError("interventions", `drive[${k}].current`, expected, `${current.length}`);
-  }
-  const all: ModelInput = { data: [], batch: count, steps: frames };
+  const all: ModelInput = { data: [], batch: count, ...(steps !== null && { steps }) };
+  checkCurrents("interventions", "", interventions, all);
   return (indices) => interventionsOfSamples(interventions, all, Array.from(indices));
 }
 

@@ -100,6 +100,12 @@ export function progressLine(m: StepMetrics, metric: MetricDescription | null = 
   ].join("  ");
 }
 
+/** Time left of work that begins now, from the share that is done: "0:41 left". */
+export function timeLeft(): (share: number) => string {
+  const start = performance.now();
+  return (share) => `${duration((((performance.now() - start) / 1000) * (1 - share)) / share)} left`;
+}
+
 /** 0:07, 12:05, 1:02:03. */
 export function duration(seconds: number): string {
   const whole = Math.round(seconds);

@@ -181,6 +181,11 @@ test("numbers: each is a condition, or bins of equally many samples, where equal
   assert.is(conditionsByNumber(many, "contrast", 8).names.length, 8);
 });
 
+test("an infinite number is no condition", () => {
+  for (const bins of [null, 2])
+    assert.throws(() => conditionsByNumber([0, 1, -Infinity], "x", bins), /finite numbers.*-Infinity of sample 2/);
+});
+
 test("texts: in the order of their samples, without the empty ones", () => {
   const got = conditionsByText(["left", "", "right", "left"], "side");
   assert.equal([got.names, got.values, [...got.ofSample]], [["left", "right"], null, [0, -1, 1, 0]]);

@@ -81,7 +81,7 @@ test("members, statistics and files; a part of the output cannot replace a whole
     record.statistics.agreement.map(({ name }: { name: string }) => name),
     ["responses", "weights", "bias", "tau"],
   );
-  const lines = (await readFile(join(out, "members.csv"), "utf8")).split("\r\n");
+  const lines = (await readFile(join(out, "members.csv"), "utf8")).split("\n");
   assert.match(lines[0]!, /^member,folder,seed,step,version,cluster,test accuracy,/);
   assert.is(lines.length, 5);
   const page = await readFile(join(out, "ensemble.html"), "utf8");

@@ -115,6 +115,11 @@ testOrSkip(
     assert.not.match(stderr, /\n {4}at /);
     assert.is(await checkpointStep("full"), await steps("full"));
     await assertNoLock("full");
+    // A command that writes its results at its end.
+    const predict = ["predict", "full", "--samples", "8", "--threads", "1", "--device", "wasm", "--json"];
+    const predicted = await printingTo("/dev/full", [...predict, "--out", "full.npz"]);
+    assert.is(predicted.code, 1);
+    assert.match(predicted.stderr, /(^|\n)axograd: stdout: expected a place to write to, got a full disk\n$/);
   },
 );
 

@@ -39,7 +39,7 @@ test("table, arrays and record have the same numbers, which are those of the neu
   assert.match(text, /^14 groups of neurons, 24 samples of .* \(test\) in \d+ conditions \(class\)\ngroup +ε² /);
   assert.match(await readFile(at("all.svg"), "utf8"), /^<svg /);
   await responses("--at", "0.5,3", "--out", at("all.npz"), "--quiet");
-  const arrays = Object.fromEntries(await readNpz(at("all.npz"), ["mean", "sdSamples", "sdNeurons", "samples"]));
+  const arrays = Object.fromEntries(await readNpz(at("all.npz"), ["mean", "sd_samples", "sd_neurons", "samples"]));
   const [groups, conditions, times] = arrays.mean!.shape as [number, number, number];
   assert.equal([groups, times, arrays.samples!.data.length], [14, 2, conditions]);
   const [head, ...lines] = (await readFile(at("all.csv"), "utf8")).trim().split("\n");
@@ -48,8 +48,8 @@ test("table, arrays and record have the same numbers, which are those of the neu
   const cells = lines.map((line) => line.split(","));
   const column = (k: number) => cells.map((row) => (row[k] === "" ? Number.NaN : Number(row[k])));
   assert.equal(column(3), Array.from(arrays.mean!.data, Number));
-  assert.equal(column(4), Array.from(arrays.sdSamples!.data, Number));
-  assert.equal(column(5), Array.from(arrays.sdNeurons!.data, Number));
+  assert.equal(column(4), Array.from(arrays.sd_samples!.data, Number));
+  assert.equal(column(5), Array.from(arrays.sd_neurons!.data, Number));
 
   // The same from the activity of all neurons.
   const common = ["simulate", run, "--input", "test:0-23", "--at", "0.5,3", "--record", "type=T4"];

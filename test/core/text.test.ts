@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import {
   clipped,
   csvCell,
+  csvLine,
   escapeMarkdown,
   escapeMarkup,
   jsonText,
@@ -100,6 +101,7 @@ test("a cell of CSV is read back as it was", () => {
   assert.is(csvCell('a,"b"\n'), '"a,""b""\n"');
   assert.is(csvCell("=1+1"), "=1+1");
   assert.is(csvCell(" a"), '" a"');
+  assert.is(csvLine(["a,b", 0.5, -0, Number.NaN, Number.POSITIVE_INFINITY, ""]), '"a,b",0.5,0,,Infinity,\n');
 });
 
 test("a clipped text says so, and has no half characters", () => {

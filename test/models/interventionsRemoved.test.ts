@@ -1,6 +1,7 @@
-// Silencing neurons equals removing their rows and columns: the terms that vanish are zeros in one network and absent in the other. A sum has
-// the same bits where its other terms keep their places in it: where silenced neurons come last, and on WebGPU as many threads walk a row. At
-// other places only the order of additions differs, so the bits are the same where sums are exact, and else within rounding.
+// Silencing neurons equals a network whose matrix has zeros in their rows and columns: all others have the same bits. It equals removing these
+// rows and columns, too: terms that vanish are zeros in one network and absent in the other. There a sum has the same bits where its other terms
+// keep their places in it: where silenced neurons come last, and on WebGPU as many threads walk a row. At other places only the order of additions
+// differs, so the bits are the same where sums are exact, and else within rounding.
 
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
@@ -202,6 +203,23 @@ async function compare(backend: Backend, whole: Whole, silenced: readonly number
   assertSame(partOf(left, whole, all), await run(backend, whole, left, []), label);
 }
 
+/** A matrix with zeros, which stay entries, in the rows of some neurons, and in their columns. */
+function zeroed(csr: Csr, neurons: readonly number[], columns = true): Csr {
+  const values = csr.values.slice();
+  for (let i = 0; i < csr.nRows; i++)
+    for (let k = csr.rowPtr[i]!; k < csr.rowPtr[i + 1]!; k++)
+      if (neurons.includes(i) || (columns && neurons.includes(csr.colIdx[k]!))) values[k] = 0;
+  return { ...csr, values };
+}
+
+/** All that the other neurons have: states, gradients of their inputs and parameters, and of the connections between them. */
+async function compareWithZeros(backend: Backend, whole: Whole, silenced: readonly number[], label: string) {
+  const others = removal(whole.csr, silenced);
+  const cut = { ...whole, csr: zeroed(whole.csr, silenced) };
+  const silent = partOf(others, whole, await run(backend, whole, null, silenced));
+  assertSame(silent, partOf(others, whole, await run(backend, cut, null, [])), label);
+}
+
 function nameOf(solve: SolveOptions | null): string {
   if (solve === null) return "discrete time";
   return solve === FIXED ? "fixed steps" : "adaptive steps by the largest error";
@@ -215,6 +233,30 @@ function define(test: Test<WithBackend>, which: readonly Dynamics[], solves: rea
         await compare(backend, randomWhole(dynamics, solve), LAST, dynamics);
     });
   }
+
+  for (const sharing of [false, true]) {
+    const weights = sharing ? "shared weights" : "own weights";
+    test(`zeros in rows and columns anywhere, to the bit: ${weights}`, async ({ backend }) => {
+      for (const solve of [null, ...solves.filter((own) => own === FIXED)])
+        for (const dynamics of which)
+          if (solve === null || dynamics !== "plain")
+            await compareWithZeros(
+              backend,
+              randomWhole(dynamics, solve, { sharing }),
+              ANYWHERE,
+              `${dynamics}, ${nameOf(solve)}`,
+            );
+    });
+  }
+
+  test("zeros in their rows alone are another network", async ({ backend }) => {
+    const whole = randomWhole(which[0]!, null);
+    const others = removal(W, ANYWHERE);
+    const silent = partOf(others, whole, await run(backend, whole, null, ANYWHERE));
+    const cut = { ...whole, csr: zeroed(W, ANYWHERE, false) };
+    const deaf = partOf(others, whole, await run(backend, cut, null, []));
+    assert.throws(() => assertSame(silent, deaf, "rows"), /elements differ/);
+  });
 
   test("anywhere, where sums are exact; also where connections share weights", async ({ backend }) => {
     for (const sharing of [false, true])

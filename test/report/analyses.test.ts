@@ -82,7 +82,7 @@ test("experiments of several kinds are named by what is done", async () => {
   const [figure] = perturbFigures(await written("mixed", "perturb", perturbed(3, { effects: mixed })));
   const svg = standaloneSvg(figure!);
   for (const text of ["T0, silenced", "T1, clamped at 0.5", "X, driven by pulse.npy"]) assert.match(svg, `>${text}<`);
-  assert.match(figure!.title, "Accuracy with neurons acted upon");
+  assert.match(figure!.title, "Change of accuracy with neurons acted upon");
 });
 
 test("what cannot be shown is said, beside the rest of the page", async () => {
@@ -122,7 +122,7 @@ test("no name of a neuron, class or metric becomes markup", async () => {
 test("every part that a figure reads is checked", async () => {
   const [first] = (perturbed(2) as { effects: readonly object[] }).effects;
   for (const own of [
-    ...[{ task: null }, { intact: 3 }, { samples: "many" }, { effects: {} }],
+    ...[{ task: null }, { intact: 3 }, { samples: "many" }, { effects: {} }, { effects: [] }],
     ...[{ act: "cut" }, { neurons: -1 }, { change: [] }, { value: { loss: 0 } }, { act: "clamp" }].map((part) => ({
       effects: [{ ...first, ...part }],
     })),

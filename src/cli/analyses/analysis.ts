@@ -2,9 +2,16 @@
 // arrays or a picture.
 
 import type { Command } from "commander";
-import { analysisFile, isAnalysisName, NAME_RULE, readAnalysis, writeAnalysis } from "../../analysis/record.ts";
+import {
+  analysisFile,
+  isAnalysisName,
+  NAME_RULE,
+  plainData,
+  readAnalysis,
+  writeAnalysis,
+} from "../../analysis/record.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { csvCell, quoteText } from "../../core/text.ts";
+import { csvLine, quoteText } from "../../core/text.ts";
 import { replaceFile } from "../../io/durable.ts";
 import type { Facts } from "../../io/jsonParts.ts";
 import { type ArrayToWrite, writeArrays } from "../../io/writeArrays.ts";
@@ -16,7 +23,7 @@ import type { Key } from "../../run/configOptions.ts";
 import { type OpenedRun, type OpenRunOptions, openRun, type RunPlace } from "../../run/openRun.ts";
 import type { LoadProgress } from "../../run/samples.ts";
 import { Console, writeJson } from "../console.ts";
-import { Interruption } from "../interruption.ts";
+import { untilInterrupted } from "../interruption.ts";
 import { LongWork } from "../loading.ts";
 import { checkOutput, refuseExisting } from "../outputFile.ts";
 import { addSampleOptions } from "../sampleOptions.ts";
@@ -51,7 +58,7 @@ export interface AnalysisOptions extends Settings {
 export interface Analysis<R extends object> {
   /** Name of the command, and of the record unless `--name` gives another. */
   readonly kind: string;
-  /** Its own options, for the record. */
+  /** Its own options, for the record, as they were given; undefined: not given. */
   readonly options: Facts;
   /** Whether the samples of the run are read. Default "read". */
   readonly samples?: OpenRunOptions["samples"];
@@ -128,10 +135,8 @@ export async function runAnalysis<R extends object>(
   for (const file of [out, plot]) if (file !== undefined) await checkOutput(file, overwrite);
   if (plot?.endsWith(".png")) await assertPng();
   const console = new Console({ json, quiet });
-  const interruption = new Interruption();
-  const { signal } = interruption;
   const work = new LongWork(console);
-  try {
+  await untilInterrupted(console, async (signal) => {
     await using run = await openRun(folder, {
       ...settingsAmong(keysOf(analysis), given),
       ...{ checkpoint: checkpointOf(given.checkpoint), samples: analysis.samples ?? "read" },
@@ -150,18 +155,14 @@ export async function runAnalysis<R extends object>(
     const file = await writeAnalysis(folder, { name, kind, step: run.step, options: facts, result: kept });
     if (out !== undefined) await writeResult(out, analysis, result);
     if (plot !== undefined) await drawResult(plot, analysis.figures, file, name);
-    if (json)
-      writeJson({ run: folder, kind, name, step: run.step, file, out: out ?? null, plot: plot ?? null, result: kept });
+    if (json) {
+      const written = { file, out: out ?? null, plot: plot ?? null };
+      writeJson({ run: folder, kind, name, step: run.step, ...written, result: plainData(kept) });
+    }
     for (const line of analysis.lines(result, run)) console.result(line);
     const files = [file, out, plot].filter((it) => it !== undefined).join(", ");
     console.info(`${files}; npx axograd report ${folder} puts it on the run's page`);
-  } catch (error) {
-    if (!interruption.cause) throw error;
-    console.status(`stopped by ${interruption.cause}; nothing was written`);
-    process.exitCode = interruption.exitCode(0);
-  } finally {
-    interruption.dispose();
-  }
+  });
 }
 
 async function writeResult<R extends object>(file: string, analysis: Analysis<R>, result: R): Promise<void> {
@@ -171,11 +172,10 @@ async function writeResult<R extends object>(file: string, analysis: Analysis<R>
 
 /** Some rows at a time. */
 function* csvLines({ columns, rows }: CsvTable): Generator<string> {
-  const lineOf = (row: Table["rows"][number]) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\n`;
-  let text = lineOf(columns);
+  let text = csvLine(columns);
   let held = 0;
   for (const row of rows) {
-    text += lineOf(row);
+    text += csvLine(row);
     if (++held < ROWS_AT_ONCE) continue;
     yield text;
     [text, held] = ["", 0];

@@ -19,6 +19,7 @@ import type { WeightChange } from "../../analysis/changes/weightChange.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { formatCount, formatNumber, formatPercent } from "../../core/format.ts";
 import { plural } from "../../core/text.ts";
+import { groupingColumn } from "../../data/neuronGroups.ts";
 import { columnOfNeurons } from "../../data/selectors.ts";
 import { TASK_SETS } from "../../data/tasks/index.ts";
 import type { TypedNeurons } from "../../data/typePairs.ts";
@@ -107,7 +108,7 @@ async function samplesFor(
 
 async function compute(run: OpenedRun, given: ChangesCommand, work: AnalysisWork): Promise<Result> {
   const { against, known: file } = given;
-  const by = given.by ?? (run.neurons ? "type" : "role");
+  const by = given.by ?? groupingColumn(run.selectable);
   const groups = groupsOf(run, by);
   const after = await effectiveParameters(run.model.parameters);
   const before = await parametersBefore(run, given, work);

@@ -7,7 +7,7 @@ import { spreadOfNumber } from "../../analysis/comparedNumbers.ts";
 import type { EnsembleAnalysis, EnsembleResult } from "../../analysis/ensembleResult.ts";
 import { isAnalysisName } from "../../analysis/record.ts";
 import { ArgumentError, EngineError, nearestName } from "../../core/errors.ts";
-import { alignColumns, csvCell, jsonText, quoteText } from "../../core/text.ts";
+import { alignColumns, csvLine, jsonText, quoteText } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { PART_NAMES, type PartName } from "../../data/sampleArrays.ts";
 import { makeFolder, replaceFile } from "../../io/durable.ts";
@@ -30,13 +30,13 @@ import { readBegun } from "../../run/runStart.ts";
 import { LEAST_SILHOUETTE } from "../../stats/clusters.ts";
 import { spread } from "../../stats/spread.ts";
 import { Console, writeJson } from "../console.ts";
-import { Interruption } from "../interruption.ts";
+import { untilInterrupted } from "../interruption.ts";
 import { LongWork } from "../loading.ts";
 import { refuseExisting } from "../outputFile.ts";
 import { textOf } from "../sweep/plan.ts";
 import { SweepFolder } from "../sweep/sweepFolder.ts";
 import { addSetting, settingsAmong } from "../trainOptions.ts";
-import { oneOf, path, realNumber, wholeNumber } from "../values.ts";
+import { oneOf, path, realNumber, repeated, wholeNumber } from "../values.ts";
 import { ANALYSIS_KEYS } from "./analysis.ts";
 
 const FILES = {
@@ -118,7 +118,7 @@ export function register(program: Command): void {
       path("--group-by"),
     )
     .option("--from-analysis <name>", "compare this analysis of every run in place of responses", analysisName)
-    .option("--array <path>", "of the analysis only these numbers, like on.dsi or types.on.dsi; repeatable", gather)
+    .option("--array <path>", "of the analysis only these numbers, like on.dsi or types.on.dsi; repeatable", repeated)
     .option(
       "--cluster-by <what>",
       "responses, analysis, weights, strengths, bias or tau (default: responses, or the analysis)",
@@ -154,10 +154,8 @@ async function run(given: readonly string[], options: GivenOptions): Promise<voi
   if (png) await assertPng();
   if (!overwrite) await refuseExisting(join(out, FILES.json), "a folder without results, or --overwrite");
   const console = new Console({ json, quiet });
-  const interruption = new Interruption();
-  const { signal } = interruption;
   const work = new LongWork(console);
-  try {
+  await untilInterrupted(console, async (signal) => {
     const ensemble = await openEnsemble(await foldersOf(given, where), {
       ...settingsAmong(ANALYSIS_KEYS, options),
       ...{ allowUnfinished, checkpoint, onProgress: work.onProgress },
@@ -189,13 +187,7 @@ async function run(given: readonly string[], options: GivenOptions): Promise<voi
     for (const note of result.notes.filter((own) => !ensemble.warnings.includes(own))) console.info(`note: ${note}`);
     const beside = [FILES.json, ...files.filter((name) => name.endsWith(".csv")), `${FILES.plots}/`];
     console.info(`${join(out, FILES.page)}; beside it ${beside.join(", ")}`);
-  } catch (error) {
-    if (!interruption.cause) throw error;
-    console.status(`stopped by ${interruption.cause}; nothing was written`);
-    process.exitCode = interruption.exitCode(0);
-  } finally {
-    interruption.dispose();
-  }
+  });
 }
 
 /**
@@ -268,7 +260,7 @@ async function writeEnsemble(
 }
 
 function csv({ columns, rows }: Table): string {
-  return [columns, ...rows].map((row) => `${row.map((cell) => csvCell(`${cell}`)).join(",")}\r\n`).join("");
+  return [columns, ...rows].map(csvLine).join("");
 }
 
 /** A number for a file; nothing where there is none. */
@@ -345,10 +337,6 @@ function linesOf(result: EnsembleResult): string[] {
       : [],
   );
   return [...texts, ...ensembleStatements(result)];
-}
-
-function gather(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
 }
 
 /** Names of settings are those of configuration files, or of options without their dashes. */

@@ -11,18 +11,16 @@ import {
 } from "../../analysis/perturb.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { formatCount } from "../../core/format.ts";
-import type { SelectorPlace } from "../../core/selector.ts";
 import { alignColumns, plural, quoteText } from "../../core/text.ts";
-import { groupingColumn, neuronsByColumn } from "../../data/neuronGroups.ts";
 import type { SampleSet } from "../../data/sampleSet.ts";
-import { type SelectableNeurons, selectNeurons } from "../../data/selectors.ts";
+import type { SelectableNeurons } from "../../data/selectors.ts";
 import type { NpyInput } from "../../io/npy.ts";
 import type { ArrayToWrite } from "../../io/writeArrays.ts";
 import { perturbFigures } from "../../report/analyses/perturb.ts";
 import type { Table } from "../../report/figure.ts";
 import { differenceText } from "../../report/verdicts.ts";
 import type { OpenedRun } from "../../run/openRun.ts";
-import { duration } from "../../train/progress.ts";
+import { timeLeft } from "../../train/progress.ts";
 import { describeTask, metricText, type TaskDescription } from "../../train/taskDescription.ts";
 import { describeValues, nounOf } from "../describe.ts";
 import {
@@ -35,8 +33,9 @@ import {
   readDeed,
   SILENCE,
 } from "../interventionOptions.ts";
-import { chosenSamples, ownSamplesFor, type SampleOptions } from "../sampleOptions.ts";
+import { ownSamplesFor, type SampleOptions, withSamples } from "../sampleOptions.ts";
 import { type AnalysisOptions, type AnalysisWork, addAnalysisOptions, runAnalysis } from "./analysis.ts";
+import { readGroups } from "./groupsOption.ts";
 
 const KIND = "perturb";
 /** Groups that are printed. */
@@ -98,9 +97,8 @@ interface ReportedEffect {
 
 /** The result of the command, as its record has it. */
 interface PerturbReport extends Omit<PerturbationResult, "effects"> {
+  /** Of the samples: "generated digits (test)". */
   readonly source: string;
-  /** Of the samples; null: all. */
-  readonly part: string | null;
   readonly task: TaskDescription;
   readonly classNames: readonly string[] | null;
   /** Worst first. */
@@ -112,7 +110,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   const acts = { silence, clamp, drive, each, act, among };
   await runAnalysis<PerturbReport>(folder, given, {
     kind: KIND,
-    options: defined({ ...acts, data, dataOptions, part, samples }),
+    options: { ...acts, data, dataOptions, part, samples },
     samples: await ownSamplesFor(folder, given),
     choosesSamples: true,
     compute: (opened, work) => compute(opened, given, work),
@@ -123,16 +121,9 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   });
 }
 
-function defined(options: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}
-
 async function compute(opened: OpenedRun, given: GivenOptions, work: AnalysisWork): Promise<PerturbReport> {
   const acts = await actsOf(opened.selectable, given, work);
-  const chosen = await chosenSamples(opened, given, { onProgress: work.onProgress, signal: work.signal });
-  try {
-    for (const note of chosen.notes) work.note(`note: ${note}`);
-    const { samples, part } = chosen;
+  return withSamples(opened, given, work, async (samples, source) => {
     const { effects, ...result } = await perturb(opened.model, samples, acts.map(perturbationOf), {
       ...{ evaluation: opened.evaluation, signal: work.signal, onProgress: shownBy(work, acts) },
       onFailure: opened.config.onFailure === "mask" ? "mask" : "throw",
@@ -140,7 +131,7 @@ async function compute(opened: OpenedRun, given: GivenOptions, work: AnalysisWor
     const task = describeTask(opened.model.task);
     const order = worstFirst(effects, task.metrics[0]);
     return {
-      ...{ source: samples.source, part, task, classNames: classNamesOf(samples, opened) },
+      ...{ source, task, classNames: classNamesOf(samples, opened) },
       ...result,
       effects: order.map((k) => {
         const { kind, value, indices } = acts[k]!;
@@ -148,9 +139,7 @@ async function compute(opened: OpenedRun, given: GivenOptions, work: AnalysisWor
         return { name, act: kind, actValue: value, neurons: indices.length, ...effect };
       }),
     };
-  } finally {
-    await chosen.release();
-  }
+  });
 }
 
 function classNamesOf({ classNames }: SampleSet, { data }: OpenedRun): readonly string[] | null {
@@ -163,14 +152,13 @@ function perturbationOf(act: Act): Perturbation {
 
 const DOING: Readonly<Record<ActKind, string>> = { silence: "silencing", clamp: "clamping", drive: "driving" };
 
-/** "silencing  T4a  12/65, 0:41 left". */
+/** "silencing  T4a  12/65  0:41 left". */
 function shownBy(work: AnalysisWork, acts: readonly Act[]): (progress: PerturbProgress) => void {
-  const start = performance.now();
+  const left = timeLeft();
   return ({ index, share }) => {
-    const left = (((performance.now() - start) / 1000) * (1 - share)) / share;
     const act = acts[index];
     const what = act ? `${DOING[act.kind]}  ${act.selector}  ${index + 1}/${acts.length}` : "intact";
-    work.show(() => `${what}  ${duration(left)} left`);
+    work.show(() => `${what}  ${left(share)}`);
   };
 }
 
@@ -180,25 +168,15 @@ async function actsOf(neurons: SelectableNeurons, given: GivenOptions, work: Ana
   const { each, act, among } = given;
   if (single.length > 0 && each === undefined && act === undefined && among === undefined) return single;
   const deed = act === undefined ? SILENCE : await deedOf(act);
-  const chosen = among === undefined ? null : selectNeurons(neurons, among, place("--among"));
-  const column = each ?? groupingColumn(neurons);
-  const groups = neuronsByColumn(neurons, column, chosen, place("--each"));
-  if (groups.length === 0)
-    throw new ArgumentError(KIND, "--each", "a column with values", `${quoteText(column)}, empty in all these neurons`);
-  const left = (chosen?.length ?? neurons.count) - groups.reduce((sum, group) => sum + group.neurons.length, 0);
-  if (left > 0) work.note(`note: ${plural(left, "neuron")} without ${column} left alone`);
+  const groups = readGroups(neurons, { where: KIND, option: "--each", column: each, among, note: work.note });
   return [...single, ...groups.map((group): Act => ({ ...deed, selector: group.name, indices: group.neurons }))];
-}
-
-function place(argument: string): SelectorPlace {
-  return { where: KIND, argument };
 }
 
 function deedOf(text: string): ReturnType<typeof readDeed> | typeof SILENCE {
   if (text === "silence") return SILENCE;
   const [kind, ...right] = text.split("=");
   if ((kind === "clamp" || kind === "drive") && right.length > 0)
-    return readDeed(kind, right.join("=").trim(), place("--act"));
+    return readDeed(kind, right.join("=").trim(), { where: KIND, argument: "--act" });
   throw new ArgumentError(KIND, "--act", "silence, clamp=STATE or drive=CURRENT", quoteText(text));
 }
 
@@ -212,7 +190,7 @@ function measuresBy({
     ...task.metrics.map(({ name }): [string, (of: ModelMeasures) => number] => [name, ({ metrics }) => metrics[name]!]),
     ["loss", ({ loss }) => loss],
     ...(recall ?? []).map((_, c): [string, (of: ModelMeasures) => number] => [
-      `recall ${classNames?.[c] ?? c}`,
+      `recall_${classNames?.[c] ?? c}`,
       (of) => of.recall![c]!,
     ]),
   ];
@@ -222,12 +200,14 @@ function table(report: PerturbReport): Table {
   const measures = measuresBy(report);
   return {
     columns: [
-      ...["name", "act", "act value", "neurons", "failed samples"],
-      ...measures.flatMap(([name]) => [name, `${name} change`, `${name} error`]),
+      ...["name", "act", "act_value", "neurons", "failed_samples"],
+      ...measures.flatMap(([name]) => [name, `${name}_change`, `${name}_error`]),
+      "failure",
     ],
-    rows: report.effects.map(({ name, act, actValue, neurons, failed, value, change, error }) => [
+    rows: report.effects.map(({ name, act, actValue, neurons, failed, failure, value, change, error }) => [
       ...[name, act, actValue ?? "", neurons, failed],
       ...measures.flatMap(([, read]) => [read(value), read(change), read(error)]),
+      failure ?? "",
     ]),
   };
 }
@@ -253,10 +233,10 @@ function arrays(report: PerturbReport): Readonly<Record<string, ArrayToWrite>> {
 
 /** The intact model, and what matters most. */
 function lines(report: PerturbReport, { data }: OpenedRun): readonly string[] {
-  const { task, intact, samples, failed, source, part, effects } = report;
+  const { task, intact, samples, failed, source, effects } = report;
   const [first = { name: "loss", format: "number" } as const] = task.metrics;
   const read = ({ metrics, loss }: ModelMeasures): number => (task.metrics.length > 0 ? metrics[first.name]! : loss);
-  const of = `${formatCount(samples)} ${nounOf(data.train)} of ${source}${part ? ` (${part})` : ""}`;
+  const of = `${formatCount(samples)} ${nounOf(data.train)} of ${source}`;
   const lost = failed > 0 ? `; ${plural(failed, "sample")} could not be solved and are left out` : "";
   const shown = effects.slice(0, PRINTED);
   const rows = shown.map(({ name, act, actValue, neurons, value, change, error, failure, failed: lost }) => [

@@ -21,7 +21,8 @@ import type { StepOptions } from "../../models/connectomeRnn.ts";
 import { receptiveFieldFigures } from "../../report/analyses/receptiveFields.ts";
 import { durationOf } from "../../run/evaluation.ts";
 import type { OpenedRun } from "../../run/openRun.ts";
-import { addInterventionOptions, type InterventionOptions, interventionsOf, readActs } from "../interventionOptions.ts";
+import { timeLeft } from "../../train/progress.ts";
+import { addInterventionOptions, type InterventionOptions, readInterventions } from "../interventionOptions.ts";
 import { samplesNeeded } from "../sampleOptions.ts";
 import { oneOf, realNumber, wholeNumber } from "../values.ts";
 import {
@@ -100,7 +101,7 @@ export function register(program: Command): void {
     )
     .option("--states", "of the neurons' states, not of what they send (the same, unless states are voltages)")
     .option("--stimulus-seed <n>", "seed of the noise", wholeNumber("--stimulus-seed", 0), 0);
-  addInterventionOptions(command);
+  addInterventionOptions(command, { files: false });
   command.addHelpText("after", HELP).action(run);
 }
 
@@ -132,7 +133,7 @@ async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork):
   const { selectable } = run;
   const place = { where: KIND, argument: "--record" };
   const neurons = given.record === undefined ? centralNeurons(run) : selectNeurons(selectable, given.record, place);
-  const interventions = interventionsOf(await readActs(given, selectable, KIND));
+  const interventions = await readInterventions(given, selectable, { where: KIND, note: work.note, files: false });
   const places = placesOfRun(run);
   const { evaluation, frame } = timeOf(run, given.frameTime);
   const { mean, contrast } = noiseOf(run, places, given);
@@ -140,6 +141,7 @@ async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork):
   checkFieldSize(KIND, shape);
   const product = `${plural(shape.neurons, "neuron")} × ${plural(shape.lags, "lag")} × ${plural(shape.inputs, "input")}`;
   work.note(`${product}: ${formatBytes(fieldBytes(shape))} for their sums and fields`);
+  const left = timeLeft();
   const response = given.states ? "states" : "rates";
   const { noise, lags, frames, settle, sequences, hold, stimulusSeed } = given;
   const fields = await receptiveFields(run.model.rnn, {
@@ -147,7 +149,7 @@ async function measure(run: OpenedRun, given: GivenOptions, work: AnalysisWork):
     ...(settle !== undefined && { settle }),
     ...(frame.unit === "time constants" && { frameTime: frame.length }),
     evaluation: { ...evaluation, interventions, signal: work.signal },
-    onProgress: (done, of) => work.show(() => `noise  ${done}/${plural(of, "sequence")}`),
+    onProgress: (done, of) => work.show(() => `noise  ${done}/${plural(of, "sequence")}  ${left(done / of)}`),
   });
   const held = { ...frame, length: frame.length * hold };
   return {

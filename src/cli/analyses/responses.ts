@@ -6,24 +6,16 @@ import { bySelectivity, shownResponses } from "../../analysis/responsesShown.ts"
 import { ArgumentError } from "../../core/errors.ts";
 import { formatCount, formatNumber } from "../../core/format.ts";
 import { alignColumns, plural } from "../../core/text.ts";
-import { neuronsByColumn } from "../../data/neuronGroups.ts";
-import { selectNeurons } from "../../data/selectors.ts";
 import type { ArrayToWrite } from "../../io/writeArrays.ts";
 import { responsesFigures } from "../../report/analyses/responses.ts";
-import type { OpenedRun } from "../../run/openRun.ts";
-import { DEFAULT_TIMES, defaultColumn, responsesOf } from "../../run/responses.ts";
-import {
-  addInterventionOptions,
-  deedDone,
-  type InterventionOptions,
-  interventionsOf,
-  readActs,
-} from "../interventionOptions.ts";
+import { DEFAULT_TIMES, responsesOf } from "../../run/responses.ts";
+import { timeLeft } from "../../train/progress.ts";
+import { addInterventionOptions, type InterventionOptions, readInterventions } from "../interventionOptions.ts";
 import { ownSamplesFor, type SampleOptions, withSamples } from "../sampleOptions.ts";
-import { describeSelection } from "../selections.ts";
 import { oneOf, path, timeList, wholeNumber } from "../values.ts";
 import { type Analysis, type AnalysisOptions, type AnalysisWork, addAnalysisOptions, runAnalysis } from "./analysis.ts";
 import { DEFAULT_BINS, readConditions } from "./conditionsOption.ts";
+import { readGroups } from "./groupsOption.ts";
 
 const KIND = "responses";
 const WHERE = KIND;
@@ -42,9 +34,9 @@ standard deviation over the neurons. The response is one number per sample: the 
 sign (peak), the mean deviation or the last one. Selectivity is the share of the response's variance over samples that the condition explains,
 corrected for bias (ε²). Samples that cannot be solved (--on-failure mask of the run) are left out and counted.
 
---out FILE.csv has a line per group, condition and time; FILE.npz has arrays: mean, sdSamples and sdNeurons [groups, conditions, times];
-response and sdResponse [groups, conditions]; etaSquared, epsilonSquared, index, preferred, baseline and neurons [groups]; samples [conditions];
-times; groupNames, conditionNames.
+--out FILE.csv has a line per group, condition and time; FILE.npz has arrays: mean, sd_samples and sd_neurons [groups, conditions, times];
+response and sd_response [groups, conditions]; eta_squared, epsilon_squared, index, preferred, baseline and neurons [groups]; samples and, where
+conditions are numbers, condition_values [conditions]; times; group_names, condition_names.
 
 Interventions are as in npx axograd simulate: --silence "type=T4*", --clamp T4a=0.5, --drive T4a=0.5 or T4a=FILE.npy ([frames] or
 [samples, frames]).
@@ -68,6 +60,12 @@ type GivenOptions = AnalysisOptions &
     readonly at?: Float64Array;
     readonly rates?: boolean;
   };
+
+interface Result {
+  readonly responses: Responses;
+  /** Of the samples: "generated digits (test)". */
+  readonly source: string;
+}
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -103,10 +101,9 @@ export function register(program: Command): void {
 async function run(folder: string, given: GivenOptions): Promise<void> {
   if (given.times !== undefined && given.at)
     throw new ArgumentError(WHERE, "--at", "it dropped, or no --times", "both");
-  let source = "";
   const { part, samples, data, dataOptions, by, among, conditions, bins, response, rates, times, at } = given;
   const { silence, clamp, drive } = given;
-  const analysis: Analysis<Responses> = {
+  const analysis: Analysis<Result> = {
     kind: KIND,
     options: {
       ...{ part, samples, data, dataOptions, by, among, conditions, bins, response, rates, times },
@@ -115,37 +112,31 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
     samples: await ownSamplesFor(folder, given),
     choosesSamples: true,
     compute: (opened, work) =>
-      withSamples(opened, given, work, async (set, name) => {
-        source = name;
-        const own = await readConditions(conditions, bins, set, work.signal);
-        const acts = await readActs(given, opened.selectable, WHERE);
-        for (const act of acts) work.note(`${deedDone(act)} ${describeSelection(opened.selectable, act.indices)}`);
-        return responsesOf(opened, set, {
-          ...{ groups: groupsOf(opened, given), conditions: own, measure: response, rates: rates ?? false },
+      withSamples(opened, given, work, async (set, source) => {
+        const { note, signal } = work;
+        const groups = readGroups(opened.selectable, { where: WHERE, option: "--by", column: by, among, note });
+        const own = await readConditions(conditions, bins, set, signal);
+        const interventions = await readInterventions(given, opened.selectable, { where: WHERE, note });
+        const responses = await responsesOf(opened, set, {
+          ...{ groups, conditions: own, measure: response, rates: rates ?? false },
           ...(at ? { at } : times === undefined ? {} : { numTimes: times }),
-          ...{ interventions: interventionsOf(acts), signal: work.signal, onProgress: progressOf(work) },
+          ...{ interventions, signal, onProgress: progressOf(work) },
         });
+        return { responses, source };
       }),
     figures: responsesFigures,
-    record: shownResponses,
-    table: tableOf,
-    arrays: arraysOf,
-    lines: (result) => linesOf(result, source),
+    record: ({ responses, source }) => ({ source, ...shownResponses(responses) }),
+    table: ({ responses }) => tableOf(responses),
+    arrays: ({ responses }) => arraysOf(responses),
+    lines: linesOf,
   };
   await runAnalysis(folder, given, analysis);
 }
 
-/** The groups of neurons. @throws {ArgumentError} an unknown column, a selector without neurons, no neuron with a value */
-function groupsOf({ selectable }: OpenedRun, { by, among }: GivenOptions): Responses["groups"] {
-  const chosen = among === undefined ? null : selectNeurons(selectable, among, { where: WHERE, argument: "--among" });
-  const column = by ?? defaultColumn(selectable);
-  const groups = neuronsByColumn(selectable, column, chosen, { where: WHERE, argument: "--by" });
-  if (groups.length > 0) return groups;
-  throw new ArgumentError(WHERE, "--by", "a column with a value for at least one of the neurons", `${column}, empty`);
-}
-
 function progressOf(work: AnalysisWork): (done: number, total: number) => void {
-  return (done, total) => work.show(() => `running  ${formatCount(done)}/${formatCount(total)} samples`);
+  const left = timeLeft();
+  return (done, total) =>
+    work.show(() => `running  ${formatCount(done)}/${formatCount(total)} samples  ${left(done / total)}`);
 }
 
 function tableOf(result: Responses): ReturnType<Analysis<Responses>["table"]> {
@@ -155,18 +146,13 @@ function tableOf(result: Responses): ReturnType<Analysis<Responses>["table"]> {
   };
 }
 
-/** NaN is an empty cell. */
 function* rowsOf(result: Responses): Generator<readonly (string | number)[]> {
   const { groups, conditions, times, samples, mean, sdSamples, sdNeurons } = result;
-  const cell = (x: number): number | string => (Number.isNaN(x) ? "" : x);
   let at = 0;
   for (const { name, neurons } of groups) {
     for (const [c, condition] of conditions.names.entries()) {
       for (const time of times) {
-        yield [
-          ...[name, condition, time, cell(mean[at]!), cell(sdSamples[at]!), cell(sdNeurons[at]!)],
-          ...[samples[c]!, neurons.length],
-        ];
+        yield [...[name, condition, time, mean[at]!, sdSamples[at]!, sdNeurons[at]!], ...[samples[c]!, neurons.length]];
         at++;
       }
     }
@@ -182,25 +168,25 @@ function arraysOf(result: Responses): Readonly<Record<string, ArrayToWrite>> {
   });
   return {
     mean: { shape: [G, C, T], data: result.mean },
-    sdSamples: { shape: [G, C, T], data: result.sdSamples },
-    sdNeurons: { shape: [G, C, T], data: result.sdNeurons },
+    sd_samples: { shape: [G, C, T], data: result.sdSamples },
+    sd_neurons: { shape: [G, C, T], data: result.sdNeurons },
     response: { shape: [G, C], data: result.response },
-    sdResponse: { shape: [G, C], data: result.sdResponse },
-    etaSquared: perGroup(({ etaSquared }) => etaSquared),
-    epsilonSquared: perGroup(({ epsilonSquared }) => epsilonSquared),
+    sd_response: { shape: [G, C], data: result.sdResponse },
+    eta_squared: perGroup(({ etaSquared }) => etaSquared),
+    epsilon_squared: perGroup(({ epsilonSquared }) => epsilonSquared),
     index: perGroup(({ index }) => index),
     preferred: { shape: [G], data: Int32Array.from(selectivity, ({ preferred }) => preferred) },
     baseline: { shape: [G], data: baseline },
     neurons: { shape: [G], data: Int32Array.from(groups, ({ neurons }) => neurons.length) },
     samples: { shape: [C], data: Int32Array.from(samples) },
-    ...(conditions.values && { conditionValues: { shape: [C], data: conditions.values } }),
+    ...(conditions.values && { condition_values: { shape: [C], data: conditions.values } }),
     times: { shape: [T], data: times },
-    groupNames: groups.map(({ name }) => name),
-    conditionNames: conditions.names,
+    group_names: groups.map(({ name }) => name),
+    condition_names: conditions.names,
   };
 }
 
-function linesOf(result: Responses, source: string): string[] {
+function linesOf({ responses: result, source }: Result): string[] {
   const { groups, conditions, samples, failed, withoutCondition, selectivity, response } = result;
   const count = conditions.names.length;
   const counted = samples.reduce((sum, n) => sum + n, 0);

@@ -31,15 +31,10 @@ import { type OpenedRun, openRun } from "../../run/openRun.ts";
 import { readBegun } from "../../run/runStart.ts";
 import { numberOf } from "../../run/settingTypes.ts";
 import { odeFramesOf } from "../../run/trajectory.ts";
-import {
-  addInterventionOptions,
-  deedDone,
-  type InterventionOptions,
-  interventionsOf,
-  readActs,
-} from "../interventionOptions.ts";
+import { timeLeft } from "../../train/progress.ts";
+import { addInterventionOptions, type InterventionOptions, readInterventions } from "../interventionOptions.ts";
 import { samplesNeeded } from "../sampleOptions.ts";
-import { oneOf, path, realNumber, wholeNumber } from "../values.ts";
+import { oneOf, path, realNumber, repeated, wholeNumber } from "../values.ts";
 import { type AnalysisOptions, type AnalysisWork, addAnalysisOptions, runAnalysis } from "./analysis.ts";
 
 const KIND = "tuning";
@@ -156,14 +151,14 @@ export function register(program: Command): void {
     .option(
       "--beside <run>",
       `another run, ${UNTRAINED} (this run as it began) or ${INTACT} (without interventions), shown beside it; repeatable`,
-      collect,
+      repeated,
     )
     .option(
       "--known <file>",
       "known directions, as CSV with columns type, edge (on or off), direction; examples/flyDirections.csv has those of T4 and T5",
       path("--known"),
     );
-  addInterventionOptions(command);
+  addInterventionOptions(command, { files: false });
   command.addHelpText("after", EXAMPLES).action(run);
 }
 
@@ -187,9 +182,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
     arrays,
     lines,
     async compute(opened, work) {
-      const acts = await readActs(given, opened.selectable, KIND);
-      for (const act of acts) work.note(`${deedDone(act)} ${act.selector}`);
-      const acted = interventionsOf(acts);
+      const acted = await readInterventions(given, opened.selectable, { where: KIND, note: work.note, files: false });
       const wanted = show === undefined ? knownTypes : typesAmong(opened, show, "--show");
       const tuningOf = async (it: OpenedRun, name: string, interventions: Interventions | null) => ({
         name,
@@ -265,12 +258,13 @@ async function typeTunings(
   const byType = neuronsByColumn(selectable, "type", among, place);
   const groups: readonly NamedNeurons[] =
     cells === "all" ? byType : nearestToCentre(byType, { x: table.x, y: table.y });
+  const left = timeLeft();
   const options: Omit<EdgeProbeOptions<object>, "evaluation"> = {
     ...probe,
     places: hexagonalEyeOf(table),
     groups,
     ...(data.normalisation && { normalisation: data.normalisation }),
-    onProgress: (done, edges) => work.show(() => `${name}  edge ${done}/${edges}`),
+    onProgress: (done, edges) => work.show(() => `${name}  edge ${done}/${edges}  ${left(done / edges)}`),
   };
   const { signal } = work;
   // The two kinds of networks have evaluations of their own.
@@ -471,8 +465,4 @@ function speedList(text: string): readonly number[] {
   const bad = speeds.find((speed) => !(typeof speed === "number" && speed > 0 && speed < Infinity));
   if (bad === undefined) return speeds as number[];
   throw new ArgumentError("command line", "--speeds", "numbers above 0, like 2.4,9.7,25", quoteText(String(bad)));
-}
-
-function collect(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text];
 }

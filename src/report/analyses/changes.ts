@@ -119,11 +119,7 @@ function mapFigures(result: JsonParts, by: string): Figure[] {
   const groups = map.texts("groups");
   const size = groups.length;
   if (size === 0) return [];
-  const square = (name: string): number[] => {
-    const numbers = map.numbersOrNaN(name);
-    if (numbers.length !== size * size) throw map.error(name, `${size * size} numbers`);
-    return numbers;
-  };
+  const square = (name: string): number[] => map.numbersOrNaN(name, size * size);
   const [relativeL2, growth] = [square("relativeL2"), square("growth")];
   const largest = relativeL2.reduce((most, x) => (x > most ? x : most), 0);
   const scale = Math.min(largest, 1) || 1;
@@ -277,8 +273,7 @@ function recoveredFigures(recovered: JsonParts): Figure[] {
     if (!found || found.count("count") === 0) return [];
     const density = found.object("density");
     const size = density.count("size", 1);
-    const counts = density.numbersOrNaN("counts");
-    if (counts.length !== size * size) throw density.error("counts", `${size * size} numbers`);
+    const counts = density.numbersOrNaN("counts", size * size);
     const [r2, slope, intercept] = ["r2", "slope", "intercept"].map((part) => number(found, part)) as [
       number,
       number,

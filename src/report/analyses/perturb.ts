@@ -6,7 +6,6 @@ import { plural } from "../../core/text.ts";
 import type { JsonParts } from "../../io/jsonParts.ts";
 import { type MetricDescription, metricText, readTaskDescription } from "../../train/taskDescription.ts";
 import type { Figure } from "../figure.ts";
-import { capitalised } from "../names.ts";
 import { drawChanges } from "../plots/perturbations.ts";
 import { differenceText } from "../verdicts.ts";
 
@@ -43,6 +42,7 @@ export function perturbFigures({ result }: AnalysisRecord): readonly Figure[] {
   const { metrics } = readTaskDescription(result.object("task"));
   const measures: readonly Measure[] = [...metrics, LOSS];
   const effects = result.objects("effects").map((parts) => effectOf(parts, measures));
+  if (effects.length === 0) throw result.error("effects", "at least one experiment");
   const first = measures[0]!;
   const intact = numberIn(result.object("intact"), first);
   const [acts, samples] = [new Set(effects.map(({ done }) => done)), result.count("samples")];
@@ -54,7 +54,7 @@ export function perturbFigures({ result }: AnalysisRecord): readonly Figure[] {
   return [
     {
       id: "change",
-      title: `${capitalised(first.name)} with neurons ${only ? only.done : "acted upon"}`,
+      title: `Change of ${first.name} with neurons ${only ? only.done : "acted upon"}`,
       caption: `Change against the intact network on the same ${plural(samples, "sample")}, a row per experiment, the worst on top. Bars: ± one standard error over the samples.${shown}`,
       span: "full",
       draw: (width) =>
@@ -79,7 +79,7 @@ export function perturbFigures({ result }: AnalysisRecord): readonly Figure[] {
   ];
 }
 
-/** Those with the largest changes of the first measure, in their order. */
+/** Those with the largest changes of the first measure, in their order; those without numbers are in the table. */
 function strongest(effects: readonly Effect[]): readonly Effect[] {
   const size = ({ changes }: Effect): number => Math.abs(changes[0]!.change) || 0;
   const chosen = new Set([...effects].sort((a, b) => size(b) - size(a)).slice(0, DRAWN));

@@ -77,11 +77,8 @@ function drawnField(
   { lags, inputs, threshold }: { readonly lags: number; readonly inputs: number; readonly threshold: number },
 ): DrawnField[] {
   if (neuron.all.kernel === null) return [];
-  const list = (name: string, length: number): number[] => {
-    const values = neuron.numbersOrNaN(name);
-    if (values.length !== length) throw neuron.error(name, `${length} numbers`);
-    return values.map((value) => (Number.isNaN(value) ? 0 : value));
-  };
+  const list = (name: string, length: number): number[] =>
+    neuron.numbersOrNaN(name, length).map((value) => (Number.isNaN(value) ? 0 : value));
   const peak = neuron.object("peak");
   return [
     {

@@ -46,8 +46,8 @@ function readShown(result: JsonParts): ShownResponses {
     }),
     tuning: result.objects("tuning").map((part) => ({
       name: part.text("name"),
-      response: numbersOf(part, "response", conditions.length),
-      sd: numbersOf(part, "sd", conditions.length),
+      response: part.numbersOrNaN("response", conditions.length),
+      sd: part.numbersOrNaN("sd", conditions.length),
     })),
   };
 }
@@ -61,14 +61,8 @@ function readActivity(part: JsonParts): ShownResponses["activity"] {
   const rows = part.objects("rows").map((own) => ({
     name: own.text("name"),
     neurons: own.count("neurons", 1),
-    deviation: numbersOf(own, "deviation", panels.length * times.length),
+    deviation: own.numbersOrNaN("deviation", panels.length * times.length),
   }));
   if (rows.length === 0) throw part.error("rows", "at least one group");
   return { panels, times, timeUnit, rows };
-}
-
-function numbersOf(part: JsonParts, name: string, length: number): number[] {
-  const numbers = part.numbersOrNaN(name);
-  if (numbers.length !== length) throw part.error(name, `${length} numbers`);
-  return numbers;
 }

@@ -53,8 +53,7 @@ function networkOf(network: JsonParts, directions: number): TunedNetwork {
   const types = network.objects("types").map((type): TunedType => {
     const tuned = (edge: EdgeName): Tuned => {
       const parts = type.object(edge);
-      const curve = parts.numbersOrNaN("curve");
-      if (curve.length !== directions) throw parts.error("curve", `${directions} numbers`);
+      const curve = parts.numbersOrNaN("curve", directions);
       const dsi = parts.number("dsi", { least: 0, most: 1 });
       return { dsi, direction: parts.numberOrNaN("direction"), curve };
     };

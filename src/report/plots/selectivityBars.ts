@@ -60,7 +60,7 @@ function draw(rows: ShownResponses["selectivity"], nameOf: (c: number) => string
       label(
         width + 8,
         y + 11,
-        fitted(`${share.toFixed(2).replace("-", "−")} ${nameOf(preferred)}`, PREFERRED - 10, 10.5),
+        fitted(`${formatTick(Number(share.toFixed(2)))} ${nameOf(preferred)}`, PREFERRED - 10, 10.5),
         {
           class: "small",
         },

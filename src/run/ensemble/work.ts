@@ -1,7 +1,7 @@
 // What measures of the members of an ensemble have in common.
 
 import { ArgumentError } from "../../core/errors.ts";
-import { type NamedNeurons, neuronsByColumn } from "../../data/neuronGroups.ts";
+import { groupingColumn, type NamedNeurons, neuronsByColumn } from "../../data/neuronGroups.ts";
 import { PART_NAMES, type PartName } from "../../data/sampleArrays.ts";
 import type { OpenedRun } from "../openRun.ts";
 
@@ -16,8 +16,10 @@ export interface Work {
 
 /** Groups of neurons: by a column, by default type, or role where the neurons have no types. */
 export function groupsOf(run: OpenedRun, column: string | undefined): NamedNeurons[] {
-  const chosen = column ?? (run.neurons ? "type" : "role");
-  return neuronsByColumn(run.selectable, chosen, null, { where: WHERE, argument: "groupBy" });
+  return neuronsByColumn(run.selectable, column ?? groupingColumn(run.selectable), null, {
+    where: WHERE,
+    argument: "groupBy",
+  });
 }
 
 /** The part to take the samples from. @throws {ArgumentError} the run has no such part */
