@@ -67,7 +67,7 @@ export class Checkpoints {
   }
 
   async #write(file: string): Promise<void> {
-    await this.#folder.assertHeld({ now: true });
+    await this.#folder.assertHeld();
     const { position } = this.#experiment.trainer;
     const { seed } = this.#config;
     await saveCheckpoint(file, this.#experiment, { position, seed, config: this.#config, tuning: this.#tuning });

@@ -380,7 +380,7 @@ class RunRecorder {
     if (this.#checkpoints.lastStep !== position.step) await attempt(() => this.checkpoint());
     const final = await withCheckpoint(error, this.#checkpoints);
     await attempt(async () => {
-      await this.#parts.folder.assertHeld({ now: true });
+      await this.#parts.folder.assertHeld();
       await this.#metrics.write(errorEvent(final));
     });
     return final;

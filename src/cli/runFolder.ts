@@ -91,11 +91,10 @@ export class RunFolder {
   /**
    * Checks, before every write, that no other process has taken the folder.
    *
-   * @param now  read the lock even if it was read lately
    * @throws {EngineError} "lock-lost"
    */
-  async assertHeld(options: { readonly now?: boolean } = {}): Promise<void> {
-    await this.#lock?.assertHeld(options);
+  async assertHeld(): Promise<void> {
+    await this.#lock?.assertHeld();
   }
 
   /** Lets other processes work in the folder. */
@@ -149,7 +148,7 @@ export class RunFolder {
   }
 
   async writeText(name: RunFile, text: string): Promise<void> {
-    await this.assertHeld({ now: true });
+    await this.assertHeld();
     await replaceFile(this.file(name), [text]);
   }
 }

@@ -55,7 +55,7 @@ export class RunLock {
   readonly #heartbeat: Heartbeat;
   /** Also when the process exits at once. */
   readonly #removeAtExit = (): void => {
-    if (this.#heartbeat.isHeld({ now: true })) rmSync(this.#file, { force: true });
+    if (this.#heartbeat.isHeld()) rmSync(this.#file, { force: true });
   };
 
   private constructor(folder: string, id: string, text: string) {
@@ -114,7 +114,7 @@ export class RunLock {
       await rm(own, { force: true });
     }
     const lock = new RunLock(folder, id, text);
-    if (lock.#heartbeat.isHeld({ now: true })) {
+    if (lock.#heartbeat.isHeld()) {
       await removeLeftovers(folder);
       return lock;
     }
@@ -124,16 +124,18 @@ export class RunLock {
   }
 
   /**
-   * Checks that this process still holds the folder. Call it before every write.
+   * Checks that this process still holds the folder, according to its lock. Call it before every write.
    *
-   * @param now  read the lock even if it was read lately
    * @throws {EngineError} "lock-lost"; the process must write nothing more
    */
-  async assertHeld({ now = false }: { readonly now?: boolean } = {}): Promise<void> {
-    if (this.#heartbeat.isHeld({ now })) return;
-    const holder = parseHolder((await textIfThere(this.#file)) ?? "");
-    // When a folder is being deleted, its lock may go first.
-    if (!holder) await pause(SETTLE_MS);
+  async assertHeld(): Promise<void> {
+    if (this.#heartbeat.isHeld()) return;
+    let holder = await readHolder(this.#file);
+    // While another process replaces the lock, there is none; when a folder is being deleted, its lock may go first.
+    if (!holder) {
+      await pause(SETTLE_MS);
+      holder = await readHolder(this.#file);
+    }
     const isThere = await stat(this.#folder).then(
       () => true,
       () => false,
@@ -186,6 +188,10 @@ async function watched(file: string, text: string, looks: number, lookMs: number
   return text;
 }
 
+async function readHolder(file: string): Promise<Holder | null> {
+  return parseHolder((await textIfThere(file)) ?? "");
+}
+
 /** The text of a lock; null: there is none, or it is being replaced. */
 async function readLock(file: string): Promise<string | null> {
   try {
@@ -230,7 +236,7 @@ async function removeLeftovers(folder: string): Promise<void> {
   const me = await describeSelf("", "");
   for (const name of await readdir(folder)) {
     if (!LEFTOVER.test(name)) continue;
-    const holder = parseHolder((await textIfThere(join(folder, name))) ?? "");
+    const holder = await readHolder(join(folder, name));
     if (holder && (await fateOf(holder, me)) === "gone") await rm(join(folder, name), { force: true });
   }
 }

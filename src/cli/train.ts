@@ -243,7 +243,7 @@ function tellWarmStart(init: WarmStart, console: Console): void {
 async function writePage(folder: RunFolder, backend: Backend, inputs: RunInputs, console: Console): Promise<void> {
   const hint = `try npx axograd report ${folder.path}`;
   try {
-    await folder.assertHeld({ now: true });
+    await folder.assertHeld();
     await reportRun(folder.path, { backend, inputs });
   } catch (error) {
     if (error instanceof EngineError && error.code === "file-write") {

@@ -7,12 +7,11 @@ import { lower } from "../../src/autodiff/lower.ts";
 import type { Backend, BoundProgram } from "../../src/backend/backend.ts";
 import { Desk, Desks } from "../../src/backend/desk.ts";
 import type { Program } from "../../src/backend/program.ts";
-import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import type { WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { floatArray } from "../../src/core/dtype.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const ROWS = 3;
 /** One lane of a panel stays without a sample. */
@@ -240,15 +239,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("desk", ["f64", "f32"], define);
 
-if (hasAdapter) {
-  const test = suite<WithBackend>("desk, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("desk", define);

@@ -365,7 +365,7 @@ test("tests of the conformance part are named when they fail, in each of their s
   const sourceOf = (name: string): string =>
     readFileSync(fileURLToPath(new URL(`../../../test/${name}`, import.meta.url)), "utf8");
   const named = (source: string): boolean =>
-    !/\bsuite\b[^;]*\} from "uvu"/.test(source) && source.includes('suite.ts"');
+    !/\bsuite\b[^;]*\} from "uvu"/.test(source) && /(suite|onWebGpu)\.ts"/.test(source);
   assert.not.ok(named('import { suite, type Test } from "uvu";'));
   for (const file of [...FILES.map((name: string) => name.replace(/js$/, "ts")), "support/backends.ts"])
     assert.ok(named(sourceOf(file)), `${file}: suites of support/suite.ts`);

@@ -1,7 +1,8 @@
-// Runs the command line as a user does: as a process of its own.
+// Runs the command line with all of its commands: here, or as a user does, in a process of its own.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { captured } from "./captured.ts";
 
 export const MAIN: string = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -20,18 +21,39 @@ export const TINY_RAW: readonly string[] = [
 /** The same for read-outs that standardise features. */
 export const TINY: readonly string[] = [...TINY_RAW, "--calibration", "32"];
 
+/**
+ * `axograd <args>`, to its end, within this process: loading a process of its own would take longer than most commands. One at a time.
+ * What a process has to itself is tested with `start`.
+ */
+export function axograd(args: readonly string[], options: { readonly cwd?: string } = {}): Promise<Finished> {
+  const finished = previous.then(() => runHere(args, options.cwd ?? process.cwd()));
+  previous = finished.catch(() => {});
+  return finished;
+}
+
+let previous: Promise<unknown> = Promise.resolve();
+
+async function runHere(args: readonly string[], cwd: string): Promise<Finished> {
+  const { main } = await import("../../src/cli/program.ts");
+  const before = { cwd: process.cwd(), exitCode: process.exitCode };
+  process.chdir(cwd);
+  process.exitCode = undefined;
+  try {
+    const texts = await captured(() => main(args));
+    return { code: Number(process.exitCode ?? 0), ...texts };
+  } finally {
+    process.chdir(before.cwd);
+    process.exitCode = before.exitCode;
+  }
+}
+
 export interface ProcessOptions {
   readonly cwd?: string;
   /** A module that runs first. */
   readonly imports?: string;
 }
 
-/** `axograd <args>`, to its end. */
-export function axograd(args: readonly string[], options: ProcessOptions = {}): Promise<Finished> {
-  return start(args, options).finished;
-}
-
-/** `axograd <args>`, running. */
+/** `axograd <args>`, running in a process of its own. */
 export function start(
   args: readonly string[],
   { cwd, imports }: ProcessOptions = {},

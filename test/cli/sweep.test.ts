@@ -372,7 +372,7 @@ test("a run whose process nobody can ask is not taken for running for ever: the 
 test("what a library writes to the stdout of a run goes into its log, and the run goes on", async () => {
   await file("chatty.yaml", `${BASE}  steps: 2\n`);
   const imports = `data:text/javascript,${encodeURIComponent('console.log("driver 1.0"); console.log(3)')}`;
-  const { code, stderr } = await axograd(["sweep", "chatty.yaml"], { cwd: dir, imports });
+  const { code, stderr } = await start(["sweep", "chatty.yaml"], { cwd: dir, imports }).finished;
   assert.is(code, 0, stderr);
   const log = await readFile(new SweepFolder(join(dir, "sweeps/chatty")).log("run"), "utf8");
   assert.match(log, /^driver 1\.0\n3\n$/m);

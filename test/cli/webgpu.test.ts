@@ -6,6 +6,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Traffic } from "../../src/backend/backend.ts";
 import { createBackend } from "../../src/backend/select.ts";
+import { Device } from "../../src/backend/webgpu/device.ts";
 import { streamOf } from "../../src/check/point.ts";
 import { gamma } from "../../src/check/rounding.ts";
 import { resolveConfig, type Settings } from "../../src/run/configLayers.ts";
@@ -14,7 +15,7 @@ import { tempDir, testWithData } from "../io/fixtures.ts";
 import { sharedPath } from "../support/shared.ts";
 import { testOrSkip } from "../support/skip.ts";
 import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { axograd, jsonLines } from "./process.ts";
+import { axograd, jsonLines, start } from "./process.ts";
 
 const SIZES: Settings = {
   trainSamples: 80,
@@ -110,18 +111,6 @@ async function assertLosses(
   }
 }
 
-/** `axograd` in a process of its own that has the tests' adapter; `more` are further statements that it begins with. */
-function axogradWithAdapter(args: readonly string[], cwd: string, more: readonly string[] = []) {
-  const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
-  const source = [
-    `import { testAdapter } from ${url("../support/softwareAdapter.js")};`,
-    `import { Device } from ${url("../../src/backend/webgpu/device.js")};`,
-    "await testAdapter();",
-    ...more,
-  ].join("\n");
-  return axograd(args, { cwd, imports: `data:text/javascript,${encodeURIComponent(source)}` });
-}
-
 /** The lines of JSON among notes. */
 function eventsOf(stdout: string) {
   const lines = stdout.split("\n").filter((line) => line.startsWith("{"));
@@ -147,7 +136,7 @@ if (adapter) {
 
   test("a run tells what went over the border in each step", async () => {
     const args = ["train", ...SHORT, "--json", "--steps", "2", "--no-report", "--out", "traffic"];
-    const { code, stdout, stderr } = await axogradWithAdapter(args, dir);
+    const { code, stdout, stderr } = await axograd(args, { cwd: dir });
     assert.is(code, 0, stderr);
     const steps = eventsOf(stdout).filter(({ event }) => event === "step");
     assert.is(steps.length, 2);
@@ -160,21 +149,21 @@ if (adapter) {
   });
 
   test("a device that is lost in the middle of a training is an error with advice and exit code 1", async () => {
-    const lose = [
-      "const open = Device.open;",
-      "Device.open = async (...wanted) => {",
-      "  const device = await open(...wanted);",
-      "  const proto = Object.getPrototypeOf(device.gpu.queue);",
-      "  const { submit } = proto;",
-      "  let left = 60;",
-      "  proto.submit = function (...work) {",
-      "    submit.apply(this, work);",
-      "    if (--left === 0) device.gpu.destroy();",
-      "  };",
-      "  return device;",
-      "};",
-    ];
-    const { code, stderr } = await axogradWithAdapter(["train", ...SHORT, "--out", "lost"], dir, lose);
+    const { open } = Device;
+    let left = 60;
+    Device.open = async (...wanted) => {
+      const device = await open.apply(Device, wanted);
+      const { queue } = device.gpu;
+      const submit = queue.submit.bind(queue);
+      queue.submit = (work) => {
+        submit(work);
+        if (--left === 0) device.gpu.destroy();
+      };
+      return device;
+    };
+    const { code, stderr } = await axograd(["train", ...SHORT, "--out", "lost"], { cwd: dir }).finally(() => {
+      Device.open = open;
+    });
     assert.is(code, 1, stderr);
     assert.match(stderr, /the device was lost .*checkpoint/);
   });
@@ -184,14 +173,14 @@ if (adapter) {
     for (const preset of ["demo", "tutorial", "text", "motion"]) {
       const short = preset === "demo" ? SHORT : preset === "tutorial" ? SHORT_RAW : FEW;
       const args = ["train", "--preset", preset, ...short, "--steps", "1", "--json", "--out", preset];
-      const { code, stdout, stderr } = await axogradWithAdapter(args, dir);
+      const { code, stdout, stderr } = await axograd(args, { cwd: dir });
       assert.is(code, 0, stderr);
       assert.match((eventsOf(stdout).at(-1) as { device?: string }).device!, /^webgpu f32/);
       const page = await readFile(join(dir, preset, "report.html"), "utf8");
       assert.not.match(page, /class="half missing"/);
       assert.match(page, /webgpu f32/);
     }
-    const again = await axogradWithAdapter(["report", "demo", "--out", "demo.html"], dir);
+    const again = await axograd(["report", "demo", "--out", "demo.html"], { cwd: dir });
     assert.is(again.code, 0, again.stderr);
     assert.not.match(await readFile(join(dir, "demo.html"), "utf8"), /class="half missing"/);
   });
@@ -199,7 +188,12 @@ if (adapter) {
   test("controls are run there, all five, each with a report", async () => {
     const few = ["--preset", "retina", "--steps", "1", "--seeds", "1", "--parallel", "2"];
     const args = ["controls", ...SHORT, ...few, "--json", "--out", "controls"];
-    const { code, stdout, stderr } = await axogradWithAdapter(args, dir);
+    // A process per run, each with the adapter of the tests.
+    const source = `
+      import { testAdapter } from ${JSON.stringify(new URL("../support/softwareAdapter.js", import.meta.url).href)};
+      await testAdapter();`;
+    const imports = `data:text/javascript,${encodeURIComponent(source)}`;
+    const { code, stdout, stderr } = await start(args, { cwd: dir, imports }).finished;
     assert.is(code, 0, stderr);
     const { runs } = JSON.parse(stdout.split("\n").find((line) => line.startsWith("{"))!);
     assert.equal(
@@ -227,7 +221,7 @@ if (adapter) {
 
   testWithData(test, ["flyvis/flyvis_e2_csr.npz"], "check passes with the fly's connectome", async (path) => {
     const args = ["check", "--device", "webgpu", "--connectome", path, "--json"];
-    const { code, stdout, stderr } = await axogradWithAdapter(args, dir);
+    const { code, stdout, stderr } = await axograd(args, { cwd: dir });
     assert.is(code, 0, stderr);
     const { devices, subjects } = JSON.parse(stdout.split("\n").find((line) => line.startsWith("{"))!);
     assert.match(devices.at(-1), /^webgpu f32/);

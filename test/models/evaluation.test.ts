@@ -2,7 +2,6 @@
 
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError, type EngineError, ShapeError } from "../../src/core/errors.ts";
 import { absolute } from "../../src/data/connectomes.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
@@ -14,8 +13,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const [N, INPUTS, OUTPUTS, BATCH] = [8, 3, 2, 18];
 const INPUT = { data: normals("input", BATCH * INPUTS), batch: BATCH };
@@ -242,17 +240,8 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("evaluation", ["f64", "f32"], (test) => {
   defineNames(test);
   define(test);
 });
-if (hasAdapter) {
-  const test = suite<WithBackend>("evaluation, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("evaluation", define);

@@ -21,8 +21,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const N = 8;
 const INPUTS = 3;
@@ -308,15 +307,6 @@ function roundTo({ dtype }: Backend): (x: number) => number {
   return dtype === "f32" ? Math.fround : (x) => x;
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("samples that fail", ["f64", "f32"], define);
-if (hasAdapter) {
-  const test = suite<WithBackend>("samples that fail, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    // As many lanes as the CPU has, so that batches run in as many parts.
-    context.backend = await createWebGpuBackend({ maxLanes: 16 });
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+// As many lanes as the CPU has, so that batches run in as many parts.
+onWebGpu("samples that fail", define, () => createWebGpuBackend({ maxLanes: 16 }));

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { type DType, unitRoundoff } from "../../src/core/dtype.ts";
 import { completeMatrix } from "../../src/data/completeMatrix.ts";
 import { ConnectomeODERNN } from "../../src/models/connectomeOdeRnn.ts";
@@ -15,12 +14,10 @@ import { fails, tempDir } from "../io/fixtures.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
-
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse, toDense } from "../support/matrices.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 import { POINTWISE_TESTS, WGSL_ULPS } from "../support/pointwise.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
 
 const dir = tempDir();
 const [N, INPUTS, FRAMES, BATCH] = [7, 3, 5, 4];
@@ -207,7 +204,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("gated networks", ["f64", "f32"], (test) => {
   define(test);
 
@@ -238,15 +234,7 @@ forEachBackend("gated networks", ["f64", "f32"], (test) => {
     await fails(() => new ConnectomeODERNN(backend, options), "argument", /continuous time.*\(dynamics\)/);
   });
 });
-if (hasAdapter) {
-  const test = suite<WithBackend>("gated networks, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("gated networks", define);
 
 forEachBackend("gradients of gated networks", ["f64"], (test) => {
   test("agree with central differences, whether trained whole or without the input's weights", async ({ backend }) => {

@@ -3,7 +3,6 @@
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { withValues } from "../../src/core/csr.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
@@ -22,8 +21,7 @@ import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const N = 7;
 const BATCH = 3;
@@ -289,8 +287,6 @@ function define(test: Test<WithBackend>, which: readonly Dynamics[] = DYNAMICS):
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 forEachBackend("interventions", ["f64", "f32"], (test) => define(test));
 
 forEachBackend("gradients with interventions", ["f64"], (test) => {
@@ -409,13 +405,5 @@ forEachBackend("interventions that are refused", ["f64"], (test) => {
   });
 });
 
-if (hasAdapter) {
-  const gpu = suite<WithBackend>("interventions, webgpu", {} as WithBackend);
-  gpu.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  // A software adapter compiles slowly: the dynamics with both masks.
-  define(gpu, ["voltage"]);
-  gpu.after((context) => context.backend.dispose());
-  gpu.run();
-}
+// A software adapter compiles slowly: the dynamics with both masks.
+onWebGpu("interventions", (test) => define(test, ["voltage"]));

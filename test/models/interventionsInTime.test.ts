@@ -3,7 +3,6 @@
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
 import { ConnectomeODERNN, type EvaluationOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN, type StepOptions } from "../../src/models/connectomeRnn.ts";
@@ -19,8 +18,7 @@ import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const [N, INPUTS, FRAMES, BATCH, K, WINDOW] = [7, 2, 5, 3, 2, 2];
 const W = randomSparse(N, N, 0.6).csr;
@@ -223,9 +221,6 @@ function define(test: Test<WithBackend>, which: readonly Dynamics[] = DYNAMICS):
   }
 }
 
-// Before the suites: they start when the first one is complete.
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 forEachBackend("interventions in time", ["f64", "f32"], (test) => {
   define(test);
 
@@ -308,13 +303,5 @@ forEachBackend("gradients with interventions in time", ["f64"], (test) => {
   }
 });
 
-if (hasAdapter) {
-  const gpu = suite<WithBackend>("interventions in time, webgpu", {} as WithBackend);
-  gpu.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  // A software adapter compiles slowly: the dynamics with both masks.
-  define(gpu, ["voltage"]);
-  gpu.after((context) => context.backend.dispose());
-  gpu.run();
-}
+// A software adapter compiles slowly: the dynamics with both masks.
+onWebGpu("interventions in time", (test) => define(test, ["voltage"]));

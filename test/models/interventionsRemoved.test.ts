@@ -6,7 +6,6 @@
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { type Csr, csrFromCoo, mapValues } from "../../src/core/csr.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN } from "../../src/models/connectomeRnn.ts";
@@ -16,8 +15,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const N = 16;
 const BATCH = 3;
@@ -290,8 +288,6 @@ function define(test: Test<WithBackend>, which: readonly Dynamics[], solves: rea
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 forEachBackend("silenced or removed", ["f64", "f32"], (test) => {
   define(test, DYNAMICS, [FIXED, LARGEST]);
 
@@ -327,13 +323,5 @@ forEachBackend("silenced or removed", ["f64", "f32"], (test) => {
   });
 });
 
-if (hasAdapter) {
-  const gpu = suite<WithBackend>("silenced or removed, webgpu", {} as WithBackend);
-  gpu.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  // A software adapter compiles slowly: the dynamics with both masks.
-  define(gpu, ["voltage"], [FIXED]);
-  gpu.after((context) => context.backend.dispose());
-  gpu.run();
-}
+// A software adapter compiles slowly: the dynamics with both masks.
+onWebGpu("silenced or removed", (test) => define(test, ["voltage"], [FIXED]));

@@ -2,7 +2,6 @@
 
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { type DType, smallestNormal } from "../../src/core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../src/core/errors.ts";
 import type { TargetShape } from "../../src/core/targets.ts";
@@ -21,8 +20,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { assertGradient } from "../support/gradcheck.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 /** More than the 16 lanes of the CPU: two chunks. */
 const [BATCH, TIMES, WIDTH, CLASSES] = [19, 3, 4, 5];
@@ -608,8 +606,6 @@ function hostMetrics(outputs: ArrayLike<number>, targetAt: (i: number) => number
   return { total: of(parts), each: parts.map((p) => of([p])) };
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 forEachBackend("losses", ["f64", "f32"], defineLosses);
 
 forEachBackend("losses and differences", ["f64"], (test) => {
@@ -706,12 +702,4 @@ forEachBackend("targets", ["f64"], (test) => {
   });
 });
 
-if (hasAdapter) {
-  const gpu = suite<WithBackend>("losses, webgpu", {} as WithBackend);
-  gpu.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  defineLosses(gpu);
-  gpu.after((context) => context.backend.dispose());
-  gpu.run();
-}
+onWebGpu("losses", defineLosses);

@@ -18,8 +18,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 import { tinyTraining } from "../train/fixtures.ts";
 
 const [N, INPUTS, CLASSES] = [8, 3, 3];
@@ -256,15 +255,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("overlapping calls", ["f64", "f32"], define);
-if (hasAdapter) {
-  const test = suite<WithBackend>("overlapping calls, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    // As many lanes as the CPU has, so that batches run in as many parts.
-    context.backend = await createWebGpuBackend({ maxLanes: 16 });
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+// As many lanes as the CPU has, so that batches run in as many parts.
+onWebGpu("overlapping calls", define, () => createWebGpuBackend({ maxLanes: 16 }));

@@ -2,7 +2,6 @@
 
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import type { ModelInput } from "../../src/models/options.ts";
@@ -11,8 +10,7 @@ import { definePlantedDetector } from "../analysis/plantedDetector.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const N = 9;
 const BATCH = 5;
@@ -34,20 +32,12 @@ function current(i: number, x: (j: number) => number): number {
   return sum;
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 forEachBackend("probe", ["f32", "f64"], defineProbes);
 
-if (hasAdapter) {
-  const gpu = suite<WithBackend>("probe, webgpu", {} as WithBackend);
-  gpu.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
+onWebGpu("probe", (gpu) => {
   defineProbes(gpu);
   definePlantedDetector(gpu);
-  gpu.after((context) => context.backend.dispose());
-  gpu.run();
-}
+});
 
 function defineProbes(test: Test<WithBackend>): void {
   // Sums of ten terms of size 1 in f32, read back from states that were rounded once.

@@ -2,7 +2,6 @@
 
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError, EngineError, ShapeError, SolverError } from "../../src/core/errors.ts";
 import { absolute } from "../../src/data/connectomes.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
@@ -14,8 +13,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const [N, INPUTS, BATCH] = [6, 2, 3];
 const DATA = normals("input", BATCH * INPUTS);
@@ -162,7 +160,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("refused numbers", ["f64", "f32"], (test) => {
   define(test);
 
@@ -182,12 +179,4 @@ forEachBackend("refused numbers", ["f64", "f32"], (test) => {
     }
   });
 });
-if (hasAdapter) {
-  const test = suite<WithBackend>("refused numbers, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("refused numbers", define);

@@ -3,7 +3,6 @@
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError, ShapeError, SolverError } from "../../src/core/errors.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
 import { ConnectomeRNN, type ConnectomeRNNOptions, type StepOptions } from "../../src/models/connectomeRnn.ts";
@@ -15,8 +14,7 @@ import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
 import { randomSparse, toDense } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const [N, INPUTS, FRAMES, BATCH] = [8, 3, 6, 18];
 const W = randomSparse(N, N, 0.5).csr;
@@ -493,7 +491,6 @@ const BAD_NETWORKS: readonly (readonly [object, RegExp])[] = [
   [{ memoryBudgetBytes: -1 }, /at least 0, got -1 \(memoryBudgetBytes\)/],
 ];
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("time", ["f64", "f32"], (test) => {
   define(test);
 
@@ -535,15 +532,7 @@ forEachBackend("time", ["f64", "f32"], (test) => {
     for (const net of [model, perType]) net.dispose();
   });
 });
-if (hasAdapter) {
-  const test = suite<WithBackend>("time, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("time", define);
 
 forEachBackend("gradients through time", ["f64"], (test) => {
   test("leaky networks, recomputed steps, recurrences and a resting start agree with central differences", async ({

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { type Csr, csrFromCoo } from "../../src/core/csr.ts";
 import { ConnectomeODEClassifier } from "../../src/models/classifier.ts";
 import { ConnectomeODERNN, type ConnectomeODERNNOptions } from "../../src/models/connectomeOdeRnn.ts";
@@ -20,8 +19,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertClose } from "../support/close.ts";
 import { randomSparse } from "../support/matrices.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const [N, INPUTS, BATCH] = [6, 3, 2];
 const EMPTY = nothing(N, N);
@@ -131,14 +129,5 @@ async function roundTrip(backend: Backend, dir: string): Promise<void> {
   }
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("without connections", ["f64", "f32"], define);
-if (hasAdapter) {
-  const test = suite<WithBackend>("without connections, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("without connections", define);

@@ -3,7 +3,6 @@
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, Bindable } from "../../src/backend/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
 import type { FloatArray } from "../../src/core/dtype.ts";
 import { Backsolve } from "../../src/ode/backsolve.ts";
@@ -14,8 +13,7 @@ import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { fails } from "../io/fixtures.ts";
 import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 import { INTEGRAL, normals } from "./harness.ts";
 
 const ROWS = 3;
@@ -300,15 +298,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("solves on host arrays", ["f64", "f32"], define);
 
-if (hasAdapter) {
-  const test = suite<WithBackend>("solves on host arrays, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("solves on host arrays", define);

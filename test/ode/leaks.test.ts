@@ -6,15 +6,14 @@ import { Graph } from "../../src/autodiff/graph.ts";
 import { lower } from "../../src/autodiff/lower.ts";
 import type { Backend } from "../../src/backend/backend.ts";
 import { Desk } from "../../src/backend/desk.ts";
-import { createWebGpuBackend, type WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import type { WebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { AdjointField, vjpProgram } from "../../src/ode/adjointField.ts";
 import { ExternalSolver } from "../../src/ode/externalSolver.ts";
 import type { OdeSystem } from "../../src/ode/method.ts";
 import { OdeSolver } from "../../src/ode/solve.ts";
 import { euler } from "../../src/ode/tableaus/index.ts";
 import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 /** dy/dt = −rate·y. */
 const DECAY: OdeSystem = { rows: 1, rhs: (g, _, y) => g.ops.mul(g.ops.neg(g.row("rate", 1)), y) };
@@ -128,15 +127,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("leaks", ["f64"], define);
 
-if (hasAdapter) {
-  const test = suite<WithBackend>("leaks, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("leaks", define);

@@ -4,7 +4,6 @@ import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend, BoundProgram, DeviceBuffer } from "../../src/backend/backend.ts";
 import { lanesOf, packState, unpackState } from "../../src/backend/layout.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { floatArray } from "../../src/core/dtype.ts";
 import { ArgumentError, EngineError } from "../../src/core/errors.ts";
 import { Backsolve } from "../../src/ode/backsolve.ts";
@@ -15,8 +14,7 @@ import { OdeSolver } from "../../src/ode/solve.ts";
 import { dopri5 } from "../../src/ode/tableaus/dopri5.ts";
 import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 import { INTEGRAL, normals, rateProblem, solveOnHost } from "./harness.ts";
 
 const [ROWS, SAMPLES] = [3, 2];
@@ -141,7 +139,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
 forEachBackend("overlapping solves", ["f64", "f32"], define);
 
 forEachBackend("overlapping solves of the host", ["f64"], (test) => {
@@ -201,12 +198,4 @@ forEachBackend("overlapping solves of the host", ["f64"], (test) => {
   });
 });
 
-if (hasAdapter) {
-  const test = suite<WithBackend>("overlapping solves, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("overlapping solves", define);

@@ -30,16 +30,23 @@ export function forEachBackend(
   dtypes: readonly DType[],
   define: (test: Test<WithBackend>) => void,
 ): void {
-  for (const { name, open } of BACKENDS.filter(({ dtype }) => dtypes.includes(dtype))) {
-    const context: Partial<WithBackend> = {};
-    const test = suite<WithBackend>(`${title}, ${name}`, context as WithBackend);
-    test.before(async (state) => {
-      state.backend = await open();
-    });
-    define(test);
-    test.after((state) => state.backend.dispose());
-    test.run();
-  }
+  for (const { name, open } of BACKENDS.filter(({ dtype }) => dtypes.includes(dtype)))
+    onBackend(`${title}, ${name}`, open, define);
+}
+
+/** Registers a suite on one backend, as `forEachBackend`. */
+export function onBackend(
+  title: string,
+  open: () => Promise<Backend>,
+  define: (test: Test<WithBackend>) => void,
+): void {
+  const test = suite<WithBackend>(title, {} as WithBackend);
+  test.before(async (context) => {
+    context.backend = await open();
+  });
+  define(test);
+  test.after(({ backend }) => backend.dispose());
+  test.run();
 }
 
 /** A backend that behaves like `backend` but for the given facts and methods, e.g. to look seldom, as a GPU's host does. */

@@ -2,7 +2,6 @@
 
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
 import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import {
@@ -18,8 +17,7 @@ import {
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertClose } from "../support/close.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const SIZES = { a: 70, b: 5 } as const;
 const STEPS = 4;
@@ -147,16 +145,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 forEachBackend("optimisers", ["f64", "f32"], define);
 
-if (hasAdapter) {
-  const test = suite<WithBackend>("optimisers, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("optimisers", define);

@@ -4,7 +4,6 @@ import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { createWasmBackend } from "../../src/backend/wasm/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { csrFromCoo } from "../../src/core/csr.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
 import type { SelectableNeurons } from "../../src/data/selectors.ts";
@@ -17,7 +16,7 @@ import { ParameterPenalties } from "../../src/train/parameterPenalties.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual } from "../support/close.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 import { suite } from "../support/suite.ts";
 
 const N = 40;
@@ -364,19 +363,9 @@ syntax("brackets hold selectors with their ends; quotes hide brackets", () => {
   assert.equal(parsed("w[post=3]").neurons, [{ end: null, selector: "post=3" }], "a column of that name");
 });
 
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 effects.run();
 syntax.run();
 
 forEachBackend("elements of parameters", ["f64", "f32"], define);
 
-if (hasAdapter) {
-  const test = suite<WithBackend>("elements of parameters, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("elements of parameters", define);

@@ -3,15 +3,13 @@
 import type { Test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Backend } from "../../src/backend/backend.ts";
-import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { ArgumentError } from "../../src/core/errors.ts";
 import { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import { Adam, AdamW, type Optimizer, type OptimizerOptions, RMSprop, SGD } from "../../src/train/optimizer.ts";
 import { normals } from "../ode/harness.ts";
 import { forEachBackend, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose } from "../support/close.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 
 const SIZES = { "a.weight": 70, "a.bias": 70, "b.weight": 5, held: 3 } as const;
 const TRAINED = ["a.weight", "a.bias", "b.weight"] as const;
@@ -205,16 +203,6 @@ function define(test: Test<WithBackend>): void {
   });
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 forEachBackend("parameter groups", ["f64", "f32"], define);
 
-if (hasAdapter) {
-  const test = suite<WithBackend>("parameter groups, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
-  define(test);
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+onWebGpu("parameter groups", define);

@@ -16,8 +16,7 @@ import { normals } from "../ode/harness.ts";
 import { forEachBackend, variant, type WithBackend } from "../support/backends.ts";
 import { assertBitEqual, assertClose, gamma } from "../support/close.ts";
 import { assertGradient, type Point } from "../support/gradcheck.ts";
-import { requireTestAdapter } from "../support/softwareAdapter.ts";
-import { suite } from "../support/suite.ts";
+import { onWebGpu } from "../support/onWebGpu.ts";
 import { patchSamples, sparseMatrix, tinyClassifier, train } from "./fixtures.ts";
 
 const dir = tempDir();
@@ -303,8 +302,6 @@ async function resultOf({ model, trainer }: Training, steps: number): Promise<un
   return results;
 }
 
-const hasAdapter = (await requireTestAdapter()) !== null;
-
 forEachBackend("penalties", ["f64", "f32"], define);
 
 forEachBackend("penalties in double precision", ["f64"], (test) => {
@@ -405,11 +402,7 @@ forEachBackend("penalties in training", ["f32", "f64"], (test) => {
   });
 });
 
-if (hasAdapter) {
-  const test = suite<WithBackend>("penalties, webgpu", {} as WithBackend);
-  test.before(async (context) => {
-    context.backend = await createWebGpuBackend();
-  });
+onWebGpu("penalties", (test) => {
   define(test);
 
   test("a step in steady state makes no object, and reads one number per term more", async () => {
@@ -429,7 +422,4 @@ if (hasAdapter) {
     assert.is(added[1]! - added[0]!, 4 * STAY.length);
     await backend.dispose();
   });
-
-  test.after(({ backend }) => backend.dispose());
-  test.run();
-}
+});

@@ -73,7 +73,7 @@ export async function launchLocally(
     do {
       now = await whenFree(folder, now, signal);
       if (signal.aborted || isDone(now) || now.status === "running") return now;
-      await lock.assertHeld({ now: true });
+      await lock.assertHeld();
       await runChild(folder, now, { threads, takeOver, memoryCheck, signal }, (metrics) =>
         progress.step(run.name, metrics),
       );

@@ -162,7 +162,7 @@ export async function runSweep(
       return 0;
     }
     return await runHere(folder, due, { parallel: parallel ?? 1, lock, takeOver, memoryCheck, console }, async () => {
-      await lock.assertHeld({ now: true });
+      await lock.assertHeld();
       const collected = await collect(folder, runs);
       printResults(collected, { json });
       return collected.runs.filter(({ status }) => status !== "finished");
