@@ -7,6 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createBackend } from "../../src/backend/select.ts";
 import { motionConnectome, sharedByTypePair, typeLabels } from "../../src/data/connectomes.ts";
+import { neuronsByColumn } from "../../src/data/neuronGroups.ts";
 import type { ParameterSet } from "../../src/models/parameters/parameterSet.ts";
 import type { Settings } from "../../src/run/configLayers.ts";
 import { resolveConfig } from "../../src/run/configLayers.ts";
@@ -356,7 +357,12 @@ testWithData(
       const { pairs } = sharedByTypePair(weights, table!);
       assert.is(samples.train.inputSize, 19);
       assert.is(task.loss.name, "norm");
-      assert.ok(pairs.every(({ meanWeight }) => Math.abs(meanWeight - 0.01) < 1e-8));
+      for (const { neurons } of neuronsByColumn({ ...table!, count: weights.nRows }, "type", null)) {
+        const rows = Array.from(neurons, (i) => weights.values.subarray(weights.rowPtr[i]!, weights.rowPtr[i + 1]!));
+        const total = rows.flatMap((row) => [...row]).reduce((sum, w) => sum + Math.abs(w), 0);
+        // Types without any input stay as they are.
+        assert.ok(total === 0 || Math.abs(total / neurons.length - 1) < 1e-5, `${total / neurons.length}`);
+      }
       const sizes = ["rnn.hh.strength", "rnn.hh.bias", "rnn.tau"].map((name) => model.parameters.get(name).size);
       assert.equal(sizes, [pairs.length, 65, 65]);
       assert.ok((await model.parameters.values("rnn.tau")).every((tau) => tau === 2.5));
