@@ -1,7 +1,7 @@
 // The package as npm would publish it: what is in it, its types under each way that TypeScript resolves modules, its command.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as zlib from "node:zlib";
@@ -130,6 +130,10 @@ test("its declarations need no types that are not installed with it", () => {
     assert.match(complaints("nodenext", "nodenext"), complaint);
   }
   writeFileSync(index, text);
+});
+
+test("a build makes the command executable, so that npx finds it in a checkout after dist was deleted", () => {
+  if (process.platform !== "win32") assert.is(statSync(join(root, "dist/src/cli/main.js")).mode & 0o111, 0o111);
 });
 
 test("its command runs, and what imports it", () => {
