@@ -75,7 +75,7 @@ interface GivenOptions extends Settings {
   readonly part?: PartName;
   readonly samples: number;
   readonly times: number;
-  readonly groupBy?: string;
+  readonly by?: string;
   readonly fromAnalysis?: string;
   readonly array?: readonly string[];
   readonly clusterBy?: string;
@@ -112,11 +112,7 @@ export function register(program: Command): void {
       100,
     )
     .option("--times <n>", "times of the responses", wholeNumber("--times", 2), 20)
-    .option(
-      "--group-by <column>",
-      "groups of neurons by this column (default: type, or role without types)",
-      path("--group-by"),
-    )
+    .option("--by <column>", "groups of neurons by this column (default: type, or role without types)", path("--by"))
     .option("--from-analysis <name>", "compare this analysis of every run in place of responses", analysisName)
     .option("--array <path>", "of the analysis only these numbers, like on.dsi or types.on.dsi; repeatable", repeated)
     .option(
@@ -148,7 +144,7 @@ async function run(given: readonly string[], options: GivenOptions): Promise<voi
     json = false,
     quiet = false,
   } = options;
-  const { part, samples, times, groupBy, fromAnalysis, array, clusterBy, leastSilhouette, png = false } = options;
+  const { part, samples, times, by, fromAnalysis, array, clusterBy, leastSilhouette, png = false } = options;
   if (array && fromAnalysis === undefined)
     throw new ArgumentError("ensemble", "--array", "--from-analysis with it", "none");
   if (png) await assertPng();
@@ -165,7 +161,7 @@ async function run(given: readonly string[], options: GivenOptions): Promise<voi
     const result = await measureEnsemble(ensemble, {
       ...{ samples, times, leastSilhouette, signal },
       ...(part && { part }),
-      ...(groupBy !== undefined && { groupBy }),
+      ...(by !== undefined && { by }),
       ...(fromAnalysis !== undefined && { analysis: fromAnalysis }),
       ...(array && { arrays: array }),
       ...(clusterBy !== undefined && { clusterBy }),

@@ -23,7 +23,7 @@ export interface MeasureOptions {
   /** Times that responses are recorded at. Default 20. */
   readonly times?: number;
   /** Column of the neuron table whose values are the groups of neurons. Default: type, or role without types. */
-  readonly groupBy?: string;
+  readonly by?: string;
   /** Compare the numbers of this analysis of every member, instead of responses. */
   readonly analysis?: string;
   /** Of that analysis, only the numbers at these paths, like "types.dsi", or at those that end with them, like "dsi". Default: all that differ between members. */
@@ -38,7 +38,7 @@ export interface MeasureOptions {
 }
 
 const OPTIONS: Readonly<Record<keyof MeasureOptions, true>> = {
-  ...{ part: true, samples: true, times: true, groupBy: true, analysis: true, arrays: true },
+  ...{ part: true, samples: true, times: true, by: true, analysis: true, arrays: true },
   ...{ clusterBy: true, leastSilhouette: true, signal: true, onProgress: true },
 };
 
@@ -65,7 +65,7 @@ export async function measureEnsemble(ensemble: Ensemble, options: MeasureOption
     const show = (what: string): void => onProgress(measured.length, members.length, `${member.name}, ${what}`);
     await yieldToEventLoop(signal);
     show("parameters");
-    const parameters = await parametersOf(run, groupsOf(run, options.groupBy));
+    const parameters = await parametersOf(run, groupsOf(run, options.by));
     checkClusterBy(clusterBy, [known ? "analysis" : "responses", ...parameters.map(({ name }) => name)]);
     await prediction.add(opened, measured.length + 1 === members.length, { signal, show });
     await responses?.add(opened, { signal, show });

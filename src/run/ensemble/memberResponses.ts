@@ -30,7 +30,7 @@ export class Responses {
     const { samples: wanted = 100, times = 20 } = this.#options;
     const part = partOfRun(run, this.#options.part);
     const set = run.data[part]!;
-    const groups = this.#inOrder(groupsOf(run, this.#options.groupBy), member);
+    const groups = this.#inOrder(groupsOf(run, this.#options.by), member);
     const count = Math.min(wanted, set.count);
     const size = Math.max(1, Math.floor(RECORDED_NUMBERS / (times * run.selectable.count)));
     let sums: Float64Array[] | null = null;
@@ -73,12 +73,7 @@ export class Responses {
     const ordered = first.flatMap((known) => groups.filter((own) => own.name === known.name));
     if (ordered.length === first.length && ordered.length === groups.length) return ordered;
     const words = (list: readonly { readonly name: string }[]): string => list.map((own) => own.name).join(", ");
-    throw new ArgumentError(
-      WHERE,
-      "groupBy",
-      `the groups ${words(first)} in all members`,
-      `${words(groups)} in ${name}`,
-    );
+    throw new ArgumentError(WHERE, "by", `the groups ${words(first)} in all members`, `${words(groups)} in ${name}`);
   }
 
   /** All groups and times of each member in a row. */

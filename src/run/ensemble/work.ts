@@ -18,7 +18,7 @@ export interface Work {
 export function groupsOf(run: OpenedRun, column: string | undefined): NamedNeurons[] {
   return neuronsByColumn(run.selectable, column ?? groupingColumn(run.selectable), null, {
     where: WHERE,
-    argument: "groupBy",
+    argument: "by",
   });
 }
 
