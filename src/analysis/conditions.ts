@@ -4,6 +4,7 @@ import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { plural } from "../core/text.ts";
 import { batches, samplesPerPass } from "../data/loader.ts";
 import type { SampleSet, Samples } from "../data/sampleSet.ts";
+import { meanOf } from "../stats/spread.ts";
 
 /** Which samples belong together. */
 export interface Conditions {
@@ -139,10 +140,6 @@ function binsOf(sorted: Float64Array, bins: number): Int32Array {
 function rangeText(first: number, last: number): string {
   const text = (x: number): string => `${Number(x.toPrecision(3))}`;
   return first === last ? text(first) : `${text(first)} to ${text(last)}`;
-}
-
-function meanOf(numbers: Float64Array): number {
-  return numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
 }
 
 /** Different numbers, ascending, without NaN. */

@@ -124,20 +124,22 @@ test("a table without roles or places wires as no table does, unless they are as
   await fails(asked({ input: "auto", readout: "output" }), "argument", /a column role/);
 });
 
+/** Settings of a read-out that need no choice of neurons. */
+const READ_OUT = {
+  inputScale: 1,
+  head: "layers",
+  headScale: 1,
+  groupSize: 1,
+  kernel: 2,
+  hiddenChannels: null,
+  seed: 0,
+} as const;
+
 test("a read-out by selector takes exactly the neurons that it names, with input or without", async () => {
   const table = "id,cell_type,side\n9000,A,left\n30,B,left\n20000,B,right\n";
   const connectome = await load(EDGES, table);
   const image = { picture: { height: 1, width: 1 }, inputSize: 1, outputs: 10 };
-  const given = {
-    input: "auto",
-    inputScale: 1,
-    head: "layers",
-    headScale: 1,
-    groupSize: 1,
-    kernel: 2,
-    hiddenChannels: null,
-    seed: 0,
-  } as const;
+  const given = { ...READ_OUT, input: "auto" } as const;
   const choose = (readout: string) => chooseProjections(connectome, image, { ...given, readout });
   const { inputProjection } = choose("all");
   const driven = [0, 1, 2].filter((i) => inputProjection!.rowPtr[i + 1]! > inputProjection!.rowPtr[i]!);
@@ -211,18 +213,9 @@ test("an input by selector drives groups among its neurons; groups are read out 
 
 test("selectors of inputs and read-outs may ask for connections", async () => {
   const connectome = await load(EDGES, "id,cell_type\n30,A\n9000,B\n20000,C\n");
-  const given = {
-    inputScale: 1,
-    head: "layers",
-    headScale: 1,
-    groupSize: 1,
-    kernel: 2,
-    hiddenChannels: null,
-    seed: 0,
-  } as const;
   const ends = { inputSize: 1, outputs: 2 };
   const { outputProjection } = chooseProjections(connectome, ends, {
-    ...given,
+    ...READ_OUT,
     input: "type=A",
     readout: "downstream(1, input)",
   });

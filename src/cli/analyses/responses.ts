@@ -18,7 +18,6 @@ import { DEFAULT_BINS, readConditions } from "./conditionsOption.ts";
 import { readGroups } from "./groupsOption.ts";
 
 const KIND = "responses";
-const WHERE = KIND;
 /** Groups that are listed. */
 const LISTED = 12;
 
@@ -99,8 +98,7 @@ export function register(program: Command): void {
 }
 
 async function run(folder: string, given: GivenOptions): Promise<void> {
-  if (given.times !== undefined && given.at)
-    throw new ArgumentError(WHERE, "--at", "it dropped, or no --times", "both");
+  if (given.times !== undefined && given.at) throw new ArgumentError(KIND, "--at", "it dropped, or no --times", "both");
   const { part, samples, data, dataOptions, by, among, conditions, bins, response, rates, times, at } = given;
   const { silence, clamp, drive } = given;
   const analysis: Analysis<Result> = {
@@ -114,9 +112,9 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
     compute: (opened, work) =>
       withSamples(opened, given, work, async (set, source) => {
         const { note, signal } = work;
-        const groups = readGroups(opened.selectable, { where: WHERE, option: "--by", column: by, among, note });
+        const groups = readGroups(opened.selectable, { where: KIND, option: "--by", column: by, among, note });
         const own = await readConditions(conditions, bins, set, signal);
-        const interventions = await readInterventions(given, opened.selectable, { where: WHERE, note });
+        const interventions = await readInterventions(given, opened.selectable, { where: KIND, note });
         const responses = await responsesOf(opened, set, {
           ...{ groups, conditions: own, measure: response, rates: rates ?? false },
           ...(at ? { at } : times === undefined ? {} : { numTimes: times }),

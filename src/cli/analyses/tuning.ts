@@ -38,7 +38,6 @@ import { oneOf, path, realNumber, repeated, wholeNumber } from "../values.ts";
 import { type AnalysisOptions, type AnalysisWork, addAnalysisOptions, runAnalysis } from "./analysis.ts";
 
 const KIND = "tuning";
-const WHERE = "tuning";
 const CELLS = ["central", "all"] as const;
 /** Types that are drawn as tuning curves, unless others are chosen. */
 const SHOWN = 8;
@@ -166,7 +165,7 @@ async function run(folder: string, given: GivenOptions): Promise<void> {
   const { speeds, directions, frameMs, before, after, cells, neurons, show, beside = [], known } = given;
   const { silence = [], clamp = [], drive = [] } = given;
   const twice = beside.find((name, k) => beside.indexOf(name) !== k);
-  if (twice !== undefined) throw new ArgumentError(WHERE, "--beside", "each network once", quoteText(twice));
+  if (twice !== undefined) throw new ArgumentError(KIND, "--beside", "each network once", quoteText(twice));
   // Runs that do not exist are known before hours of work.
   for (const name of beside) if (name !== UNTRAINED && name !== INTACT) await readBegun(name);
   const angles = Array.from({ length: directions }, (_, k) => (360 * k) / directions);
@@ -251,9 +250,9 @@ async function typeTunings(
   if (config.input !== "hexagonal" || table?.x == null || table.y === null) {
     const expected = "a run with an input per column of a hexagonal eye (--input hexagonal)";
     const got = baselineOf(config) === null ? `--input ${config.input}` : `--wiring ${config.wiring}`;
-    throw new ArgumentError(WHERE, quoteText(name), expected, got);
+    throw new ArgumentError(KIND, quoteText(name), expected, got);
   }
-  const place = { where: WHERE, argument: "--neurons" };
+  const place = { where: KIND, argument: "--neurons" };
   const among = neurons === undefined ? null : selectNeurons(selectable, neurons, place);
   const byType = neuronsByColumn(selectable, "type", among, place);
   const groups: readonly NamedNeurons[] =
@@ -305,7 +304,7 @@ function mostSelective(types: readonly TypeTuning[]): TypeTuning[] {
 
 /** Types of some neurons. */
 function typesAmong({ selectable }: OpenedRun, selector: string, argument: string): ReadonlySet<string> {
-  const place = { where: WHERE, argument };
+  const place = { where: KIND, argument };
   const neurons = selectNeurons(selectable, selector, place);
   return new Set(neuronsByColumn(selectable, "type", neurons, place).map(({ name }) => name));
 }
@@ -325,7 +324,7 @@ function notesOf(run: OpenedRun, [first, ...others]: readonly NetworkTuning[]): 
   const namesOf = ({ types }: NetworkTuning) => new Set(types.map(({ name }) => name));
   const own = namesOf(first!);
   const list = (names: readonly string[]) => `${plural(names.length, "type")}: ${names.join(", ")}`;
-  const unplaced = neuronsByColumn(run.selectable, "type", null, { where: WHERE, argument: "--neurons" })
+  const unplaced = neuronsByColumn(run.selectable, "type", null, { where: KIND, argument: "--neurons" })
     .filter(({ neurons }) => neurons.every((i) => Number.isNaN(run.neurons!.x![i]!)))
     .map(({ name }) => name);
   const notes = unplaced.length === 0 ? [] : [`without a place in the eye, the mean over all cells: ${list(unplaced)}`];
