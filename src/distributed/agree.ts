@@ -49,7 +49,7 @@ export async function agreed<T>(communicator: Communicator, action: () => T | Pr
   if (communicator.size === 1) return action();
   const outcome = await attempt(action);
   throwAgreed(communicator, await communicator.exchange(outcome.failure), outcome);
-  return valueOf(outcome);
+  return resultOf(outcome);
 }
 
 /** Does something that may fail. Its failure can be sent along with what else is exchanged, before `throwAgreed`. */
@@ -62,7 +62,7 @@ export async function attempt<T>(action: () => T | Promise<T>): Promise<Outcome<
 }
 
 /** The value of an outcome; throws its error. */
-export function valueOf<T>(outcome: Outcome<T>): T {
+export function resultOf<T>(outcome: Outcome<T>): T {
   if (outcome.failure) throw outcome.error;
   return outcome.value;
 }
@@ -117,7 +117,7 @@ function revived({ name, message, stack, code, facts }: Failure, cause: unknown)
     const error = Object.assign(new Error(message, options), code === null ? {} : { code });
     Object.defineProperty(error, "name", { value: name });
     // Where it happened, on the rank that it happened on.
-    error.stack = stack;
+    error.stack = [`${name}: ${message}`, ...stack.split("\n").filter((line) => /^ +at /.test(line))].join("\n");
     return error;
   }
   const error = new EngineError(code, message, { ...facts }, cause);
