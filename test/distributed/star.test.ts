@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { EngineError } from "../../src/core/errors.ts";
+import { Stall } from "../../src/distributed/stall.ts";
 import { Hub, Leaf, type News } from "../../src/distributed/star.ts";
 
 const test = suite("star");
@@ -9,7 +10,10 @@ const test = suite("star");
 const HERE = "127.0.0.1";
 
 /** A star of `size` ranks and what they hear. */
-async function star(size: number): Promise<{
+async function star(
+  size: number,
+  address: string | null = HERE,
+): Promise<{
   readonly hub: Hub;
   readonly leaves: readonly Leaf[];
   readonly heard: readonly (News & { by: number })[];
@@ -17,7 +21,7 @@ async function star(size: number): Promise<{
 }> {
   const heard: (News & { by: number })[] = [];
   const hear = (by: number) => (news: News) => void heard.push({ by, ...news });
-  const hub = await Hub.open(HERE, "secret", hear(0));
+  const hub = await Hub.open(address, "secret", hear(0));
   const place = { addresses: [HERE], port: hub.port, token: "secret" };
   const leaves: Leaf[] = [];
   for (let rank = 1; rank < size; rank++) leaves.push(await Leaf.open(rank, place, () => rank === 1, hear(rank)));
@@ -90,6 +94,21 @@ test("a connection without the token is closed, and tells nobody", async () => {
   await leave();
 });
 
+test("a leaf reports its calls to the hub, which listens everywhere if it must", async () => {
+  const { hub, leaves, leave } = await star(3, null);
+  leaves[0]!.report(7);
+  leaves[1]!.report(8);
+  await turn();
+  assert.equal(
+    [...hub.calls],
+    [
+      [1, 7],
+      [2, 8],
+    ],
+  );
+  await leave();
+});
+
 test("a rank tries the addresses one after another, and says so if none leads to rank 0", async () => {
   const { hub, leave } = await star(2);
   const other = await Hub.open(HERE, "another secret", () => {});
@@ -105,6 +124,22 @@ test("a rank tries the addresses one after another, and says so if none leads to
   assert.instance(error, EngineError);
   assert.is(error.code, "watch");
   await Promise.all([leave(), found.leave(), other.leave()]);
+});
+
+test("a wait for other ranks is said after a minute, once", () => {
+  const stall = new Stall();
+  const minute = 60_000;
+  // Rank 1 has not begun the fifth call. Unknown ranks are not named.
+  assert.equal(stall.see([5, 4, 5, null], 0), []);
+  assert.equal(stall.see([5, 4, 5, null], minute - 1), []);
+  assert.equal(stall.see([5, 4, 5, null], minute), [1]);
+  assert.equal(stall.see([5, 4, 5, null], 2 * minute), []);
+  // A new wait, for two.
+  assert.equal(stall.see([6, 5, 5, null], 3 * minute), []);
+  assert.equal(stall.see([6, 5, 5, null], 4 * minute), [1, 2]);
+  // All compute.
+  assert.equal(stall.see([6, 6, 6, null], 5 * minute), []);
+  assert.equal(stall.see([6, 6, 6, null], 9 * minute), []);
 });
 
 test.run();

@@ -137,6 +137,7 @@ export class MpiCommunicator implements Communicator {
 
   #call(name: string, call: (mpi: MpiLibrary) => number): void {
     if (this.#isClosed) throw new EngineError("communicator", `${name}: the communicator is closed`);
+    this.#watch?.count();
     const code = call(this.#mpi);
     if (code !== 0) this.#watch?.endIfDoomed();
     this.#mpi.check(code, name);
