@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { suite } from "uvu";
@@ -45,7 +45,7 @@ test("libraries are tried by launcher, and only the one that AXOGRAD_MPI names",
 });
 
 test("a library of a loaded module, or beside the launcher, goes before the system's", () => {
-  const root = mkdtempSync(join(tmpdir(), "axograd-mpi-"));
+  const root = realpathSync(mkdtempSync(join(tmpdir(), "axograd-mpi-")));
   try {
     const [name] = candidates("Open MPI", { PATH: "/nowhere" });
     for (const folder of ["bin", "lib", "module"]) mkdirSync(join(root, folder));

@@ -88,10 +88,8 @@ async function signalsArrive(): Promise<void> {
 
 /** A process that a rank starts is refused, or alone. */
 function childrenAreNoRanks(): void {
-  const ofChild = (env: NodeJS.ProcessEnv): string => {
-    const { stdout, stderr } = spawnSync(process.execPath, [CHILD], { env, encoding: "utf8" });
-    return stdout + stderr;
-  };
+  const ofChild = (env: NodeJS.ProcessEnv): string =>
+    spawnSync(process.execPath, [CHILD], { env, encoding: "utf8" }).stdout;
   assert.match(ofChild(process.env), `but process ${process.pid} is, which has started this one`);
   assert.is(ofChild(withoutLauncher(process.env)), "alone\n");
 }
