@@ -53,10 +53,7 @@ export async function agreed<T>(communicator: Communicator, action: () => T | Pr
 }
 
 /** As `agreed`. @returns what the action gave on each rank, in the order of ranks */
-export async function agreedValues<T>(
-  communicator: Communicator,
-  action: () => T | Promise<T>,
-): Promise<readonly T[]> {
+export async function agreedValues<T>(communicator: Communicator, action: () => T | Promise<T>): Promise<readonly T[]> {
   if (communicator.size === 1) return [await action()];
   const outcome = await attempt(action);
   const all = await communicator.exchange(
