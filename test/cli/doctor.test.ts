@@ -9,7 +9,15 @@ const test = suite("doctor");
 
 function adapter(name: string, isSoftware: boolean): AdapterInfo {
   const limits = { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 30, maxStorageBuffersPerShaderStage: 12 };
-  const facts = { api: "vulkan", vendor: "maker", architecture: "", driver: "driver 1.2", toggles: {} };
+  const facts = {
+    pci: null,
+    obstacle: null,
+    api: "vulkan",
+    vendor: "maker",
+    architecture: "",
+    driver: "driver 1.2",
+    toggles: {},
+  };
   return { index: 0, name, isSoftware, features: ["subgroups"], limits, ...facts };
 }
 
