@@ -43,7 +43,16 @@ import { TemporaryPool } from "./temporaryPool.ts";
 import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
 
-export { type AdapterInfo, adapterOfEnvironment, hasGpu, hasVulkanLoader, listAdapters } from "./dawn.ts";
+export { assignedAdapters } from "./assignedGpus.ts";
+export {
+  type AdapterInfo,
+  adapterOfEnvironment,
+  adapterText,
+  adaptersAmong,
+  hasGpu,
+  hasVulkanLoader,
+  listAdapters,
+} from "./dawn.ts";
 
 export interface WebGpuOptions {
   /**
