@@ -3,9 +3,10 @@
 import {
   type AdapterInfo,
   adapterOfEnvironment,
-  adapterText,
   adaptersAmong,
+  adapterText,
   assignedAdapters,
+  HOW_TO_TELL_APART,
   listAdapters,
 } from "../backend/webgpu/backend.ts";
 import { ArgumentError, BackendError } from "../core/errors.ts";
@@ -15,7 +16,7 @@ import type { Communicator } from "../distributed/communicator.ts";
 /** What a rank computes on. */
 export interface RankAdapter {
   readonly adapter: AdapterInfo;
-  /** For the user, the same on all ranks: GPUs that several ranks share. */
+  /** For the user, the same on all ranks: GPUs that several ranks share, GPUs that differ. */
   readonly warnings: readonly string[];
 }
 
@@ -25,6 +26,8 @@ export interface OfferedAdapter {
   readonly id: string;
   readonly name: string;
   readonly isSoftware: boolean;
+  /** As in `AdapterInfo`. */
+  readonly obstacle: string | null;
 }
 
 /** What one rank says to all. */
@@ -53,17 +56,25 @@ export async function adapterOfRank(
   const { adapters, error } = await usableAdapters(!isAlone, orNone);
   const offer: Offer = { adapters: adapters.map(offered), error };
   const offers = await communicator.exchange(offer);
-  const failed = offers.findIndex((one) => one.error !== null);
-  if (failed !== -1) {
-    throw new BackendError("rank-adapter", `rank ${failed} on ${hosts[failed]}: ${offers[failed]!.error}`, {
-      rank: failed,
-      host: hosts[failed],
-    });
-  }
+  refuse(hosts, (other) => offers[other]!.error);
   if (offers.some((one) => one.adapters.length === 0)) return null;
   const lists = offers.map((one) => one.adapters);
   const taken = dealAdapters(hosts, lists);
-  return { adapter: adapters[taken[rank]!]!, warnings: sharedGpus(hosts, lists, taken) };
+  refuse(hosts, (other) => {
+    const { id, name, obstacle } = lists[other]![taken[other]!]!;
+    return (
+      obstacle && `expected ${id}, ${name}, which cannot be told from its equals: ${obstacle}. ${HOW_TO_TELL_APART}`
+    );
+  });
+  return { adapter: adapters[taken[rank]!]!, warnings: dealWarnings(hosts, lists, taken) };
+}
+
+/** @param errorOf  of a rank; null: none */
+function refuse(hosts: readonly string[], errorOf: (rank: number) => string | null): void {
+  for (const [rank, host] of hosts.entries()) {
+    const error = errorOf(rank);
+    if (error !== null) throw new BackendError("rank-adapter", `rank ${rank} on ${host}: ${error}`, { rank, host });
+  }
 }
 
 /** The adapters that this process may use. Never throws, as others wait for the answer. */
@@ -88,8 +99,8 @@ async function usableAdapters(
   }
 }
 
-function offered({ index, name, pci, isSoftware }: AdapterInfo): OfferedAdapter {
-  return { id: pci ?? `adapter ${index}`, name, isSoftware };
+function offered({ index, name, pci, isSoftware, obstacle }: AdapterInfo): OfferedAdapter {
+  return { id: pci ?? `adapter ${index}`, name, isSoftware, obstacle };
 }
 
 /**
@@ -112,13 +123,13 @@ export function dealAdapters(
   });
 }
 
-/** A sentence for each host whose ranks share GPUs. */
-function sharedGpus(
+/** What is not as fast as it could be: hosts whose ranks share GPUs, and ranks whose GPUs differ. */
+export function dealWarnings(
   hosts: readonly string[],
   lists: readonly (readonly OfferedAdapter[])[],
   taken: readonly number[],
 ): readonly string[] {
-  return [...new Set(hosts)].flatMap((host) => {
+  const ofHosts = [...new Set(hosts)].flatMap((host) => {
     const ranks = [...hosts.keys()].filter((rank) => hosts[rank] === host);
     const users = new Map<string, number[]>();
     for (const rank of ranks) {
@@ -130,4 +141,7 @@ function sharedGpus(
     const who = shared.map(([gpu, sharing]) => `ranks ${sharing.join(", ")} share ${gpu}`);
     return [`host ${host} has ${plural(users.size, "GPU")} for ${ranks.length} ranks: ${who.join("; ")}`];
   });
+  const names = new Set(lists.map((list, rank) => list[taken[rank]!]!.name));
+  const others = names.size > 1 ? [`ranks wait for the slowest of different adapters: ${[...names].join(", ")}`] : [];
+  return [...ofHosts, ...others];
 }

@@ -103,7 +103,8 @@ export function namesGpus(environment: Environment = process.env): boolean {
  *
  * CUDA_VISIBLE_DEVICES counts for NVIDIA's GPUs, ROCR_VISIBLE_DEVICES or else HIP_VISIBLE_DEVICES for AMD's, ZE_AFFINITY_MASK for Intel's:
  * indices in the order of PCI addresses among the GPUs that the process may open, or UUIDs. Without any of them SLURM_STEP_GPUS or
- * SLURM_JOB_GPUS count, whose numbers are in the order of device files. A GPU that two drivers show is listed once.
+ * SLURM_JOB_GPUS count, whose numbers are in the order of device files. Where some are assigned, GPUs of vendors whose variable is not set do
+ * not count. A GPU that two drivers show is listed once.
  *
  * @throws {ArgumentError} a variable names a GPU that is not there
  */
@@ -128,7 +129,7 @@ export function assignedAdapters(
     const own = gpus.filter((one) => one.vendor === vendor).sort((a, b) => comparePci(a.pci, b.pci));
     for (const one of named(own, variable, environment[variable]!, system)) assigned.add(one);
   }
-  return [...assigned, ...ofOthers];
+  return assigned.size > 0 ? [...assigned] : ofOthers;
 }
 
 /** @param own  all GPUs of a vendor, in the order of their PCI addresses */

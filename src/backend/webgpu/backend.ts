@@ -47,8 +47,9 @@ export { assignedAdapters } from "./assignedGpus.ts";
 export {
   type AdapterInfo,
   adapterOfEnvironment,
-  adapterText,
   adaptersAmong,
+  adapterText,
+  HOW_TO_TELL_APART,
   hasGpu,
   hasVulkanLoader,
   listAdapters,

@@ -132,12 +132,13 @@ export function layerVariables(
     VK_LOADER_LAYERS_ENABLE: enabled,
   }: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string>> {
-  const joined = (list: string | undefined, last: string): string => (list ? `${list}:${last}` : last);
+  // The first is nearest to the application, so that no other layer changes the names again. Old loaders go by the order of folders.
+  const before = (first: string, list: string | undefined): string => (list ? `${first}:${list}` : first);
   // VK_LAYER_PATH, which all loaders know, replaces the folders where the user's layers are found; VK_ADD_LAYER_PATH (1.3.207) adds to them.
   const adds = !path && (layers || added || enabled);
   return {
-    VK_INSTANCE_LAYERS: joined(layers, NAME),
-    ...(adds ? { VK_ADD_LAYER_PATH: joined(added, folder) } : { VK_LAYER_PATH: joined(path, folder) }),
+    VK_INSTANCE_LAYERS: before(NAME, layers),
+    ...(adds ? { VK_ADD_LAYER_PATH: before(folder, added) } : { VK_LAYER_PATH: before(folder, path) }),
   };
 }
 
