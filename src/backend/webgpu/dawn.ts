@@ -332,8 +332,9 @@ export async function chooseAdapter(
   if (!chosen) {
     const source = wanted === undefined ? ADAPTER_VARIABLE : "adapter";
     const expected = `webgpu: expected one of the adapters ${infos.map(adapterText).join("; ")}`;
-    const unknown = obstacle === null ? "" : `. PCI addresses are not known: ${obstacle}`;
-    throw new BackendError("no-adapter", `${expected}, got ${named} (${source})${unknown}`, {
+    const isKnown = infos.some(({ pci }) => pci !== null) || pciAddressOf(`${named}`) === null;
+    const why = isKnown ? "" : `. PCI addresses are not known: ${obstacle ?? "the drivers report none"}`;
+    throw new BackendError("no-adapter", `${expected}, got ${named} (${source})${why}`, {
       adapters: infos.map(({ name }) => name),
     });
   }
