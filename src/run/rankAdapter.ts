@@ -6,8 +6,8 @@ import {
   adaptersAmong,
   adapterText,
   assignedAdapters,
-  HOW_TO_TELL_APART,
   listAdapters,
+  ONE_GPU_EACH,
 } from "../backend/webgpu/backend.ts";
 import { ArgumentError, BackendError } from "../core/errors.ts";
 import { plural } from "../core/text.ts";
@@ -67,9 +67,7 @@ export async function adapterOfRank(
   const taken = dealAdapters(hosts, lists);
   refuse(hosts, (other) => {
     const { id, name, obstacle } = lists[other]![taken[other]!]!;
-    return (
-      obstacle && `expected ${id}, ${name}, which cannot be told from its equals: ${obstacle}. ${HOW_TO_TELL_APART}`
-    );
+    return obstacle && `expected ${id}, ${name}, which cannot be told from its equals: ${obstacle}. ${ONE_GPU_EACH}`;
   });
   return { adapter: adapters[taken[rank]!]!, warnings: dealWarnings(hosts, lists, taken) };
 }
