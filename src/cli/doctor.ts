@@ -8,6 +8,7 @@ import { createMemory, MAX_PAGES, PAGE_BYTES, webAssembly } from "../backend/was
 import { mostThreads } from "../backend/wasm/threads.ts";
 import { ADAPTER_VARIABLE, type AdapterInfo, adapterAmong, adapterOfEnvironment } from "../backend/webgpu/dawn.ts";
 import { togglesText } from "../backend/webgpu/toggles.ts";
+import { hasVulkanLoader } from "../backend/webgpu/vulkanLoader.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatBytes } from "../core/format.ts";
 import { plural } from "../core/text.ts";
@@ -144,10 +145,9 @@ function webAssemblyReport(): WasmReport {
 async function graphics(): Promise<Pick<Diagnosis, "vulkan" | "adapters" | "adapterError">> {
   const drivers = driverManifests();
   const nvidiaModule = existsSync(NVIDIA_MODULE);
-  let loader: boolean | null = null;
+  const loader = hasVulkanLoader();
   try {
-    const { hasVulkanLoader, listAdapters } = await import("../backend/webgpu/dawn.ts");
-    loader = hasVulkanLoader();
+    const { listAdapters } = await import("../backend/webgpu/dawn.ts");
     const adapters = await listAdapters();
     return { vulkan: { loader, drivers, nvidiaModule }, adapters, adapterError: null };
   } catch (error) {

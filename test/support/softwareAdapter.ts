@@ -12,10 +12,10 @@ import {
   type AdapterInfo,
   adapterAmong,
   adapterOfEnvironment,
-  hasVulkanLoader,
   listAdapters,
   rescanAdapters,
 } from "../../src/backend/webgpu/dawn.ts";
+import { hasVulkanLoader } from "../../src/backend/webgpu/vulkanLoader.ts";
 import { BackendError } from "../../src/core/errors.ts";
 import { CONTRACTION_VARIABLE, contracted, rewriteShaders } from "./contraction.ts";
 import { ADAPTER_NOTE, note } from "./note.ts";

@@ -43,7 +43,7 @@ import { TemporaryPool } from "./temporaryPool.ts";
 import { togglesText } from "./toggles.ts";
 import { Transfer } from "./transfer.ts";
 
-export { type AdapterInfo, adapterOfEnvironment, hasVulkanLoader, listAdapters } from "./dawn.ts";
+export { type AdapterInfo, adapterOfEnvironment, listAdapters } from "./dawn.ts";
 
 export interface WebGpuOptions {
   /**
