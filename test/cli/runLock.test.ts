@@ -175,6 +175,24 @@ test("a lock that cannot be read may be one that is being written", async () => 
   await (await RunLock.take(path, QUICK)).release();
 });
 
+test("a lock that changes but can never be read is refused, not watched for ever", async () => {
+  const path = await folder("noise");
+  await writeFile(lockOf(path), "0");
+  let count = 0;
+  const timer = setInterval(() => writeFile(lockOf(path), `${++count}`), 10);
+  const waits: string[] = [];
+  try {
+    await fails(
+      () => RunLock.take(path, { ...QUICK, onWait: (text) => waits.push(text) }),
+      "argument",
+      /noise to be free, got one that is in use by a process whose lock cannot be read; it is alive: end it there first/,
+    );
+  } finally {
+    clearInterval(timer);
+  }
+  assert.is(waits.length, 1);
+});
+
 testOrSkip(test, isLinux, "links are as on Linux", "a link is no lock, wherever it leads", async () => {
   const path = await folder("link");
   await symlink("nowhere", lockOf(path));
