@@ -11,6 +11,7 @@ import { togglesText } from "../backend/webgpu/toggles.ts";
 import { hasVulkanLoader } from "../backend/webgpu/vulkanLoader.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatBytes } from "../core/format.ts";
+import { type Runtime, runtimeOf } from "../core/runtime.ts";
 import { plural } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { rememberedByCard, tuningCacheFile } from "../run/tuningFile.ts";
@@ -19,7 +20,9 @@ import { writeJson, writeText } from "./console.ts";
 /** Everything that `doctor` finds out. */
 export interface Diagnosis {
   readonly axograd: string;
+  /** The version of Node.js; under Bun and Deno, the one whose interfaces they offer. */
   readonly node: string;
+  readonly runtime: Runtime;
   readonly system: { readonly platform: string; readonly release: string; readonly arch: string };
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
@@ -106,6 +109,7 @@ export async function diagnose(): Promise<Diagnosis> {
   return {
     axograd: VERSION,
     node: process.version,
+    runtime: runtimeOf(),
     system: { platform: process.platform, release: release(), arch: arch() },
     cpu: { model: cpus()[0]?.model.trim() ?? "unknown", cores: availableParallelism() },
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
@@ -228,11 +232,11 @@ export function adviceFor(
 
 /** The report for people. */
 export function textOf(it: Diagnosis): string {
-  const { system, cpu, memory, wasm, vulkan, adapters, choice } = it;
+  const { runtime, system, cpu, memory, wasm, vulkan, adapters, choice } = it;
   const loader = { true: "found", false: "not found", null: "not used on this platform" }[`${vulkan.loader}`];
   const lines: (readonly [label: string, text: string])[] = [
     ["axograd", it.axograd],
-    ["node", it.node],
+    [runtime.name, runtime.name === "node" ? it.node : `v${runtime.version}, as Node.js ${it.node}`],
     ["system", `${system.platform} ${system.release}, ${system.arch}`],
     ["cpu", `${cpu.model}, ${cpu.cores} threads`],
     ["memory", `${formatBytes(memory.totalBytes)}, ${formatBytes(memory.freeBytes)} free`],

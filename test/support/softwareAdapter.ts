@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { suite } from "uvu";
 import {
@@ -53,6 +53,12 @@ export async function requireTestAdapter(): Promise<AdapterInfo | null> {
   skipped.skip("everything: this machine has no adapter");
   skipped.run();
   return null;
+}
+
+/** The environment in which other processes find the adapter of `testAdapter`, also where the system has no Vulkan loader. */
+export function adapterEnvironment(): NodeJS.ProcessEnv {
+  const driver = process.env.VK_ICD_FILENAMES ?? "";
+  return basename(driver) === DRIVER ? { ...process.env, LD_LIBRARY_PATH: dirname(driver) } : process.env;
 }
 
 async function systemAdapter(): Promise<AdapterInfo | null> {
