@@ -132,6 +132,25 @@ for (const [name, program] of Object.entries(RUNTIMES)) {
   });
 
   testIn(
+    "variables that are set reach native libraries",
+    async () => {
+      const script = join(dir, `${name} variables.mjs`);
+      await writeFile(
+        script,
+        `import koffi from ${JSON.stringify(import.meta.resolve("koffi"))};
+         import { setVariable } from ${moduleUrl("core/nativeEnvironment.js")};
+         const getenv = koffi.load("libc.so.6").func("const char *getenv(const char *name)");
+         setVariable("AXOGRAD_TEST", "given");
+         console.log(getenv("AXOGRAD_TEST"), process.env.AXOGRAD_TEST);
+         setVariable("AXOGRAD_TEST", undefined);
+         console.log(getenv("AXOGRAD_TEST"), process.env.AXOGRAD_TEST);`,
+      );
+      assert.is(await succeeded(startScript([script], { runtime }).finished), "given given\nnull undefined\n");
+    },
+    process.platform === "linux",
+  );
+
+  testIn(
     "libraries are found, or not, as by the dynamic linker",
     async () => {
       const script = join(dir, `${name} libraries.mjs`);

@@ -53,6 +53,7 @@ export const FILES = [
 export const LEFT_OUT = {
   "backend/checkBuffers": "what is refused before a device has work",
   "backend/checkProgram": "what is refused before a device has work",
+  "backend/equalAdapters": "copies of a software adapter",
   "backend/tapeBudget": "arithmetic about memory",
   "backend/webgpuToggles": "names of toggles",
   "bench/gpuReport": "tests this report",
@@ -65,6 +66,7 @@ export const LEFT_OUT = {
   "profile/stepProfile": "counts of work; part step has times",
   "run/baseline": "commands; models/gated has their networks",
   "run/memoryPlan": "memory on an imagined device",
+  "run/rankAdapter": "ranks on one adapter",
   "run/rehearsal": "memory on an imagined device",
 };
 const QUICK_FILES = ["backend/webgpu.test.js", "backend/webgpuMath.test.js", "backend/webgpuBatch.test.js"];
