@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import * as assert from "uvu/assert";
 import type { Diagnosis } from "../../src/cli/doctor.ts";
 import { beatText } from "../../src/cli/heartbeat.ts";
@@ -129,6 +130,26 @@ for (const [name, program] of Object.entries(RUNTIMES)) {
     await finished;
     assert.is(parseHolder(first)?.beat, beatText(0));
     assert.is(next, first.replace(beatText(0), beatText(1)));
+  });
+
+  testIn("the decoder of Parquet files is ended when it takes more memory than it may", async () => {
+    const [file, script] = [join(dir, "table.parquet"), join(dir, `${name} decoder.mjs`)];
+    const columnData = [{ name: "pre", type: "DOUBLE" as const, data: new Float64Array(100) }];
+    await writeFile(file, new Uint8Array(parquetWriteBuffer({ columnData })));
+    await writeFile(
+      script,
+      `import { fork } from "node:child_process";
+       import { fileURLToPath } from "node:url";
+       const program = fileURLToPath(${moduleUrl("io/parquetDecoder.js")});
+       const args = [${JSON.stringify(file)}, "600", process.argv[2]];
+       const decoder = fork(program, args, { execArgv: ["--max-old-space-size=" + process.argv[2]], stdio: ["ignore", "ignore", "ignore", "ipc"] });
+       decoder.on("message", ({ kind }) => setTimeout(() => decoder.kill("SIGTERM") && decoder.disconnect(), 1000));
+       decoder.on("exit", (code, signal) => console.log(code === 0 ? "in time" : "ended"));`,
+    );
+    const outcome = (mebibytes: string): Promise<string> =>
+      succeeded(startScript([script, mebibytes], { runtime }).finished);
+    assert.is(await outcome("1000"), "in time\n");
+    assert.is(await outcome("1"), "ended\n");
   });
 
   testIn(
