@@ -15,3 +15,8 @@ export function runtimeOf(versions: Readonly<Record<string, string | undefined>>
   }
   return { name: "node", version: versions.node! };
 }
+
+/** The words before a script in a shell command. Child processes need only `process.execPath`: Deno adds the rest for them. */
+export function scriptCommand({ name }: Runtime = runtimeOf(), program: string = process.execPath): readonly string[] {
+  return name === "deno" ? [program, "run", "-A"] : [program];
+}
