@@ -143,7 +143,7 @@ for (const [name, program] of Object.entries(RUNTIMES)) {
        const program = fileURLToPath(${moduleUrl("io/parquetDecoder.js")});
        const args = [${JSON.stringify(file)}, "600", process.argv[2]];
        const decoder = fork(program, args, { execArgv: ["--max-old-space-size=" + process.argv[2]], stdio: ["ignore", "ignore", "ignore", "ipc"] });
-       decoder.on("message", ({ kind }) => setTimeout(() => decoder.kill("SIGTERM") && decoder.disconnect(), 1000));
+       decoder.on("message", () => setTimeout(() => decoder.connected && decoder.disconnect(), 1000));
        decoder.on("exit", (code, signal) => console.log(code === 0 ? "in time" : "ended"));`,
     );
     const outcome = (mebibytes: string): Promise<string> =>
