@@ -18,8 +18,10 @@ import {
 } from "../backend/webgpu/dawn.ts";
 import { togglesText } from "../backend/webgpu/toggles.ts";
 import { vulkanLayer } from "../backend/webgpu/vulkanLayer.ts";
+import { hasVulkanLoader } from "../backend/webgpu/vulkanLoader.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { formatBytes } from "../core/format.ts";
+import { type Runtime, runtimeOf } from "../core/runtime.ts";
 import { plural } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { rememberedByCard, tuningCacheFile } from "../run/tuningFile.ts";
@@ -28,7 +30,9 @@ import { writeJson, writeText } from "./console.ts";
 /** Everything that `doctor` finds out. */
 export interface Diagnosis {
   readonly axograd: string;
+  /** The version of Node.js; under Bun and Deno, the one whose interfaces they offer. */
   readonly node: string;
+  readonly runtime: Runtime;
   readonly system: { readonly platform: string; readonly release: string; readonly arch: string };
   readonly cpu: { readonly model: string; readonly cores: number };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
@@ -143,6 +147,7 @@ export async function diagnose(): Promise<Diagnosis> {
   return {
     axograd: VERSION,
     node: process.version,
+    runtime: runtimeOf(),
     system: { platform: process.platform, release: release(), arch: arch() },
     cpu: { model: cpus()[0]?.model.trim() ?? "unknown", cores: availableParallelism() },
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
@@ -226,10 +231,9 @@ function webAssemblyReport(): WasmReport {
 async function graphics(): Promise<Pick<Diagnosis, "vulkan" | "adapters" | "adapterError">> {
   const drivers = driverManifests();
   const nvidiaModule = existsSync(NVIDIA_MODULE);
-  let loader: boolean | null = null;
+  const loader = hasVulkanLoader();
   try {
-    const { hasVulkanLoader, listAdapters } = await import("../backend/webgpu/dawn.ts");
-    loader = hasVulkanLoader();
+    const { listAdapters } = await import("../backend/webgpu/dawn.ts");
     const adapters = await listAdapters({ identify: true });
     return { vulkan: { loader, drivers, nvidiaModule }, adapters, adapterError: null };
   } catch (error) {
@@ -322,11 +326,11 @@ export function adviceFor(
 
 /** The report for people. */
 export function textOf(it: Diagnosis): string {
-  const { system, cpu, memory, wasm, vulkan, adapters, choice } = it;
+  const { runtime, system, cpu, memory, wasm, vulkan, adapters, choice } = it;
   const loader = { true: "found", false: "not found", null: "not used on this platform" }[`${vulkan.loader}`];
   const lines: (readonly [label: string, text: string])[] = [
     ["axograd", it.axograd],
-    ["node", it.node],
+    [runtime.name, runtime.name === "node" ? it.node : `v${runtime.version}, as Node.js ${it.node}`],
     ["system", `${system.platform} ${system.release}, ${system.arch}`],
     ["cpu", `${cpu.model}, ${cpu.cores} threads`],
     ["memory", `${formatBytes(memory.totalBytes)}, ${formatBytes(memory.freeBytes)} free`],

@@ -76,7 +76,8 @@ export function beat(shared: Shared): void {
       return;
     }
     try {
-      writeSync(handle, beatText(++count), shared.offset);
+      // Bytes, not text: Deno appends text, wherever it should go.
+      writeSync(handle, Buffer.from(beatText(++count)), 0, DIGITS, shared.offset);
       fdatasyncSync(handle);
     } catch {
       // A network file system may come back.

@@ -10,7 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { ArgumentError, EngineError } from "../core/errors.ts";
 import { writeError } from "../io/durable.ts";
 import { beatText, Heartbeat } from "./heartbeat.ts";
-import { describeSelf, fateOf, type Holder, parseHolder, textIfThere } from "./lockHolder.ts";
+import { describeSelf, type Fate, fateOf, type Holder, parseHolder, textIfThere } from "./lockHolder.ts";
 
 const NAME = "run.lock";
 /** Names of locks during a takeover or removal; left behind if the process is killed. */
@@ -167,14 +167,20 @@ async function isGone(folder: string, text: string, options: LockOptions): Promi
   const holder = parseHolder(text);
   const fate = holder ? await fateOf(holder, await describeSelf("", "")) : "unknown";
   if (fate === "gone" || (fate === "unknown" && options.takeOver)) return true;
-  if (holder && (fate === "alive" || holder.beat === null)) throw lockedError(folder, holder, fate);
+  if (holder && (fate !== "unknown" || holder.beat === null)) throw lockedError(folder, holder, fate);
   const { looks = LOOKS, lookMs = LOOK_MS, onWait } = options;
   const seconds = Math.round((looks * lookMs) / 1000);
   onWait?.(`${folder} is in use by ${nameOf(holder)}: waiting up to ${seconds} s for its heartbeat`);
-  const now = await watched(join(folder, NAME), text, looks, lookMs);
+  const file = join(folder, NAME);
+  const now = await watched(file, text, looks, lookMs);
   if (now === text) return true;
-  const next = now === null ? null : parseHolder(now);
+  const next = parseHolder(now ?? "");
   if (next && holder && next.id === holder.id) throw lockedError(folder, next, "beating");
+  if (next || holder || now === null) return false;
+  // A lock that was being written can be read by the next look.
+  await pause(lookMs);
+  const then = await readLock(file);
+  if (then !== null && !parseHolder(then)) throw lockedError(folder, null, "beating");
   return false;
 }
 
@@ -248,11 +254,12 @@ function nameOf(holder: Holder | null): string {
   return `process ${pid} on ${host}${job ? ` (Slurm job ${job.task ?? job.id})` : ""}`;
 }
 
-function lockedError(folder: string, holder: Holder, fate: "alive" | "beating" | "unknown"): LockedError {
-  const who = `${nameOf(holder)} since ${holder.since}`;
+function lockedError(folder: string, holder: Holder | null, fate: Exclude<Fate, "gone"> | "beating"): LockedError {
+  const who = holder ? `${nameOf(holder)} since ${holder.since}` : nameOf(holder);
   const file = join(folder, NAME);
   const hints = {
-    alive: `; end it first (kill ${holder.pid})`,
+    alive: `; end it first (kill ${holder?.pid})`,
+    suspended: "; Slurm has suspended it: resume or cancel that job first",
     beating: "; it is alive: end it there first, or give --take-over, which makes it stop",
     unknown: `; if it has ended, delete ${file} or give --take-over: its version of axograd writes no heartbeat`,
   };

@@ -2,6 +2,7 @@
 
 import { arch, cpus, platform } from "node:os";
 import type { Backend } from "../backend/backend.ts";
+import { type Runtime, runtimeOf } from "../core/runtime.ts";
 import { VERSION } from "../core/version.ts";
 import type { Facts } from "../io/jsonParts.ts";
 import type { Provenance } from "../io/provenance.ts";
@@ -30,7 +31,8 @@ export interface RunStart extends InputFacts {
   readonly trainedParameters: number;
   readonly stepsPerEpoch: number;
   readonly lastStep: number;
-  readonly environment: Readonly<Record<"node" | "platform" | "arch" | "cpu", string>>;
+  /** Of the machine; `bun` or `deno` beside `node` where such a runtime runs axograd. */
+  readonly environment: Readonly<Partial<Record<Runtime["name"] | "platform" | "arch" | "cpu", string>>>;
   /** What it was stated to take. */
   readonly memory?: MemoryPlan;
   /** Of a run with `initFrom`: which parameters it began with. */
@@ -44,6 +46,7 @@ export function describeStart(
   trainer: Trainer,
   tuning: RunTuning | null = null,
 ): RunStart {
+  const { name, version } = runtimeOf();
   return {
     version: VERSION,
     config,
@@ -54,7 +57,10 @@ export function describeStart(
     trainedParameters: trainer.optimizer.trainedNumbers,
     stepsPerEpoch: trainer.stepsPerEpoch,
     lastStep: trainer.lastStep(limitsOf(config)),
-    environment: { node: process.version, platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
+    environment: {
+      ...{ [name]: `v${version}`, node: process.version },
+      ...{ platform: platform(), arch: arch(), cpu: cpus()[0]?.model ?? "unknown" },
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 // Opens the communicator of this process: over MPI if a launcher has started it as one of several ranks, else alone.
 
-import { fstatSync } from "node:fs";
+import { fstatSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { isMainThread } from "node:worker_threads";
 import { EngineError } from "../core/errors.ts";
@@ -111,6 +111,8 @@ function remedy({ launcher, family }: Launch, mpi: MpiLibrary): string {
 
 function isSocket(fd: number): boolean {
   try {
+    // Deno's fstat knows only the files that Deno has opened.
+    if (process.platform === "linux") return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
     return fstatSync(fd).isSocket();
   } catch {
     return false;

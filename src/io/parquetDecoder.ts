@@ -1,7 +1,7 @@
 // The process that decodes a Parquet file for parquetTable.ts. Damaged files make the library loop for ever, or allocate until V8 aborts the
 // process, even from a thread with limits. So it runs in a separate process with limited time and memory.
 //
-//   node --max-old-space-size=MB parquetDecoder.js FILE CPU_SECONDS      with a channel to its parent
+//   node --max-old-space-size=MB parquetDecoder.js FILE CPU_SECONDS MB      with a channel to its parent
 
 import { Worker } from "node:worker_threads";
 import * as zlib from "node:zlib";
@@ -28,11 +28,11 @@ class Refusal extends Error {
 }
 
 if (process.send !== undefined) {
-  const [file, seconds] = process.argv.slice(2) as [string, string];
+  const [file, seconds, megabytes] = process.argv.slice(2) as [string, string, string];
   // The parent ends this process once it has all messages. Only the parent handles signals that go to both.
   process.on("disconnect", () => process.exit());
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
-  watch(Number(seconds));
+  watch(Number(seconds), Number(megabytes));
   try {
     await serve(file);
   } catch (cause) {
@@ -40,12 +40,17 @@ if (process.send !== undefined) {
   }
 }
 
-/** Ends this process when its time is used up, or its parent is gone; from a thread, since a loop would not let a timer run. */
-function watch(seconds: number): void {
+/**
+ * Ends this process when its time is used up, or its parent is gone; from a thread, since a loop would not let a timer run. Bun ignores the
+ * option that limits the heap, so there the thread watches the memory, too.
+ */
+function watch(seconds: number, megabytes: number): void {
+  const isLimited = process.versions.bun === undefined;
+  const bytes = isLimited ? Number.POSITIVE_INFINITY : process.memoryUsage.rss() + megabytes * 2 ** 20;
   const code = `
     const parent = process.ppid;
     const cpu = () => { const { user, system } = process.cpuUsage(); return (user + system) / 1e6; };
-    const over = () => process.ppid !== parent || cpu() > ${seconds};
+    const over = () => process.ppid !== parent || cpu() > ${seconds} || process.memoryUsage.rss() > ${bytes};
     setInterval(() => over() && process.kill(process.pid, "SIGKILL"), 100);`;
   new Worker(code, { eval: true, execArgv: [] }).unref();
 }

@@ -59,7 +59,8 @@ function budgetOf(bytes: number): { readonly megabytes: number; readonly seconds
 export async function forEachSlice(file: string, visitor: TableVisitor, { signal }: Abortable = {}): Promise<void> {
   signal?.throwIfAborted();
   const budget = budgetOf(await sizeOf(file, EXPECTED));
-  const decoder = fork(fileURLToPath(new URL("./parquetDecoder.js", import.meta.url)), [file, String(budget.seconds)], {
+  const program = fileURLToPath(new URL("./parquetDecoder.js", import.meta.url));
+  const decoder = fork(program, [file, `${budget.seconds}`, `${budget.megabytes}`], {
     serialization: "advanced",
     execArgv: [`--max-old-space-size=${budget.megabytes}`],
     stdio: ["ignore", "ignore", "ignore", "ipc"],

@@ -51,15 +51,30 @@ export interface ProcessOptions {
   readonly cwd?: string;
   /** A module that runs first. */
   readonly imports?: string;
+  /** Command that runs a script, instead of this process's Node. */
+  readonly runtime?: Program | undefined;
+  readonly env?: NodeJS.ProcessEnv;
 }
+
+/** A program, and its words before the script. */
+export type Program = readonly [program: string, ...words: string[]];
 
 /** `axograd <args>`, running in a process of its own. */
 export function start(
   args: readonly string[],
-  { cwd, imports }: ProcessOptions = {},
+  { imports, ...options }: ProcessOptions = {},
 ): { readonly child: ChildProcess; readonly finished: Promise<Finished> } {
   const before = imports === undefined ? [] : ["--import", imports];
-  const child = spawn(process.execPath, [...before, MAIN, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  return startScript([...before, MAIN, ...args], options);
+}
+
+/** `node <words>`, likewise. */
+export function startScript(
+  words: readonly string[],
+  { cwd, env, runtime = [process.execPath] }: Omit<ProcessOptions, "imports"> = {},
+): { readonly child: ChildProcess; readonly finished: Promise<Finished> } {
+  const [program, ...first] = runtime;
+  const child = spawn(program, [...first, ...words], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const texts = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
     child[name].setEncoding("utf8").on("data", (text: string) => {

@@ -5,17 +5,17 @@
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { suite } from "uvu";
 import {
   type AdapterInfo,
   adapterAmong,
   adapterOfEnvironment,
-  hasVulkanLoader,
   listAdapters,
   rescanAdapters,
 } from "../../src/backend/webgpu/dawn.ts";
+import { hasVulkanLoader } from "../../src/backend/webgpu/vulkanLoader.ts";
 import { BackendError } from "../../src/core/errors.ts";
 import { CONTRACTION_VARIABLE, contracted, rewriteShaders } from "./contraction.ts";
 import { ADAPTER_NOTE, note } from "./note.ts";
@@ -55,6 +55,12 @@ export async function requireTestAdapter(): Promise<AdapterInfo | null> {
   skipped.skip("everything: this machine has no adapter");
   skipped.run();
   return null;
+}
+
+/** The environment in which other processes find the adapter of `testAdapter`, also where the system has no Vulkan loader. */
+export function adapterEnvironment(): NodeJS.ProcessEnv {
+  const driver = process.env.VK_ICD_FILENAMES ?? "";
+  return basename(driver) === DRIVER ? { ...process.env, LD_LIBRARY_PATH: dirname(driver) } : process.env;
 }
 
 async function systemAdapter(): Promise<AdapterInfo | null> {

@@ -59,6 +59,7 @@ export const LEFT_OUT = {
   "backend/webgpuToggles": "names of toggles",
   "bench/gpuReport": "tests this report",
   "cli/openRun": "commands; parts check and train run them",
+  "cli/runtimes": "needs Bun and Deno, which the archive lacks",
   "cli/webgpu": "commands; parts check and train run them",
   "explain/explain": "text of shaders",
   "cli/tune": "a command; part tuning runs what it does",

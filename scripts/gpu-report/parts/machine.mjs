@@ -2,7 +2,8 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { describeMachine } from "../../../dist/bench/machine.js";
-import { hasVulkanLoader, listAdapters } from "../../../dist/src/backend/webgpu/dawn.js";
+import { listAdapters } from "../../../dist/src/backend/webgpu/dawn.js";
+import { hasVulkanLoader } from "../../../dist/src/backend/webgpu/vulkanLoader.js";
 import { COMMIT } from "../archive.mjs";
 import { nvidiaSmi } from "../nvidiaSmi.mjs";
 

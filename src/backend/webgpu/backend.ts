@@ -50,7 +50,6 @@ export {
   adaptersAmong,
   adapterText,
   hasGpu,
-  hasVulkanLoader,
   listAdapters,
   ONE_GPU_EACH,
 } from "./dawn.ts";

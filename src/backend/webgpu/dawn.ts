@@ -11,6 +11,7 @@ import { assignedAdapters, gpusOfSystem, gpuVariables, namesGpus } from "./assig
 import { comparePci, pciAddressOf } from "./pciAddress.ts";
 import { flagsOf, resolveToggles, type Toggles } from "./toggles.ts";
 import { type Layer, notLoaded, placeOf, vulkanLayer, withLayer } from "./vulkanLayer.ts";
+import { hasVulkanLoader } from "./vulkanLoader.ts";
 
 export interface AdapterInfo {
   readonly index: number;
@@ -111,18 +112,6 @@ export async function rescanAdapters(): Promise<void> {
     instances.delete(key);
     instances.set(`${key} before scan ${instances.size}`, gpu);
   }
-}
-
-/** Whether the system's Vulkan loader can be opened; null where Dawn does not use Vulkan. */
-export function hasVulkanLoader(): boolean | null {
-  if (process.platform !== "linux") return null;
-  try {
-    // The loader is no Node add-on: Node reports that if the file exists, and another error if it does not.
-    process.dlopen({ exports: {} }, "libvulkan.so.1");
-  } catch (error) {
-    return /did not self-register/.test(messageOf(error));
-  }
-  return true;
 }
 
 /** Dawn cannot list its adapters, but the error for an unknown adapter names them all. */

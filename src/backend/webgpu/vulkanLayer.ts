@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import { isMainThread } from "node:worker_threads";
 import { cacheFolder } from "../../core/cacheFolder.ts";
 import { BackendError } from "../../core/errors.ts";
+import { setVariable } from "../../core/nativeEnvironment.ts";
 
 /** As in its manifest. */
 const NAME = "VK_LAYER_AXOGRAD_device_names";
@@ -147,14 +148,11 @@ export function withLayer<T>({ folder }: Layer, create: () => T): T {
   const { env } = process;
   const variables = Object.entries(layerVariables(folder, env));
   const before = variables.map(([name]) => [name, env[name]] as const);
-  for (const [name, value] of variables) env[name] = value;
+  for (const [name, value] of variables) setVariable(name, value);
   try {
     return create();
   } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) delete env[name];
-      else env[name] = value;
-    }
+    for (const [name, value] of before) setVariable(name, value);
   }
 }
 

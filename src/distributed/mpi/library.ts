@@ -4,6 +4,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import type { LibraryHandle } from "koffi";
 import { EngineError } from "../../core/errors.ts";
+import { setVariable } from "../../core/nativeEnvironment.ts";
 import { loadPeer } from "../../core/peer.ts";
 import type { Environment, Family } from "../launcher.ts";
 import { type Abi, type Handle, MPICH_ABI, openMpiAbi, STANDARD_ABI } from "./abis.ts";
@@ -60,7 +61,7 @@ export async function loadMpi(family: Family | null, env: Environment): Promise<
   const koffi = await loadPeer(async () => (await import("koffi")).default, need);
   // Before anything of MPI is loaded. UCX, the transport of many clusters, would take SIGSEGV, by which V8 notices accesses of WASM that are out
   // of bounds: a trap that JavaScript could catch would kill the process.
-  process.env.UCX_ERROR_SIGNALS ??= "";
+  if (process.env.UCX_ERROR_SIGNALS === undefined) setVariable("UCX_ERROR_SIGNALS", "");
   koffi.config({ ...koffi.config(), sync_stack_size: STACK_BYTES });
   const { file, library } = openFirst(koffi, candidates(family, env), env);
   return describe(koffi, file, library);
