@@ -620,7 +620,11 @@ job=$((100 + $(cat queue 2> /dev/null | wc -l)))`;
     process.env.SLURM_RESTART_COUNT = "7";
     const second = await submit();
     delete process.env.SLURM_RESTART_COUNT;
-    assert.not.match(await readFile(join(bin, "env"), "utf8"), "SLURM_RESTART_COUNT", "a job inherits nothing of another");
+    assert.not.match(
+      await readFile(join(bin, "env"), "utf8"),
+      "SLURM_RESTART_COUNT",
+      "a job inherits nothing of another",
+    );
     assert.is(second.code, 0, second.stderr);
     assert.match(second.stdout, /2 runs in .*\n.*3 tasks\nsubmitted job 102: 3 runs\n/);
     assert.match((await submit()).stdout, /5 runs in Slurm's queue already\n$/);
