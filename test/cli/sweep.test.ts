@@ -615,9 +615,16 @@ job=$((100 + $(cat queue 2> /dev/null | wc -l)))`;
     // The controller takes the jobs, but sbatch does not hear of it.
     await program(
       "sbatch",
-      `echo "$@" >> calls\n${parse}\n${tasks}\necho Socket timed out on send/recv operation >&2; exit 1`,
+      `echo "$@" >> calls; env >> env\n${parse}\n${tasks}\necho Socket timed out on send/recv operation >&2; exit 1`,
     );
+    process.env.SLURM_RESTART_COUNT = "7";
     const second = await submit();
+    delete process.env.SLURM_RESTART_COUNT;
+    assert.not.match(
+      await readFile(join(bin, "env"), "utf8"),
+      "SLURM_RESTART_COUNT",
+      "a job inherits nothing of another",
+    );
     assert.is(second.code, 0, second.stderr);
     assert.match(second.stdout, /2 runs in .*\n.*3 tasks\nsubmitted job 102: 3 runs\n/);
     assert.match((await submit()).stdout, /5 runs in Slurm's queue already\n$/);
